@@ -1,0 +1,1 @@
+//! The command line as typed, and the dispatch.

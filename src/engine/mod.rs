@@ -1,0 +1,1 @@
+//! The only moving part: pinned workers, each with its own event loop.

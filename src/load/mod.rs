@@ -1,0 +1,115 @@
+//! When to start a request. No I/O, no clock: time is an argument, the next deadline is the answer.
+//!
+//! A [`Shape`] is plain data, the whole test's. A [`Schedule`] is one share of it (`k` of `of`, by striding: virtual user `v` and
+//! shared iteration `i` belong to share `v mod of`, `i mod of`), so that *the union of the shares is the whole*, whatever `of` is.
+//!
+//! The dialogue with the engine, per pass of its loop:
+//!
+//! ```text
+//! while let Some(turn) = schedule.due(now)   → Start: send a request for that VU / Retire: that VU was ramped away
+//! poll(timeout = schedule.next_due())
+//! schedule.finished(vu, now, back_off)       → that VU's request is over; it thinks, then is due again
+//! ```
+
+mod closed;
+pub mod stages;
+
+pub use closed::Schedule;
+pub use stages::Stage;
+
+use crate::units::Nanos;
+
+/// How many users do what, and when: k6's executors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shape {
+    /// `vus` users for `duration`.
+    ConstantVus {
+        /// How many.
+        vus: u32,
+        /// How long new requests are started.
+        duration: Nanos,
+    },
+    /// A number of users that follows `stages`.
+    RampingVus {
+        /// Users at the start.
+        start_vus: u32,
+        /// Linear ramps, one after the other.
+        stages: Vec<Stage>,
+        /// How long a user that was ramped away may finish its request.
+        graceful_ramp_down: Nanos,
+    },
+    /// Each of `vus` users does `iterations` requests.
+    PerVuIterations {
+        /// How many users.
+        vus: u32,
+        /// Requests each.
+        iterations: u64,
+        /// New requests are started no later than this.
+        max_duration: Nanos,
+    },
+    /// `vus` users do `iterations` requests together.
+    SharedIterations {
+        /// How many users.
+        vus: u32,
+        /// Requests in all.
+        iterations: u64,
+        /// New requests are started no later than this.
+        max_duration: Nanos,
+    },
+}
+
+/// A pause of a user between the end of a request and its next one, drawn uniformly. Zero for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ThinkTime {
+    /// Shortest.
+    pub min: Nanos,
+    /// Longest.
+    pub max: Nanos,
+}
+
+/// Everything a schedule is made from: the whole test's shape, and which share of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Load {
+    /// Users over time.
+    pub shape: Shape,
+    /// Pause between requests.
+    pub think_time: ThinkTime,
+    /// How long requests may finish after the last stage.
+    pub graceful_stop: Nanos,
+    /// Draws the think times, per user and iteration.
+    pub seed: u64,
+    /// Which share this is, below `of`.
+    pub share: u32,
+    /// Of how many.
+    pub of: u32,
+}
+
+/// What is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// A request is due.
+    Start(Start),
+    /// A user was ramped away. If it is idle its connection is to be closed now; if a request is under way it may finish until
+    /// `give_up`, and then is cut off. (`finished` is to be called for it all the same.) A later `Start` may bring it back.
+    Retire {
+        /// The user, by its index in this share: `0..local_vus()`.
+        slot: u32,
+        /// When its grace is over.
+        give_up: Nanos,
+    },
+}
+
+/// One request is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// The user, by its index in this share: `0..local_vus()`.
+    pub slot: u32,
+    /// The user, by its index in the whole test.
+    pub vu: u32,
+    /// Which stream of random draws the request takes: the user for executors that count per user, 0 for shared iterations.
+    pub draw_vu: u32,
+    /// How many requests came before it in that stream.
+    pub iteration: u64,
+    /// When it was meant to start.
+    pub intended: Nanos,
+}

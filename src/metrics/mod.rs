@@ -1,0 +1,518 @@
+//! Samples → numbers: the vocabulary of measuring.
+//!
+//! A finished request is a [`Sample`] (plain numbers). A worker adds samples to a [`Tally`]; tallies add up, in any order, to the
+//! tally of the whole run; a [`Summary`] says what a tally means. Nothing here does I/O or reads a clock.
+
+pub mod series;
+pub mod summary;
+pub mod tally;
+
+pub use series::Second;
+pub use summary::Summary;
+pub use tally::Tally;
+
+use crate::units::Nanos;
+
+/// Distributions of times, in the order of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Trend {
+    /// Sent → end of response, successful requests only.
+    HttpReqDuration,
+    /// Sent → end, requests that failed with a response (status, protocol and answer classes).
+    HttpReqDurationFailed,
+    /// Sent → failure, requests that failed in transport or by a timeout.
+    HttpReqDurationAborted,
+    /// Sent → first byte of the response.
+    HttpReqWaiting,
+    /// Opening a connection, per connection opened.
+    HttpReqConnecting,
+    /// TLS handshake, per connection opened.
+    HttpReqTlsHandshaking,
+    /// Sent → first event of any kind.
+    Ttfe,
+    /// Time to first token: sent → first token event.
+    Ttft,
+    /// Sent → first visible token (no reasoning).
+    Ttfo,
+    /// Time between tokens: every gap between consecutive token events, pooled over all streams.
+    Tbt,
+    /// Per request: (last token − first token) / (tokens − tokens in the first event).
+    Tpot,
+    /// Per request: its longest gap between tokens.
+    Stall,
+    /// Age at the end of the test of requests that were cut off by it.
+    InterruptedAge,
+}
+
+impl Trend {
+    /// All, in the order of the report.
+    pub const ALL: [Self; 13] = [
+        Self::HttpReqDuration,
+        Self::HttpReqDurationFailed,
+        Self::HttpReqDurationAborted,
+        Self::HttpReqWaiting,
+        Self::HttpReqConnecting,
+        Self::HttpReqTlsHandshaking,
+        Self::Ttfe,
+        Self::Ttft,
+        Self::Ttfo,
+        Self::Tbt,
+        Self::Tpot,
+        Self::Stall,
+        Self::InterruptedAge,
+    ];
+
+    /// Its name in thresholds, JSON and the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HttpReqDuration => "http_req_duration",
+            Self::HttpReqDurationFailed => "http_req_duration_failed",
+            Self::HttpReqDurationAborted => "http_req_duration_aborted",
+            Self::HttpReqWaiting => "http_req_waiting",
+            Self::HttpReqConnecting => "http_req_connecting",
+            Self::HttpReqTlsHandshaking => "http_req_tls_handshaking",
+            Self::Ttfe => "ttfe",
+            Self::Ttft => "ttft",
+            Self::Ttfo => "ttfo",
+            Self::Tbt => "tbt",
+            Self::Tpot => "tpot",
+            Self::Stall => "stall",
+            Self::InterruptedAge => "interrupted_age",
+        }
+    }
+}
+
+/// Things that are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Counter {
+    /// Requests finished, whatever the outcome; not those that the end of the test cut off.
+    HttpReqs,
+    /// Rounds of a VU that were completed (a request and its think time's start).
+    Iterations,
+    /// Requests in flight when the test ended and its grace period was over.
+    Interrupted,
+    /// Generated tokens: from `usage` where the server gives it, else counted token events.
+    TokensOutput,
+    /// Prompt tokens, from `usage`.
+    TokensInput,
+    /// Reasoning tokens, from `usage`, else counted reasoning events.
+    TokensReasoning,
+    /// Token events seen.
+    TokenEvents,
+    /// Bytes written to sockets.
+    DataSent,
+    /// Bytes read from sockets.
+    DataReceived,
+    /// Connections that were established.
+    ConnectionsOpened,
+    /// Requests sent on a connection that had already served one.
+    ConnectionsReused,
+    /// Requests sent again because the server had closed a reused connection before it answered.
+    StaleRetries,
+    /// Failures of the network class.
+    ConnectionFailures,
+    /// Failures of the timeout class.
+    Timeouts,
+    /// Events that carried neither JSON nor a known marker, and were skipped.
+    BadEvents,
+}
+
+impl Counter {
+    /// All, in the order of the report.
+    pub const ALL: [Self; 15] = [
+        Self::HttpReqs,
+        Self::Iterations,
+        Self::Interrupted,
+        Self::TokensOutput,
+        Self::TokensInput,
+        Self::TokensReasoning,
+        Self::TokenEvents,
+        Self::DataSent,
+        Self::DataReceived,
+        Self::ConnectionsOpened,
+        Self::ConnectionsReused,
+        Self::StaleRetries,
+        Self::ConnectionFailures,
+        Self::Timeouts,
+        Self::BadEvents,
+    ];
+
+    /// Its name in thresholds, JSON and the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HttpReqs => "http_reqs",
+            Self::Iterations => "iterations",
+            Self::Interrupted => "interrupted",
+            Self::TokensOutput => "tokens_output",
+            Self::TokensInput => "tokens_input",
+            Self::TokensReasoning => "tokens_reasoning",
+            Self::TokenEvents => "token_events",
+            Self::DataSent => "data_sent",
+            Self::DataReceived => "data_received",
+            Self::ConnectionsOpened => "connections_opened",
+            Self::ConnectionsReused => "connections_reused",
+            Self::StaleRetries => "stale_retries",
+            Self::ConnectionFailures => "connection_failures",
+            Self::Timeouts => "timeouts",
+            Self::BadEvents => "bad_events",
+        }
+    }
+}
+
+/// Shares of a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Share {
+    /// Finished requests that failed, of all finished requests.
+    HttpReqFailed,
+    /// Response checks that held, of all that were made.
+    Checks,
+}
+
+impl Share {
+    /// All, in the order of the report.
+    pub const ALL: [Self; 2] = [Self::HttpReqFailed, Self::Checks];
+
+    /// Its name in thresholds, JSON and the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HttpReqFailed => "http_req_failed",
+            Self::Checks => "checks",
+        }
+    }
+}
+
+/// Levels: a value now, with the lowest and highest seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Gauge {
+    /// Active virtual users.
+    Vus,
+    /// Requests under way.
+    InFlight,
+    /// Established connections.
+    Connections,
+}
+
+impl Gauge {
+    /// All, in the order of the report.
+    pub const ALL: [Self; 3] = [Self::Vus, Self::InFlight, Self::Connections];
+
+    /// Its name in thresholds, JSON and the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vus => "vus",
+            Self::InFlight => "in_flight",
+            Self::Connections => "connections",
+        }
+    }
+}
+
+/// Anything a threshold can be set on. k6 calls the third kind a "rate"; so do we in JSON and docs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Metric {
+    /// A distribution of times.
+    Trend(Trend),
+    /// A count, with its rate per second of the measurement window.
+    Counter(Counter),
+    /// A share of a whole.
+    Share(Share),
+    /// A level.
+    Gauge(Gauge),
+}
+
+impl Metric {
+    /// All metrics, trends first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let trends = Trend::ALL.into_iter().map(Self::Trend);
+        let counters = Counter::ALL.into_iter().map(Self::Counter);
+        let shares = Share::ALL.into_iter().map(Self::Share);
+        trends.chain(counters).chain(shares).chain(Gauge::ALL.into_iter().map(Self::Gauge))
+    }
+
+    /// Its name in thresholds, JSON and the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trend(m) => m.name(),
+            Self::Counter(m) => m.name(),
+            Self::Share(m) => m.name(),
+            Self::Gauge(m) => m.name(),
+        }
+    }
+
+    /// The metric with that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::all().find(|m| m.name() == name)
+    }
+}
+
+/// Who is to blame for a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Blame {
+    /// The path to the server, or the server's socket.
+    Network,
+    /// Nothing came in time.
+    Timeout,
+    /// The server answered, with an error status.
+    Status,
+    /// The bytes break a protocol.
+    Protocol,
+    /// Well-formed bytes that are not an answer.
+    Answer,
+    /// This tool or this machine.
+    Ours,
+}
+
+/// Why a request failed: a closed list, counted by index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Failure {
+    /// The name of the target could not be resolved.
+    Resolve,
+    /// Nobody listens.
+    ConnectRefused,
+    /// No connection within the connect timeout.
+    ConnectTimeout,
+    /// Connecting failed otherwise (unreachable, reset while connecting).
+    ConnectOther,
+    /// The TLS handshake or a record failed.
+    Tls,
+    /// The peer reset the connection.
+    Reset,
+    /// End of stream inside a response, or before it on a new connection.
+    ClosedEarly,
+    /// No byte of the response within the limit.
+    TimeoutFirstByte,
+    /// No further byte for the idle limit.
+    TimeoutStall,
+    /// The whole request took longer than the limit.
+    TimeoutTotal,
+    /// A redirect; they are not followed.
+    Http3xx,
+    /// A client error other than 429.
+    Http4xx,
+    /// Too many requests.
+    Http429,
+    /// A server error.
+    Http5xx,
+    /// Not HTTP/1.1, or bytes after the end of a response.
+    BadHttp,
+    /// Broken chunked framing.
+    BadChunk,
+    /// Broken event stream.
+    BadSse,
+    /// A body or event that should be JSON and is not.
+    BadJson,
+    /// Another content type than was asked for.
+    BadContentType,
+    /// An encoded body, although `identity` was asked for.
+    BadEncoding,
+    /// A head, line, event or body beyond the named limits.
+    TooLarge,
+    /// An error event inside a 200.
+    StreamError,
+    /// A stream that ended without its terminal event.
+    Truncated,
+    /// A complete stream without a token.
+    Empty,
+    /// A response check did not hold.
+    Check,
+    /// No file descriptor was left.
+    NoFd,
+    /// No local port was left.
+    NoPort,
+    /// A defect of this tool.
+    Internal,
+}
+
+impl Failure {
+    /// All, by blame, in the order of the report.
+    pub const ALL: [Self; 28] = [
+        Self::Resolve,
+        Self::ConnectRefused,
+        Self::ConnectTimeout,
+        Self::ConnectOther,
+        Self::Tls,
+        Self::Reset,
+        Self::ClosedEarly,
+        Self::TimeoutFirstByte,
+        Self::TimeoutStall,
+        Self::TimeoutTotal,
+        Self::Http3xx,
+        Self::Http4xx,
+        Self::Http429,
+        Self::Http5xx,
+        Self::BadHttp,
+        Self::BadChunk,
+        Self::BadSse,
+        Self::BadJson,
+        Self::BadContentType,
+        Self::BadEncoding,
+        Self::TooLarge,
+        Self::StreamError,
+        Self::Truncated,
+        Self::Empty,
+        Self::Check,
+        Self::NoFd,
+        Self::NoPort,
+        Self::Internal,
+    ];
+
+    /// Its name in JSON and the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::ConnectRefused => "connect_refused",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::ConnectOther => "connect_other",
+            Self::Tls => "tls",
+            Self::Reset => "reset",
+            Self::ClosedEarly => "closed_early",
+            Self::TimeoutFirstByte => "timeout_first_byte",
+            Self::TimeoutStall => "timeout_stall",
+            Self::TimeoutTotal => "timeout_total",
+            Self::Http3xx => "http_3xx",
+            Self::Http4xx => "http_4xx",
+            Self::Http429 => "http_429",
+            Self::Http5xx => "http_5xx",
+            Self::BadHttp => "bad_http",
+            Self::BadChunk => "bad_chunk",
+            Self::BadSse => "bad_sse",
+            Self::BadJson => "bad_json",
+            Self::BadContentType => "bad_content_type",
+            Self::BadEncoding => "bad_encoding",
+            Self::TooLarge => "too_large",
+            Self::StreamError => "stream_error",
+            Self::Truncated => "truncated",
+            Self::Empty => "empty",
+            Self::Check => "check",
+            Self::NoFd => "no_fd",
+            Self::NoPort => "no_port",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Who is to blame.
+    pub const fn blame(self) -> Blame {
+        match self {
+            Self::Resolve
+            | Self::ConnectRefused
+            | Self::ConnectTimeout
+            | Self::ConnectOther
+            | Self::Tls
+            | Self::Reset
+            | Self::ClosedEarly => Blame::Network,
+            Self::TimeoutFirstByte | Self::TimeoutStall | Self::TimeoutTotal => Blame::Timeout,
+            Self::Http3xx | Self::Http4xx | Self::Http429 | Self::Http5xx => Blame::Status,
+            Self::BadHttp
+            | Self::BadChunk
+            | Self::BadSse
+            | Self::BadJson
+            | Self::BadContentType
+            | Self::BadEncoding
+            | Self::TooLarge => Blame::Protocol,
+            Self::StreamError | Self::Truncated | Self::Empty | Self::Check => Blame::Answer,
+            Self::NoFd | Self::NoPort | Self::Internal => Blame::Ours,
+        }
+    }
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// 2xx and a complete, well-formed answer.
+    Success,
+    /// The first class that applied.
+    Failed(Failure),
+    /// Cut off by the end of the test: neither a success nor a failure.
+    Interrupted,
+}
+
+/// What the server said it billed. Absent numbers are zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TokenUsage {
+    /// Prompt tokens.
+    pub input: u32,
+    /// Generated tokens, reasoning included.
+    pub output: u32,
+    /// Reasoning tokens among the generated ones.
+    pub reasoning: u32,
+}
+
+/// One finished request as plain numbers. All instants are on the test's clock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
+    /// Index of its kind in the plan's mix.
+    pub kind: u16,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Status of the response; 0 when no head came.
+    pub status: u16,
+    /// When it was put on the wire; the instant of the attempt when it never was.
+    pub sent: Nanos,
+    /// When it was over.
+    pub end: Nanos,
+    /// First byte of the response.
+    pub first_byte: Option<Nanos>,
+    /// First event of any kind.
+    pub first_event: Option<Nanos>,
+    /// First token event.
+    pub first_token: Option<Nanos>,
+    /// First token event that is not reasoning.
+    pub first_visible: Option<Nanos>,
+    /// Last token event.
+    pub last_token: Option<Nanos>,
+    /// Longest gap between token events; the gaps themselves went to [`Tally::gap`] as they came.
+    pub longest_gap: Option<Nanos>,
+    /// Token events, reasoning included.
+    pub token_events: u32,
+    /// Reasoning events among them.
+    pub reasoning_events: u32,
+    /// Token events that arrived inside the measurement window.
+    pub token_events_in_window: u32,
+    /// Whether `end` lies inside the measurement window.
+    pub in_window: bool,
+    /// What the server billed, if it said so.
+    pub usage: Option<TokenUsage>,
+    /// Events skipped because they were not understood.
+    pub bad_events: u32,
+    /// Bytes of the request that were written.
+    pub bytes_sent: u64,
+    /// Bytes of the response that were read.
+    pub bytes_received: u64,
+    /// Whether the connection had served a request before.
+    pub reused: bool,
+    /// Response checks that held.
+    pub checks_held: u8,
+    /// The check that did not hold.
+    pub check_failed: Option<&'static str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_complete_and_in_order() {
+        for (i, t) in Trend::ALL.into_iter().enumerate() {
+            assert_eq!(t as usize, i, "{}", t.name());
+        }
+        for (i, c) in Counter::ALL.into_iter().enumerate() {
+            assert_eq!(c as usize, i, "{}", c.name());
+        }
+        for (i, f) in Failure::ALL.into_iter().enumerate() {
+            assert_eq!(f as usize, i, "{}", f.name());
+        }
+        for (i, g) in Gauge::ALL.into_iter().enumerate() {
+            assert_eq!(g as usize, i, "{}", g.name());
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_found() {
+        let names: std::collections::BTreeSet<_> = Metric::all().map(Metric::name).collect();
+        assert_eq!(names.len(), Metric::all().count());
+        for metric in Metric::all() {
+            assert_eq!(Metric::from_name(metric.name()), Some(metric));
+        }
+        assert_eq!(Metric::from_name("http_req_durations"), None);
+    }
+}

@@ -1,0 +1,1 @@
+//! The TOML shape of a profile as written.

@@ -1,0 +1,1 @@
+//! built-in < file < environment < flags → Plan.

@@ -1,0 +1,1 @@
+//! Document → bytes. Pure: the run's result goes in, text comes out.

@@ -1,0 +1,211 @@
+//! Units that every layer shares. Knows nobody.
+//!
+//! [`Nanos`] is both an instant (nanoseconds since the start of the test, on the monotonic clock) and a length of time. One type for
+//! both keeps the hot path free of conversions; names say which is meant (`now`, `sent`, `deadline` are instants; `gap`, `timeout`,
+//! `duration` are lengths).
+
+use std::fmt;
+use std::ops::{Add, AddAssign, Sub};
+use std::str::FromStr;
+
+/// Nanoseconds: an instant since the start of the test, or a length of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Nanos(pub u64);
+
+impl Nanos {
+    /// The start of the test; no time at all.
+    pub const ZERO: Self = Self(0);
+    /// Later than every instant of a test (584 years).
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// `n` microseconds.
+    pub const fn from_micros(n: u64) -> Self {
+        Self(n.saturating_mul(1_000))
+    }
+
+    /// `n` milliseconds.
+    pub const fn from_millis(n: u64) -> Self {
+        Self(n.saturating_mul(1_000_000))
+    }
+
+    /// `n` seconds.
+    pub const fn from_secs(n: u64) -> Self {
+        Self(n.saturating_mul(1_000_000_000))
+    }
+
+    /// Seconds as a float; negative and absurd values become zero and [`Nanos::MAX`].
+    pub fn from_secs_f64(s: f64) -> Self {
+        Self((s * 1e9).round() as u64)
+    }
+
+    /// Whole microseconds, rounded down.
+    pub const fn as_micros(self) -> u64 {
+        self.0 / 1_000
+    }
+
+    /// Milliseconds as a float, the unit of every trend in the Document.
+    pub fn as_millis_f64(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+
+    /// Seconds as a float.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
+    /// The length from `earlier` to `self`, zero if `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Self {
+        Self(self.0.saturating_sub(earlier.0))
+    }
+
+    /// `self + length`, stopping at [`Nanos::MAX`].
+    pub const fn saturating_add(self, length: Self) -> Self {
+        Self(self.0.saturating_add(length.0))
+    }
+
+    /// As the standard library's type, for sockets and polls.
+    pub const fn to_duration(self) -> std::time::Duration {
+        std::time::Duration::from_nanos(self.0)
+    }
+}
+
+impl From<std::time::Duration> for Nanos {
+    fn from(d: std::time::Duration) -> Self {
+        Self(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Add for Nanos {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+impl AddAssign for Nanos {
+    fn add_assign(&mut self, other: Self) {
+        self.0 += other.0;
+    }
+}
+
+impl Sub for Nanos {
+    type Output = Self;
+    /// Panics in debug builds when the result would be negative: that is our own mistake. Use [`Nanos::since`] for peers' clocks.
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+
+/// Why a text is not a length of time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a duration: expected a number with a unit, like 30s, 1m30s, 500ms, 50us")]
+pub struct BadDuration {
+    /// What was given.
+    pub text: String,
+}
+
+/// Units of a duration as people write it, and their nanoseconds.
+const DURATION_UNITS: [(&str, f64); 7] =
+    [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
+
+/// The longest duration a user may ask for: ten years. Longer is a slip of the keyboard, and sums of two stay far from overflow.
+const MAX_DURATION: Nanos = Nanos::from_secs(10 * 365 * 24 * 3600);
+
+impl FromStr for Nanos {
+    type Err = BadDuration;
+
+    /// `30s`, `1m30s`, `1.5s`, `500ms`, `50us`, `0`. A unit is required except for zero; a sign is refused.
+    fn from_str(text: &str) -> Result<Self, BadDuration> {
+        let bad = || BadDuration { text: text.to_owned() };
+        let mut rest = text.trim();
+        if rest == "0" {
+            return Ok(Self::ZERO);
+        }
+        if rest.is_empty() {
+            return Err(bad());
+        }
+        let mut total = 0.0;
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
+            let number: f64 = rest[..digits].parse().map_err(|_| bad())?;
+            rest = &rest[digits..];
+            let unit_len = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+            let (_, factor) = DURATION_UNITS.iter().find(|(name, _)| *name == &rest[..unit_len]).ok_or_else(bad)?;
+            total += number * factor;
+            rest = &rest[unit_len..];
+        }
+        if total > MAX_DURATION.0 as f64 {
+            return Err(bad());
+        }
+        Ok(Self(total.round() as u64))
+    }
+}
+
+impl fmt::Display for Nanos {
+    /// The shortest exact form a person would write: `1m30s`, `500ms`, `1.5s`, `50us`, `0s`. Parses back to the same value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const S: u64 = 1_000_000_000;
+        let n = self.0;
+        match n {
+            0 => write!(f, "0s"),
+            n if n % S == 0 => {
+                let (h, m, s) = (n / S / 3600, n / S / 60 % 60, n / S % 60);
+                if h > 0 {
+                    write!(f, "{h}h")?;
+                }
+                if m > 0 {
+                    write!(f, "{m}m")?;
+                }
+                if s > 0 {
+                    write!(f, "{s}s")?;
+                }
+                Ok(())
+            }
+            n if n < 1_000 => write!(f, "{n}ns"),
+            n if n < 1_000_000 => write!(f, "{}us", n as f64 / 1e3),
+            n if n < S => write!(f, "{}ms", n as f64 / 1e6),
+            n if n < 60 * S => write!(f, "{}s", n as f64 / 1e9),
+            n => write!(f, "{}{}", Self(n / (60 * S) * (60 * S)), Self(n % (60 * S))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn durations_as_people_write_them() {
+        for (text, ns) in [
+            ("30s", 30_000_000_000),
+            ("1m30s", 90_000_000_000),
+            ("1.5s", 1_500_000_000),
+            ("500ms", 500_000_000),
+            ("50us", 50_000),
+            ("50µs", 50_000),
+            ("7ns", 7),
+            ("2h", 7_200_000_000_000),
+            ("0", 0),
+            (" 10s ", 10_000_000_000),
+        ] {
+            assert_eq!(text.parse::<Nanos>().map(|n| n.0), Ok(ns), "{text}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in ["", "30", "s", "-5s", "1x", "1.2.3s", "nan", "inf", "1e9s", "99999999h", "5 s", "s5"] {
+            let error = text.parse::<Nanos>().expect_err(text);
+            assert!(error.to_string().contains("30s"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_parses_back(ms in 0u64..10_000_000_000) {
+            let n = Nanos::from_millis(ms);
+            prop_assert_eq!(n.to_string().parse::<Nanos>(), Ok(n));
+        }
+    }
+}

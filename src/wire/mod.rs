@@ -1,0 +1,80 @@
+//! Bytes ↔ events: HTTP/1.1 and server-sent events. No API, no socket, no clock.
+//!
+//! All decoders follow one contract, so that a caller needs to learn it once:
+//!
+//! - The caller owns the buffer and lends it: `next(&mut input)` takes what it uses off the front of `input`.
+//! - `None` means *more bytes are needed*; then `input` is empty, and what was incomplete is kept inside the decoder.
+//! - Slices in events are lent: from the caller's buffer in the usual case, from the decoder's own when a piece was split.
+//! - An error is final: the connection that produced it cannot be used again.
+
+pub mod chunked;
+pub mod http1;
+pub mod sse;
+
+/// Longest response head, status line and all headers. Real ones are under 4 KiB; cookies and tracing headers make 16 KiB.
+pub const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Most headers in a head.
+pub const MAX_HEADERS: usize = 128;
+/// Longest line of an event stream.
+pub const MAX_LINE_BYTES: usize = 1024 * 1024;
+/// Longest event: all its data lines together.
+pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
+/// Longest body of a plain answer, and most bytes of a streamed one.
+pub const MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What an HTTP response said next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'b> {
+    /// Status and headers are complete.
+    Head(Head),
+    /// A piece of the body, framing removed.
+    Data(&'b [u8]),
+    /// The response is complete.
+    End {
+        /// Whether another request may be sent on this connection.
+        reusable: bool,
+    },
+}
+
+/// What matters of a response head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The status code, 200 to 599: interim responses (1xx) are skipped.
+    pub status: u16,
+    /// What the body claims to be.
+    pub content_type: ContentType,
+    /// A `Content-Encoding` other than `identity` is present.
+    pub encoded: bool,
+    /// `Retry-After` in seconds, when it was given as a number.
+    pub retry_after_s: Option<u32>,
+}
+
+/// What a body claims to be, parameters ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentType {
+    /// `text/event-stream`.
+    EventStream,
+    /// `application/json` or any `+json`.
+    Json,
+    /// Anything else.
+    Other,
+    /// No such header.
+    Missing,
+}
+
+/// Why bytes are not a response. Each message is a fixed text: failures are counted by class, never by text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Not HTTP/1.1, or bytes after the end of a response.
+    #[error("not a valid HTTP/1.1 response: {0}")]
+    BadHttp(&'static str),
+    /// Broken chunked framing.
+    #[error("broken chunked body: {0}")]
+    BadChunk(&'static str),
+    /// A named limit was exceeded.
+    #[error("too large: {0}")]
+    TooLarge(&'static str),
+    /// The stream ended inside a response.
+    #[error("the connection was closed before the response was complete")]
+    ClosedEarly,
+}
