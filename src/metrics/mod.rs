@@ -3,10 +3,12 @@
 //! A finished request is a [`Sample`] (plain numbers). A worker adds samples to a [`Tally`]; tallies add up, in any order, to the
 //! tally of the whole run; a [`Summary`] says what a tally means. Nothing here does I/O or reads a clock.
 
+mod distribution;
 pub mod series;
 pub mod summary;
 pub mod tally;
 
+pub use distribution::Distribution;
 pub use series::Second;
 pub use summary::Summary;
 pub use tally::Tally;

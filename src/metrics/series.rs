@@ -1,17 +1,149 @@
 //! One second of a run as plain numbers.
 
-use super::Tally;
+use super::summary::ShareValue;
+use super::tally::Part;
+use super::{Counter, Distribution, Gauge, Share, Tally, Trend};
 
 /// One second of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Second {
     /// Which: 0 is the first.
     pub t_s: u32,
+    /// Virtual users at its end.
+    pub vus: u64,
+    /// Requests under way at its end.
+    pub in_flight: u64,
+    /// Established connections at its end.
+    pub connections: u64,
+    /// Requests that finished in it.
+    pub http_reqs: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+    /// Generated tokens of the requests that ended in it.
+    pub tokens_output: u64,
+    /// Token events of the requests that ended in it.
+    pub token_events: u64,
+    /// Bytes read, of the requests that ended in it.
+    pub data_received: u64,
+    /// Time to first token of the requests that succeeded in it.
+    pub ttft: Option<Quantiles>,
+    /// Gaps between tokens that were seen in it.
+    pub tbt: Option<Quantiles>,
+    /// Durations of the requests that succeeded in it.
+    pub http_req_duration: Option<Quantiles>,
+    /// CPU time of all workers, as a fraction of one core: 2.0 is two cores at work.
+    pub client_cpu: f64,
+    /// One for each kind of request, in the order of the mix.
+    pub requests: Vec<KindSecond>,
+    /// CPU time of the server, as a fraction of one core; filled in by whoever watches the server.
+    pub server_cpu: Option<f64>,
+    /// Resident memory of the server at its end; filled in by whoever watches the server.
+    pub server_rss_bytes: Option<u64>,
+}
+
+/// One second of one kind of request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KindSecond {
+    /// Requests that finished in it.
+    pub http_reqs: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+    /// Generated tokens of the requests that ended in it.
+    pub tokens_output: u64,
+    /// Time to first token.
+    pub ttft: Option<Quantiles>,
+    /// Gaps between tokens.
+    pub tbt: Option<Quantiles>,
+    /// Durations of successful requests.
+    pub http_req_duration: Option<Quantiles>,
+}
+
+/// Three percentiles, in ms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quantiles {
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
 }
 
 impl Second {
     /// What the tally of that second, all workers together, says.
-    pub fn new(_t_s: u32, _interval: &Tally) -> Self {
-        todo!()
+    pub fn new(t_s: u32, interval: &Tally) -> Self {
+        let all = KindSecond::new(&interval.all_kinds());
+        let sum = |counter| interval.kinds.iter().map(|part| part.counter(counter)).sum();
+        let level = |gauge: Gauge| interval.levels[gauge as usize].value;
+        Self {
+            t_s,
+            vus: level(Gauge::Vus),
+            in_flight: level(Gauge::InFlight),
+            connections: level(Gauge::Connections),
+            http_reqs: all.http_reqs,
+            failed: all.failed,
+            tokens_output: all.tokens_output,
+            token_events: sum(Counter::TokenEvents),
+            data_received: sum(Counter::DataReceived),
+            ttft: all.ttft,
+            tbt: all.tbt,
+            http_req_duration: all.http_req_duration,
+            client_cpu: interval.cpu_time.as_secs_f64(),
+            requests: interval.kinds.iter().map(KindSecond::new).collect(),
+            server_cpu: None,
+            server_rss_bytes: None,
+        }
+    }
+}
+
+impl KindSecond {
+    fn new(part: &Part) -> Self {
+        Self {
+            http_reqs: part.counter(Counter::HttpReqs),
+            failed: ShareValue::new(part, Share::HttpReqFailed).matches,
+            tokens_output: part.counter(Counter::TokensOutput),
+            ttft: part.trend(Trend::Ttft).map(Quantiles::of),
+            tbt: part.trend(Trend::Tbt).map(Quantiles::of),
+            http_req_duration: part.trend(Trend::HttpReqDuration).map(Quantiles::of),
+        }
+    }
+}
+
+impl Quantiles {
+    fn of(distribution: &Distribution) -> Self {
+        let [p50, p95, p99] = distribution.percentiles_ms([50.0, 95.0, 99.0]);
+        Self { p50, p95, p99 }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these numbers are exact, and that is what is tested")]
+mod tests {
+    use super::*;
+    use crate::metrics::tally::tests::{stream, success};
+    use crate::units::Nanos;
+
+    #[test]
+    fn a_second_says_what_its_tally_says() {
+        let mut tally = Tally::new(2);
+        tally.record(&stream(0, 3, None));
+        tally.gap(0, Nanos::from_millis(20));
+        tally.record(&success(1, 8));
+        tally.level(Gauge::Vus, 4);
+        tally.cpu_time = Nanos::from_millis(500);
+        let second = Second::new(7, &tally);
+        assert_eq!((second.t_s, second.vus, second.in_flight), (7, 4, 0));
+        assert_eq!((second.http_reqs, second.failed, second.tokens_output, second.token_events), (2, 0, 3, 3));
+        assert_eq!(second.client_cpu, 0.5);
+        assert_eq!(second.tbt, Some(Quantiles { p50: 20.0, p95: 20.0, p99: 20.0 }));
+        assert_eq!(second.requests.len(), 2);
+        assert_eq!(second.requests[1].http_req_duration, Some(Quantiles { p50: 8.0, p95: 8.0, p99: 8.0 }));
+        assert_eq!((second.requests[1].tbt, second.requests[1].ttft), (None, None));
+    }
+
+    #[test]
+    fn an_empty_second_has_no_quantiles() {
+        let second = Second::new(0, &Tally::new(1));
+        assert_eq!((second.ttft, second.tbt, second.http_req_duration), (None, None, None));
     }
 }

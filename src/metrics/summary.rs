@@ -1,15 +1,295 @@
 //! Tally → what it means: rates, percentiles, the table of failures.
 
-use super::Tally;
+use super::tally::Part;
+use super::{Counter, Distribution, Failure, Gauge, Share, Tally, Trend};
 use crate::units::Nanos;
 
-/// What a tally says.
+/// What a tally says. Plain numbers; it holds no reference to the tally.
 #[derive(Debug, Clone)]
-pub struct Summary {}
+pub struct Summary {
+    /// What rates are per: the length of the measurement window.
+    pub window: Nanos,
+    /// CPU time that the workers used.
+    pub cpu_time: Nanos,
+    /// All kinds of request together, and what belongs to connections.
+    pub all: Group,
+    /// One kind each, in the order of the mix.
+    pub requests: Vec<(String, Group)>,
+    /// Failed requests by class, those that occurred, in the order of the report.
+    pub failures: Vec<(Failure, u64)>,
+    /// Answers by status, ascending.
+    pub statuses: Vec<(u16, u64)>,
+    /// Failed response checks by name, ascending.
+    pub failed_checks: Vec<(&'static str, u64)>,
+    /// Levels that were ever set.
+    pub gauges: Vec<(Gauge, GaugeValue)>,
+}
+
+/// The numbers of one kind of request, or of all.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Those that have times.
+    pub trends: Vec<(Trend, Distribution)>,
+    /// All that apply, also at zero. What belongs to connections is not in the group of a single kind.
+    pub counters: Vec<(Counter, CounterValue)>,
+    /// All, also those of nothing.
+    pub shares: Vec<(Share, ShareValue)>,
+    /// Where the tokens of successful requests were counted; none if there were none. (What arrived of requests that failed or were
+    /// cut off is always counted by events, since usage comes last.)
+    pub token_source: Option<TokenSource>,
+}
+
+/// A count and its rate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CounterValue {
+    /// In the whole test.
+    pub count: u64,
+    /// What arrived in the measurement window, per second of it.
+    pub rate: f64,
+}
+
+/// A share of a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShareValue {
+    /// The part.
+    pub matches: u64,
+    /// The whole.
+    pub total: u64,
+}
+
+impl ShareValue {
+    /// The share, 0 to 1; 0 of nothing.
+    pub fn rate(self) -> f64 {
+        if self.total == 0 { 0.0 } else { self.matches as f64 / self.total as f64 }
+    }
+}
+
+/// A level with its extremes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GaugeValue {
+    /// The last.
+    pub value: u64,
+    /// The lowest.
+    pub min: u64,
+    /// The highest.
+    pub max: u64,
+}
+
+/// Who counted the tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenSource {
+    /// The server, in `usage`.
+    Usage,
+    /// We did: one an event.
+    Events,
+    /// Some requests this way, some that way.
+    Mixed,
+}
+
+impl TokenSource {
+    /// Its name in JSON and the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Events => "events",
+            Self::Mixed => "mixed",
+        }
+    }
+}
 
 impl Summary {
     /// Rates are per second of `window`. `requests` are the names of the kinds, in the order of the mix.
-    pub fn new(_tally: &Tally, _requests: &[String], _window: Nanos) -> Self {
-        todo!()
+    pub fn new(tally: &Tally, requests: &[String], window: Nanos) -> Self {
+        debug_assert_eq!(tally.kinds.len(), requests.len(), "a name for each kind");
+        let kinds =
+            requests.iter().cloned().zip(tally.kinds.iter().map(|part| Group::new(part, Scope::OneKind, window)));
+        let failures = Failure::ALL.into_iter().map(|f| (f, tally.failures[f as usize]));
+        let gauges = Gauge::ALL.into_iter().map(|g| (g, tally.levels[g as usize])).filter(|(_, level)| level.is_set);
+        Self {
+            window,
+            cpu_time: tally.cpu_time,
+            all: Group::new(&tally.all_kinds(), Scope::All, window),
+            requests: kinds.collect(),
+            failures: failures.filter(|&(_, n)| n > 0).collect(),
+            statuses: tally.statuses.iter().copied().filter(|&(_, n)| n > 0).collect(),
+            failed_checks: tally.failed_checks.iter().copied().filter(|&(_, n)| n > 0).collect(),
+            gauges: gauges.map(|(g, l)| (g, GaugeValue { value: l.value, min: l.min, max: l.max })).collect(),
+        }
+    }
+
+    /// All kinds of request together (`None`), or one of them; none if there is no such kind.
+    pub fn group(&self, request: Option<&str>) -> Option<&Group> {
+        match request {
+            None => Some(&self.all),
+            Some(name) => self.requests.iter().find(|(n, _)| n == name).map(|(_, group)| group),
+        }
+    }
+
+    /// The times of a trend; none if there are none, or no such kind of request.
+    pub fn trend(&self, trend: Trend, request: Option<&str>) -> Option<&Distribution> {
+        self.group(request)?.trend(trend)
+    }
+
+    /// A count, also of zero; none if there is no such kind of request, or the counter belongs to no single kind.
+    pub fn counter(&self, counter: Counter, request: Option<&str>) -> Option<CounterValue> {
+        self.group(request)?.counter(counter)
+    }
+
+    /// A share; none if it is one of nothing, or there is no such kind of request.
+    pub fn share(&self, share: Share, request: Option<&str>) -> Option<ShareValue> {
+        self.group(request)?.share(share).filter(|value| value.total > 0)
+    }
+
+    /// A level; none if it was never set.
+    pub fn gauge(&self, gauge: Gauge) -> Option<GaugeValue> {
+        self.gauges.iter().find(|(g, _)| *g == gauge).map(|&(_, value)| value)
+    }
+
+    /// Requests that finished, whatever the outcome; not those that the end of the test cut off.
+    pub fn finished(&self) -> u64 {
+        self.counter(Counter::HttpReqs, None).map_or(0, |c| c.count)
+    }
+
+    /// Requests that finished and did not fail.
+    pub fn succeeded(&self) -> u64 {
+        self.share(Share::HttpReqFailed, None).map_or(0, |s| s.total - s.matches)
+    }
+}
+
+/// What a group is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    All,
+    OneKind,
+}
+
+impl Group {
+    fn new(part: &Part, scope: Scope, window: Nanos) -> Self {
+        let trends = Trend::ALL.into_iter().filter_map(|t| Some((t, part.trend(t)?.clone())));
+        let counters = Counter::ALL.into_iter().filter(|c| scope == Scope::All || *c != Counter::ConnectionsOpened);
+        Self {
+            trends: trends.collect(),
+            counters: counters.map(|c| (c, CounterValue::new(part, c, window))).collect(),
+            shares: Share::ALL.into_iter().map(|s| (s, ShareValue::new(part, s))).collect(),
+            token_source: match (part.counted_by_usage, part.counted_by_events) {
+                (0, 0) => None,
+                (_, 0) => Some(TokenSource::Usage),
+                (0, _) => Some(TokenSource::Events),
+                _ => Some(TokenSource::Mixed),
+            },
+        }
+    }
+
+    /// The times of a trend; none if there are none.
+    pub fn trend(&self, trend: Trend) -> Option<&Distribution> {
+        self.trends.iter().find(|(t, _)| *t == trend).map(|(_, d)| d)
+    }
+
+    /// A count; none if it does not apply to the group.
+    pub fn counter(&self, counter: Counter) -> Option<CounterValue> {
+        self.counters.iter().find(|(c, _)| *c == counter).map(|&(_, value)| value)
+    }
+
+    /// A share, also of nothing.
+    pub fn share(&self, share: Share) -> Option<ShareValue> {
+        self.shares.iter().find(|(s, _)| *s == share).map(|&(_, value)| value)
+    }
+}
+
+impl CounterValue {
+    fn new(part: &Part, counter: Counter, window: Nanos) -> Self {
+        let in_window = part.counter_in_window(counter) as f64;
+        let rate = if window == Nanos::ZERO { 0.0 } else { in_window / window.as_secs_f64() };
+        Self { count: part.counter(counter), rate }
+    }
+}
+
+impl ShareValue {
+    pub(super) fn new(part: &Part, share: Share) -> Self {
+        match share {
+            Share::HttpReqFailed => Self { matches: part.failed, total: part.counter(Counter::HttpReqs) },
+            Share::Checks => Self { matches: part.checks_held, total: part.checks_held + part.checks_failed },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tally::tests::{stream, success};
+    use crate::metrics::{Outcome, Sample};
+
+    fn summary_of(record: impl Fn(&mut Tally), window_s: u64) -> Summary {
+        let mut tally = Tally::new(2);
+        record(&mut tally);
+        Summary::new(&tally, &["chat".to_owned(), "health".to_owned()], Nanos::from_secs(window_s))
+    }
+
+    #[test]
+    fn an_empty_tally_has_no_times_and_no_shares_but_counts_of_zero() {
+        let s = summary_of(|_| (), 10);
+        assert!(Trend::ALL.iter().all(|&t| s.trend(t, None).is_none()));
+        assert!(Share::ALL.iter().all(|&m| s.share(m, None).is_none()));
+        assert_eq!(s.counter(Counter::Timeouts, None), Some(CounterValue { count: 0, rate: 0.0 }));
+        assert!(s.gauge(Gauge::Vus).is_none());
+        assert_eq!((s.finished(), s.succeeded(), s.all.token_source), (0, 0, None));
+    }
+
+    #[test]
+    fn a_window_of_nothing_has_rates_of_zero() {
+        let s = summary_of(|t| t.record(&success(0, 5)), 0);
+        assert_eq!(s.counter(Counter::HttpReqs, None), Some(CounterValue { count: 1, rate: 0.0 }));
+    }
+
+    #[test]
+    fn all_is_the_sum_of_the_kinds() {
+        let s = summary_of(
+            |t| {
+                t.record(&success(0, 10));
+                t.record(&success(1, 2));
+                t.record(&Sample { outcome: Outcome::Failed(Failure::Http429), status: 429, ..success(1, 4) });
+            },
+            10,
+        );
+        let durations = |name| s.trend(Trend::HttpReqDuration, name).map(|d| (d.count, d.avg_ms()));
+        assert_eq!(durations(None), Some((2, 6.0)));
+        assert_eq!(durations(Some("chat")), Some((1, 10.0)));
+        assert_eq!(durations(Some("health")), Some((1, 2.0)));
+        assert_eq!(s.counter(Counter::HttpReqs, None), Some(CounterValue { count: 3, rate: 0.3 }));
+        let failed = s.share(Share::HttpReqFailed, Some("health")).expect("two requests");
+        assert_eq!((failed.matches, failed.total, failed.rate()), (1, 2, 0.5));
+        assert_eq!(s.failures, [(Failure::Http429, 1)]);
+        assert_eq!(s.statuses, [(200, 2), (429, 1)]);
+        assert_eq!((s.finished(), s.succeeded()), (3, 2));
+    }
+
+    #[test]
+    fn an_unknown_kind_has_nothing() {
+        let s = summary_of(|t| t.record(&success(0, 10)), 10);
+        assert!(s.trend(Trend::HttpReqDuration, Some("caht")).is_none());
+        assert!(s.counter(Counter::HttpReqs, Some("caht")).is_none());
+        assert!(s.share(Share::HttpReqFailed, Some("caht")).is_none());
+    }
+
+    #[test]
+    fn connections_belong_to_no_kind() {
+        let s = summary_of(|t| t.connection_opened(Nanos::from_millis(1)), 10);
+        assert_eq!(s.counter(Counter::ConnectionsOpened, None).map(|c| c.count), Some(1));
+        assert!(s.counter(Counter::ConnectionsOpened, Some("chat")).is_none());
+        assert_eq!(s.trend(Trend::HttpReqConnecting, None).map(|d| d.count), Some(1));
+        assert!(s.trend(Trend::HttpReqConnecting, Some("chat")).is_none());
+    }
+
+    #[test]
+    fn the_source_of_tokens_is_told() {
+        let with_usage = |t: &mut Tally| t.record(&stream(0, 5, Some(7)));
+        let without = |t: &mut Tally| t.record(&stream(0, 5, None));
+        assert_eq!(summary_of(with_usage, 1).all.token_source, Some(TokenSource::Usage));
+        assert_eq!(summary_of(without, 1).all.token_source, Some(TokenSource::Events));
+        let both = |t: &mut Tally| {
+            with_usage(t);
+            without(t);
+        };
+        assert_eq!(summary_of(both, 1).all.token_source, Some(TokenSource::Mixed));
     }
 }

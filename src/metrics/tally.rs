@@ -1,6 +1,12 @@
 //! A tally: the sum of samples. It has a zero and `+=`, and the order of additions does not matter.
+//!
+//! Two sums are needed, because levels add differently from everything else. `a += &b` is for tallies of the *same time* (the workers
+//! of one second): levels add up. [`Tally::append`] is for tallies *one after the other* (the seconds of a run): the later level
+//! is the value, the extremes are the extremes of both. Everything that is not a level is added in the same, exact way by both.
+//!
+//! Each kind of request has numbers of its own. "All kinds" is never recorded: it is their sum, made when a summary is.
 
-use super::{Gauge, Sample};
+use super::{Blame, Counter, Distribution, Failure, Gauge, Outcome, Sample, Trend};
 use crate::units::Nanos;
 use std::ops::AddAssign;
 
@@ -9,47 +15,355 @@ use std::ops::AddAssign;
 pub struct Tally {
     /// CPU time that the workers used, user and system.
     pub cpu_time: Nanos,
+    /// One for each kind of request, in the order of the mix.
+    pub(super) kinds: Vec<Part>,
+    /// What belongs to connections, and so to no kind.
+    pub(super) shared: Part,
+    /// Failed requests by class.
+    pub(super) failures: [u64; Failure::ALL.len()],
+    /// Answers by status, ascending. At most as long as there are statuses.
+    pub(super) statuses: Vec<(u16, u64)>,
+    /// Failed checks by name, ascending. At most as long as there are checks in the program.
+    pub(super) failed_checks: Vec<(&'static str, u64)>,
+    /// Levels.
+    pub(super) levels: [Level; Gauge::ALL.len()],
+}
+
+/// The numbers of one kind of request.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Part {
+    /// Made when the first time is recorded: most kinds have only a few of them, and each takes 184 KiB.
+    trends: [Option<Box<Distribution>>; Trend::ALL.len()],
+    /// In the whole test.
+    counters: [u64; Counter::ALL.len()],
+    /// What of them arrived in the measurement window, which is what rates are made of.
+    in_window: [u64; Counter::ALL.len()],
+    /// Finished requests that failed.
+    pub(super) failed: u64,
+    /// Response checks that held.
+    pub(super) checks_held: u64,
+    /// Response checks that did not.
+    pub(super) checks_failed: u64,
+    /// Successful requests whose tokens the server counted.
+    pub(super) counted_by_usage: u64,
+    /// Successful requests whose tokens we had to count, one an event.
+    pub(super) counted_by_events: u64,
+}
+
+/// A level, with its extremes since the last `clear`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Level {
+    pub(super) value: u64,
+    pub(super) min: u64,
+    pub(super) max: u64,
+    pub(super) is_set: bool,
 }
 
 impl Tally {
     /// Zero, for a mix of `kinds` kinds of request.
-    pub fn new(_kinds: usize) -> Self {
-        todo!()
+    pub fn new(kinds: usize) -> Self {
+        Self {
+            cpu_time: Nanos::ZERO,
+            kinds: vec![Part::default(); kinds],
+            shared: Part::default(),
+            failures: [0; Failure::ALL.len()],
+            statuses: Vec::new(),
+            failed_checks: Vec::new(),
+            levels: [Level::default(); Gauge::ALL.len()],
+        }
     }
 
     /// Zero again, keeping memory. Levels keep their present value.
     pub fn clear(&mut self) {
-        todo!()
+        self.cpu_time = Nanos::ZERO;
+        self.kinds.iter_mut().for_each(Part::clear);
+        self.shared.clear();
+        self.failures.fill(0);
+        // Entries stay, at zero, so that a warm tally does not allocate again.
+        self.statuses.iter_mut().for_each(|(_, n)| *n = 0);
+        self.failed_checks.iter_mut().for_each(|(_, n)| *n = 0);
+        for level in &mut self.levels {
+            (level.min, level.max) = (level.value, level.value);
+        }
     }
 
     /// A finished (or interrupted) request. Allocates nothing once the kind is warm.
-    pub fn record(&mut self, _sample: &Sample) {
-        todo!()
+    ///
+    /// A kind that the mix does not have is a defect of the caller; in release builds the sample is dropped.
+    pub fn record(&mut self, sample: &Sample) {
+        let Some(part) = self.kinds.get_mut(usize::from(sample.kind)) else {
+            debug_assert!(false, "kind {} of {}", sample.kind, self.kinds.len());
+            return;
+        };
+        part.count_traffic(sample);
+        part.checks_held += u64::from(sample.checks_held);
+        if let Some(name) = sample.check_failed {
+            part.checks_failed += 1;
+            add_sorted(&mut self.failed_checks, name, 1);
+        }
+        if sample.status != 0 {
+            add_sorted(&mut self.statuses, sample.status, 1);
+        }
+        match sample.outcome {
+            Outcome::Success => {
+                part.count_finished(sample);
+                part.time_success(sample);
+            }
+            Outcome::Failed(failure) => {
+                part.count_finished(sample);
+                part.count_failure(failure, sample);
+                self.failures[failure as usize] += 1;
+            }
+            Outcome::Interrupted => {
+                part.count(Counter::Interrupted, 1, u64::from(sample.in_window));
+                part.time(Trend::InterruptedAge, sample.end.since(sample.sent));
+            }
+        }
     }
 
     /// A gap between two token events of a stream of `kind`.
-    pub fn gap(&mut self, _kind: u16, _gap: Nanos) {
-        todo!()
+    pub fn gap(&mut self, kind: u16, gap: Nanos) {
+        debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
+        if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
+            part.time(Trend::Tbt, gap);
+        }
     }
 
     /// A connection was established, and how long that took.
-    pub fn connection_opened(&mut self, _took: Nanos) {
-        todo!()
+    pub fn connection_opened(&mut self, took: Nanos) {
+        self.shared.count(Counter::ConnectionsOpened, 1, 1);
+        self.shared.time(Trend::HttpReqConnecting, took);
     }
 
     /// A request of `kind` is sent again: the server had closed a reused connection before it answered.
-    pub fn stale_retry(&mut self, _kind: u16) {
-        todo!()
+    pub fn stale_retry(&mut self, kind: u16) {
+        debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
+        if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
+            part.count(Counter::StaleRetries, 1, 1);
+        }
     }
 
     /// A level is `value` from now on.
-    pub fn level(&mut self, _gauge: Gauge, _value: u64) {
-        todo!()
+    pub fn level(&mut self, gauge: Gauge, value: u64) {
+        let level = &mut self.levels[gauge as usize];
+        *level = if level.is_set {
+            Level { value, min: level.min.min(value), max: level.max.max(value), is_set: true }
+        } else {
+            Level { value, min: value, max: value, is_set: true }
+        };
+    }
+
+    /// Adds a tally of the time right after this one: the next second of the same run. Levels do not add up here; the later value is
+    /// the value, and the extremes are those of both. Everything else is added as by `+=`.
+    pub fn append(&mut self, later: &Self) {
+        self.add_sums(later);
+        for (level, then) in self.levels.iter_mut().zip(&later.levels) {
+            *level = match (level.is_set, then.is_set) {
+                (_, false) => *level,
+                (false, true) => *then,
+                (true, true) => Level { min: level.min.min(then.min), max: level.max.max(then.max), ..*then },
+            };
+        }
+    }
+
+    /// The sum over all kinds, connections included.
+    pub(super) fn all_kinds(&self) -> Part {
+        let mut all = self.shared.clone();
+        self.kinds.iter().for_each(|part| all.add(part));
+        all
+    }
+
+    fn add_sums(&mut self, other: &Self) {
+        self.cpu_time += other.cpu_time;
+        if self.kinds.len() < other.kinds.len() {
+            self.kinds.resize(other.kinds.len(), Part::default());
+        }
+        for (part, more) in self.kinds.iter_mut().zip(&other.kinds) {
+            part.add(more);
+        }
+        self.shared.add(&other.shared);
+        for (n, more) in self.failures.iter_mut().zip(&other.failures) {
+            *n += more;
+        }
+        for &(status, n) in &other.statuses {
+            add_sorted(&mut self.statuses, status, n);
+        }
+        for &(name, n) in &other.failed_checks {
+            add_sorted(&mut self.failed_checks, name, n);
+        }
     }
 }
 
 impl AddAssign<&Self> for Tally {
-    fn add_assign(&mut self, _other: &Self) {
-        todo!()
+    /// Adds a tally of the same time: another worker's. Levels add up; their summed extremes bound the true ones, since not all
+    /// workers need have been at theirs at once.
+    fn add_assign(&mut self, other: &Self) {
+        self.add_sums(other);
+        for (level, more) in self.levels.iter_mut().zip(&other.levels) {
+            level.value += more.value;
+            level.min += more.min;
+            level.max += more.max;
+            level.is_set |= more.is_set;
+        }
     }
 }
+
+impl Part {
+    /// The times of a trend; none if there are none.
+    pub(super) fn trend(&self, trend: Trend) -> Option<&Distribution> {
+        self.trends[trend as usize].as_deref().filter(|d| d.count > 0)
+    }
+
+    /// A count of the whole test.
+    pub(super) fn counter(&self, counter: Counter) -> u64 {
+        self.counters[counter as usize]
+    }
+
+    /// What of it arrived in the measurement window.
+    pub(super) fn counter_in_window(&self, counter: Counter) -> u64 {
+        self.in_window[counter as usize]
+    }
+
+    fn clear(&mut self) {
+        // Not `= default()`: that would give the histograms back.
+        self.trends.iter_mut().flatten().for_each(|d| d.clear());
+        *self = Self { trends: std::mem::take(&mut self.trends), ..Self::default() };
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (trend, more) in self.trends.iter_mut().zip(&other.trends) {
+            if let Some(more) = more.as_deref().filter(|d| d.count > 0) {
+                trend.get_or_insert_default().add(more);
+            }
+        }
+        for (n, more) in self.counters.iter_mut().zip(&other.counters) {
+            *n += more;
+        }
+        for (n, more) in self.in_window.iter_mut().zip(&other.in_window) {
+            *n += more;
+        }
+        self.failed += other.failed;
+        self.checks_held += other.checks_held;
+        self.checks_failed += other.checks_failed;
+        self.counted_by_usage += other.counted_by_usage;
+        self.counted_by_events += other.counted_by_events;
+    }
+
+    fn time(&mut self, trend: Trend, time: Nanos) {
+        self.trends[trend as usize].get_or_insert_default().record(time);
+    }
+
+    fn count(&mut self, counter: Counter, n: u64, in_window: u64) {
+        self.counters[counter as usize] += n;
+        self.in_window[counter as usize] += in_window;
+    }
+
+    /// What went over the wire, however the request ended: an interrupted stream's tokens arrived all the same.
+    fn count_traffic(&mut self, s: &Sample) {
+        let whole = |n: u64| if s.in_window { n } else { 0 };
+        let reasoning = s.usage.map(|u| u.reasoning).filter(|&n| n > 0).unwrap_or(s.reasoning_events);
+        for (counter, n) in [
+            (Counter::TokensOutput, u64::from(tokens(s))),
+            (Counter::TokensReasoning, u64::from(reasoning)),
+            (Counter::TokenEvents, u64::from(s.token_events)),
+            (Counter::DataReceived, s.bytes_received),
+        ] {
+            self.count(counter, n, arrived_in_window(n, s));
+        }
+        for (counter, n) in [
+            (Counter::TokensInput, s.usage.map_or(0, |u| u64::from(u.input))),
+            (Counter::DataSent, s.bytes_sent),
+            (Counter::ConnectionsReused, u64::from(s.reused)),
+            (Counter::BadEvents, u64::from(s.bad_events)),
+        ] {
+            self.count(counter, n, whole(n));
+        }
+    }
+
+    fn count_finished(&mut self, s: &Sample) {
+        self.count(Counter::HttpReqs, 1, u64::from(s.in_window));
+        self.count(Counter::Iterations, 1, u64::from(s.in_window));
+    }
+
+    fn count_failure(&mut self, failure: Failure, s: &Sample) {
+        self.failed += 1;
+        let blame = failure.blame();
+        let trend = match blame {
+            Blame::Status | Blame::Protocol | Blame::Answer => Trend::HttpReqDurationFailed,
+            Blame::Network | Blame::Timeout | Blame::Ours => Trend::HttpReqDurationAborted,
+        };
+        self.time(trend, s.end.since(s.sent));
+        match blame {
+            Blame::Network => self.count(Counter::ConnectionFailures, 1, u64::from(s.in_window)),
+            Blame::Timeout => self.count(Counter::Timeouts, 1, u64::from(s.in_window)),
+            Blame::Status | Blame::Protocol | Blame::Answer | Blame::Ours => {}
+        }
+    }
+
+    /// The times of a successful request.
+    fn time_success(&mut self, s: &Sample) {
+        self.time(Trend::HttpReqDuration, s.end.since(s.sent));
+        for (trend, instant) in [
+            (Trend::HttpReqWaiting, s.first_byte),
+            (Trend::Ttfe, s.first_event),
+            (Trend::Ttft, s.first_token),
+            (Trend::Ttfo, s.first_visible),
+        ] {
+            if let Some(instant) = instant {
+                self.time(trend, instant.since(s.sent));
+            }
+        }
+        if let Some(gap) = s.longest_gap {
+            self.time(Trend::Stall, gap);
+        }
+        if let Some(tpot) = time_per_output_token(s) {
+            self.time(Trend::Tpot, tpot);
+        }
+        if s.usage.is_some_and(|u| u.output > 0) {
+            self.counted_by_usage += 1;
+        } else if s.token_events > 0 {
+            self.counted_by_events += 1;
+        }
+    }
+}
+
+/// Generated tokens: what the server says, else one an event.
+fn tokens(s: &Sample) -> u32 {
+    s.usage.map(|u| u.output).filter(|&n| n > 0).unwrap_or(s.token_events)
+}
+
+/// What of a request's `n` arrived in the measurement window. A stream that crosses its edge is split like its token events, rounded
+/// to a whole number; what has none belongs to the window if it ended there.
+fn arrived_in_window(n: u64, s: &Sample) -> u64 {
+    let (events, inside) = (u128::from(s.token_events), u128::from(s.token_events_in_window));
+    match (events, s.in_window) {
+        (0, true) => n,
+        (0, false) => 0,
+        _ if inside >= events => n,
+        // At most n, so it fits.
+        _ => ((u128::from(n) * inside + events / 2) / events) as u64,
+    }
+}
+
+/// (last token − first token) / (tokens − tokens in the first event). The first event counts as one token: nothing on the wire says
+/// how many it held. None with a single event, in which the tokens after the first took no time that anybody could see.
+fn time_per_output_token(s: &Sample) -> Option<Nanos> {
+    if s.token_events < 2 {
+        return None;
+    }
+    let after_first = u64::from(tokens(s).checked_sub(1)?);
+    let took = s.last_token?.since(s.first_token?);
+    took.0.checked_div(after_first).map(Nanos)
+}
+
+/// Adds `n` to the count of `key` in a short ascending list; allocates only for a key that is new.
+fn add_sorted<K: Ord>(list: &mut Vec<(K, u64)>, key: K, n: u64) {
+    match list.binary_search_by(|(k, _)| k.cmp(&key)) {
+        Ok(i) => list[i].1 += n,
+        Err(i) if n > 0 => list.insert(i, (key, n)),
+        Err(_) => {}
+    }
+}
+
+#[cfg(test)]
+pub(in crate::metrics) mod tests;

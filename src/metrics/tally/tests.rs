@@ -1,0 +1,338 @@
+use super::*;
+use crate::metrics::{Summary, TokenUsage};
+use proptest::prelude::*;
+
+/// A successful plain request of `ms` that is wholly inside the window.
+pub(in crate::metrics) fn success(kind: u16, ms: u64) -> Sample {
+    let sent = Nanos::from_secs(1);
+    Sample {
+        kind,
+        outcome: Outcome::Success,
+        status: 200,
+        sent,
+        end: sent + Nanos::from_millis(ms),
+        first_byte: Some(sent + Nanos::from_millis(ms / 2)),
+        first_event: None,
+        first_token: None,
+        first_visible: None,
+        last_token: None,
+        longest_gap: None,
+        token_events: 0,
+        reasoning_events: 0,
+        token_events_in_window: 0,
+        in_window: true,
+        usage: None,
+        bad_events: 0,
+        bytes_sent: 100,
+        bytes_received: 1_000,
+        reused: false,
+        checks_held: 0,
+        check_failed: None,
+    }
+}
+
+/// A successful stream of `events` token events, 10 ms apart, the first 100 ms after `sent`; wholly inside the window.
+pub(in crate::metrics) fn stream(kind: u16, events: u32, usage: Option<u32>) -> Sample {
+    let plain = success(kind, 100 + 10 * u64::from(events));
+    let first = plain.sent + Nanos::from_millis(100);
+    Sample {
+        first_event: Some(plain.sent + Nanos::from_millis(90)),
+        first_token: Some(first),
+        first_visible: Some(first),
+        last_token: Some(first + Nanos::from_millis(10 * u64::from(events - 1))),
+        longest_gap: Some(Nanos::from_millis(10)),
+        token_events: events,
+        token_events_in_window: events,
+        usage: usage.map(|output| TokenUsage { input: 11, output, reasoning: 0 }),
+        ..plain
+    }
+}
+
+fn tally_of(samples: &[Sample]) -> Tally {
+    let mut tally = Tally::new(3);
+    for sample in samples {
+        tally.record(sample);
+    }
+    tally
+}
+
+fn times(tally: &Tally, trend: Trend) -> Option<(u64, f64)> {
+    tally.all_kinds().trend(trend).map(|d| (d.count, d.avg_ms()))
+}
+
+fn count(tally: &Tally, counter: Counter) -> (u64, u64) {
+    let all = tally.all_kinds();
+    (all.counter(counter), all.counter_in_window(counter))
+}
+
+/// All numbers of a tally as text, histograms included: two tallies with the same text are the same.
+fn fingerprint(tally: &Tally) -> String {
+    let part = |p: &Part| {
+        let trends = Trend::ALL.map(|t| p.trend(t).map(Distribution::fingerprint));
+        let counts = (p.failed, p.checks_held, p.checks_failed, p.counted_by_usage, p.counted_by_events);
+        format!("{trends:?} {:?} {:?} {counts:?}", p.counters, p.in_window)
+    };
+    let kinds: Vec<_> = tally.kinds.iter().map(part).collect();
+    let tables = format!("{:?} {:?} {:?}", tally.failures, tally.statuses, tally.failed_checks);
+    format!("{:?} {kinds:?} {} {tables} {:?}", tally.cpu_time, part(&tally.shared), tally.levels)
+}
+
+#[test]
+fn a_stream_is_timed_in_every_trend() {
+    let tally = tally_of(&[stream(0, 11, Some(21))]);
+    assert_eq!(times(&tally, Trend::HttpReqDuration), Some((1, 210.0)));
+    assert_eq!(times(&tally, Trend::HttpReqWaiting), Some((1, 105.0)));
+    assert_eq!(times(&tally, Trend::Ttfe), Some((1, 90.0)));
+    assert_eq!(times(&tally, Trend::Ttft), Some((1, 100.0)));
+    assert_eq!(times(&tally, Trend::Ttfo), Some((1, 100.0)));
+    assert_eq!(times(&tally, Trend::Stall), Some((1, 10.0)));
+    // 100 ms from the first to the last token, 20 tokens after the first one.
+    assert_eq!(times(&tally, Trend::Tpot), Some((1, 5.0)));
+    assert_eq!(times(&tally, Trend::Tbt), None);
+    assert_eq!(count(&tally, Counter::TokensOutput), (21, 21));
+    assert_eq!(count(&tally, Counter::TokensInput), (11, 11));
+    assert_eq!(count(&tally, Counter::TokenEvents), (11, 11));
+}
+
+#[test]
+fn a_single_event_has_no_time_per_token() {
+    assert_eq!(times(&tally_of(&[stream(0, 1, None)]), Trend::Tpot), None);
+    // Fifty tokens in one event took no time that anybody could see; zero would be a lie.
+    assert_eq!(times(&tally_of(&[stream(0, 1, Some(50))]), Trend::Tpot), None);
+    // A server that bills one token for several events leaves nothing to divide by.
+    assert_eq!(times(&tally_of(&[stream(0, 3, Some(1))]), Trend::Tpot), None);
+    assert_eq!(times(&tally_of(&[stream(0, 3, None)]), Trend::Tpot), Some((1, 10.0)));
+}
+
+#[test]
+fn usage_without_a_number_falls_back_to_events() {
+    let tally = tally_of(&[stream(0, 4, Some(0))]);
+    assert_eq!(count(&tally, Counter::TokensOutput), (4, 4));
+    assert_eq!((tally.kinds[0].counted_by_usage, tally.kinds[0].counted_by_events), (0, 1));
+}
+
+#[test]
+fn failures_are_timed_apart_by_who_is_guilty() {
+    for failure in Failure::ALL {
+        let tally = tally_of(&[Sample { outcome: Outcome::Failed(failure), ..stream(0, 5, None) }]);
+        let answered = matches!(failure.blame(), Blame::Status | Blame::Protocol | Blame::Answer);
+        let (here, not_here) = if answered {
+            (Trend::HttpReqDurationFailed, Trend::HttpReqDurationAborted)
+        } else {
+            (Trend::HttpReqDurationAborted, Trend::HttpReqDurationFailed)
+        };
+        assert_eq!(times(&tally, here), Some((1, 150.0)), "{}", failure.name());
+        for trend in [not_here, Trend::HttpReqDuration, Trend::HttpReqWaiting, Trend::Ttft, Trend::Tpot, Trend::Stall] {
+            assert_eq!(times(&tally, trend), None, "{} {}", failure.name(), trend.name());
+        }
+        assert_eq!(tally.failures[failure as usize], 1);
+        assert_eq!(tally.kinds[0].failed, 1);
+        assert_eq!(count(&tally, Counter::HttpReqs), (1, 1));
+        assert_eq!(count(&tally, Counter::ConnectionFailures).0, u64::from(failure.blame() == Blame::Network));
+        assert_eq!(count(&tally, Counter::Timeouts).0, u64::from(failure.blame() == Blame::Timeout));
+    }
+}
+
+#[test]
+fn an_interrupted_request_is_neither_success_nor_failure_but_its_tokens_arrived() {
+    let cut =
+        Sample { outcome: Outcome::Interrupted, in_window: false, token_events_in_window: 3, ..stream(0, 5, None) };
+    let tally = tally_of(&[cut]);
+    assert_eq!(count(&tally, Counter::HttpReqs), (0, 0));
+    assert_eq!(count(&tally, Counter::Iterations), (0, 0));
+    assert_eq!(count(&tally, Counter::Interrupted).0, 1);
+    assert_eq!(tally.kinds[0].failed, 0);
+    assert_eq!(count(&tally, Counter::TokensOutput), (5, 3));
+    assert_eq!(count(&tally, Counter::DataReceived), (1_000, 600));
+    let timed: Vec<_> = Trend::ALL.into_iter().filter(|&t| times(&tally, t).is_some()).collect();
+    assert_eq!(timed, [Trend::InterruptedAge]);
+}
+
+#[test]
+fn rates_take_what_arrived_in_the_window() {
+    // Finished after the window, half of its events inside.
+    let late = Sample { in_window: false, token_events_in_window: 5, ..stream(0, 10, Some(30)) };
+    let tally = tally_of(&[late]);
+    assert_eq!(count(&tally, Counter::HttpReqs), (1, 0));
+    assert_eq!(count(&tally, Counter::TokensOutput), (30, 15));
+    assert_eq!(count(&tally, Counter::TokenEvents), (10, 5));
+    // A plain answer that ended outside has its tokens outside.
+    let usage = Some(TokenUsage { input: 1, output: 9, reasoning: 2 });
+    let plain = tally_of(&[Sample { in_window: false, usage, ..success(0, 5) }]);
+    assert_eq!(count(&plain, Counter::TokensOutput), (9, 0));
+    assert_eq!(count(&plain, Counter::TokensReasoning), (2, 0));
+}
+
+#[test]
+fn checks_are_counted_by_name() {
+    let held = Sample { checks_held: 3, ..success(0, 5) };
+    let broken =
+        Sample { checks_held: 1, check_failed: Some("choices"), outcome: Outcome::Failed(Failure::Check), ..held };
+    let tally = tally_of(&[held, broken, broken]);
+    assert_eq!((tally.kinds[0].checks_held, tally.kinds[0].checks_failed), (5, 2));
+    assert_eq!(tally.failed_checks, [("choices", 2)]);
+}
+
+#[test]
+fn a_request_without_an_answer_has_no_status() {
+    let refused = Sample { status: 0, outcome: Outcome::Failed(Failure::ConnectRefused), ..success(0, 5) };
+    assert_eq!(tally_of(&[refused, success(0, 5)]).statuses, [(200, 1)]);
+}
+
+#[test]
+fn clear_keeps_levels_and_nothing_else() {
+    let mut tally = tally_of(&[stream(0, 5, Some(5)), Sample { check_failed: Some("x"), ..success(1, 3) }]);
+    tally.connection_opened(Nanos(5));
+    tally.stale_retry(2);
+    tally.cpu_time = Nanos(9);
+    tally.level(Gauge::Vus, 9);
+    tally.level(Gauge::Vus, 4);
+    tally.clear();
+    let mut fresh = Tally::new(3);
+    fresh.level(Gauge::Vus, 4);
+    let mut merged = fresh.clone();
+    merged.append(&tally);
+    assert_eq!(fingerprint(&merged), fingerprint(&fresh));
+}
+
+#[test]
+fn parallel_levels_add_up_and_later_ones_replace() {
+    let with = |values: &[u64]| {
+        let mut tally = Tally::new(1);
+        for &value in values {
+            tally.level(Gauge::InFlight, value);
+        }
+        tally
+    };
+    let level = |t: &Tally| {
+        let l = t.levels[Gauge::InFlight as usize];
+        (l.value, l.min, l.max, l.is_set)
+    };
+    let mut both = with(&[1, 5, 3]);
+    both += &with(&[20, 10]);
+    assert_eq!(level(&both), (13, 11, 25, true));
+    let mut run = with(&[1, 5, 3]);
+    run.append(&with(&[20, 10]));
+    assert_eq!(level(&run), (10, 1, 20, true));
+    run.append(&with(&[]));
+    assert_eq!(level(&run), (10, 1, 20, true));
+    let mut late = with(&[]);
+    late.append(&with(&[7]));
+    assert_eq!(level(&late), (7, 7, 7, true));
+}
+
+/// What can happen to a tally.
+#[derive(Debug, Clone)]
+enum Step {
+    Record(Sample),
+    Gap(u16, u64),
+    Opened(u64),
+    Stale(u16),
+}
+
+fn tally_of_steps(steps: &[Step]) -> Tally {
+    let mut tally = Tally::new(3);
+    for step in steps {
+        match step {
+            Step::Record(sample) => tally.record(sample),
+            Step::Gap(kind, gap) => tally.gap(*kind, Nanos(*gap)),
+            Step::Opened(took) => tally.connection_opened(Nanos(*took)),
+            Step::Stale(kind) => tally.stale_retry(*kind),
+        }
+    }
+    tally
+}
+
+fn any_sample() -> impl Strategy<Value = Sample> {
+    let outcome = prop_oneof![
+        4 => Just(Outcome::Success),
+        2 => (0..Failure::ALL.len()).prop_map(|i| Outcome::Failed(Failure::ALL[i])),
+        1 => Just(Outcome::Interrupted),
+    ];
+    let shape = (0u16..3, outcome, 1u32..50, prop::option::of(0u32..100), any::<bool>(), 0u64..5_000_000_000_000);
+    let extras = (prop::sample::select(vec![0u16, 200, 404, 429, 500]), 0u32..50, 0u8..4, any::<bool>());
+    (shape, extras).prop_map(
+        |((kind, outcome, events, usage, in_window, took), (status, inside, checks_held, broken))| {
+            let base = stream(kind, events, usage);
+            let check_failed = broken.then_some(["choices", "usage"][usize::from(kind % 2)]);
+            let token_events_in_window = inside.min(events);
+            Sample {
+                outcome,
+                status,
+                in_window,
+                checks_held,
+                check_failed,
+                token_events_in_window,
+                end: base.sent + Nanos(took),
+                ..base
+            }
+        },
+    )
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => any_sample().prop_map(Step::Record),
+        2 => (0u16..3, 0u64..10_000_000_000).prop_map(|(kind, gap)| Step::Gap(kind, gap)),
+        1 => (0u64..10_000_000_000).prop_map(Step::Opened),
+        1 => (0u16..3).prop_map(Step::Stale),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn any_split_adds_up_to_the_whole(steps in prop::collection::vec((any_step(), 0usize..4), 0..40)) {
+        let all: Vec<_> = steps.iter().map(|(step, _)| step.clone()).collect();
+        let mut sum = Tally::new(3);
+        let mut chain = Tally::new(3);
+        for worker in 0..4 {
+            let own: Vec<_> = steps.iter().filter(|(_, w)| *w == worker).map(|(step, _)| step.clone()).collect();
+            sum += &tally_of_steps(&own);
+            chain.append(&tally_of_steps(&own));
+        }
+        let whole = tally_of_steps(&all);
+        prop_assert_eq!(fingerprint(&sum), fingerprint(&whole));
+        prop_assert_eq!(fingerprint(&chain), fingerprint(&whole));
+        // The percentiles of the merged are those of everything recorded in one.
+        let names = ["a", "b", "c"].map(str::to_owned);
+        let of = |tally: &Tally| Summary::new(tally, &names, Nanos::from_secs(1));
+        let (merged, direct) = (of(&sum), of(&whole));
+        for trend in Trend::ALL {
+            let read = |s: &Summary| s.trend(trend, None).map(|d| (d.count, d.percentiles_ms([50.0, 95.0, 99.0, 99.9])));
+            prop_assert_eq!(read(&merged), read(&direct));
+        }
+    }
+
+    #[test]
+    fn order_and_grouping_do_not_matter(
+        lists in prop::array::uniform3(prop::collection::vec(any_step(), 0..12)),
+        levels in prop::array::uniform3(prop::option::of(0u64..1_000)),
+    ) {
+        let mut tallies = [0, 1, 2].map(|i| tally_of_steps(&lists[i]));
+        for (tally, level) in tallies.iter_mut().zip(levels) {
+            if let Some(value) = level {
+                tally.level(Gauge::Connections, value);
+            }
+        }
+        let [a, b, c] = tallies;
+        let plus = |x: &Tally, y: &Tally| {
+            let mut sum = x.clone();
+            sum += y;
+            sum
+        };
+        prop_assert_eq!(fingerprint(&plus(&a, &b)), fingerprint(&plus(&b, &a)));
+        prop_assert_eq!(fingerprint(&plus(&plus(&a, &b), &c)), fingerprint(&plus(&a, &plus(&b, &c))));
+    }
+
+    #[test]
+    fn a_cleared_tally_counts_like_a_new_one(before in prop::collection::vec(any_step(), 0..12), after in prop::collection::vec(any_step(), 0..12)) {
+        let mut used = tally_of_steps(&before);
+        used.clear();
+        used += &tally_of_steps(&after);
+        let mut sum = Tally::new(3);
+        sum += &used;
+        prop_assert_eq!(fingerprint(&sum), fingerprint(&tally_of_steps(&after)));
+    }
+}
