@@ -1,24 +1,482 @@
-//! HTTP/1.1: request heads out, responses in.
+//! HTTP/1.1: request heads out, responses in (RFC 9112).
+//!
+//! ```text
+//!          1xx                        ┌─▶ Length ──┐
+//!        ┌─────┐                      ├─▶ Chunked ─┤
+//!        ▼     │   Event::Head        │            ▼   Event::End
+//! reset ▶ Head ┴──────────────────────┼──────────▶ End ───────────▶ Done ── any byte ──▶ BadHttp
+//!                                     │            ▲
+//!                                     └─▶ ToEof ───┘ eof()
+//! ```
+//!
+//! A head lies whole in the caller's buffer in practice and is parsed there, once; a head that a read has cut is gathered line by
+//! line. Content is always lent from the caller's buffer. What this file does not know: what was asked (it assumes neither `HEAD` nor
+//! `CONNECT` nor an upgrade), and what a body means.
 
-use super::{Event, WireError};
+use std::mem::MaybeUninit;
+
+use super::{
+    ContentType, Event, Head, MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_KEPT_BYTES, Spill, WireError, chunked,
+};
+
+/// Most interim responses (1xx) before a final one. Servers send one, or a few `103 Early Hints`.
+pub const MAX_INTERIM: u8 = 16;
+
+/// What the first bytes of every response are; anything else is refused at once, not when a limit or a timeout is reached.
+const START: &[u8] = b"HTTP/1.";
 
 /// Turns the bytes of a connection into responses, one request at a time.
 #[derive(Debug, Default)]
-pub struct Decoder {}
+pub struct Decoder {
+    /// The part of a head that came without its end; empty in every other state.
+    spill: Spill,
+    state: State,
+    /// Bytes of a body whose length was not announced.
+    received: u32,
+    interim: u8,
+    /// What [`Event::End`] will say.
+    reusable: bool,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// Before or inside a head.
+    #[default]
+    Head,
+    /// A body of known length; so much is left, never 0.
+    Length(u64),
+    Chunked(chunked::Decoder),
+    /// A body that only the end of the connection ends.
+    ToEof,
+    /// Complete, and not yet said so.
+    End,
+    /// Complete and said so: no byte may follow.
+    Done,
+    /// Final.
+    Failed,
+}
 
 impl Decoder {
     /// Ready for the response to a request that was just sent. Keeps buffers, forgets everything else.
     pub fn reset(&mut self) {
-        todo!()
+        self.spill.clear(MAX_KEPT_BYTES);
+        self.state = State::Head;
+        self.received = 0;
+        self.interim = 0;
+        self.reusable = false;
     }
 
     /// The next event; see the contract in [`super`].
-    pub fn next<'b>(&'b mut self, _input: &mut &'b [u8]) -> Option<Result<Event<'b>, WireError>> {
-        todo!()
+    ///
+    /// [`Event::End`] comes as soon as the end is proven, if need be on a call with an empty `input`. What follows it in `input` stays
+    /// there; a further call refuses it, because nothing may come before the next request was sent. After an error every call fails.
+    pub fn next<'b>(&mut self, input: &mut &'b [u8]) -> Option<Result<Event<'b>, WireError>> {
+        let event = match &mut self.state {
+            State::Head => self.head(input)?.map(Event::Head),
+            State::Length(left) => {
+                if input.is_empty() {
+                    return None;
+                }
+                let len = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+                *left -= len as u64;
+                if *left == 0 {
+                    self.state = State::End;
+                }
+                Ok(Event::Data(take(input, len)))
+            }
+            State::Chunked(decoder) => {
+                let piece = decoder.next(input);
+                let announced = decoder.announced();
+                match piece {
+                    Some(Ok(chunked::Piece::Data(data))) => {
+                        self.count(data.len(), announced).map(|()| Event::Data(data))
+                    }
+                    Some(Ok(chunked::Piece::End)) => Ok(self.end()),
+                    Some(Err(error)) => Err(error),
+                    None => match self.count(0, announced) {
+                        Ok(()) => return None,
+                        Err(error) => Err(error),
+                    },
+                }
+            }
+            State::ToEof => {
+                if input.is_empty() {
+                    return None;
+                }
+                let data = take(input, input.len());
+                self.count(data.len(), 0).map(|()| Event::Data(data))
+            }
+            State::End => Ok(self.end()),
+            State::Done if input.is_empty() => return None,
+            State::Done => Err(WireError::BadHttp("bytes after the end of the response")),
+            State::Failed => Err(WireError::BadHttp("bytes after an error")),
+        };
+        if event.is_err() {
+            self.state = State::Failed;
+        }
+        Some(event)
     }
 
-    /// The peer closed its side: the end of a body without framing, or [`WireError::ClosedEarly`].
+    /// The peer closed its side: the end of a body without framing, or [`WireError::ClosedEarly`]. A response that was already
+    /// complete ends as complete.
     pub fn eof(&mut self) -> Result<Event<'static>, WireError> {
-        todo!()
+        self.reusable = false;
+        match self.state {
+            State::ToEof | State::End | State::Done => Ok(self.end()),
+            State::Head | State::Length(_) | State::Chunked(_) | State::Failed => {
+                self.state = State::Failed;
+                Err(WireError::ClosedEarly)
+            }
+        }
+    }
+
+    fn end(&mut self) -> Event<'static> {
+        self.state = State::Done;
+        Event::End { reusable: self.reusable }
+    }
+
+    /// Counts content against the limit of a body, together with what is announced to follow.
+    fn count(&mut self, len: usize, announced: u64) -> Result<(), WireError> {
+        let received = u64::from(self.received) + len as u64;
+        if received.saturating_add(announced) > MAX_BODY_BYTES {
+            return Err(WireError::TooLarge("body"));
+        }
+        self.received = received as u32;
+        Ok(())
+    }
+
+    /// The head of the final response, once it is complete.
+    fn head(&mut self, input: &mut &[u8]) -> Option<Result<Head, WireError>> {
+        loop {
+            let parsed = match self.gather(input)? {
+                Ok(parsed) => parsed,
+                Err(error) => return Some(Err(error)),
+            };
+            if parsed.head.status == 101 {
+                return Some(Err(WireError::BadHttp("an upgrade that was not asked for")));
+            }
+            if parsed.head.status < 200 {
+                self.interim += 1;
+                if self.interim > MAX_INTERIM {
+                    return Some(Err(WireError::TooLarge("interim responses")));
+                }
+                continue;
+            }
+            self.reusable = parsed.reusable;
+            self.state = match parsed.framing {
+                Framing::Length(0) => State::End,
+                Framing::Length(length) if length > MAX_BODY_BYTES => return Some(Err(WireError::TooLarge("body"))),
+                Framing::Length(length) => State::Length(length),
+                Framing::Chunked => State::Chunked(chunked::Decoder::default()),
+                Framing::ToEof => State::ToEof,
+            };
+            return Some(Ok(parsed.head));
+        }
+    }
+
+    /// Takes one head off the front of `input` and parses it, once it is complete.
+    fn gather(&mut self, input: &mut &[u8]) -> Option<Result<ParsedHead, WireError>> {
+        if self.spill.bytes().is_empty() {
+            if input.is_empty() {
+                return None;
+            }
+            if let Some(len) = head_len(input) {
+                return Some(if len > MAX_HEAD_BYTES {
+                    Err(WireError::TooLarge("response head"))
+                } else {
+                    parse_head(take(input, len))
+                });
+            }
+        }
+        // Line by line, so that no more is copied than belongs to the head, and only what is new is searched.
+        while !input.is_empty() {
+            let len = memchr::memchr(b'\n', input).map_or(input.len(), |at| at + 1);
+            let line = take(input, len);
+            let spill = self.spill.bytes_mut();
+            if spill.len() + line.len() > MAX_HEAD_BYTES {
+                return Some(Err(WireError::TooLarge("response head")));
+            }
+            spill.extend_from_slice(line);
+            if !starts_as_response(spill) {
+                return Some(Err(WireError::BadHttp("no HTTP/1.x status line")));
+            }
+            if spill.ends_with(b"\n\r\n") || spill.ends_with(b"\n\n") {
+                let parsed = parse_head(spill);
+                spill.clear();
+                return Some(parsed);
+            }
+        }
+        None
     }
 }
+
+fn take<'b>(input: &mut &'b [u8], len: usize) -> &'b [u8] {
+    let (taken, rest) = input.split_at(len);
+    *input = rest;
+    taken
+}
+
+/// The length of the head at the front of `bytes`, blank line included. A bare LF ends a line too (RFC 9112, section 2.2).
+fn head_len(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'\n', bytes).find_map(|at| match bytes.get(at + 1..)? {
+        [b'\n', ..] => Some(at + 2),
+        [b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
+}
+
+/// Whether `bytes` are, or may become, the start of a response.
+fn starts_as_response(bytes: &[u8]) -> bool {
+    bytes.iter().zip(START).all(|(is, wanted)| is == wanted)
+}
+
+/// A response head with what follows from it for the connection.
+#[derive(Debug)]
+struct ParsedHead {
+    head: Head,
+    framing: Framing,
+    reusable: bool,
+}
+
+/// How the end of a body is found (RFC 9112, section 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// So many bytes; also 0 for the statuses that have no body.
+    Length(u64),
+    Chunked,
+    ToEof,
+}
+
+/// What the header fields of a response said, as far as it matters.
+#[derive(Debug, Default)]
+struct Fields {
+    content_type: Option<ContentType>,
+    encoded: bool,
+    retry_after_s: Option<u32>,
+    length: Option<u64>,
+    /// The last transfer coding, `identity` aside; whether it is chunked.
+    transfer_chunked: Option<bool>,
+    close: bool,
+    keep_alive: bool,
+}
+
+/// Parses a head that is complete.
+fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
+    if !starts_as_response(bytes) {
+        return Err(WireError::BadHttp("no HTTP/1.x status line"));
+    }
+    let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut slots);
+    match parsed {
+        Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
+        Ok(_) => return Err(WireError::BadHttp("a blank line inside the head")),
+        Err(httparse::Error::TooManyHeaders) => return Err(WireError::TooLarge("number of headers")),
+        Err(httparse::Error::Version | httparse::Error::Status) => return Err(WireError::BadHttp("status line")),
+        Err(httparse::Error::HeaderName) => return Err(WireError::BadHttp("header name")),
+        Err(httparse::Error::HeaderValue) => return Err(WireError::BadHttp("header value")),
+        Err(_) => return Err(WireError::BadHttp("head")),
+    }
+    let (Some(version), Some(status @ 100..=599)) = (response.version, response.code) else {
+        return Err(WireError::BadHttp("status code"));
+    };
+    let mut fields = Fields::default();
+    for header in response.headers.iter() {
+        fields.read(header.name, header.value)?;
+    }
+    let framing = match (status, fields.transfer_chunked, fields.length) {
+        (..=199 | 204 | 304, _, _) => Framing::Length(0),
+        (_, Some(true), _) => Framing::Chunked,
+        (_, None, Some(length)) => Framing::Length(length),
+        (_, Some(false), _) | (_, None, None) => Framing::ToEof,
+    };
+    let persistent = (version == 1 || fields.keep_alive) && !fields.close;
+    // A length beside a transfer coding, or a transfer coding in HTTP/1.0, is what attacks and broken proxies send: RFC 9112,
+    // section 6.1, has the connection closed after such a message.
+    let doubtful = fields.transfer_chunked.is_some() && (fields.length.is_some() || version == 0);
+    Ok(ParsedHead {
+        head: Head {
+            status,
+            content_type: fields.content_type.unwrap_or(ContentType::Missing),
+            encoded: fields.encoded,
+            retry_after_s: fields.retry_after_s,
+        },
+        framing,
+        reusable: persistent && !doubtful && framing != Framing::ToEof,
+    })
+}
+
+impl Fields {
+    fn read(&mut self, name: &str, value: &[u8]) -> Result<(), WireError> {
+        // The length first: it rules out nearly every header without comparing letters.
+        match name.len() {
+            10 if name.eq_ignore_ascii_case("connection") => {
+                for option in list(value) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            11 if name.eq_ignore_ascii_case("retry-after") => {
+                self.retry_after_s = decimal(value.trim_ascii()).map(|s| u32::try_from(s).unwrap_or(u32::MAX));
+            }
+            12 if name.eq_ignore_ascii_case("content-type") => {
+                self.content_type.get_or_insert_with(|| content_type(value));
+            }
+            14 if name.eq_ignore_ascii_case("content-length") => {
+                // Without `list`, which forgives empty members: a length must be beyond doubt.
+                for member in value.split(|&byte| byte == b',') {
+                    let length =
+                        decimal(member.trim_ascii()).ok_or(WireError::BadHttp("content-length is not a number"))?;
+                    if *self.length.get_or_insert(length) != length {
+                        return Err(WireError::BadHttp("content-length is given twice and differs"));
+                    }
+                }
+            }
+            16 if name.eq_ignore_ascii_case("content-encoding") => {
+                self.encoded |= list(value).any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+            }
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                // `identity` is no coding; it was taken out of the standard, and is still sent.
+                for coding in list(value).filter(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+                    let chunked = coding.eq_ignore_ascii_case(b"chunked");
+                    self.encoded |= !chunked;
+                    self.transfer_chunked = Some(chunked);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The members of a comma list, without white space and empty ones (RFC 9110, section 5.6.1).
+fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+}
+
+/// Digits and nothing else; saturates.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |sum, digit| {
+        digit.is_ascii_digit().then(|| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+    })
+}
+
+fn content_type(value: &[u8]) -> ContentType {
+    const SUFFIX: &[u8] = b"+json";
+    let essence = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    let suffix = &essence[essence.len().saturating_sub(SUFFIX.len())..];
+    if essence.eq_ignore_ascii_case(b"text/event-stream") {
+        ContentType::EventStream
+    } else if essence.eq_ignore_ascii_case(b"application/json") || suffix.eq_ignore_ascii_case(SUFFIX) {
+        ContentType::Json
+    } else {
+        ContentType::Other
+    }
+}
+
+/// The part of a request that is the same each time it is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadSpec<'a> {
+    /// The method; `POST` has a body, others have none.
+    pub method: &'a str,
+    /// The path with its query, percent-encoded; see [`check_path`].
+    pub path: &'a str,
+    /// Name and port as in the URL: IPv6 in brackets, no port when it is the scheme's own.
+    pub host: &'a str,
+    /// Whether an event stream is wanted; else JSON.
+    pub stream: bool,
+    /// The user's own fields. One with the name of a field of ours takes its place. See [`check_header`].
+    pub headers: &'a [(String, String)],
+}
+
+/// The fields that every request has, in their order.
+const OURS: [&str; 5] = ["Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type"];
+/// The fields that only this file may set: a wrong one would change where the request ends.
+const FRAMING: [&str; 2] = ["Content-Length", "Transfer-Encoding"];
+
+impl HeadSpec<'_> {
+    /// Writes the head. With `POST` it ends in `Content-Length: `, and the caller adds the digits, an empty line and the body; else it
+    /// is complete.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let post = self.method == "POST";
+        for part in [self.method, " ", self.path, " HTTP/1.1\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        for name in OURS {
+            let value = match name {
+                "Host" => self.host,
+                "User-Agent" => concat!("llmsim-blast/", env!("CARGO_PKG_VERSION")),
+                "Accept" if self.stream => "text/event-stream",
+                "Accept" => "application/json",
+                // What is compressed cannot be timed: tokens would come out in blocks.
+                "Accept-Encoding" => "identity",
+                _ if post => "application/json",
+                _ => "",
+            };
+            let mut replaced = false;
+            for (user_name, user_value) in self.headers.iter().filter(|(user, _)| user.eq_ignore_ascii_case(name)) {
+                write_field(out, user_name, user_value);
+                replaced = true;
+            }
+            if !replaced && !value.is_empty() {
+                write_field(out, name, value);
+            }
+        }
+        let is_one_of = |names: &[&str], name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        for (name, value) in self.headers {
+            if !is_one_of(&OURS, name) && !is_one_of(&FRAMING, name) {
+                write_field(out, name, value);
+            }
+        }
+        out.extend_from_slice(if post { b"Content-Length: " } else { b"\r\n" });
+    }
+}
+
+fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
+    for part in [name, ": ", value, "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// A whole request for something small over a connection that is used once: `/health`, `/llmsim/stats`.
+pub fn simple_get(host: &str, path: &str) -> Vec<u8> {
+    let close = [("Connection".to_owned(), "close".to_owned())];
+    let mut out = Vec::new();
+    HeadSpec { method: "GET", path, host, stream: false, headers: &close }.write(&mut out);
+    out
+}
+
+/// Whether a header of the user's can be sent. The error says what is wrong with it, without repeating its value: it may be a secret.
+pub fn check_header(name: &str, value: &str) -> Result<(), String> {
+    // A field name is a token: RFC 9110, sections 5.1 and 5.6.2.
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(format!(
+            "{name:?} is not a header name: expected letters, digits and '-', such as X-Request-Source"
+        ));
+    }
+    if FRAMING.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        return Err(format!("the header {name} cannot be set: it is computed from the body of each request"));
+    }
+    if let Some(byte) = value.bytes().find(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        return Err(format!("the value of the header {name} contains the control character 0x{byte:02x}"));
+    }
+    Ok(())
+}
+
+/// Whether a path can be sent as it stands.
+pub fn check_path(path: &str) -> Result<(), String> {
+    if !path.starts_with('/') {
+        return Err(format!("the path {path:?} does not begin with '/'"));
+    }
+    match path.chars().find(|char| !char.is_ascii_graphic() || *char == '#') {
+        Some(char) => Err(format!("the path {path:?} contains {char:?}: it must be percent-encoded")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,10 @@ pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
 /// Longest body of a plain answer, and most bytes of a streamed one.
 pub const MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Largest buffer that a decoder keeps when it is reset. There is a decoder for each of thousands of connections: one large head or
+/// event in the life of each must not add up to gigabytes.
+const MAX_KEPT_BYTES: usize = 16 * 1024;
+
 /// What an HTTP response said next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'b> {
@@ -77,4 +81,29 @@ pub enum WireError {
     /// The stream ended inside a response.
     #[error("the connection was closed before the response was complete")]
     ClosedEarly,
+}
+
+/// The bytes of a piece that a read has cut. Most decoders never meet one, so it is one word until then.
+#[derive(Debug, Default)]
+struct Spill(
+    #[expect(clippy::box_collection, reason = "a decoder lives in each connection and is kept small; a spill is rare")]
+    Option<Box<Vec<u8>>>,
+);
+
+impl Spill {
+    fn bytes(&self) -> &[u8] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        self.0.get_or_insert_default()
+    }
+
+    /// Empties it, and gives back a buffer larger than `keep`.
+    fn clear(&mut self, keep: usize) {
+        match &mut self.0 {
+            Some(bytes) if bytes.capacity() <= keep => bytes.clear(),
+            spill => *spill = None,
+        }
+    }
 }

@@ -1,0 +1,461 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// What a whole response came to. Pieces of content are joined: where they are cut is no one's business.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    head: Option<Head>,
+    body: Vec<u8>,
+    reusable: Option<bool>,
+    left: Vec<u8>,
+}
+
+/// Feeds the pieces in turn, and then the end of the connection if `eof`.
+fn feed(pieces: &[&[u8]], eof: bool) -> Result<Seen, WireError> {
+    let mut decoder = Decoder::default();
+    let mut seen = Seen::default();
+    for piece in pieces {
+        let mut input = *piece;
+        while seen.reusable.is_none()
+            && let Some(event) = decoder.next(&mut input)
+        {
+            note(&mut seen, &event?);
+        }
+        assert!(seen.reusable.is_some() || input.is_empty(), "None means that the input is used up");
+        seen.left.extend_from_slice(input);
+    }
+    if eof && seen.reusable.is_none() {
+        note(&mut seen, &decoder.eof()?);
+    }
+    Ok(seen)
+}
+
+fn note(seen: &mut Seen, event: &Event<'_>) {
+    match event {
+        Event::Head(head) => assert_eq!(seen.head.replace(*head), None, "one head a response"),
+        Event::Data(data) => {
+            assert!(seen.head.is_some() && !data.is_empty());
+            seen.body.extend_from_slice(data);
+        }
+        Event::End { reusable } => {
+            assert!(seen.head.is_some());
+            seen.reusable = Some(*reusable);
+        }
+    }
+}
+
+fn feed_every_way(bytes: &[u8], eof: bool) -> Result<Seen, WireError> {
+    let whole = feed(&[bytes], eof);
+    assert_eq!(feed(&bytes.chunks(1).collect::<Vec<_>>(), eof), whole, "byte by byte");
+    for cut in 0..=bytes.len() {
+        assert_eq!(feed(&[&bytes[..cut], &bytes[cut..]], eof), whole, "cut at {cut}");
+    }
+    if let Ok(Seen { reusable: Some(_), left, .. }) = &whole
+        && left.is_empty()
+        && !eof
+    {
+        let with_tail = [bytes, b"tail"].concat();
+        assert_eq!(feed(&[&with_tail], eof).unwrap().left, b"tail");
+    }
+    whole
+}
+
+/// A response that ends by its own framing.
+fn complete(bytes: &str) -> Seen {
+    feed_every_way(bytes.as_bytes(), false).unwrap()
+}
+
+fn refused(bytes: &str) -> WireError {
+    feed_every_way(bytes.as_bytes(), false).unwrap_err()
+}
+
+const JSON: Head = Head { status: 200, content_type: ContentType::Json, encoded: false, retry_after_s: None };
+
+#[test]
+fn a_length_ends_a_body() {
+    let seen = complete("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}");
+    assert_eq!(seen, Seen { head: Some(JSON), body: b"{}".to_vec(), reusable: Some(true), left: vec![] });
+    let seen = complete("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!((seen.head.unwrap().status, seen.body, seen.reusable), (404, vec![], Some(true)));
+    assert_eq!(seen.head.unwrap().content_type, ContentType::Missing);
+}
+
+#[test]
+fn the_end_is_told_without_further_bytes() {
+    let mut decoder = Decoder::default();
+    let mut input = &b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"[..];
+    assert!(matches!(decoder.next(&mut input), Some(Ok(Event::Head(_)))));
+    assert!(input.is_empty());
+    assert_eq!(decoder.next(&mut input), Some(Ok(Event::End { reusable: true })));
+    assert_eq!(decoder.next(&mut input), None);
+}
+
+#[test]
+fn bytes_after_the_end_are_refused() {
+    let mut decoder = Decoder::default();
+    let mut input = &b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\naHTTP/1.1 200 OK"[..];
+    for _ in 0..3 {
+        assert!(matches!(decoder.next(&mut input), Some(Ok(_))));
+    }
+    assert_eq!(input, b"HTTP/1.1 200 OK");
+    assert_eq!(decoder.next(&mut input), Some(Err(WireError::BadHttp("bytes after the end of the response"))));
+    assert!(matches!(decoder.next(&mut input), Some(Err(_))), "an error is final");
+    assert_eq!(decoder.eof(), Err(WireError::ClosedEarly));
+}
+
+#[test]
+fn a_reset_decoder_reads_the_next_response() {
+    let mut decoder = Decoder::default();
+    for cut in [3, 20, 45, 48] {
+        let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
+        decoder.reset();
+        let mut body = Vec::new();
+        let mut end = None;
+        for mut input in [&bytes[..cut], &bytes[cut..]] {
+            while let Some(event) = decoder.next(&mut input) {
+                match event.unwrap() {
+                    Event::Head(head) => assert_eq!(head.status, 200),
+                    Event::Data(data) => body.extend_from_slice(data),
+                    Event::End { reusable } => end = Some(reusable),
+                }
+            }
+        }
+        assert_eq!((body, end), (b"ab".to_vec(), Some(true)));
+    }
+    decoder.reset();
+    assert!(matches!(decoder.next(&mut &b"SSH-2.0"[..]), Some(Err(_))));
+    decoder.reset();
+    assert!(matches!(decoder.next(&mut &b"HTTP/1.1 204 \r\n\r\n"[..]), Some(Ok(_))), "a reset forgets an error");
+}
+
+#[test]
+fn chunked_wins_over_a_length_and_closes() {
+    let chunked = "\r\n3\r\nabc\r\n0\r\n\r\n";
+    let seen = complete(&format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n{chunked}"));
+    assert_eq!((seen.body.as_slice(), seen.reusable), (&b"abc"[..], Some(true)));
+    let seen = complete(&format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\ntransfer-encoding: chunked\r\n{chunked}"));
+    assert_eq!((seen.body.as_slice(), seen.reusable), (&b"abc"[..], Some(false)));
+    let seen =
+        complete(&format!("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n{chunked}"));
+    assert_eq!((seen.body.as_slice(), seen.reusable), (&b"abc"[..], Some(false)));
+    let seen = complete(&format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n{chunked}"));
+    assert!(seen.head.unwrap().encoded && seen.body == b"abc");
+    let seen =
+        complete(&format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n{chunked}"));
+    assert_eq!(seen.body, b"abc");
+}
+
+#[test]
+fn a_body_without_framing_ends_with_the_connection() {
+    for fields in ["", "Transfer-Encoding: gzip\r\n", "Transfer-Encoding: chunked, br\r\nContent-Length: 2\r\n"] {
+        let bytes = format!("HTTP/1.1 200 OK\r\n{fields}\r\nhello");
+        let seen = feed_every_way(bytes.as_bytes(), true).unwrap();
+        assert_eq!((seen.body.as_slice(), seen.reusable), (&b"hello"[..], Some(false)), "{fields}");
+    }
+    let seen = feed_every_way(b"HTTP/1.1 200 OK\r\n\r\n", true).unwrap();
+    assert_eq!((seen.body.as_slice(), seen.reusable), (&b""[..], Some(false)));
+}
+
+#[test]
+fn identity_is_no_transfer_coding() {
+    let seen = complete("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 2\r\n\r\nhi");
+    assert_eq!((seen.body.as_slice(), seen.reusable), (&b"hi"[..], Some(true)));
+}
+
+#[test]
+fn an_early_close_is_told_from_an_end() {
+    for bytes in [
+        "",
+        "HTTP/1.1 2",
+        "HTTP/1.1 200 OK\r\n\r",
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n",
+    ] {
+        assert_eq!(feed_every_way(bytes.as_bytes(), true), Err(WireError::ClosedEarly), "{bytes}");
+    }
+    let mut decoder = Decoder::default();
+    assert!(decoder.next(&mut &b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"[..]).is_some());
+    assert_eq!(decoder.eof(), Ok(Event::End { reusable: false }), "a proven end is an end, but of the connection too");
+}
+
+#[test]
+fn interim_responses_are_skipped() {
+    let last = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+    let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\nContent-Length: 9\r\n\r\n";
+    let seen = complete(&format!("{interim}{last}"));
+    assert_eq!((seen.head.unwrap().status, seen.body.as_slice()), (200, &b"hi"[..]));
+    assert_eq!(
+        refused("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"),
+        WireError::BadHttp("an upgrade that was not asked for")
+    );
+    let endless = "HTTP/1.1 100 Continue\r\n\r\n".repeat(usize::from(MAX_INTERIM) + 1);
+    assert_eq!(feed(&[endless.as_bytes()], false), Err(WireError::TooLarge("interim responses")));
+}
+
+#[test]
+fn some_statuses_have_no_body() {
+    for status in [204, 304] {
+        let seen = complete(&format!("HTTP/1.1 {status} X\r\nContent-Length: 99999999999\r\n\r\n"));
+        assert_eq!((seen.body.as_slice(), seen.reusable), (&b""[..], Some(true)));
+        let seen = complete(&format!("HTTP/1.1 {status} X\r\nTransfer-Encoding: chunked\r\n\r\n"));
+        assert_eq!((seen.body.as_slice(), seen.reusable), (&b""[..], Some(true)));
+    }
+}
+
+#[test]
+fn connection_is_a_list_in_any_case() {
+    let reusable = |version: &str, fields: &str| {
+        complete(&format!("{version} 200 OK\r\n{fields}Content-Length: 0\r\n\r\n")).reusable.unwrap()
+    };
+    assert!(reusable("HTTP/1.1", ""));
+    assert!(reusable("HTTP/1.1", "Connection: keep-alive\r\n"));
+    assert!(!reusable("HTTP/1.1", "Connection: close\r\n"));
+    assert!(!reusable("HTTP/1.1", "CONNECTION: Upgrade,  CLOSE \r\n"));
+    assert!(!reusable("HTTP/1.1", "Connection: keep-alive\r\nConnection: close\r\n"));
+    assert!(reusable("HTTP/1.1", "Connection: closed\r\n"));
+    assert!(!reusable("HTTP/1.0", ""));
+    assert!(reusable("HTTP/1.0", "Connection: Keep-Alive\r\n"));
+    assert!(!reusable("HTTP/1.0", "Connection: keep-alive, close\r\n"));
+}
+
+#[test]
+fn lengths_must_agree() {
+    let head = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nab");
+    for fields in ["Content-Length: 2\r\ncontent-length: 2", "Content-Length: 2, 2", "Content-Length: 02"] {
+        assert_eq!(complete(&head(fields)).body, b"ab");
+    }
+    for fields in ["Content-Length: 2\r\ncontent-length: 3", "Content-Length: 2, 3"] {
+        assert_eq!(refused(&head(fields)), WireError::BadHttp("content-length is given twice and differs"));
+    }
+    for value in ["", "-2", "+2", "2 2", "0x2", "2,", "two", "2.0"] {
+        let bytes = head(&format!("Content-Length: {value}"));
+        assert_eq!(refused(&bytes), WireError::BadHttp("content-length is not a number"), "{value}");
+    }
+}
+
+#[test]
+fn content_types_are_told_apart() {
+    for (value, wanted) in [
+        ("text/event-stream", ContentType::EventStream),
+        ("Text/Event-Stream; charset=utf-8", ContentType::EventStream),
+        ("application/json", ContentType::Json),
+        ("application/json;charset=UTF-8", ContentType::Json),
+        ("application/problem+json", ContentType::Json),
+        ("text/html; charset=utf-8", ContentType::Other),
+        ("application/jsonl", ContentType::Other),
+        ("text/event-streams", ContentType::Other),
+        ("", ContentType::Other),
+    ] {
+        let seen = complete(&format!("HTTP/1.1 200 OK\r\nContent-Type: {value}\r\nContent-Length: 0\r\n\r\n"));
+        assert_eq!(seen.head.unwrap().content_type, wanted, "{value}");
+    }
+}
+
+#[test]
+fn encodings_and_retry_after_are_read() {
+    let head =
+        |fields: &str| complete(&format!("HTTP/1.1 429 X\r\n{fields}\r\nContent-Length: 0\r\n\r\n")).head.unwrap();
+    assert!(head("Content-Encoding: gzip").encoded);
+    assert!(head("content-encoding: identity, br").encoded);
+    assert!(!head("Content-Encoding: Identity").encoded);
+    assert!(!head("Content-Encoding: ").encoded);
+    assert_eq!(head("Retry-After: 30").retry_after_s, Some(30));
+    assert_eq!(head("Retry-After: 99999999999999999999999").retry_after_s, Some(u32::MAX));
+    assert_eq!(head("Retry-After: Fri, 31 Dec 1999 23:59:59 GMT").retry_after_s, None);
+}
+
+#[test]
+fn lenient_where_the_standard_is() {
+    assert_eq!(complete("HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi").body, b"hi", "no reason phrase");
+    assert_eq!(complete("HTTP/1.1 200 OK\nContent-Length: 2\n\nhi").body, b"hi", "bare LF");
+    assert_eq!(complete("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\nhi").body, b"hi", "mixed");
+    assert_eq!(complete("HTTP/1.1 200 \u{e4}\r\nContent-Length:2\r\n\r\nhi").body, b"hi", "UTF-8 in the reason");
+}
+
+#[test]
+fn garbage_is_refused_at_once() {
+    let no_status_line = WireError::BadHttp("no HTTP/1.x status line");
+    for bytes in
+        ["SSH-2.0-OpenSSH\r\n", "\r\n", "HTTP/2 200\r\n\r\n", "<html>", "http/1.1 200 OK\r\n\r\n", "\u{16}\u{3}\u{1}"]
+    {
+        assert_eq!(refused(bytes), no_status_line, "{bytes}");
+    }
+    assert_eq!(refused("HTTP/1.2 200 OK\r\n\r\n"), WireError::BadHttp("status line"));
+    assert_eq!(refused("HTTP/1.1 2x0 OK\r\n\r\n"), WireError::BadHttp("status line"));
+    assert_eq!(refused("HTTP/1.1 099 OK\r\n\r\n"), WireError::BadHttp("status code"));
+    assert_eq!(refused("HTTP/1.1 600 OK\r\n\r\n"), WireError::BadHttp("status code"));
+    assert_eq!(refused("HTTP/1.1 200 OK\r\nno colon\r\n\r\n"), WireError::BadHttp("header name"));
+    assert_eq!(refused("HTTP/1.1 200 OK\r\na: b\0c\r\n\r\n"), WireError::BadHttp("header value"));
+    assert!(matches!(refused("HTTP/1.1\r\n\r\n"), WireError::BadHttp(_)));
+    assert_eq!(
+        refused("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n"),
+        WireError::BadChunk("a chunk size is missing")
+    );
+}
+
+#[test]
+fn heads_are_bounded() {
+    let too_large = Err(WireError::TooLarge("response head"));
+    let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 0\r\n\r\n", "a".repeat(MAX_HEAD_BYTES));
+    assert_eq!(feed(&[long.as_bytes()], false), too_large);
+    assert_eq!(feed(&long.as_bytes().chunks(1000).collect::<Vec<_>>(), false), too_large);
+    let endless = format!("HTTP/1.1 200 {}", "a".repeat(2 * MAX_HEAD_BYTES));
+    assert_eq!(feed(&[endless.as_bytes()], false), too_large);
+
+    let with_headers = |count| format!("HTTP/1.1 204 X\r\n{}\r\n", "a: b\r\n".repeat(count));
+    assert!(feed(&[with_headers(MAX_HEADERS).as_bytes()], false).is_ok());
+    let too_many = with_headers(MAX_HEADERS + 1);
+    assert_eq!(feed(&[too_many.as_bytes()], false), Err(WireError::TooLarge("number of headers")));
+    assert_eq!(
+        feed(&[&too_many.as_bytes()[..20], &too_many.as_bytes()[20..]], false).unwrap_err(),
+        WireError::TooLarge("number of headers")
+    );
+}
+
+#[test]
+fn bodies_are_bounded_even_when_only_announced() {
+    let too_large = WireError::TooLarge("body");
+    let length = |length: u64| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    assert!(feed(&[length(MAX_BODY_BYTES).as_bytes()], false).is_ok());
+    assert_eq!(refused(&length(MAX_BODY_BYTES + 1)), too_large);
+    assert_eq!(refused("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999999\r\n\r\n"), too_large);
+
+    let chunk = |size: u64| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{size:x}\r\n");
+    assert!(feed(&[chunk(MAX_BODY_BYTES).as_bytes()], false).is_ok());
+    assert_eq!(refused(&chunk(MAX_BODY_BYTES + 1)), too_large);
+    assert_eq!(refused(&format!("{}a\r\n{MAX_BODY_BYTES:x}\r\n", chunk(1))), too_large);
+
+    let mut decoder = Decoder::default();
+    assert!(decoder.next(&mut &b"HTTP/1.1 200 OK\r\n\r\n"[..]).is_some());
+    let block = vec![0; 1024 * 1024];
+    for _ in 0..MAX_BODY_BYTES / block.len() as u64 {
+        assert!(matches!(decoder.next(&mut &block[..]), Some(Ok(Event::Data(_)))));
+    }
+    assert_eq!(decoder.next(&mut &b"x"[..]), Some(Err(too_large)));
+}
+
+#[test]
+fn the_usual_head_is_not_copied() {
+    let mut decoder = Decoder::default();
+    let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let mut input = &bytes[..];
+    while decoder.next(&mut input).is_some() {}
+    assert!(decoder.spill.0.is_none());
+}
+
+#[test]
+fn a_large_head_is_not_kept() {
+    let mut decoder = Decoder::default();
+    let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n", "a".repeat(MAX_HEAD_BYTES / 2));
+    assert_eq!(decoder.next(&mut long.as_bytes()), None);
+    decoder.reset();
+    assert!(decoder.spill.0.is_none());
+    assert_eq!(decoder.next(&mut &b"HTTP/1.1 2"[..]), None);
+    decoder.reset();
+    assert!(decoder.spill.0.is_some() && decoder.spill.bytes().is_empty(), "a small buffer is kept for reuse");
+}
+
+#[test]
+fn the_decoder_is_small() {
+    assert!(size_of::<Decoder>() <= 40, "{}", size_of::<Decoder>());
+}
+
+fn written(method: &str, stream: bool, headers: &[(&str, &str)]) -> String {
+    let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut out = Vec::new();
+    HeadSpec { method, path: "/v1/x?y=1", host: "[::1]:8080", stream, headers: &headers }.write(&mut out);
+    String::from_utf8(out).unwrap()
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[test]
+fn requests_are_exactly_these_bytes() {
+    assert_eq!(
+        written("POST", true, &[("Authorization", "Bearer k"), ("X-A", "1")]),
+        format!(
+            "POST /v1/x?y=1 HTTP/1.1\r\nHost: [::1]:8080\r\nUser-Agent: llmsim-blast/{VERSION}\r\nAccept: text/event-stream\r\n\
+             Accept-Encoding: identity\r\nContent-Type: application/json\r\nAuthorization: Bearer k\r\nX-A: 1\r\n\
+             Content-Length: "
+        )
+    );
+    assert_eq!(
+        written("GET", false, &[]),
+        format!(
+            "GET /v1/x?y=1 HTTP/1.1\r\nHost: [::1]:8080\r\nUser-Agent: llmsim-blast/{VERSION}\r\nAccept: application/json\r\n\
+             Accept-Encoding: identity\r\n\r\n"
+        )
+    );
+    assert_eq!(
+        String::from_utf8(simple_get("localhost", "/health")).unwrap(),
+        format!(
+            "GET /health HTTP/1.1\r\nHost: localhost\r\nUser-Agent: llmsim-blast/{VERSION}\r\nAccept: application/json\r\n\
+             Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
+        )
+    );
+}
+
+#[test]
+fn a_header_of_the_user_replaces_ours() {
+    assert_eq!(
+        written(
+            "POST",
+            true,
+            &[("accept", "*/*"), ("HOST", "other"), ("content-type", "application/json; v=2"), ("Content-Length", "7")]
+        ),
+        format!(
+            "POST /v1/x?y=1 HTTP/1.1\r\nHOST: other\r\nUser-Agent: llmsim-blast/{VERSION}\r\naccept: */*\r\n\
+             Accept-Encoding: identity\r\ncontent-type: application/json; v=2\r\nContent-Length: "
+        )
+    );
+}
+
+#[test]
+fn headers_that_would_break_the_request_are_refused() {
+    assert_eq!(check_header("X-Request-Source", "load test\t\u{e4}"), Ok(()));
+    for name in ["", "X Y", "X:", "X\r\nY", "\u{e4}", "X\0"] {
+        assert!(check_header(name, "a").unwrap_err().contains("not a header name"), "{name}");
+    }
+    for name in ["Content-Length", "transfer-ENCODING"] {
+        assert!(check_header(name, "1").unwrap_err().contains("cannot be set"), "{name}");
+    }
+    for value in ["a\r\nX: y", "a\n", "\0", "a\u{7f}"] {
+        let error = check_header("Authorization", value).unwrap_err();
+        assert!(error.contains("control character") && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn paths_that_would_break_the_request_are_refused() {
+    assert_eq!(check_path("/v1/chat?api-version=2024%2001"), Ok(()));
+    for path in ["", "v1", "/a b", "/a\r\nX: y", "/\u{e4}", "/a#b"] {
+        assert!(check_path(path).is_err(), "{path}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_give_the_same_answer_however_they_are_cut(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        step in 1_usize..50,
+    ) {
+        let bytes = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", bytes.as_slice()].concat();
+        prop_assert_eq!(feed(&bytes.chunks(step).collect::<Vec<_>>(), true), feed(&[&bytes], true));
+    }
+
+    #[test]
+    fn random_heads_give_the_same_answer_however_they_are_cut(
+        parts in prop::collection::vec(prop::sample::select(vec![
+            "HTTP/1.1 200 OK\r\n", "HTTP/1.1 100 X\r\n", "\r\n", "\n", "\r", "Content-Length: 3\r\n", "Content-Length: 4\r\n",
+            "Transfer-Encoding: chunked\r\n", "Connection: close\r\n", "3\r\nabc\r\n", "0\r\n\r\n", "abc", ":", "\0", "HTTP/1.",
+        ]), 0..12),
+        step in 1_usize..20,
+        eof in any::<bool>(),
+    ) {
+        let bytes = parts.concat().into_bytes();
+        prop_assert_eq!(feed(&bytes.chunks(step).collect::<Vec<_>>(), eof), feed(&[&bytes], eof));
+    }
+}
