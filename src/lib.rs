@@ -1,4 +1,92 @@
-//! Load tester for LLM APIs.
+//! `llmsim-blast`: a load tester for LLM APIs that sees every token, judges the server, and judges itself. **The map.**
+//!
+//! **Requests go down, samples come up.** A [`plan::Plan`] (plain data) is split into equal *shares*; each share is run by one pinned
+//! worker thread; each worker returns a [`metrics::Tally`]; tallies are added. `Plan::share(k, of)` and `Tally += Tally` are the only
+//! two operations behind threads, live progress and the final report.
+//!
+//! **The world is touched in few places**: [`net`] (sockets), [`engine`] (threads, poll, clock), [`live`] (terminal), [`server`] (child
+//! process, `/proc`), [`cli`] (files, environment). Everything else takes bytes and numbers and is tested with bytes and numbers.
+//!
+//! ```text
+//!    flags        env        profiles/*.toml
+//!       \         |          /
+//!        v        v         v
+//!       ┌───────────────────────┐                                   exit code
+//!       │          cli          │─────────────────────────────────────▶
+//!       └──┬──────────┬─────────┘◀──────────────┐
+//!          │ resolve  │ start/stop              │ text, json
+//!          ▼          ▼                         │
+//!       ┌──────┐  ┌────────┐              ┌─────┴────┐    ┌──────┐
+//!       │ plan │  │ server │              │  report  │    │ live │  progress
+//!       └──┬───┘  └────────┘              └─────▲────┘    └──▲───┘
+//!          │ Plan                     Summary + Verdict      │ Frame, once a second
+//!    ══════▼══════════════════════════════════════╪══════════╪═══════  control plane
+//!       ┌──────────────────────┐           ┌──────┴───────┐  │
+//!       │ engine::Fleet        │── Tally ─▶│  threshold   │  │
+//!       └──┬───────────────────┘           └──────▲───────┘  │
+//!          │ share of Plan   ▲ Tally              │ Summary  │
+//!    ══════▼═════════════════╪════════════════════╪══════════╪═══════  one pinned thread each
+//!       ┌────────────────────┴─┐           ┌──────┴───────┐  │
+//!       │ engine::Worker       │─ Sample ─▶│   metrics    │──┘
+//!       └─┬──────┬───────┬─────┘           └──────────────┘
+//!         │when? │what?  │ bytes   ▲ Sample
+//!         ▼      ▼       ▼         │
+//!      ┌──────┐┌────────┐┌─────────┴──┐
+//!      │ load ││scenario││ Connection │──▶ Exchange ──▶ wire ──▶ api
+//!      └──────┘└────────┘└────┬───────┘    (stopwatch) bytes→   events→tokens
+//!                             ▼ ▲ bytes
+//!                        ┌──────────┐
+//!                        │   net    │──▶ kernel ──▶ server under test
+//!                        └──────────┘
+//! ```
+//!
+//! Left column: intent going down. Right column: numbers going up. They meet only in `cli/run.rs` (top) and `engine/worker.rs`
+//! (bottom). Only two things cross a thread border while a test runs: a stop flag down, tallies up.
+//!
+//! # Reading order, 45 minutes
+//!
+//! This page → `cli/run.rs` (a run, as a table of contents) → `engine/worker.rs` (the event loop) → `wire/mod.rs` and
+//! `api/openai_chat.rs` → `metrics/tally.rs` → `profiles/load.toml`.
+//!
+//! # Layers
+//!
+//! | Layer | Modules | May name |
+//! |---|---|---|
+//! | 7 | `cli` | all |
+//! | 6 | `report`, `live` | plan, metrics, threshold, units |
+//! | 5 | `engine` | plan, scenario, api, wire, net, load, metrics, units |
+//! | 4 | `plan` | scenario, api, threshold, load, net, server, metrics, units (their plain config types only) |
+//! | 3 | `scenario` | api, wire, units |
+//! | 2 | `api` | wire, metrics (one type for what was billed), units |
+//! | 2 | `threshold` | metrics, units |
+//! | 2 | `server` | wire (it asks the server's health with our own decoder), units |
+//! | 1 | `wire`, `load`, `net`, `metrics` | units |
+//! | 0 | `units` | nothing |
+//!
+//! # Invariants, kept by the test below
+//!
+//! 1. Imports point downward only, as in the table.
+//! 2. Nothing in `wire`, `api`, `load`, `scenario`, `plan`, `metrics`, `threshold`, `report` does I/O or reads a clock. Time is an
+//!    argument: `now` goes in, the next deadline comes out.
+//! 3. The clock of a test is read in `engine/worker.rs` only; `server` and `live` may wait, `cli` stamps the run with the wall clock,
+//!    each with a reasoned `#[expect]`.
+//! 4. Only `net/tls.rs` names rustls; only `wire/http1` httparse; only `cli/mod.rs` clap; only `net` and `engine` mio; only `metrics`
+//!    hdrhistogram. Formats that outlive the process live in `report` and `plan/profile.rs`; `api` reads answers with serde.
+//! 5. No `use crate::*`, no `super::super`, no `static mut`; `process::exit` in `main.rs` only; no `unsafe` anywhere.
+//! 6. Workers share nothing while running. No lock, atomic write or allocation per request or per event on the hot path.
+//! 7. A file stays near 500 lines or less and a function near 70: past that, look for the noun that wants its own file.
+//!
+//! # Where do I …
+//!
+//! | … | one place |
+//! |---|---|
+//! | add a profile | `profiles/x.toml` (+1 line in `plan/profile.rs`) |
+//! | add a flag | `cli/mod.rs` → `plan/resolve.rs` |
+//! | add an API | one file in `api/` + one enum variant |
+//! | add a load shape | one file in `load/` + one variant |
+//! | add a metric | `metrics/mod.rs`; the compiler then leads through tally, summary, threshold |
+//! | add an output format | one file in `report/` |
+//! | see what one worker does | `engine/worker.rs` |
 
 pub mod api;
 pub mod cli;
@@ -14,3 +102,6 @@ pub mod server;
 pub mod threshold;
 pub mod units;
 pub mod wire;
+
+#[cfg(test)]
+mod architecture;

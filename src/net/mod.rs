@@ -1,6 +1,15 @@
 //! Bytes ↔ kernel. No HTTP.
+//!
+//! A [`Target`] says where, a [`Stream`] is one socket there. Reads and writes never block and answer in one of three ways,
+//! [`IoStatus`]; everything else is an error of the operating system, passed on as it is.
 
-use std::net::SocketAddr;
+#[cfg(test)]
+pub(crate) mod script;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
 
 /// What is tested: where to connect, and how the URL spelled it. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,4 +24,113 @@ pub struct Target {
     pub path_prefix: String,
     /// Resolved addresses, used in turn; empty until [`Target::resolve`].
     pub addrs: Vec<SocketAddr>,
+}
+
+impl Target {
+    /// Looks the name up, once, before the test: a look-up inside it would stop a worker's loop.
+    pub fn resolve(&mut self) -> io::Result<()> {
+        self.addrs = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
+        if self.addrs.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        }
+        Ok(())
+    }
+}
+
+/// How a read or write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IoStatus {
+    /// That many bytes, at least one.
+    Done(usize),
+    /// Not now; the poll will tell.
+    Blocked,
+    /// The peer has closed its side (reads only).
+    Closed,
+}
+
+/// One socket's bytes.
+#[derive(Debug)]
+pub enum Stream {
+    /// Plain TCP.
+    Tcp(TcpStream),
+    /// A scripted peer.
+    #[cfg(test)]
+    Script(script::Socket),
+}
+
+impl Stream {
+    /// Begins to connect, and registers the socket once and for all. Edge-triggered, so that one `epoll_ctl` serves the connection's
+    /// whole life: "writable" comes when it is connected and after a write that did not fit, and at no other time.
+    pub fn connect(addr: SocketAddr, registry: &Registry, token: Token) -> io::Result<Self> {
+        let mut stream = TcpStream::connect(addr)?;
+        // Small requests go out at once; Nagle's algorithm would hold them back for the peer's delayed acknowledgement.
+        stream.set_nodelay(true)?;
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self::Tcp(stream))
+    }
+
+    /// Whether connecting is over: `Ok(true)` when it succeeded, `Ok(false)` when it goes on, else why it failed.
+    pub fn connected(&self) -> io::Result<bool> {
+        match self {
+            Self::Tcp(stream) => {
+                if let Some(error) = stream.take_error()? {
+                    return Err(error);
+                }
+                match stream.peer_addr() {
+                    Ok(_) => Ok(true),
+                    Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+                    Err(error) => Err(error),
+                }
+            }
+            #[cfg(test)]
+            Self::Script(socket) => socket.connected(),
+        }
+    }
+
+    /// Reads what is there.
+    pub fn recv(&mut self, buffer: &mut [u8]) -> io::Result<IoStatus> {
+        let read = match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            #[cfg(test)]
+            Self::Script(socket) => socket.read(buffer),
+        };
+        match read {
+            Ok(0) => Ok(IoStatus::Closed),
+            Ok(n) => Ok(IoStatus::Done(n)),
+            Err(error) => unless_blocked(error),
+        }
+    }
+
+    /// Writes what fits.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<IoStatus> {
+        let written = match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            #[cfg(test)]
+            Self::Script(socket) => socket.write(bytes),
+        };
+        match written {
+            Ok(n) => Ok(IoStatus::Done(n)),
+            Err(error) => unless_blocked(error),
+        }
+    }
+
+    /// Closes with a reset instead of a FIN, so that no `TIME_WAIT` is left behind: thousands of them at the end of a run would take
+    /// the ports of the next one. It also tells the server to stop generating.
+    pub fn abort(self) {
+        match self {
+            Self::Tcp(stream) => {
+                // If the option cannot be set the socket is closed in the usual way.
+                let _ = socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO));
+            }
+            #[cfg(test)]
+            Self::Script(_) => {}
+        }
+    }
+}
+
+fn unless_blocked(error: io::Error) -> io::Result<IoStatus> {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(IoStatus::Blocked),
+        _ => Err(error),
+    }
 }

@@ -1,0 +1,315 @@
+//! One socket's life.
+//!
+//! ```text
+//!            open          connected         send          written
+//!  Closed ─────────▶ Connecting ─────▶ Idle ─────▶ Sending ─────▶ Receiving
+//!    ▲  ▲                │               │  ▲          │              │
+//!    │  └── refused, ────┘  peer closed  │  └──────────┼── complete ──┤  keep-alive
+//!    │      timed out   ◀────────────────┘             │              │
+//!    └────────────── complete without keep-alive, broken, timed out ──┘
+//! ```
+//!
+//! A connection belongs to one virtual user and carries one request at a time; there is no pipelining. It does not know the clock, the
+//! schedule or the other connections: it is told what happened and answers with a [`Step`].
+
+use super::exchange::{Arrival, Exchange, Expect, Progress};
+use crate::load::Start;
+use crate::metrics::{Failure, Outcome, Tally};
+use crate::net::{IoStatus, Stream};
+use crate::scenario::Timeouts;
+use crate::units::Nanos;
+use std::io;
+
+/// How long the rest of a response may take once its terminal event has come. The answer is complete for its reader; only the framing
+/// is still open, and some servers never close it.
+const DRAIN_LIMIT: Nanos = Nanos::from_secs(1);
+
+/// Where a connection is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// No socket.
+    Closed,
+    /// A request waits for its turn to connect.
+    Queued,
+    /// A socket that is not connected yet; a request waits for it.
+    Connecting,
+    /// Connected, nothing under way.
+    Idle,
+    /// A request is partly written.
+    Sending,
+    /// A request is written, its response is not complete.
+    Receiving,
+}
+
+/// What follows from what happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing yet.
+    Wait,
+    /// Connected: the waiting request can be sent.
+    Connected,
+    /// The request is over.
+    Over { outcome: Outcome, reusable: bool },
+    /// The server had closed a reused connection before it answered: send the same request again on a new one.
+    Stale,
+    /// The socket is of no use any more, and no request is touched by that.
+    Gone,
+}
+
+/// One virtual user's connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: Option<Stream>,
+    pub(super) state: State,
+    /// Distinguishes this socket from the slot's earlier ones in events of the same pass.
+    pub(super) generation: u32,
+    /// Whether it has carried a request before.
+    served: bool,
+    /// Whether the present request was already sent a second time.
+    pub(super) retried: bool,
+    /// The request under way, or waiting for the connection.
+    pub(super) start: Start,
+    /// When connecting began.
+    pub(super) connect_since: Nanos,
+    /// When the slot's timer is set to fire, `MAX` for never. It fires early rather than being moved for every request.
+    pub(super) timer_at: Nanos,
+    /// When the request is cut off because its user was ramped away, `MAX` for never.
+    pub(super) give_up: Nanos,
+    /// Network failures since the last response: the exponent of the back-off.
+    pub(super) failures_in_row: u32,
+    /// What of the request did not fit into the socket.
+    unsent: Vec<u8>,
+    unsent_from: usize,
+    pub(super) exchange: Exchange,
+}
+
+impl Connection {
+    pub(super) fn new() -> Self {
+        Self {
+            stream: None,
+            state: State::Closed,
+            generation: 0,
+            served: false,
+            retried: false,
+            start: Start { slot: 0, vu: 0, draw_vu: 0, iteration: 0, intended: Nanos::ZERO },
+            connect_since: Nanos::ZERO,
+            timer_at: Nanos::MAX,
+            give_up: Nanos::MAX,
+            failures_in_row: 0,
+            unsent: Vec::new(),
+            unsent_from: 0,
+            exchange: Exchange::new(),
+        }
+    }
+
+    /// A request is under way or waits for the connection.
+    pub(super) fn is_busy(&self) -> bool {
+        !matches!(self.state, State::Closed | State::Idle)
+    }
+
+    /// The request under way has been put on the wire, at least partly.
+    pub(super) fn is_in_flight(&self) -> bool {
+        matches!(self.state, State::Sending | State::Receiving)
+    }
+
+    /// A socket exists and is connected.
+    pub(super) fn is_established(&self) -> bool {
+        matches!(self.state, State::Idle | State::Sending | State::Receiving)
+    }
+
+    /// A socket was opened and begins to connect.
+    pub(super) fn opened(&mut self, stream: Stream, now: Nanos) {
+        self.stream = Some(stream);
+        self.state = State::Connecting;
+        self.served = false;
+        self.connect_since = now;
+    }
+
+    /// Whether connecting is over.
+    pub(super) fn check_connected(&mut self) -> Result<bool, Failure> {
+        let Some(stream) = &self.stream else { return Err(Failure::Internal) };
+        match stream.connected() {
+            Ok(true) => {
+                self.state = State::Idle;
+                Ok(true)
+            }
+            Ok(false) => Ok(false),
+            Err(error) => Err(connect_failure(&error)),
+        }
+    }
+
+    /// Puts a request on the wire; `now` was read just before.
+    pub(super) fn send(&mut self, bytes: &[u8], expect: Expect, now: Nanos, window_end: Nanos) -> Step {
+        self.exchange.begin(expect, now, self.served, window_end);
+        self.state = State::Receiving;
+        match self.write(bytes) {
+            Ok(written) if written == bytes.len() => Step::Wait,
+            Ok(written) => {
+                self.state = State::Sending;
+                self.unsent.clear();
+                self.unsent.extend_from_slice(&bytes[written..]);
+                self.unsent_from = 0;
+                Step::Wait
+            }
+            Err(error) => self.broke(&error),
+        }
+    }
+
+    /// The socket takes bytes again.
+    pub(super) fn writable(&mut self) -> Step {
+        if self.state != State::Sending {
+            return Step::Wait;
+        }
+        let unsent = std::mem::take(&mut self.unsent);
+        let result = self.write(&unsent[self.unsent_from..]);
+        self.unsent = unsent;
+        match result {
+            Ok(written) => {
+                self.unsent_from += written;
+                if self.unsent_from == self.unsent.len() {
+                    self.state = State::Receiving;
+                }
+                Step::Wait
+            }
+            Err(error) => self.broke(&error),
+        }
+    }
+
+    /// Reads what is there into `buffer`.
+    pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<IoStatus> {
+        self.stream.as_mut().map_or(Ok(IoStatus::Blocked), |stream| stream.recv(buffer))
+    }
+
+    /// Bytes came.
+    pub(super) fn received(&mut self, bytes: &[u8], arrival: Arrival, tally: &mut Tally) -> Step {
+        match self.state {
+            State::Sending | State::Receiving => {}
+            // An answer that nobody asked for: the connection is out of step and cannot be trusted with a request.
+            _ => return Step::Gone,
+        }
+        match self.exchange.feed(bytes, arrival, tally) {
+            Progress::More => Step::Wait,
+            Progress::Over { outcome, reusable } => {
+                // An answer before the request was written whole (413, 429): the rest of the request is never sent, so the connection
+                // cannot be used again (RFC 9112, section 9.5).
+                let written = self.state == State::Receiving;
+                Step::Over { outcome, reusable: reusable && written }
+            }
+        }
+    }
+
+    /// The peer closed its side.
+    pub(super) fn peer_closed(&mut self, arrival: Arrival, tally: &mut Tally) -> Step {
+        if !self.is_in_flight() {
+            return Step::Gone;
+        }
+        if self.may_retry() {
+            return Step::Stale;
+        }
+        match self.exchange.eof(arrival, tally) {
+            Progress::Over { outcome, .. } => Step::Over { outcome, reusable: false },
+            Progress::More => Step::Over { outcome: Outcome::Failed(Failure::ClosedEarly), reusable: false },
+        }
+    }
+
+    /// The operating system reported an error.
+    pub(super) fn broke(&mut self, _error: &io::Error) -> Step {
+        if !self.is_in_flight() {
+            return Step::Gone;
+        }
+        if self.may_retry() {
+            return Step::Stale;
+        }
+        let class = self.exchange.failure(Failure::Reset);
+        Step::Over { outcome: Outcome::Failed(class), reusable: false }
+    }
+
+    /// When something has to happen if nothing comes before.
+    pub(super) fn deadline(&self, limits: &Timeouts) -> Option<Nanos> {
+        let limit = match self.state {
+            State::Closed | State::Idle => return None,
+            State::Queued => Nanos::MAX,
+            State::Connecting => self.connect_since.saturating_add(limits.connect),
+            State::Sending | State::Receiving => self.response_limit(limits).0,
+        };
+        Some(limit.min(self.give_up))
+    }
+
+    /// The deadline has passed at `now`: how the request ended, and when.
+    pub(super) fn expired(&self, limits: &Timeouts, now: Nanos) -> (Outcome, Nanos) {
+        if self.give_up <= now {
+            return (Outcome::Interrupted, now);
+        }
+        if !self.is_in_flight() {
+            return (Outcome::Failed(Failure::ConnectTimeout), now);
+        }
+        match self.response_limit(limits).1 {
+            Some(class) => (Outcome::Failed(self.exchange.failure(class)), now),
+            None => (self.exchange.outcome(), self.exchange.done_at.unwrap_or(now)),
+        }
+    }
+
+    /// The nearest limit of a response, and the failure that passing it means; none when only the framing is still open.
+    fn response_limit(&self, limits: &Timeouts) -> (Nanos, Option<Failure>) {
+        let exchange = &self.exchange;
+        let sent = exchange.sample.sent;
+        let total = (sent.saturating_add(limits.total), Some(Failure::TimeoutTotal));
+        let idle = match exchange.done_at {
+            Some(done) => (done.saturating_add(DRAIN_LIMIT), None),
+            None if exchange.answered() => {
+                (exchange.last_read.saturating_add(limits.stall), Some(Failure::TimeoutStall))
+            }
+            None => (sent.saturating_add(limits.first_byte), Some(Failure::TimeoutFirstByte)),
+        };
+        // On a tie the more telling class wins.
+        if idle.0 <= total.0 { idle } else { total }
+    }
+
+    /// The response is complete and another request may follow.
+    pub(super) fn keep(&mut self) {
+        self.state = State::Idle;
+        self.served = true;
+    }
+
+    /// Gives the socket up; the caller closes or aborts it.
+    pub(super) fn close(&mut self) -> Option<Stream> {
+        self.state = State::Closed;
+        self.generation = self.generation.wrapping_add(1);
+        self.stream.take()
+    }
+
+    /// Writes until all is written or the socket is full, which is what makes the poll report it writable again.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(stream) = &mut self.stream else { return Err(io::ErrorKind::NotConnected.into()) };
+        let mut written = 0;
+        while written < bytes.len() {
+            match stream.send(&bytes[written..])? {
+                IoStatus::Done(n) => written += n,
+                IoStatus::Blocked | IoStatus::Closed => break,
+            }
+        }
+        self.exchange.sample.bytes_sent += written as u64;
+        Ok(written)
+    }
+
+    /// A server may close an idle connection at any time, also just as a request is on its way (RFC 9112, section 9.3.1). That is no
+    /// failure of the server: the request is sent once more, on a new connection.
+    fn may_retry(&self) -> bool {
+        self.served && !self.retried && !self.exchange.answered()
+    }
+}
+
+/// The class of a failed attempt to connect.
+pub(super) fn connect_failure(error: &io::Error) -> Failure {
+    use nix::errno::Errno;
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EMFILE | Errno::ENFILE) => return Failure::NoFd,
+        Some(Errno::EADDRNOTAVAIL | Errno::EADDRINUSE) => return Failure::NoPort,
+        _ => {}
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Failure::ConnectRefused,
+        io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+        _ => Failure::ConnectOther,
+    }
+}

@@ -1,0 +1,410 @@
+//! One request's stopwatch: bytes and an instant in, token gaps and at last a [`Sample`] out.
+//!
+//! ```text
+//!            ┌─ plain ──▶ body, whole ──▶ Api::read_body ──┐
+//! bytes ─▶ http1 ─▶ head                                   ├─▶ Progress::Over ─▶ Sample
+//!            └─ stream ─▶ sse ─▶ Api::read_event ─▶ tokens ┘
+//! ```
+//!
+//! It knows neither the socket nor the clock. The first flaw found is the one that counts: a request fails once, in one class.
+
+use crate::api::{Api, Delta, Flaw, Token};
+use crate::metrics::{Failure, Outcome, Sample, Tally};
+use crate::units::Nanos;
+use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
+
+/// The widest interval in which several token events of one read may have come and still share its instant. A worker that polls in
+/// time is below it; above it the single gaps are not known (only their sum is) and must not be invented.
+const SHARED_INSTANT: Nanos = Nanos::from_millis(1);
+
+/// A collected body keeps its memory for the next request up to this size; a single large answer must not stay resident for ever.
+const KEPT_BODY_BYTES: usize = 64 * 1024;
+
+/// When bytes came: at `at`, and if several events came together, none of them before `not_before`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Arrival {
+    pub(super) at: Nanos,
+    pub(super) not_before: Nanos,
+}
+
+/// What is asked for: fixed per kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Expect {
+    pub(super) kind: u16,
+    pub(super) api: Api,
+    pub(super) stream: bool,
+}
+
+/// Whether the response goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// More bytes are expected.
+    More,
+    /// It is over.
+    Over {
+        outcome: Outcome,
+        /// Whether the connection may carry another request.
+        reusable: bool,
+    },
+}
+
+/// One request and its response. Reused from request to request: its buffers stay.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    expect: Expect,
+    http: http1::Decoder,
+    sse: sse::Decoder,
+    /// Body of a plain answer that came in several pieces.
+    body: Vec<u8>,
+    /// Index below which tokens lie inside the measurement window.
+    window_end: Nanos,
+    /// The first flaw.
+    flaw: Option<Failure>,
+    /// Arrival of a data line whose event was not closed by a blank line yet.
+    held: Option<Arrival>,
+    /// When the terminal event came.
+    pub(super) done_at: Option<Nanos>,
+    /// When the last byte came; `sent` before the first.
+    pub(super) last_read: Nanos,
+    /// Tokens of the present read, not settled yet.
+    tokens_in_read: u32,
+    visible_in_read: bool,
+    /// The numbers, as they grow.
+    pub(super) sample: Sample,
+}
+
+impl Exchange {
+    pub(super) fn new() -> Self {
+        let expect = Expect { kind: 0, api: Api::Health, stream: false };
+        Self {
+            expect,
+            http: http1::Decoder::default(),
+            sse: sse::Decoder::default(),
+            body: Vec::new(),
+            window_end: Nanos::MAX,
+            flaw: None,
+            held: None,
+            done_at: None,
+            last_read: Nanos::ZERO,
+            tokens_in_read: 0,
+            visible_in_read: false,
+            sample: blank(expect, Nanos::ZERO, false),
+        }
+    }
+
+    /// A request is put on the wire at `sent`.
+    pub(super) fn begin(&mut self, expect: Expect, sent: Nanos, reused: bool, window_end: Nanos) {
+        self.expect = expect;
+        self.http.reset();
+        if expect.stream {
+            self.sse.reset();
+        }
+        self.body.clear();
+        self.body.shrink_to(KEPT_BODY_BYTES);
+        self.window_end = window_end;
+        self.flaw = None;
+        self.held = None;
+        self.done_at = None;
+        self.last_read = sent;
+        self.tokens_in_read = 0;
+        self.visible_in_read = false;
+        self.sample = blank(expect, sent, reused);
+    }
+
+    /// The measurement window ends now, earlier than planned.
+    pub(super) fn close_window(&mut self, now: Nanos) {
+        self.window_end = self.window_end.min(now);
+    }
+
+    /// Whether any byte of the response has come.
+    pub(super) fn answered(&self) -> bool {
+        self.sample.first_byte.is_some()
+    }
+
+    /// Bytes of the response. Gaps between tokens go to `tally` at once; everything else waits for the end.
+    pub(super) fn feed(&mut self, bytes: &[u8], arrival: Arrival, tally: &mut Tally) -> Progress {
+        let at = arrival.at;
+        self.sample.first_byte.get_or_insert(at);
+        self.sample.bytes_received += bytes.len() as u64;
+        self.last_read = at;
+        let progress = self.decode(bytes, arrival, tally);
+        self.settle(arrival, tally);
+        progress
+    }
+
+    /// The peer closed its side.
+    pub(super) fn eof(&mut self, arrival: Arrival, tally: &mut Tally) -> Progress {
+        match self.http.eof() {
+            Ok(_) => {
+                let progress = self.finish(false, &[], arrival, tally);
+                self.settle(arrival, tally);
+                progress
+            }
+            Err(error) => self.broken(error),
+        }
+    }
+
+    /// The finished sample.
+    pub(super) fn sample(&self, outcome: Outcome, end: Nanos) -> Sample {
+        Sample { outcome, end, in_window: end <= self.window_end, ..self.sample }
+    }
+
+    /// The class of a failure that ends the request from outside (a timeout, a reset): what was already wrong comes first.
+    pub(super) fn failure(&self, from_outside: Failure) -> Failure {
+        self.flaw.unwrap_or(from_outside)
+    }
+
+    fn decode(&mut self, bytes: &[u8], arrival: Arrival, tally: &mut Tally) -> Progress {
+        let mut input = bytes;
+        // A plain body that lies whole in this read is parsed where it lies.
+        let mut whole: &[u8] = &[];
+        loop {
+            match self.http.next(&mut input) {
+                None => {
+                    self.keep(whole);
+                    return Progress::More;
+                }
+                Some(Ok(Event::Head(head))) => self.on_head(head),
+                Some(Ok(Event::Data(piece))) if self.reads_stream() => {
+                    if let Some(progress) = self.on_stream(piece, arrival, tally) {
+                        return progress;
+                    }
+                }
+                Some(Ok(Event::Data(piece))) => {
+                    if self.flaw.is_none() {
+                        self.keep(whole);
+                        whole = piece;
+                    }
+                }
+                Some(Ok(Event::End { reusable })) => {
+                    if !input.is_empty() {
+                        return self.broken(WireError::BadHttp("bytes after the end of the response"));
+                    }
+                    return self.finish(reusable, whole, arrival, tally);
+                }
+                Some(Err(error)) => return self.broken(error),
+            }
+        }
+    }
+
+    fn keep(&mut self, piece: &[u8]) {
+        if !piece.is_empty() {
+            self.body.extend_from_slice(piece);
+        }
+    }
+
+    fn reads_stream(&self) -> bool {
+        self.expect.stream && self.flaw.is_none_or(|f| !is_before_body(f))
+    }
+
+    fn on_head(&mut self, head: Head) {
+        self.sample.status = head.status;
+        let flaw = match head.status {
+            300..=399 => Some(Failure::Http3xx),
+            429 => Some(Failure::Http429),
+            400..=499 => Some(Failure::Http4xx),
+            500.. => Some(Failure::Http5xx),
+            _ if head.encoded => Some(Failure::BadEncoding),
+            _ => match (self.expect.stream, head.content_type) {
+                (_, ContentType::Missing) | (true, ContentType::EventStream) | (false, ContentType::Json) => None,
+                _ => Some(Failure::BadContentType),
+            },
+        };
+        self.flaw = self.flaw.or(flaw);
+    }
+
+    /// A piece of an event stream. Ends the response only when its bytes are beyond repair.
+    fn on_stream(&mut self, piece: &[u8], arrival: Arrival, tally: &mut Tally) -> Option<Progress> {
+        let mut input = piece;
+        let held = self.held.take();
+        let mut first = true;
+        loop {
+            let meaning = match self.sse.next(&mut input) {
+                None => break,
+                Some(Ok(event)) => self.expect.api.read_event(&event),
+                Some(Err(error)) => return Some(self.broken(error)),
+            };
+            match held {
+                // The event's data had come whole in an earlier read; only its blank line is of this one.
+                Some(earlier) if first => {
+                    self.on_event(meaning, earlier.at);
+                    self.settle(earlier, tally);
+                }
+                _ => self.on_event(meaning, arrival.at),
+            }
+            first = false;
+        }
+        if self.sse.holds_data() {
+            self.held = if first { held.or(Some(arrival)) } else { Some(arrival) };
+        }
+        None
+    }
+
+    fn on_event(&mut self, meaning: Result<Delta, Flaw>, at: Nanos) {
+        self.sample.first_event.get_or_insert(at);
+        match meaning {
+            Ok(delta) => self.on_delta(delta, at),
+            Err(Flaw::BadJson) => self.sample.bad_events += 1,
+            Err(Flaw::Error) => self.flaw = self.flaw.or(Some(Failure::StreamError)),
+            Err(Flaw::Check { name, .. }) => self.check_failed(name),
+        }
+    }
+
+    fn on_delta(&mut self, delta: Delta, at: Nanos) {
+        if let Some(token) = delta.token {
+            self.tokens_in_read += 1;
+            self.visible_in_read |= token == Token::Visible;
+            self.sample.token_events += 1;
+            self.sample.reasoning_events += u32::from(token == Token::Reasoning);
+            self.sample.token_events_in_window += u32::from(at <= self.window_end);
+        }
+        self.sample.usage = delta.usage.or(self.sample.usage);
+        if delta.done {
+            self.done_at.get_or_insert(at);
+        }
+    }
+
+    /// The tokens of one read get their instants.
+    ///
+    /// One token came when its read came. Several came somewhere in (`not_before`, `at`]: if that is narrow they share `at`, else the
+    /// single gaps and a first token among them are *censored*: counted, not guessed. Sums over the stream stay exact either way.
+    fn settle(&mut self, arrival: Arrival, tally: &mut Tally) {
+        let tokens = std::mem::take(&mut self.tokens_in_read);
+        let visible = std::mem::take(&mut self.visible_in_read);
+        if tokens == 0 {
+            return;
+        }
+        let at = arrival.at;
+        let sample = &mut self.sample;
+        let known = tokens == 1 || at.since(arrival.not_before) <= SHARED_INSTANT;
+        if known {
+            if let Some(last) = sample.last_token {
+                let gap = at.since(last);
+                tally.gap(sample.kind, gap);
+                sample.longest_gap = sample.longest_gap.max(Some(gap));
+            }
+            for _ in 1..tokens {
+                tally.gap(sample.kind, Nanos::ZERO);
+                sample.longest_gap = sample.longest_gap.max(Some(Nanos::ZERO));
+            }
+        } else {
+            sample.ttft_censored |= sample.first_token.is_none();
+            sample.ttfo_censored |= visible && sample.first_visible.is_none();
+            sample.gaps_censored += tokens - u32::from(sample.last_token.is_none());
+        }
+        sample.first_token.get_or_insert(at);
+        if visible {
+            sample.first_visible.get_or_insert(at);
+        }
+        sample.last_token = Some(at);
+    }
+
+    /// The response is complete by its framing.
+    fn finish(&mut self, reusable: bool, whole: &[u8], arrival: Arrival, tally: &mut Tally) -> Progress {
+        if self.reads_stream() {
+            let held = self.held.take().unwrap_or(arrival);
+            if let Some(event) = self.sse.eof() {
+                let meaning = self.expect.api.read_event(&event);
+                self.on_event(meaning, held.at);
+                self.settle(held, tally);
+            }
+        } else if self.flaw.is_none() {
+            self.read_body(whole);
+        }
+        Progress::Over { outcome: self.outcome(), reusable }
+    }
+
+    /// How a response ended whose framing is complete, or does not matter any more.
+    pub(super) fn outcome(&self) -> Outcome {
+        let of_stream = match self.done_at {
+            _ if !self.expect.stream => None,
+            None if self.sample.bad_events > 0 => Some(Failure::BadSse),
+            None => Some(Failure::Truncated),
+            Some(_) if self.sample.token_events == 0 => Some(Failure::Empty),
+            Some(_) => None,
+        };
+        self.flaw.or(of_stream).map_or(Outcome::Success, Outcome::Failed)
+    }
+
+    fn read_body(&mut self, whole: &[u8]) {
+        let answer = if self.body.is_empty() {
+            self.expect.api.read_body(whole)
+        } else {
+            self.body.extend_from_slice(whole);
+            self.expect.api.read_body(&self.body)
+        };
+        match answer {
+            Ok(answer) => {
+                self.sample.usage = answer.usage;
+                self.sample.checks_held = answer.checks;
+            }
+            Err(Flaw::BadJson) => self.flaw = Some(Failure::BadJson),
+            Err(Flaw::Error) => self.flaw = Some(Failure::StreamError),
+            Err(Flaw::Check { name, held }) => {
+                self.sample.checks_held = held;
+                self.check_failed(name);
+            }
+        }
+    }
+
+    fn check_failed(&mut self, name: &'static str) {
+        self.sample.check_failed = self.sample.check_failed.or(Some(name));
+        self.flaw = self.flaw.or(Some(Failure::Check));
+    }
+
+    fn broken(&mut self, error: WireError) -> Progress {
+        let class = match error {
+            WireError::BadHttp(_) => Failure::BadHttp,
+            WireError::BadChunk(_) => Failure::BadChunk,
+            WireError::TooLarge(_) => Failure::TooLarge,
+            WireError::ClosedEarly => Failure::ClosedEarly,
+        };
+        Progress::Over { outcome: Outcome::Failed(self.failure(class)), reusable: false }
+    }
+}
+
+/// Flaws of the head: what follows it is not the stream that was asked for.
+fn is_before_body(flaw: Failure) -> bool {
+    matches!(
+        flaw,
+        Failure::Http3xx
+            | Failure::Http4xx
+            | Failure::Http429
+            | Failure::Http5xx
+            | Failure::BadContentType
+            | Failure::BadEncoding
+    )
+}
+
+fn blank(expect: Expect, sent: Nanos, reused: bool) -> Sample {
+    Sample {
+        kind: expect.kind,
+        outcome: Outcome::Interrupted,
+        status: 0,
+        sent,
+        end: sent,
+        first_byte: None,
+        first_event: None,
+        first_token: None,
+        first_visible: None,
+        last_token: None,
+        longest_gap: None,
+        ttft_censored: false,
+        ttfo_censored: false,
+        gaps_censored: 0,
+        token_events: 0,
+        reasoning_events: 0,
+        token_events_in_window: 0,
+        in_window: true,
+        usage: None,
+        bad_events: 0,
+        bytes_sent: 0,
+        bytes_received: 0,
+        reused,
+        checks_held: 0,
+        check_failed: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

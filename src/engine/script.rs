@@ -1,0 +1,158 @@
+//! A world for tests: peers that follow a script, and a clock that only moves when the worker waits. What happens in it is exact to the
+//! nanosecond and the same every time.
+
+use super::poller::Ready;
+use crate::net::Stream;
+use crate::net::script::{Kernel, Socket};
+use crate::units::Nanos;
+use mio::Token;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+
+/// What a peer hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard<'a> {
+    /// Somebody connects, for the `nth` time (from 0).
+    Connect { nth: usize },
+    /// The connection of that number has sent bytes.
+    Bytes { connection: usize, bytes: &'a [u8] },
+}
+
+/// What a peer does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Act {
+    Accept,
+    Refuse,
+    Send(Vec<u8>),
+    Close,
+    Reset,
+    /// Takes that many bytes more; only for sockets that were [`Act::Throttle`]d.
+    Take(usize),
+    /// Takes no more than that many bytes from now on.
+    Throttle(usize),
+}
+
+type Peer = Box<dyn FnMut(Heard<'_>) -> Vec<(Nanos, Act)>>;
+
+/// Sockets, peers and time.
+pub(super) struct World {
+    now: Rc<Cell<Nanos>>,
+    peer: Peer,
+    /// By token, with the number of the connection.
+    sockets: Vec<(Token, Rc<RefCell<Kernel>>)>,
+    agenda: BTreeMap<(Nanos, usize), (usize, Act)>,
+    planned: usize,
+    /// When each attempt to connect was made.
+    pub(super) connects: Rc<RefCell<Vec<Nanos>>>,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("now", &self.now.get()).field("agenda", &self.agenda).finish_non_exhaustive()
+    }
+}
+
+impl World {
+    /// `peer` answers everything it hears with acts and how much later they happen.
+    pub(super) fn new(
+        now: Rc<Cell<Nanos>>,
+        peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static,
+    ) -> Self {
+        Self {
+            now,
+            peer: Box::new(peer),
+            sockets: Vec::new(),
+            agenda: BTreeMap::new(),
+            planned: 0,
+            connects: Rc::default(),
+        }
+    }
+
+    pub(super) fn connect(&mut self, token: Token) -> Stream {
+        let kernel = Rc::new(RefCell::new(Kernel::default()));
+        let nth = self.sockets.len();
+        self.sockets.push((token, Rc::clone(&kernel)));
+        self.connects.borrow_mut().push(self.now.get());
+        let acts = (self.peer)(Heard::Connect { nth });
+        self.plan(nth, acts);
+        Stream::Script(Socket(kernel))
+    }
+
+    /// Lets the peers hear what was written, then moves the clock to the next thing that happens, at most by `timeout`.
+    pub(super) fn wait(&mut self, timeout: Nanos, ready: &mut Vec<Ready>) {
+        for connection in 0..self.sockets.len() {
+            let bytes = std::mem::take(&mut self.sockets[connection].1.borrow_mut().outbox);
+            if !bytes.is_empty() {
+                let acts = (self.peer)(Heard::Bytes { connection, bytes: &bytes });
+                self.plan(connection, acts);
+            }
+        }
+        let limit = self.now.get().saturating_add(timeout);
+        let Some((&(next, _), _)) = self.agenda.first_key_value() else {
+            self.now.set(limit);
+            return;
+        };
+        if next > limit {
+            self.now.set(limit);
+            return;
+        }
+        self.now.set(next.max(self.now.get()));
+        while let Some(entry) = self.agenda.first_entry() {
+            if entry.key().0 > self.now.get() {
+                break;
+            }
+            let (connection, act) = entry.remove();
+            ready.extend(self.act(connection, act));
+        }
+    }
+
+    fn plan(&mut self, connection: usize, acts: Vec<(Nanos, Act)>) {
+        for (delay, act) in acts {
+            self.agenda.insert((self.now.get() + delay, self.planned), (connection, act));
+            self.planned += 1;
+        }
+    }
+
+    fn act(&mut self, connection: usize, act: Act) -> Option<Ready> {
+        let (token, kernel) = &self.sockets[connection];
+        let mut kernel = kernel.borrow_mut();
+        if kernel.dropped {
+            return None;
+        }
+        let mut ready = Ready { token: *token, readable: false, writable: false, closed: false };
+        match act {
+            Act::Accept => {
+                kernel.connected = Some(Ok(()));
+                ready.writable = true;
+            }
+            Act::Refuse => {
+                kernel.connected = Some(Err(io::ErrorKind::ConnectionRefused));
+                ready.closed = true;
+            }
+            Act::Send(bytes) => {
+                kernel.inbox.push_back(Ok(bytes));
+                ready.readable = true;
+            }
+            Act::Close => {
+                kernel.eof = true;
+                ready.closed = true;
+            }
+            Act::Reset => {
+                kernel.inbox.push_back(Err(io::ErrorKind::ConnectionReset.into()));
+                ready.closed = true;
+            }
+            Act::Take(bytes) => {
+                kernel.window = kernel.window.map(|w| w + bytes);
+                ready.writable = true;
+            }
+            Act::Throttle(bytes) => {
+                kernel.window = Some(bytes);
+                return None;
+            }
+        }
+        Some(ready)
+    }
+}

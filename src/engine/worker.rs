@@ -1,0 +1,633 @@
+//! One worker: a thread, a poll, its connections, its share of the plan, its tally.
+//!
+//! The loop is a handful of steps, and every feature is the body of one of them:
+//!
+//! ```text
+//!  ┌─▶ wait ─▶ serve sockets ─▶ fire timers ─▶ start what is due ─▶ publish once a second ─┐
+//!  └───────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Receives come before sends: what a pass has finished is answered in the same pass, but after all arrivals of the pass were dated.
+//! This is the only file that reads the clock of a test. Workers share nothing while they run; per request and per event there is no
+//! lock, no atomic write and, once warm, no allocation.
+
+use super::connection::{Connection, State, Step, connect_failure};
+use super::exchange::{Arrival, Expect};
+use super::poller::{Poller, Ready};
+use super::timers::Timers;
+use crate::load::{Schedule, Start, Turn};
+use crate::metrics::{Blame, Gauge, Outcome, Tally};
+use crate::net::IoStatus;
+use crate::plan::Plan;
+use crate::scenario::{Request, Scenario, Timeouts};
+use crate::units::Nanos;
+use mio::Token;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Instant;
+
+/// The read buffer, one a worker: small enough to stay in the second-level cache, large enough for every usual answer in one read.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// Reads of one connection in one pass; a stream that is faster than we read must not keep the others waiting.
+const READS_PER_PASS: usize = 16;
+/// Connections that may be connecting at once. A listener's queue holds 128 to 4096; beyond it packets are dropped, and the kernel
+/// tries again only after a second.
+const MAX_CONNECTING: usize = 256;
+/// The longest wait in a pass: how late the stop flag may be seen.
+const MAX_WAIT: Nanos = Nanos::from_millis(50);
+/// A poll that took longer than this has waited, and so every socket was empty while it did.
+const POLL_WAITED: Nanos = Nanos::from_micros(20);
+/// First pause after a network failure; it doubles with each further one.
+const BACK_OFF_FIRST: Nanos = Nanos::from_millis(100);
+/// Longest pause.
+const BACK_OFF_LONGEST: Nanos = Nanos::from_secs(5);
+/// How often numbers leave the worker.
+const PUBLISH_EVERY: Nanos = Nanos::from_secs(1);
+
+/// Where the time comes from. A copy is as good as the original.
+#[derive(Debug, Clone)]
+pub(super) enum Clock {
+    Real(Instant),
+    #[cfg(test)]
+    Script(std::rc::Rc<std::cell::Cell<Nanos>>),
+}
+
+impl Clock {
+    /// Starts at zero now.
+    pub(super) fn start() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock of a test")]
+        Self::Real(Instant::now())
+    }
+
+    pub(super) fn now(&self) -> Nanos {
+        match self {
+            Self::Real(epoch) => epoch.elapsed().into(),
+            #[cfg(test)]
+            Self::Script(now) => now.get(),
+        }
+    }
+}
+
+/// The numbers of one worker's second, on their way to the fleet.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) worker: usize,
+    /// Which second; seconds in between that were skipped were empty.
+    pub(super) second: u32,
+    pub(super) tally: Box<Tally>,
+    /// Nothing more will come: when the measurement window ended and when the last request was over.
+    pub(super) last: Option<Ended>,
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    /// When the last request was over.
+    pub(super) at: Nanos,
+    /// When the stop flag was seen, if it was.
+    pub(super) stopped: Option<Nanos>,
+}
+
+/// The two ways out of a worker, and the one way in.
+#[derive(Debug)]
+pub(super) struct Lines<'a> {
+    pub(super) stop: &'a AtomicBool,
+    pub(super) reports: Sender<Report>,
+    pub(super) emptied: Receiver<Box<Tally>>,
+}
+
+/// A worker's state.
+#[derive(Debug)]
+pub(super) struct Worker<'a> {
+    number: usize,
+    clock: Clock,
+    poller: Poller,
+    lines: Lines<'a>,
+    scenario: &'a Scenario,
+    schedule: Schedule,
+    addrs: &'a [SocketAddr],
+    expects: Vec<Expect>,
+    timeouts: Vec<Timeouts>,
+    /// One per virtual user of this share, by slot.
+    connections: Vec<Connection>,
+    timers: Timers,
+    /// Slots whose connection waits for a place among those connecting.
+    to_connect: VecDeque<u32>,
+    connecting: usize,
+    next_addr: usize,
+    /// Slots that had more to read than a pass allows.
+    again: Vec<u32>,
+    ready: Vec<Ready>,
+    request: Request,
+    buffer: Box<[u8]>,
+    tally: Box<Tally>,
+    busy: u32,
+    in_flight: u32,
+    established: u32,
+    /// The end of the measurement window.
+    window_end: Nanos,
+    /// Requests still under way at this instant are cut off.
+    drain_end: Nanos,
+    graceful_stop: Nanos,
+    stopped: Option<Nanos>,
+    /// Nothing that is read in this pass can have come before.
+    not_before: Nanos,
+    polled: Nanos,
+    next_publish: Nanos,
+    second: u32,
+    cpu_seen: Nanos,
+}
+
+impl<'a> Worker<'a> {
+    /// A worker for one share of a plan.
+    pub(super) fn new(
+        number: usize,
+        share: &'a Plan,
+        scenario: &'a Scenario,
+        clock: Clock,
+        poller: Poller,
+        lines: Lines<'a>,
+    ) -> Self {
+        let schedule = Schedule::new(&share.load());
+        let slots = schedule.local_vus() as usize;
+        let end = schedule.end();
+        let expects = share.mix.kinds.iter().enumerate();
+        let expects = expects.map(|(i, k)| Expect { kind: i as u16, api: k.api, stream: k.stream }).collect();
+        Self {
+            number,
+            clock,
+            poller,
+            lines,
+            scenario,
+            addrs: &share.target.addrs,
+            expects,
+            timeouts: share.mix.kinds.iter().map(|k| k.timeouts).collect(),
+            connections: (0..slots).map(|_| Connection::new()).collect(),
+            timers: Timers::new(slots),
+            to_connect: VecDeque::with_capacity(slots),
+            connecting: 0,
+            next_addr: number,
+            again: Vec::new(),
+            ready: Vec::new(),
+            request: Request::default(),
+            buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
+            tally: Box::new(Tally::new(share.mix.kinds.len())),
+            busy: 0,
+            in_flight: 0,
+            established: 0,
+            window_end: if share.shape.runs_by_time() { end } else { Nanos::MAX },
+            drain_end: end.saturating_add(share.graceful_stop),
+            graceful_stop: share.graceful_stop,
+            stopped: None,
+            not_before: Nanos::ZERO,
+            polled: Nanos::ZERO,
+            next_publish: PUBLISH_EVERY,
+            second: 0,
+            cpu_seen: thread_cpu_time(),
+            schedule,
+        }
+    }
+
+    /// Runs until the schedule is over and everything under way has ended.
+    pub(super) fn run(mut self) -> std::io::Result<()> {
+        let mut now = self.clock.now();
+        self.start_due(now);
+        while !self.is_over(now) {
+            self.wait(now)?;
+            self.serve_sockets();
+            now = self.clock.now();
+            self.heed_stop(now);
+            self.fire_timers(now);
+            self.start_due(now);
+            self.publish(now);
+        }
+        self.end(now);
+        Ok(())
+    }
+
+    // ---- wait ----------------------------------------------------------------------------------------------------------------
+
+    fn wait(&mut self, now: Nanos) -> std::io::Result<()> {
+        let timeout = if self.again.is_empty() { self.next_deadline().since(now).min(MAX_WAIT) } else { Nanos::ZERO };
+        let before = self.clock.now();
+        let mut ready = std::mem::take(&mut self.ready);
+        let result = self.poller.wait(timeout, &mut ready);
+        self.ready = ready;
+        let after = self.clock.now();
+        // If the poll has waited, all sockets were empty until now; else what is read now may have come at any time since the last poll.
+        self.not_before = if after.since(before) > POLL_WAITED { after } else { self.polled };
+        self.polled = after;
+        result
+    }
+
+    fn next_deadline(&self) -> Nanos {
+        let due = if self.stopped.is_some() { None } else { self.schedule.next_due() };
+        let timer = self.timers.next_deadline();
+        let mut next = self.next_publish.min(self.drain_end);
+        for deadline in [due, timer].into_iter().flatten() {
+            next = next.min(deadline);
+        }
+        next
+    }
+
+    // ---- serve sockets -------------------------------------------------------------------------------------------------------
+
+    fn serve_sockets(&mut self) {
+        for i in 0..self.ready.len() {
+            let ready = self.ready[i];
+            let (slot, generation) = slot_of(ready.token);
+            if self.connections[slot as usize].generation != generation {
+                continue;
+            }
+            self.serve(slot, ready);
+        }
+        let again = std::mem::take(&mut self.again);
+        for &slot in &again {
+            self.read(slot, true);
+        }
+        // Slots that are still not read empty were pushed meanwhile; otherwise the memory is kept for the next pass.
+        if self.again.is_empty() {
+            self.again = again;
+            self.again.clear();
+        }
+    }
+
+    fn serve(&mut self, slot: u32, ready: Ready) {
+        if self.connections[slot as usize].state == State::Connecting {
+            if ready.writable || ready.closed {
+                self.finish_connecting(slot);
+            }
+            return;
+        }
+        if ready.writable {
+            let step = self.connections[slot as usize].writable();
+            self.follow(slot, step);
+        }
+        if ready.readable || ready.closed {
+            self.read(slot, ready.closed);
+        }
+    }
+
+    /// Reads until the socket is empty.
+    ///
+    /// A read that does not fill the buffer has emptied it: edge-triggered epoll reports what comes later. The exception is a peer that
+    /// has closed: its FIN may have come with the data, and then no further event follows, so reads go on until it is seen.
+    fn read(&mut self, slot: u32, closed: bool) {
+        let generation = self.connections[slot as usize].generation;
+        for _ in 0..READS_PER_PASS {
+            let connection = &mut self.connections[slot as usize];
+            if connection.generation != generation || !connection.is_established() {
+                return;
+            }
+            let result = connection.recv(&mut self.buffer);
+            let arrival = Arrival { at: self.clock.now(), not_before: self.not_before };
+            let step = match result {
+                Ok(IoStatus::Done(n)) => {
+                    let step = connection.received(&self.buffer[..n], arrival, &mut self.tally);
+                    if step == Step::Wait && n < self.buffer.len() && !closed {
+                        return;
+                    }
+                    let emptied = n < self.buffer.len() && !closed;
+                    self.follow_at(slot, step, arrival.at);
+                    if emptied {
+                        return;
+                    }
+                    continue;
+                }
+                Ok(IoStatus::Blocked) => return,
+                Ok(IoStatus::Closed) => connection.peer_closed(arrival, &mut self.tally),
+                Err(error) => connection.broke(&error),
+            };
+            self.follow_at(slot, step, arrival.at);
+            return;
+        }
+        self.again.push(slot);
+    }
+
+    // ---- fire timers ---------------------------------------------------------------------------------------------------------
+
+    fn fire_timers(&mut self, now: Nanos) {
+        while let Some(slot) = self.timers.pop_due(now) {
+            let connection = &mut self.connections[slot as usize];
+            connection.timer_at = Nanos::MAX;
+            let limits = &self.timeouts[self.kind_of(slot)];
+            let connection = &self.connections[slot as usize];
+            match connection.deadline(limits) {
+                None => {}
+                Some(deadline) if deadline > now => self.arm(slot, deadline),
+                Some(_) if connection.give_up <= now && self.schedule.is_active(slot, now) => {
+                    // Its user was called back before the request was over.
+                    self.connections[slot as usize].give_up = Nanos::MAX;
+                    self.arm_response(slot);
+                }
+                Some(_) => {
+                    let (outcome, end) = connection.expired(limits, now);
+                    self.finish(slot, outcome, false, end);
+                }
+            }
+        }
+    }
+
+    /// Sets the slot's timer, unless it will fire early enough: a timer that fires too early is set again, which is rare, while moving
+    /// it for each request would not be.
+    fn arm(&mut self, slot: u32, deadline: Nanos) {
+        let connection = &mut self.connections[slot as usize];
+        if deadline < connection.timer_at {
+            connection.timer_at = deadline;
+            self.timers.set(slot, deadline);
+        }
+    }
+
+    fn arm_response(&mut self, slot: u32) {
+        let limits = &self.timeouts[self.kind_of(slot)];
+        if let Some(deadline) = self.connections[slot as usize].deadline(limits) {
+            self.arm(slot, deadline);
+        }
+    }
+
+    /// The kind of the request under way, for its limits. While connecting there is none yet; the kinds' connect limits are those of
+    /// the request that waits.
+    fn kind_of(&self, slot: u32) -> usize {
+        self.connections[slot as usize].exchange.sample.kind as usize
+    }
+
+    // ---- start what is due ---------------------------------------------------------------------------------------------------
+
+    fn start_due(&mut self, now: Nanos) {
+        if self.stopped.is_none() {
+            while let Some(turn) = self.schedule.due(now) {
+                match turn {
+                    Turn::Start(start) => self.start(start),
+                    Turn::Retire { slot, give_up } => self.retire(slot, give_up),
+                }
+            }
+            self.tally.level(Gauge::Vus, u64::from(self.schedule.vus(now)));
+        }
+        self.connect_waiting();
+    }
+
+    fn start(&mut self, start: Start) {
+        let slot = start.slot;
+        let connection = &mut self.connections[slot as usize];
+        debug_assert!(!connection.is_busy(), "a user has one request at a time");
+        connection.start = start;
+        connection.give_up = Nanos::MAX;
+        connection.retried = false;
+        self.busy += 1;
+        if connection.state == State::Idle {
+            self.send(slot);
+        } else {
+            connection.state = State::Queued;
+            self.to_connect.push_back(slot);
+        }
+    }
+
+    fn send(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        self.scenario.write(connection.start.draw_vu, connection.start.iteration, &mut self.request);
+        let expect = self.expects[self.request.kind as usize];
+        // Read immediately before the write: everything is measured from here.
+        let now = self.clock.now();
+        let step = connection.send(&self.request.bytes, expect, now, self.window_end);
+        self.set_in_flight(self.in_flight + 1);
+        if step == Step::Wait {
+            self.arm_response(slot);
+        } else {
+            self.follow_at(slot, step, now);
+        }
+    }
+
+    fn retire(&mut self, slot: u32, give_up: Nanos) {
+        let connection = &mut self.connections[slot as usize];
+        if connection.is_busy() {
+            connection.give_up = give_up;
+            self.arm(slot, give_up);
+        } else if connection.is_established() {
+            self.close(slot);
+        }
+    }
+
+    // ---- connecting ----------------------------------------------------------------------------------------------------------
+
+    fn connect_waiting(&mut self) {
+        while self.connecting < MAX_CONNECTING {
+            let Some(slot) = self.to_connect.pop_front() else { return };
+            if self.connections[slot as usize].state == State::Queued {
+                self.connect(slot);
+            }
+        }
+    }
+
+    fn connect(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        let addr = self.addrs[self.next_addr % self.addrs.len()];
+        self.next_addr = self.next_addr.wrapping_add(1);
+        let now = self.clock.now();
+        match self.poller.connect(addr, token_of(slot, connection.generation)) {
+            Ok(stream) => {
+                connection.opened(stream, now);
+                self.connecting += 1;
+                // The request is drawn now, for the limits of its kind and so that a failure is counted under its name.
+                self.prepare(slot, now);
+                self.arm_response(slot);
+            }
+            Err(error) => {
+                self.prepare(slot, now);
+                self.finish(slot, Outcome::Failed(connect_failure(&error)), false, now);
+            }
+        }
+    }
+
+    /// Begins the exchange of a request that is not on the wire yet.
+    fn prepare(&mut self, slot: u32, now: Nanos) {
+        let connection = &mut self.connections[slot as usize];
+        self.scenario.write(connection.start.draw_vu, connection.start.iteration, &mut self.request);
+        let expect = self.expects[self.request.kind as usize];
+        connection.exchange.begin(expect, now, false, self.window_end);
+    }
+
+    fn finish_connecting(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        match connection.check_connected() {
+            Ok(false) => {}
+            Ok(true) => {
+                let took = self.clock.now().since(connection.connect_since);
+                self.connecting -= 1;
+                self.tally.connection_opened(took);
+                self.set_established(self.established + 1);
+                self.send(slot);
+            }
+            Err(failure) => {
+                let now = self.clock.now();
+                self.finish(slot, Outcome::Failed(failure), false, now);
+            }
+        }
+    }
+
+    // ---- what follows --------------------------------------------------------------------------------------------------------
+
+    fn follow(&mut self, slot: u32, step: Step) {
+        if step != Step::Wait {
+            let now = self.clock.now();
+            self.follow_at(slot, step, now);
+        }
+    }
+
+    fn follow_at(&mut self, slot: u32, step: Step, at: Nanos) {
+        match step {
+            Step::Wait => {}
+            Step::Over { outcome, reusable } => self.finish(slot, outcome, reusable, at),
+            Step::Gone => self.close(slot),
+            Step::Stale => self.send_again(slot),
+        }
+    }
+
+    fn send_again(&mut self, slot: u32) {
+        let kind = self.connections[slot as usize].exchange.sample.kind;
+        self.tally.stale_retry(kind);
+        self.set_in_flight(self.in_flight - 1);
+        self.close(slot);
+        let connection = &mut self.connections[slot as usize];
+        connection.retried = true;
+        connection.state = State::Queued;
+        self.to_connect.push_front(slot);
+    }
+
+    /// The request of `slot` is over: its sample is recorded and its user told.
+    fn finish(&mut self, slot: u32, outcome: Outcome, reusable: bool, end: Nanos) {
+        let connection = &mut self.connections[slot as usize];
+        self.tally.record(&connection.exchange.sample(outcome, end));
+        self.busy -= 1;
+        if connection.is_in_flight() {
+            self.set_in_flight(self.in_flight - 1);
+        }
+        let connection = &mut self.connections[slot as usize];
+        let back_off = connection.back_off(outcome);
+        let leaves = connection.give_up != Nanos::MAX && !self.schedule.is_active(slot, end);
+        if reusable && !leaves {
+            connection.keep();
+        } else {
+            self.close(slot);
+        }
+        self.schedule.finished(slot, end, back_off);
+    }
+
+    fn close(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        if connection.state == State::Connecting {
+            self.connecting -= 1;
+        }
+        let was_established = connection.is_established();
+        drop(connection.close());
+        if was_established {
+            self.set_established(self.established - 1);
+        }
+    }
+
+    fn set_in_flight(&mut self, n: u32) {
+        self.in_flight = n;
+        self.tally.level(Gauge::InFlight, u64::from(n));
+    }
+
+    fn set_established(&mut self, n: u32) {
+        self.established = n;
+        self.tally.level(Gauge::Connections, u64::from(n));
+    }
+
+    // ---- publish once a second, and the end ----------------------------------------------------------------------------------
+
+    fn publish(&mut self, now: Nanos) {
+        if now < self.next_publish {
+            return;
+        }
+        self.report(None);
+        self.second = (now.0 / PUBLISH_EVERY.0) as u32;
+        self.next_publish = Nanos((u64::from(self.second) + 1) * PUBLISH_EVERY.0);
+    }
+
+    fn report(&mut self, last: Option<Ended>) {
+        let cpu = thread_cpu_time();
+        self.tally.cpu_time = cpu.since(self.cpu_seen);
+        self.cpu_seen = cpu;
+        let kinds = self.expects.len();
+        let mut next = self.lines.emptied.try_recv().unwrap_or_else(|_| Box::new(Tally::new(kinds)));
+        next.level(Gauge::InFlight, u64::from(self.in_flight));
+        next.level(Gauge::Connections, u64::from(self.established));
+        let tally = std::mem::replace(&mut self.tally, next);
+        // The fleet outlives its workers; if it is gone all the same, nobody is left to be told.
+        let _ = self.lines.reports.send(Report { worker: self.number, second: self.second, tally, last });
+    }
+
+    fn heed_stop(&mut self, now: Nanos) {
+        if self.stopped.is_some() || !self.lines.stop.load(Ordering::Relaxed) {
+            return;
+        }
+        self.stopped = Some(now);
+        self.window_end = self.window_end.min(now);
+        self.drain_end = self.drain_end.min(now.saturating_add(self.graceful_stop));
+        for connection in &mut self.connections {
+            connection.exchange.close_window(now);
+        }
+    }
+
+    fn is_over(&self, now: Nanos) -> bool {
+        let nothing_new = self.stopped.is_some() || self.schedule.is_over(now);
+        nothing_new && (self.busy == 0 || now >= self.drain_end)
+    }
+
+    /// Cuts off what is left, closes everything and reports for the last time.
+    fn end(&mut self, now: Nanos) {
+        for slot in 0..self.connections.len() as u32 {
+            let connection = &mut self.connections[slot as usize];
+            if connection.is_busy() {
+                if !connection.is_in_flight() {
+                    self.prepare(slot, now);
+                }
+                self.finish(slot, Outcome::Interrupted, false, now);
+            } else if let Some(stream) = connection.close() {
+                stream.abort();
+            }
+        }
+        self.report(Some(Ended { at: now, stopped: self.stopped }));
+    }
+}
+
+impl Connection {
+    /// How long its user waits after `outcome`: doubling while the network fails, so that a dead server is not met with a storm.
+    fn back_off(&mut self, outcome: Outcome) -> Nanos {
+        match outcome {
+            Outcome::Failed(failure) if matches!(failure.blame(), Blame::Network | Blame::Ours) => {
+                let pause = BACK_OFF_FIRST.0 << self.failures_in_row.min(16);
+                self.failures_in_row += 1;
+                Nanos(pause.min(BACK_OFF_LONGEST.0))
+            }
+            _ => {
+                self.failures_in_row = 0;
+                Nanos::ZERO
+            }
+        }
+    }
+}
+
+/// A slot and the generation of its socket in one token.
+fn token_of(slot: u32, generation: u32) -> Token {
+    Token((generation as usize) << 32 | slot as usize)
+}
+
+fn slot_of(token: Token) -> (u32, u32) {
+    (token.0 as u32, (token.0 >> 32) as u32)
+}
+
+/// CPU time of this thread, user and system.
+fn thread_cpu_time() -> Nanos {
+    use nix::sys::resource::{UsageWho, getrusage};
+    use nix::sys::time::TimeValLike;
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_THREAD) else { return Nanos::ZERO };
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Nanos::from_micros(micros.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests;

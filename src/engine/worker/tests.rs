@@ -1,0 +1,425 @@
+//! A whole worker in a scripted world: connecting, timeouts, reconnects and the end of a test, with instants that are exact. Nothing
+//! here waits: the clock moves when the worker does.
+
+use super::*;
+use crate::api::Api;
+use crate::engine::script::{Act, Heard, World};
+use crate::load::{Shape, Stage, ThinkTime};
+use crate::metrics::{Counter, Failure, Summary, Trend};
+use crate::net::Target;
+use crate::scenario::{Kind, Mix};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+const MS: Nanos = Nanos::from_millis(1);
+
+fn ms(n: u64) -> Nanos {
+    Nanos::from_millis(n)
+}
+
+fn kind(name: &str, stream: bool) -> Kind {
+    Kind {
+        name: name.to_owned(),
+        weight: 1,
+        api: Api::OpenaiChat,
+        stream,
+        path: Api::OpenaiChat.path().to_owned(),
+        models: vec!["gpt-5".to_owned()],
+        prompts: vec!["Hello".to_owned()],
+        max_tokens: Some((10, 10)),
+        body: serde_json::Map::new(),
+        headers: Vec::new(),
+        timeouts: Timeouts { connect: ms(400), first_byte: ms(700), stall: ms(200), total: ms(2_000) },
+    }
+}
+
+fn plan(shape: Shape, stream: bool) -> Plan {
+    Plan {
+        name: "test".to_owned(),
+        description: String::new(),
+        shape,
+        think_time: ThinkTime::default(),
+        graceful_stop: ms(500),
+        mix: Mix { kinds: vec![kind("r", stream)] },
+        thresholds: Vec::new(),
+        slo: Vec::new(),
+        target: Target {
+            url: "http://127.0.0.1:1".to_owned(),
+            host: "127.0.0.1".to_owned(),
+            port: 1,
+            path_prefix: String::new(),
+            addrs: vec![([127, 0, 0, 1], 1).into()],
+        },
+        server: None,
+        api_key: None,
+        headers: Vec::new(),
+        seed: 1,
+        workers: None,
+        pin: false,
+        share: 0,
+        of: 1,
+    }
+}
+
+fn iterations(vus: u32, iterations: u64) -> Shape {
+    Shape::PerVuIterations { vus, iterations, max_duration: Nanos::from_secs(60) }
+}
+
+/// What came out of a run.
+struct Ran {
+    summary: Summary,
+    failures: Vec<(Failure, u64)>,
+    connects: Vec<Nanos>,
+    ended: Ended,
+}
+
+impl Ran {
+    fn count(&self, counter: Counter) -> u64 {
+        self.summary.counter(counter, None).map_or(0, |c| c.count)
+    }
+
+    /// Milliseconds: lowest and highest of a trend, and how many.
+    fn trend(&self, trend: Trend) -> Option<(f64, f64, u64)> {
+        self.summary.trend(trend, None).map(|d| (d.min_ms(), d.max_ms(), d.count))
+    }
+}
+
+fn run(plan: &Plan, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Ran {
+    run_until(plan, Nanos::MAX, peer)
+}
+
+/// Runs it, raising the stop flag as soon as the clock reads `stop_at`.
+fn run_until(plan: &Plan, stop_at: Nanos, mut peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Ran {
+    let now = Rc::new(Cell::new(Nanos::ZERO));
+    let stop = Rc::new(AtomicBool::new(false));
+    let (flag, clock) = (Rc::clone(&stop), Rc::clone(&now));
+    let world = World::new(Rc::clone(&now), move |heard| {
+        if clock.get() >= stop_at {
+            flag.store(true, Ordering::Relaxed);
+        }
+        peer(heard)
+    });
+    let connects = Rc::clone(&world.connects);
+    let scenario = Scenario::new(&plan.mix, &plan.envelope(), plan.seed);
+    let (reports, inbox) = std::sync::mpsc::channel();
+    let (_empty, emptied) = std::sync::mpsc::channel();
+    let lines = Lines { stop: &stop, reports, emptied };
+    let worker = Worker::new(0, plan, &scenario, Clock::Script(now), Poller::Script(world), lines);
+    worker.run().expect("a scripted world has no errors of its own");
+    let mut total = Tally::new(plan.mix.kinds.len());
+    let mut ended = None;
+    for report in inbox {
+        total.append(&report.tally);
+        ended = ended.or(report.last);
+    }
+    let names: Vec<String> = plan.mix.kinds.iter().map(|k| k.name.clone()).collect();
+    let summary = Summary::new(&total, &names, Nanos::from_secs(1));
+    let failures = summary.failures.clone();
+    let connects = connects.borrow().clone();
+    Ran { summary, failures, connects, ended: ended.expect("a worker says when it ends") }
+}
+
+const CHAT: &str = r#"{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#;
+
+fn plain() -> Act {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ";
+    Act::Send(format!("{head}{}\r\n\r\n{CHAT}", CHAT.len()).into_bytes())
+}
+
+fn stream_head() -> Act {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    Act::Send(head.as_bytes().to_vec())
+}
+
+fn chunk(text: &str) -> Act {
+    Act::Send(format!("{:x}\r\n{text}\r\n", text.len()).into_bytes())
+}
+
+fn token() -> Act {
+    chunk("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n")
+}
+
+fn stream_end() -> Act {
+    Act::Send(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n".to_vec())
+}
+
+/// Accepts everybody after a millisecond and answers each request with `answer`.
+fn serving(answer: impl Fn(usize) -> Vec<(Nanos, Act)> + 'static) -> impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> {
+    let mut requests = 0;
+    move |heard| match heard {
+        Heard::Connect { .. } => vec![(MS, Act::Accept)],
+        Heard::Bytes { .. } => {
+            requests += 1;
+            answer(requests - 1)
+        }
+    }
+}
+
+#[test]
+fn a_stream_is_timed_to_the_nanosecond() {
+    let at = |ns| Nanos(50_000_000 + ns);
+    let ran = run(
+        &plan(iterations(1, 3), true),
+        serving(move |_| {
+            vec![
+                (ms(5), stream_head()),
+                (at(123), token()),
+                (at(10_000_456), token()),
+                (at(40_000_789), token()),
+                (ms(100), stream_end()),
+            ]
+        }),
+    );
+    assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+    assert_eq!(ran.trend(Trend::Ttft), Some((50.000_123, 50.000_123, 3)));
+    assert_eq!(ran.trend(Trend::HttpReqWaiting), Some((5.0, 5.0, 3)));
+    assert_eq!(ran.trend(Trend::Tbt), Some((10.000_333, 30.000_333, 6)));
+    assert_eq!(ran.trend(Trend::Stall), Some((30.000_333, 30.000_333, 3)));
+    assert_eq!(ran.trend(Trend::HttpReqDuration), Some((100.0, 100.0, 3)));
+    assert_eq!(ran.trend(Trend::HttpReqConnecting), Some((1.0, 1.0, 1)), "one connection for all three");
+    assert_eq!(ran.ended.at, ms(301));
+    assert_eq!(ran.count(Counter::ConnectionsReused), 2);
+}
+
+#[test]
+fn the_next_request_follows_in_the_same_instant() {
+    let ran = run(&plan(iterations(2, 10), false), serving(|_| vec![(ms(7), plain())]));
+    assert_eq!(ran.count(Counter::HttpReqs), 20);
+    assert_eq!(ran.ended.at, ms(71), "ten answers of 7 ms and a connection, nothing in between");
+}
+
+#[test]
+fn think_time_is_kept() {
+    let mut plan = plan(iterations(1, 5), false);
+    plan.think_time = ThinkTime { min: ms(30), max: ms(30) };
+    let ran = run(&plan, serving(|_| vec![(ms(10), plain())]));
+    assert_eq!(ran.count(Counter::HttpReqs), 5);
+    let thinking = ran.ended.at.since(ms(1 + 5 * 10));
+    assert!(thinking >= ms(4 * 30) && thinking < ms(4 * 30 + 5), "{thinking}");
+}
+
+/// A failure's class, that it is the only kind, and when each request ended: on its limit, at most a tick of the wheel late.
+fn ends_with(class: Failure, limit: Nanos, stream: bool, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) {
+    let ran = run(&plan(iterations(1, 2), stream), peer);
+    assert_eq!(ran.failures, [(class, 2)], "{class:?}");
+    let (min, max, count) = ran.trend(Trend::HttpReqDurationAborted).expect("the time it took is recorded");
+    assert_eq!(count, 2);
+    let limit = limit.as_millis_f64();
+    assert!(min >= limit && max <= limit + 1.0, "{class:?}: {min} to {max} ms");
+    assert_eq!(ran.connects.len(), 2, "{class:?}: the connection is not used again");
+}
+
+#[test]
+fn each_timeout_ends_its_request() {
+    ends_with(Failure::ConnectTimeout, ms(400), false, |_| vec![]);
+    ends_with(Failure::TimeoutFirstByte, ms(700), false, serving(|_| vec![]));
+    ends_with(Failure::TimeoutFirstByte, ms(700), true, serving(|_| vec![]));
+    let stalls = |_| vec![(ms(1), stream_head()), (ms(100), token()), (ms(150), token())];
+    ends_with(Failure::TimeoutStall, ms(350), true, serving(stalls));
+    let never_ends = |_| (0..100).map(|i| (ms(1 + 100 * i), if i == 0 { stream_head() } else { token() })).collect();
+    ends_with(Failure::TimeoutTotal, ms(2_000), true, serving(never_ends));
+}
+
+#[test]
+fn a_stream_whose_framing_stays_open_is_complete_all_the_same() {
+    let ran = run(
+        &plan(iterations(1, 2), true),
+        serving(|_| vec![(ms(1), stream_head()), (ms(2), token()), (ms(3), chunk("data: [DONE]\n\n"))]),
+    );
+    assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+    assert_eq!(ran.trend(Trend::HttpReqDuration), Some((3.0, 3.0, 2)), "it ended with its terminal event");
+    assert_eq!(ran.connects.len(), 2, "but its connection is not trusted");
+}
+
+#[test]
+fn a_dead_server_is_met_with_back_off() {
+    let shape = Shape::ConstantVus { vus: 1, duration: Nanos::from_secs(10) };
+    let ran = run(&plan(shape, false), |_| vec![(MS, Act::Refuse)]);
+    let gaps: Vec<u64> = ran.connects.windows(2).map(|w| w[1].since(w[0]).0 / 1_000_000).collect();
+    assert_eq!(gaps, [101, 201, 401, 801, 1601, 3201], "doubling");
+    assert_eq!(ran.failures, [(Failure::ConnectRefused, 7)]);
+    assert_eq!(ran.count(Counter::ConnectionFailures), 7);
+}
+
+#[test]
+fn back_off_ends_when_the_server_is_back() {
+    let mut attempts = 0;
+    let ran = run(&plan(iterations(1, 5), false), move |heard| match heard {
+        Heard::Connect { nth } if nth < 2 => vec![(MS, Act::Refuse)],
+        Heard::Connect { .. } => vec![(MS, Act::Accept)],
+        Heard::Bytes { .. } => {
+            attempts += 1;
+            vec![(ms(1), plain())]
+        }
+    });
+    assert_eq!(ran.failures, [(Failure::ConnectRefused, 2)]);
+    assert_eq!(ran.count(Counter::HttpReqs), 5);
+    assert_eq!(ran.connects, [ms(0), ms(101), ms(302)]);
+}
+
+#[test]
+fn an_idle_connection_that_is_closed_is_opened_again_in_silence() {
+    let mut plan = plan(iterations(1, 3), false);
+    plan.think_time = ThinkTime { min: ms(50), max: ms(50) };
+    let ran = run(&plan, serving(|_| vec![(ms(1), plain()), (ms(10), Act::Close)]));
+    assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+    assert_eq!(ran.count(Counter::StaleRetries), 0, "it was seen in time");
+    assert_eq!(ran.count(Counter::ConnectionsOpened), 3);
+}
+
+#[test]
+fn a_reused_connection_that_closes_before_it_answers_is_retried_once() {
+    // Every second request on a connection is met with a close.
+    for act in [Act::Close, Act::Reset] {
+        let per_connection = Rc::new(RefCell::new(vec![0; 100]));
+        let ran = run(&plan(iterations(1, 4), false), move |heard| match heard {
+            Heard::Connect { .. } => vec![(MS, Act::Accept)],
+            Heard::Bytes { connection, .. } => {
+                per_connection.borrow_mut()[connection] += 1;
+                let first = per_connection.borrow()[connection] == 1;
+                vec![(ms(3), if first { plain() } else { act.clone() })]
+            }
+        });
+        assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+        assert_eq!(ran.count(Counter::HttpReqs), 4);
+        assert_eq!(ran.count(Counter::StaleRetries), 3);
+        assert_eq!(ran.trend(Trend::HttpReqDuration), Some((3.0, 3.0, 4)), "timed from the second attempt");
+    }
+}
+
+#[test]
+fn a_new_connection_that_closes_or_resets_is_a_failure() {
+    let ran = run(&plan(iterations(1, 2), false), serving(|_| vec![(ms(1), Act::Close)]));
+    assert_eq!(ran.failures, [(Failure::ClosedEarly, 2)]);
+    let ran = run(&plan(iterations(1, 2), false), serving(|_| vec![(ms(1), Act::Reset)]));
+    assert_eq!(ran.failures, [(Failure::Reset, 2)]);
+    let ran = run(&plan(iterations(1, 2), true), serving(|_| vec![(ms(1), stream_head()), (ms(2), token()), (ms(3), Act::Close)]));
+    assert_eq!(ran.failures, [(Failure::ClosedEarly, 2)]);
+}
+
+#[test]
+fn an_answer_before_the_request_was_written_is_read_and_the_connection_closed() {
+    let too_much = "HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n";
+    let ran = run(&plan(iterations(1, 2), false), move |heard| match heard {
+        Heard::Connect { .. } => vec![(Nanos::ZERO, Act::Throttle(20)), (MS, Act::Accept)],
+        Heard::Bytes { .. } => vec![(ms(1), Act::Send(too_much.as_bytes().to_vec()))],
+    });
+    assert_eq!(ran.failures, [(Failure::Http4xx, 2)]);
+    assert_eq!(ran.connects.len(), 2);
+    assert_eq!(ran.count(Counter::DataSent), 40);
+}
+
+#[test]
+fn a_request_that_does_not_fit_is_written_bit_by_bit() {
+    let whole = Rc::new(RefCell::new(Vec::new()));
+    let heard_bytes = Rc::clone(&whole);
+    let ran = run(&plan(iterations(1, 1), false), move |heard| match heard {
+        Heard::Connect { .. } => vec![(Nanos::ZERO, Act::Throttle(10)), (MS, Act::Accept)],
+        Heard::Bytes { bytes, .. } => {
+            whole.borrow_mut().extend_from_slice(bytes);
+            let text = String::from_utf8_lossy(&whole.borrow()).into_owned();
+            if text.ends_with('}') { vec![(ms(1), plain())] } else { vec![(ms(1), Act::Take(10))] }
+        }
+    });
+    assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+    let request = String::from_utf8(heard_bytes.borrow().clone()).expect("text");
+    assert!(request.starts_with("POST /openai/v1/chat/completions HTTP/1.1\r\n"), "{request}");
+    assert_eq!(ran.count(Counter::DataSent), request.len() as u64);
+}
+
+#[test]
+fn an_answer_larger_than_the_buffer_is_read_whole_and_others_are_served_meanwhile() {
+    let filler = "x".repeat(READ_BUFFER_BYTES * READS_PER_PASS * 2);
+    let body = CHAT.replace("hi", &filler);
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+    let answer = Act::Send((head + &body).into_bytes());
+    let ran = run(&plan(iterations(1, 2), false), serving(move |_| vec![(ms(1), answer.clone())]));
+    assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+    assert_eq!(ran.count(Counter::HttpReqs), 2);
+}
+
+#[test]
+fn one_byte_at_a_time_is_slow_but_whole() {
+    let ran = run(
+        &plan(iterations(1, 1), true),
+        serving(|_| {
+            let Act::Send(mut text) = stream_head() else { unreachable!() };
+            for act in [token(), token(), stream_end()] {
+                let Act::Send(bytes) = act else { unreachable!() };
+                text.extend(bytes);
+            }
+            text.iter().enumerate().map(|(i, b)| (Nanos::from_micros(100 * i as u64), Act::Send(vec![*b]))).collect()
+        }),
+    );
+    assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+    assert_eq!(ran.count(Counter::TokenEvents), 2);
+}
+
+#[test]
+fn requests_under_way_at_the_end_may_finish_or_are_cut_off_and_counted() {
+    let shape = Shape::ConstantVus { vus: 3, duration: ms(1_000) };
+    // Answers after 400 ms: 1, 401, 801 → 1201 is after the end, within the grace of 500 ms.
+    let ran = run(&plan(shape.clone(), false), serving(|_| vec![(ms(400), plain())]));
+    assert_eq!(ran.count(Counter::HttpReqs), 9);
+    assert_eq!(ran.count(Counter::Interrupted), 0);
+    assert_eq!(ran.ended.at, ms(1_201));
+    // Rates are of what arrived in the window.
+    assert!((ran.summary.counter(Counter::HttpReqs, None).map_or(0.0, |c| c.rate) - 6.0).abs() < 1e-9);
+
+    let mut slow = plan(shape, false);
+    slow.mix.kinds[0].timeouts.first_byte = ms(5_000);
+    slow.mix.kinds[0].timeouts.total = ms(5_000);
+    let ran = run(&slow, serving(|_| vec![(ms(4_000), plain())]));
+    assert_eq!(ran.count(Counter::HttpReqs), 0);
+    assert_eq!(ran.count(Counter::Interrupted), 3);
+    assert!(ran.failures.is_empty(), "cut off by us, not failed by the server");
+    assert_eq!(ran.trend(Trend::InterruptedAge), Some((1_499.0, 1_499.0, 3)));
+    assert_eq!(ran.ended.at, ms(1_500));
+}
+
+#[test]
+fn users_that_are_ramped_away_close_their_connections_and_come_back() {
+    let stages = vec![
+        Stage { duration: Nanos::ZERO, target: 4 },
+        Stage { duration: ms(1_000), target: 4 },
+        Stage { duration: Nanos::ZERO, target: 0 },
+        Stage { duration: ms(1_000), target: 0 },
+        Stage { duration: Nanos::ZERO, target: 4 },
+        Stage { duration: ms(1_000), target: 4 },
+    ];
+    let shape = Shape::RampingVus { start_vus: 4, stages, graceful_ramp_down: ms(100) };
+    let ran = run(&plan(shape, false), serving(|n| vec![(ms(if n < 8 { 600 } else { 50 }), plain())]));
+    // Each user's second request began at 601 and is cut off at 1,100, when its grace is over.
+    assert_eq!(ran.count(Counter::Interrupted), 4);
+    assert_eq!(ran.connects.len(), 8, "four at first and four that came back");
+    assert_eq!(ran.connects[4], ms(2_000));
+    assert_eq!(ran.summary.gauge(Gauge::Connections).map(|g| g.max), Some(4));
+    assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+}
+
+#[test]
+fn the_stop_flag_ends_a_run_gracefully() {
+    let shape = Shape::ConstantVus { vus: 2, duration: Nanos::from_secs(3600) };
+    let ran = run_until(&plan(shape, false), ms(1_000), serving(|_| vec![(ms(100), plain())]));
+    assert!(ran.failures.is_empty());
+    assert_eq!(ran.count(Counter::Interrupted), 0, "what was under way finished");
+    let stopped = ran.ended.stopped.expect("it knows that it was stopped");
+    assert!(stopped >= ms(1_000) && ran.ended.at <= stopped + ms(101), "{ran_at}", ran_at = ran.ended.at);
+}
+
+#[test]
+fn five_hundred_users_start_without_a_storm() {
+    let shape = Shape::ConstantVus { vus: 500, duration: ms(100) };
+    let mut connecting: usize = 0;
+    let ran = run(&plan(shape, false), move |heard| match heard {
+        Heard::Connect { .. } => {
+            connecting += 1;
+            // Nobody is accepted before 256 have asked: more would not be asking yet.
+            vec![(if connecting <= MAX_CONNECTING { ms(10) } else { ms(1) }, Act::Accept)]
+        }
+        Heard::Bytes { .. } => vec![(ms(20), plain())],
+    });
+    assert_eq!(ran.connects.iter().filter(|at| **at < ms(10)).count(), MAX_CONNECTING);
+    assert_eq!(ran.connects.len(), 500);
+    assert!(ran.failures.is_empty());
+}

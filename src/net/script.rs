@@ -1,0 +1,71 @@
+//! A socket whose peer follows a script: for tests of the engine that assert to the nanosecond.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+
+/// What the kernel would hold for a socket.
+#[derive(Debug, Default)]
+pub(crate) struct Kernel {
+    /// Bytes to be read, one read each; an error is returned once.
+    pub(crate) inbox: VecDeque<io::Result<Vec<u8>>>,
+    /// Bytes that were written and not yet looked at by the peer.
+    pub(crate) outbox: Vec<u8>,
+    /// How the attempt to connect ended.
+    pub(crate) connected: Option<Result<(), io::ErrorKind>>,
+    /// The peer has closed its side: reads end once the inbox is empty.
+    pub(crate) eof: bool,
+    /// Our side was dropped.
+    pub(crate) dropped: bool,
+    /// How many bytes a write takes at most; none means all.
+    pub(crate) window: Option<usize>,
+}
+
+/// Our end of it.
+#[derive(Debug)]
+pub(crate) struct Socket(pub(crate) Rc<RefCell<Kernel>>);
+
+impl Socket {
+    pub(crate) fn connected(&self) -> io::Result<bool> {
+        match self.0.borrow().connected {
+            None => Ok(false),
+            Some(Ok(())) => Ok(true),
+            Some(Err(kind)) => Err(kind.into()),
+        }
+    }
+
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut kernel = self.0.borrow_mut();
+        match kernel.inbox.pop_front() {
+            Some(Ok(mut bytes)) => {
+                let n = bytes.len().min(buffer.len());
+                buffer[..n].copy_from_slice(&bytes[..n]);
+                if n < bytes.len() {
+                    kernel.inbox.push_front(Ok(bytes.split_off(n)));
+                }
+                Ok(n)
+            }
+            Some(Err(error)) => Err(error),
+            None if kernel.eof => Ok(0),
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut kernel = self.0.borrow_mut();
+        let n = kernel.window.map_or(bytes.len(), |w| w.min(bytes.len()));
+        if n == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        kernel.window = kernel.window.map(|w| w - n);
+        kernel.outbox.extend_from_slice(&bytes[..n]);
+        Ok(n)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.0.borrow_mut().dropped = true;
+    }
+}
