@@ -1,1 +1,3 @@
 //! The only moving part: pinned workers, each with its own event loop.
+
+mod timers;
