@@ -170,6 +170,21 @@ impl fmt::Display for Nanos {
     }
 }
 
+/// One well-mixed number from a seed and two indices: the start of every stream of random draws.
+///
+/// `a` and `b` are, say, a user and its iteration. Nothing is kept between calls, so that a draw depends on what it is for and not on
+/// which thread or machine makes it, or after what. (The finaliser of `SplitMix64`, once per argument, as in Steele, Lea and Flood,
+/// "Fast splittable pseudorandom number generators", 2014.)
+pub const fn mix64(seed: u64, a: u64, b: u64) -> u64 {
+    const fn next(state: u64) -> u64 {
+        let z = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+    next(next(next(seed).wrapping_add(a)).wrapping_add(b))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +214,20 @@ mod tests {
             let error = text.parse::<Nanos>().expect_err(text);
             assert!(error.to_string().contains("30s"), "{error}");
         }
+    }
+
+    #[test]
+    fn neighbours_draw_apart() {
+        let mut seen = std::collections::HashSet::new();
+        let mut ones = 0;
+        for (seed, a, b) in (0..16).flat_map(|s| (0..64).flat_map(move |a| (0..64).map(move |b| (s, a, b)))) {
+            let n = mix64(seed, a, b);
+            ones += n.count_ones();
+            assert!(seen.insert(n), "{seed} {a} {b} drew a number twice");
+        }
+        let share = f64::from(ones) / 64.0 / (16.0 * 64.0 * 64.0);
+        assert!((share - 0.5).abs() < 0.001, "{share} of the bits are set");
+        assert_ne!(mix64(1, 2, 3), mix64(1, 3, 2), "the order of the arguments matters");
     }
 
     proptest! {

@@ -1,50 +1,354 @@
 //! Closed load: users that start a request when their last one is over.
+//!
+//! One user's life, all of it driven by `due` and `finished`:
+//!
+//! ```text
+//!          switched on                 due: Start                    finished
+//!   Away ───────────────▶ Ready ───────────────────▶ InFlight ───────────────────┐
+//!    ▲                      ▲  │ nothing left to do: Retire                      │
+//!    │ switched off: Retire │  └────────▶ Done        think time, back-off        │
+//!    ├──────────────────────┤◀────────────────────────────── Thinking ◀───────────┤
+//!    └──────────────────────┴──────────────────────────── no pause ◀─────────────┘
+//! ```
+//!
+//! The users that are switched on are always the first ones, of the whole and so of each share: whether a user is on is a comparison
+//! with one number. A user that is switched off with its request under way stays `InFlight`, and is `Away` when that is over.
+//!
+//! This file does not know what a request is, nor how long one takes. It never looks at all its users at once: an entry in the queue
+//! or the heap that is no longer true (its user was switched off meanwhile) is dropped when it comes up.
 
-use super::{Load, Turn};
-use crate::units::Nanos;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use super::stages::Ramp;
+use super::{Load, Shape, Start, ThinkTime, Turn};
+use crate::units::{Nanos, mix64};
+
+/// Keeps think times apart from everything else that is drawn for the same user and iteration.
+const THINK_DRAWS: u64 = 0x7448_494e_4b00_0001;
 
 /// One share of a load, as it runs.
 #[derive(Debug)]
-pub struct Schedule {}
+pub struct Schedule {
+    ramp: Ramp,
+    end: Nanos,
+    grace: Nanos,
+    think_time: ThinkTime,
+    seed: u64,
+    share: u32,
+    of: u32,
+    quota: Quota,
+    users: Vec<User>,
+    /// How many are switched on: those below.
+    on: u32,
+    /// How many have done all they had to.
+    done: u32,
+    /// The next instant at which users are switched on or off, and how many are on then.
+    change: Option<Change>,
+    /// Due at once, first come, first served. The front is never out of date.
+    ready: VecDeque<u32>,
+    /// Due later. The top is never out of date.
+    thinking: BinaryHeap<Reverse<(Nanos, u32)>>,
+}
+
+/// A user of this share.
+#[derive(Debug, Clone, Copy)]
+struct User {
+    /// Requests it has started.
+    started: u64,
+    /// When it is or was due.
+    due: Nanos,
+    state: State,
+    /// The engine was told to start it, and not to retire it since.
+    known: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Away,
+    Ready,
+    Thinking,
+    InFlight,
+    Done,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    at: Nanos,
+    on: u32,
+}
+
+/// What ends the work before the time does.
+#[derive(Debug)]
+enum Quota {
+    /// Nothing.
+    Time,
+    /// Requests of each user.
+    PerUser(u64),
+    /// Iterations `next`, `next + stride`, … below `total`, for whoever is free.
+    Shared { next: u64, stride: u64, total: u64 },
+}
 
 impl Schedule {
     /// A schedule at instant zero.
-    pub fn new(_load: &Load) -> Self {
-        todo!()
+    pub fn new(load: &Load) -> Self {
+        debug_assert!(load.share < load.of, "share {} of {}", load.share, load.of);
+        let (of, share) = (load.of.max(1), load.share);
+        let mut grace = Nanos::ZERO;
+        let (ramp, quota) = match &load.shape {
+            Shape::ConstantVus { vus, duration } => (Ramp::constant(*vus, *duration), Quota::Time),
+            Shape::RampingVus { start_vus, stages, graceful_ramp_down } => {
+                grace = *graceful_ramp_down;
+                (Ramp::new(*start_vus, stages), Quota::Time)
+            }
+            Shape::PerVuIterations { vus, iterations, max_duration } => {
+                (Ramp::constant(*vus, *max_duration), Quota::PerUser(*iterations))
+            }
+            Shape::SharedIterations { vus, iterations, max_duration } => {
+                // A share without a user could not do its iterations: they are dealt to the shares that have one, which are the first
+                // `vus` of them.
+                let dealt_to = of.min(*vus).max(1);
+                let quota = Quota::Shared { next: share.into(), stride: dealt_to.into(), total: *iterations };
+                (Ramp::constant(*vus, *max_duration), quota)
+            }
+        };
+        // A user that has nothing to do is never switched on.
+        let most = match &quota {
+            Quota::PerUser(0) => 0,
+            Quota::Time | Quota::PerUser(_) => u64::MAX,
+            Quota::Shared { next, stride, total } => total.saturating_sub(*next).div_ceil(*stride),
+        };
+        let users = u64::from(local(ramp.max(), share, of)).min(most) as usize;
+        let mut schedule = Self {
+            end: ramp.end(),
+            ramp,
+            grace,
+            think_time: load.think_time,
+            seed: load.seed,
+            share,
+            of,
+            quota,
+            users: vec![User { started: 0, due: Nanos::ZERO, state: State::Away, known: false }; users],
+            on: 0,
+            done: 0,
+            change: None,
+            ready: VecDeque::with_capacity(users),
+            thinking: BinaryHeap::with_capacity(if load.think_time.max > Nanos::ZERO { users } else { 0 }),
+        };
+        schedule.change = match schedule.value(Nanos::ZERO) {
+            0 => schedule.change_after(Nanos::ZERO),
+            on => Some(Change { at: Nanos::ZERO, on }),
+        };
+        schedule
     }
 
     /// What is due at `now`; call until `None`.
-    pub fn due(&mut self, _now: Nanos) -> Option<Turn> {
-        todo!()
+    pub fn due(&mut self, now: Nanos) -> Option<Turn> {
+        if now >= self.end {
+            // What was still to come will not, and must not look due for ever.
+            self.change = None;
+            self.ready.clear();
+            self.thinking.clear();
+            return None;
+        }
+        while let Some(change) = self.change.filter(|change| change.at <= now) {
+            while self.on < change.on {
+                self.switch_on(change.at);
+            }
+            while self.on > change.on {
+                if self.switch_off() {
+                    return Some(Turn::Retire { slot: self.on, give_up: now.saturating_add(self.grace) });
+                }
+            }
+            self.change = self.change_after(change.at);
+        }
+        while let Some(slot) = self.next_ready(now) {
+            if let Some(turn) = self.turn(slot, now) {
+                return Some(turn);
+            }
+        }
+        None
     }
 
-    /// When `due` should be asked again, if nothing finishes before.
+    /// When `due` should be asked again, if nothing finishes before. Until then `due` has nothing; at it, it has something, except when
+    /// the only change is that a user returns whose old request is still under way.
     pub fn next_due(&self) -> Option<Nanos> {
-        todo!()
+        let change = self.change.map(|change| change.at);
+        let ready = self.ready.front().map(|&slot| self.users[slot as usize].due);
+        let thought = self.thinking.peek().map(|Reverse((at, _))| *at);
+        [change, ready, thought].into_iter().flatten().min().filter(|&at| at < self.end)
     }
 
     /// The request of `slot` is over. It thinks, at least for `back_off` (zero unless the server is down), and is due again.
-    pub fn finished(&mut self, _slot: u32, _now: Nanos, _back_off: Nanos) {
-        todo!()
+    pub fn finished(&mut self, slot: u32, now: Nanos, back_off: Nanos) {
+        debug_assert_eq!(self.users[slot as usize].state, State::InFlight, "user {slot} has no request under way");
+        if slot >= self.on || now >= self.end {
+            self.users[slot as usize].state = State::Away;
+            return;
+        }
+        // Who has nothing left is retired at once, without a thought.
+        let pause = if self.is_spent(slot) { Nanos::ZERO } else { self.thought(slot).max(back_off) };
+        let due = now.saturating_add(pause);
+        let user = &mut self.users[slot as usize];
+        user.due = due;
+        if pause == Nanos::ZERO {
+            user.state = State::Ready;
+            self.ready.push_back(slot);
+        } else {
+            user.state = State::Thinking;
+            self.thinking.push(Reverse((due, slot)));
+        }
     }
 
-    /// Users that are active at `now`, in this share.
-    pub fn vus(&self, _now: Nanos) -> u32 {
-        todo!()
+    /// Users that are active at `now`, in this share; past the end those of the end.
+    pub fn vus(&self, now: Nanos) -> u32 {
+        self.value(now.min(self.end)).saturating_sub(self.done)
+    }
+
+    /// Whether `slot` is switched on, as of the last `due`. A user that was retired with a request under way and is on again keeps that
+    /// request: its grace has no end any more.
+    pub fn is_active(&self, slot: u32) -> bool {
+        slot < self.on && self.users[slot as usize].state != State::Done
     }
 
     /// The most users this share ever has: slots are below it.
     pub fn local_vus(&self) -> u32 {
-        todo!()
+        // Made from a 32-bit count.
+        self.users.len() as u32
     }
 
     /// When nothing new starts any more at the latest: the end of the measurement window for the executors that run by time.
     pub fn end(&self) -> Nanos {
-        todo!()
+        self.end
     }
 
-    /// Nothing will ever be due again: past the end, or all iterations done. Requests may still be in flight.
-    pub fn is_over(&self, _now: Nanos) -> bool {
-        todo!()
+    /// Nothing will ever be due again: past the end, or all iterations done. Requests may still be in flight past the end only.
+    pub fn is_over(&self, now: Nanos) -> bool {
+        now >= self.end || self.done == self.local_vus()
+    }
+
+    /// Users of this share that the ramp has at `t`.
+    fn value(&self, t: Nanos) -> u32 {
+        local(self.ramp.value(t), self.share, self.of).min(self.local_vus())
+    }
+
+    /// The next change of the number of users that are on, given that it is right at `t`.
+    fn change_after(&self, t: Nanos) -> Option<Change> {
+        let on = (self.on < self.local_vus()).then(|| self.ramp.on_after(self.vu(self.on), t)).flatten();
+        let off = self.on.checked_sub(1).and_then(|last| self.ramp.off_after(self.vu(last), t));
+        let at = [on, off].into_iter().flatten().min()?;
+        // At the end everybody finishes what is under way; nobody is ramped away.
+        (at < self.end).then(|| Change { at, on: self.value(at) })
+    }
+
+    fn switch_on(&mut self, at: Nanos) {
+        let slot = self.on;
+        self.on += 1;
+        let user = &mut self.users[slot as usize];
+        if user.state == State::InFlight {
+            // It goes on with its old request; the engine still has its connection.
+            user.known = true;
+        } else {
+            user.state = State::Ready;
+            user.due = at;
+            self.ready.push_back(slot);
+        }
+    }
+
+    /// Switches off the last user, and says whether the engine has to hear of it.
+    fn switch_off(&mut self) -> bool {
+        self.on -= 1;
+        let user = &mut self.users[self.on as usize];
+        if user.state != State::InFlight {
+            user.state = State::Away;
+        }
+        let known = std::mem::take(&mut user.known);
+        self.drop_outdated();
+        known
+    }
+
+    /// Takes the next user that is due: those that have thought, then those that never paused.
+    fn next_ready(&mut self, now: Nanos) -> Option<u32> {
+        let thought = self.thinking.peek().is_some_and(|Reverse((at, _))| *at <= now);
+        let nothing_left = matches!(self.quota, Quota::Shared { next, total, .. } if next >= total);
+        let slot = if thought || (nothing_left && !self.thinking.is_empty()) {
+            self.thinking.pop().map(|Reverse((_, slot))| slot)
+        } else {
+            self.ready.pop_front()
+        }?;
+        // Out of date from here on, for the entry that was just taken and for any double of it.
+        self.users[slot as usize].state = State::Away;
+        self.drop_outdated();
+        Some(slot)
+    }
+
+    /// What a user does whose turn it is.
+    fn turn(&mut self, slot: u32, now: Nanos) -> Option<Turn> {
+        if self.is_spent(slot) {
+            self.done += 1;
+            let user = &mut self.users[slot as usize];
+            user.state = State::Done;
+            return std::mem::take(&mut user.known).then_some(Turn::Retire { slot, give_up: now });
+        }
+        let vu = self.vu(slot);
+        let user = &mut self.users[slot as usize];
+        let (draw_vu, iteration) = match &mut self.quota {
+            Quota::Time | Quota::PerUser(_) => (vu, user.started),
+            Quota::Shared { next, stride, .. } => (0, std::mem::replace(next, next.saturating_add(*stride))),
+        };
+        user.started += 1;
+        user.state = State::InFlight;
+        user.known = true;
+        Some(Turn::Start(Start { slot, vu, draw_vu, iteration, intended: user.due }))
+    }
+
+    /// Whether the user has nothing left to do.
+    fn is_spent(&self, slot: u32) -> bool {
+        match self.quota {
+            Quota::Time => false,
+            Quota::PerUser(iterations) => self.users[slot as usize].started >= iterations,
+            Quota::Shared { next, total, .. } => next >= total,
+        }
+    }
+
+    /// How long the user thinks after the request that it started last. Drawn from the user and its own count of requests, so that it
+    /// is the same in every share.
+    fn thought(&self, slot: u32) -> Nanos {
+        let ThinkTime { min, max } = self.think_time;
+        if max <= min {
+            return min;
+        }
+        let iteration = self.users[slot as usize].started - 1;
+        let seed = mix64(self.seed ^ THINK_DRAWS, self.vu(slot).into(), iteration);
+        Nanos(fastrand::Rng::with_seed(seed).u64(min.0..=max.0))
+    }
+
+    /// The user's number in the whole test.
+    fn vu(&self, slot: u32) -> u32 {
+        slot * self.of + self.share
+    }
+
+    /// Restores the invariant of the queue and the heap.
+    fn drop_outdated(&mut self) {
+        while let Some(&slot) = self.ready.front()
+            && self.users[slot as usize].state != State::Ready
+        {
+            self.ready.pop_front();
+        }
+        while let Some(&Reverse((at, slot))) = self.thinking.peek() {
+            let user = &self.users[slot as usize];
+            if user.state == State::Thinking && user.due == at {
+                break;
+            }
+            self.thinking.pop();
+        }
     }
 }
+
+/// How many of `all` users belong to a share.
+fn local(all: u32, share: u32, of: u32) -> u32 {
+    all.saturating_sub(share).div_ceil(of)
+}
+
+#[cfg(test)]
+mod tests;

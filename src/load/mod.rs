@@ -90,7 +90,8 @@ pub enum Turn {
     /// A request is due.
     Start(Start),
     /// A user was ramped away. If it is idle its connection is to be closed now; if a request is under way it may finish until
-    /// `give_up`, and then is cut off. (`finished` is to be called for it all the same.) A later `Start` may bring it back.
+    /// `give_up`, and then is cut off, unless [`Schedule::is_active`] says that the user has come back meanwhile. (`finished` is to be
+    /// called for it all the same.) A later `Start` may bring it back.
     Retire {
         /// The user, by its index in this share: `0..local_vus()`.
         slot: u32,
