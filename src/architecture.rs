@@ -214,7 +214,12 @@ fn habits_that_are_not_ours() {
 #[test]
 fn files_stay_small() {
     for source in sources().iter().filter(|s| !s.is_test) {
-        assert!(source.lines <= MAX_LINES, "src/{}: {} lines; which noun wants its own file?", source.path, source.lines);
+        assert!(
+            source.lines <= MAX_LINES,
+            "src/{}: {} lines; which noun wants its own file?",
+            source.path,
+            source.lines
+        );
     }
 }
 

@@ -46,8 +46,6 @@ pub(super) enum State {
 pub(super) enum Step {
     /// Nothing yet.
     Wait,
-    /// Connected: the waiting request can be sent.
-    Connected,
     /// The request is over.
     Over { outcome: Outcome, reusable: bool },
     /// The server had closed a reused connection before it answered: send the same request again on a new one.

@@ -86,7 +86,7 @@ pub fn run(
     let shares: Vec<Plan> = (0..workers).map(|k| plan.share(k as u32, workers as u32)).collect();
     let scenario = Scenario::new(&plan.mix, &plan.envelope(), plan.seed);
     let (reports, inbox) = channel();
-    let clock = Clock::start();
+    let epoch = Clock::epoch();
 
     std::thread::scope(|scope| {
         let mut recycling = Vec::with_capacity(workers);
@@ -95,11 +95,12 @@ pub fn run(
             let (empty, emptied) = channel();
             recycling.push(empty);
             let lines = Lines { stop, reports: reports.clone(), emptied };
-            let (clock, scenario, pin) = (clock.clone(), &scenario, pins[number]);
+            let (scenario, pin) = (&scenario, pins[number]);
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             threads.push(thread.spawn_scoped(scope, move || {
                 let pinned = pin.is_some_and(|id| core_affinity::set_for_current(core_affinity::CoreId { id }));
-                Worker::new(number, share, scenario, clock, poller::Poller::new()?, lines).run()?;
+                let poller = poller::Poller::new()?;
+                Worker::new(number, share, scenario, Clock::Real(epoch), poller, lines).run()?;
                 Ok::<_, io::Error>(pinned)
             })?);
         }
@@ -174,7 +175,8 @@ impl Fleet {
     fn close_seconds(&mut self, on_tick: &mut dyn FnMut(&mut Tick<'_>)) {
         while let Some(entry) = self.open.first_entry() {
             let second = *entry.key();
-            let complete = self.reported.iter().all(|(seen, ended)| ended.is_some() || seen.is_some_and(|s| s >= second));
+            let complete =
+                self.reported.iter().all(|(seen, ended)| ended.is_some() || seen.is_some_and(|s| s >= second));
             if !complete {
                 return;
             }

@@ -57,10 +57,7 @@ impl fmt::Debug for World {
 
 impl World {
     /// `peer` answers everything it hears with acts and how much later they happen.
-    pub(super) fn new(
-        now: Rc<Cell<Nanos>>,
-        peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static,
-    ) -> Self {
+    pub(super) fn new(now: Rc<Cell<Nanos>>, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Self {
         Self {
             now,
             peer: Box::new(peer),

@@ -46,8 +46,8 @@ const BACK_OFF_LONGEST: Nanos = Nanos::from_secs(5);
 /// How often numbers leave the worker.
 const PUBLISH_EVERY: Nanos = Nanos::from_secs(1);
 
-/// Where the time comes from. A copy is as good as the original.
-#[derive(Debug, Clone)]
+/// Where the time comes from.
+#[derive(Debug)]
 pub(super) enum Clock {
     Real(Instant),
     #[cfg(test)]
@@ -55,10 +55,10 @@ pub(super) enum Clock {
 }
 
 impl Clock {
-    /// Starts at zero now.
-    pub(super) fn start() -> Self {
+    /// The instant zero of a test, the same for all its workers.
+    pub(super) fn epoch() -> Instant {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock of a test")]
-        Self::Real(Instant::now())
+        Instant::now()
     }
 
     pub(super) fn now(&self) -> Nanos {
@@ -317,7 +317,7 @@ impl<'a> Worker<'a> {
             match connection.deadline(limits) {
                 None => {}
                 Some(deadline) if deadline > now => self.arm(slot, deadline),
-                Some(_) if connection.give_up <= now && self.schedule.is_active(slot, now) => {
+                Some(_) if connection.give_up <= now && self.schedule.is_active(slot) => {
                     // Its user was called back before the request was over.
                     self.connections[slot as usize].give_up = Nanos::MAX;
                     self.arm_response(slot);
@@ -505,7 +505,7 @@ impl<'a> Worker<'a> {
         }
         let connection = &mut self.connections[slot as usize];
         let back_off = connection.back_off(outcome);
-        let leaves = connection.give_up != Nanos::MAX && !self.schedule.is_active(slot, end);
+        let leaves = connection.give_up != Nanos::MAX && !self.schedule.is_active(slot);
         if reusable && !leaves {
             connection.keep();
         } else {

@@ -18,6 +18,7 @@ pub use closed::Schedule;
 pub use stages::Stage;
 
 use crate::units::Nanos;
+use stages::Ramp;
 
 /// How many users do what, and when: k6's executors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +57,32 @@ pub enum Shape {
         /// New requests are started no later than this.
         max_duration: Nanos,
     },
+}
+
+impl Shape {
+    /// The most users at once.
+    pub fn peak_vus(&self) -> u32 {
+        match self {
+            Self::ConstantVus { vus, .. } | Self::PerVuIterations { vus, .. } | Self::SharedIterations { vus, .. } => {
+                *vus
+            }
+            Self::RampingVus { start_vus, stages, .. } => Ramp::new(*start_vus, stages).max(),
+        }
+    }
+
+    /// Whether the clock ends it. Otherwise it ends when all iterations are done.
+    pub const fn runs_by_time(&self) -> bool {
+        matches!(self, Self::ConstantVus { .. } | Self::RampingVus { .. })
+    }
+
+    /// When nothing new is started any more, at the latest.
+    pub fn end(&self) -> Nanos {
+        match self {
+            Self::ConstantVus { duration, .. } => *duration,
+            Self::RampingVus { start_vus, stages, .. } => Ramp::new(*start_vus, stages).end(),
+            Self::PerVuIterations { max_duration, .. } | Self::SharedIterations { max_duration, .. } => *max_duration,
+        }
+    }
 }
 
 /// A pause of a user between the end of a request and its next one, drawn uniformly. Zero for none.

@@ -117,11 +117,17 @@ pub enum Counter {
     Timeouts,
     /// Events that carried neither JSON nor a known marker, and were skipped.
     BadEvents,
+    /// Requests that were put on the wire, interrupted ones and second attempts included: what the server has seen of us.
+    HttpReqsSent,
+    /// Gaps between tokens that are not known, because several tokens came in one late read; only their sum is.
+    TbtCensored,
+    /// First tokens whose instant is not known, for the same reason.
+    TtftCensored,
 }
 
 impl Counter {
     /// All, in the order of the report.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::HttpReqs,
         Self::Iterations,
         Self::Interrupted,
@@ -137,6 +143,9 @@ impl Counter {
         Self::ConnectionFailures,
         Self::Timeouts,
         Self::BadEvents,
+        Self::HttpReqsSent,
+        Self::TbtCensored,
+        Self::TtftCensored,
     ];
 
     /// Its name in thresholds, JSON and the report.
@@ -157,6 +166,9 @@ impl Counter {
             Self::ConnectionFailures => "connection_failures",
             Self::Timeouts => "timeouts",
             Self::BadEvents => "bad_events",
+            Self::HttpReqsSent => "http_reqs_sent",
+            Self::TbtCensored => "tbt_censored",
+            Self::TtftCensored => "ttft_censored",
         }
     }
 }
@@ -464,6 +476,12 @@ pub struct Sample {
     pub last_token: Option<Nanos>,
     /// Longest gap between token events; the gaps themselves went to [`Tally::gap`] as they came.
     pub longest_gap: Option<Nanos>,
+    /// The first token's instant is not known closely enough for `ttft`.
+    pub ttft_censored: bool,
+    /// The first visible token's instant is not known closely enough for `ttfo`.
+    pub ttfo_censored: bool,
+    /// Gaps that are not known and did not go to [`Tally::gap`].
+    pub gaps_censored: u32,
     /// Token events, reasoning included.
     pub token_events: u32,
     /// Reasoning events among them.

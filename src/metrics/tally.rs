@@ -140,6 +140,7 @@ impl Tally {
         debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
         if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
             part.count(Counter::StaleRetries, 1, 1);
+            part.count(Counter::HttpReqsSent, 1, 1);
         }
     }
 
@@ -275,6 +276,9 @@ impl Part {
             (Counter::DataSent, s.bytes_sent),
             (Counter::ConnectionsReused, u64::from(s.reused)),
             (Counter::BadEvents, u64::from(s.bad_events)),
+            (Counter::HttpReqsSent, u64::from(s.bytes_sent > 0)),
+            (Counter::TbtCensored, u64::from(s.gaps_censored)),
+            (Counter::TtftCensored, u64::from(s.ttft_censored)),
         ] {
             self.count(counter, n, whole(n));
         }
@@ -306,8 +310,8 @@ impl Part {
         for (trend, instant) in [
             (Trend::HttpReqWaiting, s.first_byte),
             (Trend::Ttfe, s.first_event),
-            (Trend::Ttft, s.first_token),
-            (Trend::Ttfo, s.first_visible),
+            (Trend::Ttft, s.first_token.filter(|_| !s.ttft_censored)),
+            (Trend::Ttfo, s.first_visible.filter(|_| !s.ttfo_censored)),
         ] {
             if let Some(instant) = instant {
                 self.time(trend, instant.since(s.sent));

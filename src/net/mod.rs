@@ -27,6 +27,13 @@ pub struct Target {
 }
 
 impl Target {
+    /// Host and port as a `Host` header has them: brackets around an IPv6 address, the port when it is not the scheme's own
+    /// (RFC 9110, section 7.2).
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port == 80 { host } else { format!("{host}:{}", self.port) }
+    }
+
     /// Looks the name up, once, before the test: a look-up inside it would stop a worker's loop.
     pub fn resolve(&mut self) -> io::Result<()> {
         self.addrs = (self.host.as_str(), self.port).to_socket_addrs()?.collect();

@@ -5,7 +5,7 @@ pub mod resolve;
 
 use crate::load::{Load, Shape, ThinkTime};
 use crate::net::Target;
-use crate::scenario::{Mix, Secret};
+use crate::scenario::{Envelope, Mix, Secret};
 use crate::server::Spec;
 use crate::threshold::Rule;
 use crate::units::Nanos;
@@ -58,5 +58,15 @@ impl Plan {
     /// What a schedule needs of it.
     pub fn load(&self) -> Load {
         todo!()
+    }
+
+    /// What all its requests have in common.
+    pub fn envelope(&self) -> Envelope {
+        Envelope {
+            host: self.target.authority(),
+            path_prefix: self.target.path_prefix.clone(),
+            api_key: self.api_key.clone(),
+            headers: self.headers.clone(),
+        }
     }
 }

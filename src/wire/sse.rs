@@ -22,7 +22,7 @@ impl Decoder {
     }
 
     /// The next event that carries data; see the contract in [`super`]. Comments and events without a `data` field make none.
-    pub fn next<'b>(&'b mut self, _input: &mut &'b [u8]) -> Option<Result<Event<'b>, WireError>> {
+    pub fn next<'s, 'b: 's>(&'s mut self, _input: &mut &'b [u8]) -> Option<Result<Event<'s>, WireError>> {
         todo!()
     }
 

@@ -119,7 +119,8 @@ fn run_until(plan: &Plan, stop_at: Nanos, mut peer: impl FnMut(Heard<'_>) -> Vec
     Ran { summary, failures, connects, ended: ended.expect("a worker says when it ends") }
 }
 
-const CHAT: &str = r#"{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#;
+const CHAT: &str =
+    r#"{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#;
 
 fn plain() -> Act {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ";
@@ -157,7 +158,7 @@ fn serving(answer: impl Fn(usize) -> Vec<(Nanos, Act)> + 'static) -> impl FnMut(
 
 #[test]
 fn a_stream_is_timed_to_the_nanosecond() {
-    let at = |ns| Nanos(50_000_000 + ns);
+    let at = |ns: u64| Nanos(50_000_000 + ns);
     let ran = run(
         &plan(iterations(1, 3), true),
         serving(move |_| {
@@ -243,14 +244,10 @@ fn a_dead_server_is_met_with_back_off() {
 
 #[test]
 fn back_off_ends_when_the_server_is_back() {
-    let mut attempts = 0;
-    let ran = run(&plan(iterations(1, 5), false), move |heard| match heard {
+    let ran = run(&plan(iterations(1, 5), false), |heard| match heard {
         Heard::Connect { nth } if nth < 2 => vec![(MS, Act::Refuse)],
         Heard::Connect { .. } => vec![(MS, Act::Accept)],
-        Heard::Bytes { .. } => {
-            attempts += 1;
-            vec![(ms(1), plain())]
-        }
+        Heard::Bytes { .. } => vec![(ms(1), plain())],
     });
     assert_eq!(ran.failures, [(Failure::ConnectRefused, 2)]);
     assert_eq!(ran.count(Counter::HttpReqs), 5);
@@ -293,7 +290,10 @@ fn a_new_connection_that_closes_or_resets_is_a_failure() {
     assert_eq!(ran.failures, [(Failure::ClosedEarly, 2)]);
     let ran = run(&plan(iterations(1, 2), false), serving(|_| vec![(ms(1), Act::Reset)]));
     assert_eq!(ran.failures, [(Failure::Reset, 2)]);
-    let ran = run(&plan(iterations(1, 2), true), serving(|_| vec![(ms(1), stream_head()), (ms(2), token()), (ms(3), Act::Close)]));
+    let ran = run(
+        &plan(iterations(1, 2), true),
+        serving(|_| vec![(ms(1), stream_head()), (ms(2), token()), (ms(3), Act::Close)]),
+    );
     assert_eq!(ran.failures, [(Failure::ClosedEarly, 2)]);
 }
 
