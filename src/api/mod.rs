@@ -177,3 +177,6 @@ impl Api {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,19 +1,318 @@
 //! `OpenAI` chat completions, plain and streamed; also vLLM, llama.cpp, Azure and everything else that is compatible.
+//!
+//! Compatible servers differ in what is absent, `null` or empty, and in what they add. So everything is optional, unknown fields are
+//! skipped, and a field whose type varies is kept as it stands ([`RawValue`]). Lists are summed up while
+//! they are read: an event as a rule allocates nothing.
 
-use super::{Answer, Ask, Delta, Flaw, Piece};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{Answer, Ask, Delta, Flaw, Piece, Token};
+use crate::metrics::TokenUsage;
 use crate::wire::sse;
 
 /// Where llmsim serves it.
 pub(super) const PATH: &str = "/openai/v1/chat/completions";
 
-pub(super) fn body(_ask: &Ask<'_>) -> Vec<Piece> {
-    todo!()
+/// Ends every stream, whether it went well or not.
+const DONE: &[u8] = b"[DONE]";
+
+/// The body in pieces. A field of `extra` takes the place of ours with the same name.
+pub(super) fn body(ask: &Ask<'_>) -> Vec<Piece> {
+    let text = |text: &str| Piece::Text(text.to_owned());
+    let stream = if ask.stream { "true" } else { "false" };
+    let mut ours = vec![
+        ("model", vec![Piece::Model]),
+        ("messages", vec![text(r#"[{"role":"user","content":"#), Piece::Prompt, text("}]")]),
+        ("stream", vec![text(stream)]),
+    ];
+    // The same limit under its newer name; OpenAI refuses a request that has both.
+    if ask.max_tokens && !ask.extra.contains_key("max_completion_tokens") {
+        ours.push(("max_tokens", vec![Piece::MaxTokens]));
+    }
+    let mut pieces = Vec::new();
+    let mut separator = "{";
+    for (name, value) in ours.into_iter().filter(|(name, _)| !ask.extra.contains_key(*name)) {
+        push(&mut pieces, text(&format!("{separator}\"{name}\":")));
+        for piece in value {
+            push(&mut pieces, piece);
+        }
+        separator = ",";
+    }
+    for (name, value) in ask.extra {
+        push(&mut pieces, text(&format!("{separator}{}:{value}", serde_json::Value::from(name.as_str()))));
+        separator = ",";
+    }
+    push(&mut pieces, text("}"));
+    pieces
 }
 
-pub(super) fn read_event(_event: &sse::Event<'_>) -> Result<Delta, Flaw> {
-    todo!()
+/// Appends a piece; texts that meet become one.
+fn push(pieces: &mut Vec<Piece>, piece: Piece) {
+    match (pieces.last_mut(), piece) {
+        (Some(Piece::Text(last)), Piece::Text(text)) => last.push_str(&text),
+        (_, piece) => pieces.push(piece),
+    }
 }
 
-pub(super) fn read_body(_body: &[u8]) -> Result<Answer, Flaw> {
-    todo!()
+/// What one event of a stream means. Valid JSON that is no chunk (`""`, `{"type":"ping"}`) means nothing and is no flaw.
+pub(super) fn read_event(event: &sse::Event<'_>) -> Result<Delta, Flaw> {
+    if event.name == b"error" {
+        return Err(Flaw::Error);
+    }
+    let data = event.data.trim_ascii();
+    if data == DONE {
+        return Ok(Delta { done: true, ..Delta::default() });
+    }
+    if data.is_empty() {
+        return Ok(Delta::default());
+    }
+    let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else {
+        return not_as_documented(data).map(|()| Delta::default());
+    };
+    if is_error(chunk.error, chunk.object) {
+        return Err(Flaw::Error);
+    }
+    let choices = chunk.choices.unwrap_or_default();
+    Ok(Delta {
+        token: choices.token,
+        usage: chunk.usage.and_then(read_usage).map(|usage| usage.tokens()),
+        finish: choices.finish,
+        done: false,
+    })
 }
+
+/// What a complete plain answer means, and whether its checks hold.
+pub(super) fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
+    let completion = match serde_json::from_slice::<Completion<'_>>(body) {
+        Ok(completion) => completion,
+        Err(_) => not_as_documented(body).map(|()| Completion::default())?,
+    };
+    if is_error(completion.error, completion.object) {
+        return Err(Flaw::Error);
+    }
+    if !completion.choices.is_some_and(|choices| choices.get().starts_with('[') && is_filled(choices)) {
+        return Err(Flaw::Check { name: "has choices", held: 0 });
+    }
+    match completion.usage.and_then(read_usage) {
+        Some(usage) if usage.total_tokens.0 > 0 => Ok(Answer { usage: Some(usage.tokens()), checks: 2 }),
+        _ => Err(Flaw::Check { name: "has usage", held: 1 }),
+    }
+}
+
+/// One event of a stream.
+#[derive(Debug, Deserialize)]
+struct Chunk<'a> {
+    choices: Option<Choices>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+}
+
+/// A plain answer.
+#[derive(Debug, Default, Deserialize)]
+struct Completion<'a> {
+    #[serde(borrow)]
+    choices: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+}
+
+/// What valid JSON says that could not be read as documented: nothing, unless it is an error after all.
+fn not_as_documented(json: &[u8]) -> Result<(), Flaw> {
+    /// No more than is needed to know an error.
+    #[derive(Deserialize)]
+    struct Failure<'a> {
+        #[serde(borrow)]
+        error: Option<&'a RawValue>,
+        #[serde(borrow)]
+        object: Option<&'a RawValue>,
+    }
+    match serde_json::from_slice::<Failure<'_>>(json) {
+        Ok(failure) if is_error(failure.error, failure.object) => Err(Flaw::Error),
+        Ok(_) => Ok(()),
+        Err(_) => serde_json::from_slice::<IgnoredAny>(json).map(|_| ()).map_err(|_| Flaw::BadJson),
+    }
+}
+
+/// Whether it is an error and no completion: `{"error":{…}}`, and `{"object":"error",…}` as vLLM had it.
+fn is_error(error: Option<&RawValue>, object: Option<&RawValue>) -> bool {
+    error.is_some_and(is_filled) || object.is_some_and(|object| object.get() == r#""error""#)
+}
+
+/// Whether there is anything in it. Servers fill what they have nothing for with all of these.
+fn is_filled(value: &RawValue) -> bool {
+    !matches!(value.get(), r#""""# | "null" | "[]" | "{}" | "false")
+}
+
+/// All choices of a chunk together: the first token of any of them is the first token.
+#[derive(Debug, Default, Clone, Copy)]
+struct Choices {
+    token: Option<Token>,
+    finish: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow)]
+    delta: Option<ChoiceDelta<'a>>,
+    #[serde(borrow)]
+    finish_reason: Option<&'a RawValue>,
+}
+
+/// What a choice adds. vLLM sends `reasoning_content` and `reasoning` side by side, so neither is an alias of the other.
+#[derive(Debug, Deserialize)]
+struct ChoiceDelta<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning: Option<&'a RawValue>,
+    tool_calls: Option<ToolCalls>,
+    #[serde(borrow)]
+    function_call: Option<Function<'a>>,
+}
+
+impl ChoiceDelta<'_> {
+    fn token(&self) -> Option<Token> {
+        let filled = |value: Option<&RawValue>| value.is_some_and(is_filled);
+        if filled(self.content)
+            || filled(self.refusal)
+            || self.tool_calls.is_some_and(|calls| calls.filled)
+            || self.function_call.as_ref().is_some_and(Function::is_filled)
+        {
+            Some(Token::Visible)
+        } else if filled(self.reasoning_content) || filled(self.reasoning) {
+            Some(Token::Reasoning)
+        } else {
+            None
+        }
+    }
+}
+
+/// All tool calls of a delta together.
+#[derive(Debug, Default, Clone, Copy)]
+struct ToolCalls {
+    filled: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct ToolCall<'a> {
+    #[serde(borrow)]
+    function: Option<Function<'a>>,
+}
+
+/// A call's name comes with its first delta, its arguments in pieces with the others; both are generated.
+#[derive(Debug, Deserialize)]
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+}
+
+impl Function<'_> {
+    fn is_filled(&self) -> bool {
+        self.name.is_some_and(is_filled) || self.arguments.is_some_and(is_filled)
+    }
+}
+
+impl<'de> Deserialize<'de> for Choices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Each(|sum: &mut Self, choice: Choice<'de>| {
+            sum.finish |= choice.finish_reason.is_some_and(is_filled);
+            let token = choice.delta.and_then(|delta| delta.token());
+            // A user sees the visible one of two, so it decides what the event is.
+            if token == Some(Token::Visible) || sum.token.is_none() {
+                sum.token = token;
+            }
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for ToolCalls {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Each(|sum: &mut Self, call: ToolCall<'de>| {
+            sum.filled |= call.function.is_some_and(|function| function.is_filled());
+        }))
+    }
+}
+
+/// Reads a list item by item into a sum, so that it needs no memory.
+struct Each<S, T>(fn(&mut S, T));
+
+impl<'de, S: Default, T: Deserialize<'de>> Visitor<'de> for Each<S, T> {
+    type Value = S;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<S, A::Error> {
+        let mut sum = S::default();
+        while let Some(item) = items.next_element()? {
+            (self.0)(&mut sum, item);
+        }
+        Ok(sum)
+    }
+}
+
+/// What the server billed. Only the last event of a stream has it as a rule, so it is read apart from the chunk.
+#[derive(Debug, Deserialize)]
+struct Usage {
+    #[serde(default)]
+    prompt_tokens: Count,
+    #[serde(default)]
+    completion_tokens: Count,
+    #[serde(default)]
+    total_tokens: Count,
+    completion_tokens_details: Option<UsageDetails>,
+}
+
+#[derive(Debug, Deserialize)]
+struct UsageDetails {
+    #[serde(default)]
+    reasoning_tokens: Count,
+}
+
+impl Usage {
+    fn tokens(&self) -> TokenUsage {
+        TokenUsage {
+            input: self.prompt_tokens.0,
+            output: self.completion_tokens.0,
+            reasoning: self.completion_tokens_details.as_ref().map_or(0, |details| details.reasoning_tokens.0),
+        }
+    }
+}
+
+/// `None` when it says nothing: not an object, or all of it zero or absent.
+fn read_usage(usage: &RawValue) -> Option<Usage> {
+    let usage: Usage = serde_json::from_str(usage.get()).ok()?;
+    (usage.prompt_tokens.0 | usage.completion_tokens.0 | usage.total_tokens.0 > 0).then_some(usage)
+}
+
+/// A count of tokens: a number of any kind, or nothing. What does not fit saturates; it is the peer's number, not ours.
+#[derive(Debug, Default, Clone, Copy)]
+struct Count(u32);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = Option::<f64>::deserialize(deserializer)?;
+        // Exact: every u32 is a float, and the conversion saturates.
+        Ok(Self(number.unwrap_or_default() as u32))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@
 use std::mem::MaybeUninit;
 
 use super::{
-    ContentType, Event, Head, MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_KEPT_BYTES, Spill, WireError, chunked,
+    ContentType, Event, Head, MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_KEPT_BYTES, WireError, chunked,
 };
 
 /// Most interim responses (1xx) before a final one. Servers send one, or a few `103 Early Hints`.
@@ -28,8 +28,8 @@ const START: &[u8] = b"HTTP/1.";
 /// Turns the bytes of a connection into responses, one request at a time.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// The part of a head that came without its end; empty in every other state.
-    spill: Spill,
+    /// What came of a head without its end. Most heads come whole and never need it.
+    cut: Option<Box<CutHead>>,
     state: State,
     /// Bytes of a body whose length was not announced.
     received: u32,
@@ -37,6 +37,10 @@ pub struct Decoder {
     /// What [`Event::End`] will say.
     reusable: bool,
 }
+
+/// The part of a head that came without its end; empty in every other state.
+#[derive(Debug, Default)]
+struct CutHead(Vec<u8>);
 
 #[derive(Debug, Default)]
 enum State {
@@ -59,11 +63,11 @@ enum State {
 impl Decoder {
     /// Ready for the response to a request that was just sent. Keeps buffers, forgets everything else.
     pub fn reset(&mut self) {
-        self.spill.clear(MAX_KEPT_BYTES);
-        self.state = State::Head;
-        self.received = 0;
-        self.interim = 0;
-        self.reusable = false;
+        let mut cut = self.cut.take().filter(|cut| cut.0.capacity() <= MAX_KEPT_BYTES);
+        if let Some(cut) = &mut cut {
+            cut.0.clear();
+        }
+        *self = Self { cut, ..Self::default() };
     }
 
     /// The next event; see the contract in [`super`].
@@ -176,7 +180,7 @@ impl Decoder {
 
     /// Takes one head off the front of `input` and parses it, once it is complete.
     fn gather(&mut self, input: &mut &[u8]) -> Option<Result<ParsedHead, WireError>> {
-        if self.spill.bytes().is_empty() {
+        if self.cut.as_ref().is_none_or(|cut| cut.0.is_empty()) {
             if input.is_empty() {
                 return None;
             }
@@ -192,17 +196,17 @@ impl Decoder {
         while !input.is_empty() {
             let len = memchr::memchr(b'\n', input).map_or(input.len(), |at| at + 1);
             let line = take(input, len);
-            let spill = self.spill.bytes_mut();
-            if spill.len() + line.len() > MAX_HEAD_BYTES {
+            let CutHead(head) = &mut **self.cut.get_or_insert_default();
+            if head.len() + line.len() > MAX_HEAD_BYTES {
                 return Some(Err(WireError::TooLarge("response head")));
             }
-            spill.extend_from_slice(line);
-            if !starts_as_response(spill) {
+            head.extend_from_slice(line);
+            if !starts_as_response(head) {
                 return Some(Err(WireError::BadHttp("no HTTP/1.x status line")));
             }
-            if spill.ends_with(b"\n\r\n") || spill.ends_with(b"\n\n") {
-                let parsed = parse_head(spill);
-                spill.clear();
+            if head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n") {
+                let parsed = parse_head(head);
+                head.clear();
                 return Some(parsed);
             }
         }

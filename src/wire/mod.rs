@@ -4,7 +4,8 @@
 //!
 //! - The caller owns the buffer and lends it: `next(&mut input)` takes what it uses off the front of `input`.
 //! - `None` means *more bytes are needed*; then `input` is empty, and what was incomplete is kept inside the decoder.
-//! - Slices in events are lent: from the caller's buffer in the usual case, from the decoder's own when a piece was split.
+//! - Slices in events are lent: from the caller's buffer in the usual case, from the decoder's own when a piece was split. (Content
+//!   of a response is never split: [`http1`] always lends from the caller's buffer, and so can be fed on before the slice is used.)
 //! - An error is final: the connection that produced it cannot be used again.
 
 pub mod chunked;
@@ -81,29 +82,4 @@ pub enum WireError {
     /// The stream ended inside a response.
     #[error("the connection was closed before the response was complete")]
     ClosedEarly,
-}
-
-/// The bytes of a piece that a read has cut. Most decoders never meet one, so it is one word until then.
-#[derive(Debug, Default)]
-struct Spill(
-    #[expect(clippy::box_collection, reason = "a decoder lives in each connection and is kept small; a spill is rare")]
-    Option<Box<Vec<u8>>>,
-);
-
-impl Spill {
-    fn bytes(&self) -> &[u8] {
-        self.0.as_deref().map_or(&[], Vec::as_slice)
-    }
-
-    fn bytes_mut(&mut self) -> &mut Vec<u8> {
-        self.0.get_or_insert_default()
-    }
-
-    /// Empties it, and gives back a buffer larger than `keep`.
-    fn clear(&mut self, keep: usize) {
-        match &mut self.0 {
-            Some(bytes) if bytes.capacity() <= keep => bytes.clear(),
-            spill => *spill = None,
-        }
-    }
 }

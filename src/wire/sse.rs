@@ -1,11 +1,15 @@
 //! Server-sent events (WHATWG HTML, section 9.2), resumable at any byte; copies only what a read has split.
+//!
+//! A line machine: a line ends at CR, LF or CRLF; a whole line is a comment, a field, or the blank line that closes the event. What
+//! this file does not know: what the data of an event is (bytes, never text: a read may cut a character in two), and when it came.
 
-use super::WireError;
+use super::{MAX_EVENT_BYTES, MAX_KEPT_BYTES, MAX_LINE_BYTES, WireError};
 
 /// One event of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<'b> {
-    /// The `event:` field, empty when there was none.
+    /// The `event:` field, empty when there was none. Lent like `data`, each on its own: when a read has cut an event between the
+    /// two lines, the name comes from the decoder's own memory and the data from the caller's.
     pub name: &'b [u8],
     /// The `data:` fields, joined by newlines.
     pub data: &'b [u8],
@@ -13,27 +17,230 @@ pub struct Event<'b> {
 
 /// Turns the body of a streamed response into events.
 #[derive(Debug, Default)]
-pub struct Decoder {}
+pub struct Decoder {
+    /// What is held of the open event between two calls. Most events come whole and never need it.
+    open: Option<Box<Open>>,
+    /// The open event has a `data` field, which may be empty.
+    has_data: bool,
+    /// The last line ended in CR: an LF that follows belongs to it.
+    after_cr: bool,
+    /// A line has been read: a byte-order mark can only stand before it.
+    begun: bool,
+    /// The last event was lent from `open`, which is to be emptied on the next call.
+    lent: bool,
+}
+
+/// The parts of an event that are not in the caller's buffer, or not in one piece there.
+#[derive(Debug, Default)]
+struct Open {
+    /// A line that came without its end.
+    line: Vec<u8>,
+    name: Vec<u8>,
+    data: Vec<u8>,
+}
+
+/// The parts of the open event that lie in the input of this call; each takes precedence over that of [`Open`].
+#[derive(Debug, Default)]
+struct Here<'b> {
+    name: Option<&'b [u8]>,
+    data: Option<&'b [u8]>,
+}
+
+/// What a whole line means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line<'b> {
+    /// Closes the event.
+    Blank,
+    Data(&'b [u8]),
+    Name(&'b [u8]),
+    /// Comments; `id` and `retry`, which are about reconnecting; unknown fields.
+    Ignored,
+}
 
 impl Decoder {
     /// Ready for a new stream. Keeps buffers, forgets everything else.
     pub fn reset(&mut self) {
-        todo!()
+        let size = |open: &Open| open.line.capacity() + open.name.capacity() + open.data.capacity();
+        let mut open = self.open.take().filter(|open| size(open) <= MAX_KEPT_BYTES);
+        if let Some(open) = &mut open {
+            open.line.clear();
+            open.name.clear();
+            open.data.clear();
+        }
+        *self = Self { open, ..Self::default() };
     }
 
     /// The next event that carries data; see the contract in [`super`]. Comments and events without a `data` field make none.
-    pub fn next<'s, 'b: 's>(&'s mut self, _input: &mut &'b [u8]) -> Option<Result<Event<'s>, WireError>> {
-        todo!()
+    ///
+    /// An event that lies whole in `input` and has one `data` line is lent from there, and nothing is copied.
+    pub fn next<'d, 'b: 'd>(&'d mut self, input: &mut &'b [u8]) -> Option<Result<Event<'d>, WireError>> {
+        self.forget_lent();
+        let mut here = Here::default();
+        loop {
+            match self.line(input, &mut here) {
+                Ok(Some(Line::Blank)) if self.has_data => break,
+                // An event without data is none, and its name is forgotten with it.
+                Ok(Some(Line::Blank)) => {
+                    here.name = None;
+                    if let Some(open) = &mut self.open {
+                        open.name.clear();
+                    }
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        Some(Ok(self.close(&here)))
     }
 
     /// Whether a whole data line is held whose event is not yet closed by a blank line. Its arrival is the event's arrival.
     pub fn holds_data(&self) -> bool {
-        todo!()
+        self.has_data
     }
 
     /// The stream is over: an event that was never closed by a blank line, if it has data. (The standard drops it; servers that
-    /// forget the last blank line exist, and what they sent was received.)
+    /// forget the last blank line exist, and what they sent was received.) For the same reason a last line without its end counts.
     pub fn eof(&mut self) -> Option<Event<'_>> {
-        todo!()
+        self.forget_lent();
+        let mut here = Here::default();
+        if self.open.as_ref().is_some_and(|open| !open.line.is_empty()) {
+            // A line that makes the event too large is left out: there is no later call that could report it.
+            let _ = self.own_line(&mut here);
+        }
+        self.has_data.then(|| self.close(&here))
+    }
+
+    fn forget_lent(&mut self) {
+        if self.lent {
+            self.lent = false;
+            if let Some(open) = &mut self.open {
+                open.name.clear();
+                open.data.clear();
+            }
+        }
+    }
+
+    /// Lends the open event and is ready for the next one.
+    fn close<'d, 'b: 'd>(&'d mut self, here: &Here<'b>) -> Event<'d> {
+        self.has_data = false;
+        self.lent = self.open.is_some();
+        let (name, data): (&[u8], &[u8]) = self.open.as_ref().map_or((&[], &[]), |open| (&open.name, &open.data));
+        Event { name: here.name.unwrap_or(name), data: here.data.unwrap_or(data) }
+    }
+
+    /// Takes a line and adds it to the open event. `None`: there is no whole line; all that `input` had is held.
+    fn line<'b>(&mut self, input: &mut &'b [u8], here: &mut Here<'b>) -> Result<Option<Line<'b>>, WireError> {
+        if self.after_cr && !input.is_empty() {
+            self.after_cr = false;
+            *input = input.strip_prefix(b"\n").unwrap_or(input);
+        }
+        // The blank line is every second line of most streams, and is not worth a search.
+        let end = if input.first() == Some(&b'\n') { Some(0) } else { memchr::memchr2(b'\n', b'\r', input) };
+        let (piece, rest) = input.split_at(end.unwrap_or(input.len()));
+        let held = self.open.as_ref().map_or(0, |open| open.line.len());
+        if held + piece.len() > MAX_LINE_BYTES {
+            return Err(WireError::TooLarge("line of an event stream"));
+        }
+        let Some((&end, rest)) = rest.split_first() else {
+            *input = rest;
+            self.hold(piece, here);
+            return Ok(None);
+        };
+        *input = rest;
+        self.after_cr = end == b'\r';
+        if held > 0 {
+            self.open.get_or_insert_default().line.extend_from_slice(piece);
+            return self.own_line(here).map(Some);
+        }
+        let line = self.meaning(piece);
+        match line {
+            Line::Data(data) if self.has_data => join(&mut self.open.get_or_insert_default().data, here, data)?,
+            Line::Data(data) => {
+                self.has_data = true;
+                here.data = Some(data);
+            }
+            Line::Name(name) => here.name = Some(name),
+            Line::Blank | Line::Ignored => {}
+        }
+        Ok(Some(line))
+    }
+
+    /// Adds the held line, which is whole now, to the open event.
+    fn own_line(&mut self, here: &mut Here<'_>) -> Result<Line<'static>, WireError> {
+        let mut open = self.open.take().unwrap_or_default();
+        let line = self.meaning(&open.line);
+        let added = match line {
+            Line::Blank => Ok(Line::Blank),
+            Line::Ignored => Ok(Line::Ignored),
+            Line::Data(data) if self.has_data => join(&mut open.data, here, data).map(|()| Line::Ignored),
+            Line::Data(data) => {
+                self.has_data = true;
+                open.data.extend_from_slice(data);
+                Ok(Line::Ignored)
+            }
+            Line::Name(name) => {
+                here.name = None;
+                open.name.clear();
+                open.name.extend_from_slice(name);
+                Ok(Line::Ignored)
+            }
+        };
+        open.line.clear();
+        self.open = Some(open);
+        added
+    }
+
+    /// Holds what lies in the input of this call: it will be gone in the next.
+    fn hold(&mut self, piece: &[u8], here: &Here<'_>) {
+        if piece.is_empty() && here.name.is_none() && here.data.is_none() {
+            return;
+        }
+        let open = self.open.get_or_insert_default();
+        open.line.extend_from_slice(piece);
+        if let Some(name) = here.name {
+            open.name.clear();
+            open.name.extend_from_slice(name);
+        }
+        if let Some(data) = here.data {
+            open.data.extend_from_slice(data);
+        }
+    }
+
+    /// What a whole line means; it has been stripped of its end.
+    fn meaning<'l>(&mut self, mut line: &'l [u8]) -> Line<'l> {
+        if !self.begun {
+            self.begun = true;
+            line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        }
+        if let Some(value) = line.strip_prefix(b"data:") {
+            return Line::Data(value.strip_prefix(b" ").unwrap_or(value));
+        }
+        if line.is_empty() {
+            return Line::Blank;
+        }
+        // A field without a colon has an empty value; a comment is a line with an empty field.
+        let (field, value) = memchr::memchr(b':', line).map_or((line, &[][..]), |at| (&line[..at], &line[at + 1..]));
+        match field {
+            b"data" => Line::Data(value),
+            b"event" => Line::Name(value.strip_prefix(b" ").unwrap_or(value)),
+            _ => Line::Ignored,
+        }
     }
 }
+
+/// Adds a further `data` line to an event that has one.
+fn join(data: &mut Vec<u8>, here: &mut Here<'_>, line: &[u8]) -> Result<(), WireError> {
+    if let Some(first) = here.data.take() {
+        data.extend_from_slice(first);
+    }
+    if data.len() + 1 + line.len() > MAX_EVENT_BYTES {
+        return Err(WireError::TooLarge("event"));
+    }
+    data.push(b'\n');
+    data.extend_from_slice(line);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -343,7 +343,7 @@ fn the_usual_head_is_not_copied() {
     let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     let mut input = &bytes[..];
     while decoder.next(&mut input).is_some() {}
-    assert!(decoder.spill.0.is_none());
+    assert!(decoder.cut.is_none());
 }
 
 #[test]
@@ -352,10 +352,10 @@ fn a_large_head_is_not_kept() {
     let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n", "a".repeat(MAX_HEAD_BYTES / 2));
     assert_eq!(decoder.next(&mut long.as_bytes()), None);
     decoder.reset();
-    assert!(decoder.spill.0.is_none());
+    assert!(decoder.cut.is_none());
     assert_eq!(decoder.next(&mut &b"HTTP/1.1 2"[..]), None);
     decoder.reset();
-    assert!(decoder.spill.0.is_some() && decoder.spill.bytes().is_empty(), "a small buffer is kept for reuse");
+    assert!(decoder.cut.as_ref().is_some_and(|cut| cut.0.is_empty()), "a small buffer is kept for reuse");
 }
 
 #[test]

@@ -1,0 +1,299 @@
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::*;
+
+fn read(data: &str) -> Result<Delta, Flaw> {
+    read_event(&sse::Event { name: b"", data: data.as_bytes() })
+}
+
+/// The kind of token in an event with this delta.
+fn token(delta: &str) -> Option<Token> {
+    read(&format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#)).unwrap().token
+}
+
+const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, finish: false, done: false });
+
+#[test]
+fn content_is_a_token_unless_it_is_empty() {
+    assert_eq!(token(r#"{"content":"Hi"}"#), Some(Token::Visible));
+    assert_eq!(token(r#"{"role":"assistant","content":" "}"#), Some(Token::Visible));
+    assert_eq!(token(r#"{ "content" : "\"" }"#), Some(Token::Visible));
+    assert_eq!(token(r#"{"content":"null"}"#), Some(Token::Visible));
+    assert_eq!(token(r#"{"content":[{"type":"text","text":"Hi"}]}"#), Some(Token::Visible), "as Mistral sends it");
+    assert_eq!(token(r#"{"content":"\ud83d"}"#), Some(Token::Visible), "half an emoji, cut by a tokenizer");
+    assert_eq!(token(r#"{"refusal":"No"}"#), Some(Token::Visible));
+    for delta in
+        ["{}", "null", r#"{"role":"assistant"}"#, r#"{"content":""}"#, r#"{"content":null}"#, r#"{"content":[]}"#]
+    {
+        assert_eq!(token(delta), None, "{delta}");
+    }
+}
+
+#[test]
+fn reasoning_is_a_token_of_its_own_kind() {
+    assert_eq!(token(r#"{"reasoning_content":"a"}"#), Some(Token::Reasoning));
+    assert_eq!(token(r#"{"reasoning":"a","content":""}"#), Some(Token::Reasoning));
+    assert_eq!(token(r#"{"reasoning":"a","reasoning_content":"a"}"#), Some(Token::Reasoning));
+    assert_eq!(token(r#"{"reasoning_content":"","reasoning":null}"#), None);
+    assert_eq!(token(r#"{"reasoning_content":"a","content":"b"}"#), Some(Token::Visible));
+}
+
+#[test]
+fn tool_calls_are_tokens() {
+    assert_eq!(token(r#"{"tool_calls":[{"index":0,"function":{"name":"f","arguments":""}}]}"#), Some(Token::Visible));
+    assert_eq!(token(r#"{"tool_calls":[{"index":0},{"index":1,"function":{"arguments":"{"}}]}"#), Some(Token::Visible));
+    assert_eq!(token(r#"{"tool_calls":[{"function":{"arguments":{"a":1}}}]}"#), Some(Token::Visible));
+    assert_eq!(token(r#"{"function_call":{"name":"f"}}"#), Some(Token::Visible));
+    for delta in [
+        r#"{"tool_calls":[]}"#,
+        r#"{"tool_calls":null,"function_call":null}"#,
+        r#"{"tool_calls":[{"index":0,"id":"call_1","function":{"name":null,"arguments":""}}]}"#,
+        r#"{"function_call":{"arguments":""}}"#,
+    ] {
+        assert_eq!(token(delta), None, "{delta}");
+    }
+}
+
+#[test]
+fn every_choice_counts() {
+    let token = |choices: &str| read(&format!(r#"{{"choices":{choices}}}"#)).unwrap().token;
+    assert_eq!(token(r#"[{"index":1,"delta":{"content":"a"}}]"#), Some(Token::Visible));
+    assert_eq!(token(r#"[{"delta":{}},{"delta":{"content":"a"}},{"delta":{}}]"#), Some(Token::Visible));
+    assert_eq!(token(r#"[{"delta":{"reasoning":"a"}},{"delta":{"content":"a"}}]"#), Some(Token::Visible));
+    assert_eq!(token(r#"[{"delta":{"content":"a"}},{"delta":{"reasoning":"a"}}]"#), Some(Token::Visible));
+    assert_eq!(token(r#"[{"delta":{"reasoning":"a"}},{"delta":{}}]"#), Some(Token::Reasoning));
+    assert_eq!(token(r#"[{"index":0},{}]"#), None);
+    assert_eq!(token("[]"), None);
+    assert_eq!(token("null"), None);
+}
+
+#[test]
+fn a_finish_reason_finishes() {
+    let finish =
+        |reason: &str| read(&format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":{reason}}}]}}"#)).unwrap().finish;
+    assert!(finish(r#""stop""#) && finish(r#""length""#) && finish(r#""tool_calls""#));
+    assert!(!finish("null") && !finish(r#""""#));
+    let both = read(r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#).unwrap();
+    assert!(both.finish && both.token.is_some() && !both.done);
+}
+
+#[test]
+fn usage_is_read_in_every_chunk() {
+    let usage = |usage: &str| read(&format!(r#"{{"choices":[],"usage":{usage}}}"#)).unwrap().usage;
+    let tokens = |input, output, reasoning| Some(TokenUsage { input, output, reasoning });
+    assert_eq!(usage(r#"{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}"#), tokens(1, 2, 0));
+    assert_eq!(
+        usage(r#"{"completion_tokens":2,"completion_tokens_details":{"reasoning_tokens":1,"audio_tokens":0}}"#),
+        tokens(0, 2, 1)
+    );
+    assert_eq!(
+        usage(r#"{"prompt_tokens":1,"completion_tokens":null,"completion_tokens_details":null}"#),
+        tokens(1, 0, 0)
+    );
+    assert_eq!(
+        usage(r#"{"prompt_tokens":99999999999999999999999,"completion_tokens":4294967296}"#),
+        tokens(u32::MAX, u32::MAX, 0)
+    );
+    assert_eq!(usage(r#"{"prompt_tokens":-1,"completion_tokens":2.0}"#), tokens(0, 2, 0));
+    assert_eq!(usage(r#"{"prompt_tokens":4294967295,"completion_tokens":16777217}"#), tokens(u32::MAX, 16_777_217, 0));
+    for nothing in ["null", "{}", "[]", "1", r#"{"prompt_tokens":"1"}"#, r#"{"prompt_tokens":0}"#] {
+        assert_eq!(usage(nothing), None, "{nothing}");
+    }
+}
+
+#[test]
+fn done_is_the_terminal_event() {
+    let done = Ok(Delta { done: true, ..Delta::default() });
+    assert_eq!(read("[DONE]"), done);
+    assert_eq!(read(" [DONE] "), done);
+    assert_eq!(read("[done]"), Err(Flaw::BadJson));
+    assert_eq!(read("\"[DONE]\""), NOTHING);
+}
+
+#[test]
+fn events_that_mean_nothing_are_no_flaw() {
+    for data in
+        ["", " ", "\"\"", r#"{"type":"ping"}"#, "{}", "null", "1", "[]", r#"{"choices":{}}"#, r#"{"choices":[1]}"#]
+    {
+        assert_eq!(read(data), NOTHING, "{data}");
+    }
+    assert_eq!(read_event(&sse::Event { name: b"ping", data: b"{}" }), NOTHING);
+}
+
+#[test]
+fn what_is_not_json_is_told() {
+    for data in
+        ["hello", ": keep-alive", "{", r#"{"choices":[}"#, r#"{"choices":[]} x"#, "[DONE", "<html>", "{'a':1}", "1 2"]
+    {
+        assert_eq!(read(data), Err(Flaw::BadJson), "{data}");
+    }
+}
+
+#[test]
+fn an_error_in_a_stream_is_told() {
+    for data in [
+        r#"{"error":{"message":"overloaded","code":500}}"#,
+        r#"{"error":"overloaded"}"#,
+        r#"{"choices":[{"delta":{"content":""},"finish_reason":"error"}],"error":{"code":502}}"#,
+        r#"{"choices":"none","error":{"code":502}}"#,
+        r#"{"object":"error","message":"overloaded","code":40303}"#,
+    ] {
+        assert_eq!(read(data), Err(Flaw::Error), "{data}");
+    }
+    assert_eq!(read_event(&sse::Event { name: b"error", data: b"overloaded" }), Err(Flaw::Error));
+    for data in [r#"{"error":null,"choices":[]}"#, r#"{"error":""}"#, r#"{"error":{}}"#, r#"{"object":"errors"}"#] {
+        assert_eq!(read(data), NOTHING, "{data}");
+    }
+}
+
+#[test]
+fn depth_is_no_reason_to_panic() {
+    let nest = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    for depth in [100, 200, 100_000] {
+        let nested = nest(depth);
+        assert_eq!(read(&nested), NOTHING, "{depth}");
+        assert_eq!(read(&"[".repeat(depth)), Err(Flaw::BadJson), "{depth}");
+        assert_eq!(read(&format!(r#"{{"x":{nested},"choices":{nested}}}"#)), NOTHING, "{depth}");
+        assert_eq!(token(&format!(r#"{{"x":{nested},"content":"a"}}"#)), Some(Token::Visible), "{depth}");
+        assert_eq!(read_body(nested.as_bytes()), Err(Flaw::Check { name: "has choices", held: 0 }));
+    }
+}
+
+const PLAIN: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1764000000,"model":"gpt-5","choices":[{"index":0,
+    "message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":8,"completion_tokens":12,
+    "total_tokens":20,"completion_tokens_details":{"reasoning_tokens":3}}}"#;
+
+#[test]
+fn a_plain_answer_is_checked() {
+    let usage = Some(TokenUsage { input: 8, output: 12, reasoning: 3 });
+    assert_eq!(read_body(PLAIN.as_bytes()), Ok(Answer { usage, checks: 2 }));
+    let choices = Err(Flaw::Check { name: "has choices", held: 0 });
+    let usage = Err(Flaw::Check { name: "has usage", held: 1 });
+    for (body, wanted) in [
+        ("{}", choices),
+        (r#""Hi""#, choices),
+        (r#"{"choices":[],"usage":{"total_tokens":1}}"#, choices),
+        (r#"{"choices":{"a":1},"usage":{"total_tokens":1}}"#, choices),
+        (r#"{"choices":[{}]}"#, usage),
+        (r#"{"choices":[{}],"usage":null}"#, usage),
+        (r#"{"choices":[{}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":0}}"#, usage),
+        (r#"{"choices":[{}],"error":{"message":"x"}}"#, Err(Flaw::Error)),
+        ("", Err(Flaw::BadJson)),
+        ("Internal Server Error", Err(Flaw::BadJson)),
+        (&PLAIN[..PLAIN.len() - 1], Err(Flaw::BadJson)),
+    ] {
+        assert_eq!(read_body(body.as_bytes()), wanted, "{body}");
+    }
+}
+
+/// The body with its holes filled, parsed.
+fn filled(stream: bool, max_tokens: bool, extra: &Map<String, Value>) -> Value {
+    let mut text = String::new();
+    let mut last_was_text = false;
+    for piece in body(&Ask { stream, max_tokens, extra }) {
+        let is_text = matches!(piece, Piece::Text(_));
+        assert!(!(is_text && last_was_text), "texts that meet are one piece");
+        last_was_text = is_text;
+        match piece {
+            Piece::Text(piece) => text += &piece,
+            Piece::Model => text += r#""gpt-5""#,
+            Piece::Prompt => text += r#""say \"hi\"""#,
+            Piece::MaxTokens => text += "50",
+        }
+    }
+    let mut keys = Vec::new();
+    let mut stream = serde_json::Deserializer::from_str(&text);
+    serde::Deserializer::deserialize_map(&mut stream, Keys(&mut keys)).unwrap();
+    let unique: std::collections::BTreeSet<_> = keys.iter().collect();
+    assert_eq!(unique.len(), keys.len(), "a name twice in {text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+struct Keys<'k>(&'k mut Vec<String>);
+
+impl<'de> Visitor<'de> for Keys<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((key, _)) = map.next_entry::<String, IgnoredAny>()? {
+            self.0.push(key);
+        }
+        Ok(())
+    }
+}
+
+fn object(value: &Value) -> &Map<String, Value> {
+    value.as_object().unwrap()
+}
+
+#[test]
+fn a_body_is_what_the_api_wants() {
+    let messages = json!([{"role": "user", "content": "say \"hi\""}]);
+    assert_eq!(
+        filled(true, true, &Map::new()),
+        json!({"model": "gpt-5", "messages": messages, "stream": true, "max_tokens": 50})
+    );
+    assert_eq!(filled(false, false, &Map::new()), json!({"model": "gpt-5", "messages": messages, "stream": false}));
+}
+
+#[test]
+fn extra_fields_win() {
+    let extra = json!({"max_tokens": 7, "messages": [], "stream_options": {"include_usage": true}, "a\"b": "\u{1}"});
+    assert_eq!(
+        filled(true, true, object(&extra)),
+        json!({"model": "gpt-5", "messages": [], "stream": true, "max_tokens": 7, "stream_options": {"include_usage": true},
+            "a\"b": "\u{1}"})
+    );
+    let all = json!({"model": "m", "messages": 1, "stream": 2, "max_tokens": 3});
+    assert_eq!(filled(true, true, object(&all)), all);
+    assert_eq!(
+        body(&Ask { stream: true, max_tokens: true, extra: object(&all) }).len(),
+        1,
+        "nothing is left to be filled in"
+    );
+}
+
+#[test]
+fn a_limit_is_not_given_under_two_names() {
+    let value = filled(true, true, object(&json!({"max_completion_tokens": 9})));
+    assert_eq!((value.get("max_tokens"), &value["max_completion_tokens"]), (None, &json!(9)));
+}
+
+proptest! {
+    #[test]
+    fn any_body_is_valid_json(
+        stream in any::<bool>(),
+        max_tokens in any::<bool>(),
+        names in prop::collection::vec(prop_oneof!["[a-z\"\\\\]{0,4}", Just("model".to_owned()), Just("stream".to_owned())], 0..6),
+        text in any::<String>(),
+    ) {
+        let extra: Map<String, Value> = names.into_iter().map(|name| (name, Value::from(text.as_str()))).collect();
+        let value = filled(stream, max_tokens, &extra);
+        for (name, wanted) in &extra {
+            prop_assert_eq!(&value[name], wanted);
+        }
+    }
+
+    #[test]
+    fn any_content_is_told_from_none(content in any::<String>()) {
+        let delta = json!({"content": content}).to_string();
+        prop_assert_eq!(token(&delta), (!content.is_empty()).then_some(Token::Visible));
+    }
+
+    #[test]
+    fn bad_json_is_what_the_parser_refuses(
+        parts in prop::collection::vec(prop::sample::select(vec![
+            "{", "}", "[", "]", "\"choices\"", ":", ",", "\"delta\"", "\"content\"", "\"\"", "\"a\"", "1", "null", "\"usage\"", "{}",
+            r#"{"choices":[{"delta":{"content":"a"}}]}"#, "\"error\"",
+        ]), 1..10),
+    ) {
+        let data = parts.concat();
+        let valid = serde_json::from_str::<Value>(&data).is_ok();
+        prop_assert_eq!(read(&data) != Err(Flaw::BadJson), valid, "{}", data);
+    }
+}

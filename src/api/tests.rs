@@ -1,0 +1,171 @@
+//! Recorded streams through all three machines at once: response, events, meaning.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::wire::{Event, http1};
+
+/// The streams of real servers, and what each event of them means, as [`letters`] writes it.
+const STREAMS: [(&str, &str, &str); 9] = [
+    ("llmsim", include_str!("../wire/fixtures/llmsim.sse"), "- T T T F,8+2 D"),
+    ("OpenAI", include_str!("../wire/fixtures/openai.sse"), "- T F 19+10 D"),
+    ("OpenAI, tool calls", include_str!("../wire/fixtures/openai_tools.sse"), "T T - T F D"),
+    ("Azure", include_str!("../wire/fixtures/azure.sse"), "- - T - F D"),
+    ("vLLM, reasoning", include_str!("../wire/fixtures/vllm_reasoning.sse"), "- R R T F 16+6(4) D"),
+    ("vLLM, an error in the stream", include_str!("../wire/fixtures/vllm_error.sse"), "T error D"),
+    ("llama.cpp", include_str!("../wire/fixtures/llama_cpp.sse"), "- T F 9+3 D"),
+    ("OpenRouter", include_str!("../wire/fixtures/openrouter.sse"), "R T F 5+4(3) D"),
+    ("a gateway", include_str!("../wire/fixtures/gateway.sse"), "- bad - - - T RF,1+1 1+2 D"),
+];
+
+fn letters(read: &Result<Delta, Flaw>) -> String {
+    let delta = match read {
+        Ok(delta) => delta,
+        Err(Flaw::BadJson) => return "bad".to_owned(),
+        Err(Flaw::Error) => return "error".to_owned(),
+        Err(Flaw::Check { .. }) => unreachable!("a stream has no checks"),
+    };
+    let mut text = String::new();
+    match delta.token {
+        Some(Token::Visible) => text.push('T'),
+        Some(Token::Reasoning) => text.push('R'),
+        None => {}
+    }
+    if delta.finish {
+        text.push('F');
+    }
+    if delta.done {
+        text.push('D');
+    }
+    if let Some(TokenUsage { input, output, reasoning }) = delta.usage {
+        let comma = if text.is_empty() { "" } else { "," };
+        write!(text, "{comma}{input}+{output}").unwrap();
+        if reasoning > 0 {
+            write!(text, "({reasoning})").unwrap();
+        }
+    }
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+/// How a body is framed.
+#[derive(Debug, Clone, Copy)]
+enum Framing {
+    Length,
+    Chunks(usize),
+    ToEof,
+}
+
+fn response(stream: &str, framing: Framing) -> Vec<u8> {
+    let mut bytes = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n".to_vec();
+    match framing {
+        Framing::Length => bytes.extend(format!("content-length: {}\r\n\r\n{stream}", stream.len()).bytes()),
+        Framing::ToEof => bytes.extend(format!("\r\n{stream}").bytes()),
+        Framing::Chunks(size) => {
+            bytes.extend(b"transfer-encoding: chunked\r\n\r\n");
+            for chunk in stream.as_bytes().chunks(size) {
+                bytes.extend(format!("{:x}\r\n", chunk.len()).bytes());
+                bytes.extend(chunk);
+                bytes.extend(b"\r\n");
+            }
+            bytes.extend(b"0\r\n\r\n");
+        }
+    }
+    bytes
+}
+
+/// Reads a response from these pieces and then the end of the connection.
+fn read(pieces: &[&[u8]]) -> String {
+    let (mut http, mut sse) = (http1::Decoder::default(), sse::Decoder::default());
+    let mut seen = Vec::new();
+    let mut ended = false;
+    for mut piece in pieces.iter().copied() {
+        while !ended && let Some(event) = http.next(&mut piece) {
+            match event.unwrap() {
+                Event::Head(head) => assert_eq!(head.status, 200),
+                Event::Data(mut data) => {
+                    while let Some(event) = sse.next(&mut data) {
+                        seen.push(letters(&Api::OpenaiChat.read_event(&event.unwrap())));
+                    }
+                }
+                Event::End { .. } => ended = true,
+            }
+        }
+    }
+    if !ended {
+        assert_eq!(http.eof(), Ok(Event::End { reusable: false }));
+    }
+    seen.extend(sse.eof().map(|event| letters(&Api::OpenaiChat.read_event(&event))));
+    seen.join(" ")
+}
+
+#[test]
+fn recorded_streams_mean_the_same_at_every_cut() {
+    for (server, stream, wanted) in STREAMS {
+        for framing in [Framing::Length, Framing::Chunks(210), Framing::ToEof] {
+            let bytes = response(stream, framing);
+            assert_eq!(read(&[&bytes]), wanted, "{server}, {framing:?}");
+            assert_eq!(read(&bytes.chunks(1).collect::<Vec<_>>()), wanted, "{server}, {framing:?}, byte by byte");
+        }
+        let bytes = response(stream, Framing::Chunks(100));
+        for cut in 0..=bytes.len() {
+            assert_eq!(read(&[&bytes[..cut], &bytes[cut..]]), wanted, "{server}, cut at {cut}");
+        }
+        assert_eq!(read(&[&bytes, b"HTTP/1.1 200"]), wanted, "{server}, with a tail");
+    }
+}
+
+#[test]
+fn recorded_streams_mean_the_same_with_every_line_end() {
+    for (server, stream, wanted) in STREAMS {
+        for end in ["\r\n", "\r"] {
+            let stream = stream.replace('\n', end);
+            for size in [1, 7, 10_000] {
+                assert_eq!(read(&[&response(&stream, Framing::Chunks(size))]), wanted, "{server}, {end:?}, {size}");
+            }
+        }
+        let unfinished = stream.trim_end();
+        assert_eq!(read(&[&response(unfinished, Framing::Length)]), wanted, "{server}, without its last line end");
+        let mixed = stream.replacen("\n\n", "\r\n\n", 3).replacen("\n\n", "\n\r\n", 1);
+        assert_eq!(read(&[&response(&format!("\u{feff}{mixed}"), Framing::Chunks(11))]), wanted, "{server}, mixed");
+    }
+}
+
+#[test]
+fn names_are_found_again() {
+    for api in Api::ALL {
+        assert_eq!(Api::from_name(api.name()), Some(api));
+        assert!(api.path().starts_with('/'));
+    }
+    assert_eq!(Api::from_name("openai"), None);
+}
+
+proptest! {
+    #[test]
+    fn recorded_streams_mean_the_same_in_random_reads(
+        which in 0..STREAMS.len(),
+        chunk in 1_usize..400,
+        cuts in prop::collection::vec(1_usize..300, 1..40),
+    ) {
+        let (_, stream, wanted) = STREAMS[which];
+        let bytes = response(stream, Framing::Chunks(chunk));
+        let mut rest = bytes.as_slice();
+        let mut pieces = Vec::new();
+        for cut in cuts {
+            let (piece, tail) = rest.split_at(cut.min(rest.len()));
+            pieces.push(piece);
+            rest = tail;
+        }
+        pieces.push(rest);
+        prop_assert_eq!(read(&pieces), wanted);
+    }
+
+    #[test]
+    fn no_bytes_make_any_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        for api in Api::ALL {
+            let _ = api.read_body(&bytes);
+            let _ = api.read_event(&sse::Event { name: b"", data: &bytes });
+        }
+    }
+}
