@@ -1,5 +1,9 @@
 //! Bytes ↔ kernel. No HTTP.
 
+mod target;
+
+pub use target::TargetError;
+
 use std::net::SocketAddr;
 
 /// What is tested: where to connect, and how the URL spelled it. Plain data.
