@@ -31,7 +31,9 @@ pub enum TargetError {
     #[error("`{0}` is not a port: expected a number from 1 to 65535")]
     Port(String),
     /// A path that cannot be a prefix.
-    #[error("`{0}` cannot stand before every path: expected a path without query, fragment and spaces, like /proxy")]
+    #[error(
+        "the URL's path `{0}` cannot stand before every path: expected one without query, fragment and spaces, like /proxy"
+    )]
     Path(String),
     /// Beyond the limit.
     #[error("the URL is longer than {MAX_URL} bytes")]
@@ -58,9 +60,11 @@ impl Target {
         if !scheme.eq_ignore_ascii_case("http") {
             return Err(TargetError::Scheme(url.to_owned()));
         }
-        let (host, port) = split_authority(authority)?;
+        // A password may contain a slash, so that the `@` stands behind it: then what looks like a port is half a password.
+        let hidden = |error| if after_scheme.contains('@') { TargetError::Credentials } else { error };
+        let (host, port) = split_authority(authority).map_err(hidden)?;
         let port = match port {
-            Some(port) => parse_port(port)?,
+            Some(port) => parse_port(port).map_err(hidden)?,
             None => HTTP_PORT,
         };
         let path_prefix = parse_prefix(&after_scheme[authority.len()..])?;
@@ -119,7 +123,9 @@ fn parse_port(text: &str) -> Result<u16, TargetError> {
 /// What stands before every path, without its trailing slash.
 fn parse_prefix(path: &str) -> Result<String, TargetError> {
     if path.bytes().any(|b| !b.is_ascii_graphic() || matches!(b, b'?' | b'#')) {
-        return Err(TargetError::Path(path.to_owned()));
+        // A query may hold a key: only the path is repeated.
+        let shown = path.split(['?', '#']).next().unwrap_or_default();
+        return Err(TargetError::Path(shown.to_owned()));
     }
     Ok(path.trim_end_matches('/').to_owned())
 }
@@ -191,7 +197,12 @@ mod tests {
 
     #[test]
     fn credentials_are_refused_and_never_repeated() {
-        for text in ["http://user:hunter2@host/", "https://user:hunter2@host", "user:hunter2@host:8080"] {
+        for text in [
+            "http://user:hunter2@host/",
+            "https://user:hunter2@host",
+            "user:hunter2@host:8080",
+            "http://user:hunter2/x@host",
+        ] {
             let error = Target::parse(text).expect_err(text);
             assert_eq!(error, TargetError::Credentials);
             assert!(!error.to_string().contains("hunter2"));
