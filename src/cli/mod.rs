@@ -1,6 +1,6 @@
 //! The command line as typed, and the dispatch.
 //!
-//! [`Cli`] is what was typed, word for word; [`RunArgs::overrides`] adds what the environment says and notes where each value came
+//! `Cli` is what was typed, word for word; `RunArgs::overrides` adds what the environment says and notes where each value came
 //! from; `plan` makes sense of it. Values stay text here, so that a mistake in the environment is named as such and not as a flag's.
 
 mod offline;
