@@ -6,6 +6,16 @@
 use crate::api::Api;
 use crate::units::Nanos;
 
+/// STUB: the room of scenario provides it.
+pub const MODELS: [&str; 7] =
+    ["gpt-5", "gpt-5-mini", "gpt-4o", "gpt-4o-mini", "claude-opus-4", "claude-sonnet-4", "o3-mini"];
+
+/// STUB: the room of scenario provides it.
+pub fn builtin_prompts(name: &str) -> Option<Vec<String>> {
+    matches!(name, "short" | "medium" | "long")
+        .then(|| vec![format!("a {name} prompt"), format!("another {name} prompt")])
+}
+
 /// A weighted mix. Plain data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mix {

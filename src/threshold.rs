@@ -1,8 +1,10 @@
 //! Pass or fail: k6's threshold grammar, with one difference that matters. *No data is a failure*: k6 passes a rate or trend without
 //! samples, and so calls a run against a dead server a success.
 
-use crate::metrics::{Metric, Summary};
+use crate::metrics::{Counter, Metric, Summary, Trend};
 use crate::units::Nanos;
+use std::cmp::Ordering;
+use std::fmt;
 
 /// One threshold. Plain data, valid by construction: the metric exists and has the aggregation.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,13 +96,316 @@ pub enum Judgement {
     NoData,
 }
 
+/// Percentiles end here.
+const MAX_PERCENTILE: f64 = 100.0;
+
+impl Aggregation {
+    /// What each kind of metric has, for people.
+    fn of(metric: Metric) -> &'static str {
+        match metric {
+            Metric::Trend(_) => "avg, min, max, med, p(N), count",
+            Metric::Counter(_) => "count, rate",
+            Metric::Share(_) => "rate",
+            Metric::Gauge(_) => "value, min, max",
+        }
+    }
+
+    /// The aggregation as written, if `metric` has it.
+    fn parse(metric: Metric, text: &str) -> Result<Self, RuleError> {
+        let parsed = match (metric, text) {
+            (Metric::Trend(_), "avg") => Some(Self::Avg),
+            (Metric::Trend(_), "med") => Some(Self::Med),
+            (Metric::Trend(_) | Metric::Gauge(_), "min") => Some(Self::Min),
+            (Metric::Trend(_) | Metric::Gauge(_), "max") => Some(Self::Max),
+            (Metric::Trend(_) | Metric::Counter(_), "count") => Some(Self::Count),
+            (Metric::Counter(_) | Metric::Share(_), "rate") => Some(Self::Rate),
+            (Metric::Gauge(_), "value") => Some(Self::Value),
+            (Metric::Trend(_), text) => match text.strip_prefix("p(").and_then(|rest| rest.strip_suffix(')')) {
+                Some(percentile) => Some(Self::P(parse_percentile(percentile)?)),
+                None => None,
+            },
+            _ => None,
+        };
+        parsed.ok_or_else(|| {
+            let wrong = if text.is_empty() { "no aggregation".to_owned() } else { format!("no aggregation `{text}`") };
+            RuleError(format!("{} has {wrong}: expected one of {}", metric.name(), Self::of(metric)))
+        })
+    }
+}
+
+impl Operator {
+    /// Spellings, longest first so that none hides another. k6 knows the strict forms too; here they mean the same.
+    const SPELLINGS: [(&'static str, Self); 8] = [
+        ("===", Self::Equal),
+        ("!==", Self::NotEqual),
+        ("<=", Self::LessOrEqual),
+        (">=", Self::GreaterOrEqual),
+        ("==", Self::Equal),
+        ("!=", Self::NotEqual),
+        ("<", Self::Less),
+        (">", Self::Greater),
+    ];
+
+    /// Whether `value operator bound` holds; nothing holds for NaN.
+    fn holds(self, value: f64, bound: f64) -> bool {
+        let Some(order) = value.partial_cmp(&bound) else { return false };
+        match self {
+            Self::Less => order == Ordering::Less,
+            Self::LessOrEqual => order != Ordering::Greater,
+            Self::Greater => order == Ordering::Greater,
+            Self::GreaterOrEqual => order != Ordering::Less,
+            Self::Equal => order == Ordering::Equal,
+            Self::NotEqual => order != Ordering::Equal,
+        }
+    }
+}
+
+impl Rule {
+    /// The metric as written, selector included: the key under which the rule stood.
+    pub fn key(&self) -> String {
+        match &self.request {
+            Some(request) => format!("{}{{request:{request}}}", self.metric.name()),
+            None => self.metric.name().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    /// `http_req_duration{request:chat-stream}: p(95)<2s`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key(), self.expression)
+    }
+}
+
 /// Reads one threshold. `metric` may carry a selector, `expression` is like `p(95)<2s`. Kinds of request are checked against
 /// `requests`.
-pub fn parse(_metric: &str, _expression: &str, _requests: &[String]) -> Result<Rule, RuleError> {
-    todo!()
+pub fn parse(metric: &str, expression: &str, requests: &[String]) -> Result<Rule, RuleError> {
+    let (metric, request) = parse_key(metric, requests)?;
+    let (left, operator, right) = split(expression, "an aggregation, an operator and a number, such as p(95)<2s")?;
+    let aggregation = Aggregation::parse(metric, left)?;
+    let bound = parse_bound(metric, aggregation, right)?;
+    Ok(Rule {
+        metric,
+        request,
+        aggregation,
+        operator,
+        bound,
+        expression: expression.trim().to_owned(),
+        abort_on_fail: false,
+        delay_abort_eval: Nanos::ZERO,
+    })
+}
+
+/// Reads one latency goal of a single request, such as `<2s` for `ttft`. It becomes a rule on the maximum: a request has met it when
+/// the largest of its own values has.
+pub fn parse_goal(metric: &str, expression: &str, requests: &[String]) -> Result<Rule, RuleError> {
+    const GOALS: [Trend; 8] = [
+        Trend::HttpReqDuration,
+        Trend::HttpReqWaiting,
+        Trend::Ttfe,
+        Trend::Ttft,
+        Trend::Ttfo,
+        Trend::Tbt,
+        Trend::Tpot,
+        Trend::Stall,
+    ];
+    let (metric, request) = parse_key(metric, requests)?;
+    if !GOALS.iter().any(|goal| Metric::Trend(*goal) == metric) {
+        let known = GOALS.map(Trend::name).join(", ");
+        return Err(RuleError(format!("{} is no latency of a single request: expected one of {known}", metric.name())));
+    }
+    let (left, operator, right) = split(expression, "an operator and a time, such as <2s")?;
+    if !left.is_empty() || !matches!(operator, Operator::Less | Operator::LessOrEqual) {
+        return Err(RuleError(format!(
+            "`{expression}` is not a goal: one request has one value, so expected < or <= and a time, such as <2s"
+        )));
+    }
+    let bound = parse_bound(metric, Aggregation::Max, right)?;
+    let expression = expression.trim().to_owned();
+    Ok(Rule {
+        metric,
+        request,
+        aggregation: Aggregation::Max,
+        operator,
+        bound,
+        expression,
+        abort_on_fail: false,
+        delay_abort_eval: Nanos::ZERO,
+    })
+}
+
+/// A metric's name, and the kind of request it is narrowed to.
+fn parse_key(key: &str, requests: &[String]) -> Result<(Metric, Option<String>), RuleError> {
+    let key = key.trim();
+    let (name, selector) = match key.split_once('{') {
+        Some((name, selector)) => (name.trim_end(), Some(selector)),
+        None => (key, None),
+    };
+    let metric = Metric::from_name(name).ok_or_else(|| unknown_metric(name))?;
+    let Some(selector) = selector else { return Ok((metric, None)) };
+    let bad = |what: &str| RuleError(format!("`{key}`: {what}: expected a selector such as {name}{{request:NAME}}"));
+    let selector = selector.strip_suffix('}').ok_or_else(|| bad("a closing } is missing"))?;
+    let (tag, request) = selector.split_once(':').ok_or_else(|| bad("no name behind the tag"))?;
+    let (tag, request) = (tag.trim(), request.trim());
+    if tag != "request" {
+        return Err(bad(&format!("no tag `{tag}`")));
+    }
+    if !requests.iter().any(|known| known == request) {
+        let known = if requests.is_empty() { "none".to_owned() } else { requests.join(", ") };
+        return Err(RuleError(format!("`{key}`: no kind of request is named `{request}`: expected one of {known}")));
+    }
+    if !is_per_request(metric) {
+        return Err(RuleError(format!(
+            "`{key}`: {name} belongs to no kind of request: expected it without a selector"
+        )));
+    }
+    Ok((metric, Some(request.to_owned())))
+}
+
+/// Whether a metric is kept for each kind of request. Levels and the opening of connections are the whole run's.
+fn is_per_request(metric: Metric) -> bool {
+    !matches!(
+        metric,
+        Metric::Gauge(_)
+            | Metric::Trend(Trend::HttpReqConnecting | Trend::HttpReqTlsHandshaking)
+            | Metric::Counter(Counter::ConnectionsOpened)
+    )
+}
+
+/// Names the nearest metric, and all.
+fn unknown_metric(name: &str) -> RuleError {
+    /// Below this likeness a suggestion would confuse.
+    const ALIKE: f64 = 0.8;
+    let nearest = Metric::all()
+        .map(|metric| (strsim::jaro_winkler(name, metric.name()), metric.name()))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness >= ALIKE);
+    let hint = nearest.map_or(String::new(), |(_, name)| format!(" (did you mean {name}?)"));
+    let known: Vec<_> = Metric::all().map(Metric::name).collect();
+    RuleError(format!("no metric is named `{name}`{hint}: expected one of {}", known.join(", ")))
+}
+
+/// The three parts of an expression, trimmed.
+fn split<'a>(expression: &'a str, expected: &str) -> Result<(&'a str, Operator, &'a str), RuleError> {
+    let at = expression
+        .find(['<', '>', '=', '!'])
+        .ok_or_else(|| RuleError(format!("`{expression}` has no operator: expected {expected}")))?;
+    let (left, rest) = expression.split_at(at);
+    let (spelling, operator) =
+        Operator::SPELLINGS.into_iter().find(|(spelling, _)| rest.starts_with(spelling)).ok_or_else(|| {
+            RuleError(format!("`{expression}` has no known operator: expected one of < <= > >= == != in {expected}"))
+        })?;
+    let right = rest[spelling.len()..].trim();
+    if right.is_empty() {
+        return Err(RuleError(format!("`{expression}` ends after its operator: expected {expected}")));
+    }
+    Ok((left.trim(), operator, right))
+}
+
+/// The `N` of `p(N)`.
+fn parse_percentile(text: &str) -> Result<f64, RuleError> {
+    plain_number(text.trim()).filter(|p| (0.0..=MAX_PERCENTILE).contains(p)).ok_or_else(|| {
+        RuleError(format!("p({text}) is not a percentile: expected a number from 0 to 100, such as p(95) or p(99.9)"))
+    })
+}
+
+/// The number behind the operator, in the unit of the aggregation.
+fn parse_bound(metric: Metric, aggregation: Aggregation, text: &str) -> Result<f64, RuleError> {
+    let bad = |expected: &str| RuleError(format!("`{text}` is no bound for {}: expected {expected}", metric.name()));
+    match metric {
+        Metric::Trend(_) if aggregation != Aggregation::Count => plain_number(text)
+            .or_else(|| text.parse::<Nanos>().ok().map(Nanos::as_millis_f64))
+            .ok_or_else(|| bad("milliseconds, or a duration such as 2s, 500ms, 50us")),
+        Metric::Share(_) => match text.strip_suffix('%') {
+            Some(percent) => plain_number(percent.trim_end()).map(|percent| percent / 100.0),
+            None => plain_number(text),
+        }
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| bad("a share from 0 to 1, such as 0.01, or a percentage, such as 1%")),
+        Metric::Trend(_) | Metric::Counter(_) | Metric::Gauge(_) => {
+            plain_number(text).ok_or_else(|| bad("a number without a unit that is not negative"))
+        }
+    }
+}
+
+/// A finite number that is not negative, without the words and signs that Rust's own parser takes.
+fn plain_number(text: &str) -> Option<f64> {
+    let ok = text.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
+    ok.then(|| text.parse::<f64>().ok()).flatten().filter(|number| number.is_finite())
 }
 
 /// Judges all rules.
-pub fn judge(_rules: &[Rule], _summary: &Summary) -> Vec<Verdict> {
-    todo!()
+pub fn judge(rules: &[Rule], summary: &Summary) -> Vec<Verdict> {
+    rules
+        .iter()
+        .map(|rule| {
+            let (value, samples) = measured(rule, summary);
+            evaluate(rule, value, samples)
+        })
+        .collect()
 }
+
+/// Judges one rule. Without a value or samples there is no data, which is not a pass.
+pub fn evaluate(rule: &Rule, value: Option<f64>, samples: u64) -> Verdict {
+    let value = value.filter(|value| samples > 0 && !value.is_nan());
+    let result = match value {
+        None => Judgement::NoData,
+        Some(value) if rule.operator.holds(value, rule.bound) => Judgement::Pass,
+        Some(_) => Judgement::Fail,
+    };
+    Verdict { metric: rule.key(), expression: rule.expression.clone(), value, samples, result }
+}
+
+/// The rule's number in the unit of its bound, and how many samples stand behind it.
+fn measured(rule: &Rule, summary: &Summary) -> (Option<f64>, u64) {
+    let request = rule.request.as_deref();
+    match rule.metric {
+        Metric::Trend(trend) => {
+            summary.trend(trend, request).filter(|times| times.count > 0).map_or((None, 0), |times| {
+                let value = match rule.aggregation {
+                    Aggregation::Avg => Some(times.avg_ms()),
+                    Aggregation::Min => Some(times.min_ms()),
+                    Aggregation::Max => Some(times.max_ms()),
+                    Aggregation::Med => Some(times.percentile_ms(50.0)),
+                    Aggregation::P(percentile) => Some(times.percentile_ms(percentile)),
+                    Aggregation::Count => Some(times.count as f64),
+                    Aggregation::Rate | Aggregation::Value => None,
+                };
+                (value, times.count)
+            })
+        }
+        Metric::Counter(counter) => summary.counter(counter, request).map_or((None, 0), |counted| {
+            let value = match rule.aggregation {
+                Aggregation::Count => Some(counted.count as f64),
+                Aggregation::Rate => Some(counted.rate),
+                _ => None,
+            };
+            (value, finished(summary, request))
+        }),
+        Metric::Share(share) => summary.share(share, request).filter(|part| part.total > 0).map_or((None, 0), |part| {
+            let value = (rule.aggregation == Aggregation::Rate).then(|| part.rate());
+            (value, part.total)
+        }),
+        Metric::Gauge(gauge) => summary.gauge(gauge).map_or((None, 0), |level| {
+            let value = match rule.aggregation {
+                Aggregation::Value => Some(level.value as f64),
+                Aggregation::Min => Some(level.min as f64),
+                Aggregation::Max => Some(level.max as f64),
+                _ => None,
+            };
+            (value, 1)
+        }),
+    }
+}
+
+/// Requests that finished. A count of zero failures means something only when there were requests that could have failed.
+fn finished(summary: &Summary, request: Option<&str>) -> u64 {
+    match request {
+        None => summary.finished(),
+        Some(_) => summary.counter(Counter::HttpReqs, request).map_or(0, |requests| requests.count),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,381 @@
 //! The command line as typed, and the dispatch.
+//!
+//! `Cli` is what was typed, word for word; `RunArgs::overrides` adds what the environment says and notes where each value came
+//! from; `plan` makes sense of it. Values stay text here, so that a mistake in the environment is named as such and not as a flag's.
+
+mod offline;
+mod run;
+
+use crate::plan::{Given, Overrides, PlanError, Sourced, limits, resolve};
+use crate::scenario::Secret;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// What every environment name starts with.
+const PREFIX: &str = "LLMSIM_BLAST_";
+
+/// The name under which llmsim's own k6 suite knows the target.
+const K6_TARGET_URL: &str = "K6_TARGET_URL";
+
+/// Examples and exit codes, below the options.
+const AFTER_HELP: &str = "\
+Every option has an environment name: --target-url is LLMSIM_BLAST_TARGET_URL.
+Several stages or tags there are separated by commas, several headers by line
+breaks. An option beats the environment, which beats the profile.
+LLMSIM_BLAST_API_KEY holds an API key; K6_TARGET_URL and NO_COLOR are honoured.
+
+Examples:
+  llmsim-blast quick-smoke
+      Start the embedded simulator, send it three requests, say pass or fail.
+  llmsim-blast high-concurrency --vus 5000 --duration 30s
+      The profile's ramps, scaled to a peak of 5000 users and to 30 seconds.
+  llmsim-blast load --target-url http://10.0.0.7:8080 --output results.json
+      Test another machine, and keep every number.
+
+Exit codes:
+    0  ran, every threshold held        107  no usable data
+    2  command line not understood      109  internal error
+   99  a threshold failed               110  incomplete, or not comparable
+  104  configuration invalid            111  run invalid
+  105  stopped by a signal";
+
+/// Load tester for LLM APIs: sees every token, judges the server, and judges itself.
+#[derive(Debug, Parser)]
+#[command(
+    name = "llmsim-blast",
+    version,
+    max_term_width = 80,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true,
+    override_usage = "llmsim-blast <PROFILE|FILE.toml> [OPTIONS]\n       llmsim-blast <COMMAND>",
+    after_help = AFTER_HELP
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// Everything that is not a test.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the profiles, or print one as TOML to start your own from.
+    Profiles {
+        /// The profile to print.
+        name: Option<String>,
+    },
+    /// Run the embedded simulator in the foreground.
+    Serve(ServeArgs),
+    /// Runs a child and stops it when the parent goes: not for people.
+    #[command(hide = true)]
+    Supervise {
+        /// The program and its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<OsString>,
+    },
+}
+
+/// How the embedded simulator is run.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct ServeArgs {
+    /// Where it listens.
+    #[arg(long, value_name = "HOST", default_value = limits::DEFAULT_HOST)]
+    pub(crate) host: String,
+    /// On which port; 0 for any free one.
+    #[arg(long, value_name = "PORT", default_value_t = limits::DEFAULT_PORT)]
+    pub(crate) port: u16,
+    /// Its TOML configuration; without one the benchmark settings.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Inject errors: 10 % 429, 5 % 5xx, 2 % timeouts.
+    #[arg(long, conflicts_with = "config")]
+    pub(crate) chaos: bool,
+}
+
+/// A test as typed.
+#[derive(Debug, Clone, Default, Args)]
+struct RunArgs {
+    /// A profile (see `llmsim-blast profiles`), or a TOML file of your own.
+    #[arg(value_name = "PROFILE|FILE.toml", required = true)]
+    profile: Option<String>,
+
+    /// What to test; a path is put before every request's own.
+    #[arg(long, value_name = "URL", help_heading = "Target")]
+    target_url: Option<String>,
+    /// Host to test, and to start a server on [127.0.0.1].
+    #[arg(long, value_name = "HOST", help_heading = "Target")]
+    host: Option<String>,
+    /// Port to test, and to start a server on [8080].
+    #[arg(long, value_name = "PORT", help_heading = "Target", allow_negative_numbers = true)]
+    port: Option<String>,
+    /// Header of every request (repeatable), like 'X-Team: blue'.
+    #[arg(long = "header", value_name = "K: V", help_heading = "Target")]
+    headers: Vec<String>,
+    /// File with an API key, sent as a bearer token and never shown.
+    #[arg(long, value_name = "FILE", help_heading = "Target")]
+    api_key_file: Option<String>,
+
+    /// Users; a profile with stages is scaled so that its peak is N.
+    #[arg(long, value_name = "N", help_heading = "Load", allow_negative_numbers = true)]
+    vus: Option<String>,
+    /// Length; stages are scaled so that they add up to it.
+    #[arg(long, value_name = "D", help_heading = "Load", allow_negative_numbers = true)]
+    duration: Option<String>,
+    /// Requests, for profiles that count them.
+    #[arg(long, value_name = "N", help_heading = "Load", allow_negative_numbers = true)]
+    iterations: Option<String>,
+    /// Ramp to N users in D (repeatable), instead of the profile's stages.
+    #[arg(long = "stage", value_name = "D:N", help_heading = "Load")]
+    stages: Vec<String>,
+    /// Pause of a user between requests: D or MIN..MAX; 0 for none.
+    #[arg(long, value_name = "D", help_heading = "Load", allow_negative_numbers = true)]
+    think_time: Option<String>,
+    /// How long a request may take in all.
+    #[arg(long, value_name = "D", help_heading = "Load", allow_negative_numbers = true)]
+    timeout: Option<String>,
+    /// Seed of everything random [1].
+    #[arg(long, value_name = "N", help_heading = "Load", allow_negative_numbers = true)]
+    seed: Option<String>,
+
+    /// Never start a server.
+    #[arg(long, help_heading = "Server")]
+    no_server: bool,
+    /// Start this llmsim instead of the embedded one.
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    server_bin: Option<String>,
+    /// Build and start this checkout of llmsim.
+    #[arg(long, value_name = "DIR", help_heading = "Server")]
+    server_src: Option<String>,
+    /// TOML configuration of a started server.
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    server_config: Option<String>,
+    /// Let a started server fail: 10 % 429, 5 % 5xx, 2 % timeouts.
+    #[arg(long, help_heading = "Server")]
+    chaos: bool,
+
+    /// Write all results as JSON; - is standard output.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    output: Option<String>,
+    /// Tag of the run (repeatable), kept in the results.
+    #[arg(long = "tag", value_name = "K=V", help_heading = "Output")]
+    tags: Vec<String>,
+    /// No progress.
+    #[arg(long, help_heading = "Output")]
+    quiet: bool,
+    /// No colour.
+    #[arg(long, help_heading = "Output")]
+    no_color: bool,
+    /// Print every value with its source, and send nothing.
+    #[arg(long, help_heading = "Output")]
+    show_config: bool,
+
+    /// Threads [every core, less the server's share].
+    #[arg(long, value_name = "N", help_heading = "Engine", allow_negative_numbers = true)]
+    workers: Option<String>,
+    /// Do not pin threads to cores.
+    #[arg(long, help_heading = "Engine")]
+    no_pin: bool,
+}
+
+/// Looks up a name in the environment.
+type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// A flag as typed, else the environment's word for it. An empty name is as good as none.
+struct Sources<'a> {
+    environment: &'a Environment<'a>,
+}
+
+impl Sources<'_> {
+    fn environment(&self, name: &str) -> Option<Given> {
+        (self.environment)(name).filter(|text| !text.is_empty()).map(|text| Given::environment(name, text))
+    }
+
+    fn one(&self, flag: &str, typed: Option<&String>) -> Option<Given> {
+        match typed {
+            Some(text) => Some(Given::flag(flag, text)),
+            None => self.environment(&environment_name(flag)),
+        }
+    }
+
+    fn yes(&self, flag: &str, typed: bool) -> Option<Given> {
+        if typed { Some(Given::flag(flag, "true")) } else { self.environment(&environment_name(flag)) }
+    }
+
+    /// A repeatable flag; the environment holds all of them, `separator` between them.
+    fn many(&self, flag: &str, typed: &[String], separator: char) -> Vec<Given> {
+        if !typed.is_empty() {
+            return typed.iter().map(|text| Given::flag(flag, text)).collect();
+        }
+        let Some(given) = self.environment(&environment_name(flag)) else { return Vec::new() };
+        let parts = given.value.split(separator).map(str::trim).filter(|part| !part.is_empty());
+        parts.map(|part| Sourced { value: part.to_owned(), origin: given.origin.clone() }).collect()
+    }
+}
+
+/// `target-url` → `LLMSIM_BLAST_TARGET_URL`
+fn environment_name(flag: &str) -> String {
+    format!("{PREFIX}{}", flag.replace('-', "_").to_ascii_uppercase())
+}
+
+impl RunArgs {
+    /// As typed → as the plan wants it: every value with where it came from.
+    fn overrides(&self, environment: &Environment<'_>) -> Overrides {
+        let from = Sources { environment };
+        let (host, port) = (from.one("host", self.host.as_ref()), from.one("port", self.port.as_ref()));
+        // k6's name is the last resort: it says what to test only when nothing else does.
+        let k6 = || if host.is_none() && port.is_none() { from.environment(K6_TARGET_URL) } else { None };
+        let no_color = || from.environment("NO_COLOR").map(|given| Sourced { value: "true".to_owned(), ..given });
+        let api_key = from.environment(&environment_name("api-key"));
+        Overrides {
+            target_url: from.one("target-url", self.target_url.as_ref()).or_else(k6),
+            host,
+            port,
+            no_server: from.yes("no-server", self.no_server),
+            server_bin: from.one("server-bin", self.server_bin.as_ref()),
+            server_src: from.one("server-src", self.server_src.as_ref()),
+            server_config: from.one("server-config", self.server_config.as_ref()),
+            chaos: from.yes("chaos", self.chaos),
+            vus: from.one("vus", self.vus.as_ref()),
+            duration: from.one("duration", self.duration.as_ref()),
+            iterations: from.one("iterations", self.iterations.as_ref()),
+            stages: from.many("stage", &self.stages, ','),
+            think_time: from.one("think-time", self.think_time.as_ref()),
+            timeout: from.one("timeout", self.timeout.as_ref()),
+            workers: from.one("workers", self.workers.as_ref()),
+            no_pin: from.yes("no-pin", self.no_pin),
+            output: from.one("output", self.output.as_ref()),
+            headers: from.many("header", &self.headers, '\n'),
+            api_key_file: from.one("api-key-file", self.api_key_file.as_ref()),
+            api_key: api_key.map(|given| Sourced { value: Secret::new(given.value), origin: given.origin }),
+            seed: from.one("seed", self.seed.as_ref()),
+            quiet: from.yes("quiet", self.quiet),
+            no_color: from.yes("no-color", self.no_color).or_else(no_color),
+            show_config: from.yes("show-config", self.show_config),
+            tags: from.many("tag", &self.tags, ','),
+        }
+    }
+}
+
+/// How the program ends, each with its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitClass {
+    /// It ran, and every threshold held.
+    Success = 0,
+    /// The command line cannot be understood.
+    Usage = 2,
+    /// A threshold failed (k6's number).
+    ThresholdFailed = 99,
+    /// Profile, threshold or environment are invalid.
+    Configuration = 104,
+    /// Stopped by a signal; a partial report was written.
+    Interrupted = 105,
+    /// Nothing usable was measured: target unreachable, server did not start, not one success.
+    NoData = 107,
+    /// A defect of this tool, or a result that could not be written.
+    Internal = 109,
+    /// A part of the run is missing, or runs cannot be compared.
+    Incomplete = 110,
+    /// The client was the bottleneck, and that was to be an error.
+    Invalid = 111,
+}
+
+impl ExitClass {
+    /// Its number.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// Why a command did not come to its end.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    /// The command line cannot be understood; help and version are here, too.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
+    /// The test cannot be planned.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The terminal, pipe or file that results go to.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl CliError {
+    fn exit_class(&self) -> ExitClass {
+        match self {
+            Self::Usage(error) if error.exit_code() == 0 => ExitClass::Success,
+            Self::Usage(_) => ExitClass::Usage,
+            Self::Plan(error) if error.is_usage() => ExitClass::Usage,
+            Self::Plan(_) => ExitClass::Configuration,
+            // Whoever closes our pipe has seen enough.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitClass::Success,
+            Self::Output(_) => ExitClass::Internal,
+        }
+    }
+}
+
+/// The whole program: `arguments` with the program's name first, the environment, and where to write.
+pub fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: &dyn Fn(&str) -> Option<String>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> ExitClass {
+    let error = match dispatch(arguments, environment, out, err) {
+        Ok(class) => return class,
+        Err(error) => error,
+    };
+    let class = error.exit_class();
+    // Nothing is left to do when even this cannot be written.
+    let _ = match &error {
+        CliError::Usage(error) if class == ExitClass::Success => write!(out, "{}", error.render()),
+        CliError::Usage(error) => write!(err, "{}", error.render()),
+        CliError::Output(_) if class == ExitClass::Success => Ok(()),
+        error => writeln!(err, "error: {error}"),
+    };
+    let _ = out.flush();
+    class
+}
+
+/// Does what the command line says.
+fn dispatch(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: &Environment<'_>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<ExitClass, CliError> {
+    let cli = Cli::from_arg_matches(&Cli::command().try_get_matches_from(arguments)?)?;
+    match cli.command {
+        Some(Command::Profiles { name }) => offline::profiles(name.as_deref(), out),
+        Some(Command::Serve(args)) => run::serve(&args, out, err),
+        Some(Command::Supervise { command }) => run::supervise(&command, err),
+        None => {
+            let profile = cli.run.profile.as_deref().unwrap_or_default();
+            let resolved = resolve(profile, &cli.run.overrides(environment), &mut read)?;
+            if resolved.presentation.show_config {
+                return offline::show_config(&resolved, out);
+            }
+            run::run(&resolved, out, err)
+        }
+    }
+}
+
+/// Reads a file that a flag or profile names, up to the size of the largest that makes sense.
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let most = limits::MAX_PROMPTS_BYTES as u64 + 1;
+    let size = std::fs::File::open(path)?.take(most).read_to_string(&mut text)?;
+    if size as u64 == most {
+        let problem = format!("it is larger than {} bytes", limits::MAX_PROMPTS_BYTES);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,9 @@
 
 #[cfg(test)]
 pub(crate) mod script;
+mod target;
+
+pub use target::TargetError;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};

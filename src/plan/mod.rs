@@ -1,7 +1,24 @@
 //! What to do, resolved and valid. Plain data.
+//!
+//! [`profile`] is a profile as written, [`overrides`] are flags and the environment as typed; [`resolve()`] makes one [`Plan`] of both,
+//! and [`show`] says where each of its values came from.
 
+mod error;
+mod headers;
+pub mod limits;
+mod mix;
+pub mod overrides;
 pub mod profile;
 pub mod resolve;
+mod rules;
+mod shape;
+pub mod show;
+mod target;
+
+pub use error::PlanError;
+pub use headers::is_secret;
+pub use overrides::{Given, Origin, Overrides, Sourced};
+pub use resolve::{Output, Presentation, Resolved, resolve};
 
 use crate::load::{Load, Shape, ThinkTime};
 use crate::net::Target;
@@ -27,11 +44,12 @@ pub struct Plan {
     pub mix: Mix,
     /// What has to hold.
     pub thresholds: Vec<Rule>,
-    /// Latency goals of a single request; plain rules on trends.
+    /// Latency goals of a single request; plain rules on the maximum of a trend.
     pub slo: Vec<Rule>,
     /// What is tested.
     pub target: Target,
-    /// The server to start when the target does not answer; none with `--no-server` and for remote targets.
+    /// The server to start when the target does not answer; none with `--no-server`, for remote targets, and for targets below a
+    /// path, where a llmsim would not answer.
     pub server: Option<Spec>,
     /// Sent as a bearer token; never printed.
     pub api_key: Option<Secret>,
@@ -51,13 +69,25 @@ pub struct Plan {
 
 impl Plan {
     /// The `k`-th of `n` equal parts: the union of all is this plan. A share can be shared again (a machine's among its workers).
-    pub fn share(&self, _k: u32, _n: u32) -> Self {
-        todo!()
+    ///
+    /// Shares stride: share `s` of `m` holds the users `v` with `v mod m = s`. Those are `s, s + m, s + 2m, …`; every `n`-th of them
+    /// from the `k`-th on are the `v` with `v mod (m n) = s + m k`, which is again a share.
+    #[must_use]
+    pub fn share(&self, k: u32, n: u32) -> Self {
+        debug_assert!(k < n, "share {k} of {n}");
+        Self { share: self.share + self.of * k, of: self.of * n, ..self.clone() }
     }
 
     /// What a schedule needs of it.
     pub fn load(&self) -> Load {
-        todo!()
+        Load {
+            shape: self.shape.clone(),
+            think_time: self.think_time,
+            graceful_stop: self.graceful_stop,
+            seed: self.seed,
+            share: self.share,
+            of: self.of,
+        }
     }
 
     /// What all its requests have in common.
@@ -70,3 +100,6 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,364 @@
-//! The TOML shape of a profile as written.
+//! The TOML shape of a profile as written: what the file says, not yet what it means.
+//!
+//! Lengths of time and ranges stay text and signed numbers here, so that [`super::resolve()`] can refuse them by key. Unknown keys and
+//! wrong types are refused on the spot. To add a profile: a file in `profiles/` and a line in [`BUILT_IN`].
+
+use super::{Origin, PlanError, limits};
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The built-in profiles, gentlest first.
+pub const BUILT_IN: [(&str, &str); 7] = [
+    ("quick-smoke", include_str!("../../profiles/quick-smoke.toml")),
+    ("smoke", include_str!("../../profiles/smoke.toml")),
+    ("load", include_str!("../../profiles/load.toml")),
+    ("stress", include_str!("../../profiles/stress.toml")),
+    ("spike", include_str!("../../profiles/spike.toml")),
+    ("soak", include_str!("../../profiles/soak.toml")),
+    ("high-concurrency", include_str!("../../profiles/high-concurrency.toml")),
+];
+
+/// The TOML text of a built-in profile.
+pub fn built_in(name: &str) -> Result<&'static str, PlanError> {
+    /// Below this likeness a suggestion would confuse.
+    const ALIKE: f64 = 0.7;
+    if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
+        return Ok(text);
+    }
+    let nearest = BUILT_IN
+        .iter()
+        .map(|(known, _)| (strsim::jaro_winkler(name, known), *known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .map(|(_, known)| known.to_owned());
+    let known = BUILT_IN.map(|(known, _)| known).join(", ");
+    Err(PlanError::UnknownProfile { asked: name.to_owned(), nearest, known })
+}
+
+/// A profile as written.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a profile")]
+pub struct Profile {
+    /// One line on what it answers.
+    pub description: Option<String>,
+    /// The executor's name.
+    pub executor: String,
+    /// Users.
+    pub vus: Option<i64>,
+    /// How long new requests are started.
+    pub duration: Option<String>,
+    /// Requests of each user, or of all.
+    pub iterations: Option<i64>,
+    /// How long an executor of iterations goes on at most.
+    pub max_duration: Option<String>,
+    /// Users at the start.
+    pub start_vus: Option<i64>,
+    /// Ramps.
+    pub stages: Option<Vec<Stage>>,
+    /// How long requests may finish after the end.
+    pub graceful_stop: Option<String>,
+    /// How long a user that was ramped away may finish its request.
+    pub graceful_ramp_down: Option<String>,
+    /// Pause between requests.
+    pub think_time: Option<ThinkTime>,
+    /// Timeouts of every request.
+    pub timeout: Option<Timeout>,
+    /// The mix.
+    #[serde(default)]
+    pub requests: Vec<Request>,
+    /// What has to hold, by metric.
+    #[serde(default)]
+    pub thresholds: BTreeMap<String, Thresholds>,
+    /// Latency goals of a single request, by metric.
+    #[serde(default)]
+    pub slo: BTreeMap<String, OneOrMore>,
+}
+
+/// A ramp.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a stage like { duration = \"30s\", target = 10 }")]
+pub struct Stage {
+    /// How long it takes.
+    pub duration: String,
+    /// Users at its end.
+    pub target: i64,
+}
+
+/// A pause: always the same, or drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected a duration like \"100ms\", or { min = \"100ms\", max = \"300ms\" }")]
+pub enum ThinkTime {
+    /// Always this.
+    Fixed(String),
+    /// Drawn evenly.
+    Drawn(TimeRange),
+}
+
+/// Shortest and longest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeRange {
+    /// Shortest.
+    pub min: String,
+    /// Longest.
+    pub max: String,
+}
+
+/// Timeouts: the total, or each by name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a duration like \"60s\", or durations by name: { connect, first_byte, stall, total }"
+)]
+pub enum Timeout {
+    /// The total.
+    Total(String),
+    /// By name.
+    Named(NamedTimeouts),
+}
+
+/// Timeouts by name; what is left out follows from the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedTimeouts {
+    /// Opening the connection.
+    pub connect: Option<String>,
+    /// Sent → first byte.
+    pub first_byte: Option<String>,
+    /// Between two reads.
+    pub stall: Option<String>,
+    /// Sent → end.
+    pub total: Option<String>,
+}
+
+/// A kind of request.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a kind of request, under [[requests]]")]
+pub struct Request {
+    /// Its name in the report.
+    pub name: String,
+    /// Its share of the mix.
+    pub weight: Option<i64>,
+    /// Which API it speaks.
+    pub api: String,
+    /// Whether the answer is streamed.
+    #[serde(default)]
+    pub stream: bool,
+    /// Instead of the API's own path.
+    pub path: Option<String>,
+    /// Models to draw from.
+    pub model: Option<OneOrMore>,
+    /// Prompts to draw from.
+    pub prompt: Option<OneOrMore>,
+    /// Token limit.
+    pub max_tokens: Option<MaxTokens>,
+    /// Its own timeouts.
+    pub timeout: Option<Timeout>,
+    /// Extra fields of the JSON body.
+    pub body: Option<toml::Table>,
+    /// Extra headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+}
+
+/// One text, or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected a string or a list of strings")]
+pub enum OneOrMore {
+    /// One.
+    One(String),
+    /// A list.
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    /// The texts, whichever way they were written.
+    pub fn texts(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::More(texts) => texts,
+        }
+    }
+}
+
+/// A token limit: always the same, or drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected a whole number, or { min = 50, max = 200 }")]
+pub enum MaxTokens {
+    /// Always this.
+    Fixed(i64),
+    /// Drawn evenly.
+    Drawn(TokenRange),
+}
+
+/// Lowest and highest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRange {
+    /// Lowest.
+    pub min: i64,
+    /// Highest.
+    pub max: i64,
+}
+
+/// The thresholds of one metric.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a threshold like \"p(95)<2s\", or a list of them, or of { threshold, abort_on_fail, delay_abort_eval }"
+)]
+pub enum Thresholds {
+    /// One.
+    One(Threshold),
+    /// A list.
+    More(Vec<Threshold>),
+}
+
+impl Thresholds {
+    /// The thresholds, whichever way they were written.
+    pub fn all(&self) -> &[Threshold] {
+        match self {
+            Self::One(threshold) => std::slice::from_ref(threshold),
+            Self::More(thresholds) => thresholds,
+        }
+    }
+}
+
+/// A threshold: the expression alone, or with what follows from it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Threshold {
+    /// The expression alone.
+    Short(String),
+    /// With what follows from it.
+    Long(LongThreshold),
+}
+
+/// A threshold in its long form.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LongThreshold {
+    /// The expression.
+    pub threshold: String,
+    /// Stop the run as soon as it fails.
+    #[serde(default)]
+    pub abort_on_fail: bool,
+    /// But not before this much of the run is over.
+    pub delay_abort_eval: Option<String>,
+}
+
+/// A profile together with the places of its keys, so that a mistake found later is still named with its line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// The file, or which built-in one, as messages name it.
+    pub file: String,
+    /// What it says.
+    pub profile: Profile,
+    /// Every key (like `stages[1].target`) and its line.
+    lines: HashMap<String, usize>,
+}
+
+impl Written {
+    /// Reads a profile's text. `file` is what messages call it.
+    pub fn parse(file: &str, text: &str) -> Result<Self, PlanError> {
+        let refuse = |line, key: String, problem| PlanError::Profile { file: file.to_owned(), line, key, problem };
+        if text.len() > limits::MAX_PROFILE_BYTES {
+            let problem =
+                format!("is larger than a profile may be: expected at most {} bytes", limits::MAX_PROFILE_BYTES);
+            return Err(refuse(None, String::new(), problem));
+        }
+        let broken = |error: toml::de::Error| {
+            // A missing key has no place of its own: toml then marks the whole text.
+            let span = error.span().filter(|span| *span != (0..text.len()) && *span != (0..0));
+            let line = span.as_ref().map(|span| line_of(text, span.start));
+            let key = span.and_then(|span| key_at(text, &span).or_else(|| key_before(text, span.start)));
+            let key = key.unwrap_or_default();
+            refuse(line, key, plain(error.message()))
+        };
+        let profile = toml::from_str(text).map_err(broken)?;
+        let table = DeTable::parse(text).map_err(broken)?;
+        let mut lines = HashMap::new();
+        visit(table.get_ref(), "", &mut |path, span| {
+            lines.insert(path.to_owned(), line_of(text, span.start));
+        });
+        Ok(Self { file: file.to_owned(), profile, lines })
+    }
+
+    /// The mistake at `key`, with its line.
+    pub fn error(&self, key: &str, problem: impl Into<String>) -> PlanError {
+        let line = self.lines.get(key).copied();
+        PlanError::Profile { file: self.file.clone(), line, key: key.to_owned(), problem: problem.into() }
+    }
+
+    /// Where the value of `key` comes from: this profile if it is written there.
+    pub fn origin(&self, key: &str) -> Origin {
+        if self.lines.contains_key(key) { Origin::Profile(self.file.clone()) } else { Origin::Default }
+    }
+}
+
+/// The line of a place in the text, from 1.
+fn line_of(text: &str, at: usize) -> usize {
+    memchr::memchr_iter(b'\n', &text.as_bytes()[..at.min(text.len())]).count() + 1
+}
+
+/// The key at a place in the text: the narrowest key or value around it.
+fn key_at(text: &str, at: &Range<usize>) -> Option<String> {
+    let table = DeTable::parse(text).ok()?;
+    let mut narrowest: Option<(usize, String)> = None;
+    visit(table.get_ref(), "", &mut |path, span| {
+        let wider = narrowest.as_ref().is_none_or(|(width, _)| span.len() < *width);
+        if span.start <= at.start && at.end <= span.end && wider {
+            narrowest = Some((span.len(), path.to_owned()));
+        }
+    });
+    narrowest.map(|(_, path)| path)
+}
+
+/// The key on the line of a place in a text that is no TOML. The rest of the line is not repeated: it may be a secret.
+fn key_before(text: &str, at: usize) -> Option<String> {
+    let line = text.lines().nth(line_of(text, at) - 1)?;
+    let key = line.split_once('=')?.0.trim();
+    (!key.is_empty() && key.chars().all(|c| c.is_ascii_graphic())).then(|| key.to_owned())
+}
+
+/// Shows every key with its path: once with the place of the key, once with that of its value.
+fn visit(table: &DeTable<'_>, path: &str, see: &mut dyn FnMut(&str, &Range<usize>)) {
+    for (key, value) in table {
+        let name = key.get_ref();
+        let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
+        visit_value(value, &path, see);
+        see(&path, &key.span());
+    }
+}
+
+/// Shows a value and what is inside it.
+fn visit_value(value: &Spanned<DeValue<'_>>, path: &str, see: &mut dyn FnMut(&str, &Range<usize>)) {
+    see(path, &value.span());
+    match value.get_ref() {
+        DeValue::Table(inner) => visit(inner, path, see),
+        DeValue::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                visit_value(item, &format!("{path}[{index}]"), see);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// serde's words for a type, in everyone's.
+fn plain(message: &str) -> String {
+    message
+        .replace("expected i64", "expected a whole number")
+        .replace("expected a map", "expected a table")
+        .replace("expected a sequence", "expected a list")
+        .replace("invalid type: sequence", "invalid type: list")
+        .replace("invalid type: map", "invalid type: table")
+        .trim_end()
+        .replace('\n', "; ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! The target's URL as people write it.
+
+use super::Target;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Port of a URL that names none.
+const HTTP_PORT: u16 = 80;
+
+/// Longest URL that is looked at: beyond what any server takes as a request target.
+const MAX_URL: usize = 2048;
+
+/// Longest name of a host (RFC 1035, section 2.3.4).
+const MAX_HOST: usize = 253;
+
+/// Why a text is not a target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// No scheme, or one that is not spoken.
+    #[error("`{0}` is not a URL: expected one like http://127.0.0.1:8080")]
+    Scheme(String),
+    /// TLS.
+    #[error("this build speaks http only, not https: expected a URL like http://127.0.0.1:8080")]
+    Https,
+    /// A user or password in the URL. It is not repeated in the message.
+    #[error("the URL carries credentials, which are never sent from there: send a key with --api-key-file or a header")]
+    Credentials,
+    /// No host, or one that cannot be a name or an address.
+    #[error("`{0}` is not a host: expected a name, an IPv4 address, or an IPv6 address (in brackets within a URL)")]
+    Host(String),
+    /// Not a port.
+    #[error("`{0}` is not a port: expected a number from 1 to 65535")]
+    Port(String),
+    /// A path that cannot be a prefix.
+    #[error(
+        "the URL's path `{0}` cannot stand before every path: expected one without query, fragment and spaces, like /proxy"
+    )]
+    Path(String),
+    /// Beyond the limit.
+    #[error("the URL is longer than {MAX_URL} bytes")]
+    TooLong,
+}
+
+impl Target {
+    /// Reads `http://host[:port][/prefix]`. A trailing slash is dropped.
+    pub fn parse(url: &str) -> Result<Self, TargetError> {
+        let url = url.trim();
+        if url.len() > MAX_URL {
+            return Err(TargetError::TooLong);
+        }
+        // Before anything is repeated in a message: a password must not be.
+        let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let authority = &after_scheme[..after_scheme.find(['/', '?', '#']).unwrap_or(after_scheme.len())];
+        if authority.contains('@') {
+            return Err(TargetError::Credentials);
+        }
+        let (scheme, _) = url.split_once("://").ok_or_else(|| TargetError::Scheme(url.to_owned()))?;
+        if scheme.eq_ignore_ascii_case("https") {
+            return Err(TargetError::Https);
+        }
+        if !scheme.eq_ignore_ascii_case("http") {
+            return Err(TargetError::Scheme(url.to_owned()));
+        }
+        // A password may contain a slash, so that the `@` stands behind it: then what looks like a port is half a password.
+        let hidden = |error| if after_scheme.contains('@') { TargetError::Credentials } else { error };
+        let (host, port) = split_authority(authority).map_err(hidden)?;
+        let port = match port {
+            Some(port) => parse_port(port).map_err(hidden)?,
+            None => HTTP_PORT,
+        };
+        let path_prefix = parse_prefix(&after_scheme[authority.len()..])?;
+        Ok(Self { url: format!("http://{authority}{path_prefix}"), host, port, path_prefix, addrs: Vec::new() })
+    }
+
+    /// The target that a host (a name or an address, an IPv6 one with or without brackets) and a port spell.
+    pub fn from_parts(host: &str, port: u16) -> Result<Self, TargetError> {
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        match bare.parse::<Ipv6Addr>() {
+            Ok(_) => Self::parse(&format!("http://[{bare}]:{port}")),
+            Err(_) if host.contains([':', '/', '?', '#', '@']) => Err(TargetError::Host(host.to_owned())),
+            Err(_) => Self::parse(&format!("http://{host}:{port}")),
+        }
+    }
+
+    /// Whether the host is this machine by its very name: only there may a server be started.
+    pub fn is_this_machine(&self) -> bool {
+        match self.host.parse::<IpAddr>() {
+            Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_unspecified(),
+            Ok(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unspecified(),
+            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
+        }
+    }
+}
+
+/// Host without brackets, and the port's text if there is one.
+fn split_authority(authority: &str) -> Result<(String, Option<&str>), TargetError> {
+    let bad = || TargetError::Host(authority.to_owned());
+    if let Some(rest) = authority.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']').ok_or_else(bad)?;
+        address.parse::<Ipv6Addr>().map_err(|_| bad())?;
+        return match rest.strip_prefix(':') {
+            Some(port) => Ok((address.to_owned(), Some(port))),
+            None if rest.is_empty() => Ok((address.to_owned(), None)),
+            None => Err(bad()),
+        };
+    }
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    let plausible = (1..=MAX_HOST).contains(&host.len())
+        && !host.starts_with(['.', '-'])
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    if plausible { Ok((host.to_owned(), port)) } else { Err(TargetError::Host(host.to_owned())) }
+}
+
+/// A port from 1 on, in digits only.
+fn parse_port(text: &str) -> Result<u16, TargetError> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let port = if digits { text.parse().unwrap_or(0) } else { 0 };
+    if port == 0 { Err(TargetError::Port(text.to_owned())) } else { Ok(port) }
+}
+
+/// What stands before every path, without its trailing slash.
+fn parse_prefix(path: &str) -> Result<String, TargetError> {
+    if path.bytes().any(|b| !b.is_ascii_graphic() || matches!(b, b'?' | b'#')) {
+        // A query may hold a key: only the path is repeated.
+        let shown = path.split(['?', '#']).next().unwrap_or_default();
+        return Err(TargetError::Path(shown.to_owned()));
+    }
+    Ok(path.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str) -> Target {
+        Target::parse(url).unwrap_or_else(|e| panic!("{url}: {e}"))
+    }
+
+    #[test]
+    fn urls_as_people_write_them() {
+        for (text, url, host, port, prefix) in [
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080", "127.0.0.1", 8080, ""),
+            ("http://localhost", "http://localhost", "localhost", 80, ""),
+            (" HTTP://example.com/ ", "http://example.com", "example.com", 80, ""),
+            ("http://[::1]:9000/proxy/", "http://[::1]:9000/proxy", "::1", 9000, "/proxy"),
+            ("http://[2001:db8::1]", "http://[2001:db8::1]", "2001:db8::1", 80, ""),
+            ("http://my_host-1.lan:1/a/b", "http://my_host-1.lan:1/a/b", "my_host-1.lan", 1, "/a/b"),
+            ("http://host:65535/a@b", "http://host:65535/a@b", "host", 65535, "/a@b"),
+        ] {
+            let target = target(text);
+            assert_eq!((target.url.as_str(), target.host.as_str()), (url, host), "{text}");
+            assert_eq!((target.port, target.path_prefix.as_str()), (port, prefix), "{text}");
+            assert!(target.addrs.is_empty());
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let long = format!("http://h/{}", "a".repeat(MAX_URL));
+        let long_host = format!("http://{}", "a".repeat(MAX_HOST + 1));
+        for (text, expected) in [
+            ("", "expected one like http://"),
+            ("localhost:8080", "expected one like http://"),
+            ("ftp://host", "expected one like http://"),
+            ("https://host", "speaks http only"),
+            ("HTTPS://host", "speaks http only"),
+            ("http://", "is not a host"),
+            ("http://:8080", "is not a host"),
+            ("http://a b", "is not a host"),
+            ("http://höst", "is not a host"),
+            ("http://-a", "is not a host"),
+            ("http://::1", "is not a host"),
+            ("http://[::1", "is not a host"),
+            ("http://[::1]x", "is not a host"),
+            ("http://[nonsense]:1", "is not a host"),
+            ("http://a\r\nb", "is not a host"),
+            ("http://h:", "is not a port"),
+            ("http://h:0", "is not a port"),
+            ("http://h:65536", "is not a port"),
+            ("http://h:+80", "is not a port"),
+            ("http://h:8x", "is not a port"),
+            ("http://h:1:2", "is not a port"),
+            ("http://h/a?b=c", "without query"),
+            ("http://h?b", "without query"),
+            ("http://h/#f", "without query"),
+            ("http://h/a b", "without query"),
+            ("http://h/a\r\nb", "without query"),
+            (long.as_str(), "longer than"),
+            (long_host.as_str(), "is not a host"),
+        ] {
+            let error = Target::parse(text).expect_err(text).to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_refused_and_never_repeated() {
+        for text in [
+            "http://user:hunter2@host/",
+            "https://user:hunter2@host",
+            "user:hunter2@host:8080",
+            "http://user:hunter2/x@host",
+        ] {
+            let error = Target::parse(text).expect_err(text);
+            assert_eq!(error, TargetError::Credentials);
+            assert!(!error.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_host_and_a_port_make_a_target() {
+        for (host, url) in [
+            ("localhost", "http://localhost:8080"),
+            ("10.0.0.7", "http://10.0.0.7:8080"),
+            ("::1", "http://[::1]:8080"),
+            ("[::1]", "http://[::1]:8080"),
+        ] {
+            assert_eq!(Target::from_parts(host, 8080).map(|t| t.url), Ok(url.to_owned()), "{host}");
+        }
+        for host in ["", "http://h", "h:80", "h/x", "a b"] {
+            assert!(matches!(Target::from_parts(host, 8080), Err(TargetError::Host(_))), "{host}");
+        }
+    }
+
+    #[test]
+    fn only_names_of_this_machine_are_this_machine() {
+        for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.8.9.1", "[::1]", "0.0.0.0", "[::]"] {
+            assert!(target(&format!("http://{host}:1")).is_this_machine(), "{host}");
+        }
+        for host in
+            ["example.com", "10.0.0.1", "127.0.0.1.example.com", "localhost.example.com", "[2001:db8::1]", "128.0.0.1"]
+        {
+            assert!(!target(&format!("http://{host}:1")).is_this_machine(), "{host}");
+        }
+    }
+}

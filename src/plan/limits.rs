@@ -1,0 +1,63 @@
+//! Limits of a plan, each with its reason. They catch slips of the keyboard before they catch a machine.
+
+use crate::units::Nanos;
+
+/// Users of a test over all machines: a million connections are more than any one target has been seen to hold.
+pub const MAX_VUS: u32 = 1_000_000;
+/// Threads: more than the cores of any machine.
+pub const MAX_WORKERS: u32 = 1024;
+/// Requests of a user, or of all: at a million a second, eleven days.
+pub const MAX_ITERATIONS: u64 = 1_000_000_000_000;
+/// Stages: more than anyone writes by hand; their sum stays far from overflow.
+pub const MAX_STAGES: usize = 1000;
+/// Longest test, pause and timeout: thirty days. One line of the series is kept for every second.
+pub const LONGEST: Nanos = Nanos::from_secs(30 * 24 * 3600);
+/// Kinds of request: each has its own set of histograms.
+pub const MAX_KINDS: usize = 100;
+/// Weight of one kind: sums stay within 32 bits.
+pub const MAX_WEIGHT: u32 = 1_000_000;
+/// Name of a kind: it heads a column.
+pub const MAX_NAME: usize = 64;
+/// Models of one kind of request.
+pub const MAX_MODELS: usize = 1000;
+/// Prompts of one kind of request: all are kept in memory, rendered.
+pub const MAX_PROMPTS: usize = 100_000;
+/// Bytes of one prompt: a million tokens or so.
+pub const MAX_PROMPT_BYTES: usize = 4 << 20;
+/// Bytes of all prompts of one kind of request.
+pub const MAX_PROMPTS_BYTES: usize = 64 << 20;
+/// Token limit of a request: beyond every model's window.
+pub const MAX_TOKENS: u32 = 10_000_000;
+/// Extra headers: servers take about a hundred in all.
+pub const MAX_HEADERS: usize = 64;
+/// Bytes of one header: what servers commonly take.
+pub const MAX_HEADER_BYTES: usize = 8 << 10;
+/// Tags of a run.
+pub const MAX_TAGS: usize = 100;
+/// Bytes of a profile's file.
+pub const MAX_PROFILE_BYTES: usize = 1 << 20;
+/// Bytes of an API key.
+pub const MAX_KEY_BYTES: usize = 8 << 10;
+/// Rules of a profile: each is judged once a second.
+pub const MAX_RULES: usize = 1000;
+
+/// Users when nobody says how many.
+pub const DEFAULT_VUS: u32 = 1;
+/// Requests of an iteration executor when nobody says how many, as in k6.
+pub const DEFAULT_ITERATIONS: u64 = 1;
+/// How long iteration executors go on at most, as in k6.
+pub const DEFAULT_MAX_DURATION: Nanos = Nanos::from_secs(600);
+/// How long requests may finish after the end, and after a user was ramped away, as in k6.
+pub const DEFAULT_GRACE: Nanos = Nanos::from_secs(30);
+/// How long a request may take.
+pub const DEFAULT_TIMEOUT: Nanos = Nanos::from_secs(60);
+/// How long opening a connection may take; never longer than the request may.
+pub const DEFAULT_CONNECT_TIMEOUT: Nanos = Nanos::from_secs(10);
+/// Seed of everything random: fixed, so that two runs send the same requests.
+pub const DEFAULT_SEED: u64 = 1;
+/// Where llmsim listens by default.
+pub const DEFAULT_HOST: &str = "127.0.0.1";
+/// Where llmsim listens by default.
+pub const DEFAULT_PORT: u16 = 8080;
+/// How long a started server may take to become ready. llmsim needs a fraction of a second; a loaded CI machine some.
+pub const SERVER_READY_WITHIN: Nanos = Nanos::from_secs(30);

@@ -1,0 +1,294 @@
+//! The mix: kinds of request as written → [`Mix`].
+
+use super::profile::{MaxTokens, NamedTimeouts, OneOrMore, Request, Timeout, Written};
+use super::shape::{some_time, whole};
+use super::{Given, Overrides, PlanError, headers, limits};
+use crate::api::{Api, Method};
+use crate::scenario::{self, Kind, Mix, Timeouts};
+use crate::units::Nanos;
+use std::io;
+use std::path::Path;
+
+/// How the resolver reads a file: it does no I/O itself.
+pub(super) type Read<'a> = dyn FnMut(&Path) -> io::Result<String> + 'a;
+
+/// What stands where a path or body is filled with a model's name.
+const MODEL_HOLE: &str = "{model}";
+
+/// The mix of the profile. Files of prompts are looked for in `folder`.
+pub(super) fn mix(
+    written: &Written,
+    overrides: &Overrides,
+    folder: &Path,
+    read: &mut Read<'_>,
+) -> Result<Mix, PlanError> {
+    let requests = &written.profile.requests;
+    if requests.is_empty() {
+        let problem = "is missing, so nothing would be sent: expected at least one kind of request, under [[requests]]";
+        return Err(written.error("requests", problem));
+    }
+    if requests.len() > limits::MAX_KINDS {
+        let problem = format!("are {} kinds: expected at most {}", requests.len(), limits::MAX_KINDS);
+        return Err(written.error("requests", problem));
+    }
+    let mut kinds: Vec<Kind> = Vec::with_capacity(requests.len());
+    for (index, request) in requests.iter().enumerate() {
+        let row = Row { written, request, key: format!("requests[{index}]") };
+        let kind = row.kind(overrides.timeout.as_ref(), folder, read)?;
+        if kinds.iter().any(|other| other.name == kind.name) {
+            return Err(row.error("name", format!("`{}` is taken already: expected another name", kind.name)));
+        }
+        kinds.push(kind);
+    }
+    if kinds.iter().all(|kind| kind.weight == 0) {
+        return Err(written.error("requests[0].weight", "every weight is zero: expected at least one above zero"));
+    }
+    Ok(Mix { kinds })
+}
+
+/// One `[[requests]]` of the file.
+struct Row<'a> {
+    written: &'a Written,
+    request: &'a Request,
+    key: String,
+}
+
+impl Row<'_> {
+    fn at(&self, key: &str) -> String {
+        format!("{}.{key}", self.key)
+    }
+
+    fn error(&self, key: &str, problem: impl Into<String>) -> PlanError {
+        self.written.error(&self.at(key), problem)
+    }
+
+    fn kind(&self, timeout: Option<&Given>, folder: &Path, read: &mut Read<'_>) -> Result<Kind, PlanError> {
+        let request = self.request;
+        let api = Api::from_name(&request.api).ok_or_else(|| {
+            let known = Api::ALL.map(Api::name).join(", ");
+            self.error("api", format!("no API is named `{}`: expected one of {known}", request.api))
+        })?;
+        if request.stream && !api.generates() {
+            return Err(self.error("stream", format!("{} cannot be streamed: expected no `stream`", api.name())));
+        }
+        let weight = whole(self.written, &self.at("weight"), request.weight, 0..=u64::from(limits::MAX_WEIGHT))?;
+        let path = self.path(api)?;
+        Ok(Kind {
+            name: self.name()?,
+            weight: weight.unwrap_or(1) as u32,
+            api,
+            stream: request.stream,
+            models: self.models(api, &path)?,
+            path,
+            prompts: self.prompts(api, folder, read)?,
+            max_tokens: self.max_tokens(api)?,
+            body: self.body(api)?,
+            headers: self.headers()?,
+            timeouts: self.timeouts(timeout)?,
+        })
+    }
+
+    /// The name heads columns, stands in selectors and in JSON: plain characters only.
+    fn name(&self) -> Result<String, PlanError> {
+        let name = &self.request.name;
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        if (1..=limits::MAX_NAME).contains(&name.len()) && plain {
+            return Ok(name.clone());
+        }
+        let most = limits::MAX_NAME;
+        let name = name.escape_debug();
+        Err(self.error("name", format!("`{name}` is not a name: expected 1 to {most} letters, digits, dashes, dots")))
+    }
+
+    fn path(&self, api: Api) -> Result<String, PlanError> {
+        let Some(path) = &self.request.path else { return Ok(api.path().to_owned()) };
+        let plain = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+        if plain {
+            return Ok(path.clone());
+        }
+        let path = path.escape_debug();
+        Err(self.error("path", format!("`{path}` is not a path: expected one that starts with / and has no spaces")))
+    }
+
+    fn models(&self, api: Api, path: &str) -> Result<Vec<String>, PlanError> {
+        if !api.generates() && !path.contains(MODEL_HOLE) {
+            return match self.request.model {
+                None => Ok(Vec::new()),
+                Some(_) => Err(self.error("model", format!("{} takes no model: expected no `model`", api.name()))),
+            };
+        }
+        let Some(model) = &self.request.model else { return Ok(scenario::MODELS.map(str::to_owned).to_vec()) };
+        let models = model.texts();
+        let fine = |name: &String| !name.is_empty() && !name.chars().any(char::is_control);
+        if models.is_empty() || models.len() > limits::MAX_MODELS || !models.iter().all(fine) {
+            let most = limits::MAX_MODELS;
+            return Err(self.error("model", format!("is empty or no name: expected 1 to {most} names of models")));
+        }
+        Ok(models.to_vec())
+    }
+
+    fn prompts(&self, api: Api, folder: &Path, read: &mut Read<'_>) -> Result<Vec<String>, PlanError> {
+        if !api.generates() {
+            return match self.request.prompt {
+                None => Ok(Vec::new()),
+                Some(_) => Err(self.error("prompt", format!("{} takes no prompt: expected no `prompt`", api.name()))),
+            };
+        }
+        let medium = OneOrMore::One("@medium".to_owned());
+        let mut prompts = Vec::new();
+        for text in self.request.prompt.as_ref().unwrap_or(&medium).texts() {
+            match text.strip_prefix('@') {
+                None => prompts.push(text.clone()),
+                Some(name) => match scenario::builtin_prompts(name) {
+                    Some(set) => prompts.extend(set),
+                    None => prompts.extend(self.prompt_file(name, folder, read)?),
+                },
+            }
+        }
+        if prompts.is_empty() || prompts.iter().any(String::is_empty) {
+            return Err(self
+                .error("prompt", "is empty: expected a prompt, a list of them, @short, @medium, @long or @file.txt"));
+        }
+        let longest = prompts.iter().map(String::len).max().unwrap_or_default();
+        let all: usize = prompts.iter().map(String::len).sum();
+        if prompts.len() > limits::MAX_PROMPTS || longest > limits::MAX_PROMPT_BYTES || all > limits::MAX_PROMPTS_BYTES
+        {
+            let (most, each, bytes) = (limits::MAX_PROMPTS, limits::MAX_PROMPT_BYTES, limits::MAX_PROMPTS_BYTES);
+            let problem =
+                format!("is too much: expected at most {most} prompts of {each} bytes each, {bytes} bytes in all");
+            return Err(self.error("prompt", problem));
+        }
+        Ok(prompts)
+    }
+
+    /// One prompt a line; blank lines are none.
+    fn prompt_file(&self, name: &str, folder: &Path, read: &mut Read<'_>) -> Result<Vec<String>, PlanError> {
+        if name.is_empty() {
+            return Err(self.error("prompt", "`@` alone names nothing: expected @short, @medium, @long or @file.txt"));
+        }
+        let path = folder.join(name);
+        let text = read(&path).map_err(|error| {
+            let shown = path.display();
+            let problem =
+                format!("cannot read {shown}: {error}; expected @short, @medium, @long or a file beside the profile");
+            self.error("prompt", problem)
+        })?;
+        let prompts: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        if prompts.is_empty() {
+            return Err(self.error("prompt", format!("{} has no prompts: expected one a line", path.display())));
+        }
+        Ok(prompts)
+    }
+
+    fn max_tokens(&self, api: Api) -> Result<Option<(u32, u32)>, PlanError> {
+        let Some(written) = &self.request.max_tokens else { return Ok(None) };
+        if !api.generates() {
+            let problem = format!("{} generates no tokens: expected no `max_tokens`", api.name());
+            return Err(self.error("max_tokens", problem));
+        }
+        let number = |key: &str, n| {
+            whole(self.written, &self.at(key), Some(n), 1..=u64::from(limits::MAX_TOKENS))
+                .map(|n| n.unwrap_or(1) as u32)
+        };
+        match written {
+            MaxTokens::Fixed(n) => number("max_tokens", *n).map(|n| Some((n, n))),
+            MaxTokens::Drawn(range) => {
+                let (min, max) = (number("max_tokens.min", range.min)?, number("max_tokens.max", range.max)?);
+                if min > max {
+                    let problem = format!("min {min} is above max {max}: expected min ≤ max");
+                    return Err(self.error("max_tokens", problem));
+                }
+                Ok(Some((min, max)))
+            }
+        }
+    }
+
+    fn body(&self, api: Api) -> Result<serde_json::Map<String, serde_json::Value>, PlanError> {
+        let Some(table) = &self.request.body else { return Ok(serde_json::Map::new()) };
+        if api.method() == Method::Get {
+            return Err(self.error("body", format!("{} is asked for without a body: expected no `body`", api.name())));
+        }
+        if table.contains_key("stream") {
+            // The answer would be read as what it is not.
+            return Err(self.error("body.stream", "belongs beside `api`, not into the body: expected no `stream` here"));
+        }
+        table
+            .iter()
+            .map(|(key, value)| {
+                let value = json(value).ok_or_else(|| {
+                    self.error(&format!("body.{key}"), "JSON knows no such number: expected a finite one")
+                })?;
+                Ok((key.clone(), value))
+            })
+            .collect()
+    }
+
+    fn headers(&self) -> Result<Vec<(String, String)>, PlanError> {
+        let written = &self.request.headers;
+        if written.len() > limits::MAX_HEADERS {
+            return Err(self.error("headers", format!("are too many: expected at most {}", limits::MAX_HEADERS)));
+        }
+        written
+            .iter()
+            .map(|(name, value)| {
+                headers::header(name, value).map_err(|problem| self.error(&format!("headers.{name}"), problem))
+            })
+            .collect()
+    }
+
+    /// The request's own timeouts over the profile's over the defaults, field by field; `--timeout` sets the total.
+    ///
+    /// What is not set follows from the total: the first byte and any pause may take as long as the whole. The total ends a request
+    /// whatever the others say, so none is kept longer than it.
+    fn timeouts(&self, total: Option<&Given>) -> Result<Timeouts, PlanError> {
+        let (own, own_key) = named(self.request.timeout.as_ref(), self.at("timeout"));
+        let (common, common_key) = named(self.written.profile.timeout.as_ref(), "timeout".to_owned());
+        let pick = |name: &str, own: Option<&String>, common: Option<&String>| match (own, common) {
+            (Some(text), _) => some_time(self.written, &own_key(name), Some(text)),
+            (None, Some(text)) => some_time(self.written, &common_key(name), Some(text)),
+            (None, None) => Ok(None),
+        };
+        let written_total = pick("total", own.total.as_ref(), common.total.as_ref())?;
+        let total = match total {
+            Some(given) => given.some_time()?,
+            None => written_total.unwrap_or(limits::DEFAULT_TIMEOUT),
+        };
+        let within = |time: Option<Nanos>, default: Nanos| time.unwrap_or(default).min(total);
+        let connect = pick("connect", own.connect.as_ref(), common.connect.as_ref())?;
+        let first_byte = pick("first_byte", own.first_byte.as_ref(), common.first_byte.as_ref())?;
+        let stall = pick("stall", own.stall.as_ref(), common.stall.as_ref())?;
+        Ok(Timeouts {
+            connect: within(connect, limits::DEFAULT_CONNECT_TIMEOUT),
+            first_byte: within(first_byte, total),
+            stall: within(stall, total),
+            total,
+        })
+    }
+}
+
+/// Timeouts by name, whichever way they were written, and the key of each: a bare duration stands at `key` itself.
+fn named(written: Option<&Timeout>, key: String) -> (NamedTimeouts, impl Fn(&str) -> String + use<>) {
+    let bare = matches!(written, Some(Timeout::Total(_)));
+    let named = match written {
+        None => NamedTimeouts::default(),
+        Some(Timeout::Total(total)) => NamedTimeouts { total: Some(total.clone()), ..NamedTimeouts::default() },
+        Some(Timeout::Named(named)) => named.clone(),
+    };
+    (named, move |name: &str| if bare { key.clone() } else { format!("{key}.{name}") })
+}
+
+/// TOML → JSON; dates become text, and a number that is not finite is none.
+fn json(value: &toml::Value) -> Option<serde_json::Value> {
+    Some(match value {
+        toml::Value::String(text) => text.clone().into(),
+        toml::Value::Integer(n) => (*n).into(),
+        toml::Value::Float(n) => serde_json::Number::from_f64(*n)?.into(),
+        toml::Value::Boolean(yes) => (*yes).into(),
+        toml::Value::Datetime(date) => date.to_string().into(),
+        toml::Value::Array(items) => serde_json::Value::Array(items.iter().map(json).collect::<Option<_>>()?),
+        toml::Value::Table(table) => {
+            let fields = table.iter().map(|(key, value)| Some((key.clone(), json(value)?)));
+            serde_json::Value::Object(fields.collect::<Option<_>>()?)
+        }
+    })
+}

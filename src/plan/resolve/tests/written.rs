@@ -1,0 +1,212 @@
+//! What a file may say, and what it may not.
+
+use super::*;
+
+#[test]
+fn a_file_is_resolved_the_same_way() {
+    let plan = fine(&format!("{FLAT}{CHAT}"));
+    assert_eq!(plan.name, "my");
+    assert_eq!(plan.shape, Shape::ConstantVus { vus: 2, duration: secs(10) });
+    assert_eq!((plan.seed, plan.workers, plan.pin), (limits::DEFAULT_SEED, None, true));
+    assert_eq!(plan.mix.kinds[0].weight, 1);
+    assert_eq!((plan.think_time, plan.graceful_stop), (ThinkTime::default(), secs(30)));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = run("other.toml", &Overrides::default()).expect_err("missing").to_string();
+    assert_eq!(error, "the profile: cannot read other.toml: no such file");
+    let error = run("./load", &Overrides::default()).expect_err("a slash makes a file").to_string();
+    assert!(error.contains("cannot read ./load"), "{error}");
+}
+
+#[test]
+fn prompts_come_from_sets_and_files() {
+    let prompts = |line: &str| fine(&format!("{FLAT}{CHAT}{line}\n")).mix.kinds[0].prompts.clone();
+    assert_eq!(prompts("prompt = \"Hi\""), ["Hi"]);
+    assert_eq!(prompts("prompt = [\"a\", \"b\"]"), ["a", "b"]);
+    assert_eq!(prompts("prompt = \"@prompts.txt\""), ["first", "second", "third"]);
+    assert_eq!(Some(prompts("prompt = \"@long\"")), scenario::builtin_prompts("long"));
+    assert_eq!(prompts("prompt = [\"Hi\", \"@prompts.txt\"]").len(), 4);
+}
+
+#[test]
+fn timeouts_inherit_field_by_field_and_stay_within_the_total() {
+    let timeouts = |top: &str, own: &str| fine(&format!("{top}\n{FLAT}{CHAT}{own}\n")).mix.kinds[0].timeouts;
+    let times = |connect, first_byte, stall, total| Timeouts {
+        connect: secs(connect),
+        first_byte: secs(first_byte),
+        stall: secs(stall),
+        total: secs(total),
+    };
+    assert_eq!(timeouts("", ""), times(10, 60, 60, 60));
+    assert_eq!(timeouts("timeout = \"90s\"", ""), times(10, 90, 90, 90));
+    assert_eq!(timeouts("timeout = \"90s\"", "timeout = \"5s\""), times(5, 5, 5, 5));
+    assert_eq!(timeouts("timeout = { stall = \"3s\" }", "timeout = \"20s\""), times(10, 20, 3, 20));
+    assert_eq!(timeouts("timeout = { connect = \"2s\" }", "timeout = { first_byte = \"4s\" }"), times(2, 4, 60, 60));
+    let overrides = Overrides { timeout: flag("timeout", "8s"), ..Overrides::default() };
+    let text = format!("{FLAT}{CHAT}timeout = {{ first_byte = \"4s\", total = \"5s\" }}\n");
+    assert_eq!(super::file(&text, &overrides).expect("fine").mix.kinds[0].timeouts, times(8, 4, 8, 8));
+}
+
+#[test]
+fn body_and_headers_are_kept() {
+    let plan = fine(&format!(
+        "{FLAT}{CHAT}body = {{ temperature = 0.5, stop = [\"x\"], since = 1979-05-27 }}\nheaders = {{ X-Team = \" blue \" }}\n"
+    ));
+    let kind = &plan.mix.kinds[0];
+    let body = serde_json::json!({ "temperature": 0.5, "stop": ["x"], "since": "1979-05-27" });
+    assert_eq!(serde_json::Value::Object(kind.body.clone()), body);
+    assert_eq!(kind.headers, [("X-Team".to_owned(), "blue".to_owned())]);
+}
+
+#[test]
+fn thresholds_and_goals_are_read_in_every_form() {
+    let plan = fine(&format!(
+        "{FLAT}{CHAT}[thresholds]\nhttp_reqs = \"count>1\"\n\"ttft{{request:chat}}\" = [\"avg<1s\", \
+         {{ threshold = \"p(95)<2s\", abort_on_fail = true, delay_abort_eval = \"10s\" }}]\n[slo]\nttft = \"<2s\"\n"
+    ));
+    assert_eq!(
+        rules(&plan.thresholds),
+        ["http_reqs: count>1", "ttft{request:chat}: avg<1s", "ttft{request:chat}: p(95)<2s"]
+    );
+    let last = &plan.thresholds[2];
+    assert_eq!((last.abort_on_fail, last.delay_abort_eval), (true, secs(10)));
+    assert!(!plan.thresholds[1].abort_on_fail);
+    assert_eq!(rules(&plan.slo), ["ttft: <2s"]);
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one table of mistakes, a line each")]
+fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
+    let shape = |text: &str| format!("{text}{CHAT}");
+    let chat = |line: &str| format!("{FLAT}{CHAT}{line}\n");
+    let kind = |line: &str| format!("{FLAT}[[requests]]\n{line}\n");
+    for (text, place, expected) in [
+        (shape("executor = \"ramp\"\n"), "my.toml:1: executor", "expected one of constant-vus, ramping-vus"),
+        (shape("executor = \"constant-vus\"\n"), "my.toml: duration", "is missing"),
+        (shape("executor = \"constant-vus\"\nduration = \"0s\"\n"), "my.toml:2: duration", "more than zero"),
+        (shape("executor = \"constant-vus\"\nduration = \"-5s\"\n"), "my.toml:2: duration", "like 30s"),
+        (shape("executor = \"constant-vus\"\nduration = \"5\"\n"), "my.toml:2: duration", "like 30s"),
+        (shape("executor = \"constant-vus\"\nduration = \"721h\"\n"), "my.toml:2: duration", "at most 720h"),
+        (shape("executor = \"constant-vus\"\nduration = \"5s\"\nvus = 0\n"), "my.toml:3: vus", "from 1 to 1000000"),
+        (shape("executor = \"constant-vus\"\nduration = \"5s\"\nvus = -1\n"), "my.toml:3: vus", "from 1 to 1000000"),
+        (shape("executor = \"constant-vus\"\nduration = \"5s\"\nvus = 1000001\n"), "my.toml:3: vus", "to 1000000"),
+        (shape(&format!("{FLAT}stages = []\n")), "my.toml:4: stages", "expected only vus, duration"),
+        (shape(&format!("{FLAT}iterations = 1\n")), "my.toml:4: iterations", "expected only vus, duration"),
+        (shape(&format!("{RAMPS}vus = 1\n")), "my.toml:3: vus", "expected only start_vus, stages"),
+        (shape(&format!("{COUNTING}duration = \"1s\"\n")), "my.toml:4: duration", "only vus, iterations, max_duration"),
+        (shape("executor = \"per-vu-iterations\"\niterations = 0\n"), "my.toml:2: iterations", "from 1 to"),
+        (
+            shape("executor = \"per-vu-iterations\"\nmax_duration = \"0\"\n"),
+            "my.toml:2: max_duration",
+            "more than zero",
+        ),
+        (shape("executor = \"shared-iterations\"\nvus = 2\n"), "my.toml:2: vus", "2 users cannot share 1 iterations"),
+        (shape("executor = \"ramping-vus\"\n"), "my.toml: stages", "at least one such as"),
+        (shape("executor = \"ramping-vus\"\nstages = []\n"), "my.toml:2: stages", "at least one such as"),
+        (
+            shape("executor = \"ramping-vus\"\nstages = [{ duration = \"0s\", target = 1 }]\n"),
+            "my.toml:2: stages",
+            "add up to more than zero",
+        ),
+        (
+            shape("executor = \"ramping-vus\"\nstart_vus = 0\nstages = [{ duration = \"1s\", target = 0 }]\n"),
+            "my.toml:3: stages",
+            "at least one target above zero",
+        ),
+        (
+            shape(
+                "executor = \"ramping-vus\"\nstages = [{ duration = \"1s\", target = 1 }, { duration = \"1s\", target = -1 }]\n",
+            ),
+            "my.toml:2: stages[1].target",
+            "from 0 to 1000000",
+        ),
+        (
+            shape("executor = \"ramping-vus\"\nstages = [{ duration = \"1 s\", target = 1 }]\n"),
+            "my.toml:2: stages[0].duration",
+            "like 30s",
+        ),
+        (
+            shape(
+                "executor = \"ramping-vus\"\nstages = [{ duration = \"719h\", target = 1 }, { duration = \"2h\", target = 1 }]\n",
+            ),
+            "my.toml:2: stages",
+            "at most 720h",
+        ),
+        (shape(&format!("{RAMPS}graceful_ramp_down = \"x\"\n")), "my.toml:3: graceful_ramp_down", "like 30s"),
+        (shape(&format!("{FLAT}graceful_stop = \"x\"\n")), "my.toml:4: graceful_stop", "like 30s"),
+        (shape(&format!("{FLAT}think_time = \"x\"\n")), "my.toml:4: think_time", "like 30s"),
+        (
+            shape(&format!("{FLAT}think_time = {{ min = \"2s\", max = \"1s\" }}\n")),
+            "my.toml:4: think_time",
+            "expected min ≤ max",
+        ),
+        (
+            shape(&format!("{FLAT}think_time = {{ min = \"2s\", max = \"x\" }}\n")),
+            "my.toml:4: think_time.max",
+            "like 30s",
+        ),
+        (shape(&format!("{FLAT}timeout = \"0s\"\n")), "my.toml:4: timeout", "more than zero"),
+        (shape(&format!("{FLAT}timeout = {{ stall = \"x\" }}\n")), "my.toml:4: timeout.stall", "like 30s"),
+        (FLAT.to_owned(), "my.toml: requests", "at least one kind of request"),
+        (kind("name = \"\"\napi = \"health\""), "my.toml:5: requests[0].name", "letters, digits"),
+        (kind("name = \"a}b\"\napi = \"health\""), "my.toml:5: requests[0].name", "letters, digits"),
+        (kind("name = \"a\"\napi = \"grpc\""), "my.toml:6: requests[0].api", "expected one of openai-chat, health"),
+        (kind("name = \"a\"\napi = \"health\"\nstream = true"), "my.toml:7: requests[0].stream", "cannot be streamed"),
+        (kind("name = \"a\"\napi = \"health\"\nprompt = \"x\""), "my.toml:7: requests[0].prompt", "takes no prompt"),
+        (kind("name = \"a\"\napi = \"health\"\nmodel = \"x\""), "my.toml:7: requests[0].model", "takes no model"),
+        (kind("name = \"a\"\napi = \"health\"\nmax_tokens = 5"), "my.toml:7: requests[0].max_tokens", "no tokens"),
+        (kind("name = \"a\"\napi = \"health\"\nbody = { a = 1 }"), "my.toml:7: requests[0].body", "without a body"),
+        (chat("path = \"v1/chat\""), "my.toml:7: requests[0].path", "starts with /"),
+        (chat("path = \"/a b\""), "my.toml:7: requests[0].path", "no spaces"),
+        (chat("path = \"/a\\r\\nX: y\""), "my.toml:7: requests[0].path", "no spaces"),
+        (chat("weight = 0"), "my.toml:7: requests[0].weight", "at least one above zero"),
+        (chat("weight = -1"), "my.toml:7: requests[0].weight", "from 0 to 1000000"),
+        (chat("model = []"), "my.toml:7: requests[0].model", "names of models"),
+        (chat("model = [\"a\", \"\"]"), "my.toml:7: requests[0].model", "names of models"),
+        (chat("prompt = []"), "my.toml:7: requests[0].prompt", "is empty"),
+        (chat("prompt = \"\""), "my.toml:7: requests[0].prompt", "is empty"),
+        (chat("prompt = \"@\""), "my.toml:7: requests[0].prompt", "names nothing"),
+        (chat("prompt = \"@none.txt\""), "my.toml:7: requests[0].prompt", "cannot read dir/none.txt: no such file"),
+        (chat("prompt = \"@blank.txt\""), "my.toml:7: requests[0].prompt", "has no prompts"),
+        (chat("max_tokens = 0"), "my.toml:7: requests[0].max_tokens", "from 1 to"),
+        (chat("max_tokens = { min = 2, max = 1 }"), "my.toml:7: requests[0].max_tokens", "min ≤ max"),
+        (chat("max_tokens = { min = -2, max = 1 }"), "my.toml:7: requests[0].max_tokens.min", "from 1 to"),
+        (chat("timeout = { total = \"0s\" }"), "my.toml:7: requests[0].timeout.total", "more than zero"),
+        (chat("body = { stream = true }"), "my.toml:7: requests[0].body.stream", "beside `api`"),
+        (chat("body = { a = nan }"), "my.toml:7: requests[0].body.a", "finite"),
+        (chat("headers = { \"X Y\" = \"z\" }"), "my.toml:7: requests[0].headers.X Y", "not the name"),
+        (chat("headers = { X = \"a\\r\\nY: b\" }"), "my.toml:7: requests[0].headers.X", "line break"),
+        (chat("headers = { Content-Length = \"5\" }"), "my.toml:7: requests[0].headers.Content-Length", "frames"),
+        (chat(CHAT), "my.toml:8: requests[1].name", "`chat` is taken already"),
+        (chat("[thresholds]\nhttp_req_faild = \"rate<1\""), "my.toml:8: thresholds.http_req_faild", "did you mean"),
+        (
+            chat("[thresholds]\nhttp_req_failed = \"p(95)<1\""),
+            "my.toml:8: thresholds.http_req_failed",
+            "expected one of rate",
+        ),
+        (chat("[thresholds]\nttft = [\"avg<1\", \"p(101)<1\"]"), "my.toml:8: thresholds.ttft[1]", "from 0 to 100"),
+        (
+            chat("[thresholds]\n\"ttft{request:x}\" = \"avg<1\""),
+            "my.toml:8: thresholds.ttft{request:x}",
+            "expected one of chat",
+        ),
+        (
+            chat("[thresholds]\nttft = [{ threshold = \"avg<1\", abort_on_fail = true, delay_abort_eval = \"x\" }]"),
+            "my.toml:8: thresholds.ttft[0].delay_abort_eval",
+            "like 30s",
+        ),
+        (
+            chat("[thresholds]\nttft = [{ threshold = \"avg<1\", delay_abort_eval = \"1s\" }]"),
+            "my.toml:8: thresholds.ttft[0].delay_abort_eval",
+            "abort_on_fail = true",
+        ),
+        (chat("[slo]\nttft = \"p(95)<1\""), "my.toml:8: slo.ttft", "expected < or <="),
+        (chat("[slo]\nhttp_reqs = \"<1\""), "my.toml:8: slo.http_reqs", "no latency of a single request"),
+    ] {
+        let why = refusal(&text);
+        assert!(why.starts_with(&format!("dir/{place}: ")), "{text}\n{why}\n{place}");
+        assert!(why.contains(expected), "{text}\n{why}\n{expected}");
+    }
+}

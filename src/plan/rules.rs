@@ -1,0 +1,63 @@
+//! Thresholds and latency goals as written → rules.
+
+use super::profile::{Threshold, Thresholds, Written};
+use super::shape::time;
+use super::{PlanError, limits};
+use crate::threshold::{self, Rule};
+
+/// What has to hold. `kinds` are the names of the mix.
+pub(super) fn thresholds(written: &Written, kinds: &[String]) -> Result<Vec<Rule>, PlanError> {
+    let mut rules = Vec::new();
+    for (metric, thresholds) in &written.profile.thresholds {
+        for (index, entry) in thresholds.all().iter().enumerate() {
+            let key = match thresholds {
+                Thresholds::One(_) => key("thresholds", metric),
+                Thresholds::More(_) => format!("{}[{index}]", key("thresholds", metric)),
+            };
+            let expression = match entry {
+                Threshold::Short(expression) => expression,
+                Threshold::Long(long) => &long.threshold,
+            };
+            let mut rule =
+                threshold::parse(metric, expression, kinds).map_err(|error| written.error(&key, error.to_string()))?;
+            if let Threshold::Long(long) = entry {
+                rule.abort_on_fail = long.abort_on_fail;
+                if let Some(text) = &long.delay_abort_eval {
+                    rule.delay_abort_eval = time(written, &format!("{key}.delay_abort_eval"), text)?;
+                    if !long.abort_on_fail {
+                        let problem = "means nothing without `abort_on_fail = true`: expected both or neither";
+                        return Err(written.error(&format!("{key}.delay_abort_eval"), problem));
+                    }
+                }
+            }
+            rules.push(rule);
+        }
+    }
+    check_count(written, "thresholds", rules)
+}
+
+/// What a single request should keep to.
+pub(super) fn goals(written: &Written, kinds: &[String]) -> Result<Vec<Rule>, PlanError> {
+    let mut rules = Vec::new();
+    for (metric, expressions) in &written.profile.slo {
+        for expression in expressions.texts() {
+            let rule = threshold::parse_goal(metric, expression, kinds)
+                .map_err(|error| written.error(&key("slo", metric), error.to_string()))?;
+            rules.push(rule);
+        }
+    }
+    check_count(written, "slo", rules)
+}
+
+/// The key of a metric below a table.
+fn key(table: &str, metric: &str) -> String {
+    format!("{table}.{metric}")
+}
+
+/// Refuses more rules than can be judged every second.
+fn check_count(written: &Written, key: &str, rules: Vec<Rule>) -> Result<Vec<Rule>, PlanError> {
+    if rules.len() > limits::MAX_RULES {
+        return Err(written.error(key, format!("are {}: expected at most {}", rules.len(), limits::MAX_RULES)));
+    }
+    Ok(rules)
+}

@@ -1,0 +1,232 @@
+//! `--show-config`: every value of a plan and where it came from. Plain data; secrets are left out.
+
+use super::profile::Written;
+use super::shape::{Changed, Executor};
+use super::{Origin, Output, Plan, Presentation, Resolved, is_secret};
+use crate::load::{Shape, ThinkTime};
+use crate::scenario::Kind;
+use crate::server::Source;
+use crate::threshold::Rule;
+use crate::units::Nanos;
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "[hidden]";
+
+/// Most characters of a value that are shown: prompts are long.
+const SHOWN: usize = 100;
+
+/// One value and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its key, as in a profile where a profile has it.
+    pub key: String,
+    /// Its value, for people.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Key, value and source of every value of the plan, in the order of a profile.
+pub fn lines(resolved: &Resolved) -> Vec<(String, String, String)> {
+    resolved
+        .settings
+        .iter()
+        .map(|setting| (setting.key.clone(), setting.value.clone(), setting.origin.to_string()))
+        .collect()
+}
+
+/// Collects the values of a plan.
+struct Listing<'a> {
+    written: &'a Written,
+    changed: &'a Changed,
+    settings: Vec<Setting>,
+}
+
+impl Listing<'_> {
+    /// A value whose source is whoever changed it, else the profile that has its key, else nobody.
+    fn add(&mut self, key: &str, value: impl Into<String>) {
+        let origin = self.changed.get(key).cloned().unwrap_or_else(|| self.written.origin(key));
+        self.add_from(key, value, origin);
+    }
+
+    /// A value whose source is known.
+    fn add_from(&mut self, key: &str, value: impl Into<String>, origin: Origin) {
+        let value = value.into();
+        let value = match value.char_indices().nth(SHOWN) {
+            Some((at, _)) => format!("{}…", &value[..at]),
+            None => value,
+        };
+        let value = value.replace(char::is_control, " ");
+        self.settings.push(Setting { key: key.to_owned(), value, origin });
+    }
+}
+
+/// Every value of the plan with its source.
+pub(super) fn settings(plan: &Plan, presentation: &Presentation, written: &Written, changed: &Changed) -> Vec<Setting> {
+    let mut list = Listing { written, changed, settings: Vec::new() };
+    list.add_from("profile", &plan.name, Origin::Profile(written.file.clone()));
+    list.add("description", &plan.description);
+    add_shape(&mut list, &plan.shape);
+    list.add("graceful_stop", plan.graceful_stop.to_string());
+    list.add("think_time", think_time(plan.think_time));
+    for (index, kind) in plan.mix.kinds.iter().enumerate() {
+        add_kind(&mut list, &format!("requests[{index}]"), kind);
+    }
+    add_rules(&mut list, "thresholds", &plan.thresholds);
+    add_rules(&mut list, "slo", &plan.slo);
+    add_target(&mut list, plan);
+    list.add("seed", plan.seed.to_string());
+    list.add("workers", plan.workers.map_or("as many as the cores allow".to_owned(), |n| n.to_string()));
+    list.add("pin", plan.pin.to_string());
+    let output = match &presentation.output {
+        None => "none".to_owned(),
+        Some(Output::Stdout) => "-".to_owned(),
+        Some(Output::File(path)) => path.display().to_string(),
+    };
+    list.add("output", output);
+    list.add("quiet", presentation.quiet.to_string());
+    list.add("no_color", presentation.no_color.to_string());
+    let tags: Vec<_> = presentation.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    list.add("tags", or_none(tags.join(", ")));
+    list.settings
+}
+
+fn add_shape(list: &mut Listing<'_>, shape: &Shape) {
+    list.add("executor", Executor::of(shape).name());
+    match shape {
+        Shape::ConstantVus { vus, duration } => {
+            list.add("vus", vus.to_string());
+            list.add("duration", duration.to_string());
+        }
+        Shape::RampingVus { start_vus, stages, graceful_ramp_down } => {
+            list.add("start_vus", start_vus.to_string());
+            // Every stage has the source of the whole list: a profile or flag replaces all of them.
+            let origin = list.changed.get("stages").cloned().unwrap_or_else(|| list.written.origin("stages"));
+            for (index, stage) in stages.iter().enumerate() {
+                let value = format!("{} → {}", stage.duration, stage.target);
+                list.add_from(&format!("stages[{index}]"), value, origin.clone());
+            }
+            list.add("graceful_ramp_down", graceful_ramp_down.to_string());
+        }
+        Shape::PerVuIterations { vus, iterations, max_duration }
+        | Shape::SharedIterations { vus, iterations, max_duration } => {
+            list.add("vus", vus.to_string());
+            list.add("iterations", iterations.to_string());
+            list.add("max_duration", max_duration.to_string());
+        }
+    }
+}
+
+fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
+    let at = |name: &str| format!("{key}.{name}");
+    list.add(&at("name"), &kind.name);
+    list.add(&at("weight"), kind.weight.to_string());
+    list.add(&at("api"), kind.api.name());
+    list.add(&at("path"), &kind.path);
+    if kind.api.generates() {
+        list.add(&at("stream"), kind.stream.to_string());
+    }
+    if !kind.models.is_empty() {
+        list.add(&at("model"), kind.models.join(", "));
+    }
+    match kind.prompts.as_slice() {
+        [] => {}
+        [only] => list.add(&at("prompt"), only),
+        prompts => list.add(&at("prompt"), format!("{} prompts", prompts.len())),
+    }
+    if let Some((min, max)) = kind.max_tokens {
+        list.add(&at("max_tokens"), if min == max { min.to_string() } else { format!("{min}..{max}") });
+    }
+    if !kind.body.is_empty() {
+        // Names only: a field may hold anything, a user's key included.
+        list.add(&at("body"), kind.body.keys().cloned().collect::<Vec<_>>().join(", "));
+    }
+    if !kind.headers.is_empty() {
+        list.add(&at("headers"), headers(&kind.headers));
+    }
+    let timeouts = kind.timeouts;
+    for (name, time) in [
+        ("connect", timeouts.connect),
+        ("first_byte", timeouts.first_byte),
+        ("stall", timeouts.stall),
+        ("total", timeouts.total),
+    ] {
+        let origin = timeout_origin(list, key, name);
+        list.add_from(&at(&format!("timeout.{name}")), time.to_string(), origin);
+    }
+}
+
+/// A timeout comes from a flag, else the request, else the profile's top; a bare duration there is the total.
+fn timeout_origin(list: &Listing<'_>, request: &str, name: &str) -> Origin {
+    if let Some(origin) = list.changed.get(&format!("timeout.{name}")) {
+        return origin.clone();
+    }
+    for place in [format!("{request}.timeout"), "timeout".to_owned()] {
+        let exact = list.written.origin(&format!("{place}.{name}"));
+        if exact != Origin::Default {
+            return exact;
+        }
+        let has_names = ["connect", "first_byte", "stall", "total"]
+            .iter()
+            .any(|name| list.written.origin(&format!("{place}.{name}")) != Origin::Default);
+        let bare = list.written.origin(&place);
+        if name == "total" && !has_names && bare != Origin::Default {
+            return bare;
+        }
+    }
+    Origin::Default
+}
+
+fn add_rules(list: &mut Listing<'_>, table: &str, rules: &[Rule]) {
+    for rule in rules {
+        let value = match (rule.abort_on_fail, rule.delay_abort_eval) {
+            (false, _) => rule.expression.clone(),
+            (true, Nanos::ZERO) => format!("{}, aborts the run", rule.expression),
+            (true, delay) => format!("{}, aborts the run after {delay}", rule.expression),
+        };
+        let origin = Origin::Profile(list.written.file.clone());
+        list.add_from(&format!("{table}.{}", rule.key()), value, origin);
+    }
+}
+
+fn add_target(list: &mut Listing<'_>, plan: &Plan) {
+    list.add("target", &plan.target.url);
+    match &plan.server {
+        None => list.add("server", "none is started"),
+        Some(spec) => {
+            let source = match &spec.source {
+                Source::Embedded => "embedded".to_owned(),
+                Source::Binary(path) => format!("binary {}", path.display()),
+                Source::Checkout(path) => format!("checkout {}", path.display()),
+            };
+            list.add("server.source", source);
+            let port = if spec.any_port { " or any free port" } else { "" };
+            let origin = list.changed.get("target").cloned().unwrap_or(Origin::Default);
+            list.add_from("server.listen", format!("{}:{}{port}", spec.host, spec.port), origin);
+            let config =
+                spec.config.as_ref().map_or("benchmark settings".to_owned(), |path| path.display().to_string());
+            list.add("server.config", if spec.chaos { "error injection".to_owned() } else { config });
+            list.add("server.chaos", spec.chaos.to_string());
+            list.add("server.ready_within", spec.ready_within.to_string());
+        }
+    }
+    list.add("api_key", if plan.api_key.is_some() { HIDDEN } else { "none" });
+    list.add("headers", or_none(headers(&plan.headers)));
+}
+
+fn headers(headers: &[(String, String)]) -> String {
+    let shown = |(name, value): &(String, String)| format!("{name}: {}", if is_secret(name) { HIDDEN } else { value });
+    headers.iter().map(shown).collect::<Vec<_>>().join(", ")
+}
+
+fn think_time(pause: ThinkTime) -> String {
+    match pause {
+        ThinkTime { max: Nanos::ZERO, .. } => "none".to_owned(),
+        ThinkTime { min, max } if min == max => min.to_string(),
+        ThinkTime { min, max } => format!("{min}..{max}"),
+    }
+}
+
+fn or_none(text: String) -> String {
+    if text.is_empty() { "none".to_owned() } else { text }
+}

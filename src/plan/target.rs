@@ -1,0 +1,118 @@
+//! What is tested, and which server may be started for it.
+
+use super::overrides::{either, yes};
+use super::shape::Changed;
+use super::{Given, Origin, Overrides, PlanError, limits};
+use crate::net::Target;
+use crate::server::{Source, Spec};
+use std::path::PathBuf;
+
+/// The target: a URL, or a host and a port, or where llmsim listens by default; and whether its port was asked for.
+pub(super) fn target(overrides: &Overrides, changed: &mut Changed) -> Result<(Target, bool), PlanError> {
+    let (url, host, port) = spelling(overrides)?;
+    if let Some(given) = url.or(host).or(port) {
+        changed.insert("target".to_owned(), given.origin.clone());
+    }
+    if let Some(given) = url {
+        // The URL may hold a password: the parser's message knows what may be repeated. A URL names a port, if only by naming none.
+        let target = Target::parse(&given.value).map_err(|error| given.misplaced(error.to_string()))?;
+        return Ok((target, true));
+    }
+    let number = match port {
+        Some(given) => given.whole(&(1..=u64::from(u16::MAX)))? as u16,
+        None => limits::DEFAULT_PORT,
+    };
+    let (name, origin) = match host {
+        Some(given) => (given.value.trim(), given.origin.clone()),
+        None => (limits::DEFAULT_HOST, Origin::Default),
+    };
+    let target =
+        Target::from_parts(name, number).map_err(|error| PlanError::Override { origin, problem: error.to_string() })?;
+    Ok((target, port.is_some()))
+}
+
+/// URL, host and port, as far as they are given.
+type Spelling<'a> = (Option<&'a Given>, Option<&'a Given>, Option<&'a Given>);
+
+/// How the target is spelled: the URL excludes the others. Flags beat the environment; equals are refused.
+fn spelling(overrides: &Overrides) -> Result<Spelling<'_>, PlanError> {
+    let (host, port) = (overrides.host.as_ref(), overrides.port.as_ref());
+    let Some(url) = overrides.target_url.as_ref() else { return Ok((None, host, port)) };
+    let flag = |given: &&Given| given.is_flag();
+    let (host_flag, port_flag) = (host.filter(flag), port.filter(flag));
+    let rival = match (url.is_flag(), host_flag.or(port_flag)) {
+        (true, rival) => rival,
+        (false, Some(_)) => return Ok((None, host_flag, port_flag)),
+        (false, None) => host.or(port),
+    };
+    match rival {
+        None => Ok((Some(url), None, None)),
+        Some(rival) => {
+            let problem = format!("cannot stand together with {}: a URL already names host and port", rival.origin);
+            Err(url.misplaced(problem))
+        }
+    }
+}
+
+/// The server to start when the target does not answer.
+pub(super) fn server(
+    overrides: &Overrides,
+    target: &Target,
+    port_asked_for: bool,
+    changed: &mut Changed,
+) -> Result<Option<Spec>, PlanError> {
+    let no_server = yes(overrides.no_server.as_ref())?;
+    let chaos = yes(overrides.chaos.as_ref())?;
+    let (bin, src) = either(
+        overrides.server_bin.as_ref(),
+        overrides.server_src.as_ref(),
+        "a server is either a binary or built from a checkout",
+    )?;
+    let (chaos, config) =
+        either(chaos, overrides.server_config.as_ref(), "--chaos is a configuration of the server itself")?;
+    for given in [bin, src, config].into_iter().flatten() {
+        if given.value.is_empty() {
+            return Err(given.bad("is empty: expected a path"));
+        }
+    }
+    let wishes = [bin, src, chaos, config];
+    let reason = match no_server {
+        Some(given) => Some(format!("no server is started with {}", given.origin)),
+        None if !target.is_this_machine() => {
+            Some(format!("no server is ever started for {}, which is not this machine", target.host))
+        }
+        None if !target.path_prefix.is_empty() => {
+            Some(format!("no server is started below a path, and the target's is {}", target.path_prefix))
+        }
+        None => None,
+    };
+    if let Some(given) = no_server {
+        changed.insert("server".to_owned(), given.origin.clone());
+    }
+    if let Some(reason) = reason {
+        // The environment may be set once and for all; a flag was typed for this run and would be without effect.
+        return match wishes.into_iter().flatten().find(|given| given.is_flag()) {
+            Some(given) => Err(given.misplaced(reason)),
+            None => Ok(None),
+        };
+    }
+    for (key, given) in [("server.source", bin.or(src)), ("server.chaos", chaos), ("server.config", config)] {
+        if let Some(given) = given {
+            changed.insert(key.to_owned(), given.origin.clone());
+        }
+    }
+    let source = match (bin, src) {
+        (Some(given), _) => Source::Binary(PathBuf::from(&given.value)),
+        (None, Some(given)) => Source::Checkout(PathBuf::from(&given.value)),
+        (None, None) => Source::Embedded,
+    };
+    Ok(Some(Spec {
+        source,
+        config: config.map(|given| PathBuf::from(&given.value)),
+        chaos: chaos.is_some(),
+        host: target.host.clone(),
+        port: target.port,
+        any_port: !port_asked_for,
+        ready_within: limits::SERVER_READY_WITHIN,
+    }))
+}

@@ -1,0 +1,65 @@
+use super::*;
+use crate::load::Stage;
+use proptest::prelude::*;
+use std::io;
+use std::path::Path;
+
+fn plan() -> Plan {
+    let mut nothing = |_: &Path| Err(io::ErrorKind::NotFound.into());
+    resolve("load", &Overrides::default(), &mut nothing).expect("built in").plan
+}
+
+#[test]
+fn a_fresh_plan_is_the_whole() {
+    let plan = plan();
+    assert_eq!((plan.share, plan.of), (0, 1));
+    assert_eq!(plan.share(0, 1), plan);
+    let part = plan.share(1, 3);
+    assert_eq!((part.share, part.of), (1, 3));
+    assert_eq!(Plan { share: 0, of: 1, ..part }, plan, "a share differs in nothing else");
+}
+
+#[test]
+fn a_schedule_gets_the_share_with_everything_it_needs() {
+    let plan = Plan { seed: 7, ..plan() }.share(2, 5);
+    let load = plan.load();
+    assert_eq!((load.share, load.of, load.seed), (2, 5, 7));
+    assert_eq!((load.shape, load.think_time, load.graceful_stop), (plan.shape, plan.think_time, plan.graceful_stop));
+}
+
+#[test]
+fn peak_and_length_of_every_shape() {
+    let (vus, iterations, ten) = (7, 3, Nanos::from_secs(10));
+    let stage = |secs, target| Stage { duration: Nanos::from_secs(secs), target };
+    let ramps = |start_vus, stages| Shape::RampingVus { start_vus, stages, graceful_ramp_down: Nanos::ZERO };
+    for (shape, peak, length) in [
+        (Shape::ConstantVus { vus, duration: ten }, 7, 10),
+        (Shape::PerVuIterations { vus, iterations, max_duration: ten }, 7, 10),
+        (Shape::SharedIterations { vus, iterations, max_duration: ten }, 7, 10),
+        (ramps(1, vec![stage(3, 20), stage(4, 5)]), 20, 7),
+        (ramps(30, vec![stage(3, 20)]), 30, 3),
+    ] {
+        assert_eq!((shape.peak_vus(), shape.end()), (peak, Nanos::from_secs(length)), "{shape:?}");
+    }
+}
+
+proptest! {
+    /// Every user belongs to exactly one of the shares' shares, and to one of the share that it was cut from.
+    #[test]
+    fn shares_of_shares_partition_the_plan(machines in 1u32..8, workers in 1u32..8, vu in 0u32..10_000) {
+        let whole = plan();
+        let mut owners = Vec::new();
+        for machine in 0..machines {
+            let share = whole.share(machine, machines);
+            for worker in 0..workers {
+                let part = share.share(worker, workers);
+                prop_assert!(part.share < part.of);
+                if vu % part.of == part.share {
+                    owners.push((machine, worker));
+                    prop_assert_eq!(vu % share.of, share.share, "a part is inside its whole");
+                }
+            }
+        }
+        prop_assert_eq!(owners.len(), 1);
+    }
+}
