@@ -106,10 +106,9 @@ fn strip(text: &str) -> String {
             if c == '/' && chars.peek() == Some(&'/') && !in_string {
                 break;
             }
-            if c == '"' && previous != '\\' && previous != '\'' {
-                in_string = !in_string;
-            }
-            if !in_string {
+            let quote = c == '"' && previous != '\\' && previous != '\'';
+            in_string ^= quote;
+            if !in_string && !quote {
                 out.push(c);
             }
             previous = if previous == '\\' && c == '\\' { ' ' } else { c };

@@ -14,7 +14,7 @@
 
 use super::exchange::{Arrival, Exchange, Expect, Progress};
 use crate::load::Start;
-use crate::metrics::{Failure, Outcome, Tally};
+use crate::metrics::{Blame, Failure, Outcome, Tally};
 use crate::net::{IoStatus, Stream};
 use crate::scenario::Timeouts;
 use crate::units::Nanos;
@@ -23,6 +23,11 @@ use std::io;
 /// How long the rest of a response may take once its terminal event has come. The answer is complete for its reader; only the framing
 /// is still open, and some servers never close it.
 const DRAIN_LIMIT: Nanos = Nanos::from_secs(1);
+
+/// First pause after a network failure; it doubles with each further one.
+const BACK_OFF_FIRST: Nanos = Nanos::from_millis(100);
+/// Longest pause.
+const BACK_OFF_LONGEST: Nanos = Nanos::from_secs(5);
 
 /// Where a connection is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +79,7 @@ pub(super) struct Connection {
     /// When the request is cut off because its user was ramped away, `MAX` for never.
     pub(super) give_up: Nanos,
     /// Network failures since the last response: the exponent of the back-off.
-    pub(super) failures_in_row: u32,
+    failures_in_row: u32,
     /// What of the request did not fit into the socket.
     unsent: Vec<u8>,
     unsent_from: usize,
@@ -274,6 +279,21 @@ impl Connection {
         self.state = State::Closed;
         self.generation = self.generation.wrapping_add(1);
         self.stream.take()
+    }
+
+    /// How long its user waits after `outcome`: doubling while the network fails, so that a dead server is not met with a storm.
+    pub(super) fn back_off(&mut self, outcome: Outcome) -> Nanos {
+        match outcome {
+            Outcome::Failed(failure) if matches!(failure.blame(), Blame::Network | Blame::Ours) => {
+                let pause = BACK_OFF_FIRST.0 << self.failures_in_row.min(16);
+                self.failures_in_row += 1;
+                Nanos(pause.min(BACK_OFF_LONGEST.0))
+            }
+            _ => {
+                self.failures_in_row = 0;
+                Nanos::ZERO
+            }
+        }
     }
 
     /// Writes until all is written or the socket is full, which is what makes the poll report it writable again.

@@ -162,7 +162,7 @@ impl Exchange {
             match self.http.next(&mut input) {
                 None => {
                     self.keep(whole);
-                    return Progress::More;
+                    return self.ended_by_its_last_event();
                 }
                 Some(Ok(Event::Head(head))) => self.on_head(head),
                 Some(Ok(Event::Data(piece))) if self.reads_stream() => {
@@ -184,6 +184,15 @@ impl Exchange {
                 }
                 Some(Err(error)) => return self.broken(error),
             }
+        }
+    }
+
+    /// A stream without framing is over with its terminal event: some servers keep the connection open after it.
+    fn ended_by_its_last_event(&self) -> Progress {
+        if self.done_at.is_some() && self.http.runs_to_eof() {
+            Progress::Over { outcome: self.outcome(), reusable: false }
+        } else {
+            Progress::More
         }
     }
 

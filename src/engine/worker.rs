@@ -16,7 +16,7 @@ use super::exchange::{Arrival, Expect};
 use super::poller::{Poller, Ready};
 use super::timers::Timers;
 use crate::load::{Schedule, Start, Turn};
-use crate::metrics::{Blame, Gauge, Outcome, Tally};
+use crate::metrics::{Gauge, Outcome, Tally};
 use crate::net::IoStatus;
 use crate::plan::Plan;
 use crate::scenario::{Request, Scenario, Timeouts};
@@ -39,10 +39,6 @@ const MAX_CONNECTING: usize = 256;
 const MAX_WAIT: Nanos = Nanos::from_millis(50);
 /// A poll that took longer than this has waited, and so every socket was empty while it did.
 const POLL_WAITED: Nanos = Nanos::from_micros(20);
-/// First pause after a network failure; it doubles with each further one.
-const BACK_OFF_FIRST: Nanos = Nanos::from_millis(100);
-/// Longest pause.
-const BACK_OFF_LONGEST: Nanos = Nanos::from_secs(5);
 /// How often numbers leave the worker.
 const PUBLISH_EVERY: Nanos = Nanos::from_secs(1);
 
@@ -591,23 +587,6 @@ impl<'a> Worker<'a> {
             }
         }
         self.report(Some(Ended { at: now, stopped: self.stopped }));
-    }
-}
-
-impl Connection {
-    /// How long its user waits after `outcome`: doubling while the network fails, so that a dead server is not met with a storm.
-    fn back_off(&mut self, outcome: Outcome) -> Nanos {
-        match outcome {
-            Outcome::Failed(failure) if matches!(failure.blame(), Blame::Network | Blame::Ours) => {
-                let pause = BACK_OFF_FIRST.0 << self.failures_in_row.min(16);
-                self.failures_in_row += 1;
-                Nanos(pause.min(BACK_OFF_LONGEST.0))
-            }
-            _ => {
-                self.failures_in_row = 0;
-                Nanos::ZERO
-            }
-        }
     }
 }
 

@@ -65,6 +65,7 @@ pub enum Stream {
     Tcp(TcpStream),
     /// A scripted peer.
     #[cfg(test)]
+    #[expect(private_interfaces, reason = "exists in this crate's tests only")]
     Script(script::Socket),
 }
 

@@ -121,6 +121,11 @@ impl Decoder {
         Some(event)
     }
 
+    /// Whether only the end of the connection ends the body.
+    pub const fn runs_to_eof(&self) -> bool {
+        matches!(self.state, State::ToEof)
+    }
+
     /// The peer closed its side: the end of a body without framing, or [`WireError::ClosedEarly`]. A response that was already
     /// complete ends as complete.
     pub fn eof(&mut self) -> Result<Event<'static>, WireError> {
