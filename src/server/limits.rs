@@ -1,0 +1,70 @@
+//! The kernel's limit of open file descriptors: one connection takes one.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// More descriptors are needed than this process may have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{needed} file descriptors are needed, but the limit is {limit}: raise it with `ulimit -n {needed}` (the hard limit is raised by \
+     root, in /etc/security/limits.conf or with LimitNOFILE= of systemd), or use fewer users"
+)]
+pub struct TooFewFiles {
+    /// How many would be enough.
+    pub needed: u64,
+    /// How many there may be at most.
+    pub limit: u64,
+}
+
+/// Raises the soft limit to the hard one and says what it is now; fails when that is below `needed`.
+pub fn raise_nofile(needed: u64) -> Result<u64, TooFewFiles> {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        // A kernel that does not tell its limit is asked no further: a connection that fails for want of one is counted as such.
+        return Ok(needed);
+    };
+    // The hard limit may be above what the kernel grants anyone (fs.nr_open); then what is needed will do.
+    for wanted in wishes(soft, hard, needed) {
+        if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() {
+            return enough(wanted, needed);
+        }
+    }
+    enough(soft, needed)
+}
+
+/// Soft limits to try, best first.
+fn wishes(soft: u64, hard: u64, needed: u64) -> impl Iterator<Item = u64> {
+    [hard, needed.min(hard)].into_iter().filter(move |&wanted| wanted > soft)
+}
+
+fn enough(limit: u64, needed: u64) -> Result<u64, TooFewFiles> {
+    if limit >= needed { Ok(limit) } else { Err(TooFewFiles { needed, limit }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_is_only_ever_raised() {
+        assert_eq!(wishes(1024, 4096, 2000).collect::<Vec<_>>(), [4096, 2000]);
+        assert_eq!(wishes(1024, 4096, 5000).collect::<Vec<_>>(), [4096, 4096]);
+        assert_eq!(wishes(4096, 4096, 5000).count(), 0);
+        assert_eq!(wishes(1024, u64::MAX, 100).collect::<Vec<_>>(), [u64::MAX]);
+    }
+
+    #[test]
+    fn too_few_is_said_with_the_number_needed() {
+        let error = enough(1024, 5064).unwrap_err();
+        assert_eq!(error, TooFewFiles { needed: 5064, limit: 1024 });
+        assert!(error.to_string().contains("`ulimit -n 5064`"), "{error}");
+        assert_eq!(enough(5064, 5064), Ok(5064));
+    }
+
+    #[test]
+    fn the_real_limit_is_raised_to_the_hard_one() {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        let now = raise_nofile(1).unwrap();
+        assert!(now <= hard);
+        assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap().0, now);
+        assert!(raise_nofile(u64::MAX).is_err() || hard == u64::MAX);
+    }
+}

@@ -1,0 +1,336 @@
+//! One blocking, time-limited question to a server: is it well, and what has it counted?
+//!
+//! Used before, between and after measurements, never during one.
+
+use crate::units::Nanos;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// Longest answer, head and body: llmsim's statistics are a few KiB.
+const MAX_REPLY_BYTES: usize = 1024 * 1024;
+/// Bytes read at once.
+const READ_BYTES: usize = 16 * 1024;
+
+/// An answer. Plain data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The body, framing removed.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// Nobody listens there.
+    #[error("connection refused")]
+    Refused,
+    /// The time was up.
+    #[error("no answer within {0}")]
+    Timeout(Nanos),
+    /// There was no address to ask.
+    #[error("no address to ask")]
+    NoAddress,
+    /// The connection failed in another way.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The answer is not HTTP.
+    #[error("the answer is not HTTP/1.1")]
+    NotHttp,
+    /// The answer is longer than any that we want.
+    #[error("the answer is longer than {MAX_REPLY_BYTES} bytes")]
+    TooLarge,
+}
+
+/// How a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// 200 and `{"status": "ok"}`.
+    Healthy,
+    /// An answer, but not that one.
+    Unwell(u16),
+    /// Nobody listens there.
+    Refused,
+    /// No answer in time.
+    Timeout,
+    /// Something else, in words.
+    Failed(String),
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Healthy => write!(f, "healthy"),
+            Self::Unwell(200) => write!(f, "status 200, but not {{\"status\": \"ok\"}}"),
+            Self::Unwell(status) => write!(f, "status {status}"),
+            Self::Refused => write!(f, "connection refused"),
+            Self::Timeout => write!(f, "no answer in time"),
+            Self::Failed(reason) => write!(f, "{reason}"),
+        }
+    }
+}
+
+/// Asks `GET path` of the first of `addrs` that takes the connection. `timeout` covers everything.
+pub fn get(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) -> Result<Reply, ProbeError> {
+    let clock = Countdown::start(timeout);
+    let mut stream = connect(addrs, &clock)?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host_header}\r\nUser-Agent: llmsim-blast\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
+    );
+    stream.set_write_timeout(Some(clock.left()?))?;
+    stream.write_all(request.as_bytes()).map_err(|e| clock.explain(e))?;
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        stream.set_read_timeout(Some(clock.left()?))?;
+        let n = match stream.read(&mut buffer) {
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(clock.explain(e)),
+        };
+        bytes.extend_from_slice(&buffer[..n]);
+        if let Some(reply) = parse(&bytes, n == 0)? {
+            return Ok(reply);
+        }
+        if bytes.len() > MAX_REPLY_BYTES {
+            return Err(ProbeError::TooLarge);
+        }
+    }
+}
+
+/// How the server is, by its answer to `GET path`.
+pub fn health(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) -> Health {
+    match get(addrs, host_header, path, timeout) {
+        Ok(reply) if reply.status == 200 && says_ok(&reply.body) => Health::Healthy,
+        Ok(reply) => Health::Unwell(reply.status),
+        Err(ProbeError::Refused) => Health::Refused,
+        Err(ProbeError::Timeout(_)) => Health::Timeout,
+        Err(other) => Health::Failed(other.to_string()),
+    }
+}
+
+/// What the server has counted, as it says at `path`; none when it does not say.
+pub fn stats(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) -> Option<serde_json::Value> {
+    let reply = get(addrs, host_header, path, timeout).ok()?;
+    if reply.status != 200 {
+        return None;
+    }
+    serde_json::from_slice(&reply.body).ok()
+}
+
+fn says_ok(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|json| json["status"] == "ok")
+}
+
+fn connect(addrs: &[SocketAddr], clock: &Countdown) -> Result<TcpStream, ProbeError> {
+    let mut last = ProbeError::NoAddress;
+    for (index, addr) in addrs.iter().enumerate() {
+        // An address that swallows packets gets its share of the time, so that the next one has some left.
+        let share = clock.left()? / u32::try_from(addrs.len() - index).unwrap_or(u32::MAX);
+        match TcpStream::connect_timeout(addr, share.max(Duration::from_millis(1))) {
+            Ok(stream) => return Ok(stream),
+            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => last = ProbeError::Refused,
+            Err(e) => last = clock.explain(e),
+        }
+    }
+    Err(last)
+}
+
+/// What is left of the time allowed.
+struct Countdown {
+    started: Instant,
+    timeout: Nanos,
+}
+
+#[expect(clippy::disallowed_methods, reason = "waits for another process; not part of a measurement")]
+impl Countdown {
+    fn start(timeout: Nanos) -> Self {
+        Self { started: Instant::now(), timeout }
+    }
+
+    /// Never zero, which sockets take for no limit at all.
+    fn left(&self) -> Result<Duration, ProbeError> {
+        match self.timeout.to_duration().checked_sub(self.started.elapsed()) {
+            Some(left) if !left.is_zero() => Ok(left),
+            _ => Err(ProbeError::Timeout(self.timeout)),
+        }
+    }
+
+    /// A socket's own timeout comes as `WouldBlock` or `TimedOut`, depending on the call.
+    fn explain(&self, error: io::Error) -> ProbeError {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ProbeError::Timeout(self.timeout),
+            _ => ProbeError::Io(error),
+        }
+    }
+}
+
+/// The reply in `bytes`, if it is complete.
+// To be replaced by the wire's own decoder (`wire::http1::Decoder`) as soon as that one exists; nothing else depends on this parse.
+fn parse(bytes: &[u8], eof: bool) -> Result<Option<Reply>, ProbeError> {
+    let Some(at) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
+        // A head that does not begin like one will not become one.
+        let start = &bytes[..bytes.len().min(7)];
+        return if eof || !b"HTTP/1.".starts_with(start) { Err(ProbeError::NotHttp) } else { Ok(None) };
+    };
+    let head = std::str::from_utf8(&bytes[..at]).map_err(|_| ProbeError::NotHttp)?;
+    let body = &bytes[at + 4..];
+    let mut lines = head.split("\r\n");
+    let status = lines
+        .next()
+        .and_then(|line| line.strip_prefix("HTTP/1."))
+        .and_then(|rest| rest.get(2..5))
+        .and_then(|code| code.parse().ok())
+        .ok_or(ProbeError::NotHttp)?;
+    let header = |name: &str| {
+        head.split("\r\n")
+            .filter_map(|l| l.split_once(':'))
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.trim())
+    };
+    if header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) {
+        return match unchunk(body)? {
+            Some(body) => Ok(Some(Reply { status, body })),
+            None if eof => Err(ProbeError::NotHttp),
+            None => Ok(None),
+        };
+    }
+    let length = match header("content-length") {
+        Some(length) => length.parse::<usize>().map_err(|_| ProbeError::NotHttp)?,
+        None if eof => body.len(),
+        None => return Ok(None),
+    };
+    match body.get(..length) {
+        Some(body) => Ok(Some(Reply { status, body: body.to_vec() })),
+        None if eof => Err(ProbeError::NotHttp),
+        None => Ok(None),
+    }
+}
+
+/// The chunked body in `rest`, if it is complete.
+fn unchunk(mut rest: &[u8]) -> Result<Option<Vec<u8>>, ProbeError> {
+    let mut body = Vec::new();
+    loop {
+        let Some(at) = memchr::memmem::find(rest, b"\r\n") else { return Ok(None) };
+        let size = std::str::from_utf8(&rest[..at]).ok().and_then(|line| line.split(';').next());
+        let size = size.and_then(|digits| usize::from_str_radix(digits.trim(), 16).ok()).ok_or(ProbeError::NotHttp)?;
+        if size == 0 {
+            return Ok(Some(body));
+        }
+        let start = at + 2;
+        let Some(end) = size.checked_add(start).filter(|end| end + 2 <= rest.len()) else { return Ok(None) };
+        body.extend_from_slice(&rest[start..end]);
+        rest = &rest[end + 2..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::thread::JoinHandle;
+
+    /// Answers one connection with `answer` and closes it, or holds it open until the asker leaves.
+    fn server(answer: &'static [u8], hold: bool) -> (SocketAddr, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let n = stream.read(&mut request).unwrap();
+            assert!(request[..n].starts_with(b"GET /health HTTP/1.1\r\nHost: h\r\n"));
+            stream.write_all(answer).unwrap();
+            if hold {
+                // Ends when the asker closes.
+                let _ = stream.read(&mut request);
+            }
+        });
+        (addr, thread)
+    }
+
+    fn health_of(answer: &'static [u8], hold: bool, timeout: Nanos) -> Health {
+        let (addr, thread) = server(answer, hold);
+        let health = health(&[addr], "h", "/health", timeout);
+        thread.join().unwrap();
+        health
+    }
+
+    const LONG: Nanos = Nanos::from_secs(20);
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"status\":\"ok\"}";
+
+    #[test]
+    fn a_healthy_server_is_recognised_in_every_framing() {
+        assert_eq!(health_of(OK, true, LONG), Health::Healthy);
+        assert_eq!(health_of(b"HTTP/1.1 200 OK\r\n\r\n{\"status\":\"ok\"}", false, LONG), Health::Healthy);
+        assert_eq!(
+            health_of(
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"sta\r\na;x=1\r\ntus\":\"ok\"}\r\n0\r\n\r\n",
+                true,
+                LONG
+            ),
+            Health::Healthy
+        );
+    }
+
+    #[test]
+    fn an_unwell_server_is_told_from_one_that_is_not_there() {
+        assert_eq!(health_of(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", true, LONG), Health::Unwell(503));
+        assert_eq!(health_of(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", true, LONG), Health::Unwell(200));
+        assert_eq!(health_of(b"", true, Nanos::from_millis(50)), Health::Timeout);
+        assert_eq!(health_of(b"HTTP/1.1 200 OK\r\n", true, Nanos::from_millis(50)), Health::Timeout);
+        assert!(matches!(health_of(b"SSH-2.0-OpenSSH\r\n", true, LONG), Health::Failed(_)));
+        assert!(matches!(health_of(b"", false, LONG), Health::Failed(_)));
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert_eq!(health(&[free], "h", "/health", LONG), Health::Refused);
+        assert!(matches!(health(&[], "h", "/health", LONG), Health::Failed(_)));
+    }
+
+    #[test]
+    fn the_next_address_is_tried() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (addr, thread) = server(OK, true);
+        assert_eq!(health(&[free, addr], "h", "/health", LONG), Health::Healthy);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn an_endless_answer_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // Until the asker has had enough and closes.
+            while stream
+                .write_all(b"HTTP/1.1 200 OK\r\nx: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy")
+                .is_ok()
+            {}
+        });
+        assert!(matches!(get(&[addr], "h", "/health", LONG), Err(ProbeError::TooLarge)));
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn replies_survive_every_cut() {
+        let whole: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+        for cut in 0..whole.len() - 4 {
+            assert!(matches!(parse(&whole[..cut], false), Ok(None)), "cut at {cut}");
+            assert!(parse(&whole[..cut], true).is_err(), "end at {cut}");
+        }
+        assert_eq!(parse(whole, false).unwrap(), Some(Reply { status: 200, body: b"abcde".to_vec() }));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for nonsense in [
+            &b"garbage"[..],
+            b"HTTP/1.1 abc\r\n\r\n",
+            b"HTTP/1.1 200\r\ncontent-length: -1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
+        ] {
+            assert!(matches!(parse(nonsense, false), Err(ProbeError::NotHttp)), "{nonsense:?}");
+        }
+    }
+}

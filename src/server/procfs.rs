@@ -1,0 +1,138 @@
+//! What the kernel tells about a process and this machine, read from `/proc` and `/sys`. Elsewhere nothing is told.
+
+use crate::units::Nanos;
+use std::fs;
+
+/// What a process has used. Plain data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time so far, user and system, all threads.
+    pub cpu: Nanos,
+    /// Resident memory now.
+    pub rss_bytes: u64,
+    /// Threads now.
+    pub threads: u32,
+}
+
+/// The machine that a run was made on. Plain data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// The processor's name, `unknown` where the kernel does not tell.
+    pub cpu_model: String,
+    /// Cores that this process may use.
+    pub cores: u32,
+    /// All memory.
+    pub memory_bytes: u64,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The operating system.
+    pub os: String,
+    /// The processor's architecture.
+    pub arch: String,
+    /// What the monotonic clock stands on: anything but `tsc` (or ARM's `arch_sys_counter`) makes reading it slow.
+    pub clocksource: String,
+}
+
+/// A clock tick in `/proc/PID/stat`: the kernel's interface has `USER_HZ` = 100 on every architecture that Rust's std supports (proc(5)).
+const TICK: Nanos = Nanos::from_millis(10);
+/// What the kernel does not tell.
+const UNKNOWN: &str = "unknown";
+
+/// What process `pid` has used; none when it is gone.
+pub fn sample_pid(pid: u32) -> Option<Usage> {
+    let (cpu, threads) = parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+    let rss_bytes = parse_kib(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmRSS:")?;
+    Some(Usage { cpu, rss_bytes, threads })
+}
+
+/// This machine.
+pub fn machine() -> Machine {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let word = |path: &str| {
+        let text = read(path);
+        if text.trim().is_empty() { UNKNOWN.to_owned() } else { text.trim().to_owned() }
+    };
+    Machine {
+        cpu_model: parse_cpu_model(&read("/proc/cpuinfo")).unwrap_or_else(|| UNKNOWN.to_owned()),
+        cores: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
+        memory_bytes: parse_kib(&read("/proc/meminfo"), "MemTotal:").unwrap_or(0),
+        kernel: word("/proc/sys/kernel/osrelease"),
+        os: std::env::consts::OS.to_owned(),
+        arch: std::env::consts::ARCH.to_owned(),
+        clocksource: word("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+    }
+}
+
+/// CPU time and threads in the text of `/proc/PID/stat` (proc(5)): fields 14, 15 and 20, counted after the name, which stands in
+/// parentheses and may hold anything, parentheses and blanks included.
+fn parse_stat(text: &str) -> Option<(Nanos, u32)> {
+    let (_, after_name) = text.rsplit_once(')')?;
+    // The first field after the name is the third.
+    let fields: Vec<&str> = after_name.split_ascii_whitespace().collect();
+    let user: u64 = fields.get(14 - 3)?.parse().ok()?;
+    let system: u64 = fields.get(15 - 3)?.parse().ok()?;
+    let threads = fields.get(20 - 3)?.parse().ok()?;
+    Some((Nanos(user.saturating_add(system).saturating_mul(TICK.0)), threads))
+}
+
+/// The number of KiB behind `key` in the text of `/proc/PID/status` or `/proc/meminfo`, as bytes.
+fn parse_kib(text: &str, key: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
+    let kib: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+/// The first processor's name in the text of `/proc/cpuinfo`. ARM kernels give none.
+fn parse_cpu_model(text: &str) -> Option<String> {
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| key.trim() == "model name")
+        .map(|(_, name)| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAT: &str = "4711 (we) ird (name) S 1 4711 4711 0 -1 4194560 914 0 3 0 250 75 0 0 20 0 5 0 83513 230000 1500 \
+                        18446744073709551615 1 1 0 0 0 0 0 4096 17642 0 0 0 17 1 0 0 0 0 0";
+
+    #[test]
+    fn a_process_is_read_past_its_name() {
+        assert_eq!(parse_stat(STAT), Some((Nanos::from_millis(3250), 5)));
+    }
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        let status = "Name:\tllmsim\nVmPeak:\t  999 kB\nVmRSS:\t   12345 kB\nThreads:\t3\n";
+        assert_eq!(parse_kib(status, "VmRSS:"), Some(12345 * 1024));
+        assert_eq!(parse_kib("MemTotal:        8000000 kB\n", "MemTotal:"), Some(8_192_000_000));
+    }
+
+    #[test]
+    fn the_processor_is_named() {
+        let cpuinfo = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC 7B13\nprocessor\t: 1\nmodel name\t: other\n";
+        assert_eq!(parse_cpu_model(cpuinfo).as_deref(), Some("AMD EPYC 7B13"));
+        assert_eq!(parse_cpu_model("processor\t: 0\nCPU part\t: 0xd0c\n"), None);
+    }
+
+    #[test]
+    fn nonsense_is_no_usage() {
+        for nonsense in ["", "1 (x", "1 (x) S", "1 (x) S 1 2 3 4 5 6 7 8 9 10 x y 0 0 0 0 5"] {
+            assert_eq!(parse_stat(nonsense), None, "{nonsense}");
+        }
+        // A zombie has no memory line.
+        assert_eq!(parse_kib("Name:\tx\nState:\tZ (zombie)\n", "VmRSS:"), None);
+        assert_eq!(parse_kib("VmRSS:\t12 pages\n", "VmRSS:"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn our_own_process_and_machine_are_read() {
+        let usage = sample_pid(std::process::id()).unwrap();
+        assert!(usage.rss_bytes > 100_000 && usage.threads >= 1, "{usage:?}");
+        assert_eq!(sample_pid(u32::MAX), None);
+        let machine = machine();
+        assert!(machine.cores >= 1 && machine.memory_bytes > 1 << 20 && machine.kernel.contains('.'), "{machine:?}");
+    }
+}

@@ -1,0 +1,145 @@
+//! How a started server behaves: one TOML text for every way of starting it.
+
+use super::{ServerError, Spec};
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use tempfile::NamedTempFile;
+
+/// Short, steady answers: what is measured is the transport and the server, not a model's pauses.
+const BENCHMARK: &str = r#"[latency]
+profile = "fast"
+
+[response]
+generator = "lorem"
+target_tokens = 100
+
+[errors]
+rate_limit_rate = 0.0
+server_error_rate = 0.0
+timeout_rate = 0.0
+"#;
+
+/// The same, with errors: 10 % of requests get a 429, 5 % a 5xx, 2 % a timeout.
+const CHAOS: &str = r#"[latency]
+profile = "fast"
+
+[response]
+generator = "lorem"
+target_tokens = 100
+
+[errors]
+rate_limit_rate = 0.10
+server_error_rate = 0.05
+timeout_rate = 0.02
+timeout_after_ms = 5000
+"#;
+
+/// How a started server behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settings {
+    /// Short, steady, flawless answers.
+    Benchmark,
+    /// The same with errors injected.
+    Chaos,
+    /// A user's own configuration.
+    File(PathBuf),
+}
+
+impl Settings {
+    /// What a spec asks for.
+    pub(super) fn of(spec: &Spec) -> Self {
+        match &spec.config {
+            _ if spec.chaos => Self::Chaos,
+            Some(file) => Self::File(file.clone()),
+            None => Self::Benchmark,
+        }
+    }
+
+    /// The configuration itself. A file is read and its syntax checked, so that a slip is reported before anything is started.
+    pub(super) fn text(&self) -> Result<String, ServerError> {
+        let path = match self {
+            Self::Benchmark => return Ok(BENCHMARK.to_owned()),
+            Self::Chaos => return Ok(CHAOS.to_owned()),
+            Self::File(path) => path,
+        };
+        let bad = |reason: String| ServerError::BadConfig { path: path.clone(), reason };
+        let text = std::fs::read_to_string(path).map_err(|e| bad(format!("cannot read it: {e}")))?;
+        text.parse::<toml::Table>().map_err(|e| bad(format!("not valid TOML: {e}")))?;
+        Ok(text)
+    }
+
+    /// The arguments that name the configuration, and the temporary file behind them, if one was needed.
+    pub(super) fn file(&self, text: &str) -> Result<(Option<NamedTempFile>, [OsString; 2]), ServerError> {
+        if let Self::File(path) = self {
+            return Ok((None, ["--config".into(), path.into()]));
+        }
+        let written =
+            tempfile::Builder::new().prefix("llmsim-blast-").suffix(".toml").tempfile().and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                Ok(file)
+            });
+        let file = written
+            .map_err(|source| ServerError::Io { doing: "write the server's configuration".to_owned(), source })?;
+        let arguments = ["--config".into(), file.path().into()];
+        Ok((Some(file), arguments))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::Source;
+    use crate::units::Nanos;
+
+    fn spec(config: Option<&str>, chaos: bool) -> Spec {
+        Spec {
+            source: Source::Embedded,
+            config: config.map(PathBuf::from),
+            chaos,
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            any_port: true,
+            ready_within: Nanos::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn a_spec_chooses_its_settings() {
+        assert_eq!(Settings::of(&spec(None, false)), Settings::Benchmark);
+        assert_eq!(Settings::of(&spec(Some("a.toml"), false)), Settings::File("a.toml".into()));
+        assert_eq!(Settings::of(&spec(Some("a.toml"), true)), Settings::Chaos);
+    }
+
+    #[test]
+    fn the_built_in_settings_say_what_they_promise() {
+        let benchmark: toml::Table = Settings::Benchmark.text().unwrap().parse().unwrap();
+        assert_eq!(benchmark["latency"]["profile"].as_str(), Some("fast"));
+        assert_eq!(benchmark["response"]["target_tokens"].as_integer(), Some(100));
+        assert!(benchmark["errors"].as_table().unwrap().values().all(|rate| rate.as_float() == Some(0.0)));
+        let chaos: toml::Table = Settings::Chaos.text().unwrap().parse().unwrap();
+        assert_eq!(chaos["errors"]["rate_limit_rate"].as_float(), Some(0.1));
+        assert_eq!(chaos["errors"]["server_error_rate"].as_float(), Some(0.05));
+        assert_eq!(chaos["errors"]["timeout_rate"].as_float(), Some(0.02));
+    }
+
+    #[test]
+    fn a_missing_or_broken_file_is_refused_by_name() {
+        let missing = Settings::File("/nonexistent/server.toml".into()).text().unwrap_err().to_string();
+        assert!(missing.contains("--server-config") && missing.contains("/nonexistent/server.toml"), "{missing}");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[latency\nprofile = 1").unwrap();
+        let broken = Settings::File(file.path().into()).text().unwrap_err().to_string();
+        assert!(broken.contains("not valid TOML") && broken.contains("line 1"), "{broken}");
+    }
+
+    #[test]
+    fn the_temporary_file_holds_the_settings_and_goes_away() {
+        let (file, arguments) = Settings::Chaos.file(CHAOS).unwrap();
+        let path = PathBuf::from(&arguments[1]);
+        assert_eq!(arguments[0], "--config");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), CHAOS);
+        drop(file);
+        assert!(!path.exists());
+    }
+}

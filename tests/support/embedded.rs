@@ -1,0 +1,53 @@
+//! The embedded simulator with a configuration of the test's own.
+
+use llmsim_blast::server::{Server, Source, Spec};
+use llmsim_blast::units::Nanos;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+/// How long the simulator may take to answer, on a machine that is busy with other tests.
+const READY_WITHIN: Nanos = Nanos::from_secs(60);
+
+/// A running `llmsim-blast serve`, stopped when dropped.
+///
+/// It lives no longer than the thread that started it: each test starts its own, never one in a `static`.
+pub struct Embedded {
+    server: Server,
+    _config: tempfile::NamedTempFile,
+}
+
+impl Embedded {
+    /// Starts one on a free port with this TOML configuration, and waits until it answers.
+    pub fn start(toml: &str) -> Self {
+        let config = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(config.path(), toml).expect("a configuration");
+        let spec = Spec {
+            source: Source::Embedded,
+            config: Some(config.path().to_path_buf()),
+            chaos: false,
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            any_port: true,
+            ready_within: READY_WITHIN,
+        };
+        let own = Path::new(env!("CARGO_BIN_EXE_llmsim-blast"));
+        let server = Server::launch(own, &spec, None, &mut |_| {}, &AtomicBool::new(false));
+        Self { server: server.unwrap_or_else(|error| panic!("{error}")), _config: config }
+    }
+
+    /// Its URL, for `--target-url`.
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// Its process, for looking at its memory and for killing it.
+    pub fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
+    /// What it has counted: `GET /llmsim/stats`.
+    pub fn stats(&self) -> serde_json::Value {
+        let (addr, host) = (self.server.addr(), self.server.addr().to_string());
+        llmsim_blast::server::probe::stats(&[addr], &host, "/llmsim/stats", READY_WITHIN).expect("statistics")
+    }
+}

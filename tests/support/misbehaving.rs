@@ -1,0 +1,377 @@
+//! A server that misbehaves on purpose.
+
+use socket2::SockRef;
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+/// What a POST gets. A GET is answered properly: `/health`, `/openai/v1/models` and one model; 404 for the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behaviour {
+    /// What was asked for: a stream of so many tokens, or a plain answer that counts them.
+    Good {
+        /// How many.
+        tokens: u32,
+    },
+    /// A stream of so many tokens, even when none was asked for.
+    GoodStream {
+        /// How many.
+        tokens: u32,
+    },
+    /// A plain answer, even when a stream was asked for.
+    GoodPlain,
+    /// What was asked for, one byte a segment.
+    OneByteAtATime,
+    /// What was asked for; then the connection is closed although keep-alive was promised.
+    CloseAfterEach,
+    /// As good as [`Behaviour::Good`], but `GET /health` says 503.
+    NeverHealthy,
+
+    /// Bytes that are not HTTP.
+    Garbage,
+    /// Closes without a byte.
+    CloseUnanswered,
+    /// Closes in the middle of a body with a length.
+    CloseEarly,
+    /// Resets the connection without a byte.
+    Reset,
+    /// Reads, never answers.
+    Stall,
+    /// A head and two tokens, then silence.
+    StallMidStream,
+    /// Closes in the middle of a chunk.
+    HalfChunk,
+    /// A chunk size that is none.
+    BadChunk,
+    /// A header of a megabyte.
+    HugeHead,
+    /// A compressed body that nobody asked for.
+    Gzip,
+
+    /// This status, with a JSON error and keep-alive.
+    Status(u16),
+    /// 302 to somewhere else.
+    Redirect,
+    /// 200 with a page for people.
+    WrongContentType,
+    /// 200 with broken JSON: in the body, or in the second event of a stream.
+    BadJson,
+    /// Two tokens, then an error inside the 200.
+    ErrorEventIn200,
+    /// Two tokens, a properly ended body, no terminal event.
+    TruncatedStream,
+    /// Role, finish and terminal event, no token.
+    EmptyStream,
+}
+
+/// What was wrong with an answer's end, for the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    KeepAlive,
+    Close,
+    Reset,
+    /// Say nothing more until the peer leaves.
+    Silence,
+}
+
+/// The server. Stopped when dropped, with all its connections.
+pub struct Misbehaving {
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    script: Vec<Behaviour>,
+    connections: AtomicU64,
+    requests: AtomicU64,
+    stopping: AtomicBool,
+    /// Second handles of the open connections, for waking their threads at the end.
+    open: Mutex<HashMap<u64, TcpStream>>,
+}
+
+impl Misbehaving {
+    /// Starts one on a free port of 127.0.0.1 that does this to every request.
+    pub fn start(behaviour: Behaviour) -> Self {
+        Self::script(vec![behaviour])
+    }
+
+    /// Starts one that does the first to the first request of a connection, the second to its second, and the last to all further ones.
+    pub fn script(script: Vec<Behaviour>) -> Self {
+        assert!(!script.is_empty(), "a script has at least one behaviour");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let addr = listener.local_addr().expect("its address");
+        let shared = Arc::new(Shared { script, ..Shared::default() });
+        let accepting = Arc::clone(&shared);
+        let acceptor = std::thread::spawn(move || accept(&listener, &accepting));
+        Self { addr, shared, acceptor: Some(acceptor) }
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The same for `--target-url`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Connections taken so far, those of health checks included.
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// POST requests read completely so far.
+    pub fn requests(&self) -> u64 {
+        self.shared.requests.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Misbehaving {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        // Wakes the acceptor, which then waits for its connections.
+        let _ = TcpStream::connect(self.addr);
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    let mut threads = Vec::new();
+    for (id, stream) in (0..).zip(listener.incoming()) {
+        if shared.stopping.load(Ordering::SeqCst) {
+            break;
+        }
+        let Ok(stream) = stream else { continue };
+        shared.connections.fetch_add(1, Ordering::SeqCst);
+        if let Ok(second) = stream.try_clone() {
+            shared.open.lock().unwrap().insert(id, second);
+        }
+        let shared = Arc::clone(shared);
+        threads.push(std::thread::spawn(move || {
+            let after = converse(&stream, &shared);
+            let second = shared.open.lock().unwrap().remove(&id);
+            if matches!(after, Ok(After::Reset)) {
+                // Closing with a linger time of zero sends RST; the second handle must be gone by then.
+                let _ = SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO));
+            }
+            drop(second);
+        }));
+    }
+    for stream in shared.open.lock().unwrap().values() {
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+    for thread in threads {
+        let _ = thread.join();
+    }
+}
+
+/// One connection from its first request to its end.
+fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
+    stream.set_nodelay(true)?;
+    let mut buffer = Vec::new();
+    let mut script = shared.script.iter().copied().cycle();
+    let mut behaviour = script.next();
+    let mut posts = 0;
+    loop {
+        let Some(request) = Request::read(stream, &mut buffer)? else { return Ok(After::Close) };
+        if !request.post {
+            stream.write_all(&get_answer(&request.path, shared.script.contains(&Behaviour::NeverHealthy)))?;
+            continue;
+        }
+        shared.requests.fetch_add(1, Ordering::SeqCst);
+        if posts > 0 && posts < shared.script.len() {
+            behaviour = script.next();
+        }
+        posts += 1;
+        let behaviour = behaviour.unwrap_or(Behaviour::GoodPlain);
+        let (answer, after) = answer(behaviour, request.stream);
+        if behaviour == Behaviour::OneByteAtATime {
+            for byte in answer {
+                stream.write_all(&[byte])?;
+            }
+        } else {
+            stream.write_all(&answer)?;
+        }
+        match after {
+            After::KeepAlive => {}
+            After::Close | After::Reset => return Ok(after),
+            After::Silence => {
+                while stream.read(&mut [0; 1024])? > 0 {}
+                return Ok(after);
+            }
+        }
+    }
+}
+
+/// What matters of a request.
+struct Request {
+    post: bool,
+    path: String,
+    stream: bool,
+}
+
+impl Request {
+    /// Reads one; none at the end of the connection. What came after it stays in `buffer`.
+    fn read(mut from: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<Self>> {
+        let mut piece = [0; 4096];
+        loop {
+            if let Some((request, length)) = Self::parse(buffer) {
+                buffer.drain(..length);
+                return Ok(Some(request));
+            }
+            let n = from.read(&mut piece)?;
+            if n == 0 {
+                return Ok(None);
+            }
+            buffer.extend_from_slice(&piece[..n]);
+        }
+    }
+
+    /// The request at the front of `bytes` and its length, if it is complete.
+    fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
+        let at = memchr::memmem::find(bytes, b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&bytes[..at]);
+        let mut words = head.split(' ');
+        let (method, path) = (words.next()?, words.next()?);
+        let length = head
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            .map_or(0, |(_, value)| value.trim().parse().expect("a length"));
+        let body = bytes.get(at + 4..at + 4 + length)?;
+        let json: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let request = Self { post: method == "POST", path: path.to_owned(), stream: json["stream"] == true };
+        Some((request, at + 4 + length))
+    }
+}
+
+fn get_answer(path: &str, unwell: bool) -> Vec<u8> {
+    match path.split('?').next().unwrap_or_default() {
+        "/health" if unwell => plain(503, JSON, r#"{"status":"starting"}"#),
+        "/health" => plain(200, JSON, r#"{"status":"ok","service":"misbehaving"}"#),
+        "/openai/v1/models" => plain(200, JSON, r#"{"object":"list","data":[{"id":"gpt-4o","object":"model"}]}"#),
+        path if path.starts_with("/openai/v1/models/") => plain(200, JSON, r#"{"id":"gpt-4o","object":"model"}"#),
+        _ => plain(404, JSON, ERROR),
+    }
+}
+
+const JSON: &str = "application/json";
+const ERROR: &str = r#"{"error":{"message":"on purpose","type":"server_error","code":null}}"#;
+const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+
+/// The bytes of an answer and what follows them.
+fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
+    let good = |tokens: u32, streamed: bool| if streamed { good_stream(tokens) } else { good_plain(tokens) };
+    match behaviour {
+        Behaviour::Good { tokens } => (good(tokens, streamed), After::KeepAlive),
+        Behaviour::GoodStream { tokens } => (good_stream(tokens), After::KeepAlive),
+        Behaviour::GoodPlain => (good_plain(3), After::KeepAlive),
+        Behaviour::OneByteAtATime | Behaviour::NeverHealthy => (good(3, streamed), After::KeepAlive),
+        Behaviour::CloseAfterEach => (good(3, streamed), After::Close),
+        Behaviour::Garbage => (b"\x00\x16\x03\x01 this is not HTTP\r\n\r\n".to_vec(), After::Close),
+        Behaviour::CloseUnanswered => (Vec::new(), After::Close),
+        Behaviour::CloseEarly => {
+            let whole = good_plain(3);
+            (whole[..whole.len() - 10].to_vec(), After::Close)
+        }
+        Behaviour::Reset => (Vec::new(), After::Reset),
+        Behaviour::Stall => (Vec::new(), After::Silence),
+        Behaviour::StallMidStream => (stream(&[&role(), &token(), &token()], ""), After::Silence),
+        Behaviour::HalfChunk => (stream(&[&role(), &token()], "40\r\ndata: {\"choi"), After::Close),
+        Behaviour::BadChunk => (stream(&[&role(), &token()], "zz\r\nno size\r\n"), After::Close),
+        Behaviour::HugeHead => {
+            let head = format!("HTTP/1.1 200 OK\r\nx-huge: {}\r\ncontent-length: 0\r\n\r\n", "x".repeat(1 << 20));
+            (head.into_bytes(), After::Close)
+        }
+        Behaviour::Gzip => {
+            // The header of a gzip file (RFC 1952) and nothing of use.
+            let mut bytes = plain(200, "application/json\r\ncontent-encoding: gzip", "0123456789");
+            let body = bytes.len() - 10;
+            bytes[body..].copy_from_slice(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
+            (bytes, After::KeepAlive)
+        }
+        Behaviour::Status(status) => (plain(status, JSON, ERROR), After::KeepAlive),
+        Behaviour::Redirect => {
+            (plain(302, "text/plain\r\nlocation: http://127.0.0.1:1/", "elsewhere"), After::KeepAlive)
+        }
+        Behaviour::WrongContentType => (plain(200, "text/html", "<h1>It works!</h1>"), After::KeepAlive),
+        Behaviour::BadJson if streamed => {
+            (stream(&[&role(), "data: {\"choices\": [\n\n"], "0\r\n\r\n"), After::KeepAlive)
+        }
+        Behaviour::BadJson => (plain(200, JSON, r#"{"choices": ["#), After::KeepAlive),
+        Behaviour::ErrorEventIn200 => {
+            let error = format!("data: {ERROR}\n\n");
+            (stream(&[&role(), &token(), &token(), &error], "0\r\n\r\n"), After::KeepAlive)
+        }
+        Behaviour::TruncatedStream => (stream(&[&role(), &token(), &token()], "0\r\n\r\n"), After::KeepAlive),
+        Behaviour::EmptyStream => (stream(&[&role(), &finish(0), DONE], "0\r\n\r\n"), After::KeepAlive),
+    }
+}
+
+/// A complete answer with a length. `content_type` may carry further header lines.
+fn plain(status: u16, content_type: &str, body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 {status} On Purpose\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+fn good_plain(tokens: u32) -> Vec<u8> {
+    let body = format!(
+        r#"{{"id":"c","object":"chat.completion","created":1,"model":"gpt-4o","choices":[{{"index":0,"message":{{"role":"assistant","content":"on purpose"}},"finish_reason":"stop"}}],"usage":{}}}"#,
+        usage(tokens)
+    );
+    plain(200, JSON, &body)
+}
+
+fn good_stream(tokens: u32) -> Vec<u8> {
+    let mut events = vec![role()];
+    events.extend((0..tokens).map(|_| token()));
+    events.extend([finish(tokens), DONE.to_owned()]);
+    let events: Vec<&str> = events.iter().map(String::as_str).collect();
+    stream(&events, "0\r\n\r\n")
+}
+
+/// A stream of these events, one a chunk, and then `rest` as it is.
+fn stream(events: &[&str], rest: &str) -> Vec<u8> {
+    let mut bytes = STREAM_HEAD.as_bytes().to_vec();
+    for event in events {
+        bytes.extend(format!("{:x}\r\n{event}\r\n", event.len()).bytes());
+    }
+    bytes.extend(rest.bytes());
+    bytes
+}
+
+const DONE: &str = "data: [DONE]\n\n";
+
+fn event(delta: &str, finish_reason: &str, more: &str) -> String {
+    format!(
+        "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-4o\",\
+         \"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{finish_reason}}}]{more}}}\n\n"
+    )
+}
+
+fn role() -> String {
+    event(r#"{"role":"assistant"}"#, "null", "")
+}
+
+fn token() -> String {
+    event(r#"{"content":"word "}"#, "null", "")
+}
+
+fn finish(tokens: u32) -> String {
+    event("{}", r#""stop""#, &format!(",\"usage\":{}", usage(tokens)))
+}
+
+fn usage(tokens: u32) -> String {
+    format!(r#"{{"prompt_tokens":1,"completion_tokens":{tokens},"total_tokens":{}}}"#, tokens + 1)
+}

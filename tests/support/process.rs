@@ -1,0 +1,179 @@
+//! The tool as a process: arguments in, exit code and output out, and never a test that hangs.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Longest run of the tool in a test that does not say otherwise.
+const LIMIT: Duration = Duration::from_secs(120);
+/// Pause between two looks at a process that is to end.
+const POLL: Duration = Duration::from_millis(5);
+
+/// How a run of the tool ended.
+#[derive(Debug)]
+pub struct Output {
+    /// Its exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it said besides.
+    pub stderr: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Runs the tool to its end.
+pub fn blast(args: &[&str]) -> Output {
+    blast_with(args, &[], LIMIT)
+}
+
+/// The same with additions to the environment and another time limit.
+pub fn blast_with(args: &[&str], env: &[(&str, &str)], limit: Duration) -> Output {
+    start(args, env).finish(limit)
+}
+
+/// Starts the tool. The environment is ours without what would configure the tool or colour its output.
+#[expect(clippy::disallowed_methods, reason = "measures another process from outside")]
+pub fn start(args: &[&str], env: &[(&str, &str)]) -> Running {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_llmsim-blast"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("LLMSIM_BLAST_")
+            || text.starts_with("K6_")
+            || text == "NO_COLOR"
+            || text.starts_with("CLICOLOR")
+        {
+            command.env_remove(&name);
+        }
+    }
+    command.args(args).envs(env.iter().copied());
+    let started = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let stdout = Captured::read(child.stdout.take().expect("a pipe"));
+    let stderr = Captured::read(child.stderr.take().expect("a pipe"));
+    Running { what: format!("llmsim-blast {}", args.join(" ")), child, stdout, stderr, started }
+}
+
+/// The tool while it runs. Killed when dropped.
+pub struct Running {
+    what: String,
+    child: Child,
+    stdout: Captured,
+    stderr: Captured,
+    started: Instant,
+}
+
+impl Running {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("the process is there");
+    }
+
+    /// Waits until it has said `text` on standard error.
+    pub fn wait_for_stderr(&self, text: &str, limit: Duration) {
+        self.wait_for(&self.stderr, text, limit);
+    }
+
+    /// Waits until it has printed `text`.
+    pub fn wait_for_stdout(&self, text: &str, limit: Duration) {
+        self.wait_for(&self.stdout, text, limit);
+    }
+
+    fn wait_for(&self, captured: &Captured, text: &str, limit: Duration) {
+        let found = captured.wait_for(text, limit);
+        assert!(found, "`{}` did not say `{text}` within {limit:?}; it said:\n{}", self.what, captured.text());
+    }
+
+    /// Waits for its end. A run that takes longer than `limit` is killed and fails the test.
+    #[expect(clippy::disallowed_methods, reason = "waits for another process")]
+    pub fn finish(mut self, limit: Duration) -> Output {
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("its state") {
+                break status;
+            }
+            if self.started.elapsed() > limit {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                let (out, err) = (self.stdout.text(), self.stderr.text());
+                panic!("`{}` took longer than {limit:?}\nstdout:\n{out}\nstderr:\n{err}", self.what);
+            }
+            std::thread::sleep(POLL);
+        };
+        let took = self.started.elapsed();
+        Output { code: status.code(), stdout: self.stdout.finish(), stderr: self.stderr.finish(), took }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What came through a pipe so far, read on a thread of its own.
+struct Captured {
+    shared: Arc<(Mutex<Capture>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Capture {
+    bytes: Vec<u8>,
+    closed: bool,
+}
+
+impl Captured {
+    fn read(mut pipe: impl Read + Send + 'static) -> Self {
+        let shared = Arc::new((Mutex::new(Capture::default()), Condvar::new()));
+        let writer = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            loop {
+                let n = pipe.read(&mut buffer).unwrap_or(0);
+                let mut capture = writer.0.lock().unwrap();
+                capture.bytes.extend_from_slice(&buffer[..n]);
+                capture.closed = n == 0;
+                writer.1.notify_all();
+                if n == 0 {
+                    return;
+                }
+            }
+        });
+        Self { shared, thread: Some(thread) }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.shared.0.lock().unwrap().bytes).into_owned()
+    }
+
+    fn wait_for(&self, text: &str, limit: Duration) -> bool {
+        let found = |capture: &Capture| String::from_utf8_lossy(&capture.bytes).contains(text);
+        let capture = self.shared.0.lock().unwrap();
+        let waiting = |capture: &mut Capture| !capture.closed && !found(capture);
+        let (capture, _) = self.shared.1.wait_timeout_while(capture, limit, waiting).unwrap();
+        found(&capture)
+    }
+
+    /// Everything up to the end of the pipe.
+    fn finish(&mut self) -> String {
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the reader");
+        }
+        self.text()
+    }
+}
