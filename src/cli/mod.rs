@@ -3,11 +3,19 @@
 //! `Cli` is what was typed, word for word; `RunArgs::overrides` adds what the environment says and notes where each value came
 //! from; `plan` makes sense of it. Values stay text here, so that a mistake in the environment is named as such and not as a flag's.
 
+mod facts;
+mod measure;
 mod offline;
+mod output;
 mod run;
+mod signals;
+mod subject;
 
+use crate::engine::EngineError;
 use crate::plan::{Given, Overrides, PlanError, Sourced, limits, resolve};
 use crate::scenario::Secret;
+use crate::server::ServerError;
+use crate::server::limits::TooFewFiles;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -72,11 +80,21 @@ enum Command {
     Serve(ServeArgs),
     /// Runs a child and stops it when the parent goes: not for people.
     #[command(hide = true)]
-    Supervise {
-        /// The program and its arguments.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
-        command: Vec<OsString>,
-    },
+    Supervise(SuperviseArgs),
+}
+
+/// How a child is tied to its parent.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct SuperviseArgs {
+    /// The process whose end is the child's.
+    #[arg(long)]
+    pub(crate) parent: u32,
+    /// The cores the child stays on.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) cores: Vec<usize>,
+    /// The program and its arguments.
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// How the embedded simulator is run.
@@ -300,7 +318,48 @@ enum CliError {
     /// The test cannot be planned.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// The terminal, pipe or file that results go to.
+    /// The place of the results cannot be written to; said before the test.
+    #[error("--output {}: {source}; expected a file in a folder that exists and can be written to", path.display())]
+    OutputPlace {
+        /// What was given.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The results could not be written; said after the test.
+    #[error("--output {}: the results could not be written: {source}", path.display())]
+    Results {
+        /// What was given.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// More connections are asked for than there can be file descriptors.
+    #[error(transparent)]
+    Files(#[from] TooFewFiles),
+    /// The target's name means nothing.
+    #[error("{url}: the host cannot be resolved: {source}")]
+    Resolve {
+        /// The target.
+        url: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// Nothing answers at the target, and nothing may be started there.
+    #[error("{url}: {reason}; start the server first, or check --target-url (without --no-server, a target on this machine is started)")]
+    Unreachable {
+        /// The target.
+        url: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The server could not be started.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The terminal or pipe that text goes to, or the signals.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
 }
@@ -311,10 +370,13 @@ impl CliError {
             Self::Usage(error) if error.exit_code() == 0 => ExitClass::Success,
             Self::Usage(_) => ExitClass::Usage,
             Self::Plan(error) if error.is_usage() => ExitClass::Usage,
-            Self::Plan(_) => ExitClass::Configuration,
+            Self::Plan(_) | Self::OutputPlace { .. } | Self::Files(_) => ExitClass::Configuration,
+            Self::Server(ServerError::BadConfig { .. } | ServerError::BadHost { .. }) => ExitClass::Configuration,
+            Self::Server(ServerError::Interrupted) => ExitClass::Interrupted,
+            Self::Server(_) | Self::Resolve { .. } | Self::Unreachable { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitClass::Success,
-            Self::Output(_) => ExitClass::Internal,
+            Self::Output(_) | Self::Results { .. } | Self::Engine(_) => ExitClass::Internal,
         }
     }
 }
@@ -352,8 +414,8 @@ fn dispatch(
     let cli = Cli::from_arg_matches(&Cli::command().try_get_matches_from(arguments)?)?;
     match cli.command {
         Some(Command::Profiles { name }) => offline::profiles(name.as_deref(), out),
-        Some(Command::Serve(args)) => run::serve(&args, out, err),
-        Some(Command::Supervise { command }) => run::supervise(&command, err),
+        Some(Command::Serve(args)) => run::serve(&args, out),
+        Some(Command::Supervise(args)) => Err(run::supervise(&args)),
         None => {
             let profile = cli.run.profile.as_deref().unwrap_or_default();
             let resolved = resolve(profile, &cli.run.overrides(environment), &mut read)?;

@@ -1,21 +1,116 @@
-//! The story of a run: plan → server → engine → summary → verdict → report.
+//! The story of a run: plan → server → engine → summary → verdict → report. Each step is one named call.
 
-use super::{CliError, ExitClass, ServeArgs};
-use crate::plan::Resolved;
-use std::ffi::OsString;
-use std::io::Write;
+use super::measure::{self, Measured};
+use super::subject::Subject;
+use super::{CliError, ExitClass, ServeArgs, SuperviseArgs, facts, output, signals};
+use crate::live::{Mode, Progress};
+use crate::plan::{Presentation, Resolved};
+use crate::report::terminal::{self, Style};
+use crate::report::{Conclusion, Document};
+use crate::server::{self, Order, Settings, limits};
+use crate::units::Nanos;
+use std::io::{self, IsTerminal, Write};
 
-/// STUB of the lead's room.
-pub(super) fn run(_resolved: &Resolved, _out: &mut dyn Write, _err: &mut dyn Write) -> Result<ExitClass, CliError> {
-    todo!()
+/// How often a log gets a line of progress.
+const LINE_EVERY: Nanos = Nanos::from_secs(5);
+/// Columns where there is no terminal to ask.
+const USUAL_WIDTH: u16 = 80;
+/// File descriptors beside those of the connections: the polls, the terminal, the server's pipe.
+const FILES_BESIDE_CONNECTIONS: u64 = 64;
+
+/// Runs a test and says how it ended.
+pub(super) fn run(resolved: &Resolved, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CliError> {
+    let mut plan = resolved.plan.clone();
+    let presentation = &resolved.presentation;
+    output::check(presentation.output.as_ref())?;
+    let nofile = limits::raise_nofile(u64::from(plan.shape.peak_vus()) + FILES_BESIDE_CONNECTIONS)?;
+    let stop = signals::watch()?;
+    let progress = Progress::start(progress_mode(presentation));
+
+    let started_at = facts::wall_clock();
+    let mut subject = Subject::find_or_start(&mut plan, &mut |line| progress.message(line), &stop)?;
+    let measured = measure::measure(&plan, &mut subject, &stop, &progress)?;
+    let left = subject.leave(&plan);
+    progress.finish();
+
+    let Measured { run, summary, verdicts, aborted_by } = measured;
+    let document = Document::new(&facts::of_run(&facts::Ingredients {
+        plan: &plan,
+        presentation,
+        started_at,
+        run: &run,
+        summary: &summary,
+        verdicts: &verdicts,
+        aborted_by,
+        left: &left,
+        nofile,
+    }));
+    let class = exit_class(&document);
+    say(&document, presentation, out, err)?;
+    match output::write(presentation.output.as_ref(), &document, out) {
+        Ok(()) => Ok(class),
+        Err(error) => {
+            writeln!(err, "error: {error}")?;
+            // A result that is lost is a failure; one that failed anyway keeps its reason.
+            Ok(if class == ExitClass::Success { ExitClass::Internal } else { class })
+        }
+    }
 }
 
-/// STUB of the lead's room.
-pub(super) fn serve(_args: &ServeArgs, _out: &mut dyn Write, _err: &mut dyn Write) -> Result<ExitClass, CliError> {
-    todo!()
+/// What the run comes to as a number.
+fn exit_class(document: &Document) -> ExitClass {
+    match document.conclusion() {
+        Conclusion::Pass => ExitClass::Success,
+        Conclusion::Fail => ExitClass::ThresholdFailed,
+        Conclusion::Interrupted => ExitClass::Interrupted,
+        Conclusion::NoData | Conclusion::ServerDied => ExitClass::NoData,
+    }
 }
 
-/// STUB of the lead's room.
-pub(super) fn supervise(_command: &[OsString], _err: &mut dyn Write) -> Result<ExitClass, CliError> {
-    todo!()
+/// Prints the summary: on standard output, or beside it when the JSON goes there. A reader that has closed our pipe does not change
+/// how the run ended.
+fn say(document: &Document, presentation: &Presentation, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
+    let beside = output::is_stdout(presentation.output.as_ref());
+    let terminal = if beside { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let text = terminal::render(document, Style { color: terminal && !presentation.no_color, width: width(terminal) });
+    let printed = if beside { err.write_all(text.as_bytes()) } else { out.write_all(text.as_bytes()).and_then(|()| out.flush()) };
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn progress_mode(presentation: &Presentation) -> Mode {
+    if presentation.quiet {
+        Mode::Off
+    } else if io::stderr().is_terminal() {
+        Mode::Terminal { color: !presentation.no_color, width: width(true) }
+    } else {
+        Mode::Lines { every: LINE_EVERY }
+    }
+}
+
+fn width(terminal: bool) -> u16 {
+    let columns = terminal.then(|| console::Term::stderr().size_checked()).flatten().map(|(_, columns)| columns);
+    columns.unwrap_or(USUAL_WIDTH)
+}
+
+/// Runs the embedded simulator in the foreground.
+pub(super) fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<ExitClass, CliError> {
+    let settings = match &args.config {
+        _ if args.chaos => Settings::Chaos,
+        Some(file) => Settings::File(file.clone()),
+        None => Settings::Benchmark,
+    };
+    server::serve(&args.host, args.port, &settings, &mut |line| {
+        // Whether anybody reads it does not matter to the server.
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    })?;
+    Ok(ExitClass::Success)
+}
+
+/// Ties this process to its parent and becomes another program; comes back only when that failed.
+pub(super) fn supervise(args: &SuperviseArgs) -> CliError {
+    let (program, arguments) = args.command.split_first().map_or_else(Default::default, |(p, a)| (p.clone(), a.to_vec()));
+    server::supervise(&Order { cores: args.cores.clone(), parent: args.parent, program, args: arguments }).into()
 }

@@ -1,0 +1,20 @@
+//! Which commit and which compiler: the Document names them, so that two results can be told apart.
+
+use std::process::Command;
+
+fn main() {
+    // `.git/HEAD` changes with the branch, `.git/logs/HEAD` with every commit. Outside a checkout neither exists.
+    for file in ["build.rs", ".git/HEAD", ".git/logs/HEAD"] {
+        println!("cargo::rerun-if-changed={file}");
+    }
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    for (name, program, arguments) in [
+        ("LLMSIM_BLAST_GIT_COMMIT", "git", &["rev-parse", "HEAD"][..]),
+        ("LLMSIM_BLAST_RUSTC", rustc.as_str(), &["--version"][..]),
+    ] {
+        let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success());
+        if let Some(text) = output.and_then(|output| String::from_utf8(output.stdout).ok()) {
+            println!("cargo::rustc-env={name}={}", text.trim());
+        }
+    }
+}

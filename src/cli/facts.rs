@@ -1,0 +1,140 @@
+//! What a document says beside the measurements: when, where, with what, against what.
+
+use super::measure;
+use super::subject::Left;
+use crate::engine::Run;
+use crate::metrics::Summary;
+use crate::plan::{Plan, Presentation};
+use crate::report::facts::{RunFacts, ServerUse};
+use crate::report::{Agreement, Build, Environment, TargetServer};
+use crate::server::procfs;
+use crate::threshold::Verdict;
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// Everything it is made from.
+#[derive(Debug)]
+pub(super) struct Ingredients<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) presentation: &'a Presentation,
+    pub(super) started_at: Timestamp,
+    pub(super) run: &'a Run,
+    pub(super) summary: &'a Summary,
+    pub(super) verdicts: &'a [Verdict],
+    pub(super) aborted_by: Option<String>,
+    pub(super) left: &'a Left,
+    pub(super) nofile: u64,
+}
+
+/// Now, as calendars have it.
+pub(super) fn wall_clock() -> Timestamp {
+    Timestamp::now()
+}
+
+/// The facts of a run.
+pub(super) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
+    let stop_reason = match (&i.left.died, &i.aborted_by) {
+        (Some(exit), _) => Some(format!("the server ended by itself ({})", exit.status)),
+        (None, Some(threshold)) => Some(format!("threshold {threshold}")),
+        (None, None) => i.run.stopped.then(|| "signal".to_owned()),
+    };
+    RunFacts {
+        id: format!("{}-{}", i.started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id()),
+        started_at: i.started_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        duration: i.run.duration,
+        interrupted: i.run.stopped && i.aborted_by.is_none() && i.left.died.is_none(),
+        stop_reason,
+        tags: i.presentation.tags.iter().cloned().collect(),
+        argv: argv(),
+        build: Build {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            git_commit: option_env!("LLMSIM_BLAST_GIT_COMMIT").map(str::to_owned),
+            rustc: option_env!("LLMSIM_BLAST_RUSTC").map(str::to_owned),
+        },
+        server: server(i.left),
+        before: i.left.stats_before.clone(),
+        after: i.left.stats_after.clone(),
+        environment: environment(i),
+        plan: i.plan,
+        summary: i.summary,
+        verdicts: i.verdicts,
+        series: &i.run.series,
+        server_use: i.left.used.map(|(first, end, rss_max_bytes)| ServerUse {
+            cpu: end.cpu.since(first.cpu),
+            rss_start_bytes: first.rss_bytes,
+            rss_end_bytes: end.rss_bytes,
+            rss_max_bytes,
+        }),
+        agreement: agreement(i),
+    }
+}
+
+/// The command line. Header values are hidden, whatever they are called: secrets come in all names.
+fn argv() -> Vec<String> {
+    hide_headers(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()))
+}
+
+fn hide_headers(arguments: impl Iterator<Item = String>) -> Vec<String> {
+    let name_only = |header: &str| format!("{}: [hidden]", header.split(':').next().unwrap_or_default());
+    let mut is_value = false;
+    arguments
+        .map(|argument| {
+            if std::mem::replace(&mut is_value, argument == "--header") {
+                is_value = false;
+                return name_only(&argument);
+            }
+            match argument.strip_prefix("--header=") {
+                Some(header) => format!("--header={}", name_only(header)),
+                None => argument,
+            }
+        })
+        .collect()
+}
+
+fn server(left: &Left) -> TargetServer {
+    TargetServer {
+        started: left.identity.is_some(),
+        kind: left.is_llmsim.then(|| "llmsim".to_owned()),
+        version: left.identity.as_ref().and_then(|identity| identity.version.clone()),
+        git_commit: left.identity.as_ref().and_then(|identity| identity.git_commit.clone()),
+        died: left.died.as_ref().map(|exit| exit.status.clone()),
+        last_lines: left.died.as_ref().map(|exit| exit.last_lines.clone()).unwrap_or_default(),
+    }
+}
+
+fn environment(i: &Ingredients<'_>) -> Environment {
+    let machine = procfs::machine();
+    let cores = |cores: &[usize]| (!cores.is_empty()).then(|| cores.iter().map(|&core| core as u32).collect());
+    Environment {
+        cpu_model: Some(machine.cpu_model),
+        cores: Some(machine.cores),
+        memory_bytes: Some(machine.memory_bytes),
+        kernel: Some(machine.kernel),
+        os: machine.os,
+        arch: machine.arch,
+        clocksource: Some(machine.clocksource),
+        workers: i.run.workers as u32,
+        pinned_to: cores(&i.run.pinned_to),
+        server_cores: cores(&i.left.server_cores),
+        nofile: Some(i.nofile),
+    }
+}
+
+/// What the server has counted since we came, beside what we have sent.
+fn agreement(i: &Ingredients<'_>) -> Option<Agreement> {
+    let count = |stats: &Option<Value>| stats.as_ref()?.get("total_requests")?.as_u64();
+    let (before, after) = (count(&i.left.stats_before)?, count(&i.left.stats_after)?);
+    Some(Agreement { ours: measure::sent_to_apis_that_count(i.plan, i.summary), server: after.checked_sub(before)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_the_command_line_are_hidden() {
+        let typed = ["blast", "load", "--header", "X-Key: sesame", "--vus", "3", "--header=Cookie: sesame"];
+        let shown = hide_headers(typed.into_iter().map(str::to_owned));
+        assert_eq!(shown, ["blast", "load", "--header", "X-Key: [hidden]", "--vus", "3", "--header=Cookie: [hidden]"]);
+    }
+}

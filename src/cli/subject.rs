@@ -1,0 +1,182 @@
+//! The server under test: found or started, watched while the test runs, asked what it has counted, left as it was.
+
+use super::CliError;
+use crate::engine;
+use crate::metrics::Second;
+use crate::plan::Plan;
+use crate::server::probe::{self, Health};
+use crate::server::procfs::Usage;
+use crate::server::{Exit, Identity, Server, Source, Spec};
+use crate::units::Nanos;
+use serde_json::Value;
+use std::sync::atomic::AtomicBool;
+
+/// Longest wait for one answer before and after the test.
+const PROBE_TIMEOUT: Nanos = Nanos::from_secs(5);
+/// Of the cores, one in so many is the client's when the server runs on the same machine: a simulator needs several times the CPU.
+const CLIENT_SHARE: usize = 4;
+
+/// The server under test.
+#[derive(Debug)]
+pub(super) struct Subject {
+    /// None when it was there before us.
+    server: Option<Server>,
+    /// What answered `GET /health` as llmsim does.
+    is_llmsim: bool,
+    /// Cores for the workers.
+    pub(super) client_cores: Vec<usize>,
+    /// Cores for the server; empty means all.
+    server_cores: Vec<usize>,
+    stats_before: Option<Value>,
+    first: Option<Usage>,
+    last: Option<(Nanos, Usage)>,
+    rss_max_bytes: u64,
+}
+
+/// What is known of it once it was left.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) identity: Option<Identity>,
+    pub(super) is_llmsim: bool,
+    pub(super) server_cores: Vec<usize>,
+    pub(super) stats_before: Option<Value>,
+    pub(super) stats_after: Option<Value>,
+    /// First and last sample, and the highest resident memory.
+    pub(super) used: Option<(Usage, Usage, u64)>,
+    /// It ended by itself: nothing that was measured after that is worth anything.
+    pub(super) died: Option<Exit>,
+}
+
+impl Subject {
+    /// Uses the server that answers, or starts one. The plan's target then says where it really is.
+    pub(super) fn find_or_start(
+        plan: &mut Plan,
+        say: &mut dyn FnMut(&str),
+        stop: &AtomicBool,
+    ) -> Result<Self, CliError> {
+        let url = plan.target.url.clone();
+        plan.target.resolve().map_err(|source| CliError::Resolve { url, source })?;
+        let (server, is_llmsim) = match found(plan)? {
+            Some(is_llmsim) => (None, is_llmsim),
+            None => (Some(()), true),
+        };
+        let (client_cores, server_cores) = divide(&engine::cores(), plan, server.is_some());
+        let server = match (server, plan.server.clone()) {
+            (Some(()), Some(spec)) => Some(start(&spec, &server_cores, plan, say, stop)?),
+            _ => None,
+        };
+        let first = server.as_ref().and_then(Server::sample);
+        let mut subject = Self {
+            server,
+            is_llmsim,
+            client_cores,
+            server_cores,
+            stats_before: None,
+            first,
+            last: None,
+            rss_max_bytes: first.map_or(0, |usage| usage.rss_bytes),
+        };
+        subject.stats_before = subject.stats(plan);
+        Ok(subject)
+    }
+
+    /// Adds to a second what the server has used in it.
+    pub(super) fn watch(&mut self, elapsed: Nanos, second: &mut Second) {
+        let Some(usage) = self.server.as_ref().and_then(Server::sample) else { return };
+        let (since, before) = self.last.or(self.first.map(|first| (Nanos::ZERO, first))).unwrap_or((Nanos::ZERO, usage));
+        let length = elapsed.since(since).as_secs_f64();
+        if length > 0.0 {
+            second.server_cpu = Some(usage.cpu.since(before.cpu).as_secs_f64() / length);
+        }
+        second.server_rss_bytes = Some(usage.rss_bytes);
+        self.rss_max_bytes = self.rss_max_bytes.max(usage.rss_bytes);
+        self.last = Some((elapsed, usage));
+    }
+
+    /// Whether a server that we started has ended by itself.
+    pub(super) fn is_dead(&self) -> bool {
+        self.server.as_ref().is_some_and(|server| server.has_exited().is_some())
+    }
+
+    /// Asks for the last numbers, and stops the server if we started it.
+    pub(super) fn leave(mut self, plan: &Plan) -> Left {
+        let died = self.server.as_ref().and_then(Server::has_exited);
+        let end = self.server.as_ref().and_then(Server::sample).or(self.last.map(|(_, usage)| usage));
+        let stats_after = if died.is_some() { None } else { self.stats(plan) };
+        let identity = self.server.as_ref().map(|server| server.identity().clone());
+        if let Some(server) = &mut self.server {
+            server.stop();
+        }
+        Left {
+            identity,
+            is_llmsim: self.is_llmsim,
+            server_cores: self.server_cores,
+            stats_before: self.stats_before,
+            stats_after,
+            used: self.first.zip(end).map(|(first, end)| (first, end, self.rss_max_bytes.max(end.rss_bytes))),
+            died,
+        }
+    }
+
+    fn stats(&self, plan: &Plan) -> Option<Value> {
+        if !self.is_llmsim {
+            return None;
+        }
+        let target = &plan.target;
+        probe::stats(&target.addrs, &target.authority(), &format!("{}/llmsim/stats", target.path_prefix), PROBE_TIMEOUT)
+    }
+}
+
+/// Whether a server is there already, and if so whether it is llmsim. None: one has to be started.
+///
+/// A server that was asked for in particular (a binary, a checkout, a configuration) is always started: results of another one, which
+/// happened to be there, would be taken for its own.
+fn found(plan: &Plan) -> Result<Option<bool>, CliError> {
+    let spec = plan.server.as_ref();
+    if spec.is_some_and(is_particular) {
+        return Ok(None);
+    }
+    let target = &plan.target;
+    let path = format!("{}/health", target.path_prefix);
+    let health = probe::health(&target.addrs, &target.authority(), &path, PROBE_TIMEOUT);
+    match (health, spec) {
+        (Health::Healthy, _) => Ok(Some(true)),
+        // Whatever listens on our usual port, nobody has asked for it.
+        (_, Some(spec)) if spec.any_port => Ok(None),
+        // Another server that speaks HTTP and was named: it need not know our question.
+        (Health::Unwell(_), _) => Ok(Some(false)),
+        (_, Some(_)) => Ok(None),
+        (health, None) => Err(CliError::Unreachable { url: target.url.clone(), reason: health.to_string() }),
+    }
+}
+
+fn is_particular(spec: &Spec) -> bool {
+    spec.source != Source::Embedded || spec.config.is_some() || spec.chaos
+}
+
+fn start(
+    spec: &Spec,
+    cores: &[usize],
+    plan: &mut Plan,
+    say: &mut dyn FnMut(&str),
+    stop: &AtomicBool,
+) -> Result<Server, CliError> {
+    let cores = (!cores.is_empty()).then_some(cores);
+    let server = Server::start(spec, cores, say, stop)?;
+    plan.target.addrs = vec![server.addr()];
+    plan.target.port = server.port();
+    plan.target.url = server.url();
+    Ok(server)
+}
+
+/// Cores for the workers and cores for the server, which is given all but the workers'. With a single core, or without pinning, both
+/// use what there is.
+fn divide(cores: &[usize], plan: &Plan, starts_server: bool) -> (Vec<usize>, Vec<usize>) {
+    if !starts_server || !plan.pin || cores.len() < 2 {
+        return (cores.to_vec(), Vec::new());
+    }
+    let usual = (cores.len() / CLIENT_SHARE).max(1);
+    let clients = plan.workers.map_or(usual, |n| n as usize).min(cores.len() - 1);
+    let (server, client) = cores.split_at(cores.len() - clients);
+    (client.to_vec(), server.to_vec())
+}
