@@ -1,6 +1,6 @@
 //! The simulator as a child process, for real: started, watched, stopped, and gone whatever happens to us.
 
-use llmsim_blast::server::{Exit, Server, ServerError, Source, Spec};
+use llmsim_blast::server::{Server, ServerError, Source, Spec};
 use llmsim_blast::units::Nanos;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,7 @@ fn script(text: &str) -> (tempfile::TempDir, PathBuf) {
 #[cfg(feature = "embedded")]
 mod embedded {
     use super::*;
+    use llmsim_blast::server::Exit;
     use llmsim_blast::server::probe::{self, Health};
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};

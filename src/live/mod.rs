@@ -1,1 +1,330 @@
-//! What is seen while a test runs.
+//! What is seen while a test runs: progress on standard error, drawn on a thread of its own.
+//!
+//! Standard output belongs to the report. Whoever measures hands over a [`Frame`] now and then and is never kept waiting: when the
+//! terminal is slow, frames are dropped.
+
+mod text;
+
+use crate::units::Nanos;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// A moment of a run. Plain data.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Frame {
+    /// Time since the start.
+    pub elapsed: Nanos,
+    /// How long the run is planned to take; none when it ends by a count.
+    pub total: Option<Nanos>,
+    /// Where in the plan it is, in a few words: `30s to 50 VUs`.
+    pub stage: String,
+    /// Users now.
+    pub vus: u32,
+    /// Requests under way now.
+    pub in_flight: u32,
+    /// Open connections now.
+    pub connections: u32,
+    /// What happened in the last second.
+    pub second: Counts,
+    /// What has happened so far.
+    pub totals: Counts,
+    /// Time to first token in the last second, if there was one.
+    pub ttft: Option<Quantiles>,
+    /// Time between tokens in the last second, if there was any.
+    pub tbt: Option<Quantiles>,
+    /// Duration of the requests that ended well in the last second, if any did.
+    pub http_req_duration: Option<Quantiles>,
+}
+
+/// Counts of a stretch of time. Plain data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Requests finished.
+    pub http_reqs: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+    /// Tokens received.
+    pub tokens_output: u64,
+}
+
+/// Three points of a distribution, in ms. Plain data.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quantiles {
+    /// The median.
+    pub p50: f64,
+    /// The 95th percentile.
+    pub p95: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A few lines that are painted over, for eyes.
+    Terminal {
+        /// Whether colours are wanted.
+        color: bool,
+        /// Columns of the terminal.
+        width: u16,
+    },
+    /// One plain line now and then, for logs.
+    Lines {
+        /// How often; 5 s is a good value.
+        every: Nanos,
+    },
+    /// Nothing.
+    Off,
+}
+
+/// Frames and messages on their way to a slow terminal: a cargo build's lines, or a few minutes of frames.
+const MAX_QUEUED: usize = 256;
+/// Most repaints a second: faster is not seen.
+const REPAINTS_PER_SECOND: u8 = 10;
+/// Longest wait for the terminal at the end. One that is stopped (Ctrl-S) is left as it is.
+const FINISH_WAIT: Nanos = Nanos::from_secs(1);
+
+/// One thing to show.
+#[derive(Debug)]
+enum Item {
+    Frame(Frame),
+    Message(String),
+}
+
+/// The display. Cleared when dropped.
+#[derive(Debug)]
+pub struct Progress {
+    /// None when nothing is shown, or no more.
+    painter: Option<Painter>,
+}
+
+#[derive(Debug)]
+struct Painter {
+    items: SyncSender<Item>,
+    /// Closed by the painting thread when it has ended.
+    ended: Receiver<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Progress {
+    /// Starts the display. When its thread cannot be started, nothing is shown: a test is worth running without.
+    pub fn start(mode: Mode) -> Self {
+        let screen = match mode {
+            Mode::Off => return Self { painter: None },
+            Mode::Lines { every } => Screen::lines(every, Box::new(io::stderr())),
+            Mode::Terminal { color, width } => Screen::terminal(color, width),
+        };
+        Self::paint_on(screen)
+    }
+
+    fn paint_on(mut screen: Screen) -> Self {
+        let (items, incoming) = sync_channel(MAX_QUEUED);
+        let (ending, ended) = sync_channel::<()>(0);
+        let thread = std::thread::Builder::new().name("live".to_owned()).spawn(move || {
+            for item in incoming {
+                screen.paint(item);
+            }
+            screen.clear();
+            drop(ending);
+        });
+        Self { painter: thread.ok().map(|thread| Painter { items, ended, thread }) }
+    }
+
+    /// Shows a moment of the run. Never waits: when the terminal is behind, this frame is not shown.
+    pub fn show(&self, frame: Frame) {
+        self.offer(Item::Frame(frame));
+    }
+
+    /// Shows one line about what is being done, before or between frames: `starting embedded llmsim on 127.0.0.1:8080`. Never waits.
+    pub fn message(&self, text: &str) {
+        self.offer(Item::Message(text.to_owned()));
+    }
+
+    /// Clears the display and ends its thread, so that what is printed next stands alone.
+    pub fn finish(mut self) {
+        self.end();
+    }
+
+    fn offer(&self, item: Item) {
+        if let Some(painter) = &self.painter {
+            // Full: the terminal is behind. Disconnected: the thread is gone, and with it the display. Neither is worth a word.
+            let _ = painter.items.try_send(item);
+        }
+    }
+
+    fn end(&mut self) {
+        let Some(Painter { items, ended, thread }) = self.painter.take() else { return };
+        drop(items);
+        if ended.recv_timeout(FINISH_WAIT.to_duration()) == Err(RecvTimeoutError::Disconnected) {
+            // A panic of the painter has been printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Where the painting thread paints.
+enum Screen {
+    Terminal { bar: ProgressBar, color: bool, width: u16 },
+    Lines { out: Box<dyn Write + Send>, every: Nanos, last: Option<(Nanos, Counts)> },
+}
+
+impl Screen {
+    fn terminal(color: bool, width: u16) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(REPAINTS_PER_SECOND));
+        // All is in the message: what it looks like is decided by functions that tests can call.
+        bar.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        Self::Terminal { bar, color, width }
+    }
+
+    fn lines(every: Nanos, out: Box<dyn Write + Send>) -> Self {
+        Self::Lines { out, every, last: None }
+    }
+
+    fn paint(&mut self, item: Item) {
+        match (self, item) {
+            (Self::Terminal { bar, color, width }, Item::Frame(frame)) => {
+                bar.set_message(text::dashboard(&frame, *width, *color));
+            }
+            (Self::Terminal { bar, width, .. }, Item::Message(message)) => {
+                let message = text::clip(&message, usize::from(*width));
+                bar.suspend(|| {
+                    // A closed standard error is no reason to stop a test.
+                    let _ = writeln!(io::stderr(), "{message}");
+                });
+            }
+            (Self::Lines { out, every, last }, Item::Frame(frame)) => {
+                let since = last.map_or(Nanos::ZERO, |(at, _)| at);
+                if frame.elapsed.since(since) >= *every {
+                    let _ = writeln!(out, "{}", text::line(&frame, *last));
+                    *last = Some((frame.elapsed, frame.totals));
+                }
+            }
+            (Self::Lines { out, .. }, Item::Message(message)) => {
+                let _ = writeln!(out, "{message}");
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        match self {
+            Self::Terminal { bar, .. } => bar.finish_and_clear(),
+            Self::Lines { out, .. } => {
+                let _ = out.flush();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Sender, channel};
+    use std::sync::{Arc, Mutex};
+
+    /// A terminal that keeps what it is given, and waits for `gate` before each write when there is one.
+    #[derive(Clone, Default)]
+    struct Paper {
+        text: Arc<Mutex<String>>,
+        gate: Option<Arc<Mutex<Receiver<()>>>>,
+    }
+
+    impl Paper {
+        fn gated() -> (Self, Sender<()>) {
+            let (open, gate) = channel();
+            (Self { gate: Some(Arc::new(Mutex::new(gate))), ..Self::default() }, open)
+        }
+
+        fn lines(&self) -> Vec<String> {
+            self.text.lock().unwrap().lines().map(str::to_owned).collect()
+        }
+    }
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if let Some(gate) = &self.gate {
+                // A gate whose other side is gone stays open.
+                let _ = gate.lock().unwrap().recv();
+            }
+            self.text.lock().unwrap().push_str(std::str::from_utf8(bytes).unwrap());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn on(paper: &Paper) -> Progress {
+        Progress::paint_on(Screen::lines(Nanos::from_secs(5), Box::new(paper.clone())))
+    }
+
+    fn frame(second: u64) -> Frame {
+        let totals = Counts { http_reqs: second * 100, failed: 0, tokens_output: second * 1000 };
+        Frame { elapsed: Nanos::from_secs(second), vus: 3, totals, ..Frame::default() }
+    }
+
+    #[test]
+    fn a_log_gets_a_line_every_few_seconds_and_every_message() {
+        let paper = Paper::default();
+        let progress = on(&paper);
+        progress.message("starting");
+        for second in 1..=12 {
+            progress.show(frame(second));
+        }
+        progress.finish();
+        let lines = paper.lines();
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert_eq!(lines[0], "starting");
+        assert!(lines[1].contains("0:05") && lines[1].contains("100 req/s"), "{lines:?}");
+        assert!(lines[2].contains("0:10") && lines[2].contains("100 req/s"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_stopped_terminal_keeps_nobody_waiting() {
+        let (paper, open) = Paper::gated();
+        let progress = on(&paper);
+        // Returns although nothing can be written; more than fit are dropped.
+        for n in 0..MAX_QUEUED * 3 {
+            progress.message(&n.to_string());
+        }
+        drop(open);
+        progress.finish();
+        let lines = paper.lines();
+        assert!(lines.len() >= MAX_QUEUED && lines.len() <= MAX_QUEUED + 1, "{}", lines.len());
+        assert_eq!(lines[0], "0");
+    }
+
+    #[test]
+    fn a_terminal_that_stays_stopped_does_not_hold_up_the_end() {
+        let (paper, _open) = Paper::gated();
+        let progress = on(&paper);
+        progress.message("never seen");
+        progress.finish();
+        assert_eq!(paper.lines(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn off_is_nothing_at_all() {
+        let progress = Progress::start(Mode::Off);
+        assert!(progress.painter.is_none());
+        progress.message("not seen");
+        progress.show(frame(1));
+        progress.finish();
+    }
+
+    #[test]
+    fn a_terminal_display_starts_and_ends() {
+        let progress = Progress::start(Mode::Terminal { color: true, width: 80 });
+        assert!(progress.painter.is_some());
+        progress.show(frame(1));
+        progress.finish();
+    }
+}
