@@ -3,6 +3,7 @@
 //! Used before, between and after measurements, never during one.
 
 use crate::units::Nanos;
+use crate::wire::{Event, http1};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -77,11 +78,8 @@ impl fmt::Display for Health {
 pub fn get(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) -> Result<Reply, ProbeError> {
     let clock = Countdown::start(timeout);
     let mut stream = connect(addrs, &clock)?;
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {host_header}\r\nUser-Agent: llmsim-blast\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
-    );
     stream.set_write_timeout(Some(clock.left()?))?;
-    stream.write_all(request.as_bytes()).map_err(|e| clock.explain(e))?;
+    stream.write_all(&http1::simple_get(host_header, path)).map_err(|e| clock.explain(e))?;
     let mut bytes = Vec::new();
     let mut buffer = vec![0; READ_BYTES];
     loop {
@@ -168,62 +166,22 @@ impl Countdown {
     }
 }
 
-/// The reply in `bytes`, if it is complete.
-// To be replaced by the wire's own decoder (`wire::http1::Decoder`) as soon as that one exists; nothing else depends on this parse.
+/// The reply in `bytes`, if it is complete. Replies are a few KiB and come in one or two reads: starting over costs nothing.
 fn parse(bytes: &[u8], eof: bool) -> Result<Option<Reply>, ProbeError> {
-    let Some(at) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
-        // A head that does not begin like one will not become one.
-        let start = &bytes[..bytes.len().min(7)];
-        return if eof || !b"HTTP/1.".starts_with(start) { Err(ProbeError::NotHttp) } else { Ok(None) };
-    };
-    let head = std::str::from_utf8(&bytes[..at]).map_err(|_| ProbeError::NotHttp)?;
-    let body = &bytes[at + 4..];
-    let mut lines = head.split("\r\n");
-    let status = lines
-        .next()
-        .and_then(|line| line.strip_prefix("HTTP/1."))
-        .and_then(|rest| rest.get(2..5))
-        .and_then(|code| code.parse().ok())
-        .ok_or(ProbeError::NotHttp)?;
-    let header = |name: &str| {
-        head.split("\r\n")
-            .filter_map(|l| l.split_once(':'))
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v.trim())
-    };
-    if header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) {
-        return match unchunk(body)? {
-            Some(body) => Ok(Some(Reply { status, body })),
-            None if eof => Err(ProbeError::NotHttp),
-            None => Ok(None),
-        };
-    }
-    let length = match header("content-length") {
-        Some(length) => length.parse::<usize>().map_err(|_| ProbeError::NotHttp)?,
-        None if eof => body.len(),
-        None => return Ok(None),
-    };
-    match body.get(..length) {
-        Some(body) => Ok(Some(Reply { status, body: body.to_vec() })),
-        None if eof => Err(ProbeError::NotHttp),
-        None => Ok(None),
-    }
-}
-
-/// The chunked body in `rest`, if it is complete.
-fn unchunk(mut rest: &[u8]) -> Result<Option<Vec<u8>>, ProbeError> {
-    let mut body = Vec::new();
+    let mut decoder = http1::Decoder::default();
+    let mut input = bytes;
+    let mut reply = Reply { status: 0, body: Vec::new() };
     loop {
-        let Some(at) = memchr::memmem::find(rest, b"\r\n") else { return Ok(None) };
-        let size = std::str::from_utf8(&rest[..at]).ok().and_then(|line| line.split(';').next());
-        let size = size.and_then(|digits| usize::from_str_radix(digits.trim(), 16).ok()).ok_or(ProbeError::NotHttp)?;
-        if size == 0 {
-            return Ok(Some(body));
+        let event = match decoder.next(&mut input) {
+            Some(event) => event,
+            None if eof => decoder.eof(),
+            None => return Ok(None),
+        };
+        match event.map_err(|_| ProbeError::NotHttp)? {
+            Event::Head(head) => reply.status = head.status,
+            Event::Data(piece) => reply.body.extend_from_slice(piece),
+            Event::End { .. } => return Ok(Some(reply)),
         }
-        let start = at + 2;
-        let Some(end) = size.checked_add(start).filter(|end| end + 2 <= rest.len()) else { return Ok(None) };
-        body.extend_from_slice(&rest[start..end]);
-        rest = &rest[end + 2..];
     }
 }
 
