@@ -3,10 +3,13 @@
 pub mod profile;
 pub mod resolve;
 
-use crate::load::{Load, Shape, ThinkTime};
-use crate::net::Target;
-use crate::scenario::{Mix, Secret};
-use crate::server::Spec;
+pub use crate::api::Api;
+pub use crate::load::{Shape, Stage, ThinkTime};
+pub use crate::net::Target;
+pub use crate::scenario::{Kind, Mix, Secret, Timeouts};
+pub use crate::server::{Source, Spec};
+
+use crate::load::Load;
 use crate::threshold::Rule;
 use crate::units::Nanos;
 
