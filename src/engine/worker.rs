@@ -549,8 +549,7 @@ impl<'a> Worker<'a> {
         self.cpu_seen = cpu;
         let kinds = self.expects.len();
         let mut next = self.lines.emptied.try_recv().unwrap_or_else(|_| Box::new(Tally::new(kinds)));
-        next.level(Gauge::InFlight, u64::from(self.in_flight));
-        next.level(Gauge::Connections, u64::from(self.established));
+        next.continue_levels(&self.tally);
         let tally = std::mem::replace(&mut self.tally, next);
         // The fleet outlives its workers; if it is gone all the same, nobody is left to be told.
         let _ = self.lines.reports.send(Report { worker: self.number, second: self.second, tally, last });

@@ -154,6 +154,14 @@ impl Tally {
         };
     }
 
+    /// Takes over the present levels of `earlier`, the tally of the time right before: a level lasts until it changes.
+    pub fn continue_levels(&mut self, earlier: &Self) {
+        self.levels = earlier.levels;
+        for level in &mut self.levels {
+            (level.min, level.max) = (level.value, level.value);
+        }
+    }
+
     /// Adds a tally of the time right after this one: the next second of the same run. Levels do not add up here; the later value is
     /// the value, and the extremes are those of both. Everything else is added as by `+=`.
     pub fn append(&mut self, later: &Self) {

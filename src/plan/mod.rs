@@ -20,10 +20,14 @@ pub use headers::is_secret;
 pub use overrides::{Given, Origin, Overrides, Sourced};
 pub use resolve::{Output, Presentation, Resolved, resolve};
 
-use crate::load::{Load, Shape, ThinkTime};
-use crate::net::Target;
-use crate::scenario::{Envelope, Mix, Secret};
-use crate::server::Spec;
+pub use crate::api::Api;
+pub use crate::load::{Shape, Stage, ThinkTime};
+pub use crate::net::Target;
+pub use crate::scenario::{Kind, Mix, Secret, Timeouts};
+pub use crate::server::{Source, Spec};
+
+use crate::load::Load;
+use crate::scenario::Envelope;
 use crate::threshold::Rule;
 use crate::units::Nanos;
 

@@ -1,1 +1,484 @@
 //! Document → bytes. Pure: the run's result goes in, text comes out.
+//!
+//! The [`Document`] is everything worth keeping of a run, as one versioned JSON file. It is the only type here that outlives the
+//! process. Within a version it only grows: a reader accepts fields it does not know, and fields that came later may be missing. Times
+//! are in ms as floats unless the name says otherwise; what is not known is `null`, never a guess. `schema/run-1.schema.json` describes
+//! it field by field.
+//!
+//! `facts.rs` makes a document of what a run brings together, `plan.rs` its section about the plan, `json.rs` writes and reads it;
+//! every output format is one short file from document to text (`terminal.rs`).
+
+mod facts;
+mod human;
+mod json;
+mod plan;
+pub mod terminal;
+
+pub use facts::{RunFacts, ServerUse};
+pub use json::{DocumentError, SCHEMA};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// Everything worth keeping of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Which run.
+    pub run: Run,
+    /// Which build of this tool.
+    pub build: Build,
+    /// What was tested.
+    pub target: Target,
+    /// On which machine.
+    pub environment: Environment,
+    /// The resolved plan, with its `hash`: equal for two runs that ask the same of a server.
+    pub plan: Map<String, Value>,
+    /// Whether this tool was the bottleneck.
+    pub client: Client,
+    /// All metrics by name.
+    pub metrics: BTreeMap<String, Measured>,
+    /// The same for each kind of request, without what belongs to connections or levels.
+    pub requests: BTreeMap<String, BTreeMap<String, Measured>>,
+    /// What went wrong, and the statuses of all answers.
+    pub failures: Failures,
+    /// Each threshold's judgement.
+    #[serde(default)]
+    pub thresholds: Vec<Threshold>,
+    /// Second by second.
+    #[serde(default)]
+    pub series: Vec<Second>,
+    /// What the server used, where it could be watched.
+    pub server: Server,
+    /// Counts of requests that ours and the server's own should agree on; absent when the server keeps none.
+    #[serde(default)]
+    pub agreement: Option<Agreement>,
+}
+
+/// Which run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Unique.
+    pub id: String,
+    /// RFC 3339.
+    pub started_at: String,
+    /// From the first request to the end of the last.
+    pub duration_s: f64,
+    /// Length of the measurement window, which rates are made of.
+    pub window_s: f64,
+    /// Name of the profile.
+    pub profile: String,
+    /// Whether a signal ended it.
+    pub interrupted: bool,
+    /// Why it ended before its plan did: a signal, or a threshold with `abort_on_fail`.
+    #[serde(default)]
+    pub stop_reason: Option<String>,
+    /// The user's own marks.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// The command line, without secrets.
+    #[serde(default)]
+    pub argv: Vec<String>,
+}
+
+/// Which build of this tool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// Version of the package.
+    pub version: String,
+    /// Commit it was built from.
+    pub git_commit: Option<String>,
+    /// Compiler that built it.
+    pub rustc: Option<String>,
+}
+
+/// What was tested.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its URL, without credentials.
+    pub url: String,
+    /// What answered there.
+    pub server: TargetServer,
+    /// The server's own statistics before the run.
+    #[serde(default)]
+    pub before: Option<Value>,
+    /// The same after the run.
+    #[serde(default)]
+    pub after: Option<Value>,
+}
+
+/// Which server answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetServer {
+    /// Whether it was started for this run.
+    pub started: bool,
+    /// What it is: `llmsim`.
+    pub kind: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// The commit it was built from.
+    pub git_commit: Option<String>,
+    /// How it ended, when it did so by itself during the run.
+    #[serde(default)]
+    pub died: Option<String>,
+    /// What it said last, when it died.
+    #[serde(default)]
+    pub last_lines: Vec<String>,
+}
+
+/// On which machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Model of the processor.
+    pub cpu_model: Option<String>,
+    /// Cores this process may use.
+    pub cores: Option<u32>,
+    /// Memory of the machine.
+    pub memory_bytes: Option<u64>,
+    /// Release of the kernel.
+    pub kernel: Option<String>,
+    /// Operating system.
+    pub os: String,
+    /// Instruction set.
+    pub arch: String,
+    /// Where the kernel's clock comes from.
+    pub clocksource: Option<String>,
+    /// Worker threads.
+    pub workers: u32,
+    /// Cores the workers are pinned to; none when they are not.
+    pub pinned_to: Option<Vec<u32>>,
+    /// Cores that a server started here was given; none when it may use all.
+    pub server_cores: Option<Vec<u32>>,
+    /// Limit of open files.
+    pub nofile: Option<u64>,
+}
+
+/// Whether this tool was the bottleneck.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Client {
+    /// The worst of the signals.
+    pub verdict: ClientVerdict,
+    /// What it is judged by.
+    #[serde(default)]
+    pub signals: Vec<Signal>,
+}
+
+/// How well the client kept up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientVerdict {
+    /// Nothing was measured to judge it by.
+    Unknown,
+    /// It kept up.
+    Ok,
+    /// It came near its limit.
+    Strained,
+    /// It was at its limit: the numbers say more about it than about the server.
+    Bottleneck,
+}
+
+impl ClientVerdict {
+    /// Its name in JSON and the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Ok => "ok",
+            Self::Strained => "strained",
+            Self::Bottleneck => "bottleneck",
+        }
+    }
+}
+
+/// One thing the client is judged by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Signal {
+    /// What.
+    pub name: String,
+    /// What was measured.
+    pub value: f64,
+    /// Beyond which it is a bottleneck.
+    pub limit: f64,
+    /// The judgement.
+    pub verdict: ClientVerdict,
+}
+
+/// A metric's numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Measured {
+    /// A distribution of times.
+    Trend(Box<Trend>),
+    /// A count.
+    Counter(Counter),
+    /// A share of a whole.
+    Rate(Rate),
+    /// A level.
+    Gauge(Gauge),
+}
+
+/// A distribution of times, in `unit`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trend {
+    /// Always `ms`.
+    pub unit: String,
+    /// How many.
+    pub count: u64,
+    /// Sum, from which those of several documents can be averaged.
+    pub sum: f64,
+    /// Mean.
+    pub avg: f64,
+    /// Shortest.
+    pub min: f64,
+    /// Longest.
+    pub max: f64,
+    /// Median.
+    pub p50: f64,
+    /// 75th percentile.
+    pub p75: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// 99.9th percentile.
+    pub p99_9: f64,
+    /// 99.99th percentile.
+    pub p99_99: f64,
+    /// Standard deviation.
+    pub stddev: f64,
+    /// How many were longer than the histogram reaches (an hour).
+    #[serde(default)]
+    pub overflow: u64,
+    /// The whole distribution in µs: `HdrHistogram`'s V2 format, deflated, in base64.
+    pub histogram: String,
+}
+
+/// A count.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Counter {
+    /// In the whole run.
+    pub count: u64,
+    /// What arrived in the measurement window, per second of it.
+    pub rate: f64,
+    /// Of generated tokens only: who counted them, `usage` (the server), `events` (we did, one an event) or `mixed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_source: Option<String>,
+}
+
+/// A share of a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rate {
+    /// The share, 0 to 1; none of nothing.
+    pub rate: Option<f64>,
+    /// The part.
+    pub matches: u64,
+    /// The whole.
+    pub total: u64,
+}
+
+/// A level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gauge {
+    /// The last.
+    pub value: u64,
+    /// The lowest.
+    pub min: u64,
+    /// The highest.
+    pub max: u64,
+}
+
+/// What went wrong. In JSON the classes are keys beside the two tables.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failures {
+    /// Answers by status, those of successes too.
+    #[serde(default)]
+    pub statuses: BTreeMap<String, u64>,
+    /// Failed response checks by name.
+    #[serde(default)]
+    pub checks: BTreeMap<String, u64>,
+    /// Failed requests by class; those that occurred.
+    #[serde(flatten)]
+    pub classes: BTreeMap<String, u64>,
+}
+
+/// A threshold's judgement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Threshold {
+    /// The metric as written, selector included.
+    pub metric: String,
+    /// The expression as written.
+    pub expression: String,
+    /// What was measured, in the unit of the bound: ms for times, 0 to 1 for shares.
+    pub value: Option<f64>,
+    /// How many samples stand behind it.
+    pub samples: u64,
+    /// The judgement.
+    pub verdict: ThresholdVerdict,
+}
+
+/// How a threshold came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThresholdVerdict {
+    /// It held.
+    Pass,
+    /// It did not.
+    Fail,
+    /// Nothing was measured: not a pass.
+    NoData,
+}
+
+/// One second.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    /// Which: 0 is the first.
+    pub t_s: u32,
+    /// Virtual users at its end.
+    pub vus: u64,
+    /// Requests under way at its end.
+    pub in_flight: u64,
+    /// Connections at its end.
+    pub connections: u64,
+    /// Requests that finished in it.
+    pub http_reqs: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Generated tokens of the requests that ended in it.
+    pub tokens_output: u64,
+    /// Token events of the requests that ended in it.
+    pub token_events: u64,
+    /// Bytes read, of the requests that ended in it.
+    pub data_received: u64,
+    /// Time to first token.
+    pub ttft: Option<Quantiles>,
+    /// Time between tokens.
+    pub tbt: Option<Quantiles>,
+    /// Durations of successful requests.
+    pub http_req_duration: Option<Quantiles>,
+    /// CPU time of all workers, as a fraction of one core.
+    pub client_cpu: f64,
+    /// CPU time of the server, as a fraction of one core.
+    pub server_cpu: Option<f64>,
+    /// Resident memory of the server.
+    pub server_rss_bytes: Option<u64>,
+    /// By kind of request.
+    #[serde(default)]
+    pub requests: BTreeMap<String, KindSecond>,
+}
+
+/// One second of one kind of request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KindSecond {
+    /// Requests that finished in it.
+    pub http_reqs: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Generated tokens of the requests that ended in it.
+    pub tokens_output: u64,
+    /// Time to first token.
+    pub ttft: Option<Quantiles>,
+    /// Time between tokens.
+    pub tbt: Option<Quantiles>,
+    /// Durations of successful requests.
+    pub http_req_duration: Option<Quantiles>,
+}
+
+/// Three percentiles, in ms.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Quantiles {
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+}
+
+/// What the server used.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Server {
+    /// CPU time, user and system, in seconds.
+    pub cpu_s: Option<f64>,
+    /// Resident memory before the run.
+    pub rss_start_bytes: Option<u64>,
+    /// Resident memory after the run.
+    pub rss_end_bytes: Option<u64>,
+    /// Highest resident memory seen.
+    pub rss_max_bytes: Option<u64>,
+    /// End less start, per hour; only of runs of a minute or more, since a shorter one only shows a server warming up.
+    #[serde(default)]
+    pub growth_bytes_per_h: Option<f64>,
+    /// Whether it leaks; not judged yet.
+    #[serde(default)]
+    pub verdict: Option<String>,
+}
+
+/// Two counts of the same requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Requests we sent of the kinds that the server counts.
+    pub ours: u64,
+    /// What the server counted.
+    pub server: u64,
+}
+
+/// What a run comes to, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conclusion {
+    /// Every threshold held.
+    Pass,
+    /// A threshold did not, or nothing was measured for it.
+    Fail,
+    /// A signal ended the run.
+    Interrupted,
+    /// Not one request succeeded.
+    NoData,
+    /// The server that was started for the run ended by itself: whatever was measured is not the whole.
+    ServerDied,
+}
+
+impl Document {
+    /// The document of a run.
+    pub fn new(facts: &RunFacts<'_>) -> Self {
+        facts::document(facts)
+    }
+
+    /// What the run comes to. A signal goes first: what such a run measured is partial, whatever it says.
+    pub fn conclusion(&self) -> Conclusion {
+        let succeeded = match self.metrics.get("http_req_failed") {
+            Some(Measured::Rate(rate)) => rate.total.saturating_sub(rate.matches),
+            _ => 0,
+        };
+        if self.run.interrupted {
+            Conclusion::Interrupted
+        } else if self.target.server.died.is_some() {
+            Conclusion::ServerDied
+        } else if succeeded == 0 {
+            Conclusion::NoData
+        } else if self.thresholds.iter().all(|t| t.verdict == ThresholdVerdict::Pass) {
+            Conclusion::Pass
+        } else {
+            Conclusion::Fail
+        }
+    }
+}
+
+/// A float as it goes into a document: six digits after the point (of ms: the nanosecond), and never NaN or infinite.
+fn rounded(value: f64) -> f64 {
+    let six = (value * 1e6).round() / 1e6;
+    if six.is_finite() {
+        six
+    } else if value.is_finite() {
+        value
+    } else {
+        0.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

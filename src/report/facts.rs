@@ -1,0 +1,289 @@
+//! What a run brings together → Document.
+
+use super::{
+    Agreement, Build, Client, ClientVerdict, Counter, Document, Environment, Failures, Gauge, KindSecond, Measured,
+    Quantiles, Rate, Run, SCHEMA, Second, Server, Signal, Target, TargetServer, Threshold, ThresholdVerdict, Trend,
+    plan, rounded,
+};
+use crate::metrics::summary::{Group, ShareValue};
+use crate::metrics::{self, Distribution, Summary, series};
+use crate::plan::Plan;
+use crate::threshold::{Judgement, Verdict};
+use crate::units::Nanos;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// CPU share of a worker beyond which it is at its limit: what is left is the noise of the machine.
+const CPU_LIMIT: f64 = 0.95;
+
+/// CPU share of a worker beyond which it comes near its limit.
+const CPU_STRAINED: f64 = 0.85;
+
+/// The shortest run whose growth of memory says anything: before that a server is warming up.
+const GROWTH_FROM: Nanos = Nanos::from_secs(60);
+
+/// Everything a document is made of, from wherever it comes. What could not be found out is `None`.
+#[derive(Debug)]
+pub struct RunFacts<'a> {
+    /// Unique.
+    pub id: String,
+    /// When it started, RFC 3339.
+    pub started_at: String,
+    /// From the first request to the end of the last.
+    pub duration: Nanos,
+    /// Whether a signal ended it.
+    pub interrupted: bool,
+    /// Why it ended before its plan did, in a few words; also for a threshold that aborted it.
+    pub stop_reason: Option<String>,
+    /// The user's own marks.
+    pub tags: BTreeMap<String, String>,
+    /// The command line, secrets already taken out.
+    pub argv: Vec<String>,
+    /// Which build of this tool.
+    pub build: Build,
+    /// Which server answered.
+    pub server: TargetServer,
+    /// The server's own statistics before the run.
+    pub before: Option<Value>,
+    /// And after.
+    pub after: Option<Value>,
+    /// On which machine.
+    pub environment: Environment,
+    /// What was to be done; also says profile, seed and target.
+    pub plan: &'a Plan,
+    /// What was measured; also says the window.
+    pub summary: &'a Summary,
+    /// What the thresholds say.
+    pub verdicts: &'a [Verdict],
+    /// Second by second.
+    pub series: &'a [series::Second],
+    /// What the server used, where it could be watched.
+    pub server_use: Option<ServerUse>,
+    /// Counts of requests that should agree, when the server keeps one.
+    pub agreement: Option<Agreement>,
+}
+
+/// What the server used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ServerUse {
+    /// CPU time during the run.
+    pub cpu: Nanos,
+    /// Resident memory before the run.
+    pub rss_start_bytes: u64,
+    /// Resident memory after it.
+    pub rss_end_bytes: u64,
+    /// Highest resident memory seen.
+    pub rss_max_bytes: u64,
+}
+
+pub(super) fn document(facts: &RunFacts<'_>) -> Document {
+    let (plan, summary) = (facts.plan, facts.summary);
+    let mut metrics = group(&summary.all);
+    metrics.extend(summary.gauges.iter().map(|&(gauge, g)| {
+        (gauge.name().to_owned(), Measured::Gauge(Gauge { value: g.value, min: g.min, max: g.max }))
+    }));
+    Document {
+        schema: SCHEMA.to_owned(),
+        run: Run {
+            id: facts.id.clone(),
+            started_at: facts.started_at.clone(),
+            duration_s: rounded(facts.duration.as_secs_f64()),
+            window_s: rounded(summary.window.as_secs_f64()),
+            profile: plan.name.clone(),
+            interrupted: facts.interrupted,
+            stop_reason: facts.stop_reason.clone(),
+            tags: facts.tags.clone(),
+            seed: plan.seed,
+            argv: facts.argv.clone(),
+        },
+        build: facts.build.clone(),
+        target: Target {
+            url: plan.target.url.clone(),
+            server: facts.server.clone(),
+            before: facts.before.clone(),
+            after: facts.after.clone(),
+        },
+        environment: facts.environment.clone(),
+        plan: plan::section(plan),
+        client: client(facts.series, facts.environment.workers),
+        metrics,
+        requests: summary.requests.iter().map(|(name, numbers)| (name.clone(), group(numbers))).collect(),
+        failures: failures(summary),
+        thresholds: facts.verdicts.iter().map(threshold).collect(),
+        series: facts.series.iter().map(|s| second(s, &summary.requests)).collect(),
+        server: facts.server_use.map_or_else(Server::default, |used| server(used, facts.duration)),
+        agreement: facts.agreement,
+    }
+}
+
+fn group(group: &Group) -> BTreeMap<String, Measured> {
+    let trends = group.trends.iter().map(|(t, d)| (t.name(), Measured::Trend(Box::new(trend(d)))));
+    let counters = group.counters.iter().map(|&(counter, value)| {
+        let is_generated = matches!(counter, metrics::Counter::TokensOutput | metrics::Counter::TokensReasoning);
+        let token_source = group.token_source.filter(|_| is_generated).map(|s| s.name().to_owned());
+        let numbers = Counter { count: value.count, rate: rounded(value.rate), token_source };
+        (counter.name(), Measured::Counter(numbers))
+    });
+    let shares = group.shares.iter().map(|&(s, value)| (s.name(), Measured::Rate(rate(value))));
+    trends.chain(counters).chain(shares).map(|(name, numbers)| (name.to_owned(), numbers)).collect()
+}
+
+fn trend(d: &Distribution) -> Trend {
+    let percentiles = d.percentiles_ms([50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99]);
+    let [p50, p75, p90, p95, p99, p99_9, p99_99] = percentiles.map(rounded);
+    Trend {
+        unit: "ms".to_owned(),
+        count: d.count,
+        sum: rounded(d.sum_ms()),
+        avg: rounded(d.avg_ms()),
+        min: rounded(d.min_ms()),
+        max: rounded(d.max_ms()),
+        p50,
+        p75,
+        p90,
+        p95,
+        p99,
+        p99_9,
+        p99_99,
+        stddev: rounded(d.stddev_ms()),
+        overflow: d.overflow,
+        histogram: d.encoded(),
+    }
+}
+
+fn rate(share: ShareValue) -> Rate {
+    Rate { rate: (share.total > 0).then(|| rounded(share.rate())), matches: share.matches, total: share.total }
+}
+
+fn failures(summary: &Summary) -> Failures {
+    Failures {
+        statuses: summary.statuses.iter().map(|(status, n)| (status.to_string(), *n)).collect(),
+        checks: summary.failed_checks.iter().map(|&(name, n)| (name.to_owned(), n)).collect(),
+        classes: summary.failures.iter().map(|&(failure, n)| (failure.name().to_owned(), n)).collect(),
+    }
+}
+
+fn threshold(verdict: &Verdict) -> Threshold {
+    Threshold {
+        metric: verdict.metric.clone(),
+        expression: verdict.expression.clone(),
+        value: verdict.value.filter(|v| v.is_finite()).map(rounded),
+        samples: verdict.samples,
+        verdict: match verdict.result {
+            Judgement::Pass => ThresholdVerdict::Pass,
+            Judgement::Fail => ThresholdVerdict::Fail,
+            Judgement::NoData => ThresholdVerdict::NoData,
+        },
+    }
+}
+
+fn second(s: &series::Second, requests: &[(String, Group)]) -> Second {
+    let kind = |k: &series::KindSecond| KindSecond {
+        http_reqs: k.http_reqs,
+        failed: k.failed,
+        tokens_output: k.tokens_output,
+        ttft: quantiles(k.ttft),
+        tbt: quantiles(k.tbt),
+        http_req_duration: quantiles(k.http_req_duration),
+    };
+    Second {
+        t_s: s.t_s,
+        vus: s.vus,
+        in_flight: s.in_flight,
+        connections: s.connections,
+        http_reqs: s.http_reqs,
+        failed: s.failed,
+        tokens_output: s.tokens_output,
+        token_events: s.token_events,
+        data_received: s.data_received,
+        ttft: quantiles(s.ttft),
+        tbt: quantiles(s.tbt),
+        http_req_duration: quantiles(s.http_req_duration),
+        client_cpu: rounded(s.client_cpu),
+        server_cpu: s.server_cpu.filter(|v| v.is_finite()).map(rounded),
+        server_rss_bytes: s.server_rss_bytes,
+        requests: requests.iter().zip(&s.requests).map(|((name, _), k)| (name.clone(), kind(k))).collect(),
+    }
+}
+
+fn quantiles(q: Option<series::Quantiles>) -> Option<Quantiles> {
+    q.map(|q| Quantiles { p50: rounded(q.p50), p95: rounded(q.p95), p99: rounded(q.p99) })
+}
+
+/// Judges the client by the CPU share of its workers. One busy second does not spoil the percentiles of a run, so the busiest alone
+/// makes it strained at most.
+fn client(series: &[series::Second], workers: u32) -> Client {
+    if series.is_empty() || workers == 0 {
+        return Client { verdict: ClientVerdict::Unknown, signals: Vec::new() };
+    }
+    let shares = series.iter().map(|s| s.client_cpu / f64::from(workers));
+    let mean = shares.clone().sum::<f64>() / series.len() as f64;
+    let max = shares.fold(0.0, f64::max);
+    let mean_verdict = match mean {
+        m if m > CPU_LIMIT => ClientVerdict::Bottleneck,
+        m if m > CPU_STRAINED => ClientVerdict::Strained,
+        _ => ClientVerdict::Ok,
+    };
+    let max_verdict = if max > CPU_LIMIT { ClientVerdict::Strained } else { ClientVerdict::Ok };
+    let signal =
+        |name: &str, value, verdict| Signal { name: name.to_owned(), value: rounded(value), limit: CPU_LIMIT, verdict };
+    let signals = vec![signal("worker_cpu_mean", mean, mean_verdict), signal("worker_cpu_max", max, max_verdict)];
+    Client { verdict: mean_verdict.max(max_verdict), signals }
+}
+
+fn server(used: ServerUse, duration: Nanos) -> Server {
+    let growth = used.rss_end_bytes as f64 - used.rss_start_bytes as f64;
+    let hours = duration.as_secs_f64() / 3_600.0;
+    Server {
+        cpu_s: Some(rounded(used.cpu.as_secs_f64())),
+        rss_start_bytes: Some(used.rss_start_bytes),
+        rss_end_bytes: Some(used.rss_end_bytes),
+        rss_max_bytes: Some(used.rss_max_bytes),
+        growth_bytes_per_h: (duration >= GROWTH_FROM).then(|| rounded(growth / hours)),
+        verdict: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Tally;
+
+    fn seconds(cpu: &[f64]) -> Vec<series::Second> {
+        let idle = series::Second::new(0, &Tally::new(1));
+        cpu.iter().map(|&client_cpu| series::Second { client_cpu, ..idle.clone() }).collect()
+    }
+
+    #[test]
+    fn the_client_is_judged_by_its_workers_share_of_a_core() {
+        let verdict = |cpu: &[f64], workers| client(&seconds(cpu), workers).verdict;
+        assert_eq!(verdict(&[], 2), ClientVerdict::Unknown);
+        assert_eq!(verdict(&[0.5], 0), ClientVerdict::Unknown);
+        assert_eq!(verdict(&[1.6, 1.7], 2), ClientVerdict::Ok);
+        assert_eq!(verdict(&[1.8, 1.75], 2), ClientVerdict::Strained);
+        assert_eq!(verdict(&[1.99, 1.98], 2), ClientVerdict::Bottleneck);
+        assert_eq!(verdict(&[0.1, 0.1, 1.99], 2), ClientVerdict::Strained);
+    }
+
+    #[test]
+    fn growth_is_told_of_runs_of_a_minute_or_more() {
+        let used =
+            ServerUse { cpu: Nanos::from_secs(3), rss_start_bytes: 2_000, rss_end_bytes: 1_000, rss_max_bytes: 3_000 };
+        assert_eq!(server(used, Nanos::from_secs(59)).growth_bytes_per_h, None);
+        assert_eq!(server(used, Nanos::from_secs(60)).growth_bytes_per_h, Some(-60_000.0));
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_null() {
+        let verdict = Verdict {
+            metric: "ttft".to_owned(),
+            expression: "p(95)<2".to_owned(),
+            value: Some(f64::NAN),
+            samples: 0,
+            result: Judgement::NoData,
+        };
+        assert_eq!(threshold(&verdict).value, None);
+        assert_eq!(rate(ShareValue { matches: 0, total: 0 }).rate, None);
+        assert_eq!((rounded(f64::INFINITY), rounded(f64::NAN), rounded(1e300)), (0.0, 0.0, 1e300));
+    }
+}

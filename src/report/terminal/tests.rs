@@ -1,0 +1,181 @@
+use super::*;
+use crate::report::tests::{all_sorts, busy_tally, document, verdict};
+use crate::report::{Agreement, Signal};
+use crate::threshold::Judgement;
+
+const PLAIN: Style = Style { color: false, width: 80 };
+
+fn text_of(sort: &str) -> String {
+    let (_, doc) = all_sorts().into_iter().find(|(name, _)| *name == sort).expect(sort);
+    render(&doc, PLAIN)
+}
+
+fn without_colour(text: &str) -> String {
+    let mut parts = text.split('\x1b');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, part| all + part.split_once('m').expect("a whole sequence").1)
+}
+
+#[test]
+fn every_sort_fits_and_is_plain() {
+    for (sort, doc) in all_sorts() {
+        let text = render(&doc, PLAIN);
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{sort}: {} columns: {line}", line.chars().count());
+            assert_eq!(line, line.trim_end(), "{sort}");
+        }
+        assert!(!text.contains(['\x1b', '\t', '\r']) && text.ends_with('\n') && !text.contains("\n\n\n"), "{sort}");
+        assert!(!text.contains("NaN") && !text.contains("inf "), "{sort}: {text}");
+    }
+}
+
+#[test]
+fn colour_adds_nothing_but_colour() {
+    for (sort, doc) in all_sorts() {
+        let coloured = render(&doc, Style { color: true, width: 80 });
+        assert!(coloured.contains('\x1b'), "{sort}");
+        assert_eq!(without_colour(&coloured), render(&doc, PLAIN), "{sort}");
+    }
+}
+
+#[test]
+fn the_first_line_is_the_verdict() {
+    for (sort, start) in [
+        ("pass", "PASS ✓  load: 2 of 2 thresholds held"),
+        ("fail", "FAIL ✗  load: 1 of 2 thresholds did not hold"),
+        ("no data for a threshold", "FAIL ✗  load: 1 of 2 thresholds did not hold"),
+        ("interrupted", "INTERRUPTED  load: "),
+        ("dead server", "NO DATA  load: not one request succeeded"),
+        ("nothing at all", "NO DATA  load: "),
+        ("remote target without thresholds", "PASS ✓  load: no thresholds were set"),
+    ] {
+        assert!(text_of(sort).starts_with(start), "{sort}: {}", text_of(sort));
+    }
+}
+
+#[test]
+fn a_passing_run_reads_like_this() {
+    let expected = "\
+PASS ✓  load: 2 of 2 thresholds held
+  target     http://127.0.0.1:8080
+  duration   4m30s (measured for 4m30s), started 2026-11-24T08:22:15Z
+  client: ok (CPU of a worker: 10.00% on average, 10.00% in its busiest second)
+
+THRESHOLDS
+  http_req_failed
+    ✓ 'rate<0.05' rate=2.91%  103 samples
+  http_req_duration
+    ✓ 'p(95)<3000' p(95)=394.75ms  103 samples
+
+LATENCY  of successful requests; failed and aborted ones have rows of their own
+                              count    p50    p90    p95    p99  p99.9    max
+  http_req_duration             100  349ms  389ms  394ms  398ms  399ms  399ms
+  http_req_duration_failed        2  303ms  303ms  303ms  303ms  303ms  303ms
+  http_req_duration_aborted       1  303ms  303ms  303ms  303ms  303ms  303ms
+  http_req_waiting              100 40.0ms 40.0ms 40.0ms 40.0ms 40.0ms 40.0ms
+  http_req_connecting             1  150µs  150µs  150µs  150µs  150µs  150µs
+  ttfe                           50 50.0ms 50.0ms 50.0ms 50.0ms 50.0ms 50.0ms
+  ttft                           50  108ms  148ms  154ms  158ms  158ms  158ms
+  ttfo                           50  108ms  148ms  154ms  158ms  158ms  158ms
+  tbt                           100 20.0ms 20.0ms 20.0ms 20.0ms 20.0ms 20.0ms
+  tpot                           50 11.5ms 11.5ms 11.5ms 11.5ms 11.5ms 11.5ms
+  stall                          50 25.0ms 25.0ms 25.0ms 25.0ms 25.0ms 25.0ms
+
+THROUGHPUT  rates are of what arrived in the 4m30s measured
+  http_reqs                       103      0.38/s
+  tokens_output                  2182      8.08/s  counted by the server (usage)
+  token_events                   1060      3.93/s  0.95 events a streamed token
+  tokens_input                    918      3.40/s
+  data_received                624 kB   2.31 kB/s
+  data_sent                   41.6 kB     154 B/s
+  connections       opened 1, reused 103, stale retries 1
+  at most           vus 50, connections 48
+
+FAILURES  3 of 103 requests (2.91%)
+  reset                             1       0.97%
+  http_429                          1       0.97%
+  check                             1       0.97%
+  statuses          200: 102, 429: 1
+  failed checks     choices: 1
+  checks            208 of 209 held (99.52%)
+  interrupted       1 cut off by the end of the test, the oldest after 309ms
+
+REQUESTS  p50, p95 and p99 of http_req_duration, then of ttft
+                        count   failed     p50     p95     p99 ttft p50      p95
+  chat                     51        1   349ms   395ms   399ms        -        -
+  chat-stream              52        2   348ms   394ms   398ms    108ms    154ms
+
+SERVER  llmsim 0.6.0, started for this run
+  CPU               12.3s (0.05 cores on average)
+  memory            20.1 MB → at most 33.4 MB → 30.0 MB (132 MB/h)
+  requests:         server counted 103, we sent 103 ✓
+";
+    let text = text_of("pass");
+    assert_eq!(text, expected, "\n{text}");
+}
+
+#[test]
+fn what_failed_and_what_was_not_measured_is_visible() {
+    assert!(text_of("fail").contains("  http_req_duration\n    ✗ 'p(95)<300' p(95)=394.75ms  103 samples\n"));
+    let no_data = text_of("no data for a threshold");
+    assert!(
+        no_data.contains("  ttft{request:chat-stream}\n    ✗ 'p(95)<2s' no data: nothing was measured"),
+        "{no_data}"
+    );
+    assert!(text_of("interrupted").contains("  stopped    SIGINT\n"));
+    let dead = text_of("dead server");
+    assert!(dead.contains("FAILURES  1 of 1 request (100.00%)\n  connect_refused "), "{dead}");
+    assert!(text_of("nothing at all").contains("FAILURES  no request finished\n"));
+}
+
+#[test]
+fn numbers_of_thresholds_have_the_unit_of_their_metric() {
+    let one = |metric: &str, expression: &str, value| {
+        let doc = document(&busy_tally(), &[verdict(metric, expression, Some(value), Judgement::Pass)], false);
+        measured(&doc.thresholds[0]).0
+    };
+    assert_eq!(one("ttft", "p(99.9) < 2s", 2_000.4), "p(99.9)=2.0004s");
+    assert_eq!(one("ttft", "count>10", 50.0), "count=50");
+    assert_eq!(one("http_req_failed{request:chat}", "rate<=0.01", 0.0), "rate=0.00%");
+    assert_eq!(one("http_reqs", "rate>=10", 45.67), "rate=45.7/s");
+    assert_eq!(one("timeouts", "count==0", 0.0), "count=0");
+    assert_eq!(one("vus", "max!=3", 50.0), "max=50");
+}
+
+#[test]
+fn a_client_at_its_limit_says_what_to_change() {
+    let mut doc = document(&busy_tally(), &[], false);
+    let signal =
+        |name: &str, value| Signal { name: name.to_owned(), value, limit: 0.95, verdict: ClientVerdict::Bottleneck };
+    doc.client.verdict = ClientVerdict::Bottleneck;
+    doc.client.signals = vec![signal("worker_cpu_mean", 0.99), signal("worker_cpu_max", 1.0)];
+    let text = render(&doc, PLAIN);
+    assert!(text.contains("client: bottleneck (CPU of a worker: 99.00%") && text.contains("more workers"), "{text}");
+}
+
+#[test]
+fn counts_that_differ_are_marked() {
+    let mut doc = document(&busy_tally(), &[], false);
+    doc.agreement = Some(Agreement { ours: 103, server: 102 });
+    assert!(render(&doc, PLAIN).contains("server counted 102, we sent 103 ✗\n"));
+}
+
+#[test]
+fn long_and_hostile_texts_are_cut_and_cleaned() {
+    let mut doc = document(&busy_tally(), &[], false);
+    doc.target.url = format!("http://{}", "x".repeat(200));
+    doc.target.server.version = Some("1.0\x1b[2J\nPASS".to_owned());
+    doc.run.profile = "päröfile ".repeat(30);
+    doc.failures.statuses = (100..600).map(|s| (s.to_string(), 12_345)).collect();
+    let chat = doc.requests.remove("chat").expect("chat");
+    doc.requests.insert("a-kind-of-request-with-a-very-long-name".to_owned(), chat);
+    let text = render(&doc, PLAIN);
+    assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
+    assert!(!text.contains('\x1b') && text.contains("1.0?[2J?PASS") && text.contains("a-kind-of-request…"), "{text}");
+    for status in 100..600 {
+        assert!(text.contains(&format!("{status}: 12345")), "{status}");
+    }
+    let wide = render(&doc, Style { color: false, width: 300 });
+    assert!(wide.contains(&"x".repeat(200)));
+    assert_eq!(render(&doc, Style { color: false, width: 1 }), text);
+}
