@@ -3,18 +3,23 @@
 //! The draws of a request depend on the seed, its stream of draws and its iteration only, never on which worker or machine sends it
 //! or when: the same run sends the same requests, however many share it.
 
-use crate::api::Api;
-use crate::units::Nanos;
+mod prompts;
 
-/// STUB: the room of scenario provides it.
-pub const MODELS: [&str; 7] =
-    ["gpt-5", "gpt-5-mini", "gpt-4o", "gpt-4o-mini", "claude-opus-4", "claude-sonnet-4", "o3-mini"];
+use std::fmt;
 
-/// STUB: the room of scenario provides it.
-pub fn builtin_prompts(name: &str) -> Option<Vec<String>> {
-    matches!(name, "short" | "medium" | "long")
-        .then(|| vec![format!("a {name} prompt"), format!("another {name} prompt")])
-}
+use crate::api::{Api, Ask, Method, Piece};
+use crate::units::{Nanos, mix64};
+
+pub use prompts::{MODELS, builtin_prompts};
+
+/// Keeps these draws apart from everything else that is drawn for the same user and iteration.
+const REQUEST_DRAWS: u64 = 0x5265_7175_6573_0001;
+/// Who we are.
+const USER_AGENT: &str = concat!("llmsim-blast/", env!("CARGO_PKG_VERSION"));
+/// Stands for the model's name in a path.
+const MODEL_HOLE: &str = "{model}";
+/// Headers that say where a request ends. A wrong one would corrupt the connection, and a right one cannot be known beforehand.
+const FRAMING: [&str; 2] = ["Content-Length", "Transfer-Encoding"];
 
 /// A weighted mix. Plain data.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,8 +68,8 @@ pub struct Timeouts {
     pub total: Nanos,
 }
 
-/// What every request to a target has in common.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What every request to a target has in common. Headers often carry keys, so that only their names are ever printed.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// Value of the `Host` header.
     pub host: String,
@@ -92,14 +97,26 @@ impl Secret {
     }
 }
 
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Envelope")
+            .field("host", &self.host)
+            .field("path_prefix", &self.path_prefix)
+            .field("api_key", &self.api_key)
+            .field("headers", &names)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[hidden]")
     }
 }
 
 /// Bytes ready to send, and which kind they are. Reused from request to request.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Request {
     /// Head and body.
     pub bytes: Vec<u8>,
@@ -107,18 +124,245 @@ pub struct Request {
     pub kind: u16,
 }
 
+impl fmt::Debug for Request {
+    /// Without the bytes, which carry the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("kind", &self.kind).field("length", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+/// Why a header cannot be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadHeader {
+    /// Not a token (RFC 9110, section 5.6.2).
+    #[error("a header's name is made of letters, digits and !#$%&'*+-.^_`|~")]
+    Name,
+    /// Would end the header or the head (RFC 9110, section 5.5).
+    #[error("a header's value has no line breaks or other control characters")]
+    Value,
+    /// Says where the request ends, which is ours to say.
+    #[error("Content-Length and Transfer-Encoding are set by the client itself")]
+    Framing,
+}
+
+/// Whether a header of the user's can be sent as it stands. Those that cannot are left out of requests; whoever reads them from a user
+/// refuses them first.
+pub fn check_header(name: &str, value: &str) -> Result<(), BadHeader> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(token) {
+        return Err(BadHeader::Name);
+    }
+    if value.bytes().any(|b| b.is_ascii_control() && b != b'\t') {
+        return Err(BadHeader::Value);
+    }
+    if FRAMING.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+        return Err(BadHeader::Framing);
+    }
+    Ok(())
+}
+
 /// The mix with everything precomputed that does not change from request to request.
-#[derive(Debug)]
-pub struct Scenario {}
+pub struct Scenario {
+    seed: u64,
+    kinds: Vec<Prepared>,
+}
+
+impl fmt::Debug for Scenario {
+    /// Without the heads, which carry the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scenario").field("seed", &self.seed).field("kinds", &self.kinds.len()).finish_non_exhaustive()
+    }
+}
+
+/// One kind, ready to be put together.
+struct Prepared {
+    /// The sum of the weights up to and with this kind.
+    weight_below: u64,
+    /// Everything before the value of `Content-Length`, or the whole request if there is no body. One for each model if the path names
+    /// the model, else one.
+    heads: Vec<Vec<u8>>,
+    method: Method,
+    body: Vec<Piece>,
+    /// As JSON strings, with their quotes.
+    models: Vec<String>,
+    /// As JSON strings, with their quotes.
+    prompts: Vec<String>,
+    max_tokens: Option<(u32, u32)>,
+}
+
+/// What a request was drawn to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Draw {
+    kind: usize,
+    model: usize,
+    prompt: usize,
+    max_tokens: u32,
+}
 
 impl Scenario {
     /// Precomputes heads and bodies.
-    pub fn new(_mix: &Mix, _envelope: &Envelope, _seed: u64) -> Self {
-        todo!()
+    pub fn new(mix: &Mix, envelope: &Envelope, seed: u64) -> Self {
+        Self::with_bodies(mix, envelope, seed, |kind| {
+            let ask = Ask { stream: kind.stream, max_tokens: kind.max_tokens.is_some(), extra: &kind.body };
+            kind.api.body(&ask)
+        })
+    }
+
+    /// With the pieces of each kind's body given.
+    fn with_bodies(mix: &Mix, envelope: &Envelope, seed: u64, body: impl Fn(&Kind) -> Vec<Piece>) -> Self {
+        let mut weight_below = 0;
+        let kinds = mix
+            .kinds
+            .iter()
+            .map(|kind| {
+                weight_below += u64::from(kind.weight);
+                Prepared {
+                    weight_below,
+                    heads: heads(kind, envelope),
+                    method: kind.api.method(),
+                    body: body(kind),
+                    models: kind.models.iter().map(|model| json_string(model)).collect(),
+                    prompts: kind.prompts.iter().map(|prompt| json_string(prompt)).collect(),
+                    max_tokens: kind.max_tokens,
+                }
+            })
+            .collect();
+        Self { seed, kinds }
     }
 
     /// Writes the request of that stream of draws and iteration into `request`. Allocates nothing once `request` is warm.
-    pub fn write(&self, _draw_vu: u32, _iteration: u64, _request: &mut Request) {
-        todo!()
+    pub fn write(&self, draw_vu: u32, iteration: u64, request: &mut Request) {
+        let draw = self.draw(draw_vu, iteration);
+        request.kind = draw.kind as u16;
+        let out = &mut request.bytes;
+        out.clear();
+        let Some(kind) = self.kinds.get(draw.kind) else { return };
+        out.extend_from_slice(kind.heads.get(draw.model).unwrap_or(&kind.heads[0]));
+        if kind.method == Method::Post {
+            let digits = &mut [0; 20];
+            let length: usize = kind.body.iter().map(|piece| kind.fill(piece, draw, digits).len()).sum();
+            out.extend_from_slice(decimal(length as u64, digits));
+            out.extend_from_slice(b"\r\n\r\n");
+            for piece in &kind.body {
+                out.extend_from_slice(kind.fill(piece, draw, digits));
+            }
+        }
+    }
+
+    /// Everything that is random about a request, from one generator of its own: kind, model, prompt, token limit, in this order.
+    fn draw(&self, draw_vu: u32, iteration: u64) -> Draw {
+        let mut rng = fastrand::Rng::with_seed(mix64(self.seed ^ REQUEST_DRAWS, draw_vu.into(), iteration));
+        let weights = self.kinds.last().map_or(0, |last| last.weight_below);
+        let point = rng.u64(0..weights.max(1));
+        let index = self.kinds.partition_point(|kind| kind.weight_below <= point);
+        let Some(kind) = self.kinds.get(index) else { return Draw { kind: 0, model: 0, prompt: 0, max_tokens: 0 } };
+        let mut below = |n: usize| rng.u64(0..n.max(1) as u64) as usize;
+        let (model, prompt) = (below(kind.models.len()), below(kind.prompts.len()));
+        let max_tokens = kind.max_tokens.map_or(0, |(min, max)| rng.u32(min..=max.max(min)));
+        Draw { kind: index, model, prompt, max_tokens }
     }
 }
+
+impl Prepared {
+    /// What stands in a piece's place.
+    fn fill<'a>(&'a self, piece: &'a Piece, draw: Draw, digits: &'a mut [u8; 20]) -> &'a [u8] {
+        let text = |all: &'a [String], index: usize| all.get(index).map_or("\"\"", String::as_str).as_bytes();
+        match piece {
+            Piece::Text(fixed) => fixed.as_bytes(),
+            Piece::Model => text(&self.models, draw.model),
+            Piece::Prompt => text(&self.prompts, draw.prompt),
+            Piece::MaxTokens => decimal(draw.max_tokens.into(), digits),
+        }
+    }
+}
+
+/// The heads of a kind: one for each model if its path names the model, else one.
+fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
+    let slash = if kind.path.starts_with('/') { "" } else { "/" };
+    let path = format!("{}{slash}{}", envelope.path_prefix, kind.path);
+    let headers = headers(kind, envelope);
+    if path.contains(MODEL_HOLE) && !kind.models.is_empty() {
+        let with =
+            |model: &String| head(kind.api.method(), &path.replace(MODEL_HOLE, &percent_encoded(model)), &headers);
+        kind.models.iter().map(with).collect()
+    } else {
+        vec![head(kind.api.method(), &path.replace(MODEL_HOLE, ""), &headers)]
+    }
+}
+
+/// Ours, then the target's, then the kind's own; each level takes the place of what has the same name below it. A name that is given
+/// twice in one level is sent twice.
+fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
+    let ours = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut lines = vec![
+        ours("Host", &envelope.host),
+        ours("User-Agent", USER_AGENT),
+        ours("Accept", if kind.stream { "text/event-stream" } else { "application/json" }),
+        ours("Accept-Encoding", "identity"),
+    ];
+    if kind.api.method() == Method::Post {
+        lines.push(ours("Content-Type", "application/json"));
+    }
+    if let Some(key) = &envelope.api_key {
+        lines.push(("Authorization".to_owned(), format!("Bearer {}", key.reveal())));
+    }
+    for level in [&envelope.headers, &kind.headers] {
+        lines.retain(|(name, _)| !level.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
+        lines.extend(level.iter().cloned());
+    }
+    lines.retain(|(name, value)| check_header(name, value).is_ok());
+    // RFC 9110, section 7.2: the host should come first.
+    lines.sort_by_key(|(name, _)| !name.eq_ignore_ascii_case("Host"));
+    lines
+}
+
+/// A request's head: all of it without a body, up to the value of `Content-Length` with one.
+fn head(method: Method, path: &str, headers: &[(String, String)]) -> Vec<u8> {
+    let method_name = match method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+    };
+    let mut text = format!("{method_name} {} HTTP/1.1\r\n", target(path));
+    for (name, value) in headers {
+        text.extend([name, ": ", value, "\r\n"]);
+    }
+    text.push_str(match method {
+        Method::Get => "\r\n",
+        Method::Post => "Content-Length: ",
+    });
+    text.into_bytes()
+}
+
+/// A path as it may stand in a request line: what would break the line is percent-encoded.
+fn target(path: &str) -> String {
+    encoded(path, |b| b.is_ascii_graphic())
+}
+
+/// A text as one segment of a path (RFC 3986, section 2.3: all but the unreserved characters).
+fn percent_encoded(text: &str) -> String {
+    encoded(text, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+}
+
+fn encoded(text: &str, keep: impl Fn(u8) -> bool) -> String {
+    text.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+fn json_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The digits of `n`, written to the end of `digits`.
+fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            return &digits[start..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -105,9 +105,8 @@ fn stage(shape: &Shape, elapsed: Nanos) -> String {
                 end = end.saturating_add(stage.duration);
                 elapsed < end
             });
-            current.map_or_else(String::new, |i| {
-                format!("stage {}/{} to {} VUs", i + 1, stages.len(), stages[i].target)
-            })
+            current
+                .map_or_else(String::new, |i| format!("stage {}/{} to {} VUs", i + 1, stages.len(), stages[i].target))
         }
     }
 }

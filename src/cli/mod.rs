@@ -346,7 +346,9 @@ enum CliError {
         source: io::Error,
     },
     /// Nothing answers at the target, and nothing may be started there.
-    #[error("{url}: {reason}; start the server first, or check --target-url (without --no-server, a target on this machine is started)")]
+    #[error(
+        "{url}: {reason}; start the server first, or check --target-url (without --no-server, a target on this machine is started)"
+    )]
     Unreachable {
         /// The target.
         url: String,

@@ -73,7 +73,8 @@ fn say(document: &Document, presentation: &Presentation, out: &mut dyn Write, er
     let beside = output::is_stdout(presentation.output.as_ref());
     let terminal = if beside { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     let text = terminal::render(document, Style { color: terminal && !presentation.no_color, width: width(terminal) });
-    let printed = if beside { err.write_all(text.as_bytes()) } else { out.write_all(text.as_bytes()).and_then(|()| out.flush()) };
+    let printed =
+        if beside { err.write_all(text.as_bytes()) } else { out.write_all(text.as_bytes()).and_then(|()| out.flush()) };
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
@@ -111,6 +112,7 @@ pub(super) fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<ExitClass, 
 
 /// Ties this process to its parent and becomes another program; comes back only when that failed.
 pub(super) fn supervise(args: &SuperviseArgs) -> CliError {
-    let (program, arguments) = args.command.split_first().map_or_else(Default::default, |(p, a)| (p.clone(), a.to_vec()));
+    let (program, arguments) =
+        args.command.split_first().map_or_else(Default::default, |(p, a)| (p.clone(), a.to_vec()));
     server::supervise(&Order { cores: args.cores.clone(), parent: args.parent, program, args: arguments }).into()
 }

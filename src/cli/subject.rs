@@ -83,7 +83,8 @@ impl Subject {
     /// Adds to a second what the server has used in it.
     pub(super) fn watch(&mut self, elapsed: Nanos, second: &mut Second) {
         let Some(usage) = self.server.as_ref().and_then(Server::sample) else { return };
-        let (since, before) = self.last.or(self.first.map(|first| (Nanos::ZERO, first))).unwrap_or((Nanos::ZERO, usage));
+        let (since, before) =
+            self.last.or(self.first.map(|first| (Nanos::ZERO, first))).unwrap_or((Nanos::ZERO, usage));
         let length = elapsed.since(since).as_secs_f64();
         if length > 0.0 {
             second.server_cpu = Some(usage.cpu.since(before.cpu).as_secs_f64() / length);

@@ -269,10 +269,10 @@ fn subcommands_are_understood() {
         |arguments: &[&str]| Cli::try_parse_from(["llmsim-blast"].iter().chain(arguments)).expect("fine").command;
     let Some(Command::Serve(args)) = command(&["serve", "--port", "0", "--config", "c.toml"]) else { panic!("serve") };
     assert_eq!((args.host.as_str(), args.port, args.config), ("127.0.0.1", 0, Some("c.toml".into())));
-    let Some(Command::Supervise { command }) = command(&["supervise", "llmsim", "serve", "--port", "1"]) else {
-        panic!("supervise")
-    };
-    assert_eq!(command, ["llmsim", "serve", "--port", "1"]);
+    let line = ["supervise", "--parent", "7", "--cores", "1,2", "--", "llmsim", "serve", "--port", "1"];
+    let Some(Command::Supervise(args)) = command(&line) else { panic!("supervise") };
+    assert_eq!((args.parent, args.cores.as_slice()), (7, &[1, 2][..]));
+    assert_eq!(args.command, ["llmsim", "serve", "--port", "1"]);
     assert!(Cli::try_parse_from(["llmsim-blast", "serve", "--chaos", "--config", "c"]).is_err());
 }
 

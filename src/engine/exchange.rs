@@ -121,6 +121,11 @@ impl Exchange {
         self.sample.first_byte.is_some()
     }
 
+    /// Which limits the response is under: they change with its first byte and with its terminal event, and may become tighter then.
+    pub(super) fn limits(&self) -> (bool, bool) {
+        (self.answered(), self.done_at.is_some())
+    }
+
     /// Bytes of the response. Gaps between tokens go to `tally` at once; everything else waits for the end.
     pub(super) fn feed(&mut self, bytes: &[u8], arrival: Arrival, tally: &mut Tally) -> Progress {
         let at = arrival.at;

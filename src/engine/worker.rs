@@ -281,13 +281,14 @@ impl<'a> Worker<'a> {
             let arrival = Arrival { at: self.clock.now(), not_before: self.not_before };
             let step = match result {
                 Ok(IoStatus::Done(n)) => {
+                    let limits_were = connection.exchange.limits();
                     let step = connection.received(&self.buffer[..n], arrival, &mut self.tally);
-                    if step == Step::Wait && n < self.buffer.len() && !closed {
-                        return;
+                    if step != Step::Wait {
+                        self.follow_at(slot, step, arrival.at);
+                    } else if connection.exchange.limits() != limits_were {
+                        self.arm_response(slot);
                     }
-                    let emptied = n < self.buffer.len() && !closed;
-                    self.follow_at(slot, step, arrival.at);
-                    if emptied {
+                    if n < self.buffer.len() && !closed {
                         return;
                     }
                     continue;

@@ -3,7 +3,7 @@
 //! Used before, between and after measurements, never during one.
 
 use crate::units::Nanos;
-use crate::wire::{Event, http1};
+use crate::wire::{Event, WireError, http1};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -177,7 +177,11 @@ fn parse(bytes: &[u8], eof: bool) -> Result<Option<Reply>, ProbeError> {
             None if eof => decoder.eof(),
             None => return Ok(None),
         };
-        match event.map_err(|_| ProbeError::NotHttp)? {
+        let event = event.map_err(|error| match error {
+            WireError::TooLarge(_) => ProbeError::TooLarge,
+            _ => ProbeError::NotHttp,
+        });
+        match event? {
             Event::Head(head) => reply.status = head.status,
             Event::Data(piece) => reply.body.extend_from_slice(piece),
             Event::End { .. } => return Ok(Some(reply)),
