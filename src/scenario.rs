@@ -9,17 +9,15 @@ use std::fmt;
 
 use crate::api::{Api, Ask, Method, Piece};
 use crate::units::{Nanos, mix64};
+use crate::wire::http1::HeadSpec;
 
+pub use crate::wire::http1::check_header;
 pub use prompts::{MODELS, builtin_prompts};
 
 /// Keeps these draws apart from everything else that is drawn for the same user and iteration.
 const REQUEST_DRAWS: u64 = 0x5265_7175_6573_0001;
-/// Who we are.
-const USER_AGENT: &str = concat!("llmsim-blast/", env!("CARGO_PKG_VERSION"));
 /// Stands for the model's name in a path.
 const MODEL_HOLE: &str = "{model}";
-/// Headers that say where a request ends. A wrong one would corrupt the connection, and a right one cannot be known beforehand.
-const FRAMING: [&str; 2] = ["Content-Length", "Transfer-Encoding"];
 
 /// A weighted mix. Plain data.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,36 +127,6 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request").field("kind", &self.kind).field("length", &self.bytes.len()).finish_non_exhaustive()
     }
-}
-
-/// Why a header cannot be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadHeader {
-    /// Not a token (RFC 9110, section 5.6.2).
-    #[error("a header's name is made of letters, digits and !#$%&'*+-.^_`|~")]
-    Name,
-    /// Would end the header or the head (RFC 9110, section 5.5).
-    #[error("a header's value has no line breaks or other control characters")]
-    Value,
-    /// Says where the request ends, which is ours to say.
-    #[error("Content-Length and Transfer-Encoding are set by the client itself")]
-    Framing,
-}
-
-/// Whether a header of the user's can be sent as it stands. Those that cannot are left out of requests; whoever reads them from a user
-/// refuses them first.
-pub fn check_header(name: &str, value: &str) -> Result<(), BadHeader> {
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || !name.bytes().all(token) {
-        return Err(BadHeader::Name);
-    }
-    if value.bytes().any(|b| b.is_ascii_control() && b != b'\t') {
-        return Err(BadHeader::Value);
-    }
-    if FRAMING.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
-        return Err(BadHeader::Framing);
-    }
-    Ok(())
 }
 
 /// The mix with everything precomputed that does not change from request to request.
@@ -282,55 +250,37 @@ fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
     let path = format!("{}{slash}{}", envelope.path_prefix, kind.path);
     let headers = headers(kind, envelope);
     if path.contains(MODEL_HOLE) && !kind.models.is_empty() {
-        let with =
-            |model: &String| head(kind.api.method(), &path.replace(MODEL_HOLE, &percent_encoded(model)), &headers);
-        kind.models.iter().map(with).collect()
+        let named = kind.models.iter().map(|model| path.replace(MODEL_HOLE, &percent_encoded(model)));
+        named.map(|path| head(kind, &envelope.host, &path, &headers)).collect()
     } else {
-        vec![head(kind.api.method(), &path.replace(MODEL_HOLE, ""), &headers)]
+        vec![head(kind, &envelope.host, &path.replace(MODEL_HOLE, ""), &headers)]
     }
 }
 
-/// Ours, then the target's, then the kind's own; each level takes the place of what has the same name below it. A name that is given
+/// The target's fields and the kind's own; one of the kind takes the place of the target's with the same name. A name that is given
 /// twice in one level is sent twice.
 fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
-    let ours = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let mut lines = vec![
-        ours("Host", &envelope.host),
-        ours("User-Agent", USER_AGENT),
-        ours("Accept", if kind.stream { "text/event-stream" } else { "application/json" }),
-        ours("Accept-Encoding", "identity"),
-    ];
-    if kind.api.method() == Method::Post {
-        lines.push(ours("Content-Type", "application/json"));
-    }
+    let mut fields = Vec::new();
     if let Some(key) = &envelope.api_key {
-        lines.push(("Authorization".to_owned(), format!("Bearer {}", key.reveal())));
+        fields.push(("Authorization".to_owned(), format!("Bearer {}", key.reveal())));
     }
     for level in [&envelope.headers, &kind.headers] {
-        lines.retain(|(name, _)| !level.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
-        lines.extend(level.iter().cloned());
+        fields.retain(|(name, _)| !level.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
+        fields.extend(level.iter().cloned());
     }
-    lines.retain(|(name, value)| check_header(name, value).is_ok());
-    // RFC 9110, section 7.2: the host should come first.
-    lines.sort_by_key(|(name, _)| !name.eq_ignore_ascii_case("Host"));
-    lines
+    fields.retain(|(name, value)| check_header(name, value).is_ok());
+    fields
 }
 
 /// A request's head: all of it without a body, up to the value of `Content-Length` with one.
-fn head(method: Method, path: &str, headers: &[(String, String)]) -> Vec<u8> {
-    let method_name = match method {
+fn head(kind: &Kind, host: &str, path: &str, headers: &[(String, String)]) -> Vec<u8> {
+    let method = match kind.api.method() {
         Method::Get => "GET",
         Method::Post => "POST",
     };
-    let mut text = format!("{method_name} {} HTTP/1.1\r\n", target(path));
-    for (name, value) in headers {
-        text.extend([name, ": ", value, "\r\n"]);
-    }
-    text.push_str(match method {
-        Method::Get => "\r\n",
-        Method::Post => "Content-Length: ",
-    });
-    text.into_bytes()
+    let mut out = Vec::new();
+    HeadSpec { method, path: &target(path), host, stream: kind.stream, headers }.write(&mut out);
+    out
 }
 
 /// A path as it may stand in a request line: what would break the line is percent-encoded.

@@ -1,9 +1,7 @@
 //! Header fields that a user adds.
 
 use super::limits;
-
-/// Fields that frame a request. Another value would break the framing of this and every following request.
-const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
+use crate::scenario::check_header;
 
 /// Parts of the names of fields whose values are secrets.
 const SECRET: [&str; 6] = ["auth", "key", "token", "secret", "cookie", "password"];
@@ -17,23 +15,7 @@ pub fn is_secret(name: &str) -> bool {
 /// Name and trimmed value, or what is wrong with them. The value is not repeated: it may be a secret.
 pub(super) fn header(name: &str, value: &str) -> Result<(String, String), String> {
     let (name, value) = (name.trim(), value.trim_matches([' ', '\t']));
-    // RFC 9110, section 5.6.2: a token.
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || !name.bytes().all(token) {
-        return Err(format!(
-            "`{}` is not the name of a header: expected letters, digits and dashes",
-            name.escape_debug()
-        ));
-    }
-    // RFC 9110, section 5.5: neither line breaks nor other controls, or the value could pretend to be another header.
-    if value.chars().any(|c| c.is_control() && c != '\t') {
-        return Err(format!(
-            "the value of `{name}` has a line break or another control character: expected one line of text"
-        ));
-    }
-    if FRAMING.contains(&name.to_ascii_lowercase().as_str()) {
-        return Err(format!("`{name}` frames the request and is always set from the body: expected another header"));
-    }
+    check_header(name, value)?;
     if name.len() + value.len() > limits::MAX_HEADER_BYTES {
         return Err(format!("`{name}` is longer than {} bytes", limits::MAX_HEADER_BYTES));
     }

@@ -165,15 +165,16 @@ fn a_header_replaces_ours_and_the_kind_wins_over_the_target() {
 fn headers_that_cannot_be_sent_are_named() {
     assert_eq!(check_header("X-Tag", "a\tb ü"), Ok(()));
     for (name, value, problem) in [
-        ("", "x", BadHeader::Name),
-        ("a b", "x", BadHeader::Name),
-        ("a:", "x", BadHeader::Name),
-        ("ä", "x", BadHeader::Name),
-        ("a", "x\ny", BadHeader::Value),
-        ("a", "x\0", BadHeader::Value),
-        ("transfer-ENCODING", "chunked", BadHeader::Framing),
+        ("", "x", "not the name"),
+        ("a b", "x", "not the name"),
+        ("a:", "x", "not the name"),
+        ("ä", "x", "not the name"),
+        ("a", "x\ny", "control character"),
+        ("a", "x\0", "control character"),
+        ("transfer-ENCODING", "chunked", "frames the request"),
     ] {
-        assert_eq!(check_header(name, value), Err(problem), "{name:?}: {value:?}");
+        let error = check_header(name, value).expect_err(name);
+        assert!(error.contains(problem), "{name:?}: {value:?}: {error}");
     }
 }
 

@@ -391,7 +391,7 @@ fn content_type(value: &[u8]) -> ContentType {
 pub struct HeadSpec<'a> {
     /// The method; `POST` has a body, others have none.
     pub method: &'a str,
-    /// The path with its query, percent-encoded; see [`check_path`].
+    /// The path with its query, percent-encoded.
     pub path: &'a str,
     /// Name and port as in the URL: IPv6 in brackets, no port when it is the scheme's own.
     pub host: &'a str,
@@ -463,28 +463,18 @@ pub fn check_header(name: &str, value: &str) -> Result<(), String> {
     // A field name is a token: RFC 9110, sections 5.1 and 5.6.2.
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_token) {
-        return Err(format!(
-            "{name:?} is not a header name: expected letters, digits and '-', such as X-Request-Source"
-        ));
+        return Err(format!("{name:?} is not the name of a header: expected letters, digits and dashes"));
     }
     if FRAMING.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-        return Err(format!("the header {name} cannot be set: it is computed from the body of each request"));
+        return Err(format!("`{name}` frames the request and is always set from the body: expected another header"));
     }
-    if let Some(byte) = value.bytes().find(|byte| byte.is_ascii_control() && *byte != b'\t') {
-        return Err(format!("the value of the header {name} contains the control character 0x{byte:02x}"));
+    // RFC 9110, section 5.5: neither line breaks nor other controls, or the value could pretend to be another header.
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        return Err(format!(
+            "the value of `{name}` has a line break or another control character: expected one line of text"
+        ));
     }
     Ok(())
-}
-
-/// Whether a path can be sent as it stands.
-pub fn check_path(path: &str) -> Result<(), String> {
-    if !path.starts_with('/') {
-        return Err(format!("the path {path:?} does not begin with '/'"));
-    }
-    match path.chars().find(|char| !char.is_ascii_graphic() || *char == '#') {
-        Some(char) => Err(format!("the path {path:?} contains {char:?}: it must be percent-encoded")),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -417,22 +417,14 @@ fn a_header_of_the_user_replaces_ours() {
 fn headers_that_would_break_the_request_are_refused() {
     assert_eq!(check_header("X-Request-Source", "load test\t\u{e4}"), Ok(()));
     for name in ["", "X Y", "X:", "X\r\nY", "\u{e4}", "X\0"] {
-        assert!(check_header(name, "a").unwrap_err().contains("not a header name"), "{name}");
+        assert!(check_header(name, "a").unwrap_err().contains("not the name"), "{name}");
     }
     for name in ["Content-Length", "transfer-ENCODING"] {
-        assert!(check_header(name, "1").unwrap_err().contains("cannot be set"), "{name}");
+        assert!(check_header(name, "1").unwrap_err().contains("frames the request"), "{name}");
     }
     for value in ["a\r\nX: y", "a\n", "\0", "a\u{7f}"] {
         let error = check_header("Authorization", value).unwrap_err();
         assert!(error.contains("control character") && !error.contains('\n'), "{error}");
-    }
-}
-
-#[test]
-fn paths_that_would_break_the_request_are_refused() {
-    assert_eq!(check_path("/v1/chat?api-version=2024%2001"), Ok(()));
-    for path in ["", "v1", "/a b", "/a\r\nX: y", "/\u{e4}", "/a#b"] {
-        assert!(check_path(path).is_err(), "{path}");
     }
 }
 
