@@ -144,28 +144,24 @@ impl FromStr for Nanos {
 impl fmt::Display for Nanos {
     /// The shortest exact form a person would write: `1m30s`, `500ms`, `1.5s`, `50us`, `0s`. Parses back to the same value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const S: u64 = 1_000_000_000;
-        let n = self.0;
-        match n {
-            0 => write!(f, "0s"),
-            n if n % S == 0 => {
-                let (h, m, s) = (n / S / 3600, n / S / 60 % 60, n / S % 60);
-                if h > 0 {
-                    write!(f, "{h}h")?;
-                }
-                if m > 0 {
-                    write!(f, "{m}m")?;
-                }
-                if s > 0 {
-                    write!(f, "{s}s")?;
+        const SECOND: u64 = 1_000_000_000;
+        let nanos = self.0;
+        match nanos {
+            0 => f.write_str("0s"),
+            _ if nanos.is_multiple_of(SECOND) => {
+                let seconds = nanos / SECOND;
+                for (count, unit) in [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")] {
+                    if count > 0 {
+                        write!(f, "{count}{unit}")?;
+                    }
                 }
                 Ok(())
             }
-            n if n < 1_000 => write!(f, "{n}ns"),
-            n if n < 1_000_000 => write!(f, "{}us", n as f64 / 1e3),
-            n if n < S => write!(f, "{}ms", n as f64 / 1e6),
-            n if n < 60 * S => write!(f, "{}s", n as f64 / 1e9),
-            n => write!(f, "{}{}", Self(n / (60 * S) * (60 * S)), Self(n % (60 * S))),
+            _ if nanos < 1_000 => write!(f, "{nanos}ns"),
+            _ if nanos < 1_000_000 => write!(f, "{}us", nanos as f64 / 1e3),
+            _ if nanos < SECOND => write!(f, "{}ms", nanos as f64 / 1e6),
+            _ if nanos < 60 * SECOND => write!(f, "{}s", nanos as f64 / 1e9),
+            _ => write!(f, "{}{}", Self(nanos / (60 * SECOND) * (60 * SECOND)), Self(nanos % (60 * SECOND))),
         }
     }
 }

@@ -372,8 +372,10 @@ impl CliError {
             Self::Usage(error) if error.exit_code() == 0 => ExitClass::Success,
             Self::Usage(_) => ExitClass::Usage,
             Self::Plan(error) if error.is_usage() => ExitClass::Usage,
-            Self::Plan(_) | Self::OutputPlace { .. } | Self::Files(_) => ExitClass::Configuration,
-            Self::Server(ServerError::BadConfig { .. } | ServerError::BadHost { .. }) => ExitClass::Configuration,
+            Self::Plan(_)
+            | Self::OutputPlace { .. }
+            | Self::Files(_)
+            | Self::Server(ServerError::BadConfig { .. } | ServerError::BadHost { .. }) => ExitClass::Configuration,
             Self::Server(ServerError::Interrupted) => ExitClass::Interrupted,
             Self::Server(_) | Self::Resolve { .. } | Self::Unreachable { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.

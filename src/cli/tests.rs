@@ -25,6 +25,7 @@ fn the_command_is_well_formed() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of every flag")]
 fn every_flag_becomes_an_override_with_its_name() {
     let run = typed(&[
         "load",

@@ -276,7 +276,7 @@ fn secrets_are_never_printed() {
     let sent = String::from_utf8(std::mem::take(&mut request.bytes)).expect("text");
     assert!(sent.contains("sk-hidden-1") && sent.contains("sk-hidden-2"));
     request.bytes = sent.into_bytes();
-    let printed = format!("{envelope:?} {scenario:?} {request:?} {:#?} {:#?}", envelope, scenario);
+    let printed = format!("{envelope:?} {scenario:?} {request:?} {envelope:#?} {scenario:#?}");
     assert!(printed.contains("x-api-key") && printed.contains("[hidden]"));
     assert!(!printed.contains("sk-hidden"), "{printed}");
     // Bytes print as numbers: "sk-" is 115, 107, 45.
