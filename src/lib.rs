@@ -68,7 +68,7 @@
 //! 1. Imports point downward only, as in the table.
 //! 2. Nothing in `wire`, `api`, `load`, `scenario`, `plan`, `metrics`, `threshold`, `report` does I/O or reads a clock. Time is an
 //!    argument: `now` goes in, the next deadline comes out.
-//! 3. The clock of a test is read in `engine/worker.rs` only; `server` and `live` may wait, `cli` stamps the run with the wall clock,
+//! 3. The clock of a test is read in `engine/clock.rs` only; `server` and `live` may wait, `cli` stamps the run with the wall clock,
 //!    each with a reasoned `#[expect]`.
 //! 4. Only `net/tls.rs` names rustls; only `wire/http1` httparse; only `cli/mod.rs` clap; only `net` and `engine` mio; only `metrics`
 //!    hdrhistogram. Formats that outlive the process live in `report` and `plan/profile.rs`; `api` reads answers with serde.

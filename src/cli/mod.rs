@@ -197,6 +197,12 @@ struct RunArgs {
     /// Do not pin threads to cores.
     #[arg(long, help_heading = "Engine")]
     no_pin: bool,
+    /// Date tokens by the kernel's receive stamps: auto, on, off [auto].
+    #[arg(long, value_name = "WHEN", help_heading = "Engine")]
+    rx_timestamps: Option<String>,
+    /// Pause between two polls of a worker: auto, or D; 0 for none [auto].
+    #[arg(long, value_name = "D", help_heading = "Engine", allow_negative_numbers = true)]
+    poll_interval: Option<String>,
 }
 
 /// Looks up a name in the environment.
@@ -265,6 +271,8 @@ impl RunArgs {
             timeout: from.one("timeout", self.timeout.as_ref()),
             workers: from.one("workers", self.workers.as_ref()),
             no_pin: from.yes("no-pin", self.no_pin),
+            rx_timestamps: from.one("rx-timestamps", self.rx_timestamps.as_ref()),
+            poll_interval: from.one("poll-interval", self.poll_interval.as_ref()),
             output: from.one("output", self.output.as_ref()),
             headers: from.many("header", &self.headers, '\n'),
             api_key_file: from.one("api-key-file", self.api_key_file.as_ref()),

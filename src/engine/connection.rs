@@ -15,7 +15,7 @@
 use super::exchange::{Arrival, Exchange, Expect, Progress};
 use crate::load::Start;
 use crate::metrics::{Blame, Failure, Outcome, Tally};
-use crate::net::{IoStatus, Stream};
+use crate::net::{IoStatus, Received, Stream};
 use crate::scenario::Timeouts;
 use crate::units::Nanos;
 use std::io;
@@ -178,9 +178,13 @@ impl Connection {
         }
     }
 
-    /// Reads what is there into `buffer`.
-    pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<IoStatus> {
-        self.stream.as_mut().map_or(Ok(IoStatus::Blocked), |stream| stream.recv(buffer))
+    /// Reads what is there into `buffer`, with the kernel's stamp if `stamped`.
+    pub(super) fn recv(&mut self, buffer: &mut [u8], stamped: bool) -> io::Result<Received> {
+        match &mut self.stream {
+            Some(stream) if stamped => stream.recv_stamped(buffer),
+            Some(stream) => stream.recv(buffer),
+            None => Ok(Received { status: IoStatus::Blocked, stamp: None }),
+        }
     }
 
     /// Bytes came.

@@ -3,6 +3,8 @@
 //! [`run`] gives every worker its share of the plan, adds up what they report once a second, and hands the sums to the caller. While it
 //! runs only two things cross a thread border: the stop flag goes down, tallies come up.
 
+mod arrivals;
+mod clock;
 mod connection;
 mod exchange;
 mod poller;
@@ -12,14 +14,16 @@ mod timers;
 mod worker;
 
 use crate::metrics::{Second, Tally};
+use crate::net::KeepStamping;
 use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::units::Nanos;
+use clock::Clock;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use worker::{Clock, Ended, Lines, Report, Worker};
+use worker::{Ended, Lines, Report, Worker};
 
 /// A second of the run, as soon as all workers have reported it.
 #[derive(Debug)]
@@ -87,6 +91,8 @@ pub fn run(
     let scenario = Scenario::new(&plan.mix, &plan.envelope(), plan.seed);
     let (reports, inbox) = channel();
     let epoch = Clock::epoch();
+    // If it cannot be had, stamps may be missing at first, and are counted.
+    let _stamping = KeepStamping::begin().ok();
 
     std::thread::scope(|scope| {
         let mut recycling = Vec::with_capacity(workers);

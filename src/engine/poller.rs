@@ -2,7 +2,11 @@
 
 use crate::net::Stream;
 use crate::units::Nanos;
-use mio::{Events, Poll, Token};
+use mio::{Poll, Token};
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, Event, EventFlags};
+use rustix::io::Errno;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
@@ -20,19 +24,26 @@ pub(super) struct Ready {
 }
 
 /// Where sockets come from and are waited for.
-#[derive(Debug)]
 pub(super) enum Poller {
     Mio {
         poll: Poll,
-        events: Events,
+        events: Vec<Event>,
+        /// The kernel is older than Linux 5.11 and knows no timeouts below a millisecond.
+        millis_only: bool,
     },
     #[cfg(test)]
     Script(super::script::World),
 }
 
+impl fmt::Debug for Poller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Poller").finish_non_exhaustive()
+    }
+}
+
 impl Poller {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self::Mio { poll: Poll::new()?, events: Events::with_capacity(EVENTS_PER_PASS) })
+        Ok(Self::Mio { poll: Poll::new()?, events: Vec::with_capacity(EVENTS_PER_PASS), millis_only: false })
     }
 
     /// Begins to connect; the token comes back with every event of that socket.
@@ -45,19 +56,33 @@ impl Poller {
     }
 
     /// Waits at most `timeout` and puts the sockets that have something to say into `ready`.
+    ///
+    /// Sockets are registered with mio; its epoll is waited for directly, because mio rounds a timeout up to the next millisecond and
+    /// a request that is due in 0.2 ms would start late.
     pub(super) fn wait(&mut self, timeout: Nanos, ready: &mut Vec<Ready>) -> io::Result<()> {
         ready.clear();
         match self {
-            Self::Mio { poll, events } => {
-                match poll.poll(events, Some(timeout.to_duration())) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Self::Mio { poll, events, millis_only } => {
+                let timeout = if *millis_only { whole_millis(timeout) } else { timeout };
+                match epoll_wait(poll, events, timeout) {
+                    Err(Errno::INTR) => return Ok(()),
+                    Err(Errno::NOSYS) if !*millis_only => {
+                        *millis_only = true;
+                        return self.wait(timeout, ready);
+                    }
                     other => other?,
                 }
-                ready.extend(events.iter().map(|event| Ready {
-                    token: event.token(),
-                    readable: event.is_readable(),
-                    writable: event.is_writable(),
-                    closed: event.is_read_closed() || event.is_error(),
+                ready.extend(events.iter().map(|event| {
+                    // The structure is packed: its fields are copied, not borrowed.
+                    let (flags, data) = (event.flags, event.data);
+                    // As mio does: a hang-up means both directions are over, RDHUP the peer's.
+                    let closed = flags.intersects(EventFlags::HUP | EventFlags::RDHUP | EventFlags::ERR);
+                    Ready {
+                        token: Token(data.u64() as usize),
+                        readable: flags.contains(EventFlags::IN),
+                        writable: flags.contains(EventFlags::OUT),
+                        closed,
+                    }
                 }));
             }
             #[cfg(test)]
@@ -65,4 +90,28 @@ impl Poller {
         }
         Ok(())
     }
+
+    /// Lets time pass without looking at the sockets.
+    pub(super) fn pause(&mut self, length: Nanos) {
+        match self {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the pause between two polls is the point: wakes are batched"
+            )]
+            Self::Mio { .. } => std::thread::sleep(length.to_duration()),
+            #[cfg(test)]
+            Self::Script(world) => world.pause(length),
+        }
+    }
+}
+
+fn epoll_wait(poll: &Poll, events: &mut Vec<Event>, timeout: Nanos) -> Result<(), Errno> {
+    let timeout = Timespec { tv_sec: (timeout.0 / 1_000_000_000) as i64, tv_nsec: (timeout.0 % 1_000_000_000) as i64 };
+    events.clear();
+    epoll::wait(poll.registry(), rustix::buffer::spare_capacity(events), Some(&timeout)).map(drop)
+}
+
+/// Rounded up, so that nothing is asked for in vain just before it is due.
+fn whole_millis(timeout: Nanos) -> Nanos {
+    Nanos::from_millis(timeout.0.div_ceil(1_000_000))
 }

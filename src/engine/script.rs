@@ -2,8 +2,8 @@
 //! nanosecond and the same every time.
 
 use super::poller::Ready;
-use crate::net::Stream;
 use crate::net::script::{Kernel, Socket};
+use crate::net::{Stamp, Stream};
 use crate::units::Nanos;
 use mio::Token;
 use std::cell::{Cell, RefCell};
@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
+
+/// What the real-time clock of that world reads at the start of a test.
+pub(super) const ZERO_AT: u64 = 1_790_000_000_000_000_000;
 
 /// What a peer hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub(super) enum Act {
     Accept,
     Refuse,
     Send(Vec<u8>),
+    /// The same, noticed late: the kernel received the bytes at that instant of the test.
+    SendStamped(Vec<u8>, Nanos),
     Close,
     Reset,
     /// Takes that many bytes more; only for sockets that were [`Act::Throttle`]d.
@@ -45,6 +50,8 @@ pub(super) struct World {
     sockets: Vec<(Token, Rc<RefCell<Kernel>>)>,
     agenda: BTreeMap<(Nanos, usize), (usize, Act)>,
     planned: usize,
+    /// What happened while nobody looked.
+    missed: Vec<Ready>,
     /// When each attempt to connect was made.
     pub(super) connects: Rc<RefCell<Vec<Nanos>>>,
 }
@@ -64,6 +71,7 @@ impl World {
             sockets: Vec::new(),
             agenda: BTreeMap::new(),
             planned: 0,
+            missed: Vec::new(),
             connects: Rc::default(),
         }
     }
@@ -80,6 +88,24 @@ impl World {
 
     /// Lets the peers hear what was written, then moves the clock to the next thing that happens, at most by `timeout`.
     pub(super) fn wait(&mut self, timeout: Nanos, ready: &mut Vec<Ready>) {
+        self.listen();
+        ready.append(&mut self.missed);
+        let limit = if ready.is_empty() { self.now.get().saturating_add(timeout) } else { self.now.get() };
+        match self.agenda.first_key_value() {
+            Some((&(next, _), _)) if next <= limit => self.go_on_to(next.max(self.now.get()), ready),
+            _ => self.now.set(limit),
+        }
+    }
+
+    /// Moves the clock; what happens meanwhile is found by the next wait.
+    pub(super) fn pause(&mut self, length: Nanos) {
+        self.listen();
+        let mut missed = std::mem::take(&mut self.missed);
+        self.go_on_to(self.now.get() + length, &mut missed);
+        self.missed = missed;
+    }
+
+    fn listen(&mut self) {
         for connection in 0..self.sockets.len() {
             let bytes = std::mem::take(&mut self.sockets[connection].1.borrow_mut().outbox);
             if !bytes.is_empty() {
@@ -87,18 +113,12 @@ impl World {
                 self.plan(connection, acts);
             }
         }
-        let limit = self.now.get().saturating_add(timeout);
-        let Some((&(next, _), _)) = self.agenda.first_key_value() else {
-            self.now.set(limit);
-            return;
-        };
-        if next > limit {
-            self.now.set(limit);
-            return;
-        }
-        self.now.set(next.max(self.now.get()));
+    }
+
+    fn go_on_to(&mut self, now: Nanos, ready: &mut Vec<Ready>) {
+        self.now.set(now);
         while let Some(entry) = self.agenda.first_entry() {
-            if entry.key().0 > self.now.get() {
+            if entry.key().0 > now {
                 break;
             }
             let (connection, act) = entry.remove();
@@ -130,7 +150,11 @@ impl World {
                 ready.closed = true;
             }
             Act::Send(bytes) => {
-                kernel.inbox.push_back(Ok(bytes));
+                kernel.inbox.push_back(Ok((bytes, None)));
+                ready.readable = true;
+            }
+            Act::SendStamped(bytes, at) => {
+                kernel.inbox.push_back(Ok((bytes, Some(Stamp(ZERO_AT + at.0)))));
                 ready.readable = true;
             }
             Act::Close => {

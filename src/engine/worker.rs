@@ -8,11 +8,13 @@
 //! ```
 //!
 //! Receives come before sends: what a pass has finished is answered in the same pass, but after all arrivals of the pass were dated.
-//! This is the only file that reads the clock of a test. Workers share nothing while they run; per request and per event there is no
+//! Workers share nothing while they run; per request and per event there is no
 //! lock, no atomic write and, once warm, no allocation.
 
+use super::arrivals::{Arrivals, Dated};
+use super::clock::{Clock, thread_cpu_time};
 use super::connection::{Connection, State, Step, connect_failure};
-use super::exchange::{Arrival, Expect};
+use super::exchange::Expect;
 use super::poller::{Poller, Ready};
 use super::timers::Timers;
 use crate::load::{Schedule, Start, Turn};
@@ -26,7 +28,6 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
-use std::time::Instant;
 
 /// The read buffer, one a worker: small enough to stay in the second-level cache, large enough for every usual answer in one read.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -37,34 +38,8 @@ const READS_PER_PASS: usize = 16;
 const MAX_CONNECTING: usize = 256;
 /// The longest wait in a pass: how late the stop flag may be seen.
 const MAX_WAIT: Nanos = Nanos::from_millis(50);
-/// A poll that took longer than this has waited, and so every socket was empty while it did.
-const POLL_WAITED: Nanos = Nanos::from_micros(20);
 /// How often numbers leave the worker.
 const PUBLISH_EVERY: Nanos = Nanos::from_secs(1);
-
-/// Where the time comes from.
-#[derive(Debug)]
-pub(super) enum Clock {
-    Real(Instant),
-    #[cfg(test)]
-    Script(std::rc::Rc<std::cell::Cell<Nanos>>),
-}
-
-impl Clock {
-    /// The instant zero of a test, the same for all its workers.
-    pub(super) fn epoch() -> Instant {
-        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock of a test")]
-        Instant::now()
-    }
-
-    pub(super) fn now(&self) -> Nanos {
-        match self {
-            Self::Real(epoch) => epoch.elapsed().into(),
-            #[cfg(test)]
-            Self::Script(now) => now.get(),
-        }
-    }
-}
 
 /// The numbers of one worker's second, on their way to the fleet.
 #[derive(Debug)]
@@ -128,9 +103,7 @@ pub(super) struct Worker<'a> {
     drain_end: Nanos,
     graceful_stop: Nanos,
     stopped: Option<Nanos>,
-    /// Nothing that is read in this pass can have come before.
-    not_before: Nanos,
-    polled: Nanos,
+    arrivals: Arrivals,
     next_publish: Nanos,
     second: u32,
     cpu_seen: Nanos,
@@ -147,6 +120,8 @@ impl<'a> Worker<'a> {
         lines: Lines<'a>,
     ) -> Self {
         let schedule = Schedule::new(&share.load());
+        let (zero_at, streams) = (clock.zero_at(), share.mix.kinds.iter().any(|kind| kind.stream));
+        let stamps = share.rx_timestamps.unwrap_or(streams);
         let slots = schedule.local_vus() as usize;
         let end = schedule.end();
         let expects = share.mix.kinds.iter().enumerate();
@@ -177,8 +152,7 @@ impl<'a> Worker<'a> {
             drain_end: end.saturating_add(share.graceful_stop),
             graceful_stop: share.graceful_stop,
             stopped: None,
-            not_before: Nanos::ZERO,
-            polled: Nanos::ZERO,
+            arrivals: Arrivals::new(stamps, zero_at, share.poll_interval),
             next_publish: PUBLISH_EVERY,
             second: 0,
             cpu_seen: thread_cpu_time(),
@@ -191,7 +165,7 @@ impl<'a> Worker<'a> {
         let mut now = self.clock.now();
         self.start_due(now);
         while !self.is_over(now) {
-            self.wait(now)?;
+            self.wait()?;
             self.serve_sockets();
             now = self.clock.now();
             self.heed_stop(now);
@@ -205,16 +179,24 @@ impl<'a> Worker<'a> {
 
     // ---- wait ----------------------------------------------------------------------------------------------------------------
 
-    fn wait(&mut self, now: Nanos) -> std::io::Result<()> {
-        let timeout = if self.again.is_empty() { self.next_deadline().since(now).min(MAX_WAIT) } else { Nanos::ZERO };
-        let before = self.clock.now();
+    fn wait(&mut self) -> std::io::Result<()> {
+        let deadline = self.next_deadline();
+        let mut entered = self.clock.now();
+        self.tally.pass(entered.since(self.arrivals.polled));
+        let nothing_left = self.again.is_empty();
+        let pause = self.arrivals.pause(entered, deadline, self.in_flight);
+        if nothing_left && pause > Nanos::ZERO {
+            self.poller.pause(pause);
+            entered = self.clock.now();
+        }
+        let timeout = if nothing_left { deadline.since(entered).min(MAX_WAIT) } else { Nanos::ZERO };
         let mut ready = std::mem::take(&mut self.ready);
         let result = self.poller.wait(timeout, &mut ready);
         self.ready = ready;
-        let after = self.clock.now();
-        // If the poll has waited, all sockets were empty until now; else what is read now may have come at any time since the last poll.
-        self.not_before = if after.since(before) > POLL_WAITED { after } else { self.polled };
-        self.polled = after;
+        self.arrivals.poll_returned(entered, self.clock.now());
+        if self.arrivals.stamps {
+            self.arrivals.set_zero(self.clock.zero_at());
+        }
         result
     }
 
@@ -277,10 +259,18 @@ impl<'a> Worker<'a> {
             if connection.generation != generation || !connection.is_established() {
                 return;
             }
-            let result = connection.recv(&mut self.buffer);
-            let arrival = Arrival { at: self.clock.now(), not_before: self.not_before };
-            let step = match result {
+            let result = connection.recv(&mut self.buffer, self.arrivals.stamps);
+            let now = self.clock.now();
+            let stamp = result.as_ref().ok().and_then(|received| received.stamp);
+            let Dated { arrival, lag } = self.arrivals.date(stamp, connection.exchange.sample.sent, now);
+            let status = result.map(|received| received.status);
+            let step = match status {
                 Ok(IoStatus::Done(n)) => {
+                    match lag {
+                        Some(lag) => self.tally.client_lag(lag),
+                        None if self.arrivals.stamps => self.tally.stamp_missing(),
+                        None => {}
+                    }
                     let limits_were = connection.exchange.limits();
                     let step = connection.received(&self.buffer[..n], arrival, &mut self.tally);
                     if step != Step::Wait {
@@ -424,6 +414,10 @@ impl<'a> Worker<'a> {
         let now = self.clock.now();
         match self.poller.connect(addr, token_of(slot, connection.generation)) {
             Ok(stream) => {
+                if self.arrivals.stamps {
+                    // Without it stamps are missing, which is counted.
+                    let _ = stream.ask_for_stamps();
+                }
                 connection.opened(stream, now);
                 self.connecting += 1;
                 // The request is drawn now, for the limits of its kind and so that a failure is counted under its name.
@@ -545,6 +539,10 @@ impl<'a> Worker<'a> {
     }
 
     fn report(&mut self, last: Option<Ended>) {
+        self.arrivals.choose_pause(self.tally.mean_gap());
+        if self.arrivals.clock_stepped() {
+            self.tally.clock_stepped();
+        }
         let cpu = thread_cpu_time();
         self.tally.cpu_time = cpu.since(self.cpu_seen);
         self.cpu_seen = cpu;
@@ -597,15 +595,6 @@ fn token_of(slot: u32, generation: u32) -> Token {
 
 fn slot_of(token: Token) -> (u32, u32) {
     (token.0 as u32, (token.0 >> 32) as u32)
-}
-
-/// CPU time of this thread, user and system.
-fn thread_cpu_time() -> Nanos {
-    use nix::sys::resource::{UsageWho, getrusage};
-    use nix::sys::time::TimeValLike;
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_THREAD) else { return Nanos::ZERO };
-    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Nanos::from_micros(micros.unsigned_abs())
 }
 
 #[cfg(test)]

@@ -44,11 +44,15 @@ pub enum Trend {
     Stall,
     /// Age at the end of the test of requests that were cut off by it.
     InterruptedAge,
+    /// Per read: from the kernel's receive stamp until we have read it. What tools without stamps add to their numbers.
+    ClientLag,
+    /// Per pass of a worker's loop: how long it took, waiting not included.
+    PassLength,
 }
 
 impl Trend {
     /// All, in the order of the report.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::HttpReqDuration,
         Self::HttpReqDurationFailed,
         Self::HttpReqDurationAborted,
@@ -62,6 +66,8 @@ impl Trend {
         Self::Tpot,
         Self::Stall,
         Self::InterruptedAge,
+        Self::ClientLag,
+        Self::PassLength,
     ];
 
     /// Its name in thresholds, JSON and the report.
@@ -80,6 +86,8 @@ impl Trend {
             Self::Tpot => "tpot",
             Self::Stall => "stall",
             Self::InterruptedAge => "interrupted_age",
+            Self::ClientLag => "client_lag",
+            Self::PassLength => "pass_length",
         }
     }
 }
@@ -123,11 +131,15 @@ pub enum Counter {
     TbtCensored,
     /// First tokens whose instant is not known, for the same reason.
     TtftCensored,
+    /// Reads that came without the kernel's stamp although it was asked for; they are dated by our clock.
+    StampsMissing,
+    /// Seconds in which the real-time clock, which stamps are made with, was set.
+    ClockSteps,
 }
 
 impl Counter {
     /// All, in the order of the report.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::HttpReqs,
         Self::Iterations,
         Self::Interrupted,
@@ -146,6 +158,8 @@ impl Counter {
         Self::HttpReqsSent,
         Self::TbtCensored,
         Self::TtftCensored,
+        Self::StampsMissing,
+        Self::ClockSteps,
     ];
 
     /// Its name in thresholds, JSON and the report.
@@ -169,6 +183,8 @@ impl Counter {
             Self::HttpReqsSent => "http_reqs_sent",
             Self::TbtCensored => "tbt_censored",
             Self::TtftCensored => "ttft_censored",
+            Self::StampsMissing => "stamps_missing",
+            Self::ClockSteps => "clock_steps",
         }
     }
 }

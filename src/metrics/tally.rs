@@ -135,6 +135,33 @@ impl Tally {
         self.shared.time(Trend::HttpReqConnecting, took);
     }
 
+    /// Bytes were read that long after the kernel had received them.
+    pub fn client_lag(&mut self, lag: Nanos) {
+        self.shared.time(Trend::ClientLag, lag);
+    }
+
+    /// A pass of a worker's loop took that long, waiting not included.
+    pub fn pass(&mut self, length: Nanos) {
+        self.shared.time(Trend::PassLength, length);
+    }
+
+    /// Bytes were read without the kernel's stamp, although it was asked for.
+    pub fn stamp_missing(&mut self) {
+        self.shared.count(Counter::StampsMissing, 1, 1);
+    }
+
+    /// The clock that stamps are made with was set.
+    pub fn clock_stepped(&mut self) {
+        self.shared.count(Counter::ClockSteps, 1, 1);
+    }
+
+    /// The mean time between tokens so far; zero when there is none.
+    pub fn mean_gap(&self) -> Nanos {
+        let gaps = self.kinds.iter().filter_map(|part| part.trend(Trend::Tbt));
+        let (sum, count) = gaps.fold((0.0, 0), |(sum, count), d| (sum + d.sum_ms(), count + d.count));
+        if count == 0 { Nanos::ZERO } else { Nanos::from_secs_f64(sum / count as f64 / 1e3) }
+    }
+
     /// A request of `kind` is sent again: the server had closed a reused connection before it answered.
     pub fn stale_retry(&mut self, kind: u16) {
         debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());

@@ -1,5 +1,6 @@
 //! A socket whose peer follows a script: for tests of the engine that assert to the nanosecond.
 
+use super::Stamp;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
@@ -8,8 +9,8 @@ use std::rc::Rc;
 /// What the kernel would hold for a socket.
 #[derive(Debug, Default)]
 pub(crate) struct Kernel {
-    /// Bytes to be read, one read each; an error is returned once.
-    pub(crate) inbox: VecDeque<io::Result<Vec<u8>>>,
+    /// Bytes to be read, one read each, with the kernel's stamp; an error is returned once.
+    pub(crate) inbox: VecDeque<io::Result<(Vec<u8>, Option<Stamp>)>>,
     /// Bytes that were written and not yet looked at by the peer.
     pub(crate) outbox: Vec<u8>,
     /// How the attempt to connect ended.
@@ -35,19 +36,19 @@ impl Socket {
         }
     }
 
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Option<Stamp>)> {
         let mut kernel = self.0.borrow_mut();
         match kernel.inbox.pop_front() {
-            Some(Ok(mut bytes)) => {
+            Some(Ok((mut bytes, stamp))) => {
                 let n = bytes.len().min(buffer.len());
                 buffer[..n].copy_from_slice(&bytes[..n]);
                 if n < bytes.len() {
-                    kernel.inbox.push_front(Ok(bytes.split_off(n)));
+                    kernel.inbox.push_front(Ok((bytes.split_off(n), stamp)));
                 }
-                Ok(n)
+                Ok((n, stamp))
             }
             Some(Err(error)) => Err(error),
-            None if kernel.eof => Ok(0),
+            None if kernel.eof => Ok((0, None)),
             None => Err(io::ErrorKind::WouldBlock.into()),
         }
     }

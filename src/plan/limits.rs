@@ -61,3 +61,6 @@ pub const DEFAULT_HOST: &str = "127.0.0.1";
 pub const DEFAULT_PORT: u16 = 8080;
 /// How long a started server may take to become ready. llmsim needs a fraction of a second; a loaded CI machine some.
 pub const SERVER_READY_WITHIN: Nanos = Nanos::from_secs(30);
+
+/// Longest pause between two polls. Beyond it even a slow stream's tokens would come in heaps, whose gaps are not known.
+pub const LONGEST_POLL_INTERVAL: Nanos = Nanos::from_millis(10);

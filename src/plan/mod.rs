@@ -65,6 +65,10 @@ pub struct Plan {
     pub workers: Option<u32>,
     /// Whether workers are pinned to cores.
     pub pin: bool,
+    /// Whether reads are dated by the kernel's receive stamps; none means when tokens are streamed.
+    pub rx_timestamps: Option<bool>,
+    /// The pause between two polls of a worker, zero for never; none means as streams in flight allow.
+    pub poll_interval: Option<Nanos>,
     /// Which share of the whole test this plan is, below `of`.
     pub share: u32,
     /// Of how many shares.

@@ -158,6 +158,10 @@ pub struct Overrides {
     pub workers: Option<Given>,
     /// Leave threads unpinned.
     pub no_pin: Option<Given>,
+    /// Kernel receive stamps: auto, on, off.
+    pub rx_timestamps: Option<Given>,
+    /// Pause between two polls: auto, or a duration.
+    pub poll_interval: Option<Given>,
     /// Where the Document goes.
     pub output: Option<Given>,
     /// Extra headers, each `Name: value`.

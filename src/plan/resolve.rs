@@ -58,6 +58,7 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
     let kinds = names(&mix);
     let (target, port_asked_for) = target::target(overrides, &mut changed)?;
     let server = target::server(overrides, &target, port_asked_for, &mut changed)?;
+    let rx_timestamps = rx_timestamps(overrides.rx_timestamps.as_ref(), &mut changed)?;
     let plan = Plan {
         name,
         description: written.profile.description.clone().unwrap_or_default(),
@@ -75,6 +76,8 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         workers: whole(overrides.workers.as_ref(), "workers", 1..=u64::from(limits::MAX_WORKERS), &mut changed)?
             .map(|n| n as u32),
         pin: !flag(overrides.no_pin.as_ref(), "pin", &mut changed)?,
+        rx_timestamps,
+        poll_interval: poll_interval(overrides.poll_interval.as_ref(), rx_timestamps, &mut changed)?,
         share: 0,
         of: 1,
     };
@@ -90,6 +93,40 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
     }
     let settings = show::settings(&plan, &presentation, &written, &changed);
     Ok(Resolved { plan, presentation, settings })
+}
+
+/// Whether the kernel dates what is read; none leaves it to the run.
+fn rx_timestamps(given: Option<&Given>, changed: &mut Changed) -> Result<Option<bool>, PlanError> {
+    let Some(given) = given else { return Ok(None) };
+    changed.insert("rx_timestamps".to_owned(), given.origin.clone());
+    match given.value.trim() {
+        "auto" => Ok(None),
+        "on" => Ok(Some(true)),
+        "off" => Ok(Some(false)),
+        _ => Err(given.bad("is not possible: expected auto, on or off")),
+    }
+}
+
+/// The pause between two polls; none leaves it to the run.
+fn poll_interval(
+    given: Option<&Given>,
+    rx_timestamps: Option<bool>,
+    changed: &mut Changed,
+) -> Result<Option<Nanos>, PlanError> {
+    let Some(given) = given else { return Ok(None) };
+    changed.insert("poll_interval".to_owned(), given.origin.clone());
+    if given.value.trim() == "auto" {
+        return Ok(None);
+    }
+    let pause = given.time()?;
+    if pause > limits::LONGEST_POLL_INTERVAL {
+        return Err(given.bad(format!("is too long: expected auto, or at most {}", limits::LONGEST_POLL_INTERVAL)));
+    }
+    if pause > Nanos::ZERO && rx_timestamps == Some(false) {
+        // Our own clock would date what came during the pause by its end.
+        return Err(given.misplaced("needs the kernel's receive stamps: expected --rx-timestamps auto or on beside it"));
+    }
+    Ok(Some(pause))
 }
 
 /// The profile's name, its text, and the folder that its files are looked for in.

@@ -76,6 +76,9 @@ pub(super) fn settings(plan: &Plan, presentation: &Presentation, written: &Writt
     add_rules(&mut list, "slo", &plan.slo);
     add_target(&mut list, plan);
     list.add("seed", plan.seed.to_string());
+    let auto = || "auto".to_owned();
+    list.add("rx_timestamps", plan.rx_timestamps.map_or_else(auto, |on| if on { "on" } else { "off" }.to_owned()));
+    list.add("poll_interval", plan.poll_interval.map_or_else(auto, |pause| pause.to_string()));
     list.add("workers", plan.workers.map_or("as many as the cores allow".to_owned(), |n| n.to_string()));
     list.add("pin", plan.pin.to_string());
     let output = match &presentation.output {

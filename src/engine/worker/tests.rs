@@ -56,6 +56,8 @@ fn plan(shape: Shape, stream: bool) -> Plan {
         seed: 1,
         workers: None,
         pin: false,
+        rx_timestamps: None,
+        poll_interval: None,
         share: 0,
         of: 1,
     }
@@ -422,4 +424,125 @@ fn five_hundred_users_start_without_a_storm() {
     assert_eq!(ran.connects.iter().filter(|at| **at < ms(10)).count(), MAX_CONNECTING);
     assert_eq!(ran.connects.len(), 500);
     assert!(ran.failures.is_empty());
+}
+
+/// A stream whose bytes the kernel received earlier than they were noticed.
+fn late_by(late: Nanos) -> impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> {
+    serving(move |nth| {
+        // Requests follow each other at known instants: the first at 1 ms, the next when the last one's end was noticed.
+        let sent = ms(1) + Nanos((ms(100) + late).0 * nth as u64);
+        let act = |at: u64, act: Act| {
+            let Act::Send(bytes) = act else { unreachable!() };
+            (ms(at) + late, Act::SendStamped(bytes, sent + ms(at)))
+        };
+        vec![act(5, stream_head()), act(50, token()), act(60, token()), act(90, token()), act(100, stream_end())]
+    })
+}
+
+#[test]
+fn arrivals_are_those_of_the_kernel_not_ours() {
+    let ran = run(&plan(iterations(1, 3), true), late_by(ms(7)));
+    assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+    assert_eq!(ran.trend(Trend::Ttft), Some((50.0, 50.0, 3)));
+    assert_eq!(ran.trend(Trend::Tbt), Some((10.0, 30.0, 6)));
+    assert_eq!(ran.trend(Trend::HttpReqDuration), Some((100.0, 100.0, 3)));
+    assert_eq!(ran.trend(Trend::ClientLag), Some((7.0, 7.0, 15)), "and how late we were is said");
+}
+
+#[test]
+fn without_stamps_lateness_is_in_the_numbers() {
+    let mut plan = plan(iterations(1, 3), true);
+    plan.rx_timestamps = Some(false);
+    let ran = run(&plan, late_by(ms(7)));
+    assert_eq!(ran.trend(Trend::Ttft), Some((57.0, 57.0, 3)));
+    assert_eq!(ran.trend(Trend::ClientLag), None);
+}
+
+#[test]
+fn a_stamp_before_the_request_or_in_the_future_is_not_believed() {
+    for stamp in [Nanos::ZERO, Nanos::from_secs(1000)] {
+        let ran = run(
+            &plan(iterations(1, 2), true),
+            serving(move |_| {
+                let acts = [(5, stream_head()), (50, token()), (60, stream_end())];
+                let stamped = acts.into_iter().map(|(at, act)| {
+                    let Act::Send(bytes) = act else { unreachable!() };
+                    (ms(at), Act::SendStamped(bytes, stamp))
+                });
+                stamped.collect()
+            }),
+        );
+        let (min, max, _) = ran.trend(Trend::Ttft).expect("ttft");
+        assert!(min >= 0.0 && max <= 50.0, "{min} to {max}");
+    }
+}
+
+#[test]
+fn missing_stamps_are_counted_and_replaced_by_our_clock() {
+    let ran = run(
+        &plan(iterations(1, 1), true),
+        serving(|_| vec![(ms(5), stream_head()), (ms(50), token()), (ms(60), stream_end())]),
+    );
+    assert_eq!(ran.count(Counter::StampsMissing), 3);
+    assert_eq!(ran.trend(Trend::Ttft), Some((50.0, 50.0, 1)));
+}
+
+#[test]
+fn several_tokens_of_one_late_read_are_censored_with_stamps_too() {
+    let ran = run(
+        &plan(iterations(1, 1), true),
+        serving(|_| {
+            let mut heap = Vec::new();
+            for act in [token(), token(), token()] {
+                let Act::Send(bytes) = act else { unreachable!() };
+                heap.extend(bytes);
+            }
+            // Three tokens came while the worker waited and was not woken; the last 30 ms before they were read.
+            vec![
+                (ms(1), stream_head()),
+                (ms(10), token()),
+                (ms(80), Act::SendStamped(heap, ms(51))),
+                (ms(90), stream_end()),
+            ]
+        }),
+    );
+    assert_eq!(ran.count(Counter::TbtCensored), 3);
+    assert_eq!(ran.trend(Trend::Tbt), None);
+}
+
+#[test]
+fn with_many_streams_polls_are_paused_and_times_stay_those_of_the_kernel() {
+    let polled = |plan: &Plan| {
+        let ran = run(
+            plan,
+            serving(|nth| {
+                let sent = ms(1);
+                // Each stream's tokens lie a little apart from the others': without a pause each would wake the worker.
+                let own = Nanos::from_micros(3 * (nth as u64 % 300));
+                let act = |at: u64, act: Act| {
+                    let Act::Send(bytes) = act else { unreachable!() };
+                    (ms(at) + own, Act::SendStamped(bytes, sent + ms(at) + own))
+                };
+                let tokens = (1..200).map(|i| act(10 * i, token()));
+                [act(1, stream_head())].into_iter().chain(tokens).chain([act(1995, stream_end())]).collect()
+            }),
+        );
+        assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+        let tbt = ran.trend(Trend::Tbt).expect("gaps");
+        assert!((tbt.0 - 10.0).abs() < 1e-6 && (tbt.1 - 10.0).abs() < 1e-6, "{tbt:?}");
+        assert_eq!(ran.count(Counter::TbtCensored), 0);
+        ran.summary.trend(Trend::PassLength, None).map_or(0, |d| d.count)
+    };
+    let mut plan = plan(iterations(300, 1), true);
+    plan.poll_interval = Some(Nanos::ZERO);
+    let without = polled(&plan);
+    plan.poll_interval = Some(Nanos::from_micros(900));
+    let with = polled(&plan);
+    assert!(with * 20 < without, "{with} passes with a pause, {without} without");
+    plan.poll_interval = None;
+    let chosen = polled(&plan);
+    assert!(
+        with < chosen && chosen * 3 < without * 2,
+        "{chosen}: after the first second the pause is chosen by itself"
+    );
 }

@@ -135,6 +135,8 @@ fn the_rest_of_the_flags() {
         think_time: flag("think-time", "10ms..20ms"),
         workers: flag("workers", "2"),
         no_pin: flag("no-pin", "true"),
+        rx_timestamps: flag("rx-timestamps", "on"),
+        poll_interval: flag("poll-interval", "500us"),
         seed: flag("seed", "18446744073709551615"),
         headers: vec![Given::flag("header", "X-Team: blue"), Given::flag("header", "X-Url: http://h:1")],
         output: flag("output", "r.json"),
@@ -146,6 +148,7 @@ fn the_rest_of_the_flags() {
     let Resolved { plan, presentation, .. } = run("load", &overrides).expect("fine");
     assert_eq!(plan.think_time, ThinkTime { min: Nanos::from_millis(10), max: Nanos::from_millis(20) });
     assert_eq!((plan.workers, plan.pin, plan.seed), (Some(2), false, u64::MAX));
+    assert_eq!((plan.rx_timestamps, plan.poll_interval), (Some(true), Some(Nanos::from_micros(500))));
     assert_eq!(plan.headers[1], ("X-Url".to_owned(), "http://h:1".to_owned()));
     assert_eq!(presentation.output, Some(Output::File("r.json".into())));
     assert!(presentation.quiet && presentation.no_color && !presentation.show_config);
@@ -222,4 +225,26 @@ fn every_value_is_shown_with_its_source_and_no_secret() {
     let total = |index: u8| lines.iter().find(|(k, _, _)| *k == format!("requests[{index}].timeout.total"));
     assert_eq!(total(0).map(|l| (l.1.as_str(), l.2.as_str())), Some(("30s", "built-in profile high-concurrency")));
     assert_eq!(total(1).map(|l| (l.1.as_str(), l.2.as_str())), Some(("1m", "default")));
+}
+
+#[test]
+fn stamps_and_pauses_are_left_to_the_run_unless_said() {
+    let with = |stamps: &str, pause: &str| Overrides {
+        rx_timestamps: flag("rx-timestamps", stamps),
+        poll_interval: flag("poll-interval", pause),
+        ..Overrides::default()
+    };
+    let plan = run("load", &with("auto", "auto")).expect("fine").plan;
+    assert_eq!((plan.rx_timestamps, plan.poll_interval), (None, None));
+    let plan = run("load", &with("off", "0")).expect("fine").plan;
+    assert_eq!((plan.rx_timestamps, plan.poll_interval), (Some(false), Some(Nanos::ZERO)));
+    for (stamps, pause, expected) in [
+        ("maybe", "auto", "auto, on or off"),
+        ("on", "1s", "at most 10ms"),
+        ("off", "1ms", "receive stamps"),
+        ("on", "x", "duration"),
+    ] {
+        let error = run("load", &with(stamps, pause)).expect_err(pause).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }

@@ -1,0 +1,210 @@
+//! When bytes came: by the kernel's receive stamp where there is one, else by our clock; and how long a worker may leave them there.
+//!
+//! A kernel stamp says when the last segment of a read arrived, however late the read was. So a worker that is slow, or that pauses on
+//! purpose, does not falsify a single instant. What a late read can hide is the instants of the tokens *before* its last: for these
+//! [`Arrival::not_before`] tells how early they can have come, and [`super::exchange`] censors what is not known.
+
+use super::exchange::Arrival;
+use crate::net::Stamp;
+use crate::units::Nanos;
+
+/// A poll that took longer than this has waited, and so every socket was empty while it did.
+const POLL_WAITED: Nanos = Nanos::from_micros(20);
+/// A kernel stamp that is older than this when its bytes are read tells that the worker was late.
+const LATE: Nanos = Nanos::from_millis(1);
+/// A real-time clock that moves against the monotonic one by more than this between two seconds was set, not slewed.
+const CLOCK_STEP: Nanos = Nanos::from_millis(1);
+/// Longest pause between two polls. Several tokens of one read share an instant when they came within a millisecond; the rest of it is
+/// for the pass itself.
+const LONGEST_PAUSE: Nanos = Nanos::from_micros(900);
+/// A shorter pause would not batch anything.
+const SHORTEST_PAUSE: Nanos = Nanos::from_micros(100);
+/// Below so many requests in flight each wake serves few sockets anyway.
+const PAUSE_FROM: u32 = 200;
+
+/// How reads are dated.
+#[derive(Debug)]
+pub(super) struct Arrivals {
+    /// Whether the kernel does it.
+    pub(super) stamps: bool,
+    /// What the kernel's clock reads at our instant zero: now, and a second ago.
+    zero_at: u64,
+    zero_at_second: u64,
+    /// When the last poll came back.
+    pub(super) polled: Nanos,
+    /// Whether it had to wait: the first bytes of this pass woke us.
+    waited: bool,
+    /// What is read in this pass came after it.
+    not_before: Nanos,
+    /// The pause between two polls, zero for none; and whether it was asked for or is ours to choose.
+    pause: Nanos,
+    pause_is_fixed: bool,
+}
+
+/// When bytes came, and what that says of us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Dated {
+    pub(super) arrival: Arrival,
+    /// From the kernel's stamp to our read; none without a stamp.
+    pub(super) lag: Option<Nanos>,
+}
+
+impl Arrivals {
+    /// `zero_at` is what the kernel's clock reads at our instant zero; `pause` is none to be chosen.
+    pub(super) fn new(stamps: bool, zero_at: u64, pause: Option<Nanos>) -> Self {
+        Self {
+            stamps,
+            zero_at,
+            zero_at_second: zero_at,
+            polled: Nanos::ZERO,
+            waited: false,
+            not_before: Nanos::ZERO,
+            pause: pause.unwrap_or_default(),
+            pause_is_fixed: pause.is_some(),
+        }
+    }
+
+    /// A poll that began at `entered` has come back at `returned`.
+    pub(super) fn poll_returned(&mut self, entered: Nanos, returned: Nanos) {
+        self.waited = returned.since(entered) > POLL_WAITED;
+        self.not_before = if self.waited { entered } else { self.polled };
+        self.polled = returned;
+    }
+
+    /// What the kernel's clock reads at our instant zero, as of this pass: it may be slewed while a test runs.
+    pub(super) fn set_zero(&mut self, zero_at: u64) {
+        self.zero_at = zero_at;
+    }
+
+    /// Dates what was read at `now`, of a response to a request of `sent`.
+    pub(super) fn date(&self, stamp: Option<Stamp>, sent: Nanos, now: Nanos) -> Dated {
+        if !self.stamps {
+            // A poll that has waited was woken by the first of these bytes.
+            let not_before = if self.waited { self.polled } else { self.not_before };
+            return Dated { arrival: Arrival { at: now, not_before }, lag: None };
+        }
+        let Some(stamp) = stamp else {
+            return Dated { arrival: Arrival { at: now, not_before: self.not_before }, lag: None };
+        };
+        // Never before its request, nor in the future: the two clocks are read one after the other, and the kernel's may be set.
+        let at = Nanos(stamp.0.saturating_sub(self.zero_at)).min(now).max(sent);
+        let lag = now.since(at);
+        // Woken by the first bytes and here within a millisecond of the last: none of them can be much older.
+        let in_time = self.waited && lag <= LATE;
+        Dated { arrival: Arrival { at, not_before: if in_time { at } else { self.not_before } }, lag: Some(lag) }
+    }
+
+    /// How long to leave the sockets alone from `now` on. With many streams in flight one poll a millisecond serves as many tokens as
+    /// fifty would, for half the CPU. Only with the kernel's stamps, which date what comes meanwhile; and never past `deadline`.
+    pub(super) fn pause(&self, now: Nanos, deadline: Nanos, in_flight: u32) -> Nanos {
+        let few = in_flight < PAUSE_FROM && !self.pause_is_fixed;
+        if self.pause == Nanos::ZERO || !self.stamps || few {
+            return Nanos::ZERO;
+        }
+        (self.polled + self.pause).min(deadline).since(now)
+    }
+
+    /// Once a second: the pause becomes a tenth of the time between tokens, so that a token is never kept waiting for long in
+    /// comparison. Zero for none.
+    pub(super) fn choose_pause(&mut self, mean_gap: Nanos) {
+        if !self.pause_is_fixed {
+            let tenth = Nanos(mean_gap.0 / 10);
+            self.pause = if tenth < SHORTEST_PAUSE { Nanos::ZERO } else { tenth.min(LONGEST_PAUSE) };
+        }
+    }
+
+    /// Once a second: whether the kernel's clock was set meanwhile, which spoils the stamps of that second.
+    pub(super) fn clock_stepped(&mut self) -> bool {
+        let moved = Nanos(self.zero_at.abs_diff(self.zero_at_second));
+        self.zero_at_second = self.zero_at;
+        self.stamps && moved > CLOCK_STEP
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ZERO_AT: u64 = 1_790_000_000_000_000_000;
+
+    fn at(millis: u64) -> Nanos {
+        Nanos::from_millis(millis)
+    }
+
+    fn stamp(millis: u64) -> Option<Stamp> {
+        Some(Stamp(ZERO_AT + at(millis).0))
+    }
+
+    #[test]
+    fn the_kernel_dates_and_our_lateness_is_known() {
+        let mut arrivals = Arrivals::new(true, ZERO_AT, None);
+        arrivals.poll_returned(at(10), at(20));
+        let dated = arrivals.date(stamp(15), at(1), at(22));
+        assert_eq!(dated.lag, Some(at(7)));
+        assert_eq!(
+            dated.arrival,
+            Arrival { at: at(15), not_before: at(10) },
+            "late: they may have come since the poll began"
+        );
+        let dated = arrivals.date(stamp(20), at(1), at(20));
+        assert_eq!(dated.arrival, Arrival { at: at(20), not_before: at(20) }, "in time");
+    }
+
+    #[test]
+    fn after_a_busy_pass_bytes_may_be_as_old_as_the_last_poll() {
+        let mut arrivals = Arrivals::new(true, ZERO_AT, None);
+        arrivals.poll_returned(at(0), at(10));
+        arrivals.poll_returned(at(18), at(18));
+        assert_eq!(arrivals.date(stamp(17), at(1), at(18)).arrival, Arrival { at: at(17), not_before: at(10) });
+        let mut ours = Arrivals::new(false, ZERO_AT, None);
+        ours.poll_returned(at(0), at(10));
+        assert_eq!(ours.date(None, at(1), at(11)).arrival, Arrival { at: at(11), not_before: at(10) });
+        ours.poll_returned(at(18), at(18));
+        assert_eq!(ours.date(None, at(1), at(19)).arrival, Arrival { at: at(19), not_before: at(10) });
+    }
+
+    #[test]
+    fn impossible_stamps_are_clamped() {
+        let mut arrivals = Arrivals::new(true, ZERO_AT, None);
+        arrivals.poll_returned(at(0), at(30));
+        assert_eq!(arrivals.date(Some(Stamp(0)), at(5), at(30)).arrival.at, at(5), "not before its request");
+        assert_eq!(arrivals.date(stamp(99), at(5), at(30)).arrival.at, at(30), "not in the future");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_noticed_and_one_that_is_slewed_is_followed() {
+        let mut arrivals = Arrivals::new(true, ZERO_AT, None);
+        arrivals.set_zero(ZERO_AT + 400_000);
+        assert!(!arrivals.clock_stepped());
+        arrivals.poll_returned(at(0), at(30));
+        assert_eq!(arrivals.date(stamp(20), at(5), at(30)).arrival.at, Nanos(20_000_000 - 400_000));
+        arrivals.set_zero(ZERO_AT + 5_000_000);
+        assert!(arrivals.clock_stepped());
+        assert!(!arrivals.clock_stepped(), "once");
+    }
+
+    #[test]
+    fn the_pause_is_a_tenth_of_the_gap_and_ends_with_a_deadline() {
+        let mut arrivals = Arrivals::new(true, ZERO_AT, None);
+        arrivals.poll_returned(at(0), at(100));
+        assert_eq!(arrivals.pause(at(100), Nanos::MAX, 5_000), Nanos::ZERO, "nothing is known of the gaps yet");
+        arrivals.choose_pause(at(5));
+        assert_eq!(arrivals.pause(at(100), Nanos::MAX, 5_000), Nanos::from_micros(500));
+        assert_eq!(arrivals.pause(at(100), Nanos(100_200_000), 5_000), Nanos::from_micros(200));
+        assert_eq!(arrivals.pause(at(100), Nanos::MAX, PAUSE_FROM - 1), Nanos::ZERO);
+        assert_eq!(arrivals.pause(at(101), Nanos::MAX, 5_000), Nanos::ZERO, "a long pass needs none");
+        arrivals.choose_pause(at(500));
+        assert_eq!(arrivals.pause(at(100), Nanos::MAX, 5_000), LONGEST_PAUSE);
+        arrivals.choose_pause(Nanos::from_micros(300));
+        assert_eq!(arrivals.pause(at(100), Nanos::MAX, 5_000), Nanos::ZERO);
+    }
+
+    #[test]
+    fn a_pause_that_was_asked_for_is_kept_but_never_without_stamps() {
+        let mut arrivals = Arrivals::new(true, ZERO_AT, Some(at(2)));
+        arrivals.choose_pause(at(5));
+        assert_eq!(arrivals.pause(at(0), Nanos::MAX, 1), at(2));
+        assert_eq!(Arrivals::new(false, ZERO_AT, Some(at(2))).pause(at(0), Nanos::MAX, 5_000), Nanos::ZERO);
+        assert_eq!(Arrivals::new(true, ZERO_AT, Some(Nanos::ZERO)).pause(at(0), Nanos::MAX, 5_000), Nanos::ZERO);
+    }
+}
