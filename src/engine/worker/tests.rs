@@ -497,13 +497,9 @@ fn several_tokens_of_one_late_read_are_censored_with_stamps_too() {
                 let Act::Send(bytes) = act else { unreachable!() };
                 heap.extend(bytes);
             }
-            // Three tokens came while the worker waited and was not woken; the last 30 ms before they were read.
-            vec![
-                (ms(1), stream_head()),
-                (ms(10), token()),
-                (ms(80), Act::SendStamped(heap, ms(51))),
-                (ms(90), stream_end()),
-            ]
+            // Three tokens came while the worker waited and was not woken; the last 10 ms before they were read.
+            let late = Act::SendStamped(heap, ms(1 + 45));
+            vec![(ms(1), stream_head()), (ms(10), token()), (ms(55), late), (ms(90), stream_end())]
         }),
     );
     assert_eq!(ran.count(Counter::TbtCensored), 3);
