@@ -49,3 +49,10 @@ pub(super) fn thread_cpu_time() -> Nanos {
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Nanos::from_micros(micros.unsigned_abs())
 }
+
+/// How long this thread could have run and had to wait for a core, so far. Zero where the kernel does not tell
+/// (`/proc/thread-self/schedstat`, second field, in ns).
+pub(super) fn thread_run_wait() -> Nanos {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split_whitespace().nth(1).and_then(|wait| wait.parse().ok()).map_or(Nanos::ZERO, Nanos)
+}

@@ -12,7 +12,7 @@
 //! lock, no atomic write and, once warm, no allocation.
 
 use super::arrivals::{Arrivals, Dated};
-use super::clock::{Clock, thread_cpu_time};
+use super::clock::{Clock, thread_cpu_time, thread_run_wait};
 use super::connection::{Connection, State, Step, connect_failure};
 use super::exchange::Expect;
 use super::poller::{Poller, Ready};
@@ -107,6 +107,7 @@ pub(super) struct Worker<'a> {
     next_publish: Nanos,
     second: u32,
     cpu_seen: Nanos,
+    run_wait_seen: Nanos,
 }
 
 impl<'a> Worker<'a> {
@@ -156,6 +157,7 @@ impl<'a> Worker<'a> {
             next_publish: PUBLISH_EVERY,
             second: 0,
             cpu_seen: thread_cpu_time(),
+            run_wait_seen: thread_run_wait(),
             schedule,
         }
     }
@@ -543,9 +545,11 @@ impl<'a> Worker<'a> {
         if self.arrivals.clock_stepped() {
             self.tally.clock_stepped();
         }
-        let cpu = thread_cpu_time();
+        let (cpu, run_wait) = (thread_cpu_time(), thread_run_wait());
         self.tally.cpu_time = cpu.since(self.cpu_seen);
-        self.cpu_seen = cpu;
+        self.tally.busiest = self.tally.cpu_time;
+        self.tally.run_wait = run_wait.since(self.run_wait_seen);
+        (self.cpu_seen, self.run_wait_seen) = (cpu, run_wait);
         let kinds = self.expects.len();
         let mut next = self.lines.emptied.try_recv().unwrap_or_else(|_| Box::new(Tally::new(kinds)));
         next.continue_levels(&self.tally);

@@ -140,6 +140,24 @@ impl Distribution {
         self.in_range_ms(self.histogram.value_at_quantile(self.quantile(p)))
     }
 
+    /// The share of times from `low` to below `high`, in ms, as far as the buckets tell. 0 of nothing.
+    pub fn share_between_ms(&self, low: f64, high: f64) -> f64 {
+        let below = |ms: f64| match (ms * 1e3) as u64 {
+            0 => 0,
+            micros => self
+                .histogram
+                .iter_recorded()
+                .take_while(|v| v.value_iterated_to() < micros)
+                .map(|v| v.count_at_value())
+                .sum(),
+        };
+        if self.count == 0 {
+            0.0
+        } else {
+            (below(high) - below(low.max(0.0)).min(below(high))) as f64 / self.count as f64
+        }
+    }
+
     /// Several percentiles in one pass. They must ascend.
     pub fn percentiles_ms<const N: usize>(&self, percentiles: [f64; N]) -> [f64; N] {
         debug_assert!(percentiles.is_sorted(), "percentiles must ascend: {percentiles:?}");

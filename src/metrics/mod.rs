@@ -4,9 +4,11 @@
 //! tally of the whole run; a [`Summary`] says what a tally means. Nothing here does I/O or reads a clock.
 
 mod distribution;
+pub mod hints;
 pub mod series;
 pub mod summary;
 pub mod tally;
+pub mod validity;
 
 pub use distribution::Distribution;
 pub use series::Second;

@@ -33,6 +33,12 @@ pub struct Second {
     pub http_req_duration: Option<Quantiles>,
     /// CPU time of all workers, as a fraction of one core: 2.0 is two cores at work.
     pub client_cpu: f64,
+    /// CPU that the busiest worker used, as a share of its core.
+    pub busiest_worker_cpu: f64,
+    /// Share of the second that a worker had to wait for its core, the longest of all workers.
+    pub run_queue_wait: f64,
+    /// 99th percentile of the time from a packet's arrival to its read, in ms.
+    pub client_lag_p99: Option<f64>,
     /// One for each kind of request, in the order of the mix.
     pub requests: Vec<KindSecond>,
     /// CPU time of the server, as a fraction of one core; filled in by whoever watches the server.
@@ -89,6 +95,9 @@ impl Second {
             tbt: all.tbt,
             http_req_duration: all.http_req_duration,
             client_cpu: interval.cpu_time.as_secs_f64(),
+            busiest_worker_cpu: interval.busiest.as_secs_f64(),
+            run_queue_wait: interval.run_wait.as_secs_f64(),
+            client_lag_p99: interval.shared.trend(Trend::ClientLag).map(|d| d.percentile_ms(99.0)),
             requests: interval.kinds.iter().map(KindSecond::new).collect(),
             server_cpu: None,
             server_rss_bytes: None,

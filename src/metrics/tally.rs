@@ -15,6 +15,10 @@ use std::ops::AddAssign;
 pub struct Tally {
     /// CPU time that the workers used, user and system.
     pub cpu_time: Nanos,
+    /// The same of the busiest worker in any one second.
+    pub busiest: Nanos,
+    /// How long workers that could run had to wait for a core, the longest in any one second.
+    pub run_wait: Nanos,
     /// One for each kind of request, in the order of the mix.
     pub(super) kinds: Vec<Part>,
     /// What belongs to connections, and so to no kind.
@@ -64,6 +68,8 @@ impl Tally {
     pub fn new(kinds: usize) -> Self {
         Self {
             cpu_time: Nanos::ZERO,
+            busiest: Nanos::ZERO,
+            run_wait: Nanos::ZERO,
             kinds: vec![Part::default(); kinds],
             shared: Part::default(),
             failures: [0; Failure::ALL.len()],
@@ -75,7 +81,7 @@ impl Tally {
 
     /// Zero again, keeping memory. Levels keep their present value.
     pub fn clear(&mut self) {
-        self.cpu_time = Nanos::ZERO;
+        (self.cpu_time, self.busiest, self.run_wait) = (Nanos::ZERO, Nanos::ZERO, Nanos::ZERO);
         self.kinds.iter_mut().for_each(Part::clear);
         self.shared.clear();
         self.failures.fill(0);
@@ -211,6 +217,8 @@ impl Tally {
 
     fn add_sums(&mut self, other: &Self) {
         self.cpu_time += other.cpu_time;
+        self.busiest = self.busiest.max(other.busiest);
+        self.run_wait = self.run_wait.max(other.run_wait);
         if self.kinds.len() < other.kinds.len() {
             self.kinds.resize(other.kinds.len(), Part::default());
         }

@@ -1,0 +1,226 @@
+//! What the numbers say about the server and the path to it, when they say it clearly: patterns that are known to have one cause.
+//!
+//! A hint is no verdict on the run. It says what was seen, what it most likely means, and how to find out.
+
+use super::summary::Group;
+use super::{Counter, Gauge, Summary, Trend};
+
+/// A pattern that was seen. Plain data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hint {
+    /// Its name, for programs.
+    pub name: &'static str,
+    /// What was seen, in numbers, and what it most likely means.
+    pub text: String,
+}
+
+/// The delayed acknowledgement of Linux is 40 ms, plus a timer tick of up to 4 ms.
+const DELAYED_ACK_MS: (f64, f64) = (38.0, 46.0);
+/// A plateau holds at least this share of all times …
+const PLATEAU_SHARE: f64 = 0.05;
+/// … and so many times as many as its neighbourhood on either side, which is as wide.
+const PLATEAU_OVER_NEIGHBOURS: f64 = 3.0;
+/// Below this a gap is no generation: the tokens lay ready and were written one after the other.
+const NO_GAP_MS: f64 = 0.1;
+/// Fewer samples prove no pattern.
+const ENOUGH: u64 = 50;
+
+/// All hints that the summary gives rise to.
+pub fn hints(summary: &Summary) -> Vec<Hint> {
+    let mut hints = Vec::new();
+    hints.extend(nagle(&summary.all));
+    for (name, group) in &summary.requests {
+        hints.extend(burst(name, group).or_else(|| buffering(name, group)));
+        hints.extend(several_tokens_an_event(name, group));
+    }
+    hints.extend(churn(summary));
+    hints
+}
+
+/// A plateau at 40 to 44 ms.
+fn nagle(group: &Group) -> Option<Hint> {
+    let (low, high) = DELAYED_ACK_MS;
+    let width = high - low;
+    for trend in [Trend::Tbt, Trend::Ttfe, Trend::Ttft, Trend::HttpReqWaiting, Trend::HttpReqDuration] {
+        let Some(d) = group.trend(trend).filter(|d| d.count >= ENOUGH) else { continue };
+        let plateau = d.share_between_ms(low, high);
+        let neighbours = d.share_between_ms(low - width, low).max(d.share_between_ms(high, high + width));
+        if plateau >= PLATEAU_SHARE && plateau >= neighbours * PLATEAU_OVER_NEIGHBOURS {
+            let text = format!(
+                "{:.0} % of {} lie at 40 to 44 ms: the server writes small pieces with Nagle's algorithm on, and waits for an \
+                 acknowledgement that this side delays by 40 ms. It should set TCP_NODELAY. To confirm, run again with --quickack: the \
+                 plateau goes",
+                plateau * 100.0,
+                trend.name()
+            );
+            return Some(Hint { name: "nagle", text });
+        }
+    }
+    None
+}
+
+/// All tokens at the very end.
+fn burst(name: &str, group: &Group) -> Option<Hint> {
+    let (ttft, duration) = (group.trend(Trend::Ttft)?, group.trend(Trend::HttpReqDuration)?);
+    let events = group.counter(Counter::TokenEvents)?.count;
+    if ttft.count < ENOUGH || events < ttft.count * 3 {
+        return None;
+    }
+    let (first, whole) = (ttft.percentile_ms(50.0), duration.percentile_ms(50.0));
+    if first < whole * 0.9 || whole < 5.0 {
+        return None;
+    }
+    let text = format!(
+        "{name}: the first token comes after {first:.0} of {whole:.0} ms, and all others with it: this is no streaming; the server or a \
+         proxy before it holds the answer back until it is complete"
+    );
+    Some(Hint { name: "burst", text })
+}
+
+/// A late first token, then tokens without any time between them.
+fn buffering(name: &str, group: &Group) -> Option<Hint> {
+    let (ttft, tbt) = (group.trend(Trend::Ttft)?, group.trend(Trend::Tbt)?);
+    if ttft.count < ENOUGH || tbt.count < ENOUGH {
+        return None;
+    }
+    let no_gap = tbt.share_between_ms(0.0, NO_GAP_MS);
+    let first = ttft.percentile_ms(50.0);
+    if no_gap < 0.5 || first < 5.0 {
+        return None;
+    }
+    let text = format!(
+        "{name}: {:.0} % of the gaps between tokens are below {NO_GAP_MS} ms, after a first token at {first:.0} ms: something on the way \
+         collects tokens and passes them on in blocks (proxy_buffering off is nginx's cure)",
+        no_gap * 100.0
+    );
+    Some(Hint { name: "buffering", text })
+}
+
+/// One event is not one token. Tokens of hidden reasoning come in no event, and do not count.
+fn several_tokens_an_event(name: &str, group: &Group) -> Option<Hint> {
+    let count = |counter| group.counter(counter).map_or(0, |c| c.count);
+    let (events, output, reasoning) =
+        (count(Counter::TokenEvents), count(Counter::TokensOutput), count(Counter::TokensReasoning));
+    let visible = output.saturating_sub(reasoning);
+    if events < ENOUGH || events as f64 >= visible as f64 * 0.9 {
+        return None;
+    }
+    let text = format!(
+        "{name}: an event holds {:.1} tokens on average: tbt is the time between events; tpot is the time per token",
+        visible as f64 / events as f64
+    );
+    Some(Hint { name: "several_tokens_an_event", text })
+}
+
+/// Connections that do not last.
+fn churn(summary: &Summary) -> Option<Hint> {
+    let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
+    let (opened, requests) = (count(Counter::ConnectionsOpened), count(Counter::HttpReqs));
+    let most = summary.gauge(Gauge::Connections).map_or(0, |gauge| gauge.max);
+    if opened < ENOUGH || opened < most * 2 || opened * 10 < requests {
+        return None;
+    }
+    let text = format!(
+        "{opened} connections were opened for {requests} requests, at most {most} at a time: the server closes them; connecting is no part \
+         of a request's times, but of what your users wait"
+    );
+    Some(Hint { name: "connection_churn", text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Outcome, Sample, Tally};
+    use crate::units::Nanos;
+
+    fn seen(tally: &Tally) -> Vec<&'static str> {
+        let summary = Summary::new(tally, &["chat".to_owned()], Nanos::from_secs(1));
+        hints(&summary).into_iter().map(|hint| hint.name).collect()
+    }
+
+    /// A stream with its first token at `first` ms and its end at `end` ms.
+    fn stream(first: u64, end: u64, events: u32, output: u32) -> Sample {
+        Sample {
+            kind: 0,
+            outcome: Outcome::Success,
+            status: 200,
+            sent: Nanos::ZERO,
+            end: Nanos::from_millis(end),
+            first_byte: Some(Nanos::from_millis(1)),
+            first_event: Some(Nanos::from_millis(first)),
+            first_token: Some(Nanos::from_millis(first)),
+            first_visible: Some(Nanos::from_millis(first)),
+            last_token: Some(Nanos::from_millis(end)),
+            longest_gap: None,
+            ttft_censored: false,
+            ttfo_censored: false,
+            gaps_censored: 0,
+            token_events: events,
+            reasoning_events: 0,
+            token_events_in_window: events,
+            in_window: true,
+            usage: Some(crate::metrics::TokenUsage { input: 1, output, reasoning: 0 }),
+            bad_events: 0,
+            bytes_sent: 1,
+            bytes_received: 1,
+            reused: true,
+            checks_held: 0,
+            check_failed: None,
+        }
+    }
+
+    fn tally(samples: u64, sample: &Sample, gap: impl Fn(u64) -> Nanos) -> Tally {
+        let mut tally = Tally::new(1);
+        for i in 0..samples {
+            tally.record(sample);
+            for j in 0..10 {
+                tally.gap(0, gap(i * 10 + j));
+            }
+        }
+        tally
+    }
+
+    #[test]
+    fn a_good_stream_gives_no_hint() {
+        assert_eq!(seen(&tally(100, &stream(50, 550, 50, 50), |i| Nanos::from_millis(8 + i % 5))), [""; 0]);
+        // Gaps that go through 40 ms on their way are no plateau.
+        assert_eq!(seen(&tally(100, &stream(50, 550, 50, 50), |i| Nanos::from_millis(20 + i % 50))), [""; 0]);
+    }
+
+    #[test]
+    fn a_plateau_at_the_delayed_acknowledgement_is_named() {
+        let gap = |i| if i % 5 == 0 { Nanos::from_micros(40_000 + i % 4_000) } else { Nanos::from_micros(20 + i % 3) };
+        assert!(seen(&tally(100, &stream(1, 550, 50, 50), gap)).contains(&"nagle"));
+    }
+
+    #[test]
+    fn tokens_in_one_burst_at_the_end_are_no_streaming() {
+        assert_eq!(seen(&tally(100, &stream(549, 550, 50, 50), |_| Nanos::ZERO)), ["burst"]);
+    }
+
+    #[test]
+    fn tokens_in_blocks_after_a_late_first_one_are_a_buffer() {
+        let gap = |i| if i % 5 == 0 { Nanos::from_millis(60) } else { Nanos::from_micros(10) };
+        assert_eq!(seen(&tally(100, &stream(60, 550, 50, 50), gap)), ["buffering"]);
+    }
+
+    #[test]
+    fn several_tokens_an_event_are_said() {
+        let ten = |_| Nanos::from_millis(10);
+        assert_eq!(seen(&tally(100, &stream(50, 550, 25, 100), ten)), ["several_tokens_an_event"]);
+        // Hidden reasoning comes in no event.
+        let mut hidden = stream(50, 550, 50, 200);
+        hidden.usage = Some(crate::metrics::TokenUsage { input: 1, output: 200, reasoning: 150 });
+        assert_eq!(seen(&tally(100, &hidden, ten)), [""; 0]);
+    }
+
+    #[test]
+    fn connections_that_do_not_last_are_said() {
+        let mut tally = tally(100, &stream(50, 550, 50, 50), |_| Nanos::from_millis(10));
+        tally.level(Gauge::Connections, 10);
+        for _ in 0..100 {
+            tally.connection_opened(Nanos::from_micros(50));
+        }
+        assert_eq!(seen(&tally), ["connection_churn"]);
+    }
+}
