@@ -4,6 +4,8 @@ use super::measure;
 use super::subject::Left;
 use crate::engine::Run;
 use crate::metrics::Summary;
+use crate::metrics::hints::Hint;
+use crate::metrics::validity::{Evidence, KernelCounts, Signal, signals};
 use crate::plan::{Plan, Presentation};
 use crate::report::{Agreement, Build, Environment, RunFacts, ServerUse, TargetServer};
 use crate::server::procfs;
@@ -20,6 +22,8 @@ pub(super) struct Ingredients<'a> {
     pub(super) run: &'a Run,
     pub(super) summary: &'a Summary,
     pub(super) verdicts: &'a [Verdict],
+    pub(super) signals: &'a [Signal],
+    pub(super) hints: &'a [Hint],
     pub(super) aborted_by: Option<String>,
     pub(super) left: &'a Left,
     pub(super) nofile: u64,
@@ -58,6 +62,8 @@ pub(super) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
         summary: i.summary,
         verdicts: i.verdicts,
         series: &i.run.series,
+        signals: i.signals,
+        hints: i.hints,
         server_use: i.left.used.map(|(first, end, rss_max_bytes)| ServerUse {
             cpu: end.cpu.since(first.cpu),
             rss_start_bytes: first.rss_bytes,
@@ -66,6 +72,18 @@ pub(super) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
         }),
         agreement: agreement(i),
     }
+}
+
+/// What the client is judged by.
+pub(super) fn client_signals(run: &Run, summary: &Summary, left: &Left, nofile: u64) -> Vec<Signal> {
+    let counted = left.counted;
+    let kernel = (counted.ticks > 0).then(|| KernelCounts {
+        steal: counted.steal_ticks as f64 / counted.ticks as f64,
+        dropped: counted.dropped,
+        segments_sent: counted.segments_sent,
+        segments_retransmitted: counted.segments_retransmitted,
+    });
+    signals(&Evidence { summary, series: &run.series, kernel, nofile: Some(nofile) })
 }
 
 /// The command line. Header values are hidden, whatever they are called: secrets come in all names.

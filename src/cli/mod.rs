@@ -203,6 +203,12 @@ struct RunArgs {
     /// Pause between two polls of a worker: auto, or D; 0 for none [auto].
     #[arg(long, value_name = "D", help_heading = "Engine", allow_negative_numbers = true)]
     poll_interval: Option<String>,
+    /// Acknowledge what is read at once: shows whether the server waits for it.
+    #[arg(long, help_heading = "Engine")]
+    quickack: bool,
+    /// Exit with 111 when the client was the bottleneck.
+    #[arg(long, help_heading = "Engine")]
+    fail_on_invalid: bool,
 }
 
 /// Looks up a name in the environment.
@@ -273,6 +279,8 @@ impl RunArgs {
             no_pin: from.yes("no-pin", self.no_pin),
             rx_timestamps: from.one("rx-timestamps", self.rx_timestamps.as_ref()),
             poll_interval: from.one("poll-interval", self.poll_interval.as_ref()),
+            quickack: from.yes("quickack", self.quickack),
+            fail_on_invalid: from.yes("fail-on-invalid", self.fail_on_invalid),
             output: from.one("output", self.output.as_ref()),
             headers: from.many("header", &self.headers, '\n'),
             api_key_file: from.one("api-key-file", self.api_key_file.as_ref()),

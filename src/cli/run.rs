@@ -4,9 +4,10 @@ use super::measure::{self, Measured};
 use super::subject::Subject;
 use super::{CliError, ExitClass, ServeArgs, SuperviseArgs, facts, output, signals};
 use crate::live::{Mode, Progress};
+use crate::metrics::hints;
 use crate::plan::{Presentation, Resolved};
 use crate::report::terminal::{self, Style};
-use crate::report::{Conclusion, Document};
+use crate::report::{ClientVerdict, Conclusion, Document};
 use crate::server::{self, Order, Settings, limits};
 use crate::units::Nanos;
 use std::io::{self, IsTerminal, Write};
@@ -34,6 +35,8 @@ pub(super) fn run(resolved: &Resolved, out: &mut dyn Write, err: &mut dyn Write)
     progress.finish();
 
     let Measured { run, summary, verdicts, aborted_by } = measured;
+    let signals = facts::client_signals(&run, &summary, &left, nofile);
+    let hints = hints::hints(&summary);
     let document = Document::new(&facts::of_run(&facts::Ingredients {
         plan: &plan,
         presentation,
@@ -41,11 +44,13 @@ pub(super) fn run(resolved: &Resolved, out: &mut dyn Write, err: &mut dyn Write)
         run: &run,
         summary: &summary,
         verdicts: &verdicts,
+        signals: &signals,
+        hints: &hints,
         aborted_by,
         left: &left,
         nofile,
     }));
-    let class = exit_class(&document);
+    let class = exit_class(&document, presentation);
     say(&document, presentation, out, err)?;
     match output::write(presentation.output.as_ref(), &document, out) {
         Ok(()) => Ok(class),
@@ -58,8 +63,10 @@ pub(super) fn run(resolved: &Resolved, out: &mut dyn Write, err: &mut dyn Write)
 }
 
 /// What the run comes to as a number.
-fn exit_class(document: &Document) -> ExitClass {
+fn exit_class(document: &Document, presentation: &Presentation) -> ExitClass {
+    let invalid = presentation.fail_on_invalid && document.client.verdict == ClientVerdict::Bottleneck;
     match document.conclusion() {
+        Conclusion::Pass if invalid => ExitClass::Invalid,
         Conclusion::Pass => ExitClass::Success,
         Conclusion::Fail => ExitClass::ThresholdFailed,
         Conclusion::Interrupted => ExitClass::Interrupted,

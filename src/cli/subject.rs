@@ -5,7 +5,7 @@ use crate::engine;
 use crate::metrics::Second;
 use crate::plan::Plan;
 use crate::server::probe::{self, Health};
-use crate::server::procfs::Usage;
+use crate::server::procfs::{self, Counted, Usage};
 use crate::server::{Exit, Identity, Server, Source, Spec};
 use crate::units::Nanos;
 use serde_json::Value;
@@ -28,6 +28,8 @@ pub(super) struct Subject {
     /// Cores for the server; empty means all.
     server_cores: Vec<usize>,
     stats_before: Option<Value>,
+    /// What the kernel had counted before the test.
+    counted_before: Counted,
     first: Option<Usage>,
     last: Option<(Nanos, Usage)>,
     rss_max_bytes: u64,
@@ -41,6 +43,8 @@ pub(super) struct Left {
     pub(super) server_cores: Vec<usize>,
     pub(super) stats_before: Option<Value>,
     pub(super) stats_after: Option<Value>,
+    /// What the kernel has counted during the test.
+    pub(super) counted: Counted,
     /// First and last sample, and the highest resident memory.
     pub(super) used: Option<(Usage, Usage, u64)>,
     /// It ended by itself: nothing that was measured after that is worth anything.
@@ -72,11 +76,13 @@ impl Subject {
             client_cores,
             server_cores,
             stats_before: None,
+            counted_before: Counted::default(),
             first,
             last: None,
             rss_max_bytes: first.map_or(0, |usage| usage.rss_bytes),
         };
         subject.stats_before = subject.stats(plan);
+        subject.counted_before = procfs::counted();
         Ok(subject)
     }
 
@@ -101,6 +107,7 @@ impl Subject {
 
     /// Asks for the last numbers, and stops the server if we started it.
     pub(super) fn leave(mut self, plan: &Plan) -> Left {
+        let counted = procfs::counted().since(self.counted_before);
         let died = self.server.as_ref().and_then(Server::has_exited);
         let end = self.server.as_ref().and_then(Server::sample).or(self.last.map(|(_, usage)| usage));
         let stats_after = if died.is_some() { None } else { self.stats(plan) };
@@ -114,6 +121,7 @@ impl Subject {
             server_cores: self.server_cores,
             stats_before: self.stats_before,
             stats_after,
+            counted,
             used: self.first.zip(end).map(|(first, end)| (first, end, self.rss_max_bytes.max(end.rss_bytes))),
             died,
         }

@@ -187,6 +187,13 @@ impl Connection {
         }
     }
 
+    /// Acknowledges what was read at once.
+    pub(super) fn acknowledge(&self) {
+        if let Some(stream) = &self.stream {
+            stream.acknowledge();
+        }
+    }
+
     /// Bytes came.
     pub(super) fn received(&mut self, bytes: &[u8], arrival: Arrival, tally: &mut Tally) -> Step {
         match self.state {

@@ -104,6 +104,7 @@ pub(super) struct Worker<'a> {
     graceful_stop: Nanos,
     stopped: Option<Nanos>,
     arrivals: Arrivals,
+    quickack: bool,
     next_publish: Nanos,
     second: u32,
     cpu_seen: Nanos,
@@ -153,6 +154,7 @@ impl<'a> Worker<'a> {
             drain_end: end.saturating_add(share.graceful_stop),
             graceful_stop: share.graceful_stop,
             stopped: None,
+            quickack: share.quickack,
             arrivals: Arrivals::new(stamps, zero_at, share.poll_interval),
             next_publish: PUBLISH_EVERY,
             second: 0,
@@ -272,6 +274,9 @@ impl<'a> Worker<'a> {
                         Some(lag) => self.tally.client_lag(lag),
                         None if self.arrivals.stamps => self.tally.stamp_missing(),
                         None => {}
+                    }
+                    if self.quickack {
+                        connection.acknowledge();
                     }
                     let limits_were = connection.exchange.limits();
                     let step = connection.received(&self.buffer[..n], arrival, &mut self.tally);

@@ -159,6 +159,16 @@ impl Stream {
         received(read)
     }
 
+    /// Acknowledges what was read now. The kernel forgets it with the next packet, so it is to be asked for after each read.
+    pub fn acknowledge(&self) {
+        match self {
+            // A diagnostic: if it cannot be had, the plateau it was to remove is still there to see.
+            Self::Tcp(stream) => drop(socket2::SockRef::from(stream).set_tcp_quickack(true)),
+            #[cfg(test)]
+            Self::Script(_) => {}
+        }
+    }
+
     /// Writes what fits.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<IoStatus> {
         let written = match self {

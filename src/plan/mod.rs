@@ -69,6 +69,8 @@ pub struct Plan {
     pub rx_timestamps: Option<bool>,
     /// The pause between two polls of a worker, zero for never; none means as streams in flight allow.
     pub poll_interval: Option<Nanos>,
+    /// Whether what is read is acknowledged at once, instead of within 40 ms: finds out whether a server waits for that.
+    pub quickack: bool,
     /// Which share of the whole test this plan is, below `of`.
     pub share: u32,
     /// Of how many shares.

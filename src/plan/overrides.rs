@@ -162,6 +162,10 @@ pub struct Overrides {
     pub rx_timestamps: Option<Given>,
     /// Pause between two polls: auto, or a duration.
     pub poll_interval: Option<Given>,
+    /// Acknowledge what was read at once.
+    pub quickack: Option<Given>,
+    /// Make a run whose client was the bottleneck an error.
+    pub fail_on_invalid: Option<Given>,
     /// Where the Document goes.
     pub output: Option<Given>,
     /// Extra headers, each `Name: value`.

@@ -30,6 +30,8 @@ pub struct Presentation {
     pub quiet: bool,
     /// No colour, whatever the terminal can.
     pub no_color: bool,
+    /// A run whose client was the bottleneck is an error.
+    pub fail_on_invalid: bool,
     /// Show the configuration and send nothing.
     pub show_config: bool,
     /// Tags of the run, in the order given.
@@ -77,6 +79,7 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
             .map(|n| n as u32),
         pin: !flag(overrides.no_pin.as_ref(), "pin", &mut changed)?,
         rx_timestamps,
+        quickack: flag(overrides.quickack.as_ref(), "quickack", &mut changed)?,
         poll_interval: poll_interval(overrides.poll_interval.as_ref(), rx_timestamps, &mut changed)?,
         share: 0,
         of: 1,
@@ -85,6 +88,7 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         output: output(overrides.output.as_ref(), &mut changed)?,
         quiet: flag(overrides.quiet.as_ref(), "quiet", &mut changed)?,
         no_color: flag(overrides.no_color.as_ref(), "no_color", &mut changed)?,
+        fail_on_invalid: flag(overrides.fail_on_invalid.as_ref(), "fail_on_invalid", &mut changed)?,
         show_config: flag(overrides.show_config.as_ref(), "show_config", &mut changed)?,
         tags: tags(&overrides.tags, &mut changed)?,
     };

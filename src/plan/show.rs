@@ -79,6 +79,7 @@ pub(super) fn settings(plan: &Plan, presentation: &Presentation, written: &Writt
     let auto = || "auto".to_owned();
     list.add("rx_timestamps", plan.rx_timestamps.map_or_else(auto, |on| if on { "on" } else { "off" }.to_owned()));
     list.add("poll_interval", plan.poll_interval.map_or_else(auto, |pause| pause.to_string()));
+    list.add("quickack", plan.quickack.to_string());
     list.add("workers", plan.workers.map_or("as many as the cores allow".to_owned(), |n| n.to_string()));
     list.add("pin", plan.pin.to_string());
     let output = match &presentation.output {
@@ -88,6 +89,7 @@ pub(super) fn settings(plan: &Plan, presentation: &Presentation, written: &Writt
     };
     list.add("output", output);
     list.add("quiet", presentation.quiet.to_string());
+    list.add("fail_on_invalid", presentation.fail_on_invalid.to_string());
     list.add("no_color", presentation.no_color.to_string());
     let tags: Vec<_> = presentation.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
     list.add("tags", or_none(tags.join(", ")));

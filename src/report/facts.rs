@@ -1,23 +1,18 @@
 //! What a run brings together → Document.
 
 use super::{
-    Agreement, Build, Client, ClientVerdict, Counter, Document, Environment, Failures, Gauge, KindSecond, Measured,
-    Quantiles, Rate, Run, SCHEMA, Second, Server, Signal, Target, TargetServer, Threshold, ThresholdVerdict, Trend,
-    plan, rounded,
+    Agreement, Build, Client, ClientVerdict, Counter, Document, Environment, Failures, Gauge, Hint, KindSecond,
+    Measured, Quantiles, Rate, Run, SCHEMA, Second, Server, Signal, Target, TargetServer, Threshold, ThresholdVerdict,
+    Trend, plan, rounded,
 };
 use crate::metrics::summary::{Group, ShareValue};
-use crate::metrics::{self, Distribution, Summary, series};
+use crate::metrics::validity::Validity;
+use crate::metrics::{self, Distribution, Summary, hints, series, validity};
 use crate::plan::Plan;
 use crate::threshold::{Judgement, Verdict};
 use crate::units::Nanos;
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// CPU share of a worker beyond which it is at its limit: what is left is the noise of the machine.
-const CPU_LIMIT: f64 = 0.95;
-
-/// CPU share of a worker beyond which it comes near its limit.
-const CPU_STRAINED: f64 = 0.85;
 
 /// The shortest run whose growth of memory says anything: before that a server is warming up.
 const GROWTH_FROM: Nanos = Nanos::from_secs(60);
@@ -57,6 +52,10 @@ pub struct RunFacts<'a> {
     pub verdicts: &'a [Verdict],
     /// Second by second.
     pub series: &'a [series::Second],
+    /// What the client is judged by.
+    pub signals: &'a [validity::Signal],
+    /// What was seen of the server and the path.
+    pub hints: &'a [hints::Hint],
     /// What the server used, where it could be watched.
     pub server_use: Option<ServerUse>,
     /// Counts of requests that should agree, when the server keeps one.
@@ -105,7 +104,8 @@ pub(super) fn document(facts: &RunFacts<'_>) -> Document {
         },
         environment: facts.environment.clone(),
         plan: plan::section(plan),
-        client: client(facts.series, facts.environment.workers),
+        client: client(facts.signals),
+        hints: facts.hints.iter().map(|hint| Hint { name: hint.name.to_owned(), text: hint.text.clone() }).collect(),
         metrics,
         requests: summary.requests.iter().map(|(name, numbers)| (name.clone(), group(numbers))).collect(),
         failures: failures(summary),
@@ -200,6 +200,8 @@ fn second(s: &series::Second, requests: &[(String, Group)]) -> Second {
         tbt: quantiles(s.tbt),
         http_req_duration: quantiles(s.http_req_duration),
         client_cpu: rounded(s.client_cpu),
+        busiest_worker_cpu: rounded(s.busiest_worker_cpu),
+        client_lag_p99: s.client_lag_p99.map(rounded),
         server_cpu: s.server_cpu.filter(|v| v.is_finite()).map(rounded),
         server_rss_bytes: s.server_rss_bytes,
         requests: requests.iter().zip(&s.requests).map(|((name, _), k)| (name.clone(), kind(k))).collect(),
@@ -210,25 +212,22 @@ fn quantiles(q: Option<series::Quantiles>) -> Option<Quantiles> {
     q.map(|q| Quantiles { p50: rounded(q.p50), p95: rounded(q.p95), p99: rounded(q.p99) })
 }
 
-/// Judges the client by the CPU share of its workers. One busy second does not spoil the percentiles of a run, so the busiest alone
-/// makes it strained at most.
-fn client(series: &[series::Second], workers: u32) -> Client {
-    if series.is_empty() || workers == 0 {
-        return Client { verdict: ClientVerdict::Unknown, signals: Vec::new() };
-    }
-    let shares = series.iter().map(|s| s.client_cpu / f64::from(workers));
-    let mean = shares.clone().sum::<f64>() / series.len() as f64;
-    let max = shares.fold(0.0, f64::max);
-    let mean_verdict = match mean {
-        m if m > CPU_LIMIT => ClientVerdict::Bottleneck,
-        m if m > CPU_STRAINED => ClientVerdict::Strained,
-        _ => ClientVerdict::Ok,
+fn client(signals: &[validity::Signal]) -> Client {
+    let name = |verdict| match verdict {
+        Validity::Ok => ClientVerdict::Ok,
+        Validity::Strained => ClientVerdict::Strained,
+        Validity::Bottleneck => ClientVerdict::Bottleneck,
     };
-    let max_verdict = if max > CPU_LIMIT { ClientVerdict::Strained } else { ClientVerdict::Ok };
-    let signal =
-        |name: &str, value, verdict| Signal { name: name.to_owned(), value: rounded(value), limit: CPU_LIMIT, verdict };
-    let signals = vec![signal("worker_cpu_mean", mean, mean_verdict), signal("worker_cpu_max", max, max_verdict)];
-    Client { verdict: mean_verdict.max(max_verdict), signals }
+    let signal = |s: &validity::Signal| Signal {
+        name: s.name.to_owned(),
+        value: rounded(s.value),
+        strained_above: s.strained_above,
+        limit: s.limit,
+        verdict: name(s.verdict),
+        advice: s.advice.to_owned(),
+    };
+    let verdict = if signals.is_empty() { ClientVerdict::Unknown } else { name(validity::verdict(signals)) };
+    Client { verdict, signals: signals.iter().map(signal).collect() }
 }
 
 fn server(used: ServerUse, duration: Nanos) -> Server {
@@ -247,22 +246,20 @@ fn server(used: ServerUse, duration: Nanos) -> Server {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Tally;
-
-    fn seconds(cpu: &[f64]) -> Vec<series::Second> {
-        let idle = series::Second::new(0, &Tally::new(1));
-        cpu.iter().map(|&client_cpu| series::Second { client_cpu, ..idle.clone() }).collect()
-    }
 
     #[test]
-    fn the_client_is_judged_by_its_workers_share_of_a_core() {
-        let verdict = |cpu: &[f64], workers| client(&seconds(cpu), workers).verdict;
-        assert_eq!(verdict(&[], 2), ClientVerdict::Unknown);
-        assert_eq!(verdict(&[0.5], 0), ClientVerdict::Unknown);
-        assert_eq!(verdict(&[1.6, 1.7], 2), ClientVerdict::Ok);
-        assert_eq!(verdict(&[1.8, 1.75], 2), ClientVerdict::Strained);
-        assert_eq!(verdict(&[1.99, 1.98], 2), ClientVerdict::Bottleneck);
-        assert_eq!(verdict(&[0.1, 0.1, 1.99], 2), ClientVerdict::Strained);
+    fn the_clients_verdict_is_that_of_its_worst_signal() {
+        assert_eq!(client(&[]).verdict, ClientVerdict::Unknown);
+        let signal = |verdict| validity::Signal {
+            name: "x",
+            value: 0.5,
+            strained_above: 0.8,
+            limit: 0.9,
+            verdict,
+            advice: "do something",
+        };
+        let judged = client(&[signal(Validity::Ok), signal(Validity::Strained), signal(Validity::Ok)]);
+        assert_eq!((judged.verdict, judged.signals.len()), (ClientVerdict::Strained, 3));
     }
 
     #[test]

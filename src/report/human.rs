@@ -66,6 +66,21 @@ pub(super) fn count(n: u64) -> String {
     format!("{number}{prefix}")
 }
 
+/// `text` in lines of at most `columns`, broken at blanks; a longer word has a line of its own.
+pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// A share: `0.10%`. A share that is neither nothing nor all is not rounded to either.
 pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
@@ -147,5 +162,12 @@ mod tests {
             ["0.00%", "<0.01%", "0.10%", ">99.99%", "100.00%"]
         );
         assert_eq!([10.0, 0.5, 1.25, 270.0].map(length), ["10s", "500ms", "1.25s", "4m30s"]);
+    }
+
+    #[test]
+    fn text_is_broken_at_blanks() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("a-very-long-word b", 5), ["a-very-long-word", "b"]);
+        assert!(wrapped("  ", 5).is_empty());
     }
 }

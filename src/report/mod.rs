@@ -38,6 +38,9 @@ pub struct Document {
     pub plan: Map<String, Value>,
     /// Whether this tool was the bottleneck.
     pub client: Client,
+    /// What the numbers say about the server and the path to it.
+    #[serde(default)]
+    pub hints: Vec<Hint>,
     /// All metrics by name.
     pub metrics: BTreeMap<String, Measured>,
     /// The same for each kind of request, without what belongs to connections or levels.
@@ -198,12 +201,27 @@ impl ClientVerdict {
 pub struct Signal {
     /// What.
     pub name: String,
-    /// What was measured.
+    /// What was measured, in the unit of its name; a share where there is none.
     pub value: f64,
+    /// Beyond which the client is strained.
+    #[serde(default)]
+    pub strained_above: f64,
     /// Beyond which it is a bottleneck.
     pub limit: f64,
     /// The judgement.
     pub verdict: ClientVerdict,
+    /// What to do when it is not `ok`.
+    #[serde(default)]
+    pub advice: String,
+}
+
+/// A pattern in the numbers that says something about the server or the path to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// Its name, for programs.
+    pub name: String,
+    /// What was seen, and what it most likely means.
+    pub text: String,
 }
 
 /// A metric's numbers.
@@ -362,6 +380,12 @@ pub struct Second {
     pub http_req_duration: Option<Quantiles>,
     /// CPU time of all workers, as a fraction of one core.
     pub client_cpu: f64,
+    /// The same of the busiest worker, as a share of its core.
+    #[serde(default)]
+    pub busiest_worker_cpu: f64,
+    /// 99th percentile of the time from a packet's arrival to its read, in ms.
+    #[serde(default)]
+    pub client_lag_p99: Option<f64>,
     /// CPU time of the server, as a fraction of one core.
     pub server_cpu: Option<f64>,
     /// Resident memory of the server.

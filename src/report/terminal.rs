@@ -2,8 +2,8 @@
 //! a flag, and carries nothing that the text does not say.
 
 use super::{
-    Client, ClientVerdict, Conclusion, Counter, Document, Gauge, Measured, Rate, Threshold, ThresholdVerdict, Trend,
-    human,
+    Client, ClientVerdict, Conclusion, Counter, Document, Gauge, Hint, Measured, Rate, Threshold, ThresholdVerdict,
+    Trend, human,
 };
 use crate::metrics::{self, Metric};
 use std::collections::BTreeMap;
@@ -27,6 +27,7 @@ const KIND_COLUMNS: usize = 18;
 pub fn render(doc: &Document, style: Style) -> String {
     let mut page = Page { text: String::new(), color: style.color, width: usize::from(style.width.max(MIN_WIDTH)) };
     head(&mut page, doc);
+    hints(&mut page, &doc.hints);
     thresholds(&mut page, &doc.thresholds);
     latency(&mut page, doc);
     throughput(&mut page, doc);
@@ -161,21 +162,45 @@ fn client(page: &mut Page, client: &Client) {
         ClientVerdict::Strained => Tone::Warning,
         ClientVerdict::Bottleneck => Tone::Bad,
     };
-    let cpu = |name: &str| client.signals.iter().find(|s| s.name == name).map(|s| human::percent(s.value));
-    let note = match (cpu("worker_cpu_mean"), cpu("worker_cpu_max")) {
-        (Some(mean), Some(max)) => format!(" (CPU of a worker: {mean} on average, {max} in its busiest second)"),
-        _ => String::new(),
-    };
-    page.line(&[(Tone::Plain, "  client: "), (tone, client.verdict.name()), (Tone::Plain, &note)]);
-    let (warning, remedy) = match client.verdict {
+    let value = |name: &str| client.signals.iter().find(|s| s.name == name).map(|s| s.value);
+    let notes = [
+        value("worker_cpu").map(|cpu| format!("a worker's CPU {}", human::percent(cpu))),
+        value("client_lag_p99_ms").map(|lag| format!("reads p99 {} late", human::time(lag))),
+    ];
+    let note = notes.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let note = if note.is_empty() { note } else { format!(" ({note})") };
+    page.line(&[(Tone::Plain, "  client     "), (tone, client.verdict.name()), (Tone::Plain, &note)]);
+    let warning = match client.verdict {
         ClientVerdict::Ok | ClientVerdict::Unknown => return,
-        ClientVerdict::Strained => ("  the client came near its limit; read high percentiles with care:", "consider"),
-        ClientVerdict::Bottleneck => {
-            ("  the client was at its limit; these numbers say little about the server:", "use")
-        }
+        ClientVerdict::Strained => "the client came near its limit: read high percentiles with care",
+        ClientVerdict::Bottleneck => "the client was at its limit: these numbers say little about the server",
     };
-    page.line(&[(tone, warning)]);
-    page.line(&[(tone, &format!("  {remedy} more workers, another machine for the server, or fewer users"))]);
+    page.line(&[(tone, &format!("  {warning}"))]);
+    for signal in client.signals.iter().filter(|s| s.verdict > ClientVerdict::Ok) {
+        let (value, limit) = (plain(signal.value), plain(signal.strained_above));
+        page.line(&[(Tone::Plain, &format!("    {} {value}, limit {limit}", signal.name))]);
+        for line in human::wrapped(&signal.advice, page.width.saturating_sub(6)) {
+            page.line(&[(Tone::Faint, &format!("      {line}"))]);
+        }
+    }
+}
+
+/// A number with as many digits as tell something.
+fn plain(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn hints(page: &mut Page, hints: &[Hint]) {
+    if hints.is_empty() {
+        return;
+    }
+    page.heading("HINTS", "what the numbers say about the server and the path to it");
+    for hint in hints {
+        for (i, line) in human::wrapped(&hint.text, page.width.saturating_sub(4)).iter().enumerate() {
+            page.plain(&format!("  {} {line}", if i == 0 { "-" } else { " " }));
+        }
+    }
 }
 
 fn thresholds(page: &mut Page, all: &[Threshold]) {

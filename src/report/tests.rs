@@ -1,4 +1,5 @@
 use super::*;
+use crate::metrics::validity::{self, Evidence};
 use crate::metrics::{self, Failure, Outcome, Sample, Summary, Tally, TokenUsage, series};
 use crate::plan::{Mix, Plan, Secret, Shape, Source, Spec, Stage, ThinkTime, Timeouts};
 use crate::threshold::{Aggregation, Judgement, Operator, Rule, Verdict};
@@ -78,6 +79,7 @@ pub(super) fn plan() -> Plan {
         pin: true,
         rx_timestamps: None,
         poll_interval: None,
+        quickack: false,
         share: 0,
         of: 1,
     }
@@ -148,6 +150,10 @@ pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -
     let summary = Summary::new(tally, &names, Nanos::from_secs(270));
     let mut second = series::Second::new(0, tally);
     (second.server_cpu, second.server_rss_bytes) = (Some(0.25), Some(21_000_000));
+    second.busiest_worker_cpu = 0.1;
+    let series = [second];
+    let evidence = Evidence { summary: &summary, series: &series, kernel: None, nofile: Some(20_000) };
+    let signals = validity::signals(&evidence);
     Document::new(&RunFacts {
         id: "20261124T082215Z-4f2a".to_owned(),
         started_at: "2026-11-24T08:22:15Z".to_owned(),
@@ -176,13 +182,15 @@ pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -
         plan: &plan,
         summary: &summary,
         verdicts,
-        series: &[second],
+        series: &series,
         server_use: Some(ServerUse {
             cpu: Nanos::from_millis(12_300),
             rss_start_bytes: 20_100_000,
             rss_end_bytes: 30_000_000,
             rss_max_bytes: 33_400_000,
         }),
+        signals: &signals,
+        hints: &[],
         agreement: Some(Agreement { ours: 103, server: 103 }),
     })
 }
@@ -267,7 +275,7 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
     let text = all_sorts()[0].1.to_json();
     let keys: Vec<_> =
         text.lines().filter_map(|l| l.strip_prefix("  \"")).filter_map(|l| l.split('"').next()).collect();
-    assert!(keys.is_sorted() && keys.len() == 14, "{keys:?}");
+    assert!(keys.is_sorted() && keys.len() == 15, "{keys:?}");
     assert!(!text.contains("sesame"));
 }
 

@@ -58,6 +58,7 @@ fn plan(shape: Shape, stream: bool) -> Plan {
         pin: false,
         rx_timestamps: None,
         poll_interval: None,
+        quickack: false,
         share: 0,
         of: 1,
     }

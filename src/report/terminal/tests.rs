@@ -59,7 +59,7 @@ fn a_passing_run_reads_like_this() {
 PASS ✓  load: 2 of 2 thresholds held
   target     http://127.0.0.1:8080
   duration   4m30s (measured for 4m30s), started 2026-11-24T08:22:15Z
-  client: ok (CPU of a worker: 10.00% on average, 10.00% in its busiest second)
+  client     ok (a worker's CPU 10.00%)
 
 THRESHOLDS
   http_req_failed
@@ -145,12 +145,33 @@ fn numbers_of_thresholds_have_the_unit_of_their_metric() {
 #[test]
 fn a_client_at_its_limit_says_what_to_change() {
     let mut doc = document(&busy_tally(), &[], false);
-    let signal =
-        |name: &str, value| Signal { name: name.to_owned(), value, limit: 0.95, verdict: ClientVerdict::Bottleneck };
+    let signal = |name: &str, value, verdict| Signal {
+        name: name.to_owned(),
+        value,
+        strained_above: 0.85,
+        limit: 0.95,
+        verdict,
+        advice: "use more workers (--workers), leave them more cores, or use fewer users, and some more words"
+            .to_owned(),
+    };
     doc.client.verdict = ClientVerdict::Bottleneck;
-    doc.client.signals = vec![signal("worker_cpu_mean", 0.99), signal("worker_cpu_max", 1.0)];
+    doc.client.signals =
+        vec![signal("worker_cpu", 0.99, ClientVerdict::Bottleneck), signal("steal", 0.001, ClientVerdict::Ok)];
     let text = render(&doc, PLAIN);
-    assert!(text.contains("client: bottleneck (CPU of a worker: 99.00%") && text.contains("more workers"), "{text}");
+    assert!(text.contains("  client     bottleneck (a worker's CPU 99.00%)\n"), "{text}");
+    assert!(text.contains("    worker_cpu 0.99, limit 0.85\n      use more workers"), "{text}");
+    assert!(!text.contains("steal"), "what is fine is not said: {text}");
+    assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
+}
+
+#[test]
+fn hints_stand_near_the_top_and_are_wrapped() {
+    let mut doc = document(&busy_tally(), &[], false);
+    doc.hints = vec![Hint { name: "nagle".to_owned(), text: "word ".repeat(40) }];
+    let text = render(&doc, PLAIN);
+    let at = text.find("HINTS").expect("hints");
+    assert!(at < text.find("LATENCY").expect("latency"));
+    assert!(text.contains("\n  - word") && text.lines().all(|l| l.chars().count() <= 80), "{text}");
 }
 
 #[test]
