@@ -54,11 +54,13 @@ impl Nanos {
     }
 
     /// The length from `earlier` to `self`, zero if `earlier` is later.
+    #[must_use]
     pub const fn since(self, earlier: Self) -> Self {
         Self(self.0.saturating_sub(earlier.0))
     }
 
     /// `self + length`, stopping at [`Nanos::MAX`].
+    #[must_use]
     pub const fn saturating_add(self, length: Self) -> Self {
         Self(self.0.saturating_add(length.0))
     }

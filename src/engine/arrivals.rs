@@ -131,22 +131,22 @@ mod tests {
         Nanos::from_millis(millis)
     }
 
-    fn stamp(millis: u64) -> Option<Stamp> {
-        Some(Stamp(ZERO_AT + at(millis).0))
+    fn stamp(millis: u64) -> Stamp {
+        Stamp(ZERO_AT + at(millis).0)
     }
 
     #[test]
     fn the_kernel_dates_and_our_lateness_is_known() {
         let mut arrivals = Arrivals::new(true, ZERO_AT, None);
         arrivals.poll_returned(at(10), at(20));
-        let dated = arrivals.date(stamp(15), at(1), at(22));
+        let dated = arrivals.date(Some(stamp(15)), at(1), at(22));
         assert_eq!(dated.lag, Some(at(7)));
         assert_eq!(
             dated.arrival,
             Arrival { at: at(15), not_before: at(10) },
             "late: they may have come since the poll began"
         );
-        let dated = arrivals.date(stamp(20), at(1), at(20));
+        let dated = arrivals.date(Some(stamp(20)), at(1), at(20));
         assert_eq!(dated.arrival, Arrival { at: at(20), not_before: at(20) }, "in time");
     }
 
@@ -155,7 +155,7 @@ mod tests {
         let mut arrivals = Arrivals::new(true, ZERO_AT, None);
         arrivals.poll_returned(at(0), at(10));
         arrivals.poll_returned(at(18), at(18));
-        assert_eq!(arrivals.date(stamp(17), at(1), at(18)).arrival, Arrival { at: at(17), not_before: at(10) });
+        assert_eq!(arrivals.date(Some(stamp(17)), at(1), at(18)).arrival, Arrival { at: at(17), not_before: at(10) });
         let mut ours = Arrivals::new(false, ZERO_AT, None);
         ours.poll_returned(at(0), at(10));
         assert_eq!(ours.date(None, at(1), at(11)).arrival, Arrival { at: at(11), not_before: at(10) });
@@ -168,7 +168,7 @@ mod tests {
         let mut arrivals = Arrivals::new(true, ZERO_AT, None);
         arrivals.poll_returned(at(0), at(30));
         assert_eq!(arrivals.date(Some(Stamp(0)), at(5), at(30)).arrival.at, at(5), "not before its request");
-        assert_eq!(arrivals.date(stamp(99), at(5), at(30)).arrival.at, at(30), "not in the future");
+        assert_eq!(arrivals.date(Some(stamp(99)), at(5), at(30)).arrival.at, at(30), "not in the future");
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
         arrivals.set_zero(ZERO_AT + 400_000);
         assert!(!arrivals.clock_stepped());
         arrivals.poll_returned(at(0), at(30));
-        assert_eq!(arrivals.date(stamp(20), at(5), at(30)).arrival.at, Nanos(20_000_000 - 400_000));
+        assert_eq!(arrivals.date(Some(stamp(20)), at(5), at(30)).arrival.at, Nanos(20_000_000 - 400_000));
         arrivals.set_zero(ZERO_AT + 5_000_000);
         assert!(arrivals.clock_stepped());
         assert!(!arrivals.clock_stepped(), "once");

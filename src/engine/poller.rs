@@ -106,7 +106,9 @@ impl Poller {
 }
 
 fn epoll_wait(poll: &Poll, events: &mut Vec<Event>, timeout: Nanos) -> Result<(), Errno> {
-    let timeout = Timespec { tv_sec: (timeout.0 / 1_000_000_000) as i64, tv_nsec: (timeout.0 % 1_000_000_000) as i64 };
+    // At most the longest wait of a pass, far below the range of either field.
+    let tv_sec = (timeout.0 / 1_000_000_000).cast_signed();
+    let timeout = Timespec { tv_sec, tv_nsec: (timeout.0 % 1_000_000_000).cast_signed() };
     events.clear();
     epoll::wait(poll.registry(), rustix::buffer::spare_capacity(events), Some(&timeout)).map(drop)
 }

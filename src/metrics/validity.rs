@@ -59,24 +59,52 @@ pub struct Evidence<'a> {
     pub nofile: Option<u64>,
 }
 
-/// Descriptors beyond this share of the limit are too many for comfort.
-const FILES_STRAINED: f64 = 0.9;
+/// What can be measured of a client, with its limits: name, strained above, bottleneck above, advice.
+type Kind = (&'static str, f64, f64, &'static str);
+
+const WORKER_CPU: Kind =
+    ("worker_cpu", 0.85, 0.95, "use more workers (--workers), leave them more cores, or use fewer users");
+const RUN_QUEUE_WAIT: Kind = (
+    "run_queue_wait",
+    0.02,
+    0.10,
+    "other programs compete for the workers' cores: stop them, or run the server on another machine",
+);
+/// With stamps lateness is not in the numbers, but it hides the single gaps of tokens that were read together, and delays the next
+/// request of each user.
+const CLIENT_LAG: Kind = (
+    "client_lag_p99_ms",
+    2.0,
+    10.0,
+    "the workers were late to read: stalls of this machine, or too much load for them; use more workers or fewer users",
+);
+const PASS_LENGTH: Kind =
+    ("pass_length_p99_ms", 2.0, 10.0, "a worker's loop took long: use more workers or fewer users");
+const TBT_CENSORED: Kind = (
+    "tbt_censored",
+    0.10,
+    0.30,
+    "tokens were read in heaps, and their single gaps are not known: tbt covers the others only",
+);
+const STAMPS_MISSING: Kind = ("stamps_missing", 0.01, 0.5, "these reads were dated by our own clock");
+const CLOCK_STEPS: Kind =
+    ("clock_steps", 0.0, 5.0, "the system's clock was set during the run: the stamps of those seconds are off");
+const STEAL: Kind = ("steal", 0.01, 0.05, "the host gave this machine's CPU time to others: use a quieter host");
+const PACKETS_DROPPED: Kind =
+    ("packets_dropped", 0.0, 1_000.0, "the kernel dropped packets: raise net.core.netdev_max_backlog");
+const RETRANSMITTED: Kind = (
+    "retransmitted",
+    0.001,
+    0.05,
+    "segments were lost or refused on the way: look at the path and at the listener's backlog",
+);
+const FILES_USED: Kind = ("files_used", 0.9, 1.0, "raise the limit of open files (ulimit -n)");
 
 /// All signals that there is evidence for.
 pub fn signals(evidence: &Evidence<'_>) -> Vec<Signal> {
     let Evidence { summary, series, kernel, nofile } = evidence;
-    let mut signals = Vec::new();
-    let mut add = |name, value: Option<f64>, strained_above: f64, limit: f64, advice| {
-        if let Some(value) = value {
-            let verdict = match value {
-                v if v > limit => Validity::Bottleneck,
-                v if v > strained_above => Validity::Strained,
-                _ => Validity::Ok,
-            };
-            signals.push(Signal { name, value, strained_above, limit, verdict, advice });
-        }
-    };
     let p99 = |trend| summary.trend(trend, None).map(|d| d.percentile_ms(99.0));
+    let times = |trend| summary.trend(trend, None).map_or(0, |d| d.count);
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
     let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
 
@@ -84,93 +112,34 @@ pub fn signals(evidence: &Evidence<'_>) -> Vec<Signal> {
     let whole = if series.len() > 3 { &series[1..series.len() - 1] } else { series };
     let mean =
         |of: fn(&Second) -> f64| (!whole.is_empty()).then(|| whole.iter().map(of).sum::<f64>() / whole.len() as f64);
-    add(
-        "worker_cpu",
-        mean(|second| second.busiest_worker_cpu),
-        0.85,
-        0.95,
-        "use more workers (--workers), leave them more cores, or use fewer users",
-    );
-    add(
-        "run_queue_wait",
-        mean(|second| second.run_queue_wait),
-        0.02,
-        0.10,
-        "other programs compete for the workers' cores: stop them, or run the server on another machine",
-    );
-    // With stamps lateness is not in the numbers, but it hides the single gaps of tokens that were read together, and delays the next
-    // request of each user.
-    add(
-        "client_lag_p99_ms",
-        p99(Trend::ClientLag),
-        2.0,
-        10.0,
-        "the workers were late to read: stalls of this machine, or too much load for them; use more workers or fewer users",
-    );
-    add(
-        "pass_length_p99_ms",
-        p99(Trend::PassLength),
-        2.0,
-        10.0,
-        "a worker's loop took long: use more workers or fewer users",
-    );
-    let censored = count(Counter::TbtCensored);
-    let gaps = summary.trend(Trend::Tbt, None).map_or(0, |d| d.count);
-    add(
-        "tbt_censored",
-        share(censored, censored + gaps),
-        0.10,
-        0.30,
-        "tokens were read in heaps, and their single gaps are not known: tbt covers the others only",
-    );
-    let reads = summary.trend(Trend::ClientLag, None).map_or(0, |d| d.count);
-    let missing = count(Counter::StampsMissing);
-    add(
-        "stamps_missing",
-        (reads + missing > 0).then(|| missing as f64 / (reads + missing) as f64),
-        0.01,
-        0.5,
-        "these reads were dated by our own clock",
-    );
-    add(
-        "clock_steps",
-        (reads > 0).then(|| count(Counter::ClockSteps) as f64),
-        0.0,
-        5.0,
-        "the system's clock was set during the run: the stamps of those seconds are off",
-    );
-    if let Some(kernel) = kernel {
-        add(
-            "steal",
-            Some(kernel.steal),
-            0.01,
-            0.05,
-            "the host gave this machine's CPU time to others: use a quieter host",
-        );
-        add(
-            "packets_dropped",
-            Some(kernel.dropped as f64),
-            0.0,
-            1_000.0,
-            "the kernel dropped packets: raise net.core.netdev_max_backlog",
-        );
-        add(
-            "retransmitted",
-            share(kernel.segments_retransmitted, kernel.segments_sent),
-            0.001,
-            0.05,
-            "segments were lost or refused on the way: look at the path and at the listener's backlog",
-        );
-    }
+    let (censored, missing, reads) =
+        (count(Counter::TbtCensored), count(Counter::StampsMissing), times(Trend::ClientLag));
     let connections = summary.gauge(Gauge::Connections).map_or(0, |gauge| gauge.max);
-    add(
-        "files_used",
-        nofile.and_then(|limit| share(connections, limit)),
-        FILES_STRAINED,
-        1.0,
-        "raise the limit of open files (ulimit -n)",
-    );
-    signals
+    [
+        (WORKER_CPU, mean(|second| second.busiest_worker_cpu)),
+        (RUN_QUEUE_WAIT, mean(|second| second.run_queue_wait)),
+        (CLIENT_LAG, p99(Trend::ClientLag)),
+        (PASS_LENGTH, p99(Trend::PassLength)),
+        (TBT_CENSORED, share(censored, censored + times(Trend::Tbt))),
+        (STAMPS_MISSING, share(missing, reads + missing)),
+        (CLOCK_STEPS, (reads > 0).then(|| count(Counter::ClockSteps) as f64)),
+        (STEAL, kernel.map(|k| k.steal)),
+        (PACKETS_DROPPED, kernel.map(|k| k.dropped as f64)),
+        (RETRANSMITTED, kernel.and_then(|k| share(k.segments_retransmitted, k.segments_sent))),
+        (FILES_USED, nofile.and_then(|limit| share(connections, limit))),
+    ]
+    .into_iter()
+    .filter_map(|(kind, value)| value.map(|value| judged(kind, value)))
+    .collect()
+}
+
+fn judged((name, strained_above, limit, advice): Kind, value: f64) -> Signal {
+    let verdict = match value {
+        v if v > limit => Validity::Bottleneck,
+        v if v > strained_above => Validity::Strained,
+        _ => Validity::Ok,
+    };
+    Signal { name, value, strained_above, limit, verdict, advice }
 }
 
 /// The worst of the signals.
