@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and what it may name. The table of `lib.rs`.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("report", &["plan", "metrics", "threshold", "units"]),
     ("live", &["plan", "metrics", "threshold", "units"]),
     ("engine", &["plan", "scenario", "api", "wire", "net", "load", "metrics", "units"]),
@@ -14,6 +14,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("api", &["wire", "metrics", "units"]),
     ("threshold", &["metrics", "units"]),
     ("server", &["wire", "units"]),
+    ("origin", &["wire", "metrics", "units"]),
     ("wire", &["units"]),
     ("load", &["units"]),
     ("net", &["units"]),
@@ -42,7 +43,7 @@ const RESERVED: [(&str, &[&str]); 9] = [
     ("rustls", &["net/tls.rs"]),
     ("httparse", &["wire/http1"]),
     ("clap", &["cli/mod.rs"]),
-    ("mio", &["net/", "engine/"]),
+    ("mio", &["net/", "engine/", "origin/"]),
     ("hdrhistogram", &["metrics/"]),
     ("Serialize", &["report/", "plan/profile"]),
     ("Deserialize", &["report/", "plan/profile", "api/"]),

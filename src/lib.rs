@@ -5,7 +5,8 @@
 //! two operations behind threads, live progress and the final report.
 //!
 //! **The world is touched in few places**: [`net`] (sockets), [`engine`] (threads, poll, clock), [`live`] (terminal), [`server`] (child
-//! process, `/proc`), [`cli`] (files, environment). Everything else takes bytes and numbers and is tested with bytes and numbers.
+//! process, `/proc`), [`cli`] (files, environment), and [`origin`], which is another process: the server of known instants that the
+//! client itself is judged by. Everything else takes bytes and numbers and is tested with bytes and numbers.
 //!
 //! ```text
 //!    flags        env        profiles/*.toml
@@ -60,6 +61,7 @@
 //! | 2 | `api` | wire, metrics (one type for what was billed), units |
 //! | 2 | `threshold` | metrics, units |
 //! | 2 | `server` | wire (it asks the server's health with our own decoder), units |
+//! | 2 | `origin` | metrics (its record is a distribution like ours), wire, units |
 //! | 1 | `wire`, `load`, `net`, `metrics` | units |
 //! | 0 | `units` | nothing |
 //!
@@ -69,9 +71,9 @@
 //! 2. Nothing in `wire`, `api`, `load`, `scenario`, `plan`, `metrics`, `threshold`, `report` does I/O or reads a clock. Time is an
 //!    argument: `now` goes in, the next deadline comes out.
 //! 3. The clock of a test is read in `engine/clock.rs` only; `server` and `live` may wait, `cli` stamps the run with the wall clock,
-//!    each with a reasoned `#[expect]`.
-//! 4. Only `net/tls.rs` names rustls; only `wire/http1` httparse; only `cli/mod.rs` clap; only `net` and `engine` mio; only `metrics`
-//!    hdrhistogram. Formats that outlive the process live in `report` and `plan/profile.rs`; `api` reads answers with serde.
+//!    each with a reasoned `#[expect]`. `origin` is a server and has a clock of its own.
+//! 4. Only `net/tls.rs` names rustls; only `wire/http1` httparse; only `cli/mod.rs` clap; only `net`, `engine` and `origin` mio; only
+//!    `metrics` hdrhistogram. Formats that outlive the process live in `report` and `plan/profile.rs`; `api` reads answers with serde.
 //! 5. No `use crate::*`, no `super::super`, no `static mut`; `process::exit` in `main.rs` only; no `unsafe` anywhere.
 //! 6. Workers share nothing while running. No lock, atomic write or allocation per request or per event on the hot path.
 //! 7. A file stays near 500 lines or less and a function near 70: past that, look for the noun that wants its own file.
@@ -95,6 +97,7 @@ pub mod live;
 pub mod load;
 pub mod metrics;
 pub mod net;
+pub mod origin;
 pub mod plan;
 pub mod report;
 pub mod scenario;

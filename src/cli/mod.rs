@@ -8,10 +8,12 @@ mod measure;
 mod offline;
 mod output;
 mod run;
+mod self_test;
 mod signals;
 mod subject;
 
 use crate::engine::EngineError;
+use crate::origin::OriginError;
 use crate::plan::{Given, Overrides, PlanError, Sourced, limits, resolve};
 use crate::scenario::Secret;
 use crate::server::ServerError;
@@ -49,6 +51,30 @@ Exit codes:
   104  configuration invalid            111  run invalid
   105  stopped by a signal";
 
+/// What the numbers of a self-test mean.
+const SELF_TEST_HELP: &str = "\
+A small server with known instants runs on one core, one worker on another. What
+the worker reports is set beside what the server recorded: the difference is the
+error of this tool on this machine. The number of streams is then doubled until
+the error passes 1 ms (p99), or either side uses more than 90 % of its core.
+
+Client and server are on one machine: the client's CPU contains the receiving
+half of the loopback, the server's the sending half. Close other programs first.
+The machine needs two cores; with one, the numbers are printed with a warning.
+It takes less than a minute, and is over with exit code 0; 107 when the server
+cannot be started, 105 when it is stopped by a signal.";
+
+/// The paths of the origin.
+const ORIGIN_HELP: &str = "\
+Paths:
+  /plain                                a chat completion, 777 bytes of JSON
+  /stream?ttft=50ms&gap=10ms&tokens=100 server-sent events on a schedule
+  /burst?tokens=34                      the same, all in one write
+  /record  /reset                       what was really done, in µs
+  /freeze?for=1s                        nothing at all for that long
+  /health
+A path that ends in /chat/completions is /stream or /plain, as its body says.";
+
 /// Load tester for LLM APIs: sees every token, judges the server, and judges itself.
 #[derive(Debug, Parser)]
 #[command(
@@ -78,6 +104,12 @@ enum Command {
     },
     /// Run the embedded simulator in the foreground.
     Serve(ServeArgs),
+    /// Measure this tool on this machine: speed, cost and truth.
+    #[command(name = "self-test", after_help = SELF_TEST_HELP)]
+    SelfTest(SelfTestArgs),
+    /// A small server of canned answers at known instants, for judging clients.
+    #[command(hide = true, after_help = ORIGIN_HELP)]
+    Origin(OriginArgs),
     /// Runs a child and stops it when the parent goes: not for people.
     #[command(hide = true)]
     Supervise(SuperviseArgs),
@@ -112,6 +144,31 @@ pub(crate) struct ServeArgs {
     /// Inject errors: 10 % 429, 5 % 5xx, 2 % timeouts.
     #[arg(long, conflicts_with = "config")]
     pub(crate) chaos: bool,
+}
+
+/// How the tool measures itself.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct SelfTestArgs {
+    /// Shorter, in some ten seconds, without looking for the limit.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Write all results as JSON; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<String>,
+}
+
+/// How the origin is run.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct OriginArgs {
+    /// Where it listens.
+    #[arg(long, value_name = "HOST", default_value = limits::DEFAULT_HOST)]
+    pub(crate) host: String,
+    /// On which port; 0 for any free one.
+    #[arg(long, value_name = "PORT", default_value_t = limits::DEFAULT_PORT)]
+    pub(crate) port: u16,
+    /// Spend the last 100 µs of every wait looking at the clock: more exact, at the price of CPU.
+    #[arg(long)]
+    pub(crate) spin: bool,
 }
 
 /// A test as typed.
@@ -374,6 +431,17 @@ enum CliError {
     /// The server could not be started.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The origin could not be started, or has failed.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// The origin that was started does not answer any more.
+    #[error("the origin at {addr} does not answer {path}; is the machine out of memory or file descriptors?")]
+    OriginLost {
+        /// Where it was.
+        addr: std::net::SocketAddr,
+        /// What it was asked.
+        path: &'static str,
+    },
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -394,6 +462,7 @@ impl CliError {
             | Self::Server(ServerError::BadConfig { .. } | ServerError::BadHost { .. }) => ExitClass::Configuration,
             Self::Server(ServerError::Interrupted) => ExitClass::Interrupted,
             Self::Server(_) | Self::Resolve { .. } | Self::Unreachable { .. } => ExitClass::NoData,
+            Self::Origin(_) | Self::OriginLost { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitClass::Success,
             Self::Output(_) | Self::Results { .. } | Self::Engine(_) => ExitClass::Internal,
@@ -435,6 +504,8 @@ fn dispatch(
     match cli.command {
         Some(Command::Profiles { name }) => offline::profiles(name.as_deref(), out),
         Some(Command::Serve(args)) => run::serve(&args, out),
+        Some(Command::SelfTest(args)) => self_test::run(&args, out, err),
+        Some(Command::Origin(args)) => self_test::origin(&args, out),
         Some(Command::Supervise(args)) => Err(run::supervise(&args)),
         None => {
             let profile = cli.run.profile.as_deref().unwrap_or_default();

@@ -27,16 +27,20 @@ pub(super) const fn is_stdout(output: Option<&Output>) -> bool {
     matches!(output, Some(Output::Stdout))
 }
 
-/// Writes the document. A file appears whole or not at all: an earlier result of that name is replaced only by a complete one.
+/// Writes the document.
 pub(super) fn write(output: Option<&Output>, document: &Document, out: &mut dyn Write) -> Result<(), CliError> {
-    let text = document.to_json();
+    if output.is_none() { Ok(()) } else { write_text(output, &document.to_json(), out) }
+}
+
+/// Writes a result. A file appears whole or not at all: an earlier result of that name is replaced only by a complete one.
+pub(super) fn write_text(output: Option<&Output>, text: &str, out: &mut dyn Write) -> Result<(), CliError> {
     let written = match output {
         None => return Ok(()),
         Some(Output::Stdout) => out.write_all(text.as_bytes()).and_then(|()| out.flush()),
         Some(Output::File(path)) if is_special(path) => {
             OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()))
         }
-        Some(Output::File(path)) => replace(path, &text),
+        Some(Output::File(path)) => replace(path, text),
     };
     let path = match output {
         Some(Output::File(path)) => path.clone(),

@@ -203,6 +203,7 @@ fn add_target(list: &mut Listing<'_>, plan: &Plan) {
                 Source::Embedded => "embedded".to_owned(),
                 Source::Binary(path) => format!("binary {}", path.display()),
                 Source::Checkout(path) => format!("checkout {}", path.display()),
+                Source::Origin => "origin".to_owned(),
             };
             list.add("server.source", source);
             let port = if spec.any_port { " or any free port" } else { "" };

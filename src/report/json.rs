@@ -1,6 +1,7 @@
 //! Document ↔ JSON text.
 
 use super::Document;
+use serde::Serialize;
 use serde_json::Value;
 
 /// Name and version of the format.
@@ -44,16 +45,21 @@ pub enum DocumentError {
     Invalid(serde_json::Error),
 }
 
+/// JSON for files: keys sorted, indented, with a newline at the end.
+pub(super) fn pretty(document: &impl Serialize) -> String {
+    // By way of a value, whose maps are sorted; a struct would print its fields as they are declared.
+    let value = serde_json::to_value(document).map(|mut value| {
+        value.sort_all_objects();
+        format!("{value:#}\n")
+    });
+    debug_assert!(value.is_ok(), "all keys are text: {value:?}");
+    value.unwrap_or_default()
+}
+
 impl Document {
     /// As JSON for files: keys sorted, indented, with a newline at the end.
     pub fn to_json(&self) -> String {
-        // By way of a value, whose maps are sorted; a struct would print its fields as they are declared.
-        let value = serde_json::to_value(self).map(|mut value| {
-            value.sort_all_objects();
-            format!("{value:#}\n")
-        });
-        debug_assert!(value.is_ok(), "all keys are text: {value:?}");
-        value.unwrap_or_default()
+        pretty(self)
     }
 
     /// Reads what [`Document::to_json`] wrote, in this version or an earlier build of it.

@@ -6,12 +6,14 @@
 //! it field by field.
 //!
 //! `facts.rs` makes a document of what a run brings together, `plan.rs` its section about the plan, `json.rs` writes and reads it;
-//! every output format is one short file from document to text (`terminal.rs`).
+//! every output format is one short file from document to text (`terminal.rs`). `self_test.rs` is the other thing that is kept: what
+//! this tool found out about itself on a machine.
 
 mod facts;
 mod human;
 mod json;
 mod plan;
+pub mod self_test;
 pub mod terminal;
 
 pub use facts::{RunFacts, ServerUse};

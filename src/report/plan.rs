@@ -133,6 +133,7 @@ fn server(spec: &Spec) -> Value {
         Source::Embedded => ("embedded", None),
         Source::Binary(path) => ("binary", Some(path)),
         Source::Checkout(path) => ("checkout", Some(path)),
+        Source::Origin => ("origin", None),
     };
     json!({
         "source": source,

@@ -65,6 +65,8 @@ pub enum Source {
     Binary(PathBuf),
     /// A checkout of llmsim, built first.
     Checkout(PathBuf),
+    /// This binary's own `origin`: canned answers at known instants, no simulator. It has no configuration.
+    Origin,
 }
 
 impl Source {
@@ -74,6 +76,7 @@ impl Source {
             Self::Embedded => "embedded",
             Self::Binary(_) => "binary",
             Self::Checkout(_) => "checkout",
+            Self::Origin => "origin",
         }
     }
 }
@@ -81,7 +84,7 @@ impl Source {
 /// What was started, for the report. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// `embedded`, `binary` or `checkout`.
+    /// `embedded`, `binary`, `checkout` or `origin`.
     pub kind: &'static str,
     /// What `--version` says, without the program's name.
     pub version: Option<String>,
@@ -161,9 +164,16 @@ impl Server {
                 identity.git_commit = build::commit(dir);
                 build::build(own, dir, progress, stop)?
             }
+            Source::Origin => {
+                identity.version = Some(env!("CARGO_PKG_VERSION").to_owned());
+                own.to_path_buf()
+            }
         };
         // The file is ours alone and gone as soon as the server has read it, which it has when it answers.
-        let (_file, config) = settings.file(&text)?;
+        let (_file, config) = match &spec.source {
+            Source::Origin => (None, Vec::new()),
+            Source::Embedded | Source::Binary(_) | Source::Checkout(_) => settings.file(&text)?,
+        };
         let (child, addr) = start_on_a_port(own, &program, &config, spec, cores, progress, stop)?;
         if identity.version.is_none() {
             identity.version = version_of(own, &program);
@@ -271,7 +281,7 @@ fn start_on_a_port(
             own,
             cores,
             program,
-            args: &arguments(listen, config),
+            args: &arguments(&spec.source, listen, config),
             env: &[("RUST_LOG", QUIET_LOG)],
             dir: None,
         })?;
@@ -294,18 +304,20 @@ fn described(spec: &Spec, program: &Path) -> String {
     match spec.source {
         Source::Embedded => format!("embedded llmsim {EMBEDDED_VERSION}"),
         Source::Binary(_) | Source::Checkout(_) => program.display().to_string(),
+        Source::Origin => "the built-in origin".to_owned(),
     }
 }
 
-/// The command line that llmsim's `serve` and our own understand alike. An IPv6 address needs its brackets: llmsim puts host and port
+/// The command line that llmsim's `serve`, our own and our `origin` understand alike. An IPv6 address needs its brackets: llmsim puts host and port
 /// together as text.
-fn arguments(listen: SocketAddr, config: &[OsString]) -> Vec<OsString> {
+fn arguments(source: &Source, listen: SocketAddr, config: &[OsString]) -> Vec<OsString> {
     let host = match listen.ip() {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
+    let verb = if *source == Source::Origin { "origin" } else { "serve" };
     let mut args: Vec<OsString> =
-        vec!["serve".into(), "--host".into(), host.into(), "--port".into(), listen.port().to_string().into()];
+        vec![verb.into(), "--host".into(), host.into(), "--port".into(), listen.port().to_string().into()];
     args.extend(config.iter().cloned());
     args
 }
@@ -405,7 +417,9 @@ mod tests {
 
     #[test]
     fn the_command_line_is_the_one_llmsim_understands() {
-        let args = arguments("[::1]:81".parse().unwrap(), &["--config".into(), "c.toml".into()]);
+        let args = arguments(&Source::Embedded, "[::1]:81".parse().unwrap(), &["--config".into(), "c.toml".into()]);
         assert_eq!(args, ["serve", "--host", "[::1]", "--port", "81", "--config", "c.toml"]);
+        let args = arguments(&Source::Origin, "127.0.0.1:82".parse().unwrap(), &[]);
+        assert_eq!(args, ["origin", "--host", "127.0.0.1", "--port", "82"]);
     }
 }

@@ -70,9 +70,9 @@ impl Settings {
     }
 
     /// The arguments that name the configuration, and the temporary file behind them, if one was needed.
-    pub(super) fn file(&self, text: &str) -> Result<(Option<NamedTempFile>, [OsString; 2]), ServerError> {
+    pub(super) fn file(&self, text: &str) -> Result<(Option<NamedTempFile>, Vec<OsString>), ServerError> {
         if let Self::File(path) = self {
-            return Ok((None, ["--config".into(), path.into()]));
+            return Ok((None, vec!["--config".into(), path.into()]));
         }
         let written =
             tempfile::Builder::new().prefix("llmsim-blast-").suffix(".toml").tempfile().and_then(|mut file| {
@@ -81,7 +81,7 @@ impl Settings {
             });
         let file = written
             .map_err(|source| ServerError::Io { doing: "write the server's configuration".to_owned(), source })?;
-        let arguments = ["--config".into(), file.path().into()];
+        let arguments = vec!["--config".into(), file.path().into()];
         Ok((Some(file), arguments))
     }
 }

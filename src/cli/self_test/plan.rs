@@ -1,0 +1,107 @@
+//! The plans of a self-test, made by hand: no profile says where the origin's paths are.
+
+use crate::api::Api;
+use crate::load::{Shape, ThinkTime};
+use crate::plan::{Kind, Mix, Plan, Target, Timeouts};
+use crate::units::Nanos;
+use std::net::SocketAddr;
+
+/// Tokens a second of a stream whose truth is asked for.
+pub(super) const TOKENS_PER_SECOND: f64 = 100.0;
+/// A stream whose truth is asked for: first token after 50 ms, then one each 10 ms.
+const TRUTH: &str = "/stream?ttft=50ms&gap=10ms&tokens=100";
+/// A stream whose cost is asked for: 50 events a second, as long as a second.
+const EVENTS: &str = "/stream?ttft=20ms&gap=20ms&tokens=49";
+/// How long requests may finish. A stream takes a second; an origin at its limit is late.
+const GRACE: Nanos = Nanos::from_secs(3);
+/// Longer than any run.
+const FOR_EVER: Nanos = Nanos::from_secs(600);
+/// Limits that only something broken reaches.
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Nanos::from_secs(10),
+    first_byte: Nanos::from_secs(10),
+    stall: Nanos::from_secs(10),
+    total: Nanos::from_secs(30),
+};
+
+/// What to do, how wide and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Job {
+    pub(super) vus: u32,
+    path: &'static str,
+    stream: bool,
+    duration: Nanos,
+    think: Nanos,
+}
+
+impl Job {
+    pub(super) const fn plain(vus: u32, duration: Nanos) -> Self {
+        Self { vus, path: "/plain", stream: false, duration, think: Nanos::ZERO }
+    }
+
+    pub(super) const fn burst(vus: u32, duration: Nanos) -> Self {
+        Self { vus, path: "/burst?tokens=34", stream: true, duration, think: Nanos::ZERO }
+    }
+
+    pub(super) const fn events(vus: u32, duration: Nanos) -> Self {
+        Self { vus, path: EVENTS, stream: true, duration, think: Nanos::ZERO }
+    }
+
+    pub(super) const fn truth(vus: u32, duration: Nanos) -> Self {
+        Self { vus, path: TRUTH, stream: true, duration, think: Nanos::ZERO }
+    }
+
+    /// Connections that have served one stream, and then wait.
+    pub(super) const fn idle(vus: u32, duration: Nanos) -> Self {
+        Self { vus, path: "/burst?tokens=1", stream: true, duration, think: FOR_EVER }
+    }
+
+    /// The same, narrower if need be.
+    pub(super) fn at_most(self, vus: u32) -> Self {
+        Self { vus: self.vus.min(vus), ..self }
+    }
+
+    pub(super) fn plan(&self, addr: SocketAddr) -> Plan {
+        let kind = Kind {
+            name: "origin".to_owned(),
+            weight: 1,
+            api: Api::OpenaiChat,
+            stream: self.stream,
+            path: self.path.to_owned(),
+            models: vec!["origin".to_owned()],
+            prompts: vec!["Say something.".to_owned()],
+            max_tokens: None,
+            body: serde_json::Map::new(),
+            headers: Vec::new(),
+            timeouts: TIMEOUTS,
+        };
+        Plan {
+            name: "self-test".to_owned(),
+            description: String::new(),
+            shape: Shape::ConstantVus { vus: self.vus, duration: self.duration },
+            think_time: ThinkTime { min: self.think, max: self.think },
+            graceful_stop: GRACE,
+            mix: Mix { kinds: vec![kind] },
+            thresholds: Vec::new(),
+            slo: Vec::new(),
+            target: Target {
+                url: format!("http://{addr}"),
+                host: addr.ip().to_string(),
+                port: addr.port(),
+                path_prefix: String::new(),
+                addrs: vec![addr],
+            },
+            server: None,
+            api_key: None,
+            headers: Vec::new(),
+            seed: 1,
+            workers: Some(1),
+            rx_timestamps: None,
+            poll_interval: None,
+            quickack: false,
+            pin: true,
+            share: 0,
+            of: 1,
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! The loop: what is due is written, what comes is answered.
+
+use super::alarm::Alarm;
+use super::answers::{self, Answers};
+use super::connection::{Connection, Sent, Stream};
+use super::record::Record;
+use super::request::{self, Ask, Pace, Parsed};
+use super::{OriginError, clock};
+use crate::units::Nanos;
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Registry, Token};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+
+/// The read buffer.
+const READ_BYTES: usize = 64 * 1024;
+/// Sockets that one poll may report.
+const READY_PER_POLL: usize = 256;
+/// Events written between two looks at the sockets. A request that waits while a burst of events is written is read late, and its
+/// stream begins late, which a client could not know; 32 writes take some 0.2 ms.
+const DUE_PER_POLL: usize = 32;
+/// Connections taken between two looks at what is due, for the same reason.
+const ACCEPTED_PER_POLL: usize = 64;
+/// After an error of `accept` (as a rule no file descriptor is left) the next connection is taken no sooner than this.
+const ACCEPT_AGAIN: Nanos = Nanos::from_millis(10);
+
+/// The listener's token. Connections have theirs from 0 on.
+const LISTENER: Token = Token(usize::MAX);
+const ALARM: Token = Token(usize::MAX - 1);
+
+/// An instant at which a connection's stream goes on: due, place, generation.
+type Due = Reverse<(Nanos, u32, u32)>;
+
+/// The origin.
+#[derive(Debug)]
+pub(super) struct Server {
+    poll: Poll,
+    work: Work,
+}
+
+/// Everything but the poll, which is borrowed while its events are looked at.
+#[derive(Debug)]
+struct Work {
+    registry: Registry,
+    listener: TcpListener,
+    alarm: Alarm,
+    connections: Vec<Option<Connection>>,
+    free: Vec<u32>,
+    next_generation: u32,
+    /// Connections may wait for us; and when we look again if something went wrong.
+    accept: bool,
+    accept_after: Nanos,
+    schedule: BinaryHeap<Due>,
+    answers: Answers,
+    record: Record,
+    buffer: Box<[u8]>,
+}
+
+impl Server {
+    pub(super) fn listen(addr: SocketAddr, spin: bool, announce: &mut dyn FnMut(&str)) -> Result<Self, OriginError> {
+        let failed = |source| OriginError::Listen { addr, source };
+        let mut listener = TcpListener::bind(addr).map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        registry.register(&mut listener, LISTENER, Interest::READABLE)?;
+        let alarm = Alarm::new(&registry, ALARM, spin)?;
+        announce(&format!("origin on http://{addr}"));
+        let mut record = Record::default();
+        record.reset(clock::now(), clock::cpu_time());
+        let work = Work {
+            registry,
+            listener,
+            alarm,
+            connections: Vec::new(),
+            free: Vec::new(),
+            next_generation: 0,
+            accept: false,
+            accept_after: Nanos::ZERO,
+            schedule: BinaryHeap::new(),
+            answers: Answers::new(),
+            record,
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+        };
+        Ok(Self { poll, work })
+    }
+
+    /// Serves until the poll fails.
+    pub(super) fn run(mut self) -> io::Result<Infallible> {
+        let mut events = Events::with_capacity(READY_PER_POLL);
+        loop {
+            let next = self.work.write_due();
+            let timeout = self.work.alarm.wake_at(next, clock::now())?;
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Err(_) => continue,
+                Ok(()) => {}
+            }
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.work.accept = true,
+                    ALARM => {}
+                    token => self.work.serve(token, event),
+                }
+            }
+            self.work.accept();
+        }
+    }
+}
+
+impl Work {
+    // ---- what is due ---------------------------------------------------------------------------------------------------------
+
+    /// Writes what is due, up to a bound, and says when something is due next.
+    fn write_due(&mut self) -> Option<Nanos> {
+        for _ in 0..DUE_PER_POLL {
+            let &Reverse((due, slot, generation)) = self.schedule.peek()?;
+            let now = clock::now();
+            if due > now {
+                break;
+            }
+            self.schedule.pop();
+            self.go_on(slot, generation, due, now);
+        }
+        let next = self.schedule.peek().map(|Reverse((due, ..))| *due);
+        if self.accept { Some(next.map_or(self.accept_after, |due| due.min(self.accept_after))) } else { next }
+    }
+
+    /// The next event of a stream, or its end.
+    fn go_on(&mut self, slot: u32, generation: u32, due: Nanos, now: Nanos) {
+        let Some(connection) = self.connections[slot as usize].as_mut() else { return };
+        // The client may have gone meanwhile, and another have come in its place.
+        let Some(stream) = connection.stream.as_mut().filter(|_| connection.generation == generation) else { return };
+        if stream.sent == stream.pace.tokens {
+            let tokens = stream.pace.tokens;
+            connection.stream = None;
+            self.record.streams_ended += 1;
+            let sent = connection.send(self.answers.end(tokens));
+            self.follow(slot, sent);
+            self.read_on(slot);
+            return;
+        }
+        stream.sent += 1;
+        let (asked, last) = (stream.asked, stream.last.replace(now));
+        let (first, next) = (stream.sent == 1, stream.due());
+        let sent = connection.send(self.answers.event(now));
+        match (sent, last) {
+            (Sent::Whole, Some(last)) => self.record.next(now.since(last), now.since(due)),
+            (Sent::Whole, None) if first => self.record.first(now.since(asked), now.since(due)),
+            (Sent::Whole, None) | (Sent::Broken, _) => {}
+            (Sent::Waits, _) => {
+                self.record.blocked += 1;
+                if let Some(stream) = &mut connection.stream {
+                    stream.last = None;
+                }
+            }
+        }
+        if sent == Sent::Broken {
+            self.drop(slot);
+        } else {
+            self.schedule.push(Reverse((next, slot, generation)));
+        }
+    }
+
+    // ---- connections ---------------------------------------------------------------------------------------------------------
+
+    fn accept(&mut self) {
+        if !self.accept || (self.accept_after > Nanos::ZERO && clock::now() < self.accept_after) {
+            return;
+        }
+        self.accept_after = Nanos::ZERO;
+        for _ in 0..ACCEPTED_PER_POLL {
+            match self.listener.accept() {
+                // One that cannot be registered has gone already, or nothing can be.
+                Ok((socket, _)) => drop(self.welcome(socket)),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        self.accept = false;
+                        return;
+                    }
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
+                    _ => {
+                        self.accept_after = clock::now() + ACCEPT_AGAIN;
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    fn welcome(&mut self, mut socket: mio::net::TcpStream) -> io::Result<()> {
+        // Each event is to leave at once, alone.
+        socket.set_nodelay(true)?;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.connections.push(None);
+            (self.connections.len() - 1) as u32
+        });
+        let generation = self.next_generation;
+        let registered =
+            self.registry.register(&mut socket, token(slot, generation), Interest::READABLE | Interest::WRITABLE);
+        if registered.is_err() {
+            self.free.push(slot);
+            return registered;
+        }
+        // Below the two tokens that are no connection's.
+        self.next_generation = (generation + 1) % (u32::MAX >> 1);
+        self.connections[slot as usize] = Some(Connection::new(socket, generation));
+        Ok(())
+    }
+
+    fn drop(&mut self, slot: u32) {
+        if self.connections[slot as usize].take().is_some() {
+            self.free.push(slot);
+        }
+    }
+
+    fn serve(&mut self, token: Token, event: &mio::event::Event) {
+        let (slot, generation) = (token.0 as u32, (token.0 >> 32) as u32);
+        let connection = self.connections.get_mut(slot as usize).and_then(Option::as_mut);
+        let Some(connection) = connection.filter(|connection| connection.generation == generation) else { return };
+        if event.is_writable() {
+            let sent = connection.writable();
+            if !self.follow(slot, sent) {
+                return;
+            }
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.read(slot, event.is_read_closed() || event.is_error());
+        }
+    }
+
+    /// Reads until the socket is empty. A read that does not fill the buffer has emptied it, unless the peer has closed: its FIN may
+    /// have come with the data, and no further event follows.
+    fn read(&mut self, slot: u32, closed: bool) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        while let Some(connection) = self.connections[slot as usize].as_mut() {
+            match connection.read(&mut buffer) {
+                Ok(0) => self.drop(slot),
+                Ok(n) => {
+                    self.received(slot, &buffer[..n]);
+                    if n < buffer.len() && !closed {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => self.drop(slot),
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    fn received(&mut self, slot: u32, bytes: &[u8]) {
+        let asked = clock::now();
+        let Some(connection) = self.connections[slot as usize].as_mut() else { return };
+        if connection.unread.is_empty() {
+            self.answer_all(slot, bytes, asked);
+        } else if connection.keep_unread(bytes) {
+            let unread = std::mem::take(&mut connection.unread);
+            self.answer_all(slot, &unread, asked);
+        } else {
+            self.drop(slot);
+        }
+    }
+
+    /// Requests that came while a stream was under way.
+    fn read_on(&mut self, slot: u32) {
+        let Some(connection) = self.connections[slot as usize].as_mut() else { return };
+        if !connection.unread.is_empty() {
+            let unread = std::mem::take(&mut connection.unread);
+            self.answer_all(slot, &unread, clock::now());
+        }
+    }
+
+    /// Answers the whole requests in `bytes` one after the other, and keeps the rest.
+    fn answer_all(&mut self, slot: u32, mut bytes: &[u8], asked: Nanos) {
+        while let Some(connection) = self.connections[slot as usize].as_mut() {
+            if bytes.is_empty() || connection.closing {
+                return;
+            }
+            let parsed = if connection.stream.is_some() { Parsed::Partial } else { request::parse(bytes) };
+            let sent = match parsed {
+                Parsed::Partial => {
+                    if !connection.keep_unread(bytes) {
+                        self.drop(slot);
+                    }
+                    return;
+                }
+                Parsed::Broken => {
+                    connection.closing = true;
+                    connection.send(&answers::error("400 Bad Request", "expected HTTP/1.1 with a Content-Length"))
+                }
+                Parsed::Whole { ask, length, close } => {
+                    bytes = &bytes[length..];
+                    connection.closing = close;
+                    self.answer(slot, ask, asked)
+                }
+            };
+            self.follow(slot, sent);
+        }
+    }
+
+    /// Goes on after a write; false when the connection is gone.
+    fn follow(&mut self, slot: u32, sent: Sent) -> bool {
+        let over = self.connections[slot as usize].as_ref().is_none_or(Connection::is_over);
+        if over || sent == Sent::Broken {
+            self.drop(slot);
+            return false;
+        }
+        true
+    }
+
+    // ---- answers -------------------------------------------------------------------------------------------------------------
+
+    fn answer(&mut self, slot: u32, ask: Ask, asked: Nanos) -> Sent {
+        let open = self.connections.len() - self.free.len();
+        let Some(connection) = self.connections[slot as usize].as_mut() else { return Sent::Broken };
+        if !matches!(ask, Ask::Record | Ask::Reset) {
+            self.record.requests += 1;
+        }
+        match ask {
+            Ask::Plain => connection.send(&self.answers.plain),
+            Ask::Health => connection.send(&self.answers.health),
+            Ask::Stream(pace) => self.begin(slot, pace, asked),
+            Ask::Burst { tokens } => {
+                self.record.events += u64::from(tokens);
+                connection.send(self.answers.burst(tokens, asked))
+            }
+            Ask::Record => {
+                let body = self.record.to_json(clock::now(), clock::cpu_time(), open);
+                connection.send(&answers::json("200 OK", &body))
+            }
+            Ask::Reset => {
+                self.record.reset(clock::now(), clock::cpu_time());
+                connection.send(&answers::json("200 OK", r#"{"status":"ok"}"#))
+            }
+            Ask::Freeze { length } => {
+                let sent = connection.send(&answers::json("200 OK", r#"{"status":"ok"}"#));
+                freeze(length);
+                sent
+            }
+            Ask::Unknown => {
+                connection.send(&answers::error("404 Not Found", "no such path; see `llmsim-blast origin --help`"))
+            }
+            Ask::BadQuery => connection
+                .send(&answers::error("400 Bad Request", "expected times like 50ms, up to 1h, and tokens as a number")),
+        }
+    }
+
+    fn begin(&mut self, slot: u32, pace: Pace, asked: Nanos) -> Sent {
+        let Some(connection) = self.connections[slot as usize].as_mut() else { return Sent::Broken };
+        self.record.streams += 1;
+        let stream = Stream { pace, asked, sent: 0, last: None };
+        connection.stream = Some(stream);
+        self.schedule.push(Reverse((stream.due(), slot, connection.generation)));
+        connection.send(self.answers.stream_head)
+    }
+}
+
+/// Does nothing at all for a while, as a server does that collects garbage or was stopped.
+#[expect(clippy::disallowed_methods, reason = "to stand still is what was asked for")]
+fn freeze(length: Nanos) {
+    std::thread::sleep(length.to_duration());
+}
+
+fn token(slot: u32, generation: u32) -> Token {
+    Token((generation as usize) << 32 | slot as usize)
+}
