@@ -171,7 +171,8 @@ pub(crate) struct OriginArgs {
     pub(crate) spin: bool,
 }
 
-/// A test as typed.
+/// A test as typed. What begins with a minus is taken for a value where it may be a slip in one: `-5` and `-1s` are refused by the plan,
+/// which knows what was expected, rather than by the parser, to which they are flags that do not exist.
 #[derive(Debug, Clone, Default, Args)]
 struct RunArgs {
     /// A profile (see `llmsim-blast profiles`), or a TOML file of your own.
@@ -198,19 +199,19 @@ struct RunArgs {
     #[arg(long, value_name = "N", help_heading = "Load", allow_negative_numbers = true)]
     vus: Option<String>,
     /// Length; stages are scaled so that they add up to it.
-    #[arg(long, value_name = "D", help_heading = "Load", allow_negative_numbers = true)]
+    #[arg(long, value_name = "D", help_heading = "Load", allow_hyphen_values = true)]
     duration: Option<String>,
     /// Requests, for profiles that count them.
     #[arg(long, value_name = "N", help_heading = "Load", allow_negative_numbers = true)]
     iterations: Option<String>,
     /// Ramp to N users in D (repeatable), instead of the profile's stages.
-    #[arg(long = "stage", value_name = "D:N", help_heading = "Load")]
+    #[arg(long = "stage", value_name = "D:N", help_heading = "Load", allow_hyphen_values = true)]
     stages: Vec<String>,
     /// Pause of a user between requests: D or MIN..MAX; 0 for none.
-    #[arg(long, value_name = "D", help_heading = "Load", allow_negative_numbers = true)]
+    #[arg(long, value_name = "D", help_heading = "Load", allow_hyphen_values = true)]
     think_time: Option<String>,
     /// How long a request may take in all.
-    #[arg(long, value_name = "D", help_heading = "Load", allow_negative_numbers = true)]
+    #[arg(long, value_name = "D", help_heading = "Load", allow_hyphen_values = true)]
     timeout: Option<String>,
     /// Seed of everything random [1].
     #[arg(long, value_name = "N", help_heading = "Load", allow_negative_numbers = true)]
@@ -258,7 +259,7 @@ struct RunArgs {
     #[arg(long, value_name = "WHEN", help_heading = "Engine")]
     rx_timestamps: Option<String>,
     /// Pause between two polls of a worker: auto, or D; 0 for none [auto].
-    #[arg(long, value_name = "D", help_heading = "Engine", allow_negative_numbers = true)]
+    #[arg(long, value_name = "D", help_heading = "Engine", allow_hyphen_values = true)]
     poll_interval: Option<String>,
     /// Acknowledge what is read at once: shows whether the server waits for it.
     #[arg(long, help_heading = "Engine")]

@@ -90,6 +90,8 @@ struct Shared {
     connections: AtomicU64,
     requests: AtomicU64,
     stopping: AtomicBool,
+    /// POST requests as they came, head and body.
+    posts: Mutex<Vec<String>>,
     /// Second handles of the open connections, for waking their threads at the end.
     open: Mutex<HashMap<u64, TcpStream>>,
 }
@@ -129,6 +131,11 @@ impl Misbehaving {
     /// POST requests read completely so far.
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::SeqCst)
+    }
+
+    /// The same as they came, head and body, in no order of importance.
+    pub fn posts(&self) -> Vec<String> {
+        self.shared.posts.lock().unwrap().clone()
     }
 }
 
@@ -186,6 +193,7 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
             stream.write_all(&get_answer(&request.path, shared.script.contains(&Behaviour::NeverHealthy)))?;
             continue;
         }
+        shared.posts.lock().unwrap().push(request.text);
         shared.requests.fetch_add(1, Ordering::SeqCst);
         if posts > 0 && posts < shared.script.len() {
             behaviour = script.next();
@@ -216,6 +224,7 @@ struct Request {
     post: bool,
     path: String,
     stream: bool,
+    text: String,
 }
 
 impl Request {
@@ -248,7 +257,8 @@ impl Request {
             .map_or(0, |(_, value)| value.trim().parse().expect("a length"));
         let body = bytes.get(at + 4..at + 4 + length)?;
         let json: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-        let request = Self { post: method == "POST", path: path.to_owned(), stream: json["stream"] == true };
+        let text = String::from_utf8_lossy(&bytes[..at + 4 + length]).into_owned();
+        let request = Self { post: method == "POST", path: path.to_owned(), stream: json["stream"] == true, text };
         Some((request, at + 4 + length))
     }
 }

@@ -1,14 +1,17 @@
-//! What process-level tests share: a server that misbehaves on purpose, the tool as a process, the embedded simulator as a guard.
+//! What process-level tests share: a server that misbehaves on purpose, the tool as a process, the
+//! embedded simulator as a guard, a folder to work in.
 //!
 //! Include it with `mod support;`. `support_selftest.rs` proves it.
 
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 #![allow(unreachable_pub, reason = "it is a module of several test programs, a library of none")]
 
+mod bench;
 mod embedded;
 mod misbehaving;
 mod process;
 
+pub use bench::{Bench, SOON, alive, check, children, document, eventually, free_port};
 pub use embedded::Embedded;
 pub use misbehaving::{Behaviour, Misbehaving};
-pub use process::{Output, Running, blast, blast_with, start};
+pub use process::{Output, Running, blast, blast_with, start, start_after, tool};

@@ -37,8 +37,28 @@ pub fn blast_with(args: &[&str], env: &[(&str, &str)], limit: Duration) -> Outpu
 }
 
 /// Starts the tool. The environment is ours without what would configure the tool or colour its output.
-#[expect(clippy::disallowed_methods, reason = "measures another process from outside")]
 pub fn start(args: &[&str], env: &[(&str, &str)]) -> Running {
+    let mut command = tool();
+    command.args(args).envs(env.iter().copied());
+    spawn(command, args)
+}
+
+/// Starts the tool after a few words of shell, such as `ulimit -n 256`: what they change, it inherits.
+pub fn start_after(shell: &str, args: &[&str]) -> Running {
+    let tool = tool();
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(format!("{shell} && exec \"$0\" \"$@\"")).arg(tool.get_program()).args(args);
+    for (name, value) in tool.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    spawn(command, args)
+}
+
+/// The tool without arguments, in our environment less what would configure it or colour its output.
+pub fn tool() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_llmsim-blast"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -50,7 +70,11 @@ pub fn start(args: &[&str], env: &[(&str, &str)]) -> Running {
             command.env_remove(&name);
         }
     }
-    command.args(args).envs(env.iter().copied());
+    command
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures another process from outside")]
+fn spawn(mut command: Command, args: &[&str]) -> Running {
     let started = Instant::now();
     let mut child = command
         .stdin(Stdio::null())
@@ -81,6 +105,11 @@ impl Running {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("the process is there");
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_some()
     }
 
     /// Waits until it has said `text` on standard error.

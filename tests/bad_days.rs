@@ -1,0 +1,328 @@
+//! What goes wrong through nobody's typing: targets that are not there, servers that do not start, misbehave or die, full disks.
+
+mod support;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use std::net::TcpListener;
+use support::{
+    Behaviour, Bench, Misbehaving, Output, SOON, blast, blast_with, children, document, eventually, free_port, start,
+    start_after,
+};
+
+/// One user, two requests of one kind.
+fn two_requests(stream: bool, more: &str) -> String {
+    format!(
+        "executor = \"per-vu-iterations\"\niterations = 2\n{more}\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n\
+         stream = {stream}\n[thresholds]\nhttp_req_failed = \"rate<0.01\"\n"
+    )
+}
+
+/// The run must have ended with 107, these words and no defect.
+fn no_data(output: &Output, expected: &[&str]) {
+    assert_eq!(output.code, Some(107), "{output:?}");
+    assert!(!output.stderr.contains("panicked"), "{output:?}");
+    for words in expected {
+        assert!(output.stderr.contains(words) || output.stdout.contains(words), "no `{words}` in {output:?}");
+    }
+}
+
+// ---- no target ---------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_target_that_refuses_is_said_to() {
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let output = blast(&["quick-smoke", "--no-server", "--target-url", &url]);
+    no_data(&output, &["error: ", &url, "connection refused", "--no-server"]);
+    assert!(output.stdout.is_empty(), "{output:?}");
+}
+
+#[test]
+fn a_name_that_means_nothing_is_said_to() {
+    // RFC 6761, section 6.4: names below .invalid never exist.
+    let output = blast(&["quick-smoke", "--target-url", "http://llmsim.invalid:8080"]);
+    no_data(&output, &["error: ", "http://llmsim.invalid:8080", "cannot be resolved"]);
+}
+
+#[test]
+fn something_that_speaks_no_http_is_no_target() {
+    let server = Misbehaving::start(Behaviour::NeverHealthy);
+    let output = blast(&["quick-smoke", "--no-server", "--target-url", &server.url()]);
+    // It does speak HTTP: whoever names a server that knows no /health means it.
+    assert_eq!(output.code, Some(0), "{output:?}");
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let closer = std::thread::spawn(move || drop(listener.accept()));
+    no_data(&blast(&["quick-smoke", "--no-server", "--target-url", &url]), &[&url, "not HTTP"]);
+    closer.join().unwrap();
+}
+
+// ---- no server ---------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_port_that_something_else_has_taken_is_not_silently_another() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let closer = std::thread::spawn(move || {
+        // Not HTTP, and still there when the port is wanted.
+        drop(listener.accept());
+        listener
+    });
+    let output = blast(&["quick-smoke", "--port", &port]);
+    no_data(&output, &["error: ", &format!("127.0.0.1:{port} is taken"), "--port"]);
+    drop(closer.join().unwrap());
+}
+
+#[test]
+fn a_server_that_ends_at_once_is_quoted() {
+    let bench = Bench::new();
+    let file = bench.script("llmsim", "echo reading the stars\necho no luck today >&2\nexit 3");
+    let output = blast(&["quick-smoke", "--server-bin", &file, "--output", &bench.path("r.json")]);
+    no_data(&output, &["exit status 3", "| reading the stars\n", "| no luck today\n"]);
+    assert!(output.stdout.is_empty() && !bench.names().contains(&"r.json".to_owned()), "{output:?}");
+    no_data(&blast(&["quick-smoke", "--server-bin", "/bin/false"]), &["exit status 1", "said nothing"]);
+    no_data(&blast(&["quick-smoke", "--server-bin", &bench.path("none")]), &["--server-bin", "none"]);
+}
+
+#[test]
+fn a_server_that_is_never_healthy_is_given_up_and_stopped() {
+    let bench = Bench::new();
+    // It lives and says so, and nobody answers on its port.
+    let file = bench.script("llmsim", "echo thinking about it\necho $$ >\"$0.pid\"\nexec sleep 600");
+    let output = blast(&["quick-smoke", "--server-bin", &file]);
+    no_data(&output, &["not ready after 30s", "| thinking about it\n"]);
+    let pid = std::fs::read_to_string(bench.path("llmsim.pid")).unwrap().trim().parse().unwrap();
+    assert!(!support::alive(pid));
+}
+
+#[test]
+fn a_checkout_that_does_not_build_is_quoted() {
+    let bench = Bench::new();
+    bench.write("Cargo.toml", "[package]\nname = \"llmsim\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n");
+    std::fs::create_dir(bench.path("src")).unwrap();
+    bench.write("src/main.rs", "fn main() { this is not rust }\n");
+    let output = blast(&["quick-smoke", "--server-src", &bench.path("")]);
+    no_data(&output, &["--server-src", "`cargo build --release` failed", "Compiling llmsim", "  | ", "this is not rust"]);
+    let empty = Bench::new();
+    no_data(&blast(&["quick-smoke", "--server-src", &empty.path("")]), &["--server-src", "no Cargo.toml"]);
+}
+
+// ---- servers that misbehave --------------------------------------------------------------------------------------------------
+
+/// Two requests to a server that does this: the result, and what was printed.
+fn against(behaviour: Behaviour, stream: bool, more: &str, args: &[&str]) -> (Value, Output) {
+    let (bench, server) = (Bench::new(), Misbehaving::start(behaviour));
+    let (profile, result) = (bench.write("two.toml", &two_requests(stream, more)), bench.path("r.json"));
+    let (url, mut all) = (server.url(), vec![profile.as_str(), "--target-url"]);
+    all.extend([url.as_str(), "--output", &result]);
+    all.extend(args);
+    let output = blast_with(&all, &[], SOON);
+    assert!(!output.stderr.contains("panicked"), "{behaviour:?}: {output:?}");
+    (document(&result), output)
+}
+
+/// Both of two requests fail in this class, and the run says so.
+fn counted(behaviour: Behaviour, stream: bool, more: &str, args: &[&str], class: &str) {
+    let (result, output) = against(behaviour, stream, more, args);
+    let mut failures = result["failures"].as_object().unwrap().clone();
+    failures.retain(|name, _| !["statuses", "checks"].contains(&name.as_str()));
+    assert_eq!(Value::Object(failures), json!({ class: 2 }), "{behaviour:?} stream={stream}: {output:?}");
+    assert_eq!(result["metrics"]["http_req_failed"], json!({ "type": "rate", "rate": 1.0, "matches": 2, "total": 2 }));
+    assert_eq!(result["requests"]["chat"]["http_req_failed"]["matches"], 2);
+    // An answer that is none takes its time, too, and another one than a request that got no answer.
+    let without_answer = ["closed_early", "reset"].contains(&class) || class.starts_with("timeout");
+    let (here, elsewhere) = if without_answer { ("aborted", "failed") } else { ("failed", "aborted") };
+    let trend = |name: &str| result["metrics"].get(format!("http_req_duration_{name}")).cloned();
+    assert_eq!(trend(here).unwrap()["count"], 2, "{behaviour:?} stream={stream}");
+    assert_eq!(trend(elsewhere), None, "{behaviour:?} stream={stream}");
+    assert!(result["metrics"]["http_req_duration"]["count"].as_u64().is_none_or(|n| n == 0), "{result}");
+    no_data(&output, &["NO DATA", "not one request succeeded", class]);
+}
+
+#[test]
+fn every_misbehaviour_is_counted_in_its_class() {
+    for (behaviour, streams, class) in [
+        (Behaviour::Garbage, &[false, true][..], "bad_http"),
+        (Behaviour::CloseUnanswered, &[false, true], "closed_early"),
+        (Behaviour::CloseEarly, &[false], "closed_early"),
+        (Behaviour::HalfChunk, &[true], "closed_early"),
+        (Behaviour::Reset, &[false, true], "reset"),
+        (Behaviour::BadChunk, &[true], "bad_chunk"),
+        (Behaviour::HugeHead, &[false, true], "too_large"),
+        (Behaviour::Gzip, &[false, true], "bad_encoding"),
+        (Behaviour::Status(429), &[false, true], "http_429"),
+        (Behaviour::Status(404), &[false, true], "http_4xx"),
+        (Behaviour::Status(500), &[false, true], "http_5xx"),
+        (Behaviour::Status(503), &[false, true], "http_5xx"),
+        (Behaviour::Redirect, &[false, true], "http_3xx"),
+        (Behaviour::WrongContentType, &[false, true], "bad_content_type"),
+        (Behaviour::GoodPlain, &[true], "bad_content_type"),
+        (Behaviour::GoodStream { tokens: 3 }, &[false], "bad_content_type"),
+        (Behaviour::BadJson, &[false], "bad_json"),
+        (Behaviour::BadJson, &[true], "bad_sse"),
+        (Behaviour::ErrorEventIn200, &[true], "stream_error"),
+        (Behaviour::TruncatedStream, &[true], "truncated"),
+        (Behaviour::EmptyStream, &[true], "empty"),
+    ] {
+        for &stream in streams {
+            counted(behaviour, stream, "", &[], class);
+        }
+    }
+}
+
+#[test]
+fn silence_ends_with_its_timeout() {
+    for (behaviour, stream, more, args, class) in [
+        (Behaviour::Stall, false, "", &["--timeout", "200ms"][..], "timeout_first_byte"),
+        (Behaviour::Stall, true, "timeout = { first_byte = \"200ms\" }", &[], "timeout_first_byte"),
+        (Behaviour::StallMidStream, true, "", &["--timeout", "200ms"], "timeout_total"),
+        (Behaviour::StallMidStream, true, "timeout = { stall = \"200ms\" }", &[], "timeout_stall"),
+    ] {
+        counted(behaviour, stream, more, args, class);
+        let (result, _) = against(behaviour, stream, more, args);
+        // Each was recorded with the time it took, which is never less than the limit.
+        let took = &result["metrics"]["http_req_duration_aborted"];
+        assert!(took["min"].as_f64().unwrap() >= 200.0, "{took}");
+        assert_eq!(result["metrics"]["timeouts"]["count"], 2);
+    }
+}
+
+#[test]
+fn what_is_odd_but_allowed_is_no_failure() {
+    for (behaviour, streams) in
+        [(Behaviour::OneByteAtATime, &[false, true]), (Behaviour::CloseAfterEach, &[false, true])]
+    {
+        for &stream in streams {
+            let (result, output) = against(behaviour, stream, "", &[]);
+            assert_eq!(output.code, Some(0), "{behaviour:?} stream={stream}: {output:?}");
+            assert_eq!(result["metrics"]["http_req_failed"]["total"], 2);
+            assert_eq!(result["failures"], json!({ "checks": {}, "statuses": { "200": 2 } }));
+            assert_eq!(result["metrics"]["tokens_output"]["count"], 6);
+            if stream {
+                assert_eq!(result["metrics"]["token_events"]["count"], 6);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failure_between_successes_is_one_failure() {
+    let bench = Bench::new();
+    let server = Misbehaving::script(vec![Behaviour::GoodPlain, Behaviour::Status(500), Behaviour::GoodPlain]);
+    let profile = bench.write("mixed.toml", &two_requests(false, "").replace("iterations = 2", "iterations = 4"));
+    let result = bench.path("r.json");
+    let output = blast(&[&profile, "--target-url", &server.url(), "--output", &result]);
+    assert_eq!(output.code, Some(99), "{output:?}");
+    assert!(output.stdout.contains("✗ 'rate<0.01' rate=25.00%"), "{output:?}");
+    let result = document(&result);
+    assert_eq!(result["failures"]["http_5xx"], 1);
+    assert_eq!(result["failures"]["statuses"], json!({ "200": 3, "500": 1 }));
+    assert_eq!(result["metrics"]["http_req_duration"]["count"], 3);
+    // A status is no reason to open another connection.
+    assert_eq!(result["metrics"]["connections_opened"]["count"], 1);
+}
+
+#[test]
+fn a_server_that_goes_away_is_not_met_with_a_storm() {
+    let (bench, url) = (Bench::new(), format!("http://127.0.0.1:{}", free_port()));
+    let profile = bench.write(
+        "gone.toml",
+        "executor = \"constant-vus\"\nvus = 2\nduration = \"2s\"\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n",
+    );
+    // It answers the question whether it is there, and is gone when the test begins.
+    let listener = TcpListener::bind(url.trim_start_matches("http://")).unwrap();
+    let answer = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for _ in 0..2 {
+            // Health, then statistics.
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"status\":\"ok\"}");
+        }
+    });
+    let result = bench.path("r.json");
+    no_data(&blast(&[&profile, "--target-url", &url, "--output", &result]), &["connect_refused"]);
+    answer.join().unwrap();
+    let refused = document(&result)["failures"]["connect_refused"].as_u64().unwrap();
+    // 100 ms, 200 ms, 400 ms, 800 ms: five attempts of each user fit into two seconds.
+    assert!((2..=10).contains(&refused), "{refused}");
+}
+
+// ---- what is written, and what is there to be had -----------------------------------------------------------------------------
+
+#[test]
+fn a_full_disk_costs_the_file_and_not_the_summary() {
+    let server = Misbehaving::start(Behaviour::Good { tokens: 3 });
+    let output = blast(&["quick-smoke", "--target-url", &server.url(), "--output", "/dev/full"]);
+    assert_eq!(output.code, Some(109), "{output:?}");
+    assert!(output.stdout.contains("PASS ✓") && output.stdout.contains("THRESHOLDS"), "{output:?}");
+    assert!(output.stderr.contains("error: --output /dev/full: the results could not be written"), "{output:?}");
+}
+
+#[test]
+fn a_result_that_cannot_be_written_whole_leaves_the_earlier_one() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 3 }));
+    let result = bench.write("r.json", "the earlier result");
+    // No file may become larger than one block.
+    let limited = "trap '' XFSZ && ulimit -f 1";
+    let output = start_after(limited, &["quick-smoke", "--target-url", &server.url(), "--output", &result]);
+    let output = output.finish(SOON);
+    assert_eq!(output.code, Some(109), "{output:?}");
+    assert!(output.stdout.contains("PASS ✓") && output.stderr.contains("File too large"), "{output:?}");
+    assert_eq!(std::fs::read_to_string(&result).unwrap(), "the earlier result");
+    assert_eq!(bench.names(), ["r.json"]);
+}
+
+#[test]
+fn too_few_file_descriptors_are_said_before_the_test() {
+    let server = Misbehaving::start(Behaviour::Good { tokens: 3 });
+    let args = ["load", "--vus", "500", "--target-url", &server.url()];
+    let output = start_after("ulimit -n 256", &args).finish(SOON);
+    assert_eq!(output.code, Some(104), "{output:?}");
+    assert!(output.stderr.contains("`ulimit -n 564`") && output.stderr.contains("limit is 256"), "{output:?}");
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_low_soft_limit_is_raised() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 3 }));
+    let profile = bench.write("many.toml", &two_requests(false, "vus = 60"));
+    let result = bench.path("r.json");
+    let args = [profile.as_str(), "--target-url", &server.url(), "--output", &result];
+    let output = start_after("ulimit -n 512 && ulimit -Sn 32", &args).finish(SOON);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let result = document(&result);
+    assert_eq!(result["environment"]["nofile"], 512);
+    assert_eq!(result["metrics"]["connections"]["max"], 60);
+}
+
+// ---- servers that die --------------------------------------------------------------------------------------------------------
+
+#[cfg(feature = "embedded")]
+#[test]
+fn a_server_that_dies_during_the_run_spoils_it() {
+    let (bench, port) = (Bench::new(), free_port().to_string());
+    let profile = bench.write(
+        "long.toml",
+        "executor = \"constant-vus\"\nvus = 2\nduration = \"10m\"\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n",
+    );
+    let result = bench.path("r.json");
+    let running = start(&[&profile, "--port", &port, "--output", &result], &[]);
+    let addr = format!("127.0.0.1:{port}").parse().unwrap();
+    eventually("a request was answered", || {
+        use llmsim_blast::{server::probe, units::Nanos};
+        let stats = probe::stats(&[addr], "x", "/llmsim/stats", Nanos::from_secs(5));
+        stats.is_some_and(|stats| stats["completion_tokens"].as_u64() > Some(0))
+    });
+    let [child] = children(running.pid())[..] else { panic!("one child") };
+    kill(Pid::from_raw(child.cast_signed()), Signal::SIGKILL).unwrap();
+    let output = running.finish(SOON);
+    no_data(&output, &["FAIL ✗", "the server ended by itself", "killed by SIGKILL"]);
+    let result = document(&result);
+    assert_eq!(result["target"]["server"]["died"], "killed by SIGKILL");
+    assert_eq!(result["run"]["interrupted"], false);
+    // It was good as long as it lived.
+    assert!(result["metrics"]["http_req_duration"]["count"].as_u64() > Some(0), "{output:?}");
+}

@@ -1,0 +1,171 @@
+//! However we are ended: what was measured is kept where that is possible, and no child survives.
+
+#![cfg(feature = "embedded")]
+
+mod support;
+
+use llmsim_blast::server::probe;
+use llmsim_blast::units::Nanos;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpgid};
+use serde_json::Value;
+use std::net::SocketAddr;
+use support::{Bench, Misbehaving, Running, SOON, alive, children, document, eventually, free_port, start};
+
+/// Two users without end.
+const PROFILE: &str = "executor = \"constant-vus\"\nvus = 2\nduration = \"10m\"\ngraceful_stop = \"10m\"\n\
+                       [[requests]]\nname = \"chat\"\napi = \"openai-chat\"\nstream = true\nmax_tokens = 20\n\
+                       [thresholds]\nhttp_req_failed = \"rate<0.01\"\n";
+/// The simulator answers at once.
+const QUICK: &str = "[latency]\nprofile = \"instant\"\n";
+/// The simulator does not answer during any test.
+const SLOW: &str = "[latency]\nttft_mean_ms = 600000\nttft_stddev_ms = 0\ntbt_mean_ms = 0\ntbt_stddev_ms = 0\n";
+
+/// The tool during a test against a simulator that it has started.
+struct Started {
+    bench: Bench,
+    running: Running,
+    child: u32,
+}
+
+/// Starts a run and waits until the simulator has `counted` at least two requests under this name.
+fn under_way(settings: &str, counted: &str) -> Started {
+    let (bench, port) = (Bench::new(), free_port());
+    let (profile, config) = (bench.write("endless.toml", PROFILE), bench.write("server.toml", settings));
+    let result = bench.path("r.json");
+    let running = start(
+        &[&profile, "--port", &port.to_string(), "--server-config", &config, "--output", &result],
+        &[],
+    );
+    eventually("requests are under way", || counts(port).is_some_and(|stats| stats[counted].as_u64() >= Some(2)));
+    let [child] = children(running.pid())[..] else { panic!("{:?}", children(running.pid())) };
+    assert!(alive(child));
+    Started { bench, running, child }
+}
+
+fn counts(port: u16) -> Option<Value> {
+    let addr = SocketAddr::from(([127, 0, 0, 1], port));
+    probe::stats(&[addr], "x", "/llmsim/stats", Nanos::from_secs(5))
+}
+
+/// A signal during a run: it stops gracefully and keeps what it has.
+fn stops_gracefully(signal: Signal) {
+    let Started { bench, running, child } = under_way(QUICK, "completion_tokens");
+    // The terminal sends Ctrl-C to its whole process group: the server must not go before the requests that are under way.
+    let group = |pid: u32| getpgid(Some(Pid::from_raw(pid.cast_signed()))).unwrap();
+    assert_ne!(group(child), group(running.pid()));
+    running.signal(signal);
+    let output = running.finish(SOON);
+    assert_eq!(output.code, Some(105), "{output:?}");
+    assert!(output.stdout.starts_with("INTERRUPTED  endless: "), "{output:?}");
+    assert!(output.stdout.contains("✓ 'rate<0.01' rate=0.00%"), "{output:?}");
+    let result = document(&bench.path("r.json"));
+    assert_eq!(result["run"]["interrupted"], true);
+    assert_eq!(result["run"]["stop_reason"], "signal");
+    assert_eq!(result["target"]["server"]["died"], Value::Null);
+    // What was under way came to its end, and the rates are those of the part that ran.
+    assert_eq!(result["metrics"]["interrupted"]["count"], 0);
+    assert_eq!(result["failures"].as_object().unwrap().len(), 2, "{}", result["failures"]);
+    assert_eq!(result["agreement"]["ours"], result["agreement"]["server"]);
+    assert!(result["agreement"]["ours"].as_u64() >= Some(2));
+    let (window, duration) = (result["run"]["window_s"].as_f64(), result["run"]["duration_s"].as_f64());
+    assert!(window > Some(0.0) && window <= duration && duration < Some(600.0), "{window:?} {duration:?}");
+    assert!(!alive(child));
+}
+
+#[test]
+fn ctrl_c_stops_gracefully_and_keeps_what_was_measured() {
+    stops_gracefully(Signal::SIGINT);
+}
+
+#[test]
+fn sigterm_stops_gracefully_and_keeps_what_was_measured() {
+    stops_gracefully(Signal::SIGTERM);
+}
+
+#[test]
+fn a_second_ctrl_c_ends_at_once() {
+    let Started { bench, mut running, child } = under_way(SLOW, "total_requests");
+    // Two that come together are one to the kernel: again and again until it has seen the second.
+    eventually("it ends", || {
+        running.has_ended() || {
+            running.signal(Signal::SIGINT);
+            false
+        }
+    });
+    let output = running.finish(SOON);
+    assert_eq!(output.code, Some(105), "{output:?}");
+    assert!(output.stdout.is_empty() && !bench.names().contains(&"r.json".to_owned()), "{output:?}");
+    eventually("the simulator is gone", || !alive(child));
+}
+
+#[test]
+fn no_child_survives_when_we_are_killed() {
+    let Started { running, child, .. } = under_way(SLOW, "total_requests");
+    running.signal(Signal::SIGKILL);
+    assert_eq!(running.finish(SOON).code, None);
+    eventually("the simulator is gone", || !alive(child));
+}
+
+#[test]
+fn requests_that_outlive_the_grace_are_cut_off_and_counted_apart() {
+    let (bench, port) = (Bench::new(), free_port().to_string());
+    let short = PROFILE.replace("\"10m\"\ngraceful", "\"500ms\"\ngraceful").replace("\"10m\"", "\"100ms\"");
+    let (profile, config) = (bench.write("short.toml", &short), bench.write("server.toml", SLOW));
+    let result = bench.path("r.json");
+    let args = [&profile, "--port", &port, "--server-config", &config, "--output", &result, "--vus", "6"];
+    let output = start(&args, &[]).finish(SOON);
+    assert_eq!(output.code, Some(107), "{output:?}");
+    assert!(output.stdout.contains("6 cut off by the end of the test, the oldest after 6"), "{output:?}");
+    let result = document(&result);
+    assert_eq!(result["metrics"]["interrupted"]["count"], 6);
+    assert_eq!(result["metrics"]["http_reqs"]["count"], 0);
+    assert_eq!(result["metrics"]["http_req_failed"]["total"], 0);
+    assert_eq!(result["thresholds"][0]["verdict"], "no_data");
+    // Cut off or not: it was sent, and the server has seen it.
+    assert_eq!(result["agreement"], serde_json::json!({ "ours": 6, "server": 6 }));
+}
+
+#[test]
+fn ctrl_c_while_the_server_starts_stops_it() {
+    let bench = Bench::new();
+    let file = bench.script("llmsim", "exec sleep 600");
+    let running = start(&["quick-smoke", "--server-bin", &file, "--output", &bench.path("r.json")], &[]);
+    running.wait_for_stderr("starting ", SOON);
+    eventually("the server was started", || !children(running.pid()).is_empty());
+    let started = children(running.pid());
+    running.signal(Signal::SIGINT);
+    let output = running.finish(SOON);
+    assert_eq!(output.code, Some(105), "{output:?}");
+    assert!(output.stderr.contains("interrupted while the server was starting"), "{output:?}");
+    assert!(started.iter().all(|&pid| !alive(pid)) && output.stdout.is_empty(), "{output:?}");
+}
+
+#[test]
+fn ctrl_c_while_a_checkout_is_built_stops_cargo() {
+    let bench = Bench::new();
+    bench.write("Cargo.toml", "");
+    // Not the real cargo, which would be too quick.
+    bench.script("cargo", "echo Compiling everything >&2\nexec sleep 600");
+    let path = format!("{}:{}", bench.path(""), std::env::var("PATH").unwrap());
+    let running = start(&["quick-smoke", "--server-src", &bench.path("")], &[("PATH", &path)]);
+    running.wait_for_stderr("Compiling everything", SOON);
+    let started = children(running.pid());
+    assert_eq!(started.len(), 1);
+    running.signal(Signal::SIGTERM);
+    let output = running.finish(SOON);
+    assert_eq!(output.code, Some(105), "{output:?}");
+    assert!(started.iter().all(|&pid| !alive(pid)), "{output:?}");
+}
+
+#[test]
+fn ctrl_c_against_a_server_of_someone_elses_leaves_it_alone() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(support::Behaviour::Good { tokens: 3 }));
+    let profile = bench.write("endless.toml", PROFILE);
+    let running = start(&[&profile, "--target-url", &server.url()], &[]);
+    eventually("requests are under way", || server.requests() > 10);
+    running.signal(Signal::SIGINT);
+    let output = running.finish(SOON);
+    assert_eq!(output.code, Some(105), "{output:?}");
+    assert!(output.stdout.contains("no failures in"), "{output:?}");
+}

@@ -1,0 +1,121 @@
+//! A folder to work in, results read and checked, processes looked at from outside.
+
+use serde_json::Value;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longest wait for something that is sure to happen soon, on a machine that is busy with other tests.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// Ports below those that the kernel gives to outgoing connections (from 32768 on): only other tests can take one of these.
+const FIRST_PORT: u16 = 12_000;
+const PORTS: u16 = 18_000;
+
+/// A folder of its own, gone at the end of the test.
+pub struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// Where a file of this name is or would be, for a command line.
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().expect("a plain path").to_owned()
+    }
+
+    /// Writes a file and says where it is.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+
+    /// An executable shell script. Written by another process: a descriptor of ours that is open for writing could be inherited by a
+    /// child that another test starts at that moment, and the kernel refuses to run a file that someone is writing.
+    pub fn script(&self, name: &str, text: &str) -> String {
+        use std::os::unix::fs::PermissionsExt;
+        let written = self.write(&format!("{name}.written"), &format!("#!/bin/sh\n{text}\n"));
+        std::fs::set_permissions(&written, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        let file = self.path(name);
+        assert!(std::process::Command::new("cp").args([&written, &file]).status().expect("cp").success());
+        file
+    }
+
+    /// Names of everything in it.
+    pub fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).expect("the folder");
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// The result in that file, which must be valid by the schema.
+pub fn document(path: &str) -> Value {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let document: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
+    check(&document);
+    document
+}
+
+/// Panics unless the schema that is checked in describes this document.
+pub fn check(document: &Value) {
+    static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/report/schema/run-1.schema.json");
+        let schema = serde_json::from_str(&std::fs::read_to_string(file).expect("the schema")).expect("JSON");
+        jsonschema::validator_for(&schema).expect("a schema")
+    });
+    let errors: Vec<String> = SCHEMA.iter_errors(document).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+}
+
+/// A port of 127.0.0.1 that nobody listens on.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test programs of other checkouts may run at the same time: each starts elsewhere.
+    let start = (std::process::id() % u32::from(PORTS)) as u16;
+    loop {
+        let port = FIRST_PORT + (start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed))) % PORTS;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Looks again and again until `done`, or panics.
+#[expect(clippy::disallowed_methods, reason = "waits for another process")]
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < SOON, "not within {SOON:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether a process lives. A zombie does not: its parent may be slow to notice.
+pub fn alive(pid: u32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state != "Z")
+}
+
+/// The living processes that this one has started.
+pub fn children(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").expect("/proc");
+    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|&pid| stat(pid).is_some_and(|(state, of)| of == parent && state != "Z")).collect()
+}
+
+/// State and parent of a process.
+fn stat(pid: u32) -> Option<(String, u32)> {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+    // The name of the program, in parentheses, may hold anything.
+    let mut words = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
+}
