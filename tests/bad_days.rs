@@ -5,6 +5,7 @@ mod support;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use std::io::Read as _;
 use std::net::TcpListener;
 use support::{
     Behaviour, Bench, Misbehaving, Output, SOON, blast, blast_with, children, document, eventually, free_port, start,
@@ -54,7 +55,11 @@ fn something_that_speaks_no_http_is_no_target() {
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let closer = std::thread::spawn(move || drop(listener.accept()));
+    let closer = std::thread::spawn(move || {
+        // The question is read first: closing over unread bytes would be a reset.
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read(&mut [0; 1024]).unwrap();
+    });
     no_data(&blast(&["quick-smoke", "--no-server", "--target-url", &url]), &[&url, "not HTTP"]);
     closer.join().unwrap();
 }

@@ -59,6 +59,9 @@ pub struct Evidence<'a> {
     pub nofile: Option<u64>,
 }
 
+/// A 99th percentile of fewer samples is that of one or two of them: the start of a thread, say.
+const ENOUGH: u64 = 500;
+
 /// What can be measured of a client, with its limits: name, strained above, bottleneck above, advice.
 type Kind = (&'static str, f64, f64, &'static str);
 
@@ -103,7 +106,7 @@ const FILES_USED: Kind = ("files_used", 0.9, 1.0, "raise the limit of open files
 /// All signals that there is evidence for.
 pub fn signals(evidence: &Evidence<'_>) -> Vec<Signal> {
     let Evidence { summary, series, kernel, nofile } = evidence;
-    let p99 = |trend| summary.trend(trend, None).map(|d| d.percentile_ms(99.0));
+    let p99 = |trend| summary.trend(trend, None).filter(|d| d.count >= ENOUGH).map(|d| d.percentile_ms(99.0));
     let times = |trend| summary.trend(trend, None).map_or(0, |d| d.count);
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
     let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);

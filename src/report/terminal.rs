@@ -245,7 +245,9 @@ fn measured(t: &Threshold) -> (String, String) {
 }
 
 fn latency(page: &mut Page, doc: &Document) {
-    let trends = metrics::Trend::ALL.into_iter().filter(|&t| t != metrics::Trend::InterruptedAge);
+    // The others are no latencies of the server's; what they say stands with the client and the failures.
+    let not_here = [metrics::Trend::InterruptedAge, metrics::Trend::ClientLag, metrics::Trend::PassLength];
+    let trends = metrics::Trend::ALL.into_iter().filter(|t| !not_here.contains(t));
     let rows: Vec<_> = trends.filter_map(|t| Some((t.name(), trend(&doc.metrics, t)?))).collect();
     if rows.is_empty() {
         return;
