@@ -71,13 +71,13 @@ impl Client {
 
     fn answer(&mut self) -> Answer {
         let mut decoder = http1::Decoder::default();
-        let (mut status, mut body, mut buffer) = (0, Vec::new(), [0; 65_536]);
+        let (mut status, mut body, mut buffer) = (0, Vec::new(), vec![0; 65_536]);
         loop {
             let n = self.0.read(&mut buffer).unwrap();
             assert!(n > 0, "closed within an answer");
             let mut input = &buffer[..n];
-            while let Some(event) = decoder.next(&mut input).unwrap() {
-                match event {
+            while let Some(event) = decoder.next(&mut input) {
+                match event.unwrap() {
                     Event::Head(head) => status = head.status,
                     Event::Data(data) => body.extend_from_slice(data),
                     Event::End { reusable } => return Answer { status, body, reusable },
@@ -103,7 +103,8 @@ impl Answer {
         let mut decoder = sse::Decoder::default();
         let mut input = &self.body[..];
         let (mut stamps, mut billed, mut done) = (Vec::new(), 0, false);
-        while let Some(event) = decoder.next(&mut input).unwrap() {
+        while let Some(event) = decoder.next(&mut input) {
+            let event = event.unwrap();
             assert!(!done, "after the end");
             let delta = Api::OpenaiChat.read_event(&event).unwrap();
             if delta.token.is_some() {
