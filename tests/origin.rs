@@ -71,7 +71,7 @@ impl Client {
 
     fn answer(&mut self) -> Answer {
         let mut decoder = http1::Decoder::default();
-        let (mut status, mut body, mut buffer) = (0, Vec::new(), [0; 65_536]);
+        let (mut status, mut body, mut buffer) = (0, Vec::new(), vec![0; 65_536]);
         loop {
             let n = self.0.read(&mut buffer).unwrap();
             assert!(n > 0, "closed within an answer");

@@ -462,8 +462,11 @@ impl CliError {
             | Self::Files(_)
             | Self::Server(ServerError::BadConfig { .. } | ServerError::BadHost { .. }) => ExitClass::Configuration,
             Self::Server(ServerError::Interrupted) => ExitClass::Interrupted,
-            Self::Server(_) | Self::Resolve { .. } | Self::Unreachable { .. } => ExitClass::NoData,
-            Self::Origin(_) | Self::OriginLost { .. } => ExitClass::NoData,
+            Self::Server(_)
+            | Self::Resolve { .. }
+            | Self::Unreachable { .. }
+            | Self::Origin(_)
+            | Self::OriginLost { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitClass::Success,
             Self::Output(_) | Self::Results { .. } | Self::Engine(_) => ExitClass::Internal,

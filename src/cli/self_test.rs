@@ -19,6 +19,7 @@ use crate::units::Nanos;
 use serde_json::Value;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// How long the origin may take to start.
 const READY_WITHIN: Nanos = Nanos::from_secs(10);
@@ -148,6 +149,7 @@ impl<'a> Bench<'a> {
     fn measure(&self, quick: bool, say: &mut dyn FnMut(&str)) -> Result<SelfTest, CliError> {
         let extent = if quick { QUICK } else { FULL };
         let mut found = self.nothing_yet(quick);
+        let before = self.usage();
         say(&format!("memory: {} idle connections", extent.idle_connections.min(self.most_connections)));
         found.memory = self.memory(&extent)?;
         for (name, unit, counted, job) in [
@@ -166,8 +168,18 @@ impl<'a> Bench<'a> {
             steps::add(&mut found.truth, truth(streams, &measured));
         }
         found.verdict = Verdict::of(&found.truth, plan::TOKENS_PER_SECOND);
+        found.others_cpu = before.zip(self.usage()).map(|(before, after)| others(before, after));
         found.interrupted = self.is_stopped();
         Ok(found)
+    }
+
+    /// What our cores have done until now, and what of it was for us.
+    #[expect(clippy::disallowed_methods, reason = "between measurements, never during one")]
+    fn usage(&self) -> Option<Usage> {
+        let mut cores: Vec<usize> = self.origin_core.into_iter().chain(self.client_core).collect();
+        cores.dedup();
+        let ours = procfs::sample_pid(std::process::id())?.cpu + self.origin.sample()?.cpu;
+        Some(Usage { at: Instant::now(), cores: cores.len(), busy: procfs::busy(&cores)?, ours })
     }
 
     fn nothing_yet(&self, quick: bool) -> SelfTest {
@@ -190,6 +202,7 @@ impl<'a> Bench<'a> {
             },
             quick,
             interrupted: false,
+            others_cpu: None,
             memory: None,
             work: Vec::new(),
             truth: Vec::new(),
@@ -249,6 +262,24 @@ impl<'a> Bench<'a> {
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
+}
+
+/// What the cores of a test have done until an instant.
+#[derive(Debug, Clone, Copy)]
+struct Usage {
+    at: Instant,
+    cores: usize,
+    /// With whatever.
+    busy: Nanos,
+    /// With origin and worker.
+    ours: Nanos,
+}
+
+/// The share of the cores that others used between two instants.
+fn others(before: Usage, after: Usage) -> f64 {
+    let theirs = after.busy.since(before.busy).since(after.ours.since(before.ours));
+    let all = after.at.duration_since(before.at).as_secs_f64() * after.cores.max(1) as f64;
+    theirs.as_secs_f64() / all.max(f64::MIN_POSITIVE)
 }
 
 impl Measured {

@@ -237,6 +237,6 @@ mod tests {
         ] {
             assert_eq!(parse(text.as_bytes()), Parsed::Broken, "{text:?}");
         }
-        assert_eq!(parse(&[b'x'; MAX_HEAD_BYTES + 1]), Parsed::Broken);
+        assert_eq!(parse(&vec![b'x'; MAX_HEAD_BYTES + 1]), Parsed::Broken);
     }
 }

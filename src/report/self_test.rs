@@ -12,6 +12,8 @@ pub const ERROR_LIMIT_MS: f64 = 1.0;
 pub const CPU_LIMIT: f64 = 0.9;
 /// The share of gaps whose instants are not known, above which percentiles say little.
 pub const CENSORED_LIMIT: f64 = 0.1;
+/// The share of these cores that other programs may use before a warning says so.
+pub const OTHERS_LIMIT: f64 = 0.05;
 /// The 99th percentile of fewer gaps is a matter of a few of them: one program that wakes up beside us would decide the verdict.
 pub const MIN_GAPS: u64 = 1_000;
 
@@ -28,6 +30,9 @@ pub struct SelfTest {
     pub quick: bool,
     /// Whether a signal ended it.
     pub interrupted: bool,
+    /// The share of the two cores that neither side used and that was busy all the same: other programs, and time that the hypervisor
+    /// gave to other machines. None where the kernel does not tell.
+    pub others_cpu: Option<f64>,
     /// What a connection takes.
     pub memory: Option<Memory>,
     /// Speed and cost, by kind of work.
@@ -270,6 +275,11 @@ impl SelfTest {
         if let Some(verdict) = &self.verdict {
             writeln!(text, "\n  {}", verdict.sentence())?;
         }
+        if let Some(others) = self.others_cpu.filter(|&others| others > OTHERS_LIMIT) {
+            let share = whole_percent(others);
+            writeln!(text, "  WARNING: other programs or machines used {share} of these cores meanwhile, and are")?;
+            writeln!(text, "  in the errors above: close them and try again")?;
+        }
         if self.interrupted {
             writeln!(text, "\n  stopped by a signal: what is missing was not measured")?;
         }
@@ -393,6 +403,7 @@ mod tests {
             },
             quick: false,
             interrupted: false,
+            others_cpu: Some(0.04),
             memory: Some(Memory { connections: 10_000, rss_bytes: 22_000_000, bytes_per_connection: 1_870.0 }),
             work: vec![plain],
             truth,
@@ -453,6 +464,9 @@ mod tests {
         assert!(found.to_text().contains("not to be trusted"));
         (found.machine.origin_core, found.machine.client_core) = (None, None);
         assert!(found.to_text().contains("WARNING: the system"));
+        assert!(!found.to_text().contains("other programs"));
+        found.others_cpu = Some(0.06);
+        assert!(found.to_text().contains("used 6% of these cores"));
         found.interrupted = true;
         assert!(found.to_text().contains("stopped by a signal"));
     }

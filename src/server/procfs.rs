@@ -45,6 +45,12 @@ pub fn sample_pid(pid: u32) -> Option<Usage> {
     Some(Usage { cpu, rss_bytes, threads })
 }
 
+/// How long the cores have been busy since the start of the machine, with whatever, time stolen by the hypervisor included; none when the
+/// kernel does not tell.
+pub fn busy(cores: &[usize]) -> Option<Nanos> {
+    parse_busy(&fs::read_to_string("/proc/stat").ok()?, cores)
+}
+
 /// This machine.
 pub fn machine() -> Machine {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -142,6 +148,20 @@ fn parse_stat(text: &str) -> Option<(Nanos, u32)> {
     Some((Nanos(user.saturating_add(system).saturating_mul(TICK.0)), threads))
 }
 
+/// Busy time in the text of `/proc/stat` (proc(5)): `cpuN user nice system idle iowait irq softirq steal …`, in ticks. Guest time is part of
+/// user time already.
+fn parse_busy(text: &str, cores: &[usize]) -> Option<Nanos> {
+    let mut ticks = 0_u64;
+    for core in cores {
+        let name = format!("cpu{core}");
+        let line = text.lines().find(|line| line.split_ascii_whitespace().next() == Some(&name))?;
+        let fields: Vec<u64> = line.split_ascii_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
+        let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = fields[..] else { return None };
+        ticks += user + nice + system + irq + softirq + steal;
+    }
+    Some(Nanos(ticks.saturating_mul(TICK.0)))
+}
+
 /// The number of KiB behind `key` in the text of `/proc/PID/status` or `/proc/meminfo`, as bytes.
 fn parse_kib(text: &str, key: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
@@ -167,6 +187,15 @@ mod tests {
     #[test]
     fn a_process_is_read_past_its_name() {
         assert_eq!(parse_stat(STAT), Some((Nanos::from_millis(3250), 5)));
+    }
+
+    #[test]
+    fn busy_cores_are_added_up() {
+        let stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 3 400 500 4 5 6 1 1\ncpu1 10 0 0 7 7 0 0 0 0 0\ncpu10 7 7 7 7 7 7 7 7\nintr 1 2\n";
+        assert_eq!(parse_busy(stat, &[0]), Some(Nanos::from_millis(210)));
+        assert_eq!(parse_busy(stat, &[1, 0]), Some(Nanos::from_millis(310)));
+        assert_eq!(parse_busy(stat, &[2]), None);
+        assert_eq!(parse_busy("cpu0 1 2 3\n", &[0]), None);
     }
 
     #[test]

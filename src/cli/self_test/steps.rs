@@ -18,8 +18,9 @@ pub(super) fn next(truth: &[Truth], most_connections: u32, climb: bool) -> Optio
         return Some(last.streams);
     }
     if let Some(&fixed) = FIXED.get(truth.len()) {
-        // A machine that cannot do the smaller number cannot do the larger one.
-        return Some(fixed).filter(|&n| n <= most && truth.iter().all(|t| t.beyond().is_none()));
+        // A machine without the CPU for the smaller number has none for the larger one. An error may have come from elsewhere.
+        let goes_on = truth.iter().all(|t| matches!(t.beyond(), None | Some(Limit::Error)));
+        return Some(fixed).filter(|&n| n <= most && goes_on);
     }
     if !climb {
         return None;
