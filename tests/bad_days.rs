@@ -109,7 +109,10 @@ fn a_checkout_that_does_not_build_is_quoted() {
     std::fs::create_dir(bench.path("src")).unwrap();
     bench.write("src/main.rs", "fn main() { this is not rust }\n");
     let output = blast(&["quick-smoke", "--server-src", &bench.path("")]);
-    no_data(&output, &["--server-src", "`cargo build --release` failed", "Compiling llmsim", "  | ", "this is not rust"]);
+    no_data(
+        &output,
+        &["--server-src", "`cargo build --release` failed", "Compiling llmsim", "  | ", "this is not rust"],
+    );
     let empty = Bench::new();
     no_data(&blast(&["quick-smoke", "--server-src", &empty.path("")]), &["--server-src", "no Cargo.toml"]);
 }

@@ -78,7 +78,10 @@ fn smoke_asks_every_endpoint() {
         assert!(numbers["checks"]["total"].as_u64() > Some(0) || kind == "chat-stream", "{kind}: {numbers}");
     }
     let kinds = result["requests"].as_object().unwrap().values();
-    assert_eq!(kinds.map(|kind| kind["http_reqs"]["count"].as_u64().unwrap()).sum::<u64>(), count(&result, "http_reqs"));
+    assert_eq!(
+        kinds.map(|kind| kind["http_reqs"]["count"].as_u64().unwrap()).sum::<u64>(),
+        count(&result, "http_reqs")
+    );
 }
 
 #[test]
@@ -109,7 +112,8 @@ fn a_binary_of_llmsim_is_started_and_named() {
     // Our own `serve` takes llmsim's command line.
     let bench = Bench::new();
     let tool = env!("CARGO_BIN_EXE_llmsim-blast");
-    let file = bench.script("llmsim", &format!("[ \"$1\" = --version ] && echo llmsim 7.8.9 && exit\nexec {tool} \"$@\""));
+    let file =
+        bench.script("llmsim", &format!("[ \"$1\" = --version ] && echo llmsim 7.8.9 && exit\nexec {tool} \"$@\""));
     let (result, output) = passes(&["quick-smoke", "--server-bin", &file]);
     assert!(output.stderr.contains(&format!("starting {file} on 127.0.0.1:")), "{output:?}");
     assert_eq!(result["target"]["server"]["version"], "7.8.9");

@@ -33,10 +33,7 @@ fn under_way(settings: &str, counted: &str) -> Started {
     let (bench, port) = (Bench::new(), free_port());
     let (profile, config) = (bench.write("endless.toml", PROFILE), bench.write("server.toml", settings));
     let result = bench.path("r.json");
-    let running = start(
-        &[&profile, "--port", &port.to_string(), "--server-config", &config, "--output", &result],
-        &[],
-    );
+    let running = start(&[&profile, "--port", &port.to_string(), "--server-config", &config, "--output", &result], &[]);
     eventually("requests are under way", || counts(port).is_some_and(|stats| stats[counted].as_u64() >= Some(2)));
     let [child] = children(running.pid())[..] else { panic!("{:?}", children(running.pid())) };
     assert!(alive(child));
