@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn what_is_due_is_counted_from_the_request() {
         let ms = Nanos::from_millis;
-        let pace = Pace { ttft: ms(50), gap: ms(10), tokens: 2 };
+        let pace = Pace { ttft: ms(50), gap: ms(10), tokens: 2, spread: false };
         let mut stream = Stream { pace, asked: ms(1_000), sent: 0, last: None };
         assert_eq!(stream.due(), ms(1_050));
         stream.sent = 1;

@@ -16,7 +16,7 @@
 //! |---|---|
 //! | `/health` | `{"service":"origin","status":"ok"}` |
 //! | `/plain` | a chat completion, body of 777 bytes, head and body in one write |
-//! | `/stream?ttft=50ms&gap=10ms&tokens=100` | head at once; the first token event `ttft` after the request, then one each `gap`; one `gap` later the finish chunk with usage, `[DONE]` and the last chunk, in one write |
+//! | `/stream?ttft=50ms&gap=10ms&tokens=100` | head at once; the first token event `ttft` after the request, then one each `gap`; one `gap` later the finish chunk with usage, `[DONE]` and the last chunk, in one write; with `&spread=true` streams do not march in step |
 //! | `/burst?tokens=34` | the same stream, all of it in one write |
 //! | `/record` | what was done since the last reset, as JSON |
 //! | `/reset` | forgets the record |

@@ -16,7 +16,7 @@ const MAX_BURST_TOKENS: u32 = 10_000;
 /// Longest time of any kind: longer than a test, and far from the end of the clock.
 const MAX_TIME: Nanos = Nanos::from_secs(3600);
 /// The stream that is sent when nothing else is asked for.
-const USUAL: Pace = Pace { ttft: Nanos::from_millis(50), gap: Nanos::from_millis(10), tokens: 100 };
+const USUAL: Pace = Pace { ttft: Nanos::from_millis(50), gap: Nanos::from_millis(10), tokens: 100, spread: false };
 /// The burst that is sent when nothing else is asked for.
 const USUAL_BURST: u32 = 34;
 /// The freeze that is made when nothing else is asked for.
@@ -51,6 +51,19 @@ pub(super) struct Pace {
     pub(super) gap: Nanos,
     /// How many.
     pub(super) tokens: u32,
+    /// Streams begin up to a gap later, each a little more than another: real streams do not march in step, and a client that finds the
+    /// tokens of a thousand streams at once has less work than one that is woken for each.
+    pub(super) spread: bool,
+}
+
+impl Pace {
+    /// The pace of the `n`-th connection.
+    pub(super) fn of(self, n: u32) -> Self {
+        // Multiples of the golden ratio, modulo one, fill the gap evenly however many there are (Weyl's sequence).
+        let part = (f64::from(n) * 0.618_033_988_749_895).fract();
+        let later = Nanos((self.gap.0 as f64 * part) as u64);
+        if self.spread { Self { ttft: self.ttft.saturating_add(later), ..self } } else { self }
+    }
 }
 
 /// What the bytes so far are.
@@ -145,6 +158,7 @@ fn pace(query: &str) -> Option<Pace> {
         ttft: value(query, "ttft", USUAL.ttft, time)?,
         gap: value(query, "gap", USUAL.gap, time)?,
         tokens: value(query, "tokens", USUAL.tokens, |text| count(text, MAX_TOKENS))?,
+        spread: value(query, "spread", USUAL.spread, |text| text.parse().ok())?,
     })
 }
 
@@ -177,7 +191,7 @@ mod tests {
 
     #[test]
     fn every_path_is_known() {
-        let pace = Pace { ttft: Nanos::from_micros(1_500), gap: Nanos::ZERO, tokens: 7 };
+        let pace = Pace { ttft: Nanos::from_micros(1_500), gap: Nanos::ZERO, tokens: 7, spread: false };
         for (target, ask) in [
             ("/health", Ask::Health),
             ("/plain", Ask::Plain),
@@ -190,6 +204,8 @@ mod tests {
             ("/freeze?for=20ms", Ask::Freeze { length: Nanos::from_millis(20) }),
             ("/", Ask::Unknown),
             ("/plain/", Ask::Unknown),
+            ("/stream?spread=true", Ask::Stream(Pace { spread: true, ..USUAL })),
+            ("/stream?spread=a-lot", Ask::BadQuery),
             ("/stream?ttft=soon", Ask::BadQuery),
             ("/stream?gap=2h", Ask::BadQuery),
             ("/stream?tokens=-1", Ask::BadQuery),
@@ -238,5 +254,15 @@ mod tests {
             assert_eq!(parse(text.as_bytes()), Parsed::Broken, "{text:?}");
         }
         assert_eq!(parse(&vec![b'x'; MAX_HEAD_BYTES + 1]), Parsed::Broken);
+    }
+
+    #[test]
+    fn spread_streams_fill_the_gap_evenly() {
+        let pace = Pace { spread: true, ..USUAL };
+        let mut later: Vec<u64> = (0..100).map(|n| pace.of(n).ttft.since(USUAL.ttft).0).collect();
+        later.sort_unstable();
+        assert!(later.last().is_some_and(|&last| last < USUAL.gap.0));
+        assert!(later.windows(2).all(|pair| pair[1] - pair[0] < USUAL.gap.0 / 40), "{later:?}");
+        assert_eq!(USUAL.of(7), USUAL, "only when asked for");
     }
 }

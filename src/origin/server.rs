@@ -323,7 +323,7 @@ impl Work {
         match ask {
             Ask::Plain => connection.send(&self.answers.plain),
             Ask::Health => connection.send(&self.answers.health),
-            Ask::Stream(pace) => self.begin(slot, pace, asked),
+            Ask::Stream(pace) => self.begin(slot, pace.of(slot), asked),
             Ask::Burst { tokens } => {
                 self.record.events += u64::from(tokens);
                 connection.send(self.answers.burst(tokens, asked))
