@@ -1,9 +1,15 @@
 //! One file per LLM API: how to ask, and what an answer means in tokens. Bytes only: no socket, no clock.
 //!
+//! A [`Reader`] reads like [`Api::read_event`] and [`Api::read_body`] and is what a worker uses: it recognises what it has seen before.
+//!
 //! To add an API: a file here with `path`, `body`, `read_event`, `read_body`, and a variant of [`Api`]; the compiler leads from there.
 
 mod openai_chat;
+mod reader;
 mod system;
+mod template;
+
+pub use reader::Reader;
 
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
@@ -104,6 +110,9 @@ pub enum Flaw {
         /// Checks that held before it.
         held: u8,
     },
+    /// A template and the parser disagree about the same bytes: a defect of this tool. Only a [`Reader`] that verifies says so.
+    #[error("parse mismatch: recognised as something else than it is")]
+    Mismatch,
 }
 
 impl Api {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::template::{Billed, Reading};
 use super::{Answer, Ask, Delta, Flaw, Piece, Token};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
@@ -17,6 +18,9 @@ pub(super) const PATH: &str = "/openai/v1/chat/completions";
 
 /// Ends every stream, whether it went well or not.
 const DONE: &[u8] = b"[DONE]";
+
+/// The name of an event that is an error whatever its data says.
+pub(super) const ERROR_EVENT: &[u8] = b"error";
 
 /// The body in pieces. A field of `extra` takes the place of ours with the same name.
 pub(super) fn body(ask: &Ask<'_>) -> Vec<Piece> {
@@ -58,7 +62,7 @@ fn push(pieces: &mut Vec<Piece>, piece: Piece) {
 
 /// What one event of a stream means. Valid JSON that is no chunk (`""`, `{"type":"ping"}`) means nothing and is no flaw.
 pub(super) fn read_event(event: &sse::Event<'_>) -> Result<Delta, Flaw> {
-    if event.name == b"error" {
+    if event.name == ERROR_EVENT {
         return Err(Flaw::Error);
     }
     let data = event.data.trim_ascii();
@@ -100,6 +104,53 @@ pub(super) fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
         _ => Err(Flaw::Check { name: "has usage", held: 1 }),
     }
 }
+
+/// Whether it is an event as documented, and not merely JSON without a flaw.
+pub(super) fn is_chunk(data: &[u8]) -> bool {
+    serde_json::from_slice::<Chunk<'_>>(data).is_ok()
+}
+
+/// How the structs below read an event, for templates. A field of theirs that this does not name would be taken for one that is
+/// skipped: they have to change together, and the tests of the reader compare them.
+pub(super) const CHUNK: Reading = Reading::Fields(&[
+    (
+        "choices",
+        Reading::Each(&Reading::Fields(&[
+            (
+                "delta",
+                Reading::Fields(&[
+                    ("content", Reading::Filled),
+                    ("refusal", Reading::Filled),
+                    ("reasoning_content", Reading::Filled),
+                    ("reasoning", Reading::Filled),
+                    ("tool_calls", Reading::Each(&Reading::Fields(&[("function", FUNCTION)]))),
+                    ("function_call", FUNCTION),
+                ]),
+            ),
+            ("finish_reason", Reading::Filled),
+        ])),
+    ),
+    ("usage", Reading::Bill(&USAGE)),
+    ("error", Reading::Exact),
+    ("object", Reading::Exact),
+]);
+
+const FUNCTION: Reading = Reading::Fields(&[("name", Reading::Filled), ("arguments", Reading::Filled)]);
+
+/// How a plain answer is read, in the same way.
+pub(super) const COMPLETION: Reading = Reading::Fields(&[
+    ("choices", Reading::Filled),
+    ("usage", Reading::Bill(&USAGE)),
+    ("error", Reading::Exact),
+    ("object", Reading::Exact),
+]);
+
+const USAGE: Reading = Reading::Fields(&[
+    ("prompt_tokens", Reading::Tokens(Billed::Input)),
+    ("completion_tokens", Reading::Tokens(Billed::Output)),
+    ("total_tokens", Reading::Tokens(Billed::Total)),
+    ("completion_tokens_details", Reading::Fields(&[("reasoning_tokens", Reading::Tokens(Billed::Reasoning))])),
+]);
 
 /// One event of a stream.
 #[derive(Debug, Deserialize)]

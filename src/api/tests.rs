@@ -25,7 +25,7 @@ fn letters(read: &Result<Delta, Flaw>) -> String {
         Ok(delta) => delta,
         Err(Flaw::BadJson) => return "bad".to_owned(),
         Err(Flaw::Error) => return "error".to_owned(),
-        Err(Flaw::Check { .. }) => unreachable!("a stream has no checks"),
+        Err(Flaw::Check { .. } | Flaw::Mismatch) => unreachable!("a stream has no checks"),
     };
     let mut text = String::new();
     match delta.token {

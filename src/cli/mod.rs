@@ -267,6 +267,9 @@ struct RunArgs {
     /// Exit with 111 when the client was the bottleneck.
     #[arg(long, help_heading = "Engine")]
     fail_on_invalid: bool,
+    /// Parse every answer both ways, and fail where they differ.
+    #[arg(long, help_heading = "Engine")]
+    verify_parse: bool,
 }
 
 /// Looks up a name in the environment.
@@ -339,6 +342,7 @@ impl RunArgs {
             poll_interval: from.one("poll-interval", self.poll_interval.as_ref()),
             quickack: from.yes("quickack", self.quickack),
             fail_on_invalid: from.yes("fail-on-invalid", self.fail_on_invalid),
+            verify_parse: from.yes("verify-parse", self.verify_parse),
             output: from.one("output", self.output.as_ref()),
             headers: from.many("header", &self.headers, '\n'),
             api_key_file: from.one("api-key-file", self.api_key_file.as_ref()),

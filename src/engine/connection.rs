@@ -13,6 +13,7 @@
 //! schedule or the other connections: it is told what happened and answers with a [`Step`].
 
 use super::exchange::{Arrival, Exchange, Expect, Progress};
+use crate::api::Reader;
 use crate::load::Start;
 use crate::metrics::{Blame, Failure, Outcome, Tally};
 use crate::net::{IoStatus, Received, Stream};
@@ -195,13 +196,13 @@ impl Connection {
     }
 
     /// Bytes came.
-    pub(super) fn received(&mut self, bytes: &[u8], arrival: Arrival, tally: &mut Tally) -> Step {
+    pub(super) fn received(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Step {
         match self.state {
             State::Sending | State::Receiving => {}
             // An answer that nobody asked for: the connection is out of step and cannot be trusted with a request.
             _ => return Step::Gone,
         }
-        match self.exchange.feed(bytes, arrival, tally) {
+        match self.exchange.feed(bytes, arrival, reader, tally) {
             Progress::More => Step::Wait,
             Progress::Over { outcome, reusable } => {
                 // An answer before the request was written whole (413, 429): the rest of the request is never sent, so the connection
@@ -213,14 +214,14 @@ impl Connection {
     }
 
     /// The peer closed its side.
-    pub(super) fn peer_closed(&mut self, arrival: Arrival, tally: &mut Tally) -> Step {
+    pub(super) fn peer_closed(&mut self, arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Step {
         if !self.is_in_flight() {
             return Step::Gone;
         }
         if self.may_retry() {
             return Step::Stale;
         }
-        match self.exchange.eof(arrival, tally) {
+        match self.exchange.eof(arrival, reader, tally) {
             Progress::Over { outcome, .. } => Step::Over { outcome, reusable: false },
             Progress::More => Step::Over { outcome: Outcome::Failed(Failure::ClosedEarly), reusable: false },
         }

@@ -1,14 +1,14 @@
 //! One request's stopwatch: bytes and an instant in, token gaps and at last a [`Sample`] out.
 //!
 //! ```text
-//!            ┌─ plain ──▶ body, whole ──▶ Api::read_body ──┐
-//! bytes ─▶ http1 ─▶ head                                   ├─▶ Progress::Over ─▶ Sample
-//!            └─ stream ─▶ sse ─▶ Api::read_event ─▶ tokens ┘
+//!            ┌─ plain ──▶ body, whole ──▶ Reader::read_body ──┐
+//! bytes ─▶ http1 ─▶ head                                      ├─▶ Progress::Over ─▶ Sample
+//!            └─ stream ─▶ sse ─▶ Reader::read_event ─▶ tokens ┘
 //! ```
 //!
 //! It knows neither the socket nor the clock. The first flaw found is the one that counts: a request fails once, in one class.
 
-use crate::api::{Api, Delta, Flaw, Token};
+use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
@@ -16,6 +16,9 @@ use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
 /// The widest interval in which several token events of one read may have come and still share its instant. A worker that polls in
 /// time is below it; above it the single gaps are not known (only their sum is) and must not be invented.
 const SHARED_INSTANT: Nanos = Nanos::from_millis(1);
+
+/// What a report calls it that bytes were recognised as something else than the parser says they are. Stands among the checks.
+const PARSE_MISMATCH: &str = "parse mismatch";
 
 /// A collected body keeps its memory for the next request up to this size; a single large answer must not stay resident for ever.
 const KEPT_BODY_BYTES: usize = 64 * 1024;
@@ -126,22 +129,23 @@ impl Exchange {
         (self.answered(), self.done_at.is_some())
     }
 
-    /// Bytes of the response. Gaps between tokens go to `tally` at once; everything else waits for the end.
-    pub(super) fn feed(&mut self, bytes: &[u8], arrival: Arrival, tally: &mut Tally) -> Progress {
+    /// Bytes of the response, read by the `reader` of its kind. Gaps between tokens go to `tally` at once; everything else waits for
+    /// the end.
+    pub(super) fn feed(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
         let at = arrival.at;
         self.sample.first_byte.get_or_insert(at);
         self.sample.bytes_received += bytes.len() as u64;
         self.last_read = at;
-        let progress = self.decode(bytes, arrival, tally);
+        let progress = self.decode(bytes, arrival, reader, tally);
         self.settle(arrival, tally);
         progress
     }
 
     /// The peer closed its side.
-    pub(super) fn eof(&mut self, arrival: Arrival, tally: &mut Tally) -> Progress {
+    pub(super) fn eof(&mut self, arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
         match self.http.eof() {
             Ok(_) => {
-                let progress = self.finish(false, &[], arrival, tally);
+                let progress = self.finish(false, &[], arrival, reader, tally);
                 self.settle(arrival, tally);
                 progress
             }
@@ -159,7 +163,7 @@ impl Exchange {
         self.flaw.unwrap_or(from_outside)
     }
 
-    fn decode(&mut self, bytes: &[u8], arrival: Arrival, tally: &mut Tally) -> Progress {
+    fn decode(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
         let mut input = bytes;
         // A plain body that lies whole in this read is parsed where it lies.
         let mut whole: &[u8] = &[];
@@ -171,7 +175,7 @@ impl Exchange {
                 }
                 Some(Ok(Event::Head(head))) => self.on_head(head),
                 Some(Ok(Event::Data(piece))) if self.reads_stream() => {
-                    if let Some(progress) = self.on_stream(piece, arrival, tally) {
+                    if let Some(progress) = self.on_stream(piece, arrival, reader, tally) {
                         return progress;
                     }
                 }
@@ -185,7 +189,7 @@ impl Exchange {
                     if !input.is_empty() {
                         return self.broken(WireError::BadHttp("bytes after the end of the response"));
                     }
-                    return self.finish(reusable, whole, arrival, tally);
+                    return self.finish(reusable, whole, arrival, reader, tally);
                 }
                 Some(Err(error)) => return self.broken(error),
             }
@@ -228,14 +232,20 @@ impl Exchange {
     }
 
     /// A piece of an event stream. Ends the response only when its bytes are beyond repair.
-    fn on_stream(&mut self, piece: &[u8], arrival: Arrival, tally: &mut Tally) -> Option<Progress> {
+    fn on_stream(
+        &mut self,
+        piece: &[u8],
+        arrival: Arrival,
+        reader: &mut Reader,
+        tally: &mut Tally,
+    ) -> Option<Progress> {
         let mut input = piece;
         let held = self.held.take();
         let mut first = true;
         loop {
             let meaning = match self.sse.next(&mut input) {
                 None => break,
-                Some(Ok(event)) => self.expect.api.read_event(&event),
+                Some(Ok(event)) => reader.read_event(&event),
                 Some(Err(error)) => return Some(self.broken(error)),
             };
             match held {
@@ -261,6 +271,7 @@ impl Exchange {
             Err(Flaw::BadJson) => self.sample.bad_events += 1,
             Err(Flaw::Error) => self.flaw = self.flaw.or(Some(Failure::StreamError)),
             Err(Flaw::Check { name, .. }) => self.check_failed(name),
+            Err(Flaw::Mismatch) => self.mismatch(),
         }
     }
 
@@ -314,16 +325,23 @@ impl Exchange {
     }
 
     /// The response is complete by its framing.
-    fn finish(&mut self, reusable: bool, whole: &[u8], arrival: Arrival, tally: &mut Tally) -> Progress {
+    fn finish(
+        &mut self,
+        reusable: bool,
+        whole: &[u8],
+        arrival: Arrival,
+        reader: &mut Reader,
+        tally: &mut Tally,
+    ) -> Progress {
         if self.reads_stream() {
             let held = self.held.take().unwrap_or(arrival);
             if let Some(event) = self.sse.eof() {
-                let meaning = self.expect.api.read_event(&event);
+                let meaning = reader.read_event(&event);
                 self.on_event(meaning, held.at);
                 self.settle(held, tally);
             }
         } else if self.flaw.is_none() {
-            self.read_body(whole);
+            self.read_body(whole, reader);
         }
         Progress::Over { outcome: self.outcome(), reusable }
     }
@@ -340,12 +358,12 @@ impl Exchange {
         self.flaw.or(of_stream).map_or(Outcome::Success, Outcome::Failed)
     }
 
-    fn read_body(&mut self, whole: &[u8]) {
+    fn read_body(&mut self, whole: &[u8], reader: &mut Reader) {
         let answer = if self.body.is_empty() {
-            self.expect.api.read_body(whole)
+            reader.read_body(whole)
         } else {
             self.body.extend_from_slice(whole);
-            self.expect.api.read_body(&self.body)
+            reader.read_body(&self.body)
         };
         match answer {
             Ok(answer) => {
@@ -358,7 +376,14 @@ impl Exchange {
                 self.sample.checks_held = held;
                 self.check_failed(name);
             }
+            Err(Flaw::Mismatch) => self.mismatch(),
         }
+    }
+
+    /// The two ways of reading disagree: whatever else the peer did, this request's numbers cannot be trusted, and it is our doing.
+    fn mismatch(&mut self) {
+        self.sample.check_failed = Some(PARSE_MISMATCH);
+        self.flaw = Some(Failure::Internal);
     }
 
     fn check_failed(&mut self, name: &'static str) {

@@ -17,6 +17,7 @@ use super::connection::{Connection, State, Step, connect_failure};
 use super::exchange::Expect;
 use super::poller::{Poller, Ready};
 use super::timers::Timers;
+use crate::api::Reader;
 use crate::load::{Schedule, Start, Turn};
 use crate::metrics::{Gauge, Outcome, Tally};
 use crate::net::IoStatus;
@@ -81,6 +82,8 @@ pub(super) struct Worker<'a> {
     addrs: &'a [SocketAddr],
     expects: Vec<Expect>,
     timeouts: Vec<Timeouts>,
+    /// One per kind of request: what its answers look like is learned from all connections together.
+    readers: Vec<Reader>,
     /// One per virtual user of this share, by slot.
     connections: Vec<Connection>,
     timers: Timers,
@@ -137,6 +140,7 @@ impl<'a> Worker<'a> {
             addrs: &share.target.addrs,
             expects,
             timeouts: share.mix.kinds.iter().map(|k| k.timeouts).collect(),
+            readers: share.mix.kinds.iter().map(|k| Reader::new(k.api, share.verify_parse)).collect(),
             connections: (0..slots).map(|_| Connection::new()).collect(),
             timers: Timers::new(slots),
             to_connect: VecDeque::with_capacity(slots),
@@ -268,6 +272,7 @@ impl<'a> Worker<'a> {
             let stamp = result.as_ref().ok().and_then(|received| received.stamp);
             let Dated { arrival, lag } = self.arrivals.date(stamp, connection.exchange.sample.sent, now);
             let status = result.map(|received| received.status);
+            let reader = &mut self.readers[connection.exchange.sample.kind as usize];
             let step = match status {
                 Ok(IoStatus::Done(n)) => {
                     match lag {
@@ -279,7 +284,7 @@ impl<'a> Worker<'a> {
                         connection.acknowledge();
                     }
                     let limits_were = connection.exchange.limits();
-                    let step = connection.received(&self.buffer[..n], arrival, &mut self.tally);
+                    let step = connection.received(&self.buffer[..n], arrival, reader, &mut self.tally);
                     if step != Step::Wait {
                         self.follow_at(slot, step, arrival.at);
                     } else if connection.exchange.limits() != limits_were {
@@ -291,7 +296,7 @@ impl<'a> Worker<'a> {
                     continue;
                 }
                 Ok(IoStatus::Blocked) => return,
-                Ok(IoStatus::Closed) => connection.peer_closed(arrival, &mut self.tally),
+                Ok(IoStatus::Closed) => connection.peer_closed(arrival, reader, &mut self.tally),
                 Err(error) => connection.broke(&error),
             };
             self.follow_at(slot, step, arrival.at);

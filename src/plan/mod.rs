@@ -71,6 +71,8 @@ pub struct Plan {
     pub poll_interval: Option<Nanos>,
     /// Whether what is read is acknowledged at once, instead of within 40 ms: finds out whether a server waits for that.
     pub quickack: bool,
+    /// Whether every answer is parsed twice, by template and by parser, and a difference is a failure.
+    pub verify_parse: bool,
     /// Which share of the whole test this plan is, below `of`.
     pub share: u32,
     /// Of how many shares.

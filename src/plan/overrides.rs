@@ -166,6 +166,8 @@ pub struct Overrides {
     pub quickack: Option<Given>,
     /// Make a run whose client was the bottleneck an error.
     pub fail_on_invalid: Option<Given>,
+    /// Parse everything both ways.
+    pub verify_parse: Option<Given>,
     /// Where the Document goes.
     pub output: Option<Given>,
     /// Extra headers, each `Name: value`.

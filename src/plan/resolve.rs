@@ -81,6 +81,7 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         rx_timestamps,
         quickack: flag(overrides.quickack.as_ref(), "quickack", &mut changed)?,
         poll_interval: poll_interval(overrides.poll_interval.as_ref(), rx_timestamps, &mut changed)?,
+        verify_parse: flag(overrides.verify_parse.as_ref(), "verify_parse", &mut changed)?,
         share: 0,
         of: 1,
     };

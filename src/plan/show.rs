@@ -82,6 +82,7 @@ pub(super) fn settings(plan: &Plan, presentation: &Presentation, written: &Writt
     list.add("quickack", plan.quickack.to_string());
     list.add("workers", plan.workers.map_or("as many as the cores allow".to_owned(), |n| n.to_string()));
     list.add("pin", plan.pin.to_string());
+    list.add("verify_parse", plan.verify_parse.to_string());
     let output = match &presentation.output {
         None => "none".to_owned(),
         Some(Output::Stdout) => "-".to_owned(),

@@ -80,6 +80,7 @@ pub(super) fn plan() -> Plan {
         rx_timestamps: None,
         poll_interval: None,
         quickack: false,
+        verify_parse: false,
         share: 0,
         of: 1,
     }

@@ -99,6 +99,7 @@ impl Job {
             rx_timestamps: None,
             poll_interval: None,
             quickack: false,
+            verify_parse: false,
             pin: true,
             share: 0,
             of: 1,

@@ -32,6 +32,7 @@ fn done() -> String {
 /// An exchange under test, with its tally.
 struct Bench {
     exchange: Exchange,
+    reader: Reader,
     tally: Tally,
 }
 
@@ -39,7 +40,7 @@ impl Bench {
     fn sent_at(sent: u64, stream: bool) -> Self {
         let mut exchange = Exchange::new();
         exchange.begin(Expect { kind: 0, api: Api::OpenaiChat, stream }, Nanos(sent), false, Nanos::MAX);
-        Self { exchange, tally: Tally::new(1) }
+        Self { exchange, reader: Reader::new(Api::OpenaiChat, false), tally: Tally::new(1) }
     }
 
     /// A read in time: nothing in it can have come much earlier.
@@ -49,7 +50,7 @@ impl Bench {
 
     fn read_late(&mut self, not_before: u64, at: u64, bytes: &str) -> Progress {
         let arrival = Arrival { at: Nanos(at), not_before: Nanos(not_before) };
-        self.exchange.feed(bytes.as_bytes(), arrival, &mut self.tally)
+        self.exchange.feed(bytes.as_bytes(), arrival, &mut self.reader, &mut self.tally)
     }
 
     /// Records the sample and says what the tally says.
@@ -155,7 +156,7 @@ fn byte_by_byte_gives_the_same_answer() {
     for (i, byte) in text.bytes().enumerate() {
         assert_eq!(end, Progress::More, "over before byte {i}");
         let arrival = Arrival { at: Nanos(i as u64 + 1), not_before: Nanos(i as u64 + 1) };
-        end = bench.exchange.feed(&[byte], arrival, &mut bench.tally);
+        end = bench.exchange.feed(&[byte], arrival, &mut bench.reader, &mut bench.tally);
     }
     assert_eq!(end, over(Outcome::Success, true));
     assert_eq!(bench.exchange.sample.token_events, 2);
@@ -242,7 +243,7 @@ fn the_end_of_a_stream_must_be_proven() {
     let mut bench = Bench::sent_at(0, true);
     bench.read(1, &(HEAD.to_owned() + &token("a")));
     let arrival = Arrival { at: Nanos(2), not_before: Nanos(2) };
-    assert_eq!(bench.exchange.eof(arrival, &mut bench.tally), failed(Failure::ClosedEarly));
+    assert_eq!(bench.exchange.eof(arrival, &mut bench.reader, &mut bench.tally), failed(Failure::ClosedEarly));
 }
 
 #[test]
@@ -256,7 +257,7 @@ fn a_stream_without_framing_ends_with_its_terminal_event() {
     let mut bench = Bench::sent_at(0, true);
     bench.read(1, &format!("{head}{event}"));
     let arrival = Arrival { at: Nanos(2), not_before: Nanos(2) };
-    assert_eq!(bench.exchange.eof(arrival, &mut bench.tally), failed(Failure::Truncated));
+    assert_eq!(bench.exchange.eof(arrival, &mut bench.reader, &mut bench.tally), failed(Failure::Truncated));
 }
 
 #[test]
@@ -270,4 +271,38 @@ fn tokens_after_the_window_are_counted_apart() {
     bench.read(60, &done());
     let sample = bench.exchange.sample(Outcome::Success, Nanos(60));
     assert_eq!((sample.token_events, sample.token_events_in_window, sample.in_window), (3, 2, false));
+}
+
+#[test]
+fn a_parse_mismatch_fails_the_request_and_is_ours() {
+    let mut bench = Bench::sent_at(0, true);
+    bench.reader = Reader::new(Api::OpenaiChat, true);
+    bench.read(10, HEAD);
+    bench.read(40, &token("a"));
+    bench.read(50, &token("b"));
+    assert_eq!(bench.exchange.failure(Failure::Reset), Failure::Reset, "nothing is wrong yet");
+    bench.reader.corrupt();
+    bench.read(60, &token("c"));
+    let end = bench.read(70, &done());
+    assert_eq!(end, over(Outcome::Failed(Failure::Internal), true));
+    let sample = bench.exchange.sample(Outcome::Failed(Failure::Internal), Nanos(70));
+    assert_eq!(
+        (sample.check_failed, sample.token_events),
+        (Some("parse mismatch"), 2),
+        "what is in doubt is not counted"
+    );
+    assert_eq!(sample.usage, None);
+}
+
+#[test]
+fn a_parse_mismatch_of_a_plain_answer_fails_it() {
+    let body = r#"{"choices":[{"message":{"content":"a"}}],"usage":{"total_tokens":3}}"#;
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let mut bench = Bench::sent_at(0, false);
+    bench.reader = Reader::new(Api::OpenaiChat, true);
+    assert_eq!(bench.read(10, &answer), over(Outcome::Success, true));
+    bench.reader.corrupt();
+    bench.exchange.begin(Expect { kind: 0, api: Api::OpenaiChat, stream: false }, Nanos(20), true, Nanos::MAX);
+    assert_eq!(bench.read(30, &answer), over(Outcome::Failed(Failure::Internal), true));
+    assert_eq!(bench.exchange.sample.usage, None, "a number in doubt is not reported");
 }

@@ -59,6 +59,7 @@ fn plan(shape: Shape, stream: bool) -> Plan {
         rx_timestamps: None,
         poll_interval: None,
         quickack: false,
+        verify_parse: false,
         share: 0,
         of: 1,
     }

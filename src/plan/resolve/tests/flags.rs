@@ -137,6 +137,7 @@ fn the_rest_of_the_flags() {
         no_pin: flag("no-pin", "true"),
         rx_timestamps: flag("rx-timestamps", "on"),
         poll_interval: flag("poll-interval", "500us"),
+        verify_parse: flag("verify-parse", "true"),
         seed: flag("seed", "18446744073709551615"),
         headers: vec![Given::flag("header", "X-Team: blue"), Given::flag("header", "X-Url: http://h:1")],
         output: flag("output", "r.json"),
@@ -145,7 +146,8 @@ fn the_rest_of_the_flags() {
         tags: vec![Given::flag("tag", "a=1"), Given::flag("tag", "b=x=y"), Given::flag("tag", "a=2")],
         ..Overrides::default()
     };
-    let Resolved { plan, presentation, .. } = run("load", &overrides).expect("fine");
+    let Resolved { plan, presentation, settings } = run("load", &overrides).expect("fine");
+    assert!(plan.verify_parse && settings.iter().any(|s| s.key == "verify_parse" && s.value == "true"));
     assert_eq!(plan.think_time, ThinkTime { min: Nanos::from_millis(10), max: Nanos::from_millis(20) });
     assert_eq!((plan.workers, plan.pin, plan.seed), (Some(2), false, u64::MAX));
     assert_eq!((plan.rx_timestamps, plan.poll_interval), (Some(true), Some(Nanos::from_micros(500))));

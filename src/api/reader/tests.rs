@@ -1,0 +1,461 @@
+//! The reader against the parser: whatever was learned before, both say the same of every input.
+
+use super::*;
+use crate::api::Token;
+use proptest::prelude::*;
+
+const FIXTURES: [&str; 9] = [
+    include_str!("../../wire/fixtures/llmsim.sse"),
+    include_str!("../../wire/fixtures/openai.sse"),
+    include_str!("../../wire/fixtures/openai_tools.sse"),
+    include_str!("../../wire/fixtures/azure.sse"),
+    include_str!("../../wire/fixtures/vllm_reasoning.sse"),
+    include_str!("../../wire/fixtures/vllm_error.sse"),
+    include_str!("../../wire/fixtures/llama_cpp.sse"),
+    include_str!("../../wire/fixtures/openrouter.sse"),
+    include_str!("../../wire/fixtures/gateway.sse"),
+];
+
+const TOKEN: &str = r#"{"id":"c-1","object":"chat.completion.chunk","created":17,"model":"m","choices":[{"index":0,"delta":{"content":"Hi"},"logprobs":null,"finish_reason":null}]}"#;
+
+const PLAIN: &str = r#"{"id":"c-1","object":"chat.completion","created":17,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":8,"completion_tokens":12,"total_tokens":20,"completion_tokens_details":{"reasoning_tokens":3}}}"#;
+
+fn event(data: &[u8]) -> sse::Event<'_> {
+    sse::Event { name: b"", data }
+}
+
+/// The data of a recorded stream's events.
+fn events(stream: &str) -> Vec<Vec<u8>> {
+    let mut decoder = sse::Decoder::default();
+    let mut input = stream.as_bytes();
+    let mut events = Vec::new();
+    while let Some(event) = decoder.next(&mut input) {
+        events.push(event.expect("a recorded stream").data.to_vec());
+    }
+    events
+}
+
+fn chat() -> Reader {
+    Reader::new(Api::OpenaiChat, false)
+}
+
+/// A reader that has seen the data and two others like it, so that id, creation and content are open.
+fn taught(data: &str) -> Reader {
+    let mut reader = chat();
+    for (id, created, content) in [("c-1", ":17", "\"Hi\""), ("c-2", ":18", "\"Ho\""), ("c-1", ":17", "\"Hi\"")] {
+        let data = data.replace("c-1", id).replace(":17", created).replace("\"Hi\"", content);
+        let _ = reader.read_event(&event(data.as_bytes()));
+        let _ = reader.read_body(data.as_bytes());
+    }
+    reader
+}
+
+/// What the reader says of the data as an event and as a body, which is what the parser says.
+fn read(reader: &mut Reader, data: &[u8]) -> (Result<Delta, Flaw>, Result<Answer, Flaw>) {
+    let text = String::from_utf8_lossy(data);
+    let delta = reader.read_event(&event(data));
+    assert_eq!(delta, reader.api.read_event(&event(data)), "as an event: {text}");
+    let answer = reader.read_body(data);
+    assert_eq!(answer, reader.api.read_body(data), "as a body: {text}");
+    (delta, answer)
+}
+
+fn recognises(reader: &mut Reader, data: &[u8]) -> bool {
+    reader.events.recognise(data.trim_ascii()).is_some()
+}
+
+#[test]
+fn a_token_is_recognised_after_two_others() {
+    let mut reader = taught(TOKEN);
+    for content in ["x", " ", "a longer piece of text, with more than thirty-two bytes", r"\n", r#"\"\\\u00e9"#, "é☃😀"]
+    {
+        let data = TOKEN.replace("Hi", content).replace("c-1", "another").replace(":17", ":1764000000");
+        assert!(recognises(&mut reader, data.as_bytes()), "{content}");
+        assert_eq!(read(&mut reader, data.as_bytes()).0.unwrap().token, Some(Token::Visible));
+    }
+    assert_eq!(reader.events.known.len(), 1);
+}
+
+#[test]
+fn traps_of_searching_bytes_are_none() {
+    let visible = Some(Token::Visible);
+    for (what, data, token) in [
+        ("empty content", TOKEN.replace("\"Hi\"", "\"\""), None),
+        ("null content", TOKEN.replace("\"Hi\"", "null"), None),
+        ("content that says null", TOKEN.replace("Hi", "null"), visible),
+        ("a space after the colon", TOKEN.replace("\"content\":", "\"content\": "), visible),
+        (
+            "another key order",
+            TOKEN.replace(
+                r#""object":"chat.completion.chunk","created":17"#,
+                r#""created":17,"object":"chat.completion.chunk""#,
+            ),
+            visible,
+        ),
+        ("reasoning", TOKEN.replace("\"content\"", "\"reasoning_content\""), Some(Token::Reasoning)),
+        ("a quote in the content", TOKEN.replace("Hi", r#"\""#), visible),
+        ("the text of a key in the content", TOKEN.replace("Hi", r#"\"content\":\"Hi\""#), visible),
+        ("an end of the event in the content", TOKEN.replace("Hi", r#"\"},\"finish_reason\":null}]}"#), visible),
+        ("an escaped quote", TOKEN.replace("Hi", r"\u0022"), visible),
+        (
+            "content in logprobs only",
+            TOKEN.replace("\"Hi\"", "null").replace("\"logprobs\":null", r#""logprobs":{"content":[{"token":"Hi"}]}"#),
+            None,
+        ),
+        ("content of a nested object only", TOKEN.replace(r#"{"content":"Hi"}"#, r#"{"x":{"content":"Hi"}}"#), None),
+        ("content twice", TOKEN.replace(r#""content":"Hi""#, r#""content":"Hi","content":"""#), None),
+        (
+            "content beside the delta",
+            TOKEN.replace(r#""delta":{"content":"Hi"}"#, r#""delta":{},"content":"Hi""#),
+            None,
+        ),
+        (
+            "arguments of a tool",
+            TOKEN.replace(r#"{"content":"Hi"}"#, r#"{"tool_calls":[{"function":{"arguments":"\"content\":\"Hi\""}}]}"#),
+            visible,
+        ),
+        (
+            "no choices",
+            TOKEN.replace(r#"[{"index":0,"delta":{"content":"Hi"},"logprobs":null,"finish_reason":null}]"#, "[]"),
+            None,
+        ),
+        (
+            "a second choice",
+            TOKEN.replace("\"finish_reason\":null}]", r#""finish_reason":null},{"index":1,"delta":{"content":""}}]"#),
+            visible,
+        ),
+        ("content that is half a character", TOKEN.replace("Hi", r"\ud83d"), visible),
+    ] {
+        let mut reader = taught(TOKEN);
+        let (delta, _) = read(&mut reader, data.as_bytes());
+        assert_eq!(delta.map(|delta| delta.token), Ok(token), "{what}");
+        // And the other way round: a token, after the trap has been learned from.
+        let mut reader = taught(&data);
+        assert_eq!(read(&mut reader, TOKEN.as_bytes()).0.map(|delta| delta.token), Ok(visible), "after {what}");
+        assert_eq!(read(&mut reader, data.as_bytes()).0.map(|delta| delta.token), Ok(token), "{what}, learned");
+    }
+}
+
+#[test]
+fn what_is_broken_is_not_recognised() {
+    for (what, data) in [
+        ("cut short", TOKEN[..TOKEN.len() - 1].to_owned()),
+        ("too long", format!("{TOKEN}}}")),
+        ("two of them", format!("{TOKEN}{TOKEN}")),
+        ("a control character", TOKEN.replace("Hi", "H\ti")),
+        ("a bad escape", TOKEN.replace("Hi", r"\x41")),
+        ("half an escape", TOKEN.replace("Hi", r"\u00")),
+        ("an escaped end", TOKEN.replace("Hi", r"Hi\")),
+        ("a leading zero", TOKEN.replace(":17", ":017")),
+        ("no number", TOKEN.replace(":17", ":")),
+        ("a sign", TOKEN.replace(":17", ":+17")),
+        ("a second comma", TOKEN.replace(":17,", ":17,,")),
+    ] {
+        let mut reader = taught(TOKEN);
+        assert_eq!(read(&mut reader, data.as_bytes()).0, Err(Flaw::BadJson), "{what}");
+    }
+    let mut bytes = TOKEN.as_bytes().to_vec();
+    let at = TOKEN.find("Hi").unwrap();
+    bytes[at] = 0xff;
+    assert!(!recognises(&mut taught(TOKEN), &bytes), "not UTF-8");
+    let _ = read(&mut taught(TOKEN), &bytes);
+    let error = TOKEN.replace("\"model\":\"m\"", "\"error\":{\"code\":500}");
+    assert_eq!(read(&mut taught(TOKEN), error.as_bytes()).0, Err(Flaw::Error));
+    let object = TOKEN.replace("chat.completion.chunk", "error");
+    assert_eq!(read(&mut taught(TOKEN), object.as_bytes()).0, Err(Flaw::Error));
+}
+
+#[test]
+fn an_error_event_is_one_whatever_it_looks_like() {
+    let mut reader = taught(TOKEN);
+    let named = |name| sse::Event { name, data: TOKEN.as_bytes() };
+    assert_eq!(reader.read_event(&named(b"error")), Err(Flaw::Error));
+    assert_eq!(reader.read_event(&named(b"message")).unwrap().token, Some(Token::Visible));
+}
+
+#[test]
+fn recorded_streams_are_recognised_when_they_come_again() {
+    for stream in FIXTURES {
+        let mut reader = chat();
+        let events = events(stream);
+        for data in &events {
+            let _ = read(&mut reader, data);
+        }
+        for data in &events {
+            let delta = reader.api.read_event(&event(data));
+            let is_json = data.starts_with(b"{") && delta.is_ok();
+            assert_eq!(recognises(&mut reader, data), is_json, "{}", String::from_utf8_lossy(data));
+            let _ = read(&mut reader, data);
+        }
+    }
+}
+
+#[test]
+fn a_plain_answer_is_recognised_and_its_bill_read() {
+    let mut reader = taught(PLAIN);
+    let long = "word ".repeat(500) + r#"\n\"quoted\" é"#;
+    let data = PLAIN.replace("\"Hi\"", &format!("\"{long}\"")).replace(":12,", ":500,").replace(":20,", ":508,");
+    assert_eq!(read(&mut reader, data.as_bytes()).1.unwrap().checks, 2);
+    assert!(reader.answers.recognise(data.as_bytes()).is_some());
+    assert_eq!(
+        let _ = read(&mut reader, data.replace(":3}", ":30}").as_bytes()).1,
+        Ok(Answer { usage: Some(TokenUsage { input: 8, output: 500, reasoning: 30 }), checks: 2 })
+    );
+    for (change, to) in [
+        (":20,", ":0,"),
+        (":20,", ":null,"),
+        (":20,", ":-1,"),
+        (":20,", ":20.5,"),
+        (":20,", ":99999999999,"),
+        ("\"total_tokens\":20,", ""),
+        (":20,", ":20,\"total_tokens\":20,"),
+        ("\"usage\"", "\"usages\""),
+        ("\"choices\":[", "\"choices\":[],\"x\":["),
+        ("\"choices\":", "\"choices\":[],\"choices\":"),
+        ("chat.completion", "error"),
+    ] {
+        let _ = read(&mut reader, PLAIN.replace(change, to).as_bytes());
+        let _ = read(&mut reader, PLAIN.as_bytes());
+    }
+}
+
+#[test]
+fn endpoints_of_the_simulator_are_recognised_byte_by_byte() {
+    for (api, body, other) in [
+        (Api::Health, r#"{"service":"llmsim","status":"ok"}"#, r#"{"service":"llmsim","status":"no"}"#),
+        (Api::Models, r#"{"object":"list","data":[]}"#, r#"{"object":"lost","data":[]}"#),
+        (Api::Model, r#"{"id":"m","object":"model"}"#, r#"{"id":"","object":"model"}"#),
+        (Api::Stats, r#"{"total_requests":1,"uptime_secs":1}"#, r#"{"total_requests":1,"uptime_secs":""}"#),
+    ] {
+        let mut reader = Reader::new(api, false);
+        for data in [body, other, body, body, other, body] {
+            let _ = read(&mut reader, data.as_bytes());
+        }
+        assert_eq!(reader.answers.recognise(body.as_bytes()).is_some(), api != Api::Stats, "{api:?}");
+    }
+}
+
+#[test]
+fn what_is_learned_is_bounded() {
+    let mut reader = chat();
+    for i in 0..200 {
+        let data = format!(r#"{{"key-{i}":"{}"}}"#, "x".repeat(1000));
+        let _ = read(&mut reader, data.as_bytes());
+        assert!(reader.events.known.len() <= MAX_TEMPLATES);
+    }
+    assert_eq!(reader.events.known.len(), MAX_TEMPLATES);
+    let huge = TOKEN.replace("\"m\"", &format!("\"{}\"", "m".repeat(100_000)));
+    for _ in 0..3 {
+        let _ = read(&mut reader, huge.as_bytes());
+    }
+    assert!(reader.events.known.iter().all(|known| known.template.size().0 < 2000));
+}
+
+#[test]
+fn patience_runs_out_and_comes_back() {
+    let mut reader = chat();
+    let odd = |i: usize| format!(r#"{{"key-{i}":1}}"#);
+    for i in 0..MAX_PATIENCE.into() {
+        let _ = read(&mut reader, odd(i).as_bytes());
+    }
+    assert!(reader.events.patience < PRICE_OF_A_MISS);
+    let _ = read(&mut reader, TOKEN.as_bytes());
+    assert!(!recognises(&mut reader, TOKEN.as_bytes()), "it does not learn any more");
+    let misses = (0..).take_while(|&i| {
+        let _ = read(&mut reader, odd(i).as_bytes());
+        reader.events.patience < PRICE_OF_A_MISS
+    });
+    assert!(misses.count() <= MISSES_TO_FORGIVE.into());
+    for _ in 0..2 {
+        let _ = read(&mut reader, TOKEN.as_bytes());
+    }
+    assert!(recognises(&mut reader, TOKEN.as_bytes()), "it has got another chance");
+}
+
+#[test]
+fn a_lie_is_found_by_verifying() {
+    let mut reader = Reader::new(Api::OpenaiChat, true);
+    for _ in 0..2 {
+        assert_eq!(reader.read_event(&event(TOKEN.as_bytes())).unwrap().token, Some(Token::Visible));
+        assert!(reader.read_body(PLAIN.as_bytes()).is_ok());
+    }
+    reader.corrupt();
+    assert_eq!(reader.read_event(&event(TOKEN.as_bytes())), Err(Flaw::Mismatch));
+    assert_eq!(reader.read_body(PLAIN.as_bytes()), Err(Flaw::Mismatch));
+    let mut trusting = taught(TOKEN);
+    trusting.corrupt();
+    assert!(trusting.read_event(&event(TOKEN.as_bytes())).is_ok_and(|delta| delta.usage.is_some()), "the lie is real");
+}
+
+/// JSON that has much in common with what the parser looks for.
+fn json() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "\"\"",
+        "\"a\"",
+        "\"Hi\"",
+        "null",
+        "0",
+        "1",
+        "12",
+        "-1",
+        "1.5",
+        "1e999",
+        "true",
+        "false",
+        "[]",
+        "{}",
+        "\"error\"",
+        "\"\\n\"",
+        "\"\\ud83d\"",
+        "\"é\"",
+        "4294967296",
+        "\"stop\"",
+        "[ ]",
+        "{ }",
+        "[\"\"]",
+        "[0]",
+    ]);
+    let key = prop::sample::select(vec![
+        "choices",
+        "delta",
+        "content",
+        "finish_reason",
+        "usage",
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "completion_tokens_details",
+        "reasoning_tokens",
+        "error",
+        "object",
+        "reasoning",
+        "reasoning_content",
+        "tool_calls",
+        "function",
+        "arguments",
+        "name",
+        "refusal",
+        "function_call",
+        "id",
+        "message",
+        "\\u0063hoices",
+    ]);
+    leaf.prop_map(str::to_owned).prop_recursive(6, 40, 5, move |inner| {
+        let pair = (key.clone(), inner.clone());
+        prop_oneof![
+            prop::collection::vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+            prop::collection::vec(pair, 0..6).prop_map(|pairs| {
+                let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+                format!("{{{}}}", pairs.join(","))
+            }),
+        ]
+    })
+}
+
+/// A chunk whose parts are anything.
+fn chunk() -> impl Strategy<Value = String> {
+    prop_oneof![
+        json().prop_map(|value| format!(r#"{{"id":"a","choices":[{{"index":0,"delta":{{"content":{value}}}}}]}}"#)),
+        json().prop_map(|value| format!(r#"{{"id":"a","choices":[{{"delta":{value},"finish_reason":{value}}}]}}"#)),
+        json().prop_map(|value| format!(r#"{{"choices":[{{"index":0}}],"usage":{value},"id":1}}"#)),
+        (json(), json(), json()).prop_map(|(a, b, c)| {
+            format!(r#"{{"choices":[{{}}],"usage":{{"prompt_tokens":{a},"total_tokens":{b},"completion_tokens_details":{c}}}}}"#)
+        }),
+        (json(), json()).prop_map(|(a, b)| format!(r#"{{"choices":{a},"usage":{b}}}"#)),
+        json(),
+    ]
+}
+
+fn recorded() -> impl Strategy<Value = Vec<u8>> {
+    let all: Vec<_> = FIXTURES.into_iter().flat_map(events).chain([PLAIN.as_bytes().to_vec()]).collect();
+    prop::sample::select(all)
+}
+
+/// A change of some bytes: where (as a share of the length), how many go, and what comes in their place.
+fn edit() -> impl Strategy<Value = (f64, usize, Vec<u8>)> {
+    let token = prop::sample::select(vec![
+        "\"",
+        "\\",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "0",
+        "00",
+        "-",
+        ".",
+        "e",
+        " ",
+        "null",
+        "\"\"",
+        "\"x\"",
+        "\\u0022",
+        "\n",
+        "é",
+        "\"error\":1,",
+        "\"content\":\"\",",
+        "123456789",
+        "1234567890",
+    ]);
+    let bytes = prop_oneof![
+        4 => token.prop_map(|token| token.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..3),
+        1 => Just(Vec::new()),
+    ];
+    (0.0..1.0, 0..3usize, bytes)
+}
+
+fn edited(mut data: Vec<u8>, edits: &[(f64, usize, Vec<u8>)]) -> Vec<u8> {
+    for (at, gone, bytes) in edits {
+        let at = (*at * data.len() as f64) as usize;
+        let end = data.len().min(at + gone);
+        data.splice(at..end, bytes.iter().copied());
+    }
+    data
+}
+
+/// Replaces the inside of the `nth` string or number, whatever it is.
+fn refilled(data: &[u8], nth: usize, filling: &str) -> Vec<u8> {
+    let Ok(text) = std::str::from_utf8(data) else { return data.to_vec() };
+    let mut ends: Vec<(usize, usize)> =
+        text.match_indices('"').map(|(i, _)| i).collect::<Vec<_>>().windows(2).map(|w| (w[0] + 1, w[1])).collect();
+    ends.extend(text.match_indices(|c: char| c.is_ascii_digit()).map(|(i, _)| (i, i + 1)));
+    let Some((start, end)) = ends.get(nth % ends.len().max(1)).copied() else { return data.to_vec() };
+    [&data[..start], filling.as_bytes(), &data[end..]].concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn recorded_events_with_changes_read_the_same(
+        base in recorded(),
+        steps in prop::collection::vec((prop::collection::vec(edit(), 0..3), any::<usize>(), "[ -~]{0,12}"), 1..12),
+    ) {
+        let mut reader = chat();
+        let mut verifying = Reader::new(Api::OpenaiChat, true);
+        for (edits, nth, filling) in steps {
+            // The same shape again with other values, so that holes open; then with bytes changed.
+            for data in [refilled(&base, nth, &filling), edited(base.clone(), &edits), edited(refilled(&base, nth, &filling), &edits)] {
+                let (delta, answer) = read(&mut reader, &data);
+                prop_assert_eq!(verifying.read_event(&event(&data)), delta);
+                prop_assert_eq!(verifying.read_body(&data), answer);
+            }
+        }
+    }
+
+    #[test]
+    fn any_json_reads_the_same_after_any_other(
+        data in prop::collection::vec(chunk(), 1..6),
+        order in prop::collection::vec((any::<prop::sample::Index>(), any::<usize>(), prop::option::of("[a-z0-9\\\\\"]{0,4}")), 1..24),
+    ) {
+        let mut reader = chat();
+        for (which, nth, filling) in order {
+            let data = data[which.index(data.len())].as_bytes();
+            let data = filling.map_or_else(|| data.to_vec(), |filling| refilled(data, nth, &filling));
+            let _ = read(&mut reader, &data);
+        }
+    }
+}

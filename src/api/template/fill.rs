@@ -1,0 +1,294 @@
+//! What may stand in a hole, and where it ends.
+//!
+//! Everything here is stricter than the JSON parser or as strict: bytes that are refused are left to the parser, which may accept
+//! them after all. The grammar is that of RFC 8259, sections 6 and 7.
+
+use crate::metrics::TokenUsage;
+
+/// What a hole may be filled with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) enum Fill {
+    /// The inside of a string.
+    Text,
+    /// The inside of a string that is not empty.
+    SomeText,
+    /// A number.
+    Number,
+    /// A count of tokens above zero.
+    Tokens(Billed),
+}
+
+/// Which of the counts of a bill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) enum Billed {
+    /// Tokens of the prompt.
+    Input,
+    /// Tokens generated.
+    Output,
+    /// Tokens of reasoning among those generated.
+    Reasoning,
+    /// The sum, of which we only want to know that there is one.
+    Total,
+}
+
+/// Most digits of a count that we read: any such number fits a `u32`, and none comes near it in practice.
+const MAX_DIGITS: usize = 9;
+
+impl Fill {
+    /// Where the filling at the front of `bytes` ends; `None` when there is none that can be vouched for. A count goes to `usage`.
+    ///
+    /// What follows the end is for the caller to compare. It is never a part of a longer filling: after a string's inside comes its
+    /// quote, and after a number what the learned data had there, which is no character of a number.
+    #[inline]
+    pub(super) fn end(self, bytes: &[u8], usage: &mut Option<TokenUsage>) -> Option<usize> {
+        match self {
+            Self::Text => text(bytes),
+            Self::SomeText => text(bytes).filter(|&end| end > 0),
+            Self::Number => number(bytes),
+            Self::Tokens(billed) => {
+                let (end, count) = tokens(bytes)?;
+                let usage = usage.get_or_insert_default();
+                match billed {
+                    Billed::Input => usage.input = count,
+                    Billed::Output => usage.output = count,
+                    Billed::Reasoning => usage.reasoning = count,
+                    Billed::Total => {}
+                }
+                Some(end)
+            }
+        }
+    }
+}
+
+/// Where the inside of a string ends: at its closing quote.
+#[inline]
+pub(super) fn text(bytes: &[u8]) -> Option<usize> {
+    let end = plain(bytes);
+    if *bytes.get(end)? == b'"' { Some(end) } else { text_with_more(bytes, end) }
+}
+
+/// A text that is not plain from `at` on: with escapes, or with characters beyond ASCII.
+fn text_with_more(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let mut is_ascii = true;
+    loop {
+        match *bytes.get(at)? {
+            b'"' => break,
+            b'\\' => at += escape(&bytes[at..])?,
+            0x80.. => {
+                is_ascii = false;
+                at += bytes[at..].iter().take_while(|byte| **byte >= 0x80).count();
+            }
+            _ => return None,
+        }
+        at += plain(&bytes[at..]);
+    }
+    // Whether the parser would check this depends on who reads the value, so bytes that are not UTF-8 are left to it.
+    (is_ascii || std::str::from_utf8(&bytes[..at]).is_ok()).then_some(at)
+}
+
+/// The length of an escape. Halves of surrogate pairs are as good as others: a value in a hole is skipped by the parser or kept as it
+/// stands, and only decoding a string would tell them apart.
+fn escape(bytes: &[u8]) -> Option<usize> {
+    match bytes.get(1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' => bytes.get(2..6)?.iter().all(u8::is_ascii_hexdigit).then_some(6),
+        _ => None,
+    }
+}
+
+/// Bytes that are looked at one word after another; texts in events are a few bytes, and rarely reach the blocks.
+const WORD: usize = 8;
+/// Bytes that are looked at together once a text has proved to be long. The loop over them is one that compilers make vectors of.
+const BLOCK: usize = 32;
+
+/// How many bytes at the front stand for themselves in a string: ASCII, no control characters, neither quote nor backslash.
+#[inline]
+fn plain(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<WORD>()) {
+        let special = special(u64::from_le_bytes(*word));
+        if special != 0 {
+            return at + special.trailing_zeros() as usize / 8;
+        }
+        at += WORD;
+        if at == BLOCK {
+            at += plain_blocks(&bytes[at..]);
+        }
+    }
+    at + bytes[at..].iter().take_while(|byte| is_plain(**byte)).count()
+}
+
+/// How many bytes at the front are plain for certain: a multiple of the block's size.
+fn plain_blocks(bytes: &[u8]) -> usize {
+    let has_special = |block: &&[u8]| block.iter().fold(false, |special, byte| special | !is_plain(*byte));
+    bytes.chunks_exact(BLOCK).take_while(|block| !has_special(block)).count() * BLOCK
+}
+
+const fn is_plain(byte: u8) -> bool {
+    // As a signed byte everything beyond ASCII is negative, and so below the space like a control character.
+    byte.cast_signed() >= 0x20 && byte != b'"' && byte != b'\\'
+}
+
+/// The high bit of the *first* byte of a word that is not plain; bits of later bytes may be set without reason. Zero when all are
+/// plain.
+///
+/// `x - 0x20` borrows in a byte below 0x20, and `x ^ quote - 1` in a byte that is the quote. A borrow can falsify the bytes after the
+/// one that borrowed, which is itself reported, so the first report is always right.
+#[inline]
+const fn special(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; WORD]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; WORD]);
+    let below_space = word.wrapping_sub(ONES * 0x20);
+    let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    // An ASCII byte that is none of these has a clear high bit in all four.
+    (word | below_space | quote | backslash) & HIGH
+}
+
+/// Where a number ends.
+#[inline]
+pub(super) fn number(bytes: &[u8]) -> Option<usize> {
+    let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let sign = usize::from(bytes.first() == Some(&b'-'));
+    let whole = digits(sign);
+    // A number has no leading zero, and is not only its sign.
+    if whole == 0 || (whole > 1 && bytes[sign] == b'0') {
+        return None;
+    }
+    let mut at = sign + whole;
+    if bytes.get(at) == Some(&b'.') {
+        let fraction = digits(at + 1);
+        at += 1 + (fraction > 0).then_some(fraction)?;
+    }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
+        let exponent = digits(at + 1 + sign);
+        at += 1 + sign + (exponent > 0).then_some(exponent)?;
+    }
+    Some(at)
+}
+
+/// Where a count of tokens above zero ends, and the count. A sign, a fraction or an exponent is left to the parser.
+pub(super) fn tokens(bytes: &[u8]) -> Option<(usize, u32)> {
+    let digits = bytes.iter().take(MAX_DIGITS + 1).take_while(|byte| byte.is_ascii_digit()).count();
+    if digits == 0 || digits > MAX_DIGITS || bytes[0] == b'0' {
+        return None;
+    }
+    Some((digits, bytes[..digits].iter().fold(0, |count, digit| count * 10 + u32::from(digit - b'0'))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
+
+    #[test]
+    fn a_text_ends_at_its_quote() {
+        for (bytes, end) in [
+            (&b"\""[..], Some(0)),
+            (b"a\",", Some(1)),
+            (b"seven b\"", Some(7)),
+            (b"eight by\"", Some(8)),
+            (br#"a\"b\\"x"#, Some(6)),
+            (br#"\n\t\r\b\f\/""#, Some(12)),
+            (br#"\u00e9\uD83D""#, Some(12)),
+            ("é☃😀\"".as_bytes(), Some(9)),
+            ("\u{7f}\"".as_bytes(), Some(1)),
+            (b"", None),
+            (b"no end", None),
+            (br"a\", None),
+            (br#"\x""#, None),
+            (br#"\u12g4""#, None),
+            (br#"\u123"#, None),
+            (b"a\nb\"", None),
+            (b"\x00\"", None),
+            (b"\xff\"", None),
+            (b"\xc3\"", None),
+            (b"\xed\xa0\x80\"", None),
+        ] {
+            assert_eq!(text(bytes), end, "{:?}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn every_byte_at_every_place_of_a_text_is_seen() {
+        for len in [1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100] {
+            for at in 0..len {
+                for byte in 0..=255u8 {
+                    let mut bytes = vec![b'~'; len];
+                    bytes[at] = byte;
+                    let expected = if is_plain(byte) { len } else { at };
+                    assert_eq!(plain(&bytes), expected, "{byte:#x} at {at} of {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_is_one_of_json() {
+        for (bytes, end) in [
+            ("0,", Some(1)),
+            ("1764000000,", Some(10)),
+            ("-0.5e-10}", Some(8)),
+            ("1E+9", Some(4)),
+            ("1e999", Some(5)),
+            ("", None),
+            ("-", None),
+            ("01", None),
+            ("-01", None),
+            ("1.", None),
+            ("1.e1", None),
+            ("1e", None),
+            ("1e+", None),
+            (".5", None),
+            ("+1", None),
+            ("null", None),
+        ] {
+            assert_eq!(number(bytes.as_bytes()), end, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_count_is_plain_and_above_zero() {
+        assert_eq!(tokens(b"7,"), Some((1, 7)));
+        assert_eq!(tokens(b"999999999}"), Some((9, 999_999_999)));
+        for bytes in ["", "0", "07", "-7", "1000000000", "99999999999999999999", "x"] {
+            assert_eq!(tokens(bytes.as_bytes()), None, "{bytes}");
+        }
+    }
+
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            4 => "[ -~]{0,40}".prop_map(String::into_bytes),
+            2 => any::<String>().prop_map(String::into_bytes),
+            1 => prop::collection::vec(any::<u8>(), 0..4),
+            2 => prop::sample::select(vec![r"\n", r#"\""#, r"\\", r"\u00", r"\ud83d", "\\", "\"", "\t"])
+                .prop_map(|piece| piece.as_bytes().to_vec()),
+        ]
+    }
+
+    proptest! {
+        /// The parser keeps a value as it stands exactly as the two places do that a hole may have.
+        #[test]
+        fn a_text_that_is_vouched_for_is_one(pieces in prop::collection::vec(piece(), 0..5)) {
+            let mut bytes = pieces.concat();
+            bytes.push(b'"');
+            if let Some(end) = text(&bytes) {
+                let json = [b"\"", &bytes[..=end]].concat();
+                prop_assert!(serde_json::from_slice::<&RawValue>(&json).is_ok());
+                prop_assert!(!bytes[..end].iter().any(|byte| *byte < 0x20));
+            } else {
+                let json = [b"\"", &bytes[..]].concat();
+                // Nothing is refused that is all of a valid string.
+                prop_assert!(serde_json::from_slice::<&RawValue>(&json).is_err());
+            }
+        }
+
+        #[test]
+        fn a_number_that_is_vouched_for_is_one(text in "-?[0-9]{0,3}(\\.[0-9]{0,3})?([eE][+-]?[0-9]{0,4})?") {
+            let is_whole = number(text.as_bytes()) == Some(text.len());
+            prop_assert_eq!(is_whole, serde_json::from_str::<&RawValue>(&text).is_ok(), "{}", text);
+        }
+    }
+}
