@@ -198,7 +198,7 @@ fn a_plain_answer_is_recognised_and_its_bill_read() {
     assert_eq!(read(&mut reader, data.as_bytes()).1.unwrap().checks, 2);
     assert!(reader.answers.recognise(data.as_bytes()).is_some());
     assert_eq!(
-        let _ = read(&mut reader, data.replace(":3}", ":30}").as_bytes()).1,
+        read(&mut reader, data.replace(":3}", ":30}").as_bytes()).1,
         Ok(Answer { usage: Some(TokenUsage { input: 8, output: 500, reasoning: 30 }), checks: 2 })
     );
     for (change, to) in [
