@@ -52,13 +52,15 @@ fn something_that_speaks_no_http_is_no_target() {
     let output = blast(&["quick-smoke", "--no-server", "--target-url", &server.url()]);
     // It does speak HTTP: whoever names a server that knows no /health means it.
     assert_eq!(output.code, Some(0), "{output:?}");
+    // And nothing says that it were llmsim.
+    assert!(!output.stdout.contains("llmsim"), "{output:?}");
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let closer = std::thread::spawn(move || {
         // The question is read first: closing over unread bytes would be a reset.
         let (mut stream, _) = listener.accept().unwrap();
-        stream.read(&mut [0; 1024]).unwrap();
+        assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
     });
     no_data(&blast(&["quick-smoke", "--no-server", "--target-url", &url]), &[&url, "not HTTP"]);
     closer.join().unwrap();
@@ -267,6 +269,17 @@ fn a_full_disk_costs_the_file_and_not_the_summary() {
     assert_eq!(output.code, Some(109), "{output:?}");
     assert!(output.stdout.contains("PASS ✓") && output.stdout.contains("THRESHOLDS"), "{output:?}");
     assert!(output.stderr.contains("error: --output /dev/full: the results could not be written"), "{output:?}");
+}
+
+#[test]
+fn a_summary_that_cannot_be_printed_does_not_cost_the_result() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 3 }));
+    let result = bench.path("r.json");
+    let args = ["quick-smoke", "--target-url", &server.url(), "--output", &result];
+    let output = start_after("exec >/dev/full", &args).finish(SOON);
+    assert_eq!(output.code, Some(109), "{output:?}");
+    assert!(output.stderr.contains("error: cannot write the output: No space left"), "{output:?}");
+    assert_eq!(document(&result)["metrics"]["http_reqs"]["count"], 3);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Reads answers like the [`Api`] does, and faster: what has been seen before is recognised by a [`Template`].
 
-use super::template::{Reading, Template};
+use super::template::{Fit, Reading, Template};
 use super::{Answer, Api, Delta, Flaw, openai_chat};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
@@ -49,7 +49,7 @@ impl Reader {
         }
         let parsed = self.api.read_event(event);
         if let Some(recognised) = recognised {
-            return judge(recognised, parsed);
+            return judge(&recognised, parsed);
         }
         if let Ok(delta) = parsed
             && openai_chat::is_chunk(data)
@@ -71,7 +71,7 @@ impl Reader {
         }
         let parsed = self.api.read_body(body);
         if let Some(recognised) = recognised {
-            return judge(recognised, parsed);
+            return judge(&recognised, parsed);
         }
         if let Ok(answer) = parsed {
             self.answers.learn(body, reading, answer, answer.usage);
@@ -88,8 +88,8 @@ impl Reader {
 }
 
 /// The parser is right, whatever the template says.
-fn judge<M: PartialEq>(recognised: M, parsed: Result<M, Flaw>) -> Result<M, Flaw> {
-    if parsed.as_ref() == Ok(&recognised) { parsed } else { Err(Flaw::Mismatch) }
+fn judge<M: PartialEq>(recognised: &M, parsed: Result<M, Flaw>) -> Result<M, Flaw> {
+    if parsed.as_ref() == Ok(recognised) { parsed } else { Err(Flaw::Mismatch) }
 }
 
 /// How the event's data is read, if it is JSON and is read at all.
@@ -137,7 +137,7 @@ impl<M: Copy> Templates<M> {
     #[inline]
     fn recognise(&mut self, data: &[u8]) -> Option<(M, Option<TokenUsage>)> {
         if let Some(first) = self.known.first()
-            && let Some(usage) = first.template.fits(data)
+            && let Some(Fit { usage }) = first.template.fits(data)
         {
             self.patience = MAX_PATIENCE.min(self.patience + 1);
             return Some((first.meaning, usage));
@@ -157,7 +157,7 @@ impl<M: Copy> Templates<M> {
             let mut all = self.known.iter_mut().enumerate();
             all.find_map(|(i, known)| Some((i, known.template.widen(data)?)))
         });
-        let Some((i, usage)) = fitting else {
+        let Some((i, Fit { usage })) = fitting else {
             self.patience -= PRICE_OF_A_MISS;
             return None;
         };

@@ -53,6 +53,13 @@ pub(super) struct Template {
     open: Vec<Hole>,
 }
 
+/// Data fits a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fit {
+    /// What it says was billed.
+    pub(super) usage: Option<TokenUsage>,
+}
+
 impl Template {
     /// A template of data that the parser has accepted and read as `reading` says, and from which it took `usage`. `None` when the
     /// data is too large or too odd to be learned from.
@@ -63,17 +70,17 @@ impl Template {
         let holes = outline::holes(data, reading, usage.is_some())?;
         let template = Self { learned: data.into(), usage, open: Vec::new(), holes: holes.into() };
         // What is learned from must fit, with all holes open; it always does, but the whole construction stands on it.
-        (template.fit(&template.holes, data, |_, _| {}) == Some(usage)).then_some(template)
+        (template.fit(&template.holes, data, |_, _| {}) == Some(Fit { usage })).then_some(template)
     }
 
     /// Whether the data fits with the holes that are open, and what it then billed.
     #[inline]
-    pub(super) fn fits(&self, data: &[u8]) -> Option<Option<TokenUsage>> {
+    pub(super) fn fits(&self, data: &[u8]) -> Option<Fit> {
         self.fit(&self.open, data, |_, _| {})
     }
 
     /// Whether the data fits with all holes open. If so, those in which it differs stay open from now on.
-    pub(super) fn widen(&mut self, data: &[u8]) -> Option<Option<TokenUsage>> {
+    pub(super) fn widen(&mut self, data: &[u8]) -> Option<Fit> {
         let mut differing = Vec::new();
         let usage = self.fit(&self.holes, data, |hole, filling| {
             if filling != &self.learned[hole.start as usize..hole.end as usize] {
@@ -87,7 +94,7 @@ impl Template {
 
     /// Compares `data` with the learned data, but for `holes`, whose fillings are shown to `seen`.
     #[inline]
-    fn fit(&self, holes: &[Hole], data: &[u8], mut seen: impl FnMut(Hole, &[u8])) -> Option<Option<TokenUsage>> {
+    fn fit(&self, holes: &[Hole], data: &[u8], mut seen: impl FnMut(Hole, &[u8])) -> Option<Fit> {
         let mut usage = self.usage;
         let mut rest = data;
         let mut from = 0;
@@ -99,7 +106,7 @@ impl Template {
             rest = after;
             from = hole.end as usize;
         }
-        (rest == &self.learned[from..]).then_some(usage)
+        (rest == &self.learned[from..]).then_some(Fit { usage })
     }
 
     /// Makes it lie about what it recognises, for tests of what finds such lies.

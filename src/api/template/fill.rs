@@ -200,7 +200,7 @@ mod tests {
             (br"a\", None),
             (br#"\x""#, None),
             (br#"\u12g4""#, None),
-            (br#"\u123"#, None),
+            (br"\u123", None),
             (b"a\nb\"", None),
             (b"\x00\"", None),
             (b"\xff\"", None),

@@ -18,21 +18,21 @@ fn holes(data: &str, reading: &Reading, usage: Option<TokenUsage>) -> Vec<String
 #[test]
 fn a_closed_hole_is_compared_and_opens_when_it_differs() {
     let mut template = learn(EVENT);
-    assert_eq!(template.fits(EVENT.as_bytes()), Some(None));
+    assert_eq!(template.fits(EVENT.as_bytes()), Some(Fit { usage: None }));
     let other = EVENT.replace("Hi", "Hello");
     assert_eq!(template.fits(other.as_bytes()), None, "nothing has differed yet");
-    assert_eq!(template.widen(other.as_bytes()), Some(None));
+    assert_eq!(template.widen(other.as_bytes()), Some(Fit { usage: None }));
     assert_eq!(template.open.len(), 1);
-    assert_eq!(template.fits(other.as_bytes()), Some(None));
-    assert_eq!(template.fits(EVENT.as_bytes()), Some(None));
+    assert_eq!(template.fits(other.as_bytes()), Some(Fit { usage: None }));
+    assert_eq!(template.fits(EVENT.as_bytes()), Some(Fit { usage: None }));
     let third = other.replace("c-1", "c-20").replace("17", "1800");
     assert_eq!(template.fits(third.as_bytes()), None);
-    assert_eq!(template.widen(third.as_bytes()), Some(None));
-    assert_eq!(template.widen(third.as_bytes()), Some(None), "a second time changes nothing");
+    assert_eq!(template.widen(third.as_bytes()), Some(Fit { usage: None }));
+    assert_eq!(template.widen(third.as_bytes()), Some(Fit { usage: None }), "a second time changes nothing");
     assert_eq!(template.open.len(), 3);
     assert!(template.open.is_sorted_by_key(|hole| hole.start));
     for data in [EVENT, &other, &third] {
-        assert_eq!(template.fits(data.as_bytes()), Some(None));
+        assert_eq!(template.fits(data.as_bytes()), Some(Fit { usage: None }));
     }
 }
 
@@ -81,8 +81,8 @@ fn counts_are_read_where_there_is_a_bill() {
     let mut template = Template::learn(data.as_bytes(), &CHUNK, usage).unwrap();
     let other = data.replace(":3,", ":999999999,").replace(":7,", ":1,").replace(":2,", ":20,");
     let other_usage = Some(TokenUsage { input: 1, output: 999_999_999, reasoning: 20 });
-    assert_eq!(template.widen(other.as_bytes()), Some(other_usage));
-    assert_eq!(template.fits(data.as_bytes()), Some(usage));
+    assert_eq!(template.widen(other.as_bytes()), Some(Fit { usage: other_usage }));
+    assert_eq!(template.fits(data.as_bytes()), Some(Fit { usage }));
     for odd in [":0,", ":-3,", ":3.0,", ":1000000000,", ":03,", ":null,", ":\"3\","] {
         assert_eq!(template.widen(data.replace(":3,", odd).as_bytes()), None, "{odd} is for the parser");
     }
