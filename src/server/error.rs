@@ -34,7 +34,7 @@ pub enum ServerError {
     },
     /// Someone else listens there.
     #[error(
-        "{addr} is taken by something that does not answer GET /health as llmsim does: stop it, or choose another port with --port"
+        "{addr} is taken by something that is not the server asked for: stop it, or choose another port with --port"
     )]
     PortTaken {
         /// Where.

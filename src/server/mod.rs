@@ -15,6 +15,7 @@ mod child;
 mod embedded;
 mod error;
 pub mod limits;
+mod ports;
 pub mod probe;
 pub mod procfs;
 mod program;
@@ -289,7 +290,8 @@ fn start_on_a_port(
             Ok(()) => return Ok((child, addr)),
             Err(error) => {
                 child.stop(STOP_GRACE);
-                let lost_the_port = matches!(error, ServerError::Exited { .. }) && TcpListener::bind(listen).is_err();
+                let exited = matches!(error, ServerError::Exited { .. }) && TcpListener::bind(listen).is_err();
+                let lost_the_port = exited || matches!(error, ServerError::PortTaken { .. });
                 if !(lost_the_port && spec.any_port && attempt < PORT_ATTEMPTS) {
                     return Err(error);
                 }
@@ -343,7 +345,12 @@ fn wait_until_ready(
             return Err(ServerError::Exited { status, last_lines: child.last_lines() });
         }
         if health == Health::Healthy {
-            return Ok(());
+            // Somebody else may have taken the port before the child could, and be well, too.
+            return if ports::listens(child.pid(), addr) == Some(false) {
+                Err(ServerError::PortTaken { addr })
+            } else {
+                Ok(())
+            };
         }
         if Nanos::from(started.elapsed()) >= ready_within {
             let last_lines = child.last_lines();
