@@ -3,6 +3,8 @@
 //! `Cli` is what was typed, word for word; `RunArgs::overrides` adds what the environment says and notes where each value came
 //! from; `plan` makes sense of it. Values stay text here, so that a mistake in the environment is named as such and not as a flag's.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "help texts show defaults in brackets, as command lines do")]
+
 mod facts;
 mod measure;
 mod offline;

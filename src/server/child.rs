@@ -1,4 +1,4 @@
-//! One child process: spawned through [`super::supervise`], listened to, and always stopped.
+//! One child process: spawned through [`super::supervise()`], listened to, and always stopped.
 
 use super::tail::Tail;
 use super::{Order, ServerError};
