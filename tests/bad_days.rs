@@ -2,14 +2,10 @@
 
 mod support;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
+use std::io::{Read, Write};
 use std::net::TcpListener;
-use support::{
-    Behaviour, Bench, Misbehaving, Output, SOON, blast, blast_with, children, document, eventually, free_port, start,
-    start_after,
-};
+use support::{Behaviour, Bench, Misbehaving, Output, SOON, blast, blast_with, document, free_port, start_after};
 
 /// One user, two requests of one kind.
 fn two_requests(stream: bool, more: &str) -> String {
@@ -51,12 +47,18 @@ fn something_that_speaks_no_http_is_no_target() {
     let output = blast(&["quick-smoke", "--no-server", "--target-url", &server.url()]);
     // It does speak HTTP: whoever names a server that knows no /health means it.
     assert_eq!(output.code, Some(0), "{output:?}");
+    // And nothing says that it were llmsim.
+    assert!(!output.stdout.contains("llmsim"), "{output:?}");
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let closer = std::thread::spawn(move || drop(listener.accept()));
+    let answer = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = stream.write_all(b"220 mail.example ESMTP\r\n");
+    });
     no_data(&blast(&["quick-smoke", "--no-server", "--target-url", &url]), &[&url, "not HTTP"]);
-    closer.join().unwrap();
+    answer.join().unwrap();
 }
 
 // ---- no server ---------------------------------------------------------------------------------------------------------------
@@ -104,7 +106,10 @@ fn a_checkout_that_does_not_build_is_quoted() {
     std::fs::create_dir(bench.path("src")).unwrap();
     bench.write("src/main.rs", "fn main() { this is not rust }\n");
     let output = blast(&["quick-smoke", "--server-src", &bench.path("")]);
-    no_data(&output, &["--server-src", "`cargo build --release` failed", "Compiling llmsim", "  | ", "this is not rust"]);
+    no_data(
+        &output,
+        &["--server-src", "`cargo build --release` failed", "Compiling llmsim", "  | ", "this is not rust"],
+    );
     let empty = Bench::new();
     no_data(&blast(&["quick-smoke", "--server-src", &empty.path("")]), &["--server-src", "no Cargo.toml"]);
 }
@@ -234,7 +239,6 @@ fn a_server_that_goes_away_is_not_met_with_a_storm() {
     // It answers the question whether it is there, and is gone when the test begins.
     let listener = TcpListener::bind(url.trim_start_matches("http://")).unwrap();
     let answer = std::thread::spawn(move || {
-        use std::io::{Read, Write};
         for _ in 0..2 {
             // Health, then statistics.
             let (mut stream, _) = listener.accept().unwrap();
@@ -259,6 +263,17 @@ fn a_full_disk_costs_the_file_and_not_the_summary() {
     assert_eq!(output.code, Some(109), "{output:?}");
     assert!(output.stdout.contains("PASS ✓") && output.stdout.contains("THRESHOLDS"), "{output:?}");
     assert!(output.stderr.contains("error: --output /dev/full: the results could not be written"), "{output:?}");
+}
+
+#[test]
+fn a_summary_that_cannot_be_printed_does_not_cost_the_result() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 3 }));
+    let result = bench.path("r.json");
+    let args = ["quick-smoke", "--target-url", &server.url(), "--output", &result];
+    let output = start_after("exec >/dev/full", &args).finish(SOON);
+    assert_eq!(output.code, Some(109), "{output:?}");
+    assert!(output.stderr.contains("error: cannot write the output: No space left"), "{output:?}");
+    assert_eq!(document(&result)["metrics"]["http_reqs"]["count"], 3);
 }
 
 #[test]
@@ -301,28 +316,36 @@ fn a_low_soft_limit_is_raised() {
 // ---- servers that die --------------------------------------------------------------------------------------------------------
 
 #[cfg(feature = "embedded")]
-#[test]
-fn a_server_that_dies_during_the_run_spoils_it() {
-    let (bench, port) = (Bench::new(), free_port().to_string());
-    let profile = bench.write(
+mod embedded {
+    use super::*;
+    use llmsim_blast::server::probe;
+    use llmsim_blast::units::Nanos;
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    use support::{children, eventually, start};
+
+    #[test]
+    fn a_server_that_dies_during_the_run_spoils_it() {
+        let (bench, port) = (Bench::new(), free_port().to_string());
+        let profile = bench.write(
         "long.toml",
         "executor = \"constant-vus\"\nvus = 2\nduration = \"10m\"\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n",
     );
-    let result = bench.path("r.json");
-    let running = start(&[&profile, "--port", &port, "--output", &result], &[]);
-    let addr = format!("127.0.0.1:{port}").parse().unwrap();
-    eventually("a request was answered", || {
-        use llmsim_blast::{server::probe, units::Nanos};
-        let stats = probe::stats(&[addr], "x", "/llmsim/stats", Nanos::from_secs(5));
-        stats.is_some_and(|stats| stats["completion_tokens"].as_u64() > Some(0))
-    });
-    let [child] = children(running.pid())[..] else { panic!("one child") };
-    kill(Pid::from_raw(child.cast_signed()), Signal::SIGKILL).unwrap();
-    let output = running.finish(SOON);
-    no_data(&output, &["FAIL ✗", "the server ended by itself", "killed by SIGKILL"]);
-    let result = document(&result);
-    assert_eq!(result["target"]["server"]["died"], "killed by SIGKILL");
-    assert_eq!(result["run"]["interrupted"], false);
-    // It was good as long as it lived.
-    assert!(result["metrics"]["http_req_duration"]["count"].as_u64() > Some(0), "{output:?}");
+        let result = bench.path("r.json");
+        let running = start(&[&profile, "--port", &port, "--output", &result], &[]);
+        let addr = format!("127.0.0.1:{port}").parse().unwrap();
+        eventually("a request was answered", || {
+            let stats = probe::stats(&[addr], "x", "/llmsim/stats", Nanos::from_secs(5));
+            stats.is_some_and(|stats| stats["completion_tokens"].as_u64() > Some(0))
+        });
+        let [child] = children(running.pid())[..] else { panic!("one child") };
+        kill(Pid::from_raw(child.cast_signed()), Signal::SIGKILL).unwrap();
+        let output = running.finish(SOON);
+        no_data(&output, &["FAIL ✗", "the server ended by itself", "killed by SIGKILL"]);
+        let result = document(&result);
+        assert_eq!(result["target"]["server"]["died"], "killed by SIGKILL");
+        assert_eq!(result["run"]["interrupted"], false);
+        // It was good as long as it lived.
+        assert!(result["metrics"]["http_req_duration"]["count"].as_u64() > Some(0), "{output:?}");
+    }
 }

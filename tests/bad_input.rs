@@ -2,14 +2,15 @@
 
 mod support;
 
-use support::{Behaviour, Bench, Misbehaving, blast_with};
 use std::time::Duration;
+use support::{Behaviour, Bench, Misbehaving, blast_with};
 
 /// Nothing is sent, so nothing takes long.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A request and its executor, for profiles that are wrong elsewhere.
-const FINE: &str = "executor = \"constant-vus\"\nduration = \"1s\"\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n";
+const FINE: &str =
+    "executor = \"constant-vus\"\nduration = \"1s\"\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n";
 
 /// Runs the tool with a server as its target that must not be asked anything, and expects this exit code and these words.
 fn refused(args: &[&str], env: &[(&str, &str)], code: i32, expected: &[&str]) {
@@ -24,7 +25,8 @@ fn refused(args: &[&str], env: &[(&str, &str)], code: i32, expected: &[&str]) {
         assert!(output.stderr.contains(words), "{args:?} does not say `{words}`: {}", output.stderr);
     }
     // The parser of the command line adds the usage to what it does not know, and that of TOML the line with a mark below it.
-    let explained = ["For more information, try '--help'", "TOML parse error"].iter().any(|w| output.stderr.contains(w));
+    let explained =
+        ["For more information, try '--help'", "TOML parse error"].iter().any(|w| output.stderr.contains(w));
     assert!(output.stderr.lines().count() == 1 || explained, "{}", output.stderr);
     assert_eq!(output.stderr.matches("error: ").count(), 1, "{}", output.stderr);
     assert_eq!(server.connections(), 0, "{args:?}");

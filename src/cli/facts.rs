@@ -93,7 +93,8 @@ fn hide_headers(arguments: impl Iterator<Item = String>) -> Vec<String> {
 fn server(left: &Left) -> TargetServer {
     TargetServer {
         started: left.identity.is_some(),
-        kind: left.is_llmsim.then(|| "llmsim".to_owned()),
+        // Many servers say that they are well; only llmsim has its statistics.
+        kind: (left.identity.is_some() || left.stats_before.is_some()).then(|| "llmsim".to_owned()),
         version: left.identity.as_ref().and_then(|identity| identity.version.clone()),
         git_commit: left.identity.as_ref().and_then(|identity| identity.git_commit.clone()),
         died: left.died.as_ref().map(|exit| exit.status.clone()),

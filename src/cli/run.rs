@@ -45,16 +45,17 @@ pub(super) fn run(resolved: &Resolved, out: &mut dyn Write, err: &mut dyn Write)
         left: &left,
         nofile,
     }));
-    let class = exit_class(&document);
-    say(&document, presentation, out, err)?;
-    match output::write(presentation.output.as_ref(), &document, out) {
-        Ok(()) => Ok(class),
-        Err(error) => {
-            writeln!(err, "error: {error}")?;
-            // A result that is lost is a failure; one that failed anyway keeps its reason.
-            Ok(if class == ExitClass::Success { ExitClass::Internal } else { class })
-        }
+    // Neither the summary nor the file is lost because the other cannot be written.
+    let printed = say(&document, presentation, out, err).map_err(CliError::from);
+    let written = output::write(presentation.output.as_ref(), &document, out);
+    let mut class = exit_class(&document);
+    for error in [printed, written].into_iter().filter_map(Result::err) {
+        // Nothing is left to do when even this cannot be written.
+        let _ = writeln!(err, "error: {error}");
+        // A result that is lost is a failure; one that failed anyway keeps its reason.
+        class = if class == ExitClass::Success { ExitClass::Internal } else { class };
     }
+    Ok(class)
 }
 
 /// What the run comes to as a number.

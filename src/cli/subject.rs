@@ -6,10 +6,10 @@ use crate::metrics::Second;
 use crate::plan::Plan;
 use crate::server::probe::{self, Health};
 use crate::server::procfs::Usage;
-use crate::server::{Exit, Identity, Server, Source, Spec};
+use crate::server::{Exit, Identity, Server, ServerError, Source, Spec};
 use crate::units::Nanos;
 use serde_json::Value;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Longest wait for one answer before and after the test.
 const PROBE_TIMEOUT: Nanos = Nanos::from_secs(5);
@@ -21,7 +21,7 @@ const CLIENT_SHARE: usize = 4;
 pub(super) struct Subject {
     /// None when it was there before us.
     server: Option<Server>,
-    /// What answered `GET /health` as llmsim does.
+    /// It answers `GET /health` as llmsim does, and so may have statistics.
     is_llmsim: bool,
     /// Cores for the workers.
     pub(super) client_cores: Vec<usize>,
@@ -37,7 +37,6 @@ pub(super) struct Subject {
 #[derive(Debug)]
 pub(super) struct Left {
     pub(super) identity: Option<Identity>,
-    pub(super) is_llmsim: bool,
     pub(super) server_cores: Vec<usize>,
     pub(super) stats_before: Option<Value>,
     pub(super) stats_after: Option<Value>,
@@ -56,7 +55,12 @@ impl Subject {
     ) -> Result<Self, CliError> {
         let url = plan.target.url.clone();
         plan.target.resolve().map_err(|source| CliError::Resolve { url, source })?;
-        let (server, is_llmsim) = match found(plan)? {
+        let found = found(plan);
+        // Asking may have taken its time, and its answer matters no more to someone who has had enough.
+        if stop.load(Ordering::Relaxed) {
+            return Err(ServerError::Interrupted.into());
+        }
+        let (server, is_llmsim) = match found? {
             Some(is_llmsim) => (None, is_llmsim),
             None => (Some(()), true),
         };
@@ -110,7 +114,6 @@ impl Subject {
         }
         Left {
             identity,
-            is_llmsim: self.is_llmsim,
             server_cores: self.server_cores,
             stats_before: self.stats_before,
             stats_after,

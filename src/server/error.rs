@@ -103,7 +103,7 @@ pub enum ServerError {
         last_lines: Vec<String>,
     },
     /// Ctrl-C while waiting.
-    #[error("interrupted while the server was starting")]
+    #[error("interrupted before the test began; nothing was measured")]
     Interrupted,
     /// The embedded simulator gave up.
     #[error("the embedded simulator stopped: {0}")]
