@@ -2,15 +2,10 @@
 
 mod support;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
-use std::io::Read as _;
+use std::io::{Read, Write};
 use std::net::TcpListener;
-use support::{
-    Behaviour, Bench, Misbehaving, Output, SOON, blast, blast_with, children, document, eventually, free_port, start,
-    start_after,
-};
+use support::{Behaviour, Bench, Misbehaving, Output, SOON, blast, blast_with, document, free_port, start_after};
 
 /// One user, two requests of one kind.
 fn two_requests(stream: bool, more: &str) -> String {
@@ -57,13 +52,13 @@ fn something_that_speaks_no_http_is_no_target() {
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let closer = std::thread::spawn(move || {
-        // The question is read first: closing over unread bytes would be a reset.
+    let answer = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = stream.write_all(b"220 mail.example ESMTP\r\n");
     });
     no_data(&blast(&["quick-smoke", "--no-server", "--target-url", &url]), &[&url, "not HTTP"]);
-    closer.join().unwrap();
+    answer.join().unwrap();
 }
 
 // ---- no server ---------------------------------------------------------------------------------------------------------------
@@ -244,7 +239,6 @@ fn a_server_that_goes_away_is_not_met_with_a_storm() {
     // It answers the question whether it is there, and is gone when the test begins.
     let listener = TcpListener::bind(url.trim_start_matches("http://")).unwrap();
     let answer = std::thread::spawn(move || {
-        use std::io::{Read, Write};
         for _ in 0..2 {
             // Health, then statistics.
             let (mut stream, _) = listener.accept().unwrap();
@@ -322,28 +316,36 @@ fn a_low_soft_limit_is_raised() {
 // ---- servers that die --------------------------------------------------------------------------------------------------------
 
 #[cfg(feature = "embedded")]
-#[test]
-fn a_server_that_dies_during_the_run_spoils_it() {
-    let (bench, port) = (Bench::new(), free_port().to_string());
-    let profile = bench.write(
+mod embedded {
+    use super::*;
+    use llmsim_blast::server::probe;
+    use llmsim_blast::units::Nanos;
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    use support::{children, eventually, start};
+
+    #[test]
+    fn a_server_that_dies_during_the_run_spoils_it() {
+        let (bench, port) = (Bench::new(), free_port().to_string());
+        let profile = bench.write(
         "long.toml",
         "executor = \"constant-vus\"\nvus = 2\nduration = \"10m\"\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n",
     );
-    let result = bench.path("r.json");
-    let running = start(&[&profile, "--port", &port, "--output", &result], &[]);
-    let addr = format!("127.0.0.1:{port}").parse().unwrap();
-    eventually("a request was answered", || {
-        use llmsim_blast::{server::probe, units::Nanos};
-        let stats = probe::stats(&[addr], "x", "/llmsim/stats", Nanos::from_secs(5));
-        stats.is_some_and(|stats| stats["completion_tokens"].as_u64() > Some(0))
-    });
-    let [child] = children(running.pid())[..] else { panic!("one child") };
-    kill(Pid::from_raw(child.cast_signed()), Signal::SIGKILL).unwrap();
-    let output = running.finish(SOON);
-    no_data(&output, &["FAIL ✗", "the server ended by itself", "killed by SIGKILL"]);
-    let result = document(&result);
-    assert_eq!(result["target"]["server"]["died"], "killed by SIGKILL");
-    assert_eq!(result["run"]["interrupted"], false);
-    // It was good as long as it lived.
-    assert!(result["metrics"]["http_req_duration"]["count"].as_u64() > Some(0), "{output:?}");
+        let result = bench.path("r.json");
+        let running = start(&[&profile, "--port", &port, "--output", &result], &[]);
+        let addr = format!("127.0.0.1:{port}").parse().unwrap();
+        eventually("a request was answered", || {
+            let stats = probe::stats(&[addr], "x", "/llmsim/stats", Nanos::from_secs(5));
+            stats.is_some_and(|stats| stats["completion_tokens"].as_u64() > Some(0))
+        });
+        let [child] = children(running.pid())[..] else { panic!("one child") };
+        kill(Pid::from_raw(child.cast_signed()), Signal::SIGKILL).unwrap();
+        let output = running.finish(SOON);
+        no_data(&output, &["FAIL ✗", "the server ended by itself", "killed by SIGKILL"]);
+        let result = document(&result);
+        assert_eq!(result["target"]["server"]["died"], "killed by SIGKILL");
+        assert_eq!(result["run"]["interrupted"], false);
+        // It was good as long as it lived.
+        assert!(result["metrics"]["http_req_duration"]["count"].as_u64() > Some(0), "{output:?}");
+    }
 }

@@ -3,7 +3,6 @@
 mod support;
 
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use support::{Behaviour, Bench, Misbehaving, SOON, blast, blast_with, check, document};
 
 fn server() -> Misbehaving {
@@ -241,102 +240,83 @@ fn a_secret_that_is_refused_is_not_repeated() {
 // ---- the Document ------------------------------------------------------------------------------------------------------------
 
 #[cfg(feature = "embedded")]
-#[test]
-#[expect(clippy::too_many_lines, reason = "a list of everything")]
-fn the_document_holds_everything_that_was_measured() {
-    let (bench, port) = (Bench::new(), support::free_port().to_string());
-    let result = bench.path("r.json");
-    let args = ["load", "--duration", "2s", "--vus", "5", "--think-time", "0", "--port", &port, "--output", &result];
-    let output = blast(&args);
-    assert_eq!(output.code, Some(0), "{output:?}");
-    let result = document(&result);
-    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
-    let has = |value: &Value, names: &[&str]| {
-        let missing: Vec<_> = names.iter().filter(|name| value.get(name).is_none_or(Value::is_null)).collect();
+mod whole {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn keys(value: &Value) -> BTreeSet<&str> {
+        value.as_object().unwrap().keys().map(String::as_str).collect()
+    }
+
+    /// All of these are there, and known.
+    fn has(value: &Value, names: &str) {
+        let missing: Vec<_> = names.split(' ').filter(|name| value.get(name).is_none_or(Value::is_null)).collect();
         assert!(missing.is_empty(), "{missing:?} not in {:?}", keys(value));
-    };
-    assert_eq!(result["schema"], "llmsim-blast.run/1");
-    has(&result, &["run", "build", "target", "environment", "plan", "client", "metrics", "requests", "failures"]);
-    has(&result, &["thresholds", "series", "server", "agreement"]);
-    has(
-        &result["run"],
-        &["id", "started_at", "duration_s", "window_s", "profile", "interrupted", "tags", "seed", "argv"],
-    );
-    has(&result["build"], &["version", "rustc"]);
-    has(&result["target"], &["url", "server", "before", "after"]);
-    has(&result["target"]["server"], &["started", "kind", "version"]);
-    has(
-        &result["environment"],
-        &["cpu_model", "cores", "memory_bytes", "kernel", "os", "arch", "clocksource", "workers", "nofile"],
-    );
-    has(&result["plan"], &["executor", "stages", "requests", "thresholds", "seed", "hash"]);
-    has(&result["client"], &["verdict", "signals"]);
-    has(&result["server"], &["cpu_s", "rss_start_bytes", "rss_end_bytes", "rss_max_bytes"]);
+    }
 
-    let trends = [
-        "http_req_duration",
-        "http_req_waiting",
-        "http_req_connecting",
-        "ttfe",
-        "ttft",
-        "ttfo",
-        "tbt",
-        "tpot",
-        "stall",
-    ];
-    for name in trends {
-        let trend = &result["metrics"][name];
+    #[test]
+    fn the_document_holds_everything_that_was_measured() {
+        let (bench, port) = (Bench::new(), support::free_port().to_string());
+        let result = bench.path("r.json");
+        let args =
+            ["load", "--duration", "2s", "--vus", "5", "--think-time", "0", "--port", &port, "--output", &result];
+        let output = blast(&args);
+        assert_eq!(output.code, Some(0), "{output:?}");
+        let result = document(&result);
+        assert_eq!(result["schema"], "llmsim-blast.run/1");
         has(
-            trend,
-            &["type", "unit", "count", "avg", "min", "max", "p50", "p75", "p90", "p95", "p99", "p99_9", "p99_99"],
+            &result,
+            "run build target environment plan client metrics requests failures thresholds series server agreement",
         );
-        has(trend, &["stddev", "sum", "overflow", "histogram"]);
-        assert_eq!((&trend["type"], &trend["unit"]), (&json!("trend"), &json!("ms")));
-        let order =
-            ["min", "p50", "p75", "p90", "p95", "p99", "p99_9", "p99_99", "max"].map(|n| trend[n].as_f64().unwrap());
-        assert!(order.is_sorted(), "{name}: {order:?}");
+        has(&result["run"], "id started_at duration_s window_s profile interrupted tags seed argv");
+        has(&result["build"], "version rustc");
+        has(&result["target"], "url server before after");
+        has(&result["target"]["server"], "started kind version");
+        has(&result["environment"], "cpu_model cores memory_bytes kernel os arch clocksource workers nofile");
+        has(&result["plan"], "executor stages requests thresholds seed hash");
+        has(&result["client"], "verdict signals");
+        has(&result["server"], "cpu_s rss_start_bytes rss_end_bytes rss_max_bytes");
+        assert_eq!(keys(&result["requests"]), BTreeSet::from(["chat-plain", "chat-stream"]));
+        has(&result["requests"]["chat-stream"], "http_reqs http_req_failed http_req_duration ttft tbt");
+        assert_eq!(result["failures"]["statuses"]["200"], result["metrics"]["http_reqs"]["count"]);
+        has_all_metrics(&result["metrics"]);
+        has_a_series(&result);
     }
-    let counters = [
-        "http_reqs",
-        "iterations",
-        "tokens_output",
-        "tokens_input",
-        "tokens_reasoning",
-        "token_events",
-        "data_sent",
-        "data_received",
-        "connections_opened",
-        "connections_reused",
-        "stale_retries",
-        "connection_failures",
-        "timeouts",
-        "interrupted",
-    ];
-    for name in counters {
-        has(&result["metrics"][name], &["type", "count", "rate"]);
-    }
-    assert_eq!(result["metrics"]["tokens_output"]["token_source"], "usage");
-    for name in ["vus", "in_flight", "connections"] {
-        has(&result["metrics"][name], &["type", "value", "min", "max"]);
-    }
-    for name in ["http_req_failed", "checks"] {
-        has(&result["metrics"][name], &["type", "rate", "matches", "total"]);
-    }
-    assert_eq!(keys(&result["requests"]), BTreeSet::from(["chat-plain".to_owned(), "chat-stream".to_owned()]));
-    has(&result["requests"]["chat-stream"], &["http_reqs", "http_req_failed", "http_req_duration", "ttft", "tbt"]);
-    assert_eq!(result["failures"]["statuses"]["200"], result["metrics"]["http_reqs"]["count"]);
 
-    let seconds = result["series"].as_array().unwrap();
-    assert!(seconds.len() >= 2);
-    has(
-        &seconds[0],
-        &["t_s", "vus", "in_flight", "http_reqs", "failed", "tokens_output", "ttft", "tbt", "http_req_duration"],
-    );
-    has(&seconds[0], &["client_cpu", "server_cpu", "server_rss_bytes", "requests"]);
-    assert_eq!(
-        seconds.iter().map(|s| s["t_s"].as_u64().unwrap()).collect::<Vec<_>>(),
-        (0..seconds.len() as u64).collect::<Vec<_>>()
-    );
-    let finished = seconds.iter().map(|s| s["http_reqs"].as_u64().unwrap()).sum::<u64>();
-    assert_eq!(json!(finished), result["metrics"]["http_reqs"]["count"]);
+    fn has_all_metrics(metrics: &Value) {
+        for name in "http_req_duration http_req_waiting http_req_connecting ttfe ttft ttfo tbt tpot stall".split(' ') {
+            let trend = &metrics[name];
+            has(trend, "count avg min max p50 p75 p90 p95 p99 p99_9 p99_99 stddev sum overflow histogram");
+            assert_eq!((&trend["type"], &trend["unit"]), (&json!("trend"), &json!("ms")));
+            let order = ["min", "p50", "p75", "p90", "p95", "p99", "p99_9", "p99_99", "max"];
+            let order = order.map(|number| trend[number].as_f64().unwrap());
+            assert!(order.is_sorted(), "{name}: {order:?}");
+        }
+        let requests = "http_reqs iterations interrupted timeouts connection_failures";
+        let tokens = "tokens_output tokens_input tokens_reasoning token_events";
+        let wires = "data_sent data_received connections_opened connections_reused stale_retries";
+        for name in [requests, tokens, wires].iter().flat_map(|names| names.split(' ')) {
+            has(&metrics[name], "type count rate");
+        }
+        assert_eq!(metrics["tokens_output"]["token_source"], "usage");
+        for name in ["vus", "in_flight", "connections"] {
+            has(&metrics[name], "type value min max");
+        }
+        for name in ["http_req_failed", "checks"] {
+            has(&metrics[name], "type rate matches total");
+        }
+    }
+
+    fn has_a_series(result: &Value) {
+        let seconds = result["series"].as_array().unwrap();
+        for second in seconds {
+            has(second, "t_s vus in_flight connections http_reqs failed tokens_output client_cpu requests");
+        }
+        assert!(seconds.is_sorted_by(|a, b| a["t_s"].as_u64() < b["t_s"].as_u64()), "{seconds:?}");
+        for name in "ttft tbt http_req_duration server_cpu server_rss_bytes".split(' ') {
+            assert!(seconds.iter().any(|second| !second[name].is_null()), "{name}: {seconds:?}");
+        }
+        let finished: u64 = seconds.iter().map(|second| second["http_reqs"].as_u64().unwrap()).sum();
+        assert_eq!(json!(finished), result["metrics"]["http_reqs"]["count"]);
+    }
 }
