@@ -1,0 +1,175 @@
+//! What servers have sent, cut into reads as they come off a socket; and the loop that a connection decodes them with.
+
+#![allow(dead_code, reason = "each bench uses its own part of it")]
+
+use llmsim_blast::api::Api;
+use llmsim_blast::wire::{Event, http1, sse};
+use std::hint::black_box;
+
+/// Recorded streams of many servers: bodies, framing removed.
+const FIXTURES: [(&str, &[u8]); 9] = [
+    ("azure", include_bytes!("../../src/wire/fixtures/azure.sse")),
+    ("gateway", include_bytes!("../../src/wire/fixtures/gateway.sse")),
+    ("llama_cpp", include_bytes!("../../src/wire/fixtures/llama_cpp.sse")),
+    ("llmsim", include_bytes!("../../src/wire/fixtures/llmsim.sse")),
+    ("openai", include_bytes!("../../src/wire/fixtures/openai.sse")),
+    ("openai_tools", include_bytes!("../../src/wire/fixtures/openai_tools.sse")),
+    ("openrouter", include_bytes!("../../src/wire/fixtures/openrouter.sse")),
+    ("vllm_error", include_bytes!("../../src/wire/fixtures/vllm_error.sse")),
+    ("vllm_reasoning", include_bytes!("../../src/wire/fixtures/vllm_reasoning.sse")),
+];
+
+/// The head of a stream as llmsim sends it.
+const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\n\
+    content-type: text/event-stream\r\n\
+    cache-control: no-cache\r\n\
+    connection: keep-alive\r\n\
+    access-control-expose-headers: *\r\n\
+    access-control-allow-origin: *\r\n\
+    transfer-encoding: chunked\r\n\
+    date: Tue, 24 Nov 2026 09:25:04 GMT\r\n\r\n";
+
+/// The head of a plain answer as llmsim sends it, without its last line.
+const PLAIN_HEAD: &str = "HTTP/1.1 200 OK\r\n\
+    content-type: application/json\r\n\
+    access-control-expose-headers: *\r\n\
+    access-control-allow-origin: *\r\n\
+    date: Tue, 24 Nov 2026 09:25:04 GMT\r\n";
+
+/// The body of a plain answer as llmsim sends it.
+pub(crate) const PLAIN_BODY: &str = r#"{"id":"chatcmpl-f3cc0d02-814c-8906-cab4-a140a262d07c","object":"chat.completion","created":1795512304,"model":"gpt-4o","choices":[{"index":0,"message":{"role":"assistant","content":"Incididunt adipiscing velit enim adipiscing commodo sed occaecat nisi ipsum. labore amet commodo excepteur ut fugiat deserunt labore adipiscing ut. laboris enim consectetur ullamco non in magna fugiat qui esse. elit dolore et exercitation ullamco sunt do eiusmod incididunt laborum. pariatur do laboris consequat enim laborum excepteur sint do lorem. aliqua elit consequat excepteur id est consequat est sint laborum. deserunt fugiat excepteur irure minim sit officia aliqua excepteur lorem. irure ullamco sed et velit."},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":109,"total_tokens":119},"system_fingerprint":"fp_llmsim"}"#;
+
+/// A stream: its name, and its body.
+pub(crate) struct Stream {
+    pub(crate) name: String,
+    pub(crate) body: Vec<u8>,
+}
+
+/// All recorded streams, and llmsim's at a usual length: the recorded ones are short, and their heads would weigh too much.
+pub(crate) fn streams() -> Vec<Stream> {
+    let mut all: Vec<Stream> =
+        FIXTURES.iter().map(|(name, body)| Stream { name: (*name).to_owned(), body: body.to_vec() }).collect();
+    all.push(llmsim(100));
+    all
+}
+
+/// llmsim's stream with that many token events: the recorded word and space, again and again.
+pub(crate) fn llmsim(tokens: usize) -> Stream {
+    let (_, recorded) = FIXTURES[3];
+    let events = events(recorded);
+    let (role, words, end) = (events[0], &events[1..3], &events[events.len() - 2..]);
+    let mut body = role.to_vec();
+    for event in words.iter().cycle().take(tokens).chain(end) {
+        body.extend_from_slice(event);
+    }
+    Stream { name: format!("llmsim_{tokens}"), body }
+}
+
+/// The body cut after each blank line.
+fn events(body: &[u8]) -> Vec<&[u8]> {
+    let mut events = Vec::new();
+    let (mut start, mut at) = (0, 0);
+    for line in body.split_inclusive(|byte| *byte == b'\n') {
+        at += line.len();
+        if line.trim_ascii().is_empty() {
+            events.push(&body[start..at]);
+            start = at;
+        }
+    }
+    if start < body.len() {
+        events.push(&body[start..]);
+    }
+    events
+}
+
+impl Stream {
+    /// The chunked body alone, a chunk for each event.
+    pub(crate) fn chunked(&self) -> Vec<u8> {
+        let mut chunked: Vec<u8> = events(&self.body).into_iter().flat_map(chunk).collect();
+        chunked.extend_from_slice(LAST_CHUNK);
+        chunked
+    }
+
+    /// The whole response in one read.
+    pub(crate) fn one_read(&self) -> Vec<Vec<u8>> {
+        vec![[STREAM_HEAD.as_bytes(), &self.chunked()].concat()]
+    }
+
+    /// The head, each event and the last chunk in reads of their own, as a stream comes that is slower than its reader.
+    pub(crate) fn event_a_read(&self) -> Vec<Vec<u8>> {
+        let mut reads = vec![STREAM_HEAD.as_bytes().to_vec()];
+        reads.extend(events(&self.body).into_iter().map(chunk));
+        reads.push(LAST_CHUNK.to_vec());
+        reads
+    }
+
+    /// How many events it has for a reader.
+    pub(crate) fn count(&self) -> u64 {
+        self.each(|_| ())
+    }
+
+    /// All events, with what the decoder made of them.
+    pub(crate) fn each(&self, mut event: impl FnMut(&sse::Event<'_>)) -> u64 {
+        let mut decoder = sse::Decoder::default();
+        read_events(&mut decoder, &self.body, &mut event)
+    }
+}
+
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+fn chunk(event: &[u8]) -> Vec<u8> {
+    [format!("{:X}\r\n", event.len()).as_bytes(), event, b"\r\n"].concat()
+}
+
+/// A plain answer in one read.
+pub(crate) fn plain_answer() -> Vec<u8> {
+    format!("{PLAIN_HEAD}content-length: {}\r\n\r\n{PLAIN_BODY}", PLAIN_BODY.len()).into_bytes()
+}
+
+/// Feeds a piece of a body; says how many events came out.
+pub(crate) fn read_events(decoder: &mut sse::Decoder, piece: &[u8], event: &mut impl FnMut(&sse::Event<'_>)) -> u64 {
+    let mut input = piece;
+    let mut count = 0;
+    while let Some(next) = decoder.next(&mut input) {
+        event(&next.expect("recorded streams are well-formed"));
+        count += 1;
+    }
+    count
+}
+
+/// A connection's decoders, used from response to response.
+#[derive(Default)]
+pub(crate) struct Decoders {
+    http: http1::Decoder,
+    sse: sse::Decoder,
+}
+
+impl Decoders {
+    /// A whole response, read by read. What an event or a body means is asked only if `api` is given.
+    pub(crate) fn decode(&mut self, reads: &[Vec<u8>], streamed: bool, api: Option<Api>) {
+        self.http.reset();
+        self.sse.reset();
+        for read in reads {
+            let mut input: &[u8] = black_box(read);
+            while let Some(event) = self.http.next(&mut input) {
+                match event.expect("recorded responses are well-formed") {
+                    Event::Head(head) => {
+                        black_box(head);
+                    }
+                    Event::Data(piece) if streamed => {
+                        read_events(&mut self.sse, piece, &mut |event| {
+                            black_box(api.map(|api| api.read_event(black_box(event))));
+                        });
+                    }
+                    Event::Data(body) => {
+                        black_box(api.map(|api| api.read_body(black_box(body))));
+                    }
+                    Event::End { reusable } => {
+                        black_box(reusable);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

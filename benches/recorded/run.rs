@@ -1,0 +1,18 @@
+//! How a bench is run: short, since the machine matters more than the length, and without pictures.
+
+use criterion::Criterion;
+use std::time::Duration;
+
+/// All of `benches`, with the command line that `cargo bench` gives.
+pub(crate) fn run(benches: &[fn(&mut Criterion)]) {
+    let mut criterion = Criterion::default()
+        .sample_size(30)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(700))
+        .without_plots()
+        .configure_from_args();
+    for bench in benches {
+        bench(&mut criterion);
+    }
+    criterion.final_summary();
+}

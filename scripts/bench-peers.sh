@@ -1,0 +1,383 @@
+#!/usr/bin/env bash
+# Compares llmsim-blast with wrk, h2load, oha, hey and with a bare epoll loop, on the same work, and prints a Markdown section.
+
+set -euo pipefail
+
+usage() {
+  cat <<'EOF'
+usage: scripts/bench-peers.sh [OPTIONS]
+
+Every client does the same work against the same server, on this machine: the server on one core, the client on another, one client at
+a time, in turns (A B C, A B C, …). What counts is CPU per request or event: user and system time of the finished client process as
+the kernel accounts it, start and end included. Clients that are not installed are left out. The result goes to standard output.
+
+  --rounds N         rounds, 1 to 20 [3]
+  --seconds S        length of a run, 1 to 60 [5; streams 8]
+  --only LIST        of plain,stream,burst
+  --clients LIST     of floor,llmsim-blast,wrk,h2load,oha,hey
+  --bin FILE         our binary [target/release/llmsim-blast, built when it is not there]
+  --server COMMAND   instead of our own origin; {port} stands for the port
+  --server-core N    [0]
+  --client-core N    [1]
+  -h, --help         this text
+
+The work:
+  plain    64 connections, a JSON answer of 777 bytes
+  stream   1,000 streams at once, a token event every 20 ms in a segment of its own, 100 events a stream
+  burst    64 connections, a stream of 34 token events in a single segment
+
+The clients: apt-get install wrk nghttp2-client hey; cargo install oha --locked. The floor needs a C compiler.
+A full run takes about 5 minutes with all of them.
+EOF
+}
+
+die() {
+  echo "bench-peers.sh: $*" >&2
+  exit 1
+}
+
+note() {
+  echo "bench-peers.sh: $*" >&2
+}
+
+# ---- options ---------------------------------------------------------------------------------------------------------------------
+
+rounds=3
+seconds=
+only=plain,stream,burst
+clients=floor,llmsim-blast,wrk,h2load,oha,hey
+bin=
+server=
+server_core=0
+client_core=1
+asked="scripts/bench-peers.sh${*:+ $*}"
+
+whole() {
+  if [[ ! $2 =~ ^[0-9]{1,4}$ ]] || ((10#$2 < $3 || 10#$2 > $4)); then
+    die "$1 takes a whole number from $3 to $4, not '$2'"
+  fi
+}
+
+among() {
+  local one
+  for one in ${2//,/ }; do
+    [[ ,$3, == *,$one,* ]] || die "$1 takes a list of $3; '$one' is none of them"
+  done
+}
+
+while (($#)); do
+  case $1 in
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    --rounds | --seconds | --only | --clients | --bin | --server | --server-core | --client-core)
+      [[ -n ${2-} ]] || die "$1 needs a value"
+      ;;
+    *) die "unknown option $1; see --help" ;;
+  esac
+  case $1 in
+    --rounds) whole "$1" "$2" 1 20 && rounds=$2 ;;
+    --seconds) whole "$1" "$2" 1 60 && seconds=$2 ;;
+    --only) among "$1" "$2" "$only" && only=$2 ;;
+    --clients) among "$1" "$2" "$clients" && clients=$2 ;;
+    --bin) bin=$2 ;;
+    --server) server=$2 ;;
+    --server-core) whole "$1" "$2" 0 1023 && server_core=$2 ;;
+    --client-core) whole "$1" "$2" 0 1023 && client_core=$2 ;;
+  esac
+  shift 2
+done
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+peers=$root/scripts/peers
+for tool in taskset python3; do
+  command -v "$tool" >/dev/null || die "$tool is needed: apt-get install util-linux python3"
+done
+taskset -c "$server_core,$client_core" true 2>/dev/null || die "cores $server_core and $client_core are needed; see --server-core"
+((server_core != client_core)) || die "server and client need a core each"
+ulimit -n "$(ulimit -Hn)"
+(($(ulimit -n) >= 2048)) || die "1,000 streams need 2,048 open files; raise the hard limit (ulimit -Hn)"
+
+if [[ -z $bin ]]; then
+  bin=${CARGO_TARGET_DIR:-$root/target}/release/llmsim-blast
+  [[ -x $bin ]] || cargo build --release --locked --manifest-path "$root/Cargo.toml" >&2
+fi
+[[ -x $bin ]] || die "$bin is not an executable file"
+
+# Settings of the caller's own tests are not meant for this one.
+while read -r name; do unset "$name"; done < <(compgen -e | grep -E '^(LLMSIM_BLAST_|K6_)' || true)
+
+# ---- the server ------------------------------------------------------------------------------------------------------------------
+
+work=$(mktemp -d)
+server_pid=
+clean_up() {
+  [[ -z $server_pid ]] || kill "$server_pid" 2>/dev/null || true
+  rm -rf -- "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+if [[ -n $server ]]; then
+  read -ra server_command <<<"${server//\{port\}/$port}"
+else
+  server_command=("$bin" origin --port "$port")
+fi
+taskset -c "$server_core" "${server_command[@]}" >"$work/server.log" 2>&1 &
+server_pid=$!
+
+# ---- the work --------------------------------------------------------------------------------------------------------------------
+
+tokens_of() {
+  case $1 in plain) echo 1 ;; stream) echo 100 ;; burst) echo 34 ;; esac
+}
+
+connections_of() {
+  case $1 in stream) echo 1000 ;; *) echo 64 ;; esac
+}
+
+path_of() {
+  case $1 in
+    plain) echo /plain ;;
+    stream) echo "/stream?ttft=50ms&gap=20ms&tokens=100" ;;
+    burst) echo "/burst?tokens=34" ;;
+  esac
+}
+
+# Streams last 2.05 s; clients that count only finished ones get a fixed number of them instead of a fixed time.
+seconds_of() {
+  case $1 in stream) echo "${seconds:-8}" ;; *) echo "${seconds:-5}" ;; esac
+}
+
+# Streams of one connection, one after the other, in the time given.
+turns_of() {
+  local turns=$(($(seconds_of "$1") / 2))
+  echo $((turns > 0 ? turns : 1))
+}
+
+# The request as bytes, as a body, and as a profile of ours; and how long the answer is.
+prepare() {
+  local name=$1 stream body
+  [[ $name == plain ]] && stream=false || stream=true
+  body='{"model":"gpt-4o","messages":[{"role":"user","content":"Say hello."}],"stream":'$stream'}'
+  printf '%s' "$body" >"$work/$name.body"
+  printf 'POST %s HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s' \
+    "$(path_of "$name")" "$port" "${#body}" "$body" >"$work/$name.request"
+  cat >"$work/$name.toml" <<EOF
+executor = "constant-vus"
+vus = $(connections_of "$name")
+duration = "$(seconds_of "$name")s"
+graceful_stop = "5s"
+
+[[requests]]
+name = "$name"
+api = "openai-chat"
+stream = $stream
+model = "gpt-4o"
+prompt = "Say hello."
+path = "$(path_of "$name")"
+EOF
+  python3 "$peers/answer.py" "$port" "$work/$name.request" >"$work/$name.bytes" ||
+    die "the server does not answer $(path_of "$name"): $(tail -n 1 "$work/server.log")"
+}
+
+# ---- the clients: a command line each, and how many requests it finished or bytes it received --------------------------------------
+
+is_installed() {
+  case $1 in
+    floor) [[ -x $work/floor ]] ;;
+    llmsim-blast) true ;;
+    *) command -v "$1" >/dev/null ;;
+  esac
+}
+
+version_of() {
+  case $1 in
+    floor) echo "scripts/peers/floor.c, $(cc --version | head -n 1)" ;;
+    llmsim-blast) "$bin" --version ;;
+    wrk) { wrk --version || true; } 2>&1 | head -n 1 | cut -d ' ' -f 1-3 ;;
+    h2load) h2load --version ;;
+    oha) oha --version ;;
+    hey) dpkg-query -W -f 'hey ${Version}\n' hey 2>/dev/null || echo "hey (says no version)" ;;
+  esac
+}
+
+# Sets `command`.
+command_for() {
+  local client=$1 name=$2 url connections length body
+  url=http://127.0.0.1:$port$(path_of "$name")
+  connections=$(connections_of "$name")
+  length=$(seconds_of "$name")
+  body=$work/$name.body
+  local -a limit=(-z "${length}s")
+  [[ $name == stream ]] && limit=(-n "$((connections * $(turns_of "$name")))")
+  case $client in
+    floor)
+      local bytes=0 # the end of a chunked body is seen
+      [[ $name == plain ]] && bytes=$(<"$work/$name.bytes")
+      command=("$work/floor" "$port" "$connections" "$length" "$work/$name.request" "$bytes")
+      ;;
+    llmsim-blast)
+      command=("$bin" "$work/$name.toml" --target-url "http://127.0.0.1:$port" --no-server --workers 1 --no-pin --quiet
+        --output "$work/ours.json")
+      ;;
+    wrk)
+      command=(env "PEERS_BODY=$body" wrk -t 1 -c "$connections" -d "${length}s" --timeout 10s -s "$peers/count.lua" "$url")
+      ;;
+    h2load)
+      command=(h2load --h1 -t 1 -c "$connections" -D "$length" -d "$body" -H 'content-type: application/json' "$url")
+      ;;
+    oha)
+      command=(oha --no-tui --output-format json "${limit[@]}" -c "$connections" -m POST -T application/json -D "$body"
+        --disable-compression "$url")
+      ;;
+    hey)
+      command=(hey -cpus 1 -disable-compression "${limit[@]}" -c "$connections" -m POST -T application/json -D "$body" "$url")
+      ;;
+  esac
+}
+
+# Prints "requests N", or "bytes N" when the last streams were cut off in the middle; fails when requests did.
+count_of() {
+  local client=$1 name=$2 out=$work/out kind=requests
+  [[ $name == stream ]] && kind=bytes
+  case $client in
+    floor | wrk)
+      grep -q 'failed=[^0]' "$out" && return 1
+      sed -n "s/^.*\b$kind=\([0-9]*\).*/$kind \1/p" "$out"
+      ;;
+    llmsim-blast)
+      python3 - "$work/ours.json" "$name" <<'EOF'
+import json
+import sys
+
+metrics = json.load(open(sys.argv[1]))["metrics"]
+if metrics["http_req_failed"]["matches"]:
+    sys.exit(1)
+print("events", metrics["token_events"]["count"]) if sys.argv[2] == "stream" else print("requests", metrics["http_reqs"]["count"])
+EOF
+      ;;
+    h2load)
+      grep -q ' 0 failed, 0 errored' "$out" || return 1
+      if [[ $kind == bytes ]]; then
+        sed -n 's/^traffic: [^(]*(\([0-9]*\)) total.*/bytes \1/p' "$out"
+      else
+        sed -n 's/^requests: .* \([0-9]*\) succeeded.*/requests \1/p' "$out"
+      fi
+      ;;
+    oha)
+      python3 - "$out" <<'EOF'
+import json
+import sys
+
+answers = json.load(open(sys.argv[1]))["statusCodeDistribution"]
+if set(answers) != {"200"}:
+    sys.exit(1)
+print("requests", answers["200"])
+EOF
+      ;;
+    hey)
+      grep -q 'Error distribution' "$out" && return 1
+      sed -n 's/^ *\[200\][[:space:]]*\([0-9]*\) responses.*/requests \1/p' "$out"
+      ;;
+  esac
+}
+
+# One run of one client: a line in rounds.tsv.
+run() {
+  local client=$1 name=$2 round=$3 kind number count user system wall
+  local -a command
+  command_for "$client" "$name"
+  # What the kernel has accounted to the process when it is waited for, in ms: bash prints what wait4 says.
+  local TIMEFORMAT='%3U %3S %3R'
+  { time taskset -c "$client_core" "${command[@]}" >"$work/out" 2>"$work/err" || echo $? >"$work/status"; } 2>"$work/time"
+  if [[ -e $work/status ]]; then
+    note "$name, $client: ended with $(<"$work/status"): $(tail -n 1 "$work/err")"
+    rm -- "$work/status"
+    return
+  fi
+  read -r user system wall <"$work/time"
+  # With a deadline, what was under way at the end is neither finished nor failed.
+  if ! read -r kind number < <(count_of "$client" "$name"); then
+    note "$name, $client: requests failed, or its output is not understood; this run does not count"
+    return
+  fi
+  count=$(python3 - "$kind" "$number" "$(tokens_of "$name")" "$(<"$work/$name.bytes")" "$name" <<'EOF'
+import sys
+
+kind, number, tokens, answer, name = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+if name == "stream":
+    number = {"events": number, "requests": number * tokens, "bytes": number * tokens // answer}[kind]
+print(number)
+EOF
+  )
+  printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$name" "$round" "$client" "$count" \
+    "$(python3 -c 'import sys; print(f"{float(sys.argv[1]) + float(sys.argv[2]):.3f}")' "$user" "$system")" "$wall" \
+    >>"$work/rounds.tsv"
+  note "$name, round $round, $client: $count in $wall s, CPU $user + $system s"
+}
+
+# What we have measured while being measured.
+remember_ours() {
+  [[ $2 == stream && -e $work/ours.json ]] || return 0
+  python3 - "$work/ours.json" >>"$work/latency.txt" <<EOF
+import json
+import sys
+
+m = json.load(open(sys.argv[1]))["metrics"]
+print(
+    f"round $1: {m['ttft']['count']} TTFTs, p50 {m['ttft']['p50']:.1f} ms, p99 {m['ttft']['p99']:.1f} ms; "
+    f"{m['tbt']['count']} gaps, p50 {m['tbt']['p50']:.1f} ms, p99 {m['tbt']['p99']:.1f} ms"
+)
+EOF
+}
+
+# ---- run -------------------------------------------------------------------------------------------------------------------------
+
+if [[ ,$clients, == *,floor,* ]] && command -v cc >/dev/null; then
+  cc -O2 -o "$work/floor" "$peers/floor.c"
+fi
+chosen=()
+for client in ${clients//,/ }; do
+  if is_installed "$client"; then
+    chosen+=("$client")
+  else
+    note "$client is left out: it is not installed; see --help"
+  fi
+done
+((${#chosen[@]})) || die "none of these clients is installed: $clients"
+
+: >"$work/rounds.tsv"
+: >"$work/latency.txt"
+load=$(cut -d ' ' -f 1 /proc/loadavg)
+for name in ${only//,/ }; do
+  prepare "$name"
+  for ((round = 1; round <= rounds; round++)); do
+    for client in "${chosen[@]}"; do
+      kill -0 "$server_pid" 2>/dev/null || die "the server has ended: $(tail -n 1 "$work/server.log")"
+      run "$client" "$name" "$round"
+    done
+    remember_ours "$round" "$name"
+  done
+done
+
+# ---- print -----------------------------------------------------------------------------------------------------------------------
+
+cat <<EOF
+- Date: $(date -u +%Y-%m-%d), commit $(git -C "$root" describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+- Machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc --all) cores, $(uname -sr), load before the run $load
+- Server: \`${server_command[0]##*/}${server_command[1]:+ ${server_command[1]}}\` on core $server_core; clients on core $client_core
+- Repeat: \`$asked\`
+EOF
+for client in "${chosen[@]}"; do
+  echo "- $client: $(version_of "$client")"
+done
+echo
+python3 "$peers/table.py" "$work/rounds.tsv"
+if [[ -s $work/latency.txt ]]; then
+  printf '\nWhat llmsim-blast measured of the streams meanwhile (sent: TTFT 50 ms, gaps 20 ms):\n\n```text\n'
+  cat "$work/latency.txt"
+  printf '```\n'
+fi

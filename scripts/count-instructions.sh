@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Counts the instructions of a piece of work, which do not depend on what else the machine does.
+
+set -euo pipefail
+
+usage() {
+  cat <<'EOF'
+usage: scripts/count-instructions.sh [WORK…]
+
+Runs benches/instructions.rs under callgrind, twice for each piece of work: N times and 3N times. The difference, divided, is what
+one item takes; start and warm-up fall out. Without names, all of them (about a minute).
+
+  -h, --help   this text
+
+Names: gap, record-plain, record-stream, add, plain, burst, stream, stream-wire.
+To see where they go: callgrind_annotate on the file that KEEP=FILE keeps.
+EOF
+}
+
+case ${1-} in
+  -h | --help)
+    usage
+    exit 0
+    ;;
+esac
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+command -v valgrind >/dev/null || {
+  echo "count-instructions.sh: valgrind is needed: apt-get install valgrind" >&2
+  exit 1
+}
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+
+cd -- "$root"
+if ! cargo bench --locked --no-default-features --bench instructions --no-run 2>"$work/build"; then
+  cat "$work/build" >&2
+  exit 1
+fi
+program=$(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' "$work/build")
+[[ -x $program ]] || {
+  echo "count-instructions.sh: cargo does not say where the bench is" >&2
+  exit 1
+}
+
+# Instructions of so many repetitions.
+instructions() {
+  valgrind --tool=callgrind --callgrind-out-file="${KEEP:-$work/callgrind}" "$program" "$1" "$2" >"$work/out" 2>&1 || {
+    cat "$work/out" >&2
+    exit 1
+  }
+  sed -n 's/^.*Collected : \([0-9]*\).*/\1/p' "$work/out"
+}
+
+"$program" >"$work/list"
+for name in "$@"; do
+  cut -f 1 "$work/list" | grep -qxF -- "$name" || {
+    echo "count-instructions.sh: '$name' is none of: $(cut -f 1 "$work/list" | paste -sd ' ')" >&2
+    exit 2
+  }
+done
+
+echo "| Work | instructions each | one of it |"
+echo "|---|---:|---|"
+while IFS=$'\t' read -r name items item; do
+  if (($#)) && [[ " $* " != *" $name "* ]]; then
+    continue
+  fi
+  # Single items are cheap, whole streams are not.
+  repetitions=$((items > 1 ? 100 : 2000))
+  few=$(instructions "$name" "$repetitions")
+  many=$(instructions "$name" "$((3 * repetitions))")
+  echo "| $name | $(((many - few) / (2 * repetitions * items))) | $item |"
+done <"$work/list"

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Raw rounds in, Markdown out.
+
+usage: table.py ROUNDS.tsv        (workload, round, client, count, CPU seconds, wall seconds)
+
+A ratio is taken within each round, between neighbours in time, and then the median of the rounds: what drifts, drifts for both.
+"""
+import statistics
+import sys
+
+WORK = {
+    "plain": ("Plain requests: small JSON answer, 64 connections", "request"),
+    "stream": ("Streams: 1,000 at once, 50 events/s each, one event a segment", "event"),
+    "burst": ("Bursts: 34 events in one segment, 64 connections", "response"),
+}
+OURS, FLOOR = "llmsim-blast", "floor"
+
+
+def ratio(rounds, client, other):
+    both = [r for r in rounds if client in r and other in r]
+    if not both:
+        return "–"
+    return f"{statistics.median(r[client][0] / r[other][0] for r in both):.2f}"
+
+
+def main():
+    works = {}
+    for line in open(sys.argv[1]):
+        work, number, client, count, cpu, wall = line.split()
+        if int(count) == 0:
+            continue
+        rounds = works.setdefault(work, {})
+        rounds.setdefault(int(number), {})[client] = (float(cpu) / int(count) * 1e6, int(count) / float(wall))
+    for work, by_number in works.items():
+        title, unit = WORK[work]
+        rounds = list(by_number.values())
+        clients = list(dict.fromkeys(client for r in rounds for client in r))
+        print(f"### {title}\n")
+        print(f"| Client | CPU µs/{unit} | lowest–highest | {unit}s/s | × {OURS} | × floor |")
+        print("|---|---:|---:|---:|---:|---:|")
+        medians = {c: statistics.median(r[c][0] for r in rounds if c in r) for c in clients}
+        for client in sorted(clients, key=medians.get):
+            costs = [r[client][0] for r in rounds if client in r]
+            rate = statistics.median(r[client][1] for r in rounds if client in r)
+            print(
+                f"| {client} | {medians[client]:.2f} | {min(costs):.2f}–{max(costs):.2f} | {rate:,.0f} "
+                f"| {ratio(rounds, client, OURS)} | {ratio(rounds, client, FLOOR)} |"
+            )
+        print()
+    print("Raw, in the order of running:\n")
+    print("```text")
+    print(f"{'work':<8}{'round':>6} {'client':<14}{'count':>10}{'CPU s':>9}{'wall s':>9}")
+    for line in open(sys.argv[1]):
+        work, number, client, count, cpu, wall = line.split()
+        print(f"{work:<8}{number:>6} {client:<14}{count:>10}{cpu:>9}{wall:>9}")
+    print("```")
+
+
+main()
