@@ -261,7 +261,8 @@ mod whole {
         let args =
             ["load", "--duration", "2s", "--vus", "5", "--think-time", "0", "--port", &port, "--output", &result];
         let output = blast(&args);
-        assert_eq!(output.code, Some(0), "{output:?}");
+        // Whether it was quick enough is a matter of how busy this machine is.
+        assert!(matches!(output.code, Some(0 | 99)), "{output:?}");
         let result = document(&result);
         assert_eq!(result["schema"], "llmsim-blast.run/1");
         has(

@@ -107,7 +107,7 @@ fn no_child_survives_when_we_are_killed() {
 #[test]
 fn requests_that_outlive_the_grace_are_cut_off_and_counted_apart() {
     let (bench, port) = (Bench::new(), free_port().to_string());
-    let short = PROFILE.replace("\"10m\"\ngraceful", "\"500ms\"\ngraceful").replace("\"10m\"", "\"100ms\"");
+    let short = PROFILE.replace("\"10m\"\ngraceful", "\"2s\"\ngraceful").replace("\"10m\"", "\"100ms\"");
     let (profile, config) = (bench.write("short.toml", &short), bench.write("server.toml", SLOW));
     let result = bench.path("r.json");
     let args = [&profile, "--port", &port, "--server-config", &config, "--output", &result, "--vus", "6"];
