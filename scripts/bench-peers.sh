@@ -14,7 +14,7 @@ the kernel accounts it, start and end included. Clients that are not installed a
   --rounds N         rounds, 1 to 20 [3]
   --seconds S        length of a run, 1 to 60 [5; streams 8]
   --only LIST        of plain,stream,burst
-  --clients LIST     of floor,llmsim-blast,wrk,h2load,oha,hey
+  --clients LIST     of floor,floor-1ms,llmsim-blast,wrk,h2load,oha,hey
   --bin FILE         our binary [target/release/llmsim-blast, built when it is not there]
   --server COMMAND   instead of our own origin; {port} stands for the port
   --server-core N    [0]
@@ -23,8 +23,11 @@ the kernel accounts it, start and end included. Clients that are not installed a
 
 The work:
   plain    64 connections, a JSON answer of 777 bytes
-  stream   1,000 streams at once, a token event every 20 ms in a segment of its own, 100 events a stream
+  stream   1,000 streams at once, out of step, a token event every 20 ms in a segment of its own, 100 events a stream
   burst    64 connections, a stream of 34 token events in a single segment
+
+floor is a bare epoll loop in C that parses nothing; floor-1ms is the same, sleeping 1 ms before each wait (streams only): what waking
+more rarely is worth.
 
 The clients: apt-get install wrk nghttp2-client hey; cargo install oha --locked. The floor needs a C compiler.
 A full run takes about 5 minutes with all of them.
@@ -45,7 +48,7 @@ note() {
 rounds=3
 seconds=
 only=plain,stream,burst
-clients=floor,llmsim-blast,wrk,h2load,oha,hey
+clients=floor,floor-1ms,llmsim-blast,wrk,h2load,oha,hey
 bin=
 server=
 server_core=0
@@ -141,7 +144,8 @@ connections_of() {
 path_of() {
   case $1 in
     plain) echo /plain ;;
-    stream) echo "/stream?ttft=50ms&gap=20ms&tokens=100" ;;
+    # Spread: streams that march in step come in bursts, which batch themselves; real ones do not.
+    stream) echo "/stream?ttft=50ms&gap=20ms&tokens=100&spread=true" ;;
     burst) echo "/burst?tokens=34" ;;
   esac
 }
@@ -187,7 +191,7 @@ EOF
 
 is_installed() {
   case $1 in
-    floor) [[ -x $work/floor ]] ;;
+    floor | floor-1ms) [[ -x $work/floor ]] ;;
     llmsim-blast) true ;;
     *) command -v "$1" >/dev/null ;;
   esac
@@ -195,8 +199,11 @@ is_installed() {
 
 version_of() {
   case $1 in
-    floor) echo "scripts/peers/floor.c, $(cc --version | head -n 1)" ;;
-    llmsim-blast) "$bin" --version ;;
+    floor | floor-1ms) echo "scripts/peers/floor.c, $(cc --version | head -n 1)" ;;
+    llmsim-blast)
+      "$bin" --version | tr -d '\n'
+      python3 -c 'import json, sys; print(", built from", json.load(open(sys.argv[1]))["build"]["git_commit"])' "$work/ours.json"
+      ;;
     wrk) { wrk --version || true; } 2>&1 | head -n 1 | cut -d ' ' -f 1-3 ;;
     h2load) h2load --version ;;
     oha) oha --version ;;
@@ -214,10 +221,11 @@ command_for() {
   local -a limit=(-z "${length}s")
   [[ $name == stream ]] && limit=(-n "$((connections * $(turns_of "$name")))")
   case $client in
-    floor)
+    floor | floor-1ms)
       local bytes=0 # the end of a chunked body is seen
       [[ $name == plain ]] && bytes=$(<"$work/$name.bytes")
       command=("$work/floor" "$port" "$connections" "$length" "$work/$name.request" "$bytes")
+      [[ $client == floor ]] || command+=(1000)
       ;;
     llmsim-blast)
       command=("$bin" "$work/$name.toml" --target-url "http://127.0.0.1:$port" --no-server --workers 1 --no-pin --quiet
@@ -244,7 +252,7 @@ count_of() {
   local client=$1 name=$2 out=$work/out kind=requests
   [[ $name == stream ]] && kind=bytes
   case $client in
-    floor | wrk)
+    floor | floor-1ms | wrk)
       grep -q 'failed=[^0]' "$out" && return 1
       sed -n "s/^.*\b$kind=\([0-9]*\).*/$kind \1/p" "$out"
       ;;
@@ -285,12 +293,20 @@ EOF
   esac
 }
 
+# How long the server was ready to run and another process had its core, so far, in ms; 0 where the kernel does not say.
+server_waited() {
+  local waited=0
+  [[ ! -r /proc/$server_pid/schedstat ]] || read -r _ waited _ <"/proc/$server_pid/schedstat"
+  echo $((waited / 1000000))
+}
+
 # One run of one client: a line in rounds.tsv.
 run() {
-  local client=$1 name=$2 round=$3 kind number count user system wall
+  local client=$1 name=$2 round=$3 kind number count user system wall waited
   local -a command
   command_for "$client" "$name"
   # What the kernel has accounted to the process when it is waited for, in ms: bash prints what wait4 says.
+  waited=$(server_waited)
   local TIMEFORMAT='%3U %3S %3R'
   { time taskset -c "$client_core" "${command[@]}" >"$work/out" 2>"$work/err" || echo $? >"$work/status"; } 2>"$work/time"
   if [[ -e $work/status ]]; then
@@ -298,6 +314,7 @@ run() {
     rm -- "$work/status"
     return
   fi
+  waited=$(($(server_waited) - waited))
   read -r user system wall <"$work/time"
   # With a deadline, what was under way at the end is neither finished nor failed.
   if ! read -r kind number < <(count_of "$client" "$name"); then
@@ -313,8 +330,8 @@ if name == "stream":
 print(number)
 EOF
   )
-  printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$name" "$round" "$client" "$count" \
-    "$(python3 -c 'import sys; print(f"{float(sys.argv[1]) + float(sys.argv[2]):.3f}")' "$user" "$system")" "$wall" \
+  printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$name" "$round" "$client" "$count" \
+    "$(python3 -c 'import sys; print(f"{float(sys.argv[1]) + float(sys.argv[2]):.3f}")' "$user" "$system")" "$wall" "$waited" \
     >>"$work/rounds.tsv"
   note "$name, round $round, $client: $count in $wall s, CPU $user + $system s"
 }
@@ -336,7 +353,7 @@ EOF
 
 # ---- run -------------------------------------------------------------------------------------------------------------------------
 
-if [[ ,$clients, == *,floor,* ]] && command -v cc >/dev/null; then
+if [[ ,$clients, == *,floor* ]] && command -v cc >/dev/null; then
   cc -O2 -o "$work/floor" "$peers/floor.c"
 fi
 chosen=()
@@ -356,6 +373,7 @@ for name in ${only//,/ }; do
   prepare "$name"
   for ((round = 1; round <= rounds; round++)); do
     for client in "${chosen[@]}"; do
+      [[ $client == floor-1ms && $name != stream ]] && continue
       kill -0 "$server_pid" 2>/dev/null || die "the server has ended: $(tail -n 1 "$work/server.log")"
       run "$client" "$name" "$round"
     done
@@ -366,18 +384,19 @@ done
 # ---- print -----------------------------------------------------------------------------------------------------------------------
 
 cat <<EOF
-- Date: $(date -u +%Y-%m-%d), commit $(git -C "$root" describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+- Date: $(date -u +%Y-%m-%d)
 - Machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc --all) cores, $(uname -sr), load before the run $load
 - Server: \`${server_command[0]##*/}${server_command[1]:+ ${server_command[1]}}\` on core $server_core; clients on core $client_core
 - Repeat: \`$asked\`
 EOF
 for client in "${chosen[@]}"; do
-  echo "- $client: $(version_of "$client")"
+  # The floor with a pause is the same program.
+  [[ $client == floor-1ms ]] || echo "- $client: $(version_of "$client")"
 done
 echo
 python3 "$peers/table.py" "$work/rounds.tsv"
 if [[ -s $work/latency.txt ]]; then
-  printf '\nWhat llmsim-blast measured of the streams meanwhile (sent: TTFT 50 ms, gaps 20 ms):\n\n```text\n'
+  printf '\nWhat llmsim-blast measured of the streams meanwhile (sent: TTFT 50 to 70 ms, spread evenly; gaps 20 ms):\n\n```text\n'
   cat "$work/latency.txt"
   printf '```\n'
 fi

@@ -66,8 +66,9 @@ while IFS=$'\t' read -r name items item; do
   if (($#)) && [[ " $* " != *" $name "* ]]; then
     continue
   fi
-  # Single items are cheap, whole streams are not.
-  repetitions=$((items > 1 ? 100 : 2000))
+  # Single items are cheap; whole streams and whole seconds are not.
+  repetitions=$((items > 1 ? 20 : 2000))
+  [[ $name != add ]] || repetitions=20
   few=$(instructions "$name" "$repetitions")
   many=$(instructions "$name" "$((3 * repetitions))")
   echo "| $name | $(((many - few) / (2 * repetitions * items))) | $item |"

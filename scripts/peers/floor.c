@@ -1,11 +1,12 @@
 /* The floor: what N keep-alive connections cost when nothing is understood.
  *
- *   floor PORT CONNECTIONS SECONDS REQUEST_FILE BYTES
+ *   floor PORT CONNECTIONS SECONDS REQUEST_FILE BYTES [PAUSE_US]
  *
  * One thread, one epoll set, edge-triggered, registered once. It sends the file's bytes, receives, sends again as soon as the answer
  * is over, and parses nothing: an answer is over after BYTES bytes, or, when BYTES is 0, with the read that ends a chunked body
  * ("0\r\n\r\n"). One recv and one send an answer is the least that this can cost with sockets; no client of any kind can be below
- * it without another interface to the kernel, or without waking more rarely.
+ * it without another interface to the kernel, or without waking more rarely. With PAUSE_US it does wake more rarely: it sleeps that
+ * long before each wait, and so shows what batching is worth (and would be late by as much, without the kernel's receive stamps).
  *
  * Prints "requests=N bytes=M", finished answers and all bytes received. Loopback only, on purpose.
  */
@@ -98,15 +99,16 @@ static int open_connection(int poll, uint16_t port, struct connection *c) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 6) {
-    fprintf(stderr, "usage: floor PORT CONNECTIONS SECONDS REQUEST_FILE BYTES\n");
+  if (argc != 6 && argc != 7) {
+    fprintf(stderr, "usage: floor PORT CONNECTIONS SECONDS REQUEST_FILE BYTES [PAUSE_US]\n");
     return 2;
   }
   int port = atoi(argv[1]), count = atoi(argv[2]);
   double seconds = atof(argv[3]);
-  long expected = atol(argv[5]);
-  if (port < 1 || port > 65535 || count < 1 || count > MAX_CONNECTIONS || seconds <= 0 || expected < 0) {
-    fprintf(stderr, "floor: PORT 1 to 65535, CONNECTIONS 1 to %d, SECONDS above 0, BYTES not below 0\n", MAX_CONNECTIONS);
+  long expected = atol(argv[5]), pause_us = argc > 6 ? atol(argv[6]) : 0;
+  if (port < 1 || port > 65535 || count < 1 || count > MAX_CONNECTIONS || seconds <= 0 || expected < 0 || pause_us < 0 ||
+      pause_us > 100000) {
+    fprintf(stderr, "floor: PORT 1 to 65535, CONNECTIONS 1 to %d, SECONDS above 0, BYTES not below 0, PAUSE_US 0 to 100000\n", MAX_CONNECTIONS);
     return 2;
   }
   FILE *file = fopen(argv[4], "rb");
@@ -121,7 +123,9 @@ int main(int argc, char **argv) {
 
   struct epoll_event events[EVENTS];
   double end = now() + seconds;
+  struct timespec pause = {.tv_nsec = pause_us * 1000};
   while (now() < end) {
+    if (pause_us > 0) nanosleep(&pause, NULL);
     int n = epoll_wait(poll, events, EVENTS, 50);
     if (n < 0 && errno != EINTR) die("epoll_wait");
     for (int i = 0; i < n; i++) serve(events[i].data.ptr, expected);

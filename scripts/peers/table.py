@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Raw rounds in, Markdown out.
 
-usage: table.py ROUNDS.tsv        (workload, round, client, count, CPU seconds, wall seconds)
+usage: table.py ROUNDS.tsv    (workload, round, client, count, CPU seconds, wall seconds, ms that the server waited for its core)
 
 A ratio is taken within each round, between neighbours in time, and then the median of the rounds: what drifts, drifts for both.
 """
@@ -10,7 +10,7 @@ import sys
 
 WORK = {
     "plain": ("Plain requests: small JSON answer, 64 connections", "request"),
-    "stream": ("Streams: 1,000 at once, 50 events/s each, one event a segment", "event"),
+    "stream": ("Streams: 1,000 at once, out of step, 50 events/s each, one event a segment", "event"),
     "burst": ("Bursts: 34 events in one segment, 64 connections", "response"),
 }
 OURS, FLOOR = "llmsim-blast", "floor"
@@ -25,10 +25,12 @@ def ratio(rounds, client, other):
 
 def main():
     works = {}
+    waits = []
     for line in open(sys.argv[1]):
-        work, number, client, count, cpu, wall = line.split()
+        work, number, client, count, cpu, wall, waited = line.split()
         if int(count) == 0:
             continue
+        waits.append(int(waited) / 1000 / float(wall))
         rounds = works.setdefault(work, {})
         rounds.setdefault(int(number), {})[client] = (float(cpu) / int(count) * 1e6, int(count) / float(wall))
     for work, by_number in works.items():
@@ -47,12 +49,18 @@ def main():
                 f"| {ratio(rounds, client, OURS)} | {ratio(rounds, client, FLOOR)} |"
             )
         print()
+    if waits:
+        print(
+            "Other processes had the server's core while it wanted to run: "
+            f"{statistics.median(waits):.1%} of the time (median of the runs), {max(waits):.1%} at worst. "
+            "Above a few per cent the machine was not quiet: rates are too low, and ratios noisier.\n"
+        )
     print("Raw, in the order of running:\n")
     print("```text")
-    print(f"{'work':<8}{'round':>6} {'client':<14}{'count':>10}{'CPU s':>9}{'wall s':>9}")
+    print(f"{'work':<8}{'round':>6} {'client':<14}{'count':>10}{'CPU s':>9}{'wall s':>9}{'waited ms':>11}")
     for line in open(sys.argv[1]):
-        work, number, client, count, cpu, wall = line.split()
-        print(f"{work:<8}{number:>6} {client:<14}{count:>10}{cpu:>9}{wall:>9}")
+        work, number, client, count, cpu, wall, waited = line.split()
+        print(f"{work:<8}{number:>6} {client:<14}{count:>10}{cpu:>9}{wall:>9}{waited:>11}")
     print("```")
 
 
