@@ -199,7 +199,7 @@ is_installed() {
 
 version_of() {
   case $1 in
-    floor | floor-1ms) echo "scripts/peers/floor.c, $(cc --version | head -n 1)" ;;
+    floor) echo "scripts/peers/floor.c, $(cc --version | head -n 1)" ;;
     llmsim-blast)
       "$bin" --version | tr -d '\n'
       python3 -c 'import json, sys; print(", built from", json.load(open(sys.argv[1]))["build"]["git_commit"])' "$work/ours.json"
