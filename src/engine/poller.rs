@@ -55,17 +55,18 @@ impl Poller {
         }
     }
 
-    /// Waits at most `timeout` and puts the sockets that have something to say into `ready`.
+    /// Waits at most `timeout` and puts the sockets that have something to say into `ready`. Says `false` when a signal interrupted it:
+    /// a process that was stopped and goes on finds itself here, and nothing is known of the sockets then.
     ///
     /// Sockets are registered with mio; its epoll is waited for directly, because mio rounds a timeout up to the next millisecond and
     /// a request that is due in 0.2 ms would start late.
-    pub(super) fn wait(&mut self, timeout: Nanos, ready: &mut Vec<Ready>) -> io::Result<()> {
+    pub(super) fn wait(&mut self, timeout: Nanos, ready: &mut Vec<Ready>) -> io::Result<bool> {
         ready.clear();
         match self {
             Self::Mio { poll, events, millis_only } => {
                 let timeout = if *millis_only { whole_millis(timeout) } else { timeout };
                 match epoll_wait(poll, events, timeout) {
-                    Err(Errno::INTR) => return Ok(()),
+                    Err(Errno::INTR) => return Ok(false),
                     Err(Errno::NOSYS) if !*millis_only => {
                         *millis_only = true;
                         return self.wait(timeout, ready);
@@ -88,7 +89,7 @@ impl Poller {
             #[cfg(test)]
             Self::Script(world) => world.wait(timeout, ready),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Lets time pass without looking at the sockets.

@@ -201,11 +201,13 @@ impl<'a> Worker<'a> {
         let mut ready = std::mem::take(&mut self.ready);
         let result = self.poller.wait(timeout, &mut ready);
         self.ready = ready;
-        self.arrivals.poll_returned(entered, self.clock.now());
+        if result? {
+            self.arrivals.poll_returned(entered, self.clock.now());
+        }
         if self.arrivals.stamps {
             self.arrivals.set_zero(self.clock.zero_at());
         }
-        result
+        Ok(())
     }
 
     fn next_deadline(&self) -> Nanos {
