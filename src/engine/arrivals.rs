@@ -36,8 +36,9 @@ pub(super) struct Arrivals {
     waited: bool,
     /// Something of this pass was read late: the worker was not woken in time, whatever else it finds.
     late: bool,
-    /// What is read in this pass came after it.
-    not_before: Nanos,
+    /// When the last poll began, and when the one before it came back.
+    entered: Nanos,
+    previous: Nanos,
     /// The pause between two polls, zero for none; and whether it was asked for or is ours to choose.
     pause: Nanos,
     pause_is_fixed: bool,
@@ -61,7 +62,8 @@ impl Arrivals {
             polled: Nanos::ZERO,
             waited: false,
             late: false,
-            not_before: Nanos::ZERO,
+            entered: Nanos::ZERO,
+            previous: Nanos::ZERO,
             pause: pause.unwrap_or_default(),
             pause_is_fixed: pause.is_some(),
         }
@@ -71,8 +73,7 @@ impl Arrivals {
     pub(super) fn poll_returned(&mut self, entered: Nanos, returned: Nanos) {
         self.waited = returned.since(entered) > POLL_WAITED;
         self.late = false;
-        self.not_before = if self.waited { entered } else { self.polled };
-        self.polled = returned;
+        (self.previous, self.entered, self.polled) = (self.polled, entered, returned);
     }
 
     /// What the kernel's clock reads at our instant zero, as of this pass: it may be slewed while a test runs.
@@ -84,11 +85,11 @@ impl Arrivals {
     pub(super) fn date(&mut self, stamp: Option<Stamp>, sent: Nanos, now: Nanos) -> Dated {
         if !self.stamps {
             // A poll that has waited was woken by the first of these bytes.
-            let not_before = if self.waited { self.polled } else { self.not_before };
+            let not_before = if self.waited { self.polled } else { self.previous };
             return Dated { arrival: Arrival { at: now, not_before }, lag: None };
         }
         let Some(stamp) = stamp else {
-            return Dated { arrival: Arrival { at: now, not_before: self.not_before }, lag: None };
+            return Dated { arrival: Arrival { at: now, not_before: self.previous }, lag: None };
         };
         // Never before its request, nor in the future: the two clocks are read one after the other, and the kernel's may be set.
         let at = Nanos(stamp.0.saturating_sub(self.zero_at)).min(now).max(sent);
@@ -97,8 +98,14 @@ impl Arrivals {
         // heap may have come just now by chance; sockets come in the order in which they became readable, so a worker that was not
         // woken in time finds out with the first of them, or the second.
         self.late |= lag > LATE;
-        let in_time = self.waited && !self.late;
-        Dated { arrival: Arrival { at, not_before: if in_time { at } else { self.not_before } }, lag: Some(lag) }
+        // What the kernel had before the poll began was not waited for, however long the poll took.
+        let woke_us = self.waited && at >= self.entered;
+        let not_before = match (woke_us, self.late) {
+            (true, false) => at,
+            (true, true) => self.entered,
+            (false, _) => self.previous,
+        };
+        Dated { arrival: Arrival { at, not_before }, lag: Some(lag) }
     }
 
     /// How long to leave the sockets alone from `now` on. With many streams in flight one poll a millisecond serves as many tokens as
@@ -174,6 +181,18 @@ mod tests {
             arrivals.date(Some(stamp(170)), at(1), at(170)).arrival.not_before,
             at(170),
             "the next pass is judged anew"
+        );
+    }
+
+    #[test]
+    fn what_was_there_before_a_slow_poll_was_not_waited_for() {
+        let mut arrivals = Arrivals::new(true, ZERO_AT, None);
+        arrivals.poll_returned(at(5), at(10));
+        // Stopped until 160; then a poll that took its time, although everything was there already.
+        arrivals.poll_returned(at(160), at(161));
+        assert_eq!(
+            arrivals.date(Some(stamp(155)), at(1), at(161)).arrival,
+            Arrival { at: at(155), not_before: at(10) }
         );
     }
 
