@@ -235,9 +235,22 @@ struct RunArgs {
     #[arg(long, help_heading = "Server")]
     chaos: bool,
 
+    /// Run share I of N (from 0) of the test; `merge` makes the whole of them.
+    #[arg(long, value_name = "I/N", help_heading = "Load", allow_hyphen_values = true)]
+    shard: Option<String>,
+    /// What a threshold with abort_on_fail ends: run, shard [run].
+    #[arg(long, value_name = "WHAT", help_heading = "Load")]
+    abort_scope: Option<String>,
+
     /// Write all results as JSON; - is standard output.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     output: Option<String>,
+    /// Write the thresholds as JUnit XML.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    junit: Option<String>,
+    /// Tell GitHub Actions, if it runs this: auto, off [off].
+    #[arg(long, value_name = "WHEN", help_heading = "Output")]
+    github: Option<String>,
     /// Tag of the run (repeatable), kept in the results.
     #[arg(long = "tag", value_name = "K=V", help_heading = "Output")]
     tags: Vec<String>,
@@ -345,7 +358,11 @@ impl RunArgs {
             quickack: from.yes("quickack", self.quickack),
             fail_on_invalid: from.yes("fail-on-invalid", self.fail_on_invalid),
             verify_parse: from.yes("verify-parse", self.verify_parse),
+            shard: from.one("shard", self.shard.as_ref()),
+            abort_scope: from.one("abort-scope", self.abort_scope.as_ref()),
             output: from.one("output", self.output.as_ref()),
+            junit: from.one("junit", self.junit.as_ref()),
+            github: from.one("github", self.github.as_ref()),
             headers: from.many("header", &self.headers, '\n'),
             api_key_file: from.one("api-key-file", self.api_key_file.as_ref()),
             api_key: api_key.map(|given| Sourced { value: Secret::new(given.value), origin: given.origin }),

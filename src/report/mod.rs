@@ -12,12 +12,19 @@
 mod facts;
 mod human;
 mod json;
+pub mod merge;
 mod plan;
+mod read;
 pub mod self_test;
 pub mod terminal;
 
 pub use facts::{RunFacts, ServerUse};
 pub use json::{DocumentError, SCHEMA};
+
+/// Most bytes of a document that is read.
+pub const MAX_DOCUMENT_BYTES: usize = json::MAX_BYTES;
+
+pub use read::{FieldError, summary};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -88,6 +95,39 @@ pub struct Run {
     /// The command line, without secrets.
     #[serde(default)]
     pub argv: Vec<String>,
+    /// Which part of a test this is; none for a whole one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// The runs that this was merged from; none for one that was run as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged_from: Vec<MergedRun>,
+}
+
+/// Which part of a test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// The first share it holds, from 0.
+    pub index: u32,
+    /// Of how many.
+    pub count: u32,
+    /// What said so: a flag, an environment name, `merge`.
+    pub source: String,
+    /// Every share it holds: one, or several once some have been merged.
+    pub held: Vec<u32>,
+}
+
+/// A run that a merged one is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergedRun {
+    /// Its `run.id`.
+    pub id: String,
+    /// Its share.
+    pub index: u32,
+    /// When it started, RFC 3339.
+    pub started_at: String,
+    /// Fingerprint of its machine.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
 }
 
 /// Which build of this tool.
@@ -97,6 +137,9 @@ pub struct Build {
     pub version: String,
     /// Commit it was built from.
     pub git_commit: Option<String>,
+    /// Whether the sources differed from that commit.
+    #[serde(default)]
+    pub git_dirty: Option<bool>,
     /// Compiler that built it.
     pub rustc: Option<String>,
 }
@@ -127,6 +170,9 @@ pub struct TargetServer {
     pub version: Option<String>,
     /// The commit it was built from.
     pub git_commit: Option<String>,
+    /// Whether its sources differed from that commit.
+    #[serde(default)]
+    pub git_dirty: Option<bool>,
     /// How it ended, when it did so by itself during the run.
     #[serde(default)]
     pub died: Option<String>,
@@ -160,6 +206,9 @@ pub struct Environment {
     pub server_cores: Option<Vec<u32>>,
     /// Limit of open files.
     pub nofile: Option<u64>,
+    /// Of processor, cores, memory, kernel and system: equal on two machines whose numbers may be compared.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
 }
 
 /// Whether this tool was the bottleneck.
@@ -276,6 +325,22 @@ pub struct Trend {
     pub overflow: u64,
     /// The whole distribution in µs: `HdrHistogram`'s V2 format, deflated, in base64.
     pub histogram: String,
+    /// Sums and extremes as integers, from which documents are merged without a rounding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<Exact>,
+}
+
+/// Sums and extremes as integers. The two sums are text, because they may be larger than what JSON readers keep exactly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exact {
+    /// Sum, in ns.
+    pub sum_ns: String,
+    /// Sum of squares, in ns².
+    pub sum_of_squares_ns2: String,
+    /// Shortest, in ns.
+    pub min_ns: u64,
+    /// Longest, in ns.
+    pub max_ns: u64,
 }
 
 /// A count.
@@ -285,6 +350,9 @@ pub struct Counter {
     pub count: u64,
     /// What arrived in the measurement window, per second of it.
     pub rate: f64,
+    /// What arrived in the measurement window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_window: Option<u64>,
     /// Of generated tokens only: who counted them, `usage` (the server), `events` (we did, one an event) or `mixed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_source: Option<String>,
@@ -412,6 +480,23 @@ pub struct KindSecond {
     pub tbt: Option<Quantiles>,
     /// Durations of successful requests.
     pub http_req_duration: Option<Quantiles>,
+    /// The same three as whole histograms.
+    #[serde(default)]
+    pub histograms: Histograms,
+}
+
+/// The histograms of a second, each as in [`Trend::histogram`]; none where there was nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Histograms {
+    /// Time to first token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft: Option<String>,
+    /// Time between tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tbt: Option<String>,
+    /// Durations of successful requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_req_duration: Option<String>,
 }
 
 /// Three percentiles, in ms.
@@ -472,6 +557,16 @@ impl Document {
     /// The document of a run.
     pub fn new(facts: &RunFacts<'_>) -> Self {
         facts::document(facts)
+    }
+
+    /// Whether it is a share of a test that nobody has merged: its thresholds are not judged.
+    pub fn is_shard(&self) -> bool {
+        self.run.shard.is_some() && self.run.merged_from.is_empty()
+    }
+
+    /// Whether it was merged although shares were missing.
+    pub fn is_partial(&self) -> bool {
+        self.run.shard.is_some() && !self.run.merged_from.is_empty()
     }
 
     /// What the run comes to. A signal goes first: what such a run measured is partial, whatever it says.
