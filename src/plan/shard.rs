@@ -50,6 +50,10 @@ pub(super) fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut C
         );
         return Err(shard.misplaced(problem));
     }
+    if let Some(given) = overrides.junit.as_ref().filter(|given| given.is_flag()) {
+        let problem = format!("there is nothing to write with {}: `merge` judges the thresholds", shard.origin);
+        return Err(given.misplaced(problem));
+    }
     let server = [&overrides.server_bin, &overrides.server_src, &overrides.server_config, &overrides.chaos];
     if let Some(given) = server.into_iter().flatten().find(|given| given.is_flag()) {
         let problem = format!("no server is started with {}: every share would test another one", shard.origin);

@@ -9,14 +9,19 @@
 //! every output format is one short file from document to text (`terminal.rs`). `self_test.rs` is the other thing that is kept: what
 //! this tool found out about itself on a machine.
 
+pub mod csv;
 mod facts;
+pub mod github;
+pub mod hgrm;
 mod human;
 mod json;
+pub mod junit;
 pub mod merge;
 mod plan;
 mod read;
 pub mod self_test;
 pub mod terminal;
+pub mod vllm;
 
 pub use facts::{RunFacts, ServerUse};
 pub use json::{DocumentError, SCHEMA};
