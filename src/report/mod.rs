@@ -9,6 +9,7 @@
 //! every output format is one short file from document to text (`terminal.rs`). `self_test.rs` is the other thing that is kept: what
 //! this tool found out about itself on a machine.
 
+pub mod compare;
 pub mod csv;
 mod facts;
 pub mod github;
