@@ -43,7 +43,7 @@ const WORLD: [&str; 9] = [
 const RESERVED: [(&str, &[&str]); 9] = [
     ("rustls", &["net/tls.rs"]),
     ("httparse", &["wire/http1"]),
-    ("clap", &["cli/mod.rs"]),
+    ("clap", &["cli/mod.rs", "cli/args.rs"]),
     ("mio", &["net/", "engine/", "origin/"]),
     ("hdrhistogram", &["metrics/"]),
     ("Serialize", &["report/", "plan/profile"]),

@@ -5,18 +5,23 @@
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "help texts show defaults in brackets, as command lines do")]
 
+mod args;
 mod facts;
 mod measure;
 mod offline;
 mod output;
+mod results;
 mod run;
 mod self_test;
 mod signals;
 mod subject;
 
+use self::args::{COMPARE_HELP, CompareArgs, MERGE_HELP, MergeArgs, NoiseArgs, ReportArgs};
+use crate::compare::CompareError;
 use crate::engine::EngineError;
 use crate::origin::OriginError;
 use crate::plan::{Given, Overrides, PlanError, Sourced, limits, resolve};
+use crate::report::merge::MergeError;
 use crate::scenario::Secret;
 use crate::server::ServerError;
 use crate::server::limits::TooFewFiles;
@@ -104,6 +109,16 @@ enum Command {
         /// The profile to print.
         name: Option<String>,
     },
+    /// Compare two builds by their results: is one slower?
+    #[command(after_help = COMPARE_HELP)]
+    Compare(CompareArgs),
+    /// Make one result of the results of all shares of a test.
+    #[command(after_help = MERGE_HELP)]
+    Merge(MergeArgs),
+    /// Measure what runs of one build differ by: the floor of later comparisons.
+    Noise(NoiseArgs),
+    /// Print an old result again, or in another format.
+    Report(ReportArgs),
     /// Run the embedded simulator in the foreground.
     Serve(ServeArgs),
     /// Measure this tool on this machine: speed, cost and truth.
@@ -238,7 +253,7 @@ struct RunArgs {
     /// Run share I of N (from 0) of the test; `merge` makes the whole of them.
     #[arg(long, value_name = "I/N", help_heading = "Load", allow_hyphen_values = true)]
     shard: Option<String>,
-    /// What a threshold with abort_on_fail ends: run, shard [run].
+    /// What a threshold that aborts ends: run, shard [run].
     #[arg(long, value_name = "WHAT", help_heading = "Load")]
     abort_scope: Option<String>,
 
@@ -431,6 +446,28 @@ enum CliError {
         /// What the system said.
         source: io::Error,
     },
+    /// A result that was given cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Result {
+        /// Which.
+        path: PathBuf,
+        /// The field and what is wrong.
+        reason: String,
+    },
+    /// Results that are not of one test.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    /// Results that cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    /// A value of a command that is not a test.
+    #[error("{flag}: {problem}")]
+    Argument {
+        /// Which.
+        flag: &'static str,
+        /// What is wrong, and what was expected.
+        problem: String,
+    },
     /// More connections are asked for than there can be file descriptors.
     #[error(transparent)]
     Files(#[from] TooFewFiles),
@@ -478,7 +515,8 @@ impl CliError {
     fn exit_class(&self) -> ExitClass {
         match self {
             Self::Usage(error) if error.exit_code() == 0 => ExitClass::Success,
-            Self::Usage(_) => ExitClass::Usage,
+            Self::Usage(_) | Self::Argument { .. } => ExitClass::Usage,
+            Self::Result { .. } | Self::Merge(_) | Self::Compare(_) => ExitClass::Incomplete,
             Self::Plan(error) if error.is_usage() => ExitClass::Usage,
             Self::Plan(_)
             | Self::OutputPlace { .. }
@@ -530,6 +568,10 @@ fn dispatch(
     let cli = Cli::from_arg_matches(&Cli::command().try_get_matches_from(arguments)?)?;
     match cli.command {
         Some(Command::Profiles { name }) => offline::profiles(name.as_deref(), out),
+        Some(Command::Compare(args)) => results::compare_runs(&args, environment, out, err),
+        Some(Command::Merge(args)) => results::merge(&args, environment, out, err),
+        Some(Command::Noise(args)) => results::noise_of(&args, out),
+        Some(Command::Report(args)) => results::report(&args, out, err),
         Some(Command::Serve(args)) => run::serve(&args, out),
         Some(Command::SelfTest(args)) => self_test::run(&args, out, err),
         Some(Command::Origin(args)) => self_test::origin(&args, out),
@@ -540,7 +582,7 @@ fn dispatch(
             if resolved.presentation.show_config {
                 return offline::show_config(&resolved, out);
             }
-            run::run(&resolved, out, err)
+            run::run(&resolved, environment, out, err)
         }
     }
 }

@@ -136,7 +136,8 @@ pub(super) fn intervals(
     }
     let interval = |mut changes: Vec<f64>| {
         changes.sort_by(f64::total_cmp);
-        let at = |share: f64| changes.get(((changes.len() as f64 * share) as usize).min(changes.len().saturating_sub(1)));
+        let at =
+            |share: f64| changes.get(((changes.len() as f64 * share) as usize).min(changes.len().saturating_sub(1)));
         (at(alpha / 2.0).copied().unwrap_or(0.0), at(1.0 - alpha / 2.0).copied().unwrap_or(0.0))
     };
     changes.into_iter().map(interval).collect()
@@ -159,7 +160,8 @@ mod tests {
 
     #[test]
     fn the_same_runs_give_the_same_interval() {
-        let seconds = |phase: u64| Seconds::of_counts(&(0..400).map(|t| vec![50 + (t * 7 + phase) % 13]).collect::<Vec<_>>());
+        let seconds =
+            |phase: u64| Seconds::of_counts(&(0..400).map(|t| vec![50 + (t * 7 + phase) % 13]).collect::<Vec<_>>());
         let once = || intervals(&seconds(0), &seconds(3), &[Of::Count], (200, 0.05), |b, h| h / b);
         assert_eq!(once(), once());
         assert!(once()[0].0 < once()[0].1);

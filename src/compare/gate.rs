@@ -68,7 +68,8 @@ pub fn percentage(text: &str) -> Option<f64> {
 
 fn number(text: &str) -> Option<f64> {
     let text = text.trim();
-    let plain = text.starts_with(|c: char| c.is_ascii_digit() || c == '.') && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let plain = text.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && text.chars().all(|c| c.is_ascii_digit() || c == '.');
     plain.then(|| text.parse::<f64>().ok()).flatten().filter(|n| n.is_finite())
 }
 

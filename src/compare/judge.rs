@@ -98,8 +98,11 @@ fn values(measure: Measure, gate: Option<Gate>, base: &[Run], head: &[Run]) -> R
             },
         }
     }
-    let (base_values, head_values) =
-        if note.is_some() { Default::default() } else { (values[..base.len()].to_vec(), values[base.len()..].to_vec()) };
+    let (base_values, head_values) = if note.is_some() {
+        Default::default()
+    } else {
+        (values[..base.len()].to_vec(), values[base.len()..].to_vec())
+    };
     let verdict = Verdict::NoValue;
     Ok(Row { measure, gate, base: base_values, head: head_values, change: None, verdict, note })
 }
@@ -118,14 +121,17 @@ fn correct(rows: &mut [Row]) {
 
 fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row]) -> Vec<String> {
     let mut warnings = Vec::new();
-    let machines = |runs: &[Run]| runs.iter().map(|run| run.fingerprint.clone()).collect::<std::collections::BTreeSet<_>>();
+    let machines =
+        |runs: &[Run]| runs.iter().map(|run| run.fingerprint.clone()).collect::<std::collections::BTreeSet<_>>();
     if machines(base) != machines(head) || machines(base).len() > 1 {
         warnings.push("the runs are of different machines: what differs may be them".to_owned());
     }
     for run in base.iter().chain(head) {
         warnings.extend(run.remarks.iter().map(|remark| format!("{}: {remark}", run.file)));
     }
-    let errors = rows.iter().find(|row| row.measure.metric == Metric::Share(Share::HttpReqFailed) && row.measure.request.is_none());
+    let errors = rows
+        .iter()
+        .find(|row| row.measure.metric == Metric::Share(Share::HttpReqFailed) && row.measure.request.is_none());
     if let Some(row) = errors.filter(|row| (rank::median(&row.head) - rank::median(&row.base)).abs() > BIAS) {
         let percent = |values: &[f64]| format!("{:.2} %", rank::median(values) * 100.0);
         warnings.push(format!(
@@ -135,7 +141,9 @@ fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row]) -> Vec<Str
         ));
     }
     if method == Method::Bootstrap {
-        warnings.push("one run a side: how runs of the same build differ is not measured; three or more a side decide".to_owned());
+        warnings.push(
+            "one run a side: how runs of the same build differ is not measured; three or more a side decide".to_owned(),
+        );
     }
     warnings
 }
@@ -152,17 +160,21 @@ impl Sides<'_> {
     fn decide(&self, rows: &mut [Row]) {
         rows.iter_mut().filter(|row| !row.base.is_empty()).for_each(|row| self.change(row));
         correct(rows);
-        rows.iter_mut().for_each(|row| self.judge(row));
+        for row in rows {
+            self.judge(row);
+        }
     }
 
     /// Measures the change of a row that has values.
     fn change(&self, row: &mut Row) {
         let is_share = row.measure.unit() == Unit::Share;
-        let scaled = |values: &[f64]| -> Vec<f64> { values.iter().map(|v| if is_share { *v } else { v.ln() }).collect() };
+        let scaled =
+            |values: &[f64]| -> Vec<f64> { values.iter().map(|v| if is_share { *v } else { v.ln() }).collect() };
         let back = |d: f64| if is_share { d } else { d.exp_m1() };
         // Everything is asked in one direction: that of the gate, or of the worse.
         let above = row.gate.as_ref().map_or(!row.measure.more_is_better(), |gate| gate.above);
-        let toward = |values: Vec<f64>| -> Vec<f64> { if above { values } else { values.into_iter().map(|v| -v).collect() } };
+        let toward =
+            |values: Vec<f64>| -> Vec<f64> { if above { values } else { values.into_iter().map(|v| -v).collect() } };
         let (base, head) = (toward(scaled(&row.base)), toward(scaled(&row.head)));
         let change = match self.method {
             Method::Bootstrap => self.bootstrap(row),
@@ -189,7 +201,8 @@ impl Sides<'_> {
         let effect = difference(row.base[0], row.head[0]);
         let (of, base) = seconds(&row.measure, &self.base[0])?;
         let (_, head) = seconds(&row.measure, &self.head[0])?;
-        let unknown = Change { effect, low: f64::NEG_INFINITY, high: f64::INFINITY, p: None, p_adjusted: None, detectable: None };
+        let unknown =
+            Change { effect, low: f64::NEG_INFINITY, high: f64::INFINITY, p: None, p_adjusted: None, detectable: None };
         if !base.is_enough() || !head.is_enough() {
             row.note = Some(format!("too short: {} s are needed", bootstrap::LEAST_SECONDS));
             return Some(unknown);
@@ -322,7 +335,8 @@ fn paired(base: &[f64], head: &[f64], alpha: f64) -> Option<Change> {
 
 /// The seconds that stand behind a measure of a run, and what is taken of them.
 fn seconds(measure: &Measure, run: &Run) -> Option<(Of, Seconds)> {
-    let counts = |of: fn(&super::Second) -> Vec<u64>| Seconds::of_counts(&run.seconds.iter().map(of).collect::<Vec<_>>());
+    let counts =
+        |of: fn(&super::Second) -> Vec<u64>| Seconds::of_counts(&run.seconds.iter().map(of).collect::<Vec<_>>());
     let whole = measure.request.is_none();
     match (measure.metric, measure.number) {
         (Metric::Counter(Counter::HttpReqs), _) if whole => Some((Of::Count, counts(|s| vec![s.http_reqs]))),

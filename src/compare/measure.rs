@@ -1,5 +1,6 @@
 //! What two runs are compared by: one number of a metric, and in which direction it is better.
 
+use crate::metrics::summary::ShareValue;
 use crate::metrics::{Counter, Metric, Share, Summary, Trend};
 use std::fmt;
 
@@ -71,7 +72,8 @@ impl Measure {
         let (request, number) = match rest.strip_prefix('{').map(|rest| rest.split_once('}')) {
             None => (None, rest),
             Some(Some((selector, number))) => {
-                let request = selector.split_once(':').filter(|(tag, _)| tag.trim() == "request").map(|(_, r)| r.trim());
+                let request =
+                    selector.split_once(':').filter(|(tag, _)| tag.trim() == "request").map(|(_, r)| r.trim());
                 let bad = || format!("`{text}`: expected a selector such as {name}{{request:NAME}}");
                 (Some(request.filter(|r| !r.is_empty()).ok_or_else(bad)?.to_owned()), number)
             }
@@ -79,7 +81,9 @@ impl Measure {
         };
         let alias = ALIASES.into_iter().find(|(alias, _)| *alias == name).map(|(_, metric)| metric);
         let metric = alias.or_else(|| Metric::from_name(name)).ok_or_else(|| {
-            format!("no metric is named `{name}`: expected one such as ttft, tbt, http_req_duration, error_rate, throughput")
+            format!(
+                "no metric is named `{name}`: expected one such as ttft, tbt, http_req_duration, error_rate, throughput"
+            )
         })?;
         let number = number.strip_prefix('.').unwrap_or(number);
         let number = match (metric, number) {
@@ -87,7 +91,9 @@ impl Measure {
             (Metric::Trend(_), "avg") => Number::Avg,
             (Metric::Trend(_), "med") => Number::P(50.0),
             (Metric::Trend(_), "min" | "max") => {
-                return Err(format!("`{text}`: an extreme is one request, and says nothing of two builds: expected a percentile"));
+                return Err(format!(
+                    "`{text}`: an extreme is one request, and says nothing of two builds: expected a percentile"
+                ));
             }
             (Metric::Trend(_), number) => Number::P(percentile(number).ok_or_else(|| {
                 format!("`{text}`: expected avg, med or a percentile behind {name}, such as {name}.p99")
@@ -114,7 +120,11 @@ impl Measure {
             Metric::Share(_) => true,
             Metric::Counter(counter) => matches!(
                 counter,
-                Counter::HttpReqs | Counter::Iterations | Counter::TokensOutput | Counter::TokensInput | Counter::TokenEvents
+                Counter::HttpReqs
+                    | Counter::Iterations
+                    | Counter::TokensOutput
+                    | Counter::TokensInput
+                    | Counter::TokenEvents
             ),
         }
     }
@@ -137,7 +147,7 @@ impl Measure {
                 Ok(if number == Number::Avg { times.avg_ms() } else { times.percentile_ms(p) })
             }
             (Metric::Counter(counter), _) => summary.counter(counter, request).map(|c| c.rate).ok_or_else(nothing),
-            (Metric::Share(share), _) => summary.share(share, request).map(|s| s.rate()).ok_or_else(nothing),
+            (Metric::Share(share), _) => summary.share(share, request).map(ShareValue::rate).ok_or_else(nothing),
             (Metric::Gauge(_), _) => Err(nothing()),
         }
     }
@@ -173,10 +183,22 @@ mod tests {
 
     #[test]
     fn measures_are_read_and_written_the_same() {
-        for text in ["ttft.p99", "tbt.p99.9", "http_req_duration{request:chat}.avg", "error_rate", "throughput", "tokens_output.rate"] {
+        for text in [
+            "ttft.p99",
+            "tbt.p99.9",
+            "http_req_duration{request:chat}.avg",
+            "error_rate",
+            "throughput",
+            "tokens_output.rate",
+        ] {
             assert_eq!(Measure::parse(text).map(|m| m.to_string()), Ok(text.to_owned()));
         }
-        for (text, same) in [("ttft.med", "ttft.p50"), ("ttft.p(95)", "ttft.p95"), ("http_reqs.rate", "throughput"), ("stall.p99_9", "stall.p99.9")] {
+        for (text, same) in [
+            ("ttft.med", "ttft.p50"),
+            ("ttft.p(95)", "ttft.p95"),
+            ("http_reqs.rate", "throughput"),
+            ("stall.p99_9", "stall.p99.9"),
+        ] {
             assert_eq!(Measure::parse(text).map(|m| m.to_string()), Ok(same.to_owned()));
         }
         for measure in Measure::usual() {

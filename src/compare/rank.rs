@@ -197,6 +197,8 @@ mod tests {
 
     #[test]
     fn medians() {
-        assert_eq!([median(&[]), median(&[2.0, 1.0, 9.0]), median(&[4.0, 1.0, 2.0, 9.0])], [0.0, 2.0, 3.0]);
+        near(median(&[]), 0.0);
+        near(median(&[2.0, 1.0, 9.0]), 2.0);
+        near(median(&[4.0, 1.0, 2.0, 9.0]), 3.0);
     }
 }

@@ -175,7 +175,7 @@ fn zig_zag(bytes: &mut &[u8]) -> Result<i64, DecodeError> {
             break;
         }
     }
-    let magnitude = (value >> 1) as i64;
+    let magnitude = (value >> 1).cast_signed();
     Ok(if value & 1 == 1 { -magnitude - 1 } else { magnitude })
 }
 
@@ -196,7 +196,9 @@ mod tests {
 
     fn encoded(micros: &[u64]) -> String {
         let mut d = Distribution::new();
-        micros.iter().for_each(|&t| d.record(Nanos::from_micros(t)));
+        for &t in micros {
+            d.record(Nanos::from_micros(t));
+        }
         d.encoded()
     }
 
@@ -272,7 +274,9 @@ mod tests {
         fn buckets_are_those_of_the_library(times in prop::collection::vec(0u64..5_000_000_000, 0..60)) {
             let buckets = Buckets::decode(&encoded(&times)).unwrap();
             let mut histogram = hdrhistogram::Histogram::<u64>::new_with_bounds(1, MAX_MICROS, DIGITS).unwrap();
-            times.iter().for_each(|&t| histogram.saturating_record(t.min(MAX_MICROS)));
+            for &t in &times {
+                histogram.saturating_record(t.min(MAX_MICROS));
+            }
             let theirs: Vec<_> = histogram
                 .iter_recorded()
                 .map(|v| (histogram.highest_equivalent(v.value_iterated_to()), v.count_at_value()))

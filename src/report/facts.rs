@@ -1,9 +1,9 @@
 //! What a run brings together → Document.
 
 use super::{
-    Agreement, Build, Client, ClientVerdict, Counter, Document, Environment, Exact, Failures, Gauge, Hint, Histograms, KindSecond,
-    Measured, Quantiles, Rate, Run, SCHEMA, Second, Server, Shard, Signal, Target, TargetServer, Threshold, ThresholdVerdict,
-    Trend, plan, rounded,
+    Agreement, Build, Client, ClientVerdict, Counter, Document, Environment, Exact, Failures, Gauge, Hint, Histograms,
+    KindSecond, Measured, Quantiles, Rate, Run, SCHEMA, Second, Server, Shard, Signal, Target, TargetServer, Threshold,
+    ThresholdVerdict, Trend, plan, rounded,
 };
 use crate::metrics::summary::{Group, ShareValue};
 use crate::metrics::validity::Validity;
@@ -128,9 +128,10 @@ pub(super) fn document(facts: &RunFacts<'_>) -> Document {
 }
 
 pub(super) fn gauges(summary: &Summary) -> impl Iterator<Item = (String, Measured)> + '_ {
-    summary.gauges.iter().map(|&(gauge, g)| {
-        (gauge.name().to_owned(), Measured::Gauge(Gauge { value: g.value, min: g.min, max: g.max }))
-    })
+    summary
+        .gauges
+        .iter()
+        .map(|&(gauge, g)| (gauge.name().to_owned(), Measured::Gauge(Gauge { value: g.value, min: g.min, max: g.max })))
 }
 
 /// What two machines must have in common for their numbers to be compared. Not what a run chooses, such as workers.

@@ -21,7 +21,11 @@ pub fn annotations(failures: &[(String, String)]) -> String {
 
 /// Text inside a cell of a table.
 pub(super) fn cell(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().replace('|', "\\|").replace('<', "&lt;")
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect::<String>()
+        .replace('|', "\\|")
+        .replace('<', "&lt;")
 }
 
 /// The rules of a run that failed: title and message.

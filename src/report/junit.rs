@@ -89,8 +89,11 @@ fn write(
     }
     for case in cases {
         let name = clean(&case.name);
-        let start = BytesStart::new("testcase")
-            .with_attributes([("name", name.as_str()), ("classname", suite.as_str()), ("time", "0")]);
+        let start = BytesStart::new("testcase").with_attributes([
+            ("name", name.as_str()),
+            ("classname", suite.as_str()),
+            ("time", "0"),
+        ]);
         let (element, text) = match (&case.failure, &case.skipped) {
             (Some(why), _) => ("failure", clean(why)),
             (None, Some(why)) => ("skipped", clean(why)),
@@ -127,7 +130,8 @@ mod tests {
 
     #[test]
     fn nothing_breaks_out_of_the_xml() {
-        let case = Case { name: "a\"<b>&\u{7}".to_owned(), failure: Some("]]>\u{0}</failure>".to_owned()), skipped: None };
+        let case =
+            Case { name: "a\"<b>&\u{7}".to_owned(), failure: Some("]]>\u{0}</failure>".to_owned()), skipped: None };
         let text = render("x<y", &[("k", "\"v\"\n".to_owned())], &[case]);
         assert!(!text.contains(['\u{0}', '\u{7}']) && !text.contains("<b>"), "{text}");
         assert_eq!(text.matches("</failure>").count(), 1, "{text}");

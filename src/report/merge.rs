@@ -6,8 +6,8 @@
 
 use super::read::{three, wrong};
 use super::{
-    Client, Document, FieldError, Hint, Histograms, KindSecond, Measured, MergedRun, Quantiles, Second, Shard,
-    facts, summary,
+    Client, Document, FieldError, Hint, Histograms, KindSecond, Measured, MergedRun, Quantiles, Second, Shard, facts,
+    summary,
 };
 use crate::metrics::{Buckets, Distribution, Summary, hints, series};
 use crate::threshold::{self, Rule};
@@ -291,7 +291,7 @@ fn instant(text: &str) -> Option<Timestamp> {
 
 /// Shares that did not start together.
 fn skew(runs: &[MergedRun]) -> Option<Hint> {
-    let starts = || runs.iter().filter_map(|run| instant(&run.started_at)).map(|t| t.as_millisecond());
+    let starts = || runs.iter().filter_map(|run| instant(&run.started_at)).map(Timestamp::as_millisecond);
     let apart = (starts().max()? - starts().min()?) as f64 / 1e3;
     (apart > MOST_SKEW_S).then(|| Hint {
         name: "shards_started_apart".to_owned(),

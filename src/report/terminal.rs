@@ -127,8 +127,12 @@ fn head(page: &mut Page, doc: &Document) {
     let failed = doc.thresholds.iter().filter(|t| t.verdict != ThresholdVerdict::Pass).count();
     let all = doc.thresholds.len();
     let (tone, word, why) = match doc.conclusion() {
-        Conclusion::Pass if doc.is_partial() => (Tone::Warning, "PARTIAL", format!("{all} of {all} thresholds held, of the shares that are there")),
-        Conclusion::Pass if doc.is_shard() => (Tone::Plain, "SHARE", "it ran; `llmsim-blast merge` judges the whole".to_owned()),
+        Conclusion::Pass if doc.is_partial() => {
+            (Tone::Warning, "PARTIAL", format!("{all} of {all} thresholds held, of the shares that are there"))
+        }
+        Conclusion::Pass if doc.is_shard() => {
+            (Tone::Plain, "SHARE", "it ran; `llmsim-blast merge` judges the whole".to_owned())
+        }
         Conclusion::Pass if all == 0 => (Tone::Good, "PASS ✓", "no thresholds were set".to_owned()),
         Conclusion::Pass => (Tone::Good, "PASS ✓", format!("{all} of {all} thresholds held")),
         Conclusion::Fail => (Tone::Bad, "FAIL ✗", format!("{failed} of {all} thresholds did not hold")),

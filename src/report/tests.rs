@@ -158,7 +158,9 @@ pub(super) fn document_of(seconds: &[Tally]) -> Document {
 fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Document {
     let plan = plan();
     let mut tally = Tally::new(2);
-    seconds.iter().for_each(|second| tally.append(second));
+    for second in seconds {
+        tally.append(second);
+    }
     let tally = &tally;
     let names: Vec<_> = plan.mix.kinds.iter().map(|k| k.name.clone()).collect();
     let summary = Summary::new(tally, &names, Nanos::from_secs(270));
@@ -224,8 +226,12 @@ pub(super) fn all_sorts() -> Vec<(&'static str, Document)> {
     let no_data = [verdict("stall{request:chat}", "p(95)<2s", None, Judgement::NoData), pass[0].clone()];
     let mut dead = Tally::new(2);
     dead.record(&Sample { usage: None, ..sample(0, 0, Outcome::Failed(Failure::ConnectRefused), 0) });
-    let all_failed =
-        Verdict { value: Some(1.0), samples: 1, result: Judgement::Fail, ..verdict("http_req_failed", "rate<0.05", None, Judgement::Fail) };
+    let all_failed = Verdict {
+        value: Some(1.0),
+        samples: 1,
+        result: Judgement::Fail,
+        ..verdict("http_req_failed", "rate<0.05", None, Judgement::Fail)
+    };
     let mut bare = document(&busy_tally(), &[], false);
     bare.server = Server::default();
     bare.target.server = TargetServer::default();

@@ -62,9 +62,10 @@ fn failing(gates: &[&str], n: usize, method: Method, planted: f64) -> f64 {
 
 #[test]
 fn equal_builds_hardly_ever_fail() {
-    for (n, method) in [(3, Method::Separation), (5, Method::MannWhitney), (10, Method::MannWhitney), (5, Method::Paired)] {
+    for (n, method) in
+        [(3, Method::Separation), (5, Method::MannWhitney), (10, Method::MannWhitney), (5, Method::Paired)]
+    {
         let false_alarms = failing(&GATES, n, method, 0.0);
-        println!("{n} runs a side, {method:?}: {false_alarms}");
         assert!(false_alarms <= 0.05, "{n} runs a side, {method:?}: {false_alarms}");
     }
     // What many scripts do: compare two runs, and cry at five percent.
@@ -76,7 +77,10 @@ fn equal_builds_hardly_ever_fail() {
             cries += i32::from(b / a > 1.05);
         }
     }
-    assert!(f64::from(cries) / f64::from(pairs) > 0.15, "the recorded noise would not need any of this: {cries} of {pairs}");
+    assert!(
+        f64::from(cries) / f64::from(pairs) > 0.15,
+        "the recorded noise would not need any of this: {cries} of {pairs}"
+    );
 }
 
 #[test]
@@ -119,7 +123,8 @@ fn one_run_a_side_sees_only_what_is_large() {
     let fails = |random: &mut fastrand::Rng, slower: f64| {
         let (base, head) = (drifting(random, 300, 1.0), drifting(random, 300, slower));
         let all = |seconds: &[Buckets]| Seconds::of_times(seconds);
-        let (low, _) = bootstrap::intervals(&all(&base), &all(&head), &[Of::Percentile(95.0)], (100, 0.05), |b, h| h / b - 1.0)[0];
+        let (low, _) =
+            bootstrap::intervals(&all(&base), &all(&head), &[Of::Percentile(95.0)], (100, 0.05), |b, h| h / b - 1.0)[0];
         low > 0.05
     };
     let alarms = (0..12).filter(|_| fails(&mut random, 1.0)).count();
@@ -167,9 +172,13 @@ fn numbers_of_a_change_are_relative_and_in_order() {
     assert!((change.effect - 0.2).abs() < 1e-9 && (change.low - 0.2).abs() < 1e-9, "{change:?}");
     let drop = one("throughput<-3%", Method::MannWhitney, &[100.0, 101.0, 99.0, 100.0], &[90.0, 91.0, 89.0, 90.0]);
     let change = drop.change.expect("a change");
-    assert!((change.effect + 0.1).abs() < 1e-3 && change.low <= change.effect && change.effect <= change.high, "{change:?}");
+    assert!(
+        (change.effect + 0.1).abs() < 1e-3 && change.low <= change.effect && change.effect <= change.high,
+        "{change:?}"
+    );
     assert!(change.detectable.is_some_and(|d| d > 0.0 && d < 0.05), "{change:?}");
-    let pairs = one("ttft.p99>5%", Method::Paired, &[100.0, 150.0, 90.0, 120.0, 100.0], &[121.0, 180.0, 108.0, 145.0, 119.0]);
+    let pairs =
+        one("ttft.p99>5%", Method::Paired, &[100.0, 150.0, 90.0, 120.0, 100.0], &[121.0, 180.0, 108.0, 145.0, 119.0]);
     assert_eq!(pairs.verdict, Verdict::Regressed, "pairs see through the drift of both: {pairs:?}");
 }
 
@@ -245,7 +254,8 @@ fn side(prefix: &str, ms: u64) -> Vec<Run> {
 
 #[test]
 fn gates_come_first_and_what_is_usual_after_them() {
-    let compared = compare(&side("b", 100), &side("h", 150), &options(&["http_req_duration.p99>5%"])).expect("comparable");
+    let compared =
+        compare(&side("b", 100), &side("h", 150), &options(&["http_req_duration.p99>5%"])).expect("comparable");
     assert_eq!((compared.method, compared.failed(), compared.inconclusive()), (Method::MannWhitney, 1, 0));
     assert_eq!(compared.rows[0].measure.to_string(), "http_req_duration.p99");
     assert_eq!(compared.rows.len(), Measure::usual().len());
@@ -257,14 +267,17 @@ fn gates_come_first_and_what_is_usual_after_them() {
 
 #[test]
 fn what_is_not_comparable_is_refused() {
-    let why = |base: &[Run], head: &[Run], options: &Options| compare(base, head, options).expect_err("refused").to_string();
+    let why =
+        |base: &[Run], head: &[Run], options: &Options| compare(base, head, options).expect_err("refused").to_string();
     let (base, head) = (side("b", 100), side("h", 100));
     let with = |change: &dyn Fn(&mut Run)| {
         let mut changed = head.clone();
         change(&mut changed[2]);
         why(&base, &changed, &Options::default())
     };
-    assert!(with(&|r| r.workload = "v".to_owned()).starts_with("h2.json: the workload (plan.hash) is v, and w in b0.json"));
+    assert!(
+        with(&|r| r.workload = "v".to_owned()).starts_with("h2.json: the workload (plan.hash) is v, and w in b0.json")
+    );
     assert!(with(&|r| r.tool = "0.2.0".to_owned()).contains("the version of llmsim-blast is 0.2, and 0.1"));
     assert!(with(&|r| r.shards = 2).contains("the number of shards is 2"));
     assert!(with(&|r| r.incomplete = Some("stopped by a signal".to_owned())).contains("h2.json: stopped by a signal"));
@@ -277,12 +290,15 @@ fn what_is_not_comparable_is_refused() {
     // Ten beyond the percentile, in every run.
     let few: Vec<Run> = (0..4).map(|i| run(&format!("f{i}"), 999, 100)).collect();
     assert!(why(&base, &few, &options(&["http_req_duration.p99>5%"])).contains("f0: 999 samples, and 1000 are needed"));
-    assert!(why(&base, &head, &options(&["http_req_duration{request:x}.p50>5%"])).contains("no kind of request is named x"));
+    assert!(
+        why(&base, &head, &options(&["http_req_duration{request:x}.p50>5%"])).contains("no kind of request is named x")
+    );
 }
 
 #[test]
 fn one_run_a_side_is_indicative_and_needs_its_time() {
-    let compared = compare(&side("b", 100)[..1], &side("h", 200)[..1], &options(&["throughput<-5%"])).expect("comparable");
+    let compared =
+        compare(&side("b", 100)[..1], &side("h", 200)[..1], &options(&["throughput<-5%"])).expect("comparable");
     assert!(compared.indicative && compared.failed() == 0);
     assert!(compared.warnings.iter().any(|w| w.contains("one run a side")));
     let row = &compared.rows[0];

@@ -1,9 +1,9 @@
 //! Documents → the runs that are compared; noise → a file and back.
 
-use crate::report::read::{FieldError, three, wrong};
-use crate::report::{ClientVerdict, Conclusion, Document, json as document_json, rounded, summary};
 use crate::compare::{Measure, Noise, Run, Second, Spread};
 use crate::metrics::Buckets;
+use crate::report::read::{FieldError, three, wrong};
+use crate::report::{ClientVerdict, Conclusion, Document, json as document_json, rounded, summary};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 

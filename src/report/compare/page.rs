@@ -1,9 +1,9 @@
 //! A comparison as a table for a terminal, and as Markdown.
 
-use crate::report::github::cell;
-use crate::report::human;
 use super::Compared;
 use crate::compare::{LEAST_RUNS, Measure, Method, Row, Run, Unit, Verdict};
+use crate::report::github::cell;
+use crate::report::human;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -179,10 +179,8 @@ pub fn markdown(compared: &Compared<'_>) -> String {
     let mut text = format!("{MARKER}\n### {icon} llmsim-blast compare: {}\n\n", compared.word());
     let _ = writeln!(text, "{}.\n", verdict_line(compared));
     let _ = writeln!(text, "base: {}  \nhead: {}\n", cell(&servers(compared.base)), cell(&servers(compared.head)));
-    let head = format!(
-        "| | base | head | change | {} | verdict |\n|---|---:|---:|---:|---:|---|\n",
-        interval_title(c.method)
-    );
+    let head =
+        format!("| | base | head | change | {} | verdict |\n|---|---:|---:|---:|---:|---|\n", interval_title(c.method));
     let rows = |rows: &[&Row]| {
         let mut text = head.clone();
         for row in rows {
@@ -192,7 +190,8 @@ pub fn markdown(compared: &Compared<'_>) -> String {
             let bold = if row.verdict == Verdict::Regressed { "**" } else { "" };
             let verdict = row.verdict.name();
             let name = cell(&name);
-            let _ = writeln!(text, "| `{name}` | {base} | {head} | {effect} | {} | {bold}{verdict}{bold} |", interval(row));
+            let _ =
+                writeln!(text, "| `{name}` | {base} | {head} | {effect} | {} | {bold}{verdict}{bold} |", interval(row));
         }
         text
     };

@@ -16,7 +16,8 @@ fn runs(prefix: &str, n: usize) -> Vec<Run> {
 }
 
 fn comparison(n: usize, gates: &[&str]) -> (Vec<Run>, Vec<Run>, Comparison) {
-    let options = Options { gates: gates.iter().map(|g| Gate::parse(g).expect("a gate")).collect(), ..Options::default() };
+    let options =
+        Options { gates: gates.iter().map(|g| Gate::parse(g).expect("a gate")).collect(), ..Options::default() };
     let (base, head) = (runs("b", n), runs("hh", n));
     let comparison = compare(&base, &head, &options).expect("comparable");
     (base, head, comparison)
@@ -50,7 +51,8 @@ fn json_is_valid_by_its_schema() {
 
 #[test]
 fn the_table_fits_eighty_columns_and_says_the_verdict_first() {
-    for (base, head, comparison) in [regressed(), comparison(3, &["http_req_duration{request:chat-stream}.p50>5%&3ms"])] {
+    for (base, head, comparison) in [regressed(), comparison(3, &["http_req_duration{request:chat-stream}.p50>5%&3ms"])]
+    {
         let text = terminal(&Compared { base: &base, head: &head, comparison: &comparison });
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }

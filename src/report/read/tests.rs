@@ -111,7 +111,10 @@ fn seconds_ascend_and_are_not_without_end() {
     let mut empty = doc.series[0].clone();
     empty.requests.clear();
     doc.series = (0..=MAX_SECONDS as u32).map(|t_s| Second { t_s, ..empty.clone() }).collect();
-    assert_eq!(check(&doc).map_err(|e| e.to_string()), Err("series: 100001 seconds; at most 100000 are read".to_owned()));
+    assert_eq!(
+        check(&doc).map_err(|e| e.to_string()),
+        Err("series: 100001 seconds; at most 100000 are read".to_owned())
+    );
     doc.series.pop();
     assert_eq!(check(&doc), Ok(()));
 }
@@ -120,7 +123,9 @@ fn seconds_ascend_and_are_not_without_end() {
 fn documents_of_earlier_builds_are_read() {
     let mut old = good();
     for numbers in ["metrics", "requests/chat", "requests/chat-stream"] {
-        for measured in old.pointer_mut(&format!("/{numbers}")).and_then(Value::as_object_mut).expect("numbers").values_mut() {
+        for measured in
+            old.pointer_mut(&format!("/{numbers}")).and_then(Value::as_object_mut).expect("numbers").values_mut()
+        {
             let fields = measured.as_object_mut().expect("a metric");
             fields.remove("exact");
             fields.remove("in_window");

@@ -118,10 +118,7 @@ SERVER  llmsim 0.6.0, started for this run
 fn what_failed_and_what_was_not_measured_is_visible() {
     assert!(text_of("fail").contains("  http_req_duration\n    ✗ 'p(95)<300' p(95)=394.24ms  100 samples\n"));
     let no_data = text_of("no data for a threshold");
-    assert!(
-        no_data.contains("  stall{request:chat}\n    ✗ 'p(95)<2s' no data: nothing was measured"),
-        "{no_data}"
-    );
+    assert!(no_data.contains("  stall{request:chat}\n    ✗ 'p(95)<2s' no data: nothing was measured"), "{no_data}");
     assert!(text_of("interrupted").contains("  stopped    SIGINT\n"));
     let dead = text_of("dead server");
     assert!(dead.contains("FAILURES  1 of 1 request (100.00%)\n  connect_refused "), "{dead}");
