@@ -46,15 +46,17 @@ pub(super) fn check(document: &Document) -> Result<(), FieldError> {
     }
     shard(document)?;
     let summary = summary(document)?;
-    derived("metrics", &document.metrics, &summary.all)?;
+    // The window stands there in whole microseconds, and a short one makes rates of few digits.
+    let short = RELATIVE + DIGITS / document.run.window_s.max(DIGITS);
+    derived("metrics", &document.metrics, &summary.all, short)?;
     for (name, group) in &summary.requests {
         if let Some(numbers) = document.requests.get(name) {
-            derived(&format!("requests.{name}"), numbers, group)?;
+            derived(&format!("requests.{name}"), numbers, group, short)?;
         }
     }
     sums(document)?;
     for (i, judged) in document.thresholds.iter().enumerate() {
-        threshold_agrees(&format!("thresholds[{i}]"), judged, &summary)?;
+        threshold_agrees(&format!("thresholds[{i}]"), judged, &summary, short)?;
     }
     series(document)
 }
@@ -194,7 +196,7 @@ fn integers(field: &str, exact: &Exact) -> Result<Exacts, FieldError> {
 }
 
 /// Every number that can be derived is, and must be the one that stands there.
-fn derived(field: &str, numbers: &BTreeMap<String, Measured>, group: &Group) -> Result<(), FieldError> {
+fn derived(field: &str, numbers: &BTreeMap<String, Measured>, group: &Group, short: f64) -> Result<(), FieldError> {
     for (name, measured) in numbers {
         let field = format!("{field}.{name}");
         match (Metric::from_name(name), measured) {
@@ -205,7 +207,7 @@ fn derived(field: &str, numbers: &BTreeMap<String, Measured>, group: &Group) -> 
             }
             (Some(Metric::Counter(c)), Measured::Counter(written)) => {
                 if let Some(value) = group.counter(c) {
-                    counter_agrees(&field, written, value)?;
+                    counter_agrees(&field, written, value, short)?;
                 }
             }
             (_, Measured::Rate(Rate { rate, matches, total })) => {
@@ -248,12 +250,12 @@ fn trend_agrees(field: &str, t: &Trend, d: &Trend) -> Result<(), FieldError> {
     Ok(())
 }
 
-fn counter_agrees(field: &str, written: &Counter, value: CounterValue) -> Result<(), FieldError> {
+fn counter_agrees(field: &str, written: &Counter, value: CounterValue, short: f64) -> Result<(), FieldError> {
     if value.in_window > value.count {
         let problem = format!("{} is more than the {} of the whole run", value.in_window, value.count);
         return Err(wrong(format!("{field}.in_window"), problem));
     }
-    if written.rate < 0.0 || (written.in_window.is_some() && !near(written.rate, rounded(value.rate), RELATIVE)) {
+    if written.rate < 0.0 || (written.in_window.is_some() && !near(written.rate, rounded(value.rate), short)) {
         let problem = format!("it says {}, in_window and run.window_s say {}", written.rate, value.rate);
         return Err(wrong(format!("{field}.rate"), problem));
     }
@@ -298,12 +300,12 @@ fn sums(document: &Document) -> Result<(), FieldError> {
 }
 
 /// A judgement is made again from the numbers. A rule that this build does not understand is let through: a later one may have.
-fn threshold_agrees(field: &str, judged: &Threshold, summary: &Summary) -> Result<(), FieldError> {
+fn threshold_agrees(field: &str, judged: &Threshold, summary: &Summary, short: f64) -> Result<(), FieldError> {
     let kinds: Vec<String> = summary.requests.iter().map(|(name, _)| name.clone()).collect();
     let Ok(rule) = threshold::parse(&judged.metric, &judged.expression, &kinds) else { return Ok(()) };
     let Some(again) = threshold::judge(&[rule], summary).first().map(facts::threshold) else { return Ok(()) };
     let same_value = match (judged.value, again.value) {
-        (Some(a), Some(b)) => near(a, b, DIGITS),
+        (Some(a), Some(b)) => near(a, b, DIGITS + short),
         (a, b) => a.is_some() == b.is_some(),
     };
     if !same_value || again.verdict != judged.verdict || again.samples != judged.samples {
