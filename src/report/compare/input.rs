@@ -18,7 +18,7 @@ pub fn run(file: &str, document: &Document) -> Result<Run, FieldError> {
     let seconds = document.series.iter().filter(|s| u64::from(s.t_s) < window);
     let mut remarks = Vec::new();
     if document.client.verdict >= ClientVerdict::Strained {
-        remarks.push(format!("its client was {}: its numbers are partly the client's", document.client.verdict.name()));
+        remarks.push(format!("the client was {}: the numbers are partly its own", document.client.verdict.name()));
     }
     Ok(Run {
         file: file.to_owned(),

@@ -22,7 +22,7 @@ pub(super) fn change(measure: &Measure, change: f64) -> String {
         p if !p.is_finite() => "?".to_owned(),
         p if p < 0.005 => format!("0{unit}"),
         p if p < 9.95 => format!("{percent:+.2}{unit}"),
-        p if p < 999.5 => format!("{percent:+.1}{unit}"),
+        p if p < 99.95 => format!("{percent:+.1}{unit}"),
         _ => format!("{percent:+.0}{unit}"),
     }
 }
@@ -97,7 +97,8 @@ fn detectable(compared: &Compared<'_>) -> Option<String> {
     let gates: Vec<&Row> = compared.comparison.gates().collect();
     let rows = if gates.is_empty() { compared.comparison.rows.iter().collect() } else { gates };
     let each = rows.iter().filter_map(|row| Some((&row.measure, row.change?.detectable?)));
-    let each: Vec<String> = each.map(|(m, d)| format!("{m} {}", change(m, d).trim_start_matches('+'))).collect();
+    let each: Vec<String> =
+        each.filter(|(_, d)| *d > 0.0).map(|(m, d)| format!("{m} {}", change(m, d).trim_start_matches('+'))).collect();
     let (base, head) = (compared.base.len(), compared.head.len());
     let runs = format!("with these {base}+{head} runs smaller changes could not be seen: ");
     (!each.is_empty()).then(|| runs + &each.join(", "))
@@ -122,7 +123,7 @@ fn line(mark: &str, name: &str, columns: [&str; 4], verdict: &str) -> String {
         format!("{name:<NAME$}")
     };
     let [base, head, change, interval] = columns;
-    format!("{mark} {name}{base:>8}{head:>8}{change:>8}{interval:>17}  {verdict}").trim_end().to_owned()
+    format!("{mark} {name}{base:>8}{head:>8}{change:>8}{interval:>16} {verdict}").trim_end().to_owned()
 }
 
 /// The table for a terminal, at most 80 columns wide.
@@ -189,7 +190,8 @@ pub fn markdown(compared: &Compared<'_>) -> String {
             let effect = row.change.map_or_else(|| "-".to_owned(), |c| change(&row.measure, c.effect));
             let bold = if row.verdict == Verdict::Regressed { "**" } else { "" };
             let verdict = row.verdict.name();
-            let name = cell(&name);
+            // Inside a code span nothing is markup, but a bar still ends the cell.
+            let name = name.replace('|', "\\|").replace('`', "'");
             let _ =
                 writeln!(text, "| `{name}` | {base} | {head} | {effect} | {} | {bold}{verdict}{bold} |", interval(row));
         }

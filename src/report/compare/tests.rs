@@ -60,8 +60,11 @@ fn the_table_fits_eighty_columns_and_says_the_verdict_first() {
     let text = terminal(&Compared { base: &base, head: &head, comparison: &comparison });
     assert!(text.starts_with("REGRESSED  1 of 2 gates failed (5 base and 5 head runs)\n"), "{text}");
     assert!(text.contains("✗ http_req_duration.p50>5%"), "{text}");
-    assert!(text.contains("+20.0%  +15.0% … +25.0%  regressed"), "{text}");
-    assert!(text.contains("smaller changes could not be seen"), "{text}");
+    assert!(text.contains("+20.0% +15.0% … +25.0% regressed"), "{text}");
+    let mut scattered = comparison.clone();
+    scattered.rows[0].change = scattered.rows[0].change.map(|c| Change { detectable: Some(0.12), ..c });
+    let text = terminal(&Compared { base: &base, head: &head, comparison: &scattered });
+    assert!(text.contains("smaller changes could not be seen:\n          http_req_duration.p50 12.0%"), "{text}");
 }
 
 #[test]
