@@ -219,8 +219,8 @@ impl Sides<'_> {
         }
         // Nothing hangs on the interval of a row without a gate, and drawing is what takes the time.
         let draws = if row.gate.is_some() { self.options.draws } else { self.options.draws / UNGATED_DRAWS };
-        let drawn = (draws, self.options.alpha);
-        let (low, high) = bootstrap::intervals(&base, &head, &[of], drawn, difference).first().copied()?;
+        let (low, high) =
+            bootstrap::intervals(&base, &head, &[of], (draws, self.options.alpha), difference).first().copied()?;
         Some(Change { low: low.min(effect), high: high.max(effect), ..unknown })
     }
 

@@ -223,6 +223,7 @@ fn sample() -> Sample {
         kind: 0,
         outcome: Outcome::Success,
         status: 200,
+        intended: None,
         sent: Nanos::ZERO,
         end: Nanos::ZERO,
         first_byte: None,
