@@ -15,10 +15,12 @@ const MAX_TEMPLATES: usize = 8;
 const MAX_PATIENCE: u16 = 256;
 /// What it costs that nothing fits; a fit earns one. So attempts pay as long as two of three fit, about where they do in time, too.
 const PRICE_OF_A_MISS: u16 = 2;
+/// What it costs to learn, on top of the miss; learning takes a few microseconds.
+const PRICE_OF_LEARNING: u16 = 16;
 /// After so many misses without patience it gets some back: the answers may have become regular meanwhile.
 const MISSES_TO_FORGIVE: u8 = 255;
-/// How much it gets back: enough to learn the shapes of a stream, a few times over.
-const FORGIVEN: u16 = 32;
+/// How much it gets back: enough to learn twice. If that helps, the fits pay for the rest.
+const FORGIVEN: u16 = 2 * (PRICE_OF_A_MISS + PRICE_OF_LEARNING);
 
 /// Reads the answers to one kind of request, on one worker. It says exactly what [`Api::read_event`] and [`Api::read_body`] say.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ impl Reader {
         let Some(reading) = event_reading(self.api, event) else { return self.api.read_event(event) };
         // What the parser does first, before it parses.
         let data = event.data.trim_ascii();
-        let recognised = self.events.recognise(data).map(|(delta, usage)| Delta { usage, ..delta });
+        let recognised = self.events.recognise(data).map(|(delta, fit)| Delta { usage: fit.usage, ..delta });
         if let Some(delta) = recognised
             && !self.verify
         {
@@ -52,6 +54,7 @@ impl Reader {
             return judge(&recognised, parsed);
         }
         if let Ok(delta) = parsed
+            && self.events.is_patient()
             && openai_chat::is_chunk(data)
         {
             self.events.learn(data, reading, delta, delta.usage);
@@ -63,7 +66,7 @@ impl Reader {
     #[inline]
     pub fn read_body(&mut self, body: &[u8]) -> Result<Answer, Flaw> {
         let Some(reading) = body_reading(self.api) else { return self.api.read_body(body) };
-        let recognised = self.answers.recognise(body).map(|(answer, usage)| Answer { usage, ..answer });
+        let recognised = self.answers.recognise(body).map(|(answer, fit)| Answer { usage: fit.usage, ..answer });
         if let Some(answer) = recognised
             && !self.verify
         {
@@ -73,7 +76,9 @@ impl Reader {
         if let Some(recognised) = recognised {
             return judge(&recognised, parsed);
         }
-        if let Ok(answer) = parsed {
+        if let Ok(answer) = parsed
+            && self.answers.is_patient()
+        {
             self.answers.learn(body, reading, answer, answer.usage);
         }
         parsed
@@ -133,20 +138,20 @@ impl<M: Copy> Templates<M> {
         Self { known: Vec::new(), patience: MAX_PATIENCE, misses: 0 }
     }
 
-    /// What the data means and what it billed, if a template fits.
+    /// What data means that fits the template found, but for what it billed, which the fit says.
     #[inline]
-    fn recognise(&mut self, data: &[u8]) -> Option<(M, Option<TokenUsage>)> {
+    fn recognise(&mut self, data: &[u8]) -> Option<(M, Fit)> {
         if let Some(first) = self.known.first()
-            && let Some(Fit { usage }) = first.template.fits(data)
+            && let Some(fit) = first.template.fits(data)
         {
             self.patience = MAX_PATIENCE.min(self.patience + 1);
-            return Some((first.meaning, usage));
+            return Some((first.meaning, fit));
         }
         self.recognise_further(data)
     }
 
     /// The same, when the first template does not fit.
-    fn recognise_further(&mut self, data: &[u8]) -> Option<(M, Option<TokenUsage>)> {
+    fn recognise_further(&mut self, data: &[u8]) -> Option<(M, Fit)> {
         if self.patience < PRICE_OF_A_MISS {
             self.forgive();
             return None;
@@ -157,13 +162,13 @@ impl<M: Copy> Templates<M> {
             let mut all = self.known.iter_mut().enumerate();
             all.find_map(|(i, known)| Some((i, known.template.widen(data)?)))
         });
-        let Some((i, Fit { usage })) = fitting else {
+        let Some((i, fit)) = fitting else {
             self.patience -= PRICE_OF_A_MISS;
             return None;
         };
         self.patience = MAX_PATIENCE.min(self.patience + 1);
         self.known[..=i].rotate_right(1);
-        Some((self.known[0].meaning, usage))
+        Some((self.known[0].meaning, fit))
     }
 
     fn forgive(&mut self) {
@@ -174,12 +179,15 @@ impl<M: Copy> Templates<M> {
         }
     }
 
+    /// Whether something more may be learned.
+    const fn is_patient(&self) -> bool {
+        self.patience >= PRICE_OF_LEARNING
+    }
+
     /// Learns from data that fits no template, and that the parser has understood.
     #[cold]
     fn learn(&mut self, data: &[u8], reading: &Reading, meaning: M, usage: Option<TokenUsage>) {
-        if self.patience < PRICE_OF_A_MISS {
-            return;
-        }
+        self.patience -= PRICE_OF_LEARNING;
         if let Some(template) = Template::learn(data, reading, usage) {
             self.known.truncate(MAX_TEMPLATES - 1);
             self.known.insert(0, Known { template, meaning });

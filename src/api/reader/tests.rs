@@ -60,6 +60,11 @@ fn read(reader: &mut Reader, data: &[u8]) -> (Result<Delta, Flaw>, Result<Answer
     (delta, answer)
 }
 
+/// Reader and parser agree on the data.
+fn same(reader: &mut Reader, data: &[u8]) {
+    let _ = read(reader, data);
+}
+
 fn recognises(reader: &mut Reader, data: &[u8]) -> bool {
     reader.events.recognise(data.trim_ascii()).is_some()
 }
@@ -136,6 +141,48 @@ fn traps_of_searching_bytes_are_none() {
     }
 }
 
+/// A field that the parser reads and its [`Reading`] does not name would be taken for one that is skipped.
+#[test]
+fn every_field_that_is_read_is_known() {
+    let delta = |fields: &str| format!(r#"{{"choices":[{{"delta":{{{fields}}}}}]}}"#);
+    for shape in [
+        delta(r#""content":@"#),
+        delta(r#""refusal":@"#),
+        delta(r#""reasoning_content":@"#),
+        delta(r#""reasoning":@"#),
+        delta(r#""tool_calls":[{"function":{"name":@}}]"#),
+        delta(r#""tool_calls":[{"function":{"arguments":@}}]"#),
+        delta(r#""function_call":{"name":@}"#),
+        delta(r#""function_call":{"arguments":@}"#),
+        r#"{"choices":[{"delta":{},"finish_reason":@}]}"#.to_owned(),
+        r#"{"choices":[],"object":@}"#.to_owned(),
+        r#"{"choices":[],"error":@}"#.to_owned(),
+        r#"{"choices":[],"error":{"message":@}}"#.to_owned(),
+        r#"{"choices":[1],"usage":{"total_tokens":9,"prompt_tokens":@}}"#.to_owned(),
+        r#"{"choices":[1],"usage":{"total_tokens":9,"completion_tokens":@}}"#.to_owned(),
+        r#"{"choices":[1],"usage":{"total_tokens":@}}"#.to_owned(),
+        r#"{"choices":[1],"usage":{"total_tokens":9,"completion_tokens_details":{"reasoning_tokens":@}}}"#.to_owned(),
+        r#"{"choices":[@],"usage":{"total_tokens":9}}"#.to_owned(),
+        r#"{"choices":@,"usage":{"total_tokens":9}}"#.to_owned(),
+    ] {
+        for values in [["\"a\"", "\"error\"", "\"\""], ["1", "22", "0"], ["[1]", "[22]", "[]"]] {
+            let mut reader = chat();
+            for value in [values[0], values[1], values[2], "null", values[0], values[2], values[1]] {
+                same(&mut reader, shape.replace('@', value).as_bytes());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_as_documented_is_not_learned_from() {
+    let mut reader = chat();
+    for data in [r#"{"choices":{"a":1}}"#, r#"{"choices":[],"choices":[]}"#, r#"{"choices":[1]}"#] {
+        assert_eq!(read(&mut reader, data.as_bytes()).0, Ok(Delta::default()));
+    }
+    assert!(reader.events.known.is_empty() && reader.answers.known.is_empty());
+}
+
 #[test]
 fn what_is_broken_is_not_recognised() {
     for (what, data) in [
@@ -158,7 +205,7 @@ fn what_is_broken_is_not_recognised() {
     let at = TOKEN.find("Hi").unwrap();
     bytes[at] = 0xff;
     assert!(!recognises(&mut taught(TOKEN), &bytes), "not UTF-8");
-    let _ = read(&mut taught(TOKEN), &bytes);
+    same(&mut taught(TOKEN), &bytes);
     let error = TOKEN.replace("\"model\":\"m\"", "\"error\":{\"code\":500}");
     assert_eq!(read(&mut taught(TOKEN), error.as_bytes()).0, Err(Flaw::Error));
     let object = TOKEN.replace("chat.completion.chunk", "error");
@@ -179,13 +226,13 @@ fn recorded_streams_are_recognised_when_they_come_again() {
         let mut reader = chat();
         let events = events(stream);
         for data in &events {
-            let _ = read(&mut reader, data);
+            same(&mut reader, data);
         }
         for data in &events {
             let delta = reader.api.read_event(&event(data));
             let is_json = data.starts_with(b"{") && delta.is_ok();
             assert_eq!(recognises(&mut reader, data), is_json, "{}", String::from_utf8_lossy(data));
-            let _ = read(&mut reader, data);
+            same(&mut reader, data);
         }
     }
 }
@@ -214,8 +261,8 @@ fn a_plain_answer_is_recognised_and_its_bill_read() {
         ("\"choices\":", "\"choices\":[],\"choices\":"),
         ("chat.completion", "error"),
     ] {
-        let _ = read(&mut reader, PLAIN.replace(change, to).as_bytes());
-        let _ = read(&mut reader, PLAIN.as_bytes());
+        same(&mut reader, PLAIN.replace(change, to).as_bytes());
+        same(&mut reader, PLAIN.as_bytes());
     }
 }
 
@@ -229,7 +276,7 @@ fn endpoints_of_the_simulator_are_recognised_byte_by_byte() {
     ] {
         let mut reader = Reader::new(api, false);
         for data in [body, other, body, body, other, body] {
-            let _ = read(&mut reader, data.as_bytes());
+            same(&mut reader, data.as_bytes());
         }
         assert_eq!(reader.answers.recognise(body.as_bytes()).is_some(), api != Api::Stats, "{api:?}");
     }
@@ -240,13 +287,13 @@ fn what_is_learned_is_bounded() {
     let mut reader = chat();
     for i in 0..200 {
         let data = format!(r#"{{"key-{i}":"{}"}}"#, "x".repeat(1000));
-        let _ = read(&mut reader, data.as_bytes());
+        same(&mut reader, data.as_bytes());
         assert!(reader.events.known.len() <= MAX_TEMPLATES);
     }
     assert_eq!(reader.events.known.len(), MAX_TEMPLATES);
     let huge = TOKEN.replace("\"m\"", &format!("\"{}\"", "m".repeat(100_000)));
     for _ in 0..3 {
-        let _ = read(&mut reader, huge.as_bytes());
+        same(&mut reader, huge.as_bytes());
     }
     assert!(reader.events.known.iter().all(|known| known.template.size().0 < 2000));
 }
@@ -256,18 +303,18 @@ fn patience_runs_out_and_comes_back() {
     let mut reader = chat();
     let odd = |i: usize| format!(r#"{{"key-{i}":1}}"#);
     for i in 0..MAX_PATIENCE.into() {
-        let _ = read(&mut reader, odd(i).as_bytes());
+        same(&mut reader, odd(i).as_bytes());
     }
     assert!(reader.events.patience < PRICE_OF_A_MISS);
-    let _ = read(&mut reader, TOKEN.as_bytes());
+    same(&mut reader, TOKEN.as_bytes());
     assert!(!recognises(&mut reader, TOKEN.as_bytes()), "it does not learn any more");
     let misses = (0..).take_while(|&i| {
-        let _ = read(&mut reader, odd(i).as_bytes());
+        same(&mut reader, odd(i).as_bytes());
         reader.events.patience < PRICE_OF_A_MISS
     });
     assert!(misses.count() <= MISSES_TO_FORGIVE.into());
     for _ in 0..2 {
-        let _ = read(&mut reader, TOKEN.as_bytes());
+        same(&mut reader, TOKEN.as_bytes());
     }
     assert!(recognises(&mut reader, TOKEN.as_bytes()), "it has got another chance");
 }
@@ -455,7 +502,7 @@ proptest! {
         for (which, nth, filling) in order {
             let data = data[which.index(data.len())].as_bytes();
             let data = filling.map_or_else(|| data.to_vec(), |filling| refilled(data, nth, &filling));
-            let _ = read(&mut reader, &data);
+            same(&mut reader, &data);
         }
     }
 }
