@@ -1,18 +1,18 @@
 //! Reads answers like the [`Api`] does, and faster: what has been seen before is recognised by a [`Template`].
 
 use super::template::{Fit, Reading, Template};
-use super::{Answer, Api, Delta, Flaw, openai_chat};
+use super::{Answer, Api, Delta, Flaw, anthropic, json, openai_chat, openai_responses};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
 
-/// Templates of one reader. A stream has events of four or five shapes (role, tokens, reasoning, finish, usage), of which each is
-/// worth a template: in short streams the rare ones cost more than all tokens together. More shapes than this share the places, and
-/// the one not seen for longest goes.
-const MAX_TEMPLATES: usize = 8;
+/// Templates of one reader. A stream of chat completions has events of four or five shapes (role, tokens, reasoning, finish, usage),
+/// one of the Responses API with reasoning fifteen, of which each is worth a template: in short streams the rare ones cost more than
+/// all tokens together. More shapes than this share the places, and the one not seen for longest goes.
+const MAX_TEMPLATES: usize = 24;
 
 /// Patience of a reader: how much it is ready to lose before it stops learning. A server whose answers never fit costs the attempts
 /// on top of the parser, and this bounds them; one that keeps fitting earns it back.
-const MAX_PATIENCE: u16 = 256;
+const MAX_PATIENCE: u16 = 512;
 /// What it costs that nothing fits; a fit earns one. So attempts pay as long as two of three fit, about where they do in time, too.
 const PRICE_OF_A_MISS: u16 = 2;
 /// What it costs to learn, on top of the miss; learning takes a few microseconds.
@@ -55,7 +55,7 @@ impl Reader {
         }
         if let Ok(delta) = parsed
             && self.events.is_patient()
-            && openai_chat::is_chunk(data)
+            && is_chunk(self.api, data)
         {
             self.events.learn(data, reading, delta, delta.usage);
         }
@@ -100,20 +100,41 @@ fn judge<M: PartialEq>(recognised: &M, parsed: Result<M, Flaw>) -> Result<M, Fla
 /// How the event's data is read, if it is JSON and is read at all.
 #[inline]
 fn event_reading(api: Api, event: &sse::Event<'_>) -> Option<&'static Reading> {
-    let is_json = event.data.first() == Some(&b'{') && event.name != openai_chat::ERROR_EVENT;
+    if event.data.first() != Some(&b'{') || event.name == json::ERROR_EVENT {
+        return None;
+    }
     match api {
-        Api::OpenaiChat if is_json => Some(&openai_chat::CHUNK),
+        Api::OpenaiChat => Some(&openai_chat::CHUNK),
+        Api::OpenaiResponses | Api::Openresponses => Some(&openai_responses::CHUNK),
+        Api::AnthropicMessages => Some(&anthropic::CHUNK),
         _ => None,
     }
 }
 
+/// Whether the data is an event as documented, whose meaning does not depend on the event's name.
+fn is_chunk(api: Api, data: &[u8]) -> bool {
+    match api {
+        Api::OpenaiChat => openai_chat::is_chunk(data),
+        Api::OpenaiResponses | Api::Openresponses => openai_responses::is_chunk(data),
+        Api::AnthropicMessages => anthropic::is_chunk(data),
+        _ => false,
+    }
+}
+
 /// How a plain answer is read. Those of the simulator's own endpoints are recognised when they are byte by byte what they were
-/// before, as most of them always are; statistics never are.
+/// before, as most of them always are; statistics never are, and pictures are too large to be kept.
 fn body_reading(api: Api) -> Option<&'static Reading> {
     match api {
         Api::OpenaiChat => Some(&openai_chat::COMPLETION),
-        Api::Health | Api::Models | Api::Model => Some(&Reading::Exact),
-        Api::Stats => None,
+        Api::OpenaiResponses | Api::Openresponses => Some(&openai_responses::RESPONSE),
+        Api::AnthropicMessages => Some(&anthropic::MESSAGE),
+        Api::Health
+        | Api::Models
+        | Api::Model
+        | Api::AnthropicCountTokens
+        | Api::AnthropicModels
+        | Api::AnthropicModel => Some(&Reading::Exact),
+        Api::OpenaiImages | Api::Stats => None,
     }
 }
 
