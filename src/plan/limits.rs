@@ -53,6 +53,12 @@ pub const DEFAULT_GRACE: Nanos = Nanos::from_secs(30);
 pub const DEFAULT_TIMEOUT: Nanos = Nanos::from_secs(60);
 /// How long opening a connection may take; never longer than the request may.
 pub const DEFAULT_CONNECT_TIMEOUT: Nanos = Nanos::from_secs(10);
+/// What stands where a path is filled with a model's name.
+pub const MODEL_HOLE: &str = "{model}";
+/// How long one endpoint may take that is asked once before the load begins.
+pub const ENDPOINT_TIMEOUT: Nanos = Nanos::from_secs(10);
+/// When no further endpoint is asked: with ten seconds of load and the start of a server, a smoke test is to be over in half a minute.
+pub const ENDPOINTS_TIMEOUT: Nanos = Nanos::from_secs(14);
 /// Seed of everything random: fixed, so that two runs send the same requests.
 pub const DEFAULT_SEED: u64 = 1;
 /// Where llmsim listens by default.

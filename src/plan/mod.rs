@@ -3,6 +3,7 @@
 //! [`profile`] is a profile as written, [`overrides`] are flags and the environment as typed; [`resolve()`] makes one [`Plan`] of both,
 //! and [`show`] says where each of its values came from.
 
+mod endpoints;
 mod error;
 mod headers;
 pub mod limits;
@@ -13,6 +14,7 @@ pub mod resolve;
 mod rules;
 mod shape;
 pub mod show;
+mod speech;
 mod target;
 
 pub use error::PlanError;
@@ -46,6 +48,8 @@ pub struct Plan {
     pub graceful_stop: Nanos,
     /// What is sent.
     pub mix: Mix,
+    /// What is asked once each before the load begins. What is optional and missing is then left out of the mix.
+    pub endpoints: Vec<Kind>,
     /// What has to hold.
     pub thresholds: Vec<Rule>,
     /// Latency goals of a single request; plain rules on the maximum of a trend.

@@ -33,6 +33,7 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         body: serde_json::Map::new(),
         headers: vec![("x-tenant".to_owned(), "open sesame".to_owned())],
         timeouts: Timeouts { connect: s(5), first_byte: s(60), stall: s(60), total: s(60) },
+        optional: false,
     }
 }
 
@@ -49,6 +50,7 @@ pub(super) fn plan() -> Plan {
         think_time: ThinkTime { min: Nanos::from_millis(100), max: Nanos::from_millis(300) },
         graceful_stop: Nanos::from_secs(30),
         mix: Mix { kinds: vec![kind("chat-stream", true), kind("chat", false)] },
+        endpoints: Vec::new(),
         thresholds: vec![
             rule("http_req_failed", None, Aggregation::Rate, "rate<0.05"),
             rule("http_req_duration", None, Aggregation::P(95.0), "p(95)<3000"),
@@ -183,6 +185,7 @@ pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -
         plan: &plan,
         summary: &summary,
         verdicts,
+        endpoints: &[],
         series: &series,
         server_use: Some(ServerUse {
             cpu: Nanos::from_millis(12_300),

@@ -12,12 +12,13 @@ fn kind(name: &str, weight: u32) -> Kind {
         api: Api::OpenaiChat,
         stream: true,
         path: "/openai/v1/chat/completions".to_owned(),
-        models: MODELS.map(str::to_owned).to_vec(),
+        models: models(Api::OpenaiChat).iter().map(|&model| model.to_owned()).collect(),
         prompts: builtin_prompts("medium").expect("built in"),
         max_tokens: Some((50, 200)),
         body: serde_json::Map::new(),
         headers: Vec::new(),
         timeouts: Timeouts { connect: Nanos(1), first_byte: Nanos(1), stall: Nanos(1), total: Nanos(1) },
+        optional: false,
     }
 }
 

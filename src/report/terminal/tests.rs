@@ -100,10 +100,14 @@ FAILURES  3 of 103 requests (2.91%)
   checks            208 of 209 held (99.52%)
   interrupted       1 cut off by the end of the test, the oldest after 309ms
 
-REQUESTS  p50, p95 and p99 of http_req_duration, then of ttft
-                        count   failed     p50     p95     p99 ttft p50      p95
-  chat                     51        1   349ms   395ms   399ms        -        -
-  chat-stream              52        2   348ms   394ms   398ms    108ms    154ms
+REQUESTS  p50, p95 and p99 of http_req_duration
+                                count   failed      p50      p95      p99
+  chat                             51        1    349ms    395ms    399ms
+  chat-stream                      52        2    348ms    394ms    398ms
+
+STREAMS  p50, p95 and p99 of ttft, then of tbt
+                            ttft p50     p95     p99  tbt p50     p95     p99
+  chat-stream                  108ms   154ms   158ms   20.0ms  20.0ms  20.0ms
 
 SERVER  llmsim 0.6.0, started for this run
   CPU               12.3s (0.05 cores on average)
