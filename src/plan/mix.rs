@@ -46,9 +46,7 @@ pub(super) fn mix(
             if kinds.iter().any(|other| other.name == kind.name) {
                 return Err(row.error("name", format!("`{}` is taken already: expected another name", kind.name)));
             }
-            if kind.api.generates() {
-                changed.extend(speech.given().map(|(key, given)| (row.at(key), given.origin.clone())));
-            }
+            changed.extend(speech.given(kind.api).map(|(key, given)| (row.at(key), given.origin.clone())));
             kinds.push(kind);
             rows.push(index);
         }

@@ -102,7 +102,8 @@ impl<'a> Speech<'a> {
 
     /// Something is left to be sent, and one path is of one API.
     pub(super) fn check(&self, kinds: &[Kind]) -> Result<(), PlanError> {
-        if let (true, Some((_, given))) = (kinds.is_empty(), self.given().next()) {
+        let given = self.api.map(|(_, given)| given).or(self.path);
+        if let (true, Some(given)) = (kinds.is_empty(), given) {
             return Err(given.misplaced("leaves nothing to send: expected a profile with a request that generates"));
         }
         let Some(path) = self.path else { return Ok(()) };
@@ -114,11 +115,12 @@ impl<'a> Speech<'a> {
         Ok(())
     }
 
-    /// What was given, by the key of a request that it stands for.
-    pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, &'a Given)> {
-        [("api", self.api.map(|(_, given)| given)), ("path", self.path), ("model", self.model)]
-            .into_iter()
-            .filter_map(|(key, given)| Some((key, given?)))
+    /// What was given for this API, by the key of a request that it stands for.
+    pub(super) fn given(&self, api: Api) -> impl Iterator<Item = (&'static str, &'a Given)> {
+        let spoken = self.api.map(|(_, given)| given).filter(|_| api.generates());
+        let path = self.path.filter(|_| self.path(api).is_some());
+        let model = self.model.filter(|_| self.model(api).is_some());
+        [("api", spoken), ("path", path), ("model", model)].into_iter().filter_map(|(key, given)| Some((key, given?)))
     }
 }
 
