@@ -163,6 +163,24 @@ fn a_header_replaces_ours_and_the_kind_wins_over_the_target() {
 }
 
 #[test]
+fn each_api_gets_its_headers_and_its_key() {
+    let envelope = Envelope { api_key: Some(Secret::new("k".to_owned())), ..envelope() };
+    let sent = |api: Api, headers: Vec<(String, String)>| {
+        let kind = Kind { api, path: api.path().to_owned(), headers, ..kind("r", 1) };
+        seen(&scenario(&[kind], &envelope, 1), 0, 0)
+    };
+    for api in Api::ALL {
+        let seen = sent(api, Vec::new());
+        let anthropic = api.name().starts_with("anthropic");
+        assert_eq!(seen.all("x-api-key"), if anthropic { &["k"][..] } else { &[] }, "{api:?}");
+        assert_eq!(seen.all("anthropic-version"), if anthropic { &["2023-06-01"][..] } else { &[] }, "{api:?}");
+        assert_eq!(seen.all("authorization"), if anthropic { &[] } else { &["Bearer k"][..] }, "{api:?}");
+    }
+    let own = vec![("Anthropic-Version".to_owned(), "2099-01-01".to_owned())];
+    assert_eq!(sent(Api::AnthropicMessages, own).all("anthropic-version"), ["2099-01-01"], "the user's own wins");
+}
+
+#[test]
 fn headers_that_cannot_be_sent_are_named() {
     assert_eq!(check_header("X-Tag", "a\tb ü"), Ok(()));
     for (name, value, problem) in [

@@ -116,7 +116,7 @@ fn a_count_is_a_number_above_zero() {
 #[test]
 fn a_body_is_what_the_api_wants() {
     let no: &Map<String, Value> = &Map::new();
-    let filled = |pieces: &[Piece]| super::super::tests::filled(pieces);
+    let filled = |pieces: &[Piece]| crate::api::tests::filled(pieces);
     let messages = json!([{"role": "user", "content": "say \"hi\""}]);
     assert_eq!(
         filled(&body(&Ask { stream: true, max_tokens: true, extra: no })),
