@@ -94,8 +94,8 @@ fn longer(name: &str, tokens: usize) -> Stream {
         token
     };
     let events = events(recorded);
-    let first = events.iter().position(|event| is_token(&event)).expect("a token");
-    let last = events.iter().rposition(|event| is_token(&event)).expect("a token");
+    let first = events.iter().position(&is_token).expect("a token");
+    let last = events.iter().rposition(&is_token).expect("a token");
     let words = events[first..first + 2].iter().cycle().take(tokens);
     let all = events[..first].iter().chain(words).chain(&events[last + 1..]);
     Stream { name: format!("{name}_{tokens}"), api, body: all.copied().collect::<Vec<_>>().concat() }

@@ -169,7 +169,7 @@ impl Chunk<'_> {
         let generated = if kind == "response.output_item.added" {
             self.item.as_ref().is_some_and(|item| json::filled(item.name))
         } else {
-            kind.starts_with("response.") && kind.ends_with(".delta") && json::filled(self.delta)
+            kind.starts_with("response.") && kind.strip_suffix(".delta").is_some() && json::filled(self.delta)
         };
         generated.then(|| if kind.contains("reasoning") { Token::Reasoning } else { Token::Visible })
     }

@@ -5,8 +5,8 @@ use super::subject::Subject;
 use crate::api::Method;
 use crate::engine;
 use crate::load::{Shape, ThinkTime};
-use crate::metrics::{Failure, Summary, Trend};
-use crate::plan::{Kind, Mix, Plan, limits};
+use crate::metrics::{Distribution, Failure, Summary, Trend};
+use crate::plan::{Kind, Mix, Plan, Timeouts, limits};
 use crate::report::{Endpoint, EndpointVerdict};
 use crate::units::Nanos;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,12 +22,13 @@ pub(super) fn endpoints(plan: &mut Plan, subject: &Subject, stop: &AtomicBool) -
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        if took >= limits::ENDPOINTS_TIMEOUT {
+        let left = limits::ENDPOINTS_TIMEOUT.since(took);
+        if left == Nanos::ZERO {
             let reason = format!("not asked: those before it took more than {}", limits::ENDPOINTS_TIMEOUT);
             all.push(endpoint(kind, EndpointVerdict::Failed, Some(reason)));
             continue;
         }
-        let once = once(plan, kind);
+        let once = once(plan, kind, left);
         let run = engine::run(&once, &subject.client_cores, stop, &mut |_| {})?;
         took = took.saturating_add(run.duration);
         all.push(judge(kind, &Summary::new(&run.total, std::slice::from_ref(&kind.name), run.window)));
@@ -36,14 +37,22 @@ pub(super) fn endpoints(plan: &mut Plan, subject: &Subject, stop: &AtomicBool) -
     Ok(all)
 }
 
-/// The plan to send one request of that kind.
-fn once(plan: &Plan, kind: &Kind) -> Plan {
-    let limit = kind.timeouts.connect.saturating_add(kind.timeouts.total);
+/// The plan to send one request of that kind, which may take no longer than `left`.
+fn once(plan: &Plan, kind: &Kind, left: Nanos) -> Plan {
+    let within = |limit: Nanos| limit.min(left);
+    let limits = kind.timeouts;
+    let timeouts = Timeouts {
+        connect: within(limits.connect),
+        first_byte: within(limits.first_byte),
+        stall: within(limits.stall),
+        total: within(limits.total),
+    };
+    let limit = timeouts.connect.saturating_add(timeouts.total);
     Plan {
         shape: Shape::PerVuIterations { vus: 1, iterations: 1, max_duration: limit },
         think_time: ThinkTime::default(),
         graceful_stop: Nanos::ZERO,
-        mix: Mix { kinds: vec![Kind { weight: 1, ..kind.clone() }] },
+        mix: Mix { kinds: vec![Kind { weight: 1, timeouts, ..kind.clone() }] },
         thresholds: Vec::new(),
         workers: Some(1),
         ..plan.clone()
@@ -63,7 +72,7 @@ fn judge(kind: &Kind, summary: &Summary) -> Endpoint {
         (EndpointVerdict::Failed, Some(why(class, status, check)))
     };
     let duration = summary.trend(Trend::HttpReqDuration, None).filter(|_| verdict == EndpointVerdict::Ok);
-    Endpoint { status, duration_ms: duration.map(|duration| duration.sum_ms()), ..endpoint(kind, verdict, reason) }
+    Endpoint { status, duration_ms: duration.map(Distribution::sum_ms), ..endpoint(kind, verdict, reason) }
 }
 
 /// Why a request failed, in one line.

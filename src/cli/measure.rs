@@ -111,9 +111,9 @@ fn stage(shape: &Shape, elapsed: Nanos) -> String {
     }
 }
 
-/// Requests of ours that a llmsim counts: those of the APIs that generate, as often as they were put on the wire.
+/// Requests of ours that a llmsim counts: those of the APIs that generate tokens or pictures, as often as they were put on the wire.
 pub(super) fn sent_to_apis_that_count(plan: &Plan, summary: &Summary) -> u64 {
-    let counted = plan.mix.kinds.iter().filter(|kind| kind.api.generates());
+    let counted = plan.mix.kinds.iter().filter(|kind| kind.api.streams());
     counted.filter_map(|kind| summary.counter(Counter::HttpReqsSent, Some(&kind.name))).map(|sent| sent.count).sum()
 }
 

@@ -50,7 +50,7 @@ Examples:
 Exit codes:
     0  ran, every threshold held        107  no usable data
     2  command line not understood      109  internal error
-   99  a threshold failed               110  incomplete, or not comparable
+   99  a threshold or endpoint failed   110  incomplete, or not comparable
   104  configuration invalid            111  run invalid
   105  stopped by a signal";
 
@@ -380,7 +380,7 @@ pub enum ExitClass {
     Success = 0,
     /// The command line cannot be understood.
     Usage = 2,
-    /// A threshold failed (k6's number).
+    /// A threshold (k6's number) or an endpoint failed.
     ThresholdFailed = 99,
     /// Profile, threshold or environment are invalid.
     Configuration = 104,

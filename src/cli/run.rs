@@ -30,6 +30,9 @@ pub(super) fn run(resolved: &Resolved, out: &mut dyn Write, err: &mut dyn Write)
 
     let started_at = facts::wall_clock();
     let mut subject = Subject::find_or_start(&mut plan, &mut |line| progress.message(line), &stop)?;
+    if !plan.endpoints.is_empty() {
+        progress.message(&format!("asking {} endpoints once", plan.endpoints.len()));
+    }
     let endpoints = check::endpoints(&mut plan, &subject, &stop)?;
     subject.begin(&plan);
     let measured = measure::measure(&plan, &mut subject, &stop, &progress)?;

@@ -27,7 +27,7 @@ fn what_a_profile_names_is_not_asked_for_unless_it_wants_that() {
     let plan = fine(&format!("{FLAT}endpoint_check = true\n{CHAT}"));
     assert_eq!(names(&plan.mix.kinds), ["chat"]);
     assert!(!plan.mix.kinds[0].optional && !plan.endpoints[0].optional, "what is named has to be there");
-    assert_eq!(plan.endpoints.len(), 17);
+    assert_eq!(plan.endpoints.len(), 17, "the README says so");
     assert!(plan.endpoints[1..].iter().all(|kind| kind.optional), "what is not need not");
     assert!(plan.endpoints.iter().all(|kind| kind.timeouts.total == limits::ENDPOINT_TIMEOUT));
 }
