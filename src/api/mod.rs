@@ -5,6 +5,8 @@
 //! To add an API: a file here with `path`, `body`, `read_event`, `read_body`, and a variant of [`Api`]; the compiler leads from there.
 
 mod anthropic;
+#[doc(hidden)]
+pub mod fuzz;
 mod json;
 mod openai_chat;
 mod openai_images;
