@@ -121,6 +121,18 @@ fn auto_takes_what_is_there() {
 }
 
 #[test]
+fn auto_does_not_judge_what_is_there() {
+    // The first request of every connection fails; the load stays on its connection and gets further.
+    let server = Misbehaving::script(vec![Behaviour::Status(500), Behaviour::GoodPlain]);
+    let auto = "[[requests]]\nname = \"any\"\napi = \"auto\"\n";
+    let lenient = profile(auto).replace("rate<0.01", "rate<0.99").replace("iterations = 6", "iterations = 60");
+    let (result, output) = against(&server, &lenient, &[]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(result["endpoints"], serde_json::json!([]), "{output:?}");
+    assert_eq!(result["requests"].as_object().unwrap().len(), 4, "all are loaded");
+}
+
+#[test]
 fn nothing_that_is_there_is_no_data() {
     let (server, bench) = (Misbehaving::start(Behaviour::Status(404)), Bench::new());
     let auto = "[[requests]]\nname = \"any\"\napi = \"auto\"\n";

@@ -8,7 +8,7 @@ use super::*;
 use crate::wire::{Event, http1};
 
 /// The streams of real servers, and what each event of them means, as [`letters`] writes it.
-const STREAMS: [(&str, Api, &str, &str); 22] = [
+const STREAMS: [(&str, Api, &str, &str); 23] = [
     ("llmsim", Api::OpenaiChat, include_str!("../wire/fixtures/llmsim.sse"), "- T T T F,8+2 D"),
     ("OpenAI", Api::OpenaiChat, include_str!("../wire/fixtures/openai.sse"), "- T F 19+10 D"),
     ("OpenAI, tool calls", Api::OpenaiChat, include_str!("../wire/fixtures/openai_tools.sse"), "T T - T F D"),
@@ -16,6 +16,7 @@ const STREAMS: [(&str, Api, &str, &str); 22] = [
     ("vLLM, reasoning", Api::OpenaiChat, include_str!("../wire/fixtures/vllm_reasoning.sse"), "- R R T F 16+6(4) D"),
     ("vLLM, an error in the stream", Api::OpenaiChat, include_str!("../wire/fixtures/vllm_error.sse"), "T error D"),
     ("vLLM, cumulative usage", Api::OpenaiChat, include_str!("../wire/fixtures/vllm_usage.sse"), "8+0 T,8+2 TF,8+3 D"),
+    ("an error in plain words", Api::OpenaiChat, include_str!("../wire/fixtures/plain_error.sse"), "T error"),
     ("llama.cpp", Api::OpenaiChat, include_str!("../wire/fixtures/llama_cpp.sse"), "- T F 9+3 D"),
     ("OpenRouter", Api::OpenaiChat, include_str!("../wire/fixtures/openrouter.sse"), "R T F 5+4(3) D"),
     ("a gateway", Api::OpenaiChat, include_str!("../wire/fixtures/gateway.sse"), "- bad - - - T RF,1+1 1+2 D"),

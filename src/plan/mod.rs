@@ -50,6 +50,9 @@ pub struct Plan {
     pub mix: Mix,
     /// What is asked once each before the load begins. What is optional and missing is then left out of the mix.
     pub endpoints: Vec<Kind>,
+    /// Whether one of them that fails, fails the test. Else only those that are missing matter: what is wrong with the others is for
+    /// the load to show.
+    pub endpoint_check: bool,
     /// What has to hold.
     pub thresholds: Vec<Rule>,
     /// Latency goals of a single request; plain rules on the maximum of a trend.

@@ -72,6 +72,7 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         thresholds: rules::thresholds(&written, &kinds)?,
         slo: rules::goals(&written, &kinds)?,
         endpoints: endpoints::endpoints(&mix, written.profile.endpoint_check, &speech),
+        endpoint_check: written.profile.endpoint_check,
         mix,
         target,
         server,

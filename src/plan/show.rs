@@ -81,7 +81,8 @@ pub(super) fn settings(
         add_kind(&mut list, &format!("requests[{row}]"), kind);
     }
     let endpoints: Vec<&str> = plan.endpoints.iter().map(|kind| kind.name.as_str()).collect();
-    list.add("endpoint_check", or_none(endpoints.join(", ")));
+    list.add("endpoint_check", plan.endpoint_check.to_string());
+    list.add("endpoints", or_none(endpoints.join(", ")));
     add_rules(&mut list, "thresholds", &plan.thresholds);
     add_rules(&mut list, "slo", &plan.slo);
     add_target(&mut list, plan);

@@ -51,6 +51,7 @@ pub(super) fn plan() -> Plan {
         graceful_stop: Nanos::from_secs(30),
         mix: Mix { kinds: vec![kind("chat-stream", true), kind("chat", false)] },
         endpoints: Vec::new(),
+        endpoint_check: false,
         thresholds: vec![
             rule("http_req_failed", None, Aggregation::Rate, "rate<0.05"),
             rule("http_req_duration", None, Aggregation::P(95.0), "p(95)<3000"),

@@ -84,6 +84,7 @@ impl Job {
             graceful_stop: GRACE,
             mix: Mix { kinds: vec![kind] },
             endpoints: Vec::new(),
+            endpoint_check: false,
             thresholds: Vec::new(),
             slo: Vec::new(),
             target: Target {

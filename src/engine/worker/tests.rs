@@ -43,6 +43,7 @@ fn plan(shape: Shape, stream: bool) -> Plan {
         graceful_stop: ms(500),
         mix: Mix { kinds: vec![kind("r", stream)] },
         endpoints: Vec::new(),
+        endpoint_check: false,
         thresholds: Vec::new(),
         slo: Vec::new(),
         target: Target {

@@ -54,7 +54,8 @@ fn a_flag_chooses_api_path_and_model() {
         ("requests[1].path", "/v1/responses", "--path (flag)"),
         ("requests[1].model", "mine", "LLMSIM_BLAST_MODEL (environment)"),
         ("requests[1].weight", "40", "built-in profile smoke"),
-        ("endpoint_check", "chat-stream, chat-plain", "built-in profile smoke"),
+        ("endpoint_check", "true", "built-in profile smoke"),
+        ("endpoints", "chat-stream, chat-plain", "default"),
     ] {
         let setting = settings.iter().find(|setting| setting.key == key).expect(key);
         assert_eq!((setting.value.as_str(), setting.origin.to_string().as_str()), (value, origin), "{key}");
