@@ -6,55 +6,45 @@ use crate::api::Method;
 use crate::engine;
 use crate::load::{Shape, ThinkTime};
 use crate::metrics::{Distribution, Failure, Summary, Trend};
-use crate::plan::{Kind, Mix, Plan, Timeouts, limits};
+use crate::plan::{Kind, Mix, Plan};
 use crate::report::{Endpoint, EndpointVerdict};
 use crate::units::Nanos;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// What a server says of something that it does not have: not found, or another method than it knows there.
 const MISSING: [u16; 2] = [404, 405];
 
-/// Asks every endpoint of the plan. What is optional and missing is then no longer a part of the plan.
+/// Asks every endpoint of the plan, all at once: one that takes its time does not use up that of the others, and the whole takes no
+/// longer than the slowest. What is optional and missing is then no longer a part of the plan.
 pub(super) fn endpoints(plan: &mut Plan, subject: &Subject, stop: &AtomicBool) -> Result<Vec<Endpoint>, CliError> {
-    let mut took = Nanos::ZERO;
-    let mut all = Vec::with_capacity(plan.endpoints.len());
-    for kind in &plan.endpoints {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let left = limits::ENDPOINTS_TIMEOUT.since(took);
-        if left == Nanos::ZERO {
-            let reason = format!("not asked: those before it took more than {}", limits::ENDPOINTS_TIMEOUT);
-            all.push(endpoint(kind, EndpointVerdict::Failed, Some(reason)));
-            continue;
-        }
-        let once = once(plan, kind, left);
-        let run = engine::run(&once, &subject.client_cores, stop, &mut |_| {})?;
-        took = took.saturating_add(run.duration);
-        all.push(judge(kind, &Summary::new(&run.total, std::slice::from_ref(&kind.name), run.window)));
-    }
+    let cores = &subject.client_cores;
+    let plans: Vec<(&Kind, Plan)> = plan.endpoints.iter().map(|kind| (kind, once(plan, kind))).collect();
+    let mut all = std::thread::scope(|scope| {
+        let asked: Vec<_> = plans
+            .iter()
+            .map(|(kind, once)| (*kind, scope.spawn(|| engine::run(once, cores, stop, &mut |_| {}))))
+            .collect();
+        let answers = asked.into_iter().map(|(kind, thread)| {
+            // A panic is as much a defect there as it would be here.
+            let run = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok(judge(kind, &Summary::new(&run.total, std::slice::from_ref(&kind.name), run.window)))
+        });
+        answers.collect::<Result<Vec<_>, CliError>>()
+    })?;
     leave_out(plan, &all)?;
     // Whoever only leaves it to the server what is loaded has not asked for a judgement: thresholds say what may fail, and how often.
     all.retain(|endpoint| plan.endpoint_check || endpoint.verdict != EndpointVerdict::Failed);
     Ok(all)
 }
 
-/// The plan to send one request of that kind, which may take no longer than `left`.
-fn once(plan: &Plan, kind: &Kind, left: Nanos) -> Plan {
-    let within = |limit: Nanos| limit.min(left);
-    let limits = kind.timeouts;
-    let timeouts = Timeouts {
-        connect: within(limits.connect),
-        first_byte: within(limits.first_byte),
-        stall: within(limits.stall),
-        total: within(limits.total),
-    };
-    let limit = timeouts.connect.saturating_add(timeouts.total);
+/// The plan to send one request of that kind.
+fn once(plan: &Plan, kind: &Kind) -> Plan {
+    let limit = kind.timeouts.connect.saturating_add(kind.timeouts.total);
     Plan {
         shape: Shape::PerVuIterations { vus: 1, iterations: 1, max_duration: limit },
         think_time: ThinkTime::default(),
         graceful_stop: Nanos::ZERO,
-        mix: Mix { kinds: vec![Kind { weight: 1, timeouts, ..kind.clone() }] },
+        mix: Mix { kinds: vec![Kind { weight: 1, ..kind.clone() }] },
         thresholds: Vec::new(),
         workers: Some(1),
         ..plan.clone()
