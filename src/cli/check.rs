@@ -126,6 +126,7 @@ mod tests {
             outcome: Outcome::Success,
             status: 200,
             sent: Nanos::ZERO,
+            intended: None,
             end,
             first_byte: Some(end),
             first_event: None,
