@@ -9,6 +9,7 @@
 //! every output format is one short file from document to text (`terminal.rs`). `self_test.rs` is the other thing that is kept: what
 //! this tool found out about itself on a machine.
 
+mod endpoints;
 mod facts;
 mod human;
 mod json;
@@ -16,6 +17,7 @@ mod plan;
 pub mod self_test;
 pub mod terminal;
 
+pub use endpoints::{Endpoint, EndpointVerdict};
 pub use facts::{RunFacts, ServerUse};
 pub use json::{DocumentError, SCHEMA};
 
@@ -49,6 +51,9 @@ pub struct Document {
     pub requests: BTreeMap<String, BTreeMap<String, Measured>>,
     /// What went wrong, and the statuses of all answers.
     pub failures: Failures,
+    /// How every endpoint answered that was asked before the load; empty when none was.
+    #[serde(default)]
+    pub endpoints: Vec<Endpoint>,
     /// Each threshold's judgement.
     #[serde(default)]
     pub thresholds: Vec<Threshold>,
@@ -456,9 +461,9 @@ pub struct Agreement {
 /// What a run comes to, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conclusion {
-    /// Every threshold held.
+    /// Every threshold held, and no endpoint failed.
     Pass,
-    /// A threshold did not, or nothing was measured for it.
+    /// A threshold did not hold, or nothing was measured for it, or an endpoint failed.
     Fail,
     /// A signal ended the run.
     Interrupted,
@@ -486,10 +491,12 @@ impl Document {
             Conclusion::ServerDied
         } else if succeeded == 0 {
             Conclusion::NoData
-        } else if self.thresholds.iter().all(|t| t.verdict == ThresholdVerdict::Pass) {
-            Conclusion::Pass
-        } else {
+        } else if self.thresholds.iter().any(|t| t.verdict != ThresholdVerdict::Pass)
+            || self.endpoints.iter().any(|e| e.verdict == EndpointVerdict::Failed)
+        {
             Conclusion::Fail
+        } else {
+            Conclusion::Pass
         }
     }
 }
