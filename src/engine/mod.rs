@@ -6,7 +6,9 @@
 mod arrivals;
 mod clock;
 mod connection;
+mod excerpt;
 mod exchange;
+mod lines;
 mod poller;
 #[cfg(test)]
 mod script;
@@ -19,11 +21,12 @@ use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::units::Nanos;
 use clock::Clock;
+use lines::{Ended, Lines, Report};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use worker::{Ended, Lines, Report, Worker};
+use worker::Worker;
 
 /// A second of the run, as soon as all workers have reported it.
 #[derive(Debug)]

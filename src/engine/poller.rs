@@ -46,9 +46,10 @@ impl Poller {
         Ok(Self::Mio { poll: Poll::new()?, events: Vec::with_capacity(EVENTS_PER_PASS), millis_only: false })
     }
 
-    /// Begins to connect; the token comes back with every event of that socket.
-    pub(super) fn connect(&mut self, addr: SocketAddr, token: Token) -> io::Result<Stream> {
+    /// Begins to connect; the token comes back with every event of that socket. One that is read `slowly` has a small receive buffer.
+    pub(super) fn connect(&mut self, addr: SocketAddr, token: Token, slowly: bool) -> io::Result<Stream> {
         match self {
+            Self::Mio { poll, .. } if slowly => Stream::connect_small(addr, poll.registry(), token),
             Self::Mio { poll, .. } => Stream::connect(addr, poll.registry(), token),
             #[cfg(test)]
             Self::Script(world) => Ok(world.connect(token)),

@@ -1,5 +1,6 @@
 //! The mix: kinds of request as written → [`Mix`].
 
+use super::conduct::conduct;
 use super::profile::{MaxTokens, NamedTimeouts, OneOrMore, Request, Timeout, Written};
 use super::shape::{some_time, whole};
 use super::{Given, Overrides, PlanError, headers, limits};
@@ -85,6 +86,7 @@ impl Row<'_> {
             body: self.body(api)?,
             headers: self.headers()?,
             timeouts: self.timeouts(timeout)?,
+            conduct: conduct(self.written, request, &self.key)?,
         })
     }
 

@@ -3,6 +3,7 @@
 //! [`profile`] is a profile as written, [`overrides`] are flags and the environment as typed; [`resolve()`] makes one [`Plan`] of both,
 //! and [`show`] says where each of its values came from.
 
+mod conduct;
 mod error;
 mod headers;
 pub mod limits;
@@ -23,7 +24,7 @@ pub use resolve::{Output, Presentation, Resolved, resolve};
 pub use crate::api::Api;
 pub use crate::load::{Shape, Stage, ThinkTime};
 pub use crate::net::Target;
-pub use crate::scenario::{Kind, Mix, Secret, Timeouts};
+pub use crate::scenario::{After, Conduct, Kind, Leave, Mix, Secret, Timeouts};
 pub use crate::server::{Source, Spec};
 
 use crate::load::Load;
