@@ -139,6 +139,8 @@ impl fmt::Debug for Request {
 pub struct Scenario {
     seed: u64,
     kinds: Vec<Prepared>,
+    /// Whether any kind has users who read slowly.
+    slow_readers: bool,
 }
 
 impl fmt::Debug for Scenario {
@@ -204,7 +206,7 @@ impl Scenario {
                 }
             })
             .collect();
-        Self { seed, kinds }
+        Self { seed, kinds, slow_readers: mix.kinds.iter().any(|kind| kind.conduct.slow_reader.is_some()) }
     }
 
     /// Writes the request of that stream of draws and iteration into `request`. Allocates nothing once `request` is warm.
@@ -230,8 +232,7 @@ impl Scenario {
     /// Whether the user of that stream of draws and iteration reads slowly: it is asked for before there is a connection.
     pub fn reads_slowly(&self, draw_vu: u32, iteration: u64) -> bool {
         // Almost no mix has such users, and then nothing needs to be drawn.
-        self.kinds.iter().any(|kind| kind.conduct.slow_reader.is_some())
-            && self.draw(draw_vu, iteration).manners.bytes_per_second.is_some()
+        self.slow_readers && self.draw(draw_vu, iteration).manners.bytes_per_second.is_some()
     }
 
     /// Everything that is random about a request, from one generator of its own: kind, model, prompt, token limit, conduct, in this

@@ -2,10 +2,10 @@
 
 mod support;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use support::{Behaviour, Bench, Misbehaving, Output, SOON, blast, blast_with, document, free_port, start_after};
+use support::{Behaviour, Bench, Misbehaving, Output, SOON, blast, document, free_port, start_after};
 
 /// One user, two requests of one kind.
 fn two_requests(stream: bool, more: &str) -> String {

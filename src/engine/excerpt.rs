@@ -18,9 +18,12 @@ const BETRAYED: usize = 4;
 /// What stands in the place of a secret.
 const HIDDEN: &str = "[hidden]";
 
-/// The offending bytes of one exchange. Reused from request to request.
+/// The offending bytes of one exchange. Reused from request to request; a connection that never sees a failure has no memory for it.
 #[derive(Debug, Default)]
-pub(super) struct Excerpt {
+pub(super) struct Excerpt(Option<Box<Gathered>>);
+
+#[derive(Debug, Default)]
+struct Gathered {
     what: What,
     bytes: Vec<u8>,
 }
@@ -42,48 +45,48 @@ enum What {
 
 impl Excerpt {
     pub(super) fn clear(&mut self) {
-        self.what = What::Nothing;
-        self.bytes.clear();
+        if let Some(gathered) = &mut self.0 {
+            gathered.what = What::Nothing;
+            gathered.bytes.clear();
+        }
     }
 
     /// The beginning of a body; what follows is added until there is enough.
     pub(super) fn body(&mut self, piece: &[u8]) {
-        if self.what == What::Nothing {
-            self.what = What::Body;
+        let gathered = self.0.get_or_insert_default();
+        if gathered.what == What::Nothing {
+            gathered.what = What::Body;
         }
-        if self.what == What::Body {
-            self.add(piece);
+        if gathered.what == What::Body {
+            gathered.add(piece);
         }
     }
 
     /// An event that is none, or that says that something is wrong. The last one is kept: the one that counts ends the search.
     pub(super) fn event(&mut self, data: &[u8]) {
-        self.clear();
-        self.what = What::Event;
-        self.add(data);
+        self.begin(What::Event).add(data);
     }
 
     /// Bytes that break a protocol.
     pub(super) fn broken(&mut self, error: WireError, at: &[u8]) {
-        self.clear();
-        self.what = What::Broken(error);
-        self.add(at);
+        self.begin(What::Broken(error)).add(at);
     }
 
     /// What the system says.
     pub(super) fn system(&mut self, error: &io::Error) {
-        self.clear();
-        if let Some(number) = error.raw_os_error() {
-            self.what = What::System(number);
-        } else {
-            self.what = What::Message;
-            self.add(error.to_string().as_bytes());
+        match error.raw_os_error() {
+            Some(number) => {
+                self.begin(What::System(number));
+            }
+            None => self.begin(What::Message).add(error.to_string().as_bytes()),
         }
     }
 
-    fn add(&mut self, piece: &[u8]) {
-        let room = MAX_RAW_BYTES - self.bytes.len();
-        self.bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+    fn begin(&mut self, what: What) -> &mut Gathered {
+        self.clear();
+        let gathered = self.0.get_or_insert_default();
+        gathered.what = what;
+        gathered
     }
 
     /// One line: what came of the answer, then the offending bytes.
@@ -101,7 +104,8 @@ impl Excerpt {
         if let Some(check) = sample.check_failed {
             let _ = write!(text, ", not so: {check}");
         }
-        match self.what {
+        let (what, bytes) = self.0.as_ref().map_or((What::Nothing, &[][..]), |g| (g.what, g.bytes.as_slice()));
+        match what {
             What::Broken(error) => {
                 let _ = write!(text, ", {error}");
             }
@@ -110,15 +114,22 @@ impl Excerpt {
             }
             What::Nothing | What::Body | What::Event | What::Message => {}
         }
-        if self.bytes.is_empty() {
+        if bytes.is_empty() {
             if sample.bytes_received > 0 {
                 let _ = write!(text, ", {} bytes, {} tokens", sample.bytes_received, sample.token_events);
             }
         } else {
             text.push_str(": ");
-            text.push_str(&printable(&secrets.hidden_in(&self.bytes)));
+            text.push_str(&printable(&secrets.hidden_in(bytes)));
         }
         cut(text)
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, piece: &[u8]) {
+        let room = MAX_RAW_BYTES - self.bytes.len();
+        self.bytes.extend_from_slice(&piece[..piece.len().min(room)]);
     }
 }
 

@@ -343,10 +343,8 @@ fn failures(page: &mut Page, doc: &Document) {
         let when = details.map_or_else(String::new, when);
         let counts = format!("  {name:<25}{:>10}{:>12}", human::count(n), share(n));
         page.line(&[(Tone::Bad, &counts), (Tone::Faint, &when)]);
-        if let Some(sample) = details.and_then(|details| details.sample.as_ref()) {
-            for line in human::wrapped(sample, page.width.saturating_sub(6)) {
-                page.line(&[(Tone::Faint, &format!("      {line}"))]);
-            }
+        if let Some(details) = details {
+            particulars(page, details);
         }
     }
     let pairs = |table: &BTreeMap<String, u64>| table.iter().map(|(k, n)| format!("{k}: {n}")).collect::<Vec<_>>();
@@ -369,14 +367,22 @@ fn failures(page: &mut Page, doc: &Document) {
     }
 }
 
-/// When failures of a class came, and how long servers asked us to wait.
+/// When failures of a class came.
 fn when(details: &FailureDetails) -> String {
     let (first, last) = (human::length(details.first_s), human::length(details.last_s));
-    let when = if first == last { format!("  after {first}") } else { format!("  after {first} to {last}") };
-    match details.retry_after_s {
-        None => when,
-        Some(wait) if wait.min == wait.max => format!("{when}, retry-after {}s", wait.min),
-        Some(wait) => format!("{when}, retry-after {}s to {}s", wait.min, wait.max),
+    if first == last { format!("  after {first}") } else { format!("  after {first} to {last}") }
+}
+
+/// What is known of a class beside its number: how long servers asked us to wait, and what the first failure looked like.
+fn particulars(page: &mut Page, details: &FailureDetails) {
+    let wait = details.retry_after_s.map(|wait| match (wait.min, wait.max) {
+        (min, max) if min == max => format!("retry-after {min}s"),
+        (min, max) => format!("retry-after {min}s to {max}s"),
+    });
+    for text in wait.iter().chain(&details.sample) {
+        for line in human::wrapped(text, page.width.saturating_sub(6)) {
+            page.line(&[(Tone::Faint, &format!("      {line}"))]);
+        }
     }
 }
 

@@ -395,7 +395,8 @@ fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
         Behaviour::OneByteAtATime | Behaviour::NeverHealthy => (good(3, streamed), After::KeepAlive),
         Behaviour::CloseAfterEach => (good(3, streamed), After::Close),
         Behaviour::Garbage => (b"\x00\x16\x03\x01 this is not HTTP\r\n\r\n".to_vec(), After::Close),
-        Behaviour::CloseUnanswered => (Vec::new(), After::Close),
+        // An answer without an end is written piece by piece elsewhere.
+        Behaviour::CloseUnanswered | Behaviour::Endless(_) => (Vec::new(), After::Close),
         Behaviour::CloseEarly => {
             let whole = good_plain(3);
             (whole[..whole.len() - 10].to_vec(), After::Close)
@@ -432,7 +433,6 @@ fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
         Behaviour::TruncatedStream => (stream(&[&role(), &token(), &token()], "0\r\n\r\n"), After::KeepAlive),
         Behaviour::Raw(bytes) => (bytes.to_vec(), After::KeepAlive),
         Behaviour::RawThenClose(bytes) => (bytes.to_vec(), After::Close),
-        Behaviour::Endless(_) => (Vec::new(), After::Close),
         Behaviour::EmptyStream => (stream(&[&role(), &finish(0), DONE], "0\r\n\r\n"), After::KeepAlive),
     }
 }

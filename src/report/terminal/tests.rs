@@ -93,7 +93,8 @@ THROUGHPUT  rates are of what arrived in the 4m30s measured
 
 FAILURES  3 of 103 requests (2.91%)
   reset                             1       0.97%  after 603ms
-  http_429                          1       0.97%  after 603ms, retry-after 7s
+  http_429                          1       0.97%  after 603ms
+      retry-after 7s
       HTTP 429, retry-after 7: {\"error\":{\"message\":\"Rate limit exceeded\"}}
   check                             1       0.97%  after 603ms
   statuses          200: 103, 429: 1
