@@ -112,6 +112,16 @@ impl Connection {
         }
     }
 
+    /// Asks the memory for what a read will touch. With thousands of connections none is in the near caches when its turn comes; asked
+    /// for one turn ahead, it arrives while the kernel still reads the socket before it.
+    #[inline]
+    pub(super) fn come_closer(&self) {
+        use std::hint::black_box;
+        black_box(self.state);
+        black_box(self.timer_at);
+        self.exchange.come_closer();
+    }
+
     /// A request is under way or waits for the connection.
     pub(super) fn is_busy(&self) -> bool {
         !matches!(self.state, State::Closed | State::Idle)
@@ -391,5 +401,17 @@ pub(super) fn connect_failure(error: &io::Error) -> Failure {
         io::ErrorKind::ConnectionRefused => Failure::ConnectRefused,
         io::ErrorKind::TimedOut => Failure::ConnectTimeout,
         _ => Failure::ConnectOther,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Eight cache lines, of which half are the numbers of the request under way: they are the sample itself, which is recorded as it
+    /// stands. Ten thousand connections are 5 MB.
+    #[test]
+    fn a_connection_is_small() {
+        assert!(size_of::<Connection>() <= 8 * 64, "{} bytes", size_of::<Connection>());
     }
 }
