@@ -13,7 +13,7 @@ use crate::units::{Nanos, mix64};
 use crate::wire::http1::HeadSpec;
 
 pub use crate::wire::http1::check_header;
-pub use conduct::{After, Conduct, Departure, Leave, Manners, SlowReader};
+pub use conduct::{After, Conduct, Leave, Manners, SlowReader};
 pub use prompts::{MODELS, builtin_prompts};
 
 /// Keeps these draws apart from everything else that is drawn for the same user and iteration.

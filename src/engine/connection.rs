@@ -81,8 +81,8 @@ pub(super) struct Connection {
     pub(super) give_up: Nanos,
     /// What the user of the present request does beside waiting.
     pub(super) manners: Manners,
-    /// Until when a slow reader does not read.
-    pub(super) paused_until: Option<Nanos>,
+    /// Until when a slow reader does not read; `MAX` when it may.
+    pub(super) paused_until: Nanos,
     /// Network failures since the last response: the exponent of the back-off.
     failures_in_row: u32,
     /// What of the request did not fit into the socket.
@@ -104,7 +104,7 @@ impl Connection {
             timer_at: Nanos::MAX,
             give_up: Nanos::MAX,
             manners: Manners::default(),
-            paused_until: None,
+            paused_until: Nanos::MAX,
             failures_in_row: 0,
             unsent: Vec::new(),
             unsent_from: 0,
@@ -148,12 +148,12 @@ impl Connection {
     /// What the user of the request that is about to begin does beside waiting.
     pub(super) fn behave(&mut self, manners: Manners) {
         self.manners = manners;
-        self.paused_until = None;
+        self.paused_until = Nanos::MAX;
     }
 
     /// Its user leaves by resetting the connection.
     pub(super) fn vanishes(&self) -> bool {
-        self.manners.leave.is_some_and(|leave| leave.by_reset)
+        self.manners.by_reset
     }
 
     /// Whether connecting is over.
@@ -280,8 +280,7 @@ impl Connection {
             State::Queued => Nanos::MAX,
             State::Connecting => self.connect_since.saturating_add(limits.connect),
             State::Sending | State::Receiving => {
-                let pause = self.paused_until.unwrap_or(Nanos::MAX);
-                self.response_limit(limits).0.min(self.leaves_at()).min(pause)
+                self.response_limit(limits).0.min(self.leaves_at()).min(self.paused_until)
             }
         };
         Some(limit.min(self.give_up))
@@ -308,7 +307,7 @@ impl Connection {
 
     /// Whether the user has seen as many tokens as it wanted. Once the terminal event has come there is nothing left to leave.
     fn has_enough(&self) -> bool {
-        match self.manners.leave.map(|leave| leave.after) {
+        match self.manners.leave {
             Some(After::Tokens(n)) => self.exchange.sample.token_events >= n && self.exchange.done_at.is_none(),
             Some(After::Time(_)) | None => false,
         }
@@ -316,7 +315,7 @@ impl Connection {
 
     /// When the user leaves whatever has come; `MAX` for never.
     fn leaves_at(&self) -> Nanos {
-        match self.manners.leave.map(|leave| leave.after) {
+        match self.manners.leave {
             Some(After::Time(time)) if self.exchange.done_at.is_none() => {
                 self.exchange.sample.sent.saturating_add(time)
             }

@@ -137,7 +137,7 @@ mod tests {
     fn connected(mut poller: Poller) -> (Poller, Stream, std::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().expect("its address");
-        let stream = poller.connect(addr, Token(7)).expect("begins to connect");
+        let stream = poller.connect(addr, Token(7), false).expect("begins to connect");
         let (peer, _) = listener.accept().expect("the connection");
         (poller, stream, peer)
     }

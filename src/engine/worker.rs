@@ -307,7 +307,7 @@ impl<'a> Worker<'a> {
                     self.connections[slot as usize].give_up = Nanos::MAX;
                     self.arm_response(slot);
                 }
-                Some(_) if connection.paused_until.is_some_and(|until| until <= now) => self.read_slowly(slot),
+                Some(_) if connection.paused_until <= now => self.read_slowly(slot),
                 Some(_) => {
                     let (outcome, end) = connection.expired(limits, now);
                     self.finish(slot, outcome, false, end);

@@ -1,6 +1,7 @@
 //! What users do beside waiting for the whole answer: they give up, vanish, or read slowly.
 
 use crate::units::Nanos;
+use std::num::NonZeroU32;
 
 /// What the users of a kind of request do. The usual ones do nothing of all this.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -40,22 +41,15 @@ pub struct SlowReader {
     pub share: f64,
 }
 
-/// What one user does with one answer.
+/// What one user does with one answer. Small: every connection has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Manners {
     /// It leaves before the end.
-    pub leave: Option<Departure>,
-    /// It reads no faster than this.
-    pub bytes_per_second: Option<u32>,
-}
-
-/// How one user leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Departure {
-    /// When.
-    pub after: After,
-    /// The connection is reset instead of closed.
+    pub leave: Option<After>,
+    /// It leaves by resetting the connection.
     pub by_reset: bool,
+    /// It reads no faster than this.
+    pub bytes_per_second: Option<NonZeroU32>,
 }
 
 impl Conduct {
@@ -70,12 +64,13 @@ impl Conduct {
                 (_, Some(drop)) if point >= cancels && point < cancels + drop.share => Some((drop, true)),
                 _ => None,
             };
-            manners.leave = leave.map(|(leave, by_reset)| Departure { after: leave.after, by_reset });
+            manners.leave = leave.map(|(leave, _)| leave.after);
+            manners.by_reset = leave.is_some_and(|(_, by_reset)| by_reset);
         }
         if let Some(slow) = self.slow_reader
             && rng.f64() < slow.share
         {
-            manners.bytes_per_second = Some(slow.bytes_per_second);
+            manners.bytes_per_second = NonZeroU32::new(slow.bytes_per_second);
         }
         manners
     }

@@ -339,15 +339,15 @@ fn conduct_is_drawn_like_everything_else_and_changes_nothing_else() {
             usual.write(vu, iteration, &mut before);
             odd.write(vu, iteration, &mut after);
             assert_eq!((&before.bytes, before.kind, before.manners), (&after.bytes, after.kind, Manners::default()));
-            match after.manners.leave {
-                Some(Departure { after: After::Tokens(1), by_reset: false }) => cancelled += 1,
-                Some(Departure { after: After::Tokens(2), by_reset: true }) => dropped += 1,
-                None => {}
+            match (after.manners.leave, after.manners.by_reset) {
+                (Some(After::Tokens(1)), false) => cancelled += 1,
+                (Some(After::Tokens(2)), true) => dropped += 1,
+                (None, false) => {}
                 other => panic!("{other:?}"),
             }
             assert_eq!(after.manners.bytes_per_second.is_some(), odd.reads_slowly(vu, iteration));
             assert!(!usual.reads_slowly(vu, iteration));
-            slow += u32::from(after.manners.bytes_per_second == Some(9));
+            slow += u32::from(after.manners.bytes_per_second.is_some_and(|pace| pace.get() == 9));
         }
     }
     // Of 10,000, within five standard deviations.
