@@ -20,6 +20,7 @@ use crate::net::{IoStatus, Received, Stream};
 use crate::scenario::{After, Manners, Timeouts};
 use crate::units::Nanos;
 use std::io;
+use std::num::NonZeroU32;
 
 /// How long the rest of a response may take once its terminal event has come. The answer is complete for its reader; only the framing
 /// is still open, and some servers never close it.
@@ -60,6 +61,13 @@ pub(super) enum Step {
     Gone,
 }
 
+/// A user who does not simply wait for the whole answer.
+#[derive(Debug)]
+struct Odd {
+    manners: Manners,
+    paused_until: Nanos,
+}
+
 /// One virtual user's connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -79,10 +87,8 @@ pub(super) struct Connection {
     pub(super) timer_at: Nanos,
     /// When the request is cut off because its user was ramped away, `MAX` for never.
     pub(super) give_up: Nanos,
-    /// What the user of the present request does beside waiting.
-    pub(super) manners: Manners,
-    /// Until when a slow reader does not read; `MAX` when it may.
-    pub(super) paused_until: Nanos,
+    /// What the user of the present request does beside waiting. A connection that never had such a user has no memory for it.
+    odd: Option<Box<Odd>>,
     /// Network failures since the last response: the exponent of the back-off.
     failures_in_row: u32,
     /// What of the request did not fit into the socket.
@@ -103,8 +109,7 @@ impl Connection {
             connect_since: Nanos::ZERO,
             timer_at: Nanos::MAX,
             give_up: Nanos::MAX,
-            manners: Manners::default(),
-            paused_until: Nanos::MAX,
+            odd: None,
             failures_in_row: 0,
             unsent: Vec::new(),
             unsent_from: 0,
@@ -147,13 +152,32 @@ impl Connection {
 
     /// What the user of the request that is about to begin does beside waiting.
     pub(super) fn behave(&mut self, manners: Manners) {
-        self.manners = manners;
-        self.paused_until = Nanos::MAX;
+        match &mut self.odd {
+            Some(odd) => **odd = Odd { manners, paused_until: Nanos::MAX },
+            None if manners == Manners::default() => {}
+            None => self.odd = Some(Box::new(Odd { manners, paused_until: Nanos::MAX })),
+        }
+    }
+
+    /// The pace of a slow reader, in bytes a second.
+    pub(super) fn pace(&self) -> Option<u32> {
+        self.odd.as_ref()?.manners.bytes_per_second.map(NonZeroU32::get)
+    }
+
+    /// Until when a slow reader does not read; `MAX` when it may.
+    pub(super) fn paused_until(&self) -> Nanos {
+        self.odd.as_ref().map_or(Nanos::MAX, |odd| odd.paused_until)
+    }
+
+    pub(super) fn pause_until(&mut self, end: Nanos) {
+        if let Some(odd) = &mut self.odd {
+            odd.paused_until = end;
+        }
     }
 
     /// Its user leaves by resetting the connection.
     pub(super) fn vanishes(&self) -> bool {
-        self.manners.by_reset
+        self.odd.as_ref().is_some_and(|odd| odd.manners.by_reset)
     }
 
     /// Whether connecting is over.
@@ -240,7 +264,7 @@ impl Connection {
                 // cannot be used again (RFC 9112, section 9.5).
                 let written = self.state == State::Receiving;
                 // A slow reader's socket is good for slow readers only.
-                let usual = self.manners.bytes_per_second.is_none();
+                let usual = self.pace().is_none();
                 Step::Over { outcome, reusable: reusable && written && usual }
             }
         }
@@ -280,7 +304,7 @@ impl Connection {
             State::Queued => Nanos::MAX,
             State::Connecting => self.connect_since.saturating_add(limits.connect),
             State::Sending | State::Receiving => {
-                self.response_limit(limits).0.min(self.leaves_at()).min(self.paused_until)
+                self.response_limit(limits).0.min(self.leaves_at()).min(self.paused_until())
             }
         };
         Some(limit.min(self.give_up))
@@ -307,7 +331,7 @@ impl Connection {
 
     /// Whether the user has seen as many tokens as it wanted. Once the terminal event has come there is nothing left to leave.
     fn has_enough(&self) -> bool {
-        match self.manners.leave {
+        match self.odd.as_ref().and_then(|odd| odd.manners.leave) {
             Some(After::Tokens(n)) => self.exchange.sample.token_events >= n && self.exchange.done_at.is_none(),
             Some(After::Time(_)) | None => false,
         }
@@ -315,7 +339,7 @@ impl Connection {
 
     /// When the user leaves whatever has come; `MAX` for never.
     fn leaves_at(&self) -> Nanos {
-        match self.manners.leave {
+        match self.odd.as_ref().and_then(|odd| odd.manners.leave) {
             Some(After::Time(time)) if self.exchange.done_at.is_none() => {
                 self.exchange.sample.sent.saturating_add(time)
             }

@@ -483,6 +483,7 @@ fn blank(expect: Expect, sent: Nanos, reused: bool) -> Sample {
         outcome: Outcome::Interrupted,
         status: 0,
         retry_after_s: None,
+        intended: None,
         sent,
         end: sent,
         first_byte: None,

@@ -8,7 +8,6 @@ mod clock;
 mod connection;
 mod excerpt;
 mod exchange;
-mod lines;
 mod poller;
 #[cfg(test)]
 mod script;
@@ -21,12 +20,12 @@ use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::units::Nanos;
 use clock::Clock;
-use lines::{Ended, Lines, Report};
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use worker::Worker;
+use worker::{Ended, Lines, Report, Worker};
 
 /// A second of the run, as soon as all workers have reported it.
 #[derive(Debug)]

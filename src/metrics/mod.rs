@@ -26,6 +26,10 @@ use crate::units::Nanos;
 pub enum Trend {
     /// Sent → end of response, successful requests only.
     HttpReqDuration,
+    /// Intended → end of response, successful requests of open load only: what a user waited, free of coordinated omission.
+    HttpReqDurationFromIntended,
+    /// Intended → sent, of open load only.
+    ScheduleLag,
     /// Sent → end, requests that failed with a response (status, protocol and answer classes).
     HttpReqDurationFailed,
     /// Sent → failure, requests that failed in transport or by a timeout.
@@ -58,8 +62,10 @@ pub enum Trend {
 
 impl Trend {
     /// All, in the order of the report.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::HttpReqDuration,
+        Self::HttpReqDurationFromIntended,
+        Self::ScheduleLag,
         Self::HttpReqDurationFailed,
         Self::HttpReqDurationAborted,
         Self::HttpReqWaiting,
@@ -80,6 +86,8 @@ impl Trend {
     pub const fn name(self) -> &'static str {
         match self {
             Self::HttpReqDuration => "http_req_duration",
+            Self::HttpReqDurationFromIntended => "http_req_duration_from_intended",
+            Self::ScheduleLag => "schedule_lag",
             Self::HttpReqDurationFailed => "http_req_duration_failed",
             Self::HttpReqDurationAborted => "http_req_duration_aborted",
             Self::HttpReqWaiting => "http_req_waiting",
@@ -111,6 +119,12 @@ pub enum Counter {
     Cancelled,
     /// Requests that were begun. Each ends once: `http_reqs` + `cancelled` + `interrupted`.
     HttpReqsStarted,
+    /// Arrivals of an open load that came due.
+    ArrivalsOffered,
+    /// Arrivals of an open load that a user took up.
+    ArrivalsStarted,
+    /// Arrivals of an open load that were never started, because all users were busy.
+    DroppedIterations,
     /// Generated tokens: from `usage` where the server gives it, else counted token events.
     TokensOutput,
     /// Prompt tokens, from `usage`.
@@ -149,12 +163,15 @@ pub enum Counter {
 
 impl Counter {
     /// All, in the order of the report.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::HttpReqs,
         Self::Iterations,
         Self::Interrupted,
         Self::Cancelled,
         Self::HttpReqsStarted,
+        Self::ArrivalsOffered,
+        Self::ArrivalsStarted,
+        Self::DroppedIterations,
         Self::TokensOutput,
         Self::TokensInput,
         Self::TokensReasoning,
@@ -174,9 +191,16 @@ impl Counter {
         Self::ClockSteps,
     ];
 
-    /// Whether it belongs to connections, or is counted before the kind of a request is drawn.
+    /// Whether it belongs to connections or to arrivals, or is counted before the kind of a request is drawn.
     pub const fn is_of_no_kind(self) -> bool {
-        matches!(self, Self::ConnectionsOpened | Self::HttpReqsStarted)
+        matches!(
+            self,
+            Self::ConnectionsOpened
+                | Self::HttpReqsStarted
+                | Self::ArrivalsOffered
+                | Self::ArrivalsStarted
+                | Self::DroppedIterations
+        )
     }
 
     /// Its name in thresholds, JSON and the report.
@@ -187,6 +211,9 @@ impl Counter {
             Self::Interrupted => "interrupted",
             Self::Cancelled => "cancelled",
             Self::HttpReqsStarted => "http_reqs_started",
+            Self::ArrivalsOffered => "arrivals_offered",
+            Self::ArrivalsStarted => "arrivals_started",
+            Self::DroppedIterations => "dropped_iterations",
             Self::TokensOutput => "tokens_output",
             Self::TokensInput => "tokens_input",
             Self::TokensReasoning => "tokens_reasoning",
@@ -328,6 +355,8 @@ pub struct Sample {
     pub status: u16,
     /// `Retry-After` of the response in seconds, if it said so.
     pub retry_after_s: Option<u32>,
+    /// When the schedule wanted it; open load only.
+    pub intended: Option<Nanos>,
     /// When it was put on the wire; the instant of the attempt when it never was.
     pub sent: Nanos,
     /// When it was over.

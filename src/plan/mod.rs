@@ -3,6 +3,7 @@
 //! [`profile`] is a profile as written, [`overrides`] are flags and the environment as typed; [`resolve()`] makes one [`Plan`] of both,
 //! and [`show`] says where each of its values came from.
 
+mod arrivals;
 mod conduct;
 mod error;
 mod headers;
@@ -22,7 +23,7 @@ pub use overrides::{Given, Origin, Overrides, Sourced};
 pub use resolve::{Output, Presentation, Resolved, resolve};
 
 pub use crate::api::Api;
-pub use crate::load::{Shape, Stage, ThinkTime};
+pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime};
 pub use crate::net::Target;
 pub use crate::scenario::{After, Conduct, Kind, Leave, Mix, Secret, Timeouts};
 pub use crate::server::{Source, Spec};
@@ -39,7 +40,7 @@ pub struct Plan {
     pub name: String,
     /// One line on what it answers.
     pub description: String,
-    /// Users over time.
+    /// Users, or arrivals, over time.
     pub shape: Shape,
     /// Pause between a user's requests.
     pub think_time: ThinkTime,

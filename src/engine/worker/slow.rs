@@ -10,7 +10,6 @@ use crate::engine::connection::Step;
 use crate::engine::exchange::Arrival;
 use crate::net::IoStatus;
 use crate::units::Nanos;
-use std::num::NonZeroU32;
 
 /// Portions in a second: few enough not to keep the worker busy, enough to read evenly.
 const PORTIONS_PER_SECOND: u32 = 10;
@@ -20,12 +19,11 @@ impl Worker<'_> {
     pub(super) fn read_slowly(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
         let now = self.clock.now();
-        let pace = connection.manners.bytes_per_second.filter(|_| connection.is_in_flight());
-        let Some(pace) = pace.map(NonZeroU32::get) else { return };
-        if connection.paused_until != Nanos::MAX && connection.paused_until > now {
+        let Some(pace) = connection.pace().filter(|_| connection.is_in_flight()) else { return };
+        if connection.paused_until() != Nanos::MAX && connection.paused_until() > now {
             return;
         }
-        connection.paused_until = Nanos::MAX;
+        connection.pause_until(Nanos::MAX);
         let portion = (pace / PORTIONS_PER_SECOND).max(1) as usize;
         let portion = portion.min(self.buffer.len());
         let result = connection.recv(&mut self.buffer[..portion], false);
@@ -34,7 +32,7 @@ impl Worker<'_> {
         let reader = &mut self.readers[connection.exchange.sample.kind as usize];
         let step = match result.map(|received| received.status) {
             Ok(IoStatus::Done(n)) => {
-                connection.paused_until = now.saturating_add(length(n, pace));
+                connection.pause_until(now.saturating_add(length(n, pace)));
                 connection.received(&self.buffer[..n], arrival, reader, &mut self.tally)
             }
             // The socket is empty, so the poll reports what comes next.

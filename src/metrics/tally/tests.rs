@@ -10,6 +10,7 @@ pub(in crate::metrics) fn success(kind: u16, ms: u64) -> Sample {
         outcome: Outcome::Success,
         status: 200,
         retry_after_s: None,
+        intended: None,
         sent,
         end: sent + Nanos::from_millis(ms),
         first_byte: Some(sent + Nanos::from_millis(ms / 2)),
