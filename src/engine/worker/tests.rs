@@ -425,6 +425,17 @@ fn the_stop_flag_ends_a_run_gracefully() {
 }
 
 #[test]
+fn a_stop_in_the_final_drain_cuts_off_what_is_left() {
+    let mut plan = plan(Shape::ConstantVus { vus: 1, duration: ms(100) }, false);
+    plan.graceful_stop = Nanos::from_secs(30);
+    // The second request meets a connection that is closed at 121 ms, in the drain; its second attempt is what raises the flag.
+    let answers = |nth| if nth == 0 { vec![(ms(50), plain())] } else { vec![(ms(70), Act::Close)] };
+    let ran = run_until(&plan, ms(101), serving(answers));
+    assert_eq!((ran.count(Counter::HttpReqs), ran.count(Counter::Interrupted)), (1, 1), "nothing is lost");
+    assert!(ran.ended.at < ms(200), "it does not wait for the grace: {}", ran.ended.at);
+}
+
+#[test]
 fn five_hundred_users_start_without_a_storm() {
     let shape = Shape::ConstantVus { vus: 500, duration: ms(100) };
     let mut connecting: usize = 0;
