@@ -228,6 +228,7 @@ fn parallel_levels_add_up_and_later_ones_replace() {
 
 /// What can happen to a tally.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a few of them, in a test")]
 enum Step {
     Record(Sample),
     Gap(u16, u64),
