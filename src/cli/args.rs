@@ -1,8 +1,10 @@
-//! What commands that keep, compare and print results take, as typed.
+//! What commands other than a test take, as typed.
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "help texts show defaults in brackets, as command lines do")]
 
+use crate::plan::limits;
 use clap::Args;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// What gates look like, and how many runs it takes.
@@ -137,4 +139,60 @@ pub(crate) struct ReportArgs {
     /// No colour.
     #[arg(long)]
     pub(crate) no_color: bool,
+}
+
+/// How a child is tied to its parent.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct SuperviseArgs {
+    /// The process whose end is the child's.
+    #[arg(long)]
+    pub(crate) parent: u32,
+    /// The cores the child stays on.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) cores: Vec<usize>,
+    /// The program and its arguments.
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// How the embedded simulator is run.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct ServeArgs {
+    /// Where it listens.
+    #[arg(long, value_name = "HOST", default_value = limits::DEFAULT_HOST)]
+    pub(crate) host: String,
+    /// On which port; 0 for any free one.
+    #[arg(long, value_name = "PORT", default_value_t = limits::DEFAULT_PORT)]
+    pub(crate) port: u16,
+    /// Its TOML configuration; without one the benchmark settings.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Inject errors: 10 % 429, 5 % 5xx, 2 % timeouts.
+    #[arg(long, conflicts_with = "config")]
+    pub(crate) chaos: bool,
+}
+
+/// How the tool measures itself.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct SelfTestArgs {
+    /// Shorter, in some ten seconds, without looking for the limit.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Write all results as JSON; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<String>,
+}
+
+/// How the origin is run.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct OriginArgs {
+    /// Where it listens.
+    #[arg(long, value_name = "HOST", default_value = limits::DEFAULT_HOST)]
+    pub(crate) host: String,
+    /// On which port; 0 for any free one.
+    #[arg(long, value_name = "PORT", default_value_t = limits::DEFAULT_PORT)]
+    pub(crate) port: u16,
+    /// Spend the last 100 µs of every wait looking at the clock: more exact, at the price of CPU.
+    #[arg(long)]
+    pub(crate) spin: bool,
 }

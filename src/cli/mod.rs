@@ -6,6 +6,7 @@
 #![allow(rustdoc::broken_intra_doc_links, reason = "help texts show defaults in brackets, as command lines do")]
 
 mod args;
+mod check;
 mod facts;
 mod measure;
 mod offline;
@@ -16,7 +17,10 @@ mod self_test;
 mod signals;
 mod subject;
 
-use self::args::{COMPARE_HELP, CompareArgs, MERGE_HELP, MergeArgs, NoiseArgs, ReportArgs};
+use self::args::{
+    COMPARE_HELP, CompareArgs, MERGE_HELP, MergeArgs, NoiseArgs, OriginArgs, ReportArgs, SelfTestArgs, ServeArgs,
+    SuperviseArgs,
+};
 use crate::compare::CompareError;
 use crate::engine::EngineError;
 use crate::origin::OriginError;
@@ -54,7 +58,7 @@ Examples:
 Exit codes:
     0  ran, every threshold held        107  no usable data
     2  command line not understood      109  internal error
-   99  a threshold failed               110  incomplete, or not comparable
+   99  a threshold or endpoint failed   110  incomplete, or not comparable
   104  configuration invalid            111  run invalid
   105  stopped by a signal";
 
@@ -132,62 +136,6 @@ enum Command {
     Supervise(SuperviseArgs),
 }
 
-/// How a child is tied to its parent.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub(crate) struct SuperviseArgs {
-    /// The process whose end is the child's.
-    #[arg(long)]
-    pub(crate) parent: u32,
-    /// The cores the child stays on.
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) cores: Vec<usize>,
-    /// The program and its arguments.
-    #[arg(last = true, required = true)]
-    pub(crate) command: Vec<OsString>,
-}
-
-/// How the embedded simulator is run.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub(crate) struct ServeArgs {
-    /// Where it listens.
-    #[arg(long, value_name = "HOST", default_value = limits::DEFAULT_HOST)]
-    pub(crate) host: String,
-    /// On which port; 0 for any free one.
-    #[arg(long, value_name = "PORT", default_value_t = limits::DEFAULT_PORT)]
-    pub(crate) port: u16,
-    /// Its TOML configuration; without one the benchmark settings.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Inject errors: 10 % 429, 5 % 5xx, 2 % timeouts.
-    #[arg(long, conflicts_with = "config")]
-    pub(crate) chaos: bool,
-}
-
-/// How the tool measures itself.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub(crate) struct SelfTestArgs {
-    /// Shorter, in some ten seconds, without looking for the limit.
-    #[arg(long)]
-    pub(crate) quick: bool,
-    /// Write all results as JSON; - is standard output.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) output: Option<String>,
-}
-
-/// How the origin is run.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub(crate) struct OriginArgs {
-    /// Where it listens.
-    #[arg(long, value_name = "HOST", default_value = limits::DEFAULT_HOST)]
-    pub(crate) host: String,
-    /// On which port; 0 for any free one.
-    #[arg(long, value_name = "PORT", default_value_t = limits::DEFAULT_PORT)]
-    pub(crate) port: u16,
-    /// Spend the last 100 µs of every wait looking at the clock: more exact, at the price of CPU.
-    #[arg(long)]
-    pub(crate) spin: bool,
-}
-
 /// A test as typed. What begins with a minus is taken for a value where it may be a slip in one: `-5` and `-1s` are refused by the plan,
 /// which knows what was expected, rather than by the parser, to which they are flags that do not exist.
 #[derive(Debug, Clone, Default, Args)]
@@ -208,6 +156,16 @@ struct RunArgs {
     /// Header of every request (repeatable), like 'X-Team: blue'.
     #[arg(long = "header", value_name = "K: V", help_heading = "Target")]
     headers: Vec<String>,
+    /// API of what generates, instead of the profile's: openai-chat,
+    /// openai-responses, openresponses, anthropic-messages, or auto.
+    #[arg(long, value_name = "API", help_heading = "Target")]
+    api: Option<String>,
+    /// Path of what generates, instead of the API's own.
+    #[arg(long, value_name = "PATH", help_heading = "Target")]
+    path: Option<String>,
+    /// Model to ask for, instead of the profile's.
+    #[arg(long, value_name = "NAME", help_heading = "Target")]
+    model: Option<String>,
     /// File with an API key, sent as a bearer token and never shown.
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     api_key_file: Option<String>,
@@ -363,6 +321,9 @@ impl RunArgs {
             server_src: from.one("server-src", self.server_src.as_ref()),
             server_config: from.one("server-config", self.server_config.as_ref()),
             chaos: from.yes("chaos", self.chaos),
+            api: from.one("api", self.api.as_ref()),
+            path: from.one("path", self.path.as_ref()),
+            model: from.one("model", self.model.as_ref()),
             vus: from.one("vus", self.vus.as_ref()),
             duration: from.one("duration", self.duration.as_ref()),
             iterations: from.one("iterations", self.iterations.as_ref()),
@@ -402,7 +363,7 @@ pub enum ExitClass {
     Success = 0,
     /// The command line cannot be understood.
     Usage = 2,
-    /// A threshold failed (k6's number).
+    /// A threshold (k6's number) or an endpoint failed.
     ThresholdFailed = 99,
     /// Profile, threshold or environment are invalid.
     Configuration = 104,
@@ -493,6 +454,16 @@ enum CliError {
         /// What happened.
         reason: String,
     },
+    /// The server has none of the APIs that the profile leaves to it.
+    #[error(
+        "{url}: has nothing of what the profile sends (skipped: {missing}); name the API and its path: --api, --path"
+    )]
+    NoApi {
+        /// The target.
+        url: String,
+        /// What was asked for, by name.
+        missing: String,
+    },
     /// The server could not be started.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -530,6 +501,7 @@ impl CliError {
             Self::Server(_)
             | Self::Resolve { .. }
             | Self::Unreachable { .. }
+            | Self::NoApi { .. }
             | Self::Origin(_)
             | Self::OriginLost { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.

@@ -2,7 +2,7 @@
 
 use super::measure::{self, Measured};
 use super::subject::Subject;
-use super::{CliError, Environment, ExitClass, ServeArgs, SuperviseArgs, facts, output, results, signals};
+use super::{CliError, Environment, ExitClass, ServeArgs, SuperviseArgs, check, facts, output, results, signals};
 use crate::live::{Mode, Progress};
 use crate::metrics::hints;
 use crate::plan::{Output, Presentation, Resolved};
@@ -36,6 +36,11 @@ pub(super) fn run(
 
     let started_at = facts::wall_clock();
     let mut subject = Subject::find_or_start(&mut plan, &mut |line| progress.message(line), &stop)?;
+    if !plan.endpoints.is_empty() {
+        progress.message(&format!("asking {} endpoints once", plan.endpoints.len()));
+    }
+    let endpoints = check::endpoints(&mut plan, &subject, &stop)?;
+    subject.begin(&plan);
     let measured = measure::measure(&plan, &mut subject, &stop, &progress)?;
     let left = subject.leave(&plan);
     progress.finish();
@@ -50,6 +55,7 @@ pub(super) fn run(
         run: &run,
         summary: &summary,
         verdicts: &verdicts,
+        endpoints: &endpoints,
         signals: &signals,
         hints: &hints,
         aborted_by,

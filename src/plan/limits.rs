@@ -34,6 +34,8 @@ pub const MAX_PROMPT_BYTES: usize = 4 << 20;
 pub const MAX_PROMPTS_BYTES: usize = 64 << 20;
 /// Token limit of a request: beyond every model's window.
 pub const MAX_TOKENS: u32 = 10_000_000;
+/// Fastest of the slow readers: beyond 100 MB/s nothing about them would be slow.
+pub const MAX_SLOW_BYTES_PER_SECOND: u32 = 100_000_000;
 /// Extra headers: servers take about a hundred in all.
 pub const MAX_HEADERS: usize = 64;
 /// Bytes of one header: what servers commonly take.
@@ -63,6 +65,11 @@ pub const DEFAULT_GRACE: Nanos = Nanos::from_secs(30);
 pub const DEFAULT_TIMEOUT: Nanos = Nanos::from_secs(60);
 /// How long opening a connection may take; never longer than the request may.
 pub const DEFAULT_CONNECT_TIMEOUT: Nanos = Nanos::from_secs(10);
+/// What stands where a path is filled with a model's name.
+pub const MODEL_HOLE: &str = "{model}";
+/// How long an endpoint may take that is asked once before the load begins, all of them at once: with ten seconds of load and the start
+/// of a server, a smoke test is over in half a minute, whatever the server does.
+pub const ENDPOINT_TIMEOUT: Nanos = Nanos::from_secs(15);
 /// Seed of everything random: fixed, so that two runs send the same requests.
 pub const DEFAULT_SEED: u64 = 1;
 /// Where llmsim listens by default.

@@ -4,6 +4,8 @@
 //! and [`show`] says where each of its values came from.
 
 mod arrivals;
+mod conduct;
+mod endpoints;
 mod error;
 mod headers;
 pub mod limits;
@@ -15,6 +17,7 @@ mod rules;
 mod shape;
 mod shard;
 pub mod show;
+mod speech;
 mod target;
 
 pub use error::PlanError;
@@ -25,7 +28,7 @@ pub use resolve::{Output, Presentation, Resolved, resolve};
 pub use crate::api::Api;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime};
 pub use crate::net::Target;
-pub use crate::scenario::{Kind, Mix, Secret, Timeouts};
+pub use crate::scenario::{After, Conduct, Kind, Leave, Mix, Secret, Timeouts};
 pub use crate::server::{Source, Spec};
 
 use crate::load::Load;
@@ -48,6 +51,11 @@ pub struct Plan {
     pub graceful_stop: Nanos,
     /// What is sent.
     pub mix: Mix,
+    /// What is asked once each before the load begins. What is optional and missing is then left out of the mix.
+    pub endpoints: Vec<Kind>,
+    /// Whether one of them that fails, fails the test. Else only those that are missing matter: what is wrong with the others is for
+    /// the load to show.
+    pub endpoint_check: bool,
     /// What has to hold.
     pub thresholds: Vec<Rule>,
     /// Latency goals of a single request; plain rules on the maximum of a trend.

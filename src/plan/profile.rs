@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// The built-in profiles, gentlest first.
-pub const BUILT_IN: [(&str, &str); 7] = [
+pub const BUILT_IN: [(&str, &str); 8] = [
     ("quick-smoke", include_str!("../../profiles/quick-smoke.toml")),
     ("smoke", include_str!("../../profiles/smoke.toml")),
     ("load", include_str!("../../profiles/load.toml")),
@@ -19,6 +19,7 @@ pub const BUILT_IN: [(&str, &str); 7] = [
     ("spike", include_str!("../../profiles/spike.toml")),
     ("soak", include_str!("../../profiles/soak.toml")),
     ("high-concurrency", include_str!("../../profiles/high-concurrency.toml")),
+    ("all-apis", include_str!("../../profiles/all-apis.toml")),
 ];
 
 /// The TOML text of a built-in profile.
@@ -82,6 +83,9 @@ pub struct Profile {
     pub think_time: Option<ThinkTime>,
     /// Timeouts of every request.
     pub timeout: Option<Timeout>,
+    /// Whether every endpoint is asked once before the load begins.
+    #[serde(default)]
+    pub endpoint_check: bool,
     /// The mix.
     #[serde(default)]
     pub requests: Vec<Request>,
@@ -173,8 +177,17 @@ pub struct Request {
     pub max_tokens: Option<MaxTokens>,
     /// Its own timeouts.
     pub timeout: Option<Timeout>,
+    /// Its users give up.
+    pub cancel: Option<Leave>,
+    /// Its users vanish.
+    pub drop: Option<Leave>,
+    /// Its users read slowly.
+    pub slow_reader: Option<SlowReader>,
     /// Extra fields of the JSON body.
     pub body: Option<toml::Table>,
+    /// Whether a stream of chat completions shall end with what it has cost.
+    #[serde(default)]
+    pub include_usage: bool,
     /// Extra headers.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -218,6 +231,31 @@ pub struct TokenRange {
     pub min: i64,
     /// Highest.
     pub max: i64,
+}
+
+/// When users leave before the end, and how many.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "when users leave, like { after_tokens = 10, share = 0.3 } or { after = \"500ms\" }"
+)]
+pub struct Leave {
+    /// After so many token events.
+    pub after_tokens: Option<i64>,
+    /// Or so long after the request was sent.
+    pub after: Option<String>,
+    /// Which share of the requests.
+    pub share: Option<f64>,
+}
+
+/// How slowly users read, and how many.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a slow reader, like { bytes_per_second = 2000, share = 0.3 }")]
+pub struct SlowReader {
+    /// Most bytes in a second.
+    pub bytes_per_second: i64,
+    /// Which share of the requests.
+    pub share: Option<f64>,
 }
 
 /// The thresholds of one metric.

@@ -174,15 +174,7 @@ impl Sum {
     /// What is neither a count nor a histogram.
     fn take_facts(&mut self, document: Document) {
         let ours = &mut self.document;
-        for (sums, more) in [
-            (&mut ours.failures.statuses, document.failures.statuses),
-            (&mut ours.failures.checks, document.failures.checks),
-            (&mut ours.failures.classes, document.failures.classes),
-        ] {
-            for (name, n) in more {
-                *sums.entry(name).or_default() += n;
-            }
-        }
+        ours.failures.add(document.failures);
         let (run, other) = (&mut ours.run, document.run);
         run.duration_s = run.duration_s.max(other.duration_s);
         run.window_s = run.window_s.max(other.window_s);
@@ -218,6 +210,7 @@ impl Sum {
         let seen = hints::hints(&summary);
         document.hints = seen.into_iter().map(|h| Hint { name: h.name.to_owned(), text: h.text }).collect();
         document.hints.extend(skew(&runs));
+        document.failures.share_of(summary.finished());
         document.agreement = None;
         (document.target.before, document.target.after) = (None, None);
         document.run.id = format!("{}-merged-{}", document.run.id, held.len());

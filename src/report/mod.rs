@@ -11,12 +11,15 @@
 
 pub mod compare;
 pub mod csv;
+mod endpoints;
 mod facts;
+mod failures;
 pub mod github;
 pub mod hgrm;
 mod human;
 mod json;
 pub mod junit;
+mod measured;
 pub mod merge;
 mod plan;
 mod read;
@@ -24,8 +27,11 @@ pub mod self_test;
 pub mod terminal;
 pub mod vllm;
 
+pub use endpoints::{Endpoint, EndpointVerdict};
 pub use facts::{RunFacts, ServerUse};
+pub use failures::{FailureDetails, Failures, RetryAfter};
 pub use json::{DocumentError, SCHEMA};
+pub use measured::{Counter, Exact, Gauge, Measured, Rate, Trend};
 
 /// Most bytes of a document that is read.
 pub const MAX_DOCUMENT_BYTES: usize = json::MAX_BYTES;
@@ -62,6 +68,9 @@ pub struct Document {
     pub requests: BTreeMap<String, BTreeMap<String, Measured>>,
     /// What went wrong, and the statuses of all answers.
     pub failures: Failures,
+    /// How every endpoint answered that was asked before the load; empty when none was.
+    #[serde(default)]
+    pub endpoints: Vec<Endpoint>,
     /// Each threshold's judgement.
     #[serde(default)]
     pub thresholds: Vec<Threshold>,
@@ -281,125 +290,6 @@ pub struct Hint {
     pub text: String,
 }
 
-/// A metric's numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Measured {
-    /// A distribution of times.
-    Trend(Box<Trend>),
-    /// A count.
-    Counter(Counter),
-    /// A share of a whole.
-    Rate(Rate),
-    /// A level.
-    Gauge(Gauge),
-}
-
-/// A distribution of times, in `unit`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Trend {
-    /// Always `ms`.
-    pub unit: String,
-    /// How many.
-    pub count: u64,
-    /// Sum, from which those of several documents can be averaged.
-    pub sum: f64,
-    /// Mean.
-    pub avg: f64,
-    /// Shortest.
-    pub min: f64,
-    /// Longest.
-    pub max: f64,
-    /// Median.
-    pub p50: f64,
-    /// 75th percentile.
-    pub p75: f64,
-    /// 90th percentile.
-    pub p90: f64,
-    /// 95th percentile.
-    pub p95: f64,
-    /// 99th percentile.
-    pub p99: f64,
-    /// 99.9th percentile.
-    pub p99_9: f64,
-    /// 99.99th percentile.
-    pub p99_99: f64,
-    /// Standard deviation.
-    pub stddev: f64,
-    /// How many were longer than the histogram reaches (an hour).
-    #[serde(default)]
-    pub overflow: u64,
-    /// The whole distribution in µs: `HdrHistogram`'s V2 format, deflated, in base64.
-    pub histogram: String,
-    /// Sums and extremes as integers, from which documents are merged without a rounding.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exact: Option<Exact>,
-}
-
-/// Sums and extremes as integers. The two sums are text, because they may be larger than what JSON readers keep exactly.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exact {
-    /// Sum, in ns.
-    pub sum_ns: String,
-    /// Sum of squares, in ns².
-    pub sum_of_squares_ns2: String,
-    /// Shortest, in ns.
-    pub min_ns: u64,
-    /// Longest, in ns.
-    pub max_ns: u64,
-}
-
-/// A count.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Counter {
-    /// In the whole run.
-    pub count: u64,
-    /// What arrived in the measurement window, per second of it.
-    pub rate: f64,
-    /// What arrived in the measurement window.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub in_window: Option<u64>,
-    /// Of generated tokens only: who counted them, `usage` (the server), `events` (we did, one an event) or `mixed`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_source: Option<String>,
-}
-
-/// A share of a whole.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Rate {
-    /// The share, 0 to 1; none of nothing.
-    pub rate: Option<f64>,
-    /// The part.
-    pub matches: u64,
-    /// The whole.
-    pub total: u64,
-}
-
-/// A level.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gauge {
-    /// The last.
-    pub value: u64,
-    /// The lowest.
-    pub min: u64,
-    /// The highest.
-    pub max: u64,
-}
-
-/// What went wrong. In JSON the classes are keys beside the two tables.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failures {
-    /// Answers by status, those of successes too.
-    #[serde(default)]
-    pub statuses: BTreeMap<String, u64>,
-    /// Failed response checks by name.
-    #[serde(default)]
-    pub checks: BTreeMap<String, u64>,
-    /// Failed requests by class; those that occurred.
-    #[serde(flatten)]
-    pub classes: BTreeMap<String, u64>,
-}
-
 /// A threshold's judgement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
@@ -536,9 +426,25 @@ pub struct Server {
 }
 
 /// Two counts of the same requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {
     /// Requests we sent of the kinds that the server counts.
+    pub ours: u64,
+    /// What the server counted.
+    pub server: u64,
+    /// The same of the errors that the server counts by sort; absent when it counted none and we saw none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ErrorAgreement>,
+}
+
+/// Two counts of the same errors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorAgreement {
+    /// What the server calls them.
+    pub name: String,
+    /// The statuses we know them by.
+    pub statuses: Vec<u16>,
+    /// Answers with these statuses that we got.
     pub ours: u64,
     /// What the server counted.
     pub server: u64,
@@ -547,13 +453,13 @@ pub struct Agreement {
 /// What a run comes to, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conclusion {
-    /// Every threshold held.
+    /// Every threshold held, and no endpoint failed.
     Pass,
-    /// A threshold did not, or nothing was measured for it.
+    /// A threshold did not hold, or nothing was measured for it, or an endpoint failed.
     Fail,
     /// A signal ended the run.
     Interrupted,
-    /// Not one request succeeded.
+    /// Not one request succeeded or was cancelled.
     NoData,
     /// The server that was started for the run ended by itself: whatever was measured is not the whole.
     ServerDied,
@@ -581,16 +487,23 @@ impl Document {
             Some(Measured::Rate(rate)) => rate.total.saturating_sub(rate.matches),
             _ => 0,
         };
+        // Where users give up by design, that they did is what was measured.
+        let cancelled = match self.metrics.get("cancelled") {
+            Some(Measured::Counter(cancelled)) => cancelled.count,
+            _ => 0,
+        };
         if self.run.interrupted {
             Conclusion::Interrupted
         } else if self.target.server.died.is_some() {
             Conclusion::ServerDied
-        } else if succeeded == 0 {
+        } else if succeeded == 0 && cancelled == 0 {
             Conclusion::NoData
-        } else if self.thresholds.iter().all(|t| t.verdict == ThresholdVerdict::Pass) {
-            Conclusion::Pass
-        } else {
+        } else if self.thresholds.iter().any(|t| t.verdict != ThresholdVerdict::Pass)
+            || self.endpoints.iter().any(|e| e.verdict == EndpointVerdict::Failed)
+        {
             Conclusion::Fail
+        } else {
+            Conclusion::Pass
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     Counter, Document, Exact, Gauge, KindSecond, Measured, Quantiles, Rate, Second, Threshold, Trend, facts, rounded,
 };
 use crate::metrics::summary::{CounterValue, GaugeValue, Group, ShareValue, Summary, TokenSource};
-use crate::metrics::{self, Buckets, Distribution, Failure, Metric, Share};
+use crate::metrics::{self, Buckets, Distribution, Failure, Incidents, Metric, Share};
 use crate::threshold;
 use crate::units::Nanos;
 use std::collections::BTreeMap;
@@ -70,7 +70,10 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
         requests.push((name.clone(), group(&format!("requests.{name}"), numbers, window)?));
     }
     let known = Failure::ALL.into_iter();
-    let failures = known.filter_map(|f| Some((f, *document.failures.classes.get(f.name())?))).collect();
+    let failures = known.filter_map(|f| {
+        Some((f, Incidents { count: *document.failures.classes.get(f.name())?, ..Incidents::default() }))
+    });
+    let failures = failures.collect();
     let mut statuses = Vec::new();
     for (status, n) in &document.failures.statuses {
         let number = status.parse::<u16>().map_err(|_| wrong("failures.statuses", format!("{status} is no status")))?;

@@ -33,6 +33,8 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         body: serde_json::Map::new(),
         headers: vec![("x-tenant".to_owned(), "open sesame".to_owned())],
         timeouts: Timeouts { connect: s(5), first_byte: s(60), stall: s(60), total: s(60) },
+        optional: false,
+        conduct: crate::plan::Conduct::default(),
     }
 }
 
@@ -49,6 +51,8 @@ pub(super) fn plan() -> Plan {
         think_time: ThinkTime { min: Nanos::from_millis(100), max: Nanos::from_millis(300) },
         graceful_stop: Nanos::from_secs(30),
         mix: Mix { kinds: vec![kind("chat-stream", true), kind("chat", false)] },
+        endpoints: Vec::new(),
+        endpoint_check: false,
         thresholds: vec![
             rule("http_req_failed", None, Aggregation::Rate, "rate<0.05"),
             rule("http_req_duration", None, Aggregation::P(95.0), "p(95)<3000"),
@@ -95,6 +99,7 @@ fn sample(kind: u16, n: u64, outcome: Outcome, status: u16) -> Sample {
         kind,
         outcome,
         status,
+        retry_after_s: None,
         sent,
         end: sent + Nanos::from_millis(300 + n),
         first_byte: after(40),
@@ -127,11 +132,15 @@ pub(super) fn busy_tally() -> Tally {
         tally.record(&sample((n % 2) as u16, n, Outcome::Success, 200));
         tally.gap(0, Nanos::from_millis(20));
     }
-    tally.record(&sample(0, 3, Outcome::Failed(Failure::Http429), 429));
+    let limited = Sample { retry_after_s: Some(7), ..sample(0, 3, Outcome::Failed(Failure::Http429), 429) };
+    tally.record(&limited);
     tally.record(&Sample { usage: None, ..sample(0, 3, Outcome::Failed(Failure::Reset), 0) });
     let broken = Sample { check_failed: Some("choices"), ..sample(1, 3, Outcome::Failed(Failure::Check), 200) };
     tally.record(&broken);
+    let slow_down = r#"HTTP 429, retry-after 7: {"error":{"message":"Rate limit exceeded"}}"#.to_owned();
+    tally.example(Failure::Http429, Nanos::from_millis(603), slow_down);
     tally.record(&Sample { usage: None, ..sample(0, 9, Outcome::Interrupted, 200) });
+    tally.record(&Sample { usage: None, checks_held: 0, ..sample(0, 9, Outcome::Cancelled, 200) });
     tally.connection_opened(Nanos::from_micros(150));
     tally.stale_retry(0);
     tally.level(metrics::Gauge::Vus, 50);
@@ -204,6 +213,7 @@ fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Doc
         plan: &plan,
         summary: &summary,
         verdicts,
+        endpoints: &[],
         series: &series,
         server_use: Some(ServerUse {
             cpu: Nanos::from_millis(12_300),
@@ -213,8 +223,38 @@ fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Doc
         }),
         signals: &signals,
         hints: &[],
-        agreement: Some(Agreement { ours: 103, server: 103 }),
+        agreement: Some(Agreement {
+            ours: 103,
+            server: 103,
+            errors: vec![ErrorAgreement {
+                name: "rate_limit_errors".to_owned(),
+                statuses: vec![429],
+                ours: 1,
+                server: 1,
+            }],
+        }),
     })
+}
+
+/// One of each verdict.
+fn endpoints() -> Vec<Endpoint> {
+    let endpoint = |name: &str, path: &str, verdict, reason: Option<&str>, status| Endpoint {
+        name: name.to_owned(),
+        api: "openai-chat".to_owned(),
+        method: "POST".to_owned(),
+        path: path.to_owned(),
+        stream: name.contains("stream"),
+        verdict,
+        reason: reason.map(str::to_owned),
+        status: Some(status),
+        duration_ms: (verdict == EndpointVerdict::Ok).then_some(12.5),
+    };
+    let missing = "status 404, so the server does not have it";
+    vec![
+        endpoint("chat-stream", "/openai/v1/chat/completions", EndpointVerdict::Ok, None, 200),
+        endpoint("models", "/openai/v1/models", EndpointVerdict::Failed, Some("http_5xx (status 500)"), 500),
+        endpoint("messages", "/anthropic/v1/messages", EndpointVerdict::Skipped, Some(missing), 404),
+    ]
 }
 
 /// Documents of every sort that a run can end with.
@@ -238,6 +278,8 @@ pub(super) fn all_sorts() -> Vec<(&'static str, Document)> {
     bare.target.server = TargetServer::default();
     (bare.target.before, bare.target.after, bare.agreement) = (None, None, None);
     bare.client = Client { verdict: ClientVerdict::Unknown, signals: Vec::new() };
+    let mut endpoint = document(&busy_tally(), &pass, false);
+    endpoint.endpoints = endpoints();
     vec![
         ("pass", document(&busy_tally(), &pass, false)),
         ("fail", document(&busy_tally(), &fail, false)),
@@ -246,6 +288,7 @@ pub(super) fn all_sorts() -> Vec<(&'static str, Document)> {
         ("dead server", document(&dead, &[no_data[0].clone(), all_failed], false)),
         ("nothing at all", document(&Tally::new(2), &[], false)),
         ("remote target without thresholds", bare),
+        ("an endpoint that fails", endpoint),
     ]
 }
 
@@ -303,7 +346,7 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
     let text = all_sorts()[0].1.to_json();
     let keys: Vec<_> =
         text.lines().filter_map(|l| l.strip_prefix("  \"")).filter_map(|l| l.split('"').next()).collect();
-    assert!(keys.is_sorted() && keys.len() == 15, "{keys:?}");
+    assert!(keys.is_sorted() && keys.len() == 16, "{keys:?}");
     assert!(!text.contains("sesame"));
 }
 
@@ -324,8 +367,8 @@ fn every_metric_of_the_summary_is_in_it_by_name() {
         assert_eq!(doc.metrics.contains_key(metric.name()), !absent, "{}", metric.name());
     }
     let Some(Measured::Counter(tokens)) = doc.metrics.get("tokens_output") else { panic!("no tokens") };
-    // 102 answers with usage, and 2 streams without: 20 events each.
-    assert_eq!((tokens.count, tokens.token_source.as_deref()), (102 * 21 + 40, Some("usage")));
+    // 102 answers with usage, and 3 streams without: 20 events each.
+    assert_eq!((tokens.count, tokens.token_source.as_deref()), (102 * 21 + 60, Some("usage")));
     assert!(!doc.requests["chat"].contains_key("connections_opened") && !doc.requests["chat"].contains_key("vus"));
     assert_eq!(doc.series[0].requests["chat-stream"].http_reqs, 52);
     assert_eq!(
@@ -367,7 +410,7 @@ fn what_is_no_document_is_refused_with_the_reason() {
 fn the_conclusion_is_the_first_that_applies() {
     use Conclusion::{Fail, Interrupted, NoData, Pass};
     let conclusions: Vec<_> = all_sorts().iter().map(|(_, doc)| doc.conclusion()).collect();
-    assert_eq!(conclusions, [Pass, Fail, Fail, Interrupted, NoData, NoData, Pass]);
+    assert_eq!(conclusions, [Pass, Fail, Fail, Interrupted, NoData, NoData, Pass, Fail]);
     // A server that died spoils what passed until then.
     let mut died = all_sorts().remove(0).1;
     died.target.server.died = Some("killed by SIGKILL".to_owned());

@@ -224,6 +224,7 @@ fn sample() -> Sample {
         outcome: Outcome::Success,
         status: 200,
         intended: None,
+        retry_after_s: None,
         sent: Nanos::ZERO,
         end: Nanos::ZERO,
         first_byte: None,

@@ -18,6 +18,7 @@ fn sample((kind, n, how, tokens): (u16, u64, u8, u32)) -> Sample {
         outcome,
         status: [0, 200, 429, 503][(how % 4) as usize],
         intended: None,
+        retry_after_s: None,
         sent,
         end: sent + Nanos(n * 999 + 1),
         first_byte: after(n),
