@@ -13,7 +13,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("scenario", &["api", "wire", "units"]),
     ("api", &["wire", "metrics", "units"]),
     ("threshold", &["metrics", "units"]),
-    ("server", &["wire", "units"]),
+    ("server", &["wire", "net", "units"]),
     ("origin", &["wire", "metrics", "units"]),
     ("wire", &["units"]),
     ("load", &["units"]),
@@ -40,9 +40,9 @@ const WORLD: [&str; 9] = [
 
 /// A word, and the only places that may use it.
 const RESERVED: [(&str, &[&str]); 9] = [
-    ("rustls", &["net/tls.rs"]),
+    ("rustls", &["net/tls"]),
     ("httparse", &["wire/http1"]),
-    ("clap", &["cli/mod.rs"]),
+    ("clap", &["cli/mod.rs", "cli/access.rs"]),
     ("mio", &["net/", "engine/", "origin/"]),
     ("hdrhistogram", &["metrics/"]),
     ("Serialize", &["report/", "plan/profile"]),

@@ -1,6 +1,6 @@
 //! Waiting for sockets: mio, or in tests a scripted world with its own clock.
 
-use crate::net::Stream;
+use crate::net::{Dialer, Stream, Way};
 use crate::units::Nanos;
 use mio::{Poll, Token};
 use rustix::event::Timespec;
@@ -8,7 +8,6 @@ use rustix::event::epoll::{self, Event, EventFlags};
 use rustix::io::Errno;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 
 /// Most sockets served in one pass. More are served in the next; a bound keeps a pass short.
 const EVENTS_PER_PASS: usize = 1024;
@@ -47,9 +46,9 @@ impl Poller {
     }
 
     /// Begins to connect; the token comes back with every event of that socket.
-    pub(super) fn connect(&mut self, addr: SocketAddr, token: Token) -> io::Result<Stream> {
+    pub(super) fn connect(&mut self, dialer: &mut Dialer, way: Way, token: Token) -> io::Result<Stream> {
         match self {
-            Self::Mio { poll, .. } => Stream::connect(addr, poll.registry(), token),
+            Self::Mio { poll, .. } => dialer.dial(way, poll.registry(), token),
             #[cfg(test)]
             Self::Script(world) => Ok(world.connect(token)),
         }

@@ -5,12 +5,14 @@
 
 mod distribution;
 pub mod hints;
+mod paths;
 pub mod series;
 pub mod summary;
 pub mod tally;
 pub mod validity;
 
 pub use distribution::Distribution;
+pub use paths::{Attempts, Paths};
 pub use series::Second;
 pub use summary::Summary;
 pub use tally::Tally;
@@ -137,11 +139,15 @@ pub enum Counter {
     StampsMissing,
     /// Seconds in which the real-time clock, which stamps are made with, was set.
     ClockSteps,
+    /// TLS handshakes in full.
+    TlsHandshakesFull,
+    /// TLS handshakes that resumed an earlier session.
+    TlsHandshakesResumed,
 }
 
 impl Counter {
     /// All, in the order of the report.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::HttpReqs,
         Self::Iterations,
         Self::Interrupted,
@@ -162,6 +168,8 @@ impl Counter {
         Self::TtftCensored,
         Self::StampsMissing,
         Self::ClockSteps,
+        Self::TlsHandshakesFull,
+        Self::TlsHandshakesResumed,
     ];
 
     /// Its name in thresholds, JSON and the report.
@@ -187,6 +195,8 @@ impl Counter {
             Self::TtftCensored => "ttft_censored",
             Self::StampsMissing => "stamps_missing",
             Self::ClockSteps => "clock_steps",
+            Self::TlsHandshakesFull => "tls_handshakes_full",
+            Self::TlsHandshakesResumed => "tls_handshakes_resumed",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Tally → what it means: rates, percentiles, the table of failures.
 
 use super::tally::Part;
-use super::{Counter, Distribution, Failure, Gauge, Share, Tally, Trend};
+use super::{Counter, Distribution, Failure, Gauge, Paths, Share, Tally, Trend};
 use crate::units::Nanos;
 
 /// What a tally says. Plain numbers; it holds no reference to the tally.
@@ -21,6 +21,8 @@ pub struct Summary {
     pub statuses: Vec<(u16, u64)>,
     /// Failed response checks by name, ascending.
     pub failed_checks: Vec<(&'static str, u64)>,
+    /// What happened on the way to the servers.
+    pub paths: Paths,
     /// Levels that were ever set.
     pub gauges: Vec<(Gauge, GaugeValue)>,
 }
@@ -113,6 +115,7 @@ impl Summary {
             failures: failures.filter(|&(_, n)| n > 0).collect(),
             statuses: tally.statuses.iter().copied().filter(|&(_, n)| n > 0).collect(),
             failed_checks: tally.failed_checks.iter().copied().filter(|&(_, n)| n > 0).collect(),
+            paths: tally.paths.clone(),
             gauges: gauges.map(|(g, l)| (g, GaugeValue { value: l.value, min: l.min, max: l.max })).collect(),
         }
     }
@@ -156,6 +159,10 @@ impl Summary {
     }
 }
 
+/// What is counted of connections, and so of no kind of request.
+const OF_CONNECTIONS: [Counter; 3] =
+    [Counter::ConnectionsOpened, Counter::TlsHandshakesFull, Counter::TlsHandshakesResumed];
+
 /// What a group is of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
@@ -166,7 +173,7 @@ enum Scope {
 impl Group {
     fn new(part: &Part, scope: Scope, window: Nanos) -> Self {
         let trends = Trend::ALL.into_iter().filter_map(|t| Some((t, part.trend(t)?.clone())));
-        let counters = Counter::ALL.into_iter().filter(|c| scope == Scope::All || *c != Counter::ConnectionsOpened);
+        let counters = Counter::ALL.into_iter().filter(|c| scope == Scope::All || !OF_CONNECTIONS.contains(c));
         Self {
             trends: trends.collect(),
             counters: counters.map(|c| (c, CounterValue::new(part, c, window))).collect(),

@@ -4,7 +4,7 @@ use super::mix::Read;
 use super::overrides::yes;
 use super::profile::{ThinkTime as WrittenThinkTime, Written, built_in};
 use super::shape::{Changed, time};
-use super::{Given, Overrides, Plan, PlanError, headers, limits, mix, rules, shape, show, target};
+use super::{Given, Overrides, Plan, PlanError, access, headers, limits, mix, rules, shape, show, target};
 use crate::load::ThinkTime;
 use crate::scenario::{Mix, Secret};
 use crate::units::Nanos;
@@ -34,6 +34,10 @@ pub struct Presentation {
     pub fail_on_invalid: bool,
     /// Show the configuration and send nothing.
     pub show_config: bool,
+    /// Show a request of each kind and send nothing.
+    pub dump_request: bool,
+    /// Show so many answers before the test.
+    pub debug_response: u32,
     /// Tags of the run, in the order given.
     pub tags: Vec<(String, String)>,
 }
@@ -59,7 +63,11 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
     let mix = mix::mix(&written, overrides, &folder, read)?;
     let kinds = names(&mix);
     let (target, port_asked_for) = target::target(overrides, &mut changed)?;
-    let server = target::server(overrides, &target, port_asked_for, &mut changed)?;
+    let more_targets = target::more_targets(overrides, &mut changed)?;
+    let access = access::access(overrides, &target, more_targets, read, &mut changed)?;
+    let server = target::server(overrides, &target, &access, port_asked_for, &mut changed)?;
+    let api_key = api_key(overrides, read, &mut changed)?;
+    let basic_auth = access::basic_auth(overrides, api_key.is_some(), read, &mut changed)?;
     let rx_timestamps = rx_timestamps(overrides.rx_timestamps.as_ref(), &mut changed)?;
     let plan = Plan {
         name,
@@ -71,8 +79,10 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         slo: rules::goals(&written, &kinds)?,
         mix,
         target,
+        access,
         server,
-        api_key: api_key(overrides, read, &mut changed)?,
+        api_key,
+        basic_auth,
         headers: extra_headers(&overrides.headers, &mut changed)?,
         seed: whole(overrides.seed.as_ref(), "seed", 0..=u64::MAX, &mut changed)?.unwrap_or(limits::DEFAULT_SEED),
         workers: whole(overrides.workers.as_ref(), "workers", 1..=u64::from(limits::MAX_WORKERS), &mut changed)?
@@ -91,6 +101,14 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         no_color: flag(overrides.no_color.as_ref(), "no_color", &mut changed)?,
         fail_on_invalid: flag(overrides.fail_on_invalid.as_ref(), "fail_on_invalid", &mut changed)?,
         show_config: flag(overrides.show_config.as_ref(), "show_config", &mut changed)?,
+        dump_request: flag(overrides.access.dump_request.as_ref(), "dump_request", &mut changed)?,
+        debug_response: whole(
+            overrides.access.debug_response.as_ref(),
+            "debug_response",
+            1..=u64::from(limits::MAX_DEBUG_RESPONSES),
+            &mut changed,
+        )?
+        .unwrap_or(0) as u32,
         tags: tags(&overrides.tags, &mut changed)?,
     };
     if let Some(given) = &overrides.timeout {

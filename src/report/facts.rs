@@ -3,7 +3,7 @@
 use super::{
     Agreement, Build, Client, ClientVerdict, Counter, Document, Environment, Failures, Gauge, Hint, KindSecond,
     Measured, Quantiles, Rate, Run, SCHEMA, Second, Server, Signal, Target, TargetServer, Threshold, ThresholdVerdict,
-    Trend, plan, rounded,
+    Trend, access, plan, rounded,
 };
 use crate::metrics::summary::{Group, ShareValue};
 use crate::metrics::validity::Validity;
@@ -98,6 +98,9 @@ pub(super) fn document(facts: &RunFacts<'_>) -> Document {
         build: facts.build.clone(),
         target: Target {
             url: plan.target.url.clone(),
+            more_urls: plan.access.more_targets.iter().map(|target| target.url.clone()).collect(),
+            addresses: access::addresses(summary),
+            tls: access::tls(plan, summary),
             server: facts.server.clone(),
             before: facts.before.clone(),
             after: facts.after.clone(),
