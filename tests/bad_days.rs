@@ -5,7 +5,9 @@ mod support;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use support::{Behaviour, Bench, Misbehaving, Output, SOON, blast, blast_with, document, free_port, start_after};
+use support::{
+    Behaviour, Bench, Lab, Misbehaving, Output, SOON, Secure, blast, blast_with, document, free_port, start_after,
+};
 
 /// One user, two requests of one kind.
 fn two_requests(stream: bool, more: &str) -> String {
@@ -118,11 +120,21 @@ fn a_checkout_that_does_not_build_is_quoted() {
 
 /// Two requests to a server that does this: the result, and what was printed.
 fn against(behaviour: Behaviour, stream: bool, more: &str, args: &[&str]) -> (Value, Output) {
-    let (bench, server) = (Bench::new(), Misbehaving::start(behaviour));
+    against_through(false, behaviour, stream, more, args)
+}
+
+/// The same in the clear or through TLS.
+fn against_through(tls: bool, behaviour: Behaviour, stream: bool, more: &str, args: &[&str]) -> (Value, Output) {
+    let (bench, server, lab) = (Bench::new(), Misbehaving::start(behaviour), Lab::new());
     let (profile, result) = (bench.write("two.toml", &two_requests(stream, more)), bench.path("r.json"));
-    let (url, mut all) = (server.url(), vec![profile.as_str(), "--target-url"]);
-    all.extend([url.as_str(), "--output", &result]);
+    let secure = tls.then(|| lab.secure(server.addr(), lab.front()));
+    let ca = bench.write("ca.pem", &lab.ca_pem);
+    let url = secure.as_ref().map_or_else(|| server.url(), Secure::url);
+    let mut all = vec![profile.as_str(), "--target-url", url.as_str(), "--output", &result];
     all.extend(args);
+    if tls {
+        all.extend(["--cacert", &ca]);
+    }
     let output = blast_with(&all, &[], SOON);
     assert!(!output.stderr.contains("panicked"), "{behaviour:?}: {output:?}");
     (document(&result), output)
@@ -130,7 +142,14 @@ fn against(behaviour: Behaviour, stream: bool, more: &str, args: &[&str]) -> (Va
 
 /// Both of two requests fail in this class, and the run says so.
 fn counted(behaviour: Behaviour, stream: bool, more: &str, args: &[&str], class: &str) {
-    let (result, output) = against(behaviour, stream, more, args);
+    for tls in [false, true] {
+        counted_through(tls, behaviour, stream, more, args, class);
+    }
+}
+
+/// The same in the clear or through TLS: it makes no difference.
+fn counted_through(tls: bool, behaviour: Behaviour, stream: bool, more: &str, args: &[&str], class: &str) {
+    let (result, output) = against_through(tls, behaviour, stream, more, args);
     let mut failures = result["failures"].as_object().unwrap().clone();
     failures.retain(|name, _| !["statuses", "checks"].contains(&name.as_str()));
     assert_eq!(Value::Object(failures), json!({ class: 2 }), "{behaviour:?} stream={stream}: {output:?}");
@@ -199,8 +218,8 @@ fn what_is_odd_but_allowed_is_no_failure() {
     for (behaviour, streams) in
         [(Behaviour::OneByteAtATime, &[false, true]), (Behaviour::CloseAfterEach, &[false, true])]
     {
-        for &stream in streams {
-            let (result, output) = against(behaviour, stream, "", &[]);
+        for (&stream, tls) in streams.iter().flat_map(|stream| [(stream, false), (stream, true)]) {
+            let (result, output) = against_through(tls, behaviour, stream, "", &[]);
             assert_eq!(output.code, Some(0), "{behaviour:?} stream={stream}: {output:?}");
             assert_eq!(result["metrics"]["http_req_failed"]["total"], 2);
             assert_eq!(result["failures"], json!({ "checks": {}, "statuses": { "200": 2 } }));

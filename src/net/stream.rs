@@ -110,9 +110,7 @@ impl Stream {
 
     /// Closes in the usual way.
     pub fn close(self) {
-        if let Self::Tls(mut secured) = self
-            && secured.session.is_open()
-        {
+        if let Self::Tls(mut secured) = self {
             secured.session.say_goodbye();
             // Good manners: if they do not fit, the end of the connection says the same.
             let _ = secured.flush();

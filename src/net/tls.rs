@@ -90,14 +90,7 @@ impl Session {
 
     /// Ciphertext lies in `buffer` up to `end`: how many bytes of plaintext lie at its start now.
     pub(super) fn received(&mut self, buffer: &mut [u8], end: usize) -> Result<usize, Error> {
-        let (plain, from) = match self.process(&mut buffer[..end], HEADROOM) {
-            Ok(done) => done,
-            Err(error) => {
-                // What is left to be sent is the alert that tells the peer why; the error is what counts.
-                let _ = self.process(&mut [], 0);
-                return Err(error);
-            }
-        };
+        let (plain, from) = self.process(&mut buffer[..end], HEADROOM)?;
         self.tail.clear();
         self.tail.shrink_to(KEPT_BYTES);
         self.tail.extend_from_slice(&buffer[from..end]);
@@ -112,7 +105,16 @@ impl Session {
             let (front, incoming) = buffer.split_at_mut(from);
             let UnbufferedStatus { mut discard, state } = self.conn.process_tls_records(incoming);
             let mut goes_on = true;
-            match state? {
+            let state = match state {
+                Ok(state) => state,
+                Err(error) => {
+                    self.last_words(&mut buffer[from + discard..]);
+                    // Nothing may be asked of it any more: what it remembers of the bytes is gone.
+                    (self.open, self.peer_closed) = (false, true);
+                    return Err(error);
+                }
+            };
+            match state {
                 ConnectionState::ReadTraffic(mut traffic) => {
                     while let Some(record) = traffic.next_record() {
                         let record = record?;
@@ -140,8 +142,19 @@ impl Session {
         }
     }
 
+    /// After an error: the alert that tells the peer why. rustls has to be shown the same bytes again, less what it is done with.
+    fn last_words(&mut self, rest: &mut [u8]) {
+        if let Ok(ConnectionState::EncodeTlsData(mut alert)) = self.conn.process_tls_records(rest).state {
+            // If it cannot be said the connection is closed all the same.
+            let _ = append(&mut self.unsent, 0, |room| alert.encode(room));
+        }
+    }
+
     /// Encrypts as much of `plain` as is sent at once, and says how much that is. All that was to be sent before must have been.
     pub(super) fn encrypt(&mut self, plain: &[u8]) -> Result<usize, Error> {
+        if !self.open {
+            return Err(Error::HandshakeNotComplete);
+        }
         let n = plain.len().min(PLAIN_AT_ONCE);
         self.borrow_scratch();
         loop {
@@ -160,6 +173,9 @@ impl Session {
 
     /// Tells the peer that nothing more will come (RFC 8446, section 6.1).
     pub(super) fn say_goodbye(&mut self) {
+        if !self.open {
+            return;
+        }
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) = self.conn.process_tls_records(&mut self.tail).state {
             // If it cannot be said the connection is closed all the same.
             let _ = append(&mut self.unsent, OVERHEAD, |room| traffic.queue_close_notify(room));
@@ -253,3 +269,6 @@ fn append<E: Into<Unwritten>>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,10 @@ mod bench;
 mod embedded;
 mod misbehaving;
 mod process;
+mod secure;
 
 pub use bench::{Bench, SOON, alive, check, children, document, eventually, free_port};
 pub use embedded::Embedded;
 pub use misbehaving::{Behaviour, Misbehaving};
 pub use process::{Output, Running, blast, blast_with, start, start_after, tool};
+pub use secure::{Front, Identity, Lab, Misdeed, Secure};

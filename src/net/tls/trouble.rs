@@ -132,7 +132,8 @@ impl Trouble {
         match why {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
-            CertificateError::UnknownIssuer => Self::UnknownIssuer,
+            // A signature does not fit when an authority has the name of one that we know, and another key.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
             // An authority that vouches for itself in person: `openssl req -x509` makes such certificates.
             CertificateError::Other(_) if format!("{why:?}").contains("CaUsedAsEndEntity") => Self::UnknownIssuer,
