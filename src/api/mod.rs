@@ -4,6 +4,8 @@
 //!
 //! To add an API: a file here with `path`, `body`, `read_event`, `read_body`, and a variant of [`Api`]; the compiler leads from there.
 
+#[doc(hidden)]
+pub mod fuzz;
 mod openai_chat;
 mod reader;
 mod system;

@@ -83,8 +83,7 @@ pub(super) struct Connection {
     pub(super) start: Start,
     /// When connecting began.
     pub(super) connect_since: Nanos,
-    /// How long it took until the socket was connected, and when the opening of its session began.
-    pub(super) connect_took: Nanos,
+    /// When the opening of its session began: the socket was connected.
     pub(super) secure_since: Nanos,
     /// When the slot's timer is set to fire, `MAX` for never. It fires early rather than being moved for every request.
     pub(super) timer_at: Nanos,
@@ -105,12 +104,11 @@ impl Connection {
             state: State::Closed,
             generation: 0,
             served: 0,
-            way: Way { target: 0, addr: None },
+            way: Way { target: 0, addr: 0 },
             trouble: None,
             retried: false,
             start: Start { slot: 0, vu: 0, draw_vu: 0, iteration: 0, intended: Nanos::ZERO },
             connect_since: Nanos::ZERO,
-            connect_took: Nanos::ZERO,
             secure_since: Nanos::ZERO,
             timer_at: Nanos::MAX,
             give_up: Nanos::MAX,
@@ -119,6 +117,16 @@ impl Connection {
             unsent_from: 0,
             exchange: Exchange::new(),
         }
+    }
+
+    /// Asks the memory for what a read will touch. With thousands of connections none is in the near caches when its turn comes; asked
+    /// for one turn ahead, it arrives while the kernel still reads the socket before it.
+    #[inline]
+    pub(super) fn come_closer(&self) {
+        use std::hint::black_box;
+        black_box(self.state);
+        black_box(self.timer_at);
+        self.exchange.come_closer();
     }
 
     /// A request is under way or waits for the connection.
@@ -156,7 +164,6 @@ impl Connection {
         match stream.connected() {
             Ok(true) => {
                 self.state = if stream.must_be_opened() { State::Securing } else { State::Idle };
-                self.connect_took = now.since(self.connect_since);
                 self.secure_since = now;
                 Ok(true)
             }
@@ -402,5 +409,17 @@ pub(super) fn connect_failure(error: &io::Error) -> Failure {
         io::ErrorKind::ConnectionRefused => Failure::ConnectRefused,
         io::ErrorKind::TimedOut => Failure::ConnectTimeout,
         _ => Failure::ConnectOther,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Eight cache lines, of which half are the numbers of the request under way: they are the sample itself, which is recorded as it
+    /// stands. Ten thousand connections are 5 MB.
+    #[test]
+    fn a_connection_is_small() {
+        assert!(size_of::<Connection>() <= 8 * 64, "{} bytes", size_of::<Connection>());
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::net::{Dialer, Stream, Way};
 use crate::units::Nanos;
-use mio::{Poll, Token};
+use mio::{Events, Poll, Token};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, Event, EventFlags};
 use rustix::io::Errno;
@@ -27,8 +27,9 @@ pub(super) enum Poller {
     Mio {
         poll: Poll,
         events: Vec<Event>,
-        /// The kernel is older than Linux 5.11 and knows no timeouts below a millisecond.
-        millis_only: bool,
+        /// Set when the kernel has no `epoll_pwait2`: it is older than Linux 5.11, or a container forbids what it does not know. Then
+        /// mio waits, and timeouts are rounded up to milliseconds.
+        millis_only: Option<Events>,
     },
     #[cfg(test)]
     Script(super::script::World),
@@ -42,7 +43,7 @@ impl fmt::Debug for Poller {
 
 impl Poller {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self::Mio { poll: Poll::new()?, events: Vec::with_capacity(EVENTS_PER_PASS), millis_only: false })
+        Ok(Self::Mio { poll: Poll::new()?, events: Vec::with_capacity(EVENTS_PER_PASS), millis_only: None })
     }
 
     /// Begins to connect; the token comes back with every event of that socket.
@@ -62,15 +63,26 @@ impl Poller {
     pub(super) fn wait(&mut self, timeout: Nanos, ready: &mut Vec<Ready>) -> io::Result<bool> {
         ready.clear();
         match self {
+            Self::Mio { poll, millis_only: Some(events), .. } => {
+                if let Err(error) = poll.poll(events, Some(timeout.to_duration())) {
+                    return if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) };
+                }
+                ready.extend(events.iter().map(|event| Ready {
+                    token: event.token(),
+                    readable: event.is_readable(),
+                    writable: event.is_writable(),
+                    closed: event.is_read_closed() || event.is_error(),
+                }));
+            }
             Self::Mio { poll, events, millis_only } => {
-                let timeout = if *millis_only { whole_millis(timeout) } else { timeout };
                 match epoll_wait(poll, events, timeout) {
+                    Ok(()) => {}
                     Err(Errno::INTR) => return Ok(false),
-                    Err(Errno::NOSYS) if !*millis_only => {
-                        *millis_only = true;
+                    Err(Errno::NOSYS | Errno::PERM) => {
+                        *millis_only = Some(Events::with_capacity(EVENTS_PER_PASS));
                         return self.wait(timeout, ready);
                     }
-                    other => other?,
+                    Err(error) => return Err(error.into()),
                 }
                 ready.extend(events.iter().map(|event| {
                     // The structure is packed: its fields are copied, not borrowed.
@@ -113,7 +125,51 @@ fn epoll_wait(poll: &Poll, events: &mut Vec<Event>, timeout: Nanos) -> Result<()
     epoll::wait(poll.registry(), rustix::buffer::spare_capacity(events), Some(&timeout)).map(drop)
 }
 
-/// Rounded up, so that nothing is asked for in vain just before it is due.
-fn whole_millis(timeout: Nanos) -> Nanos {
-    Nanos::from_millis(timeout.0.div_ceil(1_000_000))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{Access, Target};
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    /// A poller with a connected socket under token 7, and the peer's end of it.
+    fn connected(mut poller: Poller) -> (Poller, Stream, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let addr = listener.local_addr().expect("its address");
+        let target = Target { addrs: vec![addr], ..Target::parse("http://h").expect("a URL") };
+        let mut dialer = Dialer::new(&[target], &Access::default(), 0, 1).expect("nothing that could fail");
+        let way = dialer.next_way();
+        let stream = poller.connect(&mut dialer, way, Token(7)).expect("begins to connect");
+        let (peer, _) = listener.accept().expect("the connection");
+        (poller, stream, peer)
+    }
+
+    fn wait_for(poller: &mut Poller, what: fn(&Ready) -> bool) -> Ready {
+        let mut ready = Vec::new();
+        for _ in 0..100 {
+            poller.wait(Nanos::from_millis(100), &mut ready).expect("a poll");
+            if let Some(found) = ready.iter().find(|ready| what(ready)) {
+                return *found;
+            }
+        }
+        panic!("nothing came in ten seconds");
+    }
+
+    #[test]
+    fn with_and_without_fine_timeouts_the_same_is_reported() {
+        let fine = Poller::new().expect("a poll");
+        let mut coarse = Poller::new().expect("a poll");
+        if let Poller::Mio { millis_only, .. } = &mut coarse {
+            *millis_only = Some(Events::with_capacity(EVENTS_PER_PASS));
+        }
+        for poller in [fine, coarse] {
+            let (mut poller, _stream, mut peer) = connected(poller);
+            assert!(!wait_for(&mut poller, |ready| ready.writable).closed);
+            peer.write_all(b"x").expect("a byte");
+            let ready = wait_for(&mut poller, |ready| ready.readable);
+            assert_eq!((ready.token, ready.closed), (Token(7), false));
+            drop(peer);
+            assert!(wait_for(&mut poller, |ready| ready.closed).readable);
+        }
+    }
 }

@@ -230,22 +230,25 @@ impl<'a> Worker<'a> {
     // ---- serve sockets -------------------------------------------------------------------------------------------------------
 
     fn serve_sockets(&mut self) {
+        // Taken before anything is read: what is put there in this pass has its turn in the next.
+        let mut again = std::mem::take(&mut self.again);
         for i in 0..self.ready.len() {
             let ready = self.ready[i];
+            if let Some(next) = self.ready.get(i + 1) {
+                self.connections[slot_of(next.token).0 as usize].come_closer();
+            }
             let (slot, generation) = slot_of(ready.token);
             if self.connections[slot as usize].generation != generation {
                 continue;
             }
             self.serve(slot, ready);
         }
-        let again = std::mem::take(&mut self.again);
-        for &slot in &again {
+        for slot in again.drain(..) {
             self.read(slot, true);
         }
-        // Slots that are still not read empty were pushed meanwhile; otherwise the memory is kept for the next pass.
+        // The memory is kept, unless there is new work in the other list.
         if self.again.is_empty() {
             self.again = again;
-            self.again.clear();
         }
     }
 

@@ -134,9 +134,14 @@ impl Tally {
 
     /// A gap between two token events of a stream of `kind`.
     pub fn gap(&mut self, kind: u16, gap: Nanos) {
+        self.gaps(kind, gap, 1);
+    }
+
+    /// `n` gaps of one length: those between the tokens of one read are all zero.
+    pub fn gaps(&mut self, kind: u16, gap: Nanos, n: u32) {
         debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
         if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
-            part.time(Trend::Tbt, gap);
+            part.times(Trend::Tbt, gap, n);
         }
     }
 
@@ -319,7 +324,11 @@ impl Part {
     }
 
     fn time(&mut self, trend: Trend, time: Nanos) {
-        self.trends[trend as usize].get_or_insert_default().record(time);
+        self.times(trend, time, 1);
+    }
+
+    fn times(&mut self, trend: Trend, time: Nanos, n: u32) {
+        self.trends[trend as usize].get_or_insert_default().record_n(time, n);
     }
 
     fn count(&mut self, counter: Counter, n: u64, in_window: u64) {

@@ -17,15 +17,20 @@ use std::path::PathBuf;
 pub struct Way {
     /// Which target.
     pub target: u16,
-    /// Which of its addresses; none for a socket in the file system.
-    pub addr: Option<SocketAddr>,
+    /// Which address, see [`Dialer::addr`]; none has [`NOWHERE`].
+    pub addr: u16,
 }
+
+/// The number of no address: that of a socket in the file system, or of a target that has none.
+const NOWHERE: u16 = u16::MAX;
 
 /// Opens connections. Each worker has its own.
 #[derive(Debug)]
 pub struct Dialer {
     lanes: Vec<Lane>,
     turn: usize,
+    /// All addresses that were ever used, by number: connections remember the number only.
+    known: Vec<SocketAddr>,
     sources: Vec<IpAddr>,
     source_turn: usize,
     unix_socket: Option<PathBuf>,
@@ -36,7 +41,8 @@ pub struct Dialer {
 /// What is the same for all connections to one target.
 #[derive(Debug)]
 struct Lane {
-    addrs: Vec<SocketAddr>,
+    /// Numbers of its addresses.
+    addrs: Vec<u16>,
     turn: usize,
     /// The name its certificate must be for; none in the clear.
     name: Option<Name>,
@@ -53,13 +59,14 @@ impl Dialer {
         nth: usize,
         connections: usize,
     ) -> Result<Self, TlsConfigError> {
+        let mut known = Vec::new();
         let lane = |target: &Target| {
             let name = if target.tls { Some(Name::new(&target.host)?) } else { None };
             // A proxy needs the port spelled out (RFC 9110, section 9.3.6).
             let port = target.port;
             let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
             let tunnel_to = (target.tls && access.proxy.is_some()).then(|| format!("{host}:{port}"));
-            Ok::<_, TlsConfigError>(Lane { addrs: target.addrs.clone(), turn: 0, name, tunnel_to })
+            Ok::<_, TlsConfigError>(Lane { addrs: numbers(&target.addrs, &mut known), turn: 0, name, tunnel_to })
         };
         let mut lanes = targets.into_iter().map(lane).collect::<Result<Vec<_>, _>>()?;
         let of = lanes.len().max(1);
@@ -73,7 +80,7 @@ impl Dialer {
             None
         };
         let unix_socket = access.unix_socket.clone();
-        Ok(Self { lanes, turn: nth, sources: access.sources.clone(), source_turn: nth, unix_socket, tls })
+        Ok(Self { lanes, turn: nth, known, sources: access.sources.clone(), source_turn: nth, unix_socket, tls })
     }
 
     /// Where the next connection goes.
@@ -85,12 +92,17 @@ impl Dialer {
             lane.turn = lane.turn.wrapping_add(1);
             addr
         });
-        Way { target: target as u16, addr: addr.filter(|_| self.unix_socket.is_none()) }
+        Way { target: target as u16, addr: addr.filter(|_| self.unix_socket.is_none()).unwrap_or(NOWHERE) }
+    }
+
+    /// The address of a way; none for a socket in the file system.
+    pub fn addr(&self, way: Way) -> Option<SocketAddr> {
+        self.known.get(usize::from(way.addr)).copied()
     }
 
     /// Begins to connect, and registers the socket once and for all.
     pub fn dial(&mut self, way: Way, registry: &Registry, token: Token) -> io::Result<Stream> {
-        let socket = match (&self.unix_socket, way.addr) {
+        let socket = match (&self.unix_socket, self.addr(way)) {
             (Some(path), _) => Socket::unix(path, registry, token)?,
             (None, Some(addr)) => Socket::tcp(addr, self.next_source(addr), registry, token)?,
             (None, None) => return Err(io::Error::new(io::ErrorKind::NotFound, "the target has no address")),
@@ -102,9 +114,8 @@ impl Dialer {
     /// New addresses of the targets, in their order; a target whose name could not be looked up keeps its old ones.
     pub fn readdress(&mut self, addrs: Vec<Option<Vec<SocketAddr>>>) {
         for (lane, addrs) in self.lanes.iter_mut().zip(addrs) {
-            if let Some(addrs) = addrs {
-                lane.addrs = addrs;
-            }
+            let found = addrs.map(|addrs| numbers(&addrs, &mut self.known)).filter(|found| !found.is_empty());
+            lane.addrs = found.unwrap_or_else(|| std::mem::take(&mut lane.addrs));
         }
     }
 
@@ -112,7 +123,9 @@ impl Dialer {
     pub fn door(&self, target: usize) -> Door<'_> {
         let lane = self.lanes.get(target);
         Door {
-            addrs: lane.map(|lane| lane.addrs.clone()).unwrap_or_default(),
+            addrs: lane
+                .map(|lane| lane.addrs.iter().map(|&n| self.known[usize::from(n)]).collect())
+                .unwrap_or_default(),
             unix_socket: self.unix_socket.clone(),
             source: self.sources.clone(),
             tls: lane.and_then(|lane| self.tls.as_ref().zip(lane.name.as_ref())),
@@ -133,6 +146,20 @@ impl Dialer {
     }
 }
 
+/// The numbers of `addrs`. New ones are added, as long as there are numbers: a name whose addresses change every second for half a day
+/// keeps the last ones after that.
+fn numbers(addrs: &[SocketAddr], known: &mut Vec<SocketAddr>) -> Vec<u16> {
+    let mut number = |addr: &SocketAddr| match known.iter().position(|other| other == addr) {
+        Some(n) => Some(n as u16),
+        None if known.len() < usize::from(NOWHERE) => {
+            known.push(*addr);
+            Some((known.len() - 1) as u16)
+        }
+        None => None,
+    };
+    addrs.iter().filter_map(&mut number).collect()
+}
+
 impl Lane {
     fn stream(&self, socket: Socket, tls: Option<&Client>) -> io::Result<Stream> {
         let (Some(name), Some(tls)) = (&self.name, tls) else { return Ok(Stream::Plain(socket)) };
@@ -151,7 +178,8 @@ mod tests {
     }
 
     fn ways(dialer: &mut Dialer, n: usize) -> Vec<(u16, u16)> {
-        (0..n).map(|_| dialer.next_way()).map(|way| (way.target, way.addr.map_or(0, |a| a.port()))).collect()
+        let ways: Vec<Way> = (0..n).map(|_| dialer.next_way()).collect();
+        ways.into_iter().map(|way| (way.target, dialer.addr(way).map_or(0, |a| a.port()))).collect()
     }
 
     #[test]

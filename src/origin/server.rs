@@ -27,6 +27,9 @@ const ACCEPTED_PER_POLL: usize = 64;
 /// After an error of `accept` (as a rule no file descriptor is left) the next connection is taken no sooner than this.
 const ACCEPT_AGAIN: Nanos = Nanos::from_millis(10);
 
+/// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
 /// The listener's token. Connections have theirs from 0 on.
 const LISTENER: Token = Token(usize::MAX);
 const ALARM: Token = Token(usize::MAX - 1);
@@ -62,7 +65,7 @@ struct Work {
 impl Server {
     pub(super) fn listen(addr: SocketAddr, spin: bool, announce: &mut dyn FnMut(&str)) -> Result<Self, OriginError> {
         let failed = |source| OriginError::Listen { addr, source };
-        let mut listener = TcpListener::bind(addr).map_err(failed)?;
+        let mut listener = listen(addr).map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
@@ -367,4 +370,13 @@ fn freeze(length: Nanos) {
 
 fn token(slot: u32, generation: u32) -> Token {
     Token((generation as usize) << 32 | slot as usize)
+}
+/// A listener whose queue takes a thousand clients at once. The usual one of 128 to 1,024 drops what does not fit, and the kernel of the
+/// client tries again only after a second.
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM.nonblocking(), None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
 }

@@ -9,6 +9,8 @@
 //! - An error is final: the connection that produced it cannot be used again.
 
 pub mod chunked;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod http1;
 pub mod sse;
 

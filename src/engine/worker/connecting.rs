@@ -124,8 +124,8 @@ impl Worker<'_> {
     fn established(&mut self, slot: u32) {
         let connection = &self.connections[slot as usize];
         self.connecting -= 1;
-        self.tally.connection_opened(connection.connect_took);
-        self.tally.attempted(connection.way.addr, true);
+        self.tally.connection_opened(connection.secure_since.since(connection.connect_since));
+        self.tally.attempted(self.dialer.addr(connection.way), true);
         self.set_established(self.established + 1);
         self.send(slot);
     }
@@ -139,7 +139,7 @@ impl Worker<'_> {
         }
         // A slot that waits, or could not begin, has the state it waits in.
         if matches!(connection.state, State::Queued | State::Connecting | State::Securing) {
-            self.tally.attempted(connection.way.addr, false);
+            self.tally.attempted(self.dialer.addr(connection.way), false);
         }
     }
 }

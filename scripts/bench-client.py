@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""What the client itself costs and whether it stays true: the figures that scripts/bench-peers.sh and `self-test` do not have.
+
+Prints a Markdown table: how far the numbers move when the client is stopped, memory with many idle connections, what the live display
+costs, and how long it takes from the start of the program to its first request. Needs Linux, Python 3 and, for the display, script(1)
+of util-linux. About two minutes. The server (`llmsim-blast origin`) has one core, the client another.
+
+usage: scripts/bench-client.py [--bin FILE] [--rounds N] [--only LIST] [--server-core N] [--client-core N]
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STEPS = ["stalled", "memory", "display", "start"]
+
+PROFILE = """
+executor = "constant-vus"
+vus = {vus}
+duration = "{seconds}s"
+graceful_stop = "5s"
+
+[[requests]]
+name = "bench"
+api = "openai-chat"
+stream = {stream}
+model = "gpt-4o"
+prompt = "Say hello."
+path = "{path}"
+think_time = "{think_time}"
+"""
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--bin", type=Path, default=ROOT / "target/release/llmsim-blast")
+    parser.add_argument("--rounds", type=int, default=3, choices=range(1, 21), metavar="1..20")
+    parser.add_argument("--only", default=",".join(STEPS), help=f"of {','.join(STEPS)}")
+    parser.add_argument("--server-core", type=int, default=0)
+    parser.add_argument("--client-core", type=int, default=1)
+    args = parser.parse_args()
+    args.only = args.only.split(",")
+    unknown = [step for step in args.only if step not in STEPS]
+    if unknown:
+        parser.error(f"--only takes a list of {','.join(STEPS)}; '{unknown[0]}' is none of them")
+    if not os.access(args.bin, os.X_OK):
+        parser.error(f"{args.bin} is not an executable file: cargo build --release")
+    if not {args.server_core, args.client_core} <= os.sched_getaffinity(0) or args.server_core == args.client_core:
+        parser.error("server and client need a core each: see --server-core and --client-core")
+    return args
+
+
+class Bench:
+    """A server, a folder for files, and how to run a client against it."""
+
+    def __init__(self, args):
+        self.args = args
+        self.folder = tempfile.TemporaryDirectory()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.server = self.pinned(args.server_core, [args.bin, "origin", "--port", str(self.port)])
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        sys.exit("bench-client.py: the origin did not start")
+
+    def close(self):
+        self.server.kill()
+        self.server.wait()
+        self.folder.cleanup()
+
+    @staticmethod
+    def environment():
+        # Settings of the caller's own tests are not meant for this one.
+        return {k: v for k, v in os.environ.items() if not k.startswith(("LLMSIM_BLAST_", "K6_"))}
+
+    def pinned(self, core, command, **more):
+        more.setdefault("stdout", subprocess.DEVNULL)
+        more.setdefault("stderr", subprocess.DEVNULL)
+        return subprocess.Popen(["taskset", "-c", str(core), *map(str, command)], env=self.environment(), **more)
+
+    def command(self, name, port=None, quiet=True, **shape):
+        profile = Path(self.folder.name) / f"{name}.toml"
+        shape = {"stream": "false", "think_time": "0s"} | shape
+        text = PROFILE.format(**shape)
+        if shape["think_time"] == "0s":
+            text = text.replace('think_time = "0s"\n', "")
+        else:
+            # Think time belongs to the profile, not to a request.
+            line = f'think_time = "{shape["think_time"]}"\n'
+            text = line + text.replace(line, "")
+        profile.write_text(text)
+        self.output = Path(self.folder.name) / f"{name}.json"
+        url = f"http://127.0.0.1:{port or self.port}"
+        command = [self.args.bin, profile, "--target-url", url, "--no-server", "--workers", "1", "--output", self.output]
+        return command + (["--quiet"] if quiet else [])
+
+    def document(self):
+        return json.loads(self.output.read_text())
+
+    def run(self, name, meanwhile=None, **shape):
+        client = self.pinned(self.args.client_core, self.command(name, **shape))
+        if meanwhile:
+            meanwhile(client)
+        if client.wait() not in (0, 99, 111):
+            sys.exit(f"bench-client.py: {name} ended with {client.returncode}")
+        return self.document()
+
+
+def middle(values):
+    return statistics.median(values)
+
+
+def stop_now_and_then(client):
+    """Stopped for 20 ms of every 200."""
+    while client.poll() is None:
+        time.sleep(0.18)
+        client.send_signal(signal.SIGSTOP)
+        time.sleep(0.02)
+        client.send_signal(signal.SIGCONT)
+
+
+def stalled(bench):
+    moved, censored, named = {"ttft": [], "tbt": []}, [], []
+    shape = dict(vus=1000, seconds=6, stream="true", path="/stream?ttft=50ms&gap=10ms&tokens=100&spread=true")
+    for _ in range(bench.args.rounds):
+        calm = bench.run("calm", **shape)["metrics"]
+        document = bench.run("stopped", stop_now_and_then, **shape)
+        stopped = document["metrics"]
+        for trend, values in moved.items():
+            values.append(stopped[trend]["p99"] - calm[trend]["p99"])
+        censored.append(stopped["tbt_censored"]["count"] / (stopped["tbt"]["count"] + stopped["tbt_censored"]["count"]))
+        named.append([s["name"] for s in document["client"]["signals"] if s["verdict"] != "ok"])
+    always = sorted(set.intersection(*map(set, named)))
+    yield ("client stopped for 20 ms of every 200: TTFT p99 moves by", f"{middle(moved['ttft']):+.2f} ms", "≤ 1 ms")
+    yield ("… gap p99 moves by", f"{middle(moved['tbt']):+.2f} ms", "≤ 1 ms")
+    yield ("… gaps left out, because several tokens came in one late read", f"{middle(censored):.1%}", "")
+    yield ("… signals of the verdict that name it, in every round", ", ".join(always) or "none", "some")
+
+
+def memory(bench):
+    want = 10_000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < want + 100:
+        yield ("10,000 connections", f"not measured: ulimit -Hn is {hard}", "")
+        return
+    peaks = []
+
+    def watch(client):
+        status = Path(f"/proc/{client.pid}/status")
+        peak = 0
+        while client.poll() is None:
+            try:
+                lines = status.read_text().splitlines()
+            except OSError:
+                break
+            peak = max([peak] + [int(line.split()[1]) for line in lines if line.startswith("VmHWM")])
+            time.sleep(0.2)
+        peaks.append(peak / 1000)
+
+    document = bench.run("memory", watch, vus=want, seconds=10, path="/plain", think_time="6s")
+    held = document["metrics"]["connections"]["max"]
+    failed = document["metrics"]["http_req_failed"]["matches"]
+    yield (f"{held:,.0f} connections, one worker: memory at most", f"{peaks[0]:.1f} MB", "≤ 40 MB")
+    yield ("… requests that failed", f"{failed}", "0")
+
+
+def display(bench):
+    if not shutil.which("script"):
+        yield ("live display", "not measured: script(1) is missing (apt-get install bsdutils)", "")
+        return
+    shares = []
+    for _ in range(max(bench.args.rounds, 5)):
+        shape = dict(vus=64, seconds=4, path="/plain")
+        off = bench.run("off", **shape)["metrics"]["http_reqs"]["rate"]
+        command = " ".join(map(str, bench.command("on", quiet=False, **shape)))
+        bench.pinned(bench.args.client_core, ["script", "-qec", command, "/dev/null"], stdin=subprocess.DEVNULL).wait()
+        shares.append(1 - bench.document()["metrics"]["http_reqs"]["rate"] / off)
+    yield ("throughput lost to the live display", f"{middle(shares):+.2%}", "≤ 1 %")
+    yield ("… least and most in a round, which is how far equal runs differ", f"{min(shares):+.2%} to {max(shares):+.2%}", "")
+
+
+def start(bench):
+    times = []
+    for _ in range(max(bench.args.rounds, 5)):
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(64)
+            listener.settimeout(10)
+            port = listener.getsockname()[1]
+            command = bench.command("start", port=port, vus=1, seconds=1, path="/plain")
+            began = time.monotonic()
+            client = bench.pinned(bench.args.client_core, command)
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.settimeout(10)
+                    request = connection.recv(65536)
+                    if request.startswith(b"POST"):
+                        break
+                    # The question whether it is well, before the test.
+                    body = b'{"status":"ok"}'
+                    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+                    connection.sendall(head % len(body) + body)
+            times.append((time.monotonic() - began) * 1000)
+            client.kill()
+            client.wait()
+    yield ("start of the program to its first request, `--no-server`", f"{middle(times):.1f} ms", "≤ 20 ms")
+
+
+def main():
+    args = arguments()
+    bench = Bench(args)
+    print(f"Medians of {args.rounds} rounds (display and start: at least 5). Server on core {args.server_core}, client on core "
+          f"{args.client_core}; {' '.join(os.uname()[i] for i in (0, 2, 4))}.\n")
+    print("| What | Measured | Bar |\n|---|---:|---:|")
+    try:
+        for step in args.only:
+            for row in globals()[step](bench):
+                print("| " + " | ".join(row) + " |", flush=True)
+    finally:
+        bench.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+//! What the fuzz targets call (`fuzz/`). Each decoder says the same of the same bytes, however they are cut into reads.
+
+use super::{Event, Head, WireError, chunked, http1, sse};
+
+/// The bytes under test and the reads they come in: all at once, and in pieces whose length the first byte says.
+fn reads(input: &[u8]) -> Option<(&[u8], [usize; 2])> {
+    let (&len, bytes) = input.split_first()?;
+    Some((bytes, [bytes.len().max(1), usize::from(len).max(1)]))
+}
+
+/// The body of a chunked response.
+///
+/// # Panics
+///
+/// When the decoder breaks its contract: that is what is looked for.
+pub fn fuzz_chunked(input: &[u8]) {
+    /// The content, and the bytes left after the end, or the error.
+    type Seen = (Vec<u8>, Option<Result<Vec<u8>, WireError>>);
+    fn decode(bytes: &[u8], len: usize) -> Seen {
+        let mut decoder = chunked::Decoder::default();
+        let mut content = Vec::new();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (mut read, after) = rest.split_at(len.min(rest.len()));
+            while let Some(piece) = decoder.next(&mut read) {
+                match piece {
+                    Ok(chunked::Piece::Data(data)) => {
+                        assert!(!data.is_empty(), "content is never empty");
+                        content.extend_from_slice(data);
+                    }
+                    Ok(chunked::Piece::End) => return (content, Some(Ok([read, after].concat()))),
+                    Err(error) => return (content, Some(Err(error))),
+                }
+            }
+            assert!(read.is_empty(), "None means that the input is used up");
+            rest = after;
+        }
+        (content, None)
+    }
+    let Some((bytes, [whole, cut])) = reads(input) else { return };
+    assert_eq!(decode(bytes, whole), decode(bytes, cut), "reads of {cut}");
+}
+
+/// A response, to its end or to the end of the connection.
+///
+/// # Panics
+///
+/// When the decoder breaks its contract: that is what is looked for.
+pub fn fuzz_http1(input: &[u8]) {
+    /// Heads, content, and how it ended: whether the connection is reusable and what is left, or the error.
+    type Seen = (Vec<Head>, Vec<u8>, Result<(bool, Vec<u8>), WireError>);
+    fn decode(bytes: &[u8], len: usize) -> Seen {
+        let mut decoder = http1::Decoder::default();
+        let (mut heads, mut content) = (Vec::new(), Vec::new());
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (mut read, after) = rest.split_at(len.min(rest.len()));
+            while let Some(event) = decoder.next(&mut read) {
+                match event {
+                    Ok(Event::Head(head)) => heads.push(head),
+                    Ok(Event::Data(data)) => {
+                        assert!(
+                            !heads.is_empty() && !data.is_empty(),
+                            "content is never empty, and comes after the head"
+                        );
+                        content.extend_from_slice(data);
+                    }
+                    Ok(Event::End { reusable }) => return (heads, content, Ok((reusable, [read, after].concat()))),
+                    Err(error) => return (heads, content, Err(error)),
+                }
+            }
+            assert!(read.is_empty(), "None means that the input is used up");
+            rest = after;
+        }
+        let end = decoder.eof().map(|event| {
+            assert!(matches!(event, Event::End { reusable: false }), "a closed connection is not used again");
+            (false, Vec::new())
+        });
+        (heads, content, end)
+    }
+    let Some((bytes, [whole, cut])) = reads(input) else { return };
+    assert_eq!(decode(bytes, whole), decode(bytes, cut), "reads of {cut}");
+}
+
+/// An event stream.
+///
+/// # Panics
+///
+/// When the decoder breaks its contract: that is what is looked for.
+pub fn fuzz_sse(input: &[u8]) {
+    /// Names and data, and the error that ended it.
+    type Seen = (Vec<(Vec<u8>, Vec<u8>)>, Option<WireError>);
+    fn decode(bytes: &[u8], len: usize) -> Seen {
+        let mut decoder = sse::Decoder::default();
+        let mut events = Vec::new();
+        for mut read in bytes.chunks(len) {
+            while let Some(event) = decoder.next(&mut read) {
+                match event {
+                    Ok(event) => events.push((event.name.to_vec(), event.data.to_vec())),
+                    Err(error) => return (events, Some(error)),
+                }
+            }
+            assert!(read.is_empty(), "None means that the input is used up");
+        }
+        events.extend(decoder.eof().map(|event| (event.name.to_vec(), event.data.to_vec())));
+        assert_eq!(decoder.eof(), None, "an event is told once");
+        (events, None)
+    }
+    let Some((bytes, [whole, cut])) = reads(input) else { return };
+    assert_eq!(decode(bytes, whole), decode(bytes, cut), "reads of {cut}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_inputs_hold() {
+        for len in [0, 1, 2, 3, 7, 255] {
+            let with_len = |bytes: &[u8]| [&[len][..], bytes].concat();
+            for bytes in [&b""[..], b"\n", b"5\r\nhello\r\n0\r\n\r\ntail", b"5;a=b\r\nhel", b"z\r\n", b"\r\n0"] {
+                fuzz_chunked(&with_len(bytes));
+            }
+            for bytes in [
+                &b""[..],
+                b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhitail",
+                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+                b"HTTP/1.0 200 OK\r\n\r\nto the end",
+                b"HTTP/1.1 204 No Content\r\n\r\n",
+                b"SSH-2.0-OpenSSH\r\n",
+            ] {
+                fuzz_http1(&with_len(bytes));
+            }
+            for bytes in [
+                include_bytes!("fixtures/gateway.sse").as_slice(),
+                include_bytes!("fixtures/openrouter.sse"),
+                b"\xef\xbb\xbfdata: a\r\r\ndata\ndata:b\n\n: c\n\nevent: d\ndata: e",
+            ] {
+                fuzz_sse(&with_len(bytes));
+            }
+        }
+        fuzz_chunked(b"");
+        fuzz_http1(b"");
+        fuzz_sse(b"");
+    }
+}
