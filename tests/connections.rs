@@ -55,9 +55,9 @@ fn echo() -> (SocketAddr, Arc<Mutex<String>>) {
                     let text = String::from_utf8_lossy(&piece[..n]).into_owned();
                     log.lock().unwrap().push_str(&text);
                     let body = serde_json::json!({ "error": { "message": text } }).to_string();
-                    let head = "HTTP/1.1 401 No\r\ncontent-type: application/json\r\nx-you-said: ";
+                    let start = "HTTP/1.1 401 No\r\ncontent-type: application/json\r\nx-you-said: ";
                     let said = text.lines().find(|line| line.starts_with("Authorization")).unwrap_or("nothing");
-                    let _ = write!(stream, "{head}{said}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                    let _ = write!(stream, "{start}{said}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
                 }
             });
         }

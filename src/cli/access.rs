@@ -30,7 +30,7 @@ pub(super) struct AccessArgs {
     /// Address of a host (repeatable), instead of asking the resolver.
     #[arg(long, value_name = "HOST:PORT:ADDR", help_heading = "Connections")]
     resolve: Vec<String>,
-    /// Connect elsewhere (repeatable): HOST:PORT:OTHER_HOST:OTHER_PORT.
+    /// Connect elsewhere (repeatable): host and port, then the other's.
     #[arg(long, value_name = "H:P:H:P", help_heading = "Connections")]
     connect_to: Vec<String>,
     /// Look names up again that often [once, before the test].

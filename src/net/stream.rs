@@ -140,27 +140,24 @@ impl Secured {
             if !self.flush()? {
                 return Ok(Opening::Pending);
             }
-            let done = match &mut self.tunnel {
-                Some(tunnel) => {
-                    let received = received(self.socket.read(buffer), buffer.len())?;
-                    match received.status {
-                        IoStatus::Done(n) if tunnel.received(&buffer[..n])? => {
-                            self.tunnel = None;
-                            continue;
-                        }
-                        IoStatus::Closed => return Err(failed(Trouble::Proxy, "it closed the connection")),
-                        IoStatus::Done(_) => received.drained && !closed,
-                        IoStatus::Blocked => true,
+            let done = if let Some(tunnel) = &mut self.tunnel {
+                let received = received(self.socket.read(buffer), buffer.len())?;
+                match received.status {
+                    IoStatus::Done(n) if tunnel.received(&buffer[..n])? => {
+                        self.tunnel = None;
+                        continue;
                     }
+                    IoStatus::Closed => return Err(failed(Trouble::Proxy, "it closed the connection")),
+                    IoStatus::Done(_) => received.drained && !closed,
+                    IoStatus::Blocked => true,
                 }
-                None => {
-                    let received = self.recv(buffer, false).map_err(closed_in_handshake)?;
-                    match received.status {
-                        IoStatus::Done(0) => received.drained && !closed,
-                        IoStatus::Done(_) => return Err(failed(Trouble::Other, "the server spoke first")),
-                        IoStatus::Closed => return Err(failed(Trouble::ClosedInHandshake, "")),
-                        IoStatus::Blocked => true,
-                    }
+            } else {
+                let received = self.recv(buffer, false).map_err(closed_in_handshake)?;
+                match received.status {
+                    IoStatus::Done(0) => received.drained && !closed,
+                    IoStatus::Done(_) => return Err(failed(Trouble::Other, "the server spoke first")),
+                    IoStatus::Closed => return Err(failed(Trouble::ClosedInHandshake, "")),
+                    IoStatus::Blocked => true,
                 }
             };
             if done {

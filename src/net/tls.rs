@@ -231,7 +231,7 @@ impl From<EncodeError> for Unwritten {
     fn from(error: EncodeError) -> Self {
         match error {
             EncodeError::InsufficientSize(InsufficientSizeError { required_size, .. }) => Self::Room(required_size),
-            other => Self::Other(other.to_string()),
+            EncodeError::AlreadyEncoded => Self::Other(error.to_string()),
         }
     }
 }
@@ -240,7 +240,7 @@ impl From<EncryptError> for Unwritten {
     fn from(error: EncryptError) -> Self {
         match error {
             EncryptError::InsufficientSize(InsufficientSizeError { required_size, .. }) => Self::Room(required_size),
-            other => Self::Other(other.to_string()),
+            EncryptError::EncryptExhausted => Self::Other(error.to_string()),
         }
     }
 }

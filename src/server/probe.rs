@@ -113,13 +113,11 @@ pub fn raw(door: &Door<'_>, request: &[u8], most: usize, timeout: Nanos) -> Resu
     }
 }
 
+/// Whether what has come so far will do; and whether nothing more will come.
+type IsEnough<'a> = dyn FnMut(&[u8], bool) -> Result<bool, ProbeError> + 'a;
+
 /// Sends a request to the first place that takes the connection, and reads until `is_enough` of what has come so far.
-fn ask(
-    door: &Door<'_>,
-    request: &[u8],
-    timeout: Nanos,
-    is_enough: &mut dyn FnMut(&[u8], bool) -> Result<bool, ProbeError>,
-) -> Result<(), ProbeError> {
+fn ask(door: &Door<'_>, request: &[u8], timeout: Nanos, is_enough: &mut IsEnough<'_>) -> Result<(), ProbeError> {
     let clock = Countdown::start(timeout);
     let mut call = connect(door, &clock)?;
     call.set_timeout(clock.left()?)?;

@@ -189,8 +189,7 @@ fn serve(client: &TcpStream, behind: SocketAddr, config: Arc<ServerConfig>, misd
             return Ok(());
         }
         Misdeed::CloseInHandshake => {
-            (&*client).read(&mut piece)?;
-            return Ok(());
+            return (&*client).read(&mut piece).map(drop);
         }
         _ => {}
     }

@@ -94,7 +94,7 @@ impl Pair {
     }
 
     /// Everything that the client has to say goes to the server.
-    fn to_server(&mut self) -> Result<(), Error> {
+    fn tell_server(&mut self) -> Result<(), Error> {
         while !self.session.unsent().is_empty() {
             let mut unsent = self.session.unsent();
             let n = self.server.read_tls(&mut unsent).expect("memory");
@@ -105,7 +105,7 @@ impl Pair {
     }
 
     /// Everything that the server has to say.
-    fn from_server(&mut self) -> Vec<u8> {
+    fn hear_server(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         while self.server.wants_write() {
             self.server.write_tls(&mut bytes).expect("memory");
@@ -124,8 +124,8 @@ impl Pair {
     fn shake_hands(&mut self) -> Result<(), Error> {
         for _ in 0..10 {
             // A server that refuses says why before it gives up.
-            let refused = self.to_server();
-            let bytes = self.from_server();
+            let refused = self.tell_server();
+            let bytes = self.hear_server();
             assert_eq!(self.feed(&bytes)?, b"", "nothing is said before a request");
             refused?;
             if self.session.is_open() && self.session.unsent().is_empty() && !self.server.is_handshaking() {
@@ -146,7 +146,7 @@ impl Pair {
         let mut bytes = Vec::new();
         for piece in plain.chunks(16 * 1024) {
             self.server.writer().write_all(piece).expect("memory");
-            bytes.extend(self.from_server());
+            bytes.extend(self.hear_server());
         }
         bytes
     }
@@ -160,7 +160,7 @@ fn a_request_goes_there_and_its_answer_comes_back() {
         let mut pair = Pair::open(&Lab::new(), &[version]);
         assert_eq!(pair.session.resumed(), Some(false));
         assert_eq!(pair.session.encrypt(b"GET / HTTP/1.1\r\n\r\n"), Ok(18));
-        pair.to_server().expect("records");
+        pair.tell_server().expect("records");
         let mut request = [0; 64];
         let n = pair.server.reader().read(&mut request).expect("plaintext");
         assert_eq!(&request[..n], b"GET / HTTP/1.1\r\n\r\n");
@@ -185,8 +185,8 @@ fn records_survive_every_cut() {
         // And a handshake that comes byte by byte.
         let mut slow = Pair::new(session(&client(&lab.tls()), "localhost"), &lab.server(&[version]));
         for _ in 0..4 {
-            slow.to_server().expect("records");
-            for byte in slow.from_server() {
+            slow.tell_server().expect("records");
+            for byte in slow.hear_server() {
                 assert_eq!(slow.feed(&[byte]).as_deref(), Ok(&b""[..]));
             }
         }
@@ -256,7 +256,9 @@ fn sessions_are_resumed_by_the_hundred() {
         let (client, server) = (client(&lab.tls()), lab.server(&[version]));
         let kinds = |resumed: bool| {
             let mut all: Vec<Pair> = (0..50).map(|_| Pair::new(session(&client, "localhost"), &server)).collect();
-            all.iter_mut().for_each(|pair| pair.shake_hands().expect("a handshake"));
+            for pair in &mut all {
+                pair.shake_hands().expect("a handshake");
+            }
             // Tickets came with the end of the handshake, while nothing was asked for.
             all.iter().filter(|pair| pair.session.resumed() == Some(resumed)).count()
         };
@@ -281,11 +283,11 @@ fn new_keys_between_requests_are_taken_and_answered() {
     let mut pair = Pair::open(&Lab::new(), &[&version::TLS13]);
     for round in 0..3 {
         pair.server.refresh_traffic_keys().expect("new keys");
-        let bytes = pair.from_server();
+        let bytes = pair.hear_server();
         assert_eq!(pair.feed(&bytes).as_deref(), Ok(&b""[..]), "round {round}");
-        pair.to_server().expect("the answer");
+        pair.tell_server().expect("the answer");
         pair.session.encrypt(b"ping").expect("records");
-        pair.to_server().expect("records");
+        pair.tell_server().expect("records");
         let mut got = [0; 4];
         pair.server.reader().read_exact(&mut got).expect("plaintext");
         assert_eq!(&got, b"ping");
@@ -300,23 +302,26 @@ fn the_end_is_told_from_a_cut() {
         let mut pair = Pair::open(&Lab::new(), &[version]);
         let mut bytes = pair.answer(b"the end");
         pair.server.send_close_notify();
-        bytes.extend(pair.from_server());
+        bytes.extend(pair.hear_server());
         assert!(!pair.session.is_closed_by_peer());
         assert_eq!(pair.feed(&bytes).as_deref(), Ok(&b"the end"[..]));
         assert!(pair.session.is_closed_by_peer());
         pair.session.say_goodbye();
-        pair.to_server().expect("an alert");
+        pair.tell_server().expect("an alert");
         assert_eq!(pair.server.reader().read(&mut [0; 1]).expect("the end"), 0);
     }
 }
+
+/// What is done to a certificate before it is signed.
+type Change<'a> = &'a dyn Fn(&mut CertificateParams);
 
 #[test]
 fn what_is_wrong_with_a_certificate_is_named() {
     let lab = Lab::new();
     let now = rcgen::date_time_ymd(2020, 1, 1);
-    let cases: [(&str, Trouble, &dyn Fn(&mut CertificateParams)); 4] = [
+    let cases: [(&str, Trouble, Change<'_>); 4] = [
         ("localhost", Trouble::Expired, &|params| {
-            (params.not_before, params.not_after) = (rcgen::date_time_ymd(2019, 1, 1), now)
+            (params.not_before, params.not_after) = (rcgen::date_time_ymd(2019, 1, 1), now);
         }),
         ("localhost", Trouble::NotYetValid, &|params| {
             (params.not_before, params.not_after) =
@@ -343,7 +348,7 @@ fn a_server_is_told_why_it_is_refused() {
         let lab = Lab::new();
         let mut pair = Pair::new(session(&client(&Tls::default()), "localhost"), &lab.server(&[version]));
         pair.shake_hands().expect_err("its issuer is unknown");
-        let told = pair.to_server().expect_err("an alert");
+        let told = pair.tell_server().expect_err("an alert");
         assert!(matches!(told, Error::AlertReceived(rustls::AlertDescription::UnknownCA)), "{told}");
     }
 }

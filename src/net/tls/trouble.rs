@@ -93,12 +93,11 @@ impl Trouble {
             Self::NotTls => "expected http:// in --target-url, or another port",
             Self::Incompatible => "the server must speak TLS 1.2 or 1.3 with a modern cipher, and HTTP/1.1",
             Self::WantsCertificate => "give one that it believes in with --cert and --key",
-            Self::Refused => "look into the server's log",
             Self::ClosedInHandshake => "look into the server's log; does it expect TLS there?",
             Self::Stalled => "look at the server's load; does it expect TLS there?",
             Self::BrokenRecord => "something on the way, or the server, breaks the bytes",
             Self::Proxy => "ask its administrator, or leave --http-proxy out",
-            Self::Other => "look into the server's log",
+            Self::Refused | Self::Other => "look into the server's log",
         }
     }
 
@@ -122,8 +121,11 @@ impl Trouble {
                 | AlertDescription::NoApplicationProtocol => Self::Incompatible,
                 _ => Self::Refused,
             },
-            Error::DecryptError | Error::PeerMisbehaved(_) | Error::PeerSentOversizedRecord => Self::BrokenRecord,
-            Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => Self::BrokenRecord,
+            Error::DecryptError
+            | Error::PeerMisbehaved(_)
+            | Error::PeerSentOversizedRecord
+            | Error::InappropriateMessage { .. }
+            | Error::InappropriateHandshakeMessage { .. } => Self::BrokenRecord,
             _ => Self::Other,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 
+#[expect(clippy::unnecessary_wraps, reason = "flags that may be missing are options")]
 fn flag(name: &str, value: &str) -> Option<Given> {
     Some(Given::flag(name, value))
 }
@@ -51,7 +52,7 @@ fn addresses_of_every_spelling_are_read() {
 fn nonsense_is_refused_with_what_was_expected() {
     let none = AccessOverrides::default;
     let many = |name: &str, value: &str| vec![Given::flag(name, value)];
-    for (given, expected) in [
+    for (given, expected) in vec![
         (AccessOverrides { resolve: many("resolve", "h:443"), ..none() }, "expected HOST:PORT:ADDR"),
         (AccessOverrides { resolve: many("resolve", "h:0:1.2.3.4"), ..none() }, "expected HOST:PORT:ADDR"),
         (AccessOverrides { resolve: many("resolve", ":1:1.2.3.4"), ..none() }, "expected HOST:PORT:ADDR"),
