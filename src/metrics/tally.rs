@@ -107,6 +107,9 @@ impl Tally {
             return;
         };
         part.count_traffic(sample);
+        if let Some(intended) = sample.intended {
+            part.time(Trend::ScheduleLag, sample.sent.since(intended));
+        }
         part.checks_held += u64::from(sample.checks_held);
         if let Some(name) = sample.check_failed {
             part.checks_failed += 1;
@@ -168,6 +171,17 @@ impl Tally {
     /// A request failed by TLS, for that reason.
     pub fn tls_trouble(&mut self, name: &'static str) {
         self.paths.trouble(name, 1);
+    }
+
+    /// Arrivals of an open load came due, and some of them were never started.
+    pub fn arrivals(&mut self, offered: u64, dropped: u64) {
+        self.shared.count(Counter::ArrivalsOffered, offered, offered);
+        self.shared.count(Counter::DroppedIterations, dropped, dropped);
+    }
+
+    /// A user took up an arrival, inside the measurement window or after it.
+    pub fn arrival_started(&mut self, in_window: bool) {
+        self.shared.count(Counter::ArrivalsStarted, 1, u64::from(in_window));
     }
 
     /// Bytes were read that long after the kernel had received them.
@@ -384,6 +398,9 @@ impl Part {
     /// The times of a successful request.
     fn time_success(&mut self, s: &Sample) {
         self.time(Trend::HttpReqDuration, s.end.since(s.sent));
+        if let Some(intended) = s.intended {
+            self.time(Trend::HttpReqDurationFromIntended, s.end.since(intended));
+        }
         for (trend, instant) in [
             (Trend::HttpReqWaiting, s.first_byte),
             (Trend::Ttfe, s.first_event),

@@ -4,6 +4,7 @@
 //! and [`show`] says where each of its values came from.
 
 mod access;
+mod arrivals;
 mod error;
 mod headers;
 pub mod limits;
@@ -23,7 +24,7 @@ pub use overrides::{Given, Origin, Overrides, Sourced};
 pub use resolve::{Output, Presentation, Resolved, resolve};
 
 pub use crate::api::Api;
-pub use crate::load::{Shape, Stage, ThinkTime};
+pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime};
 pub use crate::net::access::{Roots, Tls};
 pub use crate::net::{Access, Target};
 pub use crate::scenario::{Kind, Mix, Secret, Timeouts};
@@ -41,7 +42,7 @@ pub struct Plan {
     pub name: String,
     /// One line on what it answers.
     pub description: String,
-    /// Users over time.
+    /// Users, or arrivals, over time.
     pub shape: Shape,
     /// Pause between a user's requests.
     pub think_time: ThinkTime,

@@ -92,6 +92,7 @@ impl Worker<'_> {
         self.scenario.write(way.target, connection.start.draw_vu, connection.start.iteration, &mut self.request);
         let expect = self.expects[self.request.kind as usize];
         connection.exchange.begin(expect, now, false, self.window_end);
+        connection.exchange.sample.intended = self.is_open.then_some(connection.start.intended);
     }
 
     pub(super) fn finish_connecting(&mut self, slot: u32, closed: bool) {

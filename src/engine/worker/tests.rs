@@ -1,6 +1,8 @@
 //! A whole worker in a scripted world: connecting, timeouts, reconnects and the end of a test, with instants that are exact. Nothing
 //! here waits: the clock moves when the worker does.
 
+mod open;
+
 use super::connecting::MAX_CONNECTING;
 use super::*;
 use crate::api::Api;
@@ -11,6 +13,7 @@ use crate::net::Target;
 use crate::scenario::{Kind, Mix};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
 
 const MS: Nanos = Nanos::from_millis(1);
 
@@ -97,8 +100,17 @@ fn run(plan: &Plan, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) 
 }
 
 /// Runs it, raising the stop flag as soon as the clock reads `stop_at`.
-fn run_until(plan: &Plan, stop_at: Nanos, mut peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Ran {
-    let now = Rc::new(Cell::new(Nanos::ZERO));
+fn run_until(plan: &Plan, stop_at: Nanos, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Ran {
+    run_on(Rc::new(Cell::new(Nanos::ZERO)), plan, stop_at, peer)
+}
+
+/// The same with a clock that the peer may look at.
+fn run_on(
+    now: Rc<Cell<Nanos>>,
+    plan: &Plan,
+    stop_at: Nanos,
+    mut peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static,
+) -> Ran {
     let stop = Rc::new(AtomicBool::new(false));
     let (flag, clock) = (Rc::clone(&stop), Rc::clone(&now));
     let world = World::new(Rc::clone(&now), move |heard| {
