@@ -17,7 +17,7 @@ use std::path::PathBuf;
 pub struct Way {
     /// Which target.
     pub target: u16,
-    /// Which address, see [`Dialer::addr`]; none has [`NOWHERE`].
+    /// Which address, by number, see [`Dialer::addr`]; the last number is that of none.
     pub addr: u16,
 }
 

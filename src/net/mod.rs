@@ -40,7 +40,7 @@ pub struct Target {
     pub port: u16,
     /// Prefix of every path, without a trailing slash; usually empty.
     pub path_prefix: String,
-    /// Resolved addresses, used in turn; empty until [`Target::resolve`].
+    /// Resolved addresses, used in turn; empty until they were looked up.
     pub addrs: Vec<SocketAddr>,
 }
 

@@ -1,6 +1,6 @@
 //! Everything that mentions rustls: who is trusted, and a session without a socket.
 //!
-//! A [`Session`] turns ciphertext into plaintext where it lies and keeps no buffers of its own but for the rest of a record that has
+//! A session turns ciphertext into plaintext where it lies and keeps no buffers of its own but for the rest of a record that has
 //! not come whole: of thousands of connections, few are in the middle of one. It uses rustls' unbuffered connection for that; the
 //! buffered one keeps 4 KiB for each connection for ever.
 
