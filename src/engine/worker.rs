@@ -487,16 +487,18 @@ impl<'a> Worker<'a> {
         self.tally.level(Gauge::Connections, u64::from(n));
     }
 
-    // ---- the end (publishing once a second: worker/publish.rs) ----------------------------------------------------------------------------------
+    // ---- the end (what leaves the worker once a second: worker/publish.rs) ----------------------------------------------------
 
     fn heed_stop(&mut self, now: Nanos) {
         if self.stopped.is_some() || !self.lines.stop.load(Ordering::Relaxed) {
             return;
         }
+        // Who stops a test that only drains any more has waited long enough: what is left is cut off.
+        let grace = if self.schedule.is_over(now) { Nanos::ZERO } else { self.graceful_stop };
         self.stopped = Some(now);
         self.schedule.close(now);
         self.window_end = self.window_end.min(now);
-        self.drain_end = self.drain_end.min(now.saturating_add(self.graceful_stop));
+        self.drain_end = self.drain_end.min(now.saturating_add(grace));
         for connection in &mut self.connections {
             connection.exchange.close_window(now);
         }

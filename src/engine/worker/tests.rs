@@ -34,6 +34,7 @@ fn kind(name: &str, stream: bool) -> Kind {
         body: serde_json::Map::new(),
         headers: Vec::new(),
         timeouts: Timeouts { connect: ms(400), first_byte: ms(700), stall: ms(200), total: ms(2_000) },
+        optional: false,
     }
 }
 
@@ -45,6 +46,8 @@ fn plan(shape: Shape, stream: bool) -> Plan {
         think_time: ThinkTime::default(),
         graceful_stop: ms(500),
         mix: Mix { kinds: vec![kind("r", stream)] },
+        endpoints: Vec::new(),
+        endpoint_check: false,
         thresholds: Vec::new(),
         slo: Vec::new(),
         target: Target {
@@ -427,6 +430,17 @@ fn the_stop_flag_ends_a_run_gracefully() {
     assert_eq!(ran.count(Counter::Interrupted), 0, "what was under way finished");
     let stopped = ran.ended.stopped.expect("it knows that it was stopped");
     assert!(stopped >= ms(1_000) && ran.ended.at <= stopped + ms(101), "{ran_at}", ran_at = ran.ended.at);
+}
+
+#[test]
+fn a_stop_in_the_final_drain_cuts_off_what_is_left() {
+    let mut plan = plan(Shape::ConstantVus { vus: 1, duration: ms(100) }, false);
+    plan.graceful_stop = Nanos::from_secs(30);
+    // The second request meets a connection that is closed at 121 ms, in the drain; its second attempt is what raises the flag.
+    let answers = |nth| if nth == 0 { vec![(ms(50), plain())] } else { vec![(ms(70), Act::Close)] };
+    let ran = run_until(&plan, ms(101), serving(answers));
+    assert_eq!((ran.count(Counter::HttpReqs), ran.count(Counter::Interrupted)), (1, 1), "nothing is lost");
+    assert!(ran.ended.at < ms(200), "it does not wait for the grace: {}", ran.ended.at);
 }
 
 #[test]
