@@ -7,6 +7,7 @@
 mod arrivals;
 mod clock;
 mod connection;
+mod excerpt;
 mod exchange;
 mod names;
 mod poller;
@@ -21,6 +22,7 @@ use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::units::Nanos;
 use clock::Clock;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::AtomicBool;

@@ -46,10 +46,10 @@ impl Poller {
         Ok(Self::Mio { poll: Poll::new()?, events: Vec::with_capacity(EVENTS_PER_PASS), millis_only: None })
     }
 
-    /// Begins to connect; the token comes back with every event of that socket.
-    pub(super) fn connect(&mut self, dialer: &mut Dialer, way: Way, token: Token) -> io::Result<Stream> {
+    /// Begins to connect; the token comes back with every event of that socket. One that is read `slowly` has a small receive buffer.
+    pub(super) fn connect(&mut self, dialer: &mut Dialer, way: Way, token: Token, slowly: bool) -> io::Result<Stream> {
         match self {
-            Self::Mio { poll, .. } => dialer.dial(way, poll.registry(), token),
+            Self::Mio { poll, .. } => dialer.dial(way, poll.registry(), token, slowly),
             #[cfg(test)]
             Self::Script(world) => Ok(world.connect(token)),
         }
@@ -139,7 +139,7 @@ mod tests {
         let target = Target { addrs: vec![addr], ..Target::parse("http://h").expect("a URL") };
         let mut dialer = Dialer::new(&[target], &Access::default(), 0, 1).expect("nothing that could fail");
         let way = dialer.next_way();
-        let stream = poller.connect(&mut dialer, way, Token(7)).expect("begins to connect");
+        let stream = poller.connect(&mut dialer, way, Token(7), false).expect("begins to connect");
         let (peer, _) = listener.accept().expect("the connection");
         (poller, stream, peer)
     }

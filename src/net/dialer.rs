@@ -100,11 +100,11 @@ impl Dialer {
         self.known.get(usize::from(way.addr)).copied()
     }
 
-    /// Begins to connect, and registers the socket once and for all.
-    pub fn dial(&mut self, way: Way, registry: &Registry, token: Token) -> io::Result<Stream> {
+    /// Begins to connect, and registers the socket once and for all. One that is read `slowly` has a small receive buffer.
+    pub fn dial(&mut self, way: Way, registry: &Registry, token: Token, slowly: bool) -> io::Result<Stream> {
         let socket = match (&self.unix_socket, self.addr(way)) {
             (Some(path), _) => Socket::unix(path, registry, token)?,
-            (None, Some(addr)) => Socket::tcp(addr, self.next_source(addr), registry, token)?,
+            (None, Some(addr)) => Socket::tcp(addr, self.next_source(addr), slowly, registry, token)?,
             (None, None) => return Err(io::Error::new(io::ErrorKind::NotFound, "the target has no address")),
         };
         let Some(lane) = self.lanes.get(usize::from(way.target)) else { return Ok(Stream::Plain(socket)) };

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// "writable" comes when it is connected and after a write that did not fit, and at no other time.
 const INTEREST: fn() -> Interest = || Interest::READABLE | Interest::WRITABLE;
 
+/// Receive buffer of a reader that is slow on purpose. The kernel doubles it for its own needs, and gives none smaller than about that.
+const SMALL_RECEIVE_BUFFER: usize = 4 * 1024;
+
 /// A socket.
 #[derive(Debug)]
 pub(super) enum Socket {
@@ -27,10 +30,19 @@ pub(super) enum Socket {
 
 impl Socket {
     /// Begins to connect to an address, from `source` if one is given.
-    pub(super) fn tcp(addr: SocketAddr, source: Option<IpAddr>, registry: &Registry, token: Token) -> io::Result<Self> {
-        let mut stream = match source {
-            None => TcpStream::connect(addr)?,
-            Some(source) => TcpStream::from_std(connect_from(source, addr)?),
+    ///
+    /// One that is read `slowly` has a receive buffer that holds next to nothing, so that a reader who waits is soon felt by the server.
+    pub(super) fn tcp(
+        addr: SocketAddr,
+        source: Option<IpAddr>,
+        slowly: bool,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        let mut stream = if source.is_none() && !slowly {
+            TcpStream::connect(addr)?
+        } else {
+            TcpStream::from_std(connect_as_told(addr, source, slowly)?)
         };
         // Small requests go out at once; Nagle's algorithm would hold them back for the peer's delayed acknowledgement.
         stream.set_nodelay(true)?;
@@ -116,14 +128,20 @@ impl Socket {
     }
 }
 
-/// Begins to connect from an address of ours.
-fn connect_from(source: IpAddr, addr: SocketAddr) -> io::Result<std::net::TcpStream> {
+/// Begins to connect from an address of ours, with a small receive buffer, or both.
+fn connect_as_told(addr: SocketAddr, source: Option<IpAddr>, slowly: bool) -> io::Result<std::net::TcpStream> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    // The port is then chosen when connecting, when the destination is known: without it every port could be used only once, for
-    // whatever destination (ip(7)). Where the kernel does not know the option, that is how it is.
-    let _ = setsockopt(&socket, IpBindAddressNoPort, &true);
-    socket.bind(&SocketAddr::new(source, 0).into())?;
+    if slowly {
+        // Before connecting: a window that was once announced is not taken back.
+        socket.set_recv_buffer_size(SMALL_RECEIVE_BUFFER)?;
+    }
+    if let Some(source) = source {
+        // The port is then chosen when connecting, when the destination is known: without it every port could be used only once, for
+        // whatever destination (ip(7)). Where the kernel does not know the option, that is how it is.
+        let _ = setsockopt(&socket, IpBindAddressNoPort, &true);
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
     match socket.connect(&addr.into()) {
         Err(error) if error.raw_os_error() != Some(nix::libc::EINPROGRESS) => Err(error),
         _ => Ok(socket.into()),

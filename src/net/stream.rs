@@ -75,7 +75,18 @@ impl Stream {
                 let room = buffer.len();
                 received(if stamped { socket.read_stamped(buffer) } else { socket.read(buffer) }, room)
             }
-            Self::Tls(secured) => secured.recv(buffer, stamped),
+            Self::Tls(secured) => secured.recv(buffer, stamped, usize::MAX),
+        }
+    }
+
+    /// Reads at most `portion` bytes of what is there; through TLS, of its records.
+    pub fn recv_portion(&mut self, buffer: &mut [u8], portion: usize) -> io::Result<Received> {
+        match self {
+            Self::Plain(socket) => {
+                let portion = portion.min(buffer.len());
+                received(socket.read(&mut buffer[..portion]), portion)
+            }
+            Self::Tls(secured) => secured.recv(buffer, false, portion),
         }
     }
 
@@ -152,7 +163,7 @@ impl Secured {
                     IoStatus::Blocked => true,
                 }
             } else {
-                let received = self.recv(buffer, false).map_err(closed_in_handshake)?;
+                let received = self.recv(buffer, false, usize::MAX).map_err(closed_in_handshake)?;
                 match received.status {
                     IoStatus::Done(0) => received.drained && !closed,
                     IoStatus::Done(_) => return Err(failed(Trouble::Other, "the server spoke first")),
@@ -171,14 +182,14 @@ impl Secured {
         }
     }
 
-    fn recv(&mut self, buffer: &mut [u8], stamped: bool) -> io::Result<Received> {
+    fn recv(&mut self, buffer: &mut [u8], stamped: bool, most: usize) -> io::Result<Received> {
         if self.session.is_closed_by_peer() {
             return Ok(Received { status: IoStatus::Closed, stamp: None, drained: true });
         }
         debug_assert!(buffer.len() >= LEAST_BUFFER, "{} bytes to read to", buffer.len());
         let from = self.session.load(buffer);
-        let room = buffer.len() - from;
-        let buffer_end = &mut buffer[from..];
+        let room = (buffer.len() - from).min(most);
+        let buffer_end = &mut buffer[from..from + room];
         let read = if stamped { self.socket.read_stamped(buffer_end) } else { self.socket.read(buffer_end) };
         let received = received(read, room)?;
         match received.status {

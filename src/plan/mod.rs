@@ -5,6 +5,7 @@
 
 mod access;
 mod arrivals;
+mod conduct;
 mod endpoints;
 mod error;
 mod headers;
@@ -29,7 +30,7 @@ pub use crate::api::Api;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime};
 pub use crate::net::access::{Roots, Tls};
 pub use crate::net::{Access, Target};
-pub use crate::scenario::{Kind, Mix, Secret, Timeouts};
+pub use crate::scenario::{After, Conduct, Kind, Leave, Mix, Secret, Timeouts};
 pub use crate::server::{Source, Spec};
 
 use crate::load::Load;

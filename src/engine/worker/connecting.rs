@@ -66,7 +66,11 @@ impl Worker<'_> {
         let way = self.dialer.next_way();
         connection.way = way;
         let now = self.clock.now();
-        match self.poller.connect(&mut self.dialer, way, token_of(slot, connection.generation)) {
+        // The request is drawn now, for the limits of its kind and so that a failure is counted under its name.
+        self.prepare(slot, now);
+        let connection = &mut self.connections[slot as usize];
+        let slowly = connection.pace().is_some();
+        match self.poller.connect(&mut self.dialer, way, token_of(slot, connection.generation), slowly) {
             Ok(stream) => {
                 if self.arrivals.stamps {
                     // Without it stamps are missing, which is counted.
@@ -74,12 +78,10 @@ impl Worker<'_> {
                 }
                 connection.opened(stream, now);
                 self.connecting += 1;
-                // The request is drawn now, for the limits of its kind and so that a failure is counted under its name.
-                self.prepare(slot, now);
                 self.arm_response(slot);
             }
             Err(error) => {
-                self.prepare(slot, now);
+                connection.exchange.system_error(&error);
                 self.finish(slot, Outcome::Failed(connect_failure(&error)), false, now);
             }
         }
@@ -91,6 +93,7 @@ impl Worker<'_> {
         let way = connection.way;
         self.scenario.write(way.target, connection.start.draw_vu, connection.start.iteration, &mut self.request);
         let expect = self.expects[self.request.kind as usize];
+        connection.behave(self.request.manners);
         connection.exchange.begin(expect, now, false, self.window_end);
         connection.exchange.sample.intended = self.is_open.then_some(connection.start.intended);
     }
@@ -132,8 +135,11 @@ impl Worker<'_> {
     }
 
     /// Counts where a failure happened, before it is forgotten with the connection.
-    pub(super) fn note_failure(&mut self, slot: u32, failure: Failure) {
+    pub(super) fn note_failure(&mut self, slot: u32, failure: Failure, at: Nanos) {
         let connection = &mut self.connections[slot as usize];
+        if self.tally.wants_example(failure, at) {
+            self.tally.example(failure, at, connection.exchange.example(&self.secrets));
+        }
         if failure == Failure::Tls {
             let trouble = connection.trouble.take();
             self.tally.tls_trouble(trouble.map_or("other", crate::net::tls::Trouble::name));
