@@ -91,8 +91,8 @@ pub(super) struct Connection {
     pub(super) start: Start,
     /// When connecting began.
     pub(super) connect_since: Nanos,
-    /// When the opening of its session began: the socket was connected.
-    pub(super) secure_since: Nanos,
+    /// How long it took until the socket was connected, in µs: the opening of its session began then.
+    connect_took_us: u32,
     /// When the slot's timer is set to fire, `MAX` for never. It fires early rather than being moved for every request.
     pub(super) timer_at: Nanos,
     /// When the request is cut off because its user was ramped away, `MAX` for never.
@@ -119,7 +119,7 @@ impl Connection {
             retried: false,
             start: Start { slot: 0, vu: 0, draw_vu: 0, iteration: 0, intended: Nanos::ZERO },
             connect_since: Nanos::ZERO,
-            secure_since: Nanos::ZERO,
+            connect_took_us: 0,
             timer_at: Nanos::MAX,
             give_up: Nanos::MAX,
             odd: None,
@@ -205,7 +205,8 @@ impl Connection {
         match stream.connected() {
             Ok(true) => {
                 self.state = if stream.must_be_opened() { State::Securing } else { State::Idle };
-                self.secure_since = now;
+                // More than an hour is not waited for.
+                self.connect_took_us = u32::try_from(now.since(self.connect_since).0 / 1_000).unwrap_or(u32::MAX);
                 Ok(true)
             }
             Ok(false) => Ok(false),
@@ -214,6 +215,11 @@ impl Connection {
                 Err(connect_failure(&error))
             }
         }
+    }
+
+    /// How long it took until the socket was connected.
+    pub(super) fn connect_took(&self) -> Nanos {
+        Nanos(u64::from(self.connect_took_us) * 1_000)
     }
 
     /// Goes on with opening the session; if the peer has closed its side, to the very end.

@@ -362,8 +362,8 @@ fn conduct_is_drawn_like_everything_else_and_changes_nothing_else() {
     let (mut before, mut after) = (Request::default(), Request::default());
     for vu in 0..100 {
         for iteration in 0..100 {
-            usual.write(vu, iteration, &mut before);
-            odd.write(vu, iteration, &mut after);
+            usual.write(0, vu, iteration, &mut before);
+            odd.write(0, vu, iteration, &mut after);
             assert_eq!((&before.bytes, before.kind, before.manners), (&after.bytes, after.kind, Manners::default()));
             match (after.manners.leave, after.manners.by_reset) {
                 (Some(After::Tokens(1)), false) => cancelled += 1,
@@ -386,7 +386,7 @@ fn conduct_is_drawn_like_everything_else_and_changes_nothing_else() {
         3,
     );
     for iteration in 0..1000 {
-        all.write(0, iteration, &mut after);
+        all.write(0, 0, iteration, &mut after);
         assert!(after.manners.leave.is_some());
     }
 }

@@ -114,7 +114,7 @@ impl Worker<'_> {
         match connection.secure(&mut self.buffer, closed) {
             Ok(Opening::Pending) => {}
             Ok(Opening::Open { resumed }) => {
-                let took = self.clock.now().since(connection.secure_since);
+                let took = self.clock.now().since(connection.connect_since + connection.connect_took());
                 self.tally.connection_secured(took, resumed);
                 self.established(slot);
             }
@@ -128,7 +128,7 @@ impl Worker<'_> {
     fn established(&mut self, slot: u32) {
         let connection = &self.connections[slot as usize];
         self.connecting -= 1;
-        self.tally.connection_opened(connection.secure_since.since(connection.connect_since));
+        self.tally.connection_opened(connection.connect_took());
         self.tally.attempted(self.dialer.addr(connection.way), true);
         self.set_established(self.established + 1);
         self.send(slot);
