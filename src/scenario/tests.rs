@@ -28,7 +28,14 @@ fn get(name: &str, weight: u32, path: &str) -> Kind {
 }
 
 fn envelope() -> Envelope {
-    Envelope { host: "127.0.0.1:8080".to_owned(), path_prefix: String::new(), api_key: None, headers: Vec::new() }
+    Envelope {
+        host: "127.0.0.1:8080".to_owned(),
+        origin: String::new(),
+        path_prefix: String::new(),
+        api_key: None,
+        basic_auth: None,
+        headers: Vec::new(),
+    }
 }
 
 /// A body like that of a chat API, so that these tests stand on nothing else.
@@ -48,7 +55,7 @@ fn pieces(kind: &Kind) -> Vec<Piece> {
 }
 
 fn scenario(kinds: &[Kind], envelope: &Envelope, seed: u64) -> Scenario {
-    Scenario::with_bodies(&Mix { kinds: kinds.to_vec() }, envelope, seed, pieces)
+    Scenario::with_bodies(&Mix { kinds: kinds.to_vec() }, std::slice::from_ref(envelope), seed, pieces)
 }
 
 /// A request as a server would read it.
@@ -72,7 +79,7 @@ impl Seen {
 
 fn seen(scenario: &Scenario, draw_vu: u32, iteration: u64) -> Seen {
     let mut request = Request::default();
-    scenario.write(draw_vu, iteration, &mut request);
+    scenario.write(0, draw_vu, iteration, &mut request);
     let text = String::from_utf8(request.bytes).expect("these tests send text");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let mut lines = head.split("\r\n");
@@ -101,7 +108,7 @@ fn a_request_to_the_letter() {
     };
     let envelope = Envelope { api_key: Some(Secret::new("sk-1".to_owned())), ..envelope() };
     let mut request = Request { bytes: b"of before".to_vec(), kind: 9, manners: Manners::default() };
-    scenario(&[kind], &envelope, 1).write(0, 0, &mut request);
+    scenario(&[kind], &envelope, 1).write(0, 0, 0, &mut request);
     let expected = format!(
         "POST /openai/v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: llmsim-blast/{}\r\n\
          Accept: text/event-stream\r\nAccept-Encoding: identity\r\nContent-Type: application/json\r\n\
@@ -278,7 +285,7 @@ fn nothing_is_allocated_once_warm() {
     let mut request = Request { bytes: Vec::with_capacity(4096), kind: 0, manners: Manners::default() };
     let address = request.bytes.as_ptr();
     for i in 0..100 {
-        scenario.write(0, i, &mut request);
+        scenario.write(0, 0, i, &mut request);
         assert_eq!((request.bytes.as_ptr(), request.bytes.capacity()), (address, 4096));
     }
 }
@@ -292,7 +299,7 @@ fn secrets_are_never_printed() {
     };
     let scenario = scenario(&[kind("chat", 1)], &envelope, 1);
     let mut request = Request::default();
-    scenario.write(0, 0, &mut request);
+    scenario.write(0, 0, 0, &mut request);
     let sent = String::from_utf8(std::mem::take(&mut request.bytes)).expect("text");
     assert!(sent.contains("sk-hidden-1") && sent.contains("sk-hidden-2"));
     request.bytes = sent.into_bytes();
@@ -306,7 +313,7 @@ fn secrets_are_never_printed() {
 #[test]
 fn a_mix_of_nothing_sends_nothing_and_does_not_panic() {
     let mut request = Request { bytes: b"old".to_vec(), kind: 3, manners: Manners::default() };
-    scenario(&[], &envelope(), 1).write(0, 0, &mut request);
+    scenario(&[], &envelope(), 1).write(0, 0, 0, &mut request);
     assert_eq!((request.bytes.len(), request.kind), (0, 0));
     let bare = Kind { models: Vec::new(), prompts: Vec::new(), ..kind("bare", 0) };
     assert_eq!(seen(&scenario(&[bare], &envelope(), 1), 0, 0).json()["model"], json!(""));
@@ -355,8 +362,8 @@ fn conduct_is_drawn_like_everything_else_and_changes_nothing_else() {
     let (mut before, mut after) = (Request::default(), Request::default());
     for vu in 0..100 {
         for iteration in 0..100 {
-            usual.write(vu, iteration, &mut before);
-            odd.write(vu, iteration, &mut after);
+            usual.write(0, vu, iteration, &mut before);
+            odd.write(0, vu, iteration, &mut after);
             assert_eq!((&before.bytes, before.kind, before.manners), (&after.bytes, after.kind, Manners::default()));
             match (after.manners.leave, after.manners.by_reset) {
                 (Some(After::Tokens(1)), false) => cancelled += 1,
@@ -379,7 +386,7 @@ fn conduct_is_drawn_like_everything_else_and_changes_nothing_else() {
         3,
     );
     for iteration in 0..1000 {
-        all.write(0, iteration, &mut after);
+        all.write(0, 0, iteration, &mut after);
         assert!(after.manners.leave.is_some());
     }
 }

@@ -40,7 +40,7 @@ fn a_port_that_was_asked_for_is_the_only_one() {
 #[test]
 fn no_server_is_started_elsewhere_or_against_the_user() {
     let none = Overrides::default;
-    for overrides in [
+    for overrides in vec![
         Overrides { target_url: flag("target-url", "http://example.com"), ..none() },
         Overrides { host: flag("host", "10.0.0.7"), ..none() },
         Overrides { target_url: flag("target-url", "http://localhost:1/proxy"), ..none() },
@@ -82,7 +82,10 @@ fn contradictions_about_target_and_server_are_refused() {
             Overrides { target_url: env("U", "http://h"), port: env("P", "1"), ..none() },
             "U (environment): cannot stand together with P (environment)",
         ),
-        (Overrides { target_url: url("https://h"), ..none() }, "--target-url (flag): this build speaks http only"),
+        (
+            Overrides { target_url: url("https://localhost"), chaos: chaos(), ..none() },
+            "--chaos (flag): no server is started for https",
+        ),
         (Overrides { target_url: url("h:80"), ..none() }, "expected one like http://127.0.0.1:8080"),
         (
             Overrides { target_url: env("K6_TARGET_URL", "x"), ..none() },
