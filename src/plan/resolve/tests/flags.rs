@@ -40,7 +40,7 @@ fn a_port_that_was_asked_for_is_the_only_one() {
 #[test]
 fn no_server_is_started_elsewhere_or_against_the_user() {
     let none = Overrides::default;
-    for overrides in vec![
+    for overrides in [
         Overrides { target_url: flag("target-url", "http://example.com"), ..none() },
         Overrides { host: flag("host", "10.0.0.7"), ..none() },
         Overrides { target_url: flag("target-url", "http://localhost:1/proxy"), ..none() },

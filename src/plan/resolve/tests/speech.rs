@@ -84,7 +84,7 @@ fn a_flag_may_say_auto() {
 #[test]
 fn what_makes_no_sense_is_refused() {
     let none = Overrides::default;
-    for (profile, overrides, words) in vec![
+    for (profile, overrides, words) in [
         ("load", Overrides { api: flag("api", "openai"), ..none() }, &["--api", "`openai`", "openai-chat", "auto"][..]),
         ("load", Overrides { api: flag("api", "health"), ..none() }, &["`health`", "no API for generating"]),
         ("load", Overrides { path: flag("path", "v1"), ..none() }, &["--path", "`v1`", "starts with /"]),
