@@ -360,7 +360,10 @@ impl RunArgs {
             no_color: from.yes("no-color", self.no_color).or_else(no_color),
             show_config: from.yes("show-config", self.show_config),
             tags: from.many("tag", &self.tags, ','),
-            access: AccessOverrides { more_target_urls: target_urls.collect(), ..self.access.overrides(environment) },
+            access: Box::new(AccessOverrides {
+                more_target_urls: target_urls.collect(),
+                ..self.access.overrides(environment)
+            }),
         }
     }
 }

@@ -172,7 +172,7 @@ fn every_flag_becomes_an_override_with_its_name() {
         no_color: flag("no-color", "true"),
         show_config: flag("show-config", "true"),
         tags: vec![Given::flag("tag", "x=1")],
-        access: AccessOverrides {
+        access: Box::new(AccessOverrides {
             more_target_urls: vec![Given::flag("target-url", "v")],
             cacert: flag("cacert", "ca"),
             native_roots: flag("native-roots", "true"),
@@ -193,14 +193,15 @@ fn every_flag_becomes_an_override_with_its_name() {
             basic_auth: None,
             dump_request: flag("dump-request", "true"),
             debug_response: flag("debug-response", "2"),
-        },
+        }),
     };
     assert_eq!(run.overrides(&|_| None), expected);
     let loud = |_: &str| Some("from the environment".to_owned());
     let secret = Secret::new("from the environment".to_owned());
     let sourced = |name: &str| Some(Sourced { value: secret.clone(), origin: Origin::Environment(name.to_owned()) });
     let api_key = sourced("LLMSIM_BLAST_API_KEY");
-    let access = AccessOverrides { basic_auth: sourced("LLMSIM_BLAST_BASIC_AUTH"), ..expected.access.clone() };
+    let basic_auth = sourced("LLMSIM_BLAST_BASIC_AUTH");
+    let access = Box::new(AccessOverrides { basic_auth, ..(*expected.access).clone() });
     assert_eq!(run.overrides(&loud), Overrides { api_key, access, ..expected }, "flags beat the environment");
 }
 

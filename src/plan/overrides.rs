@@ -202,8 +202,8 @@ pub struct Overrides {
     pub show_config: Option<Given>,
     /// Tags of the run, each `KEY=VALUE`.
     pub tags: Vec<Given>,
-    /// How targets are reached.
-    pub access: AccessOverrides,
+    /// How targets are reached: as much as all the rest, so it lives on the heap.
+    pub access: Box<AccessOverrides>,
 }
 
 #[cfg(test)]

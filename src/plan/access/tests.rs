@@ -16,7 +16,7 @@ fn read_nothing(_: &Path) -> io::Result<String> {
 }
 
 fn read(url: &str, given: AccessOverrides) -> Result<Access, PlanError> {
-    let overrides = Overrides { access: given, ..Overrides::default() };
+    let overrides = Overrides { access: Box::new(given), ..Overrides::default() };
     access(&overrides, &target(url), Vec::new(), &mut read_nothing, &mut Changed::new())
 }
 
@@ -102,7 +102,7 @@ fn nonsense_is_refused_with_what_was_expected() {
 fn user_and_password_are_read_and_never_repeated() {
     let with = |text: &'static str, api_key| {
         let given = AccessOverrides { basic_auth_file: flag("basic-auth-file", "f"), ..AccessOverrides::default() };
-        let overrides = Overrides { access: given, ..Overrides::default() };
+        let overrides = Overrides { access: Box::new(given), ..Overrides::default() };
         basic_auth(&overrides, api_key, &mut |_| Ok(text.to_owned()), &mut Changed::new())
     };
     assert_eq!(with("me:hunter2 with: blanks\n", false), Ok(Some(Secret::new("me:hunter2 with: blanks".to_owned()))));
