@@ -453,6 +453,7 @@ fn blank(expect: Expect, sent: Nanos, reused: bool) -> Sample {
         reused,
         checks_held: 0,
         check_failed: None,
+        good: None,
     }
 }
 

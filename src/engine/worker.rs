@@ -8,8 +8,7 @@
 //! ```
 //!
 //! Receives come before sends: what a pass has finished is answered in the same pass, but after all arrivals of the pass were dated.
-//! Workers share nothing while they run; per request and per event there is no
-//! lock, no atomic write and, once warm, no allocation.
+//! Workers share nothing while they run; per request and per event there is no lock, no atomic write and, once warm, no allocation.
 
 use super::arrivals::{Arrivals, Dated};
 use super::clock::{Clock, thread_cpu_time, thread_run_wait};
@@ -19,7 +18,7 @@ use super::poller::{Poller, Ready};
 use super::timers::Timers;
 use crate::api::Reader;
 use crate::load::{Schedule, Start, Turn};
-use crate::metrics::{Gauge, Outcome, Tally};
+use crate::metrics::{Gauge, Goals, Outcome, Tally};
 use crate::net::IoStatus;
 use crate::plan::Plan;
 use crate::scenario::{Request, Scenario, Timeouts};
@@ -81,6 +80,7 @@ pub(super) struct Worker<'a> {
     schedule: Schedule,
     addrs: &'a [SocketAddr],
     expects: Vec<Expect>,
+    goals: Goals,
     timeouts: Vec<Timeouts>,
     /// One per kind of request: what its answers look like is learned from all connections together.
     readers: Vec<Reader>,
@@ -139,6 +139,7 @@ impl<'a> Worker<'a> {
             scenario,
             addrs: &share.target.addrs,
             expects,
+            goals: share.goals(),
             timeouts: share.mix.kinds.iter().map(|k| k.timeouts).collect(),
             readers: share.mix.kinds.iter().map(|k| Reader::new(k.api, share.verify_parse)).collect(),
             connections: (0..slots).map(|_| Connection::new()).collect(),
@@ -314,8 +315,7 @@ impl<'a> Worker<'a> {
 
     fn fire_timers(&mut self, now: Nanos) {
         while let Some(slot) = self.timers.pop_due(now) {
-            let connection = &mut self.connections[slot as usize];
-            connection.timer_at = Nanos::MAX;
+            self.connections[slot as usize].timer_at = Nanos::MAX;
             let limits = &self.timeouts[self.kind_of(slot)];
             let connection = &self.connections[slot as usize];
             match connection.deadline(limits) {
@@ -506,7 +506,7 @@ impl<'a> Worker<'a> {
     /// The request of `slot` is over: its sample is recorded and its user told.
     fn finish(&mut self, slot: u32, outcome: Outcome, reusable: bool, end: Nanos) {
         let connection = &mut self.connections[slot as usize];
-        self.tally.record(&connection.exchange.sample(outcome, end));
+        self.tally.record(&self.goals.judged(connection.exchange.sample(outcome, end)));
         self.busy -= 1;
         if connection.is_in_flight() {
             self.set_in_flight(self.in_flight - 1);

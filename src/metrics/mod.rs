@@ -4,6 +4,7 @@
 //! tally of the whole run; a [`Summary`] says what a tally means. Nothing here does I/O or reads a clock.
 
 mod distribution;
+pub mod goals;
 pub mod hints;
 pub mod series;
 pub mod summary;
@@ -11,6 +12,7 @@ pub mod tally;
 pub mod validity;
 
 pub use distribution::Distribution;
+pub use goals::{Goal, Goals};
 pub use series::Second;
 pub use summary::Summary;
 pub use tally::Tally;
@@ -198,17 +200,20 @@ pub enum Share {
     HttpReqFailed,
     /// Response checks that held, of all that were made.
     Checks,
+    /// Requests that met every latency goal of a single request, of all that were judged.
+    Goodput,
 }
 
 impl Share {
     /// All, in the order of the report.
-    pub const ALL: [Self; 2] = [Self::HttpReqFailed, Self::Checks];
+    pub const ALL: [Self; 3] = [Self::HttpReqFailed, Self::Checks, Self::Goodput];
 
     /// Its name in thresholds, JSON and the report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::HttpReqFailed => "http_req_failed",
             Self::Checks => "checks",
+            Self::Goodput => "goodput",
         }
     }
 }
@@ -522,6 +527,8 @@ pub struct Sample {
     pub checks_held: u8,
     /// The check that did not hold.
     pub check_failed: Option<&'static str>,
+    /// Whether it met every goal of a single request; none when there are none or it cannot be said.
+    pub good: Option<bool>,
 }
 
 #[cfg(test)]

@@ -9,12 +9,14 @@
 //! every output format is one short file from document to text (`terminal.rs`). `self_test.rs` is the other thing that is kept: what
 //! this tool found out about itself on a machine.
 
+pub mod capacity;
 mod facts;
 mod human;
 mod json;
 mod plan;
 pub mod self_test;
 pub mod terminal;
+pub mod throughput;
 
 pub use facts::{RunFacts, ServerUse};
 pub use json::{DocumentError, SCHEMA};
