@@ -206,7 +206,10 @@ struct RunArgs {
     /// Requests, for profiles that count them.
     #[arg(long, value_name = "N", help_heading = "Load", allow_negative_numbers = true)]
     iterations: Option<String>,
-    /// Ramp to N users in D (repeatable), instead of the profile's stages.
+    /// Requests per second, whatever becomes of them (or N/m, N/h): open load, with as many users as the profile has at most.
+    #[arg(long, value_name = "N", help_heading = "Load", allow_negative_numbers = true)]
+    rate: Option<String>,
+    /// Ramp to N users, or arrivals, in D (repeatable), instead of the profile's stages.
     #[arg(long = "stage", value_name = "D:N", help_heading = "Load", allow_hyphen_values = true)]
     stages: Vec<String>,
     /// Pause of a user between requests: D or MIN..MAX; 0 for none.
@@ -335,6 +338,7 @@ impl RunArgs {
             vus: from.one("vus", self.vus.as_ref()),
             duration: from.one("duration", self.duration.as_ref()),
             iterations: from.one("iterations", self.iterations.as_ref()),
+            rate: from.one("rate", self.rate.as_ref()),
             stages: from.many("stage", &self.stages, ','),
             think_time: from.one("think-time", self.think_time.as_ref()),
             timeout: from.one("timeout", self.timeout.as_ref()),

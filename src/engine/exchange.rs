@@ -431,6 +431,7 @@ fn blank(expect: Expect, sent: Nanos, reused: bool) -> Sample {
         kind: expect.kind,
         outcome: Outcome::Interrupted,
         status: 0,
+        intended: None,
         sent,
         end: sent,
         first_byte: None,

@@ -26,8 +26,7 @@ use crate::units::Nanos;
 use mio::Token;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::atomic::Ordering;
 
 /// The read buffer, one a worker: small enough to stay in the second-level cache, large enough for every usual answer in one read.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -36,38 +35,13 @@ const READS_PER_PASS: usize = 16;
 /// Connections that may be connecting at once. A listener's queue holds 128 to 4096; beyond it packets are dropped, and the kernel
 /// tries again only after a second.
 const MAX_CONNECTING: usize = 256;
+/// Requests started in one pass: after a stall of the server thousands of arrivals may be due at once, and answers must not wait for all
+/// of them to be written.
+const STARTS_PER_PASS: usize = 256;
 /// The longest wait in a pass: how late the stop flag may be seen.
 const MAX_WAIT: Nanos = Nanos::from_millis(50);
 /// How often numbers leave the worker.
 const PUBLISH_EVERY: Nanos = Nanos::from_secs(1);
-
-/// The numbers of one worker's second, on their way to the fleet.
-#[derive(Debug)]
-pub(super) struct Report {
-    pub(super) worker: usize,
-    /// Which second; seconds in between that were skipped were empty.
-    pub(super) second: u32,
-    pub(super) tally: Box<Tally>,
-    /// Nothing more will come: when the measurement window ended and when the last request was over.
-    pub(super) last: Option<Ended>,
-}
-
-/// How a worker ended.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ended {
-    /// When the last request was over.
-    pub(super) at: Nanos,
-    /// When the stop flag was seen, if it was.
-    pub(super) stopped: Option<Nanos>,
-}
-
-/// The two ways out of a worker, and the one way in.
-#[derive(Debug)]
-pub(super) struct Lines<'a> {
-    pub(super) stop: &'a AtomicBool,
-    pub(super) reports: Sender<Report>,
-    pub(super) emptied: Receiver<Box<Tally>>,
-}
 
 /// A worker's state.
 #[derive(Debug)]
@@ -102,6 +76,8 @@ pub(super) struct Worker<'a> {
     established: u32,
     /// The end of the measurement window.
     window_end: Nanos,
+    /// Whether requests have an intended instant of their own.
+    is_open: bool,
     /// Requests still under way at this instant are cut off.
     drain_end: Nanos,
     graceful_stop: Nanos,
@@ -157,6 +133,7 @@ impl<'a> Worker<'a> {
             established: 0,
             window_end: if share.shape.runs_by_time() { end } else { Nanos::MAX },
             drain_end: end.saturating_add(share.graceful_stop),
+            is_open: schedule.is_open(),
             graceful_stop: share.graceful_stop,
             stopped: None,
             quickack: share.quickack,
@@ -361,19 +338,32 @@ impl<'a> Worker<'a> {
 
     fn start_due(&mut self, now: Nanos) {
         if self.stopped.is_none() {
-            while let Some(turn) = self.schedule.due(now) {
-                match turn {
-                    Turn::Start(start) => self.start(start),
-                    Turn::Retire { slot, give_up } => self.retire(slot, give_up),
+            for _ in 0..STARTS_PER_PASS {
+                match self.schedule.due(now) {
+                    Some(Turn::Start(start)) => self.start(start),
+                    Some(Turn::Retire { slot, give_up }) => self.retire(slot, give_up),
+                    None => break,
                 }
             }
+            self.count_offered();
             self.tally.level(Gauge::Vus, u64::from(self.schedule.vus(now)));
         }
         self.connect_waiting();
     }
 
+    /// Arrivals are counted where they come due, whoever takes them up, and when.
+    fn count_offered(&mut self) {
+        let offered = self.schedule.take_offered();
+        if offered.arrivals > 0 {
+            self.tally.arrivals(offered.arrivals, offered.dropped);
+        }
+    }
+
     fn start(&mut self, start: Start) {
         let slot = start.slot;
+        if self.is_open {
+            self.tally.arrival_started(self.clock.now() <= self.window_end);
+        }
         let connection = &mut self.connections[slot as usize];
         debug_assert!(!connection.is_busy(), "a user has one request at a time");
         connection.start = start;
@@ -392,9 +382,11 @@ impl<'a> Worker<'a> {
         let connection = &mut self.connections[slot as usize];
         self.scenario.write(connection.start.draw_vu, connection.start.iteration, &mut self.request);
         let expect = self.expects[self.request.kind as usize];
+        let intended = self.is_open.then_some(connection.start.intended);
         // Read immediately before the write: everything is measured from here.
         let now = self.clock.now();
         let step = connection.send(&self.request.bytes, expect, now, self.window_end);
+        connection.exchange.sample.intended = intended;
         self.set_in_flight(self.in_flight + 1);
         if step == Step::Wait {
             self.arm_response(slot);
@@ -454,6 +446,7 @@ impl<'a> Worker<'a> {
         self.scenario.write(connection.start.draw_vu, connection.start.iteration, &mut self.request);
         let expect = self.expects[self.request.kind as usize];
         connection.exchange.begin(expect, now, false, self.window_end);
+        connection.exchange.sample.intended = self.is_open.then_some(connection.start.intended);
     }
 
     fn finish_connecting(&mut self, slot: u32) {
@@ -544,42 +537,18 @@ impl<'a> Worker<'a> {
         self.tally.level(Gauge::Connections, u64::from(n));
     }
 
-    // ---- publish once a second, and the end ----------------------------------------------------------------------------------
-
-    fn publish(&mut self, now: Nanos) {
-        if now < self.next_publish {
-            return;
-        }
-        self.report(None);
-        self.second = (now.0 / PUBLISH_EVERY.0) as u32;
-        self.next_publish = Nanos((u64::from(self.second) + 1) * PUBLISH_EVERY.0);
-    }
-
-    fn report(&mut self, last: Option<Ended>) {
-        self.arrivals.choose_pause(self.tally.mean_gap());
-        if self.arrivals.clock_stepped() {
-            self.tally.clock_stepped();
-        }
-        let (cpu, run_wait) = (thread_cpu_time(), thread_run_wait());
-        self.tally.cpu_time = cpu.since(self.cpu_seen);
-        self.tally.busiest = self.tally.cpu_time;
-        self.tally.run_wait = run_wait.since(self.run_wait_seen);
-        (self.cpu_seen, self.run_wait_seen) = (cpu, run_wait);
-        let kinds = self.expects.len();
-        let mut next = self.lines.emptied.try_recv().unwrap_or_else(|_| Box::new(Tally::new(kinds)));
-        next.continue_levels(&self.tally);
-        let tally = std::mem::replace(&mut self.tally, next);
-        // The fleet outlives its workers; if it is gone all the same, nobody is left to be told.
-        let _ = self.lines.reports.send(Report { worker: self.number, second: self.second, tally, last });
-    }
+    // ---- the end (what leaves the worker once a second: worker/publish.rs) ----------------------------------------------------
 
     fn heed_stop(&mut self, now: Nanos) {
         if self.stopped.is_some() || !self.lines.stop.load(Ordering::Relaxed) {
             return;
         }
+        // Who stops a test that only drains any more has waited long enough: what is left is cut off.
+        let grace = if self.schedule.is_over(now) { Nanos::ZERO } else { self.graceful_stop };
         self.stopped = Some(now);
+        self.schedule.close(now);
         self.window_end = self.window_end.min(now);
-        self.drain_end = self.drain_end.min(now.saturating_add(self.graceful_stop));
+        self.drain_end = self.drain_end.min(now.saturating_add(grace));
         for connection in &mut self.connections {
             connection.exchange.close_window(now);
         }
@@ -587,11 +556,14 @@ impl<'a> Worker<'a> {
 
     fn is_over(&self, now: Nanos) -> bool {
         let nothing_new = self.stopped.is_some() || self.schedule.is_over(now);
-        nothing_new && (self.busy == 0 || now >= self.drain_end)
+        // Arrivals that still wait when the grace is over will not be started any more.
+        (nothing_new && self.busy == 0) || now >= self.drain_end
     }
 
     /// Cuts off what is left, closes everything and reports for the last time.
     fn end(&mut self, now: Nanos) {
+        self.schedule.close(now);
+        self.count_offered();
         for slot in 0..self.connections.len() as u32 {
             let connection = &mut self.connections[slot as usize];
             if connection.is_busy() {
@@ -616,5 +588,8 @@ fn slot_of(token: Token) -> (u32, u32) {
     (token.0 as u32, (token.0 >> 32) as u32)
 }
 
+mod publish;
 #[cfg(test)]
 mod tests;
+
+pub(super) use publish::{Ended, Lines, Report};

@@ -61,6 +61,7 @@ impl Goal {
     fn met(&self, s: &Sample) -> Option<bool> {
         let since_sent = |instant: Option<Nanos>| instant.map(|instant| instant.since(s.sent));
         let (time, is_known) = match self.trend {
+            Trend::HttpReqDurationFromIntended => (Some(s.end.since(s.intended.unwrap_or(s.sent))), true),
             Trend::HttpReqWaiting => (since_sent(s.first_byte), true),
             Trend::Ttfe => (since_sent(s.first_event), true),
             Trend::Ttft => (since_sent(s.first_token), !s.ttft_censored),

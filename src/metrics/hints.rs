@@ -144,6 +144,7 @@ mod tests {
             kind: 0,
             outcome: Outcome::Success,
             status: 200,
+            intended: None,
             sent: Nanos::ZERO,
             end: Nanos::from_millis(end),
             first_byte: Some(Nanos::from_millis(1)),

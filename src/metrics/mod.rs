@@ -24,6 +24,10 @@ use crate::units::Nanos;
 pub enum Trend {
     /// Sent → end of response, successful requests only.
     HttpReqDuration,
+    /// Intended → end of response, successful requests of open load only: what a user waited, free of coordinated omission.
+    HttpReqDurationFromIntended,
+    /// Intended → sent, of open load only.
+    ScheduleLag,
     /// Sent → end, requests that failed with a response (status, protocol and answer classes).
     HttpReqDurationFailed,
     /// Sent → failure, requests that failed in transport or by a timeout.
@@ -56,8 +60,10 @@ pub enum Trend {
 
 impl Trend {
     /// All, in the order of the report.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::HttpReqDuration,
+        Self::HttpReqDurationFromIntended,
+        Self::ScheduleLag,
         Self::HttpReqDurationFailed,
         Self::HttpReqDurationAborted,
         Self::HttpReqWaiting,
@@ -78,6 +84,8 @@ impl Trend {
     pub const fn name(self) -> &'static str {
         match self {
             Self::HttpReqDuration => "http_req_duration",
+            Self::HttpReqDurationFromIntended => "http_req_duration_from_intended",
+            Self::ScheduleLag => "schedule_lag",
             Self::HttpReqDurationFailed => "http_req_duration_failed",
             Self::HttpReqDurationAborted => "http_req_duration_aborted",
             Self::HttpReqWaiting => "http_req_waiting",
@@ -105,6 +113,12 @@ pub enum Counter {
     Iterations,
     /// Requests in flight when the test ended and its grace period was over.
     Interrupted,
+    /// Arrivals of an open load that came due.
+    ArrivalsOffered,
+    /// Arrivals of an open load that a user took up.
+    ArrivalsStarted,
+    /// Arrivals of an open load that were never started, because all users were busy.
+    DroppedIterations,
     /// Generated tokens: from `usage` where the server gives it, else counted token events.
     TokensOutput,
     /// Prompt tokens, from `usage`.
@@ -143,10 +157,13 @@ pub enum Counter {
 
 impl Counter {
     /// All, in the order of the report.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::HttpReqs,
         Self::Iterations,
         Self::Interrupted,
+        Self::ArrivalsOffered,
+        Self::ArrivalsStarted,
+        Self::DroppedIterations,
         Self::TokensOutput,
         Self::TokensInput,
         Self::TokensReasoning,
@@ -172,6 +189,9 @@ impl Counter {
             Self::HttpReqs => "http_reqs",
             Self::Iterations => "iterations",
             Self::Interrupted => "interrupted",
+            Self::ArrivalsOffered => "arrivals_offered",
+            Self::ArrivalsStarted => "arrivals_started",
+            Self::DroppedIterations => "dropped_iterations",
             Self::TokensOutput => "tokens_output",
             Self::TokensInput => "tokens_input",
             Self::TokensReasoning => "tokens_reasoning",
@@ -483,6 +503,8 @@ pub struct Sample {
     pub outcome: Outcome,
     /// Status of the response; 0 when no head came.
     pub status: u16,
+    /// When the schedule wanted it; open load only.
+    pub intended: Option<Nanos>,
     /// When it was put on the wire; the instant of the attempt when it never was.
     pub sent: Nanos,
     /// When it was over.

@@ -106,6 +106,9 @@ impl Tally {
             return;
         };
         part.count_traffic(sample);
+        if let Some(intended) = sample.intended {
+            part.time(Trend::ScheduleLag, sample.sent.since(intended));
+        }
         part.checks_held += u64::from(sample.checks_held);
         part.judged += u64::from(sample.good.is_some());
         part.good += u64::from(sample.good == Some(true));
@@ -150,6 +153,17 @@ impl Tally {
     pub fn connection_opened(&mut self, took: Nanos) {
         self.shared.count(Counter::ConnectionsOpened, 1, 1);
         self.shared.time(Trend::HttpReqConnecting, took);
+    }
+
+    /// Arrivals of an open load came due, and some of them were never started.
+    pub fn arrivals(&mut self, offered: u64, dropped: u64) {
+        self.shared.count(Counter::ArrivalsOffered, offered, offered);
+        self.shared.count(Counter::DroppedIterations, dropped, dropped);
+    }
+
+    /// A user took up an arrival, inside the measurement window or after it.
+    pub fn arrival_started(&mut self, in_window: bool) {
+        self.shared.count(Counter::ArrivalsStarted, 1, u64::from(in_window));
     }
 
     /// Bytes were read that long after the kernel had received them.
@@ -367,6 +381,9 @@ impl Part {
     /// The times of a successful request.
     fn time_success(&mut self, s: &Sample) {
         self.time(Trend::HttpReqDuration, s.end.since(s.sent));
+        if let Some(intended) = s.intended {
+            self.time(Trend::HttpReqDurationFromIntended, s.end.since(intended));
+        }
         for (trend, instant) in [
             (Trend::HttpReqWaiting, s.first_byte),
             (Trend::Ttfe, s.first_event),

@@ -6,6 +6,12 @@ use crate::units::Nanos;
 pub const MAX_VUS: u32 = 1_000_000;
 /// Threads: more than the cores of any machine.
 pub const MAX_WORKERS: u32 = 1024;
+/// Rate of arrivals per time unit: ten times what the fastest server has been seen to take.
+pub const MAX_RATE: u32 = 10_000_000;
+/// Least burstiness of gamma arrivals: below it nearly all of them come in a few instants.
+pub const LEAST_BURSTINESS: f64 = 0.05;
+/// Most: above it they are as good as evenly spaced.
+pub const MOST_BURSTINESS: f64 = 1_000.0;
 /// Requests of a user, or of all: at a million a second, eleven days.
 pub const MAX_ITERATIONS: u64 = 1_000_000_000_000;
 /// Stages: more than anyone writes by hand; their sum stays far from overflow.
@@ -43,6 +49,8 @@ pub const MAX_RULES: usize = 1000;
 
 /// Users when nobody says how many.
 pub const DEFAULT_VUS: u32 = 1;
+/// What rates are per when nobody says, as in k6.
+pub const DEFAULT_TIME_UNIT: Nanos = Nanos::from_secs(1);
 /// Requests of an iteration executor when nobody says how many, as in k6.
 pub const DEFAULT_ITERATIONS: u64 = 1;
 /// How long iteration executors go on at most, as in k6.

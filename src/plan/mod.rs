@@ -3,6 +3,7 @@
 //! [`profile`] is a profile as written, [`overrides`] are flags and the environment as typed; [`resolve()`] makes one [`Plan`] of both,
 //! and [`show`] says where each of its values came from.
 
+mod arrivals;
 mod error;
 mod headers;
 pub mod limits;
@@ -21,7 +22,7 @@ pub use overrides::{Given, Origin, Overrides, Sourced};
 pub use resolve::{Output, Presentation, Resolved, resolve};
 
 pub use crate::api::Api;
-pub use crate::load::{Shape, Stage, ThinkTime};
+pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime};
 pub use crate::net::Target;
 pub use crate::scenario::{Kind, Mix, Secret, Timeouts};
 pub use crate::server::{Source, Spec};
@@ -39,7 +40,7 @@ pub struct Plan {
     pub name: String,
     /// One line on what it answers.
     pub description: String,
-    /// Users over time.
+    /// Users, or arrivals, over time.
     pub shape: Shape,
     /// Pause between a user's requests.
     pub think_time: ThinkTime,
@@ -106,7 +107,9 @@ impl Plan {
     /// What each kind of request is held against: the goals that speak of it. A goal about tokens says nothing about answers that come
     /// in one piece.
     pub fn goals(&self) -> Goals {
-        let of_tokens = |trend| !matches!(trend, Trend::HttpReqDuration | Trend::HttpReqWaiting);
+        let of_tokens = |trend| {
+            !matches!(trend, Trend::HttpReqDuration | Trend::HttpReqDurationFromIntended | Trend::HttpReqWaiting)
+        };
         let goal = |rule: &Rule, kind: &Kind| {
             let Metric::Trend(trend) = rule.metric else { return None };
             let speaks_of_it = rule.request.as_ref().is_none_or(|name| *name == kind.name);

@@ -148,6 +148,8 @@ pub struct Overrides {
     pub duration: Option<Given>,
     /// Requests.
     pub iterations: Option<Given>,
+    /// Arrivals per second: `N`, `N/m`, `N/h`.
+    pub rate: Option<Given>,
     /// Stages, each `DURATION:TARGET`.
     pub stages: Vec<Given>,
     /// Pause between requests: `D` or `MIN..MAX`.

@@ -58,6 +58,22 @@ pub struct Profile {
     pub start_vus: Option<i64>,
     /// Ramps.
     pub stages: Option<Vec<Stage>>,
+    /// Arrivals per time unit.
+    pub rate: Option<i64>,
+    /// Arrivals per time unit at the start.
+    pub start_rate: Option<i64>,
+    /// What rates are per.
+    pub time_unit: Option<String>,
+    /// Users that there are from the start.
+    pub pre_allocated_vus: Option<i64>,
+    /// Users that there may be at most.
+    pub max_vus: Option<i64>,
+    /// How arrivals are spaced.
+    pub arrival: Option<String>,
+    /// The shape of gamma arrivals.
+    pub burstiness: Option<f64>,
+    /// What becomes of an arrival that finds all users busy.
+    pub on_full: Option<String>,
     /// How long requests may finish after the end.
     pub graceful_stop: Option<String>,
     /// How long a user that was ramped away may finish its request.
@@ -83,7 +99,7 @@ pub struct Profile {
 pub struct Stage {
     /// How long it takes.
     pub duration: String,
-    /// Users at its end.
+    /// Users, or arrivals per time unit, at its end.
     pub target: i64,
 }
 

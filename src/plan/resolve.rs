@@ -53,7 +53,10 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
     let (name, written, folder) = load_profile(profile, read)?;
     let mut changed = Changed::new();
     let shape = shape::shape(&written, overrides, &mut changed)?;
-    let think_time = think_time(&written, overrides, &mut changed)?;
+    let think_time = match shape.arrivals() {
+        None => think_time(&written, overrides, &mut changed)?,
+        Some(_) => no_think_time(&written, overrides)?,
+    };
     let grace = written.profile.graceful_stop.as_deref();
     let grace = grace.map(|text| time(&written, "graceful_stop", text)).transpose()?;
     let mix = mix::mix(&written, overrides, &folder, read)?;
@@ -98,6 +101,17 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
     }
     let settings = show::settings(&plan, &presentation, &written, &changed);
     Ok(Resolved { plan, presentation, settings })
+}
+
+/// Arrivals come when they come: nobody thinks between them. A closed profile that `--rate` has opened may have a think time, which
+/// then has no meaning.
+fn no_think_time(written: &Written, overrides: &Overrides) -> Result<ThinkTime, PlanError> {
+    const WHY: &str = "means nothing to an open load, whose requests start at a rate: leave it out";
+    match (&overrides.think_time, &written.profile.think_time) {
+        (Some(given), _) => Err(given.misplaced(WHY)),
+        (None, Some(_)) if overrides.rate.is_none() => Err(written.error("think_time", WHY)),
+        _ => Ok(ThinkTime::default()),
+    }
 }
 
 /// Whether the kernel dates what is read; none leaves it to the run.

@@ -3,7 +3,7 @@
 use super::profile::Written;
 use super::shape::{Changed, Executor};
 use super::{Origin, Output, Plan, Presentation, Resolved, is_secret};
-use crate::load::{Shape, ThinkTime};
+use crate::load::{Arrivals, Shape, ThinkTime};
 use crate::scenario::Kind;
 use crate::server::Source;
 use crate::threshold::Rule;
@@ -106,13 +106,18 @@ fn add_shape(list: &mut Listing<'_>, shape: &Shape) {
         }
         Shape::RampingVus { start_vus, stages, graceful_ramp_down } => {
             list.add("start_vus", start_vus.to_string());
-            // Every stage has the source of the whole list: a profile or flag replaces all of them.
-            let origin = list.changed.get("stages").cloned().unwrap_or_else(|| list.written.origin("stages"));
-            for (index, stage) in stages.iter().enumerate() {
-                let value = format!("{} → {}", stage.duration, stage.target);
-                list.add_from(&format!("stages[{index}]"), value, origin.clone());
-            }
+            add_stages(list, stages);
             list.add("graceful_ramp_down", graceful_ramp_down.to_string());
+        }
+        Shape::ConstantArrivalRate(arrivals) => {
+            list.add("rate", arrivals.start_rate.to_string());
+            list.add("duration", shape.end().to_string());
+            add_arrivals(list, arrivals);
+        }
+        Shape::RampingArrivalRate(arrivals) => {
+            list.add("start_rate", arrivals.start_rate.to_string());
+            add_stages(list, &arrivals.stages);
+            add_arrivals(list, arrivals);
         }
         Shape::PerVuIterations { vus, iterations, max_duration }
         | Shape::SharedIterations { vus, iterations, max_duration } => {
@@ -121,6 +126,26 @@ fn add_shape(list: &mut Listing<'_>, shape: &Shape) {
             list.add("max_duration", max_duration.to_string());
         }
     }
+}
+
+fn add_stages(list: &mut Listing<'_>, stages: &[crate::load::Stage]) {
+    // Every stage has the source of the whole list: a profile or flag replaces all of them.
+    let origin = list.changed.get("stages").cloned().unwrap_or_else(|| list.written.origin("stages"));
+    for (index, stage) in stages.iter().enumerate() {
+        let value = format!("{} → {}", stage.duration, stage.target);
+        list.add_from(&format!("stages[{index}]"), value, origin.clone());
+    }
+}
+
+fn add_arrivals(list: &mut Listing<'_>, arrivals: &Arrivals) {
+    list.add("time_unit", arrivals.time_unit.to_string());
+    list.add("pre_allocated_vus", arrivals.pre_allocated_vus.to_string());
+    list.add("max_vus", arrivals.max_vus.to_string());
+    list.add("arrival", arrivals.spacing.name());
+    if let Some(burstiness) = arrivals.spacing.burstiness() {
+        list.add("burstiness", burstiness.to_string());
+    }
+    list.add("on_full", arrivals.on_full.name());
 }
 
 fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {

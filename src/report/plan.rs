@@ -2,7 +2,7 @@
 //!
 //! Keys and nesting are those of a profile's file; lengths of time are in ms, as everywhere in the document.
 
-use crate::plan::{Kind, Plan, Shape, Source, Spec};
+use crate::plan::{Arrivals, Kind, Plan, Shape, Source, Spec};
 use crate::threshold::Rule;
 use crate::units::Nanos;
 use serde_json::{Map, Value, json};
@@ -62,11 +62,10 @@ fn shape(shape: &Shape) -> Map<String, Value> {
             json!({ "executor": "constant-vus", "vus": vus, "duration": ms(*duration) })
         }
         Shape::RampingVus { start_vus, stages, graceful_ramp_down } => {
-            let stage = |s: &crate::plan::Stage| json!({ "duration": ms(s.duration), "target": s.target });
             json!({
                 "executor": "ramping-vus",
                 "start_vus": start_vus,
-                "stages": stages.iter().map(stage).collect::<Vec<_>>(),
+                "stages": self::stages(stages),
                 "graceful_ramp_down": ms(*graceful_ramp_down),
             })
         }
@@ -76,11 +75,37 @@ fn shape(shape: &Shape) -> Map<String, Value> {
         Shape::SharedIterations { vus, iterations, max_duration } => json!({
             "executor": "shared-iterations", "vus": vus, "iterations": iterations, "max_duration": ms(*max_duration),
         }),
+        Shape::ConstantArrivalRate(open) => json!({
+            "executor": "constant-arrival-rate", "rate": open.start_rate, "duration": ms(open.end()),
+        }),
+        Shape::RampingArrivalRate(open) => json!({
+            "executor": "ramping-arrival-rate", "start_rate": open.start_rate, "stages": stages(&open.stages),
+        }),
     };
-    match value {
+    let mut section = match value {
         Value::Object(map) => map,
         _ => Map::new(),
+    };
+    if let Some(open) = shape.arrivals() {
+        section.extend(arrivals(open));
     }
+    section
+}
+
+fn stages(stages: &[crate::plan::Stage]) -> Vec<Value> {
+    stages.iter().map(|s| json!({ "duration": ms(s.duration), "target": s.target })).collect()
+}
+
+/// What the two executors of arrivals have in common.
+fn arrivals(open: &Arrivals) -> Map<String, Value> {
+    let mut map = Map::new();
+    map.insert("time_unit".to_owned(), json!(ms(open.time_unit)));
+    map.insert("pre_allocated_vus".to_owned(), json!(open.pre_allocated_vus));
+    map.insert("max_vus".to_owned(), json!(open.max_vus));
+    map.insert("arrival".to_owned(), json!(open.spacing.name()));
+    map.insert("burstiness".to_owned(), json!(open.spacing.burstiness()));
+    map.insert("on_full".to_owned(), json!(open.on_full.name()));
+    map
 }
 
 fn kind(kind: &Kind) -> Value {

@@ -259,6 +259,12 @@ fn latency(page: &mut Page, doc: &Document) {
     };
     page.line(&[(Tone::Faint, &line("", "count", ["p50", "p90", "p95", "p99", "p99.9", "max"]))]);
     for (name, t) in rows {
+        // The longest name; its row follows that of the metric that it is the other half of.
+        let name = name
+            .strip_prefix("http_req_duration")
+            .filter(|rest| rest.len() > 12)
+            .map_or_else(|| name.to_owned(), |rest| format!("…{rest}"));
+        let name = name.as_str();
         let times = [t.p50, t.p90, t.p95, t.p99, t.p99_9, t.max].map(human::time);
         page.plain(&line(name, &human::count(t.count), times.each_ref().map(String::as_str)));
     }
@@ -292,6 +298,15 @@ fn throughput(page: &mut Page, doc: &Document) {
         if let Some(n) = get(c) {
             page.plain(&line(c.name(), &human::bytes(n.count as f64), &format!("{}/s", human::bytes(n.rate)), ""));
         }
+    }
+    // Offered, started, completed: where a closed loop slows down with the server, an open one shows that it fell behind.
+    let offered = get(C::ArrivalsOffered).filter(|n| n.count > 0);
+    for c in [C::ArrivalsOffered, C::ArrivalsStarted, C::Iterations, C::DroppedIterations] {
+        let Some(n) = get(c).filter(|n| n.count > 0 || c != C::DroppedIterations).filter(|_| offered.is_some()) else {
+            continue;
+        };
+        let note = if c == C::DroppedIterations { "no user was free" } else { "" };
+        page.plain(&line(c.name(), &human::count(n.count), &human::per_second(n.rate), note));
     }
     let connections =
         [("opened", C::ConnectionsOpened), ("reused", C::ConnectionsReused), ("stale retries", C::StaleRetries)];

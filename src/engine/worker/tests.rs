@@ -1,6 +1,8 @@
 //! A whole worker in a scripted world: connecting, timeouts, reconnects and the end of a test, with instants that are exact. Nothing
 //! here waits: the clock moves when the worker does.
 
+mod open;
+
 use super::*;
 use crate::api::Api;
 use crate::engine::script::{Act, Heard, World};
@@ -10,6 +12,7 @@ use crate::net::Target;
 use crate::scenario::{Kind, Mix};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
 
 const MS: Nanos = Nanos::from_millis(1);
 
@@ -93,8 +96,17 @@ fn run(plan: &Plan, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) 
 }
 
 /// Runs it, raising the stop flag as soon as the clock reads `stop_at`.
-fn run_until(plan: &Plan, stop_at: Nanos, mut peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Ran {
-    let now = Rc::new(Cell::new(Nanos::ZERO));
+fn run_until(plan: &Plan, stop_at: Nanos, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Ran {
+    run_on(Rc::new(Cell::new(Nanos::ZERO)), plan, stop_at, peer)
+}
+
+/// The same with a clock that the peer may look at.
+fn run_on(
+    now: Rc<Cell<Nanos>>,
+    plan: &Plan,
+    stop_at: Nanos,
+    mut peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static,
+) -> Ran {
     let stop = Rc::new(AtomicBool::new(false));
     let (flag, clock) = (Rc::clone(&stop), Rc::clone(&now));
     let world = World::new(Rc::clone(&now), move |heard| {
@@ -409,6 +421,17 @@ fn the_stop_flag_ends_a_run_gracefully() {
     assert_eq!(ran.count(Counter::Interrupted), 0, "what was under way finished");
     let stopped = ran.ended.stopped.expect("it knows that it was stopped");
     assert!(stopped >= ms(1_000) && ran.ended.at <= stopped + ms(101), "{ran_at}", ran_at = ran.ended.at);
+}
+
+#[test]
+fn a_stop_in_the_final_drain_cuts_off_what_is_left() {
+    let mut plan = plan(Shape::ConstantVus { vus: 1, duration: ms(100) }, false);
+    plan.graceful_stop = Nanos::from_secs(30);
+    // The second request meets a connection that is closed at 121 ms, in the drain; its second attempt is what raises the flag.
+    let answers = |nth| if nth == 0 { vec![(ms(50), plain())] } else { vec![(ms(70), Act::Close)] };
+    let ran = run_until(&plan, ms(101), serving(answers));
+    assert_eq!((ran.count(Counter::HttpReqs), ran.count(Counter::Interrupted)), (1, 1), "nothing is lost");
+    assert!(ran.ended.at < ms(200), "it does not wait for the grace: {}", ran.ended.at);
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub(in crate::metrics) fn success(kind: u16, ms: u64) -> Sample {
         kind,
         outcome: Outcome::Success,
         status: 200,
+        intended: None,
         sent,
         end: sent + Nanos::from_millis(ms),
         first_byte: Some(sent + Nanos::from_millis(ms / 2)),
