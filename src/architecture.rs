@@ -42,7 +42,7 @@ const WORLD: [&str; 9] = [
 const RESERVED: [(&str, &[&str]); 9] = [
     ("rustls", &["net/tls.rs"]),
     ("httparse", &["wire/http1"]),
-    ("clap", &["cli/mod.rs"]),
+    ("clap", &["cli/mod.rs", "cli/args.rs", "cli/sweep_args.rs"]),
     ("mio", &["net/", "engine/", "origin/"]),
     ("hdrhistogram", &["metrics/"]),
     ("Serialize", &["report/", "plan/profile"]),

@@ -49,11 +49,7 @@ pub(super) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
         stop_reason,
         tags: i.presentation.tags.iter().cloned().collect(),
         argv: argv(),
-        build: Build {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            git_commit: option_env!("LLMSIM_BLAST_GIT_COMMIT").map(str::to_owned),
-            rustc: option_env!("LLMSIM_BLAST_RUSTC").map(str::to_owned),
-        },
+        build: build(),
         server: server(i.left),
         before: i.left.stats_before.clone(),
         after: i.left.stats_after.clone(),
@@ -71,6 +67,15 @@ pub(super) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
             rss_max_bytes,
         }),
         agreement: agreement(i),
+    }
+}
+
+/// Which build of this tool.
+pub(super) fn build() -> Build {
+    Build {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        git_commit: option_env!("LLMSIM_BLAST_GIT_COMMIT").map(str::to_owned),
+        rustc: option_env!("LLMSIM_BLAST_RUSTC").map(str::to_owned),
     }
 }
 
@@ -108,7 +113,7 @@ fn hide_headers(arguments: impl Iterator<Item = String>) -> Vec<String> {
         .collect()
 }
 
-fn server(left: &Left) -> TargetServer {
+pub(super) fn server(left: &Left) -> TargetServer {
     TargetServer {
         started: left.identity.is_some(),
         // Many servers say that they are well; only llmsim has its statistics.

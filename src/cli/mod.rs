@@ -5,6 +5,7 @@
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "help texts show defaults in brackets, as command lines do")]
 
+mod capacity;
 mod facts;
 mod measure;
 mod offline;
@@ -12,8 +13,12 @@ mod output;
 mod run;
 mod self_test;
 mod signals;
+mod steady;
 mod subject;
+mod sweep_args;
+mod throughput;
 
+use self::sweep_args::{CAPACITY_HELP, CapacityArgs, THROUGHPUT_HELP, ThroughputArgs};
 use crate::engine::EngineError;
 use crate::origin::OriginError;
 use crate::plan::{Given, Overrides, PlanError, Sourced, limits, resolve};
@@ -104,6 +109,12 @@ enum Command {
         /// The profile to print.
         name: Option<String>,
     },
+    /// Find the highest load at which goals hold.
+    #[command(after_help = CAPACITY_HELP)]
+    Capacity(CapacityArgs),
+    /// Measure peak requests and tokens per second, by the server's worker threads.
+    #[command(after_help = THROUGHPUT_HELP)]
+    Throughput(ThroughputArgs),
     /// Run the embedded simulator in the foreground.
     Serve(ServeArgs),
     /// Measure this tool on this machine: speed, cost and truth.
@@ -442,6 +453,14 @@ enum CliError {
     /// The server could not be started.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The server that was started ended by itself while it was measured.
+    #[error("the server ended by itself ({status}) while it was measured{}", last_words(last_lines))]
+    Died {
+        /// How.
+        status: String,
+        /// What it said last.
+        last_lines: Vec<String>,
+    },
     /// The origin could not be started, or has failed.
     #[error(transparent)]
     Origin(#[from] OriginError),
@@ -475,6 +494,7 @@ impl CliError {
             Self::Server(_)
             | Self::Resolve { .. }
             | Self::Unreachable { .. }
+            | Self::Died { .. }
             | Self::Origin(_)
             | Self::OriginLost { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.
@@ -482,6 +502,10 @@ impl CliError {
             Self::Output(_) | Self::Results { .. } | Self::Engine(_) => ExitClass::Internal,
         }
     }
+}
+
+fn last_words(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("\n  | {line}")).collect()
 }
 
 /// The whole program: `arguments` with the program's name first, the environment, and where to write.
@@ -517,6 +541,8 @@ fn dispatch(
     let cli = Cli::from_arg_matches(&Cli::command().try_get_matches_from(arguments)?)?;
     match cli.command {
         Some(Command::Profiles { name }) => offline::profiles(name.as_deref(), out),
+        Some(Command::Capacity(args)) => capacity::run(&args, environment, out, err),
+        Some(Command::Throughput(args)) => throughput::run(&args, environment, out, err),
         Some(Command::Serve(args)) => run::serve(&args, out),
         Some(Command::SelfTest(args)) => self_test::run(&args, out, err),
         Some(Command::Origin(args)) => self_test::origin(&args, out),

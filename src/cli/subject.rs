@@ -109,6 +109,12 @@ impl Subject {
         self.server.as_ref().is_some_and(|server| server.has_exited().is_some())
     }
 
+    /// Why a server that we started is not there any more, if it is not.
+    pub(super) fn died(&self) -> Option<CliError> {
+        let Exit { status, last_lines } = self.server.as_ref()?.has_exited()?;
+        Some(CliError::Died { status, last_lines })
+    }
+
     /// Asks for the last numbers, and stops the server if we started it.
     pub(super) fn leave(mut self, plan: &Plan) -> Left {
         let counted = procfs::counted().since(self.counted_before);
@@ -163,7 +169,7 @@ fn found(plan: &Plan) -> Result<Option<bool>, CliError> {
 }
 
 fn is_particular(spec: &Spec) -> bool {
-    spec.source != Source::Embedded || spec.config.is_some() || spec.chaos
+    spec.source != Source::Embedded || spec.config.is_some() || spec.chaos || spec.throughput.is_some()
 }
 
 fn start(

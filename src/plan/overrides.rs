@@ -76,7 +76,7 @@ impl Given {
     }
 
     /// As a length of time, zero included.
-    pub(super) fn time(&self) -> Result<Nanos, PlanError> {
+    pub fn time(&self) -> Result<Nanos, PlanError> {
         let time: Nanos =
             self.value.parse().map_err(|_| self.bad("is not a duration: expected one like 30s, 1m30s, 500ms"))?;
         if time > limits::LONGEST {

@@ -140,8 +140,8 @@ impl Capacity {
             }
         }
         if self.curve.iter().any(|step| step.client == ClientVerdict::Bottleneck) {
-            writeln!(text, "  WARNING: at the loads marked ! this tool was the bottleneck: a server on another")?;
-            writeln!(text, "  machine, or more --workers, may show more")?;
+            writeln!(text, "  WARNING: at the loads marked ! this tool was the bottleneck: more --workers,")?;
+            writeln!(text, "  or a server on another machine, may show more")?;
         }
         if self.interrupted {
             writeln!(text, "  stopped by a signal: the search did not come to its end")?;

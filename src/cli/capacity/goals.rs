@@ -43,10 +43,14 @@ pub(super) fn preset(given: &Given) -> Result<Vec<Rule>, PlanError> {
         let known = PRESETS.map(|(name, ..)| name).join(", ");
         return Err(given.bad(format!("is no preset: expected one of {known}")));
     };
-    [("ttft", format!("p(99)<={ttft}ms")), ("tpot", format!("p(99)<={tpot}ms")), ("http_req_failed", "rate<1%".to_owned())]
-        .into_iter()
-        .map(|(metric, expression)| threshold::parse(metric, &expression, &[]).map_err(|e| given.bad(e.to_string())))
-        .collect()
+    [
+        ("ttft", format!("p(99)<={ttft}ms")),
+        ("tpot", format!("p(99)<={tpot}ms")),
+        ("http_req_failed", "rate<1%".to_owned()),
+    ]
+    .into_iter()
+    .map(|(metric, expression)| threshold::parse(metric, &expression, &[]).map_err(|e| given.bad(e.to_string())))
+    .collect()
 }
 
 /// What these goals ask of a single request: the bound of each time that must not be longer. So goodput says what share of the requests
@@ -111,7 +115,8 @@ mod tests {
 
     #[test]
     fn the_bounds_of_times_are_goals_of_each_request() {
-        let rules = ["ttft p(95)<500ms", "tbt p(99)<=100ms", "ttft count<5", "http_req_failed rate<1%", "client_lag max<9"];
+        let rules =
+            ["ttft p(95)<500ms", "tbt p(99)<=100ms", "ttft count<5", "http_req_failed rate<1%", "client_lag max<9"];
         let rules: Vec<Rule> = rules.iter().flat_map(|text| typed_one(text).unwrap()).collect();
         let goals = of_one_request(&rules, &[]);
         let shown: Vec<String> = goals.iter().map(ToString::to_string).collect();

@@ -113,10 +113,7 @@ mod tests {
     #[test]
     fn loads_double_then_halve_and_the_best_is_repeated() {
         let steps = search(USERS, |load, _| load <= 100.0);
-        assert_eq!(
-            loads(&steps),
-            [1, 2, 4, 8, 16, 32, 64, 128, 128, 96, 112, 112, 104, 104, 100, 100, 100]
-        );
+        assert_eq!(loads(&steps), [1, 2, 4, 8, 16, 32, 64, 128, 128, 96, 112, 112, 104, 104, 100, 100, 100]);
         let (best, beyond) = bracket(&steps);
         assert_eq!(best, Some(Try { load: 100.0, held: 3, failed: 0 }));
         assert_eq!(beyond, Some(Try { load: 104.0, held: 0, failed: 2 }));
