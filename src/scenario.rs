@@ -7,12 +7,12 @@ mod prompts;
 
 use std::fmt;
 
-use crate::api::{Api, Ask, Method, Piece};
+use crate::api::{Api, Ask, KeyHeader, Method, Piece};
 use crate::units::{Nanos, mix64};
 use crate::wire::http1::HeadSpec;
 
 pub use crate::wire::http1::check_header;
-pub use prompts::{MODELS, builtin_prompts};
+pub use prompts::{builtin_prompts, models};
 
 /// Keeps these draws apart from everything else that is drawn for the same user and iteration.
 const REQUEST_DRAWS: u64 = 0x5265_7175_6573_0001;
@@ -51,6 +51,8 @@ pub struct Kind {
     pub headers: Vec<(String, String)>,
     /// Its timeouts.
     pub timeouts: Timeouts,
+    /// Whether it is left out of the test when the server has no such endpoint.
+    pub optional: bool,
 }
 
 /// How long things may take. Every limit really ends the request.
@@ -73,7 +75,7 @@ pub struct Envelope {
     pub host: String,
     /// Prefix of every path, without a trailing slash; usually empty.
     pub path_prefix: String,
-    /// Sent as `Authorization: Bearer …`. Never printed.
+    /// Sent as `Authorization: Bearer …`, or as `x-api-key: …` where the API wants that. Never printed.
     pub api_key: Option<Secret>,
     /// Extra headers of every request; one with a name of ours replaces ours.
     pub headers: Vec<(String, String)>,
@@ -257,12 +259,16 @@ fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
     }
 }
 
-/// The target's fields and the kind's own; one of the kind takes the place of the target's with the same name. A name that is given
-/// twice in one level is sent twice.
+/// The API's fields, the target's and the kind's own; one of a later level takes the place of an earlier one's with the same name. A
+/// name that is given twice in one level is sent twice.
 fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
-    let mut fields = Vec::new();
+    let mut fields: Vec<(String, String)> = Vec::new();
+    fields.extend(kind.api.headers().iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
     if let Some(key) = &envelope.api_key {
-        fields.push(("Authorization".to_owned(), format!("Bearer {}", key.reveal())));
+        fields.push(match kind.api.key_header() {
+            KeyHeader::Bearer => ("Authorization".to_owned(), format!("Bearer {}", key.reveal())),
+            KeyHeader::XApiKey => ("x-api-key".to_owned(), key.reveal().to_owned()),
+        });
     }
     for level in [&envelope.headers, &kind.headers] {
         fields.retain(|(name, _)| !level.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));

@@ -7,7 +7,7 @@ use crate::metrics::Summary;
 use crate::metrics::hints::Hint;
 use crate::metrics::validity::{Evidence, KernelCounts, Signal, signals};
 use crate::plan::{Plan, Presentation};
-use crate::report::{Agreement, Build, Environment, RunFacts, ServerUse, TargetServer};
+use crate::report::{Agreement, Build, Endpoint, Environment, RunFacts, ServerUse, TargetServer};
 use crate::server::procfs;
 use crate::threshold::Verdict;
 use jiff::Timestamp;
@@ -22,6 +22,7 @@ pub(super) struct Ingredients<'a> {
     pub(super) run: &'a Run,
     pub(super) summary: &'a Summary,
     pub(super) verdicts: &'a [Verdict],
+    pub(super) endpoints: &'a [Endpoint],
     pub(super) signals: &'a [Signal],
     pub(super) hints: &'a [Hint],
     pub(super) aborted_by: Option<String>,
@@ -57,6 +58,7 @@ pub(super) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
         plan: i.plan,
         summary: i.summary,
         verdicts: i.verdicts,
+        endpoints: i.endpoints,
         series: &i.run.series,
         signals: i.signals,
         hints: i.hints,

@@ -115,9 +115,9 @@ fn stage_of(stages: &[Stage], elapsed: Nanos, unit: &str) -> String {
     current.map_or_else(String::new, |i| format!("stage {}/{} to {} {unit}", i + 1, stages.len(), stages[i].target))
 }
 
-/// Requests of ours that a llmsim counts: those of the APIs that generate, as often as they were put on the wire.
+/// Requests of ours that a llmsim counts: those of the APIs that generate tokens or pictures, as often as they were put on the wire.
 pub(super) fn sent_to_apis_that_count(plan: &Plan, summary: &Summary) -> u64 {
-    let counted = plan.mix.kinds.iter().filter(|kind| kind.api.generates());
+    let counted = plan.mix.kinds.iter().filter(|kind| kind.api.streams());
     counted.filter_map(|kind| summary.counter(Counter::HttpReqsSent, Some(&kind.name))).map(|sent| sent.count).sum()
 }
 

@@ -6,6 +6,7 @@
 #![allow(rustdoc::broken_intra_doc_links, reason = "help texts show defaults in brackets, as command lines do")]
 
 mod capacity;
+mod check;
 mod facts;
 mod measure;
 mod offline;
@@ -54,7 +55,7 @@ Examples:
 Exit codes:
     0  ran, every threshold held        107  no usable data
     2  command line not understood      109  internal error
-   99  a threshold failed               110  incomplete, or not comparable
+   99  a threshold or endpoint failed   110  incomplete, or not comparable
   104  configuration invalid            111  run invalid
   105  stopped by a signal";
 
@@ -204,6 +205,16 @@ struct RunArgs {
     /// Header of every request (repeatable), like 'X-Team: blue'.
     #[arg(long = "header", value_name = "K: V", help_heading = "Target")]
     headers: Vec<String>,
+    /// API of what generates, instead of the profile's: openai-chat,
+    /// openai-responses, openresponses, anthropic-messages, or auto.
+    #[arg(long, value_name = "API", help_heading = "Target")]
+    api: Option<String>,
+    /// Path of what generates, instead of the API's own.
+    #[arg(long, value_name = "PATH", help_heading = "Target")]
+    path: Option<String>,
+    /// Model to ask for, instead of the profile's.
+    #[arg(long, value_name = "NAME", help_heading = "Target")]
+    model: Option<String>,
     /// File with an API key, sent as a bearer token and never shown.
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     api_key_file: Option<String>,
@@ -346,6 +357,9 @@ impl RunArgs {
             server_src: from.one("server-src", self.server_src.as_ref()),
             server_config: from.one("server-config", self.server_config.as_ref()),
             chaos: from.yes("chaos", self.chaos),
+            api: from.one("api", self.api.as_ref()),
+            path: from.one("path", self.path.as_ref()),
+            model: from.one("model", self.model.as_ref()),
             vus: from.one("vus", self.vus.as_ref()),
             duration: from.one("duration", self.duration.as_ref()),
             iterations: from.one("iterations", self.iterations.as_ref()),
@@ -381,7 +395,7 @@ pub enum ExitClass {
     Success = 0,
     /// The command line cannot be understood.
     Usage = 2,
-    /// A threshold failed (k6's number).
+    /// A threshold (k6's number) or an endpoint failed.
     ThresholdFailed = 99,
     /// Profile, threshold or environment are invalid.
     Configuration = 104,
@@ -450,6 +464,16 @@ enum CliError {
         /// What happened.
         reason: String,
     },
+    /// The server has none of the APIs that the profile leaves to it.
+    #[error(
+        "{url}: has nothing of what the profile sends (skipped: {missing}); name the API and its path: --api, --path"
+    )]
+    NoApi {
+        /// The target.
+        url: String,
+        /// What was asked for, by name.
+        missing: String,
+    },
     /// The server could not be started.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -495,6 +519,7 @@ impl CliError {
             | Self::Resolve { .. }
             | Self::Unreachable { .. }
             | Self::Died { .. }
+            | Self::NoApi { .. }
             | Self::Origin(_)
             | Self::OriginLost { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.

@@ -73,21 +73,25 @@ impl Subject {
             (Some(()), Some(spec)) => Some(start(&spec, &server_cores, plan, say, stop)?),
             _ => None,
         };
-        let first = server.as_ref().and_then(Server::sample);
-        let mut subject = Self {
+        Ok(Self {
             server,
             is_llmsim,
             client_cores,
             server_cores,
             stats_before: None,
             counted_before: Counted::default(),
-            first,
+            first: None,
             last: None,
-            rss_max_bytes: first.map_or(0, |usage| usage.rss_bytes),
-        };
-        subject.stats_before = subject.stats(plan);
-        subject.counted_before = procfs::counted();
-        Ok(subject)
+            rss_max_bytes: 0,
+        })
+    }
+
+    /// The test begins: what was used and counted until now is none of it.
+    pub(super) fn begin(&mut self, plan: &Plan) {
+        self.first = self.server.as_ref().and_then(Server::sample);
+        self.rss_max_bytes = self.first.map_or(0, |usage| usage.rss_bytes);
+        self.stats_before = self.stats(plan);
+        self.counted_before = procfs::counted();
     }
 
     /// Adds to a second what the server has used in it.

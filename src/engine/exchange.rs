@@ -281,6 +281,7 @@ impl Exchange {
             Ok(delta) => self.on_delta(delta, at),
             Err(Flaw::BadJson) => self.sample.bad_events += 1,
             Err(Flaw::Error) => self.flaw = self.flaw.or(Some(Failure::StreamError)),
+            Err(Flaw::Incomplete) => self.flaw = self.flaw.or(Some(Failure::Truncated)),
             Err(Flaw::Check { name, .. }) => self.check_failed(name),
             Err(Flaw::Mismatch) => self.mismatch(),
         }
@@ -294,7 +295,9 @@ impl Exchange {
             self.sample.reasoning_events += u32::from(token == Token::Reasoning);
             self.sample.token_events_in_window += u32::from(at <= self.window_end);
         }
-        self.sample.usage = delta.usage.or(self.sample.usage);
+        if let Some(usage) = delta.usage {
+            self.sample.usage.get_or_insert_default().update(usage);
+        }
         if delta.done {
             self.done_at.get_or_insert(at);
         }
@@ -363,7 +366,7 @@ impl Exchange {
             _ if !self.expect.stream => None,
             None if self.sample.bad_events > 0 => Some(Failure::BadSse),
             None => Some(Failure::Truncated),
-            Some(_) if self.sample.token_events == 0 => Some(Failure::Empty),
+            Some(_) if self.sample.token_events == 0 && self.expect.api.generates() => Some(Failure::Empty),
             Some(_) => None,
         };
         self.flaw.or(of_stream).map_or(Outcome::Success, Outcome::Failed)
@@ -383,6 +386,7 @@ impl Exchange {
             }
             Err(Flaw::BadJson) => self.flaw = Some(Failure::BadJson),
             Err(Flaw::Error) => self.flaw = Some(Failure::StreamError),
+            Err(Flaw::Incomplete) => self.flaw = Some(Failure::Truncated),
             Err(Flaw::Check { name, held }) => {
                 self.sample.checks_held = held;
                 self.check_failed(name);

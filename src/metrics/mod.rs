@@ -494,6 +494,18 @@ pub struct TokenUsage {
     pub reasoning: u32,
 }
 
+impl TokenUsage {
+    /// What a later bill of the same answer says holds, as far as it says anything: bills are cumulative, and the last one of
+    /// Anthropic's does not repeat what the prompt has cost.
+    pub fn update(&mut self, later: Self) {
+        for (count, later) in
+            [(&mut self.input, later.input), (&mut self.output, later.output), (&mut self.reasoning, later.reasoning)]
+        {
+            *count = if later > 0 { later } else { *count };
+        }
+    }
+}
+
 /// One finished request as plain numbers. All instants are on the test's clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {

@@ -61,6 +61,11 @@ pub const DEFAULT_GRACE: Nanos = Nanos::from_secs(30);
 pub const DEFAULT_TIMEOUT: Nanos = Nanos::from_secs(60);
 /// How long opening a connection may take; never longer than the request may.
 pub const DEFAULT_CONNECT_TIMEOUT: Nanos = Nanos::from_secs(10);
+/// What stands where a path is filled with a model's name.
+pub const MODEL_HOLE: &str = "{model}";
+/// How long an endpoint may take that is asked once before the load begins, all of them at once: with ten seconds of load and the start
+/// of a server, a smoke test is over in half a minute, whatever the server does.
+pub const ENDPOINT_TIMEOUT: Nanos = Nanos::from_secs(15);
 /// Seed of everything random: fixed, so that two runs send the same requests.
 pub const DEFAULT_SEED: u64 = 1;
 /// Where llmsim listens by default.

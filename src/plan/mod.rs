@@ -4,6 +4,7 @@
 //! and [`show`] says where each of its values came from.
 
 mod arrivals;
+mod endpoints;
 mod error;
 mod headers;
 pub mod limits;
@@ -14,6 +15,7 @@ pub mod resolve;
 mod rules;
 mod shape;
 pub mod show;
+mod speech;
 mod target;
 
 pub use error::PlanError;
@@ -48,6 +50,11 @@ pub struct Plan {
     pub graceful_stop: Nanos,
     /// What is sent.
     pub mix: Mix,
+    /// What is asked once each before the load begins. What is optional and missing is then left out of the mix.
+    pub endpoints: Vec<Kind>,
+    /// Whether one of them that fails, fails the test. Else only those that are missing matter: what is wrong with the others is for
+    /// the load to show.
+    pub endpoint_check: bool,
     /// What has to hold.
     pub thresholds: Vec<Rule>,
     /// Latency goals of a single request; plain rules on the maximum of a trend.

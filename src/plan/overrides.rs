@@ -142,6 +142,12 @@ pub struct Overrides {
     pub server_config: Option<Given>,
     /// Start the server with errors injected.
     pub chaos: Option<Given>,
+    /// The API of what generates.
+    pub api: Option<Given>,
+    /// The path of what generates.
+    pub path: Option<Given>,
+    /// The model.
+    pub model: Option<Given>,
     /// Users, or the peak of them.
     pub vus: Option<Given>,
     /// Length of the test.

@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// The built-in profiles, gentlest first.
-pub const BUILT_IN: [(&str, &str); 7] = [
+pub const BUILT_IN: [(&str, &str); 8] = [
     ("quick-smoke", include_str!("../../profiles/quick-smoke.toml")),
     ("smoke", include_str!("../../profiles/smoke.toml")),
     ("load", include_str!("../../profiles/load.toml")),
@@ -19,6 +19,7 @@ pub const BUILT_IN: [(&str, &str); 7] = [
     ("spike", include_str!("../../profiles/spike.toml")),
     ("soak", include_str!("../../profiles/soak.toml")),
     ("high-concurrency", include_str!("../../profiles/high-concurrency.toml")),
+    ("all-apis", include_str!("../../profiles/all-apis.toml")),
 ];
 
 /// The TOML text of a built-in profile.
@@ -82,6 +83,9 @@ pub struct Profile {
     pub think_time: Option<ThinkTime>,
     /// Timeouts of every request.
     pub timeout: Option<Timeout>,
+    /// Whether every endpoint is asked once before the load begins.
+    #[serde(default)]
+    pub endpoint_check: bool,
     /// The mix.
     #[serde(default)]
     pub requests: Vec<Request>,
@@ -175,6 +179,9 @@ pub struct Request {
     pub timeout: Option<Timeout>,
     /// Extra fields of the JSON body.
     pub body: Option<toml::Table>,
+    /// Whether a stream of chat completions shall end with what it has cost.
+    #[serde(default)]
+    pub include_usage: bool,
     /// Extra headers.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,

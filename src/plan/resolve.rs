@@ -4,7 +4,8 @@ use super::mix::Read;
 use super::overrides::yes;
 use super::profile::{ThinkTime as WrittenThinkTime, Written, built_in};
 use super::shape::{Changed, time};
-use super::{Given, Overrides, Plan, PlanError, headers, limits, mix, rules, shape, show, target};
+use super::speech::Speech;
+use super::{Given, Overrides, Plan, PlanError, endpoints, headers, limits, mix, rules, shape, show, target};
 use crate::load::ThinkTime;
 use crate::scenario::{Mix, Secret};
 use crate::units::Nanos;
@@ -59,7 +60,8 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
     };
     let grace = written.profile.graceful_stop.as_deref();
     let grace = grace.map(|text| time(&written, "graceful_stop", text)).transpose()?;
-    let mix = mix::mix(&written, overrides, &folder, read)?;
+    let speech = Speech::of(overrides)?;
+    let mix::Made { mix, rows } = mix::mix(&written, overrides, &speech, &folder, read, &mut changed)?;
     let kinds = names(&mix);
     let (target, port_asked_for) = target::target(overrides, &mut changed)?;
     let server = target::server(overrides, &target, port_asked_for, &mut changed)?;
@@ -72,6 +74,8 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         graceful_stop: grace.unwrap_or(limits::DEFAULT_GRACE),
         thresholds: rules::thresholds(&written, &kinds)?,
         slo: rules::goals(&written, &kinds)?,
+        endpoints: endpoints::endpoints(&mix, written.profile.endpoint_check, &speech),
+        endpoint_check: written.profile.endpoint_check,
         mix,
         target,
         server,
@@ -99,7 +103,7 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
     if let Some(given) = &overrides.timeout {
         changed.insert("timeout.total".to_owned(), given.origin.clone());
     }
-    let settings = show::settings(&plan, &presentation, &written, &changed);
+    let settings = show::settings(&plan, &presentation, &written, &rows, &changed);
     Ok(Resolved { plan, presentation, settings })
 }
 

@@ -62,16 +62,27 @@ impl Listing<'_> {
 }
 
 /// Every value of the plan with its source.
-pub(super) fn settings(plan: &Plan, presentation: &Presentation, written: &Written, changed: &Changed) -> Vec<Setting> {
+///
+/// `rows` are the numbers of the requests as written that the kinds of the mix were made of.
+pub(super) fn settings(
+    plan: &Plan,
+    presentation: &Presentation,
+    written: &Written,
+    rows: &[usize],
+    changed: &Changed,
+) -> Vec<Setting> {
     let mut list = Listing { written, changed, settings: Vec::new() };
     list.add_from("profile", &plan.name, Origin::Profile(written.file.clone()));
     list.add("description", &plan.description);
     add_shape(&mut list, &plan.shape);
     list.add("graceful_stop", plan.graceful_stop.to_string());
     list.add("think_time", think_time(plan.think_time));
-    for (index, kind) in plan.mix.kinds.iter().enumerate() {
-        add_kind(&mut list, &format!("requests[{index}]"), kind);
+    for (row, kind) in rows.iter().zip(&plan.mix.kinds) {
+        add_kind(&mut list, &format!("requests[{row}]"), kind);
     }
+    let endpoints: Vec<&str> = plan.endpoints.iter().map(|kind| kind.name.as_str()).collect();
+    list.add("endpoint_check", plan.endpoint_check.to_string());
+    list.add("endpoints", or_none(endpoints.join(", ")));
     add_rules(&mut list, "thresholds", &plan.thresholds);
     add_rules(&mut list, "slo", &plan.slo);
     add_target(&mut list, plan);
@@ -152,9 +163,9 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     let at = |name: &str| format!("{key}.{name}");
     list.add(&at("name"), &kind.name);
     list.add(&at("weight"), kind.weight.to_string());
-    list.add(&at("api"), kind.api.name());
+    list.add(&at("api"), format!("{}{}", kind.api.name(), if kind.optional { ", if the server has it" } else { "" }));
     list.add(&at("path"), &kind.path);
-    if kind.api.generates() {
+    if kind.api.streams() {
         list.add(&at("stream"), kind.stream.to_string());
     }
     if !kind.models.is_empty() {

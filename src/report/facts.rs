@@ -1,9 +1,9 @@
 //! What a run brings together → Document.
 
 use super::{
-    Agreement, Build, Client, ClientVerdict, Counter, Document, Environment, Failures, Gauge, Hint, KindSecond,
-    Measured, Quantiles, Rate, Run, SCHEMA, Second, Server, Signal, Target, TargetServer, Threshold, ThresholdVerdict,
-    Trend, plan, rounded,
+    Agreement, Build, Client, ClientVerdict, Counter, Document, Endpoint, Environment, Failures, Gauge, Hint,
+    KindSecond, Measured, Quantiles, Rate, Run, SCHEMA, Second, Server, Signal, Target, TargetServer, Threshold,
+    ThresholdVerdict, Trend, plan, rounded,
 };
 use crate::metrics::summary::{Group, ShareValue};
 use crate::metrics::validity::Validity;
@@ -50,6 +50,8 @@ pub struct RunFacts<'a> {
     pub summary: &'a Summary,
     /// What the thresholds say.
     pub verdicts: &'a [Verdict],
+    /// How every endpoint answered that was asked before the load.
+    pub endpoints: &'a [Endpoint],
     /// Second by second.
     pub series: &'a [series::Second],
     /// What the client is judged by.
@@ -109,6 +111,7 @@ pub(super) fn document(facts: &RunFacts<'_>) -> Document {
         metrics,
         requests: summary.requests.iter().map(|(name, numbers)| (name.clone(), group(numbers))).collect(),
         failures: failures(summary),
+        endpoints: facts.endpoints.to_vec(),
         thresholds: facts.verdicts.iter().map(threshold).collect(),
         series: facts.series.iter().map(|s| second(s, &summary.requests)).collect(),
         server: facts.server_use.map_or_else(Server::default, |used| server(used, facts.duration)),

@@ -10,6 +10,7 @@
 //! this tool found out about itself on a machine.
 
 pub mod capacity;
+mod endpoints;
 mod facts;
 mod human;
 mod json;
@@ -18,6 +19,7 @@ pub mod self_test;
 pub mod terminal;
 pub mod throughput;
 
+pub use endpoints::{Endpoint, EndpointVerdict};
 pub use facts::{RunFacts, ServerUse};
 pub use json::{DocumentError, SCHEMA};
 
@@ -51,6 +53,9 @@ pub struct Document {
     pub requests: BTreeMap<String, BTreeMap<String, Measured>>,
     /// What went wrong, and the statuses of all answers.
     pub failures: Failures,
+    /// How every endpoint answered that was asked before the load; empty when none was.
+    #[serde(default)]
+    pub endpoints: Vec<Endpoint>,
     /// Each threshold's judgement.
     #[serde(default)]
     pub thresholds: Vec<Threshold>,
@@ -458,9 +463,9 @@ pub struct Agreement {
 /// What a run comes to, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conclusion {
-    /// Every threshold held.
+    /// Every threshold held, and no endpoint failed.
     Pass,
-    /// A threshold did not, or nothing was measured for it.
+    /// A threshold did not hold, or nothing was measured for it, or an endpoint failed.
     Fail,
     /// A signal ended the run.
     Interrupted,
@@ -488,10 +493,12 @@ impl Document {
             Conclusion::ServerDied
         } else if succeeded == 0 {
             Conclusion::NoData
-        } else if self.thresholds.iter().all(|t| t.verdict == ThresholdVerdict::Pass) {
-            Conclusion::Pass
-        } else {
+        } else if self.thresholds.iter().any(|t| t.verdict != ThresholdVerdict::Pass)
+            || self.endpoints.iter().any(|e| e.verdict == EndpointVerdict::Failed)
+        {
             Conclusion::Fail
+        } else {
+            Conclusion::Pass
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Document → the summary people read: plain text of at most 80 columns, the verdict first. It asks no terminal for anything; colour is
 //! a flag, and carries nothing that the text does not say.
 
+use super::endpoints::count as endpoints_that;
 use super::{
-    Client, ClientVerdict, Conclusion, Counter, Document, Gauge, Hint, Measured, Rate, Threshold, ThresholdVerdict,
-    Trend, human,
+    Client, ClientVerdict, Conclusion, Counter, Document, EndpointVerdict, Gauge, Hint, Measured, Rate, Threshold,
+    ThresholdVerdict, Trend, human,
 };
 use crate::metrics::{self, Metric};
 use std::collections::BTreeMap;
+
+mod endpoints;
+mod requests;
 
 /// How it shall look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,19 +24,17 @@ pub struct Style {
 /// What the tables need; a narrower terminal wraps them.
 pub const MIN_WIDTH: u16 = 80;
 
-/// Columns of a kind's name in the table of requests; longer ones are cut.
-const KIND_COLUMNS: usize = 18;
-
 /// The summary of a run.
 pub fn render(doc: &Document, style: Style) -> String {
     let mut page = Page { text: String::new(), color: style.color, width: usize::from(style.width.max(MIN_WIDTH)) };
     head(&mut page, doc);
     hints(&mut page, &doc.hints);
     thresholds(&mut page, &doc.thresholds);
+    endpoints::endpoints(&mut page, &doc.endpoints);
     latency(&mut page, doc);
     throughput(&mut page, doc);
     failures(&mut page, doc);
-    requests(&mut page, &doc.requests);
+    requests::requests(&mut page, &doc.requests);
     server(&mut page, doc);
     page.text
 }
@@ -127,9 +129,28 @@ fn head(page: &mut Page, doc: &Document) {
     let failed = doc.thresholds.iter().filter(|t| t.verdict != ThresholdVerdict::Pass).count();
     let all = doc.thresholds.len();
     let (tone, word, why) = match doc.conclusion() {
-        Conclusion::Pass if all == 0 => (Tone::Good, "PASS ✓", "no thresholds were set".to_owned()),
-        Conclusion::Pass => (Tone::Good, "PASS ✓", format!("{all} of {all} thresholds held")),
-        Conclusion::Fail => (Tone::Bad, "FAIL ✗", format!("{failed} of {all} thresholds did not hold")),
+        Conclusion::Pass => {
+            let held =
+                if all == 0 { "no thresholds were set".to_owned() } else { format!("{all} of {all} thresholds held") };
+            let ok = endpoints_that(&doc.endpoints, EndpointVerdict::Ok);
+            let note = if doc.endpoints.is_empty() {
+                String::new()
+            } else {
+                format!("; {}", plural(ok as u64, "endpoint") + " ok")
+            };
+            (Tone::Good, "PASS ✓", held + &note)
+        }
+        Conclusion::Fail => {
+            let broken = endpoints_that(&doc.endpoints, EndpointVerdict::Failed);
+            let of_endpoints = format!("{broken} of {} failed", plural(doc.endpoints.len() as u64, "endpoint"));
+            let of_thresholds = format!("{failed} of {all} thresholds did not hold");
+            let why = match (broken, failed) {
+                (0, _) => of_thresholds,
+                (_, 0) => of_endpoints,
+                _ => format!("{of_endpoints}, {of_thresholds}"),
+            };
+            (Tone::Bad, "FAIL ✗", why)
+        }
         Conclusion::Interrupted => {
             (Tone::Warning, "INTERRUPTED", "the numbers are those of the part that ran".to_owned())
         }
@@ -375,28 +396,6 @@ fn failures(page: &mut Page, doc: &Document) {
         let age = trend(&doc.metrics, metrics::Trend::InterruptedAge);
         let age = age.map_or_else(String::new, |t| format!(", the oldest after {}", human::time(t.max)));
         page.list("interrupted", std::iter::once(format!("{} cut off by the end of the test{age}", cut_off.count)));
-    }
-}
-
-fn requests(page: &mut Page, requests: &BTreeMap<String, BTreeMap<String, Measured>>) {
-    if requests.is_empty() {
-        return;
-    }
-    page.heading("REQUESTS", "p50, p95 and p99 of http_req_duration, then of ttft");
-    let line = |name: &str, columns: [&str; 7]| {
-        let [count, failed, p50, p95, p99, ttft50, ttft95] = columns;
-        let name = cut(name, KIND_COLUMNS);
-        format!("  {name:<KIND_COLUMNS$}{count:>9}{failed:>9}{p50:>8}{p95:>8}{p99:>8}{ttft50:>9}{ttft95:>9}")
-    };
-    page.line(&[(Tone::Faint, &line("", ["count", "failed", "p50", "p95", "p99", "ttft p50", "p95"]))]);
-    for (name, numbers) in requests {
-        let (failed, all) = rate(numbers, metrics::Share::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));
-        let times = |t: metrics::Trend| trend(numbers, t).map(|t| [t.p50, t.p95, t.p99].map(human::time));
-        let none = || std::array::from_fn(|_| "-".to_owned());
-        let duration: [String; 3] = times(metrics::Trend::HttpReqDuration).unwrap_or_else(none);
-        let ttft: [String; 3] = times(metrics::Trend::Ttft).unwrap_or_else(none);
-        let (all, failed) = (human::count(all), human::count(failed));
-        page.plain(&line(name, [&all, &failed, &duration[0], &duration[1], &duration[2], &ttft[0], &ttft[1]]));
     }
 }
 

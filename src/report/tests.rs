@@ -33,6 +33,7 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         body: serde_json::Map::new(),
         headers: vec![("x-tenant".to_owned(), "open sesame".to_owned())],
         timeouts: Timeouts { connect: s(5), first_byte: s(60), stall: s(60), total: s(60) },
+        optional: false,
     }
 }
 
@@ -49,6 +50,8 @@ pub(super) fn plan() -> Plan {
         think_time: ThinkTime { min: Nanos::from_millis(100), max: Nanos::from_millis(300) },
         graceful_stop: Nanos::from_secs(30),
         mix: Mix { kinds: vec![kind("chat-stream", true), kind("chat", false)] },
+        endpoints: Vec::new(),
+        endpoint_check: false,
         thresholds: vec![
             rule("http_req_failed", None, Aggregation::Rate, "rate<0.05"),
             rule("http_req_duration", None, Aggregation::P(95.0), "p(95)<3000"),
@@ -186,6 +189,7 @@ pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -
         plan: &plan,
         summary: &summary,
         verdicts,
+        endpoints: &[],
         series: &series,
         server_use: Some(ServerUse {
             cpu: Nanos::from_millis(12_300),
@@ -197,6 +201,27 @@ pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -
         hints: &[],
         agreement: Some(Agreement { ours: 103, server: 103 }),
     })
+}
+
+/// One of each verdict.
+fn endpoints() -> Vec<Endpoint> {
+    let endpoint = |name: &str, path: &str, verdict, reason: Option<&str>, status| Endpoint {
+        name: name.to_owned(),
+        api: "openai-chat".to_owned(),
+        method: "POST".to_owned(),
+        path: path.to_owned(),
+        stream: name.contains("stream"),
+        verdict,
+        reason: reason.map(str::to_owned),
+        status: Some(status),
+        duration_ms: (verdict == EndpointVerdict::Ok).then_some(12.5),
+    };
+    let missing = "status 404, so the server does not have it";
+    vec![
+        endpoint("chat-stream", "/openai/v1/chat/completions", EndpointVerdict::Ok, None, 200),
+        endpoint("models", "/openai/v1/models", EndpointVerdict::Failed, Some("http_5xx (status 500)"), 500),
+        endpoint("messages", "/anthropic/v1/messages", EndpointVerdict::Skipped, Some(missing), 404),
+    ]
 }
 
 /// Documents of every sort that a run can end with.
@@ -214,6 +239,8 @@ pub(super) fn all_sorts() -> Vec<(&'static str, Document)> {
     bare.target.server = TargetServer::default();
     (bare.target.before, bare.target.after, bare.agreement) = (None, None, None);
     bare.client = Client { verdict: ClientVerdict::Unknown, signals: Vec::new() };
+    let mut endpoint = document(&busy_tally(), &pass, false);
+    endpoint.endpoints = endpoints();
     vec![
         ("pass", document(&busy_tally(), &pass, false)),
         ("fail", document(&busy_tally(), &fail, false)),
@@ -222,6 +249,7 @@ pub(super) fn all_sorts() -> Vec<(&'static str, Document)> {
         ("dead server", document(&dead, &no_data, false)),
         ("nothing at all", document(&Tally::new(2), &[], false)),
         ("remote target without thresholds", bare),
+        ("an endpoint that fails", endpoint),
     ]
 }
 
@@ -279,7 +307,7 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
     let text = all_sorts()[0].1.to_json();
     let keys: Vec<_> =
         text.lines().filter_map(|l| l.strip_prefix("  \"")).filter_map(|l| l.split('"').next()).collect();
-    assert!(keys.is_sorted() && keys.len() == 15, "{keys:?}");
+    assert!(keys.is_sorted() && keys.len() == 16, "{keys:?}");
     assert!(!text.contains("sesame"));
 }
 
@@ -343,7 +371,7 @@ fn what_is_no_document_is_refused_with_the_reason() {
 fn the_conclusion_is_the_first_that_applies() {
     use Conclusion::{Fail, Interrupted, NoData, Pass};
     let conclusions: Vec<_> = all_sorts().iter().map(|(_, doc)| doc.conclusion()).collect();
-    assert_eq!(conclusions, [Pass, Fail, Fail, Interrupted, NoData, NoData, Pass]);
+    assert_eq!(conclusions, [Pass, Fail, Fail, Interrupted, NoData, NoData, Pass, Fail]);
     // A server that died spoils what passed until then.
     let mut died = all_sorts().remove(0).1;
     died.target.server.died = Some("killed by SIGKILL".to_owned());

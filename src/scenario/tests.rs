@@ -12,12 +12,13 @@ fn kind(name: &str, weight: u32) -> Kind {
         api: Api::OpenaiChat,
         stream: true,
         path: "/openai/v1/chat/completions".to_owned(),
-        models: MODELS.map(str::to_owned).to_vec(),
+        models: models(Api::OpenaiChat).iter().map(|&model| model.to_owned()).collect(),
         prompts: builtin_prompts("medium").expect("built in"),
         max_tokens: Some((50, 200)),
         body: serde_json::Map::new(),
         headers: Vec::new(),
         timeouts: Timeouts { connect: Nanos(1), first_byte: Nanos(1), stall: Nanos(1), total: Nanos(1) },
+        optional: false,
     }
 }
 
@@ -159,6 +160,24 @@ fn a_header_replaces_ours_and_the_kind_wins_over_the_target() {
     assert_eq!(seen.headers[0], pair("host", "example.test"), "first, as RFC 9110 asks");
     assert_eq!(seen.headers.last().map(|(name, _)| name.as_str()), Some("Content-Length"));
     assert!(seen.all("x-injected").is_empty() && seen.all("evil").is_empty());
+}
+
+#[test]
+fn each_api_gets_its_headers_and_its_key() {
+    let envelope = Envelope { api_key: Some(Secret::new("k".to_owned())), ..envelope() };
+    let sent = |api: Api, headers: Vec<(String, String)>| {
+        let kind = Kind { api, path: api.path().to_owned(), headers, ..kind("r", 1) };
+        seen(&scenario(&[kind], &envelope, 1), 0, 0)
+    };
+    for api in Api::ALL {
+        let seen = sent(api, Vec::new());
+        let anthropic = api.name().starts_with("anthropic");
+        assert_eq!(seen.all("x-api-key"), if anthropic { &["k"][..] } else { &[] }, "{api:?}");
+        assert_eq!(seen.all("anthropic-version"), if anthropic { &["2023-06-01"][..] } else { &[] }, "{api:?}");
+        assert_eq!(seen.all("authorization"), if anthropic { &[] } else { &["Bearer k"][..] }, "{api:?}");
+    }
+    let own = vec![("Anthropic-Version".to_owned(), "2099-01-01".to_owned())];
+    assert_eq!(sent(Api::AnthropicMessages, own).all("anthropic-version"), ["2099-01-01"], "the user's own wins");
 }
 
 #[test]

@@ -16,6 +16,11 @@ pub enum Behaviour {
         /// How many.
         tokens: u32,
     },
+    /// The same for chat completions; there is nothing else, and 404 says so.
+    OnlyChat {
+        /// How many.
+        tokens: u32,
+    },
     /// A stream of so many tokens, even when none was asked for.
     GoodStream {
         /// How many.
@@ -200,6 +205,8 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
         }
         posts += 1;
         let behaviour = behaviour.unwrap_or(Behaviour::GoodPlain);
+        let lacks = matches!(behaviour, Behaviour::OnlyChat { .. }) && !request.path.ends_with("/chat/completions");
+        let behaviour = if lacks { Behaviour::Status(404) } else { behaviour };
         let (answer, after) = answer(behaviour, request.stream);
         if behaviour == Behaviour::OneByteAtATime {
             for byte in answer {
@@ -281,7 +288,7 @@ const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\
 fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
     let good = |tokens: u32, streamed: bool| if streamed { good_stream(tokens) } else { good_plain(tokens) };
     match behaviour {
-        Behaviour::Good { tokens } => (good(tokens, streamed), After::KeepAlive),
+        Behaviour::Good { tokens } | Behaviour::OnlyChat { tokens } => (good(tokens, streamed), After::KeepAlive),
         Behaviour::GoodStream { tokens } => (good_stream(tokens), After::KeepAlive),
         Behaviour::GoodPlain => (good_plain(3), After::KeepAlive),
         Behaviour::OneByteAtATime | Behaviour::NeverHealthy => (good(3, streamed), After::KeepAlive),

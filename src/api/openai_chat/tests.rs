@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use serde::de::{IgnoredAny, Visitor};
 
 fn read(data: &str) -> Result<Delta, Flaw> {
     read_event(&sse::Event { name: b"", data: data.as_bytes() })

@@ -74,6 +74,7 @@ impl Job {
             body: serde_json::Map::new(),
             headers: Vec::new(),
             timeouts: TIMEOUTS,
+            optional: false,
         };
         Plan {
             name: "self-test".to_owned(),
@@ -82,6 +83,8 @@ impl Job {
             think_time: ThinkTime { min: self.think, max: self.think },
             graceful_stop: GRACE,
             mix: Mix { kinds: vec![kind] },
+            endpoints: Vec::new(),
+            endpoint_check: false,
             thresholds: Vec::new(),
             slo: Vec::new(),
             target: Target {

@@ -33,6 +33,7 @@ fn kind(name: &str, stream: bool) -> Kind {
         body: serde_json::Map::new(),
         headers: Vec::new(),
         timeouts: Timeouts { connect: ms(400), first_byte: ms(700), stall: ms(200), total: ms(2_000) },
+        optional: false,
     }
 }
 
@@ -44,6 +45,8 @@ fn plan(shape: Shape, stream: bool) -> Plan {
         think_time: ThinkTime::default(),
         graceful_stop: ms(500),
         mix: Mix { kinds: vec![kind("r", stream)] },
+        endpoints: Vec::new(),
+        endpoint_check: false,
         thresholds: Vec::new(),
         slo: Vec::new(),
         target: Target {

@@ -100,10 +100,14 @@ FAILURES  3 of 103 requests (2.91%)
   checks            208 of 209 held (99.52%)
   interrupted       1 cut off by the end of the test, the oldest after 309ms
 
-REQUESTS  p50, p95 and p99 of http_req_duration, then of ttft
-                        count   failed     p50     p95     p99 ttft p50      p95
-  chat                     51        1   349ms   395ms   399ms        -        -
-  chat-stream              52        2   348ms   394ms   398ms    108ms    154ms
+REQUESTS  p50, p95 and p99 of http_req_duration
+                                count   failed      p50      p95      p99
+  chat                             51        1    349ms    395ms    399ms
+  chat-stream                      52        2    348ms    394ms    398ms
+
+STREAMS  p50, p95 and p99 of ttft, then of tbt
+                            ttft p50     p95     p99  tbt p50     p95     p99
+  chat-stream                  108ms   154ms   158ms   20.0ms  20.0ms  20.0ms
 
 SERVER  llmsim 0.6.0, started for this run
   CPU               12.3s (0.05 cores on average)
@@ -192,11 +196,29 @@ fn long_and_hostile_texts_are_cut_and_cleaned() {
     doc.requests.insert("a-kind-of-request-with-a-very-long-name".to_owned(), chat);
     let text = render(&doc, PLAIN);
     assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
-    assert!(!text.contains('\x1b') && text.contains("1.0?[2J?PASS") && text.contains("a-kind-of-request…"), "{text}");
+    assert!(
+        !text.contains('\x1b') && text.contains("1.0?[2J?PASS") && text.contains("a-kind-of-request-with-a-…"),
+        "{text}"
+    );
     for status in 100..600 {
         assert!(text.contains(&format!("{status}: 12345")), "{status}");
     }
     let wide = render(&doc, Style { color: false, width: 300 });
     assert!(wide.contains(&"x".repeat(200)));
     assert_eq!(render(&doc, Style { color: false, width: 1 }), text);
+}
+
+#[test]
+fn endpoints_stand_one_by_one_with_their_reasons() {
+    let text = text_of("an endpoint that fails");
+    assert!(text.starts_with("FAIL ✗  load: 1 of 3 endpoints failed\n"), "{text}");
+    let expected = "
+ENDPOINTS  each asked once before the load: 1 ok, 1 failed, 1 skipped
+  ✓ chat-stream               12.5ms  POST /openai/v1/chat/completions (SSE)
+  ✗ models                            POST /openai/v1/models
+      http_5xx (status 500)
+  - messages                          POST /anthropic/v1/messages
+      skipped: status 404, so the server does not have it
+";
+    assert!(text.contains(expected), "{text}");
 }

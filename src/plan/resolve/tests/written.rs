@@ -152,7 +152,11 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
         (FLAT.to_owned(), "my.toml: requests", "at least one kind of request"),
         (kind("name = \"\"\napi = \"health\""), "my.toml:5: requests[0].name", "letters, digits"),
         (kind("name = \"a}b\"\napi = \"health\""), "my.toml:5: requests[0].name", "letters, digits"),
-        (kind("name = \"a\"\napi = \"grpc\""), "my.toml:6: requests[0].api", "expected one of openai-chat, health"),
+        (
+            kind("name = \"a\"\napi = \"grpc\""),
+            "my.toml:6: requests[0].api",
+            "expected one of openai-chat, openai-responses",
+        ),
         (kind("name = \"a\"\napi = \"health\"\nstream = true"), "my.toml:7: requests[0].stream", "cannot be streamed"),
         (kind("name = \"a\"\napi = \"health\"\nprompt = \"x\""), "my.toml:7: requests[0].prompt", "takes no prompt"),
         (kind("name = \"a\"\napi = \"health\"\nmodel = \"x\""), "my.toml:7: requests[0].model", "takes no model"),
