@@ -8,7 +8,7 @@ use super::steady::{self, Steady};
 use super::subject::Subject;
 use super::sweep_args::{CapacityArgs, CapacityGiven};
 use super::throughput::print;
-use super::{CliError, Environment, ExitClass, facts, output, signals};
+use super::{CliError, Environment, ExitClass, check, facts, output, signals};
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::metrics::{Counter, Metric, Share, Trend};
 use crate::plan::{Given, Plan, PlanError, Resolved, resolve};
@@ -73,6 +73,7 @@ pub(super) fn run(
     };
 
     let mut subject = Subject::find_or_start(&mut plan, &mut say, &stop)?;
+    check::endpoints(&mut plan, &subject, &stop)?;
     let mut found = nothing_yet(&plan, &wish, nofile);
     let mut steps: Vec<(f64, bool)> = Vec::new();
     while let Some(load) = search::next(&steps, wish.range) {

@@ -46,6 +46,7 @@ pub(super) fn measure(
     let mut series: Vec<Second> = Vec::new();
     let cores = subject.client_cores.clone();
     let mut died = None;
+    subject.begin(plan);
     let run = engine::run(plan, &cores, stop, &mut |tick| {
         subject.watch(tick.elapsed, tick.second);
         if tick.second.t_s >= first {

@@ -89,6 +89,7 @@ impl Subject {
     /// The test begins: what was used and counted until now is none of it.
     pub(super) fn begin(&mut self, plan: &Plan) {
         self.first = self.server.as_ref().and_then(Server::sample);
+        self.last = None;
         self.rss_max_bytes = self.first.map_or(0, |usage| usage.rss_bytes);
         self.stats_before = self.stats(plan);
         self.counted_before = procfs::counted();

@@ -52,6 +52,16 @@ pub(crate) struct SubjectArgs {
     /// File with an API key, sent as a bearer token and never shown.
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     api_key_file: Option<String>,
+    /// API of what generates: openai-chat, openai-responses, openresponses,
+    /// anthropic-messages, or auto.
+    #[arg(long, value_name = "API", help_heading = "Target")]
+    api: Option<String>,
+    /// Path of what generates, instead of the API's own.
+    #[arg(long, value_name = "PATH", help_heading = "Target")]
+    path: Option<String>,
+    /// Model to ask for.
+    #[arg(long, value_name = "NAME", help_heading = "Target")]
+    model: Option<String>,
     /// Never start a server.
     #[arg(long, help_heading = "Server")]
     no_server: bool,
@@ -82,6 +92,9 @@ impl SubjectArgs {
             port: given.port,
             headers: given.headers,
             api_key_file: given.api_key_file,
+            api: given.api,
+            path: given.path,
+            model: given.model,
             no_server: given.no_server,
             server_bin: given.server_bin,
             server_src: given.server_src,

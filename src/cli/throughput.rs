@@ -3,7 +3,7 @@
 use super::steady::{self, Steady};
 use super::subject::Subject;
 use super::sweep_args::{ThroughputArgs, ThroughputGiven};
-use super::{CliError, Environment, ExitClass, facts, output, signals};
+use super::{CliError, Environment, ExitClass, check, facts, output, signals};
 use crate::engine;
 use crate::load::Shape;
 use crate::metrics::{Counter, Share, Trend, hints};
@@ -139,6 +139,7 @@ fn measure_server(
     }
     let (mut plan, shared_cores) = divided(plan, threads, cores);
     let mut subject = Subject::find_or_start(&mut plan, say, stop)?;
+    check::endpoints(&mut plan, &subject, stop)?;
     let name = threads.map_or_else(|| "running server".to_owned(), |n| format!("{n} worker threads"));
     if sweep.warmup > Nanos::ZERO {
         say(&format!("{name}: warming up"));
