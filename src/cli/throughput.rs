@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is sent. The server decides on the length of its answers.
+/// What is sent. The server decides on the length of its answers; its models that think would bill tokens that nobody sees.
 const PROFILE: &str = r#"description = "As many short answers as possible"
 executor = "constant-vus"
 vus = 1
@@ -28,7 +28,7 @@ timeout = "10s"
 name = "plain"
 weight = 1
 api = "openai-chat"
-model = "gpt-5"
+model = "gpt-4o"
 prompt = "Say something short."
 max_tokens = 16
 
@@ -37,7 +37,7 @@ name = "streamed"
 weight = 1
 api = "openai-chat"
 stream = true
-model = "gpt-5"
+model = "gpt-4o"
 prompt = "Say something short."
 max_tokens = 16
 "#;
@@ -140,7 +140,11 @@ fn measure_server(
     let (mut plan, shared_cores) = divided(plan, threads, cores);
     let mut subject = Subject::find_or_start(&mut plan, say, stop)?;
     check::endpoints(&mut plan, &subject, stop)?;
-    let name = threads.map_or_else(|| "running server".to_owned(), |n| format!("{n} worker threads"));
+    let name = match threads {
+        None => "running server".to_owned(),
+        Some(1) => "1 worker thread".to_owned(),
+        Some(n) => format!("{n} worker threads"),
+    };
     if sweep.warmup > Nanos::ZERO {
         say(&format!("{name}: warming up"));
         let middle = sweep.concurrency[sweep.concurrency.len() / 2];
