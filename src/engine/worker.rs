@@ -108,11 +108,7 @@ impl<'a> Worker<'a> {
     ) -> Self {
         let schedule = Schedule::new(&share.load());
         let (zero_at, streams) = (clock.zero_at(), share.mix.kinds.iter().any(|kind| kind.stream));
-        let stamps = share.rx_timestamps.unwrap_or(streams);
-        let slots = schedule.local_vus() as usize;
-        let end = schedule.end();
-        let expects = share.mix.kinds.iter().enumerate();
-        let expects = expects.map(|(i, k)| Expect { kind: i as u16, api: k.api, stream: k.stream }).collect();
+        let (slots, end) = (schedule.local_vus() as usize, schedule.end());
         Self {
             number,
             clock,
@@ -120,7 +116,7 @@ impl<'a> Worker<'a> {
             lines,
             scenario,
             addrs: &share.target.addrs,
-            expects,
+            expects: Expect::all(&share.mix.kinds),
             goals: share.goals(),
             timeouts: share.mix.kinds.iter().map(|k| k.timeouts).collect(),
             readers: share.mix.kinds.iter().map(|k| Reader::new(k.api, share.verify_parse)).collect(),
@@ -144,7 +140,7 @@ impl<'a> Worker<'a> {
             graceful_stop: share.graceful_stop,
             stopped: None,
             quickack: share.quickack,
-            arrivals: Arrivals::new(stamps, zero_at, share.poll_interval),
+            arrivals: Arrivals::new(share.rx_timestamps.unwrap_or(streams), zero_at, share.poll_interval),
             next_publish: PUBLISH_EVERY,
             second: 0,
             cpu_seen: thread_cpu_time(),

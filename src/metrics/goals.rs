@@ -32,14 +32,14 @@ impl Goals {
         Sample { good: self.met(&sample), ..sample }
     }
 
-    /// Whether a request met all goals of its kind. None when that cannot be said: its kind has none, the end of the test cut it off,
-    /// or a time that matters is not known because tokens came in one late read (which is the client's doing, not the server's).
+    /// Whether a request met all goals of its kind. None when that cannot be said: its kind has none, its user or the end of the test
+    /// cut it off, or a time that matters is not known because tokens came in one late read (which is the client's doing, not the server's).
     ///
     /// A failed request is a miss.
     pub fn met(&self, sample: &Sample) -> Option<bool> {
         let goals = self.kinds.get(usize::from(sample.kind)).filter(|goals| !goals.is_empty())?;
         match sample.outcome {
-            Outcome::Interrupted => return None,
+            Outcome::Interrupted | Outcome::Cancelled => return None,
             Outcome::Failed(_) => return Some(false),
             Outcome::Success => {}
         }
