@@ -80,10 +80,10 @@ pub(super) fn run(
         let step_plan = Plan { shape: shape(&wish, load), ..plan.clone() };
         let Some(steady) = steady::measure(&step_plan, wish.warmup, &mut subject, &stop)? else { break };
         found.environment.workers = steady.workers as u32;
-        let step = step(&plan, wish.by, load, &steady);
-        say(&progress(wish.by, &step));
-        steps.push((load, step.held));
-        found.curve.push(step);
+        let tried = step(&plan, wish.by, load, &steady);
+        say(&progress(wish.by, &tried));
+        steps.push((load, tried.held));
+        found.curve.push(tried);
     }
     found.server = facts::server(&subject.leave(&plan));
     (found.holds, found.fails) = search::bracket(&steps);

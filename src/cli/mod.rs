@@ -530,7 +530,7 @@ impl CliError {
 }
 
 fn last_words(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("\n  | {line}")).collect()
+    lines.iter().fold(String::new(), |text, line| text + "\n  | " + line)
 }
 
 /// The whole program: `arguments` with the program's name first, the environment, and where to write.

@@ -6,6 +6,7 @@
 use super::CliError;
 use super::subject::Subject;
 use crate::engine;
+use crate::metrics::summary::ShareValue;
 use crate::metrics::validity::{Evidence, Signal, Validity, signals, verdict};
 use crate::metrics::{Counter, Second, Share, Summary, Tally, Trend};
 use crate::plan::{Given, Plan, PlanError};
@@ -84,7 +85,7 @@ impl Steady {
     }
 
     pub(super) fn share(&self, share: Share) -> Option<f64> {
-        self.summary.share(share, None).map(|value| value.rate())
+        self.summary.share(share, None).map(ShareValue::rate)
     }
 
     pub(super) fn quantiles(&self, trend: Trend) -> Option<Quantiles> {

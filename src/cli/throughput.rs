@@ -162,10 +162,10 @@ fn measure_server(
             let step_plan = step_plan(&plan, mode, concurrency, sweep.duration);
             let Some(steady) = steady::measure(&step_plan, Nanos::ZERO, &mut subject, stop)? else { break };
             found.environment.workers = found.environment.workers.max(steady.workers as u32);
-            let step = step(threads, concurrency, shared_cores, &steady);
+            let measured = step(threads, concurrency, shared_cores, &steady);
             match mode {
-                Mode::Plain => found.plain.push(step),
-                Mode::Streamed => found.streamed.push(step),
+                Mode::Plain => found.plain.push(measured),
+                Mode::Streamed => found.streamed.push(measured),
             }
         }
     }

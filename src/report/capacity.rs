@@ -298,14 +298,14 @@ mod tests {
         }
     }
 
-    fn tried(load: f64, held: u32, failed: u32) -> Option<Try> {
-        Some(Try { load, held, failed })
+    fn tried(load: f64, held: u32, failed: u32) -> Try {
+        Try { load, held, failed }
     }
 
     #[test]
     fn the_table_fits_and_says_how_sure_it_is() {
         let curve = vec![step(8.0, false), step(4.0, true), step(99_999.0, false), step(4.0, true), step(8.0, false)];
-        let mut found = capacity(curve, tried(4.0, 2, 0), tried(8.0, 0, 2));
+        let mut found = capacity(curve, Some(tried(4.0, 2, 0)), Some(tried(8.0, 0, 2)));
         found.curve[2].client = ClientVerdict::Bottleneck;
         let text = found.to_text();
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
@@ -325,10 +325,10 @@ mod tests {
     fn every_end_of_a_search_has_its_sentence() {
         for (holds, fails, settled, part) in [
             (None, None, false, "nothing was measured"),
-            (None, tried(1.0, 0, 2), true, "do not hold even at 1 user (failed 2 of 2)"),
-            (tried(64.0, 3, 0), None, true, "hold at 64 users (3 of 3), the highest that was to be tried"),
-            (tried(64.0, 1, 0), None, false, "hold at 64 users (1 of 1); no limit was seen"),
-            (tried(64.0, 1, 1), tried(128.0, 0, 2), false, "did not settle"),
+            (None, Some(tried(1.0, 0, 2)), true, "do not hold even at 1 user (failed 2 of 2)"),
+            (Some(tried(64.0, 3, 0)), None, true, "hold at 64 users (3 of 3), the highest that was to be tried"),
+            (Some(tried(64.0, 1, 0)), None, false, "hold at 64 users (1 of 1); no limit was seen"),
+            (Some(tried(64.0, 1, 1)), Some(tried(128.0, 0, 2)), false, "did not settle"),
         ] {
             let found = Capacity { settled, ..capacity(Vec::new(), holds, fails) };
             assert!(found.sentence().contains(part), "{}", found.sentence());
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn the_json_reads_back() {
-        let found = capacity(vec![step(1.0, true)], tried(1.0, 1, 0), None);
+        let found = capacity(vec![step(1.0, true)], Some(tried(1.0, 1, 0)), None);
         assert_eq!(serde_json::from_str::<Capacity>(&found.to_json()).unwrap(), found);
     }
 }

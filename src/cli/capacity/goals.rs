@@ -5,7 +5,7 @@ use crate::plan::{Given, PlanError};
 use crate::threshold::{self, Aggregation, Operator, Rule};
 
 /// MLPerf Inference's constraints on the latency of language models: 99 % of requests within these times to first token and per output
-/// token, in ms. From the table of benchmarks in the inference rules of `MLCommons`
+/// token, in ms. From the table of benchmarks in the inference rules of MLCommons
 /// (<https://github.com/mlcommons/inference_policies/blob/master/inference_rules.adoc>); its scenario Server was called Conversational
 /// for some models later.
 const PRESETS: [(&str, u32, u32); 11] = [

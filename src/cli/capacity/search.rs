@@ -53,8 +53,8 @@ pub(super) fn next(steps: &[(f64, bool)], range: Range) -> Option<f64> {
 pub(super) fn bracket(steps: &[(f64, bool)]) -> (Option<Try>, Option<Try>) {
     let tries = tries(steps);
     let beyond = tries.iter().find(|t| t.failed >= FAILURES).copied();
-    let below = tries.iter().filter(|t| beyond.is_none_or(|b| t.load < b.load));
-    (below.filter(|t| t.held > 0).next_back().copied(), beyond)
+    let mut below = tries.iter().filter(|t| beyond.is_none_or(|b| t.load < b.load));
+    (below.rfind(|t| t.held > 0).copied(), beyond)
 }
 
 /// Whether the bracket is as narrow and the best load as sure as is asked for.
