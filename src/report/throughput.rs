@@ -276,7 +276,7 @@ impl Throughput {
             say("! the client was the bottleneck: the server may be able to do more.")?;
         }
         let mut hints: Vec<&Hint> = Vec::new();
-        for hint in best.iter().flat_map(|step| &step.hints) {
+        for hint in self.plain.iter().chain(&self.streamed).flat_map(|step| &step.hints) {
             if !hints.iter().any(|known| known.name == hint.name) {
                 hints.push(hint);
             }
