@@ -223,7 +223,10 @@ fn goodput_is_in_the_result_and_can_be_a_threshold() {
     let (server, bench) = (Misbehaving::start(Behaviour::Good { tokens: 5 }), Bench::new());
     let profile = |goal: &str| {
         let text = "executor = \"shared-iterations\"\niterations = 6\n[[requests]]\nname = \"s\"\napi = \"openai-chat\"\nstream = true\n";
-        bench.write("p.toml", &format!("{text}[slo]\nttft = \"{goal}\"\n[thresholds]\ngoodput = \"rate>0.9\"\n"))
+        bench.write(
+            "p.toml",
+            &format!("{text}[slo]\nhttp_req_duration = \"{goal}\"\n[thresholds]\ngoodput = \"rate>0.9\"\n"),
+        )
     };
     let (file, url) = (bench.path("r.json"), server.url());
     for (goal, code, good) in [("<1m", 0, 6), ("<1us", 99, 0)] {

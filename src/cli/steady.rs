@@ -134,6 +134,7 @@ pub(super) fn environment(workers: usize, server_cores: &[usize], nofile: u64) -
         pinned_to: None,
         server_cores: (!server_cores.is_empty()).then(|| server_cores.iter().map(|&core| core as u32).collect()),
         nofile: Some(nofile),
+        fingerprint: None,
     }
 }
 

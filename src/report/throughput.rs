@@ -11,6 +11,9 @@ pub const MOST_ERRORS: f64 = 0.001;
 /// The 99th percentile from which a step is disqualified, in ms: a queue is no throughput.
 pub const LONGEST_P99_MS: f64 = 50.0;
 
+/// Where a stream ends that waits for one delayed acknowledgement of Linux (40 ms, and a tick) and nothing else.
+const PLATEAU_MS: (f64, f64) = (40.0, 50.0);
+
 /// All that was found. What a stopped sweep did not come to is absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Throughput {
@@ -275,6 +278,14 @@ impl Throughput {
         if best.iter().any(|step| step.client_bound) {
             say("! the client was the bottleneck: the server may be able to do more.")?;
         }
+        let waits = |step: &Step| step.http_req_duration.is_some_and(|q| (PLATEAU_MS.0..PLATEAU_MS.1).contains(&q.p50));
+        let told = self.streamed.iter().flat_map(|step| &step.hints).any(|hint| hint.name == "nagle");
+        if self.server.started && !told && self.streamed.iter().any(waits) {
+            say(
+                "Streams of instant answers that take 40 ms and more wait for delayed acknowledgements: the server writes small \
+                 pieces with Nagle's algorithm on. Their rate is that wait's, at whatever concurrency, not the server's CPU's.",
+            )?;
+        }
         let mut hints: Vec<&Hint> = Vec::new();
         for hint in self.plain.iter().chain(&self.streamed).flat_map(|step| &step.hints) {
             if !hints.iter().any(|known| known.name == hint.name) {
@@ -363,6 +374,13 @@ mod tests {
         );
         assert_eq!(text.matches("- nagle: 95 % of tbt lie at 40 to 44 ms.").count(), 1, "{text}");
         assert!(text.contains("23.3k streamed tokens/s, 64 at once"), "{text}");
+    }
+
+    #[test]
+    fn a_plateau_is_told_although_no_pattern_was_clear_enough() {
+        let text = |p99| found(Vec::new(), vec![step(Some(1), 64, 1_455.0, p99)]).to_text();
+        assert!(text(176.0).contains("wait for delayed acknowledgements"), "{}", text(176.0));
+        assert!(!text(20.0).contains("wait for delayed acknowledgements"));
     }
 
     #[test]
