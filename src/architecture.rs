@@ -43,7 +43,7 @@ const WORLD: [&str; 9] = [
 const RESERVED: [(&str, &[&str]); 9] = [
     ("rustls", &["net/tls"]),
     ("httparse", &["wire/http1"]),
-    ("clap", &["cli/mod.rs", "cli/args.rs", "cli/access.rs"]),
+    ("clap", &["cli/mod.rs", "cli/args.rs", "cli/access.rs", "cli/sweep_args.rs", "cli/error.rs"]),
     ("mio", &["net/", "engine/", "origin/"]),
     ("hdrhistogram", &["metrics/"]),
     ("Serialize", &["report/", "plan/profile"]),

@@ -11,6 +11,7 @@
 use super::excerpt::{Excerpt, Secrets};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
+use crate::scenario::Kind;
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
 use std::io;
@@ -38,6 +39,14 @@ pub(super) struct Expect {
     pub(super) kind: u16,
     pub(super) api: Api,
     pub(super) stream: bool,
+}
+
+impl Expect {
+    /// Those of a mix, in its order.
+    pub(super) fn all(kinds: &[Kind]) -> Vec<Self> {
+        let kinds = kinds.iter().enumerate();
+        kinds.map(|(i, kind)| Self { kind: i as u16, api: kind.api, stream: kind.stream }).collect()
+    }
 }
 
 /// Whether the response goes on.
@@ -510,6 +519,7 @@ fn blank(expect: Expect, sent: Nanos, reused: bool) -> Sample {
         reused,
         checks_held: 0,
         check_failed: None,
+        good: None,
     }
 }
 
