@@ -8,15 +8,18 @@ mod headers;
 pub mod limits;
 mod mix;
 pub mod overrides;
+mod phases;
 pub mod profile;
 pub mod resolve;
 mod rules;
 mod shape;
 pub mod show;
 mod target;
+mod window;
 
 pub use error::PlanError;
 pub use headers::is_secret;
+pub use phases::Phase;
 pub use overrides::{Given, Origin, Overrides, Sourced};
 pub use resolve::{Output, Presentation, Resolved, resolve};
 
@@ -44,6 +47,10 @@ pub struct Plan {
     pub think_time: ThinkTime,
     /// How long requests may finish after the last stage.
     pub graceful_stop: Nanos,
+    /// How much of the beginning is run but not measured.
+    pub warmup: Nanos,
+    /// How much of the end, before the last stage is over, is run but not measured.
+    pub cooldown: Nanos,
     /// What is sent.
     pub mix: Mix,
     /// What has to hold.
@@ -55,6 +62,8 @@ pub struct Plan {
     /// The server to start when the target does not answer; none with `--no-server`, for remote targets, and for targets below a
     /// path, where a llmsim would not answer.
     pub server: Option<Spec>,
+    /// A process on this machine that is watched like a started server, when none is started.
+    pub server_pid: Option<u32>,
     /// Sent as a bearer token; never printed.
     pub api_key: Option<Secret>,
     /// Extra headers of every request.

@@ -4,7 +4,7 @@ use super::mix::Read;
 use super::overrides::yes;
 use super::profile::{ThinkTime as WrittenThinkTime, Written, built_in};
 use super::shape::{Changed, time};
-use super::{Given, Overrides, Plan, PlanError, headers, limits, mix, rules, shape, show, target};
+use super::{Given, Overrides, Plan, PlanError, headers, limits, mix, rules, shape, show, target, window};
 use crate::load::ThinkTime;
 use crate::scenario::{Mix, Secret};
 use crate::units::Nanos;
@@ -53,6 +53,7 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
     let (name, written, folder) = load_profile(profile, read)?;
     let mut changed = Changed::new();
     let shape = shape::shape(&written, overrides, &mut changed)?;
+    let (warmup, cooldown) = window::edges(&written, overrides, &shape, &mut changed)?;
     let think_time = think_time(&written, overrides, &mut changed)?;
     let grace = written.profile.graceful_stop.as_deref();
     let grace = grace.map(|text| time(&written, "graceful_stop", text)).transpose()?;
@@ -69,7 +70,10 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         graceful_stop: grace.unwrap_or(limits::DEFAULT_GRACE),
         thresholds: rules::thresholds(&written, &kinds)?,
         slo: rules::goals(&written, &kinds)?,
+        warmup,
+        cooldown,
         mix,
+        server_pid: target::server_pid(overrides, &target, &mut changed)?,
         target,
         server,
         api_key: api_key(overrides, read, &mut changed)?,

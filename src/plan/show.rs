@@ -68,6 +68,8 @@ pub(super) fn settings(plan: &Plan, presentation: &Presentation, written: &Writt
     list.add("description", &plan.description);
     add_shape(&mut list, &plan.shape);
     list.add("graceful_stop", plan.graceful_stop.to_string());
+    list.add("warmup", plan.warmup.to_string());
+    list.add("cooldown", plan.cooldown.to_string());
     list.add("think_time", think_time(plan.think_time));
     for (index, kind) in plan.mix.kinds.iter().enumerate() {
         add_kind(&mut list, &format!("requests[{index}]"), kind);
@@ -217,6 +219,7 @@ fn add_target(list: &mut Listing<'_>, plan: &Plan) {
             list.add("server.ready_within", spec.ready_within.to_string());
         }
     }
+    list.add("server_pid", plan.server_pid.map_or_else(|| "none".to_owned(), |pid| pid.to_string()));
     list.add("api_key", if plan.api_key.is_some() { HIDDEN } else { "none" });
     list.add("headers", or_none(headers(&plan.headers)));
 }

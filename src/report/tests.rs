@@ -47,6 +47,8 @@ pub(super) fn plan() -> Plan {
             graceful_ramp_down: Nanos::from_secs(30),
         },
         think_time: ThinkTime { min: Nanos::from_millis(100), max: Nanos::from_millis(300) },
+        warmup: Nanos::ZERO,
+        cooldown: Nanos::ZERO,
         graceful_stop: Nanos::from_secs(30),
         mix: Mix { kinds: vec![kind("chat-stream", true), kind("chat", false)] },
         thresholds: vec![
@@ -72,6 +74,7 @@ pub(super) fn plan() -> Plan {
             any_port: true,
             ready_within: Nanos::from_secs(10),
         }),
+        server_pid: None,
         api_key: Some(Secret::new("open sesame".to_owned())),
         headers: vec![("authorization".to_owned(), "open sesame".to_owned())],
         seed: 42,
