@@ -44,7 +44,7 @@ pub(super) fn measure(
         };
         progress.show(frame(plan, tick, second, totals));
         if aborted_by.is_none() && !tick.last {
-            aborted_by = failed_early(&aborting, tick.total, &names, tick.elapsed);
+            aborted_by = failed_early(&aborting, tick.total, &names, tick.elapsed, plan.warmup);
             if aborted_by.is_some() || subject.is_dead() {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -57,12 +57,12 @@ pub(super) fn measure(
 }
 
 /// The first of the rules that has failed by now and may end the run.
-fn failed_early(rules: &[Rule], total: &Tally, names: &[String], elapsed: Nanos) -> Option<String> {
+fn failed_early(rules: &[Rule], total: &Tally, names: &[String], elapsed: Nanos, warmup: Nanos) -> Option<String> {
     let due: Vec<Rule> = rules.iter().filter(|rule| rule.delay_abort_eval <= elapsed).cloned().collect();
     if due.is_empty() {
         return None;
     }
-    let summary = Summary::new(total, names, elapsed);
+    let summary = Summary::new(total, names, elapsed.since(warmup));
     let verdicts = threshold::judge(&due, &summary);
     // No data yet is no failure yet.
     let failed = verdicts.into_iter().find(|verdict| verdict.result == Judgement::Fail)?;

@@ -13,6 +13,7 @@
 //! schedule or the other connections: it is told what happened and answers with a [`Step`].
 
 use super::exchange::{Arrival, Exchange, Expect, Progress};
+use super::ledger::Place;
 use crate::api::Reader;
 use crate::load::Start;
 use crate::metrics::{Blame, Failure, Outcome, Tally};
@@ -153,8 +154,8 @@ impl Connection {
     }
 
     /// Puts a request on the wire; `now` was read just before.
-    pub(super) fn send(&mut self, bytes: &[u8], expect: Expect, now: Nanos, window_end: Nanos) -> Step {
-        self.exchange.begin(expect, now, self.served, window_end);
+    pub(super) fn send(&mut self, bytes: &[u8], expect: Expect, now: Nanos, place: Place) -> Step {
+        self.exchange.begin(expect, now, self.served, place);
         self.state = State::Receiving;
         match self.write(bytes) {
             Ok(written) if written == bytes.len() => Step::Wait,

@@ -8,6 +8,7 @@
 //!
 //! It knows neither the socket nor the clock. The first flaw found is the one that counts: a request fails once, in one class.
 
+use super::ledger::Place;
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
 use crate::units::Nanos;
@@ -59,8 +60,8 @@ pub(super) struct Exchange {
     sse: sse::Decoder,
     /// Body of a plain answer that came in several pieces.
     body: Vec<u8>,
-    /// Index below which tokens lie inside the measurement window.
-    window_end: Nanos,
+    /// Where in the test the request belongs.
+    pub(super) place: Place,
     /// The first flaw.
     flaw: Option<Failure>,
     /// Arrival of a data line whose event was not closed by a blank line yet.
@@ -84,7 +85,7 @@ impl Exchange {
             http: http1::Decoder::default(),
             sse: sse::Decoder::default(),
             body: Vec::new(),
-            window_end: Nanos::MAX,
+            place: Place { phase: 0, window_begin: Nanos::ZERO, window_end: Nanos::MAX },
             flaw: None,
             held: None,
             done_at: None,
@@ -100,14 +101,14 @@ impl Exchange {
     pub(super) fn come_closer(&self) {
         use std::hint::black_box;
         black_box(self.tokens_in_read);
-        black_box(self.window_end);
+        black_box(self.place);
         black_box(self.sample.sent);
         black_box(self.sample.token_events);
         black_box(self.sample.last_token.is_some());
     }
 
     /// A request is put on the wire at `sent`.
-    pub(super) fn begin(&mut self, expect: Expect, sent: Nanos, reused: bool, window_end: Nanos) {
+    pub(super) fn begin(&mut self, expect: Expect, sent: Nanos, reused: bool, place: Place) {
         self.expect = expect;
         self.http.reset();
         if expect.stream {
@@ -115,7 +116,7 @@ impl Exchange {
         }
         self.body.clear();
         self.body.shrink_to(KEPT_BODY_BYTES);
-        self.window_end = window_end;
+        self.place = place;
         self.flaw = None;
         self.held = None;
         self.done_at = None;
@@ -127,7 +128,7 @@ impl Exchange {
 
     /// The measurement window ends now, earlier than planned.
     pub(super) fn close_window(&mut self, now: Nanos) {
-        self.window_end = self.window_end.min(now);
+        self.place.window_end = self.place.window_end.min(now);
     }
 
     /// Whether any byte of the response has come.
@@ -166,7 +167,7 @@ impl Exchange {
 
     /// The finished sample.
     pub(super) fn sample(&self, outcome: Outcome, end: Nanos) -> Sample {
-        Sample { outcome, end, in_window: end <= self.window_end, ..self.sample }
+        Sample { outcome, end, in_window: self.place.covers(end), ..self.sample }
     }
 
     /// The class of a failure that ends the request from outside (a timeout, a reset): what was already wrong comes first.
@@ -292,7 +293,7 @@ impl Exchange {
             self.visible_in_read |= token == Token::Visible;
             self.sample.token_events += 1;
             self.sample.reasoning_events += u32::from(token == Token::Reasoning);
-            self.sample.token_events_in_window += u32::from(at <= self.window_end);
+            self.sample.token_events_in_window += u32::from(self.place.covers(at));
         }
         self.sample.usage = delta.usage.or(self.sample.usage);
         if delta.done {

@@ -12,14 +12,15 @@
 //! lock, no atomic write and, once warm, no allocation.
 
 use super::arrivals::{Arrivals, Dated};
-use super::clock::{Clock, thread_cpu_time, thread_run_wait};
+use super::clock::Clock;
 use super::connection::{Connection, State, Step, connect_failure};
 use super::exchange::Expect;
+use super::ledger::{Ended, Ledger, Lines};
 use super::poller::{Poller, Ready};
 use super::timers::Timers;
 use crate::api::Reader;
 use crate::load::{Schedule, Start, Turn};
-use crate::metrics::{Gauge, Outcome, Tally};
+use crate::metrics::{Gauge, Outcome};
 use crate::net::IoStatus;
 use crate::plan::Plan;
 use crate::scenario::{Request, Scenario, Timeouts};
@@ -28,7 +29,6 @@ use mio::Token;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
 
 /// The read buffer, one a worker: small enough to stay in the second-level cache, large enough for every usual answer in one read.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -39,44 +39,13 @@ const READS_PER_PASS: usize = 16;
 const MAX_CONNECTING: usize = 256;
 /// The longest wait in a pass: how late the stop flag may be seen.
 const MAX_WAIT: Nanos = Nanos::from_millis(50);
-/// How often numbers leave the worker.
-const PUBLISH_EVERY: Nanos = Nanos::from_secs(1);
-
-/// The numbers of one worker's second, on their way to the fleet.
-#[derive(Debug)]
-pub(super) struct Report {
-    pub(super) worker: usize,
-    /// Which second; seconds in between that were skipped were empty.
-    pub(super) second: u32,
-    pub(super) tally: Box<Tally>,
-    /// Nothing more will come: when the measurement window ended and when the last request was over.
-    pub(super) last: Option<Ended>,
-}
-
-/// How a worker ended.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ended {
-    /// When the last request was over.
-    pub(super) at: Nanos,
-    /// When the stop flag was seen, if it was.
-    pub(super) stopped: Option<Nanos>,
-}
-
-/// The two ways out of a worker, and the one way in.
-#[derive(Debug)]
-pub(super) struct Lines<'a> {
-    pub(super) stop: &'a AtomicBool,
-    pub(super) reports: Sender<Report>,
-    pub(super) emptied: Receiver<Box<Tally>>,
-}
 
 /// A worker's state.
 #[derive(Debug)]
 pub(super) struct Worker<'a> {
-    number: usize,
     clock: Clock,
     poller: Poller,
-    lines: Lines<'a>,
+    stop: &'a AtomicBool,
     scenario: &'a Scenario,
     schedule: Schedule,
     addrs: &'a [SocketAddr],
@@ -96,22 +65,16 @@ pub(super) struct Worker<'a> {
     ready: Vec<Ready>,
     request: Request,
     buffer: Box<[u8]>,
-    tally: Box<Tally>,
+    ledger: Ledger,
     busy: u32,
     in_flight: u32,
     established: u32,
-    /// The end of the measurement window.
-    window_end: Nanos,
     /// Requests still under way at this instant are cut off.
     drain_end: Nanos,
     graceful_stop: Nanos,
     stopped: Option<Nanos>,
     arrivals: Arrivals,
     quickack: bool,
-    next_publish: Nanos,
-    second: u32,
-    cpu_seen: Nanos,
-    run_wait_seen: Nanos,
 }
 
 impl<'a> Worker<'a> {
@@ -132,10 +95,10 @@ impl<'a> Worker<'a> {
         let expects = share.mix.kinds.iter().enumerate();
         let expects = expects.map(|(i, k)| Expect { kind: i as u16, api: k.api, stream: k.stream }).collect();
         Self {
-            number,
             clock,
             poller,
-            lines,
+            stop: lines.stop,
+            ledger: Ledger::new(number, share, lines.reports, lines.emptied),
             scenario,
             addrs: &share.target.addrs,
             expects,
@@ -150,20 +113,14 @@ impl<'a> Worker<'a> {
             ready: Vec::new(),
             request: Request::default(),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
-            tally: Box::new(Tally::new(share.mix.kinds.len())),
             busy: 0,
             in_flight: 0,
             established: 0,
-            window_end: if share.shape.runs_by_time() { end } else { Nanos::MAX },
             drain_end: end.saturating_add(share.graceful_stop),
             graceful_stop: share.graceful_stop,
             stopped: None,
             quickack: share.quickack,
             arrivals: Arrivals::new(stamps, zero_at, share.poll_interval),
-            next_publish: PUBLISH_EVERY,
-            second: 0,
-            cpu_seen: thread_cpu_time(),
-            run_wait_seen: thread_run_wait(),
             schedule,
         }
     }
@@ -190,7 +147,7 @@ impl<'a> Worker<'a> {
     fn wait(&mut self) -> std::io::Result<()> {
         let deadline = self.next_deadline();
         let mut entered = self.clock.now();
-        self.tally.pass(entered.since(self.arrivals.polled));
+        self.ledger.tally.pass(entered.since(self.arrivals.polled));
         let nothing_left = self.again.is_empty();
         let pause = self.arrivals.pause(entered, deadline, self.in_flight);
         if nothing_left && pause > Nanos::ZERO {
@@ -213,7 +170,7 @@ impl<'a> Worker<'a> {
     fn next_deadline(&self) -> Nanos {
         let due = if self.stopped.is_some() { None } else { self.schedule.next_due() };
         let timer = self.timers.next_deadline();
-        let mut next = self.next_publish.min(self.drain_end);
+        let mut next = self.ledger.next_turn().min(self.drain_end);
         for deadline in [due, timer].into_iter().flatten() {
             next = next.min(deadline);
         }
@@ -281,15 +238,16 @@ impl<'a> Worker<'a> {
             let step = match status {
                 Ok(IoStatus::Done(n)) => {
                     match lag {
-                        Some(lag) => self.tally.client_lag(lag),
-                        None if self.arrivals.stamps => self.tally.stamp_missing(),
+                        Some(lag) => self.ledger.tally.client_lag(lag),
+                        None if self.arrivals.stamps => self.ledger.tally.stamp_missing(),
                         None => {}
                     }
                     if self.quickack {
                         connection.acknowledge();
                     }
                     let limits_were = connection.exchange.limits();
-                    let step = connection.received(&self.buffer[..n], arrival, reader, &mut self.tally);
+                    let tally = self.ledger.of(connection.exchange.place.phase);
+                    let step = connection.received(&self.buffer[..n], arrival, reader, tally);
                     if step != Step::Wait {
                         self.follow_at(slot, step, arrival.at);
                     } else if connection.exchange.limits() != limits_were {
@@ -301,7 +259,9 @@ impl<'a> Worker<'a> {
                     continue;
                 }
                 Ok(IoStatus::Blocked) => return,
-                Ok(IoStatus::Closed) => connection.peer_closed(arrival, reader, &mut self.tally),
+                Ok(IoStatus::Closed) => {
+                    connection.peer_closed(arrival, reader, self.ledger.of(connection.exchange.place.phase))
+                }
                 Err(error) => connection.broke(&error),
             };
             self.follow_at(slot, step, arrival.at);
@@ -367,7 +327,7 @@ impl<'a> Worker<'a> {
                     Turn::Retire { slot, give_up } => self.retire(slot, give_up),
                 }
             }
-            self.tally.level(Gauge::Vus, u64::from(self.schedule.vus(now)));
+            self.ledger.tally.level(Gauge::Vus, u64::from(self.schedule.vus(now)));
         }
         self.connect_waiting();
     }
@@ -394,7 +354,7 @@ impl<'a> Worker<'a> {
         let expect = self.expects[self.request.kind as usize];
         // Read immediately before the write: everything is measured from here.
         let now = self.clock.now();
-        let step = connection.send(&self.request.bytes, expect, now, self.window_end);
+        let step = connection.send(&self.request.bytes, expect, now, self.ledger.place(now));
         self.set_in_flight(self.in_flight + 1);
         if step == Step::Wait {
             self.arm_response(slot);
@@ -453,7 +413,7 @@ impl<'a> Worker<'a> {
         let connection = &mut self.connections[slot as usize];
         self.scenario.write(connection.start.draw_vu, connection.start.iteration, &mut self.request);
         let expect = self.expects[self.request.kind as usize];
-        connection.exchange.begin(expect, now, false, self.window_end);
+        connection.exchange.begin(expect, now, false, self.ledger.place(now));
     }
 
     fn finish_connecting(&mut self, slot: u32) {
@@ -463,7 +423,7 @@ impl<'a> Worker<'a> {
             Ok(true) => {
                 let took = self.clock.now().since(connection.connect_since);
                 self.connecting -= 1;
-                self.tally.connection_opened(took);
+                self.ledger.tally.connection_opened(took);
                 self.set_established(self.established + 1);
                 self.send(slot);
             }
@@ -493,8 +453,10 @@ impl<'a> Worker<'a> {
     }
 
     fn send_again(&mut self, slot: u32) {
-        let kind = self.connections[slot as usize].exchange.sample.kind;
-        self.tally.stale_retry(kind);
+        let (kind, place) =
+            (self.connections[slot as usize].exchange.sample.kind, self.connections[slot as usize].exchange.place);
+        let in_window = place.covers(self.clock.now());
+        self.ledger.of(place.phase).stale_retry(kind, in_window);
         self.set_in_flight(self.in_flight - 1);
         self.close(slot);
         let connection = &mut self.connections[slot as usize];
@@ -506,7 +468,7 @@ impl<'a> Worker<'a> {
     /// The request of `slot` is over: its sample is recorded and its user told.
     fn finish(&mut self, slot: u32, outcome: Outcome, reusable: bool, end: Nanos) {
         let connection = &mut self.connections[slot as usize];
-        self.tally.record(&connection.exchange.sample(outcome, end));
+        self.ledger.of(connection.exchange.place.phase).record(&connection.exchange.sample(outcome, end));
         self.busy -= 1;
         if connection.is_in_flight() {
             self.set_in_flight(self.in_flight - 1);
@@ -536,49 +498,40 @@ impl<'a> Worker<'a> {
 
     fn set_in_flight(&mut self, n: u32) {
         self.in_flight = n;
-        self.tally.level(Gauge::InFlight, u64::from(n));
+        self.ledger.tally.level(Gauge::InFlight, u64::from(n));
     }
 
     fn set_established(&mut self, n: u32) {
         self.established = n;
-        self.tally.level(Gauge::Connections, u64::from(n));
+        self.ledger.tally.level(Gauge::Connections, u64::from(n));
     }
 
     // ---- publish once a second, and the end ----------------------------------------------------------------------------------
 
     fn publish(&mut self, now: Nanos) {
-        if now < self.next_publish {
+        if now < self.ledger.next_turn() {
             return;
         }
-        self.report(None);
-        self.second = (now.0 / PUBLISH_EVERY.0) as u32;
-        self.next_publish = Nanos((u64::from(self.second) + 1) * PUBLISH_EVERY.0);
+        if self.ledger.publishes(now) {
+            self.note_arrivals();
+        }
+        self.ledger.turn(now);
     }
 
-    fn report(&mut self, last: Option<Ended>) {
-        self.arrivals.choose_pause(self.tally.mean_gap());
+    /// Once a second: what the arrivals of it say.
+    fn note_arrivals(&mut self) {
+        self.arrivals.choose_pause(self.ledger.mean_gap());
         if self.arrivals.clock_stepped() {
-            self.tally.clock_stepped();
+            self.ledger.tally.clock_stepped();
         }
-        let (cpu, run_wait) = (thread_cpu_time(), thread_run_wait());
-        self.tally.cpu_time = cpu.since(self.cpu_seen);
-        self.tally.busiest = self.tally.cpu_time;
-        self.tally.run_wait = run_wait.since(self.run_wait_seen);
-        (self.cpu_seen, self.run_wait_seen) = (cpu, run_wait);
-        let kinds = self.expects.len();
-        let mut next = self.lines.emptied.try_recv().unwrap_or_else(|_| Box::new(Tally::new(kinds)));
-        next.continue_levels(&self.tally);
-        let tally = std::mem::replace(&mut self.tally, next);
-        // The fleet outlives its workers; if it is gone all the same, nobody is left to be told.
-        let _ = self.lines.reports.send(Report { worker: self.number, second: self.second, tally, last });
     }
 
     fn heed_stop(&mut self, now: Nanos) {
-        if self.stopped.is_some() || !self.lines.stop.load(Ordering::Relaxed) {
+        if self.stopped.is_some() || !self.stop.load(Ordering::Relaxed) {
             return;
         }
         self.stopped = Some(now);
-        self.window_end = self.window_end.min(now);
+        self.ledger.close_window(now);
         self.drain_end = self.drain_end.min(now.saturating_add(self.graceful_stop));
         for connection in &mut self.connections {
             connection.exchange.close_window(now);
@@ -603,7 +556,9 @@ impl<'a> Worker<'a> {
                 stream.abort();
             }
         }
-        self.report(Some(Ended { at: now, stopped: self.stopped }));
+        self.note_arrivals();
+        self.ledger.turn(now);
+        self.ledger.publish(Some(Ended { at: now, stopped: self.stopped }));
     }
 }
 

@@ -6,12 +6,14 @@
 mod distribution;
 pub mod hints;
 pub mod series;
+mod stage;
 pub mod summary;
 pub mod tally;
 pub mod validity;
 
 pub use distribution::Distribution;
 pub use series::Second;
+pub use stage::StageTally;
 pub use summary::Summary;
 pub use tally::Tally;
 

@@ -19,8 +19,8 @@ mod window;
 
 pub use error::PlanError;
 pub use headers::is_secret;
-pub use phases::Phase;
 pub use overrides::{Given, Origin, Overrides, Sourced};
+pub use phases::Phase;
 pub use resolve::{Output, Presentation, Resolved, resolve};
 
 pub use crate::api::Api;

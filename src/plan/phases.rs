@@ -23,7 +23,11 @@ impl Plan {
     /// The measurement window: from the end of `warmup` to the beginning of `cooldown`. It has no planned end when iterations end the
     /// test.
     pub fn window(&self) -> (Nanos, Nanos) {
-        if self.shape.runs_by_time() { (self.warmup, self.shape.end().since(self.cooldown)) } else { (Nanos::ZERO, Nanos::MAX) }
+        if self.shape.runs_by_time() {
+            (self.warmup, self.shape.end().since(self.cooldown))
+        } else {
+            (Nanos::ZERO, Nanos::MAX)
+        }
     }
 
     /// All phases, in order and without gaps; at least one. The last has no end: what is sent late belongs to it.
@@ -31,7 +35,8 @@ impl Plan {
         let (from, until) = self.window();
         let spans = self.shape.spans();
         let ends = spans.iter().take(spans.len().saturating_sub(1)).map(|span| span.end);
-        let mut cuts: Vec<Nanos> = ends.chain([from, until]).filter(|cut| (Nanos(1)..Nanos::MAX).contains(cut)).collect();
+        let mut cuts: Vec<Nanos> =
+            ends.chain([from, until]).filter(|cut| (Nanos(1)..Nanos::MAX).contains(cut)).collect();
         cuts.retain(|&cut| !self.shape.runs_by_time() || cut < self.shape.end());
         cuts.sort_unstable();
         cuts.dedup();

@@ -66,7 +66,9 @@ pub(super) fn server_pid(
     changed.insert("server_pid".to_owned(), given.origin.clone());
     let pid = given.whole(&(1..=HIGHEST))? as u32;
     if !target.is_this_machine() {
-        return Err(given.misplaced(format!("only a process of this machine can be watched, and {} is another", target.host)));
+        return Err(
+            given.misplaced(format!("only a process of this machine can be watched, and {} is another", target.host))
+        );
     }
     Ok(Some(pid))
 }

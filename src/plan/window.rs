@@ -15,7 +15,8 @@ pub(super) fn edges(
     changed: &mut Changed,
 ) -> Result<(Nanos, Nanos), PlanError> {
     let profile = &written.profile;
-    let warmup = edge(written, "warmup", profile.warmup.as_deref(), overrides.warmup.as_ref(), overrides, shape, changed)?;
+    let warmup =
+        edge(written, "warmup", profile.warmup.as_deref(), overrides.warmup.as_ref(), overrides, shape, changed)?;
     let cooldown =
         edge(written, "cooldown", profile.cooldown.as_deref(), overrides.cooldown.as_ref(), overrides, shape, changed)?;
     if warmup.saturating_add(cooldown) > Nanos::ZERO {

@@ -135,7 +135,7 @@ pub(super) fn busy_tally() -> Tally {
     tally.record(&broken);
     tally.record(&Sample { usage: None, ..sample(0, 9, Outcome::Interrupted, 200) });
     tally.connection_opened(Nanos::from_micros(150));
-    tally.stale_retry(0);
+    tally.stale_retry(0, true);
     tally.level(metrics::Gauge::Vus, 50);
     tally.level(metrics::Gauge::Connections, 48);
     tally.cpu_time = Nanos::from_millis(200);
