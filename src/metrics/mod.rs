@@ -4,6 +4,7 @@
 //! tally of the whole run; a [`Summary`] says what a tally means. Nothing here does I/O or reads a clock.
 
 mod distribution;
+pub mod growth;
 pub mod hints;
 pub mod series;
 mod stage;
