@@ -5,6 +5,7 @@ use super::subject::Subject;
 use crate::engine::{self, Run, Tick};
 use crate::live::{Counts, Frame, Progress, Quantiles};
 use crate::load::Shape;
+use crate::metrics::soak::{Soak, Times, soak};
 use crate::metrics::{Counter, Summary, Tally, series};
 use crate::plan::Plan;
 use crate::threshold::{self, Judgement, Rule, Verdict};
@@ -16,6 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct Measured {
     pub(super) run: Run,
     pub(super) summary: Summary,
+    /// What was sent outside the measurement window.
+    pub(super) outside: Option<Summary>,
+    /// What was seen over time.
+    pub(super) soak: Soak,
     pub(super) verdicts: Vec<Verdict>,
     /// The threshold that ended the run.
     pub(super) aborted_by: Option<String>,
@@ -51,9 +56,12 @@ pub(super) fn measure(
         }
     })?;
 
-    let summary = Summary::new(&run.total, &names, run.window);
+    let window = (plan.warmup, plan.warmup + run.window);
+    let soak = soak(&run.series, Times { window, level: plan.level_stretch(), warm: plan.warmup > Nanos::ZERO });
+    let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
+    let summary = Summary::new(&run.total, &names, run.window).with_server(&soak);
     let verdicts = threshold::judge(&plan.thresholds, &summary);
-    Ok(Measured { run, summary, verdicts, aborted_by })
+    Ok(Measured { run, summary, outside, soak, verdicts, aborted_by })
 }
 
 /// The first of the rules that has failed by now and may end the run.

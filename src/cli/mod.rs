@@ -5,6 +5,7 @@
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "help texts show defaults in brackets, as command lines do")]
 
+mod agreement;
 mod facts;
 mod measure;
 mod offline;
@@ -447,6 +448,12 @@ enum CliError {
         /// What happened.
         reason: String,
     },
+    /// The process to watch is not there.
+    #[error("--server-pid {pid}: no such process on this machine; expected the server's own process ID")]
+    NoProcess {
+        /// What was given.
+        pid: u32,
+    },
     /// The server could not be started.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -478,6 +485,7 @@ impl CliError {
             Self::Plan(_)
             | Self::OutputPlace { .. }
             | Self::Files(_)
+            | Self::NoProcess { .. }
             | Self::Server(ServerError::BadConfig { .. } | ServerError::BadHost { .. }) => ExitClass::Configuration,
             Self::Server(ServerError::Interrupted) => ExitClass::Interrupted,
             Self::Server(_)

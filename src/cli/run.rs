@@ -34,7 +34,7 @@ pub(super) fn run(resolved: &Resolved, out: &mut dyn Write, err: &mut dyn Write)
     let left = subject.leave(&plan);
     progress.finish();
 
-    let Measured { run, summary, verdicts, aborted_by } = measured;
+    let Measured { run, summary, outside, soak, verdicts, aborted_by } = measured;
     let signals = facts::client_signals(&run, &summary, &left, nofile);
     let hints = hints::hints(&summary);
     let document = Document::new(&facts::of_run(&facts::Ingredients {
@@ -43,6 +43,8 @@ pub(super) fn run(resolved: &Resolved, out: &mut dyn Write, err: &mut dyn Write)
         started_at,
         run: &run,
         summary: &summary,
+        outside: outside.as_ref(),
+        soak: &soak,
         verdicts: &verdicts,
         signals: &signals,
         hints: &hints,

@@ -1,6 +1,8 @@
 //! Document → the summary people read: plain text of at most 80 columns, the verdict first. It asks no terminal for anything; colour is
 //! a flag, and carries nothing that the text does not say.
 
+mod steady;
+
 use super::{
     Client, ClientVerdict, Conclusion, Counter, Document, Gauge, Hint, Measured, Rate, Threshold, ThresholdVerdict,
     Trend, human,
@@ -33,7 +35,9 @@ pub fn render(doc: &Document, style: Style) -> String {
     throughput(&mut page, doc);
     failures(&mut page, doc);
     requests(&mut page, &doc.requests);
+    steady::stages(&mut page, &doc.stages);
     server(&mut page, doc);
+    steady::changes(&mut page, doc);
     page.text
 }
 
@@ -152,6 +156,7 @@ fn head(page: &mut Page, doc: &Document) {
     page.plain(&format!("  target     {}", doc.target.url));
     let (duration, window) = (human::length(doc.run.duration_s), human::length(doc.run.window_s));
     page.plain(&format!("  duration   {duration} (measured for {window}), started {}", doc.run.started_at));
+    steady::outside(page, doc.outside.as_ref());
     client(page, &doc.client);
 }
 
@@ -383,7 +388,12 @@ fn requests(page: &mut Page, requests: &BTreeMap<String, BTreeMap<String, Measur
 
 fn server(page: &mut Page, doc: &Document) {
     let (target, used) = (&doc.target.server, &doc.server);
-    if target.kind.is_none() && used.cpu_s.is_none() && used.rss_max_bytes.is_none() && doc.agreement.is_none() {
+    if target.kind.is_none()
+        && used.cpu_s.is_none()
+        && used.rss_max_bytes.is_none()
+        && doc.agreement.is_none()
+        && doc.agreements.is_empty()
+    {
         return;
     }
     let mut name = target.kind.clone().unwrap_or_else(|| "unknown".to_owned());
@@ -398,14 +408,14 @@ fn server(page: &mut Page, doc: &Document) {
     }
     if let (Some(start), Some(max), Some(end)) = (used.rss_start_bytes, used.rss_max_bytes, used.rss_end_bytes) {
         let [start, max, end] = [start, max, end].map(|n| human::bytes(n as f64));
-        let growth = used.growth_bytes_per_h.map_or_else(String::new, |g| format!(" ({}/h)", human::bytes(g)));
-        page.list("memory", std::iter::once(format!("{start} → at most {max} → {end}{growth}")));
+        page.list("memory", std::iter::once(format!("{start} → at most {max} → {end}")));
     }
     if let Some(counts) = doc.agreement {
         let (tone, mark) = if counts.ours == counts.server { (Tone::Good, "✓") } else { (Tone::Bad, "✗") };
         let text = format!("server counted {}, we sent {} ", counts.server, counts.ours);
         page.line(&[(Tone::Plain, "  requests:         "), (Tone::Plain, &text), (tone, mark)]);
     }
+    steady::agreements(page, &doc.agreements);
 }
 
 fn trend(numbers: &BTreeMap<String, Measured>, trend: metrics::Trend) -> Option<&Trend> {
