@@ -1,4 +1,6 @@
 use super::*;
+use crate::metrics::growth::{Drift, Growth, Slope, Trending};
+use crate::metrics::soak::Soak;
 use crate::metrics::validity::{self, Evidence};
 use crate::metrics::{self, Failure, Outcome, Sample, Summary, Tally, TokenUsage, series};
 use crate::plan::{Mix, Plan, Secret, Shape, Source, Spec, Stage, ThinkTime, Timeouts};
@@ -43,7 +45,7 @@ pub(super) fn plan() -> Plan {
         description: "Normal load: the performance baseline".to_owned(),
         shape: Shape::RampingVus {
             start_vus: 1,
-            stages: vec![Stage { duration: Nanos::from_secs(30), target: 50 }],
+            stages: [30, 240].map(|s| Stage { duration: Nanos::from_secs(s), target: 50 }).to_vec(),
             graceful_ramp_down: Nanos::from_secs(30),
         },
         think_time: ThinkTime { min: Nanos::from_millis(100), max: Nanos::from_millis(300) },
@@ -158,7 +160,52 @@ pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -
     let series = [second];
     let evidence = Evidence { summary: &summary, series: &series, kernel: None, nofile: Some(20_000) };
     let signals = validity::signals(&evidence);
+    let server = |verdict| Growth {
+        from_s: 61.0,
+        to_s: 240.0,
+        bytes_per_h: Some(Slope { median: 1.5e6, low: -2.0e6, high: 4.0e7 }),
+        verdict,
+    };
+    let mut stage = metrics::StageTally::default();
+    stage.add(tally);
+    let drifted = Drift { first: 394.0, last: 510.0, verdict: Trending::Growing };
+    let soak = Soak {
+        server: Some(server(Trending::TooShort)),
+        client: Some(Growth { bytes_per_h: None, ..server(Trending::Stable) }),
+        drift: vec![("http_req_duration_p95", drifted)],
+        ..Soak::default()
+    };
+    let outside = Summary::new(tally, &names, Nanos::from_secs(270));
+    let used = |rss_start_bytes| ServerUse {
+        cpu: Nanos::from_millis(12_300),
+        rss_start_bytes,
+        rss_end_bytes: 30_000_000,
+        rss_max_bytes: 33_400_000,
+    };
+    let ttfe = AgreementLine {
+        name: "ttfe".to_owned(),
+        server: 10.0,
+        ours: 13.5,
+        tolerance: 3.0,
+        unit: "ms".to_owned(),
+        agree: false,
+    };
+    let errors = AgreementLine {
+        name: "errors".to_owned(),
+        server: 1.0,
+        ours: 1.0,
+        tolerance: 0.0,
+        unit: String::new(),
+        agree: true,
+    };
     Document::new(&RunFacts {
+        steady: Steady {
+            stages: &[(stage.clone(), Nanos::from_secs(30)), (stage, Nanos::from_secs(240))],
+            outside: Some(&outside),
+            soak: &soak,
+            client_use: Some(used(9_000_000)),
+            agreements: vec![ttfe, errors],
+        },
         id: "20261124T082215Z-4f2a".to_owned(),
         started_at: "2026-11-24T08:22:15Z".to_owned(),
         duration: Nanos::from_millis(270_300),
@@ -187,12 +234,7 @@ pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -
         summary: &summary,
         verdicts,
         series: &series,
-        server_use: Some(ServerUse {
-            cpu: Nanos::from_millis(12_300),
-            rss_start_bytes: 20_100_000,
-            rss_end_bytes: 30_000_000,
-            rss_max_bytes: 33_400_000,
-        }),
+        server_use: Some(used(20_100_000)),
         signals: &signals,
         hints: &[],
         agreement: Some(Agreement { ours: 103, server: 103 }),
@@ -213,7 +255,7 @@ pub(super) fn all_sorts() -> Vec<(&'static str, Document)> {
     bare.server = Server::default();
     bare.target.server = TargetServer::default();
     (bare.target.before, bare.target.after, bare.agreement) = (None, None, None);
-    bare.client = Client { verdict: ClientVerdict::Unknown, signals: Vec::new() };
+    bare.client = Client { verdict: ClientVerdict::Unknown, signals: Vec::new(), memory: None };
     vec![
         ("pass", document(&busy_tally(), &pass, false)),
         ("fail", document(&busy_tally(), &fail, false)),
@@ -279,7 +321,7 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
     let text = all_sorts()[0].1.to_json();
     let keys: Vec<_> =
         text.lines().filter_map(|l| l.strip_prefix("  \"")).filter_map(|l| l.split('"').next()).collect();
-    assert!(keys.is_sorted() && keys.len() == 15, "{keys:?}");
+    assert!(keys.is_sorted() && keys.len() == 19, "{keys:?}");
     assert!(!text.contains("sesame"));
 }
 
@@ -288,7 +330,8 @@ fn every_metric_of_the_summary_is_in_it_by_name() {
     let doc = &all_sorts()[0].1;
     for metric in metrics::Metric::all() {
         // Nothing in this tally was secured by TLS or came from a worker, and it holds no level of requests in flight.
-        let absent = ["http_req_tls_handshaking", "in_flight", "client_lag", "pass_length"].contains(&metric.name());
+        let absent = ["http_req_tls_handshaking", "in_flight", "client_lag", "pass_length"].contains(&metric.name())
+            || matches!(metric, metrics::Metric::Server(_));
         assert_eq!(doc.metrics.contains_key(metric.name()), !absent, "{}", metric.name());
     }
     let Some(Measured::Counter(tokens)) = doc.metrics.get("tokens_output") else { panic!("no tokens") };

@@ -8,15 +8,16 @@ use crate::report::{Document, Quantiles};
 /// What was sent outside the measurement window.
 pub(super) fn outside(page: &mut Page, outside: Option<&Outside>) {
     let Some(outside) = outside else { return };
-    let classes: Vec<_> = outside.failures.iter().map(|(class, n)| format!("{class}: {n}")).collect();
-    let failed = match (outside.failed, classes.is_empty()) {
-        (0, _) => "none failed".to_owned(),
-        (n, true) => format!("{n} failed"),
-        (n, false) => format!("{n} failed ({})", classes.join(", ")),
-    };
     let tone = if outside.failed > 0 { Tone::Warning } else { Tone::Plain };
+    let failed = if outside.failed > 0 { format!("{} failed", outside.failed) } else { "none failed".to_owned() };
     let text = format!("{} more sent in warm-up and cooldown, ", human::count(outside.http_reqs));
     page.line(&[(Tone::Plain, "  not in it  "), (Tone::Plain, &text), (tone, &failed)]);
+    let classes: Vec<_> = outside.failures.iter().map(|(class, n)| format!("{class}: {n}")).collect();
+    if !classes.is_empty() {
+        for line in human::wrapped(&classes.join(", "), page.width.saturating_sub(13)) {
+            page.line(&[(tone, &format!("             {line}"))]);
+        }
+    }
 }
 
 /// The stages.
@@ -24,9 +25,9 @@ pub(super) fn stages(page: &mut Page, stages: &[Stage]) {
     if stages.is_empty() {
         return;
     }
-    page.heading("STAGES", "of the requests sent in each; p50, p95, p99 of http_req_duration, then of ttft");
+    page.heading("STAGES", "requests sent in each: p50, p95, p99 of http_req_duration, then of ttft");
     let line = |name: &str, [count, failed, rate, p50, p95, p99, ttft50, ttft95]: [&str; 8]| {
-        format!("  {name:<13}{count:>8}{failed:>7}{rate:>10}{p50:>8}{p95:>8}{p99:>8}{ttft50:>8}{ttft95:>8}")
+        format!("  {name:<12}{count:>8}{failed:>7}{rate:>9}{p50:>8}{p95:>8}{p99:>8}{ttft50:>9}{ttft95:>8}")
     };
     page.line(&[(Tone::Faint, &line("", ["count", "failed", "rate", "p50", "p95", "p99", "ttft p50", "p95"]))]);
     for stage in stages {
