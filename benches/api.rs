@@ -5,11 +5,12 @@ mod recorded;
 mod run;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use llmsim_blast::api::Api;
+use llmsim_blast::api::{Api, Reader};
 use llmsim_blast::wire::sse;
 use recorded::Decoders;
 use std::hint::black_box;
 
+/// The bodies' API.
 const API: Api = Api::OpenaiChat;
 
 /// Each event of each recorded stream, already cut out.
@@ -23,7 +24,27 @@ fn events(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(&stream.name), |b| {
             b.iter(|| {
                 for (name, data) in &events {
-                    let _ = black_box(API.read_event(black_box(&sse::Event { name, data })));
+                    let _ = black_box(stream.api.read_event(black_box(&sse::Event { name, data })));
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+/// The same for llmsim's streams of every API, by a reader that has seen them before.
+fn learned(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("api/reader");
+    for stream in recorded::long(100) {
+        let mut events: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let elements = stream.each(|event| events.push((event.name.to_vec(), event.data.to_vec())));
+        let bytes = events.iter().map(|(_, data)| data.len()).sum::<usize>() as u64;
+        group.throughput(Throughput::ElementsAndBytes { elements, bytes });
+        let mut reader = Reader::new(stream.api, false);
+        group.bench_function(BenchmarkId::from_parameter(&stream.name), |b| {
+            b.iter(|| {
+                for (name, data) in &events {
+                    let _ = black_box(reader.read_event(black_box(&sse::Event { name, data })));
                 }
             });
         });
@@ -43,14 +64,15 @@ fn body(criterion: &mut Criterion) {
 /// Everything between the socket and the stopwatch: head, framing, events and their meaning.
 fn responses(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("api/response");
-    let stream = recorded::llmsim(100);
-    for (name, reads) in [("one_read", stream.one_read()), ("event_a_read", stream.event_a_read())] {
-        let bytes = reads.iter().map(Vec::len).sum::<usize>() as u64;
-        group.throughput(Throughput::ElementsAndBytes { elements: stream.count(), bytes });
-        let mut decoders = Decoders::default();
-        group.bench_function(BenchmarkId::new(name, &stream.name), |b| {
-            b.iter(|| decoders.decode(&reads, true, Some(API)));
-        });
+    for stream in recorded::long(100) {
+        for (name, reads) in [("one_read", stream.one_read()), ("event_a_read", stream.event_a_read())] {
+            let bytes = reads.iter().map(Vec::len).sum::<usize>() as u64;
+            group.throughput(Throughput::ElementsAndBytes { elements: stream.count(), bytes });
+            let mut decoders = Decoders::default();
+            group.bench_function(BenchmarkId::new(name, &stream.name), |b| {
+                b.iter(|| decoders.decode(&reads, true, Some(stream.api)));
+            });
+        }
     }
     let reads = [recorded::plain_answer()];
     group.throughput(Throughput::ElementsAndBytes { elements: 1, bytes: reads[0].len() as u64 });
@@ -60,5 +82,5 @@ fn responses(criterion: &mut Criterion) {
 }
 
 fn main() {
-    run::run(&[events, body, responses]);
+    run::run(&[events, learned, body, responses]);
 }

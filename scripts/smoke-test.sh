@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the smoke test for CI and ends with the tool's exit code: 0 when every threshold held, 99 when one did not.
+# Runs the smoke test for CI and ends with the tool's exit code: 0 when every threshold held and no endpoint failed, else 99.
 
 set -euo pipefail
 
@@ -20,7 +20,7 @@ Without a target, a simulator is started and stopped again. The binary is built 
   LLMSIM_BLAST_BIN      the binary to use; never built then
   CARGO_TARGET_DIR      where cargo puts the binary, as usual
 
-Exit code: that of llmsim-blast. 0 passed, 99 a threshold failed, 107 no usable data, 104 bad configuration.
+Exit code: that of llmsim-blast. 0 passed, 99 a threshold or endpoint failed, 107 no usable data, 104 bad configuration.
 END
 }
 

@@ -7,16 +7,38 @@ use llmsim_blast::wire::{Event, http1, sse};
 use std::hint::black_box;
 
 /// Recorded streams of many servers: bodies, framing removed.
-const FIXTURES: [(&str, &[u8]); 9] = [
-    ("azure", include_bytes!("../../src/wire/fixtures/azure.sse")),
-    ("gateway", include_bytes!("../../src/wire/fixtures/gateway.sse")),
-    ("llama_cpp", include_bytes!("../../src/wire/fixtures/llama_cpp.sse")),
-    ("llmsim", include_bytes!("../../src/wire/fixtures/llmsim.sse")),
-    ("openai", include_bytes!("../../src/wire/fixtures/openai.sse")),
-    ("openai_tools", include_bytes!("../../src/wire/fixtures/openai_tools.sse")),
-    ("openrouter", include_bytes!("../../src/wire/fixtures/openrouter.sse")),
-    ("vllm_error", include_bytes!("../../src/wire/fixtures/vllm_error.sse")),
-    ("vllm_reasoning", include_bytes!("../../src/wire/fixtures/vllm_reasoning.sse")),
+const FIXTURES: [(&str, Api, &[u8]); 19] = [
+    ("azure", Api::OpenaiChat, include_bytes!("../../src/wire/fixtures/azure.sse")),
+    ("choices", Api::OpenaiChat, include_bytes!("../../src/wire/fixtures/choices.sse")),
+    ("gateway", Api::OpenaiChat, include_bytes!("../../src/wire/fixtures/gateway.sse")),
+    ("llama_cpp", Api::OpenaiChat, include_bytes!("../../src/wire/fixtures/llama_cpp.sse")),
+    ("llmsim", Api::OpenaiChat, include_bytes!("../../src/wire/fixtures/llmsim.sse")),
+    ("openai", Api::OpenaiChat, include_bytes!("../../src/wire/fixtures/openai.sse")),
+    ("openai_tools", Api::OpenaiChat, include_bytes!("../../src/wire/fixtures/openai_tools.sse")),
+    ("openrouter", Api::OpenaiChat, include_bytes!("../../src/wire/fixtures/openrouter.sse")),
+    ("spring", Api::OpenaiChat, include_bytes!("../../src/wire/fixtures/spring.sse")),
+    ("vllm_error", Api::OpenaiChat, include_bytes!("../../src/wire/fixtures/vllm_error.sse")),
+    ("vllm_reasoning", Api::OpenaiChat, include_bytes!("../../src/wire/fixtures/vllm_reasoning.sse")),
+    ("vllm_usage", Api::OpenaiChat, include_bytes!("../../src/wire/fixtures/vllm_usage.sse")),
+    ("llmsim_responses", Api::OpenaiResponses, include_bytes!("../../src/wire/fixtures/llmsim_responses.sse")),
+    (
+        "llmsim_responses_reasoning",
+        Api::OpenaiResponses,
+        include_bytes!("../../src/wire/fixtures/llmsim_responses_reasoning.sse"),
+    ),
+    (
+        "openai_responses_tools",
+        Api::OpenaiResponses,
+        include_bytes!("../../src/wire/fixtures/openai_responses_tools.sse"),
+    ),
+    ("llmsim_openresponses", Api::Openresponses, include_bytes!("../../src/wire/fixtures/llmsim_openresponses.sse")),
+    ("anthropic_tools", Api::AnthropicMessages, include_bytes!("../../src/wire/fixtures/anthropic_tools.sse")),
+    ("llmsim_anthropic", Api::AnthropicMessages, include_bytes!("../../src/wire/fixtures/llmsim_anthropic.sse")),
+    (
+        "llmsim_anthropic_thinking",
+        Api::AnthropicMessages,
+        include_bytes!("../../src/wire/fixtures/llmsim_anthropic_thinking.sse"),
+    ),
 ];
 
 /// The head of a stream as llmsim sends it.
@@ -39,30 +61,44 @@ const PLAIN_HEAD: &str = "HTTP/1.1 200 OK\r\n\
 /// The body of a plain answer as llmsim sends it.
 pub(crate) const PLAIN_BODY: &str = r#"{"id":"chatcmpl-f3cc0d02-814c-8906-cab4-a140a262d07c","object":"chat.completion","created":1795512304,"model":"gpt-4o","choices":[{"index":0,"message":{"role":"assistant","content":"Incididunt adipiscing velit enim adipiscing commodo sed occaecat nisi ipsum. labore amet commodo excepteur ut fugiat deserunt labore adipiscing ut. laboris enim consectetur ullamco non in magna fugiat qui esse. elit dolore et exercitation ullamco sunt do eiusmod incididunt laborum. pariatur do laboris consequat enim laborum excepteur sint do lorem. aliqua elit consequat excepteur id est consequat est sint laborum. deserunt fugiat excepteur irure minim sit officia aliqua excepteur lorem. irure ullamco sed et velit."},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":109,"total_tokens":119},"system_fingerprint":"fp_llmsim"}"#;
 
-/// A stream: its name, and its body.
+/// A stream: its name, whose it is, and its body.
 pub(crate) struct Stream {
     pub(crate) name: String,
+    pub(crate) api: Api,
     pub(crate) body: Vec<u8>,
 }
 
 /// All recorded streams, and llmsim's at a usual length: the recorded ones are short, and their heads would weigh too much.
 pub(crate) fn streams() -> Vec<Stream> {
-    let mut all: Vec<Stream> =
-        FIXTURES.iter().map(|(name, body)| Stream { name: (*name).to_owned(), body: body.to_vec() }).collect();
-    all.push(llmsim(100));
-    all
+    let recorded = FIXTURES.iter().map(|&(name, api, body)| Stream { name: name.to_owned(), api, body: body.to_vec() });
+    recorded.chain(long(100)).collect()
 }
 
-/// llmsim's stream with that many token events: the recorded word and space, again and again.
+/// llmsim's stream of chat completions with that many token events.
 pub(crate) fn llmsim(tokens: usize) -> Stream {
-    let (_, recorded) = FIXTURES[3];
+    longer("llmsim", tokens)
+}
+
+/// llmsim's stream of every API with that many token events.
+pub(crate) fn long(tokens: usize) -> Vec<Stream> {
+    ["llmsim", "llmsim_responses", "llmsim_openresponses", "llmsim_anthropic"].map(|name| longer(name, tokens)).into()
+}
+
+/// A recorded stream with that many token events: its first word and space, again and again.
+fn longer(name: &str, tokens: usize) -> Stream {
+    let &(_, api, recorded) = FIXTURES.iter().find(|(known, ..)| *known == name).expect("a recorded stream");
+    let is_token = |event: &&[u8]| {
+        let mut token = false;
+        let read = |event: &sse::Event<'_>| token |= api.read_event(event).is_ok_and(|delta| delta.token.is_some());
+        read_events(&mut sse::Decoder::default(), event, &mut { read });
+        token
+    };
     let events = events(recorded);
-    let (role, words, end) = (events[0], &events[1..3], &events[events.len() - 2..]);
-    let mut body = role.to_vec();
-    for event in words.iter().cycle().take(tokens).chain(end) {
-        body.extend_from_slice(event);
-    }
-    Stream { name: format!("llmsim_{tokens}"), body }
+    let first = events.iter().position(&is_token).expect("a token");
+    let last = events.iter().rposition(&is_token).expect("a token");
+    let words = events[first..first + 2].iter().cycle().take(tokens);
+    let all = events[..first].iter().chain(words).chain(&events[last + 1..]);
+    Stream { name: format!("{name}_{tokens}"), api, body: all.copied().collect::<Vec<_>>().concat() }
 }
 
 /// The body cut after each blank line.

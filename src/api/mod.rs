@@ -4,9 +4,14 @@
 //!
 //! To add an API: a file here with `path`, `body`, `read_event`, `read_body`, and a variant of [`Api`]; the compiler leads from there.
 
+mod anthropic;
 #[doc(hidden)]
 pub mod fuzz;
+mod json;
 mod openai_chat;
+mod openai_images;
+mod openai_responses;
+mod openresponses;
 mod reader;
 mod system;
 mod template;
@@ -15,20 +20,44 @@ pub use reader::Reader;
 
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
+use openai_responses::End;
 
-/// An LLM API, or one of the simulator's own endpoints.
+/// An LLM API, one of the endpoints beside it, or one of the simulator's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Api {
     /// `OpenAI` chat completions.
     OpenaiChat,
+    /// `OpenAI` Responses.
+    OpenaiResponses,
+    /// `OpenResponses`.
+    Openresponses,
+    /// Anthropic Messages.
+    AnthropicMessages,
+    /// `OpenAI` image generation.
+    OpenaiImages,
+    /// Anthropic's counting of a message's tokens.
+    AnthropicCountTokens,
     /// `GET /health`.
     Health,
     /// The list of models.
     Models,
     /// One model.
     Model,
+    /// Anthropic's list of models.
+    AnthropicModels,
+    /// One of Anthropic's models.
+    AnthropicModel,
     /// llmsim's own statistics.
     Stats,
+}
+
+/// How a request carries its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyHeader {
+    /// `Authorization: Bearer …`
+    Bearer,
+    /// `x-api-key: …`
+    XApiKey,
 }
 
 /// The method of a request.
@@ -104,6 +133,9 @@ pub enum Flaw {
     /// An error object or error event inside a success.
     #[error("an error inside a 200")]
     Error,
+    /// The server says itself that the answer is not all of it.
+    #[error("the answer was cut off by the server")]
+    Incomplete,
     /// A response check that did not hold.
     #[error("check failed: {name}")]
     Check {
@@ -119,15 +151,35 @@ pub enum Flaw {
 
 impl Api {
     /// All, in the order of the docs.
-    pub const ALL: [Self; 5] = [Self::OpenaiChat, Self::Health, Self::Models, Self::Model, Self::Stats];
+    pub const ALL: [Self; 12] = [
+        Self::OpenaiChat,
+        Self::OpenaiResponses,
+        Self::Openresponses,
+        Self::AnthropicMessages,
+        Self::OpenaiImages,
+        Self::AnthropicCountTokens,
+        Self::Health,
+        Self::Models,
+        Self::Model,
+        Self::AnthropicModels,
+        Self::AnthropicModel,
+        Self::Stats,
+    ];
 
     /// Its name in profiles and flags.
     pub const fn name(self) -> &'static str {
         match self {
             Self::OpenaiChat => "openai-chat",
+            Self::OpenaiResponses => "openai-responses",
+            Self::Openresponses => "openresponses",
+            Self::AnthropicMessages => "anthropic-messages",
+            Self::OpenaiImages => "openai-images",
+            Self::AnthropicCountTokens => "anthropic-count-tokens",
             Self::Health => "health",
             Self::Models => "models",
             Self::Model => "model",
+            Self::AnthropicModels => "anthropic-models",
+            Self::AnthropicModel => "anthropic-model",
             Self::Stats => "stats",
         }
     }
@@ -139,33 +191,72 @@ impl Api {
 
     /// Its method.
     pub const fn method(self) -> Method {
-        match self {
-            Self::OpenaiChat => Method::Post,
-            Self::Health | Self::Models | Self::Model | Self::Stats => Method::Get,
-        }
+        if self.takes_prompt() { Method::Post } else { Method::Get }
     }
 
-    /// Whether it generates tokens, and so can be streamed and counted.
+    /// Whether it generates tokens, which can be timed and counted.
     pub const fn generates(self) -> bool {
-        matches!(self, Self::OpenaiChat)
+        matches!(self, Self::OpenaiChat | Self::OpenaiResponses | Self::Openresponses | Self::AnthropicMessages)
+    }
+
+    /// Whether its answer can be streamed.
+    pub const fn streams(self) -> bool {
+        self.generates() || matches!(self, Self::OpenaiImages)
+    }
+
+    /// Whether it is asked with a model and a prompt.
+    pub const fn takes_prompt(self) -> bool {
+        self.generates() || matches!(self, Self::OpenaiImages | Self::AnthropicCountTokens)
     }
 
     /// Its path on llmsim; `{model}` stands for the model's name.
     pub const fn path(self) -> &'static str {
         match self {
             Self::OpenaiChat => openai_chat::PATH,
+            Self::OpenaiResponses => openai_responses::PATH,
+            Self::Openresponses => openresponses::PATH,
+            Self::AnthropicMessages => anthropic::PATH,
+            Self::OpenaiImages => openai_images::PATH,
+            Self::AnthropicCountTokens => anthropic::COUNT_PATH,
             Self::Health => "/health",
             Self::Models => "/openai/v1/models",
             Self::Model => "/openai/v1/models/{model}",
+            Self::AnthropicModels => "/anthropic/v1/models",
+            Self::AnthropicModel => "/anthropic/v1/models/{model}",
             Self::Stats => "/llmsim/stats",
         }
+    }
+
+    /// Whether it is one of Anthropic's.
+    const fn is_anthropic(self) -> bool {
+        matches!(
+            self,
+            Self::AnthropicMessages | Self::AnthropicCountTokens | Self::AnthropicModels | Self::AnthropicModel
+        )
+    }
+
+    /// Headers that every request of it has to have.
+    pub const fn headers(self) -> &'static [(&'static str, &'static str)] {
+        if self.is_anthropic() { anthropic::HEADERS } else { &[] }
+    }
+
+    /// How it wants the key.
+    pub const fn key_header(self) -> KeyHeader {
+        if self.is_anthropic() { KeyHeader::XApiKey } else { KeyHeader::Bearer }
     }
 
     /// The JSON body of a request, in pieces; empty for `GET`.
     pub fn body(self, ask: &Ask<'_>) -> Vec<Piece> {
         match self {
             Self::OpenaiChat => openai_chat::body(ask),
-            Self::Health | Self::Models | Self::Model | Self::Stats => Vec::new(),
+            Self::OpenaiResponses => openai_responses::body(ask),
+            Self::Openresponses => openresponses::body(ask),
+            Self::AnthropicMessages => anthropic::body(ask),
+            Self::OpenaiImages => openai_images::body(ask),
+            Self::AnthropicCountTokens => anthropic::count_body(ask),
+            Self::Health | Self::Models | Self::Model | Self::AnthropicModels | Self::AnthropicModel | Self::Stats => {
+                Vec::new()
+            }
         }
     }
 
@@ -173,7 +264,17 @@ impl Api {
     pub fn read_event(self, event: &sse::Event<'_>) -> Result<Delta, Flaw> {
         match self {
             Self::OpenaiChat => openai_chat::read_event(event),
-            Self::Health | Self::Models | Self::Model | Self::Stats => Ok(Delta::default()),
+            Self::OpenaiResponses => openai_responses::read_event(event, End::Completed),
+            Self::Openresponses => openresponses::read_event(event),
+            Self::AnthropicMessages => anthropic::read_event(event),
+            Self::OpenaiImages => openai_images::read_event(event),
+            Self::AnthropicCountTokens
+            | Self::Health
+            | Self::Models
+            | Self::Model
+            | Self::AnthropicModels
+            | Self::AnthropicModel
+            | Self::Stats => Ok(Delta::default()),
         }
     }
 
@@ -181,9 +282,15 @@ impl Api {
     pub fn read_body(self, body: &[u8]) -> Result<Answer, Flaw> {
         match self {
             Self::OpenaiChat => openai_chat::read_body(body),
+            Self::OpenaiResponses => openai_responses::read_body(body),
+            Self::Openresponses => openresponses::read_body(body),
+            Self::AnthropicMessages => anthropic::read_body(body),
+            Self::OpenaiImages => openai_images::read_body(body),
+            Self::AnthropicCountTokens => anthropic::read_count(body),
             Self::Health => system::read_health(body),
             Self::Models => system::read_models(body),
-            Self::Model => system::read_model(body),
+            Self::AnthropicModels => system::read_anthropic_models(body),
+            Self::Model | Self::AnthropicModel => system::read_model(body),
             Self::Stats => system::read_stats(body),
         }
     }

@@ -1,13 +1,12 @@
 //! `OpenAI` chat completions, plain and streamed; also vLLM, llama.cpp, Azure and everything else that is compatible.
 //!
-//! Compatible servers differ in what is absent, `null` or empty, and in what they add. So everything is optional, unknown fields are
-//! skipped, and a field whose type varies is kept as it stands ([`RawValue`]). Lists are summed up while
-//! they are read: an event as a rule allocates nothing.
+//! Lists are summed up while they are read: an event as a rule allocates nothing.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
+use super::json::{self, Count, DONE, ERROR_EVENT, Each, is_error, is_filled, not_as_documented};
 use super::template::{Billed, Reading};
 use super::{Answer, Ask, Delta, Flaw, Piece, Token};
 use crate::metrics::TokenUsage;
@@ -16,48 +15,14 @@ use crate::wire::sse;
 /// Where llmsim serves it.
 pub(super) const PATH: &str = "/openai/v1/chat/completions";
 
-/// Ends every stream, whether it went well or not.
-const DONE: &[u8] = b"[DONE]";
-
-/// The name of an event that is an error whatever its data says.
-pub(super) const ERROR_EVENT: &[u8] = b"error";
-
-/// The body in pieces. A field of `extra` takes the place of ours with the same name.
+/// The body in pieces.
 pub(super) fn body(ask: &Ask<'_>) -> Vec<Piece> {
-    let text = |text: &str| Piece::Text(text.to_owned());
-    let stream = if ask.stream { "true" } else { "false" };
-    let mut ours = vec![
-        ("model", vec![Piece::Model]),
-        ("messages", vec![text(r#"[{"role":"user","content":"#), Piece::Prompt, text("}]")]),
-        ("stream", vec![text(stream)]),
-    ];
+    let mut ours = vec![("model", vec![Piece::Model]), ("messages", json::one_message()), json::stream(ask)];
     // The same limit under its newer name; OpenAI refuses a request that has both.
     if ask.max_tokens && !ask.extra.contains_key("max_completion_tokens") {
         ours.push(("max_tokens", vec![Piece::MaxTokens]));
     }
-    let mut pieces = Vec::new();
-    let mut separator = "{";
-    for (name, value) in ours.into_iter().filter(|(name, _)| !ask.extra.contains_key(*name)) {
-        push(&mut pieces, text(&format!("{separator}\"{name}\":")));
-        for piece in value {
-            push(&mut pieces, piece);
-        }
-        separator = ",";
-    }
-    for (name, value) in ask.extra {
-        push(&mut pieces, text(&format!("{separator}{}:{value}", serde_json::Value::from(name.as_str()))));
-        separator = ",";
-    }
-    push(&mut pieces, text("}"));
-    pieces
-}
-
-/// Appends a piece; texts that meet become one.
-fn push(pieces: &mut Vec<Piece>, piece: Piece) {
-    match (pieces.last_mut(), piece) {
-        (Some(Piece::Text(last)), Piece::Text(text)) => last.push_str(&text),
-        (_, piece) => pieces.push(piece),
-    }
+    json::object(ours, ask)
 }
 
 /// What one event of a stream means. Valid JSON that is no chunk (`""`, `{"type":"ping"}`) means nothing and is no flaw.
@@ -96,7 +61,7 @@ pub(super) fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
     if is_error(completion.error, completion.object) {
         return Err(Flaw::Error);
     }
-    if !completion.choices.is_some_and(|choices| choices.get().starts_with('[') && is_filled(choices)) {
+    if !json::is_filled_list(completion.choices) {
         return Err(Flaw::Check { name: "has choices", held: 0 });
     }
     match completion.usage.and_then(read_usage) {
@@ -175,33 +140,6 @@ struct Completion<'a> {
     error: Option<&'a RawValue>,
     #[serde(borrow)]
     object: Option<&'a RawValue>,
-}
-
-/// What valid JSON says that could not be read as documented: nothing, unless it is an error after all.
-fn not_as_documented(json: &[u8]) -> Result<(), Flaw> {
-    /// No more than is needed to know an error.
-    #[derive(Deserialize)]
-    struct Failure<'a> {
-        #[serde(borrow)]
-        error: Option<&'a RawValue>,
-        #[serde(borrow)]
-        object: Option<&'a RawValue>,
-    }
-    match serde_json::from_slice::<Failure<'_>>(json) {
-        Ok(failure) if is_error(failure.error, failure.object) => Err(Flaw::Error),
-        Ok(_) => Ok(()),
-        Err(_) => serde_json::from_slice::<IgnoredAny>(json).map(|_| ()).map_err(|_| Flaw::BadJson),
-    }
-}
-
-/// Whether it is an error and no completion: `{"error":{…}}`, and `{"object":"error",…}` as vLLM had it.
-fn is_error(error: Option<&RawValue>, object: Option<&RawValue>) -> bool {
-    error.is_some_and(is_filled) || object.is_some_and(|object| object.get() == r#""error""#)
-}
-
-/// Whether there is anything in it. Servers fill what they have nothing for with all of these.
-fn is_filled(value: &RawValue) -> bool {
-    !matches!(value.get(), r#""""# | "null" | "[]" | "{}" | "false")
 }
 
 /// All choices of a chunk together: the first token of any of them is the first token.
@@ -300,25 +238,6 @@ impl<'de> Deserialize<'de> for ToolCalls {
     }
 }
 
-/// Reads a list item by item into a sum, so that it needs no memory.
-struct Each<S, T>(fn(&mut S, T));
-
-impl<'de, S: Default, T: Deserialize<'de>> Visitor<'de> for Each<S, T> {
-    type Value = S;
-
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<S, A::Error> {
-        let mut sum = S::default();
-        while let Some(item) = items.next_element()? {
-            (self.0)(&mut sum, item);
-        }
-        Ok(sum)
-    }
-}
-
 /// What the server billed. Only the last event of a stream has it as a rule, so it is read apart from the chunk.
 #[derive(Debug, Deserialize)]
 struct Usage {
@@ -351,18 +270,6 @@ impl Usage {
 fn read_usage(usage: &RawValue) -> Option<Usage> {
     let usage: Usage = serde_json::from_str(usage.get()).ok()?;
     (usage.prompt_tokens.0 | usage.completion_tokens.0 | usage.total_tokens.0 > 0).then_some(usage)
-}
-
-/// A count of tokens: a number of any kind, or nothing. What does not fit saturates; it is the peer's number, not ours.
-#[derive(Debug, Default, Clone, Copy)]
-struct Count(u32);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = Option::<f64>::deserialize(deserializer)?;
-        // Exact: every u32 is a float, and the conversion saturates.
-        Ok(Self(number.unwrap_or_default() as u32))
-    }
 }
 
 #[cfg(test)]

@@ -1,24 +1,26 @@
 //! Reads answers like the [`Api`] does, and faster: what has been seen before is recognised by a [`Template`].
 
 use super::template::{Fit, Reading, Template};
-use super::{Answer, Api, Delta, Flaw, openai_chat};
+use super::{Answer, Api, Delta, Flaw, anthropic, json, openai_chat, openai_responses};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
 
-/// Templates of one reader. A stream has events of four or five shapes (role, tokens, reasoning, finish, usage), of which each is
-/// worth a template: in short streams the rare ones cost more than all tokens together. More shapes than this share the places, and
-/// the one not seen for longest goes.
-const MAX_TEMPLATES: usize = 8;
+/// Templates of one reader. A stream of chat completions has events of four or five shapes (role, tokens, reasoning, finish, usage),
+/// one of the Responses API with reasoning fifteen, of which each is worth a template: in short streams the rare ones cost more than
+/// all tokens together. More shapes than this share the places, and the one not seen for longest goes.
+const MAX_TEMPLATES: usize = 24;
 
 /// Patience of a reader: how much it is ready to lose before it stops learning. A server whose answers never fit costs the attempts
 /// on top of the parser, and this bounds them; one that keeps fitting earns it back.
-const MAX_PATIENCE: u16 = 256;
+const MAX_PATIENCE: u16 = 512;
 /// What it costs that nothing fits; a fit earns one. So attempts pay as long as two of three fit, about where they do in time, too.
 const PRICE_OF_A_MISS: u16 = 2;
+/// What it costs to learn, on top of the miss; learning takes a few microseconds.
+const PRICE_OF_LEARNING: u16 = 16;
 /// After so many misses without patience it gets some back: the answers may have become regular meanwhile.
 const MISSES_TO_FORGIVE: u8 = 255;
-/// How much it gets back: enough to learn the shapes of a stream, a few times over.
-const FORGIVEN: u16 = 32;
+/// How much it gets back: enough to learn twice. If that helps, the fits pay for the rest.
+const FORGIVEN: u16 = 2 * (PRICE_OF_A_MISS + PRICE_OF_LEARNING);
 
 /// Reads the answers to one kind of request, on one worker. It says exactly what [`Api::read_event`] and [`Api::read_body`] say.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ impl Reader {
         let Some(reading) = event_reading(self.api, event) else { return self.api.read_event(event) };
         // What the parser does first, before it parses.
         let data = event.data.trim_ascii();
-        let recognised = self.events.recognise(data).map(|(delta, usage)| Delta { usage, ..delta });
+        let recognised = self.events.recognise(data).map(|(delta, fit)| Delta { usage: fit.usage, ..delta });
         if let Some(delta) = recognised
             && !self.verify
         {
@@ -52,7 +54,8 @@ impl Reader {
             return judge(&recognised, parsed);
         }
         if let Ok(delta) = parsed
-            && openai_chat::is_chunk(data)
+            && self.events.is_patient()
+            && is_chunk(self.api, data)
         {
             self.events.learn(data, reading, delta, delta.usage);
         }
@@ -63,7 +66,7 @@ impl Reader {
     #[inline]
     pub fn read_body(&mut self, body: &[u8]) -> Result<Answer, Flaw> {
         let Some(reading) = body_reading(self.api) else { return self.api.read_body(body) };
-        let recognised = self.answers.recognise(body).map(|(answer, usage)| Answer { usage, ..answer });
+        let recognised = self.answers.recognise(body).map(|(answer, fit)| Answer { usage: fit.usage, ..answer });
         if let Some(answer) = recognised
             && !self.verify
         {
@@ -73,7 +76,9 @@ impl Reader {
         if let Some(recognised) = recognised {
             return judge(&recognised, parsed);
         }
-        if let Ok(answer) = parsed {
+        if let Ok(answer) = parsed
+            && self.answers.is_patient()
+        {
             self.answers.learn(body, reading, answer, answer.usage);
         }
         parsed
@@ -95,20 +100,41 @@ fn judge<M: PartialEq>(recognised: &M, parsed: Result<M, Flaw>) -> Result<M, Fla
 /// How the event's data is read, if it is JSON and is read at all.
 #[inline]
 fn event_reading(api: Api, event: &sse::Event<'_>) -> Option<&'static Reading> {
-    let is_json = event.data.first() == Some(&b'{') && event.name != openai_chat::ERROR_EVENT;
+    if event.data.first() != Some(&b'{') || event.name == json::ERROR_EVENT {
+        return None;
+    }
     match api {
-        Api::OpenaiChat if is_json => Some(&openai_chat::CHUNK),
+        Api::OpenaiChat => Some(&openai_chat::CHUNK),
+        Api::OpenaiResponses | Api::Openresponses => Some(&openai_responses::CHUNK),
+        Api::AnthropicMessages => Some(&anthropic::CHUNK),
         _ => None,
     }
 }
 
+/// Whether the data is an event as documented, whose meaning does not depend on the event's name.
+fn is_chunk(api: Api, data: &[u8]) -> bool {
+    match api {
+        Api::OpenaiChat => openai_chat::is_chunk(data),
+        Api::OpenaiResponses | Api::Openresponses => openai_responses::is_chunk(data),
+        Api::AnthropicMessages => anthropic::is_chunk(data),
+        _ => false,
+    }
+}
+
 /// How a plain answer is read. Those of the simulator's own endpoints are recognised when they are byte by byte what they were
-/// before, as most of them always are; statistics never are.
+/// before, as most of them always are; statistics never are, and pictures are too large to be kept.
 fn body_reading(api: Api) -> Option<&'static Reading> {
     match api {
         Api::OpenaiChat => Some(&openai_chat::COMPLETION),
-        Api::Health | Api::Models | Api::Model => Some(&Reading::Exact),
-        Api::Stats => None,
+        Api::OpenaiResponses | Api::Openresponses => Some(&openai_responses::RESPONSE),
+        Api::AnthropicMessages => Some(&anthropic::MESSAGE),
+        Api::Health
+        | Api::Models
+        | Api::Model
+        | Api::AnthropicCountTokens
+        | Api::AnthropicModels
+        | Api::AnthropicModel => Some(&Reading::Exact),
+        Api::OpenaiImages | Api::Stats => None,
     }
 }
 
@@ -133,20 +159,20 @@ impl<M: Copy> Templates<M> {
         Self { known: Vec::new(), patience: MAX_PATIENCE, misses: 0 }
     }
 
-    /// What the data means and what it billed, if a template fits.
+    /// What data means that fits the template found, but for what it billed, which the fit says.
     #[inline]
-    fn recognise(&mut self, data: &[u8]) -> Option<(M, Option<TokenUsage>)> {
+    fn recognise(&mut self, data: &[u8]) -> Option<(M, Fit)> {
         if let Some(first) = self.known.first()
-            && let Some(Fit { usage }) = first.template.fits(data)
+            && let Some(fit) = first.template.fits(data)
         {
             self.patience = MAX_PATIENCE.min(self.patience + 1);
-            return Some((first.meaning, usage));
+            return Some((first.meaning, fit));
         }
         self.recognise_further(data)
     }
 
     /// The same, when the first template does not fit.
-    fn recognise_further(&mut self, data: &[u8]) -> Option<(M, Option<TokenUsage>)> {
+    fn recognise_further(&mut self, data: &[u8]) -> Option<(M, Fit)> {
         if self.patience < PRICE_OF_A_MISS {
             self.forgive();
             return None;
@@ -157,13 +183,13 @@ impl<M: Copy> Templates<M> {
             let mut all = self.known.iter_mut().enumerate();
             all.find_map(|(i, known)| Some((i, known.template.widen(data)?)))
         });
-        let Some((i, Fit { usage })) = fitting else {
+        let Some((i, fit)) = fitting else {
             self.patience -= PRICE_OF_A_MISS;
             return None;
         };
         self.patience = MAX_PATIENCE.min(self.patience + 1);
         self.known[..=i].rotate_right(1);
-        Some((self.known[0].meaning, usage))
+        Some((self.known[0].meaning, fit))
     }
 
     fn forgive(&mut self) {
@@ -174,12 +200,15 @@ impl<M: Copy> Templates<M> {
         }
     }
 
+    /// Whether something more may be learned.
+    const fn is_patient(&self) -> bool {
+        self.patience >= PRICE_OF_LEARNING
+    }
+
     /// Learns from data that fits no template, and that the parser has understood.
     #[cold]
     fn learn(&mut self, data: &[u8], reading: &Reading, meaning: M, usage: Option<TokenUsage>) {
-        if self.patience < PRICE_OF_A_MISS {
-            return;
-        }
+        self.patience -= PRICE_OF_LEARNING;
         if let Some(template) = Template::learn(data, reading, usage) {
             self.known.truncate(MAX_TEMPLATES - 1);
             self.known.insert(0, Known { template, meaning });

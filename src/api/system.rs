@@ -34,6 +34,12 @@ pub(super) fn read_models(body: &[u8]) -> Result<Answer, Flaw> {
     judge(&[("data is an array", is_array), ("object is list", is_text(fields.object, |object| object == "list"))])
 }
 
+/// Anthropic's list says nothing of being one.
+pub(super) fn read_anthropic_models(body: &[u8]) -> Result<Answer, Flaw> {
+    let fields = read(body)?;
+    judge(&[("data is an array", fields.data.is_some_and(|data| data.get().starts_with('[')))])
+}
+
 pub(super) fn read_model(body: &[u8]) -> Result<Answer, Flaw> {
     let fields = read(body)?;
     judge(&[("has id", is_text(fields.id, |id| !id.is_empty()))])
@@ -104,6 +110,12 @@ mod tests {
         assert_eq!(read_models(br#"{"object":"list"}"#), failed("data is an array", 0));
         assert_eq!(read_models(br#"{"object":"lists","data":[]}"#), failed("object is list", 1));
         assert_eq!(read_models(b"<html>"), Err(Flaw::BadJson));
+    }
+
+    #[test]
+    fn models_of_anthropic_are_a_list_that_does_not_say_so() {
+        assert_eq!(read_anthropic_models(br#"{"data":[{"type":"model","id":"claude-opus-4-5"}]}"#), Ok(passed(1)));
+        assert_eq!(read_anthropic_models(br#"{"models":[]}"#), failed("data is an array", 0));
     }
 
     #[test]

@@ -40,6 +40,13 @@ struct Hole {
     fill: Fill,
 }
 
+/// That data fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fit {
+    /// What it billed.
+    pub(super) usage: Option<TokenUsage>,
+}
+
 /// A template for data that reads the same but for the tokens billed.
 #[derive(Debug)]
 pub(super) struct Template {
@@ -51,13 +58,6 @@ pub(super) struct Template {
     holes: Box<[Hole]>,
     /// Those that were seen to differ, in order.
     open: Vec<Hole>,
-}
-
-/// Data fits a template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fit {
-    /// What it says was billed.
-    pub(super) usage: Option<TokenUsage>,
 }
 
 impl Template {
@@ -73,7 +73,7 @@ impl Template {
         (template.fit(&template.holes, data, |_, _| {}) == Some(Fit { usage })).then_some(template)
     }
 
-    /// Whether the data fits with the holes that are open, and what it then billed.
+    /// Whether the data fits with the holes that are open.
     #[inline]
     pub(super) fn fits(&self, data: &[u8]) -> Option<Fit> {
         self.fit(&self.open, data, |_, _| {})
@@ -82,14 +82,14 @@ impl Template {
     /// Whether the data fits with all holes open. If so, those in which it differs stay open from now on.
     pub(super) fn widen(&mut self, data: &[u8]) -> Option<Fit> {
         let mut differing = Vec::new();
-        let usage = self.fit(&self.holes, data, |hole, filling| {
+        let fit = self.fit(&self.holes, data, |hole, filling| {
             if filling != &self.learned[hole.start as usize..hole.end as usize] {
                 differing.push(hole);
             }
         })?;
         self.open.extend(differing.into_iter().filter(|hole| !self.open.contains(hole)).collect::<Vec<_>>());
         self.open.sort_unstable_by_key(|hole| hole.start);
-        Some(usage)
+        Some(fit)
     }
 
     /// Compares `data` with the learned data, but for `holes`, whose fillings are shown to `seen`.

@@ -8,16 +8,80 @@ use super::*;
 use crate::wire::{Event, http1};
 
 /// The streams of real servers, and what each event of them means, as [`letters`] writes it.
-const STREAMS: [(&str, &str, &str); 9] = [
-    ("llmsim", include_str!("../wire/fixtures/llmsim.sse"), "- T T T F,8+2 D"),
-    ("OpenAI", include_str!("../wire/fixtures/openai.sse"), "- T F 19+10 D"),
-    ("OpenAI, tool calls", include_str!("../wire/fixtures/openai_tools.sse"), "T T - T F D"),
-    ("Azure", include_str!("../wire/fixtures/azure.sse"), "- - T - F D"),
-    ("vLLM, reasoning", include_str!("../wire/fixtures/vllm_reasoning.sse"), "- R R T F 16+6(4) D"),
-    ("vLLM, an error in the stream", include_str!("../wire/fixtures/vllm_error.sse"), "T error D"),
-    ("llama.cpp", include_str!("../wire/fixtures/llama_cpp.sse"), "- T F 9+3 D"),
-    ("OpenRouter", include_str!("../wire/fixtures/openrouter.sse"), "R T F 5+4(3) D"),
-    ("a gateway", include_str!("../wire/fixtures/gateway.sse"), "- bad - - - T RF,1+1 1+2 D"),
+const STREAMS: [(&str, Api, &str, &str); 23] = [
+    ("llmsim", Api::OpenaiChat, include_str!("../wire/fixtures/llmsim.sse"), "- T T T F,8+2 D"),
+    ("OpenAI", Api::OpenaiChat, include_str!("../wire/fixtures/openai.sse"), "- T F 19+10 D"),
+    ("OpenAI, tool calls", Api::OpenaiChat, include_str!("../wire/fixtures/openai_tools.sse"), "T T - T F D"),
+    ("Azure", Api::OpenaiChat, include_str!("../wire/fixtures/azure.sse"), "- - T - F D"),
+    ("vLLM, reasoning", Api::OpenaiChat, include_str!("../wire/fixtures/vllm_reasoning.sse"), "- R R T F 16+6(4) D"),
+    ("vLLM, an error in the stream", Api::OpenaiChat, include_str!("../wire/fixtures/vllm_error.sse"), "T error D"),
+    ("vLLM, cumulative usage", Api::OpenaiChat, include_str!("../wire/fixtures/vllm_usage.sse"), "8+0 T,8+2 TF,8+3 D"),
+    ("an error in plain words", Api::OpenaiChat, include_str!("../wire/fixtures/plain_error.sse"), "T error"),
+    ("llama.cpp", Api::OpenaiChat, include_str!("../wire/fixtures/llama_cpp.sse"), "- T F 9+3 D"),
+    ("OpenRouter", Api::OpenaiChat, include_str!("../wire/fixtures/openrouter.sse"), "R T F 5+4(3) D"),
+    ("a gateway", Api::OpenaiChat, include_str!("../wire/fixtures/gateway.sse"), "- bad - - - T RF,1+1 1+2 D"),
+    ("a proxy in Spring", Api::OpenaiChat, include_str!("../wire/fixtures/spring.sse"), "T T - - 2+2 D"),
+    ("two choices", Api::OpenaiChat, include_str!("../wire/fixtures/choices.sse"), "- T - T TF F D"),
+    (
+        "llmsim, Responses",
+        Api::OpenaiResponses,
+        include_str!("../wire/fixtures/llmsim_responses.sse"),
+        "- - - - T T T - - - FD,1+8",
+    ),
+    (
+        "llmsim, Responses with reasoning",
+        Api::OpenaiResponses,
+        include_str!("../wire/fixtures/llmsim_responses_reasoning.sse"),
+        "- - - - R R - - - - - T T - - - FD,1+8(12)",
+    ),
+    (
+        "OpenAI, Responses with a tool",
+        Api::OpenaiResponses,
+        include_str!("../wire/fixtures/openai_responses_tools.sse"),
+        "- - R T T T - - FD,36+87(64)",
+    ),
+    (
+        "OpenAI, a failed response",
+        Api::OpenaiResponses,
+        include_str!("../wire/fixtures/openai_responses_failed.sse"),
+        "- T error",
+    ),
+    (
+        "OpenAI, an incomplete response",
+        Api::OpenaiResponses,
+        include_str!("../wire/fixtures/openai_responses_incomplete.sse"),
+        "T cut",
+    ),
+    (
+        "llmsim, OpenResponses",
+        Api::Openresponses,
+        include_str!("../wire/fixtures/llmsim_openresponses.sse"),
+        "- - - - T T T - - - F,4+7 D",
+    ),
+    (
+        "llmsim, Anthropic",
+        Api::AnthropicMessages,
+        include_str!("../wire/fixtures/llmsim_anthropic.sse"),
+        "11+1 - - T T T - F,0+7 D",
+    ),
+    (
+        "llmsim, Anthropic with thinking",
+        Api::AnthropicMessages,
+        include_str!("../wire/fixtures/llmsim_anthropic_thinking.sse"),
+        "11+1 - - R R - - - T T - F,0+25 D",
+    ),
+    (
+        "Anthropic with a tool",
+        Api::AnthropicMessages,
+        include_str!("../wire/fixtures/anthropic_tools.sse"),
+        "472+2 - - R - - - T - T - T T - 0+40 F,0+89 D",
+    ),
+    (
+        "Anthropic, an error in the stream",
+        Api::AnthropicMessages,
+        include_str!("../wire/fixtures/anthropic_error.sse"),
+        "8+1 T error",
+    ),
 ];
 
 fn letters(read: &Result<Delta, Flaw>) -> String {
@@ -25,6 +89,7 @@ fn letters(read: &Result<Delta, Flaw>) -> String {
         Ok(delta) => delta,
         Err(Flaw::BadJson) => return "bad".to_owned(),
         Err(Flaw::Error) => return "error".to_owned(),
+        Err(Flaw::Incomplete) => return "cut".to_owned(),
         Err(Flaw::Check { .. } | Flaw::Mismatch) => unreachable!("a stream has no checks"),
     };
     let mut text = String::new();
@@ -76,7 +141,7 @@ fn response(stream: &str, framing: Framing) -> Vec<u8> {
 }
 
 /// Reads a response from these pieces and then the end of the connection.
-fn read(pieces: &[&[u8]]) -> String {
+fn read(api: Api, pieces: &[&[u8]]) -> String {
     let (mut http, mut sse) = (http1::Decoder::default(), sse::Decoder::default());
     let mut seen = Vec::new();
     let mut ended = false;
@@ -86,7 +151,7 @@ fn read(pieces: &[&[u8]]) -> String {
                 Event::Head(head) => assert_eq!(head.status, 200),
                 Event::Data(mut data) => {
                     while let Some(event) = sse.next(&mut data) {
-                        seen.push(letters(&Api::OpenaiChat.read_event(&event.unwrap())));
+                        seen.push(letters(&api.read_event(&event.unwrap())));
                     }
                 }
                 Event::End { .. } => ended = true,
@@ -96,39 +161,72 @@ fn read(pieces: &[&[u8]]) -> String {
     if !ended {
         assert_eq!(http.eof(), Ok(Event::End { reusable: false }));
     }
-    seen.extend(sse.eof().map(|event| letters(&Api::OpenaiChat.read_event(&event))));
+    seen.extend(sse.eof().map(|event| letters(&api.read_event(&event))));
     seen.join(" ")
 }
 
 #[test]
 fn recorded_streams_mean_the_same_at_every_cut() {
-    for (server, stream, wanted) in STREAMS {
+    for (server, api, stream, wanted) in STREAMS {
         for framing in [Framing::Length, Framing::Chunks(210), Framing::ToEof] {
             let bytes = response(stream, framing);
-            assert_eq!(read(&[&bytes]), wanted, "{server}, {framing:?}");
-            assert_eq!(read(&bytes.chunks(1).collect::<Vec<_>>()), wanted, "{server}, {framing:?}, byte by byte");
+            assert_eq!(read(api, &[&bytes]), wanted, "{server}, {framing:?}");
+            assert_eq!(read(api, &bytes.chunks(1).collect::<Vec<_>>()), wanted, "{server}, {framing:?}, byte by byte");
         }
         let bytes = response(stream, Framing::Chunks(100));
         for cut in 0..=bytes.len() {
-            assert_eq!(read(&[&bytes[..cut], &bytes[cut..]]), wanted, "{server}, cut at {cut}");
+            assert_eq!(read(api, &[&bytes[..cut], &bytes[cut..]]), wanted, "{server}, cut at {cut}");
         }
-        assert_eq!(read(&[&bytes, b"HTTP/1.1 200"]), wanted, "{server}, with a tail");
+        assert_eq!(read(api, &[&bytes, b"HTTP/1.1 200"]), wanted, "{server}, with a tail");
     }
 }
 
 #[test]
 fn recorded_streams_mean_the_same_with_every_line_end() {
-    for (server, stream, wanted) in STREAMS {
+    for (server, api, stream, wanted) in STREAMS {
         for end in ["\r\n", "\r"] {
             let stream = stream.replace('\n', end);
             for size in [1, 7, 10_000] {
-                assert_eq!(read(&[&response(&stream, Framing::Chunks(size))]), wanted, "{server}, {end:?}, {size}");
+                assert_eq!(
+                    read(api, &[&response(&stream, Framing::Chunks(size))]),
+                    wanted,
+                    "{server}, {end:?}, {size}"
+                );
             }
         }
         let unfinished = stream.trim_end();
-        assert_eq!(read(&[&response(unfinished, Framing::Length)]), wanted, "{server}, without its last line end");
+        assert_eq!(read(api, &[&response(unfinished, Framing::Length)]), wanted, "{server}, without its last line end");
         let mixed = stream.replacen("\n\n", "\r\n\n", 3).replacen("\n\n", "\n\r\n", 1);
-        assert_eq!(read(&[&response(&format!("\u{feff}{mixed}"), Framing::Chunks(11))]), wanted, "{server}, mixed");
+        assert_eq!(
+            read(api, &[&response(&format!("\u{feff}{mixed}"), Framing::Chunks(11))]),
+            wanted,
+            "{server}, mixed"
+        );
+    }
+}
+
+/// The body with its holes filled, parsed.
+pub(super) fn filled(pieces: &[Piece]) -> serde_json::Value {
+    let fill = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Model => r#""m""#.to_owned(),
+        Piece::Prompt => r#""say \"hi\"""#.to_owned(),
+        Piece::MaxTokens => "50".to_owned(),
+    };
+    let text: String = pieces.iter().map(fill).collect();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn every_api_that_takes_a_prompt_has_a_body_and_the_others_have_none() {
+    let extra = serde_json::Map::new();
+    for api in Api::ALL {
+        let pieces = api.body(&Ask { stream: false, max_tokens: false, extra: &extra });
+        assert_eq!(!pieces.is_empty(), api.takes_prompt(), "{api:?}");
+        assert_eq!(api.method() == Method::Post, api.takes_prompt(), "{api:?}");
+        if api.takes_prompt() {
+            assert_eq!(filled(&pieces)["model"], "m", "{api:?}");
+        }
     }
 }
 
@@ -148,7 +246,7 @@ proptest! {
         chunk in 1_usize..400,
         cuts in prop::collection::vec(1_usize..300, 1..40),
     ) {
-        let (_, stream, wanted) = STREAMS[which];
+        let (_, api, stream, wanted) = STREAMS[which];
         let bytes = response(stream, Framing::Chunks(chunk));
         let mut rest = bytes.as_slice();
         let mut pieces = Vec::new();
@@ -158,7 +256,7 @@ proptest! {
             rest = tail;
         }
         pieces.push(rest);
-        prop_assert_eq!(read(&pieces), wanted);
+        prop_assert_eq!(read(api, &pieces), wanted);
     }
 
     #[test]

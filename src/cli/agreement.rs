@@ -41,7 +41,7 @@ fn times(plan: &Plan, latency: Latency, summary: &Summary) -> Vec<AgreementLine>
     first.into_iter().chain(gaps).collect()
 }
 
-/// Tokens and errors, where both sides count the same: every answer was read to its end, and says its tokens.
+/// Tokens, where both sides count the same: every answer was read to its end, and says its tokens.
 fn counts(plan: &Plan, parts: &[Option<&Summary>], before: &Value, after: &Value) -> Vec<AgreementLine> {
     let counted = |key: &str| after.get(key)?.as_u64()?.checked_sub(before.get(key)?.as_u64()?);
     let all = || parts.iter().copied().flatten();
@@ -52,15 +52,17 @@ fn counts(plan: &Plan, parts: &[Option<&Summary>], before: &Value, after: &Value
         Some(AgreementLine { name: name.to_owned(), server, ours, tolerance: 0.0, unit: String::new(), agree })
     };
     // Of a request that we have given up the server may know another end than we do.
-    let whole = sum(Counter::Interrupted) + sum(Counter::Timeouts) + sum(Counter::ConnectionFailures) == 0
-        && sum(Counter::StaleRetries) == 0
-        && plan.mix.kinds.iter().all(|kind| kind.api.generates());
+    let whole =
+        sum(Counter::Interrupted) + sum(Counter::Cancelled) + sum(Counter::Timeouts) + sum(Counter::ConnectionFailures)
+            == 0
+            && sum(Counter::StaleRetries) == 0
+            && plan.mix.kinds.iter().all(|kind| kind.api.generates());
     if !whole {
         return Vec::new();
     }
     let errors: u64 = all().flat_map(|s| &s.statuses).filter(|(status, _)| *status >= 400).map(|(_, n)| n).sum();
     let failed = all().map(|s| s.finished() - s.succeeded()).sum::<u64>();
-    let mut lines = vec![line("errors", counted("total_errors"), errors)];
+    let mut lines = Vec::new();
     if failed == errors && all().all(|s| matches!(s.all.token_source, None | Some(TokenSource::Usage))) {
         lines.push(line("tokens", counted("completion_tokens"), sum(Counter::TokensOutput)));
         lines.push(line("prompt tokens", counted("prompt_tokens"), sum(Counter::TokensInput)));
@@ -88,6 +90,8 @@ mod tests {
             kind: 0,
             outcome,
             status,
+            intended: None,
+            retry_after_s: None,
             sent: Nanos::ZERO,
             end: Nanos::from_millis(500),
             first_byte: at(5),
@@ -115,7 +119,9 @@ mod tests {
 
     fn summary(samples: &[Sample]) -> Summary {
         let mut tally = Tally::new(2);
-        samples.iter().for_each(|sample| tally.record(sample));
+        for sample in samples {
+            tally.record(sample);
+        }
         Summary::new(&tally, &["chat-stream".to_owned(), "chat-plain".to_owned()], Nanos::from_secs(1))
     }
 
@@ -145,7 +151,7 @@ mod tests {
         let (inside, outside) = (summary(&[good, limited]), summary(&[good]));
         let lines = counts(&plan(), &[Some(&inside), Some(&outside)], &before, &after);
         let seen: Vec<_> = lines.iter().map(|l| (l.name.as_str(), l.server as u64, l.ours as u64, l.agree)).collect();
-        assert_eq!(seen, [("errors", 1, 1, true), ("tokens", 40, 40, true), ("prompt tokens", 17, 18, false)]);
+        assert_eq!(seen, [("tokens", 40, 40, true), ("prompt tokens", 17, 18, false)]);
         let given_up = summary(&[good, sample(5, Outcome::Failed(TimeoutTotal), 0)]);
         assert!(counts(&plan(), &[Some(&given_up)], &before, &after).is_empty());
         assert!(counts(&plan(), &[Some(&inside)], &json!({}), &after).is_empty(), "another server's statistics");

@@ -8,7 +8,9 @@ use crate::metrics::hints::Hint;
 use crate::metrics::soak::Soak;
 use crate::metrics::validity::{Evidence, KernelCounts, Signal, signals};
 use crate::plan::{Plan, Presentation};
-use crate::report::{Agreement, Build, Environment, RunFacts, ServerUse, Steady, TargetServer};
+use crate::report::{
+    Agreement, Build, Endpoint, Environment, ErrorAgreement, RunFacts, ServerUse, Steady, TargetServer,
+};
 use crate::server::procfs::{self, Usage};
 use crate::threshold::Verdict;
 use jiff::Timestamp;
@@ -25,6 +27,7 @@ pub(super) struct Ingredients<'a> {
     pub(super) outside: Option<&'a Summary>,
     pub(super) soak: &'a Soak,
     pub(super) verdicts: &'a [Verdict],
+    pub(super) endpoints: &'a [Endpoint],
     pub(super) signals: &'a [Signal],
     pub(super) hints: &'a [Hint],
     pub(super) aborted_by: Option<String>,
@@ -64,6 +67,7 @@ pub(super) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
         plan: i.plan,
         summary: i.summary,
         verdicts: i.verdicts,
+        endpoints: i.endpoints,
         series: &i.run.series,
         signals: i.signals,
         hints: i.hints,
@@ -158,7 +162,25 @@ fn agreement(i: &Ingredients<'_>) -> Option<Agreement> {
     let (before, after) = (count(&i.left.stats_before)?, count(&i.left.stats_after)?);
     let sent = |summary| measure::sent_to_apis_that_count(i.plan, summary);
     let ours = sent(i.summary) + i.outside.map_or(0, sent);
-    Some(Agreement { ours, server: after.checked_sub(before)? })
+    Some(Agreement { ours, server: after.checked_sub(before)?, errors: errors(i) })
+}
+
+/// Errors that llmsim counts, and the statuses it answers them with.
+const COUNTED_ERRORS: [(&str, &[u16]); 3] =
+    [("rate_limit_errors", &[429]), ("server_errors", &[500, 503]), ("timeout_errors", &[504])];
+
+/// The same of errors, once there are any.
+fn errors(i: &Ingredients<'_>) -> Vec<ErrorAgreement> {
+    let agreement = |(name, statuses): (&str, &[u16])| {
+        let count = |stats: &Option<Value>| stats.as_ref()?.get(name)?.as_u64();
+        let server = count(&i.left.stats_after)?.checked_sub(count(&i.left.stats_before)?)?;
+        // The server has counted those of the warm-up, too.
+        let seen = std::iter::once(i.summary).chain(i.outside).flat_map(|summary| &summary.statuses);
+        let ours = seen.filter(|(status, _)| statuses.contains(status)).map(|(_, n)| n).sum();
+        Some(ErrorAgreement { name: name.to_owned(), statuses: statuses.to_vec(), ours, server })
+    };
+    let all: Vec<_> = COUNTED_ERRORS.into_iter().filter_map(agreement).collect();
+    if all.iter().all(|error| error.ours == 0 && error.server == 0) { Vec::new() } else { all }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::CliError;
 use super::subject::Subject;
 use crate::engine::{self, Run, Tick};
 use crate::live::{Counts, Frame, Progress, Quantiles};
-use crate::load::Shape;
+use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
 use crate::metrics::{Counter, Summary, Tally, series};
 use crate::plan::Plan;
@@ -107,28 +107,31 @@ fn stage(shape: &Shape, elapsed: Nanos) -> String {
         Shape::ConstantVus { vus, .. } => format!("{vus} VUs"),
         Shape::PerVuIterations { vus, iterations, .. } => format!("{vus} VUs x {iterations} iterations"),
         Shape::SharedIterations { iterations, .. } => format!("{iterations} iterations"),
-        Shape::RampingVus { stages, .. } => {
-            let mut end = Nanos::ZERO;
-            let current = stages.iter().position(|stage| {
-                end = end.saturating_add(stage.duration);
-                elapsed < end
-            });
-            current
-                .map_or_else(String::new, |i| format!("stage {}/{} to {} VUs", i + 1, stages.len(), stages[i].target))
-        }
+        Shape::ConstantArrivalRate(open) => format!("{} arrivals per {}", open.start_rate, open.time_unit),
+        Shape::RampingVus { stages, .. } => stage_of(stages, elapsed, "VUs"),
+        Shape::RampingArrivalRate(open) => stage_of(&open.stages, elapsed, &format!("per {}", open.time_unit)),
     }
 }
 
-/// Requests of ours that a llmsim counts: those of the APIs that generate, as often as they were put on the wire.
+/// Which of the stages it is, and where it leads.
+fn stage_of(stages: &[Stage], elapsed: Nanos, unit: &str) -> String {
+    let mut end = Nanos::ZERO;
+    let current = stages.iter().position(|stage| {
+        end = end.saturating_add(stage.duration);
+        elapsed < end
+    });
+    current.map_or_else(String::new, |i| format!("stage {}/{} to {} {unit}", i + 1, stages.len(), stages[i].target))
+}
+
+/// Requests of ours that a llmsim counts: those of the APIs that generate tokens or pictures, as often as they were put on the wire.
 pub(super) fn sent_to_apis_that_count(plan: &Plan, summary: &Summary) -> u64 {
-    let counted = plan.mix.kinds.iter().filter(|kind| kind.api.generates());
+    let counted = plan.mix.kinds.iter().filter(|kind| kind.api.streams());
     counted.filter_map(|kind| summary.counter(Counter::HttpReqsSent, Some(&kind.name))).map(|sent| sent.count).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::Stage;
 
     #[test]
     fn the_stage_says_where_the_run_is() {

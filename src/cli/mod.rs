@@ -6,6 +6,7 @@
 #![allow(rustdoc::broken_intra_doc_links, reason = "help texts show defaults in brackets, as command lines do")]
 
 mod agreement;
+mod check;
 mod facts;
 mod measure;
 mod offline;
@@ -50,7 +51,7 @@ Examples:
 Exit codes:
     0  ran, every threshold held        107  no usable data
     2  command line not understood      109  internal error
-   99  a threshold failed               110  incomplete, or not comparable
+   99  a threshold or endpoint failed   110  incomplete, or not comparable
   104  configuration invalid            111  run invalid
   105  stopped by a signal";
 
@@ -194,6 +195,16 @@ struct RunArgs {
     /// Header of every request (repeatable), like 'X-Team: blue'.
     #[arg(long = "header", value_name = "K: V", help_heading = "Target")]
     headers: Vec<String>,
+    /// API of what generates, instead of the profile's: openai-chat,
+    /// openai-responses, openresponses, anthropic-messages, or auto.
+    #[arg(long, value_name = "API", help_heading = "Target")]
+    api: Option<String>,
+    /// Path of what generates, instead of the API's own.
+    #[arg(long, value_name = "PATH", help_heading = "Target")]
+    path: Option<String>,
+    /// Model to ask for, instead of the profile's.
+    #[arg(long, value_name = "NAME", help_heading = "Target")]
+    model: Option<String>,
     /// File with an API key, sent as a bearer token and never shown.
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     api_key_file: Option<String>,
@@ -207,7 +218,10 @@ struct RunArgs {
     /// Requests, for profiles that count them.
     #[arg(long, value_name = "N", help_heading = "Load", allow_negative_numbers = true)]
     iterations: Option<String>,
-    /// Ramp to N users in D (repeatable), instead of the profile's stages.
+    /// Requests per second, whatever becomes of them (or N/m, N/h): open load, with as many users as the profile has at most.
+    #[arg(long, value_name = "N", help_heading = "Load", allow_negative_numbers = true)]
+    rate: Option<String>,
+    /// Ramp to N users, or arrivals, in D (repeatable), instead of the profile's stages.
     #[arg(long = "stage", value_name = "D:N", help_heading = "Load", allow_hyphen_values = true)]
     stages: Vec<String>,
     /// How much of the beginning is run but not measured.
@@ -343,9 +357,13 @@ impl RunArgs {
             server_config: from.one("server-config", self.server_config.as_ref()),
             server_pid: from.one("server-pid", self.server_pid.as_ref()),
             chaos: from.yes("chaos", self.chaos),
+            api: from.one("api", self.api.as_ref()),
+            path: from.one("path", self.path.as_ref()),
+            model: from.one("model", self.model.as_ref()),
             vus: from.one("vus", self.vus.as_ref()),
             duration: from.one("duration", self.duration.as_ref()),
             iterations: from.one("iterations", self.iterations.as_ref()),
+            rate: from.one("rate", self.rate.as_ref()),
             stages: from.many("stage", &self.stages, ','),
             warmup: from.one("warmup", self.warmup.as_ref()),
             cooldown: from.one("cooldown", self.cooldown.as_ref()),
@@ -379,7 +397,7 @@ pub enum ExitClass {
     Success = 0,
     /// The command line cannot be understood.
     Usage = 2,
-    /// A threshold failed (k6's number).
+    /// A threshold (k6's number) or an endpoint failed.
     ThresholdFailed = 99,
     /// Profile, threshold or environment are invalid.
     Configuration = 104,
@@ -454,6 +472,16 @@ enum CliError {
         /// What was given.
         pid: u32,
     },
+    /// The server has none of the APIs that the profile leaves to it.
+    #[error(
+        "{url}: has nothing of what the profile sends (skipped: {missing}); name the API and its path: --api, --path"
+    )]
+    NoApi {
+        /// The target.
+        url: String,
+        /// What was asked for, by name.
+        missing: String,
+    },
     /// The server could not be started.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -491,6 +519,7 @@ impl CliError {
             Self::Server(_)
             | Self::Resolve { .. }
             | Self::Unreachable { .. }
+            | Self::NoApi { .. }
             | Self::Origin(_)
             | Self::OriginLost { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.

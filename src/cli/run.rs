@@ -2,7 +2,7 @@
 
 use super::measure::{self, Measured};
 use super::subject::Subject;
-use super::{CliError, ExitClass, ServeArgs, SuperviseArgs, facts, output, signals};
+use super::{CliError, ExitClass, ServeArgs, SuperviseArgs, check, facts, output, signals};
 use crate::live::{Mode, Progress};
 use crate::metrics::hints;
 use crate::plan::{Presentation, Resolved};
@@ -30,6 +30,11 @@ pub(super) fn run(resolved: &Resolved, out: &mut dyn Write, err: &mut dyn Write)
 
     let started_at = facts::wall_clock();
     let mut subject = Subject::find_or_start(&mut plan, &mut |line| progress.message(line), &stop)?;
+    if !plan.endpoints.is_empty() {
+        progress.message(&format!("asking {} endpoints once", plan.endpoints.len()));
+    }
+    let endpoints = check::endpoints(&mut plan, &subject, &stop)?;
+    subject.begin(&plan);
     let measured = measure::measure(&plan, &mut subject, &stop, &progress)?;
     let left = subject.leave(&plan);
     progress.finish();
@@ -46,6 +51,7 @@ pub(super) fn run(resolved: &Resolved, out: &mut dyn Write, err: &mut dyn Write)
         outside: outside.as_ref(),
         soak: &soak,
         verdicts: &verdicts,
+        endpoints: &endpoints,
         signals: &signals,
         hints: &hints,
         aborted_by,

@@ -86,30 +86,35 @@ impl Subject {
             _ => None,
         };
         let pid = plan.server_pid;
-        let first = sample(server.as_ref(), pid);
-        if let (Some(pid), None) = (pid, first) {
+        if let (Some(pid), None) = (pid, sample(server.as_ref(), pid)) {
             return Err(CliError::NoProcess { pid });
         }
-        let latency = server.as_ref().and_then(|_| plan.server.as_ref()).and_then(Spec::latency);
-        let own_first = procfs::sample_pid(std::process::id());
-        let mut subject = Self {
+        let latency = server.as_ref().and(plan.server.as_ref()).and_then(Spec::latency);
+        Ok(Self {
             server,
             is_llmsim,
             client_cores,
             server_cores,
             stats_before: None,
             counted_before: Counted::default(),
-            first,
+            first: None,
             last: None,
-            rss_max_bytes: first.map_or(0, |usage| usage.rss_bytes),
+            rss_max_bytes: 0,
             pid,
             latency,
-            own_first,
-            own_rss_max_bytes: own_first.map_or(0, |usage| usage.rss_bytes),
-        };
-        subject.stats_before = subject.stats(plan);
-        subject.counted_before = procfs::counted();
-        Ok(subject)
+            own_first: None,
+            own_rss_max_bytes: 0,
+        })
+    }
+
+    /// The test begins: what was used and counted until now is none of it.
+    pub(super) fn begin(&mut self, plan: &Plan) {
+        self.first = sample(self.server.as_ref(), self.pid);
+        self.rss_max_bytes = self.first.map_or(0, |usage| usage.rss_bytes);
+        self.own_first = procfs::sample_pid(std::process::id());
+        self.own_rss_max_bytes = self.own_first.map_or(0, |usage| usage.rss_bytes);
+        self.stats_before = self.stats(plan);
+        self.counted_before = procfs::counted();
     }
 
     /// Adds to a second what the server has used in it, and we.

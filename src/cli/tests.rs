@@ -49,6 +49,8 @@ fn every_flag_becomes_an_override_with_its_name() {
         "d",
         "--iterations",
         "i",
+        "--rate",
+        "9",
         "--stage",
         "1s:1",
         "--stage",
@@ -83,6 +85,12 @@ fn every_flag_becomes_an_override_with_its_name() {
         "k",
         "--seed",
         "7",
+        "--api",
+        "a",
+        "--path",
+        "/p",
+        "--model",
+        "m",
         "--quiet",
         "--no-color",
         "--show-config",
@@ -100,9 +108,13 @@ fn every_flag_becomes_an_override_with_its_name() {
         server_src: flag("server-src", "s"),
         server_config: flag("server-config", "c"),
         chaos: flag("chaos", "true"),
+        api: flag("api", "a"),
+        path: flag("path", "/p"),
+        model: flag("model", "m"),
         vus: flag("vus", "5"),
         duration: flag("duration", "d"),
         iterations: flag("iterations", "i"),
+        rate: flag("rate", "9"),
         stages: vec![Given::flag("stage", "1s:1"), Given::flag("stage", "2s:2")],
         warmup: flag("warmup", "wu"),
         cooldown: flag("cooldown", "cd"),
@@ -249,7 +261,7 @@ fn what_is_understood_and_refused_is_a_mistake_of_the_configuration() {
 #[test]
 fn profiles_are_listed_and_printed() {
     let (class, out, _) = call(&["profiles"], &[]);
-    assert_eq!((class, out.lines().count()), (ExitClass::Success, 7));
+    assert_eq!((class, out.lines().count()), (ExitClass::Success, 8));
     let (_, toml, _) = call(&["profiles", "spike"], &[]);
     assert_eq!(toml, include_str!("../../profiles/spike.toml"));
 }

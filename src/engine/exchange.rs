@@ -8,11 +8,13 @@
 //!
 //! It knows neither the socket nor the clock. The first flaw found is the one that counts: a request fails once, in one class.
 
-use super::ledger::Place;
+use super::excerpt::{Excerpt, Secrets};
+use super::ledger::{Place, Window};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
+use std::io;
 
 /// The widest interval in which several token events of one read may have come and still share its instant. A worker that polls in
 /// time is below it; above it the single gaps are not known (only their sum is) and must not be invented.
@@ -60,10 +62,14 @@ pub(super) struct Exchange {
     sse: sse::Decoder,
     /// Body of a plain answer that came in several pieces.
     body: Vec<u8>,
-    /// Where in the test the request belongs.
-    pub(super) place: Place,
+    /// The phase in which the request was sent.
+    pub(super) phase: u16,
+    /// The measurement window.
+    pub(super) window: Window,
     /// The first flaw.
     flaw: Option<Failure>,
+    /// What it looked like.
+    excerpt: Excerpt,
     /// Arrival of a data line whose event was not closed by a blank line yet.
     held: Option<Arrival>,
     /// When the terminal event came.
@@ -85,8 +91,10 @@ impl Exchange {
             http: http1::Decoder::default(),
             sse: sse::Decoder::default(),
             body: Vec::new(),
-            place: Place { phase: 0, window_begin: Nanos::ZERO, window_end: Nanos::MAX },
+            phase: 0,
+            window: Window { begin: Nanos::ZERO, end: Nanos::MAX },
             flaw: None,
+            excerpt: Excerpt::default(),
             held: None,
             done_at: None,
             last_read: Nanos::ZERO,
@@ -101,7 +109,7 @@ impl Exchange {
     pub(super) fn come_closer(&self) {
         use std::hint::black_box;
         black_box(self.tokens_in_read);
-        black_box(self.place);
+        black_box(self.window);
         black_box(self.sample.sent);
         black_box(self.sample.token_events);
         black_box(self.sample.last_token.is_some());
@@ -116,8 +124,9 @@ impl Exchange {
         }
         self.body.clear();
         self.body.shrink_to(KEPT_BODY_BYTES);
-        self.place = place;
+        (self.phase, self.window) = (place.phase, place.window);
         self.flaw = None;
+        self.excerpt.clear();
         self.held = None;
         self.done_at = None;
         self.last_read = sent;
@@ -128,7 +137,7 @@ impl Exchange {
 
     /// The measurement window ends now, earlier than planned.
     pub(super) fn close_window(&mut self, now: Nanos) {
-        self.place.window_end = self.place.window_end.min(now);
+        self.window.end = self.window.end.min(now);
     }
 
     /// Whether any byte of the response has come.
@@ -161,13 +170,13 @@ impl Exchange {
                 self.settle(arrival, tally);
                 progress
             }
-            Err(error) => self.broken(error),
+            Err(error) => self.broken(error, &[]),
         }
     }
 
     /// The finished sample.
     pub(super) fn sample(&self, outcome: Outcome, end: Nanos) -> Sample {
-        Sample { outcome, end, in_window: self.place.covers(end), ..self.sample }
+        Sample { outcome, end, in_window: self.window.covers(end), ..self.sample }
     }
 
     /// The class of a failure that ends the request from outside (a timeout, a reset): what was already wrong comes first.
@@ -175,11 +184,29 @@ impl Exchange {
         self.flaw.unwrap_or(from_outside)
     }
 
+    /// How the request ends when its user leaves now. What was already wrong comes first.
+    pub(super) fn left(&self) -> Outcome {
+        self.flaw.map_or(Outcome::Cancelled, Outcome::Failed)
+    }
+
+    /// What the system said when the connection broke.
+    pub(super) fn system_error(&mut self, error: &io::Error) {
+        if self.flaw.is_none() {
+            self.excerpt.system(error);
+        }
+    }
+
+    /// What the failure looked like, for people.
+    pub(super) fn example(&self, secrets: &Secrets) -> String {
+        self.excerpt.text(&self.sample, secrets)
+    }
+
     fn decode(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
         let mut input = bytes;
         // A plain body that lies whole in this read is parsed where it lies.
         let mut whole: &[u8] = &[];
         loop {
+            let before = input;
             match self.http.next(&mut input) {
                 None => {
                     self.keep(whole);
@@ -195,15 +222,17 @@ impl Exchange {
                     if self.flaw.is_none() {
                         self.keep(whole);
                         whole = piece;
+                    } else {
+                        self.excerpt.body(piece);
                     }
                 }
                 Some(Ok(Event::End { reusable })) => {
                     if !input.is_empty() {
-                        return self.broken(WireError::BadHttp("bytes after the end of the response"));
+                        return self.broken(WireError::BadHttp("bytes after the end of the response"), input);
                     }
                     return self.finish(reusable, whole, arrival, reader, tally);
                 }
-                Some(Err(error)) => return self.broken(error),
+                Some(Err(error)) => return self.broken(error, before),
             }
         }
     }
@@ -229,6 +258,7 @@ impl Exchange {
 
     fn on_head(&mut self, head: Head) {
         self.sample.status = head.status;
+        self.sample.retry_after_s = head.retry_after_s;
         let flaw = match head.status {
             300..=399 => Some(Failure::Http3xx),
             429 => Some(Failure::Http429),
@@ -255,10 +285,17 @@ impl Exchange {
         let held = self.held.take();
         let mut first = true;
         loop {
+            let before = input;
             let meaning = match self.sse.next(&mut input) {
                 None => break,
-                Some(Ok(event)) => reader.read_event(&event),
-                Some(Err(error)) => return Some(self.broken(error)),
+                Some(Ok(event)) => {
+                    let meaning = reader.read_event(&event);
+                    if meaning.is_err() && self.flaw.is_none() {
+                        self.excerpt.event(event.data);
+                    }
+                    meaning
+                }
+                Some(Err(error)) => return Some(self.broken(error, before)),
             };
             match held {
                 // The event's data had come whole in an earlier read; only its blank line is of this one.
@@ -282,6 +319,7 @@ impl Exchange {
             Ok(delta) => self.on_delta(delta, at),
             Err(Flaw::BadJson) => self.sample.bad_events += 1,
             Err(Flaw::Error) => self.flaw = self.flaw.or(Some(Failure::StreamError)),
+            Err(Flaw::Incomplete) => self.flaw = self.flaw.or(Some(Failure::Truncated)),
             Err(Flaw::Check { name, .. }) => self.check_failed(name),
             Err(Flaw::Mismatch) => self.mismatch(),
         }
@@ -293,9 +331,11 @@ impl Exchange {
             self.visible_in_read |= token == Token::Visible;
             self.sample.token_events += 1;
             self.sample.reasoning_events += u32::from(token == Token::Reasoning);
-            self.sample.token_events_in_window += u32::from(self.place.covers(at));
+            self.sample.token_events_in_window += u32::from(self.window.covers(at));
         }
-        self.sample.usage = delta.usage.or(self.sample.usage);
+        if let Some(usage) = delta.usage {
+            self.sample.usage.get_or_insert_default().update(usage);
+        }
         if delta.done {
             self.done_at.get_or_insert(at);
         }
@@ -349,6 +389,9 @@ impl Exchange {
             let held = self.held.take().unwrap_or(arrival);
             if let Some(event) = self.sse.eof() {
                 let meaning = reader.read_event(&event);
+                if meaning.is_err() && self.flaw.is_none() {
+                    self.excerpt.event(event.data);
+                }
                 self.on_event(meaning, held.at);
                 self.settle(held, tally);
             }
@@ -364,19 +407,23 @@ impl Exchange {
             _ if !self.expect.stream => None,
             None if self.sample.bad_events > 0 => Some(Failure::BadSse),
             None => Some(Failure::Truncated),
-            Some(_) if self.sample.token_events == 0 => Some(Failure::Empty),
+            Some(_) if self.sample.token_events == 0 && self.expect.api.generates() => Some(Failure::Empty),
             Some(_) => None,
         };
         self.flaw.or(of_stream).map_or(Outcome::Success, Outcome::Failed)
     }
 
     fn read_body(&mut self, whole: &[u8], reader: &mut Reader) {
-        let answer = if self.body.is_empty() {
-            reader.read_body(whole)
+        let body = if self.body.is_empty() {
+            whole
         } else {
             self.body.extend_from_slice(whole);
-            reader.read_body(&self.body)
+            &self.body
         };
+        let answer = reader.read_body(body);
+        if answer.is_err() {
+            self.excerpt.body(body);
+        }
         match answer {
             Ok(answer) => {
                 self.sample.usage = answer.usage;
@@ -384,6 +431,7 @@ impl Exchange {
             }
             Err(Flaw::BadJson) => self.flaw = Some(Failure::BadJson),
             Err(Flaw::Error) => self.flaw = Some(Failure::StreamError),
+            Err(Flaw::Incomplete) => self.flaw = Some(Failure::Truncated),
             Err(Flaw::Check { name, held }) => {
                 self.sample.checks_held = held;
                 self.check_failed(name);
@@ -403,7 +451,11 @@ impl Exchange {
         self.flaw = self.flaw.or(Some(Failure::Check));
     }
 
-    fn broken(&mut self, error: WireError) -> Progress {
+    /// The bytes are beyond repair, from `at` on or a little earlier.
+    fn broken(&mut self, error: WireError, at: &[u8]) -> Progress {
+        if self.flaw.is_none() {
+            self.excerpt.broken(error, at);
+        }
         let class = match error {
             WireError::BadHttp(_) => Failure::BadHttp,
             WireError::BadChunk(_) => Failure::BadChunk,
@@ -427,11 +479,19 @@ fn is_before_body(flaw: Failure) -> bool {
     )
 }
 
+/// A sample of nothing.
+#[cfg(test)]
+pub(super) fn blank_sample() -> Sample {
+    blank(Expect { kind: 0, api: Api::Health, stream: false }, Nanos::ZERO, false)
+}
+
 fn blank(expect: Expect, sent: Nanos, reused: bool) -> Sample {
     Sample {
         kind: expect.kind,
         outcome: Outcome::Interrupted,
         status: 0,
+        retry_after_s: None,
+        intended: None,
         sent,
         end: sent,
         first_byte: None,

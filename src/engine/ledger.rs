@@ -51,17 +51,24 @@ pub(super) struct Lines<'a> {
 pub(super) struct Place {
     /// The phase it was sent in.
     pub(super) phase: u16,
-    /// First instant of the measurement window.
-    pub(super) window_begin: Nanos,
-    /// Last instant of it.
-    pub(super) window_end: Nanos,
+    /// The measurement window.
+    pub(super) window: Window,
 }
 
-impl Place {
-    /// Whether what arrives at `at` arrives in the window.
+/// The measurement window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    /// Its first instant.
+    pub(super) begin: Nanos,
+    /// Its last instant.
+    pub(super) end: Nanos,
+}
+
+impl Window {
+    /// Whether what arrives at `at` arrives in it.
     #[inline]
     pub(super) fn covers(self, at: Nanos) -> bool {
-        self.window_begin <= at && at <= self.window_end
+        self.begin <= at && at <= self.end
     }
 }
 
@@ -73,7 +80,7 @@ pub(super) struct Ledger {
     reports: Sender<Report>,
     emptied: Receiver<Box<Tally>>,
     phases: Vec<Phase>,
-    window: (Nanos, Nanos),
+    window: Window,
     /// The phase that the worker's own time is in.
     phase: usize,
     /// Its tally. What belongs to no request goes here.
@@ -89,13 +96,14 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(worker: usize, plan: &Plan, reports: Sender<Report>, emptied: Receiver<Box<Tally>>) -> Self {
         let kinds = plan.mix.kinds.len();
+        let (begin, end) = plan.window();
         Self {
             worker,
             kinds,
             reports,
             emptied,
             phases: plan.phases(),
-            window: plan.window(),
+            window: Window { begin, end },
             phase: 0,
             tally: Box::new(Tally::new(kinds)),
             others: Vec::new(),
@@ -115,8 +123,7 @@ impl Ledger {
         } else {
             self.phases.partition_point(|phase| phase.end <= sent)
         };
-        let (window_begin, window_end) = self.window;
-        Place { phase: phase as u16, window_begin, window_end }
+        Place { phase: phase as u16, window: self.window }
     }
 
     /// The tally of a phase.
@@ -142,7 +149,7 @@ impl Ledger {
 
     /// The measurement window ends now, earlier than planned.
     pub(super) fn close_window(&mut self, now: Nanos) {
-        self.window.1 = self.window.1.min(now);
+        self.window.end = self.window.end.min(now);
     }
 
     /// When the next phase begins or the next second is over.

@@ -6,6 +6,7 @@
 mod arrivals;
 mod clock;
 mod connection;
+mod excerpt;
 mod exchange;
 mod ledger;
 mod poller;

@@ -8,12 +8,15 @@
 //! ```
 //!
 //! Receives come before sends: what a pass has finished is answered in the same pass, but after all arrivals of the pass were dated.
-//! Workers share nothing while they run; per request and per event there is no
-//! lock, no atomic write and, once warm, no allocation.
+//! Workers share nothing while they run; per request and per event there is no lock, no atomic write and, once warm, no allocation.
+//! Those who read slowly on purpose are served in a file of their own.
+
+mod slow;
 
 use super::arrivals::{Arrivals, Dated};
 use super::clock::Clock;
 use super::connection::{Connection, State, Step, connect_failure};
+use super::excerpt::Secrets;
 use super::exchange::Expect;
 use super::ledger::{Ended, Ledger, Lines};
 use super::poller::{Poller, Ready};
@@ -21,7 +24,7 @@ use super::timers::Timers;
 use crate::api::Reader;
 use crate::load::{Schedule, Start, Turn};
 use crate::metrics::{Gauge, Outcome};
-use crate::net::IoStatus;
+use crate::net::{IoStatus, Stream};
 use crate::plan::Plan;
 use crate::scenario::{Request, Scenario, Timeouts};
 use crate::units::Nanos;
@@ -37,6 +40,9 @@ const READS_PER_PASS: usize = 16;
 /// Connections that may be connecting at once. A listener's queue holds 128 to 4096; beyond it packets are dropped, and the kernel
 /// tries again only after a second.
 const MAX_CONNECTING: usize = 256;
+/// Requests started in one pass: after a stall of the server thousands of arrivals may be due at once, and answers must not wait for all
+/// of them to be written.
+const STARTS_PER_PASS: usize = 256;
 /// The longest wait in a pass: how late the stop flag may be seen.
 const MAX_WAIT: Nanos = Nanos::from_millis(50);
 
@@ -64,11 +70,15 @@ pub(super) struct Worker<'a> {
     again: Vec<u32>,
     ready: Vec<Ready>,
     request: Request,
+    /// What no example of a failure may show.
+    secrets: Secrets,
     buffer: Box<[u8]>,
     ledger: Ledger,
     busy: u32,
     in_flight: u32,
     established: u32,
+    /// Whether requests have an intended instant of their own.
+    is_open: bool,
     /// Requests still under way at this instant are cut off.
     drain_end: Nanos,
     graceful_stop: Nanos,
@@ -112,11 +122,13 @@ impl<'a> Worker<'a> {
             again: Vec::new(),
             ready: Vec::new(),
             request: Request::default(),
+            secrets: Secrets::of(share),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             busy: 0,
             in_flight: 0,
             established: 0,
             drain_end: end.saturating_add(share.graceful_stop),
+            is_open: schedule.is_open(),
             graceful_stop: share.graceful_stop,
             stopped: None,
             quickack: share.quickack,
@@ -224,6 +236,9 @@ impl<'a> Worker<'a> {
     /// has closed: its FIN may have come with the data, and then no further event follows, so reads go on until it is seen.
     fn read(&mut self, slot: u32, closed: bool) {
         let generation = self.connections[slot as usize].generation;
+        if self.connections[slot as usize].pace().is_some() {
+            return self.read_slowly(slot);
+        }
         for _ in 0..READS_PER_PASS {
             let connection = &mut self.connections[slot as usize];
             if connection.generation != generation || !connection.is_established() {
@@ -246,7 +261,7 @@ impl<'a> Worker<'a> {
                         connection.acknowledge();
                     }
                     let limits_were = connection.exchange.limits();
-                    let tally = self.ledger.of(connection.exchange.place.phase);
+                    let tally = self.ledger.of(connection.exchange.phase);
                     let step = connection.received(&self.buffer[..n], arrival, reader, tally);
                     if step != Step::Wait {
                         self.follow_at(slot, step, arrival.at);
@@ -260,7 +275,7 @@ impl<'a> Worker<'a> {
                 }
                 Ok(IoStatus::Blocked) => return,
                 Ok(IoStatus::Closed) => {
-                    connection.peer_closed(arrival, reader, self.ledger.of(connection.exchange.place.phase))
+                    connection.peer_closed(arrival, reader, self.ledger.of(connection.exchange.phase))
                 }
                 Err(error) => connection.broke(&error),
             };
@@ -286,6 +301,7 @@ impl<'a> Worker<'a> {
                     self.connections[slot as usize].give_up = Nanos::MAX;
                     self.arm_response(slot);
                 }
+                Some(_) if connection.paused_until() <= now => self.read_slowly(slot),
                 Some(_) => {
                     let (outcome, end) = connection.expired(limits, now);
                     self.finish(slot, outcome, false, end);
@@ -321,40 +337,59 @@ impl<'a> Worker<'a> {
 
     fn start_due(&mut self, now: Nanos) {
         if self.stopped.is_none() {
-            while let Some(turn) = self.schedule.due(now) {
-                match turn {
-                    Turn::Start(start) => self.start(start),
-                    Turn::Retire { slot, give_up } => self.retire(slot, give_up),
+            for _ in 0..STARTS_PER_PASS {
+                match self.schedule.due(now) {
+                    Some(Turn::Start(start)) => self.start(start),
+                    Some(Turn::Retire { slot, give_up }) => self.retire(slot, give_up),
+                    None => break,
                 }
             }
+            self.count_offered();
             self.ledger.tally.level(Gauge::Vus, u64::from(self.schedule.vus(now)));
         }
         self.connect_waiting();
     }
 
+    /// Arrivals are counted where they come due, whoever takes them up, and when.
+    fn count_offered(&mut self) {
+        let offered = self.schedule.take_offered();
+        if offered.arrivals > 0 {
+            self.ledger.tally.arrivals(offered.arrivals, offered.dropped);
+        }
+    }
+
     fn start(&mut self, start: Start) {
         let slot = start.slot;
+        if self.is_open {
+            let now = self.clock.now();
+            self.ledger.tally.arrival_started(self.ledger.place(now).window.covers(now));
+        }
         let connection = &mut self.connections[slot as usize];
         debug_assert!(!connection.is_busy(), "a user has one request at a time");
         connection.start = start;
         connection.give_up = Nanos::MAX;
         connection.retried = false;
         self.busy += 1;
-        if connection.state == State::Idle {
-            self.send(slot);
-        } else {
-            connection.state = State::Queued;
-            self.to_connect.push_back(slot);
+        self.ledger.tally.started();
+        let needs_its_own = self.scenario.reads_slowly(start.draw_vu, start.iteration);
+        if connection.state == State::Idle && !needs_its_own {
+            return self.send(slot);
         }
+        self.close(slot);
+        self.connections[slot as usize].state = State::Queued;
+        self.to_connect.push_back(slot);
     }
 
     fn send(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
         self.scenario.write(connection.start.draw_vu, connection.start.iteration, &mut self.request);
         let expect = self.expects[self.request.kind as usize];
+        let intended = self.is_open.then_some(connection.start.intended);
         // Read immediately before the write: everything is measured from here.
         let now = self.clock.now();
+        connection.behave(self.request.manners);
         let step = connection.send(&self.request.bytes, expect, now, self.ledger.place(now));
+        connection.exchange.sample.intended = intended;
         self.set_in_flight(self.in_flight + 1);
         if step == Step::Wait {
             self.arm_response(slot);
@@ -385,11 +420,14 @@ impl<'a> Worker<'a> {
     }
 
     fn connect(&mut self, slot: u32) {
-        let connection = &mut self.connections[slot as usize];
         let addr = self.addrs[self.next_addr % self.addrs.len()];
         self.next_addr = self.next_addr.wrapping_add(1);
         let now = self.clock.now();
-        match self.poller.connect(addr, token_of(slot, connection.generation)) {
+        // The request is drawn now, for the limits of its kind and so that a failure is counted under its name.
+        self.prepare(slot, now);
+        let connection = &mut self.connections[slot as usize];
+        let slowly = connection.pace().is_some();
+        match self.poller.connect(addr, token_of(slot, connection.generation), slowly) {
             Ok(stream) => {
                 if self.arrivals.stamps {
                     // Without it stamps are missing, which is counted.
@@ -397,12 +435,10 @@ impl<'a> Worker<'a> {
                 }
                 connection.opened(stream, now);
                 self.connecting += 1;
-                // The request is drawn now, for the limits of its kind and so that a failure is counted under its name.
-                self.prepare(slot, now);
                 self.arm_response(slot);
             }
             Err(error) => {
-                self.prepare(slot, now);
+                connection.exchange.system_error(&error);
                 self.finish(slot, Outcome::Failed(connect_failure(&error)), false, now);
             }
         }
@@ -413,7 +449,9 @@ impl<'a> Worker<'a> {
         let connection = &mut self.connections[slot as usize];
         self.scenario.write(connection.start.draw_vu, connection.start.iteration, &mut self.request);
         let expect = self.expects[self.request.kind as usize];
+        connection.behave(self.request.manners);
         connection.exchange.begin(expect, now, false, self.ledger.place(now));
+        connection.exchange.sample.intended = self.is_open.then_some(connection.start.intended);
     }
 
     fn finish_connecting(&mut self, slot: u32) {
@@ -453,10 +491,9 @@ impl<'a> Worker<'a> {
     }
 
     fn send_again(&mut self, slot: u32) {
-        let (kind, place) =
-            (self.connections[slot as usize].exchange.sample.kind, self.connections[slot as usize].exchange.place);
-        let in_window = place.covers(self.clock.now());
-        self.ledger.of(place.phase).stale_retry(kind, in_window);
+        let exchange = &self.connections[slot as usize].exchange;
+        let (kind, in_window) = (exchange.sample.kind, exchange.window.covers(self.clock.now()));
+        self.ledger.of(exchange.phase).stale_retry(kind, in_window);
         self.set_in_flight(self.in_flight - 1);
         self.close(slot);
         let connection = &mut self.connections[slot as usize];
@@ -468,7 +505,13 @@ impl<'a> Worker<'a> {
     /// The request of `slot` is over: its sample is recorded and its user told.
     fn finish(&mut self, slot: u32, outcome: Outcome, reusable: bool, end: Nanos) {
         let connection = &mut self.connections[slot as usize];
-        self.ledger.of(connection.exchange.place.phase).record(&connection.exchange.sample(outcome, end));
+        let tally = self.ledger.of(connection.exchange.phase);
+        tally.record(&connection.exchange.sample(outcome, end));
+        if let Outcome::Failed(failure) = outcome
+            && tally.wants_example(failure, end)
+        {
+            tally.example(failure, end, connection.exchange.example(&self.secrets));
+        }
         self.busy -= 1;
         if connection.is_in_flight() {
             self.set_in_flight(self.in_flight - 1);
@@ -478,22 +521,30 @@ impl<'a> Worker<'a> {
         let leaves = connection.give_up != Nanos::MAX && !self.schedule.is_active(slot);
         if reusable && !leaves {
             connection.keep();
-        } else {
-            self.close(slot);
+        } else if let Some(stream) = self.give_up_socket(slot)
+            && outcome == Outcome::Cancelled
+            && self.connections[slot as usize].vanishes()
+        {
+            stream.abort();
         }
         self.schedule.finished(slot, end, back_off);
     }
 
     fn close(&mut self, slot: u32) {
+        drop(self.give_up_socket(slot));
+    }
+
+    fn give_up_socket(&mut self, slot: u32) -> Option<Stream> {
         let connection = &mut self.connections[slot as usize];
         if connection.state == State::Connecting {
             self.connecting -= 1;
         }
         let was_established = connection.is_established();
-        drop(connection.close());
+        let stream = connection.close();
         if was_established {
             self.set_established(self.established - 1);
         }
+        stream
     }
 
     fn set_in_flight(&mut self, n: u32) {
@@ -506,33 +557,18 @@ impl<'a> Worker<'a> {
         self.ledger.tally.level(Gauge::Connections, u64::from(n));
     }
 
-    // ---- publish once a second, and the end ----------------------------------------------------------------------------------
-
-    fn publish(&mut self, now: Nanos) {
-        if now < self.ledger.next_turn() {
-            return;
-        }
-        if self.ledger.publishes(now) {
-            self.note_arrivals();
-        }
-        self.ledger.turn(now);
-    }
-
-    /// Once a second: what the arrivals of it say.
-    fn note_arrivals(&mut self) {
-        self.arrivals.choose_pause(self.ledger.mean_gap());
-        if self.arrivals.clock_stepped() {
-            self.ledger.tally.clock_stepped();
-        }
-    }
+    // ---- the end (what leaves the worker once a second: worker/publish.rs) ----------------------------------------------------
 
     fn heed_stop(&mut self, now: Nanos) {
         if self.stopped.is_some() || !self.stop.load(Ordering::Relaxed) {
             return;
         }
+        // Who stops a test that only drains any more has waited long enough: what is left is cut off.
+        let grace = if self.schedule.is_over(now) { Nanos::ZERO } else { self.graceful_stop };
         self.stopped = Some(now);
+        self.schedule.close(now);
         self.ledger.close_window(now);
-        self.drain_end = self.drain_end.min(now.saturating_add(self.graceful_stop));
+        self.drain_end = self.drain_end.min(now.saturating_add(grace));
         for connection in &mut self.connections {
             connection.exchange.close_window(now);
         }
@@ -540,11 +576,14 @@ impl<'a> Worker<'a> {
 
     fn is_over(&self, now: Nanos) -> bool {
         let nothing_new = self.stopped.is_some() || self.schedule.is_over(now);
-        nothing_new && (self.busy == 0 || now >= self.drain_end)
+        // Arrivals that still wait when the grace is over will not be started any more.
+        (nothing_new && self.busy == 0) || now >= self.drain_end
     }
 
     /// Cuts off what is left, closes everything and reports for the last time.
     fn end(&mut self, now: Nanos) {
+        self.schedule.close(now);
+        self.count_offered();
         for slot in 0..self.connections.len() as u32 {
             let connection = &mut self.connections[slot as usize];
             if connection.is_busy() {
@@ -571,5 +610,6 @@ fn slot_of(token: Token) -> (u32, u32) {
     (token.0 as u32, (token.0 >> 32) as u32)
 }
 
+mod publish;
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::stages::Ramp;
-use super::{Load, Shape, Start, ThinkTime, Turn};
+use super::{Load, Shape, Start, ThinkTime, Turn, local};
 use crate::units::{Nanos, mix64};
 
 /// Keeps think times apart from everything else that is drawn for the same user and iteration.
@@ -110,6 +110,10 @@ impl Schedule {
                 let dealt_to = of.min(*vus).max(1);
                 let quota = Quota::Shared { next: share.into(), stride: dealt_to.into(), total: *iterations };
                 (Ramp::constant(*vus, *max_duration), quota)
+            }
+            Shape::ConstantArrivalRate(_) | Shape::RampingArrivalRate(_) => {
+                debug_assert!(false, "an open load has no users of its own");
+                (Ramp::constant(0, Nanos::ZERO), Quota::Time)
             }
         };
         // A user that has nothing to do is never switched on.
@@ -343,11 +347,6 @@ impl Schedule {
             self.thinking.pop();
         }
     }
-}
-
-/// How many of `all` users belong to a share.
-fn local(all: u32, share: u32, of: u32) -> u32 {
-    all.saturating_sub(share).div_ceil(of)
 }
 
 #[cfg(test)]

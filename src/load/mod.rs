@@ -1,7 +1,8 @@
 //! When to start a request. No I/O, no clock: time is an argument, the next deadline is the answer.
 //!
-//! A [`Shape`] is plain data, the whole test's. A [`Schedule`] is one share of it (`k` of `of`, by striding: virtual user `v` and
-//! shared iteration `i` belong to share `v mod of`, `i mod of`), so that *the union of the shares is the whole*, whatever `of` is.
+//! A [`Shape`] is plain data, the whole test's. A [`Schedule`] is one share of it (`k` of `of`, by striding: virtual user `v`, shared
+//! iteration `i` and arrival `i` belong to share `v mod of`, `i mod of`), so that *the union of the shares is the whole*, whatever `of`
+//! is.
 //!
 //! The dialogue with the engine, per pass of its loop:
 //!
@@ -12,9 +13,10 @@
 //! ```
 
 mod closed;
+mod open;
 pub mod stages;
 
-pub use closed::Schedule;
+pub use open::{Arrivals, Offered, OnFull, Spacing};
 pub use stages::Stage;
 
 use crate::units::Nanos;
@@ -57,6 +59,10 @@ pub enum Shape {
         /// New requests are started no later than this.
         max_duration: Nanos,
     },
+    /// Requests at a rate that does not change: one stage at the start's rate.
+    ConstantArrivalRate(Arrivals),
+    /// Requests at a rate that follows stages.
+    RampingArrivalRate(Arrivals),
 }
 
 impl Shape {
@@ -67,18 +73,30 @@ impl Shape {
                 *vus
             }
             Self::RampingVus { start_vus, stages, .. } => Ramp::new(*start_vus, stages).max(),
+            Self::ConstantArrivalRate(arrivals) | Self::RampingArrivalRate(arrivals) => arrivals.max_vus,
+        }
+    }
+
+    /// The arrivals of an open load.
+    pub const fn arrivals(&self) -> Option<&Arrivals> {
+        match self {
+            Self::ConstantArrivalRate(arrivals) | Self::RampingArrivalRate(arrivals) => Some(arrivals),
+            _ => None,
         }
     }
 
     /// Whether the clock ends it. Otherwise it ends when all iterations are done.
     pub const fn runs_by_time(&self) -> bool {
-        matches!(self, Self::ConstantVus { .. } | Self::RampingVus { .. })
+        !matches!(self, Self::PerVuIterations { .. } | Self::SharedIterations { .. })
     }
 
     /// The stages, in order; at least one.
     pub fn spans(&self) -> Vec<Span> {
         match self {
             Self::RampingVus { start_vus, stages, .. } => Ramp::new(*start_vus, stages).spans(),
+            Self::ConstantArrivalRate(arrivals) | Self::RampingArrivalRate(arrivals) => {
+                Ramp::new(arrivals.start_rate, &arrivals.stages).spans()
+            }
             Self::ConstantVus { .. } | Self::PerVuIterations { .. } | Self::SharedIterations { .. } => {
                 vec![Span { begin: Nanos::ZERO, end: self.end(), is_level: true, jumps: false }]
             }
@@ -91,6 +109,7 @@ impl Shape {
             Self::ConstantVus { duration, .. } => *duration,
             Self::RampingVus { start_vus, stages, .. } => Ramp::new(*start_vus, stages).end(),
             Self::PerVuIterations { max_duration, .. } | Self::SharedIterations { max_duration, .. } => *max_duration,
+            Self::ConstantArrivalRate(arrivals) | Self::RampingArrivalRate(arrivals) => arrivals.end(),
         }
     }
 }
@@ -163,4 +182,114 @@ pub struct Start {
     pub iteration: u64,
     /// When it was meant to start.
     pub intended: Nanos,
+}
+
+/// One share of a load, as it runs.
+#[derive(Debug)]
+pub enum Schedule {
+    /// Users that start a request when their last one is over.
+    Closed(closed::Schedule),
+    /// Requests that start when their time has come.
+    Open(open::Schedule),
+}
+
+impl Schedule {
+    /// A schedule at instant zero.
+    pub fn new(load: &Load) -> Self {
+        match load.shape.arrivals() {
+            Some(arrivals) => Self::Open(open::Schedule::new(load, arrivals)),
+            None => Self::Closed(closed::Schedule::new(load)),
+        }
+    }
+
+    /// What is due at `now`; call until `None`.
+    pub fn due(&mut self, now: Nanos) -> Option<Turn> {
+        match self {
+            Self::Closed(schedule) => schedule.due(now),
+            Self::Open(schedule) => schedule.due(now),
+        }
+    }
+
+    /// When `due` should be asked again, if nothing finishes before.
+    pub fn next_due(&self) -> Option<Nanos> {
+        match self {
+            Self::Closed(schedule) => schedule.next_due(),
+            Self::Open(schedule) => schedule.next_due(),
+        }
+    }
+
+    /// The request of `slot` is over. In closed load its user thinks, at least for `back_off` (zero unless the server is down), and is
+    /// due again. In open load the rate alone says when requests start, also against a server that is down.
+    pub fn finished(&mut self, slot: u32, now: Nanos, back_off: Nanos) {
+        match self {
+            Self::Closed(schedule) => schedule.finished(slot, now, back_off),
+            Self::Open(schedule) => schedule.finished(slot),
+        }
+    }
+
+    /// Users that are active at `now`, in this share; past the end those of the end.
+    pub fn vus(&self, now: Nanos) -> u32 {
+        match self {
+            Self::Closed(schedule) => schedule.vus(now),
+            Self::Open(schedule) => schedule.vus(),
+        }
+    }
+
+    /// Whether `slot` may start requests, as of the last `due`.
+    pub fn is_active(&self, slot: u32) -> bool {
+        match self {
+            Self::Closed(schedule) => schedule.is_active(slot),
+            Self::Open(_) => true,
+        }
+    }
+
+    /// The most users this share ever has: slots are below it.
+    pub fn local_vus(&self) -> u32 {
+        match self {
+            Self::Closed(schedule) => schedule.local_vus(),
+            Self::Open(schedule) => schedule.local_vus(),
+        }
+    }
+
+    /// When the last stage ends: the end of the measurement window for the executors that run by time.
+    pub fn end(&self) -> Nanos {
+        match self {
+            Self::Closed(schedule) => schedule.end(),
+            Self::Open(schedule) => schedule.end(),
+        }
+    }
+
+    /// Nothing will ever be due again.
+    pub fn is_over(&self, now: Nanos) -> bool {
+        match self {
+            Self::Closed(schedule) => schedule.is_over(now),
+            Self::Open(schedule) => schedule.is_over(),
+        }
+    }
+
+    /// Nothing is started any more, because the test was stopped or its grace is over.
+    pub fn close(&mut self, now: Nanos) {
+        match self {
+            Self::Closed(_) => {}
+            Self::Open(schedule) => schedule.close(now),
+        }
+    }
+
+    /// Arrivals that came due since the last call; none in closed load, where a user's turn is not an arrival.
+    pub fn take_offered(&mut self) -> Offered {
+        match self {
+            Self::Closed(_) => Offered::default(),
+            Self::Open(schedule) => schedule.take_offered(),
+        }
+    }
+
+    /// Whether latency is measured from the intended instant as well.
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::Open(_))
+    }
+}
+
+/// How many of `all` users belong to a share.
+fn local(all: u32, share: u32, of: u32) -> u32 {
+    all.saturating_sub(share).div_ceil(of)
 }

@@ -6,6 +6,8 @@
 //! looks significant to it. So points are first made few (medians of equal lengths of time), and growth has to be seen in each part
 //! of the stretch, not only over the whole.
 
+use std::cmp::Ordering;
+
 /// Points that a slope is made of: more are made fewer by medians. All pairs of them are looked at, and neighbouring seconds of a
 /// process's memory are nearly the same number, which the band takes for independent evidence.
 const MAX_POINTS: usize = 60;
@@ -141,7 +143,7 @@ pub fn slope(points: &[(f64, f64)]) -> Option<Slope> {
     Some(Slope {
         median: middle,
         low: at(((count - half) / 2.0).floor()),
-        high: at(((count + half) / 2.0).ceil() + 1.0),
+        high: at(f64::midpoint(count, half).ceil() + 1.0),
     })
 }
 
@@ -196,21 +198,24 @@ pub fn drift(seconds: &[f64]) -> Option<Drift> {
     let (a, b) = (median(&mut first.to_vec()), median(&mut last.to_vec()));
     let matters = b - a > (SMALL_DRIFT * a).max(SMALL_DRIFT_MS);
     let verdict = match (tenth >= TENTH_S, matters, is_above(first, last)) {
-        (false, ..) => Trending::TooShort,
         (true, true, true) => Trending::Growing,
         (true, false, _) => Trending::Stable,
-        (true, true, false) => Trending::TooShort,
+        (false, ..) | (true, true, false) => Trending::TooShort,
     };
     Some(Drift { first: a, last: b, verdict })
 }
 
 /// Whether `b` lies above `a`, with the two-sided certainty of [`Z_99`].
-fn is_above(a: &[f64], b: &[f64]) -> bool {
-    let (n, m) = (a.len() as f64, b.len() as f64);
-    let won = |x: f64, y: f64| if y > x { 1.0 } else { f64::from(u8::from(x.total_cmp(&y).is_eq())) / 2.0 };
-    let u: f64 = a.iter().map(|&x| b.iter().map(|&y| won(x, y)).sum::<f64>()).sum();
-    let deviation = (n * m * (n + m + 1.0) / 12.0).sqrt();
-    u - n * m / 2.0 > Z_99 * deviation
+fn is_above(lower: &[f64], upper: &[f64]) -> bool {
+    let pairs = (lower.len() * upper.len()) as f64;
+    let won = |low: f64, high: f64| match high.total_cmp(&low) {
+        Ordering::Greater => 1.0,
+        Ordering::Equal => 0.5,
+        Ordering::Less => 0.0,
+    };
+    let wins: f64 = lower.iter().map(|&low| upper.iter().map(|&high| won(low, high)).sum::<f64>()).sum();
+    let deviation = (pairs * (lower.len() + upper.len() + 1) as f64 / 12.0).sqrt();
+    wins - pairs / 2.0 > Z_99 * deviation
 }
 
 #[cfg(test)]

@@ -83,6 +83,27 @@ const CLIENT_LAG: Kind = (
 );
 const PASS_LENGTH: Kind =
     ("pass_length_p99_ms", 2.0, 10.0, "a worker's loop took long: use more workers or fewer users");
+/// Of open load: what a user waits before the server even hears of it. Times from the intended instant hold all the same, so it takes
+/// a second to call the run's question unanswered.
+const SCHEDULE_LAG: Kind = (
+    "schedule_lag_p99_ms",
+    5.0,
+    1_000.0,
+    "requests started later than they were due: all users were busy (raise max_vus, or --vus), or the workers were late",
+);
+const DROPPED: Kind = (
+    "arrivals_dropped",
+    0.0,
+    0.01,
+    "arrivals found all users busy until the end, or were dropped at once: raise max_vus, or --vus",
+);
+/// The rate that was asked for is the rate that was tried, or the run answers another question.
+const NOT_STARTED: Kind = (
+    "arrivals_not_started_in_time",
+    0.001,
+    0.01,
+    "fewer requests were started than the rate asked for: raise max_vus (--vus), use more workers, or ask for less",
+);
 const TBT_CENSORED: Kind = (
     "tbt_censored",
     0.10,
@@ -117,12 +138,19 @@ pub fn signals(evidence: &Evidence<'_>) -> Vec<Signal> {
         |of: fn(&Second) -> f64| (!whole.is_empty()).then(|| whole.iter().map(of).sum::<f64>() / whole.len() as f64);
     let (censored, missing, reads) =
         (count(Counter::TbtCensored), count(Counter::StampsMissing), times(Trend::ClientLag));
+    let (offered, dropped) = (count(Counter::ArrivalsOffered), count(Counter::DroppedIterations));
+    // The started rate is that of the measurement window; what was started after it was late.
+    let started = summary.counter(Counter::ArrivalsStarted, None).map_or(0.0, |c| c.rate);
+    let asked_for = summary.counter(Counter::ArrivalsOffered, None).map_or(0.0, |c| c.rate);
     let connections = summary.gauge(Gauge::Connections).map_or(0, |gauge| gauge.max);
     [
         (WORKER_CPU, mean(|second| second.busiest_worker_cpu)),
         (RUN_QUEUE_WAIT, mean(|second| second.run_queue_wait)),
         (CLIENT_LAG, p99(Trend::ClientLag)),
         (PASS_LENGTH, p99(Trend::PassLength)),
+        (SCHEDULE_LAG, p99(Trend::ScheduleLag)),
+        (DROPPED, share(dropped, offered)),
+        (NOT_STARTED, (asked_for > 0.0).then(|| (1.0 - started / asked_for).max(0.0))),
         (TBT_CENSORED, share(censored, censored + times(Trend::Tbt))),
         (STAMPS_MISSING, share(missing, reads + missing)),
         (CLOCK_STEPS, (reads > 0).then(|| count(Counter::ClockSteps) as f64)),
@@ -195,6 +223,28 @@ mod tests {
             let kernel = KernelCounts { steal, ..KernelCounts::default() };
             assert_eq!(of(&judged(&Tally::new(1), &[], Some(kernel)), "steal"), expected);
         }
+    }
+
+    #[test]
+    fn a_rate_that_was_not_kept_is_not_valid() {
+        let open = |dropped: u64, late: u64| {
+            let mut tally = Tally::new(1);
+            tally.arrivals(1_000, dropped);
+            (0..1_000 - dropped).for_each(|n| tally.arrival_started(n >= late));
+            judged(&tally, &[], None)
+        };
+        assert_eq!(verdict(&open(0, 0)), Validity::Ok);
+        for (dropped, expected) in [(5, Validity::Strained), (50, Validity::Bottleneck)] {
+            assert_eq!(of(&open(dropped, 0), "arrivals_dropped"), expected);
+        }
+        for (late, expected) in [(5, Validity::Strained), (50, Validity::Bottleneck)] {
+            assert_eq!(of(&open(0, late), "arrivals_not_started_in_time"), expected);
+        }
+        let closed = judged(&Tally::new(1), &[], None);
+        assert!(
+            closed.iter().all(|s| !s.name.starts_with("arrivals") && !s.name.starts_with("schedule")),
+            "{closed:?}"
+        );
     }
 
     #[test]

@@ -6,6 +6,12 @@ use crate::units::Nanos;
 pub const MAX_VUS: u32 = 1_000_000;
 /// Threads: more than the cores of any machine.
 pub const MAX_WORKERS: u32 = 1024;
+/// Rate of arrivals per time unit: ten times what the fastest server has been seen to take.
+pub const MAX_RATE: u32 = 10_000_000;
+/// Least burstiness of gamma arrivals: below it nearly all of them come in a few instants.
+pub const LEAST_BURSTINESS: f64 = 0.05;
+/// Most: above it they are as good as evenly spaced.
+pub const MOST_BURSTINESS: f64 = 1_000.0;
 /// Requests of a user, or of all: at a million a second, eleven days.
 pub const MAX_ITERATIONS: u64 = 1_000_000_000_000;
 /// Stages: more than anyone writes by hand; their sum stays far from overflow.
@@ -28,6 +34,8 @@ pub const MAX_PROMPT_BYTES: usize = 4 << 20;
 pub const MAX_PROMPTS_BYTES: usize = 64 << 20;
 /// Token limit of a request: beyond every model's window.
 pub const MAX_TOKENS: u32 = 10_000_000;
+/// Fastest of the slow readers: beyond 100 MB/s nothing about them would be slow.
+pub const MAX_SLOW_BYTES_PER_SECOND: u32 = 100_000_000;
 /// Extra headers: servers take about a hundred in all.
 pub const MAX_HEADERS: usize = 64;
 /// Bytes of one header: what servers commonly take.
@@ -43,6 +51,8 @@ pub const MAX_RULES: usize = 1000;
 
 /// Users when nobody says how many.
 pub const DEFAULT_VUS: u32 = 1;
+/// What rates are per when nobody says, as in k6.
+pub const DEFAULT_TIME_UNIT: Nanos = Nanos::from_secs(1);
 /// Requests of an iteration executor when nobody says how many, as in k6.
 pub const DEFAULT_ITERATIONS: u64 = 1;
 /// How long iteration executors go on at most, as in k6.
@@ -53,6 +63,11 @@ pub const DEFAULT_GRACE: Nanos = Nanos::from_secs(30);
 pub const DEFAULT_TIMEOUT: Nanos = Nanos::from_secs(60);
 /// How long opening a connection may take; never longer than the request may.
 pub const DEFAULT_CONNECT_TIMEOUT: Nanos = Nanos::from_secs(10);
+/// What stands where a path is filled with a model's name.
+pub const MODEL_HOLE: &str = "{model}";
+/// How long an endpoint may take that is asked once before the load begins, all of them at once: with ten seconds of load and the start
+/// of a server, a smoke test is over in half a minute, whatever the server does.
+pub const ENDPOINT_TIMEOUT: Nanos = Nanos::from_secs(15);
 /// Seed of everything random: fixed, so that two runs send the same requests.
 pub const DEFAULT_SEED: u64 = 1;
 /// Where llmsim listens by default.

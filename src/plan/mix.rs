@@ -1,7 +1,9 @@
 //! The mix: kinds of request as written → [`Mix`].
 
+use super::conduct::conduct;
 use super::profile::{MaxTokens, NamedTimeouts, OneOrMore, Request, Timeout, Written};
-use super::shape::{some_time, whole};
+use super::shape::{Changed, some_time, whole};
+use super::speech::{Choice, Speech, is_model, path_problem};
 use super::{Given, Overrides, PlanError, headers, limits};
 use crate::api::{Api, Method};
 use crate::scenario::{self, Kind, Mix, Timeouts};
@@ -12,16 +14,22 @@ use std::path::Path;
 /// How the resolver reads a file: it does no I/O itself.
 pub(super) type Read<'a> = dyn FnMut(&Path) -> io::Result<String> + 'a;
 
-/// What stands where a path or body is filled with a model's name.
-const MODEL_HOLE: &str = "{model}";
+/// The mix, and for each of its kinds the number of the request in the profile that it was made of.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) mix: Mix,
+    pub(super) rows: Vec<usize>,
+}
 
 /// The mix of the profile. Files of prompts are looked for in `folder`.
 pub(super) fn mix(
     written: &Written,
     overrides: &Overrides,
+    speech: &Speech<'_>,
     folder: &Path,
     read: &mut Read<'_>,
-) -> Result<Mix, PlanError> {
+    changed: &mut Changed,
+) -> Result<Made, PlanError> {
     let requests = &written.profile.requests;
     if requests.is_empty() {
         let problem = "is missing, so nothing would be sent: expected at least one kind of request, under [[requests]]";
@@ -32,24 +40,30 @@ pub(super) fn mix(
         return Err(written.error("requests", problem));
     }
     let mut kinds: Vec<Kind> = Vec::with_capacity(requests.len());
+    let mut rows = Vec::with_capacity(requests.len());
     for (index, request) in requests.iter().enumerate() {
-        let row = Row { written, request, key: format!("requests[{index}]") };
-        let kind = row.kind(overrides.timeout.as_ref(), folder, read)?;
-        if kinds.iter().any(|other| other.name == kind.name) {
-            return Err(row.error("name", format!("`{}` is taken already: expected another name", kind.name)));
+        let row = Row { written, request, speech, key: format!("requests[{index}]") };
+        for kind in row.kinds(overrides.timeout.as_ref(), folder, read)? {
+            if kinds.iter().any(|other| other.name == kind.name) {
+                return Err(row.error("name", format!("`{}` is taken already: expected another name", kind.name)));
+            }
+            changed.extend(speech.given(kind.api).map(|(key, given)| (row.at(key), given.origin.clone())));
+            kinds.push(kind);
+            rows.push(index);
         }
-        kinds.push(kind);
     }
+    speech.check(&kinds)?;
     if kinds.iter().all(|kind| kind.weight == 0) {
         return Err(written.error("requests[0].weight", "every weight is zero: expected at least one above zero"));
     }
-    Ok(Mix { kinds })
+    Ok(Made { mix: Mix { kinds }, rows })
 }
 
 /// One `[[requests]]` of the file.
 struct Row<'a> {
     written: &'a Written,
     request: &'a Request,
+    speech: &'a Speech<'a>,
     key: String,
 }
 
@@ -62,13 +76,40 @@ impl Row<'_> {
         self.written.error(&self.at(key), problem)
     }
 
-    fn kind(&self, timeout: Option<&Given>, folder: &Path, read: &mut Read<'_>) -> Result<Kind, PlanError> {
+    /// One kind; several where the API is `auto`, each with the whole weight; none where a flag says that another server is meant.
+    fn kinds(&self, timeout: Option<&Given>, folder: &Path, read: &mut Read<'_>) -> Result<Vec<Kind>, PlanError> {
         let request = self.request;
-        let api = Api::from_name(&request.api).ok_or_else(|| {
-            let known = Api::ALL.map(Api::name).join(", ");
-            self.error("api", format!("no API is named `{}`: expected one of {known}", request.api))
+        let written = Choice::from_name(&request.api).ok_or_else(|| {
+            self.error("api", format!("no API is named `{}`: expected one of {}", request.api, Choice::names()))
         })?;
-        if request.stream && !api.generates() {
+        let Some(choice) = self.speech.choice(written) else { return Ok(Vec::new()) };
+        if choice == Choice::Auto && request.path.is_some() && written == Choice::Auto {
+            return Err(self.error("path", "is one path for several APIs: expected no `path` beside `auto`"));
+        }
+        self.check_include_usage(written)?;
+        let mut kinds = Vec::new();
+        for api in choice.apis() {
+            let kind = self.kind(api, timeout, folder, read)?;
+            kinds.push(match choice {
+                Choice::One(_) => kind,
+                Choice::Auto => Kind { name: format!("{}-{}", kind.name, api.name()), optional: true, ..kind },
+            });
+        }
+        Ok(kinds)
+    }
+
+    /// The other APIs say what a stream has cost without being asked.
+    fn check_include_usage(&self, written: Choice) -> Result<(), PlanError> {
+        let chat = matches!(written, Choice::Auto | Choice::One(Api::OpenaiChat));
+        if !self.request.include_usage || (chat && self.request.stream) {
+            return Ok(());
+        }
+        Err(self.error("include_usage", "is for streams of openai-chat: expected no `include_usage` here"))
+    }
+
+    fn kind(&self, api: Api, timeout: Option<&Given>, folder: &Path, read: &mut Read<'_>) -> Result<Kind, PlanError> {
+        let request = self.request;
+        if request.stream && !api.streams() {
             return Err(self.error("stream", format!("{} cannot be streamed: expected no `stream`", api.name())));
         }
         let weight = whole(self.written, &self.at("weight"), request.weight, 0..=u64::from(limits::MAX_WEIGHT))?;
@@ -85,6 +126,8 @@ impl Row<'_> {
             body: self.body(api)?,
             headers: self.headers()?,
             timeouts: self.timeouts(timeout)?,
+            optional: false,
+            conduct: conduct(self.written, request, &self.key)?,
         })
     }
 
@@ -101,26 +144,33 @@ impl Row<'_> {
     }
 
     fn path(&self, api: Api) -> Result<String, PlanError> {
-        let Some(path) = &self.request.path else { return Ok(api.path().to_owned()) };
-        let plain = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
-        if plain {
-            return Ok(path.clone());
+        if let Some(path) = self.speech.path(api) {
+            return Ok(path.to_owned());
         }
-        let path = path.escape_debug();
-        Err(self.error("path", format!("`{path}` is not a path: expected one that starts with / and has no spaces")))
+        // A path that was written for another API than a flag asks for is not that one's.
+        let written = Choice::from_name(&self.request.api) == Some(Choice::One(api));
+        let Some(path) = self.request.path.as_ref().filter(|_| written) else { return Ok(api.path().to_owned()) };
+        match path_problem(path) {
+            None => Ok(path.clone()),
+            Some(problem) => Err(self.error("path", format!("`{}` {problem}", path.escape_debug()))),
+        }
     }
 
     fn models(&self, api: Api, path: &str) -> Result<Vec<String>, PlanError> {
-        if !api.generates() && !path.contains(MODEL_HOLE) {
+        if !api.takes_prompt() && !path.contains(limits::MODEL_HOLE) {
             return match self.request.model {
                 None => Ok(Vec::new()),
                 Some(_) => Err(self.error("model", format!("{} takes no model: expected no `model`", api.name()))),
             };
         }
-        let Some(model) = &self.request.model else { return Ok(scenario::MODELS.map(str::to_owned).to_vec()) };
+        if let Some(model) = self.speech.model(api) {
+            return Ok(vec![model.to_owned()]);
+        }
+        let Some(model) = &self.request.model else {
+            return Ok(scenario::models(api).iter().map(|&model| model.to_owned()).collect());
+        };
         let models = model.texts();
-        let fine = |name: &String| !name.is_empty() && !name.chars().any(char::is_control);
-        if models.is_empty() || models.len() > limits::MAX_MODELS || !models.iter().all(fine) {
+        if models.is_empty() || models.len() > limits::MAX_MODELS || !models.iter().all(|model| is_model(model)) {
             let most = limits::MAX_MODELS;
             return Err(self.error("model", format!("is empty or no name: expected 1 to {most} names of models")));
         }
@@ -128,7 +178,7 @@ impl Row<'_> {
     }
 
     fn prompts(&self, api: Api, folder: &Path, read: &mut Read<'_>) -> Result<Vec<String>, PlanError> {
-        if !api.generates() {
+        if !api.takes_prompt() {
             return match self.request.prompt {
                 None => Ok(Vec::new()),
                 Some(_) => Err(self.error("prompt", format!("{} takes no prompt: expected no `prompt`", api.name()))),
@@ -204,23 +254,32 @@ impl Row<'_> {
     }
 
     fn body(&self, api: Api) -> Result<serde_json::Map<String, serde_json::Value>, PlanError> {
-        let Some(table) = &self.request.body else { return Ok(serde_json::Map::new()) };
-        if api.method() == Method::Get {
-            return Err(self.error("body", format!("{} is asked for without a body: expected no `body`", api.name())));
-        }
-        if table.contains_key("stream") {
-            // The answer would be read as what it is not.
-            return Err(self.error("body.stream", "belongs beside `api`, not into the body: expected no `stream` here"));
-        }
-        table
-            .iter()
-            .map(|(key, value)| {
+        let mut fields = serde_json::Map::new();
+        if let Some(table) = &self.request.body {
+            if api.method() == Method::Get {
+                let problem = format!("{} is asked for without a body: expected no `body`", api.name());
+                return Err(self.error("body", problem));
+            }
+            if table.contains_key("stream") {
+                // The answer would be read as what it is not.
+                let problem = "belongs beside `api`, not into the body: expected no `stream` here";
+                return Err(self.error("body.stream", problem));
+            }
+            for (key, value) in table {
                 let value = json(value).ok_or_else(|| {
                     self.error(&format!("body.{key}"), "JSON knows no such number: expected a finite one")
                 })?;
-                Ok((key.clone(), value))
-            })
-            .collect()
+                fields.insert(key.clone(), value);
+            }
+        }
+        if self.request.include_usage && api == Api::OpenaiChat {
+            let options = fields.entry("stream_options").or_insert_with(|| serde_json::json!({}));
+            let Some(options) = options.as_object_mut() else {
+                return Err(self.error("body.stream_options", "is no table: expected one, beside `include_usage`"));
+            };
+            options.insert("include_usage".to_owned(), true.into());
+        }
+        Ok(fields)
     }
 
     fn headers(&self) -> Result<Vec<(String, String)>, PlanError> {

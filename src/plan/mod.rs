@@ -3,6 +3,9 @@
 //! [`profile`] is a profile as written, [`overrides`] are flags and the environment as typed; [`resolve()`] makes one [`Plan`] of both,
 //! and [`show`] says where each of its values came from.
 
+mod arrivals;
+mod conduct;
+mod endpoints;
 mod error;
 mod headers;
 pub mod limits;
@@ -14,6 +17,7 @@ pub mod resolve;
 mod rules;
 mod shape;
 pub mod show;
+mod speech;
 mod target;
 mod window;
 
@@ -24,9 +28,9 @@ pub use phases::Phase;
 pub use resolve::{Output, Presentation, Resolved, resolve};
 
 pub use crate::api::Api;
-pub use crate::load::{Shape, Stage, ThinkTime};
+pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime};
 pub use crate::net::Target;
-pub use crate::scenario::{Kind, Mix, Secret, Timeouts};
+pub use crate::scenario::{After, Conduct, Kind, Leave, Mix, Secret, Timeouts};
 pub use crate::server::{Source, Spec};
 
 use crate::load::Load;
@@ -41,7 +45,7 @@ pub struct Plan {
     pub name: String,
     /// One line on what it answers.
     pub description: String,
-    /// Users over time.
+    /// Users, or arrivals, over time.
     pub shape: Shape,
     /// Pause between a user's requests.
     pub think_time: ThinkTime,
@@ -53,6 +57,11 @@ pub struct Plan {
     pub cooldown: Nanos,
     /// What is sent.
     pub mix: Mix,
+    /// What is asked once each before the load begins. What is optional and missing is then left out of the mix.
+    pub endpoints: Vec<Kind>,
+    /// Whether one of them that fails, fails the test. Else only those that are missing matter: what is wrong with the others is for
+    /// the load to show.
+    pub endpoint_check: bool,
     /// What has to hold.
     pub thresholds: Vec<Rule>,
     /// Latency goals of a single request; plain rules on the maximum of a trend.

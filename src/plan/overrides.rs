@@ -144,12 +144,20 @@ pub struct Overrides {
     pub server_pid: Option<Given>,
     /// Start the server with errors injected.
     pub chaos: Option<Given>,
+    /// The API of what generates.
+    pub api: Option<Given>,
+    /// The path of what generates.
+    pub path: Option<Given>,
+    /// The model.
+    pub model: Option<Given>,
     /// Users, or the peak of them.
     pub vus: Option<Given>,
     /// Length of the test.
     pub duration: Option<Given>,
     /// Requests.
     pub iterations: Option<Given>,
+    /// Arrivals per second: `N`, `N/m`, `N/h`.
+    pub rate: Option<Given>,
     /// Stages, each `DURATION:TARGET`.
     pub stages: Vec<Given>,
     /// How much of the beginning is not measured.

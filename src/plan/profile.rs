@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// The built-in profiles, gentlest first.
-pub const BUILT_IN: [(&str, &str); 7] = [
+pub const BUILT_IN: [(&str, &str); 8] = [
     ("quick-smoke", include_str!("../../profiles/quick-smoke.toml")),
     ("smoke", include_str!("../../profiles/smoke.toml")),
     ("load", include_str!("../../profiles/load.toml")),
@@ -19,6 +19,7 @@ pub const BUILT_IN: [(&str, &str); 7] = [
     ("spike", include_str!("../../profiles/spike.toml")),
     ("soak", include_str!("../../profiles/soak.toml")),
     ("high-concurrency", include_str!("../../profiles/high-concurrency.toml")),
+    ("all-apis", include_str!("../../profiles/all-apis.toml")),
 ];
 
 /// The TOML text of a built-in profile.
@@ -58,6 +59,22 @@ pub struct Profile {
     pub start_vus: Option<i64>,
     /// Ramps.
     pub stages: Option<Vec<Stage>>,
+    /// Arrivals per time unit.
+    pub rate: Option<i64>,
+    /// Arrivals per time unit at the start.
+    pub start_rate: Option<i64>,
+    /// What rates are per.
+    pub time_unit: Option<String>,
+    /// Users that there are from the start.
+    pub pre_allocated_vus: Option<i64>,
+    /// Users that there may be at most.
+    pub max_vus: Option<i64>,
+    /// How arrivals are spaced.
+    pub arrival: Option<String>,
+    /// The shape of gamma arrivals.
+    pub burstiness: Option<f64>,
+    /// What becomes of an arrival that finds all users busy.
+    pub on_full: Option<String>,
     /// How long requests may finish after the end.
     pub graceful_stop: Option<String>,
     /// How long a user that was ramped away may finish its request.
@@ -70,6 +87,9 @@ pub struct Profile {
     pub think_time: Option<ThinkTime>,
     /// Timeouts of every request.
     pub timeout: Option<Timeout>,
+    /// Whether every endpoint is asked once before the load begins.
+    #[serde(default)]
+    pub endpoint_check: bool,
     /// The mix.
     #[serde(default)]
     pub requests: Vec<Request>,
@@ -87,7 +107,7 @@ pub struct Profile {
 pub struct Stage {
     /// How long it takes.
     pub duration: String,
-    /// Users at its end.
+    /// Users, or arrivals per time unit, at its end.
     pub target: i64,
 }
 
@@ -161,8 +181,17 @@ pub struct Request {
     pub max_tokens: Option<MaxTokens>,
     /// Its own timeouts.
     pub timeout: Option<Timeout>,
+    /// Its users give up.
+    pub cancel: Option<Leave>,
+    /// Its users vanish.
+    pub drop: Option<Leave>,
+    /// Its users read slowly.
+    pub slow_reader: Option<SlowReader>,
     /// Extra fields of the JSON body.
     pub body: Option<toml::Table>,
+    /// Whether a stream of chat completions shall end with what it has cost.
+    #[serde(default)]
+    pub include_usage: bool,
     /// Extra headers.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -206,6 +235,31 @@ pub struct TokenRange {
     pub min: i64,
     /// Highest.
     pub max: i64,
+}
+
+/// When users leave before the end, and how many.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "when users leave, like { after_tokens = 10, share = 0.3 } or { after = \"500ms\" }"
+)]
+pub struct Leave {
+    /// After so many token events.
+    pub after_tokens: Option<i64>,
+    /// Or so long after the request was sent.
+    pub after: Option<String>,
+    /// Which share of the requests.
+    pub share: Option<f64>,
+}
+
+/// How slowly users read, and how many.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a slow reader, like { bytes_per_second = 2000, share = 0.3 }")]
+pub struct SlowReader {
+    /// Most bytes in a second.
+    pub bytes_per_second: i64,
+    /// Which share of the requests.
+    pub share: Option<f64>,
 }
 
 /// The thresholds of one metric.

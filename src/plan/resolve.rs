@@ -4,7 +4,8 @@ use super::mix::Read;
 use super::overrides::yes;
 use super::profile::{ThinkTime as WrittenThinkTime, Written, built_in};
 use super::shape::{Changed, time};
-use super::{Given, Overrides, Plan, PlanError, headers, limits, mix, rules, shape, show, target, window};
+use super::speech::Speech;
+use super::{Given, Overrides, Plan, PlanError, endpoints, headers, limits, mix, rules, shape, show, target, window};
 use crate::load::ThinkTime;
 use crate::scenario::{Mix, Secret};
 use crate::units::Nanos;
@@ -54,10 +55,14 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
     let mut changed = Changed::new();
     let shape = shape::shape(&written, overrides, &mut changed)?;
     let (warmup, cooldown) = window::edges(&written, overrides, &shape, &mut changed)?;
-    let think_time = think_time(&written, overrides, &mut changed)?;
+    let think_time = match shape.arrivals() {
+        None => think_time(&written, overrides, &mut changed)?,
+        Some(_) => no_think_time(&written, overrides)?,
+    };
     let grace = written.profile.graceful_stop.as_deref();
     let grace = grace.map(|text| time(&written, "graceful_stop", text)).transpose()?;
-    let mix = mix::mix(&written, overrides, &folder, read)?;
+    let speech = Speech::of(overrides)?;
+    let mix::Made { mix, rows } = mix::mix(&written, overrides, &speech, &folder, read, &mut changed)?;
     let kinds = names(&mix);
     let (target, port_asked_for) = target::target(overrides, &mut changed)?;
     let server = target::server(overrides, &target, port_asked_for, &mut changed)?;
@@ -72,6 +77,8 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         slo: rules::goals(&written, &kinds)?,
         warmup,
         cooldown,
+        endpoints: endpoints::endpoints(&mix, written.profile.endpoint_check, &speech),
+        endpoint_check: written.profile.endpoint_check,
         mix,
         server_pid: target::server_pid(overrides, &target, &mut changed)?,
         target,
@@ -100,8 +107,19 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
     if let Some(given) = &overrides.timeout {
         changed.insert("timeout.total".to_owned(), given.origin.clone());
     }
-    let settings = show::settings(&plan, &presentation, &written, &changed);
+    let settings = show::settings(&plan, &presentation, &written, &rows, &changed);
     Ok(Resolved { plan, presentation, settings })
+}
+
+/// Arrivals come when they come: nobody thinks between them. A closed profile that `--rate` has opened may have a think time, which
+/// then has no meaning.
+fn no_think_time(written: &Written, overrides: &Overrides) -> Result<ThinkTime, PlanError> {
+    const WHY: &str = "means nothing to an open load, whose requests start at a rate: leave it out";
+    match (&overrides.think_time, &written.profile.think_time) {
+        (Some(given), _) => Err(given.misplaced(WHY)),
+        (None, Some(_)) if overrides.rate.is_none() => Err(written.error("think_time", WHY)),
+        _ => Ok(ThinkTime::default()),
+    }
 }
 
 /// Whether the kernel dates what is read; none leaves it to the run.

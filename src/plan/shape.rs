@@ -1,7 +1,7 @@
-//! Users over time: what the profile says, changed by `--vus`, `--duration`, `--iterations` and `--stage`.
+//! Users or arrivals over time: what the profile says, changed by `--vus`, `--duration`, `--iterations`, `--stage` and `--rate`.
 
 use super::profile::Written;
-use super::{Given, Origin, Overrides, PlanError, limits};
+use super::{Given, Origin, Overrides, PlanError, arrivals, limits};
 use crate::load::{Shape, Stage};
 use crate::units::Nanos;
 use std::collections::BTreeMap;
@@ -16,10 +16,19 @@ pub(super) enum Executor {
     RampingVus,
     PerVuIterations,
     SharedIterations,
+    ConstantArrivalRate,
+    RampingArrivalRate,
 }
 
 impl Executor {
-    const ALL: [Self; 4] = [Self::ConstantVus, Self::RampingVus, Self::PerVuIterations, Self::SharedIterations];
+    const ALL: [Self; 6] = [
+        Self::ConstantVus,
+        Self::RampingVus,
+        Self::PerVuIterations,
+        Self::SharedIterations,
+        Self::ConstantArrivalRate,
+        Self::RampingArrivalRate,
+    ];
 
     /// Its name in profiles.
     pub(super) const fn name(self) -> &'static str {
@@ -28,6 +37,8 @@ impl Executor {
             Self::RampingVus => "ramping-vus",
             Self::PerVuIterations => "per-vu-iterations",
             Self::SharedIterations => "shared-iterations",
+            Self::ConstantArrivalRate => "constant-arrival-rate",
+            Self::RampingArrivalRate => "ramping-arrival-rate",
         }
     }
 
@@ -37,6 +48,19 @@ impl Executor {
             Self::ConstantVus => &["vus", "duration"],
             Self::RampingVus => &["start_vus", "stages", "graceful_ramp_down"],
             Self::PerVuIterations | Self::SharedIterations => &["vus", "iterations", "max_duration"],
+            Self::ConstantArrivalRate => {
+                &["rate", "time_unit", "duration", "pre_allocated_vus", "max_vus", "arrival", "burstiness", "on_full"]
+            }
+            Self::RampingArrivalRate => &[
+                "start_rate",
+                "time_unit",
+                "stages",
+                "pre_allocated_vus",
+                "max_vus",
+                "arrival",
+                "burstiness",
+                "on_full",
+            ],
         }
     }
 
@@ -47,6 +71,8 @@ impl Executor {
             Shape::RampingVus { .. } => Self::RampingVus,
             Shape::PerVuIterations { .. } => Self::PerVuIterations,
             Shape::SharedIterations { .. } => Self::SharedIterations,
+            Shape::ConstantArrivalRate(_) => Self::ConstantArrivalRate,
+            Shape::RampingArrivalRate(_) => Self::RampingArrivalRate,
         }
     }
 }
@@ -58,19 +84,24 @@ pub(super) fn shape(written: &Written, overrides: &Overrides, changed: &mut Chan
     refuse_misplaced(executor, overrides)?;
     if let Some(first) = overrides.stages.first() {
         shape = with_stages(&shape, &overrides.stages)?;
-        for key in ["stages", "start_vus"] {
+        for key in ["stages", "start_vus", "start_rate"] {
             changed.insert(key.to_owned(), first.origin.clone());
         }
     }
     if let Some(given) = &overrides.vus {
         let vus = given.whole(&(1..=u64::from(limits::MAX_VUS)))? as u32;
         set_vus(&mut shape, vus);
-        let keys: &[_] = if executor == Executor::RampingVus { &["stages", "start_vus"] } else { &["vus"] };
+        let keys: &[_] = match executor {
+            Executor::RampingVus => &["stages", "start_vus"],
+            Executor::ConstantArrivalRate | Executor::RampingArrivalRate => &["pre_allocated_vus", "max_vus"],
+            _ => &["vus"],
+        };
         changed.extend(keys.iter().map(|key| ((*key).to_owned(), given.origin.clone())));
     }
     if let Some(given) = &overrides.duration {
         set_duration(&mut shape, given.some_time()?);
-        let key = if executor == Executor::RampingVus { "stages" } else { "duration" };
+        let staged = matches!(executor, Executor::RampingVus | Executor::RampingArrivalRate);
+        let key = if staged { "stages" } else { "duration" };
         changed.insert(key.to_owned(), given.origin.clone());
     }
     if let Some(given) = &overrides.iterations {
@@ -79,6 +110,12 @@ pub(super) fn shape(written: &Written, overrides: &Overrides, changed: &mut Chan
             *iterations = count;
         }
         changed.insert("iterations".to_owned(), given.origin.clone());
+    }
+    if let Some(given) = &overrides.rate {
+        shape = arrivals::with_rate(shape, given)?;
+        for key in ["executor", "rate", "start_rate", "stages", "time_unit"] {
+            changed.insert(key.to_owned(), given.origin.clone());
+        }
     }
     refuse_idle_users(written, overrides, &shape)?;
     Ok(shape)
@@ -104,6 +141,14 @@ fn executor(written: &Written) -> Result<Executor, PlanError> {
         ("start_vus", profile.start_vus.is_some()),
         ("stages", profile.stages.is_some()),
         ("graceful_ramp_down", profile.graceful_ramp_down.is_some()),
+        ("rate", profile.rate.is_some()),
+        ("start_rate", profile.start_rate.is_some()),
+        ("time_unit", profile.time_unit.is_some()),
+        ("pre_allocated_vus", profile.pre_allocated_vus.is_some()),
+        ("max_vus", profile.max_vus.is_some()),
+        ("arrival", profile.arrival.is_some()),
+        ("burstiness", profile.burstiness.is_some()),
+        ("on_full", profile.on_full.is_some()),
     ];
     match present.into_iter().find(|(key, present)| *present && !executor.keys().contains(key)) {
         None => Ok(executor),
@@ -141,7 +186,25 @@ fn as_written(written: &Written, executor: Executor) -> Result<Shape, PlanError>
         Executor::SharedIterations => {
             Shape::SharedIterations { vus: vus()?, iterations: iterations()?, max_duration: max_duration()? }
         }
+        Executor::ConstantArrivalRate => Shape::ConstantArrivalRate(arrivals::as_written(written, executor)?),
+        Executor::RampingArrivalRate => {
+            let shape = Shape::RampingArrivalRate(arrivals::as_written(written, executor)?);
+            check_ramps(&shape).map_err(|problem| written.error("stages", problem))?;
+            shape
+        }
     })
+}
+
+/// The stages of the file, whose targets are users or rates.
+pub(super) fn stages(written: &Written, targets: &std::ops::RangeInclusive<u64>) -> Result<Vec<Stage>, PlanError> {
+    let mut stages = Vec::new();
+    for (index, stage) in written.profile.stages.iter().flatten().enumerate() {
+        let key = format!("stages[{index}]");
+        let duration = time(written, &format!("{key}.duration"), &stage.duration)?;
+        let target = whole(written, &format!("{key}.target"), Some(stage.target), targets.clone())?;
+        stages.push(Stage { duration, target: target.unwrap_or_default() as u32 });
+    }
+    Ok(stages)
 }
 
 /// Ramps as the file describes them.
@@ -149,13 +212,7 @@ fn ramping(written: &Written) -> Result<Shape, PlanError> {
     let profile = &written.profile;
     let users = 0..=u64::from(limits::MAX_VUS);
     let start_vus = whole(written, "start_vus", profile.start_vus, users.clone())?;
-    let mut stages = Vec::new();
-    for (index, stage) in profile.stages.iter().flatten().enumerate() {
-        let key = format!("stages[{index}]");
-        let duration = time(written, &format!("{key}.duration"), &stage.duration)?;
-        let target = whole(written, &format!("{key}.target"), Some(stage.target), users.clone())?;
-        stages.push(Stage { duration, target: target.unwrap_or_default() as u32 });
-    }
+    let stages = stages(written, &users)?;
     let grace = profile.graceful_ramp_down.as_deref();
     let grace = grace.map(|text| time(written, "graceful_ramp_down", text)).transpose()?;
     let shape = Shape::RampingVus {
@@ -169,7 +226,11 @@ fn ramping(written: &Written) -> Result<Shape, PlanError> {
 
 /// Why a shape's stages cannot be run, if they cannot.
 fn check_ramps(shape: &Shape) -> Result<(), String> {
-    let Shape::RampingVus { stages, .. } = shape else { return Ok(()) };
+    let (stages, what, peak) = match shape {
+        Shape::RampingVus { stages, .. } => (stages, "users", shape.peak_vus()),
+        Shape::RampingArrivalRate(arrivals) => (&arrivals.stages, "arrivals", arrivals.peak_rate()),
+        _ => return Ok(()),
+    };
     if stages.is_empty() {
         return Err("are missing: expected at least one such as { duration = \"30s\", target = 10 }".to_owned());
     }
@@ -183,8 +244,8 @@ fn check_ramps(shape: &Shape) -> Result<(), String> {
     if total > limits::LONGEST {
         return Err(format!("take {total}: expected at most {}", limits::LONGEST));
     }
-    if shape.peak_vus() == 0 {
-        return Err("have no users: expected at least one target above zero".to_owned());
+    if peak == 0 {
+        return Err(format!("have no {what}: expected at least one target above zero"));
     }
     Ok(())
 }
@@ -202,11 +263,15 @@ fn refuse_misplaced(executor: Executor, overrides: &Overrides) -> Result<(), Pla
         return Err(given.misplaced(problem));
     }
     let Some(stage) = overrides.stages.first() else { return Ok(()) };
-    if executor != Executor::RampingVus {
-        let problem = format!("the profile's executor {name} has no stages: expected a profile with ramping-vus");
+    if !matches!(executor, Executor::RampingVus | Executor::RampingArrivalRate) {
+        let problem = format!(
+            "the profile's executor {name} has no stages: expected a profile with ramping-vus or ramping-arrival-rate"
+        );
         return Err(stage.misplaced(problem));
     }
-    if let Some(given) = overrides.duration.as_ref().or(overrides.vus.as_ref()) {
+    // The users of an open load are not in its stages.
+    let vus = overrides.vus.as_ref().filter(|_| executor == Executor::RampingVus);
+    if let Some(given) = overrides.duration.as_ref().or(overrides.rate.as_ref()).or(vus) {
         let problem = format!("cannot stand together with {}: stages already say how long and how many", stage.origin);
         return Err(given.misplaced(problem));
     }
@@ -215,16 +280,23 @@ fn refuse_misplaced(executor: Executor, overrides: &Overrides) -> Result<(), Pla
 
 /// k6's `--stage`: other ramps, from one user on.
 fn with_stages(shape: &Shape, given: &[Given]) -> Result<Shape, PlanError> {
-    let Shape::RampingVus { graceful_ramp_down, .. } = shape else { return Ok(shape.clone()) };
     let stages = given.iter().map(stage).collect::<Result<Vec<_>, _>>()?;
-    let shape = Shape::RampingVus { start_vus: limits::DEFAULT_VUS, stages, graceful_ramp_down: *graceful_ramp_down };
+    let shape = match shape {
+        Shape::RampingVus { graceful_ramp_down, .. } => {
+            Shape::RampingVus { start_vus: limits::DEFAULT_VUS, stages, graceful_ramp_down: *graceful_ramp_down }
+        }
+        Shape::RampingArrivalRate(was) => {
+            Shape::RampingArrivalRate(crate::load::Arrivals { start_rate: 0, stages, ..was.clone() })
+        }
+        other => other.clone(),
+    };
     match (check_ramps(&shape), given.first()) {
         (Err(problem), Some(first)) => Err(first.misplaced(format!("the stages {problem}"))),
         _ => Ok(shape),
     }
 }
 
-/// `30s:10`
+/// `30s:10`, of users or of arrivals.
 fn stage(given: &Given) -> Result<Stage, PlanError> {
     let bad = || given.bad("is not a stage: expected DURATION:USERS, such as 30s:10");
     let (duration, target) = given.value.split_once(':').ok_or_else(bad)?;
@@ -246,11 +318,15 @@ fn set_vus(shape: &mut Shape, users: u32) {
                 stage.target = scale(stage.target, users, peak);
             }
         }
+        Shape::ConstantArrivalRate(arrivals) | Shape::RampingArrivalRate(arrivals) => {
+            arrivals.max_vus = users;
+            arrivals.pre_allocated_vus = arrivals.pre_allocated_vus.min(users);
+        }
     }
 }
 
 /// `vus × users / peak`, rounded; what had users keeps at least one.
-fn scale(vus: u32, users: u32, peak: u32) -> u32 {
+pub(super) fn scale(vus: u32, users: u32, peak: u32) -> u32 {
     if vus == 0 {
         return 0;
     }
@@ -263,7 +339,9 @@ fn set_duration(shape: &mut Shape, length: Nanos) {
     let old = u128::from(shape.end().0);
     match shape {
         Shape::ConstantVus { duration, .. } => *duration = length,
-        Shape::RampingVus { stages, .. } => {
+        Shape::RampingVus { stages, .. }
+        | Shape::ConstantArrivalRate(crate::load::Arrivals { stages, .. })
+        | Shape::RampingArrivalRate(crate::load::Arrivals { stages, .. }) => {
             // The ends of the stages are scaled, not their lengths: so no rounding error is left over.
             let scaled = |at: u128| (at * u128::from(length.0) / old) as u64;
             let mut at = 0;

@@ -3,8 +3,8 @@
 use super::profile::Written;
 use super::shape::{Changed, Executor};
 use super::{Origin, Output, Plan, Presentation, Resolved, is_secret};
-use crate::load::{Shape, ThinkTime};
-use crate::scenario::Kind;
+use crate::load::{Arrivals, Shape, ThinkTime};
+use crate::scenario::{After, Conduct, Kind};
 use crate::server::Source;
 use crate::threshold::Rule;
 use crate::units::Nanos;
@@ -62,7 +62,15 @@ impl Listing<'_> {
 }
 
 /// Every value of the plan with its source.
-pub(super) fn settings(plan: &Plan, presentation: &Presentation, written: &Written, changed: &Changed) -> Vec<Setting> {
+///
+/// `rows` are the numbers of the requests as written that the kinds of the mix were made of.
+pub(super) fn settings(
+    plan: &Plan,
+    presentation: &Presentation,
+    written: &Written,
+    rows: &[usize],
+    changed: &Changed,
+) -> Vec<Setting> {
     let mut list = Listing { written, changed, settings: Vec::new() };
     list.add_from("profile", &plan.name, Origin::Profile(written.file.clone()));
     list.add("description", &plan.description);
@@ -71,9 +79,12 @@ pub(super) fn settings(plan: &Plan, presentation: &Presentation, written: &Writt
     list.add("warmup", plan.warmup.to_string());
     list.add("cooldown", plan.cooldown.to_string());
     list.add("think_time", think_time(plan.think_time));
-    for (index, kind) in plan.mix.kinds.iter().enumerate() {
-        add_kind(&mut list, &format!("requests[{index}]"), kind);
+    for (row, kind) in rows.iter().zip(&plan.mix.kinds) {
+        add_kind(&mut list, &format!("requests[{row}]"), kind);
     }
+    let endpoints: Vec<&str> = plan.endpoints.iter().map(|kind| kind.name.as_str()).collect();
+    list.add("endpoint_check", plan.endpoint_check.to_string());
+    list.add("endpoints", or_none(endpoints.join(", ")));
     add_rules(&mut list, "thresholds", &plan.thresholds);
     add_rules(&mut list, "slo", &plan.slo);
     add_target(&mut list, plan);
@@ -108,13 +119,18 @@ fn add_shape(list: &mut Listing<'_>, shape: &Shape) {
         }
         Shape::RampingVus { start_vus, stages, graceful_ramp_down } => {
             list.add("start_vus", start_vus.to_string());
-            // Every stage has the source of the whole list: a profile or flag replaces all of them.
-            let origin = list.changed.get("stages").cloned().unwrap_or_else(|| list.written.origin("stages"));
-            for (index, stage) in stages.iter().enumerate() {
-                let value = format!("{} → {}", stage.duration, stage.target);
-                list.add_from(&format!("stages[{index}]"), value, origin.clone());
-            }
+            add_stages(list, stages);
             list.add("graceful_ramp_down", graceful_ramp_down.to_string());
+        }
+        Shape::ConstantArrivalRate(arrivals) => {
+            list.add("rate", arrivals.start_rate.to_string());
+            list.add("duration", shape.end().to_string());
+            add_arrivals(list, arrivals);
+        }
+        Shape::RampingArrivalRate(arrivals) => {
+            list.add("start_rate", arrivals.start_rate.to_string());
+            add_stages(list, &arrivals.stages);
+            add_arrivals(list, arrivals);
         }
         Shape::PerVuIterations { vus, iterations, max_duration }
         | Shape::SharedIterations { vus, iterations, max_duration } => {
@@ -125,13 +141,33 @@ fn add_shape(list: &mut Listing<'_>, shape: &Shape) {
     }
 }
 
+fn add_stages(list: &mut Listing<'_>, stages: &[crate::load::Stage]) {
+    // Every stage has the source of the whole list: a profile or flag replaces all of them.
+    let origin = list.changed.get("stages").cloned().unwrap_or_else(|| list.written.origin("stages"));
+    for (index, stage) in stages.iter().enumerate() {
+        let value = format!("{} → {}", stage.duration, stage.target);
+        list.add_from(&format!("stages[{index}]"), value, origin.clone());
+    }
+}
+
+fn add_arrivals(list: &mut Listing<'_>, arrivals: &Arrivals) {
+    list.add("time_unit", arrivals.time_unit.to_string());
+    list.add("pre_allocated_vus", arrivals.pre_allocated_vus.to_string());
+    list.add("max_vus", arrivals.max_vus.to_string());
+    list.add("arrival", arrivals.spacing.name());
+    if let Some(burstiness) = arrivals.spacing.burstiness() {
+        list.add("burstiness", burstiness.to_string());
+    }
+    list.add("on_full", arrivals.on_full.name());
+}
+
 fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     let at = |name: &str| format!("{key}.{name}");
     list.add(&at("name"), &kind.name);
     list.add(&at("weight"), kind.weight.to_string());
-    list.add(&at("api"), kind.api.name());
+    list.add(&at("api"), format!("{}{}", kind.api.name(), if kind.optional { ", if the server has it" } else { "" }));
     list.add(&at("path"), &kind.path);
-    if kind.api.generates() {
+    if kind.api.streams() {
         list.add(&at("stream"), kind.stream.to_string());
     }
     if !kind.models.is_empty() {
@@ -152,6 +188,7 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     if !kind.headers.is_empty() {
         list.add(&at("headers"), headers(&kind.headers));
     }
+    add_conduct(list, key, &kind.conduct);
     let timeouts = kind.timeouts;
     for (name, time) in [
         ("connect", timeouts.connect),
@@ -161,6 +198,23 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     ] {
         let origin = timeout_origin(list, key, name);
         list.add_from(&at(&format!("timeout.{name}")), time.to_string(), origin);
+    }
+}
+
+/// What its users do beside waiting; most do nothing, and then nothing is said.
+fn add_conduct(list: &mut Listing<'_>, key: &str, conduct: &Conduct) {
+    for (name, leave) in [("cancel", conduct.cancel), ("drop", conduct.drop)] {
+        if let Some(leave) = leave {
+            let after = match leave.after {
+                After::Tokens(n) => format!("after {n} tokens"),
+                After::Time(time) => format!("after {time}"),
+            };
+            list.add(&format!("{key}.{name}"), format!("{after}, share {}", leave.share));
+        }
+    }
+    if let Some(slow) = conduct.slow_reader {
+        let value = format!("{} bytes per second, share {}", slow.bytes_per_second, slow.share);
+        list.add(&format!("{key}.slow_reader"), value);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Keys and nesting are those of a profile's file; lengths of time are in ms, as everywhere in the document.
 
-use crate::plan::{Kind, Plan, Shape, Source, Spec};
+use crate::plan::{After, Arrivals, Conduct, Kind, Leave, Plan, Shape, Source, Spec};
 use crate::threshold::Rule;
 use crate::units::Nanos;
 use serde_json::{Map, Value, json};
@@ -64,11 +64,10 @@ fn shape(shape: &Shape) -> Map<String, Value> {
             json!({ "executor": "constant-vus", "vus": vus, "duration": ms(*duration) })
         }
         Shape::RampingVus { start_vus, stages, graceful_ramp_down } => {
-            let stage = |s: &crate::plan::Stage| json!({ "duration": ms(s.duration), "target": s.target });
             json!({
                 "executor": "ramping-vus",
                 "start_vus": start_vus,
-                "stages": stages.iter().map(stage).collect::<Vec<_>>(),
+                "stages": self::stages(stages),
                 "graceful_ramp_down": ms(*graceful_ramp_down),
             })
         }
@@ -78,16 +77,42 @@ fn shape(shape: &Shape) -> Map<String, Value> {
         Shape::SharedIterations { vus, iterations, max_duration } => json!({
             "executor": "shared-iterations", "vus": vus, "iterations": iterations, "max_duration": ms(*max_duration),
         }),
+        Shape::ConstantArrivalRate(open) => json!({
+            "executor": "constant-arrival-rate", "rate": open.start_rate, "duration": ms(open.end()),
+        }),
+        Shape::RampingArrivalRate(open) => json!({
+            "executor": "ramping-arrival-rate", "start_rate": open.start_rate, "stages": stages(&open.stages),
+        }),
     };
-    match value {
+    let mut section = match value {
         Value::Object(map) => map,
         _ => Map::new(),
+    };
+    if let Some(open) = shape.arrivals() {
+        section.extend(arrivals(open));
     }
+    section
+}
+
+fn stages(stages: &[crate::plan::Stage]) -> Vec<Value> {
+    stages.iter().map(|s| json!({ "duration": ms(s.duration), "target": s.target })).collect()
+}
+
+/// What the two executors of arrivals have in common.
+fn arrivals(open: &Arrivals) -> Map<String, Value> {
+    let mut map = Map::new();
+    map.insert("time_unit".to_owned(), json!(ms(open.time_unit)));
+    map.insert("pre_allocated_vus".to_owned(), json!(open.pre_allocated_vus));
+    map.insert("max_vus".to_owned(), json!(open.max_vus));
+    map.insert("arrival".to_owned(), json!(open.spacing.name()));
+    map.insert("burstiness".to_owned(), json!(open.spacing.burstiness()));
+    map.insert("on_full".to_owned(), json!(open.on_full.name()));
+    map
 }
 
 fn kind(kind: &Kind) -> Value {
     let timeouts = &kind.timeouts;
-    json!({
+    let mut value = json!({
         "name": kind.name,
         "weight": kind.weight,
         "api": kind.api.name(),
@@ -104,7 +129,30 @@ fn kind(kind: &Kind) -> Value {
             "stall": ms(timeouts.stall),
             "total": ms(timeouts.total),
         },
-    })
+    });
+    // Only those that there are: a test without them is the same test as before there could be any.
+    for (name, conduct) in conduct(&kind.conduct) {
+        value[name] = conduct;
+    }
+    value
+}
+
+/// What users do beside waiting, with the keys of a profile's file.
+fn conduct(conduct: &Conduct) -> impl Iterator<Item = (&'static str, Value)> {
+    let leave = |name, leave: Option<Leave>| {
+        leave.map(|leave| {
+            let mut value = json!({ "share": leave.share });
+            match leave.after {
+                After::Tokens(n) => value["after_tokens"] = json!(n),
+                After::Time(time) => value["after"] = json!(ms(time)),
+            }
+            (name, value)
+        })
+    };
+    let slow = conduct
+        .slow_reader
+        .map(|slow| ("slow_reader", json!({ "bytes_per_second": slow.bytes_per_second, "share": slow.share })));
+    [leave("cancel", conduct.cancel), leave("drop", conduct.drop), slow].into_iter().flatten()
 }
 
 /// Rules by metric, as in a profile's long form.
@@ -182,6 +230,8 @@ mod tests {
             hash_of(|p| p.mix.kinds[0].timeouts.total = Nanos::from_secs(1)),
             hash_of(|p| p.headers.push(("x-more".to_owned(), String::new()))),
             hash_of(|p| p.thresholds.clear()),
+            hash_of(|p| p.mix.kinds[0].conduct.cancel = Some(Leave { after: After::Tokens(3), share: 1.0 })),
+            hash_of(|p| p.mix.kinds[0].conduct.drop = Some(Leave { after: After::Tokens(3), share: 1.0 })),
         ];
         let all = hashes.len();
         hashes.sort_by_key(ToString::to_string);

@@ -155,7 +155,7 @@ pub(super) fn outside(summary: &Summary) -> Outside {
         http_reqs: count(Counter::HttpReqs),
         failed: summary.share(Share::HttpReqFailed, None).map_or(0, |share| share.matches),
         interrupted: count(Counter::Interrupted),
-        failures: summary.failures.iter().map(|&(failure, n)| (failure.name().to_owned(), n)).collect(),
+        failures: summary.failures.iter().map(|(failure, all)| (failure.name().to_owned(), all.count)).collect(),
     }
 }
 

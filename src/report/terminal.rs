@@ -3,12 +3,16 @@
 
 mod steady;
 
+use super::endpoints::count as endpoints_that;
 use super::{
-    Client, ClientVerdict, Conclusion, Counter, Document, Gauge, Hint, Measured, Rate, Threshold, ThresholdVerdict,
-    Trend, human,
+    Client, ClientVerdict, Conclusion, Counter, Document, EndpointVerdict, FailureDetails, Gauge, Hint, Measured, Rate,
+    Threshold, ThresholdVerdict, Trend, human,
 };
 use crate::metrics::{self, Metric};
 use std::collections::BTreeMap;
+
+mod endpoints;
+mod requests;
 
 /// How it shall look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,19 +26,17 @@ pub struct Style {
 /// What the tables need; a narrower terminal wraps them.
 pub const MIN_WIDTH: u16 = 80;
 
-/// Columns of a kind's name in the table of requests; longer ones are cut.
-const KIND_COLUMNS: usize = 18;
-
 /// The summary of a run.
 pub fn render(doc: &Document, style: Style) -> String {
     let mut page = Page { text: String::new(), color: style.color, width: usize::from(style.width.max(MIN_WIDTH)) };
     head(&mut page, doc);
     hints(&mut page, &doc.hints);
     thresholds(&mut page, &doc.thresholds);
+    endpoints::endpoints(&mut page, &doc.endpoints);
     latency(&mut page, doc);
     throughput(&mut page, doc);
     failures(&mut page, doc);
-    requests(&mut page, &doc.requests);
+    requests::requests(&mut page, &doc.requests);
     steady::stages(&mut page, &doc.stages);
     server(&mut page, doc);
     steady::changes(&mut page, doc);
@@ -131,9 +133,28 @@ fn head(page: &mut Page, doc: &Document) {
     let failed = doc.thresholds.iter().filter(|t| t.verdict != ThresholdVerdict::Pass).count();
     let all = doc.thresholds.len();
     let (tone, word, why) = match doc.conclusion() {
-        Conclusion::Pass if all == 0 => (Tone::Good, "PASS ✓", "no thresholds were set".to_owned()),
-        Conclusion::Pass => (Tone::Good, "PASS ✓", format!("{all} of {all} thresholds held")),
-        Conclusion::Fail => (Tone::Bad, "FAIL ✗", format!("{failed} of {all} thresholds did not hold")),
+        Conclusion::Pass => {
+            let held =
+                if all == 0 { "no thresholds were set".to_owned() } else { format!("{all} of {all} thresholds held") };
+            let ok = endpoints_that(&doc.endpoints, EndpointVerdict::Ok);
+            let note = if doc.endpoints.is_empty() {
+                String::new()
+            } else {
+                format!("; {}", plural(ok as u64, "endpoint") + " ok")
+            };
+            (Tone::Good, "PASS ✓", held + &note)
+        }
+        Conclusion::Fail => {
+            let broken = endpoints_that(&doc.endpoints, EndpointVerdict::Failed);
+            let of_endpoints = format!("{broken} of {} failed", plural(doc.endpoints.len() as u64, "endpoint"));
+            let of_thresholds = format!("{failed} of {all} thresholds did not hold");
+            let why = match (broken, failed) {
+                (0, _) => of_thresholds,
+                (_, 0) => of_endpoints,
+                _ => format!("{of_endpoints}, {of_thresholds}"),
+            };
+            (Tone::Bad, "FAIL ✗", why)
+        }
         Conclusion::Interrupted => {
             (Tone::Warning, "INTERRUPTED", "the numbers are those of the part that ran".to_owned())
         }
@@ -264,6 +285,12 @@ fn latency(page: &mut Page, doc: &Document) {
     };
     page.line(&[(Tone::Faint, &line("", "count", ["p50", "p90", "p95", "p99", "p99.9", "max"]))]);
     for (name, t) in rows {
+        // The longest name; its row follows that of the metric that it is the other half of.
+        let name = name
+            .strip_prefix("http_req_duration")
+            .filter(|rest| rest.len() > 12)
+            .map_or_else(|| name.to_owned(), |rest| format!("…{rest}"));
+        let name = name.as_str();
         let times = [t.p50, t.p90, t.p95, t.p99, t.p99_9, t.max].map(human::time);
         page.plain(&line(name, &human::count(t.count), times.each_ref().map(String::as_str)));
     }
@@ -297,6 +324,15 @@ fn throughput(page: &mut Page, doc: &Document) {
         if let Some(n) = get(c) {
             page.plain(&line(c.name(), &human::bytes(n.count as f64), &format!("{}/s", human::bytes(n.rate)), ""));
         }
+    }
+    // Offered, started, completed: where a closed loop slows down with the server, an open one shows that it fell behind.
+    let offered = get(C::ArrivalsOffered).filter(|n| n.count > 0);
+    for c in [C::ArrivalsOffered, C::ArrivalsStarted, C::Iterations, C::DroppedIterations] {
+        let Some(n) = get(c).filter(|n| n.count > 0 || c != C::DroppedIterations).filter(|_| offered.is_some()) else {
+            continue;
+        };
+        let note = if c == C::DroppedIterations { "no user was free" } else { "" };
+        page.plain(&line(c.name(), &human::count(n.count), &human::per_second(n.rate), note));
     }
     let connections =
         [("opened", C::ConnectionsOpened), ("reused", C::ConnectionsReused), ("stale retries", C::StaleRetries)];
@@ -343,8 +379,13 @@ fn failures(page: &mut Page, doc: &Document) {
     let known = metrics::Failure::ALL.map(metrics::Failure::name);
     let unknown = doc.failures.classes.keys().map(String::as_str).filter(|name| !known.contains(name));
     for name in known.into_iter().chain(unknown) {
-        if let Some(&n) = doc.failures.classes.get(name) {
-            page.line(&[(Tone::Bad, &format!("  {name:<25}{:>10}{:>12}", human::count(n), share(n)))]);
+        let Some(&n) = doc.failures.classes.get(name) else { continue };
+        let details = doc.failures.details.get(name);
+        let when = details.map_or_else(String::new, when);
+        let counts = format!("  {name:<25}{:>10}{:>12}", human::count(n), share(n));
+        page.line(&[(Tone::Bad, &counts), (Tone::Faint, &when)]);
+        if let Some(details) = details {
+            particulars(page, details);
         }
     }
     let pairs = |table: &BTreeMap<String, u64>| table.iter().map(|(k, n)| format!("{k}: {n}")).collect::<Vec<_>>();
@@ -357,6 +398,9 @@ fn failures(page: &mut Page, doc: &Document) {
         let held = human::percent(checks.matches as f64 / checks.total as f64);
         page.list("checks", std::iter::once(format!("{} of {} held ({held})", checks.matches, checks.total)));
     }
+    if let Some(left) = counter(&doc.metrics, metrics::Counter::Cancelled).filter(|n| n.count > 0) {
+        page.list("cancelled", std::iter::once(format!("{} given up by their users, as the profile asks", left.count)));
+    }
     if let Some(cut_off) = counter(&doc.metrics, metrics::Counter::Interrupted).filter(|n| n.count > 0) {
         let age = trend(&doc.metrics, metrics::Trend::InterruptedAge);
         let age = age.map_or_else(String::new, |t| format!(", the oldest after {}", human::time(t.max)));
@@ -364,25 +408,22 @@ fn failures(page: &mut Page, doc: &Document) {
     }
 }
 
-fn requests(page: &mut Page, requests: &BTreeMap<String, BTreeMap<String, Measured>>) {
-    if requests.is_empty() {
-        return;
-    }
-    page.heading("REQUESTS", "p50, p95 and p99 of http_req_duration, then of ttft");
-    let line = |name: &str, columns: [&str; 7]| {
-        let [count, failed, p50, p95, p99, ttft50, ttft95] = columns;
-        let name = cut(name, KIND_COLUMNS);
-        format!("  {name:<KIND_COLUMNS$}{count:>9}{failed:>9}{p50:>8}{p95:>8}{p99:>8}{ttft50:>9}{ttft95:>9}")
-    };
-    page.line(&[(Tone::Faint, &line("", ["count", "failed", "p50", "p95", "p99", "ttft p50", "p95"]))]);
-    for (name, numbers) in requests {
-        let (failed, all) = rate(numbers, metrics::Share::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));
-        let times = |t: metrics::Trend| trend(numbers, t).map(|t| [t.p50, t.p95, t.p99].map(human::time));
-        let none = || std::array::from_fn(|_| "-".to_owned());
-        let duration: [String; 3] = times(metrics::Trend::HttpReqDuration).unwrap_or_else(none);
-        let ttft: [String; 3] = times(metrics::Trend::Ttft).unwrap_or_else(none);
-        let (all, failed) = (human::count(all), human::count(failed));
-        page.plain(&line(name, [&all, &failed, &duration[0], &duration[1], &duration[2], &ttft[0], &ttft[1]]));
+/// When failures of a class came.
+fn when(details: &FailureDetails) -> String {
+    let (first, last) = (human::length(details.first_s), human::length(details.last_s));
+    if first == last { format!("  after {first}") } else { format!("  after {first} to {last}") }
+}
+
+/// What is known of a class beside its number: how long servers asked us to wait, and what the first failure looked like.
+fn particulars(page: &mut Page, details: &FailureDetails) {
+    let wait = details.retry_after_s.map(|wait| match (wait.min, wait.max) {
+        (min, max) if min == max => format!("retry-after {min}s"),
+        (min, max) => format!("retry-after {min}s to {max}s"),
+    });
+    for text in wait.iter().chain(&details.sample) {
+        for line in human::wrapped(text, page.width.saturating_sub(6)) {
+            page.line(&[(Tone::Faint, &format!("      {line}"))]);
+        }
     }
 }
 
@@ -410,10 +451,17 @@ fn server(page: &mut Page, doc: &Document) {
         let [start, max, end] = [start, max, end].map(|n| human::bytes(n as f64));
         page.list("memory", std::iter::once(format!("{start} → at most {max} → {end}")));
     }
-    if let Some(counts) = doc.agreement {
-        let (tone, mark) = if counts.ours == counts.server { (Tone::Good, "✓") } else { (Tone::Bad, "✗") };
-        let text = format!("server counted {}, we sent {} ", counts.server, counts.ours);
-        page.line(&[(Tone::Plain, "  requests:         "), (Tone::Plain, &text), (tone, mark)]);
+    let mut agree = |name: &str, server: u64, ours: u64, verb: &str| {
+        let (tone, mark) = if ours == server { (Tone::Good, " ✓") } else { (Tone::Bad, " ✗") };
+        let text = format!("  {:<17} server counted {server}, we {verb}", format!("{name}:"));
+        page.line(&[(Tone::Plain, &text), (tone, mark)]);
+    };
+    if let Some(counts) = &doc.agreement {
+        agree("requests", counts.server, counts.ours, &format!("sent {}", counts.ours));
+    }
+    for error in doc.agreement.iter().flat_map(|counts| &counts.errors) {
+        let statuses = error.statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+        agree(&error.name, error.server, error.ours, &format!("saw {} ({statuses})", error.ours));
     }
     steady::agreements(page, &doc.agreements);
 }

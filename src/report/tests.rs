@@ -35,6 +35,8 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         body: serde_json::Map::new(),
         headers: vec![("x-tenant".to_owned(), "open sesame".to_owned())],
         timeouts: Timeouts { connect: s(5), first_byte: s(60), stall: s(60), total: s(60) },
+        optional: false,
+        conduct: crate::plan::Conduct::default(),
     }
 }
 
@@ -53,6 +55,8 @@ pub(super) fn plan() -> Plan {
         cooldown: Nanos::ZERO,
         graceful_stop: Nanos::from_secs(30),
         mix: Mix { kinds: vec![kind("chat-stream", true), kind("chat", false)] },
+        endpoints: Vec::new(),
+        endpoint_check: false,
         thresholds: vec![
             rule("http_req_failed", None, Aggregation::Rate, "rate<0.05"),
             rule("http_req_duration", None, Aggregation::P(95.0), "p(95)<3000"),
@@ -96,9 +100,11 @@ fn sample(kind: u16, n: u64, outcome: Outcome, status: u16) -> Sample {
     let after = |ms| Some(sent + Nanos::from_millis(ms));
     let stream = kind == 0;
     Sample {
+        intended: None,
         kind,
         outcome,
         status,
+        retry_after_s: None,
         sent,
         end: sent + Nanos::from_millis(300 + n),
         first_byte: after(40),
@@ -131,11 +137,15 @@ pub(super) fn busy_tally() -> Tally {
         tally.record(&sample((n % 2) as u16, n, Outcome::Success, 200));
         tally.gap(0, Nanos::from_millis(20));
     }
-    tally.record(&sample(0, 3, Outcome::Failed(Failure::Http429), 429));
+    let limited = Sample { retry_after_s: Some(7), ..sample(0, 3, Outcome::Failed(Failure::Http429), 429) };
+    tally.record(&limited);
     tally.record(&Sample { usage: None, ..sample(0, 3, Outcome::Failed(Failure::Reset), 0) });
     let broken = Sample { check_failed: Some("choices"), ..sample(1, 3, Outcome::Failed(Failure::Check), 200) };
     tally.record(&broken);
+    let slow_down = r#"HTTP 429, retry-after 7: {"error":{"message":"Rate limit exceeded"}}"#.to_owned();
+    tally.example(Failure::Http429, Nanos::from_millis(603), slow_down);
     tally.record(&Sample { usage: None, ..sample(0, 9, Outcome::Interrupted, 200) });
+    tally.record(&Sample { usage: None, checks_held: 0, ..sample(0, 9, Outcome::Cancelled, 200) });
     tally.connection_opened(Nanos::from_micros(150));
     tally.stale_retry(0, true);
     tally.level(metrics::Gauge::Vus, 50);
@@ -150,6 +160,43 @@ pub(super) fn verdict(metric: &str, expression: &str, value: Option<f64>, result
 }
 
 /// The document of `tally`, judged as `verdicts` say.
+/// What was seen over time, with every verdict.
+fn soak() -> Soak {
+    let server = |verdict| Growth {
+        from_s: 61.0,
+        to_s: 240.0,
+        bytes_per_h: Some(Slope { median: 1.5e6, low: -2.0e6, high: 4.0e7 }),
+        verdict,
+    };
+    let drifted = Drift { first: 394.0, last: 510.0, verdict: Trending::Growing };
+    Soak {
+        server: Some(server(Trending::TooShort)),
+        client: Some(Growth { bytes_per_h: None, ..server(Trending::Stable) }),
+        drift: vec![("http_req_duration_p95", drifted)],
+        ..Soak::default()
+    }
+}
+
+fn agreements() -> Vec<AgreementLine> {
+    let ttfe = AgreementLine {
+        name: "ttfe".to_owned(),
+        server: 10.0,
+        ours: 13.5,
+        tolerance: 3.0,
+        unit: "ms".to_owned(),
+        agree: false,
+    };
+    let tokens = AgreementLine {
+        name: "tokens".to_owned(),
+        server: 1.0,
+        ours: 1.0,
+        tolerance: 0.0,
+        unit: String::new(),
+        agree: true,
+    };
+    vec![ttfe, tokens]
+}
+
 pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -> Document {
     let plan = plan();
     let names: Vec<_> = plan.mix.kinds.iter().map(|k| k.name.clone()).collect();
@@ -160,21 +207,9 @@ pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -
     let series = [second];
     let evidence = Evidence { summary: &summary, series: &series, kernel: None, nofile: Some(20_000) };
     let signals = validity::signals(&evidence);
-    let server = |verdict| Growth {
-        from_s: 61.0,
-        to_s: 240.0,
-        bytes_per_h: Some(Slope { median: 1.5e6, low: -2.0e6, high: 4.0e7 }),
-        verdict,
-    };
     let mut stage = metrics::StageTally::default();
     stage.add(tally);
-    let drifted = Drift { first: 394.0, last: 510.0, verdict: Trending::Growing };
-    let soak = Soak {
-        server: Some(server(Trending::TooShort)),
-        client: Some(Growth { bytes_per_h: None, ..server(Trending::Stable) }),
-        drift: vec![("http_req_duration_p95", drifted)],
-        ..Soak::default()
-    };
+    let soak = soak();
     let outside = Summary::new(tally, &names, Nanos::from_secs(270));
     let used = |rss_start_bytes| ServerUse {
         cpu: Nanos::from_millis(12_300),
@@ -182,29 +217,13 @@ pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -
         rss_end_bytes: 30_000_000,
         rss_max_bytes: 33_400_000,
     };
-    let ttfe = AgreementLine {
-        name: "ttfe".to_owned(),
-        server: 10.0,
-        ours: 13.5,
-        tolerance: 3.0,
-        unit: "ms".to_owned(),
-        agree: false,
-    };
-    let errors = AgreementLine {
-        name: "errors".to_owned(),
-        server: 1.0,
-        ours: 1.0,
-        tolerance: 0.0,
-        unit: String::new(),
-        agree: true,
-    };
     Document::new(&RunFacts {
         steady: Steady {
             stages: &[(stage.clone(), Nanos::from_secs(30)), (stage, Nanos::from_secs(240))],
             outside: Some(&outside),
             soak: &soak,
             client_use: Some(used(9_000_000)),
-            agreements: vec![ttfe, errors],
+            agreements: agreements(),
         },
         id: "20261124T082215Z-4f2a".to_owned(),
         started_at: "2026-11-24T08:22:15Z".to_owned(),
@@ -233,12 +252,43 @@ pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -
         plan: &plan,
         summary: &summary,
         verdicts,
+        endpoints: &[],
         series: &series,
         server_use: Some(used(20_100_000)),
         signals: &signals,
         hints: &[],
-        agreement: Some(Agreement { ours: 103, server: 103 }),
+        agreement: Some(Agreement {
+            ours: 103,
+            server: 103,
+            errors: vec![ErrorAgreement {
+                name: "rate_limit_errors".to_owned(),
+                statuses: vec![429],
+                ours: 1,
+                server: 1,
+            }],
+        }),
     })
+}
+
+/// One of each verdict.
+fn endpoints() -> Vec<Endpoint> {
+    let endpoint = |name: &str, path: &str, verdict, reason: Option<&str>, status| Endpoint {
+        name: name.to_owned(),
+        api: "openai-chat".to_owned(),
+        method: "POST".to_owned(),
+        path: path.to_owned(),
+        stream: name.contains("stream"),
+        verdict,
+        reason: reason.map(str::to_owned),
+        status: Some(status),
+        duration_ms: (verdict == EndpointVerdict::Ok).then_some(12.5),
+    };
+    let missing = "status 404, so the server does not have it";
+    vec![
+        endpoint("chat-stream", "/openai/v1/chat/completions", EndpointVerdict::Ok, None, 200),
+        endpoint("models", "/openai/v1/models", EndpointVerdict::Failed, Some("http_5xx (status 500)"), 500),
+        endpoint("messages", "/anthropic/v1/messages", EndpointVerdict::Skipped, Some(missing), 404),
+    ]
 }
 
 /// Documents of every sort that a run can end with.
@@ -256,6 +306,8 @@ pub(super) fn all_sorts() -> Vec<(&'static str, Document)> {
     bare.target.server = TargetServer::default();
     (bare.target.before, bare.target.after, bare.agreement) = (None, None, None);
     bare.client = Client { verdict: ClientVerdict::Unknown, signals: Vec::new(), memory: None };
+    let mut endpoint = document(&busy_tally(), &pass, false);
+    endpoint.endpoints = endpoints();
     vec![
         ("pass", document(&busy_tally(), &pass, false)),
         ("fail", document(&busy_tally(), &fail, false)),
@@ -264,6 +316,7 @@ pub(super) fn all_sorts() -> Vec<(&'static str, Document)> {
         ("dead server", document(&dead, &no_data, false)),
         ("nothing at all", document(&Tally::new(2), &[], false)),
         ("remote target without thresholds", bare),
+        ("an endpoint that fails", endpoint),
     ]
 }
 
@@ -321,7 +374,7 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
     let text = all_sorts()[0].1.to_json();
     let keys: Vec<_> =
         text.lines().filter_map(|l| l.strip_prefix("  \"")).filter_map(|l| l.split('"').next()).collect();
-    assert!(keys.is_sorted() && keys.len() == 19, "{keys:?}");
+    assert!(keys.is_sorted() && keys.len() == 20, "{keys:?}");
     assert!(!text.contains("sesame"));
 }
 
@@ -329,14 +382,22 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
 fn every_metric_of_the_summary_is_in_it_by_name() {
     let doc = &all_sorts()[0].1;
     for metric in metrics::Metric::all() {
-        // Nothing in this tally was secured by TLS or came from a worker, and it holds no level of requests in flight.
-        let absent = ["http_req_tls_handshaking", "in_flight", "client_lag", "pass_length"].contains(&metric.name())
+        // Nothing in this tally was secured by TLS, came from a worker or an open load, and it holds no level of requests in flight.
+        let absent = [
+            "http_req_tls_handshaking",
+            "in_flight",
+            "client_lag",
+            "pass_length",
+            "http_req_duration_from_intended",
+            "schedule_lag",
+        ]
+        .contains(&metric.name())
             || matches!(metric, metrics::Metric::Server(_));
         assert_eq!(doc.metrics.contains_key(metric.name()), !absent, "{}", metric.name());
     }
     let Some(Measured::Counter(tokens)) = doc.metrics.get("tokens_output") else { panic!("no tokens") };
-    // 102 answers with usage, and 2 streams without: 20 events each.
-    assert_eq!((tokens.count, tokens.token_source.as_deref()), (102 * 21 + 40, Some("usage")));
+    // 102 answers with usage, and 3 streams without: 20 events each.
+    assert_eq!((tokens.count, tokens.token_source.as_deref()), (102 * 21 + 60, Some("usage")));
     assert!(!doc.requests["chat"].contains_key("connections_opened") && !doc.requests["chat"].contains_key("vus"));
     assert_eq!(doc.series[0].requests["chat-stream"].http_reqs, 52);
     assert_eq!(
@@ -378,7 +439,7 @@ fn what_is_no_document_is_refused_with_the_reason() {
 fn the_conclusion_is_the_first_that_applies() {
     use Conclusion::{Fail, Interrupted, NoData, Pass};
     let conclusions: Vec<_> = all_sorts().iter().map(|(_, doc)| doc.conclusion()).collect();
-    assert_eq!(conclusions, [Pass, Fail, Fail, Interrupted, NoData, NoData, Pass]);
+    assert_eq!(conclusions, [Pass, Fail, Fail, Interrupted, NoData, NoData, Pass, Fail]);
     // A server that died spoils what passed until then.
     let mut died = all_sorts().remove(0).1;
     died.target.server.died = Some("killed by SIGKILL".to_owned());

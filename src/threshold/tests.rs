@@ -222,6 +222,7 @@ fn every_metric_has_at_least_one_rule() {
 fn numbers_of_the_server_are_judged_and_what_is_not_known_is_no_pass() {
     use crate::metrics::growth::{Growth, Slope, Trending};
     use crate::metrics::soak::Soak;
+    use Judgement::{Fail, NoData, Pass};
     let rules = [
         ("server_rss_growth", "value<5"),
         ("server_rss_max", "value<100"),
@@ -237,7 +238,6 @@ fn numbers_of_the_server_are_judged_and_what_is_not_known_is_no_pass() {
         let summary = Summary::new(&crate::metrics::Tally::new(0), &[], Nanos::from_secs(1)).with_server(&soak);
         judge(&rules, &summary).iter().map(|v| v.result).collect::<Vec<_>>()
     };
-    use Judgement::{Fail, NoData, Pass};
     assert_eq!(judged(Trending::Stable, 4.9), [Pass, Pass, Pass, Fail]);
     assert_eq!(judged(Trending::Growing, 5.0), [Fail, Pass, Pass, Fail]);
     assert_eq!(judged(Trending::TooShort, 1.0), [NoData, Pass, Pass, Fail]);

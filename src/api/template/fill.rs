@@ -129,6 +129,9 @@ const fn is_plain(byte: u8) -> bool {
     byte.cast_signed() >= 0x20 && byte != b'"' && byte != b'\\'
 }
 
+const ONES: u64 = u64::from_le_bytes([1; WORD]);
+const HIGH: u64 = u64::from_le_bytes([0x80; WORD]);
+
 /// The high bit of the *first* byte of a word that is not plain; bits of later bytes may be set without reason. Zero when all are
 /// plain.
 ///
@@ -136,8 +139,6 @@ const fn is_plain(byte: u8) -> bool {
 /// one that borrowed, which is itself reported, so the first report is always right.
 #[inline]
 const fn special(word: u64) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; WORD]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; WORD]);
     let below_space = word.wrapping_sub(ONES * 0x20);
     let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
     let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
@@ -145,36 +146,68 @@ const fn special(word: u64) -> u64 {
     (word | below_space | quote | backslash) & HIGH
 }
 
+/// How many digits are at the front.
+#[inline]
+fn digits(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<WORD>()) {
+        let other = not_digit(u64::from_le_bytes(*word));
+        if other != 0 {
+            return at + other.trailing_zeros() as usize / 8;
+        }
+        at += WORD;
+    }
+    at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// The high bit of the *first* byte of a word that is no digit, as in [`special`]: `x + 0x46` carries into it above `9`, `x - 0x30`
+/// borrows below `0`, and a byte that carries or borrows out is itself reported.
+#[inline]
+const fn not_digit(word: u64) -> u64 {
+    let above_nine = word.wrapping_add(ONES * (0x7f - b'9' as u64));
+    let below_zero = word.wrapping_sub(ONES * b'0' as u64);
+    (word | above_nine | below_zero) & HIGH
+}
+
 /// Where a number ends.
 #[inline]
 pub(super) fn number(bytes: &[u8]) -> Option<usize> {
-    let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let end = digits(bytes);
+    match bytes.get(end) {
+        // A number has no leading zero.
+        Some(b',' | b'}' | b']') if end == 1 || (end > 1 && bytes[0] != b'0') => Some(end),
+        _ => number_with_more(bytes),
+    }
+}
+
+/// A number that is not merely digits: with a sign, a fraction, an exponent, or with white space or nothing after it.
+fn number_with_more(bytes: &[u8]) -> Option<usize> {
     let sign = usize::from(bytes.first() == Some(&b'-'));
-    let whole = digits(sign);
-    // A number has no leading zero, and is not only its sign.
+    let whole = digits(&bytes[sign..]);
     if whole == 0 || (whole > 1 && bytes[sign] == b'0') {
         return None;
     }
     let mut at = sign + whole;
     if bytes.get(at) == Some(&b'.') {
-        let fraction = digits(at + 1);
+        let fraction = digits(&bytes[at + 1..]);
         at += 1 + (fraction > 0).then_some(fraction)?;
     }
     if let Some(b'e' | b'E') = bytes.get(at) {
         let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
-        let exponent = digits(at + 1 + sign);
+        let exponent = digits(&bytes[at + 1 + sign..]);
         at += 1 + sign + (exponent > 0).then_some(exponent)?;
     }
     Some(at)
 }
 
 /// Where a count of tokens above zero ends, and the count. A sign, a fraction or an exponent is left to the parser.
+#[inline]
 pub(super) fn tokens(bytes: &[u8]) -> Option<(usize, u32)> {
-    let digits = bytes.iter().take(MAX_DIGITS + 1).take_while(|byte| byte.is_ascii_digit()).count();
-    if digits == 0 || digits > MAX_DIGITS || bytes[0] == b'0' {
+    let end = digits(bytes);
+    if end == 0 || end > MAX_DIGITS || bytes[0] == b'0' {
         return None;
     }
-    Some((digits, bytes[..digits].iter().fold(0, |count, digit| count * 10 + u32::from(digit - b'0'))))
+    Some((end, bytes[..end].iter().fold(0, |count, digit| count * 10 + u32::from(digit - b'0'))))
 }
 
 #[cfg(test)]
@@ -215,11 +248,27 @@ mod tests {
     fn every_byte_at_every_place_of_a_text_is_seen() {
         for len in [1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 100] {
             for at in 0..len {
-                for byte in 0..=255u8 {
-                    let mut bytes = vec![b'~'; len];
+                for (byte, plain_one) in
+                    (0..=255u8).flat_map(|byte| [(byte, b'~'), (byte, b' '), (byte, b'#'), (byte, b']')])
+                {
+                    let mut bytes = vec![plain_one; len];
                     bytes[at] = byte;
                     let expected = if is_plain(byte) { len } else { at };
                     assert_eq!(plain(&bytes), expected, "{byte:#x} at {at} of {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_at_every_place_of_a_number_is_seen() {
+        for len in [1, 7, 8, 9, 16, 17, 20] {
+            for at in 0..len {
+                for (byte, digit) in (0..=255u8).flat_map(|byte| [(byte, b'0'), (byte, b'9')]) {
+                    let mut bytes = vec![digit; len];
+                    bytes[at] = byte;
+                    let expected = if byte.is_ascii_digit() { len } else { at };
+                    assert_eq!(digits(&bytes), expected, "{byte:#x} at {at} of {len}");
                 }
             }
         }

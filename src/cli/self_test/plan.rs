@@ -2,7 +2,7 @@
 
 use crate::api::Api;
 use crate::load::{Shape, ThinkTime};
-use crate::plan::{Kind, Mix, Plan, Target, Timeouts};
+use crate::plan::{Conduct, Kind, Mix, Plan, Target, Timeouts};
 use crate::units::Nanos;
 use std::net::SocketAddr;
 
@@ -74,6 +74,8 @@ impl Job {
             body: serde_json::Map::new(),
             headers: Vec::new(),
             timeouts: TIMEOUTS,
+            optional: false,
+            conduct: Conduct::default(),
         };
         Plan {
             name: "self-test".to_owned(),
@@ -84,6 +86,8 @@ impl Job {
             cooldown: Nanos::ZERO,
             graceful_stop: GRACE,
             mix: Mix { kinds: vec![kind] },
+            endpoints: Vec::new(),
+            endpoint_check: false,
             thresholds: Vec::new(),
             slo: Vec::new(),
             target: Target {

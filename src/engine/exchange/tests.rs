@@ -31,7 +31,7 @@ fn done() -> String {
 
 /// An exchange under test, with its tally.
 fn until(window_end: Nanos) -> Place {
-    Place { phase: 0, window_begin: Nanos::ZERO, window_end }
+    Place { phase: 0, window: Window { begin: Nanos::ZERO, end: window_end } }
 }
 
 struct Bench {
@@ -271,7 +271,7 @@ fn tokens_outside_the_window_are_counted_apart() {
         Expect { kind: 0, api: Api::OpenaiChat, stream: true },
         Nanos(0),
         false,
-        Place { phase: 0, window_begin: Nanos(20), window_end: Nanos(50) },
+        Place { phase: 0, window: Window { begin: Nanos(20), end: Nanos(50) } },
     );
     bench.read(10, HEAD);
     bench.read(19, &token("z"));
@@ -317,4 +317,51 @@ fn a_parse_mismatch_of_a_plain_answer_fails_it() {
     bench.exchange.begin(Expect { kind: 0, api: Api::OpenaiChat, stream: false }, Nanos(20), true, until(Nanos::MAX));
     assert_eq!(bench.read(30, &answer), over(Outcome::Failed(Failure::Internal), true));
     assert_eq!(bench.exchange.sample.usage, None, "a number in doubt is not reported");
+}
+
+/// A stream of another API, at once.
+fn at_once(api: Api, body: &str) -> (Outcome, Sample) {
+    let mut bench = Bench::sent_at(0, true);
+    bench.reader = Reader::new(api, true);
+    bench.exchange.begin(Expect { kind: 0, api, stream: true }, Nanos(0), false, until(Nanos::MAX));
+    bench.read(MS, HEAD);
+    let Progress::Over { outcome, .. } = bench.read(2 * MS, &(chunk(body) + "0\r\n\r\n")) else { panic!("not over") };
+    (outcome, bench.exchange.sample(outcome, Nanos(2 * MS)))
+}
+
+#[test]
+fn usage_that_comes_in_parts_is_put_together() {
+    let (outcome, sample) = at_once(Api::AnthropicMessages, include_str!("../../wire/fixtures/anthropic_tools.sse"));
+    assert_eq!(outcome, Outcome::Success);
+    assert_eq!(sample.usage, Some(crate::metrics::TokenUsage { input: 472, output: 89, reasoning: 0 }));
+    assert_eq!((sample.token_events, sample.reasoning_events), (5, 1));
+    let (outcome, sample) = at_once(Api::OpenaiChat, include_str!("../../wire/fixtures/vllm_usage.sse"));
+    assert_eq!(outcome, Outcome::Success);
+    assert_eq!(sample.usage, Some(crate::metrics::TokenUsage { input: 8, output: 3, reasoning: 0 }), "the last holds");
+}
+
+#[test]
+fn an_api_ends_its_streams_in_its_own_way() {
+    let responses = include_str!("../../wire/fixtures/llmsim_responses.sse");
+    assert_eq!(at_once(Api::OpenaiResponses, responses).0, Outcome::Success);
+    let open = include_str!("../../wire/fixtures/llmsim_openresponses.sse");
+    assert_eq!(at_once(Api::Openresponses, open).0, Outcome::Success);
+    assert_eq!(at_once(Api::Openresponses, &open.replace("data: [DONE]", ":")).0, Outcome::Failed(Failure::Truncated));
+    let messages = include_str!("../../wire/fixtures/llmsim_anthropic.sse");
+    let without = messages.split("event: message_stop").next().expect("a part");
+    assert_eq!(at_once(Api::AnthropicMessages, without).0, Outcome::Failed(Failure::Truncated));
+    for (api, stream, class) in [
+        (Api::OpenaiResponses, include_str!("../../wire/fixtures/openai_responses_failed.sse"), Failure::StreamError),
+        (Api::OpenaiResponses, include_str!("../../wire/fixtures/openai_responses_incomplete.sse"), Failure::Truncated),
+        (Api::AnthropicMessages, include_str!("../../wire/fixtures/anthropic_error.sse"), Failure::StreamError),
+    ] {
+        assert_eq!(at_once(api, stream).0, Outcome::Failed(class));
+    }
+}
+
+#[test]
+fn a_picture_needs_no_token() {
+    let picture = "data: {\"type\":\"image_generation.completed\",\"b64_json\":\"iVBO\"}\n\n";
+    assert_eq!(at_once(Api::OpenaiImages, picture).0, Outcome::Success);
+    assert_eq!(at_once(Api::OpenaiImages, "data: {\"type\":\"x\"}\n\n").0, Outcome::Failed(Failure::Truncated));
 }

@@ -1,15 +1,18 @@
 //! A whole worker in a scripted world: connecting, timeouts, reconnects and the end of a test, with instants that are exact. Nothing
 //! here waits: the clock moves when the worker does.
 
+mod open;
+
 use super::*;
 use crate::api::Api;
 use crate::engine::script::{Act, Heard, World};
 use crate::load::{Shape, Stage, ThinkTime};
 use crate::metrics::{Counter, Failure, Summary, Tally, Trend};
 use crate::net::Target;
-use crate::scenario::{Kind, Mix};
+use crate::scenario::{After, Conduct, Kind, Leave, Mix, SlowReader};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
 
 const MS: Nanos = Nanos::from_millis(1);
 
@@ -30,6 +33,8 @@ fn kind(name: &str, stream: bool) -> Kind {
         body: serde_json::Map::new(),
         headers: Vec::new(),
         timeouts: Timeouts { connect: ms(400), first_byte: ms(700), stall: ms(200), total: ms(2_000) },
+        optional: false,
+        conduct: Conduct::default(),
     }
 }
 
@@ -43,6 +48,8 @@ fn plan(shape: Shape, stream: bool) -> Plan {
         cooldown: Nanos::ZERO,
         graceful_stop: ms(500),
         mix: Mix { kinds: vec![kind("r", stream)] },
+        endpoints: Vec::new(),
+        endpoint_check: false,
         thresholds: Vec::new(),
         slo: Vec::new(),
         target: Target {
@@ -98,8 +105,17 @@ fn run(plan: &Plan, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) 
 }
 
 /// Runs it, raising the stop flag as soon as the clock reads `stop_at`.
-fn run_until(plan: &Plan, stop_at: Nanos, mut peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Ran {
-    let now = Rc::new(Cell::new(Nanos::ZERO));
+fn run_until(plan: &Plan, stop_at: Nanos, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Ran {
+    run_on(Rc::new(Cell::new(Nanos::ZERO)), plan, stop_at, peer)
+}
+
+/// The same with a clock that the peer may look at.
+fn run_on(
+    now: Rc<Cell<Nanos>>,
+    plan: &Plan,
+    stop_at: Nanos,
+    mut peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static,
+) -> Ran {
     let stop = Rc::new(AtomicBool::new(false));
     let (flag, clock) = (Rc::clone(&stop), Rc::clone(&now));
     let world = World::new(Rc::clone(&now), move |heard| {
@@ -124,7 +140,7 @@ fn run_until(plan: &Plan, stop_at: Nanos, mut peer: impl FnMut(Heard<'_>) -> Vec
         ended = ended.or(report.last);
     }
     let summary = Summary::new(&total, &names, Nanos::from_secs(1));
-    let failures = summary.failures.clone();
+    let failures = summary.failures.iter().map(|(class, seen)| (*class, seen.count)).collect();
     let connects = connects.borrow().clone();
     Ran { summary, failures, connects, phases, ended: ended.expect("a worker says when it ends") }
 }
@@ -388,6 +404,7 @@ fn requests_under_way_at_the_end_may_finish_or_are_cut_off_and_counted() {
 }
 
 #[test]
+#[expect(clippy::float_cmp, reason = "these numbers are whole, and that is what is tested")]
 fn a_request_belongs_to_the_phase_it_was_sent_in() {
     let shape = Shape::ConstantVus { vus: 1, duration: ms(1_000) };
     let plan = Plan { warmup: ms(300), cooldown: ms(250), ..plan(shape, true) };
@@ -440,6 +457,17 @@ fn the_stop_flag_ends_a_run_gracefully() {
     assert_eq!(ran.count(Counter::Interrupted), 0, "what was under way finished");
     let stopped = ran.ended.stopped.expect("it knows that it was stopped");
     assert!(stopped >= ms(1_000) && ran.ended.at <= stopped + ms(101), "{ran_at}", ran_at = ran.ended.at);
+}
+
+#[test]
+fn a_stop_in_the_final_drain_cuts_off_what_is_left() {
+    let mut plan = plan(Shape::ConstantVus { vus: 1, duration: ms(100) }, false);
+    plan.graceful_stop = Nanos::from_secs(30);
+    // The second request meets a connection that is closed at 121 ms, in the drain; its second attempt is what raises the flag.
+    let answers = |nth| if nth == 0 { vec![(ms(50), plain())] } else { vec![(ms(70), Act::Close)] };
+    let ran = run_until(&plan, ms(101), serving(answers));
+    assert_eq!((ran.count(Counter::HttpReqs), ran.count(Counter::Interrupted)), (1, 1), "nothing is lost");
+    assert!(ran.ended.at < ms(200), "it does not wait for the grace: {}", ran.ended.at);
 }
 
 #[test]
@@ -574,4 +602,151 @@ fn with_many_streams_polls_are_paused_and_times_stay_those_of_the_kernel() {
         with < chosen && chosen * 3 < without * 2,
         "{chosen}: after the first second the pause is chosen by itself"
     );
+}
+
+// ---- users who do not wait for the whole answer ------------------------------------------------------------------------------
+
+fn with_conduct(conduct: Conduct, iterations_: u64, stream: bool) -> Plan {
+    let mut plan = plan(iterations(1, iterations_), stream);
+    plan.mix.kinds[0].conduct = conduct;
+    plan
+}
+
+fn leaving(after: After, by_reset: bool) -> Conduct {
+    let leave = Some(Leave { after, share: 1.0 });
+    if by_reset {
+        Conduct { drop: leave, ..Conduct::default() }
+    } else {
+        Conduct { cancel: leave, ..Conduct::default() }
+    }
+}
+
+fn five_tokens() -> Vec<(Nanos, Act)> {
+    let tokens = (1..=5).map(|i| (ms(10 * i), token()));
+    std::iter::once((ms(1), stream_head())).chain(tokens).chain([(ms(60), stream_end())]).collect()
+}
+
+#[test]
+fn a_user_who_has_seen_enough_tokens_gives_up_and_nobody_failed() {
+    for by_reset in [false, true] {
+        let ran = run(&with_conduct(leaving(After::Tokens(3), by_reset), 2, true), serving(|_| five_tokens()));
+        assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+        assert_eq!((ran.count(Counter::Cancelled), ran.count(Counter::HttpReqs)), (2, 0));
+        assert_eq!((ran.count(Counter::HttpReqsStarted), ran.count(Counter::Iterations)), (2, 2));
+        assert_eq!(ran.count(Counter::TokenEvents), 6, "what came, came");
+        assert_eq!(ran.trend(Trend::Tbt), Some((10.0, 10.0, 4)), "and so did the gaps");
+        for trend in [Trend::Ttft, Trend::HttpReqDuration, Trend::HttpReqWaiting, Trend::Tpot, Trend::InterruptedAge] {
+            assert_eq!(ran.trend(trend), None, "{}", trend.name());
+        }
+        assert_eq!(
+            ran.connects,
+            [ms(0), ms(31)],
+            "the connection is not used again, and the next request follows at once"
+        );
+    }
+}
+
+#[test]
+fn a_user_gives_up_after_a_time_whatever_has_come() {
+    let patience = leaving(After::Time(ms(35)), false);
+    for (stream, answer) in [(true, five_tokens as fn() -> _), (false, Vec::new)] {
+        let ran = run(&with_conduct(patience, 1, stream), serving(move |_| answer()));
+        assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+        assert_eq!((ran.count(Counter::Cancelled), ran.count(Counter::HttpReqs)), (1, 0));
+        assert!(ran.ended.at >= ms(36) && ran.ended.at <= ms(37), "{}", ran.ended.at);
+    }
+}
+
+#[test]
+fn whoever_got_the_whole_answer_in_time_did_not_give_up() {
+    for after in [After::Tokens(6), After::Time(ms(61))] {
+        let ran = run(&with_conduct(leaving(after, false), 2, true), serving(|_| five_tokens()));
+        assert_eq!((ran.count(Counter::Cancelled), ran.count(Counter::HttpReqs)), (0, 2), "{after:?}");
+        assert_eq!(ran.connects.len(), 1);
+    }
+    // The terminal event is there, and only the framing stays open.
+    let open = |_| vec![(ms(1), stream_head()), (ms(2), token()), (ms(3), chunk("data: [DONE]\n\n"))];
+    let ran = run(&with_conduct(leaving(After::Time(ms(500)), false), 1, true), serving(open));
+    assert_eq!((ran.count(Counter::Cancelled), ran.count(Counter::HttpReqs)), (0, 1));
+}
+
+#[test]
+fn what_was_wrong_before_the_user_left_is_a_failure() {
+    let error = |_| vec![(ms(1), Act::Send(b"HTTP/1.1 500 Oops\r\ncontent-length: 99\r\n\r\n{".to_vec()))];
+    let ran = run(&with_conduct(leaving(After::Time(ms(20)), false), 1, true), serving(error));
+    assert_eq!(ran.failures, [(Failure::Http5xx, 1)]);
+    assert_eq!(ran.count(Counter::Cancelled), 0);
+    // A limit that passes before the user's patience ends is the server's failure.
+    let ran = run(&with_conduct(leaving(After::Time(ms(800)), false), 1, true), serving(|_| vec![]));
+    assert_eq!(ran.failures, [(Failure::TimeoutFirstByte, 1)]);
+}
+
+#[test]
+fn a_slow_reader_reads_at_its_pace_on_connections_of_its_own() {
+    let slow_reader = Some(SlowReader { bytes_per_second: 1_000, share: 1.0 });
+    let conduct = Conduct { slow_reader, ..Conduct::default() };
+    let Act::Send(mut whole) = stream_head() else { unreachable!() };
+    for act in [token(), token(), token(), token(), token(), stream_end()] {
+        let Act::Send(bytes) = act else { unreachable!() };
+        whole.extend(bytes);
+    }
+    let bytes = whole.len() as u64;
+    assert!(bytes > 300, "more than a few portions: {bytes}");
+    let answer = Act::Send(whole);
+    let ran = run(&with_conduct(conduct, 2, true), serving(move |_| vec![(ms(1), answer.clone())]));
+    assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+    assert_eq!(ran.count(Counter::DataReceived), 2 * bytes);
+    let (min, max, _) = ran.trend(Trend::HttpReqDuration).expect("successes");
+    let portions = (bytes - 1) / 100;
+    assert!(min >= (1 + 100 * portions) as f64 && max < (10 + 103 * portions) as f64, "{min} {max} of {bytes} bytes");
+    let (ttft, _, _) = ran.trend(Trend::Ttft).expect("tokens");
+    assert!(ttft > 100.0, "tokens are dated by when they are read: {ttft}");
+    assert_eq!(ran.connects.len(), 2);
+    assert_eq!(ran.trend(Trend::ClientLag), None, "its pace says nothing about this tool");
+    assert_eq!(ran.count(Counter::TbtCensored), 0);
+}
+
+#[test]
+fn started_requests_end_once() {
+    for (stop_at, conduct) in [
+        (Nanos::MAX, Conduct::default()),
+        (ms(95), leaving(After::Tokens(3), false)),
+        (ms(333), leaving(After::Time(ms(25)), true)),
+    ] {
+        let mut plan = with_conduct(conduct, 1, true);
+        plan.shape = Shape::ConstantVus { vus: 7, duration: ms(700) };
+        plan.graceful_stop = ms(20);
+        plan.mix.kinds[0].conduct = conduct;
+        let ran = run_until(
+            &plan,
+            stop_at,
+            serving(|n| match n % 4 {
+                0 => five_tokens(),
+                1 => vec![(ms(3), Act::Reset)],
+                2 => vec![(ms(2), stream_head()), (ms(4), token()), (ms(5), Act::Close)],
+                _ => vec![(ms(1), stream_head())],
+            }),
+        );
+        let ends = [Counter::HttpReqs, Counter::Cancelled, Counter::Interrupted].map(|c| ran.count(c));
+        assert_eq!(ran.count(Counter::HttpReqsStarted), ends.iter().sum::<u64>(), "{ends:?}");
+        assert!(ends[0] > 0 && ends[2] > 0, "{ends:?}");
+    }
+}
+
+#[test]
+fn a_failure_comes_with_an_example_that_hides_the_key() {
+    let mut plan = plan(iterations(1, 3), false);
+    plan.api_key = Some(crate::plan::Secret::new("open-sesame".to_owned()));
+    let body = r#"{"error":"no such key: open-sesame"}"#;
+    let head = format!("HTTP/1.1 429 No\r\nretry-after: 9\r\ncontent-length: {}\r\n\r\n", body.len());
+    let ran = run(&plan, serving(move |_| vec![(ms(5), Act::Send((head.clone() + body).into_bytes()))]));
+    let (class, seen) = &ran.summary.failures[0];
+    assert_eq!((*class, seen.count, seen.retry_after_s), (Failure::Http429, 3, Some((9, 9))));
+    assert_eq!(seen.span, Some((ms(6), ms(16))));
+    let example = seen.example.as_ref().expect("an example");
+    assert_eq!(example.at, ms(6));
+    assert_eq!(example.text, r#"HTTP 429, retry-after 9: {"error":"no such key: [hidden]"}"#);
+    let ran = run(&self::plan(iterations(1, 1), false), |_| vec![(MS, Act::Refuse)]);
+    let example = ran.summary.failures[0].1.example.as_ref().expect("an example");
+    assert_eq!(example.text, "no answer: connection refused");
 }

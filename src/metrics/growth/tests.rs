@@ -119,7 +119,7 @@ fn noise_of_many_shapes_raises_no_alarm() {
             35.0 * MB + level
         });
         let (phase, period) = (random.f64() * 6.3, 50.0 + 500.0 * random.f64());
-        let wave = series(600, |s| 35.0 * MB + 2.0 * MB * (phase + 6.283 * s as f64 / period).sin());
+        let wave = series(600, |s| 35.0 * MB + 2.0 * MB * (phase + std::f64::consts::TAU * s as f64 / period).sin());
         for (alarm, points) in alarms.iter_mut().zip([white, correlated, wave]) {
             *alarm += u32::from(verdict(&points) == Trending::Growing);
         }

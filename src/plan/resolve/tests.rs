@@ -1,6 +1,7 @@
 mod built_in;
 mod flags;
 mod shape;
+mod speech;
 mod written;
 
 use super::*;

@@ -1,4 +1,4 @@
-//! The seven profiles are what they are said to be.
+//! The built-in profiles are what they are said to be.
 
 use super::*;
 
@@ -31,6 +31,7 @@ fn every_profile_has_the_shape_and_thresholds_of_its_question() {
             ramps(100, &[(60, 500), (120, 500), (30, 0)]),
             vec!["connection_failures: count<100".into(), p(95, 15_000), failed("0.10"), "timeouts: count<50".into()],
         ),
+        ("all-apis", Shape::ConstantVus { vus: 5, duration: secs(30) }, vec![p(95, 3000), failed("0.01")]),
     ];
     assert_eq!(cases.len(), BUILT_IN.len());
     for (name, shape, thresholds) in cases {
@@ -59,7 +60,16 @@ fn every_profile_has_its_mix_and_think_time() {
         ("health", 5, false, None),
         ("stats", 5, false, None),
     ];
+    let apis = ["openai-chat", "openai-responses", "openresponses", "anthropic-messages"];
+    let names: Vec<(String, u32, bool, _)> = [("stream", 70, true, 200), ("plain", 30, false, 150)]
+        .iter()
+        .flat_map(|&(way, weight, stream, most)| {
+            apis.map(|api| (format!("{way}-{api}"), weight, stream, Some((50, most))))
+        })
+        .collect();
+    let every = names.iter().map(|(name, weight, stream, tokens)| (name.as_str(), *weight, *stream, *tokens)).collect();
     for (name, mix, min, max) in [
+        ("all-apis", &every, 100, 300),
         ("quick-smoke", &chat, 0, 0),
         ("smoke", &endpoints, 50, 150),
         ("load", &chat, 100, 300),
@@ -80,7 +90,7 @@ fn every_profile_has_its_mix_and_think_time() {
 fn models_prompts_and_timeouts_of_the_mixes() {
     let load = plan("load");
     let chat = &load.mix.kinds[0];
-    assert_eq!(chat.models, scenario::MODELS.map(str::to_owned));
+    assert_eq!(chat.models, scenario::models(Api::OpenaiChat));
     assert_eq!(Some(&chat.prompts), scenario::builtin_prompts("medium").as_ref());
     assert_eq!((chat.timeouts.total, chat.timeouts.connect), (secs(60), secs(10)));
     let fast = plan("high-concurrency");

@@ -48,7 +48,7 @@ fn a_combination_that_makes_no_sense_is_refused_and_named() {
     let some = |name: &str| flag(name, "5s");
     let stage = |text: &str| vec![Given::flag("stage", text)];
     let none = Overrides::default;
-    for (profile, overrides, expected) in [
+    for (profile, overrides, expected) in vec![
         (
             FLAT,
             Overrides { iterations: flag("iterations", "5"), ..none() },

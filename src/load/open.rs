@@ -1,0 +1,364 @@
+//! Open load: requests that start when their time has come, whatever became of those before.
+//!
+//! Users of a real service do not wait for each other. A closed loop does: when the server stalls, its users stop asking, and the worst
+//! moments are measured least (*coordinated omission*). Here arrivals are a sequence of instants that nothing can change, and latency
+//! is measured from them.
+//!
+//! ```text
+//!  Sequence: 0 1 2 3 4 5 …   one for the whole test, the same on every thread and machine
+//!            │   │   │       a share takes every n-th
+//!            ▼   ▼   ▼
+//!          next ──▶ a free user starts it ──▶ … ──▶ finished: the user is free again
+//!                   none is free: it waits, its instant kept (queue), or is dropped and counted
+//! ```
+//!
+//! Arrival `k` comes when the expected number of arrivals, the integral of the rate, reaches `U(k)`. With constant spacing `U(k) = k`.
+//! With random spacing `U` is a sum of random steps of mean 1, which makes a Poisson process of exponential ones, whatever the rate
+//! does meanwhile (the time-change theorem; Çinlar, "Introduction to Stochastic Processes", 1975, chapter 4.7).
+
+use super::stages::Stage;
+use super::{Load, Start, Turn, local};
+use crate::units::{Nanos, mix64};
+
+/// Keeps arrivals apart from everything else that is drawn from the seed.
+const ARRIVAL_DRAWS: u64 = 0x4172_7269_7661_6c01;
+
+/// Requests at a rate: k6's arrival-rate executors. Rates are whole numbers per `time_unit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrivals {
+    /// The rate at the start.
+    pub start_rate: u32,
+    /// What rates are per.
+    pub time_unit: Nanos,
+    /// Linear ramps of the rate, one after the other.
+    pub stages: Vec<Stage>,
+    /// Users that there are from the start.
+    pub pre_allocated_vus: u32,
+    /// Users that there may be at most: requests that may be under way at once.
+    pub max_vus: u32,
+    /// How arrivals are spaced.
+    pub spacing: Spacing,
+    /// What becomes of an arrival that finds all users busy.
+    pub on_full: OnFull,
+}
+
+impl Arrivals {
+    /// When the last stage ends.
+    pub fn end(&self) -> Nanos {
+        self.stages.iter().fold(Nanos::ZERO, |end, stage| end.saturating_add(stage.duration))
+    }
+
+    /// The highest rate, per `time_unit`.
+    pub fn peak_rate(&self) -> u32 {
+        self.stages.iter().map(|stage| stage.target).fold(self.start_rate, u32::max)
+    }
+}
+
+/// How arrivals are spaced around their rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spacing {
+    /// Evenly.
+    Constant,
+    /// As independent users come: exponential steps.
+    Poisson,
+    /// Gamma-distributed steps: a shape of 1 is Poisson, below it arrivals come in bursts, above it more evenly.
+    Gamma {
+        /// The shape, in thousandths. Serving benchmarks call it burstiness.
+        burstiness_thousandths: u32,
+    },
+}
+
+impl Spacing {
+    /// Its name in profiles.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Poisson => "poisson",
+            Self::Gamma { .. } => "gamma",
+        }
+    }
+
+    /// The shape of gamma arrivals.
+    pub fn burstiness(self) -> Option<f64> {
+        match self {
+            Self::Gamma { burstiness_thousandths } => Some(f64::from(burstiness_thousandths) / 1_000.0),
+            Self::Constant | Self::Poisson => None,
+        }
+    }
+}
+
+/// What becomes of an arrival that finds all users busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFull {
+    /// It waits for the next free one, and its time runs from when it was due.
+    Queue,
+    /// It is not made, and counted as dropped.
+    Drop,
+}
+
+impl OnFull {
+    /// Its name in profiles.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+/// Arrivals that came due since they were last asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Offered {
+    /// All of them.
+    pub arrivals: u64,
+    /// Those that were never started.
+    pub dropped: u64,
+}
+
+/// One share of an open load, as it runs.
+#[derive(Debug)]
+pub struct Schedule {
+    sequence: Sequence,
+    /// The next arrival of this share that was neither started nor dropped.
+    next: Option<Arrival>,
+    /// Arrivals of other shares between two of this one, and one.
+    stride: usize,
+    share: u32,
+    of: u32,
+    end: Nanos,
+    on_full: OnFull,
+    users: u32,
+    /// Users without a request. The one that finished last starts next: its connection is warm.
+    free: Vec<u32>,
+    /// Users that there are: those from the start, and those that were needed since.
+    present: u32,
+    offered: Offered,
+}
+
+impl Schedule {
+    pub(super) fn new(load: &Load, arrivals: &Arrivals) -> Self {
+        // A share without a user could start nothing: arrivals are dealt to the shares that have one, which are the first.
+        let dealt_to = load.of.min(arrivals.max_vus).max(1);
+        let users = local(arrivals.max_vus, load.share, load.of);
+        let mut schedule = Self {
+            sequence: Sequence::new(arrivals, load.seed),
+            next: None,
+            stride: dealt_to as usize,
+            share: load.share,
+            of: load.of,
+            end: arrivals.end(),
+            on_full: arrivals.on_full,
+            users,
+            free: (0..users).rev().collect(),
+            present: local(arrivals.pre_allocated_vus, load.share, load.of).min(users),
+            offered: Offered::default(),
+        };
+        schedule.next = if users > 0 { schedule.sequence.nth(load.share as usize) } else { None };
+        schedule
+    }
+
+    /// What is due at `now`; call until `None`. Arrivals that wait are due even after the end: they came before it.
+    pub fn due(&mut self, now: Nanos) -> Option<Turn> {
+        while let Some(arrival) = self.next.filter(|arrival| arrival.at <= now) {
+            let slot = self.free.pop();
+            if slot.is_none() && self.on_full == OnFull::Queue {
+                return None;
+            }
+            self.advance();
+            match slot {
+                None => self.offered.dropped += 1,
+                Some(slot) => {
+                    self.present = self.present.max(self.users - self.free.len() as u32);
+                    let vu = slot * self.of + self.share;
+                    let start = Start { slot, vu, draw_vu: 0, iteration: arrival.index, intended: arrival.at };
+                    return Some(Turn::Start(start));
+                }
+            }
+        }
+        None
+    }
+
+    /// When `due` should be asked again, if nothing finishes before.
+    pub fn next_due(&self) -> Option<Nanos> {
+        let waits = self.free.is_empty() && self.on_full == OnFull::Queue;
+        self.next.filter(|_| !waits).map(|arrival| arrival.at)
+    }
+
+    /// The request of `slot` is over.
+    pub fn finished(&mut self, slot: u32) {
+        debug_assert!(self.free.len() < self.users as usize, "user {slot} has no request under way");
+        self.free.push(slot);
+    }
+
+    /// Users that there are, in this share.
+    pub fn vus(&self) -> u32 {
+        self.present
+    }
+
+    /// The most users this share ever has.
+    pub fn local_vus(&self) -> u32 {
+        self.users
+    }
+
+    /// When the last arrival is due, at the latest.
+    pub fn end(&self) -> Nanos {
+        self.end
+    }
+
+    /// Every arrival was started or dropped.
+    pub fn is_over(&self) -> bool {
+        self.next.is_none()
+    }
+
+    /// Nothing is started any more: what was due at `now` and still waits is dropped, what comes later was never offered.
+    pub fn close(&mut self, now: Nanos) {
+        while self.next.is_some_and(|arrival| arrival.at <= now) {
+            self.advance();
+            self.offered.dropped += 1;
+        }
+        self.next = None;
+    }
+
+    /// What came due since the last call.
+    pub fn take_offered(&mut self) -> Offered {
+        std::mem::take(&mut self.offered)
+    }
+
+    fn advance(&mut self) {
+        self.offered.arrivals += 1;
+        self.next = self.sequence.nth(self.stride - 1);
+    }
+}
+
+/// One arrival of the whole test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Arrival {
+    index: u64,
+    at: Nanos,
+}
+
+/// All arrivals of a test, one after the other. Every share makes all of them and keeps its own: a few nanoseconds each, and the union
+/// of the shares is the whole, bit for bit.
+#[derive(Debug, Clone)]
+struct Sequence {
+    segments: Vec<Segment>,
+    /// The segment in which the last arrival was.
+    segment: usize,
+    spacing: Spacing,
+    seed: u64,
+    index: u64,
+    /// `U` of the next arrival.
+    expected: f64,
+}
+
+/// One stage: rates in arrivals per nanosecond.
+#[derive(Debug, Clone, Copy)]
+struct Segment {
+    begin: Nanos,
+    length: f64,
+    from: f64,
+    to: f64,
+    /// Arrivals expected before it, and up to its end.
+    before: f64,
+    until: f64,
+}
+
+impl Sequence {
+    fn new(arrivals: &Arrivals, seed: u64) -> Self {
+        let per_nano = |rate: u32| f64::from(rate) / arrivals.time_unit.0.max(1) as f64;
+        let (mut begin, mut from, mut before) = (Nanos::ZERO, per_nano(arrivals.start_rate), 0.0);
+        let segments = arrivals.stages.iter().map(|stage| {
+            let (length, to) = (stage.duration.0 as f64, per_nano(stage.target));
+            let until = before + length * (from + to) / 2.0;
+            let segment = Segment { begin, length, from, to, before, until };
+            (begin, from, before) = (begin.saturating_add(stage.duration), to, until);
+            segment
+        });
+        let segments = segments.collect();
+        let mut sequence = Self { segments, segment: 0, spacing: arrivals.spacing, seed, index: 0, expected: 0.0 };
+        // Evenly spaced, the first comes at once, as in k6; otherwise after a step like all others.
+        if arrivals.spacing != Spacing::Constant {
+            sequence.expected = sequence.step();
+        }
+        sequence
+    }
+
+    /// The distance in `U` from the arrival before to `index`.
+    fn step(&self) -> f64 {
+        let mut random = fastrand::Rng::with_seed(mix64(self.seed ^ ARRIVAL_DRAWS, self.index, 0));
+        match self.spacing {
+            Spacing::Constant => 1.0,
+            Spacing::Poisson => exponential(&mut random),
+            Spacing::Gamma { burstiness_thousandths } => {
+                let shape = f64::from(burstiness_thousandths.max(1)) / 1_000.0;
+                gamma(shape, &mut random) / shape
+            }
+        }
+    }
+}
+
+impl Iterator for Sequence {
+    type Item = Arrival;
+
+    fn next(&mut self) -> Option<Arrival> {
+        let segment = loop {
+            let segment = self.segments.get(self.segment)?;
+            if self.expected < segment.until {
+                break segment;
+            }
+            self.segment += 1;
+        };
+        let at = segment.instant(self.expected);
+        let arrival = Arrival { index: self.index, at };
+        self.index += 1;
+        // With constant spacing the sum would gather rounding errors over millions of arrivals; the number itself has none.
+        self.expected = if self.spacing == Spacing::Constant { self.index as f64 } else { self.expected + self.step() };
+        Some(arrival)
+    }
+}
+
+impl Segment {
+    /// When the expected number of arrivals reaches `expected`, which lies in this segment: the smaller root of
+    /// `from·x + (to − from)·x² / (2·length) = expected − before`, in the form that does not subtract near-equal numbers.
+    fn instant(&self, expected: f64) -> Nanos {
+        let missing = expected - self.before;
+        let bend = (self.to - self.from) / (2.0 * self.length);
+        let root = (self.from * self.from + 4.0 * bend * missing).max(0.0).sqrt();
+        let elapsed = (2.0 * missing / (self.from + root)).clamp(0.0, self.length);
+        // 0/0: no arrivals yet and none expected at this very instant.
+        let elapsed = if elapsed.is_nan() { 0.0 } else { elapsed };
+        self.begin.saturating_add(Nanos(elapsed.round() as u64))
+    }
+}
+
+/// An exponential draw of mean 1.
+fn exponential(random: &mut fastrand::Rng) -> f64 {
+    // 1 − u lies in (0, 1], so that the logarithm is finite.
+    -(1.0 - random.f64()).ln()
+}
+
+/// A normal draw (Box and Muller, 1958).
+fn normal(random: &mut fastrand::Rng) -> f64 {
+    (2.0 * exponential(random)).sqrt() * (std::f64::consts::TAU * random.f64()).cos()
+}
+
+/// A gamma draw of that shape and scale 1 (Marsaglia and Tsang, "A simple method for generating gamma variables", 2000; section 6 for
+/// shapes below 1).
+fn gamma(shape: f64, random: &mut fastrand::Rng) -> f64 {
+    if shape < 1.0 {
+        let small = exponential(random) / shape;
+        return gamma(shape + 1.0, random) * (-small).exp();
+    }
+    let d = shape - 1.0 / 3.0;
+    let c = 1.0 / (9.0 * d).sqrt();
+    loop {
+        let x = normal(random);
+        let v = (1.0 + c * x).powi(3);
+        if v > 0.0 && -exponential(random) < 0.5 * x * x + d - d * v + d * v.ln() {
+            return d * v;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! The endpoints that are asked once each before the load begins: what the mix sends, and everything else that is known.
+
+use super::limits;
+use super::speech::Speech;
+use crate::api::Api;
+use crate::scenario::{self, Conduct, Kind, Mix, Timeouts};
+
+/// Token limit of a question that only wants to see whether there is an answer.
+const FEW_TOKENS: u32 = 16;
+
+/// Those of the whole check, or only those that have to be asked because the server may lack them.
+pub(super) fn endpoints(mix: &Mix, whole: bool, speech: &Speech<'_>) -> Vec<Kind> {
+    let mut all: Vec<Kind> = mix.kinds.iter().filter(|kind| whole || kind.optional).cloned().collect();
+    if whole && !speech.is_of_another_server() {
+        for api in Api::ALL {
+            let ways: &[bool] = if api.streams() { &[false, true] } else { &[false] };
+            for &stream in ways {
+                let is_known = all.iter().any(|kind| (kind.api, kind.stream) == (api, stream));
+                if !is_known {
+                    all.push(endpoint(api, stream, speech));
+                }
+            }
+        }
+    }
+    for kind in &mut all {
+        let limits = &mut kind.timeouts;
+        for limit in [&mut limits.connect, &mut limits.first_byte, &mut limits.stall, &mut limits.total] {
+            *limit = (*limit).min(limits::ENDPOINT_TIMEOUT);
+        }
+    }
+    all
+}
+
+/// An endpoint that the mix does not have. The server need not have it either.
+fn endpoint(api: Api, stream: bool, speech: &Speech<'_>) -> Kind {
+    let way = if stream { "-stream" } else { "" };
+    let takes_model = api.takes_prompt() || api.path().contains(limits::MODEL_HOLE);
+    let models = match speech.model(api) {
+        _ if !takes_model => Vec::new(),
+        Some(model) => vec![model.to_owned()],
+        None => scenario::models(api).iter().map(|&model| model.to_owned()).collect(),
+    };
+    let limit = limits::ENDPOINT_TIMEOUT;
+    Kind {
+        name: format!("{}{way}", api.name()),
+        weight: 1,
+        api,
+        stream,
+        path: api.path().to_owned(),
+        models,
+        prompts: if api.takes_prompt() { vec!["Hi".to_owned()] } else { Vec::new() },
+        max_tokens: api.generates().then_some((FEW_TOKENS, FEW_TOKENS)),
+        body: serde_json::Map::new(),
+        headers: Vec::new(),
+        timeouts: Timeouts { connect: limit, first_byte: limit, stall: limit, total: limit },
+        optional: true,
+        conduct: Conduct::default(),
+    }
+}

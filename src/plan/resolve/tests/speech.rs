@@ -1,0 +1,132 @@
+//! Which APIs the requests speak, and which endpoints are asked before the load.
+
+use super::*;
+
+fn refused(profile: &str, overrides: &Overrides) -> String {
+    run(profile, overrides).map(|resolved| panic!("read as {resolved:?}")).expect_err("refused").to_string()
+}
+
+fn names(kinds: &[crate::scenario::Kind]) -> Vec<&str> {
+    kinds.iter().map(|kind| kind.name.as_str()).collect()
+}
+
+#[test]
+fn auto_is_every_api_that_generates() {
+    let plan = fine(&format!("{FLAT}[[requests]]\nname = \"any\"\nweight = 7\napi = \"auto\"\nstream = true\n"));
+    let expected = ["any-openai-chat", "any-openai-responses", "any-openresponses", "any-anthropic-messages"];
+    assert_eq!(names(&plan.mix.kinds), expected);
+    assert!(plan.mix.kinds.iter().all(|kind| kind.optional && kind.weight == 7 && kind.stream));
+    assert_eq!(names(&plan.endpoints), expected, "what may be missing is asked for");
+    let anthropic = &plan.mix.kinds[3];
+    assert_eq!((anthropic.path.as_str(), anthropic.models.len()), ("/anthropic/v1/messages", 3));
+}
+
+#[test]
+fn what_a_profile_names_is_not_asked_for_unless_it_wants_that() {
+    assert!(fine(&format!("{FLAT}{CHAT}")).endpoints.is_empty());
+    let plan = fine(&format!("{FLAT}endpoint_check = true\n{CHAT}"));
+    assert_eq!(names(&plan.mix.kinds), ["chat"]);
+    assert!(!plan.mix.kinds[0].optional && !plan.endpoints[0].optional, "what is named has to be there");
+    assert_eq!(plan.endpoints.len(), 17, "the README says so");
+    assert!(plan.endpoints[1..].iter().all(|kind| kind.optional), "what is not need not");
+    assert!(plan.endpoints.iter().all(|kind| kind.timeouts.total == limits::ENDPOINT_TIMEOUT));
+}
+
+#[test]
+fn a_flag_chooses_api_path_and_model() {
+    let overrides = Overrides {
+        api: flag("api", "openresponses"),
+        path: flag("path", "/v1/responses"),
+        model: env("LLMSIM_BLAST_MODEL", "mine"),
+        ..Overrides::default()
+    };
+    let Resolved { plan, settings, .. } = run("smoke", &overrides).expect("fine");
+    assert_eq!(names(&plan.mix.kinds), ["chat-stream", "chat-plain"], "the simulator's own endpoints are left out");
+    assert_eq!(names(&plan.endpoints), ["chat-stream", "chat-plain"], "here, too");
+    for kind in &plan.mix.kinds {
+        assert_eq!(
+            (kind.api, kind.path.as_str(), kind.models.as_slice()),
+            (Api::Openresponses, "/v1/responses", &["mine".to_owned()][..])
+        );
+    }
+    for (key, value, origin) in [
+        ("requests[1].api", "openresponses", "--api (flag)"),
+        ("requests[1].path", "/v1/responses", "--path (flag)"),
+        ("requests[1].model", "mine", "LLMSIM_BLAST_MODEL (environment)"),
+        ("requests[1].weight", "40", "built-in profile smoke"),
+        ("endpoint_check", "true", "built-in profile smoke"),
+        ("endpoints", "chat-stream, chat-plain", "default"),
+    ] {
+        let setting = settings.iter().find(|setting| setting.key == key).expect(key);
+        assert_eq!((setting.value.as_str(), setting.origin.to_string().as_str()), (value, origin), "{key}");
+    }
+}
+
+#[test]
+fn a_model_alone_changes_nothing_else() {
+    let plan = run("smoke", &Overrides { model: flag("model", "mine"), ..Overrides::default() }).expect("fine").plan;
+    assert_eq!(plan.mix.kinds.len(), 6);
+    for kind in plan.mix.kinds.iter().chain(&plan.endpoints).filter(|kind| !kind.models.is_empty()) {
+        let mine = kind.api.generates() || kind.api == Api::Model;
+        assert_eq!(kind.models == ["mine"], mine, "{}", kind.name);
+    }
+}
+
+#[test]
+fn a_flag_may_say_auto() {
+    let plan = run("quick-smoke", &Overrides { api: flag("api", "auto"), ..Overrides::default() }).expect("fine").plan;
+    assert_eq!(plan.mix.kinds.len(), 8);
+    assert_eq!(names(&plan.endpoints), names(&plan.mix.kinds));
+    let plan = run("smoke", &Overrides { api: flag("api", "auto"), ..Overrides::default() }).expect("fine").plan;
+    assert_eq!((plan.mix.kinds.len(), plan.endpoints.len()), (12, 17));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let none = Overrides::default;
+    for (profile, overrides, words) in [
+        ("load", Overrides { api: flag("api", "openai"), ..none() }, &["--api", "`openai`", "openai-chat", "auto"][..]),
+        ("load", Overrides { api: flag("api", "health"), ..none() }, &["`health`", "no API for generating"]),
+        ("load", Overrides { path: flag("path", "v1"), ..none() }, &["--path", "`v1`", "starts with /"]),
+        ("load", Overrides { path: flag("path", "/a b"), ..none() }, &["no spaces"]),
+        ("load", Overrides { model: flag("model", ""), ..none() }, &["--model", "name of a model"]),
+        ("all-apis", Overrides { path: flag("path", "/v1"), ..none() }, &["--path", "several APIs", "--api"]),
+        ("load", Overrides { api: flag("api", "auto"), path: flag("path", "/v1"), ..none() }, &["--path", "auto"]),
+    ] {
+        let error = refused(profile, &overrides);
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    }
+    let health = format!("{FLAT}[[requests]]\nname = \"h\"\napi = \"health\"\n");
+    let error = file(&health, &Overrides { api: flag("api", "openai-chat"), ..none() }).expect_err("nothing is left");
+    assert!(error.to_string().contains("leaves nothing to send"), "{error}");
+    for (lines, words) in [
+        ("api = \"auto\"\npath = \"/x\"", "requests[0].path"),
+        ("api = \"openai-chat\"\ninclude_usage = true", "streams of openai-chat"),
+        ("api = \"anthropic-messages\"\nstream = true\ninclude_usage = true", "include_usage"),
+        ("api = \"openai-chat\"\nstream = true\ninclude_usage = true\nbody = { stream_options = 1 }", "stream_options"),
+        ("api = \"anthropic-count-tokens\"\nstream = true", "cannot be streamed"),
+        ("api = \"openai-images\"\nmax_tokens = 5", "generates no tokens"),
+        ("api = \"nonsense\"", "auto"),
+    ] {
+        let error = refusal(&format!("{FLAT}[[requests]]\nname = \"r\"\n{lines}\n"));
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn usage_is_asked_for_beside_other_options() {
+    let body = |lines: &str| fine(&format!("{FLAT}{CHAT}stream = true\n{lines}\n")).mix.kinds[0].body.clone();
+    assert_eq!(body("").get("stream_options"), None);
+    let asked = body("include_usage = true\nbody = { temperature = 0, stream_options = { x = 1 } }");
+    assert_eq!(asked["stream_options"], serde_json::json!({ "x": 1, "include_usage": true }));
+    assert_eq!(asked["temperature"], 0);
+}
+
+#[test]
+fn a_path_of_the_profile_is_not_taken_for_another_api() {
+    let text = format!("{FLAT}{CHAT}path = \"/v1/chat/completions\"\n");
+    let path = |overrides: &Overrides| file(&text, overrides).expect("fine").mix.kinds[0].path.clone();
+    assert_eq!(path(&Overrides::default()), "/v1/chat/completions");
+    let other = Overrides { api: flag("api", "anthropic-messages"), ..Overrides::default() };
+    assert_eq!(path(&other), "/anthropic/v1/messages");
+}

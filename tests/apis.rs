@@ -1,0 +1,245 @@
+//! Every API, and the check of every endpoint: against the real simulator, and against servers that have only a part of it.
+
+mod support;
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use support::{Behaviour, Bench, Misbehaving, Output, blast, document};
+
+/// One user who sends a few requests of each of the kinds given, after the endpoint check.
+fn profile(kinds: &str) -> String {
+    format!(
+        "executor = \"shared-iterations\"\niterations = 6\n{kinds}\n[thresholds]\nhttp_req_failed = \"rate<0.01\"\n"
+    )
+}
+
+const CHAT: &str = "endpoint_check = true\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\nstream = true\n";
+
+/// Runs a profile against that server; its result and its output.
+fn against(server: &Misbehaving, profile: &str, more: &[&str]) -> (Value, Output) {
+    let bench = Bench::new();
+    let (file, result, url) = (bench.write("p.toml", profile), bench.path("r.json"), server.url());
+    let output = blast(&[&[file.as_str(), "--target-url", &url, "--output", &result], more].concat());
+    (document(&result), output)
+}
+
+/// The verdict of each endpoint by name, as `name: verdict`.
+fn verdicts(result: &Value) -> BTreeSet<String> {
+    let endpoints = result["endpoints"].as_array().expect("a list").iter();
+    endpoints.map(|e| format!("{}: {}", e["name"].as_str().unwrap(), e["verdict"].as_str().unwrap())).collect()
+}
+
+fn names(verdicts: &[&str]) -> BTreeSet<String> {
+    verdicts.iter().map(|&verdict| verdict.to_owned()).collect()
+}
+
+#[test]
+fn what_a_server_lacks_is_skipped_and_the_run_passes() {
+    let server = Misbehaving::start(Behaviour::OnlyChat { tokens: 4 });
+    let (result, output) = against(&server, &profile(CHAT), &[]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(
+        verdicts(&result),
+        names(&[
+            "chat: ok",
+            "openai-chat: ok",
+            "openai-responses: skipped",
+            "openai-responses-stream: skipped",
+            "openresponses: skipped",
+            "openresponses-stream: skipped",
+            "anthropic-messages: skipped",
+            "anthropic-messages-stream: skipped",
+            "openai-images: skipped",
+            "openai-images-stream: skipped",
+            "anthropic-count-tokens: skipped",
+            "health: ok",
+            "models: ok",
+            "model: ok",
+            "anthropic-models: skipped",
+            "anthropic-model: skipped",
+            "stats: skipped",
+        ])
+    );
+    assert!(output.stdout.contains("  ✓ chat  ") && output.stdout.contains("  - openresponses  "), "{output:?}");
+    assert!(output.stdout.contains("skipped: status 404"), "{output:?}");
+    assert_eq!(result["metrics"]["http_reqs"]["count"], 6, "the check is no part of what is measured");
+}
+
+#[test]
+fn an_endpoint_that_fails_fails_the_run_whatever_the_thresholds_say() {
+    // It answers everything with chat completions, which are no messages of Anthropic's.
+    let server = Misbehaving::start(Behaviour::Good { tokens: 4 });
+    let (result, output) = against(&server, &profile(CHAT), &[]);
+    assert_eq!(output.code, Some(99), "{output:?}");
+    let verdicts = verdicts(&result);
+    for verdict in
+        ["chat: ok", "openai-chat: ok", "anthropic-messages: failed", "openai-images: failed", "stats: skipped"]
+    {
+        assert!(verdicts.contains(verdict), "{verdict} in {verdicts:?}");
+    }
+    assert!(output.stdout.contains("  ✗ anthropic-messages  "), "{output:?}");
+    assert!(output.stdout.contains("check: type is message (status 200)"), "{output:?}");
+    assert!(output.stdout.starts_with("FAIL ✗  p: "), "{output:?}");
+    assert!(result["thresholds"].as_array().unwrap().iter().all(|verdict| verdict["verdict"] == "pass"), "{result}");
+}
+
+#[test]
+fn what_a_profile_names_must_be_there() {
+    let server = Misbehaving::start(Behaviour::OnlyChat { tokens: 4 });
+    let mix = format!("{CHAT}[[requests]]\nname = \"rare\"\nweight = 0\napi = \"openresponses\"\n");
+    let (result, output) = against(&server, &profile(&mix), &[]);
+    assert_eq!(output.code, Some(99), "{output:?}");
+    assert!(verdicts(&result).contains("rare: failed"), "{output:?}");
+}
+
+#[test]
+fn auto_takes_what_is_there() {
+    let server = Misbehaving::start(Behaviour::OnlyChat { tokens: 4 });
+    let auto = "[[requests]]\nname = \"any\"\napi = \"auto\"\nstream = true\ninclude_usage = true\n";
+    let (result, output) = against(&server, &profile(auto), &[]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let kinds: Vec<_> = result["requests"].as_object().unwrap().keys().collect();
+    assert_eq!(kinds, ["any-openai-chat"]);
+    let expected = [
+        "any-openai-chat: ok",
+        "any-openai-responses: skipped",
+        "any-openresponses: skipped",
+        "any-anthropic-messages: skipped",
+    ];
+    assert_eq!(verdicts(&result), names(&expected));
+    let posts = server.posts();
+    assert!(
+        posts
+            .iter()
+            .filter(|post| post.contains("/chat/completions"))
+            .all(|post| { post.contains(r#""stream_options":{"include_usage":true}"#) })
+    );
+    assert!(
+        posts.iter().all(|post| post.contains("/chat/completions") || !post.contains("stream_options")),
+        "{posts:?}"
+    );
+}
+
+#[test]
+fn auto_does_not_judge_what_is_there() {
+    // The first request of every connection fails; the load stays on its connection and gets further.
+    let server = Misbehaving::script(vec![Behaviour::Status(500), Behaviour::GoodPlain]);
+    let auto = "[[requests]]\nname = \"any\"\napi = \"auto\"\n";
+    let lenient = profile(auto).replace("rate<0.01", "rate<0.99").replace("iterations = 6", "iterations = 60");
+    let (result, output) = against(&server, &lenient, &[]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(result["endpoints"], serde_json::json!([]), "{output:?}");
+    assert_eq!(result["requests"].as_object().unwrap().len(), 4, "all are loaded");
+}
+
+#[test]
+fn nothing_that_is_there_is_no_data() {
+    let (server, bench) = (Misbehaving::start(Behaviour::Status(404)), Bench::new());
+    let auto = "[[requests]]\nname = \"any\"\napi = \"auto\"\n";
+    let output = blast(&[&bench.write("p.toml", &profile(auto)), "--target-url", &server.url()]);
+    assert_eq!(output.code, Some(107), "{output:?}");
+    assert!(output.stderr.contains("any-anthropic-messages") && output.stderr.contains("--path"), "{output:?}");
+}
+
+#[test]
+fn any_compatible_server_is_asked_as_it_wants() {
+    let server = Misbehaving::start(Behaviour::OnlyChat { tokens: 4 });
+    let url = server.url();
+    let flags = ["--api", "openai-chat", "--path", "/v1/chat/completions", "--model", "my/model"];
+    let output =
+        blast(&[&["smoke", "--duration", "1s", "--think-time", "1ms", "--target-url", &url], &flags[..]].concat());
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stdout.contains("each asked once before the load: 2 ok\n"), "nothing else is asked: {output:?}");
+    let posts = server.posts();
+    assert!(posts.len() > 4, "{posts:?}");
+    for post in posts {
+        assert!(post.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{post}");
+        assert!(post.contains(r#""model":"my/model""#), "{post}");
+    }
+}
+
+#[test]
+fn anthropic_gets_its_headers_and_the_others_theirs() {
+    let server = Misbehaving::start(Behaviour::Good { tokens: 4 });
+    let (bench, url) = (Bench::new(), server.url());
+    let key = bench.write("key.txt", "sesame\n");
+    let kinds = ["openai-chat", "openai-responses", "openresponses", "anthropic-messages"]
+        .map(|api| format!("[[requests]]\nname = \"{api}\"\napi = \"{api}\"\n"))
+        .concat();
+    let file = bench.write("p.toml", &profile(&kinds).replace("iterations = 6", "iterations = 60"));
+    let output = blast(&[&file, "--target-url", &url, "--api-key-file", &key]);
+    assert!(!output.stdout.contains("sesame") && !output.stderr.contains("sesame"), "{output:?}");
+    let posts = server.posts();
+    let (anthropic, others): (Vec<_>, Vec<_>) = posts.iter().partition(|post| post.starts_with("POST /anthropic/"));
+    assert!(!anthropic.is_empty() && !others.is_empty(), "{posts:?}");
+    for post in anthropic {
+        assert!(
+            post.contains("\r\nx-api-key: sesame\r\n") && post.contains("\r\nanthropic-version: 2023-06-01\r\n"),
+            "{post}"
+        );
+        assert!(!post.contains("Authorization"), "{post}");
+    }
+    for post in others {
+        assert!(post.contains("\r\nAuthorization: Bearer sesame\r\n") && !post.contains("anthropic-version"), "{post}");
+    }
+}
+
+#[cfg(feature = "embedded")]
+mod real {
+    use super::*;
+    use support::Embedded;
+
+    const INSTANT: &str = "[latency]\nprofile = \"instant\"\n[response]\ngenerator = \"lorem\"\ntarget_tokens = 20\n";
+
+    #[test]
+    fn every_api_is_driven_in_one_run_and_its_numbers_agree() {
+        let (server, bench) = (Embedded::start(INSTANT), Bench::new());
+        let kinds = "[[requests]]\nname = \"stream\"\napi = \"auto\"\nstream = true\n[[requests]]\nname = \"plain\"\napi = \"auto\"\n";
+        let text = profile(kinds).replace("iterations = 6", "iterations = 160\nvus = 4");
+        let (file, result) = (bench.write("p.toml", &text), bench.path("r.json"));
+        let url = server.url();
+        let output = blast(&[&file, "--target-url", &url, "--verify-parse", "--output", &result]);
+        assert_eq!(output.code, Some(0), "{output:?}");
+        let result = document(&result);
+        assert_eq!(result["endpoints"].as_array().map(Vec::len), Some(8));
+        assert_eq!(result["agreement"]["ours"], 160);
+        assert_eq!(result["agreement"]["server"], 160, "what the check asked is not counted");
+        let apis = ["openai-chat", "openai-responses", "openresponses", "anthropic-messages"];
+        for kind in apis.iter().flat_map(|api| [format!("stream-{api}"), format!("plain-{api}")]) {
+            let numbers = &result["requests"][&kind];
+            let count = |metric: &str| numbers[metric]["count"].as_u64().unwrap_or(0);
+            let requests = count("http_reqs");
+            assert!(requests > 0 && numbers["http_req_failed"]["matches"] == 0, "{kind}: {output:?}");
+            assert!(count("tokens_input") > 0 && count("tokens_output") > 0, "{kind}: {numbers}");
+            assert_eq!(numbers["tokens_output"]["token_source"], "usage", "{kind}");
+            if kind.starts_with("plain") {
+                assert!(numbers["checks"]["matches"].as_u64() >= Some(2 * requests), "{kind}: {numbers}");
+                assert_eq!(count("token_events"), 0, "{kind}");
+                continue;
+            }
+            // Every stream has a first token, and every token event after it a gap; what came too late to be dated is counted apart.
+            assert_eq!(count("ttft") + count("ttft_censored"), requests, "{kind}: {numbers}");
+            assert_eq!(count("tbt") + count("tbt_censored"), count("token_events") - requests, "{kind}: {numbers}");
+            assert_eq!(count("ttfe"), requests, "{kind}");
+            // Words and spaces are events of their own.
+            assert!(count("token_events") >= 10 * requests, "{kind}: {numbers}");
+        }
+        assert_eq!(result["metrics"]["bad_events"]["count"], 0);
+        assert!(output.stdout.contains("\nSTREAMS  "), "{output:?}");
+    }
+
+    #[test]
+    fn smoke_checks_every_endpoint_of_the_simulator() {
+        let (server, bench) = (Embedded::start(INSTANT), Bench::new());
+        let (result, url) = (bench.path("r.json"), server.url());
+        let output = blast(&["smoke", "--duration", "1s", "--target-url", &url, "--output", &result]);
+        let result = document(&result);
+        let endpoints = result["endpoints"].as_array().unwrap();
+        let ok = endpoints.iter().filter(|endpoint| endpoint["verdict"] == "ok" && endpoint["status"] == 200).count();
+        assert_eq!((ok, endpoints.len()), (17, 17), "{output:?}");
+        let ways: BTreeSet<_> =
+            endpoints.iter().map(|e| (e["path"].to_string(), e["stream"].as_bool().unwrap())).collect();
+        assert_eq!(ways.len(), 17, "each once");
+        assert!(endpoints.iter().all(|endpoint| endpoint["duration_ms"].as_f64() > Some(0.0)), "{endpoints:?}");
+    }
+}

@@ -1,0 +1,136 @@
+//! Open load with the real binary: arrivals do not wait for the server, and what its users waited is in the numbers.
+
+mod support;
+
+use llmsim_blast::server::{Server, Source, Spec, probe};
+use serde_json::Value;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use support::{Bench, Misbehaving, SOON, blast, document, start};
+
+const PROFILE: &str = r#"
+executor = "constant-arrival-rate"
+rate = 200
+duration = "3s"
+max_vus = 4
+graceful_stop = "20s"
+[[requests]]
+name = "plain"
+api = "openai-chat"
+path = "/plain"
+[thresholds]
+http_req_failed = ["rate<0.01"]
+"#;
+
+fn origin() -> Server {
+    let spec = Spec {
+        source: Source::Origin,
+        config: None,
+        chaos: false,
+        host: "127.0.0.1".to_owned(),
+        port: 0,
+        any_port: true,
+        ready_within: SOON.into(),
+    };
+    let own = Path::new(env!("CARGO_BIN_EXE_llmsim-blast"));
+    Server::launch(own, &spec, None, &mut |_| {}, &AtomicBool::new(false)).expect("an origin")
+}
+
+fn count(result: &Value, metric: &str) -> u64 {
+    result["metrics"][metric]["count"].as_u64().unwrap_or_else(|| panic!("{metric}: {result}"))
+}
+
+#[test]
+fn a_freeze_is_seen_from_the_intended_instant_and_no_arrival_is_lost() {
+    let origin = origin();
+    let bench = Bench::new();
+    let (profile, result) = (bench.write("open.toml", PROFILE), bench.path("r.json"));
+    let running = start(&[&profile, "--target-url", &origin.url(), "--no-server", "--output", &result], &[]);
+    support::eventually("some requests were answered", || {
+        let record = probe::stats(&[origin.addr()], "x", "/record", SOON.into()).expect("the origin's record");
+        record["requests"].as_u64().expect("a count") > 100
+    });
+    // Whether its answer still comes before the freeze does not matter.
+    let _ = probe::stats(&[origin.addr()], "x", "/freeze?for=1s", SOON.into());
+    let output = running.finish(SOON);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let result = document(&result);
+    for metric in ["arrivals_offered", "arrivals_started", "iterations", "http_reqs"] {
+        assert_eq!(count(&result, metric), 600, "{metric}");
+    }
+    assert_eq!(count(&result, "dropped_iterations"), 0);
+    // Arrivals of a second came while nothing moved; a slow machine only makes it longer. One in a hundred of 600 is the sixth
+    // longest: five of 5 ms before the longest.
+    let p99 = result["metrics"]["http_req_duration_from_intended"]["p99"].as_f64().expect("a time");
+    assert!(p99 > 900.0, "{p99} ms: {}", output.stdout);
+    // What only the four under way saw is no percentile of the service time.
+    assert!(count(&result, "schedule_lag") == 600);
+    assert_ne!(result["client"]["verdict"], "ok", "all users were busy: {}", output.stdout);
+    let out = &output.stdout;
+    for word in ["…_from_intended", "schedule_lag", "arrivals_offered", "arrivals_started"] {
+        assert!(out.contains(word), "{word} is missing:\n{out}");
+    }
+    assert!(out.contains("all users were busy"), "{out}");
+}
+
+#[test]
+fn a_rate_opens_a_built_in_profile() {
+    let origin = origin();
+    let bench = Bench::new();
+    let result = bench.path("r.json");
+    let args = ["load", "--rate", "100", "--duration", "1s", "--target-url", &origin.url(), "--no-server"];
+    let output = blast(&[&args[..], &["--output", &result]].concat());
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let result = document(&result);
+    assert_eq!(count(&result, "arrivals_offered"), 100);
+    assert_eq!(count(&result, "http_reqs"), 100);
+    assert_eq!(result["plan"]["executor"], "constant-arrival-rate");
+    assert_eq!(result["plan"]["max_vus"], 50);
+}
+
+#[test]
+fn dropped_arrivals_are_said() {
+    let server = Misbehaving::start(support::Behaviour::Stall);
+    let bench = Bench::new();
+    let text = PROFILE.replace("duration = \"3s\"", "duration = \"1s\"\non_full = \"drop\"\ntimeout = \"1s\"");
+    let (profile, result) = (bench.write("open.toml", &text), bench.path("r.json"));
+    let output = blast(&[&profile, "--target-url", &server.url(), "--no-server", "--output", &result]);
+    assert_eq!(output.code, Some(107), "{output:?}");
+    let result = document(&result);
+    assert_eq!(count(&result, "arrivals_offered"), 200);
+    assert!(count(&result, "dropped_iterations") >= 190, "{}", output.stdout);
+    assert_eq!(count(&result, "arrivals_started") + count(&result, "dropped_iterations"), 200);
+    assert!(output.stdout.contains("no user was free"), "{}", output.stdout);
+}
+
+#[test]
+fn what_an_open_load_cannot_have_is_refused() {
+    let bench = Bench::new();
+    for (line, expected) in [
+        ("think_time = \"1s\"", "think_time: means nothing to an open load"),
+        ("vus = 3", "vus: means nothing to the executor constant-arrival-rate"),
+        ("max_vus = 4\npre_allocated_vus = 5", "max_vus: 4 is below pre_allocated_vus"),
+        ("arrival = \"uniform\"", "`uniform` is not a spacing"),
+        ("arrival = \"gamma\"", "burstiness: is missing"),
+        ("burstiness = 0.001", "burstiness: 0.001 is not possible"),
+        ("arrival = \"poisson\"\nburstiness = 2.0", "burstiness: means nothing to arrival = \"poisson\""),
+        ("on_full = \"wait\"", "on_full: `wait` is not possible"),
+        ("time_unit = \"0s\"", "time_unit: `0s` is no time at all"),
+    ] {
+        let text = PROFILE.replace("max_vus = 4", if line.contains("max_vus") { "" } else { "max_vus = 4" });
+        let profile = bench.write("bad.toml", &format!("{line}\n{text}"));
+        let output = blast(&[&profile, "--no-server"]);
+        assert_eq!(output.code, Some(104), "{line}: {output:?}");
+        assert!(output.stderr.contains(expected), "{line}: {}", output.stderr);
+    }
+    for (args, code, expected) in [
+        (&["quick-smoke", "--rate", "5"][..], 104, "counts requests instead of time"),
+        (&["load", "--rate", "fast"], 2, "is not a rate"),
+        (&["load", "--rate", "5", "--think-time", "1s"], 104, "means nothing to an open load"),
+        (&["load", "--rate", "5", "--stage", "1s:5"], 104, "cannot stand together"),
+    ] {
+        let output = blast(args);
+        assert_eq!(output.code, Some(code), "{args:?}: {output:?}");
+        assert!(output.stderr.contains(expected), "{args:?}: {}", output.stderr);
+    }
+}
