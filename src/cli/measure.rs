@@ -60,7 +60,9 @@ pub(super) fn measure(
     let soak = soak(&run.series, Times { window, level: plan.level_stretch(), warm: plan.warmup > Nanos::ZERO });
     let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
     let summary = Summary::new(&run.total, &names, run.window).with_server(&soak);
-    let verdicts = threshold::judge(&plan.thresholds, &summary);
+    // A share says nothing of the whole: `merge` judges that.
+    let rules = if plan.of > 1 { &[][..] } else { &plan.thresholds[..] };
+    let verdicts = threshold::judge(rules, &summary);
     Ok(Measured { run, summary, outside, soak, verdicts, aborted_by })
 }
 

@@ -1,10 +1,10 @@
 //! What lasts and what changes: stages, what lies outside the measurement window, growth, drift, and counts that should agree.
 
 use super::facts::ServerUse;
-use super::{Quantiles, rounded};
-use crate::metrics::growth::{self, Growth};
+use super::{Document, Quantiles, rounded};
+use crate::metrics::growth::{self, Growth, Trending};
 use crate::metrics::soak::Soak;
-use crate::metrics::{Counter, Distribution, Share, StageTally, Summary};
+use crate::metrics::{Counter, Distribution, ServerLevel, Share, StageTally, Summary};
 use crate::plan::Plan;
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
@@ -157,6 +157,34 @@ pub(super) fn outside(summary: &Summary) -> Outside {
         interrupted: count(Counter::Interrupted),
         failures: summary.failures.iter().map(|(failure, all)| (failure.name().to_owned(), all.count)).collect(),
     }
+}
+
+/// Adds what another share sent outside the window.
+pub(super) fn add_outside(sum: &mut Option<Outside>, more: Option<&Outside>) {
+    let Some(more) = more else { return };
+    let Some(sum) = sum else { return *sum = Some(more.clone()) };
+    sum.http_reqs += more.http_reqs;
+    sum.failed += more.failed;
+    sum.interrupted += more.interrupted;
+    for (class, n) in &more.failures {
+        *sum.failures.entry(class.clone()).or_default() += n;
+    }
+}
+
+/// The numbers of the server's process, as thresholds know them, out of a document.
+pub(super) fn server_levels(document: &Document) -> Vec<(ServerLevel, f64, u64)> {
+    let (from, until) = (document.run.warmup_s, document.run.warmup_s + document.run.window_s);
+    let within = || document.series.iter().filter(|s| from <= f64::from(s.t_s) && f64::from(s.t_s) + 1.0 <= until);
+    let cpu: Vec<f64> = within().filter_map(|second| second.server_cpu).collect();
+    let rss: Vec<u64> = within().filter_map(|second| second.server_rss_bytes).collect();
+    let judged = document.server.growth.as_ref().filter(|growth| growth.verdict != Trending::TooShort.name());
+    let growth = judged.and_then(|growth| {
+        Some((ServerLevel::RssGrowth, growth.bytes_per_h? / 1e6, (growth.to_s - growth.from_s) as u64 + 1))
+    });
+    let most = rss.iter().max().map(|max| (ServerLevel::RssMax, *max as f64 / 1e6, rss.len() as u64));
+    let mean = (!cpu.is_empty()).then(|| cpu.iter().sum::<f64>() / cpu.len() as f64);
+    let cpu = mean.map(|mean| (ServerLevel::Cpu, mean, cpu.len() as u64));
+    [growth, most, cpu].into_iter().flatten().collect()
 }
 
 pub(super) fn memory(used: ServerUse, growth: Option<Growth>) -> Memory {
