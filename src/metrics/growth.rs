@@ -125,7 +125,7 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.chunks(each).map(middle).collect()
 }
 
-/// The Theil–Sen slope with Sen's band of 99 %; none of fewer than [`MIN_POINTS`].
+/// The Theil–Sen slope with Sen's band of 99 %; none of fewer than ten points.
 pub fn slope(points: &[(f64, f64)]) -> Option<Slope> {
     let n = points.len();
     if n < MIN_POINTS {

@@ -207,6 +207,10 @@ pub(super) fn document_of(seconds: &[Tally]) -> Document {
     documented(seconds, &[], false)
 }
 
+fn used(rss_start_bytes: u64) -> ServerUse {
+    ServerUse { cpu: Nanos::from_millis(12_300), rss_start_bytes, rss_end_bytes: 30_000_000, rss_max_bytes: 33_400_000 }
+}
+
 fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Document {
     let plan = plan();
     let mut tally = Tally::new(2);
@@ -229,12 +233,6 @@ fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Doc
     stage.add(tally);
     let soak = soak();
     let outside = Summary::new(tally, &names, Nanos::from_secs(270));
-    let used = |rss_start_bytes| ServerUse {
-        cpu: Nanos::from_millis(12_300),
-        rss_start_bytes,
-        rss_end_bytes: 30_000_000,
-        rss_max_bytes: 33_400_000,
-    };
     Document::new(&RunFacts {
         steady: Steady {
             stages: &[(stage.clone(), Nanos::from_secs(30)), (stage, Nanos::from_secs(240))],
