@@ -107,6 +107,7 @@ impl Aggregation {
             Metric::Counter(_) => "count, rate",
             Metric::Share(_) => "rate",
             Metric::Gauge(_) => "value, min, max",
+            Metric::Server(_) => "value",
         }
     }
 
@@ -119,7 +120,7 @@ impl Aggregation {
             (Metric::Trend(_) | Metric::Gauge(_), "max") => Some(Self::Max),
             (Metric::Trend(_) | Metric::Counter(_), "count") => Some(Self::Count),
             (Metric::Counter(_) | Metric::Share(_), "rate") => Some(Self::Rate),
-            (Metric::Gauge(_), "value") => Some(Self::Value),
+            (Metric::Gauge(_) | Metric::Server(_), "value") => Some(Self::Value),
             (Metric::Trend(_), text) => match text.strip_prefix("p(").and_then(|rest| rest.strip_suffix(')')) {
                 Some(percentile) => Some(Self::P(parse_percentile(percentile)?)),
                 None => None,
@@ -266,7 +267,9 @@ fn parse_key(key: &str, requests: &[String]) -> Result<(Metric, Option<String>),
 /// Whether a metric is kept for each kind of request. Levels and the opening of connections are the whole run's.
 fn is_per_request(metric: Metric) -> bool {
     match metric {
-        Metric::Gauge(_) | Metric::Trend(Trend::HttpReqConnecting | Trend::HttpReqTlsHandshaking) => false,
+        Metric::Gauge(_)
+        | Metric::Server(_)
+        | Metric::Trend(Trend::HttpReqConnecting | Trend::HttpReqTlsHandshaking) => false,
         Metric::Counter(counter) => !counter.is_of_no_kind(),
         Metric::Trend(_) | Metric::Share(_) => true,
     }
@@ -322,7 +325,7 @@ fn parse_bound(metric: Metric, aggregation: Aggregation, text: &str) -> Result<f
         }
         .filter(|share| (0.0..=1.0).contains(share))
         .ok_or_else(|| bad("a share from 0 to 1, such as 0.01, or a percentage, such as 1%")),
-        Metric::Trend(_) | Metric::Counter(_) | Metric::Gauge(_) => {
+        Metric::Trend(_) | Metric::Counter(_) | Metric::Gauge(_) | Metric::Server(_) => {
             plain_number(text).ok_or_else(|| bad("a number without a unit that is not negative"))
         }
     }
@@ -396,6 +399,9 @@ fn measured(rule: &Rule, summary: &Summary) -> (Option<f64>, u64) {
             };
             (value, 1)
         }),
+        Metric::Server(level) => {
+            summary.server_level(level).map_or((None, 0), |(value, seconds)| (Some(value), seconds))
+        }
     }
 }
 

@@ -134,6 +134,12 @@ pub(super) enum CliError {
         /// What is wrong, and what to do.
         reason: String,
     },
+    /// The process to watch is not there.
+    #[error("--server-pid {pid}: no such process on this machine; expected the server's own process ID")]
+    NoProcess {
+        /// What was given.
+        pid: u32,
+    },
     /// The server has none of the APIs that the profile leaves to it.
     #[error(
         "{url}: has nothing of what the profile sends (skipped: {missing}); name the API and its path: --api, --path"
@@ -185,6 +191,7 @@ impl CliError {
             | Self::OutputPlace { .. }
             | Self::Files(_)
             | Self::Ports(_)
+            | Self::NoProcess { .. }
             | Self::Tls(_)
             | Self::Source { .. }
             | Self::Server(ServerError::BadConfig { .. } | ServerError::BadHost { .. }) => ExitClass::Configuration,

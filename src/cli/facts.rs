@@ -5,10 +5,13 @@ use super::subject::Left;
 use crate::engine::Run;
 use crate::metrics::Summary;
 use crate::metrics::hints::Hint;
+use crate::metrics::soak::Soak;
 use crate::metrics::validity::{Evidence, KernelCounts, Signal, signals};
 use crate::plan::{Plan, Presentation};
-use crate::report::{Agreement, Build, Endpoint, Environment, ErrorAgreement, RunFacts, ServerUse, TargetServer};
-use crate::server::procfs;
+use crate::report::{
+    Agreement, Build, Endpoint, Environment, ErrorAgreement, RunFacts, ServerUse, Steady, TargetServer,
+};
+use crate::server::procfs::{self, Usage};
 use crate::threshold::Verdict;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -21,6 +24,8 @@ pub(super) struct Ingredients<'a> {
     pub(super) started_at: Timestamp,
     pub(super) run: &'a Run,
     pub(super) summary: &'a Summary,
+    pub(super) outside: Option<&'a Summary>,
+    pub(super) soak: &'a Soak,
     pub(super) verdicts: &'a [Verdict],
     pub(super) endpoints: &'a [Endpoint],
     pub(super) signals: &'a [Signal],
@@ -73,13 +78,24 @@ pub(super) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
         series: &i.run.series,
         signals: i.signals,
         hints: i.hints,
-        server_use: i.left.used.map(|(first, end, rss_max_bytes)| ServerUse {
-            cpu: end.cpu.since(first.cpu),
-            rss_start_bytes: first.rss_bytes,
-            rss_end_bytes: end.rss_bytes,
-            rss_max_bytes,
-        }),
+        server_use: i.left.used.map(used),
         agreement: agreement(i),
+        steady: Steady {
+            stages: &i.run.stages,
+            outside: i.outside,
+            soak: i.soak,
+            client_use: i.left.own_use.map(used),
+            agreements: super::agreement::lines(i.plan, i.summary, i.outside, i.left),
+        },
+    }
+}
+
+fn used((first, end, rss_max_bytes): (Usage, Usage, u64)) -> ServerUse {
+    ServerUse {
+        cpu: end.cpu.since(first.cpu),
+        rss_start_bytes: first.rss_bytes,
+        rss_end_bytes: end.rss_bytes,
+        rss_max_bytes,
     }
 }
 
@@ -157,7 +173,8 @@ fn agreement(i: &Ingredients<'_>) -> Option<Agreement> {
     }
     let count = |stats: &Option<Value>| stats.as_ref()?.get("total_requests")?.as_u64();
     let (before, after) = (count(&i.left.stats_before)?, count(&i.left.stats_after)?);
-    let ours = measure::sent_to_apis_that_count(i.plan, i.summary);
+    let sent = |summary| measure::sent_to_apis_that_count(i.plan, summary);
+    let ours = sent(i.summary) + i.outside.map_or(0, sent);
     Some(Agreement { ours, server: after.checked_sub(before)?, errors: errors(i) })
 }
 
@@ -170,7 +187,9 @@ fn errors(i: &Ingredients<'_>) -> Vec<ErrorAgreement> {
     let agreement = |(name, statuses): (&str, &[u16])| {
         let count = |stats: &Option<Value>| stats.as_ref()?.get(name)?.as_u64();
         let server = count(&i.left.stats_after)?.checked_sub(count(&i.left.stats_before)?)?;
-        let ours = i.summary.statuses.iter().filter(|(status, _)| statuses.contains(status)).map(|(_, n)| n).sum();
+        // The server has counted those of the warm-up, too.
+        let seen = std::iter::once(i.summary).chain(i.outside).flat_map(|summary| &summary.statuses);
+        let ours = seen.filter(|(status, _)| statuses.contains(status)).map(|(_, n)| n).sum();
         Some(ErrorAgreement { name: name.to_owned(), statuses: statuses.to_vec(), ours, server })
     };
     let all: Vec<_> = COUNTED_ERRORS.into_iter().filter_map(agreement).collect();

@@ -5,6 +5,7 @@ use super::subject::Subject;
 use crate::engine::{self, Run, Tick};
 use crate::live::{Counts, Frame, Progress, Quantiles};
 use crate::load::{Shape, Stage};
+use crate::metrics::soak::{Soak, Times, soak};
 use crate::metrics::{Counter, Summary, Tally, series};
 use crate::plan::Plan;
 use crate::threshold::{self, Judgement, Rule, Verdict};
@@ -16,6 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct Measured {
     pub(super) run: Run,
     pub(super) summary: Summary,
+    /// What was sent outside the measurement window.
+    pub(super) outside: Option<Summary>,
+    /// What was seen over time.
+    pub(super) soak: Soak,
     pub(super) verdicts: Vec<Verdict>,
     /// The threshold that ended the run.
     pub(super) aborted_by: Option<String>,
@@ -44,27 +49,30 @@ pub(super) fn measure(
         };
         progress.show(frame(plan, tick, second, totals));
         if aborted_by.is_none() && !tick.last {
-            aborted_by = failed_early(&aborting, tick.total, &names, tick.elapsed);
+            aborted_by = failed_early(&aborting, tick.total, &names, tick.elapsed, plan.warmup);
             if aborted_by.is_some() || subject.is_dead() {
                 stop.store(true, Ordering::Relaxed);
             }
         }
     })?;
 
-    let summary = Summary::new(&run.total, &names, run.window);
+    let window = (plan.warmup, plan.warmup + run.window);
+    let soak = soak(&run.series, Times { window, level: plan.level_stretch(), warm: plan.warmup > Nanos::ZERO });
+    let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
+    let summary = Summary::new(&run.total, &names, run.window).with_server(&soak);
     // A share says nothing of the whole: `merge` judges that.
     let rules = if plan.of > 1 { &[][..] } else { &plan.thresholds[..] };
     let verdicts = threshold::judge(rules, &summary);
-    Ok(Measured { run, summary, verdicts, aborted_by })
+    Ok(Measured { run, summary, outside, soak, verdicts, aborted_by })
 }
 
 /// The first of the rules that has failed by now and may end the run.
-fn failed_early(rules: &[Rule], total: &Tally, names: &[String], elapsed: Nanos) -> Option<String> {
+fn failed_early(rules: &[Rule], total: &Tally, names: &[String], elapsed: Nanos, warmup: Nanos) -> Option<String> {
     let due: Vec<Rule> = rules.iter().filter(|rule| rule.delay_abort_eval <= elapsed).cloned().collect();
     if due.is_empty() {
         return None;
     }
-    let summary = Summary::new(total, names, elapsed);
+    let summary = Summary::new(total, names, elapsed.since(warmup));
     let verdicts = threshold::judge(&due, &summary);
     // No data yet is no failure yet.
     let failed = verdicts.into_iter().find(|verdict| verdict.result == Judgement::Fail)?;

@@ -6,6 +6,7 @@
 #![allow(rustdoc::broken_intra_doc_links, reason = "help texts show defaults in brackets, as command lines do")]
 
 mod access;
+mod agreement;
 mod args;
 mod capacity;
 mod check;
@@ -198,6 +199,12 @@ struct RunArgs {
     /// Ramp to N users, or arrivals, in D (repeatable), instead of the profile's stages.
     #[arg(long = "stage", value_name = "D:N", help_heading = "Load", allow_hyphen_values = true)]
     stages: Vec<String>,
+    /// How much of the beginning is run but not measured.
+    #[arg(long, value_name = "D", help_heading = "Load", allow_hyphen_values = true)]
+    warmup: Option<String>,
+    /// How much of the end is run but not measured.
+    #[arg(long, value_name = "D", help_heading = "Load", allow_hyphen_values = true)]
+    cooldown: Option<String>,
     /// Pause of a user between requests: D or MIN..MAX; 0 for none.
     #[arg(long, value_name = "D", help_heading = "Load", allow_hyphen_values = true)]
     think_time: Option<String>,
@@ -211,6 +218,9 @@ struct RunArgs {
     /// Never start a server.
     #[arg(long, help_heading = "Server")]
     no_server: bool,
+    /// Watch this process's CPU and memory; no server is started.
+    #[arg(long, value_name = "PID", help_heading = "Server", allow_negative_numbers = true)]
+    server_pid: Option<String>,
     /// Start this llmsim instead of the embedded one.
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     server_bin: Option<String>,
@@ -337,6 +347,7 @@ impl RunArgs {
             server_bin: from.one("server-bin", self.server_bin.as_ref()),
             server_src: from.one("server-src", self.server_src.as_ref()),
             server_config: from.one("server-config", self.server_config.as_ref()),
+            server_pid: from.one("server-pid", self.server_pid.as_ref()),
             chaos: from.yes("chaos", self.chaos),
             api: from.one("api", self.api.as_ref()),
             path: from.one("path", self.path.as_ref()),
@@ -346,6 +357,8 @@ impl RunArgs {
             iterations: from.one("iterations", self.iterations.as_ref()),
             rate: from.one("rate", self.rate.as_ref()),
             stages: from.many("stage", &self.stages, ','),
+            warmup: from.one("warmup", self.warmup.as_ref()),
+            cooldown: from.one("cooldown", self.cooldown.as_ref()),
             think_time: from.one("think-time", self.think_time.as_ref()),
             timeout: from.one("timeout", self.timeout.as_ref()),
             workers: from.one("workers", self.workers.as_ref()),

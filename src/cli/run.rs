@@ -48,7 +48,7 @@ pub(super) fn run(
     let left = subject.leave(&plan);
     progress.finish();
 
-    let Measured { run, summary, verdicts, aborted_by } = measured;
+    let Measured { run, summary, outside, soak, verdicts, aborted_by } = measured;
     let signals = facts::client_signals(&run, &summary, &left, nofile);
     let hints = hints::hints(&summary);
     let document = Document::new(&facts::of_run(&facts::Ingredients {
@@ -57,6 +57,8 @@ pub(super) fn run(
         started_at,
         run: &run,
         summary: &summary,
+        outside: outside.as_ref(),
+        soak: &soak,
         verdicts: &verdicts,
         endpoints: &endpoints,
         signals: &signals,

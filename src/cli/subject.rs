@@ -5,6 +5,7 @@ use crate::engine;
 use crate::metrics::Second;
 use crate::net::{Dialer, Door};
 use crate::plan::{Plan, Target};
+use crate::server::latency::Latency;
 use crate::server::probe::{self, Health};
 use crate::server::procfs::{self, Counted, Usage};
 use crate::server::{Exit, Identity, Server, ServerError, Source, Spec};
@@ -34,6 +35,13 @@ pub(super) struct Subject {
     first: Option<Usage>,
     last: Option<(Nanos, Usage)>,
     rss_max_bytes: u64,
+    /// The process that is watched as the server, when none was started.
+    pid: Option<u32>,
+    /// What a server that was started is configured to take.
+    latency: Option<Latency>,
+    /// Our own process before the test, and its highest resident memory.
+    own_first: Option<Usage>,
+    own_rss_max_bytes: u64,
 }
 
 /// What is known of it once it was left.
@@ -47,6 +55,10 @@ pub(super) struct Left {
     pub(super) counted: Counted,
     /// First and last sample, and the highest resident memory.
     pub(super) used: Option<(Usage, Usage, u64)>,
+    /// The same of our own process.
+    pub(super) own_use: Option<(Usage, Usage, u64)>,
+    /// What it is configured to take.
+    pub(super) latency: Option<Latency>,
     /// It ended by itself: nothing that was measured after that is worth anything.
     pub(super) died: Option<Exit>,
 }
@@ -74,6 +86,11 @@ impl Subject {
             (Some(()), Some(spec)) => Some(start(&spec, &server_cores, plan, say, stop)?),
             _ => None,
         };
+        let pid = plan.server_pid;
+        if let (Some(pid), None) = (pid, sample(server.as_ref(), pid)) {
+            return Err(CliError::NoProcess { pid });
+        }
+        let latency = server.as_ref().and(plan.server.as_ref()).and_then(Spec::latency);
         Ok(Self {
             server,
             is_llmsim,
@@ -84,21 +101,31 @@ impl Subject {
             first: None,
             last: None,
             rss_max_bytes: 0,
+            pid,
+            latency,
+            own_first: None,
+            own_rss_max_bytes: 0,
         })
     }
 
     /// The test begins: what was used and counted until now is none of it.
     pub(super) fn begin(&mut self, plan: &Plan) {
-        self.first = self.server.as_ref().and_then(Server::sample);
+        self.first = sample(self.server.as_ref(), self.pid);
         self.last = None;
         self.rss_max_bytes = self.first.map_or(0, |usage| usage.rss_bytes);
+        self.own_first = procfs::sample_pid(std::process::id());
+        self.own_rss_max_bytes = self.own_first.map_or(0, |usage| usage.rss_bytes);
         self.stats_before = self.stats(plan);
         self.counted_before = procfs::counted();
     }
 
-    /// Adds to a second what the server has used in it.
+    /// Adds to a second what the server has used in it, and we.
     pub(super) fn watch(&mut self, elapsed: Nanos, second: &mut Second) {
-        let Some(usage) = self.server.as_ref().and_then(Server::sample) else { return };
+        if let Some(own) = procfs::sample_pid(std::process::id()) {
+            second.client_rss_bytes = Some(own.rss_bytes);
+            self.own_rss_max_bytes = self.own_rss_max_bytes.max(own.rss_bytes);
+        }
+        let Some(usage) = sample(self.server.as_ref(), self.pid) else { return };
         let (since, before) =
             self.last.or(self.first.map(|first| (Nanos::ZERO, first))).unwrap_or((Nanos::ZERO, usage));
         let length = elapsed.since(since).as_secs_f64();
@@ -125,13 +152,19 @@ impl Subject {
     pub(super) fn leave(mut self, plan: &Plan) -> Left {
         let counted = procfs::counted().since(self.counted_before);
         let died = self.server.as_ref().and_then(Server::has_exited);
-        let end = self.server.as_ref().and_then(Server::sample).or(self.last.map(|(_, usage)| usage));
+        let end = sample(self.server.as_ref(), self.pid).or(self.last.map(|(_, usage)| usage));
         let stats_after = if died.is_some() { None } else { self.stats(plan) };
         let identity = self.server.as_ref().map(|server| server.identity().clone());
         if let Some(server) = &mut self.server {
             server.stop();
         }
+        let own_end = procfs::sample_pid(std::process::id());
         Left {
+            latency: self.latency,
+            own_use: self
+                .own_first
+                .zip(own_end)
+                .map(|(first, end)| (first, end, self.own_rss_max_bytes.max(end.rss_bytes))),
             identity,
             server_cores: self.server_cores,
             stats_before: self.stats_before,
@@ -154,6 +187,11 @@ impl Subject {
             PROBE_TIMEOUT,
         )
     }
+}
+
+/// What the server has used: the one we started, or the one we were told of.
+fn sample(server: Option<&Server>, pid: Option<u32>) -> Option<Usage> {
+    server.map_or_else(|| procfs::sample_pid(pid?), Server::sample)
 }
 
 /// Whether a server is there already, and if so whether it is llmsim. None: one has to be started.

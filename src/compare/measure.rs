@@ -99,6 +99,9 @@ impl Measure {
                 format!("`{text}`: expected avg, med or a percentile behind {name}, such as {name}.p99")
             })?),
             (Metric::Gauge(_), _) => return Err(format!("`{text}`: levels are the load's, and are not compared")),
+            (Metric::Server(_), _) => {
+                return Err(format!("`{text}`: numbers of the server's process are not compared"));
+            }
             (_, number) => return Err(format!("`{text}`: {name} has no `{number}`: expected {name} or {name}.rate")),
         };
         Ok(Self { metric, request, number })
@@ -107,7 +110,7 @@ impl Measure {
     /// What its values are in.
     pub const fn unit(&self) -> Unit {
         match self.metric {
-            Metric::Trend(_) | Metric::Gauge(_) => Unit::Ms,
+            Metric::Trend(_) | Metric::Gauge(_) | Metric::Server(_) => Unit::Ms,
             Metric::Counter(_) => Unit::PerSecond,
             Metric::Share(_) => Unit::Share,
         }
@@ -116,7 +119,7 @@ impl Measure {
     /// Whether more of it is better.
     pub const fn more_is_better(&self) -> bool {
         match self.metric {
-            Metric::Trend(_) | Metric::Gauge(_) | Metric::Share(Share::HttpReqFailed) => false,
+            Metric::Trend(_) | Metric::Gauge(_) | Metric::Server(_) | Metric::Share(Share::HttpReqFailed) => false,
             Metric::Share(_) => true,
             Metric::Counter(counter) => matches!(
                 counter,
@@ -148,7 +151,7 @@ impl Measure {
             }
             (Metric::Counter(counter), _) => summary.counter(counter, request).map(|c| c.rate).ok_or_else(nothing),
             (Metric::Share(share), _) => summary.share(share, request).map(ShareValue::rate).ok_or_else(nothing),
-            (Metric::Gauge(_), _) => Err(nothing()),
+            (Metric::Gauge(_) | Metric::Server(_), _) => Err(nothing()),
         }
     }
 }

@@ -14,6 +14,7 @@
 //! schedule or the other connections: it is told what happened and answers with a [`Step`].
 
 use super::exchange::{Arrival, Exchange, Expect, Progress};
+use super::ledger::Place;
 use crate::api::Reader;
 use crate::load::Start;
 use crate::metrics::{Blame, Failure, Outcome, Tally};
@@ -103,7 +104,8 @@ pub(super) struct Connection {
     failures_in_row: u32,
     /// What of the request did not fit into the socket.
     unsent: Vec<u8>,
-    unsent_from: usize,
+    /// How much of that was written since; a request is far below 4 GiB.
+    unsent_from: u32,
     pub(super) exchange: Exchange,
 }
 
@@ -240,8 +242,8 @@ impl Connection {
     }
 
     /// Puts a request on the wire; `now` was read just before.
-    pub(super) fn send(&mut self, bytes: &[u8], expect: Expect, now: Nanos, window_end: Nanos) -> Step {
-        self.exchange.begin(expect, now, self.served > 0, window_end);
+    pub(super) fn send(&mut self, bytes: &[u8], expect: Expect, now: Nanos, place: Place) -> Step {
+        self.exchange.begin(expect, now, self.served > 0, place);
         self.state = State::Receiving;
         match self.write(bytes) {
             Ok(written) if written == bytes.len() => Step::Wait,
@@ -266,12 +268,12 @@ impl Connection {
             return Step::Wait;
         }
         let unsent = std::mem::take(&mut self.unsent);
-        let result = self.write(&unsent[self.unsent_from..]);
+        let result = self.write(&unsent[self.unsent_from as usize..]);
         self.unsent = unsent;
         match result {
             Ok(written) => {
-                self.unsent_from += written;
-                if self.unsent_from == self.unsent.len() {
+                self.unsent_from += written as u32;
+                if self.unsent_from as usize == self.unsent.len() {
                     self.state = State::Receiving;
                 }
                 Step::Wait
@@ -392,14 +394,14 @@ impl Connection {
         }
         match class {
             Some(class) => (Outcome::Failed(self.exchange.failure(class)), now),
-            None => (self.exchange.outcome(), self.exchange.done_at.unwrap_or(now)),
+            None => (self.exchange.outcome(), self.exchange.done_at().unwrap_or(now)),
         }
     }
 
     /// Whether the user has seen as many tokens as it wanted. Once the terminal event has come there is nothing left to leave.
     fn has_enough(&self) -> bool {
         match self.odd.as_ref().and_then(|odd| odd.manners.leave) {
-            Some(After::Tokens(n)) => self.exchange.sample.token_events >= n && self.exchange.done_at.is_none(),
+            Some(After::Tokens(n)) => self.exchange.sample.token_events >= n && self.exchange.done_at().is_none(),
             Some(After::Time(_)) | None => false,
         }
     }
@@ -407,7 +409,7 @@ impl Connection {
     /// When the user leaves whatever has come; `MAX` for never.
     fn leaves_at(&self) -> Nanos {
         match self.odd.as_ref().and_then(|odd| odd.manners.leave) {
-            Some(After::Time(time)) if self.exchange.done_at.is_none() => {
+            Some(After::Time(time)) if self.exchange.done_at().is_none() => {
                 self.exchange.sample.sent.saturating_add(time)
             }
             Some(After::Time(_) | After::Tokens(_)) | None => Nanos::MAX,
@@ -419,7 +421,7 @@ impl Connection {
         let exchange = &self.exchange;
         let sent = exchange.sample.sent;
         let total = (sent.saturating_add(limits.total), Some(Failure::TimeoutTotal));
-        let idle = match exchange.done_at {
+        let idle = match exchange.done_at() {
             Some(done) => (done.saturating_add(DRAIN_LIMIT), None),
             None if exchange.answered() => {
                 (exchange.last_read.saturating_add(limits.stall), Some(Failure::TimeoutStall))

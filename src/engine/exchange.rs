@@ -9,6 +9,7 @@
 //! It knows neither the socket nor the clock. The first flaw found is the one that counts: a request fails once, in one class.
 
 use super::excerpt::{Excerpt, Secrets};
+use super::ledger::{Place, Window};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
 use crate::scenario::Kind;
@@ -70,16 +71,18 @@ pub(super) struct Exchange {
     sse: sse::Decoder,
     /// Body of a plain answer that came in several pieces.
     body: Vec<u8>,
-    /// Index below which tokens lie inside the measurement window.
-    window_end: Nanos,
+    /// The phase in which the request was sent.
+    pub(super) phase: u16,
+    /// The measurement window.
+    pub(super) window: Window,
     /// The first flaw.
     flaw: Option<Failure>,
     /// What it looked like.
     excerpt: Excerpt,
     /// Arrival of a data line whose event was not closed by a blank line yet.
     held: Option<Arrival>,
-    /// When the terminal event came.
-    pub(super) done_at: Option<Nanos>,
+    /// When the terminal event came, `MAX` before.
+    done: Nanos,
     /// When the last byte came; `sent` before the first.
     pub(super) last_read: Nanos,
     /// Tokens of the present read, not settled yet.
@@ -97,11 +100,12 @@ impl Exchange {
             http: http1::Decoder::default(),
             sse: sse::Decoder::default(),
             body: Vec::new(),
-            window_end: Nanos::MAX,
+            phase: 0,
+            window: Window { begin: Nanos::ZERO, end: Nanos::MAX },
             flaw: None,
             excerpt: Excerpt::default(),
             held: None,
-            done_at: None,
+            done: Nanos::MAX,
             last_read: Nanos::ZERO,
             tokens_in_read: 0,
             visible_in_read: false,
@@ -114,14 +118,14 @@ impl Exchange {
     pub(super) fn come_closer(&self) {
         use std::hint::black_box;
         black_box(self.tokens_in_read);
-        black_box(self.window_end);
+        black_box(self.window);
         black_box(self.sample.sent);
         black_box(self.sample.token_events);
         black_box(self.sample.last_token.is_some());
     }
 
     /// A request is put on the wire at `sent`.
-    pub(super) fn begin(&mut self, expect: Expect, sent: Nanos, reused: bool, window_end: Nanos) {
+    pub(super) fn begin(&mut self, expect: Expect, sent: Nanos, reused: bool, place: Place) {
         self.expect = expect;
         self.http.reset();
         if expect.stream {
@@ -129,11 +133,11 @@ impl Exchange {
         }
         self.body.clear();
         self.body.shrink_to(KEPT_BODY_BYTES);
-        self.window_end = window_end;
+        (self.phase, self.window) = (place.phase, place.window);
         self.flaw = None;
         self.excerpt.clear();
         self.held = None;
-        self.done_at = None;
+        self.done = Nanos::MAX;
         self.last_read = sent;
         self.tokens_in_read = 0;
         self.visible_in_read = false;
@@ -142,7 +146,7 @@ impl Exchange {
 
     /// The measurement window ends now, earlier than planned.
     pub(super) fn close_window(&mut self, now: Nanos) {
-        self.window_end = self.window_end.min(now);
+        self.window.end = self.window.end.min(now);
     }
 
     /// Whether any byte of the response has come.
@@ -150,9 +154,14 @@ impl Exchange {
         self.sample.first_byte.is_some()
     }
 
+    /// When the terminal event came.
+    pub(super) fn done_at(&self) -> Option<Nanos> {
+        (self.done != Nanos::MAX).then_some(self.done)
+    }
+
     /// Which limits the response is under: they change with its first byte and with its terminal event, and may become tighter then.
     pub(super) fn limits(&self) -> (bool, bool) {
-        (self.answered(), self.done_at.is_some())
+        (self.answered(), self.done_at().is_some())
     }
 
     /// Bytes of the response, read by the `reader` of its kind. Gaps between tokens go to `tally` at once; everything else waits for
@@ -181,7 +190,7 @@ impl Exchange {
 
     /// The finished sample.
     pub(super) fn sample(&self, outcome: Outcome, end: Nanos) -> Sample {
-        Sample { outcome, end, in_window: end <= self.window_end, ..self.sample }
+        Sample { outcome, end, in_window: self.window.covers(end), ..self.sample }
     }
 
     /// The class of a failure that ends the request from outside (a timeout, a reset): what was already wrong comes first.
@@ -244,7 +253,7 @@ impl Exchange {
 
     /// A stream without framing is over with its terminal event: some servers keep the connection open after it.
     fn ended_by_its_last_event(&self) -> Progress {
-        if self.done_at.is_some() && self.http.runs_to_eof() {
+        if self.done_at().is_some() && self.http.runs_to_eof() {
             Progress::Over { outcome: self.outcome(), reusable: false }
         } else {
             Progress::More
@@ -336,13 +345,13 @@ impl Exchange {
             self.visible_in_read |= token == Token::Visible;
             self.sample.token_events += 1;
             self.sample.reasoning_events += u32::from(token == Token::Reasoning);
-            self.sample.token_events_in_window += u32::from(at <= self.window_end);
+            self.sample.token_events_in_window += u32::from(self.window.covers(at));
         }
         if let Some(usage) = delta.usage {
             self.sample.usage.get_or_insert_default().update(usage);
         }
         if delta.done {
-            self.done_at.get_or_insert(at);
+            self.done = self.done.min(at);
         }
     }
 
@@ -408,7 +417,7 @@ impl Exchange {
 
     /// How a response ended whose framing is complete, or does not matter any more.
     pub(super) fn outcome(&self) -> Outcome {
-        let of_stream = match self.done_at {
+        let of_stream = match self.done_at() {
             _ if !self.expect.stream => None,
             None if self.sample.bad_events > 0 => Some(Failure::BadSse),
             None => Some(Failure::Truncated),

@@ -16,15 +16,16 @@ mod slow;
 mod connecting;
 
 use super::arrivals::{Arrivals, Dated};
-use super::clock::{Clock, thread_cpu_time, thread_run_wait};
+use super::clock::Clock;
 use super::connection::{Connection, State, Step};
 use super::excerpt::Secrets;
 use super::exchange::Expect;
+use super::ledger::{Ended, Ledger, Lines};
 use super::poller::{Poller, Ready};
 use super::timers::Timers;
 use crate::api::Reader;
 use crate::load::{Schedule, Start, Turn};
-use crate::metrics::{Gauge, Goals, Outcome, Tally};
+use crate::metrics::{Gauge, Goals, Outcome};
 use crate::net::{Dialer, IoStatus, Stream};
 use crate::plan::Plan;
 use crate::scenario::{Request, Scenario, Timeouts};
@@ -33,7 +34,8 @@ pub(super) use connecting::Addresses;
 use connecting::Pace;
 use mio::Token;
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 
 /// The read buffer, one a worker: small enough to stay in the second-level cache, large enough for every usual answer in one read.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -44,19 +46,18 @@ const READS_PER_PASS: usize = 16;
 const STARTS_PER_PASS: usize = 256;
 /// The longest wait in a pass: how late the stop flag may be seen.
 const MAX_WAIT: Nanos = Nanos::from_millis(50);
-/// How often numbers leave the worker.
-const PUBLISH_EVERY: Nanos = Nanos::from_secs(1);
 
 /// A worker's state.
 #[derive(Debug)]
 pub(super) struct Worker<'a> {
-    number: usize,
     clock: Clock,
     poller: Poller,
-    lines: Lines<'a>,
+    stop: &'a AtomicBool,
     scenario: &'a Scenario,
     schedule: Schedule,
     dialer: Dialer,
+    /// New addresses of the targets, when they are looked up again.
+    addresses: Receiver<Addresses>,
     expects: Vec<Expect>,
     goals: Goals,
     timeouts: Vec<Timeouts>,
@@ -78,12 +79,10 @@ pub(super) struct Worker<'a> {
     /// What no example of a failure may show.
     secrets: Secrets,
     buffer: Box<[u8]>,
-    tally: Box<Tally>,
+    ledger: Ledger,
     busy: u32,
     in_flight: u32,
     established: u32,
-    /// The end of the measurement window.
-    window_end: Nanos,
     /// Whether requests have an intended instant of their own.
     is_open: bool,
     /// Requests still under way at this instant are cut off.
@@ -92,10 +91,6 @@ pub(super) struct Worker<'a> {
     stopped: Option<Nanos>,
     arrivals: Arrivals,
     quickack: bool,
-    next_publish: Nanos,
-    second: u32,
-    cpu_seen: Nanos,
-    run_wait_seen: Nanos,
 }
 
 impl<'a> Worker<'a> {
@@ -114,12 +109,13 @@ impl<'a> Worker<'a> {
         let stamps = share.rx_timestamps.unwrap_or(streams && share.access.unix_socket.is_none());
         let (slots, end) = (schedule.local_vus() as usize, schedule.end());
         Self {
-            number,
             clock,
             poller,
-            lines,
+            stop: lines.stop,
+            ledger: Ledger::new(number, share, lines.reports, lines.emptied),
             scenario,
             dialer,
+            addresses: lines.addresses,
             expects: Expect::all(&share.mix.kinds),
             goals: share.goals(),
             timeouts: share.mix.kinds.iter().map(|k| k.timeouts).collect(),
@@ -135,21 +131,15 @@ impl<'a> Worker<'a> {
             request: Request::default(),
             secrets: Secrets::of(share),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
-            tally: Box::new(Tally::new(share.mix.kinds.len())),
             busy: 0,
             in_flight: 0,
             established: 0,
-            window_end: if share.shape.runs_by_time() { end } else { Nanos::MAX },
             drain_end: end.saturating_add(share.graceful_stop),
             is_open: schedule.is_open(),
             graceful_stop: share.graceful_stop,
             stopped: None,
             quickack: share.quickack,
             arrivals: Arrivals::new(stamps, zero_at, share.poll_interval),
-            next_publish: PUBLISH_EVERY,
-            second: 0,
-            cpu_seen: thread_cpu_time(),
-            run_wait_seen: thread_run_wait(),
             schedule,
         }
     }
@@ -176,7 +166,7 @@ impl<'a> Worker<'a> {
     fn wait(&mut self) -> std::io::Result<()> {
         let deadline = self.next_deadline();
         let mut entered = self.clock.now();
-        self.tally.pass(entered.since(self.arrivals.polled));
+        self.ledger.tally.pass(entered.since(self.arrivals.polled));
         let nothing_left = self.again.is_empty();
         let pause = self.arrivals.pause(entered, deadline, self.in_flight);
         if nothing_left && pause > Nanos::ZERO {
@@ -199,7 +189,7 @@ impl<'a> Worker<'a> {
     fn next_deadline(&self) -> Nanos {
         let due = if self.stopped.is_some() { None } else { self.schedule.next_due() };
         let timer = self.timers.next_deadline();
-        let mut next = self.next_publish.min(self.drain_end);
+        let mut next = self.ledger.next_turn().min(self.drain_end);
         let connect = if self.to_connect.is_empty() { None } else { self.pace.next_at() };
         for deadline in [due, timer, connect].into_iter().flatten() {
             next = next.min(deadline);
@@ -272,15 +262,16 @@ impl<'a> Worker<'a> {
             let step = match status {
                 Ok(IoStatus::Done(n)) => {
                     match lag {
-                        Some(lag) => self.tally.client_lag(lag),
-                        None if self.arrivals.stamps => self.tally.stamp_missing(),
+                        Some(lag) => self.ledger.tally.client_lag(lag),
+                        None if self.arrivals.stamps => self.ledger.tally.stamp_missing(),
                         None => {}
                     }
                     if self.quickack {
                         connection.acknowledge();
                     }
                     let limits_were = connection.exchange.limits();
-                    let step = connection.received(&self.buffer[..n], arrival, reader, &mut self.tally);
+                    let tally = self.ledger.of(connection.exchange.phase);
+                    let step = connection.received(&self.buffer[..n], arrival, reader, tally);
                     if step != Step::Wait {
                         self.follow_at(slot, step, arrival.at);
                     } else if connection.exchange.limits() != limits_were {
@@ -292,7 +283,9 @@ impl<'a> Worker<'a> {
                     continue;
                 }
                 Ok(IoStatus::Blocked) => return,
-                Ok(IoStatus::Closed) => connection.peer_closed(arrival, reader, &mut self.tally),
+                Ok(IoStatus::Closed) => {
+                    connection.peer_closed(arrival, reader, self.ledger.of(connection.exchange.phase))
+                }
                 Err(error) => connection.broke(&error),
             };
             self.follow_at(slot, step, arrival.at);
@@ -360,7 +353,7 @@ impl<'a> Worker<'a> {
                 }
             }
             self.count_offered();
-            self.tally.level(Gauge::Vus, u64::from(self.schedule.vus(now)));
+            self.ledger.tally.level(Gauge::Vus, u64::from(self.schedule.vus(now)));
         }
         self.connect_waiting(now);
     }
@@ -369,14 +362,15 @@ impl<'a> Worker<'a> {
     fn count_offered(&mut self) {
         let offered = self.schedule.take_offered();
         if offered.arrivals > 0 {
-            self.tally.arrivals(offered.arrivals, offered.dropped);
+            self.ledger.tally.arrivals(offered.arrivals, offered.dropped);
         }
     }
 
     fn start(&mut self, start: Start) {
         let slot = start.slot;
         if self.is_open {
-            self.tally.arrival_started(self.clock.now() <= self.window_end);
+            let now = self.clock.now();
+            self.ledger.tally.arrival_started(self.ledger.place(now).window.covers(now));
         }
         let connection = &mut self.connections[slot as usize];
         debug_assert!(!connection.is_busy(), "a user has one request at a time");
@@ -384,7 +378,7 @@ impl<'a> Worker<'a> {
         connection.give_up = Nanos::MAX;
         connection.retried = false;
         self.busy += 1;
-        self.tally.started();
+        self.ledger.tally.started();
         let needs_its_own = self.scenario.reads_slowly(start.draw_vu, start.iteration);
         if connection.state == State::Idle && !needs_its_own {
             return self.send(slot);
@@ -403,7 +397,7 @@ impl<'a> Worker<'a> {
         // Read immediately before the write: everything is measured from here.
         let now = self.clock.now();
         connection.behave(self.request.manners);
-        let step = connection.send(&self.request.bytes, expect, now, self.window_end);
+        let step = connection.send(&self.request.bytes, expect, now, self.ledger.place(now));
         connection.exchange.sample.intended = intended;
         self.set_in_flight(self.in_flight + 1);
         if step == Step::Wait {
@@ -442,8 +436,9 @@ impl<'a> Worker<'a> {
     }
 
     fn send_again(&mut self, slot: u32) {
-        let kind = self.connections[slot as usize].exchange.sample.kind;
-        self.tally.stale_retry(kind);
+        let exchange = &self.connections[slot as usize].exchange;
+        let (kind, in_window) = (exchange.sample.kind, exchange.window.covers(self.clock.now()));
+        self.ledger.of(exchange.phase).stale_retry(kind, in_window);
         self.set_in_flight(self.in_flight - 1);
         self.close(slot);
         let connection = &mut self.connections[slot as usize];
@@ -455,7 +450,8 @@ impl<'a> Worker<'a> {
     /// The request of `slot` is over: its sample is recorded and its user told.
     fn finish(&mut self, slot: u32, outcome: Outcome, reusable: bool, end: Nanos) {
         let connection = &mut self.connections[slot as usize];
-        self.tally.record(&self.goals.judged(connection.exchange.sample(outcome, end)));
+        let sample = self.goals.judged(connection.exchange.sample(outcome, end));
+        self.ledger.of(connection.exchange.phase).record(&sample);
         if let Outcome::Failed(failure) = outcome {
             self.note_failure(slot, failure, end);
         }
@@ -500,25 +496,25 @@ impl<'a> Worker<'a> {
 
     fn set_in_flight(&mut self, n: u32) {
         self.in_flight = n;
-        self.tally.level(Gauge::InFlight, u64::from(n));
+        self.ledger.tally.level(Gauge::InFlight, u64::from(n));
     }
 
     fn set_established(&mut self, n: u32) {
         self.established = n;
-        self.tally.level(Gauge::Connections, u64::from(n));
+        self.ledger.tally.level(Gauge::Connections, u64::from(n));
     }
 
     // ---- the end (what leaves the worker once a second: worker/publish.rs) ----------------------------------------------------
 
     fn heed_stop(&mut self, now: Nanos) {
-        if self.stopped.is_some() || !self.lines.stop.load(Ordering::Relaxed) {
+        if self.stopped.is_some() || !self.stop.load(Ordering::Relaxed) {
             return;
         }
         // Who stops a test that only drains any more has waited long enough: what is left is cut off.
         let grace = if self.schedule.is_over(now) { Nanos::ZERO } else { self.graceful_stop };
         self.stopped = Some(now);
         self.schedule.close(now);
-        self.window_end = self.window_end.min(now);
+        self.ledger.close_window(now);
         self.drain_end = self.drain_end.min(now.saturating_add(grace));
         for connection in &mut self.connections {
             connection.exchange.close_window(now);
@@ -546,7 +542,9 @@ impl<'a> Worker<'a> {
                 stream.abort();
             }
         }
-        self.report(Some(Ended { at: now, stopped: self.stopped }));
+        self.note_arrivals();
+        self.ledger.turn(now);
+        self.ledger.publish(Some(Ended { at: now, stopped: self.stopped }));
     }
 }
 
@@ -562,5 +560,3 @@ fn slot_of(token: Token) -> (u32, u32) {
 mod publish;
 #[cfg(test)]
 mod tests;
-
-pub(super) use publish::{Ended, Lines, Report};

@@ -90,6 +90,19 @@ impl Shape {
         !matches!(self, Self::PerVuIterations { .. } | Self::SharedIterations { .. })
     }
 
+    /// The stages, in order; at least one.
+    pub fn spans(&self) -> Vec<Span> {
+        match self {
+            Self::RampingVus { start_vus, stages, .. } => Ramp::new(*start_vus, stages).spans(),
+            Self::ConstantArrivalRate(arrivals) | Self::RampingArrivalRate(arrivals) => {
+                Ramp::new(arrivals.start_rate, &arrivals.stages).spans()
+            }
+            Self::ConstantVus { .. } | Self::PerVuIterations { .. } | Self::SharedIterations { .. } => {
+                vec![Span { begin: Nanos::ZERO, end: self.end(), is_level: true, jumps: false }]
+            }
+        }
+    }
+
     /// When nothing new is started any more, at the latest.
     pub fn end(&self) -> Nanos {
         match self {
@@ -99,6 +112,19 @@ impl Shape {
             Self::ConstantArrivalRate(arrivals) | Self::RampingArrivalRate(arrivals) => arrivals.end(),
         }
     }
+}
+
+/// A stage of a test, with what it does to the load. A shape without stages has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Its first instant.
+    pub begin: Nanos,
+    /// The instant after its last.
+    pub end: Nanos,
+    /// The load is the same throughout.
+    pub is_level: bool,
+    /// The load jumps where it begins: it is another than at the end of the stage before.
+    pub jumps: bool,
 }
 
 /// A pause of a user between the end of a request and its next one, drawn uniformly. Zero for none.

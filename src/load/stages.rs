@@ -4,6 +4,7 @@
 //! that each stage reaches its target exactly at its end and not earlier; that is what k6's `ramping-vus` does. All of it is integer
 //! arithmetic: every share computes the same instants.
 
+use super::Span;
 use crate::units::Nanos;
 
 /// A linear ramp to `target` that takes `duration`, from wherever the stage before it ended.
@@ -72,6 +73,15 @@ impl Ramp {
     /// When the last stage ends.
     pub fn end(&self) -> Nanos {
         self.segments.last().map_or(Nanos::ZERO, |segment| segment.end)
+    }
+
+    /// The stages with what they do to the value. One without duration is a jump of the next.
+    pub fn spans(&self) -> Vec<Span> {
+        let before = |i: usize| i.checked_sub(1).map(|i| self.segments[i]);
+        let jumps = |i: usize| before(i).is_some_and(|s| s.begin == s.end && s.from != s.to);
+        let spans = self.segments.iter().enumerate();
+        let spans = spans.map(|(i, s)| Span { begin: s.begin, end: s.end, is_level: s.from == s.to, jumps: jumps(i) });
+        spans.collect()
     }
 
     /// The highest value, at the start or at the end of a stage.

@@ -7,10 +7,13 @@ pub mod buckets;
 mod distribution;
 mod failure;
 pub mod goals;
+pub mod growth;
 pub mod hints;
 mod incidents;
 mod paths;
 pub mod series;
+pub mod soak;
+mod stage;
 pub mod summary;
 pub mod tally;
 pub mod validity;
@@ -22,6 +25,7 @@ pub use goals::{Goal, Goals};
 pub use incidents::{Example, Incidents, MAX_EXAMPLE_BYTES};
 pub use paths::{Attempts, Paths};
 pub use series::Second;
+pub use stage::StageTally;
 pub use summary::Summary;
 pub use tally::Tally;
 
@@ -301,6 +305,31 @@ impl Gauge {
     }
 }
 
+/// Numbers of the server's process, where it can be watched: a started server, or `--server-pid`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServerLevel {
+    /// Growth of its resident memory, in MB an hour; unknown while the run is too short to say.
+    RssGrowth,
+    /// Its highest resident memory in the measurement window, in MB.
+    RssMax,
+    /// Its CPU time in the measurement window, in cores.
+    Cpu,
+}
+
+impl ServerLevel {
+    /// All, in the order of the report.
+    pub const ALL: [Self; 3] = [Self::RssGrowth, Self::RssMax, Self::Cpu];
+
+    /// Its name in thresholds.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RssGrowth => "server_rss_growth",
+            Self::RssMax => "server_rss_max",
+            Self::Cpu => "server_cpu",
+        }
+    }
+}
+
 /// Anything a threshold can be set on. k6 calls the third kind a "rate"; so do we in JSON and docs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {
@@ -312,6 +341,8 @@ pub enum Metric {
     Share(Share),
     /// A level.
     Gauge(Gauge),
+    /// A number of the server's process.
+    Server(ServerLevel),
 }
 
 impl Metric {
@@ -320,7 +351,8 @@ impl Metric {
         let trends = Trend::ALL.into_iter().map(Self::Trend);
         let counters = Counter::ALL.into_iter().map(Self::Counter);
         let shares = Share::ALL.into_iter().map(Self::Share);
-        trends.chain(counters).chain(shares).chain(Gauge::ALL.into_iter().map(Self::Gauge))
+        let gauges = Gauge::ALL.into_iter().map(Self::Gauge);
+        trends.chain(counters).chain(shares).chain(gauges).chain(ServerLevel::ALL.into_iter().map(Self::Server))
     }
 
     /// Its name in thresholds, JSON and the report.
@@ -330,6 +362,7 @@ impl Metric {
             Self::Counter(m) => m.name(),
             Self::Share(m) => m.name(),
             Self::Gauge(m) => m.name(),
+            Self::Server(m) => m.name(),
         }
     }
 

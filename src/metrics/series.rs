@@ -45,6 +45,8 @@ pub struct Second {
     pub server_cpu: Option<f64>,
     /// Resident memory of the server at its end; filled in by whoever watches the server.
     pub server_rss_bytes: Option<u64>,
+    /// Resident memory of this process at its end; filled in by whoever watches the server.
+    pub client_rss_bytes: Option<u64>,
 }
 
 /// One second of one kind of request.
@@ -114,6 +116,7 @@ impl Second {
             requests: interval.kinds.iter().map(KindSecond::new).collect(),
             server_cpu: None,
             server_rss_bytes: None,
+            client_rss_bytes: None,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Tally → what it means: rates, percentiles, the table of failures.
 
+use super::growth::Trending;
+use super::soak::Soak;
 use super::tally::Part;
-use super::{Counter, Distribution, Failure, Gauge, Incidents, Paths, Share, Tally, Trend};
+use super::{Counter, Distribution, Failure, Gauge, Incidents, Paths, ServerLevel, Share, Tally, Trend};
 use crate::units::Nanos;
 
 /// What a tally says. Plain numbers; it holds no reference to the tally.
@@ -25,6 +27,8 @@ pub struct Summary {
     pub paths: Paths,
     /// Levels that were ever set.
     pub gauges: Vec<(Gauge, GaugeValue)>,
+    /// Numbers of the server's process, and of how many seconds each is made; those that are known.
+    pub server: Vec<(ServerLevel, f64, u64)>,
 }
 
 /// The numbers of one kind of request, or of all.
@@ -119,7 +123,29 @@ impl Summary {
             failed_checks: tally.failed_checks.iter().copied().filter(|&(_, n)| n > 0).collect(),
             paths: tally.paths.clone(),
             gauges: gauges.map(|(g, l)| (g, GaugeValue { value: l.value, min: l.min, max: l.max })).collect(),
+            server: Vec::new(),
         }
+    }
+
+    /// Takes in what is known of the server's process. Growth is not known of a run that is too short to say.
+    #[must_use]
+    pub fn with_server(mut self, soak: &Soak) -> Self {
+        /// Memory in thresholds is in MB, growth in MB an hour.
+        const MB: f64 = 1e6;
+        let judged = soak.server.filter(|growth| growth.verdict != Trending::TooShort);
+        let growth = judged.and_then(|growth| {
+            let seconds = (growth.to_s - growth.from_s) as u64 + 1;
+            Some((ServerLevel::RssGrowth, growth.bytes_per_h?.median / MB, seconds))
+        });
+        let most = soak.server_rss_max.map(|(bytes, n)| (ServerLevel::RssMax, bytes as f64 / MB, n));
+        let cpu = soak.server_cpu.map(|(cores, n)| (ServerLevel::Cpu, cores, n));
+        self.server = [growth, most, cpu].into_iter().flatten().collect();
+        self
+    }
+
+    /// A number of the server's process, and of how many seconds it is made.
+    pub fn server_level(&self, level: ServerLevel) -> Option<(f64, u64)> {
+        self.server.iter().find(|(l, ..)| *l == level).map(|&(_, value, seconds)| (value, seconds))
     }
 
     /// All kinds of request together (`None`), or one of them; none if there is no such kind.

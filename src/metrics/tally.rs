@@ -240,11 +240,11 @@ impl Tally {
     }
 
     /// A request of `kind` is sent again: the server had closed a reused connection before it answered.
-    pub fn stale_retry(&mut self, kind: u16) {
+    pub fn stale_retry(&mut self, kind: u16, in_window: bool) {
         debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
         if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
-            part.count(Counter::StaleRetries, 1, 1);
-            part.count(Counter::HttpReqsSent, 1, 1);
+            part.count(Counter::StaleRetries, 1, u64::from(in_window));
+            part.count(Counter::HttpReqsSent, 1, u64::from(in_window));
         }
     }
 
@@ -263,6 +263,21 @@ impl Tally {
         self.levels = earlier.levels;
         for level in &mut self.levels {
             (level.min, level.max) = (level.value, level.value);
+        }
+    }
+
+    /// No level is known: they stand in another tally of the same time.
+    pub fn forget_levels(&mut self) {
+        self.levels = [Level::default(); Gauge::ALL.len()];
+    }
+
+    /// Adds what of `outside`, requests that were sent outside the measurement window, arrived inside it: rates are of what arrived,
+    /// whoever sent it. Nothing else of it is added.
+    pub fn add_arrivals(&mut self, outside: &Self) {
+        for (part, more) in self.kinds.iter_mut().zip(&outside.kinds) {
+            for (n, more) in part.in_window.iter_mut().zip(&more.in_window) {
+                *n += more;
+            }
         }
     }
 

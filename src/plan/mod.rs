@@ -12,6 +12,7 @@ mod headers;
 pub mod limits;
 mod mix;
 pub mod overrides;
+mod phases;
 pub mod profile;
 pub mod resolve;
 mod rules;
@@ -20,11 +21,13 @@ mod shard;
 pub mod show;
 mod speech;
 mod target;
+mod window;
 
 pub use access::AccessOverrides;
 pub use error::PlanError;
 pub use headers::is_secret;
 pub use overrides::{Given, Origin, Overrides, Sourced};
+pub use phases::Phase;
 pub use resolve::{Output, Presentation, Resolved, resolve};
 
 pub use crate::api::Api;
@@ -53,6 +56,10 @@ pub struct Plan {
     pub think_time: ThinkTime,
     /// How long requests may finish after the last stage.
     pub graceful_stop: Nanos,
+    /// How much of the beginning is run but not measured.
+    pub warmup: Nanos,
+    /// How much of the end, before the last stage is over, is run but not measured.
+    pub cooldown: Nanos,
     /// What is sent.
     pub mix: Mix,
     /// What is asked once each before the load begins. What is optional and missing is then left out of the mix.
@@ -71,6 +78,8 @@ pub struct Plan {
     /// The server to start when the target does not answer; none with `--no-server`, for remote targets, and for targets below a
     /// path, where a llmsim would not answer.
     pub server: Option<Spec>,
+    /// A process on this machine that is watched like a started server, when none is started.
+    pub server_pid: Option<u32>,
     /// Sent as a bearer token; never printed.
     pub api_key: Option<Secret>,
     /// User and password of basic authorisation; never printed.

@@ -140,6 +140,8 @@ pub struct Overrides {
     pub server_src: Option<Given>,
     /// The configuration of a started server.
     pub server_config: Option<Given>,
+    /// A process to watch as the server.
+    pub server_pid: Option<Given>,
     /// Start the server with errors injected.
     pub chaos: Option<Given>,
     /// The API of what generates.
@@ -158,6 +160,10 @@ pub struct Overrides {
     pub rate: Option<Given>,
     /// Stages, each `DURATION:TARGET`.
     pub stages: Vec<Given>,
+    /// How much of the beginning is not measured.
+    pub warmup: Option<Given>,
+    /// How much of the end is not measured.
+    pub cooldown: Option<Given>,
     /// Pause between requests: `D` or `MIN..MAX`.
     pub think_time: Option<Given>,
     /// Total timeout of every request.

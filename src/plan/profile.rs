@@ -79,6 +79,10 @@ pub struct Profile {
     pub graceful_stop: Option<String>,
     /// How long a user that was ramped away may finish its request.
     pub graceful_ramp_down: Option<String>,
+    /// How much of the beginning is not measured.
+    pub warmup: Option<String>,
+    /// How much of the end is not measured.
+    pub cooldown: Option<String>,
     /// Pause between requests.
     pub think_time: Option<ThinkTime>,
     /// Timeouts of every request.

@@ -7,6 +7,7 @@ use super::shape::{Changed, time};
 use super::speech::Speech;
 use super::{
     Given, Overrides, Plan, PlanError, access, endpoints, headers, limits, mix, rules, shape, shard, show, target,
+    window,
 };
 use crate::load::ThinkTime;
 use crate::scenario::{Mix, Secret};
@@ -66,6 +67,7 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
     let (name, written, folder) = load_profile(profile, read)?;
     let mut changed = Changed::new();
     let shape = shape::shape(&written, overrides, &mut changed)?;
+    let (warmup, cooldown) = window::edges(&written, overrides, &shape, &mut changed)?;
     let think_time = match shape.arrivals() {
         None => think_time(&written, overrides, &mut changed)?,
         Some(_) => no_think_time(&written, overrides)?,
@@ -94,9 +96,12 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         graceful_stop: grace.unwrap_or(limits::DEFAULT_GRACE),
         thresholds,
         slo: rules::goals(&written, &kinds)?,
+        warmup,
+        cooldown,
         endpoints: endpoints::endpoints(&mix, written.profile.endpoint_check, &speech),
         endpoint_check: written.profile.endpoint_check,
         mix,
+        server_pid: target::server_pid(overrides, &target, &mut changed)?,
         target,
         access,
         server,
@@ -114,30 +119,35 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         share: shard.map_or(0, |(index, _)| index),
         of: shard.map_or(1, |(_, count)| count),
     };
-    let presentation = Presentation {
-        output: output(overrides.output.as_ref(), &mut changed)?,
-        junit: junit(overrides.junit.as_ref(), &mut changed)?,
-        github: github(overrides.github.as_ref(), &mut changed)?,
-        shard: overrides.shard.as_ref().map(|given| given.origin.to_string()),
-        quiet: flag(overrides.quiet.as_ref(), "quiet", &mut changed)?,
-        no_color: flag(overrides.no_color.as_ref(), "no_color", &mut changed)?,
-        fail_on_invalid: flag(overrides.fail_on_invalid.as_ref(), "fail_on_invalid", &mut changed)?,
-        show_config: flag(overrides.show_config.as_ref(), "show_config", &mut changed)?,
-        dump_request: flag(overrides.access.dump_request.as_ref(), "dump_request", &mut changed)?,
-        debug_response: whole(
-            overrides.access.debug_response.as_ref(),
-            "debug_response",
-            1..=u64::from(limits::MAX_DEBUG_RESPONSES),
-            &mut changed,
-        )?
-        .unwrap_or(0) as u32,
-        tags: tags(&overrides.tags, &mut changed)?,
-    };
+    let presentation = presentation(overrides, &mut changed)?;
     if let Some(given) = &overrides.timeout {
         changed.insert("timeout.total".to_owned(), given.origin.clone());
     }
     let settings = show::settings(&plan, &presentation, &written, &rows, &changed);
     Ok(Resolved { plan, presentation, settings })
+}
+
+/// How the results are shown.
+fn presentation(overrides: &Overrides, changed: &mut Changed) -> Result<Presentation, PlanError> {
+    Ok(Presentation {
+        output: output(overrides.output.as_ref(), changed)?,
+        junit: junit(overrides.junit.as_ref(), changed)?,
+        github: github(overrides.github.as_ref(), changed)?,
+        shard: overrides.shard.as_ref().map(|given| given.origin.to_string()),
+        quiet: flag(overrides.quiet.as_ref(), "quiet", changed)?,
+        no_color: flag(overrides.no_color.as_ref(), "no_color", changed)?,
+        fail_on_invalid: flag(overrides.fail_on_invalid.as_ref(), "fail_on_invalid", changed)?,
+        show_config: flag(overrides.show_config.as_ref(), "show_config", changed)?,
+        dump_request: flag(overrides.access.dump_request.as_ref(), "dump_request", changed)?,
+        debug_response: whole(
+            overrides.access.debug_response.as_ref(),
+            "debug_response",
+            1..=u64::from(limits::MAX_DEBUG_RESPONSES),
+            changed,
+        )?
+        .unwrap_or(0) as u32,
+        tags: tags(&overrides.tags, changed)?,
+    })
 }
 
 /// Arrivals come when they come: nobody thinks between them. A closed profile that `--rate` has opened may have a think time, which

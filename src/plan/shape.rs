@@ -121,6 +121,11 @@ pub(super) fn shape(written: &Written, overrides: &Overrides, changed: &mut Chan
     Ok(shape)
 }
 
+/// How long the test takes as the file alone describes it.
+pub(super) fn length_as_written(written: &Written) -> Result<Nanos, PlanError> {
+    as_written(written, executor(written)?).map(|shape| shape.end())
+}
+
 /// The executor that the profile names, if all of its keys are that executor's.
 fn executor(written: &Written) -> Result<Executor, PlanError> {
     let profile = &written.profile;

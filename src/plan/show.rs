@@ -76,6 +76,8 @@ pub(super) fn settings(
     list.add("description", &plan.description);
     add_shape(&mut list, &plan.shape);
     list.add("graceful_stop", plan.graceful_stop.to_string());
+    list.add("warmup", plan.warmup.to_string());
+    list.add("cooldown", plan.cooldown.to_string());
     list.add("think_time", think_time(plan.think_time));
     for (row, kind) in rows.iter().zip(&plan.mix.kinds) {
         add_kind(&mut list, &format!("requests[{row}]"), kind);
@@ -278,6 +280,7 @@ fn add_target(list: &mut Listing<'_>, plan: &Plan) {
     for (key, value) in super::access::settings(&plan.access) {
         list.add(key, value);
     }
+    list.add("server_pid", plan.server_pid.map_or_else(|| "none".to_owned(), |pid| pid.to_string()));
     list.add("api_key", if plan.api_key.is_some() { HIDDEN } else { "none" });
     list.add("basic_auth", if plan.basic_auth.is_some() { HIDDEN } else { "none" });
     list.add("headers", or_none(headers(&plan.headers)));

@@ -69,6 +69,25 @@ fn spelling(overrides: &Overrides) -> Result<Spelling<'_>, PlanError> {
     }
 }
 
+/// The process to watch as the server.
+pub(super) fn server_pid(
+    overrides: &Overrides,
+    target: &Target,
+    changed: &mut Changed,
+) -> Result<Option<u32>, PlanError> {
+    /// Linux's own highest (`PID_MAX_LIMIT`).
+    const HIGHEST: u64 = 1 << 22;
+    let Some(given) = &overrides.server_pid else { return Ok(None) };
+    changed.insert("server_pid".to_owned(), given.origin.clone());
+    let pid = given.whole(&(1..=HIGHEST))? as u32;
+    if !target.is_this_machine() {
+        return Err(
+            given.misplaced(format!("only a process of this machine can be watched, and {} is another", target.host))
+        );
+    }
+    Ok(Some(pid))
+}
+
 /// The server to start when the target does not answer.
 pub(super) fn server(
     overrides: &Overrides,
@@ -77,7 +96,7 @@ pub(super) fn server(
     port_asked_for: bool,
     changed: &mut Changed,
 ) -> Result<Option<Spec>, PlanError> {
-    let no_server = yes(overrides.no_server.as_ref())?;
+    let no_server = yes(overrides.no_server.as_ref())?.or(overrides.server_pid.as_ref());
     let chaos = yes(overrides.chaos.as_ref())?;
     let (bin, src) = either(
         overrides.server_bin.as_ref(),

@@ -3,8 +3,9 @@
 use super::{
     Agreement, Build, Client, ClientVerdict, Counter, Document, Endpoint, Environment, Exact, FailureDetails, Failures,
     Gauge, Hint, Histograms, KindSecond, Measured, Quantiles, Rate, RetryAfter, Run, SCHEMA, Second, Server, Shard,
-    Signal, Target, TargetServer, Threshold, ThresholdVerdict, Trend, access, plan, rounded,
+    Signal, Target, TargetServer, Threshold, ThresholdVerdict, Trend, access, plan, rounded, steady,
 };
+use crate::metrics::growth::Growth;
 use crate::metrics::summary::{Group, ShareValue};
 use crate::metrics::validity::Validity;
 use crate::metrics::{self, Distribution, Incidents, Summary, hints, series, validity};
@@ -14,9 +15,6 @@ use crate::units::Nanos;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-
-/// The shortest run whose growth of memory says anything: before that a server is warming up.
-const GROWTH_FROM: Nanos = Nanos::from_secs(60);
 
 /// Of a hash, enough to tell machines apart.
 const FINGERPRINT_BYTES: usize = 8;
@@ -68,6 +66,8 @@ pub struct RunFacts<'a> {
     pub server_use: Option<ServerUse>,
     /// Counts of requests that should agree, when the server keeps one.
     pub agreement: Option<Agreement>,
+    /// What lasts and what changes.
+    pub steady: steady::Steady<'a>,
 }
 
 /// What the server used.
@@ -94,6 +94,8 @@ pub(super) fn document(facts: &RunFacts<'_>) -> Document {
             started_at: facts.started_at.clone(),
             duration_s: rounded(facts.duration.as_secs_f64()),
             window_s: rounded(summary.window.as_secs_f64()),
+            warmup_s: rounded(plan.warmup.as_secs_f64()),
+            cooldown_s: rounded(plan.cooldown.as_secs_f64()),
             profile: plan.name.clone(),
             interrupted: facts.interrupted,
             stop_reason: facts.stop_reason.clone(),
@@ -120,7 +122,10 @@ pub(super) fn document(facts: &RunFacts<'_>) -> Document {
         },
         environment: Environment { fingerprint: Some(fingerprint(&facts.environment)), ..facts.environment.clone() },
         plan: plan::section(plan),
-        client: client(facts.signals),
+        client: Client {
+            memory: facts.steady.client_use.map(|used| steady::memory(used, facts.steady.soak.client)),
+            ..client(facts.signals)
+        },
         hints: facts.hints.iter().map(|hint| Hint { name: hint.name.to_owned(), text: hint.text.clone() }).collect(),
         metrics,
         requests: summary.requests.iter().map(|(name, numbers)| (name.clone(), group(numbers))).collect(),
@@ -128,8 +133,12 @@ pub(super) fn document(facts: &RunFacts<'_>) -> Document {
         endpoints: facts.endpoints.to_vec(),
         thresholds: facts.verdicts.iter().map(threshold).collect(),
         series: facts.series.iter().map(|s| second(s, &summary.requests)).collect(),
-        server: facts.server_use.map_or_else(Server::default, |used| server(used, facts.duration)),
+        server: facts.server_use.map_or_else(Server::default, |used| server(used, facts.steady.soak.server)),
         agreement: facts.agreement.clone(),
+        agreements: facts.steady.agreements.clone(),
+        stages: steady::stages(plan, facts.steady.stages),
+        outside: facts.steady.outside.map(steady::outside),
+        drift: steady::drift(facts.steady.soak),
     }
 }
 
@@ -269,6 +278,7 @@ fn second(s: &series::Second, requests: &[(String, Group)]) -> Second {
         client_lag_p99: s.client_lag_p99.map(rounded),
         server_cpu: s.server_cpu.filter(|v| v.is_finite()).map(rounded),
         server_rss_bytes: s.server_rss_bytes,
+        client_rss_bytes: s.client_rss_bytes,
         requests: requests.iter().zip(&s.requests).map(|((name, _), k)| (name.clone(), kind(k))).collect(),
     }
 }
@@ -292,25 +302,26 @@ fn client(signals: &[validity::Signal]) -> Client {
         advice: s.advice.to_owned(),
     };
     let verdict = if signals.is_empty() { ClientVerdict::Unknown } else { name(validity::verdict(signals)) };
-    Client { verdict, signals: signals.iter().map(signal).collect() }
+    Client { verdict, signals: signals.iter().map(signal).collect(), memory: None }
 }
 
-fn server(used: ServerUse, duration: Nanos) -> Server {
-    let growth = used.rss_end_bytes as f64 - used.rss_start_bytes as f64;
-    let hours = duration.as_secs_f64() / 3_600.0;
+fn server(used: ServerUse, growth: Option<Growth>) -> Server {
+    let growth = growth.map(steady::memory_growth);
     Server {
         cpu_s: Some(rounded(used.cpu.as_secs_f64())),
         rss_start_bytes: Some(used.rss_start_bytes),
         rss_end_bytes: Some(used.rss_end_bytes),
         rss_max_bytes: Some(used.rss_max_bytes),
-        growth_bytes_per_h: (duration >= GROWTH_FROM).then(|| rounded(growth / hours)),
-        verdict: None,
+        growth_bytes_per_h: growth.as_ref().and_then(|growth| growth.bytes_per_h),
+        verdict: growth.as_ref().map(|growth| growth.verdict.clone()),
+        growth,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::growth::{Slope, Trending};
 
     #[test]
     fn the_clients_verdict_is_that_of_its_worst_signal() {
@@ -328,11 +339,15 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_told_of_runs_of_a_minute_or_more() {
+    fn the_servers_growth_is_told_as_it_was_judged() {
         let used =
             ServerUse { cpu: Nanos::from_secs(3), rss_start_bytes: 2_000, rss_end_bytes: 1_000, rss_max_bytes: 3_000 };
-        assert_eq!(server(used, Nanos::from_secs(59)).growth_bytes_per_h, None);
-        assert_eq!(server(used, Nanos::from_secs(60)).growth_bytes_per_h, Some(-60_000.0));
+        assert_eq!((server(used, None).growth_bytes_per_h, server(used, None).verdict), (None, None));
+        let slope = Some(Slope { median: -60_000.0, low: -70_000.0, high: 1.0 });
+        let growth = Growth { from_s: 1.0, to_s: 90.0, bytes_per_h: slope, verdict: Trending::Stable };
+        let told = server(used, Some(growth));
+        assert_eq!((told.growth_bytes_per_h, told.verdict.as_deref()), (Some(-60_000.0), Some("stable")));
+        assert_eq!(told.growth.and_then(|growth| growth.high_bytes_per_h), Some(1.0));
     }
 
     #[test]

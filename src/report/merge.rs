@@ -5,6 +5,7 @@
 //! need not be in memory at once.
 
 use super::read::{three, wrong};
+use super::steady;
 use super::{
     Client, Document, FieldError, Hint, Histograms, KindSecond, Measured, MergedRun, Quantiles, Second, Shard, access,
     facts, summary,
@@ -125,6 +126,7 @@ impl Merge {
             }
         }
         sum.summary.add(&numbers);
+        steady::add_outside(&mut sum.document.outside, document.outside.as_ref());
         sum.runs.extend(runs);
         for second in seconds {
             let t_s = second.second.t_s;
@@ -213,6 +215,11 @@ impl Sum {
         document.hints.extend(skew(&runs));
         document.failures.share_of(summary.finished());
         document.agreement = None;
+        // What one share saw over time, or in a stage, says nothing of the whole.
+        document.agreements.clear();
+        document.stages.clear();
+        document.drift.clear();
+        document.client.memory = None;
         (document.target.before, document.target.after) = (None, None);
         document.run.id = format!("{}-merged-{}", document.run.id, held.len());
         document.run.merged_from = runs;

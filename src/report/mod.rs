@@ -26,6 +26,7 @@ pub mod merge;
 mod plan;
 mod read;
 pub mod self_test;
+mod steady;
 pub mod terminal;
 pub mod throughput;
 pub mod vllm;
@@ -41,6 +42,7 @@ pub use measured::{Counter, Exact, Gauge, Measured, Rate, Trend};
 pub const MAX_DOCUMENT_BYTES: usize = json::MAX_BYTES;
 
 pub use read::{FieldError, summary};
+pub use steady::{AgreementLine, Drift, Memory, MemoryGrowth, Outside, Stage, Steady};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -86,6 +88,18 @@ pub struct Document {
     /// Counts of requests that ours and the server's own should agree on; absent when the server keeps none.
     #[serde(default)]
     pub agreement: Option<Agreement>,
+    /// Other numbers that should agree: the configured latency of a server that was started here, and what it counted.
+    #[serde(default)]
+    pub agreements: Vec<AgreementLine>,
+    /// Stage by stage, if there are several.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+    /// What was sent outside the measurement window; absent when that is the whole test.
+    #[serde(default)]
+    pub outside: Option<Outside>,
+    /// Latencies at the beginning and at the end of the time in which the load was level, by name.
+    #[serde(default)]
+    pub drift: BTreeMap<String, Drift>,
 }
 
 /// Which run.
@@ -99,6 +113,12 @@ pub struct Run {
     pub duration_s: f64,
     /// Length of the measurement window, which rates are made of.
     pub window_s: f64,
+    /// When the window began: how much of the beginning was not measured.
+    #[serde(default)]
+    pub warmup_s: f64,
+    /// How much of the end was not to be measured.
+    #[serde(default)]
+    pub cooldown_s: f64,
     /// Name of the profile.
     pub profile: String,
     /// Whether a signal ended it.
@@ -247,6 +267,9 @@ pub struct Client {
     /// What it is judged by.
     #[serde(default)]
     pub signals: Vec<Signal>,
+    /// Its own memory.
+    #[serde(default)]
+    pub memory: Option<Memory>,
 }
 
 /// How well the client kept up.
@@ -369,6 +392,9 @@ pub struct Second {
     pub server_cpu: Option<f64>,
     /// Resident memory of the server.
     pub server_rss_bytes: Option<u64>,
+    /// Resident memory of this tool.
+    #[serde(default)]
+    pub client_rss_bytes: Option<u64>,
     /// By kind of request.
     #[serde(default)]
     pub requests: BTreeMap<String, KindSecond>,
@@ -430,12 +456,15 @@ pub struct Server {
     pub rss_end_bytes: Option<u64>,
     /// Highest resident memory seen.
     pub rss_max_bytes: Option<u64>,
-    /// End less start, per hour; only of runs of a minute or more, since a shorter one only shows a server warming up.
+    /// Growth of its resident memory per hour, as in `growth`.
     #[serde(default)]
     pub growth_bytes_per_h: Option<f64>,
-    /// Whether it leaks; not judged yet.
+    /// Whether it leaks: `stable`, `growing` or `too short to say`.
     #[serde(default)]
     pub verdict: Option<String>,
+    /// How its memory grew while the load was level.
+    #[serde(default)]
+    pub growth: Option<MemoryGrowth>,
 }
 
 /// Two counts of the same requests.

@@ -34,6 +34,8 @@ pub(super) fn section(plan: &Plan) -> Map<String, Value> {
         "name": plan.name,
         "description": plan.description,
         "think_time": { "min": ms(plan.think_time.min), "max": ms(plan.think_time.max) },
+        "warmup": ms(plan.warmup),
+        "cooldown": ms(plan.cooldown),
         "graceful_stop": ms(plan.graceful_stop),
         "requests": plan.mix.kinds.iter().map(kind).collect::<Vec<_>>(),
         "thresholds": rules(&plan.thresholds),

@@ -1,6 +1,8 @@
 //! Document → the summary people read: plain text of at most 80 columns, the verdict first. It asks no terminal for anything; colour is
 //! a flag, and carries nothing that the text does not say.
 
+mod steady;
+
 use super::endpoints::count as endpoints_that;
 use super::{
     Address, Client, ClientVerdict, Conclusion, Counter, Document, EndpointVerdict, FailureDetails, Gauge, Hint,
@@ -38,7 +40,9 @@ pub fn render(doc: &Document, style: Style) -> String {
     throughput(&mut page, doc);
     failures(&mut page, doc);
     requests::requests(&mut page, &doc.requests);
+    steady::stages(&mut page, &doc.stages);
     server(&mut page, doc);
+    steady::changes(&mut page, doc);
     page.text
 }
 
@@ -189,6 +193,7 @@ fn head(page: &mut Page, doc: &Document) {
     target(page, &doc.target);
     let (duration, window) = (human::length(doc.run.duration_s), human::length(doc.run.window_s));
     page.plain(&format!("  duration   {duration} (measured for {window}), started {}", doc.run.started_at));
+    steady::outside(page, doc.outside.as_ref());
     client(page, &doc.client);
 }
 
@@ -476,7 +481,12 @@ fn particulars(page: &mut Page, details: &FailureDetails) {
 
 fn server(page: &mut Page, doc: &Document) {
     let (target, used) = (&doc.target.server, &doc.server);
-    if target.kind.is_none() && used.cpu_s.is_none() && used.rss_max_bytes.is_none() && doc.agreement.is_none() {
+    if target.kind.is_none()
+        && used.cpu_s.is_none()
+        && used.rss_max_bytes.is_none()
+        && doc.agreement.is_none()
+        && doc.agreements.is_empty()
+    {
         return;
     }
     let mut name = target.kind.clone().unwrap_or_else(|| "unknown".to_owned());
@@ -491,20 +501,21 @@ fn server(page: &mut Page, doc: &Document) {
     }
     if let (Some(start), Some(max), Some(end)) = (used.rss_start_bytes, used.rss_max_bytes, used.rss_end_bytes) {
         let [start, max, end] = [start, max, end].map(|n| human::bytes(n as f64));
-        let growth = used.growth_bytes_per_h.map_or_else(String::new, |g| format!(" ({}/h)", human::bytes(g)));
-        page.list("memory", std::iter::once(format!("{start} → at most {max} → {end}{growth}")));
+        page.list("memory", std::iter::once(format!("{start} → at most {max} → {end}")));
     }
-    let Some(counts) = &doc.agreement else { return };
     let mut agree = |name: &str, server: u64, ours: u64, verb: &str| {
         let (tone, mark) = if ours == server { (Tone::Good, " ✓") } else { (Tone::Bad, " ✗") };
         let text = format!("  {:<17} server counted {server}, we {verb}", format!("{name}:"));
         page.line(&[(Tone::Plain, &text), (tone, mark)]);
     };
-    agree("requests", counts.server, counts.ours, &format!("sent {}", counts.ours));
-    for error in &counts.errors {
+    if let Some(counts) = &doc.agreement {
+        agree("requests", counts.server, counts.ours, &format!("sent {}", counts.ours));
+    }
+    for error in doc.agreement.iter().flat_map(|counts| &counts.errors) {
         let statuses = error.statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
         agree(&error.name, error.server, error.ours, &format!("saw {} ({statuses})", error.ours));
     }
+    steady::agreements(page, &doc.agreements);
 }
 
 fn trend(numbers: &BTreeMap<String, Measured>, trend: metrics::Trend) -> Option<&Trend> {

@@ -1,4 +1,6 @@
 use super::*;
+use crate::metrics::growth::{Drift, Growth, Slope, Trending};
+use crate::metrics::soak::Soak;
 use crate::metrics::validity::{self, Evidence};
 use crate::metrics::{self, Failure, Outcome, Sample, Summary, Tally, TokenUsage, series};
 use crate::plan::{Mix, Plan, Secret, Shape, Source, Spec, Stage, ThinkTime, Timeouts};
@@ -45,10 +47,12 @@ pub(super) fn plan() -> Plan {
         description: "Normal load: the performance baseline".to_owned(),
         shape: Shape::RampingVus {
             start_vus: 1,
-            stages: vec![Stage { duration: Nanos::from_secs(30), target: 50 }],
+            stages: [30, 240].map(|s| Stage { duration: Nanos::from_secs(s), target: 50 }).to_vec(),
             graceful_ramp_down: Nanos::from_secs(30),
         },
         think_time: ThinkTime { min: Nanos::from_millis(100), max: Nanos::from_millis(300) },
+        warmup: Nanos::ZERO,
+        cooldown: Nanos::ZERO,
         graceful_stop: Nanos::from_secs(30),
         mix: Mix { kinds: vec![kind("chat-stream", true), kind("chat", false)] },
         endpoints: Vec::new(),
@@ -78,6 +82,7 @@ pub(super) fn plan() -> Plan {
             any_port: true,
             ready_within: Nanos::from_secs(10),
         }),
+        server_pid: None,
         api_key: Some(Secret::new("open sesame".to_owned())),
         basic_auth: None,
         access: crate::plan::Access::default(),
@@ -147,7 +152,7 @@ pub(super) fn busy_tally() -> Tally {
     tally.record(&Sample { usage: None, ..sample(0, 9, Outcome::Interrupted, 200) });
     tally.record(&Sample { usage: None, checks_held: 0, ..sample(0, 9, Outcome::Cancelled, 200) });
     tally.connection_opened(Nanos::from_micros(150));
-    tally.stale_retry(0);
+    tally.stale_retry(0, true);
     tally.level(metrics::Gauge::Vus, 50);
     tally.level(metrics::Gauge::Connections, 48);
     tally.cpu_time = Nanos::from_millis(200);
@@ -161,6 +166,43 @@ pub(super) fn verdict(metric: &str, expression: &str, value: Option<f64>, result
 }
 
 /// The document of `tally`, judged as `verdicts` say.
+/// What was seen over time, with every verdict.
+fn soak() -> Soak {
+    let server = |verdict| Growth {
+        from_s: 61.0,
+        to_s: 240.0,
+        bytes_per_h: Some(Slope { median: 1.5e6, low: -2.0e6, high: 4.0e7 }),
+        verdict,
+    };
+    let drifted = Drift { first: 394.0, last: 510.0, verdict: Trending::Growing };
+    Soak {
+        server: Some(server(Trending::TooShort)),
+        client: Some(Growth { bytes_per_h: None, ..server(Trending::Stable) }),
+        drift: vec![("http_req_duration_p95", drifted)],
+        ..Soak::default()
+    }
+}
+
+fn agreements() -> Vec<AgreementLine> {
+    let ttfe = AgreementLine {
+        name: "ttfe".to_owned(),
+        server: 10.0,
+        ours: 13.5,
+        tolerance: 3.0,
+        unit: "ms".to_owned(),
+        agree: false,
+    };
+    let tokens = AgreementLine {
+        name: "tokens".to_owned(),
+        server: 1.0,
+        ours: 1.0,
+        tolerance: 0.0,
+        unit: String::new(),
+        agree: true,
+    };
+    vec![ttfe, tokens]
+}
+
 pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -> Document {
     documented(std::slice::from_ref(tally), verdicts, interrupted)
 }
@@ -168,6 +210,10 @@ pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -
 /// The document of a run of these seconds, without thresholds.
 pub(super) fn document_of(seconds: &[Tally]) -> Document {
     documented(seconds, &[], false)
+}
+
+fn used(rss_start_bytes: u64) -> ServerUse {
+    ServerUse { cpu: Nanos::from_millis(12_300), rss_start_bytes, rss_end_bytes: 30_000_000, rss_max_bytes: 33_400_000 }
 }
 
 fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Document {
@@ -188,7 +234,18 @@ fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Doc
     let series: Vec<_> = (0..).zip(seconds).map(second).collect();
     let evidence = Evidence { summary: &summary, series: &series, kernel: None, nofile: Some(20_000) };
     let signals = validity::signals(&evidence);
+    let mut stage = metrics::StageTally::default();
+    stage.add(tally);
+    let soak = soak();
+    let outside = Summary::new(tally, &names, Nanos::from_secs(270));
     Document::new(&RunFacts {
+        steady: Steady {
+            stages: &[(stage.clone(), Nanos::from_secs(30)), (stage, Nanos::from_secs(240))],
+            outside: Some(&outside),
+            soak: &soak,
+            client_use: Some(used(9_000_000)),
+            agreements: agreements(),
+        },
         id: "20261124T082215Z-4f2a".to_owned(),
         started_at: "2026-11-24T08:22:15Z".to_owned(),
         duration: Nanos::from_millis(270_300),
@@ -220,12 +277,7 @@ fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Doc
         verdicts,
         endpoints: &[],
         series: &series,
-        server_use: Some(ServerUse {
-            cpu: Nanos::from_millis(12_300),
-            rss_start_bytes: 20_100_000,
-            rss_end_bytes: 30_000_000,
-            rss_max_bytes: 33_400_000,
-        }),
+        server_use: Some(used(20_100_000)),
         signals: &signals,
         hints: &[],
         agreement: Some(Agreement {
@@ -282,7 +334,7 @@ pub(super) fn all_sorts() -> Vec<(&'static str, Document)> {
     bare.server = Server::default();
     bare.target.server = TargetServer::default();
     (bare.target.before, bare.target.after, bare.agreement) = (None, None, None);
-    bare.client = Client { verdict: ClientVerdict::Unknown, signals: Vec::new() };
+    bare.client = Client { verdict: ClientVerdict::Unknown, signals: Vec::new(), memory: None };
     let mut endpoint = document(&busy_tally(), &pass, false);
     endpoint.endpoints = endpoints();
     vec![
@@ -351,7 +403,7 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
     let text = all_sorts()[0].1.to_json();
     let keys: Vec<_> =
         text.lines().filter_map(|l| l.strip_prefix("  \"")).filter_map(|l| l.split('"').next()).collect();
-    assert!(keys.is_sorted() && keys.len() == 16, "{keys:?}");
+    assert!(keys.is_sorted() && keys.len() == 20, "{keys:?}");
     assert!(!text.contains("sesame"));
 }
 
@@ -368,7 +420,8 @@ fn every_metric_of_the_summary_is_in_it_by_name() {
             "http_req_duration_from_intended",
             "schedule_lag",
         ]
-        .contains(&metric.name());
+        .contains(&metric.name())
+            || matches!(metric, metrics::Metric::Server(_));
         assert_eq!(doc.metrics.contains_key(metric.name()), !absent, "{}", metric.name());
     }
     let Some(Measured::Counter(tokens)) = doc.metrics.get("tokens_output") else { panic!("no tokens") };

@@ -14,6 +14,7 @@ mod build;
 mod child;
 mod embedded;
 mod error;
+pub mod latency;
 pub mod limits;
 mod ports;
 pub mod probe;
@@ -57,6 +58,13 @@ pub struct Spec {
     pub any_port: bool,
     /// How long it may take to become ready, building not included.
     pub ready_within: Nanos,
+}
+
+impl Spec {
+    /// How long its answers are configured to take; none when that depends on the model, or there is no configuration.
+    pub fn latency(&self) -> Option<latency::Latency> {
+        if self.source == Source::Origin { None } else { latency::configured(&Settings::of(self).text().ok()?) }
+    }
 }
 
 /// Where the simulator comes from.

@@ -212,8 +212,38 @@ fn every_metric_has_at_least_one_rule() {
             Metric::Trend(_) => "p(95)<1s",
             Metric::Counter(_) => "count<1",
             Metric::Share(Share::HttpReqFailed | Share::Checks | Share::Goodput) => "rate<1%",
-            Metric::Gauge(Gauge::Vus | Gauge::InFlight | Gauge::Connections) => "value<1",
+            Metric::Gauge(Gauge::Vus | Gauge::InFlight | Gauge::Connections) | Metric::Server(_) => "value<1",
         };
         assert_eq!(rule(metric.name(), expression).metric, metric);
+    }
+}
+
+#[test]
+fn numbers_of_the_server_are_judged_and_what_is_not_known_is_no_pass() {
+    use crate::metrics::growth::{Growth, Slope, Trending};
+    use crate::metrics::soak::Soak;
+    use Judgement::{Fail, NoData, Pass};
+    let rules = [
+        ("server_rss_growth", "value<5"),
+        ("server_rss_max", "value<100"),
+        ("server_cpu", "value<=2.5"),
+        ("server_cpu", "value>3"),
+    ];
+    let rules: Vec<_> = rules.iter().map(|(metric, text)| parse(metric, text, &[]).expect("a rule")).collect();
+    let judged = |verdict, mb_per_h: f64| {
+        let slope = Slope { median: mb_per_h * 1e6, low: 0.0, high: 9e9 };
+        let server = Growth { from_s: 1.0, to_s: 90.0, bytes_per_h: Some(slope), verdict };
+        let (cpu, max) = (Some((2.5, 90)), Some((99_000_000, 90)));
+        let soak = Soak { server: Some(server), server_cpu: cpu, server_rss_max: max, ..Soak::default() };
+        let summary = Summary::new(&crate::metrics::Tally::new(0), &[], Nanos::from_secs(1)).with_server(&soak);
+        judge(&rules, &summary).iter().map(|v| v.result).collect::<Vec<_>>()
+    };
+    assert_eq!(judged(Trending::Stable, 4.9), [Pass, Pass, Pass, Fail]);
+    assert_eq!(judged(Trending::Growing, 5.0), [Fail, Pass, Pass, Fail]);
+    assert_eq!(judged(Trending::TooShort, 1.0), [NoData, Pass, Pass, Fail]);
+    for (metric, text) in
+        [("server_cpu", "p(95)<1"), ("server_rss_max", "value<5s"), ("server_cpu{request:a}", "value<1")]
+    {
+        assert!(parse(metric, text, &["a".to_owned()]).is_err(), "{metric} {text}");
     }
 }

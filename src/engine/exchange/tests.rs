@@ -30,6 +30,10 @@ fn done() -> String {
 }
 
 /// An exchange under test, with its tally.
+fn until(window_end: Nanos) -> Place {
+    Place { phase: 0, window: Window { begin: Nanos::ZERO, end: window_end } }
+}
+
 struct Bench {
     exchange: Exchange,
     reader: Reader,
@@ -39,7 +43,7 @@ struct Bench {
 impl Bench {
     fn sent_at(sent: u64, stream: bool) -> Self {
         let mut exchange = Exchange::new();
-        exchange.begin(Expect { kind: 0, api: Api::OpenaiChat, stream }, Nanos(sent), false, Nanos::MAX);
+        exchange.begin(Expect { kind: 0, api: Api::OpenaiChat, stream }, Nanos(sent), false, until(Nanos::MAX));
         Self { exchange, reader: Reader::new(Api::OpenaiChat, false), tally: Tally::new(1) }
     }
 
@@ -261,16 +265,24 @@ fn a_stream_without_framing_ends_with_its_terminal_event() {
 }
 
 #[test]
-fn tokens_after_the_window_are_counted_apart() {
+fn tokens_outside_the_window_are_counted_apart() {
     let mut bench = Bench::sent_at(0, true);
-    bench.exchange.begin(Expect { kind: 0, api: Api::OpenaiChat, stream: true }, Nanos(0), false, Nanos(50));
+    bench.exchange.begin(
+        Expect { kind: 0, api: Api::OpenaiChat, stream: true },
+        Nanos(0),
+        false,
+        Place { phase: 0, window: Window { begin: Nanos(20), end: Nanos(50) } },
+    );
     bench.read(10, HEAD);
-    bench.read(40, &token("a"));
+    bench.read(19, &token("z"));
+    bench.read(20, &token("a"));
     bench.read(50, &token("b"));
     bench.read(51, &token("c"));
     bench.read(60, &done());
     let sample = bench.exchange.sample(Outcome::Success, Nanos(60));
-    assert_eq!((sample.token_events, sample.token_events_in_window, sample.in_window), (3, 2, false));
+    assert_eq!((sample.token_events, sample.token_events_in_window, sample.in_window), (4, 2, false));
+    assert!(bench.exchange.sample(Outcome::Success, Nanos(50)).in_window);
+    assert!(!bench.exchange.sample(Outcome::Success, Nanos(19)).in_window, "it was over before the window began");
 }
 
 #[test]
@@ -302,7 +314,7 @@ fn a_parse_mismatch_of_a_plain_answer_fails_it() {
     bench.reader = Reader::new(Api::OpenaiChat, true);
     assert_eq!(bench.read(10, &answer), over(Outcome::Success, true));
     bench.reader.corrupt();
-    bench.exchange.begin(Expect { kind: 0, api: Api::OpenaiChat, stream: false }, Nanos(20), true, Nanos::MAX);
+    bench.exchange.begin(Expect { kind: 0, api: Api::OpenaiChat, stream: false }, Nanos(20), true, until(Nanos::MAX));
     assert_eq!(bench.read(30, &answer), over(Outcome::Failed(Failure::Internal), true));
     assert_eq!(bench.exchange.sample.usage, None, "a number in doubt is not reported");
 }
@@ -311,7 +323,7 @@ fn a_parse_mismatch_of_a_plain_answer_fails_it() {
 fn at_once(api: Api, body: &str) -> (Outcome, Sample) {
     let mut bench = Bench::sent_at(0, true);
     bench.reader = Reader::new(api, true);
-    bench.exchange.begin(Expect { kind: 0, api, stream: true }, Nanos(0), false, Nanos::MAX);
+    bench.exchange.begin(Expect { kind: 0, api, stream: true }, Nanos(0), false, until(Nanos::MAX));
     bench.read(MS, HEAD);
     let Progress::Over { outcome, .. } = bench.read(2 * MS, &(chunk(body) + "0\r\n\r\n")) else { panic!("not over") };
     (outcome, bench.exchange.sample(outcome, Nanos(2 * MS)))

@@ -94,7 +94,7 @@ impl Worker<'_> {
         self.scenario.write(way.target, connection.start.draw_vu, connection.start.iteration, &mut self.request);
         let expect = self.expects[self.request.kind as usize];
         connection.behave(self.request.manners);
-        connection.exchange.begin(expect, now, false, self.window_end);
+        connection.exchange.begin(expect, now, false, self.ledger.place(now));
         connection.exchange.sample.intended = self.is_open.then_some(connection.start.intended);
     }
 
@@ -115,7 +115,7 @@ impl Worker<'_> {
             Ok(Opening::Pending) => {}
             Ok(Opening::Open { resumed }) => {
                 let took = self.clock.now().since(connection.connect_since + connection.connect_took());
-                self.tally.connection_secured(took, resumed);
+                self.ledger.tally.connection_secured(took, resumed);
                 self.established(slot);
             }
             Err(failure) => {
@@ -128,8 +128,8 @@ impl Worker<'_> {
     fn established(&mut self, slot: u32) {
         let connection = &self.connections[slot as usize];
         self.connecting -= 1;
-        self.tally.connection_opened(connection.connect_took());
-        self.tally.attempted(self.dialer.addr(connection.way), true);
+        self.ledger.tally.connection_opened(connection.connect_took());
+        self.ledger.tally.attempted(self.dialer.addr(connection.way), true);
         self.set_established(self.established + 1);
         self.send(slot);
     }
@@ -137,16 +137,17 @@ impl Worker<'_> {
     /// Counts where a failure happened, before it is forgotten with the connection.
     pub(super) fn note_failure(&mut self, slot: u32, failure: Failure, at: Nanos) {
         let connection = &mut self.connections[slot as usize];
-        if self.tally.wants_example(failure, at) {
-            self.tally.example(failure, at, connection.exchange.example(&self.secrets));
+        let tally = self.ledger.of(connection.exchange.phase);
+        if tally.wants_example(failure, at) {
+            tally.example(failure, at, connection.exchange.example(&self.secrets));
         }
         if failure == Failure::Tls {
             let trouble = connection.trouble.take();
-            self.tally.tls_trouble(trouble.map_or("other", crate::net::tls::Trouble::name));
+            self.ledger.tally.tls_trouble(trouble.map_or("other", crate::net::tls::Trouble::name));
         }
         // A slot that waits, or could not begin, has the state it waits in.
         if matches!(connection.state, State::Queued | State::Connecting | State::Securing) {
-            self.tally.attempted(self.dialer.addr(connection.way), false);
+            self.ledger.tally.attempted(self.dialer.addr(connection.way), false);
         }
     }
 }

@@ -29,15 +29,16 @@ impl Worker<'_> {
         let result = connection.recv_portion(&mut self.buffer, portion);
         let now = self.clock.now();
         let arrival = Arrival { at: now, not_before: now };
+        let tally = self.ledger.of(connection.exchange.phase);
         let reader = &mut self.readers[connection.exchange.sample.kind as usize];
         let step = match result.map(|received| received.status) {
             Ok(IoStatus::Done(n)) => {
                 connection.pause_until(now.saturating_add(length(n, pace)));
-                connection.received(&self.buffer[..n], arrival, reader, &mut self.tally)
+                connection.received(&self.buffer[..n], arrival, reader, tally)
             }
             // The socket is empty, so the poll reports what comes next.
             Ok(IoStatus::Blocked) => Step::Wait,
-            Ok(IoStatus::Closed) => connection.peer_closed(arrival, reader, &mut self.tally),
+            Ok(IoStatus::Closed) => connection.peer_closed(arrival, reader, tally),
             Err(error) => connection.broke(&error),
         };
         if step == Step::Wait {

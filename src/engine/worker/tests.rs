@@ -8,7 +8,7 @@ use super::*;
 use crate::api::Api;
 use crate::engine::script::{Act, Heard, World};
 use crate::load::{Shape, Stage, ThinkTime};
-use crate::metrics::{Counter, Failure, Summary, Trend};
+use crate::metrics::{Counter, Failure, Summary, Tally, Trend};
 use crate::net::Target;
 use crate::scenario::{After, Conduct, Kind, Leave, Mix, SlowReader};
 use std::cell::{Cell, RefCell};
@@ -45,6 +45,8 @@ fn plan(shape: Shape, stream: bool) -> Plan {
         description: String::new(),
         shape,
         think_time: ThinkTime::default(),
+        warmup: Nanos::ZERO,
+        cooldown: Nanos::ZERO,
         graceful_stop: ms(500),
         mix: Mix { kinds: vec![kind("r", stream)] },
         endpoints: Vec::new(),
@@ -61,6 +63,7 @@ fn plan(shape: Shape, stream: bool) -> Plan {
         },
         access: crate::plan::Access::default(),
         server: None,
+        server_pid: None,
         api_key: None,
         basic_auth: None,
         headers: Vec::new(),
@@ -85,6 +88,8 @@ struct Ran {
     summary: Summary,
     failures: Vec<(Failure, u64)>,
     connects: Vec<Nanos>,
+    /// What each phase says, one second after the other.
+    phases: Vec<(u16, Summary)>,
     ended: Ended,
 }
 
@@ -133,16 +138,17 @@ fn run_on(
     let worker = Worker::new(0, plan, &scenario, Clock::Script(now), Poller::Script(world), dialer, lines);
     worker.run().expect("a scripted world has no errors of its own");
     let mut total = Tally::new(plan.mix.kinds.len());
-    let mut ended = None;
+    let names: Vec<String> = plan.mix.kinds.iter().map(|k| k.name.clone()).collect();
+    let (mut ended, mut phases) = (None, Vec::new());
     for report in inbox {
+        phases.push((report.phase, Summary::new(&report.tally, &names, Nanos::from_secs(1))));
         total.append(&report.tally);
         ended = ended.or(report.last);
     }
-    let names: Vec<String> = plan.mix.kinds.iter().map(|k| k.name.clone()).collect();
     let summary = Summary::new(&total, &names, Nanos::from_secs(1));
     let failures = summary.failures.iter().map(|(class, seen)| (*class, seen.count)).collect();
     let connects = connects.borrow().clone();
-    Ran { summary, failures, connects, ended: ended.expect("a worker says when it ends") }
+    Ran { summary, failures, connects, phases, ended: ended.expect("a worker says when it ends") }
 }
 
 const CHAT: &str =
@@ -401,6 +407,32 @@ fn requests_under_way_at_the_end_may_finish_or_are_cut_off_and_counted() {
     assert!(ran.failures.is_empty(), "cut off by us, not failed by the server");
     assert_eq!(ran.trend(Trend::InterruptedAge), Some((1_499.0, 1_499.0, 3)));
     assert_eq!(ran.ended.at, ms(1_500));
+}
+
+#[test]
+#[expect(clippy::float_cmp, reason = "these numbers are whole, and that is what is tested")]
+fn a_request_belongs_to_the_phase_it_was_sent_in() {
+    let shape = Shape::ConstantVus { vus: 1, duration: ms(1_000) };
+    let plan = Plan { warmup: ms(300), cooldown: ms(250), ..plan(shape, true) };
+    // Sent at 1, 401 and 801, each with a token after 100 ms, another after 300, and an end after 400.
+    let stream = || vec![(ms(5), stream_head()), (ms(100), token()), (ms(300), token()), (ms(400), stream_end())];
+    let ran = run(&plan, serving(move |_| stream()));
+    let of = |phase: u16, what: &dyn Fn(&Summary) -> f64| -> f64 {
+        ran.phases.iter().filter(|(of, _)| *of == phase).map(|(_, summary)| what(summary)).sum()
+    };
+    let count = |counter: Counter| move |s: &Summary| s.counter(counter, None).map_or(0.0, |c| c.count as f64);
+    let arrived = |counter: Counter| move |s: &Summary| s.counter(counter, None).map_or(0.0, |c| c.rate);
+    for (counter, counts, arrivals) in [
+        // The window is from 300 to 750: the first request's end and its second token arrive in it, and both tokens of the second.
+        (Counter::HttpReqs, [1.0, 1.0, 1.0], [1.0, 0.0, 0.0]),
+        (Counter::TokenEvents, [2.0, 2.0, 2.0], [1.0, 2.0, 0.0]),
+    ] {
+        assert_eq!([0, 1, 2].map(|phase| of(phase, &count(counter))), counts, "{}", counter.name());
+        assert_eq!([0, 1, 2].map(|phase| of(phase, &arrived(counter))), arrivals, "{}", counter.name());
+    }
+    let gaps = |s: &Summary| s.trend(Trend::Tbt, None).map_or(0.0, |d| d.count as f64);
+    assert_eq!([0, 1, 2].map(|phase| of(phase, &gaps)), [1.0, 1.0, 1.0], "gaps are those of their requests");
+    assert_eq!(ran.count(Counter::HttpReqs), 3, "phases add up to the whole");
 }
 
 #[test]

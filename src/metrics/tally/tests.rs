@@ -189,7 +189,7 @@ fn a_request_without_an_answer_has_no_status() {
 fn clear_keeps_levels_and_nothing_else() {
     let mut tally = tally_of(&[stream(0, 5, Some(5)), Sample { check_failed: Some("x"), ..success(1, 3) }]);
     tally.connection_opened(Nanos(5));
-    tally.stale_retry(2);
+    tally.stale_retry(2, true);
     tally.cpu_time = Nanos(9);
     tally.level(Gauge::Vus, 9);
     tally.level(Gauge::Vus, 4);
@@ -251,7 +251,7 @@ fn tally_of_steps(steps: &[Step]) -> Tally {
             }
             Step::Gap(kind, gap) => tally.gap(*kind, Nanos(*gap)),
             Step::Opened(took) => tally.connection_opened(Nanos(*took)),
-            Step::Stale(kind) => tally.stale_retry(*kind),
+            Step::Stale(kind) => tally.stale_retry(*kind, true),
         }
     }
     tally

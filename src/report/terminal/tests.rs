@@ -59,6 +59,8 @@ fn a_passing_run_reads_like_this() {
 PASS ✓  load: 2 of 2 thresholds held
   target     http://127.0.0.1:8080
   duration   4m30s (measured for 4m30s), started 2026-11-24T08:22:15Z
+  not in it  103 more sent in warm-up and cooldown, 3 failed
+             check: 1, http_429: 1, reset: 1
   client     ok (a worker's CPU 10.00%)
 
 THRESHOLDS
@@ -112,11 +114,23 @@ STREAMS  p50, p95 and p99 of ttft, then of tbt
                             ttft p50     p95     p99  tbt p50     p95     p99
   chat-stream                  108ms   154ms   158ms   20.0ms  20.0ms  20.0ms
 
+STAGES  requests sent in each: p50, p95, p99 of http_req_duration, then of ttft
+                 count failed     rate     p50     p95     p99 ttft p50     p95
+  0s..30s          103      3   3.43/s   349ms   394ms   398ms    108ms   154ms
+  30s..4m30        103      3   0.43/s   349ms   394ms   398ms    108ms   154ms
+
 SERVER  llmsim 0.6.0, started for this run
   CPU               12.3s (0.05 cores on average)
-  memory            20.1 MB → at most 33.4 MB → 30.0 MB (132 MB/h)
+  memory            20.1 MB → at most 33.4 MB → 30.0 MB
   requests:         server counted 103, we sent 103 ✓
   rate_limit_errors: server counted 1, we saw 1 (429) ✓
+  ttfe:             configured 10.0ms, measured 13.5ms on average, 3.50ms more ✗
+  tokens:           server counted 1, we counted 1 ✓
+
+OVER TIME  while the load was level; bands are of 99 %
+  server's memory          too short to say  1.5 MB/h (-2.0 to 40.0), 61s to 4m
+  our memory               stable  61s to 4m
+  http_req_duration_p95    growing  394ms in the first tenth, 510ms in the last
 ";
     let text = text_of("pass");
     assert_eq!(text, expected, "\n{text}");

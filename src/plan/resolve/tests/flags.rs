@@ -136,6 +136,9 @@ fn a_flag_beats_a_url_of_the_environment() {
 fn the_rest_of_the_flags() {
     let overrides = Overrides {
         think_time: flag("think-time", "10ms..20ms"),
+        warmup: flag("warmup", "3s"),
+        cooldown: flag("cooldown", "4s"),
+        server_pid: flag("server-pid", "77"),
         workers: flag("workers", "2"),
         no_pin: flag("no-pin", "true"),
         rx_timestamps: flag("rx-timestamps", "on"),
@@ -152,6 +155,8 @@ fn the_rest_of_the_flags() {
     let Resolved { plan, presentation, settings } = run("load", &overrides).expect("fine");
     assert!(plan.verify_parse && settings.iter().any(|s| s.key == "verify_parse" && s.value == "true"));
     assert_eq!(plan.think_time, ThinkTime { min: Nanos::from_millis(10), max: Nanos::from_millis(20) });
+    assert_eq!((plan.warmup, plan.cooldown), (Nanos::from_secs(3), Nanos::from_secs(4)));
+    assert_eq!((plan.server_pid, plan.server), (Some(77), None), "what is watched is not started");
     assert_eq!((plan.workers, plan.pin, plan.seed), (Some(2), false, u64::MAX));
     assert_eq!((plan.rx_timestamps, plan.poll_interval), (Some(true), Some(Nanos::from_micros(500))));
     assert_eq!(plan.headers[1], ("X-Url".to_owned(), "http://h:1".to_owned()));

@@ -1,0 +1,222 @@
+//! Does something grow? A robust slope with a confidence band, and a verdict that rather says nothing than something wrong.
+//!
+//! The slope is Theil and Sen's: the median of the slopes of all pairs of points, which a few wild points do not move. Its band is Sen's
+//! (1968, "Estimates of the regression coefficient based on Kendall's tau", section 3), from the variance of Kendall's S with the
+//! correction for ties. The band takes points for independent, which seconds of a server's memory are not: a single step or a wave
+//! looks significant to it. So points are first made few (medians of equal lengths of time), and growth has to be seen in each part
+//! of the stretch, not only over the whole.
+
+use std::cmp::Ordering;
+
+/// Points that a slope is made of: more are made fewer by medians. All pairs of them are looked at, and neighbouring seconds of a
+/// process's memory are nearly the same number, which the band takes for independent evidence.
+const MAX_POINTS: usize = 60;
+/// Fewer points say nothing.
+const MIN_POINTS: usize = 10;
+/// Two-sided quantile of the normal distribution for a band of 99 %: a false alarm in a soak test costs somebody a day.
+const Z_99: f64 = 2.576;
+/// Parts of the stretch, each of which has to lie above the one before it.
+const PARTS: usize = 5;
+
+/// Growth per hour is small below this share of the level: at it, something doubles in four days.
+const SMALL_SHARE_PER_HOUR: f64 = 0.01;
+/// And below this number of bytes: an allocator's own housekeeping.
+const SMALL_BYTES_PER_HOUR: f64 = 1e6;
+/// Memory of a stretch shorter than this is still that of a process that warms up.
+const SHORTEST_S: f64 = 60.0;
+
+/// Whether something grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trending {
+    /// It does not, or by less than matters.
+    Stable,
+    /// It does.
+    Growing,
+    /// What was seen does not tell.
+    TooShort,
+}
+
+impl Trending {
+    /// Its name in JSON and the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Growing => "growing",
+            Self::TooShort => "too short to say",
+        }
+    }
+}
+
+/// A slope with its band, per unit of the points' first number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Slope {
+    /// The median of all pairs.
+    pub median: f64,
+    /// Lower end of the band.
+    pub low: f64,
+    /// Upper end of the band.
+    pub high: f64,
+}
+
+/// How memory went over a stretch of time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Growth {
+    /// First second that was looked at.
+    pub from_s: f64,
+    /// Last second.
+    pub to_s: f64,
+    /// Bytes per hour, with a band of 99 %; none of too few points.
+    pub bytes_per_h: Option<Slope>,
+    /// The judgement.
+    pub verdict: Trending,
+}
+
+/// Judges resident memory: seconds and bytes, in the order of time, of a stretch in which the load did not change and the process was warm.
+pub fn memory(points: &[(f64, f64)]) -> Option<Growth> {
+    let (first, last) = (points.first()?, points.last()?);
+    let hours: Vec<_> = thinned(points).into_iter().map(|(s, bytes)| (s / 3_600.0, bytes)).collect();
+    let bytes_per_h = slope(&hours);
+    let level = median(&mut points.iter().map(|p| p.1).collect::<Vec<_>>());
+    let small = SMALL_BYTES_PER_HOUR.max(SMALL_SHARE_PER_HOUR * level);
+    let verdict = match bytes_per_h {
+        None => Trending::TooShort,
+        Some(slope) => {
+            let long = last.0 - first.0 >= SHORTEST_S;
+            // In less than a minute only what nothing but a leak does: memory has doubled.
+            let doubled = last.1 >= 2.0 * first.1;
+            if slope.low > small && rises_throughout(&hours) && (long || doubled) {
+                Trending::Growing
+            } else if slope.high < small && long {
+                Trending::Stable
+            } else {
+                Trending::TooShort
+            }
+        }
+    };
+    Some(Growth { from_s: first.0, to_s: last.0, bytes_per_h, verdict })
+}
+
+/// Whether each part of the points lies above the one before it. A step, however high, lifts only one of them, and a process that has
+/// become warm does not rise in the last.
+fn rises_throughout(points: &[(f64, f64)]) -> bool {
+    let length = points.len() / PARTS;
+    if length == 0 {
+        return false;
+    }
+    let parts = points[points.len() % PARTS..].chunks(length);
+    let levels: Vec<f64> = parts.map(|part| median(&mut part.iter().map(|p| p.1).collect::<Vec<_>>())).collect();
+    let rises: Vec<f64> = levels.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let (Some(last), Some(first), Some(most)) =
+        (rises.last(), rises.first(), rises.iter().copied().max_by(f64::total_cmp))
+    else {
+        return false;
+    };
+    // What slows down to less than half is on its way to a level; what comes mostly in one step has had its step.
+    rises.iter().all(|rise| *rise > 0.0) && *last >= first / 2.0 && most <= rises.iter().sum::<f64>() / 2.0
+}
+
+/// At most [`MAX_POINTS`], each the median of as many points, at the middle of their times.
+fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let each = points.len().div_ceil(MAX_POINTS).max(1);
+    let middle = |part: &[(f64, f64)]| {
+        let mean = part.iter().map(|p| p.0).sum::<f64>() / part.len() as f64;
+        (mean, median(&mut part.iter().map(|p| p.1).collect::<Vec<_>>()))
+    };
+    points.chunks(each).map(middle).collect()
+}
+
+/// The Theil–Sen slope with Sen's band of 99 %; none of fewer than ten points.
+pub fn slope(points: &[(f64, f64)]) -> Option<Slope> {
+    let n = points.len();
+    if n < MIN_POINTS {
+        return None;
+    }
+    let mut slopes = Vec::with_capacity(n * (n - 1) / 2);
+    for (i, a) in points.iter().enumerate() {
+        slopes.extend(points[i + 1..].iter().filter(|b| b.0 > a.0).map(|b| (b.1 - a.1) / (b.0 - a.0)));
+    }
+    let middle = median(&mut slopes);
+    let half = Z_99 * kendall_variance(points).sqrt();
+    let count = slopes.len() as f64;
+    // Sen's ranks, counted from 1: (N − C)/2 from below, and one more than (N + C)/2 from above.
+    let at = |rank: f64| slopes.get((rank.clamp(1.0, count) - 1.0) as usize).copied().unwrap_or(middle);
+    Some(Slope {
+        median: middle,
+        low: at(((count - half) / 2.0).floor()),
+        high: at(f64::midpoint(count, half).ceil() + 1.0),
+    })
+}
+
+/// The variance of Kendall's S: (n(n−1)(2n+5) − Σ t(t−1)(2t+5)) / 18, the sum over groups of `t` equal values (Kendall 1970).
+fn kendall_variance(points: &[(f64, f64)]) -> f64 {
+    let term = |n: f64| n * (n - 1.0) * (2.0 * n + 5.0);
+    let mut values: Vec<f64> = points.iter().map(|p| p.1).collect();
+    values.sort_by(f64::total_cmp);
+    let ties: f64 = values.chunk_by(|a, b| a.total_cmp(b).is_eq()).map(|group| term(group.len() as f64)).sum();
+    (term(points.len() as f64) - ties) / 18.0
+}
+
+/// The median, sorting as it goes; 0 of nothing.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    match n {
+        0 => 0.0,
+        _ if n % 2 == 1 => values[n / 2],
+        _ => f64::midpoint(values[n / 2 - 1], values[n / 2]),
+    }
+}
+
+/// A latency at the beginning and at the end of a stretch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Drift {
+    /// Median over the first tenth, of one number a second.
+    pub first: f64,
+    /// The same over the last tenth.
+    pub last: f64,
+    /// The judgement: `Growing` is slower.
+    pub verdict: Trending,
+}
+
+/// Seconds that a tenth needs: below that, seconds that follow one another are too few to say anything.
+const TENTH_S: usize = 10;
+/// What the last tenth has to be slower by to matter.
+const SMALL_DRIFT: f64 = 0.1;
+/// And in ms: the clock of a scheduler.
+const SMALL_DRIFT_MS: f64 = 1.0;
+
+/// Compares the first tenth of a stretch with the last: one latency a second, in ms, in the order of time.
+///
+/// By the test of Mann and Whitney (1947) with a normal approximation, which ten values on each side allow; and since neighbouring
+/// seconds are alike, which that test does not know, only a difference that matters counts.
+pub fn drift(seconds: &[f64]) -> Option<Drift> {
+    let tenth = seconds.len() / 10;
+    if tenth == 0 {
+        return None;
+    }
+    let (first, last) = (&seconds[..tenth], &seconds[seconds.len() - tenth..]);
+    let (a, b) = (median(&mut first.to_vec()), median(&mut last.to_vec()));
+    let matters = b - a > (SMALL_DRIFT * a).max(SMALL_DRIFT_MS);
+    let verdict = match (tenth >= TENTH_S, matters, is_above(first, last)) {
+        (true, true, true) => Trending::Growing,
+        (true, false, _) => Trending::Stable,
+        (false, ..) | (true, true, false) => Trending::TooShort,
+    };
+    Some(Drift { first: a, last: b, verdict })
+}
+
+/// Whether `b` lies above `a`, with the two-sided certainty of [`Z_99`].
+fn is_above(lower: &[f64], upper: &[f64]) -> bool {
+    let pairs = (lower.len() * upper.len()) as f64;
+    let won = |low: f64, high: f64| match high.total_cmp(&low) {
+        Ordering::Greater => 1.0,
+        Ordering::Equal => 0.5,
+        Ordering::Less => 0.0,
+    };
+    let wins: f64 = lower.iter().map(|&low| upper.iter().map(|&high| won(low, high)).sum::<f64>()).sum();
+    let deviation = (pairs * (lower.len() + upper.len() + 1) as f64 / 12.0).sqrt();
+    wins - pairs / 2.0 > Z_99 * deviation
+}
+
+#[cfg(test)]
+mod tests;

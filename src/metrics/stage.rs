@@ -1,0 +1,59 @@
+//! What is kept of each stage: less than a tally, because there may be a thousand of them.
+
+use super::{Counter, Distribution, Tally, Trend};
+
+/// Sums of the requests that were sent in one stage. A sum, like a [`Tally`].
+#[derive(Debug, Clone, Default)]
+pub struct StageTally {
+    /// Requests that finished, whatever the outcome.
+    pub http_reqs: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+    /// Those that the end of the test cut off.
+    pub interrupted: u64,
+    /// Their generated tokens.
+    pub tokens_output: u64,
+    /// Durations of those that succeeded; none yet.
+    pub http_req_duration: Option<Box<Distribution>>,
+    /// Their times to first token.
+    pub ttft: Option<Box<Distribution>>,
+}
+
+impl StageTally {
+    /// Adds what one of the stage's phases says.
+    pub fn add(&mut self, phase: &Tally) {
+        let sum = |counter: Counter| -> u64 { phase.kinds.iter().map(|part| part.counter(counter)).sum() };
+        self.http_reqs += sum(Counter::HttpReqs);
+        self.failed += phase.kinds.iter().map(|part| part.failed).sum::<u64>();
+        self.interrupted += sum(Counter::Interrupted);
+        self.tokens_output += sum(Counter::TokensOutput);
+        for (trend, times) in [(Trend::HttpReqDuration, &mut self.http_req_duration), (Trend::Ttft, &mut self.ttft)] {
+            for more in phase.kinds.iter().filter_map(|part| part.trend(trend)) {
+                times.get_or_insert_default().add(more);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tally::tests::{stream, success};
+    use crate::metrics::{Failure, Outcome, Sample};
+
+    #[test]
+    fn a_stage_is_the_sum_of_what_was_sent_in_it() {
+        let mut tally = Tally::new(2);
+        tally.record(&stream(0, 3, None));
+        tally.record(&success(1, 8));
+        tally.record(&Sample { outcome: Outcome::Failed(Failure::Http429), ..success(1, 4) });
+        tally.record(&Sample { outcome: Outcome::Interrupted, ..success(1, 4) });
+        let mut stage = StageTally::default();
+        assert!(stage.ttft.is_none());
+        stage.add(&tally);
+        stage.add(&tally);
+        assert_eq!((stage.http_reqs, stage.failed, stage.interrupted, stage.tokens_output), (6, 2, 2, 6));
+        assert_eq!(stage.http_req_duration.as_ref().map(|d| d.count), Some(4));
+        assert_eq!(stage.ttft.as_ref().map(|d| d.count), Some(2));
+    }
+}

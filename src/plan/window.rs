@@ -1,0 +1,127 @@
+//! Which part of the test is measured: `warmup` and `cooldown`.
+
+use super::profile::Written;
+use super::shape::{Changed, length_as_written, time};
+use super::{Given, Overrides, PlanError, Shape};
+use crate::units::Nanos;
+
+/// How much of the beginning and of the end is not measured.
+///
+/// What the profile says follows its stages: `--duration` scales both alike, and `--stage`, which replaces the stages, drops it.
+pub(super) fn edges(
+    written: &Written,
+    overrides: &Overrides,
+    shape: &Shape,
+    changed: &mut Changed,
+) -> Result<(Nanos, Nanos), PlanError> {
+    let profile = &written.profile;
+    let warmup =
+        edge(written, "warmup", profile.warmup.as_deref(), overrides.warmup.as_ref(), overrides, shape, changed)?;
+    let cooldown =
+        edge(written, "cooldown", profile.cooldown.as_deref(), overrides.cooldown.as_ref(), overrides, shape, changed)?;
+    if warmup.saturating_add(cooldown) > Nanos::ZERO {
+        refuse(written, overrides, shape, warmup, cooldown)?;
+    }
+    Ok((warmup, cooldown))
+}
+
+fn edge(
+    written: &Written,
+    key: &str,
+    text: Option<&str>,
+    given: Option<&Given>,
+    overrides: &Overrides,
+    shape: &Shape,
+    changed: &mut Changed,
+) -> Result<Nanos, PlanError> {
+    if let Some(given) = given {
+        changed.insert(key.to_owned(), given.origin.clone());
+        return given.time();
+    }
+    let Some(text) = text else { return Ok(Nanos::ZERO) };
+    let as_written = time(written, key, text)?;
+    if let Some(stage) = overrides.stages.first() {
+        changed.insert(key.to_owned(), stage.origin.clone());
+        return Ok(Nanos::ZERO);
+    }
+    let Some(duration) = &overrides.duration else { return Ok(as_written) };
+    changed.insert(key.to_owned(), duration.origin.clone());
+    let (new, old) = (u128::from(shape.end().0), u128::from(length_as_written(written)?.0).max(1));
+    Ok(Nanos((u128::from(as_written.0) * new / old) as u64))
+}
+
+/// Refuses a window that is not there.
+fn refuse(
+    written: &Written,
+    overrides: &Overrides,
+    shape: &Shape,
+    warmup: Nanos,
+    cooldown: Nanos,
+) -> Result<(), PlanError> {
+    let problem = if !shape.runs_by_time() {
+        "needs an executor that runs by time: one that counts requests measures all of them".to_owned()
+    } else if warmup.saturating_add(cooldown) >= shape.end() {
+        let both = format!("warmup {warmup} and cooldown {cooldown}");
+        format!("leaves nothing to measure: expected {both} to be shorter than the test, which takes {}", shape.end())
+    } else {
+        return Ok(());
+    };
+    Err(match overrides.warmup.as_ref().or(overrides.cooldown.as_ref()) {
+        Some(given) => given.misplaced(problem),
+        None => written.error(if warmup > Nanos::ZERO { "warmup" } else { "cooldown" }, problem),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Plan, resolve};
+
+    fn plan(head: &str, overrides: &Overrides) -> Result<Plan, String> {
+        let text = format!("{head}\n[[requests]]\nname = \"a\"\napi = \"health\"\n");
+        let mut read = |_: &std::path::Path| Ok(text.clone());
+        resolve("my.toml", overrides, &mut read).map(|resolved| resolved.plan).map_err(|error| error.to_string())
+    }
+
+    fn flags(pairs: &[(&str, &str)]) -> Overrides {
+        let mut overrides = Overrides::default();
+        for &(name, value) in pairs {
+            let given = Given::flag(name, value);
+            match name {
+                "warmup" => overrides.warmup = Some(given),
+                "cooldown" => overrides.cooldown = Some(given),
+                "duration" => overrides.duration = Some(given),
+                _ => overrides.stages.push(given),
+            }
+        }
+        overrides
+    }
+
+    const STAGED: &str = "executor = \"ramping-vus\"\nstages = [{ duration = \"60s\", target = 2 }]\nwarmup = \"10s\"\ncooldown = \"5s\"";
+
+    #[test]
+    fn the_file_and_flags_say_what_is_measured() {
+        let s = Nanos::from_secs;
+        let edges = |pairs: &[_]| plan(STAGED, &flags(pairs)).map(|p| (p.warmup, p.cooldown)).expect("fine");
+        assert_eq!(edges(&[]), (s(10), s(5)));
+        assert_eq!(edges(&[("warmup", "20s")]), (s(20), s(5)));
+        assert_eq!(edges(&[("cooldown", "0")]), (s(10), s(0)));
+        assert_eq!(edges(&[("duration", "6s")]), (s(1), Nanos::from_millis(500)));
+        assert_eq!(edges(&[("duration", "6s"), ("warmup", "2s")]), (s(2), Nanos::from_millis(500)));
+        assert_eq!(edges(&[("stage", "4s:1")]), (s(0), s(0)), "they were those of the stages that are replaced");
+        assert_eq!(edges(&[("stage", "4s:1"), ("warmup", "1s")]), (s(1), s(0)));
+    }
+
+    #[test]
+    fn a_window_that_is_not_there_is_refused() {
+        let error = plan(STAGED, &flags(&[("warmup", "55s")])).expect_err("nothing is left");
+        assert!(error.starts_with("--warmup (flag): leaves nothing to measure"), "{error}");
+        let flat = "executor = \"constant-vus\"\nduration = \"5s\"\ncooldown = \"5s\"";
+        let error = plan(flat, &flags(&[])).expect_err("nothing is left");
+        assert!(error.contains("my.toml:3: cooldown: leaves nothing to measure"), "{error}");
+        let counting = "executor = \"per-vu-iterations\"\niterations = 3";
+        let error = plan(counting, &flags(&[("warmup", "1s")])).expect_err("by count");
+        assert!(error.contains("needs an executor that runs by time"), "{error}");
+        assert!(plan(counting, &flags(&[("warmup", "0")])).is_ok());
+    }
+}
