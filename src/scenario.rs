@@ -3,6 +3,7 @@
 //! The draws of a request depend on the seed, its stream of draws and its iteration only, never on which worker or machine sends it
 //! or when: the same run sends the same requests, however many share it.
 
+mod conduct;
 mod prompts;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use crate::units::{Nanos, mix64};
 use crate::wire::http1::HeadSpec;
 
 pub use crate::wire::http1::check_header;
+pub use conduct::{After, Conduct, Leave, Manners, SlowReader};
 pub use prompts::{builtin_prompts, models};
 
 /// Keeps these draws apart from everything else that is drawn for the same user and iteration.
@@ -53,6 +55,8 @@ pub struct Kind {
     pub timeouts: Timeouts,
     /// Whether it is left out of the test when the server has no such endpoint.
     pub optional: bool,
+    /// What its users do beside waiting for the whole answer.
+    pub conduct: Conduct,
 }
 
 /// How long things may take. Every limit really ends the request.
@@ -122,6 +126,8 @@ pub struct Request {
     pub bytes: Vec<u8>,
     /// Index of its kind in the mix.
     pub kind: u16,
+    /// What its user does with the answer.
+    pub manners: Manners,
 }
 
 impl fmt::Debug for Request {
@@ -135,6 +141,8 @@ impl fmt::Debug for Request {
 pub struct Scenario {
     seed: u64,
     kinds: Vec<Prepared>,
+    /// Whether any kind has users who read slowly.
+    slow_readers: bool,
 }
 
 impl fmt::Debug for Scenario {
@@ -158,15 +166,17 @@ struct Prepared {
     /// As JSON strings, with their quotes.
     prompts: Vec<String>,
     max_tokens: Option<(u32, u32)>,
+    conduct: Conduct,
 }
 
 /// What a request was drawn to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Draw {
     kind: usize,
     model: usize,
     prompt: usize,
     max_tokens: u32,
+    manners: Manners,
 }
 
 impl Scenario {
@@ -194,16 +204,18 @@ impl Scenario {
                     models: kind.models.iter().map(|model| json_string(model)).collect(),
                     prompts: kind.prompts.iter().map(|prompt| json_string(prompt)).collect(),
                     max_tokens: kind.max_tokens,
+                    conduct: kind.conduct,
                 }
             })
             .collect();
-        Self { seed, kinds }
+        Self { seed, kinds, slow_readers: mix.kinds.iter().any(|kind| kind.conduct.slow_reader.is_some()) }
     }
 
     /// Writes the request of that stream of draws and iteration into `request`. Allocates nothing once `request` is warm.
     pub fn write(&self, draw_vu: u32, iteration: u64, request: &mut Request) {
         let draw = self.draw(draw_vu, iteration);
         request.kind = draw.kind as u16;
+        request.manners = draw.manners;
         let out = &mut request.bytes;
         out.clear();
         let Some(kind) = self.kinds.get(draw.kind) else { return };
@@ -219,17 +231,25 @@ impl Scenario {
         }
     }
 
-    /// Everything that is random about a request, from one generator of its own: kind, model, prompt, token limit, in this order.
+    /// Whether the user of that stream of draws and iteration reads slowly: it is asked for before there is a connection.
+    pub fn reads_slowly(&self, draw_vu: u32, iteration: u64) -> bool {
+        // Almost no mix has such users, and then nothing needs to be drawn.
+        self.slow_readers && self.draw(draw_vu, iteration).manners.bytes_per_second.is_some()
+    }
+
+    /// Everything that is random about a request, from one generator of its own: kind, model, prompt, token limit, conduct, in this
+    /// order.
     fn draw(&self, draw_vu: u32, iteration: u64) -> Draw {
         let mut rng = fastrand::Rng::with_seed(mix64(self.seed ^ REQUEST_DRAWS, draw_vu.into(), iteration));
         let weights = self.kinds.last().map_or(0, |last| last.weight_below);
         let point = rng.u64(0..weights.max(1));
         let index = self.kinds.partition_point(|kind| kind.weight_below <= point);
-        let Some(kind) = self.kinds.get(index) else { return Draw { kind: 0, model: 0, prompt: 0, max_tokens: 0 } };
+        let Some(kind) = self.kinds.get(index) else { return Draw::default() };
         let mut below = |n: usize| rng.u64(0..n.max(1) as u64) as usize;
         let (model, prompt) = (below(kind.models.len()), below(kind.prompts.len()));
         let max_tokens = kind.max_tokens.map_or(0, |(min, max)| rng.u32(min..=max.max(min)));
-        Draw { kind: index, model, prompt, max_tokens }
+        let manners = kind.conduct.draw(&mut rng);
+        Draw { kind: index, model, prompt, max_tokens, manners }
     }
 }
 

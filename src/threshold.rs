@@ -264,12 +264,11 @@ fn parse_key(key: &str, requests: &[String]) -> Result<(Metric, Option<String>),
 
 /// Whether a metric is kept for each kind of request. Levels and the opening of connections are the whole run's.
 fn is_per_request(metric: Metric) -> bool {
-    !matches!(
-        metric,
-        Metric::Gauge(_)
-            | Metric::Trend(Trend::HttpReqConnecting | Trend::HttpReqTlsHandshaking)
-            | Metric::Counter(Counter::ConnectionsOpened)
-    )
+    match metric {
+        Metric::Gauge(_) | Metric::Trend(Trend::HttpReqConnecting | Trend::HttpReqTlsHandshaking) => false,
+        Metric::Counter(counter) => !counter.is_of_no_kind(),
+        Metric::Trend(_) | Metric::Share(_) => true,
+    }
 }
 
 /// Names the nearest metric, and all.

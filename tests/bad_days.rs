@@ -2,10 +2,10 @@
 
 mod support;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use support::{Behaviour, Bench, Misbehaving, Output, SOON, blast, blast_with, document, free_port, start_after};
+use support::{Behaviour, Bench, Misbehaving, Output, SOON, blast, document, free_port, start_after};
 
 /// One user, two requests of one kind.
 fn two_requests(stream: bool, more: &str) -> String {
@@ -114,103 +114,7 @@ fn a_checkout_that_does_not_build_is_quoted() {
     no_data(&blast(&["quick-smoke", "--server-src", &empty.path("")]), &["--server-src", "no Cargo.toml"]);
 }
 
-// ---- servers that misbehave --------------------------------------------------------------------------------------------------
-
-/// Two requests to a server that does this: the result, and what was printed.
-fn against(behaviour: Behaviour, stream: bool, more: &str, args: &[&str]) -> (Value, Output) {
-    let (bench, server) = (Bench::new(), Misbehaving::start(behaviour));
-    let (profile, result) = (bench.write("two.toml", &two_requests(stream, more)), bench.path("r.json"));
-    let (url, mut all) = (server.url(), vec![profile.as_str(), "--target-url"]);
-    all.extend([url.as_str(), "--output", &result]);
-    all.extend(args);
-    let output = blast_with(&all, &[], SOON);
-    assert!(!output.stderr.contains("panicked"), "{behaviour:?}: {output:?}");
-    (document(&result), output)
-}
-
-/// Both of two requests fail in this class, and the run says so.
-fn counted(behaviour: Behaviour, stream: bool, more: &str, args: &[&str], class: &str) {
-    let (result, output) = against(behaviour, stream, more, args);
-    let mut failures = result["failures"].as_object().unwrap().clone();
-    failures.retain(|name, _| !["statuses", "checks"].contains(&name.as_str()));
-    assert_eq!(Value::Object(failures), json!({ class: 2 }), "{behaviour:?} stream={stream}: {output:?}");
-    assert_eq!(result["metrics"]["http_req_failed"], json!({ "type": "rate", "rate": 1.0, "matches": 2, "total": 2 }));
-    assert_eq!(result["requests"]["chat"]["http_req_failed"]["matches"], 2);
-    // An answer that is none takes its time, too, and another one than a request that got no answer.
-    let without_answer = ["closed_early", "reset"].contains(&class) || class.starts_with("timeout");
-    let (here, elsewhere) = if without_answer { ("aborted", "failed") } else { ("failed", "aborted") };
-    let trend = |name: &str| result["metrics"].get(format!("http_req_duration_{name}")).cloned();
-    assert_eq!(trend(here).unwrap()["count"], 2, "{behaviour:?} stream={stream}");
-    assert_eq!(trend(elsewhere), None, "{behaviour:?} stream={stream}");
-    assert!(result["metrics"]["http_req_duration"]["count"].as_u64().is_none_or(|n| n == 0), "{result}");
-    no_data(&output, &["NO DATA", "not one request succeeded", class]);
-}
-
-#[test]
-fn every_misbehaviour_is_counted_in_its_class() {
-    for (behaviour, streams, class) in [
-        (Behaviour::Garbage, &[false, true][..], "bad_http"),
-        (Behaviour::CloseUnanswered, &[false, true], "closed_early"),
-        (Behaviour::CloseEarly, &[false], "closed_early"),
-        (Behaviour::HalfChunk, &[true], "closed_early"),
-        (Behaviour::Reset, &[false, true], "reset"),
-        (Behaviour::BadChunk, &[true], "bad_chunk"),
-        (Behaviour::HugeHead, &[false, true], "too_large"),
-        (Behaviour::Gzip, &[false, true], "bad_encoding"),
-        (Behaviour::Status(429), &[false, true], "http_429"),
-        (Behaviour::Status(404), &[false, true], "http_4xx"),
-        (Behaviour::Status(500), &[false, true], "http_5xx"),
-        (Behaviour::Status(503), &[false, true], "http_5xx"),
-        (Behaviour::Redirect, &[false, true], "http_3xx"),
-        (Behaviour::WrongContentType, &[false, true], "bad_content_type"),
-        (Behaviour::GoodPlain, &[true], "bad_content_type"),
-        (Behaviour::GoodStream { tokens: 3 }, &[false], "bad_content_type"),
-        (Behaviour::BadJson, &[false], "bad_json"),
-        (Behaviour::BadJson, &[true], "bad_sse"),
-        (Behaviour::ErrorEventIn200, &[true], "stream_error"),
-        (Behaviour::TruncatedStream, &[true], "truncated"),
-        (Behaviour::EmptyStream, &[true], "empty"),
-    ] {
-        for &stream in streams {
-            counted(behaviour, stream, "", &[], class);
-        }
-    }
-}
-
-#[test]
-fn silence_ends_with_its_timeout() {
-    for (behaviour, stream, more, args, class) in [
-        (Behaviour::Stall, false, "", &["--timeout", "200ms"][..], "timeout_first_byte"),
-        (Behaviour::Stall, true, "timeout = { first_byte = \"200ms\" }", &[], "timeout_first_byte"),
-        (Behaviour::StallMidStream, true, "", &["--timeout", "200ms"], "timeout_total"),
-        (Behaviour::StallMidStream, true, "timeout = { stall = \"200ms\" }", &[], "timeout_stall"),
-    ] {
-        counted(behaviour, stream, more, args, class);
-        let (result, _) = against(behaviour, stream, more, args);
-        // Each was recorded with the time it took, which is never less than the limit.
-        let took = &result["metrics"]["http_req_duration_aborted"];
-        assert!(took["min"].as_f64().unwrap() >= 200.0, "{took}");
-        assert_eq!(result["metrics"]["timeouts"]["count"], 2);
-    }
-}
-
-#[test]
-fn what_is_odd_but_allowed_is_no_failure() {
-    for (behaviour, streams) in
-        [(Behaviour::OneByteAtATime, &[false, true]), (Behaviour::CloseAfterEach, &[false, true])]
-    {
-        for &stream in streams {
-            let (result, output) = against(behaviour, stream, "", &[]);
-            assert_eq!(output.code, Some(0), "{behaviour:?} stream={stream}: {output:?}");
-            assert_eq!(result["metrics"]["http_req_failed"]["total"], 2);
-            assert_eq!(result["failures"], json!({ "checks": {}, "statuses": { "200": 2 } }));
-            assert_eq!(result["metrics"]["tokens_output"]["count"], 6);
-            if stream {
-                assert_eq!(result["metrics"]["token_events"]["count"], 6);
-            }
-        }
-    }
-}
+// ---- servers that misbehave: see failures.rs -----------------------------------------------------------------------------------
 
 #[test]
 fn a_failure_between_successes_is_one_failure() {

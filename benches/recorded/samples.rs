@@ -18,6 +18,7 @@ pub(crate) fn plain() -> Sample {
         kind: 1,
         outcome: Outcome::Success,
         status: 200,
+        retry_after_s: None,
         intended: None,
         sent,
         end: sent + Nanos::from_millis(20),

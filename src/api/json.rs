@@ -71,6 +71,11 @@ pub(super) fn not_as_documented(json: &[u8]) -> Result<(), Flaw> {
         #[serde(borrow, rename = "type")]
         kind: Option<&'a RawValue>,
     }
+    // serde_json looks only into the strings that it keeps; JSON between systems is UTF-8 as a whole (RFC 8259, section 8.1), and a
+    // text that is none must be neither a token nor nothing.
+    if std::str::from_utf8(json).is_err() {
+        return Err(Flaw::BadJson);
+    }
     match serde_json::from_slice::<Failure<'_>>(json) {
         Ok(failure) if is_error(failure.error, failure.object) || is(failure.kind, "error") => Err(Flaw::Error),
         Ok(_) => Ok(()),

@@ -59,7 +59,7 @@ fn judge(kind: &Kind, summary: &Summary) -> Endpoint {
     } else if let Some(status) = status.filter(|status| kind.optional && MISSING.contains(status)) {
         (EndpointVerdict::Skipped, Some(format!("status {status}, so the server does not have it")))
     } else {
-        let class = summary.failures.iter().find(|(_, n)| *n > 0).map(|(failure, _)| *failure);
+        let class = summary.failures.iter().find(|(_, incidents)| incidents.count > 0).map(|(failure, _)| *failure);
         let check = summary.failed_checks.iter().find(|(_, n)| *n > 0).map(|(name, _)| *name);
         (EndpointVerdict::Failed, Some(why(class, status, check)))
     };
@@ -148,6 +148,7 @@ mod tests {
             reused: false,
             checks_held: 0,
             check_failed: None,
+            retry_after_s: None,
         }
     }
 

@@ -7,7 +7,7 @@ use crate::metrics::Summary;
 use crate::metrics::hints::Hint;
 use crate::metrics::validity::{Evidence, KernelCounts, Signal, signals};
 use crate::plan::{Plan, Presentation};
-use crate::report::{Agreement, Build, Endpoint, Environment, RunFacts, ServerUse, TargetServer};
+use crate::report::{Agreement, Build, Endpoint, Environment, ErrorAgreement, RunFacts, ServerUse, TargetServer};
 use crate::server::procfs;
 use crate::threshold::Verdict;
 use jiff::Timestamp;
@@ -144,7 +144,24 @@ fn environment(i: &Ingredients<'_>) -> Environment {
 fn agreement(i: &Ingredients<'_>) -> Option<Agreement> {
     let count = |stats: &Option<Value>| stats.as_ref()?.get("total_requests")?.as_u64();
     let (before, after) = (count(&i.left.stats_before)?, count(&i.left.stats_after)?);
-    Some(Agreement { ours: measure::sent_to_apis_that_count(i.plan, i.summary), server: after.checked_sub(before)? })
+    let ours = measure::sent_to_apis_that_count(i.plan, i.summary);
+    Some(Agreement { ours, server: after.checked_sub(before)?, errors: errors(i) })
+}
+
+/// Errors that llmsim counts, and the statuses it answers them with.
+const COUNTED_ERRORS: [(&str, &[u16]); 3] =
+    [("rate_limit_errors", &[429]), ("server_errors", &[500, 503]), ("timeout_errors", &[504])];
+
+/// The same of errors, once there are any.
+fn errors(i: &Ingredients<'_>) -> Vec<ErrorAgreement> {
+    let agreement = |(name, statuses): (&str, &[u16])| {
+        let count = |stats: &Option<Value>| stats.as_ref()?.get(name)?.as_u64();
+        let server = count(&i.left.stats_after)?.checked_sub(count(&i.left.stats_before)?)?;
+        let ours = i.summary.statuses.iter().filter(|(status, _)| statuses.contains(status)).map(|(_, n)| n).sum();
+        Some(ErrorAgreement { name: name.to_owned(), statuses: statuses.to_vec(), ours, server })
+    };
+    let all: Vec<_> = COUNTED_ERRORS.into_iter().filter_map(agreement).collect();
+    if all.iter().all(|error| error.ours == 0 && error.server == 0) { Vec::new() } else { all }
 }
 
 #[cfg(test)]

@@ -292,8 +292,8 @@ impl Measured {
     }
 
     fn failed(&self) -> u64 {
-        let failures: u64 = self.summary.failures.iter().map(|(_, n)| n).sum();
-        failures + self.count(Counter::Interrupted)
+        let failures: u64 = self.summary.failures.iter().map(|(_, seen)| seen.count).sum();
+        failures + self.count(Counter::Interrupted) + self.count(Counter::Cancelled)
     }
 
     /// The shares of their cores that worker and origin used.

@@ -17,9 +17,10 @@ use crate::api::Reader;
 use crate::load::Start;
 use crate::metrics::{Blame, Failure, Outcome, Tally};
 use crate::net::{IoStatus, Received, Stream};
-use crate::scenario::Timeouts;
+use crate::scenario::{After, Manners, Timeouts};
 use crate::units::Nanos;
 use std::io;
+use std::num::NonZeroU32;
 
 /// How long the rest of a response may take once its terminal event has come. The answer is complete for its reader; only the framing
 /// is still open, and some servers never close it.
@@ -60,6 +61,13 @@ pub(super) enum Step {
     Gone,
 }
 
+/// A user who does not simply wait for the whole answer.
+#[derive(Debug)]
+struct Odd {
+    manners: Manners,
+    paused_until: Nanos,
+}
+
 /// One virtual user's connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -79,6 +87,8 @@ pub(super) struct Connection {
     pub(super) timer_at: Nanos,
     /// When the request is cut off because its user was ramped away, `MAX` for never.
     pub(super) give_up: Nanos,
+    /// What the user of the present request does beside waiting. A connection that never had such a user has no memory for it.
+    odd: Option<Box<Odd>>,
     /// Network failures since the last response: the exponent of the back-off.
     failures_in_row: u32,
     /// What of the request did not fit into the socket.
@@ -99,6 +109,7 @@ impl Connection {
             connect_since: Nanos::ZERO,
             timer_at: Nanos::MAX,
             give_up: Nanos::MAX,
+            odd: None,
             failures_in_row: 0,
             unsent: Vec::new(),
             unsent_from: 0,
@@ -139,6 +150,36 @@ impl Connection {
         self.connect_since = now;
     }
 
+    /// What the user of the request that is about to begin does beside waiting.
+    pub(super) fn behave(&mut self, manners: Manners) {
+        match &mut self.odd {
+            Some(odd) => **odd = Odd { manners, paused_until: Nanos::MAX },
+            None if manners == Manners::default() => {}
+            None => self.odd = Some(Box::new(Odd { manners, paused_until: Nanos::MAX })),
+        }
+    }
+
+    /// The pace of a slow reader, in bytes a second.
+    pub(super) fn pace(&self) -> Option<u32> {
+        self.odd.as_ref()?.manners.bytes_per_second.map(NonZeroU32::get)
+    }
+
+    /// Until when a slow reader does not read; `MAX` when it may.
+    pub(super) fn paused_until(&self) -> Nanos {
+        self.odd.as_ref().map_or(Nanos::MAX, |odd| odd.paused_until)
+    }
+
+    pub(super) fn pause_until(&mut self, end: Nanos) {
+        if let Some(odd) = &mut self.odd {
+            odd.paused_until = end;
+        }
+    }
+
+    /// Its user leaves by resetting the connection.
+    pub(super) fn vanishes(&self) -> bool {
+        self.odd.as_ref().is_some_and(|odd| odd.manners.by_reset)
+    }
+
     /// Whether connecting is over.
     pub(super) fn check_connected(&mut self) -> Result<bool, Failure> {
         let Some(stream) = &self.stream else { return Err(Failure::Internal) };
@@ -148,7 +189,10 @@ impl Connection {
                 Ok(true)
             }
             Ok(false) => Ok(false),
-            Err(error) => Err(connect_failure(&error)),
+            Err(error) => {
+                self.exchange.system_error(&error);
+                Err(connect_failure(&error))
+            }
         }
     }
 
@@ -213,12 +257,15 @@ impl Connection {
             _ => return Step::Gone,
         }
         match self.exchange.feed(bytes, arrival, reader, tally) {
+            Progress::More if self.has_enough() => Step::Over { outcome: self.exchange.left(), reusable: false },
             Progress::More => Step::Wait,
             Progress::Over { outcome, reusable } => {
                 // An answer before the request was written whole (413, 429): the rest of the request is never sent, so the connection
                 // cannot be used again (RFC 9112, section 9.5).
                 let written = self.state == State::Receiving;
-                Step::Over { outcome, reusable: reusable && written }
+                // A slow reader's socket is good for slow readers only.
+                let usual = self.pace().is_none();
+                Step::Over { outcome, reusable: reusable && written && usual }
             }
         }
     }
@@ -238,13 +285,14 @@ impl Connection {
     }
 
     /// The operating system reported an error.
-    pub(super) fn broke(&mut self, _error: &io::Error) -> Step {
+    pub(super) fn broke(&mut self, error: &io::Error) -> Step {
         if !self.is_in_flight() {
             return Step::Gone;
         }
         if self.may_retry() {
             return Step::Stale;
         }
+        self.exchange.system_error(error);
         let class = self.exchange.failure(Failure::Reset);
         Step::Over { outcome: Outcome::Failed(class), reusable: false }
     }
@@ -255,7 +303,9 @@ impl Connection {
             State::Closed | State::Idle => return None,
             State::Queued => Nanos::MAX,
             State::Connecting => self.connect_since.saturating_add(limits.connect),
-            State::Sending | State::Receiving => self.response_limit(limits).0,
+            State::Sending | State::Receiving => {
+                self.response_limit(limits).0.min(self.leaves_at()).min(self.paused_until())
+            }
         };
         Some(limit.min(self.give_up))
     }
@@ -268,9 +318,32 @@ impl Connection {
         if !self.is_in_flight() {
             return (Outcome::Failed(Failure::ConnectTimeout), now);
         }
-        match self.response_limit(limits).1 {
+        let (limit, class) = self.response_limit(limits);
+        // On a tie it is the user's own doing.
+        if self.leaves_at() <= limit {
+            return (self.exchange.left(), now);
+        }
+        match class {
             Some(class) => (Outcome::Failed(self.exchange.failure(class)), now),
             None => (self.exchange.outcome(), self.exchange.done_at.unwrap_or(now)),
+        }
+    }
+
+    /// Whether the user has seen as many tokens as it wanted. Once the terminal event has come there is nothing left to leave.
+    fn has_enough(&self) -> bool {
+        match self.odd.as_ref().and_then(|odd| odd.manners.leave) {
+            Some(After::Tokens(n)) => self.exchange.sample.token_events >= n && self.exchange.done_at.is_none(),
+            Some(After::Time(_)) | None => false,
+        }
+    }
+
+    /// When the user leaves whatever has come; `MAX` for never.
+    fn leaves_at(&self) -> Nanos {
+        match self.odd.as_ref().and_then(|odd| odd.manners.leave) {
+            Some(After::Time(time)) if self.exchange.done_at.is_none() => {
+                self.exchange.sample.sent.saturating_add(time)
+            }
+            Some(After::Time(_) | After::Tokens(_)) | None => Nanos::MAX,
         }
     }
 

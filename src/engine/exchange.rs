@@ -8,10 +8,12 @@
 //!
 //! It knows neither the socket nor the clock. The first flaw found is the one that counts: a request fails once, in one class.
 
+use super::excerpt::{Excerpt, Secrets};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
+use std::io;
 
 /// The widest interval in which several token events of one read may have come and still share its instant. A worker that polls in
 /// time is below it; above it the single gaps are not known (only their sum is) and must not be invented.
@@ -63,6 +65,8 @@ pub(super) struct Exchange {
     window_end: Nanos,
     /// The first flaw.
     flaw: Option<Failure>,
+    /// What it looked like.
+    excerpt: Excerpt,
     /// Arrival of a data line whose event was not closed by a blank line yet.
     held: Option<Arrival>,
     /// When the terminal event came.
@@ -86,6 +90,7 @@ impl Exchange {
             body: Vec::new(),
             window_end: Nanos::MAX,
             flaw: None,
+            excerpt: Excerpt::default(),
             held: None,
             done_at: None,
             last_read: Nanos::ZERO,
@@ -117,6 +122,7 @@ impl Exchange {
         self.body.shrink_to(KEPT_BODY_BYTES);
         self.window_end = window_end;
         self.flaw = None;
+        self.excerpt.clear();
         self.held = None;
         self.done_at = None;
         self.last_read = sent;
@@ -160,7 +166,7 @@ impl Exchange {
                 self.settle(arrival, tally);
                 progress
             }
-            Err(error) => self.broken(error),
+            Err(error) => self.broken(error, &[]),
         }
     }
 
@@ -174,11 +180,29 @@ impl Exchange {
         self.flaw.unwrap_or(from_outside)
     }
 
+    /// How the request ends when its user leaves now. What was already wrong comes first.
+    pub(super) fn left(&self) -> Outcome {
+        self.flaw.map_or(Outcome::Cancelled, Outcome::Failed)
+    }
+
+    /// What the system said when the connection broke.
+    pub(super) fn system_error(&mut self, error: &io::Error) {
+        if self.flaw.is_none() {
+            self.excerpt.system(error);
+        }
+    }
+
+    /// What the failure looked like, for people.
+    pub(super) fn example(&self, secrets: &Secrets) -> String {
+        self.excerpt.text(&self.sample, secrets)
+    }
+
     fn decode(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
         let mut input = bytes;
         // A plain body that lies whole in this read is parsed where it lies.
         let mut whole: &[u8] = &[];
         loop {
+            let before = input;
             match self.http.next(&mut input) {
                 None => {
                     self.keep(whole);
@@ -194,15 +218,17 @@ impl Exchange {
                     if self.flaw.is_none() {
                         self.keep(whole);
                         whole = piece;
+                    } else {
+                        self.excerpt.body(piece);
                     }
                 }
                 Some(Ok(Event::End { reusable })) => {
                     if !input.is_empty() {
-                        return self.broken(WireError::BadHttp("bytes after the end of the response"));
+                        return self.broken(WireError::BadHttp("bytes after the end of the response"), input);
                     }
                     return self.finish(reusable, whole, arrival, reader, tally);
                 }
-                Some(Err(error)) => return self.broken(error),
+                Some(Err(error)) => return self.broken(error, before),
             }
         }
     }
@@ -228,6 +254,7 @@ impl Exchange {
 
     fn on_head(&mut self, head: Head) {
         self.sample.status = head.status;
+        self.sample.retry_after_s = head.retry_after_s;
         let flaw = match head.status {
             300..=399 => Some(Failure::Http3xx),
             429 => Some(Failure::Http429),
@@ -254,10 +281,17 @@ impl Exchange {
         let held = self.held.take();
         let mut first = true;
         loop {
+            let before = input;
             let meaning = match self.sse.next(&mut input) {
                 None => break,
-                Some(Ok(event)) => reader.read_event(&event),
-                Some(Err(error)) => return Some(self.broken(error)),
+                Some(Ok(event)) => {
+                    let meaning = reader.read_event(&event);
+                    if meaning.is_err() && self.flaw.is_none() {
+                        self.excerpt.event(event.data);
+                    }
+                    meaning
+                }
+                Some(Err(error)) => return Some(self.broken(error, before)),
             };
             match held {
                 // The event's data had come whole in an earlier read; only its blank line is of this one.
@@ -351,6 +385,9 @@ impl Exchange {
             let held = self.held.take().unwrap_or(arrival);
             if let Some(event) = self.sse.eof() {
                 let meaning = reader.read_event(&event);
+                if meaning.is_err() && self.flaw.is_none() {
+                    self.excerpt.event(event.data);
+                }
                 self.on_event(meaning, held.at);
                 self.settle(held, tally);
             }
@@ -373,12 +410,16 @@ impl Exchange {
     }
 
     fn read_body(&mut self, whole: &[u8], reader: &mut Reader) {
-        let answer = if self.body.is_empty() {
-            reader.read_body(whole)
+        let body = if self.body.is_empty() {
+            whole
         } else {
             self.body.extend_from_slice(whole);
-            reader.read_body(&self.body)
+            &self.body
         };
+        let answer = reader.read_body(body);
+        if answer.is_err() {
+            self.excerpt.body(body);
+        }
         match answer {
             Ok(answer) => {
                 self.sample.usage = answer.usage;
@@ -406,7 +447,11 @@ impl Exchange {
         self.flaw = self.flaw.or(Some(Failure::Check));
     }
 
-    fn broken(&mut self, error: WireError) -> Progress {
+    /// The bytes are beyond repair, from `at` on or a little earlier.
+    fn broken(&mut self, error: WireError, at: &[u8]) -> Progress {
+        if self.flaw.is_none() {
+            self.excerpt.broken(error, at);
+        }
         let class = match error {
             WireError::BadHttp(_) => Failure::BadHttp,
             WireError::BadChunk(_) => Failure::BadChunk,
@@ -430,11 +475,18 @@ fn is_before_body(flaw: Failure) -> bool {
     )
 }
 
+/// A sample of nothing.
+#[cfg(test)]
+pub(super) fn blank_sample() -> Sample {
+    blank(Expect { kind: 0, api: Api::Health, stream: false }, Nanos::ZERO, false)
+}
+
 fn blank(expect: Expect, sent: Nanos, reused: bool) -> Sample {
     Sample {
         kind: expect.kind,
         outcome: Outcome::Interrupted,
         status: 0,
+        retry_after_s: None,
         intended: None,
         sent,
         end: sent,

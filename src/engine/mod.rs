@@ -6,6 +6,7 @@
 mod arrivals;
 mod clock;
 mod connection;
+mod excerpt;
 mod exchange;
 mod poller;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::units::Nanos;
 use clock::Clock;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::AtomicBool;

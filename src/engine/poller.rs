@@ -47,9 +47,10 @@ impl Poller {
         Ok(Self::Mio { poll: Poll::new()?, events: Vec::with_capacity(EVENTS_PER_PASS), millis_only: None })
     }
 
-    /// Begins to connect; the token comes back with every event of that socket.
-    pub(super) fn connect(&mut self, addr: SocketAddr, token: Token) -> io::Result<Stream> {
+    /// Begins to connect; the token comes back with every event of that socket. One that is read `slowly` has a small receive buffer.
+    pub(super) fn connect(&mut self, addr: SocketAddr, token: Token, slowly: bool) -> io::Result<Stream> {
         match self {
+            Self::Mio { poll, .. } if slowly => Stream::connect_small(addr, poll.registry(), token),
             Self::Mio { poll, .. } => Stream::connect(addr, poll.registry(), token),
             #[cfg(test)]
             Self::Script(world) => Ok(world.connect(token)),
@@ -136,7 +137,7 @@ mod tests {
     fn connected(mut poller: Poller) -> (Poller, Stream, std::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().expect("its address");
-        let stream = poller.connect(addr, Token(7)).expect("begins to connect");
+        let stream = poller.connect(addr, Token(7), false).expect("begins to connect");
         let (peer, _) = listener.accept().expect("the connection");
         (poller, stream, peer)
     }

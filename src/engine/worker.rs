@@ -8,19 +8,22 @@
 //! ```
 //!
 //! Receives come before sends: what a pass has finished is answered in the same pass, but after all arrivals of the pass were dated.
-//! Workers share nothing while they run; per request and per event there is no
-//! lock, no atomic write and, once warm, no allocation.
+//! Workers share nothing while they run; per request and per event there is no lock, no atomic write and, once warm, no allocation.
+//! Those who read slowly on purpose are served in a file of their own.
+
+mod slow;
 
 use super::arrivals::{Arrivals, Dated};
 use super::clock::{Clock, thread_cpu_time, thread_run_wait};
 use super::connection::{Connection, State, Step, connect_failure};
+use super::excerpt::Secrets;
 use super::exchange::Expect;
 use super::poller::{Poller, Ready};
 use super::timers::Timers;
 use crate::api::Reader;
 use crate::load::{Schedule, Start, Turn};
 use crate::metrics::{Gauge, Outcome, Tally};
-use crate::net::IoStatus;
+use crate::net::{IoStatus, Stream};
 use crate::plan::Plan;
 use crate::scenario::{Request, Scenario, Timeouts};
 use crate::units::Nanos;
@@ -69,6 +72,8 @@ pub(super) struct Worker<'a> {
     again: Vec<u32>,
     ready: Vec<Ready>,
     request: Request,
+    /// What no example of a failure may show.
+    secrets: Secrets,
     buffer: Box<[u8]>,
     tally: Box<Tally>,
     busy: u32,
@@ -125,6 +130,7 @@ impl<'a> Worker<'a> {
             again: Vec::new(),
             ready: Vec::new(),
             request: Request::default(),
+            secrets: Secrets::of(share),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             tally: Box::new(Tally::new(share.mix.kinds.len())),
             busy: 0,
@@ -244,6 +250,9 @@ impl<'a> Worker<'a> {
     /// has closed: its FIN may have come with the data, and then no further event follows, so reads go on until it is seen.
     fn read(&mut self, slot: u32, closed: bool) {
         let generation = self.connections[slot as usize].generation;
+        if self.connections[slot as usize].pace().is_some() {
+            return self.read_slowly(slot);
+        }
         for _ in 0..READS_PER_PASS {
             let connection = &mut self.connections[slot as usize];
             if connection.generation != generation || !connection.is_established() {
@@ -303,6 +312,7 @@ impl<'a> Worker<'a> {
                     self.connections[slot as usize].give_up = Nanos::MAX;
                     self.arm_response(slot);
                 }
+                Some(_) if connection.paused_until() <= now => self.read_slowly(slot),
                 Some(_) => {
                     let (outcome, end) = connection.expired(limits, now);
                     self.finish(slot, outcome, false, end);
@@ -370,12 +380,14 @@ impl<'a> Worker<'a> {
         connection.give_up = Nanos::MAX;
         connection.retried = false;
         self.busy += 1;
-        if connection.state == State::Idle {
-            self.send(slot);
-        } else {
-            connection.state = State::Queued;
-            self.to_connect.push_back(slot);
+        self.tally.started();
+        let needs_its_own = self.scenario.reads_slowly(start.draw_vu, start.iteration);
+        if connection.state == State::Idle && !needs_its_own {
+            return self.send(slot);
         }
+        self.close(slot);
+        self.connections[slot as usize].state = State::Queued;
+        self.to_connect.push_back(slot);
     }
 
     fn send(&mut self, slot: u32) {
@@ -385,6 +397,7 @@ impl<'a> Worker<'a> {
         let intended = self.is_open.then_some(connection.start.intended);
         // Read immediately before the write: everything is measured from here.
         let now = self.clock.now();
+        connection.behave(self.request.manners);
         let step = connection.send(&self.request.bytes, expect, now, self.window_end);
         connection.exchange.sample.intended = intended;
         self.set_in_flight(self.in_flight + 1);
@@ -417,11 +430,14 @@ impl<'a> Worker<'a> {
     }
 
     fn connect(&mut self, slot: u32) {
-        let connection = &mut self.connections[slot as usize];
         let addr = self.addrs[self.next_addr % self.addrs.len()];
         self.next_addr = self.next_addr.wrapping_add(1);
         let now = self.clock.now();
-        match self.poller.connect(addr, token_of(slot, connection.generation)) {
+        // The request is drawn now, for the limits of its kind and so that a failure is counted under its name.
+        self.prepare(slot, now);
+        let connection = &mut self.connections[slot as usize];
+        let slowly = connection.pace().is_some();
+        match self.poller.connect(addr, token_of(slot, connection.generation), slowly) {
             Ok(stream) => {
                 if self.arrivals.stamps {
                     // Without it stamps are missing, which is counted.
@@ -429,12 +445,10 @@ impl<'a> Worker<'a> {
                 }
                 connection.opened(stream, now);
                 self.connecting += 1;
-                // The request is drawn now, for the limits of its kind and so that a failure is counted under its name.
-                self.prepare(slot, now);
                 self.arm_response(slot);
             }
             Err(error) => {
-                self.prepare(slot, now);
+                connection.exchange.system_error(&error);
                 self.finish(slot, Outcome::Failed(connect_failure(&error)), false, now);
             }
         }
@@ -445,6 +459,7 @@ impl<'a> Worker<'a> {
         let connection = &mut self.connections[slot as usize];
         self.scenario.write(connection.start.draw_vu, connection.start.iteration, &mut self.request);
         let expect = self.expects[self.request.kind as usize];
+        connection.behave(self.request.manners);
         connection.exchange.begin(expect, now, false, self.window_end);
         connection.exchange.sample.intended = self.is_open.then_some(connection.start.intended);
     }
@@ -500,6 +515,11 @@ impl<'a> Worker<'a> {
     fn finish(&mut self, slot: u32, outcome: Outcome, reusable: bool, end: Nanos) {
         let connection = &mut self.connections[slot as usize];
         self.tally.record(&connection.exchange.sample(outcome, end));
+        if let Outcome::Failed(failure) = outcome
+            && self.tally.wants_example(failure, end)
+        {
+            self.tally.example(failure, end, connection.exchange.example(&self.secrets));
+        }
         self.busy -= 1;
         if connection.is_in_flight() {
             self.set_in_flight(self.in_flight - 1);
@@ -509,22 +529,30 @@ impl<'a> Worker<'a> {
         let leaves = connection.give_up != Nanos::MAX && !self.schedule.is_active(slot);
         if reusable && !leaves {
             connection.keep();
-        } else {
-            self.close(slot);
+        } else if let Some(stream) = self.give_up_socket(slot)
+            && outcome == Outcome::Cancelled
+            && self.connections[slot as usize].vanishes()
+        {
+            stream.abort();
         }
         self.schedule.finished(slot, end, back_off);
     }
 
     fn close(&mut self, slot: u32) {
+        drop(self.give_up_socket(slot));
+    }
+
+    fn give_up_socket(&mut self, slot: u32) -> Option<Stream> {
         let connection = &mut self.connections[slot as usize];
         if connection.state == State::Connecting {
             self.connecting -= 1;
         }
         let was_established = connection.is_established();
-        drop(connection.close());
+        let stream = connection.close();
         if was_established {
             self.set_established(self.established - 1);
         }
+        stream
     }
 
     fn set_in_flight(&mut self, n: u32) {

@@ -144,6 +144,7 @@ mod tests {
             kind: 0,
             outcome: Outcome::Success,
             status: 200,
+            retry_after_s: None,
             intended: None,
             sent: Nanos::ZERO,
             end: Nanos::from_millis(end),

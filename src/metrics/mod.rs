@@ -4,13 +4,17 @@
 //! tally of the whole run; a [`Summary`] says what a tally means. Nothing here does I/O or reads a clock.
 
 mod distribution;
+mod failure;
 pub mod hints;
+mod incidents;
 pub mod series;
 pub mod summary;
 pub mod tally;
 pub mod validity;
 
 pub use distribution::Distribution;
+pub use failure::{Blame, Failure};
+pub use incidents::{Example, Incidents, MAX_EXAMPLE_BYTES};
 pub use series::Second;
 pub use summary::Summary;
 pub use tally::Tally;
@@ -105,12 +109,16 @@ impl Trend {
 /// Things that are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Counter {
-    /// Requests finished, whatever the outcome; not those that the end of the test cut off.
+    /// Requests that succeeded or failed; neither those that their users gave up nor those that the end of the test cut off.
     HttpReqs,
     /// Rounds of a VU that were completed (a request and its think time's start).
     Iterations,
     /// Requests in flight when the test ended and its grace period was over.
     Interrupted,
+    /// Requests that their users gave up, as their kind asks for: neither successes nor failures.
+    Cancelled,
+    /// Requests that were begun. Each ends once: `http_reqs` + `cancelled` + `interrupted`.
+    HttpReqsStarted,
     /// Arrivals of an open load that came due.
     ArrivalsOffered,
     /// Arrivals of an open load that a user took up.
@@ -155,10 +163,12 @@ pub enum Counter {
 
 impl Counter {
     /// All, in the order of the report.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::HttpReqs,
         Self::Iterations,
         Self::Interrupted,
+        Self::Cancelled,
+        Self::HttpReqsStarted,
         Self::ArrivalsOffered,
         Self::ArrivalsStarted,
         Self::DroppedIterations,
@@ -181,12 +191,26 @@ impl Counter {
         Self::ClockSteps,
     ];
 
+    /// Whether it belongs to connections or to arrivals, or is counted before the kind of a request is drawn.
+    pub const fn is_of_no_kind(self) -> bool {
+        matches!(
+            self,
+            Self::ConnectionsOpened
+                | Self::HttpReqsStarted
+                | Self::ArrivalsOffered
+                | Self::ArrivalsStarted
+                | Self::DroppedIterations
+        )
+    }
+
     /// Its name in thresholds, JSON and the report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::HttpReqs => "http_reqs",
             Self::Iterations => "iterations",
             Self::Interrupted => "interrupted",
+            Self::Cancelled => "cancelled",
+            Self::HttpReqsStarted => "http_reqs_started",
             Self::ArrivalsOffered => "arrivals_offered",
             Self::ArrivalsStarted => "arrivals_started",
             Self::DroppedIterations => "dropped_iterations",
@@ -296,177 +320,6 @@ impl Metric {
     }
 }
 
-/// Who is to blame for a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Blame {
-    /// The path to the server, or the server's socket.
-    Network,
-    /// Nothing came in time.
-    Timeout,
-    /// The server answered, with an error status.
-    Status,
-    /// The bytes break a protocol.
-    Protocol,
-    /// Well-formed bytes that are not an answer.
-    Answer,
-    /// This tool or this machine.
-    Ours,
-}
-
-/// Why a request failed: a closed list, counted by index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Failure {
-    /// The name of the target could not be resolved.
-    Resolve,
-    /// Nobody listens.
-    ConnectRefused,
-    /// No connection within the connect timeout.
-    ConnectTimeout,
-    /// Connecting failed otherwise (unreachable, reset while connecting).
-    ConnectOther,
-    /// The TLS handshake or a record failed.
-    Tls,
-    /// The peer reset the connection.
-    Reset,
-    /// End of stream inside a response, or before it on a new connection.
-    ClosedEarly,
-    /// No byte of the response within the limit.
-    TimeoutFirstByte,
-    /// No further byte for the idle limit.
-    TimeoutStall,
-    /// The whole request took longer than the limit.
-    TimeoutTotal,
-    /// A redirect; they are not followed.
-    Http3xx,
-    /// A client error other than 429.
-    Http4xx,
-    /// Too many requests.
-    Http429,
-    /// A server error.
-    Http5xx,
-    /// Not HTTP/1.1, or bytes after the end of a response.
-    BadHttp,
-    /// Broken chunked framing.
-    BadChunk,
-    /// Broken event stream.
-    BadSse,
-    /// A body or event that should be JSON and is not.
-    BadJson,
-    /// Another content type than was asked for.
-    BadContentType,
-    /// An encoded body, although `identity` was asked for.
-    BadEncoding,
-    /// A head, line, event or body beyond the named limits.
-    TooLarge,
-    /// An error event inside a 200.
-    StreamError,
-    /// A stream that ended without its terminal event.
-    Truncated,
-    /// A complete stream without a token.
-    Empty,
-    /// A response check did not hold.
-    Check,
-    /// No file descriptor was left.
-    NoFd,
-    /// No local port was left.
-    NoPort,
-    /// A defect of this tool.
-    Internal,
-}
-
-impl Failure {
-    /// All, by blame, in the order of the report.
-    pub const ALL: [Self; 28] = [
-        Self::Resolve,
-        Self::ConnectRefused,
-        Self::ConnectTimeout,
-        Self::ConnectOther,
-        Self::Tls,
-        Self::Reset,
-        Self::ClosedEarly,
-        Self::TimeoutFirstByte,
-        Self::TimeoutStall,
-        Self::TimeoutTotal,
-        Self::Http3xx,
-        Self::Http4xx,
-        Self::Http429,
-        Self::Http5xx,
-        Self::BadHttp,
-        Self::BadChunk,
-        Self::BadSse,
-        Self::BadJson,
-        Self::BadContentType,
-        Self::BadEncoding,
-        Self::TooLarge,
-        Self::StreamError,
-        Self::Truncated,
-        Self::Empty,
-        Self::Check,
-        Self::NoFd,
-        Self::NoPort,
-        Self::Internal,
-    ];
-
-    /// Its name in JSON and the report.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Resolve => "resolve",
-            Self::ConnectRefused => "connect_refused",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::ConnectOther => "connect_other",
-            Self::Tls => "tls",
-            Self::Reset => "reset",
-            Self::ClosedEarly => "closed_early",
-            Self::TimeoutFirstByte => "timeout_first_byte",
-            Self::TimeoutStall => "timeout_stall",
-            Self::TimeoutTotal => "timeout_total",
-            Self::Http3xx => "http_3xx",
-            Self::Http4xx => "http_4xx",
-            Self::Http429 => "http_429",
-            Self::Http5xx => "http_5xx",
-            Self::BadHttp => "bad_http",
-            Self::BadChunk => "bad_chunk",
-            Self::BadSse => "bad_sse",
-            Self::BadJson => "bad_json",
-            Self::BadContentType => "bad_content_type",
-            Self::BadEncoding => "bad_encoding",
-            Self::TooLarge => "too_large",
-            Self::StreamError => "stream_error",
-            Self::Truncated => "truncated",
-            Self::Empty => "empty",
-            Self::Check => "check",
-            Self::NoFd => "no_fd",
-            Self::NoPort => "no_port",
-            Self::Internal => "internal",
-        }
-    }
-
-    /// Who is to blame.
-    pub const fn blame(self) -> Blame {
-        match self {
-            Self::Resolve
-            | Self::ConnectRefused
-            | Self::ConnectTimeout
-            | Self::ConnectOther
-            | Self::Tls
-            | Self::Reset
-            | Self::ClosedEarly => Blame::Network,
-            Self::TimeoutFirstByte | Self::TimeoutStall | Self::TimeoutTotal => Blame::Timeout,
-            Self::Http3xx | Self::Http4xx | Self::Http429 | Self::Http5xx => Blame::Status,
-            Self::BadHttp
-            | Self::BadChunk
-            | Self::BadSse
-            | Self::BadJson
-            | Self::BadContentType
-            | Self::BadEncoding
-            | Self::TooLarge => Blame::Protocol,
-            Self::StreamError | Self::Truncated | Self::Empty | Self::Check => Blame::Answer,
-            Self::NoFd | Self::NoPort | Self::Internal => Blame::Ours,
-        }
-    }
-}
-
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -474,6 +327,8 @@ pub enum Outcome {
     Success,
     /// The first class that applied.
     Failed(Failure),
+    /// Given up by its user, as its kind of request asks for: neither a success nor a failure.
+    Cancelled,
     /// Cut off by the end of the test: neither a success nor a failure.
     Interrupted,
 }
@@ -510,6 +365,8 @@ pub struct Sample {
     pub outcome: Outcome,
     /// Status of the response; 0 when no head came.
     pub status: u16,
+    /// `Retry-After` of the response in seconds, if it said so.
+    pub retry_after_s: Option<u32>,
     /// When the schedule wanted it; open load only.
     pub intended: Option<Nanos>,
     /// When it was put on the wire; the instant of the attempt when it never was.

@@ -1,7 +1,7 @@
 //! Tally → what it means: rates, percentiles, the table of failures.
 
 use super::tally::Part;
-use super::{Counter, Distribution, Failure, Gauge, Share, Tally, Trend};
+use super::{Counter, Distribution, Failure, Gauge, Incidents, Share, Tally, Trend};
 use crate::units::Nanos;
 
 /// What a tally says. Plain numbers; it holds no reference to the tally.
@@ -16,7 +16,7 @@ pub struct Summary {
     /// One kind each, in the order of the mix.
     pub requests: Vec<(String, Group)>,
     /// Failed requests by class, those that occurred, in the order of the report.
-    pub failures: Vec<(Failure, u64)>,
+    pub failures: Vec<(Failure, Incidents)>,
     /// Answers by status, ascending.
     pub statuses: Vec<(u16, u64)>,
     /// Failed response checks by name, ascending.
@@ -103,14 +103,14 @@ impl Summary {
         debug_assert_eq!(tally.kinds.len(), requests.len(), "a name for each kind");
         let kinds =
             requests.iter().cloned().zip(tally.kinds.iter().map(|part| Group::new(part, Scope::OneKind, window)));
-        let failures = Failure::ALL.into_iter().map(|f| (f, tally.failures[f as usize]));
+        let failures = Failure::ALL.into_iter().map(|f| (f, &tally.failures[f as usize]));
         let gauges = Gauge::ALL.into_iter().map(|g| (g, tally.levels[g as usize])).filter(|(_, level)| level.is_set);
         Self {
             window,
             cpu_time: tally.cpu_time,
             all: Group::new(&tally.all_kinds(), Scope::All, window),
             requests: kinds.collect(),
-            failures: failures.filter(|&(_, n)| n > 0).collect(),
+            failures: failures.filter(|(_, seen)| seen.count > 0).map(|(f, seen)| (f, seen.clone())).collect(),
             statuses: tally.statuses.iter().copied().filter(|&(_, n)| n > 0).collect(),
             failed_checks: tally.failed_checks.iter().copied().filter(|&(_, n)| n > 0).collect(),
             gauges: gauges.map(|(g, l)| (g, GaugeValue { value: l.value, min: l.min, max: l.max })).collect(),
@@ -145,7 +145,7 @@ impl Summary {
         self.gauges.iter().find(|(g, _)| *g == gauge).map(|&(_, value)| value)
     }
 
-    /// Requests that finished, whatever the outcome; not those that the end of the test cut off.
+    /// Requests that succeeded or failed; not those that were cancelled or that the end of the test cut off.
     pub fn finished(&self) -> u64 {
         self.counter(Counter::HttpReqs, None).map_or(0, |c| c.count)
     }
@@ -166,7 +166,7 @@ enum Scope {
 impl Group {
     fn new(part: &Part, scope: Scope, window: Nanos) -> Self {
         let trends = Trend::ALL.into_iter().filter_map(|t| Some((t, part.trend(t)?.clone())));
-        let counters = Counter::ALL.into_iter().filter(|c| scope == Scope::All || *c != Counter::ConnectionsOpened);
+        let counters = Counter::ALL.into_iter().filter(|c| scope == Scope::All || !c.is_of_no_kind());
         Self {
             trends: trends.collect(),
             counters: counters.map(|c| (c, CounterValue::new(part, c, window))).collect(),
@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(s.counter(Counter::HttpReqs, None), Some(CounterValue { count: 3, rate: 0.3 }));
         let failed = s.share(Share::HttpReqFailed, Some("health")).expect("two requests");
         assert_eq!((failed.matches, failed.total, failed.rate()), (1, 2, 0.5));
-        assert_eq!(s.failures, [(Failure::Http429, 1)]);
+        assert_eq!(s.failures.iter().map(|(f, seen)| (*f, seen.count)).collect::<Vec<_>>(), [(Failure::Http429, 1)]);
         assert_eq!(s.statuses, [(200, 2), (429, 1)]);
         assert_eq!((s.finished(), s.succeeded()), (3, 2));
     }

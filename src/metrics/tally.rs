@@ -6,7 +6,7 @@
 //!
 //! Each kind of request has numbers of its own. "All kinds" is never recorded: it is their sum, made when a summary is.
 
-use super::{Blame, Counter, Distribution, Failure, Gauge, Outcome, Sample, Trend};
+use super::{Blame, Counter, Distribution, Example, Failure, Gauge, Incidents, Outcome, Sample, Trend};
 use crate::units::Nanos;
 use std::ops::AddAssign;
 
@@ -24,7 +24,7 @@ pub struct Tally {
     /// What belongs to connections, and so to no kind.
     pub(super) shared: Part,
     /// Failed requests by class.
-    pub(super) failures: [u64; Failure::ALL.len()],
+    pub(super) failures: [Incidents; Failure::ALL.len()],
     /// Answers by status, ascending. At most as long as there are statuses.
     pub(super) statuses: Vec<(u16, u64)>,
     /// Failed checks by name, ascending. At most as long as there are checks in the program.
@@ -72,7 +72,7 @@ impl Tally {
             run_wait: Nanos::ZERO,
             kinds: vec![Part::default(); kinds],
             shared: Part::default(),
-            failures: [0; Failure::ALL.len()],
+            failures: std::array::from_fn(|_| Incidents::default()),
             statuses: Vec::new(),
             failed_checks: Vec::new(),
             levels: [Level::default(); Gauge::ALL.len()],
@@ -84,7 +84,7 @@ impl Tally {
         (self.cpu_time, self.busiest, self.run_wait) = (Nanos::ZERO, Nanos::ZERO, Nanos::ZERO);
         self.kinds.iter_mut().for_each(Part::clear);
         self.shared.clear();
-        self.failures.fill(0);
+        self.failures.iter_mut().for_each(Incidents::clear);
         // Entries stay, at zero, so that a warm tally does not allocate again.
         self.statuses.iter_mut().for_each(|(_, n)| *n = 0);
         self.failed_checks.iter_mut().for_each(|(_, n)| *n = 0);
@@ -121,13 +121,33 @@ impl Tally {
             Outcome::Failed(failure) => {
                 part.count_finished(sample);
                 part.count_failure(failure, sample);
-                self.failures[failure as usize] += 1;
+                self.failures[failure as usize].add_one(sample.end, sample.retry_after_s);
+            }
+            Outcome::Cancelled => {
+                part.count(Counter::Cancelled, 1, u64::from(sample.in_window));
+                part.count(Counter::Iterations, 1, u64::from(sample.in_window));
             }
             Outcome::Interrupted => {
                 part.count(Counter::Interrupted, 1, u64::from(sample.in_window));
                 part.time(Trend::InterruptedAge, sample.end.since(sample.sent));
             }
         }
+    }
+
+    /// A request was begun; which kind it is, is drawn later.
+    pub fn started(&mut self) {
+        self.shared.count(Counter::HttpReqsStarted, 1, 1);
+    }
+
+    /// Whether an example of a failure of that class, which ended `at`, would be kept. It is asked for before one is made, so that a
+    /// storm of failures makes one example and not thousands.
+    pub fn wants_example(&self, failure: Failure, at: Nanos) -> bool {
+        self.failures[failure as usize].wants(at)
+    }
+
+    /// What a failure looked like: printable, bounded, without secrets.
+    pub fn example(&mut self, failure: Failure, at: Nanos, text: String) {
+        self.failures[failure as usize].offer(Example { at, text });
     }
 
     /// A gap between two token events of a stream of `kind`.
@@ -245,8 +265,8 @@ impl Tally {
             part.add(more);
         }
         self.shared.add(&other.shared);
-        for (n, more) in self.failures.iter_mut().zip(&other.failures) {
-            *n += more;
+        for (class, more) in self.failures.iter_mut().zip(&other.failures) {
+            class.add(more);
         }
         for &(status, n) in &other.statuses {
             add_sorted(&mut self.statuses, status, n);

@@ -87,6 +87,9 @@ impl KeepStamping {
     }
 }
 
+/// Receive buffer of a reader that is slow on purpose. The kernel doubles it for its own needs, and gives none smaller than about that.
+const SMALL_RECEIVE_BUFFER: usize = 4 * 1024;
+
 /// One socket's bytes.
 #[derive(Debug)]
 pub enum Stream {
@@ -102,7 +105,26 @@ impl Stream {
     /// Begins to connect, and registers the socket once and for all. Edge-triggered, so that one `epoll_ctl` serves the connection's
     /// whole life: "writable" comes when it is connected and after a write that did not fit, and at no other time.
     pub fn connect(addr: SocketAddr, registry: &Registry, token: Token) -> io::Result<Self> {
-        let mut stream = TcpStream::connect(addr)?;
+        Self::register(TcpStream::connect(addr)?, registry, token)
+    }
+
+    /// The same with a receive buffer that holds next to nothing, so that a reader who waits is soon felt by the server. It is set
+    /// before connecting: a window that was once announced is not taken back.
+    pub fn connect_small(addr: SocketAddr, registry: &Registry, token: Token) -> io::Result<Self> {
+        let socket = socket2::Socket::new(
+            socket2::Domain::for_address(addr),
+            socket2::Type::STREAM.nonblocking(),
+            Some(socket2::Protocol::TCP),
+        )?;
+        socket.set_recv_buffer_size(SMALL_RECEIVE_BUFFER)?;
+        match socket.connect(&addr.into()) {
+            Err(error) if error.raw_os_error() != Some(nix::errno::Errno::EINPROGRESS as i32) => return Err(error),
+            _ => {}
+        }
+        Self::register(TcpStream::from_std(socket.into()), registry, token)
+    }
+
+    fn register(mut stream: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
         // Small requests go out at once; Nagle's algorithm would hold them back for the peer's delayed acknowledgement.
         stream.set_nodelay(true)?;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;

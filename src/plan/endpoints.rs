@@ -3,7 +3,7 @@
 use super::limits;
 use super::speech::Speech;
 use crate::api::Api;
-use crate::scenario::{self, Kind, Mix, Timeouts};
+use crate::scenario::{self, Conduct, Kind, Mix, Timeouts};
 
 /// Token limit of a question that only wants to see whether there is an answer.
 const FEW_TOKENS: u32 = 16;
@@ -54,5 +54,6 @@ fn endpoint(api: Api, stream: bool, speech: &Speech<'_>) -> Kind {
         headers: Vec::new(),
         timeouts: Timeouts { connect: limit, first_byte: limit, stall: limit, total: limit },
         optional: true,
+        conduct: Conduct::default(),
     }
 }

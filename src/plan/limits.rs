@@ -34,6 +34,8 @@ pub const MAX_PROMPT_BYTES: usize = 4 << 20;
 pub const MAX_PROMPTS_BYTES: usize = 64 << 20;
 /// Token limit of a request: beyond every model's window.
 pub const MAX_TOKENS: u32 = 10_000_000;
+/// Fastest of the slow readers: beyond 100 MB/s nothing about them would be slow.
+pub const MAX_SLOW_BYTES_PER_SECOND: u32 = 100_000_000;
 /// Extra headers: servers take about a hundred in all.
 pub const MAX_HEADERS: usize = 64;
 /// Bytes of one header: what servers commonly take.

@@ -1,5 +1,6 @@
 //! The mix: kinds of request as written → [`Mix`].
 
+use super::conduct::conduct;
 use super::profile::{MaxTokens, NamedTimeouts, OneOrMore, Request, Timeout, Written};
 use super::shape::{Changed, some_time, whole};
 use super::speech::{Choice, Speech, is_model, path_problem};
@@ -126,6 +127,7 @@ impl Row<'_> {
             headers: self.headers()?,
             timeouts: self.timeouts(timeout)?,
             optional: false,
+            conduct: conduct(self.written, request, &self.key)?,
         })
     }
 

@@ -4,6 +4,7 @@
 //! and [`show`] says where each of its values came from.
 
 mod arrivals;
+mod conduct;
 mod endpoints;
 mod error;
 mod headers;
@@ -26,7 +27,7 @@ pub use resolve::{Output, Presentation, Resolved, resolve};
 pub use crate::api::Api;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime};
 pub use crate::net::Target;
-pub use crate::scenario::{Kind, Mix, Secret, Timeouts};
+pub use crate::scenario::{After, Conduct, Kind, Leave, Mix, Secret, Timeouts};
 pub use crate::server::{Source, Spec};
 
 use crate::load::Load;

@@ -177,6 +177,12 @@ pub struct Request {
     pub max_tokens: Option<MaxTokens>,
     /// Its own timeouts.
     pub timeout: Option<Timeout>,
+    /// Its users give up.
+    pub cancel: Option<Leave>,
+    /// Its users vanish.
+    pub drop: Option<Leave>,
+    /// Its users read slowly.
+    pub slow_reader: Option<SlowReader>,
     /// Extra fields of the JSON body.
     pub body: Option<toml::Table>,
     /// Whether a stream of chat completions shall end with what it has cost.
@@ -225,6 +231,31 @@ pub struct TokenRange {
     pub min: i64,
     /// Highest.
     pub max: i64,
+}
+
+/// When users leave before the end, and how many.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "when users leave, like { after_tokens = 10, share = 0.3 } or { after = \"500ms\" }"
+)]
+pub struct Leave {
+    /// After so many token events.
+    pub after_tokens: Option<i64>,
+    /// Or so long after the request was sent.
+    pub after: Option<String>,
+    /// Which share of the requests.
+    pub share: Option<f64>,
+}
+
+/// How slowly users read, and how many.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a slow reader, like { bytes_per_second = 2000, share = 0.3 }")]
+pub struct SlowReader {
+    /// Most bytes in a second.
+    pub bytes_per_second: i64,
+    /// Which share of the requests.
+    pub share: Option<f64>,
 }
 
 /// The thresholds of one metric.

@@ -4,7 +4,7 @@ use super::profile::Written;
 use super::shape::{Changed, Executor};
 use super::{Origin, Output, Plan, Presentation, Resolved, is_secret};
 use crate::load::{Arrivals, Shape, ThinkTime};
-use crate::scenario::Kind;
+use crate::scenario::{After, Conduct, Kind};
 use crate::server::Source;
 use crate::threshold::Rule;
 use crate::units::Nanos;
@@ -186,6 +186,7 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     if !kind.headers.is_empty() {
         list.add(&at("headers"), headers(&kind.headers));
     }
+    add_conduct(list, key, &kind.conduct);
     let timeouts = kind.timeouts;
     for (name, time) in [
         ("connect", timeouts.connect),
@@ -195,6 +196,23 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     ] {
         let origin = timeout_origin(list, key, name);
         list.add_from(&at(&format!("timeout.{name}")), time.to_string(), origin);
+    }
+}
+
+/// What its users do beside waiting; most do nothing, and then nothing is said.
+fn add_conduct(list: &mut Listing<'_>, key: &str, conduct: &Conduct) {
+    for (name, leave) in [("cancel", conduct.cancel), ("drop", conduct.drop)] {
+        if let Some(leave) = leave {
+            let after = match leave.after {
+                After::Tokens(n) => format!("after {n} tokens"),
+                After::Time(time) => format!("after {time}"),
+            };
+            list.add(&format!("{key}.{name}"), format!("{after}, share {}", leave.share));
+        }
+    }
+    if let Some(slow) = conduct.slow_reader {
+        let value = format!("{} bytes per second, share {}", slow.bytes_per_second, slow.share);
+        list.add(&format!("{key}.slow_reader"), value);
     }
 }
 

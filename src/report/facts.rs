@@ -1,13 +1,13 @@
 //! What a run brings together → Document.
 
 use super::{
-    Agreement, Build, Client, ClientVerdict, Counter, Document, Endpoint, Environment, Failures, Gauge, Hint,
-    KindSecond, Measured, Quantiles, Rate, Run, SCHEMA, Second, Server, Signal, Target, TargetServer, Threshold,
-    ThresholdVerdict, Trend, plan, rounded,
+    Agreement, Build, Client, ClientVerdict, Counter, Document, Endpoint, Environment, FailureDetails, Failures, Gauge,
+    Hint, KindSecond, Measured, Quantiles, Rate, RetryAfter, Run, SCHEMA, Second, Server, Signal, Target, TargetServer,
+    Threshold, ThresholdVerdict, Trend, plan, rounded,
 };
 use crate::metrics::summary::{Group, ShareValue};
 use crate::metrics::validity::Validity;
-use crate::metrics::{self, Distribution, Summary, hints, series, validity};
+use crate::metrics::{self, Distribution, Incidents, Summary, hints, series, validity};
 use crate::plan::Plan;
 use crate::threshold::{Judgement, Verdict};
 use crate::units::Nanos;
@@ -115,7 +115,7 @@ pub(super) fn document(facts: &RunFacts<'_>) -> Document {
         thresholds: facts.verdicts.iter().map(threshold).collect(),
         series: facts.series.iter().map(|s| second(s, &summary.requests)).collect(),
         server: facts.server_use.map_or_else(Server::default, |used| server(used, facts.duration)),
-        agreement: facts.agreement,
+        agreement: facts.agreement.clone(),
     }
 }
 
@@ -158,11 +158,28 @@ fn rate(share: ShareValue) -> Rate {
     Rate { rate: (share.total > 0).then(|| rounded(share.rate())), matches: share.matches, total: share.total }
 }
 
+fn details(seen: &Incidents, finished: u64) -> FailureDetails {
+    let (first, last) = seen.span.unwrap_or_default();
+    FailureDetails {
+        share: rounded(seen.count as f64 / finished.max(1) as f64),
+        first_s: rounded(first.as_secs_f64()),
+        last_s: rounded(last.as_secs_f64()),
+        sample: seen.example.as_ref().map(|example| example.text.clone()),
+        retry_after_s: seen.retry_after_s.map(|(min, max)| RetryAfter { min, max }),
+    }
+}
+
 fn failures(summary: &Summary) -> Failures {
+    let finished = summary.finished();
     Failures {
         statuses: summary.statuses.iter().map(|(status, n)| (status.to_string(), *n)).collect(),
         checks: summary.failed_checks.iter().map(|&(name, n)| (name.to_owned(), n)).collect(),
-        classes: summary.failures.iter().map(|&(failure, n)| (failure.name().to_owned(), n)).collect(),
+        classes: summary.failures.iter().map(|(class, seen)| (class.name().to_owned(), seen.count)).collect(),
+        details: summary
+            .failures
+            .iter()
+            .map(|(class, seen)| (class.name().to_owned(), details(seen, finished)))
+            .collect(),
     }
 }
 

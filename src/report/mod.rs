@@ -317,8 +317,8 @@ pub struct Gauge {
     pub max: u64,
 }
 
-/// What went wrong. In JSON the classes are keys beside the two tables.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What went wrong. In JSON the classes are keys beside the tables.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Failures {
     /// Answers by status, those of successes too.
     #[serde(default)]
@@ -326,9 +326,38 @@ pub struct Failures {
     /// Failed response checks by name.
     #[serde(default)]
     pub checks: BTreeMap<String, u64>,
+    /// What is known of each class that occurred beside its number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, FailureDetails>,
     /// Failed requests by class; those that occurred.
     #[serde(flatten)]
     pub classes: BTreeMap<String, u64>,
+}
+
+/// What is known of the failures of one class.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FailureDetails {
+    /// Their share of the finished requests.
+    pub share: f64,
+    /// When the first one ended, in seconds since the start.
+    pub first_s: f64,
+    /// When the last one ended.
+    pub last_s: f64,
+    /// What the earliest looked like: printable, bounded, without secrets.
+    #[serde(default)]
+    pub sample: Option<String>,
+    /// Shortest and longest `Retry-After`, where servers sent one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<RetryAfter>,
+}
+
+/// How long servers asked us to wait, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryAfter {
+    /// Shortest.
+    pub min: u32,
+    /// Longest.
+    pub max: u32,
 }
 
 /// A threshold's judgement.
@@ -450,9 +479,25 @@ pub struct Server {
 }
 
 /// Two counts of the same requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {
     /// Requests we sent of the kinds that the server counts.
+    pub ours: u64,
+    /// What the server counted.
+    pub server: u64,
+    /// The same of the errors that the server counts by sort; absent when it counted none and we saw none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ErrorAgreement>,
+}
+
+/// Two counts of the same errors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorAgreement {
+    /// What the server calls them.
+    pub name: String,
+    /// The statuses we know them by.
+    pub statuses: Vec<u16>,
+    /// Answers with these statuses that we got.
     pub ours: u64,
     /// What the server counted.
     pub server: u64,
@@ -467,7 +512,7 @@ pub enum Conclusion {
     Fail,
     /// A signal ended the run.
     Interrupted,
-    /// Not one request succeeded.
+    /// Not one request succeeded or was cancelled.
     NoData,
     /// The server that was started for the run ended by itself: whatever was measured is not the whole.
     ServerDied,
@@ -485,11 +530,16 @@ impl Document {
             Some(Measured::Rate(rate)) => rate.total.saturating_sub(rate.matches),
             _ => 0,
         };
+        // Where users give up by design, that they did is what was measured.
+        let cancelled = match self.metrics.get("cancelled") {
+            Some(Measured::Counter(cancelled)) => cancelled.count,
+            _ => 0,
+        };
         if self.run.interrupted {
             Conclusion::Interrupted
         } else if self.target.server.died.is_some() {
             Conclusion::ServerDied
-        } else if succeeded == 0 {
+        } else if succeeded == 0 && cancelled == 0 {
             Conclusion::NoData
         } else if self.thresholds.iter().any(|t| t.verdict != ThresholdVerdict::Pass)
             || self.endpoints.iter().any(|e| e.verdict == EndpointVerdict::Failed)

@@ -2,7 +2,7 @@
 //!
 //! Keys and nesting are those of a profile's file; lengths of time are in ms, as everywhere in the document.
 
-use crate::plan::{Arrivals, Kind, Plan, Shape, Source, Spec};
+use crate::plan::{After, Arrivals, Conduct, Kind, Leave, Plan, Shape, Source, Spec};
 use crate::threshold::Rule;
 use crate::units::Nanos;
 use serde_json::{Map, Value, json};
@@ -110,7 +110,7 @@ fn arrivals(open: &Arrivals) -> Map<String, Value> {
 
 fn kind(kind: &Kind) -> Value {
     let timeouts = &kind.timeouts;
-    json!({
+    let mut value = json!({
         "name": kind.name,
         "weight": kind.weight,
         "api": kind.api.name(),
@@ -127,7 +127,30 @@ fn kind(kind: &Kind) -> Value {
             "stall": ms(timeouts.stall),
             "total": ms(timeouts.total),
         },
-    })
+    });
+    // Only those that there are: a test without them is the same test as before there could be any.
+    for (name, conduct) in conduct(&kind.conduct) {
+        value[name] = conduct;
+    }
+    value
+}
+
+/// What users do beside waiting, with the keys of a profile's file.
+fn conduct(conduct: &Conduct) -> impl Iterator<Item = (&'static str, Value)> {
+    let leave = |name, leave: Option<Leave>| {
+        leave.map(|leave| {
+            let mut value = json!({ "share": leave.share });
+            match leave.after {
+                After::Tokens(n) => value["after_tokens"] = json!(n),
+                After::Time(time) => value["after"] = json!(ms(time)),
+            }
+            (name, value)
+        })
+    };
+    let slow = conduct
+        .slow_reader
+        .map(|slow| ("slow_reader", json!({ "bytes_per_second": slow.bytes_per_second, "share": slow.share })));
+    [leave("cancel", conduct.cancel), leave("drop", conduct.drop), slow].into_iter().flatten()
 }
 
 /// Rules by metric, as in a profile's long form.
@@ -205,6 +228,8 @@ mod tests {
             hash_of(|p| p.mix.kinds[0].timeouts.total = Nanos::from_secs(1)),
             hash_of(|p| p.headers.push(("x-more".to_owned(), String::new()))),
             hash_of(|p| p.thresholds.clear()),
+            hash_of(|p| p.mix.kinds[0].conduct.cancel = Some(Leave { after: After::Tokens(3), share: 1.0 })),
+            hash_of(|p| p.mix.kinds[0].conduct.drop = Some(Leave { after: After::Tokens(3), share: 1.0 })),
         ];
         let all = hashes.len();
         hashes.sort_by_key(ToString::to_string);

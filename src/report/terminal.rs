@@ -3,8 +3,8 @@
 
 use super::endpoints::count as endpoints_that;
 use super::{
-    Client, ClientVerdict, Conclusion, Counter, Document, EndpointVerdict, Gauge, Hint, Measured, Rate, Threshold,
-    ThresholdVerdict, Trend, human,
+    Client, ClientVerdict, Conclusion, Counter, Document, EndpointVerdict, FailureDetails, Gauge, Hint, Measured, Rate,
+    Threshold, ThresholdVerdict, Trend, human,
 };
 use crate::metrics::{self, Metric};
 use std::collections::BTreeMap;
@@ -374,8 +374,13 @@ fn failures(page: &mut Page, doc: &Document) {
     let known = metrics::Failure::ALL.map(metrics::Failure::name);
     let unknown = doc.failures.classes.keys().map(String::as_str).filter(|name| !known.contains(name));
     for name in known.into_iter().chain(unknown) {
-        if let Some(&n) = doc.failures.classes.get(name) {
-            page.line(&[(Tone::Bad, &format!("  {name:<25}{:>10}{:>12}", human::count(n), share(n)))]);
+        let Some(&n) = doc.failures.classes.get(name) else { continue };
+        let details = doc.failures.details.get(name);
+        let when = details.map_or_else(String::new, when);
+        let counts = format!("  {name:<25}{:>10}{:>12}", human::count(n), share(n));
+        page.line(&[(Tone::Bad, &counts), (Tone::Faint, &when)]);
+        if let Some(details) = details {
+            particulars(page, details);
         }
     }
     let pairs = |table: &BTreeMap<String, u64>| table.iter().map(|(k, n)| format!("{k}: {n}")).collect::<Vec<_>>();
@@ -388,10 +393,32 @@ fn failures(page: &mut Page, doc: &Document) {
         let held = human::percent(checks.matches as f64 / checks.total as f64);
         page.list("checks", std::iter::once(format!("{} of {} held ({held})", checks.matches, checks.total)));
     }
+    if let Some(left) = counter(&doc.metrics, metrics::Counter::Cancelled).filter(|n| n.count > 0) {
+        page.list("cancelled", std::iter::once(format!("{} given up by their users, as the profile asks", left.count)));
+    }
     if let Some(cut_off) = counter(&doc.metrics, metrics::Counter::Interrupted).filter(|n| n.count > 0) {
         let age = trend(&doc.metrics, metrics::Trend::InterruptedAge);
         let age = age.map_or_else(String::new, |t| format!(", the oldest after {}", human::time(t.max)));
         page.list("interrupted", std::iter::once(format!("{} cut off by the end of the test{age}", cut_off.count)));
+    }
+}
+
+/// When failures of a class came.
+fn when(details: &FailureDetails) -> String {
+    let (first, last) = (human::length(details.first_s), human::length(details.last_s));
+    if first == last { format!("  after {first}") } else { format!("  after {first} to {last}") }
+}
+
+/// What is known of a class beside its number: how long servers asked us to wait, and what the first failure looked like.
+fn particulars(page: &mut Page, details: &FailureDetails) {
+    let wait = details.retry_after_s.map(|wait| match (wait.min, wait.max) {
+        (min, max) if min == max => format!("retry-after {min}s"),
+        (min, max) => format!("retry-after {min}s to {max}s"),
+    });
+    for text in wait.iter().chain(&details.sample) {
+        for line in human::wrapped(text, page.width.saturating_sub(6)) {
+            page.line(&[(Tone::Faint, &format!("      {line}"))]);
+        }
     }
 }
 
@@ -415,10 +442,16 @@ fn server(page: &mut Page, doc: &Document) {
         let growth = used.growth_bytes_per_h.map_or_else(String::new, |g| format!(" ({}/h)", human::bytes(g)));
         page.list("memory", std::iter::once(format!("{start} → at most {max} → {end}{growth}")));
     }
-    if let Some(counts) = doc.agreement {
-        let (tone, mark) = if counts.ours == counts.server { (Tone::Good, "✓") } else { (Tone::Bad, "✗") };
-        let text = format!("server counted {}, we sent {} ", counts.server, counts.ours);
-        page.line(&[(Tone::Plain, "  requests:         "), (Tone::Plain, &text), (tone, mark)]);
+    let Some(counts) = &doc.agreement else { return };
+    let mut agree = |name: &str, server: u64, ours: u64, verb: &str| {
+        let (tone, mark) = if ours == server { (Tone::Good, " ✓") } else { (Tone::Bad, " ✗") };
+        let text = format!("  {:<17} server counted {server}, we {verb}", format!("{name}:"));
+        page.line(&[(Tone::Plain, &text), (tone, mark)]);
+    };
+    agree("requests", counts.server, counts.ours, &format!("sent {}", counts.ours));
+    for error in &counts.errors {
+        let statuses = error.statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+        agree(&error.name, error.server, error.ours, &format!("saw {} ({statuses})", error.ours));
     }
 }
 

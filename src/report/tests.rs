@@ -34,6 +34,7 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         headers: vec![("x-tenant".to_owned(), "open sesame".to_owned())],
         timeouts: Timeouts { connect: s(5), first_byte: s(60), stall: s(60), total: s(60) },
         optional: false,
+        conduct: crate::plan::Conduct::default(),
     }
 }
 
@@ -98,6 +99,7 @@ fn sample(kind: u16, n: u64, outcome: Outcome, status: u16) -> Sample {
         kind,
         outcome,
         status,
+        retry_after_s: None,
         sent,
         end: sent + Nanos::from_millis(300 + n),
         first_byte: after(40),
@@ -130,11 +132,15 @@ pub(super) fn busy_tally() -> Tally {
         tally.record(&sample((n % 2) as u16, n, Outcome::Success, 200));
         tally.gap(0, Nanos::from_millis(20));
     }
-    tally.record(&sample(0, 3, Outcome::Failed(Failure::Http429), 429));
+    let limited = Sample { retry_after_s: Some(7), ..sample(0, 3, Outcome::Failed(Failure::Http429), 429) };
+    tally.record(&limited);
     tally.record(&Sample { usage: None, ..sample(0, 3, Outcome::Failed(Failure::Reset), 0) });
     let broken = Sample { check_failed: Some("choices"), ..sample(1, 3, Outcome::Failed(Failure::Check), 200) };
     tally.record(&broken);
+    let slow_down = r#"HTTP 429, retry-after 7: {"error":{"message":"Rate limit exceeded"}}"#.to_owned();
+    tally.example(Failure::Http429, Nanos::from_millis(603), slow_down);
     tally.record(&Sample { usage: None, ..sample(0, 9, Outcome::Interrupted, 200) });
+    tally.record(&Sample { usage: None, checks_held: 0, ..sample(0, 9, Outcome::Cancelled, 200) });
     tally.connection_opened(Nanos::from_micros(150));
     tally.stale_retry(0);
     tally.level(metrics::Gauge::Vus, 50);
@@ -197,7 +203,16 @@ pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -
         }),
         signals: &signals,
         hints: &[],
-        agreement: Some(Agreement { ours: 103, server: 103 }),
+        agreement: Some(Agreement {
+            ours: 103,
+            server: 103,
+            errors: vec![ErrorAgreement {
+                name: "rate_limit_errors".to_owned(),
+                statuses: vec![429],
+                ours: 1,
+                server: 1,
+            }],
+        }),
     })
 }
 
@@ -326,8 +341,8 @@ fn every_metric_of_the_summary_is_in_it_by_name() {
         assert_eq!(doc.metrics.contains_key(metric.name()), !absent, "{}", metric.name());
     }
     let Some(Measured::Counter(tokens)) = doc.metrics.get("tokens_output") else { panic!("no tokens") };
-    // 102 answers with usage, and 2 streams without: 20 events each.
-    assert_eq!((tokens.count, tokens.token_source.as_deref()), (102 * 21 + 40, Some("usage")));
+    // 102 answers with usage, and 3 streams without: 20 events each.
+    assert_eq!((tokens.count, tokens.token_source.as_deref()), (102 * 21 + 60, Some("usage")));
     assert!(!doc.requests["chat"].contains_key("connections_opened") && !doc.requests["chat"].contains_key("vus"));
     assert_eq!(doc.series[0].requests["chat-stream"].http_reqs, 52);
     assert_eq!(

@@ -19,6 +19,7 @@ fn kind(name: &str, weight: u32) -> Kind {
         headers: Vec::new(),
         timeouts: Timeouts { connect: Nanos(1), first_byte: Nanos(1), stall: Nanos(1), total: Nanos(1) },
         optional: false,
+        conduct: Conduct::default(),
     }
 }
 
@@ -99,7 +100,7 @@ fn a_request_to_the_letter() {
         ..kind("chat", 1)
     };
     let envelope = Envelope { api_key: Some(Secret::new("sk-1".to_owned())), ..envelope() };
-    let mut request = Request { bytes: b"of before".to_vec(), kind: 9 };
+    let mut request = Request { bytes: b"of before".to_vec(), kind: 9, manners: Manners::default() };
     scenario(&[kind], &envelope, 1).write(0, 0, &mut request);
     let expected = format!(
         "POST /openai/v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: llmsim-blast/{}\r\n\
@@ -274,7 +275,7 @@ fn another_seed_user_or_iteration_draws_something_else() {
 #[test]
 fn nothing_is_allocated_once_warm() {
     let scenario = scenario(&[kind("a", 1), get("b", 1, "/health")], &envelope(), 1);
-    let mut request = Request { bytes: Vec::with_capacity(4096), kind: 0 };
+    let mut request = Request { bytes: Vec::with_capacity(4096), kind: 0, manners: Manners::default() };
     let address = request.bytes.as_ptr();
     for i in 0..100 {
         scenario.write(0, i, &mut request);
@@ -304,7 +305,7 @@ fn secrets_are_never_printed() {
 
 #[test]
 fn a_mix_of_nothing_sends_nothing_and_does_not_panic() {
-    let mut request = Request { bytes: b"old".to_vec(), kind: 3 };
+    let mut request = Request { bytes: b"old".to_vec(), kind: 3, manners: Manners::default() };
     scenario(&[], &envelope(), 1).write(0, 0, &mut request);
     assert_eq!((request.bytes.len(), request.kind), (0, 0));
     let bare = Kind { models: Vec::new(), prompts: Vec::new(), ..kind("bare", 0) };
@@ -337,5 +338,48 @@ proptest! {
         let body = seen(&scenario(&[one], &envelope(), seed), 0, 0).json();
         prop_assert_eq!(body["model"].as_str(), Some(model.as_str()));
         prop_assert_eq!(body["messages"][0]["content"].as_str(), Some(prompt.as_str()));
+    }
+}
+
+#[test]
+fn conduct_is_drawn_like_everything_else_and_changes_nothing_else() {
+    let leave = |n, share| Some(Leave { after: After::Tokens(n), share });
+    let conduct = Conduct {
+        cancel: leave(1, 0.25),
+        drop: leave(2, 0.5),
+        slow_reader: Some(SlowReader { bytes_per_second: 9, share: 0.1 }),
+    };
+    let usual = scenario(&[kind("chat", 1)], &envelope(), 3);
+    let odd = scenario(&[Kind { conduct, ..kind("chat", 1) }], &envelope(), 3);
+    let (mut cancelled, mut dropped, mut slow) = (0, 0, 0);
+    let (mut before, mut after) = (Request::default(), Request::default());
+    for vu in 0..100 {
+        for iteration in 0..100 {
+            usual.write(vu, iteration, &mut before);
+            odd.write(vu, iteration, &mut after);
+            assert_eq!((&before.bytes, before.kind, before.manners), (&after.bytes, after.kind, Manners::default()));
+            match (after.manners.leave, after.manners.by_reset) {
+                (Some(After::Tokens(1)), false) => cancelled += 1,
+                (Some(After::Tokens(2)), true) => dropped += 1,
+                (None, false) => {}
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(after.manners.bytes_per_second.is_some(), odd.reads_slowly(vu, iteration));
+            assert!(!usual.reads_slowly(vu, iteration));
+            slow += u32::from(after.manners.bytes_per_second.is_some_and(|pace| pace.get() == 9));
+        }
+    }
+    // Of 10,000, within five standard deviations.
+    assert!((2_280..2_720).contains(&cancelled), "{cancelled}");
+    assert!((4_750..5_250).contains(&dropped), "{dropped}");
+    assert!((850..1_150).contains(&slow), "{slow}");
+    let all = scenario(
+        &[Kind { conduct: Conduct { drop: leave(2, 1.0), ..Conduct::default() }, ..kind("chat", 1) }],
+        &envelope(),
+        3,
+    );
+    for iteration in 0..1000 {
+        all.write(0, iteration, &mut after);
+        assert!(after.manners.leave.is_some());
     }
 }

@@ -119,3 +119,17 @@ fn stat(pid: u32) -> Option<(String, u32)> {
     let mut words = stat.rsplit_once(')')?.1.split_whitespace();
     Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
 }
+
+/// The most memory a process has had resident so far, in bytes; none once it has ended.
+pub fn peak_memory(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
+/// How many sockets a process has open; none once it has ended.
+pub fn sockets(pid: u32) -> Option<usize> {
+    let files = std::fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fd")).ok()?;
+    let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    Some(targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count())
+}

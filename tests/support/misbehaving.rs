@@ -7,6 +7,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// What a POST gets. A GET is answered properly: `/health`, `/openai/v1/models` and one model; 404 for the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +71,53 @@ pub enum Behaviour {
     TruncatedStream,
     /// Role, finish and terminal event, no token.
     EmptyStream,
+
+    /// These bytes and keep-alive.
+    Raw(&'static [u8]),
+    /// These bytes, and then the connection is closed.
+    RawThenClose(&'static [u8]),
+    /// An answer without an end: up to a gigabyte, or until the client has had enough.
+    Endless(Endless),
 }
+
+/// What has no end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endless {
+    /// A line of an event stream.
+    Line,
+    /// Lines of an event stream, all of them comments.
+    Comments,
+    /// The `data` lines of one event.
+    Event,
+    /// The extension of a chunk.
+    ChunkExtension,
+    /// The header lines.
+    Head,
+    /// A plain body without a length.
+    Body,
+    /// Interim responses.
+    Interim,
+}
+
+impl Endless {
+    /// How it begins, and what then comes again and again.
+    fn parts(self) -> (Vec<u8>, Vec<u8>) {
+        let stream = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+        let (start, piece) = match self {
+            Self::Line => (format!("{stream}data: "), "x".to_owned()),
+            Self::Comments => (stream.to_owned(), ": still thinking\n\n".to_owned()),
+            Self::Event => (stream.to_owned(), "data: {}\n".to_owned()),
+            Self::ChunkExtension => (format!("{STREAM_HEAD}5;x="), "x".to_owned()),
+            Self::Head => ("HTTP/1.1 200 OK\r\n".to_owned(), "x-again: and again\r\n".to_owned()),
+            Self::Body => ("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".to_owned(), "[1],".to_owned()),
+            Self::Interim => (String::new(), "HTTP/1.1 103 Early Hints\r\n\r\n".to_owned()),
+        };
+        (start.into_bytes(), piece.repeat((1 << 18) / piece.len()).into_bytes())
+    }
+}
+
+/// Most bytes of an answer without an end.
+const ENDLESS_BYTES: usize = 1 << 30;
 
 /// What was wrong with an answer's end, for the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +139,14 @@ pub struct Misbehaving {
 #[derive(Default)]
 struct Shared {
     script: Vec<Behaviour>,
+    /// Only the first request of all gets it; the others get what they asked for.
+    once: bool,
+    /// Sockets hold next to nothing that was not acknowledged.
+    narrow: bool,
+    /// Connections that the client reset.
+    resets: AtomicU64,
+    /// How long the longest answer took to write.
+    longest_write: Mutex<Duration>,
     connections: AtomicU64,
     requests: AtomicU64,
     stopping: AtomicBool,
@@ -110,9 +165,23 @@ impl Misbehaving {
     /// Starts one that does the first to the first request of a connection, the second to its second, and the last to all further ones.
     pub fn script(script: Vec<Behaviour>) -> Self {
         assert!(!script.is_empty(), "a script has at least one behaviour");
+        Self::with(Shared { script, ..Shared::default() })
+    }
+
+    /// Starts one that does this to the first request of all, and what was asked for to all others.
+    pub fn once(behaviour: Behaviour) -> Self {
+        Self::with(Shared { script: vec![behaviour], once: true, ..Shared::default() })
+    }
+
+    /// Starts one that cannot write ahead of its client: its sockets hold next to nothing.
+    pub fn narrow(behaviour: Behaviour) -> Self {
+        Self::with(Shared { script: vec![behaviour], narrow: true, ..Shared::default() })
+    }
+
+    fn with(shared: Shared) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().expect("its address");
-        let shared = Arc::new(Shared { script, ..Shared::default() });
+        let shared = Arc::new(shared);
         let accepting = Arc::clone(&shared);
         let acceptor = std::thread::spawn(move || accept(&listener, &accepting));
         Self { addr, shared, acceptor: Some(acceptor) }
@@ -136,6 +205,16 @@ impl Misbehaving {
     /// POST requests read completely so far.
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::SeqCst)
+    }
+
+    /// Connections that the client has reset so far.
+    pub fn resets(&self) -> u64 {
+        self.shared.resets.load(Ordering::SeqCst)
+    }
+
+    /// How long the longest answer took to write.
+    pub fn longest_write(&self) -> Duration {
+        *self.shared.longest_write.lock().unwrap()
     }
 
     /// The same as they came, head and body, in no order of importance.
@@ -169,6 +248,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let shared = Arc::clone(shared);
         threads.push(std::thread::spawn(move || {
             let after = converse(&stream, &shared);
+            if after.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset) {
+                shared.resets.fetch_add(1, Ordering::SeqCst);
+            }
             let second = shared.open.lock().unwrap().remove(&id);
             if matches!(after, Ok(After::Reset)) {
                 // Closing with a linger time of zero sends RST; the second handle must be gone by then.
@@ -188,6 +270,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 /// One connection from its first request to its end.
 fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
     stream.set_nodelay(true)?;
+    if shared.narrow {
+        SockRef::from(stream).set_send_buffer_size(NARROW_BYTES)?;
+    }
     let mut buffer = Vec::new();
     let mut script = shared.script.iter().copied().cycle();
     let mut behaviour = script.next();
@@ -199,14 +284,26 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
             continue;
         }
         shared.posts.lock().unwrap().push(request.text);
-        shared.requests.fetch_add(1, Ordering::SeqCst);
+        let earlier = shared.requests.fetch_add(1, Ordering::SeqCst);
         if posts > 0 && posts < shared.script.len() {
             behaviour = script.next();
         }
         posts += 1;
-        let behaviour = behaviour.unwrap_or(Behaviour::GoodPlain);
+        let behaviour = match behaviour {
+            _ if shared.once && earlier > 0 => Behaviour::Good { tokens: 3 },
+            behaviour => behaviour.unwrap_or(Behaviour::GoodPlain),
+        };
         let lacks = matches!(behaviour, Behaviour::OnlyChat { .. }) && !request.path.ends_with("/chat/completions");
         let behaviour = if lacks { Behaviour::Status(404) } else { behaviour };
+        let started = now();
+        if let Behaviour::Endless(endless) = behaviour {
+            let (start, piece) = endless.parts();
+            stream.write_all(&start)?;
+            for _ in 0..ENDLESS_BYTES / piece.len() {
+                stream.write_all(&piece)?;
+            }
+            return Ok(After::Close);
+        }
         let (answer, after) = answer(behaviour, request.stream);
         if behaviour == Behaviour::OneByteAtATime {
             for byte in answer {
@@ -215,6 +312,9 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
         } else {
             stream.write_all(&answer)?;
         }
+        let mut longest = shared.longest_write.lock().unwrap();
+        *longest = longest.max(started.elapsed());
+        drop(longest);
         match after {
             After::KeepAlive => {}
             After::Close | After::Reset => return Ok(after),
@@ -225,6 +325,14 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
         }
     }
 }
+
+#[expect(clippy::disallowed_methods, reason = "a server has a clock of its own")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Send buffer of a server that cannot write ahead; the kernel doubles it.
+const NARROW_BYTES: usize = 4096;
 
 /// What matters of a request.
 struct Request {
@@ -294,7 +402,8 @@ fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
         Behaviour::OneByteAtATime | Behaviour::NeverHealthy => (good(3, streamed), After::KeepAlive),
         Behaviour::CloseAfterEach => (good(3, streamed), After::Close),
         Behaviour::Garbage => (b"\x00\x16\x03\x01 this is not HTTP\r\n\r\n".to_vec(), After::Close),
-        Behaviour::CloseUnanswered => (Vec::new(), After::Close),
+        // An answer without an end is written piece by piece elsewhere.
+        Behaviour::CloseUnanswered | Behaviour::Endless(_) => (Vec::new(), After::Close),
         Behaviour::CloseEarly => {
             let whole = good_plain(3);
             (whole[..whole.len() - 10].to_vec(), After::Close)
@@ -329,6 +438,8 @@ fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
             (stream(&[&role(), &token(), &token(), &error], "0\r\n\r\n"), After::KeepAlive)
         }
         Behaviour::TruncatedStream => (stream(&[&role(), &token(), &token()], "0\r\n\r\n"), After::KeepAlive),
+        Behaviour::Raw(bytes) => (bytes.to_vec(), After::KeepAlive),
+        Behaviour::RawThenClose(bytes) => (bytes.to_vec(), After::Close),
         Behaviour::EmptyStream => (stream(&[&role(), &finish(0), DONE], "0\r\n\r\n"), After::KeepAlive),
     }
 }

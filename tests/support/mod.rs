@@ -7,11 +7,13 @@
 #![allow(unreachable_pub, reason = "it is a module of several test programs, a library of none")]
 
 mod bench;
+mod damage;
 mod embedded;
 mod misbehaving;
 mod process;
 
-pub use bench::{Bench, SOON, alive, check, children, document, eventually, free_port};
+pub use bench::{Bench, SOON, alive, check, children, document, eventually, free_port, peak_memory, sockets};
+pub use damage::Damage;
 pub use embedded::Embedded;
-pub use misbehaving::{Behaviour, Misbehaving};
+pub use misbehaving::{Behaviour, Endless, Misbehaving};
 pub use process::{Output, Running, blast, blast_with, start, start_after, tool};

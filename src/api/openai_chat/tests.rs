@@ -16,6 +16,20 @@ fn token(delta: &str) -> Option<Token> {
 const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, finish: false, done: false });
 
 #[test]
+fn text_that_is_not_utf8_is_no_json_wherever_it_stands() {
+    for data in [
+        &b"{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\xff\"}}]}"[..],
+        b"{\"choices\":[],\"usage\":{\"\xc3\":1}}",
+        b"[\"\xe2\x82\"]",
+    ] {
+        assert_eq!(read_event(&sse::Event { name: b"", data }), Err(Flaw::BadJson));
+        assert_eq!(read_body(data), Err(Flaw::BadJson));
+    }
+    // A character that a read has cut is whole again before it comes here.
+    assert_eq!(token(r#"{"content":"€"}"#), Some(Token::Visible));
+}
+
+#[test]
 fn content_is_a_token_unless_it_is_empty() {
     assert_eq!(token(r#"{"content":"Hi"}"#), Some(Token::Visible));
     assert_eq!(token(r#"{"role":"assistant","content":" "}"#), Some(Token::Visible));

@@ -2,7 +2,7 @@
 
 use crate::api::Api;
 use crate::load::{Shape, ThinkTime};
-use crate::plan::{Kind, Mix, Plan, Target, Timeouts};
+use crate::plan::{Conduct, Kind, Mix, Plan, Target, Timeouts};
 use crate::units::Nanos;
 use std::net::SocketAddr;
 
@@ -75,6 +75,7 @@ impl Job {
             headers: Vec::new(),
             timeouts: TIMEOUTS,
             optional: false,
+            conduct: Conduct::default(),
         };
         Plan {
             name: "self-test".to_owned(),

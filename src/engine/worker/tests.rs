@@ -9,7 +9,7 @@ use crate::engine::script::{Act, Heard, World};
 use crate::load::{Shape, Stage, ThinkTime};
 use crate::metrics::{Counter, Failure, Summary, Trend};
 use crate::net::Target;
-use crate::scenario::{Kind, Mix};
+use crate::scenario::{After, Conduct, Kind, Leave, Mix, SlowReader};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
@@ -34,6 +34,7 @@ fn kind(name: &str, stream: bool) -> Kind {
         headers: Vec::new(),
         timeouts: Timeouts { connect: ms(400), first_byte: ms(700), stall: ms(200), total: ms(2_000) },
         optional: false,
+        conduct: Conduct::default(),
     }
 }
 
@@ -133,7 +134,7 @@ fn run_on(
     }
     let names: Vec<String> = plan.mix.kinds.iter().map(|k| k.name.clone()).collect();
     let summary = Summary::new(&total, &names, Nanos::from_secs(1));
-    let failures = summary.failures.clone();
+    let failures = summary.failures.iter().map(|(class, seen)| (*class, seen.count)).collect();
     let connects = connects.borrow().clone();
     Ran { summary, failures, connects, ended: ended.expect("a worker says when it ends") }
 }
@@ -569,4 +570,151 @@ fn with_many_streams_polls_are_paused_and_times_stay_those_of_the_kernel() {
         with < chosen && chosen * 3 < without * 2,
         "{chosen}: after the first second the pause is chosen by itself"
     );
+}
+
+// ---- users who do not wait for the whole answer ------------------------------------------------------------------------------
+
+fn with_conduct(conduct: Conduct, iterations_: u64, stream: bool) -> Plan {
+    let mut plan = plan(iterations(1, iterations_), stream);
+    plan.mix.kinds[0].conduct = conduct;
+    plan
+}
+
+fn leaving(after: After, by_reset: bool) -> Conduct {
+    let leave = Some(Leave { after, share: 1.0 });
+    if by_reset {
+        Conduct { drop: leave, ..Conduct::default() }
+    } else {
+        Conduct { cancel: leave, ..Conduct::default() }
+    }
+}
+
+fn five_tokens() -> Vec<(Nanos, Act)> {
+    let tokens = (1..=5).map(|i| (ms(10 * i), token()));
+    std::iter::once((ms(1), stream_head())).chain(tokens).chain([(ms(60), stream_end())]).collect()
+}
+
+#[test]
+fn a_user_who_has_seen_enough_tokens_gives_up_and_nobody_failed() {
+    for by_reset in [false, true] {
+        let ran = run(&with_conduct(leaving(After::Tokens(3), by_reset), 2, true), serving(|_| five_tokens()));
+        assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+        assert_eq!((ran.count(Counter::Cancelled), ran.count(Counter::HttpReqs)), (2, 0));
+        assert_eq!((ran.count(Counter::HttpReqsStarted), ran.count(Counter::Iterations)), (2, 2));
+        assert_eq!(ran.count(Counter::TokenEvents), 6, "what came, came");
+        assert_eq!(ran.trend(Trend::Tbt), Some((10.0, 10.0, 4)), "and so did the gaps");
+        for trend in [Trend::Ttft, Trend::HttpReqDuration, Trend::HttpReqWaiting, Trend::Tpot, Trend::InterruptedAge] {
+            assert_eq!(ran.trend(trend), None, "{}", trend.name());
+        }
+        assert_eq!(
+            ran.connects,
+            [ms(0), ms(31)],
+            "the connection is not used again, and the next request follows at once"
+        );
+    }
+}
+
+#[test]
+fn a_user_gives_up_after_a_time_whatever_has_come() {
+    let patience = leaving(After::Time(ms(35)), false);
+    for (stream, answer) in [(true, five_tokens as fn() -> _), (false, Vec::new)] {
+        let ran = run(&with_conduct(patience, 1, stream), serving(move |_| answer()));
+        assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+        assert_eq!((ran.count(Counter::Cancelled), ran.count(Counter::HttpReqs)), (1, 0));
+        assert!(ran.ended.at >= ms(36) && ran.ended.at <= ms(37), "{}", ran.ended.at);
+    }
+}
+
+#[test]
+fn whoever_got_the_whole_answer_in_time_did_not_give_up() {
+    for after in [After::Tokens(6), After::Time(ms(61))] {
+        let ran = run(&with_conduct(leaving(after, false), 2, true), serving(|_| five_tokens()));
+        assert_eq!((ran.count(Counter::Cancelled), ran.count(Counter::HttpReqs)), (0, 2), "{after:?}");
+        assert_eq!(ran.connects.len(), 1);
+    }
+    // The terminal event is there, and only the framing stays open.
+    let open = |_| vec![(ms(1), stream_head()), (ms(2), token()), (ms(3), chunk("data: [DONE]\n\n"))];
+    let ran = run(&with_conduct(leaving(After::Time(ms(500)), false), 1, true), serving(open));
+    assert_eq!((ran.count(Counter::Cancelled), ran.count(Counter::HttpReqs)), (0, 1));
+}
+
+#[test]
+fn what_was_wrong_before_the_user_left_is_a_failure() {
+    let error = |_| vec![(ms(1), Act::Send(b"HTTP/1.1 500 Oops\r\ncontent-length: 99\r\n\r\n{".to_vec()))];
+    let ran = run(&with_conduct(leaving(After::Time(ms(20)), false), 1, true), serving(error));
+    assert_eq!(ran.failures, [(Failure::Http5xx, 1)]);
+    assert_eq!(ran.count(Counter::Cancelled), 0);
+    // A limit that passes before the user's patience ends is the server's failure.
+    let ran = run(&with_conduct(leaving(After::Time(ms(800)), false), 1, true), serving(|_| vec![]));
+    assert_eq!(ran.failures, [(Failure::TimeoutFirstByte, 1)]);
+}
+
+#[test]
+fn a_slow_reader_reads_at_its_pace_on_connections_of_its_own() {
+    let slow_reader = Some(SlowReader { bytes_per_second: 1_000, share: 1.0 });
+    let conduct = Conduct { slow_reader, ..Conduct::default() };
+    let Act::Send(mut whole) = stream_head() else { unreachable!() };
+    for act in [token(), token(), token(), token(), token(), stream_end()] {
+        let Act::Send(bytes) = act else { unreachable!() };
+        whole.extend(bytes);
+    }
+    let bytes = whole.len() as u64;
+    assert!(bytes > 300, "more than a few portions: {bytes}");
+    let answer = Act::Send(whole);
+    let ran = run(&with_conduct(conduct, 2, true), serving(move |_| vec![(ms(1), answer.clone())]));
+    assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+    assert_eq!(ran.count(Counter::DataReceived), 2 * bytes);
+    let (min, max, _) = ran.trend(Trend::HttpReqDuration).expect("successes");
+    let portions = (bytes - 1) / 100;
+    assert!(min >= (1 + 100 * portions) as f64 && max < (10 + 103 * portions) as f64, "{min} {max} of {bytes} bytes");
+    let (ttft, _, _) = ran.trend(Trend::Ttft).expect("tokens");
+    assert!(ttft > 100.0, "tokens are dated by when they are read: {ttft}");
+    assert_eq!(ran.connects.len(), 2);
+    assert_eq!(ran.trend(Trend::ClientLag), None, "its pace says nothing about this tool");
+    assert_eq!(ran.count(Counter::TbtCensored), 0);
+}
+
+#[test]
+fn started_requests_end_once() {
+    for (stop_at, conduct) in [
+        (Nanos::MAX, Conduct::default()),
+        (ms(95), leaving(After::Tokens(3), false)),
+        (ms(333), leaving(After::Time(ms(25)), true)),
+    ] {
+        let mut plan = with_conduct(conduct, 1, true);
+        plan.shape = Shape::ConstantVus { vus: 7, duration: ms(700) };
+        plan.graceful_stop = ms(20);
+        plan.mix.kinds[0].conduct = conduct;
+        let ran = run_until(
+            &plan,
+            stop_at,
+            serving(|n| match n % 4 {
+                0 => five_tokens(),
+                1 => vec![(ms(3), Act::Reset)],
+                2 => vec![(ms(2), stream_head()), (ms(4), token()), (ms(5), Act::Close)],
+                _ => vec![(ms(1), stream_head())],
+            }),
+        );
+        let ends = [Counter::HttpReqs, Counter::Cancelled, Counter::Interrupted].map(|c| ran.count(c));
+        assert_eq!(ran.count(Counter::HttpReqsStarted), ends.iter().sum::<u64>(), "{ends:?}");
+        assert!(ends[0] > 0 && ends[2] > 0, "{ends:?}");
+    }
+}
+
+#[test]
+fn a_failure_comes_with_an_example_that_hides_the_key() {
+    let mut plan = plan(iterations(1, 3), false);
+    plan.api_key = Some(crate::plan::Secret::new("open-sesame".to_owned()));
+    let body = r#"{"error":"no such key: open-sesame"}"#;
+    let head = format!("HTTP/1.1 429 No\r\nretry-after: 9\r\ncontent-length: {}\r\n\r\n", body.len());
+    let ran = run(&plan, serving(move |_| vec![(ms(5), Act::Send((head.clone() + body).into_bytes()))]));
+    let (class, seen) = &ran.summary.failures[0];
+    assert_eq!((*class, seen.count, seen.retry_after_s), (Failure::Http429, 3, Some((9, 9))));
+    assert_eq!(seen.span, Some((ms(6), ms(16))));
+    let example = seen.example.as_ref().expect("an example");
+    assert_eq!(example.at, ms(6));
+    assert_eq!(example.text, r#"HTTP 429, retry-after 9: {"error":"no such key: [hidden]"}"#);
+    let ran = run(&self::plan(iterations(1, 1), false), |_| vec![(MS, Act::Refuse)]);
+    let example = ran.summary.failures[0].1.example.as_ref().expect("an example");
+    assert_eq!(example.text, "no answer: connection refused");
 }

@@ -9,6 +9,7 @@ pub(in crate::metrics) fn success(kind: u16, ms: u64) -> Sample {
         kind,
         outcome: Outcome::Success,
         status: 200,
+        retry_after_s: None,
         intended: None,
         sent,
         end: sent + Nanos::from_millis(ms),
@@ -129,7 +130,7 @@ fn failures_are_timed_apart_by_who_is_guilty() {
         for trend in [not_here, Trend::HttpReqDuration, Trend::HttpReqWaiting, Trend::Ttft, Trend::Tpot, Trend::Stall] {
             assert_eq!(times(&tally, trend), None, "{} {}", failure.name(), trend.name());
         }
-        assert_eq!(tally.failures[failure as usize], 1);
+        assert_eq!(tally.failures[failure as usize].count, 1);
         assert_eq!(tally.kinds[0].failed, 1);
         assert_eq!(count(&tally, Counter::HttpReqs), (1, 1));
         assert_eq!(count(&tally, Counter::ConnectionFailures).0, u64::from(failure.blame() == Blame::Network));
@@ -227,6 +228,7 @@ fn parallel_levels_add_up_and_later_ones_replace() {
 
 /// What can happen to a tally.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a few of them, in a test")]
 enum Step {
     Record(Sample),
     Gap(u16, u64),
@@ -238,7 +240,14 @@ fn tally_of_steps(steps: &[Step]) -> Tally {
     let mut tally = Tally::new(3);
     for step in steps {
         match step {
-            Step::Record(sample) => tally.record(sample),
+            Step::Record(sample) => {
+                tally.record(sample);
+                if let Outcome::Failed(failure) = sample.outcome
+                    && tally.wants_example(failure, sample.end)
+                {
+                    tally.example(failure, sample.end, format!("{} events", sample.token_events));
+                }
+            }
             Step::Gap(kind, gap) => tally.gap(*kind, Nanos(*gap)),
             Step::Opened(took) => tally.connection_opened(Nanos(*took)),
             Step::Stale(kind) => tally.stale_retry(*kind),
@@ -252,6 +261,7 @@ fn any_sample() -> impl Strategy<Value = Sample> {
         4 => Just(Outcome::Success),
         2 => (0..Failure::ALL.len()).prop_map(|i| Outcome::Failed(Failure::ALL[i])),
         1 => Just(Outcome::Interrupted),
+        1 => Just(Outcome::Cancelled),
     ];
     let shape = (0u16..3, outcome, 1u32..50, prop::option::of(0u32..100), any::<bool>(), 0u64..5_000_000_000_000);
     let extras = (prop::sample::select(vec![0u16, 200, 404, 429, 500]), 0u32..50, 0u8..4, any::<bool>());
@@ -263,6 +273,7 @@ fn any_sample() -> impl Strategy<Value = Sample> {
             Sample {
                 outcome,
                 status,
+                retry_after_s: (status == 429).then_some(inside),
                 in_window,
                 checks_held,
                 check_failed,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::report::tests::{all_sorts, busy_tally, document, verdict};
-use crate::report::{Agreement, Signal};
+use crate::report::{Agreement, ErrorAgreement, Signal};
 use crate::threshold::Judgement;
 
 const PLAIN: Style = Style { color: false, width: 80 };
@@ -83,21 +83,24 @@ LATENCY  of successful requests; failed and aborted ones have rows of their own
 
 THROUGHPUT  rates are of what arrived in the 4m30s measured
   http_reqs                       103      0.38/s
-  tokens_output                  2182      8.08/s  counted by the server (usage)
-  token_events                   1060      3.93/s  0.95 events a streamed token
+  tokens_output                  2202      8.16/s  counted by the server (usage)
+  token_events                   1080         4/s  0.95 events a streamed token
   tokens_input                    918      3.40/s
-  data_received                624 kB   2.31 kB/s
-  data_sent                   41.6 kB     154 B/s
-  connections       opened 1, reused 103, stale retries 1
+  data_received                630 kB   2.33 kB/s
+  data_sent                   42.0 kB     156 B/s
+  connections       opened 1, reused 104, stale retries 1
   at most           vus 50, connections 48
 
 FAILURES  3 of 103 requests (2.91%)
-  reset                             1       0.97%
-  http_429                          1       0.97%
-  check                             1       0.97%
-  statuses          200: 102, 429: 1
+  reset                             1       0.97%  after 603ms
+  http_429                          1       0.97%  after 603ms
+      retry-after 7s
+      HTTP 429, retry-after 7: {\"error\":{\"message\":\"Rate limit exceeded\"}}
+  check                             1       0.97%  after 603ms
+  statuses          200: 103, 429: 1
   failed checks     choices: 1
   checks            208 of 209 held (99.52%)
+  cancelled         1 given up by their users, as the profile asks
   interrupted       1 cut off by the end of the test, the oldest after 309ms
 
 REQUESTS  p50, p95 and p99 of http_req_duration
@@ -113,6 +116,7 @@ SERVER  llmsim 0.6.0, started for this run
   CPU               12.3s (0.05 cores on average)
   memory            20.1 MB → at most 33.4 MB → 30.0 MB (132 MB/h)
   requests:         server counted 103, we sent 103 ✓
+  rate_limit_errors: server counted 1, we saw 1 (429) ✓
 ";
     let text = text_of("pass");
     assert_eq!(text, expected, "\n{text}");
@@ -181,8 +185,16 @@ fn hints_stand_near_the_top_and_are_wrapped() {
 #[test]
 fn counts_that_differ_are_marked() {
     let mut doc = document(&busy_tally(), &[], false);
-    doc.agreement = Some(Agreement { ours: 103, server: 102 });
-    assert!(render(&doc, PLAIN).contains("server counted 102, we sent 103 ✗\n"));
+    let errors = |ours| {
+        let (name, statuses) = ("server_errors".to_owned(), vec![500, 503]);
+        vec![ErrorAgreement { name, statuses, ours, server: 5 }]
+    };
+    doc.agreement = Some(Agreement { ours: 103, server: 102, errors: errors(5) });
+    let text = render(&doc, PLAIN);
+    assert!(text.contains("server counted 102, we sent 103 ✗\n"), "{text}");
+    assert!(text.contains("  server_errors:    server counted 5, we saw 5 (500, 503) ✓\n"), "{text}");
+    doc.agreement = Some(Agreement { ours: 103, server: 103, errors: errors(4) });
+    assert!(render(&doc, PLAIN).contains("server counted 5, we saw 4 (500, 503) ✗\n"));
 }
 
 #[test]

@@ -50,6 +50,27 @@ fn timeouts_inherit_field_by_field_and_stay_within_the_total() {
 }
 
 #[test]
+fn users_may_leave_early_or_read_slowly() {
+    use crate::scenario::{After, Conduct, Leave, SlowReader};
+    let conduct = |lines: &str| fine(&format!("{FLAT}{CHAT}{lines}\n")).mix.kinds[0].conduct;
+    assert_eq!(conduct(""), Conduct::default());
+    let all = conduct(
+        "stream = true\ncancel = { after_tokens = 10, share = 0.3 }\ndrop = { after = \"500ms\", share = 0.7 }\n\
+         slow_reader = { bytes_per_second = 2000 }",
+    );
+    assert_eq!(all.cancel, Some(Leave { after: After::Tokens(10), share: 0.3 }));
+    assert_eq!(all.drop, Some(Leave { after: After::Time(Nanos::from_millis(500)), share: 0.7 }));
+    assert_eq!(all.slow_reader, Some(SlowReader { bytes_per_second: 2000, share: 1.0 }));
+    let text =
+        format!("{FLAT}{CHAT}drop = {{ after = \"500ms\", share = 0.7 }}\nslow_reader = {{ bytes_per_second = 9 }}\n");
+    let shown = resolve("my.toml", &Overrides::default(), &mut |_| Ok(text.clone())).expect("fine").settings;
+    let value = |key: &str| shown.iter().find(|s| s.key == key).map(|s| s.value.as_str());
+    assert_eq!(value("requests[0].drop"), Some("after 500ms, share 0.7"));
+    assert_eq!(value("requests[0].slow_reader"), Some("9 bytes per second, share 1"));
+    assert_eq!(value("requests[0].cancel"), None);
+}
+
+#[test]
 fn body_and_headers_are_kept() {
     let plan = fine(&format!(
         "{FLAT}{CHAT}body = {{ temperature = 0.5, stop = [\"x\"], since = 1979-05-27 }}\nheaders = {{ X-Team = \" blue \" }}\n"

@@ -1,0 +1,107 @@
+use super::*;
+use crate::engine::exchange::blank_sample;
+
+fn secrets(all: &[&str]) -> Secrets {
+    Secrets(all.iter().map(|&s| s.to_owned()).collect())
+}
+
+fn shown(bytes: &[u8]) -> String {
+    printable(&secrets(&["open-sesame-1234"]).hidden_in(bytes))
+}
+
+#[test]
+fn a_line_says_what_came_and_what_was_wrong() {
+    let mut excerpt = Excerpt::default();
+    let mut sample = blank_sample();
+    assert_eq!(excerpt.text(&sample, &secrets(&[])), "no answer");
+    (sample.status, sample.retry_after_s, sample.bytes_received) = (429, Some(7), 99);
+    assert_eq!(excerpt.text(&sample, &secrets(&[])), "HTTP 429, retry-after 7, 99 bytes, 0 tokens");
+    excerpt.body(b"{\"error\":");
+    excerpt.body(b"\"slow down\"}");
+    assert_eq!(excerpt.text(&sample, &secrets(&[])), r#"HTTP 429, retry-after 7: {"error":"slow down"}"#);
+    excerpt.system(&io::Error::from_raw_os_error(104));
+    (sample.status, sample.retry_after_s) = (200, None);
+    assert!(excerpt.text(&sample, &secrets(&[])).starts_with("HTTP 200, Connection reset by peer"));
+    excerpt.broken(WireError::BadChunk("size"), b"zz\r\n");
+    assert_eq!(excerpt.text(&sample, &secrets(&[])), "HTTP 200, broken chunked body: size: zz\\r\\n");
+    excerpt.clear();
+    sample.check_failed = Some("has choices");
+    excerpt.body(b"{}");
+    assert_eq!(excerpt.text(&sample, &secrets(&[])), "HTTP 200, not so: has choices: {}");
+}
+
+#[test]
+fn nothing_that_drives_a_terminal_gets_through() {
+    let text = shown(b"\x1b[2J\0\xff\r\nfine \xc3\xa4 \xe2\x80\xae\x7f\"quoted\"");
+    assert_eq!(text, "\\u{1b}[2J\\0\\xff\\r\\nfine \u{e4} \\u{202e}\\u{7f}\"quoted\"");
+}
+
+#[test]
+fn lines_are_short_and_cut_between_characters() {
+    for filler in ["x", "ä", "€"] {
+        let mut excerpt = Excerpt::default();
+        for _ in 0..100 {
+            excerpt.body(filler.repeat(99).as_bytes());
+        }
+        let text = excerpt.text(&blank_sample(), &secrets(&[]));
+        assert!(text.len() <= MAX_EXAMPLE_BYTES && text.len() > MAX_EXAMPLE_BYTES - 5 && text.ends_with('…'), "{text}");
+        assert!(excerpt.0.as_ref().is_some_and(|g| g.bytes.len() <= MAX_RAW_BYTES));
+    }
+}
+
+#[test]
+fn keys_and_what_looks_like_one_are_hidden() {
+    for (bytes, expected) in [
+        ("bad key open-sesame-1234!", "bad key [hidden]!"),
+        ("Incorrect API key provided: sk-proj-abcdef123", "Incorrect API key provided: [hidden]"),
+        (r#"{"Authorization": "Bearer abc.def"}"#, r#"{"Authorization": "Bearer [hidden]"}"#),
+        ("authorization=Basic dXNlcg==&x=1", "authorization=Basic [hidden]&x=1"),
+        (r#"{\"api_key\":\"tiny\"}"#, r#"{\"api_key\":\"[hidden]"}"#),
+        ("X-Api-Key: 1234\r\nServer: x", "X-Api-Key: [hidden]\\r\\nServer: x"),
+        ("got Bearer eyJhbGciOi.x.y today", "got Bearer [hidden] today"),
+        ("Set-Cookie: sid=1; path=/", "Set-Cookie: [hidden]; path=/"),
+        // And what does not, is not.
+        ("the bearer of this task-force risk-free", "the bearer of this task-force risk-free"),
+        (r#"{"completion_tokens":5,"cookies":"no"}"#, r#"{"completion_tokens":5,"cookies":"no"}"#),
+        ("basic authentication needs authorization, sk-1", "basic authentication needs authorization, sk-1"),
+    ] {
+        assert_eq!(shown(bytes.as_bytes()), expected);
+    }
+}
+
+#[test]
+fn a_key_that_is_cut_is_hidden_as_well() {
+    let key = "open-sesame-1234";
+    for cut in BETRAYED..=key.len() {
+        let mut excerpt = Excerpt::default();
+        excerpt.body("x".repeat(MAX_RAW_BYTES - cut).as_bytes());
+        excerpt.body(key.as_bytes());
+        let text = secrets(&[key]).hidden_in(&excerpt.0.expect("bytes").bytes);
+        assert!(!text.contains("open") && text.ends_with(HIDDEN), "{cut}: {text}");
+    }
+}
+
+mod any_bytes {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn make_a_bounded_printable_line_without_the_key(
+            pieces in prop::collection::vec(prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..300),
+                Just(b"open-sesame-1234".to_vec()),
+                Just(b"authorization: ".to_vec()),
+                Just("ß€".as_bytes().to_vec()),
+            ], 0..8),
+        ) {
+            let mut excerpt = Excerpt::default();
+            for piece in &pieces {
+                excerpt.body(piece);
+            }
+            let text = excerpt.text(&blank_sample(), &secrets(&["open-sesame-1234"]));
+            prop_assert!(text.len() <= MAX_EXAMPLE_BYTES && !text.contains("sesame"), "{}", text);
+            prop_assert!(!text.chars().any(char::is_control), "{}", text);
+        }
+    }
+}

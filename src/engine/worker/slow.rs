@@ -1,0 +1,54 @@
+//! Users who read slowly on purpose.
+//!
+//! They take a portion, pause for as long as it takes at their pace, and take the next one; in between nothing is read, whatever the
+//! poll reports. Their sockets have small receive buffers, so that the kernel does not read for them: the server sees a window that
+//! is shut. What they read is dated by when they read it, for it is their own pace that is seen, and says nothing about how far this
+//! tool lags behind the kernel.
+
+use super::Worker;
+use crate::engine::connection::Step;
+use crate::engine::exchange::Arrival;
+use crate::net::IoStatus;
+use crate::units::Nanos;
+
+/// Portions in a second: few enough not to keep the worker busy, enough to read evenly.
+const PORTIONS_PER_SECOND: u32 = 10;
+
+impl Worker<'_> {
+    /// Takes the next portion, unless the last one still lasts.
+    pub(super) fn read_slowly(&mut self, slot: u32) {
+        let connection = &mut self.connections[slot as usize];
+        let now = self.clock.now();
+        let Some(pace) = connection.pace().filter(|_| connection.is_in_flight()) else { return };
+        if connection.paused_until() != Nanos::MAX && connection.paused_until() > now {
+            return;
+        }
+        connection.pause_until(Nanos::MAX);
+        let portion = (pace / PORTIONS_PER_SECOND).max(1) as usize;
+        let portion = portion.min(self.buffer.len());
+        let result = connection.recv(&mut self.buffer[..portion], false);
+        let now = self.clock.now();
+        let arrival = Arrival { at: now, not_before: now };
+        let reader = &mut self.readers[connection.exchange.sample.kind as usize];
+        let step = match result.map(|received| received.status) {
+            Ok(IoStatus::Done(n)) => {
+                connection.pause_until(now.saturating_add(length(n, pace)));
+                connection.received(&self.buffer[..n], arrival, reader, &mut self.tally)
+            }
+            // The socket is empty, so the poll reports what comes next.
+            Ok(IoStatus::Blocked) => Step::Wait,
+            Ok(IoStatus::Closed) => connection.peer_closed(arrival, reader, &mut self.tally),
+            Err(error) => connection.broke(&error),
+        };
+        if step == Step::Wait {
+            self.arm_response(slot);
+        } else {
+            self.follow_at(slot, step, now);
+        }
+    }
+}
+
+/// How long `n` bytes last at `pace` bytes a second.
+fn length(n: usize, pace: u32) -> Nanos {
+    Nanos(n as u64 * 1_000_000_000 / u64::from(pace))
+}

@@ -1,0 +1,70 @@
+//! What users do beside waiting: as written → [`Conduct`].
+
+use super::profile::{self, Request, Written};
+use super::shape::{some_time, whole};
+use super::{PlanError, limits};
+use crate::scenario::{After, Conduct, Leave, SlowReader};
+
+/// The conduct of the users of one kind of request, which stands at `key`.
+pub(super) fn conduct(written: &Written, request: &Request, key: &str) -> Result<Conduct, PlanError> {
+    let leave = |name: &str, leave: Option<&profile::Leave>| {
+        leave.map(|leave| self::leave(written, &format!("{key}.{name}"), leave, request.stream)).transpose()
+    };
+    let conduct = Conduct {
+        cancel: leave("cancel", request.cancel.as_ref())?,
+        drop: leave("drop", request.drop.as_ref())?,
+        slow_reader: slow_reader(written, &format!("{key}.slow_reader"), request.slow_reader.as_ref())?,
+    };
+    let shares = [conduct.cancel, conduct.drop].into_iter().flatten().map(|leave| leave.share).sum::<f64>();
+    // Both written as thirds and the like must not fail by a rounding.
+    if shares > 1.0 + 1e-9 {
+        let problem = format!("and `cancel` together are {shares} of the requests: expected at most 1");
+        return Err(written.error(&format!("{key}.drop"), problem));
+    }
+    Ok(conduct)
+}
+
+fn leave(written: &Written, key: &str, leave: &profile::Leave, stream: bool) -> Result<Leave, PlanError> {
+    let after = match (leave.after_tokens, leave.after.as_deref()) {
+        (Some(n), None) if stream => {
+            let key = format!("{key}.after_tokens");
+            let n = whole(written, &key, Some(n), 1..=u64::from(limits::MAX_TOKENS))?;
+            After::Tokens(n.unwrap_or(1) as u32)
+        }
+        (Some(_), None) => {
+            let problem = "is of streams, and this is none: expected `stream = true`, or `after = \"500ms\"` here";
+            return Err(written.error(&format!("{key}.after_tokens"), problem));
+        }
+        (None, Some(text)) => {
+            After::Time(some_time(written, &format!("{key}.after"), Some(text))?.unwrap_or(limits::LONGEST))
+        }
+        _ => {
+            let problem = "does not say when: expected either `after_tokens = 10` or `after = \"500ms\"`";
+            return Err(written.error(key, problem));
+        }
+    };
+    Ok(Leave { after, share: share(written, key, leave.share)? })
+}
+
+fn slow_reader(
+    written: &Written,
+    key: &str,
+    slow: Option<&profile::SlowReader>,
+) -> Result<Option<SlowReader>, PlanError> {
+    let Some(slow) = slow else { return Ok(None) };
+    let limits = 1..=u64::from(limits::MAX_SLOW_BYTES_PER_SECOND);
+    let rate = whole(written, &format!("{key}.bytes_per_second"), Some(slow.bytes_per_second), limits)?;
+    Ok(Some(SlowReader { bytes_per_second: rate.unwrap_or(1) as u32, share: share(written, key, slow.share)? }))
+}
+
+/// Of how many requests; all when nobody says.
+fn share(written: &Written, key: &str, share: Option<f64>) -> Result<f64, PlanError> {
+    match share {
+        None => Ok(1.0),
+        Some(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        Some(share) => {
+            let problem = format!("{share} is no share: expected a number above 0 and at most 1");
+            Err(written.error(&format!("{key}.share"), problem))
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Bytes that no server should send: each ends in its class, in bounded memory, and does the next request no harm.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Behaviour, Bench, Endless, Misbehaving, SOON, blast_with, document, eventually, peak_memory, start};
+
+/// Three requests of one user, one after the other.
+fn three_requests(stream: bool, more: &str) -> String {
+    format!(
+        "executor = \"per-vu-iterations\"\niterations = 3\ntimeout = {{ stall = \"300ms\" }}\n{more}\n[[requests]]\n\
+         name = \"chat\"\napi = \"openai-chat\"\nstream = {stream}\n"
+    )
+}
+
+/// The first of three requests gets these bytes, and only it fails, in this class; none means that it does not.
+fn judged(behaviour: Behaviour, stream: bool, class: Option<&str>) -> Value {
+    let (bench, server) = (Bench::new(), Misbehaving::once(behaviour));
+    let (profile, result) = (bench.write("three.toml", &three_requests(stream, "")), bench.path("r.json"));
+    let output = blast_with(&[&profile, "--target-url", &server.url(), "--output", &result], &[], SOON);
+    assert_eq!(output.code, Some(0), "{behaviour:?}: {output:?}");
+    let result = document(&result);
+    let mut classes = result["failures"].as_object().unwrap().clone();
+    classes.retain(|name, _| !["statuses", "checks", "details"].contains(&name.as_str()));
+    let expected = class.map_or_else(|| json!({}), |class| json!({ class: 1 }));
+    assert_eq!(Value::Object(classes), expected, "{behaviour:?} stream={stream}: {}", output.stdout);
+    assert_eq!(result["metrics"]["http_req_failed"]["total"], 3, "{behaviour:?}");
+    assert_eq!(result["metrics"]["http_req_duration"]["count"], 3 - u64::from(class.is_some()), "{behaviour:?}");
+    result
+}
+
+/// Behaviours are constants: a test leaks the few bytes it makes up.
+fn leak(bytes: impl Into<Vec<u8>>) -> &'static [u8] {
+    Box::leak(bytes.into().into_boxed_slice())
+}
+
+/// A plain answer with these header lines and this body.
+fn plain(head: &str, body: &[u8]) -> &'static [u8] {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{head}\r\n\r\n");
+    leak([head.as_bytes(), body].concat())
+}
+
+/// A plain answer that is honest about its length.
+fn honest(body: impl AsRef<[u8]>) -> Behaviour {
+    Behaviour::Raw(plain(&format!("content-length: {}", body.as_ref().len()), body.as_ref()))
+}
+
+/// A stream of these events that the end of the connection ends.
+fn events(data: &[&[u8]]) -> Behaviour {
+    let head: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    let events = data.iter().map(|data| [b"data: ", *data, b"\n\n"].concat());
+    Behaviour::RawThenClose(leak([head.to_vec(), events.collect::<Vec<_>>().concat()].concat()))
+}
+
+#[test]
+fn lies_about_lengths_end_in_their_class() {
+    use Behaviour::{Raw, RawThenClose};
+    let body = r#"{"choices":[{"message":{"content":"x"}}],"usage":{"total_tokens":2}}"#;
+    let with = |more: &str, body: &str| plain(more, body.as_bytes());
+    let twice = with(&format!("content-length: {}", body.len()), body).repeat(2);
+    for (behaviour, class) in [
+        (RawThenClose(with("content-length: 500", body)), "closed_early"),
+        (Raw(with("content-length: 500", body)), "timeout_stall"),
+        (Raw(with("content-length: 5", body)), "bad_http"),
+        (Raw(with("content-length: -1", body)), "bad_http"),
+        (Raw(with("content-length: 1e2", body)), "bad_http"),
+        (Raw(with("content-length: 10\r\ncontent-length: 11", body)), "bad_http"),
+        (Raw(with("content-length: 99999999999", body)), "too_large"),
+        (Raw(with("transfer-encoding: chunked", "ffffffffffffffff\r\nx")), "too_large"),
+        (Raw(with("transfer-encoding: chunked", "10000000000000000\r\nx")), "bad_chunk"),
+        (Raw(with("transfer-encoding: chunked", "-5\r\nx")), "bad_chunk"),
+        (Raw(with("transfer-encoding: chunked", "\r\nx")), "bad_chunk"),
+        // A chunk that begins and never ends.
+        (Raw(with("transfer-encoding: chunked", "3ffffff\r\n{\"choi")), "timeout_stall"),
+        // Two answers to one request.
+        (Raw(leak(twice)), "bad_http"),
+        (Raw(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"), "bad_http"),
+        (Raw(b"HTTP/1.1 999 Odd\r\n\r\n"), "bad_http"),
+        (Raw(b"HTTP/2 200\r\n\r\n"), "bad_http"),
+        (Raw(b"HTTP/1.1 200 OK\r\nx-\0: nul\r\n\r\n"), "bad_http"),
+        (Raw(b"\0\0\0\0\0\0\0\0"), "bad_http"),
+    ] {
+        judged(behaviour, false, Some(class));
+    }
+}
+
+#[test]
+fn what_is_no_json_and_what_is_odd_json_are_told_apart() {
+    let good = r#""choices":[{"message":{"content":"x"}}]"#;
+    for (body, class) in [
+        (b"\0\0\0\0".to_vec(), Some("bad_json")),
+        (
+            b"{\"choices\":[{\"message\":{\"content\":\"\xff\xfe\"}}],\"usage\":{\"total_tokens\":2}}".to_vec(),
+            Some("bad_json"),
+        ),
+        (format!("{{{good},\"usage\":{{\"total_tokens\":2}}}}x").into_bytes(), Some("bad_json")),
+        (format!("{}{}", "[".repeat(1000), "]".repeat(1000)).into_bytes(), Some("check")),
+        (format!("{}1{}", "{\"a\":".repeat(1000), "}".repeat(1000)).into_bytes(), Some("check")),
+        // A number that no type holds is no bill; one that is merely too big is the peer's number.
+        (format!("{{{good},\"usage\":{{\"total_tokens\":1e999}}}}").into_bytes(), Some("check")),
+        (format!("{{{good},\"usage\":{{\"total_tokens\":99999999999999999999}}}}").into_bytes(), None),
+    ] {
+        judged(honest(&body), false, class);
+    }
+}
+
+#[test]
+fn events_that_are_not_understood_are_skipped_and_counted() {
+    const TOKEN: &[u8] = br#"{"choices":[{"index":0,"delta":{"content":"x"}}]}"#;
+    const NOT_UTF8: &[u8] = b"{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\xff\"}}]}";
+    const TOO_BIG: &[u8] = br#"{"choices":[],"usage":{"completion_tokens":1e999}}"#;
+    let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000)).into_bytes();
+    let bad_events = |result: &Value| result["metrics"]["bad_events"]["count"].as_u64().unwrap();
+    for (data, class, bad) in [
+        (&[TOKEN, NOT_UTF8, b"[DONE]"][..], None, 1),
+        (&[NOT_UTF8, b"[DONE]"], Some("empty"), 1),
+        (&[TOKEN, NOT_UTF8], Some("bad_sse"), 1),
+        (&[TOKEN, b"\0\0\0", b"[DONE]"], None, 1),
+        (&[TOKEN, TOO_BIG, b"[DONE]"], None, 0),
+        (&[TOKEN, &deep, b"[DONE]"], None, 0),
+        (&[b"\0", b"\xff"], Some("bad_sse"), 2),
+    ] {
+        let result = judged(events(data), true, class);
+        assert_eq!(bad_events(&result), bad, "{data:?}");
+    }
+}
+
+#[test]
+fn what_has_no_end_is_too_large_and_memory_is_bounded() {
+    for (endless, stream, most) in [
+        (Endless::Line, true, 64 << 20),
+        (Endless::Event, true, 64 << 20),
+        (Endless::Comments, true, 64 << 20),
+        (Endless::ChunkExtension, true, 64 << 20),
+        (Endless::Head, true, 64 << 20),
+        (Endless::Interim, true, 64 << 20),
+        // A body may be 64 MiB long, and a buffer that grows is up to twice as large, and once more while it grows.
+        (Endless::Body, false, 256 << 20),
+    ] {
+        let (bench, server) = (Bench::new(), Misbehaving::once(Behaviour::Endless(endless)));
+        // The tool is still there to be looked at when the second request has come.
+        let profile = bench.write("three.toml", &three_requests(stream, "think_time = \"500ms\""));
+        let result = bench.path("r.json");
+        let running = start(&[&profile, "--workers", "1", "--target-url", &server.url(), "--output", &result], &[]);
+        eventually("the request after the endless one", || server.requests() >= 2);
+        let peak = peak_memory(running.pid()).expect("it goes on for half a second");
+        let output = running.finish(SOON);
+        let result = document(&result);
+        assert_eq!(result["failures"]["too_large"], 1, "{endless:?}: {}", output.stdout);
+        assert_eq!(result["metrics"]["http_req_duration"]["count"], 2, "{endless:?}");
+        assert!(peak < most, "{endless:?}: {peak} bytes");
+    }
+}
