@@ -9,8 +9,12 @@
 //!    └────────────── complete without keep-alive, broken, timed out ──┘
 //! ```
 //!
+//! For a request over a WebSocket a connection goes from `Idle` through `Upgrading` back to `Idle` once.
+//!
 //! A connection belongs to one virtual user and carries one request at a time; there is no pipelining. It does not know the clock, the
 //! schedule or the other connections: it is told what happened and answers with a [`Step`].
+
+mod upgrade;
 
 use super::exchange::{Arrival, Exchange, Expect, Progress};
 use crate::api::Reader;
@@ -40,6 +44,8 @@ pub(super) enum State {
     Queued,
     /// A socket that is not connected yet; a request waits for it.
     Connecting,
+    /// Connected, and asked to become a WebSocket; a request waits for it.
+    Upgrading,
     /// Connected, nothing under way.
     Idle,
     /// A request is partly written.
@@ -53,6 +59,8 @@ pub(super) enum State {
 pub(super) enum Step {
     /// Nothing yet.
     Wait,
+    /// It has become a WebSocket, and the request that waited can be sent.
+    Upgraded,
     /// The request is over.
     Over { outcome: Outcome, reusable: bool },
     /// The server had closed a reused connection before it answered: send the same request again on a new one.
@@ -139,7 +147,7 @@ impl Connection {
 
     /// A socket exists and is connected.
     pub(super) fn is_established(&self) -> bool {
-        matches!(self.state, State::Idle | State::Sending | State::Receiving)
+        matches!(self.state, State::Upgrading | State::Idle | State::Sending | State::Receiving)
     }
 
     /// A socket was opened and begins to connect.
@@ -199,23 +207,28 @@ impl Connection {
     /// Puts a request on the wire; `now` was read just before.
     pub(super) fn send(&mut self, bytes: &[u8], expect: Expect, now: Nanos, window_end: Nanos) -> Step {
         self.exchange.begin(expect, now, self.served, window_end);
+        self.exchange.charge_handshake();
         self.state = State::Receiving;
         match self.write(bytes) {
             Ok(written) if written == bytes.len() => Step::Wait,
             Ok(written) => {
                 self.state = State::Sending;
-                self.unsent.clear();
-                self.unsent.extend_from_slice(&bytes[written..]);
-                self.unsent_from = 0;
+                self.keep_unsent(&bytes[written..]);
                 Step::Wait
             }
             Err(error) => self.broke(&error),
         }
     }
 
+    fn keep_unsent(&mut self, bytes: &[u8]) {
+        self.unsent.clear();
+        self.unsent.extend_from_slice(bytes);
+        self.unsent_from = 0;
+    }
+
     /// The socket takes bytes again.
     pub(super) fn writable(&mut self) -> Step {
-        if self.state != State::Sending {
+        if !matches!(self.state, State::Sending | State::Upgrading) {
             return Step::Wait;
         }
         let unsent = std::mem::take(&mut self.unsent);
@@ -224,7 +237,7 @@ impl Connection {
         match result {
             Ok(written) => {
                 self.unsent_from += written;
-                if self.unsent_from == self.unsent.len() {
+                if self.unsent_from == self.unsent.len() && self.state == State::Sending {
                     self.state = State::Receiving;
                 }
                 Step::Wait
@@ -253,12 +266,17 @@ impl Connection {
     pub(super) fn received(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Step {
         match self.state {
             State::Sending | State::Receiving => {}
+            State::Upgrading => return self.shake_hands(bytes, arrival.at),
+            State::Idle if self.exchange.channel.is_some() => return self.between_requests(bytes),
             // An answer that nobody asked for: the connection is out of step and cannot be trusted with a request.
             _ => return Step::Gone,
         }
-        match self.exchange.feed(bytes, arrival, reader, tally) {
+        let progress = self.exchange.feed(bytes, arrival, reader, tally);
+        self.answer();
+        match progress {
             Progress::More if self.has_enough() => Step::Over { outcome: self.exchange.left(), reusable: false },
             Progress::More => Step::Wait,
+            Progress::Closed => self.closed_by_word(),
             Progress::Over { outcome, reusable } => {
                 // An answer before the request was written whole (413, 429): the rest of the request is never sent, so the connection
                 // cannot be used again (RFC 9112, section 9.5).
@@ -272,6 +290,9 @@ impl Connection {
 
     /// The peer closed its side.
     pub(super) fn peer_closed(&mut self, arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Step {
+        if self.state == State::Upgrading {
+            return Step::Over { outcome: Outcome::Failed(Failure::ClosedEarly), reusable: false };
+        }
         if !self.is_in_flight() {
             return Step::Gone;
         }
@@ -280,13 +301,15 @@ impl Connection {
         }
         match self.exchange.eof(arrival, reader, tally) {
             Progress::Over { outcome, .. } => Step::Over { outcome, reusable: false },
-            Progress::More => Step::Over { outcome: Outcome::Failed(Failure::ClosedEarly), reusable: false },
+            Progress::More | Progress::Closed => {
+                Step::Over { outcome: Outcome::Failed(Failure::ClosedEarly), reusable: false }
+            }
         }
     }
 
     /// The operating system reported an error.
     pub(super) fn broke(&mut self, error: &io::Error) -> Step {
-        if !self.is_in_flight() {
+        if !self.is_in_flight() && self.state != State::Upgrading {
             return Step::Gone;
         }
         if self.may_retry() {
@@ -302,7 +325,7 @@ impl Connection {
         let limit = match self.state {
             State::Closed | State::Idle => return None,
             State::Queued => Nanos::MAX,
-            State::Connecting => self.connect_since.saturating_add(limits.connect),
+            State::Connecting | State::Upgrading => self.connect_since.saturating_add(limits.connect),
             State::Sending | State::Receiving => {
                 self.response_limit(limits).0.min(self.leaves_at()).min(self.paused_until())
             }
@@ -373,6 +396,7 @@ impl Connection {
     pub(super) fn close(&mut self) -> Option<Stream> {
         self.state = State::Closed;
         self.generation = self.generation.wrapping_add(1);
+        self.exchange.channel = None;
         self.stream.take()
     }
 

@@ -6,7 +6,11 @@
 //!            └─ stream ─▶ sse ─▶ Reader::read_event ─▶ tokens ┘
 //! ```
 //!
+//! Answers over a WebSocket are read in a file of their own.
+//!
 //! It knows neither the socket nor the clock. The first flaw found is the one that counts: a request fails once, in one class.
+
+mod websocket;
 
 use super::excerpt::{Excerpt, Secrets};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
@@ -14,6 +18,7 @@ use crate::metrics::{Failure, Outcome, Sample, Tally};
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
 use std::io;
+pub(super) use websocket::{Channel, Handshake};
 
 /// The widest interval in which several token events of one read may have come and still share its instant. A worker that polls in
 /// time is below it; above it the single gaps are not known (only their sum is) and must not be invented.
@@ -38,6 +43,8 @@ pub(super) struct Expect {
     pub(super) kind: u16,
     pub(super) api: Api,
     pub(super) stream: bool,
+    /// It goes over a WebSocket.
+    pub(super) websocket: bool,
 }
 
 /// Whether the response goes on.
@@ -45,6 +52,8 @@ pub(super) struct Expect {
 pub(super) enum Progress {
     /// More bytes are expected.
     More,
+    /// The peer has said that nothing more will come. Only over a WebSocket; else the end of the connection says that.
+    Closed,
     /// It is over.
     Over {
         outcome: Outcome,
@@ -59,6 +68,8 @@ pub(super) struct Exchange {
     expect: Expect,
     http: http1::Decoder,
     sse: sse::Decoder,
+    /// The WebSocket, if the connection is one or becomes one.
+    pub(super) channel: Option<Box<Channel>>,
     /// Body of a plain answer that came in several pieces.
     body: Vec<u8>,
     /// Index below which tokens lie inside the measurement window.
@@ -82,11 +93,12 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn new() -> Self {
-        let expect = Expect { kind: 0, api: Api::Health, stream: false };
+        let expect = Expect { kind: 0, api: Api::Health, stream: false, websocket: false };
         Self {
             expect,
             http: http1::Decoder::default(),
             sse: sse::Decoder::default(),
+            channel: None,
             body: Vec::new(),
             window_end: Nanos::MAX,
             flaw: None,
@@ -149,6 +161,11 @@ impl Exchange {
     /// Bytes of the response, read by the `reader` of its kind. Gaps between tokens go to `tally` at once; everything else waits for
     /// the end.
     pub(super) fn feed(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
+        if self.expect.websocket {
+            let progress = self.on_messages(bytes, arrival, reader);
+            self.settle(arrival, tally);
+            return progress;
+        }
         let at = arrival.at;
         self.sample.first_byte.get_or_insert(at);
         self.sample.bytes_received += bytes.len() as u64;
@@ -160,6 +177,9 @@ impl Exchange {
 
     /// The peer closed its side.
     pub(super) fn eof(&mut self, arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
+        if self.expect.websocket {
+            return self.end_of_messages(false);
+        }
         match self.http.eof() {
             Ok(_) => {
                 let progress = self.finish(false, &[], arrival, reader, tally);
@@ -455,6 +475,7 @@ impl Exchange {
         let class = match error {
             WireError::BadHttp(_) => Failure::BadHttp,
             WireError::BadChunk(_) => Failure::BadChunk,
+            WireError::BadWebsocket(_) => Failure::BadWebsocket,
             WireError::TooLarge(_) => Failure::TooLarge,
             WireError::ClosedEarly => Failure::ClosedEarly,
         };
@@ -478,7 +499,7 @@ fn is_before_body(flaw: Failure) -> bool {
 /// A sample of nothing.
 #[cfg(test)]
 pub(super) fn blank_sample() -> Sample {
-    blank(Expect { kind: 0, api: Api::Health, stream: false }, Nanos::ZERO, false)
+    blank(Expect { kind: 0, api: Api::Health, stream: false, websocket: false }, Nanos::ZERO, false)
 }
 
 fn blank(expect: Expect, sent: Nanos, reused: bool) -> Sample {

@@ -12,6 +12,7 @@
 //! Those who read slowly on purpose are served in a file of their own.
 
 mod slow;
+mod upgrading;
 
 use super::arrivals::{Arrivals, Dated};
 use super::clock::{Clock, thread_cpu_time, thread_run_wait};
@@ -111,7 +112,9 @@ impl<'a> Worker<'a> {
         let slots = schedule.local_vus() as usize;
         let end = schedule.end();
         let expects = share.mix.kinds.iter().enumerate();
-        let expects = expects.map(|(i, k)| Expect { kind: i as u16, api: k.api, stream: k.stream }).collect();
+        let expects = expects
+            .map(|(i, k)| Expect { kind: i as u16, api: k.api, stream: k.stream, websocket: k.websocket })
+            .collect();
         Self {
             number,
             clock,
@@ -250,7 +253,8 @@ impl<'a> Worker<'a> {
     /// has closed: its FIN may have come with the data, and then no further event follows, so reads go on until it is seen.
     fn read(&mut self, slot: u32, closed: bool) {
         let generation = self.connections[slot as usize].generation;
-        if self.connections[slot as usize].pace().is_some() {
+        let connection = &self.connections[slot as usize];
+        if connection.pace().is_some() && connection.state != State::Upgrading {
             return self.read_slowly(slot);
         }
         for _ in 0..READS_PER_PASS {
@@ -394,6 +398,9 @@ impl<'a> Worker<'a> {
         let connection = &mut self.connections[slot as usize];
         self.scenario.write(connection.start.draw_vu, connection.start.iteration, &mut self.request);
         let expect = self.expects[self.request.kind as usize];
+        if !connection.suits(expect) {
+            return self.change_over(slot, expect);
+        }
         let intended = self.is_open.then_some(connection.start.intended);
         // Read immediately before the write: everything is measured from here.
         let now = self.clock.now();
@@ -494,6 +501,7 @@ impl<'a> Worker<'a> {
     fn follow_at(&mut self, slot: u32, step: Step, at: Nanos) {
         match step {
             Step::Wait => {}
+            Step::Upgraded => self.upgraded(slot),
             Step::Over { outcome, reusable } => self.finish(slot, outcome, reusable, at),
             Step::Gone => self.close(slot),
             Step::Stale => self.send_again(slot),

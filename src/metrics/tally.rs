@@ -169,6 +169,11 @@ impl Tally {
         self.shared.time(Trend::HttpReqConnecting, took);
     }
 
+    /// A connection became a WebSocket, and how long that took.
+    pub fn websocket_opened(&mut self, took: Nanos) {
+        self.shared.time(Trend::WsConnecting, took);
+    }
+
     /// Arrivals of an open load came due, and some of them were never started.
     pub fn arrivals(&mut self, offered: u64, dropped: u64) {
         self.shared.count(Counter::ArrivalsOffered, offered, offered);

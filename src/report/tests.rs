@@ -26,6 +26,7 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         weight: 70,
         api: crate::plan::Api::OpenaiChat,
         stream,
+        websocket: false,
         path: "/openai/v1/chat/completions".to_owned(),
         models: vec!["gpt-5".to_owned()],
         prompts: vec!["Say something.".to_owned()],

@@ -11,6 +11,7 @@ fn kind(name: &str, weight: u32) -> Kind {
         weight,
         api: Api::OpenaiChat,
         stream: true,
+        websocket: false,
         path: "/openai/v1/chat/completions".to_owned(),
         models: models(Api::OpenaiChat).iter().map(|&model| model.to_owned()).collect(),
         prompts: builtin_prompts("medium").expect("built in"),

@@ -1,0 +1,35 @@
+//! Requests over a WebSocket: they need a connection that has become one, for their kind.
+
+use super::Worker;
+use crate::engine::connection::{State, Step};
+use crate::engine::exchange::Expect;
+
+impl Worker<'_> {
+    /// The connection cannot carry the request as it is: a fresh one becomes a WebSocket, any other gives way to a new one.
+    pub(super) fn change_over(&mut self, slot: u32, expect: Expect) {
+        let connection = &mut self.connections[slot as usize];
+        if !connection.is_fresh() {
+            self.close(slot);
+            self.connections[slot as usize].state = State::Queued;
+            self.to_connect.push_back(slot);
+            return;
+        }
+        let start = connection.start;
+        let key = self.scenario.write_upgrade(start.draw_vu, start.iteration, &mut self.request);
+        let now = self.clock.now();
+        let step = connection.upgrade(&self.request.bytes, key.accept(), expect.kind, now);
+        if step == Step::Wait {
+            self.arm_response(slot);
+        } else {
+            self.follow_at(slot, step, now);
+        }
+    }
+
+    /// The connection has become a WebSocket.
+    pub(super) fn upgraded(&mut self, slot: u32) {
+        if let Some(channel) = &self.connections[slot as usize].exchange.channel {
+            self.tally.websocket_opened(self.clock.now().since(channel.since));
+        }
+        self.send(slot);
+    }
+}
