@@ -199,7 +199,7 @@ impl Decoder {
         };
         match parsed.switched {
             None => Err(WireError::BadWebsocket("a handshake without `Upgrade: websocket` and `Connection: upgrade`")),
-            Some(accept) if accept == Some(**expected) => {
+            Some(accept) if accept == **expected => {
                 self.state = State::End;
                 self.reusable = true;
                 Ok(parsed.head)
@@ -270,8 +270,8 @@ struct ParsedHead {
     head: Head,
     framing: Framing,
     reusable: bool,
-    /// It says that the connection is a WebSocket from now on, and maybe with which proof.
-    switched: Option<Option<websocket::Accept>>,
+    /// It says that the connection is a WebSocket from now on, with this proof; zeros when there is none.
+    switched: Option<websocket::Accept>,
 }
 
 /// How the end of a body is found (RFC 9112, section 6.3).
@@ -296,7 +296,7 @@ struct Fields {
     keep_alive: bool,
     upgrade: bool,
     websocket: bool,
-    accept: Option<websocket::Accept>,
+    accept: websocket::Accept,
 }
 
 /// Parses a head that is complete.
@@ -385,7 +385,9 @@ impl Fields {
                     self.transfer_chunked = Some(chunked);
                 }
             }
-            20 if name.eq_ignore_ascii_case("sec-websocket-accept") => self.accept = value.trim_ascii().try_into().ok(),
+            20 if name.eq_ignore_ascii_case("sec-websocket-accept") => {
+                self.accept = value.trim_ascii().try_into().unwrap_or_default();
+            }
             _ => {}
         }
         Ok(())

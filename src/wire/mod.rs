@@ -1,4 +1,4 @@
-//! Bytes ↔ events: HTTP/1.1, server-sent events and WebSockets. No API, no socket, no clock.
+//! Bytes ↔ events: HTTP/1.1, server-sent events and the frames of a WebSocket. No API, no socket, no clock.
 //!
 //! All decoders follow one contract, so that a caller needs to learn it once:
 //!

@@ -96,8 +96,6 @@ impl Exchange {
                     self.channel = Some(channel);
                     return Handshake::Pending;
                 }
-                // What came of a refusal's body with its head is the example; nobody waits for the rest.
-                None => break,
                 Some(Ok(Event::Head(head))) if head.status == 101 => switched = true,
                 Some(Ok(Event::Head(head))) => self.refused(head),
                 Some(Ok(Event::Data(piece))) => self.excerpt.body(piece),
@@ -106,7 +104,8 @@ impl Exchange {
                     self.channel = Some(channel);
                     return Handshake::Open;
                 }
-                Some(Ok(Event::End { .. })) => break,
+                // What came of a refusal's body with its head is the example; nobody waits for the rest.
+                None | Some(Ok(Event::End { .. })) => break,
                 Some(Err(error)) => {
                     self.sample.bytes_received += bytes.len() as u64;
                     return match self.broken(error, before) {
@@ -120,7 +119,7 @@ impl Exchange {
         failed(self.failure(Failure::BadWebsocket))
     }
 
-    /// An answer to the handshake that switches nothing. One with success, of a server that knows no WebSockets there, is none.
+    /// An answer to the handshake that switches nothing. One with success, of a server that knows no upgrade there, is none.
     fn refused(&mut self, head: crate::wire::Head) {
         self.on_head(head);
         self.flaw = match self.flaw {
