@@ -4,7 +4,8 @@ use std::process::Command;
 
 fn main() {
     // `.git/HEAD` changes with the branch, `.git/logs/HEAD` with every commit. Outside a checkout neither exists.
-    for file in ["build.rs", ".git/HEAD", ".git/logs/HEAD"] {
+    // The sources, for whether they differ from that commit.
+    for file in ["build.rs", ".git/HEAD", ".git/logs/HEAD", "src", "profiles", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={file}");
     }
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
@@ -16,5 +17,9 @@ fn main() {
         if let Some(text) = output.and_then(|output| String::from_utf8(output.stdout).ok()) {
             println!("cargo::rustc-env={name}={}", text.trim());
         }
+    }
+    let status = Command::new("git").args(["status", "--porcelain", "--untracked-files=no"]).output();
+    if let Some(changed) = status.ok().filter(|output| output.status.success()) {
+        println!("cargo::rustc-env=LLMSIM_BLAST_GIT_DIRTY={}", !changed.stdout.is_empty());
     }
 }

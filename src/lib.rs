@@ -54,12 +54,14 @@
 //! | Layer | Modules | May name |
 //! |---|---|---|
 //! | 7 | `cli` | all |
-//! | 6 | `report`, `live` | plan, metrics, threshold, units |
+//! | 6 | `report` | compare, plan, metrics, threshold, units |
+//! | 6 | `live` | plan, metrics, threshold, units |
 //! | 5 | `engine` | plan, scenario, api, wire, net, load, metrics, units |
 //! | 4 | `plan` | scenario, api, threshold, load, net, server, metrics, units (their plain config types only) |
 //! | 3 | `scenario` | api, wire, units |
 //! | 2 | `api` | wire, metrics (one type for what was billed), units |
 //! | 2 | `threshold` | metrics, units |
+//! | 2 | `compare` (statistics of runs: numbers in, verdicts out) | metrics, units |
 //! | 2 | `server` | wire (it asks the server's health with our own decoder), units |
 //! | 2 | `origin` | metrics (its record is a distribution like ours), wire, units |
 //! | 1 | `wire`, `load`, `net`, `metrics` | units |
@@ -68,12 +70,12 @@
 //! # Invariants, kept by the test below
 //!
 //! 1. Imports point downward only, as in the table.
-//! 2. Nothing in `wire`, `api`, `load`, `scenario`, `plan`, `metrics`, `threshold`, `report` does I/O or reads a clock. Time is an
+//! 2. Nothing in `wire`, `api`, `load`, `scenario`, `plan`, `metrics`, `threshold`, `compare`, `report` does I/O or reads a clock. Time is an
 //!    argument: `now` goes in, the next deadline comes out.
 //! 3. The clock of a test is read in `engine/clock.rs` only; `server` and `live` may wait, `cli` stamps the run with the wall clock,
 //!    each with a reasoned `#[expect]`. `origin` is a server and has a clock of its own.
-//! 4. Only `net/tls.rs` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite; only `cli/mod.rs` clap; only `net`, `engine` and `origin` mio; only
-//!    `metrics` hdrhistogram. Formats that outlive the process live in `report` and `plan/profile.rs`; `api` reads answers with serde.
+//! 4. Only `net/tls.rs` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite; only `cli/mod.rs` and `cli/args.rs`
+//!    clap; only `net`, `engine` and `origin` mio; only `metrics` hdrhistogram. Formats that outlive the process live in `report` and `plan/profile.rs`; `api` reads answers with serde.
 //! 5. No `use crate::*`, no `super::super`, no `static mut`; `process::exit` in `main.rs` only; no `unsafe` anywhere.
 //! 6. Workers share nothing while running. No lock, atomic write or allocation per request or per event on the hot path.
 //! 7. A file stays near 500 lines or less and a function near 70: past that, look for the noun that wants its own file.
@@ -88,10 +90,12 @@
 //! | add a load shape | one file in `load/` + one variant |
 //! | add a metric | `metrics/mod.rs`; the compiler then leads through tally, summary, threshold |
 //! | add an output format | one file in `report/` |
+//! | change how two builds are compared | `compare/judge.rs` |
 //! | see what one worker does | `engine/worker.rs` |
 
 pub mod api;
 pub mod cli;
+pub mod compare;
 pub mod engine;
 pub mod live;
 pub mod load;

@@ -265,7 +265,8 @@ fn parse_key(key: &str, requests: &[String]) -> Result<(Metric, Option<String>),
 /// Whether a metric is kept for each kind of request. Levels and the opening of connections are the whole run's.
 fn is_per_request(metric: Metric) -> bool {
     match metric {
-        Metric::Gauge(_) | Metric::Trend(Trend::HttpReqConnecting | Trend::HttpReqTlsHandshaking) => false,
+        Metric::Gauge(_)
+        | Metric::Trend(Trend::HttpReqConnecting | Trend::HttpReqTlsHandshaking | Trend::WsConnecting) => false,
         Metric::Counter(counter) => !counter.is_of_no_kind(),
         Metric::Trend(_) | Metric::Share(_) => true,
     }

@@ -8,8 +8,11 @@ use std::process::Command;
 
 const README: &str = include_str!("../README.md");
 
-fn help() -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_llmsim-blast")).arg("--help").output().expect("the binary runs");
+/// Commands whose flags are kept, too.
+const COMMANDS: [&str; 4] = ["compare", "merge", "noise", "report"];
+
+fn help(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_llmsim-blast")).args(arguments).output().expect("the binary runs");
     String::from_utf8(output.stdout).expect("text")
 }
 
@@ -39,15 +42,19 @@ fn the_two_commands_stand_where_ci_looks_for_them() {
 
 #[test]
 fn every_flag_is_described_and_none_is_invented() {
-    let mut known = flags(&help());
+    let mut known = flags(&help(&["--help"]));
+    for command in COMMANDS {
+        known.extend(flags(&help(&[command, "--help"])));
+    }
     known.extend(["--version", "--help"].map(str::to_owned));
     let described = flags(README);
     for flag in &known {
         let obvious = ["--version", "--help"].contains(&flag.as_str());
         assert!(obvious || described.contains(flag), "{flag} is not in the README");
     }
-    // Cargo's, the script's, and the self-test's own.
-    for other in ["--release", "--no-default-features", "--quick"] {
+    // Cargo's, the scripts', and the self-test's own.
+    let scripts = ["--runs", "--profile", "--work", "--again", "--base-src", "--head-src"];
+    for other in ["--release", "--no-default-features", "--quick"].into_iter().chain(scripts) {
         known.insert(other.to_owned());
     }
     for flag in &described {

@@ -35,6 +35,16 @@ pub(super) fn wall_clock() -> Timestamp {
     Timestamp::now()
 }
 
+/// Which build this is.
+pub(super) fn build() -> Build {
+    Build {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        git_commit: option_env!("LLMSIM_BLAST_GIT_COMMIT").map(str::to_owned),
+        git_dirty: option_env!("LLMSIM_BLAST_GIT_DIRTY").map(|dirty| dirty == "true"),
+        rustc: option_env!("LLMSIM_BLAST_RUSTC").map(str::to_owned),
+    }
+}
+
 /// The facts of a run.
 pub(super) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
     let stop_reason = match (&i.left.died, &i.aborted_by) {
@@ -50,11 +60,8 @@ pub(super) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
         stop_reason,
         tags: i.presentation.tags.iter().cloned().collect(),
         argv: argv(),
-        build: Build {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            git_commit: option_env!("LLMSIM_BLAST_GIT_COMMIT").map(str::to_owned),
-            rustc: option_env!("LLMSIM_BLAST_RUSTC").map(str::to_owned),
-        },
+        shard_source: i.presentation.shard.clone(),
+        build: build(),
         server: server(i.left),
         before: i.left.stats_before.clone(),
         after: i.left.stats_after.clone(),
@@ -117,6 +124,7 @@ fn server(left: &Left) -> TargetServer {
         kind: (left.identity.is_some() || left.stats_before.is_some()).then(|| "llmsim".to_owned()),
         version: left.identity.as_ref().and_then(|identity| identity.version.clone()),
         git_commit: left.identity.as_ref().and_then(|identity| identity.git_commit.clone()),
+        git_dirty: left.identity.as_ref().and_then(|identity| identity.git_dirty),
         died: left.died.as_ref().map(|exit| exit.status.clone()),
         last_lines: left.died.as_ref().map(|exit| exit.last_lines.clone()).unwrap_or_default(),
     }
@@ -137,11 +145,16 @@ fn environment(i: &Ingredients<'_>) -> Environment {
         pinned_to: cores(&i.run.pinned_to),
         server_cores: cores(&i.left.server_cores),
         nofile: Some(i.nofile),
+        fingerprint: None,
     }
 }
 
 /// What the server has counted since we came, beside what we have sent.
 fn agreement(i: &Ingredients<'_>) -> Option<Agreement> {
+    // The server has counted all shares.
+    if i.plan.of > 1 {
+        return None;
+    }
     let count = |stats: &Option<Value>| stats.as_ref()?.get("total_requests")?.as_u64();
     let (before, after) = (count(&i.left.stats_before)?, count(&i.left.stats_after)?);
     let ours = measure::sent_to_apis_that_count(i.plan, i.summary);

@@ -5,19 +5,27 @@
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "help texts show defaults in brackets, as command lines do")]
 
+mod args;
 mod check;
 mod facts;
 mod measure;
 mod offline;
 mod output;
+mod results;
 mod run;
 mod self_test;
 mod signals;
 mod subject;
 
+use self::args::{
+    COMPARE_HELP, CompareArgs, MERGE_HELP, MergeArgs, NoiseArgs, OriginArgs, ReportArgs, SelfTestArgs, ServeArgs,
+    SuperviseArgs,
+};
+use crate::compare::CompareError;
 use crate::engine::EngineError;
 use crate::origin::OriginError;
 use crate::plan::{Given, Overrides, PlanError, Sourced, limits, resolve};
+use crate::report::merge::MergeError;
 use crate::scenario::Secret;
 use crate::server::ServerError;
 use crate::server::limits::TooFewFiles;
@@ -105,6 +113,16 @@ enum Command {
         /// The profile to print.
         name: Option<String>,
     },
+    /// Compare two builds by their results: is one slower?
+    #[command(after_help = COMPARE_HELP)]
+    Compare(CompareArgs),
+    /// Make one result of the results of all shares of a test.
+    #[command(after_help = MERGE_HELP)]
+    Merge(MergeArgs),
+    /// Measure what runs of one build differ by: the floor of later comparisons.
+    Noise(NoiseArgs),
+    /// Print an old result again, or in another format.
+    Report(ReportArgs),
     /// Run the embedded simulator in the foreground.
     Serve(ServeArgs),
     /// Measure this tool on this machine: speed, cost and truth.
@@ -116,62 +134,6 @@ enum Command {
     /// Runs a child and stops it when the parent goes: not for people.
     #[command(hide = true)]
     Supervise(SuperviseArgs),
-}
-
-/// How a child is tied to its parent.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub(crate) struct SuperviseArgs {
-    /// The process whose end is the child's.
-    #[arg(long)]
-    pub(crate) parent: u32,
-    /// The cores the child stays on.
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) cores: Vec<usize>,
-    /// The program and its arguments.
-    #[arg(last = true, required = true)]
-    pub(crate) command: Vec<OsString>,
-}
-
-/// How the embedded simulator is run.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub(crate) struct ServeArgs {
-    /// Where it listens.
-    #[arg(long, value_name = "HOST", default_value = limits::DEFAULT_HOST)]
-    pub(crate) host: String,
-    /// On which port; 0 for any free one.
-    #[arg(long, value_name = "PORT", default_value_t = limits::DEFAULT_PORT)]
-    pub(crate) port: u16,
-    /// Its TOML configuration; without one the benchmark settings.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Inject errors: 10 % 429, 5 % 5xx, 2 % timeouts.
-    #[arg(long, conflicts_with = "config")]
-    pub(crate) chaos: bool,
-}
-
-/// How the tool measures itself.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub(crate) struct SelfTestArgs {
-    /// Shorter, in some ten seconds, without looking for the limit.
-    #[arg(long)]
-    pub(crate) quick: bool,
-    /// Write all results as JSON; - is standard output.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) output: Option<String>,
-}
-
-/// How the origin is run.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub(crate) struct OriginArgs {
-    /// Where it listens.
-    #[arg(long, value_name = "HOST", default_value = limits::DEFAULT_HOST)]
-    pub(crate) host: String,
-    /// On which port; 0 for any free one.
-    #[arg(long, value_name = "PORT", default_value_t = limits::DEFAULT_PORT)]
-    pub(crate) port: u16,
-    /// Spend the last 100 µs of every wait looking at the clock: more exact, at the price of CPU.
-    #[arg(long)]
-    pub(crate) spin: bool,
 }
 
 /// A test as typed. What begins with a minus is taken for a value where it may be a slip in one: `-5` and `-1s` are refused by the plan,
@@ -249,9 +211,22 @@ struct RunArgs {
     #[arg(long, help_heading = "Server")]
     chaos: bool,
 
+    /// Run share I of N (from 0) of the test; `merge` makes the whole of them.
+    #[arg(long, value_name = "I/N", help_heading = "Load", allow_hyphen_values = true)]
+    shard: Option<String>,
+    /// What a threshold that aborts ends: run, shard [run].
+    #[arg(long, value_name = "WHAT", help_heading = "Load")]
+    abort_scope: Option<String>,
+
     /// Write all results as JSON; - is standard output.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     output: Option<String>,
+    /// Write the thresholds as JUnit XML.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    junit: Option<String>,
+    /// Tell GitHub Actions, if it runs this: auto, off [off].
+    #[arg(long, value_name = "WHEN", help_heading = "Output")]
+    github: Option<String>,
     /// Tag of the run (repeatable), kept in the results.
     #[arg(long = "tag", value_name = "K=V", help_heading = "Output")]
     tags: Vec<String>,
@@ -363,7 +338,11 @@ impl RunArgs {
             quickack: from.yes("quickack", self.quickack),
             fail_on_invalid: from.yes("fail-on-invalid", self.fail_on_invalid),
             verify_parse: from.yes("verify-parse", self.verify_parse),
+            shard: from.one("shard", self.shard.as_ref()),
+            abort_scope: from.one("abort-scope", self.abort_scope.as_ref()),
             output: from.one("output", self.output.as_ref()),
+            junit: from.one("junit", self.junit.as_ref()),
+            github: from.one("github", self.github.as_ref()),
             headers: from.many("header", &self.headers, '\n'),
             api_key_file: from.one("api-key-file", self.api_key_file.as_ref()),
             api_key: api_key.map(|given| Sourced { value: Secret::new(given.value), origin: given.origin }),
@@ -432,6 +411,28 @@ enum CliError {
         /// What the system said.
         source: io::Error,
     },
+    /// A result that was given cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Result {
+        /// Which.
+        path: PathBuf,
+        /// The field and what is wrong.
+        reason: String,
+    },
+    /// Results that are not of one test.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    /// Results that cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    /// A value of a command that is not a test.
+    #[error("{flag}: {problem}")]
+    Argument {
+        /// Which.
+        flag: &'static str,
+        /// What is wrong, and what was expected.
+        problem: String,
+    },
     /// More connections are asked for than there can be file descriptors.
     #[error(transparent)]
     Files(#[from] TooFewFiles),
@@ -489,7 +490,8 @@ impl CliError {
     fn exit_class(&self) -> ExitClass {
         match self {
             Self::Usage(error) if error.exit_code() == 0 => ExitClass::Success,
-            Self::Usage(_) => ExitClass::Usage,
+            Self::Usage(_) | Self::Argument { .. } => ExitClass::Usage,
+            Self::Result { .. } | Self::Merge(_) | Self::Compare(_) => ExitClass::Incomplete,
             Self::Plan(error) if error.is_usage() => ExitClass::Usage,
             Self::Plan(_)
             | Self::OutputPlace { .. }
@@ -542,6 +544,10 @@ fn dispatch(
     let cli = Cli::from_arg_matches(&Cli::command().try_get_matches_from(arguments)?)?;
     match cli.command {
         Some(Command::Profiles { name }) => offline::profiles(name.as_deref(), out),
+        Some(Command::Compare(args)) => results::compare_runs(&args, environment, out, err),
+        Some(Command::Merge(args)) => results::merge(&args, environment, out, err),
+        Some(Command::Noise(args)) => results::noise_of(&args, out),
+        Some(Command::Report(args)) => results::report(&args, out, err),
         Some(Command::Serve(args)) => run::serve(&args, out),
         Some(Command::SelfTest(args)) => self_test::run(&args, out, err),
         Some(Command::Origin(args)) => self_test::origin(&args, out),
@@ -552,7 +558,7 @@ fn dispatch(
             if resolved.presentation.show_config {
                 return offline::show_config(&resolved, out);
             }
-            run::run(&resolved, out, err)
+            run::run(&resolved, environment, out, err)
         }
     }
 }

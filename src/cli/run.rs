@@ -2,10 +2,10 @@
 
 use super::measure::{self, Measured};
 use super::subject::Subject;
-use super::{CliError, ExitClass, ServeArgs, SuperviseArgs, check, facts, output, signals};
+use super::{CliError, Environment, ExitClass, ServeArgs, SuperviseArgs, check, facts, output, results, signals};
 use crate::live::{Mode, Progress};
 use crate::metrics::hints;
-use crate::plan::{Presentation, Resolved};
+use crate::plan::{Output, Presentation, Resolved};
 use crate::report::terminal::{self, Style};
 use crate::report::{ClientVerdict, Conclusion, Document};
 use crate::server::{self, Order, Settings, limits};
@@ -20,11 +20,17 @@ const USUAL_WIDTH: u16 = 80;
 const FILES_BESIDE_CONNECTIONS: u64 = 64;
 
 /// Runs a test and says how it ended.
-pub(super) fn run(resolved: &Resolved, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CliError> {
+pub(super) fn run(
+    resolved: &Resolved,
+    environment: &Environment<'_>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<ExitClass, CliError> {
     let mut plan = resolved.plan.clone();
     let presentation = &resolved.presentation;
     output::check(presentation.output.as_ref())?;
-    let nofile = limits::raise_nofile(u64::from(plan.shape.peak_vus()) + FILES_BESIDE_CONNECTIONS)?;
+    output::check(presentation.junit.clone().map(Output::File).as_ref())?;
+    let nofile = limits::raise_nofile(u64::from(plan.peak_users()) + FILES_BESIDE_CONNECTIONS)?;
     let stop = signals::watch()?;
     let progress = Progress::start(progress_mode(presentation));
 
@@ -59,8 +65,9 @@ pub(super) fn run(resolved: &Resolved, out: &mut dyn Write, err: &mut dyn Write)
     // Neither the summary nor the file is lost because the other cannot be written.
     let printed = say(&document, presentation, out, err).map_err(CliError::from);
     let written = output::write(presentation.output.as_ref(), &document, out);
+    let told = results::tell(&document, presentation, environment, out, err);
     let mut class = exit_class(&document, presentation);
-    for error in [printed, written].into_iter().filter_map(Result::err) {
+    for error in [printed, written, told].into_iter().filter_map(Result::err) {
         // Nothing is left to do when even this cannot be written.
         let _ = writeln!(err, "error: {error}");
         // A result that is lost is a failure; one that failed anyway keeps its reason.
@@ -70,7 +77,7 @@ pub(super) fn run(resolved: &Resolved, out: &mut dyn Write, err: &mut dyn Write)
 }
 
 /// What the run comes to as a number.
-fn exit_class(document: &Document, presentation: &Presentation) -> ExitClass {
+pub(super) fn exit_class(document: &Document, presentation: &Presentation) -> ExitClass {
     let invalid = presentation.fail_on_invalid && document.client.verdict == ClientVerdict::Bottleneck;
     match document.conclusion() {
         Conclusion::Pass if invalid => ExitClass::Invalid,
@@ -83,7 +90,12 @@ fn exit_class(document: &Document, presentation: &Presentation) -> ExitClass {
 
 /// Prints the summary: on standard output, or beside it when the JSON goes there. A reader that has closed our pipe does not change
 /// how the run ended.
-fn say(document: &Document, presentation: &Presentation, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
+pub(super) fn say(
+    document: &Document,
+    presentation: &Presentation,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<()> {
     let beside = output::is_stdout(presentation.output.as_ref());
     let terminal = if beside { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     let text = terminal::render(document, Style { color: terminal && !presentation.no_color, width: width(terminal) });

@@ -7,12 +7,11 @@ mod plan;
 mod steps;
 
 use self::plan::Job;
-use super::{CliError, ExitClass, OriginArgs, SelfTestArgs, output, signals};
+use super::{CliError, ExitClass, OriginArgs, SelfTestArgs, facts, output, signals};
 use crate::engine::{self, Run};
 use crate::metrics::{Counter, Summary, Trend};
 use crate::origin;
 use crate::plan::Output;
-use crate::report::Build;
 use crate::report::self_test::{Machine, Memory, SELF_TEST_SCHEMA, SelfTest, Times, Truth, Verdict, Work};
 use crate::server::{self, Server, Source, Spec, limits, probe, procfs};
 use crate::units::Nanos;
@@ -187,11 +186,7 @@ impl<'a> Bench<'a> {
         let core = |core: Option<usize>| core.map(|core| core as u32);
         SelfTest {
             schema: SELF_TEST_SCHEMA.to_owned(),
-            build: Build {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                git_commit: option_env!("LLMSIM_BLAST_GIT_COMMIT").map(str::to_owned),
-                rustc: option_env!("LLMSIM_BLAST_RUSTC").map(str::to_owned),
-            },
+            build: facts::build(),
             machine: Machine {
                 cpu_model: machine.cpu_model,
                 cores: machine.cores,

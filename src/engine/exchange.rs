@@ -15,6 +15,7 @@ mod websocket;
 use super::excerpt::{Excerpt, Secrets};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
+use crate::scenario::Kind;
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
 use std::io;
@@ -45,6 +46,13 @@ pub(super) struct Expect {
     pub(super) stream: bool,
     /// It goes over a WebSocket.
     pub(super) websocket: bool,
+}
+
+impl Expect {
+    /// What requests of a kind expect, of that number in the mix.
+    pub(super) fn of(number: u16, kind: &Kind) -> Self {
+        Self { kind: number, api: kind.api, stream: kind.stream, websocket: kind.websocket }
+    }
 }
 
 /// Whether the response goes on.

@@ -86,7 +86,7 @@ pub fn run(
 ) -> Result<Run, EngineError> {
     let wanted = plan.workers.map_or(cores.len(), |n| n as usize);
     // A worker without a user would only wait.
-    let workers = wanted.min(plan.shape.peak_vus() as usize).max(1);
+    let workers = wanted.min(plan.peak_users() as usize).max(1);
     let pins: Vec<Option<usize>> =
         (0..workers).map(|i| (plan.pin && !cores.is_empty()).then(|| cores[i % cores.len()])).collect();
     let shares: Vec<Plan> = (0..workers).map(|k| plan.share(k as u32, workers as u32)).collect();

@@ -11,8 +11,8 @@
 //! Workers share nothing while they run; per request and per event there is no lock, no atomic write and, once warm, no allocation.
 //! Those who read slowly on purpose are served in a file of their own.
 
+mod reconnect;
 mod slow;
-mod upgrading;
 
 use super::arrivals::{Arrivals, Dated};
 use super::clock::{Clock, thread_cpu_time, thread_run_wait};
@@ -111,10 +111,7 @@ impl<'a> Worker<'a> {
         let stamps = share.rx_timestamps.unwrap_or(streams);
         let slots = schedule.local_vus() as usize;
         let end = schedule.end();
-        let expects = share.mix.kinds.iter().enumerate();
-        let expects = expects
-            .map(|(i, k)| Expect { kind: i as u16, api: k.api, stream: k.stream, websocket: k.websocket })
-            .collect();
+        let expects = share.mix.kinds.iter().enumerate().map(|(i, kind)| Expect::of(i as u16, kind)).collect();
         Self {
             number,
             clock,
@@ -506,17 +503,6 @@ impl<'a> Worker<'a> {
             Step::Gone => self.close(slot),
             Step::Stale => self.send_again(slot),
         }
-    }
-
-    fn send_again(&mut self, slot: u32) {
-        let kind = self.connections[slot as usize].exchange.sample.kind;
-        self.tally.stale_retry(kind);
-        self.set_in_flight(self.in_flight - 1);
-        self.close(slot);
-        let connection = &mut self.connections[slot as usize];
-        connection.retried = true;
-        connection.state = State::Queued;
-        self.to_connect.push_front(slot);
     }
 
     /// The request of `slot` is over: its sample is recorded and its user told.

@@ -1,5 +1,6 @@
 //! A distribution of times: a histogram for the percentiles, and exact integers for everything else.
 
+use super::buckets::{Buckets, DecodeError};
 use crate::units::Nanos;
 use base64::Engine as _;
 use hdrhistogram::Histogram;
@@ -7,10 +8,10 @@ use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
 /// The longest time with a bucket of its own: an hour, in microseconds. Beyond any timeout that makes sense for a request; longer
 /// times are counted in [`Distribution::overflow`] and share the last bucket.
-const MAX_MICROS: u64 = 3_600_000_000;
+pub(super) const MAX_MICROS: u64 = 3_600_000_000;
 
 /// Significant decimal digits of a bucket: exact to 1 µs below 2 ms, within 0.1 % above. 184 KiB a distribution.
-const DIGITS: u8 = 3;
+pub(super) const DIGITS: u8 = 3;
 
 /// Times, added up. Memory does not grow with their number, and recording does not allocate.
 ///
@@ -32,6 +33,23 @@ pub struct Distribution {
     max: Nanos,
     /// In microseconds, never resized: every distribution has the same buckets.
     histogram: Histogram<u64>,
+}
+
+/// What a distribution knows exactly, as integers, beside its histogram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exact {
+    /// How many times were recorded.
+    pub count: u64,
+    /// How many of them were longer than the histogram reaches.
+    pub overflow: u64,
+    /// Sum, in nanoseconds.
+    pub sum: u128,
+    /// Sum of squares, in square nanoseconds.
+    pub sum_of_squares: u128,
+    /// Shortest.
+    pub min: Nanos,
+    /// Longest.
+    pub max: Nanos,
 }
 
 impl Default for Distribution {
@@ -188,6 +206,58 @@ impl Distribution {
     fn quantile(&self, p: f64) -> f64 {
         let rank = (p * self.count as f64 / 100.0).ceil().max(1.0);
         ((rank - 0.5) / self.count.max(1) as f64).clamp(0.0, 1.0)
+    }
+
+    /// What is known exactly.
+    pub fn exact(&self) -> Exact {
+        Exact {
+            count: self.count,
+            overflow: self.overflow,
+            sum: self.sum,
+            sum_of_squares: self.sum_of_squares,
+            min: self.min.min(self.max),
+            max: self.max,
+        }
+    }
+
+    /// The distribution that was [`Distribution::encoded`], with what it knew exactly. The counts must agree.
+    pub fn decoded(text: &str, exact: &Exact) -> Result<Self, DecodeError> {
+        let buckets = Buckets::decode(text)?;
+        if buckets.count() != exact.count || exact.min > exact.max {
+            return Err(DecodeError::Counts);
+        }
+        let mut distribution = Self::new();
+        if exact.count == 0 {
+            return Ok(distribution);
+        }
+        distribution.fill(&buckets);
+        distribution.overflow = exact.overflow;
+        (distribution.sum, distribution.sum_of_squares) = (exact.sum, exact.sum_of_squares);
+        (distribution.min, distribution.max) = (exact.min, exact.max);
+        Ok(distribution)
+    }
+
+    /// A distribution of which only the buckets are known: sums and extremes are those of the buckets' ends.
+    pub fn of_buckets(buckets: &Buckets) -> Self {
+        let mut distribution = Self::new();
+        distribution.fill(buckets);
+        for (micros, n) in buckets.iter() {
+            let (nanos, n) = (u128::from(micros) * 1_000, u128::from(n));
+            distribution.sum = distribution.sum.saturating_add(nanos * n);
+            distribution.sum_of_squares = distribution.sum_of_squares.saturating_add((nanos * nanos).saturating_mul(n));
+            distribution.min = distribution.min.min(Nanos::from_micros(micros));
+            distribution.max = Nanos::from_micros(micros);
+        }
+        distribution
+    }
+
+    fn fill(&mut self, buckets: &Buckets) {
+        for (micros, n) in buckets.iter() {
+            // The last bucket's end may lie beyond the bound that it contains.
+            let recorded = self.histogram.record_n(micros.min(MAX_MICROS), n);
+            debug_assert!(recorded.is_ok(), "{micros} µs is within the bounds: {recorded:?}");
+            self.count += n;
+        }
     }
 
     fn in_range_ms(&self, micros: u64) -> f64 {

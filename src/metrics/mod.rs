@@ -3,6 +3,7 @@
 //! A finished request is a [`Sample`] (plain numbers). A worker adds samples to a [`Tally`]; tallies add up, in any order, to the
 //! tally of the whole run; a [`Summary`] says what a tally means. Nothing here does I/O or reads a clock.
 
+pub mod buckets;
 mod distribution;
 mod failure;
 pub mod hints;
@@ -12,7 +13,8 @@ pub mod summary;
 pub mod tally;
 pub mod validity;
 
-pub use distribution::Distribution;
+pub use buckets::{Buckets, DecodeError};
+pub use distribution::{Distribution, Exact};
 pub use failure::{Blame, Failure};
 pub use incidents::{Example, Incidents, MAX_EXAMPLE_BYTES};
 pub use series::Second;

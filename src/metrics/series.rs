@@ -62,6 +62,19 @@ pub struct KindSecond {
     pub tbt: Option<Quantiles>,
     /// Durations of successful requests.
     pub http_req_duration: Option<Quantiles>,
+    /// The same three as whole histograms, encoded: what is compared or merged later.
+    pub histograms: Histograms,
+}
+
+/// The histograms of a second, encoded. (As they are, they would take half a megabyte a second.)
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Histograms {
+    /// Time to first token.
+    pub ttft: Option<String>,
+    /// Gaps between tokens.
+    pub tbt: Option<String>,
+    /// Durations of successful requests.
+    pub http_req_duration: Option<String>,
 }
 
 /// Three percentiles, in ms.
@@ -114,12 +127,18 @@ impl KindSecond {
             ttft: part.trend(Trend::Ttft).map(Quantiles::of),
             tbt: part.trend(Trend::Tbt).map(Quantiles::of),
             http_req_duration: part.trend(Trend::HttpReqDuration).map(Quantiles::of),
+            histograms: Histograms {
+                ttft: part.trend(Trend::Ttft).map(Distribution::encoded),
+                tbt: part.trend(Trend::Tbt).map(Distribution::encoded),
+                http_req_duration: part.trend(Trend::HttpReqDuration).map(Distribution::encoded),
+            },
         }
     }
 }
 
 impl Quantiles {
-    fn of(distribution: &Distribution) -> Self {
+    /// Those of a distribution.
+    pub fn of(distribution: &Distribution) -> Self {
         let [p50, p95, p99] = distribution.percentiles_ms([50.0, 95.0, 99.0]);
         Self { p50, p95, p99 }
     }

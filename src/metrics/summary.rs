@@ -44,7 +44,9 @@ pub struct Group {
 pub struct CounterValue {
     /// In the whole test.
     pub count: u64,
-    /// What arrived in the measurement window, per second of it.
+    /// What of it arrived in the measurement window.
+    pub in_window: u64,
+    /// That, per second of the window.
     pub rate: f64,
 }
 
@@ -156,6 +158,39 @@ impl Summary {
     }
 }
 
+impl Summary {
+    /// Adds what another machine measured at the same time, of the same kinds of request in the same order. Exact: counts and
+    /// histograms are those of one run of both. (Extremes of levels are added, too, and so bound the true ones.) Rates are per second
+    /// of the longer window.
+    pub fn add(&mut self, other: &Self) {
+        debug_assert_eq!(self.requests.len(), other.requests.len(), "the same kinds");
+        self.window = self.window.max(other.window);
+        self.cpu_time += other.cpu_time;
+        self.all.add(&other.all, self.window);
+        for ((_, group), (_, more)) in self.requests.iter_mut().zip(&other.requests) {
+            group.add(more, self.window);
+        }
+        add_each(&mut self.failures, &other.failures, Incidents::add);
+        add_each(&mut self.statuses, &other.statuses, |n, more| *n += more);
+        add_each(&mut self.failed_checks, &other.failed_checks, |n, more| *n += more);
+        add_each(&mut self.gauges, &other.gauges, |level, more| {
+            level.value += more.value;
+            level.min += more.min;
+            level.max += more.max;
+        });
+    }
+}
+
+/// Adds to each entry of an ascending list what the other says of it, and takes over what is only there.
+fn add_each<K: Ord + Clone, V: Clone>(list: &mut Vec<(K, V)>, other: &[(K, V)], add: impl Fn(&mut V, &V)) {
+    for (key, more) in other {
+        match list.binary_search_by(|(known, _)| known.cmp(key)) {
+            Ok(at) => add(&mut list[at].1, more),
+            Err(at) => list.insert(at, (key.clone(), more.clone())),
+        }
+    }
+}
+
 /// What a group is of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
@@ -180,6 +215,24 @@ impl Group {
         }
     }
 
+    /// Adds a group of the same time.
+    fn add(&mut self, other: &Self, window: Nanos) {
+        add_each(&mut self.trends, &other.trends, Distribution::add);
+        add_each(&mut self.counters, &other.counters, |value, more| {
+            (value.count, value.in_window) = (value.count + more.count, value.in_window + more.in_window);
+        });
+        for (_, value) in &mut self.counters {
+            *value = CounterValue::over(value.count, value.in_window, window);
+        }
+        add_each(&mut self.shares, &other.shares, |value, more| {
+            (value.matches, value.total) = (value.matches + more.matches, value.total + more.total);
+        });
+        self.token_source = match (self.token_source, other.token_source) {
+            (Some(ours), Some(theirs)) if ours != theirs => Some(TokenSource::Mixed),
+            (ours, theirs) => ours.or(theirs),
+        };
+    }
+
     /// The times of a trend; none if there are none.
     pub fn trend(&self, trend: Trend) -> Option<&Distribution> {
         self.trends.iter().find(|(t, _)| *t == trend).map(|(_, d)| d)
@@ -198,9 +251,13 @@ impl Group {
 
 impl CounterValue {
     fn new(part: &Part, counter: Counter, window: Nanos) -> Self {
-        let in_window = part.counter_in_window(counter) as f64;
-        let rate = if window == Nanos::ZERO { 0.0 } else { in_window / window.as_secs_f64() };
-        Self { count: part.counter(counter), rate }
+        Self::over(part.counter(counter), part.counter_in_window(counter), window)
+    }
+
+    /// A count of which `in_window` arrived in a window of that length.
+    pub fn over(count: u64, in_window: u64, window: Nanos) -> Self {
+        let rate = if window == Nanos::ZERO { 0.0 } else { in_window as f64 / window.as_secs_f64() };
+        Self { count, in_window, rate }
     }
 }
 
@@ -230,7 +287,7 @@ mod tests {
         let s = summary_of(|_| (), 10);
         assert!(Trend::ALL.iter().all(|&t| s.trend(t, None).is_none()));
         assert!(Share::ALL.iter().all(|&m| s.share(m, None).is_none()));
-        assert_eq!(s.counter(Counter::Timeouts, None), Some(CounterValue { count: 0, rate: 0.0 }));
+        assert_eq!(s.counter(Counter::Timeouts, None), Some(CounterValue { count: 0, in_window: 0, rate: 0.0 }));
         assert!(s.gauge(Gauge::Vus).is_none());
         assert_eq!((s.finished(), s.succeeded(), s.all.token_source), (0, 0, None));
     }
@@ -238,7 +295,7 @@ mod tests {
     #[test]
     fn a_window_of_nothing_has_rates_of_zero() {
         let s = summary_of(|t| t.record(&success(0, 5)), 0);
-        assert_eq!(s.counter(Counter::HttpReqs, None), Some(CounterValue { count: 1, rate: 0.0 }));
+        assert_eq!(s.counter(Counter::HttpReqs, None), Some(CounterValue { count: 1, in_window: 1, rate: 0.0 }));
     }
 
     #[test]
@@ -255,7 +312,7 @@ mod tests {
         assert_eq!(durations(None), Some((2, 6.0)));
         assert_eq!(durations(Some("chat")), Some((1, 10.0)));
         assert_eq!(durations(Some("health")), Some((1, 2.0)));
-        assert_eq!(s.counter(Counter::HttpReqs, None), Some(CounterValue { count: 3, rate: 0.3 }));
+        assert_eq!(s.counter(Counter::HttpReqs, None), Some(CounterValue { count: 3, in_window: 3, rate: 0.3 }));
         let failed = s.share(Share::HttpReqFailed, Some("health")).expect("two requests");
         assert_eq!((failed.matches, failed.total, failed.rate()), (1, 2, 0.5));
         assert_eq!(s.failures.iter().map(|(f, seen)| (*f, seen.count)).collect::<Vec<_>>(), [(Failure::Http429, 1)]);

@@ -42,6 +42,8 @@ pub const MAX_HEADERS: usize = 64;
 pub const MAX_HEADER_BYTES: usize = 8 << 10;
 /// Tags of a run.
 pub const MAX_TAGS: usize = 100;
+/// Shares of a test: more machines than anybody will use.
+pub const MAX_SHARES: u32 = 10_000;
 /// Bytes of a profile's file.
 pub const MAX_PROFILE_BYTES: usize = 1 << 20;
 /// Bytes of an API key.

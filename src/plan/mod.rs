@@ -15,6 +15,7 @@ pub mod profile;
 pub mod resolve;
 mod rules;
 mod shape;
+mod shard;
 pub mod show;
 mod speech;
 mod target;
@@ -97,6 +98,11 @@ impl Plan {
     pub fn share(&self, k: u32, n: u32) -> Self {
         debug_assert!(k < n, "share {k} of {n}");
         Self { share: self.share + self.of * k, of: self.of * n, ..self.clone() }
+    }
+
+    /// The most users that this share has at once. Users are switched on from the first: those below the peak that stride into it.
+    pub fn peak_users(&self) -> u32 {
+        self.shape.peak_vus().saturating_sub(self.share).div_ceil(self.of)
     }
 
     /// What a schedule needs of it.

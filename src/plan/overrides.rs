@@ -176,8 +176,16 @@ pub struct Overrides {
     pub fail_on_invalid: Option<Given>,
     /// Parse everything both ways.
     pub verify_parse: Option<Given>,
+    /// Which share of the test to run: `I/N`.
+    pub shard: Option<Given>,
+    /// What a threshold with `abort_on_fail` may end: `run` or `shard`.
+    pub abort_scope: Option<Given>,
     /// Where the Document goes.
     pub output: Option<Given>,
+    /// Where the thresholds go as JUnit XML.
+    pub junit: Option<Given>,
+    /// Whether GitHub Actions is told: auto, off.
+    pub github: Option<Given>,
     /// Extra headers, each `Name: value`.
     pub headers: Vec<Given>,
     /// The file that holds the API key.

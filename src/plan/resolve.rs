@@ -5,7 +5,7 @@ use super::overrides::yes;
 use super::profile::{ThinkTime as WrittenThinkTime, Written, built_in};
 use super::shape::{Changed, time};
 use super::speech::Speech;
-use super::{Given, Overrides, Plan, PlanError, endpoints, headers, limits, mix, rules, shape, show, target};
+use super::{Given, Overrides, Plan, PlanError, endpoints, headers, limits, mix, rules, shape, shard, show, target};
 use crate::load::ThinkTime;
 use crate::scenario::{Mix, Secret};
 use crate::units::Nanos;
@@ -27,6 +27,12 @@ pub struct Resolved {
 pub struct Presentation {
     /// Where the Document goes.
     pub output: Option<Output>,
+    /// Where the thresholds go as JUnit XML.
+    pub junit: Option<PathBuf>,
+    /// Whether GitHub Actions is told, if it is there.
+    pub github: bool,
+    /// What made the plan a share of a test; none for a whole one.
+    pub shard: Option<String>,
     /// No progress.
     pub quiet: bool,
     /// No colour, whatever the terminal can.
@@ -64,15 +70,19 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
     let mix::Made { mix, rows } = mix::mix(&written, overrides, &speech, &folder, read, &mut changed)?;
     let kinds = names(&mix);
     let (target, port_asked_for) = target::target(overrides, &mut changed)?;
+    let shard = shard::shard(overrides.shard.as_ref(), &shape, &mut changed)?;
     let server = target::server(overrides, &target, port_asked_for, &mut changed)?;
+    let thresholds = rules::thresholds(&written, &kinds)?;
+    shard::abort_scope(overrides, &thresholds, &mut changed)?;
     let rx_timestamps = rx_timestamps(overrides.rx_timestamps.as_ref(), &mut changed)?;
+    let server = server.filter(|_| shard.is_none());
     let plan = Plan {
         name,
         description: written.profile.description.clone().unwrap_or_default(),
         shape,
         think_time,
         graceful_stop: grace.unwrap_or(limits::DEFAULT_GRACE),
-        thresholds: rules::thresholds(&written, &kinds)?,
+        thresholds,
         slo: rules::goals(&written, &kinds)?,
         endpoints: endpoints::endpoints(&mix, written.profile.endpoint_check, &speech),
         endpoint_check: written.profile.endpoint_check,
@@ -89,11 +99,14 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         quickack: flag(overrides.quickack.as_ref(), "quickack", &mut changed)?,
         poll_interval: poll_interval(overrides.poll_interval.as_ref(), rx_timestamps, &mut changed)?,
         verify_parse: flag(overrides.verify_parse.as_ref(), "verify_parse", &mut changed)?,
-        share: 0,
-        of: 1,
+        share: shard.map_or(0, |(index, _)| index),
+        of: shard.map_or(1, |(_, count)| count),
     };
     let presentation = Presentation {
         output: output(overrides.output.as_ref(), &mut changed)?,
+        junit: junit(overrides.junit.as_ref(), &mut changed)?,
+        github: github(overrides.github.as_ref(), &mut changed)?,
+        shard: overrides.shard.as_ref().map(|given| given.origin.to_string()),
         quiet: flag(overrides.quiet.as_ref(), "quiet", &mut changed)?,
         no_color: flag(overrides.no_color.as_ref(), "no_color", &mut changed)?,
         fail_on_invalid: flag(overrides.fail_on_invalid.as_ref(), "fail_on_invalid", &mut changed)?,
@@ -274,6 +287,24 @@ fn output(given: Option<&Given>, changed: &mut Changed) -> Result<Option<Output>
         "" => Err(given.bad("is empty: expected a file, or - for standard output")),
         "-" => Ok(Some(Output::Stdout)),
         path => Ok(Some(Output::File(PathBuf::from(path)))),
+    }
+}
+
+/// Where the thresholds go as JUnit XML.
+fn junit(given: Option<&Given>, changed: &mut Changed) -> Result<Option<PathBuf>, PlanError> {
+    let Some(given) = given else { return Ok(None) };
+    changed.insert("junit".to_owned(), given.origin.clone());
+    if given.value.is_empty() { Err(given.bad("is empty: expected a file")) } else { Ok(Some((&given.value).into())) }
+}
+
+/// Whether GitHub Actions is told.
+fn github(given: Option<&Given>, changed: &mut Changed) -> Result<bool, PlanError> {
+    let Some(given) = given else { return Ok(false) };
+    changed.insert("github".to_owned(), given.origin.clone());
+    match given.value.trim() {
+        "auto" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(given.bad("is not possible: expected auto or off")),
     }
 }
 

@@ -100,6 +100,9 @@ pub(super) fn settings(
         Some(Output::File(path)) => path.display().to_string(),
     };
     list.add("output", output);
+    list.add("shard", presentation.shard.as_ref().map_or("none".to_owned(), |_| format!("{}/{}", plan.share, plan.of)));
+    list.add("junit", or_none(presentation.junit.as_ref().map_or_else(String::new, |path| path.display().to_string())));
+    list.add("github", if presentation.github { "auto" } else { "off" }.to_owned());
     list.add("quiet", presentation.quiet.to_string());
     list.add("fail_on_invalid", presentation.fail_on_invalid.to_string());
     list.add("no_color", presentation.no_color.to_string());

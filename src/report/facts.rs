@@ -1,9 +1,9 @@
 //! What a run brings together → Document.
 
 use super::{
-    Agreement, Build, Client, ClientVerdict, Counter, Document, Endpoint, Environment, FailureDetails, Failures, Gauge,
-    Hint, KindSecond, Measured, Quantiles, Rate, RetryAfter, Run, SCHEMA, Second, Server, Signal, Target, TargetServer,
-    Threshold, ThresholdVerdict, Trend, plan, rounded,
+    Agreement, Build, Client, ClientVerdict, Counter, Document, Endpoint, Environment, Exact, FailureDetails, Failures,
+    Gauge, Hint, Histograms, KindSecond, Measured, Quantiles, Rate, RetryAfter, Run, SCHEMA, Second, Server, Shard,
+    Signal, Target, TargetServer, Threshold, ThresholdVerdict, Trend, plan, rounded,
 };
 use crate::metrics::summary::{Group, ShareValue};
 use crate::metrics::validity::Validity;
@@ -12,10 +12,14 @@ use crate::plan::Plan;
 use crate::threshold::{Judgement, Verdict};
 use crate::units::Nanos;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
 /// The shortest run whose growth of memory says anything: before that a server is warming up.
 const GROWTH_FROM: Nanos = Nanos::from_secs(60);
+
+/// Of a hash, enough to tell machines apart.
+const FINGERPRINT_BYTES: usize = 8;
 
 /// Everything a document is made of, from wherever it comes. What could not be found out is `None`.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub struct RunFacts<'a> {
     pub tags: BTreeMap<String, String>,
     /// The command line, secrets already taken out.
     pub argv: Vec<String>,
+    /// What made it a share of a test, when it is one.
+    pub shard_source: Option<String>,
     /// Which build of this tool.
     pub build: Build,
     /// Which server answered.
@@ -80,9 +86,7 @@ pub struct ServerUse {
 pub(super) fn document(facts: &RunFacts<'_>) -> Document {
     let (plan, summary) = (facts.plan, facts.summary);
     let mut metrics = group(&summary.all);
-    metrics.extend(summary.gauges.iter().map(|&(gauge, g)| {
-        (gauge.name().to_owned(), Measured::Gauge(Gauge { value: g.value, min: g.min, max: g.max }))
-    }));
+    metrics.extend(gauges(summary));
     Document {
         schema: SCHEMA.to_owned(),
         run: Run {
@@ -96,6 +100,13 @@ pub(super) fn document(facts: &RunFacts<'_>) -> Document {
             tags: facts.tags.clone(),
             seed: plan.seed,
             argv: facts.argv.clone(),
+            shard: facts.shard_source.as_ref().map(|source| Shard {
+                index: plan.share,
+                count: plan.of,
+                source: source.clone(),
+                held: vec![plan.share],
+            }),
+            merged_from: Vec::new(),
         },
         build: facts.build.clone(),
         target: Target {
@@ -104,7 +115,7 @@ pub(super) fn document(facts: &RunFacts<'_>) -> Document {
             before: facts.before.clone(),
             after: facts.after.clone(),
         },
-        environment: facts.environment.clone(),
+        environment: Environment { fingerprint: Some(fingerprint(&facts.environment)), ..facts.environment.clone() },
         plan: plan::section(plan),
         client: client(facts.signals),
         hints: facts.hints.iter().map(|hint| Hint { name: hint.name.to_owned(), text: hint.text.clone() }).collect(),
@@ -119,19 +130,34 @@ pub(super) fn document(facts: &RunFacts<'_>) -> Document {
     }
 }
 
-fn group(group: &Group) -> BTreeMap<String, Measured> {
+pub(super) fn gauges(summary: &Summary) -> impl Iterator<Item = (String, Measured)> + '_ {
+    summary
+        .gauges
+        .iter()
+        .map(|&(gauge, g)| (gauge.name().to_owned(), Measured::Gauge(Gauge { value: g.value, min: g.min, max: g.max })))
+}
+
+/// What two machines must have in common for their numbers to be compared. Not what a run chooses, such as workers.
+fn fingerprint(e: &Environment) -> String {
+    let machine = format!("{:?}", (&e.cpu_model, e.cores, e.memory_bytes, &e.kernel, &e.os, &e.arch));
+    let digest = Sha256::digest(machine.as_bytes());
+    digest.iter().take(FINGERPRINT_BYTES).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
+pub(super) fn group(group: &Group) -> BTreeMap<String, Measured> {
     let trends = group.trends.iter().map(|(t, d)| (t.name(), Measured::Trend(Box::new(trend(d)))));
     let counters = group.counters.iter().map(|&(counter, value)| {
         let is_generated = matches!(counter, metrics::Counter::TokensOutput | metrics::Counter::TokensReasoning);
         let token_source = group.token_source.filter(|_| is_generated).map(|s| s.name().to_owned());
-        let numbers = Counter { count: value.count, rate: rounded(value.rate), token_source };
+        let (rate, in_window) = (rounded(value.rate), Some(value.in_window));
+        let numbers = Counter { count: value.count, rate, in_window, token_source };
         (counter.name(), Measured::Counter(numbers))
     });
     let shares = group.shares.iter().map(|&(s, value)| (s.name(), Measured::Rate(rate(value))));
     trends.chain(counters).chain(shares).map(|(name, numbers)| (name.to_owned(), numbers)).collect()
 }
 
-fn trend(d: &Distribution) -> Trend {
+pub(super) fn trend(d: &Distribution) -> Trend {
     let percentiles = d.percentiles_ms([50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99]);
     let [p50, p75, p90, p95, p99, p99_9, p99_99] = percentiles.map(rounded);
     Trend {
@@ -151,6 +177,17 @@ fn trend(d: &Distribution) -> Trend {
         stddev: rounded(d.stddev_ms()),
         overflow: d.overflow,
         histogram: d.encoded(),
+        exact: Some(exact(d)),
+    }
+}
+
+fn exact(d: &Distribution) -> Exact {
+    let exact = d.exact();
+    Exact {
+        sum_ns: exact.sum.to_string(),
+        sum_of_squares_ns2: exact.sum_of_squares.to_string(),
+        min_ns: exact.min.0,
+        max_ns: exact.max.0,
     }
 }
 
@@ -183,7 +220,7 @@ fn failures(summary: &Summary) -> Failures {
     }
 }
 
-fn threshold(verdict: &Verdict) -> Threshold {
+pub(super) fn threshold(verdict: &Verdict) -> Threshold {
     Threshold {
         metric: verdict.metric.clone(),
         expression: verdict.expression.clone(),
@@ -205,6 +242,11 @@ fn second(s: &series::Second, requests: &[(String, Group)]) -> Second {
         ttft: quantiles(k.ttft),
         tbt: quantiles(k.tbt),
         http_req_duration: quantiles(k.http_req_duration),
+        histograms: Histograms {
+            ttft: k.histograms.ttft.clone(),
+            tbt: k.histograms.tbt.clone(),
+            http_req_duration: k.histograms.http_req_duration.clone(),
+        },
     };
     Second {
         t_s: s.t_s,
@@ -228,7 +270,7 @@ fn second(s: &series::Second, requests: &[(String, Group)]) -> Second {
     }
 }
 
-fn quantiles(q: Option<series::Quantiles>) -> Option<Quantiles> {
+pub(super) fn quantiles(q: Option<series::Quantiles>) -> Option<Quantiles> {
     q.map(|q| Quantiles { p50: rounded(q.p50), p95: rounded(q.p95), p99: rounded(q.p99) })
 }
 

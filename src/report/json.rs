@@ -1,6 +1,6 @@
 //! Document ↔ JSON text.
 
-use super::Document;
+use super::{Document, FieldError, read};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,6 +12,9 @@ const SCHEMA_FAMILY: &str = "llmsim-blast.run/";
 
 /// The version of [`SCHEMA`].
 const SCHEMA_VERSION: u32 = 1;
+
+/// Most bytes of a document that is read: a day of seconds with all their histograms fits.
+pub(super) const MAX_BYTES: usize = 512 << 20;
 
 /// Why a text is not a document.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +44,19 @@ pub enum DocumentError {
         found: String,
     },
     /// The right schema with wrong fields.
-    #[error("it is not a valid {SCHEMA}: {0}")]
-    Invalid(serde_json::Error),
+    #[error("{field}: it is not a valid {SCHEMA}: {problem}")]
+    Invalid {
+        /// The field, as a path.
+        field: String,
+        /// What is wrong with it.
+        problem: serde_json::Error,
+    },
+    /// More than makes sense.
+    #[error("it is larger than {} MB, the most that is read", MAX_BYTES >> 20)]
+    TooLarge,
+    /// The right fields with numbers that cannot be.
+    #[error(transparent)]
+    Field(#[from] FieldError),
 }
 
 /// JSON for files: keys sorted, indented, with a newline at the end.
@@ -62,8 +76,12 @@ impl Document {
         pretty(self)
     }
 
-    /// Reads what [`Document::to_json`] wrote, in this version or an earlier build of it.
+    /// Reads what [`Document::to_json`] wrote, in this version or an earlier build of it. What it says of itself must agree: numbers
+    /// that were edited, or damaged on their way, are refused with their field.
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
+        if text.len() > MAX_BYTES {
+            return Err(DocumentError::TooLarge);
+        }
         if text.trim().is_empty() {
             return Err(DocumentError::Empty);
         }
@@ -73,7 +91,13 @@ impl Document {
         let found = value.get("schema").and_then(Value::as_str);
         let version = found.and_then(|s| s.strip_prefix(SCHEMA_FAMILY)).and_then(|v| v.parse::<u32>().ok());
         match version {
-            Some(SCHEMA_VERSION) => serde_json::from_value(value).map_err(DocumentError::Invalid),
+            Some(SCHEMA_VERSION) => {
+                let document: Self = serde_path_to_error::deserialize(value).map_err(|error| {
+                    DocumentError::Invalid { field: error.path().to_string(), problem: error.into_inner() }
+                })?;
+                read::check(&document)?;
+                Ok(document)
+            }
             Some(v) if v > SCHEMA_VERSION => Err(DocumentError::Newer { found: format!("{SCHEMA_FAMILY}{v}") }),
             _ => Err(DocumentError::Foreign { found: found.map_or_else(|| "none".to_owned(), |s| format!("{s:?}")) }),
         }

@@ -9,17 +9,34 @@
 //! every output format is one short file from document to text (`terminal.rs`). `self_test.rs` is the other thing that is kept: what
 //! this tool found out about itself on a machine.
 
+pub mod compare;
+pub mod csv;
 mod endpoints;
 mod facts;
+mod failures;
+pub mod github;
+pub mod hgrm;
 mod human;
 mod json;
+pub mod junit;
+mod measured;
+pub mod merge;
 mod plan;
+mod read;
 pub mod self_test;
 pub mod terminal;
+pub mod vllm;
 
 pub use endpoints::{Endpoint, EndpointVerdict};
 pub use facts::{RunFacts, ServerUse};
+pub use failures::{FailureDetails, Failures, RetryAfter};
 pub use json::{DocumentError, SCHEMA};
+pub use measured::{Counter, Exact, Gauge, Measured, Rate, Trend};
+
+/// Most bytes of a document that is read.
+pub const MAX_DOCUMENT_BYTES: usize = json::MAX_BYTES;
+
+pub use read::{FieldError, summary};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -93,6 +110,39 @@ pub struct Run {
     /// The command line, without secrets.
     #[serde(default)]
     pub argv: Vec<String>,
+    /// Which part of a test this is; none for a whole one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// The runs that this was merged from; none for one that was run as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged_from: Vec<MergedRun>,
+}
+
+/// Which part of a test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// The first share it holds, from 0.
+    pub index: u32,
+    /// Of how many.
+    pub count: u32,
+    /// What said so: a flag, an environment name, `merge`.
+    pub source: String,
+    /// Every share it holds: one, or several once some have been merged.
+    pub held: Vec<u32>,
+}
+
+/// A run that a merged one is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergedRun {
+    /// Its `run.id`.
+    pub id: String,
+    /// Its share.
+    pub index: u32,
+    /// When it started, RFC 3339.
+    pub started_at: String,
+    /// Fingerprint of its machine.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
 }
 
 /// Which build of this tool.
@@ -102,6 +152,9 @@ pub struct Build {
     pub version: String,
     /// Commit it was built from.
     pub git_commit: Option<String>,
+    /// Whether the sources differed from that commit.
+    #[serde(default)]
+    pub git_dirty: Option<bool>,
     /// Compiler that built it.
     pub rustc: Option<String>,
 }
@@ -132,6 +185,9 @@ pub struct TargetServer {
     pub version: Option<String>,
     /// The commit it was built from.
     pub git_commit: Option<String>,
+    /// Whether its sources differed from that commit.
+    #[serde(default)]
+    pub git_dirty: Option<bool>,
     /// How it ended, when it did so by itself during the run.
     #[serde(default)]
     pub died: Option<String>,
@@ -165,6 +221,9 @@ pub struct Environment {
     pub server_cores: Option<Vec<u32>>,
     /// Limit of open files.
     pub nofile: Option<u64>,
+    /// Of processor, cores, memory, kernel and system: equal on two machines whose numbers may be compared.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
 }
 
 /// Whether this tool was the bottleneck.
@@ -229,135 +288,6 @@ pub struct Hint {
     pub name: String,
     /// What was seen, and what it most likely means.
     pub text: String,
-}
-
-/// A metric's numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Measured {
-    /// A distribution of times.
-    Trend(Box<Trend>),
-    /// A count.
-    Counter(Counter),
-    /// A share of a whole.
-    Rate(Rate),
-    /// A level.
-    Gauge(Gauge),
-}
-
-/// A distribution of times, in `unit`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Trend {
-    /// Always `ms`.
-    pub unit: String,
-    /// How many.
-    pub count: u64,
-    /// Sum, from which those of several documents can be averaged.
-    pub sum: f64,
-    /// Mean.
-    pub avg: f64,
-    /// Shortest.
-    pub min: f64,
-    /// Longest.
-    pub max: f64,
-    /// Median.
-    pub p50: f64,
-    /// 75th percentile.
-    pub p75: f64,
-    /// 90th percentile.
-    pub p90: f64,
-    /// 95th percentile.
-    pub p95: f64,
-    /// 99th percentile.
-    pub p99: f64,
-    /// 99.9th percentile.
-    pub p99_9: f64,
-    /// 99.99th percentile.
-    pub p99_99: f64,
-    /// Standard deviation.
-    pub stddev: f64,
-    /// How many were longer than the histogram reaches (an hour).
-    #[serde(default)]
-    pub overflow: u64,
-    /// The whole distribution in µs: `HdrHistogram`'s V2 format, deflated, in base64.
-    pub histogram: String,
-}
-
-/// A count.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Counter {
-    /// In the whole run.
-    pub count: u64,
-    /// What arrived in the measurement window, per second of it.
-    pub rate: f64,
-    /// Of generated tokens only: who counted them, `usage` (the server), `events` (we did, one an event) or `mixed`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_source: Option<String>,
-}
-
-/// A share of a whole.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Rate {
-    /// The share, 0 to 1; none of nothing.
-    pub rate: Option<f64>,
-    /// The part.
-    pub matches: u64,
-    /// The whole.
-    pub total: u64,
-}
-
-/// A level.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gauge {
-    /// The last.
-    pub value: u64,
-    /// The lowest.
-    pub min: u64,
-    /// The highest.
-    pub max: u64,
-}
-
-/// What went wrong. In JSON the classes are keys beside the tables.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Failures {
-    /// Answers by status, those of successes too.
-    #[serde(default)]
-    pub statuses: BTreeMap<String, u64>,
-    /// Failed response checks by name.
-    #[serde(default)]
-    pub checks: BTreeMap<String, u64>,
-    /// What is known of each class that occurred beside its number.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub details: BTreeMap<String, FailureDetails>,
-    /// Failed requests by class; those that occurred.
-    #[serde(flatten)]
-    pub classes: BTreeMap<String, u64>,
-}
-
-/// What is known of the failures of one class.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct FailureDetails {
-    /// Their share of the finished requests.
-    pub share: f64,
-    /// When the first one ended, in seconds since the start.
-    pub first_s: f64,
-    /// When the last one ended.
-    pub last_s: f64,
-    /// What the earliest looked like: printable, bounded, without secrets.
-    #[serde(default)]
-    pub sample: Option<String>,
-    /// Shortest and longest `Retry-After`, where servers sent one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after_s: Option<RetryAfter>,
-}
-
-/// How long servers asked us to wait, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RetryAfter {
-    /// Shortest.
-    pub min: u32,
-    /// Longest.
-    pub max: u32,
 }
 
 /// A threshold's judgement.
@@ -446,6 +376,23 @@ pub struct KindSecond {
     pub tbt: Option<Quantiles>,
     /// Durations of successful requests.
     pub http_req_duration: Option<Quantiles>,
+    /// The same three as whole histograms.
+    #[serde(default)]
+    pub histograms: Histograms,
+}
+
+/// The histograms of a second, each as in [`Trend::histogram`]; none where there was nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Histograms {
+    /// Time to first token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft: Option<String>,
+    /// Time between tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tbt: Option<String>,
+    /// Durations of successful requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_req_duration: Option<String>,
 }
 
 /// Three percentiles, in ms.
@@ -522,6 +469,16 @@ impl Document {
     /// The document of a run.
     pub fn new(facts: &RunFacts<'_>) -> Self {
         facts::document(facts)
+    }
+
+    /// Whether it is a share of a test that nobody has merged: its thresholds are not judged.
+    pub fn is_shard(&self) -> bool {
+        self.run.shard.is_some() && self.run.merged_from.is_empty()
+    }
+
+    /// Whether it was merged although shares were missing.
+    pub fn is_partial(&self) -> bool {
+        self.run.shard.is_some() && !self.run.merged_from.is_empty()
     }
 
     /// What the run comes to. A signal goes first: what such a run measured is partial, whatever it says.

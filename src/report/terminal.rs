@@ -129,6 +129,12 @@ fn head(page: &mut Page, doc: &Document) {
     let failed = doc.thresholds.iter().filter(|t| t.verdict != ThresholdVerdict::Pass).count();
     let all = doc.thresholds.len();
     let (tone, word, why) = match doc.conclusion() {
+        Conclusion::Pass if doc.is_partial() => {
+            (Tone::Warning, "PARTIAL", format!("{all} of {all} thresholds held, of the shares that are there"))
+        }
+        Conclusion::Pass if doc.is_shard() => {
+            (Tone::Plain, "SHARE", "it ran; `llmsim-blast merge` judges the whole".to_owned())
+        }
         Conclusion::Pass => {
             let held =
                 if all == 0 { "no thresholds were set".to_owned() } else { format!("{all} of {all} thresholds held") };
@@ -164,6 +170,13 @@ fn head(page: &mut Page, doc: &Document) {
         (Tone::Plain, ": "),
         (Tone::Plain, &why),
     ]);
+    if let Some(shard) = &doc.run.shard {
+        let held: Vec<String> = shard.held.iter().map(u32::to_string).collect();
+        page.plain(&format!("  share      {} of {} ({})", held.join(", "), shard.count, shard.source));
+    }
+    if !doc.run.merged_from.is_empty() {
+        page.plain(&format!("  merged     from {}", plural(doc.run.merged_from.len() as u64, "run")));
+    }
     if let Some(reason) = &doc.run.stop_reason {
         page.line(&[(Tone::Plain, "  stopped    "), (Tone::Warning, reason)]);
     }

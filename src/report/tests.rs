@@ -151,19 +151,37 @@ pub(super) fn busy_tally() -> Tally {
 }
 
 pub(super) fn verdict(metric: &str, expression: &str, value: Option<f64>, result: Judgement) -> Verdict {
-    let samples = if value.is_some() { 103 } else { 0 };
+    let all = if metric == "http_req_duration" { 100 } else { 103 };
+    let samples = if value.is_some() { all } else { 0 };
     Verdict { metric: metric.to_owned(), expression: expression.to_owned(), value, samples, result }
 }
 
 /// The document of `tally`, judged as `verdicts` say.
 pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -> Document {
+    documented(std::slice::from_ref(tally), verdicts, interrupted)
+}
+
+/// The document of a run of these seconds, without thresholds.
+pub(super) fn document_of(seconds: &[Tally]) -> Document {
+    documented(seconds, &[], false)
+}
+
+fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Document {
     let plan = plan();
+    let mut tally = Tally::new(2);
+    for second in seconds {
+        tally.append(second);
+    }
+    let tally = &tally;
     let names: Vec<_> = plan.mix.kinds.iter().map(|k| k.name.clone()).collect();
     let summary = Summary::new(tally, &names, Nanos::from_secs(270));
-    let mut second = series::Second::new(0, tally);
-    (second.server_cpu, second.server_rss_bytes) = (Some(0.25), Some(21_000_000));
-    second.busiest_worker_cpu = 0.1;
-    let series = [second];
+    let second = |(t_s, tally): (u32, &Tally)| {
+        let mut second = series::Second::new(t_s, tally);
+        (second.server_cpu, second.server_rss_bytes) = (Some(0.25), Some(21_000_000));
+        second.busiest_worker_cpu = 0.1;
+        second
+    };
+    let series: Vec<_> = (0..).zip(seconds).map(second).collect();
     let evidence = Evidence { summary: &summary, series: &series, kernel: None, nofile: Some(20_000) };
     let signals = validity::signals(&evidence);
     Document::new(&RunFacts {
@@ -174,12 +192,14 @@ pub(super) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -
         stop_reason: interrupted.then(|| "SIGINT".to_owned()),
         tags: BTreeMap::from([("branch".to_owned(), "main".to_owned())]),
         argv: vec!["llmsim-blast".to_owned(), "load".to_owned()],
-        build: Build { version: "0.1.0".to_owned(), git_commit: None, rustc: None },
+        shard_source: None,
+        build: Build { version: "0.1.0".to_owned(), git_commit: None, git_dirty: None, rustc: None },
         server: TargetServer {
             started: true,
             kind: Some("llmsim".to_owned()),
             version: Some("0.6.0".to_owned()),
             git_commit: None,
+            git_dirty: None,
             died: None,
             last_lines: Vec::new(),
         },
@@ -241,13 +261,19 @@ fn endpoints() -> Vec<Endpoint> {
 /// Documents of every sort that a run can end with.
 pub(super) fn all_sorts() -> Vec<(&'static str, Document)> {
     let pass = [
-        verdict("http_req_failed", "rate<0.05", Some(0.029_126), Judgement::Pass),
-        verdict("http_req_duration", "p(95)<3000", Some(394.75), Judgement::Pass),
+        verdict("http_req_failed", "rate<0.05", Some(3.0 / 103.0), Judgement::Pass),
+        verdict("http_req_duration", "p(95)<3000", Some(394.239), Judgement::Pass),
     ];
-    let fail = [verdict("http_req_duration", "p(95)<300", Some(394.75), Judgement::Fail), pass[0].clone()];
-    let no_data = [verdict("ttft{request:chat-stream}", "p(95)<2s", None, Judgement::NoData), pass[0].clone()];
+    let fail = [verdict("http_req_duration", "p(95)<300", Some(394.239), Judgement::Fail), pass[0].clone()];
+    let no_data = [verdict("stall{request:chat}", "p(95)<2s", None, Judgement::NoData), pass[0].clone()];
     let mut dead = Tally::new(2);
     dead.record(&Sample { usage: None, ..sample(0, 0, Outcome::Failed(Failure::ConnectRefused), 0) });
+    let all_failed = Verdict {
+        value: Some(1.0),
+        samples: 1,
+        result: Judgement::Fail,
+        ..verdict("http_req_failed", "rate<0.05", None, Judgement::Fail)
+    };
     let mut bare = document(&busy_tally(), &[], false);
     bare.server = Server::default();
     bare.target.server = TargetServer::default();
@@ -260,7 +286,7 @@ pub(super) fn all_sorts() -> Vec<(&'static str, Document)> {
         ("fail", document(&busy_tally(), &fail, false)),
         ("no data for a threshold", document(&busy_tally(), &no_data, false)),
         ("interrupted", document(&busy_tally(), &pass, true)),
-        ("dead server", document(&dead, &no_data, false)),
+        ("dead server", document(&dead, &[no_data[0].clone(), all_failed], false)),
         ("nothing at all", document(&Tally::new(2), &[], false)),
         ("remote target without thresholds", bare),
         ("an endpoint that fails", endpoint),
@@ -329,9 +355,10 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
 fn every_metric_of_the_summary_is_in_it_by_name() {
     let doc = &all_sorts()[0].1;
     for metric in metrics::Metric::all() {
-        // Nothing in this tally was secured by TLS, came from a worker or an open load, and it holds no level of requests in flight.
+        // Nothing in this tally was secured by TLS, or a WebSocket, came from a worker or an open load, and it holds no level of requests in flight.
         let absent = [
             "http_req_tls_handshaking",
+            "ws_connecting",
             "in_flight",
             "client_lag",
             "pass_length",

@@ -64,6 +64,13 @@ pub(super) fn commit(dir: &Path) -> Option<String> {
     (output.status.success() && !commit.is_empty()).then_some(commit)
 }
 
+/// Whether files of the checkout differ from its commit, where git knows.
+pub(super) fn dirty(dir: &Path) -> Option<bool> {
+    let arguments = ["status", "--porcelain", "--untracked-files=no"];
+    let output = Command::new("git").arg("-C").arg(dir).args(arguments).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then_some(!output.stdout.is_empty())
+}
+
 /// Shows cargo's lines until it ends, and says how it ended.
 #[expect(clippy::disallowed_methods, reason = "waits for another process; no test is running yet")]
 fn wait(child: &mut Child, progress: &mut dyn FnMut(&str), stop: &AtomicBool) -> Result<String, ServerError> {

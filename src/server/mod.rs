@@ -91,6 +91,8 @@ pub struct Identity {
     pub version: Option<String>,
     /// The commit of a checkout.
     pub git_commit: Option<String>,
+    /// Whether its files differ from that commit.
+    pub git_dirty: Option<bool>,
 }
 
 /// How a server ended by itself. Plain data.
@@ -153,7 +155,7 @@ impl Server {
     ) -> Result<Self, ServerError> {
         let settings = Settings::of(spec);
         let text = settings.text()?;
-        let mut identity = Identity { kind: spec.source.name(), version: None, git_commit: None };
+        let mut identity = Identity { kind: spec.source.name(), version: None, git_commit: None, git_dirty: None };
         let program = match &spec.source {
             Source::Embedded if !cfg!(feature = "embedded") => return Err(ServerError::NotBuiltIn),
             Source::Embedded => {
@@ -163,6 +165,7 @@ impl Server {
             Source::Binary(file) => program::find(file, "--server-bin")?,
             Source::Checkout(dir) => {
                 identity.git_commit = build::commit(dir);
+                identity.git_dirty = build::dirty(dir);
                 build::build(own, dir, progress, stop)?
             }
             Source::Origin => {

@@ -66,15 +66,20 @@ pub fn document(path: &str) -> Value {
     document
 }
 
-/// Panics unless the schema that is checked in describes this document.
+/// Panics unless the checked-in schema of its kind describes this document.
 pub fn check(document: &Value) {
-    static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
-        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/report/schema/run-1.schema.json");
-        let schema = serde_json::from_str(&std::fs::read_to_string(file).expect("the schema")).expect("JSON");
-        jsonschema::validator_for(&schema).expect("a schema")
-    });
-    let errors: Vec<String> = SCHEMA.iter_errors(document).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    static RUN: LazyLock<jsonschema::Validator> = LazyLock::new(|| schema("run-1"));
+    static COMPARE: LazyLock<jsonschema::Validator> = LazyLock::new(|| schema("compare-1"));
+    let is_comparison = document["schema"].as_str().is_some_and(|schema| schema.starts_with("llmsim-blast.compare"));
+    let schema = if is_comparison { &COMPARE } else { &RUN };
+    let errors: Vec<String> = schema.iter_errors(document).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert!(errors.is_empty(), "{errors:#?}");
+}
+
+fn schema(name: &str) -> jsonschema::Validator {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("src/report/schema/{name}.schema.json"));
+    let schema = serde_json::from_str(&std::fs::read_to_string(file).expect("the schema")).expect("JSON");
+    jsonschema::validator_for(&schema).expect("a schema")
 }
 
 /// A port of 127.0.0.1 that nobody listens on.

@@ -44,6 +44,7 @@ fn iterations_replace_and_stages_replace() {
 }
 
 #[test]
+#[allow(clippy::large_stack_arrays, reason = "a table of cases, each with all overrides")]
 fn a_combination_that_makes_no_sense_is_refused_and_named() {
     let some = |name: &str| flag(name, "5s");
     let stage = |text: &str| vec![Given::flag("stage", text)];

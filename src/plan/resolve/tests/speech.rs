@@ -30,11 +30,12 @@ fn a_websocket_is_of_the_responses_api_and_streams() {
     let plan = fine(&row("auto"));
     assert_eq!(names(&plan.mix.kinds), ["ws-openai-responses"], "no other has one");
     assert!(plan.mix.kinds[0].websocket && plan.mix.kinds[0].optional);
-    let problem = refused(&row("openresponses"), &Overrides::default());
+    let problem = refusal(&row("openresponses"));
     assert!(problem.contains("requests[0].websocket") && problem.contains("openai-responses"), "{problem}");
     // A flag that chooses another API means that one, which has none.
-    let plan = run(&row("auto"), &Overrides { api: flag("api", "openai-chat"), ..Overrides::default() }).expect("fine");
-    let kind = &plan.plan.mix.kinds[0];
+    let plan =
+        file(&row("auto"), &Overrides { api: flag("api", "openai-chat"), ..Overrides::default() }).expect("fine");
+    let kind = &plan.mix.kinds[0];
     assert_eq!((kind.api, kind.websocket, kind.stream), (Api::OpenaiChat, false, true));
 }
 
@@ -95,7 +96,7 @@ fn a_flag_may_say_auto() {
     assert_eq!(plan.mix.kinds.len(), 8);
     assert_eq!(names(&plan.endpoints), names(&plan.mix.kinds));
     let plan = run("smoke", &Overrides { api: flag("api", "auto"), ..Overrides::default() }).expect("fine").plan;
-    assert_eq!((plan.mix.kinds.len(), plan.endpoints.len()), (12, 17));
+    assert_eq!((plan.mix.kinds.len(), plan.endpoints.len()), (12, 18));
 }
 
 #[test]

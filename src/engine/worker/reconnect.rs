@@ -1,10 +1,22 @@
-//! Requests over a WebSocket: they need a connection that has become one, for their kind.
+//! Requests that cannot be sent over the connection that there is: it was closed just then, or they need a WebSocket of their kind.
 
 use super::Worker;
 use crate::engine::connection::{State, Step};
 use crate::engine::exchange::Expect;
 
 impl Worker<'_> {
+    /// The server had closed the connection before it answered.
+    pub(super) fn send_again(&mut self, slot: u32) {
+        let kind = self.connections[slot as usize].exchange.sample.kind;
+        self.tally.stale_retry(kind);
+        self.set_in_flight(self.in_flight - 1);
+        self.close(slot);
+        let connection = &mut self.connections[slot as usize];
+        connection.retried = true;
+        connection.state = State::Queued;
+        self.to_connect.push_front(slot);
+    }
+
     /// The connection cannot carry the request as it is: a fresh one becomes a WebSocket, any other gives way to a new one.
     pub(super) fn change_over(&mut self, slot: u32, expect: Expect) {
         let connection = &mut self.connections[slot as usize];

@@ -1,0 +1,376 @@
+//! The comparison itself: refuse what is not comparable, then measure by measure.
+
+use super::bootstrap::{self, Of, Seconds};
+use super::rank;
+use super::{
+    Change, CompareError, Comparison, Gate, LEAST_PAIRS, LEAST_RUNS, MOST_RUNS, Measure, Method, Number, Options, Row,
+    Run, Unit, Verdict,
+};
+use crate::metrics::{Buckets, Counter, Metric, Share, Trend};
+use std::collections::BTreeMap;
+
+/// A measure without a gate is judged by this: what most suites call a change.
+const USUAL_LIMIT: f64 = 0.05;
+/// The same for shares: half a point.
+const USUAL_POINTS: f64 = 0.005;
+/// Error rates that differ by more than this make latencies those of different survivors.
+const BIAS: f64 = 0.001;
+
+/// Draws for a row without a gate: one in so many.
+const UNGATED_DRAWS: usize = 10;
+
+/// Compares.
+pub fn compare(base: &[Run], head: &[Run], options: &Options) -> Result<Comparison, CompareError> {
+    same_test(base, head)?;
+    let method = method(base.len(), head.len(), options)?;
+    let mut rows = Vec::new();
+    for gate in &options.gates {
+        rows.push(values(gate.measure.clone(), Some(gate.clone()), base, head)?);
+    }
+    for measure in Measure::usual() {
+        if !options.gates.iter().any(|gate| gate.measure == measure) {
+            rows.push(values(measure, None, base, head)?);
+        }
+    }
+    Sides { base, head, method, options }.decide(&mut rows);
+    let indicative = method == Method::Bootstrap && !options.allow_single;
+    Ok(Comparison { method, warnings: warnings(base, head, method, &rows), rows, indicative })
+}
+
+/// Refuses what is not of the same test.
+pub(super) fn same_test(base: &[Run], head: &[Run]) -> Result<(), CompareError> {
+    let all: Vec<&Run> = base.iter().chain(head).collect();
+    for (i, run) in all.iter().enumerate() {
+        let file = run.file.clone();
+        if let Some(why) = &run.incomplete {
+            return Err(CompareError::Incomplete { file, why: why.clone() });
+        }
+        let first = all[0];
+        for (what, found, expected) in [
+            ("the workload (plan.hash)", run.workload.clone(), first.workload.clone()),
+            ("the version of llmsim-blast", major(&run.tool), major(&first.tool)),
+            ("the number of shards", run.shards.to_string(), first.shards.to_string()),
+        ] {
+            if found != expected {
+                return Err(CompareError::Other { file, what, found, other: first.file.clone(), expected });
+            }
+        }
+        if let Some(other) = all[..i].iter().find(|other| other.id == run.id) {
+            return Err(CompareError::Twice { file, other: other.file.clone(), id: run.id.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// What may change the meaning of numbers: the first number of a version, before 1.0 the first two (semver.org, item 4).
+fn major(version: &str) -> String {
+    let mut numbers = version.split('.');
+    match (numbers.next(), numbers.next()) {
+        (Some("0"), Some(minor)) => format!("0.{minor}"),
+        (Some(major), _) => major.to_owned(),
+        (None, _) => String::new(),
+    }
+}
+
+fn method(base: usize, head: usize, options: &Options) -> Result<Method, CompareError> {
+    if options.paired {
+        let are_pairs = base == head && (LEAST_PAIRS..=MOST_RUNS).contains(&base);
+        return if are_pairs { Ok(Method::Paired) } else { Err(CompareError::Pairs { base, head }) };
+    }
+    match (base.min(head), base.max(head)) {
+        (1, 1) => Ok(Method::Bootstrap),
+        (LEAST_RUNS, most) if most <= MOST_RUNS => Ok(Method::Separation),
+        (least, most) if least > LEAST_RUNS && most <= MOST_RUNS => Ok(Method::MannWhitney),
+        _ => Err(CompareError::Runs { base, head }),
+    }
+}
+
+/// The values of a measure in all runs. A gate must have them.
+fn values(measure: Measure, gate: Option<Gate>, base: &[Run], head: &[Run]) -> Result<Row, CompareError> {
+    let (mut values, mut note) = (Vec::new(), None);
+    for run in base.iter().chain(head) {
+        match measure.value(&run.summary) {
+            // Nothing can be so many percent more than nothing.
+            Ok(value) if value <= 0.0 && measure.unit() != Unit::Share => note = Some(format!("{}: it is 0", run.file)),
+            Ok(value) => values.push(value),
+            Err(why) => match &gate {
+                Some(gate) => {
+                    let (gate, file) = (gate.expression.clone(), run.file.clone());
+                    return Err(CompareError::NoValue { gate, file, why });
+                }
+                None => note = Some(format!("{}: {why}", run.file)),
+            },
+        }
+    }
+    let (base_values, head_values) = if note.is_some() {
+        Default::default()
+    } else {
+        (values[..base.len()].to_vec(), values[base.len()..].to_vec())
+    };
+    let verdict = Verdict::NoValue;
+    Ok(Row { measure, gate, base: base_values, head: head_values, change: None, verdict, note })
+}
+
+/// The gates are several questions at once.
+fn correct(rows: &mut [Row]) {
+    let asked = |row: &&mut Row| row.gate.is_some() && row.change.is_some_and(|c| c.p.is_some());
+    let mut gates: Vec<&mut Row> = rows.iter_mut().filter(asked).collect();
+    let ps: Vec<f64> = gates.iter().filter_map(|row| row.change?.p).collect();
+    for (row, p) in gates.iter_mut().zip(rank::holm(&ps)) {
+        if let Some(change) = &mut row.change {
+            change.p_adjusted = Some(p);
+        }
+    }
+}
+
+fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let machines =
+        |runs: &[Run]| runs.iter().map(|run| run.fingerprint.clone()).collect::<std::collections::BTreeSet<_>>();
+    if machines(base) != machines(head) || machines(base).len() > 1 {
+        warnings.push("the runs are of different machines: what differs may be them".to_owned());
+    }
+    let mut remarks: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for run in base.iter().chain(head) {
+        run.remarks.iter().for_each(|remark| remarks.entry(remark).or_default().push(&run.file));
+    }
+    let all = base.len() + head.len();
+    warnings.extend(remarks.iter().map(|(remark, files)| match files.as_slice() {
+        [file] => format!("{file}: {remark}"),
+        files => format!("{} of {all} runs: {remark}", files.len()),
+    }));
+    let errors = rows
+        .iter()
+        .find(|row| row.measure.metric == Metric::Share(Share::HttpReqFailed) && row.measure.request.is_none());
+    if let Some(row) = errors.filter(|row| (rank::median(&row.head) - rank::median(&row.base)).abs() > BIAS) {
+        let percent = |values: &[f64]| format!("{:.2} %", rank::median(values) * 100.0);
+        warnings.push(format!(
+            "error rates differ ({} and {}): latencies are of the requests that succeeded, and so of different ones",
+            percent(&row.base),
+            percent(&row.head)
+        ));
+    }
+    if method == Method::Bootstrap {
+        warnings.push(
+            "one run a side: how runs of the same build differ is not measured; three or more a side decide".to_owned(),
+        );
+    }
+    warnings
+}
+
+/// Both sides, and how they are compared.
+struct Sides<'a> {
+    base: &'a [Run],
+    head: &'a [Run],
+    method: Method,
+    options: &'a Options,
+}
+
+impl Sides<'_> {
+    fn decide(&self, rows: &mut [Row]) {
+        rows.iter_mut().filter(|row| !row.base.is_empty()).for_each(|row| self.change(row));
+        correct(rows);
+        for row in rows {
+            self.judge(row);
+        }
+    }
+
+    /// Measures the change of a row that has values.
+    fn change(&self, row: &mut Row) {
+        let is_share = row.measure.unit() == Unit::Share;
+        let scaled =
+            |values: &[f64]| -> Vec<f64> { values.iter().map(|v| if is_share { *v } else { v.ln() }).collect() };
+        let back = |d: f64| if is_share { d } else { d.exp_m1() };
+        // Everything is asked in one direction: that of the gate, or of the worse.
+        let above = row.gate.as_ref().map_or(!row.measure.more_is_better(), |gate| gate.above);
+        let toward =
+            |values: Vec<f64>| -> Vec<f64> { if above { values } else { values.into_iter().map(|v| -v).collect() } };
+        let (base, head) = (toward(scaled(&row.base)), toward(scaled(&row.head)));
+        let change = match self.method {
+            Method::Bootstrap => self.bootstrap(row),
+            Method::Paired => paired(&base, &head, self.options.alpha),
+            Method::Separation | Method::MannWhitney => Some(unpaired(&base, &head, self.options.alpha)),
+        };
+        row.change = change.map(|c| {
+            if self.method == Method::Bootstrap {
+                return c;
+            }
+            let sign = if above { 1.0 } else { -1.0 };
+            let (one, other) = (back(sign * c.low), back(sign * c.high));
+            let detectable = c.detectable.map(|d| back(sign * d).abs());
+            Change { effect: back(sign * c.effect), low: one.min(other), high: one.max(other), detectable, ..c }
+        });
+        if row.change.is_none() && row.note.is_none() {
+            row.note = Some("there are no histograms of its seconds".to_owned());
+        }
+    }
+
+    /// Of one run a side. The effect is known even where its interval is not.
+    fn bootstrap(&self, row: &mut Row) -> Option<Change> {
+        let difference = |b: f64, h: f64| if row.measure.unit() == Unit::Share { h - b } else { h / b - 1.0 };
+        let effect = difference(row.base[0], row.head[0]);
+        let (of, base) = seconds(&row.measure, &self.base[0])?;
+        let (_, head) = seconds(&row.measure, &self.head[0])?;
+        let unknown =
+            Change { effect, low: f64::NEG_INFINITY, high: f64::INFINITY, p: None, p_adjusted: None, detectable: None };
+        if !base.is_enough() || !head.is_enough() {
+            row.note = Some(format!("too short: {} s are needed", bootstrap::LEAST_SECONDS));
+            return Some(unknown);
+        }
+        // Nothing hangs on the interval of a row without a gate, and drawing is what takes the time.
+        let draws = if row.gate.is_some() { self.options.draws } else { self.options.draws / UNGATED_DRAWS };
+        let (low, high) =
+            bootstrap::intervals(&base, &head, &[of], (draws, self.options.alpha), difference).first().copied()?;
+        Some(Change { low: low.min(effect), high: high.max(effect), ..unknown })
+    }
+
+    fn judge(&self, row: &mut Row) {
+        let Some(change) = row.change else { return };
+        let above = row.gate.as_ref().map_or(!row.measure.more_is_better(), |gate| gate.above);
+        let limit = Limit::of(row, self.options, above);
+        let worse = limit.is_beyond(change.effect, 1.0) && self.is_significant(row, &change, above);
+        // Toward the better everything is the same, the other way round.
+        let better = limit.is_beyond(change.effect, -1.0) && self.is_significant(row, &change, !above);
+        let reach = if above { change.high } else { change.low };
+        row.verdict = match (worse, better) {
+            (true, _) => Verdict::Regressed,
+            (_, true) => Verdict::Improved,
+            _ if limit.is_beyond(reach, 1.0) => Verdict::Inconclusive,
+            _ => Verdict::NoChange,
+        };
+    }
+
+    /// Whether the sides differ in that direction by more than runs of the same build do.
+    fn is_significant(&self, row: &Row, change: &Change, above: bool) -> bool {
+        let toward_gate = row.gate.as_ref().map_or(!row.measure.more_is_better(), |gate| gate.above) == above;
+        match self.method {
+            Method::Separation => {
+                let (low, high) = if above { (&row.base, &row.head) } else { (&row.head, &row.base) };
+                let most = low.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                // One in twenty triples of equal runs is apart by chance, and no correction for several gates is possible with so
+                // few; but then they are hardly ever apart by more than the floor.
+                let floor = if row.measure.unit() == Unit::Share { 0.0 } else { self.options.noise_floor };
+                high.iter().all(|value| *value > most * (1.0 + floor))
+            }
+            // The interval as a whole has to be beyond the limit.
+            Method::Bootstrap => {
+                let limit = Limit::of(row, self.options, above);
+                limit.is_beyond(if above { change.low } else { change.high }, 1.0)
+            }
+            Method::MannWhitney if !toward_gate => {
+                let (base, head) = (&row.base, &row.head);
+                let p = if above { rank::mann_whitney_above(base, head) } else { rank::mann_whitney_above(head, base) };
+                p <= self.options.alpha
+            }
+            Method::Paired if !toward_gate => change.p.is_some_and(|p| 1.0 - p <= self.options.alpha),
+            Method::MannWhitney | Method::Paired => {
+                change.p_adjusted.or(change.p).is_some_and(|p| p <= self.options.alpha)
+            }
+        }
+    }
+}
+
+/// What a change has to be beyond.
+struct Limit {
+    relative: f64,
+    absolute: f64,
+    /// What an absolute change is made of.
+    base: f64,
+    is_share: bool,
+    above: bool,
+}
+
+impl Limit {
+    fn of(row: &Row, options: &Options, above: bool) -> Self {
+        let is_share = row.measure.unit() == Unit::Share;
+        let seen = options.noise.get(&row.measure.to_string()).copied().unwrap_or(0.0);
+        let floor = if is_share { seen } else { seen.max(options.noise_floor) };
+        let (relative, absolute) = match (&row.gate, is_share) {
+            (Some(gate), true) => (0.0, gate.absolute.unwrap_or(0.0).max(floor)),
+            (Some(gate), false) => (gate.relative.unwrap_or(0.0).max(floor), gate.absolute.unwrap_or(0.0)),
+            (None, true) => (0.0, USUAL_POINTS.max(floor)),
+            (None, false) => (USUAL_LIMIT.max(floor), 0.0),
+        };
+        Self { relative, absolute, base: rank::median(&row.base), is_share, above }
+    }
+
+    /// Whether a change is beyond the limit, in its direction (1) or against it (−1).
+    fn is_beyond(&self, change: f64, direction: f64) -> bool {
+        let toward = if self.above { change } else { -change } * direction;
+        if self.is_share {
+            return toward > self.absolute;
+        }
+        toward > self.relative && toward * self.base > self.absolute
+    }
+}
+
+/// Three and more runs a side. The values grow toward the worse.
+fn unpaired(base: &[f64], head: &[f64], alpha: f64) -> Change {
+    let all = rank::differences(base, head);
+    let off = rank::left_off(base.len(), head.len(), alpha).unwrap_or(0).min(all.len().saturating_sub(1) / 2);
+    let counts_ranks = base.len().min(head.len()) > LEAST_RUNS;
+    let effect = if counts_ranks { rank::median(&all) } else { rank::median(head) - rank::median(base) };
+    Change {
+        effect,
+        low: all[off].min(effect),
+        high: all[all.len() - 1 - off].max(effect),
+        p: counts_ranks.then(|| rank::mann_whitney_above(base, head)),
+        p_adjusted: None,
+        detectable: Some(detectable(base, head, alpha)),
+    }
+}
+
+/// The smallest shift of head that would be significant, if both sides scattered as they do and were otherwise the same.
+fn detectable(base: &[f64], head: &[f64], alpha: f64) -> f64 {
+    let centred = |values: &[f64]| {
+        let middle = rank::median(values);
+        values.iter().map(|v| v - middle).collect::<Vec<_>>()
+    };
+    let mut gaps: Vec<f64> = rank::differences(&centred(head), &centred(base));
+    gaps.sort_by(f64::total_cmp);
+    let pairs = gaps.len();
+    // One-sided: of so many pairs all but these must be in order.
+    let off = if base.len().min(head.len()) > LEAST_RUNS {
+        rank::left_off(base.len(), head.len(), 2.0 * alpha).unwrap_or(0)
+    } else {
+        0
+    };
+    gaps[pairs - 1 - off.min(pairs - 1)].max(0.0)
+}
+
+fn paired(base: &[f64], head: &[f64], alpha: f64) -> Option<Change> {
+    let differences: Vec<f64> = base.iter().zip(head).map(|(b, h)| h - b).collect();
+    let (effect, reach, _, p) = rank::paired(&differences, alpha)?;
+    let (low, high) = (effect - reach, effect + reach);
+    Some(Change { effect, low, high, p: Some(p), p_adjusted: None, detectable: Some(reach) })
+}
+
+/// The seconds that stand behind a measure of a run, and what is taken of them.
+fn seconds(measure: &Measure, run: &Run) -> Option<(Of, Seconds)> {
+    let counts =
+        |of: fn(&super::Second) -> Vec<u64>| Seconds::of_counts(&run.seconds.iter().map(of).collect::<Vec<_>>());
+    let whole = measure.request.is_none();
+    match (measure.metric, measure.number) {
+        (Metric::Counter(Counter::HttpReqs), _) if whole => Some((Of::Count, counts(|s| vec![s.http_reqs]))),
+        (Metric::Counter(Counter::TokensOutput), _) if whole => Some((Of::Count, counts(|s| vec![s.tokens_output]))),
+        (Metric::Share(Share::HttpReqFailed), _) if whole => Some((Of::Share, counts(|s| vec![s.failed, s.http_reqs]))),
+        (Metric::Trend(trend @ (Trend::Ttft | Trend::Tbt | Trend::HttpReqDuration)), number) => {
+            let of = if let Number::P(p) = number { Of::Percentile(p) } else { Of::Average };
+            let of_second = |second: &super::Second| {
+                let mut sum = Buckets::default();
+                for ((kind, name), times) in &second.times {
+                    if *name == trend.name() && measure.request.as_ref().is_none_or(|r| r == kind) {
+                        sum.add(times);
+                    }
+                }
+                sum
+            };
+            let all: Vec<Buckets> = run.seconds.iter().map(of_second).collect();
+            all.iter().any(|b| b.count() > 0).then(|| (of, Seconds::of_times(&all)))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

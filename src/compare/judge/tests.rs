@@ -1,0 +1,326 @@
+use super::*;
+use crate::metrics::{Distribution, Outcome, Sample, Summary, Tally};
+use crate::units::Nanos;
+use std::collections::BTreeMap;
+
+/// Thirty runs of one build on a shared two-core machine, recorded on 24 November 2026 (12 s, 20 users, debug build): p99 of gaps
+/// between tokens from 2.9 to 8 ms, one run at half the throughput of the others. Noise as it is, not as it is imagined.
+const RECORDED: &str = include_str!("recorded.csv");
+
+const GATES: [&str; 5] =
+    ["ttft.p99>5%", "tbt.p99>5%", "http_req_duration.p99>5%", "http_req_duration.p50>5%", "throughput<-5%"];
+
+/// The recorded values by measure.
+fn recorded() -> BTreeMap<String, Vec<f64>> {
+    let mut lines = RECORDED.lines();
+    let names: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    let rows: Vec<Vec<f64>> =
+        lines.map(|line| line.split(',').map(|n| n.parse().expect("a number")).collect()).collect();
+    names.iter().enumerate().map(|(i, name)| ((*name).to_owned(), rows.iter().map(|row| row[i]).collect())).collect()
+}
+
+fn options(gates: &[&str]) -> Options {
+    Options { gates: gates.iter().map(|g| Gate::parse(g).expect("a gate")).collect(), ..Options::default() }
+}
+
+/// Judges gates on plain values; `values(gate, side)` are those of the runs.
+fn judged(options: &Options, method: Method, values: impl Fn(&Gate, bool) -> Vec<f64>) -> Vec<Row> {
+    let row = |gate: &Gate| Row {
+        measure: gate.measure.clone(),
+        gate: Some(gate.clone()),
+        base: values(gate, false),
+        head: values(gate, true),
+        change: None,
+        verdict: Verdict::NoValue,
+        note: None,
+    };
+    let mut rows: Vec<Row> = options.gates.iter().map(row).collect();
+    Sides { base: &[], head: &[], method, options }.decide(&mut rows);
+    rows
+}
+
+/// Of 400 comparisons of `n` + `n` runs drawn from the recorded ones, the share with a failed gate; `planted` is what every gate's
+/// measure has become worse by in head.
+fn failing(gates: &[&str], n: usize, method: Method, planted: f64) -> f64 {
+    const COMPARISONS: u32 = 400;
+    let (recorded, options) = (recorded(), options(gates));
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut failed = 0;
+    for _ in 0..COMPARISONS {
+        let mut runs: Vec<usize> = (0..recorded["ttft.p99"].len()).collect();
+        random.shuffle(&mut runs);
+        let rows = judged(&options, method, |gate, is_head| {
+            let runs = if is_head { &runs[n..2 * n] } else { &runs[..n] };
+            let worse = if gate.above { 1.0 + planted } else { 1.0 / (1.0 + planted) };
+            let factor = if is_head { worse } else { 1.0 };
+            runs.iter().map(|run| recorded[&gate.measure.to_string()][*run] * factor).collect()
+        });
+        failed += u32::from(rows.iter().any(|row| row.verdict == Verdict::Regressed));
+    }
+    f64::from(failed) / f64::from(COMPARISONS)
+}
+
+#[test]
+fn equal_builds_hardly_ever_fail() {
+    for (n, method) in
+        [(3, Method::Separation), (5, Method::MannWhitney), (10, Method::MannWhitney), (5, Method::Paired)]
+    {
+        let false_alarms = failing(&GATES, n, method, 0.0);
+        assert!(false_alarms <= 0.05, "{n} runs a side, {method:?}: {false_alarms}");
+    }
+    // What many scripts do: compare two runs, and cry at five percent.
+    let recorded = recorded();
+    let (mut cries, mut pairs) = (0, 0);
+    for (i, a) in recorded["http_req_duration.p99"].iter().enumerate() {
+        for b in &recorded["http_req_duration.p99"][i + 1..] {
+            pairs += 1;
+            cries += i32::from(b / a > 1.05);
+        }
+    }
+    assert!(
+        f64::from(cries) / f64::from(pairs) > 0.15,
+        "the recorded noise would not need any of this: {cries} of {pairs}"
+    );
+}
+
+#[test]
+fn a_planted_change_is_found() {
+    // The p99 of whole requests scatters by a tenth in this noise: it takes ten runs a side.
+    for (gate, n) in [("ttft.p99>5%", 5), ("http_req_duration.p50>5%", 5), ("http_req_duration.p99>5%", 10)] {
+        let found = failing(&[gate], n, Method::MannWhitney, 0.2);
+        assert!(found >= 0.9, "{gate} with {n} runs a side: {found}");
+    }
+    let found = failing(&["ttft.p99>5%"], 3, Method::Separation, 0.2);
+    assert!(found >= 0.9, "three a side: {found}");
+    let found = failing(&["ttft.p99>5%", "http_req_duration.p50>5%", "throughput<-5%"], 5, Method::MannWhitney, 0.2);
+    assert!(found >= 0.9, "with the correction for several gates: {found}");
+}
+
+/// A run whose seconds scatter as those of servers do: a level that drifts, and now and then a bad second.
+fn drifting(random: &mut fastrand::Rng, seconds: usize, slower: f64) -> Vec<Buckets> {
+    // Sum of twelve uniforms: normal enough (its tails end at six).
+    let mut normal = || (0..12).map(|_| random.f64()).sum::<f64>() - 6.0;
+    let offset = 0.02 * normal();
+    let mut drift = 0.0;
+    let mut times = Distribution::new();
+    (0..seconds)
+        .map(|_| {
+            drift = 0.9 * drift + 0.05 * (1.0_f64 - 0.81).sqrt() * normal();
+            let bad = if normal() > 1.64 { 0.3 } else { 0.0 };
+            times.clear();
+            for _ in 0..20 {
+                let ms = 20.0 * (0.3 * normal() + drift + offset + bad).exp() * slower;
+                times.record(Nanos::from_secs_f64(ms / 1e3));
+            }
+            Buckets::decode(&times.encoded()).expect("our own")
+        })
+        .collect()
+}
+
+#[test]
+fn one_run_a_side_sees_only_what_is_large() {
+    let mut random = fastrand::Rng::with_seed(11);
+    let fails = |random: &mut fastrand::Rng, slower: f64| {
+        let (base, head) = (drifting(random, 300, 1.0), drifting(random, 300, slower));
+        let all = |seconds: &[Buckets]| Seconds::of_times(seconds);
+        let (low, _) =
+            bootstrap::intervals(&all(&base), &all(&head), &[Of::Percentile(95.0)], (100, 0.05), |b, h| h / b - 1.0)[0];
+        low > 0.05
+    };
+    let alarms = (0..12).filter(|_| fails(&mut random, 1.0)).count();
+    assert!(alarms <= 1, "{alarms} of 12");
+    let found = (0..5).filter(|_| fails(&mut random, 1.4)).count();
+    assert!(found >= 4, "{found} of 5");
+}
+
+fn one(gate: &str, method: Method, base: &[f64], head: &[f64]) -> Row {
+    judged(&options(&[gate]), method, |_, is_head| if is_head { head.to_vec() } else { base.to_vec() }).remove(0)
+}
+
+#[test]
+fn verdicts_say_what_the_runs_can_say() {
+    use Method::{MannWhitney, Separation};
+    use Verdict::{Improved, Inconclusive, NoChange, Regressed};
+    let base = [100.0, 101.0, 102.0, 103.0, 104.0];
+    for (gate, head, verdict) in [
+        ("ttft.p99>5%", [120.0, 121.0, 122.0, 123.0, 124.0], Regressed),
+        ("ttft.p99>5%", [80.0, 81.0, 82.0, 83.0, 84.0], Improved),
+        ("ttft.p99>5%", [101.0, 100.0, 102.0, 104.0, 103.0], NoChange),
+        ("ttft.p99>5%", [104.5, 105.0, 105.5, 106.0, 110.0], Inconclusive),
+        ("ttft.p99>5%", [90.0, 100.0, 110.0, 120.0, 130.0], Inconclusive),
+        ("ttft.p99>5%&30ms", [120.0, 121.0, 122.0, 123.0, 124.0], NoChange),
+        ("ttft.p99>5%&10ms", [120.0, 121.0, 122.0, 123.0, 124.0], Regressed),
+        ("throughput<-5%", [80.0, 81.0, 82.0, 83.0, 84.0], Regressed),
+        ("throughput<-5%", [120.0, 121.0, 122.0, 123.0, 124.0], Improved),
+    ] {
+        let row = one(gate, MannWhitney, &base, &head);
+        assert_eq!(row.verdict, verdict, "{gate} {head:?}: {row:?}");
+    }
+    let row = one("ttft.p99>5%", Separation, &base[..3], &[110.0, 111.0, 112.0]);
+    assert_eq!((row.verdict, row.change.and_then(|c| c.p)), (Regressed, None));
+    assert_eq!(one("ttft.p99>5%", Separation, &base[..3], &[101.5, 111.0, 112.0]).verdict, Inconclusive);
+    // Shares change by points.
+    let few = [0.001, 0.002, 0.001, 0.0, 0.001];
+    assert_eq!(one("error_rate>0.5pp", MannWhitney, &few, &[0.02; 5]).verdict, Regressed);
+    assert_eq!(one("error_rate>0.5pp", MannWhitney, &few, &[0.003; 5]).verdict, NoChange);
+}
+
+#[test]
+fn numbers_of_a_change_are_relative_and_in_order() {
+    let row = one("ttft.p99>5%", Method::MannWhitney, &[100.0; 5], &[120.0; 5]);
+    let change = row.change.expect("a change");
+    assert!((change.effect - 0.2).abs() < 1e-9 && (change.low - 0.2).abs() < 1e-9, "{change:?}");
+    let drop = one("throughput<-3%", Method::MannWhitney, &[100.0, 101.0, 99.0, 100.0], &[90.0, 91.0, 89.0, 90.0]);
+    let change = drop.change.expect("a change");
+    assert!(
+        (change.effect + 0.1).abs() < 1e-3 && change.low <= change.effect && change.effect <= change.high,
+        "{change:?}"
+    );
+    assert!(change.detectable.is_some_and(|d| d > 0.0 && d < 0.05), "{change:?}");
+    let pairs =
+        one("ttft.p99>5%", Method::Paired, &[100.0, 150.0, 90.0, 120.0, 100.0], &[121.0, 180.0, 108.0, 145.0, 119.0]);
+    assert_eq!(pairs.verdict, Verdict::Regressed, "pairs see through the drift of both: {pairs:?}");
+}
+
+#[test]
+fn floors_hide_what_equal_builds_differ_by() {
+    let values = |_: &Gate, is_head: bool| if is_head { vec![108.0; 5] } else { vec![100.0; 5] };
+    let mut with = options(&["ttft.p99>5%"]);
+    assert_eq!(judged(&with, Method::MannWhitney, values)[0].verdict, Verdict::Regressed);
+    with.noise.insert("ttft.p99".to_owned(), 0.1);
+    assert_eq!(judged(&with, Method::MannWhitney, values)[0].verdict, Verdict::NoChange);
+    with.noise.clear();
+    with.noise_floor = 0.1;
+    assert_eq!(judged(&with, Method::MannWhitney, values)[0].verdict, Verdict::NoChange);
+}
+
+// ---- whole runs --------------------------------------------------------------------------------------------------------------
+
+/// A run of `n` requests that took `ms`.
+fn run(file: &str, n: u64, ms: u64) -> Run {
+    let mut tally = Tally::new(1);
+    for i in 0..n {
+        let end = Nanos::from_millis(ms + i % 3);
+        tally.record(&Sample { end, ..sample() });
+    }
+    Run {
+        file: file.to_owned(),
+        id: file.to_owned(),
+        workload: "w".to_owned(),
+        tool: "0.1.3".to_owned(),
+        shards: 0,
+        incomplete: None,
+        fingerprint: None,
+        remarks: Vec::new(),
+        server: String::new(),
+        summary: Summary::new(&tally, &["chat".to_owned()], Nanos::from_secs(10)),
+        seconds: Vec::new(),
+    }
+}
+
+fn sample() -> Sample {
+    Sample {
+        kind: 0,
+        outcome: Outcome::Success,
+        status: 200,
+        intended: None,
+        retry_after_s: None,
+        sent: Nanos::ZERO,
+        end: Nanos::ZERO,
+        first_byte: None,
+        first_event: None,
+        first_token: None,
+        first_visible: None,
+        last_token: None,
+        longest_gap: None,
+        ttft_censored: false,
+        ttfo_censored: false,
+        gaps_censored: 0,
+        token_events: 0,
+        reasoning_events: 0,
+        token_events_in_window: 0,
+        in_window: true,
+        usage: None,
+        bad_events: 0,
+        bytes_sent: 1,
+        bytes_received: 1,
+        reused: false,
+        checks_held: 0,
+        check_failed: None,
+    }
+}
+
+fn side(prefix: &str, ms: u64) -> Vec<Run> {
+    (0..4).map(|i| run(&format!("{prefix}{i}.json"), 1_200, ms + i)).collect()
+}
+
+#[test]
+fn gates_come_first_and_what_is_usual_after_them() {
+    let compared =
+        compare(&side("b", 100), &side("h", 150), &options(&["http_req_duration.p99>5%"])).expect("comparable");
+    assert_eq!((compared.method, compared.failed(), compared.inconclusive()), (Method::MannWhitney, 1, 0));
+    assert_eq!(compared.rows[0].measure.to_string(), "http_req_duration.p99");
+    assert_eq!(compared.rows.len(), Measure::usual().len());
+    let by_name = |name: &str| compared.rows.iter().find(|row| row.measure.to_string() == name).expect(name);
+    assert_eq!(by_name("error_rate").verdict, Verdict::NoChange);
+    assert_eq!(by_name("ttft.p99").verdict, Verdict::NoValue);
+    assert_eq!(by_name("http_req_duration.p50").verdict, Verdict::Regressed);
+}
+
+#[test]
+fn what_is_not_comparable_is_refused() {
+    let why =
+        |base: &[Run], head: &[Run], options: &Options| compare(base, head, options).expect_err("refused").to_string();
+    let (base, head) = (side("b", 100), side("h", 100));
+    let with = |change: &dyn Fn(&mut Run)| {
+        let mut changed = head.clone();
+        change(&mut changed[2]);
+        why(&base, &changed, &Options::default())
+    };
+    assert!(
+        with(&|r| r.workload = "v".to_owned()).starts_with("h2.json: the workload (plan.hash) is v, and w in b0.json")
+    );
+    assert!(with(&|r| r.tool = "0.2.0".to_owned()).contains("the version of llmsim-blast is 0.2, and 0.1"));
+    assert!(with(&|r| r.shards = 2).contains("the number of shards is 2"));
+    assert!(with(&|r| r.incomplete = Some("stopped by a signal".to_owned())).contains("h2.json: stopped by a signal"));
+    assert!(with(&|r| r.id = "b1.json".to_owned()).contains("the same run as b1.json"));
+    for (n, m) in [(1, 2), (2, 2), (1, 3), (0, 0)] {
+        assert!(why(&base[..n], &head[..m], &Options::default()).contains("expected one a side, or at least 3"));
+    }
+    let paired = Options { paired: true, ..Options::default() };
+    assert!(why(&base, &head, &paired).contains("--paired with 4 and 4 runs"));
+    // Ten beyond the percentile, in every run.
+    let few: Vec<Run> = (0..4).map(|i| run(&format!("f{i}"), 999, 100)).collect();
+    assert!(why(&base, &few, &options(&["http_req_duration.p99>5%"])).contains("f0: 999 samples, and 1000 are needed"));
+    assert!(
+        why(&base, &head, &options(&["http_req_duration{request:x}.p50>5%"])).contains("no kind of request is named x")
+    );
+}
+
+#[test]
+fn one_run_a_side_is_indicative_and_needs_its_time() {
+    let compared =
+        compare(&side("b", 100)[..1], &side("h", 200)[..1], &options(&["throughput<-5%"])).expect("comparable");
+    assert!(compared.indicative && compared.failed() == 0);
+    assert!(compared.warnings.iter().any(|w| w.contains("one run a side")));
+    let row = &compared.rows[0];
+    assert_eq!((row.verdict, row.note.as_deref()), (Verdict::Inconclusive, Some("too short: 300 s are needed")));
+}
+
+#[test]
+fn what_weakens_the_numbers_is_said() {
+    let (mut base, mut head) = (side("b", 100), side("h", 100));
+    head[0].remarks.push("the client was strained".to_owned());
+    base[0].fingerprint = Some("x".to_owned());
+    let warnings = compare(&base, &head, &Options::default()).expect("comparable").warnings;
+    assert!(warnings.iter().any(|w| w == "h0.json: the client was strained"), "{warnings:?}");
+    assert!(warnings.iter().any(|w| w.contains("different machines")), "{warnings:?}");
+}
+
+#[test]
+fn noise_is_what_equal_runs_differ_by() {
+    let noise = crate::compare::noise(&side("a", 100)).expect("noise");
+    let (_, spread) = noise.spreads.iter().find(|(m, _)| m.to_string() == "http_req_duration.p50").expect("measured");
+    assert!((spread.spread - 0.03).abs() < 0.005 && noise.runs == 4, "{spread:?}");
+    assert!(crate::compare::noise(&side("a", 100)[..2]).is_err());
+}

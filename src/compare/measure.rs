@@ -1,0 +1,228 @@
+//! What two runs are compared by: one number of a metric, and in which direction it is better.
+
+use crate::metrics::summary::ShareValue;
+use crate::metrics::{Counter, Metric, Share, Summary, Trend};
+use std::fmt;
+
+/// A percentile needs so many samples beyond it: with fewer it is the number of a few unlucky requests.
+const BEYOND: f64 = 10.0;
+
+/// A number of a metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measure {
+    /// Of which metric.
+    pub metric: Metric,
+    /// Only this kind of request.
+    pub request: Option<String>,
+    /// Which of its numbers.
+    pub number: Number,
+}
+
+/// Which number of a metric. Extremes are not among them: that of a run is one request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    /// Mean (trend).
+    Avg,
+    /// Percentile, 0 to 100 (trend).
+    P(f64),
+    /// Per second (counter), or the share itself.
+    Rate,
+}
+
+/// What its values are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Milliseconds.
+    Ms,
+    /// Per second.
+    PerSecond,
+    /// 0 to 1; changes are differences.
+    Share,
+}
+
+/// Short names for what everybody asks first.
+const ALIASES: [(&str, Metric); 2] =
+    [("error_rate", Metric::Share(Share::HttpReqFailed)), ("throughput", Metric::Counter(Counter::HttpReqs))];
+
+impl Measure {
+    /// Of all requests.
+    pub const fn of(metric: Metric, number: Number) -> Self {
+        Self { metric, request: None, number }
+    }
+
+    /// What stands in every comparison: errors before latency, because with different errors latencies are those of different
+    /// survivors.
+    pub fn usual() -> Vec<Self> {
+        let mut measures = vec![
+            Self::of(Metric::Share(Share::HttpReqFailed), Number::Rate),
+            Self::of(Metric::Counter(Counter::HttpReqs), Number::Rate),
+            Self::of(Metric::Counter(Counter::TokensOutput), Number::Rate),
+        ];
+        for trend in [Trend::HttpReqDuration, Trend::Ttft, Trend::Tbt, Trend::Tpot] {
+            measures.extend([50.0, 95.0, 99.0].map(|p| Self::of(Metric::Trend(trend), Number::P(p))));
+        }
+        measures.push(Self::of(Metric::Trend(Trend::Stall), Number::P(99.0)));
+        measures
+    }
+
+    /// Reads `ttft.p99`, `http_req_duration{request:chat}.avg`, `throughput`, `tokens_output.rate`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let (name, rest) = text.split_at(text.find(['{', '.']).unwrap_or(text.len()));
+        let (request, number) = match rest.strip_prefix('{').map(|rest| rest.split_once('}')) {
+            None => (None, rest),
+            Some(Some((selector, number))) => {
+                let request =
+                    selector.split_once(':').filter(|(tag, _)| tag.trim() == "request").map(|(_, r)| r.trim());
+                let bad = || format!("`{text}`: expected a selector such as {name}{{request:NAME}}");
+                (Some(request.filter(|r| !r.is_empty()).ok_or_else(bad)?.to_owned()), number)
+            }
+            Some(None) => return Err(format!("`{text}`: a closing }} is missing")),
+        };
+        let alias = ALIASES.into_iter().find(|(alias, _)| *alias == name).map(|(_, metric)| metric);
+        let metric = alias.or_else(|| Metric::from_name(name)).ok_or_else(|| {
+            format!(
+                "no metric is named `{name}`: expected one such as ttft, tbt, http_req_duration, error_rate, throughput"
+            )
+        })?;
+        let number = number.strip_prefix('.').unwrap_or(number);
+        let number = match (metric, number) {
+            (Metric::Counter(_) | Metric::Share(_), "" | "rate") => Number::Rate,
+            (Metric::Trend(_), "avg") => Number::Avg,
+            (Metric::Trend(_), "med") => Number::P(50.0),
+            (Metric::Trend(_), "min" | "max") => {
+                return Err(format!(
+                    "`{text}`: an extreme is one request, and says nothing of two builds: expected a percentile"
+                ));
+            }
+            (Metric::Trend(_), number) => Number::P(percentile(number).ok_or_else(|| {
+                format!("`{text}`: expected avg, med or a percentile behind {name}, such as {name}.p99")
+            })?),
+            (Metric::Gauge(_), _) => return Err(format!("`{text}`: levels are the load's, and are not compared")),
+            (_, number) => return Err(format!("`{text}`: {name} has no `{number}`: expected {name} or {name}.rate")),
+        };
+        Ok(Self { metric, request, number })
+    }
+
+    /// What its values are in.
+    pub const fn unit(&self) -> Unit {
+        match self.metric {
+            Metric::Trend(_) | Metric::Gauge(_) => Unit::Ms,
+            Metric::Counter(_) => Unit::PerSecond,
+            Metric::Share(_) => Unit::Share,
+        }
+    }
+
+    /// Whether more of it is better.
+    pub const fn more_is_better(&self) -> bool {
+        match self.metric {
+            Metric::Trend(_) | Metric::Gauge(_) | Metric::Share(Share::HttpReqFailed) => false,
+            Metric::Share(_) => true,
+            Metric::Counter(counter) => matches!(
+                counter,
+                Counter::HttpReqs
+                    | Counter::Iterations
+                    | Counter::TokensOutput
+                    | Counter::TokensInput
+                    | Counter::TokenEvents
+            ),
+        }
+    }
+
+    /// Its value in a run; or why there is none that could be compared.
+    pub fn value(&self, summary: &Summary) -> Result<f64, String> {
+        let request = self.request.as_deref();
+        let nothing = || "nothing was measured".to_owned();
+        if summary.group(request).is_none() {
+            return Err(format!("no kind of request is named {}", request.unwrap_or_default()));
+        }
+        match (self.metric, self.number) {
+            (Metric::Trend(trend), number) => {
+                let times = summary.trend(trend, request).ok_or_else(nothing)?;
+                let p = if let Number::P(p) = number { p } else { 50.0 };
+                let needed = (BEYOND / (1.0 - p / 100.0)).ceil() as u64;
+                if times.count < needed {
+                    return Err(format!("{} samples, and {needed} are needed", times.count));
+                }
+                Ok(if number == Number::Avg { times.avg_ms() } else { times.percentile_ms(p) })
+            }
+            (Metric::Counter(counter), _) => summary.counter(counter, request).map(|c| c.rate).ok_or_else(nothing),
+            (Metric::Share(share), _) => summary.share(share, request).map(ShareValue::rate).ok_or_else(nothing),
+            (Metric::Gauge(_), _) => Err(nothing()),
+        }
+    }
+}
+
+/// `p99`, `p99.9`, `p(99)`, `p99_9`; not the hundredth, which is an extreme.
+fn percentile(text: &str) -> Option<f64> {
+    let digits = text.strip_prefix('p')?.replace('_', ".");
+    let digits = digits.strip_prefix('(').and_then(|d| d.strip_suffix(')')).unwrap_or(&digits);
+    let plain = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    plain.then(|| digits.parse::<f64>().ok()).flatten().filter(|p| *p > 0.0 && *p < 100.0)
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let alias = ALIASES.into_iter().find(|(_, metric)| *metric == self.metric).map(|(alias, _)| alias);
+        f.write_str(alias.unwrap_or(self.metric.name()))?;
+        if let Some(request) = &self.request {
+            write!(f, "{{request:{request}}}")?;
+        }
+        match self.number {
+            Number::Avg => f.write_str(".avg"),
+            Number::P(p) => write!(f, ".p{p}"),
+            Number::Rate if alias.is_some() => Ok(()),
+            Number::Rate => f.write_str(".rate"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measures_are_read_and_written_the_same() {
+        for text in [
+            "ttft.p99",
+            "tbt.p99.9",
+            "http_req_duration{request:chat}.avg",
+            "error_rate",
+            "throughput",
+            "tokens_output.rate",
+        ] {
+            assert_eq!(Measure::parse(text).map(|m| m.to_string()), Ok(text.to_owned()));
+        }
+        for (text, same) in [
+            ("ttft.med", "ttft.p50"),
+            ("ttft.p(95)", "ttft.p95"),
+            ("http_reqs.rate", "throughput"),
+            ("stall.p99_9", "stall.p99.9"),
+        ] {
+            assert_eq!(Measure::parse(text).map(|m| m.to_string()), Ok(same.to_owned()));
+        }
+        for measure in Measure::usual() {
+            assert_eq!(Measure::parse(&measure.to_string()), Ok(measure));
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for (text, why) in [
+            ("", "no metric is named"),
+            ("ttf.p99", "no metric is named `ttf`"),
+            ("ttft", "expected avg, med or a percentile"),
+            ("ttft.p100", "expected avg"),
+            ("ttft.p0", "expected avg"),
+            ("ttft.pNaN", "expected avg"),
+            ("ttft.max", "an extreme is one request"),
+            ("ttft{request:a.p99", "closing }"),
+            ("ttft{kind:a}.p99", "expected a selector"),
+            ("throughput.p99", "has no `p99`"),
+            ("vus.value", "are not compared"),
+        ] {
+            let error = Measure::parse(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}

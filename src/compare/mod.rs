@@ -1,0 +1,295 @@
+//! Is this build slower than that one? Numbers of runs → a verdict that does not cry wolf. Pure arithmetic on plain numbers: files and
+//! pages are `report`'s and `cli`'s business.
+//!
+//! Requests of one run are not independent: a run as a whole is a little faster or slower than the next of the same build. So **the run is
+//! the sample**: with three runs a side or more, how runs scatter is measured, and a difference has to be larger. One run a side can
+//! only be compared by how its seconds scatter ([`bootstrap`]); what that says is called indicative.
+//!
+//! | Runs a side | A change is significant when | Its interval |
+//! |---|---|---|
+//! | 1 | the interval is beyond the limit as a whole | moving-block bootstrap over the seconds |
+//! | 3 | every run of one side is beyond every run of the other, by the noise floor | all pairwise differences (90 %) |
+//! | 4 and more | the exact Mann–Whitney p, after Holm's correction over the gates, is at most alpha | Hodges–Lehmann |
+//! | pairs, 5 and more | the same of Student's t over the differences of pairs | Student's t |
+//!
+//! A gate fails when the change is significant *and* beyond its limit. When it does not, but the interval reaches beyond the limit, the
+//! verdict is *inconclusive*: these runs cannot say.
+
+pub mod bootstrap;
+pub mod gate;
+mod judge;
+pub mod measure;
+pub mod noise;
+mod rank;
+
+pub use gate::{Gate, percentage};
+pub use judge::compare;
+pub use measure::{Measure, Number, Unit};
+pub use noise::{Noise, Spread, noise};
+
+use crate::metrics::{Buckets, Summary};
+use std::collections::BTreeMap;
+
+/// Runs a side from which on they are the samples.
+pub const LEAST_RUNS: usize = 3;
+/// Pairs that Student's t needs: with fewer its intervals are wider than anything that is looked for.
+pub const LEAST_PAIRS: usize = 5;
+/// Runs a side: more than anybody waits for; the counting of orders stays short.
+pub const MOST_RUNS: usize = 100;
+/// Draws of the bootstrap.
+pub const DRAWS: usize = 2_000;
+
+/// One run, as far as it is compared.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The file it comes from.
+    pub file: String,
+    /// Its id.
+    pub id: String,
+    /// What it asked of the server: only runs that asked the same can be compared.
+    pub workload: String,
+    /// Version of this tool that measured it.
+    pub tool: String,
+    /// Over how many machines it ran.
+    pub shards: usize,
+    /// Why it is no whole run, if it is none.
+    pub incomplete: Option<String>,
+    /// Its machine.
+    pub fingerprint: Option<String>,
+    /// What is to be said of it: a strained client, say.
+    pub remarks: Vec<String>,
+    /// Which server: version, commit, tags; for people.
+    pub server: String,
+    /// All numbers.
+    pub summary: Summary,
+    /// Second by second; without the time in which the last requests were waited for.
+    pub seconds: Vec<Second>,
+}
+
+/// One second of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Second {
+    /// Requests that finished.
+    pub http_reqs: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Generated tokens.
+    pub tokens_output: u64,
+    /// Times by kind of request and metric.
+    pub times: BTreeMap<(String, &'static str), Buckets>,
+}
+
+/// How to compare.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// What fails the comparison.
+    pub gates: Vec<Gate>,
+    /// The runs of both sides belong together in their order: measured one after the other, A B A B.
+    pub paired: bool,
+    /// How often two equal builds may be called different.
+    pub alpha: f64,
+    /// Relative changes below this are never called one.
+    pub noise_floor: f64,
+    /// What two equal builds were seen to differ by, by measure.
+    pub noise: BTreeMap<String, f64>,
+    /// Whether gates of a single pair of runs may fail.
+    pub allow_single: bool,
+    /// Draws of the bootstrap.
+    pub draws: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            gates: Vec::new(),
+            paired: false,
+            alpha: 0.05,
+            noise_floor: 0.02,
+            noise: BTreeMap::new(),
+            allow_single: false,
+            draws: DRAWS,
+        }
+    }
+}
+
+/// Why runs cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompareError {
+    /// Two runs that have not been asked the same, or not by the same tool.
+    #[error("{file}: {what} is {found}, and {expected} in {other}: only runs of the same test can be compared")]
+    Other {
+        /// Which.
+        file: String,
+        /// What differs.
+        what: &'static str,
+        /// What it is.
+        found: String,
+        /// The one it is compared with.
+        other: String,
+        /// What it is there.
+        expected: String,
+    },
+    /// A run that is not whole.
+    #[error("{file}: {why}: only whole runs can be compared")]
+    Incomplete {
+        /// Which.
+        file: String,
+        /// What is missing.
+        why: String,
+    },
+    /// One run twice.
+    #[error("{file}: it is the same run as {other} (run.id {id}): a run tells nothing about itself")]
+    Twice {
+        /// Which.
+        file: String,
+        /// The other.
+        other: String,
+        /// Their id.
+        id: String,
+    },
+    /// A number of runs that decides nothing.
+    #[error("{base} and {head} runs: expected one a side, or at least {LEAST_RUNS} and at most {MOST_RUNS}")]
+    Runs {
+        /// On one side.
+        base: usize,
+        /// On the other.
+        head: usize,
+    },
+    /// Pairs that are none.
+    #[error("--paired with {base} and {head} runs: expected as many on both sides, at least {LEAST_PAIRS}")]
+    Pairs {
+        /// On one side.
+        base: usize,
+        /// On the other.
+        head: usize,
+    },
+    /// A gate on what was not measured often enough.
+    #[error("{gate}: {file}: {why}")]
+    NoValue {
+        /// As written.
+        gate: String,
+        /// In which run.
+        file: String,
+        /// Why there is none.
+        why: String,
+    },
+}
+
+/// How runs were compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// One run a side, by its seconds.
+    Bootstrap,
+    /// Three a side: all of one beyond all of the other.
+    Separation,
+    /// Four and more a side.
+    MannWhitney,
+    /// Pairs.
+    Paired,
+}
+
+impl Method {
+    /// Its name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bootstrap => "block-bootstrap",
+            Self::Separation => "full-separation",
+            Self::MannWhitney => "mann-whitney",
+            Self::Paired => "paired-t",
+        }
+    }
+}
+
+/// A comparison.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// How it was done.
+    pub method: Method,
+    /// Gates first, in their order; then what is usual.
+    pub rows: Vec<Row>,
+    /// What may make the numbers worth less.
+    pub warnings: Vec<String>,
+    /// Whether nothing can fail it, because one run a side is no measure of how runs scatter.
+    pub indicative: bool,
+}
+
+/// One measure of both sides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// What.
+    pub measure: Measure,
+    /// The gate on it, if there is one.
+    pub gate: Option<Gate>,
+    /// One value a run; empty without a change.
+    pub base: Vec<f64>,
+    /// The other side's.
+    pub head: Vec<f64>,
+    /// What became of it; none where nothing can be said, and `note` says why.
+    pub change: Option<Change>,
+    /// The judgement.
+    pub verdict: Verdict,
+    /// What is to be added.
+    pub note: Option<String>,
+}
+
+/// What became of a measure: relative (0.05 is 5 % more), for shares a difference (0.005 is half a point).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change {
+    /// The best guess.
+    pub effect: f64,
+    /// It is hardly less than this.
+    pub low: f64,
+    /// Nor more than this.
+    pub high: f64,
+    /// How likely equal builds are to differ so much in the direction of the gate (without one, in the worse).
+    pub p: Option<f64>,
+    /// That, as if no other gate had been asked.
+    pub p_adjusted: Option<f64>,
+    /// Smaller changes than this could not have been seen with these runs.
+    pub detectable: Option<f64>,
+}
+
+/// A judgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Worse, beyond the limit.
+    Regressed,
+    /// Better, beyond the limit.
+    Improved,
+    /// Within the limit.
+    NoChange,
+    /// These runs cannot say.
+    Inconclusive,
+    /// Nothing to compare.
+    NoValue,
+}
+
+impl Verdict {
+    /// Its name in JSON and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Regressed => "regressed",
+            Self::Improved => "improved",
+            Self::NoChange => "no change",
+            Self::Inconclusive => "inconclusive",
+            Self::NoValue => "n/a",
+        }
+    }
+}
+
+impl Comparison {
+    /// Rows with a gate.
+    pub fn gates(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.gate.is_some())
+    }
+
+    /// Gates that failed. (With a single pair they do so only if that was asked for.)
+    pub fn failed(&self) -> usize {
+        self.gates().filter(|row| row.verdict == Verdict::Regressed && !self.indicative).count()
+    }
+
+    /// Gates of which these runs cannot say whether they hold.
+    pub fn inconclusive(&self) -> usize {
+        self.gates().filter(|row| row.verdict == Verdict::Inconclusive).count()
+    }
+}

@@ -1,0 +1,52 @@
+//! What runs of one build differ by, measured: the floor below which no difference of two builds means anything.
+
+use super::judge::same_test;
+use super::{CompareError, LEAST_RUNS, MOST_RUNS, Measure, Run, Unit};
+
+/// What runs of one build differ by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Noise {
+    /// The test.
+    pub workload: String,
+    /// The machine, if they were all on one.
+    pub fingerprint: Option<String>,
+    /// How many runs.
+    pub runs: usize,
+    /// By measure.
+    pub spreads: Vec<(Measure, Spread)>,
+}
+
+/// What a measure was in them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// In the middle run.
+    pub median: f64,
+    /// Lowest.
+    pub min: f64,
+    /// Highest.
+    pub max: f64,
+    /// The highest over the lowest, less one; of shares their difference. Two runs of one build have been seen so far apart.
+    pub spread: f64,
+}
+
+/// The spread of every usual measure that all runs have.
+pub fn noise(runs: &[Run]) -> Result<Noise, CompareError> {
+    if !(LEAST_RUNS..=MOST_RUNS).contains(&runs.len()) {
+        return Err(CompareError::Runs { base: runs.len(), head: 0 });
+    }
+    same_test(runs, &[])?;
+    let mut spreads = Vec::new();
+    for measure in Measure::usual() {
+        let values: Vec<f64> = runs.iter().filter_map(|run| measure.value(&run.summary).ok()).collect();
+        let (min, max) = values.iter().fold((f64::INFINITY, 0.0_f64), |(a, b), v| (a.min(*v), b.max(*v)));
+        let is_share = measure.unit() == Unit::Share;
+        if values.len() < runs.len() || (min <= 0.0 && !is_share) {
+            continue;
+        }
+        let spread = if is_share { max - min } else { max / min - 1.0 };
+        spreads.push((measure, Spread { median: super::rank::median(&values), min, max, spread }));
+    }
+    let first = runs[0].fingerprint.clone();
+    let fingerprint = first.filter(|f| runs.iter().all(|run| run.fingerprint.as_ref() == Some(f)));
+    Ok(Noise { workload: runs[0].workload.clone(), fingerprint, runs: runs.len(), spreads })
+}

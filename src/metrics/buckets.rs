@@ -1,0 +1,300 @@
+//! A histogram as it travels: text → recorded buckets, checked.
+//!
+//! What comes from a file may be damaged or made to do damage, so it is read here and not by the histogram's own library: nothing is
+//! allocated by a length that the text claims, and a histogram with other bounds than ours is refused rather than fitted to them
+//! (`add` of unequal bounds moves counts between buckets without a word).
+//!
+//! The format is `HdrHistogram`'s "V2 compressed": two big-endian words (a cookie and the length), then zlib; inside, a header of 40
+//! bytes and the counts, each a zig-zag LEB128 number of at most 9 bytes, where a negative one is a run of empty buckets.
+
+use super::distribution::{DIGITS, MAX_MICROS};
+use base64::Engine as _;
+use flate2::read::ZlibDecoder;
+use std::cmp::Ordering;
+use std::io::Read;
+
+/// First word of the compressed form and of what is in it; the low byte says how wide the counts are written.
+const COMPRESSED_COOKIE: u32 = 0x1c84_9314;
+const COOKIE: u32 = 0x1c84_9313;
+/// Bytes before the counts.
+const HEADER: usize = 40;
+/// Buckets of 2^k µs come in halves of this many: 2048 is the power of two above 2·10³, for three digits.
+const HALF: u64 = 1_024;
+/// More bytes than all our 23,552 buckets take at 9 bytes each: what inflates to more is no histogram of ours.
+const MAX_INFLATED: u64 = 256 * 1_024;
+/// More text than that many bytes can deflate to.
+const MAX_TEXT: usize = 512 * 1_024;
+/// More than anybody can count; the sum of a great many histograms still fits 64 bits.
+const MAX_COUNT: u64 = 1 << 53;
+
+/// The recorded buckets of a histogram of times, ascending. Takes memory by what was recorded, where a [`super::Distribution`] takes
+/// 184 KiB.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Buckets {
+    /// The longest time of the bucket, in µs, and how many times are in it.
+    entries: Vec<(u64, u64)>,
+}
+
+/// Why a text is no histogram of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not base64, or far too long.
+    #[error("it is not base64 of a histogram")]
+    Text,
+    /// Cut off or altered.
+    #[error("it does not inflate: cut off or altered")]
+    Damaged,
+    /// Another format.
+    #[error("it is not in HdrHistogram's V2 format")]
+    Format,
+    /// A histogram of another program.
+    #[error("its bounds are not 1 µs to 1 h with 3 digits: other buckets cannot be added exactly")]
+    Bounds,
+    /// Counts that cannot be.
+    #[error("its counts are impossible: altered")]
+    Counts,
+}
+
+impl Buckets {
+    /// Reads what [`super::Distribution::encoded`] wrote.
+    pub fn decode(text: &str) -> Result<Self, DecodeError> {
+        if text.len() > MAX_TEXT {
+            return Err(DecodeError::Text);
+        }
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text).map_err(|_| DecodeError::Text)?;
+        let plain = inflate(&bytes)?;
+        let header = plain.get(..HEADER).ok_or(DecodeError::Damaged)?;
+        if word(header, 0) != COOKIE {
+            return Err(DecodeError::Format);
+        }
+        let counts = &plain[HEADER..];
+        if word(header, 4) as usize != counts.len() {
+            return Err(DecodeError::Damaged);
+        }
+        let long = |at: usize| (u64::from(word(header, at)) << 32) | u64::from(word(header, at + 4));
+        let is_ours = word(header, 8) == 0
+            && word(header, 12) == u32::from(DIGITS)
+            && (long(16), long(24)) == (1, MAX_MICROS)
+            && long(32) == 1.0_f64.to_bits();
+        if is_ours { Self::counts(counts) } else { Err(DecodeError::Bounds) }
+    }
+
+    /// The counts behind the header.
+    fn counts(mut bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut entries = Vec::new();
+        let (mut index, mut total) = (0_u64, 0_u64);
+        while !bytes.is_empty() {
+            let number = zig_zag(&mut bytes)?;
+            if number < 0 {
+                index = index.checked_add(number.unsigned_abs()).ok_or(DecodeError::Counts)?;
+                continue;
+            }
+            if number > 0 {
+                let (shortest, longest) = bucket(index).ok_or(DecodeError::Counts)?;
+                let count = number.unsigned_abs();
+                total = total.checked_add(count).filter(|n| *n <= MAX_COUNT).ok_or(DecodeError::Counts)?;
+                if shortest > MAX_MICROS {
+                    return Err(DecodeError::Counts);
+                }
+                entries.push((longest, count));
+            }
+            index += 1;
+        }
+        Ok(Self { entries })
+    }
+
+    /// The longest time of each bucket, in µs, and how many are in it; ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.entries.iter().copied()
+    }
+
+    /// All of `other` too.
+    pub fn add(&mut self, other: &Self) {
+        let mut sum = Vec::with_capacity(self.entries.len().max(other.entries.len()));
+        let (mut ours, mut theirs) = (self.iter().peekable(), other.iter().peekable());
+        while let (Some(&(a, n)), Some(&(b, m))) = (ours.peek(), theirs.peek()) {
+            sum.push(match a.cmp(&b) {
+                Ordering::Less => (a, n),
+                Ordering::Greater => (b, m),
+                Ordering::Equal => (a, n + m),
+            });
+            (a <= b).then(|| ours.next());
+            (b <= a).then(|| theirs.next());
+        }
+        sum.extend(ours.chain(theirs));
+        self.entries = sum;
+    }
+
+    /// The `p`-th percentile (0 to 100) by nearest rank, in ms: the end of its bucket. 0 of nothing.
+    pub fn percentile_ms(&self, p: f64) -> f64 {
+        let rank = (p * self.count() as f64 / 100.0).ceil().max(1.0) as u64;
+        let mut below = 0;
+        let found = self.iter().find(|(_, n)| {
+            below += n;
+            below >= rank
+        });
+        found.or(self.entries.last().copied()).map_or(0.0, |(micros, _)| micros as f64 / 1e3)
+    }
+
+    /// How many times were recorded.
+    pub fn count(&self) -> u64 {
+        self.entries.iter().map(|(_, n)| n).sum()
+    }
+}
+
+fn inflate(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let (head, body) = bytes.split_at_checked(8).ok_or(DecodeError::Damaged)?;
+    if word(head, 0) != COMPRESSED_COOKIE {
+        return Err(DecodeError::Format);
+    }
+    if word(head, 4) as usize != body.len() {
+        return Err(DecodeError::Damaged);
+    }
+    let mut plain = Vec::new();
+    let read = ZlibDecoder::new(body).take(MAX_INFLATED + 1).read_to_end(&mut plain);
+    match read {
+        Ok(length) if length as u64 <= MAX_INFLATED => Ok(plain),
+        _ => Err(DecodeError::Damaged),
+    }
+}
+
+/// A big-endian word; the caller has checked that it is there.
+fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).map_or(0, |four| four.iter().fold(0, |word, byte| (word << 8) | u32::from(*byte)))
+}
+
+/// One LEB128 number of at most nine bytes (the ninth is whole), zig-zag: 0, -1, 1, -2, …
+fn zig_zag(bytes: &mut &[u8]) -> Result<i64, DecodeError> {
+    let mut value = 0_u64;
+    for place in 0..9 {
+        let (&byte, rest) = bytes.split_first().ok_or(DecodeError::Damaged)?;
+        *bytes = rest;
+        let (bits, more) = if place < 8 { (byte & 0x7f, byte & 0x80 != 0) } else { (byte, false) };
+        value |= u64::from(bits) << (7 * place);
+        if !more {
+            break;
+        }
+    }
+    let magnitude = (value >> 1).cast_signed();
+    Ok(if value & 1 == 1 { -magnitude - 1 } else { magnitude })
+}
+
+/// Shortest and longest time of a bucket by its place: the first 2,048 are 1 µs wide, then 1,024 of 2 µs, 1,024 of 4 µs, …
+fn bucket(index: u64) -> Option<(u64, u64)> {
+    let Some(step) = (index / HALF).checked_sub(1) else { return Some((index, index)) };
+    let width = 1_u64.checked_shl(u32::try_from(step).ok()?)?;
+    let shortest = (index % HALF + HALF).checked_mul(width)?;
+    Some((shortest, shortest.checked_add(width - 1)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Distribution;
+    use crate::units::Nanos;
+    use proptest::prelude::*;
+
+    fn encoded(micros: &[u64]) -> String {
+        let mut d = Distribution::new();
+        for &t in micros {
+            d.record(Nanos::from_micros(t));
+        }
+        d.encoded()
+    }
+
+    fn encoded_of(buckets: &Buckets) -> String {
+        let times: Vec<u64> = buckets.iter().flat_map(|(t, n)| std::iter::repeat_n(t, n as usize)).collect();
+        encoded(&times)
+    }
+
+    #[test]
+    fn an_empty_histogram_has_no_buckets() {
+        assert_eq!(Buckets::decode(&encoded(&[])), Ok(Buckets::default()));
+    }
+
+    #[test]
+    fn what_is_damaged_is_refused_wherever_it_is_cut_or_altered() {
+        let whole = encoded(&[1, 2_047, 2_048, 70_000, 70_000, 3_600_000_000]);
+        let bytes = base64::engine::general_purpose::STANDARD.decode(&whole).unwrap();
+        let again = |bytes: &[u8]| Buckets::decode(&base64::engine::general_purpose::STANDARD.encode(bytes));
+        assert!(again(&bytes).is_ok());
+        for cut in 0..bytes.len() {
+            assert!(again(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        for at in 0..bytes.len() {
+            let mut altered = bytes.clone();
+            altered[at] ^= 0x15;
+            // zlib's check sum finds it; a bit of its own header may mean nothing.
+            if let Ok(read) = again(&altered) {
+                assert_eq!(read, again(&bytes).unwrap(), "altered at {at}");
+            }
+        }
+        assert_eq!(Buckets::decode("not base64!"), Err(DecodeError::Text));
+        assert_eq!(Buckets::decode(&"A".repeat(MAX_TEXT + 4)), Err(DecodeError::Text));
+        assert_eq!(Buckets::decode("AAAAAAAAAAAAAAAA"), Err(DecodeError::Format));
+    }
+
+    /// A text around a header and counts of any kind.
+    fn made(high: u64, digits: u32, counts: &[u8]) -> String {
+        use std::io::Write;
+        let mut plain = COOKIE.to_be_bytes().to_vec();
+        plain.extend((counts.len() as u32).to_be_bytes());
+        plain.extend(0_u32.to_be_bytes());
+        plain.extend(digits.to_be_bytes());
+        plain.extend(1_u64.to_be_bytes());
+        plain.extend(high.to_be_bytes());
+        plain.extend(1.0_f64.to_be_bytes());
+        plain.extend(counts);
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        zlib.write_all(&plain).unwrap();
+        let body = zlib.finish().unwrap();
+        let mut bytes = COMPRESSED_COOKIE.to_be_bytes().to_vec();
+        bytes.extend((body.len() as u32).to_be_bytes());
+        bytes.extend(body);
+        base64::engine::general_purpose::STANDARD.encode(bytes)
+    }
+
+    #[test]
+    fn made_up_histograms_are_refused_without_a_panic() {
+        assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &[2])).map(|b| b.count()), Ok(1));
+        assert_eq!(Buckets::decode(&made(1_000_000, 3, &[2])), Err(DecodeError::Bounds));
+        assert_eq!(Buckets::decode(&made(MAX_MICROS, 5, &[2])), Err(DecodeError::Bounds));
+        // i64::MIN as a run of empty buckets, twice; a bucket beyond the last; more than anybody can count.
+        assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &[[0xff; 9], [0xff; 9]].concat())), Err(DecodeError::Counts));
+        assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &[0xff, 0xff, 0x7f, 2])), Err(DecodeError::Counts));
+        let most = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &most)), Err(DecodeError::Counts));
+        // A number that ends in the middle, and a bomb of zeros.
+        assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &[0x80])), Err(DecodeError::Damaged));
+        assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &vec![0; 50_000_000])), Err(DecodeError::Damaged));
+    }
+
+    proptest! {
+        #[test]
+        fn buckets_are_those_of_the_library(times in prop::collection::vec(0u64..5_000_000_000, 0..60)) {
+            let buckets = Buckets::decode(&encoded(&times)).unwrap();
+            let mut histogram = hdrhistogram::Histogram::<u64>::new_with_bounds(1, MAX_MICROS, DIGITS).unwrap();
+            for &t in &times {
+                histogram.saturating_record(t.min(MAX_MICROS));
+            }
+            let theirs: Vec<_> = histogram
+                .iter_recorded()
+                .map(|v| (histogram.highest_equivalent(v.value_iterated_to()), v.count_at_value()))
+                .collect();
+            prop_assert_eq!(buckets.iter().collect::<Vec<_>>(), theirs);
+        }
+
+        #[test]
+        fn sums_are_those_of_all_times(a in prop::collection::vec(0u64..90_000, 0..60), b in prop::collection::vec(0u64..90_000, 0..60)) {
+            let mut sum = Buckets::decode(&encoded(&a)).unwrap();
+            sum.add(&Buckets::decode(&encoded(&b)).unwrap());
+            prop_assert_eq!(&sum, &Buckets::decode(&encoded(&[a, b].concat())).unwrap());
+            prop_assert_eq!(Distribution::of_buckets(&sum).encoded(), encoded_of(&sum));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "[A-Za-z0-9+/]{0,80}") {
+            let _ = Buckets::decode(&text);
+        }
+    }
+}

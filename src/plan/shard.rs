@@ -1,0 +1,119 @@
+//! Which share of a test this process runs.
+//!
+//! Every share is cut from the same plan by striding, users keep their numbers, and so all shares together send what one process
+//! would have sent. Only who runs what differs.
+
+use super::shape::Changed;
+use super::{Given, Overrides, PlanError, limits};
+use crate::load::Shape;
+use crate::threshold::Rule;
+
+/// Index and count. A share with nobody in it would do nothing without a word, and so is refused.
+pub(super) fn shard(
+    given: Option<&Given>,
+    shape: &Shape,
+    changed: &mut Changed,
+) -> Result<Option<(u32, u32)>, PlanError> {
+    let Some(given) = given else { return Ok(None) };
+    let numbers = given.value.trim().split_once('/');
+    let numbers = numbers.and_then(|(i, n)| Some((i.parse::<u32>().ok()?, n.parse::<u32>().ok()?)));
+    let is_share = |(index, count): &(u32, u32)| index < count && *count <= limits::MAX_SHARES;
+    let Some((index, count)) = numbers.filter(is_share) else {
+        let most = limits::MAX_SHARES;
+        return Err(given.bad(format!("is no share: expected I/N, I from 0 to N-1 and N up to {most}, such as 0/4")));
+    };
+    if count > shape.peak_vus() {
+        let peak = shape.peak_vus();
+        let problem = format!("{count} shares for {peak} users: some would have nobody; expected at most {peak}");
+        return Err(given.misplaced(problem));
+    }
+    changed.insert("shard".to_owned(), given.origin.clone());
+    Ok(Some((index, count)))
+}
+
+/// One share cannot end the others: a threshold that may end a run has to be told that it ends its share only. And a share starts no
+/// server: each would test one of its own.
+pub(super) fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut Changed) -> Result<(), PlanError> {
+    let scope = match &overrides.abort_scope {
+        None => "run",
+        Some(given) if ["run", "shard"].contains(&given.value.trim()) => given.value.trim(),
+        Some(given) => return Err(given.bad("is not possible: expected run or shard")),
+    };
+    if let Some(given) = &overrides.abort_scope {
+        changed.insert("abort_scope".to_owned(), given.origin.clone());
+    }
+    let Some(shard) = &overrides.shard else { return Ok(()) };
+    if let (Some(rule), "run") = (rules.iter().find(|rule| rule.abort_on_fail), scope) {
+        let problem = format!(
+            "`{rule}` has abort_on_fail, and a share cannot end the others: expected --abort-scope shard, which ends \
+             this one only, or a profile without it"
+        );
+        return Err(shard.misplaced(problem));
+    }
+    if let Some(given) = overrides.junit.as_ref().filter(|given| given.is_flag()) {
+        let problem = format!("there is nothing to write with {}: `merge` judges the thresholds", shard.origin);
+        return Err(given.misplaced(problem));
+    }
+    let server = [&overrides.server_bin, &overrides.server_src, &overrides.server_config, &overrides.chaos];
+    if let Some(given) = server.into_iter().flatten().find(|given| given.is_flag()) {
+        let problem = format!("no server is started with {}: every share would test another one", shard.origin);
+        return Err(given.misplaced(problem));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Plan, resolve};
+    use std::io;
+    use std::path::Path;
+
+    fn resolved(profile: &str, overrides: &Overrides) -> Result<Plan, PlanError> {
+        let mut nothing = |_: &Path| Err(io::ErrorKind::NotFound.into());
+        resolve(profile, overrides, &mut nothing).map(|resolved| resolved.plan)
+    }
+
+    fn with(shard: &str) -> Overrides {
+        Overrides { shard: Some(Given::flag("shard", shard)), ..Overrides::default() }
+    }
+
+    #[test]
+    fn a_share_is_cut_from_the_plan_and_starts_no_server() {
+        let plan = resolved("load", &with("1/3")).unwrap();
+        assert_eq!((plan.share, plan.of, plan.server.clone()), (1, 3, None));
+        // 50 users: 0, 3, …, 48 and 1, 4, …, 49 and 2, 5, …, 47.
+        let peaks = ["0/3", "1/3", "2/3"].map(|shard| resolved("load", &with(shard)).unwrap().peak_users());
+        assert_eq!(peaks, [17, 17, 16]);
+    }
+
+    #[test]
+    fn what_is_no_share_is_refused() {
+        for text in ["", "1", "2/2", "-1/2", "0/0", "0/10001", "a/b", "0/2/3", "1 of 2"] {
+            let error = resolved("load", &with(text)).unwrap_err();
+            assert!(error.is_usage() && error.to_string().contains("expected I/N"), "{text}: {error}");
+        }
+        let error = resolved("quick-smoke", &with("0/2")).unwrap_err();
+        assert!(!error.is_usage() && error.to_string().contains("at most 1"), "{error}");
+    }
+
+    #[test]
+    fn a_share_may_end_only_itself() {
+        let profile = "executor = \"constant-vus\"\nvus = 4\nduration = \"1s\"\n[[requests]]\nname = \"a\"\napi = \"health\"\n\
+                       [thresholds]\nhttp_req_failed = [{ threshold = \"rate<0.1\", abort_on_fail = true }]\n";
+        let mut read = |_: &Path| Ok(profile.to_owned());
+        let error = resolve("a.toml", &with("0/2"), &mut read).unwrap_err();
+        assert!(!error.is_usage() && error.to_string().contains("--abort-scope shard"), "{error}");
+        let scope = |word: &str| Overrides { abort_scope: Some(Given::flag("abort-scope", word)), ..with("0/2") };
+        assert!(resolve("a.toml", &scope("shard"), &mut read).is_ok());
+        assert!(resolve("a.toml", &scope("pod"), &mut read).unwrap_err().is_usage());
+        assert!(resolve("a.toml", &Overrides::default(), &mut read).is_ok());
+    }
+
+    #[test]
+    fn a_share_is_given_no_server_to_start() {
+        let overrides = Overrides { server_bin: Some(Given::flag("server-bin", "llmsim")), ..with("0/2") };
+        let error = resolved("load", &overrides).unwrap_err();
+        assert!(error.to_string().contains("--server-bin") && error.to_string().contains("--shard"), "{error}");
+    }
+}

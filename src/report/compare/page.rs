@@ -1,0 +1,212 @@
+//! A comparison as a table for a terminal, and as Markdown.
+
+use super::Compared;
+use crate::compare::{LEAST_RUNS, Measure, Method, Row, Run, Unit, Verdict};
+use crate::report::github::cell;
+use crate::report::human;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+/// By it a bot finds its comment again, to update it instead of writing another.
+const MARKER: &str = "<!-- llmsim-blast:compare -->";
+/// Columns of the table.
+const COLUMNS: usize = 80;
+/// Of these, for the name.
+const NAME: usize = 25;
+
+/// A change, in percent or in percentage points.
+pub(super) fn change(measure: &Measure, change: f64) -> String {
+    let unit = if measure.unit() == Unit::Share { "pp" } else { "%" };
+    let percent = change * 100.0;
+    match percent.abs() {
+        p if !p.is_finite() => "?".to_owned(),
+        p if p < 0.005 => format!("0{unit}"),
+        p if p < 9.95 => format!("{percent:+.2}{unit}"),
+        p if p < 99.95 => format!("{percent:+.1}{unit}"),
+        _ => format!("{percent:+.0}{unit}"),
+    }
+}
+
+fn value(measure: &Measure, values: &[f64]) -> String {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let n = sorted.len();
+    if n == 0 {
+        return "-".to_owned();
+    }
+    let middle = f64::midpoint(sorted[(n - 1) / 2], sorted[n / 2]);
+    match measure.unit() {
+        Unit::Ms => human::time(middle),
+        Unit::PerSecond => human::per_second(middle),
+        Unit::Share => human::percent(middle),
+    }
+}
+
+fn interval(row: &Row) -> String {
+    match row.change.filter(|c| c.low.is_finite() && c.high.is_finite()) {
+        Some(c) => format!("{} … {}", change(&row.measure, c.low), change(&row.measure, c.high)),
+        None => "-".to_owned(),
+    }
+}
+
+fn mark(row: &Row, indicative: bool) -> &'static str {
+    match row.verdict {
+        Verdict::Regressed if indicative => "!",
+        Verdict::Regressed => "✗",
+        Verdict::Improved | Verdict::NoChange => "✓",
+        Verdict::Inconclusive => "?",
+        Verdict::NoValue => "-",
+    }
+}
+
+fn verdict_line(compared: &Compared<'_>) -> String {
+    let c = compared.comparison;
+    let gates = c.gates().count();
+    let runs = format!("{} base and {} head runs", compared.base.len(), compared.head.len());
+    let crossed = c.gates().filter(|row| row.verdict == Verdict::Regressed).count();
+    if c.failed() > 0 {
+        format!("{} of {gates} gates failed ({runs})", c.failed())
+    } else if c.indicative {
+        format!("one run a side proves nothing; {crossed} of {gates} gates were crossed")
+    } else if c.inconclusive() > 0 {
+        format!("no gate failed, of {} of {gates} these runs cannot say it ({runs})", c.inconclusive())
+    } else if gates == 0 {
+        format!("no gates were set ({runs})")
+    } else {
+        format!("{gates} of {gates} gates held ({runs})")
+    }
+}
+
+/// What stands at the head of the interval's column.
+fn interval_title(method: Method) -> &'static str {
+    match method {
+        Method::Separation => "all pairs",
+        Method::Bootstrap => "95 % (seconds)",
+        Method::MannWhitney | Method::Paired => "95 %",
+    }
+}
+
+fn servers(runs: &[Run]) -> String {
+    let all: BTreeSet<&str> = runs.iter().map(|run| run.server.as_str()).collect();
+    let all = all.into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join("; ");
+    if all.is_empty() { "unknown server".to_owned() } else { all }
+}
+
+/// How small a change these runs could have shown.
+fn detectable(compared: &Compared<'_>) -> Option<String> {
+    let gates: Vec<&Row> = compared.comparison.gates().collect();
+    let rows = if gates.is_empty() { compared.comparison.rows.iter().collect() } else { gates };
+    let each = rows.iter().filter_map(|row| Some((&row.measure, row.change?.detectable?)));
+    let each: Vec<String> =
+        each.filter(|(_, d)| *d > 0.0).map(|(m, d)| format!("{m} {}", change(m, d).trim_start_matches('+'))).collect();
+    let (base, head) = (compared.base.len(), compared.head.len());
+    let runs = format!("with these {base}+{head} runs smaller changes could not be seen: ");
+    (!each.is_empty()).then(|| runs + &each.join(", "))
+}
+
+fn notes(compared: &Compared<'_>) -> Vec<String> {
+    let mut notes: Vec<String> = detectable(compared).into_iter().collect();
+    let c = compared.comparison;
+    if c.method == Method::Separation {
+        notes.push(format!("{LEAST_RUNS} runs a side are the fewest that decide anything; 5 see smaller changes"));
+    }
+    let of_gates = c.gates().filter_map(|row| Some(format!("{}: {}", row.measure, row.note.as_ref()?)));
+    notes.extend(of_gates);
+    notes
+}
+
+/// A row cut or filled to its columns.
+fn line(mark: &str, name: &str, columns: [&str; 4], verdict: &str) -> String {
+    let name: String = if name.chars().count() > NAME {
+        name.chars().take(NAME - 1).chain(['…']).collect()
+    } else {
+        format!("{name:<NAME$}")
+    };
+    let [base, head, change, interval] = columns;
+    format!("{mark} {name}{base:>8}{head:>8}{change:>8}{interval:>16} {verdict}").trim_end().to_owned()
+}
+
+/// The table for a terminal, at most 80 columns wide.
+pub fn terminal(compared: &Compared<'_>) -> String {
+    let c = compared.comparison;
+    let mut text = String::new();
+    let clean = |text: &str| text.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>();
+    let mut put = |line: &str| {
+        let line = clean(line);
+        let cut: String = line.chars().take(COLUMNS).collect();
+        // A String takes everything.
+        let _ = writeln!(text, "{}", cut.trim_end());
+    };
+    put(&format!("{}  {}", compared.word().to_uppercase(), verdict_line(compared)));
+    put(&format!("  base  {}", servers(compared.base)));
+    put(&format!("  head  {}", servers(compared.head)));
+    let title = line(" ", "", ["base", "head", "change", interval_title(c.method)], "");
+    let (gates, others): (Vec<&Row>, Vec<&Row>) = c.rows.iter().partition(|row| row.gate.is_some());
+    for (heading, rows) in [("GATES", gates), ("ALL NUMBERS", others)] {
+        let shown: Vec<&&Row> = rows.iter().filter(|row| row.gate.is_some() || row.change.is_some()).collect();
+        if shown.is_empty() {
+            continue;
+        }
+        put("");
+        put(&format!("{heading}{}", title.get(heading.len()..).unwrap_or_default()));
+        for row in shown {
+            let name = row.gate.as_ref().map_or_else(|| row.measure.to_string(), |gate| gate.expression.clone());
+            let (base, head) = (value(&row.measure, &row.base), value(&row.measure, &row.head));
+            let effect = row.change.map_or_else(|| "-".to_owned(), |c| change(&row.measure, c.effect));
+            let mark = if row.gate.is_some() { mark(row, c.indicative) } else { " " };
+            put(&line(mark, &name, [&base, &head, &effect, &interval(row)], row.verdict.name()));
+        }
+    }
+    let notes = notes(compared);
+    if !notes.is_empty() || !c.warnings.is_empty() {
+        put("");
+    }
+    for (label, note) in notes.iter().map(|n| ("note:", n)).chain(c.warnings.iter().map(|w| ("warning:", w))) {
+        for (i, wrapped) in human::wrapped(note, COLUMNS - 10).iter().enumerate() {
+            put(&format!("{:<9} {wrapped}", if i == 0 { label } else { "" }));
+        }
+    }
+    text
+}
+
+/// Markdown for a comment or a summary: the verdict, the gates, and the rest folded.
+pub fn markdown(compared: &Compared<'_>) -> String {
+    let c = compared.comparison;
+    let icon = match (c.failed() > 0, c.indicative || c.inconclusive() > 0) {
+        (true, _) => "❌",
+        (false, true) => "❔",
+        (false, false) => "✅",
+    };
+    let mut text = format!("{MARKER}\n### {icon} llmsim-blast compare: {}\n\n", compared.word());
+    let _ = writeln!(text, "{}.\n", verdict_line(compared));
+    let _ = writeln!(text, "base: {}  \nhead: {}\n", cell(&servers(compared.base)), cell(&servers(compared.head)));
+    let head =
+        format!("| | base | head | change | {} | verdict |\n|---|---:|---:|---:|---:|---|\n", interval_title(c.method));
+    let rows = |rows: &[&Row]| {
+        let mut text = head.clone();
+        for row in rows {
+            let name = row.gate.as_ref().map_or_else(|| row.measure.to_string(), |gate| gate.expression.clone());
+            let (base, head) = (value(&row.measure, &row.base), value(&row.measure, &row.head));
+            let effect = row.change.map_or_else(|| "-".to_owned(), |c| change(&row.measure, c.effect));
+            let bold = if row.verdict == Verdict::Regressed { "**" } else { "" };
+            let verdict = row.verdict.name();
+            // Inside a code span nothing is markup, but a bar still ends the cell.
+            let name = name.replace('|', "\\|").replace('`', "'");
+            let _ =
+                writeln!(text, "| `{name}` | {base} | {head} | {effect} | {} | {bold}{verdict}{bold} |", interval(row));
+        }
+        text
+    };
+    let (gates, others): (Vec<&Row>, Vec<&Row>) = c.rows.iter().partition(|row| row.gate.is_some());
+    let others: Vec<&Row> = others.into_iter().filter(|row| row.change.is_some()).collect();
+    if !gates.is_empty() {
+        let _ = writeln!(text, "{}", rows(&gates));
+    }
+    if !others.is_empty() {
+        let _ = writeln!(text, "<details><summary>All numbers</summary>\n\n{}\n</details>\n", rows(&others));
+    }
+    for note in notes(compared).iter().chain(&c.warnings) {
+        let _ = writeln!(text, "- {}", cell(note));
+    }
+    text
+}

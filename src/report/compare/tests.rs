@@ -1,0 +1,129 @@
+use super::*;
+use crate::compare::{Gate, Options, compare, noise};
+use crate::report::Document;
+use crate::report::tests::all_sorts;
+
+/// A run of the same test, so many percent slower.
+fn document(id: usize) -> Document {
+    let mut document = all_sorts().remove(0).1;
+    document.run.id = format!("run-{id}");
+    document
+}
+
+fn runs(prefix: &str, n: usize) -> Vec<Run> {
+    let numbered = |i| run(&format!("{prefix}{i}.json"), &document(i + 100 * prefix.len())).expect("a run");
+    (0..n).map(numbered).collect()
+}
+
+fn comparison(n: usize, gates: &[&str]) -> (Vec<Run>, Vec<Run>, Comparison) {
+    let options =
+        Options { gates: gates.iter().map(|g| Gate::parse(g).expect("a gate")).collect(), ..Options::default() };
+    let (base, head) = (runs("b", n), runs("hh", n));
+    let comparison = compare(&base, &head, &options).expect("comparable");
+    (base, head, comparison)
+}
+
+fn regressed() -> (Vec<Run>, Vec<Run>, Comparison) {
+    let (base, head, mut comparison) = comparison(5, &["http_req_duration.p50>5%", "error_rate>0.5pp"]);
+    let row = &mut comparison.rows[0];
+    row.verdict = Verdict::Regressed;
+    row.change = row.change.map(|c| Change { effect: 0.2, low: 0.15, high: 0.25, p_adjusted: Some(0.008), ..c });
+    (base, head, comparison)
+}
+
+fn schema_errors(text: &str) -> Vec<String> {
+    let schema: Value = serde_json::from_str(include_str!("../schema/compare-1.schema.json")).expect("JSON");
+    assert!(jsonschema::meta::is_valid(&schema));
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let value: Value = serde_json::from_str(text).expect("JSON");
+    validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path())).collect()
+}
+
+#[test]
+fn json_is_valid_by_its_schema() {
+    for (base, head, comparison) in [regressed(), comparison(3, &[]), comparison(1, &["ttft.p50>5%"])] {
+        let text = Compared { base: &base, head: &head, comparison: &comparison }.to_json();
+        assert_eq!(schema_errors(&text), Vec::<String>::new());
+        assert_ne!(schema_errors(&text.replace("\"method\"", "\"mehtod\"")), Vec::<String>::new());
+        assert_ne!(schema_errors(&text.replace("n/a", "maybe")), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_table_fits_eighty_columns_and_says_the_verdict_first() {
+    for (base, head, comparison) in [regressed(), comparison(3, &["http_req_duration{request:chat-stream}.p50>5%&3ms"])]
+    {
+        let text = terminal(&Compared { base: &base, head: &head, comparison: &comparison });
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+    let (base, head, comparison) = regressed();
+    let text = terminal(&Compared { base: &base, head: &head, comparison: &comparison });
+    assert!(text.starts_with("REGRESSED  1 of 2 gates failed (5 base and 5 head runs)\n"), "{text}");
+    assert!(text.contains("✗ http_req_duration.p50>5%"), "{text}");
+    assert!(text.contains("+20.0% +15.0% … +25.0% regressed"), "{text}");
+    let mut scattered = comparison.clone();
+    scattered.rows[0].change = scattered.rows[0].change.map(|c| Change { detectable: Some(0.12), ..c });
+    let text = terminal(&Compared { base: &base, head: &head, comparison: &scattered });
+    assert!(text.contains("smaller changes could not be seen:\n          http_req_duration.p50 12.0%"), "{text}");
+}
+
+#[test]
+fn markdown_has_its_marker_and_folds_what_is_no_gate() {
+    let (base, head, comparison) = regressed();
+    let text = markdown(&Compared { base: &base, head: &head, comparison: &comparison });
+    assert!(text.starts_with("<!-- llmsim-blast:compare -->\n### ❌"), "{text}");
+    assert!(text.contains("| `http_req_duration.p50>5%` |") && text.contains("| **regressed** |"), "{text}");
+    let (above, below) = text.split_once("<details>").expect("folded");
+    assert!(!above.contains("`ttft.p50`") && below.contains("`ttft.p50`"), "{text}");
+}
+
+#[test]
+fn gates_are_test_cases() {
+    let (base, head, comparison) = regressed();
+    let compared = Compared { base: &base, head: &head, comparison: &comparison };
+    let cases = compared.cases();
+    assert_eq!(cases.len(), 2);
+    assert_eq!(cases[0].failure.as_deref(), Some("regressed: +20.0%, from +15.0% to +25.0%"));
+    assert_eq!(cases[1].failure, None);
+    assert_eq!(compared.failures().len(), 1);
+}
+
+#[test]
+fn a_single_pair_is_indicative() {
+    let (base, head, comparison) = comparison(1, &["throughput<-5%"]);
+    let text = terminal(&Compared { base: &base, head: &head, comparison: &comparison });
+    assert!(text.starts_with("INDICATIVE  one run a side proves nothing"), "{text}");
+    assert!(text.contains("too short: 300 s are needed"), "{text}");
+}
+
+#[test]
+fn what_is_no_whole_run_says_why() {
+    let mut part = document(1);
+    part.run.shard = Some(crate::report::Shard { index: 0, count: 2, source: "x".to_owned(), held: vec![0] });
+    let why = |document: &Document| run("a.json", document).expect("read").incomplete.unwrap_or_default();
+    assert!(why(&part).contains("share of a test"));
+    for (sort, document) in all_sorts() {
+        let expected = match sort {
+            "interrupted" => "stopped by a signal",
+            "dead server" | "nothing at all" => "not one request succeeded",
+            _ => "",
+        };
+        assert!(why(&document).contains(expected), "{sort}: {}", why(&document));
+        assert_eq!(why(&document).is_empty(), expected.is_empty(), "{sort}");
+    }
+}
+
+#[test]
+fn noise_comes_back_and_is_not_believed_when_edited() {
+    let noise = noise(&runs("b", 3)).expect("noise");
+    let text = noise_json(&noise);
+    let (workload, spreads) = noise_from_json(&text).expect("our own");
+    assert_eq!((workload, spreads.len()), (noise.workload.clone(), noise.spreads.len()));
+    let error = |text: &str| noise_from_json(text).expect_err("refused").to_string();
+    assert!(error("").contains("not a noise file"));
+    assert!(error("{}").contains("no schema"));
+    assert!(error(&document(1).to_json()).contains("llmsim-blast.run/1"));
+    assert!(error(&text.replace("\"spread\": 0.0", "\"spread\": 0.5")).contains(".spread: it says 0.5"), "{text}");
+    assert!(error(&text.replace("\"spread\": 0.0", "\"spread\": -1")).contains("missing, or of another type"));
+    assert!(error(&text.replace("throughput", "thruput")).starts_with("measures.thruput: no metric"));
+}

@@ -1,0 +1,97 @@
+//! What GitHub Actions shows: a summary in Markdown, and a few annotations.
+
+use super::human;
+use super::{Conclusion, Document, Measured, ThresholdVerdict};
+use std::fmt::Write as _;
+
+/// GitHub shows ten annotations a step; the rest would push others out.
+const MOST_ANNOTATIONS: usize = 5;
+
+/// `::error title=…::…`. The characters that end a command or a property are escaped as GitHub's toolkit does.
+pub fn annotation(level: &str, title: &str, message: &str) -> String {
+    let escaped = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let property = |text: &str| escaped(text).replace(':', "%3A").replace(',', "%2C");
+    format!("::{level} title={}::{}\n", property(title), escaped(message))
+}
+
+/// A line for each of the first rules that failed.
+pub fn annotations(failures: &[(String, String)]) -> String {
+    failures.iter().take(MOST_ANNOTATIONS).map(|(title, message)| annotation("error", title, message)).collect()
+}
+
+/// Text inside a cell of a table.
+pub(super) fn cell(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect::<String>()
+        .replace('|', "\\|")
+        .replace('<', "&lt;")
+}
+
+/// The rules of a run that failed: title and message.
+pub fn failures(document: &Document) -> Vec<(String, String)> {
+    let failed = document.thresholds.iter().filter(|t| t.verdict != ThresholdVerdict::Pass);
+    failed
+        .map(|t| {
+            let value = t.value.map_or_else(|| "no data".to_owned(), |value| format!("measured {value}"));
+            (format!("{}: {}", t.metric, t.expression), format!("{value}, {} samples", t.samples))
+        })
+        .collect()
+}
+
+/// The summary of a run.
+pub fn summary(document: &Document) -> String {
+    let word = match document.conclusion() {
+        Conclusion::Pass if document.is_partial() => "PARTIAL",
+        Conclusion::Pass => "✅ passed",
+        Conclusion::Fail => "❌ failed",
+        Conclusion::Interrupted => "interrupted",
+        Conclusion::NoData => "❌ no data",
+        Conclusion::ServerDied => "❌ the server died",
+    };
+    let mut text = format!("### llmsim-blast {}: {word}\n\n", cell(&document.run.profile));
+    let client = document.client.verdict.name();
+    let _ = writeln!(text, "{}, {} s, client {client}\n", cell(&document.target.url), document.run.duration_s);
+    if !document.thresholds.is_empty() {
+        text.push_str("| threshold | measured | samples | |\n|---|---:|---:|---|\n");
+        for t in &document.thresholds {
+            let value = t.value.map_or_else(|| "no data".to_owned(), |value| value.to_string());
+            let mark = if t.verdict == ThresholdVerdict::Pass { "✅" } else { "❌" };
+            let rule = cell(&format!("{}: {}", t.metric, t.expression));
+            let _ = writeln!(text, "| {rule} | {value} | {} | {mark} |", t.samples);
+        }
+        text.push('\n');
+    }
+    text.push_str("| | count | p50 | p95 | p99 |\n|---|---:|---:|---:|---:|\n");
+    for name in ["http_req_duration", "ttft", "tbt"] {
+        if let Some(Measured::Trend(t)) = document.metrics.get(name) {
+            let [p50, p95, p99] = [t.p50, t.p95, t.p99].map(human::time);
+            let _ = writeln!(text, "| {name} | {} | {p50} | {p95} | {p99} |", t.count);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::all_sorts;
+
+    #[test]
+    fn a_command_ends_where_it_should() {
+        assert_eq!(annotation("error", "a:b,c", "50%\n::x"), "::error title=a%3Ab%2Cc::50%25%0A::x\n");
+        let many: Vec<_> = (0..20).map(|n| (n.to_string(), String::new())).collect();
+        assert_eq!(annotations(&many).lines().count(), MOST_ANNOTATIONS);
+    }
+
+    #[test]
+    fn the_summary_says_how_it_ended_and_why() {
+        let sorts = all_sorts();
+        assert!(summary(&sorts[0].1).starts_with("### llmsim-blast load: ✅ passed\n"));
+        let text = summary(&sorts[1].1);
+        assert!(text.contains("| http_req_duration: p(95)&lt;300 | 394.239 | 100 | ❌ |"), "{text}");
+        let failed = [("http_req_duration: p(95)<300".to_owned(), "measured 394.239, 100 samples".to_owned())];
+        assert_eq!(failures(&sorts[1].1), failed);
+        assert_eq!(cell("a|b\n<c>"), "a\\|b &lt;c>");
+    }
+}

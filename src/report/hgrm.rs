@@ -1,0 +1,67 @@
+//! Document → `HdrHistogram`'s interval log, the format of its Java, Python and Go tools: one histogram a second and metric, in µs.
+
+use super::Document;
+use super::read::three;
+use crate::metrics::{Buckets, Distribution};
+use jiff::Timestamp;
+use std::fmt::Write as _;
+
+/// The log's maxima are in ms: values divided by this.
+const MICROS_IN_MS: f64 = 1e3;
+
+/// The log; lines of one metric carry its name as a tag. None when the document has no histograms of seconds.
+pub fn render(document: &Document) -> Option<String> {
+    let started = document.run.started_at.parse::<Timestamp>().map_or(0.0, |t| t.as_millisecond() as f64 / 1e3);
+    let mut text = format!(
+        "#[llmsim-blast {}, run {}, values in microseconds]\n#[Histogram log format version 1.3]\n\
+         #[StartTime: {started:.3} (seconds since epoch), {}]\n#[BaseTime: {started:.3} (seconds since epoch)]\n\
+         \"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n",
+        document.build.version, document.run.id, document.run.started_at
+    );
+    let mut has_any = false;
+    for second in &document.series {
+        let mut all: [(&str, Buckets); 3] = Default::default();
+        for kind in second.requests.values() {
+            for (sum, (name, histogram, _)) in all.iter_mut().zip(three(kind)) {
+                sum.0 = name;
+                if let Some(buckets) = histogram.and_then(|text| Buckets::decode(text).ok()) {
+                    sum.1.add(&buckets);
+                }
+            }
+        }
+        for (name, buckets) in all.iter().filter(|(_, buckets)| buckets.count() > 0) {
+            has_any = true;
+            let longest = buckets.iter().last().map_or(0.0, |(micros, _)| micros as f64 / MICROS_IN_MS);
+            let histogram = Distribution::of_buckets(buckets).encoded();
+            // A String takes everything.
+            let _ = writeln!(text, "Tag={name},{}.000,1.000,{longest:.3},{histogram}", second.t_s);
+        }
+    }
+    has_any.then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::all_sorts;
+
+    #[test]
+    fn a_line_for_each_second_and_metric() {
+        let text = render(&all_sorts()[0].1).expect("histograms");
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with("Tag=")).collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        for (line, name) in lines.iter().zip(["ttft", "tbt", "http_req_duration"]) {
+            assert!(line.starts_with(&format!("Tag={name},0.000,1.000,")), "{line}");
+            let histogram = line.rsplit(',').next().unwrap();
+            assert_eq!(Buckets::decode(histogram).unwrap().count(), if name == "ttft" { 50 } else { 100 });
+        }
+        assert!(text.contains("#[BaseTime: 1795508535.000 (seconds since epoch)]"), "{text}");
+    }
+
+    #[test]
+    fn a_document_of_an_earlier_build_has_none() {
+        let mut old = all_sorts().remove(0).1;
+        old.series.clear();
+        assert_eq!(render(&old), None);
+    }
+}

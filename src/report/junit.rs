@@ -1,0 +1,139 @@
+//! Rules and how they came out → JUnit XML, which every CI shows: a test case a rule, whose failure says value and limit.
+
+use super::{Document, ThresholdVerdict};
+use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
+use quick_xml::writer::Writer;
+
+/// One test case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// The rule as written.
+    pub name: String,
+    /// Why it failed; none when it held.
+    pub failure: Option<String>,
+    /// Why it could not be judged; none when it was.
+    pub skipped: Option<String>,
+}
+
+/// A test suite, as XML.
+pub fn render(suite: &str, properties: &[(&str, String)], cases: &[Case]) -> String {
+    let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
+    let written = write(&mut writer, suite, properties, cases);
+    debug_assert!(written.is_ok(), "a Vec takes everything: {written:?}");
+    let mut text = String::from_utf8(writer.into_inner()).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The thresholds of a run.
+pub fn of_run(document: &Document) -> String {
+    let cases: Vec<Case> = document
+        .thresholds
+        .iter()
+        .map(|t| Case {
+            name: format!("{}: {}", t.metric, t.expression),
+            failure: match (t.verdict, t.value) {
+                (ThresholdVerdict::Pass, _) => None,
+                (ThresholdVerdict::Fail, value) => {
+                    let value = value.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
+                    Some(format!("measured {value}, expected {}; {} samples", t.expression, t.samples))
+                }
+                (ThresholdVerdict::NoData, _) => Some("no data: nothing was measured".to_owned()),
+            },
+            skipped: None,
+        })
+        .collect();
+    render(&format!("llmsim-blast {}", document.run.profile), &properties(document), &cases)
+}
+
+fn properties(document: &Document) -> Vec<(&'static str, String)> {
+    let commit = |commit: &Option<String>| commit.clone().unwrap_or_else(|| "unknown".to_owned());
+    vec![
+        ("run.id", document.run.id.clone()),
+        ("run.started_at", document.run.started_at.clone()),
+        ("target.url", document.target.url.clone()),
+        ("target.server.git_commit", commit(&document.target.server.git_commit)),
+        ("build.version", document.build.version.clone()),
+        ("build.git_commit", commit(&document.build.git_commit)),
+    ]
+}
+
+/// XML 1.0 has no place for control characters, escaped or not (section 2.2).
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '?' } else { c }).collect()
+}
+
+fn write(
+    writer: &mut Writer<Vec<u8>>,
+    suite: &str,
+    properties: &[(&str, String)],
+    cases: &[Case],
+) -> Result<(), std::io::Error> {
+    let suite = clean(suite);
+    let tests = cases.len().to_string();
+    let failures = cases.iter().filter(|case| case.failure.is_some()).count().to_string();
+    let skipped = cases.iter().filter(|case| case.skipped.is_some()).count().to_string();
+    let counts = [("tests", tests.as_str()), ("failures", failures.as_str()), ("errors", "0")];
+    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    writer.write_event(Event::Start(BytesStart::new("testsuites").with_attributes(counts)))?;
+    let start = BytesStart::new("testsuite").with_attributes([("name", suite.as_str())]).with_attributes(counts);
+    writer.write_event(Event::Start(start.with_attributes([("skipped", skipped.as_str())])))?;
+    if !properties.is_empty() {
+        writer.write_event(Event::Start(BytesStart::new("properties")))?;
+        for (name, value) in properties {
+            let value = clean(value);
+            let property = BytesStart::new("property").with_attributes([("name", *name), ("value", value.as_str())]);
+            writer.write_event(Event::Empty(property))?;
+        }
+        writer.write_event(Event::End(BytesEnd::new("properties")))?;
+    }
+    for case in cases {
+        let name = clean(&case.name);
+        let start = BytesStart::new("testcase").with_attributes([
+            ("name", name.as_str()),
+            ("classname", suite.as_str()),
+            ("time", "0"),
+        ]);
+        let (element, text) = match (&case.failure, &case.skipped) {
+            (Some(why), _) => ("failure", clean(why)),
+            (None, Some(why)) => ("skipped", clean(why)),
+            (None, None) => {
+                writer.write_event(Event::Empty(start))?;
+                continue;
+            }
+        };
+        writer.write_event(Event::Start(start))?;
+        writer.write_event(Event::Start(BytesStart::new(element).with_attributes([("message", text.as_str())])))?;
+        writer.write_event(Event::Text(BytesText::new(&text)))?;
+        writer.write_event(Event::End(BytesEnd::new(element)))?;
+        writer.write_event(Event::End(BytesEnd::new("testcase")))?;
+    }
+    writer.write_event(Event::End(BytesEnd::new("testsuite")))?;
+    writer.write_event(Event::End(BytesEnd::new("testsuites")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::all_sorts;
+
+    #[test]
+    fn a_rule_is_a_case_and_a_failure_says_value_and_limit() {
+        let sorts = all_sorts();
+        let pass = of_run(&sorts[0].1);
+        assert!(pass.contains(r#"<testsuite name="llmsim-blast load" tests="2" failures="0""#), "{pass}");
+        assert!(pass.contains(r#"<testcase name="http_req_duration: p(95)&lt;3000""#), "{pass}");
+        let fail = of_run(&sorts[1].1);
+        assert!(fail.contains("measured 394.239, expected p(95)&lt;300; 100 samples"), "{fail}");
+        assert!(of_run(&sorts[2].1).contains("no data"));
+    }
+
+    #[test]
+    fn nothing_breaks_out_of_the_xml() {
+        let case =
+            Case { name: "a\"<b>&\u{7}".to_owned(), failure: Some("]]>\u{0}</failure>".to_owned()), skipped: None };
+        let text = render("x<y", &[("k", "\"v\"\n".to_owned())], &[case]);
+        assert!(!text.contains(['\u{0}', '\u{7}']) && !text.contains("<b>"), "{text}");
+        assert_eq!(text.matches("</failure>").count(), 1, "{text}");
+    }
+}

@@ -1,0 +1,295 @@
+//! Results that are kept: shares merged, builds compared, old runs printed again; and what is no result, refused.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Behaviour, Bench, Misbehaving, SOON, blast, blast_with, check, document};
+
+/// One user who sends `iterations` health requests is not much, but many of them are quick.
+const PROFILE: &str = "executor = \"shared-iterations\"\nvus = 6\niterations = 60\n[[requests]]\nname = \"chat\"\n\
+     api = \"openai-chat\"\nstream = true\n[thresholds]\nhttp_req_failed = [\"rate<0.01\"]\nhttp_req_duration = [\"p(95)<20s\"]\n";
+
+fn ran(bench: &Bench, url: &str, name: &str, more: &[&str]) -> String {
+    let profile = bench.write("p.toml", PROFILE);
+    let file = bench.path(name);
+    let output = blast(&[&[profile.as_str(), "--target-url", url, "--output", &file, "--quiet"][..], more].concat());
+    assert_eq!(output.code, Some(0), "{output:?}");
+    document(&file);
+    file
+}
+
+/// What a JSON result says, altered.
+fn altered(bench: &Bench, file: &str, name: &str, change: impl Fn(&mut Value)) -> String {
+    let mut value = document(file);
+    change(&mut value);
+    bench.write(name, &value.to_string())
+}
+
+/// What does not depend on how quick anything was.
+fn counts(result: &Value) -> Value {
+    let metrics = &result["metrics"];
+    let count = |name: &str| metrics[name]["count"].clone();
+    json!({
+        "http_reqs": count("http_reqs"),
+        "tokens_output": count("tokens_output"),
+        "token_events": count("token_events"),
+        "data_sent": count("data_sent"),
+        // A first token whose instant is not known is counted apart.
+        "ttft": count("ttft").as_u64().unwrap_or(0) + count("ttft_censored").as_u64().unwrap_or(0),
+        "durations": count("http_req_duration"),
+        "failed": metrics["http_req_failed"]["matches"],
+        "failures": result["failures"],
+    })
+}
+
+#[test]
+fn two_shares_merged_are_the_run_of_one() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
+    let url = server.url();
+    let one = ran(&bench, &url, "one.json", &[]);
+    let whole = server.posts();
+    let (a, b) = (ran(&bench, &url, "a.json", &["--shard", "0/2"]), ran(&bench, &url, "b.json", &["--shard", "1/2"]));
+    // The same requests were sent, whoever sent them.
+    let mut shares = server.posts().split_off(whole.len());
+    let mut whole = whole;
+    whole.sort();
+    shares.sort();
+    assert_eq!(whole, shares);
+
+    let (merged, xml) = (bench.path("m.json"), bench.path("m.xml"));
+    let output = blast(&["merge", &b, &a, "--output", &merged, "--junit", &xml]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stdout.starts_with("PASS ✓  p: 2 of 2 thresholds held"), "{output:?}");
+    let merged = document(&merged);
+    assert_eq!(counts(&merged), counts(&document(&one)));
+    assert_eq!((&merged["thresholds"][1]["samples"], &document(&a)["thresholds"]), (&json!(60), &json!([])));
+    assert_eq!(merged["run"]["merged_from"].as_array().map(Vec::len), Some(2));
+    assert!(std::fs::read_to_string(xml).unwrap().contains("tests=\"2\" failures=\"0\""));
+
+    // A part of it is one only when that was asked for, and nothing to compare with.
+    let refused = blast(&["merge", &a]);
+    assert_eq!(refused.code, Some(110), "{refused:?}");
+    assert!(refused.stderr.contains("shares 1 of 2 are missing"), "{refused:?}");
+    let doubled = blast(&["merge", &a, &a]);
+    assert!(doubled.code == Some(110) && doubled.stderr.contains("share 0 is in"), "{doubled:?}");
+    let whole = blast(&["merge", &one, &a]);
+    assert!(whole.code == Some(110) && whole.stderr.contains("it is no share of a test"), "{whole:?}");
+    let part = bench.path("part.json");
+    let partial = blast(&["merge", &a, "--allow-missing", "--output", &part]);
+    assert!(partial.code == Some(0) && partial.stdout.starts_with("PARTIAL"), "{partial:?}");
+    let refused = blast(&["compare", &one, &part]);
+    assert!(refused.code == Some(110) && refused.stderr.contains("shares are missing"), "{refused:?}");
+    // Thresholds that do not hold on the whole: 99.
+    let strict = |value: &mut Value| {
+        value["plan"]["thresholds"]["http_req_duration"][0]["threshold"] = json!("p(95)<0.001");
+    };
+    let (a, b) = (altered(&bench, &a, "sa.json", strict), altered(&bench, &b, "sb.json", strict));
+    assert_eq!(blast(&["merge", &a, &b]).code, Some(99));
+}
+
+#[test]
+fn a_share_is_refused_what_only_the_whole_can_do() {
+    let bench = Bench::new();
+    let profile = bench
+        .write("p.toml", &PROFILE.replace("[\"rate<0.01\"]", "[{ threshold = \"rate<0.01\", abort_on_fail = true }]"));
+    for (args, words) in [
+        (&["--shard", "0/2"][..], "--abort-scope shard"),
+        (&["--shard", "0/7", "--abort-scope", "shard"], "at most 6"),
+        (&["--shard", "0/2", "--abort-scope", "shard", "--junit", "x.xml"], "merge"),
+        (&["--shard", "0/2", "--abort-scope", "shard", "--chaos"], "--chaos"),
+    ] {
+        let output = blast(&[&[profile.as_str()], args].concat());
+        assert_eq!(output.code, Some(104), "{output:?}");
+        assert!(output.stderr.contains(words), "{output:?}");
+    }
+    assert_eq!(blast(&[&profile, "--shard", "2/2"]).code, Some(2));
+}
+
+#[test]
+fn an_old_run_is_printed_again() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
+    let profile = bench.write("p.toml", PROFILE);
+    let file = bench.path("r.json");
+    let then = blast(&[&profile, "--target-url", &server.url(), "--output", &file]);
+    let now = blast(&["report", &file]);
+    assert_eq!((now.code, &now.stdout), (Some(0), &then.stdout));
+
+    let csv = blast(&["report", &file, "--csv"]).stdout;
+    assert_eq!(csv.lines().count(), document(&file)["series"].as_array().unwrap().len() + 1, "{csv}");
+    let log = blast(&["report", &file, "--hgrm"]).stdout;
+    assert!(log.starts_with("#[llmsim-blast") && log.contains("\nTag=ttft,0.000,1.000,"), "{log}");
+    let flat: Value = serde_json::from_str(&blast(&["report", &file, "--compat", "vllm"]).stdout).unwrap();
+    assert_eq!((&flat["completed"], flat["p99_ttft_ms"].is_number()), (&json!(60), true));
+    assert_eq!(blast(&["report", &file, "--csv", "--hgrm"]).code, Some(2));
+}
+
+#[test]
+fn what_is_no_result_is_refused_with_file_and_field() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
+    let good = ran(&bench, &server.url(), "good.json", &[]);
+    let text = std::fs::read_to_string(&good).unwrap();
+    let cases = [
+        (bench.write("empty", ""), "it is empty"),
+        (bench.write("cut", &text[..text.len() / 2]), "ends in the middle"),
+        (bench.write("html", "<html>"), "not JSON"),
+        (bench.write("nan", &text.replacen("\"avg\": ", "\"avg\": NaN, \"x\": ", 1)), "not JSON"),
+        (bench.write("k6", "{\"metrics\": {}}"), "not a result of this tool"),
+        (bench.write("newer", "{\"schema\": \"llmsim-blast.run/7\"}"), "newer version"),
+        (altered(&bench, &good, "p99", |v| v["metrics"]["ttft"]["p99"] = json!(0.5)), "metrics.ttft.p99: it says 0.5"),
+        (altered(&bench, &good, "type", |v| v["run"]["seed"] = json!("one")), "run.seed"),
+        (
+            altered(&bench, &good, "histogram", |v| v["metrics"]["ttft"]["histogram"] = json!("HISTFAAAAB")),
+            "metrics.ttft.histogram",
+        ),
+        (bench.path("missing"), "cannot read it"),
+        (bench.path(""), "cannot read it"),
+    ];
+    for (file, words) in &cases {
+        for args in [&["report", file][..], &["merge", file], &["compare", &good, file], &["noise", &good, file, &good]]
+        {
+            let output = blast(args);
+            assert_eq!(output.code, Some(110), "{args:?}: {output:?}");
+            assert!(output.stderr.contains(words) && output.stderr.contains(file.as_str()), "{args:?}: {output:?}");
+            assert!(!output.stderr.contains("panicked"), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn builds_are_compared_and_gates_decide_the_exit_code() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
+    let url = server.url();
+    let run = |name: &str| ran(&bench, &url, name, &[]);
+    let (base, head) = (["b1", "b2", "b3"].map(run), ["h1", "h2", "h3"].map(run));
+    let sides: Vec<&str> = ["compare", "--base"]
+        .into_iter()
+        .chain(base.iter().map(String::as_str))
+        .chain(["--head"])
+        .chain(head.iter().map(String::as_str))
+        .collect();
+    let with = |more: &[&str]| blast(&[&sides[..], more].concat());
+
+    let (json, md, xml, summary) =
+        (bench.path("c.json"), bench.path("c.md"), bench.path("c.xml"), bench.path("summary"));
+    let args = ["--fail-on", "error_rate>0.5pp", "--output", &json, "--md", &md, "--junit", &xml, "--github", "auto"];
+    let output = blast_with(&[&sides[..], &args].concat(), &[("GITHUB_STEP_SUMMARY", &summary)], SOON);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stdout.starts_with("PASSED  1 of 1 gates held (3 base and 3 head runs)"), "{output:?}");
+    assert!(output.stdout.lines().all(|line| line.chars().count() <= 80), "{output:?}");
+    let json: Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    check(&json);
+    assert_eq!((&json["verdict"], &json["method"]), (&json!("passed"), &json!("full-separation")));
+    for file in [&md, &summary] {
+        assert!(std::fs::read_to_string(file).unwrap().starts_with("<!-- llmsim-blast:compare -->"));
+    }
+    assert!(std::fs::read_to_string(xml).unwrap().contains("error_rate&gt;0.5pp"));
+
+    // Runs that have become a hundred times slower, whatever this machine does meanwhile.
+    let slow = head.each_ref().map(|file| {
+        altered(&bench, file, &format!("slow-{}", file.rsplit('/').next().unwrap()), |v| {
+            for rate in ["/metrics/http_reqs", "/requests/chat/http_reqs"] {
+                let counter = v.pointer_mut(rate).unwrap();
+                counter["in_window"] = json!(1);
+                counter["rate"] = json!(1.0 / 1e9);
+            }
+            v["run"]["window_s"] = json!(1e9);
+            for kind in ["metrics", "requests"] {
+                let groups = if kind == "metrics" { vec!["/metrics"] } else { vec!["/requests/chat"] };
+                for group in groups {
+                    for (_, counter) in v.pointer_mut(group).unwrap().as_object_mut().unwrap() {
+                        if let Some(in_window) = counter.get("in_window").and_then(Value::as_u64) {
+                            counter["rate"] = json!(in_window as f64 / 1e9);
+                        }
+                    }
+                }
+            }
+        })
+    });
+    let slow: Vec<&str> = sides[..5].iter().copied().chain(["--head"]).chain(slow.iter().map(String::as_str)).collect();
+    let output = blast(&[&slow[..], &["--fail-on", "throughput<-50%"]].concat());
+    assert_eq!(output.code, Some(99), "{output:?}");
+    assert!(output.stdout.starts_with("REGRESSED  1 of 1 gates failed"), "{output:?}");
+
+    // One run a side is indicative; and what cannot be compared, or understood, is refused.
+    let pair = blast(&["compare", &base[0], &head[0], "--fail-on", "throughput<-1%"]);
+    assert!(pair.code == Some(0) && pair.stdout.starts_with("INDICATIVE"), "{pair:?}");
+    let same = blast(&["compare", &base[0], &base[0]]);
+    assert!(same.code == Some(110) && same.stderr.contains("the same run"), "{same:?}");
+    let other = altered(&bench, &head[0], "other", |v| v["plan"]["hash"] = json!("x"));
+    let refused = blast(&["compare", &base[0], &other]);
+    assert!(refused.code == Some(110) && refused.stderr.contains("plan.hash"), "{refused:?}");
+    let few = with(&["--fail-on", "ttft.p99>5%"]);
+    assert!(few.code == Some(110) && few.stderr.contains(" samples, and 1000 are needed"), "{few:?}");
+    for args in [&["--fail-on", "ttft.p99>5"][..], &["--alpha", "2"], &["--noise-floor", "2"], &["--github", "maybe"]] {
+        let output = with(args);
+        assert_eq!(output.code, Some(2), "{args:?}: {output:?}");
+    }
+    assert_eq!(blast(&["compare", &base[0]]).code, Some(2));
+}
+
+#[test]
+fn noise_is_measured_once_and_used_as_a_floor() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
+    let url = server.url();
+    let runs = ["a1", "a2", "a3", "a4"].map(|name| ran(&bench, &url, name, &[]));
+    let file = bench.path("noise.json");
+    let output = blast(&["noise", &runs[0], &runs[1], &runs[2], "--output", &file]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stdout.starts_with("3 runs of one build differ by"), "{output:?}");
+    let used = blast(&["compare", &runs[0], &runs[3], "--noise", &file]);
+    assert_eq!(used.code, Some(0), "{used:?}");
+    let other = bench.write(
+        "other.json",
+        &std::fs::read_to_string(&file).unwrap().replacen("\"workload\": \"", "\"workload\": \"x", 1),
+    );
+    for (noise, words) in
+        [(&other, "workload: it is x"), (&runs[0], "not a noise file"), (&bench.path("none"), "cannot read")]
+    {
+        let refused = blast(&["compare", &runs[0], &runs[3], "--noise", noise]);
+        assert!(refused.code == Some(110) && refused.stderr.contains(words), "{refused:?}");
+    }
+    assert_eq!(blast(&["noise", &runs[0], &runs[1]]).code, Some(110));
+}
+
+#[test]
+fn ci_is_told_of_a_run() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
+    let (profile, xml, summary) =
+        (bench.write("p.toml", &PROFILE.replace("<20s", "<0.001")), bench.path("r.xml"), bench.path("s.md"));
+    let args = [&profile, "--target-url", &server.url(), "--junit", &xml, "--github", "auto"];
+    let output = blast_with(&args, &[("GITHUB_STEP_SUMMARY", &summary)], SOON);
+    assert_eq!(output.code, Some(99), "{output:?}");
+    assert!(output.stdout.contains("\n::error title=http_req_duration%3A p(95)<0.001::measured "), "{output:?}");
+    assert!(std::fs::read_to_string(&xml).unwrap().contains("tests=\"2\" failures=\"1\""));
+    assert!(std::fs::read_to_string(&summary).unwrap().starts_with("### llmsim-blast p: ❌ failed"));
+    // Elsewhere nothing is said.
+    let output = blast(&[&profile, "--target-url", &server.url(), "--github", "auto"]);
+    assert!(!output.stdout.contains("::error"), "{output:?}");
+    assert_eq!(blast(&[&profile, "--github", "always"]).code, Some(2));
+}
+
+/// The embedded simulator, two shares at once.
+#[cfg(feature = "embedded")]
+#[test]
+fn shares_that_run_side_by_side_add_up_to_the_plan() {
+    let (bench, server) = (Bench::new(), support::Embedded::start("[latency]\nprofile = \"instant\"\n"));
+    let url = server.url();
+    let profile = bench.write("p.toml", PROFILE);
+    let shares = ["0/2", "1/2"].map(|shard| {
+        let file = bench.path(&format!("{}.json", &shard[..1]));
+        let mut tool = support::tool();
+        tool.args([profile.as_str(), "--target-url", &url, "--shard", shard, "--output", &file, "--quiet"]);
+        (tool.stdout(std::process::Stdio::null()).spawn().expect("the tool"), file)
+    });
+    let files = shares.map(|(mut child, file)| {
+        assert!(child.wait().expect("it ends").success());
+        file
+    });
+    let merged = bench.path("m.json");
+    let output = blast(&["merge", &files[0], &files[1], "--output", &merged]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let merged = document(&merged);
+    let counts = counts(&merged);
+    assert_eq!((&counts["http_reqs"], &counts["ttft"]), (&json!(60), &json!(60)));
+    assert_eq!(merged["failures"]["statuses"]["200"], 60);
+}
