@@ -14,7 +14,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("api", &["wire", "metrics", "units"]),
     ("threshold", &["metrics", "units"]),
     ("compare", &["metrics", "units"]),
-    ("server", &["wire", "units"]),
+    ("server", &["wire", "net", "units"]),
     ("origin", &["wire", "metrics", "units"]),
     ("wire", &["units"]),
     ("load", &["units"]),
@@ -41,10 +41,10 @@ const WORLD: [&str; 9] = [
 
 /// A word, and the only places that may use it.
 const RESERVED: [(&str, &[&str]); 10] = [
-    ("rustls", &["net/tls.rs"]),
+    ("rustls", &["net/tls"]),
     ("httparse", &["wire/http1"]),
     ("tungstenite", &["wire/websocket"]),
-    ("clap", &["cli/mod.rs", "cli/args.rs"]),
+    ("clap", &["cli/mod.rs", "cli/args.rs", "cli/access.rs"]),
     ("mio", &["net/", "engine/", "origin/"]),
     ("hdrhistogram", &["metrics/"]),
     ("Serialize", &["report/", "plan/profile"]),

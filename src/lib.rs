@@ -42,7 +42,8 @@
 //! ```
 //!
 //! Left column: intent going down. Right column: numbers going up. They meet only in `cli/run.rs` (top) and `engine/worker.rs`
-//! (bottom). Only two things cross a thread border while a test runs: a stop flag down, tallies up.
+//! (bottom). Only two things cross a thread border while a test runs: a stop flag down, tallies up (and with `--dns-ttl`, once in a
+//! while, addresses down).
 //!
 //! # Reading order, 45 minutes
 //!
@@ -62,7 +63,7 @@
 //! | 2 | `api` | wire, metrics (one type for what was billed), units |
 //! | 2 | `threshold` | metrics, units |
 //! | 2 | `compare` (statistics of runs: numbers in, verdicts out) | metrics, units |
-//! | 2 | `server` | wire (it asks the server's health with our own decoder), units |
+//! | 2 | `server` | wire, net (it asks the server's health with our own decoder, through our own sessions), units |
 //! | 2 | `origin` | metrics (its record is a distribution like ours), wire, units |
 //! | 1 | `wire`, `load`, `net`, `metrics` | units |
 //! | 0 | `units` | nothing |
@@ -74,9 +75,9 @@
 //!    argument: `now` goes in, the next deadline comes out.
 //! 3. The clock of a test is read in `engine/clock.rs` only; `server` and `live` may wait, `cli` stamps the run with the wall clock,
 //!    each with a reasoned `#[expect]`. `origin` is a server and has a clock of its own.
-//! 4. Only `net/tls.rs` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite; only `cli/mod.rs` and `cli/args.rs`
-//!    clap; only `net`, `engine` and `origin` mio; only `metrics` hdrhistogram. Formats that outlive the process live in `report` and
-//!    `plan/profile.rs`; `api` reads answers with serde.
+//! 4. Only `net/tls` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite; only `cli/mod.rs`, `cli/args.rs` and
+//!    `cli/access.rs` clap; only `net`, `engine` and `origin` mio; only `metrics` hdrhistogram. Formats that outlive the process live in
+//!    `report` and `plan/profile.rs`; `api` reads answers with serde.
 //! 5. No `use crate::*`, no `super::super`, no `static mut`; `process::exit` in `main.rs` only; no `unsafe` anywhere.
 //! 6. Workers share nothing while running. No lock, atomic write or allocation per request or per event on the hot path.
 //! 7. A file stays near 500 lines or less and a function near 70: past that, look for the noun that wants its own file.
@@ -86,7 +87,7 @@
 //! | … | one place |
 //! |---|---|
 //! | add a profile | `profiles/x.toml` (+1 line in `plan/profile.rs`) |
-//! | add a flag | `cli/mod.rs` → `plan/resolve.rs` |
+//! | add a flag | `cli/mod.rs` → `plan/resolve.rs`; about connections: `cli/access.rs` → `plan/access.rs` |
 //! | add an API | one file in `api/` + one enum variant |
 //! | add a load shape | one file in `load/` + one variant |
 //! | add a metric | `metrics/mod.rs`; the compiler then leads through tally, summary, threshold |

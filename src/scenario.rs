@@ -82,10 +82,14 @@ pub struct Timeouts {
 pub struct Envelope {
     /// Value of the `Host` header.
     pub host: String,
+    /// Scheme, host and port before the path, for a proxy that is told in each request where to go; usually empty.
+    pub origin: String,
     /// Prefix of every path, without a trailing slash; usually empty.
     pub path_prefix: String,
     /// Sent as `Authorization: Bearer …`, or as `x-api-key: …` where the API wants that. Never printed.
     pub api_key: Option<Secret>,
+    /// User and password, sent as `Authorization: Basic …` (RFC 7617). Never printed.
+    pub basic_auth: Option<Secret>,
     /// Extra headers of every request; one with a name of ours replaces ours.
     pub headers: Vec<(String, String)>,
 }
@@ -111,8 +115,10 @@ impl fmt::Debug for Envelope {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("Envelope")
             .field("host", &self.host)
+            .field("origin", &self.origin)
             .field("path_prefix", &self.path_prefix)
             .field("api_key", &self.api_key)
+            .field("basic_auth", &self.basic_auth)
             .field("headers", &names)
             .finish()
     }
@@ -161,9 +167,9 @@ impl fmt::Debug for Scenario {
 struct Prepared {
     /// The sum of the weights up to and with this kind.
     weight_below: u64,
-    /// Everything before the value of `Content-Length`, or the whole request if there is no body. One for each model if the path names
-    /// the model, else one.
-    heads: Vec<Vec<u8>>,
+    /// Everything before the value of `Content-Length`, or the whole request if there is no body. For each target, one for each model
+    /// if the path names the model, else one.
+    heads: Vec<Vec<Vec<u8>>>,
     method: Method,
     /// The heads are handshakes up to the key, and the body is a message.
     websocket: bool,
@@ -187,9 +193,9 @@ struct Draw {
 }
 
 impl Scenario {
-    /// Precomputes heads and bodies.
-    pub fn new(mix: &Mix, envelope: &Envelope, seed: u64) -> Self {
-        Self::with_bodies(mix, envelope, seed, |kind| {
+    /// Precomputes heads, for each of the targets, and bodies.
+    pub fn new(mix: &Mix, envelopes: &[Envelope], seed: u64) -> Self {
+        Self::with_bodies(mix, envelopes, seed, |kind| {
             let ask = Ask {
                 stream: kind.stream,
                 websocket: kind.websocket,
@@ -201,7 +207,7 @@ impl Scenario {
     }
 
     /// With the pieces of each kind's body given.
-    fn with_bodies(mix: &Mix, envelope: &Envelope, seed: u64, body: impl Fn(&Kind) -> Vec<Piece>) -> Self {
+    fn with_bodies(mix: &Mix, envelopes: &[Envelope], seed: u64, body: impl Fn(&Kind) -> Vec<Piece>) -> Self {
         let mut weight_below = 0;
         let kinds = mix
             .kinds
@@ -210,7 +216,7 @@ impl Scenario {
                 weight_below += u64::from(kind.weight);
                 Prepared {
                     weight_below,
-                    heads: heads(kind, envelope),
+                    heads: envelopes.iter().map(|envelope| heads(kind, envelope)).collect(),
                     method: kind.api.method(),
                     websocket: kind.websocket,
                     body: body(kind),
@@ -224,8 +230,9 @@ impl Scenario {
         Self { seed, kinds, slow_readers: mix.kinds.iter().any(|kind| kind.conduct.slow_reader.is_some()) }
     }
 
-    /// Writes the request of that stream of draws and iteration into `request`. Allocates nothing once `request` is warm.
-    pub fn write(&self, draw_vu: u32, iteration: u64, request: &mut Request) {
+    /// Writes the request of that stream of draws and iteration, as that target wants it, into `request`. Allocates nothing once
+    /// `request` is warm.
+    pub fn write(&self, target: u16, draw_vu: u32, iteration: u64, request: &mut Request) {
         let draw = self.draw(draw_vu, iteration);
         request.kind = draw.kind as u16;
         request.manners = draw.manners;
@@ -235,7 +242,8 @@ impl Scenario {
         if kind.websocket {
             return kind.write_message(draw, self.websocket_draws(draw_vu, iteration), out);
         }
-        out.extend_from_slice(kind.heads.get(draw.model).unwrap_or(&kind.heads[0]));
+        let Some(heads) = kind.heads.get(usize::from(target)) else { return };
+        out.extend_from_slice(heads.get(draw.model).unwrap_or(&heads[0]));
         if kind.method == Method::Post {
             let digits = &mut [0; 20];
             let length = kind.body_length(draw);
@@ -248,13 +256,13 @@ impl Scenario {
     }
 
     /// Writes the handshake of the WebSocket that this request goes over, and says its key.
-    pub fn write_upgrade(&self, draw_vu: u32, iteration: u64, request: &mut Request) -> Key {
+    pub fn write_upgrade(&self, target: u16, draw_vu: u32, iteration: u64, request: &mut Request) -> Key {
         let draw = self.draw(draw_vu, iteration);
         let key = Key::new(self.websocket_draws(draw_vu, iteration).u128(..));
         let out = &mut request.bytes;
         out.clear();
-        if let Some(kind) = self.kinds.get(draw.kind) {
-            out.extend_from_slice(kind.heads.get(draw.model).unwrap_or(&kind.heads[0]));
+        if let Some(heads) = self.kinds.get(draw.kind).and_then(|kind| kind.heads.get(usize::from(target))) {
+            out.extend_from_slice(heads.get(draw.model).unwrap_or(&heads[0]));
             out.extend_from_slice(key.as_bytes());
             out.extend_from_slice(b"\r\n\r\n");
         }
@@ -320,7 +328,7 @@ impl Prepared {
 /// The heads of a kind: one for each model if its path names the model, else one.
 fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
     let slash = if kind.path.starts_with('/') { "" } else { "/" };
-    let path = format!("{}{slash}{}", envelope.path_prefix, kind.path);
+    let path = format!("{}{}{slash}{}", envelope.origin, envelope.path_prefix, kind.path);
     let headers = headers(kind, envelope);
     if path.contains(MODEL_HOLE) && !kind.models.is_empty() {
         let named = kind.models.iter().map(|model| path.replace(MODEL_HOLE, &percent_encoded(model)));
@@ -340,6 +348,11 @@ fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
             KeyHeader::Bearer => ("Authorization".to_owned(), format!("Bearer {}", key.reveal())),
             KeyHeader::XApiKey => ("x-api-key".to_owned(), key.reveal().to_owned()),
         });
+    }
+    if let Some(pair) = &envelope.basic_auth {
+        use base64::Engine as _;
+        let encoded = base64::engine::general_purpose::STANDARD.encode(pair.reveal());
+        fields.push(("Authorization".to_owned(), format!("Basic {encoded}")));
     }
     for level in [&envelope.headers, &kind.headers] {
         fields.retain(|(name, _)| !level.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));

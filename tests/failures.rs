@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use support::{Behaviour, Bench, Misbehaving, Output, SOON, blast, blast_with, document, start_after};
+use support::{Behaviour, Bench, Lab, Misbehaving, Output, SOON, Secure, blast, blast_with, document, start_after};
 
 /// One user, two requests of one kind.
 fn two_requests(stream: bool, more: &str) -> String {
@@ -32,11 +32,21 @@ fn no_data(output: &Output, expected: &[&str]) {
 
 /// Two requests to a server that does this: the result, and what was printed.
 fn against(behaviour: Behaviour, stream: bool, more: &str, args: &[&str]) -> (Value, Output) {
-    let (bench, server) = (Bench::new(), Misbehaving::start(behaviour));
+    against_through(false, behaviour, stream, more, args)
+}
+
+/// The same in the clear or through TLS.
+fn against_through(tls: bool, behaviour: Behaviour, stream: bool, more: &str, args: &[&str]) -> (Value, Output) {
+    let (bench, server, lab) = (Bench::new(), Misbehaving::start(behaviour), Lab::new());
     let (profile, result) = (bench.write("two.toml", &two_requests(stream, more)), bench.path("r.json"));
-    let (url, mut all) = (server.url(), vec![profile.as_str(), "--target-url"]);
-    all.extend([url.as_str(), "--output", &result]);
+    let secure = tls.then(|| lab.secure(server.addr(), lab.front()));
+    let ca = bench.write("ca.pem", &lab.ca_pem);
+    let url = secure.as_ref().map_or_else(|| server.url(), Secure::url);
+    let mut all = vec![profile.as_str(), "--target-url", url.as_str(), "--output", &result];
     all.extend(args);
+    if tls {
+        all.extend(["--cacert", &ca]);
+    }
     let output = blast_with(&all, &[], SOON);
     assert!(!output.stderr.contains("panicked"), "{behaviour:?}: {output:?}");
     (document(&result), output)
@@ -44,7 +54,14 @@ fn against(behaviour: Behaviour, stream: bool, more: &str, args: &[&str]) -> (Va
 
 /// Both of two requests fail in this class, and the run says so.
 fn counted(behaviour: Behaviour, stream: bool, more: &str, args: &[&str], class: &str) {
-    let (result, output) = against(behaviour, stream, more, args);
+    for tls in [false, true] {
+        counted_through(tls, behaviour, stream, more, args, class);
+    }
+}
+
+/// The same in the clear or through TLS: it makes no difference.
+fn counted_through(tls: bool, behaviour: Behaviour, stream: bool, more: &str, args: &[&str], class: &str) {
+    let (result, output) = against_through(tls, behaviour, stream, more, args);
     let mut failures = result["failures"].as_object().unwrap().clone();
     failures.retain(|name, _| !["statuses", "checks", "details"].contains(&name.as_str()));
     assert_eq!(Value::Object(failures), json!({ class: 2 }), "{behaviour:?} stream={stream}: {output:?}");
@@ -83,7 +100,7 @@ fn case(class: Failure) -> Case {
         Failure::ConnectRefused => Case::Special(refused),
         Failure::ConnectTimeout => Case::Special(not_accepted),
         Failure::ConnectOther => Case::Special(unreachable),
-        Failure::Tls => Case::Not("there is no https yet"),
+        Failure::Tls => Case::Not("it needs a peer that speaks TLS: see https.rs, where it is provoked in every way"),
         Failure::Reset => Case::Server(B::Reset, false, "", "no answer, Connection reset by peer"),
         Failure::ClosedEarly => Case::Server(B::HalfChunk, true, "", "HTTP 200, the connection was closed before"),
         Failure::TimeoutFirstByte => Case::Server(B::Stall, false, quick, "no answer"),

@@ -5,12 +5,15 @@
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "help texts show defaults in brackets, as command lines do")]
 
+mod access;
 mod args;
 mod check;
+mod debug;
 mod facts;
 mod measure;
 mod offline;
 mod output;
+mod reach;
 mod results;
 mod run;
 mod self_test;
@@ -23,12 +26,13 @@ use self::args::{
 };
 use crate::compare::CompareError;
 use crate::engine::EngineError;
+use crate::net::tls::TlsConfigError;
 use crate::origin::OriginError;
-use crate::plan::{Given, Overrides, PlanError, Sourced, limits, resolve};
+use crate::plan::{AccessOverrides, Given, Overrides, PlanError, Sourced, limits, resolve};
 use crate::report::merge::MergeError;
 use crate::scenario::Secret;
 use crate::server::ServerError;
-use crate::server::limits::TooFewFiles;
+use crate::server::limits::{TooFewFiles, TooFewPorts};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -144,9 +148,10 @@ struct RunArgs {
     #[arg(value_name = "PROFILE|FILE.toml", required = true)]
     profile: Option<String>,
 
-    /// What to test; a path is put before every request's own.
+    /// What to test (repeatable: used in turn); a path is put before
+    /// every request's own.
     #[arg(long, value_name = "URL", help_heading = "Target")]
-    target_url: Option<String>,
+    target_url: Vec<String>,
     /// Host to test, and to start a server on [127.0.0.1].
     #[arg(long, value_name = "HOST", help_heading = "Target")]
     host: Option<String>,
@@ -261,6 +266,9 @@ struct RunArgs {
     /// Parse every answer both ways, and fail where they differ.
     #[arg(long, help_heading = "Engine")]
     verify_parse: bool,
+
+    #[command(flatten)]
+    access: access::AccessArgs,
 }
 
 /// Looks up a name in the environment.
@@ -310,10 +318,11 @@ impl RunArgs {
         let (host, port) = (from.one("host", self.host.as_ref()), from.one("port", self.port.as_ref()));
         // k6's name is the last resort: it says what to test only when nothing else does.
         let k6 = || if host.is_none() && port.is_none() { from.environment(K6_TARGET_URL) } else { None };
+        let mut target_urls = from.many("target-url", &self.target_url, ',').into_iter();
         let no_color = || from.environment("NO_COLOR").map(|given| Sourced { value: "true".to_owned(), ..given });
         let api_key = from.environment(&environment_name("api-key"));
         Overrides {
-            target_url: from.one("target-url", self.target_url.as_ref()).or_else(k6),
+            target_url: target_urls.next().or_else(k6),
             host,
             port,
             no_server: from.yes("no-server", self.no_server),
@@ -351,6 +360,10 @@ impl RunArgs {
             no_color: from.yes("no-color", self.no_color).or_else(no_color),
             show_config: from.yes("show-config", self.show_config),
             tags: from.many("tag", &self.tags, ','),
+            access: Box::new(AccessOverrides {
+                more_target_urls: target_urls.collect(),
+                ..self.access.overrides(environment)
+            }),
         }
     }
 }
@@ -436,8 +449,24 @@ enum CliError {
     /// More connections are asked for than there can be file descriptors.
     #[error(transparent)]
     Files(#[from] TooFewFiles),
+    /// More connections are asked for than there can be local ports.
+    #[error(transparent)]
+    Ports(#[from] TooFewPorts),
+    /// TLS cannot be set up as it was asked for.
+    #[error(transparent)]
+    Tls(#[from] TlsConfigError),
+    /// An address to connect from that cannot be.
+    #[error("--source-ip {source_ip}: {problem}")]
+    Source {
+        /// The address.
+        source_ip: std::net::IpAddr,
+        /// What is wrong and what was expected.
+        problem: String,
+    },
     /// The target's name means nothing.
-    #[error("{url}: the host cannot be resolved: {source}")]
+    #[error(
+        "{url}: the host cannot be resolved: {source}; check its spelling, or give its address with --resolve HOST:PORT:ADDR"
+    )]
     Resolve {
         /// The target.
         url: String,
@@ -452,6 +481,14 @@ enum CliError {
         /// The target.
         url: String,
         /// What happened.
+        reason: String,
+    },
+    /// Something answers at the target, but nothing that could be tested.
+    #[error("{url}: {reason}")]
+    Unusable {
+        /// The target.
+        url: String,
+        /// What is wrong, and what to do.
         reason: String,
     },
     /// The server has none of the APIs that the profile leaves to it.
@@ -496,11 +533,15 @@ impl CliError {
             Self::Plan(_)
             | Self::OutputPlace { .. }
             | Self::Files(_)
+            | Self::Ports(_)
+            | Self::Tls(_)
+            | Self::Source { .. }
             | Self::Server(ServerError::BadConfig { .. } | ServerError::BadHost { .. }) => ExitClass::Configuration,
             Self::Server(ServerError::Interrupted) => ExitClass::Interrupted,
             Self::Server(_)
             | Self::Resolve { .. }
             | Self::Unreachable { .. }
+            | Self::Unusable { .. }
             | Self::NoApi { .. }
             | Self::Origin(_)
             | Self::OriginLost { .. } => ExitClass::NoData,
@@ -557,6 +598,9 @@ fn dispatch(
             let resolved = resolve(profile, &cli.run.overrides(environment), &mut read)?;
             if resolved.presentation.show_config {
                 return offline::show_config(&resolved, out);
+            }
+            if resolved.presentation.dump_request {
+                return debug::dump_request(&resolved.plan, out);
             }
             run::run(&resolved, environment, out, err)
         }

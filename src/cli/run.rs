@@ -2,7 +2,9 @@
 
 use super::measure::{self, Measured};
 use super::subject::Subject;
-use super::{CliError, Environment, ExitClass, ServeArgs, SuperviseArgs, check, facts, output, results, signals};
+use super::{
+    CliError, Environment, ExitClass, ServeArgs, SuperviseArgs, check, debug, facts, output, results, signals,
+};
 use crate::live::{Mode, Progress};
 use crate::metrics::hints;
 use crate::plan::{Output, Presentation, Resolved};
@@ -40,6 +42,7 @@ pub(super) fn run(
         progress.message(&format!("asking {} endpoints once", plan.endpoints.len()));
     }
     let endpoints = check::endpoints(&mut plan, &subject, &stop)?;
+    debug::show_answers(&plan, presentation.debug_response, err)?;
     subject.begin(&plan);
     let measured = measure::measure(&plan, &mut subject, &stop, &progress)?;
     let left = subject.leave(&plan);

@@ -1,9 +1,10 @@
 //! The server under test: found or started, watched while the test runs, asked what it has counted, left as it was.
 
-use super::CliError;
+use super::{CliError, reach};
 use crate::engine;
 use crate::metrics::Second;
-use crate::plan::Plan;
+use crate::net::{Dialer, Door};
+use crate::plan::{Plan, Target};
 use crate::server::probe::{self, Health};
 use crate::server::procfs::{self, Counted, Usage};
 use crate::server::{Exit, Identity, Server, ServerError, Source, Spec};
@@ -57,8 +58,8 @@ impl Subject {
         say: &mut dyn FnMut(&str),
         stop: &AtomicBool,
     ) -> Result<Self, CliError> {
-        let url = plan.target.url.clone();
-        plan.target.resolve().map_err(|source| CliError::Resolve { url, source })?;
+        reach::find_addresses(plan, say)?;
+        reach::check_ways(plan)?;
         let found = found(plan);
         // Asking may have taken its time, and its answer matters no more to someone who has had enough.
         if stop.load(Ordering::Relaxed) {
@@ -138,8 +139,13 @@ impl Subject {
         if !self.is_llmsim {
             return None;
         }
-        let target = &plan.target;
-        probe::stats(&target.addrs, &target.authority(), &format!("{}/llmsim/stats", target.path_prefix), PROBE_TIMEOUT)
+        let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1).ok()?;
+        probe::stats_at(
+            &dialer.door(0),
+            &plan.target.authority(),
+            &question(plan, &plan.target, "/llmsim/stats"),
+            PROBE_TIMEOUT,
+        )
     }
 }
 
@@ -152,18 +158,33 @@ fn found(plan: &Plan) -> Result<Option<bool>, CliError> {
     if spec.is_some_and(is_particular) {
         return Ok(None);
     }
-    let target = &plan.target;
-    let path = format!("{}/health", target.path_prefix);
-    let health = probe::health(&target.addrs, &target.authority(), &path, PROBE_TIMEOUT);
-    match (health, spec) {
+    let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1)?;
+    let mut found = None;
+    for (number, target) in plan.targets().enumerate() {
+        found = found_at(&dialer.door(number), plan, target)?;
+    }
+    // Statistics of several servers are nothing that our own could be set beside.
+    Ok(found.map(|is_llmsim| is_llmsim && plan.access.more_targets.is_empty()))
+}
+
+fn found_at(door: &Door<'_>, plan: &Plan, target: &Target) -> Result<Option<bool>, CliError> {
+    let health = probe::health_at(door, &target.authority(), &question(plan, target, "/health"), PROBE_TIMEOUT);
+    match (health, plan.server.as_ref()) {
         (Health::Healthy, _) => Ok(Some(true)),
         // Whatever listens on our usual port, nobody has asked for it.
         (_, Some(spec)) if spec.any_port => Ok(None),
         // Another server that speaks HTTP and was named: it need not know our question.
         (Health::Unwell(_), _) => Ok(Some(false)),
         (_, Some(_)) => Ok(None),
+        (Health::Failed(reason), None) => Err(CliError::Unusable { url: target.url.clone(), reason }),
         (health, None) => Err(CliError::Unreachable { url: target.url.clone(), reason: health.to_string() }),
     }
+}
+
+/// A path below the target's, as the request line has it.
+fn question(plan: &Plan, target: &Target, path: &str) -> String {
+    let origin = if plan.access.proxy.is_some() && !target.tls { target.origin() } else { String::new() };
+    format!("{origin}{}{path}", target.path_prefix)
 }
 
 fn is_particular(spec: &Spec) -> bool {

@@ -31,6 +31,40 @@ fn every_flag_becomes_an_override_with_its_name() {
         "load",
         "--target-url",
         "u",
+        "--target-url",
+        "v",
+        "--cacert",
+        "ca",
+        "--native-roots",
+        "--insecure",
+        "--cert",
+        "ce",
+        "--key",
+        "ke",
+        "--tls-resume",
+        "off",
+        "--resolve",
+        "h:1:a",
+        "--connect-to",
+        "h:1:g:2",
+        "--dns-ttl",
+        "ttl",
+        "--unix-socket",
+        "us",
+        "--source-ip",
+        "a,b",
+        "--connect-rate",
+        "9",
+        "--max-requests-per-connection",
+        "3",
+        "--disable-keepalive",
+        "--http-proxy",
+        "px",
+        "--basic-auth-file",
+        "ba",
+        "--dump-request",
+        "--debug-response",
+        "2",
         "--host",
         "h",
         "--port",
@@ -138,12 +172,37 @@ fn every_flag_becomes_an_override_with_its_name() {
         no_color: flag("no-color", "true"),
         show_config: flag("show-config", "true"),
         tags: vec![Given::flag("tag", "x=1")],
+        access: Box::new(AccessOverrides {
+            more_target_urls: vec![Given::flag("target-url", "v")],
+            cacert: flag("cacert", "ca"),
+            native_roots: flag("native-roots", "true"),
+            insecure: flag("insecure", "true"),
+            cert: flag("cert", "ce"),
+            key: flag("key", "ke"),
+            tls_resume: flag("tls-resume", "off"),
+            resolve: vec![Given::flag("resolve", "h:1:a")],
+            connect_to: vec![Given::flag("connect-to", "h:1:g:2")],
+            unix_socket: flag("unix-socket", "us"),
+            dns_ttl: flag("dns-ttl", "ttl"),
+            source_ips: vec![Given::flag("source-ip", "a"), Given::flag("source-ip", "b")],
+            connect_rate: flag("connect-rate", "9"),
+            max_requests_per_connection: flag("max-requests-per-connection", "3"),
+            disable_keepalive: flag("disable-keepalive", "true"),
+            http_proxy: flag("http-proxy", "px"),
+            basic_auth_file: flag("basic-auth-file", "ba"),
+            basic_auth: None,
+            dump_request: flag("dump-request", "true"),
+            debug_response: flag("debug-response", "2"),
+        }),
     };
     assert_eq!(run.overrides(&|_| None), expected);
     let loud = |_: &str| Some("from the environment".to_owned());
     let secret = Secret::new("from the environment".to_owned());
-    let api_key = Some(Sourced { value: secret, origin: Origin::Environment("LLMSIM_BLAST_API_KEY".to_owned()) });
-    assert_eq!(run.overrides(&loud), Overrides { api_key, ..expected }, "flags beat the environment");
+    let sourced = |name: &str| Some(Sourced { value: secret.clone(), origin: Origin::Environment(name.to_owned()) });
+    let api_key = sourced("LLMSIM_BLAST_API_KEY");
+    let basic_auth = sourced("LLMSIM_BLAST_BASIC_AUTH");
+    let access = Box::new(AccessOverrides { basic_auth, ..(*expected.access).clone() });
+    assert_eq!(run.overrides(&loud), Overrides { api_key, access, ..expected }, "flags beat the environment");
 }
 
 #[test]

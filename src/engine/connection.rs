@@ -3,8 +3,9 @@
 //! ```text
 //!            open          connected         send          written
 //!  Closed ─────────▶ Connecting ─────▶ Idle ─────▶ Sending ─────▶ Receiving
-//!    ▲  ▲                │               │  ▲          │              │
-//!    │  └── refused, ────┘  peer closed  │  └──────────┼── complete ──┤  keep-alive
+//!    ▲  ▲                │  │          ▲ │  ▲          │              │
+//!    │  │                │  └▶Securing─┘ │  └──────────┼── complete ──┤  keep-alive
+//!    │  └── refused, ────┘  peer closed  │             │              │
 //!    │      timed out   ◀────────────────┘             │              │
 //!    └────────────── complete without keep-alive, broken, timed out ──┘
 //! ```
@@ -20,7 +21,8 @@ use super::exchange::{Arrival, Exchange, Expect, Progress};
 use crate::api::Reader;
 use crate::load::Start;
 use crate::metrics::{Blame, Failure, Outcome, Tally};
-use crate::net::{IoStatus, Received, Stream};
+use crate::net::tls::{Trouble, trouble_of};
+use crate::net::{IoStatus, Opening, Received, Stream, Way};
 use crate::scenario::{After, Manners, Timeouts};
 use crate::units::Nanos;
 use std::io;
@@ -44,6 +46,8 @@ pub(super) enum State {
     Queued,
     /// A socket that is not connected yet; a request waits for it.
     Connecting,
+    /// A socket that is connected and whose session is being opened; a request waits for it.
+    Securing,
     /// Connected, and asked to become a WebSocket; a request waits for it.
     Upgrading,
     /// Connected, nothing under way.
@@ -83,14 +87,20 @@ pub(super) struct Connection {
     pub(super) state: State,
     /// Distinguishes this socket from the slot's earlier ones in events of the same pass.
     pub(super) generation: u32,
-    /// Whether it has carried a request before.
-    served: bool,
+    /// How many requests it has carried.
+    served: u32,
+    /// Where it leads.
+    pub(super) way: Way,
+    /// What went wrong with its session.
+    pub(super) trouble: Option<Trouble>,
     /// Whether the present request was already sent a second time.
     pub(super) retried: bool,
     /// The request under way, or waiting for the connection.
     pub(super) start: Start,
     /// When connecting began.
     pub(super) connect_since: Nanos,
+    /// How long it took until the socket was connected, in µs: the opening of its session began then.
+    connect_took_us: u32,
     /// When the slot's timer is set to fire, `MAX` for never. It fires early rather than being moved for every request.
     pub(super) timer_at: Nanos,
     /// When the request is cut off because its user was ramped away, `MAX` for never.
@@ -111,10 +121,13 @@ impl Connection {
             stream: None,
             state: State::Closed,
             generation: 0,
-            served: false,
+            served: 0,
+            way: Way { target: 0, addr: 0 },
+            trouble: None,
             retried: false,
             start: Start { slot: 0, vu: 0, draw_vu: 0, iteration: 0, intended: Nanos::ZERO },
             connect_since: Nanos::ZERO,
+            connect_took_us: 0,
             timer_at: Nanos::MAX,
             give_up: Nanos::MAX,
             odd: None,
@@ -154,7 +167,8 @@ impl Connection {
     pub(super) fn opened(&mut self, stream: Stream, now: Nanos) {
         self.stream = Some(stream);
         self.state = State::Connecting;
-        self.served = false;
+        self.served = 0;
+        self.trouble = None;
         self.connect_since = now;
     }
 
@@ -188,12 +202,19 @@ impl Connection {
         self.odd.as_ref().is_some_and(|odd| odd.manners.by_reset)
     }
 
-    /// Whether connecting is over.
-    pub(super) fn check_connected(&mut self) -> Result<bool, Failure> {
+    /// A socket exists and cannot be used yet.
+    pub(super) const fn is_opening(&self) -> bool {
+        matches!(self.state, State::Connecting | State::Securing)
+    }
+
+    /// Whether the socket is connected by `now`. Its session may have to be opened then.
+    pub(super) fn check_connected(&mut self, now: Nanos) -> Result<bool, Failure> {
         let Some(stream) = &self.stream else { return Err(Failure::Internal) };
         match stream.connected() {
             Ok(true) => {
-                self.state = State::Idle;
+                self.state = if stream.must_be_opened() { State::Securing } else { State::Idle };
+                // More than an hour is not waited for.
+                self.connect_took_us = u32::try_from(now.since(self.connect_since).0 / 1_000).unwrap_or(u32::MAX);
                 Ok(true)
             }
             Ok(false) => Ok(false),
@@ -204,9 +225,31 @@ impl Connection {
         }
     }
 
+    /// How long it took until the socket was connected.
+    pub(super) fn connect_took(&self) -> Nanos {
+        Nanos(u64::from(self.connect_took_us) * 1_000)
+    }
+
+    /// Goes on with opening the session; if the peer has closed its side, to the very end.
+    pub(super) fn secure(&mut self, buffer: &mut [u8], closed: bool) -> Result<Opening, Failure> {
+        let Some(stream) = &mut self.stream else { return Err(Failure::Internal) };
+        match stream.open(buffer, closed) {
+            Ok(Opening::Pending) => Ok(Opening::Pending),
+            Ok(open) => {
+                self.state = State::Idle;
+                Ok(open)
+            }
+            Err(error) => {
+                self.trouble = trouble_of(&error);
+                // Whatever the socket says, what failed is the session.
+                Err(Failure::Tls)
+            }
+        }
+    }
+
     /// Puts a request on the wire; `now` was read just before.
     pub(super) fn send(&mut self, bytes: &[u8], expect: Expect, now: Nanos, window_end: Nanos) -> Step {
-        self.exchange.begin(expect, now, self.served, window_end);
+        self.exchange.begin(expect, now, self.served > 0, window_end);
         self.exchange.charge_handshake();
         self.state = State::Receiving;
         match self.write(bytes) {
@@ -228,6 +271,10 @@ impl Connection {
 
     /// The socket takes bytes again.
     pub(super) fn writable(&mut self) -> Step {
+        // A session may have kept the end of a request that was taken for written, or words of its own.
+        if let Some(Err(error)) = self.stream.as_mut().map(Stream::flush) {
+            return self.broke(&error);
+        }
         if !matches!(self.state, State::Sending | State::Upgrading) {
             return Step::Wait;
         }
@@ -249,9 +296,16 @@ impl Connection {
     /// Reads what is there into `buffer`, with the kernel's stamp if `stamped`.
     pub(super) fn recv(&mut self, buffer: &mut [u8], stamped: bool) -> io::Result<Received> {
         match &mut self.stream {
-            Some(stream) if stamped => stream.recv_stamped(buffer),
-            Some(stream) => stream.recv(buffer),
-            None => Ok(Received { status: IoStatus::Blocked, stamp: None }),
+            Some(stream) => stream.recv(buffer, stamped),
+            None => Ok(Received { status: IoStatus::Blocked, stamp: None, drained: true }),
+        }
+    }
+
+    /// Reads at most `portion` bytes of what is there.
+    pub(super) fn recv_portion(&mut self, buffer: &mut [u8], portion: usize) -> io::Result<Received> {
+        match &mut self.stream {
+            Some(stream) => stream.recv_portion(buffer, portion),
+            None => Ok(Received { status: IoStatus::Blocked, stamp: None, drained: true }),
         }
     }
 
@@ -265,6 +319,8 @@ impl Connection {
     /// Bytes came.
     pub(super) fn received(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Step {
         match self.state {
+            // A session's own: a ticket, new keys, a part of a record.
+            _ if bytes.is_empty() => return Step::Wait,
             State::Sending | State::Receiving => {}
             State::Upgrading => return self.shake_hands(bytes, arrival.at),
             State::Idle if self.exchange.channel.is_some() => return self.between_requests(bytes),
@@ -307,7 +363,7 @@ impl Connection {
         }
     }
 
-    /// The operating system reported an error.
+    /// The operating system reported an error, or the session did.
     pub(super) fn broke(&mut self, error: &io::Error) -> Step {
         if !self.is_in_flight() && self.state != State::Upgrading {
             return Step::Gone;
@@ -315,8 +371,15 @@ impl Connection {
         if self.may_retry() {
             return Step::Stale;
         }
+        self.trouble = trouble_of(error);
+        let class = match error.kind() {
+            _ if self.trouble.is_some() => Failure::Tls,
+            // An end of which the peer has said nothing: whatever was still to come is missing.
+            io::ErrorKind::UnexpectedEof => Failure::ClosedEarly,
+            _ => Failure::Reset,
+        };
         self.exchange.system_error(error);
-        let class = self.exchange.failure(Failure::Reset);
+        let class = self.exchange.failure(class);
         Step::Over { outcome: Outcome::Failed(class), reusable: false }
     }
 
@@ -325,7 +388,7 @@ impl Connection {
         let limit = match self.state {
             State::Closed | State::Idle => return None,
             State::Queued => Nanos::MAX,
-            State::Connecting | State::Upgrading => self.connect_since.saturating_add(limits.connect),
+            State::Connecting | State::Securing | State::Upgrading => self.connect_since.saturating_add(limits.connect),
             State::Sending | State::Receiving => {
                 self.response_limit(limits).0.min(self.leaves_at()).min(self.paused_until())
             }
@@ -334,9 +397,13 @@ impl Connection {
     }
 
     /// The deadline has passed at `now`: how the request ended, and when.
-    pub(super) fn expired(&self, limits: &Timeouts, now: Nanos) -> (Outcome, Nanos) {
+    pub(super) fn expired(&mut self, limits: &Timeouts, now: Nanos) -> (Outcome, Nanos) {
         if self.give_up <= now {
             return (Outcome::Interrupted, now);
+        }
+        if self.state == State::Securing {
+            self.trouble = Some(Trouble::Stalled);
+            return (Outcome::Failed(Failure::Tls), now);
         }
         if !self.is_in_flight() {
             return (Outcome::Failed(Failure::ConnectTimeout), now);
@@ -389,7 +456,12 @@ impl Connection {
     /// The response is complete and another request may follow.
     pub(super) fn keep(&mut self) {
         self.state = State::Idle;
-        self.served = true;
+        self.served = self.served.saturating_add(1);
+    }
+
+    /// Whether it may carry another request after the present one, when it is closed after `most`.
+    pub(super) fn may_serve(&self, most: Option<u32>) -> bool {
+        most.is_none_or(|most| self.served.saturating_add(1) < most)
     }
 
     /// Gives the socket up; the caller closes or aborts it.
@@ -432,7 +504,7 @@ impl Connection {
     /// A server may close an idle connection at any time, also just as a request is on its way (RFC 9112, section 9.3.1). That is no
     /// failure of the server: the request is sent once more, on a new connection.
     fn may_retry(&self) -> bool {
-        self.served && !self.retried && !self.exchange.answered()
+        self.served > 0 && !self.retried && !self.exchange.answered()
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::metrics::{MAX_EXAMPLE_BYTES, Sample};
 use crate::plan::Plan;
 use crate::wire::WireError;
+use base64::Engine as _;
 use std::fmt::Write as _;
 use std::io;
 
@@ -144,13 +145,18 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// The key and the values of all headers of a plan: users call secrets what they like.
+    /// The key, user and password, and the values of all headers of a plan: users call secrets what they like.
     pub(super) fn of(plan: &Plan) -> Self {
         let headers = plan.headers.iter().chain(plan.mix.kinds.iter().flat_map(|kind| &kind.headers));
         let key = plan.api_key.as_ref().map(|key| key.reveal().to_owned());
+        let pair = plan.basic_auth.as_ref().map(crate::scenario::Secret::reveal).unwrap_or_default();
+        let password = pair.split_once(':').map(|(_, password)| password).unwrap_or_default();
+        // As it is sent, the pair is in base64.
+        let sent = base64::engine::general_purpose::STANDARD.encode(pair);
+        let basic = [pair.to_owned(), password.to_owned(), sent];
         // The word after "Bearer" is as secret as the whole.
         let words = headers.flat_map(|(_, value)| std::iter::once(value.as_str()).chain(value.split_whitespace()));
-        let mut all: Vec<String> = key.into_iter().chain(words.map(str::to_owned)).collect();
+        let mut all: Vec<String> = key.into_iter().chain(basic).chain(words.map(str::to_owned)).collect();
         all.retain(|secret| secret.len() >= SHORTEST_SECRET);
         // The longest first: a part of one may be another.
         all.sort_by_key(|secret| std::cmp::Reverse(secret.len()));

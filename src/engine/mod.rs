@@ -1,13 +1,15 @@
 //! The only moving part: pinned workers, each with its own event loop.
 //!
 //! [`run`] gives every worker its share of the plan, adds up what they report once a second, and hands the sums to the caller. While it
-//! runs only two things cross a thread border: the stop flag goes down, tallies come up.
+//! runs only two things cross a thread border: the stop flag goes down, tallies come up. (With names that are looked up again, their
+//! addresses go down, too, once in a while.)
 
 mod arrivals;
 mod clock;
 mod connection;
 mod excerpt;
 mod exchange;
+mod names;
 mod poller;
 #[cfg(test)]
 mod script;
@@ -15,7 +17,7 @@ mod timers;
 mod worker;
 
 use crate::metrics::{Second, Tally};
-use crate::net::KeepStamping;
+use crate::net::{Dialer, KeepStamping};
 use crate::plan::Plan;
 use crate::scenario::Scenario;
 use crate::units::Nanos;
@@ -90,7 +92,7 @@ pub fn run(
     let pins: Vec<Option<usize>> =
         (0..workers).map(|i| (plan.pin && !cores.is_empty()).then(|| cores[i % cores.len()])).collect();
     let shares: Vec<Plan> = (0..workers).map(|k| plan.share(k as u32, workers as u32)).collect();
-    let scenario = Scenario::new(&plan.mix, &plan.envelope(), plan.seed);
+    let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (reports, inbox) = channel();
     let epoch = Clock::epoch();
     // If it cannot be had, stamps may be missing at first, and are counted.
@@ -98,22 +100,30 @@ pub fn run(
 
     std::thread::scope(|scope| {
         let mut recycling = Vec::with_capacity(workers);
+        let mut found = Vec::with_capacity(workers);
         let mut threads = Vec::with_capacity(workers);
         for (number, share) in shares.iter().enumerate() {
             let (empty, emptied) = channel();
             recycling.push(empty);
-            let lines = Lines { stop, reports: reports.clone(), emptied };
+            let (new, addresses) = channel();
+            found.push(new);
+            let lines = Lines { stop, reports: reports.clone(), emptied, addresses };
             let (scenario, pin) = (&scenario, pins[number]);
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             threads.push(thread.spawn_scoped(scope, move || {
                 let pinned = pin.is_some_and(|id| core_affinity::set_for_current(core_affinity::CoreId { id }));
                 wake_punctually();
                 let poller = poller::Poller::new()?;
-                Worker::new(number, share, scenario, Clock::Real(epoch), poller, lines).run()?;
+                let connections = share.shape.peak_vus().div_ceil(share.of);
+                let dialer = Dialer::new(share.targets(), &share.access, number, connections as usize);
+                let dialer = dialer.map_err(io::Error::other)?;
+                Worker::new(number, share, scenario, Clock::Real(epoch), poller, dialer, lines).run()?;
                 Ok::<_, io::Error>(pinned)
             })?);
         }
         drop(reports);
+        let (_running, over) = channel();
+        names::keep_looking_up(plan, over, found);
         let mut fleet = Fleet::new(plan, workers, recycling);
         fleet.collect(&inbox, on_tick);
         let mut pinned_to = Vec::new();

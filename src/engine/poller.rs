@@ -1,6 +1,6 @@
 //! Waiting for sockets: mio, or in tests a scripted world with its own clock.
 
-use crate::net::Stream;
+use crate::net::{Dialer, Stream, Way};
 use crate::units::Nanos;
 use mio::{Events, Poll, Token};
 use rustix::event::Timespec;
@@ -8,7 +8,6 @@ use rustix::event::epoll::{self, Event, EventFlags};
 use rustix::io::Errno;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 
 /// Most sockets served in one pass. More are served in the next; a bound keeps a pass short.
 const EVENTS_PER_PASS: usize = 1024;
@@ -48,10 +47,9 @@ impl Poller {
     }
 
     /// Begins to connect; the token comes back with every event of that socket. One that is read `slowly` has a small receive buffer.
-    pub(super) fn connect(&mut self, addr: SocketAddr, token: Token, slowly: bool) -> io::Result<Stream> {
+    pub(super) fn connect(&mut self, dialer: &mut Dialer, way: Way, token: Token, slowly: bool) -> io::Result<Stream> {
         match self {
-            Self::Mio { poll, .. } if slowly => Stream::connect_small(addr, poll.registry(), token),
-            Self::Mio { poll, .. } => Stream::connect(addr, poll.registry(), token),
+            Self::Mio { poll, .. } => dialer.dial(way, poll.registry(), token, slowly),
             #[cfg(test)]
             Self::Script(world) => Ok(world.connect(token)),
         }
@@ -130,6 +128,7 @@ fn epoll_wait(poll: &Poll, events: &mut Vec<Event>, timeout: Nanos) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::{Access, Target};
     use std::io::Write;
     use std::net::TcpListener;
 
@@ -137,7 +136,10 @@ mod tests {
     fn connected(mut poller: Poller) -> (Poller, Stream, std::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().expect("its address");
-        let stream = poller.connect(addr, Token(7), false).expect("begins to connect");
+        let target = Target { addrs: vec![addr], ..Target::parse("http://h").expect("a URL") };
+        let mut dialer = Dialer::new(&[target], &Access::default(), 0, 1).expect("nothing that could fail");
+        let way = dialer.next_way();
+        let stream = poller.connect(&mut dialer, way, Token(7), false).expect("begins to connect");
         let (peer, _) = listener.accept().expect("the connection");
         (poller, stream, peer)
     }

@@ -83,7 +83,7 @@ impl World {
         self.connects.borrow_mut().push(self.now.get());
         let acts = (self.peer)(Heard::Connect { nth });
         self.plan(nth, acts);
-        Stream::Script(Socket(kernel))
+        Stream::scripted(Socket(kernel))
     }
 
     /// Lets the peers hear what was written, then moves the clock to the next thing that happens, at most by `timeout`.

@@ -14,9 +14,11 @@
 mod reconnect;
 mod slow;
 
+mod connecting;
+
 use super::arrivals::{Arrivals, Dated};
 use super::clock::{Clock, thread_cpu_time, thread_run_wait};
-use super::connection::{Connection, State, Step, connect_failure};
+use super::connection::{Connection, State, Step};
 use super::excerpt::Secrets;
 use super::exchange::Expect;
 use super::poller::{Poller, Ready};
@@ -24,22 +26,20 @@ use super::timers::Timers;
 use crate::api::Reader;
 use crate::load::{Schedule, Start, Turn};
 use crate::metrics::{Gauge, Outcome, Tally};
-use crate::net::{IoStatus, Stream};
+use crate::net::{Dialer, IoStatus, Stream};
 use crate::plan::Plan;
 use crate::scenario::{Request, Scenario, Timeouts};
 use crate::units::Nanos;
+pub(super) use connecting::Addresses;
+use connecting::Pace;
 use mio::Token;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 /// The read buffer, one a worker: small enough to stay in the second-level cache, large enough for every usual answer in one read.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// Reads of one connection in one pass; a stream that is faster than we read must not keep the others waiting.
 const READS_PER_PASS: usize = 16;
-/// Connections that may be connecting at once. A listener's queue holds 128 to 4096; beyond it packets are dropped, and the kernel
-/// tries again only after a second.
-const MAX_CONNECTING: usize = 256;
 /// Requests started in one pass: after a stall of the server thousands of arrivals may be due at once, and answers must not wait for all
 /// of them to be written.
 const STARTS_PER_PASS: usize = 256;
@@ -57,7 +57,7 @@ pub(super) struct Worker<'a> {
     lines: Lines<'a>,
     scenario: &'a Scenario,
     schedule: Schedule,
-    addrs: &'a [SocketAddr],
+    dialer: Dialer,
     expects: Vec<Expect>,
     timeouts: Vec<Timeouts>,
     /// One per kind of request: what its answers look like is learned from all connections together.
@@ -68,7 +68,9 @@ pub(super) struct Worker<'a> {
     /// Slots whose connection waits for a place among those connecting.
     to_connect: VecDeque<u32>,
     connecting: usize,
-    next_addr: usize,
+    pace: Pace,
+    /// Requests after which a connection is closed.
+    max_requests: Option<u32>,
     /// Slots that had more to read than a pass allows.
     again: Vec<u32>,
     ready: Vec<Ready>,
@@ -104,11 +106,12 @@ impl<'a> Worker<'a> {
         scenario: &'a Scenario,
         clock: Clock,
         poller: Poller,
+        dialer: Dialer,
         lines: Lines<'a>,
     ) -> Self {
         let schedule = Schedule::new(&share.load());
         let (zero_at, streams) = (clock.zero_at(), share.mix.kinds.iter().any(|kind| kind.stream));
-        let stamps = share.rx_timestamps.unwrap_or(streams);
+        let stamps = share.rx_timestamps.unwrap_or(streams && share.access.unix_socket.is_none());
         let slots = schedule.local_vus() as usize;
         let end = schedule.end();
         let expects = share.mix.kinds.iter().enumerate().map(|(i, kind)| Expect::of(i as u16, kind)).collect();
@@ -118,7 +121,7 @@ impl<'a> Worker<'a> {
             poller,
             lines,
             scenario,
-            addrs: &share.target.addrs,
+            dialer,
             expects,
             timeouts: share.mix.kinds.iter().map(|k| k.timeouts).collect(),
             readers: share.mix.kinds.iter().map(|k| Reader::new(k.api, share.verify_parse)).collect(),
@@ -126,7 +129,8 @@ impl<'a> Worker<'a> {
             timers: Timers::new(slots),
             to_connect: VecDeque::with_capacity(slots),
             connecting: 0,
-            next_addr: number,
+            pace: Pace::new(share.access.connect_rate, share.of),
+            max_requests: share.access.max_requests,
             again: Vec::new(),
             ready: Vec::new(),
             request: Request::default(),
@@ -197,7 +201,8 @@ impl<'a> Worker<'a> {
         let due = if self.stopped.is_some() { None } else { self.schedule.next_due() };
         let timer = self.timers.next_deadline();
         let mut next = self.next_publish.min(self.drain_end);
-        for deadline in [due, timer].into_iter().flatten() {
+        let connect = if self.to_connect.is_empty() { None } else { self.pace.next_at() };
+        for deadline in [due, timer, connect].into_iter().flatten() {
             next = next.min(deadline);
         }
         next
@@ -229,11 +234,11 @@ impl<'a> Worker<'a> {
     }
 
     fn serve(&mut self, slot: u32, ready: Ready) {
-        if self.connections[slot as usize].state == State::Connecting {
-            if ready.writable || ready.closed {
-                self.finish_connecting(slot);
-            }
-            return;
+        match self.connections[slot as usize].state {
+            State::Connecting if ready.writable || ready.closed => return self.finish_connecting(slot, ready.closed),
+            State::Connecting => return,
+            State::Securing => return self.secure(slot, ready.closed),
+            _ => {}
         }
         if ready.writable {
             let step = self.connections[slot as usize].writable();
@@ -263,6 +268,7 @@ impl<'a> Worker<'a> {
             let now = self.clock.now();
             let stamp = result.as_ref().ok().and_then(|received| received.stamp);
             let Dated { arrival, lag } = self.arrivals.date(stamp, connection.exchange.sample.sent, now);
+            let drained = result.as_ref().is_ok_and(|received| received.drained);
             let status = result.map(|received| received.status);
             let reader = &mut self.readers[connection.exchange.sample.kind as usize];
             let step = match status {
@@ -282,7 +288,7 @@ impl<'a> Worker<'a> {
                     } else if connection.exchange.limits() != limits_were {
                         self.arm_response(slot);
                     }
-                    if n < self.buffer.len() && !closed {
+                    if drained && !closed {
                         return;
                     }
                     continue;
@@ -301,10 +307,9 @@ impl<'a> Worker<'a> {
 
     fn fire_timers(&mut self, now: Nanos) {
         while let Some(slot) = self.timers.pop_due(now) {
+            let limits = &self.timeouts[self.kind_of(slot)];
             let connection = &mut self.connections[slot as usize];
             connection.timer_at = Nanos::MAX;
-            let limits = &self.timeouts[self.kind_of(slot)];
-            let connection = &self.connections[slot as usize];
             match connection.deadline(limits) {
                 None => {}
                 Some(deadline) if deadline > now => self.arm(slot, deadline),
@@ -359,7 +364,7 @@ impl<'a> Worker<'a> {
             self.count_offered();
             self.tally.level(Gauge::Vus, u64::from(self.schedule.vus(now)));
         }
-        self.connect_waiting();
+        self.connect_waiting(now);
     }
 
     /// Arrivals are counted where they come due, whoever takes them up, and when.
@@ -393,7 +398,8 @@ impl<'a> Worker<'a> {
 
     fn send(&mut self, slot: u32) {
         let connection = &mut self.connections[slot as usize];
-        self.scenario.write(connection.start.draw_vu, connection.start.iteration, &mut self.request);
+        let way = connection.way;
+        self.scenario.write(way.target, connection.start.draw_vu, connection.start.iteration, &mut self.request);
         let expect = self.expects[self.request.kind as usize];
         if !connection.suits(expect) {
             return self.change_over(slot, expect);
@@ -422,70 +428,6 @@ impl<'a> Worker<'a> {
         }
     }
 
-    // ---- connecting ----------------------------------------------------------------------------------------------------------
-
-    fn connect_waiting(&mut self) {
-        while self.connecting < MAX_CONNECTING {
-            let Some(slot) = self.to_connect.pop_front() else { return };
-            if self.connections[slot as usize].state == State::Queued {
-                self.connect(slot);
-            }
-        }
-    }
-
-    fn connect(&mut self, slot: u32) {
-        let addr = self.addrs[self.next_addr % self.addrs.len()];
-        self.next_addr = self.next_addr.wrapping_add(1);
-        let now = self.clock.now();
-        // The request is drawn now, for the limits of its kind and so that a failure is counted under its name.
-        self.prepare(slot, now);
-        let connection = &mut self.connections[slot as usize];
-        let slowly = connection.pace().is_some();
-        match self.poller.connect(addr, token_of(slot, connection.generation), slowly) {
-            Ok(stream) => {
-                if self.arrivals.stamps {
-                    // Without it stamps are missing, which is counted.
-                    let _ = stream.ask_for_stamps();
-                }
-                connection.opened(stream, now);
-                self.connecting += 1;
-                self.arm_response(slot);
-            }
-            Err(error) => {
-                connection.exchange.system_error(&error);
-                self.finish(slot, Outcome::Failed(connect_failure(&error)), false, now);
-            }
-        }
-    }
-
-    /// Begins the exchange of a request that is not on the wire yet.
-    fn prepare(&mut self, slot: u32, now: Nanos) {
-        let connection = &mut self.connections[slot as usize];
-        self.scenario.write(connection.start.draw_vu, connection.start.iteration, &mut self.request);
-        let expect = self.expects[self.request.kind as usize];
-        connection.behave(self.request.manners);
-        connection.exchange.begin(expect, now, false, self.window_end);
-        connection.exchange.sample.intended = self.is_open.then_some(connection.start.intended);
-    }
-
-    fn finish_connecting(&mut self, slot: u32) {
-        let connection = &mut self.connections[slot as usize];
-        match connection.check_connected() {
-            Ok(false) => {}
-            Ok(true) => {
-                let took = self.clock.now().since(connection.connect_since);
-                self.connecting -= 1;
-                self.tally.connection_opened(took);
-                self.set_established(self.established + 1);
-                self.send(slot);
-            }
-            Err(failure) => {
-                let now = self.clock.now();
-                self.finish(slot, Outcome::Failed(failure), false, now);
-            }
-        }
-    }
-
     // ---- what follows --------------------------------------------------------------------------------------------------------
 
     fn follow(&mut self, slot: u32, step: Step) {
@@ -509,11 +451,10 @@ impl<'a> Worker<'a> {
     fn finish(&mut self, slot: u32, outcome: Outcome, reusable: bool, end: Nanos) {
         let connection = &mut self.connections[slot as usize];
         self.tally.record(&connection.exchange.sample(outcome, end));
-        if let Outcome::Failed(failure) = outcome
-            && self.tally.wants_example(failure, end)
-        {
-            self.tally.example(failure, end, connection.exchange.example(&self.secrets));
+        if let Outcome::Failed(failure) = outcome {
+            self.note_failure(slot, failure, end);
         }
+        let connection = &mut self.connections[slot as usize];
         self.busy -= 1;
         if connection.is_in_flight() {
             self.set_in_flight(self.in_flight - 1);
@@ -521,24 +462,27 @@ impl<'a> Worker<'a> {
         let connection = &mut self.connections[slot as usize];
         let back_off = connection.back_off(outcome);
         let leaves = connection.give_up != Nanos::MAX && !self.schedule.is_active(slot);
-        if reusable && !leaves {
+        if reusable && !leaves && connection.may_serve(self.max_requests) {
             connection.keep();
-        } else if let Some(stream) = self.give_up_socket(slot)
-            && outcome == Outcome::Cancelled
-            && self.connections[slot as usize].vanishes()
-        {
-            stream.abort();
+        } else if let Some(stream) = self.give_up_socket(slot) {
+            if outcome == Outcome::Cancelled && self.connections[slot as usize].vanishes() {
+                stream.abort();
+            } else {
+                stream.close();
+            }
         }
         self.schedule.finished(slot, end, back_off);
     }
 
     fn close(&mut self, slot: u32) {
-        drop(self.give_up_socket(slot));
+        if let Some(stream) = self.give_up_socket(slot) {
+            stream.close();
+        }
     }
 
     fn give_up_socket(&mut self, slot: u32) -> Option<Stream> {
         let connection = &mut self.connections[slot as usize];
-        if connection.state == State::Connecting {
+        if connection.is_opening() {
             self.connecting -= 1;
         }
         let was_established = connection.is_established();

@@ -8,6 +8,7 @@ mod distribution;
 mod failure;
 pub mod hints;
 mod incidents;
+mod paths;
 pub mod series;
 pub mod summary;
 pub mod tally;
@@ -17,6 +18,7 @@ pub use buckets::{Buckets, DecodeError};
 pub use distribution::{Distribution, Exact};
 pub use failure::{Blame, Failure};
 pub use incidents::{Example, Incidents, MAX_EXAMPLE_BYTES};
+pub use paths::{Attempts, Paths};
 pub use series::Second;
 pub use summary::Summary;
 pub use tally::Tally;
@@ -165,11 +167,15 @@ pub enum Counter {
     StampsMissing,
     /// Seconds in which the real-time clock, which stamps are made with, was set.
     ClockSteps,
+    /// TLS handshakes in full.
+    TlsHandshakesFull,
+    /// TLS handshakes that resumed an earlier session.
+    TlsHandshakesResumed,
 }
 
 impl Counter {
     /// All, in the order of the report.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::HttpReqs,
         Self::Iterations,
         Self::Interrupted,
@@ -195,6 +201,8 @@ impl Counter {
         Self::TtftCensored,
         Self::StampsMissing,
         Self::ClockSteps,
+        Self::TlsHandshakesFull,
+        Self::TlsHandshakesResumed,
     ];
 
     /// Whether it belongs to connections or to arrivals, or is counted before the kind of a request is drawn.
@@ -202,6 +210,8 @@ impl Counter {
         matches!(
             self,
             Self::ConnectionsOpened
+                | Self::TlsHandshakesFull
+                | Self::TlsHandshakesResumed
                 | Self::HttpReqsStarted
                 | Self::ArrivalsOffered
                 | Self::ArrivalsStarted
@@ -237,6 +247,8 @@ impl Counter {
             Self::TtftCensored => "ttft_censored",
             Self::StampsMissing => "stamps_missing",
             Self::ClockSteps => "clock_steps",
+            Self::TlsHandshakesFull => "tls_handshakes_full",
+            Self::TlsHandshakesResumed => "tls_handshakes_resumed",
         }
     }
 }

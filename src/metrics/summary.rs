@@ -1,7 +1,7 @@
 //! Tally → what it means: rates, percentiles, the table of failures.
 
 use super::tally::Part;
-use super::{Counter, Distribution, Failure, Gauge, Incidents, Share, Tally, Trend};
+use super::{Counter, Distribution, Failure, Gauge, Incidents, Paths, Share, Tally, Trend};
 use crate::units::Nanos;
 
 /// What a tally says. Plain numbers; it holds no reference to the tally.
@@ -21,6 +21,8 @@ pub struct Summary {
     pub statuses: Vec<(u16, u64)>,
     /// Failed response checks by name, ascending.
     pub failed_checks: Vec<(&'static str, u64)>,
+    /// What happened on the way to the servers.
+    pub paths: Paths,
     /// Levels that were ever set.
     pub gauges: Vec<(Gauge, GaugeValue)>,
 }
@@ -115,6 +117,7 @@ impl Summary {
             failures: failures.filter(|(_, seen)| seen.count > 0).map(|(f, seen)| (f, seen.clone())).collect(),
             statuses: tally.statuses.iter().copied().filter(|&(_, n)| n > 0).collect(),
             failed_checks: tally.failed_checks.iter().copied().filter(|&(_, n)| n > 0).collect(),
+            paths: tally.paths.clone(),
             gauges: gauges.map(|(g, l)| (g, GaugeValue { value: l.value, min: l.min, max: l.max })).collect(),
         }
     }

@@ -6,8 +6,11 @@
 //!
 //! Each kind of request has numbers of its own. "All kinds" is never recorded: it is their sum, made when a summary is.
 
-use super::{Blame, Counter, Distribution, Example, Failure, Gauge, Incidents, Outcome, Sample, Trend};
+use super::{
+    Attempts, Blame, Counter, Distribution, Example, Failure, Gauge, Incidents, Outcome, Paths, Sample, Trend,
+};
 use crate::units::Nanos;
+use std::net::SocketAddr;
 use std::ops::AddAssign;
 
 /// Sums of one worker's second, or of a whole run. Memory does not grow with the number of requests.
@@ -29,6 +32,8 @@ pub struct Tally {
     pub(super) statuses: Vec<(u16, u64)>,
     /// Failed checks by name, ascending. At most as long as there are checks in the program.
     pub(super) failed_checks: Vec<(&'static str, u64)>,
+    /// What happened on the way to the servers.
+    pub(super) paths: Paths,
     /// Levels.
     pub(super) levels: [Level; Gauge::ALL.len()],
 }
@@ -75,6 +80,7 @@ impl Tally {
             failures: std::array::from_fn(|_| Incidents::default()),
             statuses: Vec::new(),
             failed_checks: Vec::new(),
+            paths: Paths::default(),
             levels: [Level::default(); Gauge::ALL.len()],
         }
     }
@@ -88,6 +94,7 @@ impl Tally {
         // Entries stay, at zero, so that a warm tally does not allocate again.
         self.statuses.iter_mut().for_each(|(_, n)| *n = 0);
         self.failed_checks.iter_mut().for_each(|(_, n)| *n = 0);
+        self.paths.clear();
         for level in &mut self.levels {
             (level.min, level.max) = (level.value, level.value);
         }
@@ -172,6 +179,25 @@ impl Tally {
     /// A connection became a WebSocket, and how long that took.
     pub fn websocket_opened(&mut self, took: Nanos) {
         self.shared.time(Trend::WsConnecting, took);
+    }
+
+    /// A session was opened on a connection, and how long that took.
+    pub fn connection_secured(&mut self, took: Nanos, resumed: bool) {
+        let kind = if resumed { Counter::TlsHandshakesResumed } else { Counter::TlsHandshakesFull };
+        self.shared.count(kind, 1, 1);
+        self.shared.time(Trend::HttpReqTlsHandshaking, took);
+    }
+
+    /// An attempt to open a connection to that address is over.
+    pub fn attempted(&mut self, addr: Option<SocketAddr>, succeeded: bool) {
+        if let Some(addr) = addr {
+            self.paths.attempt(addr, Attempts { opened: u64::from(succeeded), failed: u64::from(!succeeded) });
+        }
+    }
+
+    /// A request failed by TLS, for that reason.
+    pub fn tls_trouble(&mut self, name: &'static str) {
+        self.paths.trouble(name, 1);
     }
 
     /// Arrivals of an open load came due, and some of them were never started.
@@ -270,6 +296,7 @@ impl Tally {
             part.add(more);
         }
         self.shared.add(&other.shared);
+        self.paths.add(&other.paths);
         for (class, more) in self.failures.iter_mut().zip(&other.failures) {
             class.add(more);
         }

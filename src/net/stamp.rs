@@ -1,7 +1,6 @@
 //! Kernel receive stamps: `SO_TIMESTAMPNS` and `recvmsg` (socket(7); Linux, Documentation/networking/timestamping.rst).
 
 use super::Stamp;
-use mio::net::TcpStream;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg as receive};
 use nix::sys::time::TimeSpec;
 use std::io::{self, IoSliceMut};
@@ -13,10 +12,10 @@ use std::os::fd::AsRawFd;
 struct Control([u8; 64]);
 
 /// Reads into `buffer`, and says when the kernel received the last of it.
-pub(super) fn recvmsg(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<(usize, Option<Stamp>)> {
+pub(super) fn recvmsg(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<(usize, Option<Stamp>)> {
     let mut control = Control([0; 64]);
     let mut parts = [IoSliceMut::new(buffer)];
-    let message = receive::<()>(stream.as_raw_fd(), &mut parts, Some(&mut control.0), MsgFlags::empty())?;
+    let message = receive::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control.0), MsgFlags::empty())?;
     let stamp = message.cmsgs().ok().and_then(|mut messages| {
         messages.find_map(|message| match message {
             ControlMessageOwned::ScmTimestampns(at) => Some(since_the_epoch(at)),

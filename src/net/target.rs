@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// Port of a URL that names none.
 const HTTP_PORT: u16 = 80;
+/// The same with TLS.
+const HTTPS_PORT: u16 = 443;
 
 /// Longest URL that is looked at: beyond what any server takes as a request target.
 const MAX_URL: usize = 2048;
@@ -16,11 +18,8 @@ const MAX_HOST: usize = 253;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// No scheme, or one that is not spoken.
-    #[error("`{0}` is not a URL: expected one like http://127.0.0.1:8080")]
+    #[error("`{0}` is not a URL: expected one like http://127.0.0.1:8080 or https://api.example.com")]
     Scheme(String),
-    /// TLS.
-    #[error("this build speaks http only, not https: expected a URL like http://127.0.0.1:8080")]
-    Https,
     /// A user or password in the URL. It is not repeated in the message.
     #[error("the URL carries credentials, which are never sent from there: send a key with --api-key-file or a header")]
     Credentials,
@@ -41,7 +40,7 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// Reads `http://host[:port][/prefix]`. A trailing slash is dropped.
+    /// Reads `http://host[:port][/prefix]`, or the same with https. A trailing slash is dropped.
     pub fn parse(url: &str) -> Result<Self, TargetError> {
         let url = url.trim();
         if url.len() > MAX_URL {
@@ -54,21 +53,33 @@ impl Target {
             return Err(TargetError::Credentials);
         }
         let (scheme, _) = url.split_once("://").ok_or_else(|| TargetError::Scheme(url.to_owned()))?;
-        if scheme.eq_ignore_ascii_case("https") {
-            return Err(TargetError::Https);
-        }
-        if !scheme.eq_ignore_ascii_case("http") {
-            return Err(TargetError::Scheme(url.to_owned()));
-        }
+        let (scheme, tls) = match scheme.to_ascii_lowercase().as_str() {
+            "http" => ("http", false),
+            "https" => ("https", true),
+            _ => return Err(TargetError::Scheme(url.to_owned())),
+        };
         // A password may contain a slash, so that the `@` stands behind it: then what looks like a port is half a password.
         let hidden = |error| if after_scheme.contains('@') { TargetError::Credentials } else { error };
         let (host, port) = split_authority(authority).map_err(hidden)?;
         let port = match port {
             Some(port) => parse_port(port).map_err(hidden)?,
+            None if tls => HTTPS_PORT,
             None => HTTP_PORT,
         };
         let path_prefix = parse_prefix(&after_scheme[authority.len()..])?;
-        Ok(Self { url: format!("http://{authority}{path_prefix}"), host, port, path_prefix, addrs: Vec::new() })
+        Ok(Self {
+            url: format!("{scheme}://{authority}{path_prefix}"),
+            tls,
+            host,
+            port,
+            path_prefix,
+            addrs: Vec::new(),
+        })
+    }
+
+    /// The port of its scheme.
+    pub(super) const fn usual_port(&self) -> u16 {
+        if self.tls { HTTPS_PORT } else { HTTP_PORT }
     }
 
     /// The target that a host (a name or an address, an IPv6 one with or without brackets) and a port spell.
@@ -148,6 +159,8 @@ mod tests {
             ("http://[2001:db8::1]", "http://[2001:db8::1]", "2001:db8::1", 80, ""),
             ("http://my_host-1.lan:1/a/b", "http://my_host-1.lan:1/a/b", "my_host-1.lan", 1, "/a/b"),
             ("http://host:65535/a@b", "http://host:65535/a@b", "host", 65535, "/a@b"),
+            ("https://host", "https://host", "host", 443, ""),
+            ("HTTPS://host:80/v1/", "https://host:80/v1", "host", 80, "/v1"),
         ] {
             let target = target(text);
             assert_eq!((target.url.as_str(), target.host.as_str()), (url, host), "{text}");
@@ -164,8 +177,8 @@ mod tests {
             ("", "expected one like http://"),
             ("localhost:8080", "expected one like http://"),
             ("ftp://host", "expected one like http://"),
-            ("https://host", "speaks http only"),
-            ("HTTPS://host", "speaks http only"),
+            ("https://", "is not a host"),
+            ("httpss://host", "expected one like http://"),
             ("http://", "is not a host"),
             ("http://:8080", "is not a host"),
             ("http://a b", "is not a host"),
@@ -207,6 +220,22 @@ mod tests {
             assert_eq!(error, TargetError::Credentials);
             assert!(!error.to_string().contains("hunter2"));
         }
+    }
+
+    #[test]
+    fn the_schemes_own_port_is_not_repeated() {
+        for (url, authority) in [
+            ("http://h", "h"),
+            ("http://h:443", "h:443"),
+            ("https://h", "h"),
+            ("https://h:443", "h"),
+            ("https://h:80", "h:80"),
+            ("https://[::1]", "[::1]"),
+        ] {
+            assert_eq!(target(url).authority(), authority, "{url}");
+        }
+        assert_eq!(target("https://h:8443/x").origin(), "https://h:8443");
+        assert!(target("https://h").tls && !target("http://h").tls);
     }
 
     #[test]

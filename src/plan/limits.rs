@@ -51,6 +51,17 @@ pub const MAX_KEY_BYTES: usize = 8 << 10;
 /// Rules of a profile: each is judged once a second.
 pub const MAX_RULES: usize = 1000;
 
+/// Targets of one test: each has its own heads of every kind of request.
+pub const MAX_TARGETS: usize = 64;
+/// Addresses to connect from: more than any machine has needed.
+pub const MAX_SOURCES: usize = 256;
+/// Connections begun per second: beyond what any machine can.
+pub const MAX_CONNECT_RATE: u32 = 1_000_000;
+/// Names are looked up again no faster than that: a resolver is not under test.
+pub const SHORTEST_DNS_TTL: Nanos = Nanos::from_secs(1);
+/// Answers shown before a test.
+pub const MAX_DEBUG_RESPONSES: u32 = 100;
+
 /// Users when nobody says how many.
 pub const DEFAULT_VUS: u32 = 1;
 /// What rates are per when nobody says, as in k6.

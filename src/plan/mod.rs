@@ -3,6 +3,7 @@
 //! [`profile`] is a profile as written, [`overrides`] are flags and the environment as typed; [`resolve()`] makes one [`Plan`] of both,
 //! and [`show`] says where each of its values came from.
 
+mod access;
 mod arrivals;
 mod conduct;
 mod endpoints;
@@ -20,6 +21,7 @@ pub mod show;
 mod speech;
 mod target;
 
+pub use access::AccessOverrides;
 pub use error::PlanError;
 pub use headers::is_secret;
 pub use overrides::{Given, Origin, Overrides, Sourced};
@@ -27,7 +29,8 @@ pub use resolve::{Output, Presentation, Resolved, resolve};
 
 pub use crate::api::Api;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime};
-pub use crate::net::Target;
+pub use crate::net::access::{Roots, Tls};
+pub use crate::net::{Access, Target};
 pub use crate::scenario::{After, Conduct, Kind, Leave, Mix, Secret, Timeouts};
 pub use crate::server::{Source, Spec};
 
@@ -62,11 +65,15 @@ pub struct Plan {
     pub slo: Vec<Rule>,
     /// What is tested.
     pub target: Target,
+    /// How it is reached, and which others are tested besides.
+    pub access: Access,
     /// The server to start when the target does not answer; none with `--no-server`, for remote targets, and for targets below a
     /// path, where a llmsim would not answer.
     pub server: Option<Spec>,
     /// Sent as a bearer token; never printed.
     pub api_key: Option<Secret>,
+    /// User and password of basic authorisation; never printed.
+    pub basic_auth: Option<Secret>,
     /// Extra headers of every request.
     pub headers: Vec<(String, String)>,
     /// Seed of everything random.
@@ -117,14 +124,29 @@ impl Plan {
         }
     }
 
-    /// What all its requests have in common.
-    pub fn envelope(&self) -> Envelope {
-        Envelope {
-            host: self.target.authority(),
-            path_prefix: self.target.path_prefix.clone(),
-            api_key: self.api_key.clone(),
-            headers: self.headers.clone(),
+    /// All that is tested, in the order in which connections go there.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        std::iter::once(&self.target).chain(&self.access.more_targets)
+    }
+
+    /// What all requests to a target have in common, one for each target.
+    pub fn envelopes(&self) -> Vec<Envelope> {
+        let close = ("Connection".to_owned(), "close".to_owned());
+        // A server that is not told keeps the connection for a next request that never comes.
+        let closes = self.access.max_requests == Some(1);
+        let mut headers = self.headers.clone();
+        if closes && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection")) {
+            headers.push(close);
         }
+        let envelope = |target: &Target| Envelope {
+            host: target.authority(),
+            origin: if self.access.proxy.is_some() && !target.tls { target.origin() } else { String::new() },
+            path_prefix: target.path_prefix.clone(),
+            api_key: self.api_key.clone(),
+            basic_auth: self.basic_auth.clone(),
+            headers: headers.clone(),
+        };
+        self.targets().map(envelope).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What flags and the environment say, as typed, with where each value came from.
 
-use super::{PlanError, limits};
+use super::{AccessOverrides, PlanError, limits};
 use crate::scenario::Secret;
 use crate::units::Nanos;
 use std::fmt;
@@ -202,6 +202,8 @@ pub struct Overrides {
     pub show_config: Option<Given>,
     /// Tags of the run, each `KEY=VALUE`.
     pub tags: Vec<Given>,
+    /// How targets are reached: as much as all the rest, so it lives on the heap.
+    pub access: Box<AccessOverrides>,
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use super::overrides::yes;
 use super::profile::{ThinkTime as WrittenThinkTime, Written, built_in};
 use super::shape::{Changed, time};
 use super::speech::Speech;
-use super::{Given, Overrides, Plan, PlanError, endpoints, headers, limits, mix, rules, shape, shard, show, target};
+use super::{
+    Given, Overrides, Plan, PlanError, access, endpoints, headers, limits, mix, rules, shape, shard, show, target,
+};
 use crate::load::ThinkTime;
 use crate::scenario::{Mix, Secret};
 use crate::units::Nanos;
@@ -41,6 +43,10 @@ pub struct Presentation {
     pub fail_on_invalid: bool,
     /// Show the configuration and send nothing.
     pub show_config: bool,
+    /// Show a request of each kind and send nothing.
+    pub dump_request: bool,
+    /// Show so many answers before the test.
+    pub debug_response: u32,
     /// Tags of the run, in the order given.
     pub tags: Vec<(String, String)>,
 }
@@ -71,7 +77,11 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
     let kinds = names(&mix);
     let (target, port_asked_for) = target::target(overrides, &mut changed)?;
     let shard = shard::shard(overrides.shard.as_ref(), &shape, &mut changed)?;
-    let server = target::server(overrides, &target, port_asked_for, &mut changed)?;
+    let more_targets = target::more_targets(overrides, &mut changed)?;
+    let access = access::access(overrides, &target, more_targets, read, &mut changed)?;
+    let server = target::server(overrides, &target, &access, port_asked_for, &mut changed)?;
+    let api_key = api_key(overrides, read, &mut changed)?;
+    let basic_auth = access::basic_auth(overrides, api_key.is_some(), read, &mut changed)?;
     let thresholds = rules::thresholds(&written, &kinds)?;
     shard::abort_scope(overrides, &thresholds, &mut changed)?;
     let rx_timestamps = rx_timestamps(overrides.rx_timestamps.as_ref(), &mut changed)?;
@@ -88,8 +98,10 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         endpoint_check: written.profile.endpoint_check,
         mix,
         target,
+        access,
         server,
-        api_key: api_key(overrides, read, &mut changed)?,
+        api_key,
+        basic_auth,
         headers: extra_headers(&overrides.headers, &mut changed)?,
         seed: whole(overrides.seed.as_ref(), "seed", 0..=u64::MAX, &mut changed)?.unwrap_or(limits::DEFAULT_SEED),
         workers: whole(overrides.workers.as_ref(), "workers", 1..=u64::from(limits::MAX_WORKERS), &mut changed)?
@@ -111,6 +123,14 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         no_color: flag(overrides.no_color.as_ref(), "no_color", &mut changed)?,
         fail_on_invalid: flag(overrides.fail_on_invalid.as_ref(), "fail_on_invalid", &mut changed)?,
         show_config: flag(overrides.show_config.as_ref(), "show_config", &mut changed)?,
+        dump_request: flag(overrides.access.dump_request.as_ref(), "dump_request", &mut changed)?,
+        debug_response: whole(
+            overrides.access.debug_response.as_ref(),
+            "debug_response",
+            1..=u64::from(limits::MAX_DEBUG_RESPONSES),
+            &mut changed,
+        )?
+        .unwrap_or(0) as u32,
         tags: tags(&overrides.tags, &mut changed)?,
     };
     if let Some(given) = &overrides.timeout {

@@ -103,6 +103,7 @@ pub(super) fn settings(
     list.add("shard", presentation.shard.as_ref().map_or("none".to_owned(), |_| format!("{}/{}", plan.share, plan.of)));
     list.add("junit", or_none(presentation.junit.as_ref().map_or_else(String::new, |path| path.display().to_string())));
     list.add("github", if presentation.github { "auto" } else { "off" }.to_owned());
+    list.add("debug_response", presentation.debug_response.to_string());
     list.add("quiet", presentation.quiet.to_string());
     list.add("fail_on_invalid", presentation.fail_on_invalid.to_string());
     list.add("no_color", presentation.no_color.to_string());
@@ -275,7 +276,11 @@ fn add_target(list: &mut Listing<'_>, plan: &Plan) {
             list.add("server.ready_within", spec.ready_within.to_string());
         }
     }
+    for (key, value) in super::access::settings(&plan.access) {
+        list.add(key, value);
+    }
     list.add("api_key", if plan.api_key.is_some() { HIDDEN } else { "none" });
+    list.add("basic_auth", if plan.basic_auth.is_some() { HIDDEN } else { "none" });
     list.add("headers", or_none(headers(&plan.headers)));
 }
 

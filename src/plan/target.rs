@@ -1,9 +1,10 @@
 //! What is tested, and which server may be started for it.
 
+use super::access::forbids_a_server;
 use super::overrides::{either, yes};
 use super::shape::Changed;
 use super::{Given, Origin, Overrides, PlanError, limits};
-use crate::net::Target;
+use crate::net::{Access, Target};
 use crate::server::{Source, Spec};
 use std::path::PathBuf;
 
@@ -29,6 +30,20 @@ pub(super) fn target(overrides: &Overrides, changed: &mut Changed) -> Result<(Ta
     let target =
         Target::from_parts(name, number).map_err(|error| PlanError::Override { origin, problem: error.to_string() })?;
     Ok((target, port.is_some()))
+}
+
+/// The targets beside the first; none when the URLs lost to a host or a port.
+pub(super) fn more_targets(overrides: &Overrides, changed: &mut Changed) -> Result<Vec<Target>, PlanError> {
+    let more = &overrides.access.more_target_urls;
+    if more.is_empty() || spelling(overrides)?.0.is_none() {
+        return Ok(Vec::new());
+    }
+    if more.len() >= limits::MAX_TARGETS {
+        return Err(more[0].misplaced(format!("too many targets: expected at most {}", limits::MAX_TARGETS)));
+    }
+    changed.insert("more_targets".to_owned(), more[0].origin.clone());
+    let parse = |given: &Given| Target::parse(&given.value).map_err(|error| given.misplaced(error.to_string()));
+    more.iter().map(parse).collect()
 }
 
 /// URL, host and port, as far as they are given.
@@ -58,6 +73,7 @@ fn spelling(overrides: &Overrides) -> Result<Spelling<'_>, PlanError> {
 pub(super) fn server(
     overrides: &Overrides,
     target: &Target,
+    access: &Access,
     port_asked_for: bool,
     changed: &mut Changed,
 ) -> Result<Option<Spec>, PlanError> {
@@ -84,7 +100,7 @@ pub(super) fn server(
         None if !target.path_prefix.is_empty() => {
             Some(format!("no server is started below a path, and the target's is {}", target.path_prefix))
         }
-        None => None,
+        None => forbids_a_server(target, access).map(str::to_owned),
     };
     if let Some(given) = no_server {
         changed.insert("server".to_owned(), given.origin.clone());

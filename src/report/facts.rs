@@ -3,7 +3,7 @@
 use super::{
     Agreement, Build, Client, ClientVerdict, Counter, Document, Endpoint, Environment, Exact, FailureDetails, Failures,
     Gauge, Hint, Histograms, KindSecond, Measured, Quantiles, Rate, RetryAfter, Run, SCHEMA, Second, Server, Shard,
-    Signal, Target, TargetServer, Threshold, ThresholdVerdict, Trend, plan, rounded,
+    Signal, Target, TargetServer, Threshold, ThresholdVerdict, Trend, access, plan, rounded,
 };
 use crate::metrics::summary::{Group, ShareValue};
 use crate::metrics::validity::Validity;
@@ -111,6 +111,9 @@ pub(super) fn document(facts: &RunFacts<'_>) -> Document {
         build: facts.build.clone(),
         target: Target {
             url: plan.target.url.clone(),
+            more_urls: plan.access.more_targets.iter().map(|target| target.url.clone()).collect(),
+            addresses: access::addresses(summary),
+            tls: access::tls(plan, summary),
             server: facts.server.clone(),
             before: facts.before.clone(),
             after: facts.after.clone(),

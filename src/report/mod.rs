@@ -9,6 +9,7 @@
 //! every output format is one short file from document to text (`terminal.rs`). `self_test.rs` is the other thing that is kept: what
 //! this tool found out about itself on a machine.
 
+mod access;
 pub mod compare;
 pub mod csv;
 mod endpoints;
@@ -27,6 +28,7 @@ pub mod self_test;
 pub mod terminal;
 pub mod vllm;
 
+pub use access::{Address, Tls};
 pub use endpoints::{Endpoint, EndpointVerdict};
 pub use facts::{RunFacts, ServerUse};
 pub use failures::{FailureDetails, Failures, RetryAfter};
@@ -164,6 +166,15 @@ pub struct Build {
 pub struct Target {
     /// Its URL, without credentials.
     pub url: String,
+    /// The URLs of those that were tested besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_urls: Vec<String>,
+    /// Connections by address.
+    #[serde(default)]
+    pub addresses: Vec<Address>,
+    /// What TLS has done; none without it.
+    #[serde(default)]
+    pub tls: Option<Tls>,
     /// What answered there.
     pub server: TargetServer,
     /// The server's own statistics before the run.

@@ -12,7 +12,20 @@ use sha2::{Digest as _, Sha256};
 const HIDDEN: &str = "[hidden]";
 
 /// Keys that do not change what is asked of a server: names, where it runs, and who does which part of it.
-const NOT_HASHED: [&str; 8] = ["api_key", "description", "name", "of", "pin", "server", "share", "workers"];
+const NOT_HASHED: [&str; 12] = [
+    "api_key",
+    "basic_auth",
+    "description",
+    "http_proxy",
+    "name",
+    "of",
+    "pin",
+    "server",
+    "share",
+    "source_ip",
+    "unix_socket",
+    "workers",
+];
 
 /// The section, hash included.
 pub(super) fn section(plan: &Plan) -> Map<String, Value> {
@@ -37,8 +50,30 @@ pub(super) fn section(plan: &Plan) -> Map<String, Value> {
     if let Value::Object(rest) = rest {
         section.extend(rest);
     }
+    section.extend(access(plan));
     let hash = hash(&section);
     section.insert("hash".to_owned(), Value::String(hash));
+    section
+}
+
+/// What of the way to the targets is not as usual. Where they are and where we come from is not part of what is asked of them; how often
+/// connections are opened, and how dearly, is.
+fn access(plan: &Plan) -> Map<String, Value> {
+    let access = &plan.access;
+    let mut section = Map::new();
+    let mut add = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            section.insert(key.to_owned(), value);
+        }
+    };
+    add("connect_rate", access.connect_rate.map(Value::from));
+    add("max_requests_per_connection", access.max_requests.map(Value::from));
+    add("tls_resume", (!access.tls.resume).then_some(Value::Bool(false)));
+    add("basic_auth", plan.basic_auth.as_ref().map(|_| Value::from(HIDDEN)));
+    let sources: Vec<String> = access.sources.iter().map(ToString::to_string).collect();
+    add("source_ip", (!sources.is_empty()).then(|| Value::from(sources)));
+    add("http_proxy", access.proxy.as_ref().map(|proxy| Value::from(format!("{}:{}", proxy.host, proxy.port))));
+    add("unix_socket", access.unix_socket.as_ref().map(|path| Value::from(path.display().to_string())));
     section
 }
 

@@ -3,8 +3,8 @@
 
 use super::endpoints::count as endpoints_that;
 use super::{
-    Client, ClientVerdict, Conclusion, Counter, Document, EndpointVerdict, FailureDetails, Gauge, Hint, Measured, Rate,
-    Threshold, ThresholdVerdict, Trend, human,
+    Address, Client, ClientVerdict, Conclusion, Counter, Document, EndpointVerdict, FailureDetails, Gauge, Hint,
+    Measured, Rate, Target, Threshold, ThresholdVerdict, Trend, human,
 };
 use crate::metrics::{self, Metric};
 use std::collections::BTreeMap;
@@ -23,6 +23,9 @@ pub struct Style {
 
 /// What the tables need; a narrower terminal wraps them.
 pub const MIN_WIDTH: u16 = 80;
+
+/// Addresses that are listed; the document has all.
+const ADDRESSES_SHOWN: usize = 16;
 
 /// The summary of a run.
 pub fn render(doc: &Document, style: Style) -> String {
@@ -183,10 +186,38 @@ fn head(page: &mut Page, doc: &Document) {
     for line in &doc.target.server.last_lines {
         page.line(&[(Tone::Plain, "  it said    "), (Tone::Plain, line)]);
     }
-    page.plain(&format!("  target     {}", doc.target.url));
+    target(page, &doc.target);
     let (duration, window) = (human::length(doc.run.duration_s), human::length(doc.run.window_s));
     page.plain(&format!("  duration   {duration} (measured for {window}), started {}", doc.run.started_at));
     client(page, &doc.client);
+}
+
+fn target(page: &mut Page, target: &Target) {
+    let more = match target.more_urls.len() {
+        0 => String::new(),
+        n => format!(" and {n} more, in turn"),
+    };
+    page.plain(&format!("  target     {}{more}", target.url));
+    let Some(tls) = &target.tls else { return };
+    if !tls.verified {
+        page.line(&[(Tone::Bad, "  INSECURE   certificates were NOT CHECKED: anyone could have answered")]);
+    }
+    let all = tls.full + tls.resumed;
+    let share = if all > 0 { format!(" ({})", human::percent(tls.resumed as f64 / all as f64)) } else { String::new() };
+    page.plain(&format!("  TLS        {} in full, {} resumed{share}", plural(tls.full, "handshake"), tls.resumed));
+}
+
+/// Where connections went, when there was a choice or a failure.
+fn addresses(page: &mut Page, addresses: &[Address]) {
+    if addresses.len() < 2 && addresses.iter().all(|address| address.failed == 0) {
+        return;
+    }
+    let left_out = addresses.len().saturating_sub(ADDRESSES_SHOWN);
+    let shown = addresses.iter().take(ADDRESSES_SHOWN).map(|a| match a.failed {
+        0 => format!("{}: {}", a.address, a.opened),
+        failed => format!("{}: {} ({failed} failed)", a.address, a.opened),
+    });
+    page.list("by address", shown.chain((left_out > 0).then(|| format!("and {left_out} more"))));
 }
 
 fn client(page: &mut Page, client: &Client) {
@@ -346,6 +377,7 @@ fn throughput(page: &mut Page, doc: &Document) {
         [("opened", C::ConnectionsOpened), ("reused", C::ConnectionsReused), ("stale retries", C::StaleRetries)];
     let counts = connections.into_iter().filter_map(|(word, c)| Some(format!("{word} {}", get(c)?.count)));
     page.list("connections", counts);
+    addresses(page, &doc.target.addresses);
     let levels =
         metrics::Gauge::ALL.into_iter().filter_map(|g| Some(format!("{} {}", g.name(), gauge(&doc.metrics, g)?.max)));
     page.list("at most", levels);
@@ -401,6 +433,9 @@ fn failures(page: &mut Page, doc: &Document) {
         if !table.is_empty() {
             page.list(label, pairs(table).into_iter());
         }
+    }
+    if let Some(tls) = doc.target.tls.as_ref().filter(|tls| !tls.troubles.is_empty()) {
+        page.list("TLS", pairs(&tls.troubles).into_iter());
     }
     if let Some(checks) = rate(&doc.metrics, metrics::Share::Checks).filter(|r| r.total > 0) {
         let held = human::percent(checks.matches as f64 / checks.total as f64);

@@ -63,6 +63,7 @@ pub(super) fn plan() -> Plan {
         slo: Vec::new(),
         target: crate::plan::Target {
             url: "http://127.0.0.1:8080".to_owned(),
+            tls: false,
             host: "127.0.0.1".to_owned(),
             port: 8080,
             path_prefix: String::new(),
@@ -78,6 +79,8 @@ pub(super) fn plan() -> Plan {
             ready_within: Nanos::from_secs(10),
         }),
         api_key: Some(Secret::new("open sesame".to_owned())),
+        basic_auth: None,
+        access: crate::plan::Access::default(),
         headers: vec![("authorization".to_owned(), "open sesame".to_owned())],
         seed: 42,
         workers: None,

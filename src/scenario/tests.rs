@@ -29,7 +29,14 @@ fn get(name: &str, weight: u32, path: &str) -> Kind {
 }
 
 fn envelope() -> Envelope {
-    Envelope { host: "127.0.0.1:8080".to_owned(), path_prefix: String::new(), api_key: None, headers: Vec::new() }
+    Envelope {
+        host: "127.0.0.1:8080".to_owned(),
+        origin: String::new(),
+        path_prefix: String::new(),
+        api_key: None,
+        basic_auth: None,
+        headers: Vec::new(),
+    }
 }
 
 /// A body like that of a chat API, so that these tests stand on nothing else.
@@ -49,7 +56,7 @@ fn pieces(kind: &Kind) -> Vec<Piece> {
 }
 
 fn scenario(kinds: &[Kind], envelope: &Envelope, seed: u64) -> Scenario {
-    Scenario::with_bodies(&Mix { kinds: kinds.to_vec() }, envelope, seed, pieces)
+    Scenario::with_bodies(&Mix { kinds: kinds.to_vec() }, std::slice::from_ref(envelope), seed, pieces)
 }
 
 /// A request as a server would read it.
@@ -73,7 +80,7 @@ impl Seen {
 
 fn seen(scenario: &Scenario, draw_vu: u32, iteration: u64) -> Seen {
     let mut request = Request::default();
-    scenario.write(draw_vu, iteration, &mut request);
+    scenario.write(0, draw_vu, iteration, &mut request);
     let text = String::from_utf8(request.bytes).expect("these tests send text");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let mut lines = head.split("\r\n");
@@ -102,7 +109,7 @@ fn a_request_to_the_letter() {
     };
     let envelope = Envelope { api_key: Some(Secret::new("sk-1".to_owned())), ..envelope() };
     let mut request = Request { bytes: b"of before".to_vec(), kind: 9, manners: Manners::default() };
-    scenario(&[kind], &envelope, 1).write(0, 0, &mut request);
+    scenario(&[kind], &envelope, 1).write(0, 0, 0, &mut request);
     let expected = format!(
         "POST /openai/v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: llmsim-blast/{}\r\n\
          Accept: text/event-stream\r\nAccept-Encoding: identity\r\nContent-Type: application/json\r\n\
@@ -126,9 +133,9 @@ fn a_websocket_is_asked_for_and_then_asked() {
         headers: vec![("X-Run".to_owned(), "7".to_owned()), ("connection".to_owned(), "close".to_owned())],
         ..kind("ws", 1)
     };
-    let scenario = Scenario::new(&Mix { kinds: vec![kind] }, &envelope(), 1);
+    let scenario = Scenario::new(&Mix { kinds: vec![kind] }, &[envelope()], 1);
     let mut request = Request::default();
-    let key = scenario.write_upgrade(0, 0, &mut request);
+    let key = scenario.write_upgrade(0, 0, 0, &mut request);
     let expected = format!(
         "GET /openai/v1/responses HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: llmsim-blast/{}\r\n\
          Accept: application/json\r\nAccept-Encoding: identity\r\nX-Run: 7\r\nConnection: Upgrade\r\n\
@@ -137,9 +144,9 @@ fn a_websocket_is_asked_for_and_then_asked() {
         str::from_utf8(key.as_bytes()).expect("base64")
     );
     assert_eq!(str::from_utf8(&request.bytes), Ok(expected.as_str()));
-    assert_ne!(scenario.write_upgrade(0, 1, &mut request), key, "each handshake has a nonce of its own");
-    assert_eq!(scenario.write_upgrade(0, 0, &mut request), key, "drawn from the seed");
-    scenario.write(0, 0, &mut request);
+    assert_ne!(scenario.write_upgrade(0, 0, 1, &mut request), key, "each handshake has a nonce of its own");
+    assert_eq!(scenario.write_upgrade(0, 0, 0, &mut request), key, "drawn from the seed");
+    scenario.write(0, 0, 0, &mut request);
     let expected = r#"{"type":"response.create","model":"gpt-5","input":"Hi","max_output_tokens":20}"#;
     assert_eq!(request.bytes[..2], [0x81, 0x80 | expected.len() as u8]);
     let (head, payload) = request.bytes.split_at_mut(6);
@@ -312,7 +319,7 @@ fn nothing_is_allocated_once_warm() {
     let mut request = Request { bytes: Vec::with_capacity(4096), kind: 0, manners: Manners::default() };
     let address = request.bytes.as_ptr();
     for i in 0..100 {
-        scenario.write(0, i, &mut request);
+        scenario.write(0, 0, i, &mut request);
         assert_eq!((request.bytes.as_ptr(), request.bytes.capacity()), (address, 4096));
     }
 }
@@ -326,7 +333,7 @@ fn secrets_are_never_printed() {
     };
     let scenario = scenario(&[kind("chat", 1)], &envelope, 1);
     let mut request = Request::default();
-    scenario.write(0, 0, &mut request);
+    scenario.write(0, 0, 0, &mut request);
     let sent = String::from_utf8(std::mem::take(&mut request.bytes)).expect("text");
     assert!(sent.contains("sk-hidden-1") && sent.contains("sk-hidden-2"));
     request.bytes = sent.into_bytes();
@@ -340,7 +347,7 @@ fn secrets_are_never_printed() {
 #[test]
 fn a_mix_of_nothing_sends_nothing_and_does_not_panic() {
     let mut request = Request { bytes: b"old".to_vec(), kind: 3, manners: Manners::default() };
-    scenario(&[], &envelope(), 1).write(0, 0, &mut request);
+    scenario(&[], &envelope(), 1).write(0, 0, 0, &mut request);
     assert_eq!((request.bytes.len(), request.kind), (0, 0));
     let bare = Kind { models: Vec::new(), prompts: Vec::new(), ..kind("bare", 0) };
     assert_eq!(seen(&scenario(&[bare], &envelope(), 1), 0, 0).json()["model"], json!(""));
@@ -389,8 +396,8 @@ fn conduct_is_drawn_like_everything_else_and_changes_nothing_else() {
     let (mut before, mut after) = (Request::default(), Request::default());
     for vu in 0..100 {
         for iteration in 0..100 {
-            usual.write(vu, iteration, &mut before);
-            odd.write(vu, iteration, &mut after);
+            usual.write(0, vu, iteration, &mut before);
+            odd.write(0, vu, iteration, &mut after);
             assert_eq!((&before.bytes, before.kind, before.manners), (&after.bytes, after.kind, Manners::default()));
             match (after.manners.leave, after.manners.by_reset) {
                 (Some(After::Tokens(1)), false) => cancelled += 1,
@@ -413,7 +420,7 @@ fn conduct_is_drawn_like_everything_else_and_changes_nothing_else() {
         3,
     );
     for iteration in 0..1000 {
-        all.write(0, iteration, &mut after);
+        all.write(0, 0, iteration, &mut after);
         assert!(after.manners.leave.is_some());
     }
 }

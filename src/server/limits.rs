@@ -1,4 +1,4 @@
-//! The kernel's limit of open file descriptors: one connection takes one.
+//! The kernel's limits of open file descriptors and of local ports: one connection takes one of each.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -13,6 +13,42 @@ pub struct TooFewFiles {
     pub needed: u64,
     /// How many there may be at most.
     pub limit: u64,
+}
+
+/// More connections are asked for than there are local ports for them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{needed} connections at once need as many local ports, but there are only {available} ({ports} for each pair of an address here \
+     and one there): {} are missing; add addresses of this machine with --source-ip (each has {ports}), test more addresses or \
+     ports with --target-url, widen net.ipv4.ip_local_port_range, or use fewer users",
+    needed - available
+)]
+pub struct TooFewPorts {
+    /// How many would be enough.
+    pub needed: u64,
+    /// How many there are.
+    pub available: u64,
+    /// How many of them each way has.
+    pub ports: u64,
+}
+
+/// Whether `needed` connections can be open at once over so many `ways`: pairs of an address here and an address and port there.
+pub fn check_ports(needed: u64, ways: u64) -> Result<(), TooFewPorts> {
+    // A kernel that does not tell its range is asked no further: a connection that fails for want of a port is counted as such.
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok();
+    range.and_then(|range| ports_in(&range)).map_or(Ok(()), |ports| enough_ports(needed, ports, ways))
+}
+
+/// Ports from the first to the last of a range, as the kernel writes it.
+fn ports_in(range: &str) -> Option<u64> {
+    let mut bounds = range.split_whitespace().map(str::parse::<u64>);
+    let (first, last) = (bounds.next()?.ok()?, bounds.next()?.ok()?);
+    Some(last.checked_sub(first)? + 1)
+}
+
+fn enough_ports(needed: u64, ports: u64, ways: u64) -> Result<(), TooFewPorts> {
+    let available = ports.saturating_mul(ways);
+    if available >= needed { Ok(()) } else { Err(TooFewPorts { needed, available, ports }) }
 }
 
 /// Raises the soft limit to the hard one and says what it is now; fails when that is below `needed`.
@@ -57,6 +93,19 @@ mod tests {
         assert_eq!(error, TooFewFiles { needed: 5064, limit: 1024 });
         assert!(error.to_string().contains("`ulimit -n 5064`"), "{error}");
         assert_eq!(enough(5064, 5064), Ok(5064));
+    }
+
+    #[test]
+    fn ports_are_counted_for_every_way() {
+        assert_eq!(ports_in("32768\t60999\n"), Some(28_232));
+        assert_eq!((ports_in("9 1"), ports_in("x"), ports_in("1")), (None, None, None));
+        assert_eq!(enough_ports(28_232, 28_232, 1), Ok(()));
+        assert_eq!(enough_ports(56_000, 28_232, 2), Ok(()));
+        let error = enough_ports(30_000, 28_232, 1).unwrap_err();
+        assert!(
+            error.to_string().contains(": 1768 are missing; add addresses of this machine with --source-ip"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -2,15 +2,18 @@
 //!
 //! Used before, between and after measurements, never during one.
 
+use crate::net::{Call, Door};
 use crate::units::Nanos;
 use crate::wire::{Event, WireError, http1};
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Longest answer, head and body: llmsim's statistics are a few KiB.
 const MAX_REPLY_BYTES: usize = 1024 * 1024;
+/// How an alert begins: its type, and the version that all records name.
+const TLS_ALERT: [u8; 2] = [21, 3];
 /// Bytes read at once.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -38,6 +41,9 @@ pub enum ProbeError {
     /// The connection failed in another way.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The answer is an alert of TLS (RFC 8446, section 6).
+    #[error("the server speaks TLS there: expected https:// in --target-url, or another port")]
+    SpeaksTls,
     /// The answer is not HTTP.
     #[error("the answer is not HTTP/1.1")]
     NotHttp,
@@ -76,32 +82,70 @@ impl fmt::Display for Health {
 
 /// Asks `GET path` of the first of `addrs` that takes the connection. `timeout` covers everything.
 pub fn get(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) -> Result<Reply, ProbeError> {
+    get_at(&Door::plain(addrs), host_header, path, timeout)
+}
+
+/// Asks `GET path` at a door.
+pub fn get_at(door: &Door<'_>, host_header: &str, path: &str, timeout: Nanos) -> Result<Reply, ProbeError> {
+    let mut reply = None;
+    ask(door, &http1::simple_get(host_header, path), timeout, &mut |bytes, eof| {
+        reply = parse(bytes, eof)?;
+        if reply.is_none() && bytes.len() > MAX_REPLY_BYTES {
+            return Err(ProbeError::TooLarge);
+        }
+        Ok(reply.is_some())
+    })?;
+    reply.ok_or(ProbeError::NotHttp)
+}
+
+/// Sends a request and returns what comes back, as it comes, up to its end or to `most` bytes.
+pub fn raw(door: &Door<'_>, request: &[u8], most: usize, timeout: Nanos) -> Result<Vec<u8>, ProbeError> {
+    let mut answer = Vec::new();
+    let result = ask(door, request, timeout, &mut |bytes, eof| {
+        answer.clear();
+        answer.extend_from_slice(&bytes[..bytes.len().min(most)]);
+        // Whatever it is, it is shown.
+        Ok(eof || bytes.len() >= most || parse(bytes, eof).map_or(true, |reply| reply.is_some()))
+    });
+    match result {
+        Err(error) if answer.is_empty() => Err(error),
+        _ => Ok(answer),
+    }
+}
+
+/// Whether what has come so far will do; and whether nothing more will come.
+type IsEnough<'a> = dyn FnMut(&[u8], bool) -> Result<bool, ProbeError> + 'a;
+
+/// Sends a request to the first place that takes the connection, and reads until `is_enough` of what has come so far.
+fn ask(door: &Door<'_>, request: &[u8], timeout: Nanos, is_enough: &mut IsEnough<'_>) -> Result<(), ProbeError> {
     let clock = Countdown::start(timeout);
-    let mut stream = connect(addrs, &clock)?;
-    stream.set_write_timeout(Some(clock.left()?))?;
-    stream.write_all(&http1::simple_get(host_header, path)).map_err(|e| clock.explain(e))?;
+    let mut call = connect(door, &clock)?;
+    call.set_timeout(clock.left()?)?;
+    call.write_all(request).map_err(|e| clock.explain(e))?;
     let mut bytes = Vec::new();
     let mut buffer = vec![0; READ_BYTES];
     loop {
-        stream.set_read_timeout(Some(clock.left()?))?;
-        let n = match stream.read(&mut buffer) {
+        call.set_timeout(clock.left()?)?;
+        let n = match call.read(&mut buffer) {
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(clock.explain(e)),
         };
         bytes.extend_from_slice(&buffer[..n]);
-        if let Some(reply) = parse(&bytes, n == 0)? {
-            return Ok(reply);
-        }
-        if bytes.len() > MAX_REPLY_BYTES {
-            return Err(ProbeError::TooLarge);
+        if is_enough(&bytes, n == 0)? || n == 0 {
+            return Ok(());
         }
     }
 }
 
 /// How the server is, by its answer to `GET path`.
 pub fn health(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) -> Health {
-    match get(addrs, host_header, path, timeout) {
+    health_at(&Door::plain(addrs), host_header, path, timeout)
+}
+
+/// The same, at a door.
+pub fn health_at(door: &Door<'_>, host_header: &str, path: &str, timeout: Nanos) -> Health {
+    match get_at(door, host_header, path, timeout) {
         Ok(reply) if reply.status == 200 && says_ok(&reply.body) => Health::Healthy,
         Ok(reply) => Health::Unwell(reply.status),
         Err(ProbeError::Refused) => Health::Refused,
@@ -112,7 +156,12 @@ pub fn health(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nano
 
 /// What the server has counted, as it says at `path`; none when it does not say.
 pub fn stats(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) -> Option<serde_json::Value> {
-    let reply = get(addrs, host_header, path, timeout).ok()?;
+    stats_at(&Door::plain(addrs), host_header, path, timeout)
+}
+
+/// The same, at a door.
+pub fn stats_at(door: &Door<'_>, host_header: &str, path: &str, timeout: Nanos) -> Option<serde_json::Value> {
+    let reply = get_at(door, host_header, path, timeout).ok()?;
     if reply.status != 200 {
         return None;
     }
@@ -123,13 +172,14 @@ fn says_ok(body: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|json| json["status"] == "ok")
 }
 
-fn connect(addrs: &[SocketAddr], clock: &Countdown) -> Result<TcpStream, ProbeError> {
+fn connect(door: &Door<'_>, clock: &Countdown) -> Result<Call, ProbeError> {
     let mut last = ProbeError::NoAddress;
-    for (index, addr) in addrs.iter().enumerate() {
+    let places = door.places();
+    for place in 0..places {
         // An address that swallows packets gets its share of the time, so that the next one has some left.
-        let share = clock.left()? / u32::try_from(addrs.len() - index).unwrap_or(u32::MAX);
-        match TcpStream::connect_timeout(addr, share.max(Duration::from_millis(1))) {
-            Ok(stream) => return Ok(stream),
+        let share = clock.left()? / u32::try_from(places - place).unwrap_or(u32::MAX);
+        match door.call(place, share.max(Duration::from_millis(1))) {
+            Ok(call) => return Ok(call),
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => last = ProbeError::Refused,
             Err(e) => last = clock.explain(e),
         }
@@ -179,6 +229,7 @@ fn parse(bytes: &[u8], eof: bool) -> Result<Option<Reply>, ProbeError> {
         };
         let event = event.map_err(|error| match error {
             WireError::TooLarge(_) => ProbeError::TooLarge,
+            _ if bytes.starts_with(&TLS_ALERT) => ProbeError::SpeaksTls,
             _ => ProbeError::NotHttp,
         });
         match event? {

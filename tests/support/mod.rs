@@ -11,9 +11,11 @@ mod damage;
 mod embedded;
 mod misbehaving;
 mod process;
+mod secure;
 
 pub use bench::{Bench, SOON, alive, check, children, document, eventually, free_port, peak_memory, sockets};
 pub use damage::Damage;
 pub use embedded::Embedded;
 pub use misbehaving::{Behaviour, Endless, Misbehaving};
 pub use process::{Output, Running, blast, blast_with, start, start_after, tool};
+pub use secure::{Front, Identity, Lab, Misdeed, Secure};

@@ -17,7 +17,7 @@ impl Connection {
 
     /// Whether it has carried nothing yet.
     pub(in crate::engine) fn is_fresh(&self) -> bool {
-        !self.served && self.exchange.channel.is_none()
+        self.served == 0 && self.exchange.channel.is_none()
     }
 
     /// Asks for a WebSocket, which the server has to confirm with `accept`.

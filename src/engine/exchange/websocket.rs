@@ -23,7 +23,10 @@ pub(in crate::engine) struct Channel {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the smaller one lasts for a round trip, the other as long as the connection")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the smaller one lasts for a round trip, the other as long as the connection"
+)]
 enum Phase {
     /// The handshake is not answered.
     Opening(http1::Decoder),

@@ -1,6 +1,6 @@
 //! What leaves a worker: its tally once a second, and at the end when that was.
 
-use super::{PUBLISH_EVERY, Worker};
+use super::{Addresses, PUBLISH_EVERY, Worker};
 use crate::engine::clock::{thread_cpu_time, thread_run_wait};
 use crate::metrics::Tally;
 use crate::units::Nanos;
@@ -27,12 +27,14 @@ pub(in crate::engine) struct Ended {
     pub(in crate::engine) stopped: Option<Nanos>,
 }
 
-/// The two ways out of a worker, and the one way in.
+/// The ways into a worker and out of it.
 #[derive(Debug)]
 pub(in crate::engine) struct Lines<'a> {
     pub(in crate::engine) stop: &'a AtomicBool,
     pub(in crate::engine) reports: Sender<Report>,
     pub(in crate::engine) emptied: Receiver<Box<Tally>>,
+    /// New addresses of the targets, when they are looked up again.
+    pub(in crate::engine) addresses: Receiver<Addresses>,
 }
 
 impl Worker<'_> {
@@ -41,6 +43,9 @@ impl Worker<'_> {
             return;
         }
         self.report(None);
+        while let Ok(addresses) = self.lines.addresses.try_recv() {
+            self.dialer.readdress(addresses);
+        }
         self.second = (now.0 / PUBLISH_EVERY.0) as u32;
         self.next_publish = Nanos((u64::from(self.second) + 1) * PUBLISH_EVERY.0);
     }

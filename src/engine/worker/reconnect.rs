@@ -26,8 +26,8 @@ impl Worker<'_> {
             self.to_connect.push_back(slot);
             return;
         }
-        let start = connection.start;
-        let key = self.scenario.write_upgrade(start.draw_vu, start.iteration, &mut self.request);
+        let (way, start) = (connection.way, connection.start);
+        let key = self.scenario.write_upgrade(way.target, start.draw_vu, start.iteration, &mut self.request);
         let now = self.clock.now();
         let step = connection.upgrade(&self.request.bytes, key.accept(), expect.kind, now);
         if step == Step::Wait {

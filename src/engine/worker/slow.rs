@@ -26,7 +26,7 @@ impl Worker<'_> {
         connection.pause_until(Nanos::MAX);
         let portion = (pace / PORTIONS_PER_SECOND).max(1) as usize;
         let portion = portion.min(self.buffer.len());
-        let result = connection.recv(&mut self.buffer[..portion], false);
+        let result = connection.recv_portion(&mut self.buffer, portion);
         let now = self.clock.now();
         let arrival = Arrival { at: now, not_before: now };
         let reader = &mut self.readers[connection.exchange.sample.kind as usize];

@@ -3,6 +3,7 @@
 
 mod open;
 
+use super::connecting::MAX_CONNECTING;
 use super::*;
 use crate::api::Api;
 use crate::engine::script::{Act, Heard, World};
@@ -53,13 +54,16 @@ fn plan(shape: Shape, stream: bool) -> Plan {
         slo: Vec::new(),
         target: Target {
             url: "http://127.0.0.1:1".to_owned(),
+            tls: false,
             host: "127.0.0.1".to_owned(),
             port: 1,
             path_prefix: String::new(),
             addrs: vec![([127, 0, 0, 1], 1).into()],
         },
+        access: crate::plan::Access::default(),
         server: None,
         api_key: None,
+        basic_auth: None,
         headers: Vec::new(),
         seed: 1,
         workers: None,
@@ -121,11 +125,13 @@ fn run_on(
         peer(heard)
     });
     let connects = Rc::clone(&world.connects);
-    let scenario = Scenario::new(&plan.mix, &plan.envelope(), plan.seed);
+    let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (reports, inbox) = std::sync::mpsc::channel();
     let (_empty, emptied) = std::sync::mpsc::channel();
-    let lines = Lines { stop: &stop, reports, emptied };
-    let worker = Worker::new(0, plan, &scenario, Clock::Script(now), Poller::Script(world), lines);
+    let (_found, addresses) = std::sync::mpsc::channel();
+    let lines = Lines { stop: &stop, reports, emptied, addresses };
+    let dialer = Dialer::new(plan.targets(), &plan.access, 0, 8).expect("nothing that could fail");
+    let worker = Worker::new(0, plan, &scenario, Clock::Script(now), Poller::Script(world), dialer, lines);
     worker.run().expect("a scripted world has no errors of its own");
     let mut total = Tally::new(plan.mix.kinds.len());
     let mut ended = None;

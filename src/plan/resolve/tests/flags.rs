@@ -82,7 +82,10 @@ fn contradictions_about_target_and_server_are_refused() {
             Overrides { target_url: env("U", "http://h"), port: env("P", "1"), ..none() },
             "U (environment): cannot stand together with P (environment)",
         ),
-        (Overrides { target_url: url("https://h"), ..none() }, "--target-url (flag): this build speaks http only"),
+        (
+            Overrides { target_url: url("https://localhost"), chaos: chaos(), ..none() },
+            "--chaos (flag): no server is started for https",
+        ),
         (Overrides { target_url: url("h:80"), ..none() }, "expected one like http://127.0.0.1:8080"),
         (
             Overrides { target_url: env("K6_TARGET_URL", "x"), ..none() },

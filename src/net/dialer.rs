@@ -1,0 +1,221 @@
+//! Opens one connection after the other: to all targets and all their addresses in turn, from all sources in turn.
+
+use super::Target;
+use super::access::Access;
+use super::call::Door;
+use super::socket::Socket;
+use super::stream::{Secured, Stream};
+use super::tls::{Client, Name, TlsConfigError};
+use super::tunnel::Tunnel;
+use mio::{Registry, Token};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// Where the next connection goes. Plain data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// Which target.
+    pub target: u16,
+    /// Which address, by number, see [`Dialer::addr`]; the last number is that of none.
+    pub addr: u16,
+}
+
+/// The number of no address: that of a socket in the file system, or of a target that has none.
+const NOWHERE: u16 = u16::MAX;
+
+/// Opens connections. Each worker has its own.
+#[derive(Debug)]
+pub struct Dialer {
+    lanes: Vec<Lane>,
+    turn: usize,
+    /// All addresses that were ever used, by number: connections remember the number only.
+    known: Vec<SocketAddr>,
+    sources: Vec<IpAddr>,
+    source_turn: usize,
+    unix_socket: Option<PathBuf>,
+    /// Only when a target needs it.
+    tls: Option<Client>,
+}
+
+/// What is the same for all connections to one target.
+#[derive(Debug)]
+struct Lane {
+    /// Numbers of its addresses.
+    addrs: Vec<u16>,
+    turn: usize,
+    /// The name its certificate must be for; none in the clear.
+    name: Option<Name>,
+    /// What a proxy is asked for.
+    tunnel_to: Option<String>,
+}
+
+impl Dialer {
+    /// A dialer whose first connection is the `nth` of all in the order of targets and addresses: workers begin at different ones.
+    /// `connections` is how many it will have at once.
+    pub fn new<'a>(
+        targets: impl IntoIterator<Item = &'a Target>,
+        access: &Access,
+        nth: usize,
+        connections: usize,
+    ) -> Result<Self, TlsConfigError> {
+        let mut known = Vec::new();
+        let lane = |target: &Target| {
+            let name = if target.tls { Some(Name::new(&target.host)?) } else { None };
+            // A proxy needs the port spelled out (RFC 9110, section 9.3.6).
+            let port = target.port;
+            let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
+            let tunnel_to = (target.tls && access.proxy.is_some()).then(|| format!("{host}:{port}"));
+            Ok::<_, TlsConfigError>(Lane { addrs: numbers(&target.addrs, &mut known), turn: 0, name, tunnel_to })
+        };
+        let mut lanes = targets.into_iter().map(lane).collect::<Result<Vec<_>, _>>()?;
+        let of = lanes.len().max(1);
+        for (k, lane) in lanes.iter_mut().enumerate() {
+            // As if `nth` connections had been opened already.
+            lane.turn = nth / of + usize::from(k < nth % of);
+        }
+        let tls = if lanes.iter().any(|lane| lane.name.is_some()) {
+            Some(Client::new(&access.tls, connections)?)
+        } else {
+            None
+        };
+        let unix_socket = access.unix_socket.clone();
+        Ok(Self { lanes, turn: nth, known, sources: access.sources.clone(), source_turn: nth, unix_socket, tls })
+    }
+
+    /// Where the next connection goes.
+    pub fn next_way(&mut self) -> Way {
+        let target = self.turn % self.lanes.len().max(1);
+        self.turn = self.turn.wrapping_add(1);
+        let addr = self.lanes.get_mut(target).and_then(|lane| {
+            let addr = lane.addrs.get(lane.turn % lane.addrs.len().max(1)).copied();
+            lane.turn = lane.turn.wrapping_add(1);
+            addr
+        });
+        Way { target: target as u16, addr: addr.filter(|_| self.unix_socket.is_none()).unwrap_or(NOWHERE) }
+    }
+
+    /// The address of a way; none for a socket in the file system.
+    pub fn addr(&self, way: Way) -> Option<SocketAddr> {
+        self.known.get(usize::from(way.addr)).copied()
+    }
+
+    /// Begins to connect, and registers the socket once and for all. One that is read `slowly` has a small receive buffer.
+    pub fn dial(&mut self, way: Way, registry: &Registry, token: Token, slowly: bool) -> io::Result<Stream> {
+        let socket = match (&self.unix_socket, self.addr(way)) {
+            (Some(path), _) => Socket::unix(path, registry, token)?,
+            (None, Some(addr)) => Socket::tcp(addr, self.next_source(addr), slowly, registry, token)?,
+            (None, None) => return Err(io::Error::new(io::ErrorKind::NotFound, "the target has no address")),
+        };
+        let Some(lane) = self.lanes.get(usize::from(way.target)) else { return Ok(Stream::Plain(socket)) };
+        lane.stream(socket, self.tls.as_ref())
+    }
+
+    /// New addresses of the targets, in their order; a target whose name could not be looked up keeps its old ones.
+    pub fn readdress(&mut self, addrs: Vec<Option<Vec<SocketAddr>>>) {
+        for (lane, addrs) in self.lanes.iter_mut().zip(addrs) {
+            let found = addrs.map(|addrs| numbers(&addrs, &mut self.known)).filter(|found| !found.is_empty());
+            lane.addrs = found.unwrap_or_else(|| std::mem::take(&mut lane.addrs));
+        }
+    }
+
+    /// A target's door, for questions before and after a test.
+    pub fn door(&self, target: usize) -> Door<'_> {
+        let lane = self.lanes.get(target);
+        Door {
+            addrs: lane
+                .map(|lane| lane.addrs.iter().map(|&n| self.known[usize::from(n)]).collect())
+                .unwrap_or_default(),
+            unix_socket: self.unix_socket.clone(),
+            source: self.sources.clone(),
+            tls: lane.and_then(|lane| self.tls.as_ref().zip(lane.name.as_ref())),
+            tunnel_to: lane.and_then(|lane| lane.tunnel_to.clone()),
+        }
+    }
+
+    /// The next source of the same family.
+    fn next_source(&mut self, addr: SocketAddr) -> Option<IpAddr> {
+        for _ in 0..self.sources.len() {
+            let source = self.sources[self.source_turn % self.sources.len()];
+            self.source_turn = self.source_turn.wrapping_add(1);
+            if source.is_ipv4() == addr.is_ipv4() {
+                return Some(source);
+            }
+        }
+        None
+    }
+}
+
+/// The numbers of `addrs`. New ones are added, as long as there are numbers: a name whose addresses change every second for half a day
+/// keeps the last ones after that.
+fn numbers(addrs: &[SocketAddr], known: &mut Vec<SocketAddr>) -> Vec<u16> {
+    let mut number = |addr: &SocketAddr| match known.iter().position(|other| other == addr) {
+        Some(n) => Some(n as u16),
+        None if known.len() < usize::from(NOWHERE) => {
+            known.push(*addr);
+            Some((known.len() - 1) as u16)
+        }
+        None => None,
+    };
+    addrs.iter().filter_map(&mut number).collect()
+}
+
+impl Lane {
+    fn stream(&self, socket: Socket, tls: Option<&Client>) -> io::Result<Stream> {
+        let (Some(name), Some(tls)) = (&self.name, tls) else { return Ok(Stream::Plain(socket)) };
+        let tunnel = self.tunnel_to.as_deref().map(|authority| Box::new(Tunnel::to(authority)));
+        Ok(Stream::Tls(Box::new(Secured { socket, session: tls.session(name)?, tunnel })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str, ports: &[u16]) -> Target {
+        let addrs = ports.iter().map(|&port| ([127, 0, 0, 1], port).into()).collect();
+        Target { addrs, ..Target::parse(url).expect("a URL") }
+    }
+
+    fn ways(dialer: &mut Dialer, n: usize) -> Vec<(u16, u16)> {
+        let ways: Vec<Way> = (0..n).map(|_| dialer.next_way()).collect();
+        ways.into_iter().map(|way| (way.target, dialer.addr(way).map_or(0, |a| a.port()))).collect()
+    }
+
+    #[test]
+    fn targets_and_their_addresses_are_used_in_turn() {
+        let targets = [target("http://a", &[1, 2]), target("http://b", &[7, 8, 9])];
+        let mut dialer = Dialer::new(&targets, &Access::default(), 0, 8).expect("a dialer");
+        let all = ways(&mut dialer, 8);
+        assert_eq!(all, [(0, 1), (1, 7), (0, 2), (1, 8), (0, 1), (1, 9), (0, 2), (1, 7)]);
+        // Another worker begins elsewhere in the same order.
+        let mut third = Dialer::new(&targets, &Access::default(), 3, 8).expect("a dialer");
+        assert_eq!(ways(&mut third, 5), all[3..]);
+    }
+
+    #[test]
+    fn sources_are_used_in_turn_where_they_fit() {
+        let sources = vec!["127.0.0.2".parse().unwrap(), "::1".parse().unwrap(), "127.0.0.3".parse().unwrap()];
+        let access = Access { sources, ..Access::default() };
+        let mut dialer = Dialer::new(&[target("http://a", &[1])], &access, 0, 8).expect("a dialer");
+        let mut from = |addr: &str| dialer.next_source(addr.parse().unwrap()).map(|ip| ip.to_string());
+        assert_eq!(from("127.0.0.1:1").as_deref(), Some("127.0.0.2"));
+        assert_eq!(from("127.0.0.1:1").as_deref(), Some("127.0.0.3"));
+        assert_eq!(from("[::1]:1").as_deref(), Some("::1"));
+        assert_eq!(from("[::1]:1").as_deref(), Some("::1"));
+    }
+
+    #[test]
+    fn new_addresses_replace_the_old_ones_unless_there_are_none() {
+        let targets = [target("http://a", &[1]), target("http://b", &[2])];
+        let mut dialer = Dialer::new(&targets, &Access::default(), 0, 8).expect("a dialer");
+        dialer.readdress(vec![Some(vec![([127, 0, 0, 1], 5).into()]), None]);
+        assert_eq!(ways(&mut dialer, 2), [(0, 5), (1, 2)]);
+    }
+
+    #[test]
+    fn a_host_that_no_certificate_can_be_for_is_refused() {
+        let error = Dialer::new(&[target("https://my_host-", &[1])], &Access::default(), 0, 8).expect_err("refused");
+        assert!(error.to_string().contains("my_host-"), "{error}");
+    }
+}

@@ -1,0 +1,149 @@
+//! One non-blocking socket, of whichever family.
+
+#[cfg(test)]
+use super::script;
+use super::{Stamp, stamp};
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{IpBindAddressNoPort, ReceiveTimestampns};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+/// What the poll is to report: all there is, once, when it changes (edge-triggered). One `epoll_ctl` serves the connection's whole life:
+/// "writable" comes when it is connected and after a write that did not fit, and at no other time.
+const INTEREST: fn() -> Interest = || Interest::READABLE | Interest::WRITABLE;
+
+/// Receive buffer of a reader that is slow on purpose. The kernel doubles it for its own needs, and gives none smaller than about that.
+const SMALL_RECEIVE_BUFFER: usize = 4 * 1024;
+
+/// A socket.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    #[cfg(test)]
+    Script(script::Socket),
+}
+
+impl Socket {
+    /// Begins to connect to an address, from `source` if one is given.
+    ///
+    /// One that is read `slowly` has a receive buffer that holds next to nothing, so that a reader who waits is soon felt by the server.
+    pub(super) fn tcp(
+        addr: SocketAddr,
+        source: Option<IpAddr>,
+        slowly: bool,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        let mut stream = if source.is_none() && !slowly {
+            TcpStream::connect(addr)?
+        } else {
+            TcpStream::from_std(connect_as_told(addr, source, slowly)?)
+        };
+        // Small requests go out at once; Nagle's algorithm would hold them back for the peer's delayed acknowledgement.
+        stream.set_nodelay(true)?;
+        registry.register(&mut stream, token, INTEREST())?;
+        Ok(Self::Tcp(stream))
+    }
+
+    /// Connects to a socket in the file system.
+    pub(super) fn unix(path: &Path, registry: &Registry, token: Token) -> io::Result<Self> {
+        let mut stream = UnixStream::connect(path)?;
+        registry.register(&mut stream, token, INTEREST())?;
+        Ok(Self::Unix(stream))
+    }
+
+    /// Whether connecting is over: `Ok(true)` when it succeeded, `Ok(false)` when it goes on, else why it failed.
+    pub(super) fn connected(&self) -> io::Result<bool> {
+        let peer = match self {
+            Self::Tcp(stream) => stream.take_error().and_then(|error| match error {
+                Some(error) => Err(error),
+                None => stream.peer_addr().map(drop),
+            }),
+            Self::Unix(stream) => stream.take_error().and_then(|error| match error {
+                Some(error) => Err(error),
+                None => stream.peer_addr().map(drop),
+            }),
+            #[cfg(test)]
+            Self::Script(socket) => return socket.connected(),
+        };
+        match peer {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Option<Stamp>)> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer).map(|n| (n, None)),
+            Self::Unix(stream) => stream.read(buffer).map(|n| (n, None)),
+            #[cfg(test)]
+            Self::Script(socket) => socket.read(buffer),
+        }
+    }
+
+    /// Reads with the kernel's receive stamp. A socket in the file system has none: nothing is received, only handed over.
+    pub(super) fn read_stamped(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Option<Stamp>)> {
+        match self {
+            Self::Tcp(stream) => stamp::recvmsg(stream, buffer),
+            Self::Unix(stream) => stream.read(buffer).map(|n| (n, None)),
+            #[cfg(test)]
+            Self::Script(socket) => socket.read(buffer),
+        }
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+            #[cfg(test)]
+            Self::Script(socket) => socket.write(bytes),
+        }
+    }
+
+    pub(super) fn ask_for_stamps(&self) -> io::Result<()> {
+        if let Self::Tcp(stream) = self {
+            setsockopt(stream, ReceiveTimestampns, &true)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn acknowledge(&self) {
+        if let Self::Tcp(stream) = self {
+            // A diagnostic: if it cannot be had, the plateau it was to remove is still there to see.
+            drop(socket2::SockRef::from(stream).set_tcp_quickack(true));
+        }
+    }
+
+    pub(super) fn abort(self) {
+        if let Self::Tcp(stream) = self {
+            // If the option cannot be set the socket is closed in the usual way.
+            let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+/// Begins to connect from an address of ours, with a small receive buffer, or both.
+fn connect_as_told(addr: SocketAddr, source: Option<IpAddr>, slowly: bool) -> io::Result<std::net::TcpStream> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    if slowly {
+        // Before connecting: a window that was once announced is not taken back.
+        socket.set_recv_buffer_size(SMALL_RECEIVE_BUFFER)?;
+    }
+    if let Some(source) = source {
+        // The port is then chosen when connecting, when the destination is known: without it every port could be used only once, for
+        // whatever destination (ip(7)). Where the kernel does not know the option, that is how it is.
+        let _ = setsockopt(&socket, IpBindAddressNoPort, &true);
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    match socket.connect(&addr.into()) {
+        Err(error) if error.raw_os_error() != Some(nix::libc::EINPROGRESS) => Err(error),
+        _ => Ok(socket.into()),
+    }
+}

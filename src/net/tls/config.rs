@@ -1,0 +1,195 @@
+//! Who is trusted, and who we are: from files to a configuration.
+
+use super::Session;
+use super::tickets::Tickets;
+use super::trouble::failed_by;
+use crate::net::access::{Identity, Pem, Roots, Tls};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, UnbufferedClientConnection, WantsClientCert};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What we speak inside: the only version of HTTP that this tool knows.
+const ALPN: &[u8] = b"http/1.1";
+
+/// Why there is no configuration. Keys are never repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsConfigError {
+    /// A file of certificates that is none.
+    #[error("{}: {flag} expects certificates in PEM (-----BEGIN CERTIFICATE-----): {problem}", path.display())]
+    BadCertificates {
+        /// What asked for it.
+        flag: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file of a key that is none.
+    #[error("{}: --key expects one unencrypted private key in PEM (-----BEGIN PRIVATE KEY-----): {problem}", path.display())]
+    BadKey {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Certificate and key do not belong together, or are of a kind that is not known.
+    #[error("{}: --cert and --key cannot be used: {problem}; expected the certificate of that very key", path.display())]
+    BadIdentity {
+        /// The certificate.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The system has no roots.
+    #[error(
+        "--native-roots: the system's certificates cannot be used: {0}; install them (ca-certificates), or leave the flag out"
+    )]
+    NoNativeRoots(String),
+    /// A host that no certificate can be for.
+    #[error("`{0}` cannot stand in a certificate: expected a name of letters, digits, dashes and dots, or an address")]
+    BadName(String),
+    /// Something else.
+    #[error("TLS cannot be set up: {0}")]
+    Other(#[from] Error),
+}
+
+/// Makes sessions. One for each worker: tickets and buffers are its own.
+pub struct Client {
+    config: Arc<ClientConfig>,
+    scratch: Rc<RefCell<Vec<u8>>>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// The name that a server's certificate must be for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name(ServerName<'static>);
+
+impl Name {
+    /// The name of a host, or its address.
+    pub fn new(host: &str) -> Result<Self, TlsConfigError> {
+        ServerName::try_from(host.to_owned()).map(Self).map_err(|_| TlsConfigError::BadName(host.to_owned()))
+    }
+}
+
+impl Client {
+    /// Sessions of that kind; `tickets` is how many a name may have waiting for use.
+    pub fn new(tls: &Tls, tickets: usize) -> Result<Self, TlsConfigError> {
+        let provider = Arc::new(ring::default_provider());
+        let builder =
+            ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+        let builder = if tls.verify {
+            builder.with_root_certificates(roots(&tls.roots)?)
+        } else {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider)))
+        };
+        let mut config = identified(builder, tls.identity.as_ref())?;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.resumption =
+            if tls.resume { Resumption::store(Arc::new(Tickets::new(tickets))) } else { Resumption::disabled() };
+        Ok(Self { config: Arc::new(config), scratch: Rc::default() })
+    }
+
+    pub(in crate::net) fn session(&self, name: &Name) -> io::Result<Session> {
+        let conn = UnbufferedClientConnection::new(Arc::clone(&self.config), name.0.clone());
+        let session = conn.and_then(|conn| Session::new(conn, Rc::clone(&self.scratch)));
+        session.map_err(|error| failed_by(&error))
+    }
+}
+
+fn roots(roots: &Roots) -> Result<RootCertStore, TlsConfigError> {
+    let mut store = RootCertStore::empty();
+    match roots {
+        Roots::BuiltIn => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Roots::Native => {
+            let found = rustls_native_certs::load_native_certs();
+            // Systems carry old certificates that cannot be read; those that can are enough.
+            store.add_parsable_certificates(found.certs);
+            if store.is_empty() {
+                let why = found.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
+                return Err(TlsConfigError::NoNativeRoots(why));
+            }
+        }
+        Roots::File(pem) => {
+            for cert in certificates("--cacert", pem)? {
+                store.add(cert).map_err(|error| bad_certificates("--cacert", pem, &error))?;
+            }
+        }
+    }
+    Ok(store)
+}
+
+fn identified(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, TlsConfigError> {
+    let Some(Identity { cert, key }) = identity else { return Ok(builder.with_no_client_auth()) };
+    let certs = certificates("--cert", cert)?;
+    let key_der = PrivateKeyDer::from_pem_slice(key.text.as_bytes())
+        .map_err(|_| TlsConfigError::BadKey { path: key.path.clone(), problem: "there is none in it".to_owned() })?;
+    builder
+        .with_client_auth_cert(certs, key_der)
+        .map_err(|error| TlsConfigError::BadIdentity { path: cert.path.clone(), problem: error.to_string() })
+}
+
+fn certificates(flag: &'static str, pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
+    let certs: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.text.as_bytes()).collect();
+    let certs = certs.map_err(|error| bad_certificates(flag, pem, &error))?;
+    if certs.is_empty() { Err(bad_certificates(flag, pem, &"there is none in it")) } else { Ok(certs) }
+}
+
+fn bad_certificates(flag: &'static str, pem: &Pem, problem: &dyn fmt::Display) -> TlsConfigError {
+    TlsConfigError::BadCertificates { flag, path: pem.path.clone(), problem: problem.to_string() }
+}
+
+/// Takes every certificate for what it says. That the peer has its key is still checked.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
