@@ -133,13 +133,21 @@ fn case(class: Failure) -> Case {
 const LIMITED: &[u8] = b"HTTP/1.1 429 Slow\r\nretry-after: 17\r\ncontent-length: 9\r\n\r\nslow down";
 const NO_CHOICES: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
 
-/// A server that answers a handshake with chat completions.
+/// A server that answers a handshake with success and switches nothing.
 fn no_websocket() -> (u64, String) {
-    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Raw(NO_CHOICES)));
+    let (bench, listener) = (Bench::new(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // It ends with the test program.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]).and_then(|_| stream.write_all(NO_CHOICES));
+        }
+    });
     let profile =
         "executor = \"per-vu-iterations\"\n[[requests]]\nname = \"ws\"\napi = \"openai-responses\"\nwebsocket = true\n";
     let (profile, result) = (bench.write("ws.toml", profile), bench.path("r.json"));
-    blast(&[&profile, "--target-url", &server.url(), "--output", &result]);
+    blast(&[&profile, "--target-url", &url, "--no-server", "--output", &result]);
     let failures = &document(&result)["failures"];
     let sample = failures["details"]["bad_websocket"]["sample"].as_str().unwrap_or_default();
     (failures["bad_websocket"].as_u64().unwrap_or(0), sample.to_owned())

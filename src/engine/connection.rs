@@ -111,7 +111,7 @@ pub(super) struct Connection {
     failures_in_row: u32,
     /// What of the request did not fit into the socket.
     unsent: Vec<u8>,
-    unsent_from: usize,
+    unsent_from: u32,
     pub(super) exchange: Exchange,
 }
 
@@ -279,12 +279,12 @@ impl Connection {
             return Step::Wait;
         }
         let unsent = std::mem::take(&mut self.unsent);
-        let result = self.write(&unsent[self.unsent_from..]);
+        let result = self.write(&unsent[self.unsent_from as usize..]);
         self.unsent = unsent;
         match result {
             Ok(written) => {
-                self.unsent_from += written;
-                if self.unsent_from == self.unsent.len() && self.state == State::Sending {
+                self.unsent_from += written as u32;
+                if self.unsent_from as usize == self.unsent.len() && self.state == State::Sending {
                     self.state = State::Receiving;
                 }
                 Step::Wait
