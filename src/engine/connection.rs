@@ -108,7 +108,7 @@ pub(super) struct Connection {
     /// What the user of the present request does beside waiting. A connection that never had such a user has no memory for it.
     odd: Option<Box<Odd>>,
     /// Network failures since the last response: the exponent of the back-off.
-    failures_in_row: u32,
+    failures_in_row: u8,
     /// What of the request did not fit into the socket.
     unsent: Vec<u8>,
     unsent_from: u32,
@@ -477,7 +477,7 @@ impl Connection {
         match outcome {
             Outcome::Failed(failure) if matches!(failure.blame(), Blame::Network | Blame::Ours) => {
                 let pause = BACK_OFF_FIRST.0 << self.failures_in_row.min(16);
-                self.failures_in_row += 1;
+                self.failures_in_row = self.failures_in_row.saturating_add(1);
                 Nanos(pause.min(BACK_OFF_LONGEST.0))
             }
             _ => {
