@@ -44,7 +44,7 @@ const RESERVED: [(&str, &[&str]); 10] = [
     ("rustls", &["net/tls"]),
     ("httparse", &["wire/http1"]),
     ("tungstenite", &["wire/websocket"]),
-    ("clap", &["cli/mod.rs", "cli/args.rs", "cli/access.rs"]),
+    ("clap", &["cli/mod.rs", "cli/args.rs", "cli/access.rs", "cli/sweep_args.rs", "cli/error.rs"]),
     ("mio", &["net/", "engine/", "origin/"]),
     ("hdrhistogram", &["metrics/"]),
     ("Serialize", &["report/", "plan/profile"]),

@@ -199,8 +199,9 @@ pub fn parse(metric: &str, expression: &str, requests: &[String]) -> Result<Rule
 /// Reads one latency goal of a single request, such as `<2s` for `ttft`. It becomes a rule on the maximum: a request has met it when
 /// the largest of its own values has.
 pub fn parse_goal(metric: &str, expression: &str, requests: &[String]) -> Result<Rule, RuleError> {
-    const GOALS: [Trend; 8] = [
+    const GOALS: [Trend; 9] = [
         Trend::HttpReqDuration,
+        Trend::HttpReqDurationFromIntended,
         Trend::HttpReqWaiting,
         Trend::Ttfe,
         Trend::Ttft,

@@ -25,6 +25,7 @@ fn origin() -> Server {
         source: Source::Origin,
         config: None,
         chaos: false,
+        throughput: None,
         host: "127.0.0.1".to_owned(),
         port: 0,
         any_port: true,

@@ -9,7 +9,7 @@ use std::process::Command;
 const README: &str = include_str!("../README.md");
 
 /// Commands whose flags are kept, too.
-const COMMANDS: [&str; 4] = ["compare", "merge", "noise", "report"];
+const COMMANDS: [&str; 6] = ["capacity", "compare", "merge", "noise", "report", "throughput"];
 
 fn help(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_llmsim-blast")).args(arguments).output().expect("the binary runs");

@@ -17,6 +17,7 @@ fn spec(source: Source) -> Spec {
         source,
         config: None,
         chaos: false,
+        throughput: None,
         host: "127.0.0.1".to_owned(),
         port: 0,
         any_port: true,

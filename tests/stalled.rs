@@ -40,6 +40,7 @@ fn a_stopped_client_falsifies_no_time_and_says_that_it_was_stopped() {
         source: Source::Origin,
         config: None,
         chaos: false,
+        throughput: None,
         host: "127.0.0.1".to_owned(),
         port: 0,
         any_port: true,

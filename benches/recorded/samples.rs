@@ -42,6 +42,7 @@ pub(crate) fn plain() -> Sample {
         reused: true,
         checks_held: 2,
         check_failed: None,
+        good: None,
     }
 }
 

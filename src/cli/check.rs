@@ -149,6 +149,7 @@ mod tests {
             reused: false,
             checks_held: 0,
             check_failed: None,
+            good: None,
             retry_after_s: None,
         }
     }

@@ -117,7 +117,7 @@ fn hide_headers(arguments: impl Iterator<Item = String>) -> Vec<String> {
         .collect()
 }
 
-fn server(left: &Left) -> TargetServer {
+pub(super) fn server(left: &Left) -> TargetServer {
     TargetServer {
         started: left.identity.is_some(),
         // Many servers say that they are well; only llmsim has its statistics.

@@ -7,8 +7,10 @@
 
 mod access;
 mod args;
+mod capacity;
 mod check;
 mod debug;
+mod error;
 mod facts;
 mod measure;
 mod offline;
@@ -18,25 +20,25 @@ mod results;
 mod run;
 mod self_test;
 mod signals;
+mod steady;
 mod subject;
+mod sweep_args;
+mod throughput;
+
+pub use self::error::ExitClass;
 
 use self::args::{
     COMPARE_HELP, CompareArgs, MERGE_HELP, MergeArgs, NoiseArgs, OriginArgs, ReportArgs, SelfTestArgs, ServeArgs,
     SuperviseArgs,
 };
-use crate::compare::CompareError;
-use crate::engine::EngineError;
-use crate::net::tls::TlsConfigError;
-use crate::origin::OriginError;
-use crate::plan::{AccessOverrides, Given, Overrides, PlanError, Sourced, limits, resolve};
-use crate::report::merge::MergeError;
+use self::error::CliError;
+use self::sweep_args::{CAPACITY_HELP, CapacityArgs, THROUGHPUT_HELP, ThroughputArgs};
+use crate::plan::{AccessOverrides, Given, Overrides, Sourced, limits, resolve};
 use crate::scenario::Secret;
-use crate::server::ServerError;
-use crate::server::limits::{TooFewFiles, TooFewPorts};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What every environment name starts with.
 const PREFIX: &str = "LLMSIM_BLAST_";
@@ -117,6 +119,12 @@ enum Command {
         /// The profile to print.
         name: Option<String>,
     },
+    /// Find the highest load at which goals hold.
+    #[command(after_help = CAPACITY_HELP)]
+    Capacity(CapacityArgs),
+    /// Measure peak requests and tokens per second, by the server's worker threads.
+    #[command(after_help = THROUGHPUT_HELP)]
+    Throughput(ThroughputArgs),
     /// Compare two builds by their results: is one slower?
     #[command(after_help = COMPARE_HELP)]
     Compare(CompareArgs),
@@ -368,190 +376,6 @@ impl RunArgs {
     }
 }
 
-/// How the program ends, each with its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum ExitClass {
-    /// It ran, and every threshold held.
-    Success = 0,
-    /// The command line cannot be understood.
-    Usage = 2,
-    /// A threshold (k6's number) or an endpoint failed.
-    ThresholdFailed = 99,
-    /// Profile, threshold or environment are invalid.
-    Configuration = 104,
-    /// Stopped by a signal; a partial report was written.
-    Interrupted = 105,
-    /// Nothing usable was measured: target unreachable, server did not start, not one success.
-    NoData = 107,
-    /// A defect of this tool, or a result that could not be written.
-    Internal = 109,
-    /// A part of the run is missing, or runs cannot be compared.
-    Incomplete = 110,
-    /// The client was the bottleneck, and that was to be an error.
-    Invalid = 111,
-}
-
-impl ExitClass {
-    /// Its number.
-    pub const fn code(self) -> u8 {
-        self as u8
-    }
-}
-
-/// Why a command did not come to its end.
-#[derive(Debug, thiserror::Error)]
-enum CliError {
-    /// The command line cannot be understood; help and version are here, too.
-    #[error(transparent)]
-    Usage(#[from] clap::Error),
-    /// The test cannot be planned.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The place of the results cannot be written to; said before the test.
-    #[error("--output {}: {source}; expected a file in a folder that exists and can be written to", path.display())]
-    OutputPlace {
-        /// What was given.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The results could not be written; said after the test.
-    #[error("--output {}: the results could not be written: {source}", path.display())]
-    Results {
-        /// What was given.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A result that was given cannot be used.
-    #[error("{}: {reason}", path.display())]
-    Result {
-        /// Which.
-        path: PathBuf,
-        /// The field and what is wrong.
-        reason: String,
-    },
-    /// Results that are not of one test.
-    #[error(transparent)]
-    Merge(#[from] MergeError),
-    /// Results that cannot be compared.
-    #[error(transparent)]
-    Compare(#[from] CompareError),
-    /// A value of a command that is not a test.
-    #[error("{flag}: {problem}")]
-    Argument {
-        /// Which.
-        flag: &'static str,
-        /// What is wrong, and what was expected.
-        problem: String,
-    },
-    /// More connections are asked for than there can be file descriptors.
-    #[error(transparent)]
-    Files(#[from] TooFewFiles),
-    /// More connections are asked for than there can be local ports.
-    #[error(transparent)]
-    Ports(#[from] TooFewPorts),
-    /// TLS cannot be set up as it was asked for.
-    #[error(transparent)]
-    Tls(#[from] TlsConfigError),
-    /// An address to connect from that cannot be.
-    #[error("--source-ip {source_ip}: {problem}")]
-    Source {
-        /// The address.
-        source_ip: std::net::IpAddr,
-        /// What is wrong and what was expected.
-        problem: String,
-    },
-    /// The target's name means nothing.
-    #[error(
-        "{url}: the host cannot be resolved: {source}; check its spelling, or give its address with --resolve HOST:PORT:ADDR"
-    )]
-    Resolve {
-        /// The target.
-        url: String,
-        /// What the resolver said.
-        source: io::Error,
-    },
-    /// Nothing answers at the target, and nothing may be started there.
-    #[error(
-        "{url}: {reason}; start the server first, or check --target-url (without --no-server, a target on this machine is started)"
-    )]
-    Unreachable {
-        /// The target.
-        url: String,
-        /// What happened.
-        reason: String,
-    },
-    /// Something answers at the target, but nothing that could be tested.
-    #[error("{url}: {reason}")]
-    Unusable {
-        /// The target.
-        url: String,
-        /// What is wrong, and what to do.
-        reason: String,
-    },
-    /// The server has none of the APIs that the profile leaves to it.
-    #[error(
-        "{url}: has nothing of what the profile sends (skipped: {missing}); name the API and its path: --api, --path"
-    )]
-    NoApi {
-        /// The target.
-        url: String,
-        /// What was asked for, by name.
-        missing: String,
-    },
-    /// The server could not be started.
-    #[error(transparent)]
-    Server(#[from] ServerError),
-    /// The origin could not be started, or has failed.
-    #[error(transparent)]
-    Origin(#[from] OriginError),
-    /// The origin that was started does not answer any more.
-    #[error("the origin at {addr} does not answer {path}; is the machine out of memory or file descriptors?")]
-    OriginLost {
-        /// Where it was.
-        addr: std::net::SocketAddr,
-        /// What it was asked.
-        path: &'static str,
-    },
-    /// The engine failed.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The terminal or pipe that text goes to, or the signals.
-    #[error("cannot write the output: {0}")]
-    Output(#[from] io::Error),
-}
-
-impl CliError {
-    fn exit_class(&self) -> ExitClass {
-        match self {
-            Self::Usage(error) if error.exit_code() == 0 => ExitClass::Success,
-            Self::Usage(_) | Self::Argument { .. } => ExitClass::Usage,
-            Self::Result { .. } | Self::Merge(_) | Self::Compare(_) => ExitClass::Incomplete,
-            Self::Plan(error) if error.is_usage() => ExitClass::Usage,
-            Self::Plan(_)
-            | Self::OutputPlace { .. }
-            | Self::Files(_)
-            | Self::Ports(_)
-            | Self::Tls(_)
-            | Self::Source { .. }
-            | Self::Server(ServerError::BadConfig { .. } | ServerError::BadHost { .. }) => ExitClass::Configuration,
-            Self::Server(ServerError::Interrupted) => ExitClass::Interrupted,
-            Self::Server(_)
-            | Self::Resolve { .. }
-            | Self::Unreachable { .. }
-            | Self::Unusable { .. }
-            | Self::NoApi { .. }
-            | Self::Origin(_)
-            | Self::OriginLost { .. } => ExitClass::NoData,
-            // Whoever closes our pipe has seen enough.
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitClass::Success,
-            Self::Output(_) | Self::Results { .. } | Self::Engine(_) => ExitClass::Internal,
-        }
-    }
-}
-
 /// The whole program: `arguments` with the program's name first, the environment, and where to write.
 pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
@@ -585,6 +409,8 @@ fn dispatch(
     let cli = Cli::from_arg_matches(&Cli::command().try_get_matches_from(arguments)?)?;
     match cli.command {
         Some(Command::Profiles { name }) => offline::profiles(name.as_deref(), out),
+        Some(Command::Capacity(args)) => capacity::run(&args, environment, out, err),
+        Some(Command::Throughput(args)) => throughput::run(&args, environment, out, err),
         Some(Command::Compare(args)) => results::compare_runs(&args, environment, out, err),
         Some(Command::Merge(args)) => results::merge(&args, environment, out, err),
         Some(Command::Noise(args)) => results::noise_of(&args, out),

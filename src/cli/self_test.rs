@@ -128,6 +128,7 @@ impl<'a> Bench<'a> {
             source: Source::Origin,
             config: None,
             chaos: false,
+            throughput: None,
             host: "127.0.0.1".to_owned(),
             port: 0,
             any_port: true,

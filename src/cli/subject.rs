@@ -90,6 +90,7 @@ impl Subject {
     /// The test begins: what was used and counted until now is none of it.
     pub(super) fn begin(&mut self, plan: &Plan) {
         self.first = self.server.as_ref().and_then(Server::sample);
+        self.last = None;
         self.rss_max_bytes = self.first.map_or(0, |usage| usage.rss_bytes);
         self.stats_before = self.stats(plan);
         self.counted_before = procfs::counted();
@@ -112,6 +113,12 @@ impl Subject {
     /// Whether a server that we started has ended by itself.
     pub(super) fn is_dead(&self) -> bool {
         self.server.as_ref().is_some_and(|server| server.has_exited().is_some())
+    }
+
+    /// Why a server that we started is not there any more, if it is not.
+    pub(super) fn died(&self) -> Option<CliError> {
+        let Exit { status, last_lines } = self.server.as_ref()?.has_exited()?;
+        Some(CliError::Died { status, last_lines })
     }
 
     /// Asks for the last numbers, and stops the server if we started it.
@@ -188,7 +195,7 @@ fn question(plan: &Plan, target: &Target, path: &str) -> String {
 }
 
 fn is_particular(spec: &Spec) -> bool {
-    spec.source != Source::Embedded || spec.config.is_some() || spec.chaos
+    spec.source != Source::Embedded || spec.config.is_some() || spec.chaos || spec.throughput.is_some()
 }
 
 fn start(

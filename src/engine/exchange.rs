@@ -49,9 +49,12 @@ pub(super) struct Expect {
 }
 
 impl Expect {
-    /// What requests of a kind expect, of that number in the mix.
-    pub(super) fn of(number: u16, kind: &Kind) -> Self {
-        Self { kind: number, api: kind.api, stream: kind.stream, websocket: kind.websocket }
+    /// Those of a mix, in its order.
+    pub(super) fn all(kinds: &[Kind]) -> Vec<Self> {
+        let kinds = kinds.iter().enumerate();
+        kinds
+            .map(|(i, kind)| Self { kind: i as u16, api: kind.api, stream: kind.stream, websocket: kind.websocket })
+            .collect()
     }
 }
 
@@ -539,6 +542,7 @@ fn blank(expect: Expect, sent: Nanos, reused: bool) -> Sample {
         reused,
         checks_held: 0,
         check_failed: None,
+        good: None,
     }
 }
 

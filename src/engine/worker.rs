@@ -25,7 +25,7 @@ use super::poller::{Poller, Ready};
 use super::timers::Timers;
 use crate::api::Reader;
 use crate::load::{Schedule, Start, Turn};
-use crate::metrics::{Gauge, Outcome, Tally};
+use crate::metrics::{Gauge, Goals, Outcome, Tally};
 use crate::net::{Dialer, IoStatus, Stream};
 use crate::plan::Plan;
 use crate::scenario::{Request, Scenario, Timeouts};
@@ -59,6 +59,7 @@ pub(super) struct Worker<'a> {
     schedule: Schedule,
     dialer: Dialer,
     expects: Vec<Expect>,
+    goals: Goals,
     timeouts: Vec<Timeouts>,
     /// One per kind of request: what its answers look like is learned from all connections together.
     readers: Vec<Reader>,
@@ -112,9 +113,7 @@ impl<'a> Worker<'a> {
         let schedule = Schedule::new(&share.load());
         let (zero_at, streams) = (clock.zero_at(), share.mix.kinds.iter().any(|kind| kind.stream));
         let stamps = share.rx_timestamps.unwrap_or(streams && share.access.unix_socket.is_none());
-        let slots = schedule.local_vus() as usize;
-        let end = schedule.end();
-        let expects = share.mix.kinds.iter().enumerate().map(|(i, kind)| Expect::of(i as u16, kind)).collect();
+        let (slots, end) = (schedule.local_vus() as usize, schedule.end());
         Self {
             number,
             clock,
@@ -122,7 +121,8 @@ impl<'a> Worker<'a> {
             lines,
             scenario,
             dialer,
-            expects,
+            expects: Expect::all(&share.mix.kinds),
+            goals: share.goals(),
             timeouts: share.mix.kinds.iter().map(|k| k.timeouts).collect(),
             readers: share.mix.kinds.iter().map(|k| Reader::new(k.api, share.verify_parse)).collect(),
             connections: (0..slots).map(|_| Connection::new()).collect(),
@@ -307,9 +307,9 @@ impl<'a> Worker<'a> {
 
     fn fire_timers(&mut self, now: Nanos) {
         while let Some(slot) = self.timers.pop_due(now) {
+            self.connections[slot as usize].timer_at = Nanos::MAX;
             let limits = &self.timeouts[self.kind_of(slot)];
             let connection = &mut self.connections[slot as usize];
-            connection.timer_at = Nanos::MAX;
             match connection.deadline(limits) {
                 None => {}
                 Some(deadline) if deadline > now => self.arm(slot, deadline),
@@ -450,7 +450,7 @@ impl<'a> Worker<'a> {
     /// The request of `slot` is over: its sample is recorded and its user told.
     fn finish(&mut self, slot: u32, outcome: Outcome, reusable: bool, end: Nanos) {
         let connection = &mut self.connections[slot as usize];
-        self.tally.record(&connection.exchange.sample(outcome, end));
+        self.tally.record(&self.goals.judged(connection.exchange.sample(outcome, end)));
         if let Outcome::Failed(failure) = outcome {
             self.note_failure(slot, failure, end);
         }

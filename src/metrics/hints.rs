@@ -168,6 +168,7 @@ mod tests {
             reused: true,
             checks_held: 0,
             check_failed: None,
+            good: None,
         }
     }
 

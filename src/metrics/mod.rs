@@ -6,6 +6,7 @@
 pub mod buckets;
 mod distribution;
 mod failure;
+pub mod goals;
 pub mod hints;
 mod incidents;
 mod paths;
@@ -17,6 +18,7 @@ pub mod validity;
 pub use buckets::{Buckets, DecodeError};
 pub use distribution::{Distribution, Exact};
 pub use failure::{Blame, Failure};
+pub use goals::{Goal, Goals};
 pub use incidents::{Example, Incidents, MAX_EXAMPLE_BYTES};
 pub use paths::{Attempts, Paths};
 pub use series::Second;
@@ -260,17 +262,20 @@ pub enum Share {
     HttpReqFailed,
     /// Response checks that held, of all that were made.
     Checks,
+    /// Requests that met every latency goal of a single request, of all that were judged.
+    Goodput,
 }
 
 impl Share {
     /// All, in the order of the report.
-    pub const ALL: [Self; 2] = [Self::HttpReqFailed, Self::Checks];
+    pub const ALL: [Self; 3] = [Self::HttpReqFailed, Self::Checks, Self::Goodput];
 
     /// Its name in thresholds, JSON and the report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::HttpReqFailed => "http_req_failed",
             Self::Checks => "checks",
+            Self::Goodput => "goodput",
         }
     }
 }
@@ -431,6 +436,8 @@ pub struct Sample {
     pub checks_held: u8,
     /// The check that did not hold.
     pub check_failed: Option<&'static str>,
+    /// Whether it met every goal of a single request; none when there are none or it cannot be said.
+    pub good: Option<bool>,
 }
 
 #[cfg(test)]

@@ -269,6 +269,7 @@ impl ShareValue {
         match share {
             Share::HttpReqFailed => Self { matches: part.failed, total: part.counter(Counter::HttpReqs) },
             Share::Checks => Self { matches: part.checks_held, total: part.checks_held + part.checks_failed },
+            Share::Goodput => Self { matches: part.good, total: part.judged },
         }
     }
 }

@@ -53,6 +53,10 @@ pub(super) struct Part {
     pub(super) checks_held: u64,
     /// Response checks that did not.
     pub(super) checks_failed: u64,
+    /// Requests that met every goal of a single request.
+    pub(super) good: u64,
+    /// Requests that were held against such goals.
+    pub(super) judged: u64,
     /// Successful requests whose tokens the server counted.
     pub(super) counted_by_usage: u64,
     /// Successful requests whose tokens we had to count, one an event.
@@ -113,6 +117,8 @@ impl Tally {
             part.time(Trend::ScheduleLag, sample.sent.since(intended));
         }
         part.checks_held += u64::from(sample.checks_held);
+        part.judged += u64::from(sample.good.is_some());
+        part.good += u64::from(sample.good == Some(true));
         if let Some(name) = sample.check_failed {
             part.checks_failed += 1;
             add_sorted(&mut self.failed_checks, name, 1);
@@ -360,6 +366,8 @@ impl Part {
         self.failed += other.failed;
         self.checks_held += other.checks_held;
         self.checks_failed += other.checks_failed;
+        self.good += other.good;
+        self.judged += other.judged;
         self.counted_by_usage += other.counted_by_usage;
         self.counted_by_events += other.counted_by_events;
     }
@@ -472,7 +480,7 @@ fn arrived_in_window(n: u64, s: &Sample) -> u64 {
 
 /// (last token − first token) / (tokens − tokens in the first event). The first event counts as one token: nothing on the wire says
 /// how many it held. None with a single event, in which the tokens after the first took no time that anybody could see.
-fn time_per_output_token(s: &Sample) -> Option<Nanos> {
+pub(super) fn time_per_output_token(s: &Sample) -> Option<Nanos> {
     if s.token_events < 2 {
         return None;
     }

@@ -35,8 +35,9 @@ pub use crate::scenario::{After, Conduct, Kind, Leave, Mix, Secret, Timeouts};
 pub use crate::server::{Source, Spec};
 
 use crate::load::Load;
+use crate::metrics::{Goal, Goals, Metric, Trend};
 use crate::scenario::Envelope;
-use crate::threshold::Rule;
+use crate::threshold::{Operator, Rule};
 use crate::units::Nanos;
 
 /// The resolved test; valid by construction.
@@ -121,6 +122,26 @@ impl Plan {
             seed: self.seed,
             share: self.share,
             of: self.of,
+        }
+    }
+
+    /// What each kind of request is held against: the goals that speak of it. A goal about tokens says nothing about answers that come
+    /// in one piece.
+    pub fn goals(&self) -> Goals {
+        let of_tokens = |trend| {
+            !matches!(trend, Trend::HttpReqDuration | Trend::HttpReqDurationFromIntended | Trend::HttpReqWaiting)
+        };
+        let goal = |rule: &Rule, kind: &Kind| {
+            let Metric::Trend(trend) = rule.metric else { return None };
+            let speaks_of_it = rule.request.as_ref().is_none_or(|name| *name == kind.name);
+            (speaks_of_it && (kind.stream || !of_tokens(trend))).then(|| Goal {
+                trend,
+                bound: Nanos::from_secs_f64(rule.bound / 1e3),
+                inclusive: rule.operator == Operator::LessOrEqual,
+            })
+        };
+        Goals {
+            kinds: self.mix.kinds.iter().map(|kind| self.slo.iter().filter_map(|r| goal(r, kind)).collect()).collect(),
         }
     }
 

@@ -54,29 +54,29 @@ impl Given {
     }
 
     /// Whether it was typed for this run.
-    pub(super) const fn is_flag(&self) -> bool {
+    pub const fn is_flag(&self) -> bool {
         matches!(self.origin, Origin::Flag(_))
     }
 
     /// This value is no good.
-    pub(super) fn bad(&self, problem: impl Into<String>) -> PlanError {
+    pub fn bad(&self, problem: impl Into<String>) -> PlanError {
         PlanError::Value { origin: self.origin.clone(), text: self.value.clone(), problem: problem.into() }
     }
 
     /// This value does not go with the rest.
-    pub(super) fn misplaced(&self, problem: impl Into<String>) -> PlanError {
+    pub fn misplaced(&self, problem: impl Into<String>) -> PlanError {
         PlanError::Override { origin: self.origin.clone(), problem: problem.into() }
     }
 
     /// As a whole number within `limits`.
-    pub(super) fn whole(&self, limits: &RangeInclusive<u64>) -> Result<u64, PlanError> {
+    pub fn whole(&self, limits: &RangeInclusive<u64>) -> Result<u64, PlanError> {
         self.value.trim().parse().ok().filter(|n| limits.contains(n)).ok_or_else(|| {
             self.bad(format!("is not possible: expected a whole number from {} to {}", limits.start(), limits.end()))
         })
     }
 
     /// As a length of time, zero included.
-    pub(super) fn time(&self) -> Result<Nanos, PlanError> {
+    pub fn time(&self) -> Result<Nanos, PlanError> {
         let time: Nanos =
             self.value.parse().map_err(|_| self.bad("is not a duration: expected one like 30s, 1m30s, 500ms"))?;
         if time > limits::LONGEST {
@@ -86,7 +86,7 @@ impl Given {
     }
 
     /// As a length of time above zero.
-    pub(super) fn some_time(&self) -> Result<Nanos, PlanError> {
+    pub fn some_time(&self) -> Result<Nanos, PlanError> {
         let time = self.time()?;
         if time == Nanos::ZERO { Err(self.bad("is no time at all: expected more than zero")) } else { Ok(time) }
     }

@@ -3,6 +3,7 @@
 use super::profile::{Threshold, Thresholds, Written};
 use super::shape::time;
 use super::{PlanError, limits};
+use crate::metrics::{Metric, Share};
 use crate::threshold::{self, Rule};
 
 /// What has to hold. `kinds` are the names of the mix.
@@ -32,6 +33,12 @@ pub(super) fn thresholds(written: &Written, kinds: &[String]) -> Result<Vec<Rule
             }
             rules.push(rule);
         }
+    }
+    if let Some(rule) =
+        rules.iter().find(|r| r.metric == Metric::Share(Share::Goodput) && written.profile.slo.is_empty())
+    {
+        let problem = "needs goals of a single request: expected a table [slo] such as ttft = \"<500ms\"";
+        return Err(written.error(&key("thresholds", &rule.key()), problem));
     }
     check_count(written, "thresholds", rules)
 }

@@ -126,6 +126,7 @@ pub(super) fn server(
         source,
         config: config.map(|given| PathBuf::from(&given.value)),
         chaos: chaos.is_some(),
+        throughput: None,
         host: target.host.clone(),
         port: target.port,
         any_port: !port_asked_for,

@@ -43,6 +43,27 @@ fn peak_and_length_of_every_shape() {
     }
 }
 
+#[test]
+fn goals_speak_of_their_kind_and_of_streams_only() {
+    let kinds: Vec<String> = ["chat-plain", "chat-stream"].map(str::to_owned).into();
+    let goal = |metric, bound| crate::threshold::parse_goal(metric, bound, &kinds).expect("a goal");
+    let slo = vec![
+        goal("ttft", "<500ms"),
+        goal("http_req_duration", "<=3s"),
+        goal("http_req_duration{request:chat-plain}", "<1s"),
+    ];
+    let whole = Plan { slo, ..plan() };
+    let names: Vec<&str> = whole.mix.kinds.iter().map(|kind| kind.name.as_str()).collect();
+    let goals = whole.goals();
+    let of = |name| {
+        let goals = &goals.kinds[names.iter().position(|n| *n == name).expect("of load")];
+        goals.iter().map(|g| (g.trend, g.bound.0 / 1_000_000, g.inclusive)).collect::<Vec<_>>()
+    };
+    assert_eq!(of("chat-stream"), [(Trend::Ttft, 500, false), (Trend::HttpReqDuration, 3_000, true)]);
+    assert_eq!(of("chat-plain"), [(Trend::HttpReqDuration, 3_000, true), (Trend::HttpReqDuration, 1_000, false)]);
+    assert!(plan().goals().kinds.iter().all(Vec::is_empty));
+}
+
 proptest! {
     /// Every user belongs to exactly one of the shares' shares, and to one of the share that it was cut from.
     #[test]

@@ -10,6 +10,7 @@
 //! this tool found out about itself on a machine.
 
 mod access;
+pub mod capacity;
 pub mod compare;
 pub mod csv;
 mod endpoints;
@@ -26,6 +27,7 @@ mod plan;
 mod read;
 pub mod self_test;
 pub mod terminal;
+pub mod throughput;
 pub mod vllm;
 
 pub use access::{Address, Tls};

@@ -378,6 +378,10 @@ fn throughput(page: &mut Page, doc: &Document) {
     let counts = connections.into_iter().filter_map(|(word, c)| Some(format!("{word} {}", get(c)?.count)));
     page.list("connections", counts);
     addresses(page, &doc.target.addresses);
+    if let Some(good) = rate(&doc.metrics, metrics::Share::Goodput).filter(|r| r.total > 0) {
+        let share = human::percent(good.matches as f64 / good.total as f64);
+        page.list("goodput", std::iter::once(format!("{share}: {} of {} met every goal", good.matches, good.total)));
+    }
     let levels =
         metrics::Gauge::ALL.into_iter().filter_map(|g| Some(format!("{} {}", g.name(), gauge(&doc.metrics, g)?.max)));
     page.list("at most", levels);

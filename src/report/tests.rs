@@ -73,6 +73,7 @@ pub(super) fn plan() -> Plan {
             source: Source::Embedded,
             config: None,
             chaos: false,
+            throughput: None,
             host: "127.0.0.1".to_owned(),
             port: 8080,
             any_port: true,
@@ -126,6 +127,7 @@ fn sample(kind: u16, n: u64, outcome: Outcome, status: u16) -> Sample {
         reused: n > 0,
         checks_held: 2,
         check_failed: None,
+        good: None,
     }
 }
 

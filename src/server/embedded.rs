@@ -39,7 +39,7 @@ pub fn serve(host: &str, port: u16, settings: &Settings, announce: &mut dyn FnMu
 fn parse(settings: &Settings) -> Result<llmsim::cli::Config, ServerError> {
     llmsim::cli::Config::from_toml(&settings.text()?).map_err(|e| match settings {
         Settings::File(path) => ServerError::BadConfig { path: path.clone(), reason: e.to_string() },
-        Settings::Benchmark | Settings::Chaos => ServerError::Embedded(e.to_string()),
+        Settings::Benchmark | Settings::Chaos | Settings::Throughput => ServerError::Embedded(e.to_string()),
     })
 }
 

@@ -47,6 +47,8 @@ pub struct Spec {
     pub config: Option<PathBuf>,
     /// Use the error-injecting configuration instead.
     pub chaos: bool,
+    /// Answer as llmsim's throughput benchmark wants it (at once, 16 tokens), with so many worker threads.
+    pub throughput: Option<u32>,
     /// Where it shall listen.
     pub host: String,
     /// On which port.
@@ -119,6 +121,9 @@ const PORT_ATTEMPTS: u32 = 3;
 /// Silences llmsim's log. It adds `llmsim=info` and `tower_http=debug` to whatever `RUST_LOG` says, and the more specific target
 /// wins; everything it logs comes from below these two. A logged request costs the server throughput and fills the disk.
 const QUIET_LOG: &str = "off,llmsim::cli=off,tower_http::trace=off";
+
+/// How tokio, which llmsim runs on, is told its number of threads.
+const WORKER_THREADS: &str = "TOKIO_WORKER_THREADS";
 
 /// A running server that we started. Stopped when dropped.
 #[derive(Debug)]
@@ -276,6 +281,9 @@ fn start_on_a_port(
     stop: &AtomicBool,
 ) -> Result<(Child, SocketAddr), ServerError> {
     let wished = listen_address(&spec.host, spec.port)?;
+    let threads = spec.throughput.map(|threads| threads.to_string());
+    let mut env = vec![("RUST_LOG", QUIET_LOG)];
+    env.extend(threads.as_deref().map(|threads| (WORKER_THREADS, threads)));
     let mut attempt = 1;
     loop {
         let listen = free_address(wished, spec.any_port)?;
@@ -286,7 +294,7 @@ fn start_on_a_port(
             cores,
             program,
             args: &arguments(&spec.source, listen, config),
-            env: &[("RUST_LOG", QUIET_LOG)],
+            env: &env,
             dir: None,
         })?;
         match wait_until_ready(&child, addr, spec.ready_within, stop) {

@@ -35,6 +35,20 @@ timeout_rate = 0.02
 timeout_after_ms = 5000
 "#;
 
+/// What llmsim's throughput benchmark asks for: no pauses, answers so short that the server's own work is all there is.
+const THROUGHPUT: &str = r#"[latency]
+profile = "instant"
+
+[response]
+generator = "lorem"
+target_tokens = 16
+
+[errors]
+rate_limit_rate = 0.0
+server_error_rate = 0.0
+timeout_rate = 0.0
+"#;
+
 /// How a started server behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settings {
@@ -42,6 +56,8 @@ pub enum Settings {
     Benchmark,
     /// The same with errors injected.
     Chaos,
+    /// No pauses, 16 tokens, flawless.
+    Throughput,
     /// A user's own configuration.
     File(PathBuf),
 }
@@ -51,6 +67,7 @@ impl Settings {
     pub(super) fn of(spec: &Spec) -> Self {
         match &spec.config {
             _ if spec.chaos => Self::Chaos,
+            None if spec.throughput.is_some() => Self::Throughput,
             Some(file) => Self::File(file.clone()),
             None => Self::Benchmark,
         }
@@ -61,6 +78,7 @@ impl Settings {
         let path = match self {
             Self::Benchmark => return Ok(BENCHMARK.to_owned()),
             Self::Chaos => return Ok(CHAOS.to_owned()),
+            Self::Throughput => return Ok(THROUGHPUT.to_owned()),
             Self::File(path) => path,
         };
         let bad = |reason: String| ServerError::BadConfig { path: path.clone(), reason };
@@ -97,6 +115,7 @@ mod tests {
             source: Source::Embedded,
             config: config.map(PathBuf::from),
             chaos,
+            throughput: None,
             host: "127.0.0.1".to_owned(),
             port: 0,
             any_port: true,
@@ -109,6 +128,9 @@ mod tests {
         assert_eq!(Settings::of(&spec(None, false)), Settings::Benchmark);
         assert_eq!(Settings::of(&spec(Some("a.toml"), false)), Settings::File("a.toml".into()));
         assert_eq!(Settings::of(&spec(Some("a.toml"), true)), Settings::Chaos);
+        let two = Some(2);
+        assert_eq!(Settings::of(&Spec { throughput: two, ..spec(None, false) }), Settings::Throughput);
+        assert_eq!(Settings::of(&Spec { throughput: two, ..spec(Some("a"), false) }), Settings::File("a".into()));
     }
 
     #[test]
@@ -117,6 +139,10 @@ mod tests {
         assert_eq!(benchmark["latency"]["profile"].as_str(), Some("fast"));
         assert_eq!(benchmark["response"]["target_tokens"].as_integer(), Some(100));
         assert!(benchmark["errors"].as_table().unwrap().values().all(|rate| rate.as_float() == Some(0.0)));
+        let throughput: toml::Table = Settings::Throughput.text().unwrap().parse().unwrap();
+        assert_eq!(throughput["latency"]["profile"].as_str(), Some("instant"));
+        assert_eq!(throughput["response"]["target_tokens"].as_integer(), Some(16));
+        assert_eq!(throughput["errors"], benchmark["errors"]);
         let chaos: toml::Table = Settings::Chaos.text().unwrap().parse().unwrap();
         assert_eq!(chaos["errors"]["rate_limit_rate"].as_float(), Some(0.1));
         assert_eq!(chaos["errors"]["server_error_rate"].as_float(), Some(0.05));

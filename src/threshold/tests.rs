@@ -212,7 +212,7 @@ fn every_metric_has_at_least_one_rule() {
         let expression = match metric {
             Metric::Trend(_) => "p(95)<1s",
             Metric::Counter(_) => "count<1",
-            Metric::Share(Share::HttpReqFailed | Share::Checks) => "rate<1%",
+            Metric::Share(Share::HttpReqFailed | Share::Checks | Share::Goodput) => "rate<1%",
             Metric::Gauge(Gauge::Vus | Gauge::InFlight | Gauge::Connections) => "value<1",
         };
         assert_eq!(rule(metric.name(), expression).metric, metric);

@@ -25,6 +25,7 @@ impl Embedded {
             source: Source::Embedded,
             config: Some(config.path().to_path_buf()),
             chaos: false,
+            throughput: None,
             host: "127.0.0.1".to_owned(),
             port: 0,
             any_port: true,

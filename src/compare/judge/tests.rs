@@ -247,6 +247,7 @@ fn sample() -> Sample {
         reused: false,
         checks_held: 0,
         check_failed: None,
+        good: None,
     }
 }
 

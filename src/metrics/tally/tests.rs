@@ -33,6 +33,7 @@ pub(in crate::metrics) fn success(kind: u16, ms: u64) -> Sample {
         reused: false,
         checks_held: 0,
         check_failed: None,
+        good: None,
     }
 }
 

@@ -41,6 +41,7 @@ fn sample((kind, n, how, tokens): (u16, u64, u8, u32)) -> Sample {
         reused: n % 2 == 0,
         checks_held: how,
         check_failed: (how == 5).then_some("choices"),
+        good: None,
     }
 }
 

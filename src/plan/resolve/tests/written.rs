@@ -227,6 +227,7 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
             "my.toml:8: thresholds.ttft[0].delay_abort_eval",
             "abort_on_fail = true",
         ),
+        (chat("[thresholds]\ngoodput = \"rate>0.9\""), "my.toml:8: thresholds.goodput", "expected a table [slo]"),
         (chat("[slo]\nttft = \"p(95)<1\""), "my.toml:8: slo.ttft", "expected < or <="),
         (chat("[slo]\nhttp_reqs = \"<1\""), "my.toml:8: slo.http_reqs", "no latency of a single request"),
     ] {

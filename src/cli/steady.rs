@@ -1,0 +1,149 @@
+//! One step of a command that makes many runs against one server: warm up, then measure a steady window.
+//!
+//! Both are one run, so that the connections of the warm-up are those of the measurement. Only whole seconds after the warm-up are added
+//! up; requests that finish after the window, within the grace, are in it with their times, so that slow ones are not cut away.
+
+use super::CliError;
+use super::subject::Subject;
+use crate::engine;
+use crate::metrics::summary::ShareValue;
+use crate::metrics::validity::{Evidence, Signal, Validity, signals, verdict};
+use crate::metrics::{Counter, Second, Share, Summary, Tally, Trend};
+use crate::plan::{Given, Plan, PlanError};
+use crate::report::{ClientVerdict, Environment, Quantiles};
+use crate::server::procfs;
+use crate::units::Nanos;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What the seconds after the warm-up say.
+#[derive(Debug)]
+pub(super) struct Steady {
+    pub(super) summary: Summary,
+    pub(super) signals: Vec<Signal>,
+    /// Worker threads that ran.
+    pub(super) workers: usize,
+    /// CPU of the server, in cores.
+    pub(super) server_cpu: Option<f64>,
+}
+
+/// A warm-up in whole seconds, as the windows of a run are.
+pub(super) fn whole_seconds(warmup: Nanos) -> Nanos {
+    Nanos::from_secs(warmup.0.div_ceil(1_000_000_000))
+}
+
+/// Runs `plan`, whose shape is as long as the warm-up and the window together. None when a signal ended it.
+pub(super) fn measure(
+    plan: &Plan,
+    warmup: Nanos,
+    subject: &mut Subject,
+    stop: &AtomicBool,
+) -> Result<Option<Steady>, CliError> {
+    if stop.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+    let first = whole_seconds(warmup).as_secs_f64() as u32;
+    let mut tally = Tally::new(names.len());
+    let mut series: Vec<Second> = Vec::new();
+    let cores = subject.client_cores.clone();
+    let mut died = None;
+    subject.begin(plan);
+    let run = engine::run(plan, &cores, stop, &mut |tick| {
+        subject.watch(tick.elapsed, tick.second);
+        if tick.second.t_s >= first {
+            tally.append(tick.interval);
+            series.push(tick.second.clone());
+        }
+        if died.is_none() && !tick.last {
+            died = subject.died();
+            if died.is_some() {
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+    })?;
+    if let Some(died) = died.or_else(|| subject.died()) {
+        return Err(died);
+    }
+    if stop.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    let window = run.window.since(whole_seconds(warmup));
+    let summary = Summary::new(&tally, &names, window);
+    // Seconds after the window only wait for what is under way.
+    let end = run.window.as_secs_f64().ceil() as u32;
+    let busy: Vec<Second> = series.into_iter().filter(|second| second.t_s < end).collect();
+    let cpu: Vec<f64> = busy.iter().filter_map(|second| second.server_cpu).collect();
+    let signals = signals(&Evidence { summary: &summary, series: &busy, kernel: None, nofile: None });
+    let server_cpu = (!cpu.is_empty()).then(|| cpu.iter().sum::<f64>() / cpu.len() as f64);
+    Ok(Some(Steady { summary, signals, workers: run.workers, server_cpu }))
+}
+
+impl Steady {
+    /// What of a counter arrived in the window, a second.
+    pub(super) fn per_second(&self, counter: Counter) -> f64 {
+        self.summary.counter(counter, None).map_or(0.0, |value| value.rate)
+    }
+
+    pub(super) fn share(&self, share: Share) -> Option<f64> {
+        self.summary.share(share, None).map(ShareValue::rate)
+    }
+
+    pub(super) fn quantiles(&self, trend: Trend) -> Option<Quantiles> {
+        let [p50, p95, p99] = self.summary.trend(trend, None)?.percentiles_ms([50.0, 95.0, 99.0]);
+        Some(Quantiles { p50, p95, p99 })
+    }
+
+    fn signal(&self, name: &str) -> Option<&Signal> {
+        self.signals.iter().find(|signal| signal.name == name)
+    }
+
+    /// CPU of the busiest worker, as a share of its core.
+    pub(super) fn client_cpu(&self) -> f64 {
+        self.signal("worker_cpu").map_or(0.0, |signal| signal.value)
+    }
+
+    /// Whether our own CPU was the limit: used up, or withheld by others.
+    pub(super) fn client_bound(&self) -> bool {
+        let at_limit = |name| self.signal(name).is_some_and(|signal| signal.verdict == Validity::Bottleneck);
+        at_limit("worker_cpu") || at_limit("run_queue_wait")
+    }
+
+    /// How well we kept up.
+    pub(super) fn client(&self) -> ClientVerdict {
+        match verdict(&self.signals) {
+            _ if self.signals.is_empty() => ClientVerdict::Unknown,
+            Validity::Ok => ClientVerdict::Ok,
+            Validity::Strained => ClientVerdict::Strained,
+            Validity::Bottleneck => ClientVerdict::Bottleneck,
+        }
+    }
+}
+
+/// This machine, with so many threads of ours.
+pub(super) fn environment(workers: usize, server_cores: &[usize], nofile: u64) -> Environment {
+    let machine = procfs::machine();
+    Environment {
+        cpu_model: Some(machine.cpu_model),
+        cores: Some(machine.cores),
+        memory_bytes: Some(machine.memory_bytes),
+        kernel: Some(machine.kernel),
+        os: machine.os,
+        arch: machine.arch,
+        clocksource: Some(machine.clocksource),
+        workers: workers as u32,
+        pinned_to: None,
+        server_cores: (!server_cores.is_empty()).then(|| server_cores.iter().map(|&core| core as u32).collect()),
+        nofile: Some(nofile),
+        fingerprint: None,
+    }
+}
+
+/// A length of time above zero, or the usual one.
+pub(super) fn some_time(given: Option<&Given>, usual: Nanos) -> Result<Nanos, PlanError> {
+    given.map_or(Ok(usual), Given::some_time)
+}
+
+/// A length of time, zero included, or the usual one.
+pub(super) fn time(given: Option<&Given>, usual: Nanos) -> Result<Nanos, PlanError> {
+    given.map_or(Ok(usual), Given::time)
+}

@@ -1,0 +1,175 @@
+//! What a single request should keep to, and whether it did: the ground of `goodput`.
+//!
+//! A threshold speaks about all requests together; a goal about each. Goals are checked once a request, on its finished sample, without
+//! allocating.
+
+use super::tally::time_per_output_token;
+use super::{Outcome, Sample, Trend};
+use crate::units::Nanos;
+
+/// A latency goal of a single request. Plain data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Goal {
+    /// Which of its times. Of its gaps between tokens (`tbt`) the longest counts, as in `stall`.
+    pub trend: Trend,
+    /// What the time must stay below …
+    pub bound: Nanos,
+    /// … or may just reach.
+    pub inclusive: bool,
+}
+
+/// The goals of each kind of request. Plain data.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Goals {
+    /// In the order of the mix. A kind without goals has no part in goodput.
+    pub kinds: Vec<Vec<Goal>>,
+}
+
+impl Goals {
+    /// The sample, with what [`Goals::met`] says of it.
+    #[must_use]
+    pub fn judged(&self, sample: Sample) -> Sample {
+        Sample { good: self.met(&sample), ..sample }
+    }
+
+    /// Whether a request met all goals of its kind. None when that cannot be said: its kind has none, its user or the end of the test
+    /// cut it off, or a time that matters is not known because tokens came in one late read (which is the client's doing, not the server's).
+    ///
+    /// A failed request is a miss.
+    pub fn met(&self, sample: &Sample) -> Option<bool> {
+        let goals = self.kinds.get(usize::from(sample.kind)).filter(|goals| !goals.is_empty())?;
+        match sample.outcome {
+            Outcome::Interrupted | Outcome::Cancelled => return None,
+            Outcome::Failed(_) => return Some(false),
+            Outcome::Success => {}
+        }
+        let mut met = Some(true);
+        for goal in goals {
+            match goal.met(sample) {
+                Some(true) => {}
+                Some(false) => return Some(false),
+                None => met = None,
+            }
+        }
+        met
+    }
+}
+
+impl Goal {
+    /// Whether a successful request met it; none when its time is not known. A time that the request does not have (one token has no
+    /// gap) was not too long.
+    fn met(&self, s: &Sample) -> Option<bool> {
+        let since_sent = |instant: Option<Nanos>| instant.map(|instant| instant.since(s.sent));
+        let (time, is_known) = match self.trend {
+            Trend::HttpReqDurationFromIntended => (Some(s.end.since(s.intended.unwrap_or(s.sent))), true),
+            Trend::HttpReqWaiting => (since_sent(s.first_byte), true),
+            Trend::Ttfe => (since_sent(s.first_event), true),
+            Trend::Ttft => (since_sent(s.first_token), !s.ttft_censored),
+            Trend::Ttfo => (since_sent(s.first_visible), !s.ttfo_censored),
+            Trend::Tbt | Trend::Stall => (s.longest_gap, s.gaps_censored == 0),
+            Trend::Tpot => (time_per_output_token(s), true),
+            // The plan lets no other trend be a goal than the duration and those above.
+            _ => (Some(s.end.since(s.sent)), true),
+        };
+        let within = time.is_none_or(|time| if self.inclusive { time <= self.bound } else { time < self.bound });
+        // The longest of the gaps that are known is long enough for a miss; a first token is read no earlier than it came.
+        match (self.trend, within, is_known) {
+            (_, true, true) | (Trend::Ttft | Trend::Ttfo, true, false) => Some(true),
+            (Trend::Ttft | Trend::Ttfo, false, false) | (_, true, false) => None,
+            (_, false, _) => Some(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tally::tests::{stream, success};
+    use crate::metrics::{Failure, Share, Summary, Tally};
+
+    fn goals(of: &[(Trend, u64, bool)]) -> Goals {
+        let goal = |&(trend, ms, inclusive)| Goal { trend, bound: Nanos::from_millis(ms), inclusive };
+        Goals { kinds: vec![of.iter().map(goal).collect(), Vec::new()] }
+    }
+
+    /// A stream of five tokens: the first after 100 ms, the others 10 ms apart.
+    fn met(of: &[(Trend, u64, bool)], change: impl Fn(&mut Sample)) -> Option<bool> {
+        let mut sample = stream(0, 5, None);
+        change(&mut sample);
+        goals(of).met(&sample)
+    }
+
+    #[test]
+    fn each_time_is_held_against_its_goal() {
+        let as_is = |_: &mut Sample| {};
+        for (trend, takes) in [
+            (Trend::Ttfe, 90),
+            (Trend::Ttft, 100),
+            (Trend::Ttfo, 100),
+            (Trend::Tbt, 10),
+            (Trend::Stall, 10),
+            (Trend::Tpot, 10),
+            (Trend::HttpReqDuration, 150),
+        ] {
+            assert_eq!(met(&[(trend, takes, true)], as_is), Some(true), "{trend:?}");
+            assert_eq!(met(&[(trend, takes, false)], as_is), Some(false), "{trend:?}");
+            assert_eq!(met(&[(trend, takes + 1, false)], as_is), Some(true), "{trend:?}");
+            assert_eq!(met(&[(trend, takes - 1, true)], as_is), Some(false), "{trend:?}");
+        }
+        assert_eq!(met(&[(Trend::Ttft, 200, false), (Trend::Tbt, 5, false)], as_is), Some(false));
+        assert_eq!(met(&[(Trend::Ttft, 200, false), (Trend::Tbt, 50, false)], as_is), Some(true));
+    }
+
+    #[test]
+    fn failures_are_misses_and_interrupted_requests_are_left_out() {
+        let generous = [(Trend::Ttft, 1_000, false)];
+        assert_eq!(met(&generous, |s| s.outcome = Outcome::Failed(Failure::Truncated)), Some(false));
+        assert_eq!(met(&generous, |s| s.outcome = Outcome::Interrupted), None);
+        let mut other = success(1, 5);
+        assert_eq!(goals(&generous).met(&other), None, "its kind has no goals");
+        other.kind = 7;
+        assert_eq!(goals(&generous).met(&other), None);
+    }
+
+    #[test]
+    fn a_time_that_does_not_exist_was_not_too_long() {
+        assert_eq!(goals(&[(Trend::Ttft, 1, false), (Trend::Tbt, 1, false)]).met(&success(0, 500)), Some(true));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_judged_unless_it_is_clear() {
+        let unknown = |s: &mut Sample| (s.ttft_censored, s.gaps_censored) = (true, 2);
+        // It came before it was read, and it was read in time.
+        assert_eq!(met(&[(Trend::Ttft, 101, false)], unknown), Some(true));
+        assert_eq!(met(&[(Trend::Ttft, 99, false)], unknown), None);
+        assert_eq!(met(&[(Trend::Tbt, 50, false)], unknown), None);
+        assert_eq!(met(&[(Trend::Tbt, 9, false)], unknown), Some(false));
+        assert_eq!(met(&[(Trend::Tbt, 50, false), (Trend::Ttfe, 5, false)], unknown), Some(false));
+    }
+
+    #[test]
+    fn goodput_is_the_share_of_those_that_were_judged() {
+        let goals = goals(&[(Trend::Ttft, 200, false)]);
+        let mut tally = Tally::new(2);
+        for change in [
+            (|_| ()) as fn(&mut Sample),
+            |s| s.outcome = Outcome::Failed(Failure::Http5xx),
+            |s| s.first_token = Some(s.sent + Nanos::from_millis(300)),
+            |s| s.outcome = Outcome::Interrupted,
+            |_| (),
+        ] {
+            let mut sample = stream(0, 5, None);
+            change(&mut sample);
+            tally.record(&goals.judged(sample));
+        }
+        tally.record(&success(1, 5));
+        let mut twice = Tally::new(2);
+        twice += &tally;
+        twice.append(&tally);
+        let summary = Summary::new(&twice, &["chat".to_owned(), "health".to_owned()], Nanos::from_secs(1));
+        let share = |name| summary.share(Share::Goodput, name).map(|s| (s.matches, s.total));
+        assert_eq!(share(None), Some((4, 8)));
+        assert_eq!(share(Some("chat")), Some((4, 8)));
+        assert_eq!(share(Some("health")), None);
+    }
+}

@@ -1,0 +1,239 @@
+//! Commands of many runs, `throughput` and `capacity`, and goodput in an ordinary one: real servers, tiny durations.
+
+mod support;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::path::Path;
+use support::{Behaviour, Bench, Misbehaving, SOON, blast, document, eventually, free_port, start};
+
+/// Steps so short that only the mechanics are tested.
+const SHORT: [&str; 5] = ["--duration", "300ms", "--warmup", "0s", "--quiet"];
+
+/// A result, valid by the schema of its name.
+fn result(path: &str, schema: &str) -> Value {
+    let read =
+        |path: &Path| -> Value { serde_json::from_str(&std::fs::read_to_string(path).expect("a file")).expect("JSON") };
+    let schema = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/schema").join(schema));
+    let document = read(Path::new(path));
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let errors: Vec<String> = validator.iter_errors(&document).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    document
+}
+
+fn throughput(args: &[&str]) -> support::Output {
+    blast(&[&["throughput"], SHORT.as_slice(), args].concat())
+}
+
+fn capacity(args: &[&str]) -> support::Output {
+    blast(&[&["capacity"], SHORT.as_slice(), args].concat())
+}
+
+fn loads(result: &Value) -> Vec<f64> {
+    result["curve"].as_array().expect("steps").iter().map(|step| step["load"].as_f64().expect("a load")).collect()
+}
+
+#[cfg(feature = "embedded")]
+#[test]
+fn throughput_sweeps_a_fresh_simulator_for_each_number_of_threads() {
+    let (bench, port) = (Bench::new(), free_port().to_string());
+    let file = bench.path("t.json");
+    let args =
+        ["throughput", "--server-workers", "1,2", "--concurrency", "2,4", "--port", &port, "--duration", "300ms"];
+    let output = blast(&[args.as_slice(), &["--warmup", "100ms", "--output", &file]].concat());
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let result = result(&file, "throughput-1.schema.json");
+    for mode in ["plain", "streamed"] {
+        let steps = result[mode].as_array().unwrap();
+        let which: Vec<_> =
+            steps.iter().map(|s| (s["workers"].as_u64().unwrap(), s["concurrency"].as_u64().unwrap())).collect();
+        assert_eq!(which, [(1, 2), (1, 4), (2, 2), (2, 4)], "{mode}");
+        for step in steps {
+            assert!(step["requests_per_s"].as_f64() > Some(0.0) && step["failed"].as_f64() == Some(0.0), "{step}");
+            assert!(step["tokens_per_s"].as_f64() > step["requests_per_s"].as_f64(), "{step}");
+        }
+    }
+    assert_eq!(result["server"]["started"], true);
+    for part in [
+        "throughput of llmsim 0.6.0",
+        "| workers | best -c |      RPS |    p50 |",
+        "| workers | best -c | tokens/s |    p50 |",
+        "\n|       1 | ",
+        "\n|       2 | ",
+        "- Client and server ran on the same machine",
+    ] {
+        assert!(output.stdout.contains(part), "{part:?} in {}", output.stdout);
+    }
+    assert!(output.stderr.contains("2 worker threads: streamed answers, 4 at once"), "{output:?}");
+}
+
+#[test]
+fn throughput_sweeps_a_running_server_as_it_is() {
+    let (server, bench) = (Misbehaving::start(Behaviour::Good { tokens: 5 }), Bench::new());
+    let file = bench.path("t.json");
+    let url = server.url();
+    let output = throughput(&[
+        "--no-server",
+        "--target-url",
+        &url,
+        "--concurrency",
+        "2",
+        "--answers",
+        "plain",
+        "--output",
+        &file,
+    ]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stdout.contains("| running |       2 |"), "{}", output.stdout);
+    let result = result(&file, "throughput-1.schema.json");
+    assert_eq!((&result["plain"][0]["workers"], result["streamed"].as_array().unwrap().len()), (&Value::Null, 0));
+    assert_eq!(output.stderr, "", "--quiet");
+}
+
+#[test]
+fn what_was_measured_until_ctrl_c_is_kept() {
+    let (server, bench) = (Misbehaving::start(Behaviour::Good { tokens: 5 }), Bench::new());
+    let (file, url) = (bench.path("t.json"), server.url());
+    let target = ["--no-server", "--target-url", &url, "--output", &file];
+    // The second step has more connections than the first.
+    let args = ["throughput", "--concurrency", "1,30", "--duration", "1s", "--warmup", "0s", "--answers", "plain"];
+    let running = start(&[args.as_slice(), &target].concat(), &[]);
+    eventually("the second step", || server.connections() > 20);
+    running.signal(Signal::SIGINT);
+    let output = running.finish(SOON);
+    assert_eq!(output.code, Some(105), "{output:?}");
+    assert!(
+        output.stdout.contains("| running |       1 |") && output.stdout.contains("Stopped by a signal"),
+        "{output:?}"
+    );
+    let swept = result(&file, "throughput-1.schema.json");
+    assert_eq!((&swept["interrupted"], swept["plain"].as_array().unwrap().len()), (&Value::Bool(true), 1));
+
+    let before = server.connections();
+    let args = ["capacity", "--by", "vus", "--min", "1", "--max", "60", "--duration", "1s", "--warmup", "0s"];
+    let goal = ["--slo", "http_req_failed rate<1%"];
+    let running = start(&[args.as_slice(), &goal, &target].concat(), &[]);
+    eventually("the third step", || server.connections() > before + 4);
+    running.signal(Signal::SIGTERM);
+    let output = running.finish(SOON);
+    assert_eq!(output.code, Some(105), "{output:?}");
+    let found = result(&file, "capacity-1.schema.json");
+    assert_eq!(
+        (&found["interrupted"], &found["settled"], &found["fails"]),
+        (&Value::Bool(true), &Value::Bool(false), &Value::Null)
+    );
+    assert!(loads(&found).starts_with(&[1.0]) && found["holds"]["held"] == 1, "{found}");
+}
+
+#[test]
+fn nonsense_is_refused_before_anything_is_asked() {
+    let server = Misbehaving::start(Behaviour::GoodPlain);
+    let url = server.url();
+    let goal = ["--slo", "http_req_failed rate<1%"];
+    for (args, code, expected) in [
+        (vec!["throughput", "--concurrency", "0"], 2, "--concurrency (flag): `0`"),
+        (vec!["throughput", "--concurrency", "4,x"], 2, "--concurrency (flag): `x`"),
+        (vec!["throughput", "--answers", "all"], 2, "expected plain, stream or both"),
+        (vec!["throughput", "--duration", "0s"], 2, "--duration (flag)"),
+        (vec!["throughput", "--no-server", "--server-workers", "2"], 104, "a running server has the threads it has"),
+        (vec!["throughput", "--output", "/nonexistent/t.json"], 104, "--output /nonexistent/t.json"),
+        (vec!["capacity", "--slo", "ttft"], 2, "expected a metric and a threshold"),
+        (vec!["capacity", "--slo", "tftt p(95)<1s"], 2, "did you mean ttft"),
+        (vec!["capacity", "--preset", "mlperf-gpt2"], 2, "mlperf-llama2-70b-server"),
+        (vec!["capacity", "--by", "users"], 2, "expected rate or vus"),
+        (vec!["capacity", "--min", "9", "--max", "3"], 104, "expected --min ≤ --max"),
+        (vec!["capacity", "loda"], 104, "did you mean load"),
+    ] {
+        let goal = if args[0] == "capacity" && args.len() == 2 { goal.as_slice() } else { &[] };
+        let output = blast(&[args.as_slice(), goal, &["--target-url", &url]].concat());
+        assert_eq!(output.code, Some(code), "{args:?}: {output:?}");
+        assert!(output.stderr.contains(expected) && output.stdout.is_empty(), "{args:?}: {output:?}");
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn nobody_there_is_no_data() {
+    let url = format!("http://127.0.0.1:{}", free_port());
+    for output in [
+        throughput(&["--no-server", "--target-url", &url]),
+        capacity(&["--no-server", "--target-url", &url, "--slo", "http_req_failed rate<1%"]),
+    ] {
+        assert_eq!(output.code, Some(107), "{output:?}");
+        assert!(output.stderr.contains("start the server first"), "{output:?}");
+    }
+    let failing = Misbehaving::start(Behaviour::Status(500));
+    let url = failing.url();
+    let output = throughput(&["--no-server", "--target-url", &url, "--concurrency", "1", "--answers", "plain"]);
+    assert_eq!(output.code, Some(107), "{output:?}");
+    assert!(output.stdout.contains("| running |    none |"), "{output:?}");
+    let output = capacity(&["--by", "vus", "--target-url", &url, "--slo", "http_req_failed rate<1%"]);
+    assert_eq!(output.code, Some(107), "{output:?}");
+}
+
+#[test]
+fn a_goal_that_never_holds_has_no_capacity() {
+    let (server, bench) = (Misbehaving::start(Behaviour::Good { tokens: 5 }), Bench::new());
+    let (file, url) = (bench.path("c.json"), server.url());
+    let goal = ["--slo", "http_req_duration p(50)<1us"];
+    let output =
+        capacity(&[&["--by", "vus", "--min", "2", "--target-url", &url, "--output", &file], goal.as_slice()].concat());
+    assert_eq!(output.code, Some(99), "{output:?}");
+    assert!(output.stdout.contains("the goals do not hold even at 2 users (failed 2 of 2)"), "{}", output.stdout);
+    assert!(output.stdout.contains("there: http_req_duration p(50)<1us: measured "), "{}", output.stdout);
+    let found = result(&file, "capacity-1.schema.json");
+    assert_eq!(
+        (loads(&found), &found["holds"], &found["fails"]["failed"]),
+        (vec![2.0, 2.0], &Value::Null, &Value::from(2))
+    );
+    assert_eq!(found["curve"][0]["goodput"], 0.0);
+}
+
+#[test]
+fn goals_that_always_hold_are_confirmed_at_the_highest_load() {
+    let (server, bench) = (Misbehaving::start(Behaviour::Good { tokens: 5 }), Bench::new());
+    let (file, url) = (bench.path("c.json"), server.url());
+    let goals = ["--slo", "ttft p(99)<1m", "--slo", "http_req_failed rate<1%", "--target-url", &url, "--output", &file];
+    let output = capacity(&[&["--by", "vus", "--max", "3", "--think-time", "0"], goals.as_slice()].concat());
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(
+        output.stdout.contains("the goals hold at 3 users (3 of 3), the highest that was to be tried"),
+        "{output:?}"
+    );
+    let found = result(&file, "capacity-1.schema.json");
+    assert_eq!(
+        (loads(&found), &found["settled"], &found["by"]),
+        (vec![1.0, 2.0, 3.0, 3.0, 3.0], &Value::Bool(true), &Value::from("vus"))
+    );
+    for step in found["curve"].as_array().unwrap() {
+        assert_eq!((step["goodput"].as_f64(), step["held"].as_bool()), (Some(1.0), Some(true)), "{step}");
+        assert!(step["ttft"]["p95"].is_number() && step["requests_per_s"].as_f64() > Some(0.0), "{step}");
+    }
+
+    let output = capacity(&[&["--min", "100", "--max", "150"], goals.as_slice()].concat());
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stdout.contains("hold at 150 requests/s (3 of 3)"), "{output:?}");
+    let found = result(&file, "capacity-1.schema.json");
+    assert_eq!((loads(&found), &found["by"]), (vec![100.0, 150.0, 150.0, 150.0], &Value::from("rate")));
+}
+
+#[test]
+fn goodput_is_in_the_result_and_can_be_a_threshold() {
+    let (server, bench) = (Misbehaving::start(Behaviour::Good { tokens: 5 }), Bench::new());
+    let profile = |goal: &str| {
+        let text = "executor = \"shared-iterations\"\niterations = 6\n[[requests]]\nname = \"s\"\napi = \"openai-chat\"\nstream = true\n";
+        bench.write(
+            "p.toml",
+            &format!("{text}[slo]\nhttp_req_duration = \"{goal}\"\n[thresholds]\ngoodput = \"rate>0.9\"\n"),
+        )
+    };
+    let (file, url) = (bench.path("r.json"), server.url());
+    for (goal, code, good) in [("<1m", 0, 6), ("<1us", 99, 0)] {
+        let output = blast(&[&profile(goal), "--target-url", &url, "--output", &file, "--quiet"]);
+        assert_eq!(output.code, Some(code), "{output:?}");
+        let goodput = &document(&file)["metrics"]["goodput"];
+        assert_eq!((goodput["matches"].as_u64(), goodput["total"].as_u64()), (Some(good), Some(6)), "{goodput}");
+        assert!(output.stdout.contains(&format!("{good} of 6 met every goal")), "{}", output.stdout);
+    }
+}
