@@ -40,9 +40,10 @@ const WORLD: [&str; 9] = [
 ];
 
 /// A word, and the only places that may use it.
-const RESERVED: [(&str, &[&str]); 9] = [
+const RESERVED: [(&str, &[&str]); 10] = [
     ("rustls", &["net/tls"]),
     ("httparse", &["wire/http1"]),
+    ("tungstenite", &["wire/websocket"]),
     ("clap", &["cli/mod.rs", "cli/args.rs", "cli/access.rs", "cli/sweep_args.rs", "cli/error.rs"]),
     ("mio", &["net/", "engine/", "origin/"]),
     ("hdrhistogram", &["metrics/"]),

@@ -75,9 +75,9 @@
 //!    argument: `now` goes in, the next deadline comes out.
 //! 3. The clock of a test is read in `engine/clock.rs` only; `server` and `live` may wait, `cli` stamps the run with the wall clock,
 //!    each with a reasoned `#[expect]`. `origin` is a server and has a clock of its own.
-//! 4. Only `net/tls` names rustls; only `wire/http1` httparse; only the files of `cli` that
-//!    hold what is typed (`mod`, `args`, `access`, `sweep_args`) and its errors clap; only `net`, `engine` and `origin` mio; only
-//!    `metrics` hdrhistogram. Formats that outlive the process live in `report` and `plan/profile.rs`; `api` reads answers with serde.
+//! 4. Only `net/tls` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite; only the files of `cli` that hold what
+//!    is typed (`mod`, `args`, `access`, `sweep_args`) and its errors clap; only `net`, `engine` and `origin` mio; only `metrics`
+//!    hdrhistogram. Formats that outlive the process live in `report` and `plan/profile.rs`; `api` reads answers with serde.
 //! 5. No `use crate::*`, no `super::super`, no `static mut`; `process::exit` in `main.rs` only; no `unsafe` anywhere.
 //! 6. Workers share nothing while running. No lock, atomic write or allocation per request or per event on the hot path.
 //! 7. A file stays near 500 lines or less and a function near 70: past that, look for the noun that wants its own file.

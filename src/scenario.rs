@@ -11,6 +11,7 @@ use std::fmt;
 use crate::api::{Api, Ask, KeyHeader, Method, Piece};
 use crate::units::{Nanos, mix64};
 use crate::wire::http1::HeadSpec;
+use crate::wire::websocket::{self, Key};
 
 pub use crate::wire::http1::check_header;
 pub use conduct::{After, Conduct, Leave, Manners, SlowReader};
@@ -18,6 +19,8 @@ pub use prompts::{builtin_prompts, models};
 
 /// Keeps these draws apart from everything else that is drawn for the same user and iteration.
 const REQUEST_DRAWS: u64 = 0x5265_7175_6573_0001;
+/// Keeps apart from them what a WebSocket's handshake and its masks are made of.
+const WEBSOCKET_DRAWS: u64 = 0x5765_6253_6f63_0002;
 /// Stands for the model's name in a path.
 const MODEL_HOLE: &str = "{model}";
 
@@ -39,6 +42,8 @@ pub struct Kind {
     pub api: Api,
     /// Whether the answer is streamed.
     pub stream: bool,
+    /// Whether it goes over a WebSocket; then it is streamed.
+    pub websocket: bool,
     /// Path below the target's prefix; may contain `{model}`.
     pub path: String,
     /// Models to draw from; not empty for APIs that need one.
@@ -166,6 +171,8 @@ struct Prepared {
     /// if the path names the model, else one.
     heads: Vec<Vec<Vec<u8>>>,
     method: Method,
+    /// The heads are handshakes up to the key, and the body is a message.
+    websocket: bool,
     body: Vec<Piece>,
     /// As JSON strings, with their quotes.
     models: Vec<String>,
@@ -189,7 +196,12 @@ impl Scenario {
     /// Precomputes heads, for each of the targets, and bodies.
     pub fn new(mix: &Mix, envelopes: &[Envelope], seed: u64) -> Self {
         Self::with_bodies(mix, envelopes, seed, |kind| {
-            let ask = Ask { stream: kind.stream, max_tokens: kind.max_tokens.is_some(), extra: &kind.body };
+            let ask = Ask {
+                stream: kind.stream,
+                websocket: kind.websocket,
+                max_tokens: kind.max_tokens.is_some(),
+                extra: &kind.body,
+            };
             kind.api.body(&ask)
         })
     }
@@ -206,6 +218,7 @@ impl Scenario {
                     weight_below,
                     heads: envelopes.iter().map(|envelope| heads(kind, envelope)).collect(),
                     method: kind.api.method(),
+                    websocket: kind.websocket,
                     body: body(kind),
                     models: kind.models.iter().map(|model| json_string(model)).collect(),
                     prompts: kind.prompts.iter().map(|prompt| json_string(prompt)).collect(),
@@ -226,17 +239,38 @@ impl Scenario {
         let out = &mut request.bytes;
         out.clear();
         let Some(kind) = self.kinds.get(draw.kind) else { return };
+        if kind.websocket {
+            return kind.write_message(draw, self.websocket_draws(draw_vu, iteration), out);
+        }
         let Some(heads) = kind.heads.get(usize::from(target)) else { return };
         out.extend_from_slice(heads.get(draw.model).unwrap_or(&heads[0]));
         if kind.method == Method::Post {
             let digits = &mut [0; 20];
-            let length: usize = kind.body.iter().map(|piece| kind.fill(piece, draw, digits).len()).sum();
+            let length = kind.body_length(draw);
             out.extend_from_slice(decimal(length as u64, digits));
             out.extend_from_slice(b"\r\n\r\n");
             for piece in &kind.body {
                 out.extend_from_slice(kind.fill(piece, draw, digits));
             }
         }
+    }
+
+    /// Writes the handshake of the WebSocket that this request goes over, and says its key.
+    pub fn write_upgrade(&self, target: u16, draw_vu: u32, iteration: u64, request: &mut Request) -> Key {
+        let draw = self.draw(draw_vu, iteration);
+        let key = Key::new(self.websocket_draws(draw_vu, iteration).u128(..));
+        let out = &mut request.bytes;
+        out.clear();
+        if let Some(heads) = self.kinds.get(draw.kind).and_then(|kind| kind.heads.get(usize::from(target))) {
+            out.extend_from_slice(heads.get(draw.model).unwrap_or(&heads[0]));
+            out.extend_from_slice(key.as_bytes());
+            out.extend_from_slice(b"\r\n\r\n");
+        }
+        key
+    }
+
+    fn websocket_draws(&self, draw_vu: u32, iteration: u64) -> fastrand::Rng {
+        fastrand::Rng::with_seed(mix64(self.seed ^ WEBSOCKET_DRAWS, draw_vu.into(), iteration))
     }
 
     /// Whether the user of that stream of draws and iteration reads slowly: it is asked for before there is a connection.
@@ -262,6 +296,23 @@ impl Scenario {
 }
 
 impl Prepared {
+    fn body_length(&self, draw: Draw) -> usize {
+        let digits = &mut [0; 20];
+        self.body.iter().map(|piece| self.fill(piece, draw, digits).len()).sum()
+    }
+
+    /// Writes the body as one message.
+    fn write_message(&self, draw: Draw, mut rng: fastrand::Rng, out: &mut Vec<u8>) {
+        let digits = &mut [0; 20];
+        let mask = rng.u32(..).to_be_bytes();
+        websocket::begin_text(self.body_length(draw), mask, out);
+        let head = out.len();
+        for piece in &self.body {
+            out.extend_from_slice(self.fill(piece, draw, digits));
+        }
+        websocket::mask(&mut out[head..], mask);
+    }
+
     /// What stands in a piece's place.
     fn fill<'a>(&'a self, piece: &'a Piece, draw: Draw, digits: &'a mut [u8; 20]) -> &'a [u8] {
         let text = |all: &'a [String], index: usize| all.get(index).map_or("\"\"", String::as_str).as_bytes();
@@ -313,12 +364,32 @@ fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
 
 /// A request's head: all of it without a body, up to the value of `Content-Length` with one.
 fn head(kind: &Kind, host: &str, path: &str, headers: &[(String, String)]) -> Vec<u8> {
+    if kind.websocket {
+        return handshake(host, path, headers);
+    }
     let method = match kind.api.method() {
         Method::Get => "GET",
         Method::Post => "POST",
     };
     let mut out = Vec::new();
     HeadSpec { method, path: &target(path), host, stream: kind.stream, headers }.write(&mut out);
+    out
+}
+
+/// A WebSocket's handshake, up to the key. Fields of the user's that are the protocol's own are left out.
+fn handshake(host: &str, path: &str, headers: &[(String, String)]) -> Vec<u8> {
+    let is_own = |name: &str| {
+        let own = websocket::HEADERS.iter().map(|(own, _)| *own).chain([websocket::KEY_HEADER]);
+        own.into_iter().any(|own| own.eq_ignore_ascii_case(name))
+    };
+    let mut headers: Vec<_> = headers.iter().filter(|(name, _)| !is_own(name)).cloned().collect();
+    headers.extend(websocket::HEADERS.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let mut out = Vec::new();
+    HeadSpec { method: "GET", path: &target(path), host, stream: false, headers: &headers }.write(&mut out);
+    // The key takes the place of the empty line that ends the head.
+    out.truncate(out.len() - b"\r\n".len());
+    out.extend_from_slice(websocket::KEY_HEADER.as_bytes());
+    out.extend_from_slice(b": ");
     out
 }
 

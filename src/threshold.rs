@@ -269,7 +269,7 @@ fn is_per_request(metric: Metric) -> bool {
     match metric {
         Metric::Gauge(_)
         | Metric::Server(_)
-        | Metric::Trend(Trend::HttpReqConnecting | Trend::HttpReqTlsHandshaking) => false,
+        | Metric::Trend(Trend::HttpReqConnecting | Trend::HttpReqTlsHandshaking | Trend::WsConnecting) => false,
         Metric::Counter(counter) => !counter.is_of_no_kind(),
         Metric::Trend(_) | Metric::Share(_) => true,
     }

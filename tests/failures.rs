@@ -114,6 +114,7 @@ fn case(class: Failure) -> Case {
         Failure::Http5xx => Case::Server(B::Status(503), false, "", "HTTP 503: {\"error\""),
         Failure::BadHttp => Case::Server(B::Garbage, false, "", "no HTTP/1.x status line: \\0\\u{16}"),
         Failure::BadChunk => Case::Server(B::BadChunk, true, "", "broken chunked body"),
+        Failure::BadWebsocket => Case::Special(no_websocket),
         Failure::BadSse => Case::Server(B::BadJson, true, "", "HTTP 200: {\"choices\": ["),
         Failure::BadJson => Case::Server(B::BadJson, false, "", "HTTP 200: {\"choices\": ["),
         Failure::BadContentType => Case::Server(B::WrongContentType, true, "", "HTTP 200: <h1>It works!</h1>"),
@@ -131,6 +132,26 @@ fn case(class: Failure) -> Case {
 
 const LIMITED: &[u8] = b"HTTP/1.1 429 Slow\r\nretry-after: 17\r\ncontent-length: 9\r\n\r\nslow down";
 const NO_CHOICES: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+
+/// A server that answers a handshake with success and switches nothing.
+fn no_websocket() -> (u64, String) {
+    let (bench, listener) = (Bench::new(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // It ends with the test program.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]).and_then(|_| stream.write_all(NO_CHOICES));
+        }
+    });
+    let profile =
+        "executor = \"per-vu-iterations\"\n[[requests]]\nname = \"ws\"\napi = \"openai-responses\"\nwebsocket = true\n";
+    let (profile, result) = (bench.write("ws.toml", profile), bench.path("r.json"));
+    blast(&[&profile, "--target-url", &url, "--no-server", "--output", &result]);
+    let failures = &document(&result)["failures"];
+    let sample = failures["details"]["bad_websocket"]["sample"].as_str().unwrap_or_default();
+    (failures["bad_websocket"].as_u64().unwrap_or(0), sample.to_owned())
+}
 
 #[test]
 fn every_class_is_provoked_and_shown() {

@@ -1,4 +1,6 @@
 //! Any bytes as an answer.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| llmsim_blast::api::fuzz::fuzz_openai_chat(input));
+use llmsim_blast::api::{Api, fuzz::fuzz_api};
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz_api(Api::OpenaiChat, input));

@@ -87,6 +87,8 @@ pub enum Piece {
 pub struct Ask<'a> {
     /// Whether the answer shall be streamed.
     pub stream: bool,
+    /// Whether it is asked for over a WebSocket, where every answer is streamed.
+    pub websocket: bool,
     /// Whether there is a token limit.
     pub max_tokens: bool,
     /// Extra fields of the JSON body; they win over ours.
@@ -202,6 +204,11 @@ impl Api {
     /// Whether its answer can be streamed.
     pub const fn streams(self) -> bool {
         self.generates() || matches!(self, Self::OpenaiImages)
+    }
+
+    /// Whether it can be asked for over a WebSocket.
+    pub const fn has_websocket(self) -> bool {
+        matches!(self, Self::OpenaiResponses)
     }
 
     /// Whether it is asked with a model and a prompt.

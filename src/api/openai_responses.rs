@@ -11,6 +11,9 @@
 //! | `response.completed` | usage, and the end |
 //! | `response.incomplete` | the answer was cut off |
 //! | `response.failed`, `error` | an error inside a 200 |
+//!
+//! Over a WebSocket the same events are messages, and a request is a message of type `response.create` with the fields of the body
+//! beside the type, but for `stream`: every answer is streamed.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -34,7 +37,12 @@ pub(super) enum End {
 
 /// The body in pieces.
 pub(super) fn body(ask: &Ask<'_>) -> Vec<Piece> {
-    let mut ours = vec![("model", vec![Piece::Model]), ("input", vec![Piece::Prompt]), json::stream(ask)];
+    let mut ours = vec![("model", vec![Piece::Model]), ("input", vec![Piece::Prompt])];
+    if ask.websocket {
+        ours.insert(0, ("type", vec![json::text("\"response.create\"")]));
+    } else {
+        ours.push(json::stream(ask));
+    }
     if ask.max_tokens {
         ours.push(("max_output_tokens", vec![Piece::MaxTokens]));
     }

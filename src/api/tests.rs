@@ -221,7 +221,7 @@ pub(super) fn filled(pieces: &[Piece]) -> serde_json::Value {
 fn every_api_that_takes_a_prompt_has_a_body_and_the_others_have_none() {
     let extra = serde_json::Map::new();
     for api in Api::ALL {
-        let pieces = api.body(&Ask { stream: false, max_tokens: false, extra: &extra });
+        let pieces = api.body(&Ask { stream: false, websocket: false, max_tokens: false, extra: &extra });
         assert_eq!(!pieces.is_empty(), api.takes_prompt(), "{api:?}");
         assert_eq!(api.method() == Method::Post, api.takes_prompt(), "{api:?}");
         if api.takes_prompt() {

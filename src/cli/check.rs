@@ -85,6 +85,7 @@ fn endpoint(kind: &Kind, verdict: EndpointVerdict, reason: Option<String>) -> En
         name: kind.name.clone(),
         api: kind.api.name().to_owned(),
         method: match kind.api.method() {
+            _ if kind.websocket => "GET",
             Method::Get => "GET",
             Method::Post => "POST",
         }

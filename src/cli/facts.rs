@@ -184,6 +184,10 @@ const COUNTED_ERRORS: [(&str, &[u16]); 3] =
 
 /// The same of errors, once there are any.
 fn errors(i: &Ingredients<'_>) -> Vec<ErrorAgreement> {
+    // Inside a WebSocket an error is an event and has no status.
+    if i.plan.mix.kinds.iter().any(|kind| kind.websocket) {
+        return Vec::new();
+    }
     let agreement = |(name, statuses): (&str, &[u16])| {
         let count = |stats: &Option<Value>| stats.as_ref()?.get(name)?.as_u64();
         let server = count(&i.left.stats_after)?.checked_sub(count(&i.left.stats_before)?)?;

@@ -10,8 +10,12 @@
 //!    └────────────── complete without keep-alive, broken, timed out ──┘
 //! ```
 //!
+//! For a request over a WebSocket a connection goes from `Idle` through `Upgrading` back to `Idle` once.
+//!
 //! A connection belongs to one virtual user and carries one request at a time; there is no pipelining. It does not know the clock, the
 //! schedule or the other connections: it is told what happened and answers with a [`Step`].
+
+mod upgrade;
 
 use super::exchange::{Arrival, Exchange, Expect, Progress};
 use super::ledger::Place;
@@ -45,6 +49,8 @@ pub(super) enum State {
     Connecting,
     /// A socket that is connected and whose session is being opened; a request waits for it.
     Securing,
+    /// Connected, and asked to become a WebSocket; a request waits for it.
+    Upgrading,
     /// Connected, nothing under way.
     Idle,
     /// A request is partly written.
@@ -58,6 +64,8 @@ pub(super) enum State {
 pub(super) enum Step {
     /// Nothing yet.
     Wait,
+    /// It has become a WebSocket, and the request that waited can be sent.
+    Upgraded,
     /// The request is over.
     Over { outcome: Outcome, reusable: bool },
     /// The server had closed a reused connection before it answered: send the same request again on a new one.
@@ -101,7 +109,7 @@ pub(super) struct Connection {
     /// What the user of the present request does beside waiting. A connection that never had such a user has no memory for it.
     odd: Option<Box<Odd>>,
     /// Network failures since the last response: the exponent of the back-off.
-    failures_in_row: u32,
+    failures_in_row: u8,
     /// What of the request did not fit into the socket.
     unsent: Vec<u8>,
     /// How much of that was written since; a request is far below 4 GiB.
@@ -154,7 +162,7 @@ impl Connection {
 
     /// A socket exists and is connected.
     pub(super) fn is_established(&self) -> bool {
-        matches!(self.state, State::Idle | State::Sending | State::Receiving)
+        matches!(self.state, State::Upgrading | State::Idle | State::Sending | State::Receiving)
     }
 
     /// A socket was opened and begins to connect.
@@ -244,18 +252,23 @@ impl Connection {
     /// Puts a request on the wire; `now` was read just before.
     pub(super) fn send(&mut self, bytes: &[u8], expect: Expect, now: Nanos, place: Place) -> Step {
         self.exchange.begin(expect, now, self.served > 0, place);
+        self.exchange.charge_handshake();
         self.state = State::Receiving;
         match self.write(bytes) {
             Ok(written) if written == bytes.len() => Step::Wait,
             Ok(written) => {
                 self.state = State::Sending;
-                self.unsent.clear();
-                self.unsent.extend_from_slice(&bytes[written..]);
-                self.unsent_from = 0;
+                self.keep_unsent(&bytes[written..]);
                 Step::Wait
             }
             Err(error) => self.broke(&error),
         }
+    }
+
+    fn keep_unsent(&mut self, bytes: &[u8]) {
+        self.unsent.clear();
+        self.unsent.extend_from_slice(bytes);
+        self.unsent_from = 0;
     }
 
     /// The socket takes bytes again.
@@ -264,7 +277,7 @@ impl Connection {
         if let Some(Err(error)) = self.stream.as_mut().map(Stream::flush) {
             return self.broke(&error);
         }
-        if self.state != State::Sending {
+        if !matches!(self.state, State::Sending | State::Upgrading) {
             return Step::Wait;
         }
         let unsent = std::mem::take(&mut self.unsent);
@@ -273,7 +286,7 @@ impl Connection {
         match result {
             Ok(written) => {
                 self.unsent_from += written as u32;
-                if self.unsent_from as usize == self.unsent.len() {
+                if self.unsent_from as usize == self.unsent.len() && self.state == State::Sending {
                     self.state = State::Receiving;
                 }
                 Step::Wait
@@ -311,12 +324,17 @@ impl Connection {
             // A session's own: a ticket, new keys, a part of a record.
             _ if bytes.is_empty() => return Step::Wait,
             State::Sending | State::Receiving => {}
+            State::Upgrading => return self.shake_hands(bytes, arrival.at),
+            State::Idle if self.exchange.channel.is_some() => return self.between_requests(bytes),
             // An answer that nobody asked for: the connection is out of step and cannot be trusted with a request.
             _ => return Step::Gone,
         }
-        match self.exchange.feed(bytes, arrival, reader, tally) {
+        let progress = self.exchange.feed(bytes, arrival, reader, tally);
+        self.answer();
+        match progress {
             Progress::More if self.has_enough() => Step::Over { outcome: self.exchange.left(), reusable: false },
             Progress::More => Step::Wait,
+            Progress::Closed => self.closed_by_word(),
             Progress::Over { outcome, reusable } => {
                 // An answer before the request was written whole (413, 429): the rest of the request is never sent, so the connection
                 // cannot be used again (RFC 9112, section 9.5).
@@ -330,6 +348,9 @@ impl Connection {
 
     /// The peer closed its side.
     pub(super) fn peer_closed(&mut self, arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Step {
+        if self.state == State::Upgrading {
+            return Step::Over { outcome: Outcome::Failed(Failure::ClosedEarly), reusable: false };
+        }
         if !self.is_in_flight() {
             return Step::Gone;
         }
@@ -338,13 +359,15 @@ impl Connection {
         }
         match self.exchange.eof(arrival, reader, tally) {
             Progress::Over { outcome, .. } => Step::Over { outcome, reusable: false },
-            Progress::More => Step::Over { outcome: Outcome::Failed(Failure::ClosedEarly), reusable: false },
+            Progress::More | Progress::Closed => {
+                Step::Over { outcome: Outcome::Failed(Failure::ClosedEarly), reusable: false }
+            }
         }
     }
 
     /// The operating system reported an error, or the session did.
     pub(super) fn broke(&mut self, error: &io::Error) -> Step {
-        if !self.is_in_flight() {
+        if !self.is_in_flight() && self.state != State::Upgrading {
             return Step::Gone;
         }
         if self.may_retry() {
@@ -367,7 +390,7 @@ impl Connection {
         let limit = match self.state {
             State::Closed | State::Idle => return None,
             State::Queued => Nanos::MAX,
-            State::Connecting | State::Securing => self.connect_since.saturating_add(limits.connect),
+            State::Connecting | State::Securing | State::Upgrading => self.connect_since.saturating_add(limits.connect),
             State::Sending | State::Receiving => {
                 self.response_limit(limits).0.min(self.leaves_at()).min(self.paused_until())
             }
@@ -447,6 +470,7 @@ impl Connection {
     pub(super) fn close(&mut self) -> Option<Stream> {
         self.state = State::Closed;
         self.generation = self.generation.wrapping_add(1);
+        self.exchange.channel = None;
         self.stream.take()
     }
 
@@ -455,7 +479,7 @@ impl Connection {
         match outcome {
             Outcome::Failed(failure) if matches!(failure.blame(), Blame::Network | Blame::Ours) => {
                 let pause = BACK_OFF_FIRST.0 << self.failures_in_row.min(16);
-                self.failures_in_row += 1;
+                self.failures_in_row = self.failures_in_row.saturating_add(1);
                 Nanos(pause.min(BACK_OFF_LONGEST.0))
             }
             _ => {

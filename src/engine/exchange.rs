@@ -6,7 +6,11 @@
 //!            └─ stream ─▶ sse ─▶ Reader::read_event ─▶ tokens ┘
 //! ```
 //!
+//! Answers over a WebSocket are read in a file of their own.
+//!
 //! It knows neither the socket nor the clock. The first flaw found is the one that counts: a request fails once, in one class.
+
+mod websocket;
 
 use super::excerpt::{Excerpt, Secrets};
 use super::ledger::{Place, Window};
@@ -16,6 +20,7 @@ use crate::scenario::Kind;
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
 use std::io;
+pub(super) use websocket::{Channel, Handshake};
 
 /// The widest interval in which several token events of one read may have come and still share its instant. A worker that polls in
 /// time is below it; above it the single gaps are not known (only their sum is) and must not be invented.
@@ -40,13 +45,17 @@ pub(super) struct Expect {
     pub(super) kind: u16,
     pub(super) api: Api,
     pub(super) stream: bool,
+    /// It goes over a WebSocket.
+    pub(super) websocket: bool,
 }
 
 impl Expect {
     /// Those of a mix, in its order.
     pub(super) fn all(kinds: &[Kind]) -> Vec<Self> {
         let kinds = kinds.iter().enumerate();
-        kinds.map(|(i, kind)| Self { kind: i as u16, api: kind.api, stream: kind.stream }).collect()
+        kinds
+            .map(|(i, kind)| Self { kind: i as u16, api: kind.api, stream: kind.stream, websocket: kind.websocket })
+            .collect()
     }
 }
 
@@ -55,6 +64,8 @@ impl Expect {
 pub(super) enum Progress {
     /// More bytes are expected.
     More,
+    /// The peer has said that nothing more will come. Only over a WebSocket; else the end of the connection says that.
+    Closed,
     /// It is over.
     Over {
         outcome: Outcome,
@@ -69,6 +80,8 @@ pub(super) struct Exchange {
     expect: Expect,
     http: http1::Decoder,
     sse: sse::Decoder,
+    /// The WebSocket, if the connection is one or becomes one.
+    pub(super) channel: Option<Box<Channel>>,
     /// Body of a plain answer that came in several pieces.
     body: Vec<u8>,
     /// The phase in which the request was sent.
@@ -94,11 +107,12 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn new() -> Self {
-        let expect = Expect { kind: 0, api: Api::Health, stream: false };
+        let expect = Expect { kind: 0, api: Api::Health, stream: false, websocket: false };
         Self {
             expect,
             http: http1::Decoder::default(),
             sse: sse::Decoder::default(),
+            channel: None,
             body: Vec::new(),
             phase: 0,
             window: Window { begin: Nanos::ZERO, end: Nanos::MAX },
@@ -167,6 +181,11 @@ impl Exchange {
     /// Bytes of the response, read by the `reader` of its kind. Gaps between tokens go to `tally` at once; everything else waits for
     /// the end.
     pub(super) fn feed(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
+        if self.expect.websocket {
+            let progress = self.on_messages(bytes, arrival, reader);
+            self.settle(arrival, tally);
+            return progress;
+        }
         let at = arrival.at;
         self.sample.first_byte.get_or_insert(at);
         self.sample.bytes_received += bytes.len() as u64;
@@ -178,6 +197,9 @@ impl Exchange {
 
     /// The peer closed its side.
     pub(super) fn eof(&mut self, arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
+        if self.expect.websocket {
+            return self.end_of_messages(false);
+        }
         match self.http.eof() {
             Ok(_) => {
                 let progress = self.finish(false, &[], arrival, reader, tally);
@@ -473,6 +495,7 @@ impl Exchange {
         let class = match error {
             WireError::BadHttp(_) => Failure::BadHttp,
             WireError::BadChunk(_) => Failure::BadChunk,
+            WireError::BadWebsocket(_) => Failure::BadWebsocket,
             WireError::TooLarge(_) => Failure::TooLarge,
             WireError::ClosedEarly => Failure::ClosedEarly,
         };
@@ -496,7 +519,7 @@ fn is_before_body(flaw: Failure) -> bool {
 /// A sample of nothing.
 #[cfg(test)]
 pub(super) fn blank_sample() -> Sample {
-    blank(Expect { kind: 0, api: Api::Health, stream: false }, Nanos::ZERO, false)
+    blank(Expect { kind: 0, api: Api::Health, stream: false, websocket: false }, Nanos::ZERO, false)
 }
 
 fn blank(expect: Expect, sent: Nanos, reused: bool) -> Sample {

@@ -11,6 +11,7 @@
 //! Workers share nothing while they run; per request and per event there is no lock, no atomic write and, once warm, no allocation.
 //! Those who read slowly on purpose are served in a file of their own.
 
+mod reconnect;
 mod slow;
 
 mod connecting;
@@ -244,7 +245,8 @@ impl<'a> Worker<'a> {
     /// has closed: its FIN may have come with the data, and then no further event follows, so reads go on until it is seen.
     fn read(&mut self, slot: u32, closed: bool) {
         let generation = self.connections[slot as usize].generation;
-        if self.connections[slot as usize].pace().is_some() {
+        let connection = &self.connections[slot as usize];
+        if connection.pace().is_some() && connection.state != State::Upgrading {
             return self.read_slowly(slot);
         }
         for _ in 0..READS_PER_PASS {
@@ -393,6 +395,9 @@ impl<'a> Worker<'a> {
         let way = connection.way;
         self.scenario.write(way.target, connection.start.draw_vu, connection.start.iteration, &mut self.request);
         let expect = self.expects[self.request.kind as usize];
+        if !connection.suits(expect) {
+            return self.change_over(slot, expect);
+        }
         let intended = self.is_open.then_some(connection.start.intended);
         // Read immediately before the write: everything is measured from here.
         let now = self.clock.now();
@@ -429,22 +434,11 @@ impl<'a> Worker<'a> {
     fn follow_at(&mut self, slot: u32, step: Step, at: Nanos) {
         match step {
             Step::Wait => {}
+            Step::Upgraded => self.upgraded(slot),
             Step::Over { outcome, reusable } => self.finish(slot, outcome, reusable, at),
             Step::Gone => self.close(slot),
             Step::Stale => self.send_again(slot),
         }
-    }
-
-    fn send_again(&mut self, slot: u32) {
-        let exchange = &self.connections[slot as usize].exchange;
-        let (kind, in_window) = (exchange.sample.kind, exchange.window.covers(self.clock.now()));
-        self.ledger.of(exchange.phase).stale_retry(kind, in_window);
-        self.set_in_flight(self.in_flight - 1);
-        self.close(slot);
-        let connection = &mut self.connections[slot as usize];
-        connection.retried = true;
-        connection.state = State::Queued;
-        self.to_connect.push_front(slot);
     }
 
     /// The request of `slot` is over: its sample is recorded and its user told.

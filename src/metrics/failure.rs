@@ -67,6 +67,8 @@ pub enum Failure {
     BadHttp,
     /// Broken chunked framing.
     BadChunk,
+    /// A WebSocket's handshake that is none, or broken frames.
+    BadWebsocket,
     /// Broken event stream.
     BadSse,
     /// A body or event that should be JSON and is not.
@@ -95,7 +97,7 @@ pub enum Failure {
 
 impl Failure {
     /// All, by blame, in the order of the report.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Resolve,
         Self::ConnectRefused,
         Self::ConnectTimeout,
@@ -112,6 +114,7 @@ impl Failure {
         Self::Http5xx,
         Self::BadHttp,
         Self::BadChunk,
+        Self::BadWebsocket,
         Self::BadSse,
         Self::BadJson,
         Self::BadContentType,
@@ -145,6 +148,7 @@ impl Failure {
             Self::Http5xx => "http_5xx",
             Self::BadHttp => "bad_http",
             Self::BadChunk => "bad_chunk",
+            Self::BadWebsocket => "bad_websocket",
             Self::BadSse => "bad_sse",
             Self::BadJson => "bad_json",
             Self::BadContentType => "bad_content_type",
@@ -179,6 +183,9 @@ impl Failure {
             Self::Http5xx => "a server error",
             Self::BadHttp => "not HTTP/1.1, an upgrade that was not asked for, or bytes after the end of an answer",
             Self::BadChunk => "broken chunked framing",
+            Self::BadWebsocket => {
+                "an upgrade answered with success that is none: no 101, a wrong accept key; a broken frame, a binary message"
+            }
             Self::BadSse => "a stream with events that are not JSON, and without its terminal event",
             Self::BadJson => "a body that should be JSON and is not; bytes that are not UTF-8 are not",
             Self::BadContentType => "another content type than was asked for",
@@ -208,6 +215,7 @@ impl Failure {
             Self::Http3xx | Self::Http4xx | Self::Http429 | Self::Http5xx => Blame::Status,
             Self::BadHttp
             | Self::BadChunk
+            | Self::BadWebsocket
             | Self::BadSse
             | Self::BadJson
             | Self::BadContentType

@@ -50,6 +50,8 @@ pub enum Trend {
     HttpReqConnecting,
     /// TLS handshake, per connection opened.
     HttpReqTlsHandshaking,
+    /// A WebSocket's handshake, per connection that became one.
+    WsConnecting,
     /// Sent → first event of any kind.
     Ttfe,
     /// Time to first token: sent → first token event.
@@ -72,7 +74,7 @@ pub enum Trend {
 
 impl Trend {
     /// All, in the order of the report.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::HttpReqDuration,
         Self::HttpReqDurationFromIntended,
         Self::ScheduleLag,
@@ -81,6 +83,7 @@ impl Trend {
         Self::HttpReqWaiting,
         Self::HttpReqConnecting,
         Self::HttpReqTlsHandshaking,
+        Self::WsConnecting,
         Self::Ttfe,
         Self::Ttft,
         Self::Ttfo,
@@ -103,6 +106,7 @@ impl Trend {
             Self::HttpReqWaiting => "http_req_waiting",
             Self::HttpReqConnecting => "http_req_connecting",
             Self::HttpReqTlsHandshaking => "http_req_tls_handshaking",
+            Self::WsConnecting => "ws_connecting",
             Self::Ttfe => "ttfe",
             Self::Ttft => "ttft",
             Self::Ttfo => "ttfo",

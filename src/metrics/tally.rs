@@ -182,6 +182,11 @@ impl Tally {
         self.shared.time(Trend::HttpReqConnecting, took);
     }
 
+    /// A connection became a WebSocket, and how long that took.
+    pub fn websocket_opened(&mut self, took: Nanos) {
+        self.shared.time(Trend::WsConnecting, took);
+    }
+
     /// A session was opened on a connection, and how long that took.
     pub fn connection_secured(&mut self, took: Nanos, resumed: bool) {
         let kind = if resumed { Counter::TlsHandshakesResumed } else { Counter::TlsHandshakesFull };

@@ -8,16 +8,37 @@ use crate::scenario::{self, Conduct, Kind, Mix, Timeouts};
 /// Token limit of a question that only wants to see whether there is an answer.
 const FEW_TOKENS: u32 = 16;
 
+/// How an API is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Plain,
+    Stream,
+    Websocket,
+}
+
+impl Way {
+    const fn of(kind: &Kind) -> Self {
+        match (kind.websocket, kind.stream) {
+            (true, _) => Self::Websocket,
+            (false, true) => Self::Stream,
+            (false, false) => Self::Plain,
+        }
+    }
+}
+
 /// Those of the whole check, or only those that have to be asked because the server may lack them.
 pub(super) fn endpoints(mix: &Mix, whole: bool, speech: &Speech<'_>) -> Vec<Kind> {
     let mut all: Vec<Kind> = mix.kinds.iter().filter(|kind| whole || kind.optional).cloned().collect();
     if whole && !speech.is_of_another_server() {
         for api in Api::ALL {
-            let ways: &[bool] = if api.streams() { &[false, true] } else { &[false] };
-            for &stream in ways {
-                let is_known = all.iter().any(|kind| (kind.api, kind.stream) == (api, stream));
-                if !is_known {
-                    all.push(endpoint(api, stream, speech));
+            for way in [Way::Plain, Way::Stream, Way::Websocket] {
+                let exists = match way {
+                    Way::Plain => true,
+                    Way::Stream => api.streams(),
+                    Way::Websocket => api.has_websocket(),
+                };
+                if exists && !all.iter().any(|kind| (kind.api, Way::of(kind)) == (api, way)) {
+                    all.push(endpoint(api, way, speech));
                 }
             }
         }
@@ -32,8 +53,12 @@ pub(super) fn endpoints(mix: &Mix, whole: bool, speech: &Speech<'_>) -> Vec<Kind
 }
 
 /// An endpoint that the mix does not have. The server need not have it either.
-fn endpoint(api: Api, stream: bool, speech: &Speech<'_>) -> Kind {
-    let way = if stream { "-stream" } else { "" };
+fn endpoint(api: Api, way: Way, speech: &Speech<'_>) -> Kind {
+    let suffix = match way {
+        Way::Plain => "",
+        Way::Stream => "-stream",
+        Way::Websocket => "-websocket",
+    };
     let takes_model = api.takes_prompt() || api.path().contains(limits::MODEL_HOLE);
     let models = match speech.model(api) {
         _ if !takes_model => Vec::new(),
@@ -42,10 +67,11 @@ fn endpoint(api: Api, stream: bool, speech: &Speech<'_>) -> Kind {
     };
     let limit = limits::ENDPOINT_TIMEOUT;
     Kind {
-        name: format!("{}{way}", api.name()),
+        name: format!("{}{suffix}", api.name()),
         weight: 1,
         api,
-        stream,
+        stream: way != Way::Plain,
+        websocket: way == Way::Websocket,
         path: api.path().to_owned(),
         models,
         prompts: if api.takes_prompt() { vec!["Hi".to_owned()] } else { Vec::new() },

@@ -87,8 +87,13 @@ impl Row<'_> {
             return Err(self.error("path", "is one path for several APIs: expected no `path` beside `auto`"));
         }
         self.check_include_usage(written)?;
+        self.check_websocket(written)?;
         let mut kinds = Vec::new();
         for api in choice.apis() {
+            // Written as `auto` it stands for those that have a WebSocket; where a flag chose the APIs the others do without.
+            if request.websocket && written == Choice::Auto && choice == Choice::Auto && !api.has_websocket() {
+                continue;
+            }
             let kind = self.kind(api, timeout, folder, read)?;
             kinds.push(match choice {
                 Choice::One(_) => kind,
@@ -96,6 +101,17 @@ impl Row<'_> {
             });
         }
         Ok(kinds)
+    }
+
+    /// The other APIs have none.
+    fn check_websocket(&self, written: Choice) -> Result<(), PlanError> {
+        match written {
+            Choice::One(api) if self.request.websocket && !api.has_websocket() => {
+                let problem = format!("is for openai-responses: expected no `websocket` beside {}", api.name());
+                Err(self.error("websocket", problem))
+            }
+            Choice::One(_) | Choice::Auto => Ok(()),
+        }
     }
 
     /// The other APIs say what a stream has cost without being asked.
@@ -118,7 +134,8 @@ impl Row<'_> {
             name: self.name()?,
             weight: weight.unwrap_or(1) as u32,
             api,
-            stream: request.stream,
+            stream: request.stream || request.websocket,
+            websocket: request.websocket && api.has_websocket(),
             models: self.models(api, &path)?,
             path,
             prompts: self.prompts(api, folder, read)?,

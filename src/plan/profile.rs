@@ -171,6 +171,9 @@ pub struct Request {
     /// Whether the answer is streamed.
     #[serde(default)]
     pub stream: bool,
+    /// Whether it goes over a WebSocket.
+    #[serde(default)]
+    pub websocket: bool,
     /// Instead of the API's own path.
     pub path: Option<String>,
     /// Models to draw from.

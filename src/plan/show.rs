@@ -173,6 +173,7 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     list.add(&at("path"), &kind.path);
     if kind.api.streams() {
         list.add(&at("stream"), kind.stream.to_string());
+        list.add(&at("websocket"), kind.websocket.to_string());
     }
     if !kind.models.is_empty() {
         list.add(&at("model"), kind.models.join(", "));

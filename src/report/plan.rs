@@ -152,6 +152,7 @@ fn kind(kind: &Kind) -> Value {
         "weight": kind.weight,
         "api": kind.api.name(),
         "stream": kind.stream,
+        "websocket": kind.websocket,
         "path": kind.path,
         "model": kind.models,
         "prompt": kind.prompts,

@@ -28,6 +28,7 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         weight: 70,
         api: crate::plan::Api::OpenaiChat,
         stream,
+        websocket: false,
         path: "/openai/v1/chat/completions".to_owned(),
         models: vec!["gpt-5".to_owned()],
         prompts: vec!["Say something.".to_owned()],
@@ -411,9 +412,10 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
 fn every_metric_of_the_summary_is_in_it_by_name() {
     let doc = &all_sorts()[0].1;
     for metric in metrics::Metric::all() {
-        // Nothing in this tally was secured by TLS, came from a worker or an open load, and it holds no level of requests in flight.
+        // Nothing in this tally was secured by TLS, or a WebSocket, came from a worker or an open load, and it holds no level of requests in flight.
         let absent = [
             "http_req_tls_handshaking",
+            "ws_connecting",
             "in_flight",
             "client_lag",
             "pass_length",

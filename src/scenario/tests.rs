@@ -11,6 +11,7 @@ fn kind(name: &str, weight: u32) -> Kind {
         weight,
         api: Api::OpenaiChat,
         stream: true,
+        websocket: false,
         path: "/openai/v1/chat/completions".to_owned(),
         models: models(Api::OpenaiChat).iter().map(|&model| model.to_owned()).collect(),
         prompts: builtin_prompts("medium").expect("built in"),
@@ -118,6 +119,39 @@ fn a_request_to_the_letter() {
     );
     assert_eq!(String::from_utf8(request.bytes), Ok(expected));
     assert_eq!(request.kind, 0);
+}
+
+#[test]
+fn a_websocket_is_asked_for_and_then_asked() {
+    let kind = Kind {
+        api: Api::OpenaiResponses,
+        path: Api::OpenaiResponses.path().to_owned(),
+        websocket: true,
+        models: vec!["gpt-5".to_owned()],
+        prompts: vec!["Hi".to_owned()],
+        max_tokens: Some((20, 20)),
+        headers: vec![("X-Run".to_owned(), "7".to_owned()), ("connection".to_owned(), "close".to_owned())],
+        ..kind("ws", 1)
+    };
+    let scenario = Scenario::new(&Mix { kinds: vec![kind] }, &[envelope()], 1);
+    let mut request = Request::default();
+    let key = scenario.write_upgrade(0, 0, 0, &mut request);
+    let expected = format!(
+        "GET /openai/v1/responses HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: llmsim-blast/{}\r\n\
+         Accept: application/json\r\nAccept-Encoding: identity\r\nX-Run: 7\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
+        env!("CARGO_PKG_VERSION"),
+        str::from_utf8(key.as_bytes()).expect("base64")
+    );
+    assert_eq!(str::from_utf8(&request.bytes), Ok(expected.as_str()));
+    assert_ne!(scenario.write_upgrade(0, 0, 1, &mut request), key, "each handshake has a nonce of its own");
+    assert_eq!(scenario.write_upgrade(0, 0, 0, &mut request), key, "drawn from the seed");
+    scenario.write(0, 0, 0, &mut request);
+    let expected = r#"{"type":"response.create","model":"gpt-5","input":"Hi","max_output_tokens":20}"#;
+    assert_eq!(request.bytes[..2], [0x81, 0x80 | expected.len() as u8]);
+    let (head, payload) = request.bytes.split_at_mut(6);
+    websocket::mask(payload, head[2..].try_into().expect("four bytes"));
+    assert_eq!(str::from_utf8(payload), Ok(expected));
 }
 
 #[test]

@@ -142,6 +142,7 @@ fn a_selector_names_a_kind_of_the_mix() {
         ("ttft{request}", "no name behind the tag"),
         ("ttft{request:health", "a closing } is missing"),
         ("http_req_connecting{request:health}", "without a selector"),
+        ("ws_connecting{request:health}", "without a selector"),
     ] {
         let why = refusal(metric, "p(95)<5");
         assert!(why.contains(expected), "{metric}: {why}");

@@ -1,6 +1,6 @@
 //! What the fuzz targets call (`fuzz/`). Each decoder says the same of the same bytes, however they are cut into reads.
 
-use super::{Event, Head, WireError, chunked, http1, sse};
+use super::{Event, Head, WireError, chunked, http1, sse, websocket};
 
 /// The bytes under test and the reads they come in: all at once, and in pieces whose length the first byte says.
 fn reads(input: &[u8]) -> Option<(&[u8], [usize; 2])> {
@@ -110,6 +110,36 @@ pub fn fuzz_sse(input: &[u8]) {
     assert_eq!(decode(bytes, whole), decode(bytes, cut), "reads of {cut}");
 }
 
+/// The frames of a WebSocket.
+///
+/// # Panics
+///
+/// When the decoder breaks its contract: that is what is looked for.
+pub fn fuzz_websocket(input: &[u8]) {
+    /// Messages, and how it ended: closed, or the error.
+    type Seen = (Vec<Vec<u8>>, Option<Result<(), WireError>>);
+    fn decode(bytes: &[u8], len: usize) -> Seen {
+        let mut decoder = websocket::Decoder::new(&[]);
+        let mut messages = Vec::new();
+        for mut read in bytes.chunks(len) {
+            while let Some(event) = decoder.next(&mut read) {
+                match event {
+                    Ok(websocket::Event::Text(data)) => {
+                        assert!(data.len() <= websocket::MAX_MESSAGE_BYTES);
+                        messages.push(data.to_vec());
+                    }
+                    Ok(websocket::Event::Closed) => return (messages, Some(Ok(()))),
+                    Err(error) => return (messages, Some(Err(error))),
+                }
+            }
+            assert!(read.is_empty(), "None means that the input is used up");
+        }
+        (messages, None)
+    }
+    let Some((bytes, [whole, cut])) = reads(input) else { return };
+    assert_eq!(decode(bytes, whole), decode(bytes, cut), "reads of {cut}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +169,12 @@ mod tests {
                 fuzz_sse(&with_len(bytes));
             }
         }
+        for len in [1, 7, 255] {
+            fuzz_websocket(&[&[len][..], include_bytes!("fixtures/llmsim_responses.ws")].concat());
+            fuzz_websocket(&[len, 0x89, 2, b'h', b'i', 0x01, 1, b'a', 0x80, 1, b'b', 0x88, 0, 0x81, 0]);
+            fuzz_websocket(&[len, 0x81, 127, 0xff, 0xff]);
+        }
+        fuzz_websocket(b"");
         fuzz_chunked(b"");
         fuzz_http1(b"");
         fuzz_sse(b"");

@@ -11,12 +11,13 @@
 //!
 //! A head lies whole in the caller's buffer in practice and is parsed there, once; a head that a read has cut is gathered line by
 //! line. Content is always lent from the caller's buffer. What this file does not know: what was asked (it assumes neither `HEAD` nor
-//! `CONNECT` nor an upgrade), and what a body means.
+//! `CONNECT`, and an upgrade only when told), and what a body means.
 
 use std::mem::MaybeUninit;
 
 use super::{
     ContentType, Event, Head, MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_KEPT_BYTES, WireError, chunked,
+    websocket,
 };
 
 /// Most interim responses (1xx) before a final one. Servers send one, or a few `103 Early Hints`.
@@ -47,6 +48,8 @@ enum State {
     /// Before or inside a head.
     #[default]
     Head,
+    /// The same, when a WebSocket was asked for and this is to be answered.
+    Upgrade(Box<websocket::Accept>),
     /// A body of known length; so much is left, never 0.
     Length(u64),
     Chunked(chunked::Decoder),
@@ -70,13 +73,19 @@ impl Decoder {
         *self = Self { cut, ..Self::default() };
     }
 
+    /// Ready for the answer to a WebSocket's handshake. When the server has switched, that is a head with status 101 and the end: what
+    /// follows in the input is no HTTP any more.
+    pub fn for_upgrade(accept: websocket::Accept) -> Self {
+        Self { state: State::Upgrade(Box::new(accept)), ..Self::default() }
+    }
+
     /// The next event; see the contract in [`super`].
     ///
     /// [`Event::End`] comes as soon as the end is proven, if need be on a call with an empty `input`. What follows it in `input` stays
     /// there; a further call refuses it, because nothing may come before the next request was sent. After an error every call fails.
     pub fn next<'b>(&mut self, input: &mut &'b [u8]) -> Option<Result<Event<'b>, WireError>> {
         let event = match &mut self.state {
-            State::Head => self.head(input)?.map(Event::Head),
+            State::Head | State::Upgrade(_) => self.head(input)?.map(Event::Head),
             State::Length(left) => {
                 if input.is_empty() {
                     return None;
@@ -132,7 +141,7 @@ impl Decoder {
         self.reusable = false;
         match self.state {
             State::ToEof | State::End | State::Done => Ok(self.end()),
-            State::Head | State::Length(_) | State::Chunked(_) | State::Failed => {
+            State::Head | State::Upgrade(_) | State::Length(_) | State::Chunked(_) | State::Failed => {
                 self.state = State::Failed;
                 Err(WireError::ClosedEarly)
             }
@@ -162,7 +171,7 @@ impl Decoder {
                 Err(error) => return Some(Err(error)),
             };
             if parsed.head.status == 101 {
-                return Some(Err(WireError::BadHttp("an upgrade that was not asked for")));
+                return Some(self.switched(&parsed));
             }
             if parsed.head.status < 200 {
                 self.interim += 1;
@@ -180,6 +189,22 @@ impl Decoder {
                 Framing::ToEof => State::ToEof,
             };
             return Some(Ok(parsed.head));
+        }
+    }
+
+    /// The server has switched protocols (RFC 6455, section 4.1).
+    fn switched(&mut self, parsed: &ParsedHead) -> Result<Head, WireError> {
+        let State::Upgrade(expected) = &self.state else {
+            return Err(WireError::BadHttp("an upgrade that was not asked for"));
+        };
+        match parsed.switched {
+            None => Err(WireError::BadWebsocket("a handshake without `Upgrade: websocket` and `Connection: upgrade`")),
+            Some(accept) if accept == **expected => {
+                self.state = State::End;
+                self.reusable = true;
+                Ok(parsed.head)
+            }
+            Some(_) => Err(WireError::BadWebsocket("a handshake without the right `Sec-WebSocket-Accept`")),
         }
     }
 
@@ -245,6 +270,8 @@ struct ParsedHead {
     head: Head,
     framing: Framing,
     reusable: bool,
+    /// It says that the connection is a WebSocket from now on, with this proof; zeros when there is none.
+    switched: Option<websocket::Accept>,
 }
 
 /// How the end of a body is found (RFC 9112, section 6.3).
@@ -267,6 +294,9 @@ struct Fields {
     transfer_chunked: Option<bool>,
     close: bool,
     keep_alive: bool,
+    upgrade: bool,
+    websocket: bool,
+    accept: websocket::Accept,
 }
 
 /// Parses a head that is complete.
@@ -312,6 +342,7 @@ fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
         },
         framing,
         reusable: persistent && !doubtful && framing != Framing::ToEof,
+        switched: (fields.upgrade && fields.websocket).then_some(fields.accept),
     })
 }
 
@@ -319,10 +350,12 @@ impl Fields {
     fn read(&mut self, name: &str, value: &[u8]) -> Result<(), WireError> {
         // The length first: it rules out nearly every header without comparing letters.
         match name.len() {
+            7 if name.eq_ignore_ascii_case("upgrade") => self.websocket = value.eq_ignore_ascii_case(b"websocket"),
             10 if name.eq_ignore_ascii_case("connection") => {
                 for option in list(value) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
                 }
             }
             11 if name.eq_ignore_ascii_case("retry-after") => {
@@ -351,6 +384,9 @@ impl Fields {
                     self.encoded |= !chunked;
                     self.transfer_chunked = Some(chunked);
                 }
+            }
+            20 if name.eq_ignore_ascii_case("sec-websocket-accept") => {
+                self.accept = value.trim_ascii().try_into().unwrap_or_default();
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Bytes ↔ events: HTTP/1.1 and server-sent events. No API, no socket, no clock.
+//! Bytes ↔ events: HTTP/1.1, server-sent events and the frames of a WebSocket. No API, no socket, no clock.
 //!
 //! All decoders follow one contract, so that a caller needs to learn it once:
 //!
@@ -13,6 +13,7 @@ pub mod chunked;
 pub mod fuzz;
 pub mod http1;
 pub mod sse;
+pub mod websocket;
 
 /// Longest response head, status line and all headers. Real ones are under 4 KiB; cookies and tracing headers make 16 KiB.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -46,7 +47,7 @@ pub enum Event<'b> {
 /// What matters of a response head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// The status code, 200 to 599: interim responses (1xx) are skipped.
+    /// The status code, 200 to 599, and 101 when it was asked for: other interim responses (1xx) are skipped.
     pub status: u16,
     /// What the body claims to be.
     pub content_type: ContentType,
@@ -78,6 +79,9 @@ pub enum WireError {
     /// Broken chunked framing.
     #[error("broken chunked body: {0}")]
     BadChunk(&'static str),
+    /// A handshake that did not succeed although the server took it, or broken frames.
+    #[error("not a valid WebSocket: {0}")]
+    BadWebsocket(&'static str),
     /// A named limit was exceeded.
     #[error("too large: {0}")]
     TooLarge(&'static str),

@@ -67,6 +67,7 @@ impl Job {
             weight: 1,
             api: Api::OpenaiChat,
             stream: self.stream,
+            websocket: false,
             path: self.path.to_owned(),
             models: vec!["origin".to_owned()],
             prompts: vec!["Say something.".to_owned()],

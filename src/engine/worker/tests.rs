@@ -27,6 +27,7 @@ fn kind(name: &str, stream: bool) -> Kind {
         weight: 1,
         api: Api::OpenaiChat,
         stream,
+        websocket: false,
         path: Api::OpenaiChat.path().to_owned(),
         models: vec!["gpt-5".to_owned()],
         prompts: vec!["Hello".to_owned()],

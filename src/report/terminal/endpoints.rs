@@ -22,7 +22,12 @@ pub(super) fn endpoints(page: &mut Page, all: &[Endpoint]) {
             EndpointVerdict::Skipped => (Tone::Faint, "-"),
         };
         let name = cut(&endpoint.name, NAME_COLUMNS);
-        let way = if endpoint.stream { " (SSE)" } else { "" };
+        let way = match (endpoint.stream, endpoint.method.as_str()) {
+            (false, _) => "",
+            // Nothing else that is streamed is asked for with a GET.
+            (true, "GET") => " (WebSocket)",
+            (true, _) => " (SSE)",
+        };
         let took = endpoint.duration_ms.map_or_else(String::new, human::time);
         page.line(&[
             (tone, &format!("  {mark} ")),

@@ -399,6 +399,54 @@ fn requests_are_exactly_these_bytes() {
 }
 
 #[test]
+fn an_upgrade_that_was_asked_for_ends_the_http_of_a_connection() {
+    let accept = *b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+    let read = |pieces: &[&[u8]]| {
+        let mut decoder = Decoder::for_upgrade(accept);
+        let (mut seen, mut left) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            let mut input = *piece;
+            while !matches!(seen.last(), Some(Ok(None) | Err(_)))
+                && let Some(event) = decoder.next(&mut input)
+            {
+                seen.push(event.map(|event| match event {
+                    Event::Head(head) => Some(head.status),
+                    Event::Data(_) | Event::End { .. } => None,
+                }));
+            }
+            left.extend_from_slice(input);
+        }
+        (seen, left)
+    };
+    let every_way = |bytes: &[u8]| {
+        let whole = read(&[bytes]);
+        assert_eq!(read(&bytes.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
+        for cut in 0..=bytes.len() {
+            assert_eq!(read(&[&bytes[..cut], &bytes[cut..]]), whole, "cut at {cut}");
+        }
+        whole
+    };
+    let early = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    let yes = "HTTP/1.1 101 Yes\r\nConnection: keep-alive, Upgrade\r\nUPGRADE: WebSocket\r\n";
+    let proof = "Sec-WebSocket-Accept:  s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+    let good = format!("{early}{yes}{proof}\r\n\u{1}frames");
+    assert_eq!(every_way(good.as_bytes()), (vec![Ok(Some(101)), Ok(None)], b"\x01frames".to_vec()));
+    for (head, problem) in [
+        (format!("{yes}\r\n"), "a handshake without the right `Sec-WebSocket-Accept`"),
+        (format!("{yes}{}\r\n", proof.replace("s3", "S3")), "a handshake without the right `Sec-WebSocket-Accept`"),
+        (format!("{yes}{}\r\n", proof.replace('=', "==")), "a handshake without the right `Sec-WebSocket-Accept`"),
+        (
+            format!("HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\n{proof}\r\n"),
+            "a handshake without `Upgrade: websocket` and `Connection: upgrade`",
+        ),
+    ] {
+        assert_eq!(every_way(head.as_bytes()).0, [Err(WireError::BadWebsocket(problem))], "{head}");
+    }
+    let refusal = every_way(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n").0;
+    assert_eq!(refusal, [Ok(Some(404)), Ok(None)]);
+}
+
+#[test]
 fn a_header_of_the_user_replaces_ours() {
     assert_eq!(
         written(

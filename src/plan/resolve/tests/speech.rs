@@ -22,12 +22,30 @@ fn auto_is_every_api_that_generates() {
 }
 
 #[test]
+fn a_websocket_is_of_the_responses_api_and_streams() {
+    let row = |api: &str| format!("{FLAT}[[requests]]\nname = \"ws\"\napi = \"{api}\"\nwebsocket = true\n");
+    let plan = fine(&row("openai-responses"));
+    let kind = &plan.mix.kinds[0];
+    assert!(kind.websocket && kind.stream && !kind.optional);
+    let plan = fine(&row("auto"));
+    assert_eq!(names(&plan.mix.kinds), ["ws-openai-responses"], "no other has one");
+    assert!(plan.mix.kinds[0].websocket && plan.mix.kinds[0].optional);
+    let problem = refusal(&row("openresponses"));
+    assert!(problem.contains("requests[0].websocket") && problem.contains("openai-responses"), "{problem}");
+    // A flag that chooses another API means that one, which has none.
+    let plan =
+        file(&row("auto"), &Overrides { api: flag("api", "openai-chat"), ..Overrides::default() }).expect("fine");
+    let kind = &plan.mix.kinds[0];
+    assert_eq!((kind.api, kind.websocket, kind.stream), (Api::OpenaiChat, false, true));
+}
+
+#[test]
 fn what_a_profile_names_is_not_asked_for_unless_it_wants_that() {
     assert!(fine(&format!("{FLAT}{CHAT}")).endpoints.is_empty());
     let plan = fine(&format!("{FLAT}endpoint_check = true\n{CHAT}"));
     assert_eq!(names(&plan.mix.kinds), ["chat"]);
     assert!(!plan.mix.kinds[0].optional && !plan.endpoints[0].optional, "what is named has to be there");
-    assert_eq!(plan.endpoints.len(), 17, "the README says so");
+    assert_eq!(plan.endpoints.len(), 18, "the README says so");
     assert!(plan.endpoints[1..].iter().all(|kind| kind.optional), "what is not need not");
     assert!(plan.endpoints.iter().all(|kind| kind.timeouts.total == limits::ENDPOINT_TIMEOUT));
 }
@@ -78,7 +96,7 @@ fn a_flag_may_say_auto() {
     assert_eq!(plan.mix.kinds.len(), 8);
     assert_eq!(names(&plan.endpoints), names(&plan.mix.kinds));
     let plan = run("smoke", &Overrides { api: flag("api", "auto"), ..Overrides::default() }).expect("fine").plan;
-    assert_eq!((plan.mix.kinds.len(), plan.endpoints.len()), (12, 17));
+    assert_eq!((plan.mix.kinds.len(), plan.endpoints.len()), (12, 18));
 }
 
 #[test]

@@ -1,0 +1,6 @@
+//! Any bytes as an answer.
+#![no_main]
+
+use llmsim_blast::api::{Api, fuzz::fuzz_api};
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz_api(Api::Openresponses, input));

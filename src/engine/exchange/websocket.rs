@@ -1,0 +1,197 @@
+//! Over a WebSocket: the handshake, and answers that come as messages instead of an event stream.
+//!
+//! ```text
+//! bytes ─▶ http1 ─▶ 101 ─▶ websocket ─▶ a message, an event ─▶ Reader::read_event ─▶ tokens
+//! ```
+//!
+//! A message is the data of an event. Its instant is the read that completed it. Nothing frames the whole answer: it is over with its
+//! terminal event, or with one that says that it failed, and then the connection may carry the next request.
+
+use super::{Arrival, Exchange, Failure, Flaw, Outcome, Progress, Reader};
+use crate::units::Nanos;
+use crate::wire::{Event, http1, sse, websocket};
+
+/// A connection that is, or becomes, a WebSocket. It belongs to one kind of request: path and headers are those of its handshake.
+#[derive(Debug)]
+pub(in crate::engine) struct Channel {
+    kind: u16,
+    /// When the handshake was sent.
+    pub(in crate::engine) since: Nanos,
+    phase: Phase,
+    /// Bytes of the handshake that no request has been charged with yet: written, read.
+    traffic: (u64, u64),
+}
+
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the smaller one lasts for a round trip, the other as long as the connection"
+)]
+enum Phase {
+    /// The handshake is not answered.
+    Opening(http1::Decoder),
+    Open(websocket::Decoder),
+}
+
+/// What became of a handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Handshake {
+    /// Its answer is not complete.
+    Pending,
+    /// Messages may be sent.
+    Open,
+    /// There is no WebSocket.
+    Failed(Outcome),
+}
+
+impl Channel {
+    /// A handshake of `written` bytes is sent for that kind, which the server has to answer with `accept`.
+    pub(in crate::engine) fn opening(kind: u16, accept: websocket::Accept, now: Nanos, written: u64) -> Box<Self> {
+        let phase = Phase::Opening(http1::Decoder::for_upgrade(accept));
+        Box::new(Self { kind, since: now, phase, traffic: (written, 0) })
+    }
+
+    /// Whether requests of that kind may be sent.
+    pub(in crate::engine) fn is_open_for(&self, kind: u16) -> bool {
+        self.kind == kind && matches!(self.phase, Phase::Open(_))
+    }
+
+    /// What the protocol itself wants to be sent.
+    pub(in crate::engine) fn answers(&mut self) -> Option<&mut Vec<u8>> {
+        match &mut self.phase {
+            Phase::Opening(_) => None,
+            Phase::Open(socket) => Some(socket.answers()).filter(|answers| !answers.is_empty()),
+        }
+    }
+
+    /// Bytes that came while no request was under way: whether the connection may be used further.
+    pub(in crate::engine) fn idle(&mut self, bytes: &[u8]) -> bool {
+        let mut input = bytes;
+        // A message that nobody asked for puts it out of step; pings do not.
+        match &mut self.phase {
+            Phase::Open(socket) => socket.next(&mut input).is_none(),
+            Phase::Opening(_) => false,
+        }
+    }
+}
+
+impl Exchange {
+    /// The request that now begins carries what the handshake has cost in bytes.
+    pub(in crate::engine) fn charge_handshake(&mut self) {
+        if let Some(channel) = &mut self.channel {
+            let (written, read) = std::mem::take(&mut channel.traffic);
+            self.sample.bytes_sent += written;
+            self.sample.bytes_received += read;
+        }
+    }
+
+    /// Bytes of the handshake's answer.
+    pub(in crate::engine) fn shake_hands(&mut self, bytes: &[u8], at: Nanos) -> Handshake {
+        let Some(mut channel) = self.channel.take() else { return failed(Failure::Internal) };
+        let Phase::Opening(http) = &mut channel.phase else { return failed(Failure::Internal) };
+        self.last_read = at;
+        channel.traffic.1 += bytes.len() as u64;
+        let mut input = bytes;
+        let mut switched = false;
+        loop {
+            let before = input;
+            match http.next(&mut input) {
+                None if self.flaw.is_none() => {
+                    self.channel = Some(channel);
+                    return Handshake::Pending;
+                }
+                Some(Ok(Event::Head(head))) if head.status == 101 => switched = true,
+                Some(Ok(Event::Head(head))) => self.refused(head),
+                Some(Ok(Event::Data(piece))) => self.excerpt.body(piece),
+                Some(Ok(Event::End { .. })) if switched => {
+                    channel.phase = Phase::Open(websocket::Decoder::new(input));
+                    self.channel = Some(channel);
+                    return Handshake::Open;
+                }
+                // What came of a refusal's body with its head is the example; nobody waits for the rest.
+                None | Some(Ok(Event::End { .. })) => break,
+                Some(Err(error)) => {
+                    self.sample.bytes_received += bytes.len() as u64;
+                    return match self.broken(error, before) {
+                        Progress::Over { outcome, .. } => Handshake::Failed(outcome),
+                        Progress::More | Progress::Closed => failed(Failure::Internal),
+                    };
+                }
+            }
+        }
+        self.sample.bytes_received += bytes.len() as u64;
+        failed(self.failure(Failure::BadWebsocket))
+    }
+
+    /// An answer to the handshake that switches nothing. One with success, of a server that knows no upgrade there, is none.
+    fn refused(&mut self, head: crate::wire::Head) {
+        self.on_head(head);
+        self.flaw = match self.flaw {
+            Some(flaw) if !matches!(head.status, 200..=299) => Some(flaw),
+            _ => Some(Failure::BadWebsocket),
+        };
+    }
+
+    /// Messages of the answer.
+    pub(super) fn on_messages(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader) -> Progress {
+        self.sample.bytes_received += bytes.len() as u64;
+        self.last_read = arrival.at;
+        let Some(mut channel) = self.channel.take() else {
+            return Progress::Over { outcome: Outcome::Failed(Failure::Internal), reusable: false };
+        };
+        let progress = match &mut channel.phase {
+            Phase::Open(socket) => self.read_messages(socket, bytes, arrival.at, reader),
+            Phase::Opening(_) => Progress::Over { outcome: Outcome::Failed(Failure::Internal), reusable: false },
+        };
+        self.channel = Some(channel);
+        progress
+    }
+
+    fn read_messages(
+        &mut self,
+        socket: &mut websocket::Decoder,
+        bytes: &[u8],
+        at: Nanos,
+        reader: &mut Reader,
+    ) -> Progress {
+        let mut input = bytes;
+        let mut over = false;
+        loop {
+            let before = input;
+            match socket.next(&mut input) {
+                None if over => return Progress::Over { outcome: self.outcome(), reusable: true },
+                None => return Progress::More,
+                // Something after the end: the answer is complete, and the connection out of step.
+                Some(_) if over => return Progress::Over { outcome: self.outcome(), reusable: false },
+                Some(Ok(websocket::Event::Text(data))) => over = self.on_message(data, at, reader),
+                Some(Ok(websocket::Event::Closed)) => return Progress::Closed,
+                Some(Err(error)) => return self.broken(error, before),
+            }
+        }
+    }
+
+    /// Whether the answer is over with this message.
+    fn on_message(&mut self, data: &[u8], at: Nanos, reader: &mut Reader) -> bool {
+        self.sample.first_byte.get_or_insert(at);
+        let meaning = reader.read_event(&sse::Event { name: b"", data });
+        if meaning.is_err() && self.flaw.is_none() {
+            self.excerpt.event(data);
+        }
+        let is_last = matches!(meaning, Err(Flaw::Error | Flaw::Incomplete));
+        self.on_event(meaning, at);
+        is_last || self.done_at().is_some()
+    }
+
+    /// How an answer ends whose connection was closed: with a word of the server's it is truncated, without one it was cut.
+    pub(in crate::engine) fn end_of_messages(&self, said: bool) -> Progress {
+        let outcome = match self.outcome() {
+            Outcome::Failed(Failure::Truncated) if !said => Outcome::Failed(self.failure(Failure::ClosedEarly)),
+            outcome => outcome,
+        };
+        Progress::Over { outcome, reusable: false }
+    }
+}
+
+const fn failed(class: Failure) -> Handshake {
+    Handshake::Failed(Outcome::Failed(class))
+}
