@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 #[derive(Debug)]
 pub(super) enum Clock {
     Real(Instant),
-    #[cfg(test)]
+    #[cfg(any(test, feature = "scripted"))]
     Script(std::rc::Rc<std::cell::Cell<Nanos>>),
 }
 
@@ -22,7 +22,7 @@ impl Clock {
     pub(super) fn now(&self) -> Nanos {
         match self {
             Self::Real(epoch) => epoch.elapsed().into(),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "scripted"))]
             Self::Script(now) => now.get(),
         }
     }
@@ -35,7 +35,7 @@ impl Clock {
                 let real = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 Nanos::from(real).since(epoch.elapsed().into()).0
             }
-            #[cfg(test)]
+            #[cfg(any(test, feature = "scripted"))]
             Self::Script(_) => super::script::ZERO_AT,
         }
     }

@@ -5,6 +5,8 @@
 //! addresses go down, too, once in a while.)
 
 mod arrivals;
+#[cfg(feature = "scripted")]
+pub mod bench;
 mod clock;
 mod connection;
 mod excerpt;
@@ -12,7 +14,7 @@ mod exchange;
 mod ledger;
 mod names;
 mod poller;
-#[cfg(test)]
+#[cfg(any(test, feature = "scripted"))]
 mod script;
 mod timers;
 mod worker;

@@ -31,7 +31,7 @@ pub(super) enum Poller {
         /// mio waits, and timeouts are rounded up to milliseconds.
         millis_only: Option<Events>,
     },
-    #[cfg(test)]
+    #[cfg(any(test, feature = "scripted"))]
     Script(super::script::World),
 }
 
@@ -50,7 +50,7 @@ impl Poller {
     pub(super) fn connect(&mut self, dialer: &mut Dialer, way: Way, token: Token, slowly: bool) -> io::Result<Stream> {
         match self {
             Self::Mio { poll, .. } => dialer.dial(way, poll.registry(), token, slowly),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "scripted"))]
             Self::Script(world) => Ok(world.connect(token)),
         }
     }
@@ -97,7 +97,7 @@ impl Poller {
                     }
                 }));
             }
-            #[cfg(test)]
+            #[cfg(any(test, feature = "scripted"))]
             Self::Script(world) => world.wait(timeout, ready),
         }
         Ok(true)
@@ -111,7 +111,7 @@ impl Poller {
                 reason = "the pause between two polls is the point: wakes are batched"
             )]
             Self::Mio { .. } => std::thread::sleep(length.to_duration()),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "scripted"))]
             Self::Script(world) => world.pause(length),
         }
     }

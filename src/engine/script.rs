@@ -1,6 +1,8 @@
 //! A world for tests: peers that follow a script, and a clock that only moves when the worker waits. What happens in it is exact to the
 //! nanosecond and the same every time.
 
+#![cfg_attr(not(test), allow(dead_code, reason = "benches need only a part of it"))]
+
 use super::poller::Ready;
 use crate::net::script::{Kernel, Socket};
 use crate::net::{Stamp, Stream};

@@ -8,7 +8,7 @@ pub mod access;
 mod call;
 mod dialer;
 mod names;
-#[cfg(test)]
+#[cfg(any(test, feature = "scripted"))]
 pub(crate) mod script;
 mod socket;
 mod stamp;

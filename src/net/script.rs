@@ -1,5 +1,7 @@
 //! A socket whose peer follows a script: for tests of the engine that assert to the nanosecond.
 
+#![cfg_attr(not(test), allow(dead_code, reason = "benches need only a part of it"))]
+
 use super::Stamp;
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! One non-blocking socket, of whichever family.
 
-#[cfg(test)]
+#[cfg(any(test, feature = "scripted"))]
 use super::script;
 use super::{Stamp, stamp};
 use mio::net::{TcpStream, UnixStream};
@@ -24,7 +24,7 @@ const SMALL_RECEIVE_BUFFER: usize = 4 * 1024;
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
-    #[cfg(test)]
+    #[cfg(any(test, feature = "scripted"))]
     Script(script::Socket),
 }
 
@@ -68,7 +68,7 @@ impl Socket {
                 Some(error) => Err(error),
                 None => stream.peer_addr().map(drop),
             }),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "scripted"))]
             Self::Script(socket) => return socket.connected(),
         };
         match peer {
@@ -82,7 +82,7 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.read(buffer).map(|n| (n, None)),
             Self::Unix(stream) => stream.read(buffer).map(|n| (n, None)),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "scripted"))]
             Self::Script(socket) => socket.read(buffer),
         }
     }
@@ -92,7 +92,7 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stamp::recvmsg(stream, buffer),
             Self::Unix(stream) => stream.read(buffer).map(|n| (n, None)),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "scripted"))]
             Self::Script(socket) => socket.read(buffer),
         }
     }
@@ -101,7 +101,7 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "scripted"))]
             Self::Script(socket) => socket.write(bytes),
         }
     }

@@ -44,7 +44,7 @@ pub enum Opening {
 
 impl Stream {
     /// A peer that follows a script.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "scripted"))]
     pub(crate) fn scripted(socket: super::script::Socket) -> Self {
         Self::Plain(Socket::Script(socket))
     }

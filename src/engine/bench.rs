@@ -1,0 +1,71 @@
+//! What `benches/engine.rs` measures: parts of the engine that nobody else may name. Only with the feature `scripted`.
+
+use super::clock::Clock;
+use super::ledger::Lines;
+use super::poller::Poller;
+use super::script::{Act, Heard, World};
+use super::timers::Timers;
+use super::worker::Worker;
+use crate::metrics::{Counter, Summary, Tally};
+use crate::net::Dialer;
+use crate::plan::Plan;
+use crate::scenario::Scenario;
+use crate::units::Nanos;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::channel;
+
+/// The timer wheel.
+#[derive(Debug)]
+pub struct Wheel(Timers);
+
+impl Wheel {
+    /// With room for that many keys.
+    pub fn new(keys: usize) -> Self {
+        Self(Timers::new(keys))
+    }
+
+    /// Makes `key` due at `deadline`.
+    pub fn set(&mut self, key: u32, deadline: Nanos) {
+        self.0.set(key, deadline);
+    }
+
+    /// One key whose deadline has passed.
+    pub fn pop_due(&mut self, now: Nanos) -> Option<u32> {
+        self.0.pop_due(now)
+    }
+}
+
+/// Runs one worker of the plan, whose target has an address, in the scripted world: whoever asks gets these reads, `gap` apart. Says how
+/// many requests succeeded and how many token events came.
+///
+/// # Panics
+///
+/// When the plan cannot be run: its target needs an address.
+pub fn run_worker(plan: &Plan, reads: &Rc<[Vec<u8>]>, gap: Nanos) -> (u64, u64) {
+    let reads = Rc::clone(reads);
+    let peer = move |heard: Heard<'_>| match heard {
+        Heard::Connect { .. } => vec![(Nanos::ZERO, Act::Accept)],
+        Heard::Bytes { .. } => {
+            let acts = reads.iter().zip(1..).map(|(read, n)| (Nanos(gap.0 * n), Act::Send(read.clone())));
+            acts.collect()
+        }
+    };
+    let now = Rc::new(Cell::new(Nanos::ZERO));
+    let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
+    let (stop, (reports, inbox)) = (AtomicBool::new(false), channel());
+    let ((_empty, emptied), (_found, addresses)) = (channel(), channel());
+    let lines = Lines { stop: &stop, reports, emptied, addresses };
+    let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1).expect("a plan that connects without TLS");
+    let poller = Poller::Script(World::new(Rc::clone(&now), peer));
+    let worker = Worker::new(0, plan, &scenario, Clock::Script(now), poller, dialer, lines);
+    worker.run().expect("a scripted world has no errors of its own");
+    let mut total = Tally::new(plan.mix.kinds.len());
+    for report in inbox.iter() {
+        total.append(&report.tally);
+    }
+    let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+    let summary = Summary::new(&total, &names, Nanos::from_secs(1));
+    (summary.succeeded(), summary.counter(Counter::TokenEvents, None).map_or(0, |events| events.count))
+}
