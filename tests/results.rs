@@ -2,7 +2,10 @@
 
 mod support;
 
+use llmsim_blast::cli;
 use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::io::{self, Write};
 use support::{Behaviour, Bench, Misbehaving, SOON, blast, blast_with, check, document};
 
 /// One user who sends `iterations` health requests is not much, but many of them are quick.
@@ -16,6 +19,19 @@ fn ran(bench: &Bench, url: &str, name: &str, more: &[&str]) -> String {
     assert_eq!(output.code, Some(0), "{output:?}");
     document(&file);
     file
+}
+
+/// A pipe whose reader has gone.
+struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What a JSON result says, altered.
@@ -209,6 +225,12 @@ fn builds_are_compared_and_gates_decide_the_exit_code() {
     let output = blast(&[&slow[..], &["--fail-on", "throughput<-50%"]].concat());
     assert_eq!(output.code, Some(99), "{output:?}");
     assert!(output.stdout.starts_with("REGRESSED  1 of 1 gates failed"), "{output:?}");
+    // Whoever reads only the first line has closed the pipe: the gate has failed all the same, and the files are written.
+    let kept = bench.path("kept.json");
+    let arguments = [&["llmsim-blast"], &slow[..], &["--fail-on", "throughput<-50%", "--output", &kept]].concat();
+    let class = cli::main(arguments.iter().map(OsString::from), &|_| None, &mut Closed, &mut Vec::new());
+    assert_eq!(class, cli::ExitClass::ThresholdFailed);
+    assert!(std::fs::read_to_string(kept).unwrap().contains("regressed"));
 
     // One run a side is indicative; and what cannot be compared, or understood, is refused.
     let pair = blast(&["compare", &base[0], &head[0], "--fail-on", "throughput<-1%"]);

@@ -7,7 +7,6 @@ use self::search::Range;
 use super::steady::{self, Steady};
 use super::subject::Subject;
 use super::sweep_args::{CapacityArgs, CapacityGiven};
-use super::throughput::print;
 use super::{CliError, Environment, ExitClass, check, facts, output, signals};
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::metrics::{Counter, Metric, Share, Trend};
@@ -30,8 +29,6 @@ const MOST_RATE: u64 = 100_000;
 const MOST_USERS: u64 = 10_000;
 /// The highest load that can be asked for.
 const LIMIT: u64 = 1_000_000;
-/// File descriptors beside those of the connections.
-const FILES_BESIDE_CONNECTIONS: u64 = 64;
 /// Rates are whole numbers per this time: a thousandth of a request a second is the least difference.
 const RATE_UNIT: Nanos = Nanos::from_secs(1_000);
 /// Of the arrivals in the window this share must have been started in it. Less is a load that was not the one to be tried.
@@ -62,8 +59,8 @@ pub(super) fn run(
     let by = by(given.by.as_ref())?;
     let needed = if by == By::Vus { most.unwrap_or(0) } else { 0 };
     output::check(presentation.output.as_ref())?;
-    let nofile = files::raise_nofile(needed + FILES_BESIDE_CONNECTIONS)?;
-    let wish = wish(&given, by, most, nofile - FILES_BESIDE_CONNECTIONS)?;
+    let nofile = files::raise_nofile(needed + files::BESIDE_CONNECTIONS)?;
+    let wish = wish(&given, by, most, nofile - files::BESIDE_CONNECTIONS)?;
     let stop = signals::watch()?;
     let mut say = |line: &str| {
         if !presentation.quiet {
@@ -90,7 +87,7 @@ pub(super) fn run(
     found.settled = search::is_settled(&steps, wish.range);
     found.interrupted = stop.load(Ordering::Relaxed);
 
-    print(&found.to_text(), presentation.output.as_ref(), out, err)?;
+    output::print(&found.to_text(), presentation.output.as_ref(), out, err)?;
     output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
     Ok(exit_class(&found))
 }

@@ -6,7 +6,7 @@ use crate::api::Method;
 use crate::engine;
 use crate::load::{Shape, ThinkTime};
 use crate::metrics::{Distribution, Failure, Summary, Trend};
-use crate::plan::{Kind, Mix, Plan};
+use crate::plan::{Conduct, Kind, Mix, Plan};
 use crate::report::{Endpoint, EndpointVerdict};
 use crate::units::Nanos;
 use std::sync::atomic::AtomicBool;
@@ -37,16 +37,18 @@ pub(super) fn endpoints(plan: &mut Plan, subject: &Subject, stop: &AtomicBool) -
     Ok(all)
 }
 
-/// The plan to send one request of that kind.
+/// The plan to send one request of that kind, whole, whatever users do in the load and which share of it is ours.
 fn once(plan: &Plan, kind: &Kind) -> Plan {
     let limit = kind.timeouts.connect.saturating_add(kind.timeouts.total);
     Plan {
         shape: Shape::PerVuIterations { vus: 1, iterations: 1, max_duration: limit },
         think_time: ThinkTime::default(),
         graceful_stop: Nanos::ZERO,
-        mix: Mix { kinds: vec![Kind { weight: 1, ..kind.clone() }] },
+        mix: Mix { kinds: vec![Kind { weight: 1, conduct: Conduct::default(), ..kind.clone() }] },
         thresholds: Vec::new(),
         workers: Some(1),
+        share: 0,
+        of: 1,
         ..plan.clone()
     }
 }
@@ -114,7 +116,7 @@ fn leave_out(plan: &mut Plan, all: &[Endpoint]) -> Result<(), CliError> {
 mod tests {
     use super::*;
     use crate::metrics::{Outcome, Sample, Tally};
-    use crate::plan::{Overrides, resolve};
+    use crate::plan::{After, Leave, Overrides, resolve};
 
     fn plan(profile: &str) -> Plan {
         let mut nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
@@ -201,5 +203,15 @@ mod tests {
         all[0].verdict = EndpointVerdict::Skipped;
         let error = leave_out(&mut none, &all).expect_err("nothing is left").to_string();
         assert!(error.contains("plain-anthropic-messages"), "{error}");
+    }
+
+    #[test]
+    fn an_endpoint_is_asked_as_a_whole_whatever_the_load_is_like() {
+        let mut plan = plan("smoke").share(1, 2);
+        let leaves = Conduct { cancel: Some(Leave { after: After::Tokens(3), share: 1.0 }), ..Conduct::default() };
+        plan.endpoints[0].conduct = leaves;
+        let once = once(&plan, &plan.endpoints[0]);
+        assert_eq!((once.share, once.of, once.peak_users()), (0, 1, 1));
+        assert_eq!(once.mix.kinds[0].conduct, Conduct::default(), "nobody leaves before the answer is whole");
     }
 }

@@ -27,6 +27,16 @@ pub(super) const fn is_stdout(output: Option<&Output>) -> bool {
     matches!(output, Some(Output::Stdout))
 }
 
+/// Prints text for people: on standard output, or beside it when the results go there. Whoever has closed our pipe has seen enough:
+/// neither are the results lost for that, nor does the command end otherwise.
+pub(super) fn print(text: &str, output: Option<&Output>, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
+    let place: &mut dyn Write = if is_stdout(output) { err } else { out };
+    match place.write_all(text.as_bytes()).and_then(|()| place.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Writes the document.
 pub(super) fn write(output: Option<&Output>, document: &Document, out: &mut dyn Write) -> Result<(), CliError> {
     if output.is_none() { Ok(()) } else { write_text(output, &document.to_json(), out) }

@@ -105,13 +105,8 @@ pub(super) fn tell(
     }
     output::write_text(file(presentation.junit.as_ref()).as_ref(), &junit::of_run(document), out)?;
     if presentation.github {
-        let beside = output::is_stdout(presentation.output.as_ref());
         let (summary, failures) = (github::summary(document), github::failures(document));
-        if beside {
-            tell_github(environment, &summary, &failures, err)?;
-        } else {
-            tell_github(environment, &summary, &failures, out)?;
-        }
+        tell_github(environment, &summary, &failures, presentation.output.as_ref(), (out, err))?;
     }
     Ok(())
 }
@@ -121,7 +116,8 @@ fn tell_github(
     environment: &Environment<'_>,
     summary: &str,
     failures: &[(String, String)],
-    out: &mut dyn Write,
+    output: Option<&Output>,
+    (out, err): (&mut dyn Write, &mut dyn Write),
 ) -> Result<(), CliError> {
     let Some(path) = environment("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else { return Ok(()) };
     let cut = summary.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_SUMMARY).last();
@@ -130,8 +126,7 @@ fn tell_github(
     appended
         .and_then(|mut file| writeln!(file, "{summary}"))
         .map_err(|source| CliError::Results { path: path.into(), source })?;
-    out.write_all(github::annotations(failures).as_bytes())?;
-    Ok(out.flush()?)
+    Ok(output::print(&github::annotations(failures), output, out, err)?)
 }
 
 /// The runs of one side.
@@ -162,23 +157,13 @@ pub(super) fn compare_runs(
     let compared = Compared { base: &base, head: &head, comparison: &comparison };
     let page = terminal(&compared);
     let [json, md, xml] = outputs;
-    let beside = output::is_stdout(json.as_ref());
-    if beside {
-        err.write_all(page.as_bytes())?;
-    } else {
-        out.write_all(page.as_bytes())?;
-    }
+    output::print(&page, json.as_ref(), out, err)?;
     output::write_text(json.as_ref(), &compared.to_json(), out)?;
     output::write_text(md.as_ref(), &markdown(&compared), out)?;
     let cases = junit::render("llmsim-blast compare", &[], &compared.cases());
     output::write_text(xml.as_ref(), &cases, out)?;
     if args.github.as_deref() == Some("auto") {
-        let (summary, failures) = (markdown(&compared), compared.failures());
-        if beside {
-            tell_github(environment, &summary, &failures, err)?;
-        } else {
-            tell_github(environment, &summary, &failures, out)?;
-        }
+        tell_github(environment, &markdown(&compared), &compared.failures(), json.as_ref(), (out, err))?;
     }
     let undecided = args.fail_on_inconclusive && comparison.inconclusive() > 0;
     Ok(if comparison.failed() > 0 || undecided { ExitClass::ThresholdFailed } else { ExitClass::Success })

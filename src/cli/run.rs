@@ -18,8 +18,6 @@ use std::io::{self, IsTerminal, Write};
 const LINE_EVERY: Nanos = Nanos::from_secs(5);
 /// Columns where there is no terminal to ask.
 const USUAL_WIDTH: u16 = 80;
-/// File descriptors beside those of the connections: the polls, the terminal, the server's pipe.
-const FILES_BESIDE_CONNECTIONS: u64 = 64;
 
 /// Runs a test and says how it ended.
 pub(super) fn run(
@@ -32,7 +30,7 @@ pub(super) fn run(
     let presentation = &resolved.presentation;
     output::check(presentation.output.as_ref())?;
     output::check(presentation.junit.clone().map(Output::File).as_ref())?;
-    let nofile = limits::raise_nofile(u64::from(plan.peak_users()) + FILES_BESIDE_CONNECTIONS)?;
+    let nofile = limits::raise_nofile(u64::from(plan.peak_users()) + limits::BESIDE_CONNECTIONS)?;
     let stop = signals::watch()?;
     let progress = Progress::start(progress_mode(presentation));
 
@@ -93,8 +91,7 @@ pub(super) fn exit_class(document: &Document, presentation: &Presentation) -> Ex
     }
 }
 
-/// Prints the summary: on standard output, or beside it when the JSON goes there. A reader that has closed our pipe does not change
-/// how the run ended.
+/// Prints the summary.
 pub(super) fn say(
     document: &Document,
     presentation: &Presentation,
@@ -104,12 +101,7 @@ pub(super) fn say(
     let beside = output::is_stdout(presentation.output.as_ref());
     let terminal = if beside { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     let text = terminal::render(document, Style { color: terminal && !presentation.no_color, width: width(terminal) });
-    let printed =
-        if beside { err.write_all(text.as_bytes()) } else { out.write_all(text.as_bytes()).and_then(|()| out.flush()) };
-    match printed {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(()),
-    }
+    output::print(&text, presentation.output.as_ref(), out, err)
 }
 
 fn progress_mode(presentation: &Presentation) -> Mode {

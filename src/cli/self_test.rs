@@ -24,8 +24,6 @@ use std::time::Instant;
 const READY_WITHIN: Nanos = Nanos::from_secs(10);
 /// Longest wait for one answer about the record.
 const ASK_TIMEOUT: Nanos = Nanos::from_secs(5);
-/// File descriptors beside those of the connections.
-const FILES_BESIDE_CONNECTIONS: u64 = 64;
 /// Connections of the plain work: enough to keep both sides busy, the usual number of comparisons.
 const PLAIN_CONNECTIONS: u32 = 64;
 /// Streams of the event work.
@@ -72,22 +70,15 @@ pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write)
     let output =
         args.output.as_deref().map(|path| if path == "-" { Output::Stdout } else { Output::File(path.into()) });
     output::check(output.as_ref())?;
-    let files = limits::raise_nofile(FILES_BESIDE_CONNECTIONS)?;
+    let files = limits::raise_nofile(limits::BESIDE_CONNECTIONS)?;
     let stop = signals::watch()?;
     let bench = Bench::start(&stop, files, &mut *err)?;
     let found = bench.measure(args.quick, &mut |line| {
         // Whether anybody watches does not matter.
         let _ = writeln!(err, "{line}");
     })?;
-    if output::is_stdout(output.as_ref()) {
-        err.write_all(found.to_text().as_bytes())?;
-    } else {
-        out.write_all(found.to_text().as_bytes())?;
-        out.flush()?;
-    }
-    if output.is_some() {
-        output::write_text(output.as_ref(), &found.to_json(), out)?;
-    }
+    output::print(&found.to_text(), output.as_ref(), out, err)?;
+    output::write_text(output.as_ref(), &found.to_json(), out)?;
     Ok(if found.interrupted { ExitClass::Interrupted } else { ExitClass::Success })
 }
 
@@ -142,7 +133,7 @@ impl<'a> Bench<'a> {
             },
             stop,
         )?;
-        let most_connections = u32::try_from(files - FILES_BESIDE_CONNECTIONS).unwrap_or(u32::MAX);
+        let most_connections = u32::try_from(files - limits::BESIDE_CONNECTIONS).unwrap_or(u32::MAX);
         Ok(Self { origin, origin_core, client_core, most_connections, stop })
     }
 

@@ -12,7 +12,7 @@ use crate::report::Hint;
 use crate::report::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
 use crate::server::limits as files;
 use crate::units::Nanos;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -53,8 +53,6 @@ const WARMUP: Nanos = Nanos::from_secs(5);
 const MOST_VALUES: usize = 32;
 /// Threads or requests at once: beyond it ports run out (28,000 to one address on Linux).
 const MOST: u64 = 16_000;
-/// File descriptors beside those of the connections.
-const FILES_BESIDE_CONNECTIONS: u64 = 64;
 
 /// What to measure.
 #[derive(Debug)]
@@ -82,7 +80,7 @@ pub(super) fn run(
     let sweep = sweep(&given, plan.server.is_some(), cores as u32)?;
     output::check(presentation.output.as_ref())?;
     let widest = sweep.concurrency.iter().copied().max().unwrap_or_default();
-    let nofile = files::raise_nofile(u64::from(widest) + FILES_BESIDE_CONNECTIONS)?;
+    let nofile = files::raise_nofile(u64::from(widest) + files::BESIDE_CONNECTIONS)?;
     let stop = signals::watch()?;
     let mut found = nothing_yet(&plan, &sweep, nofile);
     let mut say = |line: &str| {
@@ -100,28 +98,13 @@ pub(super) fn run(
         }
     }
     found.interrupted = stop.load(Ordering::Relaxed);
-    print(&found.to_text(), presentation.output.as_ref(), out, err)?;
+    output::print(&found.to_text(), presentation.output.as_ref(), out, err)?;
     output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
     Ok(match () {
         () if found.interrupted => ExitClass::Interrupted,
         () if !found.has_data() => ExitClass::NoData,
         () => ExitClass::Success,
     })
-}
-
-/// Text for people: on standard output, or beside it when the JSON goes there.
-pub(super) fn print(
-    text: &str,
-    output: Option<&crate::plan::Output>,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> io::Result<()> {
-    if output::is_stdout(output) {
-        err.write_all(text.as_bytes())
-    } else {
-        out.write_all(text.as_bytes())?;
-        out.flush()
-    }
 }
 
 /// One server: started, warmed up, swept.

@@ -34,6 +34,12 @@ pub fn compare(base: &[Run], head: &[Run], options: &Options) -> Result<Comparis
     }
     Sides { base, head, method, options }.decide(&mut rows);
     let indicative = method == Method::Bootstrap && !options.allow_single;
+    // A gate of which nothing can be said has not held.
+    if let Some((row, gate)) = rows.iter().filter(|row| row.verdict == Verdict::NoValue && !indicative).find_map(gated)
+    {
+        let why = row.note.clone().unwrap_or_else(|| "nothing can be said of it".to_owned());
+        return Err(CompareError::NoValue { gate: gate.expression.clone(), file: head[0].file.clone(), why });
+    }
     Ok(Comparison { method, warnings: warnings(base, head, method, &rows), rows, indicative })
 }
 
@@ -85,22 +91,35 @@ fn method(base: usize, head: usize, options: &Options) -> Result<Method, Compare
     }
 }
 
+fn gated(row: &Row) -> Option<(&Row, &Gate)> {
+    row.gate.as_ref().map(|gate| (row, gate))
+}
+
 /// The values of a measure in all runs. A gate must have them.
 fn values(measure: Measure, gate: Option<Gate>, base: &[Run], head: &[Run]) -> Result<Row, CompareError> {
-    let (mut values, mut note) = (Vec::new(), None);
+    let no_value = |gate: &Gate, file: &str, why: &str| {
+        let (gate, file, why) = (gate.expression.clone(), file.to_owned(), why.to_owned());
+        CompareError::NoValue { gate, file, why }
+    };
+    let (mut values, mut note, mut zeros) = (Vec::new(), None, Vec::new());
     for run in base.iter().chain(head) {
-        match measure.value(&run.summary) {
-            // Nothing can be so many percent more than nothing.
-            Ok(value) if value <= 0.0 && measure.unit() != Unit::Share => note = Some(format!("{}: it is 0", run.file)),
-            Ok(value) => values.push(value),
-            Err(why) => match &gate {
-                Some(gate) => {
-                    let (gate, file) = (gate.expression.clone(), run.file.clone());
-                    return Err(CompareError::NoValue { gate, file, why });
-                }
-                None => note = Some(format!("{}: {why}", run.file)),
-            },
+        match (measure.value(&run.summary), &gate) {
+            (Ok(value), _) if value <= 0.0 && measure.unit() != Unit::Share => {
+                zeros.push(&run.file);
+                note = Some(format!("{}: it is 0", run.file));
+            }
+            (Ok(value), _) => values.push(value),
+            (Err(why), Some(gate)) => return Err(no_value(gate, &run.file, &why)),
+            (Err(why), None) => note = Some(format!("{}: {why}", run.file)),
         }
+    }
+    if zeros.len() == base.len() + head.len() {
+        let (base, head) = Default::default();
+        let note = Some("it is 0 in all runs".to_owned());
+        return Ok(Row { measure, gate, base, head, change: None, verdict: Verdict::NoChange, note });
+    }
+    if let (Some(gate), Some(file)) = (&gate, zeros.first()) {
+        return Err(no_value(gate, file, "it is 0, and nothing can be so many percent more than nothing"));
     }
     let (base_values, head_values) = if note.is_some() {
         Default::default()

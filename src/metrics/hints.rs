@@ -115,7 +115,9 @@ fn several_tokens_an_event(name: &str, group: &Group) -> Option<Hint> {
 /// Connections that do not last.
 fn churn(summary: &Summary) -> Option<Hint> {
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
-    let (opened, requests) = (count(Counter::ConnectionsOpened), count(Counter::HttpReqs));
+    // Users who leave before the end of an answer take their connection with them: that is not the server's doing.
+    let opened = count(Counter::ConnectionsOpened).saturating_sub(count(Counter::Cancelled));
+    let requests = count(Counter::HttpReqs);
     let most = summary.gauge(Gauge::Connections).map_or(0, |gauge| gauge.max);
     if opened < ENOUGH || opened < most * 2 || opened * 10 < requests {
         return None;
@@ -225,5 +227,16 @@ mod tests {
             tally.connection_opened(Nanos::from_micros(50));
         }
         assert_eq!(seen(&tally), ["connection_churn"]);
+    }
+
+    #[test]
+    fn users_who_leave_take_their_connections_with_them() {
+        let mut tally = Tally::new(1);
+        for _ in 0..200 {
+            tally.connection_opened(Nanos::from_micros(50));
+            tally.record(&Sample { outcome: Outcome::Cancelled, ..stream(10, 100, 3, 0) });
+        }
+        tally.level(Gauge::Connections, 2);
+        assert_eq!(seen(&tally), [""; 0], "it is not the server that closes them");
     }
 }

@@ -51,6 +51,9 @@ fn enough_ports(needed: u64, ports: u64, ways: u64) -> Result<(), TooFewPorts> {
     if available >= needed { Ok(()) } else { Err(TooFewPorts { needed, available, ports }) }
 }
 
+/// File descriptors beside those of the connections: the polls, the terminal, the server's pipe.
+pub const BESIDE_CONNECTIONS: u64 = 64;
+
 /// Raises the soft limit to the hard one and says what it is now; fails when that is below `needed`.
 pub fn raise_nofile(needed: u64) -> Result<u64, TooFewFiles> {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {

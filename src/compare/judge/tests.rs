@@ -325,3 +325,31 @@ fn noise_is_what_equal_runs_differ_by() {
     assert!((spread.spread - 0.03).abs() < 0.005 && noise.runs == 4, "{spread:?}");
     assert!(crate::compare::noise(&side("a", 100)[..2]).is_err());
 }
+
+/// A side whose runs have so many requests a second, of whatever time.
+fn rated(prefix: &str, rate: f64, runs: usize) -> Vec<Run> {
+    let mut side = side(prefix, 100);
+    side.truncate(runs);
+    for run in &mut side {
+        let counters = &mut run.summary.all.counters;
+        counters.iter_mut().filter(|(c, _)| *c == Counter::HttpReqs).for_each(|(_, value)| value.rate = rate);
+    }
+    side
+}
+
+#[test]
+fn a_gate_on_nothing_has_not_held() {
+    let gate = options(&["throughput<-5%"]);
+    for (base, head) in [(100.0, 0.0), (0.0, 100.0)] {
+        let error = compare(&rated("b", base, 4), &rated("h", head, 4), &gate).expect_err("zero is no percentage");
+        assert!(matches!(&error, CompareError::NoValue { why, .. } if why.starts_with("it is 0")), "{error}");
+    }
+    let nothing = compare(&rated("b", 0.0, 4), &rated("h", 0.0, 4), &gate).expect("the same on both sides");
+    assert_eq!((nothing.rows[0].verdict, nothing.failed()), (Verdict::NoChange, 0));
+    // A single pair that may fail, of a measure whose seconds are not known.
+    let single = Options { allow_single: true, ..options(&["http_req_duration.p99>5%"]) };
+    let error = compare(&rated("b", 1.0, 1), &rated("h", 1.0, 1), &single).expect_err("there are no seconds");
+    assert!(matches!(&error, CompareError::NoValue { why, .. } if why.contains("histograms")), "{error}");
+    let indicative = compare(&rated("b", 1.0, 1), &rated("h", 1.0, 1), &options(&["http_req_duration.p99>5%"]));
+    assert!(indicative.expect("a guess").indicative);
+}
