@@ -74,8 +74,7 @@ pub(super) fn run(
     let mut found = nothing_yet(&plan, &wish, nofile);
     let mut steps: Vec<(f64, bool)> = Vec::new();
     while let Some(load) = search::next(&steps, wish.range) {
-        let step_plan = Plan { shape: shape(&wish, load), ..plan.clone() };
-        let Some(steady) = steady::measure(&step_plan, wish.warmup, &mut subject, &stop)? else { break };
+        let Some(steady) = steady::measure(&step_plan(&plan, &wish, load), &mut subject, &stop)? else { break };
         found.environment.workers = steady.workers as u32;
         let tried = step(&plan, wish.by, load, &steady);
         say(&progress(wish.by, &tried));
@@ -149,9 +148,14 @@ fn wish(given: &CapacityGiven, by: By, most: Option<u64>, connections: u64) -> R
         by,
         range: Range { min: min as f64, max: max as f64, whole: by == By::Vus },
         most_users: most_users as u32,
-        warmup: steady::whole_seconds(steady::time(given.warmup.as_ref(), WARMUP)?),
+        warmup: steady::time(given.warmup.as_ref(), WARMUP)?,
         window: steady::some_time(given.duration.as_ref(), DURATION)?,
     })
+}
+
+/// The plan of one step. The profile's own warm-up and cooldown were those of its own stages.
+fn step_plan(plan: &Plan, wish: &Wish, load: f64) -> Plan {
+    Plan { shape: shape(wish, load), warmup: wish.warmup, cooldown: Nanos::ZERO, ..plan.clone() }
 }
 
 /// Warm-up and window at one load.
@@ -324,6 +328,9 @@ mod tests {
         assert_eq!(open.end(), Nanos::from_secs(13));
         let arrivals = open.arrivals().unwrap();
         assert_eq!((arrivals.peak_rate(), arrivals.start_rate, arrivals.max_vus), (12_500, 12_500, 960));
+        let edged = Plan { warmup: Nanos::from_secs(60), cooldown: Nanos::from_secs(60), ..plan("load") };
+        let step = step_plan(&edged, &wish, 12.5);
+        assert_eq!(step.window(), (Nanos::from_secs(3), Nanos::from_secs(13)), "the profile's edges are not added");
         wish.by = By::Vus;
         assert_eq!(shape(&wish, 3.0), Shape::ConstantVus { vus: 3, duration: Nanos::from_secs(13) });
     }

@@ -1,14 +1,14 @@
 //! One step of a command that makes many runs against one server: warm up, then measure a steady window.
 //!
-//! Both are one run, so that the connections of the warm-up are those of the measurement. Only whole seconds after the warm-up are added
-//! up; requests that finish after the window, within the grace, are in it with their times, so that slow ones are not cut away.
+//! Both are one run with a warm-up, as any test may have it, so that the connections of the warm-up are those of the measurement.
+//! Requests of the window that finish after it, within the grace, are in it with their times, so that slow ones are not cut away.
 
 use super::CliError;
 use super::subject::Subject;
 use crate::engine;
 use crate::metrics::summary::ShareValue;
 use crate::metrics::validity::{Evidence, Signal, Validity, signals, verdict};
-use crate::metrics::{Counter, Second, Share, Summary, Tally, Trend};
+use crate::metrics::{Counter, Second, Share, Summary, Trend};
 use crate::plan::{Given, Plan, PlanError};
 use crate::report::{ClientVerdict, Environment, Quantiles};
 use crate::server::procfs;
@@ -26,34 +26,17 @@ pub(super) struct Steady {
     pub(super) server_cpu: Option<f64>,
 }
 
-/// A warm-up in whole seconds, as the windows of a run are.
-pub(super) fn whole_seconds(warmup: Nanos) -> Nanos {
-    Nanos::from_secs(warmup.0.div_ceil(1_000_000_000))
-}
-
-/// Runs `plan`, whose shape is as long as the warm-up and the window together. None when a signal ended it.
-pub(super) fn measure(
-    plan: &Plan,
-    warmup: Nanos,
-    subject: &mut Subject,
-    stop: &AtomicBool,
-) -> Result<Option<Steady>, CliError> {
+/// Runs `plan`, whose shape is as long as its warm-up and the window together. None when a signal ended it.
+pub(super) fn measure(plan: &Plan, subject: &mut Subject, stop: &AtomicBool) -> Result<Option<Steady>, CliError> {
     if stop.load(Ordering::Relaxed) {
         return Ok(None);
     }
     let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
-    let first = whole_seconds(warmup).as_secs_f64() as u32;
-    let mut tally = Tally::new(names.len());
-    let mut series: Vec<Second> = Vec::new();
     let cores = subject.client_cores.clone();
     let mut died = None;
     subject.begin(plan);
     let run = engine::run(plan, &cores, stop, &mut |tick| {
         subject.watch(tick.elapsed, tick.second);
-        if tick.second.t_s >= first {
-            tally.append(tick.interval);
-            series.push(tick.second.clone());
-        }
         if died.is_none() && !tick.last {
             died = subject.died();
             if died.is_some() {
@@ -67,11 +50,11 @@ pub(super) fn measure(
     if stop.load(Ordering::Relaxed) {
         return Ok(None);
     }
-    let window = run.window.since(whole_seconds(warmup));
-    let summary = Summary::new(&tally, &names, window);
+    let summary = Summary::new(&run.total, &names, run.window);
     // Seconds after the window only wait for what is under way.
-    let end = run.window.as_secs_f64().ceil() as u32;
-    let busy: Vec<Second> = series.into_iter().filter(|second| second.t_s < end).collect();
+    let (begin, end) = plan.window();
+    let in_window = |second: &Second| (begin.as_secs_f64()..end.as_secs_f64()).contains(&f64::from(second.t_s));
+    let busy: Vec<Second> = run.series.into_iter().filter(in_window).collect();
     let cpu: Vec<f64> = busy.iter().filter_map(|second| second.server_cpu).collect();
     let signals = signals(&Evidence { summary: &summary, series: &busy, kernel: None, nofile: None });
     let server_cpu = (!cpu.is_empty()).then(|| cpu.iter().sum::<f64>() / cpu.len() as f64);

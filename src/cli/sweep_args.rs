@@ -113,6 +113,8 @@ impl SubjectArgs {
             iterations: None,
             rate: None,
             stages: Vec::new(),
+            warmup: None,
+            cooldown: None,
             show_config: None,
             fail_on_invalid: None,
             ..overrides

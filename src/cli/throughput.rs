@@ -133,7 +133,7 @@ fn measure_server(
         let middle = sweep.concurrency[sweep.concurrency.len() / 2];
         for &mode in &sweep.modes {
             let length = Nanos(sweep.warmup.0 / sweep.modes.len() as u64);
-            steady::measure(&step_plan(&plan, mode, middle, length), Nanos::ZERO, &mut subject, stop)?;
+            steady::measure(&step_plan(&plan, mode, middle, length), &mut subject, stop)?;
         }
     }
     for &mode in &sweep.modes {
@@ -143,7 +143,7 @@ fn measure_server(
                 if mode == Mode::Plain { "plain" } else { "streamed" }
             ));
             let step_plan = step_plan(&plan, mode, concurrency, sweep.duration);
-            let Some(steady) = steady::measure(&step_plan, Nanos::ZERO, &mut subject, stop)? else { break };
+            let Some(steady) = steady::measure(&step_plan, &mut subject, stop)? else { break };
             found.environment.workers = found.environment.workers.max(steady.workers as u32);
             let measured = step(threads, concurrency, shared_cores, &steady);
             match mode {

@@ -39,8 +39,6 @@ pub struct Tick<'a> {
     pub elapsed: Nanos,
     /// The second as plain numbers.
     pub second: &'a mut Second,
-    /// The same with everything in it, for sums over a part of the run.
-    pub interval: &'a Tally,
     /// The sum of everything so far that belongs to the measurement window.
     pub total: &'a Tally,
     /// Nothing comes after it.
@@ -214,7 +212,7 @@ impl Fleet {
             let last = ended.is_some() && self.open.is_empty();
             let end_of_second = Nanos::from_secs(u64::from(second) + 1);
             let elapsed = ended.filter(|_| last).unwrap_or(end_of_second);
-            on_tick(&mut Tick { elapsed, second: &mut plain, interval: &interval, total: &self.total, last });
+            on_tick(&mut Tick { elapsed, second: &mut plain, total: &self.total, last });
             self.series.push(plain);
         }
     }
