@@ -2,10 +2,9 @@
 
 mod support;
 
-use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use support::{Bench, blast, document};
+use support::{Bench, watched};
 
 /// What the leaking server keeps of each request: at some 15 requests a second or more memory doubles in a second or two, which no noise does.
 const LEAK_BYTES: usize = 1_000_000;
@@ -13,14 +12,13 @@ const LEAK_BYTES: usize = 1_000_000;
 /// Answers `GET /health` for ever and forgets nothing.
 fn leaking_server() -> String {
     fn serve(stream: TcpStream) -> std::io::Result<()> {
-        let mut kept: Vec<Vec<u8>> = Vec::new();
         let mut answers = stream.try_clone()?;
         for line in BufReader::new(stream).lines() {
             if !line?.is_empty() {
                 continue;
             }
-            // Written, so that it is resident.
-            kept.push(vec![1; LEAK_BYTES]);
+            // Written, so that it is resident; for ever, so that it does not come back with the end of a connection.
+            Box::leak(vec![1_u8; LEAK_BYTES].into_boxed_slice());
             let body = r#"{"status":"ok","service":"leak"}"#;
             let length = body.len();
             write!(
@@ -40,31 +38,10 @@ fn leaking_server() -> String {
     url
 }
 
-/// Runs a minute's question in 14 s, of which 12 are measured.
-fn run(url: &str, pid: u32, bench: &Bench) -> (Option<i32>, Value) {
-    let profile = r#"
-executor = "constant-vus"
-vus = 1
-duration = "14s"
-warmup = "2s"
-think_time = "20ms"
-[[requests]]
-name = "health"
-api = "health"
-[thresholds]
-server_rss_growth = ["value<100"]
-server_rss_max = ["value<4000"]
-"#;
-    let (profile, result) = (bench.write("soak.toml", profile), bench.path("r.json"));
-    let output = blast(&[&profile, "--target-url", url, "--server-pid", &pid.to_string(), "--output", &result]);
-    assert!(output.stdout.contains("OVER TIME"), "{output:?}");
-    (output.code, document(&result))
-}
-
 #[test]
 fn a_server_that_leaks_is_found_out() {
     let (url, bench) = (leaking_server(), Bench::new());
-    let (code, document) = run(&url, std::process::id(), &bench);
+    let (code, document) = watched(&url, std::process::id(), &bench);
     let server = &document["server"];
     assert_eq!((code, server["verdict"].as_str()), (Some(99), Some("growing")), "{server}");
     assert!(server["growth"]["low_bytes_per_h"].as_f64() > Some(1e9), "{server}");

@@ -2,11 +2,9 @@
 
 mod support;
 
-use llmsim_blast::server::{Server, Source, Spec, probe};
+use llmsim_blast::server::probe;
 use serde_json::Value;
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use support::{Bench, Misbehaving, SOON, blast, document, start};
+use support::{Bench, Misbehaving, SOON, blast, document, origin, start};
 
 const PROFILE: &str = r#"
 executor = "constant-arrival-rate"
@@ -21,21 +19,6 @@ path = "/plain"
 [thresholds]
 http_req_failed = ["rate<0.01"]
 "#;
-
-fn origin() -> Server {
-    let spec = Spec {
-        source: Source::Origin,
-        config: None,
-        chaos: false,
-        throughput: None,
-        host: "127.0.0.1".to_owned(),
-        port: 0,
-        any_port: true,
-        ready_within: SOON.into(),
-    };
-    let own = Path::new(env!("CARGO_BIN_EXE_llmsim-blast"));
-    Server::launch(own, &spec, None, &mut |_| {}, &AtomicBool::new(false)).expect("an origin")
-}
 
 fn count(result: &Value, metric: &str) -> u64 {
     result["metrics"][metric]["count"].as_u64().unwrap_or_else(|| panic!("{metric}: {result}"))

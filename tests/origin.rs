@@ -5,35 +5,14 @@ mod support;
 
 use llmsim_blast::api::Api;
 use llmsim_blast::origin::answers::{EVENT_BYTES, PLAIN_BODY_BYTES, STAMP_DIGITS};
-use llmsim_blast::server::{Server, Source, Spec, probe};
+use llmsim_blast::server::{Server, probe};
 use llmsim_blast::wire::{Event, http1, sse};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
-use support::{blast, blast_with, start};
-
-/// Longest wait for what is sure to come, on a machine that is busy with other tests.
-const SOON: Duration = Duration::from_secs(30);
-
-/// An origin of the test's own.
-fn origin() -> Server {
-    let spec = Spec {
-        source: Source::Origin,
-        config: None,
-        chaos: false,
-        throughput: None,
-        host: "127.0.0.1".to_owned(),
-        port: 0,
-        any_port: true,
-        ready_within: SOON.into(),
-    };
-    let own = Path::new(env!("CARGO_BIN_EXE_llmsim-blast"));
-    Server::launch(own, &spec, None, &mut |_| {}, &AtomicBool::new(false)).unwrap_or_else(|error| panic!("{error}"))
-}
+use support::{SOON, blast, blast_with, origin, start};
 
 fn record(origin: &Server) -> Value {
     probe::stats(&[origin.addr()], "x", "/record", SOON.into()).expect("a record")

@@ -3,13 +3,11 @@
 
 mod support;
 
-use llmsim_blast::server::{Server, Source, Spec, probe};
+use llmsim_blast::server::probe;
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use support::{Bench, SOON, document, start};
+use support::{Bench, SOON, document, origin, start};
 
 /// Streams that go on for most of the test: a token every 20 ms.
 const PROFILE: &str = r#"
@@ -36,18 +34,7 @@ const BOUND_MS: f64 = 60.0;
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the stops are what is tested; no length of theirs decides it")]
 fn a_stopped_client_falsifies_no_time_and_says_that_it_was_stopped() {
-    let spec = Spec {
-        source: Source::Origin,
-        config: None,
-        chaos: false,
-        throughput: None,
-        host: "127.0.0.1".to_owned(),
-        port: 0,
-        any_port: true,
-        ready_within: SOON.into(),
-    };
-    let own = Path::new(env!("CARGO_BIN_EXE_llmsim-blast"));
-    let origin = Server::launch(own, &spec, None, &mut |_| {}, &AtomicBool::new(false)).expect("an origin");
+    let origin = origin();
     let bench = Bench::new();
     let (profile, result) = (bench.write("stalled.toml", PROFILE), bench.path("r.json"));
     let url = origin.url();

@@ -15,34 +15,16 @@ pub(crate) fn gaps() -> Vec<Nanos> {
 pub(crate) fn plain() -> Sample {
     let sent = Nanos::from_secs(1);
     Sample {
-        kind: 1,
         outcome: Outcome::Success,
         status: 200,
-        retry_after_s: None,
-        intended: None,
-        sent,
         end: sent + Nanos::from_millis(20),
         first_byte: Some(sent + Nanos::from_millis(20)),
-        first_event: None,
-        first_token: None,
-        first_visible: None,
-        last_token: None,
-        longest_gap: None,
-        ttft_censored: false,
-        ttfo_censored: false,
-        gaps_censored: 0,
-        token_events: 0,
-        reasoning_events: 0,
-        token_events_in_window: 0,
-        in_window: true,
         usage: Some(TokenUsage { input: 10, output: 109, reasoning: 0 }),
-        bad_events: 0,
         bytes_sent: 290,
         bytes_received: 1042,
         reused: true,
         checks_held: 2,
-        check_failed: None,
-        good: None,
+        ..Sample::begun(1, sent)
     }
 }
 

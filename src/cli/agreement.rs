@@ -87,34 +87,19 @@ mod tests {
         let at = |ms| Some(Nanos::from_millis(ms));
         let usage = (status == 200).then_some(TokenUsage { input: 9, output: 20, reasoning: 0 });
         Sample {
-            kind: 0,
             outcome,
             status,
-            intended: None,
-            retry_after_s: None,
-            sent: Nanos::ZERO,
             end: Nanos::from_millis(500),
             first_byte: at(5),
             first_event: at(first_event_ms),
             first_token: at(first_event_ms),
-            first_visible: None,
             last_token: at(400),
-            longest_gap: None,
-            ttft_censored: false,
-            ttfo_censored: false,
-            gaps_censored: 0,
             token_events: 20,
-            reasoning_events: 0,
             token_events_in_window: 20,
-            in_window: true,
             usage,
-            bad_events: 0,
             bytes_sent: 10,
             bytes_received: 10,
-            reused: false,
-            checks_held: 0,
-            check_failed: None,
-            good: None,
+            ..Sample::begun(0, Nanos::ZERO)
         }
     }
 

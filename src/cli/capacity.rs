@@ -233,7 +233,7 @@ fn nothing_yet(plan: &Plan, wish: &Wish, nofile: u64) -> Capacity {
     Capacity {
         schema: CAPACITY_SCHEMA.to_owned(),
         build: facts::build(),
-        environment: steady::environment(0, &[], nofile),
+        environment: facts::environment(0, &[], &[], nofile),
         target: plan.target.url.clone(),
         server: TargetServer::default(),
         profile: plan.name.clone(),

@@ -124,36 +124,7 @@ mod tests {
     }
 
     fn sample(end: Nanos) -> Sample {
-        Sample {
-            kind: 0,
-            outcome: Outcome::Success,
-            status: 200,
-            sent: Nanos::ZERO,
-            intended: None,
-            end,
-            first_byte: Some(end),
-            first_event: None,
-            first_token: None,
-            first_visible: None,
-            last_token: None,
-            longest_gap: None,
-            ttft_censored: false,
-            ttfo_censored: false,
-            gaps_censored: 0,
-            token_events: 0,
-            reasoning_events: 0,
-            token_events_in_window: 0,
-            in_window: true,
-            usage: None,
-            bad_events: 0,
-            bytes_sent: 0,
-            bytes_received: 0,
-            reused: false,
-            checks_held: 0,
-            check_failed: None,
-            good: None,
-            retry_after_s: None,
-        }
+        Sample { outcome: Outcome::Success, status: 200, end, first_byte: Some(end), ..Sample::begun(0, Nanos::ZERO) }
     }
 
     /// What comes of an endpoint whose one request ended like this.

@@ -70,7 +70,7 @@ pub(super) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
         server: server(i.left),
         before: i.left.stats_before.clone(),
         after: i.left.stats_after.clone(),
-        environment: environment(i),
+        environment: environment(i.run.workers, &i.run.pinned_to, &i.left.server_cores, i.nofile),
         plan: i.plan,
         summary: i.summary,
         verdicts: i.verdicts,
@@ -146,7 +146,8 @@ pub(super) fn server(left: &Left) -> TargetServer {
     }
 }
 
-fn environment(i: &Ingredients<'_>) -> Environment {
+/// This machine, with so many threads of ours.
+pub(super) fn environment(workers: usize, pinned_to: &[usize], server_cores: &[usize], nofile: u64) -> Environment {
     let machine = procfs::machine();
     let cores = |cores: &[usize]| (!cores.is_empty()).then(|| cores.iter().map(|&core| core as u32).collect());
     Environment {
@@ -157,10 +158,10 @@ fn environment(i: &Ingredients<'_>) -> Environment {
         os: machine.os,
         arch: machine.arch,
         clocksource: Some(machine.clocksource),
-        workers: i.run.workers as u32,
-        pinned_to: cores(&i.run.pinned_to),
-        server_cores: cores(&i.left.server_cores),
-        nofile: Some(i.nofile),
+        workers: workers as u32,
+        pinned_to: cores(pinned_to),
+        server_cores: cores(server_cores),
+        nofile: Some(nofile),
         fingerprint: None,
     }
 }

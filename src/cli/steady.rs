@@ -10,8 +10,7 @@ use crate::metrics::summary::ShareValue;
 use crate::metrics::validity::{Evidence, Signal, Validity, signals, verdict};
 use crate::metrics::{Counter, Second, Share, Summary, Trend};
 use crate::plan::{Given, Plan, PlanError};
-use crate::report::{ClientVerdict, Environment, Quantiles};
-use crate::server::procfs;
+use crate::report::{ClientVerdict, Quantiles};
 use crate::units::Nanos;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -99,25 +98,6 @@ impl Steady {
             Validity::Strained => ClientVerdict::Strained,
             Validity::Bottleneck => ClientVerdict::Bottleneck,
         }
-    }
-}
-
-/// This machine, with so many threads of ours.
-pub(super) fn environment(workers: usize, server_cores: &[usize], nofile: u64) -> Environment {
-    let machine = procfs::machine();
-    Environment {
-        cpu_model: Some(machine.cpu_model),
-        cores: Some(machine.cores),
-        memory_bytes: Some(machine.memory_bytes),
-        kernel: Some(machine.kernel),
-        os: machine.os,
-        arch: machine.arch,
-        clocksource: Some(machine.clocksource),
-        workers: workers as u32,
-        pinned_to: None,
-        server_cores: (!server_cores.is_empty()).then(|| server_cores.iter().map(|&core| core as u32).collect()),
-        nofile: Some(nofile),
-        fingerprint: None,
     }
 }
 

@@ -205,7 +205,7 @@ fn nothing_yet(plan: &Plan, sweep: &Sweep, nofile: u64) -> Throughput {
     Throughput {
         schema: THROUGHPUT_SCHEMA.to_owned(),
         build: facts::build(),
-        environment: steady::environment(0, &[], nofile),
+        environment: facts::environment(0, &[], &[], nofile),
         target: plan.target.url.clone(),
         server: crate::report::TargetServer::default(),
         same_machine: plan.target.is_this_machine(),

@@ -123,7 +123,7 @@ impl Exchange {
             last_read: Nanos::ZERO,
             tokens_in_read: 0,
             visible_in_read: false,
-            sample: blank(expect, Nanos::ZERO, false),
+            sample: Sample::begun(expect.kind, Nanos::ZERO),
         }
     }
 
@@ -155,7 +155,7 @@ impl Exchange {
         self.last_read = sent;
         self.tokens_in_read = 0;
         self.visible_in_read = false;
-        self.sample = blank(expect, sent, reused);
+        self.sample = Sample { reused, ..Sample::begun(expect.kind, sent) };
     }
 
     /// The measurement window ends now, earlier than planned.
@@ -514,45 +514,6 @@ fn is_before_body(flaw: Failure) -> bool {
             | Failure::BadContentType
             | Failure::BadEncoding
     )
-}
-
-/// A sample of nothing.
-#[cfg(test)]
-pub(super) fn blank_sample() -> Sample {
-    blank(Expect { kind: 0, api: Api::Health, stream: false, websocket: false }, Nanos::ZERO, false)
-}
-
-fn blank(expect: Expect, sent: Nanos, reused: bool) -> Sample {
-    Sample {
-        kind: expect.kind,
-        outcome: Outcome::Interrupted,
-        status: 0,
-        retry_after_s: None,
-        intended: None,
-        sent,
-        end: sent,
-        first_byte: None,
-        first_event: None,
-        first_token: None,
-        first_visible: None,
-        last_token: None,
-        longest_gap: None,
-        ttft_censored: false,
-        ttfo_censored: false,
-        gaps_censored: 0,
-        token_events: 0,
-        reasoning_events: 0,
-        token_events_in_window: 0,
-        in_window: true,
-        usage: None,
-        bad_events: 0,
-        bytes_sent: 0,
-        bytes_received: 0,
-        reused,
-        checks_held: 0,
-        check_failed: None,
-        good: None,
-    }
 }
 
 #[cfg(test)]

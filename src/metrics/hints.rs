@@ -143,34 +143,21 @@ mod tests {
     /// A stream with its first token at `first` ms and its end at `end` ms.
     fn stream(first: u64, end: u64, events: u32, output: u32) -> Sample {
         Sample {
-            kind: 0,
             outcome: Outcome::Success,
             status: 200,
-            retry_after_s: None,
-            intended: None,
-            sent: Nanos::ZERO,
             end: Nanos::from_millis(end),
             first_byte: Some(Nanos::from_millis(1)),
             first_event: Some(Nanos::from_millis(first)),
             first_token: Some(Nanos::from_millis(first)),
             first_visible: Some(Nanos::from_millis(first)),
             last_token: Some(Nanos::from_millis(end)),
-            longest_gap: None,
-            ttft_censored: false,
-            ttfo_censored: false,
-            gaps_censored: 0,
             token_events: events,
-            reasoning_events: 0,
             token_events_in_window: events,
-            in_window: true,
             usage: Some(crate::metrics::TokenUsage { input: 1, output, reasoning: 0 }),
-            bad_events: 0,
             bytes_sent: 1,
             bytes_received: 1,
             reused: true,
-            checks_held: 0,
-            check_failed: None,
-            good: None,
+            ..Sample::begun(0, Nanos::ZERO)
         }
     }
 

@@ -473,6 +473,42 @@ pub struct Sample {
     pub good: Option<bool>,
 }
 
+impl Sample {
+    /// A request of that kind as it is put on the wire at `sent`: nothing has come, and it is cut off if nothing does.
+    pub const fn begun(kind: u16, sent: Nanos) -> Self {
+        Self {
+            kind,
+            outcome: Outcome::Interrupted,
+            status: 0,
+            retry_after_s: None,
+            intended: None,
+            sent,
+            end: sent,
+            first_byte: None,
+            first_event: None,
+            first_token: None,
+            first_visible: None,
+            last_token: None,
+            longest_gap: None,
+            ttft_censored: false,
+            ttfo_censored: false,
+            gaps_censored: 0,
+            token_events: 0,
+            reasoning_events: 0,
+            token_events_in_window: 0,
+            in_window: true,
+            usage: None,
+            bad_events: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            reused: false,
+            checks_held: 0,
+            check_failed: None,
+            good: None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -105,34 +105,23 @@ fn sample(kind: u16, n: u64, outcome: Outcome, status: u16) -> Sample {
     let after = |ms| Some(sent + Nanos::from_millis(ms));
     let stream = kind == 0;
     Sample {
-        intended: None,
-        kind,
         outcome,
         status,
-        retry_after_s: None,
-        sent,
         end: sent + Nanos::from_millis(300 + n),
         first_byte: after(40),
         first_event: after(50).filter(|_| stream),
         first_token: after(60 + n).filter(|_| stream),
         first_visible: after(60 + n).filter(|_| stream),
         last_token: after(290 + n).filter(|_| stream),
-        ttft_censored: false,
-        ttfo_censored: false,
-        gaps_censored: 0,
         longest_gap: stream.then_some(Nanos::from_millis(25)),
         token_events: if stream { 20 } else { 0 },
-        reasoning_events: 0,
         token_events_in_window: if stream { 20 } else { 0 },
-        in_window: true,
         usage: Some(TokenUsage { input: 9, output: 21, reasoning: 0 }),
-        bad_events: 0,
         bytes_sent: 400,
         bytes_received: 6_000,
         reused: n > 0,
         checks_held: 2,
-        check_failed: None,
-        good: None,
+        ..Sample::begun(kind, sent)
     }
 }
 

@@ -61,6 +61,20 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Our own origin, on a port of this machine that nobody uses.
+    pub fn origin(ready_within: Nanos) -> Self {
+        Self {
+            source: Source::Origin,
+            config: None,
+            chaos: false,
+            throughput: None,
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            any_port: true,
+            ready_within,
+        }
+    }
+
     /// How long its answers are configured to take; none when that depends on the model, or there is no configuration.
     pub fn latency(&self) -> Option<latency::Latency> {
         if self.source == Source::Origin { None } else { latency::configured(&Settings::of(self).text().ok()?) }

@@ -10,6 +10,7 @@ mod bench;
 mod damage;
 mod embedded;
 mod misbehaving;
+mod origin;
 mod process;
 mod secure;
 
@@ -17,5 +18,6 @@ pub use bench::{Bench, SOON, alive, check, children, document, eventually, free_
 pub use damage::Damage;
 pub use embedded::Embedded;
 pub use misbehaving::{Behaviour, Endless, Misbehaving};
+pub use origin::{origin, watched};
 pub use process::{Output, Running, blast, blast_with, start, start_after, tool};
 pub use secure::{Front, Identity, Lab, Misdeed, Secure};

@@ -219,36 +219,7 @@ fn run(file: &str, n: u64, ms: u64) -> Run {
 }
 
 fn sample() -> Sample {
-    Sample {
-        kind: 0,
-        outcome: Outcome::Success,
-        status: 200,
-        intended: None,
-        retry_after_s: None,
-        sent: Nanos::ZERO,
-        end: Nanos::ZERO,
-        first_byte: None,
-        first_event: None,
-        first_token: None,
-        first_visible: None,
-        last_token: None,
-        longest_gap: None,
-        ttft_censored: false,
-        ttfo_censored: false,
-        gaps_censored: 0,
-        token_events: 0,
-        reasoning_events: 0,
-        token_events_in_window: 0,
-        in_window: true,
-        usage: None,
-        bad_events: 0,
-        bytes_sent: 1,
-        bytes_received: 1,
-        reused: false,
-        checks_held: 0,
-        check_failed: None,
-        good: None,
-    }
+    Sample { outcome: Outcome::Success, status: 200, bytes_sent: 1, bytes_received: 1, ..Sample::begun(0, Nanos::ZERO) }
 }
 
 fn side(prefix: &str, ms: u64) -> Vec<Run> {

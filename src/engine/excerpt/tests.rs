@@ -1,5 +1,6 @@
 use super::*;
-use crate::engine::exchange::blank_sample;
+use crate::metrics::Sample;
+use crate::units::Nanos;
 
 fn secrets(all: &[&str]) -> Secrets {
     Secrets(all.iter().map(|&s| s.to_owned()).collect())
@@ -12,7 +13,7 @@ fn shown(bytes: &[u8]) -> String {
 #[test]
 fn a_line_says_what_came_and_what_was_wrong() {
     let mut excerpt = Excerpt::default();
-    let mut sample = blank_sample();
+    let mut sample = Sample::begun(0, Nanos::ZERO);
     assert_eq!(excerpt.text(&sample, &secrets(&[])), "no answer");
     (sample.status, sample.retry_after_s, sample.bytes_received) = (429, Some(7), 99);
     assert_eq!(excerpt.text(&sample, &secrets(&[])), "HTTP 429, retry-after 7, 99 bytes, 0 tokens");
@@ -43,7 +44,7 @@ fn lines_are_short_and_cut_between_characters() {
         for _ in 0..100 {
             excerpt.body(filler.repeat(99).as_bytes());
         }
-        let text = excerpt.text(&blank_sample(), &secrets(&[]));
+        let text = excerpt.text(&Sample::begun(0, Nanos::ZERO), &secrets(&[]));
         assert!(text.len() <= MAX_EXAMPLE_BYTES && text.len() > MAX_EXAMPLE_BYTES - 5 && text.ends_with('…'), "{text}");
         assert!(excerpt.0.as_ref().is_some_and(|g| g.bytes.len() <= MAX_RAW_BYTES));
     }
@@ -99,7 +100,7 @@ mod any_bytes {
             for piece in &pieces {
                 excerpt.body(piece);
             }
-            let text = excerpt.text(&blank_sample(), &secrets(&["open-sesame-1234"]));
+            let text = excerpt.text(&Sample::begun(0, Nanos::ZERO), &secrets(&["open-sesame-1234"]));
             prop_assert!(text.len() <= MAX_EXAMPLE_BYTES && !text.contains("sesame"), "{}", text);
             prop_assert!(!text.chars().any(char::is_control), "{}", text);
         }

@@ -6,34 +6,13 @@ use proptest::prelude::*;
 pub(in crate::metrics) fn success(kind: u16, ms: u64) -> Sample {
     let sent = Nanos::from_secs(1);
     Sample {
-        kind,
         outcome: Outcome::Success,
         status: 200,
-        retry_after_s: None,
-        intended: None,
-        sent,
         end: sent + Nanos::from_millis(ms),
         first_byte: Some(sent + Nanos::from_millis(ms / 2)),
-        first_event: None,
-        first_token: None,
-        first_visible: None,
-        last_token: None,
-        ttft_censored: false,
-        ttfo_censored: false,
-        gaps_censored: 0,
-        longest_gap: None,
-        token_events: 0,
-        reasoning_events: 0,
-        token_events_in_window: 0,
-        in_window: true,
-        usage: None,
-        bad_events: 0,
         bytes_sent: 100,
         bytes_received: 1_000,
-        reused: false,
-        checks_held: 0,
-        check_failed: None,
-        good: None,
+        ..Sample::begun(kind, sent)
     }
 }
 

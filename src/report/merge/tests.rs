@@ -14,12 +14,8 @@ fn sample((kind, n, how, tokens): (u16, u64, u8, u32)) -> Sample {
         _ => Outcome::Success,
     };
     Sample {
-        kind,
         outcome,
         status: [0, 200, 429, 503][(how % 4) as usize],
-        intended: None,
-        retry_after_s: None,
-        sent,
         end: sent + Nanos(n * 999 + 1),
         first_byte: after(n),
         first_event: after(n + 1).filter(|_| kind == 0),
@@ -31,17 +27,15 @@ fn sample((kind, n, how, tokens): (u16, u64, u8, u32)) -> Sample {
         gaps_censored: u32::from(how),
         longest_gap: (kind == 0).then(|| Nanos::from_micros(n / 3)),
         token_events: if kind == 0 { tokens } else { 0 },
-        reasoning_events: 0,
         token_events_in_window: if kind == 0 { tokens / 2 } else { 0 },
         in_window: how % 3 != 0,
         usage: (how % 2 == 0).then_some(TokenUsage { input: tokens, output: tokens * 3, reasoning: tokens / 4 }),
-        bad_events: 0,
         bytes_sent: 400,
         bytes_received: n,
         reused: n % 2 == 0,
         checks_held: how,
         check_failed: (how == 5).then_some("choices"),
-        good: None,
+        ..Sample::begun(kind, sent)
     }
 }
 
