@@ -11,10 +11,12 @@
 //! Workers share nothing while they run; per request and per event there is no lock, no atomic write and, once warm, no allocation.
 //! Those who read slowly on purpose are served in a file of their own.
 
+mod connecting;
+mod publish;
 mod reconnect;
 mod slow;
-
-mod connecting;
+#[cfg(test)]
+mod tests;
 
 use super::arrivals::{Arrivals, Dated};
 use super::clock::Clock;
@@ -550,7 +552,3 @@ fn token_of(slot: u32, generation: u32) -> Token {
 fn slot_of(token: Token) -> (u32, u32) {
     (token.0 as u32, (token.0 >> 32) as u32)
 }
-
-mod publish;
-#[cfg(test)]
-mod tests;

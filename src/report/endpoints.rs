@@ -40,6 +40,17 @@ pub enum EndpointVerdict {
     Skipped,
 }
 
+/// Adds what another share of the same test was answered: an endpoint that has failed one of them has failed.
+pub(super) fn add(ours: &mut Vec<Endpoint>, theirs: Vec<Endpoint>) {
+    for endpoint in theirs {
+        match ours.iter_mut().find(|known| known.name == endpoint.name) {
+            Some(known) if endpoint.verdict == EndpointVerdict::Failed => *known = endpoint,
+            Some(_) => {}
+            None => ours.push(endpoint),
+        }
+    }
+}
+
 /// How many came out in a way.
 pub(super) fn count(all: &[Endpoint], verdict: EndpointVerdict) -> usize {
     all.iter().filter(|endpoint| endpoint.verdict == verdict).count()

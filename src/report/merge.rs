@@ -8,7 +8,7 @@ use super::read::{three, wrong};
 use super::steady;
 use super::{
     Client, Document, FieldError, Hint, Histograms, KindSecond, Measured, MergedRun, Quantiles, Second, Shard, access,
-    facts, summary,
+    endpoints, facts, summary,
 };
 use crate::metrics::{Buckets, Distribution, Summary, hints, series};
 use crate::threshold::{self, Rule};
@@ -188,6 +188,7 @@ impl Sum {
         ours.environment.workers += document.environment.workers;
         (ours.environment.pinned_to, ours.environment.server_cores) = (None, None);
         ours.target.server.died = ours.target.server.died.take().or(document.target.server.died);
+        endpoints::add(&mut ours.endpoints, document.endpoints);
         access::add(&mut ours.target, document.target.addresses, document.target.tls);
         worst_signals(&mut ours.client, document.client);
         // Each share has watched the same server, if any: of two observations one is enough.

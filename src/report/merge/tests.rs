@@ -1,6 +1,7 @@
 use super::*;
 use crate::metrics::{Failure, Gauge, Outcome, Sample, Tally, TokenUsage};
 use crate::report::tests::{document, document_of};
+use crate::report::{Conclusion, Endpoint, EndpointVerdict};
 use crate::units::Nanos;
 use proptest::prelude::*;
 
@@ -190,4 +191,28 @@ fn shares_that_did_not_start_together_are_told() {
     let hint = merged(&shards).hints.into_iter().find(|h| h.name == "shards_started_apart").expect("a hint");
     assert!(hint.text.contains("2.50 s apart"), "{}", hint.text);
     assert!(document(&tally(&[]), &[], false).hints.is_empty());
+}
+
+#[test]
+fn an_endpoint_that_failed_one_share_has_failed() {
+    let asked = |name: &str, verdict| Endpoint {
+        name: name.to_owned(),
+        api: "health".to_owned(),
+        method: "GET".to_owned(),
+        path: "/health".to_owned(),
+        stream: false,
+        verdict,
+        reason: None,
+        status: None,
+        duration_ms: None,
+    };
+    let mut shards = three_shards();
+    shards[0].endpoints = vec![asked("a", EndpointVerdict::Ok), asked("b", EndpointVerdict::Failed)];
+    shards[1].endpoints = vec![asked("a", EndpointVerdict::Failed), asked("b", EndpointVerdict::Ok)];
+    shards[2].endpoints = vec![asked("c", EndpointVerdict::Skipped)];
+    let all = merged(&shards);
+    let verdicts: Vec<_> = all.endpoints.iter().map(|e| (e.name.as_str(), e.verdict)).collect();
+    let (failed, skipped) = (EndpointVerdict::Failed, EndpointVerdict::Skipped);
+    assert_eq!(verdicts, [("a", failed), ("b", failed), ("c", skipped)]);
+    assert_eq!(all.conclusion(), Conclusion::Fail);
 }
