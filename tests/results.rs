@@ -258,6 +258,7 @@ fn noise_is_measured_once_and_used_as_a_floor() {
     let output = blast(&["noise", &runs[0], &runs[1], &runs[2], "--output", &file]);
     assert_eq!(output.code, Some(0), "{output:?}");
     assert!(output.stdout.starts_with("3 runs of one build differ by"), "{output:?}");
+    assert_eq!(document(&file)["runs"], 3);
     let used = blast(&["compare", &runs[0], &runs[3], "--noise", &file]);
     assert_eq!(used.code, Some(0), "{used:?}");
     let other = bench.write(

@@ -4,23 +4,10 @@ mod support;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use std::path::Path;
 use support::{Behaviour, Bench, Misbehaving, SOON, blast, document, eventually, free_port, start};
 
 /// Steps so short that only the mechanics are tested.
 const SHORT: [&str; 5] = ["--duration", "300ms", "--warmup", "0s", "--quiet"];
-
-/// A result, valid by the schema of its name.
-fn result(path: &str, schema: &str) -> Value {
-    let read =
-        |path: &Path| -> Value { serde_json::from_str(&std::fs::read_to_string(path).expect("a file")).expect("JSON") };
-    let schema = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/schema").join(schema));
-    let document = read(Path::new(path));
-    let validator = jsonschema::validator_for(&schema).expect("a schema");
-    let errors: Vec<String> = validator.iter_errors(&document).map(|e| format!("{}: {e}", e.instance_path())).collect();
-    assert!(errors.is_empty(), "{errors:#?}");
-    document
-}
 
 fn throughput(args: &[&str]) -> support::Output {
     blast(&[&["throughput"], SHORT.as_slice(), args].concat())
@@ -43,7 +30,7 @@ fn throughput_sweeps_a_fresh_simulator_for_each_number_of_threads() {
         ["throughput", "--server-workers", "1,2", "--concurrency", "2,4", "--port", &port, "--duration", "300ms"];
     let output = blast(&[args.as_slice(), &["--warmup", "100ms", "--output", &file]].concat());
     assert_eq!(output.code, Some(0), "{output:?}");
-    let result = result(&file, "throughput-1.schema.json");
+    let result = document(&file);
     for mode in ["plain", "streamed"] {
         let steps = result[mode].as_array().unwrap();
         let which: Vec<_> =
@@ -86,7 +73,7 @@ fn throughput_sweeps_a_running_server_as_it_is() {
     ]);
     assert_eq!(output.code, Some(0), "{output:?}");
     assert!(output.stdout.contains("| running |       2 |"), "{}", output.stdout);
-    let result = result(&file, "throughput-1.schema.json");
+    let result = document(&file);
     assert_eq!((&result["plain"][0]["workers"], result["streamed"].as_array().unwrap().len()), (&Value::Null, 0));
     assert_eq!(output.stderr, "", "--quiet");
 }
@@ -107,7 +94,7 @@ fn what_was_measured_until_ctrl_c_is_kept() {
         output.stdout.contains("| running |       1 |") && output.stdout.contains("Stopped by a signal"),
         "{output:?}"
     );
-    let swept = result(&file, "throughput-1.schema.json");
+    let swept = document(&file);
     assert_eq!((&swept["interrupted"], swept["plain"].as_array().unwrap().len()), (&Value::Bool(true), 1));
 
     let before = server.connections();
@@ -118,7 +105,7 @@ fn what_was_measured_until_ctrl_c_is_kept() {
     running.signal(Signal::SIGTERM);
     let output = running.finish(SOON);
     assert_eq!(output.code, Some(105), "{output:?}");
-    let found = result(&file, "capacity-1.schema.json");
+    let found = document(&file);
     assert_eq!(
         (&found["interrupted"], &found["settled"], &found["fails"]),
         (&Value::Bool(true), &Value::Bool(false), &Value::Null)
@@ -182,7 +169,7 @@ fn a_goal_that_never_holds_has_no_capacity() {
     assert_eq!(output.code, Some(99), "{output:?}");
     assert!(output.stdout.contains("the goals do not hold even at 2 users (failed 2 of 2)"), "{}", output.stdout);
     assert!(output.stdout.contains("there: http_req_duration p(50)<1us: measured "), "{}", output.stdout);
-    let found = result(&file, "capacity-1.schema.json");
+    let found = document(&file);
     assert_eq!(
         (loads(&found), &found["holds"], &found["fails"]["failed"]),
         (vec![2.0, 2.0], &Value::Null, &Value::from(2))
@@ -201,7 +188,7 @@ fn goals_that_always_hold_are_confirmed_at_the_highest_load() {
         output.stdout.contains("the goals hold at 3 users (3 of 3), the highest that was to be tried"),
         "{output:?}"
     );
-    let found = result(&file, "capacity-1.schema.json");
+    let found = document(&file);
     assert_eq!(
         (loads(&found), &found["settled"], &found["by"]),
         (vec![1.0, 2.0, 3.0, 3.0, 3.0], &Value::Bool(true), &Value::from("vus"))
@@ -214,7 +201,7 @@ fn goals_that_always_hold_are_confirmed_at_the_highest_load() {
     let output = capacity(&[&["--min", "100", "--max", "150"], goals.as_slice()].concat());
     assert_eq!(output.code, Some(0), "{output:?}");
     assert!(output.stdout.contains("hold at 150 requests/s (3 of 3)"), "{output:?}");
-    let found = result(&file, "capacity-1.schema.json");
+    let found = document(&file);
     assert_eq!((loads(&found), &found["by"]), (vec![100.0, 150.0, 150.0, 150.0], &Value::from("rate")));
 }
 

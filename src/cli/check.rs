@@ -49,6 +49,7 @@ fn once(plan: &Plan, kind: &Kind) -> Plan {
         workers: Some(1),
         share: 0,
         of: 1,
+        start_at: None,
         ..plan.clone()
     }
 }

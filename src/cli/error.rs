@@ -172,6 +172,23 @@ pub(super) enum CliError {
         /// What it was asked.
         path: &'static str,
     },
+    /// The instant at which the test was to start is past.
+    #[error(
+        "--start-at {at}: that was {by_s:.1} s ago, and nothing was sent: the other machines have begun; expected an instant by which all are \
+         ready"
+    )]
+    Late {
+        /// When it should have started.
+        at: jiff::Timestamp,
+        /// How long ago that was.
+        by_s: f64,
+    },
+    /// A signal came before the instant at which the test was to start.
+    #[error("stopped by a signal while waiting for --start-at {at}: nothing was sent")]
+    StoppedWaiting {
+        /// When it would have started.
+        at: jiff::Timestamp,
+    },
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -185,7 +202,7 @@ impl CliError {
         match self {
             Self::Usage(error) if error.exit_code() == 0 => ExitClass::Success,
             Self::Usage(_) | Self::Argument { .. } => ExitClass::Usage,
-            Self::Result { .. } | Self::Merge(_) | Self::Compare(_) => ExitClass::Incomplete,
+            Self::Result { .. } | Self::Merge(_) | Self::Compare(_) | Self::Late { .. } => ExitClass::Incomplete,
             Self::Plan(error) if error.is_usage() => ExitClass::Usage,
             Self::Plan(_)
             | Self::OutputPlace { .. }
@@ -195,7 +212,7 @@ impl CliError {
             | Self::Tls(_)
             | Self::Source { .. }
             | Self::Server(ServerError::BadConfig { .. } | ServerError::BadHost { .. }) => ExitClass::Configuration,
-            Self::Server(ServerError::Interrupted) => ExitClass::Interrupted,
+            Self::Server(ServerError::Interrupted) | Self::StoppedWaiting { .. } => ExitClass::Interrupted,
             Self::Server(_)
             | Self::Resolve { .. }
             | Self::Unreachable { .. }

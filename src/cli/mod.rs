@@ -21,6 +21,7 @@ mod results;
 mod run;
 mod self_test;
 mod signals;
+mod start;
 mod steady;
 mod subject;
 mod sweep_args;
@@ -237,6 +238,9 @@ struct RunArgs {
     /// Run share I of N (from 0) of the test; `merge` makes the whole of them.
     #[arg(long, value_name = "I/N", help_heading = "Load", allow_hyphen_values = true)]
     shard: Option<String>,
+    /// Start at this instant, as 2026-11-24T18:00:00Z: all machines of a test at once.
+    #[arg(long, value_name = "TIME", help_heading = "Load")]
+    start_at: Option<String>,
     /// What a threshold that aborts ends: run, shard [run].
     #[arg(long, value_name = "WHAT", help_heading = "Load")]
     abort_scope: Option<String>,
@@ -369,6 +373,7 @@ impl RunArgs {
             fail_on_invalid: from.yes("fail-on-invalid", self.fail_on_invalid),
             verify_parse: from.yes("verify-parse", self.verify_parse),
             shard: from.one("shard", self.shard.as_ref()),
+            start_at: from.one("start-at", self.start_at.as_ref()),
             abort_scope: from.one("abort-scope", self.abort_scope.as_ref()),
             output: from.one("output", self.output.as_ref()),
             junit: from.one("junit", self.junit.as_ref()),

@@ -3,7 +3,7 @@
 use super::measure::{self, Measured};
 use super::subject::Subject;
 use super::{
-    CliError, Environment, ExitClass, ServeArgs, SuperviseArgs, check, debug, facts, output, results, signals,
+    CliError, Environment, ExitClass, ServeArgs, SuperviseArgs, check, debug, facts, output, results, signals, start,
 };
 use crate::live::{Mode, Progress};
 use crate::metrics::hints;
@@ -34,21 +34,22 @@ pub(super) fn run(
     let stop = signals::watch()?;
     let progress = Progress::start(progress_mode(presentation));
 
-    let started_at = facts::wall_clock();
     let mut subject = Subject::find_or_start(&mut plan, &mut |line| progress.message(line), &stop)?;
     if !plan.endpoints.is_empty() {
         progress.message(&format!("asking {} endpoints once", plan.endpoints.len()));
     }
     let endpoints = check::endpoints(&mut plan, &subject, &stop)?;
     debug::show_answers(&plan, presentation.debug_response, err)?;
+    start::wait(plan.start_at, &progress, &stop)?;
     subject.begin(&plan);
+    let started_at = facts::wall_clock();
     let measured = measure::measure(&plan, &mut subject, &stop, &progress)?;
     let left = subject.leave(&plan);
     progress.finish();
 
     let Measured { run, summary, outside, soak, verdicts, aborted_by } = measured;
     let signals = facts::client_signals(&run, &summary, &left, nofile);
-    let hints = hints::hints(&summary);
+    let hints = hints::hints(&summary, plan.access.max_requests);
     let document = Document::new(&facts::of_run(&facts::Ingredients {
         plan: &plan,
         presentation,

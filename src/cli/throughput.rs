@@ -145,7 +145,7 @@ fn measure_server(
             let step_plan = step_plan(&plan, mode, concurrency, sweep.duration);
             let Some(steady) = steady::measure(&step_plan, &mut subject, stop)? else { break };
             found.environment.workers = found.environment.workers.max(steady.workers as u32);
-            let measured = step(threads, concurrency, shared_cores, &steady);
+            let measured = step(&plan, (threads, concurrency), shared_cores, &steady);
             match mode {
                 Mode::Plain => found.plain.push(measured),
                 Mode::Streamed => found.streamed.push(measured),
@@ -182,7 +182,7 @@ fn step_plan(plan: &Plan, mode: Mode, concurrency: u32, duration: Nanos) -> Plan
     plan
 }
 
-fn step(workers: Option<u32>, concurrency: u32, shared_cores: bool, steady: &Steady) -> Step {
+fn step(plan: &Plan, (workers, concurrency): (Option<u32>, u32), shared_cores: bool, steady: &Steady) -> Step {
     let hint = |hint: hints::Hint| Hint { name: hint.name.to_owned(), text: hint.text };
     Step {
         workers,
@@ -197,7 +197,7 @@ fn step(workers: Option<u32>, concurrency: u32, shared_cores: bool, steady: &Ste
         server_cpu: steady.server_cpu,
         client_bound: steady.client_bound(),
         shared_cores,
-        hints: hints::hints(&steady.summary).into_iter().map(hint).collect(),
+        hints: hints::hints(&steady.summary, plan.access.max_requests).into_iter().map(hint).collect(),
     }
 }
 

@@ -40,7 +40,8 @@ pub fn compare(base: &[Run], head: &[Run], options: &Options) -> Result<Comparis
         let why = row.note.clone().unwrap_or_else(|| "nothing can be said of it".to_owned());
         return Err(CompareError::NoValue { gate: gate.expression.clone(), file: head[0].file.clone(), why });
     }
-    Ok(Comparison { method, warnings: warnings(base, head, method, &rows), rows, indicative })
+    let confidence = confidence(method, (base.len(), head.len()), options.alpha);
+    Ok(Comparison { method, confidence, warnings: warnings(base, head, method, &rows), rows, indicative })
 }
 
 /// Refuses what is not of the same test.
@@ -323,10 +324,21 @@ impl Limit {
     }
 }
 
+/// How surely the intervals hold the true change. A gate asks in one direction, so each end of an interval is a bound of `1 − alpha`, and
+/// the interval is of `1 − 2 alpha`: what is significant lies beyond it, and what does not, is not. The bootstrap, which knows nothing of
+/// how runs differ, keeps half of alpha on either side.
+fn confidence(method: Method, (base, head): (usize, usize), alpha: f64) -> f64 {
+    match method {
+        Method::Bootstrap => 1.0 - alpha,
+        Method::Separation | Method::MannWhitney => rank::confidence(base, head, 2.0 * alpha),
+        Method::Paired => 1.0 - 2.0 * alpha,
+    }
+}
+
 /// Three and more runs a side. The values grow toward the worse.
 fn unpaired(base: &[f64], head: &[f64], alpha: f64) -> Change {
     let all = rank::differences(base, head);
-    let off = rank::left_off(base.len(), head.len(), alpha).unwrap_or(0).min(all.len().saturating_sub(1) / 2);
+    let off = rank::left_off(base.len(), head.len(), 2.0 * alpha).unwrap_or(0).min(all.len().saturating_sub(1) / 2);
     let counts_ranks = base.len().min(head.len()) > LEAST_RUNS;
     let effect = if counts_ranks { rank::median(&all) } else { rank::median(head) - rank::median(base) };
     Change {
@@ -359,7 +371,7 @@ fn detectable(base: &[f64], head: &[f64], alpha: f64) -> f64 {
 
 fn paired(base: &[f64], head: &[f64], alpha: f64) -> Option<Change> {
     let differences: Vec<f64> = base.iter().zip(head).map(|(b, h)| h - b).collect();
-    let (effect, reach, _, p) = rank::paired(&differences, alpha)?;
+    let (effect, reach, _, p) = rank::paired(&differences, 2.0 * alpha)?;
     let (low, high) = (effect - reach, effect + reach);
     Some(Change { effect, low, high, p: Some(p), p_adjusted: None, detectable: Some(reach) })
 }

@@ -8,9 +8,11 @@
 //! | Runs a side | A change is significant when | Its interval |
 //! |---|---|---|
 //! | 1 | the interval is beyond the limit as a whole | moving-block bootstrap over the seconds |
-//! | 3 | every run of one side is beyond every run of the other, by the noise floor | all pairwise differences (90 %) |
+//! | 3 | every run of one side is beyond every run of the other, by the noise floor | all pairwise differences |
 //! | 4 and more | the exact Mann–Whitney p, after Holm's correction over the gates, is at most alpha | Hodges–Lehmann |
 //! | pairs, 5 and more | the same of Student's t over the differences of pairs | Student's t |
+//!
+//! Tests are one-sided, and so an interval is of 1 − 2 alpha (90 %): each of its ends is a bound that the change passes once in twenty times.
 //!
 //! A gate fails when the change is significant *and* beyond its limit. When it does not, but the interval reaches beyond the limit, the
 //! verdict is *inconclusive*: these runs cannot say.
@@ -205,6 +207,8 @@ impl Method {
 pub struct Comparison {
     /// How it was done.
     pub method: Method,
+    /// How surely the intervals hold the true change, below 1.
+    pub confidence: f64,
     /// Gates first, in their order; then what is usual.
     pub rows: Vec<Row>,
     /// What may make the numbers worth less.

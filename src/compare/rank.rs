@@ -107,6 +107,13 @@ pub(super) fn left_off(n: usize, m: usize, alpha: f64) -> Option<usize> {
     left_off
 }
 
+/// How surely the interval of `1 − alpha` holds the shift: no surer than that between the outermost differences, which misses it when
+/// one side lies beyond the other as a whole.
+pub(super) fn confidence(n: usize, m: usize, alpha: f64) -> f64 {
+    let orders = (1..=m).fold(1.0, |all, k| all * (n + k) as f64 / k as f64);
+    (1.0 - alpha).min(1.0 - 2.0 / orders)
+}
+
 /// Mean of the differences of pairs, its interval of 1 − alpha, its standard error, and the one-sided p of growth.
 pub(super) fn paired(differences: &[f64], alpha: f64) -> Option<(f64, f64, f64, f64)> {
     let n = differences.len();
@@ -172,6 +179,14 @@ mod tests {
         assert_eq!(left_off(4, 4, 0.05), Some(0));
         assert_eq!(left_off(5, 5, 0.05), Some(2));
         assert_eq!(left_off(10, 10, 0.05), Some(23));
+    }
+
+    #[test]
+    fn few_runs_are_never_surer_than_their_orders() {
+        near(confidence(3, 3, 0.1), 0.9);
+        near(confidence(3, 3, 0.02), 0.9);
+        near(confidence(4, 4, 0.02), 1.0 - 2.0 / 70.0);
+        near(confidence(5, 5, 0.1), 0.9);
     }
 
     #[test]

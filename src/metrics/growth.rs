@@ -170,6 +170,10 @@ fn median(values: &mut [f64]) -> f64 {
 /// A latency at the beginning and at the end of a stretch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Drift {
+    /// First second that was looked at.
+    pub from_s: f64,
+    /// Last second.
+    pub to_s: f64,
     /// Median over the first tenth, of one number a second.
     pub first: f64,
     /// The same over the last tenth.
@@ -185,24 +189,26 @@ const SMALL_DRIFT: f64 = 0.1;
 /// And in ms: the clock of a scheduler.
 const SMALL_DRIFT_MS: f64 = 1.0;
 
-/// Compares the first tenth of a stretch with the last: one latency a second, in ms, in the order of time.
+/// Compares the first tenth of a stretch with the last: seconds, and one latency of each, in ms, in the order of time.
 ///
 /// By the test of Mann and Whitney (1947) with a normal approximation, which ten values on each side allow; and since neighbouring
 /// seconds are alike, which that test does not know, only a difference that matters counts.
-pub fn drift(seconds: &[f64]) -> Option<Drift> {
-    let tenth = seconds.len() / 10;
+pub fn drift(points: &[(f64, f64)]) -> Option<Drift> {
+    let tenth = points.len() / 10;
     if tenth == 0 {
         return None;
     }
-    let (first, last) = (&seconds[..tenth], &seconds[seconds.len() - tenth..]);
-    let (a, b) = (median(&mut first.to_vec()), median(&mut last.to_vec()));
+    let latencies = |part: &[(f64, f64)]| part.iter().map(|p| p.1).collect::<Vec<_>>();
+    let (mut first, mut last) = (latencies(&points[..tenth]), latencies(&points[points.len() - tenth..]));
+    let (a, b) = (median(&mut first), median(&mut last));
     let matters = b - a > (SMALL_DRIFT * a).max(SMALL_DRIFT_MS);
-    let verdict = match (tenth >= TENTH_S, matters, is_above(first, last)) {
+    let verdict = match (tenth >= TENTH_S, matters, is_above(&first, &last)) {
         (true, true, true) => Trending::Growing,
         (true, false, _) => Trending::Stable,
         (false, ..) | (true, true, false) => Trending::TooShort,
     };
-    Some(Drift { first: a, last: b, verdict })
+    let (from_s, to_s) = (points[0].0, points[points.len() - 1].0);
+    Some(Drift { from_s, to_s, first: a, last: b, verdict })
 }
 
 /// Whether `b` lies above `a`, with the two-sided certainty of [`Z_99`].

@@ -25,15 +25,15 @@ const NO_GAP_MS: f64 = 0.1;
 /// Fewer samples prove no pattern.
 const ENOUGH: u64 = 50;
 
-/// All hints that the summary gives rise to.
-pub fn hints(summary: &Summary) -> Vec<Hint> {
+/// All hints that the summary gives rise to. `max_requests` is what the plan lets a connection serve, if it limits that.
+pub fn hints(summary: &Summary, max_requests: Option<u32>) -> Vec<Hint> {
     let mut hints = Vec::new();
     hints.extend(nagle(&summary.all));
     for (name, group) in &summary.requests {
         hints.extend(burst(name, group).or_else(|| buffering(name, group)));
         hints.extend(several_tokens_an_event(name, group));
     }
-    hints.extend(churn(summary));
+    hints.extend(churn(summary, max_requests));
     hints
 }
 
@@ -113,11 +113,13 @@ fn several_tokens_an_event(name: &str, group: &Group) -> Option<Hint> {
 }
 
 /// Connections that do not last.
-fn churn(summary: &Summary) -> Option<Hint> {
+fn churn(summary: &Summary, max_requests: Option<u32>) -> Option<Hint> {
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
-    // Users who leave before the end of an answer take their connection with them: that is not the server's doing.
-    let opened = count(Counter::ConnectionsOpened).saturating_sub(count(Counter::Cancelled));
     let requests = count(Counter::HttpReqs);
+    // Users who leave before the end of an answer take their connection with them, and others are closed because they have served
+    // what they were to serve: that is not the server's doing.
+    let ours = count(Counter::Cancelled) + max_requests.map_or(0, |n| requests / u64::from(n.max(1)));
+    let opened = count(Counter::ConnectionsOpened).saturating_sub(ours);
     let most = summary.gauge(Gauge::Connections).map_or(0, |gauge| gauge.max);
     if opened < ENOUGH || opened < most * 2 || opened * 10 < requests {
         return None;
@@ -135,9 +137,12 @@ mod tests {
     use crate::metrics::{Outcome, Sample, Tally};
     use crate::units::Nanos;
 
+    fn summary(tally: &Tally) -> Summary {
+        Summary::new(tally, &["chat".to_owned()], Nanos::from_secs(1))
+    }
+
     fn seen(tally: &Tally) -> Vec<&'static str> {
-        let summary = Summary::new(tally, &["chat".to_owned()], Nanos::from_secs(1));
-        hints(&summary).into_iter().map(|hint| hint.name).collect()
+        hints(&summary(tally), None).into_iter().map(|hint| hint.name).collect()
     }
 
     /// A stream with its first token at `first` ms and its end at `end` ms.
@@ -214,6 +219,8 @@ mod tests {
             tally.connection_opened(Nanos::from_micros(50));
         }
         assert_eq!(seen(&tally), ["connection_churn"]);
+        let seen = |max_requests| hints(&summary(&tally), Some(max_requests)).len();
+        assert_eq!((seen(1), seen(2), seen(3)), (0, 1, 1), "we close them after one; after two there would be 50");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::Second;
 use super::growth::{Drift, Growth, drift, memory};
+use super::series::Quantiles;
 use crate::units::Nanos;
 
 /// Which seconds of a run are looked at.
@@ -52,19 +53,23 @@ pub fn soak(series: &[Second], times: Times) -> Soak {
     let until = until.min(times.window.1);
     let settling = if times.warm { Nanos::ZERO } else { Nanos(until.since(from).0 / SETTLING) };
     let level: Vec<&Second> = within((from + settling, until)).collect();
-    // Memory is read at the end of its second.
+    // Memory is read at the end of its second, and what a second held is known there, too.
     let memory_of = |bytes: fn(&Second) -> Option<u64>| {
         let points = level.iter().filter_map(|second| Some((f64::from(second.t_s + 1), bytes(second)? as f64)));
         memory(&points.collect::<Vec<_>>())
     };
     soak.server = memory_of(|second| second.server_rss_bytes);
     soak.client = memory_of(|second| second.client_rss_bytes);
-    let quantiles = || level.iter().filter_map(|second| second.http_req_duration);
-    let (p50, p95): (Vec<f64>, Vec<f64>) = quantiles().map(|q| (q.p50, q.p95)).unzip();
-    for (name, values) in [("http_req_duration_p50", p50), ("http_req_duration_p95", p95)] {
-        soak.drift.extend(drift(&values).map(|drift| (name, drift)));
-    }
+    soak.drift = drifts(level.iter().filter_map(|second| Some((second.t_s, second.http_req_duration?))));
     soak
+}
+
+/// Whether latency drifts: by name, from the percentiles of the seconds of a stretch.
+pub fn drifts(seconds: impl Iterator<Item = (u32, Quantiles)>) -> Vec<(&'static str, Drift)> {
+    let point = |(t_s, q): (u32, Quantiles)| (f64::from(t_s + 1), q);
+    let (p50, p95): (Vec<_>, Vec<_>) = seconds.map(point).map(|(at, q)| ((at, q.p50), (at, q.p95))).unzip();
+    let by_name = [("http_req_duration_p50", p50), ("http_req_duration_p95", p95)];
+    by_name.into_iter().filter_map(|(name, points)| Some((name, drift(&points)?))).collect()
 }
 
 #[cfg(test)]

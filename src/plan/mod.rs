@@ -42,6 +42,7 @@ use crate::metrics::{Goal, Goals, Metric, Trend};
 use crate::scenario::Envelope;
 use crate::threshold::{Operator, Rule};
 use crate::units::Nanos;
+use jiff::Timestamp;
 
 /// The resolved test; valid by construction.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +105,8 @@ pub struct Plan {
     pub share: u32,
     /// Of how many shares.
     pub of: u32,
+    /// When the load begins, by the wall clock; none for at once.
+    pub start_at: Option<Timestamp>,
 }
 
 impl Plan {

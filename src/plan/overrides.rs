@@ -184,6 +184,8 @@ pub struct Overrides {
     pub verify_parse: Option<Given>,
     /// Which share of the test to run: `I/N`.
     pub shard: Option<Given>,
+    /// When the load begins.
+    pub start_at: Option<Given>,
     /// What a threshold with `abort_on_fail` may end: `run` or `shard`.
     pub abort_scope: Option<Given>,
     /// Where the Document goes.

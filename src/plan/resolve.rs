@@ -118,6 +118,7 @@ pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Res
         verify_parse: flag(overrides.verify_parse.as_ref(), "verify_parse", &mut changed)?,
         share: shard.map_or(0, |(index, _)| index),
         of: shard.map_or(1, |(_, count)| count),
+        start_at: shard::start_at(overrides.start_at.as_ref(), &mut changed)?,
     };
     let presentation = presentation(overrides, &mut changed)?;
     if let Some(given) = &overrides.timeout {

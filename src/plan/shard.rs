@@ -7,6 +7,7 @@ use super::shape::Changed;
 use super::{Given, Overrides, PlanError, limits};
 use crate::load::Shape;
 use crate::threshold::Rule;
+use jiff::Timestamp;
 
 /// Index and count. A share with nobody in it would do nothing without a word, and so is refused.
 pub(super) fn shard(
@@ -29,6 +30,16 @@ pub(super) fn shard(
     }
     changed.insert("shard".to_owned(), given.origin.clone());
     Ok(Some((index, count)))
+}
+
+/// The instant at which all shares begin. A plan reads no clock: whether it is past is seen when it comes to that.
+pub(super) fn start_at(given: Option<&Given>, changed: &mut Changed) -> Result<Option<Timestamp>, PlanError> {
+    let Some(given) = given else { return Ok(None) };
+    let at = given.value.trim().parse().map_err(|_| {
+        given.bad("is no instant: expected date, time and offset of RFC 3339, such as 2026-11-24T18:00:00Z")
+    })?;
+    changed.insert("start_at".to_owned(), given.origin.clone());
+    Ok(Some(at))
 }
 
 /// One share cannot end the others: a threshold that may end a run has to be told that it ends its share only. And a share starts no
@@ -72,6 +83,21 @@ mod tests {
     fn resolved(profile: &str, overrides: &Overrides) -> Result<Plan, PlanError> {
         let mut nothing = |_: &Path| Err(io::ErrorKind::NotFound.into());
         resolve(profile, overrides, &mut nothing).map(|resolved| resolved.plan)
+    }
+
+    #[test]
+    fn an_instant_has_an_offset() {
+        let at = |text: &str| {
+            let overrides = Overrides { start_at: Some(Given::flag("start-at", text)), ..Overrides::default() };
+            resolved("load", &overrides).map(|plan| plan.start_at.map(|at| at.to_string()))
+        };
+        for text in ["2026-11-24T18:00:00Z", "2026-11-24T20:00:00+02:00", " 2026-11-24 18:00:00Z "] {
+            assert_eq!(at(text).expect(text).as_deref(), Some("2026-11-24T18:00:00Z"));
+        }
+        for text in ["", "now", "18:00", "2026-11-24T18:00:00", "+60s", "1764007200"] {
+            let why = at(text).expect_err(text).to_string();
+            assert!(why.contains("--start-at") && why.contains("2026-11-24T18:00:00Z"), "{why}");
+        }
     }
 
     fn with(shard: &str) -> Overrides {

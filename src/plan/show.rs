@@ -103,6 +103,7 @@ pub(super) fn settings(
     };
     list.add("output", output);
     list.add("shard", presentation.shard.as_ref().map_or("none".to_owned(), |_| format!("{}/{}", plan.share, plan.of)));
+    list.add("start_at", plan.start_at.map_or("at once".to_owned(), |at| at.to_string()));
     list.add("junit", or_none(presentation.junit.as_ref().map_or_else(String::new, |path| path.display().to_string())));
     list.add("github", if presentation.github { "auto" } else { "off" }.to_owned());
     list.add("debug_response", presentation.debug_response.to_string());

@@ -139,7 +139,7 @@ impl Capacity {
                 writeln!(text, "    {line}")?;
             }
         }
-        if self.curve.iter().any(|step| step.client == ClientVerdict::Bottleneck) {
+        if self.bottlenecks().next().is_some() {
             writeln!(text, "  WARNING: at the loads marked ! this tool was the bottleneck: more --workers,")?;
             writeln!(text, "  or a server on another machine, may show more")?;
         }
@@ -165,8 +165,10 @@ impl Capacity {
         };
         writeln!(text)?;
         line(text, [head, "held", "ttft p95", "p99", "tbt p99", "req/s", "tokens/s", "failed", "goodput"])?;
+        // A load is marked for any of its tries.
+        let bottlenecks: Vec<f64> = self.bottlenecks().collect();
         for (step, tries) in self.by_load() {
-            let mark = if step.client == ClientVerdict::Bottleneck { "!" } else { "" };
+            let mark = if bottlenecks.iter().any(|load| load.total_cmp(&step.load).is_eq()) { "!" } else { "" };
             let time = |q: Option<Quantiles>, of: fn(Quantiles) -> f64| {
                 q.map_or_else(|| "-".to_owned(), |q| human::time(of(q)))
             };
@@ -187,6 +189,11 @@ impl Capacity {
             )?;
         }
         writeln!(text, "  held: tries in which every goal held, of all; numbers are those of the last")
+    }
+
+    /// The loads at which this tool was the bottleneck.
+    fn bottlenecks(&self) -> impl Iterator<Item = f64> {
+        self.curve.iter().filter(|step| step.client == ClientVerdict::Bottleneck).map(|step| step.load)
     }
 
     /// The last try of each load, ascending, and how all of them went.
@@ -306,13 +313,16 @@ mod tests {
     fn the_table_fits_and_says_how_sure_it_is() {
         let curve = vec![step(8.0, false), step(4.0, true), step(99_999.0, false), step(4.0, true), step(8.0, false)];
         let mut found = capacity(curve, Some(tried(4.0, 2, 0)), Some(tried(8.0, 0, 2)));
-        found.curve[2].client = ClientVerdict::Bottleneck;
+        // An earlier try of 8 is marked as well.
+        for i in [0, 2] {
+            found.curve[i].client = ClientVerdict::Bottleneck;
+        }
         let text = found.to_text();
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         for part in [
             "each step  10s, after a warm-up of 2s",
             "  goals      ttft p(95)<500ms\n             http_req_failed rate<1%\n",
-            "         4   2/2    200ms   300ms  7.50ms     123    12.3k   0.10%   98.70%\n         8   0/2",
+            "         4   2/2    200ms   300ms  7.50ms     123    12.3k   0.10%   98.70%\n        !8   0/2",
             "the goals hold at 4 users (2 of 2) and fail at 8 users (2 of 2)\n    there: ttft p(95)<500ms is 612ms",
             "    !99999",
             "this tool was the bottleneck",

@@ -48,6 +48,7 @@ impl Compared<'_> {
             "schema": COMPARE_SCHEMA,
             "verdict": self.word(),
             "method": c.method.name(),
+            "confidence": rounded(c.confidence),
             "indicative": c.indicative,
             "failed": c.failed(),
             "inconclusive": c.inconclusive(),

@@ -138,7 +138,7 @@ pub(super) fn document(facts: &RunFacts<'_>) -> Document {
         agreements: facts.steady.agreements.clone(),
         stages: steady::stages(plan, facts.steady.stages),
         outside: facts.steady.outside.map(steady::outside),
-        drift: steady::drift(facts.steady.soak),
+        drift: steady::drift(&facts.steady.soak.drift),
     }
 }
 

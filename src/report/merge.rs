@@ -4,16 +4,19 @@
 //! Merging is a sum: in any order, and of parts that are merged already. Documents are added one by one, so that a thousand of them
 //! need not be in memory at once.
 
-use super::read::{three, wrong};
+mod seconds;
+mod stages;
+
+use super::read::wrong;
 use super::steady;
-use super::{
-    Client, Document, FieldError, Hint, Histograms, KindSecond, Measured, MergedRun, Quantiles, Second, Shard, access,
-    endpoints, facts, summary,
-};
-use crate::metrics::{Buckets, Distribution, Summary, hints, series};
+use super::{Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Quantiles, Shard, access, endpoints, facts, summary};
+use crate::metrics::soak::drifts;
+use crate::metrics::{Summary, hints, series};
 use crate::threshold::{self, Rule};
 use jiff::Timestamp;
+use seconds::SecondSum;
 use serde_json::{Value, json};
+use stages::StageSum;
 use std::collections::BTreeMap;
 
 /// Shares that started further apart than this measured different loads for longer than a second of the series can hide.
@@ -90,13 +93,7 @@ struct Sum {
     held: BTreeMap<u32, String>,
     runs: Vec<MergedRun>,
     series: BTreeMap<u32, SecondSum>,
-}
-
-/// One second of several machines.
-#[derive(Debug)]
-struct SecondSum {
-    second: Second,
-    kinds: BTreeMap<String, [Buckets; 3]>,
+    stages: Vec<StageSum>,
 }
 
 impl Merge {
@@ -113,10 +110,11 @@ impl Merge {
         for (i, second) in document.series.iter().enumerate() {
             seconds.push(SecondSum::new(i, second).map_err(at)?);
         }
+        let stages = StageSum::of(&document.stages).map_err(at)?;
         let Some(sum) = &mut self.sum else {
             let held = shard.held.iter().map(|index| (*index, file.to_owned())).collect();
             let series = seconds.into_iter().map(|s| (s.second.t_s, s)).collect();
-            self.sum = Some(Sum { file: file.to_owned(), document, summary: numbers, held, runs, series });
+            self.sum = Some(Sum { file: file.to_owned(), document, summary: numbers, held, runs, series, stages });
             return Ok(());
         };
         sum.must_be_of_one_test(file, &document, &shard)?;
@@ -126,6 +124,8 @@ impl Merge {
             }
         }
         sum.summary.add(&numbers);
+        sum.stages.iter_mut().zip(&stages).for_each(|(ours, theirs)| ours.add(theirs));
+        steady::add_drift(&mut sum.document.drift, &document.drift);
         steady::add_outside(&mut sum.document.outside, document.outside.as_ref());
         sum.runs.extend(runs);
         for second in seconds {
@@ -164,6 +164,7 @@ impl Sum {
             ("run.shard.count", count(Some(shard.count)), count(ours.run.shard.as_ref().map(|s| s.count))),
             ("build.version", document.build.version.clone(), ours.build.version.clone()),
             ("requests", kinds(document), kinds(ours)),
+            ("the number of stages", document.stages.len().to_string(), ours.stages.len().to_string()),
         ] {
             if found != expected {
                 let (file, other) = (file.to_owned(), self.file.clone());
@@ -198,7 +199,7 @@ impl Sum {
     }
 
     fn whole(self, count: u32, is_complete: bool) -> Document {
-        let Self { mut document, summary, held, mut runs, series, .. } = self;
+        let Self { mut document, summary, held, mut runs, series, stages, .. } = self;
         runs.sort_by_key(|run| run.index);
         let names: Vec<String> = summary.requests.iter().map(|(name, _)| name.clone()).collect();
         let rules = rules(&document.plan, &names);
@@ -211,16 +212,17 @@ impl Sum {
         document.requests = summary.requests.iter().map(|(name, group)| (name.clone(), facts::group(group))).collect();
         document.thresholds = threshold::judge(&rules, &summary).iter().map(facts::threshold).collect();
         document.series = series.into_values().map(SecondSum::finish).collect();
-        let seen = hints::hints(&summary);
+        let max_requests = document.plan.get("max_requests_per_connection").and_then(Value::as_u64);
+        let seen = hints::hints(&summary, max_requests.and_then(|n| u32::try_from(n).ok()));
         document.hints = seen.into_iter().map(|h| Hint { name: h.name.to_owned(), text: h.text }).collect();
         document.hints.extend(skew(&runs));
         document.failures.share_of(summary.finished());
         document.agreement = None;
-        // What one share saw over time, or in a stage, says nothing of the whole.
+        // The server has counted what the other shares sent, too; and each process has a memory of its own.
         document.agreements.clear();
-        document.stages.clear();
-        document.drift.clear();
         document.client.memory = None;
+        document.stages = stages.into_iter().map(StageSum::finish).collect();
+        document.drift = whole_drift(&document);
         (document.target.before, document.target.after) = (None, None);
         document.run.id = format!("{}-merged-{}", document.run.id, held.len());
         document.run.merged_from = runs;
@@ -268,6 +270,15 @@ fn has_integers(document: &Document) -> Result<(), FieldError> {
     Ok(())
 }
 
+/// Drift of the whole, over the seconds in which every share had a level load.
+fn whole_drift(document: &Document) -> BTreeMap<String, Drift> {
+    let Some(level) = document.drift.values().next() else { return BTreeMap::new() };
+    let within = |t_s: u32| (level.from_s..=level.to_s).contains(&f64::from(t_s + 1));
+    let seconds = document.series.iter().filter(|second| within(second.t_s));
+    let quantiles = |q: &Quantiles| series::Quantiles { p50: q.p50, p95: q.p95, p99: q.p99 };
+    steady::drift(&drifts(seconds.filter_map(|s| Some((s.t_s, quantiles(s.http_req_duration.as_ref()?))))))
+}
+
 /// The rules that the plan has set, as its section holds them.
 fn rules(plan: &serde_json::Map<String, Value>, kinds: &[String]) -> Vec<Rule> {
     let by_metric = plan.get("thresholds").and_then(Value::as_object).into_iter().flatten();
@@ -301,85 +312,6 @@ fn skew(runs: &[MergedRun]) -> Option<Hint> {
             "the shares started {apart:.2} s apart: for that long the load was not the plan's (by the clocks of their machines)"
         ),
     })
-}
-
-impl SecondSum {
-    fn new(i: usize, second: &Second) -> Result<Self, FieldError> {
-        let mut kinds = BTreeMap::new();
-        for (kind, numbers) in &second.requests {
-            let mut three_buckets: [Buckets; 3] = Default::default();
-            for (buckets, (name, text, quantiles)) in three_buckets.iter_mut().zip(three(numbers)) {
-                let field = format!("series[{i}].requests.{kind}.histograms.{name}");
-                match text {
-                    Some(text) => *buckets = Buckets::decode(text).map_err(|e| wrong(&field, e.to_string()))?,
-                    None if quantiles.is_some() => return Err(wrong(&field, "it is missing: nothing can be merged")),
-                    None => {}
-                }
-            }
-            kinds.insert(kind.clone(), three_buckets);
-        }
-        Ok(Self { second: second.clone(), kinds })
-    }
-
-    fn add(&mut self, other: &Self) {
-        let (a, b) = (&mut self.second, &other.second);
-        for (ours, theirs) in [
-            (&mut a.vus, b.vus),
-            (&mut a.in_flight, b.in_flight),
-            (&mut a.connections, b.connections),
-            (&mut a.http_reqs, b.http_reqs),
-            (&mut a.failed, b.failed),
-            (&mut a.tokens_output, b.tokens_output),
-            (&mut a.token_events, b.token_events),
-            (&mut a.data_received, b.data_received),
-        ] {
-            *ours += theirs;
-        }
-        a.client_cpu += b.client_cpu;
-        a.busiest_worker_cpu = a.busiest_worker_cpu.max(b.busiest_worker_cpu);
-        a.client_lag_p99 = a.client_lag_p99.into_iter().chain(b.client_lag_p99).reduce(f64::max);
-        (a.server_cpu, a.server_rss_bytes) = (a.server_cpu.or(b.server_cpu), a.server_rss_bytes.or(b.server_rss_bytes));
-        for (kind, theirs) in &b.requests {
-            let Some(ours) = a.requests.get_mut(kind) else {
-                a.requests.insert(kind.clone(), theirs.clone());
-                continue;
-            };
-            ours.http_reqs += theirs.http_reqs;
-            ours.failed += theirs.failed;
-            ours.tokens_output += theirs.tokens_output;
-        }
-        for (kind, theirs) in &other.kinds {
-            let ours = self.kinds.entry(kind.clone()).or_default();
-            ours.iter_mut().zip(theirs).for_each(|(ours, theirs)| ours.add(theirs));
-        }
-    }
-
-    fn finish(mut self) -> Second {
-        let mut all: [Buckets; 3] = Default::default();
-        for (kind, buckets) in &self.kinds {
-            all.iter_mut().zip(buckets).for_each(|(sum, more)| sum.add(more));
-            let Some(second) = self.second.requests.get_mut(kind) else { continue };
-            let encoded = |b: &Buckets| (b.count() > 0).then(|| Distribution::of_buckets(b).encoded());
-            let [ttft, tbt, http_req_duration] = buckets;
-            second.histograms =
-                Histograms { ttft: encoded(ttft), tbt: encoded(tbt), http_req_duration: encoded(http_req_duration) };
-            set(second, buckets);
-        }
-        let [ttft, tbt, http_req_duration] = all.each_ref().map(quantiles);
-        (self.second.ttft, self.second.tbt, self.second.http_req_duration) = (ttft, tbt, http_req_duration);
-        self.second.client_cpu = super::rounded(self.second.client_cpu);
-        self.second
-    }
-}
-
-fn set(second: &mut KindSecond, buckets: &[Buckets; 3]) {
-    let [ttft, tbt, http_req_duration] = buckets.each_ref().map(quantiles);
-    (second.ttft, second.tbt, second.http_req_duration) = (ttft, tbt, http_req_duration);
-}
-
-fn quantiles(buckets: &Buckets) -> Option<Quantiles> {
-    let [p50, p95, p99] = [50.0, 95.0, 99.0].map(|p| buckets.percentile_ms(p));
-    facts::quantiles((buckets.count() > 0).then_some(series::Quantiles { p50, p95, p99 }))
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ pub struct Document {
 pub struct Run {
     /// Unique.
     pub id: String,
-    /// RFC 3339.
+    /// When the load began, RFC 3339.
     pub started_at: String,
     /// From the first request to the end of the last.
     pub duration_s: f64,

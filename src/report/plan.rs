@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 const HIDDEN: &str = "[hidden]";
 
 /// Keys that do not change what is asked of a server: names, where it runs, and who does which part of it.
-const NOT_HASHED: [&str; 12] = [
+const NOT_HASHED: [&str; 13] = [
     "api_key",
     "basic_auth",
     "description",
@@ -23,6 +23,7 @@ const NOT_HASHED: [&str; 12] = [
     "server",
     "share",
     "source_ip",
+    "start_at",
     "unix_socket",
     "workers",
 ];
@@ -48,6 +49,7 @@ pub(super) fn section(plan: &Plan) -> Map<String, Value> {
         "pin": plan.pin,
         "share": plan.share,
         "of": plan.of,
+        "start_at": plan.start_at.map(|at| at.to_string()),
     });
     if let Value::Object(rest) = rest {
         section.extend(rest);

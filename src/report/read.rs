@@ -4,7 +4,8 @@
 //! more here, from histograms and counts, and what differs is refused by name: a wrong number is worse than none.
 
 use super::{
-    Counter, Document, Exact, Gauge, KindSecond, Measured, Quantiles, Rate, Second, Threshold, Trend, facts, rounded,
+    Counter, Document, Exact, Gauge, KindSecond, Measured, Quantiles, Rate, Second, Stage, Threshold, Trend, facts, rounded,
+    steady,
 };
 use crate::metrics::summary::{CounterValue, GaugeValue, Group, ShareValue, Summary, TokenSource};
 use crate::metrics::{self, Buckets, Distribution, Failure, Incidents, Metric, Share};
@@ -58,6 +59,9 @@ pub(super) fn check(document: &Document) -> Result<(), FieldError> {
     for (i, judged) in document.thresholds.iter().enumerate() {
         threshold_agrees(&format!("thresholds[{i}]"), judged, &summary, short)?;
     }
+    for (i, stage) in document.stages.iter().enumerate() {
+        stage_agrees(&format!("stages[{i}]"), stage)?;
+    }
     series(document)
 }
 
@@ -97,7 +101,7 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
         gauges,
         // The document keeps them under its target, and needs no numbers made of them.
         paths: metrics::Paths::default(),
-        server: super::steady::server_levels(document),
+        server: steady::server_levels(document),
     })
 }
 
@@ -364,6 +368,27 @@ fn series(document: &Document) -> Result<(), FieldError> {
                 format!("its histograms hold {n} times of {name}, and requests.{kind}.{name}.count says {all}");
             return Err(wrong("series", problem));
         }
+    }
+    Ok(())
+}
+
+/// The ends of a stage stand there in whole microseconds, as the window does.
+fn stage_agrees(field: &str, stage: &Stage) -> Result<(), FieldError> {
+    if stage.failed > stage.http_reqs {
+        let problem = format!("{} of {} requests cannot be", stage.failed, stage.http_reqs);
+        return Err(wrong(format!("{field}.failed"), problem));
+    }
+    let (texts, seconds) = (&stage.histograms, stage.end_s - stage.begin_s);
+    if !near(stage.http_reqs_rate, steady::rate(stage.http_reqs, seconds), RELATIVE + 2.0 * DIGITS / seconds.max(DIGITS)) {
+        let problem = format!("it says {}, and {} in {seconds} s stand there", stage.http_reqs_rate, stage.http_reqs);
+        return Err(wrong(format!("{field}.http_reqs_rate"), problem));
+    }
+    let trends = [
+        ("ttft", texts.ttft.as_ref(), stage.ttft.as_ref()),
+        ("http_req_duration", texts.http_req_duration.as_ref(), stage.http_req_duration.as_ref()),
+    ];
+    for (name, text, quantiles) in trends {
+        histogram_agrees(&format!("{field}.histograms.{name}"), text, quantiles)?;
     }
     Ok(())
 }

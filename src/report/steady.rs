@@ -1,7 +1,7 @@
 //! What lasts and what changes: stages, what lies outside the measurement window, growth, drift, and counts that should agree.
 
 use super::facts::ServerUse;
-use super::{Document, Quantiles, rounded};
+use super::{Document, Histograms, Quantiles, rounded};
 use crate::metrics::growth::{self, Growth, Trending};
 use crate::metrics::soak::Soak;
 use crate::metrics::{Counter, Distribution, ServerLevel, Share, StageTally, Summary};
@@ -23,14 +23,20 @@ pub struct Stage {
     pub failed: u64,
     /// Those that the end of the test cut off.
     pub interrupted: u64,
+    /// Their generated tokens.
+    #[serde(default)]
+    pub tokens_output: u64,
     /// Requests per second of the stage.
     pub http_reqs_rate: f64,
-    /// Their generated tokens, per second of the stage.
+    /// Generated tokens per second of the stage.
     pub tokens_output_rate: f64,
     /// Durations of those that succeeded.
     pub http_req_duration: Option<Quantiles>,
     /// Their times to first token.
     pub ttft: Option<Quantiles>,
+    /// The histograms of both.
+    #[serde(default)]
+    pub histograms: Histograms,
 }
 
 /// Requests that were sent outside the measurement window: in no metric, and never hidden.
@@ -80,6 +86,12 @@ pub struct MemoryGrowth {
 /// A latency in the first and in the last tenth of the time in which the load was level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
+    /// First second that was looked at.
+    #[serde(default)]
+    pub from_s: f64,
+    /// Last second.
+    #[serde(default)]
+    pub to_s: f64,
     /// Median of the first tenth's seconds, in ms.
     pub first: f64,
     /// The same of the last tenth.
@@ -127,21 +139,31 @@ pub(super) fn stages(plan: &Plan, stages: &[(StageTally, Nanos)]) -> Vec<Stage> 
         return Vec::new();
     }
     let rows = spans.iter().zip(stages).map(|(span, (tally, open_for))| {
-        let seconds = open_for.as_secs_f64();
-        let rate = |n: u64| if seconds > 0.0 { rounded(n as f64 / seconds) } else { 0.0 };
+        let encoded = |times: Option<&Distribution>| times.map(Distribution::encoded);
         Stage {
             begin_s: rounded(span.begin.as_secs_f64()),
             end_s: rounded((span.begin + *open_for).as_secs_f64()),
             http_reqs: tally.http_reqs,
             failed: tally.failed,
             interrupted: tally.interrupted,
-            http_reqs_rate: rate(tally.http_reqs),
-            tokens_output_rate: rate(tally.tokens_output),
+            tokens_output: tally.tokens_output,
+            http_reqs_rate: rate(tally.http_reqs, open_for.as_secs_f64()),
+            tokens_output_rate: rate(tally.tokens_output, open_for.as_secs_f64()),
             http_req_duration: tally.http_req_duration.as_deref().map(quantiles),
             ttft: tally.ttft.as_deref().map(quantiles),
+            histograms: Histograms {
+                http_req_duration: encoded(tally.http_req_duration.as_deref()),
+                ttft: encoded(tally.ttft.as_deref()),
+                tbt: None,
+            },
         }
     });
     rows.collect()
+}
+
+/// Per second of a stage; nothing of one that never was.
+pub(super) fn rate(n: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { rounded(n as f64 / seconds) } else { 0.0 }
 }
 
 fn quantiles(times: &Distribution) -> Quantiles {
@@ -168,6 +190,18 @@ pub(super) fn add_outside(sum: &mut Option<Outside>, more: Option<&Outside>) {
     sum.interrupted += more.interrupted;
     for (class, n) in &more.failures {
         *sum.failures.entry(class.clone()).or_default() += n;
+    }
+}
+
+/// What is left of the stretches in which the load was level: the part that they have in common. A share that has none, because too
+/// little was answered in it or because it was stopped, changes nothing.
+pub(super) fn add_drift(sum: &mut BTreeMap<String, Drift>, more: &BTreeMap<String, Drift>) {
+    for (name, more) in more {
+        let Some(sum) = sum.get_mut(name) else {
+            sum.insert(name.clone(), more.clone());
+            continue;
+        };
+        (sum.from_s, sum.to_s) = (sum.from_s.max(more.from_s), sum.to_s.min(more.to_s));
     }
 }
 
@@ -208,11 +242,13 @@ pub(super) fn memory_growth(growth: Growth) -> MemoryGrowth {
     }
 }
 
-pub(super) fn drift(soak: &Soak) -> BTreeMap<String, Drift> {
+pub(super) fn drift(drifts: &[(&'static str, growth::Drift)]) -> BTreeMap<String, Drift> {
     let row = |d: &growth::Drift| Drift {
+        from_s: d.from_s,
+        to_s: d.to_s,
         first: rounded(d.first),
         last: rounded(d.last),
         verdict: d.verdict.name().to_owned(),
     };
-    soak.drift.iter().map(|(name, drift)| ((*name).to_owned(), row(drift))).collect()
+    drifts.iter().map(|(name, drift)| ((*name).to_owned(), row(drift))).collect()
 }

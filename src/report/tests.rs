@@ -97,6 +97,7 @@ pub(super) fn plan() -> Plan {
         verify_parse: false,
         share: 0,
         of: 1,
+        start_at: None,
     }
 }
 
@@ -164,7 +165,7 @@ fn soak() -> Soak {
         bytes_per_h: Some(Slope { median: 1.5e6, low: -2.0e6, high: 4.0e7 }),
         verdict,
     };
-    let drifted = Drift { first: 394.0, last: 510.0, verdict: Trending::Growing };
+    let drifted = Drift { from_s: 31.0, to_s: 270.0, first: 394.0, last: 510.0, verdict: Trending::Growing };
     Soak {
         server: Some(server(Trending::TooShort)),
         client: Some(Growth { bytes_per_h: None, ..server(Trending::Stable) }),

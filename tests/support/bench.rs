@@ -58,7 +58,7 @@ impl Bench {
     }
 }
 
-/// The result in that file, which must be valid by the schema.
+/// The document in that file, which must be valid by the schema of its kind.
 pub fn document(path: &str) -> Value {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let document: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -68,10 +68,13 @@ pub fn document(path: &str) -> Value {
 
 /// Panics unless the checked-in schema of its kind describes this document.
 pub fn check(document: &Value) {
-    static RUN: LazyLock<jsonschema::Validator> = LazyLock::new(|| schema("run-1"));
-    static COMPARE: LazyLock<jsonschema::Validator> = LazyLock::new(|| schema("compare-1"));
-    let is_comparison = document["schema"].as_str().is_some_and(|schema| schema.starts_with("llmsim-blast.compare"));
-    let schema = if is_comparison { &COMPARE } else { &RUN };
+    static SCHEMAS: LazyLock<Vec<(&str, jsonschema::Validator)>> = LazyLock::new(|| {
+        ["run", "compare", "noise", "capacity", "throughput"].map(|kind| (kind, schema(&format!("{kind}-1")))).into()
+    });
+    let said = document["schema"].as_str().unwrap_or_default();
+    let kind = said.strip_prefix("llmsim-blast.").and_then(|rest| rest.strip_suffix("/1"));
+    let (_, schema) =
+        SCHEMAS.iter().find(|(name, _)| Some(*name) == kind).unwrap_or_else(|| panic!("no schema is named {said:?}"));
     let errors: Vec<String> = schema.iter_errors(document).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert!(errors.is_empty(), "{errors:#?}");
 }

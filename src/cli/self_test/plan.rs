@@ -114,6 +114,7 @@ impl Job {
             pin: true,
             share: 0,
             of: 1,
+            start_at: None,
         }
     }
 }

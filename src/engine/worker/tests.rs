@@ -77,6 +77,7 @@ fn plan(shape: Shape, stream: bool) -> Plan {
         verify_parse: false,
         share: 0,
         of: 1,
+        start_at: None,
     }
 }
 

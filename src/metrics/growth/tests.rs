@@ -131,9 +131,8 @@ fn noise_of_many_shapes_raises_no_alarm() {
 fn drift_is_seen_where_it_matters_and_only_there() {
     let mut random = fastrand::Rng::with_seed(4);
     let mut of = |seconds: usize, more: f64| {
-        let values: Vec<f64> =
-            (0..seconds).map(|s| 300.0 + more * s as f64 / seconds as f64 + 10.0 * noise(&mut random)).collect();
-        drift(&values).map(|drift| drift.verdict)
+        let latency = |s: usize| 300.0 + more * s as f64 / seconds as f64 + 10.0 * noise(&mut random);
+        drift(&series(seconds, latency)).map(|drift| drift.verdict)
     };
     assert_eq!(of(600, 100.0), Some(Trending::Growing));
     assert_eq!(of(600, 10.0), Some(Trending::Stable), "3 % is not much");
@@ -141,16 +140,15 @@ fn drift_is_seen_where_it_matters_and_only_there() {
     assert_eq!(of(99, 100.0), Some(Trending::TooShort));
     assert_eq!(of(9, 100.0), None);
     // Microseconds of a fast server are nobody's drift.
-    let fast: Vec<f64> = (0..600).map(|s| 0.2 + f64::from(s) / 2_000.0).collect();
-    assert_eq!(drift(&fast).map(|d| d.verdict), Some(Trending::Stable));
+    let fast = drift(&series(600, |s| 0.2 + s as f64 / 2_000.0)).expect("long enough");
+    assert_eq!((fast.verdict, fast.from_s, fast.to_s), (Trending::Stable, 0.0, 599.0));
 }
 
 #[test]
 fn drift_in_noise_alone_is_not_seen() {
     let mut random = fastrand::Rng::with_seed(5);
     let alarms = (0..500).filter(|_| {
-        let values: Vec<f64> = (0..300).map(|_| 100.0 + 60.0 * noise(&mut random)).collect();
-        drift(&values).is_some_and(|drift| drift.verdict == Trending::Growing)
+        drift(&series(300, |_| 100.0 + 60.0 * noise(&mut random))).is_some_and(|drift| drift.verdict == Trending::Growing)
     });
     assert!(alarms.count() <= 5, "a hundredth is what the test allows");
 }

@@ -1,7 +1,7 @@
 //! A comparison as a table for a terminal, and as Markdown.
 
 use super::Compared;
-use crate::compare::{LEAST_RUNS, Measure, Method, Row, Run, Unit, Verdict};
+use crate::compare::{Comparison, LEAST_RUNS, Measure, Method, Row, Run, Unit, Verdict};
 use crate::report::github::cell;
 use crate::report::human;
 use std::collections::BTreeSet;
@@ -78,11 +78,12 @@ fn verdict_line(compared: &Compared<'_>) -> String {
 }
 
 /// What stands at the head of the interval's column.
-fn interval_title(method: Method) -> &'static str {
-    match method {
-        Method::Separation => "all pairs",
-        Method::Bootstrap => "95 % (seconds)",
-        Method::MannWhitney | Method::Paired => "95 %",
+fn interval_title(comparison: &Comparison) -> String {
+    let percent = format!("{:.1}", comparison.confidence * 100.0);
+    let percent = percent.trim_end_matches(".0");
+    match comparison.method {
+        Method::Bootstrap => format!("{percent} % (seconds)"),
+        Method::Separation | Method::MannWhitney | Method::Paired => format!("{percent} %"),
     }
 }
 
@@ -140,7 +141,7 @@ pub fn terminal(compared: &Compared<'_>) -> String {
     put(&format!("{}  {}", compared.word().to_uppercase(), verdict_line(compared)));
     put(&format!("  base  {}", servers(compared.base)));
     put(&format!("  head  {}", servers(compared.head)));
-    let title = line(" ", "", ["base", "head", "change", interval_title(c.method)], "");
+    let title = line(" ", "", ["base", "head", "change", &interval_title(c)], "");
     let (gates, others): (Vec<&Row>, Vec<&Row>) = c.rows.iter().partition(|row| row.gate.is_some());
     for (heading, rows) in [("GATES", gates), ("ALL NUMBERS", others)] {
         let shown: Vec<&&Row> = rows.iter().filter(|row| row.gate.is_some() || row.change.is_some()).collect();
@@ -181,7 +182,7 @@ pub fn markdown(compared: &Compared<'_>) -> String {
     let _ = writeln!(text, "{}.\n", verdict_line(compared));
     let _ = writeln!(text, "base: {}  \nhead: {}\n", cell(&servers(compared.base)), cell(&servers(compared.head)));
     let head =
-        format!("| | base | head | change | {} | verdict |\n|---|---:|---:|---:|---:|---|\n", interval_title(c.method));
+        format!("| | base | head | change | {} | verdict |\n|---|---:|---:|---:|---:|---|\n", interval_title(c));
     let rows = |rows: &[&Row]| {
         let mut text = head.clone();
         for row in rows {

@@ -31,8 +31,8 @@ fn regressed() -> (Vec<Run>, Vec<Run>, Comparison) {
     (base, head, comparison)
 }
 
-fn schema_errors(text: &str) -> Vec<String> {
-    let schema: Value = serde_json::from_str(include_str!("../schema/compare-1.schema.json")).expect("JSON");
+fn schema_errors(schema: &str, text: &str) -> Vec<String> {
+    let schema: Value = serde_json::from_str(schema).expect("JSON");
     assert!(jsonschema::meta::is_valid(&schema));
     let validator = jsonschema::validator_for(&schema).expect("a schema");
     let value: Value = serde_json::from_str(text).expect("JSON");
@@ -43,9 +43,10 @@ fn schema_errors(text: &str) -> Vec<String> {
 fn json_is_valid_by_its_schema() {
     for (base, head, comparison) in [regressed(), comparison(3, &[]), comparison(1, &["ttft.p50>5%"])] {
         let text = Compared { base: &base, head: &head, comparison: &comparison }.to_json();
-        assert_eq!(schema_errors(&text), Vec::<String>::new());
-        assert_ne!(schema_errors(&text.replace("\"method\"", "\"mehtod\"")), Vec::<String>::new());
-        assert_ne!(schema_errors(&text.replace("n/a", "maybe")), Vec::<String>::new());
+        let errors = |text: &str| schema_errors(include_str!("../schema/compare-1.schema.json"), text);
+        assert_eq!(errors(&text), Vec::<String>::new());
+        assert_ne!(errors(&text.replace("\"method\"", "\"mehtod\"")), Vec::<String>::new());
+        assert_ne!(errors(&text.replace("n/a", "maybe")), Vec::<String>::new());
     }
 }
 
@@ -117,6 +118,9 @@ fn what_is_no_whole_run_says_why() {
 fn noise_comes_back_and_is_not_believed_when_edited() {
     let noise = noise(&runs("b", 3)).expect("noise");
     let text = noise_json(&noise);
+    let errors = |text: &str| schema_errors(include_str!("../schema/noise-1.schema.json"), text);
+    assert_eq!(errors(&text), Vec::<String>::new());
+    assert_ne!(errors(&text.replacen("\"median\"", "\"middle\"", 1)), Vec::<String>::new());
     let (workload, spreads) = noise_from_json(&text).expect("our own");
     assert_eq!((workload, spreads.len()), (noise.workload.clone(), noise.spreads.len()));
     let error = |text: &str| noise_from_json(text).expect_err("refused").to_string();

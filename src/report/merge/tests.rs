@@ -1,7 +1,7 @@
 use super::*;
 use crate::metrics::{Failure, Gauge, Outcome, Sample, Tally, TokenUsage};
 use crate::report::tests::{document, document_of};
-use crate::report::{Conclusion, Endpoint, EndpointVerdict};
+use crate::report::{Conclusion, Endpoint, EndpointVerdict, Second, Stage};
 use crate::units::Nanos;
 use proptest::prelude::*;
 
@@ -85,6 +85,11 @@ fn without_percentiles(mut series: Vec<Second>) -> Vec<Second> {
     series
 }
 
+fn stages_without_percentiles(document: &Document) -> Vec<Stage> {
+    let bare = |stage: &Stage| Stage { http_req_duration: None, ttft: None, ..stage.clone() };
+    document.stages.iter().map(bare).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
@@ -105,6 +110,7 @@ proptest! {
         prop_assert_eq!(&all.metrics, &one.metrics);
         prop_assert_eq!(&all.requests, &one.requests);
         prop_assert_eq!(&all.failures, &one.failures);
+        prop_assert_eq!(stages_without_percentiles(&all), stages_without_percentiles(&one));
         prop_assert_eq!(without_percentiles(all.series.clone()), without_percentiles(one.series));
         prop_assert_eq!(all.run.shard, None);
         // It is a document like any other.
@@ -138,6 +144,9 @@ fn the_whole_is_judged_and_names_its_parts() {
     assert_eq!(all.run.merged_from.iter().map(|r| r.index).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!((all.series.len(), all.series[1].http_reqs), (2, 150));
     assert!(!all.is_partial() && !all.is_shard());
+    let [_, hold] = &all.stages[..] else { panic!("{:?}", all.stages) };
+    assert_eq!((hold.http_reqs, hold.end_s), (420, 270.0));
+    assert!(hold.ttft.is_some() && (hold.http_reqs_rate - 420.0 / 240.0).abs() < 1e-6, "{hold:?}");
     assert_eq!(Document::from_json(&all.to_json()).expect("valid"), all);
 }
 
@@ -191,6 +200,52 @@ fn shares_that_did_not_start_together_are_told() {
     let hint = merged(&shards).hints.into_iter().find(|h| h.name == "shards_started_apart").expect("a hint");
     assert!(hint.text.contains("2.50 s apart"), "{}", hint.text);
     assert!(document(&tally(&[]), &[], false).hints.is_empty());
+}
+
+/// Drift is that of the merged seconds, not of any share's: here one share slows down by so much that all do.
+#[test]
+fn drift_is_judged_again_on_the_whole() {
+    let seconds = |slower: u64| -> Vec<Tally> {
+        (0..200).map(|t| tally(&(0..8).map(|n| (1, 100_000 + n + t * slower, 2, 1)).collect::<Vec<_>>())).collect()
+    };
+    let level = |from_s, to_s| crate::report::Drift {
+        from_s,
+        to_s,
+        first: 1.0,
+        last: 1.0,
+        verdict: "stable".to_owned(),
+    };
+    let parts: Vec<Document> = [(0, 21.0, 200.0), (5_000, 1.0, 180.0)]
+        .into_iter()
+        .zip(0..)
+        .map(|((slower, from_s, to_s), index)| {
+            let mut part = shard_of(document_of(&seconds(slower)), index, 2);
+            part.drift = BTreeMap::from([("http_req_duration_p95".to_owned(), level(from_s, to_s))]);
+            part
+        })
+        .collect();
+    let all = merged(&parts);
+    let drift = &all.drift["http_req_duration_p95"];
+    assert_eq!((drift.from_s, drift.to_s, drift.verdict.as_str()), (21.0, 180.0, "growing"), "{drift:?}");
+    assert!(drift.last > drift.first && all.drift["http_req_duration_p50"].to_s > 0.0);
+}
+
+#[test]
+fn stages_that_cannot_be_are_refused() {
+    let refused = |change: &dyn Fn(&mut Stage)| {
+        let [mut document, ..] = three_shards();
+        change(&mut document.stages[1]);
+        Document::from_json(&document.to_json()).expect_err("refused").to_string()
+    };
+    for (change, field) in [
+        (&(|stage: &mut Stage| stage.failed = 1_000) as &dyn Fn(&mut Stage), "stages[1].failed"),
+        (&|stage: &mut Stage| stage.http_reqs += 1, "stages[1].http_reqs_rate"),
+        (&|stage: &mut Stage| stage.histograms.ttft = Some("x".to_owned()), "stages[1].histograms.ttft"),
+        (&|stage: &mut Stage| stage.http_req_duration = None, "stages[1].histograms.http_req_duration"),
+    ] {
+        let why = refused(change);
+        assert!(why.contains(field), "{why}");
+    }
 }
 
 #[test]

@@ -1,0 +1,71 @@
+//! The stages of several shares, added in the same way.
+
+use super::super::read::wrong;
+use super::super::steady::{self, Stage};
+use super::super::{FieldError, Histograms};
+use super::seconds::{encoded, quantiles};
+use crate::metrics::Buckets;
+
+/// One stage of several machines.
+#[derive(Debug)]
+pub(super) struct StageSum {
+    stage: Stage,
+    http_req_duration: Buckets,
+    ttft: Buckets,
+}
+
+impl StageSum {
+    fn new(i: usize, stage: &Stage) -> Result<Self, FieldError> {
+        let histogram = |name: &str, text: Option<&String>, is_there: bool| {
+            let field = format!("stages[{i}].histograms.{name}");
+            match text {
+                Some(text) => Buckets::decode(text).map_err(|e| wrong(field, e.to_string())),
+                None if is_there => Err(wrong(field, "it is missing: nothing can be merged")),
+                None => Ok(Buckets::default()),
+            }
+        };
+        let (texts, duration, ttft) = (&stage.histograms, stage.http_req_duration, stage.ttft);
+        Ok(Self {
+            stage: stage.clone(),
+            http_req_duration: histogram(
+                "http_req_duration",
+                texts.http_req_duration.as_ref(),
+                duration.is_some(),
+            )?,
+            ttft: histogram("ttft", texts.ttft.as_ref(), ttft.is_some())?,
+        })
+    }
+
+    pub(super) fn of(stages: &[Stage]) -> Result<Vec<Self>, FieldError> {
+        stages.iter().enumerate().map(|(i, stage)| Self::new(i, stage)).collect()
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        let (a, b) = (&mut self.stage, &other.stage);
+        // A share that was stopped has cut its own short.
+        a.end_s = a.end_s.max(b.end_s);
+        a.http_reqs += b.http_reqs;
+        a.failed += b.failed;
+        a.interrupted += b.interrupted;
+        a.tokens_output += b.tokens_output;
+        self.http_req_duration.add(&other.http_req_duration);
+        self.ttft.add(&other.ttft);
+    }
+
+    pub(super) fn finish(self) -> Stage {
+        let Self { stage, http_req_duration, ttft } = self;
+        let seconds = stage.end_s - stage.begin_s;
+        Stage {
+            http_reqs_rate: steady::rate(stage.http_reqs, seconds),
+            tokens_output_rate: steady::rate(stage.tokens_output, seconds),
+            http_req_duration: quantiles(&http_req_duration),
+            ttft: quantiles(&ttft),
+            histograms: Histograms {
+                http_req_duration: encoded(&http_req_duration),
+                ttft: encoded(&ttft),
+                tbt: None,
+            },
+            ..stage
+        }
+    }
+}
