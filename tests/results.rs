@@ -3,10 +3,11 @@
 mod support;
 
 use llmsim_blast::cli;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::io::{self, Write};
-use support::{Behaviour, Bench, Misbehaving, SOON, blast, blast_with, check, document};
+use support::{Behaviour, Bench, Misbehaving, SOON, blast, blast_with, check, document, start};
 
 /// One user who sends `iterations` health requests is not much, but many of them are quick.
 const PROFILE: &str = "executor = \"shared-iterations\"\nvus = 6\niterations = 60\n[[requests]]\nname = \"chat\"\n\
@@ -101,6 +102,22 @@ fn two_shares_merged_are_the_run_of_one() {
     };
     let (a, b) = (altered(&bench, &a, "sa.json", strict), altered(&bench, &b, "sb.json", strict));
     assert_eq!(blast(&["merge", &a, &b]).code, Some(99));
+}
+
+#[test]
+fn all_shares_begin_at_one_instant_or_not_at_all() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
+    let (profile, url) = (bench.write("p.toml", PROFILE), server.url());
+    let at = |at: &str| start(&[&profile, "--target-url", &url, "--shard", "0/2", "--start-at", at], &[]);
+    let late = at("2020-02-02T20:20:20Z").finish(SOON);
+    assert_eq!(late.code, Some(110), "{late:?}");
+    assert!(late.stderr.contains("--start-at 2020-02-02T20:20:20Z: that was "), "{late:?}");
+    let early = at("2100-01-01T00:00:00Z");
+    early.wait_for_stderr("starting at 2100-01-01T00:00:00Z", SOON);
+    early.signal(Signal::SIGINT);
+    let early = early.finish(SOON);
+    assert_eq!(early.code, Some(105), "{early:?}");
+    assert!(server.posts().is_empty(), "nothing was sent");
 }
 
 #[test]

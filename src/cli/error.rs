@@ -183,12 +183,6 @@ pub(super) enum CliError {
         /// How long ago that was.
         by_s: f64,
     },
-    /// A signal came before the instant at which the test was to start.
-    #[error("stopped by a signal while waiting for --start-at {at}: nothing was sent")]
-    StoppedWaiting {
-        /// When it would have started.
-        at: jiff::Timestamp,
-    },
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -212,7 +206,7 @@ impl CliError {
             | Self::Tls(_)
             | Self::Source { .. }
             | Self::Server(ServerError::BadConfig { .. } | ServerError::BadHost { .. }) => ExitClass::Configuration,
-            Self::Server(ServerError::Interrupted) | Self::StoppedWaiting { .. } => ExitClass::Interrupted,
+            Self::Server(ServerError::Interrupted) => ExitClass::Interrupted,
             Self::Server(_)
             | Self::Resolve { .. }
             | Self::Unreachable { .. }

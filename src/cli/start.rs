@@ -2,6 +2,7 @@
 
 use super::{CliError, facts};
 use crate::live::Progress;
+use crate::server::ServerError;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +19,7 @@ pub(super) fn wait(at: Option<Timestamp>, progress: &Progress, stop: &AtomicBool
     }
     while let Some(left) = left(at, facts::wall_clock())? {
         if stop.load(Ordering::Relaxed) {
-            return Err(CliError::StoppedWaiting { at });
+            return Err(ServerError::Interrupted.into());
         }
         #[expect(clippy::disallowed_methods, reason = "waits for an instant of the wall clock, before the test")]
         std::thread::sleep(left.min(NAP).unsigned_abs());

@@ -56,6 +56,13 @@ pub enum DecodeError {
 }
 
 impl Buckets {
+    /// Of times in µs, each a bucket of its own.
+    #[cfg(test)]
+    pub(crate) fn of(mut micros: Vec<u64>) -> Self {
+        micros.sort_unstable();
+        Self { entries: micros.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u64)).collect() }
+    }
+
     /// Reads what [`super::Distribution::encoded`] wrote.
     pub fn decode(text: &str) -> Result<Self, DecodeError> {
         if text.len() > MAX_TEXT {
