@@ -14,7 +14,7 @@ const COLUMNS: usize = 80;
 /// Of these, for the name.
 const NAME: usize = 25;
 
-/// A change, in percent or in percentage points.
+/// A change, in percent or in percentage points; from ten times as much on, by how many times.
 pub(super) fn change(measure: &Measure, change: f64) -> String {
     let unit = if measure.unit() == Unit::Share { "pp" } else { "%" };
     let percent = change * 100.0;
@@ -23,6 +23,10 @@ pub(super) fn change(measure: &Measure, change: f64) -> String {
         p if p < 0.005 => format!("0{unit}"),
         p if p < 9.95 => format!("{percent:+.2}{unit}"),
         p if p < 99.95 => format!("{percent:+.1}{unit}"),
+        // Something is left: not all of it has gone.
+        _ if percent < 0.0 && unit == "%" => format!("{percent:+.2}%"),
+        p if p >= 9_900.0 && unit == "%" => format!("×{:.0}", change + 1.0),
+        p if p >= 900.0 && unit == "%" => format!("×{:.1}", change + 1.0),
         _ => format!("{percent:+.0}{unit}"),
     }
 }
@@ -66,6 +70,8 @@ fn verdict_line(compared: &Compared<'_>) -> String {
     let crossed = c.gates().filter(|row| row.verdict == Verdict::Regressed).count();
     if c.failed() > 0 {
         format!("{} of {gates} gates failed ({runs})", c.failed())
+    } else if c.indicative && gates == 0 {
+        "one run a side proves nothing; no gates were set".to_owned()
     } else if c.indicative {
         format!("one run a side proves nothing; {crossed} of {gates} gates were crossed")
     } else if c.inconclusive() > 0 {
@@ -113,18 +119,19 @@ fn notes(compared: &Compared<'_>) -> Vec<String> {
     }
     let of_gates = c.gates().filter_map(|row| Some(format!("{}: {}", row.measure, row.note.as_ref()?)));
     notes.extend(of_gates);
+    // Why there is no interval is the same for all: said once.
+    let others = || c.rows.iter().filter(|row| row.gate.is_none() && row.change.is_some());
+    if let Some(note) = others().find_map(|row| row.note.as_ref()) {
+        let n = others().filter(|row| row.note.as_ref() == Some(note)).count();
+        notes.push(format!("{n} of the numbers without a gate: {note}"));
+    }
     notes
 }
 
-/// A row cut or filled to its columns.
+/// A row filled to its columns.
 fn line(mark: &str, name: &str, columns: [&str; 4], verdict: &str) -> String {
-    let name: String = if name.chars().count() > NAME {
-        name.chars().take(NAME - 1).chain(['…']).collect()
-    } else {
-        format!("{name:<NAME$}")
-    };
     let [base, head, change, interval] = columns;
-    format!("{mark} {name}{base:>8}{head:>8}{change:>8}{interval:>16} {verdict}").trim_end().to_owned()
+    format!("{mark} {name:<NAME$}{base:>8}{head:>8}{change:>8}{interval:>16} {verdict}").trim_end().to_owned()
 }
 
 /// The table for a terminal, at most 80 columns wide.
@@ -155,7 +162,13 @@ pub fn terminal(compared: &Compared<'_>) -> String {
             let (base, head) = (value(&row.measure, &row.base), value(&row.measure, &row.head));
             let effect = row.change.map_or_else(|| "-".to_owned(), |c| change(&row.measure, c.effect));
             let mark = if row.gate.is_some() { mark(row, c.indicative) } else { " " };
-            put(&line(mark, &name, [&base, &head, &effect, &interval(row)], row.verdict.name()));
+            let columns = [base.as_str(), &head, &effect, &interval(row)];
+            if name.chars().count() <= NAME {
+                put(&line(mark, &name, columns, row.verdict.name()));
+            } else {
+                put(&format!("{mark} {name}"));
+                put(&line(" ", "", columns, row.verdict.name()));
+            }
         }
     }
     let notes = notes(compared);

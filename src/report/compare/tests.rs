@@ -69,6 +69,33 @@ fn the_table_fits_eighty_columns_and_says_the_verdict_first() {
 }
 
 #[test]
+fn changes_of_any_size_are_readable() {
+    let of = |name: &str, by: f64| page::change(&Measure::parse(name).expect("a measure"), by);
+    for (by, text) in [
+        (0.00004, "0%"),
+        (0.0421, "+4.21%"),
+        (-0.125, "-12.5%"),
+        (1.5, "+150%"),
+        (8.99, "+899%"),
+        (9.0, "×10.0"),
+        (415.23, "×416"),
+        (-0.9998, "-99.98%"),
+        (f64::INFINITY, "?"),
+    ] {
+        assert_eq!(of("ttft.p99", by), text);
+    }
+    assert_eq!(of("error_rate", -1.0), "-100pp");
+}
+
+#[test]
+fn a_long_name_has_a_line_of_its_own() {
+    let gate = "http_req_duration{request:chat-stream}.p50>5%&3ms";
+    let (base, head, comparison) = comparison(3, &[gate]);
+    let text = terminal(&Compared { base: &base, head: &head, comparison: &comparison });
+    assert!(text.contains(&format!("{gate}\n                          ")), "{text}");
+}
+
+#[test]
 fn markdown_has_its_marker_and_folds_what_is_no_gate() {
     let (base, head, comparison) = regressed();
     let text = markdown(&Compared { base: &base, head: &head, comparison: &comparison });
@@ -95,6 +122,10 @@ fn a_single_pair_is_indicative() {
     let text = terminal(&Compared { base: &base, head: &head, comparison: &comparison });
     assert!(text.starts_with("INDICATIVE  one run a side proves nothing"), "{text}");
     assert!(text.contains("too short: 300 s are needed"), "{text}");
+    let (base, head, comparison) = self::comparison(1, &[]);
+    let text = terminal(&Compared { base: &base, head: &head, comparison: &comparison });
+    assert!(text.starts_with("INDICATIVE  one run a side proves nothing; no gates were set"), "{text}");
+    assert!(text.contains("numbers without a gate: too short: 300 s"), "{text}");
 }
 
 #[test]
