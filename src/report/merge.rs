@@ -9,7 +9,9 @@ mod stages;
 
 use super::read::wrong;
 use super::steady;
-use super::{Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Quantiles, Shard, access, endpoints, facts, summary};
+use super::{
+    Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Quantiles, Shard, access, endpoints, facts, summary,
+};
 use crate::metrics::soak::drifts;
 use crate::metrics::{Summary, hints, series};
 use crate::threshold::{self, Rule};

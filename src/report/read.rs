@@ -4,8 +4,8 @@
 //! more here, from histograms and counts, and what differs is refused by name: a wrong number is worse than none.
 
 use super::{
-    Counter, Document, Exact, Gauge, KindSecond, Measured, Quantiles, Rate, Second, Stage, Threshold, Trend, facts, rounded,
-    steady,
+    Counter, Document, Exact, Gauge, KindSecond, Measured, Quantiles, Rate, Second, Stage, Threshold, Trend, facts,
+    rounded, steady,
 };
 use crate::metrics::summary::{CounterValue, GaugeValue, Group, ShareValue, Summary, TokenSource};
 use crate::metrics::{self, Buckets, Distribution, Failure, Incidents, Metric, Share};
@@ -379,7 +379,11 @@ fn stage_agrees(field: &str, stage: &Stage) -> Result<(), FieldError> {
         return Err(wrong(format!("{field}.failed"), problem));
     }
     let (texts, seconds) = (&stage.histograms, stage.end_s - stage.begin_s);
-    if !near(stage.http_reqs_rate, steady::rate(stage.http_reqs, seconds), RELATIVE + 2.0 * DIGITS / seconds.max(DIGITS)) {
+    if !near(
+        stage.http_reqs_rate,
+        steady::rate(stage.http_reqs, seconds),
+        RELATIVE + 2.0 * DIGITS / seconds.max(DIGITS),
+    ) {
         let problem = format!("it says {}, and {} in {seconds} s stand there", stage.http_reqs_rate, stage.http_reqs);
         return Err(wrong(format!("{field}.http_reqs_rate"), problem));
     }

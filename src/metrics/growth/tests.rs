@@ -148,7 +148,8 @@ fn drift_is_seen_where_it_matters_and_only_there() {
 fn drift_in_noise_alone_is_not_seen() {
     let mut random = fastrand::Rng::with_seed(5);
     let alarms = (0..500).filter(|_| {
-        drift(&series(300, |_| 100.0 + 60.0 * noise(&mut random))).is_some_and(|drift| drift.verdict == Trending::Growing)
+        drift(&series(300, |_| 100.0 + 60.0 * noise(&mut random)))
+            .is_some_and(|drift| drift.verdict == Trending::Growing)
     });
     assert!(alarms.count() <= 5, "a hundredth is what the test allows");
 }

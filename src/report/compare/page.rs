@@ -194,8 +194,7 @@ pub fn markdown(compared: &Compared<'_>) -> String {
     let mut text = format!("{MARKER}\n### {icon} llmsim-blast compare: {}\n\n", compared.word());
     let _ = writeln!(text, "{}.\n", verdict_line(compared));
     let _ = writeln!(text, "base: {}  \nhead: {}\n", cell(&servers(compared.base)), cell(&servers(compared.head)));
-    let head =
-        format!("| | base | head | change | {} | verdict |\n|---|---:|---:|---:|---:|---|\n", interval_title(c));
+    let head = format!("| | base | head | change | {} | verdict |\n|---|---:|---:|---:|---:|---|\n", interval_title(c));
     let rows = |rows: &[&Row]| {
         let mut text = head.clone();
         for row in rows {

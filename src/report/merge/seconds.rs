@@ -68,7 +68,7 @@ impl SecondSum {
         for (kind, buckets) in &self.kinds {
             all.iter_mut().zip(buckets).for_each(|(sum, more)| sum.add(more));
             let Some(second) = self.second.requests.get_mut(kind) else { continue };
-                let [ttft, tbt, http_req_duration] = buckets;
+            let [ttft, tbt, http_req_duration] = buckets;
             second.histograms =
                 Histograms { ttft: encoded(ttft), tbt: encoded(tbt), http_req_duration: encoded(http_req_duration) };
             set(second, buckets);

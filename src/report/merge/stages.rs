@@ -27,11 +27,7 @@ impl StageSum {
         let (texts, duration, ttft) = (&stage.histograms, stage.http_req_duration, stage.ttft);
         Ok(Self {
             stage: stage.clone(),
-            http_req_duration: histogram(
-                "http_req_duration",
-                texts.http_req_duration.as_ref(),
-                duration.is_some(),
-            )?,
+            http_req_duration: histogram("http_req_duration", texts.http_req_duration.as_ref(), duration.is_some())?,
             ttft: histogram("ttft", texts.ttft.as_ref(), ttft.is_some())?,
         })
     }
@@ -60,11 +56,7 @@ impl StageSum {
             tokens_output_rate: steady::rate(stage.tokens_output, seconds),
             http_req_duration: quantiles(&http_req_duration),
             ttft: quantiles(&ttft),
-            histograms: Histograms {
-                http_req_duration: encoded(&http_req_duration),
-                ttft: encoded(&ttft),
-                tbt: None,
-            },
+            histograms: Histograms { http_req_duration: encoded(&http_req_duration), ttft: encoded(&ttft), tbt: None },
             ..stage
         }
     }

@@ -208,13 +208,8 @@ fn drift_is_judged_again_on_the_whole() {
     let seconds = |slower: u64| -> Vec<Tally> {
         (0..200).map(|t| tally(&(0..8).map(|n| (1, 100_000 + n + t * slower, 2, 1)).collect::<Vec<_>>())).collect()
     };
-    let level = |from_s, to_s| crate::report::Drift {
-        from_s,
-        to_s,
-        first: 1.0,
-        last: 1.0,
-        verdict: "stable".to_owned(),
-    };
+    let level =
+        |from_s, to_s| crate::report::Drift { from_s, to_s, first: 1.0, last: 1.0, verdict: "stable".to_owned() };
     let parts: Vec<Document> = [(0, 21.0, 200.0), (5_000, 1.0, 180.0)]
         .into_iter()
         .zip(0..)
