@@ -1,8 +1,8 @@
 //! The seconds of several shares, added: counts, and histograms bucket by bucket.
 
-use super::super::read::{three, wrong};
-use super::super::{FieldError, Histograms, KindSecond, Quantiles, Second, facts, rounded};
 use crate::metrics::{Buckets, Distribution, series};
+use crate::report::read::{three, wrong};
+use crate::report::{FieldError, Histograms, KindSecond, Quantiles, Second, facts, rounded};
 use std::collections::BTreeMap;
 
 /// One second of several machines.

@@ -1,10 +1,10 @@
 //! The stages of several shares, added in the same way.
 
-use super::super::read::wrong;
-use super::super::steady::{self, Stage};
-use super::super::{FieldError, Histograms};
 use super::seconds::{encoded, quantiles};
 use crate::metrics::Buckets;
+use crate::report::read::wrong;
+use crate::report::steady::{self, Stage};
+use crate::report::{FieldError, Histograms};
 
 /// One stage of several machines.
 #[derive(Debug)]
