@@ -85,7 +85,8 @@ pub(crate) struct SubjectArgs {
 }
 
 impl SubjectArgs {
-    /// As the plan wants it: what is asked of whom, but no load, which is varied.
+    /// As the plan wants it: what is asked of whom, but no load, which is varied, and nothing of what a single run does. Flags of that
+    /// sort are not known here; names of them in the environment are meant for runs.
     fn overrides(&self, environment: &Environment<'_>, more: RunArgs) -> Overrides {
         let given = self.clone();
         let all = RunArgs {
@@ -115,6 +116,11 @@ impl SubjectArgs {
             stages: Vec::new(),
             warmup: None,
             cooldown: None,
+            shard: None,
+            start_at: None,
+            abort_scope: None,
+            junit: None,
+            github: None,
             show_config: None,
             fail_on_invalid: None,
             ..overrides

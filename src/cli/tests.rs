@@ -388,3 +388,18 @@ fn files_are_read_up_to_a_limit() {
     let error = read(Path::new("/dev/zero")).expect_err("endless");
     assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
 }
+
+#[test]
+fn sweeps_take_nothing_of_a_single_run_from_the_environment() {
+    let loud = |name: &str| Some(format!("value of {name}"));
+    let search = CapacityArgs::default().given(&loud);
+    let sweep = ThroughputArgs::default().given(&loud);
+    for overrides in [search.overrides, sweep.overrides] {
+        let Overrides { vus, duration, warmup, shard, start_at, abort_scope, junit, github, model, .. } = overrides;
+        for (name, given) in [("vus", &vus), ("duration", &duration), ("warmup", &warmup), ("shard", &shard)] {
+            assert_eq!(given, &None, "{name}");
+        }
+        assert_eq!((start_at, abort_scope, junit, github), (None, None, None, None));
+        assert!(model.is_some(), "whom to ask for what is theirs, too");
+    }
+}

@@ -2,6 +2,7 @@
 //! here waits: the clock moves when the worker does.
 
 mod open;
+mod shares;
 
 use super::connecting::MAX_CONNECTING;
 use super::*;
@@ -12,6 +13,7 @@ use crate::metrics::{Counter, Failure, Summary, Tally, Trend};
 use crate::net::Target;
 use crate::scenario::{After, Conduct, Kind, Leave, Mix, SlowReader};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
@@ -92,6 +94,8 @@ struct Ran {
     connects: Vec<Nanos>,
     /// What each phase says, one second after the other.
     phases: Vec<(u16, Summary)>,
+    /// What came of each second and phase.
+    seconds: BTreeMap<(u32, u16), Tally>,
     ended: Ended,
 }
 
@@ -141,16 +145,20 @@ fn run_on(
     worker.run().expect("a scripted world has no errors of its own");
     let mut total = Tally::new(plan.mix.kinds.len());
     let names: Vec<String> = plan.mix.kinds.iter().map(|k| k.name.clone()).collect();
-    let (mut ended, mut phases) = (None, Vec::new());
+    let (mut ended, mut phases, mut seconds) = (None, Vec::new(), BTreeMap::new());
     for report in inbox {
         phases.push((report.phase, Summary::new(&report.tally, &names, Nanos::from_secs(1))));
         total.append(&report.tally);
+        seconds
+            .entry((report.second, report.phase))
+            .or_insert_with(|| Tally::new(plan.mix.kinds.len()))
+            .append(&report.tally);
         ended = ended.or(report.last);
     }
     let summary = Summary::new(&total, &names, Nanos::from_secs(1));
     let failures = summary.failures.iter().map(|(class, seen)| (*class, seen.count)).collect();
     let connects = connects.borrow().clone();
-    Ran { summary, failures, connects, phases, ended: ended.expect("a worker says when it ends") }
+    Ran { summary, failures, connects, phases, seconds, ended: ended.expect("a worker says when it ends") }
 }
 
 const CHAT: &str =
