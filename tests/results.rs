@@ -96,12 +96,21 @@ fn two_shares_merged_are_the_run_of_one() {
     assert!(partial.code == Some(0) && partial.stdout.starts_with("PARTIAL"), "{partial:?}");
     let refused = blast(&["compare", &one, &part]);
     assert!(refused.code == Some(110) && refused.stderr.contains("shares are missing"), "{refused:?}");
-    // Thresholds that do not hold on the whole: 99.
+    // A plan that was changed is not the one that was run.
     let strict = |value: &mut Value| {
         value["plan"]["thresholds"]["http_req_duration"][0]["threshold"] = json!("p(95)<0.001");
     };
-    let (a, b) = (altered(&bench, &a, "sa.json", strict), altered(&bench, &b, "sb.json", strict));
-    assert_eq!(blast(&["merge", &a, &b]).code, Some(99));
+    let changed = blast(&["merge", &altered(&bench, &a, "sa.json", strict), &b]);
+    assert!(changed.code == Some(110) && changed.stderr.contains("plan.hash: it is not that"), "{changed:?}");
+    // Thresholds that do not hold on the whole: 99.
+    let profile = bench.write("strict.toml", &PROFILE.replace("p(95)<20s", "p(95)<0.001"));
+    let shares = ["0/2", "1/2"].map(|share| {
+        let file = bench.path(&format!("strict-{}.json", &share[..1]));
+        let output = blast(&[&profile, "--target-url", &url, "--shard", share, "--output", &file, "--quiet"]);
+        assert_eq!(output.code, Some(0), "a share is not judged: {output:?}");
+        file
+    });
+    assert_eq!(blast(&["merge", &shares[0], &shares[1]]).code, Some(99));
 }
 
 #[test]
@@ -154,6 +163,36 @@ fn an_old_run_is_printed_again() {
     let flat: Value = serde_json::from_str(&blast(&["report", &file, "--compat", "vllm"]).stdout).unwrap();
     assert_eq!((&flat["completed"], flat["p99_ttft_ms"].is_number()), (&json!(60), true));
     assert_eq!(blast(&["report", &file, "--csv", "--hgrm"]).code, Some(2));
+}
+
+/// What is sent in warm-up and cooldown is in the seconds, and in no metric: the reader must know both.
+#[test]
+fn results_with_a_warm_up_are_read_compared_and_merged() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
+    let timed =
+        PROFILE.replace("\"shared-iterations\"", "\"constant-vus\"").replace("iterations = 60", "duration = \"2s\"");
+    let (profile, url) = (bench.write("timed.toml", &timed), server.url());
+    let ran = |name: &str, more: &[&str]| {
+        let file = bench.path(name);
+        let fixed =
+            [&profile, "--target-url", &url, "--warmup", "700ms", "--cooldown", "300ms", "--quiet", "--output", &file];
+        let output = blast(&[&fixed[..], more].concat());
+        assert_eq!(output.code, Some(0), "{output:?}");
+        file
+    };
+    let runs = ["a", "b", "c", "d", "e", "f"].map(|name| ran(name, &[]));
+    let outside = &document(&runs[0])["outside"];
+    assert!(outside["http_reqs"].as_u64() > Some(0), "{outside}");
+    assert_eq!(blast(&["report", &runs[0]]).code, Some(0));
+    let [a, b, c, d, e, f] = runs.each_ref().map(String::as_str);
+    let compared = blast(&["compare", "--base", a, b, c, "--head", d, e, f]);
+    assert_eq!(compared.code, Some(0), "{compared:?}");
+    assert_eq!(blast(&["noise", a, b, c]).code, Some(0));
+    let shares = ["0/2", "1/2"].map(|share| ran(&share[..1], &["--shard", share]));
+    let merged = bench.path("merged.json");
+    let output = blast(&["merge", &shares[0], &shares[1], "--output", &merged]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(blast(&["report", &merged]).code, Some(0));
 }
 
 #[test]

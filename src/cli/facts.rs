@@ -58,7 +58,7 @@ pub(super) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
         (None, None) => i.run.stopped.then(|| "signal".to_owned()),
     };
     RunFacts {
-        id: format!("{}-{}", i.started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id()),
+        id: id(i.started_at, i.plan),
         started_at: i.started_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
         duration: i.run.duration,
         interrupted: i.run.stopped && i.aborted_by.is_none() && i.left.died.is_none(),
@@ -88,6 +88,12 @@ pub(super) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
             agreements: super::agreement::lines(i.plan, i.summary, i.outside, i.left),
         },
     }
+}
+
+/// Unique: the instant, the process, and which share it runs, since all shares may begin in one instant and in containers alike.
+fn id(started_at: Timestamp, plan: &Plan) -> String {
+    let share = if plan.of > 1 { format!("-{}of{}", plan.share, plan.of) } else { String::new() };
+    format!("{}-{}{share}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id())
 }
 
 fn used((first, end, rss_max_bytes): (Usage, Usage, u64)) -> ServerUse {

@@ -43,6 +43,8 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// What every environment name starts with.
+/// Characters of a message about a file: more than any of ours has, and fewer than a field may hold.
+const MOST_OF_AN_ERROR: usize = 2_000;
 const PREFIX: &str = "LLMSIM_BLAST_";
 
 /// The name under which llmsim's own k6 suite knows the target.
@@ -411,10 +413,19 @@ pub fn main(
         CliError::Usage(error) if class == ExitClass::Success => write!(out, "{}", error.render()),
         CliError::Usage(error) => write!(err, "{}", error.render()),
         CliError::Output(_) if class == ExitClass::Success => Ok(()),
+        // Files say what they like, and a terminal, or GitHub, does what it reads.
+        CliError::Result { .. } | CliError::Merge(_) | CliError::Compare(_) => {
+            writeln!(err, "error: {}", harmless(&error.to_string()))
+        }
         error => writeln!(err, "error: {error}"),
     };
     let _ = out.flush();
     class
+}
+
+/// Without control characters, and no longer than anybody reads.
+fn harmless(text: &str) -> String {
+    text.chars().take(MOST_OF_AN_ERROR).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Does what the command line says.

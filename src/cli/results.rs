@@ -5,7 +5,7 @@ use super::run::{exit_class, say};
 use super::{CliError, Environment, ExitClass, output};
 use crate::compare::{Gate, Options, Run, compare, noise, percentage};
 use crate::plan::{Output, Presentation};
-use crate::report::compare::{Compared, markdown, noise_from_json, noise_json, run as run_of, terminal};
+use crate::report::compare::{Compared, NoiseFile, markdown, noise_from_json, noise_json, run as run_of, terminal};
 use crate::report::merge::Merge;
 use crate::report::{Document, MAX_DOCUMENT_BYTES, csv, github, hgrm, junit, vllm};
 use std::fs::{File, OpenOptions};
@@ -151,7 +151,8 @@ pub(super) fn compare_runs(
     outputs.iter().try_for_each(|output| output::check(output.as_ref()))?;
     let (base, head) = (runs(&base)?, runs(&head)?);
     if let Some(path) = &args.noise {
-        options.noise = floors(path, &base)?;
+        let noise = floors(path, &base)?;
+        (options.noise, options.noise_machine) = (noise.spreads, Some(noise.fingerprint));
     }
     let comparison = compare(&base, &head, &options)?;
     let compared = Compared { base: &base, head: &head, comparison: &comparison };
@@ -210,15 +211,14 @@ fn options(args: &CompareArgs) -> Result<Options, CliError> {
 }
 
 /// The floors of a noise file, which must be of the same test.
-fn floors(path: &Path, base: &[Run]) -> Result<std::collections::BTreeMap<String, f64>, CliError> {
+fn floors(path: &Path, base: &[Run]) -> Result<NoiseFile, CliError> {
     let failed = |reason: String| CliError::Result { path: path.to_path_buf(), reason };
-    let (workload, floors) =
-        noise_from_json(&read(path, MAX_NOISE_BYTES)?).map_err(|error| failed(error.to_string()))?;
+    let noise = noise_from_json(&read(path, MAX_NOISE_BYTES)?).map_err(|error| failed(error.to_string()))?;
     match base.first() {
-        Some(run) if run.workload != workload => {
-            Err(failed(format!("workload: it is {workload}, and that of {} is {}", run.file, run.workload)))
+        Some(run) if run.workload != noise.workload => {
+            Err(failed(format!("workload: it is {}, and that of {} is {}", noise.workload, run.file, run.workload)))
         }
-        _ => Ok(floors),
+        _ => Ok(noise),
     }
 }
 

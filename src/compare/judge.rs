@@ -41,7 +41,7 @@ pub fn compare(base: &[Run], head: &[Run], options: &Options) -> Result<Comparis
         return Err(CompareError::NoValue { gate: gate.expression.clone(), file: head[0].file.clone(), why });
     }
     let confidence = confidence(method, (base.len(), head.len()), options.alpha);
-    Ok(Comparison { method, confidence, warnings: warnings(base, head, method, &rows), rows, indicative })
+    Ok(Comparison { method, confidence, warnings: warnings(base, head, method, &rows, options), rows, indicative })
 }
 
 /// Refuses what is not of the same test.
@@ -143,12 +143,19 @@ fn correct(rows: &mut [Row]) {
     }
 }
 
-fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row]) -> Vec<String> {
+fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row], options: &Options) -> Vec<String> {
     let mut warnings = Vec::new();
     let machines =
         |runs: &[Run]| runs.iter().map(|run| run.fingerprint.clone()).collect::<std::collections::BTreeSet<_>>();
     if machines(base) != machines(head) || machines(base).len() > 1 {
         warnings.push("the runs are of different machines: what differs may be them".to_owned());
+    }
+    if let Some(machine) = &options.noise_machine
+        && !(machine.is_some() && machines(base).contains(machine))
+    {
+        warnings.push(
+            "the noise was measured on another machine, or on several: it may be too much or too little".to_owned(),
+        );
     }
     let mut remarks: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for run in base.iter().chain(head) {

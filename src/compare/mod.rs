@@ -60,7 +60,9 @@ pub struct Run {
     pub fingerprint: Option<String>,
     /// What is to be said of it: a strained client, say.
     pub remarks: Vec<String>,
-    /// Which server: version, commit, tags; for people.
+    /// Which build of the server: kind, version and commit; empty when it does not say.
+    pub build: String,
+    /// The same with the user's own marks, for people.
     pub server: String,
     /// All numbers.
     pub summary: Summary,
@@ -94,6 +96,8 @@ pub struct Options {
     pub noise_floor: f64,
     /// What two equal builds were seen to differ by, by measure.
     pub noise: BTreeMap<String, f64>,
+    /// On which machine that was, if on one; none without noise.
+    pub noise_machine: Option<Option<String>>,
     /// Whether gates of a single pair of runs may fail.
     pub allow_single: bool,
     /// Draws of the bootstrap.
@@ -108,6 +112,7 @@ impl Default for Options {
             alpha: 0.05,
             noise_floor: 0.02,
             noise: BTreeMap::new(),
+            noise_machine: None,
             allow_single: false,
             draws: DRAWS,
         }
@@ -148,6 +153,18 @@ pub enum CompareError {
         other: String,
         /// Their id.
         id: String,
+    },
+    /// Runs of two builds, where one was to be measured.
+    #[error("{file}: the server is {found}, and {expected} in {other}: noise is what runs of one build differ by")]
+    Builds {
+        /// Which.
+        file: String,
+        /// What it is.
+        found: String,
+        /// The one it is compared with.
+        other: String,
+        /// What it is there.
+        expected: String,
     },
     /// A number of runs that decides nothing.
     #[error("{base} and {head} runs: expected one a side, or at least {LEAST_RUNS} and at most {MOST_RUNS}")]

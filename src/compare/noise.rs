@@ -35,6 +35,10 @@ pub fn noise(runs: &[Run]) -> Result<Noise, CompareError> {
         return Err(CompareError::Runs { base: runs.len(), head: 0 });
     }
     same_test(runs, &[])?;
+    if let Some(run) = runs.iter().find(|run| run.build != runs[0].build) {
+        let (file, found) = (run.file.clone(), run.build.clone());
+        return Err(CompareError::Builds { file, found, other: runs[0].file.clone(), expected: runs[0].build.clone() });
+    }
     let mut spreads = Vec::new();
     for measure in Measure::usual() {
         let values: Vec<f64> = runs.iter().filter_map(|run| measure.value(&run.summary).ok()).collect();

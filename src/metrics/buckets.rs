@@ -50,6 +50,9 @@ pub enum DecodeError {
     /// A histogram of another program.
     #[error("its bounds are not 1 µs to 1 h with 3 digits: other buckets cannot be added exactly")]
     Bounds,
+    /// Sums or extremes that are not those of any times in these buckets.
+    #[error("its sums and extremes are not those of its buckets: altered")]
+    Exact,
     /// Counts that cannot be.
     #[error("its counts are impossible: altered")]
     Counts,

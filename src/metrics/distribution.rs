@@ -52,6 +52,35 @@ pub struct Exact {
     pub max: Nanos,
 }
 
+impl Exact {
+    /// What a bucket's width and the rounding to whole microseconds may hide: a part in a thousand, and a microsecond.
+    const WIDTH: f64 = 2e-3;
+    const ROUNDED_NS: f64 = 1e3;
+
+    /// Whether times in these buckets can have these sums and extremes. Those beyond the bound have no end but the longest.
+    fn is_of(&self, buckets: &Buckets) -> bool {
+        let (Some((first, _)), Some((last, _))) = (buckets.iter().next(), buckets.iter().last()) else { return true };
+        let lowest = |micros: u64| (micros as f64 * 1e3 * (1.0 - Self::WIDTH) - Self::ROUNDED_NS).max(0.0);
+        let highest = |micros: u64| micros as f64 * 1e3 * (1.0 + Self::WIDTH) + Self::ROUNDED_NS;
+        let within = |value: f64, micros: u64| (lowest(micros)..=highest(micros)).contains(&value);
+        let (min, max) = (self.min.0 as f64, self.max.0 as f64);
+        if self.overflow > 0 {
+            return min <= highest(first) && max >= MAX_MICROS as f64 * 1e3;
+        }
+        let sums = |of: &dyn Fn(u64) -> f64| {
+            let each = buckets.iter().map(|(micros, n)| (of(micros), n as f64));
+            each.fold((0.0, 0.0), |(sum, squares), (ns, n)| (sum + ns * n, squares + ns * ns * n))
+        };
+        let ((least, least_squares), (most, most_squares)) = (sums(&lowest), sums(&highest));
+        // Documents of earlier builds hold no squares.
+        let squares = self.sum_of_squares as f64;
+        within(min, first)
+            && within(max, last)
+            && (least..=most).contains(&(self.sum as f64))
+            && (squares == 0.0 || (least_squares..=most_squares).contains(&squares))
+    }
+}
+
 impl Default for Distribution {
     fn default() -> Self {
         Self::new()
@@ -223,8 +252,11 @@ impl Distribution {
     /// The distribution that was [`Distribution::encoded`], with what it knew exactly. The counts must agree.
     pub fn decoded(text: &str, exact: &Exact) -> Result<Self, DecodeError> {
         let buckets = Buckets::decode(text)?;
-        if buckets.count() != exact.count || exact.min > exact.max {
+        if buckets.count() != exact.count || exact.min > exact.max || exact.overflow > exact.count {
             return Err(DecodeError::Counts);
+        }
+        if !exact.is_of(&buckets) {
+            return Err(DecodeError::Exact);
         }
         let mut distribution = Self::new();
         if exact.count == 0 {

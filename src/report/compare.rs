@@ -4,7 +4,7 @@
 mod input;
 mod page;
 
-pub use input::{NoiseError, noise_from_json, noise_json, run};
+pub use input::{NoiseError, NoiseFile, noise_from_json, noise_json, run};
 pub use page::{markdown, terminal};
 
 use super::junit::Case;

@@ -19,13 +19,21 @@ pub fn annotations(failures: &[(String, String)]) -> String {
     failures.iter().take(MOST_ANNOTATIONS).map(|(title, message)| annotation("error", title, message)).collect()
 }
 
-/// Text inside a cell of a table.
+/// Text inside a cell of a table, and nothing but text: what is tested has a name that somebody else may have chosen.
 pub(super) fn cell(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect::<String>()
-        .replace('|', "\\|")
-        .replace('<', "&lt;")
+    let mut cell = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => cell.push_str("&lt;"),
+            '&' => cell.push_str("&amp;"),
+            // A mention calls somebody.
+            '@' => cell.push_str("&#64;"),
+            '|' | '[' | ']' | '!' | '`' | '\\' => cell.extend(['\\', c]),
+            c if c.is_control() => cell.push(' '),
+            c => cell.push(c),
+        }
+    }
+    cell
 }
 
 /// The rules of a run that failed: title and message.

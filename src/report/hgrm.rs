@@ -12,11 +12,14 @@ const MICROS_IN_MS: f64 = 1e3;
 /// The log; lines of one metric carry its name as a tag. None when the document has no histograms of seconds.
 pub fn render(document: &Document) -> Option<String> {
     let started = document.run.started_at.parse::<Timestamp>().map_or(0.0, |t| t.as_millisecond() as f64 / 1e3);
+    // What stands in the file may hold anything, and a line of the log ends with a line.
+    let clean = |text: &str| text.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>();
+    let [version, id, started_at] =
+        [&document.build.version, &document.run.id, &document.run.started_at].map(|text| clean(text));
     let mut text = format!(
-        "#[llmsim-blast {}, run {}, values in microseconds]\n#[Histogram log format version 1.3]\n\
-         #[StartTime: {started:.3} (seconds since epoch), {}]\n#[BaseTime: {started:.3} (seconds since epoch)]\n\
-         \"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n",
-        document.build.version, document.run.id, document.run.started_at
+        "#[llmsim-blast {version}, run {id}, values in microseconds]\n#[Histogram log format version 1.3]\n\
+         #[StartTime: {started:.3} (seconds since epoch), {started_at}]\n#[BaseTime: {started:.3} (seconds since epoch)]\n\
+         \"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n"
     );
     let mut has_any = false;
     for second in &document.series {
@@ -49,13 +52,16 @@ mod tests {
     fn a_line_for_each_second_and_metric() {
         let text = render(&all_sorts()[0].1).expect("histograms");
         let lines: Vec<_> = text.lines().filter(|line| line.starts_with("Tag=")).collect();
-        assert_eq!(lines.len(), 3, "{text}");
+        assert_eq!(lines.len(), 6, "{text}");
         for (line, name) in lines.iter().zip(["ttft", "tbt", "http_req_duration"]) {
             assert!(line.starts_with(&format!("Tag={name},0.000,1.000,")), "{line}");
             let histogram = line.rsplit(',').next().unwrap();
             assert_eq!(Buckets::decode(histogram).unwrap().count(), if name == "ttft" { 50 } else { 100 });
         }
         assert!(text.contains("#[BaseTime: 1795508535.000 (seconds since epoch)]"), "{text}");
+        let mut hostile = all_sorts().remove(0).1;
+        hostile.run.id = "x]\nTag=ttft,0.000,1.000,1.000,AAAA".to_owned();
+        assert_eq!(render(&hostile).expect("histograms").lines().count(), text.lines().count());
     }
 
     #[test]

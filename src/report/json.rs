@@ -92,6 +92,7 @@ impl Document {
         let version = found.and_then(|s| s.strip_prefix(SCHEMA_FAMILY)).and_then(|v| v.parse::<u32>().ok());
         match version {
             Some(SCHEMA_VERSION) => {
+                read::counts_are_possible(&value)?;
                 let document: Self = serde_path_to_error::deserialize(value).map_err(|error| {
                     DocumentError::Invalid { field: error.path().to_string(), problem: error.into_inner() }
                 })?;

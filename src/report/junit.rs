@@ -58,9 +58,10 @@ fn properties(document: &Document) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// XML 1.0 has no place for control characters, escaped or not (section 2.2).
+/// XML 1.0 has no place for control characters and two that are none, escaped or not (section 2.2).
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '?' } else { c }).collect()
+    let is_none = |c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{fffe}' | '\u{ffff}');
+    text.chars().map(|c| if is_none(c) { '?' } else { c }).collect()
 }
 
 fn write(

@@ -45,6 +45,16 @@ pub enum MergeError {
         /// Where it was first.
         other: String,
     },
+    /// One run twice, under two shares.
+    #[error("{file}: run.id: it is {id}, as one of {other}: a run is one share only")]
+    Twice {
+        /// Which.
+        file: String,
+        /// Its id.
+        id: String,
+        /// Where it was first.
+        other: String,
+    },
     /// Two documents of different tests.
     #[error("{file}: {field}: it is {found}, and {expected} in {other}: these are no shares of one test")]
     Other {
@@ -125,6 +135,10 @@ impl Merge {
                 return Err(MergeError::Doubled { file: file.to_owned(), index, other });
             }
         }
+        if let Some(run) = runs.iter().find(|run| sum.runs.iter().any(|known| known.id == run.id)) {
+            let (file, id, other) = (file.to_owned(), run.id.clone(), sum.file.clone());
+            return Err(MergeError::Twice { file, id, other });
+        }
         sum.summary.add(&numbers);
         sum.stages.iter_mut().zip(&stages).for_each(|(ours, theirs)| ours.add(theirs));
         steady::add_drift(&mut sum.document.drift, &document.drift);
@@ -151,7 +165,8 @@ impl Merge {
             let more = if missing.len() > NAMED { ", …" } else { "" };
             return Err(MergeError::Missing { missing: named.join(", ") + more, count });
         }
-        Ok(sum.whole(count, missing.is_empty()))
+        let file = sum.file.clone();
+        sum.whole(count, missing.is_empty()).map_err(|error| MergeError::Field { file, error })
     }
 }
 
@@ -160,13 +175,15 @@ impl Sum {
         let kinds = |d: &Document| d.requests.keys().cloned().collect::<Vec<_>>().join(", ");
         let hash = |d: &Document| d.plan.get("hash").map_or_else(|| "absent".to_owned(), Value::to_string);
         let count = |n: Option<u32>| n.map_or_else(|| "absent".to_owned(), |n| n.to_string());
+        let begins =
+            |d: &Document| d.stages.iter().map(|stage| format!("{} s", stage.begin_s)).collect::<Vec<_>>().join(", ");
         let ours = &self.document;
         for (field, found, expected) in [
             ("plan.hash", hash(document), hash(ours)),
             ("run.shard.count", count(Some(shard.count)), count(ours.run.shard.as_ref().map(|s| s.count))),
             ("build.version", document.build.version.clone(), ours.build.version.clone()),
             ("requests", kinds(document), kinds(ours)),
-            ("the number of stages", document.stages.len().to_string(), ours.stages.len().to_string()),
+            ("stages", begins(document), begins(ours)),
         ] {
             if found != expected {
                 let (file, other) = (file.to_owned(), self.file.clone());
@@ -200,11 +217,11 @@ impl Sum {
         }
     }
 
-    fn whole(self, count: u32, is_complete: bool) -> Document {
+    fn whole(self, count: u32, is_complete: bool) -> Result<Document, FieldError> {
         let Self { mut document, summary, held, mut runs, series, stages, .. } = self;
         runs.sort_by_key(|run| run.index);
         let names: Vec<String> = summary.requests.iter().map(|(name, _)| name.clone()).collect();
-        let rules = rules(&document.plan, &names);
+        let rules = rules(&document.plan, &names)?;
         let levels = document.metrics.iter().filter(|(_, m)| matches!(m, Measured::Gauge(_)));
         // Levels that this build does not know stay as the first document has them.
         let mut metrics: BTreeMap<String, Measured> = levels.map(|(n, m)| (n.clone(), m.clone())).collect();
@@ -238,7 +255,7 @@ impl Sum {
             document.plan.insert("share".to_owned(), json!(0));
             document.plan.insert("of".to_owned(), json!(1));
         }
-        document
+        Ok(document)
     }
 }
 
@@ -282,10 +299,15 @@ fn whole_drift(document: &Document) -> BTreeMap<String, Drift> {
 }
 
 /// The rules that the plan has set, as its section holds them.
-fn rules(plan: &serde_json::Map<String, Value>, kinds: &[String]) -> Vec<Rule> {
+fn rules(plan: &serde_json::Map<String, Value>, kinds: &[String]) -> Result<Vec<Rule>, FieldError> {
     let by_metric = plan.get("thresholds").and_then(Value::as_object).into_iter().flatten();
     let each = by_metric.flat_map(|(metric, list)| list.as_array().into_iter().flatten().map(move |r| (metric, r)));
-    each.filter_map(|(metric, rule)| threshold::parse(metric, rule.get("threshold")?.as_str()?, kinds).ok()).collect()
+    let read = |(metric, rule): (&String, &Value)| {
+        let at = |problem: String| wrong(format!("plan.thresholds.{metric}"), problem);
+        let text = rule.get("threshold").and_then(Value::as_str).ok_or_else(|| at("there is no rule".to_owned()))?;
+        threshold::parse(metric, text, kinds).map_err(|error| at(error.to_string()))
+    };
+    each.map(read).collect()
 }
 
 /// Each signal at its worst.

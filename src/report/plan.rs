@@ -12,10 +12,11 @@ use sha2::{Digest as _, Sha256};
 const HIDDEN: &str = "[hidden]";
 
 /// Keys that do not change what is asked of a server: names, where it runs, and who does which part of it.
-const NOT_HASHED: [&str; 13] = [
+const NOT_HASHED: [&str; 14] = [
     "api_key",
     "basic_auth",
     "description",
+    "hash",
     "http_proxy",
     "name",
     "of",
@@ -82,8 +83,8 @@ fn access(plan: &Plan) -> Map<String, Value> {
 }
 
 /// SHA-256, in hex, of the section's compact JSON with sorted keys, without [`NOT_HASHED`]: the same test against two servers, or as
-/// shards on two machines, has the same hash.
-fn hash(section: &Map<String, Value>) -> String {
+/// shards on two machines, has the same hash. A hash that is in it already is no part of itself.
+pub(super) fn hash(section: &Map<String, Value>) -> String {
     let hashed = section.iter().filter(|(key, _)| !NOT_HASHED.contains(&key.as_str()));
     let mut canonical = Value::Object(hashed.map(|(key, value)| (key.clone(), value.clone())).collect());
     canonical.sort_all_objects();

@@ -23,9 +23,9 @@ pub struct Stage {
     pub failed: u64,
     /// Those that the end of the test cut off.
     pub interrupted: u64,
-    /// Their generated tokens.
-    #[serde(default)]
-    pub tokens_output: u64,
+    /// Their generated tokens; earlier builds kept the rate only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_output: Option<u64>,
     /// Requests per second of the stage.
     pub http_reqs_rate: f64,
     /// Generated tokens per second of the stage.
@@ -146,7 +146,7 @@ pub(super) fn stages(plan: &Plan, stages: &[(StageTally, Nanos)]) -> Vec<Stage> 
             http_reqs: tally.http_reqs,
             failed: tally.failed,
             interrupted: tally.interrupted,
-            tokens_output: tally.tokens_output,
+            tokens_output: Some(tally.tokens_output),
             http_reqs_rate: rate(tally.http_reqs, open_for.as_secs_f64()),
             tokens_output_rate: rate(tally.tokens_output, open_for.as_secs_f64()),
             http_req_duration: tally.http_req_duration.as_deref().map(quantiles),

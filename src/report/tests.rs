@@ -208,7 +208,10 @@ fn used(rss_start_bytes: u64) -> ServerUse {
 }
 
 fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Document {
-    let plan = plan();
+    let mut plan = plan();
+    let kinds: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+    let rule = |v: &Verdict| crate::threshold::parse(&v.metric, &v.expression, &kinds).expect("a threshold");
+    plan.thresholds = verdicts.iter().map(rule).collect();
     let mut tally = Tally::new(2);
     for second in seconds {
         tally.append(second);
@@ -222,7 +225,8 @@ fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Doc
         second.busiest_worker_cpu = 0.1;
         second
     };
-    let series: Vec<_> = (0..).zip(seconds).map(second).collect();
+    // What was sent outside the window is as much again, all in a second of its own.
+    let series: Vec<_> = (0..).zip(seconds.iter().chain([tally])).map(second).collect();
     let evidence = Evidence { summary: &summary, series: &series, kernel: None, nofile: Some(20_000) };
     let signals = validity::signals(&evidence);
     let mut stage = metrics::StageTally::default();

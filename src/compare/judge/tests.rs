@@ -230,6 +230,7 @@ fn run(file: &str, n: u64, ms: u64) -> Run {
         incomplete: None,
         fingerprint: None,
         remarks: Vec::new(),
+        build: String::new(),
         server: String::new(),
         summary: Summary::new(&tally, &["chat".to_owned()], Nanos::from_secs(10)),
         seconds: Vec::new(),

@@ -1,6 +1,6 @@
 //! Documents → the runs that are compared; noise → a file and back.
 
-use crate::compare::{Measure, Noise, Run, Second, Spread};
+use crate::compare::{LEAST_RUNS, Measure, Noise, Run, Second, Spread, Unit};
 use crate::metrics::Buckets;
 use crate::report::read::{FieldError, three, wrong};
 use crate::report::{ClientVerdict, Conclusion, Document, json as document_json, rounded, summary};
@@ -14,8 +14,10 @@ const SHORT_COMMIT: usize = 12;
 
 /// A document as a run to compare.
 pub fn run(file: &str, document: &Document) -> Result<Run, FieldError> {
-    let window = document.run.window_s as u64;
-    let seconds = document.series.iter().filter(|s| u64::from(s.t_s) < window);
+    // Whole seconds of the measurement window; they are counted from the start of the test.
+    let (from, until) = (document.run.warmup_s, document.run.warmup_s + document.run.window_s);
+    let within = |t_s: u32| from <= f64::from(t_s) && f64::from(t_s) + 1.0 <= until;
+    let seconds = document.series.iter().filter(|s| within(s.t_s));
     let mut remarks = Vec::new();
     if document.client.verdict >= ClientVerdict::Strained {
         remarks.push(format!("the client was {}: the numbers are partly its own", document.client.verdict.name()));
@@ -29,6 +31,7 @@ pub fn run(file: &str, document: &Document) -> Result<Run, FieldError> {
         incomplete: incomplete(document),
         fingerprint: document.environment.fingerprint.clone(),
         remarks,
+        build: build(document),
         server: server(document),
         summary: summary(document)?,
         seconds: seconds.map(second).collect::<Result<_, _>>()?,
@@ -53,15 +56,20 @@ fn incomplete(document: &Document) -> Option<String> {
     }
 }
 
-/// Which server: kind, version, commit, and the user's own marks.
-fn server(document: &Document) -> String {
+/// Which build of the server: kind, version and commit, as far as they are known.
+fn build(document: &Document) -> String {
     let server = &document.target.server;
     let commit = server.git_commit.as_ref().map(|commit| {
         let dirty = if server.git_dirty == Some(true) { " and changes" } else { "" };
         format!("{}{dirty}", commit.chars().take(SHORT_COMMIT).collect::<String>())
     });
+    [server.kind.clone(), server.version.clone(), commit].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// The build, and the user's own marks.
+fn server(document: &Document) -> String {
     let tags = document.run.tags.iter().map(|(key, value)| format!("{key}={value}"));
-    let parts = [server.kind.clone(), server.version.clone(), commit].into_iter().flatten().chain(tags);
+    let parts = std::iter::once(build(document)).filter(|build| !build.is_empty()).chain(tags);
     parts.collect::<Vec<_>>().join(" ")
 }
 
@@ -105,8 +113,19 @@ pub enum NoiseError {
     Field(#[from] FieldError),
 }
 
-/// Reads what [`noise_json`] wrote: the workload, and the spread by measure.
-pub fn noise_from_json(text: &str) -> Result<(String, BTreeMap<String, f64>), NoiseError> {
+/// What a noise file says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NoiseFile {
+    /// The test.
+    pub workload: String,
+    /// The machine, if all runs were on one.
+    pub fingerprint: Option<String>,
+    /// The spread by measure.
+    pub spreads: BTreeMap<String, f64>,
+}
+
+/// Reads what [`noise_json`] wrote.
+pub fn noise_from_json(text: &str) -> Result<NoiseFile, NoiseError> {
     let value: Value = serde_json::from_str(text).map_err(|error| NoiseError::Foreign(error.to_string()))?;
     let schema = value.get("schema").and_then(Value::as_str);
     if schema != Some(NOISE_SCHEMA) {
@@ -114,21 +133,27 @@ pub fn noise_from_json(text: &str) -> Result<(String, BTreeMap<String, f64>), No
     }
     let missing = |field: &str| wrong(field, "it is missing, or of another type");
     let workload = value.get("workload").and_then(Value::as_str).ok_or_else(|| missing("workload"))?;
+    let runs = value.get("runs").and_then(Value::as_u64).ok_or_else(|| missing("runs"))?;
+    if runs < LEAST_RUNS as u64 {
+        return Err(wrong("runs", format!("{runs}: expected at least {LEAST_RUNS}")).into());
+    }
     let measures = value.get("measures").and_then(Value::as_object).ok_or_else(|| missing("measures"))?;
     let mut spreads = BTreeMap::new();
-    for (name, measure) in measures {
+    for (name, fields) in measures {
         let field = format!("measures.{name}");
-        Measure::parse(name).map_err(|problem| wrong(&field, problem))?;
-        let number = |key: &str| measure.get(key).and_then(Value::as_f64).filter(|n| *n >= 0.0);
-        let spread = number("spread").ok_or_else(|| missing(&format!("{field}.spread")))?;
-        let (min, max) = (number("min").unwrap_or(0.0), number("max").unwrap_or(0.0));
-        // Of shares the difference, of everything else the ratio.
-        let derived = [max - min, if min > 0.0 { max / min - 1.0 } else { max - min }];
-        if !derived.iter().any(|d| (d - spread).abs() <= 1e-3 + 1e-3 * spread) {
+        let measure = Measure::parse(name).map_err(|problem| wrong(&field, problem))?;
+        let number = |key: &str| {
+            let number = fields.get(key).and_then(Value::as_f64).filter(|n| *n >= 0.0);
+            number.ok_or_else(|| missing(&format!("{field}.{key}")))
+        };
+        let (spread, min, max) = (number("spread")?, number("min")?, number("max")?);
+        let derived = if measure.unit() == Unit::Share { max - min } else { max / min - 1.0 };
+        if !((derived - spread).abs() <= 1e-3 + 1e-3 * spread) {
             let problem = format!("it says {spread}, and min {min} and max {max} stand beside it");
             return Err(wrong(format!("{field}.spread"), problem).into());
         }
         spreads.insert(name.clone(), spread);
     }
-    Ok((workload.to_owned(), spreads))
+    let fingerprint = value.get("fingerprint").and_then(Value::as_str).map(str::to_owned);
+    Ok(NoiseFile { workload: workload.to_owned(), fingerprint, spreads })
 }

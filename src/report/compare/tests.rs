@@ -152,8 +152,9 @@ fn noise_comes_back_and_is_not_believed_when_edited() {
     let errors = |text: &str| schema_errors(include_str!("../schema/noise-1.schema.json"), text);
     assert_eq!(errors(&text), Vec::<String>::new());
     assert_ne!(errors(&text.replacen("\"median\"", "\"middle\"", 1)), Vec::<String>::new());
-    let (workload, spreads) = noise_from_json(&text).expect("our own");
-    assert_eq!((workload, spreads.len()), (noise.workload.clone(), noise.spreads.len()));
+    let read = noise_from_json(&text).expect("our own");
+    assert_eq!((&read.workload, read.spreads.len()), (&noise.workload, noise.spreads.len()));
+    assert_eq!(read.fingerprint, noise.fingerprint);
     let error = |text: &str| noise_from_json(text).expect_err("refused").to_string();
     assert!(error("").contains("not a noise file"));
     assert!(error("{}").contains("no schema"));

@@ -47,6 +47,8 @@ impl SecondSum {
         a.client_cpu += b.client_cpu;
         a.busiest_worker_cpu = a.busiest_worker_cpu.max(b.busiest_worker_cpu);
         a.client_lag_p99 = a.client_lag_p99.into_iter().chain(b.client_lag_p99).reduce(f64::max);
+        // Each process has a memory of its own.
+        a.client_rss_bytes = None;
         (a.server_cpu, a.server_rss_bytes) = (a.server_cpu.or(b.server_cpu), a.server_rss_bytes.or(b.server_rss_bytes));
         for (kind, theirs) in &b.requests {
             let Some(ours) = a.requests.get_mut(kind) else {

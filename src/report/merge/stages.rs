@@ -24,6 +24,9 @@ impl StageSum {
                 None => Ok(Buckets::default()),
             }
         };
+        if stage.tokens_output.is_none() {
+            return Err(wrong(format!("stages[{i}].tokens_output"), "it is missing: nothing can be merged"));
+        }
         let (texts, duration, ttft) = (&stage.histograms, stage.http_req_duration, stage.ttft);
         Ok(Self {
             stage: stage.clone(),
@@ -43,7 +46,7 @@ impl StageSum {
         a.http_reqs += b.http_reqs;
         a.failed += b.failed;
         a.interrupted += b.interrupted;
-        a.tokens_output += b.tokens_output;
+        a.tokens_output = a.tokens_output.zip(b.tokens_output).map(|(a, b)| a + b);
         self.http_req_duration.add(&other.http_req_duration);
         self.ttft.add(&other.ttft);
     }
@@ -53,7 +56,7 @@ impl StageSum {
         let seconds = stage.end_s - stage.begin_s;
         Stage {
             http_reqs_rate: steady::rate(stage.http_reqs, seconds),
-            tokens_output_rate: steady::rate(stage.tokens_output, seconds),
+            tokens_output_rate: steady::rate(stage.tokens_output.unwrap_or_default(), seconds),
             http_req_duration: quantiles(&http_req_duration),
             ttft: quantiles(&ttft),
             histograms: Histograms { http_req_duration: encoded(&http_req_duration), ttft: encoded(&ttft), tbt: None },

@@ -1,6 +1,8 @@
 use super::*;
 use crate::metrics::{Failure, Gauge, Outcome, Sample, Tally, TokenUsage};
-use crate::report::tests::{document, document_of};
+use crate::plan::Plan;
+use crate::report::plan::section;
+use crate::report::tests::{document, document_of, plan};
 use crate::report::{Conclusion, Endpoint, EndpointVerdict, Second, Stage};
 use crate::units::Nanos;
 use proptest::prelude::*;
@@ -57,6 +59,7 @@ fn shard_of(document: Document, index: u32, count: u32) -> Document {
     shard.run.shard = Some(Shard { index, count, source: "--shard (flag)".to_owned(), held: vec![index] });
     shard.run.id = format!("run-{index}");
     shard.thresholds.clear();
+    shard.plan = section(&Plan { share: index, of: count, ..plan() });
     shard
 }
 
@@ -142,7 +145,7 @@ fn the_whole_is_judged_and_names_its_parts() {
     let all = merged(&three_shards());
     assert_eq!(all.thresholds.len(), 4, "those of the plan");
     assert_eq!(all.run.merged_from.iter().map(|r| r.index).collect::<Vec<_>>(), [0, 1, 2]);
-    assert_eq!((all.series.len(), all.series[1].http_reqs), (2, 150));
+    assert_eq!((all.series.len(), all.series[1].http_reqs), (3, 150));
     assert!(!all.is_partial() && !all.is_shard());
     let [_, hold] = &all.stages[..] else { panic!("{:?}", all.stages) };
     assert_eq!((hold.http_reqs, hold.end_s), (420, 270.0));
@@ -159,6 +162,12 @@ fn what_is_not_one_test_is_refused_with_the_file() {
         merge.add("b.json", second).expect_err("refused").to_string()
     };
     assert_eq!(refused(a.clone()), "b.json: run.shard: share 0 is in a.json already");
+    let mut other = b.clone();
+    other.run.id.clone_from(&a.run.id);
+    assert_eq!(refused(other), "b.json: run.id: it is run-0, as one of a.json: a run is one share only");
+    let mut other = b.clone();
+    other.stages[1].begin_s = 31.0;
+    assert!(refused(other).starts_with("b.json: stages: it is 0 s, 31 s, and 0 s, 30 s in a.json"));
     let mut other = b.clone();
     other.plan["hash"] = json!("another");
     assert!(refused(other).starts_with("b.json: plan.hash: it is \"another\""));
