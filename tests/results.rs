@@ -170,12 +170,12 @@ fn an_old_run_is_printed_again() {
 fn results_with_a_warm_up_are_read_compared_and_merged() {
     let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
     let timed =
-        PROFILE.replace("\"shared-iterations\"", "\"constant-vus\"").replace("iterations = 60", "duration = \"2s\"");
+        PROFILE.replace("\"shared-iterations\"", "\"constant-vus\"").replace("iterations = 60", "duration = \"1s\"");
     let (profile, url) = (bench.write("timed.toml", &timed), server.url());
     let ran = |name: &str, more: &[&str]| {
         let file = bench.path(name);
         let fixed =
-            [&profile, "--target-url", &url, "--warmup", "700ms", "--cooldown", "300ms", "--quiet", "--output", &file];
+            [&profile, "--target-url", &url, "--warmup", "400ms", "--cooldown", "200ms", "--quiet", "--output", &file];
         let output = blast(&[&fixed[..], more].concat());
         assert_eq!(output.code, Some(0), "{output:?}");
         file
@@ -297,7 +297,7 @@ fn builds_are_compared_and_gates_decide_the_exit_code() {
     let refused = blast(&["compare", &base[0], &other]);
     assert!(refused.code == Some(110) && refused.stderr.contains("plan.hash"), "{refused:?}");
     let few = with(&["--fail-on", "ttft.p99>5%"]);
-    assert!(few.code == Some(110) && few.stderr.contains(" samples, and 1000 are needed"), "{few:?}");
+    assert!(few.code == Some(110) && few.stdout.contains(" samples, and 1000 are needed"), "{few:?}");
     for args in [&["--fail-on", "ttft.p99>5"][..], &["--alpha", "2"], &["--noise-floor", "2"], &["--github", "maybe"]] {
         let output = with(args);
         assert_eq!(output.code, Some(2), "{args:?}: {output:?}");
@@ -317,6 +317,10 @@ fn noise_is_measured_once_and_used_as_a_floor() {
     assert_eq!(document(&file)["runs"], 3);
     let used = blast(&["compare", &runs[0], &runs[3], "--noise", &file]);
     assert_eq!(used.code, Some(0), "{used:?}");
+    // Runs of two builds differ by more than noise.
+    let newer = altered(&bench, &runs[1], "newer.json", |run| run["target"]["server"]["version"] = json!("9.9.9"));
+    let two = blast(&["noise", &runs[0], &newer, &runs[2]]);
+    assert!(two.code == Some(110) && two.stderr.contains("noise is what runs of one build differ by"), "{two:?}");
     let other = bench.write(
         "other.json",
         &std::fs::read_to_string(&file).unwrap().replacen("\"workload\": \"", "\"workload\": \"x", 1),
@@ -341,6 +345,10 @@ fn ci_is_told_of_a_run() {
     assert!(output.stdout.contains("\n::error title=http_req_duration%3A p(95)<0.001::measured "), "{output:?}");
     assert!(std::fs::read_to_string(&xml).unwrap().contains("tests=\"2\" failures=\"1\""));
     assert!(std::fs::read_to_string(&summary).unwrap().starts_with("### llmsim-blast p: ❌ failed"));
+    // A summary that cannot be written takes nothing away.
+    let output = blast_with(&args, &[("GITHUB_STEP_SUMMARY", &bench.path(""))], SOON);
+    assert_eq!(output.code, Some(99), "{output:?}");
+    assert!(output.stdout.contains("\n::error title=") && output.stderr.contains("GITHUB_STEP_SUMMARY "), "{output:?}");
     // Elsewhere nothing is said.
     let output = blast(&[&profile, "--target-url", &server.url(), "--github", "auto"]);
     assert!(!output.stdout.contains("::error"), "{output:?}");

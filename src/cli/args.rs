@@ -20,7 +20,8 @@ One run a side is indicative: it fails no gate, unless --allow-single. Three a
 side decide, five see more; run them in turns (A B A B). The results must be of
 the same test. `scripts/compare-commits.sh` does all of it for two commits.
 
-Exit codes: 0 no gate failed, 99 one did, 110 not comparable.";
+Exit codes: 0 no gate failed, 99 one did, 110 not comparable, or no gate failed
+and a run has too few samples for one.";
 
 /// How shares come about.
 pub(super) const MERGE_HELP: &str = "\

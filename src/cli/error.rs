@@ -67,6 +67,14 @@ pub(super) enum CliError {
         /// What the system said.
         source: io::Error,
     },
+    /// The summary of a step of GitHub Actions; said after everything else.
+    #[error("GITHUB_STEP_SUMMARY {}: the summary could not be appended: {source}", path.display())]
+    StepSummary {
+        /// What it names.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A result that was given cannot be used.
     #[error("{}: {reason}", path.display())]
     Result {
@@ -217,7 +225,7 @@ impl CliError {
             | Self::OriginLost { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitClass::Success,
-            Self::Output(_) | Self::Results { .. } | Self::Engine(_) => ExitClass::Internal,
+            Self::Output(_) | Self::Results { .. } | Self::StepSummary { .. } | Self::Engine(_) => ExitClass::Internal,
         }
     }
 }

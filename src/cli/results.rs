@@ -122,11 +122,11 @@ fn tell_github(
     let Some(path) = environment("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else { return Ok(()) };
     let cut = summary.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_SUMMARY).last();
     let summary = &summary[..cut.unwrap_or(0)];
+    output::print(&github::annotations(failures), output, out, err)?;
     let appended = OpenOptions::new().append(true).create(true).open(&path);
     appended
         .and_then(|mut file| writeln!(file, "{summary}"))
-        .map_err(|source| CliError::Results { path: path.into(), source })?;
-    Ok(output::print(&github::annotations(failures), output, out, err)?)
+        .map_err(|source| CliError::StepSummary { path: path.into(), source })
 }
 
 /// The runs of one side.
@@ -163,11 +163,24 @@ pub(super) fn compare_runs(
     output::write_text(md.as_ref(), &markdown(&compared), out)?;
     let cases = junit::render("llmsim-blast compare", &[], &compared.cases());
     output::write_text(xml.as_ref(), &cases, out)?;
-    if args.github.as_deref() == Some("auto") {
-        tell_github(environment, &markdown(&compared), &compared.failures(), json.as_ref(), (out, err))?;
-    }
     let undecided = args.fail_on_inconclusive && comparison.inconclusive() > 0;
-    Ok(if comparison.failed() > 0 || undecided { ExitClass::ThresholdFailed } else { ExitClass::Success })
+    let class = match (comparison.failed() > 0 || undecided, comparison.unjudged() > 0) {
+        (true, _) => ExitClass::ThresholdFailed,
+        (false, true) => ExitClass::Incomplete,
+        (false, false) => ExitClass::Success,
+    };
+    if args.github.as_deref() == Some("auto") {
+        let told = tell_github(environment, &markdown(&compared), &compared.failures(), json.as_ref(), (out, err));
+        if let Err(error) = told {
+            // A comparison that failed anyway keeps its reason.
+            if class != ExitClass::Success {
+                writeln!(err, "error: {error}")?;
+                return Ok(class);
+            }
+            return Err(error);
+        }
+    }
+    Ok(class)
 }
 
 /// The files of both sides: `BASE HEAD`, or `--base … --head …`.

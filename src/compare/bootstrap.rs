@@ -58,11 +58,10 @@ impl Seconds {
         self.len() >= LEAST_SECONDS
     }
 
-    /// Counts of a run that might have been: as many seconds, in blocks from anywhere.
-    fn draw(&self, random: &mut fastrand::Rng) -> Vec<u64> {
+    /// Counts of a run that might have been: its blocks that begin there.
+    fn draw(&self, starts: &[usize]) -> Vec<u64> {
         let mut sum = vec![0; self.before[0].len()];
-        for _ in 0..self.len() / BLOCK {
-            let start = random.usize(0..=self.len() - BLOCK);
+        for &start in starts {
             let (from, to) = (&self.before[start], &self.before[start + BLOCK]);
             for ((sum, from), to) in sum.iter_mut().zip(from).zip(to) {
                 *sum += to - from;
@@ -106,16 +105,19 @@ pub(super) enum Of {
 }
 
 impl Of {
-    fn value(self, seconds: &Seconds, counts: &[u64]) -> f64 {
+    /// Of counts over so many seconds.
+    fn value(self, seconds: &Seconds, counts: &[u64], length: usize) -> f64 {
         match self {
             Self::Percentile(p) => seconds.percentile(counts, p),
             Self::Average => seconds.average(counts),
-            Self::Count => counts[0] as f64 / seconds.len() as f64,
+            Self::Count => counts[0] as f64 / length as f64,
             Self::Share => counts[0] as f64 / counts[1].max(1) as f64,
         }
     }
 }
 
+/// Both runs are drawn from the same places: they have had the same load there, whether it was level or not.
+///
 /// Of every number the interval of 1 − alpha of `change(base, head)`, over `draws` pairs of drawn runs. The seed is fixed: the same
 /// two runs give the same interval.
 pub(super) fn intervals(
@@ -128,10 +130,13 @@ pub(super) fn intervals(
     const SEED: u64 = 0x626c_6f63_6b73;
     let mut random = fastrand::Rng::with_seed(SEED);
     let mut changes: Vec<Vec<f64>> = vec![Vec::with_capacity(draws); numbers.len()];
+    let length = base.len().min(head.len());
     for _ in 0..draws {
-        let (b, h) = (base.draw(&mut random), head.draw(&mut random));
+        let starts: Vec<usize> = (0..length / BLOCK).map(|_| random.usize(0..=length - BLOCK)).collect();
+        let (b, h) = (base.draw(&starts), head.draw(&starts));
+        let drawn = starts.len() * BLOCK;
         for (changes, of) in changes.iter_mut().zip(numbers) {
-            changes.push(change(of.value(base, &b), of.value(head, &h)));
+            changes.push(change(of.value(base, &b, drawn), of.value(head, &h, drawn)));
         }
     }
     let interval = |mut changes: Vec<f64>| {
@@ -156,6 +161,19 @@ mod tests {
         let (low, high) = intervals(&seconds(10), &seconds(12), &[Of::Count], (50, 0.05), ratio)[0];
         assert!((low - 0.2).abs() < 1e-9 && (high - 0.2).abs() < 1e-9);
         assert!(seconds(1).is_enough() && !Seconds::of_counts(&vec![vec![1]; 299]).is_enough());
+    }
+
+    /// A ramp is the same in both runs, and so are seconds beyond the end of the shorter one no change.
+    #[test]
+    fn load_that_changes_is_no_scatter_and_neither_is_length() {
+        let ramp = |seconds: u64, slower: u64| {
+            Seconds::of_counts(&(0..seconds).map(|t| vec![(10 + t.min(200)) * 100 / slower]).collect::<Vec<_>>())
+        };
+        let ratio = |b: f64, h: f64| h / b - 1.0;
+        let of = |base: &Seconds, head: &Seconds| intervals(base, head, &[Of::Count], (100, 0.05), ratio)[0];
+        let (low, high) = of(&ramp(300, 100), &ramp(300, 125));
+        assert!((low + 0.2).abs() < 0.01 && (high + 0.2).abs() < 0.01, "{low} {high}");
+        assert_eq!(of(&ramp(300, 100), &ramp(309, 100)), (0.0, 0.0));
     }
 
     #[test]

@@ -25,21 +25,15 @@ pub fn compare(base: &[Run], head: &[Run], options: &Options) -> Result<Comparis
     let method = method(base.len(), head.len(), options)?;
     let mut rows = Vec::new();
     for gate in &options.gates {
-        rows.push(values(gate.measure.clone(), Some(gate.clone()), base, head)?);
+        rows.push(values(gate.measure.clone(), Some(gate.clone()), base, head));
     }
     for measure in Measure::usual() {
         if !options.gates.iter().any(|gate| gate.measure == measure) {
-            rows.push(values(measure, None, base, head)?);
+            rows.push(values(measure, None, base, head));
         }
     }
     Sides { base, head, method, options }.decide(&mut rows);
     let indicative = method == Method::Bootstrap && !options.allow_single;
-    // A gate of which nothing can be said has not held.
-    if let Some((row, gate)) = rows.iter().filter(|row| row.verdict == Verdict::NoValue && !indicative).find_map(gated)
-    {
-        let why = row.note.clone().unwrap_or_else(|| "nothing can be said of it".to_owned());
-        return Err(CompareError::NoValue { gate: gate.expression.clone(), file: head[0].file.clone(), why });
-    }
     let confidence = confidence(method, (base.len(), head.len()), options.alpha);
     Ok(Comparison { method, confidence, warnings: warnings(base, head, method, &rows, options), rows, indicative })
 }
@@ -84,51 +78,47 @@ fn method(base: usize, head: usize, options: &Options) -> Result<Method, Compare
         let are_pairs = base == head && (LEAST_PAIRS..=MOST_RUNS).contains(&base);
         return if are_pairs { Ok(Method::Paired) } else { Err(CompareError::Pairs { base, head }) };
     }
-    match (base.min(head), base.max(head)) {
-        (1, 1) => Ok(Method::Bootstrap),
-        (LEAST_RUNS, most) if most <= MOST_RUNS => Ok(Method::Separation),
-        (least, most) if least > LEAST_RUNS && most <= MOST_RUNS => Ok(Method::MannWhitney),
-        _ => Err(CompareError::Runs { base, head }),
+    let (least, most) = (base.min(head), base.max(head));
+    match (least, most) {
+        (1, 1) => return Ok(Method::Bootstrap),
+        _ if least < LEAST_RUNS || most > MOST_RUNS => return Err(CompareError::Runs { base, head }),
+        _ => {}
     }
+    // The smallest p there is: all of one side beyond all of the other.
+    let least_p = 1.0 / rank::orders(base, head);
+    if least_p > options.alpha + f64::EPSILON {
+        return Err(CompareError::Alpha { base, head, alpha: options.alpha.to_string() });
+    }
+    // Where so many questions cannot be corrected for, no p could ever be small enough: separation decides.
+    let questions = options.gates.len().max(1) as f64;
+    let corrects = most > LEAST_RUNS && questions * least_p <= options.alpha;
+    Ok(if corrects { Method::MannWhitney } else { Method::Separation })
 }
 
-fn gated(row: &Row) -> Option<(&Row, &Gate)> {
-    row.gate.as_ref().map(|gate| (row, gate))
-}
-
-/// The values of a measure in all runs. A gate must have them.
-fn values(measure: Measure, gate: Option<Gate>, base: &[Run], head: &[Run]) -> Result<Row, CompareError> {
-    let no_value = |gate: &Gate, file: &str, why: &str| {
-        let (gate, file, why) = (gate.expression.clone(), file.to_owned(), why.to_owned());
-        CompareError::NoValue { gate, file, why }
-    };
-    let (mut values, mut note, mut zeros) = (Vec::new(), None, Vec::new());
+/// The values of a measure in all runs. Without one of them there is nothing to compare, and the row says why.
+fn values(measure: Measure, gate: Option<Gate>, base: &[Run], head: &[Run]) -> Row {
+    let (mut values, mut note, mut zeros) = (Vec::new(), None, 0);
     for run in base.iter().chain(head) {
-        match (measure.value(&run.summary), &gate) {
-            (Ok(value), _) if value <= 0.0 && measure.unit() != Unit::Share => {
-                zeros.push(&run.file);
-                note = Some(format!("{}: it is 0", run.file));
+        match measure.value(&run.summary) {
+            Ok(value) if value <= 0.0 && measure.unit() != Unit::Share => {
+                zeros += 1;
+                note.get_or_insert_with(|| {
+                    format!("{}: it is 0, and a change is told by how many times as much there is", run.file)
+                });
             }
-            (Ok(value), _) => values.push(value),
-            (Err(why), Some(gate)) => return Err(no_value(gate, &run.file, &why)),
-            (Err(why), None) => note = Some(format!("{}: {why}", run.file)),
+            Ok(value) => values.push(value),
+            Err(why) => drop(note.get_or_insert_with(|| format!("{}: {why}", run.file))),
         }
     }
-    if zeros.len() == base.len() + head.len() {
-        let (base, head) = Default::default();
-        let note = Some("it is 0 in all runs".to_owned());
-        return Ok(Row { measure, gate, base, head, change: None, verdict: Verdict::NoChange, note });
+    let mut row =
+        Row { measure, gate, base: Vec::new(), head: Vec::new(), change: None, verdict: Verdict::NoValue, note };
+    if zeros == base.len() + head.len() {
+        (row.verdict, row.note) = (Verdict::NoChange, Some("it is 0 in all runs".to_owned()));
+    } else if row.note.is_none() {
+        row.head = values.split_off(base.len());
+        row.base = values;
     }
-    if let (Some(gate), Some(file)) = (&gate, zeros.first()) {
-        return Err(no_value(gate, file, "it is 0, and nothing can be so many percent more than nothing"));
-    }
-    let (base_values, head_values) = if note.is_some() {
-        Default::default()
-    } else {
-        (values[..base.len()].to_vec(), values[base.len()..].to_vec())
-    };
-    let verdict = Verdict::NoValue;
-    Ok(Row { measure, gate, base: base_values, head: head_values, change: None, verdict, note })
+    row
 }
 
 /// The gates are several questions at once.
@@ -177,6 +167,23 @@ fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row], options: &
             percent(&row.head)
         ));
     }
+    let gates = options.gates.len();
+    if method == Method::Separation && gates > 1 {
+        let percent = 100.0 * gates as f64 / rank::orders(base.len(), head.len());
+        warnings.push(format!(
+            "{gates} gates on {}+{} runs cannot be corrected for: up to {percent:.0} % of equal builds fail one, if runs differ by \
+             more than the limits; with 5 a side they are",
+            base.len(),
+            head.len()
+        ));
+    }
+    if !options.noise.is_empty() {
+        let unknown = options.gates.iter().filter(|gate| !options.noise.contains_key(&gate.measure.to_string()));
+        let unknown: Vec<&str> = unknown.map(|gate| gate.expression.as_str()).collect();
+        if !unknown.is_empty() {
+            warnings.push(format!("--noise says nothing of {}: its limits are as written", unknown.join(", ")));
+        }
+    }
     if method == Method::Bootstrap {
         warnings.push(
             "one run a side: how runs of the same build differ is not measured; three or more a side decide".to_owned(),
@@ -215,21 +222,32 @@ impl Sides<'_> {
         let (base, head) = (toward(scaled(&row.base)), toward(scaled(&row.head)));
         let change = match self.method {
             Method::Bootstrap => self.bootstrap(row),
-            Method::Paired => paired(&base, &head, self.options.alpha),
-            Method::Separation | Method::MannWhitney => Some(unpaired(&base, &head, self.options.alpha)),
+            Method::Paired => paired(&base, &head, self.options.alpha, self.questions(row)),
+            Method::Separation | Method::MannWhitney => {
+                let by_ranks = self.method == Method::MannWhitney;
+                Some(unpaired(&base, &head, self.options.alpha, by_ranks.then(|| self.questions(row))))
+            }
         };
+        let limit = Limit::of(row, self.options, above);
+        let least = if is_share { limit.absolute } else { limit.relative };
         row.change = change.map(|c| {
             if self.method == Method::Bootstrap {
                 return c;
             }
             let sign = if above { 1.0 } else { -1.0 };
             let (one, other) = (back(sign * c.low), back(sign * c.high));
-            let detectable = c.detectable.map(|d| back(sign * d).abs());
+            // Below its limit nothing counts, however surely it is seen.
+            let detectable = c.detectable.map(|d| back(sign * d).abs().max(least));
             Change { effect: back(sign * c.effect), low: one.min(other), high: one.max(other), detectable, ..c }
         });
         if row.change.is_none() && row.note.is_none() {
             row.note = Some("there are no histograms of its seconds".to_owned());
         }
+    }
+
+    /// How many questions are asked at once, of which this row is one.
+    fn questions(&self, row: &Row) -> usize {
+        if row.gate.is_some() { self.options.gates.len() } else { 1 }
     }
 
     /// Of one run a side. The effect is known even where its interval is not.
@@ -275,9 +293,14 @@ impl Sides<'_> {
                 let (low, high) = if above { (&row.base, &row.head) } else { (&row.head, &row.base) };
                 let most = low.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 // One in twenty triples of equal runs is apart by chance, and no correction for several gates is possible with so
-                // few; but then they are hardly ever apart by more than the floor.
-                let floor = if row.measure.unit() == Unit::Share { 0.0 } else { self.options.noise_floor };
-                high.iter().all(|value| *value > most * (1.0 + floor))
+                // few; but on a quiet machine they are hardly ever apart by more than the floor.
+                let seen = self.options.noise.get(&row.measure.to_string()).copied().unwrap_or(0.0);
+                if row.measure.unit() == Unit::Share {
+                    high.iter().all(|value| *value > most + seen)
+                } else {
+                    let floor = seen.max(self.options.noise_floor);
+                    high.iter().all(|value| *value > most * (1.0 + floor))
+                }
             }
             // The interval as a whole has to be beyond the limit.
             Method::Bootstrap => {
@@ -342,11 +365,11 @@ fn confidence(method: Method, (base, head): (usize, usize), alpha: f64) -> f64 {
     }
 }
 
-/// Three and more runs a side. The values grow toward the worse.
-fn unpaired(base: &[f64], head: &[f64], alpha: f64) -> Change {
+/// Three and more runs a side, with the number of questions if ranks decide. The values grow toward the worse.
+fn unpaired(base: &[f64], head: &[f64], alpha: f64, questions: Option<usize>) -> Change {
     let all = rank::differences(base, head);
     let off = rank::left_off(base.len(), head.len(), 2.0 * alpha).unwrap_or(0).min(all.len().saturating_sub(1) / 2);
-    let counts_ranks = base.len().min(head.len()) > LEAST_RUNS;
+    let counts_ranks = base.len() + head.len() > 2 * LEAST_RUNS;
     let effect = if counts_ranks { rank::median(&all) } else { rank::median(head) - rank::median(base) };
     Change {
         effect,
@@ -354,12 +377,13 @@ fn unpaired(base: &[f64], head: &[f64], alpha: f64) -> Change {
         high: all[all.len() - 1 - off].max(effect),
         p: counts_ranks.then(|| rank::mann_whitney_above(base, head)),
         p_adjusted: None,
-        detectable: Some(detectable(base, head, alpha)),
+        detectable: detectable(base, head, questions.map(|n| alpha / n as f64)),
     }
 }
 
-/// The smallest shift of head that would be significant, if both sides scattered as they do and were otherwise the same.
-fn detectable(base: &[f64], head: &[f64], alpha: f64) -> f64 {
+/// The shift of head from which on it would be significant, if both sides scattered as they do and were otherwise the same: in other
+/// runs it is sometimes less and sometimes more, so a change of that size is found about every second time.
+fn detectable(base: &[f64], head: &[f64], alpha: Option<f64>) -> Option<f64> {
     let centred = |values: &[f64]| {
         let middle = rank::median(values);
         values.iter().map(|v| v - middle).collect::<Vec<_>>()
@@ -368,19 +392,16 @@ fn detectable(base: &[f64], head: &[f64], alpha: f64) -> f64 {
     gaps.sort_by(f64::total_cmp);
     let pairs = gaps.len();
     // One-sided: of so many pairs all but these must be in order.
-    let off = if base.len().min(head.len()) > LEAST_RUNS {
-        rank::left_off(base.len(), head.len(), 2.0 * alpha).unwrap_or(0)
-    } else {
-        0
-    };
-    gaps[pairs - 1 - off.min(pairs - 1)].max(0.0)
+    let off = alpha.map_or(Some(0), |alpha| rank::left_off(base.len(), head.len(), 2.0 * alpha))?;
+    Some(gaps[pairs - 1 - off.min(pairs - 1)].max(0.0))
 }
 
-fn paired(base: &[f64], head: &[f64], alpha: f64) -> Option<Change> {
+fn paired(base: &[f64], head: &[f64], alpha: f64, questions: usize) -> Option<Change> {
     let differences: Vec<f64> = base.iter().zip(head).map(|(b, h)| h - b).collect();
     let (effect, reach, _, p) = rank::paired(&differences, 2.0 * alpha)?;
     let (low, high) = (effect - reach, effect + reach);
-    Some(Change { effect, low, high, p: Some(p), p_adjusted: None, detectable: Some(reach) })
+    let (_, detectable, ..) = rank::paired(&differences, 2.0 * alpha / questions as f64)?;
+    Some(Change { effect, low, high, p: Some(p), p_adjusted: None, detectable: Some(detectable) })
 }
 
 /// The seconds that stand behind a measure of a run, and what is taken of them.

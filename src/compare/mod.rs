@@ -8,7 +8,7 @@
 //! | Runs a side | A change is significant when | Its interval |
 //! |---|---|---|
 //! | 1 | the interval is beyond the limit as a whole | moving-block bootstrap over the seconds |
-//! | 3 | every run of one side is beyond every run of the other, by the noise floor | all pairwise differences |
+//! | 3, or too few for so many gates | every run of one side is beyond every run of the other, by the noise floor | all pairwise differences |
 //! | 4 and more | the exact Mann–Whitney p, after Holm's correction over the gates, is at most alpha | Hodges–Lehmann |
 //! | pairs, 5 and more | the same of Student's t over the differences of pairs | Student's t |
 //!
@@ -182,15 +182,17 @@ pub enum CompareError {
         /// On the other.
         head: usize,
     },
-    /// A gate on what was not measured often enough.
-    #[error("{gate}: {file}: {why}")]
-    NoValue {
-        /// As written.
-        gate: String,
-        /// In which run.
-        file: String,
-        /// Why there is none.
-        why: String,
+    /// So few runs cannot be that sure.
+    #[error(
+        "--alpha {alpha}: {base} and {head} runs cannot be so sure, however far apart they are: expected more runs, or more alpha"
+    )]
+    Alpha {
+        /// On one side.
+        base: usize,
+        /// On the other.
+        head: usize,
+        /// What was asked for.
+        alpha: String,
     },
 }
 
@@ -266,7 +268,7 @@ pub struct Change {
     pub p: Option<f64>,
     /// That, as if no other gate had been asked.
     pub p_adjusted: Option<f64>,
-    /// Smaller changes than this could not have been seen with these runs.
+    /// A change of this size is found about every second time with such runs; smaller ones more rarely. None where none is.
     pub detectable: Option<f64>,
 }
 
@@ -307,6 +309,12 @@ impl Comparison {
     /// Gates that failed. (With a single pair they do so only if that was asked for.)
     pub fn failed(&self) -> usize {
         self.gates().filter(|row| row.verdict == Verdict::Regressed && !self.indicative).count()
+    }
+
+    /// Gates of which nothing can be said, because a run does not have what they ask for: they have not held. (With a single pair
+    /// nothing fails, if that was not asked for.)
+    pub fn unjudged(&self) -> usize {
+        self.gates().filter(|row| row.verdict == Verdict::NoValue && !self.indicative).count()
     }
 
     /// Gates of which these runs cannot say whether they hold.

@@ -110,8 +110,12 @@ pub(super) fn left_off(n: usize, m: usize, alpha: f64) -> Option<usize> {
 /// How surely the interval of `1 − alpha` holds the shift: no surer than that between the outermost differences, which misses it when
 /// one side lies beyond the other as a whole.
 pub(super) fn confidence(n: usize, m: usize, alpha: f64) -> f64 {
-    let orders = (1..=m).fold(1.0, |all, k| all * (n + k) as f64 / k as f64);
-    (1.0 - alpha).min(1.0 - 2.0 / orders)
+    (1.0 - alpha).min(1.0 - 2.0 / orders(n, m))
+}
+
+/// In how many ways `n` and `m` values can be ordered.
+pub(super) fn orders(n: usize, m: usize) -> f64 {
+    (1..=m).fold(1.0, |all, k| all * (n + k) as f64 / k as f64)
 }
 
 /// Mean of the differences of pairs, its interval of 1 − alpha, its standard error, and the one-sided p of growth.

@@ -31,12 +31,13 @@ impl Compared<'_> {
     fn word(&self) -> &'static str {
         let c = self.comparison;
         let regressed = c.gates().any(|row| row.verdict == Verdict::Regressed);
-        match (c.failed() > 0, c.indicative, c.inconclusive() > 0) {
-            (true, _, _) => "regressed",
-            (false, true, _) if regressed => "indicative: regressed",
-            (false, true, _) => "indicative",
-            (false, false, true) => "inconclusive",
-            (false, false, false) => "passed",
+        match (c.failed() > 0, c.indicative, c.unjudged() > 0, c.inconclusive() > 0) {
+            (true, ..) => "regressed",
+            (false, true, ..) if regressed => "indicative: regressed",
+            (false, true, ..) => "indicative",
+            (false, false, true, _) => "incomplete",
+            (false, false, false, true) => "inconclusive",
+            (false, false, false, false) => "passed",
         }
     }
 
@@ -52,6 +53,7 @@ impl Compared<'_> {
             "indicative": c.indicative,
             "failed": c.failed(),
             "inconclusive": c.inconclusive(),
+            "unjudged": c.unjudged(),
             "workload": self.base.first().map(|run| run.workload.clone()),
             "base": self.base.iter().map(run).collect::<Vec<_>>(),
             "head": self.head.iter().map(run).collect::<Vec<_>>(),
@@ -65,15 +67,21 @@ impl Compared<'_> {
         let case = |row: &Row| {
             let gate = row.gate.as_ref().map_or_else(String::new, |gate| gate.expression.clone());
             let change = row.change.map_or_else(String::new, |c| page::change(&row.measure, c.effect));
-            let said = format!("{}: {change}, {}", row.verdict.name(), interval(row));
-            let fails = row.verdict == Verdict::Regressed && !self.comparison.indicative;
-            let skipped = row.verdict == Verdict::Inconclusive || (row.verdict == Verdict::Regressed && !fails);
+            let is_unjudged = row.verdict == Verdict::NoValue;
+            let said = if is_unjudged {
+                format!("not judged: {}", row.note.as_deref().unwrap_or("nothing can be said of it"))
+            } else {
+                format!("{}: {change}, {}", row.verdict.name(), interval(row))
+            };
+            let is_bad = row.verdict == Verdict::Regressed || is_unjudged;
+            let fails = is_bad && !self.comparison.indicative;
+            let skipped = row.verdict == Verdict::Inconclusive || (is_bad && !fails);
             Case { name: gate, failure: fails.then(|| said.clone()), skipped: skipped.then_some(said) }
         };
         self.comparison.gates().map(case).collect()
     }
 
-    /// The gates that failed: title and message.
+    /// The gates that failed or could not be judged: title and message.
     pub fn failures(&self) -> Vec<(String, String)> {
         let failed = self.cases().into_iter();
         failed.filter_map(|case| Some((format!("llmsim-blast compare: {}", case.name), case.failure?))).collect()

@@ -68,8 +68,11 @@ fn verdict_line(compared: &Compared<'_>) -> String {
     let gates = c.gates().count();
     let runs = format!("{} base and {} head runs", compared.base.len(), compared.head.len());
     let crossed = c.gates().filter(|row| row.verdict == Verdict::Regressed).count();
+    let not_judged = if c.unjudged() > 0 { format!(", {} could not be judged", c.unjudged()) } else { String::new() };
     if c.failed() > 0 {
-        format!("{} of {gates} gates failed ({runs})", c.failed())
+        format!("{} of {gates} gates failed{not_judged} ({runs})", c.failed())
+    } else if c.unjudged() > 0 {
+        format!("{} of {gates} gates could not be judged ({runs})", c.unjudged())
     } else if c.indicative && gates == 0 {
         "one run a side proves nothing; no gates were set".to_owned()
     } else if c.indicative {
@@ -107,7 +110,7 @@ fn detectable(compared: &Compared<'_>) -> Option<String> {
     let each: Vec<String> =
         each.filter(|(_, d)| *d > 0.0).map(|(m, d)| format!("{m} {}", change(m, d).trim_start_matches('+'))).collect();
     let (base, head) = (compared.base.len(), compared.head.len());
-    let runs = format!("with these {base}+{head} runs smaller changes could not be seen: ");
+    let runs = format!("of these sizes a change is found every second time with {base}+{head} such runs: ");
     (!each.is_empty()).then(|| runs + &each.join(", "))
 }
 
@@ -186,7 +189,7 @@ pub fn terminal(compared: &Compared<'_>) -> String {
 /// Markdown for a comment or a summary: the verdict, the gates, and the rest folded.
 pub fn markdown(compared: &Compared<'_>) -> String {
     let c = compared.comparison;
-    let icon = match (c.failed() > 0, c.indicative || c.inconclusive() > 0) {
+    let icon = match (c.failed() > 0, c.indicative || c.inconclusive() > 0 || c.unjudged() > 0) {
         (true, _) => "❌",
         (false, true) => "❔",
         (false, false) => "✅",

@@ -65,7 +65,8 @@ fn the_table_fits_eighty_columns_and_says_the_verdict_first() {
     let mut scattered = comparison.clone();
     scattered.rows[0].change = scattered.rows[0].change.map(|c| Change { detectable: Some(0.12), ..c });
     let text = terminal(&Compared { base: &base, head: &head, comparison: &scattered });
-    assert!(text.contains("smaller changes could not be seen:\n          http_req_duration.p50 12.0%"), "{text}");
+    assert!(text.contains("note:     of these sizes a change is found every second time with 5+5"), "{text}");
+    assert!(text.contains("http_req_duration.p50 12.0%"), "{text}");
 }
 
 #[test]
@@ -114,6 +115,22 @@ fn gates_are_test_cases() {
     assert_eq!(cases[0].failure.as_deref(), Some("regressed: +20.0%, from +15.0% to +25.0%"));
     assert_eq!(cases[1].failure, None);
     assert_eq!(compared.failures().len(), 1);
+}
+
+#[test]
+fn a_gate_that_is_not_judged_has_not_held() {
+    let (base, head, mut comparison) = comparison(5, &["http_req_duration.p50>5%", "error_rate>0.5pp"]);
+    (comparison.rows[0].verdict, comparison.rows[0].change) = (Verdict::NoValue, None);
+    comparison.rows[0].note = Some("hh0: 19 samples, and 20 are needed".to_owned());
+    let compared = Compared { base: &base, head: &head, comparison: &comparison };
+    let text = terminal(&compared);
+    assert!(text.starts_with("INCOMPLETE  1 of 2 gates could not be judged (5 base and 5 head runs)\n"), "{text}");
+    assert!(text.contains("http_req_duration.p50: hh0: 19 samples, and 20 are needed"), "{text}");
+    assert!(markdown(&compared).contains("### ❔ llmsim-blast compare: incomplete"));
+    assert_eq!(compared.cases()[0].failure.as_deref(), Some("not judged: hh0: 19 samples, and 20 are needed"));
+    assert_eq!(compared.failures().len(), 1);
+    let errors = schema_errors(include_str!("../schema/compare-1.schema.json"), &compared.to_json());
+    assert_eq!(errors, Vec::<String>::new());
 }
 
 #[test]
