@@ -4,7 +4,9 @@ mod support;
 
 use serde_json::Value;
 use std::time::Duration;
-use support::{Behaviour, Bench, Misbehaving, Output, SOON, blast, document};
+#[cfg(feature = "embedded")]
+use support::SOON;
+use support::{Behaviour, Bench, Misbehaving, Output, blast, document};
 
 /// One user, two requests.
 fn profile(stream: bool, conduct: &str) -> String {

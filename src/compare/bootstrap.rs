@@ -134,9 +134,9 @@ pub(super) fn intervals(
     for _ in 0..draws {
         let starts: Vec<usize> = (0..length / BLOCK).map(|_| random.usize(0..=length - BLOCK)).collect();
         let (b, h) = (base.draw(&starts), head.draw(&starts));
-        let drawn = starts.len() * BLOCK;
+        let covered = starts.len() * BLOCK;
         for (changes, of) in changes.iter_mut().zip(numbers) {
-            changes.push(change(of.value(base, &b, drawn), of.value(head, &h, drawn)));
+            changes.push(change(of.value(base, &b, covered), of.value(head, &h, covered)));
         }
     }
     let interval = |mut changes: Vec<f64>| {

@@ -71,13 +71,13 @@ impl Exact {
             let each = buckets.iter().map(|(micros, n)| (of(micros), n as f64));
             each.fold((0.0, 0.0), |(sum, squares), (ns, n)| (sum + ns * n, squares + ns * ns * n))
         };
-        let ((least, least_squares), (most, most_squares)) = (sums(&lowest), sums(&highest));
+        let ((lower, lower_squares), (upper, upper_squares)) = (sums(&lowest), sums(&highest));
         // Documents of earlier builds hold no squares.
         let squares = self.sum_of_squares as f64;
         within(min, first)
             && within(max, last)
-            && (least..=most).contains(&(self.sum as f64))
-            && (squares == 0.0 || (least_squares..=most_squares).contains(&squares))
+            && (lower..=upper).contains(&(self.sum as f64))
+            && (squares == 0.0 || (lower_squares..=upper_squares).contains(&squares))
     }
 }
 

@@ -207,11 +207,17 @@ fn used(rss_start_bytes: u64) -> ServerUse {
     ServerUse { cpu: Nanos::from_millis(12_300), rss_start_bytes, rss_end_bytes: 30_000_000, rss_max_bytes: 33_400_000 }
 }
 
-fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Document {
+/// The plan that has been judged so.
+fn judged_by(verdicts: &[Verdict]) -> Plan {
     let mut plan = plan();
     let kinds: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
     let rule = |v: &Verdict| crate::threshold::parse(&v.metric, &v.expression, &kinds).expect("a threshold");
     plan.thresholds = verdicts.iter().map(rule).collect();
+    plan
+}
+
+fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Document {
+    let plan = judged_by(verdicts);
     let mut tally = Tally::new(2);
     for second in seconds {
         tally.append(second);

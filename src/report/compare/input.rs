@@ -148,7 +148,9 @@ pub fn noise_from_json(text: &str) -> Result<NoiseFile, NoiseError> {
         };
         let (spread, min, max) = (number("spread")?, number("min")?, number("max")?);
         let derived = if measure.unit() == Unit::Share { max - min } else { max / min - 1.0 };
-        if !((derived - spread).abs() <= 1e-3 + 1e-3 * spread) {
+        // A ratio to nothing is no number.
+        let agrees = derived.is_finite() && (derived - spread).abs() <= 1e-3 + 1e-3 * spread;
+        if !agrees {
             let problem = format!("it says {spread}, and min {min} and max {max} stand beside it");
             return Err(wrong(format!("{field}.spread"), problem).into());
         }

@@ -268,7 +268,7 @@ fn client(client: &Client) -> Result<(), FieldError> {
 /// The shares it says to hold are those that it was run as, or merged from.
 fn shard(document: &Document) -> Result<(), FieldError> {
     let planned = |key: &str| document.plan.get(key).and_then(serde_json::Value::as_u64);
-    let (share, of) = (planned("share").unwrap_or(0), planned("of").unwrap_or(1));
+    let (own, of) = (planned("share").unwrap_or(0), planned("of").unwrap_or(1));
     let Some(shard) = &document.run.shard else {
         return if of > 1 { Err(wrong("run.shard", format!("it is missing, and plan.of says {of}"))) } else { Ok(()) };
     };
@@ -281,7 +281,7 @@ fn shard(document: &Document) -> Result<(), FieldError> {
     let mut run: Vec<u32> = document.run.merged_from.iter().map(|run| run.index).collect();
     run.sort_unstable();
     if run.is_empty() {
-        run.push(share as u32);
+        run.push(own as u32);
     }
     if *held != run || u64::from(*count) != of {
         let problem = format!("it holds {held:?} of {count}, and was run as {run:?} of {of}");

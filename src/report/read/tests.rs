@@ -24,9 +24,24 @@ fn numbers_come_back_exactly() {
     }
 }
 
+/// Edits, each by itself: where, what, and how the refusal begins; with nothing there it is none.
+fn refused(edits: &[(&str, Value, &str)]) {
+    for (pointer, value, field) in edits {
+        let mut bad = good();
+        let (parent, key) = pointer.rsplit_once('/').expect("a parent");
+        bad.pointer_mut(parent).expect(pointer)[key] = value.clone();
+        if field.is_empty() {
+            assert!(Document::from_json(&bad.to_string()).is_ok(), "{pointer}");
+            continue;
+        }
+        let error = why(&bad);
+        assert!(error.starts_with(field), "{pointer}: {error}");
+    }
+}
+
 #[test]
 fn every_edited_number_is_refused_by_name() {
-    for (pointer, value, field) in [
+    refused(&[
         ("/metrics/ttft/p99", json!(1.5), "metrics.ttft.p99"),
         ("/metrics/ttft/p50", json!(-1), "metrics.ttft.p50"),
         ("/metrics/ttft/avg", json!(1.5), "metrics.ttft.avg"),
@@ -47,6 +62,28 @@ fn every_edited_number_is_refused_by_name() {
             "metrics.http_req_failed: it is",
         ),
         ("/failures/statuses", json!({ "200": u64::MAX }), "failures.statuses.200: it is higher than"),
+        ("/metrics/ttft/exact/sum_ns", json!("-12"), "metrics.ttft.exact.sum_ns"),
+        ("/metrics/ttft/exact/sum_of_squares_ns2", json!("1e9"), "metrics.ttft.exact.sum_of_squares_ns2"),
+        ("/metrics/ttft/exact/min_ns", json!(u64::MAX), "metrics.ttft.exact.min_ns: it is higher than"),
+        ("/metrics/ttft/exact/min_ns", json!(1_000_000_000), "metrics.ttft.histogram"),
+        ("/metrics/ttft/histogram", json!("AAAA"), "metrics.ttft.histogram"),
+        ("/metrics/http_reqs/count", json!(5), "metrics.http_reqs"),
+        ("/metrics/http_reqs/rate", json!(5), "metrics.http_reqs.rate"),
+        ("/metrics/http_reqs/in_window", json!(5000), "metrics.http_reqs.rate"),
+        ("/metrics/http_req_failed/matches", json!(104), "metrics.http_req_failed"),
+        ("/metrics/http_req_failed/rate", json!(0.5), "metrics.http_req_failed.rate"),
+        ("/metrics/vus/min", json!(51), "metrics.vus"),
+        ("/metrics/tokens_output/token_source", json!("guess"), "metrics.tokens_output.token_source"),
+        ("/requests/chat/http_req_duration/p95", json!(1), "requests.chat.http_req_duration.p95"),
+        ("/failures/http_429", json!(2), "failures"),
+        ("/failures/statuses", json!({ "many": 1 }), "failures.statuses"),
+        ("/metrics/ttft", json!({ "type": "gauge", "value": 1, "min": 1, "max": 1 }), "metrics.ttft.type"),
+    ]);
+}
+
+#[test]
+fn what_a_result_says_of_itself_is_derived_again() {
+    refused(&[
         ("/run/window_s", json!(1e-6), "metrics."),
         ("/run/warmup_s", json!(-1), "run.warmup_s"),
         (
@@ -70,6 +107,17 @@ fn every_edited_number_is_refused_by_name() {
         ("/outside/failed", json!(1), "outside.failed"),
         ("/outside/http_reqs", json!(1), "outside.failed"),
         ("/agreements/0/agree", json!(true), "agreements[0].agree"),
+        ("/thresholds/0/verdict", json!("fail"), "thresholds[0]"),
+        ("/thresholds/1/value", json!(1.0), "thresholds[1]"),
+        ("/run/window_s", json!(-1), "run.window_s"),
+        ("/run/shard", json!({ "index": 0, "count": 2, "source": "x", "held": [0, 2] }), "run.shard"),
+        ("/run/shard", json!({ "index": 1, "count": 2, "source": "x", "held": [] }), "run.shard"),
+    ]);
+}
+
+#[test]
+fn seconds_and_stages_agree_with_the_whole() {
+    refused(&[
         ("/stages/0/tokens_output", json!(5), "stages[0].tokens_output_rate"),
         ("/stages/0/begin_s", json!(-5), "stages[0].begin_s"),
         ("/stages/0/end_s", json!(1e300), "stages[0].begin_s"),
@@ -79,26 +127,6 @@ fn every_edited_number_is_refused_by_name() {
         ("/series/0/ttft/p95", json!(0), "series[0].ttft"),
         ("/series/0/client_lag_p99", json!(-1), "series[0].client_lag_p99"),
         ("/series", json!([]), ""),
-        ("/metrics/ttft/exact/sum_ns", json!("-12"), "metrics.ttft.exact.sum_ns"),
-        ("/metrics/ttft/exact/sum_of_squares_ns2", json!("1e9"), "metrics.ttft.exact.sum_of_squares_ns2"),
-        ("/metrics/ttft/exact/min_ns", json!(u64::MAX), "metrics.ttft.exact.min_ns: it is higher than"),
-        ("/metrics/ttft/exact/min_ns", json!(1_000_000_000), "metrics.ttft.histogram"),
-        ("/metrics/ttft/histogram", json!("AAAA"), "metrics.ttft.histogram"),
-        ("/metrics/http_reqs/count", json!(5), "metrics.http_reqs"),
-        ("/metrics/http_reqs/rate", json!(5), "metrics.http_reqs.rate"),
-        ("/metrics/http_reqs/in_window", json!(5000), "metrics.http_reqs.rate"),
-        ("/metrics/http_req_failed/matches", json!(104), "metrics.http_req_failed"),
-        ("/metrics/http_req_failed/rate", json!(0.5), "metrics.http_req_failed.rate"),
-        ("/metrics/vus/min", json!(51), "metrics.vus"),
-        ("/metrics/tokens_output/token_source", json!("guess"), "metrics.tokens_output.token_source"),
-        ("/requests/chat/http_req_duration/p95", json!(1), "requests.chat.http_req_duration.p95"),
-        ("/failures/http_429", json!(2), "failures"),
-        ("/failures/statuses", json!({ "many": 1 }), "failures.statuses"),
-        ("/thresholds/0/verdict", json!("fail"), "thresholds[0]"),
-        ("/thresholds/1/value", json!(1.0), "thresholds[1]"),
-        ("/run/window_s", json!(-1), "run.window_s"),
-        ("/run/shard", json!({ "index": 0, "count": 2, "source": "x", "held": [0, 2] }), "run.shard"),
-        ("/run/shard", json!({ "index": 1, "count": 2, "source": "x", "held": [] }), "run.shard"),
         ("/series/0/failed", json!(900), "series[0].failed"),
         ("/series/0/client_cpu", json!(-1), "series[0].client_cpu"),
         ("/series/0/requests/chat/http_req_duration/p95", json!(1), "series[0].requests.chat.histograms"),
@@ -108,19 +136,7 @@ fn every_edited_number_is_refused_by_name() {
             json!({}),
             "series[0].requests.chat.histograms.http_req_duration: it is missing",
         ),
-        ("/metrics/ttft", json!({ "type": "gauge", "value": 1, "min": 1, "max": 1 }), "metrics.ttft.type"),
-    ] {
-        let mut bad = good();
-        let (parent, key) = pointer.rsplit_once('/').expect("a parent");
-        bad.pointer_mut(parent).expect(pointer)[key] = value;
-        // There may be none of it.
-        if field.is_empty() {
-            assert!(Document::from_json(&bad.to_string()).is_ok(), "{pointer}");
-            continue;
-        }
-        let error = why(&bad);
-        assert!(error.starts_with(field), "{pointer}: {error}");
-    }
+    ]);
 }
 
 #[test]
