@@ -173,9 +173,9 @@ mod embedded {
         while !running.has_ended() {
             if let Some(sockets) = sockets(running.pid()) {
                 most = most.max(sockets);
-                // One is there for the kernel's stamps.
+                // One is there for the kernel's stamps, and a pair for signals.
                 empty_at_last =
-                    damage.posts() > 0 && sockets <= 1 && damage.open() == 0 || sockets == 0 && empty_at_last;
+                    damage.posts() > 0 && sockets <= 3 && damage.open() == 0 || sockets == 0 && empty_at_last;
             }
             std::thread::sleep(Duration::from_millis(20));
         }

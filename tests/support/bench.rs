@@ -66,7 +66,7 @@ pub fn document(path: &str) -> Value {
     document
 }
 
-/// Panics unless the checked-in schema of its kind describes this document.
+/// Panics unless the checked-in schema of its kind describes this document, and our own reader believes it.
 pub fn check(document: &Value) {
     static SCHEMAS: LazyLock<Vec<(&str, jsonschema::Validator)>> = LazyLock::new(|| {
         ["run", "compare", "noise", "capacity", "throughput"].map(|kind| (kind, schema(&format!("{kind}-1")))).into()
@@ -77,6 +77,12 @@ pub fn check(document: &Value) {
         SCHEMAS.iter().find(|(name, _)| Some(*name) == kind).unwrap_or_else(|| panic!("no schema is named {said:?}"));
     let errors: Vec<String> = schema.iter_errors(document).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert!(errors.is_empty(), "{errors:#?}");
+    // A result is read again by what reads results: whatever a run may come to, it must agree with itself.
+    if kind == Some("run")
+        && let Err(error) = llmsim_blast::report::Document::from_json(&document.to_string())
+    {
+        panic!("its own reader refuses it: {error}");
+    }
 }
 
 fn schema(name: &str) -> jsonschema::Validator {
