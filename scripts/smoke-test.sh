@@ -41,7 +41,7 @@ root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 
 if [[ -n "${LLMSIM_BLAST_BIN-}" ]]; then
   bin=$LLMSIM_BLAST_BIN
-  if [[ ! -x "$bin" ]]; then
+  if [[ ! -f "$bin" || ! -x "$bin" ]]; then
     echo "smoke-test.sh: LLMSIM_BLAST_BIN=$bin is not an executable file" >&2
     exit 104
   fi

@@ -95,6 +95,18 @@ impl Trend {
         Self::PassLength,
     ];
 
+    /// Whether it is of connections, or of our own reads and passes: then no kind of request has it.
+    pub const fn is_of_no_kind(self) -> bool {
+        matches!(
+            self,
+            Self::HttpReqConnecting
+                | Self::HttpReqTlsHandshaking
+                | Self::WsConnecting
+                | Self::ClientLag
+                | Self::PassLength
+        )
+    }
+
     /// Its name in thresholds, JSON and the report.
     pub const fn name(self) -> &'static str {
         match self {
@@ -211,7 +223,7 @@ impl Counter {
         Self::TlsHandshakesResumed,
     ];
 
-    /// Whether it belongs to connections or to arrivals, or is counted before the kind of a request is drawn.
+    /// Whether it belongs to connections, to arrivals or to our own reads, or is counted before the kind of a request is drawn.
     pub const fn is_of_no_kind(self) -> bool {
         matches!(
             self,
@@ -222,6 +234,8 @@ impl Counter {
                 | Self::ArrivalsOffered
                 | Self::ArrivalsStarted
                 | Self::DroppedIterations
+                | Self::StampsMissing
+                | Self::ClockSteps
         )
     }
 

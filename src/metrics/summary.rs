@@ -367,6 +367,36 @@ mod tests {
         assert!(s.trend(Trend::HttpReqConnecting, Some("chat")).is_none());
     }
 
+    /// What a whole has and none of its kinds is exactly what is of no kind: the readers of results rely on it.
+    #[test]
+    fn what_is_of_no_kind_is_known() {
+        let ms = Nanos::from_millis(1);
+        let s = summary_of(
+            |t| {
+                t.started();
+                t.connection_opened(ms);
+                t.websocket_opened(ms);
+                t.connection_secured(ms, true);
+                t.connection_secured(ms, false);
+                t.arrivals(2, 1);
+                t.arrival_started(true);
+                t.client_lag(ms);
+                t.pass(ms);
+                t.stamp_missing();
+                t.clock_stepped();
+            },
+            1,
+        );
+        for (trend, _) in &s.all.trends {
+            assert!(trend.is_of_no_kind(), "{trend:?}");
+        }
+        assert_eq!(s.all.trends.len(), Trend::ALL.into_iter().filter(|t| t.is_of_no_kind()).count());
+        for (counter, value) in &s.all.counters {
+            assert_eq!(value.count > 0, counter.is_of_no_kind(), "{counter:?}");
+        }
+        assert!(s.requests.iter().all(|(_, group)| group.counters.iter().all(|(c, _)| !c.is_of_no_kind())));
+    }
+
     #[test]
     fn the_source_of_tokens_is_told() {
         let with_usage = |t: &mut Tally| t.record(&stream(0, 5, Some(7)));

@@ -117,7 +117,7 @@ fn detectable(compared: &Compared<'_>) -> Option<String> {
 fn notes(compared: &Compared<'_>) -> Vec<String> {
     let mut notes: Vec<String> = detectable(compared).into_iter().collect();
     let c = compared.comparison;
-    if c.method == Method::Separation {
+    if c.method == Method::Separation && compared.base.len().min(compared.head.len()) == LEAST_RUNS {
         notes.push(format!("{LEAST_RUNS} runs a side are the fewest that decide anything; 5 see smaller changes"));
     }
     let of_gates = c.gates().filter_map(|row| Some(format!("{}: {}", row.measure, row.note.as_ref()?)));

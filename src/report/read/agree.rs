@@ -7,7 +7,7 @@ use crate::report::{
     Client, ClientVerdict, Counter, Document, Measured, Rate, Shard, Threshold, Trend, facts, plan, rounded,
 };
 use crate::threshold;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Documents hold six digits after the point.
 pub(super) const DIGITS: f64 = 1e-6;
@@ -128,8 +128,7 @@ fn counter_agrees(field: &str, written: &Counter, value: CounterValue, document:
 /// The kinds of request must add up to the whole, in every count and every bucket.
 fn sums(document: &Document, summary: &Summary) -> Result<(), FieldError> {
     let kinds = || summary.requests.iter().map(|(_, group)| group);
-    let trends: BTreeSet<_> = kinds().flat_map(|group| group.trends.iter().map(|(trend, _)| *trend)).collect();
-    for trend in trends {
+    for trend in metrics::Trend::ALL.into_iter().filter(|trend| !trend.is_of_no_kind()) {
         let mut sum = Distribution::new();
         kinds().filter_map(|group| group.trend(trend)).for_each(|d| sum.add(d));
         let whole = summary.all.trend(trend);
@@ -153,7 +152,7 @@ fn sums(document: &Document, summary: &Summary) -> Result<(), FieldError> {
         let whole = of(&summary.all);
         // What earlier builds say arrived in the window is made of a rounded rate.
         let exact = matches!(document.metrics.get(counter.name()), Some(Measured::Counter(c)) if c.in_window.is_some());
-        if document.metrics.contains_key(counter.name()) && (whole.0 != sum.0 || (exact && whole.1 != sum.1)) {
+        if whole.0 != sum.0 || (exact && whole.1 != sum.1) {
             let problem = format!("it counts {whole:?}, its kinds of request count {sum:?} (in all, in the window)");
             return Err(wrong(format!("metrics.{}", counter.name()), problem));
         }
@@ -162,7 +161,7 @@ fn sums(document: &Document, summary: &Summary) -> Result<(), FieldError> {
         let of = |group: &Group| group.share(share).map_or((0, 0), |value| (value.matches, value.total));
         let sum = kinds().map(of).fold((0, 0), |(n, m), (matches, total)| (n + matches, m + total));
         let whole = of(&summary.all);
-        if document.metrics.contains_key(share.name()) && whole != sum {
+        if whole != sum {
             let problem = format!("it is {} of {}, its kinds of request are {} of {}", whole.0, whole.1, sum.0, sum.1);
             return Err(wrong(format!("metrics.{}", share.name()), problem));
         }
