@@ -139,9 +139,11 @@ pub fn signals(evidence: &Evidence<'_>) -> Vec<Signal> {
     let (censored, missing, reads) =
         (count(Counter::TbtCensored), count(Counter::StampsMissing), times(Trend::ClientLag));
     let (offered, dropped) = (count(Counter::ArrivalsOffered), count(Counter::DroppedIterations));
-    // The started rate is that of the measurement window; what was started after it was late.
-    let started = summary.counter(Counter::ArrivalsStarted, None).map_or(0.0, |c| c.rate);
-    let asked_for = summary.counter(Counter::ArrivalsOffered, None).map_or(0.0, |c| c.rate);
+    // Started in the measurement window; what was started after it was late. One that is due as the window ends is started after it by
+    // whoever is quick, too.
+    let in_window = |counter| summary.counter(counter, None).map_or(0, |c| c.in_window);
+    let asked_for = in_window(Counter::ArrivalsOffered);
+    let late = asked_for.saturating_sub(in_window(Counter::ArrivalsStarted)).saturating_sub(1);
     let connections = summary.gauge(Gauge::Connections).map_or(0, |gauge| gauge.max);
     [
         (WORKER_CPU, mean(|second| second.busiest_worker_cpu)),
@@ -150,7 +152,7 @@ pub fn signals(evidence: &Evidence<'_>) -> Vec<Signal> {
         (PASS_LENGTH, p99(Trend::PassLength)),
         (SCHEDULE_LAG, p99(Trend::ScheduleLag)),
         (DROPPED, share(dropped, offered)),
-        (NOT_STARTED, (asked_for > 0.0).then(|| (1.0 - started / asked_for).max(0.0))),
+        (NOT_STARTED, share(late, asked_for)),
         (TBT_CENSORED, share(censored, censored + times(Trend::Tbt))),
         (STAMPS_MISSING, share(missing, reads + missing)),
         (CLOCK_STEPS, (reads > 0).then(|| count(Counter::ClockSteps) as f64)),
@@ -240,6 +242,11 @@ mod tests {
         for (late, expected) in [(5, Validity::Strained), (50, Validity::Bottleneck)] {
             assert_eq!(of(&open(0, late), "arrivals_not_started_in_time"), expected);
         }
+        // Of a hundred, one was due as the window ended.
+        let mut few = Tally::new(1);
+        few.arrivals(100, 0);
+        (0..100).for_each(|n| few.arrival_started(n > 0));
+        assert_eq!(of(&judged(&few, &[], None), "arrivals_not_started_in_time"), Validity::Ok);
         let closed = judged(&Tally::new(1), &[], None);
         assert!(
             closed.iter().all(|s| !s.name.starts_with("arrivals") && !s.name.starts_with("schedule")),

@@ -246,16 +246,18 @@ fn is_single_share(document: &Document) -> bool {
 fn client(client: &Client) -> Result<(), FieldError> {
     let mut worst = ClientVerdict::Unknown;
     for (i, signal) in client.signals.iter().enumerate() {
-        let verdict = match signal.value {
+        let of = |value: f64| match value {
             v if v > signal.limit => ClientVerdict::Bottleneck,
             v if v > signal.strained_above => ClientVerdict::Strained,
             _ => ClientVerdict::Ok,
         };
-        if verdict != signal.verdict {
+        // A value at its limit may have been above it before it was rounded.
+        let verdict = of(signal.value);
+        if verdict != signal.verdict && of(signal.value + DIGITS) != signal.verdict {
             let problem = format!("it says {}, its value says {}", signal.verdict.name(), verdict.name());
             return Err(wrong(format!("client.signals[{i}].verdict"), problem));
         }
-        worst = worst.max(verdict);
+        worst = worst.max(signal.verdict);
     }
     if worst > client.verdict {
         let problem = format!("it says {}, its signals say {}", client.verdict.name(), worst.name());

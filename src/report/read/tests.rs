@@ -139,6 +139,29 @@ fn seconds_and_stages_agree_with_the_whole() {
     ]);
 }
 
+/// The plan may hold any float of a user's: read and written again it is the same, or its hash would not be.
+#[test]
+fn floats_come_back_to_the_last_bit() {
+    let mut random = fastrand::Rng::with_seed(1);
+    for _ in 0..20_000 {
+        let float = f64::from_bits(random.u64(..));
+        if float.is_finite() {
+            let text = serde_json::to_string(&float).expect("a number");
+            assert_eq!(serde_json::from_str::<f64>(&text).expect("a number").to_bits(), float.to_bits(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_value_at_its_limit_may_have_been_above_it() {
+    let mut edge = good();
+    let limit = edge["client"]["signals"][0]["limit"].clone();
+    edge["client"]["signals"][0]["value"] = limit;
+    edge["client"]["signals"][0]["verdict"] = json!("bottleneck");
+    edge["client"]["verdict"] = json!("bottleneck");
+    assert!(Document::from_json(&edge.to_string()).is_ok());
+}
+
 #[test]
 fn a_field_of_the_wrong_type_is_named() {
     for (pointer, value, field) in [
