@@ -218,7 +218,7 @@ impl Sum {
     }
 
     fn whole(self, count: u32, is_complete: bool) -> Result<Document, FieldError> {
-        let Self { mut document, summary, held, mut runs, series, stages, .. } = self;
+        let Self { mut document, mut summary, held, mut runs, series, stages, .. } = self;
         runs.sort_by_key(|run| run.index);
         let names: Vec<String> = summary.requests.iter().map(|(name, _)| name.clone()).collect();
         let rules = rules(&document.plan, &names)?;
@@ -229,8 +229,10 @@ impl Sum {
         metrics.extend(facts::gauges(&summary));
         document.metrics = metrics;
         document.requests = summary.requests.iter().map(|(name, group)| (name.clone(), facts::group(group))).collect();
-        document.thresholds = threshold::judge(&rules, &summary).iter().map(facts::threshold).collect();
         document.series = series.into_values().map(SecondSum::finish).collect();
+        // Any of the shares may be the one that has watched the server.
+        summary.server = steady::server_levels(&document);
+        document.thresholds = threshold::judge(&rules, &summary).iter().map(facts::threshold).collect();
         let max_requests = document.plan.get("max_requests_per_connection").and_then(Value::as_u64);
         let seen = hints::hints(&summary, max_requests.and_then(|n| u32::try_from(n).ok()));
         document.hints = seen.into_iter().map(|h| Hint { name: h.name.to_owned(), text: h.text }).collect();

@@ -211,6 +211,25 @@ fn shares_that_did_not_start_together_are_told() {
     assert!(document(&tally(&[]), &[], false).hints.is_empty());
 }
 
+/// Only one share runs where the server does, and its numbers are those of the whole.
+#[test]
+fn the_server_is_judged_whichever_share_has_watched_it() {
+    let mut shards = three_shards();
+    let rule =
+        |value| json!({ "server_cpu": [{ "threshold": value, "abort_on_fail": false, "delay_abort_eval": 0.0 }] });
+    for (i, shard) in shards.iter_mut().enumerate() {
+        shard.plan["thresholds"] = rule("value<0.2");
+        let hash = crate::report::plan::hash(&shard.plan);
+        shard.plan["hash"] = json!(hash);
+        for second in shard.series.iter_mut().filter(|_| i != 2) {
+            second.server_cpu = None;
+        }
+    }
+    let all = merged(&shards);
+    assert_eq!((all.thresholds.len(), all.thresholds[0].value), (1, Some(0.25)));
+    assert_eq!(Document::from_json(&all.to_json()).expect("read again"), all);
+}
+
 /// Drift is that of the merged seconds, not of any share's: here one share slows down by so much that all do.
 #[test]
 fn drift_is_judged_again_on_the_whole() {
