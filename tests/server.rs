@@ -13,16 +13,7 @@ const OWN: &str = env!("CARGO_BIN_EXE_llmsim-blast");
 const SOON: Duration = Duration::from_secs(20);
 
 fn spec(source: Source) -> Spec {
-    Spec {
-        source,
-        config: None,
-        chaos: false,
-        throughput: None,
-        host: "127.0.0.1".to_owned(),
-        port: 0,
-        any_port: true,
-        ready_within: Nanos::from_secs(30),
-    }
+    Spec::on_any_port(source, Nanos::from_secs(30))
 }
 
 fn launch(spec: &Spec) -> Result<Server, ServerError> {

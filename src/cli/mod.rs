@@ -425,7 +425,7 @@ pub fn main(
 
 /// Without control characters, and no longer than anybody reads.
 fn harmless(text: &str) -> String {
-    text.chars().take(MOST_OF_AN_ERROR).map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().take(MOST_OF_AN_ERROR).collect::<String>().replace(char::is_control, "?")
 }
 
 /// Does what the command line says.

@@ -152,7 +152,7 @@ pub(super) fn compare_runs(
     let (base, head) = (runs(&base)?, runs(&head)?);
     if let Some(path) = &args.noise {
         let noise = floors(path, &base)?;
-        (options.noise, options.noise_machine) = (noise.spreads, Some(noise.fingerprint));
+        (options.noise, options.noise_machine) = (noise.spreads, noise.fingerprint);
     }
     let comparison = compare(&base, &head, &options)?;
     let compared = Compared { base: &base, head: &head, comparison: &comparison };

@@ -13,7 +13,7 @@ use crate::metrics::{Counter, Summary, Trend};
 use crate::origin;
 use crate::plan::Output;
 use crate::report::self_test::{Machine, Memory, SELF_TEST_SCHEMA, SelfTest, Times, Truth, Verdict, Work};
-use crate::server::{self, Server, Spec, limits, probe, procfs};
+use crate::server::{self, Server, Source, Spec, limits, probe, procfs};
 use crate::units::Nanos;
 use serde_json::Value;
 use std::io::Write;
@@ -115,7 +115,7 @@ impl<'a> Bench<'a> {
     fn start(stop: &'a AtomicBool, files: u64, err: &mut dyn Write) -> Result<Self, CliError> {
         let cores = engine::cores();
         let (origin_core, client_core) = (cores.first().copied(), cores.last().copied());
-        let spec = Spec::origin(READY_WITHIN);
+        let spec = Spec::on_any_port(Source::Origin, READY_WITHIN);
         let origin = Server::start(
             &spec,
             origin_core.as_ref().map(std::slice::from_ref),

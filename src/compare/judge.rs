@@ -140,9 +140,8 @@ fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row], options: &
     if machines(base) != machines(head) || machines(base).len() > 1 {
         warnings.push("the runs are of different machines: what differs may be them".to_owned());
     }
-    if let Some(machine) = &options.noise_machine
-        && !(machine.is_some() && machines(base).contains(machine))
-    {
+    let on_this_machine = options.noise_machine.is_some() && machines(base).contains(&options.noise_machine);
+    if !options.noise.is_empty() && !on_this_machine {
         warnings.push(
             "the noise was measured on another machine, or on several: it may be too much or too little".to_owned(),
         );
@@ -216,7 +215,7 @@ impl Sides<'_> {
             |values: &[f64]| -> Vec<f64> { values.iter().map(|v| if is_share { *v } else { v.ln() }).collect() };
         let back = |d: f64| if is_share { d } else { d.exp_m1() };
         // Everything is asked in one direction: that of the gate, or of the worse.
-        let above = row.gate.as_ref().map_or(!row.measure.more_is_better(), |gate| gate.above);
+        let above = row.asks_for_growth();
         let toward =
             |values: Vec<f64>| -> Vec<f64> { if above { values } else { values.into_iter().map(|v| -v).collect() } };
         let (base, head) = (toward(scaled(&row.base)), toward(scaled(&row.head)));
@@ -271,7 +270,7 @@ impl Sides<'_> {
 
     fn judge(&self, row: &mut Row) {
         let Some(change) = row.change else { return };
-        let above = row.gate.as_ref().map_or(!row.measure.more_is_better(), |gate| gate.above);
+        let above = row.asks_for_growth();
         let limit = Limit::of(row, self.options, above);
         let worse = limit.is_beyond(change.effect, 1.0) && self.is_significant(row, &change, above);
         // Toward the better everything is the same, the other way round.
@@ -287,20 +286,16 @@ impl Sides<'_> {
 
     /// Whether the sides differ in that direction by more than runs of the same build do.
     fn is_significant(&self, row: &Row, change: &Change, above: bool) -> bool {
-        let toward_gate = row.gate.as_ref().map_or(!row.measure.more_is_better(), |gate| gate.above) == above;
+        let toward_gate = row.asks_for_growth() == above;
         match self.method {
             Method::Separation => {
                 let (low, high) = if above { (&row.base, &row.head) } else { (&row.head, &row.base) };
                 let most = low.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 // One in twenty triples of equal runs is apart by chance, and no correction for several gates is possible with so
                 // few; but on a quiet machine they are hardly ever apart by more than the floor.
-                let seen = self.options.noise.get(&row.measure.to_string()).copied().unwrap_or(0.0);
-                if row.measure.unit() == Unit::Share {
-                    high.iter().all(|value| *value > most + seen)
-                } else {
-                    let floor = seen.max(self.options.noise_floor);
-                    high.iter().all(|value| *value > most * (1.0 + floor))
-                }
+                let floor = self.options.floor(&row.measure);
+                let least = if row.measure.unit() == Unit::Share { most + floor } else { most * (1.0 + floor) };
+                high.iter().all(|value| *value > least)
             }
             // The interval as a whole has to be beyond the limit.
             Method::Bootstrap => {
@@ -333,8 +328,7 @@ struct Limit {
 impl Limit {
     fn of(row: &Row, options: &Options, above: bool) -> Self {
         let is_share = row.measure.unit() == Unit::Share;
-        let seen = options.noise.get(&row.measure.to_string()).copied().unwrap_or(0.0);
-        let floor = if is_share { seen } else { seen.max(options.noise_floor) };
+        let floor = options.floor(&row.measure);
         let (relative, absolute) = match (&row.gate, is_share) {
             (Some(gate), true) => (0.0, gate.absolute.unwrap_or(0.0).max(floor)),
             (Some(gate), false) => (gate.relative.unwrap_or(0.0).max(floor), gate.absolute.unwrap_or(0.0)),

@@ -96,8 +96,8 @@ pub struct Options {
     pub noise_floor: f64,
     /// What two equal builds were seen to differ by, by measure.
     pub noise: BTreeMap<String, f64>,
-    /// On which machine that was, if on one; none without noise.
-    pub noise_machine: Option<Option<String>>,
+    /// On which machine that was, if it was one.
+    pub noise_machine: Option<String>,
     /// Whether gates of a single pair of runs may fail.
     pub allow_single: bool,
     /// Draws of the bootstrap.
@@ -116,6 +116,14 @@ impl Default for Options {
             allow_single: false,
             draws: DRAWS,
         }
+    }
+}
+
+impl Options {
+    /// What runs of one build differ by in this measure, as far as is known: no difference below it means anything.
+    fn floor(&self, measure: &Measure) -> f64 {
+        let seen = self.noise.get(&measure.to_string()).copied().unwrap_or(0.0);
+        if measure.unit() == Unit::Share { seen } else { seen.max(self.noise_floor) }
     }
 }
 
@@ -253,6 +261,13 @@ pub struct Row {
     pub verdict: Verdict,
     /// What is to be added.
     pub note: Option<String>,
+}
+
+impl Row {
+    /// In which direction it is asked: that of its gate, or of the worse.
+    fn asks_for_growth(&self) -> bool {
+        self.gate.as_ref().map_or(!self.measure.more_is_better(), |gate| gate.above)
+    }
 }
 
 /// What became of a measure: relative (0.05 is 5 % more), for shares a difference (0.005 is half a point).

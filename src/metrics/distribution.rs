@@ -269,6 +269,11 @@ impl Distribution {
         Ok(distribution)
     }
 
+    /// Whether both hold as many times in each bucket.
+    pub fn has_buckets_of(&self, other: &Self) -> bool {
+        self.histogram == other.histogram
+    }
+
     /// A distribution of which only the buckets are known: sums and extremes are those of the buckets' ends.
     pub fn of_buckets(buckets: &Buckets) -> Self {
         let mut distribution = Self::new();

@@ -167,12 +167,17 @@ pub fn signals(evidence: &Evidence<'_>) -> Vec<Signal> {
 }
 
 fn judged((name, strained_above, limit, advice): Kind, value: f64) -> Signal {
-    let verdict = match value {
+    let verdict = verdict_of(value, strained_above, limit);
+    Signal { name, value, strained_above, limit, verdict, advice }
+}
+
+/// What a value means with its two limits.
+pub fn verdict_of(value: f64, strained_above: f64, limit: f64) -> Validity {
+    match value {
         v if v > limit => Validity::Bottleneck,
         v if v > strained_above => Validity::Strained,
         _ => Validity::Ok,
-    };
-    Signal { name, value, strained_above, limit, verdict, advice }
+    }
 }
 
 /// The worst of the signals.

@@ -287,21 +287,25 @@ pub(super) fn quantiles(q: Option<series::Quantiles>) -> Option<Quantiles> {
     q.map(|q| Quantiles { p50: rounded(q.p50), p95: rounded(q.p95), p99: rounded(q.p99) })
 }
 
-fn client(signals: &[validity::Signal]) -> Client {
-    let name = |verdict| match verdict {
+/// A verdict on the client, as the document has it.
+pub(super) fn client_verdict(verdict: Validity) -> ClientVerdict {
+    match verdict {
         Validity::Ok => ClientVerdict::Ok,
         Validity::Strained => ClientVerdict::Strained,
         Validity::Bottleneck => ClientVerdict::Bottleneck,
-    };
+    }
+}
+
+fn client(signals: &[validity::Signal]) -> Client {
     let signal = |s: &validity::Signal| Signal {
         name: s.name.to_owned(),
         value: rounded(s.value),
         strained_above: s.strained_above,
         limit: s.limit,
-        verdict: name(s.verdict),
+        verdict: client_verdict(s.verdict),
         advice: s.advice.to_owned(),
     };
-    let verdict = if signals.is_empty() { ClientVerdict::Unknown } else { name(validity::verdict(signals)) };
+    let verdict = if signals.is_empty() { ClientVerdict::Unknown } else { client_verdict(validity::verdict(signals)) };
     Client { verdict, signals: signals.iter().map(signal).collect(), memory: None }
 }
 

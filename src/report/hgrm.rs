@@ -13,9 +13,8 @@ const MICROS_IN_MS: f64 = 1e3;
 pub fn render(document: &Document) -> Option<String> {
     let started = document.run.started_at.parse::<Timestamp>().map_or(0.0, |t| t.as_millisecond() as f64 / 1e3);
     // What stands in the file may hold anything, and a line of the log ends with a line.
-    let clean = |text: &str| text.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>();
-    let [version, id, started_at] =
-        [&document.build.version, &document.run.id, &document.run.started_at].map(|text| clean(text));
+    let [version, id, started_at] = [&document.build.version, &document.run.id, &document.run.started_at]
+        .map(|text| text.replace(char::is_control, "?"));
     let mut text = format!(
         "#[llmsim-blast {version}, run {id}, values in microseconds]\n#[Histogram log format version 1.3]\n\
          #[StartTime: {started:.3} (seconds since epoch), {started_at}]\n#[BaseTime: {started:.3} (seconds since epoch)]\n\

@@ -7,6 +7,7 @@
 mod seconds;
 mod stages;
 
+use super::plan::written_rules;
 use super::read::wrong;
 use super::steady;
 use super::{
@@ -302,14 +303,12 @@ fn whole_drift(document: &Document) -> BTreeMap<String, Drift> {
 
 /// The rules that the plan has set, as its section holds them.
 fn rules(plan: &serde_json::Map<String, Value>, kinds: &[String]) -> Result<Vec<Rule>, FieldError> {
-    let by_metric = plan.get("thresholds").and_then(Value::as_object).into_iter().flatten();
-    let each = by_metric.flat_map(|(metric, list)| list.as_array().into_iter().flatten().map(move |r| (metric, r)));
-    let read = |(metric, rule): (&String, &Value)| {
+    let read = |(metric, text): (&str, Option<&str>)| {
         let at = |problem: String| wrong(format!("plan.thresholds.{metric}"), problem);
-        let text = rule.get("threshold").and_then(Value::as_str).ok_or_else(|| at("there is no rule".to_owned()))?;
+        let text = text.ok_or_else(|| at("there is no rule".to_owned()))?;
         threshold::parse(metric, text, kinds).map_err(|error| at(error.to_string()))
     };
-    each.map(read).collect()
+    written_rules(plan).map(read).collect()
 }
 
 /// Each signal at its worst.

@@ -212,6 +212,15 @@ fn rules(rules: &[Rule]) -> Map<String, Value> {
     by_metric
 }
 
+/// The rules of a section as [`rules`] wrote them: metric, and the rule's text where there is one.
+pub(super) fn written_rules(section: &Map<String, Value>) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let by_metric = section.get("thresholds").and_then(Value::as_object).into_iter().flatten();
+    by_metric.flat_map(|(metric, list)| {
+        let rules = list.as_array().into_iter().flatten();
+        rules.map(move |rule| (metric.as_str(), rule.get("threshold").and_then(Value::as_str)))
+    })
+}
+
 /// Headers by name; their values may be keys, and so are never shown.
 fn hidden_values(headers: &[(String, String)]) -> Map<String, Value> {
     headers.iter().map(|(name, _)| (name.clone(), json!(HIDDEN))).collect()

@@ -1,7 +1,7 @@
 //! What lasts and what changes: stages, what lies outside the measurement window, growth, drift, and counts that should agree.
 
 use super::facts::ServerUse;
-use super::{Document, Histograms, Quantiles, rounded};
+use super::{Document, Histograms, Quantiles, Second, rounded};
 use crate::metrics::growth::{self, Growth, Trending};
 use crate::metrics::soak::Soak;
 use crate::metrics::{Counter, Distribution, ServerLevel, Share, StageTally, Summary};
@@ -205,12 +205,16 @@ pub(super) fn add_drift(sum: &mut BTreeMap<String, Drift>, more: &BTreeMap<Strin
     }
 }
 
+/// The seconds that lie in the measurement window as a whole; they are counted from the start of the test.
+pub(super) fn in_window(document: &Document) -> impl Iterator<Item = &Second> {
+    let (from, until) = (document.run.warmup_s, document.run.warmup_s + document.run.window_s);
+    document.series.iter().filter(move |s| from <= f64::from(s.t_s) && f64::from(s.t_s) + 1.0 <= until)
+}
+
 /// The numbers of the server's process, as thresholds know them, out of a document.
 pub(super) fn server_levels(document: &Document) -> Vec<(ServerLevel, f64, u64)> {
-    let (from, until) = (document.run.warmup_s, document.run.warmup_s + document.run.window_s);
-    let within = || document.series.iter().filter(|s| from <= f64::from(s.t_s) && f64::from(s.t_s) + 1.0 <= until);
-    let cpu: Vec<f64> = within().filter_map(|second| second.server_cpu).collect();
-    let rss: Vec<u64> = within().filter_map(|second| second.server_rss_bytes).collect();
+    let cpu: Vec<f64> = in_window(document).filter_map(|second| second.server_cpu).collect();
+    let rss: Vec<u64> = in_window(document).filter_map(|second| second.server_rss_bytes).collect();
     let judged = document.server.growth.as_ref().filter(|growth| growth.verdict != Trending::TooShort.name());
     let growth = judged.and_then(|growth| {
         Some((ServerLevel::RssGrowth, growth.bytes_per_h? / 1e6, (growth.to_s - growth.from_s) as u64 + 1))

@@ -61,10 +61,10 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Our own origin, on a port of this machine that nobody uses.
-    pub fn origin(ready_within: Nanos) -> Self {
+    /// A server as it comes, on a port of this machine that nobody uses.
+    pub fn on_any_port(source: Source, ready_within: Nanos) -> Self {
         Self {
-            source: Source::Origin,
+            source,
             config: None,
             chaos: false,
             throughput: None,

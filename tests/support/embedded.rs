@@ -21,16 +21,8 @@ impl Embedded {
     pub fn start(toml: &str) -> Self {
         let config = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(config.path(), toml).expect("a configuration");
-        let spec = Spec {
-            source: Source::Embedded,
-            config: Some(config.path().to_path_buf()),
-            chaos: false,
-            throughput: None,
-            host: "127.0.0.1".to_owned(),
-            port: 0,
-            any_port: true,
-            ready_within: READY_WITHIN,
-        };
+        let config_file = Some(config.path().to_path_buf());
+        let spec = Spec { config: config_file, ..Spec::on_any_port(Source::Embedded, READY_WITHIN) };
         let own = Path::new(env!("CARGO_BIN_EXE_llmsim-blast"));
         let server = Server::launch(own, &spec, None, &mut |_| {}, &AtomicBool::new(false));
         Self { server: server.unwrap_or_else(|error| panic!("{error}")), _config: config }

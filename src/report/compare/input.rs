@@ -3,7 +3,7 @@
 use crate::compare::{LEAST_RUNS, Measure, Noise, Run, Second, Spread, Unit};
 use crate::metrics::Buckets;
 use crate::report::read::{FieldError, three, wrong};
-use crate::report::{ClientVerdict, Conclusion, Document, json as document_json, rounded, summary};
+use crate::report::{ClientVerdict, Conclusion, Document, json as document_json, rounded, steady, summary};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -14,10 +14,6 @@ const SHORT_COMMIT: usize = 12;
 
 /// A document as a run to compare.
 pub fn run(file: &str, document: &Document) -> Result<Run, FieldError> {
-    // Whole seconds of the measurement window; they are counted from the start of the test.
-    let (from, until) = (document.run.warmup_s, document.run.warmup_s + document.run.window_s);
-    let within = |t_s: u32| from <= f64::from(t_s) && f64::from(t_s) + 1.0 <= until;
-    let seconds = document.series.iter().filter(|s| within(s.t_s));
     let mut remarks = Vec::new();
     if document.client.verdict >= ClientVerdict::Strained {
         remarks.push(format!("the client was {}: the numbers are partly its own", document.client.verdict.name()));
@@ -34,7 +30,7 @@ pub fn run(file: &str, document: &Document) -> Result<Run, FieldError> {
         build: build(document),
         server: server(document),
         summary: summary(document)?,
-        seconds: seconds.map(second).collect::<Result<_, _>>()?,
+        seconds: steady::in_window(document).map(second).collect::<Result<_, _>>()?,
     })
 }
 

@@ -141,9 +141,8 @@ fn line(mark: &str, name: &str, columns: [&str; 4], verdict: &str) -> String {
 pub fn terminal(compared: &Compared<'_>) -> String {
     let c = compared.comparison;
     let mut text = String::new();
-    let clean = |text: &str| text.chars().map(|c| if c.is_control() { '?' } else { c }).collect::<String>();
     let mut put = |line: &str| {
-        let line = clean(line);
+        let line = line.replace(char::is_control, "?");
         let cut: String = line.chars().take(COLUMNS).collect();
         // A String takes everything.
         let _ = writeln!(text, "{}", cut.trim_end());

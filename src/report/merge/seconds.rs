@@ -19,11 +19,7 @@ impl SecondSum {
             let mut three_buckets: [Buckets; 3] = Default::default();
             for (buckets, (name, text, quantiles)) in three_buckets.iter_mut().zip(three(numbers)) {
                 let field = format!("series[{i}].requests.{kind}.histograms.{name}");
-                match text {
-                    Some(text) => *buckets = Buckets::decode(text).map_err(|e| wrong(&field, e.to_string()))?,
-                    None if quantiles.is_some() => return Err(wrong(&field, "it is missing: nothing can be merged")),
-                    None => {}
-                }
+                *buckets = histogram(&field, text, quantiles)?;
             }
             kinds.insert(kind.clone(), three_buckets);
         }
@@ -79,6 +75,19 @@ impl SecondSum {
         (self.second.ttft, self.second.tbt, self.second.http_req_duration) = (ttft, tbt, http_req_duration);
         self.second.client_cpu = rounded(self.second.client_cpu);
         self.second
+    }
+}
+
+/// The histogram that stands beside percentiles; nothing where there are none.
+pub(super) fn histogram(
+    field: &str,
+    text: Option<&String>,
+    quantiles: Option<&Quantiles>,
+) -> Result<Buckets, FieldError> {
+    match text {
+        Some(text) => Buckets::decode(text).map_err(|e| wrong(field, e.to_string())),
+        None if quantiles.is_some() => Err(wrong(field, "it is missing: nothing can be merged")),
+        None => Ok(Buckets::default()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The stages of several shares, added in the same way.
 
-use super::seconds::{encoded, quantiles};
+use super::seconds::{encoded, histogram, quantiles};
 use crate::metrics::Buckets;
 use crate::report::read::wrong;
 use crate::report::steady::{self, Stage};
@@ -16,22 +16,19 @@ pub(super) struct StageSum {
 
 impl StageSum {
     fn new(i: usize, stage: &Stage) -> Result<Self, FieldError> {
-        let histogram = |name: &str, text: Option<&String>, is_there: bool| {
-            let field = format!("stages[{i}].histograms.{name}");
-            match text {
-                Some(text) => Buckets::decode(text).map_err(|e| wrong(field, e.to_string())),
-                None if is_there => Err(wrong(field, "it is missing: nothing can be merged")),
-                None => Ok(Buckets::default()),
-            }
-        };
         if stage.tokens_output.is_none() {
             return Err(wrong(format!("stages[{i}].tokens_output"), "it is missing: nothing can be merged"));
         }
-        let (texts, duration, ttft) = (&stage.histograms, stage.http_req_duration, stage.ttft);
+        let Stage { histograms: texts, http_req_duration: duration, ttft, .. } = stage;
+        let field = |name: &str| format!("stages[{i}].histograms.{name}");
         Ok(Self {
+            http_req_duration: histogram(
+                &field("http_req_duration"),
+                texts.http_req_duration.as_ref(),
+                duration.as_ref(),
+            )?,
+            ttft: histogram(&field("ttft"), texts.ttft.as_ref(), ttft.as_ref())?,
             stage: stage.clone(),
-            http_req_duration: histogram("http_req_duration", texts.http_req_duration.as_ref(), duration.is_some())?,
-            ttft: histogram("ttft", texts.ttft.as_ref(), ttft.is_some())?,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::{FieldError, MAX_SHARES, over_time, summary, wrong};
 use crate::metrics::summary::{CounterValue, Group, Summary};
-use crate::metrics::{self, Distribution, Metric, Share};
+use crate::metrics::{self, Distribution, Metric, Share, validity};
 use crate::report::{
     Client, ClientVerdict, Counter, Document, Measured, Rate, Shard, Threshold, Trend, facts, plan, rounded,
 };
@@ -142,7 +142,7 @@ fn sums(document: &Document, summary: &Summary) -> Result<(), FieldError> {
             _ => true,
         };
         let exact = has_exact(&document.metrics) && document.requests.values().all(has_exact);
-        if whole.is_some_and(|d| d.encoded() != sum.encoded() || (exact && d.exact() != sum.exact())) {
+        if whole.is_some_and(|d| !d.has_buckets_of(&sum) || (exact && d.exact() != sum.exact())) {
             return Err(wrong(field(), "its times are not those of its kinds of request together: edited or damaged"));
         }
     }
@@ -214,10 +214,8 @@ fn planned(document: &Document) -> Result<(), FieldError> {
     if is_ours(document) && hash != plan::hash(&document.plan) {
         return Err(wrong("plan.hash", "it is not that of the plan beside it: edited or damaged"));
     }
-    let by_metric = document.plan.get("thresholds").and_then(serde_json::Value::as_object).into_iter().flatten();
-    let rules = by_metric.flat_map(|(metric, list)| list.as_array().into_iter().flatten().map(move |r| (metric, r)));
     let mut expected: Vec<(&str, &str)> =
-        rules.filter_map(|(metric, rule)| Some((metric.as_str(), rule.get("threshold")?.as_str()?))).collect();
+        plan::written_rules(&document.plan).filter_map(|(metric, rule)| Some((metric, rule?))).collect();
     if is_single_share(document) {
         expected.clear();
     }
@@ -246,11 +244,7 @@ fn is_single_share(document: &Document) -> bool {
 fn client(client: &Client) -> Result<(), FieldError> {
     let mut worst = ClientVerdict::Unknown;
     for (i, signal) in client.signals.iter().enumerate() {
-        let of = |value: f64| match value {
-            v if v > signal.limit => ClientVerdict::Bottleneck,
-            v if v > signal.strained_above => ClientVerdict::Strained,
-            _ => ClientVerdict::Ok,
-        };
+        let of = |value| facts::client_verdict(validity::verdict_of(value, signal.strained_above, signal.limit));
         // A value at its limit may have been above it before it was rounded.
         let verdict = of(signal.value);
         if verdict != signal.verdict && of(signal.value + DIGITS) != signal.verdict {
