@@ -385,7 +385,8 @@ fn edges(sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> {
 fn the_table_of_layers_is_what_the_sources_name() {
     let sources = sources();
     let real = edges(&sources);
-    let rows: String = real.iter().map(|(room, named)| format!("    ({room:?}, &{named:?}),\n")).collect();
+    let rows: Vec<String> = real.iter().map(|(room, named)| format!("({room:?}, &{named:?}),")).collect();
+    let rows = rows.join("\n");
     let table = LAYERS.iter().map(|(room, named)| {
         ((*room).to_owned(), named.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>())
     });
@@ -425,7 +426,9 @@ fn files_of_a_room_form_no_circle() {
             break;
         }
         needs.retain(|path, _| !free.contains(path));
-        needs.values_mut().for_each(|needed| needed.retain(|path| !free.contains(path)));
+        for needed in needs.values_mut() {
+            needed.retain(|path| !free.contains(path));
+        }
     }
     // What only leads into a circle is no part of one.
     loop {
@@ -436,7 +439,8 @@ fn files_of_a_room_form_no_circle() {
             break;
         }
     }
-    let circles: String = needs.iter().map(|(path, needed)| format!("  {path} needs {needed:?}\n")).collect();
+    let circles: Vec<String> = needs.iter().map(|(path, needed)| format!("{path} needs {needed:?}")).collect();
+    let circles = circles.join("\n");
     assert!(needs.is_empty(), "files that need each other; which type wants a file of its own?\n{circles}");
 }
 
