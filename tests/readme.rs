@@ -75,10 +75,10 @@ fn every_metric_and_profile_is_described() {
 /// The table of failures as the list in the code has it.
 fn failures() -> String {
     let row = |failure: Failure| {
-        let (class, guilty, when) = (failure.name(), failure.blame().name(), failure.when());
-        format!("| `{class}` | {guilty} | {when} |\n")
+        let (class, category, when) = (failure.name(), failure.category().name(), failure.when());
+        format!("| `{class}` | {category} | {when} |\n")
     };
-    format!("| Class | Guilty | When |\n|---|---|---|\n{}", Failure::ALL.map(row).concat())
+    format!("| Class | Category | When |\n|---|---|---|\n{}", Failure::ALL.map(row).concat())
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::document::TargetServer;
 use crate::exit::ExitClass;
 use crate::host::limits as files;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
-use crate::metrics::{Counter, Metric, Share, Trend};
+use crate::metrics::{Counter, Metric, Rate, Trend};
 use crate::plan::{Given, Plan, PlanError, Resolved, resolve};
 use crate::report::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
 use crate::threshold::{self, Aggregation, Judgement, Rule, Verdict};
@@ -203,8 +203,8 @@ fn step(plan: &Plan, by: By, load: f64, steady: &Steady) -> Step {
         http_req_duration: steady.quantiles(Trend::HttpReqDuration),
         requests_per_s: steady.per_second(Counter::HttpReqs),
         tokens_per_s: steady.per_second(Counter::TokensOutput),
-        failed: steady.share(Share::HttpReqFailed),
-        goodput: steady.share(Share::Goodput),
+        failed: steady.rate(Rate::HttpReqFailed),
+        goodput: steady.rate(Rate::Goodput),
         client: steady.client(),
         client_cpu: steady.client_cpu(),
     }
@@ -215,7 +215,7 @@ fn is_broken((rule, verdict): (&Rule, &Verdict)) -> String {
     let measured = match (rule.metric, verdict.value) {
         (_, None) => "no data".to_owned(),
         (Metric::Trend(_), Some(ms)) if rule.aggregation != Aggregation::Count => format!("measured {ms:.2}ms"),
-        (Metric::Share(_), Some(share)) => format!("measured {:.2}%", share * 100.0),
+        (Metric::Rate(_), Some(share)) => format!("measured {:.2}%", share * 100.0),
         (_, Some(value)) => format!("measured {value:.2}"),
     };
     format!("{} {}: {measured}", verdict.metric, verdict.expression)

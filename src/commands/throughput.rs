@@ -8,7 +8,7 @@ use crate::engine;
 use crate::exit::ExitClass;
 use crate::host::limits as files;
 use crate::load::Shape;
-use crate::metrics::{Counter, Share, Trend, hints};
+use crate::metrics::{Counter, Rate, Trend, hints};
 use crate::plan::{Given, Plan, PlanError, Resolved, resolve};
 use crate::report::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
 use crate::trial::error::CliError;
@@ -195,7 +195,7 @@ fn step(plan: &Plan, (workers, concurrency): (Option<u32>, u32), shared_cores: b
         tokens_per_s: steady.per_second(Counter::TokensOutput),
         http_req_duration: steady.quantiles(Trend::HttpReqDuration),
         ttft: steady.quantiles(Trend::Ttft),
-        failed: steady.share(Share::HttpReqFailed),
+        failed: steady.rate(Rate::HttpReqFailed),
         client_cpu: steady.client_cpu(),
         client_workers: steady.workers as u32,
         server_cpu: steady.server_cpu,

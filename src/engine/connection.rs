@@ -21,7 +21,7 @@ use super::exchange::{Arrival, Exchange, Expect, Progress};
 use super::ledger::Place;
 use crate::api::Reader;
 use crate::load::Start;
-use crate::metrics::{Blame, Failure, Outcome, Tally};
+use crate::metrics::{Category, Failure, Outcome, Tally};
 use crate::mix::{After, Manners, Timeouts};
 use crate::net::tls::{Trouble, trouble_of};
 use crate::net::{IoStatus, Opening, Received, Stream, Way};
@@ -477,7 +477,7 @@ impl Connection {
     /// How long its user waits after `outcome`: doubling while the network fails, so that a dead server is not met with a storm.
     pub(super) fn back_off(&mut self, outcome: Outcome) -> Nanos {
         match outcome {
-            Outcome::Failed(failure) if matches!(failure.blame(), Blame::Network | Blame::Ours) => {
+            Outcome::Failed(failure) if matches!(failure.category(), Category::Network | Category::Ours) => {
                 let pause = BACK_OFF_FIRST.0 << self.failures_in_row.min(16);
                 self.failures_in_row = self.failures_in_row.saturating_add(1);
                 Nanos(pause.min(BACK_OFF_LONGEST.0))

@@ -6,9 +6,9 @@
 use super::subject::Subject;
 use crate::document::{ClientVerdict, Quantiles};
 use crate::engine;
-use crate::metrics::summary::ShareValue;
+use crate::metrics::summary::RateValue;
 use crate::metrics::validity::{Evidence, Signal, Validity, signals, verdict};
-use crate::metrics::{Counter, Second, Share, Summary, Trend};
+use crate::metrics::{Counter, Rate, Second, Summary, Trend};
 use crate::plan::{Given, Plan, PlanError};
 use crate::trial::error::CliError;
 use crate::units::Nanos;
@@ -66,8 +66,8 @@ impl Steady {
         self.summary.counter(counter, None).map_or(0.0, |value| value.rate)
     }
 
-    pub(crate) fn share(&self, share: Share) -> Option<f64> {
-        self.summary.share(share, None).map(ShareValue::rate)
+    pub(crate) fn rate(&self, rate: Rate) -> Option<f64> {
+        self.summary.rate(rate, None).map(RateValue::ratio)
     }
 
     pub(crate) fn quantiles(&self, trend: Trend) -> Option<Quantiles> {
