@@ -2,7 +2,7 @@
 
 use super::measure;
 use super::subject::Left;
-use crate::engine::Run;
+use crate::engine::RunResult;
 use crate::metrics::Summary;
 use crate::metrics::hints::Hint;
 use crate::metrics::soak::Soak;
@@ -22,7 +22,7 @@ pub(super) struct Ingredients<'a> {
     pub(super) plan: &'a Plan,
     pub(super) presentation: &'a Presentation,
     pub(super) started_at: Timestamp,
-    pub(super) run: &'a Run,
+    pub(super) run: &'a RunResult,
     pub(super) summary: &'a Summary,
     pub(super) outside: Option<&'a Summary>,
     pub(super) soak: &'a Soak,
@@ -106,7 +106,7 @@ fn used((first, end, rss_max_bytes): (Usage, Usage, u64)) -> ServerUse {
 }
 
 /// What the client is judged by.
-pub(super) fn client_signals(run: &Run, summary: &Summary, left: &Left, nofile: u64) -> Vec<Signal> {
+pub(super) fn client_signals(run: &RunResult, summary: &Summary, left: &Left, nofile: u64) -> Vec<Signal> {
     let counted = left.counted;
     let kernel = (counted.ticks > 0).then(|| KernelCounts {
         steal: counted.steal_ticks as f64 / counted.ticks as f64,

@@ -2,7 +2,7 @@
 
 use super::CliError;
 use super::subject::Subject;
-use crate::engine::{self, Run, Tick};
+use crate::engine::{self, RunResult, Tick};
 use crate::live::{Counts, Frame, Progress, Quantiles};
 use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What was measured, and judged.
 #[derive(Debug)]
 pub(super) struct Measured {
-    pub(super) run: Run,
+    pub(super) run: RunResult,
     pub(super) summary: Summary,
     /// What was sent outside the measurement window.
     pub(super) outside: Option<Summary>,

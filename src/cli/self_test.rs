@@ -8,7 +8,7 @@ mod steps;
 
 use self::plan::Job;
 use super::{CliError, ExitClass, OriginArgs, SelfTestArgs, facts, output, signals};
-use crate::engine::{self, Run};
+use crate::engine::{self, RunResult};
 use crate::metrics::{Counter, Summary, Trend};
 use crate::origin;
 use crate::plan::Output;
@@ -106,7 +106,7 @@ struct Bench<'a> {
 /// One run, from both sides.
 #[derive(Debug)]
 struct Measured {
-    run: Run,
+    run: RunResult,
     summary: Summary,
     record: Value,
 }
