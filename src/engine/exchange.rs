@@ -18,7 +18,7 @@ use super::rx_time::ReceiveTime;
 use super::window::{Placement, Window};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
-use crate::scenario::Kind;
+use crate::mix::Kind;
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
 pub(super) use channel::{Channel, Handshake};

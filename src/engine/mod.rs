@@ -25,9 +25,9 @@ mod timers;
 mod window;
 mod worker;
 
+use crate::mix::Scenario;
 use crate::net::{Dialer, KeepStamping};
 use crate::plan::Plan;
-use crate::scenario::Scenario;
 use channels::{Channels, Inbox, Outbox};
 use clock::Clock;
 use fleet::Fleet;

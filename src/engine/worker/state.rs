@@ -5,8 +5,8 @@ use crate::engine::exchange::Expect;
 use crate::engine::ready::Ready;
 use crate::engine::slot::Slot;
 use crate::metrics::{Gauge, Tally};
+use crate::mix::{Request, Timeouts};
 use crate::plan::Plan;
-use crate::scenario::{Request, Timeouts};
 
 /// The read buffer, one for each worker: small enough to stay in the second-level cache, large
 /// enough for every usual response in one read.
