@@ -6,7 +6,7 @@ use super::shape::{Changed, some_time, whole};
 use super::speech::{Choice, Speech, is_model, path_problem};
 use super::{Given, Overrides, PlanError, headers, limits};
 use crate::api::{Api, Method};
-use crate::scenario::{self, Kind, Mix, Timeouts};
+use crate::mix::{self, Kind, Mix, Timeouts};
 use crate::units::Nanos;
 use std::io;
 use std::path::Path;
@@ -187,7 +187,7 @@ impl Row<'_> {
             return Ok(vec![model.to_owned()]);
         }
         let Some(model) = &self.request.model else {
-            return Ok(scenario::models(api).iter().map(|&model| model.to_owned()).collect());
+            return Ok(mix::models(api).iter().map(|&model| model.to_owned()).collect());
         };
         let models = model.texts();
         if models.is_empty() || models.len() > limits::MAX_MODELS || !models.iter().all(|model| is_model(model)) {
@@ -209,7 +209,7 @@ impl Row<'_> {
         for text in self.request.prompt.as_ref().unwrap_or(&medium).texts() {
             match text.strip_prefix('@') {
                 None => prompts.push(text.clone()),
-                Some(name) => match scenario::builtin_prompts(name) {
+                Some(name) => match mix::builtin_prompts(name) {
                     Some(set) => prompts.extend(set),
                     None => prompts.extend(self.prompt_file(name, folder, read)?),
                 },
