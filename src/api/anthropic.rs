@@ -38,7 +38,8 @@ pub(super) const MESSAGES: Spec = Spec {
     streams: true,
     read_event,
     answer: AnswerIs::Read(read_body),
-    chunk: Some((&CHUNK, is_chunk)),
+    chunk: Some(&CHUNK),
+    is_chunk,
     learned_body: Some(&MESSAGE),
     ..spec::GET
 };

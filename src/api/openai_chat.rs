@@ -26,7 +26,8 @@ pub(super) const SPEC: Spec = Spec {
     usage_on_request: true,
     read_event,
     answer: AnswerIs::Read(read_body),
-    chunk: Some((&CHUNK, is_chunk)),
+    chunk: Some(&CHUNK),
+    is_chunk,
     learned_body: Some(&COMPLETION),
 };
 

@@ -37,7 +37,8 @@ pub(super) const SPEC: Spec = Spec {
     usage_on_request: false,
     read_event: |event| read_event(event, End::Completed),
     answer: AnswerIs::Read(read_body),
-    chunk: Some((&CHUNK, is_chunk)),
+    chunk: Some(&CHUNK),
+    is_chunk,
     learned_body: Some(&RESPONSE),
 };
 

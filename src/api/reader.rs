@@ -55,7 +55,7 @@ impl Reader {
         }
         if let Ok(delta) = parsed
             && self.events.is_patient()
-            && is_chunk(self.api, data)
+            && (self.api.spec().is_chunk)(data)
         {
             self.events.learn(data, reading, delta, delta.usage);
         }
@@ -103,12 +103,7 @@ fn event_reading(api: Api, event: &sse::Event<'_>) -> Option<&'static Reading> {
     if event.data.first() != Some(&b'{') || event.name == json::ERROR_EVENT {
         return None;
     }
-    api.spec().chunk.map(|(reading, _)| reading)
-}
-
-/// Whether the data is an event as documented, whose meaning does not depend on the event's name.
-fn is_chunk(api: Api, data: &[u8]) -> bool {
-    api.spec().chunk.is_some_and(|(_, is_chunk)| is_chunk(data))
+    api.spec().chunk
 }
 
 /// A template, and what the data means that fits it.

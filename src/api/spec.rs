@@ -29,8 +29,10 @@ pub(super) struct Spec {
     pub(super) read_event: fn(&sse::Event<'_>) -> Result<Delta, Flaw>,
     /// What a complete plain answer means.
     pub(super) answer: AnswerIs,
-    /// How events are learned from, and which of them.
-    pub(super) chunk: Option<(&'static Reading, fn(&[u8]) -> bool)>,
+    /// How events are learned from.
+    pub(super) chunk: Option<&'static Reading>,
+    /// Whether an event can be learned from.
+    pub(super) is_chunk: fn(&[u8]) -> bool,
     /// How plain answers are learned from.
     pub(super) learned_body: Option<&'static Reading>,
 }
@@ -92,5 +94,6 @@ pub(super) const GET: Spec = Spec {
     read_event: |_| Ok(Delta { token: None, usage: None, done: false }),
     answer: AnswerIs::Checked(&[]),
     chunk: None,
+    is_chunk: |_| false,
     learned_body: Some(&Reading::Exact),
 };

@@ -187,7 +187,7 @@ impl Row<'_> {
             return Ok(vec![model.to_owned()]);
         }
         let Some(model) = &self.request.model else {
-            return Ok(mix::models(api).iter().map(|&model| model.to_owned()).collect());
+            return Ok(api.models().iter().map(|&model| model.to_owned()).collect());
         };
         let models = model.texts();
         if models.is_empty() || models.len() > limits::MAX_MODELS || !models.iter().all(|model| is_model(model)) {
