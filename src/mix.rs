@@ -15,7 +15,7 @@ use crate::wire::websocket::{self, Key};
 
 pub use crate::wire::http1::check_header;
 pub use conduct::{After, ClientBehavior, Conduct, Leave, SlowReader};
-pub use prompts::{builtin_prompts, models};
+pub use prompts::builtin_prompts;
 
 /// Keeps these draws apart from everything else that is drawn for the same user and iteration.
 const REQUEST_DRAWS: u64 = 0x5265_7175_6573_0001;

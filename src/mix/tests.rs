@@ -13,7 +13,7 @@ fn kind(name: &str, weight: u32) -> Kind {
         stream: true,
         websocket: false,
         path: "/openai/v1/chat/completions".to_owned(),
-        models: models(Api::OpenaiChat).iter().map(|&model| model.to_owned()).collect(),
+        models: Api::OpenaiChat.models().iter().map(|&model| model.to_owned()).collect(),
         prompts: builtin_prompts("medium").expect("built in"),
         max_tokens: Some((50, 200)),
         body: serde_json::Map::new(),
