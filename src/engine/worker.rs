@@ -37,7 +37,7 @@ use super::timers::Timers;
 use crate::load::{Schedule, Start, Turn};
 use crate::metrics::{Gauge, Goals, Outcome};
 use crate::mix::Scenario;
-use crate::net::{Dialer, IoStatus, Received, Stream};
+use crate::net::{Dialer, IoStatus, Received};
 use crate::plan::Plan;
 use crate::units::Nanos;
 use connect_queue::{ConnectQueue, Pace};
@@ -481,10 +481,8 @@ impl<'a> Worker<'a> {
         let aborts = outcome == Outcome::Cancelled && connection.aborts();
         if reusable && !leaves && self.connections.may_serve(slot) {
             self.connections[slot].keep();
-        } else if aborts {
-            self.take_stream(slot).map(Stream::abort);
-        } else {
-            self.close(slot);
+        } else if let Some(stream) = self.take_stream(slot) {
+            if aborts { stream.abort() } else { stream.close() }
         }
         self.schedule.finished(slot.0, end, back_off);
     }

@@ -103,7 +103,9 @@ impl Worker<'_> {
     }
 
     pub(super) fn close(&mut self, slot: Slot) {
-        self.take_stream(slot).map(Stream::close);
+        if let Some(stream) = self.take_stream(slot) {
+            stream.close();
+        }
     }
 
     /// Takes the socket away from its connection. The caller closes or aborts it.
