@@ -5,7 +5,7 @@
 //! two operations behind threads, live progress and the final report.
 //!
 //! **The world is touched in few places**: [`net`] (sockets), [`engine`] (threads, poll, clock), [`live`] (terminal), [`server`] (child
-//! process, `/proc`), [`cli`] (files, environment), and [`origin`], which is another process: the server of known instants that the
+//! process, `/proc`), [`commands`] (files, environment), and [`origin`], which is another process: the server of known instants that the
 //! client itself is judged by. Everything else takes bytes and numbers and is tested with bytes and numbers.
 //!
 //! ```text
@@ -13,7 +13,7 @@
 //!       \         |          /
 //!        v        v         v
 //!       ┌───────────────────────┐                                   exit code
-//!       │          cli          │─────────────────────────────────────▶
+//!       │       commands        │─────────────────────────────────────▶
 //!       └──┬──────────┬─────────┘◀──────────────┐
 //!          │ resolve  │ start/stop              │ text, json
 //!          ▼          ▼                         │
@@ -33,7 +33,7 @@
 //!         │when? │what?  │ bytes   ▲ Sample
 //!         ▼      ▼       ▼         │
 //!      ┌──────┐┌────────┐┌─────────┴──┐
-//!      │ load ││scenario││ Connection │──▶ Exchange ──▶ wire ──▶ api
+//!      │ load ││  mix   ││ Connection │──▶ Exchange ──▶ wire ──▶ api
 //!      └──────┘└────────┘└────┬───────┘    (stopwatch) bytes→   events→tokens
 //!                             ▼ ▲ bytes
 //!                        ┌──────────┐
@@ -41,39 +41,45 @@
 //!                        └──────────┘
 //! ```
 //!
-//! Left column: intent going down. Right column: numbers going up. They meet only in `cli/run.rs` (top) and `engine/worker.rs`
+//! Left column: intent going down. Right column: numbers going up. They meet only in `commands/run.rs` (top) and `engine/worker.rs`
 //! (bottom). Only two things cross a thread border while a test runs: a stop flag down, tallies up (and with `--dns-ttl`, once in a
 //! while, addresses down).
 //!
 //! # Reading order, 45 minutes
 //!
-//! This page → `cli/run.rs` (a run, as a table of contents) → `engine/worker.rs` (the event loop) → `wire/mod.rs` and
+//! This page → `commands/run.rs` (a run, as a table of contents) → `engine/worker.rs` (the event loop) → `wire/mod.rs` and
 //! `api/openai_chat.rs` → `metrics/tally.rs` → `profiles/load.toml`.
 //!
 //! # Layers
 //!
-//! | Layer | Modules | May name |
+//! | Layer | Room | Holds |
 //! |---|---|---|
-//! | 7 | `cli` | all |
-//! | 6 | `report` | compare, plan, metrics, threshold, units |
-//! | 6 | `live` | plan, metrics, threshold, units |
-//! | 5 | `engine` | plan, scenario, api, wire, net, load, metrics, units |
-//! | 4 | `plan` | scenario, api, threshold, load, net, server, metrics, units (their plain config types only) |
-//! | 3 | `scenario` | api, wire, units |
-//! | 2 | `api` | wire, metrics (one type for what was billed), units |
-//! | 2 | `threshold` | metrics, units |
-//! | 2 | `compare` (statistics of runs: numbers in, verdicts out) | metrics, units |
-//! | 2 | `server` | wire, net (it asks the server's health with our own decoder, through our own sessions), units |
-//! | 2 | `origin` | metrics (its record is a distribution like ours), wire, units |
-//! | 1 | `wire`, `load`, `net`, `metrics` | units |
-//! | 0 | `units` | nothing |
+//! | 8 | `commands` | dispatch, and one file a command |
+//! | 7 | `cli` | the command line as typed, by clap group; the environment |
+//! | 7 | `trial` | one run against one server: prepare → Ready → Measured → Concluded |
+//! | 7 | `report` | pages: a document in, text out |
+//! | 6 | `live` | what a person sees while a test runs |
+//! | 6 | `document` | what outlives the process: schema, from a run, JSON, merge |
+//! | 5 | `engine` | the event loop, one pinned thread a worker |
+//! | 4 | `plan` | what to do, resolved and valid |
+//! | 3 | `mix` | the weighted mix of requests |
+//! | 2 | `api` | one row and one file an LLM API |
+//! | 2 | `threshold`, `compare` | rules on one run; statistics of several |
+//! | 2 | `server` | a server as a child process |
+//! | 2 | `watch` | a server seen from outside |
+//! | 2 | `origin` | the server of known instants that the client itself is judged by |
+//! | 1 | `wire`, `load`, `net`, `metrics`, `host` | bytes; when to start; sockets; numbers; this machine |
+//! | 0 | `units`, `exit` | durations, rates; exit codes |
+//!
+//! Which room names which stands in `architecture.rs`, and is held to be exactly what the sources name. `commands` dispatches, so
+//! that `cli` knows no command: types are handed down and nothing points up.
 //!
 //! # Invariants, kept by the test below
 //!
 //! 1. Imports point downward only, as in the table.
-//! 2. Nothing in `wire`, `api`, `load`, `scenario`, `plan`, `metrics`, `threshold`, `compare`, `report` does I/O or reads a clock. Time is an
+//! 2. Nothing in `wire`, `api`, `load`, `mix`, `plan`, `metrics`, `threshold`, `compare`, `report` does I/O or reads a clock. Time is an
 //!    argument: `now` goes in, the next deadline comes out.
-//! 3. The clock of a test is read in `engine/clock.rs` only; `server` and `live` may wait, `cli` stamps the run with the wall clock,
+//! 3. The clock of a test is read in `engine/clock.rs` only; `server` and `live` may wait, `trial` stamps the run with the wall clock,
 //!    each with a reasoned `#[expect]`. `origin` is a server and has a clock of its own.
 //! 4. Only `net/tls` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite; only the files of `cli` that hold what
 //!    is typed (`mod`, `args`, `access`, `sweep_args`) and its errors clap; only `net`, `engine` and `origin` mio; only `metrics`
@@ -96,20 +102,26 @@
 //! | see what one worker does | `engine/worker.rs` |
 
 pub mod api;
-pub mod cli;
+pub(crate) mod cli;
+pub mod commands;
 pub mod compare;
+pub mod document;
 pub mod engine;
+pub mod exit;
+pub mod host;
 pub mod live;
 pub mod load;
 pub mod metrics;
+pub mod mix;
 pub mod net;
 pub mod origin;
 pub mod plan;
 pub mod report;
-pub mod scenario;
 pub mod server;
 pub mod threshold;
+pub(crate) mod trial;
 pub mod units;
+pub mod watch;
 pub mod wire;
 
 #[cfg(test)]

@@ -222,8 +222,8 @@ fn a_low_soft_limit_is_raised() {
 #[cfg(feature = "embedded")]
 mod embedded {
     use super::*;
-    use llmsim_blast::server::probe;
     use llmsim_blast::units::Nanos;
+    use llmsim_blast::watch::probe;
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
     use support::{children, eventually, start};

@@ -2,7 +2,7 @@
 
 mod support;
 
-use llmsim_blast::server::probe;
+use llmsim_blast::watch::probe;
 use serde_json::Value;
 use support::{Bench, Misbehaving, SOON, blast, document, origin, start};
 

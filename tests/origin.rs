@@ -5,7 +5,8 @@ mod support;
 
 use llmsim_blast::api::Api;
 use llmsim_blast::origin::answers::{EVENT_BYTES, PLAIN_BODY_BYTES, STAMP_DIGITS};
-use llmsim_blast::server::{Server, probe};
+use llmsim_blast::server::Server;
+use llmsim_blast::watch::probe;
 use llmsim_blast::wire::{Event, http1, sse};
 use nix::sys::signal::Signal;
 use serde_json::Value;

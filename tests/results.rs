@@ -2,7 +2,7 @@
 
 mod support;
 
-use llmsim_blast::cli;
+use llmsim_blast::commands;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -285,8 +285,8 @@ fn builds_are_compared_and_gates_decide_the_exit_code() {
     // Whoever reads only the first line has closed the pipe: the gate has failed all the same, and the files are written.
     let kept = bench.path("kept.json");
     let arguments = [&["llmsim-blast"], &slow[..], &["--fail-on", "throughput<-50%", "--output", &kept]].concat();
-    let class = cli::main(arguments.iter().map(OsString::from), &|_| None, &mut Closed, &mut Vec::new());
-    assert_eq!(class, cli::ExitClass::ThresholdFailed);
+    let class = commands::main(arguments.iter().map(OsString::from), &|_| None, &mut Closed, &mut Vec::new());
+    assert_eq!(class, llmsim_blast::exit::ExitClass::ThresholdFailed);
     assert!(std::fs::read_to_string(kept).unwrap().contains("regressed"));
 
     // One run a side is indicative; and what cannot be compared, or understood, is refused.

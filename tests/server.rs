@@ -57,7 +57,7 @@ fn script(text: &str) -> (tempfile::TempDir, PathBuf) {
 mod embedded {
     use super::*;
     use llmsim_blast::server::Exit;
-    use llmsim_blast::server::probe::{self, Health};
+    use llmsim_blast::watch::probe::{self, Health};
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 

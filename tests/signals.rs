@@ -4,8 +4,8 @@
 
 mod support;
 
-use llmsim_blast::server::probe;
 use llmsim_blast::units::Nanos;
+use llmsim_blast::watch::probe;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid};
 use serde_json::Value;

@@ -3,7 +3,7 @@
 
 mod support;
 
-use llmsim_blast::server::probe;
+use llmsim_blast::watch::probe;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::time::Duration;

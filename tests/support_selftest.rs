@@ -147,8 +147,8 @@ fn a_script_is_played_anew_on_each_connection() {
 
 #[test]
 fn health_is_answered_properly_unless_told_otherwise() {
-    use llmsim_blast::server::probe::{Health, health};
     use llmsim_blast::units::Nanos;
+    use llmsim_blast::watch::probe::{Health, health};
     for (behaviour, expected) in [(Behaviour::Stall, Health::Healthy), (Behaviour::NeverHealthy, Health::Unwell(503))] {
         let server = Misbehaving::start(behaviour);
         assert_eq!(health(&[server.addr()], "x", "/health", Nanos::from_secs(10)), expected);

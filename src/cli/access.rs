@@ -1,13 +1,13 @@
 //! The flags about how targets are reached, as typed.
 
 use super::{Environment, Sources, environment_name};
+use crate::mix::Secret;
 use crate::plan::{AccessOverrides, Sourced};
-use crate::scenario::Secret;
 use clap::Args;
 
 /// How targets are reached, as typed.
 #[derive(Debug, Clone, Default, Args)]
-pub(super) struct AccessArgs {
+pub(crate) struct AccessArgs {
     /// File of the certificates to believe, instead of the built-in ones.
     #[arg(long, value_name = "FILE", help_heading = "TLS")]
     cacert: Option<String>,
@@ -68,7 +68,7 @@ pub(super) struct AccessArgs {
 
 impl AccessArgs {
     /// As typed → as the plan wants it. `target_urls` are those beside the first.
-    pub(super) fn overrides(&self, environment: &Environment<'_>) -> AccessOverrides {
+    pub(crate) fn overrides(&self, environment: &Environment<'_>) -> AccessOverrides {
         let from = Sources { environment };
         let basic_auth = from.environment(&environment_name("basic-auth"));
         AccessOverrides {

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// What gates look like, and how many runs it takes.
-pub(super) const COMPARE_HELP: &str = "\
+pub(crate) const COMPARE_HELP: &str = "\
 Gates: a measure, > or <, and a limit; with & both limits have to be crossed.
   --fail-on 'ttft.p99>5%'            a percentile grows by more than 5 %
   --fail-on 'tbt.p50>3%&0.5ms'       by more than 3 % and more than 0.5 ms
@@ -24,7 +24,7 @@ Exit codes: 0 no gate failed, 99 one did, 110 not comparable, or no gate failed
 and a run has too few samples for one.";
 
 /// How shares come about.
-pub(super) const MERGE_HELP: &str = "\
+pub(crate) const MERGE_HELP: &str = "\
   llmsim-blast load --target-url URL --shard 0/2 --output s0.json   (one machine)
   llmsim-blast load --target-url URL --shard 1/2 --output s1.json   (the other)
   llmsim-blast merge s0.json s1.json --output run.json

@@ -1,50 +1,24 @@
-//! The command line as typed, and the dispatch.
+//! The command line as typed.
 //!
 //! `Cli` is what was typed, word for word; `RunArgs::overrides` adds what the environment says and notes where each value came
 //! from; `plan` makes sense of it. Values stay text here, so that a mistake in the environment is named as such and not as a flag's.
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "help texts show defaults in brackets, as command lines do")]
 
-mod access;
-mod agreement;
-mod args;
-mod capacity;
-mod check;
-mod debug;
-mod error;
-mod facts;
-mod measure;
-mod offline;
-mod output;
-mod reach;
-mod results;
-mod run;
-mod self_test;
-mod signals;
-mod start;
-mod steady;
-mod subject;
-mod sweep_args;
-mod throughput;
-
-pub use self::error::ExitClass;
+pub(crate) mod access;
+pub(crate) mod args;
+pub(crate) mod sweep_args;
 
 use self::args::{
     COMPARE_HELP, CompareArgs, MERGE_HELP, MergeArgs, NoiseArgs, OriginArgs, ReportArgs, SelfTestArgs, ServeArgs,
     SuperviseArgs,
 };
-use self::error::CliError;
 use self::sweep_args::{CAPACITY_HELP, CapacityArgs, THROUGHPUT_HELP, ThroughputArgs};
-use crate::plan::{AccessOverrides, Given, Overrides, Sourced, limits, resolve};
-use crate::scenario::Secret;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use std::ffi::OsString;
-use std::io::{self, Read, Write};
-use std::path::Path;
+use crate::mix::Secret;
+use crate::plan::{AccessOverrides, Given, Overrides, Sourced};
+use clap::{Args, Parser, Subcommand};
 
 /// What every environment name starts with.
-/// Characters of a message about a file: more than any of ours has, and fewer than a field may hold.
-const MOST_OF_AN_ERROR: usize = 2_000;
 const PREFIX: &str = "LLMSIM_BLAST_";
 
 /// The name under which llmsim's own k6 suite knows the target.
@@ -108,16 +82,16 @@ A path that ends in /chat/completions is /stream or /plain, as its body says.";
     override_usage = "llmsim-blast <PROFILE|FILE.toml> [OPTIONS]\n       llmsim-blast <COMMAND>",
     after_help = AFTER_HELP
 )]
-struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    pub(crate) command: Option<Command>,
     #[command(flatten)]
-    run: RunArgs,
+    pub(crate) run: RunArgs,
 }
 
 /// Everything that is not a test.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Command {
     /// List the profiles, or print one as TOML to start your own from.
     Profiles {
         /// The profile to print.
@@ -155,10 +129,10 @@ enum Command {
 /// A test as typed. What begins with a minus is taken for a value where it may be a slip in one: `-5` and `-1s` are refused by the plan,
 /// which knows what was expected, rather than by the parser, to which they are flags that do not exist.
 #[derive(Debug, Clone, Default, Args)]
-struct RunArgs {
+pub(crate) struct RunArgs {
     /// A profile (see `llmsim-blast profiles`), or a TOML file of your own.
     #[arg(value_name = "PROFILE|FILE.toml", required = true)]
-    profile: Option<String>,
+    pub(crate) profile: Option<String>,
 
     /// What to test (repeatable: used in turn); a path is put before
     /// every request's own.
@@ -296,7 +270,7 @@ struct RunArgs {
 }
 
 /// Looks up a name in the environment.
-type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
+pub(crate) type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// A flag as typed, else the environment's word for it. An empty name is as good as none.
 struct Sources<'a> {
@@ -337,7 +311,7 @@ fn environment_name(flag: &str) -> String {
 
 impl RunArgs {
     /// As typed → as the plan wants it: every value with where it came from.
-    fn overrides(&self, environment: &Environment<'_>) -> Overrides {
+    pub(crate) fn overrides(&self, environment: &Environment<'_>) -> Overrides {
         let from = Sources { environment };
         let (host, port) = (from.one("host", self.host.as_ref()), from.one("port", self.port.as_ref()));
         // k6's name is the last resort: it says what to test only when nothing else does.
@@ -394,84 +368,6 @@ impl RunArgs {
             }),
         }
     }
-}
-
-/// The whole program: `arguments` with the program's name first, the environment, and where to write.
-pub fn main(
-    arguments: impl IntoIterator<Item = OsString>,
-    environment: &dyn Fn(&str) -> Option<String>,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> ExitClass {
-    let error = match dispatch(arguments, environment, out, err) {
-        Ok(class) => return class,
-        Err(error) => error,
-    };
-    let class = error.exit_class();
-    // Nothing is left to do when even this cannot be written.
-    let _ = match &error {
-        CliError::Usage(error) if class == ExitClass::Success => write!(out, "{}", error.render()),
-        CliError::Usage(error) => write!(err, "{}", error.render()),
-        CliError::Output(_) if class == ExitClass::Success => Ok(()),
-        // Files say what they like, and a terminal, or GitHub, does what it reads.
-        CliError::Result { .. } | CliError::Merge(_) | CliError::Compare(_) => {
-            writeln!(err, "error: {}", harmless(&error.to_string()))
-        }
-        error => writeln!(err, "error: {error}"),
-    };
-    let _ = out.flush();
-    class
-}
-
-/// Without control characters, and no longer than anybody reads.
-fn harmless(text: &str) -> String {
-    text.chars().take(MOST_OF_AN_ERROR).collect::<String>().replace(char::is_control, "?")
-}
-
-/// Does what the command line says.
-fn dispatch(
-    arguments: impl IntoIterator<Item = OsString>,
-    environment: &Environment<'_>,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> Result<ExitClass, CliError> {
-    let cli = Cli::from_arg_matches(&Cli::command().try_get_matches_from(arguments)?)?;
-    match cli.command {
-        Some(Command::Profiles { name }) => offline::profiles(name.as_deref(), out),
-        Some(Command::Capacity(args)) => capacity::run(&args, environment, out, err),
-        Some(Command::Throughput(args)) => throughput::run(&args, environment, out, err),
-        Some(Command::Compare(args)) => results::compare_runs(&args, environment, out, err),
-        Some(Command::Merge(args)) => results::merge(&args, environment, out, err),
-        Some(Command::Noise(args)) => results::noise_of(&args, out),
-        Some(Command::Report(args)) => results::report(&args, out, err),
-        Some(Command::Serve(args)) => run::serve(&args, out),
-        Some(Command::SelfTest(args)) => self_test::run(&args, out, err),
-        Some(Command::Origin(args)) => self_test::origin(&args, out),
-        Some(Command::Supervise(args)) => Err(run::supervise(&args)),
-        None => {
-            let profile = cli.run.profile.as_deref().unwrap_or_default();
-            let resolved = resolve(profile, &cli.run.overrides(environment), &mut read)?;
-            if resolved.presentation.show_config {
-                return offline::show_config(&resolved, out);
-            }
-            if resolved.presentation.dump_request {
-                return debug::dump_request(&resolved.plan, out);
-            }
-            run::run(&resolved, environment, out, err)
-        }
-    }
-}
-
-/// Reads a file that a flag or profile names, up to the size of the largest that makes sense.
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let most = limits::MAX_PROMPTS_BYTES as u64 + 1;
-    let size = std::fs::File::open(path)?.take(most).read_to_string(&mut text)?;
-    if size as u64 == most {
-        let problem = format!("it is larger than {} bytes", limits::MAX_PROMPTS_BYTES);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::plan::{Given, Overrides};
 use clap::Args;
 
 /// What the numbers of a sweep mean.
-pub(super) const THROUGHPUT_HELP: &str = "\
+pub(crate) const THROUGHPUT_HELP: &str = "\
 A fresh server is started for each number of worker threads (powers of two up to
 the cores), with instant answers of 16 tokens and no errors; warmed up; and asked
 by each concurrency in turn, without pauses. Of each number of threads the step
@@ -19,7 +19,7 @@ CPU stands beside each row, and rows that it limits are marked.
 Exit codes: 0 measured, 105 stopped by a signal, 107 not one success.";
 
 /// How the search goes, and what goals look like.
-pub(super) const CAPACITY_HELP: &str = "\
+pub(crate) const CAPACITY_HELP: &str = "\
 The load is doubled from --min until a goal fails, then the bracket is halved
 until it is within 5 %. A load has failed when it failed twice, and is found when
 it held three times. With --by rate, a rate also has to be kept up: 99 % of its
@@ -152,18 +152,18 @@ pub(crate) struct ThroughputArgs {
 
 /// The wishes of a sweep, with where each came from.
 #[derive(Debug)]
-pub(super) struct ThroughputGiven {
-    pub(super) server_workers: Option<Given>,
-    pub(super) concurrency: Option<Given>,
-    pub(super) duration: Option<Given>,
-    pub(super) warmup: Option<Given>,
-    pub(super) answers: Option<Given>,
-    pub(super) overrides: Overrides,
+pub(crate) struct ThroughputGiven {
+    pub(crate) server_workers: Option<Given>,
+    pub(crate) concurrency: Option<Given>,
+    pub(crate) duration: Option<Given>,
+    pub(crate) warmup: Option<Given>,
+    pub(crate) answers: Option<Given>,
+    pub(crate) overrides: Overrides,
 }
 
 impl ThroughputArgs {
     /// What flags and the environment say.
-    pub(super) fn given(&self, environment: &Environment<'_>) -> ThroughputGiven {
+    pub(crate) fn given(&self, environment: &Environment<'_>) -> ThroughputGiven {
         let from = Sources { environment };
         ThroughputGiven {
             server_workers: from.one("server-workers", self.server_workers.as_ref()),
@@ -181,7 +181,7 @@ impl ThroughputArgs {
 pub(crate) struct CapacityArgs {
     /// Whose requests are sent: a profile, or a TOML file of your own.
     #[arg(value_name = "PROFILE|FILE.toml", default_value = "load")]
-    pub(super) profile: String,
+    pub(crate) profile: String,
     /// A goal (repeatable): a metric and a threshold, like 'ttft p(95)<500ms'.
     #[arg(long = "slo", value_name = "GOAL", help_heading = "Search")]
     slo: Vec<String>,
@@ -218,20 +218,20 @@ pub(crate) struct CapacityArgs {
 
 /// The wishes of a search, with where each came from.
 #[derive(Debug)]
-pub(super) struct CapacityGiven {
-    pub(super) slo: Vec<Given>,
-    pub(super) preset: Option<Given>,
-    pub(super) by: Option<Given>,
-    pub(super) min: Option<Given>,
-    pub(super) max: Option<Given>,
-    pub(super) duration: Option<Given>,
-    pub(super) warmup: Option<Given>,
-    pub(super) overrides: Overrides,
+pub(crate) struct CapacityGiven {
+    pub(crate) slo: Vec<Given>,
+    pub(crate) preset: Option<Given>,
+    pub(crate) by: Option<Given>,
+    pub(crate) min: Option<Given>,
+    pub(crate) max: Option<Given>,
+    pub(crate) duration: Option<Given>,
+    pub(crate) warmup: Option<Given>,
+    pub(crate) overrides: Overrides,
 }
 
 impl CapacityArgs {
     /// What flags and the environment say.
-    pub(super) fn given(&self, environment: &Environment<'_>) -> CapacityGiven {
+    pub(crate) fn given(&self, environment: &Environment<'_>) -> CapacityGiven {
         let from = Sources { environment };
         let more = RunArgs {
             think_time: self.think_time.clone(),

@@ -1,5 +1,11 @@
 use super::*;
+use crate::commands::{main, read};
+use crate::exit::ExitClass;
 use crate::plan::Origin;
+use clap::CommandFactory as _;
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
 
 fn typed(arguments: &[&str]) -> RunArgs {
     let arguments = ["llmsim-blast"].iter().chain(arguments);

@@ -149,7 +149,7 @@ impl Secrets {
     pub(super) fn of(plan: &Plan) -> Self {
         let headers = plan.headers.iter().chain(plan.mix.kinds.iter().flat_map(|kind| &kind.headers));
         let key = plan.api_key.as_ref().map(|key| key.reveal().to_owned());
-        let pair = plan.basic_auth.as_ref().map(crate::scenario::Secret::reveal).unwrap_or_default();
+        let pair = plan.basic_auth.as_ref().map(crate::mix::Secret::reveal).unwrap_or_default();
         let password = pair.split_once(':').map(|(_, password)| password).unwrap_or_default();
         // As it is sent, the pair is in base64.
         let sent = base64::engine::general_purpose::STANDARD.encode(pair);

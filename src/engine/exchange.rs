@@ -16,7 +16,7 @@ use super::excerpt::{Excerpt, Secrets};
 use super::ledger::{Place, Window};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
-use crate::scenario::Kind;
+use crate::mix::Kind;
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
 use std::io;

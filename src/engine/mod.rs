@@ -20,9 +20,9 @@ mod timers;
 mod worker;
 
 use crate::metrics::{Second, StageTally, Tally};
+use crate::mix::Scenario;
 use crate::net::{Dialer, KeepStamping};
 use crate::plan::{Phase, Plan};
-use crate::scenario::Scenario;
 use crate::units::Nanos;
 use clock::Clock;
 use ledger::{Ended, Lines, Report};

@@ -3,9 +3,9 @@
 use super::overrides::{either, yes};
 use super::shape::Changed;
 use super::{Given, Overrides, PlanError, Sourced, limits};
+use crate::mix::Secret;
 use crate::net::access::{Detour, Identity, Pem, Pin, Proxy, Roots, Tls};
 use crate::net::{Access, Target};
-use crate::scenario::Secret;
 use crate::units::Nanos;
 use std::io;
 use std::net::IpAddr;

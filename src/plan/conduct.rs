@@ -3,7 +3,7 @@
 use super::profile::{self, Request, Written};
 use super::shape::{some_time, whole};
 use super::{PlanError, limits};
-use crate::scenario::{After, Conduct, Leave, SlowReader};
+use crate::mix::{After, Conduct, Leave, SlowReader};
 
 /// The conduct of the users of one kind of request, which stands at `key`.
 pub(super) fn conduct(written: &Written, request: &Request, key: &str) -> Result<Conduct, PlanError> {

@@ -1,7 +1,7 @@
 //! Header fields that a user adds.
 
 use super::limits;
-use crate::scenario::check_header;
+use crate::mix::check_header;
 
 /// Parts of the names of fields whose values are secrets.
 const SECRET: [&str; 6] = ["auth", "key", "token", "secret", "cookie", "password"];

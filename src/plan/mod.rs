@@ -32,14 +32,14 @@ pub use resolve::{Output, Presentation, Resolved, resolve};
 
 pub use crate::api::Api;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime};
+pub use crate::mix::{After, Conduct, Kind, Leave, Mix, Secret, Timeouts};
 pub use crate::net::access::{Roots, Tls};
 pub use crate::net::{Access, Target};
-pub use crate::scenario::{After, Conduct, Kind, Leave, Mix, Secret, Timeouts};
 pub use crate::server::{Source, Spec};
 
 use crate::load::Load;
 use crate::metrics::{Goal, Goals, Metric, Trend};
-use crate::scenario::Envelope;
+use crate::mix::Envelope;
 use crate::threshold::{Operator, Rule};
 use crate::units::Nanos;
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
 //! What flags and the environment say, as typed, with where each value came from.
 
 use super::{AccessOverrides, PlanError, limits};
-use crate::scenario::Secret;
+use crate::mix::Secret;
 use crate::units::Nanos;
 use std::fmt;
 use std::ops::RangeInclusive;

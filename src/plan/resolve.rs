@@ -10,7 +10,7 @@ use super::{
     window,
 };
 use crate::load::ThinkTime;
-use crate::scenario::{Mix, Secret};
+use crate::mix::{Mix, Secret};
 use crate::units::Nanos;
 use std::path::{Path, PathBuf};
 

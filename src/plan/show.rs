@@ -4,7 +4,7 @@ use super::profile::Written;
 use super::shape::{Changed, Executor};
 use super::{Origin, Output, Plan, Presentation, Resolved, is_secret};
 use crate::load::{Arrivals, Shape, ThinkTime};
-use crate::scenario::{After, Conduct, Kind};
+use crate::mix::{After, Conduct, Kind};
 use crate::server::Source;
 use crate::threshold::Rule;
 use crate::units::Nanos;

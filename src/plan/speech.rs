@@ -2,7 +2,7 @@
 
 use super::{Given, Overrides, PlanError};
 use crate::api::Api;
-use crate::scenario::Kind;
+use crate::mix::Kind;
 
 /// The name that stands for every API that generates, as far as the server has it.
 const AUTO: &str = "auto";

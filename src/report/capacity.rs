@@ -1,6 +1,7 @@
 //! What a server can carry: as JSON with the whole curve, and as the table that people read.
 
-use super::{Build, ClientVerdict, Environment, Quantiles, TargetServer, human, json};
+use crate::document::{Build, ClientVerdict, Environment, Quantiles, TargetServer, json};
+use crate::report::human;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 

@@ -7,9 +7,9 @@ mod page;
 pub use input::{NoiseError, NoiseFile, noise_from_json, noise_json, run};
 pub use page::{markdown, terminal};
 
-use super::junit::Case;
-use super::rounded;
 use crate::compare::{Change, Comparison, Measure, Row, Run, Unit, Verdict};
+use crate::document::rounded;
+use crate::report::junit::Case;
 use serde_json::{Value, json};
 
 /// Name and version of the format.
@@ -45,7 +45,7 @@ impl Compared<'_> {
     pub fn to_json(&self) -> String {
         let run = |run: &Run| json!({ "file": run.file, "id": run.id, "server": run.server });
         let c = self.comparison;
-        super::json::pretty(&json!({
+        crate::document::json::pretty(&json!({
             "schema": COMPARE_SCHEMA,
             "verdict": self.word(),
             "method": c.method.name(),

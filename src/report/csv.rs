@@ -1,7 +1,7 @@
 //! Document → its series as CSV: a line a second, for spreadsheets and change-point tools. Only numbers, so nothing needs quotes;
 //! what is not known is empty. The columns are stable: new ones come last.
 
-use super::{Document, Quantiles};
+use crate::document::{Document, Quantiles};
 use std::fmt::Write as _;
 
 /// The first line.
@@ -32,7 +32,7 @@ pub fn render(document: &Document) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::all_sorts;
+    use crate::document::tests::all_sorts;
 
     #[test]
     fn every_line_has_the_columns_of_the_first() {

@@ -1,7 +1,7 @@
 //! What GitHub Actions shows: a summary in Markdown, and a few annotations.
 
-use super::human;
-use super::{Conclusion, Document, Measured, ThresholdVerdict};
+use crate::document::{Conclusion, Document, Measured, ThresholdVerdict};
+use crate::report::human;
 use std::fmt::Write as _;
 
 /// GitHub shows ten annotations a step; the rest would push others out.
@@ -20,7 +20,7 @@ pub fn annotations(failures: &[(String, String)]) -> String {
 }
 
 /// Text inside a cell of a table, and nothing but text: what is tested has a name that somebody else may have chosen.
-pub(super) fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     let mut cell = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -83,7 +83,7 @@ pub fn summary(document: &Document) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::all_sorts;
+    use crate::document::tests::all_sorts;
 
     #[test]
     fn a_command_ends_where_it_should() {

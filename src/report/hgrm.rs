@@ -1,7 +1,7 @@
 //! Document → `HdrHistogram`'s interval log, the format of its Java, Python and Go tools: one histogram a second and metric, in µs.
 
-use super::Document;
-use super::read::three;
+use crate::document::Document;
+use crate::document::read::three;
 use crate::metrics::{Buckets, Distribution};
 use jiff::Timestamp;
 use std::fmt::Write as _;
@@ -45,7 +45,7 @@ pub fn render(document: &Document) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::all_sorts;
+    use crate::document::tests::all_sorts;
 
     #[test]
     fn a_line_for_each_second_and_metric() {

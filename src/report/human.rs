@@ -10,12 +10,12 @@ const MINUTES_FROM_MS: f64 = 59_950.0;
 const PREFIXES: [&str; 6] = ["", "k", "M", "G", "T", "P"];
 
 /// A time: `850µs`, `12.3ms`, `1.00s`, `2m05s`, `1h02m`. At most six characters below a hundred hours.
-pub(super) fn time(ms: f64) -> String {
+pub(crate) fn time(ms: f64) -> String {
     time_with(ms, 0)
 }
 
 /// A time with two digits more, to stand beside the bound that it is compared with: `2.0004s` is not below 2 s, `2.00s` might be.
-pub(super) fn precise_time(ms: f64) -> String {
+pub(crate) fn precise_time(ms: f64) -> String {
     time_with(ms, 2)
 }
 
@@ -41,24 +41,24 @@ fn time_with(ms: f64, more_digits: usize) -> String {
 }
 
 /// A length of a run: as a time, but whole seconds without a fraction.
-pub(super) fn length(seconds: f64) -> String {
+pub(crate) fn length(seconds: f64) -> String {
     if seconds < 59.95 && seconds.fract() == 0.0 { format!("{seconds}s") } else { time(seconds * 1e3) }
 }
 
 /// Bytes: `999 B`, `1.23 MB` (of 1,000, as k6 prints them).
-pub(super) fn bytes(n: f64) -> String {
+pub(crate) fn bytes(n: f64) -> String {
     let (number, prefix) = scaled(n);
     format!("{number} {prefix}B")
 }
 
 /// A rate: `0.10/s`, `45.7/s`, `4.57k/s`.
-pub(super) fn per_second(rate: f64) -> String {
+pub(crate) fn per_second(rate: f64) -> String {
     let (number, prefix) = scaled(rate);
     format!("{number}{prefix}/s")
 }
 
 /// A count that fits into eight columns: whole up to 99,999,999, then `123M`.
-pub(super) fn count(n: u64) -> String {
+pub(crate) fn count(n: u64) -> String {
     if n < 100_000_000 {
         return n.to_string();
     }
@@ -67,7 +67,7 @@ pub(super) fn count(n: u64) -> String {
 }
 
 /// `text` in lines of at most `columns`, broken at blanks; a longer word has a line of its own.
-pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -82,7 +82,7 @@ pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
 }
 
 /// A share: `0.10%`. A share that is neither nothing nor all is not rounded to either.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent {
         p if p > 0.0 && p < 0.005 => "<0.01%".to_owned(),

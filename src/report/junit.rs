@@ -1,6 +1,6 @@
 //! Rules and how they came out → JUnit XML, which every CI shows: a test case a rule, whose failure says value and limit.
 
-use super::{Document, ThresholdVerdict};
+use crate::document::{Document, ThresholdVerdict};
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use quick_xml::writer::Writer;
 
@@ -116,7 +116,7 @@ fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::all_sorts;
+    use crate::document::tests::all_sorts;
 
     #[test]
     fn a_rule_is_a_case_and_a_failure_says_value_and_limit() {

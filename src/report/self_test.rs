@@ -1,6 +1,7 @@
 //! What a self-test found: as JSON, and as the table that people read.
 
-use super::{Build, human, json};
+use crate::document::{Build, json};
+use crate::report::human;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 

@@ -3,12 +3,13 @@
 
 mod steady;
 
-use super::endpoints::count as endpoints_that;
-use super::{
+use crate::document::endpoints::count as endpoints_that;
+use crate::document::{
     Address, Client, ClientVerdict, Conclusion, Counter, Document, EndpointVerdict, FailureDetails, Gauge, Hint,
-    Measured, Rate, Target, Threshold, ThresholdVerdict, Trend, human,
+    Measured, Rate, Target, Threshold, ThresholdVerdict, Trend,
 };
 use crate::metrics::{self, Metric};
+use crate::report::human;
 use std::collections::BTreeMap;
 
 mod endpoints;

@@ -1,6 +1,7 @@
 //! What a server can do at most: as JSON with every step, and as the Markdown table that people paste.
 
-use super::{Build, Environment, Hint, Quantiles, TargetServer, human, json};
+use crate::document::{Build, Environment, Hint, Quantiles, TargetServer, json};
+use crate::report::human;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 

@@ -3,7 +3,7 @@
 //! The names are theirs and so are their meanings where ours differ: `itl` is our `tbt` (every gap), `tpot` is per request, `e2el` is
 //! the duration of a request. Our `ttft` leaves the role chunk out, which theirs counts; the numbers are ours.
 
-use super::{Counter, Document, Measured, Trend};
+use crate::document::{Counter, Document, Measured, Trend};
 use serde_json::{Map, Value, json};
 
 /// Our trend, and their name for it.
@@ -39,7 +39,7 @@ pub fn render(document: &Document) -> String {
     let (input, output) = (counter("tokens_input"), counter("tokens_output"));
     let good = match document.metrics.get("goodput") {
         Some(Measured::Rate(rate)) if rate.total > 0 && document.run.window_s > 0.0 => {
-            Some(super::rounded(rate.matches as f64 / document.run.window_s))
+            Some(crate::document::rounded(rate.matches as f64 / document.run.window_s))
         }
         _ => None,
     };
@@ -89,7 +89,7 @@ pub fn render(document: &Document) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::all_sorts;
+    use crate::document::tests::all_sorts;
 
     #[test]
     fn it_is_flat_and_has_the_names_that_scripts_ask_for() {

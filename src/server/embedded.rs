@@ -18,7 +18,7 @@ pub fn serve(host: &str, port: u16, settings: &Settings, announce: &mut dyn FnMu
     };
     config.server.port = listen.port();
     // One connection takes one descriptor; a server that cannot have more is still worth running.
-    let _ = super::limits::raise_nofile(0);
+    let _ = crate::host::limits::raise_nofile(0);
     // As many threads as this process may use cores; TOKIO_WORKER_THREADS overrides.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

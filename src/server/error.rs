@@ -1,7 +1,7 @@
 //! Why there is no server.
 
-use super::probe::Health;
 use crate::units::Nanos;
+use crate::watch::probe::Health;
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;

@@ -6,7 +6,7 @@
 //! clears the signal mask on the way.
 
 use super::ServerError;
-use super::limits;
+use crate::host::limits;
 use nix::unistd::{Pid, getppid};
 use std::ffi::OsString;
 use std::io;

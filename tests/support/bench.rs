@@ -79,14 +79,14 @@ pub fn check(document: &Value) {
     assert!(errors.is_empty(), "{errors:#?}");
     // A result is read again by what reads results: whatever a run may come to, it must agree with itself.
     if kind == Some("run")
-        && let Err(error) = llmsim_blast::report::Document::from_json(&document.to_string())
+        && let Err(error) = llmsim_blast::document::Document::from_json(&document.to_string())
     {
         panic!("its own reader refuses it: {error}");
     }
 }
 
 fn schema(name: &str) -> jsonschema::Validator {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("src/report/schema/{name}.schema.json"));
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("src/document/schema/{name}.schema.json"));
     let schema = serde_json::from_str(&std::fs::read_to_string(file).expect("the schema")).expect("JSON");
     jsonschema::validator_for(&schema).expect("a schema")
 }

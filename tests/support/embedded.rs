@@ -41,6 +41,6 @@ impl Embedded {
     /// What it has counted: `GET /llmsim/stats`.
     pub fn stats(&self) -> serde_json::Value {
         let (addr, host) = (self.server.addr(), self.server.addr().to_string());
-        llmsim_blast::server::probe::stats(&[addr], &host, "/llmsim/stats", READY_WITHIN).expect("statistics")
+        llmsim_blast::watch::probe::stats(&[addr], &host, "/llmsim/stats", READY_WITHIN).expect("statistics")
     }
 }

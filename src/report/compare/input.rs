@@ -1,9 +1,9 @@
 //! Documents → the runs that are compared; noise → a file and back.
 
 use crate::compare::{LEAST_RUNS, Measure, Noise, Run, Second, Spread, Unit};
+use crate::document::read::{FieldError, three, wrong};
+use crate::document::{ClientVerdict, Conclusion, Document, json as document_json, rounded, steady, summary};
 use crate::metrics::Buckets;
-use crate::report::read::{FieldError, three, wrong};
-use crate::report::{ClientVerdict, Conclusion, Document, json as document_json, rounded, steady, summary};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ fn server(document: &Document) -> String {
     parts.collect::<Vec<_>>().join(" ")
 }
 
-fn second(second: &crate::report::Second) -> Result<Second, FieldError> {
+fn second(second: &crate::document::Second) -> Result<Second, FieldError> {
     let mut times = BTreeMap::new();
     for (kind, numbers) in &second.requests {
         for (name, histogram, _) in three(numbers) {

@@ -15,7 +15,7 @@ const COLUMNS: usize = 80;
 const NAME: usize = 25;
 
 /// A change, in percent or in percentage points; from ten times as much on, by how many times.
-pub(super) fn change(measure: &Measure, change: f64) -> String {
+pub(crate) fn change(measure: &Measure, change: f64) -> String {
     let unit = if measure.unit() == Unit::Share { "pp" } else { "%" };
     let percent = change * 100.0;
     match percent.abs() {

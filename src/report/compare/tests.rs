@@ -1,7 +1,7 @@
 use super::*;
 use crate::compare::{Gate, Options, compare, noise};
-use crate::report::Document;
-use crate::report::tests::all_sorts;
+use crate::document::Document;
+use crate::document::tests::all_sorts;
 
 /// A run of the same test, so many percent slower.
 fn document(id: usize) -> Document {
@@ -43,7 +43,7 @@ fn schema_errors(schema: &str, text: &str) -> Vec<String> {
 fn json_is_valid_by_its_schema() {
     for (base, head, comparison) in [regressed(), comparison(3, &[]), comparison(1, &["ttft.p50>5%"])] {
         let text = Compared { base: &base, head: &head, comparison: &comparison }.to_json();
-        let errors = |text: &str| schema_errors(include_str!("../schema/compare-1.schema.json"), text);
+        let errors = |text: &str| schema_errors(include_str!("../../document/schema/compare-1.schema.json"), text);
         assert_eq!(errors(&text), Vec::<String>::new());
         assert_ne!(errors(&text.replace("\"method\"", "\"mehtod\"")), Vec::<String>::new());
         assert_ne!(errors(&text.replace("n/a", "maybe")), Vec::<String>::new());
@@ -129,7 +129,7 @@ fn a_gate_that_is_not_judged_has_not_held() {
     assert!(markdown(&compared).contains("### ❔ llmsim-blast compare: incomplete"));
     assert_eq!(compared.cases()[0].failure.as_deref(), Some("not judged: hh0: 19 samples, and 20 are needed"));
     assert_eq!(compared.failures().len(), 1);
-    let errors = schema_errors(include_str!("../schema/compare-1.schema.json"), &compared.to_json());
+    let errors = schema_errors(include_str!("../../document/schema/compare-1.schema.json"), &compared.to_json());
     assert_eq!(errors, Vec::<String>::new());
 }
 
@@ -148,7 +148,7 @@ fn a_single_pair_is_indicative() {
 #[test]
 fn what_is_no_whole_run_says_why() {
     let mut part = document(1);
-    part.run.shard = Some(crate::report::Shard { index: 0, count: 2, source: "x".to_owned(), held: vec![0] });
+    part.run.shard = Some(crate::document::Shard { index: 0, count: 2, source: "x".to_owned(), held: vec![0] });
     let why = |document: &Document| run("a.json", document).expect("read").incomplete.unwrap_or_default();
     assert!(why(&part).contains("share of a test"));
     for (sort, document) in all_sorts() {
@@ -166,7 +166,7 @@ fn what_is_no_whole_run_says_why() {
 fn noise_comes_back_and_is_not_believed_when_edited() {
     let noise = noise(&runs("b", 3)).expect("noise");
     let text = noise_json(&noise);
-    let errors = |text: &str| schema_errors(include_str!("../schema/noise-1.schema.json"), text);
+    let errors = |text: &str| schema_errors(include_str!("../../document/schema/noise-1.schema.json"), text);
     assert_eq!(errors(&text), Vec::<String>::new());
     assert_ne!(errors(&text.replacen("\"median\"", "\"middle\"", 1)), Vec::<String>::new());
     let read = noise_from_json(&text).expect("our own");

@@ -1,12 +1,12 @@
 //! Endpoint by endpoint: a mark, what was asked, and why it is not as it should be.
 
 use super::{Page, Tone, cut, human};
-use crate::report::endpoints::{Endpoint, EndpointVerdict, count};
+use crate::document::endpoints::{Endpoint, EndpointVerdict, count};
 
 /// Columns of a name; longer ones are cut.
 const NAME_COLUMNS: usize = 25;
 
-pub(super) fn endpoints(page: &mut Page, all: &[Endpoint]) {
+pub(crate) fn endpoints(page: &mut Page, all: &[Endpoint]) {
     if all.is_empty() {
         return;
     }

@@ -1,8 +1,8 @@
 //! Kind by kind: requests, and the tokens of those that stream.
 
 use super::{Page, Tone, cut, human, rate, trend};
+use crate::document::Measured;
 use crate::metrics::{Share, Trend};
-use crate::report::Measured;
 use std::collections::BTreeMap;
 
 /// Columns of a kind's name; longer ones are cut.
@@ -11,7 +11,7 @@ const KIND_COLUMNS: usize = 26;
 /// The numbers of each kind, by name.
 type Kinds = BTreeMap<String, BTreeMap<String, Measured>>;
 
-pub(super) fn requests(page: &mut Page, kinds: &Kinds) {
+pub(crate) fn requests(page: &mut Page, kinds: &Kinds) {
     if kinds.is_empty() {
         return;
     }

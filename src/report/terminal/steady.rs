@@ -1,12 +1,12 @@
 //! The blocks about time: stages, what lies outside the window, growth, drift, agreement.
 
 use super::{Page, Tone};
+use crate::document::steady::{AgreementLine, MemoryGrowth, Outside, Stage};
+use crate::document::{Document, Quantiles};
 use crate::report::human;
-use crate::report::steady::{AgreementLine, MemoryGrowth, Outside, Stage};
-use crate::report::{Document, Quantiles};
 
 /// What was sent outside the measurement window.
-pub(super) fn outside(page: &mut Page, outside: Option<&Outside>) {
+pub(crate) fn outside(page: &mut Page, outside: Option<&Outside>) {
     let Some(outside) = outside else { return };
     let tone = if outside.failed > 0 { Tone::Warning } else { Tone::Plain };
     let failed = if outside.failed > 0 { format!("{} failed", outside.failed) } else { "none failed".to_owned() };
@@ -21,7 +21,7 @@ pub(super) fn outside(page: &mut Page, outside: Option<&Outside>) {
 }
 
 /// The stages.
-pub(super) fn stages(page: &mut Page, stages: &[Stage]) {
+pub(crate) fn stages(page: &mut Page, stages: &[Stage]) {
     if stages.is_empty() {
         return;
     }
@@ -56,7 +56,7 @@ fn short(seconds: f64) -> String {
 }
 
 /// Memory of the server and of ours, and latency, over the time in which the load was level.
-pub(super) fn changes(page: &mut Page, doc: &Document) {
+pub(crate) fn changes(page: &mut Page, doc: &Document) {
     let client = doc.client.memory.as_ref().and_then(|memory| memory.growth.as_ref());
     if doc.server.growth.is_none() && client.is_none() && doc.drift.is_empty() {
         return;
@@ -109,7 +109,7 @@ fn tone(verdict: &str) -> Tone {
 }
 
 /// What the server is configured to do or has counted, beside what we saw.
-pub(super) fn agreements(page: &mut Page, lines: &[AgreementLine]) {
+pub(crate) fn agreements(page: &mut Page, lines: &[AgreementLine]) {
     for line in lines {
         let (tone, mark) = if line.agree { (Tone::Good, "✓") } else { (Tone::Bad, "✗") };
         let text = if line.unit == "ms" {

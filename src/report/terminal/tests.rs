@@ -1,6 +1,6 @@
 use super::*;
-use crate::report::tests::{all_sorts, busy_tally, document, verdict};
-use crate::report::{Agreement, ErrorAgreement, Signal};
+use crate::document::tests::{all_sorts, busy_tally, document, verdict};
+use crate::document::{Agreement, ErrorAgreement, Signal};
 use crate::threshold::Judgement;
 
 const PLAIN: Style = Style { color: false, width: 80 };

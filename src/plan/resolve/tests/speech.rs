@@ -6,7 +6,7 @@ fn refused(profile: &str, overrides: &Overrides) -> String {
     run(profile, overrides).map(|resolved| panic!("read as {resolved:?}")).expect_err("refused").to_string()
 }
 
-fn names(kinds: &[crate::scenario::Kind]) -> Vec<&str> {
+fn names(kinds: &[crate::mix::Kind]) -> Vec<&str> {
     kinds.iter().map(|kind| kind.name.as_str()).collect()
 }
 

@@ -26,7 +26,7 @@ fn prompts_come_from_sets_and_files() {
     assert_eq!(prompts("prompt = \"Hi\""), ["Hi"]);
     assert_eq!(prompts("prompt = [\"a\", \"b\"]"), ["a", "b"]);
     assert_eq!(prompts("prompt = \"@prompts.txt\""), ["first", "second", "third"]);
-    assert_eq!(Some(prompts("prompt = \"@long\"")), scenario::builtin_prompts("long"));
+    assert_eq!(Some(prompts("prompt = \"@long\"")), mix::builtin_prompts("long"));
     assert_eq!(prompts("prompt = [\"Hi\", \"@prompts.txt\"]").len(), 4);
 }
 
@@ -51,7 +51,7 @@ fn timeouts_inherit_field_by_field_and_stay_within_the_total() {
 
 #[test]
 fn users_may_leave_early_or_read_slowly() {
-    use crate::scenario::{After, Conduct, Leave, SlowReader};
+    use crate::mix::{After, Conduct, Leave, SlowReader};
     let conduct = |lines: &str| fine(&format!("{FLAT}{CHAT}{lines}\n")).mix.kinds[0].conduct;
     assert_eq!(conduct(""), Conduct::default());
     let all = conduct(

@@ -1,0 +1,347 @@
+//! `capacity`: the highest load at which goals hold, by doubling and halving.
+
+mod goals;
+mod search;
+
+use self::search::Range;
+use super::output;
+use crate::cli::Environment;
+use crate::cli::sweep_args::{CapacityArgs, CapacityGiven};
+use crate::document::TargetServer;
+use crate::exit::ExitClass;
+use crate::host::limits as files;
+use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
+use crate::metrics::{Counter, Metric, Share, Trend};
+use crate::plan::{Given, Plan, PlanError, Resolved, resolve};
+use crate::report::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
+use crate::threshold::{self, Aggregation, Judgement, Rule, Verdict};
+use crate::trial::error::CliError;
+use crate::trial::steady::{self, Steady};
+use crate::trial::subject::Subject;
+use crate::trial::{check, facts, signals};
+use crate::units::Nanos;
+use std::io::Write;
+use std::sync::atomic::Ordering;
+
+/// Long enough for the 99th percentile of a hundred requests at ten a second.
+const DURATION: Nanos = Nanos::from_secs(10);
+/// Connections are open by then, and requests under way are as many as they will be.
+const WARMUP: Nanos = Nanos::from_secs(3);
+/// The highest rate that is tried unless another is asked for.
+const MOST_RATE: u64 = 100_000;
+/// The highest number of users, and of requests that may be under way with a rate, unless another is asked for.
+const MOST_USERS: u64 = 10_000;
+/// The highest load that can be asked for.
+const LIMIT: u64 = 1_000_000;
+/// Rates are whole numbers per this time: a thousandth of a request a second is the least difference.
+const RATE_UNIT: Nanos = Nanos::from_secs(1_000);
+/// Of the arrivals in the window this share must have been started in it. Less is a load that was not the one to be tried.
+const KEPT_UP: f64 = 0.99;
+
+/// What to look for.
+#[derive(Debug)]
+struct Wish {
+    by: By,
+    range: Range,
+    /// Requests that may be under way at once, with a rate.
+    most_users: u32,
+    warmup: Nanos,
+    window: Nanos,
+}
+
+/// `capacity`.
+pub(super) fn run(
+    args: &CapacityArgs,
+    environment: &Environment<'_>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<ExitClass, CliError> {
+    let given = args.given(environment);
+    let Resolved { plan, presentation, .. } = resolve(&args.profile, &given.overrides, &mut super::read)?;
+    let mut plan = with_goals(plan, &given)?;
+    let most = given.max.as_ref().map(|max| max.whole(&(1..=LIMIT))).transpose()?;
+    let by = by(given.by.as_ref())?;
+    let needed = if by == By::Vus { most.unwrap_or(0) } else { 0 };
+    output::check(presentation.output.as_ref())?;
+    let nofile = files::raise_nofile(needed + files::BESIDE_CONNECTIONS)?;
+    let wish = wish(&given, by, most, nofile - files::BESIDE_CONNECTIONS)?;
+    let stop = signals::watch()?;
+    let mut say = |line: &str| {
+        if !presentation.quiet {
+            // Whether anybody watches does not matter.
+            let _ = writeln!(err, "{line}");
+        }
+    };
+
+    let mut subject = Subject::find_or_start(&mut plan, &mut say, &stop)?;
+    check::endpoints(&mut plan, &subject, &stop)?;
+    let mut found = nothing_yet(&plan, &wish, nofile);
+    let mut steps: Vec<(f64, bool)> = Vec::new();
+    while let Some(load) = search::next(&steps, wish.range) {
+        let Some(steady) = steady::measure(&step_plan(&plan, &wish, load), &mut subject, &stop)? else { break };
+        found.environment.workers = steady.workers as u32;
+        let tried = step(&plan, wish.by, load, &steady);
+        say(&progress(wish.by, &tried));
+        steps.push((load, tried.held));
+        found.curve.push(tried);
+    }
+    found.server = facts::server(&subject.leave(&plan));
+    (found.holds, found.fails) = search::bracket(&steps);
+    found.settled = search::is_settled(&steps, wish.range);
+    found.interrupted = stop.load(Ordering::Relaxed);
+
+    output::print(&found.to_text(), presentation.output.as_ref(), out, err)?;
+    output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
+    Ok(exit_class(&found))
+}
+
+fn exit_class(found: &Capacity) -> ExitClass {
+    let has_data = found.curve.iter().any(|step| step.failed.is_some_and(|share| share < 1.0));
+    match found.holds {
+        _ if found.interrupted => ExitClass::Interrupted,
+        Some(_) => ExitClass::Success,
+        None if has_data => ExitClass::ThresholdFailed,
+        None => ExitClass::NoData,
+    }
+}
+
+/// The plan with the goals that were asked for, else its own thresholds; and, unless it has them, what they ask of a single request.
+fn with_goals(mut plan: Plan, given: &CapacityGiven) -> Result<Plan, PlanError> {
+    let kinds: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+    let mut rules = given.preset.as_ref().map_or(Ok(Vec::new()), goals::preset)?;
+    rules.extend(goals::typed(&given.slo, &kinds)?);
+    if !rules.is_empty() {
+        plan.thresholds = rules;
+    }
+    if plan.thresholds.is_empty() {
+        let slo = Given::flag("slo", "");
+        return Err(slo.misplaced(
+            "there is no goal, and the profile has no thresholds: expected one such as --slo 'ttft p(95)<500ms'",
+        ));
+    }
+    if plan.thresholds.iter().any(goals::speaks_of_tokens) && !plan.mix.kinds.iter().any(|kind| kind.stream) {
+        let blamed = given.slo.first().or(given.preset.as_ref()).cloned().unwrap_or_else(|| Given::flag("slo", ""));
+        return Err(
+            blamed.misplaced(format!("times of tokens are seen in streams only, and {} streams nothing", plan.name))
+        );
+    }
+    if plan.slo.is_empty() {
+        plan.slo = goals::of_one_request(&plan.thresholds, &kinds);
+    }
+    Ok(plan)
+}
+
+fn by(given: Option<&Given>) -> Result<By, PlanError> {
+    match given.map(|given| (given, given.value.trim())) {
+        None | Some((_, "rate")) => Ok(By::Rate),
+        Some((_, "vus")) => Ok(By::Vus),
+        Some((given, _)) => Err(given.bad("is not possible: expected rate or vus")),
+    }
+}
+
+fn wish(given: &CapacityGiven, by: By, most: Option<u64>, connections: u64) -> Result<Wish, PlanError> {
+    let most_users = MOST_USERS.min(connections).max(1);
+    let max = most.unwrap_or(if by == By::Vus { most_users } else { MOST_RATE });
+    let min = given.min.as_ref().map_or(Ok(1), |min| min.whole(&(1..=LIMIT)))?;
+    if let Some(blamed) = given.min.as_ref().or(given.max.as_ref()).filter(|_| min > max) {
+        return Err(
+            blamed.misplaced(format!("the lowest load {min} is above the highest {max}: expected --min ≤ --max"))
+        );
+    }
+    Ok(Wish {
+        by,
+        range: Range { min: min as f64, max: max as f64, whole: by == By::Vus },
+        most_users: most_users as u32,
+        warmup: steady::time(given.warmup.as_ref(), WARMUP)?,
+        window: steady::some_time(given.duration.as_ref(), DURATION)?,
+    })
+}
+
+/// The plan of one step. The profile's own warm-up and cooldown were those of its own stages.
+fn step_plan(plan: &Plan, wish: &Wish, load: f64) -> Plan {
+    Plan { shape: shape(wish, load), warmup: wish.warmup, cooldown: Nanos::ZERO, ..plan.clone() }
+}
+
+/// Warm-up and window at one load.
+fn shape(wish: &Wish, load: f64) -> Shape {
+    let duration = wish.warmup + wish.window;
+    match wish.by {
+        By::Vus => Shape::ConstantVus { vus: load as u32, duration },
+        By::Rate => {
+            let rate = (load * RATE_UNIT.as_secs_f64()).round() as u32;
+            Shape::ConstantArrivalRate(Arrivals {
+                start_rate: rate,
+                time_unit: RATE_UNIT,
+                stages: vec![Stage { duration, target: rate }],
+                pre_allocated_vus: wish.most_users,
+                max_vus: wish.most_users,
+                // As independent users come, and as MLPerf's server scenario has it.
+                spacing: Spacing::Poisson,
+                on_full: OnFull::Queue,
+            })
+        }
+    }
+}
+
+fn step(plan: &Plan, by: By, load: f64, steady: &Steady) -> Step {
+    let verdicts = threshold::judge(&plan.thresholds, &steady.summary);
+    let mut broken: Vec<String> =
+        plan.thresholds.iter().zip(&verdicts).filter(|(_, v)| v.result != Judgement::Pass).map(is_broken).collect();
+    if by == By::Rate {
+        broken.extend(not_kept_up(
+            steady.per_second(Counter::ArrivalsOffered),
+            steady.per_second(Counter::ArrivalsStarted),
+        ));
+    }
+    Step {
+        load,
+        held: broken.is_empty(),
+        broken,
+        ttft: steady.quantiles(Trend::Ttft),
+        tbt: steady.quantiles(Trend::Tbt),
+        tpot: steady.quantiles(Trend::Tpot),
+        http_req_duration: steady.quantiles(Trend::HttpReqDuration),
+        requests_per_s: steady.per_second(Counter::HttpReqs),
+        tokens_per_s: steady.per_second(Counter::TokensOutput),
+        failed: steady.share(Share::HttpReqFailed),
+        goodput: steady.share(Share::Goodput),
+        client: steady.client(),
+        client_cpu: steady.client_cpu(),
+    }
+}
+
+/// `ttft p(95)<500ms: measured 612.3ms`
+fn is_broken((rule, verdict): (&Rule, &Verdict)) -> String {
+    let measured = match (rule.metric, verdict.value) {
+        (_, None) => "no data".to_owned(),
+        (Metric::Trend(_), Some(ms)) if rule.aggregation != Aggregation::Count => format!("measured {ms:.2}ms"),
+        (Metric::Share(_), Some(share)) => format!("measured {:.2}%", share * 100.0),
+        (_, Some(value)) => format!("measured {value:.2}"),
+    };
+    format!("{} {}: {measured}", verdict.metric, verdict.expression)
+}
+
+/// Why a rate was not the one to be tried, if it was not.
+fn not_kept_up(offered: f64, started: f64) -> Option<String> {
+    (started < offered * KEPT_UP)
+        .then(|| format!("of {offered:.1} arrivals/s {started:.1} were started in time: all users were busy"))
+}
+
+fn progress(by: By, step: &Step) -> String {
+    let how = if step.held { "holds".to_owned() } else { format!("fails: {}", step.broken.join(", ")) };
+    format!("{}: {how}", by.shown(step.load))
+}
+
+fn nothing_yet(plan: &Plan, wish: &Wish, nofile: u64) -> Capacity {
+    let shown = |rule: &Rule| format!("{} {}", rule.key(), rule.expression);
+    Capacity {
+        schema: CAPACITY_SCHEMA.to_owned(),
+        build: facts::build(),
+        environment: facts::environment(0, &[], &[], nofile),
+        target: plan.target.url.clone(),
+        server: TargetServer::default(),
+        profile: plan.name.clone(),
+        by: wish.by,
+        goals: plan.thresholds.iter().map(shown).collect(),
+        goals_of_one_request: plan.slo.iter().map(shown).collect(),
+        warmup_s: wish.warmup.as_secs_f64(),
+        window_s: wish.window.as_secs_f64(),
+        holds: None,
+        fails: None,
+        settled: false,
+        interrupted: false,
+        curve: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Overrides;
+
+    fn given() -> CapacityGiven {
+        CapacityGiven {
+            slo: Vec::new(),
+            preset: None,
+            by: None,
+            min: None,
+            max: None,
+            duration: None,
+            warmup: None,
+            overrides: Overrides::default(),
+        }
+    }
+
+    fn plan(profile: &str) -> Plan {
+        resolve(profile, &Overrides::default(), &mut |_| Err(std::io::ErrorKind::NotFound.into()))
+            .expect("built in")
+            .plan
+    }
+
+    #[test]
+    fn goals_come_from_flags_else_from_the_profile() {
+        let own = with_goals(plan("load"), &given()).unwrap();
+        assert_eq!(own.thresholds, plan("load").thresholds);
+        assert_eq!(
+            own.slo.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["http_req_duration: <3000", "http_req_duration: <5000"]
+        );
+        let asked = CapacityGiven {
+            slo: vec![Given::flag("slo", "http_req_failed rate<1%")],
+            preset: Some(Given::flag("preset", "mlperf-llama2-70b-interactive")),
+            ..given()
+        };
+        let asked = with_goals(plan("load"), &asked).unwrap();
+        assert_eq!(asked.thresholds.len(), 4);
+        assert_eq!(asked.slo.iter().map(ToString::to_string).collect::<Vec<_>>(), ["ttft: <=450", "tpot: <=40"]);
+    }
+
+    #[test]
+    fn goals_that_nothing_can_meet_are_refused() {
+        let mut plain = plan("load");
+        plain.mix.kinds.retain(|kind| !kind.stream);
+        let asked = CapacityGiven { slo: vec![Given::flag("slo", "ttft p(95)<1s")], ..given() };
+        let error = with_goals(plain.clone(), &asked).unwrap_err().to_string();
+        assert!(error.contains("seen in streams only"), "{error}");
+        plain.thresholds.clear();
+        assert!(with_goals(plain, &given()).unwrap_err().to_string().contains("there is no goal"));
+    }
+
+    #[test]
+    fn ranges_are_what_was_asked_for_and_fit_the_machine() {
+        let range =
+            |given: &CapacityGiven, by, most, files| wish(given, by, most, files).map(|w| (w.range.min, w.range.max));
+        assert_eq!(range(&given(), By::Vus, None, 960), Ok((1.0, 960.0)));
+        assert_eq!(range(&given(), By::Rate, None, 960), Ok((1.0, 100_000.0)));
+        let asked = CapacityGiven { min: Some(Given::flag("min", "5")), ..given() };
+        assert_eq!(range(&asked, By::Rate, Some(7), 960), Ok((5.0, 7.0)));
+        let error = range(&asked, By::Vus, Some(4), 960).unwrap_err().to_string();
+        assert!(error.contains("5 is above the highest 4"), "{error}");
+        for text in ["0", "-1", "x"] {
+            assert!(
+                range(&CapacityGiven { min: Some(Given::flag("min", text)), ..given() }, By::Vus, None, 9).is_err()
+            );
+        }
+        assert!(by(Some(&Given::flag("by", "users"))).unwrap_err().is_usage());
+    }
+
+    #[test]
+    fn a_step_lasts_as_long_as_its_warm_up_and_its_window() {
+        let mut wish = wish(&given(), By::Rate, None, 960).unwrap();
+        let open = shape(&wish, 12.5);
+        assert_eq!(open.end(), Nanos::from_secs(13));
+        let arrivals = open.arrivals().unwrap();
+        assert_eq!((arrivals.peak_rate(), arrivals.start_rate, arrivals.max_vus), (12_500, 12_500, 960));
+        let edged = Plan { warmup: Nanos::from_secs(60), cooldown: Nanos::from_secs(60), ..plan("load") };
+        let step = step_plan(&edged, &wish, 12.5);
+        assert_eq!(step.window(), (Nanos::from_secs(3), Nanos::from_secs(13)), "the profile's edges are not added");
+        wish.by = By::Vus;
+        assert_eq!(shape(&wish, 3.0), Shape::ConstantVus { vus: 3, duration: Nanos::from_secs(13) });
+    }
+
+    #[test]
+    fn a_rate_that_was_not_kept_up_does_not_hold() {
+        assert_eq!(not_kept_up(100.0, 99.5), None);
+        assert!(not_kept_up(100.0, 98.0).unwrap().contains("of 100.0 arrivals/s 98.0"));
+    }
+}

@@ -1,0 +1,337 @@
+//! The tool measures itself: the origin on one core, one worker on another, reported against recorded.
+//!
+//! The story: memory first (later work would leave freed memory behind, in which growth hides), then speed and cost, then truth with
+//! more and more streams until a limit shows.
+
+mod plan;
+mod steps;
+
+use self::plan::Job;
+use super::output;
+use crate::cli::args::{OriginArgs, SelfTestArgs};
+use crate::engine::{self, Run};
+use crate::exit::ExitClass;
+use crate::host::{limits, procfs};
+use crate::metrics::{Counter, Summary, Trend};
+use crate::origin;
+use crate::plan::Output;
+use crate::report::self_test::{Machine, Memory, SELF_TEST_SCHEMA, SelfTest, Times, Truth, Verdict, Work};
+use crate::server::{self, Server, Source, Spec};
+use crate::trial::error::CliError;
+use crate::trial::{facts, signals};
+use crate::units::Nanos;
+use crate::watch::probe;
+use serde_json::Value;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// How long the origin may take to start.
+const READY_WITHIN: Nanos = Nanos::from_secs(10);
+/// Longest wait for one answer about the record.
+const ASK_TIMEOUT: Nanos = Nanos::from_secs(5);
+/// Connections of the plain work: enough to keep both sides busy, the usual number of comparisons.
+const PLAIN_CONNECTIONS: u32 = 64;
+/// Streams of the event work.
+const EVENT_STREAMS: u32 = 1_000;
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    idle_connections: u32,
+    /// Long enough to open them.
+    idle: Nanos,
+    plain: Nanos,
+    burst: Nanos,
+    events: Nanos,
+    truth: Nanos,
+    /// Whether to look for the limit.
+    climb: bool,
+}
+
+/// All of it, in less than a minute.
+const FULL: Extent = Extent {
+    idle_connections: 10_000,
+    idle: Nanos::from_millis(3_100),
+    plain: Nanos::from_secs(3),
+    burst: Nanos::from_secs(2),
+    events: Nanos::from_secs(3),
+    truth: Nanos::from_secs(3),
+    climb: true,
+};
+
+/// The short one.
+const QUICK: Extent = Extent {
+    idle_connections: 2_000,
+    idle: Nanos::from_millis(1_100),
+    plain: Nanos::from_secs(1),
+    burst: Nanos::from_millis(700),
+    events: Nanos::from_secs(1),
+    truth: Nanos::from_secs(1),
+    climb: false,
+};
+
+/// `self-test`.
+pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CliError> {
+    let output =
+        args.output.as_deref().map(|path| if path == "-" { Output::Stdout } else { Output::File(path.into()) });
+    output::check(output.as_ref())?;
+    let files = limits::raise_nofile(limits::BESIDE_CONNECTIONS)?;
+    let stop = signals::watch()?;
+    let bench = Bench::start(&stop, files, &mut *err)?;
+    let found = bench.measure(args.quick, &mut |line| {
+        // Whether anybody watches does not matter.
+        let _ = writeln!(err, "{line}");
+    })?;
+    output::print(&found.to_text(), output.as_ref(), out, err)?;
+    output::write_text(output.as_ref(), &found.to_json(), out)?;
+    Ok(if found.interrupted { ExitClass::Interrupted } else { ExitClass::Success })
+}
+
+/// `origin`: serves in the foreground until it is ended.
+pub(super) fn origin(args: &OriginArgs, out: &mut dyn Write) -> Result<ExitClass, CliError> {
+    let addr = server::listen_address(&args.host, args.port)?;
+    // One connection takes one descriptor; an origin that cannot have more is still worth running.
+    let _ = limits::raise_nofile(0);
+    match origin::serve(addr, args.spin, &mut |line| {
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    })? {}
+}
+
+/// The origin, and where the worker runs.
+#[derive(Debug)]
+struct Bench<'a> {
+    origin: Server,
+    origin_core: Option<usize>,
+    client_core: Option<usize>,
+    /// Connections that there may be at once.
+    most_connections: u32,
+    stop: &'a AtomicBool,
+}
+
+/// One run, from both sides.
+#[derive(Debug)]
+struct Measured {
+    run: Run,
+    summary: Summary,
+    record: Value,
+}
+
+impl<'a> Bench<'a> {
+    fn start(stop: &'a AtomicBool, files: u64, err: &mut dyn Write) -> Result<Self, CliError> {
+        let cores = engine::cores();
+        let (origin_core, client_core) = (cores.first().copied(), cores.last().copied());
+        let spec = Spec::on_any_port(Source::Origin, READY_WITHIN);
+        let origin = Server::start(
+            &spec,
+            origin_core.as_ref().map(std::slice::from_ref),
+            &mut |line| {
+                let _ = writeln!(err, "{line}");
+            },
+            stop,
+        )?;
+        let most_connections = u32::try_from(files - limits::BESIDE_CONNECTIONS).unwrap_or(u32::MAX);
+        Ok(Self { origin, origin_core, client_core, most_connections, stop })
+    }
+
+    fn measure(&self, quick: bool, say: &mut dyn FnMut(&str)) -> Result<SelfTest, CliError> {
+        let extent = if quick { QUICK } else { FULL };
+        let mut found = self.nothing_yet(quick);
+        let before = self.usage();
+        say(&format!("memory: {} idle connections", extent.idle_connections.min(self.most_connections)));
+        found.memory = self.memory(&extent)?;
+        for (name, unit, counted, job) in [
+            ("plain requests", "requests", Counter::HttpReqs, Job::plain(PLAIN_CONNECTIONS, extent.plain)),
+            ("34 events in one write", "responses", Counter::HttpReqs, Job::burst(PLAIN_CONNECTIONS, extent.burst)),
+            ("events, 20 ms apart", "events", Counter::TokenEvents, Job::events(EVENT_STREAMS, extent.events)),
+        ] {
+            say(&format!("cost: {name}, {} connections", job.vus));
+            if let Some(measured) = self.run(&job.at_most(self.most_connections))? {
+                found.work.push(work(name, unit, counted, job.vus, &measured));
+            }
+        }
+        while let Some(streams) = steps::next(&found.truth, self.most_connections, extent.climb) {
+            say(&format!("truth: {streams} streams of {:.0} tokens/s", plan::TOKENS_PER_SECOND));
+            let Some(measured) = self.run(&Job::truth(streams, extent.truth))? else { break };
+            steps::add(&mut found.truth, truth(streams, &measured));
+        }
+        found.verdict = Verdict::of(&found.truth, plan::TOKENS_PER_SECOND);
+        found.others_cpu = before.zip(self.usage()).map(|(before, after)| others(before, after));
+        found.interrupted = self.is_stopped();
+        Ok(found)
+    }
+
+    /// What our cores have done until now, and what of it was for us.
+    #[expect(clippy::disallowed_methods, reason = "between measurements, never during one")]
+    fn usage(&self) -> Option<Usage> {
+        let mut cores: Vec<usize> = self.origin_core.into_iter().chain(self.client_core).collect();
+        cores.dedup();
+        let ours = procfs::sample_pid(std::process::id())?.cpu + self.origin.sample()?.cpu;
+        Some(Usage { at: Instant::now(), cores: cores.len(), busy: procfs::busy(&cores)?, ours })
+    }
+
+    fn nothing_yet(&self, quick: bool) -> SelfTest {
+        let machine = procfs::machine();
+        let core = |core: Option<usize>| core.map(|core| core as u32);
+        SelfTest {
+            schema: SELF_TEST_SCHEMA.to_owned(),
+            build: facts::build(),
+            machine: Machine {
+                cpu_model: machine.cpu_model,
+                cores: machine.cores,
+                kernel: machine.kernel,
+                clocksource: machine.clocksource,
+                origin_core: core(self.origin_core),
+                client_core: core(self.client_core),
+            },
+            quick,
+            interrupted: false,
+            others_cpu: None,
+            memory: None,
+            work: Vec::new(),
+            truth: Vec::new(),
+            verdict: None,
+        }
+    }
+
+    /// What resident memory grows by from one idle connection to many, with everything else the same.
+    fn memory(&self, extent: &Extent) -> Result<Option<Memory>, CliError> {
+        let (one, many) = (Job::idle(1, QUICK.idle), Job::idle(extent.idle_connections, extent.idle));
+        let Some((_, before)) = self.resident(&one)? else { return Ok(None) };
+        let Some((connections, after)) = self.resident(&many.at_most(self.most_connections))? else { return Ok(None) };
+        let grown = after.saturating_sub(before) as f64 / connections.saturating_sub(1).max(1) as f64;
+        Ok(Some(Memory { connections, rss_bytes: after, bytes_per_connection: grown }))
+    }
+
+    /// How many connections were open at once, and the most resident memory that was seen meanwhile.
+    fn resident(&self, job: &Job) -> Result<Option<(u64, u64)>, CliError> {
+        let mut most = 0;
+        let measured = self.run_watched(job, &mut || {
+            let usage = procfs::sample_pid(std::process::id());
+            most = most.max(usage.map_or(0, |usage| usage.rss_bytes));
+        })?;
+        let connections =
+            |m: Measured| m.summary.gauge(crate::metrics::Gauge::Connections).map_or(0, |level| level.max);
+        Ok(measured.map(|measured| (connections(measured), most)).filter(|_| most > 0))
+    }
+
+    fn run(&self, job: &Job) -> Result<Option<Measured>, CliError> {
+        self.run_watched(job, &mut || {})
+    }
+
+    /// Does the job; none when a signal came before it was done.
+    fn run_watched(&self, job: &Job, each_second: &mut dyn FnMut()) -> Result<Option<Measured>, CliError> {
+        if self.is_stopped() {
+            return Ok(None);
+        }
+        self.ask("/reset")?;
+        let plan = job.plan(self.origin.addr());
+        let cores: Vec<usize> = self.client_core.into_iter().collect();
+        let run = engine::run(&plan, &cores, self.stop, &mut |tick| {
+            if !tick.last {
+                each_second();
+            }
+        })?;
+        let record = self.ask("/record")?;
+        let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+        let summary = Summary::new(&run.total, &names, run.window);
+        Ok((!self.is_stopped()).then_some(Measured { run, summary, record }))
+    }
+
+    fn ask(&self, path: &'static str) -> Result<Value, CliError> {
+        let addr = self.origin.addr();
+        probe::stats(&[addr], &addr.to_string(), path, ASK_TIMEOUT).ok_or(CliError::OriginLost { addr, path })
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// What the cores of a test have done until an instant.
+#[derive(Debug, Clone, Copy)]
+struct Usage {
+    at: Instant,
+    cores: usize,
+    /// With whatever.
+    busy: Nanos,
+    /// With origin and worker.
+    ours: Nanos,
+}
+
+/// The share of the cores that others used between two instants.
+fn others(before: Usage, after: Usage) -> f64 {
+    let theirs = after.busy.since(before.busy).since(after.ours.since(before.ours));
+    let all = after.at.duration_since(before.at).as_secs_f64() * after.cores.max(1) as f64;
+    theirs.as_secs_f64() / all.max(f64::MIN_POSITIVE)
+}
+
+impl Measured {
+    fn count(&self, counter: Counter) -> u64 {
+        self.summary.counter(counter, None).map_or(0, |value| value.count)
+    }
+
+    fn per_second(&self, counter: Counter) -> f64 {
+        self.summary.counter(counter, None).map_or(0.0, |value| value.rate)
+    }
+
+    fn failed(&self) -> u64 {
+        let failures: u64 = self.summary.failures.iter().map(|(_, seen)| seen.count).sum();
+        failures + self.count(Counter::Interrupted) + self.count(Counter::Cancelled)
+    }
+
+    /// The shares of their cores that worker and origin used.
+    fn cpu(&self) -> (f64, f64) {
+        let seconds = self.run.duration.as_secs_f64().max(f64::MIN_POSITIVE);
+        let origin = self.record["cpu_us"].as_f64().unwrap_or(0.0) / 1e6;
+        (self.summary.cpu_time.as_secs_f64() / seconds, origin / seconds)
+    }
+
+    /// A number of the record, which is in µs, in ms.
+    fn recorded_ms(&self, what: &str, number: &str) -> f64 {
+        self.record[what][number].as_f64().unwrap_or(0.0) / 1e3
+    }
+}
+
+fn work(name: &str, unit: &str, counted: Counter, connections: u32, measured: &Measured) -> Work {
+    let (client_cpu, origin_cpu) = measured.cpu();
+    Work {
+        name: name.to_owned(),
+        unit: unit.to_owned(),
+        connections,
+        per_second: measured.per_second(counted),
+        client_cpu_us: measured.summary.cpu_time.as_secs_f64() * 1e6 / measured.count(counted).max(1) as f64,
+        client_cpu,
+        origin_cpu,
+        failed: measured.failed(),
+    }
+}
+
+fn truth(streams: u32, measured: &Measured) -> Truth {
+    let trend = |trend| measured.summary.trend(trend, None);
+    let p99 = |t| trend(t).map_or(0.0, |d| d.percentile_ms(99.0));
+    let (client_cpu, origin_cpu) = measured.cpu();
+    let known = trend(Trend::Tbt).map_or(0, |d| d.count);
+    let unknown = measured.count(Counter::TbtCensored);
+    Truth {
+        streams,
+        attempts: 1,
+        gaps: known,
+        events_per_second: measured.per_second(Counter::TokenEvents),
+        reported: Times {
+            ttft_mean: trend(Trend::Ttft).map_or(0.0, crate::metrics::Distribution::avg_ms),
+            ttft_p99: p99(Trend::Ttft),
+            gap_p99: p99(Trend::Tbt),
+        },
+        recorded: Times {
+            ttft_mean: measured.recorded_ms("ttft_us", "mean"),
+            ttft_p99: measured.recorded_ms("ttft_us", "p99"),
+            gap_p99: measured.recorded_ms("gap_us", "p99"),
+        },
+        origin_late_p99: measured.recorded_ms("lateness_us", "p99"),
+        censored: unknown as f64 / (known + unknown).max(1) as f64,
+        failed: measured.failed(),
+        client_cpu,
+        origin_cpu,
+    }
+}

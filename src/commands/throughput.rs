@@ -1,0 +1,344 @@
+//! `throughput`: the most requests and tokens a second, by the server's worker threads.
+
+use super::output;
+use crate::cli::Environment;
+use crate::cli::sweep_args::{ThroughputArgs, ThroughputGiven};
+use crate::document::Hint;
+use crate::engine;
+use crate::exit::ExitClass;
+use crate::host::limits as files;
+use crate::load::Shape;
+use crate::metrics::{Counter, Share, Trend, hints};
+use crate::plan::{Given, Plan, PlanError, Resolved, resolve};
+use crate::report::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
+use crate::trial::error::CliError;
+use crate::trial::steady::{self, Steady};
+use crate::trial::subject::Subject;
+use crate::trial::{check, facts, signals};
+use crate::units::Nanos;
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What is sent. The server decides on the length of its answers; its models that think would bill tokens that nobody sees.
+const PROFILE: &str = r#"description = "As many short answers as possible"
+executor = "constant-vus"
+vus = 1
+duration = "1s"
+graceful_stop = "5s"
+timeout = "10s"
+
+[[requests]]
+name = "plain"
+weight = 1
+api = "openai-chat"
+model = "gpt-4o"
+prompt = "Say something short."
+max_tokens = 16
+
+[[requests]]
+name = "streamed"
+weight = 1
+api = "openai-chat"
+stream = true
+model = "gpt-4o"
+prompt = "Say something short."
+max_tokens = 16
+"#;
+/// What messages call it.
+const PROFILE_NAME: &str = "throughput.toml";
+/// The steps of llmsim's own benchmark.
+const CONCURRENCY: [u32; 5] = [16, 32, 64, 128, 256];
+/// Long enough for the 99th percentile of any rate worth measuring.
+const DURATION: Nanos = Nanos::from_secs(30);
+/// Allocators, page tables and the frequency of the cores settle within it.
+const WARMUP: Nanos = Nanos::from_secs(5);
+/// Steps of one kind: more are a slip.
+const MOST_VALUES: usize = 32;
+/// Threads or requests at once: beyond it ports run out (28,000 to one address on Linux).
+const MOST: u64 = 16_000;
+
+/// What to measure.
+#[derive(Debug)]
+struct Sweep {
+    /// Numbers of the server's threads; none when it is running already.
+    servers: Vec<Option<u32>>,
+    concurrency: Vec<u32>,
+    duration: Nanos,
+    warmup: Nanos,
+    modes: Vec<Mode>,
+}
+
+/// `throughput`.
+pub(super) fn run(
+    args: &ThroughputArgs,
+    environment: &Environment<'_>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<ExitClass, CliError> {
+    let given = args.given(environment);
+    let mut read =
+        |path: &Path| if path == Path::new(PROFILE_NAME) { Ok(PROFILE.to_owned()) } else { super::read(path) };
+    let Resolved { plan, presentation, .. } = resolve(PROFILE_NAME, &given.overrides, &mut read)?;
+    let cores = engine::cores().len().max(1);
+    let sweep = sweep(&given, plan.server.is_some(), cores as u32)?;
+    output::check(presentation.output.as_ref())?;
+    let widest = sweep.concurrency.iter().copied().max().unwrap_or_default();
+    let nofile = files::raise_nofile(u64::from(widest) + files::BESIDE_CONNECTIONS)?;
+    let stop = signals::watch()?;
+    let mut found = nothing_yet(&plan, &sweep, nofile);
+    let mut say = |line: &str| {
+        if !presentation.quiet {
+            // Whether anybody watches does not matter.
+            let _ = writeln!(err, "{line}");
+        }
+    };
+    for &threads in &sweep.servers {
+        let measured = measure_server(&plan, &sweep, threads, cores, &mut found, &stop, &mut say);
+        match measured {
+            // A signal before the first step: what was measured until then counts.
+            Err(CliError::Server(crate::server::ServerError::Interrupted)) if found.has_data() => {}
+            other => other?,
+        }
+    }
+    found.interrupted = stop.load(Ordering::Relaxed);
+    output::print(&found.to_text(), presentation.output.as_ref(), out, err)?;
+    output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
+    Ok(match () {
+        () if found.interrupted => ExitClass::Interrupted,
+        () if !found.has_data() => ExitClass::NoData,
+        () => ExitClass::Success,
+    })
+}
+
+/// One server: started, warmed up, swept.
+fn measure_server(
+    plan: &Plan,
+    sweep: &Sweep,
+    threads: Option<u32>,
+    cores: usize,
+    found: &mut Throughput,
+    stop: &AtomicBool,
+    say: &mut dyn FnMut(&str),
+) -> Result<(), CliError> {
+    if stop.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let (mut plan, shared_cores) = divided(plan, threads, cores);
+    let mut subject = Subject::find_or_start(&mut plan, say, stop)?;
+    check::endpoints(&mut plan, &subject, stop)?;
+    let name = match threads {
+        None => "running server".to_owned(),
+        Some(1) => "1 worker thread".to_owned(),
+        Some(n) => format!("{n} worker threads"),
+    };
+    if sweep.warmup > Nanos::ZERO {
+        say(&format!("{name}: warming up"));
+        let middle = sweep.concurrency[sweep.concurrency.len() / 2];
+        for &mode in &sweep.modes {
+            let length = Nanos(sweep.warmup.0 / sweep.modes.len() as u64);
+            steady::measure(&step_plan(&plan, mode, middle, length), &mut subject, stop)?;
+        }
+    }
+    for &mode in &sweep.modes {
+        for &concurrency in &sweep.concurrency {
+            say(&format!(
+                "{name}: {} answers, {concurrency} at once",
+                if mode == Mode::Plain { "plain" } else { "streamed" }
+            ));
+            let step_plan = step_plan(&plan, mode, concurrency, sweep.duration);
+            let Some(steady) = steady::measure(&step_plan, &mut subject, stop)? else { break };
+            found.environment.workers = found.environment.workers.max(steady.workers as u32);
+            let measured = step(&plan, (threads, concurrency), shared_cores, &steady);
+            match mode {
+                Mode::Plain => found.plain.push(measured),
+                Mode::Streamed => found.streamed.push(measured),
+            }
+        }
+    }
+    found.target.clone_from(&plan.target.url);
+    let left = subject.leave(&plan);
+    found.server = facts::server(&left);
+    Ok(())
+}
+
+/// The plan with cores for both sides: as many of the server's as it has threads, if there are some left for us. And whether there are
+/// not, so that both have to share.
+fn divided(plan: &Plan, threads: Option<u32>, cores: usize) -> (Plan, bool) {
+    let mut plan = plan.clone();
+    let (Some(threads), Some(spec)) = (threads, plan.server.as_mut()) else {
+        return (plan.clone(), plan.target.is_this_machine());
+    };
+    spec.throughput = Some(threads);
+    let ours = plan.workers.unwrap_or_else(|| (cores as u32).saturating_sub(threads).max(1));
+    let shared = (threads + ours) as usize > cores;
+    plan.workers = Some(ours);
+    // Unpinned, both sides may use every core.
+    plan.pin = plan.pin && !shared;
+    (plan, shared)
+}
+
+/// The plan of one step.
+fn step_plan(plan: &Plan, mode: Mode, concurrency: u32, duration: Nanos) -> Plan {
+    let mut plan = plan.clone();
+    plan.mix.kinds.retain(|kind| kind.stream == (mode == Mode::Streamed));
+    plan.shape = Shape::ConstantVus { vus: concurrency, duration };
+    plan
+}
+
+fn step(plan: &Plan, (workers, concurrency): (Option<u32>, u32), shared_cores: bool, steady: &Steady) -> Step {
+    let hint = |hint: hints::Hint| Hint { name: hint.name.to_owned(), text: hint.text };
+    Step {
+        workers,
+        concurrency,
+        requests_per_s: steady.per_second(Counter::HttpReqs),
+        tokens_per_s: steady.per_second(Counter::TokensOutput),
+        http_req_duration: steady.quantiles(Trend::HttpReqDuration),
+        ttft: steady.quantiles(Trend::Ttft),
+        failed: steady.share(Share::HttpReqFailed),
+        client_cpu: steady.client_cpu(),
+        client_workers: steady.workers as u32,
+        server_cpu: steady.server_cpu,
+        client_bound: steady.client_bound(),
+        shared_cores,
+        hints: hints::hints(&steady.summary, plan.access.max_requests).into_iter().map(hint).collect(),
+    }
+}
+
+fn nothing_yet(plan: &Plan, sweep: &Sweep, nofile: u64) -> Throughput {
+    Throughput {
+        schema: THROUGHPUT_SCHEMA.to_owned(),
+        build: facts::build(),
+        environment: facts::environment(0, &[], &[], nofile),
+        target: plan.target.url.clone(),
+        server: crate::document::TargetServer::default(),
+        same_machine: plan.target.is_this_machine(),
+        warmup_s: sweep.warmup.as_secs_f64(),
+        step_s: sweep.duration.as_secs_f64(),
+        interrupted: false,
+        plain: Vec::new(),
+        streamed: Vec::new(),
+    }
+}
+
+/// What was asked for, or what is usual on a machine with so many cores.
+fn sweep(given: &ThroughputGiven, starts_server: bool, cores: u32) -> Result<Sweep, PlanError> {
+    let servers = match (&given.server_workers, starts_server) {
+        (Some(typed), false) if typed.is_flag() => {
+            return Err(typed.misplaced(
+                "a running server has the threads it has: expected it without --no-server, on this machine",
+            ));
+        }
+        (_, false) => vec![None],
+        (Some(typed), true) => list(typed)?.into_iter().map(Some).collect(),
+        (None, true) => powers_of_two(cores).map(Some).collect(),
+    };
+    let modes = match given.answers.as_ref().map(|typed| (typed, typed.value.trim())) {
+        None | Some((_, "both")) => vec![Mode::Plain, Mode::Streamed],
+        Some((_, "plain")) => vec![Mode::Plain],
+        Some((_, "stream")) => vec![Mode::Streamed],
+        Some((typed, _)) => return Err(typed.bad("is not possible: expected plain, stream or both")),
+    };
+    Ok(Sweep {
+        servers,
+        concurrency: given.concurrency.as_ref().map_or(Ok(CONCURRENCY.to_vec()), list)?,
+        duration: steady::some_time(given.duration.as_ref(), DURATION)?,
+        warmup: steady::time(given.warmup.as_ref(), WARMUP)?,
+        modes,
+    })
+}
+
+/// `1,2,4`: whole numbers, none of them twice.
+fn list(given: &Given) -> Result<Vec<u32>, PlanError> {
+    let mut numbers: Vec<u32> = Vec::new();
+    for part in given.value.split(',') {
+        let part = Given { value: part.trim().to_owned(), origin: given.origin.clone() };
+        let number = part.whole(&(1..=MOST))? as u32;
+        if numbers.contains(&number) {
+            return Err(given.bad(format!("has {number} twice: expected each number once")));
+        }
+        numbers.push(number);
+    }
+    if numbers.len() > MOST_VALUES {
+        return Err(given.bad(format!("are too many: expected at most {MOST_VALUES}")));
+    }
+    Ok(numbers)
+}
+
+fn powers_of_two(most: u32) -> impl Iterator<Item = u32> {
+    std::iter::successors(Some(1_u32), |n| n.checked_mul(2)).take_while(move |&n| n <= most.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Overrides;
+
+    fn given(server_workers: Option<&str>, concurrency: Option<&str>, answers: Option<&str>) -> ThroughputGiven {
+        let flag = |name: &str, value: Option<&str>| value.map(|value| Given::flag(name, value));
+        ThroughputGiven {
+            server_workers: flag("server-workers", server_workers),
+            concurrency: flag("concurrency", concurrency),
+            duration: None,
+            warmup: None,
+            answers: flag("answers", answers),
+            overrides: Overrides::default(),
+        }
+    }
+
+    fn plan() -> Plan {
+        let mut read = |_: &Path| Ok(PROFILE.to_owned());
+        resolve(PROFILE_NAME, &Overrides::default(), &mut read).expect("our own profile").plan
+    }
+
+    #[test]
+    fn powers_of_two_up_to_the_cores_are_usual() {
+        for (cores, expected) in [(1, vec![1]), (2, vec![1, 2]), (6, vec![1, 2, 4]), (8, vec![1, 2, 4, 8])] {
+            let sweep = sweep(&given(None, None, None), true, cores).unwrap();
+            assert_eq!(sweep.servers, expected.into_iter().map(Some).collect::<Vec<_>>());
+            assert_eq!((sweep.concurrency.as_slice(), sweep.modes.len()), (CONCURRENCY.as_slice(), 2));
+        }
+        assert_eq!(sweep(&given(None, None, None), false, 8).unwrap().servers, [None]);
+    }
+
+    #[test]
+    fn lists_are_read_and_slips_refused() {
+        let asked = sweep(&given(Some("3, 1"), Some("7"), Some("plain")), true, 2).unwrap();
+        assert_eq!(
+            (asked.servers, asked.concurrency, asked.modes),
+            (vec![Some(3), Some(1)], vec![7], vec![Mode::Plain])
+        );
+        for (typed, expected) in [
+            (given(None, Some("0"), None), "--concurrency (flag): `0`"),
+            (given(None, Some("1,,2"), None), "--concurrency (flag): ``"),
+            (given(None, Some("4,4"), None), "has 4 twice"),
+            (given(Some("x"), None, None), "--server-workers (flag): `x`"),
+            (given(None, None, Some("all")), "expected plain, stream or both"),
+        ] {
+            let error = sweep(&typed, true, 2).unwrap_err();
+            assert!(error.is_usage() && error.to_string().contains(expected), "{error}");
+        }
+        let error = sweep(&given(Some("1"), None, None), false, 2).unwrap_err().to_string();
+        assert!(error.contains("--server-workers (flag): a running server"), "{error}");
+    }
+
+    #[test]
+    fn both_sides_get_cores_of_their_own_while_there_are_enough() {
+        let shares = |threads, cores| {
+            let (plan, shared) = divided(&plan(), Some(threads), cores);
+            (plan.workers, plan.pin, shared, plan.server.and_then(|spec| spec.throughput))
+        };
+        assert_eq!(shares(1, 2), (Some(1), true, false, Some(1)));
+        assert_eq!(shares(2, 2), (Some(1), false, true, Some(2)));
+        assert_eq!(shares(2, 8), (Some(6), true, false, Some(2)));
+        assert_eq!(shares(8, 8), (Some(1), false, true, Some(8)));
+    }
+
+    #[test]
+    fn a_step_asks_for_one_kind_of_answer_without_pauses() {
+        let step = step_plan(&plan(), Mode::Streamed, 64, DURATION);
+        assert_eq!(step.mix.kinds.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), ["streamed"]);
+        assert_eq!(step.shape, Shape::ConstantVus { vus: 64, duration: DURATION });
+        assert_eq!(step.think_time.max, Nanos::ZERO);
+    }
+}

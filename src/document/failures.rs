@@ -1,0 +1,89 @@
+//! What went wrong, as the document holds it.
+
+use super::rounded;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What went wrong. In JSON the classes are keys beside the tables.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Failures {
+    /// Answers by status, those of successes too.
+    #[serde(default)]
+    pub statuses: BTreeMap<String, u64>,
+    /// Failed response checks by name.
+    #[serde(default)]
+    pub checks: BTreeMap<String, u64>,
+    /// What is known of each class that occurred beside its number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, FailureDetails>,
+    /// Failed requests by class; those that occurred.
+    #[serde(flatten)]
+    pub classes: BTreeMap<String, u64>,
+}
+
+/// What is known of the failures of one class.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FailureDetails {
+    /// Their share of the finished requests.
+    pub share: f64,
+    /// When the first one ended, in seconds since the start.
+    pub first_s: f64,
+    /// When the last one ended.
+    pub last_s: f64,
+    /// What the earliest looked like: printable, bounded, without secrets.
+    #[serde(default)]
+    pub sample: Option<String>,
+    /// Shortest and longest `Retry-After`, where servers sent one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<RetryAfter>,
+}
+
+/// How long servers asked us to wait, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryAfter {
+    /// Shortest.
+    pub min: u32,
+    /// Longest.
+    pub max: u32,
+}
+
+impl Failures {
+    /// Adds those of another share of the test.
+    pub(crate) fn add(&mut self, other: Self) {
+        for (sums, more) in
+            [(&mut self.statuses, other.statuses), (&mut self.checks, other.checks), (&mut self.classes, other.classes)]
+        {
+            for (name, n) in more {
+                *sums.entry(name).or_default() += n;
+            }
+        }
+        for (class, more) in other.details {
+            match self.details.get_mut(&class) {
+                Some(known) => known.add(more),
+                None => drop(self.details.insert(class, more)),
+            }
+        }
+    }
+
+    /// Shares of `finished` requests, once everything is added.
+    pub(crate) fn share_of(&mut self, finished: u64) {
+        for (class, details) in &mut self.details {
+            let n = self.classes.get(class).copied().unwrap_or(0);
+            details.share = rounded(n as f64 / finished.max(1) as f64);
+        }
+    }
+}
+
+impl FailureDetails {
+    fn add(&mut self, other: Self) {
+        if self.sample.is_none() || (other.sample.is_some() && other.first_s < self.first_s) {
+            self.sample = other.sample.or_else(|| self.sample.take());
+        }
+        self.first_s = self.first_s.min(other.first_s);
+        self.last_s = self.last_s.max(other.last_s);
+        self.retry_after_s = match (self.retry_after_s, other.retry_after_s) {
+            (Some(a), Some(b)) => Some(RetryAfter { min: a.min.min(b.min), max: a.max.max(b.max) }),
+            (a, b) => a.or(b),
+        };
+    }
+}

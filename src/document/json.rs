@@ -1,0 +1,106 @@
+//! Document ↔ JSON text.
+
+use super::{Document, FieldError, read};
+use serde::Serialize;
+use serde_json::Value;
+
+/// Name and version of the format.
+pub const SCHEMA: &str = "llmsim-blast.run/1";
+
+/// What every version's name starts with.
+const SCHEMA_FAMILY: &str = "llmsim-blast.run/";
+
+/// The version of [`SCHEMA`].
+const SCHEMA_VERSION: u32 = 1;
+
+/// Most bytes of a document that is read: a day of seconds with all their histograms fits.
+pub(crate) const MAX_BYTES: usize = 512 << 20;
+
+/// Why a text is not a document.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// Nothing there.
+    #[error("it is empty: expected the JSON that a run writes with --output")]
+    Empty,
+    /// It stops in the middle.
+    #[error("it ends in the middle (line {line}): was it cut off while it was written or copied?")]
+    Truncated {
+        /// Where.
+        line: usize,
+    },
+    /// Not JSON at all.
+    #[error("it is not JSON: {0}")]
+    NotJson(serde_json::Error),
+    /// JSON of another program.
+    #[error("it is not a result of this tool: expected \"schema\": \"{SCHEMA}\", found {found}")]
+    Foreign {
+        /// What stands there instead.
+        found: String,
+    },
+    /// Written by a later version.
+    #[error("it was written by a newer version of this tool ({found}; this one reads {SCHEMA}): update it")]
+    Newer {
+        /// Its schema.
+        found: String,
+    },
+    /// The right schema with wrong fields.
+    #[error("{field}: it is not a valid {SCHEMA}: {problem}")]
+    Invalid {
+        /// The field, as a path.
+        field: String,
+        /// What is wrong with it.
+        problem: serde_json::Error,
+    },
+    /// More than makes sense.
+    #[error("it is larger than {} MB, the most that is read", MAX_BYTES >> 20)]
+    TooLarge,
+    /// The right fields with numbers that cannot be.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+}
+
+/// JSON for files: keys sorted, indented, with a newline at the end.
+pub(crate) fn pretty(document: &impl Serialize) -> String {
+    // By way of a value, whose maps are sorted; a struct would print its fields as they are declared.
+    let value = serde_json::to_value(document).map(|mut value| {
+        value.sort_all_objects();
+        format!("{value:#}\n")
+    });
+    debug_assert!(value.is_ok(), "all keys are text: {value:?}");
+    value.unwrap_or_default()
+}
+
+impl Document {
+    /// As JSON for files: keys sorted, indented, with a newline at the end.
+    pub fn to_json(&self) -> String {
+        pretty(self)
+    }
+
+    /// Reads what [`Document::to_json`] wrote, in this version or an earlier build of it. What it says of itself must agree: numbers
+    /// that were edited, or damaged on their way, are refused with their field.
+    pub fn from_json(text: &str) -> Result<Self, DocumentError> {
+        if text.len() > MAX_BYTES {
+            return Err(DocumentError::TooLarge);
+        }
+        if text.trim().is_empty() {
+            return Err(DocumentError::Empty);
+        }
+        let value: Value = serde_json::from_str(text).map_err(|error| {
+            if error.is_eof() { DocumentError::Truncated { line: error.line() } } else { DocumentError::NotJson(error) }
+        })?;
+        let found = value.get("schema").and_then(Value::as_str);
+        let version = found.and_then(|s| s.strip_prefix(SCHEMA_FAMILY)).and_then(|v| v.parse::<u32>().ok());
+        match version {
+            Some(SCHEMA_VERSION) => {
+                read::counts_are_possible(&value)?;
+                let document: Self = serde_path_to_error::deserialize(value).map_err(|error| {
+                    DocumentError::Invalid { field: error.path().to_string(), problem: error.into_inner() }
+                })?;
+                read::check(&document)?;
+                Ok(document)
+            }
+            Some(v) if v > SCHEMA_VERSION => Err(DocumentError::Newer { found: format!("{SCHEMA_FAMILY}{v}") }),
+            _ => Err(DocumentError::Foreign { found: found.map_or_else(|| "none".to_owned(), |s| format!("{s:?}")) }),
+        }
+    }
+}

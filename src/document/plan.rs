@@ -1,0 +1,319 @@
+//! The document's section about the plan: the profile as resolved, without secrets, and its hash.
+//!
+//! Keys and nesting are those of a profile's file; lengths of time are in ms, as everywhere in the document.
+
+use crate::plan::{After, Arrivals, Conduct, Kind, Leave, Plan, Shape, Source, Spec};
+use crate::threshold::Rule;
+use crate::units::Nanos;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// Stands where a secret, or a header that may hold one, would.
+const HIDDEN: &str = "[hidden]";
+
+/// Keys that do not change what is asked of a server: names, where it runs, and who does which part of it.
+const NOT_HASHED: [&str; 14] = [
+    "api_key",
+    "basic_auth",
+    "description",
+    "hash",
+    "http_proxy",
+    "name",
+    "of",
+    "pin",
+    "server",
+    "share",
+    "source_ip",
+    "start_at",
+    "unix_socket",
+    "workers",
+];
+
+/// The section, hash included.
+pub(crate) fn section(plan: &Plan) -> Map<String, Value> {
+    let mut section = shape(&plan.shape);
+    let rest = json!({
+        "name": plan.name,
+        "description": plan.description,
+        "think_time": { "min": ms(plan.think_time.min), "max": ms(plan.think_time.max) },
+        "warmup": ms(plan.warmup),
+        "cooldown": ms(plan.cooldown),
+        "graceful_stop": ms(plan.graceful_stop),
+        "requests": plan.mix.kinds.iter().map(kind).collect::<Vec<_>>(),
+        "thresholds": rules(&plan.thresholds),
+        "slo": rules(&plan.slo),
+        "headers": hidden_values(&plan.headers),
+        "api_key": plan.api_key.as_ref().map(|_| HIDDEN),
+        "seed": plan.seed,
+        "server": plan.server.as_ref().map(server),
+        "workers": plan.workers,
+        "pin": plan.pin,
+        "share": plan.share,
+        "of": plan.of,
+        "start_at": plan.start_at.map(|at| at.to_string()),
+    });
+    if let Value::Object(rest) = rest {
+        section.extend(rest);
+    }
+    section.extend(access(plan));
+    let hash = hash(&section);
+    section.insert("hash".to_owned(), Value::String(hash));
+    section
+}
+
+/// What of the way to the targets is not as usual. Where they are and where we come from is not part of what is asked of them; how often
+/// connections are opened, and how dearly, is.
+fn access(plan: &Plan) -> Map<String, Value> {
+    let access = &plan.access;
+    let mut section = Map::new();
+    let mut add = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            section.insert(key.to_owned(), value);
+        }
+    };
+    add("connect_rate", access.connect_rate.map(Value::from));
+    add("max_requests_per_connection", access.max_requests.map(Value::from));
+    add("tls_resume", (!access.tls.resume).then_some(Value::Bool(false)));
+    add("basic_auth", plan.basic_auth.as_ref().map(|_| Value::from(HIDDEN)));
+    let sources: Vec<String> = access.sources.iter().map(ToString::to_string).collect();
+    add("source_ip", (!sources.is_empty()).then(|| Value::from(sources)));
+    add("http_proxy", access.proxy.as_ref().map(|proxy| Value::from(format!("{}:{}", proxy.host, proxy.port))));
+    add("unix_socket", access.unix_socket.as_ref().map(|path| Value::from(path.display().to_string())));
+    section
+}
+
+/// SHA-256, in hex, of the section's compact JSON with sorted keys, without [`NOT_HASHED`]: the same test against two servers, or as
+/// shards on two machines, has the same hash. A hash that is in it already is no part of itself.
+pub(crate) fn hash(section: &Map<String, Value>) -> String {
+    let hashed = section.iter().filter(|(key, _)| !NOT_HASHED.contains(&key.as_str()));
+    let mut canonical = Value::Object(hashed.map(|(key, value)| (key.clone(), value.clone())).collect());
+    canonical.sort_all_objects();
+    let digest = Sha256::digest(canonical.to_string().as_bytes());
+    digest.iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
+fn ms(time: Nanos) -> f64 {
+    super::rounded(time.as_millis_f64())
+}
+
+fn shape(shape: &Shape) -> Map<String, Value> {
+    let value = match shape {
+        Shape::ConstantVus { vus, duration } => {
+            json!({ "executor": "constant-vus", "vus": vus, "duration": ms(*duration) })
+        }
+        Shape::RampingVus { start_vus, stages, graceful_ramp_down } => {
+            json!({
+                "executor": "ramping-vus",
+                "start_vus": start_vus,
+                "stages": self::stages(stages),
+                "graceful_ramp_down": ms(*graceful_ramp_down),
+            })
+        }
+        Shape::PerVuIterations { vus, iterations, max_duration } => json!({
+            "executor": "per-vu-iterations", "vus": vus, "iterations": iterations, "max_duration": ms(*max_duration),
+        }),
+        Shape::SharedIterations { vus, iterations, max_duration } => json!({
+            "executor": "shared-iterations", "vus": vus, "iterations": iterations, "max_duration": ms(*max_duration),
+        }),
+        Shape::ConstantArrivalRate(open) => json!({
+            "executor": "constant-arrival-rate", "rate": open.start_rate, "duration": ms(open.end()),
+        }),
+        Shape::RampingArrivalRate(open) => json!({
+            "executor": "ramping-arrival-rate", "start_rate": open.start_rate, "stages": stages(&open.stages),
+        }),
+    };
+    let mut section = match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    };
+    if let Some(open) = shape.arrivals() {
+        section.extend(arrivals(open));
+    }
+    section
+}
+
+fn stages(stages: &[crate::plan::Stage]) -> Vec<Value> {
+    stages.iter().map(|s| json!({ "duration": ms(s.duration), "target": s.target })).collect()
+}
+
+/// What the two executors of arrivals have in common.
+fn arrivals(open: &Arrivals) -> Map<String, Value> {
+    let mut map = Map::new();
+    map.insert("time_unit".to_owned(), json!(ms(open.time_unit)));
+    map.insert("pre_allocated_vus".to_owned(), json!(open.pre_allocated_vus));
+    map.insert("max_vus".to_owned(), json!(open.max_vus));
+    map.insert("arrival".to_owned(), json!(open.spacing.name()));
+    map.insert("burstiness".to_owned(), json!(open.spacing.burstiness()));
+    map.insert("on_full".to_owned(), json!(open.on_full.name()));
+    map
+}
+
+fn kind(kind: &Kind) -> Value {
+    let timeouts = &kind.timeouts;
+    let mut value = json!({
+        "name": kind.name,
+        "weight": kind.weight,
+        "api": kind.api.name(),
+        "stream": kind.stream,
+        "websocket": kind.websocket,
+        "path": kind.path,
+        "model": kind.models,
+        "prompt": kind.prompts,
+        "max_tokens": kind.max_tokens.map(|(min, max)| json!({ "min": min, "max": max })),
+        "body": kind.body,
+        "headers": hidden_values(&kind.headers),
+        "timeout": {
+            "connect": ms(timeouts.connect),
+            "first_byte": ms(timeouts.first_byte),
+            "stall": ms(timeouts.stall),
+            "total": ms(timeouts.total),
+        },
+    });
+    // Only those that there are: a test without them is the same test as before there could be any.
+    for (name, conduct) in conduct(&kind.conduct) {
+        value[name] = conduct;
+    }
+    value
+}
+
+/// What users do beside waiting, with the keys of a profile's file.
+fn conduct(conduct: &Conduct) -> impl Iterator<Item = (&'static str, Value)> {
+    let leave = |name, leave: Option<Leave>| {
+        leave.map(|leave| {
+            let mut value = json!({ "share": leave.share });
+            match leave.after {
+                After::Tokens(n) => value["after_tokens"] = json!(n),
+                After::Time(time) => value["after"] = json!(ms(time)),
+            }
+            (name, value)
+        })
+    };
+    let slow = conduct
+        .slow_reader
+        .map(|slow| ("slow_reader", json!({ "bytes_per_second": slow.bytes_per_second, "share": slow.share })));
+    [leave("cancel", conduct.cancel), leave("drop", conduct.drop), slow].into_iter().flatten()
+}
+
+/// Rules by metric, as in a profile's long form.
+fn rules(rules: &[Rule]) -> Map<String, Value> {
+    let mut by_metric = Map::new();
+    for rule in rules {
+        let metric = rule.metric.name();
+        let key = rule.request.as_ref().map_or_else(|| metric.to_owned(), |kind| format!("{metric}{{request:{kind}}}"));
+        let value = json!({
+            "threshold": rule.expression,
+            "abort_on_fail": rule.abort_on_fail,
+            "delay_abort_eval": ms(rule.delay_abort_eval),
+        });
+        if let Value::Array(list) = by_metric.entry(key).or_insert_with(|| json!([])) {
+            list.push(value);
+        }
+    }
+    by_metric
+}
+
+/// The rules of a section as [`rules`] wrote them: metric, and the rule's text where there is one.
+pub(crate) fn written_rules(section: &Map<String, Value>) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let by_metric = section.get("thresholds").and_then(Value::as_object).into_iter().flatten();
+    by_metric.flat_map(|(metric, list)| {
+        let rules = list.as_array().into_iter().flatten();
+        rules.map(move |rule| (metric.as_str(), rule.get("threshold").and_then(Value::as_str)))
+    })
+}
+
+/// Headers by name; their values may be keys, and so are never shown.
+fn hidden_values(headers: &[(String, String)]) -> Map<String, Value> {
+    headers.iter().map(|(name, _)| (name.clone(), json!(HIDDEN))).collect()
+}
+
+fn server(spec: &Spec) -> Value {
+    let (source, path) = match &spec.source {
+        Source::Embedded => ("embedded", None),
+        Source::Binary(path) => ("binary", Some(path)),
+        Source::Checkout(path) => ("checkout", Some(path)),
+        Source::Origin => ("origin", None),
+    };
+    json!({
+        "source": source,
+        "path": path.map(|p| p.display().to_string()),
+        "config": spec.config.as_ref().map(|p| p.display().to_string()),
+        "chaos": spec.chaos,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::tests::plan;
+
+    fn hash_of(change: impl Fn(&mut Plan)) -> Value {
+        let mut plan = plan();
+        change(&mut plan);
+        section(&plan)["hash"].clone()
+    }
+
+    #[test]
+    fn the_same_test_against_another_server_has_the_same_hash() {
+        let base = hash_of(|_| ());
+        let text = base.as_str().expect("text");
+        assert!(text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()), "{text}");
+        assert_eq!(hash_of(|p| p.target.url = "http://other:1".to_owned()), base);
+        assert_eq!(hash_of(|p| p.api_key = None), base);
+        assert_eq!(hash_of(|p| p.server = None), base);
+        assert_eq!(hash_of(|p| p.description = "better words".to_owned()), base);
+        assert_eq!(hash_of(|p| (p.share, p.of, p.workers, p.pin) = (1, 3, Some(7), false)), base);
+    }
+
+    #[test]
+    fn another_test_has_another_hash() {
+        let mut hashes = vec![
+            hash_of(|_| ()),
+            hash_of(|p| p.seed += 1),
+            hash_of(|p| p.shape = Shape::ConstantVus { vus: 3, duration: Nanos::from_secs(1) }),
+            hash_of(|p| p.think_time.max = Nanos::from_secs(9)),
+            hash_of(|p| p.graceful_stop = Nanos::ZERO),
+            hash_of(|p| p.mix.kinds[0].weight += 1),
+            hash_of(|p| p.mix.kinds[0].prompts.push("more".to_owned())),
+            hash_of(|p| p.mix.kinds[0].max_tokens = None),
+            hash_of(|p| p.mix.kinds[0].timeouts.total = Nanos::from_secs(1)),
+            hash_of(|p| p.headers.push(("x-more".to_owned(), String::new()))),
+            hash_of(|p| p.thresholds.clear()),
+            hash_of(|p| p.mix.kinds[0].conduct.cancel = Some(Leave { after: After::Tokens(3), share: 1.0 })),
+            hash_of(|p| p.mix.kinds[0].conduct.drop = Some(Leave { after: After::Tokens(3), share: 1.0 })),
+        ];
+        let all = hashes.len();
+        hashes.sort_by_key(ToString::to_string);
+        hashes.dedup();
+        assert_eq!(hashes.len(), all);
+    }
+
+    #[test]
+    fn secrets_are_not_in_it() {
+        let text = Value::Object(section(&plan())).to_string();
+        assert!(!text.contains("sesame"), "{text}");
+        assert!(text.contains("x-tenant") && text.contains(HIDDEN), "{text}");
+    }
+
+    #[test]
+    fn every_shape_says_which_executor_it_is() {
+        let (max_duration, vus) = (Nanos::from_secs(60), 2);
+        for (shape, executor) in [
+            (Shape::ConstantVus { vus, duration: max_duration }, "constant-vus"),
+            (Shape::PerVuIterations { vus, iterations: 3, max_duration }, "per-vu-iterations"),
+            (Shape::SharedIterations { vus, iterations: 3, max_duration }, "shared-iterations"),
+        ] {
+            let section = section(&Plan { shape, ..plan() });
+            assert_eq!((&section["executor"], &section["vus"]), (&json!(executor), &json!(2)));
+        }
+        let section = section(&plan());
+        assert_eq!(section["executor"], "ramping-vus");
+        assert_eq!(section["stages"][0], json!({ "duration": 30_000.0, "target": 50 }));
+    }
+
+    #[test]
+    fn rules_are_grouped_by_metric_and_selector() {
+        let thresholds = &section(&plan())["thresholds"];
+        assert_eq!(thresholds["http_req_duration"][1]["threshold"], "p(99)<5000");
+        assert_eq!(thresholds["ttft{request:chat-stream}"][0]["abort_on_fail"], true);
+    }
+}

@@ -1,0 +1,214 @@
+//! Document → numbers again, and whether it agrees with itself.
+//!
+//! A document that comes from a file may be cut, damaged, edited, or of another program. Every derived number in it is derived once
+//! more here, from histograms and counts, and what differs is refused by name: a wrong number is worse than none.
+
+mod agree;
+mod over_time;
+
+pub(crate) use agree::check;
+
+use super::{Document, Exact, Gauge, KindSecond, Measured, Quantiles, Trend};
+use crate::metrics::summary::{CounterValue, GaugeValue, Group, ShareValue, Summary, TokenSource};
+use crate::metrics::{self, Buckets, Distribution, Failure, Incidents, Metric};
+use crate::units::Nanos;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Most seconds that are read: more than a day. A longer run is several.
+pub(crate) const MAX_SECONDS: usize = 100_000;
+/// Most shares of a test: more machines than anybody will use.
+pub(crate) const MAX_SHARES: u32 = 10_000;
+/// The highest count that is believed: it takes 35 years of a million a second, and the counts of ten thousand shares still fit 64 bits.
+const MAX_COUNT: u64 = 1 << 50;
+/// Sections whose whole numbers are no counts of ours: the plan, its seed in `run`, what a server says of itself.
+const NO_COUNTS: [&str; 3] = ["plan", "run", "target"];
+
+/// A field whose value cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct FieldError {
+    /// The field, as a path.
+    pub field: String,
+    /// What is wrong, and what was expected.
+    pub problem: String,
+}
+
+pub(crate) fn wrong(field: impl Into<String>, problem: impl Into<String>) -> FieldError {
+    FieldError { field: field.into(), problem: problem.into() }
+}
+
+/// Refuses a document with a count that nobody can have counted.
+pub(crate) fn counts_are_possible(document: &Value) -> Result<(), FieldError> {
+    let sections = document.as_object().into_iter().flatten();
+    for (name, section) in sections.filter(|(name, _)| !NO_COUNTS.contains(&name.as_str())) {
+        if let Some(path) = too_high(section) {
+            let problem = format!("it is higher than {MAX_COUNT}, the most that is believed");
+            return Err(wrong(format!("{name}{path}"), problem));
+        }
+    }
+    Ok(())
+}
+
+/// The path to a whole number that is too high, from this value on.
+fn too_high(value: &Value) -> Option<String> {
+    match value {
+        Value::Number(n) => n.as_u64().filter(|n| *n > MAX_COUNT).map(|_| String::new()),
+        Value::Array(all) => all.iter().enumerate().find_map(|(i, v)| Some(format!("[{i}]{}", too_high(v)?))),
+        Value::Object(all) => all.iter().find_map(|(key, v)| Some(format!(".{key}{}", too_high(v)?))),
+        _ => None,
+    }
+}
+
+/// The numbers of a document. Failed checks are not among them: their names are the document's own (see
+/// [`super::Failures::checks`]).
+pub fn summary(document: &Document) -> Result<Summary, FieldError> {
+    let window = Nanos::from_secs_f64(document.run.window_s);
+    let mut requests = Vec::new();
+    for (name, numbers) in &document.requests {
+        requests.push((name.clone(), group(&format!("requests.{name}"), numbers, window)?));
+    }
+    let known = Failure::ALL.into_iter();
+    let failures = known.filter_map(|f| {
+        Some((f, Incidents { count: *document.failures.classes.get(f.name())?, ..Incidents::default() }))
+    });
+    let failures = failures.collect();
+    let mut statuses = Vec::new();
+    for (status, n) in &document.failures.statuses {
+        let number = status.parse::<u16>().map_err(|_| wrong("failures.statuses", format!("{status} is no status")))?;
+        statuses.push((number, *n));
+    }
+    statuses.sort_unstable();
+    let mut gauges = Vec::new();
+    for gauge in metrics::Gauge::ALL {
+        if let Some(Measured::Gauge(Gauge { value, min, max })) = document.metrics.get(gauge.name()) {
+            gauges.push((gauge, GaugeValue { value: *value, min: *min, max: *max }));
+        }
+    }
+    Ok(Summary {
+        window,
+        cpu_time: Nanos::ZERO,
+        all: group("metrics", &document.metrics, window)?,
+        requests,
+        failures,
+        statuses,
+        failed_checks: Vec::new(),
+        gauges,
+        // The document keeps them under its target, and needs no numbers made of them.
+        paths: metrics::Paths::default(),
+        server: super::steady::server_levels(document),
+    })
+}
+
+fn group(field: &str, numbers: &BTreeMap<String, Measured>, window: Nanos) -> Result<Group, FieldError> {
+    let (mut trends, mut counters, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+    let mut token_source = None;
+    for (name, measured) in numbers {
+        let field = format!("{field}.{name}");
+        match (Metric::from_name(name), measured) {
+            (Some(Metric::Trend(t)), Measured::Trend(m)) => trends.push((t, distribution(&field, m)?)),
+            (Some(Metric::Counter(c)), Measured::Counter(m)) => {
+                let in_window = m.in_window.unwrap_or((m.rate * window.as_secs_f64()).round() as u64);
+                counters.push((c, CounterValue::over(m.count, in_window, window)));
+                if let Some(source) = &m.token_source {
+                    token_source = Some(source_of(&field, source)?);
+                }
+            }
+            (Some(Metric::Share(s)), Measured::Rate(m)) => {
+                if m.matches > m.total {
+                    return Err(wrong(field, format!("{} of {} cannot be", m.matches, m.total)));
+                }
+                shares.push((s, ShareValue { matches: m.matches, total: m.total }));
+            }
+            (Some(Metric::Gauge(_)), Measured::Gauge(m)) => {
+                if m.min > m.value || m.value > m.max {
+                    return Err(wrong(field, format!("{} is not from {} to {}", m.value, m.min, m.max)));
+                }
+            }
+            // What a later build measures is let through.
+            (None, _) => {}
+            (Some(_), _) => return Err(wrong(format!("{field}.type"), "it is another type than this metric has")),
+        }
+    }
+    trends.sort_by_key(|(t, _)| *t);
+    counters.sort_by_key(|(c, _)| *c);
+    shares.sort_by_key(|(s, _)| *s);
+    Ok(Group { trends, counters, shares, token_source })
+}
+
+fn source_of(field: &str, name: &str) -> Result<TokenSource, FieldError> {
+    let known = [TokenSource::Usage, TokenSource::Events, TokenSource::Mixed].into_iter().find(|s| s.name() == name);
+    known.ok_or_else(|| wrong(format!("{field}.token_source"), format!("{name:?} is not usage, events or mixed")))
+}
+
+/// A trend's distribution. Documents of earlier builds have no integers; theirs are made of the floats, and are as good as those.
+fn distribution(field: &str, t: &Trend) -> Result<Distribution, FieldError> {
+    if t.unit != "ms" {
+        return Err(wrong(format!("{field}.unit"), format!("{:?}, expected \"ms\"", t.unit)));
+    }
+    let exact = match &t.exact {
+        Some(exact) => integers(field, exact)?,
+        None => Exacts { sum: nanos(t.sum), sum_of_squares: 0, min: nanos(t.min), max: nanos(t.max) },
+    };
+    let min_max = |n: u128| Nanos(u64::try_from(n).unwrap_or(u64::MAX));
+    let exact = metrics::Exact {
+        count: t.count,
+        overflow: t.overflow,
+        sum: exact.sum,
+        sum_of_squares: exact.sum_of_squares,
+        min: min_max(exact.min),
+        max: min_max(exact.max),
+    };
+    if t.count == 0 {
+        return Err(wrong(format!("{field}.count"), "0: a trend without times is left out of a result"));
+    }
+    Distribution::decoded(&t.histogram, &exact).map_err(|error| {
+        let problem = match Buckets::decode(&t.histogram) {
+            Ok(buckets) if buckets.count() != t.count => {
+                format!("it holds {} times, and count says {}", buckets.count(), t.count)
+            }
+            _ => error.to_string(),
+        };
+        wrong(format!("{field}.histogram"), problem)
+    })
+}
+
+struct Exacts {
+    sum: u128,
+    sum_of_squares: u128,
+    min: u128,
+    max: u128,
+}
+
+fn nanos(ms: f64) -> u128 {
+    (ms.max(0.0) * 1e6).round() as u128
+}
+
+fn integers(field: &str, exact: &Exact) -> Result<Exacts, FieldError> {
+    let number = |key: &str, text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        digits
+            .then(|| text.parse::<u128>().ok())
+            .flatten()
+            .ok_or_else(|| wrong(format!("{field}.exact.{key}"), "it is no whole number"))
+    };
+    Ok(Exacts {
+        sum: number("sum_ns", &exact.sum_ns)?,
+        sum_of_squares: number("sum_of_squares_ns2", &exact.sum_of_squares_ns2)?,
+        min: u128::from(exact.min_ns),
+        max: u128::from(exact.max_ns),
+    })
+}
+
+/// The three trends of a second, with histogram and percentiles.
+pub(crate) fn three(second: &KindSecond) -> [(&'static str, Option<&String>, Option<&Quantiles>); 3] {
+    let h = &second.histograms;
+    [
+        ("ttft", h.ttft.as_ref(), second.ttft.as_ref()),
+        ("tbt", h.tbt.as_ref(), second.tbt.as_ref()),
+        ("http_req_duration", h.http_req_duration.as_ref(), second.http_req_duration.as_ref()),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! This machine: its limits, its processes, and what its kernel counts.
+
+pub mod limits;
+pub mod procfs;

@@ -1,0 +1,145 @@
+//! Two numbers for one thing: what the server is configured to do or has counted, and what we saw.
+
+use super::subject::Left;
+use crate::document::AgreementLine;
+use crate::metrics::summary::TokenSource;
+use crate::metrics::{Counter, Distribution, Summary, Trend};
+use crate::plan::Plan;
+use crate::server::latency::Latency;
+use serde_json::Value;
+
+/// What times may differ by on an idle machine: llmsim sleeps on timers of a millisecond that never fire early.
+const TIMER_MS: f64 = 2.0;
+/// And this share of the configured time.
+const TIMER_SHARE: f64 = 0.1;
+/// Standard errors that a mean may be away from its distribution's: once in 16,000 runs by chance.
+const ERRORS: f64 = 4.0;
+
+/// What can be compared. `outside` is what was sent outside the measurement window: the server has counted it, too.
+pub(crate) fn lines(plan: &Plan, summary: &Summary, outside: Option<&Summary>, left: &Left) -> Vec<AgreementLine> {
+    let mut lines: Vec<AgreementLine> =
+        left.latency.into_iter().flat_map(|latency| times(plan, latency, summary)).collect();
+    if let (Some(before), Some(after)) = (&left.stats_before, &left.stats_after) {
+        lines.extend(counts(plan, &[Some(summary), outside], before, after));
+    }
+    lines
+}
+
+/// Configured and measured latency, of what streams: the first event and the gaps between tokens.
+fn times(plan: &Plan, latency: Latency, summary: &Summary) -> Vec<AgreementLine> {
+    let streams = plan.mix.kinds.iter().any(|kind| kind.stream);
+    let line = |name: &str, trend: Trend, mean: u64, deviation: u64| {
+        let measured: &Distribution = summary.trend(trend, None).filter(|_| streams)?;
+        let (server, ours) = (mean as f64, measured.avg_ms());
+        let by_chance = ERRORS * deviation as f64 / (measured.count as f64).sqrt();
+        let tolerance = TIMER_MS + TIMER_SHARE * server + by_chance;
+        let agree = (ours - server).abs() <= tolerance;
+        Some(AgreementLine { name: name.to_owned(), server, ours, tolerance, unit: "ms".to_owned(), agree })
+    };
+    let first = line("ttfe", Trend::Ttfe, latency.ttft_mean_ms, latency.ttft_stddev_ms);
+    let gaps = line("tbt", Trend::Tbt, latency.tbt_mean_ms, latency.tbt_stddev_ms);
+    first.into_iter().chain(gaps).collect()
+}
+
+/// Tokens, where both sides count the same: every answer was read to its end, and says its tokens.
+fn counts(plan: &Plan, parts: &[Option<&Summary>], before: &Value, after: &Value) -> Vec<AgreementLine> {
+    let counted = |key: &str| after.get(key)?.as_u64()?.checked_sub(before.get(key)?.as_u64()?);
+    let all = || parts.iter().copied().flatten();
+    let sum = |counter: Counter| -> u64 { all().filter_map(|s| s.counter(counter, None)).map(|c| c.count).sum() };
+    let line = |name: &str, server: Option<u64>, ours: u64| {
+        let (server, agree) = (server?, server? == ours);
+        let (server, ours) = (server as f64, ours as f64);
+        Some(AgreementLine { name: name.to_owned(), server, ours, tolerance: 0.0, unit: String::new(), agree })
+    };
+    // Of a request that we have given up the server may know another end than we do.
+    let whole =
+        sum(Counter::Interrupted) + sum(Counter::Cancelled) + sum(Counter::Timeouts) + sum(Counter::ConnectionFailures)
+            == 0
+            && sum(Counter::StaleRetries) == 0
+            && plan.mix.kinds.iter().all(|kind| kind.api.generates());
+    if !whole {
+        return Vec::new();
+    }
+    let errors: u64 = all().flat_map(|s| &s.statuses).filter(|(status, _)| *status >= 400).map(|(_, n)| n).sum();
+    let failed = all().map(|s| s.finished() - s.succeeded()).sum::<u64>();
+    let mut lines = Vec::new();
+    if failed == errors && all().all(|s| matches!(s.all.token_source, None | Some(TokenSource::Usage))) {
+        lines.push(line("tokens", counted("completion_tokens"), sum(Counter::TokensOutput)));
+        lines.push(line("prompt tokens", counted("prompt_tokens"), sum(Counter::TokensInput)));
+    }
+    lines.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Outcome, Sample, Tally, TokenUsage};
+    use crate::plan::{Overrides, resolve};
+    use crate::units::Nanos;
+    use serde_json::json;
+
+    fn plan() -> Plan {
+        let mut nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        resolve("load", &Overrides::default(), &mut nothing).expect("built in").plan
+    }
+
+    fn sample(first_event_ms: u64, outcome: Outcome, status: u16) -> Sample {
+        let at = |ms| Some(Nanos::from_millis(ms));
+        let usage = (status == 200).then_some(TokenUsage { input: 9, output: 20, reasoning: 0 });
+        Sample {
+            outcome,
+            status,
+            end: Nanos::from_millis(500),
+            first_byte: at(5),
+            first_event: at(first_event_ms),
+            first_token: at(first_event_ms),
+            last_token: at(400),
+            token_events: 20,
+            token_events_in_window: 20,
+            usage,
+            bytes_sent: 10,
+            bytes_received: 10,
+            ..Sample::begun(0, Nanos::ZERO)
+        }
+    }
+
+    fn summary(samples: &[Sample]) -> Summary {
+        let mut tally = Tally::new(2);
+        for sample in samples {
+            tally.record(sample);
+        }
+        Summary::new(&tally, &["chat-stream".to_owned(), "chat-plain".to_owned()], Nanos::from_secs(1))
+    }
+
+    #[test]
+    fn latency_agrees_within_what_timers_and_chance_allow() {
+        let latency = Latency { ttft_mean_ms: 100, ttft_stddev_ms: 0, tbt_mean_ms: 5, tbt_stddev_ms: 0 };
+        let of = |ms| {
+            let lines = times(&plan(), latency, &summary(&[sample(ms, Outcome::Success, 200)]));
+            assert_eq!(lines.len(), 1, "there are no gaps to compare");
+            lines[0].agree
+        };
+        assert_eq!([87, 88, 100, 112, 113].map(of), [false, true, true, true, false]);
+        let wide = Latency { ttft_stddev_ms: 50, ..latency };
+        assert!(
+            times(&plan(), wide, &summary(&[sample(300, Outcome::Success, 200)]))[0].agree,
+            "one sample says little"
+        );
+    }
+
+    #[test]
+    fn counts_are_compared_where_both_count_the_same() {
+        use crate::metrics::Failure::{Http429, TimeoutTotal};
+        let (good, limited) = (sample(5, Outcome::Success, 200), sample(5, Outcome::Failed(Http429), 429));
+        let before = json!({ "total_errors": 3, "completion_tokens": 100, "prompt_tokens": 0 });
+        let after = json!({ "total_errors": 4, "completion_tokens": 140, "prompt_tokens": 17 });
+        let limited = Sample { token_events: 0, token_events_in_window: 0, ..limited };
+        let (inside, outside) = (summary(&[good, limited]), summary(&[good]));
+        let lines = counts(&plan(), &[Some(&inside), Some(&outside)], &before, &after);
+        let seen: Vec<_> = lines.iter().map(|l| (l.name.as_str(), l.server as u64, l.ours as u64, l.agree)).collect();
+        assert_eq!(seen, [("tokens", 40, 40, true), ("prompt tokens", 17, 18, false)]);
+        let given_up = summary(&[good, sample(5, Outcome::Failed(TimeoutTotal), 0)]);
+        assert!(counts(&plan(), &[Some(&given_up)], &before, &after).is_empty());
+        assert!(counts(&plan(), &[Some(&inside)], &json!({}), &after).is_empty(), "another server's statistics");
+    }
+}

@@ -1,0 +1,147 @@
+//! The test itself: the engine runs, every second is shown and watched, thresholds that may end it early are asked.
+
+use super::subject::Subject;
+use crate::engine::{self, Run, Tick};
+use crate::live::{Counts, Frame, Progress, Quantiles};
+use crate::load::{Shape, Stage};
+use crate::metrics::soak::{Soak, Times, soak};
+use crate::metrics::{Counter, Summary, Tally, series};
+use crate::plan::Plan;
+use crate::threshold::{self, Judgement, Rule, Verdict};
+use crate::trial::error::CliError;
+use crate::units::Nanos;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What was measured, and judged.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) run: Run,
+    pub(crate) summary: Summary,
+    /// What was sent outside the measurement window.
+    pub(crate) outside: Option<Summary>,
+    /// What was seen over time.
+    pub(crate) soak: Soak,
+    pub(crate) verdicts: Vec<Verdict>,
+    /// The threshold that ended the run.
+    pub(crate) aborted_by: Option<String>,
+}
+
+/// Runs the plan.
+pub(crate) fn measure(
+    plan: &Plan,
+    subject: &mut Subject,
+    stop: &AtomicBool,
+    progress: &Progress,
+) -> Result<Measured, CliError> {
+    let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+    let aborting: Vec<Rule> = plan.thresholds.iter().filter(|rule| rule.abort_on_fail).cloned().collect();
+    let mut aborted_by = None;
+    let mut totals = Counts::default();
+    let cores = subject.client_cores.clone();
+
+    let run = engine::run(plan, &cores, stop, &mut |tick| {
+        subject.watch(tick.elapsed, tick.second);
+        let second = counts(tick.second);
+        totals = Counts {
+            http_reqs: totals.http_reqs + second.http_reqs,
+            failed: totals.failed + second.failed,
+            tokens_output: totals.tokens_output + second.tokens_output,
+        };
+        progress.show(frame(plan, tick, second, totals));
+        if aborted_by.is_none() && !tick.last {
+            aborted_by = failed_early(&aborting, tick.total, &names, tick.elapsed, plan.warmup);
+            if aborted_by.is_some() || subject.is_dead() {
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+    })?;
+
+    let window = (plan.warmup, plan.warmup + run.window);
+    let soak = soak(&run.series, Times { window, level: plan.level_stretch(), warm: plan.warmup > Nanos::ZERO });
+    let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
+    let summary = Summary::new(&run.total, &names, run.window).with_server(&soak);
+    // A share says nothing of the whole: `merge` judges that.
+    let rules = if plan.of > 1 { &[][..] } else { &plan.thresholds[..] };
+    let verdicts = threshold::judge(rules, &summary);
+    Ok(Measured { run, summary, outside, soak, verdicts, aborted_by })
+}
+
+/// The first of the rules that has failed by now and may end the run.
+fn failed_early(rules: &[Rule], total: &Tally, names: &[String], elapsed: Nanos, warmup: Nanos) -> Option<String> {
+    let due: Vec<Rule> = rules.iter().filter(|rule| rule.delay_abort_eval <= elapsed).cloned().collect();
+    if due.is_empty() {
+        return None;
+    }
+    let summary = Summary::new(total, names, elapsed.since(warmup));
+    let verdicts = threshold::judge(&due, &summary);
+    // No data yet is no failure yet.
+    let failed = verdicts.into_iter().find(|verdict| verdict.result == Judgement::Fail)?;
+    Some(format!("{} {}", failed.metric, failed.expression))
+}
+
+fn counts(second: &series::Second) -> Counts {
+    Counts { http_reqs: second.http_reqs, failed: second.failed, tokens_output: second.tokens_output }
+}
+
+fn frame(plan: &Plan, tick: &Tick<'_>, second: Counts, totals: Counts) -> Frame {
+    let quantiles = |q: Option<series::Quantiles>| q.map(|q| Quantiles { p50: q.p50, p95: q.p95, p99: q.p99 });
+    Frame {
+        elapsed: tick.elapsed,
+        total: plan.shape.runs_by_time().then(|| plan.shape.end()),
+        stage: stage(&plan.shape, tick.elapsed),
+        vus: tick.second.vus as u32,
+        in_flight: tick.second.in_flight as u32,
+        connections: tick.second.connections as u32,
+        second,
+        totals,
+        ttft: quantiles(tick.second.ttft),
+        tbt: quantiles(tick.second.tbt),
+        http_req_duration: quantiles(tick.second.http_req_duration),
+    }
+}
+
+/// Where in the plan a run is, in a few words.
+fn stage(shape: &Shape, elapsed: Nanos) -> String {
+    if elapsed >= shape.end() {
+        return "finishing".to_owned();
+    }
+    match shape {
+        Shape::ConstantVus { vus, .. } => format!("{vus} VUs"),
+        Shape::PerVuIterations { vus, iterations, .. } => format!("{vus} VUs x {iterations} iterations"),
+        Shape::SharedIterations { iterations, .. } => format!("{iterations} iterations"),
+        Shape::ConstantArrivalRate(open) => format!("{} arrivals per {}", open.start_rate, open.time_unit),
+        Shape::RampingVus { stages, .. } => stage_of(stages, elapsed, "VUs"),
+        Shape::RampingArrivalRate(open) => stage_of(&open.stages, elapsed, &format!("per {}", open.time_unit)),
+    }
+}
+
+/// Which of the stages it is, and where it leads.
+fn stage_of(stages: &[Stage], elapsed: Nanos, unit: &str) -> String {
+    let mut end = Nanos::ZERO;
+    let current = stages.iter().position(|stage| {
+        end = end.saturating_add(stage.duration);
+        elapsed < end
+    });
+    current.map_or_else(String::new, |i| format!("stage {}/{} to {} {unit}", i + 1, stages.len(), stages[i].target))
+}
+
+/// Requests of ours that a llmsim counts: those of the APIs that generate tokens or pictures, as often as they were put on the wire.
+pub(crate) fn sent_to_apis_that_count(plan: &Plan, summary: &Summary) -> u64 {
+    let counted = plan.mix.kinds.iter().filter(|kind| kind.api.streams());
+    counted.filter_map(|kind| summary.counter(Counter::HttpReqsSent, Some(&kind.name))).map(|sent| sent.count).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stage_says_where_the_run_is() {
+        let secs = Nanos::from_secs;
+        let stages = vec![Stage { duration: secs(10), target: 5 }, Stage { duration: secs(20), target: 50 }];
+        let shape = Shape::RampingVus { start_vus: 1, stages, graceful_ramp_down: secs(30) };
+        assert_eq!(stage(&shape, secs(1)), "stage 1/2 to 5 VUs");
+        assert_eq!(stage(&shape, secs(10)), "stage 2/2 to 50 VUs");
+        assert_eq!(stage(&shape, secs(30)), "finishing");
+    }
+}

@@ -1,0 +1,54 @@
+//! `--start-at`: the machines of a test begin at one instant, by their clocks, without a word between them.
+
+use super::facts;
+use crate::live::Progress;
+use crate::server::ServerError;
+use crate::trial::error::CliError;
+use jiff::{SignedDuration, Timestamp};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A share that begins later than this is not one of the same load: the others have had their users for that long.
+const LATEST: SignedDuration = SignedDuration::from_secs(1);
+/// Between two looks at the flag.
+const NAP: SignedDuration = SignedDuration::from_millis(50);
+
+/// Returns at that instant, or when it is past by no more than a second.
+pub(crate) fn wait(at: Option<Timestamp>, progress: &Progress, stop: &AtomicBool) -> Result<(), CliError> {
+    let Some(at) = at else { return Ok(()) };
+    if let Some(left) = left(at, facts::wall_clock())? {
+        progress.message(&format!("everything is ready: starting at {at}, in {} s", left.as_secs()));
+    }
+    while let Some(left) = left(at, facts::wall_clock())? {
+        if stop.load(Ordering::Relaxed) {
+            return Err(ServerError::Interrupted.into());
+        }
+        #[expect(clippy::disallowed_methods, reason = "waits for an instant of the wall clock, before the test")]
+        std::thread::sleep(left.min(NAP).unsigned_abs());
+    }
+    Ok(())
+}
+
+/// How long it is until then; none when it is time.
+fn left(at: Timestamp, now: Timestamp) -> Result<Option<SignedDuration>, CliError> {
+    let left = at.duration_since(now);
+    if left < -LATEST {
+        return Err(CliError::Late { at, by_s: -left.as_secs_f64() });
+    }
+    Ok((left > SignedDuration::ZERO).then_some(left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_time_from_then_on_for_a_second() {
+        let now: Timestamp = "2026-11-24T12:00:00Z".parse().expect("an instant");
+        let at = |ms: i64| left(now + SignedDuration::from_millis(ms), now);
+        assert_eq!(at(1_500).expect("not yet"), Some(SignedDuration::from_millis(1_500)));
+        assert_eq!(at(0).expect("now"), None);
+        assert_eq!(at(-1_000).expect("just in time"), None);
+        let late = at(-1_001).expect_err("too late").to_string();
+        assert!(late.starts_with("--start-at 2026-11-24T11:59:58.999Z: that was 1.0 s ago"), "{late}");
+    }
+}
