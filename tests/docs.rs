@@ -130,8 +130,9 @@ fn the_page_of_the_command_line_is_what_help_prints() {
     for (command, help) in
         every_help().filter(|(command, _)| !HIDDEN_COMMANDS.iter().any(|name| command.ends_with(name)))
     {
-        let lines: String = help.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-        page += &format!("\n## {command}\n\n```text\n{lines}```\n");
+        page = [&page, "\n## ", &command, "\n\n```text\n"].concat();
+        page.extend(help.lines().flat_map(|line| [line.trim_end(), "\n"]));
+        page.push_str("```\n");
     }
     hold("docs/cli.md", &page);
 }
@@ -249,8 +250,10 @@ fn the_examples_are_profiles_that_can_be_run() {
             }
             for (kind, stream) in [("chat-stream", true), ("chat-plain", false)] {
                 if !example.contains(&format!("name = \"{kind}\"")) {
-                    example +=
-                        &format!("\n[[requests]]\nname = \"{kind}\"\napi = \"openai-chat\"\nstream = {stream}\n");
+                    let request =
+                        [("name", kind), ("api", "openai-chat")].map(|(key, text)| format!("{key} = \"{text}\"\n"));
+                    example =
+                        [&example, "\n[[requests]]\n", &request.concat(), &format!("stream = {stream}\n")].concat();
                 }
             }
             let whole = page.ends_with("docs/profiles.md");
