@@ -5,37 +5,58 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     Milliseconds,
+    Seconds,
     Bytes,
     Megabytes,
     MegabytesPerHour,
     Cores,
     /// From 0 to 1.
     Ratio,
-    /// The things that the metric is named after.
-    Count,
+    Users,
+    Requests,
+    Iterations,
+    Arrivals,
+    Connections,
+    Handshakes,
+    Reads,
+    Events,
+    Tokens,
+    Gaps,
 }
 
 impl Unit {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Milliseconds => "ms",
+            Self::Seconds => "seconds",
             Self::Bytes => "bytes",
             Self::Megabytes => "MB",
             Self::MegabytesPerHour => "MB/h",
             Self::Cores => "cores",
             Self::Ratio => "ratio",
-            Self::Count => "count",
+            Self::Users => "users",
+            Self::Requests => "requests",
+            Self::Iterations => "iterations",
+            Self::Arrivals => "arrivals",
+            Self::Connections => "connections",
+            Self::Handshakes => "handshakes",
+            Self::Reads => "reads",
+            Self::Events => "events",
+            Self::Tokens => "tokens",
+            Self::Gaps => "gaps",
         }
     }
 }
 
-/// How a metric is kept, and so what can be asked of it. The names are k6's.
+/// How a metric is kept, and so what can be asked of it. The names are k6's, as far as it has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricKind {
     Trend,
     Counter,
     Rate,
     Gauge,
+    /// A number of the server's process.
+    Server,
 }
 
 impl MetricKind {
@@ -45,6 +66,7 @@ impl MetricKind {
             Self::Counter => "counter",
             Self::Rate => "rate",
             Self::Gauge => "gauge",
+            Self::Server => "server",
         }
     }
 }
@@ -113,100 +135,100 @@ catalogue! {
     /// Distributions of times.
     Trend {
         HttpReqDuration("http_req_duration", Milliseconds, EachKind)
-            "Request sent → end of its response. Successful requests only.";
+            "From sending a request to the end of its response; successful requests only.";
         HttpReqDurationFromIntended("http_req_duration_from_intended", Milliseconds, EachKind)
-            "Open-loop load: scheduled start → end of the response, free of coordinated omission. Successful requests only.";
+            "Open loop: from the instant the request was due to the end of its response; successful requests only.";
         ScheduleLag("schedule_lag", Milliseconds, EachKind)
-            "Open-loop load: scheduled start → request sent.";
+            "Open loop: from the instant the request was due to sending it.";
         HttpReqDurationFailed("http_req_duration_failed", Milliseconds, EachKind)
-            "Request sent → end of its response. Requests that failed with a response (status, protocol and answer failures).";
+            "From sending to the end of the response, for requests that failed with a response.";
         HttpReqDurationAborted("http_req_duration_aborted", Milliseconds, EachKind)
-            "Request sent → failure. Requests that failed in transport or by a timeout.";
+            "From sending to the failure, for requests that failed by a timeout or in transport.";
         HttpReqWaiting("http_req_waiting", Milliseconds, EachKind)
-            "Request sent → first byte of the response.";
+            "From sending to the first byte of the response.";
         HttpReqConnecting("http_req_connecting", Milliseconds, Global)
-            "Opening a connection. Not part of any request's times.";
+            "Opening a connection; not part of a request's times.";
         HttpReqTlsHandshaking("http_req_tls_handshaking", Milliseconds, Global)
-            "TLS handshake of a connection, including the CONNECT exchange behind a proxy. Not part of any request's times.";
+            "TLS handshake of a connection, including a proxy's tunnel; not part of a request's times.";
         WsConnecting("ws_connecting", Milliseconds, Global)
-            "WebSocket handshake of a connection. Not part of any request's times, nor of `http_req_connecting`.";
+            "WebSocket handshake, once per connection; part of neither a request's times nor `http_req_connecting`.";
         Ttfe("ttfe", Milliseconds, EachKind)
-            "Request sent → first event of any kind.";
+            "From sending to the first event of any kind.";
         Ttft("ttft", Milliseconds, EachKind)
-            "Time to first token: request sent → first event with generated payload.";
+            "Time to first token: from sending to the first event with generated content.";
         Ttfo("ttfo", Milliseconds, EachKind)
-            "Time to first output: request sent → first visible token. Reasoning is not counted.";
+            "From sending to the first visible token, which excludes reasoning.";
         Tbt("tbt" or "itl", Milliseconds, EachKind)
-            "Time between tokens: every gap between token events, all streams together.";
+            "Time between tokens: every gap between two token events, pooled over all streams.";
         Tpot("tpot", Milliseconds, EachKind)
-            "Time per output token, per request: (last token − first token) / (tokens − 1).";
+            "Per request: (last token − first token) / (tokens − tokens in the first event).";
         Stall("stall" or "itl_max", Milliseconds, EachKind)
-            "Longest gap between token events, per request.";
+            "Per request: the longest gap between two token events.";
         InterruptedAge("interrupted_age", Milliseconds, EachKind)
-            "Age of the requests that the end of the test cut off.";
+            "Age of interrupted requests.";
         ClientLag("client_lag", Milliseconds, Global)
-            "A packet's arrival in the kernel → its read. Clients without receive timestamps add this to their numbers.";
+            "From a packet's arrival in the kernel to its read; other clients include this in their numbers.";
         PassLength("pass_length", Milliseconds, Global)
-            "One pass of a worker's loop, waiting not included.";
+            "One pass of a worker's event loop.";
     }
 }
 
 catalogue! {
     /// Things that are counted.
     Counter {
-        HttpReqs("http_reqs", Count, EachKind)
+        HttpReqs("http_reqs", Requests, EachKind)
             "Requests that succeeded or failed.";
-        Iterations("iterations", Count, EachKind)
-            "Iterations that users completed.";
-        Interrupted("interrupted", Count, EachKind)
-            "Requests cut off by the end of the test. Neither successes nor failures.";
-        Cancelled("cancelled", Count, EachKind)
-            "Requests that their users abandoned, as the profile asks. Neither successes nor failures.";
-        HttpReqsStarted("http_reqs_started", Count, Global)
-            "Requests begun. Each ends once: `http_reqs` + `cancelled` + `interrupted`.";
-        ArrivalsOffered("arrivals_offered", Count, Global)
-            "Open-loop load: requests that came due.";
-        ArrivalsStarted("arrivals_started", Count, Global)
-            "Open-loop load: due requests that a user took up.";
-        DroppedIterations("dropped_iterations", Count, Global)
-            "Open-loop load: due requests that found no free user and were never sent.";
-        TokensOutput("tokens_output", Count, EachKind)
-            "Generated tokens from the server's `usage`, else counted by events. The report says which.";
-        TokensInput("tokens_input", Count, EachKind)
-            "Prompt tokens from the server's `usage`.";
-        TokensReasoning("tokens_reasoning", Count, EachKind)
-            "Reasoning tokens from the server's `usage`, else counted by events.";
-        TokenEvents("token_events", Count, EachKind)
-            "Events with generated payload. An event may hold more than one token.";
+        Iterations("iterations", Iterations, EachKind)
+            "Completed iterations of the users.";
+        Interrupted("interrupted", Requests, EachKind)
+            "Requests cut off by the end of the test; neither successes nor failures.";
+        Cancelled("cancelled", Requests, EachKind)
+            "Requests abandoned by their user, as the profile asks; neither successes nor failures.";
+        HttpReqsStarted("http_reqs_started", Requests, Global)
+            "Requests that were started. Each ends once: `http_reqs` + `cancelled` + `interrupted`.";
+        ArrivalsOffered("arrivals_offered", Arrivals, Global)
+            "Open loop: requests that became due.";
+        ArrivalsStarted("arrivals_started", Arrivals, Global)
+            "Open loop: due requests that a user started.";
+        DroppedIterations("dropped_iterations", Arrivals, Global)
+            "Open loop: due requests that found no free user and were never sent.";
+        TokensOutput("tokens_output", Tokens, EachKind)
+            "Generated tokens, from the server's `usage`; otherwise counted by events. The report says which.";
+        TokensInput("tokens_input", Tokens, EachKind)
+            "Prompt tokens, from the server's `usage`.";
+        TokensReasoning("tokens_reasoning", Tokens, EachKind)
+            "Reasoning tokens, from the server's `usage`; otherwise counted by events.";
+        TokenEvents("token_events", Events, EachKind)
+            "Events with generated content. An event is not always one token.";
         DataSent("data_sent", Bytes, EachKind)
-            "Bytes of requests written to sockets.";
+            "Bytes written to sockets.";
         DataReceived("data_received", Bytes, EachKind)
-            "Bytes of responses read from sockets.";
-        ConnectionsOpened("connections_opened", Count, Global)
-            "Connections established.";
-        ConnectionsReused("connections_reused", Count, EachKind)
-            "Requests sent on a connection that had served one before.";
-        StaleRetries("stale_retries", Count, EachKind)
-            "Requests sent again because the server had just closed the idle connection.";
-        ConnectionFailures("connection_failures", Count, EachKind)
+            "Bytes read from sockets.";
+        ConnectionsOpened("connections_opened", Connections, Global)
+            "Connections that were established.";
+        ConnectionsReused("connections_reused", Requests, EachKind)
+            "Requests on a connection that had already served one.";
+        StaleRetries("stale_retries", Requests, EachKind)
+            "Requests sent again because the server had just closed an idle connection.";
+        ConnectionFailures("connection_failures", Requests, EachKind)
             "Failures of the network category.";
-        Timeouts("timeouts", Count, EachKind)
+        Timeouts("timeouts", Requests, EachKind)
             "Failures of the timeout category.";
-        BadEvents("bad_events", Count, EachKind)
-            "Events that were not understood and were skipped.";
-        HttpReqsSent("http_reqs_sent", Count, EachKind)
-            "Requests put on the wire, including interrupted ones and second attempts.";
-        TbtCensored("tbt_censored", Count, EachKind)
-            "Gaps between tokens that are unknown because one late read held several tokens.";
-        TtftCensored("ttft_censored", Count, EachKind)
-            "First tokens whose instant is unknown because one late read held several tokens.";
-        StampsMissing("stamps_missing", Count, Global)
-            "Reads without the kernel's receive timestamp, dated by our own clock.";
-        ClockSteps("clock_steps", Count, Global)
-            "Seconds in which the system's real-time clock was set.";
-        TlsHandshakesFull("tls_handshakes_full", Count, Global)
+        BadEvents("bad_events", Events, EachKind)
+            "Events that could not be understood and were skipped.";
+        HttpReqsSent("http_reqs_sent", Requests, EachKind)
+            "Requests written to the network, including interrupted requests and second attempts.";
+        TbtCensored("tbt_censored", Gaps, EachKind)
+            "Gaps that are excluded from `tbt` because one late read held several tokens.";
+        TtftCensored("ttft_censored", Requests, EachKind)
+            "First tokens that are excluded from `ttft` for the same reason.";
+        StampsMissing("stamps_missing", Reads, Global)
+            "Reads without a kernel timestamp.";
+        ClockSteps("clock_steps", Seconds, Global)
+            "Seconds in which the system clock was set.";
+        TlsHandshakesFull("tls_handshakes_full", Handshakes, Global)
             "Full TLS handshakes.";
-        TlsHandshakesResumed("tls_handshakes_resumed", Count, Global)
+        TlsHandshakesResumed("tls_handshakes_resumed", Handshakes, Global)
             "TLS handshakes that resumed an earlier session.";
     }
 }
@@ -215,22 +237,22 @@ catalogue! {
     /// Ratios of two counts.
     Rate {
         HttpReqFailed("http_req_failed", Ratio, EachKind)
-            "Ratio of finished requests that failed.";
+            "Failed requests, relative to `http_reqs`.";
         Checks("checks", Ratio, EachKind)
-            "Ratio of response checks that held.";
+            "Response checks that passed.";
         Goodput("goodput", Ratio, EachKind)
-            "Ratio of judged requests that met every goal of the profile's `[slo]`.";
+            "Requests that met every goal of the profile's `[slo]`.";
     }
 }
 
 catalogue! {
     /// Levels: a value now, with the lowest and highest seen.
     Gauge {
-        Vus("vus", Count, Global)
-            "Active virtual users.";
-        InFlight("in_flight", Count, Global)
-            "Requests under way.";
-        Connections("connections", Count, Global)
+        Vus("vus", Users, Global)
+            "Active users.";
+        InFlight("in_flight", Requests, Global)
+            "Requests in flight.";
+        Connections("connections", Connections, Global)
             "Established connections.";
     }
 }
@@ -239,11 +261,11 @@ catalogue! {
     /// Numbers of the server's process: a server that we started, or `--server-pid`.
     ServerLevel {
         RssGrowth("server_rss_growth", MegabytesPerHour, Global)
-            "Growth of the server's resident memory. Unknown, and so not a pass, while the run is too short to say.";
+            "Growth of the server's resident memory. Unknown, and therefore a failed threshold, while the run is too short.";
         RssMax("server_rss_max", Megabytes, Global)
-            "Highest resident memory of the server in the measurement window.";
+            "Highest resident memory of the server in the window.";
         Cpu("server_cpu", Cores, Global)
-            "CPU time of the server in the measurement window.";
+            "CPU time of the server in the window.";
     }
 }
 
@@ -307,7 +329,8 @@ impl Metric {
             Self::Trend(_) => MetricKind::Trend,
             Self::Counter(_) => MetricKind::Counter,
             Self::Rate(_) => MetricKind::Rate,
-            Self::Gauge(_) | Self::Server(_) => MetricKind::Gauge,
+            Self::Gauge(_) => MetricKind::Gauge,
+            Self::Server(_) => MetricKind::Server,
         }
     }
 
