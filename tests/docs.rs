@@ -183,11 +183,11 @@ fn every_flag_is_explained_in_a_page_and_no_page_invents_one() {
 #[test]
 fn the_table_of_metrics_is_made_of_the_catalogue() {
     let row = |metric: Metric| {
-        let also = metric.aliases().iter().map(|alias| format!(", `{alias}`")).collect::<String>();
-        let (name, unit, kind, help) = (metric.name(), metric.unit().name(), metric.kind().name(), metric.help());
-        format!("| `{name}`{also} | {unit} | {kind} | {help} |\n")
+        let names: Vec<_> = std::iter::once(metric.name()).chain(metric.aliases().iter().copied()).collect();
+        let (names, unit, kind, help) = (names.join("`, `"), metric.unit().name(), metric.kind().name(), metric.help());
+        format!("| `{names}` | {unit} | {kind} | {help} |\n")
     };
-    let rows = Metric::all().map(row).collect::<String>();
+    let rows = Metric::all().map(row).collect::<Vec<_>>().concat();
     hold_table("docs/metrics.md", &format!("| Name | Unit | Kind | Meaning |\n|---|---|---|---|\n{rows}"));
 }
 
