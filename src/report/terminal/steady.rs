@@ -4,6 +4,10 @@ use super::{Page, Tone};
 use crate::document::steady::{AgreementLine, MemoryGrowth, Outside, Stage};
 use crate::document::{Document, Quantiles};
 use crate::report::human;
+use crate::units::Nanos;
+
+/// Columns of a stage's name, unless one of them is longer.
+const STAGE_COLUMNS: usize = 12;
 
 /// What was sent outside the measurement window.
 pub(crate) fn outside(page: &mut Page, outside: Option<&Outside>) {
@@ -26,8 +30,10 @@ pub(crate) fn stages(page: &mut Page, stages: &[Stage]) {
         return;
     }
     page.heading("STAGES", "requests sent in each: p50, p95, p99 of http_req_duration, then of ttft");
+    let name = |stage: &Stage| format!("{}..{}", place(stage.begin_s), place(stage.end_s));
+    let columns = stages.iter().map(|stage| name(stage).len()).max().unwrap_or(0).max(STAGE_COLUMNS);
     let line = |name: &str, [count, failed, rate, p50, p95, p99, ttft50, ttft95]: [&str; 8]| {
-        format!("  {name:<12}{count:>8}{failed:>7}{rate:>9}{p50:>8}{p95:>8}{p99:>8}{ttft50:>9}{ttft95:>8}")
+        format!("  {name:<columns$}{count:>8}{failed:>7}{rate:>9}{p50:>8}{p95:>8}{p99:>8}{ttft50:>9}{ttft95:>8}")
     };
     page.line(&[(Tone::Faint, &line("", ["count", "failed", "rate", "p50", "p95", "p99", "ttft p50", "p95"]))]);
     for stage in stages {
@@ -35,24 +41,19 @@ pub(crate) fn stages(page: &mut Page, stages: &[Stage]) {
             q.map_or_else(|| std::array::from_fn(|_| "-".to_owned()), |q| [q.p50, q.p95, q.p99].map(human::time))
         };
         let (duration, ttft): ([String; 3], [String; 3]) = (times(stage.http_req_duration), times(stage.ttft));
-        let name = format!("{}..{}", short(stage.begin_s), short(stage.end_s));
         let rate = human::per_second(stage.http_reqs_rate);
         let (count, failed) = (human::count(stage.http_reqs), human::count(stage.failed));
         page.plain(&line(
-            &name,
+            &name(stage),
             [&count, &failed, &rate, &duration[0], &duration[1], &duration[2], &ttft[0], &ttft[1]],
         ));
     }
 }
 
-/// Seconds below two minutes, else minutes and seconds.
-fn short(seconds: f64) -> String {
-    if seconds < 120.0 {
-        let text = format!("{seconds:.1}");
-        return format!("{}s", text.trim_end_matches('0').trim_end_matches('.'));
-    }
-    let whole = seconds.round() as u64;
-    if whole.is_multiple_of(60) { format!("{}m", whole / 60) } else { format!("{}m{}", whole / 60, whole % 60) }
+/// A place in the run: to a tenth of a second below two minutes, then to a second.
+fn place(seconds: f64) -> String {
+    let digits = if seconds < 120.0 { 10.0 } else { 1.0 };
+    Nanos::from_secs_f64((seconds * digits).round() / digits).to_string()
 }
 
 /// Memory of the server and of ours, and latency, over the time in which the load was level.
@@ -79,7 +80,7 @@ pub(crate) fn changes(page: &mut Page, doc: &Document) {
 }
 
 fn slope(growth: &MemoryGrowth) -> String {
-    let span = format!("{} to {}", short(growth.from_s), short(growth.to_s));
+    let span = format!("{} to {}", place(growth.from_s), place(growth.to_s));
     match (growth.bytes_per_h, growth.low_bytes_per_h, growth.high_bytes_per_h) {
         (Some(middle), Some(low), Some(high)) => {
             let [middle, low, high] = [middle, low, high].map(megabytes);
@@ -122,5 +123,16 @@ pub(crate) fn agreements(page: &mut Page, lines: &[AgreementLine]) {
         };
         let name = format!("  {:<18}", format!("{}:", line.name));
         page.line(&[(Tone::Plain, &name), (Tone::Plain, &text), (tone, mark)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_the_run_has_its_unit() {
+        let places = [0.0, 30.0, 119.96, 12.34, 125.0, 270.0, 3_605.2].map(place);
+        assert_eq!(places, ["0s", "30s", "2m", "12.3s", "2m05s", "4m30s", "1h00m05s"]);
     }
 }
