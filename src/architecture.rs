@@ -56,7 +56,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "watch",
         ],
     ),
-    ("live", &["units"]),
+    ("live", &["metrics", "units"]),
     ("document", &["metrics", "plan", "threshold", "units"]),
     ("engine", &["api", "load", "metrics", "mix", "net", "plan", "units", "wire"]),
     ("plan", &["api", "load", "metrics", "mix", "net", "server", "threshold", "units"]),
