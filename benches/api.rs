@@ -69,15 +69,17 @@ fn responses(criterion: &mut Criterion) {
             let bytes = reads.iter().map(Vec::len).sum::<usize>() as u64;
             group.throughput(Throughput::ElementsAndBytes { elements: stream.count(), bytes });
             let mut decoders = Decoders::default();
+            let mut reader = Reader::new(stream.api, false);
             group.bench_function(BenchmarkId::new(name, &stream.name), |b| {
-                b.iter(|| decoders.decode(&reads, true, Some(stream.api)));
+                b.iter(|| decoders.decode(&reads, true, Some(&mut reader)));
             });
         }
     }
     let reads = [recorded::plain_answer()];
     group.throughput(Throughput::ElementsAndBytes { elements: 1, bytes: reads[0].len() as u64 });
     let mut decoders = Decoders::default();
-    group.bench_function("plain", |b| b.iter(|| decoders.decode(&reads, false, Some(API))));
+    let mut reader = Reader::new(API, false);
+    group.bench_function("plain", |b| b.iter(|| decoders.decode(&reads, false, Some(&mut reader))));
     group.finish();
 }
 

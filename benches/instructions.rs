@@ -6,7 +6,7 @@ mod recorded;
 #[path = "recorded/samples.rs"]
 mod samples;
 
-use llmsim_blast::api::Api;
+use llmsim_blast::api::{Api, Reader};
 use llmsim_blast::metrics::Tally;
 use recorded::Decoders;
 use std::hint::black_box;
@@ -80,5 +80,6 @@ fn record(sample: &llmsim_blast::metrics::Sample, count: usize) {
 
 fn decode(reads: &[Vec<u8>], streamed: bool, api: Option<Api>, count: usize) {
     let mut decoders = Decoders::default();
-    (0..count).for_each(|_| decoders.decode(reads, streamed, api));
+    let mut reader = api.map(|api| Reader::new(api, false));
+    (0..count).for_each(|_| decoders.decode(reads, streamed, reader.as_mut()));
 }

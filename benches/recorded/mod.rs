@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each bench uses its own part of it")]
 
-use llmsim_blast::api::Api;
+use llmsim_blast::api::{Api, Reader};
 use llmsim_blast::wire::{Event, http1, sse};
 use std::hint::black_box;
 
@@ -181,8 +181,8 @@ pub(crate) struct Decoders {
 }
 
 impl Decoders {
-    /// A whole response, read by read. What an event or a body means is asked only if `api` is given.
-    pub(crate) fn decode(&mut self, reads: &[Vec<u8>], streamed: bool, api: Option<Api>) {
+    /// A whole response, read by read. What an event or a body means is asked only if there is a reader, as a worker has one.
+    pub(crate) fn decode(&mut self, reads: &[Vec<u8>], streamed: bool, mut reader: Option<&mut Reader>) {
         self.http.reset();
         self.sse.reset();
         for read in reads {
@@ -194,11 +194,11 @@ impl Decoders {
                     }
                     Event::Data(piece) if streamed => {
                         read_events(&mut self.sse, piece, &mut |event| {
-                            black_box(api.map(|api| api.read_event(black_box(event))));
+                            black_box(reader.as_mut().map(|reader| reader.read_event(black_box(event))));
                         });
                     }
                     Event::Data(body) => {
-                        black_box(api.map(|api| api.read_body(black_box(body))));
+                        black_box(reader.as_mut().map(|reader| reader.read_body(black_box(body))));
                     }
                     Event::End { reusable } => {
                         black_box(reusable);

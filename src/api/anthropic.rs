@@ -6,7 +6,7 @@
 //! | `content_block_start` of a tool's use | a token: the tool's name is generated, too |
 //! | `content_block_delta` with `text_delta`, `input_json_delta` | a token |
 //! | `content_block_delta` with `thinking_delta` | a token of reasoning |
-//! | `message_delta` | usage, cumulative; with a `stop_reason` the model has finished |
+//! | `message_delta` | usage, cumulative |
 //! | `message_stop` | the end; there is no `[DONE]` |
 //! | `ping` | nothing |
 //! | `error` | an error inside a 200 |
@@ -15,24 +15,51 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::json::{self, BILL, DONE, ERROR_EVENT};
+use super::spec::{self, AnswerIs, Provider, Spec};
 use super::template::Reading;
-use super::{Answer, Ask, Delta, Flaw, Piece, Token};
+use super::{Answer, Ask, Delta, Flaw, KeyHeader, Piece, Token};
 use crate::wire::sse;
 
-/// Where llmsim serves the messages.
-pub(super) const PATH: &str = "/anthropic/v1/messages";
-
-/// Where llmsim serves the counting.
-pub(super) const COUNT_PATH: &str = "/anthropic/v1/messages/count_tokens";
-
 /// Every request has to name the version of the API that it speaks.
-pub(super) const HEADERS: &[(&str, &str)] = &[("anthropic-version", "2023-06-01")];
+pub(super) const ANTHROPIC: Provider =
+    Provider { key_header: KeyHeader::XApiKey, headers: &[("anthropic-version", "2023-06-01")] };
+
+/// Models by the names that Anthropic's own API uses.
+pub(super) const MODELS: &[&str] = &["claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"];
+
+/// What there is to say about messages.
+pub(super) const MESSAGES: Spec = Spec {
+    name: "anthropic-messages",
+    path: "/anthropic/v1/messages",
+    provider: &ANTHROPIC,
+    models: MODELS,
+    body: Some(body),
+    generates: true,
+    streams: true,
+    read_event,
+    answer: AnswerIs::Read(read_body),
+    chunk: Some(&CHUNK),
+    is_chunk,
+    learned_body: Some(&MESSAGE),
+    ..spec::GET
+};
+
+/// What there is to say about counts.
+pub(super) const COUNT_TOKENS: Spec = Spec {
+    name: "anthropic-count-tokens",
+    path: "/anthropic/v1/messages/count_tokens",
+    body: Some(count_body),
+    answer: AnswerIs::Read(read_count),
+    provider: &ANTHROPIC,
+    models: MODELS,
+    ..spec::GET
+};
 
 /// The token limit of a request that has none of its own: the API refuses one without.
 const USUAL_MAX_TOKENS: &str = "1024";
 
 /// The body of a message in pieces.
-pub(super) fn body(ask: &Ask<'_>) -> Vec<Piece> {
+fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let limit = if ask.max_tokens { Piece::MaxTokens } else { json::text(USUAL_MAX_TOKENS) };
     let ours = vec![
         ("model", vec![Piece::Model]),
@@ -44,12 +71,12 @@ pub(super) fn body(ask: &Ask<'_>) -> Vec<Piece> {
 }
 
 /// The body of a count in pieces.
-pub(super) fn count_body(ask: &Ask<'_>) -> Vec<Piece> {
+fn count_body(ask: &Ask<'_>) -> Vec<Piece> {
     json::object(vec![("model", vec![Piece::Model]), ("messages", json::one_message())], ask)
 }
 
 /// What one event of a stream means.
-pub(super) fn read_event(event: &sse::Event<'_>) -> Result<Delta, Flaw> {
+fn read_event(event: &sse::Event<'_>) -> Result<Delta, Flaw> {
     if event.name == ERROR_EVENT {
         return Err(Flaw::Error);
     }
@@ -73,13 +100,12 @@ pub(super) fn read_event(event: &sse::Event<'_>) -> Result<Delta, Flaw> {
             _ => None,
         },
         usage: json::read_bill(chunk.usage.or(chunk.message.and_then(|message| message.usage))),
-        finish: chunk.delta.is_some_and(|delta| json::filled(delta.stop_reason)),
         done: kind == "message_stop",
     })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
-pub(super) fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
+fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
     let message = read_message(body)?;
     if !json::is(message.kind, "message") {
         return Err(Flaw::Check { name: "type is message", held: 0 });
@@ -94,7 +120,7 @@ pub(super) fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
 }
 
 /// A count of tokens and whether it is one. Nothing was billed, so it is no usage.
-pub(super) fn read_count(body: &[u8]) -> Result<Answer, Flaw> {
+fn read_count(body: &[u8]) -> Result<Answer, Flaw> {
     let counted = read_message(body)?.input_tokens;
     if counted.is_some_and(|count| serde_json::from_str::<u32>(count.get()).is_ok_and(|count| count > 0)) {
         return Ok(Answer { usage: None, checks: 1 });
@@ -112,7 +138,7 @@ fn read_message(body: &[u8]) -> Result<Message<'_>, Flaw> {
 
 /// Whether it is an event as documented that says itself what it is, so that the event's name adds nothing, and that has one bill at
 /// most: of two a template could not tell which holds.
-pub(super) fn is_chunk(data: &[u8]) -> bool {
+fn is_chunk(data: &[u8]) -> bool {
     serde_json::from_slice::<Chunk<'_>>(data).is_ok_and(|chunk| {
         let bills = [chunk.usage, chunk.message.and_then(|message| message.usage)];
         json::plain(chunk.kind).is_some() && bills.iter().flatten().count() < 2
@@ -120,7 +146,7 @@ pub(super) fn is_chunk(data: &[u8]) -> bool {
 }
 
 /// How the structs below read an event, for templates. They have to change together.
-pub(super) const CHUNK: Reading = Reading::Fields(&[
+const CHUNK: Reading = Reading::Fields(&[
     ("type", Reading::Exact),
     ("delta", BLOCK),
     ("content_block", BLOCK),
@@ -134,11 +160,10 @@ const BLOCK: Reading = Reading::Fields(&[
     ("thinking", Reading::Filled),
     ("partial_json", Reading::Filled),
     ("name", Reading::Filled),
-    ("stop_reason", Reading::Filled),
 ]);
 
 /// How a plain answer is read, in the same way.
-pub(super) const MESSAGE: Reading = Reading::Fields(&[
+const MESSAGE: Reading = Reading::Fields(&[
     ("type", Reading::Exact),
     ("content", Reading::Filled),
     ("usage", Reading::Bill(&BILL)),
@@ -175,8 +200,6 @@ struct Block<'a> {
     /// Of a tool.
     #[serde(borrow)]
     name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    stop_reason: Option<&'a RawValue>,
 }
 
 /// The message as it stands.

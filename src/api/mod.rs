@@ -2,7 +2,7 @@
 //!
 //! A [`Reader`] reads like [`Api::read_event`] and [`Api::read_body`] and is what a worker uses: it recognises what it has seen before.
 //!
-//! To add an API: a file here with `path`, `body`, `read_event`, `read_body`, and a variant of [`Api`]; the compiler leads from there.
+//! To add an API: a file with its [`Spec`], and a row in the table below.
 
 mod anthropic;
 #[doc(hidden)]
@@ -13,6 +13,7 @@ mod openai_images;
 mod openai_responses;
 mod openresponses;
 mod reader;
+mod spec;
 mod system;
 mod template;
 
@@ -20,35 +21,55 @@ pub use reader::Reader;
 
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
-use openai_responses::End;
+use spec::{AnswerIs, Spec};
 
-/// An LLM API, one of the endpoints beside it, or one of the simulator's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Api {
+/// The table of all APIs, in the order of the docs: a name in the code, and the row that says everything else.
+macro_rules! apis {
+    ($($(#[$doc:meta])* $api:ident = $spec:path,)*) => {
+        /// An LLM API, one of the endpoints beside it, or one of the simulator's own.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Api {
+            $($(#[$doc])* $api,)*
+        }
+
+        impl Api {
+            /// All, in the order of the docs.
+            pub const ALL: [Self; [$(stringify!($api)),*].len()] = [$(Self::$api),*];
+
+            const fn spec(self) -> &'static Spec {
+                match self {
+                    $(Self::$api => &$spec,)*
+                }
+            }
+        }
+    };
+}
+
+apis! {
     /// `OpenAI` chat completions.
-    OpenaiChat,
+    OpenaiChat = openai_chat::SPEC,
     /// `OpenAI` Responses.
-    OpenaiResponses,
+    OpenaiResponses = openai_responses::SPEC,
     /// `OpenResponses`.
-    Openresponses,
+    Openresponses = openresponses::SPEC,
     /// Anthropic Messages.
-    AnthropicMessages,
+    AnthropicMessages = anthropic::MESSAGES,
     /// `OpenAI` image generation.
-    OpenaiImages,
+    OpenaiImages = openai_images::SPEC,
     /// Anthropic's counting of a message's tokens.
-    AnthropicCountTokens,
+    AnthropicCountTokens = anthropic::COUNT_TOKENS,
     /// `GET /health`.
-    Health,
+    Health = system::HEALTH,
     /// The list of models.
-    Models,
+    Models = system::MODELS,
     /// One model.
-    Model,
+    Model = system::MODEL,
     /// Anthropic's list of models.
-    AnthropicModels,
+    AnthropicModels = system::ANTHROPIC_MODELS,
     /// One of Anthropic's models.
-    AnthropicModel,
+    AnthropicModel = system::ANTHROPIC_MODEL,
     /// llmsim's own statistics.
-    Stats,
+    Stats = system::STATS,
 }
 
 /// How a request carries its key.
@@ -102,8 +123,6 @@ pub struct Delta {
     pub token: Option<Token>,
     /// What the server billed so far; the last one counts.
     pub usage: Option<TokenUsage>,
-    /// The model has finished (`finish_reason`, `stop_reason`).
-    pub finish: bool,
     /// The API's terminal event: the stream is complete.
     pub done: bool,
 }
@@ -152,38 +171,9 @@ pub enum Flaw {
 }
 
 impl Api {
-    /// All, in the order of the docs.
-    pub const ALL: [Self; 12] = [
-        Self::OpenaiChat,
-        Self::OpenaiResponses,
-        Self::Openresponses,
-        Self::AnthropicMessages,
-        Self::OpenaiImages,
-        Self::AnthropicCountTokens,
-        Self::Health,
-        Self::Models,
-        Self::Model,
-        Self::AnthropicModels,
-        Self::AnthropicModel,
-        Self::Stats,
-    ];
-
     /// Its name in profiles and flags.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::OpenaiChat => "openai-chat",
-            Self::OpenaiResponses => "openai-responses",
-            Self::Openresponses => "openresponses",
-            Self::AnthropicMessages => "anthropic-messages",
-            Self::OpenaiImages => "openai-images",
-            Self::AnthropicCountTokens => "anthropic-count-tokens",
-            Self::Health => "health",
-            Self::Models => "models",
-            Self::Model => "model",
-            Self::AnthropicModels => "anthropic-models",
-            Self::AnthropicModel => "anthropic-model",
-            Self::Stats => "stats",
-        }
+        self.spec().name
     }
 
     /// The API with that name.
@@ -198,107 +188,64 @@ impl Api {
 
     /// Whether it generates tokens, which can be timed and counted.
     pub const fn generates(self) -> bool {
-        matches!(self, Self::OpenaiChat | Self::OpenaiResponses | Self::Openresponses | Self::AnthropicMessages)
+        self.spec().generates
     }
 
     /// Whether its answer can be streamed.
     pub const fn streams(self) -> bool {
-        self.generates() || matches!(self, Self::OpenaiImages)
+        self.spec().streams
     }
 
     /// Whether it can be asked for over a WebSocket.
     pub const fn has_websocket(self) -> bool {
-        matches!(self, Self::OpenaiResponses)
+        self.spec().websocket
+    }
+
+    /// Whether a stream says what it has cost only if the request asks for that.
+    pub const fn bills_streams_on_request(self) -> bool {
+        self.spec().usage_on_request
     }
 
     /// Whether it is asked with a model and a prompt.
     pub const fn takes_prompt(self) -> bool {
-        self.generates() || matches!(self, Self::OpenaiImages | Self::AnthropicCountTokens)
+        self.spec().body.is_some()
     }
 
     /// Its path on llmsim; `{model}` stands for the model's name.
     pub const fn path(self) -> &'static str {
-        match self {
-            Self::OpenaiChat => openai_chat::PATH,
-            Self::OpenaiResponses => openai_responses::PATH,
-            Self::Openresponses => openresponses::PATH,
-            Self::AnthropicMessages => anthropic::PATH,
-            Self::OpenaiImages => openai_images::PATH,
-            Self::AnthropicCountTokens => anthropic::COUNT_PATH,
-            Self::Health => "/health",
-            Self::Models => "/openai/v1/models",
-            Self::Model => "/openai/v1/models/{model}",
-            Self::AnthropicModels => "/anthropic/v1/models",
-            Self::AnthropicModel => "/anthropic/v1/models/{model}",
-            Self::Stats => "/llmsim/stats",
-        }
+        self.spec().path
     }
 
-    /// Whether it is one of Anthropic's.
-    const fn is_anthropic(self) -> bool {
-        matches!(
-            self,
-            Self::AnthropicMessages | Self::AnthropicCountTokens | Self::AnthropicModels | Self::AnthropicModel
-        )
+    /// The models that it is asked for when a profile names none.
+    pub const fn models(self) -> &'static [&'static str] {
+        self.spec().models
     }
 
     /// Headers that every request of it has to have.
     pub const fn headers(self) -> &'static [(&'static str, &'static str)] {
-        if self.is_anthropic() { anthropic::HEADERS } else { &[] }
+        self.spec().provider.headers
     }
 
     /// How it wants the key.
     pub const fn key_header(self) -> KeyHeader {
-        if self.is_anthropic() { KeyHeader::XApiKey } else { KeyHeader::Bearer }
+        self.spec().provider.key_header
     }
 
     /// The JSON body of a request, in pieces; empty for `GET`.
     pub fn body(self, ask: &Ask<'_>) -> Vec<Piece> {
-        match self {
-            Self::OpenaiChat => openai_chat::body(ask),
-            Self::OpenaiResponses => openai_responses::body(ask),
-            Self::Openresponses => openresponses::body(ask),
-            Self::AnthropicMessages => anthropic::body(ask),
-            Self::OpenaiImages => openai_images::body(ask),
-            Self::AnthropicCountTokens => anthropic::count_body(ask),
-            Self::Health | Self::Models | Self::Model | Self::AnthropicModels | Self::AnthropicModel | Self::Stats => {
-                Vec::new()
-            }
-        }
+        self.spec().body.map_or_else(Vec::new, |body| body(ask))
     }
 
     /// What one event of a stream means.
     pub fn read_event(self, event: &sse::Event<'_>) -> Result<Delta, Flaw> {
-        match self {
-            Self::OpenaiChat => openai_chat::read_event(event),
-            Self::OpenaiResponses => openai_responses::read_event(event, End::Completed),
-            Self::Openresponses => openresponses::read_event(event),
-            Self::AnthropicMessages => anthropic::read_event(event),
-            Self::OpenaiImages => openai_images::read_event(event),
-            Self::AnthropicCountTokens
-            | Self::Health
-            | Self::Models
-            | Self::Model
-            | Self::AnthropicModels
-            | Self::AnthropicModel
-            | Self::Stats => Ok(Delta::default()),
-        }
+        (self.spec().read_event)(event)
     }
 
     /// What a complete plain answer means, and whether its checks hold.
     pub fn read_body(self, body: &[u8]) -> Result<Answer, Flaw> {
-        match self {
-            Self::OpenaiChat => openai_chat::read_body(body),
-            Self::OpenaiResponses => openai_responses::read_body(body),
-            Self::Openresponses => openresponses::read_body(body),
-            Self::AnthropicMessages => anthropic::read_body(body),
-            Self::OpenaiImages => openai_images::read_body(body),
-            Self::AnthropicCountTokens => anthropic::read_count(body),
-            Self::Health => system::read_health(body),
-            Self::Models => system::read_models(body),
-            Self::AnthropicModels => system::read_anthropic_models(body),
-            Self::Model | Self::AnthropicModel => system::read_model(body),
-            Self::Stats => system::read_stats(body),
+        match self.spec().answer {
+            AnswerIs::Read(read) => read(body),
+            AnswerIs::Checked(checks) => system::read(checks, body),
         }
     }
 }

@@ -7,16 +7,32 @@ use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
 use super::json::{self, Count, DONE, ERROR_EVENT, Each, is_error, is_filled, not_as_documented};
+use super::spec::{AnswerIs, MODELS, OPENAI, Spec};
 use super::template::{Billed, Reading};
 use super::{Answer, Ask, Delta, Flaw, Piece, Token};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
 
-/// Where llmsim serves it.
-pub(super) const PATH: &str = "/openai/v1/chat/completions";
+/// What there is to say about it.
+pub(super) const SPEC: Spec = Spec {
+    name: "openai-chat",
+    path: "/openai/v1/chat/completions",
+    provider: &OPENAI,
+    models: MODELS,
+    body: Some(body),
+    generates: true,
+    streams: true,
+    websocket: false,
+    usage_on_request: true,
+    read_event,
+    answer: AnswerIs::Read(read_body),
+    chunk: Some(&CHUNK),
+    is_chunk,
+    learned_body: Some(&COMPLETION),
+};
 
 /// The body in pieces.
-pub(super) fn body(ask: &Ask<'_>) -> Vec<Piece> {
+fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let mut ours = vec![("model", vec![Piece::Model]), ("messages", json::one_message()), json::stream(ask)];
     // The same limit under its newer name; OpenAI refuses a request that has both.
     if ask.max_tokens && !ask.extra.contains_key("max_completion_tokens") {
@@ -26,7 +42,7 @@ pub(super) fn body(ask: &Ask<'_>) -> Vec<Piece> {
 }
 
 /// What one event of a stream means. Valid JSON that is no chunk (`""`, `{"type":"ping"}`) means nothing and is no flaw.
-pub(super) fn read_event(event: &sse::Event<'_>) -> Result<Delta, Flaw> {
+fn read_event(event: &sse::Event<'_>) -> Result<Delta, Flaw> {
     if event.name == ERROR_EVENT {
         return Err(Flaw::Error);
     }
@@ -44,16 +60,11 @@ pub(super) fn read_event(event: &sse::Event<'_>) -> Result<Delta, Flaw> {
         return Err(Flaw::Error);
     }
     let choices = chunk.choices.unwrap_or_default();
-    Ok(Delta {
-        token: choices.token,
-        usage: chunk.usage.and_then(read_usage).map(|usage| usage.tokens()),
-        finish: choices.finish,
-        done: false,
-    })
+    Ok(Delta { token: choices.token, usage: chunk.usage.and_then(read_usage).map(|usage| usage.tokens()), done: false })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
-pub(super) fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
+fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
     let completion = match serde_json::from_slice::<Completion<'_>>(body) {
         Ok(completion) => completion,
         Err(_) => not_as_documented(body).map(|()| Completion::default())?,
@@ -71,7 +82,7 @@ pub(super) fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
 }
 
 /// Whether it is an event as documented, and not merely JSON without a flaw.
-pub(super) fn is_chunk(data: &[u8]) -> bool {
+fn is_chunk(data: &[u8]) -> bool {
     serde_json::from_slice::<Chunk<'_>>(data).is_ok()
 }
 
@@ -80,20 +91,17 @@ pub(super) fn is_chunk(data: &[u8]) -> bool {
 pub(super) const CHUNK: Reading = Reading::Fields(&[
     (
         "choices",
-        Reading::Each(&Reading::Fields(&[
-            (
-                "delta",
-                Reading::Fields(&[
-                    ("content", Reading::Filled),
-                    ("refusal", Reading::Filled),
-                    ("reasoning_content", Reading::Filled),
-                    ("reasoning", Reading::Filled),
-                    ("tool_calls", Reading::Each(&Reading::Fields(&[("function", FUNCTION)]))),
-                    ("function_call", FUNCTION),
-                ]),
-            ),
-            ("finish_reason", Reading::Filled),
-        ])),
+        Reading::Each(&Reading::Fields(&[(
+            "delta",
+            Reading::Fields(&[
+                ("content", Reading::Filled),
+                ("refusal", Reading::Filled),
+                ("reasoning_content", Reading::Filled),
+                ("reasoning", Reading::Filled),
+                ("tool_calls", Reading::Each(&Reading::Fields(&[("function", FUNCTION)]))),
+                ("function_call", FUNCTION),
+            ]),
+        )])),
     ),
     ("usage", Reading::Bill(&USAGE)),
     ("error", Reading::Exact),
@@ -146,15 +154,12 @@ struct Completion<'a> {
 #[derive(Debug, Default, Clone, Copy)]
 struct Choices {
     token: Option<Token>,
-    finish: bool,
 }
 
 #[derive(Debug, Deserialize)]
 struct Choice<'a> {
     #[serde(borrow)]
     delta: Option<ChoiceDelta<'a>>,
-    #[serde(borrow)]
-    finish_reason: Option<&'a RawValue>,
 }
 
 /// What a choice adds. vLLM sends `reasoning_content` and `reasoning` side by side, so neither is an alias of the other.
@@ -220,7 +225,6 @@ impl Function<'_> {
 impl<'de> Deserialize<'de> for Choices {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(Each(|sum: &mut Self, choice: Choice<'de>| {
-            sum.finish |= choice.finish_reason.is_some_and(is_filled);
             let token = choice.delta.and_then(|delta| delta.token());
             // A user sees the visible one of two, so it decides what the event is.
             if token == Some(Token::Visible) || sum.token.is_none() {

@@ -4,14 +4,25 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::json;
+use super::spec::{self, AnswerIs, Spec};
 use super::{Answer, Ask, Delta, Flaw, Piece};
 use crate::wire::sse;
 
-/// Where llmsim serves it.
-pub(super) const PATH: &str = "/openai/v1/images/generations";
+/// What there is to say about it. Pictures are too large to be kept, so no answer is learned from.
+pub(super) const SPEC: Spec = Spec {
+    name: "openai-images",
+    path: "/openai/v1/images/generations",
+    models: &["gpt-image-1"],
+    body: Some(body),
+    streams: true,
+    read_event,
+    answer: AnswerIs::Read(read_body),
+    learned_body: None,
+    ..spec::GET
+};
 
 /// The body in pieces. A small picture of low quality: a larger one would be more than an event may hold.
-pub(super) fn body(ask: &Ask<'_>) -> Vec<Piece> {
+fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let ours = vec![
         ("model", vec![Piece::Model]),
         ("prompt", vec![Piece::Prompt]),
@@ -24,7 +35,7 @@ pub(super) fn body(ask: &Ask<'_>) -> Vec<Piece> {
 }
 
 /// What one event of a stream means: the last picture ends it.
-pub(super) fn read_event(event: &sse::Event<'_>) -> Result<Delta, Flaw> {
+fn read_event(event: &sse::Event<'_>) -> Result<Delta, Flaw> {
     if event.name == json::ERROR_EVENT {
         return Err(Flaw::Error);
     }
@@ -42,11 +53,11 @@ pub(super) fn read_event(event: &sse::Event<'_>) -> Result<Delta, Flaw> {
     if done && !json::filled(picture.b64_json) {
         return Err(Flaw::Check { name: "has an image", held: 0 });
     }
-    Ok(Delta { done, finish: done, ..Delta::default() })
+    Ok(Delta { done, ..Delta::default() })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
-pub(super) fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
+fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
     let pictures = match serde_json::from_slice::<Pictures<'_>>(body) {
         Ok(pictures) => pictures,
         Err(_) => json::not_as_documented(body).map(|()| Pictures::default())?,
@@ -105,7 +116,7 @@ mod tests {
         let partial = read(b"", br#"{"type":"image_generation.partial_image","b64_json":"iVBO"}"#);
         assert_eq!(partial, Ok(Delta::default()));
         let last = read(b"", br#"{"type":"image_generation.completed","b64_json":"iVBO"}"#);
-        assert_eq!(last, Ok(Delta { done: true, finish: true, ..Delta::default() }));
+        assert_eq!(last, Ok(Delta { done: true, ..Delta::default() }));
         assert!(matches!(read(b"", br#"{"type":"image_generation.completed"}"#), Err(Flaw::Check { .. })));
         assert_eq!(read(b"error", b"{}"), Err(Flaw::Error));
         assert_eq!(read(b"", br#"{"type":"error","error":{"message":"x"}}"#), Err(Flaw::Error));

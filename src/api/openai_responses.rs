@@ -19,12 +19,28 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::json::{self, BILL, DONE, ERROR_EVENT};
+use super::spec::{AnswerIs, MODELS, OPENAI, Spec};
 use super::template::Reading;
 use super::{Answer, Ask, Delta, Flaw, Piece, Token};
 use crate::wire::sse;
 
-/// Where llmsim serves it.
-pub(super) const PATH: &str = "/openai/v1/responses";
+/// What there is to say about it.
+pub(super) const SPEC: Spec = Spec {
+    name: "openai-responses",
+    path: "/openai/v1/responses",
+    provider: &OPENAI,
+    models: MODELS,
+    body: Some(body),
+    generates: true,
+    streams: true,
+    websocket: true,
+    usage_on_request: false,
+    read_event: |event| read_event(event, End::Completed),
+    answer: AnswerIs::Read(read_body),
+    chunk: Some(&CHUNK),
+    is_chunk,
+    learned_body: Some(&RESPONSE),
+};
 
 /// What ends a stream that went well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +52,7 @@ pub(super) enum End {
 }
 
 /// The body in pieces.
-pub(super) fn body(ask: &Ask<'_>) -> Vec<Piece> {
+fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let mut ours = vec![("model", vec![Piece::Model]), ("input", vec![Piece::Prompt])];
     if ask.websocket {
         ours.insert(0, ("type", vec![json::text("\"response.create\"")]));
@@ -72,17 +88,15 @@ pub(super) fn read_event(event: &sse::Event<'_>, end: End) -> Result<Delta, Flaw
         "response.incomplete" => return Err(Flaw::Incomplete),
         _ => {}
     }
-    let completed = kind == "response.completed";
     Ok(Delta {
         token: chunk.token(kind),
         usage: json::read_bill(chunk.response.and_then(|response| response.usage)),
-        finish: completed,
-        done: completed && end == End::Completed,
+        done: kind == "response.completed" && end == End::Completed,
     })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
-pub(super) fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
+fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
     let response = match serde_json::from_slice::<Response<'_>>(body) {
         Ok(response) => response,
         Err(_) => json::not_as_documented(body).map(|()| Response::default())?,
@@ -106,12 +120,12 @@ pub(super) fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
 }
 
 /// Whether it is an event as documented that says itself what it is, so that the event's name adds nothing.
-pub(super) fn is_chunk(data: &[u8]) -> bool {
+fn is_chunk(data: &[u8]) -> bool {
     serde_json::from_slice::<Chunk<'_>>(data).is_ok_and(|chunk| json::plain(chunk.kind).is_some())
 }
 
 /// How the structs below read an event, for templates. They have to change together.
-pub(super) const CHUNK: Reading = Reading::Fields(&[
+const CHUNK: Reading = Reading::Fields(&[
     ("type", Reading::Exact),
     ("delta", Reading::Filled),
     ("item", Reading::Fields(&[("name", Reading::Filled)])),
@@ -120,7 +134,7 @@ pub(super) const CHUNK: Reading = Reading::Fields(&[
 ]);
 
 /// How a plain answer is read, in the same way.
-pub(super) const RESPONSE: Reading = Reading::Fields(&[
+const RESPONSE: Reading = Reading::Fields(&[
     ("object", Reading::Exact),
     ("status", Reading::Exact),
     ("error", Reading::Exact),

@@ -1,7 +1,7 @@
 //! Reads answers like the [`Api`] does, and faster: what has been seen before is recognised by a [`Template`].
 
 use super::template::{Fit, Reading, Template};
-use super::{Answer, Api, Delta, Flaw, anthropic, json, openai_chat, openai_responses};
+use super::{Answer, Api, Delta, Flaw, json};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
 
@@ -55,7 +55,7 @@ impl Reader {
         }
         if let Ok(delta) = parsed
             && self.events.is_patient()
-            && is_chunk(self.api, data)
+            && (self.api.spec().is_chunk)(data)
         {
             self.events.learn(data, reading, delta, delta.usage);
         }
@@ -65,7 +65,7 @@ impl Reader {
     /// What a complete plain answer means, and whether its checks hold.
     #[inline]
     pub fn read_body(&mut self, body: &[u8]) -> Result<Answer, Flaw> {
-        let Some(reading) = body_reading(self.api) else { return self.api.read_body(body) };
+        let Some(reading) = self.api.spec().learned_body else { return self.api.read_body(body) };
         let recognised = self.answers.recognise(body).map(|(answer, fit)| Answer { usage: fit.usage, ..answer });
         if let Some(answer) = recognised
             && !self.verify
@@ -103,39 +103,7 @@ fn event_reading(api: Api, event: &sse::Event<'_>) -> Option<&'static Reading> {
     if event.data.first() != Some(&b'{') || event.name == json::ERROR_EVENT {
         return None;
     }
-    match api {
-        Api::OpenaiChat => Some(&openai_chat::CHUNK),
-        Api::OpenaiResponses | Api::Openresponses => Some(&openai_responses::CHUNK),
-        Api::AnthropicMessages => Some(&anthropic::CHUNK),
-        _ => None,
-    }
-}
-
-/// Whether the data is an event as documented, whose meaning does not depend on the event's name.
-fn is_chunk(api: Api, data: &[u8]) -> bool {
-    match api {
-        Api::OpenaiChat => openai_chat::is_chunk(data),
-        Api::OpenaiResponses | Api::Openresponses => openai_responses::is_chunk(data),
-        Api::AnthropicMessages => anthropic::is_chunk(data),
-        _ => false,
-    }
-}
-
-/// How a plain answer is read. Those of the simulator's own endpoints are recognised when they are byte by byte what they were
-/// before, as most of them always are; statistics never are, and pictures are too large to be kept.
-fn body_reading(api: Api) -> Option<&'static Reading> {
-    match api {
-        Api::OpenaiChat => Some(&openai_chat::COMPLETION),
-        Api::OpenaiResponses | Api::Openresponses => Some(&openai_responses::RESPONSE),
-        Api::AnthropicMessages => Some(&anthropic::MESSAGE),
-        Api::Health
-        | Api::Models
-        | Api::Model
-        | Api::AnthropicCountTokens
-        | Api::AnthropicModels
-        | Api::AnthropicModel => Some(&Reading::Exact),
-        Api::OpenaiImages | Api::Stats => None,
-    }
+    api.spec().chunk
 }
 
 /// A template, and what the data means that fits it.

@@ -1,10 +1,63 @@
-//! The endpoints that generate nothing: health, models, statistics.
+//! The endpoints that generate nothing: health, models, statistics. They differ only in data.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::anthropic::{self, ANTHROPIC};
+use super::spec::{AnswerIs, Check, GET, Must, Spec};
 use super::{Answer, Flaw};
+
+const IS_LIST: Check = Check { name: "data is an array", field: "data", must: Must::BeList };
+const HAS_ID: Check = Check { name: "has id", field: "id", must: Must::BeText };
+
+pub(super) const HEALTH: Spec = Spec {
+    name: "health",
+    path: "/health",
+    answer: AnswerIs::Checked(&[Check { name: "status is ok", field: "status", must: Must::Say("ok") }]),
+    ..GET
+};
+
+pub(super) const MODELS: Spec = Spec {
+    name: "models",
+    path: "/openai/v1/models",
+    answer: AnswerIs::Checked(&[IS_LIST, Check { name: "object is list", field: "object", must: Must::Say("list") }]),
+    ..GET
+};
+
+pub(super) const MODEL: Spec =
+    Spec { name: "model", path: "/openai/v1/models/{model}", answer: AnswerIs::Checked(&[HAS_ID]), ..GET };
+
+/// Anthropic's list does not say that it is one.
+pub(super) const ANTHROPIC_MODELS: Spec = Spec {
+    name: "anthropic-models",
+    path: "/anthropic/v1/models",
+    provider: &ANTHROPIC,
+    models: anthropic::MODELS,
+    answer: AnswerIs::Checked(&[IS_LIST]),
+    ..GET
+};
+
+pub(super) const ANTHROPIC_MODEL: Spec = Spec {
+    name: "anthropic-model",
+    path: "/anthropic/v1/models/{model}",
+    provider: &ANTHROPIC,
+    models: anthropic::MODELS,
+    answer: AnswerIs::Checked(&[HAS_ID]),
+    ..GET
+};
+
+/// Statistics differ each time, so that no answer is learned from.
+pub(super) const STATS: Spec = Spec {
+    name: "stats",
+    path: "/llmsim/stats",
+    answer: AnswerIs::Checked(&[
+        Check { name: "has total_requests", field: "total_requests", must: Must::BeNumber },
+        Check { name: "has uptime_secs", field: "uptime_secs", must: Must::BeNumber },
+    ]),
+    learned_body: None,
+    ..GET
+};
 
 /// The fields that any of these answers is judged by, as they stand.
 #[derive(Debug, Default, Deserialize)]
@@ -23,63 +76,49 @@ struct Fields<'a> {
     uptime_secs: Option<&'a RawValue>,
 }
 
-pub(super) fn read_health(body: &[u8]) -> Result<Answer, Flaw> {
-    let fields = read(body)?;
-    judge(&[("status is ok", is_text(fields.status, |status| status == "ok"))])
+impl<'a> Fields<'a> {
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
+        match name {
+            "status" => self.status,
+            "object" => self.object,
+            "data" => self.data,
+            "id" => self.id,
+            "total_requests" => self.total_requests,
+            "uptime_secs" => self.uptime_secs,
+            _ => None,
+        }
+    }
 }
 
-pub(super) fn read_models(body: &[u8]) -> Result<Answer, Flaw> {
-    let fields = read(body)?;
-    let is_array = fields.data.is_some_and(|data| data.get().starts_with('['));
-    judge(&[("data is an array", is_array), ("object is list", is_text(fields.object, |object| object == "list"))])
-}
-
-/// Anthropic's list says nothing of being one.
-pub(super) fn read_anthropic_models(body: &[u8]) -> Result<Answer, Flaw> {
-    let fields = read(body)?;
-    judge(&[("data is an array", fields.data.is_some_and(|data| data.get().starts_with('[')))])
-}
-
-pub(super) fn read_model(body: &[u8]) -> Result<Answer, Flaw> {
-    let fields = read(body)?;
-    judge(&[("has id", is_text(fields.id, |id| !id.is_empty()))])
-}
-
-pub(super) fn read_stats(body: &[u8]) -> Result<Answer, Flaw> {
-    let fields = read(body)?;
-    judge(&[
-        ("has total_requests", is_number(fields.total_requests)),
-        ("has uptime_secs", is_number(fields.uptime_secs)),
-    ])
-}
-
-/// The fields of an answer; JSON that is no object has none of them, and fails the checks instead of being called broken.
-fn read(body: &[u8]) -> Result<Fields<'_>, Flaw> {
-    serde_json::from_slice(body).or_else(|_| match serde_json::from_slice::<IgnoredAny>(body) {
-        Ok(_) => Ok(Fields::default()),
-        Err(_) => Err(Flaw::BadJson),
-    })
-}
-
-/// The first check that does not hold, else an answer in which all do.
-fn judge(checks: &[(&'static str, bool)]) -> Result<Answer, Flaw> {
-    match checks.iter().position(|(_, holds)| !holds) {
-        Some(held) => Err(Flaw::Check { name: checks[held].0, held: held as u8 }),
+/// The first check that does not hold, else an answer in which all do. JSON that is no object has no fields, and fails the checks
+/// instead of being called broken.
+pub(super) fn read(checks: &[Check], body: &[u8]) -> Result<Answer, Flaw> {
+    let fields: Fields<'_> =
+        serde_json::from_slice(body).or_else(|_| match serde_json::from_slice::<IgnoredAny>(body) {
+            Ok(_) => Ok(Fields::default()),
+            Err(_) => Err(Flaw::BadJson),
+        })?;
+    match checks.iter().position(|check| !holds(&check.must, fields.get(check.field))) {
+        Some(held) => Err(Flaw::Check { name: checks[held].name, held: held as u8 }),
         None => Ok(Answer { usage: None, checks: checks.len() as u8 }),
     }
 }
 
-fn is_text(value: Option<&RawValue>, holds: impl Fn(&str) -> bool) -> bool {
-    value.is_some_and(|value| serde_json::from_str::<String>(value.get()).is_ok_and(|text| holds(&text)))
-}
-
-fn is_number(value: Option<&RawValue>) -> bool {
-    value.is_some_and(|value| serde_json::from_str::<f64>(value.get()).is_ok())
+fn holds(must: &Must, value: Option<&RawValue>) -> bool {
+    let Some(json) = value.map(RawValue::get) else { return false };
+    let text = || serde_json::from_str::<String>(json).ok();
+    match must {
+        Must::Say(word) => text().is_some_and(|text| text == *word),
+        Must::BeText => text().is_some_and(|text| !text.is_empty()),
+        Must::BeList => json.starts_with('['),
+        Must::BeNumber => serde_json::from_str::<f64>(json).is_ok(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Api;
 
     fn failed(name: &'static str, held: u8) -> Result<Answer, Flaw> {
         Err(Flaw::Check { name, held })
@@ -91,48 +130,64 @@ mod tests {
 
     #[test]
     fn health_must_be_ok() {
-        assert_eq!(read_health(br#"{"service":"llmsim","status":"ok"}"#), Ok(passed(1)));
+        assert_eq!(Api::Health.read_body(br#"{"service":"llmsim","status":"ok"}"#), Ok(passed(1)));
         for body in
             [r#"{"status":"degraded"}"#, r#"{"status":null}"#, r#"{"status":{"ok":1}}"#, "{}", "[]", r#""ok""#, "1"]
         {
-            assert_eq!(read_health(body.as_bytes()), failed("status is ok", 0), "{body}");
+            assert_eq!(Api::Health.read_body(body.as_bytes()), failed("status is ok", 0), "{body}");
         }
-        assert_eq!(read_health(b"ok"), Err(Flaw::BadJson));
-        assert_eq!(read_health(b""), Err(Flaw::BadJson));
-        assert_eq!(read_health(br#"{"status":"ok"} x"#), Err(Flaw::BadJson));
+        assert_eq!(Api::Health.read_body(b"ok"), Err(Flaw::BadJson));
+        assert_eq!(Api::Health.read_body(b""), Err(Flaw::BadJson));
+        assert_eq!(Api::Health.read_body(br#"{"status":"ok"} x"#), Err(Flaw::BadJson));
     }
 
     #[test]
     fn models_are_a_list() {
-        assert_eq!(read_models(br#"{"object":"list","data":[{"id":"gpt-5","object":"model"}]}"#), Ok(passed(2)));
-        assert_eq!(read_models(br#"{ "data" : [ ] , "object" : "list" }"#), Ok(passed(2)));
-        assert_eq!(read_models(br#"{"object":"list","data":{}}"#), failed("data is an array", 0));
-        assert_eq!(read_models(br#"{"object":"list"}"#), failed("data is an array", 0));
-        assert_eq!(read_models(br#"{"object":"lists","data":[]}"#), failed("object is list", 1));
-        assert_eq!(read_models(b"<html>"), Err(Flaw::BadJson));
+        assert_eq!(
+            Api::Models.read_body(br#"{"object":"list","data":[{"id":"gpt-5","object":"model"}]}"#),
+            Ok(passed(2))
+        );
+        assert_eq!(Api::Models.read_body(br#"{ "data" : [ ] , "object" : "list" }"#), Ok(passed(2)));
+        assert_eq!(Api::Models.read_body(br#"{"object":"list","data":{}}"#), failed("data is an array", 0));
+        assert_eq!(Api::Models.read_body(br#"{"object":"list"}"#), failed("data is an array", 0));
+        assert_eq!(Api::Models.read_body(br#"{"object":"lists","data":[]}"#), failed("object is list", 1));
+        assert_eq!(Api::Models.read_body(b"<html>"), Err(Flaw::BadJson));
     }
 
     #[test]
     fn models_of_anthropic_are_a_list_that_does_not_say_so() {
-        assert_eq!(read_anthropic_models(br#"{"data":[{"type":"model","id":"claude-opus-4-5"}]}"#), Ok(passed(1)));
-        assert_eq!(read_anthropic_models(br#"{"models":[]}"#), failed("data is an array", 0));
+        assert_eq!(
+            Api::AnthropicModels.read_body(br#"{"data":[{"type":"model","id":"claude-opus-4-5"}]}"#),
+            Ok(passed(1))
+        );
+        assert_eq!(Api::AnthropicModels.read_body(br#"{"models":[]}"#), failed("data is an array", 0));
     }
 
     #[test]
     fn a_model_has_an_id() {
-        assert_eq!(read_model(br#"{"id":"gpt-5","object":"model","created":1,"owned_by":"openai"}"#), Ok(passed(1)));
-        assert_eq!(read_model(br#"{"id":""}"#), failed("has id", 0));
-        assert_eq!(read_model(br#"{"error":{"message":"no such model"}}"#), failed("has id", 0));
-        assert_eq!(read_model(b"{\"id\":\"\xff\"}"), failed("has id", 0), "not UTF-8");
+        assert_eq!(
+            Api::Model.read_body(br#"{"id":"gpt-5","object":"model","created":1,"owned_by":"openai"}"#),
+            Ok(passed(1))
+        );
+        assert_eq!(Api::Model.read_body(br#"{"id":""}"#), failed("has id", 0));
+        assert_eq!(Api::Model.read_body(br#"{"error":{"message":"no such model"}}"#), failed("has id", 0));
+        assert_eq!(Api::Model.read_body(b"{\"id\":\"\xff\"}"), failed("has id", 0), "not UTF-8");
     }
 
     #[test]
     fn statistics_have_their_numbers() {
-        assert_eq!(read_stats(br#"{"uptime_secs":12,"total_requests":3,"model_requests":{"gpt-5":3}}"#), Ok(passed(2)));
-        assert_eq!(read_stats(br#"{"uptime_secs":1.5,"total_requests":0}"#), Ok(passed(2)));
-        assert_eq!(read_stats(br#"{"uptime_secs":1}"#), failed("has total_requests", 0));
-        assert_eq!(read_stats(br#"{"total_requests":1,"uptime_secs":"1"}"#), failed("has uptime_secs", 1));
+        assert_eq!(
+            Api::Stats.read_body(br#"{"uptime_secs":12,"total_requests":3,"model_requests":{"gpt-5":3}}"#),
+            Ok(passed(2))
+        );
+        assert_eq!(Api::Stats.read_body(br#"{"uptime_secs":1.5,"total_requests":0}"#), Ok(passed(2)));
+        assert_eq!(Api::Stats.read_body(br#"{"uptime_secs":1}"#), failed("has total_requests", 0));
+        assert_eq!(Api::Stats.read_body(br#"{"total_requests":1,"uptime_secs":"1"}"#), failed("has uptime_secs", 1));
         let deep = format!("{{\"x\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        assert_eq!(read_stats(deep.as_bytes()), failed("has total_requests", 0), "depth is no reason to panic");
+        assert_eq!(
+            Api::Stats.read_body(deep.as_bytes()),
+            failed("has total_requests", 0),
+            "depth is no reason to panic"
+        );
     }
 }

@@ -9,36 +9,36 @@ use crate::wire::{Event, http1};
 
 /// The streams of real servers, and what each event of them means, as [`letters`] writes it.
 const STREAMS: [(&str, Api, &str, &str); 23] = [
-    ("llmsim", Api::OpenaiChat, include_str!("../wire/fixtures/llmsim.sse"), "- T T T F,8+2 D"),
-    ("OpenAI", Api::OpenaiChat, include_str!("../wire/fixtures/openai.sse"), "- T F 19+10 D"),
-    ("OpenAI, tool calls", Api::OpenaiChat, include_str!("../wire/fixtures/openai_tools.sse"), "T T - T F D"),
-    ("Azure", Api::OpenaiChat, include_str!("../wire/fixtures/azure.sse"), "- - T - F D"),
-    ("vLLM, reasoning", Api::OpenaiChat, include_str!("../wire/fixtures/vllm_reasoning.sse"), "- R R T F 16+6(4) D"),
+    ("llmsim", Api::OpenaiChat, include_str!("../wire/fixtures/llmsim.sse"), "- T T T 8+2 D"),
+    ("OpenAI", Api::OpenaiChat, include_str!("../wire/fixtures/openai.sse"), "- T - 19+10 D"),
+    ("OpenAI, tool calls", Api::OpenaiChat, include_str!("../wire/fixtures/openai_tools.sse"), "T T - T - D"),
+    ("Azure", Api::OpenaiChat, include_str!("../wire/fixtures/azure.sse"), "- - T - - D"),
+    ("vLLM, reasoning", Api::OpenaiChat, include_str!("../wire/fixtures/vllm_reasoning.sse"), "- R R T - 16+6(4) D"),
     ("vLLM, an error in the stream", Api::OpenaiChat, include_str!("../wire/fixtures/vllm_error.sse"), "T error D"),
-    ("vLLM, cumulative usage", Api::OpenaiChat, include_str!("../wire/fixtures/vllm_usage.sse"), "8+0 T,8+2 TF,8+3 D"),
+    ("vLLM, cumulative usage", Api::OpenaiChat, include_str!("../wire/fixtures/vllm_usage.sse"), "8+0 T,8+2 T,8+3 D"),
     ("an error in plain words", Api::OpenaiChat, include_str!("../wire/fixtures/plain_error.sse"), "T error"),
-    ("llama.cpp", Api::OpenaiChat, include_str!("../wire/fixtures/llama_cpp.sse"), "- T F 9+3 D"),
-    ("OpenRouter", Api::OpenaiChat, include_str!("../wire/fixtures/openrouter.sse"), "R T F 5+4(3) D"),
-    ("a gateway", Api::OpenaiChat, include_str!("../wire/fixtures/gateway.sse"), "- bad - - - T RF,1+1 1+2 D"),
+    ("llama.cpp", Api::OpenaiChat, include_str!("../wire/fixtures/llama_cpp.sse"), "- T - 9+3 D"),
+    ("OpenRouter", Api::OpenaiChat, include_str!("../wire/fixtures/openrouter.sse"), "R T - 5+4(3) D"),
+    ("a gateway", Api::OpenaiChat, include_str!("../wire/fixtures/gateway.sse"), "- bad - - - T R,1+1 1+2 D"),
     ("a proxy in Spring", Api::OpenaiChat, include_str!("../wire/fixtures/spring.sse"), "T T - - 2+2 D"),
-    ("two choices", Api::OpenaiChat, include_str!("../wire/fixtures/choices.sse"), "- T - T TF F D"),
+    ("two choices", Api::OpenaiChat, include_str!("../wire/fixtures/choices.sse"), "- T - T T - D"),
     (
         "llmsim, Responses",
         Api::OpenaiResponses,
         include_str!("../wire/fixtures/llmsim_responses.sse"),
-        "- - - - T T T - - - FD,1+8",
+        "- - - - T T T - - - D,1+8",
     ),
     (
         "llmsim, Responses with reasoning",
         Api::OpenaiResponses,
         include_str!("../wire/fixtures/llmsim_responses_reasoning.sse"),
-        "- - - - R R - - - - - T T - - - FD,1+8(12)",
+        "- - - - R R - - - - - T T - - - D,1+8(12)",
     ),
     (
         "OpenAI, Responses with a tool",
         Api::OpenaiResponses,
         include_str!("../wire/fixtures/openai_responses_tools.sse"),
-        "- - R T T T - - FD,36+87(64)",
+        "- - R T T T - - D,36+87(64)",
     ),
     (
         "OpenAI, a failed response",
@@ -56,25 +56,25 @@ const STREAMS: [(&str, Api, &str, &str); 23] = [
         "llmsim, OpenResponses",
         Api::Openresponses,
         include_str!("../wire/fixtures/llmsim_openresponses.sse"),
-        "- - - - T T T - - - F,4+7 D",
+        "- - - - T T T - - - 4+7 D",
     ),
     (
         "llmsim, Anthropic",
         Api::AnthropicMessages,
         include_str!("../wire/fixtures/llmsim_anthropic.sse"),
-        "11+1 - - T T T - F,0+7 D",
+        "11+1 - - T T T - 0+7 D",
     ),
     (
         "llmsim, Anthropic with thinking",
         Api::AnthropicMessages,
         include_str!("../wire/fixtures/llmsim_anthropic_thinking.sse"),
-        "11+1 - - R R - - - T T - F,0+25 D",
+        "11+1 - - R R - - - T T - 0+25 D",
     ),
     (
         "Anthropic with a tool",
         Api::AnthropicMessages,
         include_str!("../wire/fixtures/anthropic_tools.sse"),
-        "472+2 - - R - - - T - T - T T - 0+40 F,0+89 D",
+        "472+2 - - R - - - T - T - T T - 0+40 0+89 D",
     ),
     (
         "Anthropic, an error in the stream",
@@ -97,9 +97,6 @@ fn letters(read: &Result<Delta, Flaw>) -> String {
         Some(Token::Visible) => text.push('T'),
         Some(Token::Reasoning) => text.push('R'),
         None => {}
-    }
-    if delta.finish {
-        text.push('F');
     }
     if delta.done {
         text.push('D');

@@ -10,7 +10,7 @@ use self::plan::Job;
 use super::error::CommandError;
 use super::output;
 use crate::cli::args::SelfTestArgs;
-use crate::engine::{self, Run};
+use crate::engine::{self, RunResult};
 use crate::exit::ExitClass;
 use crate::host::procfs;
 use crate::metrics::{Counter, Summary, Trend};
@@ -97,7 +97,7 @@ struct Bench<'a> {
 /// One run, from both sides.
 #[derive(Debug)]
 struct Measured {
-    run: Run,
+    run: RunResult,
     summary: Summary,
     record: Value,
 }

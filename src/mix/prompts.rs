@@ -1,33 +1,4 @@
-//! Built-in models and prompts, for profiles that do not bring their own.
-
-use crate::api::Api;
-
-/// Names of models that llmsim knows.
-const MODELS: [&str; 7] =
-    ["gpt-5", "gpt-5-mini", "gpt-4o", "gpt-4o-mini", "claude-opus-4", "claude-sonnet-4", "o3-mini"];
-
-/// Those that Anthropic's own API knows, by the names it uses.
-const ANTHROPIC_MODELS: [&str; 3] = ["claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"];
-
-/// Those that make pictures.
-const IMAGE_MODELS: [&str; 1] = ["gpt-image-1"];
-
-/// Models that an API is asked for when a profile names none.
-pub const fn models(api: Api) -> &'static [&'static str] {
-    match api {
-        Api::AnthropicMessages | Api::AnthropicCountTokens | Api::AnthropicModels | Api::AnthropicModel => {
-            &ANTHROPIC_MODELS
-        }
-        Api::OpenaiImages => &IMAGE_MODELS,
-        Api::OpenaiChat
-        | Api::OpenaiResponses
-        | Api::Openresponses
-        | Api::Health
-        | Api::Models
-        | Api::Model
-        | Api::Stats => &MODELS,
-    }
-}
+//! Built-in prompts, for profiles that do not bring their own.
 
 /// A few words.
 const SHORT: [&str; 6] = ["Hello!", "Hi", "How are you?", "Tell me a joke.", "What is 7 times 6?", "Good morning!"];

@@ -3,7 +3,7 @@
 use super::limits;
 use super::speech::Speech;
 use crate::api::Api;
-use crate::mix::{self, Conduct, Kind, Mix, Timeouts};
+use crate::mix::{Conduct, Kind, Mix, Timeouts};
 
 /// Token limit of a question that only wants to see whether there is an answer.
 const FEW_TOKENS: u32 = 16;
@@ -63,7 +63,7 @@ fn endpoint(api: Api, way: Way, speech: &Speech<'_>) -> Kind {
     let models = match speech.model(api) {
         _ if !takes_model => Vec::new(),
         Some(model) => vec![model.to_owned()],
-        None => mix::models(api).iter().map(|&model| model.to_owned()).collect(),
+        None => api.models().iter().map(|&model| model.to_owned()).collect(),
     };
     let limit = limits::ENDPOINT_TIMEOUT;
     Kind {

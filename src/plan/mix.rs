@@ -116,8 +116,11 @@ impl Row<'_> {
 
     /// The other APIs say what a stream has cost without being asked.
     fn check_include_usage(&self, written: Choice) -> Result<(), PlanError> {
-        let chat = matches!(written, Choice::Auto | Choice::One(Api::OpenaiChat));
-        if !self.request.include_usage || (chat && self.request.stream) {
+        let asks = match written {
+            Choice::One(api) => api.bills_streams_on_request(),
+            Choice::Auto => true,
+        };
+        if !self.request.include_usage || (asks && self.request.stream) {
             return Ok(());
         }
         Err(self.error("include_usage", "is for streams of openai-chat: expected no `include_usage` here"))
@@ -184,7 +187,7 @@ impl Row<'_> {
             return Ok(vec![model.to_owned()]);
         }
         let Some(model) = &self.request.model else {
-            return Ok(mix::models(api).iter().map(|&model| model.to_owned()).collect());
+            return Ok(api.models().iter().map(|&model| model.to_owned()).collect());
         };
         let models = model.texts();
         if models.is_empty() || models.len() > limits::MAX_MODELS || !models.iter().all(|model| is_model(model)) {
@@ -289,7 +292,7 @@ impl Row<'_> {
                 fields.insert(key.clone(), value);
             }
         }
-        if self.request.include_usage && api == Api::OpenaiChat {
+        if self.request.include_usage && api.bills_streams_on_request() {
             let options = fields.entry("stream_options").or_insert_with(|| serde_json::json!({}));
             let Some(options) = options.as_object_mut() else {
                 return Err(self.error("body.stream_options", "is no table: expected one, beside `include_usage`"));

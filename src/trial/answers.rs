@@ -31,7 +31,7 @@ impl Ready {
             scenario.write(target, 0, u64::from(i), &mut request);
             let kind = plan.mix.kinds.get(usize::from(request.kind)).map_or("", |kind| kind.name.as_str());
             writeln!(err, "# answer {} of {n}, to {kind}", i + 1)?;
-            match probe::raw(&dialer.door(usize::from(target)), &request.bytes, MAX_SHOWN_BYTES, ANSWER_TIMEOUT) {
+            match probe::raw(&dialer.endpoint(usize::from(target)), &request.bytes, MAX_SHOWN_BYTES, ANSWER_TIMEOUT) {
                 Ok(answer) => {
                     let cut = if answer.len() >= MAX_SHOWN_BYTES { " [cut]" } else { "" };
                     writeln!(err, "{}{cut}\n", redactor.text(&answer))?;

@@ -6,7 +6,7 @@ use super::prepare::Ready;
 use super::provenance::{build, environment};
 use super::server_under_test::ServerRecord;
 use crate::document::{Document, Endpoint, RunFacts, ServerUse, Steady};
-use crate::engine::Run;
+use crate::engine::RunResult;
 use crate::host::procfs::Usage;
 use crate::metrics::Summary;
 use crate::metrics::hints::{Hint, hints};
@@ -21,7 +21,7 @@ use jiff::Timestamp;
 pub(crate) struct Concluded {
     plan: Plan,
     started_at: Timestamp,
-    run: Run,
+    run: RunResult,
     summary: Summary,
     outside: Option<Summary>,
     soak: Soak,
@@ -128,7 +128,7 @@ fn used((first, end, rss_max_bytes): (Usage, Usage, u64)) -> ServerUse {
 }
 
 /// What the client is judged by.
-fn client_signals(run: &Run, summary: &Summary, record: &ServerRecord, nofile: u64) -> Vec<Signal> {
+fn client_signals(run: &RunResult, summary: &Summary, record: &ServerRecord, nofile: u64) -> Vec<Signal> {
     let counted = record.counted;
     let kernel = (counted.ticks > 0).then(|| KernelCounts {
         steal: counted.steal_ticks as f64 / counted.ticks as f64,

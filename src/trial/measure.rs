@@ -3,7 +3,7 @@
 use super::error::TrialError;
 use super::prepare::Ready;
 use super::provenance::wall_clock;
-use crate::engine::{self, Run, Tick};
+use crate::engine::{self, RunResult, Tick};
 use crate::live::{Counts, Frame, Quantiles};
 use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
@@ -18,7 +18,7 @@ use jiff::Timestamp;
 pub(crate) struct Measured {
     pub(super) ready: Ready,
     pub(super) started_at: Timestamp,
-    pub(super) run: Run,
+    pub(super) run: RunResult,
     pub(super) summary: Summary,
     /// What was sent outside the measurement window.
     pub(super) outside: Option<Summary>,

@@ -12,7 +12,7 @@ fn token(delta: &str) -> Option<Token> {
     read(&format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}}}"#)).expect("an event").token
 }
 
-const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, finish: false, done: false });
+const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, done: false });
 
 #[test]
 fn deltas_are_tokens_unless_they_are_empty() {
@@ -50,7 +50,7 @@ fn usage_comes_at_both_ends_and_the_last_word_holds() {
     assert_eq!(start, TokenUsage { input: 11, output: 1, reasoning: 0 });
     let end = read(r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":40}}"#);
     let end = end.expect("an event");
-    assert!(end.finish && !end.done);
+    assert!(!end.done);
     let mut usage = start;
     usage.update(end.usage.expect("a bill"));
     assert_eq!(usage, TokenUsage { input: 11, output: 40, reasoning: 0 });

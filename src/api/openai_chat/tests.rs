@@ -13,7 +13,7 @@ fn token(delta: &str) -> Option<Token> {
     read(&format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#)).unwrap().token
 }
 
-const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, finish: false, done: false });
+const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, done: false });
 
 #[test]
 fn text_that_is_not_utf8_is_no_json_wherever_it_stands() {
@@ -84,13 +84,12 @@ fn every_choice_counts() {
 }
 
 #[test]
-fn a_finish_reason_finishes() {
-    let finish =
-        |reason: &str| read(&format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":{reason}}}]}}"#)).unwrap().finish;
-    assert!(finish(r#""stop""#) && finish(r#""length""#) && finish(r#""tool_calls""#));
-    assert!(!finish("null") && !finish(r#""""#));
-    let both = read(r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#).unwrap();
-    assert!(both.finish && both.token.is_some() && !both.done);
+fn a_finish_reason_is_neither_a_token_nor_the_end() {
+    for reason in [r#""stop""#, r#""length""#, r#""tool_calls""#, "null", r#""""#] {
+        let read = |delta: &str| read(&format!(r#"{{"choices":[{{"delta":{delta},"finish_reason":{reason}}}]}}"#));
+        assert_eq!(read("{}"), Ok(Delta::default()), "{reason}");
+        assert_eq!(read(r#"{"content":"a"}"#).map(|delta| delta.token), Ok(Some(Token::Visible)), "{reason}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn typed(kind: &str, fields: &str) -> Delta {
     read(&format!(r#"{{"type":"response.{kind}","sequence_number":7,{fields}}}"#)).expect("an event")
 }
 
-const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, finish: false, done: false });
+const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, done: false });
 
 #[test]
 fn deltas_are_tokens_unless_they_are_empty() {
@@ -63,7 +63,7 @@ fn the_end_brings_the_bill() {
         "output_tokens_details":{"reasoning_tokens":4},"total_tokens":12}}"#,
     );
     let usage = Some(TokenUsage { input: 3, output: 9, reasoning: 4 });
-    assert_eq!(end, Delta { token: None, usage, finish: true, done: true });
+    assert_eq!(end, Delta { token: None, usage, done: true });
     for usage in ["null", "{}", "[]", r#"{"input_tokens":0,"output_tokens":0}"#] {
         assert_eq!(typed("created", &format!(r#""response":{{"usage":{usage}}}"#)), Delta::default(), "{usage}");
     }

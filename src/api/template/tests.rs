@@ -56,7 +56,7 @@ fn no_hole_is_where_the_parser_looks() {
     for data in [
         r#"{"object":"chat.completion.chunk","error":null}"#,
         r#"{"error":{"message":"m","code":5}}"#,
-        r#"{"choices":[{"delta":{"content":"","refusal":null,"tool_calls":[]},"finish_reason":""}]}"#,
+        r#"{"choices":[{"delta":{"content":"","refusal":null,"tool_calls":[]},"finish_reason":null}]}"#,
         // Structs that are read from lists: not followed.
         r#"{"choices":[[{"content":"a"},"stop"]]}"#,
         r#"{"choices":[{"delta":["a","b"]}]}"#,

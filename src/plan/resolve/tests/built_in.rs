@@ -92,7 +92,7 @@ fn every_profile_has_its_mix_and_think_time() {
 fn models_prompts_and_timeouts_of_the_mixes() {
     let load = plan("load");
     let chat = &load.mix.kinds[0];
-    assert_eq!(chat.models, mix::models(Api::OpenaiChat));
+    assert_eq!(chat.models, Api::OpenaiChat.models());
     assert_eq!(Some(&chat.prompts), mix::builtin_prompts("medium").as_ref());
     assert_eq!((chat.timeouts.total, chat.timeouts.connect), (secs(60), secs(10)));
     let fast = plan("high-concurrency");
