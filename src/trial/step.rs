@@ -9,7 +9,7 @@ use crate::document::{ClientVerdict, Quantiles};
 use crate::engine;
 use crate::metrics::summary::RateValue;
 use crate::metrics::validity::{Evidence, Signal, Validity, signals, verdict};
-use crate::metrics::{Counter, Second, Rate, Summary, Trend};
+use crate::metrics::{Counter, Rate, Second, Summary, Trend};
 use crate::plan::Plan;
 
 /// What the seconds after the warm-up say.
