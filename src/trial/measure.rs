@@ -1,69 +1,67 @@
 //! The test itself: the engine runs, every second is shown and watched, thresholds that may end it early are asked.
 
-use super::subject::Subject;
+use super::error::TrialError;
+use super::prepare::Ready;
+use super::provenance::wall_clock;
 use crate::engine::{self, RunResult, Tick};
-use crate::live::{Counts, Frame, Progress, Quantiles};
+use crate::live::{Outline, Snapshot};
 use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
-use crate::metrics::{Counter, Summary, Tally, series};
+use crate::metrics::{Summary, Tally};
 use crate::plan::Plan;
 use crate::threshold::{self, Judgement, Rule, Verdict};
-use crate::trial::error::CliError;
 use crate::units::Nanos;
-use std::sync::atomic::{AtomicBool, Ordering};
+use jiff::Timestamp;
+use std::sync::Arc;
 
-/// What was measured, and judged.
+/// What was measured, and judged. The server is still there.
 #[derive(Debug)]
 pub(crate) struct Measured {
-    pub(crate) run: RunResult,
-    pub(crate) summary: Summary,
+    pub(super) ready: Ready,
+    pub(super) started_at: Timestamp,
+    pub(super) run: RunResult,
+    pub(super) summary: Summary,
     /// What was sent outside the measurement window.
-    pub(crate) outside: Option<Summary>,
+    pub(super) outside: Option<Summary>,
     /// What was seen over time.
-    pub(crate) soak: Soak,
-    pub(crate) verdicts: Vec<Verdict>,
+    pub(super) soak: Soak,
+    pub(super) verdicts: Vec<Verdict>,
     /// The threshold that ended the run.
-    pub(crate) aborted_by: Option<String>,
+    pub(super) aborted_by: Option<String>,
 }
 
-/// Runs the plan.
-pub(crate) fn measure(
-    plan: &Plan,
-    subject: &mut Subject,
-    stop: &AtomicBool,
-    progress: &Progress,
-) -> Result<Measured, CliError> {
-    let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
-    let aborting: Vec<Rule> = plan.thresholds.iter().filter(|rule| rule.abort_on_fail).cloned().collect();
-    let mut aborted_by = None;
-    let mut totals = Counts::default();
-    let cores = subject.client_cores.clone();
+impl Ready {
+    /// Runs the plan. `on_second` is called with each second as soon as it is over.
+    pub(crate) fn measure(mut self, on_second: &mut dyn FnMut(Arc<Snapshot>)) -> Result<Measured, TrialError> {
+        let Self { plan, server, stop, .. } = &mut self;
+        let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+        let aborting: Vec<Rule> = plan.thresholds.iter().filter(|rule| rule.abort_on_fail).cloned().collect();
+        let mut aborted_by = None;
+        let outline = Arc::new(outline(plan));
+        let cores = server.client_cores.clone();
 
-    let run = engine::run(plan, &cores, stop, &mut |tick| {
-        subject.watch(tick.elapsed, tick.second);
-        let second = counts(tick.second);
-        totals = Counts {
-            http_reqs: totals.http_reqs + second.http_reqs,
-            failed: totals.failed + second.failed,
-            tokens_output: totals.tokens_output + second.tokens_output,
-        };
-        progress.show(frame(plan, tick, second, totals));
-        if aborted_by.is_none() && !tick.last {
-            aborted_by = failed_early(&aborting, tick.total, &names, tick.elapsed, plan.warmup);
-            if aborted_by.is_some() || subject.is_dead() {
-                stop.store(true, Ordering::Relaxed);
+        server.begin(plan);
+        let started_at = wall_clock();
+        let run = engine::run(plan, &cores, stop.flag(), &mut |tick| {
+            server.watch(tick.elapsed, tick.second);
+            on_second(Arc::new(snapshot(plan, &outline, tick)));
+            if aborted_by.is_none() && !tick.last {
+                aborted_by = failed_early(&aborting, tick.total, &names, tick.elapsed, plan.warmup);
+                if aborted_by.is_some() || server.is_dead() {
+                    stop.set();
+                }
             }
-        }
-    })?;
+        })?;
 
-    let window = (plan.warmup, plan.warmup + run.window);
-    let soak = soak(&run.series, Times { window, level: plan.level_stretch(), warm: plan.warmup > Nanos::ZERO });
-    let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
-    let summary = Summary::new(&run.total, &names, run.window).with_server(&soak);
-    // A share says nothing of the whole: `merge` judges that.
-    let rules = if plan.of > 1 { &[][..] } else { &plan.thresholds[..] };
-    let verdicts = threshold::judge(rules, &summary);
-    Ok(Measured { run, summary, outside, soak, verdicts, aborted_by })
+        let window = (plan.warmup, plan.warmup + run.window);
+        let soak = soak(&run.series, Times { window, level: plan.level_stretch(), warm: plan.warmup > Nanos::ZERO });
+        let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
+        let summary = Summary::new(&run.total, &names, run.window).with_server(&soak);
+        // A shard says nothing of the whole: `merge` judges that.
+        let rules = if plan.of > 1 { &[][..] } else { &plan.thresholds[..] };
+        let verdicts = threshold::judge(rules, &summary);
+        Ok(Measured { ready: self, started_at, run, summary, outside, soak, verdicts, aborted_by })
+    }
 }
 
 /// The first of the rules that has failed by now and may end the run.
@@ -79,40 +77,39 @@ fn failed_early(rules: &[Rule], total: &Tally, names: &[String], elapsed: Nanos,
     Some(format!("{} {}", failed.metric, failed.expression))
 }
 
-fn counts(second: &series::Second) -> Counts {
-    Counts { http_reqs: second.http_reqs, failed: second.failed, tokens_output: second.tokens_output }
+fn outline(plan: &Plan) -> Outline {
+    Outline {
+        profile: plan.name.clone(),
+        target: plan.target.url.clone(),
+        requests: plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect(),
+        length: plan.shape.runs_by_time().then(|| plan.shape.end()),
+    }
 }
 
-fn frame(plan: &Plan, tick: &Tick<'_>, second: Counts, totals: Counts) -> Frame {
-    let quantiles = |q: Option<series::Quantiles>| q.map(|q| Quantiles { p50: q.p50, p95: q.p95, p99: q.p99 });
-    Frame {
+/// Made on the thread that collects the seconds; no worker waits for it.
+fn snapshot(plan: &Plan, outline: &Arc<Outline>, tick: &Tick<'_>) -> Snapshot {
+    Snapshot {
+        outline: Arc::clone(outline),
         elapsed: tick.elapsed,
-        total: plan.shape.runs_by_time().then(|| plan.shape.end()),
         stage: stage(&plan.shape, tick.elapsed),
-        vus: tick.second.vus as u32,
-        in_flight: tick.second.in_flight as u32,
-        connections: tick.second.connections as u32,
-        second,
-        totals,
-        ttft: quantiles(tick.second.ttft),
-        tbt: quantiles(tick.second.tbt),
-        http_req_duration: quantiles(tick.second.http_req_duration),
+        second: tick.second.clone(),
+        totals: *tick.totals,
     }
 }
 
-/// Where in the plan a run is, in a few words.
-fn stage(shape: &Shape, elapsed: Nanos) -> String {
+/// Where in the plan a run is, in a few words; none when it only waits for the last responses.
+fn stage(shape: &Shape, elapsed: Nanos) -> Option<String> {
     if elapsed >= shape.end() {
-        return "finishing".to_owned();
+        return None;
     }
-    match shape {
+    Some(match shape {
         Shape::ConstantVus { vus, .. } => format!("{vus} VUs"),
         Shape::PerVuIterations { vus, iterations, .. } => format!("{vus} VUs x {iterations} iterations"),
         Shape::SharedIterations { iterations, .. } => format!("{iterations} iterations"),
         Shape::ConstantArrivalRate(open) => format!("{} arrivals per {}", open.start_rate, open.time_unit),
         Shape::RampingVus { stages, .. } => stage_of(stages, elapsed, "VUs"),
         Shape::RampingArrivalRate(open) => stage_of(&open.stages, elapsed, &format!("per {}", open.time_unit)),
-    }
+    })
 }
 
 /// Which of the stages it is, and where it leads.
@@ -125,12 +122,6 @@ fn stage_of(stages: &[Stage], elapsed: Nanos, unit: &str) -> String {
     current.map_or_else(String::new, |i| format!("stage {}/{} to {} {unit}", i + 1, stages.len(), stages[i].target))
 }
 
-/// Requests of ours that a llmsim counts: those of the APIs that generate tokens or pictures, as often as they were put on the wire.
-pub(crate) fn sent_to_apis_that_count(plan: &Plan, summary: &Summary) -> u64 {
-    let counted = plan.mix.kinds.iter().filter(|kind| kind.api.streams());
-    counted.filter_map(|kind| summary.counter(Counter::HttpReqsSent, Some(&kind.name))).map(|sent| sent.count).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,8 +131,9 @@ mod tests {
         let secs = Nanos::from_secs;
         let stages = vec![Stage { duration: secs(10), target: 5 }, Stage { duration: secs(20), target: 50 }];
         let shape = Shape::RampingVus { start_vus: 1, stages, graceful_ramp_down: secs(30) };
-        assert_eq!(stage(&shape, secs(1)), "stage 1/2 to 5 VUs");
-        assert_eq!(stage(&shape, secs(10)), "stage 2/2 to 50 VUs");
-        assert_eq!(stage(&shape, secs(30)), "finishing");
+        let stage = |elapsed| stage(&shape, elapsed);
+        assert_eq!(stage(secs(1)).as_deref(), Some("stage 1/2 to 5 VUs"));
+        assert_eq!(stage(secs(10)).as_deref(), Some("stage 2/2 to 50 VUs"));
+        assert_eq!(stage(secs(30)), None);
     }
 }
