@@ -181,8 +181,8 @@ impl Screen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::{Sender, channel};
     use std::sync::Mutex;
+    use std::sync::mpsc::{Sender, channel};
 
     /// A terminal that keeps what it is given, and waits for `gate` before each write when there is one.
     #[derive(Clone, Default)]

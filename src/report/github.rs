@@ -59,7 +59,8 @@ pub fn summary(document: &Document) -> String {
     };
     let mut text = format!("### llmsim-blast {}: {word}\n\n", cell(&document.run.profile));
     let client = document.client.verdict.name();
-    let _ = writeln!(text, "{}, {}, client {client}\n", cell(&document.target.url), human::length(document.run.duration_s));
+    let _ =
+        writeln!(text, "{}, {}, client {client}\n", cell(&document.target.url), human::length(document.run.duration_s));
     if !document.thresholds.is_empty() {
         text.push_str("| threshold | measured | samples | |\n|---|---:|---:|---|\n");
         for t in &document.thresholds {

@@ -80,7 +80,7 @@ pub(crate) fn changes(page: &mut Page, doc: &Document) {
 }
 
 fn slope(growth: &MemoryGrowth) -> String {
-    let span = format!("{} to {}", place(growth.from_s), place(growth.to_s));
+    let span = format!("{}..{}", place(growth.from_s), place(growth.to_s));
     match (growth.bytes_per_h, growth.low_bytes_per_h, growth.high_bytes_per_h) {
         (Some(middle), Some(low), Some(high)) => {
             let [middle, low, high] = [middle, low, high].map(megabytes);

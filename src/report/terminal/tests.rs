@@ -117,7 +117,7 @@ STREAMS  p50, p95 and p99 of ttft, then of tbt
 STAGES  requests sent in each: p50, p95, p99 of http_req_duration, then of ttft
                  count failed     rate     p50     p95     p99 ttft p50     p95
   0s..30s          103      3   3.43/s   349ms   394ms   398ms    108ms   154ms
-  30s..4m30        103      3   0.43/s   349ms   394ms   398ms    108ms   154ms
+  30s..4m30s       103      3   0.43/s   349ms   394ms   398ms    108ms   154ms
 
 SERVER  llmsim 0.6.0, started for this run
   CPU               12.3s (0.05 cores on average)
@@ -128,8 +128,8 @@ SERVER  llmsim 0.6.0, started for this run
   tokens:           server counted 1, we counted 1 ✓
 
 OVER TIME  while the load was level; bands are of 99 %
-  server's memory          too short to say  1.5 MB/h (-2.0 to 40.0), 61s to 4m
-  our memory               stable  61s to 4m
+  server's memory          too short to say  1.5 MB/h (-2.0 to 40.0), 1m01s..4m
+  our memory               stable  1m01s..4m
   http_req_duration_p95    growing  394ms in the first tenth, 510ms in the last
 ";
     let text = text_of("pass");
