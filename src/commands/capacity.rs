@@ -8,12 +8,13 @@ use super::output;
 use crate::cli::Environment;
 use crate::cli::sweep_args::{CapacityArgs, CapacityGiven};
 use crate::document::TargetServer;
+use crate::document::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
 use crate::exit::ExitClass;
 use crate::host::limits as files;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::metrics::{Counter, Metric, Share, Trend};
 use crate::plan::{Given, Plan, PlanError, Resolved, resolve};
-use crate::report::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
+use crate::report;
 use crate::threshold::{self, Aggregation, Judgement, Rule, Verdict};
 use crate::trial::error::CliError;
 use crate::trial::steady::{self, Steady};
@@ -90,7 +91,7 @@ pub(super) fn run(
     found.settled = search::is_settled(&steps, wish.range);
     found.interrupted = stop.load(Ordering::Relaxed);
 
-    output::print(&found.to_text(), presentation.output.as_ref(), out, err)?;
+    output::print(&report::capacity::text(&found), presentation.output.as_ref(), out, err)?;
     output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
     Ok(exit_class(&found))
 }

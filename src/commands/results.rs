@@ -4,12 +4,14 @@ use super::output;
 use super::run::{exit_class, say};
 use crate::cli::Environment;
 use crate::cli::args::{CompareArgs, MergeArgs, NoiseArgs, ReportArgs};
-use crate::compare::{Gate, Options, Run, compare, noise, percentage};
+use crate::compare::{Gate, Options, Run, noise, percentage};
+use crate::document::comparison::{Compared, run as run_of};
 use crate::document::merge::Merge;
+use crate::document::noise::{NoiseFile, noise_from_json, noise_json};
 use crate::document::{Document, MAX_DOCUMENT_BYTES};
 use crate::exit::ExitClass;
 use crate::plan::{Output, Presentation};
-use crate::report::compare::{Compared, NoiseFile, markdown, noise_from_json, noise_json, run as run_of, terminal};
+use crate::report::compare::{self, markdown, terminal};
 use crate::report::{csv, github, hgrm, junit, vllm};
 use crate::trial::error::CliError;
 use std::fs::{File, OpenOptions};
@@ -158,14 +160,14 @@ pub(super) fn compare_runs(
         let noise = floors(path, &base)?;
         (options.noise, options.noise_machine) = (noise.spreads, noise.fingerprint);
     }
-    let comparison = compare(&base, &head, &options)?;
+    let comparison = crate::compare::compare(&base, &head, &options)?;
     let compared = Compared { base: &base, head: &head, comparison: &comparison };
     let page = terminal(&compared);
     let [json, md, xml] = outputs;
     output::print(&page, json.as_ref(), out, err)?;
     output::write_text(json.as_ref(), &compared.to_json(), out)?;
     output::write_text(md.as_ref(), &markdown(&compared), out)?;
-    let cases = junit::render("llmsim-blast compare", &[], &compared.cases());
+    let cases = junit::render("llmsim-blast compare", &[], &compare::cases(&compared));
     output::write_text(xml.as_ref(), &cases, out)?;
     let undecided = args.fail_on_inconclusive && comparison.inconclusive() > 0;
     let class = match (comparison.failed() > 0 || undecided, comparison.unjudged() > 0) {
@@ -174,7 +176,8 @@ pub(super) fn compare_runs(
         (false, false) => ExitClass::Success,
     };
     if args.github.as_deref() == Some("auto") {
-        let told = tell_github(environment, &markdown(&compared), &compared.failures(), json.as_ref(), (out, err));
+        let told =
+            tell_github(environment, &markdown(&compared), &compare::failures(&compared), json.as_ref(), (out, err));
         if let Err(error) = told {
             // A comparison that failed anyway keeps its reason.
             if class != ExitClass::Success {

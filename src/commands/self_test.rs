@@ -9,13 +9,14 @@ mod steps;
 use self::plan::Job;
 use super::output;
 use crate::cli::args::{OriginArgs, SelfTestArgs};
+use crate::document::self_test::{Machine, Memory, SELF_TEST_SCHEMA, SelfTest, Times, Truth, Verdict, Work};
 use crate::engine::{self, RunResult};
 use crate::exit::ExitClass;
 use crate::host::{limits, procfs};
 use crate::metrics::{Counter, Summary, Trend};
 use crate::origin;
 use crate::plan::Output;
-use crate::report::self_test::{Machine, Memory, SELF_TEST_SCHEMA, SelfTest, Times, Truth, Verdict, Work};
+use crate::report;
 use crate::server::{self, Server, Source, Spec};
 use crate::trial::error::CliError;
 use crate::trial::{facts, signals};
@@ -83,7 +84,7 @@ pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write)
         // Whether anybody watches does not matter.
         let _ = writeln!(err, "{line}");
     })?;
-    output::print(&found.to_text(), output.as_ref(), out, err)?;
+    output::print(&report::self_test::text(&found), output.as_ref(), out, err)?;
     output::write_text(output.as_ref(), &found.to_json(), out)?;
     Ok(if found.interrupted { ExitClass::Interrupted } else { ExitClass::Success })
 }

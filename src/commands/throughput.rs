@@ -4,13 +4,14 @@ use super::output;
 use crate::cli::Environment;
 use crate::cli::sweep_args::{ThroughputArgs, ThroughputGiven};
 use crate::document::Hint;
+use crate::document::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
 use crate::engine;
 use crate::exit::ExitClass;
 use crate::host::limits as files;
 use crate::load::Shape;
 use crate::metrics::{Counter, Share, Trend, hints};
 use crate::plan::{Given, Plan, PlanError, Resolved, resolve};
-use crate::report::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
+use crate::report;
 use crate::trial::error::CliError;
 use crate::trial::steady::{self, Steady};
 use crate::trial::subject::Subject;
@@ -102,7 +103,7 @@ pub(super) fn run(
         }
     }
     found.interrupted = stop.load(Ordering::Relaxed);
-    output::print(&found.to_text(), presentation.output.as_ref(), out, err)?;
+    output::print(&report::throughput::text(&found), presentation.output.as_ref(), out, err)?;
     output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
     Ok(match () {
         () if found.interrupted => ExitClass::Interrupted,

@@ -1,11 +1,14 @@
 //! What a run brings together → Document.
 
 use super::{
-    Agreement, Build, Client, ClientVerdict, Counter, Document, Endpoint, Environment, Exact, FailureDetails, Failures,
-    Gauge, Hint, Histograms, KindSecond, Measured, Quantiles, Rate, RetryAfter, Run, SCHEMA, Second, Server, Shard,
-    Signal, Target, TargetServer, Threshold, ThresholdVerdict, Trend, access, plan, rounded, steady,
+    Agreement, AgreementLine, Build, Client, ClientVerdict, Counter, Document, Endpoint, Environment, Exact,
+    FailureDetails, Failures, Gauge, Hint, Histograms, KindSecond, Measured, Quantiles, Rate, RetryAfter, Run, SCHEMA,
+    Second, Server, ServerUse, Shard, Signal, Target, TargetServer, Threshold, ThresholdVerdict, Trend, access, plan,
+    rounded, stability, stages,
 };
+use crate::metrics::StageTally;
 use crate::metrics::growth::Growth;
+use crate::metrics::soak::Soak;
 use crate::metrics::summary::{Group, ShareValue};
 use crate::metrics::validity::Validity;
 use crate::metrics::{self, Distribution, Incidents, Summary, hints, series, validity};
@@ -67,20 +70,22 @@ pub struct RunFacts<'a> {
     /// Counts of requests that should agree, when the server keeps one.
     pub agreement: Option<Agreement>,
     /// What lasts and what changes.
-    pub steady: steady::Steady<'a>,
+    pub steady: Steady<'a>,
 }
 
-/// What the server used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ServerUse {
-    /// CPU time during the run.
-    pub cpu: Nanos,
-    /// Resident memory before the run.
-    pub rss_start_bytes: u64,
-    /// Resident memory after it.
-    pub rss_end_bytes: u64,
-    /// Highest resident memory seen.
-    pub rss_max_bytes: u64,
+/// What this part of a document is made from.
+#[derive(Debug, Clone)]
+pub struct Steady<'a> {
+    /// What was sent in each stage, and how long that was open.
+    pub stages: &'a [(StageTally, Nanos)],
+    /// What was sent outside the measurement window.
+    pub outside: Option<&'a Summary>,
+    /// What was judged over time.
+    pub soak: &'a Soak,
+    /// Our own use.
+    pub client_use: Option<ServerUse>,
+    /// What should agree.
+    pub agreements: Vec<AgreementLine>,
 }
 
 pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
@@ -123,7 +128,7 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
         environment: Environment { fingerprint: Some(fingerprint(&facts.environment)), ..facts.environment.clone() },
         plan: plan::section(plan),
         client: Client {
-            memory: facts.steady.client_use.map(|used| steady::memory(used, facts.steady.soak.client)),
+            memory: facts.steady.client_use.map(|used| stability::memory(used, facts.steady.soak.client)),
             ..client(facts.signals)
         },
         hints: facts.hints.iter().map(|hint| Hint { name: hint.name.to_owned(), text: hint.text.clone() }).collect(),
@@ -136,9 +141,9 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
         server: facts.server_use.map_or_else(Server::default, |used| server(used, facts.steady.soak.server)),
         agreement: facts.agreement.clone(),
         agreements: facts.steady.agreements.clone(),
-        stages: steady::stages(plan, facts.steady.stages),
-        outside: facts.steady.outside.map(steady::outside),
-        drift: steady::drift(&facts.steady.soak.drift),
+        stages: stages::stages(plan, facts.steady.stages),
+        outside: facts.steady.outside.map(stages::outside),
+        drift: stability::drift(&facts.steady.soak.drift),
     }
 }
 
@@ -310,7 +315,7 @@ fn client(signals: &[validity::Signal]) -> Client {
 }
 
 fn server(used: ServerUse, growth: Option<Growth>) -> Server {
-    let growth = growth.map(steady::memory_growth);
+    let growth = growth.map(stability::memory_growth);
     Server {
         cpu_s: Some(rounded(used.cpu.as_secs_f64())),
         rss_start_bytes: Some(used.rss_start_bytes),

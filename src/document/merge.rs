@@ -9,10 +9,10 @@ mod stages;
 
 use super::plan::written_rules;
 use super::read::wrong;
-use super::steady;
 use super::{
     Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Quantiles, Shard, access, endpoints, facts, summary,
 };
+use super::{stability, stages as stage_rows};
 use crate::metrics::soak::drifts;
 use crate::metrics::{Summary, hints, series};
 use crate::threshold::{self, Rule};
@@ -142,8 +142,8 @@ impl Merge {
         }
         sum.summary.add(&numbers);
         sum.stages.iter_mut().zip(&stages).for_each(|(ours, theirs)| ours.add(theirs));
-        steady::add_drift(&mut sum.document.drift, &document.drift);
-        steady::add_outside(&mut sum.document.outside, document.outside.as_ref());
+        stability::add_drift(&mut sum.document.drift, &document.drift);
+        stage_rows::add_outside(&mut sum.document.outside, document.outside.as_ref());
         sum.runs.extend(runs);
         for second in seconds {
             let t_s = second.second.t_s;
@@ -232,7 +232,7 @@ impl Sum {
         document.requests = summary.requests.iter().map(|(name, group)| (name.clone(), facts::group(group))).collect();
         document.series = series.into_values().map(SecondSum::finish).collect();
         // Any of the shares may be the one that has watched the server.
-        summary.server = steady::server_levels(&document);
+        summary.server = stability::server_levels(&document);
         document.thresholds = threshold::judge(&rules, &summary).iter().map(facts::threshold).collect();
         let max_requests = document.plan.get("max_requests_per_connection").and_then(Value::as_u64);
         let seen = hints::hints(&summary, max_requests.and_then(|n| u32::try_from(n).ok()));
@@ -298,7 +298,7 @@ fn whole_drift(document: &Document) -> BTreeMap<String, Drift> {
     let within = |t_s: u32| (level.from_s..=level.to_s).contains(&f64::from(t_s + 1));
     let seconds = document.series.iter().filter(|second| within(second.t_s));
     let quantiles = |q: &Quantiles| series::Quantiles { p50: q.p50, p95: q.p95, p99: q.p99 };
-    steady::drift(&drifts(seconds.filter_map(|s| Some((s.t_s, quantiles(s.http_req_duration.as_ref()?))))))
+    stability::drift(&drifts(seconds.filter_map(|s| Some((s.t_s, quantiles(s.http_req_duration.as_ref()?))))))
 }
 
 /// The rules that the plan has set, as its section holds them.

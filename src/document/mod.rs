@@ -10,19 +10,26 @@
 //! this tool found out about itself on a machine.
 
 pub(crate) mod access;
+pub(crate) mod agreement;
+pub mod capacity;
+pub mod comparison;
 pub(crate) mod endpoints;
 pub(crate) mod facts;
 pub(crate) mod failures;
 pub(crate) mod json;
 pub(crate) mod measured;
 pub mod merge;
+pub mod noise;
 pub(crate) mod plan;
 pub(crate) mod read;
-pub(crate) mod steady;
+pub mod self_test;
+pub(crate) mod stability;
+pub(crate) mod stages;
+pub mod throughput;
 
 pub use access::{Address, Tls};
 pub use endpoints::{Endpoint, EndpointVerdict};
-pub use facts::{RunFacts, ServerUse};
+pub use facts::{RunFacts, Steady};
 pub use failures::{FailureDetails, Failures, RetryAfter};
 pub use json::{DocumentError, SCHEMA};
 pub use measured::{Counter, Exact, Gauge, Measured, Rate, Trend};
@@ -30,8 +37,10 @@ pub use measured::{Counter, Exact, Gauge, Measured, Rate, Trend};
 /// Most bytes of a document that is read.
 pub const MAX_DOCUMENT_BYTES: usize = json::MAX_BYTES;
 
+pub use agreement::{Agreement, AgreementLine, ErrorAgreement};
 pub use read::{FieldError, summary};
-pub use steady::{AgreementLine, Drift, Memory, MemoryGrowth, Outside, Stage, Steady};
+pub use stability::{Drift, Memory, MemoryGrowth, ServerUse};
+pub use stages::{Outside, Stage};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -454,31 +463,6 @@ pub struct Server {
     /// How its memory grew while the load was level.
     #[serde(default)]
     pub growth: Option<MemoryGrowth>,
-}
-
-/// Two counts of the same requests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Agreement {
-    /// Requests we sent of the kinds that the server counts.
-    pub ours: u64,
-    /// What the server counted.
-    pub server: u64,
-    /// The same of the errors that the server counts by sort; absent when it counted none and we saw none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<ErrorAgreement>,
-}
-
-/// Two counts of the same errors.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorAgreement {
-    /// What the server calls them.
-    pub name: String,
-    /// The statuses we know them by.
-    pub statuses: Vec<u16>,
-    /// Answers with these statuses that we got.
-    pub ours: u64,
-    /// What the server counted.
-    pub server: u64,
 }
 
 /// What a run comes to, in one word.

@@ -96,7 +96,7 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
         gauges,
         // The document keeps them under its target, and needs no numbers made of them.
         paths: metrics::Paths::default(),
-        server: super::steady::server_levels(document),
+        server: super::stability::server_levels(document),
     })
 }
 

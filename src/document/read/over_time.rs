@@ -2,7 +2,7 @@
 
 use super::agree::{DIGITS, RELATIVE, near};
 use super::{FieldError, MAX_SECONDS, three, wrong};
-use crate::document::steady::{self, Outside, Stage};
+use crate::document::stages::{self, Outside, Stage};
 use crate::document::{Document, Measured, Quantiles, Second};
 use crate::metrics::Buckets;
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ fn stage_agrees(field: &str, stage: &Stage) -> Result<(), FieldError> {
     ];
     for (name, written, n) in rates {
         let Some(n) = n else { continue };
-        if !near(written, steady::rate(n, seconds), RELATIVE + 2.0 * DIGITS / seconds.max(DIGITS)) {
+        if !near(written, stages::rate(n, seconds), RELATIVE + 2.0 * DIGITS / seconds.max(DIGITS)) {
             return Err(wrong(
                 format!("{field}.{name}"),
                 format!("it says {written}, and {n} in {seconds} s stand there"),

@@ -1,8 +1,7 @@
 //! The blocks about time: stages, what lies outside the window, growth, drift, agreement.
 
 use super::{Page, Tone};
-use crate::document::steady::{AgreementLine, MemoryGrowth, Outside, Stage};
-use crate::document::{Document, Quantiles};
+use crate::document::{AgreementLine, Document, MemoryGrowth, Outside, Quantiles, Stage};
 use crate::report::human;
 
 /// What was sent outside the measurement window.
