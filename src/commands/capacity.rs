@@ -15,7 +15,7 @@ use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::metrics::{Counter, Metric, Share, Trend};
 use crate::plan::{Given, Plan, PlanError, Resolved, resolve};
 use crate::report;
-use crate::threshold::{self, Aggregation, Judgement, Rule, Verdict};
+use crate::threshold::{self, Aggregation, Judged, Judgement, Rule};
 use crate::trial::error::CliError;
 use crate::trial::steady::{self, Steady};
 use crate::trial::subject::Subject;
@@ -187,7 +187,7 @@ fn shape(wish: &Wish, load: f64) -> Shape {
 fn step(plan: &Plan, by: By, load: f64, steady: &Steady) -> Step {
     let verdicts = threshold::judge(&plan.thresholds, &steady.summary);
     let mut broken: Vec<String> =
-        plan.thresholds.iter().zip(&verdicts).filter(|(_, v)| v.result != Judgement::Pass).map(is_broken).collect();
+        plan.thresholds.iter().zip(&verdicts).filter(|(_, v)| v.verdict != Judgement::Pass).map(is_broken).collect();
     if by == By::Rate {
         broken.extend(not_kept_up(
             steady.per_second(Counter::ArrivalsOffered),
@@ -212,7 +212,7 @@ fn step(plan: &Plan, by: By, load: f64, steady: &Steady) -> Step {
 }
 
 /// `ttft p(95)<500ms: measured 612.3ms`
-fn is_broken((rule, verdict): (&Rule, &Verdict)) -> String {
+fn is_broken((rule, verdict): (&Rule, &Judged)) -> String {
     let measured = match (rule.metric, verdict.value) {
         (_, None) => "no data".to_owned(),
         (Metric::Trend(_), Some(ms)) if rule.aggregation != Aggregation::Count => format!("measured {ms:.2}ms"),

@@ -3,11 +3,12 @@
 use super::{output, results};
 use crate::cli::Environment;
 use crate::cli::args::{ServeArgs, SuperviseArgs};
-use crate::document::{ClientVerdict, Conclusion, Document};
+use crate::document::{Conclusion, Document};
 use crate::exit::ExitClass;
 use crate::host::limits;
 use crate::live::{Mode, Progress};
 use crate::metrics::hints;
+use crate::metrics::validity::Validity;
 use crate::plan::{Output, Presentation, Resolved};
 use crate::report::terminal::{self, Style};
 use crate::server::{self, Order, Settings};
@@ -86,7 +87,7 @@ pub(super) fn run(
 
 /// What the run comes to as a number.
 pub(super) fn exit_class(document: &Document, presentation: &Presentation) -> ExitClass {
-    let invalid = presentation.fail_on_invalid && document.client.verdict == ClientVerdict::Bottleneck;
+    let invalid = presentation.fail_on_invalid && document.client.verdict == Validity::Bottleneck;
     match document.conclusion() {
         Conclusion::Pass if invalid => ExitClass::Invalid,
         Conclusion::Pass => ExitClass::Success,

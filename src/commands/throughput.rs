@@ -3,7 +3,6 @@
 use super::output;
 use crate::cli::Environment;
 use crate::cli::sweep_args::{ThroughputArgs, ThroughputGiven};
-use crate::document::Hint;
 use crate::document::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
 use crate::engine;
 use crate::exit::ExitClass;
@@ -188,7 +187,6 @@ fn step_plan(plan: &Plan, mode: Mode, concurrency: u32, duration: Nanos) -> Plan
 }
 
 fn step(plan: &Plan, (workers, concurrency): (Option<u32>, u32), shared_cores: bool, steady: &Steady) -> Step {
-    let hint = |hint: hints::Hint| Hint { name: hint.name.to_owned(), text: hint.text };
     Step {
         workers,
         concurrency,
@@ -202,7 +200,7 @@ fn step(plan: &Plan, (workers, concurrency): (Option<u32>, u32), shared_cores: b
         server_cpu: steady.server_cpu,
         client_bound: steady.client_bound(),
         shared_cores,
-        hints: hints::hints(&steady.summary, plan.access.max_requests).into_iter().map(hint).collect(),
+        hints: hints::hints(&steady.summary, plan.access.max_requests),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a server can carry, with the whole curve.
 
-use super::{Build, ClientVerdict, Environment, Quantiles, TargetServer, json};
+use super::{Build, Environment, Quantiles, TargetServer, Validity, json};
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the format.
@@ -101,7 +101,7 @@ pub struct Step {
     /// The share of requests that met every goal of a single one; none when there are none.
     pub goodput: Option<f64>,
     /// Whether this tool was the bottleneck.
-    pub client: ClientVerdict,
+    pub client: Validity,
     /// CPU of the busiest worker, as a share of its core.
     pub client_cpu: f64,
 }
@@ -114,7 +114,7 @@ impl Capacity {
 
     /// The loads at which this tool was the bottleneck.
     pub(crate) fn bottlenecks(&self) -> impl Iterator<Item = f64> {
-        self.curve.iter().filter(|step| step.client == ClientVerdict::Bottleneck).map(|step| step.load)
+        self.curve.iter().filter(|step| step.client == Validity::Bottleneck).map(|step| step.load)
     }
 
     /// The last try of each load, ascending, and how all of them went.

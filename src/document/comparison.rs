@@ -2,9 +2,10 @@
 
 use super::json as document_json;
 use super::read::{FieldError, three, wrong};
-use super::{ClientVerdict, Conclusion, Document, rounded, stability, summary};
+use super::{Conclusion, Document, Validity, stability, summary};
 use crate::compare::{Change, Comparison, Measure, Row, Run, Second, Unit, Verdict};
 use crate::metrics::Buckets;
+use crate::units::rounded;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -93,7 +94,7 @@ fn unit(measure: &Measure) -> &'static str {
 /// A document as a run to compare.
 pub fn run(file: &str, document: &Document) -> Result<Run, FieldError> {
     let mut remarks = Vec::new();
-    if document.client.verdict >= ClientVerdict::Strained {
+    if document.client.verdict >= Validity::Strained {
         remarks.push(format!("the client was {}: the numbers are partly its own", document.client.verdict.name()));
     }
     Ok(Run {

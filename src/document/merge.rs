@@ -9,12 +9,10 @@ mod stages;
 
 use super::plan::written_rules;
 use super::read::wrong;
-use super::{
-    Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Quantiles, Shard, access, endpoints, facts, summary,
-};
+use super::{Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Shard, access, endpoints, facts, summary};
 use super::{stability, stages as stage_rows};
 use crate::metrics::soak::drifts;
-use crate::metrics::{Summary, hints, series};
+use crate::metrics::{Summary, hints};
 use crate::threshold::{self, Rule};
 use jiff::Timestamp;
 use seconds::SecondSum;
@@ -233,10 +231,10 @@ impl Sum {
         document.series = series.into_values().map(SecondSum::finish).collect();
         // Any of the shares may be the one that has watched the server.
         summary.server = stability::server_levels(&document);
-        document.thresholds = threshold::judge(&rules, &summary).iter().map(facts::threshold).collect();
+        document.thresholds = threshold::judge(&rules, &summary);
         let max_requests = document.plan.get("max_requests_per_connection").and_then(Value::as_u64);
         let seen = hints::hints(&summary, max_requests.and_then(|n| u32::try_from(n).ok()));
-        document.hints = seen.into_iter().map(|h| Hint { name: h.name.to_owned(), text: h.text }).collect();
+        document.hints = seen;
         document.hints.extend(skew(&runs));
         document.failures.share_of(summary.finished());
         document.agreement = None;
@@ -297,8 +295,7 @@ fn whole_drift(document: &Document) -> BTreeMap<String, Drift> {
     let Some(level) = document.drift.values().next() else { return BTreeMap::new() };
     let within = |t_s: u32| (level.from_s..=level.to_s).contains(&f64::from(t_s + 1));
     let seconds = document.series.iter().filter(|second| within(second.t_s));
-    let quantiles = |q: &Quantiles| series::Quantiles { p50: q.p50, p95: q.p95, p99: q.p99 };
-    stability::drift(&drifts(seconds.filter_map(|s| Some((s.t_s, quantiles(s.http_req_duration.as_ref()?))))))
+    stability::drift(&drifts(seconds.filter_map(|s| Some((s.t_s, s.http_req_duration?)))))
 }
 
 /// The rules that the plan has set, as its section holds them.

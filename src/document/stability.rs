@@ -1,8 +1,8 @@
 //! What changes while the load does not: memory and latency over time.
 
-use super::{Document, Second, rounded};
+use super::{Document, Second};
 use crate::metrics::ServerLevel;
-use crate::metrics::growth::{self, Growth, Trending};
+use crate::metrics::growth::{Drift, Growth, Trending};
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,41 +31,7 @@ pub struct Memory {
     pub rss_max_bytes: u64,
     /// Whether it grows; none when there was nothing to judge.
     #[serde(default)]
-    pub growth: Option<MemoryGrowth>,
-}
-
-/// Growth of memory, by the slope of Theil and Sen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MemoryGrowth {
-    /// First second that was looked at: the load was level from here on, and the server warm.
-    pub from_s: f64,
-    /// Last second.
-    pub to_s: f64,
-    /// The slope; none of too few points.
-    pub bytes_per_h: Option<f64>,
-    /// Lower end of its band of 99 %.
-    pub low_bytes_per_h: Option<f64>,
-    /// Upper end.
-    pub high_bytes_per_h: Option<f64>,
-    /// `stable`, `growing` or `too short to say`.
-    pub verdict: String,
-}
-
-/// A latency in the first and in the last tenth of the time in which the load was level.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Drift {
-    /// First second that was looked at.
-    #[serde(default)]
-    pub from_s: f64,
-    /// Last second.
-    #[serde(default)]
-    pub to_s: f64,
-    /// Median of the first tenth's seconds, in ms.
-    pub first: f64,
-    /// The same of the last tenth.
-    pub last: f64,
-    /// `stable`, `growing` or `too short to say`.
-    pub verdict: String,
+    pub growth: Option<Growth>,
 }
 
 /// What is left of the stretches in which the load was level: the part that they have in common. A share that has none, because too
@@ -73,7 +39,7 @@ pub struct Drift {
 pub(crate) fn add_drift(sum: &mut BTreeMap<String, Drift>, more: &BTreeMap<String, Drift>) {
     for (name, more) in more {
         let Some(sum) = sum.get_mut(name) else {
-            sum.insert(name.clone(), more.clone());
+            sum.insert(name.clone(), *more);
             continue;
         };
         (sum.from_s, sum.to_s) = (sum.from_s.max(more.from_s), sum.to_s.min(more.to_s));
@@ -90,7 +56,7 @@ pub(crate) fn in_window(document: &Document) -> impl Iterator<Item = &Second> {
 pub(crate) fn server_levels(document: &Document) -> Vec<(ServerLevel, f64, u64)> {
     let cpu: Vec<f64> = in_window(document).filter_map(|second| second.server_cpu).collect();
     let rss: Vec<u64> = in_window(document).filter_map(|second| second.server_rss_bytes).collect();
-    let judged = document.server.growth.as_ref().filter(|growth| growth.verdict != Trending::TooShort.name());
+    let judged = document.server.growth.as_ref().filter(|growth| growth.verdict != Trending::TooShort);
     let growth = judged.and_then(|growth| {
         Some((ServerLevel::RssGrowth, growth.bytes_per_h? / 1e6, (growth.to_s - growth.from_s) as u64 + 1))
     });
@@ -105,29 +71,10 @@ pub(crate) fn memory(used: ServerUse, growth: Option<Growth>) -> Memory {
         rss_start_bytes: used.rss_start_bytes,
         rss_end_bytes: used.rss_end_bytes,
         rss_max_bytes: used.rss_max_bytes,
-        growth: growth.map(memory_growth),
+        growth,
     }
 }
 
-pub(crate) fn memory_growth(growth: Growth) -> MemoryGrowth {
-    let of = |part: fn(growth::Slope) -> f64| growth.bytes_per_h.map(part).filter(|v| v.is_finite()).map(rounded);
-    MemoryGrowth {
-        from_s: growth.from_s,
-        to_s: growth.to_s,
-        bytes_per_h: of(|slope| slope.median),
-        low_bytes_per_h: of(|slope| slope.low),
-        high_bytes_per_h: of(|slope| slope.high),
-        verdict: growth.verdict.name().to_owned(),
-    }
-}
-
-pub(crate) fn drift(drifts: &[(&'static str, growth::Drift)]) -> BTreeMap<String, Drift> {
-    let row = |d: &growth::Drift| Drift {
-        from_s: d.from_s,
-        to_s: d.to_s,
-        first: rounded(d.first),
-        last: rounded(d.last),
-        verdict: d.verdict.name().to_owned(),
-    };
-    drifts.iter().map(|(name, drift)| ((*name).to_owned(), row(drift))).collect()
+pub(crate) fn drift(drifts: &[(&'static str, Drift)]) -> BTreeMap<String, Drift> {
+    drifts.iter().map(|(name, drift)| ((*name).to_owned(), *drift)).collect()
 }

@@ -1,9 +1,9 @@
 //! Stage by stage, and what was sent outside the measurement window.
 
-use super::{Histograms, Quantiles, rounded};
+use super::{Histograms, Quantiles};
 use crate::metrics::{Counter, Distribution, Share, StageTally, Summary};
 use crate::plan::Plan;
-use crate::units::Nanos;
+use crate::units::{Nanos, rounded};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -66,8 +66,8 @@ pub(crate) fn stages(plan: &Plan, stages: &[(StageTally, Nanos)]) -> Vec<Stage> 
             tokens_output: Some(tally.tokens_output),
             http_reqs_rate: rate(tally.http_reqs, open_for.as_secs_f64()),
             tokens_output_rate: rate(tally.tokens_output, open_for.as_secs_f64()),
-            http_req_duration: tally.http_req_duration.as_deref().map(quantiles),
-            ttft: tally.ttft.as_deref().map(quantiles),
+            http_req_duration: tally.http_req_duration.as_deref().map(Quantiles::of),
+            ttft: tally.ttft.as_deref().map(Quantiles::of),
             histograms: Histograms {
                 http_req_duration: encoded(tally.http_req_duration.as_deref()),
                 ttft: encoded(tally.ttft.as_deref()),
@@ -81,11 +81,6 @@ pub(crate) fn stages(plan: &Plan, stages: &[(StageTally, Nanos)]) -> Vec<Stage> 
 /// Per second of a stage; nothing of one that never was.
 pub(crate) fn rate(n: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { rounded(n as f64 / seconds) } else { 0.0 }
-}
-
-fn quantiles(times: &Distribution) -> Quantiles {
-    let [p50, p95, p99] = times.percentiles_ms([50.0, 95.0, 99.0]).map(rounded);
-    Quantiles { p50, p95, p99 }
 }
 
 pub(crate) fn outside(summary: &Summary) -> Outside {

@@ -126,7 +126,7 @@ fn why_not(found: &Capacity) -> Option<String> {
 mod tests {
     use super::*;
     use crate::document::capacity::{CAPACITY_SCHEMA, Step, Try};
-    use crate::document::{Build, ClientVerdict, Environment, TargetServer};
+    use crate::document::{Build, Environment, TargetServer, Validity};
 
     fn step(load: f64, held: bool) -> Step {
         let q = |ms| Some(Quantiles { p50: ms, p95: ms * 2.0, p99: ms * 3.0 });
@@ -142,7 +142,7 @@ mod tests {
             tokens_per_s: 12_345.6,
             failed: Some(0.001),
             goodput: Some(0.987),
-            client: ClientVerdict::Ok,
+            client: Validity::Ok,
             client_cpu: 0.2,
         }
     }
@@ -178,7 +178,7 @@ mod tests {
         let mut found = capacity(curve, Some(tried(4.0, 2, 0)), Some(tried(8.0, 0, 2)));
         // An earlier try of 8 is marked as well.
         for i in [0, 2] {
-            found.curve[i].client = ClientVerdict::Bottleneck;
+            found.curve[i].client = Validity::Bottleneck;
         }
         let text = text(&found);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");

@@ -1,6 +1,6 @@
 //! What GitHub Actions shows: a summary in Markdown, and a few annotations.
 
-use crate::document::{Conclusion, Document, Measured, ThresholdVerdict};
+use crate::document::{Conclusion, Document, Judgement, Measured};
 use crate::report::human;
 use std::fmt::Write as _;
 
@@ -38,7 +38,7 @@ pub(crate) fn cell(text: &str) -> String {
 
 /// The rules of a run that failed: title and message.
 pub fn failures(document: &Document) -> Vec<(String, String)> {
-    let failed = document.thresholds.iter().filter(|t| t.verdict != ThresholdVerdict::Pass);
+    let failed = document.thresholds.iter().filter(|t| t.verdict != Judgement::Pass);
     failed
         .map(|t| {
             let value = t.value.map_or_else(|| "no data".to_owned(), |value| format!("measured {value}"));
@@ -64,7 +64,7 @@ pub fn summary(document: &Document) -> String {
         text.push_str("| threshold | measured | samples | |\n|---|---:|---:|---|\n");
         for t in &document.thresholds {
             let value = t.value.map_or_else(|| "no data".to_owned(), |value| value.to_string());
-            let mark = if t.verdict == ThresholdVerdict::Pass { "✅" } else { "❌" };
+            let mark = if t.verdict == Judgement::Pass { "✅" } else { "❌" };
             let rule = cell(&format!("{}: {}", t.metric, t.expression));
             let _ = writeln!(text, "| {rule} | {value} | {} | {mark} |", t.samples);
         }

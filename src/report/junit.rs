@@ -1,6 +1,6 @@
 //! Rules and how they came out → JUnit XML, which every CI shows: a test case a rule, whose failure says value and limit.
 
-use crate::document::{Document, ThresholdVerdict};
+use crate::document::{Document, Judgement};
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use quick_xml::writer::Writer;
 
@@ -33,12 +33,12 @@ pub fn of_run(document: &Document) -> String {
         .map(|t| Case {
             name: format!("{}: {}", t.metric, t.expression),
             failure: match (t.verdict, t.value) {
-                (ThresholdVerdict::Pass, _) => None,
-                (ThresholdVerdict::Fail, value) => {
+                (Judgement::Pass, _) => None,
+                (Judgement::Fail, value) => {
                     let value = value.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
                     Some(format!("measured {value}, expected {}; {} samples", t.expression, t.samples))
                 }
-                (ThresholdVerdict::NoData, _) => Some("no data: nothing was measured".to_owned()),
+                (Judgement::NoData, _) => Some("no data: nothing was measured".to_owned()),
             },
             skipped: None,
         })

@@ -5,8 +5,8 @@ mod steady;
 
 use crate::document::endpoints::count as endpoints_that;
 use crate::document::{
-    Address, Client, ClientVerdict, Conclusion, Counter, Document, EndpointVerdict, FailureDetails, Gauge, Hint,
-    Measured, Rate, Target, Threshold, ThresholdVerdict, Trend,
+    Address, Client, Conclusion, Counter, Document, EndpointVerdict, FailureDetails, GaugeValue, Hint, Judged,
+    Judgement, Measured, Rate, Target, Trend, Validity,
 };
 use crate::metrics::{self, Metric};
 use crate::report::human;
@@ -134,7 +134,7 @@ fn cut(text: &str, columns: usize) -> String {
 }
 
 fn head(page: &mut Page, doc: &Document) {
-    let failed = doc.thresholds.iter().filter(|t| t.verdict != ThresholdVerdict::Pass).count();
+    let failed = doc.thresholds.iter().filter(|t| t.verdict != Judgement::Pass).count();
     let all = doc.thresholds.len();
     let (tone, word, why) = match doc.conclusion() {
         Conclusion::Pass if doc.is_partial() => {
@@ -228,10 +228,10 @@ fn addresses(page: &mut Page, addresses: &[Address]) {
 
 fn client(page: &mut Page, client: &Client) {
     let tone = match client.verdict {
-        ClientVerdict::Ok => Tone::Good,
-        ClientVerdict::Unknown => Tone::Plain,
-        ClientVerdict::Strained => Tone::Warning,
-        ClientVerdict::Bottleneck => Tone::Bad,
+        Validity::Ok => Tone::Good,
+        Validity::Unknown => Tone::Plain,
+        Validity::Strained => Tone::Warning,
+        Validity::Bottleneck => Tone::Bad,
     };
     let value = |name: &str| client.signals.iter().find(|s| s.name == name).map(|s| s.value);
     let notes = [
@@ -242,12 +242,12 @@ fn client(page: &mut Page, client: &Client) {
     let note = if note.is_empty() { note } else { format!(" ({note})") };
     page.line(&[(Tone::Plain, "  client     "), (tone, client.verdict.name()), (Tone::Plain, &note)]);
     let warning = match client.verdict {
-        ClientVerdict::Ok | ClientVerdict::Unknown => return,
-        ClientVerdict::Strained => "the client came near its limit: read high percentiles with care",
-        ClientVerdict::Bottleneck => "the client was at its limit: these numbers say little about the server",
+        Validity::Ok | Validity::Unknown => return,
+        Validity::Strained => "the client came near its limit: read high percentiles with care",
+        Validity::Bottleneck => "the client was at its limit: these numbers say little about the server",
     };
     page.line(&[(tone, &format!("  {warning}"))]);
-    for signal in client.signals.iter().filter(|s| s.verdict > ClientVerdict::Ok) {
+    for signal in client.signals.iter().filter(|s| s.verdict > Validity::Ok) {
         let (value, limit) = (plain(signal.value), plain(signal.strained_above));
         page.line(&[(Tone::Plain, &format!("    {} {value}, limit {limit}", signal.name))]);
         for line in human::wrapped(&signal.advice, page.width.saturating_sub(6)) {
@@ -274,7 +274,7 @@ fn hints(page: &mut Page, hints: &[Hint]) {
     }
 }
 
-fn thresholds(page: &mut Page, all: &[Threshold]) {
+fn thresholds(page: &mut Page, all: &[Judged]) {
     if all.is_empty() {
         return;
     }
@@ -289,8 +289,8 @@ fn thresholds(page: &mut Page, all: &[Threshold]) {
         page.plain(&format!("  {metric}"));
         for t in all.iter().filter(|t| t.metric == metric) {
             let (tone, mark) = match t.verdict {
-                ThresholdVerdict::Pass => (Tone::Good, "    ✓ "),
-                ThresholdVerdict::Fail | ThresholdVerdict::NoData => (Tone::Bad, "    ✗ "),
+                Judgement::Pass => (Tone::Good, "    ✓ "),
+                Judgement::Fail | Judgement::NoData => (Tone::Bad, "    ✗ "),
             };
             let expression = format!("'{}' ", t.expression);
             let (measured, samples) = measured(t);
@@ -300,8 +300,8 @@ fn thresholds(page: &mut Page, all: &[Threshold]) {
 }
 
 /// `p(95)=12.345ms`, and how many samples stand behind it.
-fn measured(t: &Threshold) -> (String, String) {
-    let Some(value) = t.value.filter(|_| t.verdict != ThresholdVerdict::NoData) else {
+fn measured(t: &Judged) -> (String, String) {
+    let Some(value) = t.value.filter(|_| t.verdict != Judgement::NoData) else {
         return ("no data: nothing was measured, which is not a pass".to_owned(), String::new());
     };
     let aggregation = t.expression.split(['<', '>', '=', '!']).next().unwrap_or_default().trim();
@@ -540,7 +540,7 @@ fn rate(numbers: &BTreeMap<String, Measured>, share: metrics::Share) -> Option<&
     }
 }
 
-fn gauge(numbers: &BTreeMap<String, Measured>, gauge: metrics::Gauge) -> Option<&Gauge> {
+fn gauge(numbers: &BTreeMap<String, Measured>, gauge: metrics::Gauge) -> Option<&GaugeValue> {
     match numbers.get(gauge.name()) {
         Some(Measured::Gauge(g)) => Some(g),
         _ => None,

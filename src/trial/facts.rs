@@ -12,7 +12,7 @@ use crate::metrics::hints::Hint;
 use crate::metrics::soak::Soak;
 use crate::metrics::validity::{Evidence, KernelCounts, Signal, signals};
 use crate::plan::{Plan, Presentation};
-use crate::threshold::Verdict;
+use crate::threshold::Judged;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ pub(crate) struct Ingredients<'a> {
     pub(crate) summary: &'a Summary,
     pub(crate) outside: Option<&'a Summary>,
     pub(crate) soak: &'a Soak,
-    pub(crate) verdicts: &'a [Verdict],
+    pub(crate) verdicts: &'a [Judged],
     pub(crate) endpoints: &'a [Endpoint],
     pub(crate) signals: &'a [Signal],
     pub(crate) hints: &'a [Hint],

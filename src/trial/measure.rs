@@ -7,7 +7,7 @@ use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
 use crate::metrics::{Counter, Summary, Tally, series};
 use crate::plan::Plan;
-use crate::threshold::{self, Judgement, Rule, Verdict};
+use crate::threshold::{self, Judged, Judgement, Rule};
 use crate::trial::error::CliError;
 use crate::units::Nanos;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ pub(crate) struct Measured {
     pub(crate) outside: Option<Summary>,
     /// What was seen over time.
     pub(crate) soak: Soak,
-    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<Judged>,
     /// The threshold that ended the run.
     pub(crate) aborted_by: Option<String>,
 }
@@ -75,7 +75,7 @@ fn failed_early(rules: &[Rule], total: &Tally, names: &[String], elapsed: Nanos,
     let summary = Summary::new(total, names, elapsed.since(warmup));
     let verdicts = threshold::judge(&due, &summary);
     // No data yet is no failure yet.
-    let failed = verdicts.into_iter().find(|verdict| verdict.result == Judgement::Fail)?;
+    let failed = verdicts.into_iter().find(|verdict| verdict.verdict == Judgement::Fail)?;
     Some(format!("{} {}", failed.metric, failed.expression))
 }
 

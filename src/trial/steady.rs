@@ -4,8 +4,8 @@
 //! Requests of the window that finish after it, within the grace, are in it with their times, so that slow ones are not cut away.
 
 use super::subject::Subject;
-use crate::document::{ClientVerdict, Quantiles};
 use crate::engine;
+use crate::metrics::series::Quantiles;
 use crate::metrics::summary::ShareValue;
 use crate::metrics::validity::{Evidence, Signal, Validity, signals, verdict};
 use crate::metrics::{Counter, Second, Share, Summary, Trend};
@@ -71,8 +71,7 @@ impl Steady {
     }
 
     pub(crate) fn quantiles(&self, trend: Trend) -> Option<Quantiles> {
-        let [p50, p95, p99] = self.summary.trend(trend, None)?.percentiles_ms([50.0, 95.0, 99.0]);
-        Some(Quantiles { p50, p95, p99 })
+        self.summary.trend(trend, None).map(Quantiles::of)
     }
 
     fn signal(&self, name: &str) -> Option<&Signal> {
@@ -91,13 +90,8 @@ impl Steady {
     }
 
     /// How well we kept up.
-    pub(crate) fn client(&self) -> ClientVerdict {
-        match verdict(&self.signals) {
-            _ if self.signals.is_empty() => ClientVerdict::Unknown,
-            Validity::Ok => ClientVerdict::Ok,
-            Validity::Strained => ClientVerdict::Strained,
-            Validity::Bottleneck => ClientVerdict::Bottleneck,
-        }
+    pub(crate) fn client(&self) -> Validity {
+        verdict(&self.signals)
     }
 }
 

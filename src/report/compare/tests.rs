@@ -179,7 +179,13 @@ fn noise_comes_back_and_is_not_believed_when_edited() {
     assert!(error("").contains("not a noise file"));
     assert!(error("{}").contains("no schema"));
     assert!(error(&document(1).to_json()).contains("llmsim-blast.run/1"));
-    assert!(error(&text.replace("\"spread\": 0.0", "\"spread\": 0.5")).contains(".spread: it says 0.5"), "{text}");
-    assert!(error(&text.replace("\"spread\": 0.0", "\"spread\": -1")).contains("missing, or of another type"));
-    assert!(error(&text.replace("throughput", "thruput")).starts_with("measures.thruput: no metric"));
+    let edited = |from: &str, to: &str| text.replace(from, to);
+    assert!(error(&edited("\"spread\": 0.0", "\"spread\": 0.5")).starts_with("digest: it does not fit"), "{text}");
+    let resealed = |from: &str, to: &str| {
+        let mut value = serde_json::from_str(&edited(from, to)).expect("JSON");
+        crate::document::seal(&mut value);
+        value.to_string()
+    };
+    assert!(error(&resealed("\"spread\": 0.0", "\"spread\": -1")).contains("missing, or of another type"));
+    assert!(error(&resealed("throughput", "thruput")).starts_with("measures.thruput: no metric"));
 }

@@ -1,7 +1,7 @@
 //! The blocks about time: stages, what lies outside the window, growth, drift, agreement.
 
 use super::{Page, Tone};
-use crate::document::{AgreementLine, Document, MemoryGrowth, Outside, Quantiles, Stage};
+use crate::document::{AgreementLine, Document, Growth, Outside, Quantiles, Stage, Trending};
 use crate::report::human;
 
 /// What was sent outside the measurement window.
@@ -63,21 +63,21 @@ pub(crate) fn changes(page: &mut Page, doc: &Document) {
     page.heading("OVER TIME", "while the load was level; bands are of 99 %");
     for (name, growth) in [("server's memory", doc.server.growth.as_ref()), ("our memory", client)] {
         let Some(growth) = growth else { continue };
-        let (tone, text) = (tone(&growth.verdict), slope(growth));
-        page.line(&[(Tone::Plain, &format!("  {name:<25}")), (tone, &growth.verdict), (Tone::Plain, &text)]);
+        let (tone, text) = (tone(growth.verdict), slope(growth));
+        page.line(&[(Tone::Plain, &format!("  {name:<25}")), (tone, growth.verdict.name()), (Tone::Plain, &text)]);
     }
     for (name, drift) in &doc.drift {
         let (first, last) = (human::time(drift.first), human::time(drift.last));
         let text = format!("  {first} in the first tenth, {last} in the last");
         page.line(&[
             (Tone::Plain, &format!("  {name:<25}")),
-            (tone(&drift.verdict), &drift.verdict),
+            (tone(drift.verdict), drift.verdict.name()),
             (Tone::Plain, &text),
         ]);
     }
 }
 
-fn slope(growth: &MemoryGrowth) -> String {
+fn slope(growth: &Growth) -> String {
     let span = format!("{} to {}", short(growth.from_s), short(growth.to_s));
     match (growth.bytes_per_h, growth.low_bytes_per_h, growth.high_bytes_per_h) {
         (Some(middle), Some(low), Some(high)) => {
@@ -99,11 +99,11 @@ fn megabytes(bytes: f64) -> String {
     }
 }
 
-fn tone(verdict: &str) -> Tone {
+fn tone(verdict: Trending) -> Tone {
     match verdict {
-        "stable" => Tone::Good,
-        "growing" => Tone::Bad,
-        _ => Tone::Plain,
+        Trending::Stable => Tone::Good,
+        Trending::Growing => Tone::Bad,
+        Trending::TooShort => Tone::Plain,
     }
 }
 

@@ -173,9 +173,8 @@ fn a_client_at_its_limit_says_what_to_change() {
         advice: "use more workers (--workers), leave them more cores, or use fewer users, and some more words"
             .to_owned(),
     };
-    doc.client.verdict = ClientVerdict::Bottleneck;
-    doc.client.signals =
-        vec![signal("worker_cpu", 0.99, ClientVerdict::Bottleneck), signal("steal", 0.001, ClientVerdict::Ok)];
+    doc.client.verdict = Validity::Bottleneck;
+    doc.client.signals = vec![signal("worker_cpu", 0.99, Validity::Bottleneck), signal("steal", 0.001, Validity::Ok)];
     let text = render(&doc, PLAIN);
     assert!(text.contains("  client     bottleneck (a worker's CPU 99.00%)\n"), "{text}");
     assert!(text.contains("    worker_cpu 0.99, limit 0.85\n      use more workers"), "{text}");
