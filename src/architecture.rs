@@ -57,7 +57,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
         ],
     ),
     ("live", &["units"]),
-    ("document", &["compare", "metrics", "plan", "threshold", "units"]),
+    ("document", &["compare", "exit", "metrics", "plan", "threshold", "units"]),
     ("engine", &["api", "load", "metrics", "mix", "net", "plan", "units", "wire"]),
     ("plan", &["api", "load", "metrics", "mix", "net", "server", "threshold", "units"]),
     ("mix", &["api", "units", "wire"]),

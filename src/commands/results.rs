@@ -1,7 +1,7 @@
 //! Results that are kept: read, merged, compared, printed again. No connection is opened.
 
 use super::output;
-use super::run::{exit_class, say};
+use super::run::say;
 use crate::cli::Environment;
 use crate::cli::args::{CompareArgs, MergeArgs, NoiseArgs, ReportArgs};
 use crate::compare::{Gate, Options, Run, noise, percentage};
@@ -50,7 +50,7 @@ fn file(given: Option<&PathBuf>) -> Option<Output> {
     given.map(|path| Output::File(path.clone()))
 }
 
-/// `report`: an old run in another form.
+/// `report`: an old run in another form. It ends as the run did.
 pub(super) fn report(args: &ReportArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CliError> {
     let document = document(&args.file)?;
     let text = if args.csv {
@@ -68,7 +68,7 @@ pub(super) fn report(args: &ReportArgs, out: &mut dyn Write, err: &mut dyn Write
     out.write_all(text.as_bytes())?;
     out.flush()?;
     output::write_text(file(args.junit.as_ref()).as_ref(), &junit::of_run(&document), out)?;
-    Ok(ExitClass::Success)
+    Ok(document.verdict.exit())
 }
 
 /// `merge`: the shares of a test as one.
@@ -91,11 +91,11 @@ pub(super) fn merge(
     for path in &args.files {
         merge.add(&path.display().to_string(), document(path)?)?;
     }
-    let whole = merge.finish(args.allow_missing)?;
+    let whole = merge.finish(args.allow_missing, args.fail_on_invalid)?;
     say(&whole, &presentation, out, err)?;
     output::write(presentation.output.as_ref(), &whole, out)?;
     tell(&whole, &presentation, environment, out, err)?;
-    Ok(exit_class(&whole, &presentation))
+    Ok(whole.verdict.exit())
 }
 
 /// What CI is told of a run, beside its results. A share is not judged, and so not told of.
@@ -167,8 +167,7 @@ pub(super) fn compare_runs(
     output::print(&page, json.as_ref(), out, err)?;
     output::write_text(json.as_ref(), &compared.to_json(), out)?;
     output::write_text(md.as_ref(), &markdown(&compared), out)?;
-    let cases = junit::render("llmsim-blast compare", &[], &compare::cases(&compared));
-    output::write_text(xml.as_ref(), &cases, out)?;
+    output::write_text(xml.as_ref(), &compare::junit(&compared), out)?;
     let undecided = args.fail_on_inconclusive && comparison.inconclusive() > 0;
     let class = match (comparison.failed() > 0 || undecided, comparison.unjudged() > 0) {
         (true, _) => ExitClass::ThresholdFailed,

@@ -3,12 +3,11 @@
 use super::{output, results};
 use crate::cli::Environment;
 use crate::cli::args::{ServeArgs, SuperviseArgs};
-use crate::document::{Conclusion, Document};
+use crate::document::Document;
 use crate::exit::ExitClass;
 use crate::host::limits;
 use crate::live::{Mode, Progress};
 use crate::metrics::hints;
-use crate::metrics::validity::Validity;
 use crate::plan::{Output, Presentation, Resolved};
 use crate::report::terminal::{self, Style};
 use crate::server::{self, Order, Settings};
@@ -75,7 +74,7 @@ pub(super) fn run(
     let printed = say(&document, presentation, out, err).map_err(CliError::from);
     let written = output::write(presentation.output.as_ref(), &document, out);
     let told = results::tell(&document, presentation, environment, out, err);
-    let mut class = exit_class(&document, presentation);
+    let mut class = document.verdict.exit();
     for error in [printed, written, told].into_iter().filter_map(Result::err) {
         // Nothing is left to do when even this cannot be written.
         let _ = writeln!(err, "error: {error}");
@@ -83,18 +82,6 @@ pub(super) fn run(
         class = if class == ExitClass::Success { ExitClass::Internal } else { class };
     }
     Ok(class)
-}
-
-/// What the run comes to as a number.
-pub(super) fn exit_class(document: &Document, presentation: &Presentation) -> ExitClass {
-    let invalid = presentation.fail_on_invalid && document.client.verdict == Validity::Bottleneck;
-    match document.conclusion() {
-        Conclusion::Pass if invalid => ExitClass::Invalid,
-        Conclusion::Pass => ExitClass::Success,
-        Conclusion::Fail => ExitClass::ThresholdFailed,
-        Conclusion::Interrupted => ExitClass::Interrupted,
-        Conclusion::NoData | Conclusion::ServerDied => ExitClass::NoData,
-    }
 }
 
 /// Prints the summary.

@@ -119,13 +119,14 @@ fn text(value: Option<&Value>) -> String {
 
 /// Why a document is not of a whole run.
 fn incomplete(document: &Document) -> Option<String> {
-    match document.conclusion() {
+    match document.verdict.conclusion {
+        Conclusion::Internal => Some("verdict: the numbers of the run do not add up".to_owned()),
         _ if document.is_partial() => Some("run.shard: shares are missing in it".to_owned()),
         _ if document.is_shard() => Some("run.shard: it is a share of a test, not merged yet".to_owned()),
         Conclusion::Interrupted => Some("run.interrupted: it was stopped by a signal".to_owned()),
         Conclusion::ServerDied => Some("target.server.died: the server ended by itself".to_owned()),
         Conclusion::NoData => Some("metrics.http_req_failed: not one request succeeded".to_owned()),
-        Conclusion::Pass | Conclusion::Fail => {
+        Conclusion::Pass | Conclusion::Partial | Conclusion::Shard | Conclusion::Fail | Conclusion::Invalid => {
             document.run.stop_reason.as_ref().map(|reason| format!("run.stop_reason: it ended early ({reason})"))
         }
     }

@@ -2,8 +2,8 @@
 
 use super::{
     Agreement, AgreementLine, Build, Client, Counter, Document, Endpoint, Environment, Exact, FailureDetails, Failures,
-    Growth, Hint, Judged, Measured, Rate, RetryAfter, Run, SCHEMA, Second, Server, ServerUse, Shard, Signal, Target,
-    TargetServer, Trend, access, plan, stability, stages,
+    Growth, Hint, Judged, Measured, Rate, RetryAfter, Run, SCHEMA, Second, Server, ServerUse, Shard, Signal,
+    Strictness, Target, TargetServer, Trend, Verdict, access, plan, stability, stages,
 };
 use crate::metrics::soak::Soak;
 use crate::metrics::summary::{Group, ShareValue};
@@ -66,6 +66,8 @@ pub struct RunFacts<'a> {
     pub agreement: Option<Agreement>,
     /// What lasts and what changes.
     pub steady: Steady<'a>,
+    /// What the verdict depends on beside the numbers.
+    pub strictness: Strictness<'a>,
 }
 
 /// What this part of a document is made from.
@@ -87,8 +89,9 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
     let (plan, summary) = (facts.plan, facts.summary);
     let mut metrics = group(&summary.all);
     metrics.extend(gauges(summary));
-    Document {
+    let mut document = Document {
         schema: SCHEMA.to_owned(),
+        verdict: Verdict::default(),
         run: Run {
             id: facts.id.clone(),
             started_at: facts.started_at.clone(),
@@ -139,7 +142,9 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
         stages: stages::stages(plan, facts.steady.stages),
         outside: facts.steady.outside.map(stages::outside),
         drift: stability::drift(&facts.steady.soak.drift),
-    }
+    };
+    document.judge(facts.strictness);
+    document
 }
 
 pub(crate) fn gauges(summary: &Summary) -> impl Iterator<Item = (String, Measured)> + '_ {

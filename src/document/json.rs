@@ -1,7 +1,7 @@
 //! Document ↔ JSON text.
 
 use super::digest::{self, Seal};
-use super::{Document, FieldError, read};
+use super::{Document, FieldError, Strictness, read};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -109,18 +109,27 @@ impl Document {
         match version {
             Some(SCHEMA_VERSION) => {
                 unchanged(&value)?;
+                let is_judged = value.get("exit_code").is_some();
                 digest::restore_integers(&mut value);
                 read::counts_are_possible(&value)?;
                 let document: Self = serde_path_to_error::deserialize(value).map_err(|error| {
                     DocumentError::Invalid { field: error.path().to_string(), problem: error.into_inner() }
                 })?;
                 read::check(&document)?;
-                Ok(document)
+                Ok(judged(document, is_judged))
             }
             Some(v) if v > SCHEMA_VERSION => Err(DocumentError::Newer { found: format!("{SCHEMA_FAMILY}{v}") }),
             _ => Err(DocumentError::Foreign { found: found.map_or_else(|| "none".to_owned(), |s| format!("{s:?}")) }),
         }
     }
+}
+
+/// Earlier builds left the verdict to their exit code. They knew whether a strained client was to fail the run; we do not.
+fn judged(mut document: Document, is_judged: bool) -> Document {
+    if !is_judged {
+        document.judge(Strictness::default());
+    }
+    document
 }
 
 /// Refuses a result of this build that was changed after it was written.

@@ -27,6 +27,7 @@ pub mod self_test;
 pub(crate) mod stability;
 pub(crate) mod stages;
 pub mod throughput;
+pub mod verdict;
 
 pub use access::{Address, Tls};
 pub use endpoints::{Endpoint, EndpointVerdict};
@@ -50,6 +51,7 @@ pub use agreement::{Agreement, AgreementLine, ErrorAgreement};
 pub use read::{FieldError, summary};
 pub use stability::{Memory, ServerUse};
 pub use stages::{Outside, Stage};
+pub use verdict::{Conclusion, Reason, ReasonKind, Strictness, Verdict};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -60,6 +62,9 @@ use std::collections::BTreeMap;
 pub struct Document {
     /// [`SCHEMA`].
     pub schema: String,
+    /// What the run comes to.
+    #[serde(flatten)]
+    pub verdict: Verdict,
     /// Which run.
     pub run: Run,
     /// Which build of this tool.
@@ -301,21 +306,6 @@ pub struct Server {
     pub growth: Option<Growth>,
 }
 
-/// What a run comes to, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Conclusion {
-    /// Every threshold held, and no endpoint failed.
-    Pass,
-    /// A threshold did not hold, or nothing was measured for it, or an endpoint failed.
-    Fail,
-    /// A signal ended the run.
-    Interrupted,
-    /// Not one request succeeded or was cancelled.
-    NoData,
-    /// The server that was started for the run ended by itself: whatever was measured is not the whole.
-    ServerDied,
-}
-
 impl Document {
     /// The document of a run.
     pub fn new(facts: &RunFacts<'_>) -> Self {
@@ -332,30 +322,9 @@ impl Document {
         self.run.shard.is_some() && !self.run.merged_from.is_empty()
     }
 
-    /// What the run comes to. A signal goes first: what such a run measured is partial, whatever it says.
-    pub fn conclusion(&self) -> Conclusion {
-        let succeeded = match self.metrics.get("http_req_failed") {
-            Some(Measured::Rate(rate)) => rate.total.saturating_sub(rate.matches),
-            _ => 0,
-        };
-        // Where users give up by design, that they did is what was measured.
-        let cancelled = match self.metrics.get("cancelled") {
-            Some(Measured::Counter(cancelled)) => cancelled.count,
-            _ => 0,
-        };
-        if self.run.interrupted {
-            Conclusion::Interrupted
-        } else if self.target.server.died.is_some() {
-            Conclusion::ServerDied
-        } else if succeeded == 0 && cancelled == 0 {
-            Conclusion::NoData
-        } else if self.thresholds.iter().any(|t| t.verdict != Judgement::Pass)
-            || self.endpoints.iter().any(|e| e.verdict == EndpointVerdict::Failed)
-        {
-            Conclusion::Fail
-        } else {
-            Conclusion::Pass
-        }
+    /// Judges the run by what the document says.
+    pub fn judge(&mut self, strictness: Strictness<'_>) {
+        self.verdict = Verdict::of(self, strictness);
     }
 }
 

@@ -287,6 +287,7 @@ fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Docu
         server_use: Some(used(20_100_000)),
         signals: &signals,
         hints: &[],
+        strictness: Strictness::default(),
         agreement: Some(Agreement {
             ours: 103,
             server: 103,
@@ -344,6 +345,7 @@ pub(crate) fn all_sorts() -> Vec<(&'static str, Document)> {
     bare.client = Client { verdict: Validity::Unknown, signals: Vec::new(), memory: None };
     let mut endpoint = document(&busy_tally(), &pass, false);
     endpoint.endpoints = endpoints();
+    endpoint.judge(Strictness::default());
     vec![
         ("pass", document(&busy_tally(), &pass, false)),
         ("fail", document(&busy_tally(), &fail, false)),
@@ -410,7 +412,7 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
     let text = all_sorts()[0].1.to_json();
     let keys: Vec<_> =
         text.lines().filter_map(|l| l.strip_prefix("  \"")).filter_map(|l| l.split('"').next()).collect();
-    assert!(keys.is_sorted() && keys.len() == 21, "{keys:?}");
+    assert!(keys.is_sorted() && keys.len() == 24, "{keys:?}");
     assert!(!text.contains("sesame"));
 }
 
@@ -475,13 +477,14 @@ fn what_is_no_document_is_refused_with_the_reason() {
 #[test]
 fn the_conclusion_is_the_first_that_applies() {
     use Conclusion::{Fail, Interrupted, NoData, Pass};
-    let conclusions: Vec<_> = all_sorts().iter().map(|(_, doc)| doc.conclusion()).collect();
+    let conclusions: Vec<_> = all_sorts().iter().map(|(_, doc)| doc.verdict.conclusion).collect();
     assert_eq!(conclusions, [Pass, Fail, Fail, Interrupted, NoData, NoData, Pass, Fail]);
     // A server that died spoils what passed until then.
     let mut died = all_sorts().remove(0).1;
     died.target.server.died = Some("killed by SIGKILL".to_owned());
     died.target.server.last_lines = vec!["out of memory".to_owned()];
-    assert_eq!(died.conclusion(), Conclusion::ServerDied);
+    died.judge(Strictness::default());
+    assert_eq!(died.verdict.conclusion, Conclusion::ServerDied);
     let page = crate::report::terminal::render(&died, crate::report::terminal::Style { color: false, width: 80 });
     assert!(page.starts_with("FAIL ✗") && page.contains("ended by itself") && page.contains("out of memory"), "{page}");
 }

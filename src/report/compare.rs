@@ -6,10 +6,10 @@ pub use page::{markdown, terminal};
 
 use crate::compare::{Row, Verdict};
 use crate::document::comparison::Compared;
-use crate::report::junit::Case;
+use crate::report::view::{Case, Outcome};
 
 /// A test case for each gate.
-pub fn cases(compared: &Compared<'_>) -> Vec<Case> {
+pub(crate) fn cases(compared: &Compared<'_>) -> Vec<Case> {
     let case = |row: &Row| {
         let gate = row.gate.as_ref().map_or_else(String::new, |gate| gate.expression.clone());
         let change = row.change.map_or_else(String::new, |c| page::change(&row.measure, c.effect));
@@ -22,7 +22,12 @@ pub fn cases(compared: &Compared<'_>) -> Vec<Case> {
         let is_bad = row.verdict == Verdict::Regressed || is_unjudged;
         let fails = is_bad && !compared.comparison.indicative;
         let skipped = row.verdict == Verdict::Inconclusive || (is_bad && !fails);
-        Case { name: gate, failure: fails.then(|| said.clone()), skipped: skipped.then_some(said) }
+        let outcome = match (fails, skipped) {
+            (true, _) => Outcome::Failed(said),
+            (false, true) => Outcome::Skipped(said),
+            (false, false) => Outcome::Held,
+        };
+        Case { name: gate, outcome }
     };
     compared.comparison.gates().map(case).collect()
 }
@@ -30,7 +35,12 @@ pub fn cases(compared: &Compared<'_>) -> Vec<Case> {
 /// The gates that failed or could not be judged: title and message.
 pub fn failures(compared: &Compared<'_>) -> Vec<(String, String)> {
     let failed = cases(compared).into_iter();
-    failed.filter_map(|case| Some((format!("llmsim-blast compare: {}", case.name), case.failure?))).collect()
+    failed
+        .filter_map(|case| match case.outcome {
+            Outcome::Failed(why) => Some((format!("llmsim-blast compare: {}", case.name), why)),
+            Outcome::Held | Outcome::Skipped(_) => None,
+        })
+        .collect()
 }
 
 fn interval(row: &Row) -> String {
@@ -39,6 +49,11 @@ fn interval(row: &Row) -> String {
         || "no interval".to_owned(),
         |c| format!("from {} to {}", page::change(&row.measure, c.low), page::change(&row.measure, c.high)),
     )
+}
+
+/// As JUnit XML: a test case a gate.
+pub fn junit(compared: &Compared<'_>) -> String {
+    crate::report::junit::render("llmsim-blast compare", &[], &cases(compared))
 }
 
 #[cfg(test)]

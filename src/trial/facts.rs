@@ -3,7 +3,7 @@
 use super::measure;
 use super::subject::Left;
 use crate::document::{
-    Agreement, Build, Endpoint, Environment, ErrorAgreement, RunFacts, ServerUse, Steady, TargetServer,
+    Agreement, Build, Endpoint, Environment, ErrorAgreement, RunFacts, ServerUse, Steady, Strictness, TargetServer,
 };
 use crate::engine::RunResult;
 use crate::host::procfs::{self, Usage};
@@ -87,6 +87,7 @@ pub(crate) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
             client_use: i.left.own_use.map(used),
             agreements: super::agreement::lines(i.plan, i.summary, i.outside, i.left),
         },
+        strictness: Strictness { fail_on_invalid: i.presentation.fail_on_invalid, defects: &[] },
     }
 }
 

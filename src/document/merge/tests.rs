@@ -73,7 +73,7 @@ fn merged(parts: &[Document]) -> Document {
     for (i, part) in parts.iter().enumerate() {
         merge.add(&format!("s{i}.json"), through_json(part)).expect("one test");
     }
-    merge.finish(false).expect("all shares")
+    merge.finish(false, false).expect("all shares")
 }
 
 /// Percentiles of a merged second are known to a bucket, those of a single run's to the extremes, too: compared by histogram only.
@@ -127,11 +127,11 @@ proptest! {
         }
         let mut some = Merge::default();
         some.add("s0.json", through_json(&parts[0])).unwrap();
-        let some = some.finish(true).unwrap();
+        let some = some.finish(true, false).unwrap();
         let mut rest = Merge::default();
         rest.add("some.json", through_json(&some)).unwrap();
         parts[1..].iter().for_each(|part| rest.add("more.json", through_json(part)).unwrap());
-        prop_assert_eq!(&rest.finish(false).unwrap().metrics, &one.metrics);
+        prop_assert_eq!(&rest.finish(false, false).unwrap().metrics, &one.metrics);
     }
 }
 
@@ -191,15 +191,15 @@ fn what_is_not_one_test_is_refused_with_the_file() {
     let mut merge = Merge::default();
     merge.add("a.json", a).unwrap();
     merge.add("c.json", c).unwrap();
-    let part = Merge { sum: merge.sum }.finish(true).expect("a part");
+    let part = Merge { sum: merge.sum }.finish(true, false).expect("a part");
     assert!(part.is_partial() && part.run.shard.as_ref().is_some_and(|s| s.held == [0, 2]));
     let mut merge = Merge::default();
     merge.add("part.json", part).unwrap();
     assert_eq!(
-        merge.finish(false).expect_err("one is missing").to_string(),
+        merge.finish(false, false).expect_err("one is missing").to_string(),
         "shares 1 of 3 are missing: expected all of them, or --allow-missing"
     );
-    assert_eq!(Merge::default().finish(true).expect_err("nothing"), MergeError::Nothing);
+    assert_eq!(Merge::default().finish(true, false).expect_err("nothing"), MergeError::Nothing);
 }
 
 #[test]
@@ -291,5 +291,5 @@ fn an_endpoint_that_failed_one_share_has_failed() {
     let verdicts: Vec<_> = all.endpoints.iter().map(|e| (e.name.as_str(), e.verdict)).collect();
     let (failed, skipped) = (EndpointVerdict::Failed, EndpointVerdict::Skipped);
     assert_eq!(verdicts, [("a", failed), ("b", failed), ("c", skipped)]);
-    assert_eq!(all.conclusion(), Conclusion::Fail);
+    assert_eq!(all.verdict.conclusion, Conclusion::Fail);
 }

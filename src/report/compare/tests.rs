@@ -115,8 +115,8 @@ fn gates_are_test_cases() {
     let compared = Compared { base: &base, head: &head, comparison: &comparison };
     let cases = cases(&compared);
     assert_eq!(cases.len(), 2);
-    assert_eq!(cases[0].failure.as_deref(), Some("regressed: +20.0%, from +15.0% to +25.0%"));
-    assert_eq!(cases[1].failure, None);
+    assert_eq!(cases[0].outcome, Outcome::Failed("regressed: +20.0%, from +15.0% to +25.0%".to_owned()));
+    assert_eq!(cases[1].outcome, Outcome::Held);
     assert_eq!(failures(&compared).len(), 1);
 }
 
@@ -130,7 +130,10 @@ fn a_gate_that_is_not_judged_has_not_held() {
     assert!(text.starts_with("INCOMPLETE  1 of 2 gates could not be judged (5 base and 5 head runs)\n"), "{text}");
     assert!(text.contains("http_req_duration.p50: hh0: 19 samples, and 20 are needed"), "{text}");
     assert!(markdown(&compared).contains("### ❔ llmsim-blast compare: incomplete"));
-    assert_eq!(cases(&compared)[0].failure.as_deref(), Some("not judged: hh0: 19 samples, and 20 are needed"));
+    assert_eq!(
+        cases(&compared)[0].outcome,
+        Outcome::Failed("not judged: hh0: 19 samples, and 20 are needed".to_owned())
+    );
     assert_eq!(failures(&compared).len(), 1);
     let errors = schema_errors(include_str!("../../document/schema/compare-1.schema.json"), &compared.to_json());
     assert_eq!(errors, Vec::<String>::new());
