@@ -33,7 +33,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
         ],
     ),
     ("cli", &["mix", "plan"]),
-    ("report", &["compare", "document", "metrics"]),
+    ("report", &["compare", "document", "metrics", "units"]),
     (
         "trial",
         &[

@@ -89,6 +89,7 @@ impl Page {
     fn block(&mut self, block: &Block) {
         match block {
             Block::Fact(label, pieces) => self.flowing(&format!("  {label:<FACT$}"), Some(2 + FACT), pieces),
+            Block::Pair(label, pieces) if self.is_narrow() => self.flowing(&format!("  {label} "), None, pieces),
             Block::Pair(label, pieces) => self.flowing(&format!("  {label:<PAIR$} "), None, pieces),
             Block::List(label, items) => self.list(label, items),
             Block::Line(depth, pieces) => self.flowing(&" ".repeat(STEP * depth), None, pieces),
@@ -118,7 +119,7 @@ impl Page {
     /// before each further line, and else cut.
     fn flowing(&mut self, label: &str, hang: Option<usize>, pieces: &[Piece]) {
         let all = || std::iter::once(Piece::plain(label)).chain(pieces.iter().cloned());
-        let length: usize = all().map(|piece| piece.text.trim_end().chars().count()).sum();
+        let length = all().map(|piece| piece.text).collect::<String>().trim_end().chars().count();
         if length <= self.width || (!self.is_narrow() && hang.is_none()) {
             return self.line(&all().collect::<Vec<_>>());
         }
@@ -210,10 +211,17 @@ impl Page {
         let told =
             numbers.map(|(column, cell)| if table.has_head { format!("{} {cell}", column.name) } else { cell.clone() });
         let tail = row.tail.iter().map(|tail| tail.text.trim().to_owned()).filter(|tail| !tail.is_empty());
-        let all = told.chain(tail).collect::<Vec<_>>().join(", ");
-        if !all.is_empty() {
-            self.remark(&Remark::new(Tone::Plain, 2, all));
+        let (mut line, room) = (String::new(), self.width.saturating_sub(2 * STEP));
+        for item in told.chain(tail) {
+            let separator = if line.is_empty() { "" } else { ", " };
+            if !line.is_empty() && line.chars().count() + 2 + item.chars().count() >= room {
+                self.remark(&Remark::new(Tone::Plain, 2, format!("{line},")));
+                line = item;
+            } else {
+                line = format!("{line}{separator}{item}");
+            }
         }
+        self.remark(&Remark::new(Tone::Plain, 2, line));
         row.remarks.iter().for_each(|remark| self.remark(remark));
     }
 }

@@ -127,9 +127,9 @@ SERVER  llmsim 0.6.0, started for this run
   tokens:           server counted 1, we counted 1 ✓
 
 OVER TIME  while the load was level; bands are of 99 %
-  server's memory          too short to say  1.5 MB/h (-2.0 to 40.0), 1m01s to 4m00s
-  our memory               stable  1m01s to 4m00s
-  http_req_duration_p95    growing  394ms in the first tenth, 510ms in the last
+  server's memory        too short to say  1.5 MB/h (-2.0 to 40.0), 1m01s..4m00s
+  our memory             stable  1m01s..4m00s
+  http_req_duration_p95  growing  394ms in the first tenth, 510ms in the last
 ";
     let text = text_of("pass");
     assert_eq!(text, expected, "\n{text}");
@@ -252,8 +252,8 @@ fn a_narrow_page_is_broken_at_words() {
     let text = render(&all_sorts()[0].1, Style { color: false, width: 40 });
     for part in [
         "PASS ✓  load: 2 of 2 thresholds held\n",
-        "\n    ✓ 'rate<0.05' rate=2.91%\n",
-        "  http_req_duration\n    count 100, p50 349ms, p90 389ms, p95\n    394ms, p99 398ms, p99.9 399ms, max\n    399ms\n",
+        "\n    ✓ 'rate<0.05' rate=2.91% 103 samples\n",
+        "  http_req_duration\n    count 100, p50 349ms, p90 389ms,\n    p95 394ms, p99 398ms, p99.9 399ms,\n    max 399ms\n",
         "  http_reqs\n    103, 0.38/s\n",
     ] {
         assert!(text.contains(part), "{part:?} in\n{text}");

@@ -116,7 +116,7 @@ pub(super) fn changes(doc: &Document) -> Option<Section> {
     });
     let line = |(name, verdict, text): (String, Trending, String)| {
         let pieces =
-            [Piece::plain(format!("{name:<25}")), Piece::new(tone(verdict), verdict.name()), Piece::plain(text)];
+            [Piece::plain(format!("{name:<23}")), Piece::new(tone(verdict), verdict.name()), Piece::plain(text)];
         Block::Line(1, pieces.into())
     };
     let blocks: Vec<Block> = memories.chain(drifts).map(line).collect();
@@ -125,7 +125,7 @@ pub(super) fn changes(doc: &Document) -> Option<Section> {
 }
 
 fn slope(growth: &Growth) -> String {
-    let span = format!("{} to {}", human::length(growth.from_s), human::length(growth.to_s));
+    let span = format!("{}..{}", human::length(growth.from_s), human::length(growth.to_s));
     match (growth.bytes_per_h, growth.low_bytes_per_h, growth.high_bytes_per_h) {
         (Some(middle), Some(low), Some(high)) => {
             let [middle, low, high] = [middle, low, high].map(megabytes);
