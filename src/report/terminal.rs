@@ -43,7 +43,9 @@ pub fn render(doc: &Document, style: Style) -> String {
             Piece::plain(headline.why),
         ],
     );
-    head.iter().for_each(|block| page.block(block));
+    for block in &head {
+        page.block(block);
+    }
     for section in &sections {
         page.text.push('\n');
         page.flowing(
@@ -55,7 +57,9 @@ pub fn render(doc: &Document, style: Style) -> String {
                 Piece::new(Tone::Faint, &section.note),
             ],
         );
-        section.blocks.iter().for_each(|block| page.block(block));
+        for block in &section.blocks {
+            page.block(block);
+        }
     }
     page.text
 }
@@ -184,7 +188,10 @@ impl Page {
 
     fn table(&mut self, table: &Table) {
         if self.is_narrow() {
-            return table.rows.iter().for_each(|row| self.told(table, row));
+            for row in &table.rows {
+                self.told(table, row);
+            }
+            return;
         }
         if table.has_head {
             let names: Vec<String> = table.columns.iter().map(|column| column.name.to_owned()).collect();
@@ -198,7 +205,9 @@ impl Page {
             };
             pieces.extend(row.tail.clone());
             self.line(&pieces);
-            row.remarks.iter().for_each(|remark| self.remark(remark));
+            for remark in &row.remarks {
+                self.remark(remark);
+            }
         }
     }
 
@@ -222,7 +231,9 @@ impl Page {
             }
         }
         self.remark(&Remark::new(Tone::Plain, 2, line));
-        row.remarks.iter().for_each(|remark| self.remark(remark));
+        for remark in &row.remarks {
+            self.remark(remark);
+        }
     }
 }
 

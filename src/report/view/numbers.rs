@@ -11,6 +11,40 @@ const ADDRESSES_SHOWN: usize = 16;
 /// Characters of a name.
 const NAME: usize = 25;
 
+const LATENCY_COLUMNS: &[Column] = &[
+    column("", NAME),
+    column("count", 8),
+    column("p50", 7),
+    column("p90", 7),
+    column("p95", 7),
+    column("p99", 7),
+    column("p99.9", 7),
+    column("max", 7),
+];
+
+const THROUGHPUT_COLUMNS: &[Column] = &[column("", NAME), column("total", 10), column("rate", 12)];
+
+const FAILURES_COLUMNS: &[Column] = &[column("", NAME), column("count", 10), column("share", 12)];
+
+const REQUESTS_COLUMNS: &[Column] = &[
+    column("", NAME + 1),
+    column("count", 9),
+    column("failed", 9),
+    column("p50", 9),
+    column("p95", 9),
+    column("p99", 9),
+];
+
+const STREAMS_COLUMNS: &[Column] = &[
+    column("", NAME + 1),
+    column("ttft p50", 8),
+    column("p95", 8),
+    column("p99", 8),
+    column("tbt p50", 9),
+    column("p95", 8),
+    column("p99", 8),
+];
+
 /// The numbers of a run or of a kind of request, by name.
 type Numbers = BTreeMap<String, Measured>;
 
@@ -29,17 +63,7 @@ pub(super) fn latency(doc: &Document) -> Option<Section> {
     if rows.is_empty() {
         return None;
     }
-    const COLUMNS: &[Column] = &[
-        column("", NAME),
-        column("count", 8),
-        column("p50", 7),
-        column("p90", 7),
-        column("p95", 7),
-        column("p99", 7),
-        column("p99.9", 7),
-        column("max", 7),
-    ];
-    let mut blocks = vec![Block::Table(Table { columns: COLUMNS, has_head: true, rows })];
+    let mut blocks = vec![Block::Table(Table { columns: LATENCY_COLUMNS, has_head: true, rows })];
     let overflow: u64 = doc.metrics.values().map(|m| if let Measured::Trend(t) = m { t.overflow } else { 0 }).sum();
     if overflow > 0 {
         let text = format!("{} longer than an hour: percentiles stop there", human::plural(overflow, "time"));
@@ -80,8 +104,7 @@ pub(super) fn throughput(doc: &Document) -> Section {
         let note = if c == C::DroppedIterations { "no user was free" } else { "" };
         rows.push(row(c.name(), human::count(n.count), human::per_second(n.rate), note));
     }
-    const COLUMNS: &[Column] = &[column("", NAME), column("total", 10), column("rate", 12)];
-    let mut blocks = vec![Block::Table(Table { columns: COLUMNS, has_head: false, rows })];
+    let mut blocks = vec![Block::Table(Table { columns: THROUGHPUT_COLUMNS, has_head: false, rows })];
     let connections =
         [("opened", C::ConnectionsOpened), ("reused", C::ConnectionsReused), ("stale retries", C::StaleRetries)];
     let counts = connections.into_iter().filter_map(|(word, c)| Some(format!("{word} {}", get(c)?.count)));
@@ -160,8 +183,7 @@ pub(super) fn failures(doc: &Document) -> Section {
             ..Row::plain(vec![name.to_owned(), human::count(n), share(n)])
         });
     }
-    const COLUMNS: &[Column] = &[column("", NAME), column("count", 10), column("share", 12)];
-    let mut blocks = vec![Block::Table(Table { columns: COLUMNS, has_head: false, rows })];
+    let mut blocks = vec![Block::Table(Table { columns: FAILURES_COLUMNS, has_head: false, rows })];
     let pairs = |table: &BTreeMap<String, u64>| table.iter().map(|(k, n)| format!("{k}: {n}")).collect::<Vec<_>>();
     for (label, table) in [("statuses", &doc.failures.statuses), ("failed checks", &doc.failures.checks)] {
         if !table.is_empty() {
@@ -208,15 +230,7 @@ pub(super) fn requests(kinds: &BTreeMap<String, Numbers>) -> Option<Section> {
         let counts = [name.clone(), human::count(all), human::count(failed)];
         Row::plain(counts.into_iter().chain(times(numbers, metrics::Trend::HttpReqDuration)).collect())
     };
-    const COLUMNS: &[Column] = &[
-        column("", NAME + 1),
-        column("count", 9),
-        column("failed", 9),
-        column("p50", 9),
-        column("p95", 9),
-        column("p99", 9),
-    ];
-    let table = Table { columns: COLUMNS, has_head: true, rows: kinds.iter().map(row).collect() };
+    let table = Table { columns: REQUESTS_COLUMNS, has_head: true, rows: kinds.iter().map(row).collect() };
     let note = "p50, p95 and p99 of http_req_duration".to_owned();
     (!kinds.is_empty()).then(|| Section { title: "REQUESTS", note, blocks: vec![Block::Table(table)] })
 }
@@ -228,16 +242,7 @@ pub(super) fn streams(kinds: &BTreeMap<String, Numbers>) -> Option<Section> {
         let both = [metrics::Trend::Ttft, metrics::Trend::Tbt].map(|of| times(numbers, of));
         Row::plain(std::iter::once(name.clone()).chain(both.into_iter().flatten()).collect())
     };
-    const COLUMNS: &[Column] = &[
-        column("", NAME + 1),
-        column("ttft p50", 8),
-        column("p95", 8),
-        column("p99", 8),
-        column("tbt p50", 9),
-        column("p95", 8),
-        column("p99", 8),
-    ];
-    let table = Table { columns: COLUMNS, has_head: true, rows: streams.map(row).collect() };
+    let table = Table { columns: STREAMS_COLUMNS, has_head: true, rows: streams.map(row).collect() };
     let note = "p50, p95 and p99 of ttft, then of tbt".to_owned();
     (!table.rows.is_empty()).then(|| Section { title: "STREAMS", note, blocks: vec![Block::Table(table)] })
 }

@@ -4,6 +4,18 @@ use super::{Block, Column, Piece, Row, Section, Table, Tone, column};
 use crate::document::{AgreementLine, Document, Growth, Outside, Quantiles, Stage, Trending};
 use crate::report::human;
 
+const STAGES_COLUMNS: &[Column] = &[
+    column("", 14),
+    column("count", 8),
+    column("failed", 7),
+    column("rate", 8),
+    column("p50", 8),
+    column("p95", 8),
+    column("p99", 8),
+    column("ttft p50", 9),
+    column("p95", 8),
+];
+
 /// What was sent outside the measurement window.
 pub(super) fn outside(blocks: &mut Vec<Block>, outside: Option<&Outside>) {
     let Some(outside) = outside else { return };
@@ -29,18 +41,7 @@ pub(super) fn stages(stages: &[Stage]) -> Option<Section> {
         let cells = [name, count, failed, human::per_second(stage.http_reqs_rate)];
         Row::plain(cells.into_iter().chain(duration).chain([ttft50, ttft95]).collect())
     };
-    const COLUMNS: &[Column] = &[
-        column("", 14),
-        column("count", 8),
-        column("failed", 7),
-        column("rate", 8),
-        column("p50", 8),
-        column("p95", 8),
-        column("p99", 8),
-        column("ttft p50", 9),
-        column("p95", 8),
-    ];
-    let table = Table { columns: COLUMNS, has_head: true, rows: stages.iter().map(row).collect() };
+    let table = Table { columns: STAGES_COLUMNS, has_head: true, rows: stages.iter().map(row).collect() };
     let note = "requests sent in each: p50, p95, p99 of http_req_duration, then of ttft".to_owned();
     (!stages.is_empty()).then(|| Section { title: "STAGES", note, blocks: vec![Block::Table(table)] })
 }
