@@ -6,7 +6,7 @@ use super::{
     Strictness, Target, TargetServer, Trend, Verdict, access, plan, stability, stages,
 };
 use crate::metrics::soak::Soak;
-use crate::metrics::summary::{Group, ShareValue};
+use crate::metrics::summary::{Group, RateValue};
 use crate::metrics::{self, Distribution, Incidents, StageTally, Summary, validity};
 use crate::plan::Plan;
 use crate::units::{Nanos, rounded};
@@ -167,8 +167,8 @@ pub(crate) fn group(group: &Group) -> BTreeMap<String, Measured> {
         let numbers = Counter { count: value.count, rate, in_window, token_source };
         (counter.name(), Measured::Counter(numbers))
     });
-    let shares = group.shares.iter().map(|&(s, value)| (s.name(), Measured::Rate(rate(value))));
-    trends.chain(counters).chain(shares).map(|(name, numbers)| (name.to_owned(), numbers)).collect()
+    let rates = group.rates.iter().map(|&(r, value)| (r.name(), Measured::Rate(rate(value))));
+    trends.chain(counters).chain(rates).map(|(name, numbers)| (name.to_owned(), numbers)).collect()
 }
 
 pub(crate) fn trend(d: &Distribution) -> Trend {
@@ -205,8 +205,8 @@ fn exact(d: &Distribution) -> Exact {
     }
 }
 
-fn rate(share: ShareValue) -> Rate {
-    Rate { rate: (share.total > 0).then(|| rounded(share.rate())), matches: share.matches, total: share.total }
+fn rate(value: RateValue) -> Rate {
+    Rate { rate: (value.total > 0).then(|| rounded(value.ratio())), matches: value.matches, total: value.total }
 }
 
 fn details(seen: &Incidents, finished: u64) -> FailureDetails {
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_part_of_nothing_has_no_rate() {
-        assert_eq!(rate(ShareValue { matches: 0, total: 0 }).rate, None);
+        assert_eq!(rate(RateValue { matches: 0, total: 0 }).rate, None);
         assert_eq!((rounded(f64::INFINITY), rounded(f64::NAN), rounded(1e300)), (0.0, 0.0, 1e300));
     }
 }

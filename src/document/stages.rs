@@ -1,7 +1,7 @@
 //! Stage by stage, and what was sent outside the measurement window.
 
 use super::{Histograms, Quantiles};
-use crate::metrics::{Counter, Distribution, Share, StageTally, Summary};
+use crate::metrics::{Counter, Distribution, Rate, StageTally, Summary};
 use crate::plan::Plan;
 use crate::units::{Nanos, rounded};
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ pub(crate) fn outside(summary: &Summary) -> Outside {
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
     Outside {
         http_reqs: count(Counter::HttpReqs),
-        failed: summary.share(Share::HttpReqFailed, None).map_or(0, |share| share.matches),
+        failed: summary.rate(Rate::HttpReqFailed, None).map_or(0, |share| share.matches),
         interrupted: count(Counter::Interrupted),
         failures: summary.failures.iter().map(|(failure, all)| (failure.name().to_owned(), all.count)).collect(),
     }

@@ -169,7 +169,7 @@ pub(super) fn measured(judged: &Judged) -> (String, String) {
     let metric = judged.metric.split('{').next().and_then(Metric::from_name);
     let value = match metric {
         Some(Metric::Trend(_)) if aggregation != "count" => human::precise_time(value),
-        Some(Metric::Share(_)) => human::percent(value),
+        Some(Metric::Rate(_)) => human::percent(value),
         Some(Metric::Counter(_)) if aggregation == "rate" => human::per_second(value),
         _ => format!("{value}"),
     };

@@ -110,7 +110,7 @@ pub(super) fn throughput(doc: &Document) -> Section {
     let counts = connections.into_iter().filter_map(|(word, c)| Some(format!("{word} {}", get(c)?.count)));
     blocks.push(Block::List("connections", counts.collect()));
     blocks.extend(addresses(&doc.target.addresses));
-    if let Some(good) = rate(&doc.metrics, metrics::Share::Goodput).filter(|r| r.total > 0) {
+    if let Some(good) = rate(&doc.metrics, metrics::Rate::Goodput).filter(|r| r.total > 0) {
         let share = human::percent(good.matches as f64 / good.total as f64);
         blocks
             .push(Block::List("goodput", vec![format!("{share}: {} of {} met every goal", good.matches, good.total)]));
@@ -162,14 +162,14 @@ fn events_per_token(requests: &BTreeMap<String, Numbers>) -> String {
 }
 
 pub(super) fn failures(doc: &Document) -> Section {
-    let (failed, all) = rate(&doc.metrics, metrics::Share::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));
+    let (failed, all) = rate(&doc.metrics, metrics::Rate::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));
     let share = |n: u64| human::percent(n as f64 / all.max(1) as f64);
     let note = match (failed, all) {
         (_, 0) => "no request finished".to_owned(),
         (0, n) => format!("no failures in {}", human::plural(n, "request")),
         (f, n) => format!("{f} of {} ({})", human::plural(n, "request"), share(f)),
     };
-    // In the order of the list, by who is guilty; classes that this build does not know come last.
+    // In the order of the list, by category; classes that this build does not know come last.
     let known = metrics::Failure::ALL.map(metrics::Failure::name);
     let unknown = doc.failures.classes.keys().map(String::as_str).filter(|name| !known.contains(name));
     let mut rows = Vec::new();
@@ -193,7 +193,7 @@ pub(super) fn failures(doc: &Document) -> Section {
     if let Some(tls) = doc.target.tls.as_ref().filter(|tls| !tls.troubles.is_empty()) {
         blocks.push(Block::List("TLS", pairs(&tls.troubles)));
     }
-    if let Some(checks) = rate(&doc.metrics, metrics::Share::Checks).filter(|r| r.total > 0) {
+    if let Some(checks) = rate(&doc.metrics, metrics::Rate::Checks).filter(|r| r.total > 0) {
         let held = human::percent(checks.matches as f64 / checks.total as f64);
         blocks.push(Block::List("checks", vec![format!("{} of {} held ({held})", checks.matches, checks.total)]));
     }
@@ -226,7 +226,7 @@ fn particulars(details: &FailureDetails) -> Vec<Remark> {
 
 pub(super) fn requests(kinds: &BTreeMap<String, Numbers>) -> Option<Section> {
     let row = |(name, numbers): (&String, &Numbers)| {
-        let (failed, all) = rate(numbers, metrics::Share::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));
+        let (failed, all) = rate(numbers, metrics::Rate::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));
         let counts = [name.clone(), human::count(all), human::count(failed)];
         Row::plain(counts.into_iter().chain(times(numbers, metrics::Trend::HttpReqDuration)).collect())
     };
@@ -266,8 +266,8 @@ fn counter(numbers: &Numbers, counter: metrics::Counter) -> Option<&Counter> {
     }
 }
 
-fn rate(numbers: &Numbers, share: metrics::Share) -> Option<&Rate> {
-    match numbers.get(share.name()) {
+fn rate(numbers: &Numbers, rate: metrics::Rate) -> Option<&Rate> {
+    match numbers.get(rate.name()) {
         Some(Measured::Rate(r)) => Some(r),
         _ => None,
     }
