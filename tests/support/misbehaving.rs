@@ -423,12 +423,12 @@ fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
         Behaviour::CloseAfterEach => (good(3, streamed), After::Close),
         Behaviour::Garbage => (b"\x00\x16\x03\x01 this is not HTTP\r\n\r\n".to_vec(), After::Close),
         // An answer without an end is written piece by piece elsewhere.
-        Behaviour::CloseUnanswered | Behaviour::Endless(_) => (Vec::new(), After::Close),
+        Behaviour::CloseUnanswered | Behaviour::Endless(_) | Behaviour::WorkThenClose(_) => (Vec::new(), After::Close),
         Behaviour::CloseEarly => {
             let whole = good_plain(3);
             (whole[..whole.len() - 10].to_vec(), After::Close)
         }
-        Behaviour::Reset => (Vec::new(), After::Reset),
+        Behaviour::Reset | Behaviour::WorkThenReset(_) => (Vec::new(), After::Reset),
         Behaviour::Stall => (Vec::new(), After::Silence),
         Behaviour::StallMidStream => (stream(&[&role(), &token(), &token()], ""), After::Silence),
         Behaviour::HalfChunk => (stream(&[&role(), &token()], "40\r\ndata: {\"choi"), After::Close),
@@ -462,8 +462,6 @@ fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
         Behaviour::RawThenClose(bytes) => (bytes.to_vec(), After::Close),
         Behaviour::RawThenReset(bytes) => (bytes.to_vec(), After::Reset),
         Behaviour::RawInTwo(_, _, second) => (second.to_vec(), After::KeepAlive),
-        Behaviour::WorkThenClose(_) => (Vec::new(), After::Close),
-        Behaviour::WorkThenReset(_) => (Vec::new(), After::Reset),
         Behaviour::EmptyStream => (stream(&[&role(), &finish(0), DONE], "0\r\n\r\n"), After::KeepAlive),
     }
 }
