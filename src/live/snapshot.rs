@@ -11,8 +11,6 @@ pub struct Outline {
     pub profile: String,
     /// Where the requests go.
     pub target: String,
-    /// The kinds of request, in the order of [`Second::requests`].
-    pub requests: Vec<String>,
     /// How long the run is planned to take; none when it ends by a count.
     pub length: Option<Nanos>,
 }

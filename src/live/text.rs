@@ -169,7 +169,7 @@ pub(in crate::live) mod tests {
             outline: Arc::default(),
             elapsed: Nanos::from_secs(elapsed_s.into()),
             stage: Some("30s to 50 VUs".to_owned()),
-            second: Second { vus: 3, ..Second::new(elapsed_s, &Tally::new(1)) },
+            second: Second { vus: 3, ..Second::new(elapsed_s, &Tally::new(0), &[]) },
             totals: Totals::of(&[(Counter::HttpReqs, *http_reqs), (Counter::TokensOutput, *tokens)], *failed),
         }
     }

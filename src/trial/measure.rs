@@ -9,7 +9,7 @@ use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
 use crate::metrics::{Summary, Tally};
 use crate::plan::Plan;
-use crate::threshold::{self, Judgement, Rule, Verdict};
+use crate::threshold::{self, Judged, Judgement, Rule};
 use crate::units::Nanos;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) struct Measured {
     pub(super) outside: Option<Summary>,
     /// What was seen over time.
     pub(super) soak: Soak,
-    pub(super) verdicts: Vec<Verdict>,
+    pub(super) verdicts: Vec<Judged>,
     /// The threshold that ended the run.
     pub(super) aborted_by: Option<String>,
 }
@@ -73,7 +73,7 @@ fn failed_early(rules: &[Rule], total: &Tally, names: &[String], elapsed: Nanos,
     let summary = Summary::new(total, names, elapsed.since(warmup));
     let verdicts = threshold::judge(&due, &summary);
     // No data yet is no failure yet.
-    let failed = verdicts.into_iter().find(|verdict| verdict.result == Judgement::Fail)?;
+    let failed = verdicts.into_iter().find(|verdict| verdict.verdict == Judgement::Fail)?;
     Some(format!("{} {}", failed.metric, failed.expression))
 }
 
@@ -81,7 +81,6 @@ fn outline(plan: &Plan) -> Outline {
     Outline {
         profile: plan.name.clone(),
         target: plan.target.url.clone(),
-        requests: plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect(),
         length: plan.shape.runs_by_time().then(|| plan.shape.end()),
     }
 }
