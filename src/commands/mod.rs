@@ -1,22 +1,31 @@
 //! The commands: dispatch here, one file a command.
 
 mod capacity;
-mod offline;
+mod compare;
+mod error;
+mod input;
+mod merge;
+mod noise;
+mod notify_ci;
+mod origin;
 mod output;
-mod results;
+mod prelude;
+mod profiles;
+mod report;
 mod run;
 mod self_test;
+mod serve;
+mod show_config;
+mod supervise;
 mod throughput;
+mod verdict;
 
+use self::error::CommandError;
 use crate::cli::{Cli, Command, Environment};
 use crate::exit::ExitClass;
-use crate::plan::{limits, resolve};
-use crate::trial::debug;
-use crate::trial::error::CliError;
 use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::io::Write;
 
 /// Characters of a message about a file: more than any of ours has, and fewer than a field may hold.
 const MOST_OF_AN_ERROR: usize = 2_000;
@@ -35,11 +44,11 @@ pub fn main(
     let class = error.exit_class();
     // Nothing is left to do when even this cannot be written.
     let _ = match &error {
-        CliError::Usage(error) if class == ExitClass::Success => write!(out, "{}", error.render()),
-        CliError::Usage(error) => write!(err, "{}", error.render()),
-        CliError::Output(_) if class == ExitClass::Success => Ok(()),
+        CommandError::Usage(error) if class == ExitClass::Success => write!(out, "{}", error.render()),
+        CommandError::Usage(error) => write!(err, "{}", error.render()),
+        CommandError::Output(_) if class == ExitClass::Success => Ok(()),
         // Files say what they like, and a terminal, or GitHub, does what it reads.
-        CliError::Result { .. } | CliError::Merge(_) | CliError::Compare(_) => {
+        CommandError::Result { .. } | CommandError::Merge(_) | CommandError::Compare(_) => {
             writeln!(err, "error: {}", harmless(&error.to_string()))
         }
         error => writeln!(err, "error: {error}"),
@@ -59,42 +68,20 @@ fn dispatch(
     environment: &Environment<'_>,
     out: &mut dyn Write,
     err: &mut dyn Write,
-) -> Result<ExitClass, CliError> {
+) -> Result<ExitClass, CommandError> {
     let cli = Cli::from_arg_matches(&Cli::command().try_get_matches_from(arguments)?)?;
     match cli.command {
-        Some(Command::Profiles { name }) => offline::profiles(name.as_deref(), out),
+        Some(Command::Profiles { name }) => profiles::run(name.as_deref(), out),
         Some(Command::Capacity(args)) => capacity::run(&args, environment, out, err),
         Some(Command::Throughput(args)) => throughput::run(&args, environment, out, err),
-        Some(Command::Compare(args)) => results::compare_runs(&args, environment, out, err),
-        Some(Command::Merge(args)) => results::merge(&args, environment, out, err),
-        Some(Command::Noise(args)) => results::noise_of(&args, out),
-        Some(Command::Report(args)) => results::report(&args, out, err),
-        Some(Command::Serve(args)) => run::serve(&args, out),
+        Some(Command::Compare(args)) => compare::run(&args, environment, out, err),
+        Some(Command::Merge(args)) => merge::run(&args, environment, out, err),
+        Some(Command::Noise(args)) => noise::run(&args, out),
+        Some(Command::Report(args)) => report::run(&args, out, err),
+        Some(Command::Serve(args)) => serve::run(&args, out),
         Some(Command::SelfTest(args)) => self_test::run(&args, out, err),
-        Some(Command::Origin(args)) => self_test::origin(&args, out),
-        Some(Command::Supervise(args)) => Err(run::supervise(&args)),
-        None => {
-            let profile = cli.run.profile.as_deref().unwrap_or_default();
-            let resolved = resolve(profile, &cli.run.overrides(environment), &mut read)?;
-            if resolved.presentation.show_config {
-                return offline::show_config(&resolved, out);
-            }
-            if resolved.presentation.dump_request {
-                return debug::dump_request(&resolved.plan, out);
-            }
-            run::run(&resolved, environment, out, err)
-        }
+        Some(Command::Origin(args)) => origin::run(&args, out),
+        Some(Command::Supervise(args)) => Err(supervise::run(&args)),
+        None => run::run(&cli.run, environment, out, err),
     }
-}
-
-/// Reads a file that a flag or profile names, up to the size of the largest that makes sense.
-pub(crate) fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let most = limits::MAX_PROMPTS_BYTES as u64 + 1;
-    let size = std::fs::File::open(path)?.take(most).read_to_string(&mut text)?;
-    if size as u64 == most {
-        let problem = format!("it is larger than {} bytes", limits::MAX_PROMPTS_BYTES);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
-    }
-    Ok(text)
 }

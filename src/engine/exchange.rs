@@ -10,17 +10,20 @@
 //!
 //! It knows neither the socket nor the clock. The first flaw found is the one that counts: a request fails once, in one class.
 
+mod channel;
+mod terms;
 mod websocket;
 
 use super::excerpt::{Excerpt, Secrets};
-use super::ledger::{Place, Window};
+use super::rx_time::ReceiveTime;
+use super::window::{Placement, Window};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
-use crate::mix::Kind;
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
+pub(super) use channel::{Between, Channel, Handshake};
 use std::io;
-pub(super) use websocket::{Channel, Handshake};
+pub(super) use terms::{Awaiting, Expect, Incoming, Progress};
 
 /// The widest interval in which several token events of one read may have come and still share its instant. A worker that polls in
 /// time is below it; above it the single gaps are not known (only their sum is) and must not be invented.
@@ -29,50 +32,13 @@ const SHARED_INSTANT: Nanos = Nanos::from_millis(1);
 /// What a report calls it that bytes were recognised as something else than the parser says they are. Stands among the checks.
 const PARSE_MISMATCH: &str = "parse mismatch";
 
+/// Bytes after a response belong to it, whenever they come.
+const AFTER_THE_END: WireError = WireError::BadHttp("bytes after the end of the response");
+/// A response cannot answer a request that was not sent yet.
+const BEFORE_ITS_REQUEST: WireError = WireError::BadHttp("an answer before its request was sent");
+
 /// A collected body keeps its memory for the next request up to this size; a single large answer must not stay resident for ever.
 const KEPT_BODY_BYTES: usize = 64 * 1024;
-
-/// When bytes came: at `at`, and if several events came together, none of them before `not_before`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Arrival {
-    pub(super) at: Nanos,
-    pub(super) not_before: Nanos,
-}
-
-/// What is asked for: fixed per kind of request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Expect {
-    pub(super) kind: u16,
-    pub(super) api: Api,
-    pub(super) stream: bool,
-    /// It goes over a WebSocket.
-    pub(super) websocket: bool,
-}
-
-impl Expect {
-    /// Those of a mix, in its order.
-    pub(super) fn all(kinds: &[Kind]) -> Vec<Self> {
-        let kinds = kinds.iter().enumerate();
-        kinds
-            .map(|(i, kind)| Self { kind: i as u16, api: kind.api, stream: kind.stream, websocket: kind.websocket })
-            .collect()
-    }
-}
-
-/// Whether the response goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// More bytes are expected.
-    More,
-    /// The peer has said that nothing more will come. Only over a WebSocket; else the end of the connection says that.
-    Closed,
-    /// It is over.
-    Over {
-        outcome: Outcome,
-        /// Whether the connection may carry another request.
-        reusable: bool,
-    },
-}
 
 /// One request and its response. Reused from request to request: its buffers stay.
 #[derive(Debug)]
@@ -88,14 +54,18 @@ pub(super) struct Exchange {
     pub(super) phase: u16,
     /// The measurement window.
     pub(super) window: Window,
+    /// The answer began before the request was sent.
+    early: bool,
+    /// The last response was recorded as a success, and the connection kept.
+    pub(super) counts_as_success: bool,
     /// The first flaw.
     flaw: Option<Failure>,
     /// What it looked like.
     excerpt: Excerpt,
-    /// Arrival of a data line whose event was not closed by a blank line yet.
-    held: Option<Arrival>,
+    /// When a data line was received whose event is not closed by a blank line yet.
+    held: Option<ReceiveTime>,
     /// When the terminal event came, `MAX` before.
-    done: Nanos,
+    pub(super) done: Nanos,
     /// When the last byte came; `sent` before the first.
     pub(super) last_read: Nanos,
     /// Tokens of the present read, not settled yet.
@@ -116,6 +86,8 @@ impl Exchange {
             body: Vec::new(),
             phase: 0,
             window: Window { begin: Nanos::ZERO, end: Nanos::MAX },
+            early: false,
+            counts_as_success: false,
             flaw: None,
             excerpt: Excerpt::default(),
             held: None,
@@ -129,7 +101,7 @@ impl Exchange {
 
     /// Touches what a token will.
     #[inline]
-    pub(super) fn come_closer(&self) {
+    pub(super) fn prefetch(&self) {
         use std::hint::black_box;
         black_box(self.tokens_in_read);
         black_box(self.window);
@@ -139,7 +111,7 @@ impl Exchange {
     }
 
     /// A request is put on the wire at `sent`.
-    pub(super) fn begin(&mut self, expect: Expect, sent: Nanos, reused: bool, place: Place) {
+    pub(super) fn begin(&mut self, expect: Expect, sent: Nanos, reused: bool, placement: Placement) {
         self.expect = expect;
         self.http.reset();
         if expect.stream {
@@ -147,7 +119,8 @@ impl Exchange {
         }
         self.body.clear();
         self.body.shrink_to(KEPT_BODY_BYTES);
-        (self.phase, self.window) = (place.phase, place.window);
+        (self.phase, self.window) = (placement.phase, placement.window);
+        self.early = false;
         self.flaw = None;
         self.excerpt.clear();
         self.held = None;
@@ -158,9 +131,18 @@ impl Exchange {
         self.sample = Sample { reused, ..Sample::begun(expect.kind, sent) };
     }
 
+    /// The same request is sent once more, on another connection. Its clock goes on.
+    pub(super) fn begin_again(&mut self) {
+        debug_assert!(!self.answered(), "an answered request is not sent again");
+        self.http.reset();
+        self.flaw = None;
+        self.excerpt.clear();
+        self.sample.reused = false;
+    }
+
     /// The measurement window ends now, earlier than planned.
     pub(super) fn close_window(&mut self, now: Nanos) {
-        self.window.end = self.window.end.min(now);
+        self.window.close(now);
     }
 
     /// Whether any byte of the response has come.
@@ -170,40 +152,50 @@ impl Exchange {
 
     /// When the terminal event came.
     pub(super) fn done_at(&self) -> Option<Nanos> {
-        (self.done != Nanos::MAX).then_some(self.done)
+        self.is_whole().then_some(self.done)
     }
 
-    /// Which limits the response is under: they change with its first byte and with its terminal event, and may become tighter then.
-    pub(super) fn limits(&self) -> (bool, bool) {
-        (self.answered(), self.done_at().is_some())
+    /// Whether the answer is whole, whatever becomes of its framing.
+    pub(super) fn is_whole(&self) -> bool {
+        self.done != Nanos::MAX
     }
 
-    /// Bytes of the response, read by the `reader` of its kind. Gaps between tokens go to `tally` at once; everything else waits for
-    /// the end.
-    pub(super) fn feed(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
-        if self.expect.websocket {
-            let progress = self.on_messages(bytes, arrival, reader);
-            self.settle(arrival, tally);
-            return progress;
+    /// What the response waits for.
+    pub(super) fn awaiting(&self) -> Awaiting {
+        if self.is_whole() {
+            Awaiting::FramingEnd
+        } else if self.answered() {
+            Awaiting::MoreData
+        } else {
+            Awaiting::FirstByte
         }
-        let at = arrival.at;
-        self.sample.first_byte.get_or_insert(at);
-        self.sample.bytes_received += bytes.len() as u64;
-        self.last_read = at;
-        let progress = self.decode(bytes, arrival, reader, tally);
-        self.settle(arrival, tally);
+    }
+
+    /// Bytes of the response.
+    pub(super) fn feed(&mut self, bytes: &[u8], incoming: &mut Incoming<'_>) -> Progress {
+        let at = incoming.time.at;
+        let progress = if self.expect.websocket {
+            self.on_messages(bytes, at, incoming.reader)
+        } else {
+            self.early |= incoming.early && !self.answered();
+            self.sample.first_byte.get_or_insert(at);
+            self.sample.bytes_received += bytes.len() as u64;
+            self.last_read = at;
+            self.decode(bytes, incoming)
+        };
+        self.settle(incoming.time, incoming.tally);
         progress
     }
 
     /// The peer closed its side.
-    pub(super) fn eof(&mut self, arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
+    pub(super) fn eof(&mut self, incoming: &mut Incoming<'_>) -> Progress {
         if self.expect.websocket {
             return self.end_of_messages(false);
         }
         match self.http.eof() {
             Ok(_) => {
-                let progress = self.finish(false, &[], arrival, reader, tally);
-                self.settle(arrival, tally);
+                let progress = self.finish(false, &[], incoming);
+                self.settle(incoming.time, incoming.tally);
                 progress
             }
             Err(error) => self.broken(error, &[]),
@@ -221,7 +213,7 @@ impl Exchange {
     }
 
     /// How the request ends when its user leaves now. What was already wrong comes first.
-    pub(super) fn left(&self) -> Outcome {
+    pub(super) fn abandoned(&self) -> Outcome {
         self.flaw.map_or(Outcome::Cancelled, Outcome::Failed)
     }
 
@@ -237,7 +229,7 @@ impl Exchange {
         self.excerpt.text(&self.sample, secrets)
     }
 
-    fn decode(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
+    fn decode(&mut self, bytes: &[u8], incoming: &mut Incoming<'_>) -> Progress {
         let mut input = bytes;
         // A plain body that lies whole in this read is parsed where it lies.
         let mut whole: &[u8] = &[];
@@ -250,7 +242,7 @@ impl Exchange {
                 }
                 Some(Ok(Event::Head(head))) => self.on_head(head),
                 Some(Ok(Event::Data(piece))) if self.reads_stream() => {
-                    if let Some(progress) = self.on_stream(piece, arrival, reader, tally) {
+                    if let Some(progress) = self.on_stream(piece, incoming) {
                         return progress;
                     }
                 }
@@ -263,10 +255,10 @@ impl Exchange {
                     }
                 }
                 Some(Ok(Event::End { reusable })) => {
-                    if !input.is_empty() {
-                        return self.broken(WireError::BadHttp("bytes after the end of the response"), input);
+                    if !http1::is_stray(input) {
+                        return self.broken(AFTER_THE_END, input);
                     }
-                    return self.finish(reusable, whole, arrival, reader, tally);
+                    return self.finish(reusable && input.is_empty(), whole, incoming);
                 }
                 Some(Err(error)) => return self.broken(error, before),
             }
@@ -307,20 +299,36 @@ impl Exchange {
             },
         };
         self.flaw = self.flaw.or(flaw);
+        if self.early && self.flaw.is_none() {
+            self.flaw = Some(Failure::BadHttp);
+            self.excerpt.broken(BEFORE_ITS_REQUEST, &[]);
+        }
+    }
+
+    /// Whether the answer began before the request was sent.
+    pub(super) fn is_early(&self) -> bool {
+        self.early
+    }
+
+    /// Bytes came after the end of the response: its failure, should it have been a success.
+    pub(super) fn out_of_step(&mut self, bytes: &[u8]) -> Failure {
+        if self.expect.websocket {
+            self.excerpt.broken(WireError::BadWebsocket("a message that nobody asked for"), bytes);
+            return Failure::BadWebsocket;
+        }
+        self.excerpt.broken(AFTER_THE_END, bytes);
+        Failure::BadHttp
     }
 
     /// A piece of an event stream. Ends the response only when its bytes are beyond repair.
-    fn on_stream(
-        &mut self,
-        piece: &[u8],
-        arrival: Arrival,
-        reader: &mut Reader,
-        tally: &mut Tally,
-    ) -> Option<Progress> {
+    fn on_stream(&mut self, piece: &[u8], incoming: &mut Incoming<'_>) -> Option<Progress> {
+        let Incoming { time, reader, tally, .. } = incoming;
         let mut input = piece;
         let held = self.held.take();
         let mut first = true;
-        loop {
+        // What follows the terminal event is only framing: it does not change the verdict, so that
+        // the verdict does not depend on how the bytes were cut into packets.
+        while !self.is_whole() {
             let before = input;
             let meaning = match self.sse.next(&mut input) {
                 None => break,
@@ -339,12 +347,12 @@ impl Exchange {
                     self.on_event(meaning, earlier.at);
                     self.settle(earlier, tally);
                 }
-                _ => self.on_event(meaning, arrival.at),
+                _ => self.on_event(meaning, time.at),
             }
             first = false;
         }
-        if self.sse.holds_data() {
-            self.held = if first { held.or(Some(arrival)) } else { Some(arrival) };
+        if self.sse.holds_data() && !self.is_whole() {
+            self.held = if first { held.or(Some(*time)) } else { Some(*time) };
         }
         None
     }
@@ -381,15 +389,15 @@ impl Exchange {
     ///
     /// One token came when its read came. Several came somewhere in (`not_before`, `at`]: if that is narrow they share `at`, else the
     /// single gaps and a first token among them are *censored*: counted, not guessed. Sums over the stream stay exact either way.
-    fn settle(&mut self, arrival: Arrival, tally: &mut Tally) {
+    fn settle(&mut self, time: ReceiveTime, tally: &mut Tally) {
         let tokens = std::mem::take(&mut self.tokens_in_read);
         let visible = std::mem::take(&mut self.visible_in_read);
         if tokens == 0 {
             return;
         }
-        let at = arrival.at;
+        let at = time.at;
         let sample = &mut self.sample;
-        let known = tokens == 1 || at.since(arrival.not_before) <= SHARED_INSTANT;
+        let known = tokens == 1 || at.since(time.not_before) <= SHARED_INSTANT;
         if known {
             if let Some(last) = sample.last_token {
                 let gap = at.since(last);
@@ -413,26 +421,22 @@ impl Exchange {
     }
 
     /// The response is complete by its framing.
-    fn finish(
-        &mut self,
-        reusable: bool,
-        whole: &[u8],
-        arrival: Arrival,
-        reader: &mut Reader,
-        tally: &mut Tally,
-    ) -> Progress {
+    fn finish(&mut self, reusable: bool, whole: &[u8], incoming: &mut Incoming<'_>) -> Progress {
+        if self.is_whole() {
+            return Progress::Over { outcome: self.outcome(), reusable };
+        }
         if self.reads_stream() {
-            let held = self.held.take().unwrap_or(arrival);
+            let held = self.held.take().unwrap_or(incoming.time);
             if let Some(event) = self.sse.eof() {
-                let meaning = reader.read_event(&event);
+                let meaning = incoming.reader.read_event(&event);
                 if meaning.is_err() && self.flaw.is_none() {
                     self.excerpt.event(event.data);
                 }
                 self.on_event(meaning, held.at);
-                self.settle(held, tally);
+                self.settle(held, incoming.tally);
             }
         } else if self.flaw.is_none() {
-            self.read_body(whole, reader);
+            self.read_body(whole, incoming.reader);
         }
         Progress::Over { outcome: self.outcome(), reusable }
     }
@@ -476,7 +480,7 @@ impl Exchange {
         }
     }
 
-    /// The two ways of reading disagree: whatever else the peer did, this request's numbers cannot be trusted, and it is our doing.
+    /// The two routes of reading disagree: whatever else the peer did, this request's numbers cannot be trusted, and it is our doing.
     fn mismatch(&mut self) {
         self.sample.check_failed = Some(PARSE_MISMATCH);
         self.flaw = Some(Failure::Internal);

@@ -1,0 +1,177 @@
+//! What goes wrong with TLS, in a closed list of words that can be counted, and what to do about it.
+
+use rustls::{AlertDescription, CertificateError, Error};
+use std::fmt;
+use std::io;
+
+/// Why a session failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsFailure {
+    /// Its certificate is past its date.
+    Expired,
+    /// Its certificate is not valid yet.
+    NotYetValid,
+    /// Nobody we believe in has signed its certificate; it may have done so itself.
+    UnknownIssuer,
+    /// Its certificate is for another name.
+    WrongName,
+    /// Its certificate is no good for another reason.
+    BadCertificate,
+    /// What came is not TLS.
+    NotTls,
+    /// No version or cipher is known to both.
+    Incompatible,
+    /// It wants a certificate of ours, or another one.
+    WantsCertificate,
+    /// It has refused.
+    Refused,
+    /// It closed the connection before the handshake was over.
+    ClosedInHandshake,
+    /// Nothing came, and the time for connecting is over.
+    Stalled,
+    /// A record cannot be decrypted, or breaks the protocol.
+    BrokenRecord,
+    /// The proxy gives no way through.
+    Proxy,
+    /// The rest.
+    Other,
+}
+
+impl TlsFailure {
+    /// All, in the order of the report.
+    pub const ALL: [Self; 14] = [
+        Self::Expired,
+        Self::NotYetValid,
+        Self::UnknownIssuer,
+        Self::WrongName,
+        Self::BadCertificate,
+        Self::NotTls,
+        Self::Incompatible,
+        Self::WantsCertificate,
+        Self::Refused,
+        Self::ClosedInHandshake,
+        Self::Stalled,
+        Self::BrokenRecord,
+        Self::Proxy,
+        Self::Other,
+    ];
+
+    /// Its name in JSON and the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Expired => "certificate expired",
+            Self::NotYetValid => "certificate not yet valid",
+            Self::UnknownIssuer => "certificate of an unknown issuer",
+            Self::WrongName => "certificate for another name",
+            Self::BadCertificate => "certificate invalid",
+            Self::NotTls => "not TLS",
+            Self::Incompatible => "no common version or cipher",
+            Self::WantsCertificate => "client certificate wanted",
+            Self::Refused => "refused by the server",
+            Self::ClosedInHandshake => "closed in the handshake",
+            Self::Stalled => "handshake stalled",
+            Self::BrokenRecord => "broken record",
+            Self::Proxy => "refused by the proxy",
+            Self::Other => "other",
+        }
+    }
+
+    /// What to do about it.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Expired => "renew the server's certificate, or test without checking it with --insecure",
+            Self::NotYetValid => "check both clocks, or test without checking the certificate with --insecure",
+            Self::UnknownIssuer => {
+                "name the file of the authority that signed it with --cacert, believe the system's with --native-roots, or test \
+                 without checking it with --insecure"
+            }
+            Self::WrongName => {
+                "use the name that the certificate is for in --target-url (with --resolve or --connect-to if it leads elsewhere), \
+                 or test without checking it with --insecure"
+            }
+            Self::BadCertificate => "test without checking it with --insecure, or replace it",
+            Self::NotTls => "expected http:// in --target-url, or another port",
+            Self::Incompatible => "the server must speak TLS 1.2 or 1.3 with a modern cipher, and HTTP/1.1",
+            Self::WantsCertificate => "give one that it believes in with --cert and --key",
+            Self::ClosedInHandshake => "look into the server's log; does it expect TLS there?",
+            Self::Stalled => "look at the server's load; does it expect TLS there?",
+            Self::BrokenRecord => "something on the way, or the server, breaks the bytes",
+            Self::Proxy => "ask its administrator, or leave --http-proxy out",
+            Self::Refused | Self::Other => "look into the server's log",
+        }
+    }
+
+    fn of(error: &Error) -> Self {
+        match error {
+            Error::InvalidCertificate(why) => Self::of_certificate(why),
+            Error::InvalidMessage(_) => Self::NotTls,
+            Error::PeerIncompatible(_) | Error::NoApplicationProtocol => Self::Incompatible,
+            Error::AlertReceived(alert) => match alert {
+                AlertDescription::CertificateRequired
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::UnknownCA
+                | AlertDescription::AccessDenied => Self::WantsCertificate,
+                AlertDescription::ProtocolVersion
+                | AlertDescription::InsufficientSecurity
+                | AlertDescription::HandshakeFailure
+                | AlertDescription::NoApplicationProtocol => Self::Incompatible,
+                _ => Self::Refused,
+            },
+            Error::DecryptError
+            | Error::PeerMisbehaved(_)
+            | Error::PeerSentOversizedRecord
+            | Error::InappropriateMessage { .. }
+            | Error::InappropriateHandshakeMessage { .. } => Self::BrokenRecord,
+            _ => Self::Other,
+        }
+    }
+
+    fn of_certificate(why: &CertificateError) -> Self {
+        match why {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
+            // A signature does not fit when an authority has the name of one that we know, and another key.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
+            // An authority that vouches for itself in person: `openssl req -x509` makes such certificates.
+            CertificateError::Other(_) if format!("{why:?}").contains("CaUsedAsEndEntity") => Self::UnknownIssuer,
+            _ => Self::BadCertificate,
+        }
+    }
+}
+
+/// A failed session as an error of the socket.
+#[derive(Debug)]
+struct Failed {
+    failure: TlsFailure,
+    detail: String,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TLS: {}", self.failure.name())?;
+        if !self.detail.is_empty() {
+            write!(f, " ({})", self.detail)?;
+        }
+        write!(f, "; {}", self.failure.advice())
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// The TLS failure behind an error, if it is TLS's.
+pub fn tls_failure(error: &io::Error) -> Option<TlsFailure> {
+    error.get_ref()?.downcast_ref::<Failed>().map(|failed| failed.failure)
+}
+
+pub(in crate::net) fn failed(failure: TlsFailure, detail: &str) -> io::Error {
+    io::Error::other(Failed { failure, detail: detail.to_owned() })
+}
+
+pub(in crate::net) fn failed_by(error: &Error) -> io::Error {
+    failed(TlsFailure::of(error), &error.to_string())
+}

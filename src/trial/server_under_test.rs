@@ -1,0 +1,286 @@
+//! The server under test: found or started, watched while the test runs, asked what it has counted, left as it was.
+
+use super::error::TrialError;
+use super::signals::Stop;
+use crate::document::TargetServer;
+use crate::engine;
+use crate::host::procfs::{self, Counted, Usage};
+use crate::metrics::Second;
+use crate::net::{Dialer, Endpoint};
+use crate::plan::{Plan, Target};
+use crate::server::latency::Latency;
+use crate::server::{Exit, Identity, Server, Source, Spec};
+use crate::units::Nanos;
+use crate::watch::probe::{self, Health};
+use serde_json::Value;
+
+/// Longest wait for one answer before and after the test.
+const PROBE_TIMEOUT: Nanos = Nanos::from_secs(5);
+/// Of the cores, one in so many is the client's when the server runs on the same machine: a simulator needs several times the CPU.
+const CLIENT_SHARE: usize = 4;
+
+/// The server under test.
+#[derive(Debug)]
+pub(super) struct ServerUnderTest {
+    /// None when it was there before us.
+    server: Option<Server>,
+    /// It answers `GET /health` as llmsim does, and so may have statistics.
+    is_llmsim: bool,
+    /// Cores for the workers.
+    pub(super) client_cores: Vec<usize>,
+    /// Cores for the server; empty means all.
+    server_cores: Vec<usize>,
+    stats_before: Option<Value>,
+    /// What the kernel had counted before the test.
+    counted_before: Counted,
+    first: Option<Usage>,
+    last: Option<(Nanos, Usage)>,
+    rss_max_bytes: u64,
+    /// The process that is watched as the server, when none was started.
+    pid: Option<u32>,
+    /// What a server that was started is configured to take.
+    latency: Option<Latency>,
+    /// Our own process before the test, and its highest resident memory.
+    own_first: Option<Usage>,
+    own_rss_max_bytes: u64,
+}
+
+/// What is known of it once it was left.
+#[derive(Debug)]
+pub(crate) struct ServerRecord {
+    pub(super) identity: Option<Identity>,
+    pub(super) server_cores: Vec<usize>,
+    pub(super) stats_before: Option<Value>,
+    pub(super) stats_after: Option<Value>,
+    /// What the kernel has counted during the test.
+    pub(super) counted: Counted,
+    /// First and last sample, and the highest resident memory.
+    pub(super) used: Option<(Usage, Usage, u64)>,
+    /// The same of our own process.
+    pub(super) own_use: Option<(Usage, Usage, u64)>,
+    /// What it is configured to take.
+    pub(super) latency: Option<Latency>,
+    /// It ended by itself: nothing that was measured after that is worth anything.
+    pub(super) died: Option<Exit>,
+}
+
+impl ServerUnderTest {
+    /// Uses the server that answers, or starts one. The target of the plan that comes back says where it really is.
+    pub(super) fn find_or_start(
+        plan: Plan,
+        say: &mut dyn FnMut(&str),
+        stop: &Stop,
+    ) -> Result<(Plan, Self), TrialError> {
+        let found = found(&plan);
+        // Asking may have taken its time, and its answer matters no more to someone who has had enough.
+        if stop.is_set() {
+            return Err(TrialError::Interrupted);
+        }
+        let (starts, is_llmsim) = match found? {
+            Some(is_llmsim) => (false, is_llmsim),
+            None => (true, true),
+        };
+        let (client_cores, server_cores) = divide(&engine::cores(), &plan, starts);
+        let server = match &plan.server {
+            Some(spec) if starts => Some(start(spec, &server_cores, say, stop)?),
+            _ => None,
+        };
+        let pid = plan.server_pid;
+        if let (Some(pid), None) = (pid, sample(server.as_ref(), pid)) {
+            return Err(TrialError::NoProcess { pid });
+        }
+        let latency = server.as_ref().and(plan.server.as_ref()).and_then(Spec::latency);
+        let plan = match &server {
+            Some(server) => at(plan, server),
+            None => plan,
+        };
+        let found = Self {
+            server,
+            is_llmsim,
+            client_cores,
+            server_cores,
+            stats_before: None,
+            counted_before: Counted::default(),
+            first: None,
+            last: None,
+            rss_max_bytes: 0,
+            pid,
+            latency,
+            own_first: None,
+            own_rss_max_bytes: 0,
+        };
+        Ok((plan, found))
+    }
+
+    /// The test begins: what was used and counted until now is none of it.
+    pub(super) fn begin(&mut self, plan: &Plan) {
+        self.first = sample(self.server.as_ref(), self.pid);
+        self.last = None;
+        self.rss_max_bytes = self.first.map_or(0, |usage| usage.rss_bytes);
+        self.own_first = procfs::sample_pid(std::process::id());
+        self.own_rss_max_bytes = self.own_first.map_or(0, |usage| usage.rss_bytes);
+        self.stats_before = self.stats(plan);
+        self.counted_before = procfs::counted();
+    }
+
+    /// Adds to a second what the server has used in it, and we.
+    pub(super) fn watch(&mut self, elapsed: Nanos, second: &mut Second) {
+        if let Some(own) = procfs::sample_pid(std::process::id()) {
+            second.client_rss_bytes = Some(own.rss_bytes);
+            self.own_rss_max_bytes = self.own_rss_max_bytes.max(own.rss_bytes);
+        }
+        let Some(usage) = sample(self.server.as_ref(), self.pid) else { return };
+        let (since, before) =
+            self.last.or(self.first.map(|first| (Nanos::ZERO, first))).unwrap_or((Nanos::ZERO, usage));
+        let length = elapsed.since(since).as_secs_f64();
+        if length > 0.0 {
+            second.server_cpu = Some(usage.cpu.since(before.cpu).as_secs_f64() / length);
+        }
+        second.server_rss_bytes = Some(usage.rss_bytes);
+        self.rss_max_bytes = self.rss_max_bytes.max(usage.rss_bytes);
+        self.last = Some((elapsed, usage));
+    }
+
+    /// Whether a server that we started has ended by itself.
+    pub(super) fn is_dead(&self) -> bool {
+        self.server.as_ref().is_some_and(|server| server.has_exited().is_some())
+    }
+
+    /// Why a server that we started is not there any more, if it is not.
+    pub(super) fn died(&self) -> Option<TrialError> {
+        let Exit { status, last_lines } = self.server.as_ref()?.has_exited()?;
+        Some(TrialError::Died { status, last_lines })
+    }
+
+    /// Asks for the last numbers, and stops the server if we started it.
+    pub(super) fn leave(mut self, plan: &Plan) -> ServerRecord {
+        let counted = procfs::counted().since(self.counted_before);
+        let died = self.server.as_ref().and_then(Server::has_exited);
+        let end = sample(self.server.as_ref(), self.pid).or(self.last.map(|(_, usage)| usage));
+        let stats_after = if died.is_some() { None } else { self.stats(plan) };
+        let identity = self.server.as_ref().map(|server| server.identity().clone());
+        if let Some(server) = &mut self.server {
+            server.stop();
+        }
+        let own_end = procfs::sample_pid(std::process::id());
+        ServerRecord {
+            latency: self.latency,
+            own_use: self
+                .own_first
+                .zip(own_end)
+                .map(|(first, end)| (first, end, self.own_rss_max_bytes.max(end.rss_bytes))),
+            identity,
+            server_cores: self.server_cores,
+            stats_before: self.stats_before,
+            stats_after,
+            counted,
+            used: self.first.zip(end).map(|(first, end)| (first, end, self.rss_max_bytes.max(end.rss_bytes))),
+            died,
+        }
+    }
+
+    fn stats(&self, plan: &Plan) -> Option<Value> {
+        if !self.is_llmsim {
+            return None;
+        }
+        let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1).ok()?;
+        probe::stats_at(
+            &dialer.endpoint(0),
+            &plan.target.authority(),
+            &question(plan, &plan.target, "/llmsim/stats"),
+            PROBE_TIMEOUT,
+        )
+    }
+}
+
+impl ServerRecord {
+    /// Which server answered, for the results.
+    pub(crate) fn target(&self) -> TargetServer {
+        TargetServer {
+            started: self.identity.is_some(),
+            // Many servers say that they are well; only llmsim has its statistics.
+            kind: (self.identity.is_some() || self.stats_before.is_some()).then(|| "llmsim".to_owned()),
+            version: self.identity.as_ref().and_then(|identity| identity.version.clone()),
+            git_commit: self.identity.as_ref().and_then(|identity| identity.git_commit.clone()),
+            git_dirty: self.identity.as_ref().and_then(|identity| identity.git_dirty),
+            died: self.died.as_ref().map(|exit| exit.status.clone()),
+            last_lines: self.died.as_ref().map(|exit| exit.last_lines.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// How much a count of the server's own grew while it was tested.
+    pub(super) fn counted_by_server(&self, name: &str) -> Option<u64> {
+        let count = |stats: &Option<Value>| stats.as_ref()?.get(name)?.as_u64();
+        count(&self.stats_after)?.checked_sub(count(&self.stats_before)?)
+    }
+}
+
+/// What the server has used: the one we started, or the one we were told of.
+fn sample(server: Option<&Server>, pid: Option<u32>) -> Option<Usage> {
+    server.map_or_else(|| procfs::sample_pid(pid?), Server::sample)
+}
+
+/// Whether a server is there already, and if so whether it is llmsim. None: one has to be started.
+///
+/// A server that was asked for in particular (a binary, a checkout, a configuration) is always started: results of another one, which
+/// happened to be there, would be taken for its own.
+fn found(plan: &Plan) -> Result<Option<bool>, TrialError> {
+    let spec = plan.server.as_ref();
+    if spec.is_some_and(is_particular) {
+        return Ok(None);
+    }
+    let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1)?;
+    let mut found = None;
+    for (number, target) in plan.targets().enumerate() {
+        found = found_at(&dialer.endpoint(number), plan, target)?;
+    }
+    // Statistics of several servers are nothing that our own could be set beside.
+    Ok(found.map(|is_llmsim| is_llmsim && plan.access.more_targets.is_empty()))
+}
+
+fn found_at(endpoint: &Endpoint<'_>, plan: &Plan, target: &Target) -> Result<Option<bool>, TrialError> {
+    let health = probe::health_at(endpoint, &target.authority(), &question(plan, target, "/health"), PROBE_TIMEOUT);
+    match (health, plan.server.as_ref()) {
+        (Health::Healthy, _) => Ok(Some(true)),
+        // Whatever listens on our usual port, nobody has asked for it.
+        (_, Some(spec)) if spec.any_port => Ok(None),
+        // Another server that speaks HTTP and was named: it need not know our question.
+        (Health::Unwell(_), _) => Ok(Some(false)),
+        (_, Some(_)) => Ok(None),
+        (Health::Failed(reason), None) => Err(TrialError::Unusable { url: target.url.clone(), reason }),
+        (health, None) => Err(TrialError::Unreachable { url: target.url.clone(), reason: health.to_string() }),
+    }
+}
+
+/// A path below the target's, as the request line has it.
+fn question(plan: &Plan, target: &Target, path: &str) -> String {
+    let origin = if plan.access.proxy.is_some() && !target.tls { target.origin() } else { String::new() };
+    format!("{origin}{}{path}", target.path_prefix)
+}
+
+fn is_particular(spec: &Spec) -> bool {
+    spec.source != Source::Embedded || spec.config.is_some() || spec.chaos || spec.throughput.is_some()
+}
+
+fn start(spec: &Spec, cores: &[usize], say: &mut dyn FnMut(&str), stop: &Stop) -> Result<Server, TrialError> {
+    let cores = (!cores.is_empty()).then_some(cores);
+    Ok(Server::start(spec, cores, say, stop.flag())?)
+}
+
+/// The plan whose target is the server that was started.
+fn at(plan: Plan, server: &Server) -> Plan {
+    let target = Target { addrs: vec![server.addr()], port: server.port(), url: server.url(), ..plan.target };
+    Plan { target, ..plan }
+}
+
+/// Cores for the workers and cores for the server, which is given all but the workers'. With a single core, or without pinning, both
+/// use what there is.
+fn divide(cores: &[usize], plan: &Plan, starts_server: bool) -> (Vec<usize>, Vec<usize>) {
+    if !starts_server || !plan.pin || cores.len() < 2 {
+        return (cores.to_vec(), Vec::new());
+    }
+    let usual = (cores.len() / CLIENT_SHARE).max(1);
+    let clients = plan.workers.map_or(usual, |n| n as usize).min(cores.len() - 1);
+    let (server, client) = cores.split_at(cores.len() - clients);
+    (client.to_vec(), server.to_vec())
+}

@@ -1,0 +1,103 @@
+//! One step of a command that makes many runs against one server: warm up, then measure a steady window.
+//!
+//! Both are one run with a warm-up, as any test may have it, so that the connections of the warm-up are those of the measurement.
+//! Requests of the window that finish after it, within the grace, are in it with their times, so that slow ones are not cut away.
+
+use super::error::TrialError;
+use super::prepare::Ready;
+use crate::document::{ClientVerdict, Quantiles};
+use crate::engine;
+use crate::metrics::summary::ShareValue;
+use crate::metrics::validity::{Evidence, Signal, Validity, signals, verdict};
+use crate::metrics::{Counter, Second, Share, Summary, Trend};
+use crate::plan::Plan;
+
+/// What the seconds after the warm-up say.
+#[derive(Debug)]
+pub(crate) struct SweepStep {
+    pub(crate) summary: Summary,
+    pub(crate) signals: Vec<Signal>,
+    /// Worker threads that ran.
+    pub(crate) workers: usize,
+    /// CPU of the server, in cores.
+    pub(crate) server_cpu: Option<f64>,
+}
+
+impl Ready {
+    /// Runs a load of its own, `plan`, whose shape is as long as its warm-up and the window together. None when a signal ended it.
+    pub(crate) fn step(&mut self, plan: &Plan) -> Result<Option<SweepStep>, TrialError> {
+        let Self { server, stop, .. } = self;
+        if stop.is_set() {
+            return Ok(None);
+        }
+        let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+        let cores = server.client_cores.clone();
+        let mut died = None;
+        server.begin(plan);
+        let run = engine::run(plan, &cores, stop.flag(), &mut |tick| {
+            server.watch(tick.elapsed, tick.second);
+            if died.is_none() && !tick.last {
+                died = server.died();
+                if died.is_some() {
+                    stop.set();
+                }
+            }
+        })?;
+        if let Some(died) = died.or_else(|| server.died()) {
+            return Err(died);
+        }
+        if stop.is_set() {
+            return Ok(None);
+        }
+        let summary = Summary::new(&run.total, &names, run.window);
+        // Seconds after the window only wait for what is under way.
+        let (begin, end) = plan.window();
+        let in_window = |second: &Second| (begin.as_secs_f64()..end.as_secs_f64()).contains(&f64::from(second.t_s));
+        let busy: Vec<Second> = run.series.into_iter().filter(in_window).collect();
+        let cpu: Vec<f64> = busy.iter().filter_map(|second| second.server_cpu).collect();
+        let signals = signals(&Evidence { summary: &summary, series: &busy, kernel: None, nofile: None });
+        let server_cpu = (!cpu.is_empty()).then(|| cpu.iter().sum::<f64>() / cpu.len() as f64);
+        Ok(Some(SweepStep { summary, signals, workers: run.workers, server_cpu }))
+    }
+}
+
+impl SweepStep {
+    /// What of a counter arrived in the window, a second.
+    pub(crate) fn per_second(&self, counter: Counter) -> f64 {
+        self.summary.counter(counter, None).map_or(0.0, |value| value.rate)
+    }
+
+    pub(crate) fn share(&self, share: Share) -> Option<f64> {
+        self.summary.share(share, None).map(ShareValue::rate)
+    }
+
+    pub(crate) fn quantiles(&self, trend: Trend) -> Option<Quantiles> {
+        let [p50, p95, p99] = self.summary.trend(trend, None)?.percentiles_ms([50.0, 95.0, 99.0]);
+        Some(Quantiles { p50, p95, p99 })
+    }
+
+    fn signal(&self, name: &str) -> Option<&Signal> {
+        self.signals.iter().find(|signal| signal.name == name)
+    }
+
+    /// CPU of the busiest worker, as a share of its core.
+    pub(crate) fn client_cpu(&self) -> f64 {
+        self.signal("worker_cpu").map_or(0.0, |signal| signal.value)
+    }
+
+    /// Whether our own CPU was the limit: used up, or withheld by others.
+    pub(crate) fn client_bound(&self) -> bool {
+        let at_limit = |name| self.signal(name).is_some_and(|signal| signal.verdict == Validity::Bottleneck);
+        at_limit("worker_cpu") || at_limit("run_queue_wait")
+    }
+
+    /// How well we kept up.
+    pub(crate) fn client(&self) -> ClientVerdict {
+        match verdict(&self.signals) {
+            _ if self.signals.is_empty() => ClientVerdict::Unknown,
+            Validity::Ok => ClientVerdict::Ok,
+            Validity::Strained => ClientVerdict::Strained,
+            Validity::Bottleneck => ClientVerdict::Bottleneck,
+        }
+    }
+}
