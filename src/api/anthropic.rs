@@ -12,7 +12,7 @@
 //! | `error` | an error inside a 200 |
 
 use super::json::{self, Data};
-use super::scan::{Filled, Notes, Scanner, Value, scan};
+use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{self, AnswerIs, Provider, Spec};
 use super::{Answer, Ask, Delta, Flaw, KeyHeader, Piece, Token};
 use crate::metrics::TokenUsage;
@@ -170,11 +170,11 @@ impl Chunk<'_> {
 /// A block of content as it begins, or what is added to it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Block {
-    text: Filled,
-    thinking: Filled,
-    partial_json: Filled,
+    text: Seen,
+    thinking: Seen,
+    partial_json: Seen,
     /// Of a tool.
-    name: Filled,
+    name: Seen,
 }
 
 impl Block {
@@ -210,7 +210,7 @@ impl Block {
 #[derive(Debug, Default)]
 struct Message<'a> {
     kind: Value<'a>,
-    content: Filled,
+    content: Seen,
     usage: Option<TokenUsage>,
     input_tokens: Value<'a>,
     error: Value<'a>,

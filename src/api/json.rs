@@ -3,7 +3,7 @@
 //! Compatible servers differ in what is absent, `null` or empty, and in what they add. So everything is optional, and unknown fields are
 //! skipped.
 
-use super::scan::{Filled, Scanner, Value};
+use super::scan::{Scanner, Seen, Value};
 use super::template::Billed;
 use super::{Ask, Flaw, Piece};
 use crate::metrics::TokenUsage;
@@ -100,6 +100,7 @@ pub(super) const WORDS: Words =
     Words { input: "input_tokens", output: "output_tokens", output_details: "output_tokens_details" };
 
 /// What the server billed; `None` when it says nothing: not an object, or all of it zero or absent.
+#[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
 pub(super) fn usage(json: &mut Scanner<'_, '_>, words: &Words) -> Option<Option<TokenUsage>> {
     let (mut usage, mut total) = (TokenUsage::default(), 0);
     let noted = json.noted();
@@ -125,6 +126,7 @@ pub(super) fn usage(json: &mut Scanner<'_, '_>, words: &Words) -> Option<Option<
 }
 
 /// The usage inside an object: of an answer as it stands.
+#[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
 pub(super) fn usage_in(json: &mut Scanner<'_, '_>) -> Option<Option<TokenUsage>> {
     let mut found = None;
     json.object(|json, key| match key {
@@ -157,8 +159,8 @@ fn count_in(json: &mut Scanner<'_, '_>, name: &str, billed: Billed) -> Option<u3
 }
 
 /// Whether there is anything in the value of that name in an object.
-pub(super) fn filled_in(json: &mut Scanner<'_, '_>, name: &str) -> Option<Filled> {
-    let mut found = Filled::default();
+pub(super) fn filled_in(json: &mut Scanner<'_, '_>, name: &str) -> Option<Seen> {
+    let mut found = Seen::default();
     json.object(|json, key| {
         if key == name.as_bytes() {
             found = json.filled()?;

@@ -1,7 +1,7 @@
 //! `OpenAI` chat completions, plain and streamed; also vLLM, llama.cpp, Azure and everything else that is compatible.
 
 use super::json::{self, Data, Words};
-use super::scan::{Filled, Notes, Scanner, Value, scan};
+use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{AnswerIs, MODELS, OPENAI, Spec};
 use super::{Answer, Ask, Delta, Flaw, Piece, Token};
 use crate::metrics::TokenUsage;
@@ -100,6 +100,7 @@ impl<'a> Chunk<'a> {
 }
 
 /// What all choices add together: a user sees the visible one of two, so it decides what the event is.
+#[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
 fn choices(json: &mut Scanner<'_, '_>) -> Option<Option<Token>> {
     json.not_generated(0..json.noted());
     let mut sum = None;
@@ -129,15 +130,16 @@ fn prefer_visible(a: Option<Token>, b: Option<Token>) -> Option<Token> {
 /// What a choice adds.
 #[derive(Debug, Default)]
 struct ChoiceDelta {
-    content: Filled,
-    refusal: Filled,
-    reasoning_content: Filled,
-    reasoning: Filled,
+    content: Seen,
+    refusal: Seen,
+    reasoning_content: Seen,
+    reasoning: Seen,
     calls: bool,
     call: bool,
 }
 
 impl ChoiceDelta {
+    #[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
     fn read(mut self, json: &mut Scanner<'_, '_>) -> Option<Option<Token>> {
         let mut calls = json.noted()..json.noted();
         let mut call = calls.clone();
@@ -201,7 +203,7 @@ fn tool_calls(json: &mut Scanner<'_, '_>) -> Option<bool> {
 
 /// Whether a call has anything in it. Its name comes with its first delta, its arguments in pieces with the others; both are generated.
 fn function(json: &mut Scanner<'_, '_>) -> Option<bool> {
-    let (mut name, mut arguments) = (Filled::default(), Filled::default());
+    let (mut name, mut arguments) = (Seen::default(), Seen::default());
     json.object(|json, key| {
         match key {
             b"name" => name = json.filled()?,
@@ -221,7 +223,7 @@ fn function(json: &mut Scanner<'_, '_>) -> Option<bool> {
 /// A plain answer.
 #[derive(Debug, Default)]
 struct Completion<'a> {
-    choices: Filled,
+    choices: Seen,
     usage: Option<TokenUsage>,
     error: Value<'a>,
     object: Value<'a>,

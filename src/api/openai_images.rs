@@ -1,7 +1,7 @@
 //! `OpenAI`'s generation of images. It is asked whether it works; it has no tokens to be timed.
 
 use super::json::{self, Data};
-use super::scan::{Filled, Notes, Scanner, Value, scan};
+use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{self, AnswerIs, Spec};
 use super::{Answer, Ask, Delta, Flaw, Piece};
 use crate::wire::sse;
@@ -90,8 +90,8 @@ fn pictures(json: &mut Scanner<'_, '_>) -> Option<bool> {
 #[derive(Debug, Default)]
 struct Picture<'a> {
     kind: Value<'a>,
-    b64_json: Filled,
-    url: Filled,
+    b64_json: Seen,
+    url: Seen,
     error: Value<'a>,
 }
 

@@ -16,7 +16,7 @@
 //! beside the type, but for `stream`: every answer is streamed.
 
 use super::json::{self, Data};
-use super::scan::{Filled, Notes, Scanner, Value, scan};
+use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{AnswerIs, MODELS, OPENAI, Spec};
 use super::{Answer, Ask, Delta, Flaw, Piece, Token};
 use crate::metrics::TokenUsage;
@@ -118,9 +118,9 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
 #[derive(Debug, Default)]
 struct Chunk<'a> {
     kind: Value<'a>,
-    delta: Filled,
+    delta: Seen,
     /// The name of an item of the output; only a call has one.
-    item: Filled,
+    item: Seen,
     /// What the answer has cost as it stands.
     usage: Option<TokenUsage>,
     error: Value<'a>,
@@ -165,7 +165,7 @@ struct Response<'a> {
     object: Value<'a>,
     status: Value<'a>,
     error: Value<'a>,
-    output: Filled,
+    output: Seen,
     usage: Option<TokenUsage>,
 }
 

@@ -52,7 +52,7 @@ pub(super) enum Value<'a> {
 
 /// What is known of a value of which nobody asks more than whether there is anything in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Filled {
+pub(super) struct Seen {
     pub(super) is_filled: bool,
     pub(super) is_list: bool,
     /// Where it is among the notes.
@@ -131,7 +131,7 @@ impl<'a> Scanner<'a, '_> {
     }
 
     /// Goes past a value, and says whether there is anything in it.
-    pub(super) fn filled(&mut self) -> Option<Filled> {
+    pub(super) fn filled(&mut self) -> Option<Seen> {
         let start = self.start()?;
         let value = self.any_value()?;
         let before = self.noted();
@@ -143,7 +143,7 @@ impl<'a> Scanner<'a, '_> {
             _ => {}
         }
         let note = (self.noted() > before).then_some(before as u32);
-        Some(Filled { is_filled: value.is_filled(), is_list: value.is_list(), note })
+        Some(Seen { is_filled: value.is_filled(), is_list: value.is_list(), note })
     }
 
     /// Reads a count of tokens; what is not a number is none.
@@ -164,7 +164,7 @@ impl<'a> Scanner<'a, '_> {
     }
 
     /// Notes that a value was generated.
-    pub(super) fn generated(&mut self, value: Filled, token: Token) {
+    pub(super) fn generated(&mut self, value: Seen, token: Token) {
         if let (Some(notes), Some(place)) = (&mut self.notes, value.note) {
             notes.holes[place as usize].token = Some(token);
         }
@@ -308,7 +308,7 @@ fn word(json: &[u8], word: &[u8]) -> Option<usize> {
     json.starts_with(word).then_some(word.len())
 }
 
-impl Filled {
+impl Seen {
     pub(super) const fn is_filled_list(self) -> bool {
         self.is_filled && self.is_list
     }

@@ -102,7 +102,7 @@ fn a_value_is_filled_or_not() {
         ("[0]", true),
         (r#"{"a":null}"#, true),
     ] {
-        let mut filled = Filled::default();
+        let mut filled = Seen::default();
         assert!(scan(json.as_bytes(), None, |json| json.filled().map(|value| filled = value)));
         assert_eq!(filled.is_filled, wanted, "{json}");
     }
@@ -123,7 +123,9 @@ proptest! {
     #[test]
     fn brackets_are_remembered_at_any_depth(brackets in prop::collection::vec(any::<bool>(), 0..200)) {
         let mut open = Nesting::default();
-        brackets.iter().for_each(|is_object| open.push(*is_object));
+        for is_object in &brackets {
+                open.push(*is_object);
+            }
         for is_object in brackets.iter().rev() {
             prop_assert_eq!(open.last(), Some(*is_object));
             open.pop();
