@@ -2,7 +2,8 @@
 //! samples, and so calls a run against a dead server a success.
 
 use crate::metrics::{Counter, Metric, Summary, Trend};
-use crate::units::Nanos;
+use crate::units::{Nanos, rounded};
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -70,9 +71,9 @@ pub enum Operator {
 #[error("{0}")]
 pub struct RuleError(pub String);
 
-/// A threshold's judgement.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
+/// A threshold, judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
     /// The metric as written, selector included.
     pub metric: String,
     /// The expression as written.
@@ -82,11 +83,12 @@ pub struct Verdict {
     /// How many samples stand behind it.
     pub samples: u64,
     /// The judgement.
-    pub result: Judgement,
+    pub verdict: Judgement,
 }
 
 /// How a threshold came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Judgement {
     /// It held.
     Pass,
@@ -105,7 +107,7 @@ impl Aggregation {
         match metric {
             Metric::Trend(_) => "avg, min, max, med, p(N), count",
             Metric::Counter(_) => "count, rate",
-            Metric::Share(_) => "rate",
+            Metric::Rate(_) => "rate",
             Metric::Gauge(_) => "value, min, max",
             Metric::Server(_) => "value",
         }
@@ -119,7 +121,7 @@ impl Aggregation {
             (Metric::Trend(_) | Metric::Gauge(_), "min") => Some(Self::Min),
             (Metric::Trend(_) | Metric::Gauge(_), "max") => Some(Self::Max),
             (Metric::Trend(_) | Metric::Counter(_), "count") => Some(Self::Count),
-            (Metric::Counter(_) | Metric::Share(_), "rate") => Some(Self::Rate),
+            (Metric::Counter(_) | Metric::Rate(_), "rate") => Some(Self::Rate),
             (Metric::Gauge(_) | Metric::Server(_), "value") => Some(Self::Value),
             (Metric::Trend(_), text) => match text.strip_prefix("p(").and_then(|rest| rest.strip_suffix(')')) {
                 Some(percentile) => Some(Self::P(parse_percentile(percentile)?)),
@@ -243,7 +245,7 @@ fn parse_key(key: &str, requests: &[String]) -> Result<(Metric, Option<String>),
         Some((name, selector)) => (name.trim_end(), Some(selector)),
         None => (key, None),
     };
-    let metric = Metric::from_name(name).ok_or_else(|| unknown_metric(name))?;
+    let metric = Metric::parse(name).ok_or_else(|| unknown_metric(name))?;
     let Some(selector) = selector else { return Ok((metric, None)) };
     let bad = |what: &str| RuleError(format!("`{key}`: {what}: expected a selector such as {name}{{request:NAME}}"));
     let selector = selector.strip_suffix('}').ok_or_else(|| bad("a closing } is missing"))?;
@@ -256,23 +258,12 @@ fn parse_key(key: &str, requests: &[String]) -> Result<(Metric, Option<String>),
         let known = if requests.is_empty() { "none".to_owned() } else { requests.join(", ") };
         return Err(RuleError(format!("`{key}`: no kind of request is named `{request}`: expected one of {known}")));
     }
-    if !is_per_request(metric) {
+    if metric.is_global() {
         return Err(RuleError(format!(
             "`{key}`: {name} belongs to no kind of request: expected it without a selector"
         )));
     }
     Ok((metric, Some(request.to_owned())))
-}
-
-/// Whether a metric is kept for each kind of request. Levels and the opening of connections are the whole run's.
-fn is_per_request(metric: Metric) -> bool {
-    match metric {
-        Metric::Gauge(_)
-        | Metric::Server(_)
-        | Metric::Trend(Trend::HttpReqConnecting | Trend::HttpReqTlsHandshaking | Trend::WsConnecting) => false,
-        Metric::Counter(counter) => !counter.is_of_no_kind(),
-        Metric::Trend(_) | Metric::Share(_) => true,
-    }
 }
 
 /// Names the nearest metric, and all.
@@ -319,7 +310,7 @@ fn parse_bound(metric: Metric, aggregation: Aggregation, text: &str) -> Result<f
         Metric::Trend(_) if aggregation != Aggregation::Count => plain_number(text)
             .or_else(|| text.parse::<Nanos>().ok().map(Nanos::as_millis_f64))
             .ok_or_else(|| bad("milliseconds, or a duration such as 2s, 500ms, 50us")),
-        Metric::Share(_) => match text.strip_suffix('%') {
+        Metric::Rate(_) => match text.strip_suffix('%') {
             Some(percent) => plain_number(percent.trim_end()).map(|percent| percent / 100.0),
             None => plain_number(text),
         }
@@ -339,7 +330,7 @@ fn plain_number(text: &str) -> Option<f64> {
 }
 
 /// Judges all rules.
-pub fn judge(rules: &[Rule], summary: &Summary) -> Vec<Verdict> {
+pub fn judge(rules: &[Rule], summary: &Summary) -> Vec<Judged> {
     rules
         .iter()
         .map(|rule| {
@@ -350,14 +341,15 @@ pub fn judge(rules: &[Rule], summary: &Summary) -> Vec<Verdict> {
 }
 
 /// Judges one rule. Without a value or samples there is no data, which is not a pass.
-pub fn evaluate(rule: &Rule, value: Option<f64>, samples: u64) -> Verdict {
+pub fn evaluate(rule: &Rule, value: Option<f64>, samples: u64) -> Judged {
     let value = value.filter(|value| samples > 0 && !value.is_nan());
-    let result = match value {
+    let verdict = match value {
         None => Judgement::NoData,
         Some(value) if rule.operator.holds(value, rule.bound) => Judgement::Pass,
         Some(_) => Judgement::Fail,
     };
-    Verdict { metric: rule.key(), expression: rule.expression.clone(), value, samples, result }
+    let value = value.filter(|value| value.is_finite()).map(rounded);
+    Judged { metric: rule.key(), expression: rule.expression.clone(), value, samples, verdict }
 }
 
 /// The rule's number in the unit of its bound, and how many samples stand behind it.
@@ -386,8 +378,8 @@ fn measured(rule: &Rule, summary: &Summary) -> (Option<f64>, u64) {
             };
             (value, finished(summary, request))
         }),
-        Metric::Share(share) => summary.share(share, request).filter(|part| part.total > 0).map_or((None, 0), |part| {
-            let value = (rule.aggregation == Aggregation::Rate).then(|| part.rate());
+        Metric::Rate(rate) => summary.rate(rate, request).filter(|part| part.total > 0).map_or((None, 0), |part| {
+            let value = (rule.aggregation == Aggregation::Rate).then(|| part.ratio());
             (value, part.total)
         }),
         Metric::Gauge(gauge) => summary.gauge(gauge).map_or((None, 0), |level| {

@@ -10,12 +10,13 @@ use super::{input, output};
 use crate::cli::Environment;
 use crate::cli::sweep_args::{CapacityArgs, CapacityGiven};
 use crate::document::TargetServer;
+use crate::document::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
 use crate::exit::ExitClass;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
-use crate::metrics::{Counter, Metric, Share, Trend};
+use crate::metrics::{Counter, Metric, Rate, Trend};
 use crate::plan::{Given, Plan, PlanError, resolve};
-use crate::report::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
-use crate::threshold::{self, Aggregation, Judgement, Rule, Verdict};
+use crate::report;
+use crate::threshold::{self, Aggregation, Judged, Judgement, Rule};
 use crate::trial::{self, Setup, SweepStep, provenance};
 use crate::units::Nanos;
 use std::io::Write;
@@ -80,7 +81,7 @@ pub(super) fn run(
     found.settled = search::is_settled(&steps, wish.range);
     found.interrupted = setup.stop.is_set();
 
-    output::print(&found.to_text(), presentation.output.as_ref(), out, err)?;
+    output::print(&report::capacity::text(&found), presentation.output.as_ref(), out, err)?;
     output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
     Ok(exit_class(&found))
 }
@@ -172,7 +173,7 @@ fn shape(wish: &Wish, load: f64) -> Shape {
 fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> Step {
     let verdicts = threshold::judge(&plan.thresholds, &measured.summary);
     let mut broken: Vec<String> =
-        plan.thresholds.iter().zip(&verdicts).filter(|(_, v)| v.result != Judgement::Pass).map(is_broken).collect();
+        plan.thresholds.iter().zip(&verdicts).filter(|(_, v)| v.verdict != Judgement::Pass).map(is_broken).collect();
     if by == By::Rate {
         broken.extend(not_kept_up(
             measured.per_second(Counter::ArrivalsOffered),
@@ -189,19 +190,19 @@ fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> Step {
         http_req_duration: measured.quantiles(Trend::HttpReqDuration),
         requests_per_s: measured.per_second(Counter::HttpReqs),
         tokens_per_s: measured.per_second(Counter::TokensOutput),
-        failed: measured.share(Share::HttpReqFailed),
-        goodput: measured.share(Share::Goodput),
+        failed: measured.rate(Rate::HttpReqFailed),
+        goodput: measured.rate(Rate::Goodput),
         client: measured.client(),
         client_cpu: measured.client_cpu(),
     }
 }
 
 /// `ttft p(95)<500ms: measured 612.3ms`
-fn is_broken((rule, verdict): (&Rule, &Verdict)) -> String {
+fn is_broken((rule, verdict): (&Rule, &Judged)) -> String {
     let measured = match (rule.metric, verdict.value) {
         (_, None) => "no data".to_owned(),
         (Metric::Trend(_), Some(ms)) if rule.aggregation != Aggregation::Count => format!("measured {ms:.2}ms"),
-        (Metric::Share(_), Some(share)) => format!("measured {:.2}%", share * 100.0),
+        (Metric::Rate(_), Some(share)) => format!("measured {:.2}%", share * 100.0),
         (_, Some(value)) => format!("measured {value:.2}"),
     };
     format!("{} {}: {measured}", verdict.metric, verdict.expression)
