@@ -8,15 +8,16 @@ mod run;
 mod self_test;
 mod throughput;
 
-use crate::cli::{Cli, Command, Environment};
+use crate::cli::{Command, parse};
 use crate::exit::ExitClass;
 use crate::plan::{limits, resolve};
 use crate::trial::debug;
 use crate::trial::error::CliError;
-use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::Path;
+
+pub use crate::cli::environment::Environment;
 
 /// Characters of a message about a file: more than any of ours has, and fewer than a field may hold.
 const MOST_OF_AN_ERROR: usize = 2_000;
@@ -24,7 +25,7 @@ const MOST_OF_AN_ERROR: usize = 2_000;
 /// The whole program: `arguments` with the program's name first, the environment, and where to write.
 pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
-    environment: &dyn Fn(&str) -> Option<String>,
+    environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitClass {
@@ -56,15 +57,15 @@ fn harmless(text: &str) -> String {
 /// Does what the command line says.
 fn dispatch(
     arguments: impl IntoIterator<Item = OsString>,
-    environment: &Environment<'_>,
+    environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitClass, CliError> {
-    let cli = Cli::from_arg_matches(&Cli::command().try_get_matches_from(arguments)?)?;
+    let (cli, overrides) = parse(arguments, environment)?;
     match cli.command {
         Some(Command::Profiles { name }) => offline::profiles(name.as_deref(), out),
-        Some(Command::Capacity(args)) => capacity::run(&args, environment, out, err),
-        Some(Command::Throughput(args)) => throughput::run(&args, environment, out, err),
+        Some(Command::Capacity(args)) => capacity::run(&args.profile, &overrides, out, err),
+        Some(Command::Throughput(_)) => throughput::run(&overrides, out, err),
         Some(Command::Compare(args)) => results::compare_runs(&args, environment, out, err),
         Some(Command::Merge(args)) => results::merge(&args, environment, out, err),
         Some(Command::Noise(args)) => results::noise_of(&args, out),
@@ -75,7 +76,7 @@ fn dispatch(
         Some(Command::Supervise(args)) => Err(run::supervise(&args)),
         None => {
             let profile = cli.run.profile.as_deref().unwrap_or_default();
-            let resolved = resolve(profile, &cli.run.overrides(environment), &mut read)?;
+            let resolved = resolve(profile, &overrides, &mut read)?;
             if resolved.presentation.show_config {
                 return offline::show_config(&resolved, out);
             }

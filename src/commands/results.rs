@@ -2,7 +2,7 @@
 
 use super::output;
 use super::run::{exit_class, say};
-use crate::cli::Environment;
+use crate::cli::environment::Environment;
 use crate::cli::args::{CompareArgs, MergeArgs, NoiseArgs, ReportArgs};
 use crate::compare::{Gate, Options, Run, compare, noise, percentage};
 use crate::document::merge::Merge;
@@ -72,7 +72,7 @@ pub(super) fn report(args: &ReportArgs, out: &mut dyn Write, err: &mut dyn Write
 /// `merge`: the shares of a test as one.
 pub(super) fn merge(
     args: &MergeArgs,
-    environment: &Environment<'_>,
+    environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitClass, CliError> {
@@ -100,7 +100,7 @@ pub(super) fn merge(
 pub(super) fn tell(
     document: &Document,
     presentation: &Presentation,
-    environment: &Environment<'_>,
+    environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<(), CliError> {
@@ -117,17 +117,17 @@ pub(super) fn tell(
 
 /// Appends to the step's summary and prints a few annotations, when GitHub Actions runs this.
 fn tell_github(
-    environment: &Environment<'_>,
+    environment: &Environment,
     summary: &str,
     failures: &[(String, String)],
     output: Option<&Output>,
     (out, err): (&mut dyn Write, &mut dyn Write),
 ) -> Result<(), CliError> {
-    let Some(path) = environment("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else { return Ok(()) };
+    let Some(path) = environment.get("GITHUB_STEP_SUMMARY") else { return Ok(()) };
     let cut = summary.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_SUMMARY).last();
     let summary = &summary[..cut.unwrap_or(0)];
     output::print(&github::annotations(failures), output, out, err)?;
-    let appended = OpenOptions::new().append(true).create(true).open(&path);
+    let appended = OpenOptions::new().append(true).create(true).open(path);
     appended
         .and_then(|mut file| writeln!(file, "{summary}"))
         .map_err(|source| CliError::StepSummary { path: path.into(), source })
@@ -145,7 +145,7 @@ fn runs(paths: &[PathBuf]) -> Result<Vec<Run>, CliError> {
 /// `compare`: is head slower than base?
 pub(super) fn compare_runs(
     args: &CompareArgs,
-    environment: &Environment<'_>,
+    environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitClass, CliError> {

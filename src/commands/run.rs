@@ -1,7 +1,7 @@
 //! The story of a run: plan → server → engine → summary → verdict → report. Each step is one named call.
 
 use super::{output, results};
-use crate::cli::Environment;
+use crate::cli::environment::Environment;
 use crate::cli::args::{ServeArgs, SuperviseArgs};
 use crate::document::{ClientVerdict, Conclusion, Document};
 use crate::exit::ExitClass;
@@ -26,7 +26,7 @@ const USUAL_WIDTH: u16 = 80;
 /// Runs a test and says how it ended.
 pub(super) fn run(
     resolved: &Resolved,
-    environment: &Environment<'_>,
+    environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitClass, CliError> {

@@ -93,11 +93,11 @@ pub fn run(
     stop: &AtomicBool,
     on_tick: &mut dyn FnMut(&mut Tick<'_>),
 ) -> Result<Run, EngineError> {
-    let wanted = plan.workers.map_or(cores.len(), |n| n as usize);
+    let wanted = plan.tuning.workers.map_or(cores.len(), |n| n as usize);
     // A worker without a user would only wait.
     let workers = wanted.min(plan.peak_users() as usize).max(1);
     let pins: Vec<Option<usize>> =
-        (0..workers).map(|i| (plan.pin && !cores.is_empty()).then(|| cores[i % cores.len()])).collect();
+        (0..workers).map(|i| (plan.tuning.pin && !cores.is_empty()).then(|| cores[i % cores.len()])).collect();
     let shares: Vec<Plan> = (0..workers).map(|k| plan.share(k as u32, workers as u32)).collect();
     let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (reports, inbox) = channel();

@@ -3,8 +3,8 @@
 //! Every share is cut from the same plan by striding, users keep their numbers, and so all shares together send what one process
 //! would have sent. Only who runs what differs.
 
-use super::shape::Changed;
-use super::{Given, Overrides, PlanError, limits};
+use super::source::Changed;
+use super::{Given, Overrides, PlanError, Shard, limits};
 use crate::load::Shape;
 use crate::threshold::Rule;
 use jiff::Timestamp;
@@ -14,29 +14,28 @@ pub(super) fn shard(
     given: Option<&Given>,
     shape: &Shape,
     changed: &mut Changed,
-) -> Result<Option<(u32, u32)>, PlanError> {
+) -> Result<Option<Shard>, PlanError> {
     let Some(given) = given else { return Ok(None) };
-    let numbers = given.value.trim().split_once('/');
-    let numbers = numbers.and_then(|(i, n)| Some((i.parse::<u32>().ok()?, n.parse::<u32>().ok()?)));
-    let is_share = |(index, count): &(u32, u32)| index < count && *count <= limits::MAX_SHARES;
-    let Some((index, count)) = numbers.filter(is_share) else {
-        let most = limits::MAX_SHARES;
-        return Err(given.bad(format!("is no share: expected I/N, I from 0 to N-1 and N up to {most}, such as 0/4")));
+    let most = u64::from(limits::MAX_SHARES);
+    let number = |text: &str| given.part(text, |part| part.whole(&(0..=most))).ok().map(|n| n as u32);
+    let numbers = given.value.trim().split_once('/').and_then(|(i, n)| Some((number(i)?, number(n)?)));
+    let Some((index, count)) = numbers.filter(|(index, count)| index < count) else {
+        return Err(given.bad(format!("I/N with I from 0 to N-1 and N at most {most}, such as 0/4")));
     };
     if count > shape.peak_vus() {
         let peak = shape.peak_vus();
-        let problem = format!("{count} shares for {peak} users: some would have nobody; expected at most {peak}");
+        let problem = format!("divides {peak} users into {count} shards, some without a user: expected at most {peak} shards");
         return Err(given.misplaced(problem));
     }
     changed.insert("shard".to_owned(), given.origin.clone());
-    Ok(Some((index, count)))
+    Ok(Some(Shard { index, count }))
 }
 
 /// The instant at which all shares begin. A plan reads no clock: whether it is past is seen when it comes to that.
 pub(super) fn start_at(given: Option<&Given>, changed: &mut Changed) -> Result<Option<Timestamp>, PlanError> {
     let Some(given) = given else { return Ok(None) };
     let at = given.value.trim().parse().map_err(|_| {
-        given.bad("is no instant: expected date, time and offset of RFC 3339, such as 2026-11-24T18:00:00Z")
+        given.bad("date, time and offset of RFC 3339, such as 2026-11-24T18:00:00Z")
     })?;
     changed.insert("start_at".to_owned(), given.origin.clone());
     Ok(Some(at))
@@ -45,29 +44,26 @@ pub(super) fn start_at(given: Option<&Given>, changed: &mut Changed) -> Result<O
 /// One share cannot end the others: a threshold that may end a run has to be told that it ends its share only. And a share starts no
 /// server: each would test one of its own.
 pub(super) fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut Changed) -> Result<(), PlanError> {
-    let scope = match &overrides.abort_scope {
-        None => "run",
-        Some(given) if ["run", "shard"].contains(&given.value.trim()) => given.value.trim(),
-        Some(given) => return Err(given.bad("is not possible: expected run or shard")),
-    };
-    if let Some(given) = &overrides.abort_scope {
+    let words = [("run", "run"), ("shard", "shard")];
+    let scope = overrides.one("abort_scope").map_or(Ok("run"), |given| given.word(&words))?;
+    if let Some(given) = overrides.one("abort_scope") {
         changed.insert("abort_scope".to_owned(), given.origin.clone());
     }
-    let Some(shard) = &overrides.shard else { return Ok(()) };
+    let Some(shard) = overrides.one("shard") else { return Ok(()) };
     if let (Some(rule), "run") = (rules.iter().find(|rule| rule.abort_on_fail), scope) {
         let problem = format!(
-            "`{rule}` has abort_on_fail, and a share cannot end the others: expected --abort-scope shard, which ends \
-             this one only, or a profile without it"
+            "cannot stop the other shards, and '{rule}' has abort_on_fail: use --abort-scope shard, which stops this \
+             shard only, or a profile without abort_on_fail"
         );
         return Err(shard.misplaced(problem));
     }
-    if let Some(given) = overrides.junit.as_ref().filter(|given| given.is_flag()) {
-        let problem = format!("there is nothing to write with {}: `merge` judges the thresholds", shard.origin);
+    if let Some(given) = overrides.one("junit").filter(|given| given.is_flag()) {
+        let problem = format!("cannot be used together with {}: `merge` judges the thresholds", shard.origin);
         return Err(given.misplaced(problem));
     }
-    let server = [&overrides.server_bin, &overrides.server_src, &overrides.server_config, &overrides.chaos];
+    let server = ["server_bin", "server_src", "server_config", "chaos"].map(|id| overrides.one(id));
     if let Some(given) = server.into_iter().flatten().find(|given| given.is_flag()) {
-        let problem = format!("no server is started with {}: every share would test another one", shard.origin);
+        let problem = format!("cannot be used together with {}: every shard would start a server of its own", shard.origin);
         return Err(given.misplaced(problem));
     }
     Ok(())

@@ -46,9 +46,8 @@ fn once(plan: &Plan, kind: &Kind) -> Plan {
         graceful_stop: Nanos::ZERO,
         mix: Mix { kinds: vec![Kind { weight: 1, conduct: Conduct::default(), ..kind.clone() }] },
         thresholds: Vec::new(),
-        workers: Some(1),
-        share: 0,
-        of: 1,
+        tuning: Tuning { workers: Some(1), ..plan.tuning.clone() },
+        shard: Shard::WHOLE,
         start_at: None,
         ..plan.clone()
     }

@@ -72,10 +72,10 @@ fn with_secrets_hidden(plan: &Plan) -> Plan {
         headers.iter().map(shown).collect()
     };
     let mut shown = plan.clone();
-    shown.api_key = plan.api_key.as_ref().map(|_| Secret::new(HIDDEN.to_owned()));
+    shown.credentials.api_key = plan.credentials.api_key.as_ref().map(|_| Secret::new(HIDDEN.to_owned()));
     shown.headers = hide(&plan.headers);
-    if plan.basic_auth.is_some() && !plan.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
-        shown.basic_auth = None;
+    if plan.credentials.basic_auth.is_some() && !plan.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+        shown.credentials.basic_auth = None;
         shown.headers.push(("Authorization".to_owned(), format!("Basic {HIDDEN}")));
     }
     for kind in &mut shown.mix.kinds {
@@ -92,8 +92,8 @@ struct Hider {
 impl Hider {
     fn new(plan: &Plan) -> Self {
         let mut secrets: Vec<String> = Vec::new();
-        secrets.extend(plan.api_key.as_ref().map(|key| key.reveal().to_owned()));
-        if let Some(pair) = plan.basic_auth.as_ref().map(Secret::reveal) {
+        secrets.extend(plan.credentials.api_key.as_ref().map(|key| key.reveal().to_owned()));
+        if let Some(pair) = plan.credentials.basic_auth.as_ref().map(Secret::reveal) {
             secrets.push(base64::engine::general_purpose::STANDARD.encode(pair));
             secrets.push(pair.to_owned());
             secrets.extend(pair.split_once(':').map(|(_, password)| password.to_owned()));

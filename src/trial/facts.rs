@@ -92,7 +92,7 @@ pub(crate) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
 
 /// Unique: the instant, the process, and which share it runs, since all shares may begin in one instant and in containers alike.
 fn id(started_at: Timestamp, plan: &Plan) -> String {
-    let share = if plan.of > 1 { format!("-{}of{}", plan.share, plan.of) } else { String::new() };
+    let share = if plan.shard.is_part() { format!("-{}of{}", plan.shard.index, plan.shard.count) } else { String::new() };
     format!("{}-{}{share}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id())
 }
 
@@ -175,7 +175,7 @@ pub(crate) fn environment(workers: usize, pinned_to: &[usize], server_cores: &[u
 /// What the server has counted since we came, beside what we have sent.
 fn agreement(i: &Ingredients<'_>) -> Option<Agreement> {
     // The server has counted all shares.
-    if i.plan.of > 1 {
+    if i.plan.shard.is_part() {
         return None;
     }
     let count = |stats: &Option<Value>| stats.as_ref()?.get("total_requests")?.as_u64();

@@ -30,9 +30,9 @@ pub(super) fn typed(given: &[Given], kinds: &[String]) -> Result<Vec<Rule>, Plan
             let text = given.value.trim();
             // A selector may hold anything but a blank: the first one is the border.
             let (metric, expression) = text.split_once(char::is_whitespace).ok_or_else(|| {
-                given.bad("is no goal: expected a metric and a threshold, such as 'ttft p(95)<500ms'")
+                given.bad("a metric and a threshold, such as 'ttft p(95)<500ms'")
             })?;
-            threshold::parse(metric, expression, kinds).map_err(|error| given.bad(format!("is no goal: {error}")))
+            threshold::parse(metric, expression, kinds).map_err(|error| given.wrong(error))
         })
         .collect()
 }
@@ -41,7 +41,7 @@ pub(super) fn typed(given: &[Given], kinds: &[String]) -> Result<Vec<Rule>, Plan
 pub(super) fn preset(given: &Given) -> Result<Vec<Rule>, PlanError> {
     let Some((_, ttft, tpot)) = PRESETS.iter().find(|(name, ..)| *name == given.value.trim()) else {
         let known = PRESETS.map(|(name, ..)| name).join(", ");
-        return Err(given.bad(format!("is no preset: expected one of {known}")));
+        return Err(given.bad(format!("one of {known}")));
     };
     [
         ("ttft", format!("p(99)<={ttft}ms")),
@@ -49,7 +49,7 @@ pub(super) fn preset(given: &Given) -> Result<Vec<Rule>, PlanError> {
         ("http_req_failed", "rate<1%".to_owned()),
     ]
     .into_iter()
-    .map(|(metric, expression)| threshold::parse(metric, &expression, &[]).map_err(|e| given.bad(e.to_string())))
+    .map(|(metric, expression)| threshold::parse(metric, &expression, &[]).map_err(|e| given.wrong(e)))
     .collect()
 }
 

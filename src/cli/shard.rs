@@ -1,0 +1,21 @@
+//! Which part of a test this process runs.
+
+#![expect(dead_code, reason = "read by name: see `given.rs`")]
+
+use clap::Args;
+
+/// Which part of a test this process runs, and when.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Several machines")]
+pub(crate) struct ShardArgs {
+    /// Run shard I of N (counted from 0). `merge` combines the results.
+    #[arg(long, value_name = "I/N", allow_hyphen_values = true)]
+    shard: Option<String>,
+    /// Start at this instant, like 2026-11-24T18:00:00Z: the same on every
+    /// machine.
+    #[arg(long, value_name = "TIME")]
+    start_at: Option<String>,
+    /// What a threshold with abort_on_fail stops: run, shard [default: run].
+    #[arg(long, value_name = "WHAT")]
+    abort_scope: Option<String>,
+}
