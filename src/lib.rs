@@ -41,6 +41,13 @@
 //!                        └──────────┘
 //! ```
 //!
+//! The worker's loop is a handful of steps. Every feature is the body of one of them:
+//!
+//! ```text
+//!  ┌─▶ wait ─▶ serve sockets ─▶ check stop ─▶ fire timers ─▶ start what is due ─▶ publish ─┐
+//!  └───────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
 //! Left column: intent going down. Right column: numbers going up. They meet only in `commands/run.rs` (top) and `engine/worker.rs`
 //! (bottom). Only two things cross a thread border while a test runs: a stop flag down, tallies up (and with `--dns-ttl`, once in a
 //! while, addresses down).

@@ -14,7 +14,7 @@ use crate::wire::http1::HeadSpec;
 use crate::wire::websocket::{self, Key};
 
 pub use crate::wire::http1::check_header;
-pub use conduct::{After, Conduct, Leave, Manners, SlowReader};
+pub use conduct::{After, ClientBehavior, Conduct, Leave, SlowReader};
 pub use prompts::builtin_prompts;
 
 /// Keeps these draws apart from everything else that is drawn for the same user and iteration.
@@ -138,7 +138,7 @@ pub struct Request {
     /// Index of its kind in the mix.
     pub kind: u16,
     /// What its user does with the answer.
-    pub manners: Manners,
+    pub behavior: ClientBehavior,
 }
 
 impl fmt::Debug for Request {
@@ -189,7 +189,7 @@ struct Draw {
     model: usize,
     prompt: usize,
     max_tokens: u32,
-    manners: Manners,
+    behavior: ClientBehavior,
 }
 
 impl Scenario {
@@ -235,7 +235,7 @@ impl Scenario {
     pub fn write(&self, target: u16, draw_vu: u32, iteration: u64, request: &mut Request) {
         let draw = self.draw(draw_vu, iteration);
         request.kind = draw.kind as u16;
-        request.manners = draw.manners;
+        request.behavior = draw.behavior;
         let out = &mut request.bytes;
         out.clear();
         let Some(kind) = self.kinds.get(draw.kind) else { return };
@@ -276,7 +276,7 @@ impl Scenario {
     /// Whether the user of that stream of draws and iteration reads slowly: it is asked for before there is a connection.
     pub fn reads_slowly(&self, draw_vu: u32, iteration: u64) -> bool {
         // Almost no mix has such users, and then nothing needs to be drawn.
-        self.slow_readers && self.draw(draw_vu, iteration).manners.bytes_per_second.is_some()
+        self.slow_readers && self.draw(draw_vu, iteration).behavior.bytes_per_second.is_some()
     }
 
     /// Everything that is random about a request, from one generator of its own: kind, model, prompt, token limit, conduct, in this
@@ -290,8 +290,8 @@ impl Scenario {
         let mut below = |n: usize| rng.u64(0..n.max(1) as u64) as usize;
         let (model, prompt) = (below(kind.models.len()), below(kind.prompts.len()));
         let max_tokens = kind.max_tokens.map_or(0, |(min, max)| rng.u32(min..=max.max(min)));
-        let manners = kind.conduct.draw(&mut rng);
-        Draw { kind: index, model, prompt, max_tokens, manners }
+        let behavior = kind.conduct.draw(&mut rng);
+        Draw { kind: index, model, prompt, max_tokens, behavior }
     }
 }
 

@@ -36,7 +36,7 @@ Exit codes: as of a run; 110 when a share is missing, doubled, or of another tes
 const GITHUB: [&str; 2] = ["auto", "off"];
 
 /// Results to compare.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct CompareArgs {
     /// One result a side: BASE HEAD.
     #[arg(value_name = "BASE HEAD", num_args = 0..=2, conflicts_with_all = ["base", "head"])]
@@ -83,7 +83,7 @@ pub(crate) struct CompareArgs {
 }
 
 /// Shares to merge.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct MergeArgs {
     /// The results of all shares, in any order.
     #[arg(value_name = "FILES", required = true)]
@@ -109,7 +109,7 @@ pub(crate) struct MergeArgs {
 }
 
 /// Runs of one build.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct NoiseArgs {
     /// Results of at least three runs of the same build.
     #[arg(value_name = "FILES", required = true)]
@@ -120,7 +120,7 @@ pub(crate) struct NoiseArgs {
 }
 
 /// A result to print.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ReportArgs {
     /// The result.
     #[arg(value_name = "FILE")]
@@ -143,7 +143,7 @@ pub(crate) struct ReportArgs {
 }
 
 /// How a child is tied to its parent.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SuperviseArgs {
     /// The process whose end is the child's.
     #[arg(long)]
@@ -157,7 +157,7 @@ pub(crate) struct SuperviseArgs {
 }
 
 /// How the embedded simulator is run.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ServeArgs {
     /// Where it listens.
     #[arg(long, value_name = "HOST", default_value = limits::DEFAULT_HOST)]
@@ -174,7 +174,7 @@ pub(crate) struct ServeArgs {
 }
 
 /// How the tool measures itself.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SelfTestArgs {
     /// Shorter, in some ten seconds, without looking for the limit.
     #[arg(long)]
@@ -185,7 +185,7 @@ pub(crate) struct SelfTestArgs {
 }
 
 /// How the origin is run.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct OriginArgs {
     /// Where it listens.
     #[arg(long, value_name = "HOST", default_value = limits::DEFAULT_HOST)]

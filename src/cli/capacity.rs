@@ -1,7 +1,5 @@
 //! `capacity` as typed: a search for the highest load.
 
-#![expect(dead_code, reason = "all but the profile is read by name: see `given.rs`")]
-
 use super::connection::ConnectionArgs;
 use super::credentials::CredentialArgs;
 use super::debug::DebugArgs;

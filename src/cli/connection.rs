@@ -1,7 +1,5 @@
 //! How connections are made and kept.
 
-#![expect(dead_code, reason = "read by name: see `given.rs`")]
-
 use clap::Args;
 
 /// How connections are made and kept.

@@ -1,7 +1,5 @@
 //! Where keys and passwords are read from. Their values never stand on a command line.
 
-#![expect(dead_code, reason = "read by name: see `given.rs`")]
-
 use clap::Args;
 
 /// Files of secrets. The environment may hold the secrets themselves: `LLMSIM_BLAST_API_KEY`, `LLMSIM_BLAST_BASIC_AUTH`.

@@ -1,7 +1,5 @@
 //! Looking at a test before running it.
 
-#![expect(dead_code, reason = "read by name: see `given.rs`")]
-
 use clap::Args;
 
 /// Looking at a test before running it. Every command that sends requests honours all of them.

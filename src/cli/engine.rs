@@ -1,7 +1,5 @@
 //! How the client works.
 
-#![expect(dead_code, reason = "read by name: see `given.rs`")]
-
 use clap::Args;
 
 /// How the client works.

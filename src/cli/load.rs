@@ -1,7 +1,5 @@
 //! The load of a single run.
 
-#![expect(dead_code, reason = "read by name: see `given.rs`")]
-
 use clap::Args;
 
 /// How much load, how long, and which part of it is measured.

@@ -140,7 +140,6 @@ pub(crate) enum Command {
 
 /// A test as typed.
 #[derive(Debug, Clone, Args)]
-#[expect(dead_code, reason = "all but the profile is read by name: see `given.rs`")]
 pub(crate) struct RunArgs {
     /// A profile (see `llmsim-blast profiles`), or a TOML file of your own.
     #[arg(value_name = "PROFILE|FILE.toml", required = true)]

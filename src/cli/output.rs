@@ -1,7 +1,5 @@
 //! Where results and progress go.
 
-#![expect(dead_code, reason = "read by name: see `given.rs`")]
-
 use clap::Args;
 
 /// Where results and progress go.

@@ -1,7 +1,5 @@
 //! How a user goes from one request to the next.
 
-#![expect(dead_code, reason = "read by name: see `given.rs`")]
-
 use clap::Args;
 
 /// How a user goes from one request to the next.

@@ -1,7 +1,5 @@
 //! What every request has in common.
 
-#![expect(dead_code, reason = "read by name: see `given.rs`")]
-
 use clap::Args;
 
 /// What every request has in common.

@@ -1,7 +1,5 @@
 //! Which server is started or watched.
 
-#![expect(dead_code, reason = "read by name: see `given.rs`")]
-
 use clap::Args;
 
 /// Which server is started or watched.

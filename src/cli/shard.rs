@@ -1,7 +1,5 @@
 //! Which part of a test this process runs.
 
-#![expect(dead_code, reason = "read by name: see `given.rs`")]
-
 use clap::Args;
 
 /// Which part of a test this process runs, and when.

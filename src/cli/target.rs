@@ -1,7 +1,5 @@
 //! Which server is tested.
 
-#![expect(dead_code, reason = "read by name: see `given.rs`")]
-
 use clap::Args;
 
 /// Where the server under test listens.

@@ -1,7 +1,5 @@
 //! `throughput` as typed: a sweep over worker threads and concurrencies.
 
-#![expect(dead_code, reason = "read by name: see `given.rs`")]
-
 use super::connection::ConnectionArgs;
 use super::credentials::CredentialArgs;
 use super::debug::DebugArgs;

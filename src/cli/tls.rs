@@ -1,7 +1,5 @@
 //! How servers behind TLS are trusted.
 
-#![expect(dead_code, reason = "read by name: see `given.rs`")]
-
 use clap::Args;
 
 /// How servers behind TLS are trusted.

@@ -57,7 +57,7 @@ pub(super) fn run(
     let resolved = resolve_for(Purpose::Steps, profile, overrides, &mut super::read)?;
     let Resolved { plan, presentation, .. } = resolved;
     let mut plan = with_goals(plan, overrides)?;
-    let most = overrides.one("max").map(|max| max.whole(&(1..=LIMIT))).transpose()?;
+    let most = most(overrides)?;
     let by = by(overrides)?;
     let needed = if by == By::Vus { most.unwrap_or(0) } else { 0 };
     output::check(presentation.output.as_ref())?;
@@ -93,6 +93,15 @@ pub(super) fn run(
     Ok(exit_class(&found))
 }
 
+/// Reads all that this command reads of its flags.
+#[cfg(test)]
+pub(super) fn read_all(overrides: &Overrides) {
+    let resolved = resolve_for(Purpose::Steps, "load", overrides, &mut super::read).expect("built in");
+    with_goals(resolved.plan, overrides).expect("its own thresholds");
+    most(overrides).expect("none");
+    wish(overrides, by(overrides).expect("rate"), None, 1).expect("fine");
+}
+
 fn exit_class(found: &Capacity) -> ExitClass {
     let has_data = found.curve.iter().any(|step| step.failed.is_some_and(|share| share < 1.0));
     match found.holds {
@@ -118,15 +127,22 @@ fn with_goals(mut plan: Plan, overrides: &Overrides) -> Result<Plan, PlanError> 
         ));
     }
     if plan.thresholds.iter().any(goals::speaks_of_tokens) && !plan.mix.kinds.iter().any(|kind| kind.stream) {
-        let blamed = overrides.one("slo").or(overrides.one("preset")).cloned().unwrap_or_else(|| Given::flag("slo", ""));
-        return Err(
-            blamed.misplaced(format!("asks for times of tokens, which only streams have, and {} streams nothing", plan.name))
-        );
+        let blamed =
+            overrides.one("slo").or(overrides.one("preset")).cloned().unwrap_or_else(|| Given::flag("slo", ""));
+        return Err(blamed.misplaced(format!(
+            "asks for times of tokens, which only streams have, and {} streams nothing",
+            plan.name
+        )));
     }
     if plan.slo.is_empty() {
         plan.slo = goals::of_one_request(&plan.thresholds, &kinds);
     }
     Ok(plan)
+}
+
+/// The highest load, if one was asked for.
+fn most(overrides: &Overrides) -> Result<Option<u64>, PlanError> {
+    overrides.one("max").map(|max| max.whole(&(1..=LIMIT))).transpose()
 }
 
 fn by(overrides: &Overrides) -> Result<By, PlanError> {
@@ -298,8 +314,9 @@ mod tests {
 
     #[test]
     fn ranges_are_what_was_asked_for_and_fit_the_machine() {
-        let range =
-            |overrides: &Overrides, by, most, files| wish(given, by, most, files).map(|w| (w.range.min, w.range.max));
+        let range = |overrides: &Overrides, by, most, files| {
+            wish(overrides, by, most, files).map(|w| (w.range.min, w.range.max))
+        };
         assert_eq!(range(&given(), By::Vus, None, 960), Ok((1.0, 960.0)));
         assert_eq!(range(&given(), By::Rate, None, 960), Ok((1.0, 100_000.0)));
         let asked = overrides! { min: [Given::flag("min", "5")] };
@@ -307,9 +324,7 @@ mod tests {
         let error = range(&asked, By::Vus, Some(4), 960).unwrap_err().to_string();
         assert!(error.contains("the lowest load 5 and the highest 4"), "{error}");
         for text in ["0", "-1", "x"] {
-            assert!(
-                range(&overrides! { min: [Given::flag("min", text)] }, By::Vus, None, 9).is_err()
-            );
+            assert!(range(&overrides! { min: [Given::flag("min", text)] }, By::Vus, None, 9).is_err());
         }
         assert!(by(&overrides! { by: [Given::flag("by", "users")] }).unwrap_err().is_usage());
     }

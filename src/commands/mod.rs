@@ -10,6 +10,8 @@ mod throughput;
 
 use crate::cli::{Command, parse};
 use crate::exit::ExitClass;
+#[cfg(test)]
+use crate::plan::Overrides;
 use crate::plan::{limits, resolve};
 use crate::trial::debug;
 use crate::trial::error::CliError;
@@ -85,6 +87,17 @@ fn dispatch(
             }
             run::run(&resolved, environment, out, err)
         }
+    }
+}
+
+/// Reads everything that a command (`""` is a run) reads of its flags: that no flag is without effect is tested with it.
+#[cfg(test)]
+pub(crate) fn read_all(command: &str, overrides: &Overrides) {
+    match command {
+        "" => drop(resolve("load", overrides, &mut read).expect("built in")),
+        "capacity" => capacity::read_all(overrides),
+        "throughput" => throughput::read_all(overrides),
+        other => unreachable!("{other} reads no overrides"),
     }
 }
 

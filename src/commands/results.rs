@@ -2,8 +2,8 @@
 
 use super::output;
 use super::run::{exit_class, say};
-use crate::cli::environment::Environment;
 use crate::cli::args::{CompareArgs, MergeArgs, NoiseArgs, ReportArgs};
+use crate::cli::environment::Environment;
 use crate::compare::{Gate, Options, Run, compare, noise, percentage};
 use crate::document::merge::Merge;
 use crate::document::{Document, MAX_DOCUMENT_BYTES};

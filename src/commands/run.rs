@@ -1,8 +1,8 @@
 //! The story of a run: plan → server → engine → summary → verdict → report. Each step is one named call.
 
 use super::{output, results};
-use crate::cli::environment::Environment;
 use crate::cli::args::{ServeArgs, SuperviseArgs};
+use crate::cli::environment::Environment;
 use crate::document::{ClientVerdict, Conclusion, Document};
 use crate::exit::ExitClass;
 use crate::host::limits;

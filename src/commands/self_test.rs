@@ -9,7 +9,7 @@ mod steps;
 use self::plan::Job;
 use super::output;
 use crate::cli::args::{OriginArgs, SelfTestArgs};
-use crate::engine::{self, Run};
+use crate::engine::{self, RunResult};
 use crate::exit::ExitClass;
 use crate::host::{limits, procfs};
 use crate::metrics::{Counter, Summary, Trend};
@@ -112,7 +112,7 @@ struct Bench<'a> {
 /// One run, from both sides.
 #[derive(Debug)]
 struct Measured {
-    run: Run,
+    run: RunResult,
     summary: Summary,
     record: Value,
 }

@@ -68,11 +68,7 @@ struct Sweep {
 }
 
 /// `throughput`.
-pub(super) fn run(
-    overrides: &Overrides,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> Result<ExitClass, CliError> {
+pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CliError> {
     let mut read =
         |path: &Path| if path == Path::new(PROFILE_NAME) { Ok(PROFILE.to_owned()) } else { super::read(path) };
     let Resolved { plan, presentation, .. } = resolve_for(Purpose::Steps, PROFILE_NAME, overrides, &mut read)?;
@@ -105,6 +101,14 @@ pub(super) fn run(
         () if !found.has_data() => ExitClass::NoData,
         () => ExitClass::Success,
     })
+}
+
+/// Reads all that this command reads of its flags.
+#[cfg(test)]
+pub(super) fn read_all(overrides: &Overrides) {
+    let mut read = |_: &Path| Ok(PROFILE.to_owned());
+    resolve_for(Purpose::Steps, PROFILE_NAME, overrides, &mut read).expect("our own profile");
+    sweep(overrides, true, 1).expect("fine");
 }
 
 /// One server: started, warmed up, swept.

@@ -258,10 +258,14 @@ mod tests {
         let text = base.as_str().expect("text");
         assert!(text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()), "{text}");
         assert_eq!(hash_of(|p| p.target.url = "http://other:1".to_owned()), base);
-        assert_eq!(hash_of(|p| p.api_key = None), base);
+        assert_eq!(hash_of(|p| p.credentials.api_key = None), base);
         assert_eq!(hash_of(|p| p.server = None), base);
         assert_eq!(hash_of(|p| p.description = "better words".to_owned()), base);
-        assert_eq!(hash_of(|p| (p.share, p.of, p.workers, p.pin) = (1, 3, Some(7), false)), base);
+        assert_eq!(
+            hash_of(|p| (p.shard, p.tuning.workers, p.tuning.pin) =
+                (crate::plan::Shard { index: 1, count: 3 }, Some(7), false)),
+            base
+        );
     }
 
     #[test]

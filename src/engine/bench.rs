@@ -1,7 +1,7 @@
 //! What `benches/engine.rs` measures: parts of the engine that nobody else may name. Only with the feature `scripted`.
 
+use super::channels::{Channels, Inbox, Outbox};
 use super::clock::Clock;
-use super::ledger::Lines;
 use super::poller::Poller;
 use super::script::{Act, Heard, World};
 use super::timers::Timers;
@@ -55,11 +55,11 @@ pub fn run_worker(plan: &Plan, reads: &Rc<[Vec<u8>]>, gap: Nanos) -> (u64, u64) 
     let now = Rc::new(Cell::new(Nanos::ZERO));
     let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (stop, (reports, inbox)) = (AtomicBool::new(false), channel());
-    let ((_empty, emptied), (_found, addresses)) = (channel(), channel());
-    let lines = Lines { stop: &stop, reports, emptied, addresses };
+    let ((_empty, recycled), (_found, addresses)) = (channel(), channel());
+    let channels = Channels { inbox: Inbox { stop: &stop, addresses }, outbox: Outbox { reports, recycled } };
     let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1).expect("a plan that connects without TLS");
     let poller = Poller::Script(World::new(Rc::clone(&now), peer));
-    let worker = Worker::new(0, plan, &scenario, Clock::Script(now), poller, dialer, lines);
+    let worker = Worker::new(0, plan, &scenario, Clock::Script(now), poller, dialer, channels);
     worker.run().expect("a scripted world has no errors of its own");
     let mut total = Tally::new(plan.mix.kinds.len());
     for report in inbox.iter() {

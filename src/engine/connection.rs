@@ -17,14 +17,13 @@
 
 mod upgrade;
 
-use super::exchange::{Arrival, Exchange, Expect, Progress};
-use super::ledger::Place;
-use crate::api::Reader;
+use super::exchange::{Awaiting, Exchange, Expect, Incoming, Progress};
+use super::window::Placement;
 use crate::load::Start;
-use crate::metrics::{Blame, Failure, Outcome, Tally};
-use crate::mix::{After, Manners, Timeouts};
-use crate::net::tls::{Trouble, trouble_of};
-use crate::net::{IoStatus, Opening, Received, Stream, Way};
+use crate::metrics::{Blame, Failure, Outcome};
+use crate::mix::{After, ClientBehavior, Timeouts};
+use crate::net::tls::{TlsFailure, tls_failure};
+use crate::net::{IoStatus, Opening, Received, Route, Stream};
 use crate::units::Nanos;
 use std::io;
 use std::num::NonZeroU32;
@@ -64,6 +63,8 @@ pub(super) enum State {
 pub(super) enum Step {
     /// Nothing yet.
     Wait,
+    /// Nothing yet, but the response is under another limit from now on, which may be tighter.
+    Rearm,
     /// It has become a WebSocket, and the request that waited can be sent.
     Upgraded,
     /// The request is over.
@@ -76,8 +77,8 @@ pub(super) enum Step {
 
 /// A user who does not simply wait for the whole answer.
 #[derive(Debug)]
-struct Odd {
-    manners: Manners,
+struct SlowOrAbandoning {
+    behavior: ClientBehavior,
     paused_until: Nanos,
 }
 
@@ -91,9 +92,9 @@ pub(super) struct Connection {
     /// How many requests it has carried.
     served: u32,
     /// Where it leads.
-    pub(super) way: Way,
+    pub(super) route: Route,
     /// What went wrong with its session.
-    pub(super) trouble: Option<Trouble>,
+    pub(super) tls_failure: Option<TlsFailure>,
     /// Whether the present request was already sent a second time.
     pub(super) retried: bool,
     /// The request under way, or waiting for the connection.
@@ -107,7 +108,7 @@ pub(super) struct Connection {
     /// When the request is cut off because its user was ramped away, `MAX` for never.
     pub(super) give_up: Nanos,
     /// What the user of the present request does beside waiting. A connection that never had such a user has no memory for it.
-    odd: Option<Box<Odd>>,
+    unusual: Option<Box<SlowOrAbandoning>>,
     /// Network failures since the last response: the exponent of the back-off.
     failures_in_row: u8,
     /// What of the request did not fit into the socket.
@@ -124,15 +125,15 @@ impl Connection {
             state: State::Closed,
             generation: 0,
             served: 0,
-            way: Way { target: 0, addr: 0 },
-            trouble: None,
+            route: Route { target: 0, addr: 0 },
+            tls_failure: None,
             retried: false,
             start: Start { slot: 0, vu: 0, draw_vu: 0, iteration: 0, intended: Nanos::ZERO },
             connect_since: Nanos::ZERO,
             connect_took_us: 0,
             timer_at: Nanos::MAX,
             give_up: Nanos::MAX,
-            odd: None,
+            unusual: None,
             failures_in_row: 0,
             unsent: Vec::new(),
             unsent_from: 0,
@@ -143,11 +144,41 @@ impl Connection {
     /// Asks the memory for what a read will touch. With thousands of connections none is in the near caches when its turn comes; asked
     /// for one turn ahead, it arrives while the kernel still reads the socket before it.
     #[inline]
-    pub(super) fn come_closer(&self) {
+    pub(super) fn prefetch(&self) {
         use std::hint::black_box;
         black_box(self.state);
         black_box(self.timer_at);
-        self.exchange.come_closer();
+        self.exchange.prefetch();
+    }
+
+    /// The kind of the request under way, or of the last one.
+    #[inline]
+    pub(super) fn kind(&self) -> usize {
+        usize::from(self.exchange.sample.kind)
+    }
+
+    /// The phase in which the request was sent.
+    #[inline]
+    pub(super) fn phase(&self) -> u16 {
+        self.exchange.phase
+    }
+
+    /// When the request was sent.
+    #[inline]
+    pub(super) fn sent(&self) -> Nanos {
+        self.exchange.sample.sent
+    }
+
+    /// How many requests the socket has carried.
+    pub(super) fn served(&self) -> u32 {
+        self.served
+    }
+
+    /// Its user has a request to send.
+    pub(super) fn begin(&mut self, start: Start) {
+        self.start = start;
+        self.give_up = Nanos::MAX;
+        self.retried = false;
     }
 
     /// A request is under way or waits for the connection.
@@ -170,38 +201,38 @@ impl Connection {
         self.stream = Some(stream);
         self.state = State::Connecting;
         self.served = 0;
-        self.trouble = None;
+        self.tls_failure = None;
         self.connect_since = now;
     }
 
     /// What the user of the request that is about to begin does beside waiting.
-    pub(super) fn behave(&mut self, manners: Manners) {
-        match &mut self.odd {
-            Some(odd) => **odd = Odd { manners, paused_until: Nanos::MAX },
-            None if manners == Manners::default() => {}
-            None => self.odd = Some(Box::new(Odd { manners, paused_until: Nanos::MAX })),
+    pub(super) fn apply_behavior(&mut self, behavior: ClientBehavior) {
+        match &mut self.unusual {
+            Some(unusual) => **unusual = SlowOrAbandoning { behavior, paused_until: Nanos::MAX },
+            None if behavior == ClientBehavior::default() => {}
+            None => self.unusual = Some(Box::new(SlowOrAbandoning { behavior, paused_until: Nanos::MAX })),
         }
     }
 
     /// The pace of a slow reader, in bytes a second.
     pub(super) fn pace(&self) -> Option<u32> {
-        self.odd.as_ref()?.manners.bytes_per_second.map(NonZeroU32::get)
+        self.unusual.as_ref()?.behavior.bytes_per_second.map(NonZeroU32::get)
     }
 
     /// Until when a slow reader does not read; `MAX` when it may.
     pub(super) fn paused_until(&self) -> Nanos {
-        self.odd.as_ref().map_or(Nanos::MAX, |odd| odd.paused_until)
+        self.unusual.as_ref().map_or(Nanos::MAX, |unusual| unusual.paused_until)
     }
 
     pub(super) fn pause_until(&mut self, end: Nanos) {
-        if let Some(odd) = &mut self.odd {
-            odd.paused_until = end;
+        if let Some(unusual) = &mut self.unusual {
+            unusual.paused_until = end;
         }
     }
 
     /// Its user leaves by resetting the connection.
-    pub(super) fn vanishes(&self) -> bool {
-        self.odd.as_ref().is_some_and(|odd| odd.manners.by_reset)
+    pub(super) fn aborts(&self) -> bool {
+        self.unusual.as_ref().is_some_and(|unusual| unusual.behavior.by_reset)
     }
 
     /// A socket exists and cannot be used yet.
@@ -242,7 +273,7 @@ impl Connection {
                 Ok(open)
             }
             Err(error) => {
-                self.trouble = trouble_of(&error);
+                self.tls_failure = tls_failure(&error);
                 // Whatever the socket says, what failed is the session.
                 Err(Failure::Tls)
             }
@@ -250,16 +281,16 @@ impl Connection {
     }
 
     /// Puts a request on the wire; `now` was read just before.
-    pub(super) fn send(&mut self, bytes: &[u8], expect: Expect, now: Nanos, place: Place) -> Step {
-        self.exchange.begin(expect, now, self.served > 0, place);
+    pub(super) fn send(&mut self, bytes: &[u8], expect: Expect, now: Nanos, placement: Placement) -> Step {
+        self.exchange.begin(expect, now, self.served > 0, placement);
         self.exchange.charge_handshake();
         self.state = State::Receiving;
         match self.write(bytes) {
-            Ok(written) if written == bytes.len() => Step::Wait,
+            Ok(written) if written == bytes.len() => Step::Rearm,
             Ok(written) => {
                 self.state = State::Sending;
                 self.keep_unsent(&bytes[written..]);
-                Step::Wait
+                Step::Rearm
             }
             Err(error) => self.broke(&error),
         }
@@ -311,28 +342,23 @@ impl Connection {
         }
     }
 
-    /// Acknowledges what was read at once.
-    pub(super) fn acknowledge(&self) {
-        if let Some(stream) = &self.stream {
-            stream.acknowledge();
-        }
-    }
-
     /// Bytes came.
-    pub(super) fn received(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Step {
+    pub(super) fn received(&mut self, bytes: &[u8], incoming: &mut Incoming<'_>) -> Step {
         match self.state {
             // A session's own: a ticket, new keys, a part of a record.
             _ if bytes.is_empty() => return Step::Wait,
             State::Sending | State::Receiving => {}
-            State::Upgrading => return self.shake_hands(bytes, arrival.at),
+            State::Upgrading => return self.shake_hands(bytes, incoming.time.at),
             State::Idle if self.exchange.channel.is_some() => return self.between_requests(bytes),
             // An answer that nobody asked for: the connection is out of step and cannot be trusted with a request.
             _ => return Step::Gone,
         }
-        let progress = self.exchange.feed(bytes, arrival, reader, tally);
+        let awaited = self.exchange.awaiting();
+        let progress = self.exchange.feed(bytes, incoming);
         self.answer();
         match progress {
-            Progress::More if self.has_enough() => Step::Over { outcome: self.exchange.left(), reusable: false },
+            Progress::More if self.has_enough() => Step::Over { outcome: self.exchange.abandoned(), reusable: false },
+            Progress::More if self.exchange.awaiting() != awaited => Step::Rearm,
             Progress::More => Step::Wait,
             Progress::Closed => self.closed_by_word(),
             Progress::Over { outcome, reusable } => {
@@ -347,7 +373,7 @@ impl Connection {
     }
 
     /// The peer closed its side.
-    pub(super) fn peer_closed(&mut self, arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Step {
+    pub(super) fn peer_closed(&mut self, incoming: &mut Incoming<'_>) -> Step {
         if self.state == State::Upgrading {
             return Step::Over { outcome: Outcome::Failed(Failure::ClosedEarly), reusable: false };
         }
@@ -357,7 +383,7 @@ impl Connection {
         if self.may_retry() {
             return Step::Stale;
         }
-        match self.exchange.eof(arrival, reader, tally) {
+        match self.exchange.eof(incoming) {
             Progress::Over { outcome, .. } => Step::Over { outcome, reusable: false },
             Progress::More | Progress::Closed => {
                 Step::Over { outcome: Outcome::Failed(Failure::ClosedEarly), reusable: false }
@@ -373,9 +399,9 @@ impl Connection {
         if self.may_retry() {
             return Step::Stale;
         }
-        self.trouble = trouble_of(error);
+        self.tls_failure = tls_failure(error);
         let class = match error.kind() {
-            _ if self.trouble.is_some() => Failure::Tls,
+            _ if self.tls_failure.is_some() => Failure::Tls,
             // An end of which the peer has said nothing: whatever was still to come is missing.
             io::ErrorKind::UnexpectedEof => Failure::ClosedEarly,
             _ => Failure::Reset,
@@ -404,7 +430,7 @@ impl Connection {
             return (Outcome::Interrupted, now);
         }
         if self.state == State::Securing {
-            self.trouble = Some(Trouble::Stalled);
+            self.tls_failure = Some(TlsFailure::Stalled);
             return (Outcome::Failed(Failure::Tls), now);
         }
         if !self.is_in_flight() {
@@ -413,7 +439,7 @@ impl Connection {
         let (limit, class) = self.response_limit(limits);
         // On a tie it is the user's own doing.
         if self.leaves_at() <= limit {
-            return (self.exchange.left(), now);
+            return (self.exchange.abandoned(), now);
         }
         match class {
             Some(class) => (Outcome::Failed(self.exchange.failure(class)), now),
@@ -423,7 +449,7 @@ impl Connection {
 
     /// Whether the user has seen as many tokens as it wanted. Once the terminal event has come there is nothing left to leave.
     fn has_enough(&self) -> bool {
-        match self.odd.as_ref().and_then(|odd| odd.manners.leave) {
+        match self.unusual.as_ref().and_then(|unusual| unusual.behavior.leave) {
             Some(After::Tokens(n)) => self.exchange.sample.token_events >= n && self.exchange.done_at().is_none(),
             Some(After::Time(_)) | None => false,
         }
@@ -431,7 +457,7 @@ impl Connection {
 
     /// When the user leaves whatever has come; `MAX` for never.
     fn leaves_at(&self) -> Nanos {
-        match self.odd.as_ref().and_then(|odd| odd.manners.leave) {
+        match self.unusual.as_ref().and_then(|unusual| unusual.behavior.leave) {
             Some(After::Time(time)) if self.exchange.done_at().is_none() => {
                 self.exchange.sample.sent.saturating_add(time)
             }
@@ -444,12 +470,10 @@ impl Connection {
         let exchange = &self.exchange;
         let sent = exchange.sample.sent;
         let total = (sent.saturating_add(limits.total), Some(Failure::TimeoutTotal));
-        let idle = match exchange.done_at() {
-            Some(done) => (done.saturating_add(DRAIN_LIMIT), None),
-            None if exchange.answered() => {
-                (exchange.last_read.saturating_add(limits.stall), Some(Failure::TimeoutStall))
-            }
-            None => (sent.saturating_add(limits.first_byte), Some(Failure::TimeoutFirstByte)),
+        let idle = match exchange.awaiting() {
+            Awaiting::FramingEnd => (exchange.done.saturating_add(DRAIN_LIMIT), None),
+            Awaiting::MoreData => (exchange.last_read.saturating_add(limits.stall), Some(Failure::TimeoutStall)),
+            Awaiting::FirstByte => (sent.saturating_add(limits.first_byte), Some(Failure::TimeoutFirstByte)),
         };
         // On a tie the more telling class wins.
         if idle.0 <= total.0 { idle } else { total }
@@ -459,11 +483,6 @@ impl Connection {
     pub(super) fn keep(&mut self) {
         self.state = State::Idle;
         self.served = self.served.saturating_add(1);
-    }
-
-    /// Whether it may carry another request after the present one, when it is closed after `most`.
-    pub(super) fn may_serve(&self, most: Option<u32>) -> bool {
-        most.is_none_or(|most| self.served.saturating_add(1) < most)
     }
 
     /// Gives the socket up; the caller closes or aborts it.

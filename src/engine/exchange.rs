@@ -10,17 +10,19 @@
 //!
 //! It knows neither the socket nor the clock. The first flaw found is the one that counts: a request fails once, in one class.
 
+mod channel;
 mod websocket;
 
 use super::excerpt::{Excerpt, Secrets};
-use super::ledger::{Place, Window};
+use super::rx_time::ReceiveTime;
+use super::window::{Placement, Window};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
 use crate::mix::Kind;
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
+pub(super) use channel::{Channel, Handshake};
 use std::io;
-pub(super) use websocket::{Channel, Handshake};
 
 /// The widest interval in which several token events of one read may have come and still share its instant. A worker that polls in
 /// time is below it; above it the single gaps are not known (only their sum is) and must not be invented.
@@ -31,13 +33,6 @@ const PARSE_MISMATCH: &str = "parse mismatch";
 
 /// A collected body keeps its memory for the next request up to this size; a single large answer must not stay resident for ever.
 const KEPT_BODY_BYTES: usize = 64 * 1024;
-
-/// When bytes came: at `at`, and if several events came together, none of them before `not_before`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Arrival {
-    pub(super) at: Nanos,
-    pub(super) not_before: Nanos,
-}
 
 /// What is asked for: fixed per kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +52,26 @@ impl Expect {
             .map(|(i, kind)| Self { kind: i as u16, api: kind.api, stream: kind.stream, websocket: kind.websocket })
             .collect()
     }
+}
+
+/// Bytes that are received, and what they are decoded with.
+#[derive(Debug)]
+pub(super) struct Incoming<'a> {
+    pub(super) time: ReceiveTime,
+    /// Understands the answers to this kind of request.
+    pub(super) reader: &'a mut Reader,
+    /// Takes the gaps between tokens at once. Everything else waits for the end of the request.
+    pub(super) tally: &'a mut Tally,
+}
+
+/// What a response waits for. Each has a limit of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaiting {
+    FirstByte,
+    /// More of a response that has begun.
+    MoreData,
+    /// The terminal event has come; only the framing is still open.
+    FramingEnd,
 }
 
 /// Whether the response goes on.
@@ -92,10 +107,10 @@ pub(super) struct Exchange {
     flaw: Option<Failure>,
     /// What it looked like.
     excerpt: Excerpt,
-    /// Arrival of a data line whose event was not closed by a blank line yet.
-    held: Option<Arrival>,
+    /// When a data line was received whose event is not closed by a blank line yet.
+    held: Option<ReceiveTime>,
     /// When the terminal event came, `MAX` before.
-    done: Nanos,
+    pub(super) done: Nanos,
     /// When the last byte came; `sent` before the first.
     pub(super) last_read: Nanos,
     /// Tokens of the present read, not settled yet.
@@ -129,7 +144,7 @@ impl Exchange {
 
     /// Touches what a token will.
     #[inline]
-    pub(super) fn come_closer(&self) {
+    pub(super) fn prefetch(&self) {
         use std::hint::black_box;
         black_box(self.tokens_in_read);
         black_box(self.window);
@@ -139,7 +154,7 @@ impl Exchange {
     }
 
     /// A request is put on the wire at `sent`.
-    pub(super) fn begin(&mut self, expect: Expect, sent: Nanos, reused: bool, place: Place) {
+    pub(super) fn begin(&mut self, expect: Expect, sent: Nanos, reused: bool, placement: Placement) {
         self.expect = expect;
         self.http.reset();
         if expect.stream {
@@ -147,7 +162,7 @@ impl Exchange {
         }
         self.body.clear();
         self.body.shrink_to(KEPT_BODY_BYTES);
-        (self.phase, self.window) = (place.phase, place.window);
+        (self.phase, self.window) = (placement.phase, placement.window);
         self.flaw = None;
         self.excerpt.clear();
         self.held = None;
@@ -160,7 +175,7 @@ impl Exchange {
 
     /// The measurement window ends now, earlier than planned.
     pub(super) fn close_window(&mut self, now: Nanos) {
-        self.window.end = self.window.end.min(now);
+        self.window.close(now);
     }
 
     /// Whether any byte of the response has come.
@@ -173,37 +188,41 @@ impl Exchange {
         (self.done != Nanos::MAX).then_some(self.done)
     }
 
-    /// Which limits the response is under: they change with its first byte and with its terminal event, and may become tighter then.
-    pub(super) fn limits(&self) -> (bool, bool) {
-        (self.answered(), self.done_at().is_some())
+    /// What the response waits for.
+    pub(super) fn awaiting(&self) -> Awaiting {
+        if self.done != Nanos::MAX {
+            Awaiting::FramingEnd
+        } else if self.answered() {
+            Awaiting::MoreData
+        } else {
+            Awaiting::FirstByte
+        }
     }
 
-    /// Bytes of the response, read by the `reader` of its kind. Gaps between tokens go to `tally` at once; everything else waits for
-    /// the end.
-    pub(super) fn feed(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
-        if self.expect.websocket {
-            let progress = self.on_messages(bytes, arrival, reader);
-            self.settle(arrival, tally);
-            return progress;
-        }
-        let at = arrival.at;
-        self.sample.first_byte.get_or_insert(at);
-        self.sample.bytes_received += bytes.len() as u64;
-        self.last_read = at;
-        let progress = self.decode(bytes, arrival, reader, tally);
-        self.settle(arrival, tally);
+    /// Bytes of the response.
+    pub(super) fn feed(&mut self, bytes: &[u8], incoming: &mut Incoming<'_>) -> Progress {
+        let at = incoming.time.at;
+        let progress = if self.expect.websocket {
+            self.on_messages(bytes, at, incoming.reader)
+        } else {
+            self.sample.first_byte.get_or_insert(at);
+            self.sample.bytes_received += bytes.len() as u64;
+            self.last_read = at;
+            self.decode(bytes, incoming)
+        };
+        self.settle(incoming.time, incoming.tally);
         progress
     }
 
     /// The peer closed its side.
-    pub(super) fn eof(&mut self, arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
+    pub(super) fn eof(&mut self, incoming: &mut Incoming<'_>) -> Progress {
         if self.expect.websocket {
             return self.end_of_messages(false);
         }
         match self.http.eof() {
             Ok(_) => {
-                let progress = self.finish(false, &[], arrival, reader, tally);
-                self.settle(arrival, tally);
+                let progress = self.finish(false, &[], incoming);
+                self.settle(incoming.time, incoming.tally);
                 progress
             }
             Err(error) => self.broken(error, &[]),
@@ -221,7 +240,7 @@ impl Exchange {
     }
 
     /// How the request ends when its user leaves now. What was already wrong comes first.
-    pub(super) fn left(&self) -> Outcome {
+    pub(super) fn abandoned(&self) -> Outcome {
         self.flaw.map_or(Outcome::Cancelled, Outcome::Failed)
     }
 
@@ -237,7 +256,7 @@ impl Exchange {
         self.excerpt.text(&self.sample, secrets)
     }
 
-    fn decode(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader, tally: &mut Tally) -> Progress {
+    fn decode(&mut self, bytes: &[u8], incoming: &mut Incoming<'_>) -> Progress {
         let mut input = bytes;
         // A plain body that lies whole in this read is parsed where it lies.
         let mut whole: &[u8] = &[];
@@ -250,7 +269,7 @@ impl Exchange {
                 }
                 Some(Ok(Event::Head(head))) => self.on_head(head),
                 Some(Ok(Event::Data(piece))) if self.reads_stream() => {
-                    if let Some(progress) = self.on_stream(piece, arrival, reader, tally) {
+                    if let Some(progress) = self.on_stream(piece, incoming) {
                         return progress;
                     }
                 }
@@ -266,7 +285,7 @@ impl Exchange {
                     if !input.is_empty() {
                         return self.broken(WireError::BadHttp("bytes after the end of the response"), input);
                     }
-                    return self.finish(reusable, whole, arrival, reader, tally);
+                    return self.finish(reusable, whole, incoming);
                 }
                 Some(Err(error)) => return self.broken(error, before),
             }
@@ -310,13 +329,8 @@ impl Exchange {
     }
 
     /// A piece of an event stream. Ends the response only when its bytes are beyond repair.
-    fn on_stream(
-        &mut self,
-        piece: &[u8],
-        arrival: Arrival,
-        reader: &mut Reader,
-        tally: &mut Tally,
-    ) -> Option<Progress> {
+    fn on_stream(&mut self, piece: &[u8], incoming: &mut Incoming<'_>) -> Option<Progress> {
+        let Incoming { time, reader, tally } = incoming;
         let mut input = piece;
         let held = self.held.take();
         let mut first = true;
@@ -339,12 +353,12 @@ impl Exchange {
                     self.on_event(meaning, earlier.at);
                     self.settle(earlier, tally);
                 }
-                _ => self.on_event(meaning, arrival.at),
+                _ => self.on_event(meaning, time.at),
             }
             first = false;
         }
         if self.sse.holds_data() {
-            self.held = if first { held.or(Some(arrival)) } else { Some(arrival) };
+            self.held = if first { held.or(Some(*time)) } else { Some(*time) };
         }
         None
     }
@@ -381,15 +395,15 @@ impl Exchange {
     ///
     /// One token came when its read came. Several came somewhere in (`not_before`, `at`]: if that is narrow they share `at`, else the
     /// single gaps and a first token among them are *censored*: counted, not guessed. Sums over the stream stay exact either way.
-    fn settle(&mut self, arrival: Arrival, tally: &mut Tally) {
+    fn settle(&mut self, time: ReceiveTime, tally: &mut Tally) {
         let tokens = std::mem::take(&mut self.tokens_in_read);
         let visible = std::mem::take(&mut self.visible_in_read);
         if tokens == 0 {
             return;
         }
-        let at = arrival.at;
+        let at = time.at;
         let sample = &mut self.sample;
-        let known = tokens == 1 || at.since(arrival.not_before) <= SHARED_INSTANT;
+        let known = tokens == 1 || at.since(time.not_before) <= SHARED_INSTANT;
         if known {
             if let Some(last) = sample.last_token {
                 let gap = at.since(last);
@@ -413,26 +427,19 @@ impl Exchange {
     }
 
     /// The response is complete by its framing.
-    fn finish(
-        &mut self,
-        reusable: bool,
-        whole: &[u8],
-        arrival: Arrival,
-        reader: &mut Reader,
-        tally: &mut Tally,
-    ) -> Progress {
+    fn finish(&mut self, reusable: bool, whole: &[u8], incoming: &mut Incoming<'_>) -> Progress {
         if self.reads_stream() {
-            let held = self.held.take().unwrap_or(arrival);
+            let held = self.held.take().unwrap_or(incoming.time);
             if let Some(event) = self.sse.eof() {
-                let meaning = reader.read_event(&event);
+                let meaning = incoming.reader.read_event(&event);
                 if meaning.is_err() && self.flaw.is_none() {
                     self.excerpt.event(event.data);
                 }
                 self.on_event(meaning, held.at);
-                self.settle(held, tally);
+                self.settle(held, incoming.tally);
             }
         } else if self.flaw.is_none() {
-            self.read_body(whole, reader);
+            self.read_body(whole, incoming.reader);
         }
         Progress::Over { outcome: self.outcome(), reusable }
     }
@@ -476,7 +483,7 @@ impl Exchange {
         }
     }
 
-    /// The two ways of reading disagree: whatever else the peer did, this request's numbers cannot be trusted, and it is our doing.
+    /// The two routes of reading disagree: whatever else the peer did, this request's numbers cannot be trusted, and it is our doing.
     fn mismatch(&mut self) {
         self.sample.check_failed = Some(PARSE_MISMATCH);
         self.flaw = Some(Failure::Internal);

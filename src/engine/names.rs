@@ -1,6 +1,6 @@
 //! Names that are looked up again while a test runs, on a thread of its own: a resolver may take seconds, and workers wait for nobody.
 
-use super::worker::Addresses;
+use super::channels::Addresses;
 use crate::net::{Access, Target, drop_dead_family, look_up};
 use crate::plan::Plan;
 use std::net::SocketAddr;

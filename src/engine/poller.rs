@@ -1,6 +1,7 @@
 //! Waiting for sockets: mio, or in tests a scripted world with its own clock.
 
-use crate::net::{Dialer, Stream, Way};
+use super::ready::Ready;
+use crate::net::{Dialer, Route, Stream};
 use crate::units::Nanos;
 use mio::{Events, Poll, Token};
 use rustix::event::Timespec;
@@ -11,16 +12,6 @@ use std::io;
 
 /// Most sockets served in one pass. More are served in the next; a bound keeps a pass short.
 const EVENTS_PER_PASS: usize = 1024;
-
-/// A socket that has something to say.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ready {
-    pub(super) token: Token,
-    pub(super) readable: bool,
-    pub(super) writable: bool,
-    /// The peer has closed its side, or the socket is in error: no further event will come, so reads must go on to the end.
-    pub(super) closed: bool,
-}
 
 /// Where sockets come from and are waited for.
 pub(super) enum Poller {
@@ -47,9 +38,15 @@ impl Poller {
     }
 
     /// Begins to connect; the token comes back with every event of that socket. One that is read `slowly` has a small receive buffer.
-    pub(super) fn connect(&mut self, dialer: &mut Dialer, way: Way, token: Token, slowly: bool) -> io::Result<Stream> {
+    pub(super) fn connect(
+        &mut self,
+        dialer: &mut Dialer,
+        route: Route,
+        token: Token,
+        slowly: bool,
+    ) -> io::Result<Stream> {
         match self {
-            Self::Mio { poll, .. } => dialer.dial(way, poll.registry(), token, slowly),
+            Self::Mio { poll, .. } => dialer.dial(route, poll.registry(), token, slowly),
             #[cfg(any(test, feature = "scripted"))]
             Self::Script(world) => Ok(world.connect(token)),
         }
@@ -138,8 +135,8 @@ mod tests {
         let addr = listener.local_addr().expect("its address");
         let target = Target { addrs: vec![addr], ..Target::parse("http://h").expect("a URL") };
         let mut dialer = Dialer::new(&[target], &Access::default(), 0, 1).expect("nothing that could fail");
-        let way = dialer.next_way();
-        let stream = poller.connect(&mut dialer, way, Token(7), false).expect("begins to connect");
+        let route = dialer.next_route();
+        let stream = poller.connect(&mut dialer, route, Token(7), false).expect("begins to connect");
         let (peer, _) = listener.accept().expect("the connection");
         (poller, stream, peer)
     }

@@ -3,7 +3,7 @@
 
 #![cfg_attr(not(test), allow(dead_code, reason = "benches need only a part of it"))]
 
-use super::poller::Ready;
+use super::ready::Ready;
 use crate::net::script::{Kernel, Socket};
 use crate::net::{Stamp, Stream};
 use crate::units::Nanos;

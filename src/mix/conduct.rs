@@ -43,7 +43,7 @@ pub struct SlowReader {
 
 /// What one user does with one answer. Small: every connection has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Manners {
+pub struct ClientBehavior {
     /// It leaves before the end.
     pub leave: Option<After>,
     /// It leaves by resetting the connection.
@@ -54,8 +54,8 @@ pub struct Manners {
 
 impl Conduct {
     /// What one of the users does. Whoever gives up does not vanish: one draw decides between the two.
-    pub(super) fn draw(&self, rng: &mut fastrand::Rng) -> Manners {
-        let mut manners = Manners::default();
+    pub(super) fn draw(&self, rng: &mut fastrand::Rng) -> ClientBehavior {
+        let mut behavior = ClientBehavior::default();
         if self.cancel.is_some() || self.drop.is_some() {
             let point = rng.f64();
             let cancels = self.cancel.map_or(0.0, |leave| leave.share);
@@ -64,14 +64,14 @@ impl Conduct {
                 (_, Some(drop)) if point >= cancels && point < cancels + drop.share => Some((drop, true)),
                 _ => None,
             };
-            manners.leave = leave.map(|(leave, _)| leave.after);
-            manners.by_reset = leave.is_some_and(|(_, by_reset)| by_reset);
+            behavior.leave = leave.map(|(leave, _)| leave.after);
+            behavior.by_reset = leave.is_some_and(|(_, by_reset)| by_reset);
         }
         if let Some(slow) = self.slow_reader
             && rng.f64() < slow.share
         {
-            manners.bytes_per_second = NonZeroU32::new(slow.bytes_per_second);
+            behavior.bytes_per_second = NonZeroU32::new(slow.bytes_per_second);
         }
-        manners
+        behavior
     }
 }

@@ -108,7 +108,7 @@ fn a_request_to_the_letter() {
         ..kind("chat", 1)
     };
     let envelope = Envelope { api_key: Some(Secret::new("sk-1".to_owned())), ..envelope() };
-    let mut request = Request { bytes: b"of before".to_vec(), kind: 9, manners: Manners::default() };
+    let mut request = Request { bytes: b"of before".to_vec(), kind: 9, behavior: ClientBehavior::default() };
     scenario(&[kind], &envelope, 1).write(0, 0, 0, &mut request);
     let expected = format!(
         "POST /openai/v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: llmsim-blast/{}\r\n\
@@ -316,7 +316,7 @@ fn another_seed_user_or_iteration_draws_something_else() {
 #[test]
 fn nothing_is_allocated_once_warm() {
     let scenario = scenario(&[kind("a", 1), get("b", 1, "/health")], &envelope(), 1);
-    let mut request = Request { bytes: Vec::with_capacity(4096), kind: 0, manners: Manners::default() };
+    let mut request = Request { bytes: Vec::with_capacity(4096), kind: 0, behavior: ClientBehavior::default() };
     let address = request.bytes.as_ptr();
     for i in 0..100 {
         scenario.write(0, 0, i, &mut request);
@@ -346,7 +346,7 @@ fn secrets_are_never_printed() {
 
 #[test]
 fn a_mix_of_nothing_sends_nothing_and_does_not_panic() {
-    let mut request = Request { bytes: b"old".to_vec(), kind: 3, manners: Manners::default() };
+    let mut request = Request { bytes: b"old".to_vec(), kind: 3, behavior: ClientBehavior::default() };
     scenario(&[], &envelope(), 1).write(0, 0, 0, &mut request);
     assert_eq!((request.bytes.len(), request.kind), (0, 0));
     let bare = Kind { models: Vec::new(), prompts: Vec::new(), ..kind("bare", 0) };
@@ -398,16 +398,19 @@ fn conduct_is_drawn_like_everything_else_and_changes_nothing_else() {
         for iteration in 0..100 {
             usual.write(0, vu, iteration, &mut before);
             odd.write(0, vu, iteration, &mut after);
-            assert_eq!((&before.bytes, before.kind, before.manners), (&after.bytes, after.kind, Manners::default()));
-            match (after.manners.leave, after.manners.by_reset) {
+            assert_eq!(
+                (&before.bytes, before.kind, before.behavior),
+                (&after.bytes, after.kind, ClientBehavior::default())
+            );
+            match (after.behavior.leave, after.behavior.by_reset) {
                 (Some(After::Tokens(1)), false) => cancelled += 1,
                 (Some(After::Tokens(2)), true) => dropped += 1,
                 (None, false) => {}
                 other => panic!("{other:?}"),
             }
-            assert_eq!(after.manners.bytes_per_second.is_some(), odd.reads_slowly(vu, iteration));
+            assert_eq!(after.behavior.bytes_per_second.is_some(), odd.reads_slowly(vu, iteration));
             assert!(!usual.reads_slowly(vu, iteration));
-            slow += u32::from(after.manners.bytes_per_second.is_some_and(|pace| pace.get() == 9));
+            slow += u32::from(after.behavior.bytes_per_second.is_some_and(|pace| pace.get() == 9));
         }
     }
     // Of 10,000, within five standard deviations.
@@ -421,6 +424,6 @@ fn conduct_is_drawn_like_everything_else_and_changes_nothing_else() {
     );
     for iteration in 0..1000 {
         all.write(0, 0, iteration, &mut after);
-        assert!(after.manners.leave.is_some());
+        assert!(after.behavior.leave.is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! How targets are reached: names, sources, sockets, proxies, certificates. Plain data.
 
-use super::Target;
+use super::target::Target;
 use crate::units::Nanos;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -1,7 +1,7 @@
 //! One blocking connection, for questions before and after a test: through the same sockets, proxies and sessions as the test itself.
 
-use super::tls::trouble::{failed, failed_by};
-use super::tls::{Client, LEAST_BUFFER, Name, Session, Trouble};
+use super::tls::failure::{failed, failed_by};
+use super::tls::{Client, LEAST_BUFFER, Name, Session, TlsFailure};
 use super::tunnel::Tunnel;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ const MAX_OPENING_READS: usize = 64;
 
 /// How a target is called on. Plain data.
 #[derive(Debug, Clone, Default)]
-pub struct Door<'a> {
+pub struct Endpoint<'a> {
     /// Its addresses.
     pub addrs: Vec<SocketAddr>,
     /// The socket in the file system that is used instead.
@@ -27,7 +27,7 @@ pub struct Door<'a> {
     pub tunnel_to: Option<String>,
 }
 
-impl Door<'_> {
+impl Endpoint<'_> {
     /// These addresses in the clear.
     pub fn plain(addrs: &[SocketAddr]) -> Self {
         Self { addrs: addrs.to_vec(), ..Self::default() }
@@ -81,7 +81,7 @@ fn dig(wire: &mut Wire, authority: &str) -> io::Result<()> {
             return Ok(());
         }
     }
-    Err(failed(Trouble::Proxy, "it closed the connection"))
+    Err(failed(TlsFailure::Proxy, "it closed the connection"))
 }
 
 /// An open connection that blocks.
@@ -151,17 +151,17 @@ impl Call {
             }
             match self.receive() {
                 Ok(true) => {}
-                Ok(false) => return Err(failed(Trouble::ClosedInHandshake, "")),
+                Ok(false) => return Err(failed(TlsFailure::ClosedInHandshake, "")),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                    return Err(failed(Trouble::ClosedInHandshake, ""));
+                    return Err(failed(TlsFailure::ClosedInHandshake, ""));
                 }
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    return Err(failed(Trouble::Stalled, ""));
+                    return Err(failed(TlsFailure::Stalled, ""));
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(failed(Trouble::Other, "the handshake does not end"))
+        Err(failed(TlsFailure::Other, "the handshake does not end"))
     }
 
     /// Reads once from the wire, through the session; false at the end.

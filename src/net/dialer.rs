@@ -1,10 +1,10 @@
 //! Opens one connection after the other: to all targets and all their addresses in turn, from all sources in turn.
 
-use super::Target;
 use super::access::Access;
-use super::call::Door;
+use super::call::Endpoint;
 use super::socket::Socket;
 use super::stream::{Secured, Stream};
+use super::target::Target;
 use super::tls::{Client, Name, TlsConfigError};
 use super::tunnel::Tunnel;
 use mio::{Registry, Token};
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 /// Where the next connection goes. Plain data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Way {
+pub struct Route {
     /// Which target.
     pub target: u16,
     /// Which address, by number, see [`Dialer::addr`]; the last number is that of none.
@@ -27,7 +27,7 @@ const NOWHERE: u16 = u16::MAX;
 /// Opens connections. Each worker has its own.
 #[derive(Debug)]
 pub struct Dialer {
-    lanes: Vec<Lane>,
+    to_targets: Vec<TargetRoute>,
     turn: usize,
     /// All addresses that were ever used, by number: connections remember the number only.
     known: Vec<SocketAddr>,
@@ -40,7 +40,7 @@ pub struct Dialer {
 
 /// What is the same for all connections to one target.
 #[derive(Debug)]
-struct Lane {
+struct TargetRoute {
     /// Numbers of its addresses.
     addrs: Vec<u16>,
     turn: usize,
@@ -60,76 +60,76 @@ impl Dialer {
         connections: usize,
     ) -> Result<Self, TlsConfigError> {
         let mut known = Vec::new();
-        let lane = |target: &Target| {
+        let to_target = |target: &Target| {
             let name = if target.tls { Some(Name::new(&target.host)?) } else { None };
             // A proxy needs the port spelled out (RFC 9110, section 9.3.6).
             let port = target.port;
             let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
             let tunnel_to = (target.tls && access.proxy.is_some()).then(|| format!("{host}:{port}"));
-            Ok::<_, TlsConfigError>(Lane { addrs: numbers(&target.addrs, &mut known), turn: 0, name, tunnel_to })
+            Ok::<_, TlsConfigError>(TargetRoute { addrs: numbers(&target.addrs, &mut known), turn: 0, name, tunnel_to })
         };
-        let mut lanes = targets.into_iter().map(lane).collect::<Result<Vec<_>, _>>()?;
-        let of = lanes.len().max(1);
-        for (k, lane) in lanes.iter_mut().enumerate() {
+        let mut to_targets = targets.into_iter().map(to_target).collect::<Result<Vec<_>, _>>()?;
+        let of = to_targets.len().max(1);
+        for (k, to_target) in to_targets.iter_mut().enumerate() {
             // As if `nth` connections had been opened already.
-            lane.turn = nth / of + usize::from(k < nth % of);
+            to_target.turn = nth / of + usize::from(k < nth % of);
         }
-        let tls = if lanes.iter().any(|lane| lane.name.is_some()) {
+        let tls = if to_targets.iter().any(|to_target| to_target.name.is_some()) {
             Some(Client::new(&access.tls, connections)?)
         } else {
             None
         };
         let unix_socket = access.unix_socket.clone();
-        Ok(Self { lanes, turn: nth, known, sources: access.sources.clone(), source_turn: nth, unix_socket, tls })
+        Ok(Self { to_targets, turn: nth, known, sources: access.sources.clone(), source_turn: nth, unix_socket, tls })
     }
 
     /// Where the next connection goes.
-    pub fn next_way(&mut self) -> Way {
-        let target = self.turn % self.lanes.len().max(1);
+    pub fn next_route(&mut self) -> Route {
+        let target = self.turn % self.to_targets.len().max(1);
         self.turn = self.turn.wrapping_add(1);
-        let addr = self.lanes.get_mut(target).and_then(|lane| {
-            let addr = lane.addrs.get(lane.turn % lane.addrs.len().max(1)).copied();
-            lane.turn = lane.turn.wrapping_add(1);
+        let addr = self.to_targets.get_mut(target).and_then(|to_target| {
+            let addr = to_target.addrs.get(to_target.turn % to_target.addrs.len().max(1)).copied();
+            to_target.turn = to_target.turn.wrapping_add(1);
             addr
         });
-        Way { target: target as u16, addr: addr.filter(|_| self.unix_socket.is_none()).unwrap_or(NOWHERE) }
+        Route { target: target as u16, addr: addr.filter(|_| self.unix_socket.is_none()).unwrap_or(NOWHERE) }
     }
 
-    /// The address of a way; none for a socket in the file system.
-    pub fn addr(&self, way: Way) -> Option<SocketAddr> {
-        self.known.get(usize::from(way.addr)).copied()
+    /// The address of a route; none for a socket in the file system.
+    pub fn addr(&self, route: Route) -> Option<SocketAddr> {
+        self.known.get(usize::from(route.addr)).copied()
     }
 
     /// Begins to connect, and registers the socket once and for all. One that is read `slowly` has a small receive buffer.
-    pub fn dial(&mut self, way: Way, registry: &Registry, token: Token, slowly: bool) -> io::Result<Stream> {
-        let socket = match (&self.unix_socket, self.addr(way)) {
+    pub fn dial(&mut self, route: Route, registry: &Registry, token: Token, slowly: bool) -> io::Result<Stream> {
+        let socket = match (&self.unix_socket, self.addr(route)) {
             (Some(path), _) => Socket::unix(path, registry, token)?,
             (None, Some(addr)) => Socket::tcp(addr, self.next_source(addr), slowly, registry, token)?,
             (None, None) => return Err(io::Error::new(io::ErrorKind::NotFound, "the target has no address")),
         };
-        let Some(lane) = self.lanes.get(usize::from(way.target)) else { return Ok(Stream::Plain(socket)) };
-        lane.stream(socket, self.tls.as_ref())
+        let Some(to_target) = self.to_targets.get(usize::from(route.target)) else { return Ok(Stream::Plain(socket)) };
+        to_target.stream(socket, self.tls.as_ref())
     }
 
     /// New addresses of the targets, in their order; a target whose name could not be looked up keeps its old ones.
     pub fn readdress(&mut self, addrs: Vec<Option<Vec<SocketAddr>>>) {
-        for (lane, addrs) in self.lanes.iter_mut().zip(addrs) {
+        for (to_target, addrs) in self.to_targets.iter_mut().zip(addrs) {
             let found = addrs.map(|addrs| numbers(&addrs, &mut self.known)).filter(|found| !found.is_empty());
-            lane.addrs = found.unwrap_or_else(|| std::mem::take(&mut lane.addrs));
+            to_target.addrs = found.unwrap_or_else(|| std::mem::take(&mut to_target.addrs));
         }
     }
 
-    /// A target's door, for questions before and after a test.
-    pub fn door(&self, target: usize) -> Door<'_> {
-        let lane = self.lanes.get(target);
-        Door {
-            addrs: lane
-                .map(|lane| lane.addrs.iter().map(|&n| self.known[usize::from(n)]).collect())
+    /// The endpoint of a target, for questions before and after a test.
+    pub fn endpoint(&self, target: usize) -> Endpoint<'_> {
+        let to_target = self.to_targets.get(target);
+        Endpoint {
+            addrs: to_target
+                .map(|to_target| to_target.addrs.iter().map(|&n| self.known[usize::from(n)]).collect())
                 .unwrap_or_default(),
             unix_socket: self.unix_socket.clone(),
             source: self.sources.clone(),
-            tls: lane.and_then(|lane| self.tls.as_ref().zip(lane.name.as_ref())),
-            tunnel_to: lane.and_then(|lane| lane.tunnel_to.clone()),
+            tls: to_target.and_then(|to_target| self.tls.as_ref().zip(to_target.name.as_ref())),
+            tunnel_to: to_target.and_then(|to_target| to_target.tunnel_to.clone()),
         }
     }
 
@@ -160,7 +160,7 @@ fn numbers(addrs: &[SocketAddr], known: &mut Vec<SocketAddr>) -> Vec<u16> {
     addrs.iter().filter_map(&mut number).collect()
 }
 
-impl Lane {
+impl TargetRoute {
     fn stream(&self, socket: Socket, tls: Option<&Client>) -> io::Result<Stream> {
         let (Some(name), Some(tls)) = (&self.name, tls) else { return Ok(Stream::Plain(socket)) };
         let tunnel = self.tunnel_to.as_deref().map(|authority| Box::new(Tunnel::to(authority)));
@@ -177,20 +177,20 @@ mod tests {
         Target { addrs, ..Target::parse(url).expect("a URL") }
     }
 
-    fn ways(dialer: &mut Dialer, n: usize) -> Vec<(u16, u16)> {
-        let ways: Vec<Way> = (0..n).map(|_| dialer.next_way()).collect();
-        ways.into_iter().map(|way| (way.target, dialer.addr(way).map_or(0, |a| a.port()))).collect()
+    fn routes(dialer: &mut Dialer, n: usize) -> Vec<(u16, u16)> {
+        let routes: Vec<Route> = (0..n).map(|_| dialer.next_route()).collect();
+        routes.into_iter().map(|route| (route.target, dialer.addr(route).map_or(0, |a| a.port()))).collect()
     }
 
     #[test]
     fn targets_and_their_addresses_are_used_in_turn() {
         let targets = [target("http://a", &[1, 2]), target("http://b", &[7, 8, 9])];
         let mut dialer = Dialer::new(&targets, &Access::default(), 0, 8).expect("a dialer");
-        let all = ways(&mut dialer, 8);
+        let all = routes(&mut dialer, 8);
         assert_eq!(all, [(0, 1), (1, 7), (0, 2), (1, 8), (0, 1), (1, 9), (0, 2), (1, 7)]);
         // Another worker begins elsewhere in the same order.
         let mut third = Dialer::new(&targets, &Access::default(), 3, 8).expect("a dialer");
-        assert_eq!(ways(&mut third, 5), all[3..]);
+        assert_eq!(routes(&mut third, 5), all[3..]);
     }
 
     #[test]
@@ -210,7 +210,7 @@ mod tests {
         let targets = [target("http://a", &[1]), target("http://b", &[2])];
         let mut dialer = Dialer::new(&targets, &Access::default(), 0, 8).expect("a dialer");
         dialer.readdress(vec![Some(vec![([127, 0, 0, 1], 5).into()]), None]);
-        assert_eq!(ways(&mut dialer, 2), [(0, 5), (1, 2)]);
+        assert_eq!(routes(&mut dialer, 2), [(0, 5), (1, 2)]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From names to addresses.
 
-use super::{Access, Target};
+use super::access::Access;
+use super::target::Target;
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc;

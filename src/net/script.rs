@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(test), allow(dead_code, reason = "benches need only a part of it"))]
 
-use super::Stamp;
+use super::stamp::Stamp;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;

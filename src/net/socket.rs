@@ -2,7 +2,7 @@
 
 #[cfg(any(test, feature = "scripted"))]
 use super::script;
-use super::{Stamp, stamp};
+use super::stamp::{self, Stamp};
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use nix::sys::socket::setsockopt;
@@ -22,7 +22,11 @@ const SMALL_RECEIVE_BUFFER: usize = 4 * 1024;
 /// A socket.
 #[derive(Debug)]
 pub(super) enum Socket {
-    Tcp(TcpStream),
+    Tcp {
+        stream: TcpStream,
+        /// Whether every read is acknowledged at once.
+        quickack: bool,
+    },
     Unix(UnixStream),
     #[cfg(any(test, feature = "scripted"))]
     Script(script::Socket),
@@ -47,7 +51,7 @@ impl Socket {
         // Small requests go out at once; Nagle's algorithm would hold them back for the peer's delayed acknowledgement.
         stream.set_nodelay(true)?;
         registry.register(&mut stream, token, INTEREST())?;
-        Ok(Self::Tcp(stream))
+        Ok(Self::Tcp { stream, quickack: false })
     }
 
     /// Connects to a socket in the file system.
@@ -60,7 +64,7 @@ impl Socket {
     /// Whether connecting is over: `Ok(true)` when it succeeded, `Ok(false)` when it goes on, else why it failed.
     pub(super) fn connected(&self) -> io::Result<bool> {
         let peer = match self {
-            Self::Tcp(stream) => stream.take_error().and_then(|error| match error {
+            Self::Tcp { stream, .. } => stream.take_error().and_then(|error| match error {
                 Some(error) => Err(error),
                 None => stream.peer_addr().map(drop),
             }),
@@ -80,7 +84,11 @@ impl Socket {
 
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Option<Stamp>)> {
         match self {
-            Self::Tcp(stream) => stream.read(buffer).map(|n| (n, None)),
+            Self::Tcp { stream, quickack } => {
+                let read = stream.read(buffer).map(|n| (n, None));
+                acknowledge(stream, *quickack, &read);
+                read
+            }
             Self::Unix(stream) => stream.read(buffer).map(|n| (n, None)),
             #[cfg(any(test, feature = "scripted"))]
             Self::Script(socket) => socket.read(buffer),
@@ -90,7 +98,11 @@ impl Socket {
     /// Reads with the kernel's receive stamp. A socket in the file system has none: nothing is received, only handed over.
     pub(super) fn read_stamped(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Option<Stamp>)> {
         match self {
-            Self::Tcp(stream) => stamp::recvmsg(stream, buffer),
+            Self::Tcp { stream, quickack } => {
+                let read = stamp::recvmsg(stream, buffer);
+                acknowledge(stream, *quickack, &read);
+                read
+            }
             Self::Unix(stream) => stream.read(buffer).map(|n| (n, None)),
             #[cfg(any(test, feature = "scripted"))]
             Self::Script(socket) => socket.read(buffer),
@@ -99,7 +111,7 @@ impl Socket {
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.write(bytes),
+            Self::Tcp { stream, .. } => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
             #[cfg(any(test, feature = "scripted"))]
             Self::Script(socket) => socket.write(bytes),
@@ -107,24 +119,32 @@ impl Socket {
     }
 
     pub(super) fn ask_for_stamps(&self) -> io::Result<()> {
-        if let Self::Tcp(stream) = self {
+        if let Self::Tcp { stream, .. } = self {
             setsockopt(stream, ReceiveTimestampns, &true)?;
         }
         Ok(())
     }
 
-    pub(super) fn acknowledge(&self) {
-        if let Self::Tcp(stream) = self {
-            // A diagnostic: if it cannot be had, the plateau it was to remove is still there to see.
-            drop(socket2::SockRef::from(stream).set_tcp_quickack(true));
+    pub(super) fn acknowledge_at_once(&mut self) {
+        if let Self::Tcp { quickack, .. } = self {
+            *quickack = true;
         }
     }
 
     pub(super) fn abort(self) {
-        if let Self::Tcp(stream) = self {
+        if let Self::Tcp { stream, .. } = self {
             // If the option cannot be set the socket is closed in the usual way.
             let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         }
+    }
+}
+
+/// Acknowledges what was read, if that is wanted. The kernel forgets the option with the next
+/// packet, so it is set again after each read.
+fn acknowledge(stream: &TcpStream, quickack: bool, read: &io::Result<(usize, Option<Stamp>)>) {
+    if quickack && matches!(read, Ok((1.., _))) {
+        // For diagnosis only. If the option cannot be set, the delays that it should remove stay visible.
+        drop(socket2::SockRef::from(stream).set_tcp_quickack(true));
     }
 }
 

@@ -1,14 +1,36 @@
 //! One connection's bytes, in the clear or through TLS.
 
 use super::socket::Socket;
-use super::tls::trouble::{failed, failed_by};
-use super::tls::{LEAST_BUFFER, Session, Trouble};
+use super::stamp::Stamp;
+use super::tls::failure::{failed, failed_by};
+use super::tls::{LEAST_BUFFER, Session, TlsFailure};
 use super::tunnel::Tunnel;
-use super::{IoStatus, Received, Stamp};
 use std::io;
 
 /// Reads in one go while a connection is being opened: a handshake's flight comes in one or two.
 const READS_PER_TURN: usize = 8;
+
+/// How a read or write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IoStatus {
+    /// That many bytes. None, only when reading, if what came was TLS's own or no whole record yet.
+    Done(usize),
+    /// Not now; the poll will tell.
+    Blocked,
+    /// The peer has closed its side (reads only).
+    Closed,
+}
+
+/// What a read returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// How it ended.
+    pub status: IoStatus,
+    /// When the kernel received it; none when stamps are off, and rarely when they are on.
+    pub stamp: Option<Stamp>,
+    /// Nothing is left in the kernel, or in the session: what comes later will be reported.
+    pub drained: bool,
+}
 
 /// One connection's bytes.
 #[derive(Debug)]
@@ -95,9 +117,9 @@ impl Stream {
         self.socket().ask_for_stamps()
     }
 
-    /// Acknowledges what was read now. The kernel forgets it with the next packet, so it is to be asked for after each read.
-    pub fn acknowledge(&self) {
-        self.socket().acknowledge();
+    /// From now on every read is acknowledged to the peer at once.
+    pub fn acknowledge_at_once(&mut self) {
+        self.socket_mut().acknowledge_at_once();
     }
 
     /// Writes what fits.
@@ -143,6 +165,13 @@ impl Stream {
             Self::Tls(secured) => &secured.socket,
         }
     }
+
+    fn socket_mut(&mut self) -> &mut Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(secured) => &mut secured.socket,
+        }
+    }
 }
 
 impl Secured {
@@ -158,7 +187,7 @@ impl Secured {
                         self.tunnel = None;
                         continue;
                     }
-                    IoStatus::Closed => return Err(failed(Trouble::Proxy, "it closed the connection")),
+                    IoStatus::Closed => return Err(failed(TlsFailure::Proxy, "it closed the connection")),
                     IoStatus::Done(_) => received.drained && !closed,
                     IoStatus::Blocked => true,
                 }
@@ -166,8 +195,8 @@ impl Secured {
                 let received = self.recv(buffer, false, usize::MAX).map_err(closed_in_handshake)?;
                 match received.status {
                     IoStatus::Done(0) => received.drained && !closed,
-                    IoStatus::Done(_) => return Err(failed(Trouble::Other, "the server spoke first")),
-                    IoStatus::Closed => return Err(failed(Trouble::ClosedInHandshake, "")),
+                    IoStatus::Done(_) => return Err(failed(TlsFailure::Other, "the server spoke first")),
+                    IoStatus::Closed => return Err(failed(TlsFailure::ClosedInHandshake, "")),
                     IoStatus::Blocked => true,
                 }
             };
@@ -252,7 +281,7 @@ impl Secured {
 fn closed_in_handshake(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-            failed(Trouble::ClosedInHandshake, "")
+            failed(TlsFailure::ClosedInHandshake, "")
         }
         _ => error,
     }

@@ -1,7 +1,6 @@
 //! The target's URL as people write it.
 
-use super::Target;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Port of a URL that names none.
 const HTTP_PORT: u16 = 80;
@@ -13,6 +12,23 @@ const MAX_URL: usize = 2048;
 
 /// Longest name of a host (RFC 1035, section 2.3.4).
 const MAX_HOST: usize = 253;
+
+/// What is tested: where to connect, and how the URL spelled it. Plain data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The URL as given, without credentials or a trailing slash.
+    pub url: String,
+    /// Whether it is reached through TLS: the scheme is https.
+    pub tls: bool,
+    /// Name or address, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Prefix of every path, without a trailing slash; usually empty.
+    pub path_prefix: String,
+    /// Resolved addresses, used in turn; empty until they were looked up.
+    pub addrs: Vec<SocketAddr>,
+}
 
 /// Why a text is not a target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,8 +93,20 @@ impl Target {
         })
     }
 
+    /// Host and port as a `Host` header has them: brackets around an IPv6 address, the port when it is not the scheme's own
+    /// (RFC 9110, section 7.2).
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port == self.usual_port() { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// Scheme, host and port as the request line has them when a proxy is asked (RFC 9112, section 3.2.2).
+    pub fn origin(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority())
+    }
+
     /// The port of its scheme.
-    pub(super) const fn usual_port(&self) -> u16 {
+    const fn usual_port(&self) -> u16 {
         if self.tls { HTTPS_PORT } else { HTTP_PORT }
     }
 

@@ -1,7 +1,7 @@
 //! A way through an HTTP proxy: `CONNECT` (RFC 9110, section 9.3.6), and nothing else of HTTP.
 
-use super::tls::Trouble;
-use super::tls::trouble::failed;
+use super::tls::TlsFailure;
+use super::tls::failure::failed;
 use std::io;
 
 /// Longest answer of a proxy before the way is open.
@@ -45,7 +45,7 @@ impl Tunnel {
     fn refused(&self) -> io::Error {
         let line = self.reply.split(|&b| b == b'\r').next().unwrap_or_default();
         let line = String::from_utf8_lossy(&line[..line.len().min(80)]);
-        failed(Trouble::Proxy, &line.replace(char::is_control, "?"))
+        failed(TlsFailure::Proxy, &line.replace(char::is_control, "?"))
     }
 }
 

@@ -9,7 +9,6 @@ use crate::net::access::{Detour, Identity, Pem, Pin, Proxy, Roots, Tls};
 use crate::net::{Access, Target};
 use crate::units::Nanos;
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 /// How the target, and those beside it, are reached.
 pub(super) fn access(
@@ -155,8 +154,7 @@ fn tls(overrides: &Overrides, has_tls: bool, read: &mut Read<'_>, changed: &mut 
         let problem = "has no effect without TLS: expected https:// in --target-url";
         return Err(without_effect.misplaced(problem));
     }
-    let (cacert, native) =
-        either(cacert, native, "trusted certificates come either from a file or from the system")?;
+    let (cacert, native) = either(cacert, native, "trusted certificates come either from a file or from the system")?;
     let (insecure, roots) = either(insecure, cacert.or(native), "--insecure verifies nothing")?;
     let (cacert, native) = if roots.is_some() { (cacert, native) } else { (None, None) };
     let roots = match (cacert, native) {

@@ -1,7 +1,7 @@
 //! Open load: what the profile says of arrivals, and `--rate`.
 
-use super::profile::ProfileFile;
 use super::executor::Executor;
+use super::profile::ProfileFile;
 use super::scale::scale;
 use super::stages::stages;
 use super::{Given, PlanError, limits};
@@ -15,8 +15,7 @@ pub(super) fn as_written(written: &ProfileFile, executor: Executor) -> Result<Ar
     let time_unit = written.some_time("time_unit", profile.time_unit.as_deref())?.unwrap_or(limits::DEFAULT_TIME_UNIT);
     let (start_rate, stages) = if executor == Executor::ConstantArrivalRate {
         let missing = |key: &str, such_as| written.error(key, format!("is missing: expected one such as {such_as}"));
-        let rate =
-            written.whole("rate", profile.rate, 1..=*rates.end())?.ok_or_else(|| missing("rate", "200"))? as u32;
+        let rate = written.whole("rate", profile.rate, 1..=*rates.end())?.ok_or_else(|| missing("rate", "200"))? as u32;
         let duration = written.some_time("duration", profile.duration.as_deref())?;
         let duration = duration.ok_or_else(|| missing("duration", "\"30s\""))?;
         (rate, vec![Stage { duration, target: rate }])

@@ -1,6 +1,6 @@
 //! What users do beside waiting: as written → [`Conduct`].
 
-use super::profile::{self, Request, ProfileFile};
+use super::profile::{self, ProfileFile, Request};
 use super::{PlanError, limits};
 use crate::mix::{After, Conduct, Leave, SlowReader};
 

@@ -54,7 +54,7 @@ fn api_key(overrides: &Overrides, read: &mut Read<'_>, changed: &mut Changed) ->
 }
 
 /// User and password: out of a file, or the environment's.
-fn basic_auth(
+pub(super) fn basic_auth(
     overrides: &Overrides,
     api_key: bool,
     read: &mut Read<'_>,

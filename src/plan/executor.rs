@@ -105,4 +105,3 @@ pub(super) fn executor(written: &ProfileFile) -> Result<Executor, PlanError> {
         }
     }
 }
-

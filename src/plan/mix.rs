@@ -1,9 +1,9 @@
 //! The mix: kinds of request as written → [`Mix`].
 
 use super::conduct::conduct;
-use super::profile::{MaxTokens, NamedTimeouts, OneOrMore, Request, Timeout, ProfileFile};
+use super::profile::{MaxTokens, NamedTimeouts, OneOrMore, ProfileFile, Request, Timeout};
+use super::request_defaults::{Choice, PATH, RequestDefaults, is_model, is_path};
 use super::source::Changed;
-use super::request_defaults::{Choice, RequestDefaults, PATH, is_model, is_path};
 use super::{Given, Overrides, PlanError, Read, headers, limits};
 use crate::api::{Api, Method};
 use crate::mix::{self, Kind, Mix, Timeouts};
@@ -253,8 +253,7 @@ impl Row<'_> {
             return Err(self.error("max_tokens", problem));
         }
         let number = |key: &str, n| {
-            self.written.whole(&self.at(key), Some(n), 1..=u64::from(limits::MAX_TOKENS))
-                .map(|n| n.unwrap_or(1) as u32)
+            self.written.whole(&self.at(key), Some(n), 1..=u64::from(limits::MAX_TOKENS)).map(|n| n.unwrap_or(1) as u32)
         };
         match written {
             MaxTokens::Fixed(n) => number("max_tokens", *n).map(|n| Some((n, n))),

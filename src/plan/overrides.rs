@@ -74,7 +74,9 @@ impl Given {
     /// A part of this value, read by `as_what`. A message shows the whole value and what was expected of the part.
     pub fn part<T>(&self, text: &str, as_what: impl FnOnce(&Self) -> Result<T, PlanError>) -> Result<T, PlanError> {
         as_what(&Self { value: text.to_owned(), origin: self.origin.clone() }).map_err(|error| match error {
-            PlanError::Value { expected, .. } if text.is_empty() => self.bad(format!("{expected} where nothing stands")),
+            PlanError::Value { expected, .. } if text.is_empty() => {
+                self.bad(format!("{expected} where nothing stands"))
+            }
             PlanError::Value { text, expected, .. } => self.bad(format!("{expected} instead of '{text}'")),
             other => other,
         })

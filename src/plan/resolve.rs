@@ -1,12 +1,12 @@
 //! built-in < file < environment < flags → [`Plan`].
 
-use super::presentation::{Presentation, flag, noted, presentation};
+use super::presentation::{Presentation, noted, presentation};
 use super::profile::{ProfileFile, ThinkTime as WrittenThinkTime, built_in};
 use super::request_defaults::RequestDefaults;
 use super::source::{Changed, Given};
 use super::{
-    Overrides, Plan, PlanError, Read, Shard, access, credentials, endpoints, headers, limits, mix,
-    rules, shape, shard, show, target, tuning, window,
+    Overrides, Plan, PlanError, Read, Shard, access, credentials, endpoints, headers, limits, mix, rules, shape, shard,
+    show, target, tuning, window,
 };
 use crate::load::ThinkTime;
 use crate::mix::Mix;
@@ -151,8 +151,7 @@ fn think_time(written: &ProfileFile, overrides: &Overrides, changed: &mut Change
             Ok(ThinkTime { min: fixed, max: fixed })
         }
         Some(WrittenThinkTime::Drawn(drawn)) => {
-            let (min, max) =
-                (written.time("think_time.min", &drawn.min)?, written.time("think_time.max", &drawn.max)?);
+            let (min, max) = (written.time("think_time.min", &drawn.min)?, written.time("think_time.max", &drawn.max)?);
             range(min, max)
                 .ok_or_else(|| written.error("think_time", format!("min {min} is above max {max}: expected min ≤ max")))
         }
@@ -170,7 +169,11 @@ fn extra_headers(given: &[Given], changed: &mut Changed) -> Result<Vec<(String, 
         changed.insert("headers".to_owned(), first.origin.clone());
     }
     if given.len() > limits::MAX_HEADERS {
-        return Err(given[0].misplaced(format!("was given {} times: expected at most {} headers", given.len(), limits::MAX_HEADERS)));
+        return Err(given[0].misplaced(format!(
+            "was given {} times: expected at most {} headers",
+            given.len(),
+            limits::MAX_HEADERS
+        )));
     }
     // A header may carry a secret, so the message must not repeat it as messages on other values do.
     given.iter().map(|given| headers::line(&given.value).map_err(|problem| given.unusable(problem))).collect()

@@ -1,6 +1,6 @@
 //! Thresholds and latency goals as written → rules.
 
-use super::profile::{Threshold, Thresholds, ProfileFile};
+use super::profile::{ProfileFile, Threshold, Thresholds};
 use super::{PlanError, limits};
 use crate::metrics::{Metric, Share};
 use crate::threshold::{self, Rule};

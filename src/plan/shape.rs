@@ -132,7 +132,8 @@ fn refuse_misplaced(executor: Executor, overrides: &Overrides) -> Result<(), Pla
     // The users of an open load are not in its stages.
     let vus = overrides.one("vus").filter(|_| executor == Executor::RampingVus);
     if let Some(given) = overrides.one("duration").or(overrides.one("rate")).or(vus) {
-        let problem = format!("cannot be used together with {}: stages already say how long and how many", stage.origin);
+        let problem =
+            format!("cannot be used together with {}: stages already say how long and how many", stage.origin);
         return Err(given.misplaced(problem));
     }
     Ok(())
@@ -144,10 +145,10 @@ fn refuse_idle_users(written: &ProfileFile, overrides: &Overrides, shape: &Shape
     if u64::from(*vus) <= *iterations {
         return Ok(());
     }
-    let problem = format!("leaves {vus} users to share {iterations} iterations: expected no more users than iterations");
+    let problem =
+        format!("leaves {vus} users to share {iterations} iterations: expected no more users than iterations");
     Err(match overrides.one("vus").or(overrides.one("iterations")) {
         Some(given) => given.misplaced(problem),
         None => written.error("vus", problem),
     })
 }
-

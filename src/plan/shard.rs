@@ -10,11 +10,7 @@ use crate::threshold::Rule;
 use jiff::Timestamp;
 
 /// Index and count. A share with nobody in it would do nothing without a word, and so is refused.
-pub(super) fn shard(
-    given: Option<&Given>,
-    shape: &Shape,
-    changed: &mut Changed,
-) -> Result<Option<Shard>, PlanError> {
+pub(super) fn shard(given: Option<&Given>, shape: &Shape, changed: &mut Changed) -> Result<Option<Shard>, PlanError> {
     let Some(given) = given else { return Ok(None) };
     let most = u64::from(limits::MAX_SHARES);
     let number = |text: &str| given.part(text, |part| part.whole(&(0..=most))).ok().map(|n| n as u32);
@@ -24,7 +20,8 @@ pub(super) fn shard(
     };
     if count > shape.peak_vus() {
         let peak = shape.peak_vus();
-        let problem = format!("divides {peak} users into {count} shards, some without a user: expected at most {peak} shards");
+        let problem =
+            format!("divides {peak} users into {count} shards, some without a user: expected at most {peak} shards");
         return Err(given.misplaced(problem));
     }
     changed.insert("shard".to_owned(), given.origin.clone());
@@ -34,9 +31,11 @@ pub(super) fn shard(
 /// The instant at which all shares begin. A plan reads no clock: whether it is past is seen when it comes to that.
 pub(super) fn start_at(given: Option<&Given>, changed: &mut Changed) -> Result<Option<Timestamp>, PlanError> {
     let Some(given) = given else { return Ok(None) };
-    let at = given.value.trim().parse().map_err(|_| {
-        given.bad("date, time and offset of RFC 3339, such as 2026-11-24T18:00:00Z")
-    })?;
+    let at = given
+        .value
+        .trim()
+        .parse()
+        .map_err(|_| given.bad("date, time and offset of RFC 3339, such as 2026-11-24T18:00:00Z"))?;
     changed.insert("start_at".to_owned(), given.origin.clone());
     Ok(Some(at))
 }
@@ -63,7 +62,8 @@ pub(super) fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut C
     }
     let server = ["server_bin", "server_src", "server_config", "chaos"].map(|id| overrides.one(id));
     if let Some(given) = server.into_iter().flatten().find(|given| given.is_flag()) {
-        let problem = format!("cannot be used together with {}: every shard would start a server of its own", shard.origin);
+        let problem =
+            format!("cannot be used together with {}: every shard would start a server of its own", shard.origin);
         return Err(given.misplaced(problem));
     }
     Ok(())
@@ -72,6 +72,7 @@ pub(super) fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut C
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::overrides::overrides;
     use crate::plan::{Plan, resolve};
     use std::io;
     use std::path::Path;
@@ -84,7 +85,7 @@ mod tests {
     #[test]
     fn an_instant_has_an_offset() {
         let at = |text: &str| {
-            let overrides = Overrides { start_at: Some(Given::flag("start-at", text)), ..Overrides::default() };
+            let overrides = overrides! { start_at: Some(Given::flag("start-at", text)) };
             resolved("load", &overrides).map(|plan| plan.start_at.map(|at| at.to_string()))
         };
         for text in ["2026-11-24T18:00:00Z", "2026-11-24T20:00:00+02:00", " 2026-11-24 18:00:00Z "] {
@@ -97,13 +98,13 @@ mod tests {
     }
 
     fn with(shard: &str) -> Overrides {
-        Overrides { shard: Some(Given::flag("shard", shard)), ..Overrides::default() }
+        overrides! { shard: Some(Given::flag("shard", shard)) }
     }
 
     #[test]
     fn a_share_is_cut_from_the_plan_and_starts_no_server() {
         let plan = resolved("load", &with("1/3")).unwrap();
-        assert_eq!((plan.share, plan.of, plan.server.clone()), (1, 3, None));
+        assert_eq!((plan.shard, plan.server.clone()), (Shard { index: 1, count: 3 }, None));
         // 50 users: 0, 3, …, 48 and 1, 4, …, 49 and 2, 5, …, 47.
         let peaks = ["0/3", "1/3", "2/3"].map(|shard| resolved("load", &with(shard)).unwrap().peak_users());
         assert_eq!(peaks, [17, 17, 16]);
@@ -126,7 +127,7 @@ mod tests {
         let mut read = |_: &Path| Ok(profile.to_owned());
         let error = resolve("a.toml", &with("0/2"), &mut read).unwrap_err();
         assert!(!error.is_usage() && error.to_string().contains("--abort-scope shard"), "{error}");
-        let scope = |word: &str| Overrides { abort_scope: Some(Given::flag("abort-scope", word)), ..with("0/2") };
+        let scope = |word: &str| overrides! { abort_scope: Some(Given::flag("abort-scope", word)); ..with("0/2") };
         assert!(resolve("a.toml", &scope("shard"), &mut read).is_ok());
         assert!(resolve("a.toml", &scope("pod"), &mut read).unwrap_err().is_usage());
         assert!(resolve("a.toml", &Overrides::default(), &mut read).is_ok());
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_share_is_given_no_server_to_start() {
-        let overrides = Overrides { server_bin: Some(Given::flag("server-bin", "llmsim")), ..with("0/2") };
+        let overrides = overrides! { server_bin: Some(Given::flag("server-bin", "llmsim")); ..with("0/2") };
         let error = resolved("load", &overrides).unwrap_err();
         assert!(error.to_string().contains("--server-bin") && error.to_string().contains("--shard"), "{error}");
     }

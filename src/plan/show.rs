@@ -1,8 +1,8 @@
 //! `--show-config`: every value of a plan and where it came from. Plain data; secrets are left out.
 
-use super::profile::ProfileFile;
 use super::executor::Executor;
 use super::presentation::{Output, Presentation};
+use super::profile::ProfileFile;
 use super::source::{Changed, Origin};
 use super::{Plan, is_secret};
 use crate::load::{Arrivals, Shape, ThinkTime};
@@ -30,10 +30,7 @@ pub struct Setting {
 
 /// Key, value and source of every value of the plan, in the order of a profile.
 pub fn lines(settings: &[Setting]) -> Vec<(String, String, String)> {
-    settings
-        .iter()
-        .map(|setting| (setting.key.clone(), setting.value.clone(), setting.origin.described()))
-        .collect()
+    settings.iter().map(|setting| (setting.key.clone(), setting.value.clone(), setting.origin.described())).collect()
 }
 
 /// Collects the values of a plan.
@@ -91,7 +88,10 @@ pub(super) fn settings(
     add_target(&mut list, plan);
     list.add("seed", plan.seed.to_string());
     let auto = || "auto".to_owned();
-    list.add("rx_timestamps", plan.tuning.rx_timestamps.map_or_else(auto, |on| if on { "on" } else { "off" }.to_owned()));
+    list.add(
+        "rx_timestamps",
+        plan.tuning.rx_timestamps.map_or_else(auto, |on| if on { "on" } else { "off" }.to_owned()),
+    );
     list.add("poll_interval", plan.tuning.poll_interval.map_or_else(auto, |pause| pause.to_string()));
     list.add("quickack", plan.tuning.quickack.to_string());
     list.add("workers", plan.tuning.workers.map_or("as many as the cores allow".to_owned(), |n| n.to_string()));
@@ -103,7 +103,10 @@ pub(super) fn settings(
         Some(Output::File(path)) => path.display().to_string(),
     };
     list.add("output", output);
-    list.add("shard", presentation.shard.as_ref().map_or("none".to_owned(), |_| format!("{}/{}", plan.shard.index, plan.shard.count)));
+    list.add(
+        "shard",
+        presentation.shard.as_ref().map_or("none".to_owned(), |_| format!("{}/{}", plan.shard.index, plan.shard.count)),
+    );
     list.add("start_at", plan.start_at.map_or("at once".to_owned(), |at| at.to_string()));
     list.add("junit", or_none(presentation.junit.as_ref().map_or_else(String::new, |path| path.display().to_string())));
     list.add("github", if presentation.github { "auto" } else { "off" }.to_owned());

@@ -51,9 +51,7 @@ pub(super) fn with_stages(shape: &Shape, given: &[Given]) -> Result<Shape, PlanE
         Shape::RampingVus { graceful_ramp_down, .. } => {
             Shape::RampingVus { start_vus: limits::DEFAULT_VUS, stages, graceful_ramp_down: *graceful_ramp_down }
         }
-        Shape::RampingArrivalRate(was) => {
-            Shape::RampingArrivalRate(Arrivals { start_rate: 0, stages, ..was.clone() })
-        }
+        Shape::RampingArrivalRate(was) => Shape::RampingArrivalRate(Arrivals { start_rate: 0, stages, ..was.clone() }),
         other => other.clone(),
     };
     match (check_ramps(&shape), given.first()) {
@@ -72,4 +70,3 @@ fn stage(given: &Given) -> Result<Stage, PlanError> {
         target: given.part(target, |target| target.whole(&targets))? as u32,
     })
 }
-

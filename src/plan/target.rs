@@ -103,8 +103,7 @@ pub(super) fn server(
         overrides.one("server_src"),
         "a server is either a binary or built from a checkout",
     )?;
-    let (chaos, config) =
-        either(chaos, overrides.one("server_config"), "--chaos is a configuration of its own")?;
+    let (chaos, config) = either(chaos, overrides.one("server_config"), "--chaos is a configuration of its own")?;
     for given in [bin, src, config].into_iter().flatten() {
         given.path()?;
     }

@@ -16,10 +16,8 @@ pub(super) fn edges(
     changed: &mut Changed,
 ) -> Result<(Nanos, Nanos), PlanError> {
     let profile = &written.profile;
-    let warmup =
-        edge(written, "warmup", profile.warmup.as_deref(), overrides, shape, changed)?;
-    let cooldown =
-        edge(written, "cooldown", profile.cooldown.as_deref(), overrides, shape, changed)?;
+    let warmup = edge(written, "warmup", profile.warmup.as_deref(), overrides, shape, changed)?;
+    let cooldown = edge(written, "cooldown", profile.cooldown.as_deref(), overrides, shape, changed)?;
     if warmup.saturating_add(cooldown) > Nanos::ZERO {
         refuse(written, overrides, shape, warmup, cooldown)?;
     }

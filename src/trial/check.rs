@@ -6,7 +6,7 @@ use crate::document::{Endpoint, EndpointVerdict};
 use crate::engine;
 use crate::load::{Shape, ThinkTime};
 use crate::metrics::{Distribution, Failure, Summary, Trend};
-use crate::plan::{Conduct, Kind, Mix, Plan};
+use crate::plan::{Conduct, Kind, Mix, Plan, Shard, Tuning};
 use crate::trial::error::CliError;
 use crate::units::Nanos;
 use std::sync::atomic::AtomicBool;
@@ -182,7 +182,7 @@ mod tests {
         let leaves = Conduct { cancel: Some(Leave { after: After::Tokens(3), share: 1.0 }), ..Conduct::default() };
         plan.endpoints[0].conduct = leaves;
         let once = once(&plan, &plan.endpoints[0]);
-        assert_eq!((once.share, once.of, once.peak_users()), (0, 1, 1));
+        assert_eq!((once.shard, once.peak_users()), (Shard::WHOLE, 1));
         assert_eq!(once.mix.kinds[0].conduct, Conduct::default(), "nobody leaves before the answer is whole");
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn show_answers(plan: &Plan, n: u32, err: &mut dyn Write) -> Result<(
         scenario.write(target, 0, u64::from(i), &mut request);
         let kind = plan.mix.kinds.get(usize::from(request.kind)).map_or("", |kind| kind.name.as_str());
         writeln!(err, "# answer {} of {n}, to {kind}", i + 1)?;
-        match probe::raw(&dialer.door(usize::from(target)), &request.bytes, MAX_SHOWN_BYTES, ANSWER_TIMEOUT) {
+        match probe::raw(&dialer.endpoint(usize::from(target)), &request.bytes, MAX_SHOWN_BYTES, ANSWER_TIMEOUT) {
             Ok(answer) => {
                 let cut = if answer.len() >= MAX_SHOWN_BYTES { " [cut]" } else { "" };
                 writeln!(err, "{}{cut}\n", hider.text(&answer))?;
@@ -74,7 +74,9 @@ fn with_secrets_hidden(plan: &Plan) -> Plan {
     let mut shown = plan.clone();
     shown.credentials.api_key = plan.credentials.api_key.as_ref().map(|_| Secret::new(HIDDEN.to_owned()));
     shown.headers = hide(&plan.headers);
-    if plan.credentials.basic_auth.is_some() && !plan.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+    if plan.credentials.basic_auth.is_some()
+        && !plan.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+    {
         shown.credentials.basic_auth = None;
         shown.headers.push(("Authorization".to_owned(), format!("Basic {HIDDEN}")));
     }

@@ -5,7 +5,7 @@ use super::subject::Left;
 use crate::document::{
     Agreement, Build, Endpoint, Environment, ErrorAgreement, RunFacts, ServerUse, Steady, TargetServer,
 };
-use crate::engine::Run;
+use crate::engine::RunResult;
 use crate::host::procfs::{self, Usage};
 use crate::metrics::Summary;
 use crate::metrics::hints::Hint;
@@ -22,7 +22,7 @@ pub(crate) struct Ingredients<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) presentation: &'a Presentation,
     pub(crate) started_at: Timestamp,
-    pub(crate) run: &'a Run,
+    pub(crate) run: &'a RunResult,
     pub(crate) summary: &'a Summary,
     pub(crate) outside: Option<&'a Summary>,
     pub(crate) soak: &'a Soak,
@@ -92,7 +92,8 @@ pub(crate) fn of_run<'a>(i: &Ingredients<'a>) -> RunFacts<'a> {
 
 /// Unique: the instant, the process, and which share it runs, since all shares may begin in one instant and in containers alike.
 fn id(started_at: Timestamp, plan: &Plan) -> String {
-    let share = if plan.shard.is_part() { format!("-{}of{}", plan.shard.index, plan.shard.count) } else { String::new() };
+    let share =
+        if plan.shard.is_part() { format!("-{}of{}", plan.shard.index, plan.shard.count) } else { String::new() };
     format!("{}-{}{share}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id())
 }
 
@@ -106,7 +107,7 @@ fn used((first, end, rss_max_bytes): (Usage, Usage, u64)) -> ServerUse {
 }
 
 /// What the client is judged by.
-pub(crate) fn client_signals(run: &Run, summary: &Summary, left: &Left, nofile: u64) -> Vec<Signal> {
+pub(crate) fn client_signals(run: &RunResult, summary: &Summary, left: &Left, nofile: u64) -> Vec<Signal> {
     let counted = left.counted;
     let kernel = (counted.ticks > 0).then(|| KernelCounts {
         steal: counted.steal_ticks as f64 / counted.ticks as f64,

@@ -1,7 +1,7 @@
 //! The test itself: the engine runs, every second is shown and watched, thresholds that may end it early are asked.
 
 use super::subject::Subject;
-use crate::engine::{self, Run, Tick};
+use crate::engine::{self, RunResult, Tick};
 use crate::live::{Counts, Frame, Progress, Quantiles};
 use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What was measured, and judged.
 #[derive(Debug)]
 pub(crate) struct Measured {
-    pub(crate) run: Run,
+    pub(crate) run: RunResult,
     pub(crate) summary: Summary,
     /// What was sent outside the measurement window.
     pub(crate) outside: Option<Summary>,

@@ -4,7 +4,7 @@ use super::reach;
 use crate::engine;
 use crate::host::procfs::{self, Counted, Usage};
 use crate::metrics::Second;
-use crate::net::{Dialer, Door};
+use crate::net::{Dialer, Endpoint};
 use crate::plan::{Plan, Target};
 use crate::server::latency::Latency;
 use crate::server::{Exit, Identity, Server, ServerError, Source, Spec};
@@ -182,7 +182,7 @@ impl Subject {
         }
         let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1).ok()?;
         probe::stats_at(
-            &dialer.door(0),
+            &dialer.endpoint(0),
             &plan.target.authority(),
             &question(plan, &plan.target, "/llmsim/stats"),
             PROBE_TIMEOUT,
@@ -207,14 +207,14 @@ fn found(plan: &Plan) -> Result<Option<bool>, CliError> {
     let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1)?;
     let mut found = None;
     for (number, target) in plan.targets().enumerate() {
-        found = found_at(&dialer.door(number), plan, target)?;
+        found = found_at(&dialer.endpoint(number), plan, target)?;
     }
     // Statistics of several servers are nothing that our own could be set beside.
     Ok(found.map(|is_llmsim| is_llmsim && plan.access.more_targets.is_empty()))
 }
 
-fn found_at(door: &Door<'_>, plan: &Plan, target: &Target) -> Result<Option<bool>, CliError> {
-    let health = probe::health_at(door, &target.authority(), &question(plan, target, "/health"), PROBE_TIMEOUT);
+fn found_at(endpoint: &Endpoint<'_>, plan: &Plan, target: &Target) -> Result<Option<bool>, CliError> {
+    let health = probe::health_at(endpoint, &target.authority(), &question(plan, target, "/health"), PROBE_TIMEOUT);
     match (health, plan.server.as_ref()) {
         (Health::Healthy, _) => Ok(Some(true)),
         // Whatever listens on our usual port, nobody has asked for it.

@@ -2,7 +2,7 @@
 //!
 //! Used before, between and after measurements, never during one.
 
-use crate::net::{Call, Door};
+use crate::net::{Call, Endpoint};
 use crate::units::Nanos;
 use crate::wire::{Event, WireError, http1};
 use std::fmt;
@@ -82,13 +82,13 @@ impl fmt::Display for Health {
 
 /// Asks `GET path` of the first of `addrs` that takes the connection. `timeout` covers everything.
 pub fn get(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) -> Result<Reply, ProbeError> {
-    get_at(&Door::plain(addrs), host_header, path, timeout)
+    get_at(&Endpoint::plain(addrs), host_header, path, timeout)
 }
 
-/// Asks `GET path` at a door.
-pub fn get_at(door: &Door<'_>, host_header: &str, path: &str, timeout: Nanos) -> Result<Reply, ProbeError> {
+/// Asks `GET path` at an endpoint.
+pub fn get_at(endpoint: &Endpoint<'_>, host_header: &str, path: &str, timeout: Nanos) -> Result<Reply, ProbeError> {
     let mut reply = None;
-    ask(door, &http1::simple_get(host_header, path), timeout, &mut |bytes, eof| {
+    ask(endpoint, &http1::simple_get(host_header, path), timeout, &mut |bytes, eof| {
         reply = parse(bytes, eof)?;
         if reply.is_none() && bytes.len() > MAX_REPLY_BYTES {
             return Err(ProbeError::TooLarge);
@@ -99,9 +99,9 @@ pub fn get_at(door: &Door<'_>, host_header: &str, path: &str, timeout: Nanos) ->
 }
 
 /// Sends a request and returns what comes back, as it comes, up to its end or to `most` bytes.
-pub fn raw(door: &Door<'_>, request: &[u8], most: usize, timeout: Nanos) -> Result<Vec<u8>, ProbeError> {
+pub fn raw(endpoint: &Endpoint<'_>, request: &[u8], most: usize, timeout: Nanos) -> Result<Vec<u8>, ProbeError> {
     let mut answer = Vec::new();
-    let result = ask(door, request, timeout, &mut |bytes, eof| {
+    let result = ask(endpoint, request, timeout, &mut |bytes, eof| {
         answer.clear();
         answer.extend_from_slice(&bytes[..bytes.len().min(most)]);
         // Whatever it is, it is shown.
@@ -117,9 +117,14 @@ pub fn raw(door: &Door<'_>, request: &[u8], most: usize, timeout: Nanos) -> Resu
 type IsEnough<'a> = dyn FnMut(&[u8], bool) -> Result<bool, ProbeError> + 'a;
 
 /// Sends a request to the first place that takes the connection, and reads until `is_enough` of what has come so far.
-fn ask(door: &Door<'_>, request: &[u8], timeout: Nanos, is_enough: &mut IsEnough<'_>) -> Result<(), ProbeError> {
+fn ask(
+    endpoint: &Endpoint<'_>,
+    request: &[u8],
+    timeout: Nanos,
+    is_enough: &mut IsEnough<'_>,
+) -> Result<(), ProbeError> {
     let clock = Countdown::start(timeout);
-    let mut call = connect(door, &clock)?;
+    let mut call = connect(endpoint, &clock)?;
     call.set_timeout(clock.left()?)?;
     call.write_all(request).map_err(|e| clock.explain(e))?;
     let mut bytes = Vec::new();
@@ -140,12 +145,12 @@ fn ask(door: &Door<'_>, request: &[u8], timeout: Nanos, is_enough: &mut IsEnough
 
 /// How the server is, by its answer to `GET path`.
 pub fn health(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) -> Health {
-    health_at(&Door::plain(addrs), host_header, path, timeout)
+    health_at(&Endpoint::plain(addrs), host_header, path, timeout)
 }
 
-/// The same, at a door.
-pub fn health_at(door: &Door<'_>, host_header: &str, path: &str, timeout: Nanos) -> Health {
-    match get_at(door, host_header, path, timeout) {
+/// The same, at an endpoint.
+pub fn health_at(endpoint: &Endpoint<'_>, host_header: &str, path: &str, timeout: Nanos) -> Health {
+    match get_at(endpoint, host_header, path, timeout) {
         Ok(reply) if reply.status == 200 && says_ok(&reply.body) => Health::Healthy,
         Ok(reply) => Health::Unwell(reply.status),
         Err(ProbeError::Refused) => Health::Refused,
@@ -156,12 +161,12 @@ pub fn health_at(door: &Door<'_>, host_header: &str, path: &str, timeout: Nanos)
 
 /// What the server has counted, as it says at `path`; none when it does not say.
 pub fn stats(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) -> Option<serde_json::Value> {
-    stats_at(&Door::plain(addrs), host_header, path, timeout)
+    stats_at(&Endpoint::plain(addrs), host_header, path, timeout)
 }
 
-/// The same, at a door.
-pub fn stats_at(door: &Door<'_>, host_header: &str, path: &str, timeout: Nanos) -> Option<serde_json::Value> {
-    let reply = get_at(door, host_header, path, timeout).ok()?;
+/// The same, at an endpoint.
+pub fn stats_at(endpoint: &Endpoint<'_>, host_header: &str, path: &str, timeout: Nanos) -> Option<serde_json::Value> {
+    let reply = get_at(endpoint, host_header, path, timeout).ok()?;
     if reply.status != 200 {
         return None;
     }
@@ -172,13 +177,13 @@ fn says_ok(body: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|json| json["status"] == "ok")
 }
 
-fn connect(door: &Door<'_>, clock: &Countdown) -> Result<Call, ProbeError> {
+fn connect(endpoint: &Endpoint<'_>, clock: &Countdown) -> Result<Call, ProbeError> {
     let mut last = ProbeError::NoAddress;
-    let places = door.places();
+    let places = endpoint.places();
     for place in 0..places {
         // An address that swallows packets gets its share of the time, so that the next one has some left.
         let share = clock.left()? / u32::try_from(places - place).unwrap_or(u32::MAX);
-        match door.call(place, share.max(Duration::from_millis(1))) {
+        match endpoint.call(place, share.max(Duration::from_millis(1))) {
             Ok(call) => return Ok(call),
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => last = ProbeError::Refused,
             Err(e) => last = clock.explain(e),

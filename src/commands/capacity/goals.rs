@@ -29,9 +29,9 @@ pub(super) fn typed(given: &[Given], kinds: &[String]) -> Result<Vec<Rule>, Plan
         .map(|given| {
             let text = given.value.trim();
             // A selector may hold anything but a blank: the first one is the border.
-            let (metric, expression) = text.split_once(char::is_whitespace).ok_or_else(|| {
-                given.bad("a metric and a threshold, such as 'ttft p(95)<500ms'")
-            })?;
+            let (metric, expression) = text
+                .split_once(char::is_whitespace)
+                .ok_or_else(|| given.bad("a metric and a threshold, such as 'ttft p(95)<500ms'"))?;
             threshold::parse(metric, expression, kinds).map_err(|error| given.wrong(error))
         })
         .collect()
@@ -97,7 +97,7 @@ mod tests {
             ("ttft{request:x} p(95)<1s", "expected one of chat"),
         ] {
             let error = typed_one(text).unwrap_err();
-            assert!(error.to_string().starts_with("--slo (flag): ") && error.is_usage(), "{error}");
+            assert!(error.to_string().contains("for --slo: ") && error.is_usage(), "{error}");
             assert!(error.to_string().contains(expected), "{error}");
         }
     }
@@ -110,7 +110,10 @@ mod tests {
             assert_eq!(bounds, [f64::from(ttft), f64::from(tpot), 0.01], "{name}");
         }
         let error = preset(&Given::flag("preset", "mlperf")).unwrap_err().to_string();
-        assert!(error.contains("`mlperf` is no preset") && error.contains("mlperf-llama2-70b-server"), "{error}");
+        assert!(
+            error.contains("invalid value 'mlperf' for --preset") && error.contains("mlperf-llama2-70b-server"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::api::Api;
 use crate::load::{Shape, ThinkTime};
-use crate::plan::{Conduct, Kind, Mix, Plan, Target, Timeouts};
+use crate::plan::{Conduct, Credentials, Kind, Mix, Plan, Shard, Target, Timeouts, Tuning};
 use crate::units::Nanos;
 use std::net::SocketAddr;
 

@@ -8,7 +8,7 @@ use crate::wire::websocket::Accept;
 
 impl Connection {
     /// Whether a request can be sent as it is: plainly over a plain connection, else over a WebSocket that is of its kind.
-    pub(in crate::engine) fn suits(&self, expect: Expect) -> bool {
+    pub(in crate::engine) fn can_carry(&self, expect: Expect) -> bool {
         match &self.exchange.channel {
             None => !expect.websocket,
             Some(channel) => expect.websocket && channel.is_open_for(expect.kind),
@@ -31,7 +31,7 @@ impl Connection {
             Ok(written) => {
                 self.exchange.channel = Some(Channel::opening(kind, accept, now, bytes.len() as u64));
                 self.keep_unsent(&bytes[written..]);
-                Step::Wait
+                Step::Rearm
             }
             Err(error) => self.broke(&error),
         }

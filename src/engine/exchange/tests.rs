@@ -30,8 +30,8 @@ fn done() -> String {
 }
 
 /// An exchange under test, with its tally.
-fn until(window_end: Nanos) -> Place {
-    Place { phase: 0, window: Window { begin: Nanos::ZERO, end: window_end } }
+fn until(window_end: Nanos) -> Placement {
+    Placement { phase: 0, window: Window { begin: Nanos::ZERO, end: window_end } }
 }
 
 struct Bench {
@@ -58,8 +58,15 @@ impl Bench {
     }
 
     fn read_late(&mut self, not_before: u64, at: u64, bytes: &str) -> Progress {
-        let arrival = Arrival { at: Nanos(at), not_before: Nanos(not_before) };
-        self.exchange.feed(bytes.as_bytes(), arrival, &mut self.reader, &mut self.tally)
+        let time = ReceiveTime { at: Nanos(at), not_before: Nanos(not_before) };
+        let mut incoming = Incoming { time, reader: &mut self.reader, tally: &mut self.tally };
+        self.exchange.feed(bytes.as_bytes(), &mut incoming)
+    }
+
+    fn eof(&mut self, at: u64) -> Progress {
+        let time = ReceiveTime { at: Nanos(at), not_before: Nanos(at) };
+        let mut incoming = Incoming { time, reader: &mut self.reader, tally: &mut self.tally };
+        self.exchange.eof(&mut incoming)
     }
 
     /// Records the sample and says what the tally says.
@@ -164,8 +171,10 @@ fn byte_by_byte_gives_the_same_answer() {
     let mut end = Progress::More;
     for (i, byte) in text.bytes().enumerate() {
         assert_eq!(end, Progress::More, "over before byte {i}");
-        let arrival = Arrival { at: Nanos(i as u64 + 1), not_before: Nanos(i as u64 + 1) };
-        end = bench.exchange.feed(&[byte], arrival, &mut bench.reader, &mut bench.tally);
+        let at = Nanos(i as u64 + 1);
+        let time = ReceiveTime { at, not_before: at };
+        let mut incoming = Incoming { time, reader: &mut bench.reader, tally: &mut bench.tally };
+        end = bench.exchange.feed(&[byte], &mut incoming);
     }
     assert_eq!(end, over(Outcome::Success, true));
     assert_eq!(bench.exchange.sample.token_events, 2);
@@ -251,8 +260,7 @@ fn an_event_that_is_no_json_is_skipped_if_the_stream_ends_well() {
 fn the_end_of_a_stream_must_be_proven() {
     let mut bench = Bench::sent_at(0, true);
     bench.read(1, &(HEAD.to_owned() + &token("a")));
-    let arrival = Arrival { at: Nanos(2), not_before: Nanos(2) };
-    assert_eq!(bench.exchange.eof(arrival, &mut bench.reader, &mut bench.tally), failed(Failure::ClosedEarly));
+    assert_eq!(bench.eof(2), failed(Failure::ClosedEarly));
 }
 
 #[test]
@@ -265,8 +273,7 @@ fn a_stream_without_framing_ends_with_its_terminal_event() {
     // And is truncated if the peer closes before it.
     let mut bench = Bench::sent_at(0, true);
     bench.read(1, &format!("{head}{event}"));
-    let arrival = Arrival { at: Nanos(2), not_before: Nanos(2) };
-    assert_eq!(bench.exchange.eof(arrival, &mut bench.reader, &mut bench.tally), failed(Failure::Truncated));
+    assert_eq!(bench.eof(2), failed(Failure::Truncated));
 }
 
 #[test]
@@ -276,7 +283,7 @@ fn tokens_outside_the_window_are_counted_apart() {
         Expect { kind: 0, api: Api::OpenaiChat, stream: true, websocket: false },
         Nanos(0),
         false,
-        Place { phase: 0, window: Window { begin: Nanos(20), end: Nanos(50) } },
+        Placement { phase: 0, window: Window { begin: Nanos(20), end: Nanos(50) } },
     );
     bench.read(10, HEAD);
     bench.read(19, &token("z"));

@@ -7,81 +7,18 @@
 //! A message is the data of an event. Its instant is the read that completed it. Nothing frames the whole answer: it is over with its
 //! terminal event, or with one that says that it failed, and then the connection may carry the next request.
 
-use super::{Arrival, Exchange, Failure, Flaw, Outcome, Progress, Reader};
+use super::channel::{Handshake, Phase};
+use super::{Exchange, Failure, Flaw, Outcome, Progress, Reader};
 use crate::units::Nanos;
-use crate::wire::{Event, http1, sse, websocket};
-
-/// A connection that is, or becomes, a WebSocket. It belongs to one kind of request: path and headers are those of its handshake.
-#[derive(Debug)]
-pub(in crate::engine) struct Channel {
-    kind: u16,
-    /// When the handshake was sent.
-    pub(in crate::engine) since: Nanos,
-    phase: Phase,
-    /// Bytes of the handshake that no request has been charged with yet: written, read.
-    traffic: (u64, u64),
-}
-
-#[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the smaller one lasts for a round trip, the other as long as the connection"
-)]
-enum Phase {
-    /// The handshake is not answered.
-    Opening(http1::Decoder),
-    Open(websocket::Decoder),
-}
-
-/// What became of a handshake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Handshake {
-    /// Its answer is not complete.
-    Pending,
-    /// Messages may be sent.
-    Open,
-    /// There is no WebSocket.
-    Failed(Outcome),
-}
-
-impl Channel {
-    /// A handshake of `written` bytes is sent for that kind, which the server has to answer with `accept`.
-    pub(in crate::engine) fn opening(kind: u16, accept: websocket::Accept, now: Nanos, written: u64) -> Box<Self> {
-        let phase = Phase::Opening(http1::Decoder::for_upgrade(accept));
-        Box::new(Self { kind, since: now, phase, traffic: (written, 0) })
-    }
-
-    /// Whether requests of that kind may be sent.
-    pub(in crate::engine) fn is_open_for(&self, kind: u16) -> bool {
-        self.kind == kind && matches!(self.phase, Phase::Open(_))
-    }
-
-    /// What the protocol itself wants to be sent.
-    pub(in crate::engine) fn answers(&mut self) -> Option<&mut Vec<u8>> {
-        match &mut self.phase {
-            Phase::Opening(_) => None,
-            Phase::Open(socket) => Some(socket.answers()).filter(|answers| !answers.is_empty()),
-        }
-    }
-
-    /// Bytes that came while no request was under way: whether the connection may be used further.
-    pub(in crate::engine) fn idle(&mut self, bytes: &[u8]) -> bool {
-        let mut input = bytes;
-        // A message that nobody asked for puts it out of step; pings do not.
-        match &mut self.phase {
-            Phase::Open(socket) => socket.next(&mut input).is_none(),
-            Phase::Opening(_) => false,
-        }
-    }
-}
+use crate::wire::{Event, sse, websocket};
 
 impl Exchange {
     /// The request that now begins carries what the handshake has cost in bytes.
     pub(in crate::engine) fn charge_handshake(&mut self) {
         if let Some(channel) = &mut self.channel {
-            let (written, read) = std::mem::take(&mut channel.traffic);
-            self.sample.bytes_sent += written;
-            self.sample.bytes_received += read;
+            let traffic = std::mem::take(&mut channel.traffic);
+            self.sample.bytes_sent += traffic.written;
+            self.sample.bytes_received += traffic.read;
         }
     }
 
@@ -90,7 +27,7 @@ impl Exchange {
         let Some(mut channel) = self.channel.take() else { return failed(Failure::Internal) };
         let Phase::Opening(http) = &mut channel.phase else { return failed(Failure::Internal) };
         self.last_read = at;
-        channel.traffic.1 += bytes.len() as u64;
+        channel.traffic.read += bytes.len() as u64;
         let mut input = bytes;
         let mut switched = false;
         loop {
@@ -133,14 +70,14 @@ impl Exchange {
     }
 
     /// Messages of the answer.
-    pub(super) fn on_messages(&mut self, bytes: &[u8], arrival: Arrival, reader: &mut Reader) -> Progress {
+    pub(super) fn on_messages(&mut self, bytes: &[u8], at: Nanos, reader: &mut Reader) -> Progress {
         self.sample.bytes_received += bytes.len() as u64;
-        self.last_read = arrival.at;
+        self.last_read = at;
         let Some(mut channel) = self.channel.take() else {
             return Progress::Over { outcome: Outcome::Failed(Failure::Internal), reusable: false };
         };
         let progress = match &mut channel.phase {
-            Phase::Open(socket) => self.read_messages(socket, bytes, arrival.at, reader),
+            Phase::Open(socket) => self.read_messages(socket, bytes, at, reader),
             Phase::Opening(_) => Progress::Over { outcome: Outcome::Failed(Failure::Internal), reusable: false },
         };
         self.channel = Some(channel);

@@ -1,83 +1,49 @@
-//! From a request that waits for a connection to one that can be sent: where to, how fast, through which session.
+//! From a request that waits for a connection to one that can be sent: where to, how fast, through
+//! which session. And how a connection is closed.
 
-use super::{State, Worker, token_of};
-use crate::engine::connection::connect_failure;
+use super::Worker;
+use super::connect_queue::MAX_CONNECTING;
+use crate::engine::connection::{State, connect_failure};
+use crate::engine::slot::Slot;
 use crate::metrics::{Failure, Outcome};
-use crate::net::Opening;
+use crate::net::tls::TlsFailure;
+use crate::net::{Opening, Stream};
 use crate::units::Nanos;
-use std::net::SocketAddr;
-
-/// Connections that may be opening at once, sessions included. A listener's queue holds 128 to 4096; beyond it packets are dropped, and
-/// the kernel tries again only after a second.
-pub(super) const MAX_CONNECTING: usize = 256;
-
-/// New addresses of the targets, in their order; none of those that could not be looked up.
-pub(in crate::engine) type Addresses = Vec<Option<Vec<SocketAddr>>>;
-
-/// How fast connections may be begun.
-#[derive(Debug)]
-pub(super) struct Pace {
-    /// Zero for as fast as it goes.
-    interval: Nanos,
-    next_at: Nanos,
-}
-
-impl Pace {
-    /// One of `of` equal parts of `rate` connections a second.
-    pub(super) fn new(rate: Option<u32>, of: u32) -> Self {
-        let interval = rate.map_or(0, |rate| 1_000_000_000 * u64::from(of) / u64::from(rate.max(1)));
-        Self { interval: Nanos(interval), next_at: Nanos::ZERO }
-    }
-
-    /// When the next may begin; none if that does not matter.
-    pub(super) fn next_at(&self) -> Option<Nanos> {
-        (self.interval > Nanos::ZERO).then_some(self.next_at)
-    }
-
-    /// Takes a turn, if there is one at `now`. What was not used is lost: a pause is not followed by a storm.
-    fn take(&mut self, now: Nanos) -> bool {
-        if now < self.next_at {
-            return false;
-        }
-        // A pass comes a little late each time; that must not add up.
-        let due = if now.since(self.next_at) > self.interval { now } else { self.next_at };
-        self.next_at = due.saturating_add(self.interval);
-        true
-    }
-}
 
 impl Worker<'_> {
     pub(super) fn connect_waiting(&mut self, now: Nanos) {
-        while self.connecting < MAX_CONNECTING {
-            let Some(&slot) = self.to_connect.front() else { return };
-            let waits = self.connections[slot as usize].state == State::Queued;
-            if waits && !self.pace.take(now) {
+        while self.connect_queue.opening < MAX_CONNECTING {
+            let Some(&slot) = self.connect_queue.waiting.front() else { return };
+            let waits = self.connections[slot].state == State::Queued;
+            if waits && !self.connect_queue.pace.take(now) {
                 return;
             }
-            self.to_connect.pop_front();
+            self.connect_queue.waiting.pop_front();
             if waits {
                 self.connect(slot);
             }
         }
     }
 
-    fn connect(&mut self, slot: u32) {
-        let connection = &mut self.connections[slot as usize];
-        let way = self.dialer.next_way();
-        connection.way = way;
+    fn connect(&mut self, slot: Slot) {
+        let route = self.dialer.next_route();
+        self.connections[slot].route = route;
         let now = self.clock.now();
         // The request is drawn now, for the limits of its kind and so that a failure is counted under its name.
         self.prepare(slot, now);
-        let connection = &mut self.connections[slot as usize];
+        let connection = &mut self.connections[slot];
         let slowly = connection.pace().is_some();
-        match self.poller.connect(&mut self.dialer, way, token_of(slot, connection.generation), slowly) {
-            Ok(stream) => {
-                if self.arrivals.stamps {
-                    // Without it stamps are missing, which is counted.
+        match self.poller.connect(&mut self.dialer, route, slot.token(connection.generation), slowly) {
+            Ok(mut stream) => {
+                if self.rx.stamps {
+                    // If this fails, stamps are missing, and that is counted.
                     let _ = stream.ask_for_stamps();
                 }
+                if self.connect_queue.quickack {
+                    stream.acknowledge_at_once();
+                }
                 connection.opened(stream, now);
-                self.connecting += 1;
+                self.connect_queue.opening += 1;
                 self.arm_response(slot);
             }
             Err(error) => {
@@ -88,19 +54,20 @@ impl Worker<'_> {
     }
 
     /// Begins the exchange of a request that is not on the wire yet.
-    pub(super) fn prepare(&mut self, slot: u32, now: Nanos) {
-        let connection = &mut self.connections[slot as usize];
-        let way = connection.way;
-        self.scenario.write(way.target, connection.start.draw_vu, connection.start.iteration, &mut self.request);
-        let expect = self.expects[self.request.kind as usize];
-        connection.behave(self.request.manners);
-        connection.exchange.begin(expect, now, false, self.ledger.place(now));
-        connection.exchange.sample.intended = self.is_open.then_some(connection.start.intended);
+    pub(super) fn prepare(&mut self, slot: Slot, now: Nanos) {
+        let connection = &mut self.connections[slot];
+        let (target, start) = (connection.route.target, connection.start);
+        let request = &mut self.buffers.request;
+        self.scenario.write(target, start.draw_vu, start.iteration, request);
+        let expect = self.kinds[request.kind as usize].expect;
+        connection.apply_behavior(request.behavior);
+        connection.exchange.begin(expect, now, false, self.tallies.placement(now));
+        connection.exchange.sample.intended = self.schedule.is_open().then_some(start.intended);
     }
 
-    pub(super) fn finish_connecting(&mut self, slot: u32, closed: bool) {
+    pub(super) fn finish_connecting(&mut self, slot: Slot, closed: bool) {
         let now = self.clock.now();
-        let connection = &mut self.connections[slot as usize];
+        let connection = &mut self.connections[slot];
         match connection.check_connected(now) {
             Ok(false) => {}
             Ok(true) if connection.state == State::Securing => self.secure(slot, closed),
@@ -109,13 +76,13 @@ impl Worker<'_> {
         }
     }
 
-    pub(super) fn secure(&mut self, slot: u32, closed: bool) {
-        let connection = &mut self.connections[slot as usize];
-        match connection.secure(&mut self.buffer, closed) {
+    pub(super) fn secure(&mut self, slot: Slot, closed: bool) {
+        let connection = &mut self.connections[slot];
+        match connection.secure(&mut self.buffers.read, closed) {
             Ok(Opening::Pending) => {}
             Ok(Opening::Open { resumed }) => {
                 let took = self.clock.now().since(connection.connect_since + connection.connect_took());
-                self.ledger.tally.connection_secured(took, resumed);
+                self.tallies.tally.connection_secured(took, resumed);
                 self.established(slot);
             }
             Err(failure) => {
@@ -125,53 +92,50 @@ impl Worker<'_> {
         }
     }
 
-    fn established(&mut self, slot: u32) {
-        let connection = &self.connections[slot as usize];
-        self.connecting -= 1;
-        self.ledger.tally.connection_opened(connection.connect_took());
-        self.ledger.tally.attempted(self.dialer.addr(connection.way), true);
-        self.set_established(self.established + 1);
+    fn established(&mut self, slot: Slot) {
+        let connection = &self.connections[slot];
+        self.connect_queue.opening -= 1;
+        let tally = &mut self.tallies.tally;
+        tally.connection_opened(connection.connect_took());
+        tally.attempted(self.dialer.addr(connection.route), true);
+        self.counts.set_established(self.counts.established + 1, tally);
         self.send(slot);
     }
 
+    pub(super) fn close(&mut self, slot: Slot) {
+        if let Some(stream) = self.take_stream(slot) {
+            stream.close();
+        }
+    }
+
+    /// Takes the socket away from its connection. The caller closes or aborts it.
+    pub(super) fn take_stream(&mut self, slot: Slot) -> Option<Stream> {
+        let connection = &mut self.connections[slot];
+        if connection.is_opening() {
+            self.connect_queue.opening -= 1;
+        }
+        let was_established = connection.is_established();
+        let stream = connection.close();
+        if was_established {
+            self.counts.set_established(self.counts.established - 1, &mut self.tallies.tally);
+        }
+        stream
+    }
+
     /// Counts where a failure happened, before it is forgotten with the connection.
-    pub(super) fn note_failure(&mut self, slot: u32, failure: Failure, at: Nanos) {
-        let connection = &mut self.connections[slot as usize];
-        let tally = self.ledger.of(connection.exchange.phase);
+    pub(super) fn note_failure(&mut self, slot: Slot, failure: Failure, at: Nanos) {
+        let connection = &mut self.connections[slot];
+        let tally = self.tallies.of(connection.phase());
         if tally.wants_example(failure, at) {
             tally.example(failure, at, connection.exchange.example(&self.secrets));
         }
         if failure == Failure::Tls {
-            let trouble = connection.trouble.take();
-            self.ledger.tally.tls_trouble(trouble.map_or("other", crate::net::tls::Trouble::name));
+            let reason = connection.tls_failure.take();
+            self.tallies.tally.tls_trouble(reason.map_or("other", TlsFailure::name));
         }
-        // A slot that waits, or could not begin, has the state it waits in.
+        // A slot that waits, or could not begin, is still in the state that it waits in.
         if matches!(connection.state, State::Queued | State::Connecting | State::Securing) {
-            self.ledger.tally.attempted(self.dialer.addr(connection.way), false);
+            self.tallies.tally.attempted(self.dialer.addr(connection.route), false);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_begin_at_their_pace_and_not_in_storms() {
-        let mut pace = Pace::new(Some(100), 2);
-        let ms = Nanos::from_millis;
-        assert!(pace.take(ms(0)) && !pace.take(ms(19)) && pace.take(ms(20)));
-        // Late by a little: the next is not late for that.
-        assert!(pace.take(ms(41)) && pace.take(ms(60)));
-        // A long pause.
-        assert!(pace.take(ms(500)) && !pace.take(ms(510)) && pace.take(ms(520)));
-        assert_eq!(pace.next_at(), Some(ms(540)));
-    }
-
-    #[test]
-    fn without_a_rate_nothing_waits() {
-        let mut pace = Pace::new(None, 1);
-        assert!((0..1000).all(|_| pace.take(Nanos::ZERO)));
-        assert_eq!(pace.next_at(), None);
     }
 }

@@ -7,7 +7,9 @@
 
 use super::Worker;
 use crate::engine::connection::Step;
-use crate::engine::exchange::Arrival;
+use crate::engine::exchange::Incoming;
+use crate::engine::rx_time::ReceiveTime;
+use crate::engine::slot::Slot;
 use crate::net::IoStatus;
 use crate::units::Nanos;
 
@@ -16,8 +18,8 @@ const PORTIONS_PER_SECOND: u32 = 10;
 
 impl Worker<'_> {
     /// Takes the next portion, unless the last one still lasts.
-    pub(super) fn read_slowly(&mut self, slot: u32) {
-        let connection = &mut self.connections[slot as usize];
+    pub(super) fn read_slowly(&mut self, slot: Slot) {
+        let connection = &mut self.connections[slot];
         let now = self.clock.now();
         let Some(pace) = connection.pace().filter(|_| connection.is_in_flight()) else { return };
         if connection.paused_until() != Nanos::MAX && connection.paused_until() > now {
@@ -25,27 +27,27 @@ impl Worker<'_> {
         }
         connection.pause_until(Nanos::MAX);
         let portion = (pace / PORTIONS_PER_SECOND).max(1) as usize;
-        let portion = portion.min(self.buffer.len());
-        let result = connection.recv_portion(&mut self.buffer, portion);
+        let portion = portion.min(self.buffers.read.len());
+        let result = connection.recv_portion(&mut self.buffers.read, portion);
         let now = self.clock.now();
-        let arrival = Arrival { at: now, not_before: now };
-        let tally = self.ledger.of(connection.exchange.phase);
-        let reader = &mut self.readers[connection.exchange.sample.kind as usize];
+        let mut incoming = Incoming {
+            time: ReceiveTime { at: now, not_before: now },
+            reader: &mut self.kinds[connection.kind()].reader,
+            tally: self.tallies.of(connection.phase()),
+        };
         let step = match result.map(|received| received.status) {
             Ok(IoStatus::Done(n)) => {
                 connection.pause_until(now.saturating_add(length(n, pace)));
-                connection.received(&self.buffer[..n], arrival, reader, tally)
+                connection.received(&self.buffers.read[..n], &mut incoming)
             }
             // The socket is empty, so the poll reports what comes next.
             Ok(IoStatus::Blocked) => Step::Wait,
-            Ok(IoStatus::Closed) => connection.peer_closed(arrival, reader, tally),
+            Ok(IoStatus::Closed) => connection.peer_closed(&mut incoming),
             Err(error) => connection.broke(&error),
         };
-        if step == Step::Wait {
-            self.arm_response(slot);
-        } else {
-            self.follow_at(slot, step, now);
-        }
+        // The end of the pause is a limit, too.
+        let step = if step == Step::Wait { Step::Rearm } else { step };
+        self.follow_at(slot, step, now);
     }
 }
 

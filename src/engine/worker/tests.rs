@@ -4,14 +4,17 @@
 mod open;
 mod shares;
 
-use super::connecting::MAX_CONNECTING;
+use super::connect_queue::MAX_CONNECTING;
+use super::state::READ_BUFFER_BYTES;
 use super::*;
 use crate::api::Api;
+use crate::engine::channels::{Ended, Inbox, Outbox};
 use crate::engine::script::{Act, Heard, World};
 use crate::load::{Shape, Stage, ThinkTime};
 use crate::metrics::{Counter, Failure, Summary, Tally, Trend};
-use crate::mix::{After, Conduct, Kind, Leave, Mix, SlowReader};
+use crate::mix::{After, Conduct, Kind, Leave, Mix, SlowReader, Timeouts};
 use crate::net::Target;
+use crate::plan::Tuning;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -44,18 +47,9 @@ fn kind(name: &str, stream: bool) -> Kind {
 
 fn plan(shape: Shape, stream: bool) -> Plan {
     Plan {
-        name: "test".to_owned(),
-        description: String::new(),
         shape,
-        think_time: ThinkTime::default(),
-        warmup: Nanos::ZERO,
-        cooldown: Nanos::ZERO,
         graceful_stop: ms(500),
         mix: Mix { kinds: vec![kind("r", stream)] },
-        endpoints: Vec::new(),
-        endpoint_check: false,
-        thresholds: Vec::new(),
-        slo: Vec::new(),
         target: Target {
             url: "http://127.0.0.1:1".to_owned(),
             tls: false,
@@ -64,22 +58,8 @@ fn plan(shape: Shape, stream: bool) -> Plan {
             path_prefix: String::new(),
             addrs: vec![([127, 0, 0, 1], 1).into()],
         },
-        access: crate::plan::Access::default(),
-        server: None,
-        server_pid: None,
-        api_key: None,
-        basic_auth: None,
-        headers: Vec::new(),
-        seed: 1,
-        workers: None,
-        pin: false,
-        rx_timestamps: None,
-        poll_interval: None,
-        quickack: false,
-        verify_parse: false,
-        share: 0,
-        of: 1,
-        start_at: None,
+        tuning: Tuning { pin: false, ..Tuning::default() },
+        ..Plan::example()
     }
 }
 
@@ -137,11 +117,11 @@ fn run_on(
     let connects = Rc::clone(&world.connects);
     let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (reports, inbox) = std::sync::mpsc::channel();
-    let (_empty, emptied) = std::sync::mpsc::channel();
+    let (_empty, recycled) = std::sync::mpsc::channel();
     let (_found, addresses) = std::sync::mpsc::channel();
-    let lines = Lines { stop: &stop, reports, emptied, addresses };
+    let channels = Channels { inbox: Inbox { stop: &stop, addresses }, outbox: Outbox { reports, recycled } };
     let dialer = Dialer::new(plan.targets(), &plan.access, 0, 8).expect("nothing that could fail");
-    let worker = Worker::new(0, plan, &scenario, Clock::Script(now), Poller::Script(world), dialer, lines);
+    let worker = Worker::new(0, plan, &scenario, Clock::Script(now), Poller::Script(world), dialer, channels);
     worker.run().expect("a scripted world has no errors of its own");
     let mut total = Tally::new(plan.mix.kinds.len());
     let names: Vec<String> = plan.mix.kinds.iter().map(|k| k.name.clone()).collect();
@@ -470,7 +450,7 @@ fn the_stop_flag_ends_a_run_gracefully() {
     let shape = Shape::ConstantVus { vus: 2, duration: Nanos::from_secs(3600) };
     let ran = run_until(&plan(shape, false), ms(1_000), serving(|_| vec![(ms(100), plain())]));
     assert!(ran.failures.is_empty());
-    assert_eq!(ran.count(Counter::Interrupted), 0, "what was under way finished");
+    assert_eq!(ran.count(Counter::Interrupted), 0, "what was under route finished");
     let stopped = ran.ended.stopped.expect("it knows that it was stopped");
     assert!(stopped >= ms(1_000) && ran.ended.at <= stopped + ms(101), "{ran_at}", ran_at = ran.ended.at);
 }
@@ -529,7 +509,7 @@ fn arrivals_are_those_of_the_kernel_not_ours() {
 #[test]
 fn without_stamps_lateness_is_in_the_numbers() {
     let mut plan = plan(iterations(1, 3), true);
-    plan.rx_timestamps = Some(false);
+    plan.tuning.rx_timestamps = Some(false);
     let ran = run(&plan, late_by(ms(7)));
     assert_eq!(ran.trend(Trend::Ttft), Some((57.0, 57.0, 3)));
     assert_eq!(ran.trend(Trend::ClientLag), None);
@@ -607,12 +587,12 @@ fn with_many_streams_polls_are_paused_and_times_stay_those_of_the_kernel() {
         ran.summary.trend(Trend::PassLength, None).map_or(0, |d| d.count)
     };
     let mut plan = plan(iterations(300, 1), true);
-    plan.poll_interval = Some(Nanos::ZERO);
+    plan.tuning.poll_interval = Some(Nanos::ZERO);
     let without = polled(&plan);
-    plan.poll_interval = Some(Nanos::from_micros(900));
+    plan.tuning.poll_interval = Some(Nanos::from_micros(900));
     let with = polled(&plan);
     assert!(with * 20 < without, "{with} passes with a pause, {without} without");
-    plan.poll_interval = None;
+    plan.tuning.poll_interval = None;
     let chosen = polled(&plan);
     assert!(
         with < chosen && chosen * 3 < without * 2,
@@ -752,7 +732,7 @@ fn started_requests_end_once() {
 #[test]
 fn a_failure_comes_with_an_example_that_hides_the_key() {
     let mut plan = plan(iterations(1, 3), false);
-    plan.api_key = Some(crate::plan::Secret::new("open-sesame".to_owned()));
+    plan.credentials.api_key = Some(crate::plan::Secret::new("open-sesame".to_owned()));
     let body = r#"{"error":"no such key: open-sesame"}"#;
     let head = format!("HTTP/1.1 429 No\r\nretry-after: 9\r\ncontent-length: {}\r\n\r\n", body.len());
     let ran = run(&plan, serving(move |_| vec![(ms(5), Act::Send((head.clone() + body).into_bytes()))]));

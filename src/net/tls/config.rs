@@ -1,8 +1,8 @@
 //! Who is trusted, and who we are: from files to a configuration.
 
-use super::Session;
+use super::failure::failed_by;
+use super::session::Session;
 use super::tickets::Tickets;
-use super::trouble::failed_by;
 use crate::net::access::{Identity, Pem, Roots, Tls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, UnbufferedClientConnection, WantsClientCert};

@@ -77,7 +77,7 @@ fn a_freeze_of_the_server_is_in_the_times_from_the_intended_instant() {
     assert!(expected > 900.0, "the arithmetic sees the second: {expected}");
     let measured = p99(Trend::HttpReqDurationFromIntended);
     assert!((measured / expected - 1.0).abs() < 0.05, "{measured} ms, by arithmetic {expected} ms");
-    assert!(p99(Trend::HttpReqDuration) < 6.0, "only the four under way saw the freeze: coordinated omission");
+    assert!(p99(Trend::HttpReqDuration) < 6.0, "only the four under route saw the freeze: coordinated omission");
     assert!(p99(Trend::ScheduleLag) > 900.0);
     // No arrival is lost.
     for counter in [Counter::ArrivalsOffered, Counter::ArrivalsStarted, Counter::Iterations, Counter::HttpReqs] {

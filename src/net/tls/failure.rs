@@ -6,7 +6,7 @@ use std::io;
 
 /// Why a session failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trouble {
+pub enum TlsFailure {
     /// Its certificate is past its date.
     Expired,
     /// Its certificate is not valid yet.
@@ -37,7 +37,7 @@ pub enum Trouble {
     Other,
 }
 
-impl Trouble {
+impl TlsFailure {
     /// All, in the order of the report.
     pub const ALL: [Self; 14] = [
         Self::Expired,
@@ -147,31 +147,31 @@ impl Trouble {
 /// A failed session as an error of the socket.
 #[derive(Debug)]
 struct Failed {
-    trouble: Trouble,
+    failure: TlsFailure,
     detail: String,
 }
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TLS: {}", self.trouble.name())?;
+        write!(f, "TLS: {}", self.failure.name())?;
         if !self.detail.is_empty() {
             write!(f, " ({})", self.detail)?;
         }
-        write!(f, "; {}", self.trouble.advice())
+        write!(f, "; {}", self.failure.advice())
     }
 }
 
 impl std::error::Error for Failed {}
 
-/// The trouble behind an error, if it is TLS's.
-pub fn trouble(error: &io::Error) -> Option<Trouble> {
-    error.get_ref()?.downcast_ref::<Failed>().map(|failed| failed.trouble)
+/// The TLS failure behind an error, if it is TLS's.
+pub fn tls_failure(error: &io::Error) -> Option<TlsFailure> {
+    error.get_ref()?.downcast_ref::<Failed>().map(|failed| failed.failure)
 }
 
-pub(in crate::net) fn failed(trouble: Trouble, detail: &str) -> io::Error {
-    io::Error::other(Failed { trouble, detail: detail.to_owned() })
+pub(in crate::net) fn failed(failure: TlsFailure, detail: &str) -> io::Error {
+    io::Error::other(Failed { failure, detail: detail.to_owned() })
 }
 
 pub(in crate::net) fn failed_by(error: &Error) -> io::Error {
-    failed(Trouble::of(error), &error.to_string())
+    failed(TlsFailure::of(error), &error.to_string())
 }

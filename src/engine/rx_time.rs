@@ -1,10 +1,11 @@
-//! When bytes came: by the kernel's receive stamp where there is one, else by our clock; and how long a worker may leave them there.
+//! When bytes were received: by the kernel's receive stamp where there is one, else by our clock.
+//! Also how long a worker may leave received bytes in the kernel.
 //!
-//! A kernel stamp says when the last segment of a read arrived, however late the read was. So a worker that is slow, or that pauses on
-//! purpose, does not falsify a single instant. What a late read can hide is the instants of the tokens *before* its last: for these
-//! [`Arrival::not_before`] tells how early they can have come, and [`super::exchange`] censors what is not known.
+//! A kernel stamp says when the last segment of a read was received, however late the read was. So
+//! a worker that is slow, or that pauses on purpose, falsifies no instant. A late read can only
+//! hide the instants of the tokens *before* its last. For these [`ReceiveTime::not_before`] tells
+//! how early they can have been received, and the exchange censors what is not known.
 
-use super::exchange::Arrival;
 use crate::net::Stamp;
 use crate::units::Nanos;
 
@@ -22,37 +23,45 @@ const SHORTEST_PAUSE: Nanos = Nanos::from_micros(100);
 /// Below so many requests in flight each wake serves few sockets anyway.
 const PAUSE_FROM: u32 = 200;
 
-/// How reads are dated.
+/// When bytes were received: at `at`. If several events came together, none of them came before
+/// `not_before`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ReceiveTime {
+    pub(super) at: Nanos,
+    pub(super) not_before: Nanos,
+}
+
+/// A dated read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Receipt {
+    pub(super) time: ReceiveTime,
+    /// From the kernel's stamp to our read; `None` without a stamp.
+    pub(super) lag: Option<Nanos>,
+}
+
+/// Dates reads, and chooses the pause between two polls.
 #[derive(Debug)]
-pub(super) struct Arrivals {
-    /// Whether the kernel does it.
+pub(super) struct ReceiveClock {
+    /// Whether the kernel stamps what it receives.
     pub(super) stamps: bool,
-    /// What the kernel's clock reads at our instant zero: now, and a second ago.
+    /// Reading of the kernel's clock at our instant zero, as of now and as of a second ago.
     zero_at: u64,
     zero_at_second: u64,
-    /// When the last poll came back.
+    /// When the last poll returned.
     pub(super) polled: Nanos,
-    /// Whether it had to wait: the first bytes of this pass woke us.
+    /// Whether the poll had to wait, so that the first bytes of this pass woke us.
     waited: bool,
-    /// Something of this pass was read late: the worker was not woken in time, whatever else it finds.
+    /// A read of this pass was late: the worker was not woken in time.
     late: bool,
-    /// When the last poll began, and when the one before it came back.
+    /// When the last poll began, and when the one before it returned.
     entered: Nanos,
     previous: Nanos,
-    /// The pause between two polls, zero for none; and whether it was asked for or is ours to choose.
+    /// The pause between two polls (zero for none), and whether the user has fixed it.
     pause: Nanos,
     pause_is_fixed: bool,
 }
 
-/// When bytes came, and what that says of us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Dated {
-    pub(super) arrival: Arrival,
-    /// From the kernel's stamp to our read; none without a stamp.
-    pub(super) lag: Option<Nanos>,
-}
-
-impl Arrivals {
+impl ReceiveClock {
     /// `zero_at` is what the kernel's clock reads at our instant zero; `pause` is none to be chosen.
     pub(super) fn new(stamps: bool, zero_at: u64, pause: Option<Nanos>) -> Self {
         Self {
@@ -82,14 +91,14 @@ impl Arrivals {
     }
 
     /// Dates what was read at `now`, of a response to a request of `sent`.
-    pub(super) fn date(&mut self, stamp: Option<Stamp>, sent: Nanos, now: Nanos) -> Dated {
+    pub(super) fn date(&mut self, stamp: Option<Stamp>, sent: Nanos, now: Nanos) -> Receipt {
         if !self.stamps {
             // A poll that has waited was woken by the first of these bytes.
             let not_before = if self.waited { self.polled } else { self.previous };
-            return Dated { arrival: Arrival { at: now, not_before }, lag: None };
+            return Receipt { time: ReceiveTime { at: now, not_before }, lag: None };
         }
         let Some(stamp) = stamp else {
-            return Dated { arrival: Arrival { at: now, not_before: self.previous }, lag: None };
+            return Receipt { time: ReceiveTime { at: now, not_before: self.previous }, lag: None };
         };
         // Never before its request, nor in the future: the two clocks are read one after the other, and the kernel's may be set.
         let at = Nanos(stamp.0.saturating_sub(self.zero_at)).min(now).max(sent);
@@ -105,7 +114,7 @@ impl Arrivals {
             (true, true) => self.entered,
             (false, _) => self.previous,
         };
-        Dated { arrival: Arrival { at, not_before }, lag: Some(lag) }
+        Receipt { time: ReceiveTime { at, not_before }, lag: Some(lag) }
     }
 
     /// How long to leave the sockets alone from `now` on. With many streams in flight one poll a millisecond serves as many tokens as
@@ -151,34 +160,34 @@ mod tests {
 
     #[test]
     fn the_kernel_dates_and_our_lateness_is_known() {
-        let mut arrivals = Arrivals::new(true, ZERO_AT, None);
-        arrivals.poll_returned(at(10), at(20));
-        let dated = arrivals.date(Some(stamp(15)), at(1), at(22));
+        let mut clock = ReceiveClock::new(true, ZERO_AT, None);
+        clock.poll_returned(at(10), at(20));
+        let dated = clock.date(Some(stamp(15)), at(1), at(22));
         assert_eq!(dated.lag, Some(at(7)));
         assert_eq!(
-            dated.arrival,
-            Arrival { at: at(15), not_before: at(10) },
+            dated.time,
+            ReceiveTime { at: at(15), not_before: at(10) },
             "late: they may have come since the poll began"
         );
-        arrivals.poll_returned(at(22), at(30));
-        let dated = arrivals.date(Some(stamp(30)), at(1), at(30));
-        assert_eq!(dated.arrival, Arrival { at: at(30), not_before: at(30) }, "in time");
+        clock.poll_returned(at(22), at(30));
+        let dated = clock.date(Some(stamp(30)), at(1), at(30));
+        assert_eq!(dated.time, ReceiveTime { at: at(30), not_before: at(30) }, "in time");
     }
 
     #[test]
     fn a_pass_that_began_late_is_late_for_all() {
-        let mut arrivals = Arrivals::new(true, ZERO_AT, None);
-        arrivals.poll_returned(at(10), at(160));
-        assert_eq!(arrivals.date(Some(stamp(150)), at(1), at(160)).arrival.not_before, at(10));
-        let lucky = arrivals.date(Some(stamp(160)), at(1), at(160)).arrival;
+        let mut clock = ReceiveClock::new(true, ZERO_AT, None);
+        clock.poll_returned(at(10), at(160));
+        assert_eq!(clock.date(Some(stamp(150)), at(1), at(160)).time.not_before, at(10));
+        let lucky = clock.date(Some(stamp(160)), at(1), at(160)).time;
         assert_eq!(
             lucky,
-            Arrival { at: at(160), not_before: at(10) },
+            ReceiveTime { at: at(160), not_before: at(10) },
             "its last bytes came just now, the others did not"
         );
-        arrivals.poll_returned(at(160), at(170));
+        clock.poll_returned(at(160), at(170));
         assert_eq!(
-            arrivals.date(Some(stamp(170)), at(1), at(170)).arrival.not_before,
+            clock.date(Some(stamp(170)), at(1), at(170)).time.not_before,
             at(170),
             "the next pass is judged anew"
         );
@@ -186,71 +195,68 @@ mod tests {
 
     #[test]
     fn what_was_there_before_a_slow_poll_was_not_waited_for() {
-        let mut arrivals = Arrivals::new(true, ZERO_AT, None);
-        arrivals.poll_returned(at(5), at(10));
+        let mut clock = ReceiveClock::new(true, ZERO_AT, None);
+        clock.poll_returned(at(5), at(10));
         // Stopped until 160; then a poll that took its time, although everything was there already.
-        arrivals.poll_returned(at(160), at(161));
-        assert_eq!(
-            arrivals.date(Some(stamp(155)), at(1), at(161)).arrival,
-            Arrival { at: at(155), not_before: at(10) }
-        );
+        clock.poll_returned(at(160), at(161));
+        assert_eq!(clock.date(Some(stamp(155)), at(1), at(161)).time, ReceiveTime { at: at(155), not_before: at(10) });
     }
 
     #[test]
     fn after_a_busy_pass_bytes_may_be_as_old_as_the_last_poll() {
-        let mut arrivals = Arrivals::new(true, ZERO_AT, None);
-        arrivals.poll_returned(at(0), at(10));
-        arrivals.poll_returned(at(18), at(18));
-        assert_eq!(arrivals.date(Some(stamp(17)), at(1), at(18)).arrival, Arrival { at: at(17), not_before: at(10) });
-        let mut ours = Arrivals::new(false, ZERO_AT, None);
+        let mut clock = ReceiveClock::new(true, ZERO_AT, None);
+        clock.poll_returned(at(0), at(10));
+        clock.poll_returned(at(18), at(18));
+        assert_eq!(clock.date(Some(stamp(17)), at(1), at(18)).time, ReceiveTime { at: at(17), not_before: at(10) });
+        let mut ours = ReceiveClock::new(false, ZERO_AT, None);
         ours.poll_returned(at(0), at(10));
-        assert_eq!(ours.date(None, at(1), at(11)).arrival, Arrival { at: at(11), not_before: at(10) });
+        assert_eq!(ours.date(None, at(1), at(11)).time, ReceiveTime { at: at(11), not_before: at(10) });
         ours.poll_returned(at(18), at(18));
-        assert_eq!(ours.date(None, at(1), at(19)).arrival, Arrival { at: at(19), not_before: at(10) });
+        assert_eq!(ours.date(None, at(1), at(19)).time, ReceiveTime { at: at(19), not_before: at(10) });
     }
 
     #[test]
     fn impossible_stamps_are_clamped() {
-        let mut arrivals = Arrivals::new(true, ZERO_AT, None);
-        arrivals.poll_returned(at(0), at(30));
-        assert_eq!(arrivals.date(Some(Stamp(0)), at(5), at(30)).arrival.at, at(5), "not before its request");
-        assert_eq!(arrivals.date(Some(stamp(99)), at(5), at(30)).arrival.at, at(30), "not in the future");
+        let mut clock = ReceiveClock::new(true, ZERO_AT, None);
+        clock.poll_returned(at(0), at(30));
+        assert_eq!(clock.date(Some(Stamp(0)), at(5), at(30)).time.at, at(5), "not before its request");
+        assert_eq!(clock.date(Some(stamp(99)), at(5), at(30)).time.at, at(30), "not in the future");
     }
 
     #[test]
     fn a_clock_that_is_set_is_noticed_and_one_that_is_slewed_is_followed() {
-        let mut arrivals = Arrivals::new(true, ZERO_AT, None);
-        arrivals.set_zero(ZERO_AT + 400_000);
-        assert!(!arrivals.clock_stepped());
-        arrivals.poll_returned(at(0), at(30));
-        assert_eq!(arrivals.date(Some(stamp(20)), at(5), at(30)).arrival.at, Nanos(20_000_000 - 400_000));
-        arrivals.set_zero(ZERO_AT + 5_000_000);
-        assert!(arrivals.clock_stepped());
-        assert!(!arrivals.clock_stepped(), "once");
+        let mut clock = ReceiveClock::new(true, ZERO_AT, None);
+        clock.set_zero(ZERO_AT + 400_000);
+        assert!(!clock.clock_stepped());
+        clock.poll_returned(at(0), at(30));
+        assert_eq!(clock.date(Some(stamp(20)), at(5), at(30)).time.at, Nanos(20_000_000 - 400_000));
+        clock.set_zero(ZERO_AT + 5_000_000);
+        assert!(clock.clock_stepped());
+        assert!(!clock.clock_stepped(), "once");
     }
 
     #[test]
     fn the_pause_is_a_tenth_of_the_gap_and_ends_with_a_deadline() {
-        let mut arrivals = Arrivals::new(true, ZERO_AT, None);
-        arrivals.poll_returned(at(0), at(100));
-        assert_eq!(arrivals.pause(at(100), Nanos::MAX, 5_000), Nanos::ZERO, "nothing is known of the gaps yet");
-        arrivals.choose_pause(at(5));
-        assert_eq!(arrivals.pause(at(100), Nanos::MAX, 5_000), Nanos::from_micros(500));
-        assert_eq!(arrivals.pause(at(100), Nanos(100_200_000), 5_000), Nanos::from_micros(200));
-        assert_eq!(arrivals.pause(at(100), Nanos::MAX, PAUSE_FROM - 1), Nanos::ZERO);
-        assert_eq!(arrivals.pause(at(101), Nanos::MAX, 5_000), Nanos::ZERO, "a long pass needs none");
-        arrivals.choose_pause(at(500));
-        assert_eq!(arrivals.pause(at(100), Nanos::MAX, 5_000), LONGEST_PAUSE);
-        arrivals.choose_pause(Nanos::from_micros(300));
-        assert_eq!(arrivals.pause(at(100), Nanos::MAX, 5_000), Nanos::ZERO);
+        let mut clock = ReceiveClock::new(true, ZERO_AT, None);
+        clock.poll_returned(at(0), at(100));
+        assert_eq!(clock.pause(at(100), Nanos::MAX, 5_000), Nanos::ZERO, "nothing is known of the gaps yet");
+        clock.choose_pause(at(5));
+        assert_eq!(clock.pause(at(100), Nanos::MAX, 5_000), Nanos::from_micros(500));
+        assert_eq!(clock.pause(at(100), Nanos(100_200_000), 5_000), Nanos::from_micros(200));
+        assert_eq!(clock.pause(at(100), Nanos::MAX, PAUSE_FROM - 1), Nanos::ZERO);
+        assert_eq!(clock.pause(at(101), Nanos::MAX, 5_000), Nanos::ZERO, "a long pass needs none");
+        clock.choose_pause(at(500));
+        assert_eq!(clock.pause(at(100), Nanos::MAX, 5_000), LONGEST_PAUSE);
+        clock.choose_pause(Nanos::from_micros(300));
+        assert_eq!(clock.pause(at(100), Nanos::MAX, 5_000), Nanos::ZERO);
     }
 
     #[test]
     fn a_pause_that_was_asked_for_is_kept_but_never_without_stamps() {
-        let mut arrivals = Arrivals::new(true, ZERO_AT, Some(at(2)));
-        arrivals.choose_pause(at(5));
-        assert_eq!(arrivals.pause(at(0), Nanos::MAX, 1), at(2));
-        assert_eq!(Arrivals::new(false, ZERO_AT, Some(at(2))).pause(at(0), Nanos::MAX, 5_000), Nanos::ZERO);
-        assert_eq!(Arrivals::new(true, ZERO_AT, Some(Nanos::ZERO)).pause(at(0), Nanos::MAX, 5_000), Nanos::ZERO);
+        let mut clock = ReceiveClock::new(true, ZERO_AT, Some(at(2)));
+        clock.choose_pause(at(5));
+        assert_eq!(clock.pause(at(0), Nanos::MAX, 1), at(2));
+        assert_eq!(ReceiveClock::new(false, ZERO_AT, Some(at(2))).pause(at(0), Nanos::MAX, 5_000), Nanos::ZERO);
+        assert_eq!(ReceiveClock::new(true, ZERO_AT, Some(Nanos::ZERO)).pause(at(0), Nanos::MAX, 5_000), Nanos::ZERO);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::net::access::{Identity, Pem, Roots, Tls};
+use crate::net::tls::{Client, Name, TlsFailure, failure, tls_failure};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
@@ -319,23 +320,23 @@ type Change<'a> = &'a dyn Fn(&mut CertificateParams);
 fn what_is_wrong_with_a_certificate_is_named() {
     let lab = Lab::new();
     let now = rcgen::date_time_ymd(2020, 1, 1);
-    let cases: [(&str, Trouble, Change<'_>); 4] = [
-        ("localhost", Trouble::Expired, &|params| {
+    let cases: [(&str, TlsFailure, Change<'_>); 4] = [
+        ("localhost", TlsFailure::Expired, &|params| {
             (params.not_before, params.not_after) = (rcgen::date_time_ymd(2019, 1, 1), now);
         }),
-        ("localhost", Trouble::NotYetValid, &|params| {
+        ("localhost", TlsFailure::NotYetValid, &|params| {
             (params.not_before, params.not_after) =
                 (rcgen::date_time_ymd(2090, 1, 1), rcgen::date_time_ymd(2091, 1, 1));
         }),
-        ("other.example", Trouble::WrongName, &|_| ()),
-        ("127.0.0.9", Trouble::WrongName, &|_| ()),
+        ("other.example", TlsFailure::WrongName, &|_| ()),
+        ("127.0.0.9", TlsFailure::WrongName, &|_| ()),
     ];
-    for (name, trouble, change) in cases {
+    for (name, failure, change) in cases {
         let (cert, key) = lab.cert(name, change);
         let config = builder(&BOTH).with_single_cert(vec![cert.der().clone()], der(&key)).expect("a server");
         let config = Arc::new(config);
         let refused = Pair::new(session(&client(&lab.tls()), "localhost"), &config).shake_hands().expect_err("refused");
-        assert_eq!(trouble_of(&trouble::failed_by(&refused)), Some(trouble), "{refused}");
+        assert_eq!(tls_failure(&failure::failed_by(&refused)), Some(failure), "{refused}");
         // Unchecked all of them will do.
         let unchecked = client(&Tls { verify: false, ..Tls::default() });
         Pair::new(session(&unchecked, "localhost"), &config).shake_hands().expect("nothing is checked");
@@ -359,7 +360,7 @@ fn an_unknown_issuer_is_named_self_signed_or_not() {
     let server = lab.server(&BOTH);
     let refused =
         Pair::new(session(&client(&Tls::default()), "localhost"), &server).shake_hands().expect_err("unknown");
-    assert_eq!(trouble_of(&trouble::failed_by(&refused)), Some(Trouble::UnknownIssuer), "{refused}");
+    assert_eq!(tls_failure(&failure::failed_by(&refused)), Some(TlsFailure::UnknownIssuer), "{refused}");
     for is_ca in [IsCa::NoCa, IsCa::Ca(BasicConstraints::Unconstrained)] {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
@@ -368,7 +369,7 @@ fn an_unknown_issuer_is_named_self_signed_or_not() {
         let config = builder(&BOTH).with_single_cert(vec![cert.der().clone()], der(&key)).expect("a server");
         let refused = Pair::new(session(&client(&Tls::default()), "localhost"), &Arc::new(config)).shake_hands();
         let refused = refused.expect_err("self-signed");
-        assert_eq!(trouble_of(&trouble::failed_by(&refused)), Some(Trouble::UnknownIssuer), "{refused}");
+        assert_eq!(tls_failure(&failure::failed_by(&refused)), Some(TlsFailure::UnknownIssuer), "{refused}");
     }
 }
 
@@ -390,8 +391,8 @@ fn a_server_that_wants_a_certificate_gets_ours() {
     let known = client(&Tls { identity, ..lab.tls() });
     Pair::new(session(&known, "localhost"), &config).shake_hands().expect("we are known");
     let refused = Pair::new(session(&client(&lab.tls()), "localhost"), &config).shake_hands().expect_err("unknown");
-    let trouble = trouble_of(&trouble::failed_by(&refused));
-    assert!(matches!(trouble, Some(Trouble::WantsCertificate | Trouble::Incompatible)), "{refused}");
+    let failure = tls_failure(&failure::failed_by(&refused));
+    assert!(matches!(failure, Some(TlsFailure::WantsCertificate | TlsFailure::Incompatible)), "{refused}");
 }
 
 #[test]
@@ -420,11 +421,11 @@ fn what_is_not_tls_is_called_so() {
     for nonsense in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b"SSH-2.0-OpenSSH_9.2\r\n"] {
         let mut pair = Pair::new(session(&client(&lab.tls()), "localhost"), &lab.server(&BOTH));
         let error = pair.feed(nonsense).expect_err("not TLS");
-        assert_eq!(trouble_of(&trouble::failed_by(&error)), Some(Trouble::NotTls), "{error}");
+        assert_eq!(tls_failure(&failure::failed_by(&error)), Some(TlsFailure::NotTls), "{error}");
     }
     let mut pair = Pair::open(&lab, &[&version::TLS13]);
     let mut record = pair.answer(b"some plaintext");
     record[10] ^= 1;
     let error = pair.feed(&record).expect_err("broken");
-    assert_eq!(trouble_of(&trouble::failed_by(&error)), Some(Trouble::BrokenRecord), "{error}");
+    assert_eq!(tls_failure(&failure::failed_by(&error)), Some(TlsFailure::BrokenRecord), "{error}");
 }

@@ -4,83 +4,22 @@
 //! tallies of their own, found by a comparison. Each is a sum like any other, so stages need not end on whole seconds, and the whole
 //! is what it would be without phases.
 
+use super::channels::{Ended, Outbox, Report};
 use super::clock::{thread_cpu_time, thread_run_wait};
+use super::window::{Placement, Window};
 use crate::metrics::Tally;
 use crate::plan::{Phase, Plan};
 use crate::units::Nanos;
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{Receiver, Sender};
 
 /// How often numbers leave the worker.
 const PUBLISH_EVERY: Nanos = Nanos::from_secs(1);
 
-/// The numbers of one worker's second and one phase, on their way to the fleet.
-#[derive(Debug)]
-pub(super) struct Report {
-    pub(super) worker: usize,
-    /// Which second; seconds in between that were skipped were empty.
-    pub(super) second: u32,
-    /// Which phase the numbers belong to.
-    pub(super) phase: u16,
-    pub(super) tally: Box<Tally>,
-    /// Nothing more of this second will come.
-    pub(super) complete: bool,
-    /// Nothing more at all will come: when the measurement window ended and when the last request was over.
-    pub(super) last: Option<Ended>,
-}
-
-/// How a worker ended.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ended {
-    /// When the last request was over.
-    pub(super) at: Nanos,
-    /// When the stop flag was seen, if it was.
-    pub(super) stopped: Option<Nanos>,
-}
-
-/// The ways into a worker and out of it.
-#[derive(Debug)]
-pub(super) struct Lines<'a> {
-    pub(super) stop: &'a AtomicBool,
-    pub(super) reports: Sender<Report>,
-    pub(super) emptied: Receiver<Box<Tally>>,
-    /// New addresses of the targets, when they are looked up again.
-    pub(super) addresses: Receiver<super::worker::Addresses>,
-}
-
-/// Where in the test a request belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    /// The phase it was sent in.
-    pub(super) phase: u16,
-    /// The measurement window.
-    pub(super) window: Window,
-}
-
-/// The measurement window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Window {
-    /// Its first instant.
-    pub(super) begin: Nanos,
-    /// Its last instant.
-    pub(super) end: Nanos,
-}
-
-impl Window {
-    /// Whether what arrives at `at` arrives in it.
-    #[inline]
-    pub(super) fn covers(self, at: Nanos) -> bool {
-        self.begin <= at && at <= self.end
-    }
-}
-
 /// A worker's tallies.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct TallySet {
     worker: usize,
     kinds: usize,
-    reports: Sender<Report>,
-    emptied: Receiver<Box<Tally>>,
+    outbox: Outbox,
     phases: Vec<Phase>,
     window: Window,
     /// The phase that the worker's own time is in.
@@ -95,15 +34,14 @@ pub(super) struct Ledger {
     run_wait_seen: Nanos,
 }
 
-impl Ledger {
-    pub(super) fn new(worker: usize, plan: &Plan, reports: Sender<Report>, emptied: Receiver<Box<Tally>>) -> Self {
+impl TallySet {
+    pub(super) fn new(worker: usize, plan: &Plan, outbox: Outbox) -> Self {
         let kinds = plan.mix.kinds.len();
         let (begin, end) = plan.window();
         Self {
             worker,
             kinds,
-            reports,
-            emptied,
+            outbox,
             phases: plan.phases(),
             window: Window { begin, end },
             phase: 0,
@@ -118,14 +56,14 @@ impl Ledger {
 
     /// Where a request belongs that is sent at `sent`. Exact: the worker itself may notice the edge of a phase a little later.
     #[inline]
-    pub(super) fn place(&self, sent: Nanos) -> Place {
+    pub(super) fn placement(&self, sent: Nanos) -> Placement {
         let present = &self.phases[self.phase];
         let phase = if present.begin <= sent && sent < present.end {
             self.phase
         } else {
             self.phases.partition_point(|phase| phase.end <= sent)
         };
-        Place { phase: phase as u16, window: self.window }
+        Placement { phase: phase as u16, window: self.window }
     }
 
     /// The tally of a phase.
@@ -146,12 +84,12 @@ impl Ledger {
     }
 
     fn fresh(&self) -> Box<Tally> {
-        self.emptied.try_recv().unwrap_or_else(|_| Box::new(Tally::new(self.kinds)))
+        self.outbox.recycled.try_recv().unwrap_or_else(|_| Box::new(Tally::new(self.kinds)))
     }
 
     /// The measurement window ends now, earlier than planned.
     pub(super) fn close_window(&mut self, now: Nanos) {
-        self.window.end = self.window.end.min(now);
+        self.window.close(now);
     }
 
     /// When the next phase begins or the next second is over.
@@ -219,7 +157,7 @@ impl Ledger {
     fn send(&self, phase: usize, tally: Box<Tally>, complete: bool, last: Option<Ended>) {
         let (worker, second, phase) = (self.worker, self.second, phase as u16);
         // The fleet outlives its workers; if it is gone all the same, nobody is left to be told.
-        let _ = self.reports.send(Report { worker, second, phase, tally, complete, last });
+        let _ = self.outbox.reports.send(Report { worker, second, phase, tally, complete, last });
     }
 }
 
@@ -228,16 +166,16 @@ mod tests {
     use super::*;
     use crate::metrics::{Gauge, Summary};
     use crate::plan::{Overrides, Shape, Stage, resolve};
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// A ledger of a plan with stages of 1.5 s and 8.5 s, and what comes out of it.
-    fn ledger() -> (Ledger, Receiver<Report>, Sender<Box<Tally>>) {
+    /// The tallies of a plan with stages of 1.5 s and 8.5 s, and what comes out of it.
+    fn tallies() -> (TallySet, Receiver<Report>, Sender<Box<Tally>>) {
         let mut nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
         let plan = resolve("load", &Overrides::default(), &mut nothing).expect("built in").plan;
         let stages = [1_500, 8_500].map(|ms| Stage { duration: Nanos::from_millis(ms), target: 4 }).to_vec();
         let shape = Shape::RampingVus { start_vus: 1, stages, graceful_ramp_down: Nanos::ZERO };
-        let ((reports, inbox), (empty, emptied)) = (channel(), channel());
-        (Ledger::new(0, &Plan { shape, ..plan }, reports, emptied), inbox, empty)
+        let ((reports, inbox), (empty, recycled)) = (channel(), channel());
+        (TallySet::new(0, &Plan { shape, ..plan }, Outbox { reports, recycled }), inbox, empty)
     }
 
     fn vus(tally: &Tally) -> Option<(u64, u64, u64)> {
@@ -247,13 +185,13 @@ mod tests {
 
     #[test]
     fn edges_and_seconds_come_in_the_order_of_time() {
-        let (mut ledger, inbox, empty) = ledger();
-        ledger.tally.level(Gauge::Vus, 1);
-        ledger.turn(Nanos::from_millis(1_010));
-        assert_eq!(ledger.next_turn(), Nanos::from_millis(1_500));
-        ledger.tally.level(Gauge::Vus, 2);
+        let (mut tallies, inbox, empty) = tallies();
+        tallies.tally.level(Gauge::Vus, 1);
+        tallies.turn(Nanos::from_millis(1_010));
+        assert_eq!(tallies.next_turn(), Nanos::from_millis(1_500));
+        tallies.tally.level(Gauge::Vus, 2);
         // A worker that was stopped for a while finds both behind it.
-        ledger.turn(Nanos::from_millis(3_200));
+        tallies.turn(Nanos::from_millis(3_200));
         let seen: Vec<_> = inbox.try_iter().collect();
         let order: Vec<_> = seen.iter().map(|r| (r.second, r.phase, r.complete)).collect();
         assert_eq!(order, [(0, 0, true), (1, 0, false), (1, 1, true)]);
@@ -261,28 +199,28 @@ mod tests {
             seen.iter().map(|r| vus(&r.tally)).collect::<Vec<_>>(),
             [Some((1, 1, 1)), Some((2, 1, 2)), Some((2, 2, 2))]
         );
-        assert_eq!((ledger.second, ledger.next_turn()), (3, Nanos::from_secs(4)));
+        assert_eq!((tallies.second, tallies.next_turn()), (3, Nanos::from_secs(4)));
         // What a late request leaves behind has no levels, also in a tally that was used before.
         for mut report in seen {
             report.tally.clear();
-            empty.send(report.tally).expect("the ledger listens");
+            empty.send(report.tally).expect("the worker listens");
         }
-        ledger.of(0).stale_retry(0, true);
-        ledger.turn(Nanos::from_secs(4));
+        tallies.of(0).stale_retry(0, true);
+        tallies.turn(Nanos::from_secs(4));
         let late: Vec<_> = inbox.try_iter().map(|r| (r.second, r.phase, vus(&r.tally))).collect();
         assert_eq!(late, [(3, 0, None), (3, 1, Some((2, 2, 2)))]);
     }
 
     #[test]
     fn a_request_is_placed_exactly_before_the_edge_is_noticed() {
-        let (mut ledger, inbox, _empty) = ledger();
-        let at = |ledger: &Ledger, ms| ledger.place(Nanos::from_millis(ms)).phase;
-        assert_eq!([0, 1_499, 1_500, 99_000].map(|ms| at(&ledger, ms)), [0, 0, 1, 1]);
-        ledger.turn(Nanos::from_secs(1));
-        ledger.of(1).stale_retry(0, true);
-        ledger.turn(Nanos::from_millis(1_600));
-        assert_eq!(at(&ledger, 1_499), 0);
-        ledger.publish(None);
+        let (mut tallies, inbox, _empty) = tallies();
+        let at = |tallies: &TallySet, ms| tallies.placement(Nanos::from_millis(ms)).phase;
+        assert_eq!([0, 1_499, 1_500, 99_000].map(|ms| at(&tallies, ms)), [0, 0, 1, 1]);
+        tallies.turn(Nanos::from_secs(1));
+        tallies.of(1).stale_retry(0, true);
+        tallies.turn(Nanos::from_millis(1_600));
+        assert_eq!(at(&tallies, 1_499), 0);
+        tallies.publish(None);
         let parts: Vec<_> = inbox.try_iter().map(|r| r.phase).collect();
         assert_eq!(
             parts,

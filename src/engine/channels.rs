@@ -1,0 +1,55 @@
+//! What goes down into a worker and what comes up from it. Nothing else crosses the thread border.
+
+use crate::metrics::Tally;
+use crate::units::Nanos;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, Sender};
+
+/// New addresses of the targets, in their order. `None` for a name that could not be looked up.
+pub(super) type Addresses = Vec<Option<Vec<SocketAddr>>>;
+
+/// Down: what a worker is told.
+#[derive(Debug)]
+pub(super) struct Inbox<'a> {
+    pub(super) stop: &'a AtomicBool,
+    /// Only with names that are looked up again during the test.
+    pub(super) addresses: Receiver<Addresses>,
+}
+
+/// Up: what a worker reports, and the tallies that come back to be filled again.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    pub(super) reports: Sender<Report>,
+    pub(super) recycled: Receiver<Box<Tally>>,
+}
+
+/// Both directions.
+#[derive(Debug)]
+pub(super) struct Channels<'a> {
+    pub(super) inbox: Inbox<'a>,
+    pub(super) outbox: Outbox,
+}
+
+/// The numbers of one worker's second and one phase.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) worker: usize,
+    /// Seconds that were skipped in between were empty.
+    pub(super) second: u32,
+    pub(super) phase: u16,
+    pub(super) tally: Box<Tally>,
+    /// Nothing more of this second will come.
+    pub(super) complete: bool,
+    /// Set in the very last report.
+    pub(super) last: Option<Ended>,
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    /// When the last request was over.
+    pub(super) at: Nanos,
+    /// When the stop flag was seen, if it was.
+    pub(super) stopped: Option<Nanos>,
+}

@@ -1,0 +1,76 @@
+//! A WebSocket: the handshake, then the channel that carries messages.
+
+use crate::metrics::Outcome;
+use crate::units::Nanos;
+use crate::wire::{http1, websocket};
+
+/// A connection that is, or becomes, a WebSocket. It belongs to one kind of request: path and headers are those of its handshake.
+#[derive(Debug)]
+pub(in crate::engine) struct Channel {
+    kind: u16,
+    /// When the handshake was sent.
+    pub(in crate::engine) since: Nanos,
+    pub(super) phase: Phase,
+    /// Bytes of the handshake that no request has been charged with yet.
+    pub(super) traffic: Traffic,
+}
+
+/// Bytes of a handshake.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Traffic {
+    pub(super) written: u64,
+    pub(super) read: u64,
+}
+
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the smaller one lasts for a round trip, the other as long as the connection"
+)]
+pub(super) enum Phase {
+    /// The handshake is not answered.
+    Opening(http1::Decoder),
+    Open(websocket::Decoder),
+}
+
+/// What became of a handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Handshake {
+    /// Its answer is not complete.
+    Pending,
+    /// Messages may be sent.
+    Open,
+    /// There is no WebSocket.
+    Failed(Outcome),
+}
+
+impl Channel {
+    /// A handshake of `written` bytes is sent for that kind, which the server has to answer with `accept`.
+    pub(in crate::engine) fn opening(kind: u16, accept: websocket::Accept, now: Nanos, written: u64) -> Box<Self> {
+        let phase = Phase::Opening(http1::Decoder::for_upgrade(accept));
+        Box::new(Self { kind, since: now, phase, traffic: Traffic { written, read: 0 } })
+    }
+
+    /// Whether requests of that kind may be sent.
+    pub(in crate::engine) fn is_open_for(&self, kind: u16) -> bool {
+        self.kind == kind && matches!(self.phase, Phase::Open(_))
+    }
+
+    /// What the protocol itself wants to be sent.
+    pub(in crate::engine) fn answers(&mut self) -> Option<&mut Vec<u8>> {
+        match &mut self.phase {
+            Phase::Opening(_) => None,
+            Phase::Open(socket) => Some(socket.answers()).filter(|answers| !answers.is_empty()),
+        }
+    }
+
+    /// Bytes that came while no request was under way: whether the connection may be used further.
+    pub(in crate::engine) fn idle(&mut self, bytes: &[u8]) -> bool {
+        let mut input = bytes;
+        // A message that nobody asked for puts it out of step; pings do not.
+        match &mut self.phase {
+            Phase::Open(socket) => socket.next(&mut input).is_none(),
+            Phase::Opening(_) => false,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What a worker keeps beside its connections.
+
+use crate::api::Reader;
+use crate::engine::exchange::Expect;
+use crate::engine::ready::Ready;
+use crate::engine::slot::Slot;
+use crate::metrics::{Gauge, Tally};
+use crate::mix::{Request, Timeouts};
+use crate::plan::Plan;
+
+/// The read buffer, one for each worker: small enough to stay in the second-level cache, large
+/// enough for every usual response in one read.
+pub(super) const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// What is the same for all requests of one kind.
+#[derive(Debug)]
+pub(super) struct KindState {
+    pub(super) expect: Expect,
+    pub(super) timeouts: Timeouts,
+    /// Shared by all connections, so that all of them learn what the responses look like.
+    pub(super) reader: Reader,
+}
+
+impl KindState {
+    /// In the order of the mix.
+    pub(super) fn all(shard: &Plan) -> Vec<Self> {
+        let kinds = shard.mix.kinds.iter().zip(Expect::all(&shard.mix.kinds));
+        kinds
+            .map(|(kind, expect)| {
+                let reader = Reader::new(kind.api, shard.tuning.verify_parse);
+                Self { expect, timeouts: kind.timeouts, reader }
+            })
+            .collect()
+    }
+}
+
+/// Memory that is used again in every pass.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    pub(super) ready: Vec<Ready>,
+    /// Slots that had more to read than a pass allows.
+    pub(super) pending_reads: Vec<Slot>,
+    pub(super) request: Request,
+    pub(super) read: Box<[u8]>,
+}
+
+impl Buffers {
+    pub(super) fn new() -> Self {
+        let read = vec![0; READ_BUFFER_BYTES].into_boxed_slice();
+        Self { ready: Vec::new(), pending_reads: Vec::new(), request: Request::default(), read }
+    }
+}
+
+/// How many users and connections are in which state.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Users with a request.
+    pub(super) busy: u32,
+    /// Requests that are on the wire, at least partly.
+    pub(super) in_flight: u32,
+    /// Connections that are open.
+    pub(super) established: u32,
+}
+
+impl Counts {
+    pub(super) fn set_in_flight(&mut self, n: u32, tally: &mut Tally) {
+        self.in_flight = n;
+        tally.level(Gauge::InFlight, u64::from(n));
+    }
+
+    pub(super) fn set_established(&mut self, n: u32, tally: &mut Tally) {
+        self.established = n;
+        tally.level(Gauge::Connections, u64::from(n));
+    }
+}
