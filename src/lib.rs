@@ -48,13 +48,13 @@
 //!  └───────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Left column: intent going down. Right column: numbers going up. They meet only in `commands/run.rs` (top) and `engine/worker.rs`
-//! (bottom). Only two things cross a thread border while a test runs: a stop flag down, tallies up (and with `--dns-ttl`, once in a
+//! Left column: intent going down. Right column: numbers going up. They meet only in `trial` (top), as the chain
+//! `prepare → Ready → Measured → Concluded`, and in `engine/worker.rs` (bottom). Only two things cross a thread border while a test runs: a stop flag down, tallies up (and with `--dns-ttl`, once in a
 //! while, addresses down).
 //!
 //! # Reading order, 45 minutes
 //!
-//! This page → `commands/run.rs` (a run, as a table of contents) → `engine/worker.rs` (the event loop) → `wire/mod.rs` and
+//! This page → `commands/run.rs` (a run, as a table of contents) → `trial/mod.rs` (its chain of types) → `engine/worker.rs` (the event loop) → `wire/mod.rs` and
 //! `api/openai_chat.rs` → `metrics/tally.rs` → `profiles/load.toml`.
 //!
 //! # Layers
@@ -63,7 +63,7 @@
 //! |---|---|---|
 //! | 8 | `commands` | dispatch, and one file a command |
 //! | 7 | `cli` | the command line as typed, by clap group; the environment |
-//! | 7 | `trial` | one run against one server: prepare → Ready → Measured → Concluded |
+//! | 7 | `trial` | one run against one server: prepare → Ready → Measured → Concluded; knows no command line |
 //! | 7 | `report` | pages: a document in, text out |
 //! | 6 | `live` | what a person sees while a test runs |
 //! | 6 | `document` | what outlives the process: schema, from a run, JSON, merge |
@@ -88,8 +88,8 @@
 //!    argument: `now` goes in, the next deadline comes out.
 //! 3. The clock of a test is read in `engine/clock.rs` only; `server` and `live` may wait, `trial` stamps the run with the wall clock,
 //!    each with a reasoned `#[expect]`. `origin` is a server and has a clock of its own.
-//! 4. Only `net/tls` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite; only the files of `cli` that hold what
-//!    is typed (`mod`, `args`, `access`, `sweep_args`) and its errors clap; only `net`, `engine` and `origin` mio; only `metrics`
+//! 4. Only `net/tls` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite; only `cli`, the dispatch and the errors of
+//!    `commands` clap; only `net`, `engine` and `origin` mio; only `metrics`
 //!    hdrhistogram. Formats that outlive the process live in `report` and `plan/profile.rs`; `api` reads answers with serde.
 //! 5. No `use crate::*`, no `super::super`, no `static mut`; `process::exit` in `main.rs` only; no `unsafe` anywhere.
 //! 6. Workers share nothing while running. No lock, atomic write or allocation per request or per event on the hot path.
@@ -106,6 +106,8 @@
 //! | add a metric | `metrics/mod.rs`; the compiler then leads through tally, summary, threshold |
 //! | add an output format | one file in `report/` |
 //! | change how two builds are compared | `compare/judge.rs` |
+//! | add a command | one file in `commands/` + its arguments in `cli/` |
+//! | see what happens before and after the load | `trial/prepare.rs`, `trial/conclude.rs` |
 //! | see what one worker does | `engine/worker.rs` |
 
 pub mod api;

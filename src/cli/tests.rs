@@ -1,9 +1,8 @@
 use super::*;
-use crate::commands::{main, read};
+use crate::commands::main;
 use crate::exit::ExitClass;
 use crate::plan::{Given, Origin};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::Path;
 
 /// What flags and the environment say about a run.
@@ -303,11 +302,4 @@ fn subcommands_are_understood() {
     assert_eq!((args.parent, args.cores.as_slice()), (7, &[1, 2][..]));
     assert_eq!(args.command, ["llmsim", "serve", "--port", "1"]);
     assert!(Cli::try_parse_from(["llmsim-blast", "serve", "--chaos", "--config", "c"]).is_err());
-}
-
-#[test]
-fn files_are_read_up_to_a_limit() {
-    assert!(read(Path::new("/nonexistent")).is_err());
-    let error = read(Path::new("/dev/zero")).expect_err("endless");
-    assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
 }

@@ -4,22 +4,19 @@ mod goals;
 mod search;
 
 use self::search::Range;
-use super::output;
+use super::error::CommandError;
+use super::prelude::{self, Watcher};
+use super::{input, output};
 use crate::document::TargetServer;
 use crate::exit::ExitClass;
-use crate::host::limits as files;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::metrics::{Counter, Metric, Share, Trend};
-use crate::plan::{Given, Overrides, Plan, PlanError, Purpose, Resolved, resolve_for};
+use crate::plan::{Given, Overrides, Plan, PlanError, Purpose, resolve_for};
 use crate::report::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
 use crate::threshold::{self, Aggregation, Judgement, Rule, Verdict};
-use crate::trial::error::CliError;
-use crate::trial::steady::{self, Steady};
-use crate::trial::subject::Subject;
-use crate::trial::{check, facts, signals};
+use crate::trial::{self, Setup, SweepStep, provenance};
 use crate::units::Nanos;
 use std::io::Write;
-use std::sync::atomic::Ordering;
 
 /// Long enough for the 99th percentile of a hundred requests at ten a second.
 const DURATION: Nanos = Nanos::from_secs(10);
@@ -53,40 +50,32 @@ pub(super) fn run(
     overrides: &Overrides,
     out: &mut dyn Write,
     err: &mut dyn Write,
-) -> Result<ExitClass, CliError> {
-    let resolved = resolve_for(Purpose::Steps, profile, overrides, &mut super::read)?;
-    let Resolved { plan, presentation, .. } = resolved;
-    let mut plan = with_goals(plan, overrides)?;
+) -> Result<ExitClass, CommandError> {
+    let resolved = resolve_for(Purpose::Steps, profile, overrides, &mut input::read)?;
+    let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
+    let plan = with_goals(plan, overrides)?;
     let most = most(overrides)?;
     let by = by(overrides)?;
-    let needed = if by == By::Vus { most.unwrap_or(0) } else { 0 };
-    output::check(presentation.output.as_ref())?;
-    let nofile = files::raise_nofile(needed + files::BESIDE_CONNECTIONS)?;
-    let wish = wish(overrides, by, most, nofile - files::BESIDE_CONNECTIONS)?;
-    let stop = signals::watch()?;
-    let mut say = |line: &str| {
-        if !presentation.quiet {
-            // Whether anybody watches does not matter.
-            let _ = writeln!(err, "{line}");
-        }
-    };
+    let setup = Setup::new(if by == By::Vus { most.unwrap_or(0) } else { 0 })?;
+    let wish = wish(overrides, by, most, setup.connections())?;
+    let mut watcher = Watcher::new(err, presentation.quiet);
 
-    let mut subject = Subject::find_or_start(&mut plan, &mut say, &stop)?;
-    check::endpoints(&mut plan, &subject, &stop)?;
-    let mut found = nothing_yet(&plan, &wish, nofile);
+    let mut ready = trial::prepare(plan, &setup, &mut |line| watcher.say(line))?;
+    ready.show_answers(presentation.debug_response, watcher.err)?;
+    let mut found = nothing_yet(ready.plan(), &wish, setup.nofile);
     let mut steps: Vec<(f64, bool)> = Vec::new();
     while let Some(load) = search::next(&steps, wish.range) {
-        let Some(steady) = steady::measure(&step_plan(&plan, &wish, load), &mut subject, &stop)? else { break };
-        found.environment.workers = steady.workers as u32;
-        let tried = step(&plan, wish.by, load, &steady);
-        say(&progress(wish.by, &tried));
+        let Some(measured) = ready.step(&step_plan(ready.plan(), &wish, load))? else { break };
+        found.environment.workers = measured.workers as u32;
+        let tried = step(ready.plan(), wish.by, load, &measured);
+        watcher.say(&progress(wish.by, &tried));
         steps.push((load, tried.held));
         found.curve.push(tried);
     }
-    found.server = facts::server(&subject.leave(&plan));
+    found.server = ready.leave().target();
     (found.holds, found.fails) = search::bracket(&steps);
     found.settled = search::is_settled(&steps, wish.range);
-    found.interrupted = stop.load(Ordering::Relaxed);
+    found.interrupted = setup.stop.is_set();
 
     output::print(&found.to_text(), presentation.output.as_ref(), out, err)?;
     output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
@@ -96,7 +85,7 @@ pub(super) fn run(
 /// Reads all that this command reads of its flags.
 #[cfg(test)]
 pub(super) fn read_all(overrides: &Overrides) {
-    let resolved = resolve_for(Purpose::Steps, "load", overrides, &mut super::read).expect("built in");
+    let resolved = resolve_for(Purpose::Steps, "load", overrides, &mut input::read).expect("built in");
     with_goals(resolved.plan, overrides).expect("its own thresholds");
     most(overrides).expect("none");
     wish(overrides, by(overrides).expect("rate"), None, 1).expect("fine");
@@ -113,20 +102,18 @@ fn exit_class(found: &Capacity) -> ExitClass {
 }
 
 /// The plan with the goals that were asked for, else its own thresholds; and, unless it has them, what they ask of a single request.
-fn with_goals(mut plan: Plan, overrides: &Overrides) -> Result<Plan, PlanError> {
+fn with_goals(plan: Plan, overrides: &Overrides) -> Result<Plan, PlanError> {
     let kinds: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
     let mut rules = overrides.one("preset").map_or(Ok(Vec::new()), goals::preset)?;
     rules.extend(goals::typed(overrides.many("slo"), &kinds)?);
-    if !rules.is_empty() {
-        plan.thresholds = rules;
-    }
-    if plan.thresholds.is_empty() {
+    let thresholds = if rules.is_empty() { plan.thresholds } else { rules };
+    if thresholds.is_empty() {
         let slo = Given::flag("slo", "");
         return Err(slo.misplaced(
             "is missing, and the profile has no thresholds: expected a goal such as --slo 'ttft p(95)<500ms'",
         ));
     }
-    if plan.thresholds.iter().any(goals::speaks_of_tokens) && !plan.mix.kinds.iter().any(|kind| kind.stream) {
+    if thresholds.iter().any(goals::speaks_of_tokens) && !plan.mix.kinds.iter().any(|kind| kind.stream) {
         let blamed =
             overrides.one("slo").or(overrides.one("preset")).cloned().unwrap_or_else(|| Given::flag("slo", ""));
         return Err(blamed.misplaced(format!(
@@ -134,10 +121,8 @@ fn with_goals(mut plan: Plan, overrides: &Overrides) -> Result<Plan, PlanError> 
             plan.name
         )));
     }
-    if plan.slo.is_empty() {
-        plan.slo = goals::of_one_request(&plan.thresholds, &kinds);
-    }
-    Ok(plan)
+    let slo = if plan.slo.is_empty() { goals::of_one_request(&thresholds, &kinds) } else { plan.slo };
+    Ok(Plan { thresholds, slo, ..plan })
 }
 
 /// The highest load, if one was asked for.
@@ -166,8 +151,8 @@ fn wish(overrides: &Overrides, by: By, most: Option<u64>, connections: u64) -> R
         by,
         range: Range { min: min as f64, max: max as f64, whole: by == By::Vus },
         most_users: most_users as u32,
-        warmup: steady::time(overrides.one("step_warmup"), WARMUP)?,
-        window: steady::some_time(overrides.one("step_duration"), DURATION)?,
+        warmup: overrides.one("step_warmup").map_or(Ok(WARMUP), Given::time)?,
+        window: overrides.one("step_duration").map_or(Ok(DURATION), Given::some_time)?,
     })
 }
 
@@ -197,30 +182,30 @@ fn shape(wish: &Wish, load: f64) -> Shape {
     }
 }
 
-fn step(plan: &Plan, by: By, load: f64, steady: &Steady) -> Step {
-    let verdicts = threshold::judge(&plan.thresholds, &steady.summary);
+fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> Step {
+    let verdicts = threshold::judge(&plan.thresholds, &measured.summary);
     let mut broken: Vec<String> =
         plan.thresholds.iter().zip(&verdicts).filter(|(_, v)| v.result != Judgement::Pass).map(is_broken).collect();
     if by == By::Rate {
         broken.extend(not_kept_up(
-            steady.per_second(Counter::ArrivalsOffered),
-            steady.per_second(Counter::ArrivalsStarted),
+            measured.per_second(Counter::ArrivalsOffered),
+            measured.per_second(Counter::ArrivalsStarted),
         ));
     }
     Step {
         load,
         held: broken.is_empty(),
         broken,
-        ttft: steady.quantiles(Trend::Ttft),
-        tbt: steady.quantiles(Trend::Tbt),
-        tpot: steady.quantiles(Trend::Tpot),
-        http_req_duration: steady.quantiles(Trend::HttpReqDuration),
-        requests_per_s: steady.per_second(Counter::HttpReqs),
-        tokens_per_s: steady.per_second(Counter::TokensOutput),
-        failed: steady.share(Share::HttpReqFailed),
-        goodput: steady.share(Share::Goodput),
-        client: steady.client(),
-        client_cpu: steady.client_cpu(),
+        ttft: measured.quantiles(Trend::Ttft),
+        tbt: measured.quantiles(Trend::Tbt),
+        tpot: measured.quantiles(Trend::Tpot),
+        http_req_duration: measured.quantiles(Trend::HttpReqDuration),
+        requests_per_s: measured.per_second(Counter::HttpReqs),
+        tokens_per_s: measured.per_second(Counter::TokensOutput),
+        failed: measured.share(Share::HttpReqFailed),
+        goodput: measured.share(Share::Goodput),
+        client: measured.client(),
+        client_cpu: measured.client_cpu(),
     }
 }
 
@@ -250,8 +235,8 @@ fn nothing_yet(plan: &Plan, wish: &Wish, nofile: u64) -> Capacity {
     let shown = |rule: &Rule| format!("{} {}", rule.key(), rule.expression);
     Capacity {
         schema: CAPACITY_SCHEMA.to_owned(),
-        build: facts::build(),
-        environment: facts::environment(0, &[], &[], nofile),
+        build: provenance::build(),
+        environment: provenance::environment(0, &[], &[], nofile),
         target: plan.target.url.clone(),
         server: TargetServer::default(),
         profile: plan.name.clone(),

@@ -1,16 +1,29 @@
 //! Where the results go.
 
+use super::error::CommandError;
 use crate::document::Document;
-use crate::plan::Output;
-use crate::trial::error::CliError;
+use crate::plan::{Output, Presentation};
+use crate::report::terminal::{self, Style};
 use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
+/// Columns where there is no terminal to ask.
+const USUAL_WIDTH: u16 = 80;
+
+/// `-` is standard output.
+pub(super) fn place(given: Option<&String>) -> Option<Output> {
+    given.map(|place| if place == "-" { Output::Stdout } else { Output::File(PathBuf::from(place)) })
+}
+
+pub(super) fn file(given: Option<&PathBuf>) -> Option<Output> {
+    given.map(|path| Output::File(path.clone()))
+}
+
 /// Before the test: a place that cannot be written to is refused now, not after four minutes. Nothing is changed.
-pub(super) fn check(output: Option<&Output>) -> Result<(), CliError> {
+pub(super) fn check(output: Option<&Output>) -> Result<(), CommandError> {
     let Some(Output::File(path)) = output else { return Ok(()) };
     let checked = if is_special(path) {
         OpenOptions::new().write(true).open(path).map(drop)
@@ -19,7 +32,7 @@ pub(super) fn check(output: Option<&Output>) -> Result<(), CliError> {
     } else {
         beside(path).map(drop)
     };
-    checked.map_err(|source| CliError::OutputPlace { path: path.clone(), source })
+    checked.map_err(|source| CommandError::OutputPlace { path: path.clone(), source })
 }
 
 /// Whether the JSON takes standard output.
@@ -37,13 +50,32 @@ pub(super) fn print(text: &str, output: Option<&Output>, out: &mut dyn Write, er
     }
 }
 
+/// Prints the summary.
+pub(super) fn print_summary(
+    document: &Document,
+    presentation: &Presentation,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<()> {
+    let beside = is_stdout(presentation.output.as_ref());
+    let terminal = if beside { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let text = terminal::render(document, Style { color: terminal && !presentation.no_color, width: width(terminal) });
+    print(&text, presentation.output.as_ref(), out, err)
+}
+
+/// Columns of the terminal.
+pub(super) fn width(terminal: bool) -> u16 {
+    let columns = terminal.then(|| console::Term::stderr().size_checked()).flatten().map(|(_, columns)| columns);
+    columns.unwrap_or(USUAL_WIDTH)
+}
+
 /// Writes the document.
-pub(super) fn write(output: Option<&Output>, document: &Document, out: &mut dyn Write) -> Result<(), CliError> {
+pub(super) fn write(output: Option<&Output>, document: &Document, out: &mut dyn Write) -> Result<(), CommandError> {
     if output.is_none() { Ok(()) } else { write_text(output, &document.to_json(), out) }
 }
 
 /// Writes a result. A file appears whole or not at all: an earlier result of that name is replaced only by a complete one.
-pub(super) fn write_text(output: Option<&Output>, text: &str, out: &mut dyn Write) -> Result<(), CliError> {
+pub(super) fn write_text(output: Option<&Output>, text: &str, out: &mut dyn Write) -> Result<(), CommandError> {
     let written = match output {
         None => return Ok(()),
         Some(Output::Stdout) => out.write_all(text.as_bytes()).and_then(|()| out.flush()),
@@ -56,7 +88,7 @@ pub(super) fn write_text(output: Option<&Output>, text: &str, out: &mut dyn Writ
         Some(Output::File(path)) => path.clone(),
         _ => "-".into(),
     };
-    written.map_err(|source| CliError::Results { path, source })
+    written.map_err(|source| CommandError::Results { path, source })
 }
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {

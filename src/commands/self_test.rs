@@ -7,23 +7,20 @@ mod plan;
 mod steps;
 
 use self::plan::Job;
+use super::error::CommandError;
 use super::output;
-use crate::cli::args::{OriginArgs, SelfTestArgs};
+use crate::cli::args::SelfTestArgs;
 use crate::engine::{self, RunResult};
 use crate::exit::ExitClass;
-use crate::host::{limits, procfs};
+use crate::host::procfs;
 use crate::metrics::{Counter, Summary, Trend};
-use crate::origin;
-use crate::plan::Output;
 use crate::report::self_test::{Machine, Memory, SELF_TEST_SCHEMA, SelfTest, Times, Truth, Verdict, Work};
-use crate::server::{self, Server, Source, Spec};
-use crate::trial::error::CliError;
-use crate::trial::{facts, signals};
+use crate::server::{Server, Source, Spec};
+use crate::trial::{Setup, TrialError, provenance};
 use crate::units::Nanos;
 use crate::watch::probe;
 use serde_json::Value;
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// How long the origin may take to start.
@@ -72,13 +69,11 @@ const QUICK: Extent = Extent {
 };
 
 /// `self-test`.
-pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CliError> {
-    let output =
-        args.output.as_deref().map(|path| if path == "-" { Output::Stdout } else { Output::File(path.into()) });
+pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CommandError> {
+    let output = output::place(args.output.as_ref());
     output::check(output.as_ref())?;
-    let files = limits::raise_nofile(limits::BESIDE_CONNECTIONS)?;
-    let stop = signals::watch()?;
-    let bench = Bench::start(&stop, files, &mut *err)?;
+    let setup = Setup::new(0)?;
+    let bench = Bench::start(&setup, &mut *err)?;
     let found = bench.measure(args.quick, &mut |line| {
         // Whether anybody watches does not matter.
         let _ = writeln!(err, "{line}");
@@ -86,16 +81,6 @@ pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write)
     output::print(&found.to_text(), output.as_ref(), out, err)?;
     output::write_text(output.as_ref(), &found.to_json(), out)?;
     Ok(if found.interrupted { ExitClass::Interrupted } else { ExitClass::Success })
-}
-
-/// `origin`: serves in the foreground until it is ended.
-pub(super) fn origin(args: &OriginArgs, out: &mut dyn Write) -> Result<ExitClass, CliError> {
-    let addr = server::listen_address(&args.host, args.port)?;
-    // One connection takes one descriptor; an origin that cannot have more is still worth running.
-    let _ = limits::raise_nofile(0);
-    match origin::serve(addr, args.spin, &mut |line| {
-        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-    })? {}
 }
 
 /// The origin, and where the worker runs.
@@ -106,7 +91,7 @@ struct Bench<'a> {
     client_core: Option<usize>,
     /// Connections that there may be at once.
     most_connections: u32,
-    stop: &'a AtomicBool,
+    setup: &'a Setup,
 }
 
 /// One run, from both sides.
@@ -118,7 +103,7 @@ struct Measured {
 }
 
 impl<'a> Bench<'a> {
-    fn start(stop: &'a AtomicBool, files: u64, err: &mut dyn Write) -> Result<Self, CliError> {
+    fn start(setup: &'a Setup, err: &mut dyn Write) -> Result<Self, CommandError> {
         let cores = engine::cores();
         let (origin_core, client_core) = (cores.first().copied(), cores.last().copied());
         let spec = Spec::on_any_port(Source::Origin, READY_WITHIN);
@@ -128,13 +113,13 @@ impl<'a> Bench<'a> {
             &mut |line| {
                 let _ = writeln!(err, "{line}");
             },
-            stop,
+            setup.stop.flag(),
         )?;
-        let most_connections = u32::try_from(files - limits::BESIDE_CONNECTIONS).unwrap_or(u32::MAX);
-        Ok(Self { origin, origin_core, client_core, most_connections, stop })
+        let most_connections = u32::try_from(setup.connections()).unwrap_or(u32::MAX);
+        Ok(Self { origin, origin_core, client_core, most_connections, setup })
     }
 
-    fn measure(&self, quick: bool, say: &mut dyn FnMut(&str)) -> Result<SelfTest, CliError> {
+    fn measure(&self, quick: bool, say: &mut dyn FnMut(&str)) -> Result<SelfTest, CommandError> {
         let extent = if quick { QUICK } else { FULL };
         let mut found = self.nothing_yet(quick);
         let before = self.usage();
@@ -175,7 +160,7 @@ impl<'a> Bench<'a> {
         let core = |core: Option<usize>| core.map(|core| core as u32);
         SelfTest {
             schema: SELF_TEST_SCHEMA.to_owned(),
-            build: facts::build(),
+            build: provenance::build(),
             machine: Machine {
                 cpu_model: machine.cpu_model,
                 cores: machine.cores,
@@ -195,7 +180,7 @@ impl<'a> Bench<'a> {
     }
 
     /// What resident memory grows by from one idle connection to many, with everything else the same.
-    fn memory(&self, extent: &Extent) -> Result<Option<Memory>, CliError> {
+    fn memory(&self, extent: &Extent) -> Result<Option<Memory>, CommandError> {
         let (one, many) = (Job::idle(1, QUICK.idle), Job::idle(extent.idle_connections, extent.idle));
         let Some((_, before)) = self.resident(&one)? else { return Ok(None) };
         let Some((connections, after)) = self.resident(&many.at_most(self.most_connections))? else { return Ok(None) };
@@ -204,7 +189,7 @@ impl<'a> Bench<'a> {
     }
 
     /// How many connections were open at once, and the most resident memory that was seen meanwhile.
-    fn resident(&self, job: &Job) -> Result<Option<(u64, u64)>, CliError> {
+    fn resident(&self, job: &Job) -> Result<Option<(u64, u64)>, CommandError> {
         let mut most = 0;
         let measured = self.run_watched(job, &mut || {
             let usage = procfs::sample_pid(std::process::id());
@@ -215,36 +200,37 @@ impl<'a> Bench<'a> {
         Ok(measured.map(|measured| (connections(measured), most)).filter(|_| most > 0))
     }
 
-    fn run(&self, job: &Job) -> Result<Option<Measured>, CliError> {
+    fn run(&self, job: &Job) -> Result<Option<Measured>, CommandError> {
         self.run_watched(job, &mut || {})
     }
 
     /// Does the job; none when a signal came before it was done.
-    fn run_watched(&self, job: &Job, each_second: &mut dyn FnMut()) -> Result<Option<Measured>, CliError> {
+    fn run_watched(&self, job: &Job, each_second: &mut dyn FnMut()) -> Result<Option<Measured>, CommandError> {
         if self.is_stopped() {
             return Ok(None);
         }
         self.ask("/reset")?;
         let plan = job.plan(self.origin.addr());
         let cores: Vec<usize> = self.client_core.into_iter().collect();
-        let run = engine::run(&plan, &cores, self.stop, &mut |tick| {
+        let run = engine::run(&plan, &cores, self.setup.stop.flag(), &mut |tick| {
             if !tick.last {
                 each_second();
             }
-        })?;
+        })
+        .map_err(TrialError::from)?;
         let record = self.ask("/record")?;
         let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
         let summary = Summary::new(&run.total, &names, run.window);
         Ok((!self.is_stopped()).then_some(Measured { run, summary, record }))
     }
 
-    fn ask(&self, path: &'static str) -> Result<Value, CliError> {
+    fn ask(&self, path: &'static str) -> Result<Value, CommandError> {
         let addr = self.origin.addr();
-        probe::stats(&[addr], &addr.to_string(), path, ASK_TIMEOUT).ok_or(CliError::OriginLost { addr, path })
+        probe::stats(&[addr], &addr.to_string(), path, ASK_TIMEOUT).ok_or(CommandError::OriginLost { addr, path })
     }
 
     fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.setup.stop.is_set()
     }
 }
 

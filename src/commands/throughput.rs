@@ -1,22 +1,19 @@
 //! `throughput`: the most requests and tokens a second, by the server's worker threads.
 
-use super::output;
+use super::error::CommandError;
+use super::prelude::{self, Watcher};
+use super::{input, output};
 use crate::document::Hint;
 use crate::engine;
 use crate::exit::ExitClass;
-use crate::host::limits as files;
 use crate::load::Shape;
 use crate::metrics::{Counter, Share, Trend, hints};
-use crate::plan::{Given, Overrides, Plan, PlanError, Purpose, Resolved, resolve_for};
+use crate::plan::{Given, Mix, Overrides, Plan, PlanError, Purpose, Spec, Tuning, resolve_for};
 use crate::report::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
-use crate::trial::error::CliError;
-use crate::trial::steady::{self, Steady};
-use crate::trial::subject::Subject;
-use crate::trial::{check, facts, signals};
+use crate::trial::{self, Ready, Setup, SweepStep, TrialError, provenance};
 use crate::units::Nanos;
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is sent. The server decides on the length of its answers; its models that think would bill tokens that nobody sees.
 const PROFILE: &str = r#"description = "As many short answers as possible"
@@ -68,32 +65,33 @@ struct Sweep {
 }
 
 /// `throughput`.
-pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CliError> {
+pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CommandError> {
     let mut read =
-        |path: &Path| if path == Path::new(PROFILE_NAME) { Ok(PROFILE.to_owned()) } else { super::read(path) };
-    let Resolved { plan, presentation, .. } = resolve_for(Purpose::Steps, PROFILE_NAME, overrides, &mut read)?;
+        |path: &Path| if path == Path::new(PROFILE_NAME) { Ok(PROFILE.to_owned()) } else { input::read(path) };
+    let resolved = resolve_for(Purpose::Steps, PROFILE_NAME, overrides, &mut read)?;
+    let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
     let cores = engine::cores().len().max(1);
     let sweep = sweep(overrides, plan.server.is_some(), cores as u32)?;
-    output::check(presentation.output.as_ref())?;
-    let widest = sweep.concurrency.iter().copied().max().unwrap_or_default();
-    let nofile = files::raise_nofile(u64::from(widest) + files::BESIDE_CONNECTIONS)?;
-    let stop = signals::watch()?;
-    let mut found = nothing_yet(&plan, &sweep, nofile);
-    let mut say = |line: &str| {
-        if !presentation.quiet {
-            // Whether anybody watches does not matter.
-            let _ = writeln!(err, "{line}");
-        }
-    };
+    let setup = Setup::new(u64::from(sweep.concurrency.iter().copied().max().unwrap_or_default()))?;
+    let mut found = nothing_yet(&plan, &sweep, setup.nofile);
+    let mut watcher = Watcher::new(err, presentation.quiet);
+    let mut answers = presentation.debug_response;
     for &threads in &sweep.servers {
-        let measured = measure_server(&plan, &sweep, threads, cores, &mut found, &stop, &mut say);
-        match measured {
-            // A signal before the first step: what was measured until then counts.
-            Err(CliError::Server(crate::server::ServerError::Interrupted)) if found.has_data() => {}
-            other => other?,
+        let (plan, shared_cores) = divided(&plan, threads, cores);
+        let ready = trial::prepare(plan, &setup, &mut |line| watcher.say(line));
+        let ready = match ready {
+            // What was measured until a signal came counts.
+            Err(TrialError::Interrupted) if found.has_data() => break,
+            ready => ready?,
+        };
+        // Before the test, so only of the first server.
+        ready.show_answers(std::mem::take(&mut answers), watcher.err)?;
+        sweep.measure(ready, (threads, shared_cores), &mut found, &mut watcher)?;
+        if setup.stop.is_set() {
+            break;
         }
     }
-    found.interrupted = stop.load(Ordering::Relaxed);
+    found.interrupted = setup.stop.is_set();
     output::print(&found.to_text(), presentation.output.as_ref(), out, err)?;
     output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
     Ok(match () {
@@ -111,105 +109,99 @@ pub(super) fn read_all(overrides: &Overrides) {
     sweep(overrides, true, 1).expect("fine");
 }
 
-/// One server: started, warmed up, swept.
-fn measure_server(
-    plan: &Plan,
-    sweep: &Sweep,
-    threads: Option<u32>,
-    cores: usize,
-    found: &mut Throughput,
-    stop: &AtomicBool,
-    say: &mut dyn FnMut(&str),
-) -> Result<(), CliError> {
-    if stop.load(Ordering::Relaxed) {
-        return Ok(());
-    }
-    let (mut plan, shared_cores) = divided(plan, threads, cores);
-    let mut subject = Subject::find_or_start(&mut plan, say, stop)?;
-    check::endpoints(&mut plan, &subject, stop)?;
-    let name = match threads {
-        None => "running server".to_owned(),
-        Some(1) => "1 worker thread".to_owned(),
-        Some(n) => format!("{n} worker threads"),
-    };
-    if sweep.warmup > Nanos::ZERO {
-        say(&format!("{name}: warming up"));
-        let middle = sweep.concurrency[sweep.concurrency.len() / 2];
-        for &mode in &sweep.modes {
-            let length = Nanos(sweep.warmup.0 / sweep.modes.len() as u64);
-            steady::measure(&step_plan(&plan, mode, middle, length), &mut subject, stop)?;
-        }
-    }
-    for &mode in &sweep.modes {
-        for &concurrency in &sweep.concurrency {
-            say(&format!(
-                "{name}: {} answers, {concurrency} at once",
-                if mode == Mode::Plain { "plain" } else { "streamed" }
-            ));
-            let step_plan = step_plan(&plan, mode, concurrency, sweep.duration);
-            let Some(steady) = steady::measure(&step_plan, &mut subject, stop)? else { break };
-            found.environment.workers = found.environment.workers.max(steady.workers as u32);
-            let measured = step(&plan, (threads, concurrency), shared_cores, &steady);
-            match mode {
-                Mode::Plain => found.plain.push(measured),
-                Mode::Streamed => found.streamed.push(measured),
+impl Sweep {
+    /// One server: warmed up, swept, left.
+    fn measure(
+        &self,
+        mut ready: Ready,
+        (threads, shared_cores): (Option<u32>, bool),
+        found: &mut Throughput,
+        watcher: &mut Watcher<'_>,
+    ) -> Result<(), CommandError> {
+        let name = match threads {
+            None => "running server".to_owned(),
+            Some(1) => "1 worker thread".to_owned(),
+            Some(n) => format!("{n} worker threads"),
+        };
+        if self.warmup > Nanos::ZERO {
+            watcher.say(&format!("{name}: warming up"));
+            let middle = self.concurrency[self.concurrency.len() / 2];
+            for &mode in &self.modes {
+                let length = Nanos(self.warmup.0 / self.modes.len() as u64);
+                ready.step(&step_plan(ready.plan(), mode, middle, length))?;
             }
         }
+        for &mode in &self.modes {
+            for &concurrency in &self.concurrency {
+                let answers = if mode == Mode::Plain { "plain" } else { "streamed" };
+                watcher.say(&format!("{name}: {answers} answers, {concurrency} at once"));
+                let plan = step_plan(ready.plan(), mode, concurrency, self.duration);
+                let Some(measured) = ready.step(&plan)? else { break };
+                found.environment.workers = found.environment.workers.max(measured.workers as u32);
+                let measured = step(ready.plan(), (threads, concurrency), shared_cores, &measured);
+                match mode {
+                    Mode::Plain => found.plain.push(measured),
+                    Mode::Streamed => found.streamed.push(measured),
+                }
+            }
+        }
+        found.target.clone_from(&ready.plan().target.url);
+        found.server = ready.leave().target();
+        Ok(())
     }
-    found.target.clone_from(&plan.target.url);
-    let left = subject.leave(&plan);
-    found.server = facts::server(&left);
-    Ok(())
 }
 
 /// The plan with cores for both sides: as many of the server's as it has threads, if there are some left for us. And whether there are
 /// not, so that both have to share.
 fn divided(plan: &Plan, threads: Option<u32>, cores: usize) -> (Plan, bool) {
-    let mut plan = plan.clone();
-    let (Some(threads), Some(spec)) = (threads, plan.server.as_mut()) else {
+    let (Some(threads), Some(spec)) = (threads, &plan.server) else {
         return (plan.clone(), plan.target.is_this_machine());
     };
-    spec.throughput = Some(threads);
     let ours = plan.tuning.workers.unwrap_or_else(|| (cores as u32).saturating_sub(threads).max(1));
     let shared = (threads + ours) as usize > cores;
-    plan.tuning.workers = Some(ours);
-    // Unpinned, both sides may use every core.
-    plan.tuning.pin = plan.tuning.pin && !shared;
+    let plan = Plan {
+        server: Some(Spec { throughput: Some(threads), ..spec.clone() }),
+        // Unpinned, both sides may use every core.
+        tuning: Tuning { workers: Some(ours), pin: plan.tuning.pin && !shared, ..plan.tuning.clone() },
+        ..plan.clone()
+    };
     (plan, shared)
 }
 
 /// The plan of one step.
 fn step_plan(plan: &Plan, mode: Mode, concurrency: u32, duration: Nanos) -> Plan {
-    let mut plan = plan.clone();
-    plan.mix.kinds.retain(|kind| kind.stream == (mode == Mode::Streamed));
-    plan.shape = Shape::ConstantVus { vus: concurrency, duration };
-    plan
+    let kinds = plan.mix.kinds.iter().filter(|kind| kind.stream == (mode == Mode::Streamed));
+    Plan {
+        mix: Mix { kinds: kinds.cloned().collect() },
+        shape: Shape::ConstantVus { vus: concurrency, duration },
+        ..plan.clone()
+    }
 }
 
-fn step(plan: &Plan, (workers, concurrency): (Option<u32>, u32), shared_cores: bool, steady: &Steady) -> Step {
+fn step(plan: &Plan, (workers, concurrency): (Option<u32>, u32), shared_cores: bool, measured: &SweepStep) -> Step {
     let hint = |hint: hints::Hint| Hint { name: hint.name.to_owned(), text: hint.text };
     Step {
         workers,
         concurrency,
-        requests_per_s: steady.per_second(Counter::HttpReqs),
-        tokens_per_s: steady.per_second(Counter::TokensOutput),
-        http_req_duration: steady.quantiles(Trend::HttpReqDuration),
-        ttft: steady.quantiles(Trend::Ttft),
-        failed: steady.share(Share::HttpReqFailed),
-        client_cpu: steady.client_cpu(),
-        client_workers: steady.workers as u32,
-        server_cpu: steady.server_cpu,
-        client_bound: steady.client_bound(),
+        requests_per_s: measured.per_second(Counter::HttpReqs),
+        tokens_per_s: measured.per_second(Counter::TokensOutput),
+        http_req_duration: measured.quantiles(Trend::HttpReqDuration),
+        ttft: measured.quantiles(Trend::Ttft),
+        failed: measured.share(Share::HttpReqFailed),
+        client_cpu: measured.client_cpu(),
+        client_workers: measured.workers as u32,
+        server_cpu: measured.server_cpu,
+        client_bound: measured.client_bound(),
         shared_cores,
-        hints: hints::hints(&steady.summary, plan.access.max_requests).into_iter().map(hint).collect(),
+        hints: hints::hints(&measured.summary, plan.access.max_requests).into_iter().map(hint).collect(),
     }
 }
 
 fn nothing_yet(plan: &Plan, sweep: &Sweep, nofile: u64) -> Throughput {
     Throughput {
         schema: THROUGHPUT_SCHEMA.to_owned(),
-        build: facts::build(),
-        environment: facts::environment(0, &[], &[], nofile),
+        build: provenance::build(),
+        environment: provenance::environment(0, &[], &[], nofile),
         target: plan.target.url.clone(),
         server: crate::document::TargetServer::default(),
         same_machine: plan.target.is_this_machine(),
@@ -239,8 +231,8 @@ fn sweep(overrides: &Overrides, starts_server: bool, cores: u32) -> Result<Sweep
     Ok(Sweep {
         servers,
         concurrency: overrides.one("concurrency").map_or(Ok(CONCURRENCY.to_vec()), list)?,
-        duration: steady::some_time(overrides.one("step_duration"), DURATION)?,
-        warmup: steady::time(overrides.one("step_warmup"), WARMUP)?,
+        duration: overrides.one("step_duration").map_or(Ok(DURATION), Given::some_time)?,
+        warmup: overrides.one("step_warmup").map_or(Ok(WARMUP), Given::time)?,
         modes,
     })
 }

@@ -1,7 +1,7 @@
 //! One child process: spawned through [`super::supervise()`], listened to, and always stopped.
 
 use super::tail::Tail;
-use super::{Order, ServerError};
+use super::{ServerError, SupervisorArgs};
 use crate::units::Nanos;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
@@ -56,14 +56,14 @@ impl Child {
             Some(stdout) => stdout,
             None => writer.try_clone().map_err(failed)?.into(),
         };
-        let order = Order {
+        let args = SupervisorArgs {
             cores: launch.cores.unwrap_or_default().to_vec(),
             parent: std::process::id(),
             program: launch.program.into(),
             args: launch.args.to_vec(),
         };
         let mut command = Command::new(launch.own);
-        command.args(order.arguments()).stdin(Stdio::null()).stdout(stdout).stderr(writer).process_group(0);
+        command.args(args.arguments()).stdin(Stdio::null()).stdout(stdout).stderr(writer).process_group(0);
         command.envs(launch.env.iter().copied());
         if let Some(dir) = launch.dir {
             command.current_dir(dir);

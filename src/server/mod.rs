@@ -24,7 +24,7 @@ mod tail;
 pub use embedded::{EMBEDDED_VERSION, serve};
 pub use error::ServerError;
 pub use settings::Settings;
-pub use supervise::{Order, supervise};
+pub use supervise::{SupervisorArgs, supervise};
 
 use self::child::{Child, Launch};
 use crate::host::procfs::{self, Usage};

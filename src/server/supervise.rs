@@ -15,7 +15,7 @@ use std::process::Command;
 
 /// What to become, and under which conditions. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
+pub struct SupervisorArgs {
     /// The cores to stay on; empty means all.
     pub cores: Vec<usize>,
     /// The process whose end shall be ours.
@@ -26,7 +26,7 @@ pub struct Order {
     pub args: Vec<OsString>,
 }
 
-impl Order {
+impl SupervisorArgs {
     /// The arguments that say all this to another copy of ourselves.
     pub(super) fn arguments(&self) -> Vec<OsString> {
         let mut line: Vec<OsString> = vec!["supervise".into(), "--parent".into(), self.parent.to_string().into()];
@@ -42,17 +42,17 @@ impl Order {
 }
 
 /// Becomes the program. Returns only when that failed.
-pub fn supervise(order: &Order) -> ServerError {
-    if let Err(error) = tie_to_parent(order.parent) {
+pub fn supervise(args: &SupervisorArgs) -> ServerError {
+    if let Err(error) = tie_to_parent(args.parent) {
         return error;
     }
-    if let Err(source) = stay_on(&order.cores) {
-        return ServerError::Io { doing: format!("keep the server on the cores {:?}", order.cores), source };
+    if let Err(source) = stay_on(&args.cores) {
+        return ServerError::Io { doing: format!("keep the server on the cores {:?}", args.cores), source };
     }
     // A server takes one descriptor a connection; one that cannot have more is still worth starting.
     let _ = limits::raise_nofile(0);
-    let source = Command::new(&order.program).args(&order.args).exec();
-    ServerError::Io { doing: format!("run {}", order.program.display()), source }
+    let source = Command::new(&args.program).args(&args.args).exec();
+    ServerError::Io { doing: format!("run {}", args.program.display()), source }
 }
 
 /// Asks the kernel for SIGKILL when the parent ends, and makes sure that it has not ended already: then the signal would never come.
@@ -90,18 +90,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_is_written_as_a_command_line() {
-        let mut order = Order {
+    fn the_step_is_written_as_a_command_line() {
+        let mut args = SupervisorArgs {
             cores: vec![1, 3],
             parent: 7,
             program: "llmsim".into(),
             args: vec!["serve".into(), "--port".into()],
         };
         assert_eq!(
-            order.arguments(),
+            args.arguments(),
             ["supervise", "--parent", "7", "--cores", "1,3", "--", "llmsim", "serve", "--port"]
         );
-        order.cores.clear();
-        assert_eq!(order.arguments()[..5], ["supervise", "--parent", "7", "--", "llmsim"]);
+        args.cores.clear();
+        assert_eq!(args.arguments()[..5], ["supervise", "--parent", "7", "--", "llmsim"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Two numbers for one thing: what the server is configured to do or has counted, and what we saw.
 
-use super::subject::Left;
-use crate::document::AgreementLine;
+use super::server_under_test::ServerRecord;
+use crate::document::{Agreement, AgreementLine, ErrorAgreement};
 use crate::metrics::summary::TokenSource;
 use crate::metrics::{Counter, Distribution, Summary, Trend};
 use crate::plan::Plan;
@@ -15,11 +15,59 @@ const TIMER_SHARE: f64 = 0.1;
 /// Standard errors that a mean may be away from its distribution's: once in 16,000 runs by chance.
 const ERRORS: f64 = 4.0;
 
+/// Errors that llmsim counts, and the statuses it answers them with.
+const COUNTED_ERRORS: [(&str, &[u16]); 3] =
+    [("rate_limit_errors", &[429]), ("server_errors", &[500, 503]), ("timeout_errors", &[504])];
+
+/// What the server has counted since we came, beside what we have sent.
+pub(super) fn requests(
+    plan: &Plan,
+    summary: &Summary,
+    outside: Option<&Summary>,
+    record: &ServerRecord,
+) -> Option<Agreement> {
+    // The server has counted all shards.
+    if plan.shard.is_part() {
+        return None;
+    }
+    let server = record.counted_by_server("total_requests")?;
+    let ours = sent_to_counting_apis(plan, summary) + outside.map_or(0, |outside| sent_to_counting_apis(plan, outside));
+    Some(Agreement { ours, server, errors: errors(plan, summary, outside, record) })
+}
+
+/// The same of errors, once there are any.
+fn errors(plan: &Plan, summary: &Summary, outside: Option<&Summary>, record: &ServerRecord) -> Vec<ErrorAgreement> {
+    // Inside a WebSocket an error is an event and has no status.
+    if plan.mix.kinds.iter().any(|kind| kind.websocket) {
+        return Vec::new();
+    }
+    let agreement = |(name, statuses): (&str, &[u16])| {
+        let server = record.counted_by_server(name)?;
+        // The server has counted those of the warm-up, too.
+        let seen = std::iter::once(summary).chain(outside).flat_map(|summary| &summary.statuses);
+        let ours = seen.filter(|(status, _)| statuses.contains(status)).map(|(_, n)| n).sum();
+        Some(ErrorAgreement { name: name.to_owned(), statuses: statuses.to_vec(), ours, server })
+    };
+    let all: Vec<_> = COUNTED_ERRORS.into_iter().filter_map(agreement).collect();
+    if all.iter().all(|error| error.ours == 0 && error.server == 0) { Vec::new() } else { all }
+}
+
+/// Requests of ours that a llmsim counts: those of the APIs that generate tokens or pictures, as often as they were put on the wire.
+fn sent_to_counting_apis(plan: &Plan, summary: &Summary) -> u64 {
+    let counted = plan.mix.kinds.iter().filter(|kind| kind.api.streams());
+    counted.filter_map(|kind| summary.counter(Counter::HttpReqsSent, Some(&kind.name))).map(|sent| sent.count).sum()
+}
+
 /// What can be compared. `outside` is what was sent outside the measurement window: the server has counted it, too.
-pub(crate) fn lines(plan: &Plan, summary: &Summary, outside: Option<&Summary>, left: &Left) -> Vec<AgreementLine> {
+pub(super) fn lines(
+    plan: &Plan,
+    summary: &Summary,
+    outside: Option<&Summary>,
+    record: &ServerRecord,
+) -> Vec<AgreementLine> {
     let mut lines: Vec<AgreementLine> =
-        left.latency.into_iter().flat_map(|latency| times(plan, latency, summary)).collect();
-    if let (Some(before), Some(after)) = (&left.stats_before, &left.stats_after) {
+        record.latency.into_iter().flat_map(|latency| times(plan, latency, summary)).collect();
+    if let (Some(before), Some(after)) = (&record.stats_before, &record.stats_after) {
         lines.extend(counts(plan, &[Some(summary), outside], before, after));
     }
     lines

@@ -1,69 +1,72 @@
 //! The test itself: the engine runs, every second is shown and watched, thresholds that may end it early are asked.
 
-use super::subject::Subject;
+use super::error::TrialError;
+use super::prepare::Ready;
+use super::provenance::wall_clock;
 use crate::engine::{self, RunResult, Tick};
-use crate::live::{Counts, Frame, Progress, Quantiles};
+use crate::live::{Counts, Frame, Quantiles};
 use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
-use crate::metrics::{Counter, Summary, Tally, series};
+use crate::metrics::{Summary, Tally, series};
 use crate::plan::Plan;
 use crate::threshold::{self, Judgement, Rule, Verdict};
-use crate::trial::error::CliError;
 use crate::units::Nanos;
-use std::sync::atomic::{AtomicBool, Ordering};
+use jiff::Timestamp;
 
-/// What was measured, and judged.
+/// What was measured, and judged. The server is still there.
 #[derive(Debug)]
 pub(crate) struct Measured {
-    pub(crate) run: RunResult,
-    pub(crate) summary: Summary,
+    pub(super) ready: Ready,
+    pub(super) started_at: Timestamp,
+    pub(super) run: RunResult,
+    pub(super) summary: Summary,
     /// What was sent outside the measurement window.
-    pub(crate) outside: Option<Summary>,
+    pub(super) outside: Option<Summary>,
     /// What was seen over time.
-    pub(crate) soak: Soak,
-    pub(crate) verdicts: Vec<Verdict>,
+    pub(super) soak: Soak,
+    pub(super) verdicts: Vec<Verdict>,
     /// The threshold that ended the run.
-    pub(crate) aborted_by: Option<String>,
+    pub(super) aborted_by: Option<String>,
 }
 
-/// Runs the plan.
-pub(crate) fn measure(
-    plan: &Plan,
-    subject: &mut Subject,
-    stop: &AtomicBool,
-    progress: &Progress,
-) -> Result<Measured, CliError> {
-    let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
-    let aborting: Vec<Rule> = plan.thresholds.iter().filter(|rule| rule.abort_on_fail).cloned().collect();
-    let mut aborted_by = None;
-    let mut totals = Counts::default();
-    let cores = subject.client_cores.clone();
+impl Ready {
+    /// Runs the plan. `on_second` is called with each second as soon as it is over.
+    pub(crate) fn measure(mut self, on_second: &mut dyn FnMut(Frame)) -> Result<Measured, TrialError> {
+        let Self { plan, server, stop, .. } = &mut self;
+        let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+        let aborting: Vec<Rule> = plan.thresholds.iter().filter(|rule| rule.abort_on_fail).cloned().collect();
+        let mut aborted_by = None;
+        let mut totals = Counts::default();
+        let cores = server.client_cores.clone();
 
-    let run = engine::run(plan, &cores, stop, &mut |tick| {
-        subject.watch(tick.elapsed, tick.second);
-        let second = counts(tick.second);
-        totals = Counts {
-            http_reqs: totals.http_reqs + second.http_reqs,
-            failed: totals.failed + second.failed,
-            tokens_output: totals.tokens_output + second.tokens_output,
-        };
-        progress.show(frame(plan, tick, second, totals));
-        if aborted_by.is_none() && !tick.last {
-            aborted_by = failed_early(&aborting, tick.total, &names, tick.elapsed, plan.warmup);
-            if aborted_by.is_some() || subject.is_dead() {
-                stop.store(true, Ordering::Relaxed);
+        server.begin(plan);
+        let started_at = wall_clock();
+        let run = engine::run(plan, &cores, stop.flag(), &mut |tick| {
+            server.watch(tick.elapsed, tick.second);
+            let second = counts(tick.second);
+            totals = Counts {
+                http_reqs: totals.http_reqs + second.http_reqs,
+                failed: totals.failed + second.failed,
+                tokens_output: totals.tokens_output + second.tokens_output,
+            };
+            on_second(frame(plan, tick, second, totals));
+            if aborted_by.is_none() && !tick.last {
+                aborted_by = failed_early(&aborting, tick.total, &names, tick.elapsed, plan.warmup);
+                if aborted_by.is_some() || server.is_dead() {
+                    stop.set();
+                }
             }
-        }
-    })?;
+        })?;
 
-    let window = (plan.warmup, plan.warmup + run.window);
-    let soak = soak(&run.series, Times { window, level: plan.level_stretch(), warm: plan.warmup > Nanos::ZERO });
-    let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
-    let summary = Summary::new(&run.total, &names, run.window).with_server(&soak);
-    // A share says nothing of the whole: `merge` judges that.
-    let rules = if plan.shard.is_part() { &[][..] } else { &plan.thresholds[..] };
-    let verdicts = threshold::judge(rules, &summary);
-    Ok(Measured { run, summary, outside, soak, verdicts, aborted_by })
+        let window = (plan.warmup, plan.warmup + run.window);
+        let soak = soak(&run.series, Times { window, level: plan.level_stretch(), warm: plan.warmup > Nanos::ZERO });
+        let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
+        let summary = Summary::new(&run.total, &names, run.window).with_server(&soak);
+        // A shard says nothing of the whole: `merge` judges that.
+        let rules = if plan.shard.is_part() { &[][..] } else { &plan.thresholds[..] };
+        let verdicts = threshold::judge(rules, &summary);
+        Ok(Measured { ready: self, started_at, run, summary, outside, soak, verdicts, aborted_by })
+    }
 }
 
 /// The first of the rules that has failed by now and may end the run.
@@ -123,12 +126,6 @@ fn stage_of(stages: &[Stage], elapsed: Nanos, unit: &str) -> String {
         elapsed < end
     });
     current.map_or_else(String::new, |i| format!("stage {}/{} to {} {unit}", i + 1, stages.len(), stages[i].target))
-}
-
-/// Requests of ours that a llmsim counts: those of the APIs that generate tokens or pictures, as often as they were put on the wire.
-pub(crate) fn sent_to_apis_that_count(plan: &Plan, summary: &Summary) -> u64 {
-    let counted = plan.mix.kinds.iter().filter(|kind| kind.api.streams());
-    counted.filter_map(|kind| summary.counter(Counter::HttpReqsSent, Some(&kind.name))).map(|sent| sent.count).sum()
 }
 
 #[cfg(test)]

@@ -1,13 +1,35 @@
-//! One run against one server.
+//! One run against one server, as a chain of types. Each one consumes the one before it:
+//!
+//! ```text
+//!   Plan ──prepare──▶ Ready ──measure──▶ Measured ──conclude──▶ Concluded ──▶ Document
+//!                     │   ▲
+//!                     └───┘ step (capacity, throughput: many loads against one server)
+//! ```
+//!
+//! Nobody changes a plan after it was resolved. What is learned on the way (addresses, the port that a started server got, requests
+//! that it does not know) makes a new plan of the old one, in `prepare` only.
+//!
+//! What this room does not know: the command line, and where results go.
 
-pub(crate) mod agreement;
-pub(crate) mod check;
-pub(crate) mod debug;
-pub(crate) mod error;
-pub(crate) mod facts;
-pub(crate) mod measure;
-pub(crate) mod reach;
-pub(crate) mod signals;
-pub(crate) mod start;
-pub(crate) mod steady;
-pub(crate) mod subject;
+mod agreement;
+mod answers;
+mod conclude;
+mod endpoints;
+mod error;
+mod measure;
+mod prepare;
+pub(crate) mod provenance;
+mod reach;
+mod redactor;
+mod requests;
+mod server_under_test;
+mod setup;
+mod signals;
+mod start;
+mod step;
+
+pub(crate) use error::TrialError;
+pub(crate) use prepare::{Ready, prepare};
+pub(crate) use requests::dump_requests;
+pub(crate) use setup::Setup;
+pub(crate) use step::SweepStep;

@@ -1,29 +1,32 @@
 //! Before a test: where its targets are, and whether this machine can reach them often enough.
 
+use super::error::TrialError;
 use crate::host::limits;
 use crate::net::{drop_dead_family, look_up};
-use crate::plan::Plan;
-use crate::trial::error::CliError;
+use crate::plan::{Access, Plan, Target};
 use std::net::UdpSocket;
 
-/// Looks the targets' names up, and leaves out a family of addresses that does not answer.
-pub(crate) fn find_addresses(plan: &mut Plan, say: &mut dyn FnMut(&str)) -> Result<(), CliError> {
-    let access = plan.access.clone();
-    let all = std::iter::once(&mut plan.target).chain(&mut plan.access.more_targets);
-    for target in all {
-        let found = look_up(target, &access);
-        target.addrs = found.map_err(|source| CliError::Resolve { url: target.url.clone(), source })?;
-        if let Some(family) = drop_dead_family(&mut target.addrs) {
-            say(&format!("{}: left out its {family} addresses, which do not answer", target.url));
-        }
+/// The plan with the addresses of its targets, less a family of addresses that does not answer.
+pub(super) fn with_addresses(plan: Plan, say: &mut dyn FnMut(&str)) -> Result<Plan, TrialError> {
+    let (found, access) = (located(plan.target, &plan.access, say)?, &plan.access);
+    let more =
+        access.more_targets.iter().map(|target| located(target.clone(), access, say)).collect::<Result<_, _>>()?;
+    Ok(Plan { target: found, access: Access { more_targets: more, ..plan.access }, ..plan })
+}
+
+fn located(target: Target, access: &Access, say: &mut dyn FnMut(&str)) -> Result<Target, TrialError> {
+    let found = look_up(&target, access);
+    let mut addrs = found.map_err(|source| TrialError::Resolve { url: target.url.clone(), source })?;
+    if let Some(family) = drop_dead_family(&mut addrs) {
+        say(&format!("{}: left out its {family} addresses, which do not answer", target.url));
     }
-    Ok(())
+    Ok(Target { addrs, ..target })
 }
 
 /// Whether connections can leave from the addresses that were asked for, and whether there are ports for all of them.
-pub(crate) fn check_ways(plan: &Plan) -> Result<(), CliError> {
+pub(super) fn check_routes(plan: &Plan) -> Result<(), TrialError> {
     let access = &plan.access;
-    let refused = |source_ip, problem| Err(CliError::Source { source_ip, problem });
+    let refused = |source_ip, problem| Err(TrialError::Source { source_ip, problem });
     for &source_ip in &access.sources {
         if let Err(error) = UdpSocket::bind((source_ip, 0)) {
             let problem = format!("connections cannot leave from there: {error}; expected an address of this machine");
@@ -40,9 +43,9 @@ pub(crate) fn check_ways(plan: &Plan) -> Result<(), CliError> {
     if access.unix_socket.is_some() {
         return Ok(());
     }
-    let mut places: Vec<_> = addrs().collect();
-    places.sort_unstable();
-    places.dedup();
-    let ways = places.len().max(1) as u64 * access.sources.len().max(1) as u64;
-    Ok(limits::check_ports(u64::from(plan.shape.peak_vus()), ways)?)
+    let mut endpoints: Vec<_> = addrs().collect();
+    endpoints.sort_unstable();
+    endpoints.dedup();
+    let routes = endpoints.len().max(1) as u64 * access.sources.len().max(1) as u64;
+    Ok(limits::check_ports(u64::from(plan.shape.peak_vus()), routes)?)
 }

@@ -8,7 +8,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -16,14 +16,33 @@ use std::time::Instant;
 /// instant, to the group. Nobody presses Ctrl-C twice so fast.
 const TOGETHER: Nanos = Nanos::from_millis(100);
 
+/// A flag that ends a run: raised by a signal, by a threshold that aborts, or by the end of the server.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// The flag itself, for rooms that know no signals.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.0
+    }
+}
+
 /// From now on a first signal raises the flag, and a second ends the process on the spot. Nothing outlives us then: a server that was
 /// started here is killed by the kernel.
-pub(crate) fn watch() -> io::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
+pub(super) fn watch() -> io::Result<Stop> {
+    let stop = Stop::default();
     let all = [SIGINT, SIGTERM];
     // The flag is raised by the handler itself: what the signal has woken finds it.
     for signal in all {
-        flag::register(signal, Arc::clone(&stop))?;
+        flag::register(signal, Arc::clone(&stop.0))?;
     }
     let mut signals = Signals::new(all)?;
     #[expect(clippy::disallowed_methods, reason = "when a key was pressed is no time of a test")]

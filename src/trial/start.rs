@@ -1,38 +1,38 @@
 //! `--start-at`: the machines of a test begin at one instant, by their clocks, without a word between them.
 
-use super::facts;
-use crate::live::Progress;
-use crate::server::ServerError;
-use crate::trial::error::CliError;
+use super::error::TrialError;
+use super::prepare::Ready;
+use super::provenance::wall_clock;
 use jiff::{SignedDuration, Timestamp};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A share that begins later than this is not one of the same load: the others have had their users for that long.
 const LATEST: SignedDuration = SignedDuration::from_secs(1);
 /// Between two looks at the flag.
 const NAP: SignedDuration = SignedDuration::from_millis(50);
 
-/// Returns at that instant, or when it is past by no more than a second.
-pub(crate) fn wait(at: Option<Timestamp>, progress: &Progress, stop: &AtomicBool) -> Result<(), CliError> {
-    let Some(at) = at else { return Ok(()) };
-    if let Some(left) = left(at, facts::wall_clock())? {
-        progress.message(&format!("everything is ready: starting at {at}, in {} s", left.as_secs()));
-    }
-    while let Some(left) = left(at, facts::wall_clock())? {
-        if stop.load(Ordering::Relaxed) {
-            return Err(ServerError::Interrupted.into());
+impl Ready {
+    /// Returns at the instant for which the load is planned, or when it is past by no more than a second.
+    pub(crate) fn wait_for_start(&self, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
+        let Some(at) = self.plan().start_at else { return Ok(()) };
+        if let Some(left) = left(at, wall_clock())? {
+            say(&format!("everything is ready: starting at {at}, in {} s", left.as_secs()));
         }
-        #[expect(clippy::disallowed_methods, reason = "waits for an instant of the wall clock, before the test")]
-        std::thread::sleep(left.min(NAP).unsigned_abs());
+        while let Some(left) = left(at, wall_clock())? {
+            if self.stop().is_set() {
+                return Err(TrialError::Interrupted);
+            }
+            #[expect(clippy::disallowed_methods, reason = "waits for an instant of the wall clock, before the test")]
+            std::thread::sleep(left.min(NAP).unsigned_abs());
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// How long it is until then; none when it is time.
-fn left(at: Timestamp, now: Timestamp) -> Result<Option<SignedDuration>, CliError> {
+fn left(at: Timestamp, now: Timestamp) -> Result<Option<SignedDuration>, TrialError> {
     let left = at.duration_since(now);
     if left < -LATEST {
-        return Err(CliError::Late { at, by_s: -left.as_secs_f64() });
+        return Err(TrialError::Late { at, by_s: -left.as_secs_f64() });
     }
     Ok((left > SignedDuration::ZERO).then_some(left))
 }

@@ -1,18 +1,18 @@
 //! The server under test: found or started, watched while the test runs, asked what it has counted, left as it was.
 
-use super::reach;
+use super::error::TrialError;
+use super::signals::Stop;
+use crate::document::TargetServer;
 use crate::engine;
 use crate::host::procfs::{self, Counted, Usage};
 use crate::metrics::Second;
 use crate::net::{Dialer, Endpoint};
 use crate::plan::{Plan, Target};
 use crate::server::latency::Latency;
-use crate::server::{Exit, Identity, Server, ServerError, Source, Spec};
-use crate::trial::error::CliError;
+use crate::server::{Exit, Identity, Server, Source, Spec};
 use crate::units::Nanos;
 use crate::watch::probe::{self, Health};
 use serde_json::Value;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Longest wait for one answer before and after the test.
 const PROBE_TIMEOUT: Nanos = Nanos::from_secs(5);
@@ -21,13 +21,13 @@ const CLIENT_SHARE: usize = 4;
 
 /// The server under test.
 #[derive(Debug)]
-pub(crate) struct Subject {
+pub(super) struct ServerUnderTest {
     /// None when it was there before us.
     server: Option<Server>,
     /// It answers `GET /health` as llmsim does, and so may have statistics.
     is_llmsim: bool,
     /// Cores for the workers.
-    pub(crate) client_cores: Vec<usize>,
+    pub(super) client_cores: Vec<usize>,
     /// Cores for the server; empty means all.
     server_cores: Vec<usize>,
     stats_before: Option<Value>,
@@ -47,52 +47,54 @@ pub(crate) struct Subject {
 
 /// What is known of it once it was left.
 #[derive(Debug)]
-pub(crate) struct Left {
-    pub(crate) identity: Option<Identity>,
-    pub(crate) server_cores: Vec<usize>,
-    pub(crate) stats_before: Option<Value>,
-    pub(crate) stats_after: Option<Value>,
+pub(crate) struct ServerRecord {
+    pub(super) identity: Option<Identity>,
+    pub(super) server_cores: Vec<usize>,
+    pub(super) stats_before: Option<Value>,
+    pub(super) stats_after: Option<Value>,
     /// What the kernel has counted during the test.
-    pub(crate) counted: Counted,
+    pub(super) counted: Counted,
     /// First and last sample, and the highest resident memory.
-    pub(crate) used: Option<(Usage, Usage, u64)>,
+    pub(super) used: Option<(Usage, Usage, u64)>,
     /// The same of our own process.
-    pub(crate) own_use: Option<(Usage, Usage, u64)>,
+    pub(super) own_use: Option<(Usage, Usage, u64)>,
     /// What it is configured to take.
-    pub(crate) latency: Option<Latency>,
+    pub(super) latency: Option<Latency>,
     /// It ended by itself: nothing that was measured after that is worth anything.
-    pub(crate) died: Option<Exit>,
+    pub(super) died: Option<Exit>,
 }
 
-impl Subject {
-    /// Uses the server that answers, or starts one. The plan's target then says where it really is.
-    pub(crate) fn find_or_start(
-        plan: &mut Plan,
+impl ServerUnderTest {
+    /// Uses the server that answers, or starts one. The target of the plan that comes back says where it really is.
+    pub(super) fn find_or_start(
+        plan: Plan,
         say: &mut dyn FnMut(&str),
-        stop: &AtomicBool,
-    ) -> Result<Self, CliError> {
-        reach::find_addresses(plan, say)?;
-        reach::check_ways(plan)?;
-        let found = found(plan);
+        stop: &Stop,
+    ) -> Result<(Plan, Self), TrialError> {
+        let found = found(&plan);
         // Asking may have taken its time, and its answer matters no more to someone who has had enough.
-        if stop.load(Ordering::Relaxed) {
-            return Err(ServerError::Interrupted.into());
+        if stop.is_set() {
+            return Err(TrialError::Interrupted);
         }
-        let (server, is_llmsim) = match found? {
-            Some(is_llmsim) => (None, is_llmsim),
-            None => (Some(()), true),
+        let (starts, is_llmsim) = match found? {
+            Some(is_llmsim) => (false, is_llmsim),
+            None => (true, true),
         };
-        let (client_cores, server_cores) = divide(&engine::cores(), plan, server.is_some());
-        let server = match (server, plan.server.clone()) {
-            (Some(()), Some(spec)) => Some(start(&spec, &server_cores, plan, say, stop)?),
+        let (client_cores, server_cores) = divide(&engine::cores(), &plan, starts);
+        let server = match &plan.server {
+            Some(spec) if starts => Some(start(spec, &server_cores, say, stop)?),
             _ => None,
         };
         let pid = plan.server_pid;
         if let (Some(pid), None) = (pid, sample(server.as_ref(), pid)) {
-            return Err(CliError::NoProcess { pid });
+            return Err(TrialError::NoProcess { pid });
         }
         let latency = server.as_ref().and(plan.server.as_ref()).and_then(Spec::latency);
-        Ok(Self {
+        let plan = match &server {
+            Some(server) => at(plan, server),
+            None => plan,
+        };
+        let found = Self {
             server,
             is_llmsim,
             client_cores,
@@ -106,11 +108,12 @@ impl Subject {
             latency,
             own_first: None,
             own_rss_max_bytes: 0,
-        })
+        };
+        Ok((plan, found))
     }
 
     /// The test begins: what was used and counted until now is none of it.
-    pub(crate) fn begin(&mut self, plan: &Plan) {
+    pub(super) fn begin(&mut self, plan: &Plan) {
         self.first = sample(self.server.as_ref(), self.pid);
         self.last = None;
         self.rss_max_bytes = self.first.map_or(0, |usage| usage.rss_bytes);
@@ -121,7 +124,7 @@ impl Subject {
     }
 
     /// Adds to a second what the server has used in it, and we.
-    pub(crate) fn watch(&mut self, elapsed: Nanos, second: &mut Second) {
+    pub(super) fn watch(&mut self, elapsed: Nanos, second: &mut Second) {
         if let Some(own) = procfs::sample_pid(std::process::id()) {
             second.client_rss_bytes = Some(own.rss_bytes);
             self.own_rss_max_bytes = self.own_rss_max_bytes.max(own.rss_bytes);
@@ -139,18 +142,18 @@ impl Subject {
     }
 
     /// Whether a server that we started has ended by itself.
-    pub(crate) fn is_dead(&self) -> bool {
+    pub(super) fn is_dead(&self) -> bool {
         self.server.as_ref().is_some_and(|server| server.has_exited().is_some())
     }
 
     /// Why a server that we started is not there any more, if it is not.
-    pub(crate) fn died(&self) -> Option<CliError> {
+    pub(super) fn died(&self) -> Option<TrialError> {
         let Exit { status, last_lines } = self.server.as_ref()?.has_exited()?;
-        Some(CliError::Died { status, last_lines })
+        Some(TrialError::Died { status, last_lines })
     }
 
     /// Asks for the last numbers, and stops the server if we started it.
-    pub(crate) fn leave(mut self, plan: &Plan) -> Left {
+    pub(super) fn leave(mut self, plan: &Plan) -> ServerRecord {
         let counted = procfs::counted().since(self.counted_before);
         let died = self.server.as_ref().and_then(Server::has_exited);
         let end = sample(self.server.as_ref(), self.pid).or(self.last.map(|(_, usage)| usage));
@@ -160,7 +163,7 @@ impl Subject {
             server.stop();
         }
         let own_end = procfs::sample_pid(std::process::id());
-        Left {
+        ServerRecord {
             latency: self.latency,
             own_use: self
                 .own_first
@@ -190,6 +193,28 @@ impl Subject {
     }
 }
 
+impl ServerRecord {
+    /// Which server answered, for the results.
+    pub(crate) fn target(&self) -> TargetServer {
+        TargetServer {
+            started: self.identity.is_some(),
+            // Many servers say that they are well; only llmsim has its statistics.
+            kind: (self.identity.is_some() || self.stats_before.is_some()).then(|| "llmsim".to_owned()),
+            version: self.identity.as_ref().and_then(|identity| identity.version.clone()),
+            git_commit: self.identity.as_ref().and_then(|identity| identity.git_commit.clone()),
+            git_dirty: self.identity.as_ref().and_then(|identity| identity.git_dirty),
+            died: self.died.as_ref().map(|exit| exit.status.clone()),
+            last_lines: self.died.as_ref().map(|exit| exit.last_lines.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// How much a count of the server's own grew while it was tested.
+    pub(super) fn counted_by_server(&self, name: &str) -> Option<u64> {
+        let count = |stats: &Option<Value>| stats.as_ref()?.get(name)?.as_u64();
+        count(&self.stats_after)?.checked_sub(count(&self.stats_before)?)
+    }
+}
+
 /// What the server has used: the one we started, or the one we were told of.
 fn sample(server: Option<&Server>, pid: Option<u32>) -> Option<Usage> {
     server.map_or_else(|| procfs::sample_pid(pid?), Server::sample)
@@ -199,7 +224,7 @@ fn sample(server: Option<&Server>, pid: Option<u32>) -> Option<Usage> {
 ///
 /// A server that was asked for in particular (a binary, a checkout, a configuration) is always started: results of another one, which
 /// happened to be there, would be taken for its own.
-fn found(plan: &Plan) -> Result<Option<bool>, CliError> {
+fn found(plan: &Plan) -> Result<Option<bool>, TrialError> {
     let spec = plan.server.as_ref();
     if spec.is_some_and(is_particular) {
         return Ok(None);
@@ -213,7 +238,7 @@ fn found(plan: &Plan) -> Result<Option<bool>, CliError> {
     Ok(found.map(|is_llmsim| is_llmsim && plan.access.more_targets.is_empty()))
 }
 
-fn found_at(endpoint: &Endpoint<'_>, plan: &Plan, target: &Target) -> Result<Option<bool>, CliError> {
+fn found_at(endpoint: &Endpoint<'_>, plan: &Plan, target: &Target) -> Result<Option<bool>, TrialError> {
     let health = probe::health_at(endpoint, &target.authority(), &question(plan, target, "/health"), PROBE_TIMEOUT);
     match (health, plan.server.as_ref()) {
         (Health::Healthy, _) => Ok(Some(true)),
@@ -222,8 +247,8 @@ fn found_at(endpoint: &Endpoint<'_>, plan: &Plan, target: &Target) -> Result<Opt
         // Another server that speaks HTTP and was named: it need not know our question.
         (Health::Unwell(_), _) => Ok(Some(false)),
         (_, Some(_)) => Ok(None),
-        (Health::Failed(reason), None) => Err(CliError::Unusable { url: target.url.clone(), reason }),
-        (health, None) => Err(CliError::Unreachable { url: target.url.clone(), reason: health.to_string() }),
+        (Health::Failed(reason), None) => Err(TrialError::Unusable { url: target.url.clone(), reason }),
+        (health, None) => Err(TrialError::Unreachable { url: target.url.clone(), reason: health.to_string() }),
     }
 }
 
@@ -237,19 +262,15 @@ fn is_particular(spec: &Spec) -> bool {
     spec.source != Source::Embedded || spec.config.is_some() || spec.chaos || spec.throughput.is_some()
 }
 
-fn start(
-    spec: &Spec,
-    cores: &[usize],
-    plan: &mut Plan,
-    say: &mut dyn FnMut(&str),
-    stop: &AtomicBool,
-) -> Result<Server, CliError> {
+fn start(spec: &Spec, cores: &[usize], say: &mut dyn FnMut(&str), stop: &Stop) -> Result<Server, TrialError> {
     let cores = (!cores.is_empty()).then_some(cores);
-    let server = Server::start(spec, cores, say, stop)?;
-    plan.target.addrs = vec![server.addr()];
-    plan.target.port = server.port();
-    plan.target.url = server.url();
-    Ok(server)
+    Ok(Server::start(spec, cores, say, stop.flag())?)
+}
+
+/// The plan whose target is the server that was started.
+fn at(plan: Plan, server: &Server) -> Plan {
+    let target = Target { addrs: vec![server.addr()], port: server.port(), url: server.url(), ..plan.target };
+    Plan { target, ..plan }
 }
 
 /// Cores for the workers and cores for the server, which is given all but the workers'. With a single core, or without pinning, both

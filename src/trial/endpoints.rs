@@ -1,40 +1,41 @@
 //! Every endpoint is asked once before the load begins, by the same engine that will load it, and its answer judged.
 
-use super::subject::Subject;
+use super::error::TrialError;
+use super::signals::Stop;
 use crate::api::Method;
 use crate::document::{Endpoint, EndpointVerdict};
 use crate::engine;
 use crate::load::{Shape, ThinkTime};
 use crate::metrics::{Distribution, Failure, Summary, Trend};
 use crate::plan::{Conduct, Kind, Mix, Plan, Shard, Tuning};
-use crate::trial::error::CliError;
 use crate::units::Nanos;
-use std::sync::atomic::AtomicBool;
 
 /// What a server says of something that it does not have: not found, or another method than it knows there.
 const MISSING: [u16; 2] = [404, 405];
 
 /// Asks every endpoint of the plan, all at once: one that takes its time does not use up that of the others, and the whole takes no
-/// longer than the slowest. What is optional and missing is then no longer a part of the plan.
-pub(crate) fn endpoints(plan: &mut Plan, subject: &Subject, stop: &AtomicBool) -> Result<Vec<Endpoint>, CliError> {
-    let cores = &subject.client_cores;
+/// longer than the slowest.
+pub(super) fn ask_each(plan: &Plan, cores: &[usize], stop: &Stop) -> Result<Vec<Endpoint>, TrialError> {
     let plans: Vec<(&Kind, Plan)> = plan.endpoints.iter().map(|kind| (kind, once(plan, kind))).collect();
-    let mut all = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let asked: Vec<_> = plans
             .iter()
-            .map(|(kind, once)| (*kind, scope.spawn(|| engine::run(once, cores, stop, &mut |_| {}))))
+            .map(|(kind, once)| (*kind, scope.spawn(|| engine::run(once, cores, stop.flag(), &mut |_| {}))))
             .collect();
         let answers = asked.into_iter().map(|(kind, thread)| {
             // A panic is as much a defect there as it would be here.
             let run = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             Ok(judge(kind, &Summary::new(&run.total, std::slice::from_ref(&kind.name), run.window)))
         });
-        answers.collect::<Result<Vec<_>, CliError>>()
-    })?;
-    leave_out(plan, &all)?;
-    // Whoever only leaves it to the server what is loaded has not asked for a judgement: thresholds say what may fail, and how often.
-    all.retain(|endpoint| plan.endpoint_check || endpoint.verdict != EndpointVerdict::Failed);
-    Ok(all)
+        answers.collect()
+    })
+}
+
+/// What the report says of them. A plan that only leaves it to the server what is loaded has not asked for a judgement: its thresholds
+/// say what may fail, and how often.
+pub(super) fn judged(plan: &Plan, all: Vec<Endpoint>) -> Vec<Endpoint> {
+    let is_kept = |endpoint: &Endpoint| plan.endpoint_check || endpoint.verdict != EndpointVerdict::Failed;
+    all.into_iter().filter(is_kept).collect()
 }
 
 /// The plan to send one request of that kind, whole, whatever users do in the load and which share of it is ours.
@@ -101,15 +102,16 @@ fn endpoint(kind: &Kind, verdict: EndpointVerdict, reason: Option<String>) -> En
     }
 }
 
-/// Takes out of the mix what was skipped.
-fn leave_out(plan: &mut Plan, all: &[Endpoint]) -> Result<(), CliError> {
+/// The plan without what was skipped.
+pub(super) fn without_skipped(plan: Plan, all: &[Endpoint]) -> Result<Plan, TrialError> {
     let skipped: Vec<&str> =
         all.iter().filter(|e| e.verdict == EndpointVerdict::Skipped).map(|e| e.name.as_str()).collect();
-    plan.mix.kinds.retain(|kind| !(kind.optional && skipped.contains(&kind.name.as_str())));
-    if plan.mix.kinds.iter().all(|kind| kind.weight == 0) {
-        return Err(CliError::NoApi { url: plan.target.url.clone(), missing: skipped.join(", ") });
+    let is_known = |kind: &Kind| !(kind.optional && skipped.contains(&kind.name.as_str()));
+    let kinds: Vec<Kind> = plan.mix.kinds.into_iter().filter(is_known).collect();
+    if kinds.iter().all(|kind| kind.weight == 0) {
+        return Err(TrialError::NoApi { url: plan.target.url, missing: skipped.join(", ") });
     }
-    Ok(())
+    Ok(Plan { mix: Mix { kinds }, ..plan })
 }
 
 #[cfg(test)]
@@ -163,16 +165,15 @@ mod tests {
 
     #[test]
     fn what_was_skipped_is_left_out_and_nothing_left_is_an_error() {
-        let mut some = plan("all-apis");
+        let plan = plan("all-apis");
         let mut all: Vec<_> =
-            some.endpoints.iter().map(|kind| endpoint(kind, EndpointVerdict::Skipped, None)).collect();
-        let mut none = some.clone();
+            plan.endpoints.iter().map(|kind| endpoint(kind, EndpointVerdict::Skipped, None)).collect();
         all[0].verdict = EndpointVerdict::Failed;
-        leave_out(&mut some, &all).expect("one is left");
+        let some = without_skipped(plan.clone(), &all).expect("one is left");
         let names: Vec<_> = some.mix.kinds.iter().map(|kind| kind.name.as_str()).collect();
         assert_eq!(names, ["stream-openai-chat"], "what failed is there, and is loaded");
         all[0].verdict = EndpointVerdict::Skipped;
-        let error = leave_out(&mut none, &all).expect_err("nothing is left").to_string();
+        let error = without_skipped(plan, &all).expect_err("nothing is left").to_string();
         assert!(error.contains("plain-anthropic-messages"), "{error}");
     }
 

@@ -3,20 +3,18 @@
 //! Both are one run with a warm-up, as any test may have it, so that the connections of the warm-up are those of the measurement.
 //! Requests of the window that finish after it, within the grace, are in it with their times, so that slow ones are not cut away.
 
-use super::subject::Subject;
+use super::error::TrialError;
+use super::prepare::Ready;
 use crate::document::{ClientVerdict, Quantiles};
 use crate::engine;
 use crate::metrics::summary::ShareValue;
 use crate::metrics::validity::{Evidence, Signal, Validity, signals, verdict};
 use crate::metrics::{Counter, Second, Share, Summary, Trend};
-use crate::plan::{Given, Plan, PlanError};
-use crate::trial::error::CliError;
-use crate::units::Nanos;
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::plan::Plan;
 
 /// What the seconds after the warm-up say.
 #[derive(Debug)]
-pub(crate) struct Steady {
+pub(crate) struct SweepStep {
     pub(crate) summary: Summary,
     pub(crate) signals: Vec<Signal>,
     /// Worker threads that ran.
@@ -25,42 +23,45 @@ pub(crate) struct Steady {
     pub(crate) server_cpu: Option<f64>,
 }
 
-/// Runs `plan`, whose shape is as long as its warm-up and the window together. None when a signal ended it.
-pub(crate) fn measure(plan: &Plan, subject: &mut Subject, stop: &AtomicBool) -> Result<Option<Steady>, CliError> {
-    if stop.load(Ordering::Relaxed) {
-        return Ok(None);
-    }
-    let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
-    let cores = subject.client_cores.clone();
-    let mut died = None;
-    subject.begin(plan);
-    let run = engine::run(plan, &cores, stop, &mut |tick| {
-        subject.watch(tick.elapsed, tick.second);
-        if died.is_none() && !tick.last {
-            died = subject.died();
-            if died.is_some() {
-                stop.store(true, Ordering::Relaxed);
-            }
+impl Ready {
+    /// Runs a load of its own, `plan`, whose shape is as long as its warm-up and the window together. None when a signal ended it.
+    pub(crate) fn step(&mut self, plan: &Plan) -> Result<Option<SweepStep>, TrialError> {
+        let Self { server, stop, .. } = self;
+        if stop.is_set() {
+            return Ok(None);
         }
-    })?;
-    if let Some(died) = died.or_else(|| subject.died()) {
-        return Err(died);
+        let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+        let cores = server.client_cores.clone();
+        let mut died = None;
+        server.begin(plan);
+        let run = engine::run(plan, &cores, stop.flag(), &mut |tick| {
+            server.watch(tick.elapsed, tick.second);
+            if died.is_none() && !tick.last {
+                died = server.died();
+                if died.is_some() {
+                    stop.set();
+                }
+            }
+        })?;
+        if let Some(died) = died.or_else(|| server.died()) {
+            return Err(died);
+        }
+        if stop.is_set() {
+            return Ok(None);
+        }
+        let summary = Summary::new(&run.total, &names, run.window);
+        // Seconds after the window only wait for what is under way.
+        let (begin, end) = plan.window();
+        let in_window = |second: &Second| (begin.as_secs_f64()..end.as_secs_f64()).contains(&f64::from(second.t_s));
+        let busy: Vec<Second> = run.series.into_iter().filter(in_window).collect();
+        let cpu: Vec<f64> = busy.iter().filter_map(|second| second.server_cpu).collect();
+        let signals = signals(&Evidence { summary: &summary, series: &busy, kernel: None, nofile: None });
+        let server_cpu = (!cpu.is_empty()).then(|| cpu.iter().sum::<f64>() / cpu.len() as f64);
+        Ok(Some(SweepStep { summary, signals, workers: run.workers, server_cpu }))
     }
-    if stop.load(Ordering::Relaxed) {
-        return Ok(None);
-    }
-    let summary = Summary::new(&run.total, &names, run.window);
-    // Seconds after the window only wait for what is under way.
-    let (begin, end) = plan.window();
-    let in_window = |second: &Second| (begin.as_secs_f64()..end.as_secs_f64()).contains(&f64::from(second.t_s));
-    let busy: Vec<Second> = run.series.into_iter().filter(in_window).collect();
-    let cpu: Vec<f64> = busy.iter().filter_map(|second| second.server_cpu).collect();
-    let signals = signals(&Evidence { summary: &summary, series: &busy, kernel: None, nofile: None });
-    let server_cpu = (!cpu.is_empty()).then(|| cpu.iter().sum::<f64>() / cpu.len() as f64);
-    Ok(Some(Steady { summary, signals, workers: run.workers, server_cpu }))
 }
 
-impl Steady {
+impl SweepStep {
     /// What of a counter arrived in the window, a second.
     pub(crate) fn per_second(&self, counter: Counter) -> f64 {
         self.summary.counter(counter, None).map_or(0.0, |value| value.rate)
@@ -99,14 +100,4 @@ impl Steady {
             Validity::Bottleneck => ClientVerdict::Bottleneck,
         }
     }
-}
-
-/// A length of time above zero, or the usual one.
-pub(crate) fn some_time(given: Option<&Given>, usual: Nanos) -> Result<Nanos, PlanError> {
-    given.map_or(Ok(usual), Given::some_time)
-}
-
-/// A length of time, zero included, or the usual one.
-pub(crate) fn time(given: Option<&Given>, usual: Nanos) -> Result<Nanos, PlanError> {
-    given.map_or(Ok(usual), Given::time)
 }

@@ -1,0 +1,121 @@
+//! `compare`: is head slower than base?
+
+use super::error::CommandError;
+use super::{input, notify_ci, output};
+use crate::cli::args::CompareArgs;
+use crate::cli::environment::Environment;
+use crate::compare::{Gate, Options, Run, compare, percentage};
+use crate::exit::ExitClass;
+use crate::report::compare::{Compared, NoiseFile, markdown, noise_from_json, terminal};
+use crate::report::junit;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Most bytes of a noise file.
+const MAX_NOISE_BYTES: usize = 1 << 20;
+
+/// Compares the runs of two builds.
+pub(super) fn run(
+    args: &CompareArgs,
+    environment: &Environment,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<ExitClass, CommandError> {
+    let (base, head) = sides(args)?;
+    let mut options = options(args)?;
+    let outputs =
+        [output::place(args.output.as_ref()), output::file(args.md.as_ref()), output::file(args.junit.as_ref())];
+    outputs.iter().try_for_each(|output| output::check(output.as_ref()))?;
+    let (base, head) = (input::runs(&base)?, input::runs(&head)?);
+    if let Some(path) = &args.noise {
+        let noise = floors(path, &base)?;
+        (options.noise, options.noise_machine) = (noise.spreads, noise.fingerprint);
+    }
+    let comparison = compare(&base, &head, &options)?;
+    let compared = Compared { base: &base, head: &head, comparison: &comparison };
+    let page = terminal(&compared);
+    let [json, md, xml] = outputs;
+    output::print(&page, json.as_ref(), out, err)?;
+    output::write_text(json.as_ref(), &compared.to_json(), out)?;
+    output::write_text(md.as_ref(), &markdown(&compared), out)?;
+    let cases = junit::render("llmsim-blast compare", &[], &compared.cases());
+    output::write_text(xml.as_ref(), &cases, out)?;
+    let undecided = args.fail_on_inconclusive && comparison.inconclusive() > 0;
+    let class = match (comparison.failed() > 0 || undecided, comparison.unjudged() > 0) {
+        (true, _) => ExitClass::ThresholdFailed,
+        (false, true) => ExitClass::Incomplete,
+        (false, false) => ExitClass::Success,
+    };
+    if args.github.as_deref() == Some("auto") {
+        let told = notify_ci::github_actions(
+            environment,
+            &markdown(&compared),
+            &compared.failures(),
+            json.as_ref(),
+            (out, err),
+        );
+        if let Err(error) = told {
+            // A comparison that failed anyway keeps its reason.
+            if class != ExitClass::Success {
+                writeln!(err, "error: {error}")?;
+                return Ok(class);
+            }
+            return Err(error);
+        }
+    }
+    Ok(class)
+}
+
+/// The files of both sides: `BASE HEAD`, or `--base … --head …`.
+fn sides(args: &CompareArgs) -> Result<(Vec<PathBuf>, Vec<PathBuf>), CommandError> {
+    match (args.files.as_slice(), args.base.as_slice(), args.head.as_slice()) {
+        ([base, head], [], []) => Ok((vec![base.clone()], vec![head.clone()])),
+        ([], base @ [_, ..], head @ [_, ..]) => Ok((base.to_vec(), head.to_vec())),
+        _ => {
+            let expected = "expected two results, BASE HEAD, or --base FILES... --head FILES...";
+            Err(CommandError::Argument { flag: "compare", problem: expected.to_owned() })
+        }
+    }
+}
+
+fn options(args: &CompareArgs) -> Result<Options, CommandError> {
+    let usual = Options::default();
+    let gate =
+        |text: &String| Gate::parse(text).map_err(|problem| CommandError::Argument { flag: "--fail-on", problem });
+    let bad = |flag, text: &str, expected: &str| CommandError::Argument {
+        flag,
+        problem: format!("`{text}` is not possible: expected {expected}"),
+    };
+    let alpha = match &args.alpha {
+        None => usual.alpha,
+        Some(text) => {
+            let alpha = text.trim().parse::<f64>().ok().filter(|a| (0.001..=0.5).contains(a));
+            alpha.ok_or_else(|| bad("--alpha", text, "a number from 0.001 to 0.5, such as 0.05"))?
+        }
+    };
+    let noise_floor = match &args.noise_floor {
+        None => usual.noise_floor,
+        Some(text) => percentage(text).ok_or_else(|| bad("--noise-floor", text, "a percentage, such as 2%"))?,
+    };
+    Ok(Options {
+        gates: args.fail_on.iter().map(gate).collect::<Result<_, _>>()?,
+        paired: args.paired,
+        alpha,
+        noise_floor,
+        allow_single: args.allow_single,
+        ..usual
+    })
+}
+
+/// The floors of a noise file, which must be of the same test.
+fn floors(path: &Path, base: &[Run]) -> Result<NoiseFile, CommandError> {
+    let failed = |reason: String| CommandError::Result { path: path.to_path_buf(), reason };
+    let noise =
+        noise_from_json(&input::read_text(path, MAX_NOISE_BYTES)?).map_err(|error| failed(error.to_string()))?;
+    match base.first() {
+        Some(run) if run.workload != noise.workload => {
+            Err(failed(format!("workload: it is {}, and that of {} is {}", noise.workload, run.file, run.workload)))
+        }
+        _ => Ok(noise),
+    }
+}

@@ -1,0 +1,77 @@
+//! Why a command did not come to its end.
+
+use crate::compare::CompareError;
+use crate::document::merge::MergeError;
+use crate::exit::ExitClass;
+use crate::origin::OriginError;
+use crate::plan::PlanError;
+use crate::server::ServerError;
+use crate::trial::TrialError;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a command did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CommandError {
+    /// The command line cannot be understood; help and version are here, too.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
+    /// The test cannot be planned.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Trial(#[from] TrialError),
+    /// The place of the results cannot be written to; said before the test.
+    #[error("--output {}: {source}; expected a file in a folder that exists and can be written to", path.display())]
+    OutputPlace { path: PathBuf, source: io::Error },
+    /// The results could not be written; said after the test.
+    #[error("--output {}: the results could not be written: {source}", path.display())]
+    Results { path: PathBuf, source: io::Error },
+    /// The summary of a step of GitHub Actions; said after everything else.
+    #[error("GITHUB_STEP_SUMMARY {}: the summary could not be appended: {source}", path.display())]
+    StepSummary { path: PathBuf, source: io::Error },
+    /// A result that was given cannot be used. The reason names the field.
+    #[error("{}: {reason}", path.display())]
+    Result { path: PathBuf, reason: String },
+    /// Results that are not of one test.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    /// Results that cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    /// A value of a command that is not a test: what is wrong with it, and what was expected.
+    #[error("{flag}: {problem}")]
+    Argument { flag: &'static str, problem: String },
+    /// The origin could not be started, or has failed.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// The origin that was started does not answer any more.
+    #[error("the origin at {addr} does not answer {path}; is the machine out of memory or file descriptors?")]
+    OriginLost { addr: std::net::SocketAddr, path: &'static str },
+    /// The terminal or pipe that text goes to.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl From<ServerError> for CommandError {
+    fn from(error: ServerError) -> Self {
+        TrialError::from(error).into()
+    }
+}
+
+impl CommandError {
+    pub(super) fn exit_class(&self) -> ExitClass {
+        match self {
+            Self::Usage(error) if error.exit_code() == 0 => ExitClass::Success,
+            Self::Usage(_) | Self::Argument { .. } => ExitClass::Usage,
+            Self::Result { .. } | Self::Merge(_) | Self::Compare(_) => ExitClass::Incomplete,
+            Self::Plan(error) if error.is_usage() => ExitClass::Usage,
+            Self::Plan(_) | Self::OutputPlace { .. } => ExitClass::Configuration,
+            Self::Trial(error) => error.exit_class(),
+            Self::Origin(_) | Self::OriginLost { .. } => ExitClass::NoData,
+            // Whoever closes our pipe has seen enough.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitClass::Success,
+            Self::Output(_) | Self::Results { .. } | Self::StepSummary { .. } => ExitClass::Internal,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Files that are read: profiles, keys, earlier results.
+
+use super::error::CommandError;
+use crate::compare::Run;
+use crate::document::{Document, MAX_DOCUMENT_BYTES};
+use crate::plan::limits;
+use crate::report::compare::run as run_of;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Reads a file that a flag or profile names, up to the size of the largest that makes sense.
+pub(super) fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let most = limits::MAX_PROMPTS_BYTES as u64 + 1;
+    let size = File::open(path)?.take(most).read_to_string(&mut text)?;
+    if size as u64 == most {
+        let problem = format!("it is larger than {} bytes", limits::MAX_PROMPTS_BYTES);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(text)
+}
+
+/// Reads a text up to a size.
+pub(super) fn read_text(path: &Path, most: usize) -> Result<String, CommandError> {
+    let failed = |reason: String| CommandError::Result { path: path.to_path_buf(), reason };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| failed(format!("cannot read it: {error}")))?;
+    let read = file.take(most as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| failed(format!("cannot read it: {error}")))?;
+    if bytes.len() > most {
+        return Err(failed(format!("it is larger than {most} bytes, the most that is read")));
+    }
+    String::from_utf8(bytes).map_err(|_| failed("it is not text: expected the JSON that a run writes".to_owned()))
+}
+
+pub(super) fn document(path: &Path) -> Result<Document, CommandError> {
+    let text = read_text(path, MAX_DOCUMENT_BYTES)?;
+    Document::from_json(&text)
+        .map_err(|error| CommandError::Result { path: path.to_path_buf(), reason: error.to_string() })
+}
+
+/// Results of runs that are to be compared.
+pub(super) fn runs(paths: &[PathBuf]) -> Result<Vec<Run>, CommandError> {
+    let run = |path: &PathBuf| {
+        let failed = |reason: String| CommandError::Result { path: path.clone(), reason };
+        run_of(&path.display().to_string(), &document(path)?).map_err(|error| failed(error.to_string()))
+    };
+    paths.iter().map(run).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_up_to_a_limit() {
+        assert!(read(Path::new("/nonexistent")).is_err());
+        let error = read(Path::new("/dev/zero")).expect_err("endless");
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+}

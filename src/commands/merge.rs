@@ -1,0 +1,37 @@
+//! `merge`: the shards of a test as one.
+
+use super::error::CommandError;
+use super::{input, notify_ci, output, verdict};
+use crate::cli::args::MergeArgs;
+use crate::cli::environment::Environment;
+use crate::document::merge::Merge;
+use crate::exit::ExitClass;
+use crate::plan::Presentation;
+use std::io::Write;
+
+/// Adds up the results of all shards, and judges the whole.
+pub(super) fn run(
+    args: &MergeArgs,
+    environment: &Environment,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<ExitClass, CommandError> {
+    let presentation = Presentation {
+        output: output::place(args.output.as_ref()),
+        junit: args.junit.clone(),
+        github: args.github.as_deref() == Some("auto"),
+        no_color: args.no_color,
+        fail_on_invalid: args.fail_on_invalid,
+        ..Presentation::default()
+    };
+    output::check(presentation.output.as_ref())?;
+    let mut merge = Merge::default();
+    for path in &args.files {
+        merge.add(&path.display().to_string(), input::document(path)?)?;
+    }
+    let whole = merge.finish(args.allow_missing)?;
+    output::print_summary(&whole, &presentation, out, err)?;
+    output::write(presentation.output.as_ref(), &whole, out)?;
+    notify_ci::of_run(&whole, &presentation, environment, out, err)?;
+    Ok(verdict::of_run(&whole, &presentation))
+}

@@ -1,0 +1,25 @@
+//! `noise`: what runs of one build differ by.
+
+use super::error::CommandError;
+use super::{input, output};
+use crate::cli::args::NoiseArgs;
+use crate::compare::noise;
+use crate::exit::ExitClass;
+use crate::report::compare::noise_json;
+use std::io::Write;
+
+/// Measures the floor of later comparisons.
+pub(super) fn run(args: &NoiseArgs, out: &mut dyn Write) -> Result<ExitClass, CommandError> {
+    let output = output::place(args.output.as_ref());
+    output::check(output.as_ref())?;
+    let noise = noise(&input::runs(&args.files)?)?;
+    let written = noise_json(&noise);
+    if !output::is_stdout(output.as_ref()) {
+        writeln!(out, "{} runs of one build differ by (highest over lowest, less one):", noise.runs)?;
+        for (measure, spread) in &noise.spreads {
+            writeln!(out, "  {:<28}{:>8.2} %", measure.to_string(), spread.spread * 100.0)?;
+        }
+    }
+    output::write_text(output.as_ref(), &written, out)?;
+    Ok(ExitClass::Success)
+}

@@ -1,0 +1,43 @@
+//! What every command that sends load does before it sends any.
+
+use super::error::CommandError;
+use super::{output, show_config};
+use crate::plan::{Output, Plan, Presentation, Resolved};
+use crate::trial;
+use std::io::Write;
+
+/// Makes sure that the results of a test can be written. None when something was shown instead, as the user asked for, and nothing
+/// is to be sent.
+pub(super) fn open(resolved: Resolved, out: &mut dyn Write) -> Result<Option<(Plan, Presentation)>, CommandError> {
+    if resolved.presentation.show_config {
+        show_config::print(&resolved, out)?;
+        return Ok(None);
+    }
+    let Resolved { plan, presentation, .. } = resolved;
+    if presentation.dump_request {
+        trial::dump_requests(&plan, out)?;
+        return Ok(None);
+    }
+    output::check(presentation.output.as_ref())?;
+    output::check(presentation.junit.clone().map(Output::File).as_ref())?;
+    Ok(Some((plan, presentation)))
+}
+
+/// Lines for whoever watches a command of many runs.
+pub(super) struct Watcher<'a> {
+    pub(super) err: &'a mut dyn Write,
+    quiet: bool,
+}
+
+impl<'a> Watcher<'a> {
+    pub(super) fn new(err: &'a mut dyn Write, quiet: bool) -> Self {
+        Self { err, quiet }
+    }
+
+    pub(super) fn say(&mut self, line: &str) {
+        if !self.quiet {
+            // Whether anybody watches does not matter.
+            let _ = writeln!(self.err, "{line}");
+        }
+    }
+}

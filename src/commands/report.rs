@@ -1,0 +1,30 @@
+//! `report`: an old run in another form.
+
+use super::error::CommandError;
+use super::{input, output};
+use crate::cli::args::ReportArgs;
+use crate::exit::ExitClass;
+use crate::plan::Presentation;
+use crate::report::{csv, hgrm, junit, vllm};
+use std::io::Write;
+
+/// Prints a result again.
+pub(super) fn run(args: &ReportArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CommandError> {
+    let document = input::document(&args.file)?;
+    let text = if args.csv {
+        csv::render(&document)
+    } else if args.hgrm {
+        let none = "series: there are no histograms of its seconds: an earlier build has written it".to_owned();
+        hgrm::render(&document).ok_or_else(|| CommandError::Result { path: args.file.clone(), reason: none })?
+    } else if args.compat.is_some() {
+        vllm::render(&document)
+    } else {
+        let presentation = Presentation { no_color: args.no_color, ..Presentation::default() };
+        output::print_summary(&document, &presentation, out, err)?;
+        String::new()
+    };
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    output::write_text(output::file(args.junit.as_ref()).as_ref(), &junit::of_run(&document), out)?;
+    Ok(ExitClass::Success)
+}

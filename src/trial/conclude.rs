@@ -1,0 +1,175 @@
+//! What a run comes to: the server has been left, and everything that the results say is known.
+
+use super::agreement;
+use super::measure::Measured;
+use super::prepare::Ready;
+use super::provenance::{build, environment};
+use super::server_under_test::ServerRecord;
+use crate::document::{Document, Endpoint, RunFacts, ServerUse, Steady};
+use crate::engine::RunResult;
+use crate::host::procfs::Usage;
+use crate::metrics::Summary;
+use crate::metrics::hints::{Hint, hints};
+use crate::metrics::soak::Soak;
+use crate::metrics::validity::{Evidence, KernelCounts, Signal, signals};
+use crate::plan::{Plan, Presentation};
+use crate::threshold::Verdict;
+use jiff::Timestamp;
+
+/// A run that is over.
+#[derive(Debug)]
+pub(crate) struct Concluded {
+    plan: Plan,
+    started_at: Timestamp,
+    run: RunResult,
+    summary: Summary,
+    outside: Option<Summary>,
+    soak: Soak,
+    verdicts: Vec<Verdict>,
+    endpoints: Vec<Endpoint>,
+    signals: Vec<Signal>,
+    hints: Vec<Hint>,
+    aborted_by: Option<String>,
+    record: ServerRecord,
+    nofile: u64,
+}
+
+impl Measured {
+    /// Asks the server for its last numbers, stops it if it was started here, and judges the client.
+    pub(crate) fn conclude(self) -> Concluded {
+        let Self { ready, started_at, run, summary, outside, soak, verdicts, aborted_by } = self;
+        let Ready { plan, server, endpoints, nofile, .. } = ready;
+        let record = server.leave(&plan);
+        let signals = client_signals(&run, &summary, &record, nofile);
+        let hints = hints(&summary, plan.access.max_requests);
+        Concluded {
+            plan,
+            started_at,
+            run,
+            summary,
+            outside,
+            soak,
+            verdicts,
+            endpoints,
+            signals,
+            hints,
+            aborted_by,
+            record,
+            nofile,
+        }
+    }
+}
+
+impl Concluded {
+    /// The results. Tags and the shard are taken from how they are to be shown.
+    pub(crate) fn document(&self, presentation: &Presentation) -> Document {
+        Document::new(&self.facts(presentation))
+    }
+
+    fn facts<'a>(&'a self, presentation: &'a Presentation) -> RunFacts<'a> {
+        let Self { plan, run, summary, record, .. } = self;
+        let outside = self.outside.as_ref();
+        RunFacts {
+            id: id(self.started_at, plan),
+            started_at: self.started_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+            duration: run.duration,
+            interrupted: run.stopped && self.aborted_by.is_none() && record.died.is_none(),
+            stop_reason: self.stop_reason(),
+            tags: presentation.tags.iter().cloned().collect(),
+            argv: argv(),
+            shard_source: presentation.shard.clone(),
+            build: build(),
+            server: record.target(),
+            before: record.stats_before.clone(),
+            after: record.stats_after.clone(),
+            environment: environment(run.workers, &run.pinned_to, &record.server_cores, self.nofile),
+            plan,
+            summary,
+            verdicts: &self.verdicts,
+            endpoints: &self.endpoints,
+            series: &run.series,
+            signals: &self.signals,
+            hints: &self.hints,
+            server_use: record.used.map(used),
+            agreement: agreement::requests(plan, summary, outside, record),
+            steady: Steady {
+                stages: &run.stages,
+                outside,
+                soak: &self.soak,
+                client_use: record.own_use.map(used),
+                agreements: agreement::lines(plan, summary, outside, record),
+            },
+        }
+    }
+
+    /// Why the run ended before its plan did.
+    fn stop_reason(&self) -> Option<String> {
+        match (&self.record.died, &self.aborted_by) {
+            (Some(exit), _) => Some(format!("the server ended by itself ({})", exit.status)),
+            (None, Some(threshold)) => Some(format!("threshold {threshold}")),
+            (None, None) => self.run.stopped.then(|| "signal".to_owned()),
+        }
+    }
+}
+
+/// Unique: the instant, the process, and which shard it runs, since all shards may begin in one instant and in containers alike.
+fn id(started_at: Timestamp, plan: &Plan) -> String {
+    let shard =
+        if plan.shard.is_part() { format!("-{}of{}", plan.shard.index, plan.shard.count) } else { String::new() };
+    format!("{}-{}{shard}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id())
+}
+
+fn used((first, end, rss_max_bytes): (Usage, Usage, u64)) -> ServerUse {
+    ServerUse {
+        cpu: end.cpu.since(first.cpu),
+        rss_start_bytes: first.rss_bytes,
+        rss_end_bytes: end.rss_bytes,
+        rss_max_bytes,
+    }
+}
+
+/// What the client is judged by.
+fn client_signals(run: &RunResult, summary: &Summary, record: &ServerRecord, nofile: u64) -> Vec<Signal> {
+    let counted = record.counted;
+    let kernel = (counted.ticks > 0).then(|| KernelCounts {
+        steal: counted.steal_ticks as f64 / counted.ticks as f64,
+        dropped: counted.dropped,
+        segments_sent: counted.segments_sent,
+        segments_retransmitted: counted.segments_retransmitted,
+    });
+    signals(&Evidence { summary, series: &run.series, kernel, nofile: Some(nofile) })
+}
+
+/// The command line. Header values are hidden, whatever they are called: secrets come in all names.
+fn argv() -> Vec<String> {
+    hide_headers(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()))
+}
+
+fn hide_headers(arguments: impl Iterator<Item = String>) -> Vec<String> {
+    let name_only = |header: &str| format!("{}: [hidden]", header.split(':').next().unwrap_or_default());
+    let mut is_value = false;
+    arguments
+        .map(|argument| {
+            if std::mem::replace(&mut is_value, argument == "--header") {
+                is_value = false;
+                return name_only(&argument);
+            }
+            match argument.strip_prefix("--header=") {
+                Some(header) => format!("--header={}", name_only(header)),
+                None => argument,
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_the_command_line_are_hidden() {
+        let typed = ["blast", "load", "--header", "X-Key: sesame", "--vus", "3", "--header=Cookie: sesame"];
+        let shown = hide_headers(typed.into_iter().map(str::to_owned));
+        assert_eq!(shown, ["blast", "load", "--header", "X-Key: [hidden]", "--vus", "3", "--header=Cookie: [hidden]"]);
+    }
+}

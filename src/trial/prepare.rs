@@ -1,0 +1,50 @@
+//! A plan becomes ready to run: its targets are found, its server answers, and what that server does not know is left out.
+
+use super::error::TrialError;
+use super::server_under_test::{ServerRecord, ServerUnderTest};
+use super::setup::Setup;
+use super::signals::Stop;
+use super::{endpoints, reach};
+use crate::document::Endpoint;
+use crate::plan::Plan;
+
+/// A plan whose server is there. Everything that was learned of the server before the load stands here.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(super) plan: Plan,
+    pub(super) server: ServerUnderTest,
+    /// How each endpoint answered that was asked once.
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) stop: Stop,
+    pub(super) nofile: u64,
+}
+
+/// Finds the targets, finds or starts the server, and asks every endpoint once.
+pub(crate) fn prepare(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Ready, TrialError> {
+    let plan = reach::with_addresses(plan, say)?;
+    reach::check_routes(&plan)?;
+    let (plan, server) = ServerUnderTest::find_or_start(plan, say, &setup.stop)?;
+    if !plan.endpoints.is_empty() {
+        say(&format!("asking {} endpoints once", plan.endpoints.len()));
+    }
+    let all = endpoints::ask_each(&plan, &server.client_cores, &setup.stop)?;
+    let plan = endpoints::without_skipped(plan, &all)?;
+    let endpoints = endpoints::judged(&plan, all);
+    Ok(Ready { plan, server, endpoints, stop: setup.stop.clone(), nofile: setup.nofile })
+}
+
+impl Ready {
+    /// The plan as it will run.
+    pub(crate) const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub(super) const fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// Asks the server for its last numbers, and stops it if it was started here.
+    pub(crate) fn leave(self) -> ServerRecord {
+        self.server.leave(&self.plan)
+    }
+}

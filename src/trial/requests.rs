@@ -1,0 +1,50 @@
+//! `--dump-request`: the requests of a plan, before they are sent. Secrets are hidden.
+
+use super::redactor::{HIDDEN, Redactor};
+use crate::mix::{Request, Scenario, Secret};
+use crate::plan::{Credentials, Kind, Mix, Plan, is_secret};
+use std::io::{self, Write};
+
+/// Prints a request of each kind for each target.
+pub(crate) fn dump_requests(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let redactor = Redactor::new(plan);
+    let shown = with_secrets_hidden(plan);
+    let targets: Vec<&str> = plan.targets().map(|target| target.url.as_str()).collect();
+    for (number, url) in (0..).zip(targets) {
+        for kind in &shown.mix.kinds {
+            let only = Mix { kinds: vec![Kind { weight: 1, ..kind.clone() }] };
+            let scenario = Scenario::new(&only, &shown.envelopes(), plan.seed);
+            let mut request = Request::default();
+            scenario.write(number, 0, 0, &mut request);
+            writeln!(out, "# {} to {url}, {} bytes", kind.name, request.bytes.len())?;
+            writeln!(out, "{}\n", redactor.text(&request.bytes))?;
+        }
+    }
+    Ok(())
+}
+
+/// The plan as it may be shown: the same requests, without what is secret in their heads.
+fn with_secrets_hidden(plan: &Plan) -> Plan {
+    let hide = |headers: &[(String, String)]| -> Vec<(String, String)> {
+        let shown = |(name, value): &(String, String)| {
+            (name.clone(), if is_secret(name) { HIDDEN.to_owned() } else { value.clone() })
+        };
+        headers.iter().map(shown).collect()
+    };
+    let mut headers = hide(&plan.headers);
+    if plan.credentials.basic_auth.is_some()
+        && !plan.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+    {
+        headers.push(("Authorization".to_owned(), format!("Basic {HIDDEN}")));
+    }
+    let kind = |kind: &Kind| Kind { headers: hide(&kind.headers), ..kind.clone() };
+    Plan {
+        credentials: Credentials {
+            api_key: plan.credentials.api_key.as_ref().map(|_| Secret::new(HIDDEN.to_owned())),
+            basic_auth: None,
+        },
+        headers,
+        mix: Mix { kinds: plan.mix.kinds.iter().map(kind).collect() },
+        ..plan.clone()
+    }
+}
