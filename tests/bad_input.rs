@@ -70,7 +70,7 @@ fn mistakes() -> Vec<Mistake> {
         (head("stages = []"), &[":1: ", "stages", "constant-vus"]),
         (only("executor = \"constant-vus\"\nduration = \"0s\""), &[":2: ", "duration"]),
         (only("executor = \"constant-vus\"\nduration = \"9999h\""), &[":2: ", "duration", "at most"]),
-        (only("executor = \"ramping\""), &["executor", "`ramping`", "ramping-vus"]),
+        (only("executor = \"ramping\""), &["executor", "'ramping'", "ramping-vus"]),
         (only("executor = \"ramping-vus\"\nstages = [{ duration = \"1s\", target = -1 }]"), &["stages[0].target"]),
         (only("executor = \"ramping-vus\"\nstages = []"), &["stages", "at least one"]),
         ("executor = \"constant-vus\"\nduration = \"1s\"\n".to_owned(), &["requests", "nothing would be sent"]),

@@ -60,16 +60,17 @@ Exit codes:
 
 /// What the numbers of a self-test mean.
 const SELF_TEST_HELP: &str = "\
-A small server with known instants runs on one core, one worker on another. What
-the worker reports is set beside what the server recorded: the difference is the
-error of this tool on this machine. The number of streams is then doubled until
-the error passes 1 ms (p99), or either side uses more than 90 % of its core.
+A small server that knows when it sent each token runs on one core, and one
+worker on another. The difference between what the worker reports and what the
+server recorded is the error of this tool on this machine. The number of streams
+is doubled until the error exceeds 1 ms (p99), or until either side uses more than
+90 % of its core.
 
-Client and server are on one machine: the client's CPU contains the receiving
-half of the loopback, the server's the sending half. Close other programs first.
-The machine needs two cores; with one, the numbers are printed with a warning.
-It takes less than a minute, and is over with exit code 0; 107 when the server
-cannot be started, 105 when it is stopped by a signal.";
+Client and server share a machine: the client's CPU includes the receiving half of
+the loopback, the server's the sending half. Close other programs first. The test
+needs two cores. With one core, the numbers are printed with a warning.
+It takes less than a minute. Exit codes: 0 measured, 105 stopped by a signal, 107
+the server cannot be started.";
 
 /// The paths of the origin.
 const ORIGIN_HELP: &str = "\
@@ -77,12 +78,13 @@ Paths:
   /plain                                a chat completion, 777 bytes of JSON
   /stream?ttft=50ms&gap=10ms&tokens=100 server-sent events on a schedule
   /burst?tokens=34                      the same, all in one write
-  /record  /reset                       what was really done, in µs
-  /freeze?for=1s                        nothing at all for that long
+  /record  /reset                       what was sent and when, in µs
+  /freeze?for=1s                        stop for that long
   /health
-A path that ends in /chat/completions is /stream or /plain, as its body says.";
+A path that ends in /chat/completions acts as /stream or /plain, depending on the
+request's body.";
 
-/// Load tester for LLM APIs: sees every token, judges the server, and judges itself.
+/// Load tester for LLM APIs: times every token, judges the server, and checks itself.
 #[derive(Debug, Parser)]
 #[command(
     name = "llmsim-blast",
@@ -104,33 +106,33 @@ pub(crate) struct Cli {
 /// Everything that is not a test.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List the profiles, or print one as TOML to start your own from.
+    /// List the profiles, or print one as TOML.
     Profiles {
-        /// The profile to print.
+        /// Profile to print.
         name: Option<String>,
     },
-    /// Find the highest load at which goals hold.
+    /// Find the highest load at which the goals hold.
     #[command(after_help = CAPACITY_HELP)]
     Capacity(CapacityArgs),
-    /// Measure peak requests and tokens per second, by the server's worker threads.
+    /// Measure peak requests and tokens per second by number of server threads.
     #[command(after_help = THROUGHPUT_HELP)]
     Throughput(ThroughputArgs),
-    /// Compare two builds by their results: is one slower?
+    /// Compare the results of two builds.
     #[command(after_help = COMPARE_HELP)]
     Compare(CompareArgs),
-    /// Make one result of the results of all shares of a test.
+    /// Merge the results of all shards of a test into one.
     #[command(after_help = MERGE_HELP)]
     Merge(MergeArgs),
-    /// Measure what runs of one build differ by: the floor of later comparisons.
+    /// Measure how much runs of one build differ, as a floor for comparisons.
     Noise(NoiseArgs),
-    /// Print an old result again, or in another format.
+    /// Print a saved result, or convert it to another format.
     Report(ReportArgs),
     /// Run the embedded simulator in the foreground.
     Serve(ServeArgs),
-    /// Measure this tool on this machine: speed, cost and truth.
+    /// Measure the speed, cost and accuracy of this tool on this machine.
     #[command(name = "self-test", after_help = SELF_TEST_HELP)]
     SelfTest(SelfTestArgs),
-    /// A small server of canned answers at known instants, for judging clients.
+    /// Run a small server that responds on a known schedule, to judge clients by.
     #[command(hide = true, after_help = ORIGIN_HELP)]
     Origin(OriginArgs),
     /// Runs a child and stops it when the parent goes: not for people.
@@ -141,7 +143,7 @@ pub(crate) enum Command {
 /// A test as typed.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RunArgs {
-    /// A profile (see `llmsim-blast profiles`), or a TOML file of your own.
+    /// Built-in profile (see `llmsim-blast profiles`), or a TOML file.
     #[arg(value_name = "PROFILE|FILE.toml", required = true)]
     pub(crate) profile: Option<String>,
     #[command(flatten)]
