@@ -10,7 +10,7 @@ use super::{input, output};
 use crate::document::TargetServer;
 use crate::exit::ExitClass;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
-use crate::metrics::{Counter, Metric, Share, Trend};
+use crate::metrics::{Counter, Metric, Rate, Trend};
 use crate::plan::{Given, Overrides, Plan, PlanError, Purpose, resolve_for};
 use crate::report::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
 use crate::threshold::{self, Aggregation, Judgement, Rule, Verdict};
@@ -202,8 +202,8 @@ fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> Step {
         http_req_duration: measured.quantiles(Trend::HttpReqDuration),
         requests_per_s: measured.per_second(Counter::HttpReqs),
         tokens_per_s: measured.per_second(Counter::TokensOutput),
-        failed: measured.share(Share::HttpReqFailed),
-        goodput: measured.share(Share::Goodput),
+        failed: measured.rate(Rate::HttpReqFailed),
+        goodput: measured.rate(Rate::Goodput),
         client: measured.client(),
         client_cpu: measured.client_cpu(),
     }
@@ -214,7 +214,7 @@ fn is_broken((rule, verdict): (&Rule, &Verdict)) -> String {
     let measured = match (rule.metric, verdict.value) {
         (_, None) => "no data".to_owned(),
         (Metric::Trend(_), Some(ms)) if rule.aggregation != Aggregation::Count => format!("measured {ms:.2}ms"),
-        (Metric::Share(_), Some(share)) => format!("measured {:.2}%", share * 100.0),
+        (Metric::Rate(_), Some(share)) => format!("measured {:.2}%", share * 100.0),
         (_, Some(value)) => format!("measured {value:.2}"),
     };
     format!("{} {}: {measured}", verdict.metric, verdict.expression)
