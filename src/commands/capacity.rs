@@ -8,12 +8,13 @@ use super::error::CommandError;
 use super::prelude::{self, Watcher};
 use super::{input, output};
 use crate::document::TargetServer;
+use crate::document::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
 use crate::exit::ExitClass;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::metrics::{Counter, Metric, Rate, Trend};
 use crate::plan::{Given, Overrides, Plan, PlanError, Purpose, resolve_for};
-use crate::report::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
-use crate::threshold::{self, Aggregation, Judgement, Rule, Verdict};
+use crate::report;
+use crate::threshold::{self, Aggregation, Judged, Judgement, Rule};
 use crate::trial::{self, Setup, SweepStep, provenance};
 use crate::units::Nanos;
 use std::io::Write;
@@ -77,7 +78,7 @@ pub(super) fn run(
     found.settled = search::is_settled(&steps, wish.range);
     found.interrupted = setup.stop.is_set();
 
-    output::print(&found.to_text(), presentation.output.as_ref(), out, err)?;
+    output::print(&report::capacity::text(&found), presentation.output.as_ref(), out, err)?;
     output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
     Ok(exit_class(&found))
 }
@@ -185,7 +186,7 @@ fn shape(wish: &Wish, load: f64) -> Shape {
 fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> Step {
     let verdicts = threshold::judge(&plan.thresholds, &measured.summary);
     let mut broken: Vec<String> =
-        plan.thresholds.iter().zip(&verdicts).filter(|(_, v)| v.result != Judgement::Pass).map(is_broken).collect();
+        plan.thresholds.iter().zip(&verdicts).filter(|(_, v)| v.verdict != Judgement::Pass).map(is_broken).collect();
     if by == By::Rate {
         broken.extend(not_kept_up(
             measured.per_second(Counter::ArrivalsOffered),
@@ -210,7 +211,7 @@ fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> Step {
 }
 
 /// `ttft p(95)<500ms: measured 612.3ms`
-fn is_broken((rule, verdict): (&Rule, &Verdict)) -> String {
+fn is_broken((rule, verdict): (&Rule, &Judged)) -> String {
     let measured = match (rule.metric, verdict.value) {
         (_, None) => "no data".to_owned(),
         (Metric::Trend(_), Some(ms)) if rule.aggregation != Aggregation::Count => format!("measured {ms:.2}ms"),

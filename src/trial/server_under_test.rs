@@ -10,7 +10,7 @@ use crate::net::{Dialer, Endpoint};
 use crate::plan::{Plan, Target};
 use crate::server::latency::Latency;
 use crate::server::{Exit, Identity, Server, Source, Spec};
-use crate::units::Nanos;
+use crate::units::{Nanos, rounded};
 use crate::watch::probe::{self, Health};
 use serde_json::Value;
 
@@ -134,7 +134,7 @@ impl ServerUnderTest {
             self.last.or(self.first.map(|first| (Nanos::ZERO, first))).unwrap_or((Nanos::ZERO, usage));
         let length = elapsed.since(since).as_secs_f64();
         if length > 0.0 {
-            second.server_cpu = Some(usage.cpu.since(before.cpu).as_secs_f64() / length);
+            second.server_cpu = Some(rounded(usage.cpu.since(before.cpu).as_secs_f64() / length));
         }
         second.server_rss_bytes = Some(usage.rss_bytes);
         self.rss_max_bytes = self.rss_max_bytes.max(usage.rss_bytes);
