@@ -13,7 +13,7 @@ pub(crate) struct ShardArgs {
     /// machine.
     #[arg(long, value_name = "TIME")]
     start_at: Option<String>,
-    /// What a threshold with abort_on_fail stops: run, shard [default: run].
+    /// What a threshold that aborts stops: run, shard [default: run].
     #[arg(long, value_name = "WHAT")]
     abort_scope: Option<String>,
 }

@@ -43,7 +43,7 @@ pub(super) fn github_actions(
     let cut = summary.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_SUMMARY).last();
     let summary = &summary[..cut.unwrap_or(0)];
     output::print(&github::annotations(failures), output, out, err)?;
-    let appended = OpenOptions::new().append(true).create(true).open(&path);
+    let appended = OpenOptions::new().append(true).create(true).open(path);
     appended
         .and_then(|mut file| writeln!(file, "{summary}"))
         .map_err(|source| CommandError::StepSummary { path: path.into(), source })

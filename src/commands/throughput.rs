@@ -212,6 +212,9 @@ fn nothing_yet(plan: &Plan, sweep: &Sweep, nofile: u64) -> Throughput {
     }
 }
 
+/// Both kinds of answer, in the order in which they are asked for.
+const BOTH: &[Mode] = &[Mode::Plain, Mode::Streamed];
+
 /// What was asked for, or what is usual on a machine with so many cores.
 fn sweep(overrides: &Overrides, starts_server: bool, cores: u32) -> Result<Sweep, PlanError> {
     let servers = match (overrides.one("server_workers"), starts_server) {
@@ -224,7 +227,6 @@ fn sweep(overrides: &Overrides, starts_server: bool, cores: u32) -> Result<Sweep
         (Some(typed), true) => list(typed)?.into_iter().map(Some).collect(),
         (None, true) => powers_of_two(cores).map(Some).collect(),
     };
-    const BOTH: &[Mode] = &[Mode::Plain, Mode::Streamed];
     let words = [("plain", &BOTH[..1]), ("stream", &BOTH[1..]), ("both", BOTH)];
     let modes = overrides.one("answers").map_or(Ok(BOTH), |typed| typed.word(&words))?.to_vec();
     Ok(Sweep {

@@ -19,6 +19,7 @@ fn read_nothing(_: &Path) -> io::Result<String> {
     Err(io::ErrorKind::NotFound.into())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made where it is handed over")]
 fn read(url: &str, given: Overrides) -> Result<Access, PlanError> {
     access(&given, &target(url), Vec::new(), &mut read_nothing, &mut Changed::new())
 }
