@@ -27,7 +27,7 @@ pub(super) fn requests(
     record: &ServerRecord,
 ) -> Option<Agreement> {
     // The server has counted all shards.
-    if plan.of > 1 {
+    if plan.shard.is_part() {
         return None;
     }
     let server = record.counted_by_server("total_requests")?;
