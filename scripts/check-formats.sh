@@ -9,7 +9,7 @@ usage: scripts/check-formats.sh [--keep DIR]
 
 Runs short tests against the embedded simulator, writes every format there is, and reads each with a tool that is not ours:
 
-  check-jsonschema   results of run, merge, compare, noise, capacity and throughput, by the schemas of src/report/schema;
+  check-jsonschema   results of run, merge, compare, noise, capacity and throughput, by the schemas of src/document/schema;
                      the workflows of scripts/ci, by GitHub's own schema
   hdrhistogram       the histograms in a result, and the interval log of `report --hgrm`: counts and percentiles must be ours
   junitparser        --junit of a run and of a comparison
@@ -117,7 +117,7 @@ run merge shard-0.json shard-1.json --output merged.json
 # ---- read ------------------------------------------------------------------------------------------------------------------------
 
 bin=$work/venv/bin
-schemas=$root/src/report/schema
+schemas=$root/src/document/schema
 "$bin/check-jsonschema" --schemafile "$schemas/run-1.schema.json" run-?.json shard-?.json merged.json
 for kind in compare noise capacity throughput; do
   "$bin/check-jsonschema" --schemafile "$schemas/$kind-1.schema.json" "$kind.json"

@@ -11,7 +11,7 @@ Runs `llmsim-blast smoke` (at most 30 s), with --quick `llmsim-blast quick-smoke
 
   scripts/smoke-test.sh --quick
   scripts/smoke-test.sh --output smoke.json
-  scripts/smoke-test.sh --target-url http://10.0.0.5:8080
+  scripts/smoke-test.sh --target-url http://HOST:8080
 
 Without a target, a simulator is started and stopped again. The binary is built when it is not there.
 

@@ -36,7 +36,7 @@ Examples:
       Start the embedded simulator, send it three requests, say pass or fail.
   llmsim-blast high-concurrency --vus 5000 --duration 30s
       The profile's ramps, scaled to a peak of 5000 users and to 30 seconds.
-  llmsim-blast load --target-url http://10.0.0.7:8080 --output results.json
+  llmsim-blast load --target-url http://HOST:8080 --output results.json
       Test another machine, and keep every number.
 
 Exit codes:
