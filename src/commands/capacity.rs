@@ -78,7 +78,7 @@ pub(super) fn run(
     found.server = ready.leave().target();
     (found.holds, found.fails) = search::bracket(&steps);
     found.settled = search::is_settled(&steps, wish.range);
-    found.interrupted = setup.stop.is_set();
+    found.interrupted = setup.stop.is_signalled();
 
     output::print(&found.to_text(), presentation.output.as_ref(), out, err)?;
     output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;

@@ -12,7 +12,7 @@ use crate::load::Shape;
 use crate::metrics::{Counter, Share, Trend, hints};
 use crate::plan::{Given, Mix, Plan, PlanError, Spec, resolve};
 use crate::report::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
-use crate::trial::{self, Ready, Setup, SweepStep, TrialError, provenance};
+use crate::trial::{self, Ready, Setup, SweepStep, provenance};
 use crate::units::Nanos;
 use std::io::Write;
 use std::path::Path;
@@ -86,20 +86,15 @@ pub(super) fn run(
     let mut answers = presentation.debug_response;
     for &threads in &sweep.servers {
         let (plan, shared_cores) = divided(&plan, threads, cores);
-        let ready = trial::prepare(plan, &setup, &mut |line| watcher.say(line));
-        let ready = match ready {
-            // What was measured until a signal came counts.
-            Err(TrialError::Interrupted) if found.has_data() => break,
-            ready => ready?,
-        };
+        let ready = trial::prepare(plan, &setup, &mut |line| watcher.say(line))?;
         // Before the test, so only of the first server.
         ready.show_answers(std::mem::take(&mut answers), watcher.err)?;
         sweep.measure(ready, (threads, shared_cores), &mut found, &mut watcher)?;
-        if setup.stop.is_set() {
+        if setup.stop.is_signalled() {
             break;
         }
     }
-    found.interrupted = setup.stop.is_set();
+    found.interrupted = setup.stop.is_signalled();
     output::print(&found.to_text(), presentation.output.as_ref(), out, err)?;
     output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
     Ok(match () {

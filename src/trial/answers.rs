@@ -2,9 +2,9 @@
 
 use super::error::TrialError;
 use super::prepare::Ready;
+use super::reach::Targets;
 use super::redactor::Redactor;
 use crate::mix::{Request, Scenario};
-use crate::net::Dialer;
 use crate::units::Nanos;
 use crate::watch::probe;
 use std::io::Write;
@@ -30,9 +30,8 @@ impl Ready {
     fn show_answer(&self, i: u32, n: u32, err: &mut dyn Write) -> Result<(), TrialError> {
         let plan = self.plan();
         let redactor = Redactor::new(plan);
-        let dialer = Dialer::new(plan.targets(), &plan.access, 0, n as usize)?;
-        let targets = 1 + plan.access.more_targets.len() as u32;
-        let target = (i % targets) as u16;
+        let targets = Targets::of(plan);
+        let target = (i % (1 + plan.access.more_targets.len() as u32)) as u16;
         let mut request = Request::default();
         Scenario::new(&plan.mix, &plan.envelopes(), plan.seed).write(target, 0, u64::from(i), &mut request);
         let kind = plan.mix.kinds.get(usize::from(request.kind)).map_or("", |kind| kind.name.as_str());
@@ -41,9 +40,10 @@ impl Ready {
         }
         writeln!(err, "# answer {} of {n}, to {kind}", i + 1)?;
         let answer = self.stop().wait_for(move || {
+            let dialer = targets.dialer(n as usize)?;
             let endpoint = dialer.endpoint(usize::from(target));
-            probe::raw(&endpoint, &request.bytes, MAX_SHOWN_BYTES, ANSWER_TIMEOUT)
-        })?;
+            Ok::<_, TrialError>(probe::raw(&endpoint, &request.bytes, MAX_SHOWN_BYTES, ANSWER_TIMEOUT))
+        })??;
         match answer {
             Ok(answer) => {
                 let cut = if answer.len() >= MAX_SHOWN_BYTES { " [cut]" } else { "" };

@@ -3,9 +3,28 @@
 use super::error::TrialError;
 use super::signals::Stop;
 use crate::host::limits;
-use crate::net::{drop_dead_family, look_up};
+use crate::net::tls::TlsConfigError;
+use crate::net::{Dialer, drop_dead_family, look_up};
 use crate::plan::{Access, Plan, Target};
 use std::net::UdpSocket;
+
+/// Where requests go, apart from the plan: for questions that are asked on a thread of their own.
+#[derive(Debug)]
+pub(super) struct Targets {
+    targets: Vec<Target>,
+    access: Access,
+}
+
+impl Targets {
+    pub(super) fn of(plan: &Plan) -> Self {
+        Self { targets: plan.targets().cloned().collect(), access: plan.access.clone() }
+    }
+
+    /// A dialer for so many connections. It stays on the thread that made it.
+    pub(super) fn dialer(&self, connections: usize) -> Result<Dialer, TlsConfigError> {
+        Dialer::new(&self.targets, &self.access, 0, connections)
+    }
+}
 
 /// The plan with the addresses of its targets, less a family of addresses that does not answer.
 pub(super) fn with_addresses(plan: Plan, stop: &Stop, say: &mut dyn FnMut(&str)) -> Result<Plan, TrialError> {

@@ -1,13 +1,13 @@
 //! The server under test: found or started, watched while the test runs, asked what it has counted, left as it was.
 
 use super::error::TrialError;
+use super::reach::Targets;
 use super::signals::Stop;
 use crate::document::TargetServer;
 use crate::engine;
 use crate::host::procfs::{self, Counted, Usage};
 use crate::metrics::Second;
 use crate::metrics::hints::Hint;
-use crate::net::Dialer;
 use crate::plan::{Plan, Target};
 use crate::server::latency::Latency;
 use crate::server::{Exit, Identity, Server, Source, Spec};
@@ -199,9 +199,9 @@ impl ServerUnderTest {
         if !self.is_llmsim {
             return None;
         }
-        let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1).ok()?;
-        let (host, path) = (plan.target.authority(), question(plan, &plan.target, "/llmsim/stats"));
-        let ask = move |timeout| probe::stats_at(&dialer.endpoint(0), &host, &path, timeout);
+        let (targets, host) = (Targets::of(plan), plan.target.authority());
+        let path = question(plan, &plan.target, "/llmsim/stats");
+        let ask = move |timeout| probe::stats_at(&targets.dialer(1).ok()?.endpoint(0), &host, &path, timeout);
         if stop.is_signalled() { ask(LAST_TIMEOUT) } else { stop.wait_for(move || ask(PROBE_TIMEOUT)).ok()? }
     }
 }
@@ -249,15 +249,16 @@ fn find(plan: &Plan, stop: &Stop) -> Result<Option<Found>, TrialError> {
     if plan.server.as_ref().is_some_and(|spec| is_particular(spec) || spec.any_port) {
         return Ok(None);
     }
-    let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1)?;
+    let targets = Targets::of(plan);
     let questions: Vec<(String, String)> =
         plan.targets().map(|target| (target.authority(), question(plan, target, "/health"))).collect();
     let answers = stop.wait_for(move || {
+        let dialer = targets.dialer(1)?;
         let ask = |(number, (host, path)): (usize, &(String, String))| {
             probe::look_at(&dialer.endpoint(number), host, path, PROBE_TIMEOUT)
         };
-        questions.iter().enumerate().map(ask).collect::<Vec<_>>()
-    })?;
+        Ok::<_, TrialError>(questions.iter().enumerate().map(ask).collect::<Vec<_>>())
+    })??;
     let mut found = Found::default();
     for (target, answer) in plan.targets().zip(answers) {
         match of_answer(target, plan.server.is_some(), answer)? {

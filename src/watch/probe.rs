@@ -149,12 +149,7 @@ pub fn raw(endpoint: &Endpoint<'_>, request: &[u8], most: usize, timeout: Nanos)
 type IsEnough<'a> = dyn FnMut(&[u8], bool) -> Result<bool, ProbeError> + 'a;
 
 /// Sends a request, and reads until `is_enough` of what has come so far.
-fn converse(
-    mut call: Call,
-    clock: &Countdown,
-    request: &[u8],
-    is_enough: &mut IsEnough<'_>,
-) -> Result<(), ProbeError> {
+fn converse(mut call: Call, clock: &Countdown, request: &[u8], is_enough: &mut IsEnough<'_>) -> Result<(), ProbeError> {
     call.set_timeout(clock.left()?)?;
     call.write_all(request).map_err(|e| clock.explain(e))?;
     let mut bytes = Vec::new();
