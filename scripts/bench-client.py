@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""What the client itself costs and whether it stays true: the figures that scripts/bench-peers.sh and `self-test` do not have.
+"""Measures what the client itself costs and whether its numbers stay true when it is stopped.
 
-Prints a Markdown table: how far the numbers move when the client is stopped, memory with many idle connections, what the live display
-costs, and how long it takes from the start of the program to its first request. Needs Linux, Python 3 and, for the display, script(1)
-of util-linux. About two minutes. The server (`llmsim-blast origin`) has one core, the client another.
+These figures are in neither scripts/bench-peers.sh nor `self-test`. Prints a Markdown table: how far the numbers move when
+the client is stopped, memory with many idle connections, the cost of the live display, and the time from the start of the
+program to its first request. Requires Linux, Python 3 and, for the display, script(1) of util-linux. Takes about two minutes.
+The server (`llmsim-blast origin`) has one core and the client another.
 
 usage: scripts/bench-client.py [--bin FILE] [--rounds N] [--only LIST] [--server-core N] [--client-core N]
 """
@@ -46,23 +47,23 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--bin", type=Path, default=ROOT / "target/release/llmsim-blast")
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, 21), metavar="1..20")
-    parser.add_argument("--only", default=",".join(STEPS), help=f"of {','.join(STEPS)}")
+    parser.add_argument("--only", default=",".join(STEPS), help=f"list of {','.join(STEPS)} [all]")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)
     args = parser.parse_args()
     args.only = args.only.split(",")
     unknown = [step for step in args.only if step not in STEPS]
     if unknown:
-        parser.error(f"--only takes a list of {','.join(STEPS)}; '{unknown[0]}' is none of them")
+        parser.error(f"invalid value '{unknown[0]}' for --only: expected a list of {','.join(STEPS)}")
     if not os.access(args.bin, os.X_OK):
         parser.error(f"{args.bin} is not an executable file: cargo build --release")
     if not {args.server_core, args.client_core} <= os.sched_getaffinity(0) or args.server_core == args.client_core:
-        parser.error("server and client need a core each: see --server-core and --client-core")
+        parser.error("server and client must use different cores: see --server-core and --client-core")
     return args
 
 
 class Bench:
-    """A server, a folder for files, and how to run a client against it."""
+    """A server, a folder for files, and a way to run a client against it."""
 
     def __init__(self, args):
         self.args = args
@@ -86,7 +87,7 @@ class Bench:
 
     @staticmethod
     def environment():
-        # Settings of the caller's own tests are not meant for this one.
+        # The environment may hold settings for other tests.
         return {k: v for k, v in os.environ.items() if not k.startswith(("LLMSIM_BLAST_", "K6_"))}
 
     def pinned(self, core, command, **more):
@@ -101,7 +102,7 @@ class Bench:
         if shape["think_time"] == "0s":
             text = text.replace('think_time = "0s"\n', "")
         else:
-            # Think time belongs to the profile, not to a request.
+            # Think time is a key of the profile, not of a request.
             line = f'think_time = "{shape["think_time"]}"\n'
             text = line + text.replace(line, "")
         profile.write_text(text)
@@ -118,7 +119,7 @@ class Bench:
         if meanwhile:
             meanwhile(client)
         if client.wait() not in (0, 99, 111):
-            sys.exit(f"bench-client.py: {name} ended with {client.returncode}")
+            sys.exit(f"bench-client.py: {name} exited with {client.returncode}")
         return self.document()
 
 
@@ -127,7 +128,7 @@ def middle(values):
 
 
 def stop_now_and_then(client):
-    """Stopped for 20 ms of every 200."""
+    """Stops the client for 20 ms of every 200."""
     while client.poll() is None:
         time.sleep(0.18)
         client.send_signal(signal.SIGSTOP)
@@ -149,8 +150,8 @@ def stalled(bench):
     always = sorted(set.intersection(*map(set, named)))
     yield ("client stopped for 20 ms of every 200: TTFT p99 moves by", f"{middle(moved['ttft']):+.2f} ms", "≤ 1 ms")
     yield ("… gap p99 moves by", f"{middle(moved['tbt']):+.2f} ms", "≤ 1 ms")
-    yield ("… gaps left out, because several tokens came in one late read", f"{middle(censored):.1%}", "")
-    yield ("… signals of the verdict that name it, in every round", ", ".join(always) or "none", "some")
+    yield ("… gaps excluded because several tokens arrived in one late read", f"{middle(censored):.1%}", "")
+    yield ("… signals that report it in every round", ", ".join(always) or "none", "some")
 
 
 def memory(bench):
@@ -176,8 +177,8 @@ def memory(bench):
     document = bench.run("memory", watch, vus=want, seconds=10, path="/plain", think_time="6s")
     held = document["metrics"]["connections"]["max"]
     failed = document["metrics"]["http_req_failed"]["matches"]
-    yield (f"{held:,.0f} connections, one worker: memory at most", f"{peaks[0]:.1f} MB", "≤ 40 MB")
-    yield ("… requests that failed", f"{failed}", "0")
+    yield (f"{held:,.0f} connections, one worker: peak memory", f"{peaks[0]:.1f} MB", "≤ 40 MB")
+    yield ("… failed requests", f"{failed}", "0")
 
 
 def display(bench):
@@ -192,7 +193,7 @@ def display(bench):
         bench.pinned(bench.args.client_core, ["script", "-qec", command, "/dev/null"], stdin=subprocess.DEVNULL).wait()
         shares.append(1 - bench.document()["metrics"]["http_reqs"]["rate"] / off)
     yield ("throughput lost to the live display", f"{middle(shares):+.2%}", "≤ 1 %")
-    yield ("… least and most in a round, which is how far equal runs differ", f"{min(shares):+.2%} to {max(shares):+.2%}", "")
+    yield ("… lowest and highest of the rounds", f"{min(shares):+.2%} to {max(shares):+.2%}", "")
 
 
 def start(bench):
@@ -213,14 +214,14 @@ def start(bench):
                     request = connection.recv(65536)
                     if request.startswith(b"POST"):
                         break
-                    # The question whether it is well, before the test.
+                    # The health check before the test.
                     body = b'{"status":"ok"}'
                     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
                     connection.sendall(head % len(body) + body)
             times.append((time.monotonic() - began) * 1000)
             client.kill()
             client.wait()
-    yield ("start of the program to its first request, `--no-server`", f"{middle(times):.1f} ms", "≤ 20 ms")
+    yield ("from program start to the first request, `--no-server`", f"{middle(times):.1f} ms", "≤ 20 ms")
 
 
 def main():
@@ -228,7 +229,7 @@ def main():
     bench = Bench(args)
     print(f"Medians of {args.rounds} rounds (display and start: at least 5). Server on core {args.server_core}, client on core "
           f"{args.client_core}; {' '.join(os.uname()[i] for i in (0, 2, 4))}.\n")
-    print("| What | Measured | Bar |\n|---|---:|---:|")
+    print("| Property | Measured | Limit |\n|---|---:|---:|")
     try:
         for step in args.only:
             for row in globals()[step](bench):

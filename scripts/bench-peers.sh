@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Compares llmsim-blast with wrk, h2load, oha, hey and with a bare epoll loop, on the same work, and prints a Markdown section.
+# Compares llmsim-blast with wrk, h2load, oha, hey and a bare epoll loop on the same work. Prints a
+# Markdown section.
 
 set -euo pipefail
 
@@ -7,30 +8,31 @@ usage() {
   cat <<'EOF'
 usage: scripts/bench-peers.sh [OPTIONS]
 
-Every client does the same work against the same server, on this machine: the server on one core, the client on another, one client at
-a time, in turns (A B C, A B C, …). What counts is CPU per request or event: user and system time of the finished client process as
-the kernel accounts it, start and end included. Clients that are not installed are left out. The result goes to standard output.
+Every client does the same work against the same server on this machine. The server has one core and the client another.
+Clients run one at a time, in turns (A B C, A B C, …). The result is CPU per request or event: user and system time of the
+finished client process as the kernel reports it, start and end included. Clients that are not installed are skipped. The
+result is written to standard output.
 
-  --rounds N         rounds, 1 to 20 [3]
+  --rounds N         number of rounds, 1 to 20 [3]
   --seconds S        length of a run, 1 to 60 [5; streams 8]
-  --only LIST        of plain,stream,burst
-  --clients LIST     of floor,floor-1ms,llmsim-blast,wrk,h2load,oha,hey
-  --bin FILE         our binary [target/release/llmsim-blast, built when it is not there]
-  --server COMMAND   instead of our own origin; {port} stands for the port
-  --server-core N    [0]
-  --client-core N    [1]
-  -h, --help         this text
+  --only LIST        pieces of work: plain,stream,burst [all]
+  --clients LIST     clients: floor,floor-1ms,llmsim-blast,wrk,h2load,oha,hey [all]
+  --bin FILE         llmsim-blast binary [target/release/llmsim-blast, built if it is missing]
+  --server COMMAND   server to use instead of `llmsim-blast origin`; {port} stands for the port
+  --server-core N    core of the server [0]
+  --client-core N    core of the client [1]
+  -h, --help         print this help
 
 The work:
-  plain    64 connections, a JSON answer of 777 bytes
-  stream   1,000 streams at once, out of step, a token event every 20 ms in a segment of its own, 100 events a stream
+  plain    64 connections, a JSON response of 777 bytes
+  stream   1,000 concurrent streams, out of step, 100 token events each, one every 20 ms in a segment of its own
   burst    64 connections, a stream of 34 token events in a single segment
 
-floor is a bare epoll loop in C that parses nothing; floor-1ms is the same, sleeping 1 ms before each wait (streams only): what waking
-more rarely is worth.
+floor is a bare epoll loop in C that parses nothing. floor-1ms sleeps for 1 ms before each wait (streams only) and shows
+what batching wake-ups is worth.
 
-The clients: apt-get install wrk nghttp2-client hey; cargo install oha --locked. The floor needs a C compiler.
-A full run takes about 5 minutes with all of them.
+To install the clients: apt-get install wrk nghttp2-client hey; cargo install oha --locked. The floor requires a C compiler.
+A full run with all clients takes about six minutes.
 EOF
 }
 
@@ -43,7 +45,7 @@ note() {
   echo "bench-peers.sh: $*" >&2
 }
 
-# ---- options ---------------------------------------------------------------------------------------------------------------------
+# ---- options -------------------------------------------------------------------------------------
 
 rounds=3
 seconds=
@@ -57,14 +59,14 @@ asked="scripts/bench-peers.sh${*:+ $*}"
 
 whole() {
   if [[ ! $2 =~ ^[0-9]{1,4}$ ]] || ((10#$2 < $3 || 10#$2 > $4)); then
-    die "$1 takes a whole number from $3 to $4, not '$2'"
+    die "invalid value '$2' for $1: expected an integer from $3 to $4"
   fi
 }
 
 among() {
   local one
   for one in ${2//,/ }; do
-    [[ ,$3, == *,$one,* ]] || die "$1 takes a list of $3; '$one' is none of them"
+    [[ ,$3, == *,$one,* ]] || die "invalid value '$one' for $1: expected a list of $3"
   done
 }
 
@@ -75,7 +77,7 @@ while (($#)); do
       exit 0
       ;;
     --rounds | --seconds | --only | --clients | --bin | --server | --server-core | --client-core)
-      [[ -n ${2-} ]] || die "$1 needs a value"
+      [[ -n ${2-} ]] || die "$1 requires a value"
       ;;
     *) die "unknown option $1; see --help" ;;
   esac
@@ -95,12 +97,13 @@ done
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 peers=$root/scripts/peers
 for tool in taskset python3; do
-  command -v "$tool" >/dev/null || die "$tool is needed: apt-get install util-linux python3"
+  command -v "$tool" >/dev/null || die "$tool is required: apt-get install util-linux python3"
 done
-taskset -c "$server_core,$client_core" true 2>/dev/null || die "cores $server_core and $client_core are needed; see --server-core"
-((server_core != client_core)) || die "server and client need a core each"
+taskset -c "$server_core,$client_core" true 2>/dev/null ||
+  die "cores $server_core and $client_core are not available; see --server-core and --client-core"
+((server_core != client_core)) || die "server and client must use different cores"
 ulimit -n "$(ulimit -Hn)"
-(($(ulimit -n) >= 2048)) || die "1,000 streams need 2,048 open files; raise the hard limit (ulimit -Hn)"
+(($(ulimit -n) >= 2048)) || die "1,000 streams require 2,048 open files; raise the hard limit (ulimit -Hn)"
 
 if [[ -z $bin ]]; then
   bin=${CARGO_TARGET_DIR:-$root/target}/release/llmsim-blast
@@ -108,10 +111,10 @@ if [[ -z $bin ]]; then
 fi
 [[ -x $bin ]] || die "$bin is not an executable file"
 
-# Settings of the caller's own tests are not meant for this one.
+# The environment may hold settings for other tests.
 while read -r name; do unset "$name"; done < <(compgen -e | grep -E '^(LLMSIM_BLAST_|K6_)' || true)
 
-# ---- the server ------------------------------------------------------------------------------------------------------------------
+# ---- the server ----------------------------------------------------------------------------------
 
 work=$(mktemp -d)
 server_pid=
@@ -131,7 +134,7 @@ fi
 taskset -c "$server_core" "${server_command[@]}" >"$work/server.log" 2>&1 &
 server_pid=$!
 
-# ---- the work --------------------------------------------------------------------------------------------------------------------
+# ---- the work ------------------------------------------------------------------------------------
 
 tokens_of() {
   case $1 in plain) echo 1 ;; stream) echo 100 ;; burst) echo 34 ;; esac
@@ -144,24 +147,26 @@ connections_of() {
 path_of() {
   case $1 in
     plain) echo /plain ;;
-    # Spread: streams that march in step come in bursts, which batch themselves; real ones do not.
+    # Streams in step would arrive in bursts, which batch wake-ups for every client. Real streams do
+    # not.
     stream) echo "/stream?ttft=50ms&gap=20ms&tokens=100&spread=true" ;;
     burst) echo "/burst?tokens=34" ;;
   esac
 }
 
-# Streams last 2.05 s; clients that count only finished ones get a fixed number of them instead of a fixed time.
+# A stream lasts 2.05 s. Clients that count finished streams only get a fixed number of them instead
+# of a duration.
 seconds_of() {
   case $1 in stream) echo "${seconds:-8}" ;; *) echo "${seconds:-5}" ;; esac
 }
 
-# Streams of one connection, one after the other, in the time given.
+# Prints how many streams one connection can do in that time, one after the other.
 turns_of() {
   local turns=$(($(seconds_of "$1") / 2))
   echo $((turns > 0 ? turns : 1))
 }
 
-# The request as bytes, as a body, and as a profile of ours; and how long the answer is.
+# Writes the request as bytes, as a body and as a profile, and measures the length of the response.
 prepare() {
   local name=$1 stream body
   [[ $name == plain ]] && stream=false || stream=true
@@ -184,10 +189,10 @@ prompt = "Say hello."
 path = "$(path_of "$name")"
 EOF
   python3 "$peers/answer.py" "$port" "$work/$name.request" >"$work/$name.bytes" ||
-    die "the server does not answer $(path_of "$name"): $(tail -n 1 "$work/server.log")"
+    die "the server does not respond to $(path_of "$name"): $(tail -n 1 "$work/server.log")"
 }
 
-# ---- the clients: a command line each, and how many requests it finished or bytes it received --------------------------------------
+# ---- the clients: command lines, and how to read the number of requests or bytes -----------------
 
 is_installed() {
   case $1 in
@@ -207,7 +212,7 @@ version_of() {
     wrk) { wrk --version || true; } 2>&1 | head -n 1 | cut -d ' ' -f 1-3 ;;
     h2load) h2load --version ;;
     oha) oha --version ;;
-    hey) dpkg-query -W -f 'hey ${Version}\n' hey 2>/dev/null || echo "hey (says no version)" ;;
+    hey) dpkg-query -W -f 'hey ${Version}\n' hey 2>/dev/null || echo "hey (unknown version)" ;;
   esac
 }
 
@@ -222,7 +227,7 @@ command_for() {
   [[ $name == stream ]] && limit=(-n "$((connections * $(turns_of "$name")))")
   case $client in
     floor | floor-1ms)
-      local bytes=0 # the end of a chunked body is seen
+      local bytes=0 # 0: recognise the end of a chunked body
       [[ $name == plain ]] && bytes=$(<"$work/$name.bytes")
       command=("$work/floor" "$port" "$connections" "$length" "$work/$name.request" "$bytes")
       [[ $client == floor ]] || command+=(1000)
@@ -247,7 +252,7 @@ command_for() {
   esac
 }
 
-# Prints "requests N", or "bytes N" when the last streams were cut off in the middle; fails when requests did.
+# Prints "requests N", or "bytes N" if the last streams were cut off. Fails if a request failed.
 count_of() {
   local client=$1 name=$2 out=$work/out kind=requests
   [[ $name == stream ]] && kind=bytes
@@ -293,32 +298,32 @@ EOF
   esac
 }
 
-# How long the server was ready to run and another process had its core, so far, in ms; 0 where the kernel does not say.
+# Prints for how many ms the server has waited for its core so far; 0 if the kernel does not tell.
 server_waited() {
   local waited=0
   [[ ! -r /proc/$server_pid/schedstat ]] || read -r _ waited _ <"/proc/$server_pid/schedstat"
   echo $((waited / 1000000))
 }
 
-# One run of one client: a line in rounds.tsv.
+# Runs one client once and adds a line to rounds.tsv.
 run() {
   local client=$1 name=$2 round=$3 kind number count user system wall waited
   local -a command
   command_for "$client" "$name"
-  # What the kernel has accounted to the process when it is waited for, in ms: bash prints what wait4 says.
+  # CPU time as the kernel reports it to wait4, with ms precision.
   waited=$(server_waited)
   local TIMEFORMAT='%3U %3S %3R'
   { time taskset -c "$client_core" "${command[@]}" >"$work/out" 2>"$work/err" || echo $? >"$work/status"; } 2>"$work/time"
   if [[ -e $work/status ]]; then
-    note "$name, $client: ended with $(<"$work/status"): $(tail -n 1 "$work/err")"
+    note "$name, $client: exited with $(<"$work/status"): $(tail -n 1 "$work/err")"
     rm -- "$work/status"
     return
   fi
   waited=$(($(server_waited) - waited))
   read -r user system wall <"$work/time"
-  # With a deadline, what was under way at the end is neither finished nor failed.
+  # Requests in flight at the end of the run are neither finished nor failed.
   if ! read -r kind number < <(count_of "$client" "$name"); then
-    note "$name, $client: requests failed, or its output is not understood; this run does not count"
+    note "$name, $client: requests failed, or the output could not be read; this run is not counted"
     return
   fi
   count=$(python3 - "$kind" "$number" "$(tokens_of "$name")" "$(<"$work/$name.bytes")" "$name" <<'EOF'
@@ -336,7 +341,7 @@ EOF
   note "$name, round $round, $client: $count in $wall s, CPU $user + $system s"
 }
 
-# What we have measured while being measured.
+# Keeps the token times that llmsim-blast measured during its run.
 remember_ours() {
   [[ $2 == stream && -e $work/ours.json ]] || return 0
   python3 - "$work/ours.json" >>"$work/latency.txt" <<EOF
@@ -351,7 +356,7 @@ print(
 EOF
 }
 
-# ---- run -------------------------------------------------------------------------------------------------------------------------
+# ---- run -----------------------------------------------------------------------------------------
 
 if [[ ,$clients, == *,floor* ]] && command -v cc >/dev/null; then
   cc -O2 -o "$work/floor" "$peers/floor.c"
@@ -361,7 +366,7 @@ for client in ${clients//,/ }; do
   if is_installed "$client"; then
     chosen+=("$client")
   else
-    note "$client is left out: it is not installed; see --help"
+    note "$client is skipped because it is not installed; see --help"
   fi
 done
 ((${#chosen[@]})) || die "none of these clients is installed: $clients"
@@ -374,14 +379,14 @@ for name in ${only//,/ }; do
   for ((round = 1; round <= rounds; round++)); do
     for client in "${chosen[@]}"; do
       [[ $client == floor-1ms && $name != stream ]] && continue
-      kill -0 "$server_pid" 2>/dev/null || die "the server has ended: $(tail -n 1 "$work/server.log")"
+      kill -0 "$server_pid" 2>/dev/null || die "the server has exited: $(tail -n 1 "$work/server.log")"
       run "$client" "$name" "$round"
     done
     remember_ours "$round" "$name"
   done
 done
 
-# ---- print -----------------------------------------------------------------------------------------------------------------------
+# ---- print ---------------------------------------------------------------------------------------
 
 cat <<EOF
 - Date: $(date -u +%Y-%m-%d)
@@ -390,13 +395,13 @@ cat <<EOF
 - Repeat: \`$asked\`
 EOF
 for client in "${chosen[@]}"; do
-  # The floor with a pause is the same program.
+  # floor-1ms is the same program.
   [[ $client == floor-1ms ]] || echo "- $client: $(version_of "$client")"
 done
 echo
 python3 "$peers/table.py" "$work/rounds.tsv"
 if [[ -s $work/latency.txt ]]; then
-  printf '\nWhat llmsim-blast measured of the streams meanwhile (sent: TTFT 50 to 70 ms, spread evenly; gaps 20 ms):\n\n```text\n'
+  printf '\nToken times that llmsim-blast reported for these streams (as sent: TTFT 50 to 70 ms, evenly spread; gaps 20 ms):\n\n```text\n'
   cat "$work/latency.txt"
   printf '```\n'
 fi

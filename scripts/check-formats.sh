@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Does everything that we write mean the same to other people's tools? Writes one of each format and has them read it.
+# Checks that independent tools read the same numbers from every output format.
 
 set -euo pipefail
 
@@ -7,21 +7,22 @@ usage() {
   cat <<'END'
 usage: scripts/check-formats.sh [--keep DIR]
 
-Runs short tests against the embedded simulator, writes every format there is, and reads each with a tool that is not ours:
+Runs short tests against the embedded simulator, writes every output format, and reads each with an independent tool:
 
-  check-jsonschema   results of run, merge, compare, noise, capacity and throughput, by the schemas of src/document/schema;
-                     the workflows of scripts/ci, by GitHub's own schema
-  hdrhistogram       the histograms in a result, and the interval log of `report --hgrm`: counts and percentiles must be ours
-  junitparser        --junit of a run and of a comparison
+  check-jsonschema   results of a test, merge, compare, noise, capacity and throughput, with the schemas in
+                     src/document/schema; the workflows, with GitHub's schema
+  hdrhistogram       the histograms of a result and the log of `report --hgrm`: counts and percentiles must agree
+  junitparser        --junit of a test and of a comparison
   csv (Python's)     `report --csv`
-  xmllint            --junit once more, where it is installed
+  xmllint            --junit again, if xmllint is installed
 
-The Python tools are installed from PyPI into a folder that goes away again. Takes about a minute.
+The Python tools are installed from PyPI into a temporary folder. This takes about a minute.
 
-  --keep DIR         leave what was written in DIR
-  LLMSIM_BLAST_BIN   the binary to use; never built then
+  --keep DIR         keep the files in DIR
+  -h, --help         print this help
+  LLMSIM_BLAST_BIN   binary to use instead of building one
 
-Exit code: 0 when all agree, else 1.
+Exit code: 0 if all tools agree, 1 otherwise.
 END
 }
 
@@ -39,7 +40,7 @@ while (($#)); do
       ;;
     --keep)
       keep=${2-}
-      [[ -n $keep ]] || die "--keep needs a folder"
+      [[ -n $keep ]] || die "--keep requires a folder"
       shift
       ;;
     *) die "unknown option $1; see --help" ;;
@@ -60,23 +61,23 @@ mkdir -p -- "$out"
 blast=${LLMSIM_BLAST_BIN-}
 if [[ -z $blast ]]; then
   blast=${CARGO_TARGET_DIR:-$root/target}/release/llmsim-blast
-  [[ -x $blast ]] || cargo build --release --locked --manifest-path "$root/Cargo.toml" >&2 || die "llmsim-blast does not build"
+  [[ -x $blast ]] || cargo build --release --locked --manifest-path "$root/Cargo.toml" >&2 || die "llmsim-blast could not be built"
 fi
 [[ -x $blast ]] || die "$blast is not an executable file"
 
-python3 -m venv "$work/venv" || die "python3 with its venv module is needed"
+python3 -m venv "$work/venv" || die "python3 with the venv module is required"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check check-jsonschema hdrhistogram junitparser ||
   die "the tools could not be installed from PyPI"
 
-# ---- write -----------------------------------------------------------------------------------------------------------------------
+# ---- write ---------------------------------------------------------------------------------------
 
-# What the tool says of the numbers does not matter here, only that it says it: a threshold or gate that fails is as good.
+# A failed threshold or gate (99) is a valid result here: only the formats matter.
 run() {
   local code=0
   "$blast" "$@" >>"$out/log.txt" 2>&1 || code=$?
   case $code in
     0 | 99) ;;
-    *) die "llmsim-blast $* ended with $code; see above: $(tail -n 3 "$out/log.txt")" ;;
+    *) die "llmsim-blast $* exited with $code: $(tail -n 3 "$out/log.txt")" ;;
   esac
 }
 
@@ -94,7 +95,7 @@ run throughput --duration 300ms --warmup 0s --concurrency 2 --quiet --output thr
 "$blast" report run-1.json --hgrm >run.hgrm
 "$blast" report run-1.json --compat vllm >run.vllm.json
 
-# Shares start no server.
+# Shards do not start a server.
 "$blast" origin --port 0 >origin.txt 2>&1 &
 origin=$!
 trap 'kill "$origin" 2>/dev/null || true; rm -rf -- "$work"' EXIT
@@ -103,7 +104,7 @@ for _ in $(seq 50); do
   [[ -z $url ]] || break
   sleep 0.1
 done
-[[ -n $url ]] || die "the origin did not say where it listens"
+[[ -n $url ]] || die "the origin did not print its address"
 at=$(date --utc --date '3 seconds' +%FT%TZ)
 for shard in 0 1; do
   run load --start-at "$at" --target-url "$url" --no-server --duration 2s --vus 4 --quiet --shard "$shard/2" --output "shard-$shard.json" &
@@ -114,7 +115,7 @@ for shard in "${shards[@]}"; do
 done
 run merge shard-0.json shard-1.json --output merged.json
 
-# ---- read ------------------------------------------------------------------------------------------------------------------------
+# ---- read ----------------------------------------------------------------------------------------
 
 bin=$work/venv/bin
 schemas=$root/src/document/schema
@@ -122,7 +123,7 @@ schemas=$root/src/document/schema
 for kind in compare noise capacity throughput; do
   "$bin/check-jsonschema" --schemafile "$schemas/$kind-1.schema.json" "$kind.json"
 done
-"$bin/check-jsonschema" --builtin-schema vendor.github-workflows "$root"/scripts/ci/*.yml
+"$bin/check-jsonschema" --builtin-schema vendor.github-workflows "$root"/scripts/ci/*.yml "$root"/.github/workflows/*.yml
 if command -v xmllint >/dev/null; then
   xmllint --noout run.xml compare.xml
   echo "ok -- xmllint: run.xml, compare.xml"
@@ -137,9 +138,10 @@ from junitparser import JUnitXml
 run = json.load(open("run-1.json"))
 
 def same(what, ours, theirs, within=0.001):
-    assert abs(ours - theirs) <= within * max(abs(ours), abs(theirs)) + 0.001, f"{what}: we say {ours}, they read {theirs}"
+    assert abs(ours - theirs) <= within * max(abs(ours), abs(theirs)) + 0.001, f"{what}: llmsim-blast has {ours}, the tool reads {theirs}"
 
-# The nearest rank, as the format's first library (Java's) takes it; theirs rounds it, and is one off where there are few.
+# Nearest rank, as in the Java library. The Python library rounds the rank and is off by one for few
+# samples.
 def at_percentile(histogram, percentile):
     count = histogram.get_total_count()
     rank = math.ceil(count * percentile / 100)
@@ -153,7 +155,7 @@ for name, trend in trends.items():
         same(f"{name}.{key}", trend[key], at_percentile(histogram, percentile), 0.002)
 print(f"ok -- hdrhistogram: {len(trends)} histograms of run-1.json")
 
-# Each second of the log, added up, is the whole of it.
+# The seconds of the log must add up to the whole run.
 for name in ("ttft", "tbt", "http_req_duration"):
     whole = HdrHistogram(1, 3_600_000_000, 3)
     reader = HistogramLogReader("run.hgrm", whole)
@@ -175,12 +177,12 @@ print(f"ok -- junitparser: {thresholds} thresholds, {gates} gates")
 
 rows = list(csv.DictReader(open("run.csv", newline="")))
 assert len(rows) == len(run["series"]), len(rows)
-assert all(None not in row and None not in row.values() for row in rows), "rows of another length than the header"
+assert all(None not in row and None not in row.values() for row in rows), "a row differs in length from the header"
 assert sum(int(row["http_reqs"]) for row in rows) == sum(second["http_reqs"] for second in run["series"])
 print(f"ok -- csv: {len(rows)} seconds of {len(rows[0])} columns")
 
 flat = json.load(open("run.vllm.json"))
 same("mean_itl_ms", trends["tbt"]["avg"], flat["mean_itl_ms"], 0)
-print(f"ok -- json: {len(flat)} fields for scripts of vLLM")
+print(f"ok -- json: {len(flat)} fields as in vLLM's script")
 END
-echo "all formats are what they say they are" >&2
+echo "all formats passed" >&2

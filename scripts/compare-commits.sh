@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Is one commit of llmsim slower than another? Builds both, runs them in turns, compares the results.
+# Compares the speed of two commits of llmsim: builds both, runs them in turns, and compares the
+# results.
 
 set -euo pipefail
 
@@ -8,31 +9,33 @@ usage() {
 usage: scripts/compare-commits.sh BASE HEAD --server-src DIR [OPTIONS] [-- LLMSIM-BLAST OPTIONS]
        scripts/compare-commits.sh --base-src DIR --head-src DIR [OPTIONS] [-- …]
 
-Two commits (or tags, or branches) of the git repository DIR are checked out in work trees of their own, built, and run in turns,
-A B A B …, each run against a fresh server. Then `llmsim-blast compare` judges. DIR itself is not touched, but for the two work trees
-in its list, which are taken out again. With --base-src and --head-src two folders of sources are built as they are.
+Two commits, tags or branches of the git repository DIR are checked out in separate work trees, built, and run in turns
+(A B A B …), each run against a fresh server. `llmsim-blast compare` then judges the results. DIR itself is not changed,
+except that two work trees are added to its list and removed again. With --base-src and --head-src, two source folders are
+built as they are.
 
-  --runs N            runs a side, 3 to 100 [5]
-  --profile P         profile, or TOML file [load]
-  --fail-on GATE      may be repeated [ttft.p99>5%, tbt.p50>5%, http_req_duration.p99>5%, error_rate>0.5pp, throughput<-5%]
-  --paired            judge pairs of neighbouring runs (from 5 runs on)
-  --md FILE           the comparison as Markdown; always in the work folder as well
-  --output FILE       the same as JSON
-  --work DIR          where everything is kept [a folder for these two below ${TMPDIR:-/tmp}/llmsim-blast-compare]
-  --again             forget what an earlier call has run
-  -h, --help          this text
+  --runs N            runs per side, 3 to 100 [5]
+  --profile P         profile or TOML file [load]
+  --fail-on GATE      gate, may be repeated [ttft.p99>5%, tbt.p50>5%, http_req_duration.p99>5%, error_rate>0.5pp,
+                      throughput<-5%]
+  --paired            judge pairs of neighbouring runs (requires 5 runs or more)
+  --md FILE           write the comparison as Markdown (a copy is always in the work folder)
+  --output FILE       write the comparison as JSON
+  --work DIR          work folder [one per pair of commits, below ${TMPDIR:-/tmp}/llmsim-blast-compare]
+  --again             discard the runs of an earlier call
+  -h, --help          print this help
 
-What comes after -- goes to every run, such as: -- --duration 60s --vus 20
+Options after -- are passed to every run, for example: -- --duration 60s --vus 20
 
-Resumable: built binaries (of commits) and finished runs stay in the work folder, and the next call goes on from there; when binaries,
-options or environment are others, the runs start over. Ctrl-C ends the run in progress, takes the work trees out, and keeps what is
-finished.
+The script can be interrupted and called again. Built binaries and finished runs stay in the work folder, and the next call
+continues from there. If binaries, options or environment have changed, the runs start over. Ctrl-C ends the run in
+progress, removes the work trees, and keeps the finished runs.
 
-  LLMSIM_BLAST_BIN    the llmsim-blast to use [target/release/llmsim-blast, built when it is not there]
-  CARGO               the cargo to build with [cargo]; may be several words
+  LLMSIM_BLAST_BIN    llmsim-blast binary [target/release/llmsim-blast, built if it is missing]
+  CARGO               cargo command, may be several words [cargo]
 
-Exit code: that of llmsim-blast compare. 0 no gate failed, 99 one did, 110 not comparable, or too few samples for a gate; 104 bad
-arguments, 105 interrupted, and 107 when a build or a run fails.
+Exit codes are those of llmsim-blast compare: 0 no gate failed, 99 a gate failed, 110 not comparable or too few samples for
+a gate. In addition: 104 invalid arguments, 105 interrupted, 107 a build or a run failed.
 END
 }
 
@@ -47,7 +50,7 @@ note() {
   echo "compare-commits.sh: $*" >&2
 }
 
-# ---- arguments -------------------------------------------------------------------------------------------------------------------
+# ---- arguments -----------------------------------------------------------------------------------
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 runs=5
@@ -63,7 +66,7 @@ while (($#)); do
       exit 0
       ;;
     --runs | --profile | --fail-on | --md | --output | --work | --server-src | --base-src | --head-src)
-      [[ -n ${2-} ]] || die 104 "$1 needs a value"
+      [[ -n ${2-} ]] || die 104 "$1 requires a value"
       case $1 in
         --runs) runs=$2 ;;
         --profile) profile=$2 ;;
@@ -91,24 +94,24 @@ while (($#)); do
 done
 
 if [[ ! $runs =~ ^[0-9]{1,3}$ ]] || ((10#$runs < 3 || 10#$runs > 100)); then
-  die 104 "--runs takes a number from 3 to 100, not '$runs'"
+  die 104 "invalid value '$runs' for --runs: expected a number from 3 to 100"
 fi
 runs=$((10#$runs))
 if [[ -n $base_src$head_src ]]; then
   [[ -n $base_src && -n $head_src && -z $source_dir && ${#commits[@]} -eq 0 ]] ||
-    die 104 "--base-src and --head-src stand together, and without commits and --server-src"
-  base_src=$(cd -- "$base_src" 2>/dev/null && pwd) || die 104 "--base-src: no such folder"
-  head_src=$(cd -- "$head_src" 2>/dev/null && pwd) || die 104 "--head-src: no such folder"
+    die 104 "--base-src and --head-src must be used together, without commits and --server-src"
+  base_src=$(cd -- "$base_src" 2>/dev/null && pwd) || die 104 "--base-src: the folder does not exist"
+  head_src=$(cd -- "$head_src" 2>/dev/null && pwd) || die 104 "--head-src: the folder does not exist"
   name_of() { basename -- "$1" | tr -c 'A-Za-z0-9._\n-' '_'; }
   base_id=$(name_of "$base_src") head_id=$(name_of "$head_src")
   [[ $base_id != "$head_id" ]] || { base_id=base-$base_id head_id=head-$head_id; }
   base_label=$base_id head_label=$head_id
-  # Many folders have the same name.
+  # Different folders may have the same name.
   pair=${base_id:0:12}-${head_id:0:12}-$(printf '%s\n' "$base_src" "$head_src" | sha256sum | cut -c 1-12)
 else
   [[ ${#commits[@]} -eq 2 && -n $source_dir ]] || die 104 "expected BASE HEAD --server-src DIR; see --help"
-  git -C "$source_dir" rev-parse --git-dir >/dev/null 2>&1 || die 104 "--server-src $source_dir is no git repository"
-  resolve() { git -C "$source_dir" rev-parse --verify --quiet --end-of-options "$1^{commit}" || die 104 "no commit '$1' in $source_dir"; }
+  git -C "$source_dir" rev-parse --git-dir >/dev/null 2>&1 || die 104 "--server-src $source_dir is not a git repository"
+  resolve() { git -C "$source_dir" rev-parse --verify --quiet --end-of-options "$1^{commit}" || die 104 "$source_dir has no commit '$1'"; }
   base_id=$(resolve "${commits[0]}")
   head_id=$(resolve "${commits[1]}")
   [[ $base_id != "$head_id" ]] || die 104 "${commits[0]} and ${commits[1]} are the same commit"
@@ -119,23 +122,24 @@ else
 fi
 ((${#gates[@]})) || gates=('ttft.p99>5%' 'tbt.p50>5%' 'http_req_duration.p99>5%' 'error_rate>0.5pp' 'throughput<-5%')
 
-# What `compare` would say only after all runs.
-! $paired || ((runs >= 5)) || die 104 "--paired needs 5 runs or more"
+# `compare` would say this only after all runs.
+! $paired || ((runs >= 5)) || die 104 "--paired requires 5 runs or more"
 
 work=${work:-${TMPDIR:-/tmp}/llmsim-blast-compare/$pair}
 reason=$(mkdir -p -- "$work/bin" "$work/runs" 2>&1) || die 104 "--work: ${reason#mkdir: }"
-[[ -w $work ]] || die 104 "--work: $work cannot be written to"
+[[ -w $work ]] || die 104 "--work: $work is not writable"
 work=$(cd -- "$work" && pwd)
 for file in "$md" "$json"; do
-  [[ $file != - ]] || die 104 "--md and --output take a file, not -"
-  [[ -z $file || (-d $(dirname -- "$file") && ! -d $file) ]] || die 104 "$file cannot be a file: there is no such folder, or it is one"
+  [[ $file != - ]] || die 104 "--md and --output require a file, not -"
+  [[ -z $file || (-d $(dirname -- "$file") && ! -d $file) ]] || die 104 "$file cannot be written: its folder does not exist, or it is a folder itself"
 done
 exec 9>"$work/lock"
-flock -n 9 || die 104 "another call is at work in $work"
+flock -n 9 || die 104 "another call is using $work"
 
-# ---- tidy, whatever happens ------------------------------------------------------------------------------------------------------
+# ---- clean up, however the script ends -----------------------------------------------------------
 
-# Takes a work tree away, even one whose making was interrupted (git keeps that locked). What is no work tree is not ours.
+# Removes a work tree, even a half-made one, which git keeps locked. A folder that is not a work
+# tree is left alone.
 remove_tree() {
   [[ -f $1/.git ]] || return 0
   git -C "$source_dir" worktree remove --force --force "$1" 2>/dev/null || rm -rf -- "$1"
@@ -143,13 +147,14 @@ remove_tree() {
 
 # shellcheck disable=SC2317 # called by the traps
 tidy() {
-  # Nothing may end this half-way: no second signal, no reader of our messages that has gone, no command that fails.
+  # Do not stop half-way: not on a second signal, a closed pipe, or a failing command.
   trap '' INT TERM HUP PIPE
   trap - EXIT
   set +e
   local child tenth
   for child in $(jobs -pr); do
-    # The tool stops its server itself. cargo leaves its compilers behind: they are in its group.
+    # llmsim-blast stops its server itself. cargo leaves its compilers behind, so the whole group is
+    # killed.
     kill -TERM "$child"
     for ((tenth = 0; tenth < 100; tenth++)); do
       kill -0 "$child" || break
@@ -169,33 +174,36 @@ tidy() {
 interrupted() {
   trap '' INT TERM HUP PIPE
   set +e
-  note "interrupted; what is finished is kept in $work"
+  note "interrupted; finished runs are kept in $work"
   tidy
   exit 105
 }
 trap tidy EXIT
 trap interrupted INT TERM HUP
 
-# Runs a command that a signal can end: bash answers one only between commands, unless it waits. In a session of its own it does not get
-# the terminal's Ctrl-C, which would be the first of two signals, and a second one makes the tool hurry. Should we be killed, it ends, too.
+# Runs a command so that a signal can end it: bash handles signals only between commands, unless it
+# waits. In a session of its own, the command does not receive the terminal's Ctrl-C in addition to
+# our signal; a second signal would end it at once. If this script is killed, the command ends as
+# well.
 attended() {
   setsid setpriv --pdeathsig TERM -- "$@" 9>&- &
   wait $!
 }
 
-# ---- the tool, and whether it understands its orders -----------------------------------------------------------------------------
+# ---- check the tool and its options --------------------------------------------------------------
 
 read -r -a cargo <<<"${CARGO:-cargo}"
 blast=${LLMSIM_BLAST_BIN-}
 if [[ -z $blast ]]; then
   blast=${CARGO_TARGET_DIR:-$root/target}/release/llmsim-blast
   [[ -f $blast && -x $blast ]] || attended "${cargo[@]}" build --release --locked --manifest-path "$root/Cargo.toml" >&2 ||
-    die 107 "llmsim-blast does not build"
+    die 107 "llmsim-blast could not be built"
 fi
 [[ -f $blast && -x $blast ]] || die 104 "$blast is not an executable file"
 [[ $blast == */* ]] || blast=./$blast
 
-# Sets `order`, a call of the tool. $1: the id of a side, $2: its label, $3: file for the result; what follows is appended.
+# Sets `order`, a call of llmsim-blast. $1: id of a side, $2: its label, $3: result file. Further
+# arguments are appended.
 set_order() {
   order=("$blast" "$profile" --server-bin "$work/bin/llmsim-$1" --quiet --tag "commit=$2" "${run_options[@]}" --output "$3" "${@:4}")
 }
@@ -205,47 +213,48 @@ reason=$("${order[@]}" 2>&1 >/dev/null) || die 104 "${reason#error: }"
 judge=(compare)
 for gate in "${gates[@]}"; do judge+=(--fail-on "$gate"); done
 code=0
-# A gate that is not understood ends with 2, before any file is read.
+# An invalid gate exits with 2 before any file is read.
 reason=$("$blast" "${judge[@]}" /dev/null /dev/null 2>&1 >/dev/null) || code=$?
 ((code != 2)) || die 104 "${reason#error: }"
 
-# ---- build -----------------------------------------------------------------------------------------------------------------------
+# ---- build ---------------------------------------------------------------------------------------
 
-# $1: base or head; $2: its commit or name; $3: its folder of sources, if it is given.
+# $1: base or head, $2: its commit or name, $3: its source folder, if given.
 build() {
   local side=$1 id=$2 sources=$3 binary=$work/bin/llmsim-$2
-  # A folder may have changed since, and is built with every call.
+  # A source folder may have changed and is built on every call.
   if [[ -x $binary && -z $sources ]]; then
     note "$side: built already"
     return
   fi
   if [[ -z $sources ]]; then
     sources=$work/$side
-    # One that is left over from a call that was killed may be of another commit.
+    # A work tree left behind by a killed call may be of another commit.
     remove_tree "$sources"
-    git -C "$source_dir" worktree add --quiet --detach --force --force "$sources" "$id" || die 107 "no work tree of $id"
+    git -C "$source_dir" worktree add --quiet --detach --force --force "$sources" "$id" || die 107 "could not create a work tree of $id"
   fi
   local locked=() in_sources=(env -C "$sources" CARGO_TARGET_DIR="$work/target" "${cargo[@]}")
   [[ ! -f $sources/Cargo.lock ]] || locked=(--locked)
   note "$side: building $id"
-  # One target folder for both: what they depend on is built once. But cargo takes llmsim in two folders for one and the same, and would
-  # not build the second: it has to forget the first.
+  # Both share a target folder, so their dependencies are built once. cargo would take llmsim in two
+  # folders for the same package and not build the second, so the first is cleaned.
   attended "${in_sources[@]}" clean --quiet --release "${locked[@]}" -p llmsim >&2 || die 107 "$side ($id): cargo clean failed"
-  attended "${in_sources[@]}" build --release "${locked[@]}" --bin llmsim >&2 || die 107 "$side ($id) does not build"
-  cp -- "$work/target/release/llmsim" "$binary.part" || die 107 "$side ($id): the build left no target/release/llmsim"
+  attended "${in_sources[@]}" build --release "${locked[@]}" --bin llmsim >&2 || die 107 "$side ($id) could not be built"
+  cp -- "$work/target/release/llmsim" "$binary.part" || die 107 "$side ($id): the build did not produce target/release/llmsim"
   mv -- "$binary.part" "$binary"
 }
 
-# What an earlier call has compared is not the answer to this one.
+# The comparison of an earlier call must not be taken for this one's.
 rm -f -- "$work/compare.md" "$work/compare.json"
 build base "$base_id" "$base_src"
 build head "$head_id" "$head_src"
 ! cmp -s -- "$work/bin/llmsim-$base_id" "$work/bin/llmsim-$head_id" ||
-  note "both binaries are the same to the byte: whatever differs is noise"
+  note "both binaries are identical: any difference is noise"
 
-# ---- run, in turns ---------------------------------------------------------------------------------------------------------------
+# ---- run, in turns -------------------------------------------------------------------------------
 
-# What a run depends on. Results of anything else are not those of this comparison. Only a hash is kept: there may be keys among it.
+# Prints everything a run depends on. Results of other conditions do not belong to this comparison.
+# Only a hash is kept, because it may contain keys.
 conditions() {
   printf '%s\n' "$base_id" "$head_id" "$profile" "${run_options[@]}"
   env -0 | grep -zE '^(LLMSIM_BLAST|K6)_' | grep -zv '^LLMSIM_BLAST_BIN=' | sort -z
@@ -261,7 +270,6 @@ if $again || [[ -f $work/runs/asked && $(<"$work/runs/asked") != "$asked" ]]; th
 fi
 printf '%s\n' "$asked" >"$work/runs/asked"
 
-# A port of our own: nothing that happens to listen is taken for the server.
 one_run() {
   local side=$1 id=$2 label=$3 number=$4
   local result=$work/runs/$side-$number.json
@@ -271,9 +279,9 @@ one_run() {
   set_order "$id" "$label" "$result.part"
   attended "${order[@]}" >"$work/runs/$side-$number.txt" || code=$?
   case $code in
-    # A threshold that fails is a result, too.
-    0 | 99) mv -- "$result.part" "$result" || die 107 "$side, run $number: llmsim-blast left no result" ;;
-    *) die 107 "$side, run $number: llmsim-blast ended with $code; see $work/runs/$side-$number.txt" ;;
+    # A failed threshold is a result as well.
+    0 | 99) mv -- "$result.part" "$result" || die 107 "$side, run $number: llmsim-blast did not write a result" ;;
+    *) die 107 "$side, run $number: llmsim-blast exited with $code; see $work/runs/$side-$number.txt" ;;
   esac
 }
 
@@ -285,16 +293,17 @@ for ((number = 1; number <= runs; number++)); do
   head_files+=("$work/runs/head-$number.json")
 done
 
-# ---- compare ---------------------------------------------------------------------------------------------------------------------
+# ---- compare -------------------------------------------------------------------------------------
 
 judge+=(--base "${base_files[@]}" --head "${head_files[@]}" --md "$work/compare.md" --output "$work/compare.json")
 ! $paired || judge+=(--paired)
 code=0
 attended "$blast" "${judge[@]}" || code=$?
 
-# Also a comparison that could not judge every gate (110) is written. A copy that fails does not change what it says.
+# A comparison that could not judge every gate (110) is kept as well. A failed copy does not change
+# the exit code.
 keep() {
-  [[ ! -f $1 || -z $2 || $1 -ef $2 ]] || cp -- "$1" "$2" || note "$2 is not written; it is in $1"
+  [[ ! -f $1 || -z $2 || $1 -ef $2 ]] || cp -- "$1" "$2" || note "$2 could not be written; the comparison is in $1"
 }
 keep "$work/compare.md" "$md"
 keep "$work/compare.json" "$json"

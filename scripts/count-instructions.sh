@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Counts the instructions of a piece of work, which do not depend on what else the machine does.
+# Counts the instructions of a piece of work. The count does not depend on the machine's load.
 
 set -euo pipefail
 
@@ -7,13 +7,13 @@ usage() {
   cat <<'EOF'
 usage: scripts/count-instructions.sh [WORK…]
 
-Runs benches/instructions.rs under callgrind, twice for each piece of work: N times and 3N times. The difference, divided, is what
-one item takes; start and warm-up fall out. Without names, all of them (about a minute).
+Runs benches/instructions.rs under callgrind twice for each piece of work, with N and with 3N repetitions. The difference
+per item is printed, so start and warm-up cancel out. Without names, all pieces are measured (about a minute).
 
-  -h, --help   this text
+  -h, --help   print this help
 
 Names: gap, record-plain, record-stream, add, plain, burst, stream, stream-wire.
-To see where they go: callgrind_annotate on the file that KEEP=FILE keeps.
+KEEP=FILE keeps the last profile for `callgrind_annotate FILE`.
 EOF
 }
 
@@ -26,7 +26,7 @@ esac
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 command -v valgrind >/dev/null || {
-  echo "count-instructions.sh: valgrind is needed: apt-get install valgrind" >&2
+  echo "count-instructions.sh: valgrind is required: apt-get install valgrind" >&2
   exit 1
 }
 work=$(mktemp -d)
@@ -39,11 +39,11 @@ if ! cargo bench --locked --no-default-features --bench instructions --no-run 2>
 fi
 program=$(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' "$work/build")
 [[ -x $program ]] || {
-  echo "count-instructions.sh: cargo does not say where the bench is" >&2
+  echo "count-instructions.sh: cargo did not print the path of the bench" >&2
   exit 1
 }
 
-# Instructions of so many repetitions.
+# Prints the instructions of $2 repetitions of the work $1.
 instructions() {
   valgrind --tool=callgrind --callgrind-out-file="${KEEP:-$work/callgrind}" "$program" "$1" "$2" >"$work/out" 2>&1 || {
     cat "$work/out" >&2
@@ -55,7 +55,7 @@ instructions() {
 "$program" >"$work/list"
 for name in "$@"; do
   cut -f 1 "$work/list" | grep -qxF -- "$name" || {
-    echo "count-instructions.sh: '$name' is none of: $(cut -f 1 "$work/list" | paste -sd ' ')" >&2
+    echo "count-instructions.sh: unknown work '$name': expected one of $(cut -f 1 "$work/list" | paste -sd ' ')" >&2
     exit 2
   }
 done
@@ -66,7 +66,7 @@ while IFS=$'\t' read -r name items item; do
   if (($#)) && [[ " $* " != *" $name "* ]]; then
     continue
   fi
-  # Single items are cheap; whole streams and whole seconds are not.
+  # Single items are cheap. Whole streams and whole seconds are not.
   repetitions=$((items > 1 ? 20 : 2000))
   [[ $name != add ]] || repetitions=20
   few=$(instructions "$name" "$repetitions")

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the smoke test for CI and ends with the tool's exit code: 0 when every threshold held and no endpoint failed, else 99.
+# Runs the smoke test for CI. The exit code is the tool's: 0 if every threshold and endpoint passed,
+# 99 otherwise.
 
 set -euo pipefail
 
@@ -7,20 +8,22 @@ usage() {
   cat <<'END'
 usage: scripts/smoke-test.sh [--quick] [LLMSIM-BLAST OPTIONS]
 
-Runs `llmsim-blast smoke` (at most 30 s), with --quick `llmsim-blast quick-smoke` (a few seconds). Everything else is passed on:
+Runs `llmsim-blast smoke` (at most 30 s), or `llmsim-blast quick-smoke` with --quick (a few seconds). All other
+arguments are passed on:
 
   scripts/smoke-test.sh --quick
   scripts/smoke-test.sh --output smoke.json
   scripts/smoke-test.sh --target-url http://HOST:8080
 
-Without a target, a simulator is started and stopped again. The binary is built when it is not there.
+Without a target, a simulator is started and stopped again. The binary is built if it is missing.
 
-  --quick               quick-smoke instead of smoke (to be given first)
-  -h, --help            this text
-  LLMSIM_BLAST_BIN      the binary to use; never built then
-  CARGO_TARGET_DIR      where cargo puts the binary, as usual
+  --quick               run quick-smoke instead of smoke (must come first)
+  -h, --help            print this help
+  LLMSIM_BLAST_BIN      binary to use instead of building one
+  CARGO_TARGET_DIR      cargo's target folder, as usual
 
-Exit code: that of llmsim-blast. 0 passed, 99 a threshold or endpoint failed, 107 no usable data, 104 bad configuration.
+Exit codes are those of llmsim-blast: 0 passed, 99 a threshold or endpoint failed, 104 invalid configuration, 107 no
+usable data.
 END
 }
 
@@ -36,7 +39,7 @@ case "${1-}" in
     ;;
 esac
 
-# The caller's folder stays: paths among the options are relative to it.
+# Stay in the caller's folder: paths among the options are relative to it.
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 
 if [[ -n "${LLMSIM_BLAST_BIN-}" ]]; then
@@ -46,13 +49,13 @@ if [[ -n "${LLMSIM_BLAST_BIN-}" ]]; then
     exit 104
   fi
 else
-  # cargo takes a relative target folder from where it is called.
+  # cargo resolves a relative target folder from the current folder.
   bin=${CARGO_TARGET_DIR:-$root/target}/release/llmsim-blast
   if [[ ! -x "$bin" ]]; then
     cargo build --release --locked --manifest-path "$root/Cargo.toml" >&2
   fi
 fi
 
-# A bare name would be searched for in PATH.
+# `exec` would search PATH for a bare name.
 [[ "$bin" == */* ]] || bin=./$bin
 exec "$bin" "$profile" "$@"

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""One request, read to the end: how many bytes is the whole answer, head and framing included?
+"""Sends one request and prints the length of the response in bytes, head and framing included.
 
 usage: answer.py PORT REQUEST_FILE
 
-Waits up to 10 s for the server. The floor and wrk count bytes, not events; this number turns one into the other.
+Waits up to 10 s for the server. The floor and wrk count bytes, not events; this number converts one into the other.
 """
 import socket
 import sys
@@ -41,7 +41,7 @@ def main():
         while not is_over(answer):
             piece = server.recv(65536)
             if not piece:
-                sys.exit("answer.py: the server closed the connection in the middle of its answer")
+                sys.exit("answer.py: the server closed the connection in the middle of the response")
             answer += piece
     if not answer.startswith(b"HTTP/1.1 200"):
         sys.exit("answer.py: " + answer.split(b"\r\n", 1)[0].decode(errors="replace"))

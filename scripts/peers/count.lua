@@ -1,4 +1,4 @@
--- wrk: a POST with the body that every client sends, and exact totals at the end (wrk's own text rounds them).
+-- For wrk: POST the body that every client sends, and print exact totals at the end (wrk's own output rounds them).
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 local file = assert(io.open(os.getenv("PEERS_BODY"), "rb"))

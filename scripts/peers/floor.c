@@ -1,14 +1,14 @@
-/* The floor: what N keep-alive connections cost when nothing is understood.
+/* The floor: the cost of N keep-alive connections if nothing is parsed.
  *
  *   floor PORT CONNECTIONS SECONDS REQUEST_FILE BYTES [PAUSE_US]
  *
- * One thread, one epoll set, edge-triggered, registered once. It sends the file's bytes, receives, sends again as soon as the answer
- * is over, and parses nothing: an answer is over after BYTES bytes, or, when BYTES is 0, with the read that ends a chunked body
- * ("0\r\n\r\n"). One recv and one send an answer is the least that this can cost with sockets; no client of any kind can be below
- * it without another interface to the kernel, or without waking more rarely. With PAUSE_US it does wake more rarely: it sleeps that
- * long before each wait, and so shows what batching is worth (and would be late by as much, without the kernel's receive stamps).
+ * One thread, one edge-triggered epoll set, each socket registered once. It sends the file's bytes, receives, and sends again
+ * as soon as the response is complete. A response is complete after BYTES bytes or, if BYTES is 0, with the read that ends a
+ * chunked body ("0\r\n\r\n"). One recv and one send per response is the minimum with sockets. A client can only be cheaper
+ * with another kernel interface, or if it wakes less often. With PAUSE_US this loop wakes less often: it sleeps for that long
+ * before each wait, which shows what batching is worth. Without kernel receive timestamps its times would be late by as much.
  *
- * Prints "requests=N bytes=M", finished answers and all bytes received. Loopback only, on purpose.
+ * Prints "requests=N bytes=M": finished responses and all bytes received. It connects to loopback only, on purpose.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -29,7 +29,7 @@ enum { MAX_CONNECTIONS = 20000, MAX_REQUEST = 4096, BUFFER = 65536, EVENTS = 102
 
 struct connection {
   int fd;
-  long received;     /* bytes of the present answer */
+  long received;     /* bytes of the current response */
   char tail[TAIL];   /* its last bytes: the end of a chunked body may be cut in two */
 };
 

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Raw rounds in, Markdown out.
+"""Converts the raw rounds of bench-peers.sh to Markdown.
 
 usage: table.py ROUNDS.tsv    (workload, round, client, count, CPU seconds, wall seconds, ms that the server waited for its core)
 
-A ratio is taken within each round, between neighbours in time, and then the median of the rounds: what drifts, drifts for both.
+Ratios are taken within a round, between neighbouring runs. The median of the rounds is printed, so drift cancels out.
 """
 import statistics
 import sys
 
 WORK = {
-    "plain": ("Plain requests: small JSON answer, 64 connections", "request"),
-    "stream": ("Streams: 1,000 at once, out of step, 50 events/s each, one event a segment", "event"),
+    "plain": ("Plain requests: small JSON response, 64 connections", "request"),
+    "stream": ("Streams: 1,000 at once, out of step, 50 events/s each, one event per segment", "event"),
     "burst": ("Bursts: 34 events in one segment, 64 connections", "response"),
 }
 OURS, FLOOR = "llmsim-blast", "floor"
@@ -51,11 +51,11 @@ def main():
         print()
     if waits:
         print(
-            "Other processes had the server's core while it wanted to run: "
-            f"{statistics.median(waits):.1%} of the time (median of the runs), {max(waits):.1%} at worst. "
-            "Above a few per cent the machine was not quiet: rates are too low, and ratios noisier.\n"
+            f"The server waited for its core for {statistics.median(waits):.1%} of the time (median of the runs), "
+            f"{max(waits):.1%} at worst.\nAbove a few percent, the machine was not quiet: rates are too low and ratios "
+            "are noisier.\n"
         )
-    print("Raw, in the order of running:\n")
+    print("Raw data, in the order of the runs:\n")
     print("```text")
     print(f"{'work':<8}{'round':>6} {'client':<14}{'count':>10}{'CPU s':>9}{'wall s':>9}{'waited ms':>11}")
     for line in open(sys.argv[1]):

@@ -15,22 +15,21 @@
 //! A connection belongs to one virtual user and carries one request at a time; there is no pipelining. It does not know the clock, the
 //! schedule or the other connections: it is told what happened and answers with a [`Step`].
 
+mod limits;
+mod loss;
 mod upgrade;
 
-use super::exchange::{Awaiting, Exchange, Expect, Incoming, Progress};
+use super::exchange::{Exchange, Expect, Incoming, Progress};
 use super::window::Placement;
 use crate::load::Start;
 use crate::metrics::{Blame, Failure, Outcome};
-use crate::mix::{After, ClientBehavior, Timeouts};
+use crate::mix::ClientBehavior;
 use crate::net::tls::{TlsFailure, tls_failure};
 use crate::net::{IoStatus, Opening, Received, Route, Stream};
 use crate::units::Nanos;
+use crate::wire::http1;
 use std::io;
 use std::num::NonZeroU32;
-
-/// How long the rest of a response may take once its terminal event has come. The answer is complete for its reader; only the framing
-/// is still open, and some servers never close it.
-const DRAIN_LIMIT: Nanos = Nanos::from_secs(1);
 
 /// First pause after a network failure; it doubles with each further one.
 const BACK_OFF_FIRST: Nanos = Nanos::from_millis(100);
@@ -56,6 +55,18 @@ pub(super) enum State {
     Sending,
     /// A request is written, its response is not complete.
     Receiving,
+    /// The socket takes no more of the request. What the peer said before is being read.
+    Refused,
+}
+
+/// How often the present request was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    /// It waits for a connection, and was not counted as started.
+    None,
+    First,
+    /// The connection of the first attempt was closed too early to count.
+    Second,
 }
 
 /// What follows from what happened.
@@ -69,8 +80,15 @@ pub(super) enum Step {
     Upgraded,
     /// The request is over.
     Over { outcome: Outcome, reusable: bool },
-    /// The server had closed a reused connection before it answered: send the same request again on a new one.
+    /// The request was over with its terminal event, and the end of its framing will not be seen.
+    Whole,
+    /// The socket takes no more bytes. What the peer said before is still to be read.
+    ReadOut,
+    /// The server closed a reused connection before it can have begun with the request: send the
+    /// same request again on a new one.
     Stale,
+    /// Bytes came after a response that was taken for a success, and belong to it.
+    Condemned(Failure),
     /// The socket is of no use any more, and no request is touched by that.
     Gone,
 }
@@ -95,8 +113,7 @@ pub(super) struct Connection {
     pub(super) route: Route,
     /// What went wrong with its session.
     pub(super) tls_failure: Option<TlsFailure>,
-    /// Whether the present request was already sent a second time.
-    pub(super) retried: bool,
+    attempt: Attempt,
     /// The request under way, or waiting for the connection.
     pub(super) start: Start,
     /// When connecting began.
@@ -127,7 +144,7 @@ impl Connection {
             served: 0,
             route: Route { target: 0, addr: 0 },
             tls_failure: None,
-            retried: false,
+            attempt: Attempt::None,
             start: Start { slot: 0, vu: 0, draw_vu: 0, iteration: 0, intended: Nanos::ZERO },
             connect_since: Nanos::ZERO,
             connect_took_us: 0,
@@ -178,7 +195,27 @@ impl Connection {
     pub(super) fn begin(&mut self, start: Start) {
         self.start = start;
         self.give_up = Nanos::MAX;
-        self.retried = false;
+        self.attempt = Attempt::None;
+    }
+
+    /// Whether the request was started just now, by this call.
+    pub(super) fn starts(&mut self) -> bool {
+        let starts = self.attempt == Attempt::None;
+        if starts {
+            self.attempt = Attempt::First;
+        }
+        starts
+    }
+
+    /// The request is sent a second time, on another connection.
+    pub(super) fn retry(&mut self) {
+        self.attempt = Attempt::Second;
+        self.state = State::Queued;
+    }
+
+    /// Whether the request was sent before, and its clock runs.
+    pub(super) fn is_retried(&self) -> bool {
+        self.attempt == Attempt::Second
     }
 
     /// A request is under way or waits for the connection.
@@ -188,12 +225,12 @@ impl Connection {
 
     /// The request under way has been put on the wire, at least partly.
     pub(super) fn is_in_flight(&self) -> bool {
-        matches!(self.state, State::Sending | State::Receiving)
+        matches!(self.state, State::Sending | State::Receiving | State::Refused)
     }
 
     /// A socket exists and is connected.
     pub(super) fn is_established(&self) -> bool {
-        matches!(self.state, State::Upgrading | State::Idle | State::Sending | State::Receiving)
+        self.is_in_flight() || matches!(self.state, State::Upgrading | State::Idle)
     }
 
     /// A socket was opened and begins to connect.
@@ -282,7 +319,11 @@ impl Connection {
 
     /// Puts a request on the wire; `now` was read just before.
     pub(super) fn send(&mut self, bytes: &[u8], expect: Expect, now: Nanos, placement: Placement) -> Step {
-        self.exchange.begin(expect, now, self.served > 0, placement);
+        if self.is_retried() {
+            self.exchange.begin_again();
+        } else {
+            self.exchange.begin(expect, now, self.served > 0, placement);
+        }
         self.exchange.charge_handshake();
         self.state = State::Receiving;
         match self.write(bytes) {
@@ -292,7 +333,7 @@ impl Connection {
                 self.keep_unsent(&bytes[written..]);
                 Step::Rearm
             }
-            Err(error) => self.broke(&error),
+            Err(error) => self.takes_no_more(&error, now),
         }
     }
 
@@ -303,10 +344,10 @@ impl Connection {
     }
 
     /// The socket takes bytes again.
-    pub(super) fn writable(&mut self) -> Step {
+    pub(super) fn writable(&mut self, noticed: Nanos) -> Step {
         // A session may have kept the end of a request that was taken for written, or words of its own.
         if let Some(Err(error)) = self.stream.as_mut().map(Stream::flush) {
-            return self.broke(&error);
+            return self.takes_no_more(&error, noticed);
         }
         if !matches!(self.state, State::Sending | State::Upgrading) {
             return Step::Wait;
@@ -322,7 +363,7 @@ impl Connection {
                 }
                 Step::Wait
             }
-            Err(error) => self.broke(&error),
+            Err(error) => self.takes_no_more(&error, noticed),
         }
     }
 
@@ -347,10 +388,13 @@ impl Connection {
         match self.state {
             // A session's own: a ticket, new keys, a part of a record.
             _ if bytes.is_empty() => return Step::Wait,
-            State::Sending | State::Receiving => {}
+            State::Sending | State::Receiving | State::Refused => {}
             State::Upgrading => return self.shake_hands(bytes, incoming.time.at),
             State::Idle if self.exchange.channel.is_some() => return self.between_requests(bytes),
-            // An answer that nobody asked for: the connection is out of step and cannot be trusted with a request.
+            // Empty lines do no harm, and a server may say why it closes an idle connection. Either way the
+            // connection is not trusted with another request.
+            State::Idle if http1::is_stray(bytes) || http1::is_request_timeout(bytes) => return Step::Gone,
+            State::Idle => return self.out_of_step(bytes),
             _ => return Step::Gone,
         }
         let awaited = self.exchange.awaiting();
@@ -360,128 +404,30 @@ impl Connection {
             Progress::More if self.has_enough() => Step::Over { outcome: self.exchange.abandoned(), reusable: false },
             Progress::More if self.exchange.awaiting() != awaited => Step::Rearm,
             Progress::More => Step::Wait,
-            Progress::Closed => self.closed_by_word(),
+            Progress::Closed => self.closed_by_word(incoming.time.at),
             Progress::Over { outcome, reusable } => {
                 // An answer before the request was written whole (413, 429): the rest of the request is never sent, so the connection
                 // cannot be used again (RFC 9112, section 9.5).
                 let written = self.state == State::Receiving;
                 // A slow reader's socket is good for slow readers only.
-                let usual = self.pace().is_none();
+                let usual = self.pace().is_none() && !self.exchange.is_early();
                 Step::Over { outcome, reusable: reusable && written && usual }
             }
         }
     }
 
-    /// The peer closed its side.
-    pub(super) fn peer_closed(&mut self, incoming: &mut Incoming<'_>) -> Step {
-        if self.state == State::Upgrading {
-            return Step::Over { outcome: Outcome::Failed(Failure::ClosedEarly), reusable: false };
-        }
-        if !self.is_in_flight() {
+    /// Bytes came while no request was under way.
+    pub(super) fn out_of_step(&mut self, bytes: &[u8]) -> Step {
+        if !std::mem::take(&mut self.exchange.counts_as_success) {
             return Step::Gone;
         }
-        if self.may_retry() {
-            return Step::Stale;
-        }
-        match self.exchange.eof(incoming) {
-            Progress::Over { outcome, .. } => Step::Over { outcome, reusable: false },
-            Progress::More | Progress::Closed => {
-                Step::Over { outcome: Outcome::Failed(Failure::ClosedEarly), reusable: false }
-            }
-        }
-    }
-
-    /// The operating system reported an error, or the session did.
-    pub(super) fn broke(&mut self, error: &io::Error) -> Step {
-        if !self.is_in_flight() && self.state != State::Upgrading {
-            return Step::Gone;
-        }
-        if self.may_retry() {
-            return Step::Stale;
-        }
-        self.tls_failure = tls_failure(error);
-        let class = match error.kind() {
-            _ if self.tls_failure.is_some() => Failure::Tls,
-            // An end of which the peer has said nothing: whatever was still to come is missing.
-            io::ErrorKind::UnexpectedEof => Failure::ClosedEarly,
-            _ => Failure::Reset,
-        };
-        self.exchange.system_error(error);
-        let class = self.exchange.failure(class);
-        Step::Over { outcome: Outcome::Failed(class), reusable: false }
-    }
-
-    /// When something has to happen if nothing comes before.
-    pub(super) fn deadline(&self, limits: &Timeouts) -> Option<Nanos> {
-        let limit = match self.state {
-            State::Closed | State::Idle => return None,
-            State::Queued => Nanos::MAX,
-            State::Connecting | State::Securing | State::Upgrading => self.connect_since.saturating_add(limits.connect),
-            State::Sending | State::Receiving => {
-                self.response_limit(limits).0.min(self.leaves_at()).min(self.paused_until())
-            }
-        };
-        Some(limit.min(self.give_up))
-    }
-
-    /// The deadline has passed at `now`: how the request ended, and when.
-    pub(super) fn expired(&mut self, limits: &Timeouts, now: Nanos) -> (Outcome, Nanos) {
-        if self.give_up <= now {
-            return (Outcome::Interrupted, now);
-        }
-        if self.state == State::Securing {
-            self.tls_failure = Some(TlsFailure::Stalled);
-            return (Outcome::Failed(Failure::Tls), now);
-        }
-        if !self.is_in_flight() {
-            return (Outcome::Failed(Failure::ConnectTimeout), now);
-        }
-        let (limit, class) = self.response_limit(limits);
-        // On a tie it is the user's own doing.
-        if self.leaves_at() <= limit {
-            return (self.exchange.abandoned(), now);
-        }
-        match class {
-            Some(class) => (Outcome::Failed(self.exchange.failure(class)), now),
-            None => (self.exchange.outcome(), self.exchange.done_at().unwrap_or(now)),
-        }
-    }
-
-    /// Whether the user has seen as many tokens as it wanted. Once the terminal event has come there is nothing left to leave.
-    fn has_enough(&self) -> bool {
-        match self.unusual.as_ref().and_then(|unusual| unusual.behavior.leave) {
-            Some(After::Tokens(n)) => self.exchange.sample.token_events >= n && self.exchange.done_at().is_none(),
-            Some(After::Time(_)) | None => false,
-        }
-    }
-
-    /// When the user leaves whatever has come; `MAX` for never.
-    fn leaves_at(&self) -> Nanos {
-        match self.unusual.as_ref().and_then(|unusual| unusual.behavior.leave) {
-            Some(After::Time(time)) if self.exchange.done_at().is_none() => {
-                self.exchange.sample.sent.saturating_add(time)
-            }
-            Some(After::Time(_) | After::Tokens(_)) | None => Nanos::MAX,
-        }
-    }
-
-    /// The nearest limit of a response, and the failure that passing it means; none when only the framing is still open.
-    fn response_limit(&self, limits: &Timeouts) -> (Nanos, Option<Failure>) {
-        let exchange = &self.exchange;
-        let sent = exchange.sample.sent;
-        let total = (sent.saturating_add(limits.total), Some(Failure::TimeoutTotal));
-        let idle = match exchange.awaiting() {
-            Awaiting::FramingEnd => (exchange.done.saturating_add(DRAIN_LIMIT), None),
-            Awaiting::MoreData => (exchange.last_read.saturating_add(limits.stall), Some(Failure::TimeoutStall)),
-            Awaiting::FirstByte => (sent.saturating_add(limits.first_byte), Some(Failure::TimeoutFirstByte)),
-        };
-        // On a tie the more telling class wins.
-        if idle.0 <= total.0 { idle } else { total }
+        Step::Condemned(self.exchange.out_of_step(bytes))
     }
 
     /// The response is complete and another request may follow.
-    pub(super) fn keep(&mut self) {
+    pub(super) fn keep(&mut self, outcome: Outcome) {
         self.state = State::Idle;
+        self.exchange.counts_as_success = outcome == Outcome::Success;
         self.served = self.served.saturating_add(1);
     }
 
@@ -520,12 +466,6 @@ impl Connection {
         }
         self.exchange.sample.bytes_sent += written as u64;
         Ok(written)
-    }
-
-    /// A server may close an idle connection at any time, also just as a request is on its way (RFC 9112, section 9.3.1). That is no
-    /// failure of the server: the request is sent once more, on a new connection.
-    fn may_retry(&self) -> bool {
-        self.served > 0 && !self.retried && !self.exchange.answered()
     }
 }
 

@@ -11,6 +11,7 @@
 //! It knows neither the socket nor the clock. The first flaw found is the one that counts: a request fails once, in one class.
 
 mod channel;
+mod terms;
 mod websocket;
 
 use super::excerpt::{Excerpt, Secrets};
@@ -18,11 +19,11 @@ use super::rx_time::ReceiveTime;
 use super::window::{Placement, Window};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
-use crate::mix::Kind;
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
-pub(super) use channel::{Channel, Handshake};
+pub(super) use channel::{Between, Channel, Handshake};
 use std::io;
+pub(super) use terms::{Awaiting, Expect, Incoming, Progress};
 
 /// The widest interval in which several token events of one read may have come and still share its instant. A worker that polls in
 /// time is below it; above it the single gaps are not known (only their sum is) and must not be invented.
@@ -31,63 +32,13 @@ const SHARED_INSTANT: Nanos = Nanos::from_millis(1);
 /// What a report calls it that bytes were recognised as something else than the parser says they are. Stands among the checks.
 const PARSE_MISMATCH: &str = "parse mismatch";
 
+/// Bytes after a response belong to it, whenever they come.
+const AFTER_THE_END: WireError = WireError::BadHttp("bytes after the end of the response");
+/// A response cannot answer a request that was not sent yet.
+const BEFORE_ITS_REQUEST: WireError = WireError::BadHttp("an answer before its request was sent");
+
 /// A collected body keeps its memory for the next request up to this size; a single large answer must not stay resident for ever.
 const KEPT_BODY_BYTES: usize = 64 * 1024;
-
-/// What is asked for: fixed per kind of request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Expect {
-    pub(super) kind: u16,
-    pub(super) api: Api,
-    pub(super) stream: bool,
-    /// It goes over a WebSocket.
-    pub(super) websocket: bool,
-}
-
-impl Expect {
-    /// Those of a mix, in its order.
-    pub(super) fn all(kinds: &[Kind]) -> Vec<Self> {
-        let kinds = kinds.iter().enumerate();
-        kinds
-            .map(|(i, kind)| Self { kind: i as u16, api: kind.api, stream: kind.stream, websocket: kind.websocket })
-            .collect()
-    }
-}
-
-/// Bytes that are received, and what they are decoded with.
-#[derive(Debug)]
-pub(super) struct Incoming<'a> {
-    pub(super) time: ReceiveTime,
-    /// Understands the answers to this kind of request.
-    pub(super) reader: &'a mut Reader,
-    /// Takes the gaps between tokens at once. Everything else waits for the end of the request.
-    pub(super) tally: &'a mut Tally,
-}
-
-/// What a response waits for. Each has a limit of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Awaiting {
-    FirstByte,
-    /// More of a response that has begun.
-    MoreData,
-    /// The terminal event has come; only the framing is still open.
-    FramingEnd,
-}
-
-/// Whether the response goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// More bytes are expected.
-    More,
-    /// The peer has said that nothing more will come. Only over a WebSocket; else the end of the connection says that.
-    Closed,
-    /// It is over.
-    Over {
-        outcome: Outcome,
-        /// Whether the connection may carry another request.
-        reusable: bool,
-    },
-}
 
 /// One request and its response. Reused from request to request: its buffers stay.
 #[derive(Debug)]
@@ -103,6 +54,10 @@ pub(super) struct Exchange {
     pub(super) phase: u16,
     /// The measurement window.
     pub(super) window: Window,
+    /// The answer began before the request was sent.
+    early: bool,
+    /// The last response was recorded as a success, and the connection kept.
+    pub(super) counts_as_success: bool,
     /// The first flaw.
     flaw: Option<Failure>,
     /// What it looked like.
@@ -131,6 +86,8 @@ impl Exchange {
             body: Vec::new(),
             phase: 0,
             window: Window { begin: Nanos::ZERO, end: Nanos::MAX },
+            early: false,
+            counts_as_success: false,
             flaw: None,
             excerpt: Excerpt::default(),
             held: None,
@@ -163,6 +120,7 @@ impl Exchange {
         self.body.clear();
         self.body.shrink_to(KEPT_BODY_BYTES);
         (self.phase, self.window) = (placement.phase, placement.window);
+        self.early = false;
         self.flaw = None;
         self.excerpt.clear();
         self.held = None;
@@ -171,6 +129,15 @@ impl Exchange {
         self.tokens_in_read = 0;
         self.visible_in_read = false;
         self.sample = Sample { reused, ..Sample::begun(expect.kind, sent) };
+    }
+
+    /// The same request is sent once more, on another connection. Its clock goes on.
+    pub(super) fn begin_again(&mut self) {
+        debug_assert!(!self.answered(), "an answered request is not sent again");
+        self.http.reset();
+        self.flaw = None;
+        self.excerpt.clear();
+        self.sample.reused = false;
     }
 
     /// The measurement window ends now, earlier than planned.
@@ -185,12 +152,17 @@ impl Exchange {
 
     /// When the terminal event came.
     pub(super) fn done_at(&self) -> Option<Nanos> {
-        (self.done != Nanos::MAX).then_some(self.done)
+        self.is_whole().then_some(self.done)
+    }
+
+    /// Whether the answer is whole, whatever becomes of its framing.
+    pub(super) fn is_whole(&self) -> bool {
+        self.done != Nanos::MAX
     }
 
     /// What the response waits for.
     pub(super) fn awaiting(&self) -> Awaiting {
-        if self.done != Nanos::MAX {
+        if self.is_whole() {
             Awaiting::FramingEnd
         } else if self.answered() {
             Awaiting::MoreData
@@ -205,6 +177,7 @@ impl Exchange {
         let progress = if self.expect.websocket {
             self.on_messages(bytes, at, incoming.reader)
         } else {
+            self.early |= incoming.early && !self.answered();
             self.sample.first_byte.get_or_insert(at);
             self.sample.bytes_received += bytes.len() as u64;
             self.last_read = at;
@@ -282,10 +255,10 @@ impl Exchange {
                     }
                 }
                 Some(Ok(Event::End { reusable })) => {
-                    if !input.is_empty() {
-                        return self.broken(WireError::BadHttp("bytes after the end of the response"), input);
+                    if !http1::is_stray(input) {
+                        return self.broken(AFTER_THE_END, input);
                     }
-                    return self.finish(reusable, whole, incoming);
+                    return self.finish(reusable && input.is_empty(), whole, incoming);
                 }
                 Some(Err(error)) => return self.broken(error, before),
             }
@@ -326,15 +299,36 @@ impl Exchange {
             },
         };
         self.flaw = self.flaw.or(flaw);
+        if self.early && self.flaw.is_none() {
+            self.flaw = Some(Failure::BadHttp);
+            self.excerpt.broken(BEFORE_ITS_REQUEST, &[]);
+        }
+    }
+
+    /// Whether the answer began before the request was sent.
+    pub(super) fn is_early(&self) -> bool {
+        self.early
+    }
+
+    /// Bytes came after the end of the response: its failure, should it have been a success.
+    pub(super) fn out_of_step(&mut self, bytes: &[u8]) -> Failure {
+        if self.expect.websocket {
+            self.excerpt.broken(WireError::BadWebsocket("a message that nobody asked for"), bytes);
+            return Failure::BadWebsocket;
+        }
+        self.excerpt.broken(AFTER_THE_END, bytes);
+        Failure::BadHttp
     }
 
     /// A piece of an event stream. Ends the response only when its bytes are beyond repair.
     fn on_stream(&mut self, piece: &[u8], incoming: &mut Incoming<'_>) -> Option<Progress> {
-        let Incoming { time, reader, tally } = incoming;
+        let Incoming { time, reader, tally, .. } = incoming;
         let mut input = piece;
         let held = self.held.take();
         let mut first = true;
-        loop {
+        // What follows the terminal event is only framing: it does not change the verdict, so that
+        // the verdict does not depend on how the bytes were cut into packets.
+        while !self.is_whole() {
             let before = input;
             let meaning = match self.sse.next(&mut input) {
                 None => break,
@@ -357,7 +351,7 @@ impl Exchange {
             }
             first = false;
         }
-        if self.sse.holds_data() {
+        if self.sse.holds_data() && !self.is_whole() {
             self.held = if first { held.or(Some(*time)) } else { Some(*time) };
         }
         None
@@ -428,6 +422,9 @@ impl Exchange {
 
     /// The response is complete by its framing.
     fn finish(&mut self, reusable: bool, whole: &[u8], incoming: &mut Incoming<'_>) -> Progress {
+        if self.is_whole() {
+            return Progress::Over { outcome: self.outcome(), reusable };
+        }
         if self.reads_stream() {
             let held = self.held.take().unwrap_or(incoming.time);
             if let Some(event) = self.sse.eof() {

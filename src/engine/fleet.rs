@@ -1,7 +1,7 @@
 //! Adds up what the workers report, second by second.
 
 use super::channels::{Ended, Report};
-use crate::metrics::{Second, StageTally, Tally};
+use crate::metrics::{Balance, Second, StageTally, Tally};
 use crate::plan::{Phase, Plan};
 use crate::units::Nanos;
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub struct RunResult {
     pub window: Nanos,
     /// Until the last request was over.
     pub duration: Nanos,
-    /// The stop flag ended it early.
+    /// The stop flag was seen: what was measured is not what was planned.
     pub stopped: bool,
     /// How many workers ran.
     pub workers: usize,
@@ -136,6 +136,12 @@ impl Fleet {
         self.reported.iter().map(|(_, ended)| ended.map(|e| e.at)).max_by_key(|at| at.unwrap_or(Nanos::MAX))?
     }
 
+    /// Requests of the window, or of the rest, that were started and did not end once.
+    pub(super) fn imbalance(&self) -> Option<Balance> {
+        let parts = std::iter::once(&self.total).chain(&self.outside);
+        parts.map(Tally::balance).find(|balance| balance.started != balance.ended)
+    }
+
     pub(super) fn finish(self, plan: &Plan, pinned_to: Vec<usize>) -> RunResult {
         let duration = self.ended_at().unwrap_or_default();
         let stopped = self.reported.iter().filter_map(|(_, ended)| ended.and_then(|e| e.stopped)).max();
@@ -153,7 +159,7 @@ impl Fleet {
             series: self.series,
             window,
             duration,
-            stopped: stopped.is_some_and(|at| at < planned),
+            stopped: stopped.is_some(),
             workers,
             pinned_to,
         }

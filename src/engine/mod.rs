@@ -25,6 +25,7 @@ mod timers;
 mod window;
 mod worker;
 
+use crate::metrics::Balance;
 use crate::mix::Scenario;
 use crate::net::{Dialer, KeepStamping};
 use crate::plan::Plan;
@@ -43,6 +44,13 @@ pub enum EngineError {
     /// A worker could not get a poll, or its poll failed.
     #[error("a worker cannot wait for its sockets: {0}")]
     Poll(#[from] io::Error),
+    /// Requests were lost or counted twice: a defect of this tool.
+    #[error(
+        "{} requests were started and {} ended, so the numbers of this run are wrong (this is a defect of llmsim-blast; please report it)",
+        .0.started,
+        .0.ended
+    )]
+    Unbalanced(Balance),
     /// A worker died: a defect of this tool.
     #[error("a worker died (this is a defect of llmsim-blast; please report it): {0}")]
     Died(String),
@@ -111,6 +119,9 @@ pub fn run(
                 Ok(Err(error)) => return Err(EngineError::Poll(error)),
                 Err(panic) => return Err(EngineError::Died(panic_text(panic.as_ref()))),
             }
+        }
+        if let Some(balance) = fleet.imbalance() {
+            return Err(EngineError::Unbalanced(balance));
         }
         Ok(fleet.finish(plan, pinned_to))
     })

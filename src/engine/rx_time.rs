@@ -15,6 +15,9 @@ const POLL_WAITED: Nanos = Nanos::from_micros(20);
 const LATE: Nanos = Nanos::from_millis(1);
 /// A real-time clock that moves against the monotonic one by more than this between two seconds was set, not slewed.
 const CLOCK_STEP: Nanos = Nanos::from_millis(1);
+/// Bytes that are stamped so long before a request was sent cannot answer it. Below that, the two
+/// clocks may differ.
+const EARLY: Nanos = Nanos::from_millis(1);
 /// Longest pause between two polls. Several tokens of one read share an instant when they came within a millisecond; the rest of it is
 /// for the pass itself.
 const LONGEST_PAUSE: Nanos = Nanos::from_micros(900);
@@ -37,6 +40,8 @@ pub(super) struct Receipt {
     pub(super) time: ReceiveTime,
     /// From the kernel's stamp to our read; `None` without a stamp.
     pub(super) lag: Option<Nanos>,
+    /// The kernel received them before the request was sent that they should answer.
+    pub(super) early: bool,
 }
 
 /// Dates reads, and chooses the pause between two polls.
@@ -95,13 +100,16 @@ impl ReceiveClock {
         if !self.stamps {
             // A poll that has waited was woken by the first of these bytes.
             let not_before = if self.waited { self.polled } else { self.previous };
-            return Receipt { time: ReceiveTime { at: now, not_before }, lag: None };
+            return Receipt { time: ReceiveTime { at: now, not_before }, lag: None, early: false };
         }
         let Some(stamp) = stamp else {
-            return Receipt { time: ReceiveTime { at: now, not_before: self.previous }, lag: None };
+            let time = ReceiveTime { at: now, not_before: self.previous };
+            return Receipt { time, lag: None, early: false };
         };
         // Never before its request, nor in the future: the two clocks are read one after the other, and the kernel's may be set.
-        let at = Nanos(stamp.0.saturating_sub(self.zero_at)).min(now).max(sent);
+        let stamped = Nanos(stamp.0.saturating_sub(self.zero_at));
+        let at = stamped.min(now).max(sent);
+        let early = sent.since(stamped) > EARLY && !self.clock_was_set();
         let lag = now.since(at);
         // Woken by the first bytes and here within a millisecond of the last: none of them can be much older. But the last bytes of a
         // heap may have come just now by chance; sockets come in the order in which they became readable, so a worker that was not
@@ -114,7 +122,7 @@ impl ReceiveClock {
             (true, true) => self.entered,
             (false, _) => self.previous,
         };
-        Receipt { time: ReceiveTime { at, not_before }, lag: Some(lag) }
+        Receipt { time: ReceiveTime { at, not_before }, lag: Some(lag), early }
     }
 
     /// How long to leave the sockets alone from `now` on. With many streams in flight one poll a millisecond serves as many tokens as
@@ -138,9 +146,13 @@ impl ReceiveClock {
 
     /// Once a second: whether the kernel's clock was set meanwhile, which spoils the stamps of that second.
     pub(super) fn clock_stepped(&mut self) -> bool {
-        let moved = Nanos(self.zero_at.abs_diff(self.zero_at_second));
+        let was_set = self.clock_was_set();
         self.zero_at_second = self.zero_at;
-        self.stamps && moved > CLOCK_STEP
+        self.stamps && was_set
+    }
+
+    fn clock_was_set(&self) -> bool {
+        Nanos(self.zero_at.abs_diff(self.zero_at_second)) > CLOCK_STEP
     }
 }
 

@@ -146,6 +146,8 @@ impl World {
             Act::Accept => {
                 kernel.connected = Some(Ok(()));
                 ready.writable = true;
+                // What the peer has said before is told together with it.
+                ready.readable = !kernel.inbox.is_empty();
             }
             Act::Refuse => {
                 kernel.connected = Some(Err(io::ErrorKind::ConnectionRefused));
@@ -165,7 +167,9 @@ impl World {
             }
             Act::Reset => {
                 kernel.inbox.push_back(Err(io::ErrorKind::ConnectionReset.into()));
-                ready.closed = true;
+                kernel.reset = true;
+                // As epoll does: a socket in error is readable and writable, too.
+                (ready.readable, ready.writable, ready.closed) = (true, true, true);
             }
             Act::Take(bytes) => {
                 kernel.window = kernel.window.map(|w| w + bytes);

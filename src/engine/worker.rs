@@ -17,6 +17,7 @@
 mod connect_queue;
 mod connecting;
 mod ending;
+mod finish;
 mod slow;
 mod state;
 #[cfg(test)]
@@ -49,6 +50,9 @@ use std::sync::atomic::Ordering;
 /// Reads of one connection in one pass. A stream that is faster than we read must not keep the
 /// others waiting.
 const READS_PER_PASS: usize = 16;
+/// Reads of all connections in one pass, 256 MiB at most: then the stop flag is looked at again, and
+/// what is left waits for the next pass.
+const READS_PER_PASS_IN_ALL: usize = 4096;
 /// Requests started in one pass. After a stall of the server thousands of arrivals may be due at
 /// once, and responses must not wait until all of them are written.
 const STARTS_PER_PASS: usize = 256;
@@ -83,6 +87,8 @@ pub(super) struct Worker<'a> {
 struct Read {
     status: io::Result<IoStatus>,
     time: ReceiveTime,
+    /// It came before the request was sent that it should answer.
+    early: bool,
     /// Nothing is left in the kernel.
     drained: bool,
 }
@@ -126,6 +132,7 @@ impl<'a> Worker<'a> {
     /// Runs until the schedule is over and every request has ended.
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut now = self.clock.now();
+        self.check_stop(now);
         self.start_due(now);
         while !self.is_over(now) {
             self.wait()?;
@@ -174,6 +181,7 @@ impl<'a> Worker<'a> {
     fn serve_sockets(&mut self) {
         // Taken before anything is read: slots that are added in this pass wait for the next.
         let mut pending = std::mem::take(&mut self.buffers.pending_reads);
+        self.buffers.reads_left = READS_PER_PASS_IN_ALL;
         for i in 0..self.buffers.ready.len() {
             let ready = self.buffers.ready[i];
             if let Some(next) = self.buffers.ready.get(i + 1) {
@@ -185,7 +193,11 @@ impl<'a> Worker<'a> {
             }
         }
         for slot in pending.drain(..) {
-            self.read(slot, true);
+            if self.buffers.reads_left > 0 {
+                self.read(slot, true);
+            } else {
+                self.buffers.pending_reads.push(slot);
+            }
         }
         // The memory is kept, unless the other list is in use already.
         if self.buffers.pending_reads.is_empty() {
@@ -195,13 +207,20 @@ impl<'a> Worker<'a> {
 
     fn serve(&mut self, slot: Slot, ready: Ready) {
         match self.connections[slot].state {
-            State::Connecting if ready.writable || ready.closed => return self.finish_connecting(slot, ready.closed),
+            State::Connecting if ready.writable || ready.closed => {
+                self.finish_connecting(slot, ready.closed);
+                // What came together with the connection came before the request.
+                if ready.readable && self.connections[slot].is_in_flight() {
+                    self.read_early(slot, ready.closed);
+                }
+                return;
+            }
             State::Connecting => return,
             State::Securing => return self.secure(slot, ready.closed),
             _ => {}
         }
         if ready.writable {
-            let step = self.connections[slot].writable();
+            let step = self.connections[slot].writable(self.rx.polled);
             self.follow(slot, step);
         }
         if ready.readable || ready.closed {
@@ -225,14 +244,28 @@ impl<'a> Worker<'a> {
             if connection.generation != generation || !connection.is_established() {
                 return;
             }
+            self.buffers.reads_left = self.buffers.reads_left.saturating_sub(1);
             let read = self.receive(slot);
             let is_last = read.drained && !closed || !matches!(read.status, Ok(IoStatus::Done(_)));
             self.deliver(slot, read);
             if is_last {
                 return;
             }
+            if self.buffers.reads_left == 0 {
+                break;
+            }
         }
         self.buffers.pending_reads.push(slot);
+    }
+
+    /// Reads what came before the request was sent.
+    fn read_early(&mut self, slot: Slot, closed: bool) {
+        let read = Read { early: true, ..self.receive(slot) };
+        let generation = self.connections[slot].generation;
+        self.deliver(slot, read);
+        if self.connections[slot].generation == generation {
+            self.read(slot, closed);
+        }
     }
 
     /// Reads once into the buffer, and dates what came.
@@ -244,7 +277,7 @@ impl<'a> Worker<'a> {
             Ok(Received { status, stamp, drained }) => (Ok(status), stamp, drained),
             Err(error) => (Err(error), None, false),
         };
-        let Receipt { time, lag } = self.rx.date(stamp, connection.sent(), now);
+        let Receipt { time, lag, early } = self.rx.date(stamp, connection.sent(), now);
         if let Ok(IoStatus::Done(_)) = status {
             match lag {
                 Some(lag) => self.tallies.tally.client_lag(lag),
@@ -252,7 +285,7 @@ impl<'a> Worker<'a> {
                 None => {}
             }
         }
-        Read { status, time, drained }
+        Read { status, time, early, drained }
     }
 
     /// Gives a read to its connection, and does what follows from it.
@@ -260,14 +293,16 @@ impl<'a> Worker<'a> {
         let connection = &mut self.connections[slot];
         let mut incoming = Incoming {
             time: read.time,
+            early: read.early,
             reader: &mut self.kinds[connection.kind()].reader,
             tally: self.tallies.of(connection.phase()),
         };
         let step = match read.status {
             Ok(IoStatus::Done(n)) => connection.received(&self.buffers.read[..n], &mut incoming),
-            Ok(IoStatus::Closed) => connection.peer_closed(&mut incoming),
-            Ok(IoStatus::Blocked) => Step::Wait,
-            Err(error) => connection.broke(&error),
+            // The poll had returned, so the connection had ended by then.
+            Ok(IoStatus::Closed) => connection.peer_closed(&mut incoming, self.rx.polled),
+            Ok(IoStatus::Blocked) => connection.read_out(self.rx.polled),
+            Err(error) => connection.broke(&error, self.rx.polled),
         };
         self.follow_at(slot, step, read.time.at);
     }
@@ -303,7 +338,11 @@ impl<'a> Worker<'a> {
                 }
                 Some(_) if connection.paused_until() <= now => self.read_slowly(slot),
                 Some(_) => {
-                    let (outcome, end) = connection.expired(limits, now);
+                    if connection.state == State::Queued {
+                        self.prepare(slot, now);
+                    }
+                    let connection = &mut self.connections[slot];
+                    let (outcome, end) = connection.expired(&self.kinds[connection.kind()].timeouts, now);
                     self.finish(slot, outcome, false, end);
                 }
             }
@@ -361,7 +400,6 @@ impl<'a> Worker<'a> {
             self.tallies.tally.arrival_started(self.tallies.placement(now).window.covers(now));
         }
         self.counts.busy += 1;
-        self.tallies.tally.started();
         let connection = &mut self.connections[slot];
         debug_assert!(!connection.is_busy(), "a user has one request at a time");
         connection.begin(start);
@@ -387,6 +425,7 @@ impl<'a> Worker<'a> {
         connection.apply_behavior(request.behavior);
         let step = connection.send(&request.bytes, expect, now, self.tallies.placement(now));
         connection.exchange.sample.intended = intended;
+        self.count_started(slot);
         self.counts.set_in_flight(self.counts.in_flight + 1, &mut self.tallies.tally);
         self.follow_at(slot, step, now);
     }
@@ -426,9 +465,7 @@ impl<'a> Worker<'a> {
         self.tallies.of(exchange.phase).stale_retry(kind, in_window);
         self.counts.set_in_flight(self.counts.in_flight - 1, &mut self.tallies.tally);
         self.close(slot);
-        let connection = &mut self.connections[slot];
-        connection.retried = true;
-        connection.state = State::Queued;
+        self.connections[slot].retry();
         self.connect_queue.waiting.push_front(slot);
     }
 
@@ -457,34 +494,12 @@ impl<'a> Worker<'a> {
             Step::Rearm => self.arm_response(slot),
             Step::Upgraded => self.upgraded(slot),
             Step::Over { outcome, reusable } => self.finish(slot, outcome, reusable, at),
+            Step::Whole => self.finish_whole(slot),
+            Step::ReadOut => self.read(slot, true),
+            Step::Condemned(failure) => self.condemn(slot, failure, at),
             Step::Gone => self.close(slot),
             Step::Stale => self.send_again(slot),
         }
-    }
-
-    /// The request is over: its sample is recorded and its user told.
-    fn finish(&mut self, slot: Slot, outcome: Outcome, reusable: bool, end: Nanos) {
-        let connection = &self.connections[slot];
-        let sample = self.goals.judged(connection.exchange.sample(outcome, end));
-        let was_in_flight = connection.is_in_flight();
-        self.tallies.of(connection.phase()).record(&sample);
-        if let Outcome::Failed(failure) = outcome {
-            self.note_failure(slot, failure, end);
-        }
-        self.counts.busy -= 1;
-        if was_in_flight {
-            self.counts.set_in_flight(self.counts.in_flight - 1, &mut self.tallies.tally);
-        }
-        let connection = &mut self.connections[slot];
-        let back_off = connection.back_off(outcome);
-        let leaves = connection.give_up != Nanos::MAX && !self.schedule.is_active(slot.0);
-        let aborts = outcome == Outcome::Cancelled && connection.aborts();
-        if reusable && !leaves && self.connections.may_serve(slot) {
-            self.connections[slot].keep();
-        } else if let Some(stream) = self.take_stream(slot) {
-            if aborts { stream.abort() } else { stream.close() }
-        }
-        self.schedule.finished(slot.0, end, back_off);
     }
 
     // ---- publish once a second -------------------------------------------------------------
@@ -525,6 +540,10 @@ impl<'a> Worker<'a> {
         for slot in self.connections.slots() {
             let connection = &mut self.connections[slot];
             if connection.is_busy() {
+                if let Some((outcome, end)) = connection.whole() {
+                    self.finish(slot, outcome, false, end);
+                    continue;
+                }
                 if !connection.is_in_flight() {
                     self.prepare(slot, now);
                 }

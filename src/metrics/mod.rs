@@ -27,7 +27,7 @@ pub use paths::{Attempts, Paths};
 pub use series::Second;
 pub use stage::StageTally;
 pub use summary::Summary;
-pub use tally::Tally;
+pub use tally::{Balance, Tally};
 
 use crate::units::Nanos;
 

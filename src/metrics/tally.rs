@@ -38,6 +38,16 @@ pub struct Tally {
     pub(super) levels: [Level; Gauge::ALL.len()],
 }
 
+/// Requests that were started, and those that ended: as a success or a failure, cancelled or interrupted. Once a run is over
+/// both are equal, in the measurement window and outside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Balance {
+    /// Started.
+    pub started: u64,
+    /// Ended.
+    pub ended: u64,
+}
+
 /// The numbers of one kind of request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Part {
@@ -147,9 +157,25 @@ impl Tally {
         }
     }
 
-    /// A request was begun; which kind it is, is drawn later.
+    /// A request was started in this phase.
     pub fn started(&mut self) {
         self.shared.count(Counter::HttpReqsStarted, 1, 1);
+    }
+
+    /// A request of `kind` that was recorded as a success has failed after all. Its times stay where they are.
+    pub fn condemn(&mut self, kind: u16, failure: Failure, at: Nanos) {
+        debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
+        if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
+            part.failed += 1;
+            self.failures[failure as usize].add_one(at, None);
+        }
+    }
+
+    /// Requests that were started, and those that ended.
+    pub fn balance(&self) -> Balance {
+        let ends = [Counter::HttpReqs, Counter::Cancelled, Counter::Interrupted];
+        let ended = self.kinds.iter().flat_map(|part| ends.map(|counter| part.counter(counter))).sum();
+        Balance { started: self.shared.counter(Counter::HttpReqsStarted), ended }
     }
 
     /// Whether an example of a failure of that class, which ended `at`, would be kept. It is asked for before one is made, so that a

@@ -21,6 +21,8 @@ pub(crate) struct Kernel {
     pub(crate) eof: bool,
     /// Our side was dropped.
     pub(crate) dropped: bool,
+    /// The peer has reset the connection: nothing can be written any more. What it sent before can be read.
+    pub(crate) reset: bool,
     /// How many bytes a write takes at most; none means all.
     pub(crate) window: Option<usize>,
 }
@@ -57,6 +59,9 @@ impl Socket {
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut kernel = self.0.borrow_mut();
+        if kernel.reset {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let n = kernel.window.map_or(bytes.len(), |w| w.min(bytes.len()));
         if n == 0 {
             return Err(io::ErrorKind::WouldBlock.into());

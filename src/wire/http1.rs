@@ -23,6 +23,11 @@ use super::{
 /// Most interim responses (1xx) before a final one. Servers send one, or a few `103 Early Hints`.
 pub const MAX_INTERIM: u8 = 16;
 
+/// Most bytes of empty lines before a response. Some servers write one after a response, a line end
+/// more than they announced. RFC 9112, section 2.2, asks only servers to skip it, and clients in the
+/// field do so, too.
+const MAX_STRAY_BYTES: u8 = 16;
+
 /// What the first bytes of every response are; anything else is refused at once, not when a limit or a timeout is reached.
 const START: &[u8] = b"HTTP/1.";
 
@@ -35,6 +40,8 @@ pub struct Decoder {
     /// Bytes of a body whose length was not announced.
     received: u32,
     interim: u8,
+    /// Bytes of empty lines before the response.
+    stray: u8,
     /// What [`Event::End`] will say.
     reusable: bool,
 }
@@ -180,7 +187,8 @@ impl Decoder {
                 }
                 continue;
             }
-            self.reusable = parsed.reusable;
+            // A server that writes more than it announces is not trusted with another request.
+            self.reusable = parsed.reusable && self.stray == 0;
             self.state = match parsed.framing {
                 Framing::Length(0) => State::End,
                 Framing::Length(length) if length > MAX_BODY_BYTES => return Some(Err(WireError::TooLarge("body"))),
@@ -211,6 +219,11 @@ impl Decoder {
     /// Takes one head off the front of `input` and parses it, once it is complete.
     fn gather(&mut self, input: &mut &[u8]) -> Option<Result<ParsedHead, WireError>> {
         if self.cut.as_ref().is_none_or(|cut| cut.0.is_empty()) {
+            let stray = take(input, stray_lines(input)).len();
+            self.stray = self.stray.saturating_add(u8::try_from(stray).unwrap_or(u8::MAX));
+            if self.stray > MAX_STRAY_BYTES {
+                return Some(Err(WireError::BadHttp("empty lines before the response")));
+            }
             if input.is_empty() {
                 return None;
             }
@@ -242,6 +255,22 @@ impl Decoder {
         }
         None
     }
+}
+
+/// Whether `bytes` after the end of a response are only empty lines, and few.
+pub fn is_stray(bytes: &[u8]) -> bool {
+    bytes.len() <= usize::from(MAX_STRAY_BYTES) && stray_lines(bytes) == bytes.len()
+}
+
+/// Whether the server says that it has waited too long for a request, which closes an idle
+/// connection (RFC 9110, section 15.5.9).
+pub fn is_request_timeout(bytes: &[u8]) -> bool {
+    bytes.starts_with(START) && bytes.get(START.len() + 1..).is_some_and(|rest| rest.starts_with(b" 408"))
+}
+
+/// How many bytes of empty lines `bytes` begin with.
+fn stray_lines(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
 }
 
 fn take<'b>(input: &mut &'b [u8], len: usize) -> &'b [u8] {
@@ -306,7 +335,11 @@ fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
     }
     let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut slots);
+    // A folded header is one header (RFC 9112, section 5.2). Its line breaks stay in the value, where they are white space
+    // like any other: all that is read of a value is trimmed or split.
+    let parsed = httparse::ParserConfig::default()
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .parse_response_with_uninit_headers(&mut response, bytes, &mut slots);
     match parsed {
         Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
         Ok(_) => return Err(WireError::BadHttp("a blank line inside the head")),
@@ -375,7 +408,10 @@ impl Fields {
                 }
             }
             16 if name.eq_ignore_ascii_case("content-encoding") => {
-                self.encoded |= list(value).any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+                // `none` is no registered coding, but servers use it to keep proxies from compressing a stream.
+                let is_plain =
+                    |coding: &[u8]| coding.eq_ignore_ascii_case(b"identity") || coding.eq_ignore_ascii_case(b"none");
+                self.encoded |= !list(value).all(is_plain);
             }
             17 if name.eq_ignore_ascii_case("transfer-encoding") => {
                 // `identity` is no coding; it was taken out of the standard, and is still sent.

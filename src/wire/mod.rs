@@ -17,8 +17,8 @@ pub mod websocket;
 
 /// Longest response head, status line and all headers. Real ones are under 4 KiB; cookies and tracing headers make 16 KiB.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// Most headers in a head.
-pub const MAX_HEADERS: usize = 128;
+/// Most headers in a head. Gateways that trace every hop send more than a hundred.
+pub const MAX_HEADERS: usize = 256;
 /// Longest line of an event stream.
 pub const MAX_LINE_BYTES: usize = 1024 * 1024;
 /// Longest event: all its data lines together.

@@ -1,7 +1,7 @@
 //! A connection that becomes a WebSocket, and what one does beside carrying requests.
 
 use super::{Connection, State, Step};
-use crate::engine::exchange::{Channel, Expect, Handshake, Progress};
+use crate::engine::exchange::{Between, Channel, Expect, Handshake, Progress};
 use crate::metrics::{Failure, Outcome};
 use crate::units::Nanos;
 use crate::wire::websocket::Accept;
@@ -33,7 +33,7 @@ impl Connection {
                 self.keep_unsent(&bytes[written..]);
                 Step::Rearm
             }
-            Err(error) => self.broke(&error),
+            Err(error) => self.takes_no_more(&error, now),
         }
     }
 
@@ -52,15 +52,19 @@ impl Connection {
     /// Bytes that came while no request was under way.
     pub(super) fn between_requests(&mut self, bytes: &[u8]) -> Step {
         let Some(channel) = &mut self.exchange.channel else { return Step::Gone };
-        let good = channel.idle(bytes);
+        let between = channel.idle(bytes);
         self.answer();
-        // A pong that did not fit: a peer that does not read what it asked for.
-        if good && self.state == State::Idle { Step::Wait } else { Step::Gone }
+        match between {
+            Between::Fine if self.state == State::Idle => Step::Wait,
+            // A pong did not fit: the peer does not read what it asked for.
+            Between::Fine | Between::Closed => Step::Gone,
+            Between::Broken => self.out_of_step(bytes),
+        }
     }
 
     /// The peer has said that it closes. As with the end of a connection: it may have done so before it saw the request.
-    pub(super) fn closed_by_word(&mut self) -> Step {
-        if self.may_retry() {
+    pub(super) fn closed_by_word(&mut self, at: Nanos) -> Step {
+        if self.may_retry(at) {
             return Step::Stale;
         }
         match self.exchange.end_of_messages(true) {

@@ -33,6 +33,17 @@ pub(super) enum Phase {
     Open(websocket::Decoder),
 }
 
+/// What came while no request was under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Between {
+    /// Pings and pongs, or a part of a frame.
+    Fine,
+    /// The peer closes.
+    Closed,
+    /// A message that nobody asked for, or broken frames.
+    Broken,
+}
+
 /// What became of a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Handshake {
@@ -64,13 +75,14 @@ impl Channel {
         }
     }
 
-    /// Bytes that came while no request was under way: whether the connection may be used further.
-    pub(in crate::engine) fn idle(&mut self, bytes: &[u8]) -> bool {
+    /// Bytes that came while no request was under way.
+    pub(in crate::engine) fn idle(&mut self, bytes: &[u8]) -> Between {
         let mut input = bytes;
-        // A message that nobody asked for puts it out of step; pings do not.
-        match &mut self.phase {
-            Phase::Open(socket) => socket.next(&mut input).is_none(),
-            Phase::Opening(_) => false,
+        let Phase::Open(socket) = &mut self.phase else { return Between::Broken };
+        match socket.next(&mut input) {
+            None => Between::Fine,
+            Some(Ok(websocket::Event::Closed)) => Between::Closed,
+            Some(_) => Between::Broken,
         }
     }
 }

@@ -5,8 +5,7 @@ use super::Worker;
 use super::connect_queue::MAX_CONNECTING;
 use crate::engine::connection::{State, connect_failure};
 use crate::engine::slot::Slot;
-use crate::metrics::{Failure, Outcome};
-use crate::net::tls::TlsFailure;
+use crate::metrics::Outcome;
 use crate::net::{Opening, Stream};
 use crate::units::Nanos;
 
@@ -61,8 +60,11 @@ impl Worker<'_> {
         self.scenario.write(target, start.draw_vu, start.iteration, request);
         let expect = self.kinds[request.kind as usize].expect;
         connection.apply_behavior(request.behavior);
-        connection.exchange.begin(expect, now, false, self.tallies.placement(now));
-        connection.exchange.sample.intended = self.schedule.is_open().then_some(start.intended);
+        // The clock of a request that is sent again goes on.
+        if !connection.is_retried() {
+            connection.exchange.begin(expect, now, false, self.tallies.placement(now));
+            connection.exchange.sample.intended = self.schedule.is_open().then_some(start.intended);
+        }
     }
 
     pub(super) fn finish_connecting(&mut self, slot: Slot, closed: bool) {
@@ -120,22 +122,5 @@ impl Worker<'_> {
             self.counts.set_established(self.counts.established - 1, &mut self.tallies.tally);
         }
         stream
-    }
-
-    /// Counts where a failure happened, before it is forgotten with the connection.
-    pub(super) fn note_failure(&mut self, slot: Slot, failure: Failure, at: Nanos) {
-        let connection = &mut self.connections[slot];
-        let tally = self.tallies.of(connection.phase());
-        if tally.wants_example(failure, at) {
-            tally.example(failure, at, connection.exchange.example(&self.secrets));
-        }
-        if failure == Failure::Tls {
-            let reason = connection.tls_failure.take();
-            self.tallies.tally.tls_trouble(reason.map_or("other", TlsFailure::name));
-        }
-        // A slot that waits, or could not begin, is still in the state that it waits in.
-        if matches!(connection.state, State::Queued | State::Connecting | State::Securing) {
-            self.tallies.tally.attempted(self.dialer.addr(connection.route), false);
-        }
     }
 }

@@ -32,6 +32,7 @@ impl Worker<'_> {
         let now = self.clock.now();
         let mut incoming = Incoming {
             time: ReceiveTime { at: now, not_before: now },
+            early: false,
             reader: &mut self.kinds[connection.kind()].reader,
             tally: self.tallies.of(connection.phase()),
         };
@@ -41,9 +42,9 @@ impl Worker<'_> {
                 connection.received(&self.buffers.read[..n], &mut incoming)
             }
             // The socket is empty, so the poll reports what comes next.
-            Ok(IoStatus::Blocked) => Step::Wait,
-            Ok(IoStatus::Closed) => connection.peer_closed(&mut incoming),
-            Err(error) => connection.broke(&error),
+            Ok(IoStatus::Blocked) => connection.read_out(now),
+            Ok(IoStatus::Closed) => connection.peer_closed(&mut incoming, now),
+            Err(error) => connection.broke(&error, now),
         };
         // The end of the pause is a limit, too.
         let step = if step == Step::Wait { Step::Rearm } else { step };

@@ -40,6 +40,8 @@ pub(super) struct Buffers {
     pub(super) ready: Vec<Ready>,
     /// Slots that had more to read than a pass allows.
     pub(super) pending_reads: Vec<Slot>,
+    /// Reads that are left in this pass.
+    pub(super) reads_left: usize,
     pub(super) request: Request,
     pub(super) read: Box<[u8]>,
 }
@@ -47,7 +49,7 @@ pub(super) struct Buffers {
 impl Buffers {
     pub(super) fn new() -> Self {
         let read = vec![0; READ_BUFFER_BYTES].into_boxed_slice();
-        Self { ready: Vec::new(), pending_reads: Vec::new(), request: Request::default(), read }
+        Self { ready: Vec::new(), pending_reads: Vec::new(), reads_left: 0, request: Request::default(), read }
     }
 }
 

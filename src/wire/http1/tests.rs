@@ -260,6 +260,8 @@ fn encodings_and_retry_after_are_read() {
         |fields: &str| complete(&format!("HTTP/1.1 429 X\r\n{fields}\r\nContent-Length: 0\r\n\r\n")).head.unwrap();
     assert!(head("Content-Encoding: gzip").encoded);
     assert!(head("content-encoding: identity, br").encoded);
+    assert!(!head("Content-Encoding: none").encoded && !head("Content-Encoding: None, identity").encoded);
+    assert!(head("Content-Encoding: none, gzip").encoded);
     assert!(!head("Content-Encoding: Identity").encoded);
     assert!(!head("Content-Encoding: ").encoded);
     assert_eq!(head("Retry-After: 30").retry_after_s, Some(30));
@@ -278,8 +280,7 @@ fn lenient_where_the_standard_is() {
 #[test]
 fn garbage_is_refused_at_once() {
     let no_status_line = WireError::BadHttp("no HTTP/1.x status line");
-    for bytes in
-        ["SSH-2.0-OpenSSH\r\n", "\r\n", "HTTP/2 200\r\n\r\n", "<html>", "http/1.1 200 OK\r\n\r\n", "\u{16}\u{3}\u{1}"]
+    for bytes in ["SSH-2.0-OpenSSH\r\n", "HTTP/2 200\r\n\r\n", "<html>", "http/1.1 200 OK\r\n\r\n", "\u{16}\u{3}\u{1}"]
     {
         assert_eq!(refused(bytes), no_status_line, "{bytes}");
     }
@@ -294,6 +295,44 @@ fn garbage_is_refused_at_once() {
         refused("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n"),
         WireError::BadChunk("a chunk size is missing")
     );
+}
+
+#[test]
+fn empty_lines_before_a_response_are_skipped_up_to_a_bound() {
+    for stray in ["\r\n", "\n", "\r\n\r\n\r\n", &"\r\n".repeat(8)] {
+        let seen = complete(&format!("{stray}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"));
+        assert_eq!((seen.body, seen.reusable), (b"hi".to_vec(), Some(false)), "{stray:?}: it is not trusted again");
+    }
+    assert_eq!(refused(&"\r\n".repeat(9)), WireError::BadHttp("empty lines before the response"));
+    assert!(is_stray(b"") && is_stray(b"\r\n") && !is_stray(b"\r\nx") && !is_stray(&[b'\n'; 17]));
+}
+
+#[test]
+fn a_folded_header_is_one_header() {
+    let folds = ["\r\n ", "\r\n\t", "\n  ", "\r\n \r\n "];
+    for fold in folds {
+        let seen = complete(&format!(
+            "HTTP/1.1 200 OK\r\nX-Policy: default-src 'self';{fold}img-src 'none'\r\n\
+             Content-Type: text/event-stream;{fold}charset=utf-8\r\nConnection: keep-alive,{fold}close\r\n\
+             Content-Length:{fold}2\r\n\r\nhi"
+        ));
+        let head = seen.head.expect("a head");
+        assert_eq!((head.status, head.content_type), (200, ContentType::EventStream), "{fold:?}");
+        assert_eq!((seen.body, seen.reusable), (b"hi".to_vec(), Some(false)), "{fold:?}");
+    }
+    let seen = complete("HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\tchunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
+    assert_eq!(seen.body, b"hi");
+    // A fold continues a header, so there has to be one.
+    assert!(matches!(refused("HTTP/1.1 200 OK\r\n folded\r\n\r\n"), WireError::BadHttp(_)));
+}
+
+#[test]
+fn a_request_timeout_is_recognised() {
+    assert!(is_request_timeout(b"HTTP/1.1 408 Request Timeout\r\n"));
+    assert!(is_request_timeout(b"HTTP/1.0 408"));
+    for other in [&b"HTTP/1.1 40"[..], b"HTTP/1.1 200 OK", b"HTTP/2 408", b"408"] {
+        assert!(!is_request_timeout(other));
+    }
 }
 
 #[test]

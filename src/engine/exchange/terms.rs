@@ -1,0 +1,63 @@
+//! What an exchange is told, and what it answers.
+
+use crate::api::{Api, Reader};
+use crate::engine::rx_time::ReceiveTime;
+use crate::metrics::{Outcome, Tally};
+use crate::mix::Kind;
+
+/// What is asked for: fixed per kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) struct Expect {
+    pub(in crate::engine) kind: u16,
+    pub(in crate::engine) api: Api,
+    pub(in crate::engine) stream: bool,
+    /// It goes over a WebSocket.
+    pub(in crate::engine) websocket: bool,
+}
+
+impl Expect {
+    /// Those of a mix, in its order.
+    pub(in crate::engine) fn all(kinds: &[Kind]) -> Vec<Self> {
+        let kinds = kinds.iter().enumerate();
+        kinds
+            .map(|(i, kind)| Self { kind: i as u16, api: kind.api, stream: kind.stream, websocket: kind.websocket })
+            .collect()
+    }
+}
+
+/// Bytes that are received, and what they are decoded with.
+#[derive(Debug)]
+pub(in crate::engine) struct Incoming<'a> {
+    pub(in crate::engine) time: ReceiveTime,
+    /// They were received before the request was sent.
+    pub(in crate::engine) early: bool,
+    /// Understands the answers to this kind of request.
+    pub(in crate::engine) reader: &'a mut Reader,
+    /// Takes the gaps between tokens at once. Everything else waits for the end of the request.
+    pub(in crate::engine) tally: &'a mut Tally,
+}
+
+/// What a response waits for. Each has a limit of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Awaiting {
+    FirstByte,
+    /// More of a response that has begun.
+    MoreData,
+    /// The terminal event has come; only the framing is still open.
+    FramingEnd,
+}
+
+/// Whether the response goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Progress {
+    /// More bytes are expected.
+    More,
+    /// The peer has said that nothing more will come. Only over a WebSocket; else the end of the connection says that.
+    Closed,
+    /// It is over.
+    Over {
+        outcome: Outcome,
+        /// Whether the connection may carry another request.
+        reusable: bool,
+    },
+}

@@ -1,0 +1,77 @@
+//! How a request ends: its sample, its example, and what becomes of its connection.
+
+use super::Worker;
+use crate::engine::connection::State;
+use crate::engine::slot::Slot;
+use crate::metrics::{Failure, Outcome};
+use crate::net::tls::TlsFailure;
+use crate::units::Nanos;
+
+impl Worker<'_> {
+    /// A request belongs to the phase in which it is sent, also for being started. One that is never
+    /// sent is counted when it ends.
+    pub(super) fn count_started(&mut self, slot: Slot) {
+        let connection = &mut self.connections[slot];
+        if connection.starts() {
+            self.tallies.of(connection.phase()).started();
+        }
+    }
+
+    /// The request is over: its sample is recorded and its user told.
+    pub(super) fn finish(&mut self, slot: Slot, outcome: Outcome, reusable: bool, end: Nanos) {
+        self.count_started(slot);
+        let connection = &self.connections[slot];
+        let sample = self.goals.judged(connection.exchange.sample(outcome, end));
+        let was_in_flight = connection.is_in_flight();
+        self.tallies.of(connection.phase()).record(&sample);
+        if let Outcome::Failed(failure) = outcome {
+            self.note_failure(slot, failure, end);
+        }
+        self.counts.busy -= 1;
+        if was_in_flight {
+            self.counts.set_in_flight(self.counts.in_flight - 1, &mut self.tallies.tally);
+        }
+        let connection = &mut self.connections[slot];
+        let back_off = connection.back_off(outcome);
+        let leaves = connection.give_up != Nanos::MAX && !self.schedule.is_active(slot.0);
+        let aborts = outcome == Outcome::Cancelled && connection.aborts();
+        if reusable && !leaves && self.connections.may_serve(slot) {
+            self.connections[slot].keep(outcome);
+        } else if let Some(stream) = self.take_stream(slot) {
+            if aborts { stream.abort() } else { stream.close() }
+        }
+        self.schedule.finished(slot.0, end, back_off);
+    }
+
+    /// The request was over with its terminal event.
+    pub(super) fn finish_whole(&mut self, slot: Slot) {
+        if let Some((outcome, end)) = self.connections[slot].whole() {
+            self.finish(slot, outcome, false, end);
+        }
+    }
+
+    /// Bytes came after the end of a response that was recorded as a success: it failed after all.
+    pub(super) fn condemn(&mut self, slot: Slot, failure: Failure, at: Nanos) {
+        let connection = &self.connections[slot];
+        self.tallies.of(connection.phase()).condemn(connection.kind() as u16, failure, at);
+        self.note_failure(slot, failure, at);
+        self.close(slot);
+    }
+
+    /// Counts where a failure happened, before it is forgotten with the connection.
+    fn note_failure(&mut self, slot: Slot, failure: Failure, at: Nanos) {
+        let connection = &mut self.connections[slot];
+        let tally = self.tallies.of(connection.phase());
+        if tally.wants_example(failure, at) {
+            tally.example(failure, at, connection.exchange.example(&self.secrets));
+        }
+        if failure == Failure::Tls {
+            let reason = connection.tls_failure.take();
+            self.tallies.tally.tls_trouble(reason.map_or("other", TlsFailure::name));
+        }
+        // A slot that waits, or could not begin, is still in the state that it waits in.
+        if matches!(connection.state, State::Queued | State::Connecting | State::Securing) {
+            self.tallies.tally.attempted(self.dialer.addr(connection.route), false);
+        }
+    }
+}
