@@ -217,7 +217,12 @@ impl Capacity {
     fn sentence(&self) -> String {
         let of = |t: Try| format!("{} of {}", t.held, t.held + t.failed);
         match (self.holds, self.fails) {
-            (None, None) => "nothing was measured".to_owned(),
+            (None, None) if self.curve.is_empty() => "nothing was measured".to_owned(),
+            (None, None) => {
+                "no step had data for every goal: measure each step for longer (--duration), or begin with a \
+                             higher load (--min)"
+                    .to_owned()
+            }
             (None, Some(fails)) => {
                 format!(
                     "the goals do not hold even at {} (failed {} of {})",

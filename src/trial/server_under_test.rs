@@ -284,7 +284,8 @@ fn of_answer(
     let url = || target.url.clone();
     let hint = |text: String| Found { is_llmsim: false, hints: vec![Hint { name: "health", text }] };
     let health = match answer {
-        Err(_) | Ok(Err(ProbeError::NotHttp)) if may_start => return Ok(None),
+        // What does not answer there is not the server asked for; starting one says that its port is taken.
+        Err(_) | Ok(Err(_)) if may_start => return Ok(None),
         Err(error @ (ProbeError::Refused | ProbeError::Timeout(_) | ProbeError::NoAddress)) => {
             return Err(TrialError::Unreachable { url: url(), reason: error.to_string() });
         }

@@ -27,7 +27,11 @@ fn a_port_that_was_asked_for_is_the_only_one() {
         (Overrides { port: flag("port", "9000"), ..none() }, "http://127.0.0.1:9000", false),
         (Overrides { host: flag("host", "::1"), port: flag("port", "1"), ..none() }, "http://[::1]:1", false),
         (
-            Overrides { target_url: flag("target-url", "http://localhost:9000/"), ..none() },
+            Overrides {
+                target_url: flag("target-url", "http://localhost:9000/"),
+                chaos: flag("chaos", "true"),
+                ..none()
+            },
             "http://localhost:9000",
             false,
         ),
@@ -44,6 +48,14 @@ fn no_server_is_started_elsewhere_or_against_the_user() {
         Overrides { target_url: flag("target-url", "http://example.com"), ..none() },
         Overrides { host: flag("host", "10.0.0.7"), ..none() },
         Overrides { target_url: flag("target-url", "http://localhost:1/proxy"), ..none() },
+        // A named target is not replaced when it does not answer.
+        Overrides { target_url: flag("target-url", "http://localhost:9000"), ..none() },
+        Overrides { target_url: env("K6_TARGET_URL", "http://localhost:9000"), ..none() },
+        Overrides {
+            target_url: flag("target-url", "http://localhost:1"),
+            chaos: env("LLMSIM_BLAST_CHAOS", "1"),
+            ..none()
+        },
         Overrides { no_server: flag("no-server", "true"), ..none() },
         Overrides { no_server: env("LLMSIM_BLAST_NO_SERVER", "1"), ..none() },
         Overrides { host: flag("host", "10.0.0.7"), server_bin: env("LLMSIM_BLAST_SERVER_BIN", "llmsim"), ..none() },
