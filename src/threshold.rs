@@ -105,7 +105,7 @@ impl Aggregation {
         match metric {
             Metric::Trend(_) => "avg, min, max, med, p(N), count",
             Metric::Counter(_) => "count, rate",
-            Metric::Share(_) => "rate",
+            Metric::Rate(_) => "rate",
             Metric::Gauge(_) => "value, min, max",
             Metric::Server(_) => "value",
         }
@@ -119,7 +119,7 @@ impl Aggregation {
             (Metric::Trend(_) | Metric::Gauge(_), "min") => Some(Self::Min),
             (Metric::Trend(_) | Metric::Gauge(_), "max") => Some(Self::Max),
             (Metric::Trend(_) | Metric::Counter(_), "count") => Some(Self::Count),
-            (Metric::Counter(_) | Metric::Share(_), "rate") => Some(Self::Rate),
+            (Metric::Counter(_) | Metric::Rate(_), "rate") => Some(Self::Rate),
             (Metric::Gauge(_) | Metric::Server(_), "value") => Some(Self::Value),
             (Metric::Trend(_), text) => match text.strip_prefix("p(").and_then(|rest| rest.strip_suffix(')')) {
                 Some(percentile) => Some(Self::P(parse_percentile(percentile)?)),
@@ -243,7 +243,7 @@ fn parse_key(key: &str, requests: &[String]) -> Result<(Metric, Option<String>),
         Some((name, selector)) => (name.trim_end(), Some(selector)),
         None => (key, None),
     };
-    let metric = Metric::from_name(name).ok_or_else(|| unknown_metric(name))?;
+    let metric = Metric::parse(name).ok_or_else(|| unknown_metric(name))?;
     let Some(selector) = selector else { return Ok((metric, None)) };
     let bad = |what: &str| RuleError(format!("`{key}`: {what}: expected a selector such as {name}{{request:NAME}}"));
     let selector = selector.strip_suffix('}').ok_or_else(|| bad("a closing } is missing"))?;
@@ -256,23 +256,12 @@ fn parse_key(key: &str, requests: &[String]) -> Result<(Metric, Option<String>),
         let known = if requests.is_empty() { "none".to_owned() } else { requests.join(", ") };
         return Err(RuleError(format!("`{key}`: no kind of request is named `{request}`: expected one of {known}")));
     }
-    if !is_per_request(metric) {
+    if metric.is_global() {
         return Err(RuleError(format!(
             "`{key}`: {name} belongs to no kind of request: expected it without a selector"
         )));
     }
     Ok((metric, Some(request.to_owned())))
-}
-
-/// Whether a metric is kept for each kind of request. Levels and the opening of connections are the whole run's.
-fn is_per_request(metric: Metric) -> bool {
-    match metric {
-        Metric::Gauge(_)
-        | Metric::Server(_)
-        | Metric::Trend(Trend::HttpReqConnecting | Trend::HttpReqTlsHandshaking | Trend::WsConnecting) => false,
-        Metric::Counter(counter) => !counter.is_of_no_kind(),
-        Metric::Trend(_) | Metric::Share(_) => true,
-    }
 }
 
 /// Names the nearest metric, and all.
@@ -319,7 +308,7 @@ fn parse_bound(metric: Metric, aggregation: Aggregation, text: &str) -> Result<f
         Metric::Trend(_) if aggregation != Aggregation::Count => plain_number(text)
             .or_else(|| text.parse::<Nanos>().ok().map(Nanos::as_millis_f64))
             .ok_or_else(|| bad("milliseconds, or a duration such as 2s, 500ms, 50us")),
-        Metric::Share(_) => match text.strip_suffix('%') {
+        Metric::Rate(_) => match text.strip_suffix('%') {
             Some(percent) => plain_number(percent.trim_end()).map(|percent| percent / 100.0),
             None => plain_number(text),
         }
@@ -386,8 +375,8 @@ fn measured(rule: &Rule, summary: &Summary) -> (Option<f64>, u64) {
             };
             (value, finished(summary, request))
         }),
-        Metric::Share(share) => summary.share(share, request).filter(|part| part.total > 0).map_or((None, 0), |part| {
-            let value = (rule.aggregation == Aggregation::Rate).then(|| part.rate());
+        Metric::Rate(rate) => summary.rate(rate, request).filter(|part| part.total > 0).map_or((None, 0), |part| {
+            let value = (rule.aggregation == Aggregation::Rate).then(|| part.ratio());
             (value, part.total)
         }),
         Metric::Gauge(gauge) => summary.gauge(gauge).map_or((None, 0), |level| {

@@ -12,7 +12,7 @@ use crate::cli::sweep_args::{CapacityArgs, CapacityGiven};
 use crate::document::TargetServer;
 use crate::exit::ExitClass;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
-use crate::metrics::{Counter, Metric, Share, Trend};
+use crate::metrics::{Counter, Metric, Rate, Trend};
 use crate::plan::{Given, Plan, PlanError, resolve};
 use crate::report::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
 use crate::threshold::{self, Aggregation, Judgement, Rule, Verdict};
@@ -182,7 +182,7 @@ fn shape(wish: &Wish, load: f64) -> Shape {
 fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> (Step, bool) {
     let verdicts = threshold::judge(&plan.thresholds, &measured.summary);
     let has = |judgement| verdicts.iter().any(|verdict: &Verdict| verdict.result == judgement);
-    let failed = measured.share(Share::HttpReqFailed);
+    let failed = measured.rate(Rate::HttpReqFailed);
     let lacks_data = has(Judgement::NoData) && !has(Judgement::Fail) && failed.is_none_or(|share| share < 1.0);
     let mut broken: Vec<String> =
         plan.thresholds.iter().zip(&verdicts).filter(|(_, v)| v.result != Judgement::Pass).map(is_broken).collect();
@@ -204,7 +204,7 @@ fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> (Step, bool) {
         requests_per_s: measured.per_second(Counter::HttpReqs),
         tokens_per_s: measured.per_second(Counter::TokensOutput),
         failed,
-        goodput: measured.share(Share::Goodput),
+        goodput: measured.rate(Rate::Goodput),
         client: measured.client(),
         client_cpu: measured.client_cpu(),
     };
@@ -216,7 +216,7 @@ fn is_broken((rule, verdict): (&Rule, &Verdict)) -> String {
     let measured = match (rule.metric, verdict.value) {
         (_, None) => "no data".to_owned(),
         (Metric::Trend(_), Some(ms)) if rule.aggregation != Aggregation::Count => format!("measured {ms:.2}ms"),
-        (Metric::Share(_), Some(share)) => format!("measured {:.2}%", share * 100.0),
+        (Metric::Rate(_), Some(share)) => format!("measured {:.2}%", share * 100.0),
         (_, Some(value)) => format!("measured {value:.2}"),
     };
     format!("{} {}: {measured}", verdict.metric, verdict.expression)

@@ -9,7 +9,7 @@ use crate::document::Hint;
 use crate::engine;
 use crate::exit::ExitClass;
 use crate::load::Shape;
-use crate::metrics::{Counter, Share, Trend, hints};
+use crate::metrics::{Counter, Rate, Trend, hints};
 use crate::plan::{Given, Mix, Plan, PlanError, Spec, resolve};
 use crate::report::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
 use crate::trial::{self, Ready, Setup, SweepStep, provenance};
@@ -183,7 +183,7 @@ fn step(plan: &Plan, (workers, concurrency): (Option<u32>, u32), shared_cores: b
         tokens_per_s: measured.per_second(Counter::TokensOutput),
         http_req_duration: measured.quantiles(Trend::HttpReqDuration),
         ttft: measured.quantiles(Trend::Ttft),
-        failed: measured.share(Share::HttpReqFailed),
+        failed: measured.rate(Rate::HttpReqFailed),
         client_cpu: measured.client_cpu(),
         client_workers: measured.workers as u32,
         server_cpu: measured.server_cpu,

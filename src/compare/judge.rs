@@ -6,7 +6,7 @@ use super::{
     Change, CompareError, Comparison, Gate, LEAST_PAIRS, LEAST_RUNS, MOST_RUNS, Measure, Method, Number, Options, Row,
     Run, Unit, Verdict,
 };
-use crate::metrics::{Buckets, Counter, Metric, Share, Trend};
+use crate::metrics::{Buckets, Counter, Metric, Rate, Trend};
 use std::collections::BTreeMap;
 
 /// A measure without a gate is judged by this: what most suites call a change.
@@ -157,7 +157,7 @@ fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row], options: &
     }));
     let errors = rows
         .iter()
-        .find(|row| row.measure.metric == Metric::Share(Share::HttpReqFailed) && row.measure.request.is_none());
+        .find(|row| row.measure.metric == Metric::Rate(Rate::HttpReqFailed) && row.measure.request.is_none());
     if let Some(row) = errors.filter(|row| (rank::median(&row.head) - rank::median(&row.base)).abs() > BIAS) {
         let percent = |values: &[f64]| format!("{:.2} %", rank::median(values) * 100.0);
         warnings.push(format!(
@@ -406,7 +406,7 @@ fn seconds(measure: &Measure, run: &Run) -> Option<(Of, Seconds)> {
     match (measure.metric, measure.number) {
         (Metric::Counter(Counter::HttpReqs), _) if whole => Some((Of::Count, counts(|s| vec![s.http_reqs]))),
         (Metric::Counter(Counter::TokensOutput), _) if whole => Some((Of::Count, counts(|s| vec![s.tokens_output]))),
-        (Metric::Share(Share::HttpReqFailed), _) if whole => Some((Of::Share, counts(|s| vec![s.failed, s.http_reqs]))),
+        (Metric::Rate(Rate::HttpReqFailed), _) if whole => Some((Of::Share, counts(|s| vec![s.failed, s.http_reqs]))),
         (Metric::Trend(trend @ (Trend::Ttft | Trend::Tbt | Trend::HttpReqDuration)), number) => {
             let of = if let Number::P(p) = number { Of::Percentile(p) } else { Of::Average };
             let of_second = |second: &super::Second| {

@@ -1,7 +1,7 @@
 //! What two runs are compared by: one number of a metric, and in which direction it is better.
 
-use crate::metrics::summary::ShareValue;
-use crate::metrics::{Counter, Metric, Share, Summary, Trend};
+use crate::metrics::summary::RateValue;
+use crate::metrics::{Counter, Metric, Rate, Summary, Trend};
 use std::fmt;
 
 /// A percentile needs so many samples beyond it: with fewer it is the number of a few unlucky requests.
@@ -42,7 +42,7 @@ pub enum Unit {
 
 /// Short names for what everybody asks first.
 const ALIASES: [(&str, Metric); 2] =
-    [("error_rate", Metric::Share(Share::HttpReqFailed)), ("throughput", Metric::Counter(Counter::HttpReqs))];
+    [("error_rate", Metric::Rate(Rate::HttpReqFailed)), ("throughput", Metric::Counter(Counter::HttpReqs))];
 
 impl Measure {
     /// Of all requests.
@@ -54,7 +54,7 @@ impl Measure {
     /// survivors.
     pub fn usual() -> Vec<Self> {
         let mut measures = vec![
-            Self::of(Metric::Share(Share::HttpReqFailed), Number::Rate),
+            Self::of(Metric::Rate(Rate::HttpReqFailed), Number::Rate),
             Self::of(Metric::Counter(Counter::HttpReqs), Number::Rate),
             Self::of(Metric::Counter(Counter::TokensOutput), Number::Rate),
         ];
@@ -80,14 +80,14 @@ impl Measure {
             Some(None) => return Err(format!("`{text}`: a closing }} is missing")),
         };
         let alias = ALIASES.into_iter().find(|(alias, _)| *alias == name).map(|(_, metric)| metric);
-        let metric = alias.or_else(|| Metric::from_name(name)).ok_or_else(|| {
+        let metric = alias.or_else(|| Metric::parse(name)).ok_or_else(|| {
             format!(
                 "no metric is named `{name}`: expected one such as ttft, tbt, http_req_duration, error_rate, throughput"
             )
         })?;
         let number = number.strip_prefix('.').unwrap_or(number);
         let number = match (metric, number) {
-            (Metric::Counter(_) | Metric::Share(_), "" | "rate") => Number::Rate,
+            (Metric::Counter(_) | Metric::Rate(_), "" | "rate") => Number::Rate,
             (Metric::Trend(_), "avg") => Number::Avg,
             (Metric::Trend(_), "med") => Number::P(50.0),
             (Metric::Trend(_), "min" | "max") => {
@@ -112,15 +112,15 @@ impl Measure {
         match self.metric {
             Metric::Trend(_) | Metric::Gauge(_) | Metric::Server(_) => Unit::Ms,
             Metric::Counter(_) => Unit::PerSecond,
-            Metric::Share(_) => Unit::Share,
+            Metric::Rate(_) => Unit::Share,
         }
     }
 
     /// Whether more of it is better.
     pub const fn more_is_better(&self) -> bool {
         match self.metric {
-            Metric::Trend(_) | Metric::Gauge(_) | Metric::Server(_) | Metric::Share(Share::HttpReqFailed) => false,
-            Metric::Share(_) => true,
+            Metric::Trend(_) | Metric::Gauge(_) | Metric::Server(_) | Metric::Rate(Rate::HttpReqFailed) => false,
+            Metric::Rate(_) => true,
             Metric::Counter(counter) => matches!(
                 counter,
                 Counter::HttpReqs
@@ -150,7 +150,7 @@ impl Measure {
                 Ok(if number == Number::Avg { times.avg_ms() } else { times.percentile_ms(p) })
             }
             (Metric::Counter(counter), _) => summary.counter(counter, request).map(|c| c.rate).ok_or_else(nothing),
-            (Metric::Share(share), _) => summary.share(share, request).map(ShareValue::rate).ok_or_else(nothing),
+            (Metric::Rate(rate), _) => summary.rate(rate, request).map(RateValue::ratio).ok_or_else(nothing),
             (Metric::Gauge(_) | Metric::Server(_), _) => Err(nothing()),
         }
     }
@@ -201,6 +201,7 @@ mod tests {
             ("ttft.p(95)", "ttft.p95"),
             ("http_reqs.rate", "throughput"),
             ("stall.p99_9", "stall.p99.9"),
+            ("itl.p99", "tbt.p99"),
         ] {
             assert_eq!(Measure::parse(text).map(|m| m.to_string()), Ok(same.to_owned()));
         }

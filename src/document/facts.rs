@@ -6,7 +6,7 @@ use super::{
     Signal, Target, TargetServer, Threshold, ThresholdVerdict, Trend, access, plan, rounded, steady,
 };
 use crate::metrics::growth::Growth;
-use crate::metrics::summary::{Group, ShareValue};
+use crate::metrics::summary::{Group, RateValue};
 use crate::metrics::validity::Validity;
 use crate::metrics::{self, Distribution, Incidents, Summary, hints, series, validity};
 use crate::plan::Plan;
@@ -165,8 +165,8 @@ pub(crate) fn group(group: &Group) -> BTreeMap<String, Measured> {
         let numbers = Counter { count: value.count, rate, in_window, token_source };
         (counter.name(), Measured::Counter(numbers))
     });
-    let shares = group.shares.iter().map(|&(s, value)| (s.name(), Measured::Rate(rate(value))));
-    trends.chain(counters).chain(shares).map(|(name, numbers)| (name.to_owned(), numbers)).collect()
+    let rates = group.rates.iter().map(|&(r, value)| (r.name(), Measured::Rate(rate(value))));
+    trends.chain(counters).chain(rates).map(|(name, numbers)| (name.to_owned(), numbers)).collect()
 }
 
 pub(crate) fn trend(d: &Distribution) -> Trend {
@@ -203,8 +203,8 @@ fn exact(d: &Distribution) -> Exact {
     }
 }
 
-fn rate(share: ShareValue) -> Rate {
-    Rate { rate: (share.total > 0).then(|| rounded(share.rate())), matches: share.matches, total: share.total }
+fn rate(value: RateValue) -> Rate {
+    Rate { rate: (value.total > 0).then(|| rounded(value.ratio())), matches: value.matches, total: value.total }
 }
 
 fn details(seen: &Incidents, finished: u64) -> FailureDetails {
@@ -364,7 +364,7 @@ mod tests {
             result: Judgement::NoData,
         };
         assert_eq!(threshold(&verdict).value, None);
-        assert_eq!(rate(ShareValue { matches: 0, total: 0 }).rate, None);
+        assert_eq!(rate(RateValue { matches: 0, total: 0 }).rate, None);
         assert_eq!((rounded(f64::INFINITY), rounded(f64::NAN), rounded(1e300)), (0.0, 0.0, 1e300));
     }
 }

@@ -9,7 +9,7 @@ mod over_time;
 pub(crate) use agree::check;
 
 use super::{Document, Exact, Gauge, KindSecond, Measured, Quantiles, Trend};
-use crate::metrics::summary::{CounterValue, GaugeValue, Group, ShareValue, Summary, TokenSource};
+use crate::metrics::summary::{CounterValue, GaugeValue, Group, RateValue, Summary, TokenSource};
 use crate::metrics::{self, Buckets, Distribution, Failure, Incidents, Metric};
 use crate::units::Nanos;
 use serde_json::Value;
@@ -101,7 +101,7 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
 }
 
 fn group(field: &str, numbers: &BTreeMap<String, Measured>, window: Nanos) -> Result<Group, FieldError> {
-    let (mut trends, mut counters, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut trends, mut counters, mut rates) = (Vec::new(), Vec::new(), Vec::new());
     let mut token_source = None;
     for (name, measured) in numbers {
         let field = format!("{field}.{name}");
@@ -114,11 +114,11 @@ fn group(field: &str, numbers: &BTreeMap<String, Measured>, window: Nanos) -> Re
                     token_source = Some(source_of(&field, source)?);
                 }
             }
-            (Some(Metric::Share(s)), Measured::Rate(m)) => {
+            (Some(Metric::Rate(r)), Measured::Rate(m)) => {
                 if m.matches > m.total {
                     return Err(wrong(field, format!("{} of {} cannot be", m.matches, m.total)));
                 }
-                shares.push((s, ShareValue { matches: m.matches, total: m.total }));
+                rates.push((r, RateValue { matches: m.matches, total: m.total }));
             }
             (Some(Metric::Gauge(_)), Measured::Gauge(m)) => {
                 if m.min > m.value || m.value > m.max {
@@ -132,8 +132,8 @@ fn group(field: &str, numbers: &BTreeMap<String, Measured>, window: Nanos) -> Re
     }
     trends.sort_by_key(|(t, _)| *t);
     counters.sort_by_key(|(c, _)| *c);
-    shares.sort_by_key(|(s, _)| *s);
-    Ok(Group { trends, counters, shares, token_source })
+    rates.sort_by_key(|(r, _)| *r);
+    Ok(Group { trends, counters, rates, token_source })
 }
 
 fn source_of(field: &str, name: &str) -> Result<TokenSource, FieldError> {

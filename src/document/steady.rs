@@ -4,7 +4,7 @@ use super::facts::ServerUse;
 use super::{Document, Histograms, Quantiles, Second, rounded};
 use crate::metrics::growth::{self, Growth, Trending};
 use crate::metrics::soak::Soak;
-use crate::metrics::{Counter, Distribution, ServerLevel, Share, StageTally, Summary};
+use crate::metrics::{Counter, Distribution, Rate, ServerLevel, StageTally, Summary};
 use crate::plan::Plan;
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
@@ -175,7 +175,7 @@ pub(crate) fn outside(summary: &Summary) -> Outside {
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
     Outside {
         http_reqs: count(Counter::HttpReqs),
-        failed: summary.share(Share::HttpReqFailed, None).map_or(0, |share| share.matches),
+        failed: summary.rate(Rate::HttpReqFailed, None).map_or(0, |share| share.matches),
         interrupted: count(Counter::Interrupted),
         failures: summary.failures.iter().map(|(failure, all)| (failure.name().to_owned(), all.count)).collect(),
     }

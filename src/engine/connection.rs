@@ -22,7 +22,7 @@ mod upgrade;
 use super::exchange::{Exchange, Expect, Incoming, Progress};
 use super::window::Placement;
 use crate::load::Start;
-use crate::metrics::{Blame, Failure, Outcome};
+use crate::metrics::{Category, Failure, Outcome};
 use crate::mix::ClientBehavior;
 use crate::net::tls::{TlsFailure, tls_failure};
 use crate::net::{IoStatus, Opening, Received, Route, Stream};
@@ -442,7 +442,7 @@ impl Connection {
     /// How long its user waits after `outcome`: doubling while the network fails, so that a dead server is not met with a storm.
     pub(super) fn back_off(&mut self, outcome: Outcome) -> Nanos {
         match outcome {
-            Outcome::Failed(failure) if matches!(failure.blame(), Blame::Network | Blame::Ours) => {
+            Outcome::Failed(failure) if matches!(failure.category(), Category::Network | Category::Ours) => {
                 let pause = BACK_OFF_FIRST.0 << self.failures_in_row.min(16);
                 self.failures_in_row = self.failures_in_row.saturating_add(1);
                 Nanos(pause.min(BACK_OFF_LONGEST.0))

@@ -1,17 +1,10 @@
 //! A distribution of times: a histogram for the percentiles, and exact integers for everything else.
 
-use super::buckets::{Buckets, DecodeError};
+use super::buckets::{Buckets, DIGITS, DecodeError, MAX_MICROS};
 use crate::units::Nanos;
 use base64::Engine as _;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
-
-/// The longest time with a bucket of its own: an hour, in microseconds. Beyond any timeout that makes sense for a request; longer
-/// times are counted in [`Distribution::overflow`] and share the last bucket.
-pub(super) const MAX_MICROS: u64 = 3_600_000_000;
-
-/// Significant decimal digits of a bucket: exact to 1 µs below 2 ms, within 0.1 % above. 184 KiB a distribution.
-pub(super) const DIGITS: u8 = 3;
 
 /// Times, added up. Memory does not grow with their number, and recording does not allocate.
 ///

@@ -1,8 +1,8 @@
-//! Why requests fail: a closed list, by who is guilty, counted by index and never by text.
+//! Why requests fail: a closed list by category, one row each, counted by index and never by text.
 
-/// Who is to blame for a failure.
+/// Where a failure comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Blame {
+pub enum Category {
     /// The path to the server, or the server's socket.
     Network,
     /// Nothing came in time.
@@ -17,7 +17,7 @@ pub enum Blame {
     Ours,
 }
 
-impl Blame {
+impl Category {
     /// Its name in the docs.
     pub const fn name(self) -> &'static str {
         match self {
@@ -31,198 +31,84 @@ impl Blame {
     }
 }
 
-/// Why a request failed: a closed list, counted by index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Failure {
-    /// The name of the target could not be resolved.
-    Resolve,
-    /// Nobody listens.
-    ConnectRefused,
-    /// No connection within the connect timeout.
-    ConnectTimeout,
-    /// Connecting failed otherwise (unreachable, reset while connecting).
-    ConnectOther,
-    /// The TLS handshake or a record failed.
-    Tls,
-    /// The peer reset the connection.
-    Reset,
-    /// End of stream inside a response, or before it on a new connection.
-    ClosedEarly,
-    /// No byte of the response within the limit.
-    TimeoutFirstByte,
-    /// No further byte for the idle limit.
-    TimeoutStall,
-    /// The whole request took longer than the limit.
-    TimeoutTotal,
-    /// A redirect; they are not followed.
-    Http3xx,
-    /// A client error other than 429.
-    Http4xx,
-    /// Too many requests.
-    Http429,
-    /// A server error.
-    Http5xx,
-    /// Not HTTP/1.1, or bytes after the end of a response.
-    BadHttp,
-    /// Broken chunked framing.
-    BadChunk,
-    /// A WebSocket's handshake that is none, or broken frames.
-    BadWebsocket,
-    /// Broken event stream.
-    BadSse,
-    /// A body or event that should be JSON and is not.
-    BadJson,
-    /// Another content type than was asked for.
-    BadContentType,
-    /// An encoded body, although `identity` was asked for.
-    BadEncoding,
-    /// A head, line, event or body beyond the named limits.
-    TooLarge,
-    /// An error event inside a 200.
-    StreamError,
-    /// A stream that ended without its terminal event.
-    Truncated,
-    /// A complete stream without a token.
-    Empty,
-    /// A response check did not hold.
-    Check,
-    /// No file descriptor was left.
-    NoFd,
-    /// No local port was left.
-    NoPort,
-    /// A defect of this tool.
-    Internal,
+/// Makes the list from rows of the form `Variant("name") "when it applies";`, grouped by category.
+macro_rules! failures {
+    ($($category:ident { $($variant:ident($name:literal) $when:literal;)+ })+) => {
+        /// Why a request failed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Failure {
+            $($(#[doc = $when] $variant,)+)+
+        }
+
+        impl Failure {
+            /// All, by category, in the order of the report.
+            pub const ALL: [Self; [$($(Self::$variant),+),+].len()] = [$($(Self::$variant),+),+];
+
+            /// Its name in JSON and the report.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $($(Self::$variant => $name,)+)+
+                }
+            }
+
+            /// When it applies, in a few words: a row of the table in the docs.
+            pub const fn when(self) -> &'static str {
+                match self {
+                    $($(Self::$variant => $when,)+)+
+                }
+            }
+
+            /// Where it comes from.
+            pub const fn category(self) -> Category {
+                match self {
+                    $($(Self::$variant)|+ => Category::$category,)+
+                }
+            }
+        }
+    };
 }
 
-impl Failure {
-    /// All, by blame, in the order of the report.
-    pub const ALL: [Self; 29] = [
-        Self::Resolve,
-        Self::ConnectRefused,
-        Self::ConnectTimeout,
-        Self::ConnectOther,
-        Self::Tls,
-        Self::Reset,
-        Self::ClosedEarly,
-        Self::TimeoutFirstByte,
-        Self::TimeoutStall,
-        Self::TimeoutTotal,
-        Self::Http3xx,
-        Self::Http4xx,
-        Self::Http429,
-        Self::Http5xx,
-        Self::BadHttp,
-        Self::BadChunk,
-        Self::BadWebsocket,
-        Self::BadSse,
-        Self::BadJson,
-        Self::BadContentType,
-        Self::BadEncoding,
-        Self::TooLarge,
-        Self::StreamError,
-        Self::Truncated,
-        Self::Empty,
-        Self::Check,
-        Self::NoFd,
-        Self::NoPort,
-        Self::Internal,
-    ];
-
-    /// Its name in JSON and the report.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Resolve => "resolve",
-            Self::ConnectRefused => "connect_refused",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::ConnectOther => "connect_other",
-            Self::Tls => "tls",
-            Self::Reset => "reset",
-            Self::ClosedEarly => "closed_early",
-            Self::TimeoutFirstByte => "timeout_first_byte",
-            Self::TimeoutStall => "timeout_stall",
-            Self::TimeoutTotal => "timeout_total",
-            Self::Http3xx => "http_3xx",
-            Self::Http4xx => "http_4xx",
-            Self::Http429 => "http_429",
-            Self::Http5xx => "http_5xx",
-            Self::BadHttp => "bad_http",
-            Self::BadChunk => "bad_chunk",
-            Self::BadWebsocket => "bad_websocket",
-            Self::BadSse => "bad_sse",
-            Self::BadJson => "bad_json",
-            Self::BadContentType => "bad_content_type",
-            Self::BadEncoding => "bad_encoding",
-            Self::TooLarge => "too_large",
-            Self::StreamError => "stream_error",
-            Self::Truncated => "truncated",
-            Self::Empty => "empty",
-            Self::Check => "check",
-            Self::NoFd => "no_fd",
-            Self::NoPort => "no_port",
-            Self::Internal => "internal",
-        }
+failures! {
+    Network {
+        Resolve("resolve") "the target's name could not be resolved";
+        ConnectRefused("connect_refused") "nobody listens at the target";
+        ConnectTimeout("connect_timeout") "no connection within `timeout.connect`";
+        ConnectOther("connect_other") "connecting failed otherwise: unreachable, reset while connecting";
+        Tls("tls") "the TLS handshake or a record failed";
+        Reset("reset") "the connection was reset";
+        ClosedEarly("closed_early") "the connection was closed inside an answer, or before one on a new connection";
     }
-
-    /// When it applies, in a few words. The table of the README is made of this.
-    pub const fn when(self) -> &'static str {
-        match self {
-            Self::Resolve => "the target's name could not be resolved",
-            Self::ConnectRefused => "nobody listens at the target",
-            Self::ConnectTimeout => "no connection within `timeout.connect`",
-            Self::ConnectOther => "connecting failed otherwise: unreachable, reset while connecting",
-            Self::Tls => "the TLS handshake or a record failed",
-            Self::Reset => "the connection was reset",
-            Self::ClosedEarly => "the connection was closed inside an answer, or before one on a new connection",
-            Self::TimeoutFirstByte => "no byte of the answer within `timeout.first_byte`",
-            Self::TimeoutStall => "no further byte for `timeout.stall`",
-            Self::TimeoutTotal => "the whole request took longer than `timeout.total`",
-            Self::Http3xx => "a redirect; they are not followed",
-            Self::Http4xx => "a client error other than 429",
-            Self::Http429 => "too many requests; the report notes `Retry-After`",
-            Self::Http5xx => "a server error",
-            Self::BadHttp => "not HTTP/1.1, an upgrade that was not asked for, or bytes after the end of an answer",
-            Self::BadChunk => "broken chunked framing",
-            Self::BadWebsocket => {
-                "an upgrade answered with success that is none: no 101, a wrong accept key; a broken frame, a binary message"
-            }
-            Self::BadSse => "a stream with events that are not JSON, and without its terminal event",
-            Self::BadJson => "a body that should be JSON and is not; bytes that are not UTF-8 are not",
-            Self::BadContentType => "another content type than was asked for",
-            Self::BadEncoding => "an encoded body (gzip, br) although none was asked for",
-            Self::TooLarge => "a head beyond 64 KiB, a line or event beyond 1 MiB, a body beyond 64 MiB",
-            Self::StreamError => "an error inside a 200",
-            Self::Truncated => "a stream that ended without its terminal event",
-            Self::Empty => "a complete stream without a token",
-            Self::Check => "a response check did not hold; the report names it",
-            Self::NoFd => "no file descriptor was left (`ulimit -n`)",
-            Self::NoPort => "no local port was left",
-            Self::Internal => "a defect of this tool: please report it",
-        }
+    Timeout {
+        TimeoutFirstByte("timeout_first_byte") "no byte of the answer within `timeout.first_byte`";
+        TimeoutStall("timeout_stall") "no further byte for `timeout.stall`";
+        TimeoutTotal("timeout_total") "the whole request took longer than `timeout.total`";
     }
-
-    /// Who is to blame.
-    pub const fn blame(self) -> Blame {
-        match self {
-            Self::Resolve
-            | Self::ConnectRefused
-            | Self::ConnectTimeout
-            | Self::ConnectOther
-            | Self::Tls
-            | Self::Reset
-            | Self::ClosedEarly => Blame::Network,
-            Self::TimeoutFirstByte | Self::TimeoutStall | Self::TimeoutTotal => Blame::Timeout,
-            Self::Http3xx | Self::Http4xx | Self::Http429 | Self::Http5xx => Blame::Status,
-            Self::BadHttp
-            | Self::BadChunk
-            | Self::BadWebsocket
-            | Self::BadSse
-            | Self::BadJson
-            | Self::BadContentType
-            | Self::BadEncoding
-            | Self::TooLarge => Blame::Protocol,
-            Self::StreamError | Self::Truncated | Self::Empty | Self::Check => Blame::Answer,
-            Self::NoFd | Self::NoPort | Self::Internal => Blame::Ours,
-        }
+    Status {
+        Http3xx("http_3xx") "a redirect; they are not followed";
+        Http4xx("http_4xx") "a client error other than 429";
+        Http429("http_429") "too many requests; the report notes `Retry-After`";
+        Http5xx("http_5xx") "a server error";
+    }
+    Protocol {
+        BadHttp("bad_http") "not HTTP/1.1, an upgrade that was not asked for, or bytes after the end of an answer";
+        BadChunk("bad_chunk") "broken chunked framing";
+        BadWebsocket("bad_websocket") "an upgrade answered with success that is none: no 101, a wrong accept key; a broken frame, a binary message";
+        BadSse("bad_sse") "a stream with events that are not JSON, and without its terminal event";
+        BadJson("bad_json") "a body that should be JSON and is not; bytes that are not UTF-8 are not";
+        BadContentType("bad_content_type") "another content type than was asked for";
+        BadEncoding("bad_encoding") "an encoded body (gzip, br) although none was asked for";
+        TooLarge("too_large") "a head beyond 64 KiB, a line or event beyond 1 MiB, a body beyond 64 MiB";
+    }
+    Answer {
+        StreamError("stream_error") "an error inside a 200";
+        Truncated("truncated") "a stream that ended without its terminal event";
+        Empty("empty") "a complete stream without a token";
+        Check("check") "a response check did not hold; the report names it";
+    }
+    Ours {
+        NoFd("no_fd") "no file descriptor was left (`ulimit -n`)";
+        NoPort("no_port") "no local port was left";
+        Internal("internal") "a defect of this tool: please report it";
     }
 }

@@ -85,7 +85,7 @@ impl Goal {
 mod tests {
     use super::*;
     use crate::metrics::tally::tests::{stream, success};
-    use crate::metrics::{Failure, Share, Summary, Tally};
+    use crate::metrics::{Failure, Rate, Summary, Tally};
 
     fn goals(of: &[(Trend, u64, bool)]) -> Goals {
         let goal = |&(trend, ms, inclusive)| Goal { trend, bound: Nanos::from_millis(ms), inclusive };
@@ -167,9 +167,9 @@ mod tests {
         twice += &tally;
         twice.append(&tally);
         let summary = Summary::new(&twice, &["chat".to_owned(), "health".to_owned()], Nanos::from_secs(1));
-        let share = |name| summary.share(Share::Goodput, name).map(|s| (s.matches, s.total));
-        assert_eq!(share(None), Some((4, 8)));
-        assert_eq!(share(Some("chat")), Some((4, 8)));
-        assert_eq!(share(Some("health")), None);
+        let rate = |name| summary.rate(Rate::Goodput, name).map(|s| (s.matches, s.total));
+        assert_eq!(rate(None), Some((4, 8)));
+        assert_eq!(rate(Some("chat")), Some((4, 8)));
+        assert_eq!(rate(Some("health")), None);
     }
 }

@@ -1,8 +1,7 @@
 //! One second of a run as plain numbers.
 
-use super::summary::ShareValue;
 use super::tally::Part;
-use super::{Counter, Distribution, Gauge, Share, Tally, Trend};
+use super::{Counter, Distribution, Gauge, Tally, Trend};
 
 /// One second of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,7 +124,7 @@ impl KindSecond {
     fn new(part: &Part) -> Self {
         Self {
             http_reqs: part.counter(Counter::HttpReqs),
-            failed: ShareValue::new(part, Share::HttpReqFailed).matches,
+            failed: part.failed,
             tokens_output: part.counter(Counter::TokensOutput),
             ttft: part.trend(Trend::Ttft).map(Quantiles::of),
             tbt: part.trend(Trend::Tbt).map(Quantiles::of),

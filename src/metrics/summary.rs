@@ -3,7 +3,7 @@
 use super::growth::Trending;
 use super::soak::Soak;
 use super::tally::Part;
-use super::{Counter, Distribution, Failure, Gauge, Incidents, Paths, ServerLevel, Share, Tally, Trend};
+use super::{Counter, Distribution, Failure, Gauge, Incidents, Paths, Rate, ServerLevel, Tally, Trend};
 use crate::units::Nanos;
 
 /// What a tally says. Plain numbers; it holds no reference to the tally.
@@ -39,7 +39,7 @@ pub struct Group {
     /// All that apply, also at zero. What belongs to connections is not in the group of a single kind.
     pub counters: Vec<(Counter, CounterValue)>,
     /// All, also those of nothing.
-    pub shares: Vec<(Share, ShareValue)>,
+    pub rates: Vec<(Rate, RateValue)>,
     /// Where the tokens of successful requests were counted; none if there were none. (What arrived of requests that failed or were
     /// cut off is always counted by events, since usage comes last.)
     pub token_source: Option<TokenSource>,
@@ -58,16 +58,16 @@ pub struct CounterValue {
 
 /// A share of a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShareValue {
+pub struct RateValue {
     /// The part.
     pub matches: u64,
     /// The whole.
     pub total: u64,
 }
 
-impl ShareValue {
+impl RateValue {
     /// The share, 0 to 1; 0 of nothing.
-    pub fn rate(self) -> f64 {
+    pub fn ratio(self) -> f64 {
         if self.total == 0 { 0.0 } else { self.matches as f64 / self.total as f64 }
     }
 }
@@ -167,8 +167,8 @@ impl Summary {
     }
 
     /// A share; none if it is one of nothing, or there is no such kind of request.
-    pub fn share(&self, share: Share, request: Option<&str>) -> Option<ShareValue> {
-        self.group(request)?.share(share).filter(|value| value.total > 0)
+    pub fn rate(&self, rate: Rate, request: Option<&str>) -> Option<RateValue> {
+        self.group(request)?.rate(rate).filter(|value| value.total > 0)
     }
 
     /// A level; none if it was never set.
@@ -183,7 +183,7 @@ impl Summary {
 
     /// Requests that finished and did not fail.
     pub fn succeeded(&self) -> u64 {
-        self.share(Share::HttpReqFailed, None).map_or(0, |s| s.total - s.matches)
+        self.rate(Rate::HttpReqFailed, None).map_or(0, |s| s.total - s.matches)
     }
 }
 
@@ -230,11 +230,11 @@ enum Scope {
 impl Group {
     fn new(part: &Part, scope: Scope, window: Nanos) -> Self {
         let trends = Trend::ALL.into_iter().filter_map(|t| Some((t, part.trend(t)?.clone())));
-        let counters = Counter::ALL.into_iter().filter(|c| scope == Scope::All || !c.is_of_no_kind());
+        let counters = Counter::ALL.into_iter().filter(|c| scope == Scope::All || !c.is_global());
         Self {
             trends: trends.collect(),
             counters: counters.map(|c| (c, CounterValue::new(part, c, window))).collect(),
-            shares: Share::ALL.into_iter().map(|s| (s, ShareValue::new(part, s))).collect(),
+            rates: Rate::ALL.into_iter().map(|r| (r, RateValue::new(part, r))).collect(),
             token_source: match (part.counted_by_usage, part.counted_by_events) {
                 (0, 0) => None,
                 (_, 0) => Some(TokenSource::Usage),
@@ -253,7 +253,7 @@ impl Group {
         for (_, value) in &mut self.counters {
             *value = CounterValue::over(value.count, value.in_window, window);
         }
-        add_each(&mut self.shares, &other.shares, |value, more| {
+        add_each(&mut self.rates, &other.rates, |value, more| {
             (value.matches, value.total) = (value.matches + more.matches, value.total + more.total);
         });
         self.token_source = match (self.token_source, other.token_source) {
@@ -273,8 +273,8 @@ impl Group {
     }
 
     /// A share, also of nothing.
-    pub fn share(&self, share: Share) -> Option<ShareValue> {
-        self.shares.iter().find(|(s, _)| *s == share).map(|&(_, value)| value)
+    pub fn rate(&self, rate: Rate) -> Option<RateValue> {
+        self.rates.iter().find(|(r, _)| *r == rate).map(|&(_, value)| value)
     }
 }
 
@@ -290,12 +290,12 @@ impl CounterValue {
     }
 }
 
-impl ShareValue {
-    pub(super) fn new(part: &Part, share: Share) -> Self {
-        match share {
-            Share::HttpReqFailed => Self { matches: part.failed, total: part.counter(Counter::HttpReqs) },
-            Share::Checks => Self { matches: part.checks_held, total: part.checks_held + part.checks_failed },
-            Share::Goodput => Self { matches: part.good, total: part.judged },
+impl RateValue {
+    pub(super) fn new(part: &Part, rate: Rate) -> Self {
+        match rate {
+            Rate::HttpReqFailed => Self { matches: part.failed, total: part.counter(Counter::HttpReqs) },
+            Rate::Checks => Self { matches: part.checks_held, total: part.checks_held + part.checks_failed },
+            Rate::Goodput => Self { matches: part.good, total: part.judged },
         }
     }
 }
@@ -316,7 +316,7 @@ mod tests {
     fn an_empty_tally_has_no_times_and_no_shares_but_counts_of_zero() {
         let s = summary_of(|_| (), 10);
         assert!(Trend::ALL.iter().all(|&t| s.trend(t, None).is_none()));
-        assert!(Share::ALL.iter().all(|&m| s.share(m, None).is_none()));
+        assert!(Rate::ALL.iter().all(|&m| s.rate(m, None).is_none()));
         assert_eq!(s.counter(Counter::Timeouts, None), Some(CounterValue { count: 0, in_window: 0, rate: 0.0 }));
         assert!(s.gauge(Gauge::Vus).is_none());
         assert_eq!((s.finished(), s.succeeded(), s.all.token_source), (0, 0, None));
@@ -343,8 +343,8 @@ mod tests {
         assert_eq!(durations(Some("chat")), Some((1, 10.0)));
         assert_eq!(durations(Some("health")), Some((1, 2.0)));
         assert_eq!(s.counter(Counter::HttpReqs, None), Some(CounterValue { count: 3, in_window: 3, rate: 0.3 }));
-        let failed = s.share(Share::HttpReqFailed, Some("health")).expect("two requests");
-        assert_eq!((failed.matches, failed.total, failed.rate()), (1, 2, 0.5));
+        let failed = s.rate(Rate::HttpReqFailed, Some("health")).expect("two requests");
+        assert_eq!((failed.matches, failed.total, failed.ratio()), (1, 2, 0.5));
         assert_eq!(s.failures.iter().map(|(f, seen)| (*f, seen.count)).collect::<Vec<_>>(), [(Failure::Http429, 1)]);
         assert_eq!(s.statuses, [(200, 2), (429, 1)]);
         assert_eq!((s.finished(), s.succeeded()), (3, 2));
@@ -355,7 +355,7 @@ mod tests {
         let s = summary_of(|t| t.record(&success(0, 10)), 10);
         assert!(s.trend(Trend::HttpReqDuration, Some("caht")).is_none());
         assert!(s.counter(Counter::HttpReqs, Some("caht")).is_none());
-        assert!(s.share(Share::HttpReqFailed, Some("caht")).is_none());
+        assert!(s.rate(Rate::HttpReqFailed, Some("caht")).is_none());
     }
 
     #[test]
@@ -369,7 +369,7 @@ mod tests {
 
     /// What a whole has and none of its kinds is exactly what is of no kind: the readers of results rely on it.
     #[test]
-    fn what_is_of_no_kind_is_known() {
+    fn what_is_global_is_known() {
         let ms = Nanos::from_millis(1);
         let s = summary_of(
             |t| {
@@ -388,13 +388,13 @@ mod tests {
             1,
         );
         for (trend, _) in &s.all.trends {
-            assert!(trend.is_of_no_kind(), "{trend:?}");
+            assert!(trend.is_global(), "{trend:?}");
         }
-        assert_eq!(s.all.trends.len(), Trend::ALL.into_iter().filter(|t| t.is_of_no_kind()).count());
+        assert_eq!(s.all.trends.len(), Trend::ALL.into_iter().filter(|t| t.is_global()).count());
         for (counter, value) in &s.all.counters {
-            assert_eq!(value.count > 0, counter.is_of_no_kind(), "{counter:?}");
+            assert_eq!(value.count > 0, counter.is_global(), "{counter:?}");
         }
-        assert!(s.requests.iter().all(|(_, group)| group.counters.iter().all(|(c, _)| !c.is_of_no_kind())));
+        assert!(s.requests.iter().all(|(_, group)| group.counters.iter().all(|(c, _)| !c.is_global())));
     }
 
     #[test]

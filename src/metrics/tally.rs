@@ -7,7 +7,7 @@
 //! Each kind of request has numbers of its own. "All kinds" is never recorded: it is their sum, made when a summary is.
 
 use super::{
-    Attempts, Blame, Counter, Distribution, Example, Failure, Gauge, Incidents, Outcome, Paths, Sample, Trend,
+    Attempts, Category, Counter, Distribution, Example, Failure, Gauge, Incidents, Outcome, Paths, Sample, Trend,
 };
 use crate::units::Nanos;
 use std::net::SocketAddr;
@@ -458,16 +458,16 @@ impl Part {
 
     fn count_failure(&mut self, failure: Failure, s: &Sample) {
         self.failed += 1;
-        let blame = failure.blame();
-        let trend = match blame {
-            Blame::Status | Blame::Protocol | Blame::Answer => Trend::HttpReqDurationFailed,
-            Blame::Network | Blame::Timeout | Blame::Ours => Trend::HttpReqDurationAborted,
+        let category = failure.category();
+        let trend = match category {
+            Category::Status | Category::Protocol | Category::Answer => Trend::HttpReqDurationFailed,
+            Category::Network | Category::Timeout | Category::Ours => Trend::HttpReqDurationAborted,
         };
         self.time(trend, s.end.since(s.sent));
-        match blame {
-            Blame::Network => self.count(Counter::ConnectionFailures, 1, u64::from(s.in_window)),
-            Blame::Timeout => self.count(Counter::Timeouts, 1, u64::from(s.in_window)),
-            Blame::Status | Blame::Protocol | Blame::Answer | Blame::Ours => {}
+        match category {
+            Category::Network => self.count(Counter::ConnectionFailures, 1, u64::from(s.in_window)),
+            Category::Timeout => self.count(Counter::Timeouts, 1, u64::from(s.in_window)),
+            Category::Status | Category::Protocol | Category::Answer | Category::Ours => {}
         }
     }
 

@@ -25,12 +25,23 @@ pub struct Endpoint<'a> {
     pub tls: Option<(&'a Client, &'a Name)>,
     /// What a proxy is asked for.
     pub tunnel_to: Option<String>,
+    /// Host and port of the proxy that connections go through.
+    pub proxy: Option<String>,
 }
 
 impl Endpoint<'_> {
     /// These addresses in the clear.
     pub fn plain(addrs: &[SocketAddr]) -> Self {
         Self { addrs: addrs.to_vec(), ..Self::default() }
+    }
+
+    /// What stands between us and the target, for messages: its failures are not the target's.
+    pub fn via(&self) -> Option<String> {
+        match (&self.unix_socket, &self.proxy) {
+            (Some(path), _) => Some(format!("the socket {}", path.display())),
+            (None, Some(proxy)) => Some(format!("the proxy {proxy}")),
+            (None, None) => None,
+        }
     }
 
     /// How many places there are to try.

@@ -34,6 +34,8 @@ pub struct Dialer {
     sources: Vec<IpAddr>,
     source_turn: usize,
     unix_socket: Option<PathBuf>,
+    /// Host and port of the proxy, for messages.
+    proxy: Option<String>,
     /// Only when a target needs it.
     tls: Option<Client>,
 }
@@ -61,10 +63,10 @@ impl Dialer {
     ) -> Result<Self, TlsConfigError> {
         let mut known = Vec::new();
         let to_target = |target: &Target| {
-            let name = if target.tls { Some(Name::new(&target.host)?) } else { None };
+            let name = if target.tls { Some(Name::new(target.bare_host())?) } else { None };
             // A proxy needs the port spelled out (RFC 9110, section 9.3.6).
             let port = target.port;
-            let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
+            let host = bracketed(target.bare_host());
             let tunnel_to = (target.tls && access.proxy.is_some()).then(|| format!("{host}:{port}"));
             Ok::<_, TlsConfigError>(TargetRoute { addrs: numbers(&target.addrs, &mut known), turn: 0, name, tunnel_to })
         };
@@ -80,7 +82,17 @@ impl Dialer {
             None
         };
         let unix_socket = access.unix_socket.clone();
-        Ok(Self { to_targets, turn: nth, known, sources: access.sources.clone(), source_turn: nth, unix_socket, tls })
+        let proxy = access.proxy.as_ref().map(|proxy| format!("{}:{}", bracketed(&proxy.host), proxy.port));
+        Ok(Self {
+            to_targets,
+            turn: nth,
+            known,
+            sources: access.sources.clone(),
+            source_turn: nth,
+            unix_socket,
+            proxy,
+            tls,
+        })
     }
 
     /// Where the next connection goes.
@@ -130,6 +142,7 @@ impl Dialer {
             source: self.sources.clone(),
             tls: to_target.and_then(|to_target| self.tls.as_ref().zip(to_target.name.as_ref())),
             tunnel_to: to_target.and_then(|to_target| to_target.tunnel_to.clone()),
+            proxy: self.proxy.clone(),
         }
     }
 
@@ -144,6 +157,11 @@ impl Dialer {
         }
         None
     }
+}
+
+/// An IPv6 address in brackets, anything else as it is.
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 /// The numbers of `addrs`. New ones are added, as long as there are numbers: a name whose addresses change every second for half a day

@@ -10,6 +10,9 @@ const HTTPS_PORT: u16 = 443;
 /// Longest URL that is looked at: beyond what any server takes as a request target.
 const MAX_URL: usize = 2048;
 
+/// Longest name of a network interface on Linux (`IFNAMSIZ` less its zero).
+const MAX_ZONE: usize = 15;
+
 /// Longest name of a host (RFC 1035, section 2.3.4).
 const MAX_HOST: usize = 253;
 
@@ -20,7 +23,7 @@ pub struct Target {
     pub url: String,
     /// Whether it is reached through TLS: the scheme is https.
     pub tls: bool,
-    /// Name or address, without brackets.
+    /// Name or address, without brackets. A link-local IPv6 address may have a zone: `fe80::1%eth0`.
     pub host: String,
     /// Port.
     pub port: u16,
@@ -96,8 +99,14 @@ impl Target {
     /// Host and port as a `Host` header has them: brackets around an IPv6 address, the port when it is not the scheme's own
     /// (RFC 9110, section 7.2).
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host = self.bare_host();
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         if self.port == self.usual_port() { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// The host without a zone, which means something on this machine only (RFC 6874, section 1).
+    pub fn bare_host(&self) -> &str {
+        self.host.split_once('%').map_or(&self.host, |(host, _)| host)
     }
 
     /// Scheme, host and port as the request line has them when a proxy is asked (RFC 9112, section 3.2.2).
@@ -113,16 +122,16 @@ impl Target {
     /// The target that a host (a name or an address, an IPv6 one with or without brackets) and a port spell.
     pub fn from_parts(host: &str, port: u16) -> Result<Self, TargetError> {
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        match bare.parse::<Ipv6Addr>() {
-            Ok(_) => Self::parse(&format!("http://[{bare}]:{port}")),
-            Err(_) if host.contains([':', '/', '?', '#', '@']) => Err(TargetError::Host(host.to_owned())),
-            Err(_) => Self::parse(&format!("http://{host}:{port}")),
+        match with_zone(bare) {
+            Some(_) => Self::parse(&format!("http://[{bare}]:{port}")),
+            None if host.contains([':', '/', '?', '#', '@']) => Err(TargetError::Host(host.to_owned())),
+            None => Self::parse(&format!("http://{host}:{port}")),
         }
     }
 
     /// Whether the host is this machine by its very name: only there may a server be started.
     pub fn is_this_machine(&self) -> bool {
-        match self.host.parse::<IpAddr>() {
+        match self.bare_host().parse::<IpAddr>() {
             Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_unspecified(),
             Ok(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unspecified(),
             Err(_) => self.host.eq_ignore_ascii_case("localhost"),
@@ -135,10 +144,10 @@ fn split_authority(authority: &str) -> Result<(String, Option<&str>), TargetErro
     let bad = || TargetError::Host(authority.to_owned());
     if let Some(rest) = authority.strip_prefix('[') {
         let (address, rest) = rest.split_once(']').ok_or_else(bad)?;
-        address.parse::<Ipv6Addr>().map_err(|_| bad())?;
+        let host = with_zone(address).ok_or_else(bad)?;
         return match rest.strip_prefix(':') {
-            Some(port) => Ok((address.to_owned(), Some(port))),
-            None if rest.is_empty() => Ok((address.to_owned(), None)),
+            Some(port) => Ok((host, Some(port))),
+            None if rest.is_empty() => Ok((host, None)),
             None => Err(bad()),
         };
     }
@@ -150,6 +159,23 @@ fn split_authority(authority: &str) -> Result<(String, Option<&str>), TargetErro
         && !host.starts_with(['.', '-'])
         && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
     if plausible { Ok((host.to_owned(), port)) } else { Err(TargetError::Host(host.to_owned())) }
+}
+
+/// An IPv6 address, perhaps with a zone: `fe80::1%25eth0` as RFC 6874 has it, or `fe80::1%eth0` as people write it.
+fn with_zone(address: &str) -> Option<String> {
+    let (ip, zone) = match address.split_once('%') {
+        Some((ip, zone)) => (ip, Some(zone.strip_prefix("25").filter(|zone| !zone.is_empty()).unwrap_or(zone))),
+        None => (address, None),
+    };
+    ip.parse::<Ipv6Addr>().ok()?;
+    match zone {
+        None => Some(ip.to_owned()),
+        Some(zone) => {
+            let plausible = (1..=MAX_ZONE).contains(&zone.len())
+                && zone.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+            plausible.then(|| format!("{ip}%{zone}"))
+        }
+    }
 }
 
 /// A port from 1 on, in digits only.
@@ -188,6 +214,10 @@ mod tests {
             ("http://my_host-1.lan:1/a/b", "http://my_host-1.lan:1/a/b", "my_host-1.lan", 1, "/a/b"),
             ("http://host:65535/a@b", "http://host:65535/a@b", "host", 65535, "/a@b"),
             ("https://host", "https://host", "host", 443, ""),
+            ("http://[fe80::1%25eth0]:80", "http://[fe80::1%25eth0]:80", "fe80::1%eth0", 80, ""),
+            ("http://[fe80::1%eth0]", "http://[fe80::1%eth0]", "fe80::1%eth0", 80, ""),
+            ("http://[fe80::1%2]", "http://[fe80::1%2]", "fe80::1%2", 80, ""),
+            ("http://[fe80::1%25]", "http://[fe80::1%25]", "fe80::1%25", 80, ""),
             ("HTTPS://host:80/v1/", "https://host:80/v1", "host", 80, "/v1"),
         ] {
             let target = target(text);
@@ -216,6 +246,10 @@ mod tests {
             ("http://[::1", "is not a host"),
             ("http://[::1]x", "is not a host"),
             ("http://[nonsense]:1", "is not a host"),
+            ("http://[fe80::1%]", "is not a host"),
+            ("http://[fe80::1%25a b]", "is not a host"),
+            ("http://[fe80::1%aaaaaaaaaaaaaaaa]", "is not a host"),
+            ("http://host%eth0", "is not a host"),
             ("http://a\r\nb", "is not a host"),
             ("http://h:", "is not a port"),
             ("http://h:0", "is not a port"),
@@ -259,6 +293,7 @@ mod tests {
             ("https://h:443", "h"),
             ("https://h:80", "h:80"),
             ("https://[::1]", "[::1]"),
+            ("http://[fe80::1%25eth0]:81", "[fe80::1]:81"),
         ] {
             assert_eq!(target(url).authority(), authority, "{url}");
         }

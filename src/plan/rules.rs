@@ -3,7 +3,7 @@
 use super::profile::{Threshold, Thresholds, Written};
 use super::shape::time;
 use super::{PlanError, limits};
-use crate::metrics::{Metric, Share};
+use crate::metrics::{Metric, Rate};
 use crate::threshold::{self, Rule};
 
 /// What has to hold. `kinds` are the names of the mix.
@@ -34,8 +34,7 @@ pub(super) fn thresholds(written: &Written, kinds: &[String]) -> Result<Vec<Rule
             rules.push(rule);
         }
     }
-    if let Some(rule) =
-        rules.iter().find(|r| r.metric == Metric::Share(Share::Goodput) && written.profile.slo.is_empty())
+    if let Some(rule) = rules.iter().find(|r| r.metric == Metric::Rate(Rate::Goodput) && written.profile.slo.is_empty())
     {
         let problem = "needs goals of a single request: expected a table [slo] such as ttft = \"<500ms\"";
         return Err(written.error(&key("thresholds", &rule.key()), problem));

@@ -308,7 +308,7 @@ fn measured(t: &Threshold) -> (String, String) {
     let metric = t.metric.split('{').next().and_then(Metric::from_name);
     let value = match metric {
         Some(Metric::Trend(_)) if aggregation != "count" => human::precise_time(value),
-        Some(Metric::Share(_)) => human::percent(value),
+        Some(Metric::Rate(_)) => human::percent(value),
         Some(Metric::Counter(_)) if aggregation == "rate" => human::per_second(value),
         _ => format!("{value}"),
     };
@@ -384,7 +384,7 @@ fn throughput(page: &mut Page, doc: &Document) {
     let counts = connections.into_iter().filter_map(|(word, c)| Some(format!("{word} {}", get(c)?.count)));
     page.list("connections", counts);
     addresses(page, &doc.target.addresses);
-    if let Some(good) = rate(&doc.metrics, metrics::Share::Goodput).filter(|r| r.total > 0) {
+    if let Some(good) = rate(&doc.metrics, metrics::Rate::Goodput).filter(|r| r.total > 0) {
         let share = human::percent(good.matches as f64 / good.total as f64);
         page.list("goodput", std::iter::once(format!("{share}: {} of {} met every goal", good.matches, good.total)));
     }
@@ -418,14 +418,14 @@ fn events_per_token(requests: &BTreeMap<String, BTreeMap<String, Measured>>) -> 
 }
 
 fn failures(page: &mut Page, doc: &Document) {
-    let (failed, all) = rate(&doc.metrics, metrics::Share::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));
+    let (failed, all) = rate(&doc.metrics, metrics::Rate::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));
     let share = |n: u64| human::percent(n as f64 / all.max(1) as f64);
     match (failed, all) {
         (_, 0) => page.heading("FAILURES", "no request finished"),
         (0, n) => page.heading("FAILURES", &format!("no failures in {}", plural(n, "request"))),
         (f, n) => page.heading("FAILURES", &format!("{f} of {} ({})", plural(n, "request"), share(f))),
     }
-    // In the order of the list, by who is guilty; classes that this build does not know come last.
+    // In the order of the list, by category; classes that this build does not know come last.
     let known = metrics::Failure::ALL.map(metrics::Failure::name);
     let unknown = doc.failures.classes.keys().map(String::as_str).filter(|name| !known.contains(name));
     for name in known.into_iter().chain(unknown) {
@@ -447,7 +447,7 @@ fn failures(page: &mut Page, doc: &Document) {
     if let Some(tls) = doc.target.tls.as_ref().filter(|tls| !tls.troubles.is_empty()) {
         page.list("TLS", pairs(&tls.troubles).into_iter());
     }
-    if let Some(checks) = rate(&doc.metrics, metrics::Share::Checks).filter(|r| r.total > 0) {
+    if let Some(checks) = rate(&doc.metrics, metrics::Rate::Checks).filter(|r| r.total > 0) {
         let held = human::percent(checks.matches as f64 / checks.total as f64);
         page.list("checks", std::iter::once(format!("{} of {} held ({held})", checks.matches, checks.total)));
     }
@@ -533,8 +533,8 @@ fn counter(numbers: &BTreeMap<String, Measured>, counter: metrics::Counter) -> O
     }
 }
 
-fn rate(numbers: &BTreeMap<String, Measured>, share: metrics::Share) -> Option<&Rate> {
-    match numbers.get(share.name()) {
+fn rate(numbers: &BTreeMap<String, Measured>, rate: metrics::Rate) -> Option<&Rate> {
+    match numbers.get(rate.name()) {
         Some(Measured::Rate(r)) => Some(r),
         _ => None,
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::metrics::{Gauge, Share};
+use crate::metrics::{Gauge, Rate};
 
 fn kinds() -> Vec<String> {
     vec!["chat-stream".to_owned(), "health".to_owned()]
@@ -151,6 +151,26 @@ fn a_selector_names_a_kind_of_the_mix() {
 }
 
 #[test]
+fn a_metric_without_kinds_takes_no_selector() {
+    for metric in Metric::all().filter(|metric| metric.is_global()) {
+        let key = format!("{}{{request:health}}", metric.name());
+        let expression = match metric {
+            Metric::Trend(_) => "p(95)<5",
+            Metric::Counter(_) | Metric::Rate(_) => "rate<1",
+            Metric::Gauge(_) | Metric::Server(_) => "value<5",
+        };
+        assert!(refusal(&key, expression).contains("without a selector"), "{key}");
+    }
+}
+
+#[test]
+fn an_alias_sets_a_threshold_on_the_metric_that_it_stands_for() {
+    assert_eq!(rule("itl{request:chat-stream}", "p(95)<50").key(), "tbt{request:chat-stream}");
+    assert_eq!(rule("itl_max", "p(95)<50").key(), "stall");
+    assert_eq!(parse_goal("itl", "<50ms", &kinds()).map(|goal| goal.key()), Ok("tbt".to_owned()));
+}
+
+#[test]
 fn a_goal_is_a_bound_on_one_request() {
     let goal = parse_goal("ttft{request:chat-stream}", " <= 500ms ", &kinds()).expect("a goal");
     assert_eq!(
@@ -212,7 +232,7 @@ fn every_metric_has_at_least_one_rule() {
         let expression = match metric {
             Metric::Trend(_) => "p(95)<1s",
             Metric::Counter(_) => "count<1",
-            Metric::Share(Share::HttpReqFailed | Share::Checks | Share::Goodput) => "rate<1%",
+            Metric::Rate(Rate::HttpReqFailed | Rate::Checks | Rate::Goodput) => "rate<1%",
             Metric::Gauge(Gauge::Vus | Gauge::InFlight | Gauge::Connections) | Metric::Server(_) => "value<1",
         };
         assert_eq!(rule(metric.name(), expression).metric, metric);

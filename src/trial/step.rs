@@ -7,9 +7,9 @@ use super::error::TrialError;
 use super::prepare::Ready;
 use crate::document::{ClientVerdict, Quantiles};
 use crate::engine;
-use crate::metrics::summary::ShareValue;
+use crate::metrics::summary::RateValue;
 use crate::metrics::validity::{Evidence, Signal, Validity, signals, verdict};
-use crate::metrics::{Counter, Second, Share, Summary, Trend};
+use crate::metrics::{Counter, Rate, Second, Summary, Trend};
 use crate::plan::Plan;
 
 /// What the seconds after the warm-up say.
@@ -67,8 +67,8 @@ impl SweepStep {
         self.summary.counter(counter, None).map_or(0.0, |value| value.rate)
     }
 
-    pub(crate) fn share(&self, share: Share) -> Option<f64> {
-        self.summary.share(share, None).map(ShareValue::rate)
+    pub(crate) fn rate(&self, rate: Rate) -> Option<f64> {
+        self.summary.rate(rate, None).map(RateValue::ratio)
     }
 
     pub(crate) fn quantiles(&self, trend: Trend) -> Option<Quantiles> {

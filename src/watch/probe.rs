@@ -49,12 +49,29 @@ pub enum ProbeError {
     /// The answer is not HTTP.
     #[error("the answer is not HTTP/1.1")]
     NotHttp,
-    /// The answer begins like one of HTTP, and is broken or not all there.
-    #[error(transparent)]
-    Broken(WireError),
+    /// There was none.
+    #[error("the connection was closed without an answer; does the server expect https:// there?")]
+    Unanswered,
+    /// It ended before it was complete.
+    #[error("the connection was closed inside the answer")]
+    CutShort,
+    /// It began and did not go on.
+    #[error("the answer stopped before it was complete, and did not go on within {0}")]
+    Stalled(Nanos),
     /// The answer is longer than any that we want.
     #[error("the answer is longer than {MAX_REPLY_BYTES} bytes")]
     TooLarge,
+    /// It breaks another rule.
+    #[error("the answer is {0}")]
+    Wire(WireError),
+    /// What stands between us and the server does not let us through.
+    #[error("{via}: {error}; is it the right one?")]
+    Via {
+        /// The proxy or the socket in the file system.
+        via: String,
+        /// What is wrong with it.
+        error: io::Error,
+    },
 }
 
 /// How a server is.
@@ -126,7 +143,7 @@ pub fn look_at(
         }
         Ok(reply.is_some())
     });
-    Ok(asked.and_then(|()| reply.ok_or(ProbeError::Broken(WireError::ClosedEarly))))
+    Ok(asked.and_then(|()| reply.ok_or(ProbeError::CutShort)))
 }
 
 /// Sends a request and returns what comes back, as it comes, up to its end or to `most` bytes.
@@ -159,7 +176,12 @@ fn converse(mut call: Call, clock: &Countdown, request: &[u8], is_enough: &mut I
         let n = match call.read(&mut buffer) {
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(clock.explain(e)),
+            Err(e) => {
+                return Err(match clock.explain(e) {
+                    ProbeError::Timeout(timeout) if !bytes.is_empty() => ProbeError::Stalled(timeout),
+                    error => error,
+                });
+            }
         };
         bytes.extend_from_slice(&buffer[..n]);
         if is_enough(&bytes, n == 0)? || n == 0 {
@@ -204,6 +226,11 @@ fn connect(endpoint: &Endpoint<'_>, clock: &Countdown) -> Result<Call, ProbeErro
         let share = clock.left()? / u32::try_from(places - place).unwrap_or(u32::MAX);
         match endpoint.call(place, share.max(Duration::from_millis(1))) {
             Ok(call) => return Ok(call),
+            // Errors of TLS and of the proxy's own say so themselves.
+            Err(error) if error.raw_os_error().is_some() && endpoint.via().is_some() => {
+                let via = endpoint.via().unwrap_or_default();
+                last = ProbeError::Via { via, error };
+            }
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => last = ProbeError::Refused,
             Err(e) => last = clock.explain(e),
         }
@@ -252,9 +279,11 @@ fn parse(bytes: &[u8], eof: bool) -> Result<Option<Reply>, ProbeError> {
             None => return Ok(None),
         };
         let event = event.map_err(|error| match error {
-            WireError::TooLarge(_) => ProbeError::TooLarge,
+            WireError::ClosedEarly if bytes.is_empty() => ProbeError::Unanswered,
+            WireError::ClosedEarly => ProbeError::CutShort,
+            WireError::TooLarge(_) => ProbeError::Wire(error),
             _ if bytes.starts_with(&TLS_ALERT) => ProbeError::SpeaksTls,
-            error if bytes.starts_with(HTTP) || bytes.is_empty() => ProbeError::Broken(error),
+            error if bytes.starts_with(HTTP) => ProbeError::Wire(error),
             _ => ProbeError::NotHttp,
         });
         match event? {
@@ -318,12 +347,41 @@ mod tests {
         assert_eq!(health_of(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", true, LONG), Health::Unwell(503));
         assert_eq!(health_of(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", true, LONG), Health::Unwell(200));
         assert_eq!(health_of(b"", true, Nanos::from_millis(50)), Health::Timeout);
-        assert_eq!(health_of(b"HTTP/1.1 200 OK\r\n", true, Nanos::from_millis(50)), Health::Timeout);
         assert!(matches!(health_of(b"SSH-2.0-OpenSSH\r\n", true, LONG), Health::Failed(_)));
         assert!(matches!(health_of(b"", false, LONG), Health::Failed(_)));
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         assert_eq!(health(&[free], "h", "/health", LONG), Health::Refused);
         assert!(matches!(health(&[], "h", "/health", LONG), Health::Failed(_)));
+    }
+
+    #[test]
+    fn a_bad_answer_is_called_what_it_is() {
+        let many = [b"HTTP/1.1 200 OK\r\n", b"x: y\r\n".repeat(300).as_slice(), b"\r\n"].concat().leak();
+        let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc";
+        for (answer, hold, expected) in [
+            (&b""[..], false, "closed without an answer"),
+            (cut, false, "closed inside the answer"),
+            (b"HTTP/1.1 200", false, "closed inside the answer"),
+            (cut, true, "did not go on within"),
+            (many, true, "too large: number of headers"),
+            (b"\x15\x03\x01\x00\x02\x02\x46", true, "expected https://"),
+            (b"SSH-2.0-OpenSSH\r\n", true, "not HTTP/1.1"),
+        ] {
+            let timeout = if hold && answer == cut { Nanos::from_millis(50) } else { LONG };
+            let Health::Failed(reason) = health_of(answer, hold, timeout) else { panic!("{expected}") };
+            assert!(reason.contains(expected), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_or_socket_that_is_not_there_is_named() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let through = Endpoint { proxy: Some("gate:3128".to_owned()), ..Endpoint::plain(&[free]) };
+        let Health::Failed(reason) = health_at(&through, "h", "/health", LONG) else { panic!("no proxy is there") };
+        assert!(reason.starts_with("the proxy gate:3128: Connection refused"), "{reason}");
+        let socket = Endpoint { unix_socket: Some("/nonexistent/s".into()), ..Endpoint::default() };
+        let Health::Failed(reason) = health_at(&socket, "h", "/health", LONG) else { panic!("no socket is there") };
+        assert!(reason.starts_with("the socket /nonexistent/s: No such file"), "{reason}");
     }
 
     #[test]
@@ -346,7 +404,7 @@ mod tests {
                 .is_ok()
             {}
         });
-        assert!(matches!(get(&[addr], "h", "/health", LONG), Err(ProbeError::TooLarge)));
+        assert!(matches!(get(&[addr], "h", "/health", LONG), Err(ProbeError::Wire(WireError::TooLarge(_)))));
         thread.join().unwrap();
     }
 
@@ -368,7 +426,7 @@ mod tests {
             b"HTTP/1.1 200\r\ncontent-length: -1\r\n\r\n",
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
         ] {
-            assert!(matches!(parse(nonsense, false), Err(ProbeError::Broken(_))), "{nonsense:?}");
+            assert!(matches!(parse(nonsense, false), Err(ProbeError::Wire(_))), "{nonsense:?}");
         }
     }
 }

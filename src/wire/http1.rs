@@ -13,12 +13,16 @@
 //! line. Content is always lent from the caller's buffer. What this file does not know: what was asked (it assumes neither `HEAD` nor
 //! `CONNECT`, and an upgrade only when told), and what a body means.
 
+mod request;
+
 use std::mem::MaybeUninit;
 
 use super::{
     ContentType, Event, Head, MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_KEPT_BYTES, WireError, chunked,
     websocket,
 };
+
+pub use request::{HeadSpec, check_header, simple_get};
 
 /// Most interim responses (1xx) before a final one. Servers send one, or a few `103 Early Hints`.
 pub const MAX_INTERIM: u8 = 16;
@@ -245,7 +249,7 @@ impl Decoder {
             }
             head.extend_from_slice(line);
             if !starts_as_response(head) {
-                return Some(Err(WireError::BadHttp("no HTTP/1.x status line")));
+                return Some(Err(no_response(head)));
             }
             if head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n") {
                 let parsed = parse_head(head);
@@ -293,6 +297,15 @@ fn starts_as_response(bytes: &[u8]) -> bool {
     bytes.iter().zip(START).all(|(is, wanted)| is == wanted)
 }
 
+/// Why `bytes` are not the start of a response. Alerts are what servers of TLS answer to HTTP (RFC 8446, section 6).
+fn no_response(bytes: &[u8]) -> WireError {
+    const TLS_ALERT: u8 = 21;
+    WireError::BadHttp(match bytes {
+        [TLS_ALERT, ..] => "a TLS alert; the server speaks TLS there, so https:// is expected",
+        _ => "no HTTP/1.x status line",
+    })
+}
+
 /// A response head with what follows from it for the connection.
 #[derive(Debug)]
 struct ParsedHead {
@@ -331,7 +344,7 @@ struct Fields {
 /// Parses a head that is complete.
 fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
     if !starts_as_response(bytes) {
-        return Err(WireError::BadHttp("no HTTP/1.x status line"));
+        return Err(no_response(bytes));
     }
     let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
@@ -456,97 +469,6 @@ fn content_type(value: &[u8]) -> ContentType {
     } else {
         ContentType::Other
     }
-}
-
-/// The part of a request that is the same each time it is sent.
-#[derive(Debug, Clone, Copy)]
-pub struct HeadSpec<'a> {
-    /// The method; `POST` has a body, others have none.
-    pub method: &'a str,
-    /// The path with its query, percent-encoded.
-    pub path: &'a str,
-    /// Name and port as in the URL: IPv6 in brackets, no port when it is the scheme's own.
-    pub host: &'a str,
-    /// Whether an event stream is wanted; else JSON.
-    pub stream: bool,
-    /// The user's own fields. One with the name of a field of ours takes its place. See [`check_header`].
-    pub headers: &'a [(String, String)],
-}
-
-/// The fields that every request has, in their order.
-const OURS: [&str; 5] = ["Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type"];
-/// The fields that only this file may set: a wrong one would change where the request ends.
-const FRAMING: [&str; 2] = ["Content-Length", "Transfer-Encoding"];
-
-impl HeadSpec<'_> {
-    /// Writes the head. With `POST` it ends in `Content-Length: `, and the caller adds the digits, an empty line and the body; else it
-    /// is complete.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let post = self.method == "POST";
-        for part in [self.method, " ", self.path, " HTTP/1.1\r\n"] {
-            out.extend_from_slice(part.as_bytes());
-        }
-        for name in OURS {
-            let value = match name {
-                "Host" => self.host,
-                "User-Agent" => concat!("llmsim-blast/", env!("CARGO_PKG_VERSION")),
-                "Accept" if self.stream => "text/event-stream",
-                "Accept" => "application/json",
-                // What is compressed cannot be timed: tokens would come out in blocks.
-                "Accept-Encoding" => "identity",
-                _ if post => "application/json",
-                _ => "",
-            };
-            let mut replaced = false;
-            for (user_name, user_value) in self.headers.iter().filter(|(user, _)| user.eq_ignore_ascii_case(name)) {
-                write_field(out, user_name, user_value);
-                replaced = true;
-            }
-            if !replaced && !value.is_empty() {
-                write_field(out, name, value);
-            }
-        }
-        let is_one_of = |names: &[&str], name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
-        for (name, value) in self.headers {
-            if !is_one_of(&OURS, name) && !is_one_of(&FRAMING, name) {
-                write_field(out, name, value);
-            }
-        }
-        out.extend_from_slice(if post { b"Content-Length: " } else { b"\r\n" });
-    }
-}
-
-fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
-    for part in [name, ": ", value, "\r\n"] {
-        out.extend_from_slice(part.as_bytes());
-    }
-}
-
-/// A whole request for something small over a connection that is used once: `/health`, `/llmsim/stats`.
-pub fn simple_get(host: &str, path: &str) -> Vec<u8> {
-    let close = [("Connection".to_owned(), "close".to_owned())];
-    let mut out = Vec::new();
-    HeadSpec { method: "GET", path, host, stream: false, headers: &close }.write(&mut out);
-    out
-}
-
-/// Whether a header of the user's can be sent. The error says what is wrong with it, without repeating its value: it may be a secret.
-pub fn check_header(name: &str, value: &str) -> Result<(), String> {
-    // A field name is a token: RFC 9110, sections 5.1 and 5.6.2.
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(is_token) {
-        return Err(format!("{name:?} is not the name of a header: expected letters, digits and dashes"));
-    }
-    if FRAMING.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-        return Err(format!("`{name}` frames the request and is always set from the body: expected another header"));
-    }
-    // RFC 9110, section 5.5: neither line breaks nor other controls, or the value could pretend to be another header.
-    if value.chars().any(|c| c.is_control() && c != '\t') {
-        return Err(format!(
-            "the value of `{name}` has a line break or another control character: expected one line of text"
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -76,6 +76,14 @@ pub enum Behaviour {
     Raw(&'static [u8]),
     /// These bytes, and then the connection is closed.
     RawThenClose(&'static [u8]),
+    /// These bytes, and then the connection is reset.
+    RawThenReset(&'static [u8]),
+    /// These bytes, and a while later those, with keep-alive.
+    RawInTwo(&'static [u8], Duration, &'static [u8]),
+    /// Works on the request for a while, and then closes without a byte.
+    WorkThenClose(Duration),
+    /// The same with a reset.
+    WorkThenReset(Duration),
     /// An answer without an end: up to a gigabyte, or until the client has had enough.
     Endless(Endless),
 }
@@ -305,6 +313,13 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
             return Ok(After::Close);
         }
         let (answer, after) = answer(behaviour, request.stream);
+        if let Behaviour::WorkThenClose(work) | Behaviour::WorkThenReset(work) = behaviour {
+            pause(work);
+        }
+        if let Behaviour::RawInTwo(first, while_later, _) = behaviour {
+            stream.write_all(first)?;
+            pause(while_later);
+        }
         if behaviour == Behaviour::OneByteAtATime {
             for byte in answer {
                 stream.write_all(&[byte])?;
@@ -324,6 +339,11 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
             }
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a server that takes its time is the point")]
+fn pause(length: Duration) {
+    std::thread::sleep(length);
 }
 
 #[expect(clippy::disallowed_methods, reason = "a server has a clock of its own")]
@@ -403,12 +423,12 @@ fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
         Behaviour::CloseAfterEach => (good(3, streamed), After::Close),
         Behaviour::Garbage => (b"\x00\x16\x03\x01 this is not HTTP\r\n\r\n".to_vec(), After::Close),
         // An answer without an end is written piece by piece elsewhere.
-        Behaviour::CloseUnanswered | Behaviour::Endless(_) => (Vec::new(), After::Close),
+        Behaviour::CloseUnanswered | Behaviour::Endless(_) | Behaviour::WorkThenClose(_) => (Vec::new(), After::Close),
         Behaviour::CloseEarly => {
             let whole = good_plain(3);
             (whole[..whole.len() - 10].to_vec(), After::Close)
         }
-        Behaviour::Reset => (Vec::new(), After::Reset),
+        Behaviour::Reset | Behaviour::WorkThenReset(_) => (Vec::new(), After::Reset),
         Behaviour::Stall => (Vec::new(), After::Silence),
         Behaviour::StallMidStream => (stream(&[&role(), &token(), &token()], ""), After::Silence),
         Behaviour::HalfChunk => (stream(&[&role(), &token()], "40\r\ndata: {\"choi"), After::Close),
@@ -440,6 +460,8 @@ fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
         Behaviour::TruncatedStream => (stream(&[&role(), &token(), &token()], "0\r\n\r\n"), After::KeepAlive),
         Behaviour::Raw(bytes) => (bytes.to_vec(), After::KeepAlive),
         Behaviour::RawThenClose(bytes) => (bytes.to_vec(), After::Close),
+        Behaviour::RawThenReset(bytes) => (bytes.to_vec(), After::Reset),
+        Behaviour::RawInTwo(_, _, second) => (second.to_vec(), After::KeepAlive),
         Behaviour::EmptyStream => (stream(&[&role(), &finish(0), DONE], "0\r\n\r\n"), After::KeepAlive),
     }
 }

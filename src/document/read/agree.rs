@@ -5,7 +5,7 @@ use crate::document::{
     Client, ClientVerdict, Counter, Document, Measured, Rate, Shard, Threshold, Trend, facts, plan, rounded,
 };
 use crate::metrics::summary::{CounterValue, Group, Summary};
-use crate::metrics::{self, Distribution, Metric, Share, validity};
+use crate::metrics::{self, Distribution, Metric, validity};
 use crate::threshold;
 use std::collections::BTreeMap;
 
@@ -128,7 +128,7 @@ fn counter_agrees(field: &str, written: &Counter, value: CounterValue, document:
 /// The kinds of request must add up to the whole, in every count and every bucket.
 fn sums(document: &Document, summary: &Summary) -> Result<(), FieldError> {
     let kinds = || summary.requests.iter().map(|(_, group)| group);
-    for trend in metrics::Trend::ALL.into_iter().filter(|trend| !trend.is_of_no_kind()) {
+    for trend in metrics::Trend::ALL.into_iter().filter(|trend| !trend.is_global()) {
         let mut sum = Distribution::new();
         kinds().filter_map(|group| group.trend(trend)).for_each(|d| sum.add(d));
         let whole = summary.all.trend(trend);
@@ -146,7 +146,7 @@ fn sums(document: &Document, summary: &Summary) -> Result<(), FieldError> {
             return Err(wrong(field(), "its times are not those of its kinds of request together: edited or damaged"));
         }
     }
-    for counter in metrics::Counter::ALL.into_iter().filter(|counter| !counter.is_of_no_kind()) {
+    for counter in metrics::Counter::ALL.into_iter().filter(|counter| !counter.is_global()) {
         let of = |group: &Group| group.counter(counter).map_or((0, 0), |value| (value.count, value.in_window));
         let sum = kinds().map(of).fold((0, 0), |(n, m), (more, in_window)| (n + more, m + in_window));
         let whole = of(&summary.all);
@@ -157,17 +157,17 @@ fn sums(document: &Document, summary: &Summary) -> Result<(), FieldError> {
             return Err(wrong(format!("metrics.{}", counter.name()), problem));
         }
     }
-    for share in Share::ALL {
-        let of = |group: &Group| group.share(share).map_or((0, 0), |value| (value.matches, value.total));
+    for rate in metrics::Rate::ALL {
+        let of = |group: &Group| group.rate(rate).map_or((0, 0), |value| (value.matches, value.total));
         let sum = kinds().map(of).fold((0, 0), |(n, m), (matches, total)| (n + matches, m + total));
         let whole = of(&summary.all);
         if whole != sum {
             let problem = format!("it is {} of {}, its kinds of request are {} of {}", whole.0, whole.1, sum.0, sum.1);
-            return Err(wrong(format!("metrics.{}", share.name()), problem));
+            return Err(wrong(format!("metrics.{}", rate.name()), problem));
         }
     }
     let failed = document.failures.classes.values().sum::<u64>();
-    match document.metrics.get(Share::HttpReqFailed.name()) {
+    match document.metrics.get(metrics::Rate::HttpReqFailed.name()) {
         Some(Measured::Rate(rate)) if rate.matches != failed => {
             let problem = format!("its classes add up to {failed}, and http_req_failed says {}", rate.matches);
             Err(wrong("failures", problem))

@@ -97,10 +97,10 @@ fn usage_without_a_number_falls_back_to_events() {
 }
 
 #[test]
-fn failures_are_timed_apart_by_who_is_guilty() {
+fn failures_are_timed_apart_by_category() {
     for failure in Failure::ALL {
         let tally = tally_of(&[Sample { outcome: Outcome::Failed(failure), ..stream(0, 5, None) }]);
-        let answered = matches!(failure.blame(), Blame::Status | Blame::Protocol | Blame::Answer);
+        let answered = matches!(failure.category(), Category::Status | Category::Protocol | Category::Answer);
         let (here, not_here) = if answered {
             (Trend::HttpReqDurationFailed, Trend::HttpReqDurationAborted)
         } else {
@@ -113,8 +113,8 @@ fn failures_are_timed_apart_by_who_is_guilty() {
         assert_eq!(tally.failures[failure as usize].count, 1);
         assert_eq!(tally.kinds[0].failed, 1);
         assert_eq!(count(&tally, Counter::HttpReqs), (1, 1));
-        assert_eq!(count(&tally, Counter::ConnectionFailures).0, u64::from(failure.blame() == Blame::Network));
-        assert_eq!(count(&tally, Counter::Timeouts).0, u64::from(failure.blame() == Blame::Timeout));
+        assert_eq!(count(&tally, Counter::ConnectionFailures).0, u64::from(failure.category() == Category::Network));
+        assert_eq!(count(&tally, Counter::Timeouts).0, u64::from(failure.category() == Category::Timeout));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Page, Tone, cut, human, rate, trend};
 use crate::document::Measured;
-use crate::metrics::{Share, Trend};
+use crate::metrics::{Rate, Trend};
 use std::collections::BTreeMap;
 
 /// Columns of a kind's name; longer ones are cut.
@@ -23,7 +23,7 @@ pub(crate) fn requests(page: &mut Page, kinds: &Kinds) {
     };
     page.line(&[(Tone::Faint, &line("", ["count", "failed", "p50", "p95", "p99"]))]);
     for (name, numbers) in kinds {
-        let (failed, all) = rate(numbers, Share::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));
+        let (failed, all) = rate(numbers, Rate::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));
         let (all, failed) = (human::count(all), human::count(failed));
         let [p50, p95, p99] = times(numbers, Trend::HttpReqDuration);
         page.plain(&line(name, [&all, &failed, &p50, &p95, &p99]));

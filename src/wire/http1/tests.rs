@@ -284,6 +284,8 @@ fn garbage_is_refused_at_once() {
     {
         assert_eq!(refused(bytes), no_status_line, "{bytes}");
     }
+    let alert = "a TLS alert; the server speaks TLS there, so https:// is expected";
+    assert_eq!(refused("\u{15}\u{3}\u{1}\u{0}\u{2}\u{2}\u{46}"), WireError::BadHttp(alert));
     assert_eq!(refused("HTTP/1.2 200 OK\r\n\r\n"), WireError::BadHttp("status line"));
     assert_eq!(refused("HTTP/1.1 2x0 OK\r\n\r\n"), WireError::BadHttp("status line"));
     assert_eq!(refused("HTTP/1.1 099 OK\r\n\r\n"), WireError::BadHttp("status code"));

@@ -40,7 +40,7 @@ fn numbers(tally: &Tally) -> Vec<String> {
         let connections = [Counter::ConnectionsOpened, Counter::ConnectionsReused];
         let counters = group.counters.iter().filter(|(counter, _)| !connections.contains(counter));
         let counters = counters.map(|(counter, value)| format!("{counter:?} {value:?}"));
-        trends.chain(counters).chain([format!("{:?} {:?}", group.shares, group.token_source)]).collect::<Vec<_>>()
+        trends.chain(counters).chain([format!("{:?} {:?}", group.rates, group.token_source)]).collect::<Vec<_>>()
     };
     let groups = std::iter::once(&summary.all).chain(summary.requests.iter().map(|(_, group)| group));
     let failures = summary.failures.iter().map(|(failure, seen)| format!("{failure:?} {}", seen.count));

@@ -1,0 +1,378 @@
+//! Every metric, one row each: variant, name, unit, scope and meaning. Enums, lists and look-ups are
+//! made of these rows, and so are the tables in `docs/metrics.md`.
+
+/// What a number of a metric is measured in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    Milliseconds,
+    Seconds,
+    Bytes,
+    Megabytes,
+    MegabytesPerHour,
+    Cores,
+    /// From 0 to 1.
+    Ratio,
+    Users,
+    Requests,
+    Iterations,
+    Arrivals,
+    Connections,
+    Handshakes,
+    Reads,
+    Events,
+    Tokens,
+    Gaps,
+}
+
+impl Unit {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Milliseconds => "ms",
+            Self::Seconds => "seconds",
+            Self::Bytes => "bytes",
+            Self::Megabytes => "MB",
+            Self::MegabytesPerHour => "MB/h",
+            Self::Cores => "cores",
+            Self::Ratio => "ratio",
+            Self::Users => "users",
+            Self::Requests => "requests",
+            Self::Iterations => "iterations",
+            Self::Arrivals => "arrivals",
+            Self::Connections => "connections",
+            Self::Handshakes => "handshakes",
+            Self::Reads => "reads",
+            Self::Events => "events",
+            Self::Tokens => "tokens",
+            Self::Gaps => "gaps",
+        }
+    }
+}
+
+/// How a metric is kept, and so what can be asked of it. The names are k6's, as far as it has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    Trend,
+    Counter,
+    Rate,
+    Gauge,
+    /// A number of the server's process.
+    Server,
+}
+
+impl MetricKind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trend => "trend",
+            Self::Counter => "counter",
+            Self::Rate => "rate",
+            Self::Gauge => "gauge",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// Whether a metric is broken down by kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    EachKind,
+    /// It belongs to connections, to arrivals, to the server or to this client, or is counted before
+    /// the kind of a request is drawn.
+    Global,
+}
+
+#[derive(Debug)]
+struct Row {
+    name: &'static str,
+    /// What other tools call it. Understood where people write, but never written by us.
+    aliases: &'static [&'static str],
+    unit: Unit,
+    scope: Scope,
+    help: &'static str,
+}
+
+/// Makes an enum and what is known of its variants from rows of the form
+/// `Variant("name" or "alias", Unit, Scope) "What it means";`.
+macro_rules! catalogue {
+    ($(#[$doc:meta])* $list:ident {
+        $($variant:ident($name:literal $(or $alias:literal)*, $unit:ident, $scope:ident) $help:literal;)+
+    }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $list {
+            $(#[doc = $help] $variant,)+
+        }
+
+        impl $list {
+            /// All, in the order of the report.
+            pub const ALL: [Self; [$(Self::$variant),+].len()] = [$(Self::$variant),+];
+
+            const ROWS: [Row; Self::ALL.len()] = [$(Row {
+                name: $name,
+                aliases: &[$($alias),*],
+                unit: Unit::$unit,
+                scope: Scope::$scope,
+                help: $help,
+            }),+];
+
+            const fn row(self) -> &'static Row {
+                &Self::ROWS[self as usize]
+            }
+
+            /// Its name in thresholds, JSON and the report.
+            pub const fn name(self) -> &'static str {
+                self.row().name
+            }
+
+            /// Whether it is kept for the whole run only, and not for each kind of request.
+            pub const fn is_global(self) -> bool {
+                matches!(self.row().scope, Scope::Global)
+            }
+        }
+    };
+}
+
+catalogue! {
+    /// Distributions of times.
+    Trend {
+        HttpReqDuration("http_req_duration", Milliseconds, EachKind)
+            "From sending a request to the end of its response; successful requests only.";
+        HttpReqDurationFromIntended("http_req_duration_from_intended", Milliseconds, EachKind)
+            "Open loop: from the instant the request was due to the end of its response; successful requests only.";
+        ScheduleLag("schedule_lag", Milliseconds, EachKind)
+            "Open loop: from the instant the request was due to sending it.";
+        HttpReqDurationFailed("http_req_duration_failed", Milliseconds, EachKind)
+            "From sending to the end of the response, for requests that failed with a response.";
+        HttpReqDurationAborted("http_req_duration_aborted", Milliseconds, EachKind)
+            "From sending to the failure, for requests that failed by a timeout or in transport.";
+        HttpReqWaiting("http_req_waiting", Milliseconds, EachKind)
+            "From sending to the first byte of the response.";
+        HttpReqConnecting("http_req_connecting", Milliseconds, Global)
+            "Opening a connection; not part of a request's times.";
+        HttpReqTlsHandshaking("http_req_tls_handshaking", Milliseconds, Global)
+            "TLS handshake of a connection, including a proxy's tunnel; not part of a request's times.";
+        WsConnecting("ws_connecting", Milliseconds, Global)
+            "WebSocket handshake, once per connection; part of neither a request's times nor `http_req_connecting`.";
+        Ttfe("ttfe", Milliseconds, EachKind)
+            "From sending to the first event of any kind.";
+        Ttft("ttft", Milliseconds, EachKind)
+            "Time to first token: from sending to the first event with generated content.";
+        Ttfo("ttfo", Milliseconds, EachKind)
+            "From sending to the first visible token, which excludes reasoning.";
+        Tbt("tbt" or "itl", Milliseconds, EachKind)
+            "Time between tokens: every gap between two token events, pooled over all streams.";
+        Tpot("tpot", Milliseconds, EachKind)
+            "Per request: (last token − first token) / (tokens − tokens in the first event).";
+        Stall("stall" or "itl_max", Milliseconds, EachKind)
+            "Per request: the longest gap between two token events.";
+        InterruptedAge("interrupted_age", Milliseconds, EachKind)
+            "Age of interrupted requests.";
+        ClientLag("client_lag", Milliseconds, Global)
+            "From a packet's arrival in the kernel to its read; other clients include this in their numbers.";
+        PassLength("pass_length", Milliseconds, Global)
+            "One pass of a worker's event loop.";
+    }
+}
+
+catalogue! {
+    /// Things that are counted.
+    Counter {
+        HttpReqs("http_reqs", Requests, EachKind)
+            "Requests that succeeded or failed.";
+        Iterations("iterations", Iterations, EachKind)
+            "Completed iterations of the users.";
+        Interrupted("interrupted", Requests, EachKind)
+            "Requests cut off by the end of the test; neither successes nor failures.";
+        Cancelled("cancelled", Requests, EachKind)
+            "Requests abandoned by their user, as the profile asks; neither successes nor failures.";
+        HttpReqsStarted("http_reqs_started", Requests, Global)
+            "Requests that were started. Each ends once: `http_reqs` + `cancelled` + `interrupted`.";
+        ArrivalsOffered("arrivals_offered", Arrivals, Global)
+            "Open loop: requests that became due.";
+        ArrivalsStarted("arrivals_started", Arrivals, Global)
+            "Open loop: due requests that a user started.";
+        DroppedIterations("dropped_iterations", Arrivals, Global)
+            "Open loop: due requests that found no free user and were never sent.";
+        TokensOutput("tokens_output", Tokens, EachKind)
+            "Generated tokens, from the server's `usage`; otherwise counted by events. The report says which.";
+        TokensInput("tokens_input", Tokens, EachKind)
+            "Prompt tokens, from the server's `usage`.";
+        TokensReasoning("tokens_reasoning", Tokens, EachKind)
+            "Reasoning tokens, from the server's `usage`; otherwise counted by events.";
+        TokenEvents("token_events", Events, EachKind)
+            "Events with generated content. An event is not always one token.";
+        DataSent("data_sent", Bytes, EachKind)
+            "Bytes written to sockets.";
+        DataReceived("data_received", Bytes, EachKind)
+            "Bytes read from sockets.";
+        ConnectionsOpened("connections_opened", Connections, Global)
+            "Connections that were established.";
+        ConnectionsReused("connections_reused", Requests, EachKind)
+            "Requests on a connection that had already served one.";
+        StaleRetries("stale_retries", Requests, EachKind)
+            "Requests sent again because the server had just closed an idle connection.";
+        ConnectionFailures("connection_failures", Requests, EachKind)
+            "Failures of the network category.";
+        Timeouts("timeouts", Requests, EachKind)
+            "Failures of the timeout category.";
+        BadEvents("bad_events", Events, EachKind)
+            "Events that could not be understood and were skipped.";
+        HttpReqsSent("http_reqs_sent", Requests, EachKind)
+            "Requests written to the network, including interrupted requests and second attempts.";
+        TbtCensored("tbt_censored", Gaps, EachKind)
+            "Gaps that are excluded from `tbt` because one late read held several tokens.";
+        TtftCensored("ttft_censored", Requests, EachKind)
+            "First tokens that are excluded from `ttft` for the same reason.";
+        StampsMissing("stamps_missing", Reads, Global)
+            "Reads without a kernel timestamp.";
+        ClockSteps("clock_steps", Seconds, Global)
+            "Seconds in which the system clock was set.";
+        TlsHandshakesFull("tls_handshakes_full", Handshakes, Global)
+            "Full TLS handshakes.";
+        TlsHandshakesResumed("tls_handshakes_resumed", Handshakes, Global)
+            "TLS handshakes that resumed an earlier session.";
+    }
+}
+
+catalogue! {
+    /// Ratios of two counts.
+    Rate {
+        HttpReqFailed("http_req_failed", Ratio, EachKind)
+            "Failed requests, relative to `http_reqs`.";
+        Checks("checks", Ratio, EachKind)
+            "Response checks that passed.";
+        Goodput("goodput", Ratio, EachKind)
+            "Requests that met every goal of the profile's `[slo]`.";
+    }
+}
+
+catalogue! {
+    /// Levels: a value now, with the lowest and highest seen.
+    Gauge {
+        Vus("vus", Users, Global)
+            "Active users.";
+        InFlight("in_flight", Requests, Global)
+            "Requests in flight.";
+        Connections("connections", Connections, Global)
+            "Established connections.";
+    }
+}
+
+catalogue! {
+    /// Numbers of the server's process: a server that we started, or `--server-pid`.
+    ServerLevel {
+        RssGrowth("server_rss_growth", MegabytesPerHour, Global)
+            "Growth of the server's resident memory. Unknown, and therefore a failed threshold, while the run is too short.";
+        RssMax("server_rss_max", Megabytes, Global)
+            "Highest resident memory of the server in the window.";
+        Cpu("server_cpu", Cores, Global)
+            "CPU time of the server in the window.";
+    }
+}
+
+/// Anything a threshold can be set on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Metric {
+    Trend(Trend),
+    Counter(Counter),
+    Rate(Rate),
+    Gauge(Gauge),
+    Server(ServerLevel),
+}
+
+impl Metric {
+    /// All metrics, trends first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let trends = Trend::ALL.into_iter().map(Self::Trend);
+        let counters = Counter::ALL.into_iter().map(Self::Counter);
+        let rates = Rate::ALL.into_iter().map(Self::Rate);
+        let gauges = Gauge::ALL.into_iter().map(Self::Gauge);
+        let server = ServerLevel::ALL.into_iter().map(Self::Server);
+        trends.chain(counters).chain(rates).chain(gauges).chain(server)
+    }
+
+    const fn row(self) -> &'static Row {
+        match self {
+            Self::Trend(m) => m.row(),
+            Self::Counter(m) => m.row(),
+            Self::Rate(m) => m.row(),
+            Self::Gauge(m) => m.row(),
+            Self::Server(m) => m.row(),
+        }
+    }
+
+    /// Its name in thresholds, JSON and the report.
+    pub const fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// What other tools call it. Understood where people write, but never written by us.
+    pub const fn aliases(self) -> &'static [&'static str] {
+        self.row().aliases
+    }
+
+    pub const fn unit(self) -> Unit {
+        self.row().unit
+    }
+
+    /// What it means, in a sentence or two.
+    pub const fn help(self) -> &'static str {
+        self.row().help
+    }
+
+    /// Whether it is kept for the whole run only, and not for each kind of request.
+    pub const fn is_global(self) -> bool {
+        matches!(self.row().scope, Scope::Global)
+    }
+
+    pub const fn kind(self) -> MetricKind {
+        match self {
+            Self::Trend(_) => MetricKind::Trend,
+            Self::Counter(_) => MetricKind::Counter,
+            Self::Rate(_) => MetricKind::Rate,
+            Self::Gauge(_) => MetricKind::Gauge,
+            Self::Server(_) => MetricKind::Server,
+        }
+    }
+
+    /// The metric with that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::all().find(|m| m.name() == name)
+    }
+
+    /// The metric that a person means: by its name or an alias.
+    pub fn parse(written: &str) -> Option<Self> {
+        Self::all().find(|m| m.name() == written || m.aliases().contains(&written))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_and_aliases_are_unique_and_found() {
+        let names: Vec<_> = Metric::all().flat_map(|m| m.aliases().iter().copied().chain([m.name()])).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+        for metric in Metric::all() {
+            assert_eq!(Metric::from_name(metric.name()), Some(metric));
+            assert_eq!(Metric::parse(metric.name()), Some(metric));
+        }
+        assert_eq!(Metric::from_name("http_req_durations"), None);
+    }
+
+    #[test]
+    fn an_alias_is_understood_but_is_no_name() {
+        assert_eq!(Metric::parse("itl"), Some(Metric::Trend(Trend::Tbt)));
+        assert_eq!(Metric::parse("itl_max"), Some(Metric::Trend(Trend::Stall)));
+        assert_eq!(Metric::from_name("itl"), None);
+    }
+
+    #[test]
+    fn every_help_text_is_a_sentence_without_a_table_border() {
+        for metric in Metric::all() {
+            let help = metric.help();
+            assert!(help.ends_with('.') && !help.contains(['|', '\n']), "{}: {help}", metric.name());
+        }
+    }
+}
