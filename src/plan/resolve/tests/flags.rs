@@ -22,7 +22,7 @@ fn the_default_target_is_a_server_of_our_own() {
 #[test]
 fn a_port_that_was_asked_for_is_the_only_one() {
     for (overrides, url, any_port) in [
-(overrides! { host: flag("host", "localhost") }, "http://localhost:8080", true),
+        (overrides! { host: flag("host", "localhost") }, "http://localhost:8080", true),
         (overrides! { port: flag("port", "9000") }, "http://127.0.0.1:9000", false),
         (overrides! { host: flag("host", "::1"), port: flag("port", "1") }, "http://[::1]:1", false),
         (
