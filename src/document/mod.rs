@@ -9,6 +9,8 @@
 //! every output format is one short file from document to text (`terminal.rs`). `self_test.rs` is the other thing that is kept: what
 //! this tool found out about itself on a machine.
 
+#[doc(hidden)]
+pub mod fuzz;
 pub(crate) mod access;
 pub(crate) mod agreement;
 pub mod capacity;

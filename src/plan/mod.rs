@@ -8,6 +8,8 @@ mod arrivals;
 mod conduct;
 mod endpoints;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod headers;
 pub mod limits;
 mod mix;
