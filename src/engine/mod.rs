@@ -6,6 +6,7 @@
 
 #[cfg(feature = "scripted")]
 pub mod bench;
+mod budget;
 mod channels;
 mod clock;
 mod connection;
@@ -28,7 +29,8 @@ mod worker;
 use crate::metrics::Balance;
 use crate::mix::Scenario;
 use crate::net::{Dialer, KeepStamping};
-use crate::plan::Plan;
+use crate::plan::{Plan, limits};
+use budget::Budget;
 use channels::{Channels, Inbox, Outbox};
 use clock::Clock;
 use fleet::Fleet;
@@ -70,14 +72,15 @@ pub fn run(
     stop: &AtomicBool,
     on_tick: &mut dyn FnMut(&mut Tick<'_>),
 ) -> Result<RunResult, EngineError> {
-    let wanted = plan.workers.map_or(cores.len(), |n| n as usize);
+    let wanted = plan.tuning.workers.map_or(cores.len(), |n| n as usize);
     // A worker without a user would only wait.
     let workers = wanted.min(plan.peak_users() as usize).max(1);
     let pins: Vec<Option<usize>> =
-        (0..workers).map(|i| (plan.pin && !cores.is_empty()).then(|| cores[i % cores.len()])).collect();
+        (0..workers).map(|i| (plan.tuning.pin && !cores.is_empty()).then(|| cores[i % cores.len()])).collect();
     let shares: Vec<Plan> = (0..workers).map(|k| plan.share(k as u32, workers as u32)).collect();
     let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (reports, inbox) = channel();
+    let budget = Budget::new(limits::BODY_BUDGET);
     let epoch = Clock::epoch();
     // If it cannot be had, stamps may be missing at first, and are counted.
     let _stamping = KeepStamping::begin().ok();
@@ -92,14 +95,14 @@ pub fn run(
             let (new, addresses) = channel();
             found.push(new);
             let outbox = Outbox { reports: reports.clone(), recycled };
-            let channels = Channels { inbox: Inbox { stop, addresses }, outbox };
+            let channels = Channels { inbox: Inbox { stop, addresses, budget: &budget }, outbox };
             let (scenario, pin) = (&scenario, pins[number]);
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             threads.push(thread.spawn_scoped(scope, move || {
                 let pinned = pin.is_some_and(|id| core_affinity::set_for_current(core_affinity::CoreId { id }));
                 wake_punctually();
                 let poller = poller::Poller::new()?;
-                let connections = share.shape.peak_vus().div_ceil(share.of);
+                let connections = share.shape.peak_vus().div_ceil(share.shard.count);
                 let dialer = Dialer::new(share.targets(), &share.access, number, connections as usize);
                 let dialer = dialer.map_err(io::Error::other)?;
                 Worker::new(number, share, scenario, Clock::Real(epoch), poller, dialer, channels).run()?;

@@ -3,6 +3,7 @@
 use super::error::TrialError;
 use super::prepare::Ready;
 use super::provenance::wall_clock;
+use crate::units::Nanos;
 use jiff::{SignedDuration, Timestamp};
 
 /// A share that begins later than this is not one of the same load: the others have had their users for that long.
@@ -11,15 +12,21 @@ const LATEST: SignedDuration = SignedDuration::from_secs(1);
 const NAP: SignedDuration = SignedDuration::from_millis(50);
 
 impl Ready {
-    /// Returns at the instant for which the load is planned, or when it is past by no more than a second.
+    /// Returns at the instant for which the load is planned, when it is past by no more than a second, or when a signal comes.
     pub(crate) fn wait_for_start(&self, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
         let Some(at) = self.plan().start_at else { return Ok(()) };
+        if self.stop().is_signalled() {
+            return Ok(());
+        }
         if let Some(left) = left(at, wall_clock())? {
-            say(&format!("everything is ready: starting at {at}, in {} s", left.as_secs()));
+            say(&format!(
+                "everything is ready: starting at {at}, in {}",
+                Nanos::from_secs(left.as_secs().unsigned_abs())
+            ));
         }
         while let Some(left) = left(at, wall_clock())? {
-            if self.stop().is_set() {
-                return Err(TrialError::Interrupted);
+            if self.stop().is_signalled() {
+                break;
             }
             #[expect(clippy::disallowed_methods, reason = "waits for an instant of the wall clock, before the test")]
             std::thread::sleep(left.min(NAP).unsigned_abs());
@@ -32,7 +39,10 @@ impl Ready {
 fn left(at: Timestamp, now: Timestamp) -> Result<Option<SignedDuration>, TrialError> {
     let left = at.duration_since(now);
     if left < -LATEST {
-        return Err(TrialError::Late { at, by_s: -left.as_secs_f64() });
+        return Err(TrialError::Late {
+            at,
+            by: Nanos::from_millis(left.as_millis().unsigned_abs() as u64 / 100 * 100),
+        });
     }
     Ok((left > SignedDuration::ZERO).then_some(left))
 }
@@ -49,6 +59,6 @@ mod tests {
         assert_eq!(at(0).expect("now"), None);
         assert_eq!(at(-1_000).expect("just in time"), None);
         let late = at(-1_001).expect_err("too late").to_string();
-        assert!(late.starts_with("--start-at 2026-11-24T11:59:58.999Z: that was 1.0 s ago"), "{late}");
+        assert!(late.starts_with("--start-at 2026-11-24T11:59:58.999Z: that was 1s ago"), "{late}");
     }
 }

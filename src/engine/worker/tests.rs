@@ -9,12 +9,14 @@ use super::connect_queue::MAX_CONNECTING;
 use super::state::READ_BUFFER_BYTES;
 use super::*;
 use crate::api::Api;
+use crate::engine::budget::Budget;
 use crate::engine::channels::{Ended, Inbox, Outbox};
 use crate::engine::script::{Act, Heard, World};
 use crate::load::{Shape, Stage, ThinkTime};
 use crate::metrics::{Counter, Failure, Summary, Tally, Trend};
 use crate::mix::{After, Conduct, Kind, Leave, Mix, SlowReader, Timeouts};
 use crate::net::Target;
+use crate::plan::Tuning;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -47,18 +49,9 @@ fn kind(name: &str, stream: bool) -> Kind {
 
 fn plan(shape: Shape, stream: bool) -> Plan {
     Plan {
-        name: "test".to_owned(),
-        description: String::new(),
         shape,
-        think_time: ThinkTime::default(),
-        warmup: Nanos::ZERO,
-        cooldown: Nanos::ZERO,
         graceful_stop: ms(500),
         mix: Mix { kinds: vec![kind("r", stream)] },
-        endpoints: Vec::new(),
-        endpoint_check: false,
-        thresholds: Vec::new(),
-        slo: Vec::new(),
         target: Target {
             url: "http://127.0.0.1:1".to_owned(),
             tls: false,
@@ -67,22 +60,8 @@ fn plan(shape: Shape, stream: bool) -> Plan {
             path_prefix: String::new(),
             addrs: vec![([127, 0, 0, 1], 1).into()],
         },
-        access: crate::plan::Access::default(),
-        server: None,
-        server_pid: None,
-        api_key: None,
-        basic_auth: None,
-        headers: Vec::new(),
-        seed: 1,
-        workers: None,
-        pin: false,
-        rx_timestamps: None,
-        poll_interval: None,
-        quickack: false,
-        verify_parse: false,
-        share: 0,
-        of: 1,
-        start_at: None,
+        tuning: Tuning { pin: false, ..Tuning::default() },
+        ..Plan::example()
     }
 }
 
@@ -119,7 +98,7 @@ fn run(plan: &Plan, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) 
 
 /// Runs it, raising the stop flag as soon as the clock reads `stop_at`.
 fn run_until(plan: &Plan, stop_at: Nanos, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Ran {
-    run_on(Rc::new(Cell::new(Nanos::ZERO)), plan, stop_at, peer)
+    run_on(Rc::new(Cell::new(Nanos::ZERO)), plan, stop_at, u64::MAX, peer)
 }
 
 /// The same with a clock that the peer may look at.
@@ -127,6 +106,7 @@ fn run_on(
     now: Rc<Cell<Nanos>>,
     plan: &Plan,
     stop_at: Nanos,
+    body_budget: u64,
     mut peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static,
 ) -> Ran {
     let stop = Rc::new(AtomicBool::new(false));
@@ -142,7 +122,9 @@ fn run_on(
     let (reports, inbox) = std::sync::mpsc::channel();
     let (_empty, recycled) = std::sync::mpsc::channel();
     let (_found, addresses) = std::sync::mpsc::channel();
-    let channels = Channels { inbox: Inbox { stop: &stop, addresses }, outbox: Outbox { reports, recycled } };
+    let budget = Budget::new(body_budget);
+    let channels =
+        Channels { inbox: Inbox { stop: &stop, addresses, budget: &budget }, outbox: Outbox { reports, recycled } };
     let dialer = Dialer::new(plan.targets(), &plan.access, 0, 8).expect("nothing that could fail");
     let worker = Worker::new(0, plan, &scenario, Clock::Script(now), Poller::Script(world), dialer, channels);
     worker.run().expect("a scripted world has no errors of its own");
@@ -532,7 +514,7 @@ fn arrivals_are_those_of_the_kernel_not_ours() {
 #[test]
 fn without_stamps_lateness_is_in_the_numbers() {
     let mut plan = plan(iterations(1, 3), true);
-    plan.rx_timestamps = Some(false);
+    plan.tuning.rx_timestamps = Some(false);
     let ran = run(&plan, late_by(ms(7)));
     assert_eq!(ran.trend(Trend::Ttft), Some((57.0, 57.0, 3)));
     assert_eq!(ran.trend(Trend::ClientLag), None);
@@ -610,12 +592,12 @@ fn with_many_streams_polls_are_paused_and_times_stay_those_of_the_kernel() {
         ran.summary.trend(Trend::PassLength, None).map_or(0, |d| d.count)
     };
     let mut plan = plan(iterations(300, 1), true);
-    plan.poll_interval = Some(Nanos::ZERO);
+    plan.tuning.poll_interval = Some(Nanos::ZERO);
     let without = polled(&plan);
-    plan.poll_interval = Some(Nanos::from_micros(900));
+    plan.tuning.poll_interval = Some(Nanos::from_micros(900));
     let with = polled(&plan);
     assert!(with * 20 < without, "{with} passes with a pause, {without} without");
-    plan.poll_interval = None;
+    plan.tuning.poll_interval = None;
     let chosen = polled(&plan);
     assert!(
         with < chosen && chosen * 3 < without * 2,
@@ -755,7 +737,7 @@ fn started_requests_end_once() {
 #[test]
 fn a_failure_comes_with_an_example_that_hides_the_key() {
     let mut plan = plan(iterations(1, 3), false);
-    plan.api_key = Some(crate::plan::Secret::new("open-sesame".to_owned()));
+    plan.credentials.api_key = Some(crate::plan::Secret::new("open-sesame".to_owned()));
     let body = r#"{"error":"no such key: open-sesame"}"#;
     let head = format!("HTTP/1.1 429 No\r\nretry-after: 9\r\ncontent-length: {}\r\n\r\n", body.len());
     let ran = run(&plan, serving(move |_| vec![(ms(5), Act::Send((head.clone() + body).into_bytes()))]));
