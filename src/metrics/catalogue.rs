@@ -195,7 +195,9 @@ catalogue! {
         TokensOutput("tokens_output", Tokens, EachKind)
             "Generated tokens, from the server's `usage`; otherwise counted by events. The report says which.";
         TokensInput("tokens_input", Tokens, EachKind)
-            "Prompt tokens, from the server's `usage`.";
+            "Prompt tokens, from the server's `usage`, including those from its cache.";
+        TokensCached("tokens_cached", Tokens, EachKind)
+            "Prompt tokens that the server took from its cache. They are part of `tokens_input`.";
         TokensReasoning("tokens_reasoning", Tokens, EachKind)
             "Reasoning tokens, from the server's `usage`; otherwise counted by events.";
         TokenEvents("token_events", Events, EachKind)
@@ -210,6 +212,8 @@ catalogue! {
             "Requests on a connection that had already served one.";
         StaleRetries("stale_retries", Requests, EachKind)
             "Requests sent again because the server had just closed an idle connection.";
+        UnfinishedStreams("unfinished_streams", Requests, EachKind)
+            "Streams that sent their terminal event but not the end of the response.";
         ConnectionFailures("connection_failures", Requests, EachKind)
             "Failures of the network category.";
         Timeouts("timeouts", Requests, EachKind)
