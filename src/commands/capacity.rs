@@ -76,7 +76,9 @@ pub(super) fn run(
         steps.push((load, tried.held));
         found.curve.push(tried);
     }
+    let redactor = ready.plan().redactor();
     found.server = ready.leave().target();
+    found.server.redact(&redactor);
     (found.holds, found.fails) = search::bracket(&steps);
     found.settled = search::is_settled(&steps, wish.range);
     found.interrupted = setup.stop.is_set();
@@ -225,7 +227,7 @@ fn nothing_yet(plan: &Plan, wish: &Wish, nofile: u64) -> Capacity {
         schema: CAPACITY_SCHEMA.to_owned(),
         build: provenance::build(),
         environment: provenance::environment(0, &[], &[], nofile),
-        target: plan.target.url.clone(),
+        target: plan.redactor().own(&plan.target.url),
         server: TargetServer::default(),
         profile: plan.name.clone(),
         by: wish.by,

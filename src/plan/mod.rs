@@ -16,6 +16,7 @@ mod phases;
 pub mod profile;
 pub mod resolve;
 mod rules;
+mod secrets;
 mod shape;
 mod shard;
 pub mod show;

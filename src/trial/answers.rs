@@ -2,7 +2,6 @@
 
 use super::error::TrialError;
 use super::prepare::Ready;
-use super::redactor::Redactor;
 use crate::mix::{Request, Scenario};
 use crate::net::Dialer;
 use crate::units::Nanos;
@@ -21,7 +20,7 @@ impl Ready {
             return Ok(());
         }
         let plan = self.plan();
-        let redactor = Redactor::new(plan);
+        let redactor = plan.redactor();
         let dialer = Dialer::new(plan.targets(), &plan.access, 0, n as usize)?;
         let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
         let targets = 1 + plan.access.more_targets.len() as u32;
@@ -34,9 +33,9 @@ impl Ready {
             match probe::raw(&dialer.endpoint(usize::from(target)), &request.bytes, MAX_SHOWN_BYTES, ANSWER_TIMEOUT) {
                 Ok(answer) => {
                     let cut = if answer.len() >= MAX_SHOWN_BYTES { " [cut]" } else { "" };
-                    writeln!(err, "{}{cut}\n", redactor.text(&answer))?;
+                    writeln!(err, "{}{cut}\n", redactor.foreign(&answer))?;
                 }
-                Err(error) => writeln!(err, "none: {}\n", redactor.text(error.to_string().as_bytes()))?,
+                Err(error) => writeln!(err, "none: {}\n", redactor.foreign_line(error.to_string().as_bytes()))?,
             }
         }
         Ok(err.flush()?)

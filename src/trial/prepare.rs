@@ -21,6 +21,13 @@ pub(crate) struct Ready {
 
 /// Finds the targets, finds or starts the server, and asks every endpoint once.
 pub(crate) fn prepare(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Ready, TrialError> {
+    let redactor = plan.redactor();
+    // What is told on the way may be what a server or its build said.
+    let say = &mut |line: &str| say(&redactor.foreign_line(line.as_bytes()));
+    find(plan, setup, say).map_err(|error| error.redacted(&redactor))
+}
+
+fn find(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Ready, TrialError> {
     let plan = reach::with_addresses(plan, say)?;
     reach::check_routes(&plan)?;
     let (plan, server) = ServerUnderTest::find_or_start(plan, say, &setup.stop)?;
