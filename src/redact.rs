@@ -232,11 +232,9 @@ fn framing(text: &[u8]) -> Option<usize> {
 fn is_beginning_of_escape(text: &[u8]) -> bool {
     let is_hex = |digits: &[u8], most: usize| digits.len() < most && digits.iter().all(u8::is_ascii_hexdigit);
     match text {
-        [b'%', b'2', b'5', rest @ ..] => is_hex(rest, 2),
-        [b'%', rest @ ..] => is_hex(rest, 2),
+        [b'%', b'2', b'5', rest @ ..] | [b'%', rest @ ..] | [b'\\', b'x', rest @ ..] => is_hex(rest, 2),
         [b'\\'] | [b'\\', b'\\'] => true,
         [b'\\', b'u', rest @ ..] | [b'\\', b'\\', b'u', rest @ ..] => is_hex(rest, 4),
-        [b'\\', b'x', rest @ ..] => is_hex(rest, 2),
         [b'&', rest @ ..] => rest.len() < 6 && rest.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'#'),
         _ => false,
     }
