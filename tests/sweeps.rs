@@ -119,10 +119,10 @@ fn nonsense_is_refused_before_anything_is_asked() {
     let url = server.url();
     let goal = ["--slo", "http_req_failed rate<1%"];
     for (args, code, expected) in [
-        (vec!["throughput", "--concurrency", "0"], 2, "--concurrency (flag): `0`"),
-        (vec!["throughput", "--concurrency", "4,x"], 2, "--concurrency (flag): `x`"),
+        (vec!["throughput", "--concurrency", "0"], 2, "invalid value '0' for --concurrency"),
+        (vec!["throughput", "--concurrency", "4,x"], 2, "invalid value '4,x' for --concurrency"),
         (vec!["throughput", "--answers", "all"], 2, "expected plain, stream or both"),
-        (vec!["throughput", "--duration", "0s"], 2, "--duration (flag)"),
+        (vec!["throughput", "--duration", "0s"], 2, "for --duration"),
         (vec!["throughput", "--no-server", "--server-workers", "2"], 104, "a running server has the threads it has"),
         (vec!["throughput", "--output", "/nonexistent/t.json"], 104, "--output /nonexistent/t.json"),
         (vec!["capacity", "--slo", "ttft"], 2, "expected a metric and a threshold"),
@@ -223,4 +223,19 @@ fn goodput_is_in_the_result_and_can_be_a_threshold() {
         assert_eq!((goodput["matches"].as_u64(), goodput["total"].as_u64()), (Some(good), Some(6)), "{goodput}");
         assert!(output.stdout.contains(&format!("{good} of 6 met every goal")), "{}", output.stdout);
     }
+}
+
+#[cfg(feature = "embedded")]
+#[test]
+fn a_step_without_data_is_no_limit() {
+    let (bench, port) = (Bench::new(), support::free_port().to_string());
+    let file = bench.path("c.json");
+    // At one request a second most of these windows are empty.
+    let goals = ["--slo", "ttft p(95)<30s", "--slo", "tbt p(99)<30s"];
+    let steps = ["--duration", "300ms", "--warmup", "0s", "--max", "64", "--port", &port, "--output", &file];
+    let output = blast(&[&["capacity"], goals.as_slice(), steps.as_slice()].concat());
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let result = document(&file);
+    assert_eq!(result["holds"]["load"], 64.0, "{result}");
+    assert_eq!(result["fails"], Value::Null, "{result}");
 }

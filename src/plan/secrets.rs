@@ -39,8 +39,8 @@ impl Plan {
     }
 
     fn credentials(&self) -> Vec<String> {
-        let key = self.api_key.iter().map(|key| key.reveal().to_owned());
-        let pair = self.basic_auth.as_ref().map(Secret::reveal);
+        let key = self.credentials.api_key.iter().map(|key| key.reveal().to_owned());
+        let pair = self.credentials.basic_auth.as_ref().map(Secret::reveal);
         let password = pair.and_then(|pair| pair.split_once(':')).map(|(_, password)| password.to_owned());
         key.chain(pair.map(str::to_owned)).chain(password).collect()
     }
@@ -90,8 +90,8 @@ mod tests {
     fn whatever_may_be_a_secret_is_hidden() {
         let mut nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
         let mut plan = resolve("load", &Overrides::default(), &mut nothing).expect("built in").plan;
-        plan.api_key = Some(Secret::new("sk-key-of-mine".to_owned()));
-        plan.basic_auth = Some(Secret::new("user:pa55word".to_owned()));
+        plan.credentials.api_key = Some(Secret::new("sk-key-of-mine".to_owned()));
+        plan.credentials.basic_auth = Some(Secret::new("user:pa55word".to_owned()));
         plan.headers = vec![
             ("X-Team".to_owned(), "team-rocket".to_owned()),
             ("Accept".to_owned(), "application/json".to_owned()),

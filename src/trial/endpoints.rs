@@ -7,7 +7,7 @@ use crate::document::{Endpoint, EndpointVerdict};
 use crate::engine;
 use crate::load::{Shape, ThinkTime};
 use crate::metrics::{Distribution, Failure, Summary, Trend};
-use crate::plan::{Conduct, Kind, Mix, Plan};
+use crate::plan::{Conduct, Kind, Mix, Plan, Shard, Tuning};
 use crate::units::Nanos;
 
 /// What a server says of something that it does not have: not found, or another method than it knows there.
@@ -17,7 +17,7 @@ const MISSING: [u16; 2] = [404, 405];
 /// longer than the slowest.
 pub(super) fn ask_each(plan: &Plan, cores: &[usize], stop: &Stop) -> Result<Vec<Endpoint>, TrialError> {
     let plans: Vec<(&Kind, Plan)> = plan.endpoints.iter().map(|kind| (kind, once(plan, kind))).collect();
-    std::thread::scope(|scope| {
+    let all: Result<Vec<Endpoint>, TrialError> = std::thread::scope(|scope| {
         let asked: Vec<_> = plans
             .iter()
             .map(|(kind, once)| (*kind, scope.spawn(|| engine::run(once, cores, stop.flag(), &mut |_| {}))))
@@ -28,7 +28,9 @@ pub(super) fn ask_each(plan: &Plan, cores: &[usize], stop: &Stop) -> Result<Vec<
             Ok(judge(kind, &Summary::new(&run.total, std::slice::from_ref(&kind.name), run.window)))
         });
         answers.collect()
-    })
+    });
+    // Answers that were cut off say nothing.
+    if stop.is_signalled() { Err(TrialError::Interrupted) } else { all }
 }
 
 /// What the report says of them. A plan that only leaves it to the server what is loaded has not asked for a judgement: its thresholds
@@ -47,9 +49,8 @@ fn once(plan: &Plan, kind: &Kind) -> Plan {
         graceful_stop: Nanos::ZERO,
         mix: Mix { kinds: vec![Kind { weight: 1, conduct: Conduct::default(), ..kind.clone() }] },
         thresholds: Vec::new(),
-        workers: Some(1),
-        share: 0,
-        of: 1,
+        tuning: Tuning { workers: Some(1), ..plan.tuning.clone() },
+        shard: Shard::WHOLE,
         start_at: None,
         ..plan.clone()
     }
@@ -184,7 +185,7 @@ mod tests {
         let leaves = Conduct { cancel: Some(Leave { after: After::Tokens(3), share: 1.0 }), ..Conduct::default() };
         plan.endpoints[0].conduct = leaves;
         let once = once(&plan, &plan.endpoints[0]);
-        assert_eq!((once.share, once.of, once.peak_users()), (0, 1, 1));
+        assert_eq!((once.shard, once.peak_users()), (Shard::WHOLE, 1));
         assert_eq!(once.mix.kinds[0].conduct, Conduct::default(), "nobody leaves before the answer is whole");
     }
 }

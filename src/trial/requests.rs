@@ -1,7 +1,7 @@
 //! `--dump-request`: the requests of a plan, before they are sent. Secrets are hidden.
 
 use crate::mix::{Request, Scenario, Secret};
-use crate::plan::{Kind, Mix, Plan, is_secret};
+use crate::plan::{Credentials, Kind, Mix, Plan, is_secret};
 use crate::redact::HIDDEN;
 use std::io::{self, Write};
 
@@ -32,13 +32,17 @@ fn with_secrets_hidden(plan: &Plan) -> Plan {
         headers.iter().map(shown).collect()
     };
     let mut headers = hide(&plan.headers);
-    if plan.basic_auth.is_some() && !plan.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+    if plan.credentials.basic_auth.is_some()
+        && !plan.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+    {
         headers.push(("Authorization".to_owned(), format!("Basic {HIDDEN}")));
     }
     let kind = |kind: &Kind| Kind { headers: hide(&kind.headers), ..kind.clone() };
     Plan {
-        api_key: plan.api_key.as_ref().map(|_| Secret::new(HIDDEN.to_owned())),
-        basic_auth: None,
+        credentials: Credentials {
+            api_key: plan.credentials.api_key.as_ref().map(|_| Secret::new(HIDDEN.to_owned())),
+            basic_auth: None,
+        },
         headers,
         mix: Mix { kinds: plan.mix.kinds.iter().map(kind).collect() },
         ..plan.clone()
