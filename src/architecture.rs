@@ -55,7 +55,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "watch",
         ],
     ),
-    ("live", &["units"]),
+    ("live", &["metrics", "units"]),
     ("document", &["compare", "exit", "metrics", "plan", "redact", "threshold", "units"]),
     ("engine", &["api", "load", "metrics", "mix", "net", "plan", "redact", "units", "wire"]),
     ("plan", &["api", "load", "metrics", "mix", "net", "redact", "server", "threshold", "units"]),
