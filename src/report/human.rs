@@ -1,6 +1,7 @@
 //! Numbers as people read them: three significant digits and a unit that fits.
 
 use crate::units::Nanos;
+use crate::redact::is_obeyed;
 
 /// Units of a time and their length in ms, ascending.
 const TIME_UNITS: [(&str, f64); 4] = [("ns", 1e-6), ("µs", 1e-3), ("ms", 1.0), ("s", 1e3)];
@@ -85,7 +86,7 @@ pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
 
 /// At most `columns` characters, an ellipsis for the rest, and no control characters.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
-    let clean = text.chars().map(|c| if c.is_control() { '?' } else { c });
+    let clean = text.chars().map(|c| if is_obeyed(c) { '?' } else { c });
     if text.chars().count() <= columns {
         return clean.collect();
     }
