@@ -1,7 +1,7 @@
 //! Numbers as people read them: three significant digits and a unit that fits.
 
-use crate::units::Nanos;
 use crate::redact::is_obeyed;
+use crate::units::Nanos;
 
 /// Units of a time and their length in ms, ascending.
 const TIME_UNITS: [(&str, f64); 4] = [("ns", 1e-6), ("µs", 1e-3), ("ms", 1.0), ("s", 1e3)];
