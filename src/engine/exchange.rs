@@ -15,11 +15,12 @@ mod terms;
 mod websocket;
 
 use super::budget::{Budget, FREE_BYTES, STEP_BYTES};
-use super::excerpt::{Excerpt, Secrets};
+use super::excerpt::Excerpt;
 use super::rx_time::ReceiveTime;
 use super::window::{Placement, Window};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
+use crate::redact::Redactor;
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
 pub(super) use channel::{Between, Channel, Handshake};
@@ -260,8 +261,8 @@ impl Exchange {
     }
 
     /// What the failure looked like, for people.
-    pub(super) fn example(&self, secrets: &Secrets) -> String {
-        self.excerpt.text(&self.sample, secrets)
+    pub(super) fn example(&self, redactor: &Redactor) -> String {
+        self.excerpt.text(&self.sample, redactor)
     }
 
     fn decode(&mut self, bytes: &[u8], incoming: &mut Incoming<'_>) -> Progress {

@@ -450,7 +450,7 @@ fn a_stream_that_is_a_bare_error_shows_what_the_server_said() {
         }
         let end = bench.read(30, &(chunk(&format!("{second}\r\n")) + "0\r\n\r\n"));
         assert_eq!(end, over(Outcome::Failed(Failure::Truncated), true));
-        let example = bench.exchange.example(&Secrets::default());
+        let example = bench.exchange.example(&crate::redact::Redactor::default());
         assert!(example.contains("No such model"), "{cut}: {example}");
     }
 }
