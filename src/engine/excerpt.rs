@@ -63,6 +63,15 @@ impl Excerpt {
         }
     }
 
+    /// The beginning of a stream that is not one: a server that says why in plain JSON or HTML. An ordinary stream costs
+    /// nothing here.
+    pub(super) fn bare(&mut self, piece: &[u8]) {
+        let has_begun = self.0.as_ref().is_some_and(|gathered| gathered.what == What::Body);
+        if has_begun || matches!(piece.trim_ascii_start().first(), Some(b'{' | b'[' | b'<')) {
+            self.body(piece);
+        }
+    }
+
     /// An event that is none, or that says that something is wrong. The last one is kept: the one that counts ends the search.
     pub(super) fn event(&mut self, data: &[u8]) {
         self.begin(What::Event).add(data);

@@ -362,6 +362,9 @@ impl Exchange {
     fn on_stream(&mut self, piece: &[u8], incoming: &mut Incoming<'_>) -> Option<Progress> {
         let Incoming { time, reader, tally, .. } = incoming;
         let mut input = piece;
+        if self.sample.first_event.is_none() && self.flaw.is_none() {
+            self.excerpt.bare(piece);
+        }
         let held = self.held.take();
         let mut first = true;
         // What follows the terminal event is only framing: it does not change the verdict, so that
@@ -413,8 +416,12 @@ impl Exchange {
             self.visible_in_read |= token == Token::Visible;
             self.sample.token_events += 1;
             self.sample.reasoning_events += u32::from(token == Token::Reasoning);
+            if self.sample.token_events == 1 {
+                self.sample.tokens_in_first_event = delta.usage.map_or(0, |usage| usage.output);
+            }
             self.sample.token_events_in_window += u32::from(self.window.covers(at));
         }
+        self.sample.bad_events += u32::from(delta.odd);
         if let Some(usage) = delta.usage {
             self.sample.usage.get_or_insert_default().update(usage);
         }
