@@ -63,7 +63,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("mix", &["api", "units", "wire"]),
     ("api", &["metrics", "wire"]),
     ("server", &["host", "units", "watch"]),
-    ("watch", &["net", "units", "wire"]),
+    ("watch", &["host", "net", "units", "wire"]),
     ("host", &["units"]),
     ("origin", &["metrics", "units"]),
     ("threshold", &["metrics", "units"]),

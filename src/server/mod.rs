@@ -4,7 +4,7 @@
 //!   Spec ─▶ Server::start ─▶ build (a checkout only) ─▶ child ─▶ supervise ─exec─▶ llmsim
 //!                 │                                       │
 //!                 ├─ probe: GET /health until it answers  └─ tail: the last lines of what it says
-//!                 └─▶ Server: sample (procfs), exit, stop
+//!                 └─▶ Server: sample, exit, stop
 //! ```
 //!
 //! The server never runs in the measuring process: its work would be in our numbers. What this module does not know: requests,
@@ -27,7 +27,7 @@ pub use settings::Settings;
 pub use supervise::{SupervisorArgs, supervise};
 
 use self::child::{Child, Launch};
-use crate::host::procfs::{self, Usage};
+use crate::host::{self, ProcessUsage};
 use crate::units::Nanos;
 use crate::watch::probe::{self, Health};
 use std::ffi::OsString;
@@ -235,8 +235,8 @@ impl Server {
     }
 
     /// CPU, memory and threads so far; none when it has ended.
-    pub fn sample(&self) -> Option<Usage> {
-        procfs::sample_pid(self.pid())
+    pub fn sample(&self) -> Option<ProcessUsage> {
+        host::sample_pid(self.pid())
     }
 
     /// How it ended, if it did so by itself.
