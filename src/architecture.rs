@@ -33,7 +33,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
         ],
     ),
     ("cli", &["mix", "plan"]),
-    ("report", &["compare", "document", "metrics"]),
+    ("report", &["compare", "document", "metrics", "units"]),
     (
         "trial",
         &[
@@ -55,7 +55,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
         ],
     ),
     ("live", &["units"]),
-    ("document", &["metrics", "plan", "threshold", "units"]),
+    ("document", &["compare", "exit", "metrics", "plan", "threshold", "units"]),
     ("engine", &["api", "load", "metrics", "mix", "net", "plan", "units", "wire"]),
     ("plan", &["api", "load", "metrics", "mix", "net", "server", "threshold", "units"]),
     ("mix", &["api", "units", "wire"]),
@@ -104,7 +104,7 @@ const RESERVED: [(&str, &[&str]); 9] = [
 ];
 
 /// Rooms whose circles are being taken apart. Each one that is done goes from this list; the list is empty at the end.
-const STILL_CIRCULAR: [&str; 2] = ["document", "plan"];
+const STILL_CIRCULAR: [&str; 1] = ["plan"];
 
 /// Longer files have more than one noun in them. Tests do not count.
 const MAX_FILE_LINES: usize = 560;

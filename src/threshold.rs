@@ -2,7 +2,8 @@
 //! samples, and so calls a run against a dead server a success.
 
 use crate::metrics::{Counter, Metric, Summary, Trend};
-use crate::units::Nanos;
+use crate::units::{Nanos, rounded};
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -70,9 +71,9 @@ pub enum Operator {
 #[error("{0}")]
 pub struct RuleError(pub String);
 
-/// A threshold's judgement.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
+/// A threshold, judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
     /// The metric as written, selector included.
     pub metric: String,
     /// The expression as written.
@@ -82,11 +83,12 @@ pub struct Verdict {
     /// How many samples stand behind it.
     pub samples: u64,
     /// The judgement.
-    pub result: Judgement,
+    pub verdict: Judgement,
 }
 
 /// How a threshold came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Judgement {
     /// It held.
     Pass,
@@ -328,7 +330,7 @@ fn plain_number(text: &str) -> Option<f64> {
 }
 
 /// Judges all rules.
-pub fn judge(rules: &[Rule], summary: &Summary) -> Vec<Verdict> {
+pub fn judge(rules: &[Rule], summary: &Summary) -> Vec<Judged> {
     rules
         .iter()
         .map(|rule| {
@@ -339,14 +341,15 @@ pub fn judge(rules: &[Rule], summary: &Summary) -> Vec<Verdict> {
 }
 
 /// Judges one rule. Without a value or samples there is no data, which is not a pass.
-pub fn evaluate(rule: &Rule, value: Option<f64>, samples: u64) -> Verdict {
+pub fn evaluate(rule: &Rule, value: Option<f64>, samples: u64) -> Judged {
     let value = value.filter(|value| samples > 0 && !value.is_nan());
-    let result = match value {
+    let verdict = match value {
         None => Judgement::NoData,
         Some(value) if rule.operator.holds(value, rule.bound) => Judgement::Pass,
         Some(_) => Judgement::Fail,
     };
-    Verdict { metric: rule.key(), expression: rule.expression.clone(), value, samples, result }
+    let value = value.filter(|value| value.is_finite()).map(rounded);
+    Judged { metric: rule.key(), expression: rule.expression.clone(), value, samples, verdict }
 }
 
 /// The rule's number in the unit of its bound, and how many samples stand behind it.

@@ -8,6 +8,19 @@ use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::str::FromStr;
 
+/// A float as it is kept in a result: six digits after the point (of ms: the nanosecond), and never
+/// NaN or infinite.
+pub fn rounded(value: f64) -> f64 {
+    let six = (value * 1e6).round() / 1e6;
+    if six.is_finite() {
+        six
+    } else if value.is_finite() {
+        value
+    } else {
+        0.0
+    }
+}
+
 /// Nanoseconds: an instant since the start of the test, or a length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Nanos(pub u64);

@@ -35,8 +35,16 @@ impl Write for Closed {
     }
 }
 
-/// What a JSON result says, altered.
+/// What a JSON result says, altered, as if it had been measured so.
 fn altered(bench: &Bench, file: &str, name: &str, change: impl Fn(&mut Value)) -> String {
+    let mut value = document(file);
+    change(&mut value);
+    llmsim_blast::document::seal(&mut value);
+    bench.write(name, &value.to_string())
+}
+
+/// What a JSON result says, altered by somebody who does not know of its digest.
+fn edited(bench: &Bench, file: &str, name: &str, change: impl Fn(&mut Value)) -> String {
     let mut value = document(file);
     change(&mut value);
     bench.write(name, &value.to_string())
@@ -100,8 +108,8 @@ fn two_shares_merged_are_the_run_of_one() {
     let strict = |value: &mut Value| {
         value["plan"]["thresholds"]["http_req_duration"][0]["threshold"] = json!("p(95)<0.001");
     };
-    let changed = blast(&["merge", &altered(&bench, &a, "sa.json", strict), &b]);
-    assert!(changed.code == Some(110) && changed.stderr.contains("plan.hash: it is not that"), "{changed:?}");
+    let changed = blast(&["merge", &edited(&bench, &a, "sa.json", strict), &b]);
+    assert!(changed.code == Some(110) && changed.stderr.contains("digest: it does not fit"), "{changed:?}");
     // Thresholds that do not hold on the whole: 99.
     let profile = bench.write("strict.toml", &PROFILE.replace("p(95)<20s", "p(95)<0.001"));
     let shares = ["0/2", "1/2"].map(|share| {
@@ -208,7 +216,8 @@ fn what_is_no_result_is_refused_with_file_and_field() {
         (bench.write("nan", &text.replacen("\"avg\": ", "\"avg\": NaN, \"x\": ", 1)), "not JSON"),
         (bench.write("k6", "{\"metrics\": {}}"), "not a result of this tool"),
         (bench.write("newer", "{\"schema\": \"llmsim-blast.run/7\"}"), "newer version"),
-        (altered(&bench, &good, "p99", |v| v["metrics"]["ttft"]["p99"] = json!(0.5)), "metrics.ttft.p99: it says 0.5"),
+        (edited(&bench, &good, "p99", |v| v["metrics"]["ttft"]["p99"] = json!(0.5)), "digest: it does not fit"),
+        (edited(&bench, &good, "tag", |v| v["run"]["tags"]["night"] = json!("7")), "digest: it does not fit"),
         (altered(&bench, &good, "type", |v| v["run"]["seed"] = json!("one")), "run.seed"),
         (
             altered(&bench, &good, "histogram", |v| v["metrics"]["ttft"]["histogram"] = json!("HISTFAAAAB")),
@@ -226,6 +235,26 @@ fn what_is_no_result_is_refused_with_file_and_field() {
             assert!(!output.stderr.contains("panicked"), "{output:?}");
         }
     }
+}
+
+/// Another writing of the same values is no edit, whatever wrote it.
+#[test]
+fn a_result_that_went_through_a_formatter_is_read() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
+    let file = ran(&bench, &server.url(), "r.json", &[]);
+    // As jq writes it: whole numbers without a fraction, other blanks.
+    let text = std::fs::read_to_string(&file).unwrap().replace(".0,", ",").replace(".0\n", "\n").replace("  ", "\t");
+    assert_ne!(text, std::fs::read_to_string(&file).unwrap());
+    let (then, now) = (blast(&["report", &file]), blast(&["report", &bench.write("j.json", &text)]));
+    assert_eq!((now.code, now.stdout), (Some(0), then.stdout), "{}", now.stderr);
+    // What only a digest could show is not asked of results of earlier builds.
+    let old = |v: &mut Value| {
+        for field in ["digest", "verdict", "exit_code", "reasons"] {
+            v.as_object_mut().unwrap().remove(field);
+        }
+    };
+    let old = blast(&["report", &edited(&bench, &file, "old.json", old)]);
+    assert_eq!(old.code, Some(0), "{old:?}");
 }
 
 #[test]
@@ -322,13 +351,14 @@ fn noise_is_measured_once_and_used_as_a_floor() {
     let newer = altered(&bench, &runs[1], "newer.json", |run| run["target"]["server"]["version"] = json!("9.9.9"));
     let two = blast(&["noise", &runs[0], &newer, &runs[2]]);
     assert!(two.code == Some(110) && two.stderr.contains("noise is what runs of one build differ by"), "{two:?}");
-    let other = bench.write(
-        "other.json",
-        &std::fs::read_to_string(&file).unwrap().replacen("\"workload\": \"", "\"workload\": \"x", 1),
-    );
-    for (noise, words) in
-        [(&other, "workload: it is x"), (&runs[0], "not a noise file"), (&bench.path("none"), "cannot read")]
-    {
+    let other = altered(&bench, &file, "other.json", |noise| noise["workload"] = json!("x"));
+    let louder = edited(&bench, &file, "louder.json", |noise| noise["fingerprint"] = json!("x"));
+    for (noise, words) in [
+        (&other, "workload: it is x"),
+        (&louder, "digest: it does not fit"),
+        (&runs[0], "not a noise file"),
+        (&bench.path("none"), "cannot read"),
+    ] {
         let refused = blast(&["compare", &runs[0], &runs[3], "--noise", noise]);
         assert!(refused.code == Some(110) && refused.stderr.contains(words), "{refused:?}");
     }

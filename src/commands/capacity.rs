@@ -10,12 +10,13 @@ use super::{input, output};
 use crate::cli::Environment;
 use crate::cli::sweep_args::{CapacityArgs, CapacityGiven};
 use crate::document::TargetServer;
+use crate::document::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
 use crate::exit::ExitClass;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::metrics::{Counter, Metric, Rate, Trend};
 use crate::plan::{Given, Plan, PlanError, resolve};
-use crate::report::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
-use crate::threshold::{self, Aggregation, Judgement, Rule, Verdict};
+use crate::report;
+use crate::threshold::{self, Aggregation, Judged, Judgement, Rule};
 use crate::trial::{self, Setup, SweepStep, provenance};
 use crate::units::Nanos;
 use std::io::Write;
@@ -88,7 +89,7 @@ pub(super) fn run(
     found.settled = search::is_settled(&steps, range);
     found.interrupted = setup.stop.is_signalled();
 
-    output::print(&found.to_text(), presentation.output.as_ref(), out, err)?;
+    output::print(&report::capacity::text(&found), presentation.output.as_ref(), out, err)?;
     output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
     Ok(exit_class(&found))
 }
@@ -181,11 +182,11 @@ fn shape(wish: &Wish, load: f64) -> Shape {
 /// kind. When every request has failed, that is the reason.
 fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> (Step, bool) {
     let verdicts = threshold::judge(&plan.thresholds, &measured.summary);
-    let has = |judgement| verdicts.iter().any(|verdict: &Verdict| verdict.result == judgement);
+    let has = |judgement| verdicts.iter().any(|judged| judged.verdict == judgement);
     let failed = measured.rate(Rate::HttpReqFailed);
     let lacks_data = has(Judgement::NoData) && !has(Judgement::Fail) && failed.is_none_or(|share| share < 1.0);
     let mut broken: Vec<String> =
-        plan.thresholds.iter().zip(&verdicts).filter(|(_, v)| v.result != Judgement::Pass).map(is_broken).collect();
+        plan.thresholds.iter().zip(&verdicts).filter(|(_, v)| v.verdict != Judgement::Pass).map(is_broken).collect();
     let late = (by == By::Rate)
         .then(|| {
             not_kept_up(measured.per_second(Counter::ArrivalsOffered), measured.per_second(Counter::ArrivalsStarted))
@@ -212,7 +213,7 @@ fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> (Step, bool) {
 }
 
 /// `ttft p(95)<500ms: measured 612.3ms`
-fn is_broken((rule, verdict): (&Rule, &Verdict)) -> String {
+fn is_broken((rule, verdict): (&Rule, &Judged)) -> String {
     let measured = match (rule.metric, verdict.value) {
         (_, None) => "no data".to_owned(),
         (Metric::Trend(_), Some(ms)) if rule.aggregation != Aggregation::Count => format!("measured {ms:.2}ms"),

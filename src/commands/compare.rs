@@ -5,9 +5,10 @@ use super::{input, notify_ci, output};
 use crate::cli::Environment;
 use crate::cli::args::CompareArgs;
 use crate::compare::{Gate, Options, Run, compare, percentage};
+use crate::document::comparison::Compared;
+use crate::document::noise::{NoiseFile, noise_from_json};
 use crate::exit::ExitClass;
-use crate::report::compare::{Compared, NoiseFile, markdown, noise_from_json, terminal};
-use crate::report::junit;
+use crate::report::compare::{failures, junit, markdown, terminal};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -38,8 +39,7 @@ pub(super) fn run(
     output::print(&page, json.as_ref(), out, err)?;
     output::write_text(json.as_ref(), &compared.to_json(), out)?;
     output::write_text(md.as_ref(), &markdown(&compared), out)?;
-    let cases = junit::render("llmsim-blast compare", &[], &compared.cases());
-    output::write_text(xml.as_ref(), &cases, out)?;
+    output::write_text(xml.as_ref(), &junit(&compared), out)?;
     let undecided = args.fail_on_inconclusive && comparison.inconclusive() > 0;
     let class = match (comparison.failed() > 0 || undecided, comparison.unjudged() > 0) {
         (true, _) => ExitClass::ThresholdFailed,
@@ -50,7 +50,7 @@ pub(super) fn run(
         let told = notify_ci::github_actions(
             environment,
             &markdown(&compared),
-            &compared.failures(),
+            &failures(&compared),
             json.as_ref(),
             (out, err),
         );

@@ -2,9 +2,9 @@
 
 use super::error::CommandError;
 use crate::compare::Run;
+use crate::document::comparison::run as run_of;
 use crate::document::{Document, MAX_DOCUMENT_BYTES};
 use crate::plan::limits;
-use crate::report::compare::run as run_of;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! `merge`: the shards of a test as one.
 
 use super::error::CommandError;
-use super::{input, notify_ci, output, verdict};
+use super::{input, notify_ci, output};
 use crate::cli::Environment;
 use crate::cli::args::MergeArgs;
 use crate::document::merge::Merge;
@@ -29,9 +29,9 @@ pub(super) fn run(
     for path in &args.files {
         merge.add(&path.display().to_string(), input::document(path)?)?;
     }
-    let whole = merge.finish(args.allow_missing)?;
+    let whole = merge.finish(args.allow_missing, args.fail_on_invalid)?;
     output::print_summary(&whole, &presentation, out, err)?;
     output::write(presentation.output.as_ref(), &whole, out)?;
     notify_ci::of_run(&whole, &presentation, environment, out, err)?;
-    Ok(verdict::of_run(&whole, &presentation))
+    Ok(whole.verdict.exit())
 }

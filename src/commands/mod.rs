@@ -18,7 +18,6 @@ mod serve;
 mod show_config;
 mod supervise;
 mod throughput;
-mod verdict;
 
 use self::error::CommandError;
 use crate::cli::{Cli, Command, Environment};

@@ -4,8 +4,8 @@ use super::error::CommandError;
 use super::{input, output};
 use crate::cli::args::NoiseArgs;
 use crate::compare::noise;
+use crate::document::noise::noise_json;
 use crate::exit::ExitClass;
-use crate::report::compare::noise_json;
 use std::io::Write;
 
 /// Measures the floor of later comparisons.

@@ -1,4 +1,4 @@
-//! `report`: an old run in another form.
+//! `report`: an old run in another form. It ends as the run did.
 
 use super::error::CommandError;
 use super::{input, output};
@@ -26,5 +26,5 @@ pub(super) fn run(args: &ReportArgs, out: &mut dyn Write, err: &mut dyn Write) -
     out.write_all(text.as_bytes())?;
     out.flush()?;
     output::write_text(output::file(args.junit.as_ref()).as_ref(), &junit::of_run(&document), out)?;
-    Ok(ExitClass::Success)
+    Ok(document.verdict.exit())
 }

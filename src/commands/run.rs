@@ -1,7 +1,7 @@
 //! The story of a run: plan → server → engine → summary → verdict → report. Each step is one named call.
 
 use super::error::CommandError;
-use super::{input, notify_ci, output, prelude, verdict};
+use super::{input, notify_ci, output, prelude};
 use crate::cli::{Environment, RunArgs};
 use crate::document::Document;
 use crate::exit::ExitClass;
@@ -49,7 +49,7 @@ fn deliver(
     let printed = output::print_summary(document, presentation, out, err).map_err(CommandError::from);
     let written = output::write(presentation.output.as_ref(), document, out);
     let told = notify_ci::of_run(document, presentation, environment, out, err);
-    let mut class = verdict::of_run(document, presentation);
+    let mut class = document.verdict.exit();
     for error in [printed, written, told].into_iter().filter_map(Result::err) {
         // Nothing is left to do when even this cannot be written.
         let _ = writeln!(err, "error: {error}");

@@ -10,11 +10,12 @@ use self::plan::Job;
 use super::error::CommandError;
 use super::output;
 use crate::cli::args::SelfTestArgs;
+use crate::document::self_test::{Machine, Memory, SELF_TEST_SCHEMA, SelfTest, Times, Truth, Verdict, Work};
 use crate::engine::{self, RunResult};
 use crate::exit::ExitClass;
 use crate::host::procfs;
 use crate::metrics::{Counter, Summary, Trend};
-use crate::report::self_test::{Machine, Memory, SELF_TEST_SCHEMA, SelfTest, Times, Truth, Verdict, Work};
+use crate::report;
 use crate::server::{Server, Source, Spec};
 use crate::trial::{Setup, TrialError, provenance};
 use crate::units::Nanos;
@@ -83,7 +84,7 @@ pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write)
         }
         bench => bench?.measure(args.quick, &mut say)?,
     };
-    output::print(&found.to_text(), output.as_ref(), out, err)?;
+    output::print(&report::self_test::text(&found), output.as_ref(), out, err)?;
     output::write_text(output.as_ref(), &found.to_json(), out)?;
     Ok(if found.interrupted { ExitClass::Interrupted } else { ExitClass::Success })
 }

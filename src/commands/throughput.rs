@@ -5,13 +5,13 @@ use super::prelude::{self, Watcher};
 use super::{input, output};
 use crate::cli::Environment;
 use crate::cli::sweep_args::{ThroughputArgs, ThroughputGiven};
-use crate::document::Hint;
+use crate::document::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
 use crate::engine;
 use crate::exit::ExitClass;
 use crate::load::Shape;
 use crate::metrics::{Counter, Rate, Trend, hints};
 use crate::plan::{Given, Mix, Plan, PlanError, Spec, resolve};
-use crate::report::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
+use crate::report;
 use crate::trial::{self, Ready, Setup, SweepStep, provenance};
 use crate::units::Nanos;
 use std::io::Write;
@@ -95,7 +95,7 @@ pub(super) fn run(
         }
     }
     found.interrupted = setup.stop.is_signalled();
-    output::print(&found.to_text(), presentation.output.as_ref(), out, err)?;
+    output::print(&report::throughput::text(&found), presentation.output.as_ref(), out, err)?;
     output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
     Ok(match () {
         () if found.interrupted => ExitClass::Interrupted,
@@ -175,7 +175,6 @@ fn step_plan(plan: &Plan, mode: Mode, concurrency: u32, duration: Nanos) -> Plan
 }
 
 fn step(plan: &Plan, (workers, concurrency): (Option<u32>, u32), shared_cores: bool, measured: &SweepStep) -> Step {
-    let hint = |hint: hints::Hint| Hint { name: hint.name.to_owned(), text: hint.text };
     Step {
         workers,
         concurrency,
@@ -189,7 +188,7 @@ fn step(plan: &Plan, (workers, concurrency): (Option<u32>, u32), shared_cores: b
         server_cpu: measured.server_cpu,
         client_bound: measured.client_bound(),
         shared_cores,
-        hints: hints::hints(&measured.summary, plan.access.max_requests).into_iter().map(hint).collect(),
+        hints: hints::hints(&measured.summary, plan.access.max_requests),
     }
 }
 

@@ -1,17 +1,15 @@
 //! What a run brings together → Document.
 
 use super::{
-    Agreement, Build, Client, ClientVerdict, Counter, Document, Endpoint, Environment, Exact, FailureDetails, Failures,
-    Gauge, Hint, Histograms, KindSecond, Measured, Quantiles, Rate, RetryAfter, Run, SCHEMA, Second, Server, Shard,
-    Signal, Target, TargetServer, Threshold, ThresholdVerdict, Trend, access, plan, rounded, steady,
+    Agreement, AgreementLine, Build, Client, Counter, Document, Endpoint, Environment, Exact, FailureDetails, Failures,
+    Growth, Hint, Judged, Measured, Rate, RetryAfter, Run, SCHEMA, Second, Server, ServerUse, Shard, Signal,
+    Strictness, Target, TargetServer, Trend, Verdict, access, plan, stability, stages,
 };
-use crate::metrics::growth::Growth;
+use crate::metrics::soak::Soak;
 use crate::metrics::summary::{Group, RateValue};
-use crate::metrics::validity::Validity;
-use crate::metrics::{self, Distribution, Incidents, Summary, hints, series, validity};
+use crate::metrics::{self, Distribution, Incidents, StageTally, Summary, validity};
 use crate::plan::Plan;
-use crate::threshold::{Judgement, Verdict};
-use crate::units::Nanos;
+use crate::units::{Nanos, rounded};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -53,42 +51,47 @@ pub struct RunFacts<'a> {
     /// What was measured; also says the window.
     pub summary: &'a Summary,
     /// What the thresholds say.
-    pub verdicts: &'a [Verdict],
+    pub verdicts: &'a [Judged],
     /// How every endpoint answered that was asked before the load.
     pub endpoints: &'a [Endpoint],
     /// Second by second.
-    pub series: &'a [series::Second],
+    pub series: &'a [Second],
     /// What the client is judged by.
-    pub signals: &'a [validity::Signal],
+    pub signals: &'a [Signal],
     /// What was seen of the server and the path.
-    pub hints: &'a [hints::Hint],
+    pub hints: &'a [Hint],
     /// What the server used, where it could be watched.
     pub server_use: Option<ServerUse>,
     /// Counts of requests that should agree, when the server keeps one.
     pub agreement: Option<Agreement>,
     /// What lasts and what changes.
-    pub steady: steady::Steady<'a>,
+    pub steady: Steady<'a>,
+    /// What the verdict depends on beside the numbers.
+    pub strictness: Strictness<'a>,
 }
 
-/// What the server used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ServerUse {
-    /// CPU time during the run.
-    pub cpu: Nanos,
-    /// Resident memory before the run.
-    pub rss_start_bytes: u64,
-    /// Resident memory after it.
-    pub rss_end_bytes: u64,
-    /// Highest resident memory seen.
-    pub rss_max_bytes: u64,
+/// What this part of a document is made from.
+#[derive(Debug, Clone)]
+pub struct Steady<'a> {
+    /// What was sent in each stage, and how long that was open.
+    pub stages: &'a [(StageTally, Nanos)],
+    /// What was sent outside the measurement window.
+    pub outside: Option<&'a Summary>,
+    /// What was judged over time.
+    pub soak: &'a Soak,
+    /// Our own use.
+    pub client_use: Option<ServerUse>,
+    /// What should agree.
+    pub agreements: Vec<AgreementLine>,
 }
 
 pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
     let (plan, summary) = (facts.plan, facts.summary);
     let mut metrics = group(&summary.all);
     metrics.extend(gauges(summary));
-    Document {
+    let mut document = Document {
         schema: SCHEMA.to_owned(),
+        verdict: Verdict::default(),
         run: Run {
             id: facts.id.clone(),
             started_at: facts.started_at.clone(),
@@ -123,30 +126,29 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
         environment: Environment { fingerprint: Some(fingerprint(&facts.environment)), ..facts.environment.clone() },
         plan: plan::section(plan),
         client: Client {
-            memory: facts.steady.client_use.map(|used| steady::memory(used, facts.steady.soak.client)),
+            memory: facts.steady.client_use.map(|used| stability::memory(used, facts.steady.soak.client)),
             ..client(facts.signals)
         },
-        hints: facts.hints.iter().map(|hint| Hint { name: hint.name.to_owned(), text: hint.text.clone() }).collect(),
+        hints: facts.hints.to_vec(),
         metrics,
         requests: summary.requests.iter().map(|(name, numbers)| (name.clone(), group(numbers))).collect(),
         failures: failures(summary),
         endpoints: facts.endpoints.to_vec(),
-        thresholds: facts.verdicts.iter().map(threshold).collect(),
-        series: facts.series.iter().map(|s| second(s, &summary.requests)).collect(),
+        thresholds: facts.verdicts.to_vec(),
+        series: facts.series.to_vec(),
         server: facts.server_use.map_or_else(Server::default, |used| server(used, facts.steady.soak.server)),
         agreement: facts.agreement.clone(),
         agreements: facts.steady.agreements.clone(),
-        stages: steady::stages(plan, facts.steady.stages),
-        outside: facts.steady.outside.map(steady::outside),
-        drift: steady::drift(&facts.steady.soak.drift),
-    }
+        stages: stages::stages(plan, facts.steady.stages),
+        outside: facts.steady.outside.map(stages::outside),
+        drift: stability::drift(&facts.steady.soak.drift),
+    };
+    document.judge(facts.strictness);
+    document
 }
 
 pub(crate) fn gauges(summary: &Summary) -> impl Iterator<Item = (String, Measured)> + '_ {
-    summary
-        .gauges
-        .iter()
-        .map(|&(gauge, g)| (gauge.name().to_owned(), Measured::Gauge(Gauge { value: g.value, min: g.min, max: g.max })))
+    summary.gauges.iter().map(|&(gauge, level)| (gauge.name().to_owned(), Measured::Gauge(level)))
 }
 
 /// What two machines must have in common for their numbers to be compared. Not what a run chooses, such as workers.
@@ -232,92 +234,18 @@ fn failures(summary: &Summary) -> Failures {
     }
 }
 
-pub(crate) fn threshold(verdict: &Verdict) -> Threshold {
-    Threshold {
-        metric: verdict.metric.clone(),
-        expression: verdict.expression.clone(),
-        value: verdict.value.filter(|v| v.is_finite()).map(rounded),
-        samples: verdict.samples,
-        verdict: match verdict.result {
-            Judgement::Pass => ThresholdVerdict::Pass,
-            Judgement::Fail => ThresholdVerdict::Fail,
-            Judgement::NoData => ThresholdVerdict::NoData,
-        },
-    }
-}
-
-fn second(s: &series::Second, requests: &[(String, Group)]) -> Second {
-    let kind = |k: &series::KindSecond| KindSecond {
-        http_reqs: k.http_reqs,
-        failed: k.failed,
-        tokens_output: k.tokens_output,
-        ttft: quantiles(k.ttft),
-        tbt: quantiles(k.tbt),
-        http_req_duration: quantiles(k.http_req_duration),
-        histograms: Histograms {
-            ttft: k.histograms.ttft.clone(),
-            tbt: k.histograms.tbt.clone(),
-            http_req_duration: k.histograms.http_req_duration.clone(),
-        },
-    };
-    Second {
-        t_s: s.t_s,
-        vus: s.vus,
-        in_flight: s.in_flight,
-        connections: s.connections,
-        http_reqs: s.http_reqs,
-        failed: s.failed,
-        tokens_output: s.tokens_output,
-        token_events: s.token_events,
-        data_received: s.data_received,
-        ttft: quantiles(s.ttft),
-        tbt: quantiles(s.tbt),
-        http_req_duration: quantiles(s.http_req_duration),
-        client_cpu: rounded(s.client_cpu),
-        busiest_worker_cpu: rounded(s.busiest_worker_cpu),
-        client_lag_p99: s.client_lag_p99.map(rounded),
-        server_cpu: s.server_cpu.filter(|v| v.is_finite()).map(rounded),
-        server_rss_bytes: s.server_rss_bytes,
-        client_rss_bytes: s.client_rss_bytes,
-        requests: requests.iter().zip(&s.requests).map(|((name, _), k)| (name.clone(), kind(k))).collect(),
-    }
-}
-
-pub(crate) fn quantiles(q: Option<series::Quantiles>) -> Option<Quantiles> {
-    q.map(|q| Quantiles { p50: rounded(q.p50), p95: rounded(q.p95), p99: rounded(q.p99) })
-}
-
-/// A verdict on the client, as the document has it.
-pub(crate) fn client_verdict(verdict: Validity) -> ClientVerdict {
-    match verdict {
-        Validity::Ok => ClientVerdict::Ok,
-        Validity::Strained => ClientVerdict::Strained,
-        Validity::Bottleneck => ClientVerdict::Bottleneck,
-    }
-}
-
-fn client(signals: &[validity::Signal]) -> Client {
-    let signal = |s: &validity::Signal| Signal {
-        name: s.name.to_owned(),
-        value: rounded(s.value),
-        strained_above: s.strained_above,
-        limit: s.limit,
-        verdict: client_verdict(s.verdict),
-        advice: s.advice.to_owned(),
-    };
-    let verdict = if signals.is_empty() { ClientVerdict::Unknown } else { client_verdict(validity::verdict(signals)) };
-    Client { verdict, signals: signals.iter().map(signal).collect(), memory: None }
+fn client(signals: &[Signal]) -> Client {
+    Client { verdict: validity::verdict(signals), signals: signals.to_vec(), memory: None }
 }
 
 fn server(used: ServerUse, growth: Option<Growth>) -> Server {
-    let growth = growth.map(steady::memory_growth);
     Server {
         cpu_s: Some(rounded(used.cpu.as_secs_f64())),
         rss_start_bytes: Some(used.rss_start_bytes),
         rss_end_bytes: Some(used.rss_end_bytes),
         rss_max_bytes: Some(used.rss_max_bytes),
-        growth_bytes_per_h: growth.as_ref().and_then(|growth| growth.bytes_per_h),
-        verdict: growth.as_ref().map(|growth| growth.verdict.clone()),
+        growth_bytes_per_h: growth.and_then(|growth| growth.bytes_per_h),
+        verdict: growth.map(|growth| growth.verdict),
         growth,
     }
 }
@@ -325,21 +253,21 @@ fn server(used: ServerUse, growth: Option<Growth>) -> Server {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::growth::{Slope, Trending};
+    use crate::document::{Trending, Validity};
 
     #[test]
     fn the_clients_verdict_is_that_of_its_worst_signal() {
-        assert_eq!(client(&[]).verdict, ClientVerdict::Unknown);
-        let signal = |verdict| validity::Signal {
-            name: "x",
+        assert_eq!(client(&[]).verdict, Validity::Unknown);
+        let signal = |verdict| Signal {
+            name: "x".to_owned(),
             value: 0.5,
             strained_above: 0.8,
             limit: 0.9,
             verdict,
-            advice: "do something",
+            advice: "do something".to_owned(),
         };
         let judged = client(&[signal(Validity::Ok), signal(Validity::Strained), signal(Validity::Ok)]);
-        assert_eq!((judged.verdict, judged.signals.len()), (ClientVerdict::Strained, 3));
+        assert_eq!((judged.verdict, judged.signals.len()), (Validity::Strained, 3));
     }
 
     #[test]
@@ -347,23 +275,21 @@ mod tests {
         let used =
             ServerUse { cpu: Nanos::from_secs(3), rss_start_bytes: 2_000, rss_end_bytes: 1_000, rss_max_bytes: 3_000 };
         assert_eq!((server(used, None).growth_bytes_per_h, server(used, None).verdict), (None, None));
-        let slope = Some(Slope { median: -60_000.0, low: -70_000.0, high: 1.0 });
-        let growth = Growth { from_s: 1.0, to_s: 90.0, bytes_per_h: slope, verdict: Trending::Stable };
+        let growth = Growth {
+            from_s: 1.0,
+            to_s: 90.0,
+            bytes_per_h: Some(-60_000.0),
+            low_bytes_per_h: Some(-70_000.0),
+            high_bytes_per_h: Some(1.0),
+            verdict: Trending::Stable,
+        };
         let told = server(used, Some(growth));
-        assert_eq!((told.growth_bytes_per_h, told.verdict.as_deref()), (Some(-60_000.0), Some("stable")));
-        assert_eq!(told.growth.and_then(|growth| growth.high_bytes_per_h), Some(1.0));
+        assert_eq!((told.growth_bytes_per_h, told.verdict), (Some(-60_000.0), Some(Trending::Stable)));
+        assert_eq!(told.growth, Some(growth));
     }
 
     #[test]
-    fn what_cannot_be_compared_is_null() {
-        let verdict = Verdict {
-            metric: "ttft".to_owned(),
-            expression: "p(95)<2".to_owned(),
-            value: Some(f64::NAN),
-            samples: 0,
-            result: Judgement::NoData,
-        };
-        assert_eq!(threshold(&verdict).value, None);
+    fn a_part_of_nothing_has_no_rate() {
         assert_eq!(rate(RateValue { matches: 0, total: 0 }).rate, None);
         assert_eq!((rounded(f64::INFINITY), rounded(f64::NAN), rounded(1e300)), (0.0, 0.0, 1e300));
     }

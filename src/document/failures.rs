@@ -1,6 +1,6 @@
 //! What went wrong, as the document holds it.
 
-use super::rounded;
+use crate::units::rounded;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! Document ↔ JSON text.
 
-use super::{Document, FieldError, read};
+use super::digest::{self, Seal};
+use super::{Document, FieldError, Strictness, read};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -54,15 +55,30 @@ pub enum DocumentError {
     /// More than makes sense.
     #[error("it is larger than {} MB, the most that is read", MAX_BYTES >> 20)]
     TooLarge,
+    /// A value was changed since it was written.
+    #[error(
+        "{DIGEST}: it does not fit the values beside it: the result was edited or damaged since it was written \
+         (a formatter such as `jq .` changes no value and is no edit)"
+    )]
+    Edited,
+    /// A value may have been changed, and what would show it was taken out.
+    #[error(
+        "{DIGEST}: it is missing: this build writes one, and without it an edited result cannot be told from a true one"
+    )]
+    Unsealed,
     /// The right fields with numbers that cannot be.
     #[error(transparent)]
     Field(#[from] FieldError),
 }
 
-/// JSON for files: keys sorted, indented, with a newline at the end.
+/// For messages.
+const DIGEST: &str = digest::FIELD;
+
+/// JSON for files: with its digest, keys sorted, indented, with a newline at the end.
 pub(crate) fn pretty(document: &impl Serialize) -> String {
     // By way of a value, whose maps are sorted; a struct would print its fields as they are declared.
     let value = serde_json::to_value(document).map(|mut value| {
+        digest::seal(&mut value);
         value.sort_all_objects();
         format!("{value:#}\n")
     });
@@ -76,8 +92,8 @@ impl Document {
         pretty(self)
     }
 
-    /// Reads what [`Document::to_json`] wrote, in this version or an earlier build of it. What it says of itself must agree: numbers
-    /// that were edited, or damaged on their way, are refused with their field.
+    /// Reads what [`Document::to_json`] wrote, in this version or an earlier build of it. Values that were changed since then are
+    /// refused. Earlier builds wrote no digest: of their results only what cannot be is refused, and an edit may go unseen.
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
         if text.len() > MAX_BYTES {
             return Err(DocumentError::TooLarge);
@@ -85,22 +101,42 @@ impl Document {
         if text.trim().is_empty() {
             return Err(DocumentError::Empty);
         }
-        let value: Value = serde_json::from_str(text).map_err(|error| {
+        let mut value: Value = serde_json::from_str(text).map_err(|error| {
             if error.is_eof() { DocumentError::Truncated { line: error.line() } } else { DocumentError::NotJson(error) }
         })?;
         let found = value.get("schema").and_then(Value::as_str);
         let version = found.and_then(|s| s.strip_prefix(SCHEMA_FAMILY)).and_then(|v| v.parse::<u32>().ok());
         match version {
             Some(SCHEMA_VERSION) => {
+                unchanged(&value)?;
+                let is_judged = value.get("exit_code").is_some();
+                digest::restore_integers(&mut value);
                 read::counts_are_possible(&value)?;
                 let document: Self = serde_path_to_error::deserialize(value).map_err(|error| {
                     DocumentError::Invalid { field: error.path().to_string(), problem: error.into_inner() }
                 })?;
                 read::check(&document)?;
-                Ok(document)
+                Ok(judged(document, is_judged))
             }
             Some(v) if v > SCHEMA_VERSION => Err(DocumentError::Newer { found: format!("{SCHEMA_FAMILY}{v}") }),
             _ => Err(DocumentError::Foreign { found: found.map_or_else(|| "none".to_owned(), |s| format!("{s:?}")) }),
         }
+    }
+}
+
+/// Earlier builds left the verdict to their exit code. They knew whether a strained client was to fail the run; we do not.
+fn judged(mut document: Document, is_judged: bool) -> Document {
+    if !is_judged {
+        document.judge(Strictness::default());
+    }
+    document
+}
+
+/// Refuses a result of this build that was changed after it was written.
+pub(crate) fn unchanged(result: &Value) -> Result<(), DocumentError> {
+    match digest::check(result) {
+        Seal::Fits | Seal::None => Ok(()),
+        Seal::Broken => Err(DocumentError::Edited),
+        Seal::Removed => Err(DocumentError::Unsealed),
     }
 }

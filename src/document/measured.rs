@@ -1,5 +1,6 @@
 //! The numbers of a metric, as the document holds them.
 
+use crate::metrics::summary::GaugeValue;
 use serde::{Deserialize, Serialize};
 
 /// A metric's numbers.
@@ -13,7 +14,7 @@ pub enum Measured {
     /// A share of a whole.
     Rate(Rate),
     /// A level.
-    Gauge(Gauge),
+    Gauge(GaugeValue),
 }
 
 /// A distribution of times, in `unit`.
@@ -94,15 +95,4 @@ pub struct Rate {
     pub matches: u64,
     /// The whole.
     pub total: u64,
-}
-
-/// A level.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gauge {
-    /// The last.
-    pub value: u64,
-    /// The lowest.
-    pub min: u64,
-    /// The highest.
-    pub max: u64,
 }

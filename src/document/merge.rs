@@ -9,12 +9,13 @@ mod stages;
 
 use super::plan::written_rules;
 use super::read::wrong;
-use super::steady;
 use super::{
-    Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Quantiles, Shard, access, endpoints, facts, summary,
+    Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Shard, Strictness, access, endpoints, facts,
+    summary,
 };
+use super::{stability, stages as stage_rows};
 use crate::metrics::soak::drifts;
-use crate::metrics::{Summary, hints, series};
+use crate::metrics::{Summary, hints};
 use crate::threshold::{self, Rule};
 use jiff::Timestamp;
 use seconds::SecondSum;
@@ -107,6 +108,8 @@ struct Sum {
     runs: Vec<MergedRun>,
     series: BTreeMap<u32, SecondSum>,
     stages: Vec<StageSum>,
+    /// What went wrong in the tool while it ran the shards.
+    defects: Vec<String>,
 }
 
 impl Merge {
@@ -127,7 +130,8 @@ impl Merge {
         let Some(sum) = &mut self.sum else {
             let held = shard.held.iter().map(|index| (*index, file.to_owned())).collect();
             let series = seconds.into_iter().map(|s| (s.second.t_s, s)).collect();
-            self.sum = Some(Sum { file: file.to_owned(), document, summary: numbers, held, runs, series, stages });
+            let (file, defects) = (file.to_owned(), document.verdict.defects().map(str::to_owned).collect());
+            self.sum = Some(Sum { file, document, summary: numbers, held, runs, series, stages, defects });
             return Ok(());
         };
         sum.must_be_of_one_test(file, &document, &shard)?;
@@ -142,9 +146,10 @@ impl Merge {
         }
         sum.summary.add(&numbers);
         sum.stages.iter_mut().zip(&stages).for_each(|(ours, theirs)| ours.add(theirs));
-        steady::add_drift(&mut sum.document.drift, &document.drift);
-        steady::add_outside(&mut sum.document.outside, document.outside.as_ref());
+        stability::add_drift(&mut sum.document.drift, &document.drift);
+        stage_rows::add_outside(&mut sum.document.outside, document.outside.as_ref());
         sum.runs.extend(runs);
+        sum.defects.extend(document.verdict.defects().map(str::to_owned));
         for second in seconds {
             let t_s = second.second.t_s;
             match sum.series.get_mut(&t_s) {
@@ -156,8 +161,9 @@ impl Merge {
         Ok(())
     }
 
-    /// The whole test. With `allow_missing` what is there is the result, and is marked as a part.
-    pub fn finish(self, allow_missing: bool) -> Result<Document, MergeError> {
+    /// The whole test. With `allow_missing` what is there is the result, and is marked as a part. With `fail_on_invalid` a client that
+    /// was the bottleneck fails it.
+    pub fn finish(self, allow_missing: bool, fail_on_invalid: bool) -> Result<Document, MergeError> {
         let sum = self.sum.ok_or(MergeError::Nothing)?;
         let count = sum.document.run.shard.as_ref().map_or(1, |shard| shard.count);
         let missing: Vec<u32> = (0..count).filter(|index| !sum.held.contains_key(index)).collect();
@@ -167,7 +173,7 @@ impl Merge {
             return Err(MergeError::Missing { missing: named.join(", ") + more, count });
         }
         let file = sum.file.clone();
-        sum.whole(count, missing.is_empty()).map_err(|error| MergeError::Field { file, error })
+        sum.whole(count, missing.is_empty(), fail_on_invalid).map_err(|error| MergeError::Field { file, error })
     }
 }
 
@@ -218,8 +224,8 @@ impl Sum {
         }
     }
 
-    fn whole(self, count: u32, is_complete: bool) -> Result<Document, FieldError> {
-        let Self { mut document, mut summary, held, mut runs, series, stages, .. } = self;
+    fn whole(self, count: u32, is_complete: bool, fail_on_invalid: bool) -> Result<Document, FieldError> {
+        let Self { mut document, mut summary, held, mut runs, series, stages, defects, .. } = self;
         runs.sort_by_key(|run| run.index);
         let names: Vec<String> = summary.requests.iter().map(|(name, _)| name.clone()).collect();
         let rules = rules(&document.plan, &names)?;
@@ -232,11 +238,11 @@ impl Sum {
         document.requests = summary.requests.iter().map(|(name, group)| (name.clone(), facts::group(group))).collect();
         document.series = series.into_values().map(SecondSum::finish).collect();
         // Any of the shares may be the one that has watched the server.
-        summary.server = steady::server_levels(&document);
-        document.thresholds = threshold::judge(&rules, &summary).iter().map(facts::threshold).collect();
+        summary.server = stability::server_levels(&document);
+        document.thresholds = threshold::judge(&rules, &summary);
         let max_requests = document.plan.get("max_requests_per_connection").and_then(Value::as_u64);
         let seen = hints::hints(&summary, max_requests.and_then(|n| u32::try_from(n).ok()));
-        document.hints = seen.into_iter().map(|h| Hint { name: h.name.to_owned(), text: h.text }).collect();
+        document.hints = seen;
         document.hints.extend(skew(&runs));
         document.failures.share_of(summary.finished());
         document.agreement = None;
@@ -258,6 +264,7 @@ impl Sum {
             document.plan.insert("share".to_owned(), json!(0));
             document.plan.insert("of".to_owned(), json!(1));
         }
+        document.judge(Strictness { fail_on_invalid, defects: &defects });
         Ok(document)
     }
 }
@@ -297,8 +304,7 @@ fn whole_drift(document: &Document) -> BTreeMap<String, Drift> {
     let Some(level) = document.drift.values().next() else { return BTreeMap::new() };
     let within = |t_s: u32| (level.from_s..=level.to_s).contains(&f64::from(t_s + 1));
     let seconds = document.series.iter().filter(|second| within(second.t_s));
-    let quantiles = |q: &Quantiles| series::Quantiles { p50: q.p50, p95: q.p95, p99: q.p99 };
-    steady::drift(&drifts(seconds.filter_map(|s| Some((s.t_s, quantiles(s.http_req_duration.as_ref()?))))))
+    stability::drift(&drifts(seconds.filter_map(|s| Some((s.t_s, s.http_req_duration?)))))
 }
 
 /// The rules that the plan has set, as its section holds them.

@@ -10,28 +10,48 @@
 //! this tool found out about itself on a machine.
 
 pub(crate) mod access;
+pub(crate) mod agreement;
+pub mod capacity;
+pub mod comparison;
+pub(crate) mod digest;
 pub(crate) mod endpoints;
 pub(crate) mod facts;
 pub(crate) mod failures;
 pub(crate) mod json;
 pub(crate) mod measured;
 pub mod merge;
+pub mod noise;
 pub(crate) mod plan;
 pub(crate) mod read;
-pub(crate) mod steady;
+pub mod self_test;
+pub(crate) mod stability;
+pub(crate) mod stages;
+pub mod throughput;
+pub mod verdict;
 
 pub use access::{Address, Tls};
 pub use endpoints::{Endpoint, EndpointVerdict};
-pub use facts::{RunFacts, ServerUse};
+pub use facts::{RunFacts, Steady};
 pub use failures::{FailureDetails, Failures, RetryAfter};
 pub use json::{DocumentError, SCHEMA};
-pub use measured::{Counter, Exact, Gauge, Measured, Rate, Trend};
+pub use measured::{Counter, Exact, Measured, Rate, Trend};
+// Defined where they are measured, and part of the format.
+pub use crate::metrics::growth::{Drift, Growth, Trending};
+pub use crate::metrics::hints::Hint;
+pub use crate::metrics::series::{Histograms, KindSecond, Quantiles, Second};
+pub use crate::metrics::summary::GaugeValue;
+pub use crate::metrics::validity::{Signal, Validity};
+pub use crate::threshold::{Judged, Judgement};
+pub use digest::seal;
 
 /// Most bytes of a document that is read.
 pub const MAX_DOCUMENT_BYTES: usize = json::MAX_BYTES;
 
+pub use agreement::{Agreement, AgreementLine, ErrorAgreement};
 pub use read::{FieldError, summary};
-pub use steady::{AgreementLine, Drift, Memory, MemoryGrowth, Outside, Stage, Steady};
+pub use stability::{Memory, ServerUse};
+pub use stages::{Outside, Stage};
+pub use verdict::{Conclusion, Reason, ReasonKind, Strictness, Verdict};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -42,6 +62,9 @@ use std::collections::BTreeMap;
 pub struct Document {
     /// [`SCHEMA`].
     pub schema: String,
+    /// What the run comes to.
+    #[serde(flatten)]
+    pub verdict: Verdict,
     /// Which run.
     pub run: Run,
     /// Which build of this tool.
@@ -68,7 +91,7 @@ pub struct Document {
     pub endpoints: Vec<Endpoint>,
     /// Each threshold's judgement.
     #[serde(default)]
-    pub thresholds: Vec<Threshold>,
+    pub thresholds: Vec<Judged>,
     /// Second by second.
     #[serde(default)]
     pub series: Vec<Second>,
@@ -252,186 +275,13 @@ pub struct Environment {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Client {
     /// The worst of the signals.
-    pub verdict: ClientVerdict,
+    pub verdict: Validity,
     /// What it is judged by.
     #[serde(default)]
     pub signals: Vec<Signal>,
     /// Its own memory.
     #[serde(default)]
     pub memory: Option<Memory>,
-}
-
-/// How well the client kept up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ClientVerdict {
-    /// Nothing was measured to judge it by.
-    Unknown,
-    /// It kept up.
-    Ok,
-    /// It came near its limit.
-    Strained,
-    /// It was at its limit: the numbers say more about it than about the server.
-    Bottleneck,
-}
-
-impl ClientVerdict {
-    /// Its name in JSON and the report.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Ok => "ok",
-            Self::Strained => "strained",
-            Self::Bottleneck => "bottleneck",
-        }
-    }
-}
-
-/// One thing the client is judged by.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Signal {
-    /// What.
-    pub name: String,
-    /// What was measured, in the unit of its name; a share where there is none.
-    pub value: f64,
-    /// Beyond which the client is strained.
-    #[serde(default)]
-    pub strained_above: f64,
-    /// Beyond which it is a bottleneck.
-    pub limit: f64,
-    /// The judgement.
-    pub verdict: ClientVerdict,
-    /// What to do when it is not `ok`.
-    #[serde(default)]
-    pub advice: String,
-}
-
-/// A pattern in the numbers that says something about the server or the path to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hint {
-    /// Its name, for programs.
-    pub name: String,
-    /// What was seen, and what it most likely means.
-    pub text: String,
-}
-
-/// A threshold's judgement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Threshold {
-    /// The metric as written, selector included.
-    pub metric: String,
-    /// The expression as written.
-    pub expression: String,
-    /// What was measured, in the unit of the bound: ms for times, 0 to 1 for shares.
-    pub value: Option<f64>,
-    /// How many samples stand behind it.
-    pub samples: u64,
-    /// The judgement.
-    pub verdict: ThresholdVerdict,
-}
-
-/// How a threshold came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ThresholdVerdict {
-    /// It held.
-    Pass,
-    /// It did not.
-    Fail,
-    /// Nothing was measured: not a pass.
-    NoData,
-}
-
-/// One second.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Second {
-    /// Which: 0 is the first.
-    pub t_s: u32,
-    /// Virtual users at its end.
-    pub vus: u64,
-    /// Requests under way at its end.
-    pub in_flight: u64,
-    /// Connections at its end.
-    pub connections: u64,
-    /// Requests that finished in it.
-    pub http_reqs: u64,
-    /// Those that failed.
-    pub failed: u64,
-    /// Generated tokens of the requests that ended in it.
-    pub tokens_output: u64,
-    /// Token events of the requests that ended in it.
-    pub token_events: u64,
-    /// Bytes read, of the requests that ended in it.
-    pub data_received: u64,
-    /// Time to first token.
-    pub ttft: Option<Quantiles>,
-    /// Time between tokens.
-    pub tbt: Option<Quantiles>,
-    /// Durations of successful requests.
-    pub http_req_duration: Option<Quantiles>,
-    /// CPU time of all workers, as a fraction of one core.
-    pub client_cpu: f64,
-    /// The same of the busiest worker, as a share of its core.
-    #[serde(default)]
-    pub busiest_worker_cpu: f64,
-    /// 99th percentile of the time from a packet's arrival to its read, in ms.
-    #[serde(default)]
-    pub client_lag_p99: Option<f64>,
-    /// CPU time of the server, as a fraction of one core.
-    pub server_cpu: Option<f64>,
-    /// Resident memory of the server.
-    pub server_rss_bytes: Option<u64>,
-    /// Resident memory of this tool.
-    #[serde(default)]
-    pub client_rss_bytes: Option<u64>,
-    /// By kind of request.
-    #[serde(default)]
-    pub requests: BTreeMap<String, KindSecond>,
-}
-
-/// One second of one kind of request.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct KindSecond {
-    /// Requests that finished in it.
-    pub http_reqs: u64,
-    /// Those that failed.
-    pub failed: u64,
-    /// Generated tokens of the requests that ended in it.
-    pub tokens_output: u64,
-    /// Time to first token.
-    pub ttft: Option<Quantiles>,
-    /// Time between tokens.
-    pub tbt: Option<Quantiles>,
-    /// Durations of successful requests.
-    pub http_req_duration: Option<Quantiles>,
-    /// The same three as whole histograms.
-    #[serde(default)]
-    pub histograms: Histograms,
-}
-
-/// The histograms of a second, each as in [`Trend::histogram`]; none where there was nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Histograms {
-    /// Time to first token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ttft: Option<String>,
-    /// Time between tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tbt: Option<String>,
-    /// Durations of successful requests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http_req_duration: Option<String>,
-}
-
-/// Three percentiles, in ms.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Quantiles {
-    /// Median.
-    pub p50: f64,
-    /// 95th percentile.
-    pub p95: f64,
-    /// 99th percentile.
-    pub p99: f64,
 }
 
 /// What the server used.
@@ -448,52 +298,12 @@ pub struct Server {
     /// Growth of its resident memory per hour, as in `growth`.
     #[serde(default)]
     pub growth_bytes_per_h: Option<f64>,
-    /// Whether it leaks: `stable`, `growing` or `too short to say`.
+    /// Whether it leaks.
     #[serde(default)]
-    pub verdict: Option<String>,
+    pub verdict: Option<Trending>,
     /// How its memory grew while the load was level.
     #[serde(default)]
-    pub growth: Option<MemoryGrowth>,
-}
-
-/// Two counts of the same requests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Agreement {
-    /// Requests we sent of the kinds that the server counts.
-    pub ours: u64,
-    /// What the server counted.
-    pub server: u64,
-    /// The same of the errors that the server counts by sort; absent when it counted none and we saw none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<ErrorAgreement>,
-}
-
-/// Two counts of the same errors.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorAgreement {
-    /// What the server calls them.
-    pub name: String,
-    /// The statuses we know them by.
-    pub statuses: Vec<u16>,
-    /// Answers with these statuses that we got.
-    pub ours: u64,
-    /// What the server counted.
-    pub server: u64,
-}
-
-/// What a run comes to, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Conclusion {
-    /// Every threshold held, and no endpoint failed.
-    Pass,
-    /// A threshold did not hold, or nothing was measured for it, or an endpoint failed.
-    Fail,
-    /// A signal ended the run.
-    Interrupted,
-    /// Not one request succeeded or was cancelled.
-    NoData,
-    /// The server that was started for the run ended by itself: whatever was measured is not the whole.
-    ServerDied,
+    pub growth: Option<Growth>,
 }
 
 impl Document {
@@ -512,42 +322,9 @@ impl Document {
         self.run.shard.is_some() && !self.run.merged_from.is_empty()
     }
 
-    /// What the run comes to. A signal goes first: what such a run measured is partial, whatever it says.
-    pub fn conclusion(&self) -> Conclusion {
-        let succeeded = match self.metrics.get("http_req_failed") {
-            Some(Measured::Rate(rate)) => rate.total.saturating_sub(rate.matches),
-            _ => 0,
-        };
-        // Where users give up by design, that they did is what was measured.
-        let cancelled = match self.metrics.get("cancelled") {
-            Some(Measured::Counter(cancelled)) => cancelled.count,
-            _ => 0,
-        };
-        if self.run.interrupted {
-            Conclusion::Interrupted
-        } else if self.target.server.died.is_some() {
-            Conclusion::ServerDied
-        } else if succeeded == 0 && cancelled == 0 {
-            Conclusion::NoData
-        } else if self.thresholds.iter().any(|t| t.verdict != ThresholdVerdict::Pass)
-            || self.endpoints.iter().any(|e| e.verdict == EndpointVerdict::Failed)
-        {
-            Conclusion::Fail
-        } else {
-            Conclusion::Pass
-        }
-    }
-}
-
-/// A float as it goes into a document: six digits after the point (of ms: the nanosecond), and never NaN or infinite.
-pub(crate) fn rounded(value: f64) -> f64 {
-    let six = (value * 1e6).round() / 1e6;
-    if six.is_finite() {
-        six
-    } else if value.is_finite() {
-        value
-    } else {
-        0.0
+    /// Judges the run by what the document says.
+    pub fn judge(&mut self, strictness: Strictness<'_>) {
+        self.verdict = Verdict::of(self, strictness);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::plan::{After, Arrivals, Conduct, Kind, Leave, Plan, Shape, Source, Spec};
 use crate::threshold::Rule;
-use crate::units::Nanos;
+use crate::units::{Nanos, rounded};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -93,7 +93,7 @@ pub(crate) fn hash(section: &Map<String, Value>) -> String {
 }
 
 fn ms(time: Nanos) -> f64 {
-    super::rounded(time.as_millis_f64())
+    rounded(time.as_millis_f64())
 }
 
 fn shape(shape: &Shape) -> Map<String, Value> {

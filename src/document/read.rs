@@ -1,15 +1,11 @@
-//! Document → numbers again, and whether it agrees with itself.
+//! Document → numbers again, within bounds.
 //!
-//! A document that comes from a file may be cut, damaged, edited, or of another program. Every derived number in it is derived once
-//! more here, from histograms and counts, and what differs is refused by name: a wrong number is worse than none.
+//! A document that comes from a file may be damaged, edited, or written by another program. Whether a value was changed is for the
+//! digest to say (`digest.rs`). What is checked here protects the decoder: of a result without a digest nobody knows who wrote it,
+//! and no count, list or histogram in it may cost more memory or time than a true one.
 
-mod agree;
-mod over_time;
-
-pub(crate) use agree::check;
-
-use super::{Document, Exact, Gauge, KindSecond, Measured, Quantiles, Trend};
-use crate::metrics::summary::{CounterValue, GaugeValue, Group, RateValue, Summary, TokenSource};
+use super::{Document, Exact, KindSecond, Measured, Quantiles, Shard, Trend};
+use crate::metrics::summary::{CounterValue, Group, RateValue, Summary, TokenSource};
 use crate::metrics::{self, Buckets, Distribution, Failure, Incidents, Metric};
 use crate::units::Nanos;
 use serde_json::Value;
@@ -19,6 +15,8 @@ use std::collections::BTreeMap;
 pub(crate) const MAX_SECONDS: usize = 100_000;
 /// Most shares of a test: more machines than anybody will use.
 pub(crate) const MAX_SHARES: u32 = 10_000;
+/// No test lasts longer: 31 years.
+const MAX_LENGTH_S: f64 = 1e9;
 /// The highest count that is believed: it takes 35 years of a million a second, and the counts of ten thousand shares still fit 64 bits.
 const MAX_COUNT: u64 = 1 << 50;
 /// Sections whose whole numbers are no counts of ours: the plan, its seed in `run`, what a server says of itself.
@@ -36,6 +34,48 @@ pub struct FieldError {
 
 pub(crate) fn wrong(field: impl Into<String>, problem: impl Into<String>) -> FieldError {
     FieldError { field: field.into(), problem: problem.into() }
+}
+
+/// Refuses a document that nobody can have measured.
+pub(crate) fn check(document: &Document) -> Result<(), FieldError> {
+    let run = &document.run;
+    for (field, seconds) in [
+        ("run.duration_s", run.duration_s),
+        ("run.window_s", run.window_s),
+        ("run.warmup_s", run.warmup_s),
+        ("run.cooldown_s", run.cooldown_s),
+    ] {
+        if !(0.0..=MAX_LENGTH_S).contains(&seconds) {
+            return Err(wrong(field, format!("{seconds} is no length of time")));
+        }
+    }
+    if let Some(Shard { index, count, held, .. }) = &run.shard {
+        let is_list = held.is_sorted_by(|a, b| a < b) && held.iter().all(|i| i < count);
+        if !is_list || held.first() != Some(index) || *count > MAX_SHARES {
+            let problem = format!("{held:?} of {count} are no shares, the first of them {index}");
+            return Err(wrong("run.shard", problem));
+        }
+    }
+    let hash = document.plan.get("hash").and_then(Value::as_str);
+    if hash.is_none_or(str::is_empty) {
+        return Err(wrong("plan.hash", "it is missing: nothing says which test this was"));
+    }
+    if document.series.len() > MAX_SECONDS {
+        let problem = format!("{} seconds; at most {MAX_SECONDS} are read", document.series.len());
+        return Err(wrong("series", problem));
+    }
+    if !document.series.is_sorted_by(|a, b| a.t_s < b.t_s) {
+        return Err(wrong("series", "its seconds do not ascend, or one is there twice"));
+    }
+    for (i, stage) in document.stages.iter().enumerate() {
+        let times = 0.0..=MAX_LENGTH_S;
+        if !times.contains(&stage.begin_s) || !(stage.begin_s..=MAX_LENGTH_S).contains(&stage.end_s) {
+            let problem = format!("from {} to {} s is no length of time", stage.begin_s, stage.end_s);
+            return Err(wrong(format!("stages[{i}].begin_s"), problem));
+        }
+    }
+    // Every histogram of the whole run is decoded once, with its bounds.
+    summary(document).map(drop)
 }
 
 /// Refuses a document with a count that nobody can have counted.
@@ -81,8 +121,8 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
     statuses.sort_unstable();
     let mut gauges = Vec::new();
     for gauge in metrics::Gauge::ALL {
-        if let Some(Measured::Gauge(Gauge { value, min, max })) = document.metrics.get(gauge.name()) {
-            gauges.push((gauge, GaugeValue { value: *value, min: *min, max: *max }));
+        if let Some(Measured::Gauge(level)) = document.metrics.get(gauge.name()) {
+            gauges.push((gauge, *level));
         }
     }
     Ok(Summary {
@@ -96,7 +136,7 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
         gauges,
         // The document keeps them under its target, and needs no numbers made of them.
         paths: metrics::Paths::default(),
-        server: super::steady::server_levels(document),
+        server: super::stability::server_levels(document),
     })
 }
 

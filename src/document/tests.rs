@@ -1,10 +1,9 @@
 use super::*;
-use crate::metrics::growth::{Drift, Growth, Slope, Trending};
 use crate::metrics::soak::Soak;
 use crate::metrics::validity::{self, Evidence};
 use crate::metrics::{self, Failure, Outcome, Sample, Summary, Tally, TokenUsage, series};
 use crate::plan::{Mix, Plan, Secret, Shape, Source, Spec, Stage, ThinkTime, Timeouts};
-use crate::threshold::{Aggregation, Judgement, Operator, Rule, Verdict};
+use crate::threshold::{Aggregation, Operator, Rule};
 use crate::units::Nanos;
 use serde_json::json;
 
@@ -150,10 +149,10 @@ pub(crate) fn busy_tally() -> Tally {
     tally
 }
 
-pub(crate) fn verdict(metric: &str, expression: &str, value: Option<f64>, result: Judgement) -> Verdict {
+pub(crate) fn verdict(metric: &str, expression: &str, value: Option<f64>, verdict: Judgement) -> Judged {
     let all = if metric == "http_req_duration" { 100 } else { 103 };
     let samples = if value.is_some() { all } else { 0 };
-    Verdict { metric: metric.to_owned(), expression: expression.to_owned(), value, samples, result }
+    Judged { metric: metric.to_owned(), expression: expression.to_owned(), value, samples, verdict }
 }
 
 /// The document of `tally`, judged as `verdicts` say.
@@ -162,13 +161,20 @@ fn soak() -> Soak {
     let server = |verdict| Growth {
         from_s: 61.0,
         to_s: 240.0,
-        bytes_per_h: Some(Slope { median: 1.5e6, low: -2.0e6, high: 4.0e7 }),
+        bytes_per_h: Some(1.5e6),
+        low_bytes_per_h: Some(-2.0e6),
+        high_bytes_per_h: Some(4.0e7),
         verdict,
     };
     let drifted = Drift { from_s: 31.0, to_s: 270.0, first: 394.0, last: 510.0, verdict: Trending::Growing };
     Soak {
         server: Some(server(Trending::TooShort)),
-        client: Some(Growth { bytes_per_h: None, ..server(Trending::Stable) }),
+        client: Some(Growth {
+            bytes_per_h: None,
+            low_bytes_per_h: None,
+            high_bytes_per_h: None,
+            ..server(Trending::Stable)
+        }),
         drift: vec![("http_req_duration_p95", drifted)],
         ..Soak::default()
     }
@@ -194,7 +200,7 @@ fn agreements() -> Vec<AgreementLine> {
     vec![ttfe, tokens]
 }
 
-pub(crate) fn document(tally: &Tally, verdicts: &[Verdict], interrupted: bool) -> Document {
+pub(crate) fn document(tally: &Tally, verdicts: &[Judged], interrupted: bool) -> Document {
     documented(std::slice::from_ref(tally), verdicts, interrupted)
 }
 
@@ -208,15 +214,15 @@ fn used(rss_start_bytes: u64) -> ServerUse {
 }
 
 /// The plan that has been judged so.
-fn judged_by(verdicts: &[Verdict]) -> Plan {
+fn judged_by(verdicts: &[Judged]) -> Plan {
     let mut plan = plan();
     let kinds: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
-    let rule = |v: &Verdict| crate::threshold::parse(&v.metric, &v.expression, &kinds).expect("a threshold");
+    let rule = |v: &Judged| crate::threshold::parse(&v.metric, &v.expression, &kinds).expect("a threshold");
     plan.thresholds = verdicts.iter().map(rule).collect();
     plan
 }
 
-fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Document {
+fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Document {
     let plan = judged_by(verdicts);
     let mut tally = Tally::new(2);
     for second in seconds {
@@ -226,7 +232,7 @@ fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Doc
     let names: Vec<_> = plan.mix.kinds.iter().map(|k| k.name.clone()).collect();
     let summary = Summary::new(tally, &names, Nanos::from_secs(270));
     let second = |(t_s, tally): (u32, &Tally)| {
-        let mut second = series::Second::new(t_s, tally);
+        let mut second = series::Second::new(t_s, tally, &names);
         (second.server_cpu, second.server_rss_bytes) = (Some(0.25), Some(21_000_000));
         second.busiest_worker_cpu = 0.1;
         second
@@ -281,6 +287,7 @@ fn documented(seconds: &[Tally], verdicts: &[Verdict], interrupted: bool) -> Doc
         server_use: Some(used(20_100_000)),
         signals: &signals,
         hints: &[],
+        strictness: Strictness::default(),
         agreement: Some(Agreement {
             ours: 103,
             server: 103,
@@ -325,19 +332,20 @@ pub(crate) fn all_sorts() -> Vec<(&'static str, Document)> {
     let no_data = [verdict("stall{request:chat}", "p(95)<2s", None, Judgement::NoData), pass[0].clone()];
     let mut dead = Tally::new(2);
     dead.record(&Sample { usage: None, ..sample(0, 0, Outcome::Failed(Failure::ConnectRefused), 0) });
-    let all_failed = Verdict {
+    let all_failed = Judged {
         value: Some(1.0),
         samples: 1,
-        result: Judgement::Fail,
+        verdict: Judgement::Fail,
         ..verdict("http_req_failed", "rate<0.05", None, Judgement::Fail)
     };
     let mut bare = document(&busy_tally(), &[], false);
     bare.server = Server::default();
     bare.target.server = TargetServer::default();
     (bare.target.before, bare.target.after, bare.agreement) = (None, None, None);
-    bare.client = Client { verdict: ClientVerdict::Unknown, signals: Vec::new(), memory: None };
+    bare.client = Client { verdict: Validity::Unknown, signals: Vec::new(), memory: None };
     let mut endpoint = document(&busy_tally(), &pass, false);
     endpoint.endpoints = endpoints();
+    endpoint.judge(Strictness::default());
     vec![
         ("pass", document(&busy_tally(), &pass, false)),
         ("fail", document(&busy_tally(), &fail, false)),
@@ -404,7 +412,7 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
     let text = all_sorts()[0].1.to_json();
     let keys: Vec<_> =
         text.lines().filter_map(|l| l.strip_prefix("  \"")).filter_map(|l| l.split('"').next()).collect();
-    assert!(keys.is_sorted() && keys.len() == 20, "{keys:?}");
+    assert!(keys.is_sorted() && keys.len() == 24, "{keys:?}");
     assert!(!text.contains("sesame"));
 }
 
@@ -445,6 +453,8 @@ fn unknown_fields_are_accepted_and_later_ones_may_be_missing() {
     let root = value.as_object_mut().expect("an object");
     root.remove("agreement");
     root.remove("series");
+    // Only a later build could have written it, and would have sealed it.
+    seal(&mut value);
     let doc = Document::from_json(&value.to_string()).expect("still a document");
     assert!(doc.agreement.is_none() && doc.series.is_empty());
 }
@@ -469,13 +479,14 @@ fn what_is_no_document_is_refused_with_the_reason() {
 #[test]
 fn the_conclusion_is_the_first_that_applies() {
     use Conclusion::{Fail, Interrupted, NoData, Pass};
-    let conclusions: Vec<_> = all_sorts().iter().map(|(_, doc)| doc.conclusion()).collect();
+    let conclusions: Vec<_> = all_sorts().iter().map(|(_, doc)| doc.verdict.conclusion).collect();
     assert_eq!(conclusions, [Pass, Fail, Fail, Interrupted, NoData, NoData, Pass, Fail]);
     // A server that died spoils what passed until then.
     let mut died = all_sorts().remove(0).1;
     died.target.server.died = Some("killed by SIGKILL".to_owned());
     died.target.server.last_lines = vec!["out of memory".to_owned()];
-    assert_eq!(died.conclusion(), Conclusion::ServerDied);
+    died.judge(Strictness::default());
+    assert_eq!(died.verdict.conclusion, Conclusion::ServerDied);
     let page = crate::report::terminal::render(&died, crate::report::terminal::Style { color: false, width: 80 });
     assert!(page.starts_with("FAIL ✗") && page.contains("ended by itself") && page.contains("out of memory"), "{page}");
 }

@@ -56,14 +56,15 @@ pub(super) struct Fleet {
     /// Per worker: the second it has reported last, and how it ended.
     reported: Vec<(Option<u32>, Option<Ended>)>,
     recycling: Vec<Sender<Box<Tally>>>,
-    kinds: usize,
+    /// Names of the kinds of request, in the order of the mix.
+    names: Vec<String>,
 }
 
 impl Fleet {
     pub(super) fn new(plan: &Plan, workers: usize, recycling: Vec<Sender<Box<Tally>>>) -> Self {
-        let kinds = plan.mix.kinds.len();
+        let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
         Self {
-            total: Tally::new(kinds),
+            total: Tally::new(names.len()),
             outside: None,
             phases: plan.phases(),
             stages: vec![StageTally::default(); plan.shape.spans().len()],
@@ -71,7 +72,7 @@ impl Fleet {
             open: BTreeMap::new(),
             reported: vec![(None, None); workers],
             recycling,
-            kinds,
+            names,
         }
     }
 
@@ -79,7 +80,7 @@ impl Fleet {
     pub(super) fn collect(&mut self, inbox: &Receiver<Report>, on_tick: &mut dyn FnMut(&mut Tick<'_>)) {
         while let Ok(report) = inbox.recv() {
             let Report { worker, second, phase, mut tally, complete, last } = report;
-            *self.open.entry((second, phase)).or_insert_with(|| Tally::new(self.kinds)) += &tally;
+            *self.open.entry((second, phase)).or_insert_with(|| Tally::new(self.names.len())) += &tally;
             tally.clear();
             // A worker that has ended does not need it any more.
             let _ = self.recycling[worker].send(tally);
@@ -99,7 +100,7 @@ impl Fleet {
                 return;
             }
             let interval = self.take_second(second);
-            let mut plain = Second::new(second, &interval);
+            let mut plain = Second::new(second, &interval, &self.names);
             let ended = self.ended_at();
             let last = ended.is_some() && self.open.is_empty();
             let end_of_second = Nanos::from_secs(u64::from(second) + 1);
@@ -120,7 +121,7 @@ impl Fleet {
                 self.total.append(&tally);
             } else {
                 self.total.add_arrivals(&tally);
-                self.outside.get_or_insert_with(|| Tally::new(self.kinds)).append(&tally);
+                self.outside.get_or_insert_with(|| Tally::new(self.names.len())).append(&tally);
             }
             // In the order of the phases: the levels that the second ends with are those of the last.
             match &mut sum {
@@ -128,7 +129,7 @@ impl Fleet {
                 Some(sum) => sum.append(&tally),
             }
         }
-        sum.unwrap_or_else(|| Tally::new(self.kinds))
+        sum.unwrap_or_else(|| Tally::new(self.names.len()))
     }
 
     /// When the last worker ended; none while one is still running.

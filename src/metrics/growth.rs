@@ -6,6 +6,8 @@
 //! looks significant to it. So points are first made few (medians of equal lengths of time), and growth has to be seen in each part
 //! of the stretch, not only over the whole.
 
+use crate::units::rounded;
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
 /// Points that a slope is made of: more are made fewer by medians. All pairs of them are looked at, and neighbouring seconds of a
@@ -26,13 +28,15 @@ const SMALL_BYTES_PER_HOUR: f64 = 1e6;
 const SHORTEST_S: f64 = 60.0;
 
 /// Whether something grows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Trending {
     /// It does not, or by less than matters.
     Stable,
     /// It does.
     Growing,
     /// What was seen does not tell.
+    #[serde(rename = "too short to say")]
     TooShort,
 }
 
@@ -59,14 +63,18 @@ pub struct Slope {
 }
 
 /// How memory went over a stretch of time.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Growth {
     /// First second that was looked at.
     pub from_s: f64,
     /// Last second.
     pub to_s: f64,
-    /// Bytes per hour, with a band of 99 %; none of too few points.
-    pub bytes_per_h: Option<Slope>,
+    /// The slope; none of too few points.
+    pub bytes_per_h: Option<f64>,
+    /// Lower end of its band of 99 %.
+    pub low_bytes_per_h: Option<f64>,
+    /// Upper end.
+    pub high_bytes_per_h: Option<f64>,
     /// The judgement.
     pub verdict: Trending,
 }
@@ -75,10 +83,10 @@ pub struct Growth {
 pub fn memory(points: &[(f64, f64)]) -> Option<Growth> {
     let (first, last) = (points.first()?, points.last()?);
     let hours: Vec<_> = thinned(points).into_iter().map(|(s, bytes)| (s / 3_600.0, bytes)).collect();
-    let bytes_per_h = slope(&hours);
+    let slope = slope(&hours);
     let level = median(&mut points.iter().map(|p| p.1).collect::<Vec<_>>());
     let small = SMALL_BYTES_PER_HOUR.max(SMALL_SHARE_PER_HOUR * level);
-    let verdict = match bytes_per_h {
+    let verdict = match slope {
         None => Trending::TooShort,
         Some(slope) => {
             let long = last.0 - first.0 >= SHORTEST_S;
@@ -93,7 +101,15 @@ pub fn memory(points: &[(f64, f64)]) -> Option<Growth> {
             }
         }
     };
-    Some(Growth { from_s: first.0, to_s: last.0, bytes_per_h, verdict })
+    let part = |of: fn(Slope) -> f64| slope.map(of).filter(|value| value.is_finite()).map(rounded);
+    Some(Growth {
+        from_s: first.0,
+        to_s: last.0,
+        bytes_per_h: part(|slope| slope.median),
+        low_bytes_per_h: part(|slope| slope.low),
+        high_bytes_per_h: part(|slope| slope.high),
+        verdict,
+    })
 }
 
 /// Whether each part of the points lies above the one before it. A step, however high, lifts only one of them, and a process that has
@@ -168,11 +184,13 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 /// A latency at the beginning and at the end of a stretch.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Drift {
     /// First second that was looked at.
+    #[serde(default)]
     pub from_s: f64,
     /// Last second.
+    #[serde(default)]
     pub to_s: f64,
     /// Median over the first tenth, of one number a second.
     pub first: f64,
@@ -208,7 +226,7 @@ pub fn drift(points: &[(f64, f64)]) -> Option<Drift> {
         (false, ..) | (true, true, false) => Trending::TooShort,
     };
     let (from_s, to_s) = (points[0].0, points[points.len() - 1].0);
-    Some(Drift { from_s, to_s, first: a, last: b, verdict })
+    Some(Drift { from_s, to_s, first: rounded(a), last: rounded(b), verdict })
 }
 
 /// Whether `b` lies above `a`, with the two-sided certainty of [`Z_99`].

@@ -4,12 +4,13 @@
 
 use super::summary::Group;
 use super::{Counter, Gauge, Summary, Trend};
+use serde::{Deserialize, Serialize};
 
 /// A pattern that was seen. Plain data.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hint {
     /// Its name, for programs.
-    pub name: &'static str,
+    pub name: String,
     /// What was seen, in numbers, and what it most likely means.
     pub text: String,
 }
@@ -53,7 +54,7 @@ fn nagle(group: &Group) -> Option<Hint> {
                 plateau * 100.0,
                 trend.name()
             );
-            return Some(Hint { name: "nagle", text });
+            return Some(Hint { name: "nagle".to_owned(), text });
         }
     }
     None
@@ -74,7 +75,7 @@ fn burst(name: &str, group: &Group) -> Option<Hint> {
         "{name}: the first token comes after {first:.0} of {whole:.0} ms, and all others with it: this is no streaming; the server or a \
          proxy before it holds the answer back until it is complete"
     );
-    Some(Hint { name: "burst", text })
+    Some(Hint { name: "burst".to_owned(), text })
 }
 
 /// A late first token, then tokens without any time between them.
@@ -93,7 +94,7 @@ fn buffering(name: &str, group: &Group) -> Option<Hint> {
          collects tokens and passes them on in blocks (proxy_buffering off is nginx's cure)",
         no_gap * 100.0
     );
-    Some(Hint { name: "buffering", text })
+    Some(Hint { name: "buffering".to_owned(), text })
 }
 
 /// One event is not one token. Tokens of hidden reasoning come in no event, and do not count.
@@ -109,7 +110,7 @@ fn several_tokens_an_event(name: &str, group: &Group) -> Option<Hint> {
         "{name}: an event holds {:.1} tokens on average: tbt is the time between events; tpot is the time per token",
         visible as f64 / events as f64
     );
-    Some(Hint { name: "several_tokens_an_event", text })
+    Some(Hint { name: "several_tokens_an_event".to_owned(), text })
 }
 
 /// Connections that do not last.
@@ -128,7 +129,7 @@ fn churn(summary: &Summary, max_requests: Option<u32>) -> Option<Hint> {
         "{opened} connections were opened for {requests} requests, at most {most} at a time: the server closes them; connecting is no part \
          of a request's times, but of what your users wait"
     );
-    Some(Hint { name: "connection_churn", text })
+    Some(Hint { name: "connection_churn".to_owned(), text })
 }
 
 #[cfg(test)]
@@ -141,7 +142,7 @@ mod tests {
         Summary::new(tally, &["chat".to_owned()], Nanos::from_secs(1))
     }
 
-    fn seen(tally: &Tally) -> Vec<&'static str> {
+    fn seen(tally: &Tally) -> Vec<String> {
         hints(&summary(tally), None).into_iter().map(|hint| hint.name).collect()
     }
 
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn a_plateau_at_the_delayed_acknowledgement_is_named() {
         let gap = |i| if i % 5 == 0 { Nanos::from_micros(40_000 + i % 4_000) } else { Nanos::from_micros(20 + i % 3) };
-        assert!(seen(&tally(100, &stream(1, 550, 50, 50), gap)).contains(&"nagle"));
+        assert!(seen(&tally(100, &stream(1, 550, 50, 50), gap)).contains(&"nagle".to_owned()));
     }
 
     #[test]

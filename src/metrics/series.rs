@@ -2,9 +2,12 @@
 
 use super::tally::Part;
 use super::{Counter, Distribution, Gauge, Tally, Trend};
+use crate::units::rounded;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One second of a run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Second {
     /// Which: 0 is the first.
     pub t_s: u32,
@@ -33,23 +36,28 @@ pub struct Second {
     /// CPU time of all workers, as a fraction of one core: 2.0 is two cores at work.
     pub client_cpu: f64,
     /// CPU that the busiest worker used, as a share of its core.
+    #[serde(default)]
     pub busiest_worker_cpu: f64,
     /// Share of the second that a worker had to wait for its core, the longest of all workers.
+    #[serde(skip)]
     pub run_queue_wait: f64,
     /// 99th percentile of the time from a packet's arrival to its read, in ms.
+    #[serde(default)]
     pub client_lag_p99: Option<f64>,
-    /// One for each kind of request, in the order of the mix.
-    pub requests: Vec<KindSecond>,
+    /// By kind of request.
+    #[serde(default)]
+    pub requests: BTreeMap<String, KindSecond>,
     /// CPU time of the server, as a fraction of one core; filled in by whoever watches the server.
     pub server_cpu: Option<f64>,
     /// Resident memory of the server at its end; filled in by whoever watches the server.
     pub server_rss_bytes: Option<u64>,
     /// Resident memory of this process at its end; filled in by whoever watches the server.
+    #[serde(default)]
     pub client_rss_bytes: Option<u64>,
 }
 
 /// One second of one kind of request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KindSecond {
     /// Requests that finished in it.
     pub http_reqs: u64,
@@ -64,22 +72,26 @@ pub struct KindSecond {
     /// Durations of successful requests.
     pub http_req_duration: Option<Quantiles>,
     /// The same three as whole histograms, encoded: what is compared or merged later.
+    #[serde(default)]
     pub histograms: Histograms,
 }
 
 /// The histograms of a second, encoded. (As they are, they would take half a megabyte a second.)
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Histograms {
     /// Time to first token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft: Option<String>,
     /// Gaps between tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tbt: Option<String>,
     /// Durations of successful requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_req_duration: Option<String>,
 }
 
 /// Three percentiles, in ms.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Quantiles {
     /// Median.
     pub p50: f64,
@@ -90,8 +102,9 @@ pub struct Quantiles {
 }
 
 impl Second {
-    /// What the tally of that second, all workers together, says.
-    pub fn new(t_s: u32, interval: &Tally) -> Self {
+    /// What the tally of that second, all workers together, says. `names` are those of the kinds of
+    /// request, in the order of the mix.
+    pub fn new(t_s: u32, interval: &Tally, names: &[String]) -> Self {
         let all = KindSecond::new(&interval.all_kinds());
         let sum = |counter| interval.kinds.iter().map(|part| part.counter(counter)).sum();
         let level = |gauge: Gauge| interval.levels[gauge as usize].value;
@@ -108,11 +121,11 @@ impl Second {
             ttft: all.ttft,
             tbt: all.tbt,
             http_req_duration: all.http_req_duration,
-            client_cpu: interval.cpu_time.as_secs_f64(),
-            busiest_worker_cpu: interval.busiest.as_secs_f64(),
+            client_cpu: rounded(interval.cpu_time.as_secs_f64()),
+            busiest_worker_cpu: rounded(interval.busiest.as_secs_f64()),
             run_queue_wait: interval.run_wait.as_secs_f64(),
-            client_lag_p99: interval.shared.trend(Trend::ClientLag).map(|d| d.percentile_ms(99.0)),
-            requests: interval.kinds.iter().map(KindSecond::new).collect(),
+            client_lag_p99: interval.shared.trend(Trend::ClientLag).map(|d| rounded(d.percentile_ms(99.0))),
+            requests: names.iter().cloned().zip(interval.kinds.iter().map(KindSecond::new)).collect(),
             server_cpu: None,
             server_rss_bytes: None,
             client_rss_bytes: None,
@@ -141,7 +154,7 @@ impl KindSecond {
 impl Quantiles {
     /// Those of a distribution.
     pub fn of(distribution: &Distribution) -> Self {
-        let [p50, p95, p99] = distribution.percentiles_ms([50.0, 95.0, 99.0]);
+        let [p50, p95, p99] = distribution.percentiles_ms([50.0, 95.0, 99.0]).map(rounded);
         Self { p50, p95, p99 }
     }
 }
@@ -161,19 +174,20 @@ mod tests {
         tally.record(&success(1, 8));
         tally.level(Gauge::Vus, 4);
         tally.cpu_time = Nanos::from_millis(500);
-        let second = Second::new(7, &tally);
+        let names = ["stream", "plain"].map(str::to_owned);
+        let second = Second::new(7, &tally, &names);
         assert_eq!((second.t_s, second.vus, second.in_flight), (7, 4, 0));
         assert_eq!((second.http_reqs, second.failed, second.tokens_output, second.token_events), (2, 0, 3, 3));
         assert_eq!(second.client_cpu, 0.5);
         assert_eq!(second.tbt, Some(Quantiles { p50: 20.0, p95: 20.0, p99: 20.0 }));
         assert_eq!(second.requests.len(), 2);
-        assert_eq!(second.requests[1].http_req_duration, Some(Quantiles { p50: 8.0, p95: 8.0, p99: 8.0 }));
-        assert_eq!((second.requests[1].tbt, second.requests[1].ttft), (None, None));
+        assert_eq!(second.requests["plain"].http_req_duration, Some(Quantiles { p50: 8.0, p95: 8.0, p99: 8.0 }));
+        assert_eq!((second.requests["plain"].tbt, second.requests["plain"].ttft), (None, None));
     }
 
     #[test]
     fn an_empty_second_has_no_quantiles() {
-        let second = Second::new(0, &Tally::new(1));
+        let second = Second::new(0, &Tally::new(1), &[]);
         assert_eq!((second.ttft, second.tbt, second.http_req_duration), (None, None, None));
     }
 }

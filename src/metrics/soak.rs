@@ -86,7 +86,7 @@ mod tests {
                 server_rss_bytes: Some(if wild { u64::from(t_s) * 1_000_000 } else { 40_000_000 }),
                 client_rss_bytes: Some(9_000_000 + u64::from(t_s) * 10_000),
                 server_cpu: Some(if wild { 0.5 } else { 1.5 }),
-                ..Second::new(t_s, &Tally::new(1))
+                ..Second::new(t_s, &Tally::new(1), &[])
             }
         };
         (0..200).map(second).collect()

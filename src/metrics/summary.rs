@@ -5,6 +5,7 @@ use super::soak::Soak;
 use super::tally::Part;
 use super::{Counter, Distribution, Failure, Gauge, Incidents, Paths, Rate, ServerLevel, Tally, Trend};
 use crate::units::Nanos;
+use serde::{Deserialize, Serialize};
 
 /// What a tally says. Plain numbers; it holds no reference to the tally.
 #[derive(Debug, Clone)]
@@ -73,7 +74,7 @@ impl RateValue {
 }
 
 /// A level with its extremes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GaugeValue {
     /// The last.
     pub value: u64,
@@ -135,7 +136,7 @@ impl Summary {
         let judged = soak.server.filter(|growth| growth.verdict != Trending::TooShort);
         let growth = judged.and_then(|growth| {
             let seconds = (growth.to_s - growth.from_s) as u64 + 1;
-            Some((ServerLevel::RssGrowth, growth.bytes_per_h?.median / MB, seconds))
+            Some((ServerLevel::RssGrowth, growth.bytes_per_h? / MB, seconds))
         });
         let most = soak.server_rss_max.map(|(bytes, n)| (ServerLevel::RssMax, bytes as f64 / MB, n));
         let cpu = soak.server_cpu.map(|(cores, n)| (ServerLevel::Cpu, cores, n));

@@ -4,10 +4,15 @@
 //! client deserve care; a bottlenecked client's say little about the server.
 
 use super::{Counter, Gauge, Second, Summary, Trend};
+use crate::units::rounded;
+use serde::{Deserialize, Serialize};
 
 /// A judgement of the client, from good to bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Validity {
+    /// Nothing was measured to judge it by.
+    Unknown,
     /// It kept up.
     Ok,
     /// It came near its limit.
@@ -16,21 +21,35 @@ pub enum Validity {
     Bottleneck,
 }
 
+impl Validity {
+    /// Its name in JSON and the report.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Ok => "ok",
+            Self::Strained => "strained",
+            Self::Bottleneck => "bottleneck",
+        }
+    }
+}
+
 /// One thing the client is judged by. Plain data.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Signal {
     /// What.
-    pub name: &'static str,
+    pub name: String,
     /// What was measured, in the unit of its name (a share where there is none).
     pub value: f64,
     /// Beyond which the client is strained.
+    #[serde(default)]
     pub strained_above: f64,
     /// Beyond which it is a bottleneck.
     pub limit: f64,
     /// The judgement.
     pub verdict: Validity,
     /// What to do about it.
-    pub advice: &'static str,
+    #[serde(default)]
+    pub advice: String,
 }
 
 /// What the kernel counted on this machine during the run. Plain data.
@@ -168,7 +187,7 @@ pub fn signals(evidence: &Evidence<'_>) -> Vec<Signal> {
 
 fn judged((name, strained_above, limit, advice): Kind, value: f64) -> Signal {
     let verdict = verdict_of(value, strained_above, limit);
-    Signal { name, value, strained_above, limit, verdict, advice }
+    Signal { name: name.to_owned(), value: rounded(value), strained_above, limit, verdict, advice: advice.to_owned() }
 }
 
 /// What a value means with its two limits.
@@ -180,9 +199,9 @@ pub fn verdict_of(value: f64, strained_above: f64, limit: f64) -> Validity {
     }
 }
 
-/// The worst of the signals.
+/// The worst of the signals; unknown without any.
 pub fn verdict(signals: &[Signal]) -> Validity {
-    signals.iter().map(|signal| signal.verdict).max().unwrap_or(Validity::Ok)
+    signals.iter().map(|signal| signal.verdict).max().unwrap_or(Validity::Unknown)
 }
 
 #[cfg(test)]
@@ -193,7 +212,7 @@ mod tests {
 
     fn judged(tally: &Tally, seconds: &[(f64, f64)], kernel: Option<KernelCounts>) -> Vec<Signal> {
         let summary = Summary::new(tally, &["r".to_owned()], Nanos::from_secs(1));
-        let blank = Second::new(0, &Tally::new(1));
+        let blank = Second::new(0, &Tally::new(1), &[]);
         let series: Vec<Second> = seconds
             .iter()
             .map(|&(cpu, wait)| Second { busiest_worker_cpu: cpu, run_queue_wait: wait, ..blank.clone() })
@@ -277,7 +296,7 @@ mod tests {
     #[test]
     fn what_there_is_no_evidence_for_is_not_judged() {
         let signals = judged(&Tally::new(1), &[], None);
-        assert_eq!(signals.iter().map(|s| s.name).collect::<Vec<_>>(), ["files_used"]);
+        assert_eq!(signals.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["files_used"]);
     }
 
     #[test]

@@ -1,275 +1,135 @@
-//! What a server can carry: as JSON with the whole curve, and as the table that people read.
+//! What a server can carry, as the table that people read.
 
-use crate::document::{Build, ClientVerdict, Environment, Quantiles, TargetServer, json};
+use crate::document::Quantiles;
+use crate::document::capacity::{By, Capacity, Try, short};
 use crate::report::human;
-use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
-/// Name and version of the format.
-pub const CAPACITY_SCHEMA: &str = "llmsim-blast.capacity/1";
-
-/// All that was found. What a stopped search did not come to is absent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Capacity {
-    /// [`CAPACITY_SCHEMA`].
-    pub schema: String,
-    /// Which build of this tool.
-    pub build: Build,
-    /// On which machine.
-    pub environment: Environment,
-    /// What was tested.
-    pub target: String,
-    /// Which server answered.
-    pub server: TargetServer,
-    /// Whose requests were sent.
-    pub profile: String,
-    /// What was varied.
-    pub by: By,
-    /// What had to hold, each as `metric expression`.
-    pub goals: Vec<String>,
-    /// What goodput holds each request against.
-    pub goals_of_one_request: Vec<String>,
-    /// How long each step ran before it was measured.
-    pub warmup_s: f64,
-    /// How long each step was measured.
-    pub window_s: f64,
-    /// The highest load at which the goals held; none when there is none.
-    pub holds: Option<Try>,
-    /// The lowest load at which they did not; none when there is none.
-    pub fails: Option<Try>,
-    /// Whether the search came to its end: the bracket is narrow, and the result was repeated.
-    pub settled: bool,
-    /// Whether a signal ended it.
-    pub interrupted: bool,
-    /// Every step, in the order measured.
-    pub curve: Vec<Step>,
+/// A table of 80 columns.
+pub fn text(found: &Capacity) -> String {
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = write(found, &mut text);
+    text
 }
 
-/// What is varied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum By {
-    /// Users in a closed loop.
-    Vus,
-    /// Arrivals a second in an open one.
-    Rate,
+fn write(found: &Capacity, text: &mut String) -> std::fmt::Result {
+    writeln!(text, "llmsim-blast {} capacity: {}", found.build.version, found.profile)?;
+    writeln!(text, "  target     {}", found.target)?;
+    let (warmup, window) = (human::length(found.warmup_s), human::length(found.window_s));
+    writeln!(text, "  each step  {window}, after a warm-up of {warmup}")?;
+    for (i, goal) in found.goals.iter().enumerate() {
+        writeln!(text, "  {:<9}  {goal}", if i == 0 { "goals" } else { "" })?;
+    }
+    write_curve(found, text)?;
+    writeln!(text)?;
+    for (i, line) in human::wrapped(&sentence(found), 76).iter().enumerate() {
+        writeln!(text, "  {}{line}", if i == 0 { "" } else { "  " })?;
+    }
+    if let Some(why) = why_not(found) {
+        for line in human::wrapped(&why, 74) {
+            writeln!(text, "    {line}")?;
+        }
+    }
+    if found.bottlenecks().next().is_some() {
+        writeln!(text, "  WARNING: at the loads marked ! this tool was the bottleneck: more --workers,")?;
+        writeln!(text, "  or a server on another machine, may show more")?;
+    }
+    if found.interrupted {
+        writeln!(text, "  stopped by a signal: the search did not come to its end")?;
+    }
+    Ok(())
 }
 
-impl By {
-    /// A load, for people: `48 users`, `12.5 requests/s`.
-    pub fn shown(self, load: f64) -> String {
-        match self {
-            Self::Vus if load <= 1.0 => format!("{load} user"),
-            Self::Vus => format!("{load} users"),
-            Self::Rate => format!("{} requests/s", short(load)),
-        }
+fn write_curve(found: &Capacity, text: &mut String) -> std::fmt::Result {
+    if found.curve.is_empty() {
+        return Ok(());
     }
+    let line = |text: &mut String, cells: [&str; 9]| {
+        let [load, held, p95, p99, tbt, requests, tokens, failed, good] = cells;
+        let row = format!("  {load:>8}{held:>6}{p95:>9}{p99:>8}{tbt:>8}{requests:>8}{tokens:>9}{failed:>8}{good:>9}");
+        writeln!(text, "{}", row.trim_end())
+    };
+    let head = match found.by {
+        By::Vus => "users",
+        By::Rate => "rate/s",
+    };
+    writeln!(text)?;
+    line(text, [head, "held", "ttft p95", "p99", "tbt p99", "req/s", "tokens/s", "failed", "goodput"])?;
+    // A load is marked for any of its tries.
+    let bottlenecks: Vec<f64> = found.bottlenecks().collect();
+    for (step, tries) in found.by_load() {
+        let mark = if bottlenecks.iter().any(|load| load.total_cmp(&step.load).is_eq()) { "!" } else { "" };
+        let time =
+            |q: Option<Quantiles>, of: fn(Quantiles) -> f64| q.map_or_else(|| "-".to_owned(), |q| human::time(of(q)));
+        let share = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), human::percent);
+        line(
+            text,
+            [
+                &format!("{mark}{}", short(step.load)),
+                &format!("{}/{}", tries.held, tries.held + tries.failed),
+                &time(step.ttft, |q| q.p95),
+                &time(step.ttft, |q| q.p99),
+                &time(step.tbt, |q| q.p99),
+                human::per_second(step.requests_per_s).trim_end_matches("/s"),
+                human::per_second(step.tokens_per_s).trim_end_matches("/s"),
+                &share(step.failed),
+                &share(step.goodput),
+            ],
+        )?;
+    }
+    writeln!(text, "  held: tries in which every goal held, of all; numbers are those of the last")
 }
 
-/// How often a load was tried, and how it went.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Try {
-    /// Users, or arrivals a second.
-    pub load: f64,
-    /// Tries in which all goals held.
-    pub held: u32,
-    /// Tries in which one did not.
-    pub failed: u32,
-}
-
-/// One try of one load.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Step {
-    /// Users, or arrivals a second.
-    pub load: f64,
-    /// Whether all goals held.
-    pub held: bool,
-    /// Why not, each goal with what was measured.
-    pub broken: Vec<String>,
-    /// Time to first token, in ms.
-    pub ttft: Option<Quantiles>,
-    /// Time between tokens, in ms.
-    pub tbt: Option<Quantiles>,
-    /// Time per output token, in ms.
-    pub tpot: Option<Quantiles>,
-    /// Durations of successful requests, in ms.
-    pub http_req_duration: Option<Quantiles>,
-    /// Requests that finished, a second.
-    pub requests_per_s: f64,
-    /// Generated tokens a second.
-    pub tokens_per_s: f64,
-    /// The share of requests that failed; none of nothing.
-    pub failed: Option<f64>,
-    /// The share of requests that met every goal of a single one; none when there are none.
-    pub goodput: Option<f64>,
-    /// Whether this tool was the bottleneck.
-    pub client: ClientVerdict,
-    /// CPU of the busiest worker, as a share of its core.
-    pub client_cpu: f64,
-}
-
-impl Capacity {
-    /// As JSON for files: keys sorted, indented, with a newline at the end.
-    pub fn to_json(&self) -> String {
-        json::pretty(self)
-    }
-
-    /// As a table of 80 columns.
-    pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        // Writing into a String cannot fail.
-        let _ = self.write(&mut text);
-        text
-    }
-
-    fn write(&self, text: &mut String) -> std::fmt::Result {
-        writeln!(text, "llmsim-blast {} capacity: {}", self.build.version, self.profile)?;
-        writeln!(text, "  target     {}", self.target)?;
-        let (warmup, window) = (human::length(self.warmup_s), human::length(self.window_s));
-        writeln!(text, "  each step  {window}, after a warm-up of {warmup}")?;
-        for (i, goal) in self.goals.iter().enumerate() {
-            writeln!(text, "  {:<9}  {goal}", if i == 0 { "goals" } else { "" })?;
+/// What was found, and how sure it is.
+fn sentence(found: &Capacity) -> String {
+    let of = |t: Try| format!("{} of {}", t.held, t.held + t.failed);
+    match (found.holds, found.fails) {
+        (None, None) if found.curve.is_empty() => "nothing was measured".to_owned(),
+        (None, None) => "no step had data for every goal: measure each step for longer (--duration), or begin with a \
+                         higher load (--min)"
+            .to_owned(),
+        (None, Some(fails)) => {
+            format!(
+                "the goals do not hold even at {} (failed {} of {})",
+                found.by.shown(fails.load),
+                fails.failed,
+                fails.held + fails.failed
+            )
         }
-        self.write_curve(text)?;
-        writeln!(text)?;
-        for (i, line) in human::wrapped(&self.sentence(), 76).iter().enumerate() {
-            writeln!(text, "  {}{line}", if i == 0 { "" } else { "  " })?;
+        (Some(holds), None) if found.settled => format!(
+            "the goals hold at {} ({}), the highest that was to be tried: the limit is higher (--max)",
+            found.by.shown(holds.load),
+            of(holds)
+        ),
+        (Some(holds), None) => {
+            format!("the goals hold at {} ({}); no limit was seen", found.by.shown(holds.load), of(holds))
         }
-        if let Some(why) = self.why_not() {
-            for line in human::wrapped(&why, 74) {
-                writeln!(text, "    {line}")?;
-            }
+        (Some(holds), Some(fails)) => {
+            let unsure = if found.settled { "" } else { "; the search did not settle, so take this with care" };
+            format!(
+                "the goals hold at {} ({}) and fail at {} ({} of {}){unsure}",
+                found.by.shown(holds.load),
+                of(holds),
+                found.by.shown(fails.load),
+                fails.failed,
+                fails.held + fails.failed
+            )
         }
-        if self.bottlenecks().next().is_some() {
-            writeln!(text, "  WARNING: at the loads marked ! this tool was the bottleneck: more --workers,")?;
-            writeln!(text, "  or a server on another machine, may show more")?;
-        }
-        if self.interrupted {
-            writeln!(text, "  stopped by a signal: the search did not come to its end")?;
-        }
-        Ok(())
-    }
-
-    fn write_curve(&self, text: &mut String) -> std::fmt::Result {
-        if self.curve.is_empty() {
-            return Ok(());
-        }
-        let line = |text: &mut String, cells: [&str; 9]| {
-            let [load, held, p95, p99, tbt, requests, tokens, failed, good] = cells;
-            let row =
-                format!("  {load:>8}{held:>6}{p95:>9}{p99:>8}{tbt:>8}{requests:>8}{tokens:>9}{failed:>8}{good:>9}");
-            writeln!(text, "{}", row.trim_end())
-        };
-        let head = match self.by {
-            By::Vus => "users",
-            By::Rate => "rate/s",
-        };
-        writeln!(text)?;
-        line(text, [head, "held", "ttft p95", "p99", "tbt p99", "req/s", "tokens/s", "failed", "goodput"])?;
-        // A load is marked for any of its tries.
-        let bottlenecks: Vec<f64> = self.bottlenecks().collect();
-        for (step, tries) in self.by_load() {
-            let mark = if bottlenecks.iter().any(|load| load.total_cmp(&step.load).is_eq()) { "!" } else { "" };
-            let time = |q: Option<Quantiles>, of: fn(Quantiles) -> f64| {
-                q.map_or_else(|| "-".to_owned(), |q| human::time(of(q)))
-            };
-            let share = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), human::percent);
-            line(
-                text,
-                [
-                    &format!("{mark}{}", short(step.load)),
-                    &format!("{}/{}", tries.held, tries.held + tries.failed),
-                    &time(step.ttft, |q| q.p95),
-                    &time(step.ttft, |q| q.p99),
-                    &time(step.tbt, |q| q.p99),
-                    human::per_second(step.requests_per_s).trim_end_matches("/s"),
-                    human::per_second(step.tokens_per_s).trim_end_matches("/s"),
-                    &share(step.failed),
-                    &share(step.goodput),
-                ],
-            )?;
-        }
-        writeln!(text, "  held: tries in which every goal held, of all; numbers are those of the last")
-    }
-
-    /// The loads at which this tool was the bottleneck.
-    fn bottlenecks(&self) -> impl Iterator<Item = f64> {
-        self.curve.iter().filter(|step| step.client == ClientVerdict::Bottleneck).map(|step| step.load)
-    }
-
-    /// The last try of each load, ascending, and how all of them went.
-    fn by_load(&self) -> Vec<(&Step, Try)> {
-        let mut rows: Vec<(&Step, Try)> = Vec::new();
-        for step in &self.curve {
-            let at = rows.partition_point(|(row, _)| row.load < step.load);
-            if rows.get(at).is_none_or(|(row, _)| row.load > step.load) {
-                rows.insert(at, (step, Try { load: step.load, held: 0, failed: 0 }));
-            }
-            let (row, tries) = &mut rows[at];
-            *row = step;
-            tries.held += u32::from(step.held);
-            tries.failed += u32::from(!step.held);
-        }
-        rows
-    }
-
-    /// What was found, and how sure it is.
-    fn sentence(&self) -> String {
-        let of = |t: Try| format!("{} of {}", t.held, t.held + t.failed);
-        match (self.holds, self.fails) {
-            (None, None) if self.curve.is_empty() => "nothing was measured".to_owned(),
-            (None, None) => {
-                "no step had data for every goal: measure each step for longer (--duration), or begin with a \
-                             higher load (--min)"
-                    .to_owned()
-            }
-            (None, Some(fails)) => {
-                format!(
-                    "the goals do not hold even at {} (failed {} of {})",
-                    self.by.shown(fails.load),
-                    fails.failed,
-                    fails.held + fails.failed
-                )
-            }
-            (Some(holds), None) if self.settled => format!(
-                "the goals hold at {} ({}), the highest that was to be tried: the limit is higher (--max)",
-                self.by.shown(holds.load),
-                of(holds)
-            ),
-            (Some(holds), None) => {
-                format!("the goals hold at {} ({}); no limit was seen", self.by.shown(holds.load), of(holds))
-            }
-            (Some(holds), Some(fails)) => {
-                let unsure = if self.settled { "" } else { "; the search did not settle, so take this with care" };
-                format!(
-                    "the goals hold at {} ({}) and fail at {} ({} of {}){unsure}",
-                    self.by.shown(holds.load),
-                    of(holds),
-                    self.by.shown(fails.load),
-                    fails.failed,
-                    fails.held + fails.failed
-                )
-            }
-        }
-    }
-
-    /// What broke at the lowest load that failed.
-    fn why_not(&self) -> Option<String> {
-        let fails = self.fails?;
-        let step = self.curve.iter().rev().find(|step| step.load.total_cmp(&fails.load).is_eq() && !step.held)?;
-        Some(format!("there: {}", step.broken.join(", ")))
     }
 }
 
-/// A load without needless digits.
-fn short(load: f64) -> String {
-    let text = format!("{load:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+/// What broke at the lowest load that failed.
+fn why_not(found: &Capacity) -> Option<String> {
+    let fails = found.fails?;
+    let step = found.curve.iter().rev().find(|step| step.load.total_cmp(&fails.load).is_eq() && !step.held)?;
+    Some(format!("there: {}", step.broken.join(", ")))
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::capacity::{CAPACITY_SCHEMA, Step, Try};
+    use crate::document::{Build, Environment, TargetServer, Validity};
 
     fn step(load: f64, held: bool) -> Step {
         let q = |ms| Some(Quantiles { p50: ms, p95: ms * 2.0, p99: ms * 3.0 });
@@ -285,7 +145,7 @@ mod tests {
             tokens_per_s: 12_345.6,
             failed: Some(0.001),
             goodput: Some(0.987),
-            client: ClientVerdict::Ok,
+            client: Validity::Ok,
             client_cpu: 0.2,
         }
     }
@@ -321,9 +181,9 @@ mod tests {
         let mut found = capacity(curve, Some(tried(4.0, 2, 0)), Some(tried(8.0, 0, 2)));
         // An earlier try of 8 is marked as well.
         for i in [0, 2] {
-            found.curve[i].client = ClientVerdict::Bottleneck;
+            found.curve[i].client = Validity::Bottleneck;
         }
-        let text = found.to_text();
+        let text = text(&found);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         for part in [
             "each step  10s, after a warm-up of 2s",
@@ -347,7 +207,7 @@ mod tests {
             (Some(tried(64.0, 1, 1)), Some(tried(128.0, 0, 2)), false, "did not settle"),
         ] {
             let found = Capacity { settled, ..capacity(Vec::new(), holds, fails) };
-            assert!(found.sentence().contains(part), "{}", found.sentence());
+            assert!(sentence(&found).contains(part), "{}", sentence(&found));
         }
         assert_eq!(By::Rate.shown(12.5), "12.5 requests/s");
     }

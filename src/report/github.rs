@@ -1,7 +1,8 @@
 //! What GitHub Actions shows: a summary in Markdown, and a few annotations.
 
-use crate::document::{Conclusion, Document, Measured, ThresholdVerdict};
+use crate::document::{Document, Judgement, Measured, ReasonKind};
 use crate::report::human;
+use crate::report::view::{Headline, Outcome, Tone, View, cases};
 use std::fmt::Write as _;
 
 /// GitHub shows ten annotations a step; the rest would push others out.
@@ -36,39 +37,45 @@ pub(crate) fn cell(text: &str) -> String {
     cell
 }
 
-/// The rules of a run that failed: title and message.
+/// What keeps a run from passing: title and message.
 pub fn failures(document: &Document) -> Vec<(String, String)> {
-    let failed = document.thresholds.iter().filter(|t| t.verdict != ThresholdVerdict::Pass);
+    let failed = cases(document).into_iter();
     failed
-        .map(|t| {
-            let value = t.value.map_or_else(|| "no data".to_owned(), |value| format!("measured {value}"));
-            (format!("{}: {}", t.metric, t.expression), format!("{value}, {} samples", t.samples))
+        .filter_map(|case| match case.outcome {
+            Outcome::Failed(why) => Some((case.name, why)),
+            Outcome::Held | Outcome::Skipped(_) => None,
         })
         .collect()
 }
 
 /// The summary of a run.
 pub fn summary(document: &Document) -> String {
-    let word = match document.conclusion() {
-        Conclusion::Pass if document.is_partial() => "PARTIAL",
-        Conclusion::Pass => "✅ passed",
-        Conclusion::Fail => "❌ failed",
-        Conclusion::Interrupted => "interrupted",
-        Conclusion::NoData => "❌ no data",
-        Conclusion::ServerDied => "❌ the server died",
+    let Headline { tone, said, why, .. } = View::of(document).headline;
+    let mark = match tone {
+        Tone::Good => "✅ ",
+        Tone::Bad => "❌ ",
+        Tone::Warning => "⚠️ ",
+        Tone::Plain | Tone::Title | Tone::Faint => "",
     };
-    let mut text = format!("### llmsim-blast {}: {word}\n\n", cell(&document.run.profile));
+    let mut text = format!("### llmsim-blast {}: {mark}{said}\n\n", cell(&document.run.profile));
     let client = document.client.verdict.name();
-    let _ = writeln!(text, "{}, {} s, client {client}\n", cell(&document.target.url), document.run.duration_s);
+    let length = human::length(document.run.duration_s);
+    let _ = writeln!(text, "{}, {length}, client {client}: {}\n", cell(&document.target.url), cell(&why));
     if !document.thresholds.is_empty() {
         text.push_str("| threshold | measured | samples | |\n|---|---:|---:|---|\n");
         for t in &document.thresholds {
             let value = t.value.map_or_else(|| "no data".to_owned(), |value| value.to_string());
-            let mark = if t.verdict == ThresholdVerdict::Pass { "✅" } else { "❌" };
+            let mark = if t.verdict == Judgement::Pass { "✅" } else { "❌" };
             let rule = cell(&format!("{}: {}", t.metric, t.expression));
             let _ = writeln!(text, "| {rule} | {value} | {} | {mark} |", t.samples);
         }
         text.push('\n');
+    }
+    let others = document.verdict.reasons.iter().filter(|reason| reason.kind != ReasonKind::Threshold);
+    let others: Vec<String> =
+        others.map(|reason| format!("| {} | {} | ❌ |\n", cell(&reason.name), cell(&reason.text))).collect();
+    if !others.is_empty() {
+        let _ = writeln!(text, "| what failed | why | |\n|---|---|---|\n{}", others.concat());
     }
     text.push_str("| | count | p50 | p95 | p99 |\n|---|---:|---:|---:|---:|\n");
     for name in ["http_req_duration", "ttft", "tbt"] {
@@ -98,8 +105,18 @@ mod tests {
         assert!(summary(&sorts[0].1).starts_with("### llmsim-blast load: ✅ passed\n"));
         let text = summary(&sorts[1].1);
         assert!(text.contains("| http_req_duration: p(95)&lt;300 | 394.239 | 100 | ❌ |"), "{text}");
-        let failed = [("http_req_duration: p(95)<300".to_owned(), "measured 394.239, 100 samples".to_owned())];
+        let failed = [(
+            "http_req_duration: p(95)<300".to_owned(),
+            "measured 394.239, expected p(95)<300; 100 samples".to_owned(),
+        )];
         assert_eq!(failures(&sorts[1].1), failed);
+        let endpoint = &sorts.iter().find(|(sort, _)| *sort == "an endpoint that fails").expect("a sort").1;
+        let row = "| endpoint models: POST /openai/v1/models | http_5xx (status 500) | ❌ |";
+        assert!(summary(endpoint).contains(row), "{}", summary(endpoint));
+        assert_eq!(failures(endpoint).len(), 1);
+        for (sort, document) in &sorts {
+            assert_eq!(failures(document).len(), document.verdict.reasons.len(), "{sort}");
+        }
         assert_eq!(cell("a|b\n<c>"), "a\\|b &lt;c>");
     }
 }

@@ -1,22 +1,12 @@
 //! Rules and how they came out → JUnit XML, which every CI shows: a test case a rule, whose failure says value and limit.
 
-use crate::document::{Document, ThresholdVerdict};
+use crate::document::Document;
+use crate::report::view::{Case, Outcome, cases};
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use quick_xml::writer::Writer;
 
-/// One test case.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Case {
-    /// The rule as written.
-    pub name: String,
-    /// Why it failed; none when it held.
-    pub failure: Option<String>,
-    /// Why it could not be judged; none when it was.
-    pub skipped: Option<String>,
-}
-
 /// A test suite, as XML.
-pub fn render(suite: &str, properties: &[(&str, String)], cases: &[Case]) -> String {
+pub(crate) fn render(suite: &str, properties: &[(&str, String)], cases: &[Case]) -> String {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
     let written = write(&mut writer, suite, properties, cases);
     debug_assert!(written.is_ok(), "a Vec takes everything: {written:?}");
@@ -25,25 +15,9 @@ pub fn render(suite: &str, properties: &[(&str, String)], cases: &[Case]) -> Str
     text
 }
 
-/// The thresholds of a run.
+/// A run: every threshold and endpoint, and whatever else keeps it from passing.
 pub fn of_run(document: &Document) -> String {
-    let cases: Vec<Case> = document
-        .thresholds
-        .iter()
-        .map(|t| Case {
-            name: format!("{}: {}", t.metric, t.expression),
-            failure: match (t.verdict, t.value) {
-                (ThresholdVerdict::Pass, _) => None,
-                (ThresholdVerdict::Fail, value) => {
-                    let value = value.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
-                    Some(format!("measured {value}, expected {}; {} samples", t.expression, t.samples))
-                }
-                (ThresholdVerdict::NoData, _) => Some("no data: nothing was measured".to_owned()),
-            },
-            skipped: None,
-        })
-        .collect();
-    render(&format!("llmsim-blast {}", document.run.profile), &properties(document), &cases)
+    render(&format!("llmsim-blast {}", document.run.profile), &properties(document), &cases(document))
 }
 
 fn properties(document: &Document) -> Vec<(&'static str, String)> {
@@ -72,8 +46,8 @@ fn write(
 ) -> Result<(), std::io::Error> {
     let suite = clean(suite);
     let tests = cases.len().to_string();
-    let failures = cases.iter().filter(|case| case.failure.is_some()).count().to_string();
-    let skipped = cases.iter().filter(|case| case.skipped.is_some()).count().to_string();
+    let failures = cases.iter().filter(|case| matches!(case.outcome, Outcome::Failed(_))).count().to_string();
+    let skipped = cases.iter().filter(|case| matches!(case.outcome, Outcome::Skipped(_))).count().to_string();
     let counts = [("tests", tests.as_str()), ("failures", failures.as_str()), ("errors", "0")];
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     writer.write_event(Event::Start(BytesStart::new("testsuites").with_attributes(counts)))?;
@@ -95,10 +69,10 @@ fn write(
             ("classname", suite.as_str()),
             ("time", "0"),
         ]);
-        let (element, text) = match (&case.failure, &case.skipped) {
-            (Some(why), _) => ("failure", clean(why)),
-            (None, Some(why)) => ("skipped", clean(why)),
-            (None, None) => {
+        let (element, text) = match &case.outcome {
+            Outcome::Failed(why) => ("failure", clean(why)),
+            Outcome::Skipped(why) => ("skipped", clean(why)),
+            Outcome::Held => {
                 writer.write_event(Event::Empty(start))?;
                 continue;
             }
@@ -130,9 +104,27 @@ mod tests {
     }
 
     #[test]
+    fn whatever_keeps_a_run_from_passing_is_a_case() {
+        let sorts = all_sorts();
+        let of = |sort: &str| of_run(&sorts.iter().find(|(name, _)| *name == sort).expect(sort).1);
+        let endpoint = of("an endpoint that fails");
+        assert!(endpoint.contains(r#"tests="5" failures="1""#) && endpoint.contains(r#"skipped="1""#), "{endpoint}");
+        assert!(endpoint.contains("endpoint models: POST /openai/v1/models") && endpoint.contains("http_5xx"));
+        for (sort, case) in [("interrupted", "interrupted"), ("nothing at all", "no data"), ("dead server", "no data")]
+        {
+            assert!(of(sort).contains(&format!("<testcase name=\"{case}\"")), "{sort}: {}", of(sort));
+        }
+        for (sort, document) in &sorts {
+            let failures = of_run(document).matches("<failure").count();
+            assert_eq!(failures > 0, !document.verdict.reasons.is_empty(), "{sort}");
+            assert_eq!(failures, document.verdict.reasons.len(), "{sort}: each reason is a case");
+            assert_eq!(document.verdict.exit_code == 0, failures == 0, "{sort}");
+        }
+    }
+
+    #[test]
     fn nothing_breaks_out_of_the_xml() {
-        let case =
-            Case { name: "a\"<b>&\u{7}".to_owned(), failure: Some("]]>\u{0}</failure>".to_owned()), skipped: None };
+        let case = Case { name: "a\"<b>&\u{7}".to_owned(), outcome: Outcome::Failed("]]>\u{0}</failure>".to_owned()) };
         let text = render("x<y", &[("k", "\"v\"\n".to_owned())], &[case]);
         assert!(!text.contains(['\u{0}', '\u{7}']) && !text.contains("<b>"), "{text}");
         assert_eq!(text.matches("</failure>").count(), 1, "{text}");

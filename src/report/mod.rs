@@ -10,4 +10,5 @@ pub mod junit;
 pub mod self_test;
 pub mod terminal;
 pub mod throughput;
+pub(crate) mod view;
 pub mod vllm;

@@ -39,7 +39,7 @@ pub fn render(document: &Document) -> String {
     let (input, output) = (counter("tokens_input"), counter("tokens_output"));
     let good = match document.metrics.get("goodput") {
         Some(Measured::Rate(rate)) if rate.total > 0 && document.run.window_s > 0.0 => {
-            Some(crate::document::rounded(rate.matches as f64 / document.run.window_s))
+            Some(crate::units::rounded(rate.matches as f64 / document.run.window_s))
         }
         _ => None,
     };

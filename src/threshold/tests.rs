@@ -202,7 +202,7 @@ fn each_operator_judges_below_at_and_above_the_bound() {
         ("!=", [Pass, Fail, Pass]),
     ] {
         let rule = rule("http_reqs", &format!("count{operator}10"));
-        let results = [9.0, 10.0, 11.0].map(|value| evaluate(&rule, Some(value), 1).result);
+        let results = [9.0, 10.0, 11.0].map(|value| evaluate(&rule, Some(value), 1).verdict);
         assert_eq!(results, expected, "{operator}");
     }
 }
@@ -212,10 +212,10 @@ fn no_data_is_not_a_pass() {
     let rule = rule("http_req_failed", "rate<0.01");
     for (value, samples) in [(None, 0), (None, 5), (Some(0.0), 0), (Some(f64::NAN), 5)] {
         let verdict = evaluate(&rule, value, samples);
-        assert_eq!((verdict.result, verdict.value), (Judgement::NoData, None), "{value:?} of {samples}");
+        assert_eq!((verdict.verdict, verdict.value), (Judgement::NoData, None), "{value:?} of {samples}");
     }
     let verdict = evaluate(&rule, Some(0.0), 3);
-    assert_eq!((verdict.result, verdict.value, verdict.samples), (Judgement::Pass, Some(0.0), 3));
+    assert_eq!((verdict.verdict, verdict.value, verdict.samples), (Judgement::Pass, Some(0.0), 3));
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_verdict_repeats_the_rule_as_written() {
     let rule = rule("ttft{request:chat-stream}", " p(95) < 2s ");
     let verdict = evaluate(&rule, Some(2500.0), 40);
     assert_eq!((verdict.metric.as_str(), verdict.expression.as_str()), ("ttft{request:chat-stream}", "p(95) < 2s"));
-    assert_eq!((verdict.result, verdict.value, verdict.samples), (Judgement::Fail, Some(2500.0), 40));
+    assert_eq!((verdict.verdict, verdict.value, verdict.samples), (Judgement::Fail, Some(2500.0), 40));
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn every_metric_has_at_least_one_rule() {
 
 #[test]
 fn numbers_of_the_server_are_judged_and_what_is_not_known_is_no_pass() {
-    use crate::metrics::growth::{Growth, Slope, Trending};
+    use crate::metrics::growth::{Growth, Trending};
     use crate::metrics::soak::Soak;
     use Judgement::{Fail, NoData, Pass};
     let rules = [
@@ -252,12 +252,12 @@ fn numbers_of_the_server_are_judged_and_what_is_not_known_is_no_pass() {
     ];
     let rules: Vec<_> = rules.iter().map(|(metric, text)| parse(metric, text, &[]).expect("a rule")).collect();
     let judged = |verdict, mb_per_h: f64| {
-        let slope = Slope { median: mb_per_h * 1e6, low: 0.0, high: 9e9 };
-        let server = Growth { from_s: 1.0, to_s: 90.0, bytes_per_h: Some(slope), verdict };
+        let (bytes_per_h, low_bytes_per_h, high_bytes_per_h) = (Some(mb_per_h * 1e6), Some(0.0), Some(9e9));
+        let server = Growth { from_s: 1.0, to_s: 90.0, bytes_per_h, low_bytes_per_h, high_bytes_per_h, verdict };
         let (cpu, max) = (Some((2.5, 90)), Some((99_000_000, 90)));
         let soak = Soak { server: Some(server), server_cpu: cpu, server_rss_max: max, ..Soak::default() };
         let summary = Summary::new(&crate::metrics::Tally::new(0), &[], Nanos::from_secs(1)).with_server(&soak);
-        judge(&rules, &summary).iter().map(|v| v.result).collect::<Vec<_>>()
+        judge(&rules, &summary).iter().map(|v| v.verdict).collect::<Vec<_>>()
     };
     assert_eq!(judged(Trending::Stable, 4.9), [Pass, Pass, Pass, Fail]);
     assert_eq!(judged(Trending::Growing, 5.0), [Fail, Pass, Pass, Fail]);

@@ -5,7 +5,7 @@ use super::measure::{Ended, Measured};
 use super::prepare::Ready;
 use super::provenance::{build, environment};
 use super::server_under_test::ServerRecord;
-use crate::document::{Document, Endpoint, RunFacts, ServerUse, Steady};
+use crate::document::{Document, Endpoint, RunFacts, ServerUse, Steady, Strictness};
 use crate::engine::RunResult;
 use crate::host::procfs::Usage;
 use crate::metrics::Summary;
@@ -13,7 +13,7 @@ use crate::metrics::hints::{Hint, hints};
 use crate::metrics::soak::Soak;
 use crate::metrics::validity::{Evidence, KernelCounts, Signal, signals};
 use crate::plan::{Plan, Presentation};
-use crate::threshold::Verdict;
+use crate::threshold::Judged;
 use jiff::Timestamp;
 
 /// A run that is over.
@@ -25,7 +25,7 @@ pub(crate) struct Concluded {
     summary: Summary,
     outside: Option<Summary>,
     soak: Soak,
-    verdicts: Vec<Verdict>,
+    verdicts: Vec<Judged>,
     endpoints: Vec<Endpoint>,
     signals: Vec<Signal>,
     hints: Vec<Hint>,
@@ -103,6 +103,7 @@ impl Concluded {
                 client_use: record.own_use.map(used),
                 agreements: agreement::lines(plan, summary, outside, record),
             },
+            strictness: Strictness { fail_on_invalid: presentation.fail_on_invalid, defects: &[] },
         }
     }
 

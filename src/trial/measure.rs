@@ -9,7 +9,7 @@ use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
 use crate::metrics::{StageTally, Summary, Tally, series};
 use crate::plan::Plan;
-use crate::threshold::{self, Judgement, Rule, Verdict};
+use crate::threshold::{self, Judged, Judgement, Rule};
 use crate::units::Nanos;
 use jiff::Timestamp;
 
@@ -24,7 +24,7 @@ pub(crate) struct Measured {
     pub(super) outside: Option<Summary>,
     /// What was seen over time.
     pub(super) soak: Soak,
-    pub(super) verdicts: Vec<Verdict>,
+    pub(super) verdicts: Vec<Judged>,
     /// What ended it early, if anything did.
     pub(super) ended: Option<Ended>,
 }
@@ -111,7 +111,7 @@ fn failed_early(rules: &[Rule], total: &Tally, names: &[String], elapsed: Nanos,
     let summary = Summary::new(total, names, elapsed.since(warmup));
     let verdicts = threshold::judge(&due, &summary);
     // No data yet is no failure yet.
-    let failed = verdicts.into_iter().find(|verdict| verdict.result == Judgement::Fail)?;
+    let failed = verdicts.into_iter().find(|verdict| verdict.verdict == Judgement::Fail)?;
     Some(format!("{} {}", failed.metric, failed.expression))
 }
 

@@ -11,7 +11,7 @@ use crate::metrics::hints::Hint;
 use crate::plan::{Plan, Target};
 use crate::server::latency::Latency;
 use crate::server::{Exit, Identity, Server, Source, Spec};
-use crate::units::Nanos;
+use crate::units::{Nanos, rounded};
 use crate::watch::probe::{self, Health, ProbeError, Reply};
 use serde_json::Value;
 
@@ -148,7 +148,7 @@ impl ServerUnderTest {
             self.last.or(self.first.map(|first| (Nanos::ZERO, first))).unwrap_or((Nanos::ZERO, usage));
         let length = elapsed.since(since).as_secs_f64();
         if length > 0.0 {
-            second.server_cpu = Some(usage.cpu.since(before.cpu).as_secs_f64() / length);
+            second.server_cpu = Some(rounded(usage.cpu.since(before.cpu).as_secs_f64() / length));
         }
         second.server_rss_bytes = Some(usage.rss_bytes);
         self.rss_max_bytes = self.rss_max_bytes.max(usage.rss_bytes);
@@ -282,7 +282,7 @@ fn of_answer(
     answer: Result<Result<Reply, ProbeError>, ProbeError>,
 ) -> Result<Option<Found>, TrialError> {
     let url = || target.url.clone();
-    let hint = |text: String| Found { is_llmsim: false, hints: vec![Hint { name: "health", text }] };
+    let hint = |text: String| Found { is_llmsim: false, hints: vec![Hint { name: "health".to_owned(), text }] };
     let health = match answer {
         // What does not answer there is not the server asked for; starting one says that its port is taken.
         Err(_) | Ok(Err(_)) if may_start => return Ok(None),

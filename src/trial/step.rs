@@ -5,8 +5,8 @@
 
 use super::error::TrialError;
 use super::prepare::Ready;
-use crate::document::{ClientVerdict, Quantiles};
 use crate::engine;
+use crate::metrics::series::Quantiles;
 use crate::metrics::summary::RateValue;
 use crate::metrics::validity::{Evidence, Signal, Validity, signals, verdict};
 use crate::metrics::{Counter, Rate, Second, Summary, Trend};
@@ -72,8 +72,7 @@ impl SweepStep {
     }
 
     pub(crate) fn quantiles(&self, trend: Trend) -> Option<Quantiles> {
-        let [p50, p95, p99] = self.summary.trend(trend, None)?.percentiles_ms([50.0, 95.0, 99.0]);
-        Some(Quantiles { p50, p95, p99 })
+        self.summary.trend(trend, None).map(Quantiles::of)
     }
 
     fn signal(&self, name: &str) -> Option<&Signal> {
@@ -92,12 +91,7 @@ impl SweepStep {
     }
 
     /// How well we kept up.
-    pub(crate) fn client(&self) -> ClientVerdict {
-        match verdict(&self.signals) {
-            _ if self.signals.is_empty() => ClientVerdict::Unknown,
-            Validity::Ok => ClientVerdict::Ok,
-            Validity::Strained => ClientVerdict::Strained,
-            Validity::Bottleneck => ClientVerdict::Bottleneck,
-        }
+    pub(crate) fn client(&self) -> Validity {
+        verdict(&self.signals)
     }
 }

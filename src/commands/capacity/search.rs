@@ -9,7 +9,7 @@
 //! A load that fails is tried once more, because what disturbs a machine only ever makes it look slower: it counts as failed when it has
 //! failed twice. The best load counts as found when it has held three times. Of loads above one that failed none is believed.
 
-use crate::report::capacity::Try;
+use crate::document::capacity::Try;
 
 /// Tries that a load must fail to count as failed.
 pub(super) const FAILURES: u32 = 2;

@@ -1,6 +1,6 @@
 //! With how many streams to go on. Pure.
 
-use crate::report::self_test::{Limit, Truth};
+use crate::document::self_test::{Limit, Truth};
 
 /// What is always measured, if there may be so many connections.
 const FIXED: [u32; 3] = [1, 100, 1_000];
@@ -59,7 +59,7 @@ fn rounded(n: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::self_test::Times;
+    use crate::document::self_test::Times;
 
     fn measured(streams: u32, client_cpu: f64, gap_error: f64) -> Truth {
         Truth {

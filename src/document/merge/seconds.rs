@@ -1,8 +1,9 @@
 //! The seconds of several shares, added: counts, and histograms bucket by bucket.
 
 use crate::document::read::{three, wrong};
-use crate::document::{FieldError, Histograms, KindSecond, Quantiles, Second, facts, rounded};
-use crate::metrics::{Buckets, Distribution, series};
+use crate::document::{FieldError, Histograms, KindSecond, Quantiles, Second};
+use crate::metrics::{Buckets, Distribution};
+use crate::units::rounded;
 use std::collections::BTreeMap;
 
 /// One second of several machines.
@@ -101,6 +102,6 @@ fn set(second: &mut KindSecond, buckets: &[Buckets; 3]) {
 }
 
 pub(crate) fn quantiles(buckets: &Buckets) -> Option<Quantiles> {
-    let [p50, p95, p99] = [50.0, 95.0, 99.0].map(|p| buckets.percentile_ms(p));
-    facts::quantiles((buckets.count() > 0).then_some(series::Quantiles { p50, p95, p99 }))
+    let [p50, p95, p99] = [50.0, 95.0, 99.0].map(|p| rounded(buckets.percentile_ms(p)));
+    (buckets.count() > 0).then_some(Quantiles { p50, p95, p99 })
 }

@@ -2,7 +2,7 @@
 
 use super::seconds::{encoded, histogram, quantiles};
 use crate::document::read::wrong;
-use crate::document::steady::{self, Stage};
+use crate::document::stages::{self, Stage};
 use crate::document::{FieldError, Histograms};
 use crate::metrics::Buckets;
 
@@ -52,8 +52,8 @@ impl StageSum {
         let Self { stage, http_req_duration, ttft } = self;
         let seconds = stage.end_s - stage.begin_s;
         Stage {
-            http_reqs_rate: steady::rate(stage.http_reqs, seconds),
-            tokens_output_rate: steady::rate(stage.tokens_output.unwrap_or_default(), seconds),
+            http_reqs_rate: stages::rate(stage.http_reqs, seconds),
+            tokens_output_rate: stages::rate(stage.tokens_output.unwrap_or_default(), seconds),
             http_req_duration: quantiles(&http_req_duration),
             ttft: quantiles(&ttft),
             histograms: Histograms { http_req_duration: encoded(&http_req_duration), ttft: encoded(&ttft), tbt: None },

@@ -1,7 +1,7 @@
 use super::*;
 use crate::document::plan::section;
 use crate::document::tests::{document, document_of, plan};
-use crate::document::{Conclusion, Endpoint, EndpointVerdict, Second, Stage};
+use crate::document::{Conclusion, Endpoint, EndpointVerdict, Second, Stage, Trending};
 use crate::metrics::{Failure, Gauge, Outcome, Sample, Tally, TokenUsage};
 use crate::plan::Plan;
 use crate::units::Nanos;
@@ -73,7 +73,7 @@ fn merged(parts: &[Document]) -> Document {
     for (i, part) in parts.iter().enumerate() {
         merge.add(&format!("s{i}.json"), through_json(part)).expect("one test");
     }
-    merge.finish(false).expect("all shares")
+    merge.finish(false, false).expect("all shares")
 }
 
 /// Percentiles of a merged second are known to a bucket, those of a single run's to the extremes, too: compared by histogram only.
@@ -127,11 +127,11 @@ proptest! {
         }
         let mut some = Merge::default();
         some.add("s0.json", through_json(&parts[0])).unwrap();
-        let some = some.finish(true).unwrap();
+        let some = some.finish(true, false).unwrap();
         let mut rest = Merge::default();
         rest.add("some.json", through_json(&some)).unwrap();
         parts[1..].iter().for_each(|part| rest.add("more.json", through_json(part)).unwrap());
-        prop_assert_eq!(&rest.finish(false).unwrap().metrics, &one.metrics);
+        prop_assert_eq!(&rest.finish(false, false).unwrap().metrics, &one.metrics);
     }
 }
 
@@ -191,15 +191,15 @@ fn what_is_not_one_test_is_refused_with_the_file() {
     let mut merge = Merge::default();
     merge.add("a.json", a).unwrap();
     merge.add("c.json", c).unwrap();
-    let part = Merge { sum: merge.sum }.finish(true).expect("a part");
+    let part = Merge { sum: merge.sum }.finish(true, false).expect("a part");
     assert!(part.is_partial() && part.run.shard.as_ref().is_some_and(|s| s.held == [0, 2]));
     let mut merge = Merge::default();
     merge.add("part.json", part).unwrap();
     assert_eq!(
-        merge.finish(false).expect_err("one is missing").to_string(),
+        merge.finish(false, false).expect_err("one is missing").to_string(),
         "shares 1 of 3 are missing: expected all of them, or --allow-missing"
     );
-    assert_eq!(Merge::default().finish(true).expect_err("nothing"), MergeError::Nothing);
+    assert_eq!(Merge::default().finish(true, false).expect_err("nothing"), MergeError::Nothing);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn drift_is_judged_again_on_the_whole() {
         (0..200).map(|t| tally(&(0..8).map(|n| (1, 100_000 + n + t * slower, 2, 1)).collect::<Vec<_>>())).collect()
     };
     let level =
-        |from_s, to_s| crate::document::Drift { from_s, to_s, first: 1.0, last: 1.0, verdict: "stable".to_owned() };
+        |from_s, to_s| crate::document::Drift { from_s, to_s, first: 1.0, last: 1.0, verdict: Trending::Stable };
     let parts: Vec<Document> = [(0, 21.0, 200.0), (5_000, 1.0, 180.0)]
         .into_iter()
         .zip(0..)
@@ -249,22 +249,21 @@ fn drift_is_judged_again_on_the_whole() {
         .collect();
     let all = merged(&parts);
     let drift = &all.drift["http_req_duration_p95"];
-    assert_eq!((drift.from_s, drift.to_s, drift.verdict.as_str()), (21.0, 180.0, "growing"), "{drift:?}");
+    assert_eq!((drift.from_s, drift.to_s, drift.verdict), (21.0, 180.0, Trending::Growing), "{drift:?}");
     assert!(drift.last > drift.first && all.drift["http_req_duration_p50"].to_s > 0.0);
 }
 
 #[test]
-fn stages_that_cannot_be_are_refused() {
+fn stages_that_cannot_be_added_are_refused() {
     let refused = |change: &dyn Fn(&mut Stage)| {
         let [mut document, ..] = three_shards();
         change(&mut document.stages[1]);
-        Document::from_json(&document.to_json()).expect_err("refused").to_string()
+        Merge::default().add("a.json", document).expect_err("refused").to_string()
     };
     for (change, field) in [
-        (&(|stage: &mut Stage| stage.failed = 1_000) as &dyn Fn(&mut Stage), "stages[1].failed"),
-        (&|stage: &mut Stage| stage.http_reqs += 1, "stages[1].http_reqs_rate"),
+        (&(|stage: &mut Stage| stage.tokens_output = None) as &dyn Fn(&mut Stage), "stages[1].tokens_output"),
         (&|stage: &mut Stage| stage.histograms.ttft = Some("x".to_owned()), "stages[1].histograms.ttft"),
-        (&|stage: &mut Stage| stage.http_req_duration = None, "stages[1].histograms.http_req_duration"),
+        (&|stage: &mut Stage| stage.histograms.ttft = None, "stages[1].histograms.ttft"),
     ] {
         let why = refused(change);
         assert!(why.contains(field), "{why}");
@@ -292,5 +291,5 @@ fn an_endpoint_that_failed_one_share_has_failed() {
     let verdicts: Vec<_> = all.endpoints.iter().map(|e| (e.name.as_str(), e.verdict)).collect();
     let (failed, skipped) = (EndpointVerdict::Failed, EndpointVerdict::Skipped);
     assert_eq!(verdicts, [("a", failed), ("b", failed), ("c", skipped)]);
-    assert_eq!(all.conclusion(), Conclusion::Fail);
+    assert_eq!(all.verdict.conclusion, Conclusion::Fail);
 }

@@ -55,8 +55,8 @@ fn a_leak_grows_and_a_flat_line_is_stable() {
     let leak = series(1_800, |s| 35.0 * MB + 10.0 * MB * s as f64 / 3_600.0 + 0.2 * MB * noise(&mut random));
     let growth = memory(&leak).expect("points");
     assert_eq!(growth.verdict, Trending::Growing);
-    let slope = growth.bytes_per_h.expect("enough points");
-    assert!(slope.low < 10.0 * MB && 10.0 * MB < slope.high && slope.high - slope.low < 2.0 * MB, "{slope:?}");
+    let (low, high) = growth.low_bytes_per_h.zip(growth.high_bytes_per_h).expect("enough points");
+    assert!(low < 10.0 * MB && 10.0 * MB < high && high - low < 2.0 * MB, "{growth:?}");
     assert_eq!(verdict(&series(1_800, |_| 35.0 * MB)), Trending::Stable);
     let shrinking = series(1_800, |s| 35.0 * MB - 5.0 * MB * s as f64 / 1_800.0);
     assert_eq!(verdict(&shrinking), Trending::Stable);

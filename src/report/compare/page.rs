@@ -1,7 +1,7 @@
 //! A comparison as a table for a terminal, and as Markdown.
 
-use super::Compared;
 use crate::compare::{Comparison, LEAST_RUNS, Measure, Method, Row, Run, Unit, Verdict};
+use crate::document::comparison::Compared;
 use crate::report::github::cell;
 use crate::report::human;
 use std::collections::BTreeSet;

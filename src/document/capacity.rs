@@ -1,0 +1,141 @@
+//! What a server can carry, with the whole curve.
+
+use super::{Build, Environment, Quantiles, TargetServer, Validity, json};
+use serde::{Deserialize, Serialize};
+
+/// Name and version of the format.
+pub const CAPACITY_SCHEMA: &str = "llmsim-blast.capacity/1";
+
+/// All that was found. What a stopped search did not come to is absent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// [`CAPACITY_SCHEMA`].
+    pub schema: String,
+    /// Which build of this tool.
+    pub build: Build,
+    /// On which machine.
+    pub environment: Environment,
+    /// What was tested.
+    pub target: String,
+    /// Which server answered.
+    pub server: TargetServer,
+    /// Whose requests were sent.
+    pub profile: String,
+    /// What was varied.
+    pub by: By,
+    /// What had to hold, each as `metric expression`.
+    pub goals: Vec<String>,
+    /// What goodput holds each request against.
+    pub goals_of_one_request: Vec<String>,
+    /// How long each step ran before it was measured.
+    pub warmup_s: f64,
+    /// How long each step was measured.
+    pub window_s: f64,
+    /// The highest load at which the goals held; none when there is none.
+    pub holds: Option<Try>,
+    /// The lowest load at which they did not; none when there is none.
+    pub fails: Option<Try>,
+    /// Whether the search came to its end: the bracket is narrow, and the result was repeated.
+    pub settled: bool,
+    /// Whether a signal ended it.
+    pub interrupted: bool,
+    /// Every step, in the order measured.
+    pub curve: Vec<Step>,
+}
+
+/// What is varied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// Users in a closed loop.
+    Vus,
+    /// Arrivals a second in an open one.
+    Rate,
+}
+
+impl By {
+    /// A load, for people: `48 users`, `12.5 requests/s`.
+    pub fn shown(self, load: f64) -> String {
+        match self {
+            Self::Vus if load <= 1.0 => format!("{load} user"),
+            Self::Vus => format!("{load} users"),
+            Self::Rate => format!("{} requests/s", short(load)),
+        }
+    }
+}
+
+/// How often a load was tried, and how it went.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Try {
+    /// Users, or arrivals a second.
+    pub load: f64,
+    /// Tries in which all goals held.
+    pub held: u32,
+    /// Tries in which one did not.
+    pub failed: u32,
+}
+
+/// One try of one load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Users, or arrivals a second.
+    pub load: f64,
+    /// Whether all goals held.
+    pub held: bool,
+    /// Why not, each goal with what was measured.
+    pub broken: Vec<String>,
+    /// Time to first token, in ms.
+    pub ttft: Option<Quantiles>,
+    /// Time between tokens, in ms.
+    pub tbt: Option<Quantiles>,
+    /// Time per output token, in ms.
+    pub tpot: Option<Quantiles>,
+    /// Durations of successful requests, in ms.
+    pub http_req_duration: Option<Quantiles>,
+    /// Requests that finished, a second.
+    pub requests_per_s: f64,
+    /// Generated tokens a second.
+    pub tokens_per_s: f64,
+    /// The share of requests that failed; none of nothing.
+    pub failed: Option<f64>,
+    /// The share of requests that met every goal of a single one; none when there are none.
+    pub goodput: Option<f64>,
+    /// Whether this tool was the bottleneck.
+    pub client: Validity,
+    /// CPU of the busiest worker, as a share of its core.
+    pub client_cpu: f64,
+}
+
+impl Capacity {
+    /// As JSON for files: keys sorted, indented, with a newline at the end.
+    pub fn to_json(&self) -> String {
+        json::pretty(self)
+    }
+
+    /// The loads at which this tool was the bottleneck.
+    pub(crate) fn bottlenecks(&self) -> impl Iterator<Item = f64> {
+        self.curve.iter().filter(|step| step.client == Validity::Bottleneck).map(|step| step.load)
+    }
+
+    /// The last try of each load, ascending, and how all of them went.
+    pub(crate) fn by_load(&self) -> Vec<(&Step, Try)> {
+        let mut rows: Vec<(&Step, Try)> = Vec::new();
+        for step in &self.curve {
+            let at = rows.partition_point(|(row, _)| row.load < step.load);
+            if rows.get(at).is_none_or(|(row, _)| row.load > step.load) {
+                rows.insert(at, (step, Try { load: step.load, held: 0, failed: 0 }));
+            }
+            let (row, tries) = &mut rows[at];
+            *row = step;
+            tries.held += u32::from(step.held);
+            tries.failed += u32::from(!step.held);
+        }
+        rows
+    }
+}
+
+/// A load without needless digits.
+pub(crate) fn short(load: f64) -> String {
+    let text = format!("{load:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,164 @@
+//! Documents → the runs that are compared, and a comparison as JSON.
+
+use super::json as document_json;
+use super::read::{FieldError, three, wrong};
+use super::{Conclusion, Document, Validity, stability, summary};
+use crate::compare::{Change, Comparison, Measure, Row, Run, Second, Unit, Verdict};
+use crate::metrics::Buckets;
+use crate::units::rounded;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Name and version of the format.
+pub const COMPARE_SCHEMA: &str = "llmsim-blast.compare/1";
+
+/// Characters of a commit that people read.
+const SHORT_COMMIT: usize = 12;
+
+/// A comparison, with the runs it is of.
+#[derive(Debug, Clone, Copy)]
+pub struct Compared<'a> {
+    /// One side.
+    pub base: &'a [Run],
+    /// The other.
+    pub head: &'a [Run],
+    /// What came of it.
+    pub comparison: &'a Comparison,
+}
+
+impl Compared<'_> {
+    /// In one word.
+    pub(crate) fn word(&self) -> &'static str {
+        let c = self.comparison;
+        let regressed = c.gates().any(|row| row.verdict == Verdict::Regressed);
+        match (c.failed() > 0, c.indicative, c.unjudged() > 0, c.inconclusive() > 0) {
+            (true, ..) => "regressed",
+            (false, true, ..) if regressed => "indicative: regressed",
+            (false, true, ..) => "indicative",
+            (false, false, true, _) => "incomplete",
+            (false, false, false, true) => "inconclusive",
+            (false, false, false, false) => "passed",
+        }
+    }
+
+    /// As JSON for files: keys sorted, indented, with a newline at the end.
+    pub fn to_json(&self) -> String {
+        let run = |run: &Run| json!({ "file": run.file, "id": run.id, "server": run.server });
+        let c = self.comparison;
+        document_json::pretty(&json!({
+            "schema": COMPARE_SCHEMA,
+            "verdict": self.word(),
+            "method": c.method.name(),
+            "confidence": rounded(c.confidence),
+            "indicative": c.indicative,
+            "failed": c.failed(),
+            "inconclusive": c.inconclusive(),
+            "unjudged": c.unjudged(),
+            "workload": self.base.first().map(|run| run.workload.clone()),
+            "base": self.base.iter().map(run).collect::<Vec<_>>(),
+            "head": self.head.iter().map(run).collect::<Vec<_>>(),
+            "rows": c.rows.iter().map(row_json).collect::<Vec<_>>(),
+            "warnings": c.warnings,
+        }))
+    }
+}
+
+fn row_json(row: &Row) -> Value {
+    let change = row.change.as_ref();
+    let number = |of: &dyn Fn(&Change) -> Option<f64>| change.and_then(of).filter(|n| n.is_finite()).map(rounded);
+    json!({
+        "measure": row.measure.to_string(),
+        "unit": unit(&row.measure),
+        "gate": row.gate.as_ref().map(|gate| gate.expression.clone()),
+        "base": row.base.iter().copied().map(rounded).collect::<Vec<_>>(),
+        "head": row.head.iter().copied().map(rounded).collect::<Vec<_>>(),
+        "change": number(&|c| Some(c.effect)),
+        "low": number(&|c| Some(c.low)),
+        "high": number(&|c| Some(c.high)),
+        "p": number(&|c| c.p),
+        "p_adjusted": number(&|c| c.p_adjusted),
+        "detectable": number(&|c| c.detectable),
+        "verdict": row.verdict.name(),
+        "note": row.note,
+    })
+}
+
+fn unit(measure: &Measure) -> &'static str {
+    match measure.unit() {
+        Unit::Ms => "ms",
+        Unit::PerSecond => "per second",
+        Unit::Share => "share",
+    }
+}
+
+/// A document as a run to compare.
+pub fn run(file: &str, document: &Document) -> Result<Run, FieldError> {
+    let mut remarks = Vec::new();
+    if document.client.verdict >= Validity::Strained {
+        remarks.push(format!("the client was {}: the numbers are partly its own", document.client.verdict.name()));
+    }
+    Ok(Run {
+        file: file.to_owned(),
+        id: document.run.id.clone(),
+        workload: text(document.plan.get("hash")),
+        tool: document.build.version.clone(),
+        shards: document.run.merged_from.len(),
+        incomplete: incomplete(document),
+        fingerprint: document.environment.fingerprint.clone(),
+        remarks,
+        build: build(document),
+        server: server(document),
+        summary: summary(document)?,
+        seconds: stability::in_window(document).map(second).collect::<Result<_, _>>()?,
+    })
+}
+
+fn text(value: Option<&Value>) -> String {
+    value.and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Why a document is not of a whole run.
+fn incomplete(document: &Document) -> Option<String> {
+    match document.verdict.conclusion {
+        Conclusion::Internal => Some("verdict: the numbers of the run do not add up".to_owned()),
+        _ if document.is_partial() => Some("run.shard: shares are missing in it".to_owned()),
+        _ if document.is_shard() => Some("run.shard: it is a share of a test, not merged yet".to_owned()),
+        Conclusion::Interrupted => Some("run.interrupted: it was stopped by a signal".to_owned()),
+        Conclusion::ServerDied => Some("target.server.died: the server ended by itself".to_owned()),
+        Conclusion::NoData => Some("metrics.http_req_failed: not one request succeeded".to_owned()),
+        Conclusion::Pass | Conclusion::Partial | Conclusion::Shard | Conclusion::Fail | Conclusion::Invalid => {
+            document.run.stop_reason.as_ref().map(|reason| format!("run.stop_reason: it ended early ({reason})"))
+        }
+    }
+}
+
+/// Which build of the server: kind, version and commit, as far as they are known.
+fn build(document: &Document) -> String {
+    let server = &document.target.server;
+    let commit = server.git_commit.as_ref().map(|commit| {
+        let dirty = if server.git_dirty == Some(true) { " and changes" } else { "" };
+        format!("{}{dirty}", commit.chars().take(SHORT_COMMIT).collect::<String>())
+    });
+    [server.kind.clone(), server.version.clone(), commit].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// The build, and the user's own marks.
+fn server(document: &Document) -> String {
+    let tags = document.run.tags.iter().map(|(key, value)| format!("{key}={value}"));
+    let parts = std::iter::once(build(document)).filter(|build| !build.is_empty()).chain(tags);
+    parts.collect::<Vec<_>>().join(" ")
+}
+
+fn second(second: &super::Second) -> Result<Second, FieldError> {
+    let mut times = BTreeMap::new();
+    for (kind, numbers) in &second.requests {
+        for (name, histogram, _) in three(numbers) {
+            let Some(histogram) = histogram else { continue };
+            let field = || format!("series: second {}: requests.{kind}.histograms.{name}", second.t_s);
+            let buckets = Buckets::decode(histogram).map_err(|error| wrong(field(), error.to_string()))?;
+            times.insert((kind.clone(), name), buckets);
+        }
+    }
+    let (http_reqs, failed, tokens_output) = (second.http_reqs, second.failed, second.tokens_output);
+    Ok(Second { http_reqs, failed, tokens_output, times })
+}

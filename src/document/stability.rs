@@ -1,0 +1,80 @@
+//! What changes while the load does not: memory and latency over time.
+
+use super::{Document, Second};
+use crate::metrics::ServerLevel;
+use crate::metrics::growth::{Drift, Growth, Trending};
+use crate::units::Nanos;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What the server used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ServerUse {
+    /// CPU time during the run.
+    pub cpu: Nanos,
+    /// Resident memory before the run.
+    pub rss_start_bytes: u64,
+    /// Resident memory after it.
+    pub rss_end_bytes: u64,
+    /// Highest resident memory seen.
+    pub rss_max_bytes: u64,
+}
+
+/// Resident memory over time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Before the run.
+    pub rss_start_bytes: u64,
+    /// After it.
+    pub rss_end_bytes: u64,
+    /// The highest seen.
+    pub rss_max_bytes: u64,
+    /// Whether it grows; none when there was nothing to judge.
+    #[serde(default)]
+    pub growth: Option<Growth>,
+}
+
+/// What is left of the stretches in which the load was level: the part that they have in common. A share that has none, because too
+/// little was answered in it or because it was stopped, changes nothing.
+pub(crate) fn add_drift(sum: &mut BTreeMap<String, Drift>, more: &BTreeMap<String, Drift>) {
+    for (name, more) in more {
+        let Some(sum) = sum.get_mut(name) else {
+            sum.insert(name.clone(), *more);
+            continue;
+        };
+        (sum.from_s, sum.to_s) = (sum.from_s.max(more.from_s), sum.to_s.min(more.to_s));
+    }
+}
+
+/// The seconds that lie in the measurement window as a whole; they are counted from the start of the test.
+pub(crate) fn in_window(document: &Document) -> impl Iterator<Item = &Second> {
+    let (from, until) = (document.run.warmup_s, document.run.warmup_s + document.run.window_s);
+    document.series.iter().filter(move |s| from <= f64::from(s.t_s) && f64::from(s.t_s) + 1.0 <= until)
+}
+
+/// The numbers of the server's process, as thresholds know them, out of a document.
+pub(crate) fn server_levels(document: &Document) -> Vec<(ServerLevel, f64, u64)> {
+    let cpu: Vec<f64> = in_window(document).filter_map(|second| second.server_cpu).collect();
+    let rss: Vec<u64> = in_window(document).filter_map(|second| second.server_rss_bytes).collect();
+    let judged = document.server.growth.as_ref().filter(|growth| growth.verdict != Trending::TooShort);
+    let growth = judged.and_then(|growth| {
+        Some((ServerLevel::RssGrowth, growth.bytes_per_h? / 1e6, (growth.to_s - growth.from_s) as u64 + 1))
+    });
+    let most = rss.iter().max().map(|max| (ServerLevel::RssMax, *max as f64 / 1e6, rss.len() as u64));
+    let mean = (!cpu.is_empty()).then(|| cpu.iter().sum::<f64>() / cpu.len() as f64);
+    let cpu = mean.map(|mean| (ServerLevel::Cpu, mean, cpu.len() as u64));
+    [growth, most, cpu].into_iter().flatten().collect()
+}
+
+pub(crate) fn memory(used: ServerUse, growth: Option<Growth>) -> Memory {
+    Memory {
+        rss_start_bytes: used.rss_start_bytes,
+        rss_end_bytes: used.rss_end_bytes,
+        rss_max_bytes: used.rss_max_bytes,
+        growth,
+    }
+}
+
+pub(crate) fn drift(drifts: &[(&'static str, Drift)]) -> BTreeMap<String, Drift> {
+    drifts.iter().map(|(name, drift)| ((*name).to_owned(), *drift)).collect()
+}

@@ -1,0 +1,130 @@
+//! What a server can do at most, with every step.
+
+use super::{Build, Environment, Hint, Quantiles, TargetServer, json};
+use serde::{Deserialize, Serialize};
+
+/// Name and version of the format.
+pub const THROUGHPUT_SCHEMA: &str = "llmsim-blast.throughput/1";
+/// The share of requests from which errors disqualify a step: llmsim's own benchmark says so.
+pub const MOST_ERRORS: f64 = 0.001;
+/// The 99th percentile from which a step is disqualified, in ms: a queue is no throughput.
+pub const LONGEST_P99_MS: f64 = 50.0;
+
+/// All that was found. What a stopped sweep did not come to is absent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Throughput {
+    /// [`THROUGHPUT_SCHEMA`].
+    pub schema: String,
+    /// Which build of this tool.
+    pub build: Build,
+    /// On which machine.
+    pub environment: Environment,
+    /// Where the server was.
+    pub target: String,
+    /// Which server answered.
+    pub server: TargetServer,
+    /// Whether it ran on this machine, and so shared it with this tool.
+    pub same_machine: bool,
+    /// How long a fresh server was warmed up.
+    pub warmup_s: f64,
+    /// How long each step was measured.
+    pub step_s: f64,
+    /// Whether a signal ended it.
+    pub interrupted: bool,
+    /// Every step with answers in one piece, in the order measured.
+    pub plain: Vec<Step>,
+    /// Every step with streamed answers.
+    pub streamed: Vec<Step>,
+}
+
+/// One concurrency with one server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The server's worker threads; none when it was running already.
+    pub workers: Option<u32>,
+    /// Requests at once.
+    pub concurrency: u32,
+    /// Requests that finished, a second.
+    pub requests_per_s: f64,
+    /// Generated tokens a second.
+    pub tokens_per_s: f64,
+    /// Durations of successful requests, in ms.
+    pub http_req_duration: Option<Quantiles>,
+    /// Time to first token, in ms.
+    pub ttft: Option<Quantiles>,
+    /// The share of requests that failed; none of nothing.
+    pub failed: Option<f64>,
+    /// CPU of this tool's busiest worker, as a share of its core.
+    pub client_cpu: f64,
+    /// This tool's worker threads.
+    pub client_workers: u32,
+    /// CPU of the server, in cores; none where it cannot be watched.
+    pub server_cpu: Option<f64>,
+    /// Whether this tool was the bottleneck: the server may be able to do more.
+    pub client_bound: bool,
+    /// Whether server and client had fewer cores than threads.
+    pub shared_cores: bool,
+    /// What the numbers say about the server.
+    pub hints: Vec<Hint>,
+}
+
+/// Which answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// In one piece: peak requests a second.
+    Plain,
+    /// Streamed: peak tokens a second.
+    Streamed,
+}
+
+impl Step {
+    /// What the mode is about.
+    pub(crate) fn rate(&self, mode: Mode) -> f64 {
+        match mode {
+            Mode::Plain => self.requests_per_s,
+            Mode::Streamed => self.tokens_per_s,
+        }
+    }
+
+    /// Whether it counts. A stream's length is the server's choice of pauses, so only errors disqualify it.
+    pub(crate) fn counts(&self, mode: Mode) -> bool {
+        let errors = self.failed.is_some_and(|share| share < MOST_ERRORS);
+        errors && (mode == Mode::Streamed || self.http_req_duration.is_some_and(|q| q.p99 < LONGEST_P99_MS))
+    }
+}
+
+impl Throughput {
+    /// The steps of a mode.
+    pub fn steps(&self, mode: Mode) -> &[Step] {
+        match mode {
+            Mode::Plain => &self.plain,
+            Mode::Streamed => &self.streamed,
+        }
+    }
+
+    /// The best step of each number of worker threads, in the order measured; none for one of which no step counts.
+    pub(crate) fn rows(&self, mode: Mode) -> Vec<(Option<u32>, Option<&Step>)> {
+        let steps = self.steps(mode);
+        let mut workers: Vec<Option<u32>> = Vec::new();
+        for step in steps {
+            if !workers.contains(&step.workers) {
+                workers.push(step.workers);
+            }
+        }
+        let best = |w: Option<u32>| {
+            let counting = steps.iter().filter(|step| step.workers == w && step.counts(mode));
+            counting.max_by(|a, b| a.rate(mode).total_cmp(&b.rate(mode)))
+        };
+        workers.into_iter().map(|w| (w, best(w))).collect()
+    }
+
+    /// Whether any request succeeded.
+    pub fn has_data(&self) -> bool {
+        self.plain.iter().chain(&self.streamed).any(|step| step.failed.is_some_and(|share| share < 1.0))
+    }
+
+    /// As JSON for files: keys sorted, indented, with a newline at the end.
+    pub fn to_json(&self) -> String {
+        json::pretty(self)
+    }
+}

@@ -1,0 +1,278 @@
+//! What a run comes to: one value, made once, that the exit code and every output are made from.
+
+use super::endpoints::count;
+use super::{Counter, Document, Endpoint, EndpointVerdict, Judged, Judgement, Measured, Rate, Validity};
+use crate::exit::ExitClass;
+use serde::{Deserialize, Serialize};
+
+/// What a run comes to. In JSON its fields stand beside those of the document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// In one word.
+    #[serde(rename = "verdict", default)]
+    pub conclusion: Conclusion,
+    /// With which number the run ended.
+    #[serde(default)]
+    pub exit_code: u8,
+    /// Everything that keeps the run from passing, the decisive first. Empty if it passed.
+    #[serde(default)]
+    pub reasons: Vec<Reason>,
+}
+
+/// A run in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conclusion {
+    /// Every threshold held, and no endpoint failed.
+    Pass,
+    /// The same of the shards that were merged; others are missing.
+    Partial,
+    /// One shard of a test. Its thresholds are not judged: `merge` judges the whole.
+    Shard,
+    /// A threshold did not hold, or nothing was measured for it, or an endpoint failed.
+    Fail,
+    /// A signal ended the run.
+    Interrupted,
+    /// Not one request succeeded or was cancelled.
+    #[default]
+    NoData,
+    /// The server that was started for the run ended by itself: whatever was measured is not the whole.
+    ServerDied,
+    /// The client was the bottleneck, and that was to be an error.
+    Invalid,
+    /// This tool made a mistake: its numbers do not add up.
+    Internal,
+}
+
+/// One thing that keeps a run from passing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Of which sort.
+    pub kind: ReasonKind,
+    /// Which one: the threshold as written, the endpoint's name; else the kind in words.
+    pub name: String,
+    /// What was seen, and what was expected.
+    pub text: String,
+}
+
+/// Sorts of reasons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonKind {
+    /// This tool's own numbers do not add up.
+    Internal,
+    /// A signal stopped the run.
+    Interrupted,
+    /// The started server ended by itself.
+    ServerDied,
+    /// Nothing was measured.
+    NoData,
+    /// A threshold ended the run early.
+    Abort,
+    /// A threshold did not hold.
+    Threshold,
+    /// An endpoint did not answer as it should.
+    Endpoint,
+    /// The client was the bottleneck.
+    InvalidClient,
+}
+
+/// What a document does not say of itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Strictness<'a> {
+    /// A client that was the bottleneck fails the run.
+    pub fail_on_invalid: bool,
+    /// What this tool got wrong: each ends the run as an internal error.
+    pub defects: &'a [String],
+}
+
+impl Conclusion {
+    /// The exit code's class.
+    pub const fn exit(self) -> ExitClass {
+        match self {
+            Self::Pass | Self::Partial | Self::Shard => ExitClass::Success,
+            Self::Fail => ExitClass::ThresholdFailed,
+            Self::Interrupted => ExitClass::Interrupted,
+            Self::NoData | Self::ServerDied => ExitClass::NoData,
+            Self::Invalid => ExitClass::Invalid,
+            Self::Internal => ExitClass::Internal,
+        }
+    }
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Self::new(Conclusion::default(), Vec::new())
+    }
+}
+
+impl Verdict {
+    fn new(conclusion: Conclusion, reasons: Vec<Reason>) -> Self {
+        Self { conclusion, exit_code: conclusion.exit().code(), reasons }
+    }
+
+    /// Judges a run by its document.
+    pub fn of(document: &Document, strictness: Strictness<'_>) -> Self {
+        let mut reasons: Vec<Reason> = strictness
+            .defects
+            .iter()
+            .map(|defect| Reason::new(ReasonKind::Internal, "internal error", defect.clone()))
+            .collect();
+        reasons.extend(interrupted(document));
+        reasons.extend(server_died(document));
+        reasons.extend(no_data(document));
+        reasons.extend(aborted(document));
+        reasons.extend(document.thresholds.iter().filter_map(Reason::of_threshold));
+        reasons.extend(document.endpoints.iter().filter_map(Reason::of_endpoint));
+        reasons.extend(invalid(document).filter(|_| strictness.fail_on_invalid));
+        let conclusion = match reasons.first().map(|reason| reason.kind) {
+            None if document.is_partial() => Conclusion::Partial,
+            None if document.is_shard() => Conclusion::Shard,
+            None => Conclusion::Pass,
+            Some(ReasonKind::Internal) => Conclusion::Internal,
+            // What an interrupted run measured is partial, whatever it says.
+            Some(ReasonKind::Interrupted) => Conclusion::Interrupted,
+            Some(ReasonKind::ServerDied) => Conclusion::ServerDied,
+            Some(ReasonKind::NoData) => Conclusion::NoData,
+            Some(ReasonKind::Abort | ReasonKind::Threshold | ReasonKind::Endpoint) => Conclusion::Fail,
+            Some(ReasonKind::InvalidClient) => Conclusion::Invalid,
+        };
+        Self::new(conclusion, reasons)
+    }
+
+    /// With which class of exit codes the run ends.
+    pub const fn exit(&self) -> ExitClass {
+        self.conclusion.exit()
+    }
+
+    /// What this tool got wrong.
+    pub fn defects(&self) -> impl Iterator<Item = &str> {
+        self.reasons.iter().filter(|reason| reason.kind == ReasonKind::Internal).map(|reason| reason.text.as_str())
+    }
+
+    /// Why, in half a sentence, for people.
+    pub fn why(&self, document: &Document) -> String {
+        let all = document.thresholds.len();
+        let asked = document.endpoints.len();
+        match self.conclusion {
+            Conclusion::Pass => {
+                let held = held(all);
+                let ok = count(&document.endpoints, EndpointVerdict::Ok);
+                if asked == 0 { held } else { format!("{held}; {} ok", plural(ok, "endpoint")) }
+            }
+            Conclusion::Partial => format!("{all} of {all} thresholds held, of the shards that are there"),
+            Conclusion::Shard => "it ran; `llmsim-blast merge` judges the whole".to_owned(),
+            Conclusion::Fail => {
+                let of = |kind| self.reasons.iter().filter(|reason| reason.kind == kind).count();
+                let (broken, failed) = (of(ReasonKind::Endpoint), of(ReasonKind::Threshold));
+                let parts = [
+                    (broken > 0).then(|| format!("{broken} of {} failed", plural(asked, "endpoint"))),
+                    (failed > 0).then(|| format!("{failed} of {} did not hold", plural(all, "threshold"))),
+                    (broken + failed == 0).then(|| "a threshold ended it early".to_owned()),
+                ];
+                parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+            }
+            Conclusion::Interrupted => "the numbers are those of the part that ran".to_owned(),
+            Conclusion::NoData => "not one request succeeded".to_owned(),
+            Conclusion::ServerDied => "the server ended by itself".to_owned(),
+            Conclusion::Invalid => "the client was at its limit, and --fail-on-invalid was given".to_owned(),
+            Conclusion::Internal => "this tool's own numbers do not add up; please report it".to_owned(),
+        }
+    }
+}
+
+fn held(all: usize) -> String {
+    match all {
+        0 => "no thresholds were set".to_owned(),
+        1 => "1 of 1 threshold held".to_owned(),
+        all => format!("{all} of {all} thresholds held"),
+    }
+}
+
+pub(crate) fn plural(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+impl Reason {
+    fn new(kind: ReasonKind, name: &str, text: String) -> Self {
+        Self { kind, name: name.to_owned(), text }
+    }
+
+    /// Why a threshold does not hold; none if it does.
+    pub(crate) fn of_threshold(judged: &Judged) -> Option<Self> {
+        let samples = plural(usize::try_from(judged.samples).unwrap_or(usize::MAX), "sample");
+        let text = match (judged.verdict, judged.value) {
+            (Judgement::Pass, _) => return None,
+            (Judgement::Fail, Some(value)) => format!("measured {value}, expected {}; {samples}", judged.expression),
+            (Judgement::Fail, None) => format!("no value, expected {}; {samples}", judged.expression),
+            (Judgement::NoData, _) => "no data: nothing was measured".to_owned(),
+        };
+        Some(Self { kind: ReasonKind::Threshold, name: threshold_name(judged), text })
+    }
+
+    /// Why an endpoint failed; none if it did not.
+    pub(crate) fn of_endpoint(endpoint: &Endpoint) -> Option<Self> {
+        if endpoint.verdict != EndpointVerdict::Failed {
+            return None;
+        }
+        let status = endpoint.status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}"));
+        let text = endpoint.reason.clone().unwrap_or(status);
+        Some(Self { kind: ReasonKind::Endpoint, name: endpoint_name(endpoint), text })
+    }
+}
+
+/// A threshold as written.
+pub(crate) fn threshold_name(judged: &Judged) -> String {
+    format!("{}: {}", judged.metric, judged.expression)
+}
+
+/// An endpoint, and what it is asked.
+pub(crate) fn endpoint_name(endpoint: &Endpoint) -> String {
+    format!("endpoint {}: {} {}", endpoint.name, endpoint.method, endpoint.path)
+}
+
+fn interrupted(document: &Document) -> Option<Reason> {
+    let signal = document.run.stop_reason.as_deref().filter(|reason| *reason != "signal");
+    let signal = signal.map_or_else(String::new, |signal| format!(" ({signal})"));
+    let text = format!("stopped by a signal{signal}: the numbers are those of the part that ran");
+    document.run.interrupted.then(|| Reason::new(ReasonKind::Interrupted, "interrupted", text))
+}
+
+fn server_died(document: &Document) -> Option<Reason> {
+    let status = document.target.server.died.as_ref()?;
+    Some(Reason::new(ReasonKind::ServerDied, "server died", format!("the server ended by itself ({status})")))
+}
+
+fn no_data(document: &Document) -> Option<Reason> {
+    let (finished, succeeded) = match document.metrics.get("http_req_failed") {
+        Some(Measured::Rate(Rate { matches, total, .. })) => (*total, total.saturating_sub(*matches)),
+        _ => (0, 0),
+    };
+    // Where users give up by design, that they did is what was measured.
+    let cancelled = match document.metrics.get("cancelled") {
+        Some(Measured::Counter(Counter { count, .. })) => *count,
+        _ => 0,
+    };
+    let text = match finished {
+        0 => "no request finished".to_owned(),
+        n => format!("not one of {} succeeded", plural(usize::try_from(n).unwrap_or(usize::MAX), "request")),
+    };
+    (succeeded == 0 && cancelled == 0).then(|| Reason::new(ReasonKind::NoData, "no data", text))
+}
+
+/// The run ended before its plan did, and neither by a signal nor by the server.
+fn aborted(document: &Document) -> Option<Reason> {
+    let ended_otherwise = document.run.interrupted || document.target.server.died.is_some();
+    let reason = document.run.stop_reason.as_ref().filter(|_| !ended_otherwise)?;
+    Some(Reason::new(ReasonKind::Abort, "ended early", format!("the run was ended early: {reason}")))
+}
+
+fn invalid(document: &Document) -> Option<Reason> {
+    let worst = document.client.signals.iter().filter(|signal| signal.verdict == Validity::Bottleneck);
+    let named: Vec<String> =
+        worst.map(|signal| format!("{} {} is beyond {}", signal.name, signal.value, signal.limit)).collect();
+    let named = if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) };
+    let text = format!("the client was the bottleneck{named}");
+    (document.client.verdict == Validity::Bottleneck)
+        .then(|| Reason::new(ReasonKind::InvalidClient, "client is valid", text))
+}

@@ -1,0 +1,204 @@
+//! What a page says of a run, apart from how it is painted.
+//!
+//! A [`View`] is a document put into words: a headline, facts, remarks and tables, each piece of
+//! text with what it means ([`Tone`]). `terminal.rs` and `github.rs` paint it; a page for a browser
+//! would be one more painter. Whether a rule held is one list of [`Case`]s, from which JUnit,
+//! annotations and summaries are made.
+
+mod head;
+mod numbers;
+mod time;
+
+use crate::document::verdict::{Reason, ReasonKind, endpoint_name, threshold_name};
+use crate::document::{Document, EndpointVerdict};
+
+/// What a piece of text is meant to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Title,
+    Good,
+    Bad,
+    Warning,
+    Faint,
+}
+
+/// Text with its meaning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) tone: Tone,
+    pub(crate) text: String,
+}
+
+/// A run in words.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) headline: Headline,
+    pub(crate) head: Vec<Block>,
+    pub(crate) sections: Vec<Section>,
+}
+
+/// The first line: the verdict.
+#[derive(Debug)]
+pub(crate) struct Headline {
+    pub(crate) tone: Tone,
+    /// In one word, as a banner.
+    pub(crate) word: &'static str,
+    /// The same in a sentence.
+    pub(crate) said: &'static str,
+    /// The profile.
+    pub(crate) name: String,
+    pub(crate) why: String,
+}
+
+/// A part of a page under a title.
+#[derive(Debug)]
+pub(crate) struct Section {
+    pub(crate) title: &'static str,
+    /// What the title does not say.
+    pub(crate) note: String,
+    pub(crate) blocks: Vec<Block>,
+}
+
+/// One thing that is said.
+#[derive(Debug)]
+pub(crate) enum Block {
+    /// A name and what there is to say of it.
+    Fact(&'static str, Vec<Piece>),
+    /// A name and several things, over as many lines as they need.
+    List(&'static str, Vec<String>),
+    /// A number of the server beside ours.
+    Pair(String, Vec<Piece>),
+    /// Running text.
+    Remark(Remark),
+    /// Pieces on a line of their own, so many steps from the margin.
+    Line(usize, Vec<Piece>),
+    Table(Table),
+}
+
+/// Running text, so many steps from the margin.
+#[derive(Debug, Clone)]
+pub(crate) struct Remark {
+    pub(crate) tone: Tone,
+    pub(crate) depth: usize,
+    /// Stands before the first line.
+    pub(crate) bullet: &'static str,
+    pub(crate) text: String,
+}
+
+/// Rows of a name and numbers.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// The first holds names, the others numbers.
+    pub(crate) columns: &'static [Column],
+    /// Whether the names of the columns are shown.
+    pub(crate) has_head: bool,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// A column and how many characters it takes on paper of a fixed width.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) width: usize,
+}
+
+pub(crate) const fn column(name: &'static str, width: usize) -> Column {
+    Column { name, width }
+}
+
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// Of the cells.
+    pub(crate) tone: Tone,
+    /// Stands before the name: whether it is as it should be.
+    pub(crate) mark: Option<&'static str>,
+    pub(crate) cells: Vec<String>,
+    /// What follows the cells.
+    pub(crate) tail: Option<Piece>,
+    /// What is to be said below the row.
+    pub(crate) remarks: Vec<Remark>,
+}
+
+impl Piece {
+    pub(crate) fn new(tone: Tone, text: impl Into<String>) -> Self {
+        Self { tone, text: text.into() }
+    }
+
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Self::new(Tone::Plain, text)
+    }
+}
+
+impl Row {
+    pub(crate) fn plain(cells: Vec<String>) -> Self {
+        Self { tone: Tone::Plain, mark: None, cells, tail: None, remarks: Vec::new() }
+    }
+}
+
+impl Remark {
+    pub(crate) fn new(tone: Tone, depth: usize, text: impl Into<String>) -> Self {
+        Self { tone, depth, bullet: "", text: text.into() }
+    }
+}
+
+impl View {
+    pub(crate) fn of(doc: &Document) -> Self {
+        let sections = [
+            head::hints(&doc.hints),
+            head::reasons(doc),
+            head::thresholds(&doc.thresholds),
+            head::endpoints(&doc.endpoints),
+            numbers::latency(doc),
+            Some(numbers::throughput(doc)),
+            Some(numbers::failures(doc)),
+            numbers::requests(&doc.requests),
+            numbers::streams(&doc.requests),
+            time::stages(&doc.stages),
+            time::server(doc),
+            time::changes(doc),
+        ];
+        Self {
+            headline: head::headline(doc),
+            head: head::facts(doc),
+            sections: sections.into_iter().flatten().collect(),
+        }
+    }
+}
+
+/// One rule of a run, and how it came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) outcome: Outcome,
+}
+
+/// How a rule came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Held,
+    /// It did not hold, and why.
+    Failed(String),
+    /// It could not be judged, and why.
+    Skipped(String),
+}
+
+/// Every threshold, every endpoint, and whatever else keeps the run from passing.
+pub(crate) fn cases(doc: &Document) -> Vec<Case> {
+    let outcome = |reason: Option<Reason>| reason.map_or(Outcome::Held, |reason| Outcome::Failed(reason.text));
+    let thresholds = doc
+        .thresholds
+        .iter()
+        .map(|judged| Case { name: threshold_name(judged), outcome: outcome(Reason::of_threshold(judged)) });
+    let endpoints = doc.endpoints.iter().map(|endpoint| {
+        let skipped = (endpoint.verdict == EndpointVerdict::Skipped).then(|| {
+            Outcome::Skipped(endpoint.reason.clone().unwrap_or_else(|| "the server does not have it".to_owned()))
+        });
+        let outcome = skipped.unwrap_or_else(|| outcome(Reason::of_endpoint(endpoint)));
+        Case { name: endpoint_name(endpoint), outcome }
+    });
+    let has_rule = |kind| matches!(kind, ReasonKind::Threshold | ReasonKind::Endpoint);
+    let others = doc.verdict.reasons.iter().filter(|reason| !has_rule(reason.kind));
+    let others = others.map(|reason| Case { name: reason.name.clone(), outcome: Outcome::Failed(reason.text.clone()) });
+    others.chain(thresholds).chain(endpoints).collect()
+}

@@ -1,0 +1,232 @@
+//! The verdict and what it rests on.
+
+use super::{Block, Headline, Piece, Remark, Row, Section, Table, Tone, column, time};
+use crate::document::endpoints::count;
+use crate::document::verdict::{Conclusion, ReasonKind, plural};
+use crate::document::{Client, Document, Endpoint, EndpointVerdict, Hint, Judged, Judgement, Target, Validity};
+use crate::metrics::Metric;
+use crate::report::human;
+
+/// Characters of an endpoint's name; longer ones are cut.
+const NAME_COLUMNS: usize = 25;
+
+pub(super) fn headline(doc: &Document) -> Headline {
+    let (tone, word, said) = match doc.verdict.conclusion {
+        Conclusion::Pass => (Tone::Good, "PASS ✓", "passed"),
+        Conclusion::Partial => (Tone::Warning, "PARTIAL", "shards are missing"),
+        Conclusion::Shard => (Tone::Plain, "SHARD", "one shard ran"),
+        Conclusion::Fail => (Tone::Bad, "FAIL ✗", "failed"),
+        Conclusion::ServerDied => (Tone::Bad, "FAIL ✗", "the server died"),
+        Conclusion::Interrupted => (Tone::Warning, "INTERRUPTED", "interrupted"),
+        Conclusion::NoData => (Tone::Bad, "NO DATA", "no data"),
+        Conclusion::Invalid => (Tone::Bad, "INVALID ✗", "the client was the bottleneck"),
+        Conclusion::Internal => (Tone::Bad, "INTERNAL ERROR", "internal error"),
+    };
+    Headline { tone, word, said, name: doc.run.profile.clone(), why: doc.verdict.why(doc) }
+}
+
+pub(super) fn facts(doc: &Document) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    if let Some(shard) = &doc.run.shard {
+        let held: Vec<String> = shard.held.iter().map(u32::to_string).collect();
+        let text = format!("{} of {} ({})", held.join(", "), shard.count, shard.source);
+        blocks.push(Block::Fact("shard", vec![Piece::plain(text)]));
+    }
+    if !doc.run.merged_from.is_empty() {
+        let text = format!("from {}", plural(doc.run.merged_from.len(), "run"));
+        blocks.push(Block::Fact("merged", vec![Piece::plain(text)]));
+    }
+    if let Some(reason) = &doc.run.stop_reason {
+        blocks.push(Block::Fact("stopped", vec![Piece::new(Tone::Warning, reason)]));
+    }
+    for line in &doc.target.server.last_lines {
+        blocks.push(Block::Fact("it said", vec![Piece::plain(line)]));
+    }
+    target(&mut blocks, &doc.target);
+    let (duration, window) = (human::length(doc.run.duration_s), human::length(doc.run.window_s));
+    let text = format!("{duration} (measured for {window}), started {}", doc.run.started_at);
+    blocks.push(Block::Fact("duration", vec![Piece::plain(text)]));
+    time::outside(&mut blocks, doc.outside.as_ref());
+    client(&mut blocks, &doc.client);
+    blocks
+}
+
+fn target(blocks: &mut Vec<Block>, target: &Target) {
+    let more = match target.more_urls.len() {
+        0 => String::new(),
+        n => format!(" and {n} more, in turn"),
+    };
+    blocks.push(Block::Fact("target", vec![Piece::plain(format!("{}{more}", target.url))]));
+    let Some(tls) = &target.tls else { return };
+    if !tls.verified {
+        let text = "certificates were NOT CHECKED: anyone could have answered";
+        blocks.push(Block::Fact("INSECURE", vec![Piece::new(Tone::Bad, text)]));
+    }
+    let all = tls.full + tls.resumed;
+    let share = if all > 0 { format!(" ({})", human::percent(tls.resumed as f64 / all as f64)) } else { String::new() };
+    let text = format!("{} in full, {} resumed{share}", human::plural(tls.full, "handshake"), tls.resumed);
+    blocks.push(Block::Fact("TLS", vec![Piece::plain(text)]));
+}
+
+fn client(blocks: &mut Vec<Block>, client: &Client) {
+    let tone = match client.verdict {
+        Validity::Ok => Tone::Good,
+        Validity::Unknown => Tone::Plain,
+        Validity::Strained => Tone::Warning,
+        Validity::Bottleneck => Tone::Bad,
+    };
+    let value = |name: &str| client.signals.iter().find(|s| s.name == name).map(|s| s.value);
+    let notes = [
+        value("worker_cpu").map(|cpu| format!("a worker's CPU {}", human::percent(cpu))),
+        value("client_lag_p99_ms").map(|lag| format!("reads p99 {} late", human::time(lag))),
+    ];
+    let note = notes.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let note = if note.is_empty() { note } else { format!(" ({note})") };
+    blocks.push(Block::Fact("client", vec![Piece::new(tone, client.verdict.name()), Piece::plain(note)]));
+    let warning = match client.verdict {
+        Validity::Ok | Validity::Unknown => return,
+        Validity::Strained => "the client came near its limit: read high percentiles with care",
+        Validity::Bottleneck => "the client was at its limit: these numbers say little about the server",
+    };
+    blocks.push(Block::Remark(Remark::new(tone, 1, warning)));
+    for signal in client.signals.iter().filter(|s| s.verdict > Validity::Ok) {
+        let (value, limit) = (plain(signal.value), plain(signal.strained_above));
+        blocks.push(Block::Line(2, vec![Piece::plain(format!("{} {value}, limit {limit}", signal.name))]));
+        blocks.push(Block::Remark(Remark::new(Tone::Faint, 3, &signal.advice)));
+    }
+}
+
+/// A number with as many digits as tell something.
+fn plain(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+pub(super) fn hints(hints: &[Hint]) -> Option<Section> {
+    let remark = |hint: &Hint| Block::Remark(Remark { bullet: "- ", ..Remark::new(Tone::Plain, 1, hint.text.clone()) });
+    let note = "what the numbers say about the server and the path to it".to_owned();
+    (!hints.is_empty()).then(|| Section { title: "HINTS", note, blocks: hints.iter().map(remark).collect() })
+}
+
+/// What keeps the run from passing, as far as no threshold and no endpoint below says it and the head does not either.
+pub(super) fn reasons(doc: &Document) -> Option<Section> {
+    let is_said = |kind| {
+        matches!(
+            kind,
+            ReasonKind::Threshold
+                | ReasonKind::Endpoint
+                | ReasonKind::NoData
+                | ReasonKind::Interrupted
+                | ReasonKind::ServerDied
+        )
+    };
+    let unsaid = doc.verdict.reasons.iter().filter(|reason| !is_said(reason.kind));
+    let blocks: Vec<Block> = unsaid
+        .map(|reason| {
+            let text = format!("{}: {}", reason.name, reason.text);
+            Block::Remark(Remark { bullet: "✗ ", ..Remark::new(Tone::Bad, 1, text) })
+        })
+        .collect();
+    (!blocks.is_empty()).then_some(Section { title: "WHY", note: String::new(), blocks })
+}
+
+pub(super) fn thresholds(all: &[Judged]) -> Option<Section> {
+    let mut metrics: Vec<&str> = Vec::new();
+    for threshold in all {
+        if !metrics.contains(&threshold.metric.as_str()) {
+            metrics.push(&threshold.metric);
+        }
+    }
+    let mut blocks = Vec::new();
+    for metric in metrics {
+        blocks.push(Block::Line(1, vec![Piece::plain(metric)]));
+        for judged in all.iter().filter(|judged| judged.metric == metric) {
+            let (tone, mark) = match judged.verdict {
+                Judgement::Pass => (Tone::Good, "✓ "),
+                Judgement::Fail | Judgement::NoData => (Tone::Bad, "✗ "),
+            };
+            let (measured, samples) = measured(judged);
+            blocks.push(Block::Line(
+                2,
+                vec![
+                    Piece::new(tone, mark),
+                    Piece::plain(format!("'{}' ", judged.expression)),
+                    Piece::new(tone, measured),
+                    Piece::new(Tone::Faint, samples),
+                ],
+            ));
+        }
+    }
+    (!blocks.is_empty()).then_some(Section { title: "THRESHOLDS", note: String::new(), blocks })
+}
+
+/// `p(95)=12.345ms`, and how many samples stand behind it.
+pub(super) fn measured(judged: &Judged) -> (String, String) {
+    let Some(value) = judged.value.filter(|_| judged.verdict != Judgement::NoData) else {
+        return ("no data: nothing was measured, which is not a pass".to_owned(), String::new());
+    };
+    let aggregation = judged.expression.split(['<', '>', '=', '!']).next().unwrap_or_default().trim();
+    let metric = judged.metric.split('{').next().and_then(Metric::from_name);
+    let value = match metric {
+        Some(Metric::Trend(_)) if aggregation != "count" => human::precise_time(value),
+        Some(Metric::Rate(_)) => human::percent(value),
+        Some(Metric::Counter(_)) if aggregation == "rate" => human::per_second(value),
+        _ => format!("{value}"),
+    };
+    (format!("{aggregation}={value}"), format!("  {}", human::plural(judged.samples, "sample")))
+}
+
+pub(super) fn endpoints(all: &[Endpoint]) -> Option<Section> {
+    let words =
+        [(EndpointVerdict::Ok, "ok"), (EndpointVerdict::Failed, "failed"), (EndpointVerdict::Skipped, "skipped")];
+    let counts = words.map(|(verdict, word)| (count(all, verdict), word));
+    let counts: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    let note = format!("each asked once before the load: {}", counts.join(", "));
+    let columns = const { &[column("endpoint", NAME_COLUMNS), column("took", 7)] };
+    let table = Table { columns, has_head: false, rows: all.iter().map(endpoint).collect() };
+    (!all.is_empty()).then(|| Section { title: "ENDPOINTS", note, blocks: vec![Block::Table(table)] })
+}
+
+fn endpoint(endpoint: &Endpoint) -> Row {
+    let (tone, mark) = match endpoint.verdict {
+        EndpointVerdict::Ok => (Tone::Good, "✓"),
+        EndpointVerdict::Failed => (Tone::Bad, "✗"),
+        EndpointVerdict::Skipped => (Tone::Faint, "-"),
+    };
+    let way = match (endpoint.stream, endpoint.method.as_str()) {
+        (false, _) => "",
+        // Nothing else that is streamed is asked for with a GET.
+        (true, "GET") => " (WebSocket)",
+        (true, _) => " (SSE)",
+    };
+    let took = endpoint.duration_ms.map_or_else(String::new, human::time);
+    let word = if endpoint.verdict == EndpointVerdict::Skipped { "skipped: " } else { "" };
+    let remarks = endpoint.reason.iter().map(|reason| Remark::new(tone, 3, format!("{word}{reason}"))).collect();
+    Row {
+        tone,
+        mark: Some(mark),
+        cells: vec![endpoint.name.clone(), took],
+        tail: Some(Piece::plain(format!("  {:<4} {}{way}", endpoint.method, endpoint.path))),
+        remarks,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::tests::{busy_tally, document, verdict};
+
+    #[test]
+    fn numbers_of_thresholds_have_the_unit_of_their_metric() {
+        let one = |metric: &str, expression: &str, value| {
+            let doc = document(&busy_tally(), &[verdict(metric, expression, Some(value), Judgement::Pass)], false);
+            measured(&doc.thresholds[0]).0
+        };
+        assert_eq!(one("ttft", "p(99.9) < 2s", 2_000.4), "p(99.9)=2.0004s");
+        assert_eq!(one("ttft", "count>10", 50.0), "count=50");
+        assert_eq!(one("http_req_failed{request:chat}", "rate<=0.01", 0.0), "rate=0.00%");
+        assert_eq!(one("http_reqs", "rate>=10", 45.67), "rate=45.7/s");
+        assert_eq!(one("timeouts", "count==0", 0.0), "count=0");
+        assert_eq!(one("vus", "max!=3", 50.0), "max=50");
+    }
+}

@@ -1,0 +1,281 @@
+//! What was measured: latencies, throughput, failures, and both by kind of request.
+
+use super::{Block, Column, Piece, Remark, Row, Section, Table, Tone, column};
+use crate::document::{Address, Counter, Document, FailureDetails, GaugeValue, Measured, Rate, Trend};
+use crate::metrics;
+use crate::report::human;
+use std::collections::BTreeMap;
+
+/// Addresses that are listed; the document has all.
+const ADDRESSES_SHOWN: usize = 16;
+/// Characters of a name.
+const NAME: usize = 25;
+
+const LATENCY_COLUMNS: &[Column] = &[
+    column("", NAME),
+    column("count", 8),
+    column("p50", 7),
+    column("p90", 7),
+    column("p95", 7),
+    column("p99", 7),
+    column("p99.9", 7),
+    column("max", 7),
+];
+
+const THROUGHPUT_COLUMNS: &[Column] = &[column("", NAME), column("total", 10), column("rate", 12)];
+
+const FAILURES_COLUMNS: &[Column] = &[column("", NAME), column("count", 10), column("share", 12)];
+
+const REQUESTS_COLUMNS: &[Column] = &[
+    column("", NAME + 1),
+    column("count", 9),
+    column("failed", 9),
+    column("p50", 9),
+    column("p95", 9),
+    column("p99", 9),
+];
+
+const STREAMS_COLUMNS: &[Column] = &[
+    column("", NAME + 1),
+    column("ttft p50", 8),
+    column("p95", 8),
+    column("p99", 8),
+    column("tbt p50", 9),
+    column("p95", 8),
+    column("p99", 8),
+];
+
+/// The numbers of a run or of a kind of request, by name.
+type Numbers = BTreeMap<String, Measured>;
+
+pub(super) fn latency(doc: &Document) -> Option<Section> {
+    // The others are no latencies of the server's; what they say stands with the client and the failures.
+    let not_here = [metrics::Trend::InterruptedAge, metrics::Trend::ClientLag, metrics::Trend::PassLength];
+    let trends = metrics::Trend::ALL.into_iter().filter(|t| !not_here.contains(t));
+    let row = |(name, t): (&str, &Trend)| {
+        // The longest name; its row follows that of the metric that it is the other half of.
+        let rest = name.strip_prefix("http_req_duration").filter(|rest| rest.len() > 12);
+        let name = rest.map_or_else(|| name.to_owned(), |rest| format!("…{rest}"));
+        let times = [t.p50, t.p90, t.p95, t.p99, t.p99_9, t.max].map(human::time);
+        Row::plain([name, human::count(t.count)].into_iter().chain(times).collect())
+    };
+    let rows: Vec<Row> = trends.filter_map(|t| Some((t.name(), trend(&doc.metrics, t)?))).map(row).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let mut blocks = vec![Block::Table(Table { columns: LATENCY_COLUMNS, has_head: true, rows })];
+    let overflow: u64 = doc.metrics.values().map(|m| if let Measured::Trend(t) = m { t.overflow } else { 0 }).sum();
+    if overflow > 0 {
+        let text = format!("{} longer than an hour: percentiles stop there", human::plural(overflow, "time"));
+        blocks.push(Block::Remark(Remark::new(Tone::Warning, 1, text)));
+    }
+    let note = "of successful requests; failed and aborted ones have rows of their own".to_owned();
+    Some(Section { title: "LATENCY", note, blocks })
+}
+
+pub(super) fn throughput(doc: &Document) -> Section {
+    use metrics::Counter as C;
+    let get = |c: C| counter(&doc.metrics, c);
+    let row = |name: &str, total: String, rate: String, note: &str| Row {
+        tail: Some(Piece::plain(format!("  {note}"))),
+        ..Row::plain(vec![name.to_owned(), total, rate])
+    };
+    let mut rows = Vec::new();
+    for c in [C::HttpReqs, C::TokensOutput, C::TokenEvents, C::TokensReasoning, C::TokensInput] {
+        let Some(n) = get(c).filter(|n| n.count > 0 || c == C::HttpReqs) else { continue };
+        let note = match (c, &n.token_source) {
+            (C::TokenEvents, _) => events_per_token(&doc.requests),
+            (_, Some(source)) => source_note(source).to_owned(),
+            _ => String::new(),
+        };
+        rows.push(row(c.name(), human::count(n.count), human::per_second(n.rate), &note));
+    }
+    for c in [C::DataReceived, C::DataSent] {
+        if let Some(n) = get(c) {
+            rows.push(row(c.name(), human::bytes(n.count as f64), format!("{}/s", human::bytes(n.rate)), ""));
+        }
+    }
+    // Offered, started, completed: where a closed loop slows down with the server, an open one shows that it fell behind.
+    let offered = get(C::ArrivalsOffered).filter(|n| n.count > 0);
+    for c in [C::ArrivalsOffered, C::ArrivalsStarted, C::Iterations, C::DroppedIterations] {
+        let Some(n) = get(c).filter(|n| n.count > 0 || c != C::DroppedIterations).filter(|_| offered.is_some()) else {
+            continue;
+        };
+        let note = if c == C::DroppedIterations { "no user was free" } else { "" };
+        rows.push(row(c.name(), human::count(n.count), human::per_second(n.rate), note));
+    }
+    let mut blocks = vec![Block::Table(Table { columns: THROUGHPUT_COLUMNS, has_head: false, rows })];
+    let connections =
+        [("opened", C::ConnectionsOpened), ("reused", C::ConnectionsReused), ("stale retries", C::StaleRetries)];
+    let counts = connections.into_iter().filter_map(|(word, c)| Some(format!("{word} {}", get(c)?.count)));
+    blocks.push(Block::List("connections", counts.collect()));
+    blocks.extend(addresses(&doc.target.addresses));
+    if let Some(good) = rate(&doc.metrics, metrics::Rate::Goodput).filter(|r| r.total > 0) {
+        let share = human::percent(good.matches as f64 / good.total as f64);
+        blocks
+            .push(Block::List("goodput", vec![format!("{share}: {} of {} met every goal", good.matches, good.total)]));
+    }
+    let levels =
+        metrics::Gauge::ALL.into_iter().filter_map(|g| Some(format!("{} {}", g.name(), gauge(&doc.metrics, g)?.max)));
+    blocks.push(Block::List("at most", levels.collect()));
+    if let Some(skipped) = get(C::BadEvents).filter(|n| n.count > 0) {
+        let text = format!("{} skipped: not JSON", human::plural(skipped.count, "event"));
+        blocks.push(Block::Remark(Remark::new(Tone::Warning, 1, text)));
+    }
+    let note = format!("rates are of what arrived in the {} measured", human::length(doc.run.window_s));
+    Section { title: "THROUGHPUT", note, blocks }
+}
+
+/// Where connections went, when there was a choice or a failure.
+fn addresses(addresses: &[Address]) -> Option<Block> {
+    if addresses.len() < 2 && addresses.iter().all(|address| address.failed == 0) {
+        return None;
+    }
+    let left_out = addresses.len().saturating_sub(ADDRESSES_SHOWN);
+    let shown = addresses.iter().take(ADDRESSES_SHOWN).map(|a| match a.failed {
+        0 => format!("{}: {}", a.address, a.opened),
+        failed => format!("{}: {} ({failed} failed)", a.address, a.opened),
+    });
+    let items = shown.chain((left_out > 0).then(|| format!("and {left_out} more"))).collect();
+    Some(Block::List("by address", items))
+}
+
+fn source_note(source: &str) -> &str {
+    match source {
+        "usage" => "counted by the server (usage)",
+        "events" => "counted by us (one an event)",
+        "mixed" => "partly counted by us (mixed)",
+        other => other,
+    }
+}
+
+/// One event is not one token: how far apart they are, over the kinds that stream (plain answers have tokens and no events).
+fn events_per_token(requests: &BTreeMap<String, Numbers>) -> String {
+    let count = |numbers, c| counter(numbers, c).map_or(0, |n: &Counter| n.count);
+    let both =
+        |numbers| (count(numbers, metrics::Counter::TokenEvents), count(numbers, metrics::Counter::TokensOutput));
+    let streams = requests.values().map(both).filter(|&(events, _)| events > 0);
+    match streams.fold((0, 0), |(events, tokens), (e, t)| (events + e, tokens + t)) {
+        (_, 0) => String::new(),
+        (events, tokens) => format!("{:.2} events a streamed token", events as f64 / tokens as f64),
+    }
+}
+
+pub(super) fn failures(doc: &Document) -> Section {
+    let (failed, all) = rate(&doc.metrics, metrics::Rate::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));
+    let share = |n: u64| human::percent(n as f64 / all.max(1) as f64);
+    let note = match (failed, all) {
+        (_, 0) => "no request finished".to_owned(),
+        (0, n) => format!("no failures in {}", human::plural(n, "request")),
+        (f, n) => format!("{f} of {} ({})", human::plural(n, "request"), share(f)),
+    };
+    // In the order of the list, by category; classes that this build does not know come last.
+    let known = metrics::Failure::ALL.map(metrics::Failure::name);
+    let unknown = doc.failures.classes.keys().map(String::as_str).filter(|name| !known.contains(name));
+    let mut rows = Vec::new();
+    for name in known.into_iter().chain(unknown) {
+        let Some(&n) = doc.failures.classes.get(name) else { continue };
+        let details = doc.failures.details.get(name);
+        rows.push(Row {
+            tone: Tone::Bad,
+            tail: details.map(|details| Piece::new(Tone::Faint, when(details))),
+            remarks: details.map(particulars).unwrap_or_default(),
+            ..Row::plain(vec![name.to_owned(), human::count(n), share(n)])
+        });
+    }
+    let mut blocks = vec![Block::Table(Table { columns: FAILURES_COLUMNS, has_head: false, rows })];
+    let pairs = |table: &BTreeMap<String, u64>| table.iter().map(|(k, n)| format!("{k}: {n}")).collect::<Vec<_>>();
+    for (label, table) in [("statuses", &doc.failures.statuses), ("failed checks", &doc.failures.checks)] {
+        if !table.is_empty() {
+            blocks.push(Block::List(label, pairs(table)));
+        }
+    }
+    if let Some(tls) = doc.target.tls.as_ref().filter(|tls| !tls.troubles.is_empty()) {
+        blocks.push(Block::List("TLS", pairs(&tls.troubles)));
+    }
+    if let Some(checks) = rate(&doc.metrics, metrics::Rate::Checks).filter(|r| r.total > 0) {
+        let held = human::percent(checks.matches as f64 / checks.total as f64);
+        blocks.push(Block::List("checks", vec![format!("{} of {} held ({held})", checks.matches, checks.total)]));
+    }
+    if let Some(left) = counter(&doc.metrics, metrics::Counter::Cancelled).filter(|n| n.count > 0) {
+        let text = format!("{} given up by their users, as the profile asks", left.count);
+        blocks.push(Block::List("cancelled", vec![text]));
+    }
+    if let Some(cut_off) = counter(&doc.metrics, metrics::Counter::Interrupted).filter(|n| n.count > 0) {
+        let age = trend(&doc.metrics, metrics::Trend::InterruptedAge);
+        let age = age.map_or_else(String::new, |t| format!(", the oldest after {}", human::time(t.max)));
+        blocks.push(Block::List("interrupted", vec![format!("{} cut off by the end of the test{age}", cut_off.count)]));
+    }
+    Section { title: "FAILURES", note, blocks }
+}
+
+/// When failures of a class came.
+fn when(details: &FailureDetails) -> String {
+    let (first, last) = (human::length(details.first_s), human::length(details.last_s));
+    if first == last { format!("  after {first}") } else { format!("  after {first} to {last}") }
+}
+
+/// What is known of a class beside its number: how long servers asked us to wait, and what the first failure looked like.
+fn particulars(details: &FailureDetails) -> Vec<Remark> {
+    let wait = details.retry_after_s.map(|wait| match (wait.min, wait.max) {
+        (min, max) if min == max => format!("retry-after {min}s"),
+        (min, max) => format!("retry-after {min}s to {max}s"),
+    });
+    wait.iter().chain(&details.sample).map(|text| Remark::new(Tone::Faint, 3, text)).collect()
+}
+
+pub(super) fn requests(kinds: &BTreeMap<String, Numbers>) -> Option<Section> {
+    let row = |(name, numbers): (&String, &Numbers)| {
+        let (failed, all) = rate(numbers, metrics::Rate::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));
+        let counts = [name.clone(), human::count(all), human::count(failed)];
+        Row::plain(counts.into_iter().chain(times(numbers, metrics::Trend::HttpReqDuration)).collect())
+    };
+    let table = Table { columns: REQUESTS_COLUMNS, has_head: true, rows: kinds.iter().map(row).collect() };
+    let note = "p50, p95 and p99 of http_req_duration".to_owned();
+    (!kinds.is_empty()).then(|| Section { title: "REQUESTS", note, blocks: vec![Block::Table(table)] })
+}
+
+/// Time to first token and between tokens, of the kinds that have any.
+pub(super) fn streams(kinds: &BTreeMap<String, Numbers>) -> Option<Section> {
+    let streams = kinds.iter().filter(|(_, numbers)| trend(numbers, metrics::Trend::Ttft).is_some());
+    let row = |(name, numbers): (&String, &Numbers)| {
+        let both = [metrics::Trend::Ttft, metrics::Trend::Tbt].map(|of| times(numbers, of));
+        Row::plain(std::iter::once(name.clone()).chain(both.into_iter().flatten()).collect())
+    };
+    let table = Table { columns: STREAMS_COLUMNS, has_head: true, rows: streams.map(row).collect() };
+    let note = "p50, p95 and p99 of ttft, then of tbt".to_owned();
+    (!table.rows.is_empty()).then(|| Section { title: "STREAMS", note, blocks: vec![Block::Table(table)] })
+}
+
+fn times(numbers: &Numbers, of: metrics::Trend) -> [String; 3] {
+    trend(numbers, of)
+        .map_or_else(|| std::array::from_fn(|_| "-".to_owned()), |t| [t.p50, t.p95, t.p99].map(human::time))
+}
+
+fn trend(numbers: &Numbers, trend: metrics::Trend) -> Option<&Trend> {
+    match numbers.get(trend.name()) {
+        Some(Measured::Trend(t)) if t.count > 0 => Some(t),
+        _ => None,
+    }
+}
+
+fn counter(numbers: &Numbers, counter: metrics::Counter) -> Option<&Counter> {
+    match numbers.get(counter.name()) {
+        Some(Measured::Counter(c)) => Some(c),
+        _ => None,
+    }
+}
+
+fn rate(numbers: &Numbers, rate: metrics::Rate) -> Option<&Rate> {
+    match numbers.get(rate.name()) {
+        Some(Measured::Rate(r)) => Some(r),
+        _ => None,
+    }
+}
+
+fn gauge(numbers: &Numbers, gauge: metrics::Gauge) -> Option<&GaugeValue> {
+    match numbers.get(gauge.name()) {
+        Some(Measured::Gauge(g)) => Some(g),
+        _ => None,
+    }
+}
