@@ -71,10 +71,8 @@ impl Ready {
                 }
             }
         };
-        let run = match stop.is_signalled() {
-            true => nothing_ran(plan),
-            false => engine::run(plan, &cores, stop.flag(), &mut on_tick)?,
-        };
+        let run =
+            if stop.is_signalled() { nothing_ran(plan) } else { engine::run(plan, &cores, stop.flag(), &mut on_tick)? };
 
         let window = (plan.warmup, plan.warmup + run.window);
         let soak = soak(&run.series, Times { window, level: plan.level_stretch(), warm: plan.warmup > Nanos::ZERO });

@@ -48,14 +48,6 @@ fn no_server_is_started_elsewhere_or_against_the_user() {
         Overrides { target_url: flag("target-url", "http://example.com"), ..none() },
         Overrides { host: flag("host", "10.0.0.7"), ..none() },
         Overrides { target_url: flag("target-url", "http://localhost:1/proxy"), ..none() },
-        // A named target is not replaced when it does not answer.
-        Overrides { target_url: flag("target-url", "http://localhost:9000"), ..none() },
-        Overrides { target_url: env("K6_TARGET_URL", "http://localhost:9000"), ..none() },
-        Overrides {
-            target_url: flag("target-url", "http://localhost:1"),
-            chaos: env("LLMSIM_BLAST_CHAOS", "1"),
-            ..none()
-        },
         Overrides { no_server: flag("no-server", "true"), ..none() },
         Overrides { no_server: env("LLMSIM_BLAST_NO_SERVER", "1"), ..none() },
         Overrides { host: flag("host", "10.0.0.7"), server_bin: env("LLMSIM_BLAST_SERVER_BIN", "llmsim"), ..none() },
@@ -64,6 +56,22 @@ fn no_server_is_started_elsewhere_or_against_the_user() {
     }
     let no = Overrides { no_server: env("LLMSIM_BLAST_NO_SERVER", "0"), ..none() };
     assert!(plan(&no).server.is_some());
+}
+
+#[test]
+fn a_named_target_is_not_replaced_when_it_does_not_answer() {
+    let none = Overrides::default;
+    for overrides in [
+        Overrides { target_url: flag("target-url", "http://localhost:9000"), ..none() },
+        Overrides { target_url: env("K6_TARGET_URL", "http://localhost:9000"), ..none() },
+        Overrides {
+            target_url: flag("target-url", "http://localhost:1"),
+            chaos: env("LLMSIM_BLAST_CHAOS", "1"),
+            ..none()
+        },
+    ] {
+        assert_eq!(plan(&overrides).server, None, "{overrides:?}");
+    }
 }
 
 #[test]
