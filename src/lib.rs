@@ -100,7 +100,7 @@
 //! | … | one place |
 //! |---|---|
 //! | add a profile | `profiles/x.toml` (+1 line in `plan/profile.rs`) |
-//! | add a flag | `cli/mod.rs` → `plan/resolve.rs`; about connections: `cli/access.rs` → `plan/access.rs` |
+//! | add a flag | the struct of its group in `cli/`, and where `plan` reads it by the name of that field |
 //! | add an API | one file in `api/` + one enum variant |
 //! | add a load shape | one file in `load/` + one variant |
 //! | add a metric | `metrics/mod.rs`; the compiler then leads through tally, summary, threshold |

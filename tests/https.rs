@@ -268,14 +268,14 @@ fn files_that_cannot_be_used_are_refused_before_the_start() {
     let nonsense = scene.bench.write("nonsense.pem", "hunter2");
     let missing = scene.bench.path("missing.pem");
     for (args, words) in [
-        (&["--cert", &cert, "--key", &missing][..], &["--key (flag): cannot read", "missing.pem"][..]),
+        (&["--cert", &cert, "--key", &missing][..], &["--key: cannot read", "missing.pem"][..]),
         (&["--cert", &cert, "--key", &nonsense], &["--key expects", "nonsense.pem"]),
         (&["--cert", &nonsense, "--key", &key], &["--cert expects"]),
         (&["--cert", &ca, "--key", &key], &["--cert and --key cannot be used"]),
         (&["--cert", &cert], &["expected --key beside it"]),
         (&["--key", &key], &["expected --cert beside it"]),
-        (&["--insecure"], &["--insecure (flag): cannot stand together with --cacert (flag)"]),
-        (&["--native-roots"], &["cannot stand together"]),
+        (&["--insecure"], &["--insecure cannot be used together with --cacert"]),
+        (&["--native-roots"], &["cannot be used together"]),
     ] {
         let output = scene.run(&profile(1, ""), args);
         says(&output, 104, words);

@@ -111,7 +111,7 @@ fn what_an_open_load_cannot_have_is_refused() {
         (&["quick-smoke", "--rate", "5"][..], 104, "counts requests instead of time"),
         (&["load", "--rate", "fast"], 2, "is not a rate"),
         (&["load", "--rate", "5", "--think-time", "1s"], 104, "means nothing to an open load"),
-        (&["load", "--rate", "5", "--stage", "1s:5"], 104, "cannot stand together"),
+        (&["load", "--rate", "5", "--stage", "1s:5"], 104, "cannot be used together"),
     ] {
         let output = blast(args);
         assert_eq!(output.code, Some(code), "{args:?}: {output:?}");

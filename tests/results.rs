@@ -314,7 +314,12 @@ fn builds_are_compared_and_gates_decide_the_exit_code() {
     // Whoever reads only the first line has closed the pipe: the gate has failed all the same, and the files are written.
     let kept = bench.path("kept.json");
     let arguments = [&["llmsim-blast"], &slow[..], &["--fail-on", "throughput<-50%", "--output", &kept]].concat();
-    let class = commands::main(arguments.iter().map(OsString::from), &|_| None, &mut Closed, &mut Vec::new());
+    let class = commands::main(
+        arguments.iter().map(OsString::from),
+        &commands::Environment::default(),
+        &mut Closed,
+        &mut Vec::new(),
+    );
     assert_eq!(class, llmsim_blast::exit::ExitClass::ThresholdFailed);
     assert!(std::fs::read_to_string(kept).unwrap().contains("regressed"));
 

@@ -119,10 +119,10 @@ fn nonsense_is_refused_before_anything_is_asked() {
     let url = server.url();
     let goal = ["--slo", "http_req_failed rate<1%"];
     for (args, code, expected) in [
-        (vec!["throughput", "--concurrency", "0"], 2, "--concurrency (flag): `0`"),
-        (vec!["throughput", "--concurrency", "4,x"], 2, "--concurrency (flag): `x`"),
+        (vec!["throughput", "--concurrency", "0"], 2, "invalid value '0' for --concurrency"),
+        (vec!["throughput", "--concurrency", "4,x"], 2, "invalid value '4,x' for --concurrency"),
         (vec!["throughput", "--answers", "all"], 2, "expected plain, stream or both"),
-        (vec!["throughput", "--duration", "0s"], 2, "--duration (flag)"),
+        (vec!["throughput", "--duration", "0s"], 2, "for --duration"),
         (vec!["throughput", "--no-server", "--server-workers", "2"], 104, "a running server has the threads it has"),
         (vec!["throughput", "--output", "/nonexistent/t.json"], 104, "--output /nonexistent/t.json"),
         (vec!["capacity", "--slo", "ttft"], 2, "expected a metric and a threshold"),

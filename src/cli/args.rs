@@ -9,141 +9,145 @@ use std::path::PathBuf;
 
 /// What gates look like, and how many runs it takes.
 pub(crate) const COMPARE_HELP: &str = "\
-Gates: a measure, > or <, and a limit; with & both limits have to be crossed.
+A gate is a measure, > or <, and a limit. With & both limits have to be crossed.
   --fail-on 'ttft.p99>5%'            a percentile grows by more than 5 %
   --fail-on 'tbt.p50>3%&0.5ms'       by more than 3 % and more than 0.5 ms
   --fail-on 'error_rate>0.5pp'       by more than half a percentage point
   --fail-on 'throughput<-3%'         requests per second drop by more than 3 %
   --fail-on 'ttft{request:chat-stream}.p95>10%'
 
-One run a side is indicative: it fails no gate, unless --allow-single. Three a
-side decide, five see more; run them in turns (A B A B). The results must be of
-the same test. `scripts/compare-commits.sh` does all of it for two commits.
+One run a side is only indicative: it fails no gate without --allow-single. Three
+runs a side can decide, and five detect smaller changes. Alternate the runs (A B
+A B). All results must be of the same test. `scripts/compare-commits.sh` does all
+of this for two commits.
 
-Exit codes: 0 no gate failed, 99 one did, 110 not comparable, or no gate failed
-and a run has too few samples for one.";
+Exit codes: 0 no gate failed, 99 a gate failed, 110 the results are not
+comparable, or a run has too few samples for a gate.";
 
-/// How shares come about.
+/// How shards are run and merged.
 pub(crate) const MERGE_HELP: &str = "\
   llmsim-blast load --target-url URL --shard 0/2 --output s0.json   (one machine)
   llmsim-blast load --target-url URL --shard 1/2 --output s1.json   (the other)
   llmsim-blast merge s0.json s1.json --output run.json
 
-Counts and histograms are those of one run. Thresholds are judged here only.
-Exit codes: as of a run; 110 when a share is missing, doubled, or of another test.";
+The merged counts and histograms are those of one run. Thresholds are judged only
+here. Exit codes: as for a run; 110 when a shard is missing, is given twice, or
+belongs to another test.";
 
 /// Whether GitHub Actions is told.
 const GITHUB: [&str; 2] = ["auto", "off"];
 
 /// Results to compare.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct CompareArgs {
     /// One result a side: BASE HEAD.
     #[arg(value_name = "BASE HEAD", num_args = 0..=2, conflicts_with_all = ["base", "head"])]
     pub(crate) files: Vec<PathBuf>,
-    /// Results of the one build.
+    /// Results of the base build.
     #[arg(long, value_name = "FILES", num_args = 1..)]
     pub(crate) base: Vec<PathBuf>,
-    /// Results of the other.
+    /// Results of the build to judge.
     #[arg(long, value_name = "FILES", num_args = 1..)]
     pub(crate) head: Vec<PathBuf>,
-    /// Exit with 99 when a measure changes by more (repeatable).
+    /// Exit with 99 if a measure crosses this limit (repeatable).
     #[arg(long, value_name = "GATE")]
     pub(crate) fail_on: Vec<String>,
-    /// The runs were made in turns, A B A B, and belong together in order.
+    /// The runs alternated (A B A B): compare them pair by pair, in order.
     #[arg(long)]
     pub(crate) paired: bool,
-    /// How often two equal builds may be called different [0.05].
+    /// Probability of calling two equal builds different [default: 0.05].
     #[arg(long, value_name = "P")]
     pub(crate) alpha: Option<String>,
-    /// Smaller changes are never called one [2%].
+    /// Ignore changes below this size [default: 2%].
     #[arg(long, value_name = "P%")]
     pub(crate) noise_floor: Option<String>,
-    /// What `noise` has measured: no gate is narrower than that.
+    /// Never judge more finely than the noise in this file, written by `noise`.
     #[arg(long, value_name = "FILE")]
     pub(crate) noise: Option<PathBuf>,
-    /// Let gates fail with one run a side, too.
+    /// Let gates fail even with one run a side.
     #[arg(long)]
     pub(crate) allow_single: bool,
-    /// Exit with 99 when these runs cannot say whether a gate holds.
+    /// Exit with 99 if a gate is inconclusive.
     #[arg(long)]
     pub(crate) fail_on_inconclusive: bool,
-    /// Write the comparison as JSON; - is standard output.
+    /// Write the comparison to FILE as JSON (- for standard output).
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<String>,
-    /// Write it as Markdown, for a comment.
+    /// Write the comparison to FILE as Markdown.
     #[arg(long, value_name = "FILE")]
     pub(crate) md: Option<PathBuf>,
-    /// Write the gates as JUnit XML.
+    /// Write the gates to FILE as JUnit XML.
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
-    /// Tell GitHub Actions, if it runs this [off].
+    /// Write a step summary and annotations when running under GitHub Actions
+    /// [default: off].
     #[arg(long, value_name = "WHEN", value_parser = GITHUB)]
     pub(crate) github: Option<String>,
 }
 
-/// Shares to merge.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+/// Shards to merge.
+#[derive(Debug, Clone, Args)]
 pub(crate) struct MergeArgs {
-    /// The results of all shares, in any order.
+    /// Results of all shards, in any order.
     #[arg(value_name = "FILES", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// Write the whole as JSON; - is standard output.
+    /// Write the merged result to FILE as JSON (- for standard output).
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<String>,
-    /// Merge what is there, and mark the result as partial.
+    /// Merge even if shards are missing, and mark the result as partial.
     #[arg(long)]
     pub(crate) allow_missing: bool,
-    /// Write the thresholds as JUnit XML.
+    /// Write the verdict to FILE as JUnit XML.
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
-    /// Tell GitHub Actions, if it runs this [off].
+    /// Write a step summary and annotations when running under GitHub Actions
+    /// [default: off].
     #[arg(long, value_name = "WHEN", value_parser = GITHUB)]
     pub(crate) github: Option<String>,
-    /// No colour.
+    /// Do not use colour.
     #[arg(long)]
     pub(crate) no_color: bool,
-    /// Exit with 111 when a client was the bottleneck.
+    /// Exit with 111 if a client was the bottleneck.
     #[arg(long)]
     pub(crate) fail_on_invalid: bool,
 }
 
 /// Runs of one build.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct NoiseArgs {
     /// Results of at least three runs of the same build.
     #[arg(value_name = "FILES", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// Keep what was measured, for `compare --noise`; - is standard output.
+    /// Write the noise to FILE, for `compare --noise` (- for standard output).
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<String>,
 }
 
 /// A result to print.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ReportArgs {
-    /// The result.
+    /// Result to print.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Its seconds as CSV.
+    /// Print its seconds as CSV.
     #[arg(long, group = "format")]
     pub(crate) csv: bool,
-    /// Its seconds as an HdrHistogram interval log.
+    /// Print its seconds as an HdrHistogram interval log.
     #[arg(long, group = "format")]
     pub(crate) hgrm: bool,
-    /// Its numbers under the names of another tool's results.
+    /// Print its numbers under the names that another tool uses.
     #[arg(long, value_name = "TOOL", group = "format", value_parser = ["vllm"])]
     pub(crate) compat: Option<String>,
-    /// Write its thresholds as JUnit XML, too.
+    /// Also write its verdict to FILE as JUnit XML.
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
-    /// No colour.
+    /// Do not use colour.
     #[arg(long)]
     pub(crate) no_color: bool,
 }
 
 /// How a child is tied to its parent.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SuperviseArgs {
     /// The process whose end is the child's.
     #[arg(long)]
@@ -160,15 +164,16 @@ pub(crate) struct SuperviseArgs {
 }
 
 /// How the embedded simulator is run.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ServeArgs {
-    /// Where it listens.
+    /// Host to listen on.
     #[arg(long, value_name = "HOST", default_value = limits::DEFAULT_HOST)]
     pub(crate) host: String,
-    /// On which port; 0 for any free one.
+    /// Port to listen on (0 for any free port).
     #[arg(long, value_name = "PORT", default_value_t = limits::DEFAULT_PORT)]
     pub(crate) port: u16,
-    /// Its TOML configuration; without one the benchmark settings.
+    /// Configure the simulator with this TOML file instead of the benchmark
+    /// settings.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Inject errors: 10 % 429, 5 % 5xx, 2 % timeouts.
@@ -177,26 +182,26 @@ pub(crate) struct ServeArgs {
 }
 
 /// How the tool measures itself.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SelfTestArgs {
-    /// Shorter, in some ten seconds, without looking for the limit.
+    /// Take about ten seconds, and do not look for the limit.
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Write all results as JSON; - is standard output.
+    /// Write all results to FILE as JSON (- for standard output).
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<String>,
 }
 
 /// How the origin is run.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct OriginArgs {
-    /// Where it listens.
+    /// Host to listen on.
     #[arg(long, value_name = "HOST", default_value = limits::DEFAULT_HOST)]
     pub(crate) host: String,
-    /// On which port; 0 for any free one.
+    /// Port to listen on (0 for any free port).
     #[arg(long, value_name = "PORT", default_value_t = limits::DEFAULT_PORT)]
     pub(crate) port: u16,
-    /// Spend the last 100 µs of every wait looking at the clock: more exact, at the price of CPU.
+    /// Busy-wait for the last 100 µs of every wait: more exact, but costs CPU.
     #[arg(long)]
     pub(crate) spin: bool,
 }

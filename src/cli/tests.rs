@@ -1,22 +1,23 @@
 use super::*;
 use crate::commands::main;
 use crate::exit::ExitClass;
-use crate::plan::Origin;
-use clap::CommandFactory as _;
-use std::ffi::OsString;
+use crate::plan::{Given, Origin};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-fn typed(arguments: &[&str]) -> RunArgs {
-    let arguments = ["llmsim-blast"].iter().chain(arguments);
-    Cli::try_parse_from(arguments).unwrap_or_else(|e| panic!("{e}")).run
+/// What flags and the environment say about a run.
+fn typed(arguments: &[&str], names: &[(&str, &str)]) -> Overrides {
+    let arguments = ["llmsim-blast"].iter().chain(arguments).map(OsString::from);
+    parse(arguments, &environment(names)).unwrap_or_else(|e| panic!("{e}")).1
 }
 
 /// An environment with these names.
-fn environment(names: &'static [(&'static str, &'static str)]) -> impl Fn(&str) -> Option<String> {
-    move |name| names.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+fn environment(names: &[(&str, &str)]) -> Environment {
+    Environment::new(names.iter().map(|(name, value)| (name.into(), value.into())))
 }
 
 /// Exit class, standard output, standard error.
-fn call(arguments: &[&str], names: &'static [(&'static str, &'static str)]) -> (ExitClass, String, String) {
+fn call(arguments: &[&str], names: &[(&str, &str)]) -> (ExitClass, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let arguments = ["llmsim-blast"].iter().chain(arguments).map(OsString::from);
     let class = main(arguments, &environment(names), &mut out, &mut err);
@@ -28,255 +29,172 @@ fn the_command_is_well_formed() {
     Cli::command().debug_assert();
 }
 
-#[test]
-#[expect(clippy::too_many_lines, reason = "a list of every flag")]
-fn every_flag_becomes_an_override_with_its_name() {
-    let run = typed(&[
-        "load",
-        "--target-url",
-        "u",
-        "--target-url",
-        "v",
-        "--cacert",
-        "ca",
-        "--native-roots",
-        "--insecure",
-        "--cert",
-        "ce",
-        "--key",
-        "ke",
-        "--tls-resume",
-        "off",
-        "--resolve",
-        "h:1:a",
-        "--connect-to",
-        "h:1:g:2",
-        "--dns-ttl",
-        "ttl",
-        "--unix-socket",
-        "us",
-        "--source-ip",
-        "a,b",
-        "--connect-rate",
-        "9",
-        "--max-requests-per-connection",
-        "3",
-        "--disable-keepalive",
-        "--http-proxy",
-        "px",
-        "--basic-auth-file",
-        "ba",
-        "--dump-request",
-        "--debug-response",
-        "2",
-        "--host",
-        "h",
-        "--port",
-        "-1",
-        "--no-server",
-        "--server-bin",
-        "b",
-        "--server-src",
-        "s",
-        "--server-config",
-        "c",
-        "--chaos",
-        "--vus",
-        "5",
-        "--duration",
-        "d",
-        "--iterations",
-        "i",
-        "--rate",
-        "9",
-        "--stage",
-        "1s:1",
-        "--stage",
-        "2s:2",
-        "--warmup",
-        "wu",
-        "--cooldown",
-        "cd",
-        "--server-pid",
-        "-1",
-        "--think-time",
-        "t",
-        "--timeout",
-        "o",
-        "--quickack",
-        "--shard=1/2",
-        "--start-at",
-        "at",
-        "--abort-scope",
-        "shard",
-        "--junit=j.xml",
-        "--github",
-        "auto",
-        "--fail-on-invalid",
-        "--rx-timestamps",
-        "r",
-        "--poll-interval",
-        "p",
-        "--workers",
-        "w",
-        "--no-pin",
-        "--verify-parse",
-        "--output",
-        "-",
-        "--header",
-        "A: b, c",
-        "--header",
-        "D: e",
-        "--api-key-file",
-        "k",
-        "--seed",
-        "7",
-        "--api",
-        "a",
-        "--path",
-        "/p",
-        "--model",
-        "m",
-        "--quiet",
-        "--no-color",
-        "--show-config",
-        "--tag",
-        "x=1",
-    ]);
-    assert_eq!(run.profile.as_deref(), Some("load"));
-    let flag = |name: &str, value: &str| Some(Given::flag(name, value));
-    let expected = Overrides {
-        target_url: flag("target-url", "u"),
-        host: flag("host", "h"),
-        port: flag("port", "-1"),
-        no_server: flag("no-server", "true"),
-        server_bin: flag("server-bin", "b"),
-        server_src: flag("server-src", "s"),
-        server_config: flag("server-config", "c"),
-        chaos: flag("chaos", "true"),
-        api: flag("api", "a"),
-        path: flag("path", "/p"),
-        model: flag("model", "m"),
-        vus: flag("vus", "5"),
-        duration: flag("duration", "d"),
-        iterations: flag("iterations", "i"),
-        rate: flag("rate", "9"),
-        stages: vec![Given::flag("stage", "1s:1"), Given::flag("stage", "2s:2")],
-        warmup: flag("warmup", "wu"),
-        cooldown: flag("cooldown", "cd"),
-        server_pid: flag("server-pid", "-1"),
-        think_time: flag("think-time", "t"),
-        timeout: flag("timeout", "o"),
-        workers: flag("workers", "w"),
-        no_pin: flag("no-pin", "true"),
-        rx_timestamps: flag("rx-timestamps", "r"),
-        poll_interval: flag("poll-interval", "p"),
-        quickack: flag("quickack", "true"),
-        shard: flag("shard", "1/2"),
-        start_at: flag("start-at", "at"),
-        abort_scope: flag("abort-scope", "shard"),
-        junit: flag("junit", "j.xml"),
-        github: flag("github", "auto"),
-        fail_on_invalid: flag("fail-on-invalid", "true"),
-        verify_parse: flag("verify-parse", "true"),
-        output: flag("output", "-"),
-        headers: vec![Given::flag("header", "A: b, c"), Given::flag("header", "D: e")],
-        api_key_file: flag("api-key-file", "k"),
-        api_key: None,
-        seed: flag("seed", "7"),
-        quiet: flag("quiet", "true"),
-        no_color: flag("no-color", "true"),
-        show_config: flag("show-config", "true"),
-        tags: vec![Given::flag("tag", "x=1")],
-        access: Box::new(AccessOverrides {
-            more_target_urls: vec![Given::flag("target-url", "v")],
-            cacert: flag("cacert", "ca"),
-            native_roots: flag("native-roots", "true"),
-            insecure: flag("insecure", "true"),
-            cert: flag("cert", "ce"),
-            key: flag("key", "ke"),
-            tls_resume: flag("tls-resume", "off"),
-            resolve: vec![Given::flag("resolve", "h:1:a")],
-            connect_to: vec![Given::flag("connect-to", "h:1:g:2")],
-            unix_socket: flag("unix-socket", "us"),
-            dns_ttl: flag("dns-ttl", "ttl"),
-            source_ips: vec![Given::flag("source-ip", "a"), Given::flag("source-ip", "b")],
-            connect_rate: flag("connect-rate", "9"),
-            max_requests_per_connection: flag("max-requests-per-connection", "3"),
-            disable_keepalive: flag("disable-keepalive", "true"),
-            http_proxy: flag("http-proxy", "px"),
-            basic_auth_file: flag("basic-auth-file", "ba"),
-            basic_auth: None,
-            dump_request: flag("dump-request", "true"),
-            debug_response: flag("debug-response", "2"),
-        }),
-    };
-    assert_eq!(run.overrides(&|_| None), expected);
-    let loud = |_: &str| Some("from the environment".to_owned());
-    let secret = Secret::new("from the environment".to_owned());
-    let sourced = |name: &str| Some(Sourced { value: secret.clone(), origin: Origin::Environment(name.to_owned()) });
-    let api_key = sourced("LLMSIM_BLAST_API_KEY");
-    let basic_auth = sourced("LLMSIM_BLAST_BASIC_AUTH");
-    let access = Box::new(AccessOverrides { basic_auth, ..(*expected.access).clone() });
-    assert_eq!(run.overrides(&loud), Overrides { api_key, access, ..expected }, "flags beat the environment");
+/// The commands whose flags are read by name: a run, and those of many runs.
+const BY_NAME: [&str; 3] = ["", "capacity", "throughput"];
+
+/// The others, each with the struct of its flags.
+const TYPED: [(&str, &str); 8] = [
+    ("compare", "CompareArgs"),
+    ("merge", "MergeArgs"),
+    ("noise", "NoiseArgs"),
+    ("report", "ReportArgs"),
+    ("serve", "ServeArgs"),
+    ("self-test", "SelfTestArgs"),
+    ("origin", "OriginArgs"),
+    ("supervise", "SuperviseArgs"),
+];
+
+/// A command's definition.
+fn command(name: &str) -> clap::Command {
+    let root = Cli::command();
+    if name.is_empty() { root } else { root.find_subcommand(name).expect("a command").clone() }
+}
+
+/// Field and flag of everything that a command offers.
+fn offered(name: &str) -> Vec<(String, String)> {
+    let command = command(name);
+    let named = |argument: &clap::Arg| Some((argument.get_id().to_string(), argument.get_long()?.to_owned()));
+    command.get_arguments().filter_map(named).collect()
+}
+
+/// What a command asks for when nothing was said.
+fn asked(name: &str) -> BTreeSet<&'static str> {
+    let overrides = typed(if name.is_empty() { &["load"] } else { std::slice::from_ref(&name) }, &[]);
+    crate::commands::read_all(name, &overrides);
+    overrides.asked()
 }
 
 #[test]
-fn every_flag_has_an_environment_name() {
-    // The environment knows every name that follows from a flag of the command; all of them arrive.
-    let command = Cli::command();
-    let flags: Vec<_> =
-        command.get_arguments().filter_map(|arg| arg.get_long()).filter(|f| !["help", "version"].contains(f)).collect();
-    assert!(flags.len() > 20);
-    for flag in flags {
-        let name = environment_name(flag);
-        let only = |asked: &str| (asked == name).then(|| "value".to_owned());
-        let overrides = typed(&["load"]).overrides(&only);
-        let origin = format!("Environment(\"{name}\")");
-        assert!(format!("{overrides:?}").contains(&origin), "{name}: {overrides:?}");
+fn every_flag_that_a_command_offers_is_read_by_it() {
+    let mut known = BTreeSet::new();
+    let mut asked_for = BTreeSet::new();
+    for name in BY_NAME {
+        let (offered, asked) = (offered(name), asked(name));
+        assert!(offered.len() > 30, "{name}");
+        for (id, flag) in offered {
+            assert!(asked.contains(id.as_str()), "`{name}` offers --{flag}, and nothing reads `{id}`");
+            known.insert(id);
+        }
+        asked_for.extend(asked);
+    }
+    for id in asked_for {
+        assert!(known.contains(id), "`{id}` is read, and no command has a flag of that name");
+    }
+}
+
+#[test]
+fn the_other_commands_have_no_flag_but_those_of_their_structs() {
+    // Who takes such a struct names its fields: `fn merge(args: &MergeArgs, …)` says `args.files`.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands");
+    let mut readers: BTreeMap<String, String> = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).expect("the commands") {
+        let path = entry.expect("an entry").path();
+        let text = if path.is_file() { std::fs::read_to_string(path).expect("a source file") } else { String::new() };
+        for function in text.split("\nfn ").flat_map(|part| part.split("\npub(super) fn ")) {
+            let head = function.split_once(") ->").map_or("", |(head, _)| head);
+            for (name, _) in TYPED.iter().filter(|(_, of)| head.contains(&format!("args: &{of}"))) {
+                readers.entry((*name).to_owned()).or_default().push_str(function);
+            }
+        }
+    }
+    for (name, of) in TYPED {
+        let code = readers.get(name).unwrap_or_else(|| panic!("no function takes {of}"));
+        for argument in command(name).get_arguments().filter(|argument| argument.get_long().is_some()) {
+            let field = format!("args.{}", argument.get_id());
+            let is_read = code
+                .match_indices(&field)
+                .any(|(at, _)| !code[at + field.len()..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
+            assert!(is_read, "`{name}` offers --{}, and nothing reads `{field}`", argument.get_id());
+        }
+    }
+    let all = Cli::command().get_subcommands().count();
+    assert_eq!(TYPED.len() + BY_NAME.len(), all, "a run is no subcommand, and `profiles` has no flag");
+}
+
+#[test]
+fn every_flag_becomes_an_override_with_its_name() {
+    for name in BY_NAME {
+        for (id, flag) in offered(name) {
+            let argument = command(name).get_arguments().find(|a| a.get_id() == id.as_str()).expect("offered").clone();
+            let takes_value = argument.get_action().takes_values();
+            let mut line = vec![if name.is_empty() { "load" } else { name }.to_owned(), format!("--{flag}")];
+            line.extend(takes_value.then(|| "typed".to_owned()));
+            let line: Vec<&str> = line.iter().map(String::as_str).collect();
+            let variable = environment::name_of(&flag);
+            let loud = [(variable.as_str(), "set")];
+            let id: &'static str = id.leak();
+            let expected = Given::flag(&flag, if takes_value { "typed" } else { "true" });
+            assert_eq!(typed(&line, &loud).many(id), [expected], "{name}: a flag beats the environment");
+            let given = typed(&line[..1], &loud).many(id).to_vec();
+            assert_eq!(given, [Given::environment(&variable, "set")], "{name}: {flag}");
+            assert!(typed(&line[..1], &[]).one(id).is_none());
+        }
+    }
+}
+
+#[test]
+fn a_command_reads_nothing_of_the_environment_that_it_does_not_offer() {
+    let all: Vec<String> = offered("").into_iter().map(|(_, flag)| environment::name_of(&flag)).collect();
+    for name in ["capacity", "throughput"] {
+        let offered = offered(name);
+        let is_offered = |variable: &String| offered.iter().any(|(_, flag)| environment::name_of(flag) == **variable);
+        let foreign: Vec<(&str, &str)> = all.iter().filter(|v| !is_offered(v)).map(|v| (v.as_str(), "abc")).collect();
+        assert!(foreign.len() > 5, "{foreign:?}");
+        let overrides = typed(&[name], &foreign);
+        assert!(!format!("{overrides:?}").contains("abc"), "{name}: {overrides:?}");
     }
 }
 
 #[test]
 fn lists_in_the_environment_are_split() {
-    let names = environment(&[
+    let names = [
         ("LLMSIM_BLAST_STAGE", "1s:1, 2s:2"),
         ("LLMSIM_BLAST_TAG", "a=1,b=2"),
         ("LLMSIM_BLAST_HEADER", "A: b, c\nD: e\n"),
-    ]);
-    let overrides = typed(&["load"]).overrides(&names);
-    let texts = |given: &[Given]| given.iter().map(|g| g.value.clone()).collect::<Vec<_>>();
-    assert_eq!(texts(&overrides.stages), ["1s:1", "2s:2"]);
-    assert_eq!(texts(&overrides.tags), ["a=1", "b=2"]);
-    assert_eq!(texts(&overrides.headers), ["A: b, c", "D: e"]);
-    assert_eq!(overrides.stages[0].origin, Origin::Environment("LLMSIM_BLAST_STAGE".to_owned()));
+        ("LLMSIM_BLAST_SOURCE_IP", "127.0.0.2,127.0.0.3"),
+    ];
+    let overrides = typed(&["load"], &names);
+    let texts = |id| overrides.many(id).iter().map(|g| g.value.clone()).collect::<Vec<_>>();
+    assert_eq!(texts("stage"), ["1s:1", "2s:2"]);
+    assert_eq!(texts("tag"), ["a=1", "b=2"]);
+    assert_eq!(texts("header"), ["A: b, c", "D: e"]);
+    assert_eq!(texts("source_ip"), ["127.0.0.2", "127.0.0.3"]);
+    assert_eq!(overrides.many("stage")[1].origin, Origin::Environment("LLMSIM_BLAST_STAGE".to_owned()));
+    let typed =
+        typed(&["load", "--source-ip", "127.0.0.2,127.0.0.3", "--header", "A: b, c", "--header", "D: e"], &names);
+    assert_eq!(typed.many("source_ip").len(), 2);
+    assert_eq!(typed.many("header"), [Given::flag("header", "A: b, c"), Given::flag("header", "D: e")]);
 }
 
 #[test]
 fn the_name_of_k6_is_the_last_resort() {
-    let k6 = environment(&[(K6_TARGET_URL, "http://k6")]);
-    let url = |arguments: &[&str]| typed(arguments).overrides(&k6).target_url;
-    assert_eq!(url(&["load"]), Some(Given::environment(K6_TARGET_URL, "http://k6")));
-    assert_eq!(url(&["load", "--target-url", "http://flag"]), Some(Given::flag("target-url", "http://flag")));
-    assert_eq!(url(&["load", "--port", "9"]), None);
-    let both = environment(&[(K6_TARGET_URL, "http://k6"), ("LLMSIM_BLAST_TARGET_URL", "http://ours")]);
-    let ours = Some(Given::environment("LLMSIM_BLAST_TARGET_URL", "http://ours"));
-    assert_eq!(typed(&["load"]).overrides(&both).target_url, ours);
+    let k6 = ("K6_TARGET_URL", "http://k6");
+    let url = |arguments: &[&str], names: &[_]| typed(arguments, names).one("target_url").cloned();
+    for command in ["load", "capacity", "throughput"] {
+        assert_eq!(url(&[command], &[k6]), Some(Given::environment("K6_TARGET_URL", "http://k6")));
+        assert_eq!(
+            url(&[command, "--target-url", "http://flag"], &[k6]),
+            Some(Given::flag("target-url", "http://flag"))
+        );
+        assert_eq!(url(&[command, "--port", "9"], &[k6]), None);
+        let ours = Some(Given::environment("LLMSIM_BLAST_TARGET_URL", "http://ours"));
+        assert_eq!(url(&[command], &[k6, ("LLMSIM_BLAST_TARGET_URL", "http://ours")]), ours);
+    }
 }
 
 #[test]
-fn an_empty_name_is_as_good_as_none_and_no_color_is_honoured() {
-    let overrides = typed(&["load"]).overrides(&environment(&[("LLMSIM_BLAST_VUS", ""), ("NO_COLOR", "anything")]));
-    assert_eq!(overrides.vus, None);
-    assert_eq!(overrides.no_color, Some(Given::environment("NO_COLOR", "true")));
-    let overrides = typed(&["load"]).overrides(&environment(&[("NO_COLOR", "")]));
-    assert_eq!(overrides, Overrides::default());
+fn an_empty_variable_counts_as_unset_and_no_color_is_honoured() {
+    let overrides = typed(&["load"], &[("LLMSIM_BLAST_VUS", ""), ("NO_COLOR", "anything")]);
+    assert_eq!(overrides.one("vus"), None);
+    assert_eq!(overrides.one("no_color"), Some(&Given::environment("NO_COLOR", "true")));
+    assert!(typed(&["load"], &[("NO_COLOR", "")]).one("no_color").is_none());
 }
 
 #[test]
 fn a_secret_is_in_no_debug_output() {
-    let overrides = typed(&["load"]).overrides(&environment(&[("LLMSIM_BLAST_API_KEY", "hunter2")]));
-    assert!(overrides.api_key.is_some() && !format!("{overrides:?}").contains("hunter2"));
+    let overrides = typed(&["load"], &[("LLMSIM_BLAST_API_KEY", "hunter2"), ("LLMSIM_BLAST_BASIC_AUTH", "hunter2")]);
+    assert!(overrides.secret("api_key").is_some() && overrides.secret("basic_auth").is_some());
+    assert!(!format!("{overrides:?}").contains("hunter2"));
 }
 
 #[test]
@@ -324,8 +242,8 @@ fn what_is_understood_and_refused_is_a_mistake_of_the_configuration() {
     for (arguments, names, expected) in [
         (&["laod"][..], &[][..], "did you mean load?"),
         (&["none.toml"], &[], "cannot read none.toml"),
-        (&["load"], &[("LLMSIM_BLAST_VUS", "x")], "LLMSIM_BLAST_VUS (environment): `x`"),
-        (&["load", "--iterations", "5"], &[], "--iterations (flag)"),
+        (&["load"], &[("LLMSIM_BLAST_VUS", "x")], "invalid value 'x' for LLMSIM_BLAST_VUS: expected an integer"),
+        (&["load", "--iterations", "5"], &[], "--iterations"),
         (&["profiles", "laod"], &[], "did you mean load?"),
     ] {
         let (class, out, err) = call(arguments, names);
@@ -384,19 +302,4 @@ fn subcommands_are_understood() {
     assert_eq!((args.parent, args.cores.as_slice()), (7, &[1, 2][..]));
     assert_eq!(args.command, ["llmsim", "serve", "--port", "1"]);
     assert!(Cli::try_parse_from(["llmsim-blast", "serve", "--chaos", "--config", "c"]).is_err());
-}
-
-#[test]
-fn sweeps_take_nothing_of_a_single_run_from_the_environment() {
-    let loud = |name: &str| Some(format!("value of {name}"));
-    let search = CapacityArgs::default().given(&loud);
-    let sweep = ThroughputArgs::default().given(&loud);
-    for overrides in [search.overrides, sweep.overrides] {
-        let Overrides { vus, duration, warmup, shard, start_at, abort_scope, junit, github, model, .. } = overrides;
-        for (name, given) in [("vus", &vus), ("duration", &duration), ("warmup", &warmup), ("shard", &shard)] {
-            assert_eq!(given, &None, "{name}");
-        }
-        assert_eq!((start_at, abort_scope, junit, github), (None, None, None, None));
-        assert!(model.is_some(), "whom to ask for what is theirs, too");
-    }
 }

@@ -7,14 +7,12 @@ use self::search::Range;
 use super::error::CommandError;
 use super::prelude::{self, Watcher};
 use super::{input, output};
-use crate::cli::Environment;
-use crate::cli::sweep_args::{CapacityArgs, CapacityGiven};
 use crate::document::TargetServer;
 use crate::document::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
 use crate::exit::ExitClass;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::metrics::{Counter, Metric, Rate, Trend};
-use crate::plan::{Given, Plan, PlanError, resolve};
+use crate::plan::{Given, Overrides, Plan, PlanError, Purpose, resolve_for};
 use crate::report;
 use crate::threshold::{self, Aggregation, Judged, Judgement, Rule};
 use crate::trial::{self, Setup, SweepStep, provenance};
@@ -49,19 +47,18 @@ struct Wish {
 
 /// `capacity`.
 pub(super) fn run(
-    args: &CapacityArgs,
-    environment: &Environment<'_>,
+    profile: &str,
+    overrides: &Overrides,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitClass, CommandError> {
-    let given = args.given(environment);
-    let resolved = resolve(&args.profile, &given.overrides, &mut input::read)?;
+    let resolved = resolve_for(Purpose::Steps, profile, overrides, &mut input::read)?;
     let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
-    let plan = with_goals(plan, &given)?;
-    let most = given.max.as_ref().map(|max| max.whole(&(1..=LIMIT))).transpose()?;
-    let by = by(given.by.as_ref())?;
+    let plan = with_goals(plan, overrides)?;
+    let most = most(overrides)?;
+    let by = by(overrides)?;
     let setup = Setup::new(if by == By::Vus { most.unwrap_or(0) } else { 0 })?;
-    let wish = wish(&given, by, most, setup.connections())?;
+    let wish = wish(overrides, by, most, setup.connections())?;
     let mut watcher = Watcher::new(err, presentation.quiet);
 
     let mut ready = trial::prepare(plan, &setup, &mut |line| watcher.say(line))?;
@@ -94,6 +91,15 @@ pub(super) fn run(
     Ok(exit_class(&found))
 }
 
+/// Reads all that this command reads of its flags.
+#[cfg(test)]
+pub(super) fn read_all(overrides: &Overrides) {
+    let resolved = resolve_for(Purpose::Steps, "load", overrides, &mut input::read).expect("built in");
+    with_goals(resolved.plan, overrides).expect("its own thresholds");
+    most(overrides).expect("none");
+    wish(overrides, by(overrides).expect("rate"), None, 1).expect("fine");
+}
+
 fn exit_class(found: &Capacity) -> ExitClass {
     let has_data = found.curve.iter().any(|step| step.failed.is_some_and(|share| share < 1.0));
     match found.holds {
@@ -105,50 +111,57 @@ fn exit_class(found: &Capacity) -> ExitClass {
 }
 
 /// The plan with the goals that were asked for, else its own thresholds; and, unless it has them, what they ask of a single request.
-fn with_goals(plan: Plan, given: &CapacityGiven) -> Result<Plan, PlanError> {
+fn with_goals(plan: Plan, overrides: &Overrides) -> Result<Plan, PlanError> {
     let kinds: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
-    let mut rules = given.preset.as_ref().map_or(Ok(Vec::new()), goals::preset)?;
-    rules.extend(goals::typed(&given.slo, &kinds)?);
+    let mut rules = overrides.one("preset").map_or(Ok(Vec::new()), goals::preset)?;
+    rules.extend(goals::typed(overrides.many("slo"), &kinds)?);
     let thresholds = if rules.is_empty() { plan.thresholds } else { rules };
     if thresholds.is_empty() {
         let slo = Given::flag("slo", "");
         return Err(slo.misplaced(
-            "there is no goal, and the profile has no thresholds: expected one such as --slo 'ttft p(95)<500ms'",
+            "is missing, and the profile has no thresholds: expected a goal such as --slo 'ttft p(95)<500ms'",
         ));
     }
     if thresholds.iter().any(goals::speaks_of_tokens) && !plan.mix.kinds.iter().any(|kind| kind.stream) {
-        let blamed = given.slo.first().or(given.preset.as_ref()).cloned().unwrap_or_else(|| Given::flag("slo", ""));
-        return Err(
-            blamed.misplaced(format!("times of tokens are seen in streams only, and {} streams nothing", plan.name))
-        );
+        let blamed =
+            overrides.one("slo").or(overrides.one("preset")).cloned().unwrap_or_else(|| Given::flag("slo", ""));
+        return Err(blamed.misplaced(format!(
+            "asks for times of tokens, which only streams have, and {} streams nothing",
+            plan.name
+        )));
     }
     let slo = if plan.slo.is_empty() { goals::of_one_request(&thresholds, &kinds) } else { plan.slo };
     Ok(Plan { thresholds, slo, ..plan })
 }
 
-fn by(given: Option<&Given>) -> Result<By, PlanError> {
-    match given.map(|given| (given, given.value.trim())) {
-        None | Some((_, "rate")) => Ok(By::Rate),
-        Some((_, "vus")) => Ok(By::Vus),
-        Some((given, _)) => Err(given.bad("is not possible: expected rate or vus")),
+/// The highest load, if one was asked for.
+fn most(overrides: &Overrides) -> Result<Option<u64>, PlanError> {
+    overrides.one("max").map(|max| max.whole(&(1..=LIMIT))).transpose()
+}
+
+fn by(overrides: &Overrides) -> Result<By, PlanError> {
+    let by = overrides.one("by").map_or(Ok(By::Rate), |given| given.word(&[("rate", By::Rate), ("vus", By::Vus)]))?;
+    match overrides.one("think_time").filter(|given| by == By::Rate && given.is_flag()) {
+        Some(given) => Err(given.misplaced("needs --by vus: with a rate, requests do not wait for users")),
+        None => Ok(by),
     }
 }
 
-fn wish(given: &CapacityGiven, by: By, most: Option<u64>, connections: u64) -> Result<Wish, PlanError> {
+fn wish(overrides: &Overrides, by: By, most: Option<u64>, connections: u64) -> Result<Wish, PlanError> {
     let most_users = MOST_USERS.min(connections).max(1);
     let max = most.unwrap_or(if by == By::Vus { most_users } else { MOST_RATE });
-    let min = given.min.as_ref().map_or(Ok(1), |min| min.whole(&(1..=LIMIT)))?;
-    if let Some(blamed) = given.min.as_ref().or(given.max.as_ref()).filter(|_| min > max) {
+    let min = overrides.one("min").map_or(Ok(1), |min| min.whole(&(1..=LIMIT)))?;
+    if let Some(blamed) = overrides.one("min").or(overrides.one("max")).filter(|_| min > max) {
         return Err(
-            blamed.misplaced(format!("the lowest load {min} is above the highest {max}: expected --min ≤ --max"))
+            blamed.misplaced(format!("makes the lowest load {min} and the highest {max}: expected --min ≤ --max"))
         );
     }
     Ok(Wish {
         by,
         range: Range { min: min as f64, max: max as f64, whole: by == By::Vus },
         most_users: most_users as u32,
-        warmup: given.warmup.as_ref().map_or(Ok(WARMUP), Given::time)?,
-        window: given.duration.as_ref().map_or(Ok(DURATION), Given::some_time)?,
+        warmup: overrides.one("step_warmup").map_or(Ok(WARMUP), Given::time)?,
+        window: overrides.one("step_duration").map_or(Ok(DURATION), Given::some_time)?,
     })
 }
 
@@ -259,19 +272,11 @@ fn nothing_yet(plan: &Plan, wish: &Wish, nofile: u64) -> Capacity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Overrides;
+    use crate::plan::overrides::overrides;
+    use crate::plan::resolve;
 
-    fn given() -> CapacityGiven {
-        CapacityGiven {
-            slo: Vec::new(),
-            preset: None,
-            by: None,
-            min: None,
-            max: None,
-            duration: None,
-            warmup: None,
-            overrides: Overrides::default(),
-        }
+    fn given() -> Overrides {
+        Overrides::default()
     }
 
     fn plan(profile: &str) -> Plan {
@@ -288,10 +293,9 @@ mod tests {
             own.slo.iter().map(ToString::to_string).collect::<Vec<_>>(),
             ["http_req_duration: <3000", "http_req_duration: <5000"]
         );
-        let asked = CapacityGiven {
-            slo: vec![Given::flag("slo", "http_req_failed rate<1%")],
-            preset: Some(Given::flag("preset", "mlperf-llama2-70b-interactive")),
-            ..given()
+        let asked = overrides! {
+            slo: [Given::flag("slo", "http_req_failed rate<1%")],
+            preset: [Given::flag("preset", "mlperf-llama2-70b-interactive")],
         };
         let asked = with_goals(plan("load"), &asked).unwrap();
         assert_eq!(asked.thresholds.len(), 4);
@@ -302,29 +306,28 @@ mod tests {
     fn goals_that_nothing_can_meet_are_refused() {
         let mut plain = plan("load");
         plain.mix.kinds.retain(|kind| !kind.stream);
-        let asked = CapacityGiven { slo: vec![Given::flag("slo", "ttft p(95)<1s")], ..given() };
+        let asked = overrides! { slo: [Given::flag("slo", "ttft p(95)<1s")] };
         let error = with_goals(plain.clone(), &asked).unwrap_err().to_string();
-        assert!(error.contains("seen in streams only"), "{error}");
+        assert!(error.contains("which only streams have"), "{error}");
         plain.thresholds.clear();
-        assert!(with_goals(plain, &given()).unwrap_err().to_string().contains("there is no goal"));
+        assert!(with_goals(plain, &given()).unwrap_err().to_string().contains("--slo is missing"));
     }
 
     #[test]
     fn ranges_are_what_was_asked_for_and_fit_the_machine() {
-        let range =
-            |given: &CapacityGiven, by, most, files| wish(given, by, most, files).map(|w| (w.range.min, w.range.max));
+        let range = |overrides: &Overrides, by, most, files| {
+            wish(overrides, by, most, files).map(|w| (w.range.min, w.range.max))
+        };
         assert_eq!(range(&given(), By::Vus, None, 960), Ok((1.0, 960.0)));
         assert_eq!(range(&given(), By::Rate, None, 960), Ok((1.0, 100_000.0)));
-        let asked = CapacityGiven { min: Some(Given::flag("min", "5")), ..given() };
+        let asked = overrides! { min: [Given::flag("min", "5")] };
         assert_eq!(range(&asked, By::Rate, Some(7), 960), Ok((5.0, 7.0)));
         let error = range(&asked, By::Vus, Some(4), 960).unwrap_err().to_string();
-        assert!(error.contains("5 is above the highest 4"), "{error}");
+        assert!(error.contains("the lowest load 5 and the highest 4"), "{error}");
         for text in ["0", "-1", "x"] {
-            assert!(
-                range(&CapacityGiven { min: Some(Given::flag("min", text)), ..given() }, By::Vus, None, 9).is_err()
-            );
+            assert!(range(&overrides! { min: [Given::flag("min", text)] }, By::Vus, None, 9).is_err());
         }
-        assert!(by(Some(&Given::flag("by", "users"))).unwrap_err().is_usage());
+        assert!(by(&overrides! { by: [Given::flag("by", "users")] }).unwrap_err().is_usage());
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::error::CommandError;
 use super::{input, notify_ci, output};
-use crate::cli::Environment;
 use crate::cli::args::CompareArgs;
+use crate::cli::environment::Environment;
 use crate::compare::{Gate, Options, Run, compare, percentage};
 use crate::document::comparison::Compared;
 use crate::document::noise::{NoiseFile, noise_from_json};
@@ -18,7 +18,7 @@ const MAX_NOISE_BYTES: usize = 1 << 20;
 /// Compares the runs of two builds.
 pub(super) fn run(
     args: &CompareArgs,
-    environment: &Environment<'_>,
+    environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitClass, CommandError> {

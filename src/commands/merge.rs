@@ -2,8 +2,8 @@
 
 use super::error::CommandError;
 use super::{input, notify_ci, output};
-use crate::cli::Environment;
 use crate::cli::args::MergeArgs;
+use crate::cli::environment::Environment;
 use crate::document::merge::Merge;
 use crate::exit::ExitClass;
 use crate::plan::Presentation;
@@ -12,7 +12,7 @@ use std::io::Write;
 /// Adds up the results of all shards, and judges the whole.
 pub(super) fn run(
     args: &MergeArgs,
-    environment: &Environment<'_>,
+    environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitClass, CommandError> {

@@ -21,11 +21,12 @@ mod supervise;
 mod throughput;
 
 use self::error::CommandError;
-use crate::cli::{Cli, Command, Environment};
+use crate::cli::{Command, parse};
 use crate::exit::ExitClass;
-use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
 use std::io::Write;
+
+pub use crate::cli::environment::Environment;
 
 /// Characters of a message about a file: more than any of ours has, and fewer than a field may hold.
 const MOST_OF_AN_ERROR: usize = 2_000;
@@ -33,7 +34,7 @@ const MOST_OF_AN_ERROR: usize = 2_000;
 /// The whole program: `arguments` with the program's name first, the environment, and where to write.
 pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
-    environment: &dyn Fn(&str) -> Option<String>,
+    environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitClass {
@@ -65,15 +66,15 @@ fn harmless(text: &str) -> String {
 /// Does what the command line says.
 fn dispatch(
     arguments: impl IntoIterator<Item = OsString>,
-    environment: &Environment<'_>,
+    environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitClass, CommandError> {
-    let cli = Cli::from_arg_matches(&Cli::command().try_get_matches_from(arguments)?)?;
+    let (cli, overrides) = parse(arguments, environment)?;
     match cli.command {
         Some(Command::Profiles { name }) => profiles::run(name.as_deref(), out),
-        Some(Command::Capacity(args)) => capacity::run(&args, environment, out, err),
-        Some(Command::Throughput(args)) => throughput::run(&args, environment, out, err),
+        Some(Command::Capacity(args)) => capacity::run(&args.profile, &overrides, out, err),
+        Some(Command::Throughput(_)) => throughput::run(&overrides, out, err),
         Some(Command::Compare(args)) => compare::run(&args, environment, out, err),
         Some(Command::Merge(args)) => merge::run(&args, environment, out, err),
         Some(Command::Noise(args)) => noise::run(&args, out),
@@ -82,6 +83,17 @@ fn dispatch(
         Some(Command::SelfTest(args)) => self_test::run(&args, out, err),
         Some(Command::Origin(args)) => origin::run(&args, out),
         Some(Command::Supervise(args)) => Err(supervise::run(&args)),
-        None => run::run(&cli.run, environment, out, err),
+        None => run::run(cli.run.profile.as_deref().unwrap_or_default(), &overrides, environment, out, err),
+    }
+}
+
+/// Reads everything that a command (`""` is a run) reads of its flags: that no flag is without effect is tested with it.
+#[cfg(test)]
+pub(crate) fn read_all(command: &str, overrides: &crate::plan::Overrides) {
+    match command {
+        "" => drop(crate::plan::resolve("load", overrides, &mut input::read).expect("built in")),
+        "capacity" => capacity::read_all(overrides),
+        "throughput" => throughput::read_all(overrides),
+        other => unreachable!("{other} reads no overrides"),
     }
 }

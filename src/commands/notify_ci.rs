@@ -2,7 +2,7 @@
 
 use super::error::CommandError;
 use super::output;
-use crate::cli::Environment;
+use crate::cli::environment::Environment;
 use crate::document::Document;
 use crate::plan::{Output, Presentation};
 use crate::report::{github, junit};
@@ -17,7 +17,7 @@ const MAX_SUMMARY: usize = 100_000;
 pub(super) fn of_run(
     document: &Document,
     presentation: &Presentation,
-    environment: &Environment<'_>,
+    environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
     stop: Option<&Stop>,
@@ -35,17 +35,17 @@ pub(super) fn of_run(
 
 /// Appends to the step's summary and prints a few annotations, when GitHub Actions runs this.
 pub(super) fn github_actions(
-    environment: &Environment<'_>,
+    environment: &Environment,
     summary: &str,
     failures: &[(String, String)],
     output: Option<&Output>,
     (out, err): (&mut dyn Write, &mut dyn Write),
 ) -> Result<(), CommandError> {
-    let Some(path) = environment("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else { return Ok(()) };
+    let Some(path) = environment.get("GITHUB_STEP_SUMMARY") else { return Ok(()) };
     let cut = summary.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_SUMMARY).last();
     let summary = &summary[..cut.unwrap_or(0)];
     output::print(&github::annotations(failures), output, out, err)?;
-    let appended = OpenOptions::new().append(true).create(true).open(&path);
+    let appended = OpenOptions::new().append(true).create(true).open(path);
     appended
         .and_then(|mut file| writeln!(file, "{summary}"))
         .map_err(|source| CommandError::StepSummary { path: path.into(), source })

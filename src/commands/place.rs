@@ -105,7 +105,7 @@ fn is_same_file(one: &Path, two: &Path) -> bool {
 
 /// Where a path leads in the end, even when nothing is there yet.
 fn end_of_links(path: &Path) -> io::Result<PathBuf> {
-    /// Linux follows no more of them in one path (path_resolution(7)).
+    /// Linux follows no more of them in one path (`path_resolution(7)`).
     const MOST_LINKS: u32 = 40;
     let mut path = path.to_path_buf();
     for _ in 0..MOST_LINKS {

@@ -2,7 +2,7 @@
 
 use super::error::CommandError;
 use crate::exit::ExitClass;
-use crate::plan::profile::{BUILT_IN, Written, built_in};
+use crate::plan::profile::{BUILT_IN, ProfileFile, built_in};
 use std::io::Write;
 
 /// Lists the built-in profiles, or prints the one called `name`.
@@ -13,7 +13,7 @@ pub(super) fn run(name: Option<&str>, out: &mut dyn Write) -> Result<ExitClass, 
     }
     let width = BUILT_IN.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     for (name, text) in BUILT_IN {
-        let description = Written::parse(name, text)?.profile.description.unwrap_or_default();
+        let description = ProfileFile::parse(name, text)?.profile.description.unwrap_or_default();
         writeln!(out, "{name:width$}  {description}")?;
     }
     Ok(ExitClass::Success)

@@ -2,11 +2,11 @@
 
 use super::error::CommandError;
 use super::{input, notify_ci, output, prelude};
-use crate::cli::{Environment, RunArgs};
+use crate::cli::environment::Environment;
 use crate::document::Document;
 use crate::exit::ExitClass;
 use crate::live::{Mode, Progress};
-use crate::plan::{Presentation, resolve};
+use crate::plan::{Overrides, Presentation, resolve};
 use crate::trial::{self, Setup, Stop};
 use crate::units::Nanos;
 use std::io::{self, IsTerminal, Write};
@@ -16,13 +16,13 @@ const LINE_EVERY: Nanos = Nanos::from_secs(5);
 
 /// Runs a test and says how it ended.
 pub(super) fn run(
-    args: &RunArgs,
-    environment: &Environment<'_>,
+    profile: &str,
+    overrides: &Overrides,
+    environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitClass, CommandError> {
-    let profile = args.profile.as_deref().unwrap_or_default();
-    let resolved = resolve(profile, &args.overrides(environment), &mut input::read)?;
+    let resolved = resolve(profile, overrides, &mut input::read)?;
     let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
     let setup = Setup::new(u64::from(plan.peak_users()))?;
     let progress = Progress::start(progress_mode(&presentation));
@@ -42,7 +42,7 @@ pub(super) fn run(
 fn deliver(
     document: &Document,
     presentation: &Presentation,
-    environment: &Environment<'_>,
+    environment: &Environment,
     stop: &Stop,
     (out, err): (&mut dyn Write, &mut dyn Write),
 ) -> ExitClass {

@@ -3,14 +3,12 @@
 use super::error::CommandError;
 use super::prelude::{self, Watcher};
 use super::{input, output};
-use crate::cli::Environment;
-use crate::cli::sweep_args::{ThroughputArgs, ThroughputGiven};
 use crate::document::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
 use crate::engine;
 use crate::exit::ExitClass;
 use crate::load::Shape;
 use crate::metrics::{Counter, Rate, Trend, hints};
-use crate::plan::{Given, Mix, Plan, PlanError, Spec, resolve};
+use crate::plan::{Given, Mix, Overrides, Plan, PlanError, Purpose, Spec, Tuning, resolve_for};
 use crate::report;
 use crate::trial::{self, Ready, Setup, SweepStep, provenance};
 use crate::units::Nanos;
@@ -67,19 +65,13 @@ struct Sweep {
 }
 
 /// `throughput`.
-pub(super) fn run(
-    args: &ThroughputArgs,
-    environment: &Environment<'_>,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> Result<ExitClass, CommandError> {
-    let given = args.given(environment);
+pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CommandError> {
     let mut read =
         |path: &Path| if path == Path::new(PROFILE_NAME) { Ok(PROFILE.to_owned()) } else { input::read(path) };
-    let resolved = resolve(PROFILE_NAME, &given.overrides, &mut read)?;
+    let resolved = resolve_for(Purpose::Steps, PROFILE_NAME, overrides, &mut read)?;
     let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
     let cores = engine::cores().len().max(1);
-    let sweep = sweep(&given, plan.server.is_some(), cores as u32)?;
+    let sweep = sweep(overrides, plan.server.is_some(), cores as u32)?;
     let setup = Setup::new(u64::from(sweep.concurrency.iter().copied().max().unwrap_or_default()))?;
     let mut found = nothing_yet(&plan, &sweep, setup.nofile);
     let mut watcher = Watcher::new(err, presentation.quiet);
@@ -102,6 +94,14 @@ pub(super) fn run(
         () if !found.has_data() => ExitClass::NoData,
         () => ExitClass::Success,
     })
+}
+
+/// Reads all that this command reads of its flags.
+#[cfg(test)]
+pub(super) fn read_all(overrides: &Overrides) {
+    let mut read = |_: &Path| Ok(PROFILE.to_owned());
+    resolve_for(Purpose::Steps, PROFILE_NAME, overrides, &mut read).expect("our own profile");
+    sweep(overrides, true, 1).expect("fine");
 }
 
 impl Sweep {
@@ -152,13 +152,12 @@ fn divided(plan: &Plan, threads: Option<u32>, cores: usize) -> (Plan, bool) {
     let (Some(threads), Some(spec)) = (threads, &plan.server) else {
         return (plan.clone(), plan.target.is_this_machine());
     };
-    let ours = plan.workers.unwrap_or_else(|| (cores as u32).saturating_sub(threads).max(1));
+    let ours = plan.tuning.workers.unwrap_or_else(|| (cores as u32).saturating_sub(threads).max(1));
     let shared = (threads + ours) as usize > cores;
     let plan = Plan {
         server: Some(Spec { throughput: Some(threads), ..spec.clone() }),
-        workers: Some(ours),
         // Unpinned, both sides may use every core.
-        pin: plan.pin && !shared,
+        tuning: Tuning { workers: Some(ours), pin: plan.tuning.pin && !shared, ..plan.tuning.clone() },
         ..plan.clone()
     };
     (plan, shared)
@@ -208,29 +207,28 @@ fn nothing_yet(plan: &Plan, sweep: &Sweep, nofile: u64) -> Throughput {
     }
 }
 
+/// Both kinds of answer, in the order in which they are asked for.
+const BOTH: &[Mode] = &[Mode::Plain, Mode::Streamed];
+
 /// What was asked for, or what is usual on a machine with so many cores.
-fn sweep(given: &ThroughputGiven, starts_server: bool, cores: u32) -> Result<Sweep, PlanError> {
-    let servers = match (&given.server_workers, starts_server) {
+fn sweep(overrides: &Overrides, starts_server: bool, cores: u32) -> Result<Sweep, PlanError> {
+    let servers = match (overrides.one("server_workers"), starts_server) {
         (Some(typed), false) if typed.is_flag() => {
             return Err(typed.misplaced(
-                "a running server has the threads it has: expected it without --no-server, on this machine",
+                "needs a server that is started here: expected no --no-server, and a target on this machine",
             ));
         }
         (_, false) => vec![None],
         (Some(typed), true) => list(typed)?.into_iter().map(Some).collect(),
         (None, true) => powers_of_two(cores).map(Some).collect(),
     };
-    let modes = match given.answers.as_ref().map(|typed| (typed, typed.value.trim())) {
-        None | Some((_, "both")) => vec![Mode::Plain, Mode::Streamed],
-        Some((_, "plain")) => vec![Mode::Plain],
-        Some((_, "stream")) => vec![Mode::Streamed],
-        Some((typed, _)) => return Err(typed.bad("is not possible: expected plain, stream or both")),
-    };
+    let words = [("plain", &BOTH[..1]), ("stream", &BOTH[1..]), ("both", BOTH)];
+    let modes = overrides.one("answers").map_or(Ok(BOTH), |typed| typed.word(&words))?.to_vec();
     Ok(Sweep {
         servers,
-        concurrency: given.concurrency.as_ref().map_or(Ok(CONCURRENCY.to_vec()), list)?,
-        duration: given.duration.as_ref().map_or(Ok(DURATION), Given::some_time)?,
-        warmup: given.warmup.as_ref().map_or(Ok(WARMUP), Given::time)?,
+        concurrency: overrides.one("concurrency").map_or(Ok(CONCURRENCY.to_vec()), list)?,
+        duration: overrides.one("step_duration").map_or(Ok(DURATION), Given::some_time)?,
+        warmup: overrides.one("step_warmup").map_or(Ok(WARMUP), Given::time)?,
         modes,
     })
 }
@@ -239,15 +237,14 @@ fn sweep(given: &ThroughputGiven, starts_server: bool, cores: u32) -> Result<Swe
 fn list(given: &Given) -> Result<Vec<u32>, PlanError> {
     let mut numbers: Vec<u32> = Vec::new();
     for part in given.value.split(',') {
-        let part = Given { value: part.trim().to_owned(), origin: given.origin.clone() };
-        let number = part.whole(&(1..=MOST))? as u32;
+        let number = given.part(part.trim(), |part| part.whole(&(1..=MOST)))? as u32;
         if numbers.contains(&number) {
-            return Err(given.bad(format!("has {number} twice: expected each number once")));
+            return Err(given.bad(format!("each number once, and {number} stands there twice")));
         }
         numbers.push(number);
     }
     if numbers.len() > MOST_VALUES {
-        return Err(given.bad(format!("are too many: expected at most {MOST_VALUES}")));
+        return Err(given.bad(format!("at most {MOST_VALUES} numbers")));
     }
     Ok(numbers)
 }
@@ -259,17 +256,15 @@ fn powers_of_two(most: u32) -> impl Iterator<Item = u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Overrides;
+    use crate::plan::overrides::overrides;
+    use crate::plan::resolve;
 
-    fn given(server_workers: Option<&str>, concurrency: Option<&str>, answers: Option<&str>) -> ThroughputGiven {
+    fn given(server_workers: Option<&str>, concurrency: Option<&str>, answers: Option<&str>) -> Overrides {
         let flag = |name: &str, value: Option<&str>| value.map(|value| Given::flag(name, value));
-        ThroughputGiven {
+        overrides! {
             server_workers: flag("server-workers", server_workers),
             concurrency: flag("concurrency", concurrency),
-            duration: None,
-            warmup: None,
             answers: flag("answers", answers),
-            overrides: Overrides::default(),
         }
     }
 
@@ -296,24 +291,24 @@ mod tests {
             (vec![Some(3), Some(1)], vec![7], vec![Mode::Plain])
         );
         for (typed, expected) in [
-            (given(None, Some("0"), None), "--concurrency (flag): `0`"),
-            (given(None, Some("1,,2"), None), "--concurrency (flag): ``"),
-            (given(None, Some("4,4"), None), "has 4 twice"),
-            (given(Some("x"), None, None), "--server-workers (flag): `x`"),
+            (given(None, Some("0"), None), "invalid value '0' for --concurrency"),
+            (given(None, Some("1,,2"), None), "invalid value '1,,2' for --concurrency"),
+            (given(None, Some("4,4"), None), "4 stands there twice"),
+            (given(Some("x"), None, None), "invalid value 'x' for --server-workers"),
             (given(None, None, Some("all")), "expected plain, stream or both"),
         ] {
             let error = sweep(&typed, true, 2).unwrap_err();
             assert!(error.is_usage() && error.to_string().contains(expected), "{error}");
         }
         let error = sweep(&given(Some("1"), None, None), false, 2).unwrap_err().to_string();
-        assert!(error.contains("--server-workers (flag): a running server"), "{error}");
+        assert!(error.contains("--server-workers needs a server that is started"), "{error}");
     }
 
     #[test]
     fn both_sides_get_cores_of_their_own_while_there_are_enough() {
         let shares = |threads, cores| {
             let (plan, shared) = divided(&plan(), Some(threads), cores);
-            (plan.workers, plan.pin, shared, plan.server.and_then(|spec| spec.throughput))
+            (plan.tuning.workers, plan.tuning.pin, shared, plan.server.and_then(|spec| spec.throughput))
         };
         assert_eq!(shares(1, 2), (Some(1), true, false, Some(1)));
         assert_eq!(shares(2, 2), (Some(1), false, true, Some(2)));

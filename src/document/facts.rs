@@ -106,10 +106,10 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
             seed: plan.seed,
             argv: facts.argv.clone(),
             shard: facts.shard_source.as_ref().map(|source| Shard {
-                index: plan.share,
-                count: plan.of,
+                index: plan.shard.index,
+                count: plan.shard.count,
                 source: source.clone(),
-                held: vec![plan.share],
+                held: vec![plan.shard.index],
             }),
             merged_from: Vec::new(),
         },

@@ -43,13 +43,13 @@ pub(crate) fn section(plan: &Plan) -> Map<String, Value> {
         "thresholds": rules(&plan.thresholds),
         "slo": rules(&plan.slo),
         "headers": hidden_values(&plan.headers),
-        "api_key": plan.api_key.as_ref().map(|_| HIDDEN),
+        "api_key": plan.credentials.api_key.as_ref().map(|_| HIDDEN),
         "seed": plan.seed,
         "server": plan.server.as_ref().map(server),
-        "workers": plan.workers,
-        "pin": plan.pin,
-        "share": plan.share,
-        "of": plan.of,
+        "workers": plan.tuning.workers,
+        "pin": plan.tuning.pin,
+        "share": plan.shard.index,
+        "of": plan.shard.count,
         "start_at": plan.start_at.map(|at| at.to_string()),
     });
     if let Value::Object(rest) = rest {
@@ -74,7 +74,7 @@ fn access(plan: &Plan) -> Map<String, Value> {
     add("connect_rate", access.connect_rate.map(Value::from));
     add("max_requests_per_connection", access.max_requests.map(Value::from));
     add("tls_resume", (!access.tls.resume).then_some(Value::Bool(false)));
-    add("basic_auth", plan.basic_auth.as_ref().map(|_| Value::from(HIDDEN)));
+    add("basic_auth", plan.credentials.basic_auth.as_ref().map(|_| Value::from(HIDDEN)));
     let sources: Vec<String> = access.sources.iter().map(ToString::to_string).collect();
     add("source_ip", (!sources.is_empty()).then(|| Value::from(sources)));
     add("http_proxy", access.proxy.as_ref().map(|proxy| Value::from(format!("{}:{}", proxy.host, proxy.port))));
@@ -258,10 +258,14 @@ mod tests {
         let text = base.as_str().expect("text");
         assert!(text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()), "{text}");
         assert_eq!(hash_of(|p| p.target.url = "http://other:1".to_owned()), base);
-        assert_eq!(hash_of(|p| p.api_key = None), base);
+        assert_eq!(hash_of(|p| p.credentials.api_key = None), base);
         assert_eq!(hash_of(|p| p.server = None), base);
         assert_eq!(hash_of(|p| p.description = "better words".to_owned()), base);
-        assert_eq!(hash_of(|p| (p.share, p.of, p.workers, p.pin) = (1, 3, Some(7), false)), base);
+        assert_eq!(
+            hash_of(|p| (p.shard, p.tuning.workers, p.tuning.pin) =
+                (crate::plan::Shard { index: 1, count: 3 }, Some(7), false)),
+            base
+        );
     }
 
     #[test]

@@ -51,19 +51,14 @@ pub(crate) fn plan() -> Plan {
             graceful_ramp_down: Nanos::from_secs(30),
         },
         think_time: ThinkTime { min: Nanos::from_millis(100), max: Nanos::from_millis(300) },
-        warmup: Nanos::ZERO,
-        cooldown: Nanos::ZERO,
         graceful_stop: Nanos::from_secs(30),
         mix: Mix { kinds: vec![kind("chat-stream", true), kind("chat", false)] },
-        endpoints: Vec::new(),
-        endpoint_check: false,
         thresholds: vec![
             rule("http_req_failed", None, Aggregation::Rate, "rate<0.05"),
             rule("http_req_duration", None, Aggregation::P(95.0), "p(95)<3000"),
             rule("http_req_duration", None, Aggregation::P(99.0), "p(99)<5000"),
             rule("ttft", Some("chat-stream"), Aggregation::P(95.0), "p(95)<2s"),
         ],
-        slo: Vec::new(),
         target: crate::plan::Target {
             url: "http://127.0.0.1:8080".to_owned(),
             tls: false,
@@ -82,21 +77,13 @@ pub(crate) fn plan() -> Plan {
             any_port: true,
             ready_within: Nanos::from_secs(10),
         }),
-        server_pid: None,
-        api_key: Some(Secret::new("open sesame".to_owned())),
-        basic_auth: None,
-        access: crate::plan::Access::default(),
+        credentials: crate::plan::Credentials {
+            api_key: Some(Secret::new("open sesame".to_owned())),
+            basic_auth: None,
+        },
         headers: vec![("authorization".to_owned(), "open sesame".to_owned())],
         seed: 42,
-        workers: None,
-        pin: true,
-        rx_timestamps: None,
-        poll_interval: None,
-        quickack: false,
-        verify_parse: false,
-        share: 0,
-        of: 1,
-        start_at: None,
+        ..Plan::example()
     }
 }
 

@@ -148,8 +148,8 @@ impl Secrets {
     /// The key, user and password, and the values of all headers of a plan: users call secrets what they like.
     pub(super) fn of(plan: &Plan) -> Self {
         let headers = plan.headers.iter().chain(plan.mix.kinds.iter().flat_map(|kind| &kind.headers));
-        let key = plan.api_key.as_ref().map(|key| key.reveal().to_owned());
-        let pair = plan.basic_auth.as_ref().map(crate::mix::Secret::reveal).unwrap_or_default();
+        let key = plan.credentials.api_key.as_ref().map(|key| key.reveal().to_owned());
+        let pair = plan.credentials.basic_auth.as_ref().map(crate::mix::Secret::reveal).unwrap_or_default();
         let password = pair.split_once(':').map(|(_, password)| password).unwrap_or_default();
         // As it is sent, the pair is in base64.
         let sent = base64::engine::general_purpose::STANDARD.encode(pair);

@@ -70,11 +70,11 @@ pub fn run(
     stop: &AtomicBool,
     on_tick: &mut dyn FnMut(&mut Tick<'_>),
 ) -> Result<RunResult, EngineError> {
-    let wanted = plan.workers.map_or(cores.len(), |n| n as usize);
+    let wanted = plan.tuning.workers.map_or(cores.len(), |n| n as usize);
     // A worker without a user would only wait.
     let workers = wanted.min(plan.peak_users() as usize).max(1);
     let pins: Vec<Option<usize>> =
-        (0..workers).map(|i| (plan.pin && !cores.is_empty()).then(|| cores[i % cores.len()])).collect();
+        (0..workers).map(|i| (plan.tuning.pin && !cores.is_empty()).then(|| cores[i % cores.len()])).collect();
     let shares: Vec<Plan> = (0..workers).map(|k| plan.share(k as u32, workers as u32)).collect();
     let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (reports, inbox) = channel();
@@ -99,7 +99,7 @@ pub fn run(
                 let pinned = pin.is_some_and(|id| core_affinity::set_for_current(core_affinity::CoreId { id }));
                 wake_punctually();
                 let poller = poller::Poller::new()?;
-                let connections = share.shape.peak_vus().div_ceil(share.of);
+                let connections = share.shape.peak_vus().div_ceil(share.shard.count);
                 let dialer = Dialer::new(share.targets(), &share.access, number, connections as usize);
                 let dialer = dialer.map_err(io::Error::other)?;
                 Worker::new(number, share, scenario, Clock::Real(epoch), poller, dialer, channels).run()?;

@@ -106,10 +106,10 @@ impl<'a> Worker<'a> {
         let schedule = Schedule::new(&shard.load());
         let slots = schedule.local_vus() as usize;
         let streams = shard.mix.kinds.iter().any(|kind| kind.stream);
-        let stamps = shard.rx_timestamps.unwrap_or(streams && shard.access.unix_socket.is_none());
-        let pace = Pace::new(shard.access.connect_rate, shard.of);
+        let stamps = shard.tuning.rx_timestamps.unwrap_or(streams && shard.access.unix_socket.is_none());
+        let pace = Pace::new(shard.access.connect_rate, shard.shard.count);
         Self {
-            rx: ReceiveClock::new(stamps, clock.zero_at(), shard.poll_interval),
+            rx: ReceiveClock::new(stamps, clock.zero_at(), shard.tuning.poll_interval),
             clock,
             poller,
             dialer,
@@ -118,7 +118,7 @@ impl<'a> Worker<'a> {
             kinds: KindState::all(shard),
             goals: shard.goals(),
             connections: Connections::new(slots, shard.access.max_requests),
-            connect_queue: ConnectQueue::new(slots, pace, shard.quickack),
+            connect_queue: ConnectQueue::new(slots, pace, shard.tuning.quickack),
             timers: Timers::new(slots),
             buffers: Buffers::new(),
             secrets: Secrets::of(shard),

@@ -1,25 +1,26 @@
 //! Open load: what the profile says of arrivals, and `--rate`.
 
-use super::profile::Written;
-use super::shape::{Executor, some_time, stages, whole};
+use super::executor::Executor;
+use super::profile::ProfileFile;
+use super::scale::scale;
+use super::stages::stages;
 use super::{Given, PlanError, limits};
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::units::Nanos;
 
 /// The arrivals that the file alone describes.
-pub(super) fn as_written(written: &Written, executor: Executor) -> Result<Arrivals, PlanError> {
+pub(super) fn as_written(written: &ProfileFile, executor: Executor) -> Result<Arrivals, PlanError> {
     let profile = &written.profile;
     let rates = 0..=u64::from(limits::MAX_RATE);
-    let time_unit = some_time(written, "time_unit", profile.time_unit.as_deref())?.unwrap_or(limits::DEFAULT_TIME_UNIT);
+    let time_unit = written.some_time("time_unit", profile.time_unit.as_deref())?.unwrap_or(limits::DEFAULT_TIME_UNIT);
     let (start_rate, stages) = if executor == Executor::ConstantArrivalRate {
         let missing = |key: &str, such_as| written.error(key, format!("is missing: expected one such as {such_as}"));
-        let rate =
-            whole(written, "rate", profile.rate, 1..=*rates.end())?.ok_or_else(|| missing("rate", "200"))? as u32;
-        let duration = some_time(written, "duration", profile.duration.as_deref())?;
+        let rate = written.whole("rate", profile.rate, 1..=*rates.end())?.ok_or_else(|| missing("rate", "200"))? as u32;
+        let duration = written.some_time("duration", profile.duration.as_deref())?;
         let duration = duration.ok_or_else(|| missing("duration", "\"30s\""))?;
         (rate, vec![Stage { duration, target: rate }])
     } else {
-        let start_rate = whole(written, "start_rate", profile.start_rate, rates.clone())?.unwrap_or_default() as u32;
+        let start_rate = written.whole("start_rate", profile.start_rate, rates.clone())?.unwrap_or_default() as u32;
         (start_rate, stages(written, &rates)?)
     };
     let (pre_allocated_vus, max_vus) = users(written)?;
@@ -35,10 +36,10 @@ pub(super) fn as_written(written: &Written, executor: Executor) -> Result<Arriva
 }
 
 /// Users from the start, and at most. One of them is enough: the other is the same.
-fn users(written: &Written) -> Result<(u32, u32), PlanError> {
+fn users(written: &ProfileFile) -> Result<(u32, u32), PlanError> {
     let users = 1..=u64::from(limits::MAX_VUS);
-    let pre_allocated = whole(written, "pre_allocated_vus", written.profile.pre_allocated_vus, users.clone())?;
-    let most = whole(written, "max_vus", written.profile.max_vus, users)?;
+    let pre_allocated = written.whole("pre_allocated_vus", written.profile.pre_allocated_vus, users.clone())?;
+    let most = written.whole("max_vus", written.profile.max_vus, users)?;
     match (pre_allocated, most) {
         (Some(pre_allocated), Some(most)) if pre_allocated > most => {
             let problem =
@@ -56,7 +57,7 @@ fn users(written: &Written) -> Result<(u32, u32), PlanError> {
     }
 }
 
-fn spacing(written: &Written) -> Result<Spacing, PlanError> {
+fn spacing(written: &ProfileFile) -> Result<Spacing, PlanError> {
     let burstiness = written.profile.burstiness;
     let named = written.profile.arrival.as_deref().unwrap_or(if burstiness.is_some() { "gamma" } else { "constant" });
     if named != "gamma" && burstiness.is_some() {
@@ -81,7 +82,7 @@ fn spacing(written: &Written) -> Result<Spacing, PlanError> {
     }
 }
 
-fn on_full(written: &Written) -> Result<OnFull, PlanError> {
+fn on_full(written: &ProfileFile) -> Result<OnFull, PlanError> {
     match written.profile.on_full.as_deref() {
         None | Some("queue") => Ok(OnFull::Queue),
         Some("drop") => Ok(OnFull::Drop),
@@ -109,21 +110,21 @@ pub(super) fn with_rate(shape: Shape, given: &Given) -> Result<Shape, PlanError>
         Shape::ConstantArrivalRate(was) => Ok(Shape::ConstantArrivalRate(constant(end, peak, Some(was)))),
         Shape::RampingArrivalRate(mut arrivals) => {
             let peak = arrivals.peak_rate();
-            let scaled = |was: u32| super::shape::scale(was, rate, peak);
+            let scaled = |was: u32| scale(was, rate, peak);
             arrivals.start_rate = scaled(arrivals.start_rate);
             arrivals.stages.iter_mut().for_each(|stage| stage.target = scaled(stage.target));
             arrivals.time_unit = time_unit;
             Ok(Shape::RampingArrivalRate(arrivals))
         }
         Shape::PerVuIterations { .. } | Shape::SharedIterations { .. } => {
-            Err(given.misplaced("the profile counts requests instead of time: expected a profile that runs by time"))
+            Err(given.misplaced("cannot be used with a profile that counts requests: expected one that runs by time"))
         }
     }
 }
 
 /// `200`, `200/s`, `30/m`, `5/h`.
 fn rate(given: &Given) -> Result<(u32, Nanos), PlanError> {
-    let bad = || given.bad("is not a rate: expected requests per second, such as 200, or 30/m, 5/h");
+    let bad = || given.bad(format!("a rate from 1 to {}, such as 200, 30/m or 5/h", limits::MAX_RATE));
     let (number, unit) = given.value.split_once('/').unwrap_or((&given.value, "s"));
     let seconds = match unit.trim() {
         "s" => 1,
@@ -131,12 +132,8 @@ fn rate(given: &Given) -> Result<(u32, Nanos), PlanError> {
         "h" => 3_600,
         _ => return Err(bad()),
     };
-    let number: u32 = number.trim().parse().map_err(|_| bad())?;
-    if (1..=limits::MAX_RATE).contains(&number) {
-        Ok((number, Nanos::from_secs(seconds)))
-    } else {
-        Err(given.bad(format!("is not possible: expected a rate from 1 to {}", limits::MAX_RATE)))
-    }
+    let number = given.part(number, |number| number.whole(&(1..=u64::from(limits::MAX_RATE)))).map_err(|_| bad())?;
+    Ok((number as u32, Nanos::from_secs(seconds)))
 }
 
 #[cfg(test)]
@@ -175,7 +172,7 @@ mod tests {
         }
         for text in ["", "0", "-1", "1.5", "x", "5/d", "5/", "/s", "10000001", "99999999999"] {
             let error = rate(&Given::flag("rate", text)).expect_err(text);
-            assert!(error.to_string().starts_with("--rate (flag):") && error.is_usage(), "{error}");
+            assert!(error.to_string().contains("for --rate: expected a rate from 1 to") && error.is_usage(), "{error}");
         }
     }
 

@@ -1,12 +1,11 @@
 //! What users do beside waiting: as written → [`Conduct`].
 
-use super::profile::{self, Request, Written};
-use super::shape::{some_time, whole};
+use super::profile::{self, ProfileFile, Request};
 use super::{PlanError, limits};
 use crate::mix::{After, Conduct, Leave, SlowReader};
 
 /// The conduct of the users of one kind of request, which stands at `key`.
-pub(super) fn conduct(written: &Written, request: &Request, key: &str) -> Result<Conduct, PlanError> {
+pub(super) fn conduct(written: &ProfileFile, request: &Request, key: &str) -> Result<Conduct, PlanError> {
     let leave = |name: &str, leave: Option<&profile::Leave>| {
         leave.map(|leave| self::leave(written, &format!("{key}.{name}"), leave, request.stream)).transpose()
     };
@@ -24,11 +23,11 @@ pub(super) fn conduct(written: &Written, request: &Request, key: &str) -> Result
     Ok(conduct)
 }
 
-fn leave(written: &Written, key: &str, leave: &profile::Leave, stream: bool) -> Result<Leave, PlanError> {
+fn leave(written: &ProfileFile, key: &str, leave: &profile::Leave, stream: bool) -> Result<Leave, PlanError> {
     let after = match (leave.after_tokens, leave.after.as_deref()) {
         (Some(n), None) if stream => {
             let key = format!("{key}.after_tokens");
-            let n = whole(written, &key, Some(n), 1..=u64::from(limits::MAX_TOKENS))?;
+            let n = written.whole(&key, Some(n), 1..=u64::from(limits::MAX_TOKENS))?;
             After::Tokens(n.unwrap_or(1) as u32)
         }
         (Some(_), None) => {
@@ -36,7 +35,7 @@ fn leave(written: &Written, key: &str, leave: &profile::Leave, stream: bool) -> 
             return Err(written.error(&format!("{key}.after_tokens"), problem));
         }
         (None, Some(text)) => {
-            After::Time(some_time(written, &format!("{key}.after"), Some(text))?.unwrap_or(limits::LONGEST))
+            After::Time(written.some_time(&format!("{key}.after"), Some(text))?.unwrap_or(limits::LONGEST))
         }
         _ => {
             let problem = "does not say when: expected either `after_tokens = 10` or `after = \"500ms\"`";
@@ -47,18 +46,18 @@ fn leave(written: &Written, key: &str, leave: &profile::Leave, stream: bool) -> 
 }
 
 fn slow_reader(
-    written: &Written,
+    written: &ProfileFile,
     key: &str,
     slow: Option<&profile::SlowReader>,
 ) -> Result<Option<SlowReader>, PlanError> {
     let Some(slow) = slow else { return Ok(None) };
     let limits = 1..=u64::from(limits::MAX_SLOW_BYTES_PER_SECOND);
-    let rate = whole(written, &format!("{key}.bytes_per_second"), Some(slow.bytes_per_second), limits)?;
+    let rate = written.whole(&format!("{key}.bytes_per_second"), Some(slow.bytes_per_second), limits)?;
     Ok(Some(SlowReader { bytes_per_second: rate.unwrap_or(1) as u32, share: share(written, key, slow.share)? }))
 }
 
 /// Of how many requests; all when nobody says.
-fn share(written: &Written, key: &str, share: Option<f64>) -> Result<f64, PlanError> {
+fn share(written: &ProfileFile, key: &str, share: Option<f64>) -> Result<f64, PlanError> {
     match share {
         None => Ok(1.0),
         Some(share) if share > 0.0 && share <= 1.0 => Ok(share),

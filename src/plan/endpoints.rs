@@ -1,7 +1,7 @@
 //! The endpoints that are asked once each before the load begins: what the mix sends, and everything else that is known.
 
 use super::limits;
-use super::speech::Speech;
+use super::request_defaults::RequestDefaults;
 use crate::api::Api;
 use crate::mix::{Conduct, Kind, Mix, Timeouts};
 
@@ -27,9 +27,9 @@ impl Way {
 }
 
 /// Those of the whole check, or only those that have to be asked because the server may lack them.
-pub(super) fn endpoints(mix: &Mix, whole: bool, speech: &Speech<'_>) -> Vec<Kind> {
+pub(super) fn endpoints(mix: &Mix, whole: bool, defaults: &RequestDefaults<'_>) -> Vec<Kind> {
     let mut all: Vec<Kind> = mix.kinds.iter().filter(|kind| whole || kind.optional).cloned().collect();
-    if whole && !speech.is_of_another_server() {
+    if whole && !defaults.is_of_another_server() {
         for api in Api::ALL {
             for way in [Way::Plain, Way::Stream, Way::Websocket] {
                 let exists = match way {
@@ -38,7 +38,7 @@ pub(super) fn endpoints(mix: &Mix, whole: bool, speech: &Speech<'_>) -> Vec<Kind
                     Way::Websocket => api.has_websocket(),
                 };
                 if exists && !all.iter().any(|kind| (kind.api, Way::of(kind)) == (api, way)) {
-                    all.push(endpoint(api, way, speech));
+                    all.push(endpoint(api, way, defaults));
                 }
             }
         }
@@ -53,14 +53,14 @@ pub(super) fn endpoints(mix: &Mix, whole: bool, speech: &Speech<'_>) -> Vec<Kind
 }
 
 /// An endpoint that the mix does not have. The server need not have it either.
-fn endpoint(api: Api, way: Way, speech: &Speech<'_>) -> Kind {
+fn endpoint(api: Api, way: Way, defaults: &RequestDefaults<'_>) -> Kind {
     let suffix = match way {
         Way::Plain => "",
         Way::Stream => "-stream",
         Way::Websocket => "-websocket",
     };
     let takes_model = api.takes_prompt() || api.path().contains(limits::MODEL_HOLE);
-    let models = match speech.model(api) {
+    let models = match defaults.model(api) {
         _ if !takes_model => Vec::new(),
         Some(model) => vec![model.to_owned()],
         None => api.models().iter().map(|&model| model.to_owned()).collect(),

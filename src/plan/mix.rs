@@ -1,18 +1,14 @@
 //! The mix: kinds of request as written → [`Mix`].
 
 use super::conduct::conduct;
-use super::profile::{MaxTokens, NamedTimeouts, OneOrMore, Request, Timeout, Written};
-use super::shape::{Changed, some_time, whole};
-use super::speech::{Choice, Speech, is_model, path_problem};
-use super::{Given, Overrides, PlanError, headers, limits};
+use super::profile::{MaxTokens, NamedTimeouts, OneOrMore, ProfileFile, Request, Timeout};
+use super::request_defaults::{Choice, PATH, RequestDefaults, is_model, is_path};
+use super::source::Changed;
+use super::{Given, Overrides, PlanError, Read, headers, limits};
 use crate::api::{Api, Method};
 use crate::mix::{self, Kind, Mix, Timeouts};
 use crate::units::Nanos;
-use std::io;
 use std::path::Path;
-
-/// How the resolver reads a file: it does no I/O itself.
-pub(super) type Read<'a> = dyn FnMut(&Path) -> io::Result<String> + 'a;
 
 /// The mix, and for each of its kinds the number of the request in the profile that it was made of.
 #[derive(Debug)]
@@ -23,9 +19,9 @@ pub(super) struct Made {
 
 /// The mix of the profile. Files of prompts are looked for in `folder`.
 pub(super) fn mix(
-    written: &Written,
+    written: &ProfileFile,
     overrides: &Overrides,
-    speech: &Speech<'_>,
+    defaults: &RequestDefaults<'_>,
     folder: &Path,
     read: &mut Read<'_>,
     changed: &mut Changed,
@@ -42,17 +38,17 @@ pub(super) fn mix(
     let mut kinds: Vec<Kind> = Vec::with_capacity(requests.len());
     let mut rows = Vec::with_capacity(requests.len());
     for (index, request) in requests.iter().enumerate() {
-        let row = Row { written, request, speech, key: format!("requests[{index}]") };
-        for kind in row.kinds(overrides.timeout.as_ref(), folder, read)? {
+        let row = Row { written, request, defaults, key: format!("requests[{index}]") };
+        for kind in row.kinds(overrides.one("timeout"), folder, read)? {
             if kinds.iter().any(|other| other.name == kind.name) {
                 return Err(row.error("name", format!("`{}` is taken already: expected another name", kind.name)));
             }
-            changed.extend(speech.given(kind.api).map(|(key, given)| (row.at(key), given.origin.clone())));
+            changed.extend(defaults.given(kind.api).map(|(key, given)| (row.at(key), given.origin.clone())));
             kinds.push(kind);
             rows.push(index);
         }
     }
-    speech.check(&kinds)?;
+    defaults.check(&kinds)?;
     if kinds.iter().all(|kind| kind.weight == 0) {
         return Err(written.error("requests[0].weight", "every weight is zero: expected at least one above zero"));
     }
@@ -61,9 +57,9 @@ pub(super) fn mix(
 
 /// One `[[requests]]` of the file.
 struct Row<'a> {
-    written: &'a Written,
+    written: &'a ProfileFile,
     request: &'a Request,
-    speech: &'a Speech<'a>,
+    defaults: &'a RequestDefaults<'a>,
     key: String,
 }
 
@@ -82,7 +78,7 @@ impl Row<'_> {
         let written = Choice::from_name(&request.api).ok_or_else(|| {
             self.error("api", format!("no API is named `{}`: expected one of {}", request.api, Choice::names()))
         })?;
-        let Some(choice) = self.speech.choice(written) else { return Ok(Vec::new()) };
+        let Some(choice) = self.defaults.choice(written) else { return Ok(Vec::new()) };
         if choice == Choice::Auto && request.path.is_some() && written == Choice::Auto {
             return Err(self.error("path", "is one path for several APIs: expected no `path` beside `auto`"));
         }
@@ -90,7 +86,7 @@ impl Row<'_> {
         self.check_websocket(written)?;
         let mut kinds = Vec::new();
         for api in choice.apis() {
-            // Written as `auto` it stands for those that have a WebSocket; where a flag chose the APIs the others do without.
+            // ProfileFile as `auto` it stands for those that have a WebSocket; where a flag chose the APIs the others do without.
             if request.websocket && written == Choice::Auto && choice == Choice::Auto && !api.has_websocket() {
                 continue;
             }
@@ -131,7 +127,7 @@ impl Row<'_> {
         if request.stream && !api.streams() {
             return Err(self.error("stream", format!("{} cannot be streamed: expected no `stream`", api.name())));
         }
-        let weight = whole(self.written, &self.at("weight"), request.weight, 0..=u64::from(limits::MAX_WEIGHT))?;
+        let weight = self.written.whole(&self.at("weight"), request.weight, 0..=u64::from(limits::MAX_WEIGHT))?;
         let path = self.path(api)?;
         Ok(Kind {
             name: self.name()?,
@@ -164,16 +160,16 @@ impl Row<'_> {
     }
 
     fn path(&self, api: Api) -> Result<String, PlanError> {
-        if let Some(path) = self.speech.path(api) {
+        if let Some(path) = self.defaults.path(api) {
             return Ok(path.to_owned());
         }
         // A path that was written for another API than a flag asks for is not that one's.
         let written = Choice::from_name(&self.request.api) == Some(Choice::One(api));
         let Some(path) = self.request.path.as_ref().filter(|_| written) else { return Ok(api.path().to_owned()) };
-        match path_problem(path) {
-            None => Ok(path.clone()),
-            Some(problem) => Err(self.error("path", format!("`{}` {problem}", path.escape_debug()))),
+        if is_path(path) {
+            return Ok(path.clone());
         }
+        Err(self.error("path", format!("invalid value '{}': expected {PATH}", path.escape_debug())))
     }
 
     fn models(&self, api: Api, path: &str) -> Result<Vec<String>, PlanError> {
@@ -183,7 +179,7 @@ impl Row<'_> {
                 Some(_) => Err(self.error("model", format!("{} takes no model: expected no `model`", api.name()))),
             };
         }
-        if let Some(model) = self.speech.model(api) {
+        if let Some(model) = self.defaults.model(api) {
             return Ok(vec![model.to_owned()]);
         }
         let Some(model) = &self.request.model else {
@@ -257,8 +253,7 @@ impl Row<'_> {
             return Err(self.error("max_tokens", problem));
         }
         let number = |key: &str, n| {
-            whole(self.written, &self.at(key), Some(n), 1..=u64::from(limits::MAX_TOKENS))
-                .map(|n| n.unwrap_or(1) as u32)
+            self.written.whole(&self.at(key), Some(n), 1..=u64::from(limits::MAX_TOKENS)).map(|n| n.unwrap_or(1) as u32)
         };
         match written {
             MaxTokens::Fixed(n) => number("max_tokens", *n).map(|n| Some((n, n))),
@@ -323,8 +318,8 @@ impl Row<'_> {
         let (own, own_key) = named(self.request.timeout.as_ref(), self.at("timeout"));
         let (common, common_key) = named(self.written.profile.timeout.as_ref(), "timeout".to_owned());
         let pick = |name: &str, own: Option<&String>, common: Option<&String>| match (own, common) {
-            (Some(text), _) => some_time(self.written, &own_key(name), Some(text)),
-            (None, Some(text)) => some_time(self.written, &common_key(name), Some(text)),
+            (Some(text), _) => self.written.some_time(&own_key(name), Some(text)),
+            (None, Some(text)) => self.written.some_time(&common_key(name), Some(text)),
             (None, None) => Ok(None),
         };
         let written_total = pick("total", own.total.as_ref(), common.total.as_ref())?;

@@ -6,29 +6,39 @@
 mod access;
 mod arrivals;
 mod conduct;
+mod credentials;
 mod endpoints;
 mod error;
+mod executor;
 mod headers;
 pub mod limits;
 mod mix;
 pub mod overrides;
 mod phases;
+mod presentation;
 pub mod profile;
+mod request_defaults;
 pub mod resolve;
 mod rules;
+mod scale;
 mod shape;
 mod shard;
 pub mod show;
-mod speech;
+mod source;
+mod stages;
 mod target;
+mod tuning;
 mod window;
 
-pub use access::AccessOverrides;
+pub use credentials::Credentials;
 pub use error::PlanError;
 pub use headers::is_secret;
-pub use overrides::{Given, Origin, Overrides, Sourced};
+pub use overrides::Overrides;
 pub use phases::Phase;
-pub use resolve::{Output, Presentation, Resolved, resolve};
+pub use presentation::{Output, Presentation};
+pub use resolve::{Purpose, Resolved, resolve, resolve_for};
+pub use source::{Given, Origin, Sourced};
+pub use tuning::Tuning;
 
 pub use crate::api::Api;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime};
@@ -43,6 +53,11 @@ use crate::mix::Envelope;
 use crate::threshold::{Operator, Rule};
 use crate::units::Nanos;
 use jiff::Timestamp;
+use std::io;
+use std::path::Path;
+
+/// How the resolver reads a file: it does no I/O itself.
+pub type Read<'a> = dyn FnMut(&Path) -> io::Result<String> + 'a;
 
 /// The resolved test; valid by construction.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,32 +96,41 @@ pub struct Plan {
     pub server: Option<Spec>,
     /// A process on this machine that is watched like a started server, when none is started.
     pub server_pid: Option<u32>,
-    /// Sent as a bearer token; never printed.
-    pub api_key: Option<Secret>,
-    /// User and password of basic authorisation; never printed.
-    pub basic_auth: Option<Secret>,
+    /// What authorises requests.
+    pub credentials: Credentials,
     /// Extra headers of every request.
     pub headers: Vec<(String, String)>,
     /// Seed of everything random.
     pub seed: u64,
-    /// Worker threads; none means as many as the cores allow.
-    pub workers: Option<u32>,
-    /// Whether workers are pinned to cores.
-    pub pin: bool,
-    /// Whether reads are dated by the kernel's receive stamps; none means when tokens are streamed.
-    pub rx_timestamps: Option<bool>,
-    /// The pause between two polls of a worker, zero for never; none means as streams in flight allow.
-    pub poll_interval: Option<Nanos>,
-    /// Whether what is read is acknowledged at once, instead of within 40 ms: finds out whether a server waits for that.
-    pub quickack: bool,
-    /// Whether every answer is parsed twice, by template and by parser, and a difference is a failure.
-    pub verify_parse: bool,
-    /// Which share of the whole test this plan is, below `of`.
-    pub share: u32,
-    /// Of how many shares.
-    pub of: u32,
+    /// How the client works.
+    pub tuning: Tuning,
+    /// Which part of the whole test this plan is.
+    pub shard: Shard,
     /// When the load begins, by the wall clock; none for at once.
     pub start_at: Option<Timestamp>,
+}
+
+/// Which part of a test: of the users `v` those with `v mod count = index`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// Below `count`.
+    pub index: u32,
+    pub count: u32,
+}
+
+impl Shard {
+    /// The only one.
+    pub const WHOLE: Self = Self { index: 0, count: 1 };
+
+    /// Whether there are others.
+    pub const fn is_part(self) -> bool {
+        self.count > 1
+    }
+
+    /// The `k`-th of `n` equal parts of this one.
+    const fn part(self, k: u32, n: u32) -> Self {
+        Self { index: self.index + self.count * k, count: self.count * n }
+    }
 }
 
 impl Plan {
@@ -117,12 +141,12 @@ impl Plan {
     #[must_use]
     pub fn share(&self, k: u32, n: u32) -> Self {
         debug_assert!(k < n, "share {k} of {n}");
-        Self { share: self.share + self.of * k, of: self.of * n, ..self.clone() }
+        Self { shard: self.shard.part(k, n), ..self.clone() }
     }
 
     /// The most users that this share has at once. Users are switched on from the first: those below the peak that stride into it.
     pub fn peak_users(&self) -> u32 {
-        self.shape.peak_vus().saturating_sub(self.share).div_ceil(self.of)
+        self.shape.peak_vus().saturating_sub(self.shard.index).div_ceil(self.shard.count)
     }
 
     /// What a schedule needs of it.
@@ -132,8 +156,8 @@ impl Plan {
             think_time: self.think_time,
             graceful_stop: self.graceful_stop,
             seed: self.seed,
-            share: self.share,
-            of: self.of,
+            share: self.shard.index,
+            of: self.shard.count,
         }
     }
 
@@ -175,8 +199,8 @@ impl Plan {
             host: target.authority(),
             origin: if self.access.proxy.is_some() && !target.tls { target.origin() } else { String::new() },
             path_prefix: target.path_prefix.clone(),
-            api_key: self.api_key.clone(),
-            basic_auth: self.basic_auth.clone(),
+            api_key: self.credentials.api_key.clone(),
+            basic_auth: self.credentials.basic_auth.clone(),
             headers: headers.clone(),
         };
         self.targets().map(envelope).collect()

@@ -1,46 +1,13 @@
 //! What flags and the environment say, as typed, with where each value came from.
 
-use super::{AccessOverrides, PlanError, limits};
+use super::source::{Given, Origin, Sourced};
+use super::{PlanError, limits};
 use crate::mix::Secret;
 use crate::units::Nanos;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
-
-/// Where a value came from, weakest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// Nobody said anything.
-    Default,
-    /// A profile: its file's name, or which built-in one.
-    Profile(String),
-    /// An environment name.
-    Environment(String),
-    /// A flag, without its dashes.
-    Flag(String),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::Profile(file) => f.write_str(file),
-            Self::Environment(name) => write!(f, "{name} (environment)"),
-            Self::Flag(name) => write!(f, "--{name} (flag)"),
-        }
-    }
-}
-
-/// A value and where it came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sourced<T> {
-    /// The value.
-    pub value: T,
-    /// Where it came from.
-    pub origin: Origin,
-}
-
-/// A value as typed.
-pub type Given = Sourced<String>;
+use std::path::PathBuf;
 
 impl Given {
     /// The value of the flag `--name`.
@@ -58,37 +25,76 @@ impl Given {
         matches!(self.origin, Origin::Flag(_))
     }
 
-    /// This value is no good.
-    pub fn bad(&self, problem: impl Into<String>) -> PlanError {
-        PlanError::Value { origin: self.origin.clone(), text: self.value.clone(), problem: problem.into() }
+    /// This value cannot be used, whatever stands beside it.
+    pub fn bad(&self, expected: impl Into<String>) -> PlanError {
+        PlanError::Value { origin: self.origin.clone(), text: self.value.clone(), expected: expected.into() }
     }
 
-    /// This value does not go with the rest.
+    /// This value cannot be used together with the rest.
     pub fn misplaced(&self, problem: impl Into<String>) -> PlanError {
         PlanError::Override { origin: self.origin.clone(), problem: problem.into() }
     }
 
-    /// As a whole number within `limits`.
-    pub fn whole(&self, limits: &RangeInclusive<u64>) -> Result<u64, PlanError> {
-        self.value.trim().parse().ok().filter(|n| limits.contains(n)).ok_or_else(|| {
-            self.bad(format!("is not possible: expected a whole number from {} to {}", limits.start(), limits.end()))
-        })
+    /// This value cannot be used, as `problem` says.
+    pub fn wrong(&self, problem: impl fmt::Display) -> PlanError {
+        PlanError::Wrong { origin: self.origin.clone(), text: self.value.clone(), problem: problem.to_string() }
     }
 
-    /// As a length of time, zero included.
+    /// This value cannot be used, and is not repeated, since it may be a secret. `problem` says what is wrong.
+    pub fn unusable(&self, problem: impl fmt::Display) -> PlanError {
+        PlanError::Unusable { origin: self.origin.clone(), problem: problem.to_string() }
+    }
+
+    /// As an integer within `limits`.
+    pub fn whole(&self, limits: &RangeInclusive<u64>) -> Result<u64, PlanError> {
+        let text = self.value.trim();
+        // `+5` is an integer to Rust, but to nobody who types a count.
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let number = if digits { text.parse().ok() } else { None };
+        number
+            .filter(|n| limits.contains(n))
+            .ok_or_else(|| self.bad(format!("an integer from {} to {}", limits.start(), limits.end())))
+    }
+
+    /// As a duration, zero included.
     pub fn time(&self) -> Result<Nanos, PlanError> {
-        let time: Nanos =
-            self.value.parse().map_err(|_| self.bad("is not a duration: expected one like 30s, 1m30s, 500ms"))?;
+        let time: Nanos = self.value.parse().map_err(|_| self.bad("a duration such as 30s, 1m30s or 500ms"))?;
         if time > limits::LONGEST {
-            return Err(self.bad(format!("is too long: expected at most {}", limits::LONGEST)));
+            return Err(self.bad(format!("a duration of at most {}", limits::LONGEST)));
         }
         Ok(time)
     }
 
-    /// As a length of time above zero.
+    /// As a duration above zero.
     pub fn some_time(&self) -> Result<Nanos, PlanError> {
         let time = self.time()?;
-        if time == Nanos::ZERO { Err(self.bad("is no time at all: expected more than zero")) } else { Ok(time) }
+        if time == Nanos::ZERO { Err(self.bad("a duration above zero")) } else { Ok(time) }
+    }
+
+    /// A part of this value, read by `as_what`. A message shows the whole value and what was expected of the part.
+    pub fn part<T>(&self, text: &str, as_what: impl FnOnce(&Self) -> Result<T, PlanError>) -> Result<T, PlanError> {
+        as_what(&Self { value: text.to_owned(), origin: self.origin.clone() }).map_err(|error| match error {
+            PlanError::Value { expected, .. } if text.is_empty() => {
+                self.bad(format!("{expected} where nothing stands"))
+            }
+            PlanError::Value { text, expected, .. } => self.bad(format!("{expected} instead of '{text}'")),
+            other => other,
+        })
+    }
+
+    /// As the path of a file.
+    pub fn path(&self) -> Result<PathBuf, PlanError> {
+        if self.value.is_empty() { Err(self.bad("a path")) } else { Ok(PathBuf::from(&self.value)) }
+    }
+
+    /// As one of a few words.
+    pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, PlanError> {
+        let known = words.iter().find(|(word, _)| *word == self.value.trim());
+        known.map(|(_, meaning)| *meaning).ok_or_else(|| {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            let (last, others) = words.split_last().unwrap_or((&"", &[]));
+            self.bad(if others.is_empty() { (*last).to_owned() } else { format!("{} or {last}", others.join(", ")) })
+        })
     }
 
     /// As a yes or no. The environment has no flags without a value, so the usual words are read.
@@ -96,16 +102,8 @@ impl Given {
         match self.value.trim().to_ascii_lowercase().as_str() {
             "1" | "true" | "yes" | "on" => Ok(true),
             "0" | "false" | "no" | "off" => Ok(false),
-            _ => Err(self.bad("is neither yes nor no: expected 1, true, yes, on, or 0, false, no, off")),
+            _ => Err(self.bad("1, true, yes, on, or 0, false, no, off")),
         }
-    }
-}
-
-/// The given yes, if it is one; a no is as good as nothing.
-pub(super) fn yes(given: Option<&Given>) -> Result<Option<&Given>, PlanError> {
-    match given {
-        Some(given) if given.truth()? => Ok(Some(given)),
-        _ => Ok(None),
     }
 }
 
@@ -119,100 +117,86 @@ pub(super) fn either<'a>(
     match (a.is_flag(), b.is_flag()) {
         (true, false) => Ok((one, None)),
         (false, true) => Ok((None, other)),
-        _ => Err(a.misplaced(format!("cannot stand together with {}: {why}", b.origin))),
+        _ => Err(a.misplaced(format!("cannot be used together with {}: {why}", b.origin))),
     }
 }
 
-/// Everything that flags and the environment may say, as typed. Flags of yes and no hold a word like `true`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Everything that flags and the environment say, as typed, by the names of the fields that hold the flags in `cli`.
+/// Flags without a value hold a word like `true`.
+#[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    /// What to test.
-    pub target_url: Option<Given>,
-    /// Host of the target, and where a started server listens.
-    pub host: Option<Given>,
-    /// Port of the target, and where a started server listens.
-    pub port: Option<Given>,
-    /// Never start a server.
-    pub no_server: Option<Given>,
-    /// The llmsim binary to start.
-    pub server_bin: Option<Given>,
-    /// The checkout of llmsim to build and start.
-    pub server_src: Option<Given>,
-    /// The configuration of a started server.
-    pub server_config: Option<Given>,
-    /// A process to watch as the server.
-    pub server_pid: Option<Given>,
-    /// Start the server with errors injected.
-    pub chaos: Option<Given>,
-    /// The API of what generates.
-    pub api: Option<Given>,
-    /// The path of what generates.
-    pub path: Option<Given>,
-    /// The model.
-    pub model: Option<Given>,
-    /// Users, or the peak of them.
-    pub vus: Option<Given>,
-    /// Length of the test.
-    pub duration: Option<Given>,
-    /// Requests.
-    pub iterations: Option<Given>,
-    /// Arrivals per second: `N`, `N/m`, `N/h`.
-    pub rate: Option<Given>,
-    /// Stages, each `DURATION:TARGET`.
-    pub stages: Vec<Given>,
-    /// How much of the beginning is not measured.
-    pub warmup: Option<Given>,
-    /// How much of the end is not measured.
-    pub cooldown: Option<Given>,
-    /// Pause between requests: `D` or `MIN..MAX`.
-    pub think_time: Option<Given>,
-    /// Total timeout of every request.
-    pub timeout: Option<Given>,
-    /// Threads.
-    pub workers: Option<Given>,
-    /// Leave threads unpinned.
-    pub no_pin: Option<Given>,
-    /// Kernel receive stamps: auto, on, off.
-    pub rx_timestamps: Option<Given>,
-    /// Pause between two polls: auto, or a duration.
-    pub poll_interval: Option<Given>,
-    /// Acknowledge what was read at once.
-    pub quickack: Option<Given>,
-    /// Make a run whose client was the bottleneck an error.
-    pub fail_on_invalid: Option<Given>,
-    /// Parse everything both ways.
-    pub verify_parse: Option<Given>,
-    /// Which share of the test to run: `I/N`.
-    pub shard: Option<Given>,
-    /// When the load begins.
-    pub start_at: Option<Given>,
-    /// What a threshold with `abort_on_fail` may end: `run` or `shard`.
-    pub abort_scope: Option<Given>,
-    /// Where the Document goes.
-    pub output: Option<Given>,
-    /// Where the thresholds go as JUnit XML.
-    pub junit: Option<Given>,
-    /// Whether GitHub Actions is told: auto, off.
-    pub github: Option<Given>,
-    /// Extra headers, each `Name: value`.
-    pub headers: Vec<Given>,
-    /// The file that holds the API key.
-    pub api_key_file: Option<Given>,
-    /// The API key itself, from the environment only.
-    pub api_key: Option<Sourced<Secret>>,
-    /// Seed of everything random.
-    pub seed: Option<Given>,
-    /// No progress.
-    pub quiet: Option<Given>,
-    /// No colour.
-    pub no_color: Option<Given>,
-    /// Show the configuration instead of running.
-    pub show_config: Option<Given>,
-    /// Tags of the run, each `KEY=VALUE`.
-    pub tags: Vec<Given>,
-    /// How targets are reached: as much as all the rest, so it lives on the heap.
-    pub access: Box<AccessOverrides>,
+    given: BTreeMap<String, Vec<Given>>,
+    secrets: BTreeMap<&'static str, Sourced<Secret>>,
+    /// What was asked for. A flag that is offered and never asked for would be without effect.
+    #[cfg(test)]
+    asked: std::cell::RefCell<std::collections::BTreeSet<&'static str>>,
 }
+
+impl Overrides {
+    /// Adds what was said about a flag.
+    pub(crate) fn insert(&mut self, id: &str, given: Vec<Given>) {
+        if !given.is_empty() {
+            self.given.insert(id.to_owned(), given);
+        }
+    }
+
+    /// Adds a secret of the environment.
+    pub(crate) fn insert_secret(&mut self, id: &'static str, secret: Sourced<Secret>) {
+        self.secrets.insert(id, secret);
+    }
+
+    /// Whether anything was said about a flag.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.given.contains_key(id)
+    }
+
+    /// All values of a flag that may be repeated.
+    pub fn many(&self, id: &'static str) -> &[Given] {
+        #[cfg(test)]
+        self.asked.borrow_mut().insert(id);
+        self.given.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// The value of a flag.
+    pub fn one(&self, id: &'static str) -> Option<&Given> {
+        self.many(id).first()
+    }
+
+    /// What was said for a flag without a value. `false` is treated as unset.
+    pub fn yes(&self, id: &'static str) -> Result<Option<&Given>, PlanError> {
+        match self.one(id) {
+            Some(given) if given.truth()? => Ok(Some(given)),
+            _ => Ok(None),
+        }
+    }
+
+    /// A secret that the environment itself holds.
+    pub fn secret(&self, id: &'static str) -> Option<&Sourced<Secret>> {
+        self.secrets.get(id)
+    }
+
+    /// The flags that were asked for until now.
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> std::collections::BTreeSet<&'static str> {
+        self.asked.borrow().clone()
+    }
+
+    /// With something more.
+    #[cfg(test)]
+    pub(crate) fn with(mut self, id: &str, given: impl IntoIterator<Item = Given>) -> Self {
+        self.insert(id, given.into_iter().collect());
+        self
+    }
+}
+
+/// `overrides! { vus: flag("vus", "5") }`, and with `; ..base` at the end what was there before.
+#[cfg(test)]
+macro_rules! overrides {
+    ($($id:ident: $given:expr),* $(,)?) => { overrides!($($id: $given),*; ..$crate::plan::Overrides::default()) };
+    ($($id:ident: $given:expr),*; ..$base:expr) => { $base$(.with(stringify!($id), $given))* };
+}
+#[cfg(test)]
+pub(crate) use overrides;
 
 #[cfg(test)]
 mod tests {
@@ -227,7 +211,7 @@ mod tests {
         assert_eq!(either(Some(&b), Some(&a), "why"), Ok((None, Some(&a))));
         assert_eq!(either(Some(&a), None, "why"), Ok((Some(&a), None)));
         let error = either(Some(&a), Some(&flag("port")), "because").expect_err("two flags");
-        assert_eq!(error.to_string(), "--host (flag): cannot stand together with --port (flag): because");
+        assert_eq!(error.to_string(), "--host cannot be used together with --port: because");
         assert!(either(Some(&b), Some(&env("HOST")), "why").is_err());
     }
 
@@ -235,28 +219,35 @@ mod tests {
     fn yes_and_no_as_people_write_them() {
         for (word, expected) in [("1", true), ("TRUE", true), ("yes", true), ("on", true), ("0", false), ("no", false)]
         {
-            let given = Given::environment("X", word);
-            assert_eq!(yes(Some(&given)).map(|g| g.is_some()), Ok(expected), "{word}");
+            let given = overrides! { quiet: Some(Given::environment("X", word)) };
+            assert_eq!(given.yes("quiet").map(|g| g.is_some()), Ok(expected), "{word}");
         }
-        let error = yes(Some(&Given::environment("LLMSIM_BLAST_QUIET", "maybe"))).expect_err("maybe");
-        assert!(error.to_string().starts_with("LLMSIM_BLAST_QUIET (environment): `maybe` is neither"), "{error}");
+        let given = overrides! { quiet: Some(Given::environment("LLMSIM_BLAST_QUIET", "maybe")) };
+        let error = given.yes("quiet").expect_err("maybe");
+        assert!(error.to_string().starts_with("invalid value 'maybe' for LLMSIM_BLAST_QUIET: expected 1"), "{error}");
         assert!(!error.is_usage());
     }
 
     #[test]
     fn numbers_and_times_are_read_within_limits() {
         assert_eq!(Given::flag("vus", " 5 ").whole(&(1..=10)), Ok(5));
-        for text in ["0", "11", "-1", "x", "", "1.5", "99999999999999999999999"] {
+        for text in ["0", "11", "-1", "+5", "x", "", "1.5", "1e1", "٥", "99999999999999999999999"] {
             let error = Given::flag("vus", text).whole(&(1..=10)).expect_err(text);
-            assert!(
-                error.to_string().contains("--vus (flag)") && error.to_string().contains("from 1 to 10"),
-                "{error}"
-            );
+            let expected = format!("invalid value '{text}' for --vus: expected an integer from 1 to 10");
+            assert_eq!(error.to_string(), expected);
             assert!(error.is_usage());
         }
         assert_eq!(Given::flag("duration", "2s").some_time(), Ok(Nanos::from_secs(2)));
         for text in ["0", "0s", "-1s", "5", "721h", "x"] {
             assert!(Given::flag("duration", text).some_time().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn one_of_a_few_words_is_refused_with_all_of_them() {
+        let words = [("auto", 1), ("on", 2), ("off", 3)];
+        assert_eq!(Given::flag("x", " on ").word(&words), Ok(2));
+        let error = Given::flag("x", "On").word(&words).expect_err("case counts");
+        assert_eq!(error.to_string(), "invalid value 'On' for --x: expected auto, on or off");
     }
 }

@@ -3,10 +3,12 @@
 //! Lengths of time and ranges stay text and signed numbers here, so that [`super::resolve()`] can refuse them by key. Unknown keys and
 //! wrong types are refused on the spot. To add a profile: a file in `profiles/` and a line in [`BUILT_IN`].
 
-use super::{Origin, PlanError, limits};
+use super::source::Origin;
+use super::{PlanError, limits};
+use crate::units::{BadDuration, Nanos};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -313,7 +315,7 @@ pub struct LongThreshold {
 
 /// A profile together with the places of its keys, so that a mistake found later is still named with its line.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Written {
+pub struct ProfileFile {
     /// The file, or which built-in one, as messages name it.
     pub file: String,
     /// What it says.
@@ -322,7 +324,7 @@ pub struct Written {
     lines: HashMap<String, usize>,
 }
 
-impl Written {
+impl ProfileFile {
     /// Reads a profile's text. `file` is what messages call it.
     pub fn parse(file: &str, text: &str) -> Result<Self, PlanError> {
         let refuse = |line, key: String, problem| PlanError::Profile { file: file.to_owned(), line, key, problem };
@@ -352,6 +354,42 @@ impl Written {
     pub fn error(&self, key: &str, problem: impl Into<String>) -> PlanError {
         let line = self.lines.get(key).copied();
         PlanError::Profile { file: self.file.clone(), line, key: key.to_owned(), problem: problem.into() }
+    }
+
+    /// The integer at `key`, within limits.
+    pub(super) fn whole(
+        &self,
+        key: &str,
+        number: Option<i64>,
+        limits: RangeInclusive<u64>,
+    ) -> Result<Option<u64>, PlanError> {
+        let Some(number) = number else { return Ok(None) };
+        match u64::try_from(number) {
+            Ok(fine) if limits.contains(&fine) => Ok(Some(fine)),
+            _ => {
+                let (low, high) = limits.into_inner();
+                Err(self.error(key, format!("invalid value '{number}': expected an integer from {low} to {high}")))
+            }
+        }
+    }
+
+    /// The duration at `key`, zero included.
+    pub(super) fn time(&self, key: &str, text: &str) -> Result<Nanos, PlanError> {
+        let time: Nanos = text.parse().map_err(|error: BadDuration| self.error(key, error.to_string()))?;
+        if time > limits::LONGEST {
+            let problem = format!("invalid value '{text}': expected a duration of at most {}", limits::LONGEST);
+            return Err(self.error(key, problem));
+        }
+        Ok(time)
+    }
+
+    /// The duration at `key`, above zero.
+    pub(super) fn some_time(&self, key: &str, text: Option<&str>) -> Result<Option<Nanos>, PlanError> {
+        let Some(text) = text else { return Ok(None) };
+        match self.time(key, text)? {
+            Nanos::ZERO => Err(self.error(key, format!("invalid value '{text}': expected a duration above zero"))),
+            time => Ok(Some(time)),
+        }
     }
 
     /// Where the value of `key` comes from: this profile if it is written there.

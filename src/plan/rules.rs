@@ -1,13 +1,12 @@
 //! Thresholds and latency goals as written → rules.
 
-use super::profile::{Threshold, Thresholds, Written};
-use super::shape::time;
+use super::profile::{ProfileFile, Threshold, Thresholds};
 use super::{PlanError, limits};
 use crate::metrics::{Metric, Rate};
 use crate::threshold::{self, Rule};
 
 /// What has to hold. `kinds` are the names of the mix.
-pub(super) fn thresholds(written: &Written, kinds: &[String]) -> Result<Vec<Rule>, PlanError> {
+pub(super) fn thresholds(written: &ProfileFile, kinds: &[String]) -> Result<Vec<Rule>, PlanError> {
     let mut rules = Vec::new();
     for (metric, thresholds) in &written.profile.thresholds {
         for (index, entry) in thresholds.all().iter().enumerate() {
@@ -24,7 +23,7 @@ pub(super) fn thresholds(written: &Written, kinds: &[String]) -> Result<Vec<Rule
             if let Threshold::Long(long) = entry {
                 rule.abort_on_fail = long.abort_on_fail;
                 if let Some(text) = &long.delay_abort_eval {
-                    rule.delay_abort_eval = time(written, &format!("{key}.delay_abort_eval"), text)?;
+                    rule.delay_abort_eval = written.time(&format!("{key}.delay_abort_eval"), text)?;
                     if !long.abort_on_fail {
                         let problem = "means nothing without `abort_on_fail = true`: expected both or neither";
                         return Err(written.error(&format!("{key}.delay_abort_eval"), problem));
@@ -43,7 +42,7 @@ pub(super) fn thresholds(written: &Written, kinds: &[String]) -> Result<Vec<Rule
 }
 
 /// What a single request should keep to.
-pub(super) fn goals(written: &Written, kinds: &[String]) -> Result<Vec<Rule>, PlanError> {
+pub(super) fn goals(written: &ProfileFile, kinds: &[String]) -> Result<Vec<Rule>, PlanError> {
     let mut rules = Vec::new();
     for (metric, expressions) in &written.profile.slo {
         for expression in expressions.texts() {
@@ -61,7 +60,7 @@ fn key(table: &str, metric: &str) -> String {
 }
 
 /// Refuses more rules than can be judged every second.
-fn check_count(written: &Written, key: &str, rules: Vec<Rule>) -> Result<Vec<Rule>, PlanError> {
+fn check_count(written: &ProfileFile, key: &str, rules: Vec<Rule>) -> Result<Vec<Rule>, PlanError> {
     if rules.len() > limits::MAX_RULES {
         return Err(written.error(key, format!("are {}: expected at most {}", rules.len(), limits::MAX_RULES)));
     }

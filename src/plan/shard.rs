@@ -3,41 +3,39 @@
 //! Every share is cut from the same plan by striding, users keep their numbers, and so all shares together send what one process
 //! would have sent. Only who runs what differs.
 
-use super::shape::Changed;
-use super::{Given, Overrides, PlanError, limits};
+use super::source::Changed;
+use super::{Given, Overrides, PlanError, Shard, limits};
 use crate::load::Shape;
 use crate::threshold::Rule;
 use jiff::Timestamp;
 
 /// Index and count. A share with nobody in it would do nothing without a word, and so is refused.
-pub(super) fn shard(
-    given: Option<&Given>,
-    shape: &Shape,
-    changed: &mut Changed,
-) -> Result<Option<(u32, u32)>, PlanError> {
+pub(super) fn shard(given: Option<&Given>, shape: &Shape, changed: &mut Changed) -> Result<Option<Shard>, PlanError> {
     let Some(given) = given else { return Ok(None) };
-    let numbers = given.value.trim().split_once('/');
-    let numbers = numbers.and_then(|(i, n)| Some((i.parse::<u32>().ok()?, n.parse::<u32>().ok()?)));
-    let is_share = |(index, count): &(u32, u32)| index < count && *count <= limits::MAX_SHARES;
-    let Some((index, count)) = numbers.filter(is_share) else {
-        let most = limits::MAX_SHARES;
-        return Err(given.bad(format!("is no share: expected I/N, I from 0 to N-1 and N up to {most}, such as 0/4")));
+    let most = u64::from(limits::MAX_SHARES);
+    let number = |text: &str| given.part(text, |part| part.whole(&(0..=most))).ok().map(|n| n as u32);
+    let numbers = given.value.trim().split_once('/').and_then(|(i, n)| Some((number(i)?, number(n)?)));
+    let Some((index, count)) = numbers.filter(|(index, count)| index < count) else {
+        return Err(given.bad(format!("I/N with I from 0 to N-1 and N at most {most}, such as 0/4")));
     };
     if count > shape.peak_vus() {
         let peak = shape.peak_vus();
-        let problem = format!("{count} shares for {peak} users: some would have nobody; expected at most {peak}");
+        let problem =
+            format!("divides {peak} users into {count} shards, some without a user: expected at most {peak} shards");
         return Err(given.misplaced(problem));
     }
     changed.insert("shard".to_owned(), given.origin.clone());
-    Ok(Some((index, count)))
+    Ok(Some(Shard { index, count }))
 }
 
 /// The instant at which all shares begin. A plan reads no clock: whether it is past is seen when it comes to that.
 pub(super) fn start_at(given: Option<&Given>, changed: &mut Changed) -> Result<Option<Timestamp>, PlanError> {
     let Some(given) = given else { return Ok(None) };
-    let at = given.value.trim().parse().map_err(|_| {
-        given.bad("is no instant: expected date, time and offset of RFC 3339, such as 2026-11-24T18:00:00Z")
-    })?;
+    let at = given
+        .value
+        .trim()
+        .parse()
+        .map_err(|_| given.bad("date, time and offset of RFC 3339, such as 2026-11-24T18:00:00Z"))?;
     changed.insert("start_at".to_owned(), given.origin.clone());
     Ok(Some(at))
 }
@@ -45,29 +43,27 @@ pub(super) fn start_at(given: Option<&Given>, changed: &mut Changed) -> Result<O
 /// One share cannot end the others: a threshold that may end a run has to be told that it ends its share only. And a share starts no
 /// server: each would test one of its own.
 pub(super) fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut Changed) -> Result<(), PlanError> {
-    let scope = match &overrides.abort_scope {
-        None => "run",
-        Some(given) if ["run", "shard"].contains(&given.value.trim()) => given.value.trim(),
-        Some(given) => return Err(given.bad("is not possible: expected run or shard")),
-    };
-    if let Some(given) = &overrides.abort_scope {
+    let words = [("run", "run"), ("shard", "shard")];
+    let scope = overrides.one("abort_scope").map_or(Ok("run"), |given| given.word(&words))?;
+    if let Some(given) = overrides.one("abort_scope") {
         changed.insert("abort_scope".to_owned(), given.origin.clone());
     }
-    let Some(shard) = &overrides.shard else { return Ok(()) };
+    let Some(shard) = overrides.one("shard") else { return Ok(()) };
     if let (Some(rule), "run") = (rules.iter().find(|rule| rule.abort_on_fail), scope) {
         let problem = format!(
-            "`{rule}` has abort_on_fail, and a share cannot end the others: expected --abort-scope shard, which ends \
-             this one only, or a profile without it"
+            "cannot stop the other shards, and '{rule}' has abort_on_fail: use --abort-scope shard, which stops this \
+             shard only, or a profile without abort_on_fail"
         );
         return Err(shard.misplaced(problem));
     }
-    if let Some(given) = overrides.junit.as_ref().filter(|given| given.is_flag()) {
-        let problem = format!("there is nothing to write with {}: `merge` judges the thresholds", shard.origin);
+    if let Some(given) = overrides.one("junit").filter(|given| given.is_flag()) {
+        let problem = format!("cannot be used together with {}: `merge` judges the thresholds", shard.origin);
         return Err(given.misplaced(problem));
     }
-    let server = [&overrides.server_bin, &overrides.server_src, &overrides.server_config, &overrides.chaos];
+    let server = ["server_bin", "server_src", "server_config", "chaos"].map(|id| overrides.one(id));
     if let Some(given) = server.into_iter().flatten().find(|given| given.is_flag()) {
-        let problem = format!("no server is started with {}: every share would test another one", shard.origin);
+        let problem =
+            format!("cannot be used together with {}: every shard would start a server of its own", shard.origin);
         return Err(given.misplaced(problem));
     }
     Ok(())
@@ -76,6 +72,7 @@ pub(super) fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut C
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::overrides::overrides;
     use crate::plan::{Plan, resolve};
     use std::io;
     use std::path::Path;
@@ -88,7 +85,7 @@ mod tests {
     #[test]
     fn an_instant_has_an_offset() {
         let at = |text: &str| {
-            let overrides = Overrides { start_at: Some(Given::flag("start-at", text)), ..Overrides::default() };
+            let overrides = overrides! { start_at: Some(Given::flag("start-at", text)) };
             resolved("load", &overrides).map(|plan| plan.start_at.map(|at| at.to_string()))
         };
         for text in ["2026-11-24T18:00:00Z", "2026-11-24T20:00:00+02:00", " 2026-11-24 18:00:00Z "] {
@@ -101,13 +98,13 @@ mod tests {
     }
 
     fn with(shard: &str) -> Overrides {
-        Overrides { shard: Some(Given::flag("shard", shard)), ..Overrides::default() }
+        overrides! { shard: Some(Given::flag("shard", shard)) }
     }
 
     #[test]
     fn a_share_is_cut_from_the_plan_and_starts_no_server() {
         let plan = resolved("load", &with("1/3")).unwrap();
-        assert_eq!((plan.share, plan.of, plan.server.clone()), (1, 3, None));
+        assert_eq!((plan.shard, plan.server.clone()), (Shard { index: 1, count: 3 }, None));
         // 50 users: 0, 3, …, 48 and 1, 4, …, 49 and 2, 5, …, 47.
         let peaks = ["0/3", "1/3", "2/3"].map(|shard| resolved("load", &with(shard)).unwrap().peak_users());
         assert_eq!(peaks, [17, 17, 16]);
@@ -130,7 +127,7 @@ mod tests {
         let mut read = |_: &Path| Ok(profile.to_owned());
         let error = resolve("a.toml", &with("0/2"), &mut read).unwrap_err();
         assert!(!error.is_usage() && error.to_string().contains("--abort-scope shard"), "{error}");
-        let scope = |word: &str| Overrides { abort_scope: Some(Given::flag("abort-scope", word)), ..with("0/2") };
+        let scope = |word: &str| overrides! { abort_scope: Some(Given::flag("abort-scope", word)); ..with("0/2") };
         assert!(resolve("a.toml", &scope("shard"), &mut read).is_ok());
         assert!(resolve("a.toml", &scope("pod"), &mut read).unwrap_err().is_usage());
         assert!(resolve("a.toml", &Overrides::default(), &mut read).is_ok());
@@ -138,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_share_is_given_no_server_to_start() {
-        let overrides = Overrides { server_bin: Some(Given::flag("server-bin", "llmsim")), ..with("0/2") };
+        let overrides = overrides! { server_bin: Some(Given::flag("server-bin", "llmsim")); ..with("0/2") };
         let error = resolved("load", &overrides).unwrap_err();
         assert!(error.to_string().contains("--server-bin") && error.to_string().contains("--shard"), "{error}");
     }

@@ -1,8 +1,10 @@
 //! `--show-config`: every value of a plan and where it came from. Plain data; secrets are left out.
 
-use super::profile::Written;
-use super::shape::{Changed, Executor};
-use super::{Origin, Output, Plan, Presentation, Resolved, is_secret};
+use super::executor::Executor;
+use super::presentation::{Output, Presentation};
+use super::profile::ProfileFile;
+use super::source::{Changed, Origin};
+use super::{Plan, is_secret};
 use crate::load::{Arrivals, Shape, ThinkTime};
 use crate::mix::{After, Conduct, Kind};
 use crate::server::Source;
@@ -27,17 +29,13 @@ pub struct Setting {
 }
 
 /// Key, value and source of every value of the plan, in the order of a profile.
-pub fn lines(resolved: &Resolved) -> Vec<(String, String, String)> {
-    resolved
-        .settings
-        .iter()
-        .map(|setting| (setting.key.clone(), setting.value.clone(), setting.origin.to_string()))
-        .collect()
+pub fn lines(settings: &[Setting]) -> Vec<(String, String, String)> {
+    settings.iter().map(|setting| (setting.key.clone(), setting.value.clone(), setting.origin.described())).collect()
 }
 
 /// Collects the values of a plan.
 struct Listing<'a> {
-    written: &'a Written,
+    written: &'a ProfileFile,
     changed: &'a Changed,
     settings: Vec<Setting>,
 }
@@ -67,7 +65,7 @@ impl Listing<'_> {
 pub(super) fn settings(
     plan: &Plan,
     presentation: &Presentation,
-    written: &Written,
+    written: &ProfileFile,
     rows: &[usize],
     changed: &Changed,
 ) -> Vec<Setting> {
@@ -90,19 +88,25 @@ pub(super) fn settings(
     add_target(&mut list, plan);
     list.add("seed", plan.seed.to_string());
     let auto = || "auto".to_owned();
-    list.add("rx_timestamps", plan.rx_timestamps.map_or_else(auto, |on| if on { "on" } else { "off" }.to_owned()));
-    list.add("poll_interval", plan.poll_interval.map_or_else(auto, |pause| pause.to_string()));
-    list.add("quickack", plan.quickack.to_string());
-    list.add("workers", plan.workers.map_or("as many as the cores allow".to_owned(), |n| n.to_string()));
-    list.add("pin", plan.pin.to_string());
-    list.add("verify_parse", plan.verify_parse.to_string());
+    list.add(
+        "rx_timestamps",
+        plan.tuning.rx_timestamps.map_or_else(auto, |on| if on { "on" } else { "off" }.to_owned()),
+    );
+    list.add("poll_interval", plan.tuning.poll_interval.map_or_else(auto, |pause| pause.to_string()));
+    list.add("quickack", plan.tuning.quickack.to_string());
+    list.add("workers", plan.tuning.workers.map_or("as many as the cores allow".to_owned(), |n| n.to_string()));
+    list.add("pin", plan.tuning.pin.to_string());
+    list.add("verify_parse", plan.tuning.verify_parse.to_string());
     let output = match &presentation.output {
         None => "none".to_owned(),
         Some(Output::Stdout) => "-".to_owned(),
         Some(Output::File(path)) => path.display().to_string(),
     };
     list.add("output", output);
-    list.add("shard", presentation.shard.as_ref().map_or("none".to_owned(), |_| format!("{}/{}", plan.share, plan.of)));
+    list.add(
+        "shard",
+        presentation.shard.as_ref().map_or("none".to_owned(), |_| format!("{}/{}", plan.shard.index, plan.shard.count)),
+    );
     list.add("start_at", plan.start_at.map_or("at once".to_owned(), |at| at.to_string()));
     list.add("junit", or_none(presentation.junit.as_ref().map_or_else(String::new, |path| path.display().to_string())));
     list.add("github", if presentation.github { "auto" } else { "off" }.to_owned());
@@ -283,8 +287,8 @@ fn add_target(list: &mut Listing<'_>, plan: &Plan) {
         list.add(key, value);
     }
     list.add("server_pid", plan.server_pid.map_or_else(|| "none".to_owned(), |pid| pid.to_string()));
-    list.add("api_key", if plan.api_key.is_some() { HIDDEN } else { "none" });
-    list.add("basic_auth", if plan.basic_auth.is_some() { HIDDEN } else { "none" });
+    list.add("api_key", if plan.credentials.api_key.is_some() { HIDDEN } else { "none" });
+    list.add("basic_auth", if plan.credentials.basic_auth.is_some() { HIDDEN } else { "none" });
     list.add("headers", or_none(headers(&plan.headers)));
 }
 

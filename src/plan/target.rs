@@ -1,8 +1,8 @@
 //! What is tested, and which server may be started for it.
 
 use super::access::forbids_a_server;
-use super::overrides::{either, yes};
-use super::shape::Changed;
+use super::overrides::either;
+use super::source::Changed;
 use super::{Given, Origin, Overrides, PlanError, limits};
 use crate::net::{Access, Target};
 use crate::server::{Source, Spec};
@@ -16,7 +16,7 @@ pub(super) fn target(overrides: &Overrides, changed: &mut Changed) -> Result<(Ta
     }
     if let Some(given) = url {
         // The URL may hold a password: the parser's message knows what may be repeated. A URL names a port, if only by naming none.
-        let target = Target::parse(&given.value).map_err(|error| given.misplaced(error.to_string()))?;
+        let target = Target::parse(&given.value).map_err(|error| given.unusable(error))?;
         return Ok((target, true));
     }
     let number = match port {
@@ -28,21 +28,21 @@ pub(super) fn target(overrides: &Overrides, changed: &mut Changed) -> Result<(Ta
         None => (limits::DEFAULT_HOST, Origin::Default),
     };
     let target =
-        Target::from_parts(name, number).map_err(|error| PlanError::Override { origin, problem: error.to_string() })?;
+        Target::from_parts(name, number).map_err(|error| PlanError::Unusable { origin, problem: error.to_string() })?;
     Ok((target, port.is_some()))
 }
 
 /// The targets beside the first; none when the URLs lost to a host or a port.
 pub(super) fn more_targets(overrides: &Overrides, changed: &mut Changed) -> Result<Vec<Target>, PlanError> {
-    let more = &overrides.access.more_target_urls;
+    let more = overrides.many("target_url").get(1..).unwrap_or_default();
     if more.is_empty() || spelling(overrides)?.0.is_none() {
         return Ok(Vec::new());
     }
     if more.len() >= limits::MAX_TARGETS {
-        return Err(more[0].misplaced(format!("too many targets: expected at most {}", limits::MAX_TARGETS)));
+        return Err(more[0].misplaced(format!("was given too often: expected at most {} targets", limits::MAX_TARGETS)));
     }
     changed.insert("more_targets".to_owned(), more[0].origin.clone());
-    let parse = |given: &Given| Target::parse(&given.value).map_err(|error| given.misplaced(error.to_string()));
+    let parse = |given: &Given| Target::parse(&given.value).map_err(|error| given.unusable(error));
     more.iter().map(parse).collect()
 }
 
@@ -51,8 +51,8 @@ type Spelling<'a> = (Option<&'a Given>, Option<&'a Given>, Option<&'a Given>);
 
 /// How the target is spelled: the URL excludes the others. Flags beat the environment; equals are refused.
 fn spelling(overrides: &Overrides) -> Result<Spelling<'_>, PlanError> {
-    let (host, port) = (overrides.host.as_ref(), overrides.port.as_ref());
-    let Some(url) = overrides.target_url.as_ref() else { return Ok((None, host, port)) };
+    let (host, port) = (overrides.one("host"), overrides.one("port"));
+    let Some(url) = overrides.one("target_url") else { return Ok((None, host, port)) };
     let flag = |given: &&Given| given.is_flag();
     let (host_flag, port_flag) = (host.filter(flag), port.filter(flag));
     let rival = match (url.is_flag(), host_flag.or(port_flag)) {
@@ -63,7 +63,7 @@ fn spelling(overrides: &Overrides) -> Result<Spelling<'_>, PlanError> {
     match rival {
         None => Ok((Some(url), None, None)),
         Some(rival) => {
-            let problem = format!("cannot stand together with {}: a URL already names host and port", rival.origin);
+            let problem = format!("cannot be used together with {}: a URL already names host and port", rival.origin);
             Err(url.misplaced(problem))
         }
     }
@@ -77,12 +77,12 @@ pub(super) fn server_pid(
 ) -> Result<Option<u32>, PlanError> {
     /// Linux's own highest (`PID_MAX_LIMIT`).
     const HIGHEST: u64 = 1 << 22;
-    let Some(given) = &overrides.server_pid else { return Ok(None) };
+    let Some(given) = overrides.one("server_pid") else { return Ok(None) };
     changed.insert("server_pid".to_owned(), given.origin.clone());
     let pid = given.whole(&(1..=HIGHEST))? as u32;
     if !target.is_this_machine() {
         return Err(
-            given.misplaced(format!("only a process of this machine can be watched, and {} is another", target.host))
+            given.misplaced(format!("can watch only a process on this machine, and the target is {}", target.host))
         );
     }
     Ok(Some(pid))
@@ -96,19 +96,16 @@ pub(super) fn server(
     port_asked_for: bool,
     changed: &mut Changed,
 ) -> Result<Option<Spec>, PlanError> {
-    let no_server = yes(overrides.no_server.as_ref())?.or(overrides.server_pid.as_ref());
-    let chaos = yes(overrides.chaos.as_ref())?;
+    let no_server = overrides.yes("no_server")?.or(overrides.one("server_pid"));
+    let chaos = overrides.yes("chaos")?;
     let (bin, src) = either(
-        overrides.server_bin.as_ref(),
-        overrides.server_src.as_ref(),
+        overrides.one("server_bin"),
+        overrides.one("server_src"),
         "a server is either a binary or built from a checkout",
     )?;
-    let (chaos, config) =
-        either(chaos, overrides.server_config.as_ref(), "--chaos is a configuration of the server itself")?;
+    let (chaos, config) = either(chaos, overrides.one("server_config"), "--chaos is a configuration of its own")?;
     for given in [bin, src, config].into_iter().flatten() {
-        if given.value.is_empty() {
-            return Err(given.bad("is empty: expected a path"));
-        }
+        given.path()?;
     }
     let wishes = [bin, src, chaos, config];
     let reason = match no_server {
@@ -127,7 +124,7 @@ pub(super) fn server(
     if let Some(reason) = reason {
         // The environment may be set once and for all; a flag was typed for this run and would be without effect.
         return match wishes.into_iter().flatten().find(|given| given.is_flag()) {
-            Some(given) => Err(given.misplaced(reason)),
+            Some(given) => Err(given.misplaced(format!("has no effect: {reason}"))),
             None => Ok(None),
         };
     }

@@ -4,6 +4,36 @@ use proptest::prelude::*;
 use std::io;
 use std::path::Path;
 
+impl Plan {
+    /// A plan that sends nothing in particular, for tests to change.
+    pub(crate) fn example() -> Self {
+        Self {
+            name: "test".to_owned(),
+            description: String::new(),
+            shape: Shape::ConstantVus { vus: 1, duration: Nanos::from_secs(1) },
+            think_time: ThinkTime::default(),
+            graceful_stop: Nanos::ZERO,
+            warmup: Nanos::ZERO,
+            cooldown: Nanos::ZERO,
+            mix: Mix { kinds: Vec::new() },
+            endpoints: Vec::new(),
+            endpoint_check: false,
+            thresholds: Vec::new(),
+            slo: Vec::new(),
+            target: Target::parse("http://127.0.0.1:1").expect("a URL"),
+            access: Access::default(),
+            server: None,
+            server_pid: None,
+            credentials: Credentials::default(),
+            headers: Vec::new(),
+            seed: 1,
+            tuning: Tuning::default(),
+            shard: Shard::WHOLE,
+            start_at: None,
+        }
+    }
+}
+
 fn plan() -> Plan {
     let mut nothing = |_: &Path| Err(io::ErrorKind::NotFound.into());
     resolve("load", &Overrides::default(), &mut nothing).expect("built in").plan
@@ -12,11 +42,11 @@ fn plan() -> Plan {
 #[test]
 fn a_fresh_plan_is_the_whole() {
     let plan = plan();
-    assert_eq!((plan.share, plan.of), (0, 1));
+    assert_eq!(plan.shard, Shard::WHOLE);
     assert_eq!(plan.share(0, 1), plan);
     let part = plan.share(1, 3);
-    assert_eq!((part.share, part.of), (1, 3));
-    assert_eq!(Plan { share: 0, of: 1, ..part }, plan, "a share differs in nothing else");
+    assert_eq!(part.shard, Shard { index: 1, count: 3 });
+    assert_eq!(Plan { shard: Shard::WHOLE, ..part }, plan, "a share differs in nothing else");
 }
 
 #[test]
@@ -74,10 +104,10 @@ proptest! {
             let share = whole.share(machine, machines);
             for worker in 0..workers {
                 let part = share.share(worker, workers);
-                prop_assert!(part.share < part.of);
-                if vu % part.of == part.share {
+                prop_assert!(part.shard.index < part.shard.count);
+                if vu % part.shard.count == part.shard.index {
                     owners.push((machine, worker));
-                    prop_assert_eq!(vu % share.of, share.share, "a part is inside its whole");
+                    prop_assert_eq!(vu % share.shard.count, share.shard.index, "a part is inside its whole");
                 }
             }
         }

@@ -1,24 +1,23 @@
 //! Which part of the test is measured: `warmup` and `cooldown`.
 
-use super::profile::Written;
-use super::shape::{Changed, length_as_written, time};
-use super::{Given, Overrides, PlanError, Shape};
+use super::profile::ProfileFile;
+use super::shape::length_as_written;
+use super::source::Changed;
+use super::{Overrides, PlanError, Shape};
 use crate::units::Nanos;
 
 /// How much of the beginning and of the end is not measured.
 ///
 /// What the profile says follows its stages: `--duration` scales both alike, and `--stage`, which replaces the stages, drops it.
 pub(super) fn edges(
-    written: &Written,
+    written: &ProfileFile,
     overrides: &Overrides,
     shape: &Shape,
     changed: &mut Changed,
 ) -> Result<(Nanos, Nanos), PlanError> {
     let profile = &written.profile;
-    let warmup =
-        edge(written, "warmup", profile.warmup.as_deref(), overrides.warmup.as_ref(), overrides, shape, changed)?;
-    let cooldown =
-        edge(written, "cooldown", profile.cooldown.as_deref(), overrides.cooldown.as_ref(), overrides, shape, changed)?;
+    let warmup = edge(written, "warmup", profile.warmup.as_deref(), overrides, shape, changed)?;
+    let cooldown = edge(written, "cooldown", profile.cooldown.as_deref(), overrides, shape, changed)?;
     if warmup.saturating_add(cooldown) > Nanos::ZERO {
         refuse(written, overrides, shape, warmup, cooldown)?;
     }
@@ -26,25 +25,24 @@ pub(super) fn edges(
 }
 
 fn edge(
-    written: &Written,
-    key: &str,
+    written: &ProfileFile,
+    key: &'static str,
     text: Option<&str>,
-    given: Option<&Given>,
     overrides: &Overrides,
     shape: &Shape,
     changed: &mut Changed,
 ) -> Result<Nanos, PlanError> {
-    if let Some(given) = given {
+    if let Some(given) = overrides.one(key) {
         changed.insert(key.to_owned(), given.origin.clone());
         return given.time();
     }
     let Some(text) = text else { return Ok(Nanos::ZERO) };
-    let as_written = time(written, key, text)?;
-    if let Some(stage) = overrides.stages.first() {
+    let as_written = written.time(key, text)?;
+    if let Some(stage) = overrides.one("stage") {
         changed.insert(key.to_owned(), stage.origin.clone());
         return Ok(Nanos::ZERO);
     }
-    let Some(duration) = &overrides.duration else { return Ok(as_written) };
+    let Some(duration) = overrides.one("duration") else { return Ok(as_written) };
     changed.insert(key.to_owned(), duration.origin.clone());
     let (new, old) = (u128::from(shape.end().0), u128::from(length_as_written(written)?.0).max(1));
     Ok(Nanos((u128::from(as_written.0) * new / old) as u64))
@@ -52,21 +50,21 @@ fn edge(
 
 /// Refuses a window that is not there.
 fn refuse(
-    written: &Written,
+    written: &ProfileFile,
     overrides: &Overrides,
     shape: &Shape,
     warmup: Nanos,
     cooldown: Nanos,
 ) -> Result<(), PlanError> {
     let problem = if !shape.runs_by_time() {
-        "needs an executor that runs by time: one that counts requests measures all of them".to_owned()
+        "cannot be used with an executor that counts requests: all of them are measured".to_owned()
     } else if warmup.saturating_add(cooldown) >= shape.end() {
         let both = format!("warmup {warmup} and cooldown {cooldown}");
         format!("leaves nothing to measure: expected {both} to be shorter than the test, which takes {}", shape.end())
     } else {
         return Ok(());
     };
-    Err(match overrides.warmup.as_ref().or(overrides.cooldown.as_ref()) {
+    Err(match overrides.one("warmup").or(overrides.one("cooldown")) {
         Some(given) => given.misplaced(problem),
         None => written.error(if warmup > Nanos::ZERO { "warmup" } else { "cooldown" }, problem),
     })
@@ -75,7 +73,7 @@ fn refuse(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Plan, resolve};
+    use crate::plan::{Given, Plan, resolve};
 
     fn plan(head: &str, overrides: &Overrides) -> Result<Plan, String> {
         let text = format!("{head}\n[[requests]]\nname = \"a\"\napi = \"health\"\n");
@@ -84,17 +82,8 @@ mod tests {
     }
 
     fn flags(pairs: &[(&str, &str)]) -> Overrides {
-        let mut overrides = Overrides::default();
-        for &(name, value) in pairs {
-            let given = Given::flag(name, value);
-            match name {
-                "warmup" => overrides.warmup = Some(given),
-                "cooldown" => overrides.cooldown = Some(given),
-                "duration" => overrides.duration = Some(given),
-                _ => overrides.stages.push(given),
-            }
-        }
-        overrides
+        let given = |(name, value): &(&str, &str)| ((*name).to_owned(), Given::flag(name, *value));
+        pairs.iter().map(given).fold(Overrides::default(), |all, (id, given)| all.with(&id, [given]))
     }
 
     const STAGED: &str = "executor = \"ramping-vus\"\nstages = [{ duration = \"60s\", target = 2 }]\nwarmup = \"10s\"\ncooldown = \"5s\"";
@@ -115,13 +104,13 @@ mod tests {
     #[test]
     fn a_window_that_is_not_there_is_refused() {
         let error = plan(STAGED, &flags(&[("warmup", "55s")])).expect_err("nothing is left");
-        assert!(error.starts_with("--warmup (flag): leaves nothing to measure"), "{error}");
+        assert!(error.starts_with("--warmup leaves nothing to measure"), "{error}");
         let flat = "executor = \"constant-vus\"\nduration = \"5s\"\ncooldown = \"5s\"";
         let error = plan(flat, &flags(&[])).expect_err("nothing is left");
         assert!(error.contains("my.toml:3: cooldown: leaves nothing to measure"), "{error}");
         let counting = "executor = \"per-vu-iterations\"\niterations = 3";
         let error = plan(counting, &flags(&[("warmup", "1s")])).expect_err("by count");
-        assert!(error.contains("needs an executor that runs by time"), "{error}");
+        assert!(error.contains("--warmup cannot be used with an executor that counts"), "{error}");
         assert!(plan(counting, &flags(&[("warmup", "0")])).is_ok());
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn requests(
     record: &ServerRecord,
 ) -> Option<Agreement> {
     // The server has counted all shards.
-    if plan.of > 1 {
+    if plan.shard.is_part() {
         return None;
     }
     let server = record.counted_by_server("total_requests")?;
@@ -68,7 +68,7 @@ pub(super) fn lines(
     let mut lines: Vec<AgreementLine> =
         record.latency.into_iter().flat_map(|latency| times(plan, latency, summary)).collect();
     // The server has counted all shards.
-    if plan.of > 1 {
+    if plan.shard.count > 1 {
         return lines;
     }
     if let (Some(before), Some(after)) = (&record.stats_before, &record.stats_after) {

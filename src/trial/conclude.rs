@@ -120,7 +120,8 @@ impl Concluded {
 
 /// Unique: the instant, the process, and which shard it runs, since all shards may begin in one instant and in containers alike.
 fn id(started_at: Timestamp, plan: &Plan) -> String {
-    let shard = if plan.of > 1 { format!("-{}of{}", plan.share, plan.of) } else { String::new() };
+    let shard =
+        if plan.shard.is_part() { format!("-{}of{}", plan.shard.index, plan.shard.count) } else { String::new() };
     format!("{}-{}{shard}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id())
 }
 

@@ -7,7 +7,7 @@ use crate::document::{Endpoint, EndpointVerdict};
 use crate::engine;
 use crate::load::{Shape, ThinkTime};
 use crate::metrics::{Distribution, Failure, Summary, Trend};
-use crate::plan::{Conduct, Kind, Mix, Plan};
+use crate::plan::{Conduct, Kind, Mix, Plan, Shard, Tuning};
 use crate::units::Nanos;
 
 /// What a server says of something that it does not have: not found, or another method than it knows there.
@@ -49,9 +49,8 @@ fn once(plan: &Plan, kind: &Kind) -> Plan {
         graceful_stop: Nanos::ZERO,
         mix: Mix { kinds: vec![Kind { weight: 1, conduct: Conduct::default(), ..kind.clone() }] },
         thresholds: Vec::new(),
-        workers: Some(1),
-        share: 0,
-        of: 1,
+        tuning: Tuning { workers: Some(1), ..plan.tuning.clone() },
+        shard: Shard::WHOLE,
         start_at: None,
         ..plan.clone()
     }
@@ -186,7 +185,7 @@ mod tests {
         let leaves = Conduct { cancel: Some(Leave { after: After::Tokens(3), share: 1.0 }), ..Conduct::default() };
         plan.endpoints[0].conduct = leaves;
         let once = once(&plan, &plan.endpoints[0]);
-        assert_eq!((once.share, once.of, once.peak_users()), (0, 1, 1));
+        assert_eq!((once.shard, once.peak_users()), (Shard::WHOLE, 1));
         assert_eq!(once.mix.kinds[0].conduct, Conduct::default(), "nobody leaves before the answer is whole");
     }
 }

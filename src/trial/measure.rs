@@ -79,7 +79,7 @@ impl Ready {
         let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
         let summary = Summary::new(&run.total, &names, run.window).with_server(&soak);
         // A shard says nothing of the whole: `merge` judges that.
-        let rules = if plan.of > 1 { &[][..] } else { &plan.thresholds[..] };
+        let rules = if plan.shard.is_part() { &[][..] } else { &plan.thresholds[..] };
         let verdicts = threshold::judge(rules, &summary);
         Ok(Measured { ready: self, started_at, run, summary, outside, soak, verdicts, ended })
     }

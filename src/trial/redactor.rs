@@ -17,8 +17,8 @@ pub(super) struct Redactor {
 impl Redactor {
     pub(super) fn new(plan: &Plan) -> Self {
         let mut secrets: Vec<String> = Vec::new();
-        secrets.extend(plan.api_key.as_ref().map(|key| key.reveal().to_owned()));
-        if let Some(pair) = plan.basic_auth.as_ref().map(Secret::reveal) {
+        secrets.extend(plan.credentials.api_key.as_ref().map(|key| key.reveal().to_owned()));
+        if let Some(pair) = plan.credentials.basic_auth.as_ref().map(Secret::reveal) {
             secrets.push(base64::engine::general_purpose::STANDARD.encode(pair));
             secrets.push(pair.to_owned());
             secrets.extend(pair.split_once(':').map(|(_, password)| password.to_owned()));

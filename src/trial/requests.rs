@@ -2,7 +2,7 @@
 
 use super::redactor::{HIDDEN, Redactor};
 use crate::mix::{Request, Scenario, Secret};
-use crate::plan::{Kind, Mix, Plan, is_secret};
+use crate::plan::{Credentials, Kind, Mix, Plan, is_secret};
 use std::io::{self, Write};
 
 /// Prints a request of each kind for each target.
@@ -32,13 +32,17 @@ fn with_secrets_hidden(plan: &Plan) -> Plan {
         headers.iter().map(shown).collect()
     };
     let mut headers = hide(&plan.headers);
-    if plan.basic_auth.is_some() && !plan.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+    if plan.credentials.basic_auth.is_some()
+        && !plan.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+    {
         headers.push(("Authorization".to_owned(), format!("Basic {HIDDEN}")));
     }
     let kind = |kind: &Kind| Kind { headers: hide(&kind.headers), ..kind.clone() };
     Plan {
-        api_key: plan.api_key.as_ref().map(|_| Secret::new(HIDDEN.to_owned())),
-        basic_auth: None,
+        credentials: Credentials {
+            api_key: plan.credentials.api_key.as_ref().map(|_| Secret::new(HIDDEN.to_owned())),
+            basic_auth: None,
+        },
         headers,
         mix: Mix { kinds: plan.mix.kinds.iter().map(kind).collect() },
         ..plan.clone()

@@ -332,11 +332,11 @@ fn at(plan: Plan, server: &Server) -> Plan {
 /// Cores for the workers and cores for the server, which is given all but the workers'. With a single core, or without pinning, both
 /// use what there is.
 fn divide(cores: &[usize], plan: &Plan, starts_server: bool) -> (Vec<usize>, Vec<usize>) {
-    if !starts_server || !plan.pin || cores.len() < 2 {
+    if !starts_server || !plan.tuning.pin || cores.len() < 2 {
         return (cores.to_vec(), Vec::new());
     }
     let usual = (cores.len() / CLIENT_SHARE).max(1);
-    let clients = plan.workers.map_or(usual, |n| n as usize).min(cores.len() - 1);
+    let clients = plan.tuning.workers.map_or(usual, |n| n as usize).min(cores.len() - 1);
     let (server, client) = cores.split_at(cores.len() - clients);
     (client.to_vec(), server.to_vec())
 }

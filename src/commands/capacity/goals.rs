@@ -29,10 +29,10 @@ pub(super) fn typed(given: &[Given], kinds: &[String]) -> Result<Vec<Rule>, Plan
         .map(|given| {
             let text = given.value.trim();
             // A selector may hold anything but a blank: the first one is the border.
-            let (metric, expression) = text.split_once(char::is_whitespace).ok_or_else(|| {
-                given.bad("is no goal: expected a metric and a threshold, such as 'ttft p(95)<500ms'")
-            })?;
-            threshold::parse(metric, expression, kinds).map_err(|error| given.bad(format!("is no goal: {error}")))
+            let (metric, expression) = text
+                .split_once(char::is_whitespace)
+                .ok_or_else(|| given.bad("a metric and a threshold, such as 'ttft p(95)<500ms'"))?;
+            threshold::parse(metric, expression, kinds).map_err(|error| given.wrong(error))
         })
         .collect()
 }
@@ -41,7 +41,7 @@ pub(super) fn typed(given: &[Given], kinds: &[String]) -> Result<Vec<Rule>, Plan
 pub(super) fn preset(given: &Given) -> Result<Vec<Rule>, PlanError> {
     let Some((_, ttft, tpot)) = PRESETS.iter().find(|(name, ..)| *name == given.value.trim()) else {
         let known = PRESETS.map(|(name, ..)| name).join(", ");
-        return Err(given.bad(format!("is no preset: expected one of {known}")));
+        return Err(given.bad(format!("one of {known}")));
     };
     [
         ("ttft", format!("p(99)<={ttft}ms")),
@@ -49,7 +49,7 @@ pub(super) fn preset(given: &Given) -> Result<Vec<Rule>, PlanError> {
         ("http_req_failed", "rate<1%".to_owned()),
     ]
     .into_iter()
-    .map(|(metric, expression)| threshold::parse(metric, &expression, &[]).map_err(|e| given.bad(e.to_string())))
+    .map(|(metric, expression)| threshold::parse(metric, &expression, &[]).map_err(|e| given.wrong(e)))
     .collect()
 }
 
@@ -97,7 +97,7 @@ mod tests {
             ("ttft{request:x} p(95)<1s", "expected one of chat"),
         ] {
             let error = typed_one(text).unwrap_err();
-            assert!(error.to_string().starts_with("--slo (flag): ") && error.is_usage(), "{error}");
+            assert!(error.to_string().contains("for --slo: ") && error.is_usage(), "{error}");
             assert!(error.to_string().contains(expected), "{error}");
         }
     }
@@ -110,7 +110,10 @@ mod tests {
             assert_eq!(bounds, [f64::from(ttft), f64::from(tpot), 0.01], "{name}");
         }
         let error = preset(&Given::flag("preset", "mlperf")).unwrap_err().to_string();
-        assert!(error.contains("`mlperf` is no preset") && error.contains("mlperf-llama2-70b-server"), "{error}");
+        assert!(
+            error.contains("invalid value 'mlperf' for --preset") && error.contains("mlperf-llama2-70b-server"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::api::Api;
 use crate::load::{Shape, ThinkTime};
-use crate::plan::{Conduct, Kind, Mix, Plan, Target, Timeouts};
+use crate::plan::{Conduct, Credentials, Kind, Mix, Plan, Shard, Target, Timeouts, Tuning};
 use crate::units::Nanos;
 use std::net::SocketAddr;
 
@@ -102,18 +102,11 @@ impl Job {
             access: crate::plan::Access::default(),
             server: None,
             server_pid: None,
-            api_key: None,
-            basic_auth: None,
+            credentials: Credentials::default(),
             headers: Vec::new(),
             seed: 1,
-            workers: Some(1),
-            rx_timestamps: None,
-            poll_interval: None,
-            quickack: false,
-            verify_parse: false,
-            pin: true,
-            share: 0,
-            of: 1,
+            tuning: Tuning { workers: Some(1), ..Tuning::default() },
+            shard: Shard::WHOLE,
             start_at: None,
         }
     }

@@ -27,7 +27,7 @@ impl KindState {
         let kinds = shard.mix.kinds.iter().zip(Expect::all(&shard.mix.kinds));
         kinds
             .map(|(kind, expect)| {
-                let reader = Reader::new(kind.api, shard.verify_parse);
+                let reader = Reader::new(kind.api, shard.tuning.verify_parse);
                 Self { expect, timeouts: kind.timeouts, reader }
             })
             .collect()

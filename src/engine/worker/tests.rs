@@ -15,6 +15,7 @@ use crate::load::{Shape, Stage, ThinkTime};
 use crate::metrics::{Counter, Failure, Summary, Tally, Trend};
 use crate::mix::{After, Conduct, Kind, Leave, Mix, SlowReader, Timeouts};
 use crate::net::Target;
+use crate::plan::Tuning;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -47,18 +48,9 @@ fn kind(name: &str, stream: bool) -> Kind {
 
 fn plan(shape: Shape, stream: bool) -> Plan {
     Plan {
-        name: "test".to_owned(),
-        description: String::new(),
         shape,
-        think_time: ThinkTime::default(),
-        warmup: Nanos::ZERO,
-        cooldown: Nanos::ZERO,
         graceful_stop: ms(500),
         mix: Mix { kinds: vec![kind("r", stream)] },
-        endpoints: Vec::new(),
-        endpoint_check: false,
-        thresholds: Vec::new(),
-        slo: Vec::new(),
         target: Target {
             url: "http://127.0.0.1:1".to_owned(),
             tls: false,
@@ -67,22 +59,8 @@ fn plan(shape: Shape, stream: bool) -> Plan {
             path_prefix: String::new(),
             addrs: vec![([127, 0, 0, 1], 1).into()],
         },
-        access: crate::plan::Access::default(),
-        server: None,
-        server_pid: None,
-        api_key: None,
-        basic_auth: None,
-        headers: Vec::new(),
-        seed: 1,
-        workers: None,
-        pin: false,
-        rx_timestamps: None,
-        poll_interval: None,
-        quickack: false,
-        verify_parse: false,
-        share: 0,
-        of: 1,
-        start_at: None,
+        tuning: Tuning { pin: false, ..Tuning::default() },
+        ..Plan::example()
     }
 }
 
@@ -532,7 +510,7 @@ fn arrivals_are_those_of_the_kernel_not_ours() {
 #[test]
 fn without_stamps_lateness_is_in_the_numbers() {
     let mut plan = plan(iterations(1, 3), true);
-    plan.rx_timestamps = Some(false);
+    plan.tuning.rx_timestamps = Some(false);
     let ran = run(&plan, late_by(ms(7)));
     assert_eq!(ran.trend(Trend::Ttft), Some((57.0, 57.0, 3)));
     assert_eq!(ran.trend(Trend::ClientLag), None);
@@ -610,12 +588,12 @@ fn with_many_streams_polls_are_paused_and_times_stay_those_of_the_kernel() {
         ran.summary.trend(Trend::PassLength, None).map_or(0, |d| d.count)
     };
     let mut plan = plan(iterations(300, 1), true);
-    plan.poll_interval = Some(Nanos::ZERO);
+    plan.tuning.poll_interval = Some(Nanos::ZERO);
     let without = polled(&plan);
-    plan.poll_interval = Some(Nanos::from_micros(900));
+    plan.tuning.poll_interval = Some(Nanos::from_micros(900));
     let with = polled(&plan);
     assert!(with * 20 < without, "{with} passes with a pause, {without} without");
-    plan.poll_interval = None;
+    plan.tuning.poll_interval = None;
     let chosen = polled(&plan);
     assert!(
         with < chosen && chosen * 3 < without * 2,
@@ -755,7 +733,7 @@ fn started_requests_end_once() {
 #[test]
 fn a_failure_comes_with_an_example_that_hides_the_key() {
     let mut plan = plan(iterations(1, 3), false);
-    plan.api_key = Some(crate::plan::Secret::new("open-sesame".to_owned()));
+    plan.credentials.api_key = Some(crate::plan::Secret::new("open-sesame".to_owned()));
     let body = r#"{"error":"no such key: open-sesame"}"#;
     let head = format!("HTTP/1.1 429 No\r\nretry-after: 9\r\ncontent-length: {}\r\n\r\n", body.len());
     let ran = run(&plan, serving(move |_| vec![(ms(5), Act::Send((head.clone() + body).into_bytes()))]));

@@ -1,6 +1,10 @@
 //! How flags about connections are read.
 
 use super::*;
+use crate::mix::Secret;
+use crate::plan::overrides::overrides;
+use std::io;
+use std::path::Path;
 
 #[expect(clippy::unnecessary_wraps, reason = "flags that may be missing are options")]
 fn flag(name: &str, value: &str) -> Option<Given> {
@@ -15,25 +19,22 @@ fn read_nothing(_: &Path) -> io::Result<String> {
     Err(io::ErrorKind::NotFound.into())
 }
 
-fn read(url: &str, given: AccessOverrides) -> Result<Access, PlanError> {
-    let overrides = Overrides { access: Box::new(given), ..Overrides::default() };
-    access(&overrides, &target(url), Vec::new(), &mut read_nothing, &mut Changed::new())
+#[expect(clippy::needless_pass_by_value, reason = "made where it is handed over")]
+fn read(url: &str, given: Overrides) -> Result<Access, PlanError> {
+    access(&given, &target(url), Vec::new(), &mut read_nothing, &mut Changed::new())
 }
 
 #[test]
 fn nothing_said_is_the_usual_way() {
-    assert_eq!(read("https://h", AccessOverrides::default()), Ok(Access::default()));
+    assert_eq!(read("https://h", Overrides::default()), Ok(Access::default()));
     assert!(Access::default().tls.verify && Access::default().tls.resume);
 }
 
 #[test]
 fn addresses_of_every_spelling_are_read() {
-    let given = AccessOverrides {
-        resolve: vec![Given::flag("resolve", "h:443:10.0.0.7,[::1]"), Given::flag("resolve", "*:80:::2")],
-        connect_to: vec![Given::flag("connect-to", "h:443:[2001:db8::1]:8443"), Given::flag("connect-to", ":::1")],
-        source_ips: vec![Given::flag("source-ip", "127.0.0.2"), Given::flag("source-ip", "[::1]")],
-        ..AccessOverrides::default()
-    };
+    let given = overrides! { resolve: vec![Given::flag("resolve", "h:443:10.0.0.7,[::1]"), Given::flag("resolve", "*:80:::2")],
+    connect_to: vec![Given::flag("connect-to", "h:443:[2001:db8::1]:8443"), Given::flag("connect-to", ":::1")],
+    source_ip: vec![Given::flag("source-ip", "127.0.0.2"), Given::flag("source-ip", "[::1]")] };
     let access = read("http://h", given).expect("all fine");
     let pins: Vec<_> = access.pins.iter().map(|pin| (pin.host.as_str(), pin.port, pin.addr.to_string())).collect();
     assert_eq!(pins, [("h", 443, "10.0.0.7".into()), ("h", 443, "::1".into()), ("*", 80, "::2".into())]);
@@ -50,66 +51,65 @@ fn addresses_of_every_spelling_are_read() {
 
 #[test]
 fn nonsense_is_refused_with_what_was_expected() {
-    let none = AccessOverrides::default;
     let many = |name: &str, value: &str| vec![Given::flag(name, value)];
     for (given, expected) in vec![
-        (AccessOverrides { resolve: many("resolve", "h:443"), ..none() }, "expected HOST:PORT:ADDR"),
-        (AccessOverrides { resolve: many("resolve", "h:0:1.2.3.4"), ..none() }, "expected HOST:PORT:ADDR"),
-        (AccessOverrides { resolve: many("resolve", ":1:1.2.3.4"), ..none() }, "expected HOST:PORT:ADDR"),
-        (AccessOverrides { resolve: many("resolve", "h:1:name"), ..none() }, "expected HOST:PORT:ADDR"),
-        (AccessOverrides { connect_to: many("connect-to", "h:1:g"), ..none() }, "expected HOST:PORT:OTHER_HOST"),
-        (AccessOverrides { connect_to: many("connect-to", "h:1:g:x"), ..none() }, "expected HOST:PORT:OTHER_HOST"),
-        (AccessOverrides { source_ips: many("source-ip", "eth0"), ..none() }, "expected some like 127.0.0.2"),
-        (AccessOverrides { dns_ttl: flag("dns-ttl", "10ms"), ..none() }, "expected at least 1s"),
-        (AccessOverrides { connect_rate: flag("connect-rate", "0"), ..none() }, "from 1 to"),
-        (AccessOverrides { http_proxy: flag("http-proxy", "https://p"), ..none() }, "expected one like http://"),
-        (AccessOverrides { http_proxy: flag("http-proxy", "http://p/x"), ..none() }, "expected one like http://"),
-        (AccessOverrides { http_proxy: flag("http-proxy", "http://u:hunter2@p"), ..none() }, "credentials"),
-        (AccessOverrides { tls_resume: flag("tls-resume", "maybe"), ..none() }, "expected on or off"),
-        (AccessOverrides { cacert: flag("cacert", "missing.pem"), ..none() }, "cannot read missing.pem"),
-        (AccessOverrides { cert: flag("cert", "c"), ..none() }, "cannot read c"),
-        (AccessOverrides { key: flag("key", "k"), ..none() }, "expected --cert beside it"),
+        (overrides! { resolve: many("resolve", "h:443") }, "expected HOST:PORT:ADDR"),
+        (overrides! { resolve: many("resolve", "h:0:1.2.3.4") }, "expected HOST:PORT:ADDR"),
+        (overrides! { resolve: many("resolve", ":1:1.2.3.4") }, "expected HOST:PORT:ADDR"),
+        (overrides! { resolve: many("resolve", "h:1:name") }, "expected HOST:PORT:ADDR"),
+        (overrides! { connect_to: many("connect-to", "h:1:g") }, "expected HOST:PORT:OTHER_HOST"),
+        (overrides! { connect_to: many("connect-to", "h:1:g:x") }, "expected HOST:PORT:OTHER_HOST"),
+        (overrides! { source_ip: many("source-ip", "eth0") }, "expected local addresses such as 127.0.0.2"),
+        (overrides! { dns_ttl: flag("dns-ttl", "10ms") }, "expected a duration of at least 1s"),
+        (overrides! { connect_rate: flag("connect-rate", "0") }, "from 1 to"),
+        (overrides! { http_proxy: flag("http-proxy", "https://p") }, "without TLS and path, like http://"),
+        (overrides! { http_proxy: flag("http-proxy", "http://p/x") }, "without TLS and path, like http://"),
+        (overrides! { http_proxy: flag("http-proxy", "http://u:hunter2@p") }, "credentials"),
+        (overrides! { tls_resume: flag("tls-resume", "maybe") }, "expected on or off"),
+        (overrides! { cacert: flag("cacert", "missing.pem") }, "cannot read missing.pem"),
+        (overrides! { cert: flag("cert", "c") }, "cannot read c"),
+        (overrides! { key: flag("key", "k") }, "add --cert"),
         (
-            AccessOverrides { cacert: flag("cacert", "c"), insecure: flag("insecure", "true"), ..none() },
-            "--insecure (flag): cannot stand together with --cacert (flag)",
+            overrides! { cacert: flag("cacert", "c"), insecure: flag("insecure", "true") },
+            "--insecure cannot be used together with --cacert",
         ),
         (
-            AccessOverrides {
-                disable_keepalive: flag("disable-keepalive", "true"),
-                max_requests_per_connection: flag("max-requests-per-connection", "3"),
-                ..none()
-            },
-            "cannot stand together",
+            overrides! { disable_keepalive: flag("disable-keepalive", "true"),
+            max_requests_per_connection: flag("max-requests-per-connection", "3") },
+            "cannot be used together",
         ),
         (
-            AccessOverrides { unix_socket: flag("unix-socket", "/s"), http_proxy: flag("http-proxy", "p"), ..none() },
-            "a socket is no address",
+            overrides! { unix_socket: flag("unix-socket", "/s"), http_proxy: flag("http-proxy", "p") },
+            "a socket has no address",
         ),
     ] {
-        let cert = given.cert.is_some();
-        let given = if cert { AccessOverrides { key: flag("key", "k"), ..given } } else { given };
+        let cert = given.has("cert");
+        let given = if cert {
+            overrides! { key: flag("key", "k"); ..given }
+        } else {
+            given
+        };
         let error = read("https://h", given).expect_err(expected).to_string();
         assert!(error.contains(expected) && !error.contains("hunter2"), "{expected}: {error}");
     }
-    let insecure = AccessOverrides { insecure: flag("insecure", "true"), ..none() };
+    let insecure = overrides! { insecure: flag("insecure", "true") };
     assert!(read("http://h", insecure).expect_err("no TLS").to_string().contains("expected https:// in --target-url"));
     // The environment may be set once and for all.
-    let insecure = AccessOverrides { insecure: Some(Given::environment("X", "true")), ..none() };
+    let insecure = overrides! { insecure: Some(Given::environment("X", "true")) };
     assert!(!read("http://h", insecure).expect("no harm").tls.verify);
 }
 
 #[test]
 fn user_and_password_are_read_and_never_repeated() {
     let with = |text: &'static str, api_key| {
-        let given = AccessOverrides { basic_auth_file: flag("basic-auth-file", "f"), ..AccessOverrides::default() };
-        let overrides = Overrides { access: Box::new(given), ..Overrides::default() };
-        basic_auth(&overrides, api_key, &mut |_| Ok(text.to_owned()), &mut Changed::new())
+        let given = overrides! { basic_auth_file: flag("basic-auth-file", "f") };
+        credentials::basic_auth(&given, api_key, &mut |_| Ok(text.to_owned()), &mut Changed::new())
     };
     assert_eq!(with("me:hunter2 with: blanks\n", false), Ok(Some(Secret::new("me:hunter2 with: blanks".to_owned()))));
     for (text, api_key) in
         [("hunter2", false), (":hunter2", false), ("a:hunter2\nb", false), ("", false), ("a:hunter2", true)]
     {
         let error = with(text, api_key).expect_err(text).to_string();
-        assert!(error.starts_with("--basic-auth-file (flag): ") && !error.contains("hunter2"), "{error}");
+        assert!(error.starts_with("--basic-auth-file ") && !error.contains("hunter2"), "{error}");
     }
 }

@@ -11,7 +11,7 @@ api = "openai-chat"
 "#;
 
 fn refusal(text: &str) -> String {
-    Written::parse("my.toml", text).expect_err(text).to_string()
+    ProfileFile::parse("my.toml", text).expect_err(text).to_string()
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn every_form_of_every_key_is_read() {
         ttft = "<2s"
         tpot = ["<50ms"]
     "#;
-    let profile = Written::parse("my.toml", text).expect("all keys").profile;
+    let profile = ProfileFile::parse("my.toml", text).expect("all keys").profile;
     assert_eq!(profile.thresholds["ttft"].all().len(), 2);
     assert_eq!(profile.thresholds["http_reqs"].all(), [Threshold::Short("count>1".to_owned())]);
     assert_eq!(profile.slo["ttft"].texts(), ["<2s"]);
@@ -112,7 +112,7 @@ fn a_profile_that_is_too_large_is_refused() {
 
 #[test]
 fn a_later_mistake_has_its_line_too() {
-    let written = Written::parse("my.toml", FINE.trim_start()).expect("fine");
+    let written = ProfileFile::parse("my.toml", FINE.trim_start()).expect("fine");
     let error = written.error("requests[0].api", "is no good: expected better");
     assert_eq!(error.to_string(), "my.toml:6: requests[0].api: is no good: expected better");
     assert!(!error.is_usage());
@@ -126,7 +126,7 @@ fn unknown_profiles_name_the_nearest() {
         [("laod", "load"), ("smok", "smoke"), ("quicksmoke", "quick-smoke"), ("high", "high-concurrency")]
     {
         let why = built_in(asked).expect_err(asked).to_string();
-        assert!(why.contains(&format!("`{asked}` (did you mean {nearest}?)")) && why.contains("spike"), "{why}");
+        assert!(why.contains(&format!("'{asked}' (did you mean {nearest}?)")) && why.contains("spike"), "{why}");
     }
     let why = built_in("zzz").expect_err("zzz").to_string();
     assert!(!why.contains("did you mean") && why.contains("my.toml"), "{why}");

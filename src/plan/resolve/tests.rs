@@ -1,13 +1,15 @@
 mod built_in;
 mod flags;
+mod request_defaults;
 mod shape;
-mod speech;
 mod written;
 
 use super::*;
 use crate::api::Api;
 use crate::load::{Shape, Stage};
-use crate::mix::{self, Timeouts};
+use crate::mix::{self, Secret, Timeouts};
+use crate::plan::Output;
+use crate::plan::overrides::overrides;
 use crate::plan::profile::BUILT_IN;
 use crate::server::Source;
 use crate::threshold::Rule;

@@ -8,7 +8,7 @@ fn shape(profile: &str, overrides: &Overrides) -> Result<Shape, PlanError> {
 }
 
 fn vus(n: &str) -> Overrides {
-    Overrides { vus: flag("vus", n), ..Overrides::default() }
+    overrides! { vus: flag("vus", n) }
 }
 
 #[test]
@@ -25,20 +25,20 @@ fn vus_scale_ramps_to_that_peak_and_replace_elsewhere() {
 
 #[test]
 fn duration_scales_ramps_and_replaces_elsewhere() {
-    let duration = Overrides { duration: flag("duration", "20s"), ..Overrides::default() };
+    let duration = overrides! { duration: flag("duration", "20s") };
     assert_eq!(run("load", &duration).expect("fine").plan.shape.end(), secs(20));
     assert_eq!(shape(FLAT, &duration), Ok(Shape::ConstantVus { vus: 2, duration: secs(20) }));
-    let both = Overrides { vus: flag("vus", "8"), duration: flag("duration", "30s"), ..Overrides::default() };
+    let both = overrides! { vus: flag("vus", "8"), duration: flag("duration", "30s") };
     assert_eq!(shape(RAMPS, &both), Ok(ramps(2, &[(20, 8), (10, 0)])));
 }
 
 #[test]
 fn iterations_replace_and_stages_replace() {
-    let overrides = Overrides { iterations: flag("iterations", "99"), ..Overrides::default() };
+    let overrides = overrides! { iterations: flag("iterations", "99") };
     let max_duration = limits::DEFAULT_MAX_DURATION;
     assert_eq!(shape(COUNTING, &overrides), Ok(Shape::SharedIterations { vus: 2, iterations: 99, max_duration }));
     let stages = vec![Given::flag("stage", "5s:10"), Given::flag("stage", "0s:20"), Given::flag("stage", "1m:0")];
-    let overrides = Overrides { stages, ..Overrides::default() };
+    let overrides = overrides! { stage: stages };
     let shape = run("high-concurrency", &overrides).expect("fine").plan.shape;
     assert_eq!(shape, ramps(1, &[(5, 10), (0, 20), (60, 0)]));
 }
@@ -48,37 +48,36 @@ fn iterations_replace_and_stages_replace() {
 fn a_combination_that_makes_no_sense_is_refused_and_named() {
     let some = |name: &str| flag(name, "5s");
     let stage = |text: &str| vec![Given::flag("stage", text)];
-    let none = Overrides::default;
     for (profile, overrides, expected) in vec![
         (
             FLAT,
-            Overrides { iterations: flag("iterations", "5"), ..none() },
-            "--iterations (flag): the profile's executor constant-vus runs by time: expected --duration",
+            overrides! { iterations: flag("iterations", "5") },
+            "--iterations cannot be used with the executor constant-vus, which runs by time: use --duration",
         ),
-        (RAMPS, Overrides { iterations: flag("iterations", "5"), ..none() }, "expected --duration"),
+        (RAMPS, overrides! { iterations: flag("iterations", "5") }, "use --duration"),
         (
             COUNTING,
-            Overrides { duration: some("duration"), ..none() },
-            "--duration (flag): the profile's executor shared-iterations counts requests instead of time: expected --iterations",
+            overrides! { duration: some("duration") },
+            "--duration cannot be used with the executor shared-iterations, which counts requests: use --iterations",
         ),
         (
             FLAT,
-            Overrides { stages: stage("5s:1"), ..none() },
-            "--stage (flag): the profile's executor constant-vus has no stages",
+            overrides! { stage: stage("5s:1") },
+            "--stage cannot be used with the executor constant-vus, which has no stages",
         ),
-        (COUNTING, Overrides { stages: stage("5s:1"), ..none() }, "has no stages"),
+        (COUNTING, overrides! { stage: stage("5s:1") }, "has no stages"),
         (
             RAMPS,
-            Overrides { stages: stage("5s:1"), vus: flag("vus", "5"), ..none() },
-            "--vus (flag): cannot stand together with --stage (flag)",
+            overrides! { stage: stage("5s:1"), vus: flag("vus", "5") },
+            "--vus cannot be used together with --stage",
         ),
         (
             RAMPS,
-            Overrides { stages: stage("5s:1"), duration: env("LLMSIM_BLAST_DURATION", "5s"), ..none() },
-            "LLMSIM_BLAST_DURATION (environment): cannot stand together with --stage (flag)",
+            overrides! { stage: stage("5s:1"), duration: env("LLMSIM_BLAST_DURATION", "5s") },
+            "LLMSIM_BLAST_DURATION cannot be used together with --stage",
         ),
-        (RAMPS, Overrides { stages: stage("0s:1"), ..none() }, "--stage (flag): the stages take no time at all"),
-        (COUNTING, Overrides { vus: flag("vus", "11"), ..none() }, "--vus (flag): 11 users cannot share 10 iterations"),
+        (RAMPS, overrides! { stage: stage("0s:1") }, "--stage describes stages that take no time at all"),
+        (COUNTING, overrides! { vus: flag("vus", "11") }, "--vus leaves 11 users to share 10 iterations"),
     ] {
         let error = shape(profile, &overrides).expect_err(expected);
         assert!(error.to_string().contains(expected), "{error}\n{expected}");
@@ -88,40 +87,39 @@ fn a_combination_that_makes_no_sense_is_refused_and_named() {
 
 #[test]
 fn a_value_that_makes_no_sense_is_refused_as_a_mistake_of_the_command_line() {
-    let none = Overrides::default;
     for (profile, overrides, expected) in vec![
-        (FLAT, vus("0"), "--vus (flag): `0` is not possible: expected a whole number from 1 to 1000000"),
-        (FLAT, vus("-5"), "`-5` is not possible"),
-        (FLAT, vus("many"), "`many` is not possible"),
+        (FLAT, vus("0"), "invalid value '0' for --vus: expected an integer from 1 to 1000000"),
+        (FLAT, vus("-5"), "invalid value '-5'"),
+        (FLAT, vus("many"), "invalid value 'many'"),
         (FLAT, vus("1000001"), "from 1 to 1000000"),
-        (FLAT, Overrides { duration: flag("duration", "0"), ..none() }, "more than zero"),
-        (FLAT, Overrides { duration: flag("duration", "10"), ..none() }, "expected one like 30s"),
-        (FLAT, Overrides { duration: flag("duration", "9999h"), ..none() }, "at most 720h"),
-        (COUNTING, Overrides { iterations: flag("iterations", "0"), ..none() }, "whole number from 1"),
-        (RAMPS, Overrides { stages: vec![Given::flag("stage", "10")], ..none() }, "expected DURATION:USERS"),
+        (FLAT, overrides! { duration: flag("duration", "0") }, "expected a duration above zero"),
+        (FLAT, overrides! { duration: flag("duration", "10") }, "expected a duration such as 30s"),
+        (FLAT, overrides! { duration: flag("duration", "9999h") }, "at most 720h"),
+        (COUNTING, overrides! { iterations: flag("iterations", "0") }, "integer from 1"),
+        (RAMPS, overrides! { stage: vec![Given::flag("stage", "10")] }, "expected DURATION:TARGET"),
         (
             RAMPS,
-            Overrides { stages: vec![Given::flag("stage", "x:10")], ..none() },
-            "--stage (flag): `x` is not a duration",
+            overrides! { stage: vec![Given::flag("stage", "x:10")] },
+            "invalid value 'x:10' for --stage: expected a duration such as",
         ),
-        (RAMPS, Overrides { stages: vec![Given::flag("stage", "5s:-1")], ..none() }, "`-1` is not possible"),
-        (FLAT, Overrides { think_time: flag("think-time", "2s..1s"), ..none() }, "runs backwards"),
-        (FLAT, Overrides { think_time: flag("think-time", "fast"), ..none() }, "is not a duration"),
-        (FLAT, Overrides { timeout: flag("timeout", "0s"), ..none() }, "more than zero"),
-        (FLAT, Overrides { workers: flag("workers", "0"), ..none() }, "from 1 to 1024"),
-        (FLAT, Overrides { workers: flag("workers", "1025"), ..none() }, "from 1 to 1024"),
-        (FLAT, Overrides { seed: flag("seed", "-1"), ..none() }, "--seed (flag)"),
-        (FLAT, Overrides { port: flag("port", "0"), ..none() }, "from 1 to 65535"),
-        (FLAT, Overrides { port: flag("port", "65536"), ..none() }, "from 1 to 65535"),
-        (FLAT, Overrides { output: flag("output", ""), ..none() }, "expected a file, or -"),
-        (FLAT, Overrides { tags: vec![Given::flag("tag", "x")], ..none() }, "expected KEY=VALUE"),
-        (FLAT, Overrides { server_bin: flag("server-bin", ""), ..none() }, "expected a path"),
+        (RAMPS, overrides! { stage: vec![Given::flag("stage", "5s:-1")] }, "from 0 to 1000000 instead of '-1'"),
+        (FLAT, overrides! { think_time: flag("think-time", "2s..1s") }, "MIN at most MAX"),
+        (FLAT, overrides! { think_time: flag("think-time", "fast") }, "expected a duration"),
+        (FLAT, overrides! { timeout: flag("timeout", "0s") }, "expected a duration above zero"),
+        (FLAT, overrides! { workers: flag("workers", "0") }, "from 1 to 1024"),
+        (FLAT, overrides! { workers: flag("workers", "1025") }, "from 1 to 1024"),
+        (FLAT, overrides! { seed: flag("seed", "-1") }, "--seed"),
+        (FLAT, overrides! { port: flag("port", "0") }, "from 1 to 65535"),
+        (FLAT, overrides! { port: flag("port", "65536") }, "from 1 to 65535"),
+        (FLAT, overrides! { output: flag("output", "") }, "expected a path"),
+        (FLAT, overrides! { tag: vec![Given::flag("tag", "x")] }, "such as KEY=VALUE"),
+        (FLAT, overrides! { server_bin: flag("server-bin", "") }, "expected a path"),
     ] {
         let error = shape(profile, &overrides).expect_err(expected);
         assert!(error.to_string().contains(expected), "{error}\n{expected}");
         assert!(error.is_usage(), "{error}");
     }
-    let error = shape(FLAT, &Overrides { vus: env("LLMSIM_BLAST_VUS", "x"), ..none() }).expect_err("environment");
-    assert!(error.to_string().starts_with("LLMSIM_BLAST_VUS (environment): `x` is not possible"), "{error}");
+    let error = shape(FLAT, &overrides! { vus: env("LLMSIM_BLAST_VUS", "x") }).expect_err("environment");
+    assert!(error.to_string().starts_with("invalid value 'x' for LLMSIM_BLAST_VUS"), "{error}");
     assert!(!error.is_usage(), "the environment is configuration");
 }

@@ -7,7 +7,7 @@ fn a_file_is_resolved_the_same_way() {
     let plan = fine(&format!("{FLAT}{CHAT}"));
     assert_eq!(plan.name, "my");
     assert_eq!(plan.shape, Shape::ConstantVus { vus: 2, duration: secs(10) });
-    assert_eq!((plan.seed, plan.workers, plan.pin), (limits::DEFAULT_SEED, None, true));
+    assert_eq!((plan.seed, plan.tuning.workers, plan.tuning.pin), (limits::DEFAULT_SEED, None, true));
     assert_eq!(plan.mix.kinds[0].weight, 1);
     assert_eq!((plan.think_time, plan.graceful_stop), (ThinkTime::default(), secs(30)));
 }
@@ -44,7 +44,7 @@ fn timeouts_inherit_field_by_field_and_stay_within_the_total() {
     assert_eq!(timeouts("timeout = \"90s\"", "timeout = \"5s\""), times(5, 5, 5, 5));
     assert_eq!(timeouts("timeout = { stall = \"3s\" }", "timeout = \"20s\""), times(10, 20, 3, 20));
     assert_eq!(timeouts("timeout = { connect = \"2s\" }", "timeout = { first_byte = \"4s\" }"), times(2, 4, 60, 60));
-    let overrides = Overrides { timeout: flag("timeout", "8s"), ..Overrides::default() };
+    let overrides = overrides! { timeout: flag("timeout", "8s") };
     let text = format!("{FLAT}{CHAT}timeout = {{ first_byte = \"4s\", total = \"5s\" }}\n");
     assert_eq!(super::file(&text, &overrides).expect("fine").mix.kinds[0].timeouts, times(8, 4, 8, 8));
 }
@@ -106,7 +106,7 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
     for (text, place, expected) in [
         (shape("executor = \"ramp\"\n"), "my.toml:1: executor", "expected one of constant-vus, ramping-vus"),
         (shape("executor = \"constant-vus\"\n"), "my.toml: duration", "is missing"),
-        (shape("executor = \"constant-vus\"\nduration = \"0s\"\n"), "my.toml:2: duration", "more than zero"),
+        (shape("executor = \"constant-vus\"\nduration = \"0s\"\n"), "my.toml:2: duration", "above zero"),
         (shape("executor = \"constant-vus\"\nduration = \"-5s\"\n"), "my.toml:2: duration", "like 30s"),
         (shape("executor = \"constant-vus\"\nduration = \"5\"\n"), "my.toml:2: duration", "like 30s"),
         (shape("executor = \"constant-vus\"\nduration = \"721h\"\n"), "my.toml:2: duration", "at most 720h"),
@@ -118,12 +118,12 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
         (shape(&format!("{RAMPS}vus = 1\n")), "my.toml:3: vus", "expected only start_vus, stages"),
         (shape(&format!("{COUNTING}duration = \"1s\"\n")), "my.toml:4: duration", "only vus, iterations, max_duration"),
         (shape("executor = \"per-vu-iterations\"\niterations = 0\n"), "my.toml:2: iterations", "from 1 to"),
+        (shape("executor = \"per-vu-iterations\"\nmax_duration = \"0\"\n"), "my.toml:2: max_duration", "above zero"),
         (
-            shape("executor = \"per-vu-iterations\"\nmax_duration = \"0\"\n"),
-            "my.toml:2: max_duration",
-            "more than zero",
+            shape("executor = \"shared-iterations\"\nvus = 2\n"),
+            "my.toml:2: vus",
+            "leaves 2 users to share 1 iterations",
         ),
-        (shape("executor = \"shared-iterations\"\nvus = 2\n"), "my.toml:2: vus", "2 users cannot share 1 iterations"),
         (shape("executor = \"ramping-vus\"\n"), "my.toml: stages", "at least one such as"),
         (shape("executor = \"ramping-vus\"\nstages = []\n"), "my.toml:2: stages", "at least one such as"),
         (
@@ -168,7 +168,7 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
             "my.toml:4: think_time.max",
             "like 30s",
         ),
-        (shape(&format!("{FLAT}timeout = \"0s\"\n")), "my.toml:4: timeout", "more than zero"),
+        (shape(&format!("{FLAT}timeout = \"0s\"\n")), "my.toml:4: timeout", "above zero"),
         (shape(&format!("{FLAT}timeout = {{ stall = \"x\" }}\n")), "my.toml:4: timeout.stall", "like 30s"),
         (FLAT.to_owned(), "my.toml: requests", "at least one kind of request"),
         (kind("name = \"\"\napi = \"health\""), "my.toml:5: requests[0].name", "letters, digits"),
@@ -198,7 +198,7 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
         (chat("max_tokens = 0"), "my.toml:7: requests[0].max_tokens", "from 1 to"),
         (chat("max_tokens = { min = 2, max = 1 }"), "my.toml:7: requests[0].max_tokens", "min ≤ max"),
         (chat("max_tokens = { min = -2, max = 1 }"), "my.toml:7: requests[0].max_tokens.min", "from 1 to"),
-        (chat("timeout = { total = \"0s\" }"), "my.toml:7: requests[0].timeout.total", "more than zero"),
+        (chat("timeout = { total = \"0s\" }"), "my.toml:7: requests[0].timeout.total", "above zero"),
         (chat("body = { stream = true }"), "my.toml:7: requests[0].body.stream", "beside `api`"),
         (chat("body = { a = nan }"), "my.toml:7: requests[0].body.a", "finite"),
         (chat("headers = { \"X Y\" = \"z\" }"), "my.toml:7: requests[0].headers.X Y", "not the name"),

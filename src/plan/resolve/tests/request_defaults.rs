@@ -33,8 +33,7 @@ fn a_websocket_is_of_the_responses_api_and_streams() {
     let problem = refusal(&row("openresponses"));
     assert!(problem.contains("requests[0].websocket") && problem.contains("openai-responses"), "{problem}");
     // A flag that chooses another API means that one, which has none.
-    let plan =
-        file(&row("auto"), &Overrides { api: flag("api", "openai-chat"), ..Overrides::default() }).expect("fine");
+    let plan = file(&row("auto"), &overrides! { api: flag("api", "openai-chat") }).expect("fine");
     let kind = &plan.mix.kinds[0];
     assert_eq!((kind.api, kind.websocket, kind.stream), (Api::OpenaiChat, false, true));
 }
@@ -52,12 +51,9 @@ fn what_a_profile_names_is_not_asked_for_unless_it_wants_that() {
 
 #[test]
 fn a_flag_chooses_api_path_and_model() {
-    let overrides = Overrides {
-        api: flag("api", "openresponses"),
-        path: flag("path", "/v1/responses"),
-        model: env("LLMSIM_BLAST_MODEL", "mine"),
-        ..Overrides::default()
-    };
+    let overrides = overrides! { api: flag("api", "openresponses"),
+    path: flag("path", "/v1/responses"),
+    model: env("LLMSIM_BLAST_MODEL", "mine") };
     let Resolved { plan, settings, .. } = run("smoke", &overrides).expect("fine");
     assert_eq!(names(&plan.mix.kinds), ["chat-stream", "chat-plain"], "the simulator's own endpoints are left out");
     assert_eq!(names(&plan.endpoints), ["chat-stream", "chat-plain"], "here, too");
@@ -68,9 +64,9 @@ fn a_flag_chooses_api_path_and_model() {
         );
     }
     for (key, value, origin) in [
-        ("requests[1].api", "openresponses", "--api (flag)"),
-        ("requests[1].path", "/v1/responses", "--path (flag)"),
-        ("requests[1].model", "mine", "LLMSIM_BLAST_MODEL (environment)"),
+        ("requests[1].api", "openresponses", "--api"),
+        ("requests[1].path", "/v1/responses", "--path"),
+        ("requests[1].model", "mine", "LLMSIM_BLAST_MODEL"),
         ("requests[1].weight", "40", "built-in profile smoke"),
         ("endpoint_check", "true", "built-in profile smoke"),
         ("endpoints", "chat-stream, chat-plain", "default"),
@@ -82,7 +78,7 @@ fn a_flag_chooses_api_path_and_model() {
 
 #[test]
 fn a_model_alone_changes_nothing_else() {
-    let plan = run("smoke", &Overrides { model: flag("model", "mine"), ..Overrides::default() }).expect("fine").plan;
+    let plan = run("smoke", &overrides! { model: flag("model", "mine") }).expect("fine").plan;
     assert_eq!(plan.mix.kinds.len(), 6);
     for kind in plan.mix.kinds.iter().chain(&plan.endpoints).filter(|kind| !kind.models.is_empty()) {
         let mine = kind.api.generates() || kind.api == Api::Model;
@@ -92,30 +88,29 @@ fn a_model_alone_changes_nothing_else() {
 
 #[test]
 fn a_flag_may_say_auto() {
-    let plan = run("quick-smoke", &Overrides { api: flag("api", "auto"), ..Overrides::default() }).expect("fine").plan;
+    let plan = run("quick-smoke", &overrides! { api: flag("api", "auto") }).expect("fine").plan;
     assert_eq!(plan.mix.kinds.len(), 8);
     assert_eq!(names(&plan.endpoints), names(&plan.mix.kinds));
-    let plan = run("smoke", &Overrides { api: flag("api", "auto"), ..Overrides::default() }).expect("fine").plan;
+    let plan = run("smoke", &overrides! { api: flag("api", "auto") }).expect("fine").plan;
     assert_eq!((plan.mix.kinds.len(), plan.endpoints.len()), (12, 18));
 }
 
 #[test]
 fn what_makes_no_sense_is_refused() {
-    let none = Overrides::default;
     for (profile, overrides, words) in [
-        ("load", Overrides { api: flag("api", "openai"), ..none() }, &["--api", "`openai`", "openai-chat", "auto"][..]),
-        ("load", Overrides { api: flag("api", "health"), ..none() }, &["`health`", "no API for generating"]),
-        ("load", Overrides { path: flag("path", "v1"), ..none() }, &["--path", "`v1`", "starts with /"]),
-        ("load", Overrides { path: flag("path", "/a b"), ..none() }, &["no spaces"]),
-        ("load", Overrides { model: flag("model", ""), ..none() }, &["--model", "name of a model"]),
-        ("all-apis", Overrides { path: flag("path", "/v1"), ..none() }, &["--path", "several APIs", "--api"]),
-        ("load", Overrides { api: flag("api", "auto"), path: flag("path", "/v1"), ..none() }, &["--path", "auto"]),
+        ("load", overrides! { api: flag("api", "openai") }, &["--api", "'openai'", "openai-chat", "auto"][..]),
+        ("load", overrides! { api: flag("api", "health") }, &["'health'", "API that generates"]),
+        ("load", overrides! { path: flag("path", "v1") }, &["--path", "'v1'", "starts with /"]),
+        ("load", overrides! { path: flag("path", "/a b") }, &["no spaces"]),
+        ("load", overrides! { model: flag("model", "") }, &["--model", "name of a model"]),
+        ("all-apis", overrides! { path: flag("path", "/v1") }, &["--path", "several APIs", "--api"]),
+        ("load", overrides! { api: flag("api", "auto"), path: flag("path", "/v1") }, &["--path", "auto"]),
     ] {
         let error = refused(profile, &overrides);
         assert!(words.iter().all(|word| error.contains(word)), "{error}");
     }
     let health = format!("{FLAT}[[requests]]\nname = \"h\"\napi = \"health\"\n");
-    let error = file(&health, &Overrides { api: flag("api", "openai-chat"), ..none() }).expect_err("nothing is left");
+    let error = file(&health, &overrides! { api: flag("api", "openai-chat") }).expect_err("nothing is left");
     assert!(error.to_string().contains("leaves nothing to send"), "{error}");
     for (lines, words) in [
         ("api = \"auto\"\npath = \"/x\"", "requests[0].path"),
@@ -145,6 +140,6 @@ fn a_path_of_the_profile_is_not_taken_for_another_api() {
     let text = format!("{FLAT}{CHAT}path = \"/v1/chat/completions\"\n");
     let path = |overrides: &Overrides| file(&text, overrides).expect("fine").mix.kinds[0].path.clone();
     assert_eq!(path(&Overrides::default()), "/v1/chat/completions");
-    let other = Overrides { api: flag("api", "anthropic-messages"), ..Overrides::default() };
+    let other = overrides! { api: flag("api", "anthropic-messages") };
     assert_eq!(path(&other), "/anthropic/v1/messages");
 }

@@ -43,36 +43,35 @@ impl Choice {
     }
 }
 
-/// What flags and the environment say of it.
+/// What flags and the environment say of every request, in place of what the profile says.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Speech<'a> {
+pub(super) struct RequestDefaults<'a> {
     api: Option<(Choice, &'a Given)>,
     path: Option<&'a Given>,
     model: Option<&'a Given>,
 }
 
-impl<'a> Speech<'a> {
+impl<'a> RequestDefaults<'a> {
     pub(super) fn of(overrides: &'a Overrides) -> Result<Self, PlanError> {
         let choice = |given: &'a Given| {
             let choice = Choice::from_name(given.value.trim()).filter(|choice| choice.generates());
             let known: Vec<&str> = Choice::Auto.apis().into_iter().map(Api::name).collect();
-            let problem = || given.bad(format!("is no API for generating: expected {}, or {AUTO}", known.join(", ")));
+            let problem = || given.bad(format!("an API that generates: {}, or {AUTO}", known.join(", ")));
             choice.map(|choice| (choice, given)).ok_or_else(problem)
         };
-        let api = overrides.api.as_ref().map(choice).transpose()?;
-        if let Some(path) = &overrides.path {
-            let problem = path_problem(&path.value);
-            if let Some(problem) = problem {
-                return Err(path.bad(problem));
+        let api = overrides.one("api").map(choice).transpose()?;
+        if let Some(path) = overrides.one("path") {
+            if !is_path(&path.value) {
+                return Err(path.bad(PATH));
             }
             if api.is_some_and(|(choice, _)| choice == Choice::Auto) {
-                return Err(path.misplaced("cannot stand together with --api auto: each API has a path of its own"));
+                return Err(path.misplaced("cannot be used together with --api auto: each API has a path of its own"));
             }
         }
-        if let Some(model) = overrides.model.as_ref().filter(|model| !is_model(&model.value)) {
-            return Err(model.bad("is no name: expected the name of a model"));
+        if let Some(model) = overrides.one("model").filter(|model| !is_model(&model.value)) {
+            return Err(model.bad("the name of a model"));
         }
-        Ok(Self { api, path: overrides.path.as_ref(), model: overrides.model.as_ref() })
+        Ok(Self { api, path: overrides.one("path"), model: overrides.one("model") })
     }
 
     /// The API instead of the one as written. None: the request is left out, since it is one of the simulator's own endpoints, and
@@ -110,7 +109,7 @@ impl<'a> Speech<'a> {
         let mut apis = kinds.iter().map(|kind| kind.api);
         let first = apis.next();
         if apis.any(|api| Some(api) != first) {
-            return Err(path.misplaced("is one path for several APIs: expected --api beside it, to choose one"));
+            return Err(path.misplaced("is one path for several APIs: add --api to choose one"));
         }
         Ok(())
     }
@@ -124,10 +123,12 @@ impl<'a> Speech<'a> {
     }
 }
 
-/// What is wrong with a path, if anything is.
-pub(super) fn path_problem(path: &str) -> Option<&'static str> {
-    let plain = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
-    (!plain).then_some("is not a path: expected one that starts with / and has no spaces")
+/// What a path has to be.
+pub(super) const PATH: &str = "a path that starts with / and has no spaces";
+
+/// Whether it can be the path of a request.
+pub(super) fn is_path(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
 }
 
 /// Whether it can be the name of a model.

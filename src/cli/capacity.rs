@@ -1,0 +1,90 @@
+//! `capacity` as typed: a search for the highest load.
+
+use super::connection::ConnectionArgs;
+use super::credentials::CredentialArgs;
+use super::debug::DebugArgs;
+use super::engine::EngineArgs;
+use super::output::OutputArgs;
+use super::pace::PaceArgs;
+use super::request::RequestArgs;
+use super::server::{ServerArgs, ServerConfigArgs};
+use super::target::TargetArgs;
+use super::tls::TlsArgs;
+use clap::Args;
+
+/// How the search goes, and what goals look like.
+pub(crate) const CAPACITY_HELP: &str = "\
+The load is doubled from --min until a goal fails. Then the bracket is halved
+until it is within 5 %. A load fails when it fails twice, and holds when it holds
+three times. With --by rate, the client also has to keep up: 99 % of the arrivals
+must be started in time.
+
+  llmsim-blast capacity --slo 'ttft p(95)<500ms' --slo 'http_req_failed rate<1%'
+  llmsim-blast capacity my.toml --by vus --max 500 --preset mlperf-llama2-70b-server
+
+Without --slo and --preset, the profile's own thresholds are the goals. Presets
+are the limits of MLPerf Inference, such as mlperf-llama2-70b-interactive (TTFT
+p99 at most 450 ms, 40 ms per token). An unknown name lists all of them.
+Exit codes: 0 a load was found, 99 the goals hold at no load, 105 stopped by a
+signal, 107 no request succeeded.";
+
+/// A search for the highest load.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CapacityArgs {
+    /// Profile whose requests are sent: a built-in one, or a TOML file.
+    #[arg(value_name = "PROFILE|FILE.toml", default_value = "load")]
+    pub(crate) profile: String,
+    #[command(flatten)]
+    search: SearchArgs,
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    request: RequestArgs,
+    #[command(flatten)]
+    credentials: CredentialArgs,
+    #[command(flatten)]
+    pace: PaceArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    server_config: ServerConfigArgs,
+    #[command(flatten)]
+    tls: TlsArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    debug: DebugArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+/// How the search goes. Its steps have a length and a warm-up of their own, which are not those of a run.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Search")]
+pub(crate) struct SearchArgs {
+    /// Goal (repeatable): a metric and a threshold, like 'ttft p(95)<500ms'.
+    #[arg(long, value_name = "GOAL")]
+    slo: Vec<String>,
+    /// Use the limits of an MLPerf benchmark as goals, like
+    /// mlperf-llama2-70b-server.
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// What to vary: rate (requests per second, open loop) or vus (users)
+    /// [default: rate].
+    #[arg(long, value_name = "WHAT")]
+    by: Option<String>,
+    /// Lowest load to try [default: 1].
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    min: Option<String>,
+    /// Highest load to try [default: 100000 requests per second, 10000 users].
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    max: Option<String>,
+    /// How long each step is measured [default: 10s].
+    #[arg(id = "step_duration", long = "duration", value_name = "D", allow_hyphen_values = true)]
+    duration: Option<String>,
+    /// How long each step runs before it is measured [default: 3s].
+    #[arg(id = "step_warmup", long = "warmup", value_name = "D", allow_hyphen_values = true)]
+    warmup: Option<String>,
+}

@@ -1,0 +1,16 @@
+//! Where keys and passwords are read from. Their values never stand on a command line.
+
+use clap::Args;
+
+/// Files of secrets. The environment may hold the secrets themselves: `LLMSIM_BLAST_API_KEY`, `LLMSIM_BLAST_BASIC_AUTH`.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Requests")]
+pub(crate) struct CredentialArgs {
+    /// Read the API key from FILE. It is sent as the API expects it, and never
+    /// shown.
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<String>,
+    /// Read USER:PASSWORD for basic authentication from FILE. Never shown.
+    #[arg(long, value_name = "FILE")]
+    basic_auth_file: Option<String>,
+}

@@ -1,0 +1,31 @@
+//! How the client works.
+
+use clap::Args;
+
+/// How the client works.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Engine")]
+pub(crate) struct EngineArgs {
+    /// Number of worker threads [default: every core not used by a started
+    /// server].
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    workers: Option<String>,
+    /// Do not pin worker threads to cores.
+    #[arg(long)]
+    no_pin: bool,
+    /// Time tokens by the kernel's receive timestamps: auto, on, off
+    /// [default: auto].
+    #[arg(long, value_name = "WHEN")]
+    rx_timestamps: Option<String>,
+    /// Pause between two polls of a worker: auto, or D (0 for none)
+    /// [default: auto].
+    #[arg(long, value_name = "D", allow_hyphen_values = true)]
+    poll_interval: Option<String>,
+    /// Acknowledge received data at once. Shows whether the server waits for
+    /// acknowledgements.
+    #[arg(long)]
+    quickack: bool,
+    /// Parse every response both ways, and fail where the results differ.
+    #[arg(long)]
+    verify_parse: bool,
+}

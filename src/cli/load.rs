@@ -1,0 +1,32 @@
+//! The load of a single run.
+
+use clap::Args;
+
+/// How much load, how long, and which part of it is measured.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Load")]
+pub(crate) struct LoadArgs {
+    /// Number of users. A profile with stages is scaled to a peak of N.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    vus: Option<String>,
+    /// Length of the test. Stages are scaled so that they add up to it.
+    #[arg(long, value_name = "D", allow_hyphen_values = true)]
+    duration: Option<String>,
+    /// Number of requests, for profiles that count them.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    iterations: Option<String>,
+    /// Open-loop load: start N requests per second (or N/m, N/h) regardless of
+    /// response times. Concurrency is capped at the profile's peak.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    rate: Option<String>,
+    /// Ramp to N users (or arrivals) within D (repeatable). Replaces the
+    /// profile's stages.
+    #[arg(long, value_name = "D:N", allow_hyphen_values = true)]
+    stage: Vec<String>,
+    /// Run this much of the beginning without measuring it.
+    #[arg(long, value_name = "D", allow_hyphen_values = true)]
+    warmup: Option<String>,
+    /// Run this much of the end without measuring it.
+    #[arg(long, value_name = "D", allow_hyphen_values = true)]
+    cooldown: Option<String>,
+}

@@ -1,0 +1,37 @@
+//! Where results and progress go.
+
+use clap::Args;
+
+/// Where results and progress go.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Write all results to FILE as JSON (- for standard output).
+    #[arg(long, value_name = "FILE")]
+    output: Option<String>,
+    /// Do not show progress.
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// What becomes of the verdict of a single run.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct VerdictArgs {
+    /// Write the verdict to FILE as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<String>,
+    /// Write a step summary and annotations when running under GitHub Actions:
+    /// auto, off [default: off].
+    #[arg(long, value_name = "WHEN")]
+    github: Option<String>,
+    /// Tag to keep in the results (repeatable).
+    #[arg(long, value_name = "K=V")]
+    tag: Vec<String>,
+    /// Do not use colour.
+    #[arg(long)]
+    no_color: bool,
+    /// Exit with 111 if the client was the bottleneck.
+    #[arg(long)]
+    fail_on_invalid: bool,
+}

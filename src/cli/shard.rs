@@ -1,0 +1,19 @@
+//! Which part of a test this process runs.
+
+use clap::Args;
+
+/// Which part of a test this process runs, and when.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Several machines")]
+pub(crate) struct ShardArgs {
+    /// Run shard I of N (counted from 0). `merge` combines the results.
+    #[arg(long, value_name = "I/N", allow_hyphen_values = true)]
+    shard: Option<String>,
+    /// Start at this instant, like 2026-11-24T18:00:00Z: the same on every
+    /// machine.
+    #[arg(long, value_name = "TIME")]
+    start_at: Option<String>,
+    /// What a threshold that aborts stops: run, shard [default: run].
+    #[arg(long, value_name = "WHAT")]
+    abort_scope: Option<String>,
+}

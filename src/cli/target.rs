@@ -1,0 +1,19 @@
+//! Which server is tested.
+
+use clap::Args;
+
+/// Where the server under test listens.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Target")]
+pub(crate) struct TargetArgs {
+    /// Server to test (repeatable: used in turn). A path in URL is put before
+    /// the path of every request.
+    #[arg(long, value_name = "URL")]
+    target_url: Vec<String>,
+    /// Host to test, and to start a server on [default: 127.0.0.1].
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// Port to test, and to start a server on [default: 8080].
+    #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
+    port: Option<String>,
+}

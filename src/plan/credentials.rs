@@ -1,0 +1,83 @@
+//! Keys and passwords. They are never repeated in a message.
+
+use super::source::Changed;
+use super::{Given, Overrides, PlanError, Read, limits};
+use crate::mix::Secret;
+use std::path::Path;
+
+/// What authorises requests; never printed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Credentials {
+    /// Sent as the API expects it.
+    pub api_key: Option<Secret>,
+    /// User and password of basic authentication.
+    pub basic_auth: Option<Secret>,
+}
+
+pub(super) fn credentials(
+    overrides: &Overrides,
+    read: &mut Read<'_>,
+    changed: &mut Changed,
+) -> Result<Credentials, PlanError> {
+    let api_key = api_key(overrides, read, changed)?;
+    let basic_auth = basic_auth(overrides, api_key.is_some(), read, changed)?;
+    Ok(Credentials { api_key, basic_auth })
+}
+
+/// The text of a file that a flag or the environment names.
+pub(super) fn text(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
+    read(Path::new(&given.value)).map_err(|error| PlanError::Unreadable {
+        place: given.origin.to_string(),
+        path: given.value.clone(),
+        reason: error.to_string(),
+    })
+}
+
+/// The API key: out of a file, or the environment's.
+fn api_key(overrides: &Overrides, read: &mut Read<'_>, changed: &mut Changed) -> Result<Option<Secret>, PlanError> {
+    let (text, origin) = match (overrides.one("api_key_file"), overrides.secret("api_key")) {
+        (Some(file), Some(key)) if !file.is_flag() => {
+            return Err(file.misplaced(format!("cannot be used together with {}: set one of them", key.origin)));
+        }
+        (Some(file), _) => (text(file, read)?, &file.origin),
+        (None, Some(key)) => (key.value.reveal().to_owned(), &key.origin),
+        (None, None) => return Ok(None),
+    };
+    let key = text.trim();
+    if key.is_empty() || key.len() > limits::MAX_KEY_BYTES || !key.bytes().all(|b| b.is_ascii_graphic()) {
+        let most = limits::MAX_KEY_BYTES;
+        let problem = format!("holds no API key: expected one line of 1 to {most} visible ASCII characters");
+        return Err(PlanError::Override { origin: origin.clone(), problem });
+    }
+    changed.insert("api_key".to_owned(), origin.clone());
+    Ok(Some(Secret::new(key.to_owned())))
+}
+
+/// User and password: out of a file, or the environment's.
+pub(super) fn basic_auth(
+    overrides: &Overrides,
+    api_key: bool,
+    read: &mut Read<'_>,
+    changed: &mut Changed,
+) -> Result<Option<Secret>, PlanError> {
+    let (text, origin) = match (overrides.one("basic_auth_file"), overrides.secret("basic_auth")) {
+        (Some(file), Some(pair)) if !file.is_flag() => {
+            return Err(file.misplaced(format!("cannot be used together with {}: set one of them", pair.origin)));
+        }
+        (Some(file), _) => (text(file, read)?, file.origin.clone()),
+        (None, Some(pair)) => (pair.value.reveal().to_owned(), pair.origin.clone()),
+        (None, None) => return Ok(None),
+    };
+    let refused = |problem: String| Err(PlanError::Override { origin: origin.clone(), problem });
+    if api_key {
+        return refused("cannot be used together with an API key: both are sent as Authorization".to_owned());
+    }
+    let pair = text.trim_end_matches(['\r', '\n']);
+    let plain = pair.contains(':') && !pair.starts_with(':') && !pair.chars().any(char::is_control);
+    if !plain || pair.len() > limits::MAX_KEY_BYTES {
+        let most = limits::MAX_KEY_BYTES;
+        return refused(format!("holds no user and password: expected one line USER:PASSWORD of at most {most} bytes"));
+    }
+    changed.insert("basic_auth".to_owned(), origin.clone());
+    Ok(Some(Secret::new(pair.to_owned())))
+}

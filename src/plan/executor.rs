@@ -1,0 +1,107 @@
+//! How users or arrivals are scheduled: k6's executors.
+
+use super::PlanError;
+use super::profile::ProfileFile;
+use crate::load::Shape;
+
+/// k6's executors that are supported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Executor {
+    ConstantVus,
+    RampingVus,
+    PerVuIterations,
+    SharedIterations,
+    ConstantArrivalRate,
+    RampingArrivalRate,
+}
+
+impl Executor {
+    const ALL: [Self; 6] = [
+        Self::ConstantVus,
+        Self::RampingVus,
+        Self::PerVuIterations,
+        Self::SharedIterations,
+        Self::ConstantArrivalRate,
+        Self::RampingArrivalRate,
+    ];
+
+    /// Its name in profiles.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::ConstantVus => "constant-vus",
+            Self::RampingVus => "ramping-vus",
+            Self::PerVuIterations => "per-vu-iterations",
+            Self::SharedIterations => "shared-iterations",
+            Self::ConstantArrivalRate => "constant-arrival-rate",
+            Self::RampingArrivalRate => "ramping-arrival-rate",
+        }
+    }
+
+    /// The keys that mean something to it.
+    const fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::ConstantVus => &["vus", "duration"],
+            Self::RampingVus => &["start_vus", "stages", "graceful_ramp_down"],
+            Self::PerVuIterations | Self::SharedIterations => &["vus", "iterations", "max_duration"],
+            Self::ConstantArrivalRate => {
+                &["rate", "time_unit", "duration", "pre_allocated_vus", "max_vus", "arrival", "burstiness", "on_full"]
+            }
+            Self::RampingArrivalRate => &[
+                "start_rate",
+                "time_unit",
+                "stages",
+                "pre_allocated_vus",
+                "max_vus",
+                "arrival",
+                "burstiness",
+                "on_full",
+            ],
+        }
+    }
+
+    /// The executor of a shape.
+    pub(super) const fn of(shape: &Shape) -> Self {
+        match shape {
+            Shape::ConstantVus { .. } => Self::ConstantVus,
+            Shape::RampingVus { .. } => Self::RampingVus,
+            Shape::PerVuIterations { .. } => Self::PerVuIterations,
+            Shape::SharedIterations { .. } => Self::SharedIterations,
+            Shape::ConstantArrivalRate(_) => Self::ConstantArrivalRate,
+            Shape::RampingArrivalRate(_) => Self::RampingArrivalRate,
+        }
+    }
+}
+
+/// The executor that the profile names, if all of its keys are that executor's.
+pub(super) fn executor(written: &ProfileFile) -> Result<Executor, PlanError> {
+    let profile = &written.profile;
+    let executor = Executor::ALL.into_iter().find(|known| known.name() == profile.executor).ok_or_else(|| {
+        let known = Executor::ALL.map(Executor::name).join(", ");
+        written.error("executor", format!("no executor is named '{}': expected one of {known}", profile.executor))
+    })?;
+    let present = [
+        ("vus", profile.vus.is_some()),
+        ("duration", profile.duration.is_some()),
+        ("iterations", profile.iterations.is_some()),
+        ("max_duration", profile.max_duration.is_some()),
+        ("start_vus", profile.start_vus.is_some()),
+        ("stages", profile.stages.is_some()),
+        ("graceful_ramp_down", profile.graceful_ramp_down.is_some()),
+        ("rate", profile.rate.is_some()),
+        ("start_rate", profile.start_rate.is_some()),
+        ("time_unit", profile.time_unit.is_some()),
+        ("pre_allocated_vus", profile.pre_allocated_vus.is_some()),
+        ("max_vus", profile.max_vus.is_some()),
+        ("arrival", profile.arrival.is_some()),
+        ("burstiness", profile.burstiness.is_some()),
+        ("on_full", profile.on_full.is_some()),
+    ];
+    match present.into_iter().find(|(key, present)| *present && !executor.keys().contains(key)) {
+        None => Ok(executor),
+        Some((key, _)) => {
+            let known = executor.keys().join(", ");
+            let problem = format!("cannot be used with the executor {}: expected only {known}", executor.name());
+            Err(written.error(key, problem))
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! How results are shown. No part of the test itself.
+
+use super::source::{Changed, Given};
+use super::{Overrides, PlanError, limits};
+use std::path::PathBuf;
+
+/// How results are shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Presentation {
+    /// Where the Document goes.
+    pub output: Option<Output>,
+    /// Where the verdict goes as JUnit XML.
+    pub junit: Option<PathBuf>,
+    /// Whether to write a step summary and annotations when running under GitHub Actions.
+    pub github: bool,
+    /// What made the plan a shard of a test; none for a whole one.
+    pub shard: Option<String>,
+    pub quiet: bool,
+    pub no_color: bool,
+    /// A run whose client was the bottleneck is an error.
+    pub fail_on_invalid: bool,
+    /// Show the configuration and send nothing.
+    pub show_config: bool,
+    /// Show a request of each kind and send nothing.
+    pub dump_request: bool,
+    /// Show so many responses before the test.
+    pub debug_response: u32,
+    /// Tags of the run, in the order given.
+    pub tags: Vec<(String, String)>,
+}
+
+/// Where the Document goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output, written `-`.
+    Stdout,
+    File(PathBuf),
+}
+
+/// What `given` says, and for a single run what `single` says of its verdict.
+pub(super) fn presentation(
+    given: &Overrides,
+    single: &Overrides,
+    changed: &mut Changed,
+) -> Result<Presentation, PlanError> {
+    let responses = 1..=u64::from(limits::MAX_DEBUG_RESPONSES);
+    let debug_response = noted("debug_response", given.one("debug_response"), changed);
+    Ok(Presentation {
+        output: output(noted("output", given.one("output"), changed))?,
+        junit: noted("junit", single.one("junit"), changed).map(Given::path).transpose()?,
+        github: github(noted("github", single.one("github"), changed))?,
+        shard: single.one("shard").map(|given| given.origin.to_string()),
+        quiet: flag("quiet", given, changed)?,
+        no_color: flag("no_color", single, changed)?,
+        fail_on_invalid: flag("fail_on_invalid", single, changed)?,
+        show_config: flag("show_config", given, changed)?,
+        dump_request: flag("dump_request", given, changed)?,
+        debug_response: debug_response.map_or(Ok(0), |given| given.whole(&responses))? as u32,
+        tags: tags(single.many("tag"), changed)?,
+    })
+}
+
+/// Notes that a value was given, if it was.
+pub(super) fn noted<'a>(key: &str, given: Option<&'a Given>, changed: &mut Changed) -> Option<&'a Given> {
+    if let Some(given) = given {
+        changed.insert(key.to_owned(), given.origin.clone());
+    }
+    given
+}
+
+/// A flag without a value that has the name of what it changes.
+pub(super) fn flag(id: &'static str, given: &Overrides, changed: &mut Changed) -> Result<bool, PlanError> {
+    noted(id, given.one(id), changed);
+    given.yes(id).map(|yes| yes.is_some())
+}
+
+fn output(given: Option<&Given>) -> Result<Option<Output>, PlanError> {
+    match given {
+        None => Ok(None),
+        Some(given) if given.value == "-" => Ok(Some(Output::Stdout)),
+        Some(given) => given.path().map(|path| Some(Output::File(path))),
+    }
+}
+
+fn github(given: Option<&Given>) -> Result<bool, PlanError> {
+    given.map_or(Ok(false), |given| given.word(&[("auto", true), ("off", false)]))
+}
+
+/// Of two tags with one key the later holds.
+fn tags(given: &[Given], changed: &mut Changed) -> Result<Vec<(String, String)>, PlanError> {
+    let mut tags: Vec<(String, String)> = Vec::new();
+    for tag in given {
+        changed.insert("tags".to_owned(), tag.origin.clone());
+        let (key, value) = tag
+            .value
+            .split_once('=')
+            .map(|(key, value)| (key.trim(), value.trim()))
+            .filter(|(key, _)| !key.is_empty())
+            .ok_or_else(|| tag.bad("a tag such as KEY=VALUE"))?;
+        tags.retain(|(known, _)| known != key);
+        tags.push((key.to_owned(), value.to_owned()));
+        if tags.len() > limits::MAX_TAGS {
+            return Err(tag.misplaced(format!("was given too often: expected at most {} tags", limits::MAX_TAGS)));
+        }
+    }
+    Ok(tags)
+}

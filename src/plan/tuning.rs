@@ -1,0 +1,73 @@
+//! How the client works: threads, clocks, polls.
+
+use super::presentation::{flag, noted};
+use super::source::{Changed, Given};
+use super::{Overrides, PlanError, limits};
+use crate::units::Nanos;
+
+/// How the client works. The test is the same whatever stands here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tuning {
+    /// Worker threads; none means as many as the cores allow.
+    pub workers: Option<u32>,
+    /// Whether workers are pinned to cores.
+    pub pin: bool,
+    /// Whether reads are timed by the kernel's receive timestamps; none means when tokens are streamed.
+    pub rx_timestamps: Option<bool>,
+    /// The pause between two polls of a worker, zero for never; none means as streams in flight allow.
+    pub poll_interval: Option<Nanos>,
+    /// Whether received data is acknowledged at once, instead of within 40 ms: shows whether a server waits for that.
+    pub quickack: bool,
+    /// Whether every response is parsed twice, by template and by parser, and a difference is a failure.
+    pub verify_parse: bool,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            workers: None,
+            pin: true,
+            rx_timestamps: None,
+            poll_interval: None,
+            quickack: false,
+            verify_parse: false,
+        }
+    }
+}
+
+pub(super) fn tuning(overrides: &Overrides, changed: &mut Changed) -> Result<Tuning, PlanError> {
+    let threads = 1..=u64::from(limits::MAX_WORKERS);
+    let workers = noted("workers", overrides.one("workers"), changed).map(|given| given.whole(&threads)).transpose()?;
+    noted("pin", overrides.one("no_pin"), changed);
+    let auto = [("auto", None), ("on", Some(true)), ("off", Some(false))];
+    let rx_timestamps = noted("rx_timestamps", overrides.one("rx_timestamps"), changed);
+    let rx_timestamps = rx_timestamps.map_or(Ok(None), |given| given.word(&auto))?;
+    let poll_interval = noted("poll_interval", overrides.one("poll_interval"), changed);
+    Ok(Tuning {
+        workers: workers.map(|n| n as u32),
+        pin: overrides.yes("no_pin")?.is_none(),
+        rx_timestamps,
+        poll_interval: poll_interval.map_or(Ok(None), |given| pause(given, rx_timestamps))?,
+        quickack: flag("quickack", overrides, changed)?,
+        verify_parse: flag("verify_parse", overrides, changed)?,
+    })
+}
+
+/// The pause between two polls; none leaves it to the run.
+fn pause(given: &Given, rx_timestamps: Option<bool>) -> Result<Option<Nanos>, PlanError> {
+    if given.value.trim() == "auto" {
+        return Ok(None);
+    }
+    let expected = || format!("auto, or a duration of at most {}", limits::LONGEST_POLL_INTERVAL);
+    let pause: Nanos = given.value.parse().map_err(|_| given.bad(expected()))?;
+    if pause > limits::LONGEST_POLL_INTERVAL {
+        return Err(given.bad(expected()));
+    }
+    if pause > Nanos::ZERO && rx_timestamps == Some(false) {
+        // Our own clock would time what came during the pause by its end.
+        return Err(given.misplaced(
+            "cannot be used together with --rx-timestamps off: a pause needs the kernel's receive timestamps",
+        ));
+    }
+    Ok(Some(pause))
+}
