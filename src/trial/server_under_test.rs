@@ -8,6 +8,7 @@ use crate::engine;
 use crate::host::{self, Counted};
 use crate::metrics::Second;
 use crate::metrics::hints::Hint;
+use crate::net::tls::tls_failure;
 use crate::plan::{Plan, Target};
 use crate::server::latency::Latency;
 use crate::server::{Exit, Identity, Server, Source, Spec};
@@ -271,6 +272,10 @@ fn of_answer(
             return Err(TrialError::Unreachable { url: url(), reason: error.to_string() });
         }
         Err(error) | Ok(Err(error @ (ProbeError::SpeaksTls | ProbeError::NotHttp))) => {
+            return Err(TrialError::Unusable { url: url(), reason: error.to_string() });
+        }
+        // TLS 1.3 refuses our certificate only after the handshake.
+        Ok(Err(ProbeError::Io(error))) if tls_failure(&error).is_some() => {
             return Err(TrialError::Unusable { url: url(), reason: error.to_string() });
         }
         Ok(answer) => Health::of(answer),
