@@ -11,6 +11,7 @@
 //! It knows neither the socket nor the clock. The first flaw found is the one that counts: a request fails once, in one class.
 
 mod channel;
+mod evidence;
 mod terms;
 mod websocket;
 
@@ -20,11 +21,10 @@ use super::rx_time::ReceiveTime;
 use super::window::{Placement, Window};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
-use crate::redact::Redactor;
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
 pub(super) use channel::{Between, Channel, Handshake};
-use std::io;
+use evidence::AFTER_THE_END;
 use terms::is_before_body;
 pub(super) use terms::{Awaiting, Expect, Incoming, Progress};
 
@@ -35,8 +35,6 @@ const SHARED_INSTANT: Nanos = Nanos::from_millis(1);
 /// What a report calls it that bytes were recognised as something else than the parser says they are. Stands among the checks.
 const PARSE_MISMATCH: &str = "parse mismatch";
 
-/// Bytes after a response belong to it, whenever they come.
-const AFTER_THE_END: WireError = WireError::BadHttp("bytes after the end of the response");
 /// A response cannot answer a request that was not sent yet.
 const BEFORE_ITS_REQUEST: WireError = WireError::BadHttp("an answer before its request was sent");
 
@@ -254,18 +252,6 @@ impl Exchange {
         self.flaw.map_or(Outcome::Cancelled, Outcome::Failed)
     }
 
-    /// What the system said when the connection broke.
-    pub(super) fn system_error(&mut self, error: &io::Error) {
-        if self.flaw.is_none() {
-            self.excerpt.system(error);
-        }
-    }
-
-    /// What the failure looked like, for people.
-    pub(super) fn example(&self, redactor: &Redactor) -> String {
-        self.excerpt.text(&self.sample, redactor)
-    }
-
     fn decode(&mut self, bytes: &[u8], incoming: &mut Incoming<'_>) -> Progress {
         let mut input = bytes;
         // A plain body that lies whole in this read is parsed where it lies.
@@ -349,16 +335,6 @@ impl Exchange {
         self.early
     }
 
-    /// Bytes came after the end of the response: its failure, should it have been a success.
-    pub(super) fn out_of_step(&mut self, bytes: &[u8]) -> Failure {
-        if self.expect.websocket {
-            self.excerpt.broken(WireError::BadWebsocket("a message that nobody asked for"), bytes);
-            return Failure::BadWebsocket;
-        }
-        self.excerpt.broken(AFTER_THE_END, bytes);
-        Failure::BadHttp
-    }
-
     /// A piece of an event stream. Ends the response only when its bytes are beyond repair.
     fn on_stream(&mut self, piece: &[u8], incoming: &mut Incoming<'_>) -> Option<Progress> {
         let Incoming { time, reader, tally, .. } = incoming;
@@ -418,7 +394,8 @@ impl Exchange {
             self.sample.token_events += 1;
             self.sample.reasoning_events += u32::from(token == Token::Reasoning);
             if self.sample.token_events == 1 {
-                self.sample.tokens_in_first_event = delta.usage.map_or(0, |usage| usage.output);
+                let billed = delta.usage.map_or(0, |usage| usage.output);
+                self.sample.tokens_in_first_event = u16::try_from(billed).unwrap_or(u16::MAX);
             }
             self.sample.token_events_in_window += u32::from(self.window.covers(at));
         }

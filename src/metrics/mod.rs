@@ -118,7 +118,7 @@ pub struct Sample {
     /// Reasoning events among them.
     pub reasoning_events: u32,
     /// Tokens in the first token event, if its own bill says how many.
-    pub tokens_in_first_event: u32,
+    pub tokens_in_first_event: u16,
     /// Token events that arrived inside the measurement window.
     pub token_events_in_window: u32,
     /// Whether `end` lies inside the measurement window.

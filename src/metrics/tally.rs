@@ -536,7 +536,7 @@ pub(super) fn time_per_output_token(s: &Sample) -> Option<Nanos> {
     if s.token_events < 2 {
         return None;
     }
-    let after_first = u64::from(tokens(s).checked_sub(s.tokens_in_first_event.max(1))?);
+    let after_first = u64::from(tokens(s).checked_sub(u32::from(s.tokens_in_first_event.max(1)))?);
     let took = s.last_token?.since(s.first_token?);
     took.0.checked_div(after_first).map(Nanos)
 }

@@ -1,0 +1,34 @@
+//! What a failed exchange shows for people, and what condemns one that seemed whole.
+
+use super::Exchange;
+use crate::metrics::Failure;
+use crate::redact::Redactor;
+use crate::wire::WireError;
+use std::io;
+
+/// Bytes after a response belong to it, whenever they come.
+pub(super) const AFTER_THE_END: WireError = WireError::BadHttp("bytes after the end of the response");
+
+impl Exchange {
+    /// What the system said when the connection broke.
+    pub(in crate::engine) fn system_error(&mut self, error: &io::Error) {
+        if self.flaw.is_none() {
+            self.excerpt.system(error);
+        }
+    }
+
+    /// What the failure looked like, for people.
+    pub(in crate::engine) fn example(&self, redactor: &Redactor) -> String {
+        self.excerpt.text(&self.sample, redactor)
+    }
+
+    /// Bytes came after the end of the response: its failure, should it have been a success.
+    pub(in crate::engine) fn out_of_step(&mut self, bytes: &[u8]) -> Failure {
+        if self.expect.websocket {
+            self.excerpt.broken(WireError::BadWebsocket("a message that nobody asked for"), bytes);
+            return Failure::BadWebsocket;
+        }
+        self.excerpt.broken(AFTER_THE_END, bytes);
+        Failure::BadHttp
+    }
+}
