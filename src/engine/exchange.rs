@@ -17,7 +17,7 @@ mod websocket;
 
 use super::budget::{Budget, FREE_BYTES, STEP_BYTES};
 use super::excerpt::Excerpt;
-use super::rx_time::ReceiveTime;
+use super::rx_time::{MaybeTime, ReceiveTime};
 use super::window::{Placement, Window};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
@@ -69,7 +69,7 @@ pub(super) struct Exchange {
     /// What it looked like.
     excerpt: Excerpt,
     /// When a data line was received whose event is not closed by a blank line yet.
-    held: Option<ReceiveTime>,
+    held: MaybeTime,
     /// When the terminal event came, `MAX` before.
     pub(super) done: Nanos,
     /// When the last byte came; `sent` before the first.
@@ -97,7 +97,7 @@ impl Exchange {
             counts_as_success: false,
             flaw: None,
             excerpt: Excerpt::default(),
-            held: None,
+            held: MaybeTime::NONE,
             done: Nanos::MAX,
             last_read: Nanos::ZERO,
             tokens_in_read: 0,
@@ -130,7 +130,7 @@ impl Exchange {
         self.early = false;
         self.flaw = None;
         self.excerpt.clear();
-        self.held = None;
+        self.held = MaybeTime::NONE;
         self.done = Nanos::MAX;
         self.last_read = sent;
         self.tokens_in_read = 0;
@@ -370,7 +370,7 @@ impl Exchange {
             first = false;
         }
         if self.sse.holds_data() && !self.is_whole() {
-            self.held = if first { held.or(Some(*time)) } else { Some(*time) };
+            self.held = MaybeTime::some(held.filter(|_| first).unwrap_or(*time));
         }
         None
     }

@@ -34,6 +34,27 @@ pub(super) struct ReceiveTime {
     pub(super) not_before: Nanos,
 }
 
+/// The time of a read, or none, in the space of the time alone: a connection has to fit into eight
+/// cache lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MaybeTime(ReceiveTime);
+
+impl MaybeTime {
+    pub(super) const NONE: Self = Self(ReceiveTime { at: Nanos::MAX, not_before: Nanos::MAX });
+
+    pub(super) const fn some(time: ReceiveTime) -> Self {
+        Self(time)
+    }
+
+    pub(super) fn get(self) -> Option<ReceiveTime> {
+        (self != Self::NONE).then_some(self.0)
+    }
+
+    pub(super) fn take(&mut self) -> Option<ReceiveTime> {
+        std::mem::replace(self, Self::NONE).get()
+    }
+}
+
 /// A dated read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Receipt {
