@@ -25,6 +25,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "metrics",
             "origin",
             "plan",
+            "redact",
             "report",
             "server",
             "threshold",
