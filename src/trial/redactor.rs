@@ -23,6 +23,9 @@ impl Redactor {
             secrets.push(pair.to_owned());
             secrets.extend(pair.split_once(':').map(|(_, password)| password.to_owned()));
         }
+        for target in plan.targets() {
+            secrets.extend(target.query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1.to_owned())));
+        }
         let headers = plan.headers.iter().chain(plan.mix.kinds.iter().flat_map(|kind| &kind.headers));
         for (_, value) in headers.filter(|(name, _)| is_secret(name)) {
             // Behind a scheme such as Bearer stands what is secret about it.
