@@ -30,7 +30,7 @@ fn no_data(output: &Output, expected: &[&str]) {
 fn a_target_that_refuses_is_said_to() {
     let url = format!("http://127.0.0.1:{}", free_port());
     let output = blast(&["quick-smoke", "--no-server", "--target-url", &url]);
-    no_data(&output, &["error: ", &url, "connection refused", "--no-server"]);
+    no_data(&output, &["error: ", &url, "connection refused", "start the server first"]);
     assert!(output.stdout.is_empty(), "{output:?}");
 }
 

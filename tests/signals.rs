@@ -9,8 +9,15 @@ use llmsim_blast::watch::probe;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpgid};
 use serde_json::Value;
-use std::net::SocketAddr;
-use support::{Bench, Misbehaving, Running, SOON, alive, children, document, eventually, free_port, start};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use support::{
+    Bench, Misbehaving, Output, Running, SOON, alive, children, document, eventually, free_port, start, start_after,
+};
+
+/// Every signal that asks a run to end.
+const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
 /// Two users without end.
 const PROFILE: &str = "executor = \"constant-vus\"\nvus = 2\nduration = \"10m\"\ngraceful_stop = \"10m\"\n\
@@ -81,6 +88,11 @@ fn sigterm_stops_gracefully_and_keeps_what_was_measured() {
 }
 
 #[test]
+fn a_hang_up_stops_gracefully_and_keeps_what_was_measured() {
+    stops_gracefully(Signal::SIGHUP);
+}
+
+#[test]
 fn a_second_ctrl_c_ends_at_once() {
     let Started { bench, mut running, child } = under_way(SLOW, "total_requests");
     // Two that come together are one to the kernel: again and again until it has seen the second.
@@ -135,21 +147,148 @@ fn ctrl_c_while_the_server_starts_stops_it() {
     let output = running.finish(SOON);
     assert_eq!(output.code, Some(105), "{output:?}");
     assert!(output.stderr.contains("interrupted before the test began"), "{output:?}");
-    assert!(started.iter().all(|&pid| !alive(pid)) && output.stdout.is_empty(), "{output:?}");
+    assert!(started.iter().all(|&pid| !alive(pid)), "{output:?}");
+    says_that_nothing_was_measured(&output, &bench.path("r.json"));
+}
+
+/// A run that was interrupted before it sent anything says so, on the terminal and in its results.
+fn says_that_nothing_was_measured(output: &Output, result: &str) {
+    assert_eq!(output.code, Some(105), "{output:?}");
+    assert!(output.stdout.starts_with("INTERRUPTED  "), "{output:?}");
+    let result = document(result);
+    assert_eq!((&result["run"]["interrupted"], &result["run"]["stop_reason"]), (&true.into(), &"signal".into()));
+    assert_eq!(result["metrics"]["http_reqs_started"]["count"], 0, "{result}");
+}
+
+/// A server that takes connections and answers the first `answers` of them with this; the others wait for ever.
+fn mute(answers: usize, answer: &'static str) -> (String, Receiver<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (asked, mutes) = channel();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().map_while(Result::ok).enumerate() {
+            let mut stream = stream;
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            if number < answers {
+                let _ = stream.write_all(answer.as_bytes());
+            } else if asked.send(stream).is_err() {
+                break;
+            }
+        }
+    });
+    (url, mutes)
+}
+
+/// Nothing to say of its health.
+const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn every_signal_is_heeded_in_every_phase_before_the_load() {
+    let bench = Bench::new();
+    let profile = bench.write("endless.toml", PROFILE);
+    for signal in SIGNALS {
+        // Probing, the endpoint check, and answers that are shown: the server is silent in each of them.
+        for (first, answers, more) in
+            [("endless", 0, &[][..]), ("all-apis", 1, &[]), ("endless", 1, &["--debug-response", "3"])]
+        {
+            let (url, mutes) = mute(answers, NOT_FOUND);
+            let (first, result) = (if first == "endless" { profile.as_str() } else { first }, bench.path("r.json"));
+            let running = start(&[&[first, "--target-url", &url, "--output", &result], more].concat(), &[]);
+            let asked = mutes.recv().expect("it was asked");
+            running.signal(signal);
+            let output = running.finish(SOON);
+            assert!(output.took < SOON / 2, "{signal} {more:?}: {output:?}");
+            says_that_nothing_was_measured(&output, &result);
+            drop(asked);
+        }
+        let server = Misbehaving::start(support::Behaviour::Good { tokens: 3 });
+        let result = bench.path("waiting.json");
+        let args = [&profile, "--target-url", &server.url(), "--start-at", "2100-01-01T00:00:00Z", "--output", &result];
+        let running = start(&args, &[]);
+        running.wait_for_stderr("starting at", SOON);
+        running.signal(signal);
+        says_that_nothing_was_measured(&running.finish(SOON), &result);
+        assert!(server.posts().is_empty(), "nothing was sent");
+    }
 }
 
 #[test]
-fn ctrl_c_while_a_silent_target_is_asked_is_no_error_of_the_target() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let running = start(&["quick-smoke", "--no-server", "--target-url", &url], &[]);
-    // The question is asked, and will not be answered.
-    let (asked, _) = listener.accept().unwrap();
-    running.signal(Signal::SIGINT);
+fn every_signal_ends_every_executor_as_interrupted() {
+    let executors = [
+        "executor = \"constant-vus\"\nvus = 2\nduration = \"10m\"",
+        "executor = \"ramping-vus\"\nstart_vus = 2\nstages = [{ duration = \"10m\", target = 3 }]",
+        "executor = \"per-vu-iterations\"\nvus = 2\niterations = 1000000\nmax_duration = \"10m\"",
+        "executor = \"shared-iterations\"\nvus = 2\niterations = 1000000\nmax_duration = \"10m\"",
+        "executor = \"constant-arrival-rate\"\nrate = 100\nduration = \"10m\"\nmax_vus = 5",
+        "executor = \"ramping-arrival-rate\"\nstart_rate = 100\nmax_vus = 5\nstages = [{ duration = \"10m\", target = 101 }]",
+    ];
+    let (bench, server) = (Bench::new(), Misbehaving::start(support::Behaviour::Good { tokens: 3 }));
+    for (executor, signal) in executors.into_iter().zip(SIGNALS.into_iter().cycle()) {
+        let requests = "[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\nprompt = \"hi\"\n\
+                        [thresholds]\nhttp_req_failed = \"rate<0.01\"\n";
+        let pause = if executor.contains("arrival") { "" } else { "think_time = \"20ms\"\n" };
+        let profile = bench.write("executor.toml", &format!("{executor}\n{pause}{requests}"));
+        let result = bench.path("r.json");
+        let before = server.posts().len();
+        let running = start(&[&profile, "--target-url", &server.url(), "--output", &result], &[]);
+        eventually("requests are under way", || server.posts().len() > before + 5);
+        running.signal(signal);
+        let output = running.finish(SOON);
+        assert_eq!(output.code, Some(105), "{executor}: {output:?}");
+        assert!(output.stdout.starts_with("INTERRUPTED  "), "{executor}: {output:?}");
+        let result = document(&result);
+        assert_eq!((&result["run"]["interrupted"], &result["run"]["stop_reason"]), (&true.into(), &"signal".into()));
+    }
+}
+
+#[test]
+fn a_hang_up_that_was_to_be_ignored_is_ignored() {
+    let server = Misbehaving::start(support::Behaviour::Good { tokens: 3 });
+    let url = server.url();
+    let running =
+        start_after("trap '' HUP", &["quick-smoke", "--target-url", &url, "--start-at", "2100-01-01T00:00:00Z"]);
+    running.wait_for_stderr("starting at", SOON);
+    running.signal(Signal::SIGHUP);
+    running.signal(Signal::SIGTERM);
+    let output = running.finish(SOON);
+    // Two signals would have ended it at once, without a word.
+    assert!(output.stdout.starts_with("INTERRUPTED  "), "{output:?}");
+}
+
+#[test]
+fn sweeps_are_interrupted_before_and_in_their_first_step() {
+    let bench = Bench::new();
+    for command in [&["capacity", "--slo", "http_req_failed rate<1%"][..], &["throughput", "--warmup", "0s"]] {
+        let (url, mutes) = mute(0, NOT_FOUND);
+        let result = bench.path("r.json");
+        let running = start(&[command, &["--target-url", &url, "--output", &result]].concat(), &[]);
+        let asked = mutes.recv().expect("it was asked");
+        running.signal(Signal::SIGHUP);
+        let output = running.finish(SOON);
+        assert_eq!(output.code, Some(105), "{output:?}");
+        assert_eq!(document(&result)["interrupted"], true);
+        drop(asked);
+
+        let server = Misbehaving::start(support::Behaviour::Good { tokens: 3 });
+        let running = start(&[command, &["--target-url", &server.url(), "--output", &result]].concat(), &[]);
+        eventually("requests are under way", || server.posts().len() > 10);
+        running.signal(Signal::SIGTERM);
+        let output = running.finish(SOON);
+        assert_eq!(output.code, Some(105), "{output:?}");
+        assert_eq!(document(&result)["interrupted"], true);
+    }
+}
+
+#[test]
+fn a_self_test_is_interrupted_while_it_starts() {
+    let running = start(&["self-test", "--output", "-"], &[]);
+    running.wait_for_stderr("starting ", SOON);
+    running.signal(Signal::SIGHUP);
     let output = running.finish(SOON);
     assert_eq!(output.code, Some(105), "{output:?}");
-    assert!(output.stderr.contains("interrupted before the test began"), "{output:?}");
-    drop(asked);
+    let json: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(json["interrupted"], true);
 }
 
 #[test]

@@ -224,3 +224,18 @@ fn goodput_is_in_the_result_and_can_be_a_threshold() {
         assert!(output.stdout.contains(&format!("{good} of 6 met every goal")), "{}", output.stdout);
     }
 }
+
+#[cfg(feature = "embedded")]
+#[test]
+fn a_step_without_data_is_no_limit() {
+    let (bench, port) = (Bench::new(), support::free_port().to_string());
+    let file = bench.path("c.json");
+    // At one request a second most of these windows are empty.
+    let goals = ["--slo", "ttft p(95)<30s", "--slo", "tbt p(99)<30s"];
+    let steps = ["--duration", "300ms", "--warmup", "0s", "--max", "64", "--port", &port, "--output", &file];
+    let output = blast(&[&["capacity"], goals.as_slice(), steps.as_slice()].concat());
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let result = document(&file);
+    assert_eq!(result["holds"]["load"], 64.0, "{result}");
+    assert_eq!(result["fails"], Value::Null, "{result}");
+}

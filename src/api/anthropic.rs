@@ -11,13 +11,11 @@
 //! | `ping` | nothing |
 //! | `error` | an error inside a 200 |
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::json::{self, BILL, DONE, ERROR_EVENT};
+use super::json::{self, Data};
+use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{self, AnswerIs, Provider, Spec};
-use super::template::Reading;
 use super::{Answer, Ask, Delta, Flaw, KeyHeader, Piece, Token};
+use crate::metrics::TokenUsage;
 use crate::wire::sse;
 
 /// Every request has to name the version of the API that it speaks.
@@ -38,9 +36,6 @@ pub(super) const MESSAGES: Spec = Spec {
     streams: true,
     read_event,
     answer: AnswerIs::Read(read_body),
-    chunk: Some(&CHUNK),
-    is_chunk,
-    learned_body: Some(&MESSAGE),
     ..spec::GET
 };
 
@@ -76,161 +71,176 @@ fn count_body(ask: &Ask<'_>) -> Vec<Piece> {
 }
 
 /// What one event of a stream means.
-fn read_event(event: &sse::Event<'_>) -> Result<Delta, Flaw> {
-    if event.name == ERROR_EVENT {
-        return Err(Flaw::Error);
-    }
-    let data = event.data.trim_ascii();
-    // A proxy's habit: it says nothing here.
-    if data.is_empty() || data == DONE {
-        return Ok(Delta::default());
-    }
-    let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else {
-        return json::not_as_documented(data).map(|()| Delta::default());
+fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta, Flaw> {
+    let data = match json::data(event)? {
+        // `[DONE]` is a proxy's habit: it says nothing here.
+        Data::Nothing | Data::Done => return Ok(Delta::default()),
+        Data::Json(data) => data,
     };
-    let named = || std::str::from_utf8(event.name).unwrap_or_default();
-    let kind = if chunk.kind.is_some() { json::plain(chunk.kind).unwrap_or_default() } else { named() };
-    if kind == "error" || json::filled(chunk.error) {
+    let (mut chunk, mut token) = (Chunk::default(), None);
+    let is_json = scan(data, notes, |json| {
+        chunk.read(json)?;
+        // Without a type it means what the event's name says, which no template sees; nor can it tell which of two bills holds.
+        if chunk.kind == Value::Null || (chunk.usage.is_some() && chunk.of_message.is_some()) {
+            json.unlearnable();
+        }
+        token = chunk.token(&chunk.kind.word(event.name), json);
+        Some(())
+    });
+    if !is_json {
+        return Err(Flaw::BadJson);
+    }
+    let kind = chunk.kind.word(event.name);
+    if &*kind == b"error" || chunk.error.is_filled() {
         return Err(Flaw::Error);
     }
-    Ok(Delta {
-        token: match kind {
-            "content_block_start" => chunk.content_block.as_ref().and_then(Block::token),
-            "content_block_delta" => chunk.delta.as_ref().and_then(Block::token),
-            _ => None,
-        },
-        usage: json::read_bill(chunk.usage.or(chunk.message.and_then(|message| message.usage))),
-        done: kind == "message_stop",
-    })
+    Ok(Delta { token, usage: chunk.usage.or(chunk.of_message), done: &*kind == b"message_stop" })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
-fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
-    let message = read_message(body)?;
-    if !json::is(message.kind, "message") {
+fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
+    let message = Message::of(body, notes)?;
+    if !message.kind.is("message") {
         return Err(Flaw::Check { name: "type is message", held: 0 });
     }
-    if !json::is_filled_list(message.content) {
+    if !message.content.is_filled_list() {
         return Err(Flaw::Check { name: "has content", held: 1 });
     }
-    match json::read_bill(message.usage) {
+    match message.usage {
         Some(usage) => Ok(Answer { usage: Some(usage), checks: 3 }),
         None => Err(Flaw::Check { name: "has usage", held: 2 }),
     }
 }
 
 /// A count of tokens and whether it is one. Nothing was billed, so it is no usage.
-fn read_count(body: &[u8]) -> Result<Answer, Flaw> {
-    let counted = read_message(body)?.input_tokens;
-    if counted.is_some_and(|count| serde_json::from_str::<u32>(count.get()).is_ok_and(|count| count > 0)) {
+fn read_count(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
+    if Message::of(body, notes)?.input_tokens.count() > 0 {
         return Ok(Answer { usage: None, checks: 1 });
     }
     Err(Flaw::Check { name: "has input_tokens", held: 0 })
 }
 
-fn read_message(body: &[u8]) -> Result<Message<'_>, Flaw> {
-    let message = match serde_json::from_slice::<Message<'_>>(body) {
-        Ok(message) => message,
-        Err(_) => json::not_as_documented(body).map(|()| Message::default())?,
-    };
-    if json::is(message.kind, "error") || json::filled(message.error) { Err(Flaw::Error) } else { Ok(message) }
-}
-
-/// Whether it is an event as documented that says itself what it is, so that the event's name adds nothing, and that has one bill at
-/// most: of two a template could not tell which holds.
-fn is_chunk(data: &[u8]) -> bool {
-    serde_json::from_slice::<Chunk<'_>>(data).is_ok_and(|chunk| {
-        let bills = [chunk.usage, chunk.message.and_then(|message| message.usage)];
-        json::plain(chunk.kind).is_some() && bills.iter().flatten().count() < 2
-    })
-}
-
-/// How the structs below read an event, for templates. They have to change together.
-const CHUNK: Reading = Reading::Fields(&[
-    ("type", Reading::Exact),
-    ("delta", BLOCK),
-    ("content_block", BLOCK),
-    ("message", Reading::Fields(&[("usage", Reading::Bill(&BILL))])),
-    ("usage", Reading::Bill(&BILL)),
-    ("error", Reading::Exact),
-]);
-
-const BLOCK: Reading = Reading::Fields(&[
-    ("text", Reading::Filled),
-    ("thinking", Reading::Filled),
-    ("partial_json", Reading::Filled),
-    ("name", Reading::Filled),
-]);
-
-/// How a plain answer is read, in the same way.
-const MESSAGE: Reading = Reading::Fields(&[
-    ("type", Reading::Exact),
-    ("content", Reading::Filled),
-    ("usage", Reading::Bill(&BILL)),
-    ("input_tokens", Reading::Exact),
-    ("error", Reading::Exact),
-]);
-
 /// One event of a stream.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default)]
 struct Chunk<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow)]
-    delta: Option<Block<'a>>,
-    #[serde(borrow)]
-    content_block: Option<Block<'a>>,
-    #[serde(borrow)]
-    message: Option<SoFar<'a>>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
+    kind: Value<'a>,
+    delta: Block,
+    content_block: Block,
+    /// What the message as it stands has cost.
+    of_message: Option<TokenUsage>,
+    usage: Option<TokenUsage>,
+    error: Value<'a>,
 }
 
-/// A block of content as it begins, or what is added to it, or to the whole message.
-#[derive(Debug, Deserialize)]
-struct Block<'a> {
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    thinking: Option<&'a RawValue>,
-    #[serde(borrow)]
-    partial_json: Option<&'a RawValue>,
+impl<'a> Chunk<'a> {
+    fn read(&mut self, json: &mut Scanner<'a, '_>) -> Option<()> {
+        json.object(|json, key| {
+            match key {
+                b"type" => self.kind = json.value()?,
+                b"delta" => self.delta = Block::of(json)?,
+                b"content_block" => self.content_block = Block::of(json)?,
+                b"message" => {
+                    let usage = json::usage_in(json)?;
+                    json::replace(json, &mut self.of_message, usage);
+                }
+                b"usage" => {
+                    let usage = json::usage(json, &json::WORDS)?;
+                    json::replace(json, &mut self.usage, usage);
+                }
+                b"error" => self.error = json.value()?,
+                _ => json.skip()?,
+            }
+            Some(())
+        })?;
+        Some(())
+    }
+}
+
+impl Chunk<'_> {
+    /// Whether something was generated, if the event is of this kind.
+    fn token(&self, kind: &[u8], json: &mut Scanner<'_, '_>) -> Option<Token> {
+        match kind {
+            b"content_block_start" => self.content_block.token(json),
+            b"content_block_delta" => self.delta.token(json),
+            _ => None,
+        }
+    }
+}
+
+/// A block of content as it begins, or what is added to it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Block {
+    text: Seen,
+    thinking: Seen,
+    partial_json: Seen,
     /// Of a tool.
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
+    name: Seen,
 }
 
-/// The message as it stands.
-#[derive(Debug, Clone, Copy, Deserialize)]
-struct SoFar<'a> {
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
+impl Block {
+    fn of(json: &mut Scanner<'_, '_>) -> Option<Self> {
+        let mut block = Self::default();
+        json.object(|json, key| {
+            match key {
+                b"text" => block.text = json.filled()?,
+                b"thinking" => block.thinking = json.filled()?,
+                b"partial_json" => block.partial_json = json.filled()?,
+                b"name" => block.name = json.filled()?,
+                _ => json.skip()?,
+            }
+            Some(())
+        })?;
+        Some(block)
+    }
+
+    fn token(&self, json: &mut Scanner<'_, '_>) -> Option<Token> {
+        let mut token = None;
+        let visible = [self.text, self.partial_json, self.name].map(|value| (value, Token::Visible));
+        for (value, kind) in visible.into_iter().chain([(self.thinking, Token::Reasoning)]) {
+            if value.is_filled {
+                json.generated(value, kind);
+                token = token.or(Some(kind));
+            }
+        }
+        token
+    }
 }
 
 /// A plain answer: a message, or a count.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 struct Message<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
+    kind: Value<'a>,
+    content: Seen,
+    usage: Option<TokenUsage>,
+    input_tokens: Value<'a>,
+    error: Value<'a>,
 }
 
-impl Block<'_> {
-    fn token(&self) -> Option<Token> {
-        if json::filled(self.text) || json::filled(self.partial_json) || json::filled(self.name) {
-            Some(Token::Visible)
-        } else {
-            json::filled(self.thinking).then_some(Token::Reasoning)
+impl<'a> Message<'a> {
+    fn of(body: &'a [u8], notes: Option<&mut Notes>) -> Result<Self, Flaw> {
+        let mut message = Self::default();
+        if !scan(body, notes, |json| message.read(json)) {
+            return Err(Flaw::BadJson);
         }
+        if message.kind.is("error") || message.error.is_filled() { Err(Flaw::Error) } else { Ok(message) }
+    }
+
+    fn read(&mut self, json: &mut Scanner<'a, '_>) -> Option<()> {
+        json.object(|json, key| {
+            match key {
+                b"type" => self.kind = json.value()?,
+                b"content" => self.content = json.filled()?,
+                b"usage" => {
+                    let usage = json::usage(json, &json::WORDS)?;
+                    json::replace(json, &mut self.usage, usage);
+                }
+                b"input_tokens" => self.input_tokens = json.value()?,
+                b"error" => self.error = json.value()?,
+                _ => json.skip()?,
+            }
+            Some(())
+        })?;
+        Some(())
     }
 }
 

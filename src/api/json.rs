@@ -1,21 +1,19 @@
-//! What the JSON of all APIs has in common: bodies put together in pieces, values that may be absent in many ways, bills.
+//! What the JSON of all APIs has in common: bodies put together in pieces, events that say nothing, bills.
 //!
-//! Compatible servers differ in what is absent, `null` or empty, and in what they add. So everything is optional, unknown fields are
-//! skipped, and a field whose type varies is kept as it stands ([`RawValue`]).
+//! Compatible servers differ in what is absent, `null` or empty, and in what they add. So everything is optional, and unknown fields are
+//! skipped.
 
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::template::{Billed, Reading};
+use super::scan::{Scanner, Seen, Value};
+use super::template::Billed;
 use super::{Ask, Flaw, Piece};
 use crate::metrics::TokenUsage;
+use crate::wire::sse;
 
 /// The name of an event that is an error whatever its data says.
-pub(super) const ERROR_EVENT: &[u8] = b"error";
+const ERROR_EVENT: &[u8] = b"error";
 
 /// Ends a stream of the APIs that have no better word for it.
-pub(super) const DONE: &[u8] = b"[DONE]";
+const DONE: &[u8] = b"[DONE]";
 
 /// A piece of fixed text.
 pub(super) fn text(text: &str) -> Piece {
@@ -59,124 +57,117 @@ fn push(pieces: &mut Vec<Piece>, piece: Piece) {
     }
 }
 
-/// What valid JSON says that could not be read as documented: nothing, unless it is an error after all.
-pub(super) fn not_as_documented(json: &[u8]) -> Result<(), Flaw> {
-    /// No more than is needed to know an error.
-    #[derive(Deserialize)]
-    struct Failure<'a> {
-        #[serde(borrow)]
-        error: Option<&'a RawValue>,
-        #[serde(borrow)]
-        object: Option<&'a RawValue>,
-        #[serde(borrow, rename = "type")]
-        kind: Option<&'a RawValue>,
+/// What an event carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Data<'a> {
+    Nothing,
+    /// `[DONE]`.
+    Done,
+    /// What should be JSON.
+    Json(&'a [u8]),
+}
+
+/// What an event carries that is not an error by its name.
+#[inline]
+pub(super) fn data<'a>(event: &sse::Event<'a>) -> Result<Data<'a>, Flaw> {
+    if event.name == ERROR_EVENT {
+        return Err(Flaw::Error);
     }
-    // serde_json looks only into the strings that it keeps; JSON between systems is UTF-8 as a whole (RFC 8259, section 8.1), and a
-    // text that is none must be neither a token nor nothing.
-    if std::str::from_utf8(json).is_err() {
-        return Err(Flaw::BadJson);
-    }
-    match serde_json::from_slice::<Failure<'_>>(json) {
-        Ok(failure) if is_error(failure.error, failure.object) || is(failure.kind, "error") => Err(Flaw::Error),
-        Ok(_) => Ok(()),
-        Err(_) => serde_json::from_slice::<IgnoredAny>(json).map(|_| ()).map_err(|_| Flaw::BadJson),
+    match event.data.trim_ascii() {
+        b"" => Ok(Data::Nothing),
+        DONE => Ok(Data::Done),
+        data => Ok(Data::Json(data)),
     }
 }
 
 /// Whether it is an error and no answer: `{"error":{…}}`, and `{"object":"error",…}` as vLLM had it.
-pub(super) fn is_error(error: Option<&RawValue>, object: Option<&RawValue>) -> bool {
-    filled(error) || is(object, "error")
+pub(super) fn is_error(error: Value<'_>, object: Value<'_>) -> bool {
+    error.is_filled() || object.is("error")
 }
 
-/// Whether the value is this plain text.
-pub(super) fn is(value: Option<&RawValue>, word: &str) -> bool {
-    plain(value).is_some_and(|text| text == word)
+/// How an API calls what it bills.
+#[derive(Debug)]
+pub(super) struct Words {
+    pub(super) input: &'static str,
+    pub(super) output: &'static str,
+    /// What is among the output.
+    pub(super) output_details: &'static str,
 }
 
-/// The inside of a string as it stands; one with escapes is none of the words that anybody looks for.
-pub(super) fn plain(value: Option<&RawValue>) -> Option<&str> {
-    value?.get().strip_prefix('"')?.strip_suffix('"')
-}
+/// The words of the Responses API and of Anthropic, who has no total and no details as a rule. Prompt tokens that came from Anthropic's
+/// cache are billed apart, and not counted here.
+pub(super) const WORDS: Words =
+    Words { input: "input_tokens", output: "output_tokens", output_details: "output_tokens_details" };
 
-/// Whether there is anything in it. Servers fill what they have nothing for with all of these.
-pub(super) fn is_filled(value: &RawValue) -> bool {
-    !matches!(value.get(), r#""""# | "null" | "[]" | "{}" | "false")
-}
-
-/// Whether it is there, with anything in it.
-pub(super) fn filled(value: Option<&RawValue>) -> bool {
-    value.is_some_and(is_filled)
-}
-
-/// Whether it is a list with anything in it.
-pub(super) fn is_filled_list(value: Option<&RawValue>) -> bool {
-    value.is_some_and(|value| value.get().starts_with('[') && is_filled(value))
-}
-
-/// Reads a list item by item into a sum, so that it needs no memory.
-pub(super) struct Each<S, T>(pub(super) fn(&mut S, T));
-
-impl<'de, S: Default, T: Deserialize<'de>> Visitor<'de> for Each<S, T> {
-    type Value = S;
-
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<S, A::Error> {
-        let mut sum = S::default();
-        while let Some(item) = items.next_element()? {
-            (self.0)(&mut sum, item);
+/// What the server billed; `None` when it says nothing: not an object, or all of it zero or absent.
+#[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
+pub(super) fn usage(json: &mut Scanner<'_, '_>, words: &Words) -> Option<Option<TokenUsage>> {
+    let (mut usage, mut total) = (TokenUsage::default(), 0);
+    let noted = json.noted();
+    json.object(|json, key| {
+        if key == words.input.as_bytes() {
+            usage.input = json.count(Billed::Input)?;
+        } else if key == words.output.as_bytes() {
+            usage.output = json.count(Billed::Output)?;
+        } else if key == b"total_tokens" {
+            total = json.count(Billed::Total)?;
+        } else if key == words.output_details.as_bytes() {
+            usage.reasoning = count_in(json, "reasoning_tokens", Billed::Reasoning)?;
+        } else {
+            json.skip()?;
         }
-        Ok(sum)
+        Some(())
+    })?;
+    if usage.input | usage.output | total > 0 {
+        return Some(Some(usage));
     }
+    json.not_counted(noted..);
+    Some(None)
 }
 
-/// A count of tokens: a number of any kind, or nothing. What does not fit saturates; it is the peer's number, not ours.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Count(pub(super) u32);
+/// The usage inside an object: of an answer as it stands.
+#[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
+pub(super) fn usage_in(json: &mut Scanner<'_, '_>) -> Option<Option<TokenUsage>> {
+    let mut found = None;
+    json.object(|json, key| match key {
+        b"usage" => usage(json, &WORDS).map(|usage| replace(json, &mut found, usage)),
+        _ => json.skip(),
+    })?;
+    Some(found)
+}
 
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = Option::<f64>::deserialize(deserializer)?;
-        // Exact: every u32 is a float, and the conversion saturates.
-        Ok(Self(number.unwrap_or_default() as u32))
+/// A bill takes the place of an earlier one in the same data. Which of two holds is not for a template to tell.
+pub(super) fn replace(json: &mut Scanner<'_, '_>, usage: &mut Option<TokenUsage>, later: Option<TokenUsage>) {
+    if usage.is_some() {
+        json.unlearnable();
     }
+    *usage = later;
 }
 
-/// What the server billed, in the words of the Responses API and of Anthropic, who has no total and no details as a rule. Prompt tokens
-/// that came from Anthropic's cache are billed apart, and not counted here.
-#[derive(Debug, Deserialize)]
-struct Bill {
-    #[serde(default)]
-    input_tokens: Count,
-    #[serde(default)]
-    output_tokens: Count,
-    #[serde(default)]
-    total_tokens: Count,
-    output_tokens_details: Option<BillDetails>,
+/// The count of that name in an object.
+fn count_in(json: &mut Scanner<'_, '_>, name: &str, billed: Billed) -> Option<u32> {
+    let mut count = 0;
+    json.object(|json, key| {
+        if key == name.as_bytes() {
+            count = json.count(billed)?;
+        } else {
+            json.skip()?;
+        }
+        Some(())
+    })?;
+    Some(count)
 }
 
-#[derive(Debug, Deserialize)]
-struct BillDetails {
-    #[serde(default)]
-    reasoning_tokens: Count,
-}
-
-/// How [`read_bill`] reads, for templates.
-pub(super) const BILL: Reading = Reading::Fields(&[
-    ("input_tokens", Reading::Tokens(Billed::Input)),
-    ("output_tokens", Reading::Tokens(Billed::Output)),
-    ("total_tokens", Reading::Tokens(Billed::Total)),
-    ("output_tokens_details", Reading::Fields(&[("reasoning_tokens", Reading::Tokens(Billed::Reasoning))])),
-]);
-
-/// `None` when it says nothing: not an object, or all of it zero or absent.
-pub(super) fn read_bill(bill: Option<&RawValue>) -> Option<TokenUsage> {
-    let bill: Bill = serde_json::from_str(bill?.get()).ok()?;
-    (bill.input_tokens.0 | bill.output_tokens.0 | bill.total_tokens.0 > 0).then(|| TokenUsage {
-        input: bill.input_tokens.0,
-        output: bill.output_tokens.0,
-        reasoning: bill.output_tokens_details.map_or(0, |details| details.reasoning_tokens.0),
-    })
+/// Whether there is anything in the value of that name in an object.
+pub(super) fn filled_in(json: &mut Scanner<'_, '_>, name: &str) -> Option<Seen> {
+    let mut found = Seen::default();
+    json.object(|json, key| {
+        if key == name.as_bytes() {
+            found = json.filled()?;
+        } else {
+            json.skip()?;
+        }
+        Some(())
+    })?;
+    Some(found)
 }

@@ -8,11 +8,13 @@ mod anthropic;
 #[doc(hidden)]
 pub mod fuzz;
 mod json;
+mod lex;
 mod openai_chat;
 mod openai_images;
 mod openai_responses;
 mod openresponses;
 mod reader;
+mod scan;
 mod spec;
 mod system;
 mod template;
@@ -21,6 +23,7 @@ pub use reader::Reader;
 
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
+use scan::Notes;
 use spec::{AnswerIs, Spec};
 
 /// The table of all APIs, in the order of the docs: a name in the code, and the row that says everything else.
@@ -238,14 +241,22 @@ impl Api {
 
     /// What one event of a stream means.
     pub fn read_event(self, event: &sse::Event<'_>) -> Result<Delta, Flaw> {
-        (self.spec().read_event)(event)
+        (self.spec().read_event)(event, None)
     }
 
     /// What a complete plain answer means, and whether its checks hold.
     pub fn read_body(self, body: &[u8]) -> Result<Answer, Flaw> {
+        self.scan_body(body, None)
+    }
+
+    fn scan_event(self, event: &sse::Event<'_>, notes: &mut Notes) -> Result<Delta, Flaw> {
+        (self.spec().read_event)(event, Some(notes))
+    }
+
+    fn scan_body(self, body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
         match self.spec().answer {
-            AnswerIs::Read(read) => read(body),
-            AnswerIs::Checked(checks) => system::read(checks, body),
+            AnswerIs::Read(read) => read(body, notes),
+            AnswerIs::Checked(checks) => system::read(checks, body, notes),
         }
     }
 }

@@ -1,14 +1,8 @@
 //! `OpenAI` chat completions, plain and streamed; also vLLM, llama.cpp, Azure and everything else that is compatible.
-//!
-//! Lists are summed up while they are read: an event as a rule allocates nothing.
 
-use serde::Deserialize;
-use serde::de::Deserializer;
-use serde_json::value::RawValue;
-
-use super::json::{self, Count, DONE, ERROR_EVENT, Each, is_error, is_filled, not_as_documented};
+use super::json::{self, Data, Words};
+use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{AnswerIs, MODELS, OPENAI, Spec};
-use super::template::{Billed, Reading};
 use super::{Answer, Ask, Delta, Flaw, Piece, Token};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
@@ -26,9 +20,6 @@ pub(super) const SPEC: Spec = Spec {
     usage_on_request: true,
     read_event,
     answer: AnswerIs::Read(read_body),
-    chunk: Some(&CHUNK),
-    is_chunk,
-    learned_body: Some(&COMPLETION),
 };
 
 /// The body in pieces.
@@ -42,238 +33,219 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
 }
 
 /// What one event of a stream means. Valid JSON that is no chunk (`""`, `{"type":"ping"}`) means nothing and is no flaw.
-fn read_event(event: &sse::Event<'_>) -> Result<Delta, Flaw> {
-    if event.name == ERROR_EVENT {
-        return Err(Flaw::Error);
-    }
-    let data = event.data.trim_ascii();
-    if data == DONE {
-        return Ok(Delta { done: true, ..Delta::default() });
-    }
-    if data.is_empty() {
-        return Ok(Delta::default());
-    }
-    let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else {
-        return not_as_documented(data).map(|()| Delta::default());
+fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta, Flaw> {
+    let data = match json::data(event)? {
+        Data::Nothing => return Ok(Delta::default()),
+        Data::Done => return Ok(Delta { done: true, ..Delta::default() }),
+        Data::Json(data) => data,
     };
-    if is_error(chunk.error, chunk.object) {
+    let mut chunk = Chunk::default();
+    if !scan(data, notes, |json| chunk.read(json)) {
+        return Err(Flaw::BadJson);
+    }
+    if json::is_error(chunk.error, chunk.object) {
         return Err(Flaw::Error);
     }
-    let choices = chunk.choices.unwrap_or_default();
-    Ok(Delta { token: choices.token, usage: chunk.usage.and_then(read_usage).map(|usage| usage.tokens()), done: false })
+    Ok(Delta { token: chunk.token, usage: chunk.usage, done: false })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
-fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
-    let completion = match serde_json::from_slice::<Completion<'_>>(body) {
-        Ok(completion) => completion,
-        Err(_) => not_as_documented(body).map(|()| Completion::default())?,
-    };
-    if is_error(completion.error, completion.object) {
+fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
+    let mut completion = Completion::default();
+    if !scan(body, notes, |json| completion.read(json)) {
+        return Err(Flaw::BadJson);
+    }
+    if json::is_error(completion.error, completion.object) {
         return Err(Flaw::Error);
     }
-    if !json::is_filled_list(completion.choices) {
+    if !completion.choices.is_filled_list() {
         return Err(Flaw::Check { name: "has choices", held: 0 });
     }
-    match completion.usage.and_then(read_usage) {
-        Some(usage) if usage.total_tokens.0 > 0 => Ok(Answer { usage: Some(usage.tokens()), checks: 2 }),
-        _ => Err(Flaw::Check { name: "has usage", held: 1 }),
+    match completion.usage {
+        Some(usage) => Ok(Answer { usage: Some(usage), checks: 2 }),
+        None => Err(Flaw::Check { name: "has usage", held: 1 }),
     }
 }
 
-/// Whether it is an event as documented, and not merely JSON without a flaw.
-fn is_chunk(data: &[u8]) -> bool {
-    serde_json::from_slice::<Chunk<'_>>(data).is_ok()
-}
-
-/// How the structs below read an event, for templates. A field of theirs that this does not name would be taken for one that is
-/// skipped: they have to change together, and the tests of the reader compare them.
-pub(super) const CHUNK: Reading = Reading::Fields(&[
-    (
-        "choices",
-        Reading::Each(&Reading::Fields(&[(
-            "delta",
-            Reading::Fields(&[
-                ("content", Reading::Filled),
-                ("refusal", Reading::Filled),
-                ("reasoning_content", Reading::Filled),
-                ("reasoning", Reading::Filled),
-                ("tool_calls", Reading::Each(&Reading::Fields(&[("function", FUNCTION)]))),
-                ("function_call", FUNCTION),
-            ]),
-        )])),
-    ),
-    ("usage", Reading::Bill(&USAGE)),
-    ("error", Reading::Exact),
-    ("object", Reading::Exact),
-]);
-
-const FUNCTION: Reading = Reading::Fields(&[("name", Reading::Filled), ("arguments", Reading::Filled)]);
-
-/// How a plain answer is read, in the same way.
-pub(super) const COMPLETION: Reading = Reading::Fields(&[
-    ("choices", Reading::Filled),
-    ("usage", Reading::Bill(&USAGE)),
-    ("error", Reading::Exact),
-    ("object", Reading::Exact),
-]);
-
-const USAGE: Reading = Reading::Fields(&[
-    ("prompt_tokens", Reading::Tokens(Billed::Input)),
-    ("completion_tokens", Reading::Tokens(Billed::Output)),
-    ("total_tokens", Reading::Tokens(Billed::Total)),
-    ("completion_tokens_details", Reading::Fields(&[("reasoning_tokens", Reading::Tokens(Billed::Reasoning))])),
-]);
+const WORDS: Words =
+    Words { input: "prompt_tokens", output: "completion_tokens", output_details: "completion_tokens_details" };
 
 /// One event of a stream.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default)]
 struct Chunk<'a> {
-    choices: Option<Choices>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    object: Option<&'a RawValue>,
+    /// Of all choices: the first token of any of them is the first token.
+    token: Option<Token>,
+    usage: Option<TokenUsage>,
+    error: Value<'a>,
+    object: Value<'a>,
+}
+
+impl<'a> Chunk<'a> {
+    fn read(&mut self, json: &mut Scanner<'a, '_>) -> Option<()> {
+        json.object(|json, key| {
+            match key {
+                b"choices" => self.token = choices(json)?,
+                b"usage" => {
+                    let usage = json::usage(json, &WORDS)?;
+                    json::replace(json, &mut self.usage, usage);
+                }
+                b"error" => self.error = json.value()?,
+                b"object" => self.object = json.value()?,
+                _ => json.skip()?,
+            }
+            Some(())
+        })?;
+        Some(())
+    }
+}
+
+/// What all choices add together: a user sees the visible one of two, so it decides what the event is.
+#[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
+fn choices(json: &mut Scanner<'_, '_>) -> Option<Option<Token>> {
+    json.not_generated(0..json.noted());
+    let mut sum = None;
+    json.list(|json| {
+        let noted = json.noted();
+        let mut token = None;
+        json.object(|json, key| {
+            match key {
+                b"delta" => {
+                    json.not_generated(noted..json.noted());
+                    token = ChoiceDelta::default().read(json)?;
+                }
+                _ => json.skip()?,
+            }
+            Some(())
+        })?;
+        sum = prefer_visible(sum, token);
+        Some(())
+    })?;
+    Some(sum)
+}
+
+fn prefer_visible(a: Option<Token>, b: Option<Token>) -> Option<Token> {
+    if b == Some(Token::Visible) { b } else { a.or(b) }
+}
+
+/// What a choice adds.
+#[derive(Debug, Default)]
+struct ChoiceDelta {
+    content: Seen,
+    refusal: Seen,
+    reasoning_content: Seen,
+    reasoning: Seen,
+    calls: bool,
+    call: bool,
+}
+
+impl ChoiceDelta {
+    #[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
+    fn read(mut self, json: &mut Scanner<'_, '_>) -> Option<Option<Token>> {
+        let mut calls = json.noted()..json.noted();
+        let mut call = calls.clone();
+        json.object(|json, key| {
+            match key {
+                b"content" => self.content = json.filled()?,
+                b"refusal" => self.refusal = json.filled()?,
+                b"reasoning_content" => self.reasoning_content = json.filled()?,
+                b"reasoning" => self.reasoning = json.filled()?,
+                b"tool_calls" => {
+                    json.not_generated(calls.clone());
+                    calls.start = json.noted();
+                    self.calls = tool_calls(json)?;
+                    calls.end = json.noted();
+                }
+                b"function_call" => {
+                    json.not_generated(call.clone());
+                    call.start = json.noted();
+                    self.call = function(json)?;
+                    call.end = json.noted();
+                }
+                _ => json.skip()?,
+            }
+            Some(())
+        })?;
+        // vLLM sends the same reasoning under both names.
+        let reasoning = if self.reasoning_content.is_filled { self.reasoning_content } else { self.reasoning };
+        let mut token = (self.calls || self.call).then_some(Token::Visible);
+        for (value, kind) in
+            [(self.content, Token::Visible), (self.refusal, Token::Visible), (reasoning, Token::Reasoning)]
+        {
+            if value.is_filled {
+                json.generated(value, kind);
+                token = prefer_visible(token, Some(kind));
+            }
+        }
+        Some(token)
+    }
+}
+
+/// Whether any of the calls has anything in it.
+fn tool_calls(json: &mut Scanner<'_, '_>) -> Option<bool> {
+    let mut is_filled = false;
+    json.list(|json| {
+        let (mut of_call, noted) = (false, json.noted());
+        json.object(|json, key| {
+            match key {
+                b"function" => {
+                    json.not_generated(noted..json.noted());
+                    of_call = function(json)?;
+                }
+                _ => json.skip()?,
+            }
+            Some(())
+        })?;
+        is_filled |= of_call;
+        Some(())
+    })?;
+    Some(is_filled)
+}
+
+/// Whether a call has anything in it. Its name comes with its first delta, its arguments in pieces with the others; both are generated.
+fn function(json: &mut Scanner<'_, '_>) -> Option<bool> {
+    let (mut name, mut arguments) = (Seen::default(), Seen::default());
+    json.object(|json, key| {
+        match key {
+            b"name" => name = json.filled()?,
+            b"arguments" => arguments = json.filled()?,
+            _ => json.skip()?,
+        }
+        Some(())
+    })?;
+    for value in [name, arguments] {
+        if value.is_filled {
+            json.generated(value, Token::Visible);
+        }
+    }
+    Some(name.is_filled || arguments.is_filled)
 }
 
 /// A plain answer.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 struct Completion<'a> {
-    #[serde(borrow)]
-    choices: Option<&'a RawValue>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    object: Option<&'a RawValue>,
+    choices: Seen,
+    usage: Option<TokenUsage>,
+    error: Value<'a>,
+    object: Value<'a>,
 }
 
-/// All choices of a chunk together: the first token of any of them is the first token.
-#[derive(Debug, Default, Clone, Copy)]
-struct Choices {
-    token: Option<Token>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow)]
-    delta: Option<ChoiceDelta<'a>>,
-}
-
-/// What a choice adds. vLLM sends `reasoning_content` and `reasoning` side by side, so neither is an alias of the other.
-#[derive(Debug, Deserialize)]
-struct ChoiceDelta<'a> {
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning_content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    reasoning: Option<&'a RawValue>,
-    tool_calls: Option<ToolCalls>,
-    #[serde(borrow)]
-    function_call: Option<Function<'a>>,
-}
-
-impl ChoiceDelta<'_> {
-    fn token(&self) -> Option<Token> {
-        let filled = |value: Option<&RawValue>| value.is_some_and(is_filled);
-        if filled(self.content)
-            || filled(self.refusal)
-            || self.tool_calls.is_some_and(|calls| calls.filled)
-            || self.function_call.as_ref().is_some_and(Function::is_filled)
-        {
-            Some(Token::Visible)
-        } else if filled(self.reasoning_content) || filled(self.reasoning) {
-            Some(Token::Reasoning)
-        } else {
-            None
-        }
-    }
-}
-
-/// All tool calls of a delta together.
-#[derive(Debug, Default, Clone, Copy)]
-struct ToolCalls {
-    filled: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct ToolCall<'a> {
-    #[serde(borrow)]
-    function: Option<Function<'a>>,
-}
-
-/// A call's name comes with its first delta, its arguments in pieces with the others; both are generated.
-#[derive(Debug, Deserialize)]
-struct Function<'a> {
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
-}
-
-impl Function<'_> {
-    fn is_filled(&self) -> bool {
-        self.name.is_some_and(is_filled) || self.arguments.is_some_and(is_filled)
-    }
-}
-
-impl<'de> Deserialize<'de> for Choices {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Each(|sum: &mut Self, choice: Choice<'de>| {
-            let token = choice.delta.and_then(|delta| delta.token());
-            // A user sees the visible one of two, so it decides what the event is.
-            if token == Some(Token::Visible) || sum.token.is_none() {
-                sum.token = token;
+impl<'a> Completion<'a> {
+    fn read(&mut self, json: &mut Scanner<'a, '_>) -> Option<()> {
+        json.object(|json, key| {
+            match key {
+                b"choices" => self.choices = json.filled()?,
+                b"usage" => {
+                    let usage = json::usage(json, &WORDS)?;
+                    json::replace(json, &mut self.usage, usage);
+                }
+                b"error" => self.error = json.value()?,
+                b"object" => self.object = json.value()?,
+                _ => json.skip()?,
             }
-        }))
+            Some(())
+        })?;
+        Some(())
     }
-}
-
-impl<'de> Deserialize<'de> for ToolCalls {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Each(|sum: &mut Self, call: ToolCall<'de>| {
-            sum.filled |= call.function.is_some_and(|function| function.is_filled());
-        }))
-    }
-}
-
-/// What the server billed. Only the last event of a stream has it as a rule, so it is read apart from the chunk.
-#[derive(Debug, Deserialize)]
-struct Usage {
-    #[serde(default)]
-    prompt_tokens: Count,
-    #[serde(default)]
-    completion_tokens: Count,
-    #[serde(default)]
-    total_tokens: Count,
-    completion_tokens_details: Option<UsageDetails>,
-}
-
-#[derive(Debug, Deserialize)]
-struct UsageDetails {
-    #[serde(default)]
-    reasoning_tokens: Count,
-}
-
-impl Usage {
-    fn tokens(&self) -> TokenUsage {
-        TokenUsage {
-            input: self.prompt_tokens.0,
-            output: self.completion_tokens.0,
-            reasoning: self.completion_tokens_details.as_ref().map_or(0, |details| details.reasoning_tokens.0),
-        }
-    }
-}
-
-/// `None` when it says nothing: not an object, or all of it zero or absent.
-fn read_usage(usage: &RawValue) -> Option<Usage> {
-    let usage: Usage = serde_json::from_str(usage.get()).ok()?;
-    (usage.prompt_tokens.0 | usage.completion_tokens.0 | usage.total_tokens.0 > 0).then_some(usage)
 }
 
 #[cfg(test)]

@@ -1,14 +1,12 @@
 //! `OpenAI`'s generation of images. It is asked whether it works; it has no tokens to be timed.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::json;
+use super::json::{self, Data};
+use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{self, AnswerIs, Spec};
 use super::{Answer, Ask, Delta, Flaw, Piece};
 use crate::wire::sse;
 
-/// What there is to say about it. Pictures are too large to be kept, so no answer is learned from.
+/// What there is to say about it.
 pub(super) const SPEC: Spec = Spec {
     name: "openai-images",
     path: "/openai/v1/images/generations",
@@ -17,7 +15,6 @@ pub(super) const SPEC: Spec = Spec {
     streams: true,
     read_event,
     answer: AnswerIs::Read(read_body),
-    learned_body: None,
     ..spec::GET
 };
 
@@ -35,84 +32,111 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
 }
 
 /// What one event of a stream means: the last picture ends it.
-fn read_event(event: &sse::Event<'_>) -> Result<Delta, Flaw> {
-    if event.name == json::ERROR_EVENT {
-        return Err(Flaw::Error);
-    }
-    let data = event.data.trim_ascii();
-    if data.is_empty() || data == json::DONE {
-        return Ok(Delta::default());
-    }
-    let Ok(picture) = serde_json::from_slice::<Picture<'_>>(data) else {
-        return json::not_as_documented(data).map(|()| Delta::default());
+fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta, Flaw> {
+    let data = match json::data(event)? {
+        Data::Nothing | Data::Done => return Ok(Delta::default()),
+        Data::Json(data) => data,
     };
-    if json::is(picture.kind, "error") || json::filled(picture.error) {
+    let mut picture = Picture::default();
+    if !scan(data, notes, |json| picture.read(json)) {
+        return Err(Flaw::BadJson);
+    }
+    if picture.kind.is("error") || picture.error.is_filled() {
         return Err(Flaw::Error);
     }
-    let done = json::is(picture.kind, "image_generation.completed");
-    if done && !json::filled(picture.b64_json) {
+    let done = picture.kind.is("image_generation.completed");
+    if done && !picture.b64_json.is_filled {
         return Err(Flaw::Check { name: "has an image", held: 0 });
     }
     Ok(Delta { done, ..Delta::default() })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
-fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
-    let pictures = match serde_json::from_slice::<Pictures<'_>>(body) {
-        Ok(pictures) => pictures,
-        Err(_) => json::not_as_documented(body).map(|()| Pictures::default())?,
-    };
-    if json::filled(pictures.error) {
-        return Err(Flaw::Error);
+fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
+    let (mut error, mut has_images) = (Value::Null, false);
+    let is_json = scan(body, notes, |json| {
+        json.object(|json, key| {
+            match key {
+                b"data" => has_images = pictures(json)?,
+                b"error" => error = json.value()?,
+                _ => json.skip()?,
+            }
+            Some(())
+        })?;
+        Some(())
+    });
+    match has_images {
+        _ if !is_json => Err(Flaw::BadJson),
+        _ if error.is_filled() => Err(Flaw::Error),
+        false => Err(Flaw::Check { name: "has an image", held: 0 }),
+        true => Ok(Answer { usage: None, checks: 1 }),
     }
-    let all = pictures.data.unwrap_or_default();
-    if all.is_empty() || !all.iter().all(|picture| json::filled(picture.b64_json) || json::filled(picture.url)) {
-        return Err(Flaw::Check { name: "has an image", held: 0 });
-    }
-    Ok(Answer { usage: None, checks: 1 })
 }
 
-/// A plain answer.
-#[derive(Debug, Default, Deserialize)]
-struct Pictures<'a> {
-    #[serde(borrow)]
-    data: Option<Vec<Picture<'a>>>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
+/// Whether it is a list of pictures, none of which is missing.
+fn pictures(json: &mut Scanner<'_, '_>) -> Option<bool> {
+    let (mut all, mut missing) = (0, 0);
+    json.list(|json| {
+        let mut picture = Picture::default();
+        picture.read(json)?;
+        all += 1;
+        missing += u32::from(!picture.b64_json.is_filled && !picture.url.is_filled);
+        Some(())
+    })?;
+    Some(all > 0 && missing == 0)
 }
 
 /// One picture, or an event.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default)]
 struct Picture<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow)]
-    b64_json: Option<&'a RawValue>,
-    #[serde(borrow)]
-    url: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
+    kind: Value<'a>,
+    b64_json: Seen,
+    url: Seen,
+    error: Value<'a>,
+}
+
+impl<'a> Picture<'a> {
+    fn read(&mut self, json: &mut Scanner<'a, '_>) -> Option<()> {
+        json.object(|json, key| {
+            match key {
+                b"type" => self.kind = json.value()?,
+                b"b64_json" => self.b64_json = json.filled()?,
+                b"url" => self.url = json.filled()?,
+                b"error" => self.error = json.value()?,
+                _ => json.skip()?,
+            }
+            Some(())
+        })?;
+        Some(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Api;
 
     #[test]
     fn a_picture_is_there_or_is_missed() {
-        assert_eq!(read_body(br#"{"created":1,"data":[{"b64_json":"iVBO"}]}"#), Ok(Answer { usage: None, checks: 1 }));
-        assert_eq!(read_body(br#"{"data":[{"url":"http://x/1.png"}]}"#), Ok(Answer { usage: None, checks: 1 }));
+        assert_eq!(
+            Api::OpenaiImages.read_body(br#"{"created":1,"data":[{"b64_json":"iVBO"}]}"#),
+            Ok(Answer { usage: None, checks: 1 })
+        );
+        assert_eq!(
+            Api::OpenaiImages.read_body(br#"{"data":[{"url":"http://x/1.png"}]}"#),
+            Ok(Answer { usage: None, checks: 1 })
+        );
         let missed = Err(Flaw::Check { name: "has an image", held: 0 });
         for body in ["{}", "[]", "1", r#"{"data":[]}"#, r#"{"data":[{"b64_json":""}]}"#, r#"{"data":{"url":"x"}}"#] {
-            assert_eq!(read_body(body.as_bytes()), missed, "{body}");
+            assert_eq!(Api::OpenaiImages.read_body(body.as_bytes()), missed, "{body}");
         }
-        assert_eq!(read_body(br#"{"error":{"message":"no"}}"#), Err(Flaw::Error));
-        assert_eq!(read_body(b"<html>"), Err(Flaw::BadJson));
+        assert_eq!(Api::OpenaiImages.read_body(br#"{"error":{"message":"no"}}"#), Err(Flaw::Error));
+        assert_eq!(Api::OpenaiImages.read_body(b"<html>"), Err(Flaw::BadJson));
     }
 
     #[test]
     fn the_last_picture_ends_a_stream() {
-        let read = |name: &'static [u8], data: &'static [u8]| read_event(&sse::Event { name, data });
+        let read = |name: &'static [u8], data: &'static [u8]| Api::OpenaiImages.read_event(&sse::Event { name, data });
         let partial = read(b"", br#"{"type":"image_generation.partial_image","b64_json":"iVBO"}"#);
         assert_eq!(partial, Ok(Delta::default()));
         let last = read(b"", br#"{"type":"image_generation.completed","b64_json":"iVBO"}"#);

@@ -15,13 +15,11 @@
 //! Over a WebSocket the same events are messages, and a request is a message of type `response.create` with the fields of the body
 //! beside the type, but for `stream`: every answer is streamed.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::json::{self, BILL, DONE, ERROR_EVENT};
+use super::json::{self, Data};
+use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{AnswerIs, MODELS, OPENAI, Spec};
-use super::template::Reading;
 use super::{Answer, Ask, Delta, Flaw, Piece, Token};
+use crate::metrics::TokenUsage;
 use crate::wire::sse;
 
 /// What there is to say about it.
@@ -35,11 +33,8 @@ pub(super) const SPEC: Spec = Spec {
     streams: true,
     websocket: true,
     usage_on_request: false,
-    read_event: |event| read_event(event, End::Completed),
+    read_event: |event, notes| read_event(event, End::Completed, notes),
     answer: AnswerIs::Read(read_body),
-    chunk: Some(&CHUNK),
-    is_chunk,
-    learned_body: Some(&RESPONSE),
 };
 
 /// What ends a stream that went well.
@@ -66,134 +61,131 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
 }
 
 /// What one event of a stream means.
-pub(super) fn read_event(event: &sse::Event<'_>, end: End) -> Result<Delta, Flaw> {
-    if event.name == ERROR_EVENT {
-        return Err(Flaw::Error);
-    }
-    let data = event.data.trim_ascii();
-    if data == DONE {
-        return Ok(Delta { done: end == End::Done, ..Delta::default() });
-    }
-    if data.is_empty() {
-        return Ok(Delta::default());
-    }
-    let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else {
-        return json::not_as_documented(data).map(|()| Delta::default());
+pub(super) fn read_event(event: &sse::Event<'_>, end: End, notes: Option<&mut Notes>) -> Result<Delta, Flaw> {
+    let data = match json::data(event)? {
+        Data::Nothing => return Ok(Delta::default()),
+        Data::Done => return Ok(Delta { done: end == End::Done, ..Delta::default() }),
+        Data::Json(data) => data,
     };
-    let named = || std::str::from_utf8(event.name).unwrap_or_default();
-    let kind = if chunk.kind.is_some() { json::plain(chunk.kind).unwrap_or_default() } else { named() };
-    match kind {
-        "error" | "response.failed" => return Err(Flaw::Error),
-        _ if json::filled(chunk.error) => return Err(Flaw::Error),
-        "response.incomplete" => return Err(Flaw::Incomplete),
+    let (mut chunk, mut token) = (Chunk::default(), None);
+    let is_json = scan(data, notes, |json| {
+        chunk.read(json)?;
+        // Without a type it means what the event's name says, which no template sees.
+        if chunk.kind == Value::Null {
+            json.unlearnable();
+        }
+        token = chunk.token(&chunk.kind.word(event.name), json);
+        Some(())
+    });
+    if !is_json {
+        return Err(Flaw::BadJson);
+    }
+    let kind = chunk.kind.word(event.name);
+    match &*kind {
+        b"error" | b"response.failed" => return Err(Flaw::Error),
+        _ if chunk.error.is_filled() => return Err(Flaw::Error),
+        b"response.incomplete" => return Err(Flaw::Incomplete),
         _ => {}
     }
-    Ok(Delta {
-        token: chunk.token(kind),
-        usage: json::read_bill(chunk.response.and_then(|response| response.usage)),
-        done: kind == "response.completed" && end == End::Completed,
-    })
+    Ok(Delta { token, usage: chunk.usage, done: &*kind == b"response.completed" && end == End::Completed })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
-fn read_body(body: &[u8]) -> Result<Answer, Flaw> {
-    let response = match serde_json::from_slice::<Response<'_>>(body) {
-        Ok(response) => response,
-        Err(_) => json::not_as_documented(body).map(|()| Response::default())?,
-    };
-    if json::is_error(response.error, response.object) || json::is(response.status, "failed") {
+fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
+    let mut response = Response::default();
+    if !scan(body, notes, |json| response.read(json)) {
+        return Err(Flaw::BadJson);
+    }
+    if json::is_error(response.error, response.object) || response.status.is("failed") {
         return Err(Flaw::Error);
     }
-    if json::is(response.status, "incomplete") {
+    if response.status.is("incomplete") {
         return Err(Flaw::Incomplete);
     }
-    if !json::is(response.object, "response") {
+    if !response.object.is("response") {
         return Err(Flaw::Check { name: "object is response", held: 0 });
     }
-    if !json::is_filled_list(response.output) {
+    if !response.output.is_filled_list() {
         return Err(Flaw::Check { name: "has output", held: 1 });
     }
-    match json::read_bill(response.usage) {
+    match response.usage {
         Some(usage) => Ok(Answer { usage: Some(usage), checks: 3 }),
         None => Err(Flaw::Check { name: "has usage", held: 2 }),
     }
 }
 
-/// Whether it is an event as documented that says itself what it is, so that the event's name adds nothing.
-fn is_chunk(data: &[u8]) -> bool {
-    serde_json::from_slice::<Chunk<'_>>(data).is_ok_and(|chunk| json::plain(chunk.kind).is_some())
-}
-
-/// How the structs below read an event, for templates. They have to change together.
-const CHUNK: Reading = Reading::Fields(&[
-    ("type", Reading::Exact),
-    ("delta", Reading::Filled),
-    ("item", Reading::Fields(&[("name", Reading::Filled)])),
-    ("response", Reading::Fields(&[("usage", Reading::Bill(&BILL))])),
-    ("error", Reading::Exact),
-]);
-
-/// How a plain answer is read, in the same way.
-const RESPONSE: Reading = Reading::Fields(&[
-    ("object", Reading::Exact),
-    ("status", Reading::Exact),
-    ("error", Reading::Exact),
-    ("output", Reading::Filled),
-    ("usage", Reading::Bill(&BILL)),
-]);
-
 /// One event of a stream.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default)]
 struct Chunk<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow)]
-    delta: Option<&'a RawValue>,
-    #[serde(borrow)]
-    item: Option<Item<'a>>,
-    #[serde(borrow)]
-    response: Option<SoFar<'a>>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
+    kind: Value<'a>,
+    delta: Seen,
+    /// The name of an item of the output; only a call has one.
+    item: Seen,
+    /// What the answer has cost as it stands.
+    usage: Option<TokenUsage>,
+    error: Value<'a>,
 }
 
-/// An item of the output; only a call has a name.
-#[derive(Debug, Deserialize)]
-struct Item<'a> {
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-}
+impl<'a> Chunk<'a> {
+    fn read(&mut self, json: &mut Scanner<'a, '_>) -> Option<()> {
+        json.object(|json, key| {
+            match key {
+                b"type" => self.kind = json.value()?,
+                b"delta" => self.delta = json.filled()?,
+                b"item" => self.item = json::filled_in(json, "name")?,
+                b"response" => {
+                    let usage = json::usage_in(json)?;
+                    json::replace(json, &mut self.usage, usage);
+                }
+                b"error" => self.error = json.value()?,
+                _ => json.skip()?,
+            }
+            Some(())
+        })?;
+        Some(())
+    }
 
-/// The answer as it stands.
-#[derive(Debug, Deserialize)]
-struct SoFar<'a> {
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
+    /// Whether something was generated, if the event is of this kind.
+    fn token(&self, kind: &[u8], json: &mut Scanner<'a, '_>) -> Option<Token> {
+        let value = match kind {
+            b"response.output_item.added" => self.item,
+            _ if kind.starts_with(b"response.") && kind.ends_with(b".delta") => self.delta,
+            _ => return None,
+        };
+        let is_reasoning = memchr::memmem::find(kind, b"reasoning").is_some();
+        let token = if is_reasoning { Token::Reasoning } else { Token::Visible };
+        value.is_filled.then(|| json.generated(value, token))?;
+        Some(token)
+    }
 }
 
 /// A plain answer.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 struct Response<'a> {
-    #[serde(borrow)]
-    object: Option<&'a RawValue>,
-    #[serde(borrow)]
-    status: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    output: Option<&'a RawValue>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
+    object: Value<'a>,
+    status: Value<'a>,
+    error: Value<'a>,
+    output: Seen,
+    usage: Option<TokenUsage>,
 }
 
-impl Chunk<'_> {
-    fn token(&self, kind: &str) -> Option<Token> {
-        let generated = if kind == "response.output_item.added" {
-            self.item.as_ref().is_some_and(|item| json::filled(item.name))
-        } else {
-            kind.starts_with("response.") && kind.strip_suffix(".delta").is_some() && json::filled(self.delta)
-        };
-        generated.then(|| if kind.contains("reasoning") { Token::Reasoning } else { Token::Visible })
+impl<'a> Response<'a> {
+    fn read(&mut self, json: &mut Scanner<'a, '_>) -> Option<()> {
+        json.object(|json, key| {
+            match key {
+                b"object" => self.object = json.value()?,
+                b"status" => self.status = json.value()?,
+                b"error" => self.error = json.value()?,
+                b"output" => self.output = json.filled()?,
+                b"usage" => {
+                    let usage = json::usage(json, &json::WORDS)?;
+                    json::replace(json, &mut self.usage, usage);
+                }
+                _ => json.skip()?,
+            }
+            Some(())
+        })?;
+        Some(())
     }
 }
 

@@ -8,7 +8,7 @@ pub(super) const SPEC: Spec = Spec {
     name: "openresponses",
     path: "/openresponses/v1/responses",
     websocket: false,
-    read_event: |event| read_event(event, End::Done),
+    read_event: |event, notes| read_event(event, End::Done, notes),
     ..openai_responses::SPEC
 };
 
@@ -20,7 +20,7 @@ mod tests {
 
     #[test]
     fn the_end_is_done_and_not_completed() {
-        let read = |data: &[u8]| (SPEC.read_event)(&sse::Event { name: b"", data });
+        let read = |data: &[u8]| (SPEC.read_event)(&sse::Event { name: b"", data }, None);
         let completed =
             read(br#"{"type":"response.completed","response":{"usage":{"input_tokens":3,"output_tokens":2}}}"#);
         let completed = completed.expect("an event");

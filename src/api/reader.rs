@@ -1,7 +1,9 @@
 //! Reads answers like the [`Api`] does, and faster: what has been seen before is recognised by a [`Template`].
 
-use super::template::{Fit, Reading, Template};
-use super::{Answer, Api, Delta, Flaw, json};
+use super::json::{self, Data};
+use super::scan::Notes;
+use super::template::{Fit, MAX_LEARNED_BYTES, Template};
+use super::{Answer, Api, Delta, Flaw, Token};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
 
@@ -10,17 +12,17 @@ use crate::wire::sse;
 /// all tokens together. More shapes than this share the places, and the one not seen for longest goes.
 const MAX_TEMPLATES: usize = 24;
 
-/// Patience of a reader: how much it is ready to lose before it stops learning. A server whose answers never fit costs the attempts
+/// Credit of a reader: how much it is ready to lose before it stops learning. A server whose answers never fit costs the attempts
 /// on top of the parser, and this bounds them; one that keeps fitting earns it back.
-const MAX_PATIENCE: u16 = 512;
+const MAX_CREDIT: u16 = 512;
 /// What it costs that nothing fits; a fit earns one. So attempts pay as long as two of three fit, about where they do in time, too.
 const PRICE_OF_A_MISS: u16 = 2;
 /// What it costs to learn, on top of the miss; learning takes a few microseconds.
 const PRICE_OF_LEARNING: u16 = 16;
-/// After so many misses without patience it gets some back: the answers may have become regular meanwhile.
-const MISSES_TO_FORGIVE: u8 = 255;
+/// After so many misses without credit it gets some back: the answers may have become regular meanwhile.
+const MISSES_TO_RESET: u8 = 255;
 /// How much it gets back: enough to learn twice. If that helps, the fits pay for the rest.
-const FORGIVEN: u16 = 2 * (PRICE_OF_A_MISS + PRICE_OF_LEARNING);
+const RESET_CREDIT: u16 = 2 * (PRICE_OF_A_MISS + PRICE_OF_LEARNING);
 
 /// Reads the answers to one kind of request, on one worker. It says exactly what [`Api::read_event`] and [`Api::read_body`] say.
 #[derive(Debug)]
@@ -29,57 +31,77 @@ pub struct Reader {
     verify: bool,
     events: Templates<Delta>,
     answers: Templates<Answer>,
+    /// Kept from answer to answer for its memory.
+    notes: Notes,
 }
 
 impl Reader {
     /// A reader that has learned nothing. With `verify` everything is parsed as well, and a difference is [`Flaw::Mismatch`].
     pub fn new(api: Api, verify: bool) -> Self {
-        Self { api, verify, events: Templates::new(), answers: Templates::new() }
+        Self { api, verify, events: Templates::new(), answers: Templates::new(), notes: Notes::default() }
     }
 
     /// What one event of a stream means.
     #[inline]
     pub fn read_event(&mut self, event: &sse::Event<'_>) -> Result<Delta, Flaw> {
-        let Some(reading) = event_reading(self.api, event) else { return self.api.read_event(event) };
-        // What the parser does first, before it parses.
-        let data = event.data.trim_ascii();
+        let Ok(Data::Json(data)) = json::data(event) else { return self.api.read_event(event) };
         let recognised = self.events.recognise(data).map(|(delta, fit)| Delta { usage: fit.usage, ..delta });
-        if let Some(delta) = recognised
-            && !self.verify
-        {
-            return Ok(delta);
+        match recognised {
+            Some(delta) if !self.verify => Ok(delta),
+            Some(delta) => judge(&delta, self.api.read_event(event)),
+            None => self.parse_event(event, data),
         }
-        let parsed = self.api.read_event(event);
-        if let Some(recognised) = recognised {
-            return judge(&recognised, parsed);
+    }
+
+    fn parse_event(&mut self, event: &sse::Event<'_>, data: &[u8]) -> Result<Delta, Flaw> {
+        if !self.events.has_credit() {
+            return self.api.read_event(event);
         }
-        if let Ok(delta) = parsed
-            && self.events.is_patient()
-            && (self.api.spec().is_chunk)(data)
-        {
-            self.events.learn(data, reading, delta, delta.usage);
+        let parsed = self.api.scan_event(event, &mut self.notes);
+        if let Ok(delta) = parsed {
+            self.events.learn(data, &self.notes, delta, delta.usage);
         }
         parsed
+    }
+
+    /// What one event of a stream means, and what was generated in it: `lend` is lent it piece by piece. Nothing is copied: each piece is
+    /// the inside of a JSON string in the event's data, still escaped.
+    pub fn read_text(&mut self, event: &sse::Event<'_>, lend: &mut dyn FnMut(Token, &[u8])) -> Result<Delta, Flaw> {
+        let read = self.read_event(event);
+        let (Ok(Delta { token: Some(_), .. }), Ok(Data::Json(data))) = (read, json::data(event)) else { return read };
+        match self.events.known.first() {
+            // What was recognised, or has just been learned from, comes first.
+            Some(first) if first.template.fits(data).is_some() => first.template.lend(data, lend),
+            _ => {
+                self.api.scan_event(event, &mut self.notes)?;
+                for hole in &self.notes.holes {
+                    if let Some(token) = hole.token {
+                        lend(token, &data[hole.start as usize..hole.end as usize]);
+                    }
+                }
+            }
+        }
+        read
     }
 
     /// What a complete plain answer means, and whether its checks hold.
     #[inline]
     pub fn read_body(&mut self, body: &[u8]) -> Result<Answer, Flaw> {
-        let Some(reading) = self.api.spec().learned_body else { return self.api.read_body(body) };
         let recognised = self.answers.recognise(body).map(|(answer, fit)| Answer { usage: fit.usage, ..answer });
-        if let Some(answer) = recognised
-            && !self.verify
-        {
-            return Ok(answer);
+        match recognised {
+            Some(answer) if !self.verify => Ok(answer),
+            Some(answer) => judge(&answer, self.api.read_body(body)),
+            None => self.parse_body(body),
         }
-        let parsed = self.api.read_body(body);
-        if let Some(recognised) = recognised {
-            return judge(&recognised, parsed);
+    }
+
+    fn parse_body(&mut self, body: &[u8]) -> Result<Answer, Flaw> {
+        if !self.answers.has_credit() || body.len() > MAX_LEARNED_BYTES {
+            return self.api.read_body(body);
         }
-        if let Ok(answer) = parsed
-            && self.answers.is_patient()
-        {
-            self.answers.learn(body, reading, answer, answer.usage);
+        let parsed = self.api.scan_body(body, Some(&mut self.notes));
+        if let Ok(answer) = parsed {
+            self.answers.learn(body, &self.notes, answer, answer.usage);
         }
         parsed
     }
@@ -97,15 +119,6 @@ fn judge<M: PartialEq>(recognised: &M, parsed: Result<M, Flaw>) -> Result<M, Fla
     if parsed.as_ref() == Ok(recognised) { parsed } else { Err(Flaw::Mismatch) }
 }
 
-/// How the event's data is read, if it is JSON and is read at all.
-#[inline]
-fn event_reading(api: Api, event: &sse::Event<'_>) -> Option<&'static Reading> {
-    if event.data.first() != Some(&b'{') || event.name == json::ERROR_EVENT {
-        return None;
-    }
-    api.spec().chunk
-}
-
 /// A template, and what the data means that fits it.
 #[derive(Debug)]
 struct Known<M> {
@@ -118,13 +131,13 @@ struct Known<M> {
 struct Templates<M> {
     /// The one that fitted last comes first.
     known: Vec<Known<M>>,
-    patience: u16,
+    credit: u16,
     misses: u8,
 }
 
 impl<M: Copy> Templates<M> {
     const fn new() -> Self {
-        Self { known: Vec::new(), patience: MAX_PATIENCE, misses: 0 }
+        Self { known: Vec::new(), credit: MAX_CREDIT, misses: 0 }
     }
 
     /// What data means that fits the template found, but for what it billed, which the fit says.
@@ -133,7 +146,7 @@ impl<M: Copy> Templates<M> {
         if let Some(first) = self.known.first()
             && let Some(fit) = first.template.fits(data)
         {
-            self.patience = MAX_PATIENCE.min(self.patience + 1);
+            self.credit = MAX_CREDIT.min(self.credit + 1);
             return Some((first.meaning, fit));
         }
         self.recognise_further(data)
@@ -141,8 +154,8 @@ impl<M: Copy> Templates<M> {
 
     /// The same, when the first template does not fit.
     fn recognise_further(&mut self, data: &[u8]) -> Option<(M, Fit)> {
-        if self.patience < PRICE_OF_A_MISS {
-            self.forgive();
+        if self.credit < PRICE_OF_A_MISS {
+            self.reset_credit();
             return None;
         }
         let others = self.known.iter().enumerate().skip(1);
@@ -152,32 +165,34 @@ impl<M: Copy> Templates<M> {
             all.find_map(|(i, known)| Some((i, known.template.widen(data)?)))
         });
         let Some((i, fit)) = fitting else {
-            self.patience -= PRICE_OF_A_MISS;
+            self.credit -= PRICE_OF_A_MISS;
             return None;
         };
-        self.patience = MAX_PATIENCE.min(self.patience + 1);
+        self.credit = MAX_CREDIT.min(self.credit + 1);
         self.known[..=i].rotate_right(1);
         Some((self.known[0].meaning, fit))
     }
 
-    fn forgive(&mut self) {
+    fn reset_credit(&mut self) {
         self.misses += 1;
-        if self.misses == MISSES_TO_FORGIVE {
+        if self.misses == MISSES_TO_RESET {
             self.misses = 0;
-            self.patience = FORGIVEN;
+            self.credit = RESET_CREDIT;
         }
     }
 
     /// Whether something more may be learned.
-    const fn is_patient(&self) -> bool {
-        self.patience >= PRICE_OF_LEARNING
+    const fn has_credit(&self) -> bool {
+        self.credit >= PRICE_OF_LEARNING
     }
 
     /// Learns from data that fits no template, and that the parser has understood.
     #[cold]
-    fn learn(&mut self, data: &[u8], reading: &Reading, meaning: M, usage: Option<TokenUsage>) {
-        self.patience -= PRICE_OF_LEARNING;
-        if let Some(template) = Template::learn(data, reading, usage) {
+    fn learn(&mut self, data: &[u8], notes: &Notes, meaning: M, usage: Option<TokenUsage>) {
+        self.credit -= PRICE_OF_LEARNING;
+        if !notes.unlearnable
+            && let Some(template) = Template::learn(data, &notes.holes, usage)
+        {
             self.known.truncate(MAX_TEMPLATES - 1);
             self.known.insert(0, Known { template, meaning });
         }

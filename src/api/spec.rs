@@ -1,6 +1,6 @@
 //! What there is to say about an API: one row for each, in the file of the API.
 
-use super::template::Reading;
+use super::scan::Notes;
 use super::{Answer, Ask, Delta, Flaw, KeyHeader, Piece};
 use crate::wire::sse;
 
@@ -26,15 +26,9 @@ pub(super) struct Spec {
     /// Whether a stream says what it has cost only if the request asks for that.
     pub(super) usage_on_request: bool,
     /// What one event of a stream means.
-    pub(super) read_event: fn(&sse::Event<'_>) -> Result<Delta, Flaw>,
+    pub(super) read_event: fn(&sse::Event<'_>, Option<&mut Notes>) -> Result<Delta, Flaw>,
     /// What a complete plain answer means.
     pub(super) answer: AnswerIs,
-    /// How events are learned from.
-    pub(super) chunk: Option<&'static Reading>,
-    /// Whether an event can be learned from.
-    pub(super) is_chunk: fn(&[u8]) -> bool,
-    /// How plain answers are learned from.
-    pub(super) learned_body: Option<&'static Reading>,
 }
 
 /// What the APIs of one house have in common.
@@ -50,7 +44,7 @@ pub(super) struct Provider {
 #[derive(Debug)]
 pub(super) enum AnswerIs {
     /// By a function of its own.
-    Read(fn(&[u8]) -> Result<Answer, Flaw>),
+    Read(fn(&[u8], Option<&mut Notes>) -> Result<Answer, Flaw>),
     /// By checks of single fields.
     Checked(&'static [Check]),
 }
@@ -80,7 +74,7 @@ pub(super) const OPENAI: Provider = Provider { key_header: KeyHeader::Bearer, he
 pub(super) const MODELS: &[&str] =
     &["gpt-5", "gpt-5-mini", "gpt-4o", "gpt-4o-mini", "claude-opus-4", "claude-sonnet-4", "o3-mini"];
 
-/// A `GET` of the simulator's, to be filled in. Its answer is recognised when it is byte by byte what it was before.
+/// A `GET` of the simulator's, to be filled in.
 pub(super) const GET: Spec = Spec {
     name: "",
     path: "/",
@@ -91,9 +85,6 @@ pub(super) const GET: Spec = Spec {
     streams: false,
     websocket: false,
     usage_on_request: false,
-    read_event: |_| Ok(Delta { token: None, usage: None, done: false }),
+    read_event: |_, _| Ok(Delta { token: None, usage: None, done: false }),
     answer: AnswerIs::Checked(&[]),
-    chunk: None,
-    is_chunk: |_| false,
-    learned_body: Some(&Reading::Exact),
 };

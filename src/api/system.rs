@@ -1,10 +1,7 @@
 //! The endpoints that generate nothing: health, models, statistics. They differ only in data.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
-
 use super::anthropic::{self, ANTHROPIC};
+use super::scan::{Notes, Value, scan};
 use super::spec::{AnswerIs, Check, GET, Must, Spec};
 use super::{Answer, Flaw};
 
@@ -47,7 +44,6 @@ pub(super) const ANTHROPIC_MODEL: Spec = Spec {
     ..GET
 };
 
-/// Statistics differ each time, so that no answer is learned from.
 pub(super) const STATS: Spec = Spec {
     name: "stats",
     path: "/llmsim/stats",
@@ -55,63 +51,41 @@ pub(super) const STATS: Spec = Spec {
         Check { name: "has total_requests", field: "total_requests", must: Must::BeNumber },
         Check { name: "has uptime_secs", field: "uptime_secs", must: Must::BeNumber },
     ]),
-    learned_body: None,
     ..GET
 };
 
-/// The fields that any of these answers is judged by, as they stand.
-#[derive(Debug, Default, Deserialize)]
-struct Fields<'a> {
-    #[serde(borrow)]
-    status: Option<&'a RawValue>,
-    #[serde(borrow)]
-    object: Option<&'a RawValue>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    total_requests: Option<&'a RawValue>,
-    #[serde(borrow)]
-    uptime_secs: Option<&'a RawValue>,
-}
-
-impl<'a> Fields<'a> {
-    fn get(&self, name: &str) -> Option<&'a RawValue> {
-        match name {
-            "status" => self.status,
-            "object" => self.object,
-            "data" => self.data,
-            "id" => self.id,
-            "total_requests" => self.total_requests,
-            "uptime_secs" => self.uptime_secs,
-            _ => None,
-        }
-    }
-}
+/// Most checks that an answer has.
+const MAX_CHECKS: usize = 4;
 
 /// The first check that does not hold, else an answer in which all do. JSON that is no object has no fields, and fails the checks
 /// instead of being called broken.
-pub(super) fn read(checks: &[Check], body: &[u8]) -> Result<Answer, Flaw> {
-    let fields: Fields<'_> =
-        serde_json::from_slice(body).or_else(|_| match serde_json::from_slice::<IgnoredAny>(body) {
-            Ok(_) => Ok(Fields::default()),
-            Err(_) => Err(Flaw::BadJson),
+pub(super) fn read(checks: &[Check], body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
+    let mut values = [Value::Null; MAX_CHECKS];
+    let is_json = scan(body, notes, |json| {
+        json.object(|json, key| {
+            match checks.iter().position(|check| check.field.as_bytes() == key) {
+                Some(place) => values[place] = json.value()?,
+                None => json.skip()?,
+            }
+            Some(())
         })?;
-    match checks.iter().position(|check| !holds(&check.must, fields.get(check.field))) {
+        Some(())
+    });
+    if !is_json {
+        return Err(Flaw::BadJson);
+    }
+    match checks.iter().zip(&values).position(|(check, value)| !holds(&check.must, value)) {
         Some(held) => Err(Flaw::Check { name: checks[held].name, held: held as u8 }),
         None => Ok(Answer { usage: None, checks: checks.len() as u8 }),
     }
 }
 
-fn holds(must: &Must, value: Option<&RawValue>) -> bool {
-    let Some(json) = value.map(RawValue::get) else { return false };
-    let text = || serde_json::from_str::<String>(json).ok();
+fn holds(must: &Must, value: &Value<'_>) -> bool {
     match must {
-        Must::Say(word) => text().is_some_and(|text| text == *word),
-        Must::BeText => text().is_some_and(|text| !text.is_empty()),
-        Must::BeList => json.starts_with('['),
-        Must::BeNumber => serde_json::from_str::<f64>(json).is_ok(),
+        Must::Say(word) => value.is(word),
+        Must::BeText => value.is_filled_text(),
+        Must::BeList => value.is_list(),
+        Must::BeNumber => matches!(value, Value::Number(_)),
     }
 }
 
@@ -171,7 +145,7 @@ mod tests {
         );
         assert_eq!(Api::Model.read_body(br#"{"id":""}"#), failed("has id", 0));
         assert_eq!(Api::Model.read_body(br#"{"error":{"message":"no such model"}}"#), failed("has id", 0));
-        assert_eq!(Api::Model.read_body(b"{\"id\":\"\xff\"}"), failed("has id", 0), "not UTF-8");
+        assert_eq!(Api::Model.read_body(b"{\"id\":\"\xff\"}"), Err(Flaw::BadJson), "not UTF-8");
     }
 
     #[test]

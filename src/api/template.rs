@@ -9,35 +9,91 @@
 //! holes            ^^^           ^^                ^                         ^^
 //! ```
 //!
-//! It is **exact**, not a heuristic. [`outline`] puts a hole only where it can be shown that the parser's answer does not depend on
-//! what stands there, beyond what the hole's [`Fill`] demands of it; all other bytes are compared, to the very end of the data. So a
-//! match means that the parser would say of these bytes what it said of those learned from. No match means nothing: the parser is
-//! asked.
+//! It is **exact**, not a heuristic. The parser itself notes a hole where its answer does not depend on what stands there, beyond what
+//! the hole's [`Fill`] demands of it; all other bytes are compared, to the very end of the data. So a match means that the parser would
+//! say of these bytes what it said of those learned from. No match means nothing: the parser is asked.
+//!
+//! | A value that the parser … | may be replaced by |
+//! |---|---|
+//! | skips, or that is a part of a larger one of which it only sees that something is in it | any of its kind |
+//! | tells apart only from values that are empty | any of its kind that is not empty |
+//! | reads as a count above zero | a count above zero |
 //!
 //! A hole is *closed* until it is seen to differ, and then compared like the bytes around it: a model's name and an event's `index`
 //! are as a rule always the same, and a long comparison is cheaper than a few short ones.
 
-mod fill;
-mod outline;
-
-pub(super) use fill::{Billed, Fill};
-pub(super) use outline::Reading;
-
+use super::{Token, lex};
 use crate::metrics::TokenUsage;
 
 /// Data beyond this size is not learned from; what is recognised may be larger. Events are a few hundred bytes, plain answers a few
 /// thousand, and a template keeps a copy.
 pub(super) const MAX_LEARNED_BYTES: usize = 16 * 1024;
+/// Most holes of a template. Events have a dozen; beyond this are lists of probabilities, which differ in length anyway.
+pub(super) const MAX_HOLES: usize = 64;
 
 /// A place in the learned data whose content may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Hole {
+pub(super) struct Hole {
     /// Where it begins in the learned data; a string's quotes stay outside.
-    start: u32,
+    pub(super) start: u32,
     /// Where it ends there.
-    end: u32,
+    pub(super) end: u32,
     /// With what it may be filled.
-    fill: Fill,
+    pub(super) fill: Fill,
+    /// What stands there was generated.
+    pub(super) token: Option<Token>,
+}
+
+/// What a hole may be filled with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fill {
+    /// The inside of a string.
+    Text,
+    /// The inside of a string that is not empty.
+    SomeText,
+    /// A number.
+    Number,
+    /// A count of tokens above zero.
+    Tokens(Billed),
+}
+
+/// Which of the counts of a bill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Billed {
+    /// Tokens of the prompt.
+    Input,
+    /// Tokens generated.
+    Output,
+    /// Tokens of reasoning among those generated.
+    Reasoning,
+    /// The sum, of which we only want to know that there is one.
+    Total,
+}
+
+impl Fill {
+    /// Where the filling at the front of `bytes` ends; `None` when there is none that can be vouched for. A count goes to `usage`.
+    ///
+    /// What follows the end is for the caller to compare. It is never a part of a longer filling: after a string's inside comes its
+    /// quote, and after a number what the learned data had there, which is no character of a number.
+    #[inline]
+    fn end(self, bytes: &[u8], usage: &mut Option<TokenUsage>) -> Option<usize> {
+        match self {
+            Self::Text => lex::text(bytes),
+            Self::SomeText => lex::text(bytes).filter(|&end| end > 0),
+            Self::Number => lex::number(bytes),
+            Self::Tokens(billed) => {
+                let (end, count) = lex::tokens(bytes)?;
+                let usage = usage.get_or_insert_default();
+                match billed {
+                    Billed::Input => usage.input = count,
+                    Billed::Output => usage.output = count,
+                    Billed::Reasoning => usage.reasoning = count,
+                    Billed::Total => {}
+                }
+                Some(end)
+            }
+        }
+    }
 }
 
 /// That data fits.
@@ -61,14 +117,15 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// A template of data that the parser has accepted and read as `reading` says, and from which it took `usage`. `None` when the
-    /// data is too large or too odd to be learned from.
-    pub(super) fn learn(data: &[u8], reading: &Reading, usage: Option<TokenUsage>) -> Option<Self> {
-        if data.len() > MAX_LEARNED_BYTES {
+    /// A template of data that the parser has accepted, in which it noted `holes`, in order, and from which it took `usage`. `None` when
+    /// the data is too large to be learned from.
+    pub(super) fn learn(data: &[u8], holes: &[Hole], usage: Option<TokenUsage>) -> Option<Self> {
+        if data.len() > MAX_LEARNED_BYTES || holes.len() > MAX_HOLES {
             return None;
         }
-        let holes = outline::holes(data, reading, usage.is_some())?;
-        let template = Self { learned: data.into(), usage, open: Vec::new(), holes: holes.into() };
+        // What is generated differs from event to event; and who asks for it finds it here.
+        let open = holes.iter().filter(|hole| hole.token.is_some()).copied().collect();
+        let template = Self { learned: data.into(), usage, open, holes: holes.into() };
         // What is learned from must fit, with all holes open; it always does, but the whole construction stands on it.
         (template.fit(&template.holes, data, |_, _| {}) == Some(Fit { usage })).then_some(template)
     }
@@ -77,6 +134,15 @@ impl Template {
     #[inline]
     pub(super) fn fits(&self, data: &[u8]) -> Option<Fit> {
         self.fit(&self.open, data, |_, _| {})
+    }
+
+    /// Lends what is generated in data that fits.
+    pub(super) fn lend(&self, data: &[u8], lend: &mut dyn FnMut(Token, &[u8])) {
+        self.fit(&self.open, data, |hole, filling| {
+            if let Some(token) = hole.token {
+                lend(token, filling);
+            }
+        });
     }
 
     /// Whether the data fits with all holes open. If so, those in which it differs stay open from now on.

@@ -66,18 +66,26 @@ pub(super) fn run(
     ready.show_answers(presentation.debug_response, watcher.err)?;
     let mut found = nothing_yet(ready.plan(), &wish, setup.nofile);
     let mut steps: Vec<(f64, bool)> = Vec::new();
-    while let Some(load) = search::next(&steps, wish.range) {
+    let mut range = wish.range;
+    while let Some(load) = search::next(&steps, range) {
         let Some(measured) = ready.step(&step_plan(ready.plan(), &wish, load))? else { break };
         found.environment.workers = measured.workers as u32;
-        let tried = step(ready.plan(), wish.by, load, &measured);
+        let (tried, is_decided) = step(ready.plan(), wish.by, load, &measured);
         watcher.say(&progress(wish.by, &tried));
-        steps.push((load, tried.held));
+        if is_decided {
+            steps.push((load, tried.held));
+        }
         found.curve.push(tried);
+        if !is_decided {
+            // Too little came back to say anything: that is no limit, and more load brings more.
+            let Some(above) = search::above(range, load) else { break };
+            range = above;
+        }
     }
     found.server = ready.leave().target();
     (found.holds, found.fails) = search::bracket(&steps);
-    found.settled = search::is_settled(&steps, wish.range);
-    found.interrupted = setup.stop.is_set();
+    found.settled = search::is_settled(&steps, range);
+    found.interrupted = setup.stop.is_signalled();
 
     output::print(&report::capacity::text(&found), presentation.output.as_ref(), out, err)?;
     output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
@@ -97,7 +105,7 @@ fn exit_class(found: &Capacity) -> ExitClass {
     match found.holds {
         _ if found.interrupted => ExitClass::Interrupted,
         Some(_) => ExitClass::Success,
-        None if has_data => ExitClass::ThresholdFailed,
+        None if has_data && found.fails.is_some() => ExitClass::ThresholdFailed,
         None => ExitClass::NoData,
     }
 }
@@ -183,17 +191,23 @@ fn shape(wish: &Wish, load: f64) -> Shape {
     }
 }
 
-fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> Step {
+/// A step, and whether it says anything of its load: a goal may be without data because the window was too short for one request of its
+/// kind. When every request has failed, that is the reason.
+fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> (Step, bool) {
     let verdicts = threshold::judge(&plan.thresholds, &measured.summary);
+    let has = |judgement| verdicts.iter().any(|judged| judged.verdict == judgement);
+    let failed = measured.rate(Rate::HttpReqFailed);
+    let lacks_data = has(Judgement::NoData) && !has(Judgement::Fail) && failed.is_none_or(|share| share < 1.0);
     let mut broken: Vec<String> =
         plan.thresholds.iter().zip(&verdicts).filter(|(_, v)| v.verdict != Judgement::Pass).map(is_broken).collect();
-    if by == By::Rate {
-        broken.extend(not_kept_up(
-            measured.per_second(Counter::ArrivalsOffered),
-            measured.per_second(Counter::ArrivalsStarted),
-        ));
-    }
-    Step {
+    let late = (by == By::Rate)
+        .then(|| {
+            not_kept_up(measured.per_second(Counter::ArrivalsOffered), measured.per_second(Counter::ArrivalsStarted))
+        })
+        .flatten();
+    let is_decided = !lacks_data || late.is_some();
+    broken.extend(late);
+    let step = Step {
         load,
         held: broken.is_empty(),
         broken,
@@ -203,11 +217,12 @@ fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> Step {
         http_req_duration: measured.quantiles(Trend::HttpReqDuration),
         requests_per_s: measured.per_second(Counter::HttpReqs),
         tokens_per_s: measured.per_second(Counter::TokensOutput),
-        failed: measured.rate(Rate::HttpReqFailed),
+        failed,
         goodput: measured.rate(Rate::Goodput),
         client: measured.client(),
         client_cpu: measured.client_cpu(),
-    }
+    };
+    (step, is_decided)
 }
 
 /// `ttft p(95)<500ms: measured 612.3ms`

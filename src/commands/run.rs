@@ -34,7 +34,9 @@ pub(super) fn run(
     ready.wait_for_start(say)?;
     let concluded = ready.measure(&mut |second| progress.show(second))?.conclude();
     progress.finish();
-    Ok(deliver(&concluded.document(&presentation), &presentation, environment, out, err))
+    let class = deliver(&concluded.document(&presentation), &presentation, environment, out, err);
+    // A signal that comes while the results are written cannot change what they say.
+    Ok(if class == ExitClass::Success && setup.stop.is_signalled() { ExitClass::Interrupted } else { class })
 }
 
 /// Prints and writes the results. None of them is lost because another cannot be written.

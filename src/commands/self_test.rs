@@ -74,11 +74,16 @@ pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write)
     let output = output::place(args.output.as_ref());
     output::check(output.as_ref())?;
     let setup = Setup::new(0)?;
-    let bench = Bench::start(&setup, &mut *err)?;
-    let found = bench.measure(args.quick, &mut |line| {
+    let mut say = |line: &str| {
         // Whether anybody watches does not matter.
         let _ = writeln!(err, "{line}");
-    })?;
+    };
+    let found = match Bench::start(&setup, &mut say) {
+        Err(CommandError::Trial(TrialError::Interrupted)) => {
+            SelfTest { interrupted: true, ..nothing_yet(args.quick, None, None) }
+        }
+        bench => bench?.measure(args.quick, &mut say)?,
+    };
     output::print(&report::self_test::text(&found), output.as_ref(), out, err)?;
     output::write_text(output.as_ref(), &found.to_json(), out)?;
     Ok(if found.interrupted { ExitClass::Interrupted } else { ExitClass::Success })
@@ -104,25 +109,18 @@ struct Measured {
 }
 
 impl<'a> Bench<'a> {
-    fn start(setup: &'a Setup, err: &mut dyn Write) -> Result<Self, CommandError> {
+    fn start(setup: &'a Setup, say: &mut dyn FnMut(&str)) -> Result<Self, CommandError> {
         let cores = engine::cores();
         let (origin_core, client_core) = (cores.first().copied(), cores.last().copied());
         let spec = Spec::on_any_port(Source::Origin, READY_WITHIN);
-        let origin = Server::start(
-            &spec,
-            origin_core.as_ref().map(std::slice::from_ref),
-            &mut |line| {
-                let _ = writeln!(err, "{line}");
-            },
-            setup.stop.flag(),
-        )?;
+        let origin = Server::start(&spec, origin_core.as_ref().map(std::slice::from_ref), say, setup.stop.flag())?;
         let most_connections = u32::try_from(setup.connections()).unwrap_or(u32::MAX);
         Ok(Self { origin, origin_core, client_core, most_connections, setup })
     }
 
     fn measure(&self, quick: bool, say: &mut dyn FnMut(&str)) -> Result<SelfTest, CommandError> {
         let extent = if quick { QUICK } else { FULL };
-        let mut found = self.nothing_yet(quick);
+        let mut found = nothing_yet(quick, self.origin_core, self.client_core);
         let before = self.usage();
         say(&format!("memory: {} idle connections", extent.idle_connections.min(self.most_connections)));
         found.memory = self.memory(&extent)?;
@@ -143,7 +141,7 @@ impl<'a> Bench<'a> {
         }
         found.verdict = Verdict::of(&found.truth, plan::TOKENS_PER_SECOND);
         found.others_cpu = before.zip(self.usage()).map(|(before, after)| others(before, after));
-        found.interrupted = self.is_stopped();
+        found.interrupted = self.setup.stop.is_signalled();
         Ok(found)
     }
 
@@ -154,30 +152,6 @@ impl<'a> Bench<'a> {
         cores.dedup();
         let ours = procfs::sample_pid(std::process::id())?.cpu + self.origin.sample()?.cpu;
         Some(Usage { at: Instant::now(), cores: cores.len(), busy: procfs::busy(&cores)?, ours })
-    }
-
-    fn nothing_yet(&self, quick: bool) -> SelfTest {
-        let machine = procfs::machine();
-        let core = |core: Option<usize>| core.map(|core| core as u32);
-        SelfTest {
-            schema: SELF_TEST_SCHEMA.to_owned(),
-            build: provenance::build(),
-            machine: Machine {
-                cpu_model: machine.cpu_model,
-                cores: machine.cores,
-                kernel: machine.kernel,
-                clocksource: machine.clocksource,
-                origin_core: core(self.origin_core),
-                client_core: core(self.client_core),
-            },
-            quick,
-            interrupted: false,
-            others_cpu: None,
-            memory: None,
-            work: Vec::new(),
-            truth: Vec::new(),
-            verdict: None,
-        }
     }
 
     /// What resident memory grows by from one idle connection to many, with everything else the same.
@@ -232,6 +206,30 @@ impl<'a> Bench<'a> {
 
     fn is_stopped(&self) -> bool {
         self.setup.stop.is_set()
+    }
+}
+
+fn nothing_yet(quick: bool, origin_core: Option<usize>, client_core: Option<usize>) -> SelfTest {
+    let machine = procfs::machine();
+    let core = |core: Option<usize>| core.map(|core| core as u32);
+    SelfTest {
+        schema: SELF_TEST_SCHEMA.to_owned(),
+        build: provenance::build(),
+        machine: Machine {
+            cpu_model: machine.cpu_model,
+            cores: machine.cores,
+            kernel: machine.kernel,
+            clocksource: machine.clocksource,
+            origin_core: core(origin_core),
+            client_core: core(client_core),
+        },
+        quick,
+        interrupted: false,
+        others_cpu: None,
+        memory: None,
+        work: Vec::new(),
+        truth: Vec::new(),
+        verdict: None,
     }
 }
 

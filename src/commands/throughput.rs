@@ -10,7 +10,7 @@ use crate::load::Shape;
 use crate::metrics::{Counter, Rate, Trend, hints};
 use crate::plan::{Given, Mix, Overrides, Plan, PlanError, Purpose, Spec, Tuning, resolve_for};
 use crate::report;
-use crate::trial::{self, Ready, Setup, SweepStep, TrialError, provenance};
+use crate::trial::{self, Ready, Setup, SweepStep, provenance};
 use crate::units::Nanos;
 use std::io::Write;
 use std::path::Path;
@@ -79,20 +79,15 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
     let mut answers = presentation.debug_response;
     for &threads in &sweep.servers {
         let (plan, shared_cores) = divided(&plan, threads, cores);
-        let ready = trial::prepare(plan, &setup, &mut |line| watcher.say(line));
-        let ready = match ready {
-            // What was measured until a signal came counts.
-            Err(TrialError::Interrupted) if found.has_data() => break,
-            ready => ready?,
-        };
+        let ready = trial::prepare(plan, &setup, &mut |line| watcher.say(line))?;
         // Before the test, so only of the first server.
         ready.show_answers(std::mem::take(&mut answers), watcher.err)?;
         sweep.measure(ready, (threads, shared_cores), &mut found, &mut watcher)?;
-        if setup.stop.is_set() {
+        if setup.stop.is_signalled() {
             break;
         }
     }
-    found.interrupted = setup.stop.is_set();
+    found.interrupted = setup.stop.is_signalled();
     output::print(&report::throughput::text(&found), presentation.output.as_ref(), out, err)?;
     output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
     Ok(match () {

@@ -45,6 +45,18 @@ pub fn sample_pid(pid: u32) -> Option<Usage> {
     Some(Usage { cpu, rss_bytes, threads })
 }
 
+/// Whether this process was started with that signal ignored, as `nohup` does. Asked before a handler is set.
+pub fn ignores(signal: i32) -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|text| parse_ignored(&text, signal))
+}
+
+/// Whether the bit of a signal is set in the line `SigIgn` of `/proc/PID/status`, a mask in hexadecimal.
+fn parse_ignored(text: &str, signal: i32) -> bool {
+    let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    u32::try_from(signal - 1).is_ok_and(|bit| mask.checked_shr(bit).is_some_and(|mask| mask & 1 == 1))
+}
+
 /// How long the cores have been busy since the start of the machine, with whatever, time stolen by the hypervisor included; none when the
 /// kernel does not tell.
 pub fn busy(cores: &[usize]) -> Option<Nanos> {
@@ -183,6 +195,13 @@ mod tests {
 
     const STAT: &str = "4711 (we) ird (name) S 1 4711 4711 0 -1 4194560 914 0 3 0 250 75 0 0 20 0 5 0 83513 230000 1500 \
                         18446744073709551615 1 1 0 0 0 0 0 4096 17642 0 0 0 17 1 0 0 0 0 0";
+
+    #[test]
+    fn ignored_signals_are_read_from_their_mask() {
+        let text = "Name:\tx\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000000\n";
+        assert_eq!([1, 2, 13, 15, 64].map(|signal| parse_ignored(text, signal)), [true, false, true, false, false]);
+        assert!(!parse_ignored("", 1) && !parse_ignored(text, 0));
+    }
 
     #[test]
     fn a_process_is_read_past_its_name() {

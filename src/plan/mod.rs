@@ -91,8 +91,8 @@ pub struct Plan {
     pub target: Target,
     /// How it is reached, and which others are tested besides.
     pub access: Access,
-    /// The server to start when the target does not answer; none with `--no-server`, for remote targets, and for targets below a
-    /// path, where a llmsim would not answer.
+    /// The server to start; none for a target that was named, unless a server was asked for too, with `--no-server`, for remote targets,
+    /// and for targets below a path, where a llmsim would not answer.
     pub server: Option<Spec>,
     /// A process on this machine that is watched like a started server, when none is started.
     pub server_pid: Option<u32>,

@@ -141,7 +141,7 @@ pub(super) fn server_pid(
     Ok(Some(pid))
 }
 
-/// The server to start when the target does not answer.
+/// The server to start when none is named.
 pub(super) fn server(
     overrides: &Overrides,
     target: &Target,
@@ -180,6 +180,14 @@ pub(super) fn server(
             Some(given) => Err(given.misplaced(format!("has no effect: {reason}"))),
             None => Ok(None),
         };
+    }
+    // Whoever names a target gets that target. A server is started there only if one was asked for, and not by a name in the environment,
+    // which may be set once and for all, when the target was typed for this run.
+    if let (Some(url), ..) = spelling(overrides)?
+        && !wishes.into_iter().flatten().any(|wish| wish.is_flag() || !url.is_flag())
+    {
+        changed.insert("server".to_owned(), url.origin.clone());
+        return Ok(None);
     }
     for (key, given) in [("server.source", bin.or(src)), ("server.chaos", chaos), ("server.config", config)] {
         if let Some(given) = given {

@@ -85,7 +85,10 @@ fn write_curve(found: &Capacity, text: &mut String) -> std::fmt::Result {
 fn sentence(found: &Capacity) -> String {
     let of = |t: Try| format!("{} of {}", t.held, t.held + t.failed);
     match (found.holds, found.fails) {
-        (None, None) => "nothing was measured".to_owned(),
+        (None, None) if found.curve.is_empty() => "nothing was measured".to_owned(),
+        (None, None) => "no step had data for every goal: measure each step for longer (--duration), or begin with a \
+                         higher load (--min)"
+            .to_owned(),
         (None, Some(fails)) => {
             format!(
                 "the goals do not hold even at {} (failed {} of {})",

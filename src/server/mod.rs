@@ -307,6 +307,9 @@ fn start_on_a_port(
     loop {
         let listen = free_address(wished, spec.any_port)?;
         let addr = reachable(listen);
+        if wished.port() != 0 && listen.port() != wished.port() {
+            progress(&format!("{} is taken: another port is used", reachable(wished)));
+        }
         progress(&format!("starting {} on {addr}", described(spec, program)));
         let mut child = Child::spawn(&Launch {
             own,

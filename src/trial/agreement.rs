@@ -67,6 +67,10 @@ pub(super) fn lines(
 ) -> Vec<AgreementLine> {
     let mut lines: Vec<AgreementLine> =
         record.latency.into_iter().flat_map(|latency| times(plan, latency, summary)).collect();
+    // The server has counted all shards.
+    if plan.shard.count > 1 {
+        return lines;
+    }
     if let (Some(before), Some(after)) = (&record.stats_before, &record.stats_after) {
         lines.extend(counts(plan, &[Some(summary), outside], before, after));
     }
@@ -121,6 +125,7 @@ fn counts(plan: &Plan, parts: &[Option<&Summary>], before: &Value, after: &Value
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::procfs::Counted;
     use crate::metrics::{Outcome, Sample, Tally, TokenUsage};
     use crate::plan::{Overrides, resolve};
     use crate::units::Nanos;
@@ -173,6 +178,29 @@ mod tests {
             times(&plan(), wide, &summary(&[sample(300, Outcome::Success, 200)]))[0].agree,
             "one sample says little"
         );
+    }
+
+    #[test]
+    fn a_shard_compares_no_counts_with_a_server_that_has_counted_all_shards() {
+        let stats =
+            |tokens: u64| Some(json!({ "completion_tokens": tokens, "prompt_tokens": 0, "total_requests": tokens }));
+        let record = ServerRecord {
+            identity: None,
+            server_cores: Vec::new(),
+            stats_before: stats(0),
+            stats_after: stats(40),
+            counted: Counted::default(),
+            used: None,
+            own_use: None,
+            latency: None,
+            hints: Vec::new(),
+            died: None,
+        };
+        let seen = summary(&[sample(5, Outcome::Success, 200)]);
+        assert!(!lines(&plan(), &seen, None, &record).is_empty());
+        let shard = plan().share(0, 2);
+        assert!(lines(&shard, &seen, None, &record).is_empty());
+        assert_eq!(requests(&shard, &seen, None, &record), None);
     }
 
     #[test]

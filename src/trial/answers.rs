@@ -2,9 +2,9 @@
 
 use super::error::TrialError;
 use super::prepare::Ready;
+use super::reach::Targets;
 use super::redactor::Redactor;
 use crate::mix::{Request, Scenario};
-use crate::net::Dialer;
 use crate::units::Nanos;
 use crate::watch::probe;
 use std::io::Write;
@@ -15,30 +15,42 @@ const MAX_SHOWN_BYTES: usize = 16 * 1024;
 const ANSWER_TIMEOUT: Nanos = Nanos::from_secs(10);
 
 impl Ready {
-    /// Sends the first `n` requests of the test and shows what comes back.
+    /// Sends the first `n` requests of the test and shows what comes back. A signal ends it.
     pub(crate) fn show_answers(&self, n: u32, err: &mut dyn Write) -> Result<(), TrialError> {
-        if n == 0 {
-            return Ok(());
-        }
-        let plan = self.plan();
-        let redactor = Redactor::new(plan);
-        let dialer = Dialer::new(plan.targets(), &plan.access, 0, n as usize)?;
-        let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
-        let targets = 1 + plan.access.more_targets.len() as u32;
-        let mut request = Request::default();
         for i in 0..n {
-            let target = (i % targets) as u16;
-            scenario.write(target, 0, u64::from(i), &mut request);
-            let kind = plan.mix.kinds.get(usize::from(request.kind)).map_or("", |kind| kind.name.as_str());
-            writeln!(err, "# answer {} of {n}, to {kind}", i + 1)?;
-            match probe::raw(&dialer.endpoint(usize::from(target)), &request.bytes, MAX_SHOWN_BYTES, ANSWER_TIMEOUT) {
-                Ok(answer) => {
-                    let cut = if answer.len() >= MAX_SHOWN_BYTES { " [cut]" } else { "" };
-                    writeln!(err, "{}{cut}\n", redactor.text(&answer))?;
-                }
-                Err(error) => writeln!(err, "none: {}\n", redactor.text(error.to_string().as_bytes()))?,
+            match self.show_answer(i, n, err) {
+                // What was asked and answered stands there; the run that follows says that it was interrupted.
+                Err(TrialError::Interrupted) => break,
+                shown => shown?,
             }
         }
         Ok(err.flush()?)
+    }
+
+    fn show_answer(&self, i: u32, n: u32, err: &mut dyn Write) -> Result<(), TrialError> {
+        let plan = self.plan();
+        let redactor = Redactor::new(plan);
+        let targets = Targets::of(plan);
+        let target = (i % (1 + plan.access.more_targets.len() as u32)) as u16;
+        let mut request = Request::default();
+        Scenario::new(&plan.mix, &plan.envelopes(), plan.seed).write(target, 0, u64::from(i), &mut request);
+        let kind = plan.mix.kinds.get(usize::from(request.kind)).map_or("", |kind| kind.name.as_str());
+        if self.stop().is_signalled() {
+            return Err(TrialError::Interrupted);
+        }
+        writeln!(err, "# answer {} of {n}, to {kind}", i + 1)?;
+        let answer = self.stop().wait_for(move || {
+            let dialer = targets.dialer(n as usize)?;
+            let endpoint = dialer.endpoint(usize::from(target));
+            Ok::<_, TrialError>(probe::raw(&endpoint, &request.bytes, MAX_SHOWN_BYTES, ANSWER_TIMEOUT))
+        })??;
+        match answer {
+            Ok(answer) => {
+                let cut = if answer.len() >= MAX_SHOWN_BYTES { " [cut]" } else { "" };
+                writeln!(err, "{}{cut}\n", redactor.text(&answer))?;
+            }
+            Err(error) => writeln!(err, "none: {}\n", redactor.text(error.to_string().as_bytes()))?,
+        }
+        Ok(())
     }
 }

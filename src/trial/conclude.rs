@@ -1,7 +1,7 @@
 //! What a run comes to: the server has been left, and everything that the results say is known.
 
 use super::agreement;
-use super::measure::Measured;
+use super::measure::{Ended, Measured};
 use super::prepare::Ready;
 use super::provenance::{build, environment};
 use super::server_under_test::ServerRecord;
@@ -29,7 +29,7 @@ pub(crate) struct Concluded {
     endpoints: Vec<Endpoint>,
     signals: Vec<Signal>,
     hints: Vec<Hint>,
-    aborted_by: Option<String>,
+    ended: Option<Ended>,
     record: ServerRecord,
     nofile: u64,
 }
@@ -37,11 +37,15 @@ pub(crate) struct Concluded {
 impl Measured {
     /// Asks the server for its last numbers, stops it if it was started here, and judges the client.
     pub(crate) fn conclude(self) -> Concluded {
-        let Self { ready, started_at, run, summary, outside, soak, verdicts, aborted_by } = self;
-        let Ready { plan, server, endpoints, nofile, .. } = ready;
-        let record = server.leave(&plan);
+        let Self { ready, started_at, run, summary, outside, soak, verdicts, ended } = self;
+        let Ready { plan, server, endpoints, nofile, stop } = ready;
+        let record = server.leave(&plan, &stop);
+        // A signal that comes as late as this has still been sent to end the run. What ended it before that stays the reason.
+        let died = record.died.is_some().then_some(Ended::ServerDied);
+        let ended = ended.or_else(|| stop.is_signalled().then_some(Ended::Signal)).or(died);
         let signals = client_signals(&run, &summary, &record, nofile);
-        let hints = hints(&summary, plan.access.max_requests);
+        let mut hints = hints(&summary, plan.access.max_requests);
+        hints.extend(record.hints.iter().cloned());
         Concluded {
             plan,
             started_at,
@@ -53,7 +57,7 @@ impl Measured {
             endpoints,
             signals,
             hints,
-            aborted_by,
+            ended,
             record,
             nofile,
         }
@@ -73,7 +77,7 @@ impl Concluded {
             id: id(self.started_at, plan),
             started_at: self.started_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
             duration: run.duration,
-            interrupted: run.stopped && self.aborted_by.is_none() && record.died.is_none(),
+            interrupted: self.ended == Some(Ended::Signal),
             stop_reason: self.stop_reason(),
             tags: presentation.tags.iter().cloned().collect(),
             argv: argv(),
@@ -105,10 +109,11 @@ impl Concluded {
 
     /// Why the run ended before its plan did.
     fn stop_reason(&self) -> Option<String> {
-        match (&self.record.died, &self.aborted_by) {
-            (Some(exit), _) => Some(format!("the server ended by itself ({})", exit.status)),
-            (None, Some(threshold)) => Some(format!("threshold {threshold}")),
-            (None, None) => self.run.stopped.then(|| "signal".to_owned()),
+        match (self.ended.as_ref()?, &self.record.died) {
+            (Ended::Signal, _) => Some("signal".to_owned()),
+            (Ended::Threshold(threshold), _) => Some(format!("threshold {threshold}")),
+            (Ended::ServerDied, Some(exit)) => Some(format!("the server ended by itself ({})", exit.status)),
+            (Ended::ServerDied, None) => None,
         }
     }
 }

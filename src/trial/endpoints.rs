@@ -17,7 +17,7 @@ const MISSING: [u16; 2] = [404, 405];
 /// longer than the slowest.
 pub(super) fn ask_each(plan: &Plan, cores: &[usize], stop: &Stop) -> Result<Vec<Endpoint>, TrialError> {
     let plans: Vec<(&Kind, Plan)> = plan.endpoints.iter().map(|kind| (kind, once(plan, kind))).collect();
-    std::thread::scope(|scope| {
+    let all: Result<Vec<Endpoint>, TrialError> = std::thread::scope(|scope| {
         let asked: Vec<_> = plans
             .iter()
             .map(|(kind, once)| (*kind, scope.spawn(|| engine::run(once, cores, stop.flag(), &mut |_| {}))))
@@ -28,7 +28,9 @@ pub(super) fn ask_each(plan: &Plan, cores: &[usize], stop: &Stop) -> Result<Vec<
             Ok(judge(kind, &Summary::new(&run.total, std::slice::from_ref(&kind.name), run.window)))
         });
         answers.collect()
-    })
+    });
+    // Answers that were cut off say nothing.
+    if stop.is_signalled() { Err(TrialError::Interrupted) } else { all }
 }
 
 /// What the report says of them. A plan that only leaves it to the server what is loaded has not asked for a judgement: its thresholds

@@ -29,7 +29,7 @@ pub(crate) enum TrialError {
     Resolve { url: String, source: io::Error },
     /// Nothing answers at the target, and nothing may be started there.
     #[error(
-        "{url}: {reason}; start the server first, or check --target-url (without --no-server, a target on this machine is started)"
+        "{url}: {reason}; start the server first, or check --target-url (without any target, the embedded simulator is started)"
     )]
     Unreachable { url: String, reason: String },
     /// Something answers at the target, but nothing that could be tested. The reason says what to do.

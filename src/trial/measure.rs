@@ -7,7 +7,7 @@ use crate::engine::{self, RunResult, Tick};
 use crate::live::{Counts, Frame, Quantiles};
 use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
-use crate::metrics::{Summary, Tally, series};
+use crate::metrics::{StageTally, Summary, Tally, series};
 use crate::plan::Plan;
 use crate::threshold::{self, Judged, Judgement, Rule};
 use crate::units::Nanos;
@@ -25,8 +25,18 @@ pub(crate) struct Measured {
     /// What was seen over time.
     pub(super) soak: Soak,
     pub(super) verdicts: Vec<Judged>,
-    /// The threshold that ended the run.
-    pub(super) aborted_by: Option<String>,
+    /// What ended it early, if anything did.
+    pub(super) ended: Option<Ended>,
+}
+
+/// What ended a run before its plan did. The first cause counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ended {
+    Signal,
+    /// A threshold that aborts has failed.
+    Threshold(String),
+    /// The server that was started is not there any more.
+    ServerDied,
 }
 
 impl Ready {
@@ -35,13 +45,13 @@ impl Ready {
         let Self { plan, server, stop, .. } = &mut self;
         let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
         let aborting: Vec<Rule> = plan.thresholds.iter().filter(|rule| rule.abort_on_fail).cloned().collect();
-        let mut aborted_by = None;
+        let mut ended = None;
         let mut totals = Counts::default();
         let cores = server.client_cores.clone();
 
-        server.begin(plan);
+        server.begin(plan, stop);
         let started_at = wall_clock();
-        let run = engine::run(plan, &cores, stop.flag(), &mut |tick| {
+        let mut on_tick = |tick: &mut Tick<'_>| {
             server.watch(tick.elapsed, tick.second);
             let second = counts(tick.second);
             totals = Counts {
@@ -50,13 +60,19 @@ impl Ready {
                 tokens_output: totals.tokens_output + second.tokens_output,
             };
             on_second(frame(plan, tick, second, totals));
-            if aborted_by.is_none() && !tick.last {
-                aborted_by = failed_early(&aborting, tick.total, &names, tick.elapsed, plan.warmup);
-                if aborted_by.is_some() || server.is_dead() {
+            if ended.is_none() && !tick.last {
+                ended = match failed_early(&aborting, tick.total, &names, tick.elapsed, plan.warmup) {
+                    _ if stop.is_signalled() => Some(Ended::Signal),
+                    Some(threshold) => Some(Ended::Threshold(threshold)),
+                    None => server.is_dead().then_some(Ended::ServerDied),
+                };
+                if ended.is_some() {
                     stop.set();
                 }
             }
-        })?;
+        };
+        let run =
+            if stop.is_signalled() { nothing_ran(plan) } else { engine::run(plan, &cores, stop.flag(), &mut on_tick)? };
 
         let window = (plan.warmup, plan.warmup + run.window);
         let soak = soak(&run.series, Times { window, level: plan.level_stretch(), warm: plan.warmup > Nanos::ZERO });
@@ -65,7 +81,22 @@ impl Ready {
         // A shard says nothing of the whole: `merge` judges that.
         let rules = if plan.shard.is_part() { &[][..] } else { &plan.thresholds[..] };
         let verdicts = threshold::judge(rules, &summary);
-        Ok(Measured { ready: self, started_at, run, summary, outside, soak, verdicts, aborted_by })
+        Ok(Measured { ready: self, started_at, run, summary, outside, soak, verdicts, ended })
+    }
+}
+
+/// What a run comes to that a signal ended before it began.
+fn nothing_ran(plan: &Plan) -> RunResult {
+    RunResult {
+        total: Tally::new(plan.mix.kinds.len()),
+        outside: None,
+        stages: plan.shape.spans().iter().map(|_| (StageTally::default(), Nanos::ZERO)).collect(),
+        series: Vec::new(),
+        window: Nanos::ZERO,
+        duration: Nanos::ZERO,
+        stopped: true,
+        workers: 0,
+        pinned_to: Vec::new(),
     }
 }
 

@@ -19,18 +19,32 @@ pub(crate) struct Ready {
     pub(super) nofile: u64,
 }
 
-/// Finds the targets, finds or starts the server, and asks every endpoint once.
+/// Finds the targets, finds or starts the server, and asks every endpoint once. A plan that a signal has interrupted meanwhile is ready
+/// for one thing only: to say that nothing was measured.
 pub(crate) fn prepare(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Ready, TrialError> {
-    let plan = reach::with_addresses(plan, say)?;
+    let as_resolved = plan.clone();
+    match find_and_ask(plan, setup, say) {
+        Err(TrialError::Interrupted) => {
+            say(&TrialError::Interrupted.to_string());
+            let (server, endpoints) = (ServerUnderTest::unknown(&as_resolved), Vec::new());
+            Ok(Ready { plan: as_resolved, server, endpoints, stop: setup.stop.clone(), nofile: setup.nofile })
+        }
+        ready => ready,
+    }
+}
+
+fn find_and_ask(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Ready, TrialError> {
+    let stop = &setup.stop;
+    let plan = reach::with_addresses(plan, stop, say)?;
     reach::check_routes(&plan)?;
-    let (plan, server) = ServerUnderTest::find_or_start(plan, say, &setup.stop)?;
+    let (plan, server) = ServerUnderTest::find_or_start(plan, say, stop)?;
     if !plan.endpoints.is_empty() {
         say(&format!("asking {} endpoints once", plan.endpoints.len()));
     }
-    let all = endpoints::ask_each(&plan, &server.client_cores, &setup.stop)?;
+    let all = endpoints::ask_each(&plan, &server.client_cores, stop)?;
     let plan = endpoints::without_skipped(plan, &all)?;
     let endpoints = endpoints::judged(&plan, all);
-    Ok(Ready { plan, server, endpoints, stop: setup.stop.clone(), nofile: setup.nofile })
+    Ok(Ready { plan, server, endpoints, stop: stop.clone(), nofile: setup.nofile })
 }
 
 impl Ready {
@@ -45,6 +59,6 @@ impl Ready {
 
     /// Asks the server for its last numbers, and stops it if it was started here.
     pub(crate) fn leave(self) -> ServerRecord {
-        self.server.leave(&self.plan)
+        self.server.leave(&self.plan, &self.stop)
     }
 }

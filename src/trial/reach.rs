@@ -1,26 +1,57 @@
 //! Before a test: where its targets are, and whether this machine can reach them often enough.
 
 use super::error::TrialError;
+use super::signals::Stop;
 use crate::host::limits;
-use crate::net::{drop_dead_family, look_up};
+use crate::net::tls::TlsConfigError;
+use crate::net::{Dialer, drop_dead_family, look_up};
 use crate::plan::{Access, Plan, Target};
 use std::net::UdpSocket;
 
-/// The plan with the addresses of its targets, less a family of addresses that does not answer.
-pub(super) fn with_addresses(plan: Plan, say: &mut dyn FnMut(&str)) -> Result<Plan, TrialError> {
-    let (found, access) = (located(plan.target, &plan.access, say)?, &plan.access);
-    let more =
-        access.more_targets.iter().map(|target| located(target.clone(), access, say)).collect::<Result<_, _>>()?;
-    Ok(Plan { target: found, access: Access { more_targets: more, ..plan.access }, ..plan })
+/// Where requests go, apart from the plan: for questions that are asked on a thread of their own.
+#[derive(Debug)]
+pub(super) struct Targets {
+    targets: Vec<Target>,
+    access: Access,
 }
 
-fn located(target: Target, access: &Access, say: &mut dyn FnMut(&str)) -> Result<Target, TrialError> {
-    let found = look_up(&target, access);
-    let mut addrs = found.map_err(|source| TrialError::Resolve { url: target.url.clone(), source })?;
-    if let Some(family) = drop_dead_family(&mut addrs) {
+impl Targets {
+    pub(super) fn of(plan: &Plan) -> Self {
+        Self { targets: plan.targets().cloned().collect(), access: plan.access.clone() }
+    }
+
+    /// A dialer for so many connections. It stays on the thread that made it.
+    pub(super) fn dialer(&self, connections: usize) -> Result<Dialer, TlsConfigError> {
+        Dialer::new(&self.targets, &self.access, 0, connections)
+    }
+}
+
+/// The plan with the addresses of its targets, less a family of addresses that does not answer.
+pub(super) fn with_addresses(plan: Plan, stop: &Stop, say: &mut dyn FnMut(&str)) -> Result<Plan, TrialError> {
+    let access = plan.access.clone();
+    let mut targets = Vec::new();
+    for target in plan.targets() {
+        targets.push(located(target.clone(), access.clone(), stop, say)?);
+    }
+    let mut targets = targets.into_iter();
+    let target = targets.next().unwrap_or(plan.target);
+    Ok(Plan { target, access: Access { more_targets: targets.collect(), ..access }, ..plan })
+}
+
+/// A target with its addresses. A resolver, and a family of addresses that swallows packets, may take their time.
+fn located(target: Target, access: Access, stop: &Stop, say: &mut dyn FnMut(&str)) -> Result<Target, TrialError> {
+    let url = target.url.clone();
+    let found = stop.wait_for(move || {
+        look_up(&target, &access).map(|mut addrs| {
+            let left_out = drop_dead_family(&mut addrs);
+            (Target { addrs, ..target }, left_out)
+        })
+    })?;
+    let (target, left_out) = found.map_err(|source| TrialError::Resolve { url, source })?;
+    if let Some(family) = left_out {
         say(&format!("{}: left out its {family} addresses, which do not answer", target.url));
     }
-    Ok(Target { addrs, ..target })
+    Ok(target)
 }
 
 /// Whether connections can leave from the addresses that were asked for, and whether there are ports for all of them.

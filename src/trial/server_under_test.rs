@@ -1,21 +1,24 @@
 //! The server under test: found or started, watched while the test runs, asked what it has counted, left as it was.
 
 use super::error::TrialError;
+use super::reach::Targets;
 use super::signals::Stop;
 use crate::document::TargetServer;
 use crate::engine;
 use crate::host::procfs::{self, Counted, Usage};
 use crate::metrics::Second;
-use crate::net::{Dialer, Endpoint};
+use crate::metrics::hints::Hint;
 use crate::plan::{Plan, Target};
 use crate::server::latency::Latency;
 use crate::server::{Exit, Identity, Server, Source, Spec};
 use crate::units::{Nanos, rounded};
-use crate::watch::probe::{self, Health};
+use crate::watch::probe::{self, Health, ProbeError, Reply};
 use serde_json::Value;
 
 /// Longest wait for one answer before and after the test.
 const PROBE_TIMEOUT: Nanos = Nanos::from_secs(5);
+/// The same once a signal has come.
+const LAST_TIMEOUT: Nanos = Nanos::from_secs(1);
 /// Of the cores, one in so many is the client's when the server runs on the same machine: a simulator needs several times the CPU.
 const CLIENT_SHARE: usize = 4;
 
@@ -43,6 +46,8 @@ pub(super) struct ServerUnderTest {
     /// Our own process before the test, and its highest resident memory.
     own_first: Option<Usage>,
     own_rss_max_bytes: u64,
+    /// What was odd about it before the test.
+    hints: Vec<Hint>,
 }
 
 /// What is known of it once it was left.
@@ -60,6 +65,8 @@ pub(crate) struct ServerRecord {
     pub(super) own_use: Option<(Usage, Usage, u64)>,
     /// What it is configured to take.
     pub(super) latency: Option<Latency>,
+    /// What was odd about it before the test.
+    pub(super) hints: Vec<Hint>,
     /// It ended by itself: nothing that was measured after that is worth anything.
     pub(super) died: Option<Exit>,
 }
@@ -71,15 +78,15 @@ impl ServerUnderTest {
         say: &mut dyn FnMut(&str),
         stop: &Stop,
     ) -> Result<(Plan, Self), TrialError> {
-        let found = found(&plan);
-        // Asking may have taken its time, and its answer matters no more to someone who has had enough.
-        if stop.is_set() {
-            return Err(TrialError::Interrupted);
+        let found = find(&plan, stop)?;
+        if let (Some(_), Some(_)) = (&found, &plan.server) {
+            say(&format!("testing the server that already answers at {}: none is started", plan.target.url));
         }
-        let (starts, is_llmsim) = match found? {
-            Some(is_llmsim) => (false, is_llmsim),
-            None => (true, true),
-        };
+        let (starts, found) = (found.is_none(), found.unwrap_or_default());
+        for hint in &found.hints {
+            say(&format!("warning: {}", hint.text));
+        }
+        let is_llmsim = starts || found.is_llmsim;
         let (client_cores, server_cores) = divide(&engine::cores(), &plan, starts);
         let server = match &plan.server {
             Some(spec) if starts => Some(start(spec, &server_cores, say, stop)?),
@@ -94,32 +101,39 @@ impl ServerUnderTest {
             Some(server) => at(plan, server),
             None => plan,
         };
-        let found = Self {
-            server,
-            is_llmsim,
-            client_cores,
-            server_cores,
+        let unknown = Self::unknown(&plan);
+        let hints = found.hints;
+        Ok((plan, Self { server, is_llmsim, client_cores, server_cores, pid, latency, hints, ..unknown }))
+    }
+
+    /// A server of which nothing is known: a signal came before it was found.
+    pub(super) fn unknown(plan: &Plan) -> Self {
+        Self {
+            server: None,
+            is_llmsim: false,
+            client_cores: engine::cores(),
+            server_cores: Vec::new(),
             stats_before: None,
             counted_before: Counted::default(),
             first: None,
             last: None,
             rss_max_bytes: 0,
-            pid,
-            latency,
+            pid: plan.server_pid,
+            latency: None,
             own_first: None,
             own_rss_max_bytes: 0,
-        };
-        Ok((plan, found))
+            hints: Vec::new(),
+        }
     }
 
     /// The test begins: what was used and counted until now is none of it.
-    pub(super) fn begin(&mut self, plan: &Plan) {
+    pub(super) fn begin(&mut self, plan: &Plan, stop: &Stop) {
         self.first = sample(self.server.as_ref(), self.pid);
         self.last = None;
         self.rss_max_bytes = self.first.map_or(0, |usage| usage.rss_bytes);
         self.own_first = procfs::sample_pid(std::process::id());
         self.own_rss_max_bytes = self.own_first.map_or(0, |usage| usage.rss_bytes);
-        self.stats_before = self.stats(plan);
+        self.stats_before = self.stats(plan, stop);
         self.counted_before = procfs::counted();
     }
 
@@ -153,11 +167,11 @@ impl ServerUnderTest {
     }
 
     /// Asks for the last numbers, and stops the server if we started it.
-    pub(super) fn leave(mut self, plan: &Plan) -> ServerRecord {
+    pub(super) fn leave(mut self, plan: &Plan, stop: &Stop) -> ServerRecord {
         let counted = procfs::counted().since(self.counted_before);
         let died = self.server.as_ref().and_then(Server::has_exited);
         let end = sample(self.server.as_ref(), self.pid).or(self.last.map(|(_, usage)| usage));
-        let stats_after = if died.is_some() { None } else { self.stats(plan) };
+        let stats_after = if died.is_some() { None } else { self.stats(plan, stop) };
         let identity = self.server.as_ref().map(|server| server.identity().clone());
         if let Some(server) = &mut self.server {
             server.stop();
@@ -175,21 +189,20 @@ impl ServerUnderTest {
             stats_after,
             counted,
             used: self.first.zip(end).map(|(first, end)| (first, end, self.rss_max_bytes.max(end.rss_bytes))),
+            hints: self.hints,
             died,
         }
     }
 
-    fn stats(&self, plan: &Plan) -> Option<Value> {
+    /// What the server has counted. After a signal nobody waits long for it.
+    fn stats(&self, plan: &Plan, stop: &Stop) -> Option<Value> {
         if !self.is_llmsim {
             return None;
         }
-        let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1).ok()?;
-        probe::stats_at(
-            &dialer.endpoint(0),
-            &plan.target.authority(),
-            &question(plan, &plan.target, "/llmsim/stats"),
-            PROBE_TIMEOUT,
-        )
+        let (targets, host) = (Targets::of(plan), plan.target.authority());
+        let path = question(plan, &plan.target, "/llmsim/stats");
+        let ask = move |timeout| probe::stats_at(&targets.dialer(1).ok()?.endpoint(0), &host, &path, timeout);
+        if stop.is_signalled() { ask(LAST_TIMEOUT) } else { stop.wait_for(move || ask(PROBE_TIMEOUT)).ok()? }
     }
 }
 
@@ -220,36 +233,74 @@ fn sample(server: Option<&Server>, pid: Option<u32>) -> Option<Usage> {
     server.map_or_else(|| procfs::sample_pid(pid?), Server::sample)
 }
 
-/// Whether a server is there already, and if so whether it is llmsim. None: one has to be started.
-///
-/// A server that was asked for in particular (a binary, a checkout, a configuration) is always started: results of another one, which
-/// happened to be there, would be taken for its own.
-fn found(plan: &Plan) -> Result<Option<bool>, TrialError> {
-    let spec = plan.server.as_ref();
-    if spec.is_some_and(is_particular) {
-        return Ok(None);
-    }
-    let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1)?;
-    let mut found = None;
-    for (number, target) in plan.targets().enumerate() {
-        found = found_at(&dialer.endpoint(number), plan, target)?;
-    }
-    // Statistics of several servers are nothing that our own could be set beside.
-    Ok(found.map(|is_llmsim| is_llmsim && plan.access.more_targets.is_empty()))
+/// A server that is there already.
+#[derive(Debug, Default)]
+struct Found {
+    is_llmsim: bool,
+    hints: Vec<Hint>,
 }
 
-fn found_at(endpoint: &Endpoint<'_>, plan: &Plan, target: &Target) -> Result<Option<bool>, TrialError> {
-    let health = probe::health_at(endpoint, &target.authority(), &question(plan, target, "/health"), PROBE_TIMEOUT);
-    match (health, plan.server.as_ref()) {
-        (Health::Healthy, _) => Ok(Some(true)),
-        // Whatever listens on our usual port, nobody has asked for it.
-        (_, Some(spec)) if spec.any_port => Ok(None),
-        // Another server that speaks HTTP and was named: it need not know our question.
-        (Health::Unwell(_), _) => Ok(Some(false)),
-        (_, Some(_)) => Ok(None),
-        (Health::Failed(reason), None) => Err(TrialError::Unusable { url: target.url.clone(), reason }),
-        (health, None) => Err(TrialError::Unreachable { url: target.url.clone(), reason: health.to_string() }),
+/// The server that is there already. None: one has to be started.
+///
+/// A server that was asked for in particular (a binary, a checkout, a configuration) is always started: results of another one, which
+/// happened to be there, would be taken for its own. The same goes for one that may listen anywhere: whatever listens on our usual port,
+/// nobody has asked for it.
+fn find(plan: &Plan, stop: &Stop) -> Result<Option<Found>, TrialError> {
+    if plan.server.as_ref().is_some_and(|spec| is_particular(spec) || spec.any_port) {
+        return Ok(None);
     }
+    let targets = Targets::of(plan);
+    let questions: Vec<(String, String)> =
+        plan.targets().map(|target| (target.authority(), question(plan, target, "/health"))).collect();
+    let answers = stop.wait_for(move || {
+        let dialer = targets.dialer(1)?;
+        let ask = |(number, (host, path)): (usize, &(String, String))| {
+            probe::look_at(&dialer.endpoint(number), host, path, PROBE_TIMEOUT)
+        };
+        Ok::<_, TrialError>(questions.iter().enumerate().map(ask).collect::<Vec<_>>())
+    })??;
+    let mut found = Found::default();
+    for (target, answer) in plan.targets().zip(answers) {
+        match of_answer(target, plan.server.is_some(), answer)? {
+            None => return Ok(None),
+            Some(seen) => {
+                found.is_llmsim = seen.is_llmsim;
+                found.hints.extend(seen.hints);
+            }
+        }
+    }
+    // Statistics of several servers are nothing that our own could be set beside.
+    found.is_llmsim &= plan.access.more_targets.is_empty();
+    Ok(Some(found))
+}
+
+/// What an answer to `GET /health` says of a target. Only whether something is there, and speaks HTTP, decides anything: whoever names a
+/// target wants its other paths tested. None when nothing is there, and one may be started.
+fn of_answer(
+    target: &Target,
+    may_start: bool,
+    answer: Result<Result<Reply, ProbeError>, ProbeError>,
+) -> Result<Option<Found>, TrialError> {
+    let url = || target.url.clone();
+    let hint = |text: String| Found { is_llmsim: false, hints: vec![Hint { name: "health".to_owned(), text }] };
+    let health = match answer {
+        // What does not answer there is not the server asked for; starting one says that its port is taken.
+        Err(_) | Ok(Err(_)) if may_start => return Ok(None),
+        Err(error @ (ProbeError::Refused | ProbeError::Timeout(_) | ProbeError::NoAddress)) => {
+            return Err(TrialError::Unreachable { url: url(), reason: error.to_string() });
+        }
+        Err(error) | Ok(Err(error @ (ProbeError::SpeaksTls | ProbeError::NotHttp))) => {
+            return Err(TrialError::Unusable { url: url(), reason: error.to_string() });
+        }
+        Ok(answer) => Health::of(answer),
+    };
+    Ok(Some(match health {
+        Health::Healthy => Found { is_llmsim: true, hints: Vec::new() },
+        // Most servers do not have that path, or say something else there.
+        Health::Unwell(status) if status < 500 => Found::default(),
+        Health::Timeout => hint(format!("{}: no answer to GET /health within {PROBE_TIMEOUT}", target.url)),
+        health => hint(format!("{}: GET /health: {health}", target.url)),
+    }))
 }
 
 /// A path below the target's, as the request line has it.

@@ -1,48 +1,95 @@
-//! Ctrl-C once: stop gracefully. Twice: stop at once.
+//! A signal once: stop gracefully, and keep what was measured. Twice: stop at once.
 
+use super::error::TrialError;
 use crate::exit::ExitClass;
+use crate::host::procfs;
 use crate::units::Nanos;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Signals that follow the first within this are the same wish: coreutils' `timeout` sends one to its child and another, in the same
 /// instant, to the group. Nobody presses Ctrl-C twice so fast.
 const TOGETHER: Nanos = Nanos::from_millis(100);
+/// Between two looks at the flag while something blocks.
+const LOOK: Duration = Duration::from_millis(50);
 
-/// A flag that ends a run: raised by a signal, by a threshold that aborts, or by the end of the server.
+/// The flags that end a run.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Stop(Arc<AtomicBool>);
+pub(crate) struct Stop {
+    /// Raised by a signal, by a threshold that aborts, or by the end of the server.
+    ended: Arc<AtomicBool>,
+    /// Raised by a signal only.
+    signalled: Arc<AtomicBool>,
+}
 
 impl Stop {
     pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.ended.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    /// Whether the user has asked to end.
+    pub(crate) fn is_signalled(&self) -> bool {
+        self.signalled.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self) {
+        self.ended.store(true, Ordering::Relaxed);
     }
 
     /// The flag itself, for rooms that know no signals.
     pub(crate) fn flag(&self) -> &AtomicBool {
-        &self.0
+        &self.ended
+    }
+
+    /// Waits for work that may block, on a thread of its own. A signal ends the wait: the work is then left to itself, and its result
+    /// matters no more.
+    pub(super) fn wait_for<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, TrialError> {
+        let (sender, receiver) = channel();
+        let thread = thread::Builder::new().name("waiting".to_owned()).spawn(move || {
+            // Nobody may be waiting any more.
+            let _ = sender.send(work());
+        })?;
+        loop {
+            let done = receiver.recv_timeout(LOOK);
+            if self.is_signalled() {
+                return Err(TrialError::Interrupted);
+            }
+            match done {
+                Ok(result) => return Ok(result),
+                Err(RecvTimeoutError::Timeout) => {}
+                // A panic is as much a defect there as it would be here.
+                Err(RecvTimeoutError::Disconnected) => match thread.join() {
+                    Err(panic) => std::panic::resume_unwind(panic),
+                    Ok(()) => return Err(io::Error::other("a thread ended without its result").into()),
+                },
+            }
+        }
     }
 }
 
-/// From now on a first signal raises the flag, and a second ends the process on the spot. Nothing outlives us then: a server that was
-/// started here is killed by the kernel.
+/// From now on a first signal raises the flags, and a second ends the process on the spot. Nothing outlives us then: a server that was
+/// started here is killed by the kernel. A hang-up is a wish to end like the others, unless whoever started us has it ignored (nohup).
 pub(super) fn watch() -> io::Result<Stop> {
     let stop = Stop::default();
-    let all = [SIGINT, SIGTERM];
-    // The flag is raised by the handler itself: what the signal has woken finds it.
-    for signal in all {
-        flag::register(signal, Arc::clone(&stop.0))?;
+    let mut all = vec![SIGINT, SIGTERM];
+    if !procfs::ignores(SIGHUP) {
+        all.push(SIGHUP);
+    }
+    // The flags are raised by the handler itself: what the signal has woken finds them.
+    for &signal in &all {
+        flag::register(signal, Arc::clone(&stop.signalled))?;
+        flag::register(signal, Arc::clone(&stop.ended))?;
     }
     let mut signals = Signals::new(all)?;
     #[expect(clippy::disallowed_methods, reason = "when a key was pressed is no time of a test")]
@@ -80,5 +127,15 @@ mod tests {
         let mut presses = Presses::default();
         let seen = [5_000, 5_000, 5_099, 5_100, 9_000].map(|ms| presses.is_second(Nanos::from_millis(ms)));
         assert_eq!(seen, [false, false, false, true, true]);
+    }
+
+    #[test]
+    fn a_signal_ends_the_wait_for_what_blocks() {
+        let stop = Stop::default();
+        assert_eq!(stop.wait_for(|| 7).expect("done"), 7);
+        let (_held, blocks) = channel::<()>();
+        stop.signalled.store(true, Ordering::Relaxed);
+        let error = stop.wait_for(move || blocks.recv()).expect_err("it never comes");
+        assert!(matches!(error, TrialError::Interrupted), "{error}");
     }
 }

@@ -11,15 +11,18 @@ const LATEST: SignedDuration = SignedDuration::from_secs(1);
 const NAP: SignedDuration = SignedDuration::from_millis(50);
 
 impl Ready {
-    /// Returns at the instant for which the load is planned, or when it is past by no more than a second.
+    /// Returns at the instant for which the load is planned, when it is past by no more than a second, or when a signal comes.
     pub(crate) fn wait_for_start(&self, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
         let Some(at) = self.plan().start_at else { return Ok(()) };
+        if self.stop().is_signalled() {
+            return Ok(());
+        }
         if let Some(left) = left(at, wall_clock())? {
             say(&format!("everything is ready: starting at {at}, in {} s", left.as_secs()));
         }
         while let Some(left) = left(at, wall_clock())? {
-            if self.stop().is_set() {
-                return Err(TrialError::Interrupted);
+            if self.stop().is_signalled() {
+                break;
             }
             #[expect(clippy::disallowed_methods, reason = "waits for an instant of the wall clock, before the test")]
             std::thread::sleep(left.min(NAP).unsigned_abs());

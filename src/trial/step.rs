@@ -33,7 +33,7 @@ impl Ready {
         let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
         let cores = server.client_cores.clone();
         let mut died = None;
-        server.begin(plan);
+        server.begin(plan, stop);
         let run = engine::run(plan, &cores, stop.flag(), &mut |tick| {
             server.watch(tick.elapsed, tick.second);
             if died.is_none() && !tick.last {

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Longest answer, head and body: llmsim's statistics are a few KiB.
 const MAX_REPLY_BYTES: usize = 1024 * 1024;
+/// How every answer begins.
+const HTTP: &[u8] = b"HTTP/";
 /// How an alert begins: its type, and the version that all records name.
 const TLS_ALERT: [u8; 2] = [21, 3];
 /// Bytes read at once.
@@ -87,6 +89,19 @@ pub enum Health {
     Failed(String),
 }
 
+impl Health {
+    /// What a server says of itself by its answer to `GET /health`.
+    pub fn of(answer: Result<Reply, ProbeError>) -> Self {
+        match answer {
+            Ok(reply) if reply.status == 200 && says_ok(&reply.body) => Self::Healthy,
+            Ok(reply) => Self::Unwell(reply.status),
+            Err(ProbeError::Refused) => Self::Refused,
+            Err(ProbeError::Timeout(_)) => Self::Timeout,
+            Err(other) => Self::Failed(other.to_string()),
+        }
+    }
+}
+
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -107,21 +122,35 @@ pub fn get(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nanos) 
 
 /// Asks `GET path` at an endpoint.
 pub fn get_at(endpoint: &Endpoint<'_>, host_header: &str, path: &str, timeout: Nanos) -> Result<Reply, ProbeError> {
+    look_at(endpoint, host_header, path, timeout)?
+}
+
+/// The same, with the two things that may go wrong told apart: the outer error is that of the connection, TLS included; the inner one is
+/// that of a server that is there and does not answer.
+pub fn look_at(
+    endpoint: &Endpoint<'_>,
+    host_header: &str,
+    path: &str,
+    timeout: Nanos,
+) -> Result<Result<Reply, ProbeError>, ProbeError> {
+    let clock = Countdown::start(timeout);
+    let call = connect(endpoint, &clock)?;
     let mut reply = None;
-    ask(endpoint, &http1::simple_get(host_header, path), timeout, &mut |bytes, eof| {
+    let asked = converse(call, &clock, &http1::simple_get(host_header, path), &mut |bytes, eof| {
         reply = parse(bytes, eof)?;
         if reply.is_none() && bytes.len() > MAX_REPLY_BYTES {
             return Err(ProbeError::TooLarge);
         }
         Ok(reply.is_some())
-    })?;
-    reply.ok_or(ProbeError::NotHttp)
+    });
+    Ok(asked.and_then(|()| reply.ok_or(ProbeError::CutShort)))
 }
 
 /// Sends a request and returns what comes back, as it comes, up to its end or to `most` bytes.
 pub fn raw(endpoint: &Endpoint<'_>, request: &[u8], most: usize, timeout: Nanos) -> Result<Vec<u8>, ProbeError> {
     let mut answer = Vec::new();
-    let result = ask(endpoint, request, timeout, &mut |bytes, eof| {
+    let clock = Countdown::start(timeout);
+    let result = converse(connect(endpoint, &clock)?, &clock, request, &mut |bytes, eof| {
         answer.clear();
         answer.extend_from_slice(&bytes[..bytes.len().min(most)]);
         // Whatever it is, it is shown.
@@ -136,15 +165,8 @@ pub fn raw(endpoint: &Endpoint<'_>, request: &[u8], most: usize, timeout: Nanos)
 /// Whether what has come so far will do; and whether nothing more will come.
 type IsEnough<'a> = dyn FnMut(&[u8], bool) -> Result<bool, ProbeError> + 'a;
 
-/// Sends a request to the first place that takes the connection, and reads until `is_enough` of what has come so far.
-fn ask(
-    endpoint: &Endpoint<'_>,
-    request: &[u8],
-    timeout: Nanos,
-    is_enough: &mut IsEnough<'_>,
-) -> Result<(), ProbeError> {
-    let clock = Countdown::start(timeout);
-    let mut call = connect(endpoint, &clock)?;
+/// Sends a request, and reads until `is_enough` of what has come so far.
+fn converse(mut call: Call, clock: &Countdown, request: &[u8], is_enough: &mut IsEnough<'_>) -> Result<(), ProbeError> {
     call.set_timeout(clock.left()?)?;
     call.write_all(request).map_err(|e| clock.explain(e))?;
     let mut bytes = Vec::new();
@@ -175,13 +197,7 @@ pub fn health(addrs: &[SocketAddr], host_header: &str, path: &str, timeout: Nano
 
 /// The same, at an endpoint.
 pub fn health_at(endpoint: &Endpoint<'_>, host_header: &str, path: &str, timeout: Nanos) -> Health {
-    match get_at(endpoint, host_header, path, timeout) {
-        Ok(reply) if reply.status == 200 && says_ok(&reply.body) => Health::Healthy,
-        Ok(reply) => Health::Unwell(reply.status),
-        Err(ProbeError::Refused) => Health::Refused,
-        Err(ProbeError::Timeout(_)) => Health::Timeout,
-        Err(other) => Health::Failed(other.to_string()),
-    }
+    Health::of(get_at(endpoint, host_header, path, timeout))
 }
 
 /// What the server has counted, as it says at `path`; none when it does not say.
@@ -267,6 +283,7 @@ fn parse(bytes: &[u8], eof: bool) -> Result<Option<Reply>, ProbeError> {
             WireError::ClosedEarly => ProbeError::CutShort,
             WireError::TooLarge(_) => ProbeError::Wire(error),
             _ if bytes.starts_with(&TLS_ALERT) => ProbeError::SpeaksTls,
+            error if bytes.starts_with(HTTP) => ProbeError::Wire(error),
             _ => ProbeError::NotHttp,
         });
         match event? {
@@ -403,13 +420,13 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
+        assert!(matches!(parse(b"garbage", false), Err(ProbeError::NotHttp)));
         for nonsense in [
-            &b"garbage"[..],
-            b"HTTP/1.1 abc\r\n\r\n",
+            &b"HTTP/1.1 abc\r\n\r\n"[..],
             b"HTTP/1.1 200\r\ncontent-length: -1\r\n\r\n",
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
         ] {
-            assert!(matches!(parse(nonsense, false), Err(ProbeError::NotHttp)), "{nonsense:?}");
+            assert!(matches!(parse(nonsense, false), Err(ProbeError::Wire(_))), "{nonsense:?}");
         }
     }
 }

@@ -1,10 +1,11 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::api::Api;
 use crate::metrics::TokenUsage;
 
 fn read(data: &str) -> Result<Delta, Flaw> {
-    read_event(&sse::Event { name: b"", data: data.as_bytes() })
+    Api::AnthropicMessages.read_event(&sse::Event { name: b"", data: data.as_bytes() })
 }
 
 /// The kind of token in an event that adds this to a block.
@@ -59,7 +60,8 @@ fn usage_comes_at_both_ends_and_the_last_word_holds() {
 
 #[test]
 fn the_type_in_the_data_beats_the_name_of_the_event() {
-    let named = |name: &'static [u8], data: &'static [u8]| read_event(&sse::Event { name, data });
+    let named =
+        |name: &'static [u8], data: &'static [u8]| Api::AnthropicMessages.read_event(&sse::Event { name, data });
     assert!(named(b"message_stop", b"{}").is_ok_and(|delta| delta.done));
     assert!(named(b"message_stop", br#"{"type":"ping"}"#).is_ok_and(|delta| !delta.done));
     assert_eq!(named(b"error", br#"{"type":"ping"}"#), Err(Flaw::Error));
@@ -91,7 +93,7 @@ const PLAIN: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model"
 #[test]
 fn a_plain_answer_is_checked() {
     let usage = Some(TokenUsage { input: 11, output: 6, reasoning: 0 });
-    assert_eq!(read_body(PLAIN.as_bytes()), Ok(Answer { usage, checks: 3 }));
+    assert_eq!(Api::AnthropicMessages.read_body(PLAIN.as_bytes()), Ok(Answer { usage, checks: 3 }));
     let failed = |name, held| Err(Flaw::Check { name, held });
     for (body, wanted) in [
         ("{}".to_owned(), failed("type is message", 0)),
@@ -100,17 +102,21 @@ fn a_plain_answer_is_checked() {
         (r#"{"type":"error","error":{"type":"api_error"}}"#.to_owned(), Err(Flaw::Error)),
         ("<html>".to_owned(), Err(Flaw::BadJson)),
     ] {
-        assert_eq!(read_body(body.as_bytes()), wanted, "{body}");
+        assert_eq!(Api::AnthropicMessages.read_body(body.as_bytes()), wanted, "{body}");
     }
 }
 
 #[test]
 fn a_count_is_a_number_above_zero() {
-    assert_eq!(read_count(br#"{"input_tokens":11}"#), Ok(Answer { usage: None, checks: 1 }));
+    assert_eq!(Api::AnthropicCountTokens.read_body(br#"{"input_tokens":11}"#), Ok(Answer { usage: None, checks: 1 }));
     for body in ["{}", "11", r#"{"input_tokens":0}"#, r#"{"input_tokens":"11"}"#, r#"{"input_tokens":-1}"#] {
-        assert_eq!(read_count(body.as_bytes()), Err(Flaw::Check { name: "has input_tokens", held: 0 }), "{body}");
+        assert_eq!(
+            Api::AnthropicCountTokens.read_body(body.as_bytes()),
+            Err(Flaw::Check { name: "has input_tokens", held: 0 }),
+            "{body}"
+        );
     }
-    assert_eq!(read_count(br#"{"type":"error","error":{}}"#), Err(Flaw::Error));
+    assert_eq!(Api::AnthropicCountTokens.read_body(br#"{"type":"error","error":{}}"#), Err(Flaw::Error));
 }
 
 #[test]

@@ -2,10 +2,11 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::api::Api;
 use serde::de::{IgnoredAny, Visitor};
 
 fn read(data: &str) -> Result<Delta, Flaw> {
-    read_event(&sse::Event { name: b"", data: data.as_bytes() })
+    Api::OpenaiChat.read_event(&sse::Event { name: b"", data: data.as_bytes() })
 }
 
 /// The kind of token in an event with this delta.
@@ -22,8 +23,8 @@ fn text_that_is_not_utf8_is_no_json_wherever_it_stands() {
         b"{\"choices\":[],\"usage\":{\"\xc3\":1}}",
         b"[\"\xe2\x82\"]",
     ] {
-        assert_eq!(read_event(&sse::Event { name: b"", data }), Err(Flaw::BadJson));
-        assert_eq!(read_body(data), Err(Flaw::BadJson));
+        assert_eq!(Api::OpenaiChat.read_event(&sse::Event { name: b"", data }), Err(Flaw::BadJson));
+        assert_eq!(Api::OpenaiChat.read_body(data), Err(Flaw::BadJson));
     }
     // A character that a read has cut is whole again before it comes here.
     assert_eq!(token(r#"{"content":"€"}"#), Some(Token::Visible));
@@ -132,7 +133,7 @@ fn events_that_mean_nothing_are_no_flaw() {
     {
         assert_eq!(read(data), NOTHING, "{data}");
     }
-    assert_eq!(read_event(&sse::Event { name: b"ping", data: b"{}" }), NOTHING);
+    assert_eq!(Api::OpenaiChat.read_event(&sse::Event { name: b"ping", data: b"{}" }), NOTHING);
 }
 
 #[test]
@@ -155,7 +156,7 @@ fn an_error_in_a_stream_is_told() {
     ] {
         assert_eq!(read(data), Err(Flaw::Error), "{data}");
     }
-    assert_eq!(read_event(&sse::Event { name: b"error", data: b"overloaded" }), Err(Flaw::Error));
+    assert_eq!(Api::OpenaiChat.read_event(&sse::Event { name: b"error", data: b"overloaded" }), Err(Flaw::Error));
     for data in [r#"{"error":null,"choices":[]}"#, r#"{"error":""}"#, r#"{"error":{}}"#, r#"{"object":"errors"}"#] {
         assert_eq!(read(data), NOTHING, "{data}");
     }
@@ -170,7 +171,7 @@ fn depth_is_no_reason_to_panic() {
         assert_eq!(read(&"[".repeat(depth)), Err(Flaw::BadJson), "{depth}");
         assert_eq!(read(&format!(r#"{{"x":{nested},"choices":{nested}}}"#)), NOTHING, "{depth}");
         assert_eq!(token(&format!(r#"{{"x":{nested},"content":"a"}}"#)), Some(Token::Visible), "{depth}");
-        assert_eq!(read_body(nested.as_bytes()), Err(Flaw::Check { name: "has choices", held: 0 }));
+        assert_eq!(Api::OpenaiChat.read_body(nested.as_bytes()), Err(Flaw::Check { name: "has choices", held: 0 }));
     }
 }
 
@@ -181,7 +182,7 @@ const PLAIN: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1
 #[test]
 fn a_plain_answer_is_checked() {
     let usage = Some(TokenUsage { input: 8, output: 12, reasoning: 3 });
-    assert_eq!(read_body(PLAIN.as_bytes()), Ok(Answer { usage, checks: 2 }));
+    assert_eq!(Api::OpenaiChat.read_body(PLAIN.as_bytes()), Ok(Answer { usage, checks: 2 }));
     let choices = Err(Flaw::Check { name: "has choices", held: 0 });
     let usage = Err(Flaw::Check { name: "has usage", held: 1 });
     for (body, wanted) in [
@@ -191,14 +192,21 @@ fn a_plain_answer_is_checked() {
         (r#"{"choices":{"a":1},"usage":{"total_tokens":1}}"#, choices),
         (r#"{"choices":[{}]}"#, usage),
         (r#"{"choices":[{}],"usage":null}"#, usage),
-        (r#"{"choices":[{}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":0}}"#, usage),
+        (r#"{"choices":[{}],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#, usage),
         (r#"{"choices":[{}],"error":{"message":"x"}}"#, Err(Flaw::Error)),
         ("", Err(Flaw::BadJson)),
         ("Internal Server Error", Err(Flaw::BadJson)),
         (&PLAIN[..PLAIN.len() - 1], Err(Flaw::BadJson)),
     ] {
-        assert_eq!(read_body(body.as_bytes()), wanted, "{body}");
+        assert_eq!(Api::OpenaiChat.read_body(body.as_bytes()), wanted, "{body}");
     }
+}
+
+#[test]
+fn a_bill_without_a_sum_is_a_bill() {
+    let body = PLAIN.replace(r#""total_tokens":20,"#, "");
+    let usage = Some(TokenUsage { input: 8, output: 12, reasoning: 3 });
+    assert_eq!(Api::OpenaiChat.read_body(body.as_bytes()), Ok(Answer { usage, checks: 2 }));
 }
 
 /// The body with its holes filled, parsed.

@@ -1,10 +1,11 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::api::Api;
 use crate::metrics::TokenUsage;
 
 fn read(data: &str) -> Result<Delta, Flaw> {
-    read_event(&sse::Event { name: b"", data: data.as_bytes() }, End::Completed)
+    Api::OpenaiResponses.read_event(&sse::Event { name: b"", data: data.as_bytes() })
 }
 
 /// What an event of this type says with these fields.
@@ -45,7 +46,7 @@ fn what_repeats_the_deltas_is_no_token() {
 #[test]
 fn the_type_in_the_data_beats_the_name_of_the_event() {
     let named = |name: &'static str, data: &'static str| {
-        read_event(&sse::Event { name: name.as_bytes(), data: data.as_bytes() }, End::Completed)
+        Api::OpenaiResponses.read_event(&sse::Event { name: name.as_bytes(), data: data.as_bytes() })
     };
     let token = |read: Result<Delta, Flaw>| read.expect("an event").token;
     assert_eq!(token(named("response.output_text.delta", r#"{"delta":"Hi"}"#)), Some(Token::Visible));
@@ -101,7 +102,7 @@ const PLAIN: &str = r#"{"id":"resp_1","object":"response","created_at":176400000
 #[test]
 fn a_plain_answer_is_checked() {
     let usage = Some(TokenUsage { input: 8, output: 12, reasoning: 3 });
-    assert_eq!(read_body(PLAIN.as_bytes()), Ok(Answer { usage, checks: 3 }));
+    assert_eq!(Api::OpenaiResponses.read_body(PLAIN.as_bytes()), Ok(Answer { usage, checks: 3 }));
     let failed = |name, held| Err(Flaw::Check { name, held });
     for (body, wanted) in [
         ("{}".to_owned(), failed("object is response", 0)),
@@ -114,7 +115,7 @@ fn a_plain_answer_is_checked() {
         (PLAIN[1..].to_owned(), Err(Flaw::BadJson)),
         (String::new(), Err(Flaw::BadJson)),
     ] {
-        assert_eq!(read_body(body.as_bytes()), wanted, "{body}");
+        assert_eq!(Api::OpenaiResponses.read_body(body.as_bytes()), wanted, "{body}");
     }
 }
 

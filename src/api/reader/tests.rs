@@ -174,7 +174,7 @@ fn traps_of_searching_bytes_are_none() {
     }
 }
 
-/// A field that the parser reads and its [`Reading`] does not name would be taken for one that is skipped.
+/// A field that the parser reads and notes as one that it skips would be taken for another.
 #[test]
 fn every_field_that_is_read_is_known() {
     let delta = |fields: &str| format!(r#"{{"choices":[{{"delta":{{{fields}}}}}]}}"#);
@@ -282,15 +282,6 @@ fn plain_answers_of_every_api_are_recognised_when_they_come_again() {
 }
 
 #[test]
-fn what_is_not_as_documented_is_not_learned_from() {
-    let mut reader = chat();
-    for data in [r#"{"choices":{"a":1}}"#, r#"{"choices":[],"choices":[]}"#, r#"{"choices":[1]}"#] {
-        assert_eq!(read(&mut reader, data.as_bytes()).0, Ok(Delta::default()));
-    }
-    assert!(reader.events.known.is_empty() && reader.answers.known.is_empty());
-}
-
-#[test]
 fn what_is_broken_is_not_recognised() {
     for (what, data) in [
         ("cut short", TOKEN[..TOKEN.len() - 1].to_owned()),
@@ -337,7 +328,7 @@ fn recorded_streams_are_recognised_when_they_come_again() {
         }
         for data in &events {
             let delta = reader.api.read_event(&event(data));
-            let is_json = data.starts_with(b"{") && delta.is_ok();
+            let is_json = matches!(json::data(&event(data)), Ok(Data::Json(_))) && delta.is_ok();
             assert_eq!(recognises(&mut reader, data), is_json, "{}", String::from_utf8_lossy(data));
             same(&mut reader, data);
         }
@@ -374,7 +365,7 @@ fn a_plain_answer_is_recognised_and_its_bill_read() {
 }
 
 #[test]
-fn endpoints_of_the_simulator_are_recognised_byte_by_byte() {
+fn endpoints_of_the_simulator_are_recognised() {
     for (api, body, other) in [
         (Api::Health, r#"{"service":"llmsim","status":"ok"}"#, r#"{"service":"llmsim","status":"no"}"#),
         (Api::Models, r#"{"object":"list","data":[]}"#, r#"{"object":"lost","data":[]}"#),
@@ -385,7 +376,7 @@ fn endpoints_of_the_simulator_are_recognised_byte_by_byte() {
         for data in [body, other, body, body, other, body] {
             same(&mut reader, data.as_bytes());
         }
-        assert_eq!(reader.answers.recognise(body.as_bytes()).is_some(), api != Api::Stats, "{api:?}");
+        assert!(reader.answers.recognise(body.as_bytes()).is_some(), "{api:?}");
     }
 }
 
@@ -406,20 +397,20 @@ fn what_is_learned_is_bounded() {
 }
 
 #[test]
-fn patience_runs_out_and_comes_back() {
+fn credit_runs_out_and_comes_back() {
     let mut reader = chat();
     let odd = |i: usize| format!(r#"{{"key-{i}":1}}"#);
-    for i in 0..MAX_PATIENCE.into() {
+    for i in 0..MAX_CREDIT.into() {
         same(&mut reader, odd(i).as_bytes());
     }
-    assert!(reader.events.patience < PRICE_OF_A_MISS);
+    assert!(reader.events.credit < PRICE_OF_A_MISS);
     same(&mut reader, TOKEN.as_bytes());
     assert!(!recognises(&mut reader, TOKEN.as_bytes()), "it does not learn any more");
     let misses = (0..).take_while(|&i| {
         same(&mut reader, odd(i).as_bytes());
-        reader.events.patience < PRICE_OF_A_MISS
+        reader.events.credit < PRICE_OF_A_MISS
     });
-    assert!(misses.count() <= MISSES_TO_FORGIVE.into());
+    assert!(misses.count() <= MISSES_TO_RESET.into());
     for _ in 0..2 {
         same(&mut reader, TOKEN.as_bytes());
     }

@@ -1,18 +1,33 @@
 use super::*;
-use crate::api::openai_chat::{CHUNK, COMPLETION};
+use crate::api::scan::Notes;
+use crate::api::{Api, Delta, Flaw};
+use crate::wire::sse;
 
 const EVENT: &str =
     r#"{"id":"c-1","created":17,"model":"m","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}"#;
 
-fn learn(data: &str) -> Template {
-    Template::learn(data.as_bytes(), &CHUNK, None).expect("it can be learned from")
+/// What the parser reads and notes of an event.
+fn parse(data: &str) -> (Result<Delta, Flaw>, Notes) {
+    let mut notes = Notes::default();
+    let read = Api::OpenaiChat.scan_event(&sse::Event { name: b"", data: data.as_bytes() }, &mut notes);
+    (read, notes)
 }
 
-/// What stands in the holes of a template.
-fn holes(data: &str, reading: &Reading, usage: Option<TokenUsage>) -> Vec<String> {
-    let template = Template::learn(data.as_bytes(), reading, usage).expect("it can be learned from");
+fn learn(data: &str) -> Template {
+    let (read, notes) = parse(data);
+    Template::learn(data.as_bytes(), &notes.holes, read.unwrap().usage).expect("it can be learned from")
+}
+
+/// What stands in the holes of a template of an event.
+fn holes(data: &str) -> Vec<String> {
     let text = |hole: &Hole| data[hole.start as usize..hole.end as usize].to_owned();
-    template.holes.iter().map(text).collect()
+    learn(data).holes.iter().map(text).collect()
+}
+
+/// What stands in those that were generated.
+fn generated(data: &str) -> Vec<(Token, &str)> {
+    let holes = parse(data).1.holes;
+    holes.iter().filter_map(|hole| Some((hole.token?, &data[hole.start as usize..hole.end as usize]))).collect()
 }
 
 #[test]
@@ -20,9 +35,7 @@ fn a_closed_hole_is_compared_and_opens_when_it_differs() {
     let mut template = learn(EVENT);
     assert_eq!(template.fits(EVENT.as_bytes()), Some(Fit { usage: None }));
     let other = EVENT.replace("Hi", "Hello");
-    assert_eq!(template.fits(other.as_bytes()), None, "nothing has differed yet");
-    assert_eq!(template.widen(other.as_bytes()), Some(Fit { usage: None }));
-    assert_eq!(template.open.len(), 1);
+    assert_eq!(template.open.len(), 1, "what is generated is open from the start");
     assert_eq!(template.fits(other.as_bytes()), Some(Fit { usage: None }));
     assert_eq!(template.fits(EVENT.as_bytes()), Some(Fit { usage: None }));
     let third = other.replace("c-1", "c-20").replace("17", "1800");
@@ -38,37 +51,31 @@ fn a_closed_hole_is_compared_and_opens_when_it_differs() {
 
 #[test]
 fn holes_are_where_the_parser_does_not_look() {
-    assert_eq!(holes(EVENT, &CHUNK, None), ["c-1", "17", "m", "0", "Hi"]);
-    assert_eq!(holes(r#" { "a" : [ "x" , -1e5 , { "b" : "y" } , true ] } "#, &CHUNK, None), ["x", "-1e5", "y"]);
+    assert_eq!(holes(EVENT), ["c-1", "17", "m", "0", "Hi"]);
+    assert_eq!(holes(r#"{ "a" : [ "x" , -1e5 , { "b" : "y" } , true ] }"#), ["x", "-1e5", "y"]);
     assert_eq!(
-        holes(r#"{"choices":[{"delta":{"tool_calls":[{"index":1,"function":{"arguments":"{"}}]}}]}"#, &CHUNK, None),
+        holes(r#"{"choices":[{"delta":{"tool_calls":[{"index":1,"function":{"arguments":"{"}}]}}]}"#),
         ["1", "{"]
     );
     assert_eq!(
-        holes(r#"{"choices":[{"delta":{"content":[{"type":"text","text":""}]}}]}"#, &CHUNK, None),
+        holes(r#"{"choices":[{"delta":{"content":[{"type":"text","text":""}]}}]}"#),
         ["text", ""],
         "it counts that there is a list, not what is in it"
     );
+    assert_eq!(holes(r#"{"choices":[["a",1]]}"#), ["a", "1"], "it counts that this is not a choice");
 }
 
 #[test]
 fn no_hole_is_where_the_parser_looks() {
     for data in [
         r#"{"object":"chat.completion.chunk","error":null}"#,
-        r#"{"error":{"message":"m","code":5}}"#,
+        r#"{"error":{},"object":["a",1]}"#,
         r#"{"choices":[{"delta":{"content":"","refusal":null,"tool_calls":[]},"finish_reason":null}]}"#,
-        // Structs that are read from lists: not followed.
-        r#"{"choices":[[{"content":"a"},"stop"]]}"#,
-        r#"{"choices":[{"delta":["a","b"]}]}"#,
-        r#"{"usage":{"prompt_tokens":1}}"#,
-        r#"["a",1]"#,
-        r#""a""#,
-        "1",
+        r#"{"usage":{"prompt_tokens":0,"total_tokens":null}}"#,
         "null",
     ] {
-        assert_eq!(holes(data, &CHUNK, None), [""; 0], "{data}");
+        assert_eq!(holes(data), [""; 0], "{data}");
     }
-    assert_eq!(holes(r#"{"status":"ok"}"#, &Reading::Exact, None), [""; 0]);
 }
 
 #[test]
@@ -76,9 +83,10 @@ fn counts_are_read_where_there_is_a_bill() {
     let data = r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"x":{"y":0},
         "completion_tokens_details":{"reasoning_tokens":2,"audio_tokens":0}}}"#;
     let usage = Some(TokenUsage { input: 7, output: 3, reasoning: 2 });
-    assert_eq!(holes(data, &CHUNK, usage), ["7", "3", "10", "0", "2", "0"]);
-    assert_eq!(holes(data, &CHUNK, None), [""; 0], "what the parser could not read as a bill is none");
-    let mut template = Template::learn(data.as_bytes(), &CHUNK, usage).unwrap();
+    assert_eq!(holes(data), ["7", "3", "10", "0", "2", "0"]);
+    let no_bill = r#"{"usage":{"x":1,"completion_tokens_details":{"reasoning_tokens":2}}}"#;
+    assert_eq!(holes(no_bill), ["1"], "what the parser did not take for a bill has no counts");
+    let mut template = learn(data);
     let other = data.replace(":3,", ":999999999,").replace(":7,", ":1,").replace(":2,", ":20,");
     let other_usage = Some(TokenUsage { input: 1, output: 999_999_999, reasoning: 20 });
     assert_eq!(template.widen(other.as_bytes()), Some(Fit { usage: other_usage }));
@@ -87,31 +95,66 @@ fn counts_are_read_where_there_is_a_bill() {
         assert_eq!(template.widen(data.replace(":3,", odd).as_bytes()), None, "{odd} is for the parser");
     }
     for literal in ["0", "3.0", "1000000000", "null"] {
-        let data = format!(
-            r#"{{"choices":[{{}}],"usage":{{"prompt_tokens":7,"completion_tokens":{literal},"total_tokens":7}}}}"#
-        );
-        assert_eq!(holes(&data, &COMPLETION, usage), ["7", "7"], "{literal} is no count that a hole can follow");
+        let data =
+            format!(r#"{{"choices":[],"usage":{{"prompt_tokens":7,"completion_tokens":{literal},"total_tokens":7}}}}"#);
+        assert_eq!(holes(&data), ["7", "7"], "{literal} is no count that a hole can follow");
+    }
+}
+
+#[test]
+fn what_was_generated_is_lent_as_it_stands() {
+    let (visible, reasoning) = (Token::Visible, Token::Reasoning);
+    let delta = |delta: &str| format!(r#"{{"choices":[{{"delta":{delta}}}]}}"#);
+    for (data, wanted) in [
+        (EVENT.replace("Hi", r"a\nb"), vec![(visible, r"a\nb")]),
+        (delta(r#"{"content":""}"#), vec![]),
+        (delta(r#"{"content":"é","reasoning":"x"}"#), vec![(visible, "é"), (reasoning, "x")]),
+        (delta(r#"{"reasoning_content":"x","reasoning":"x"}"#), vec![(reasoning, "x")]),
+        (
+            delta(r#"{"tool_calls":[{"function":{"name":"f","arguments":"{"}},{"function":{"arguments":"}"}}]}"#),
+            vec![(visible, "f"), (visible, "{"), (visible, "}")],
+        ),
+        (
+            r#"{"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}"#.to_owned(),
+            vec![(visible, "a"), (visible, "b")],
+        ),
+        // Of a key that stands there twice, the last one counts.
+        (delta(r#"{"content":"a","content":"b"}"#), vec![(visible, "b")]),
+        (r#"{"choices":[{"delta":{"content":"a"},"delta":{"content":"b"}}]}"#.to_owned(), vec![(visible, "b")]),
+        (
+            r#"{"choices":[{"delta":{"content":"a"}}],"choices":[{"delta":{"refusal":"b"}}]}"#.to_owned(),
+            vec![(visible, "b")],
+        ),
+        (
+            delta(r#"{"tool_calls":[{"function":{"name":"a"}}],"tool_calls":[{"function":{"name":"b"}}]}"#),
+            vec![(visible, "b")],
+        ),
+        (delta(r#"{"tool_calls":[{"function":{"name":"a"},"function":{"name":"b"}}]}"#), vec![(visible, "b")]),
+    ] {
+        assert_eq!(generated(&data), wanted, "{data}");
+        let mut lent = Vec::new();
+        learn(&data).lend(data.as_bytes(), &mut |token, piece| lent.push((token, piece.to_vec())));
+        let wanted: Vec<_> = wanted.iter().map(|(token, text)| (*token, text.as_bytes().to_vec())).collect();
+        assert_eq!(lent, wanted, "{data}, by its template");
     }
 }
 
 #[test]
 fn what_is_odd_is_not_learned_from() {
-    let learn = |data: &str| Template::learn(data.as_bytes(), &CHUNK, None);
-    let (depth, many) = (100, "1,".repeat(100));
+    let learnable = |data: &str| {
+        let notes = parse(data).1;
+        !notes.unlearnable && Template::learn(data.as_bytes(), &notes.holes, None).is_some()
+    };
+    assert!(learnable(r#"{"\u0063hoices":[],"é":1}"#));
+    let many = "1,".repeat(100);
+    let bill = r#""usage":{"total_tokens":1}"#;
     for data in [
-        "",
-        "{",
-        r#"{"a":1"#,
-        r#"{"a":1} x"#,
-        r#"{"\u0063hoices":[]}"#,
-        r#"{"é":1}"#,
-        &format!("{}{}", "[".repeat(depth), "]".repeat(depth)),
         &format!(r#"{{"a":[{many}1]}}"#),
         &format!(r#"{{"a":"{}"}}"#, "a".repeat(MAX_LEARNED_BYTES)),
+        &format!("{{{bill},{bill}}}"),
     ] {
-        assert!(learn(data).is_none(), "{data}");
+        assert!(!learnable(data), "{data}");
     }
-    assert!(Template::learn(b"{\"a\":\"\xff\"}", &CHUNK, None).is_none(), "not UTF-8");
     let largest = format!(r#"{{"a":"{}"}}"#, "a".repeat(MAX_LEARNED_BYTES - 8));
-    assert_eq!(learn(&largest).map(|template| template.size()), Some((MAX_LEARNED_BYTES, 1)));
+    assert_eq!(learn(&largest).size(), (MAX_LEARNED_BYTES, 1));
 }

@@ -62,6 +62,12 @@ pub(super) fn is_settled(steps: &[(f64, bool)], range: Range) -> bool {
     !steps.is_empty() && next(steps, range).is_none() && steps.len() < MOST_STEPS
 }
 
+/// The range above a load of which nothing could be said; none when it is not the lowest, or there is nothing above it.
+pub(super) fn above(range: Range, load: f64) -> Option<Range> {
+    let is_lowest = load <= range.min && load < range.max;
+    is_lowest.then(|| Range { min: (load * 2.0).min(range.max), ..range })
+}
+
 /// By load, ascending.
 fn tries(steps: &[(f64, bool)]) -> Vec<Try> {
     let mut tries: Vec<Try> = Vec::new();
@@ -93,6 +99,15 @@ mod tests {
 
     const USERS: Range = Range { min: 1.0, max: 10_000.0, whole: true };
     const RATE: Range = Range { min: 1.0, max: 100_000.0, whole: false };
+
+    #[test]
+    fn a_load_without_data_is_no_limit() {
+        let range = |min| Range { min, max: 5.0, whole: false };
+        assert_eq!(above(range(1.0), 1.0), Some(range(2.0)));
+        assert_eq!(above(range(4.0), 4.0), Some(range(5.0)));
+        assert_eq!(above(range(5.0), 5.0), None, "there is no higher one");
+        assert_eq!(above(range(1.0), 4.0), None, "lower ones have said something");
+    }
 
     /// What is asked of a server until enough is known.
     fn search(range: Range, mut holds: impl FnMut(f64, usize) -> bool) -> Vec<(f64, bool)> {

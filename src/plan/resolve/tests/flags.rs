@@ -25,7 +25,11 @@ fn a_port_that_was_asked_for_is_the_only_one() {
         (overrides! { host: flag("host", "localhost") }, "http://localhost:8080", true),
         (overrides! { port: flag("port", "9000") }, "http://127.0.0.1:9000", false),
         (overrides! { host: flag("host", "::1"), port: flag("port", "1") }, "http://[::1]:1", false),
-        (overrides! { target_url: flag("target-url", "http://localhost:9000/") }, "http://localhost:9000", false),
+        (
+            overrides! { target_url: flag("target-url", "http://localhost:9000/"), chaos: flag("chaos", "true") },
+            "http://localhost:9000",
+            false,
+        ),
     ] {
         let plan = plan(&overrides);
         assert_eq!((plan.target.url.as_str(), plan.server.map(|s| s.any_port)), (url, Some(any_port)));
@@ -46,6 +50,20 @@ fn no_server_is_started_elsewhere_or_against_the_user() {
     }
     let no = overrides! { no_server: env("LLMSIM_BLAST_NO_SERVER", "0") };
     assert!(plan(&no).server.is_some());
+}
+
+#[test]
+fn a_named_target_is_not_replaced_when_it_does_not_answer() {
+    for overrides in [
+        overrides! { target_url: flag("target-url", "http://localhost:9000") },
+        overrides! { target_url: env("K6_TARGET_URL", "http://localhost:9000") },
+        overrides! {
+            target_url: flag("target-url", "http://localhost:1"),
+            chaos: env("LLMSIM_BLAST_CHAOS", "1"),
+        },
+    ] {
+        assert_eq!(plan(&overrides).server, None, "{overrides:?}");
+    }
 }
 
 #[test]

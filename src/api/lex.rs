@@ -1,64 +1,7 @@
-//! What may stand in a hole, and where it ends.
-//!
-//! Everything here is stricter than the JSON parser or as strict: bytes that are refused are left to the parser, which may accept
-//! them after all. The grammar is that of RFC 8259, sections 6 and 7.
-
-use crate::metrics::TokenUsage;
-
-/// What a hole may be filled with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::api) enum Fill {
-    /// The inside of a string.
-    Text,
-    /// The inside of a string that is not empty.
-    SomeText,
-    /// A number.
-    Number,
-    /// A count of tokens above zero.
-    Tokens(Billed),
-}
-
-/// Which of the counts of a bill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::api) enum Billed {
-    /// Tokens of the prompt.
-    Input,
-    /// Tokens generated.
-    Output,
-    /// Tokens of reasoning among those generated.
-    Reasoning,
-    /// The sum, of which we only want to know that there is one.
-    Total,
-}
+//! The smallest parts of JSON: where a text ends, and where a number ends. The grammar is that of RFC 8259, sections 6 and 7.
 
 /// Most digits of a count that we read: any such number fits a `u32`, and none comes near it in practice.
 const MAX_DIGITS: usize = 9;
-
-impl Fill {
-    /// Where the filling at the front of `bytes` ends; `None` when there is none that can be vouched for. A count goes to `usage`.
-    ///
-    /// What follows the end is for the caller to compare. It is never a part of a longer filling: after a string's inside comes its
-    /// quote, and after a number what the learned data had there, which is no character of a number.
-    #[inline]
-    pub(super) fn end(self, bytes: &[u8], usage: &mut Option<TokenUsage>) -> Option<usize> {
-        match self {
-            Self::Text => text(bytes),
-            Self::SomeText => text(bytes).filter(|&end| end > 0),
-            Self::Number => number(bytes),
-            Self::Tokens(billed) => {
-                let (end, count) = tokens(bytes)?;
-                let usage = usage.get_or_insert_default();
-                match billed {
-                    Billed::Input => usage.input = count,
-                    Billed::Output => usage.output = count,
-                    Billed::Reasoning => usage.reasoning = count,
-                    Billed::Total => {}
-                }
-                Some(end)
-            }
-        }
-    }
-}
 
 /// Where the inside of a string ends: at its closing quote.
 #[inline]
@@ -82,12 +25,12 @@ fn text_with_more(bytes: &[u8], mut at: usize) -> Option<usize> {
         }
         at += plain(&bytes[at..]);
     }
-    // Whether the parser would check this depends on who reads the value, so bytes that are not UTF-8 are left to it.
+    // JSON between systems is UTF-8 as a whole (RFC 8259, section 8.1): a text that is not must be neither a token nor nothing.
     (is_ascii || std::str::from_utf8(&bytes[..at]).is_ok()).then_some(at)
 }
 
-/// The length of an escape. Halves of surrogate pairs are as good as others: a value in a hole is skipped by the parser or kept as it
-/// stands, and only decoding a string would tell them apart.
+/// The length of an escape. Halves of surrogate pairs are as good as others: tokenizers cut characters in two, and nothing here decodes
+/// a text.
 fn escape(bytes: &[u8]) -> Option<usize> {
     match bytes.get(1)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
@@ -200,7 +143,7 @@ fn number_with_more(bytes: &[u8]) -> Option<usize> {
     Some(at)
 }
 
-/// Where a count of tokens above zero ends, and the count. A sign, a fraction or an exponent is left to the parser.
+/// Where a plain count of tokens above zero ends, and the count: without a sign, a fraction or an exponent.
 #[inline]
 pub(super) fn tokens(bytes: &[u8]) -> Option<(usize, u32)> {
     let end = digits(bytes);
@@ -318,7 +261,6 @@ mod tests {
     }
 
     proptest! {
-        /// The parser keeps a value as it stands exactly as the two places do that a hole may have.
         #[test]
         fn a_text_that_is_vouched_for_is_one(pieces in prop::collection::vec(piece(), 0..5)) {
             let mut bytes = pieces.concat();
