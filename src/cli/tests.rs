@@ -384,7 +384,7 @@ const DURATIONS: [&str; 6] = ["duration", "warmup", "cooldown", "timeout", "dns-
 
 /// What people and their scripts type by mistake, and everything else.
 fn values() -> impl Strategy<Value = String> {
-    let known = [
+    const KNOWN: &[&str] = &[
         "",
         " ",
         "0",
@@ -465,7 +465,7 @@ fn values() -> impl Strategy<Value = String> {
         "http_req_failed rate<101%",
         "http_req_failed rate<inf%",
     ];
-    prop_oneof![proptest::sample::select(known.as_slice()).prop_map(str::to_owned), ".{0,40}", "[0-9a-z.:/=-]{0,12}"]
+    prop_oneof![proptest::sample::select(KNOWN).prop_map(str::to_owned), ".{0,40}", "[0-9a-z.:/=-]{0,12}"]
 }
 
 proptest! {

@@ -12,7 +12,7 @@ pub enum PlanError {
     )]
     UnknownProfile { asked: String, nearest: Option<String>, known: String },
     /// A file that cannot be read. `place` is what asked for it: a flag, an environment name, a key of a profile.
-    #[error("{place}: cannot read {path}: {reason}")]
+    #[error("{place}: cannot read {}: {reason}", path.escape_debug())]
     Unreadable { place: String, path: String, reason: String },
     /// A mistake in a profile.
     #[error("{file}{}: {}{problem}", .line.map_or(String::new(), |line| format!(":{line}")), key_prefix(.key))]

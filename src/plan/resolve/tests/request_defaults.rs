@@ -100,7 +100,7 @@ fn what_makes_no_sense_is_refused() {
     for (profile, overrides, words) in [
         ("load", overrides! { api: flag("api", "openai") }, &["--api", "'openai'", "openai-chat", "auto"][..]),
         ("load", overrides! { api: flag("api", "health") }, &["'health'", "API that generates"]),
-        ("load", overrides! { path: flag("path", "v1") }, &["--path", "'v1'", "starts with /"]),
+        ("load", overrides! { path: flag("path", "v1") }, &["--path", "starts with /"]),
         ("load", overrides! { path: flag("path", "/a b") }, &["no spaces"]),
         ("load", overrides! { model: flag("model", "") }, &["--model", "name of a model"]),
         ("all-apis", overrides! { path: flag("path", "/v1") }, &["--path", "several APIs", "--api"]),
