@@ -54,7 +54,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "watch",
         ],
     ),
-    ("live", &["units"]),
+    ("live", &["metrics", "units"]),
     ("document", &["compare", "exit", "metrics", "plan", "threshold", "units"]),
     ("engine", &["api", "load", "metrics", "mix", "net", "plan", "units", "wire"]),
     ("plan", &["api", "load", "metrics", "mix", "net", "server", "threshold", "units"]),

@@ -20,7 +20,7 @@
 //!       ┌──────┐  ┌────────┐              ┌─────┴────┐    ┌──────┐
 //!       │ plan │  │ server │              │  report  │    │ live │  progress
 //!       └──┬───┘  └────────┘              └─────▲────┘    └──▲───┘
-//!          │ Plan                     Summary + Verdict      │ Frame, once a second
+//!          │ Plan                     Summary + Verdict      │ Snapshot, once a second
 //!    ══════▼══════════════════════════════════════╪══════════╪═══════  control plane
 //!       ┌──────────────────────┐           ┌──────┴───────┐  │
 //!       │ engine::Fleet        │── Tally ─▶│  threshold   │  │

@@ -157,26 +157,30 @@ impl FromStr for Nanos {
 }
 
 impl fmt::Display for Nanos {
-    /// The shortest exact form a person would write: `1m30s`, `500ms`, `1.5s`, `50us`, `0s`. Parses back to the same value.
+    /// The shortest exact form that a person would write: `4m30s`, `2m05s`, `1h`, `500ms`, `1.5s`, `0s`. What
+    /// follows a larger unit has two digits, so that `2m05s` is not taken for `2m50s`. Parses back to the same value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SECOND: u64 = 1_000_000_000;
+        const MINUTE: u64 = 60 * SECOND;
         let nanos = self.0;
         match nanos {
-            0 => f.write_str("0s"),
-            _ if nanos.is_multiple_of(SECOND) => {
-                let seconds = nanos / SECOND;
-                for (count, unit) in [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")] {
-                    if count > 0 {
-                        write!(f, "{count}{unit}")?;
-                    }
-                }
-                Ok(())
-            }
-            _ if nanos < 1_000 => write!(f, "{nanos}ns"),
-            _ if nanos < 1_000_000 => write!(f, "{}us", nanos as f64 / 1e3),
-            _ if nanos < SECOND => write!(f, "{}ms", nanos as f64 / 1e6),
-            _ if nanos < 60 * SECOND => write!(f, "{}s", nanos as f64 / 1e9),
-            _ => write!(f, "{}{}", Self(nanos / (60 * SECOND) * (60 * SECOND)), Self(nanos % (60 * SECOND))),
+            0 => return f.write_str("0s"),
+            _ if nanos < 1_000 => return write!(f, "{nanos}ns"),
+            _ if nanos < 1_000_000 => return write!(f, "{}us", nanos as f64 / 1e3),
+            _ if nanos < SECOND => return write!(f, "{}ms", nanos as f64 / 1e6),
+            _ if nanos < MINUTE => return write!(f, "{}s", nanos as f64 / 1e9),
+            _ => {}
+        }
+        let (hours, minutes, rest) = (nanos / (60 * MINUTE), nanos / MINUTE % 60, nanos % MINUTE);
+        match (hours, minutes, rest) {
+            (0, ..) => write!(f, "{minutes}m")?,
+            (_, 0, 0) => write!(f, "{hours}h")?,
+            _ => write!(f, "{hours}h{minutes:02}m")?,
+        }
+        match rest {
+            0 => Ok(()),
+            _ if rest < 10 * SECOND => write!(f, "0{}s", rest as f64 / 1e9),
+            _ => write!(f, "{}s", rest as f64 / 1e9),
         }
     }
 }
@@ -224,6 +228,29 @@ mod tests {
         for text in ["", "30", "s", "-5s", "1x", "1.2.3s", "nan", "inf", "1e9s", "99999999h", "5 s", "s5"] {
             let error = text.parse::<Nanos>().expect_err(text);
             assert!(error.to_string().contains("30s"), "{error}");
+        }
+    }
+
+    #[test]
+    fn durations_are_printed_as_people_write_them() {
+        for (ns, text) in [
+            (0, "0s"),
+            (7, "7ns"),
+            (1_500, "1.5us"),
+            (500_000_000, "500ms"),
+            (1_500_000_000, "1.5s"),
+            (59_000_000_000, "59s"),
+            (60_000_000_000, "1m"),
+            (65_500_000_000, "1m05.5s"),
+            (125_000_000_000, "2m05s"),
+            (270_000_000_000, "4m30s"),
+            (3_600_000_000_000, "1h"),
+            (3_605_000_000_000, "1h00m05s"),
+            (3_900_000_000_000, "1h05m"),
+            (90_061_000_000_000, "25h01m01s"),
+        ] {
+            assert_eq!(Nanos(ns).to_string(), text);
+            assert_eq!(text.parse(), Ok(Nanos(ns)));
         }
     }
 

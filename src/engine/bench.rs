@@ -1,5 +1,6 @@
 //! What `benches/engine.rs` measures: parts of the engine that nobody else may name. Only with the feature `scripted`.
 
+use super::budget::Budget;
 use super::channels::{Channels, Inbox, Outbox};
 use super::clock::Clock;
 use super::poller::Poller;
@@ -56,7 +57,9 @@ pub fn run_worker(plan: &Plan, reads: &Rc<[Vec<u8>]>, gap: Nanos) -> (u64, u64) 
     let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (stop, (reports, inbox)) = (AtomicBool::new(false), channel());
     let ((_empty, recycled), (_found, addresses)) = (channel(), channel());
-    let channels = Channels { inbox: Inbox { stop: &stop, addresses }, outbox: Outbox { reports, recycled } };
+    let budget = Budget::new(u64::MAX);
+    let channels =
+        Channels { inbox: Inbox { stop: &stop, addresses, budget: &budget }, outbox: Outbox { reports, recycled } };
     let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1).expect("a plan that connects without TLS");
     let poller = Poller::Script(World::new(Rc::clone(&now), peer));
     let worker = Worker::new(0, plan, &scenario, Clock::Script(now), poller, dialer, channels);

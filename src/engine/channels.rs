@@ -1,5 +1,6 @@
 //! What goes down into a worker and what comes up from it. Nothing else crosses the thread border.
 
+use super::budget::Budget;
 use crate::metrics::Tally;
 use crate::units::Nanos;
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ pub(super) struct Inbox<'a> {
     pub(super) stop: &'a AtomicBool,
     /// Only with names that are looked up again during the test.
     pub(super) addresses: Receiver<Addresses>,
+    /// The one thing that workers share.
+    pub(super) budget: &'a Budget,
 }
 
 /// Up: what a worker reports, and the tallies that come back to be filled again.

@@ -14,6 +14,7 @@ mod channel;
 mod terms;
 mod websocket;
 
+use super::budget::{Budget, FREE_BYTES, STEP_BYTES};
 use super::excerpt::{Excerpt, Secrets};
 use super::rx_time::ReceiveTime;
 use super::window::{Placement, Window};
@@ -37,6 +38,9 @@ const AFTER_THE_END: WireError = WireError::BadHttp("bytes after the end of the 
 /// A response cannot answer a request that was not sent yet.
 const BEFORE_ITS_REQUEST: WireError = WireError::BadHttp("an answer before its request was sent");
 
+/// Responses that are kept are bounded each, and all together.
+const OVER_BUDGET: WireError = WireError::TooLarge("the incomplete responses of all users together");
+
 /// A collected body keeps its memory for the next request up to this size; a single large answer must not stay resident for ever.
 const KEPT_BODY_BYTES: usize = 64 * 1024;
 
@@ -50,6 +54,8 @@ pub(super) struct Exchange {
     pub(super) channel: Option<Box<Channel>>,
     /// Body of a plain answer that came in several pieces.
     body: Vec<u8>,
+    /// Steps of the budget that were taken for what is kept of this response.
+    charged: u16,
     /// The phase in which the request was sent.
     pub(super) phase: u16,
     /// The measurement window.
@@ -68,8 +74,8 @@ pub(super) struct Exchange {
     pub(super) done: Nanos,
     /// When the last byte came; `sent` before the first.
     pub(super) last_read: Nanos,
-    /// Tokens of the present read, not settled yet.
-    tokens_in_read: u32,
+    /// Tokens of the present read, not settled yet. A read holds a few thousand at most.
+    tokens_in_read: u16,
     visible_in_read: bool,
     /// The numbers, as they grow.
     pub(super) sample: Sample,
@@ -84,6 +90,7 @@ impl Exchange {
             sse: sse::Decoder::default(),
             channel: None,
             body: Vec::new(),
+            charged: 0,
             phase: 0,
             window: Window { begin: Nanos::ZERO, end: Nanos::MAX },
             early: false,
@@ -184,7 +191,35 @@ impl Exchange {
             self.decode(bytes, incoming)
         };
         self.settle(incoming.time, incoming.tally);
-        progress
+        match progress {
+            Progress::More if Budget::steps(self.held()) > self.charged => self.charge(incoming.budget),
+            progress => progress,
+        }
+    }
+
+    /// Bytes that are kept until more of the response has come.
+    fn held(&self) -> usize {
+        let messages = self.channel.as_ref().map_or(0, |channel| channel.held());
+        self.body.len() + self.sse.held() + messages
+    }
+
+    /// Takes the memory for what is held from the budget of all users.
+    fn charge(&mut self, budget: &Budget) -> Progress {
+        let steps = Budget::steps(self.held());
+        if !budget.take(steps - self.charged) {
+            return self.broken(OVER_BUDGET, &[]);
+        }
+        self.charged = steps;
+        Progress::More
+    }
+
+    /// The response is over: its memory is given back.
+    pub(super) fn release(&mut self, budget: &Budget) {
+        if self.charged > 0 {
+            budget.give_back(std::mem::take(&mut self.charged));
+            self.body = Vec::new();
+            self.sse.reset();
+        }
     }
 
     /// The peer closed its side.
@@ -275,9 +310,11 @@ impl Exchange {
     }
 
     fn keep(&mut self, piece: &[u8]) {
-        if !piece.is_empty() {
-            self.body.extend_from_slice(piece);
+        if self.body.len() > FREE_BYTES && self.body.capacity() - self.body.len() < piece.len() {
+            // Doubling would take up to twice what is charged.
+            self.body.reserve_exact(piece.len().max(STEP_BYTES));
         }
+        self.body.extend_from_slice(piece);
     }
 
     fn reads_stream(&self) -> bool {
@@ -371,7 +408,7 @@ impl Exchange {
 
     fn on_delta(&mut self, delta: Delta, at: Nanos) {
         if let Some(token) = delta.token {
-            self.tokens_in_read += 1;
+            self.tokens_in_read = self.tokens_in_read.saturating_add(1);
             self.visible_in_read |= token == Token::Visible;
             self.sample.token_events += 1;
             self.sample.reasoning_events += u32::from(token == Token::Reasoning);
@@ -390,7 +427,7 @@ impl Exchange {
     /// One token came when its read came. Several came somewhere in (`not_before`, `at`]: if that is narrow they share `at`, else the
     /// single gaps and a first token among them are *censored*: counted, not guessed. Sums over the stream stay exact either way.
     fn settle(&mut self, time: ReceiveTime, tally: &mut Tally) {
-        let tokens = std::mem::take(&mut self.tokens_in_read);
+        let tokens = u32::from(std::mem::take(&mut self.tokens_in_read));
         let visible = std::mem::take(&mut self.visible_in_read);
         if tokens == 0 {
             return;

@@ -1,7 +1,7 @@
 //! Adds up what the workers report, second by second.
 
 use super::channels::{Ended, Report};
-use crate::metrics::{Balance, Second, StageTally, Tally};
+use crate::metrics::{Balance, Second, StageTally, Tally, Totals};
 use crate::plan::{Phase, Plan};
 use crate::units::Nanos;
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub struct Tick<'a> {
     pub second: &'a mut Second,
     /// The sum of everything so far that belongs to the measurement window.
     pub total: &'a Tally,
+    /// What has been counted since the start.
+    pub totals: &'a Totals,
     /// Nothing comes after it.
     pub last: bool,
 }
@@ -47,6 +49,7 @@ pub struct RunResult {
 #[derive(Debug)]
 pub(super) struct Fleet {
     total: Tally,
+    totals: Totals,
     outside: Option<Tally>,
     phases: Vec<Phase>,
     stages: Vec<StageTally>,
@@ -65,6 +68,7 @@ impl Fleet {
         let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
         Self {
             total: Tally::new(names.len()),
+            totals: Totals::default(),
             outside: None,
             phases: plan.phases(),
             stages: vec![StageTally::default(); plan.shape.spans().len()],
@@ -101,11 +105,12 @@ impl Fleet {
             }
             let interval = self.take_second(second);
             let mut plain = Second::new(second, &interval, &self.names);
+            self.totals.add(&interval);
             let ended = self.ended_at();
             let last = ended.is_some() && self.open.is_empty();
             let end_of_second = Nanos::from_secs(u64::from(second) + 1);
             let elapsed = ended.filter(|_| last).unwrap_or(end_of_second);
-            on_tick(&mut Tick { elapsed, second: &mut plain, total: &self.total, last });
+            on_tick(&mut Tick { elapsed, second: &mut plain, total: &self.total, totals: &self.totals, last });
             self.series.push(plain);
         }
     }

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "scripted")]
 pub mod bench;
+mod budget;
 mod channels;
 mod clock;
 mod connection;
@@ -28,7 +29,8 @@ mod worker;
 use crate::metrics::Balance;
 use crate::mix::Scenario;
 use crate::net::{Dialer, KeepStamping};
-use crate::plan::Plan;
+use crate::plan::{Plan, limits};
+use budget::Budget;
 use channels::{Channels, Inbox, Outbox};
 use clock::Clock;
 use fleet::Fleet;
@@ -78,6 +80,7 @@ pub fn run(
     let shares: Vec<Plan> = (0..workers).map(|k| plan.share(k as u32, workers as u32)).collect();
     let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (reports, inbox) = channel();
+    let budget = Budget::new(limits::BODY_BUDGET);
     let epoch = Clock::epoch();
     // If it cannot be had, stamps may be missing at first, and are counted.
     let _stamping = KeepStamping::begin().ok();
@@ -92,7 +95,7 @@ pub fn run(
             let (new, addresses) = channel();
             found.push(new);
             let outbox = Outbox { reports: reports.clone(), recycled };
-            let channels = Channels { inbox: Inbox { stop, addresses }, outbox };
+            let channels = Channels { inbox: Inbox { stop, addresses, budget: &budget }, outbox };
             let (scenario, pin) = (&scenario, pins[number]);
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             threads.push(thread.spawn_scoped(scope, move || {

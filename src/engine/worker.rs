@@ -9,10 +9,8 @@
 //!
 //! `check stop` looks at the stop flag; `publish` does something once a second. Reads come before
 //! writes: a response that a pass completes is followed by the next request in the same pass, but
-//! only after the socket's reads were dated. Workers share nothing while they run. No request and
-//! no event takes a lock or an atomic write, and once warm none allocates.
-//!
-//! Connecting and slow readers have files of their own.
+//! only after the socket's reads were dated. Workers share nothing while they run but the budget for
+//! large responses. No request and no event takes a lock, and once warm none allocates.
 
 mod connect_queue;
 mod connecting;
@@ -47,8 +45,7 @@ use state::{Buffers, Counts, KindState};
 use std::io;
 use std::sync::atomic::Ordering;
 
-/// Reads of one connection in one pass. A stream that is faster than we read must not keep the
-/// others waiting.
+/// Reads of one connection in one pass: a fast stream must not keep the others waiting.
 const READS_PER_PASS: usize = 16;
 /// Reads of all connections in one pass, 256 MiB at most: then the stop flag is looked at again, and
 /// what is left waits for the next pass.
@@ -293,6 +290,7 @@ impl<'a> Worker<'a> {
         let connection = &mut self.connections[slot];
         let mut incoming = Incoming {
             time: read.time,
+            budget: self.inbox.budget,
             early: read.early,
             reader: &mut self.kinds[connection.kind()].reader,
             tally: self.tallies.of(connection.phase()),
@@ -337,6 +335,7 @@ impl<'a> Worker<'a> {
                     self.arm_response(slot);
                 }
                 Some(_) if connection.paused_until() <= now => self.read_slowly(slot),
+                Some(_) if connection.whole().is_some() => self.finish_whole(slot),
                 Some(_) => {
                     if connection.state == State::Queued {
                         self.prepare(slot, now);
@@ -385,7 +384,7 @@ impl<'a> Worker<'a> {
         self.connect_waiting(now);
     }
 
-    /// Counts arrivals when they come due, whether or not a user is free to take them.
+    /// Counts arrivals when they come due, free users or not.
     fn count_offered(&mut self) {
         let offered = self.schedule.take_offered();
         if offered.arrivals > 0 {

@@ -1,64 +1,19 @@
 //! What is seen while a test runs: progress on standard error, drawn on a thread of its own.
 //!
-//! Standard output belongs to the report. Whoever measures hands over a [`Frame`] now and then and is never kept waiting: when the
-//! terminal is slow, frames are dropped.
+//! Standard output belongs to the report. The measuring side hands over a [`Snapshot`] once a second and is never
+//! kept waiting: when the terminal is slow, snapshots are dropped.
 
+mod snapshot;
 mod text;
+
+pub use snapshot::{Outline, Snapshot};
 
 use crate::units::Nanos;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-
-/// A moment of a run. Plain data.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Frame {
-    /// Time since the start.
-    pub elapsed: Nanos,
-    /// How long the run is planned to take; none when it ends by a count.
-    pub total: Option<Nanos>,
-    /// Where in the plan it is, in a few words: `30s to 50 VUs`.
-    pub stage: String,
-    /// Users now.
-    pub vus: u32,
-    /// Requests under way now.
-    pub in_flight: u32,
-    /// Open connections now.
-    pub connections: u32,
-    /// What happened in the last second.
-    pub second: Counts,
-    /// What has happened so far.
-    pub totals: Counts,
-    /// Time to first token in the last second, if there was one.
-    pub ttft: Option<Quantiles>,
-    /// Time between tokens in the last second, if there was any.
-    pub tbt: Option<Quantiles>,
-    /// Duration of the requests that ended well in the last second, if any did.
-    pub http_req_duration: Option<Quantiles>,
-}
-
-/// Counts of a stretch of time. Plain data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Requests finished.
-    pub http_reqs: u64,
-    /// Those of them that failed.
-    pub failed: u64,
-    /// Tokens received.
-    pub tokens_output: u64,
-}
-
-/// Three points of a distribution, in ms. Plain data.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Quantiles {
-    /// The median.
-    pub p50: f64,
-    /// The 95th percentile.
-    pub p95: f64,
-    /// The 99th percentile.
-    pub p99: f64,
-}
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +34,7 @@ pub enum Mode {
     Off,
 }
 
-/// Frames and messages on their way to a slow terminal: a cargo build's lines, or a few minutes of frames.
+/// Snapshots and messages on their way to a slow terminal: a cargo build's lines, or a few minutes of snapshots.
 const MAX_QUEUED: usize = 256;
 /// Most repaints a second: faster is not seen.
 const REPAINTS_PER_SECOND: u8 = 10;
@@ -89,7 +44,7 @@ const FINISH_WAIT: Nanos = Nanos::from_secs(1);
 /// One thing to show.
 #[derive(Debug)]
 enum Item {
-    Frame(Frame),
+    Snapshot(Arc<Snapshot>),
     Message(String),
 }
 
@@ -132,12 +87,12 @@ impl Progress {
         Self { painter: thread.ok().map(|thread| Painter { items, ended, thread }) }
     }
 
-    /// Shows a moment of the run. Never waits: when the terminal is behind, this frame is not shown.
-    pub fn show(&self, frame: Frame) {
-        self.offer(Item::Frame(frame));
+    /// Shows a moment of the run. Never waits: when the terminal is behind, this snapshot is not shown.
+    pub fn show(&self, snapshot: Arc<Snapshot>) {
+        self.offer(Item::Snapshot(snapshot));
     }
 
-    /// Shows one line about what is being done, before or between frames: `starting embedded llmsim on 127.0.0.1:8080`. Never waits.
+    /// Shows one line about what is being done, before or between snapshots: `starting embedded llmsim on 127.0.0.1:8080`. Never waits.
     pub fn message(&self, text: &str) {
         self.offer(Item::Message(text.to_owned()));
     }
@@ -173,7 +128,7 @@ impl Drop for Progress {
 /// Where the painting thread paints.
 enum Screen {
     Terminal { bar: ProgressBar, color: bool, width: u16 },
-    Lines { out: Box<dyn Write + Send>, every: Nanos, last: Option<(Nanos, Counts)> },
+    Lines { out: Box<dyn Write + Send>, every: Nanos, last: Option<Arc<Snapshot>> },
 }
 
 impl Screen {
@@ -190,8 +145,8 @@ impl Screen {
 
     fn paint(&mut self, item: Item) {
         match (self, item) {
-            (Self::Terminal { bar, color, width }, Item::Frame(frame)) => {
-                bar.set_message(text::dashboard(&frame, *width, *color));
+            (Self::Terminal { bar, color, width }, Item::Snapshot(snapshot)) => {
+                bar.set_message(text::dashboard(&snapshot, *width, *color));
             }
             (Self::Terminal { bar, width, .. }, Item::Message(message)) => {
                 let message = text::clip(&message, usize::from(*width));
@@ -200,11 +155,11 @@ impl Screen {
                     let _ = writeln!(io::stderr(), "{message}");
                 });
             }
-            (Self::Lines { out, every, last }, Item::Frame(frame)) => {
-                let since = last.map_or(Nanos::ZERO, |(at, _)| at);
-                if frame.elapsed.since(since) >= *every {
-                    let _ = writeln!(out, "{}", text::line(&frame, *last));
-                    *last = Some((frame.elapsed, frame.totals));
+            (Self::Lines { out, every, last }, Item::Snapshot(snapshot)) => {
+                let since = last.as_ref().map_or(Nanos::ZERO, |last| last.elapsed);
+                if snapshot.elapsed.since(since) >= *every {
+                    let _ = writeln!(out, "{}", text::line(&snapshot, last.as_deref()));
+                    *last = Some(snapshot);
                 }
             }
             (Self::Lines { out, .. }, Item::Message(message)) => {
@@ -226,8 +181,8 @@ impl Screen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
     use std::sync::mpsc::{Sender, channel};
-    use std::sync::{Arc, Mutex};
 
     /// A terminal that keeps what it is given, and waits for `gate` before each write when there is one.
     #[derive(Clone, Default)]
@@ -266,9 +221,8 @@ mod tests {
         Progress::paint_on(Screen::lines(Nanos::from_secs(5), Box::new(paper.clone())))
     }
 
-    fn frame(second: u64) -> Frame {
-        let totals = Counts { http_reqs: second * 100, failed: 0, tokens_output: second * 1000 };
-        Frame { elapsed: Nanos::from_secs(second), vus: 3, totals, ..Frame::default() }
+    fn snapshot(second: u32) -> Arc<Snapshot> {
+        Arc::new(text::tests::at(second, &[100, 0, 1000].map(|n: u64| n * u64::from(second))))
     }
 
     #[test]
@@ -277,7 +231,7 @@ mod tests {
         let progress = on(&paper);
         progress.message("starting");
         for second in 1..=12 {
-            progress.show(frame(second));
+            progress.show(snapshot(second));
         }
         progress.finish();
         let lines = paper.lines();
@@ -316,7 +270,7 @@ mod tests {
         let progress = Progress::start(Mode::Off);
         assert!(progress.painter.is_none());
         progress.message("not seen");
-        progress.show(frame(1));
+        progress.show(snapshot(1));
         progress.finish();
     }
 
@@ -324,7 +278,7 @@ mod tests {
     fn a_terminal_display_starts_and_ends() {
         let progress = Progress::start(Mode::Terminal { color: true, width: 80 });
         assert!(progress.painter.is_some());
-        progress.show(frame(1));
+        progress.show(snapshot(1));
         progress.finish();
     }
 }

@@ -1,11 +1,15 @@
-//! A frame as text. Pure: what is seen is tested without a terminal.
+//! A snapshot as text. Pure: what is seen is tested without a terminal.
 
-use super::{Counts, Frame, Quantiles};
+use super::Snapshot;
+use crate::metrics::series::Quantiles;
+use crate::metrics::{Counter, Rate};
 use crate::units::Nanos;
 use console::{Style, measure_text_width};
 
 /// Widest line: the terminal of a log viewer, and what is read at a glance.
 const MAX_WIDTH: usize = 80;
+/// What is said when the plan is done and the last responses are still on their way.
+const FINISHING: &str = "finishing";
 /// Cells of the bar.
 const BAR_CELLS: usize = 24;
 
@@ -20,26 +24,29 @@ fn piece(text: String, style: Style) -> Piece {
 }
 
 /// The three lines of the live display: where we are, how much, how fast. At most 80 columns, less on a narrower terminal.
-pub(super) fn dashboard(frame: &Frame, width: u16, color: bool) -> String {
+pub(super) fn dashboard(snapshot: &Snapshot, width: u16, color: bool) -> String {
     // The last column stays free: some terminals wrap when it is written to.
     let width = MAX_WIDTH.min(usize::from(width).saturating_sub(1));
-    let failed = if frame.totals.failed > 0 { Style::new().red() } else { Style::new().dim() };
+    let second = &snapshot.second;
+    let has_failed = snapshot.totals.rate(Rate::HttpReqFailed).matches > 0;
+    let failed = if has_failed { Style::new().red() } else { Style::new().dim() };
+    let stage = snapshot.stage.as_deref().unwrap_or(FINISHING);
     let lines = [
         vec![
-            piece(bar(frame), Style::new().cyan()),
-            piece(format!("{}  {} VUs  ", clock(frame), count(u64::from(frame.vus))), Style::new().bold()),
-            piece(frame.stage.clone(), Style::new().dim()),
+            piece(bar(snapshot), Style::new().cyan()),
+            piece(format!("{}  {} VUs  ", clock(snapshot), count(second.vus)), Style::new().bold()),
+            piece(stage.to_owned(), Style::new().dim()),
         ],
         vec![
-            piece(format!("{:>6} req/s  ", count(frame.second.http_reqs)), Style::new().bold()),
-            piece(format!("{:>6} tok/s  ", count(frame.second.tokens_output)), Style::new().bold()),
-            piece(format!("{} in flight  ", count(u64::from(frame.in_flight))), Style::new()),
-            piece(format!("{} conns  ", count(u64::from(frame.connections))), Style::new()),
-            piece(failures(frame.totals), failed),
+            piece(format!("{:>6} req/s  ", count(second.http_reqs)), Style::new().bold()),
+            piece(format!("{:>6} tok/s  ", count(second.tokens_output)), Style::new().bold()),
+            piece(format!("{} in flight  ", count(second.in_flight)), Style::new()),
+            piece(format!("{} conns  ", count(second.connections)), Style::new()),
+            piece(failures(snapshot), failed),
         ],
         vec![
-            piece(format!("TTFT {}   ", three(frame.ttft)), Style::new()),
-            piece(format!("TBT {}   ", three(frame.tbt)), Style::new()),
+            piece(format!("TTFT {}   ", three(second.ttft)), Style::new()),
+            piece(format!("TBT {}   ", three(second.tbt)), Style::new()),
             piece("p50/p95/p99".to_owned(), Style::new().dim()),
         ],
     ];
@@ -47,22 +54,23 @@ pub(super) fn dashboard(frame: &Frame, width: u16, color: bool) -> String {
 }
 
 /// One plain line of at most 80 columns. Rates are those since `last`, the previous line.
-pub(super) fn line(frame: &Frame, last: Option<(Nanos, Counts)>) -> String {
-    let (at, before) = last.unwrap_or_default();
-    let seconds = frame.elapsed.since(at).as_secs_f64();
-    let rate = |now: u64, then: u64| {
-        if seconds > 0.0 { count((now.saturating_sub(then) as f64 / seconds).round() as u64) } else { count(0) }
+pub(super) fn line(snapshot: &Snapshot, last: Option<&Snapshot>) -> String {
+    let seconds = snapshot.elapsed.since(last.map_or(Nanos::ZERO, |last| last.elapsed)).as_secs_f64();
+    let rate = |counter: Counter| {
+        let before = last.map_or(0, |last| last.totals.counter(counter));
+        let more = snapshot.totals.counter(counter).saturating_sub(before);
+        if seconds > 0.0 { count((more as f64 / seconds).round() as u64) } else { count(0) }
     };
     let p95 = |q: Option<Quantiles>| q.map_or_else(|| "-".to_owned(), |q| millis(q.p95));
+    let place = if snapshot.stage.is_some() { clock(snapshot) } else { FINISHING.to_owned() };
     let text = format!(
-        "{} {} VUs {} req/s {} tok/s {} failed p95 TTFT {} TBT {}",
-        clock(frame),
-        count(u64::from(frame.vus)),
-        rate(frame.totals.http_reqs, before.http_reqs),
-        rate(frame.totals.tokens_output, before.tokens_output),
-        count(frame.totals.failed),
-        p95(frame.ttft),
-        p95(frame.tbt),
+        "{place} {} VUs {} req/s {} tok/s {} failed p95 TTFT {} TBT {}",
+        count(snapshot.second.vus),
+        rate(Counter::HttpReqs),
+        rate(Counter::TokensOutput),
+        count(snapshot.totals.rate(Rate::HttpReqFailed).matches),
+        p95(snapshot.second.ttft),
+        p95(snapshot.second.tbt),
     );
     clip(&text, MAX_WIDTH)
 }
@@ -88,18 +96,18 @@ fn join(pieces: &[Piece], width: usize, color: bool) -> String {
 }
 
 /// `[━━━━────] `, or nothing when the end is not known.
-fn bar(frame: &Frame) -> String {
-    let Some(total) = frame.total.filter(|total| *total > Nanos::ZERO) else { return String::new() };
-    let done = (frame.elapsed.as_secs_f64() / total.as_secs_f64()).min(1.0);
+fn bar(snapshot: &Snapshot) -> String {
+    let Some(total) = snapshot.outline.length.filter(|length| *length > Nanos::ZERO) else { return String::new() };
+    let done = (snapshot.elapsed.as_secs_f64() / total.as_secs_f64()).min(1.0);
     let cells = (done * BAR_CELLS as f64).round() as usize;
     format!("[{}{}] ", "━".repeat(cells), " ".repeat(BAR_CELLS - cells))
 }
 
-/// `0:35/4:00`, or `0:35` when the end is not known.
-fn clock(frame: &Frame) -> String {
-    match frame.total {
-        Some(total) => format!("{}/{}", minutes(frame.elapsed), minutes(total)),
-        None => minutes(frame.elapsed),
+/// `0:35/4:00`, or `0:35` when the end is not known. It stops at the planned end.
+fn clock(snapshot: &Snapshot) -> String {
+    match snapshot.outline.length {
+        Some(length) => format!("{}/{}", minutes(snapshot.elapsed.min(length)), minutes(length)),
+        None => minutes(snapshot.elapsed),
     }
 }
 
@@ -111,12 +119,12 @@ fn minutes(length: Nanos) -> String {
 }
 
 /// `0 failed`, `12 failed (0.4%)`: of everything so far.
-fn failures(totals: Counts) -> String {
-    if totals.failed == 0 {
+fn failures(snapshot: &Snapshot) -> String {
+    let failed = snapshot.totals.rate(Rate::HttpReqFailed);
+    if failed.matches == 0 {
         return "0 failed".to_owned();
     }
-    let share = totals.failed as f64 / totals.http_reqs.max(totals.failed) as f64;
-    format!("{} failed ({:.1}%)", count(totals.failed), share * 100.0)
+    format!("{} failed ({:.1}%)", count(failed.matches), failed.ratio() * 100.0)
 }
 
 /// At most five characters: `9999`, `12.3k`, `123k`, `1.2M`.
@@ -136,61 +144,91 @@ fn three(quantiles: Option<Quantiles>) -> String {
     quantiles.map_or_else(|| "-".to_owned(), |q| [q.p50, q.p95, q.p99].map(millis).join("/"))
 }
 
-/// Three digits are as many as one reads: `0.85ms`, `9.9ms`, `123ms`, `1.23s`, `61.0s`, `3600s`.
+/// Three digits are as many as one reads: `0.85ms`, `9.9ms`, `123ms`, `1.23s`, `59.9s`, `1m01s`.
 fn millis(ms: f64) -> String {
     match ms {
         ms if ms < 0.995 => format!("{ms:.2}ms"),
         ms if ms < 9.95 => format!("{ms:.1}ms"),
         ms if ms < 999.5 => format!("{ms:.0}ms"),
         ms if ms < 9_995.0 => format!("{:.2}s", ms / 1e3),
-        ms if ms < 99_950.0 => format!("{:.1}s", ms / 1e3),
-        ms => format!("{:.0}s", ms / 1e3),
+        ms if ms < 59_950.0 => format!("{:.1}s", ms / 1e3),
+        ms => Nanos::from_secs_f64((ms / 1e3).round()).to_string(),
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::live) mod tests {
     use super::*;
+    use crate::live::Outline;
+    use crate::metrics::{Second, Tally, Totals};
+    use std::sync::Arc;
 
-    fn frame() -> Frame {
-        Frame {
-            elapsed: Nanos::from_secs(35),
-            total: Some(Nanos::from_secs(240)),
-            stage: "30s to 50 VUs".to_owned(),
-            vus: 32,
-            in_flight: 31,
-            connections: 32,
-            second: Counts { http_reqs: 1234, failed: 1, tokens_output: 98_700 },
-            totals: Counts { http_reqs: 40_000, failed: 160, tokens_output: 3_000_000 },
-            ttft: Some(Quantiles { p50: 12.04, p95: 15.2, p99: 181.0 }),
-            tbt: Some(Quantiles { p50: 0.9, p95: 1.25, p99: 2.0 }),
-            http_req_duration: None,
+    /// A snapshot of a run that has counted so many requests, failures and tokens.
+    pub(in crate::live) fn at(elapsed_s: u32, [http_reqs, failed, tokens]: &[u64; 3]) -> Snapshot {
+        Snapshot {
+            outline: Arc::default(),
+            elapsed: Nanos::from_secs(elapsed_s.into()),
+            stage: Some("30s to 50 VUs".to_owned()),
+            second: Second { vus: 3, ..Second::new(elapsed_s, &Tally::new(0), &[]) },
+            totals: Totals::of(&[(Counter::HttpReqs, *http_reqs), (Counter::TokensOutput, *tokens)], *failed),
+        }
+    }
+
+    fn outline(length_s: u64) -> Arc<Outline> {
+        Arc::new(Outline { length: Some(Nanos::from_secs(length_s)), ..Outline::default() })
+    }
+
+    fn snapshot() -> Snapshot {
+        let base = at(35, &[40_000, 160, 3_000_000]);
+        Snapshot {
+            outline: outline(240),
+            second: Second {
+                vus: 32,
+                in_flight: 31,
+                connections: 32,
+                http_reqs: 1234,
+                failed: 1,
+                tokens_output: 98_700,
+                ttft: Some(Quantiles { p50: 12.04, p95: 15.2, p99: 181.0 }),
+                tbt: Some(Quantiles { p50: 0.9, p95: 1.25, p99: 2.0 }),
+                ..base.second
+            },
+            ..base
         }
     }
 
     /// Every number as wide as it gets.
-    fn crowded() -> Frame {
-        let counts = Counts { http_reqs: 123_456_789, failed: 99_999_999, tokens_output: 123_456_789_000 };
+    fn crowded() -> Snapshot {
         let wide = Some(Quantiles { p50: 12_345.0, p95: 23_456.0, p99: 34_567.0 });
-        Frame {
-            elapsed: Nanos::from_secs(35_999),
-            total: Some(Nanos::from_secs(36_000)),
-            stage: "a stage with a name that somebody was proud of, and rightly so".to_owned(),
-            vus: 123_456,
-            in_flight: 123_456,
-            connections: 123_456,
-            second: counts,
-            totals: counts,
-            ttft: wide,
-            tbt: wide,
-            http_req_duration: wide,
+        let base = at(35_999, &[123_456_789, 99_999_999, 123_456_789_000]);
+        Snapshot {
+            outline: outline(36_000),
+            stage: Some("a stage with a name that somebody was proud of, and rightly so".to_owned()),
+            second: Second {
+                vus: 123_456,
+                in_flight: 123_456,
+                connections: 123_456,
+                http_reqs: 123_456_789,
+                failed: 99_999_999,
+                tokens_output: 123_456_789_000,
+                ttft: wide,
+                tbt: wide,
+                http_req_duration: wide,
+                ..base.second
+            },
+            ..base
         }
+    }
+
+    fn empty() -> Snapshot {
+        let base = at(0, &[0, 0, 0]);
+        Snapshot { second: Second { vus: 0, ..base.second }, stage: Some(String::new()), ..base }
     }
 
     #[test]
     fn the_dashboard_says_where_how_much_and_how_fast() {
         assert_eq!(
-            dashboard(&frame(), 120, false),
+            dashboard(&snapshot(), 120, false),
             "[━━━━                    ] 0:35/4:00  32 VUs  30s to 50 VUs\n  \
              1234 req/s   98.7k tok/s  31 in flight  32 conns  160 failed (0.4%)\n\
              TTFT 12ms/15ms/181ms   TBT 0.90ms/1.2ms/2.0ms   p50/p95/p99"
@@ -199,30 +237,29 @@ mod tests {
 
     #[test]
     fn without_a_known_end_there_is_no_bar() {
-        let frame = Frame { total: None, ttft: None, tbt: None, totals: Counts::default(), ..frame() };
-        let text = dashboard(&frame, 80, false);
-        assert!(text.starts_with("0:35  32 VUs"), "{text}");
+        let text = dashboard(&at(35, &[0, 0, 0]), 80, false);
+        assert!(text.starts_with("0:35  3 VUs"), "{text}");
         assert!(text.contains("0 failed\nTTFT -   TBT -"), "{text}");
     }
 
     #[test]
     fn the_plain_line_is_short_and_rates_are_since_the_last() {
-        let before = (Nanos::from_secs(30), Counts { http_reqs: 35_000, failed: 0, tokens_output: 2_500_000 });
+        let before = at(30, &[35_000, 0, 2_500_000]);
         assert_eq!(
-            line(&frame(), Some(before)),
+            line(&snapshot(), Some(&before)),
             "0:35/4:00 32 VUs 1000 req/s 100k tok/s 160 failed p95 TTFT 15ms TBT 1.2ms"
         );
-        assert!(line(&frame(), None).contains(" 1143 req/s"));
-        assert!(line(&Frame::default(), None).starts_with("0:00 0 VUs 0 req/s"));
+        assert!(line(&snapshot(), None).contains(" 1143 req/s"));
+        assert!(line(&empty(), None).starts_with("0:00 0 VUs 0 req/s"));
     }
 
     #[test]
     fn no_line_is_wider_than_the_terminal_or_80_columns() {
-        for frame in [frame(), crowded(), Frame::default()] {
-            assert!(measure_text_width(&line(&frame, None)) <= 80);
+        for snapshot in [snapshot(), crowded(), empty()] {
+            assert!(measure_text_width(&line(&snapshot, None)) <= 80);
             for width in [0, 1, 20, 40, 80, 81, 200] {
                 for color in [false, true] {
-                    for line in dashboard(&frame, width, color).lines() {
+                    for line in dashboard(&snapshot, width, color).lines() {
                         let columns = measure_text_width(line);
                         assert!(columns <= usize::from(width).saturating_sub(1).min(80), "{width}: {line}");
                     }
@@ -233,14 +270,16 @@ mod tests {
         let text = dashboard(&crowded(), 200, false);
         assert_eq!(text.matches('…').count(), 1, "{text}");
         // The busiest soak that one machine can hold fits the plain line; only runs of hours with millions of everything do not.
-        let soak = Frame {
-            elapsed: Nanos::from_secs(1_900),
-            total: Some(Nanos::from_secs(1_920)),
-            vus: 9_999,
-            totals: Counts { http_reqs: 23_370_000, failed: 9_999, tokens_output: 1_890_000_000 },
-            ttft: Some(Quantiles { p50: 1.0, p95: 1_230.0, p99: 1.0 }),
-            tbt: Some(Quantiles { p50: 1.0, p95: 123.0, p99: 1.0 }),
-            ..Frame::default()
+        let base = at(1_900, &[23_370_000, 9_999, 1_890_000_000]);
+        let soak = Snapshot {
+            outline: outline(1_920),
+            second: Second {
+                vus: 9_999,
+                ttft: Some(Quantiles { p50: 1.0, p95: 1_230.0, p99: 1.0 }),
+                tbt: Some(Quantiles { p50: 1.0, p95: 123.0, p99: 1.0 }),
+                ..base.second
+            },
+            ..base
         };
         assert_eq!(
             line(&soak, None),
@@ -249,11 +288,20 @@ mod tests {
     }
 
     #[test]
+    fn progress_never_runs_past_its_end() {
+        let late = Snapshot { elapsed: Nanos::from_secs(245), stage: None, ..snapshot() };
+        assert!(line(&late, None).starts_with("finishing 32 VUs"), "{}", line(&late, None));
+        let text = dashboard(&late, 80, false);
+        let bar = "━".repeat(BAR_CELLS);
+        assert!(text.starts_with(&format!("[{bar}] 4:00/4:00  32 VUs  finishing\n")), "{text}");
+    }
+
+    #[test]
     fn colours_come_only_when_wanted() {
-        assert!(!dashboard(&frame(), 80, false).contains('\u{1b}'));
-        let colored = dashboard(&frame(), 80, true);
+        assert!(!dashboard(&snapshot(), 80, false).contains('\u{1b}'));
+        let colored = dashboard(&snapshot(), 80, true);
         assert!(colored.contains("\u{1b}[31m160 failed"), "{colored:?}");
-        assert_eq!(console::strip_ansi_codes(&colored), dashboard(&frame(), 80, false));
+        assert_eq!(console::strip_ansi_codes(&colored), dashboard(&snapshot(), 80, false));
     }
 
     #[test]
@@ -280,8 +328,8 @@ mod tests {
             (9.96, "10ms"),
             (999.4, "999ms"),
             (999.6, "1.00s"),
-            (61_000.0, "61.0s"),
-            (3_600_000.0, "3600s"),
+            (61_000.0, "1m01s"),
+            (3_600_000.0, "1h"),
         ] {
             assert_eq!(millis(ms), text);
         }

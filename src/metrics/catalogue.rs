@@ -210,6 +210,8 @@ catalogue! {
             "Requests on a connection that had already served one.";
         StaleRetries("stale_retries", Requests, EachKind)
             "Requests sent again because the server had just closed an idle connection.";
+        UnfinishedStreams("unfinished_streams", Requests, EachKind)
+            "Streams that sent their terminal event but not the end of the response.";
         ConnectionFailures("connection_failures", Requests, EachKind)
             "Failures of the network category.";
         Timeouts("timeouts", Requests, EachKind)

@@ -72,43 +72,43 @@ macro_rules! failures {
 failures! {
     Network {
         Resolve("resolve") "the target's name could not be resolved";
-        ConnectRefused("connect_refused") "nobody listens at the target";
+        ConnectRefused("connect_refused") "the target refused the connection";
         ConnectTimeout("connect_timeout") "no connection within `timeout.connect`";
-        ConnectOther("connect_other") "connecting failed otherwise: unreachable, reset while connecting";
+        ConnectOther("connect_other") "connecting failed in another way, for example unreachable or reset while connecting";
         Tls("tls") "the TLS handshake or a record failed";
         Reset("reset") "the connection was reset";
-        ClosedEarly("closed_early") "the connection was closed inside an answer, or before one on a new connection";
+        ClosedEarly("closed_early") "the connection was closed before the response was complete";
     }
     Timeout {
-        TimeoutFirstByte("timeout_first_byte") "no byte of the answer within `timeout.first_byte`";
+        TimeoutFirstByte("timeout_first_byte") "no byte of the response within `timeout.first_byte`";
         TimeoutStall("timeout_stall") "no further byte for `timeout.stall`";
         TimeoutTotal("timeout_total") "the whole request took longer than `timeout.total`";
     }
     Status {
-        Http3xx("http_3xx") "a redirect; they are not followed";
+        Http3xx("http_3xx") "a redirect, which is not followed";
         Http4xx("http_4xx") "a client error other than 429";
         Http429("http_429") "too many requests; the report notes `Retry-After`";
         Http5xx("http_5xx") "a server error";
     }
     Protocol {
-        BadHttp("bad_http") "not HTTP/1.1, an upgrade that was not asked for, or bytes after the end of an answer";
+        BadHttp("bad_http") "not HTTP/1.1, an upgrade that was not requested, bytes after the end of a response, or a response before its request";
         BadChunk("bad_chunk") "broken chunked framing";
-        BadWebsocket("bad_websocket") "an upgrade answered with success that is none: no 101, a wrong accept key; a broken frame, a binary message";
-        BadSse("bad_sse") "a stream with events that are not JSON, and without its terminal event";
-        BadJson("bad_json") "a body that should be JSON and is not; bytes that are not UTF-8 are not";
-        BadContentType("bad_content_type") "another content type than was asked for";
-        BadEncoding("bad_encoding") "an encoded body (gzip, br) although none was asked for";
-        TooLarge("too_large") "a head beyond 64 KiB, a line or event beyond 1 MiB, a body beyond 64 MiB";
+        BadWebsocket("bad_websocket") "a WebSocket upgrade with another success status than 101 or a wrong accept key, a broken frame, or a binary message";
+        BadSse("bad_sse") "a stream with events that are not JSON and without its terminal event";
+        BadJson("bad_json") "a body that should be JSON and is not, or is not UTF-8";
+        BadContentType("bad_content_type") "an unexpected content type";
+        BadEncoding("bad_encoding") "an encoded body (gzip, br), although the request forbids it";
+        TooLarge("too_large") "a response head above 64 KiB, a line or event above 1 MiB, or a body above 64 MiB";
     }
     Answer {
-        StreamError("stream_error") "an error inside a 200";
+        StreamError("stream_error") "an error event or object in a response with status 200";
         Truncated("truncated") "a stream that ended without its terminal event";
-        Empty("empty") "a complete stream without a token";
-        Check("check") "a response check did not hold; the report names it";
+        Empty("empty") "a complete stream without tokens";
+        Check("check") "a response check failed; the report names it";
     }
     Ours {
         NoFd("no_fd") "no file descriptor was left (`ulimit -n`)";
         NoPort("no_port") "no local port was left";
-        Internal("internal") "a defect of this tool: please report it";
+        Internal("internal") "a defect of llmsim-blast; please report it";
     }
 }

@@ -35,6 +35,8 @@ pub fn hints(summary: &Summary, max_requests: Option<u32>) -> Vec<Hint> {
         hints.extend(several_tokens_an_event(name, group));
     }
     hints.extend(churn(summary, max_requests));
+    hints.extend(stale(summary));
+    hints.extend(unfinished(summary));
     hints
 }
 
@@ -132,6 +134,35 @@ fn churn(summary: &Summary, max_requests: Option<u32>) -> Option<Hint> {
     Some(Hint { name: "connection_churn".to_owned(), text })
 }
 
+/// Connections that are closed under requests.
+fn stale(summary: &Summary) -> Option<Hint> {
+    let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
+    let (retries, requests) = (count(Counter::StaleRetries), count(Counter::HttpReqs));
+    if retries < ENOUGH || retries * 100 < requests {
+        return None;
+    }
+    let text = format!(
+        "{retries} of {requests} requests met a connection that the server was just closing, and were sent again: the keep-alive timeout \
+         of the server or a proxy is shorter than the users' think time, or connections are closed after a number of requests without \
+         `connection: close`. Clients that do not retry see these as errors"
+    );
+    Some(Hint { name: "stale_connections".to_owned(), text })
+}
+
+/// Streams whose last chunk never comes.
+fn unfinished(summary: &Summary) -> Option<Hint> {
+    let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
+    let unfinished = count(Counter::UnfinishedStreams);
+    if unfinished == 0 {
+        return None;
+    }
+    let text = format!(
+        "{unfinished} streams sent their terminal event but not the end of the response (the last chunk). They count as complete, their \
+         connections were not used again, and each user waited for the end for up to 250 ms that no duration contains"
+    );
+    Some(Hint { name: "unfinished_streams".to_owned(), text })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +214,22 @@ mod tests {
         assert_eq!(seen(&tally(100, &stream(50, 550, 50, 50), |i| Nanos::from_millis(8 + i % 5))), [""; 0]);
         // Gaps that go through 40 ms on their way are no plateau.
         assert_eq!(seen(&tally(100, &stream(50, 550, 50, 50), |i| Nanos::from_millis(20 + i % 50))), [""; 0]);
+    }
+
+    #[test]
+    fn connections_that_are_closed_under_requests_are_named() {
+        let mut tally = tally(1_000, &stream(50, 550, 50, 50), |i| Nanos::from_millis(8 + i % 5));
+        (0..49).for_each(|_| tally.stale_retry(0, true));
+        assert_eq!(seen(&tally), [""; 0]);
+        tally.stale_retry(0, true);
+        assert_eq!(seen(&tally), ["stale_connections"]);
+    }
+
+    #[test]
+    fn streams_without_an_end_are_named() {
+        let mut tally = tally(100, &stream(50, 550, 50, 50), |i| Nanos::from_millis(8 + i % 5));
+        tally.unfinished_stream(0, true);
+        assert_eq!(seen(&tally), ["unfinished_streams"]);
     }
 
     #[test]

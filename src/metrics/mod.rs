@@ -17,6 +17,7 @@ pub mod soak;
 mod stage;
 pub mod summary;
 pub mod tally;
+mod totals;
 pub mod validity;
 
 pub use buckets::{Buckets, DecodeError};
@@ -30,6 +31,7 @@ pub use series::Second;
 pub use stage::StageTally;
 pub use summary::Summary;
 pub use tally::{Balance, Tally};
+pub use totals::Totals;
 
 use crate::units::Nanos;
 

@@ -57,8 +57,8 @@ pub struct CounterValue {
     pub rate: f64,
 }
 
-/// A share of a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A ratio of two counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RateValue {
     /// The part.
     pub matches: u64,
@@ -67,7 +67,7 @@ pub struct RateValue {
 }
 
 impl RateValue {
-    /// The share, 0 to 1; 0 of nothing.
+    /// The ratio, 0 to 1; 0 of nothing.
     pub fn ratio(self) -> f64 {
         if self.total == 0 { 0.0 } else { self.matches as f64 / self.total as f64 }
     }

@@ -279,6 +279,14 @@ impl Tally {
         }
     }
 
+    /// A stream of `kind` was whole, but the server did not end its response.
+    pub fn unfinished_stream(&mut self, kind: u16, in_window: bool) {
+        debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
+        if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
+            part.count(Counter::UnfinishedStreams, 1, u64::from(in_window));
+        }
+    }
+
     /// A level is `value` from now on.
     pub fn level(&mut self, gauge: Gauge, value: u64) {
         let level = &mut self.levels[gauge as usize];

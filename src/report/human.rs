@@ -1,5 +1,7 @@
 //! Numbers as people read them: three significant digits and a unit that fits.
 
+use crate::units::Nanos;
+
 /// Units of a time and their length in ms, ascending.
 const TIME_UNITS: [(&str, f64); 4] = [("ns", 1e-6), ("µs", 1e-3), ("ms", 1.0), ("s", 1e3)];
 
@@ -42,7 +44,7 @@ fn time_with(ms: f64, more_digits: usize) -> String {
 
 /// A length of a run: as a time, but whole seconds without a fraction.
 pub(crate) fn length(seconds: f64) -> String {
-    if seconds < 59.95 && seconds.fract() == 0.0 { format!("{seconds}s") } else { time(seconds * 1e3) }
+    if seconds.fract() == 0.0 { Nanos::from_secs_f64(seconds).to_string() } else { time(seconds * 1e3) }
 }
 
 /// Bytes: `999 B`, `1.23 MB` (of 1,000, as k6 prints them).
@@ -175,7 +177,10 @@ mod tests {
             [0.0, 0.00001, 0.001, 0.99999, 1.0].map(percent),
             ["0.00%", "<0.01%", "0.10%", ">99.99%", "100.00%"]
         );
-        assert_eq!([10.0, 0.5, 1.25, 270.0].map(length), ["10s", "500ms", "1.25s", "4m30s"]);
+        assert_eq!(
+            [10.0, 0.5, 1.25, 60.0, 125.0, 270.0, 3_605.0, 125.4].map(length),
+            ["10s", "500ms", "1.25s", "1m", "2m05s", "4m30s", "1h00m05s", "2m05s"]
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::exit::ExitClass;
 use crate::host::limits::{TooFewFiles, TooFewPorts};
 use crate::net::tls::TlsConfigError;
 use crate::server::ServerError;
+use crate::units::Nanos;
 use std::io;
 
 /// Why a run did not come to its end.
@@ -51,10 +52,10 @@ pub(crate) enum TrialError {
     Died { status: String, last_lines: Vec<String> },
     /// The instant at which the test was to start is past.
     #[error(
-        "--start-at {at}: that was {by_s:.1} s ago, and nothing was sent: the other machines have begun; expected an instant by which all are \
+        "--start-at {at}: that was {by} ago, and nothing was sent: the other machines have begun; expected an instant by which all are \
          ready"
     )]
-    Late { at: jiff::Timestamp, by_s: f64 },
+    Late { at: jiff::Timestamp, by: Nanos },
     /// A signal came before the load began.
     #[error("interrupted before the test began; nothing was measured")]
     Interrupted,

@@ -4,14 +4,15 @@ use super::error::TrialError;
 use super::prepare::Ready;
 use super::provenance::wall_clock;
 use crate::engine::{self, RunResult, Tick};
-use crate::live::{Counts, Frame, Quantiles};
+use crate::live::{Outline, Snapshot};
 use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
-use crate::metrics::{StageTally, Summary, Tally, series};
+use crate::metrics::{StageTally, Summary, Tally};
 use crate::plan::Plan;
 use crate::threshold::{self, Judged, Judgement, Rule};
 use crate::units::Nanos;
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// What was measured, and judged. The server is still there.
 #[derive(Debug)]
@@ -41,25 +42,19 @@ pub(super) enum Ended {
 
 impl Ready {
     /// Runs the plan. `on_second` is called with each second as soon as it is over.
-    pub(crate) fn measure(mut self, on_second: &mut dyn FnMut(Frame)) -> Result<Measured, TrialError> {
+    pub(crate) fn measure(mut self, on_second: &mut dyn FnMut(Arc<Snapshot>)) -> Result<Measured, TrialError> {
         let Self { plan, server, stop, .. } = &mut self;
         let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
         let aborting: Vec<Rule> = plan.thresholds.iter().filter(|rule| rule.abort_on_fail).cloned().collect();
         let mut ended = None;
-        let mut totals = Counts::default();
+        let outline = Arc::new(outline(plan));
         let cores = server.client_cores.clone();
 
         server.begin(plan, stop);
         let started_at = wall_clock();
         let mut on_tick = |tick: &mut Tick<'_>| {
             server.watch(tick.elapsed, tick.second);
-            let second = counts(tick.second);
-            totals = Counts {
-                http_reqs: totals.http_reqs + second.http_reqs,
-                failed: totals.failed + second.failed,
-                tokens_output: totals.tokens_output + second.tokens_output,
-            };
-            on_second(frame(plan, tick, second, totals));
+            on_second(Arc::new(snapshot(plan, &outline, tick)));
             if ended.is_none() && !tick.last {
                 ended = match failed_early(&aborting, tick.total, &names, tick.elapsed, plan.warmup) {
                     _ if stop.is_signalled() => Some(Ended::Signal),
@@ -113,40 +108,38 @@ fn failed_early(rules: &[Rule], total: &Tally, names: &[String], elapsed: Nanos,
     Some(format!("{} {}", failed.metric, failed.expression))
 }
 
-fn counts(second: &series::Second) -> Counts {
-    Counts { http_reqs: second.http_reqs, failed: second.failed, tokens_output: second.tokens_output }
+fn outline(plan: &Plan) -> Outline {
+    Outline {
+        profile: plan.name.clone(),
+        target: plan.target.url.clone(),
+        length: plan.shape.runs_by_time().then(|| plan.shape.end()),
+    }
 }
 
-fn frame(plan: &Plan, tick: &Tick<'_>, second: Counts, totals: Counts) -> Frame {
-    let quantiles = |q: Option<series::Quantiles>| q.map(|q| Quantiles { p50: q.p50, p95: q.p95, p99: q.p99 });
-    Frame {
+/// Made on the thread that collects the seconds; no worker waits for it.
+fn snapshot(plan: &Plan, outline: &Arc<Outline>, tick: &Tick<'_>) -> Snapshot {
+    Snapshot {
+        outline: Arc::clone(outline),
         elapsed: tick.elapsed,
-        total: plan.shape.runs_by_time().then(|| plan.shape.end()),
         stage: stage(&plan.shape, tick.elapsed),
-        vus: tick.second.vus as u32,
-        in_flight: tick.second.in_flight as u32,
-        connections: tick.second.connections as u32,
-        second,
-        totals,
-        ttft: quantiles(tick.second.ttft),
-        tbt: quantiles(tick.second.tbt),
-        http_req_duration: quantiles(tick.second.http_req_duration),
+        second: tick.second.clone(),
+        totals: *tick.totals,
     }
 }
 
-/// Where in the plan a run is, in a few words.
-fn stage(shape: &Shape, elapsed: Nanos) -> String {
+/// Where in the plan a run is, in a few words; none when it only waits for the last responses.
+fn stage(shape: &Shape, elapsed: Nanos) -> Option<String> {
     if elapsed >= shape.end() {
-        return "finishing".to_owned();
+        return None;
     }
-    match shape {
+    Some(match shape {
         Shape::ConstantVus { vus, .. } => format!("{vus} VUs"),
         Shape::PerVuIterations { vus, iterations, .. } => format!("{vus} VUs x {iterations} iterations"),
         Shape::SharedIterations { iterations, .. } => format!("{iterations} iterations"),
         Shape::ConstantArrivalRate(open) => format!("{} arrivals per {}", open.start_rate, open.time_unit),
         Shape::RampingVus { stages, .. } => stage_of(stages, elapsed, "VUs"),
         Shape::RampingArrivalRate(open) => stage_of(&open.stages, elapsed, &format!("per {}", open.time_unit)),
-    }
+    })
 }
 
 /// Which of the stages it is, and where it leads.
@@ -168,8 +161,9 @@ mod tests {
         let secs = Nanos::from_secs;
         let stages = vec![Stage { duration: secs(10), target: 5 }, Stage { duration: secs(20), target: 50 }];
         let shape = Shape::RampingVus { start_vus: 1, stages, graceful_ramp_down: secs(30) };
-        assert_eq!(stage(&shape, secs(1)), "stage 1/2 to 5 VUs");
-        assert_eq!(stage(&shape, secs(10)), "stage 2/2 to 50 VUs");
-        assert_eq!(stage(&shape, secs(30)), "finishing");
+        let stage = |elapsed| stage(&shape, elapsed);
+        assert_eq!(stage(secs(1)).as_deref(), Some("stage 1/2 to 5 VUs"));
+        assert_eq!(stage(secs(10)).as_deref(), Some("stage 2/2 to 50 VUs"));
+        assert_eq!(stage(secs(30)), None);
     }
 }

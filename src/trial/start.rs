@@ -3,6 +3,7 @@
 use super::error::TrialError;
 use super::prepare::Ready;
 use super::provenance::wall_clock;
+use crate::units::Nanos;
 use jiff::{SignedDuration, Timestamp};
 
 /// A share that begins later than this is not one of the same load: the others have had their users for that long.
@@ -18,7 +19,10 @@ impl Ready {
             return Ok(());
         }
         if let Some(left) = left(at, wall_clock())? {
-            say(&format!("everything is ready: starting at {at}, in {} s", left.as_secs()));
+            say(&format!(
+                "everything is ready: starting at {at}, in {}",
+                Nanos::from_secs(left.as_secs().unsigned_abs())
+            ));
         }
         while let Some(left) = left(at, wall_clock())? {
             if self.stop().is_signalled() {
@@ -35,7 +39,10 @@ impl Ready {
 fn left(at: Timestamp, now: Timestamp) -> Result<Option<SignedDuration>, TrialError> {
     let left = at.duration_since(now);
     if left < -LATEST {
-        return Err(TrialError::Late { at, by_s: -left.as_secs_f64() });
+        return Err(TrialError::Late {
+            at,
+            by: Nanos::from_millis(left.as_millis().unsigned_abs() as u64 / 100 * 100),
+        });
     }
     Ok((left > SignedDuration::ZERO).then_some(left))
 }
@@ -52,6 +59,6 @@ mod tests {
         assert_eq!(at(0).expect("now"), None);
         assert_eq!(at(-1_000).expect("just in time"), None);
         let late = at(-1_001).expect_err("too late").to_string();
-        assert!(late.starts_with("--start-at 2026-11-24T11:59:58.999Z: that was 1.0 s ago"), "{late}");
+        assert!(late.starts_with("--start-at 2026-11-24T11:59:58.999Z: that was 1s ago"), "{late}");
     }
 }

@@ -99,6 +99,11 @@ impl Decoder {
         self.has_data
     }
 
+    /// Bytes of the open event that are held here.
+    pub fn held(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.line.len() + open.name.len() + open.data.len())
+    }
+
     /// The stream is over: an event that was never closed by a blank line, if it has data. (The standard drops it; servers that
     /// forget the last blank line exist, and what they sent was received.) For the same reason a last line without its end counts.
     pub fn eof(&mut self) -> Option<Event<'_>> {

@@ -91,6 +91,8 @@ pub struct Decoder {
     /// The message that was lent last.
     lent: Utf8Bytes,
     answers: Vec<u8>,
+    /// Bytes that were read since the last whole message.
+    held: usize,
 }
 
 impl Decoder {
@@ -102,17 +104,25 @@ impl Decoder {
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let context = WebSocketContext::from_partially_read(read.to_vec(), Role::Client, Some(config));
-        Self { context, lent: Utf8Bytes::default(), answers: Vec::new() }
+        Self { context, lent: Utf8Bytes::default(), answers: Vec::new(), held: read.len() }
+    }
+
+    /// Bytes of a message that is not complete, with their framing.
+    pub fn held(&self) -> usize {
+        self.held
     }
 
     /// The next event; see the contract in [`super`].
     pub fn next<'b>(&'b mut self, input: &mut &[u8]) -> Option<Result<Event<'b>, WireError>> {
         self.lent = Utf8Bytes::default();
+        self.held += input.len();
         loop {
             let mut ends = Ends { input, answers: &mut self.answers };
             match self.context.read(&mut ends) {
                 Ok(Message::Text(text)) => {
                     self.lent = text;
+                    // What follows in the input is counted by the next call.
+                    self.held = 0;
                     return Some(Ok(Event::Text(self.lent.as_bytes())));
                 }
                 Ok(Message::Binary(_)) => return Some(Err(WireError::BadWebsocket("a binary message"))),

@@ -29,9 +29,6 @@ impl Connection {
 
     /// The deadline has passed at `now`: how the request ended, and when.
     pub(in crate::engine) fn expired(&mut self, limits: &Timeouts, now: Nanos) -> (Outcome, Nanos) {
-        if let Some(whole) = self.whole() {
-            return whole;
-        }
         if self.give_up <= now {
             return (Outcome::Interrupted, now);
         }

@@ -75,6 +75,14 @@ impl Channel {
         }
     }
 
+    /// Bytes of a message that is not complete.
+    pub(super) fn held(&self) -> usize {
+        match &self.phase {
+            Phase::Opening(_) => 0,
+            Phase::Open(socket) => socket.held(),
+        }
+    }
+
     /// Bytes that came while no request was under way.
     pub(in crate::engine) fn idle(&mut self, bytes: &[u8]) -> Between {
         let mut input = bytes;

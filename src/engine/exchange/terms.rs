@@ -1,6 +1,7 @@
 //! What an exchange is told, and what it answers.
 
 use crate::api::{Api, Reader};
+use crate::engine::budget::Budget;
 use crate::engine::rx_time::ReceiveTime;
 use crate::metrics::{Outcome, Tally};
 use crate::mix::Kind;
@@ -29,6 +30,8 @@ impl Expect {
 #[derive(Debug)]
 pub(in crate::engine) struct Incoming<'a> {
     pub(in crate::engine) time: ReceiveTime,
+    /// Where the memory comes from for what has to be kept.
+    pub(in crate::engine) budget: &'a Budget,
     /// They were received before the request was sent.
     pub(in crate::engine) early: bool,
     /// Understands the answers to this kind of request.

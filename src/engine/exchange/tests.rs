@@ -59,13 +59,25 @@ impl Bench {
 
     fn read_late(&mut self, not_before: u64, at: u64, bytes: &str) -> Progress {
         let time = ReceiveTime { at: Nanos(at), not_before: Nanos(not_before) };
-        let mut incoming = Incoming { time, early: false, reader: &mut self.reader, tally: &mut self.tally };
+        let mut incoming = Incoming {
+            time,
+            budget: &Budget::new(u64::MAX),
+            early: false,
+            reader: &mut self.reader,
+            tally: &mut self.tally,
+        };
         self.exchange.feed(bytes.as_bytes(), &mut incoming)
     }
 
     fn eof(&mut self, at: u64) -> Progress {
         let time = ReceiveTime { at: Nanos(at), not_before: Nanos(at) };
-        let mut incoming = Incoming { time, early: false, reader: &mut self.reader, tally: &mut self.tally };
+        let mut incoming = Incoming {
+            time,
+            budget: &Budget::new(u64::MAX),
+            early: false,
+            reader: &mut self.reader,
+            tally: &mut self.tally,
+        };
         self.exchange.eof(&mut incoming)
     }
 
@@ -173,7 +185,13 @@ fn byte_by_byte_gives_the_same_answer() {
         assert_eq!(end, Progress::More, "over before byte {i}");
         let at = Nanos(i as u64 + 1);
         let time = ReceiveTime { at, not_before: at };
-        let mut incoming = Incoming { time, early: false, reader: &mut bench.reader, tally: &mut bench.tally };
+        let mut incoming = Incoming {
+            time,
+            budget: &Budget::new(u64::MAX),
+            early: false,
+            reader: &mut bench.reader,
+            tally: &mut bench.tally,
+        };
         end = bench.exchange.feed(&[byte], &mut incoming);
     }
     assert_eq!(end, over(Outcome::Success, true));

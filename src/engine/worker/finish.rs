@@ -32,6 +32,7 @@ impl Worker<'_> {
             self.counts.set_in_flight(self.counts.in_flight - 1, &mut self.tallies.tally);
         }
         let connection = &mut self.connections[slot];
+        connection.exchange.release(self.inbox.budget);
         let back_off = connection.back_off(outcome);
         let leaves = connection.give_up != Nanos::MAX && !self.schedule.is_active(slot.0);
         let aborts = outcome == Outcome::Cancelled && connection.aborts();
@@ -46,6 +47,9 @@ impl Worker<'_> {
     /// The request was over with its terminal event.
     pub(super) fn finish_whole(&mut self, slot: Slot) {
         if let Some((outcome, end)) = self.connections[slot].whole() {
+            let exchange = &self.connections[slot].exchange;
+            let (kind, in_window) = (exchange.sample.kind, exchange.window.covers(end));
+            self.tallies.of(exchange.phase).unfinished_stream(kind, in_window);
             self.finish(slot, outcome, false, end);
         }
     }

@@ -32,6 +32,7 @@ impl Worker<'_> {
         let now = self.clock.now();
         let mut incoming = Incoming {
             time: ReceiveTime { at: now, not_before: now },
+            budget: self.inbox.budget,
             early: false,
             reader: &mut self.kinds[connection.kind()].reader,
             tally: self.tallies.of(connection.phase()),

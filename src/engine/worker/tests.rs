@@ -9,6 +9,7 @@ use super::connect_queue::MAX_CONNECTING;
 use super::state::READ_BUFFER_BYTES;
 use super::*;
 use crate::api::Api;
+use crate::engine::budget::Budget;
 use crate::engine::channels::{Ended, Inbox, Outbox};
 use crate::engine::script::{Act, Heard, World};
 use crate::load::{Shape, Stage, ThinkTime};
@@ -98,7 +99,7 @@ fn run(plan: &Plan, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) 
 
 /// Runs it, raising the stop flag as soon as the clock reads `stop_at`.
 fn run_until(plan: &Plan, stop_at: Nanos, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Ran {
-    run_on(Rc::new(Cell::new(Nanos::ZERO)), plan, stop_at, peer)
+    run_on(Rc::new(Cell::new(Nanos::ZERO)), plan, stop_at, u64::MAX, peer)
 }
 
 /// The same with a clock that the peer may look at.
@@ -106,6 +107,7 @@ fn run_on(
     now: Rc<Cell<Nanos>>,
     plan: &Plan,
     stop_at: Nanos,
+    body_budget: u64,
     mut peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static,
 ) -> Ran {
     let stop = Rc::new(AtomicBool::new(false));
@@ -121,7 +123,9 @@ fn run_on(
     let (reports, inbox) = std::sync::mpsc::channel();
     let (_empty, recycled) = std::sync::mpsc::channel();
     let (_found, addresses) = std::sync::mpsc::channel();
-    let channels = Channels { inbox: Inbox { stop: &stop, addresses }, outbox: Outbox { reports, recycled } };
+    let budget = Budget::new(body_budget);
+    let channels =
+        Channels { inbox: Inbox { stop: &stop, addresses, budget: &budget }, outbox: Outbox { reports, recycled } };
     let dialer = Dialer::new(plan.targets(), &plan.access, 0, 8).expect("nothing that could fail");
     let worker = Worker::new(0, plan, &scenario, Clock::Script(now), Poller::Script(world), dialer, channels);
     worker.run().expect("a scripted world has no errors of its own");

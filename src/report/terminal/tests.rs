@@ -127,8 +127,8 @@ SERVER  llmsim 0.6.0, started for this run
   tokens:           server counted 1, we counted 1 ✓
 
 OVER TIME  while the load was level; bands are of 99 %
-  server's memory        too short to say  1.5 MB/h (-2.0 to 40.0), 1m01s..4m00s
-  our memory             stable  1m01s..4m00s
+  server's memory        too short to say  1.5 MB/h (-2.0 to 40.0), 1m01s..4m
+  our memory             stable  1m01s..4m
   http_req_duration_p95  growing  394ms in the first tenth, 510ms in the last
 ";
     let text = text_of("pass");

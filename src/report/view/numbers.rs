@@ -218,8 +218,8 @@ fn when(details: &FailureDetails) -> String {
 /// What is known of a class beside its number: how long servers asked us to wait, and what the first failure looked like.
 fn particulars(details: &FailureDetails) -> Vec<Remark> {
     let wait = details.retry_after_s.map(|wait| match (wait.min, wait.max) {
-        (min, max) if min == max => format!("retry-after {min}s"),
-        (min, max) => format!("retry-after {min}s to {max}s"),
+        (min, max) if min == max => format!("retry-after {}", human::length(min.into())),
+        (min, max) => format!("retry-after {} to {}", human::length(min.into()), human::length(max.into())),
     });
     wait.iter().chain(&details.sample).map(|text| Remark::new(Tone::Faint, 3, text)).collect()
 }

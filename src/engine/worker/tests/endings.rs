@@ -123,6 +123,7 @@ fn a_stream_is_whole_at_its_terminal_event_whatever_follows() {
                 assert!(ran.failures.is_empty(), "{case}: {:?}", ran.failures);
                 assert_eq!(ran.count(Counter::HttpReqs), 2, "{case}");
                 assert_eq!(ran.count(Counter::TokenEvents), 2, "{case}");
+                assert_eq!(ran.count(Counter::UnfinishedStreams), if reused { 0 } else { 2 }, "{case}");
                 assert_eq!(ran.connects.len(), if reused { 1 } else { 2 }, "{case}");
                 if !reused {
                     assert_eq!(ran.trend(Trend::HttpReqDuration), Some((3.0, 3.0, 2)), "{case}");
@@ -368,4 +369,38 @@ fn requests_are_started_in_the_phase_in_which_they_end() {
             }
         }
     }
+}
+
+// ---- the memory of all users together ------------------------------------------------------------------------------------------
+
+/// Runs it with so many bytes for the incomplete responses of all users together.
+fn run_within(budget: usize, plan: &Plan, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Ran {
+    run_on(Rc::new(Cell::new(Nanos::ZERO)), plan, Nanos::MAX, budget as u64, peer)
+}
+
+#[test]
+fn incomplete_responses_share_one_budget() {
+    use crate::engine::budget::STEP_BYTES;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
+    let body = CHAT.replace("hi", &"x".repeat(2 * STEP_BYTES));
+    let (first, rest) = body.split_at(STEP_BYTES);
+    let (first, rest) = (format!("{head}{first}"), rest.to_owned());
+    let answer = move |_| vec![(ms(1), send(&first)), (ms(2), send(&rest)), (ms(3), Act::Close)];
+    // Each body takes one step, then two, and four users read at once.
+    let ran = run_within(8 * STEP_BYTES, &plan(iterations(4, 5), false), serving(answer.clone()));
+    assert!(ran.failures.is_empty(), "what was given back can be used again: {:?}", ran.failures);
+    assert_eq!(ran.count(Counter::HttpReqs), 20);
+    let ran = run_within(5 * STEP_BYTES, &plan(iterations(4, 1), false), serving(answer));
+    assert_eq!(ran.failures, [(Failure::TooLarge, 2)], "one that fails makes room for another");
+    let example = ran.summary.failures[0].1.example.as_ref().expect("an example");
+    assert!(example.text.contains("the incomplete responses of all users together"), "{}", example.text);
+}
+
+#[test]
+fn an_endless_line_of_a_stream_is_charged_too() {
+    use crate::engine::budget::STEP_BYTES;
+    let line = format!("{:x}\r\ndata: {}\r\n", 6 + 2 * STEP_BYTES, "x".repeat(2 * STEP_BYTES));
+    let answer = move |_| vec![(ms(1), stream_head()), (ms(2), send(&line)), (ms(30), Act::Close)];
+    let ran = run_within(STEP_BYTES, &plan(iterations(1, 1), true), serving(answer));
+    assert_eq!(ran.failures, [(Failure::TooLarge, 1)]);
 }

@@ -47,7 +47,7 @@ fn open_plan(arrivals: Arrivals) -> Plan {
 /// Runs it against the freezing server, whose clock is the worker's.
 fn run_frozen(plan: &Plan) -> Ran {
     let clock = Rc::new(Cell::new(Nanos::ZERO));
-    run_on(Rc::clone(&clock), plan, Nanos::MAX, freezing(clock))
+    run_on(Rc::clone(&clock), plan, Nanos::MAX, u64::MAX, freezing(clock))
 }
 
 /// What each user of such a server waits, by arithmetic: arrivals in order, each served by the user that is free first.
@@ -137,7 +137,7 @@ fn a_dead_server_is_asked_at_the_rate_and_no_faster() {
 #[test]
 fn a_stop_leaves_the_rest_unoffered() {
     let clock = Rc::new(Cell::new(Nanos::ZERO));
-    let ran = run_on(Rc::clone(&clock), &open_plan(arrivals(4)), ms(500), freezing(clock));
+    let ran = run_on(Rc::clone(&clock), &open_plan(arrivals(4)), ms(500), u64::MAX, freezing(clock));
     let offered = ran.count(Counter::ArrivalsOffered);
     assert!((100..=112).contains(&offered), "{offered} of those due in half a second, and until the flag was seen");
     assert_eq!(offered, ran.count(Counter::ArrivalsStarted) + ran.count(Counter::DroppedIterations));

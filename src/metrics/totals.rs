@@ -1,0 +1,81 @@
+//! Running sums of a whole run: every counter and every rate, without distributions, and so cheap enough to be
+//! taken once a second.
+
+use super::summary::RateValue;
+use super::{Counter, Rate, Tally};
+
+/// What has been counted so far, warm-up and cooldown included, all kinds of request together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    counters: [u64; Counter::ALL.len()],
+    rates: [RateValue; Rate::ALL.len()],
+}
+
+impl Totals {
+    /// Adds the next second.
+    pub fn add(&mut self, second: &Tally) {
+        for part in second.kinds.iter().chain([&second.shared]) {
+            for (counter, n) in Counter::ALL.into_iter().zip(&mut self.counters) {
+                *n += part.counter(counter);
+            }
+            for (rate, sum) in Rate::ALL.into_iter().zip(&mut self.rates) {
+                let more = RateValue::new(part, rate);
+                *sum = RateValue { matches: sum.matches + more.matches, total: sum.total + more.total };
+            }
+        }
+    }
+
+    /// A count so far.
+    pub const fn counter(&self, counter: Counter) -> u64 {
+        self.counters[counter as usize]
+    }
+
+    /// A ratio so far, also of nothing.
+    pub const fn rate(&self, rate: Rate) -> RateValue {
+        self.rates[rate as usize]
+    }
+}
+
+#[cfg(test)]
+impl Totals {
+    /// Counts as given, and so many failed requests.
+    pub(crate) fn of(counts: &[(Counter, u64)], failed: u64) -> Self {
+        let mut totals = Self::default();
+        for (counter, n) in counts {
+            totals.counters[*counter as usize] = *n;
+        }
+        totals.rates[Rate::HttpReqFailed as usize] =
+            RateValue { matches: failed, total: totals.counter(Counter::HttpReqs) };
+        totals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tally::tests::{stream, success};
+    use crate::metrics::{Failure, Outcome, Sample, Summary};
+    use crate::units::Nanos;
+
+    #[test]
+    fn totals_are_those_of_a_summary_of_all_seconds() {
+        let mut seconds = [Tally::new(2), Tally::new(2)];
+        seconds[0].record(&stream(0, 3, None));
+        seconds[0].connection_opened(Nanos::from_millis(1));
+        seconds[1].record(&Sample { outcome: Outcome::Failed(Failure::Http429), ..success(1, 4) });
+        seconds[1].record(&Sample { good: Some(true), checks_held: 2, ..success(1, 4) });
+        let (mut totals, mut sum) = (Totals::default(), Tally::new(2));
+        for second in &seconds {
+            totals.add(second);
+            sum.append(second);
+        }
+        let summary = Summary::new(&sum, &["chat".to_owned(), "health".to_owned()], Nanos::from_secs(2));
+        for counter in Counter::ALL {
+            assert_eq!(Some(totals.counter(counter)), summary.counter(counter, None).map(|c| c.count), "{counter:?}");
+        }
+        for rate in Rate::ALL {
+            assert_eq!(Some(totals.rate(rate)), summary.all.rate(rate), "{rate:?}");
+        }
+        assert_eq!(totals.rate(Rate::HttpReqFailed), RateValue { matches: 1, total: 3 });
+    }
+}
