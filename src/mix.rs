@@ -122,7 +122,7 @@ impl fmt::Debug for Envelope {
             .field("api_key", &self.api_key)
             .field("basic_auth", &self.basic_auth)
             .field("headers", &names)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

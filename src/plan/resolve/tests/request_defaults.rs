@@ -160,8 +160,8 @@ fn a_whole_endpoint_as_the_target_is_taken_as_one_and_said() {
         let setting = resolved.settings.iter().find(|s| s.key == "requests[0].path").expect("a path");
         assert_eq!((setting.value.as_str(), setting.origin.to_string().as_str()), (path, "--target-url"));
     }
-    let plain = run("load", &overrides! { target_url: flag("target-url", "http://h/v1") }).expect("a prefix");
-    assert_eq!((plain.plan.target.path_prefix.as_str(), plain.presentation.notes.len()), ("/v1", 0));
+    let prefixed = run("load", &overrides! { target_url: flag("target-url", "http://h/v1") }).expect("a prefix");
+    assert_eq!((prefixed.plan.target.path_prefix.as_str(), prefixed.presentation.notes.len()), ("/v1", 0));
     // An API may be named beside it, if its path is this one's too; another path may not.
     let url = || flag("target-url", "http://h/v1/responses");
     let plan = run("load", &overrides! { target_url: url(), api: flag("api", "openresponses") }).expect("fine").plan;
