@@ -76,7 +76,7 @@
 //! | 2 | `watch` | a server seen from outside |
 //! | 2 | `origin` | the server of known instants that the client itself is judged by |
 //! | 1 | `wire`, `load`, `net`, `metrics`, `host` | bytes; when to start; sockets; numbers; this machine |
-//! | 0 | `units`, `exit` | durations, rates; exit codes |
+//! | 0 | `units`, `exit`, `redact` | durations, rates; exit codes; what takes secrets out of text |
 //!
 //! Which room names which stands in `architecture.rs`, and is held to be exactly what the sources name. `commands` dispatches, so
 //! that `cli` knows no command: types are handed down and nothing points up.
@@ -125,6 +125,7 @@ pub mod mix;
 pub mod net;
 pub mod origin;
 pub mod plan;
+pub mod redact;
 pub mod report;
 pub mod server;
 pub mod threshold;

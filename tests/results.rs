@@ -326,6 +326,9 @@ fn builds_are_compared_and_gates_decide_the_exit_code() {
     // One run a side is indicative; and what cannot be compared, or understood, is refused.
     let pair = blast(&["compare", &base[0], &head[0], "--fail-on", "throughput<-1%"]);
     assert!(pair.code == Some(0) && pair.stdout.starts_with("INDICATIVE"), "{pair:?}");
+    // Where there is nothing to compare, nothing is indicative either.
+    let few = blast(&["compare", &base[0], &head[0], "--fail-on", "ttft.p99>5%"]);
+    assert!(few.code == Some(110) && few.stdout.starts_with("INCOMPLETE"), "{few:?}");
     let same = blast(&["compare", &base[0], &base[0]]);
     assert!(same.code == Some(110) && same.stderr.contains("the same run"), "{same:?}");
     let other = altered(&bench, &head[0], "other", |v| v["plan"]["hash"] = json!("x"));

@@ -77,7 +77,7 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
         Data::Nothing | Data::Done => return Ok(Delta::default()),
         Data::Json(data) => data,
     };
-    let (mut chunk, mut token) = (Chunk::default(), None);
+    let (mut chunk, mut token, mut odd) = (Chunk::default(), None, false);
     let is_json = scan(data, notes, |json| {
         chunk.read(json)?;
         // Without a type it means what the event's name says, which no template sees; nor can it tell which of two bills holds.
@@ -85,16 +85,17 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
             json.unlearnable();
         }
         token = chunk.token(&chunk.kind.word(event.name), json);
+        odd = json.odd;
         Some(())
     });
     if !is_json {
         return Err(Flaw::BadJson);
     }
     let kind = chunk.kind.word(event.name);
-    if &*kind == b"error" || chunk.error.is_filled() {
+    if &*kind == b"error" || chunk.error.is_error() {
         return Err(Flaw::Error);
     }
-    Ok(Delta { token, usage: chunk.usage.or(chunk.of_message), done: &*kind == b"message_stop" })
+    Ok(Delta { token, usage: chunk.usage.or(chunk.of_message), done: &*kind == b"message_stop", odd })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
@@ -222,7 +223,7 @@ impl<'a> Message<'a> {
         if !scan(body, notes, |json| message.read(json)) {
             return Err(Flaw::BadJson);
         }
-        if message.kind.is("error") || message.error.is_filled() { Err(Flaw::Error) } else { Ok(message) }
+        if message.kind.is("error") || message.error.is_error() { Err(Flaw::Error) } else { Ok(message) }
     }
 
     fn read(&mut self, json: &mut Scanner<'a, '_>) -> Option<()> {

@@ -3,7 +3,7 @@
 //! An input is an event stream, so that the fixtures are inputs as they stand. It is an event's data and a body as well.
 
 use super::json::{self, Data};
-use super::{Api, Flaw, Reader, Token};
+use super::{Api, Delta, Flaw, Reader, Token};
 use crate::wire::sse;
 use serde::de::IgnoredAny;
 
@@ -36,7 +36,10 @@ pub fn fuzz_api(api: Api, input: &[u8]) {
         if let Ok(Data::Json(data)) = json::data(event) {
             assert_eq!(read == Err(Flaw::BadJson), !is_json(data), "an event of {}", api.name());
             if let Some(data) = rewritten(data) {
-                assert_eq!(api.read_event(&sse::Event { data: &data, ..*event }), read, "an event of {}", api.name());
+                // An odd value that has another one of its key behind it is gone.
+                let but_odd = |read: Result<Delta, Flaw>| read.map(|delta| Delta { odd: false, ..delta });
+                let again = api.read_event(&sse::Event { data: &data, ..*event });
+                assert_eq!(but_odd(again), but_odd(read), "an event of {}", api.name());
             }
         }
         assert!(!matches!(read, Err(Flaw::Check { .. } | Flaw::Mismatch)), "a stream has no checks");

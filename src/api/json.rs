@@ -82,7 +82,7 @@ pub(super) fn data<'a>(event: &sse::Event<'a>) -> Result<Data<'a>, Flaw> {
 
 /// Whether it is an error and no answer: `{"error":{…}}`, and `{"object":"error",…}` as vLLM had it.
 pub(super) fn is_error(error: Value<'_>, object: Value<'_>) -> bool {
-    error.is_filled() || object.is("error")
+    error.is_error() || object.is("error")
 }
 
 /// How an API calls what it bills.
@@ -92,17 +92,24 @@ pub(super) struct Words {
     pub(super) output: &'static str,
     /// What is among the output.
     pub(super) output_details: &'static str,
+    /// What is among the input.
+    pub(super) input_details: &'static str,
 }
 
-/// The words of the Responses API and of Anthropic, who has no total and no details as a rule. Prompt tokens that came from Anthropic's
-/// cache are billed apart, and not counted here.
-pub(super) const WORDS: Words =
-    Words { input: "input_tokens", output: "output_tokens", output_details: "output_tokens_details" };
+/// The words of the Responses API and of Anthropic, who has no total and no details as a rule.
+pub(super) const WORDS: Words = Words {
+    input: "input_tokens",
+    output: "output_tokens",
+    output_details: "output_tokens_details",
+    input_details: "input_tokens_details",
+};
 
 /// What the server billed; `None` when it says nothing: not an object, or all of it zero or absent.
 #[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
 pub(super) fn usage(json: &mut Scanner<'_, '_>, words: &Words) -> Option<Option<TokenUsage>> {
     let (mut usage, mut total) = (TokenUsage::default(), 0);
+    // Anthropic bills what its cache read and wrote beside the input, and not inside it as the others do.
+    let (mut read, mut created) = (0, 0);
     let noted = json.noted();
     json.object(|json, key| {
         if key == words.input.as_bytes() {
@@ -111,6 +118,12 @@ pub(super) fn usage(json: &mut Scanner<'_, '_>, words: &Words) -> Option<Option<
             usage.output = json.count(Billed::Output)?;
         } else if key == b"total_tokens" {
             total = json.count(Billed::Total)?;
+        } else if key == words.input_details.as_bytes() {
+            usage.cached = count_in(json, "cached_tokens", Billed::Cached)?;
+        } else if key == b"cache_read_input_tokens" {
+            read = json.value()?.count();
+        } else if key == b"cache_creation_input_tokens" {
+            created = json.value()?.count();
         } else if key == words.output_details.as_bytes() {
             usage.reasoning = count_in(json, "reasoning_tokens", Billed::Reasoning)?;
         } else {
@@ -118,6 +131,12 @@ pub(super) fn usage(json: &mut Scanner<'_, '_>, words: &Words) -> Option<Option<
         }
         Some(())
     })?;
+    if read | created > 0 {
+        usage.input = usage.input.saturating_add(read).saturating_add(created);
+        usage.cached = usage.cached.max(read);
+        // A template does not add.
+        json.unlearnable();
+    }
     if usage.input | usage.output | total > 0 {
         return Some(Some(usage));
     }

@@ -128,6 +128,8 @@ pub struct Delta {
     pub usage: Option<TokenUsage>,
     /// The API's terminal event: the stream is complete.
     pub done: bool,
+    /// A part of it is not as documented, and was not understood.
+    pub odd: bool,
 }
 
 /// Which kind of payload a token event carries.

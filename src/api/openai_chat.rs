@@ -40,13 +40,19 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
         Data::Json(data) => data,
     };
     let mut chunk = Chunk::default();
-    if !scan(data, notes, |json| chunk.read(json)) {
+    let mut odd = false;
+    let is_json = scan(data, notes, |json| {
+        chunk.read(json)?;
+        odd = json.odd;
+        Some(())
+    });
+    if !is_json {
         return Err(Flaw::BadJson);
     }
-    if json::is_error(chunk.error, chunk.object) {
+    if json::is_error(chunk.error, chunk.object) || chunk.kind.is("error") || chunk.choices.failed {
         return Err(Flaw::Error);
     }
-    Ok(Delta { token: chunk.token, usage: chunk.usage, done: false })
+    Ok(Delta { token: chunk.choices.token, usage: chunk.usage, done: false, odd })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
@@ -55,10 +61,10 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     if !scan(body, notes, |json| completion.read(json)) {
         return Err(Flaw::BadJson);
     }
-    if json::is_error(completion.error, completion.object) {
+    if json::is_error(completion.error, completion.object) || completion.choices.failed {
         return Err(Flaw::Error);
     }
-    if !completion.choices.is_filled_list() {
+    if completion.choices.count == 0 {
         return Err(Flaw::Check { name: "has choices", held: 0 });
     }
     match completion.usage {
@@ -67,24 +73,29 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     }
 }
 
-const WORDS: Words =
-    Words { input: "prompt_tokens", output: "completion_tokens", output_details: "completion_tokens_details" };
+const WORDS: Words = Words {
+    input: "prompt_tokens",
+    output: "completion_tokens",
+    output_details: "completion_tokens_details",
+    input_details: "prompt_tokens_details",
+};
 
 /// One event of a stream.
 #[derive(Debug, Default)]
 struct Chunk<'a> {
-    /// Of all choices: the first token of any of them is the first token.
-    token: Option<Token>,
+    choices: Choices,
     usage: Option<TokenUsage>,
     error: Value<'a>,
     object: Value<'a>,
+    kind: Value<'a>,
 }
 
 impl<'a> Chunk<'a> {
     fn read(&mut self, json: &mut Scanner<'a, '_>) -> Option<()> {
         json.object(|json, key| {
             match key {
-                b"choices" => self.token = choices(json)?,
+                b"choices" => self.choices = choices(json)?,
+                b"type" => self.kind = json.value()?,
                 b"usage" => {
                     let usage = json::usage(json, &WORDS)?;
                     json::replace(json, &mut self.usage, usage);
@@ -99,25 +110,36 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// What all choices add together: a user sees the visible one of two, so it decides what the event is.
-#[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
-fn choices(json: &mut Scanner<'_, '_>) -> Option<Option<Token>> {
+/// All choices together.
+#[derive(Debug, Default, Clone, Copy)]
+struct Choices {
+    count: u32,
+    /// The first token of any of them is the first token. A user sees the visible one of two, so it decides what the event is.
+    token: Option<Token>,
+    /// One has ended with an error.
+    failed: bool,
+}
+
+fn choices(json: &mut Scanner<'_, '_>) -> Option<Choices> {
     json.not_generated(0..json.noted());
-    let mut sum = None;
+    let mut sum = Choices::default();
     json.list(|json| {
         let noted = json.noted();
-        let mut token = None;
+        let (mut token, mut finish_reason) = (None, Value::Null);
         json.object(|json, key| {
             match key {
                 b"delta" => {
                     json.not_generated(noted..json.noted());
                     token = ChoiceDelta::default().read(json)?;
                 }
+                b"finish_reason" => finish_reason = json.value()?,
                 _ => json.skip()?,
             }
             Some(())
         })?;
-        sum = prefer_visible(sum, token);
+        sum.count += 1;
+        sum.token = prefer_visible(sum.token, token);
+        sum.failed |= finish_reason.is("error");
         Some(())
     })?;
     Some(sum)
@@ -131,6 +153,8 @@ fn prefer_visible(a: Option<Token>, b: Option<Token>) -> Option<Token> {
 #[derive(Debug, Default)]
 struct ChoiceDelta {
     content: Seen,
+    /// Of a content that is a list.
+    parts: Option<Token>,
     refusal: Seen,
     reasoning_content: Seen,
     reasoning: Seen,
@@ -142,10 +166,20 @@ impl ChoiceDelta {
     #[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
     fn read(mut self, json: &mut Scanner<'_, '_>) -> Option<Option<Token>> {
         let mut calls = json.noted()..json.noted();
-        let mut call = calls.clone();
+        let (mut call, mut parts) = (calls.clone(), calls.clone());
         json.object(|json, key| {
             match key {
-                b"content" => self.content = json.filled()?,
+                b"content" => {
+                    json.not_generated(parts.clone());
+                    (self.content, self.parts) = (Seen::default(), None);
+                    parts.start = json.noted();
+                    if json.is_list()? {
+                        self.parts = content_parts(json)?;
+                    } else {
+                        self.content = json.filled()?;
+                    }
+                    parts.end = json.noted();
+                }
                 b"refusal" => self.refusal = json.filled()?,
                 b"reasoning_content" => self.reasoning_content = json.filled()?,
                 b"reasoning" => self.reasoning = json.filled()?,
@@ -167,7 +201,8 @@ impl ChoiceDelta {
         })?;
         // vLLM sends the same reasoning under both names.
         let reasoning = if self.reasoning_content.is_filled { self.reasoning_content } else { self.reasoning };
-        let mut token = (self.calls || self.call).then_some(Token::Visible);
+        let calls = (self.calls || self.call).then_some(Token::Visible);
+        let mut token = prefer_visible(self.parts, calls);
         for (value, kind) in
             [(self.content, Token::Visible), (self.refusal, Token::Visible), (reasoning, Token::Reasoning)]
         {
@@ -178,6 +213,46 @@ impl ChoiceDelta {
         }
         Some(token)
     }
+}
+
+/// What the parts of a content add: texts, and thinking that is kept apart from them, as a text or as a list of further parts.
+#[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
+fn content_parts(json: &mut Scanner<'_, '_>) -> Option<Option<Token>> {
+    let mut sum = None;
+    json.list(|json| {
+        let (mut kind, mut text, mut thinking) = (Value::Null, Seen::default(), Vec::new());
+        json.object(|json, key| {
+            match key {
+                b"type" => kind = json.value()?,
+                b"text" => text = json.filled()?,
+                b"thinking" | b"reasoning" => thinking = thoughts(json)?,
+                _ => json.skip()?,
+            }
+            Some(())
+        })?;
+        let of_text = if kind.is("thinking") || kind.is("reasoning") { Token::Reasoning } else { Token::Visible };
+        for (value, token) in thinking.into_iter().map(|value| (value, Token::Reasoning)).chain([(text, of_text)]) {
+            if value.is_filled {
+                json.generated(value, token);
+                sum = prefer_visible(sum, Some(token));
+            }
+        }
+        Some(())
+    })?;
+    Some(sum)
+}
+
+/// The texts of a thought.
+fn thoughts(json: &mut Scanner<'_, '_>) -> Option<Vec<Seen>> {
+    if !json.is_list()? {
+        return Some(vec![json.filled()?]);
+    }
+    let mut texts = Vec::new();
+    json.list(|json| {
+        texts.push(json::filled_in(json, "text")?);
+        Some(())
+    })?;
+    Some(texts)
 }
 
 /// Whether any of the calls has anything in it.
@@ -223,7 +298,7 @@ fn function(json: &mut Scanner<'_, '_>) -> Option<bool> {
 /// A plain answer.
 #[derive(Debug, Default)]
 struct Completion<'a> {
-    choices: Seen,
+    choices: Choices,
     usage: Option<TokenUsage>,
     error: Value<'a>,
     object: Value<'a>,
@@ -233,7 +308,7 @@ impl<'a> Completion<'a> {
     fn read(&mut self, json: &mut Scanner<'a, '_>) -> Option<()> {
         json.object(|json, key| {
             match key {
-                b"choices" => self.choices = json.filled()?,
+                b"choices" => self.choices = choices(json)?,
                 b"usage" => {
                     let usage = json::usage(json, &WORDS)?;
                     json::replace(json, &mut self.usage, usage);

@@ -41,7 +41,7 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
     if !scan(data, notes, |json| picture.read(json)) {
         return Err(Flaw::BadJson);
     }
-    if picture.kind.is("error") || picture.error.is_filled() {
+    if picture.kind.is("error") || picture.error.is_error() {
         return Err(Flaw::Error);
     }
     let done = picture.kind.is("image_generation.completed");
@@ -67,7 +67,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     });
     match has_images {
         _ if !is_json => Err(Flaw::BadJson),
-        _ if error.is_filled() => Err(Flaw::Error),
+        _ if error.is_error() => Err(Flaw::Error),
         false => Err(Flaw::Check { name: "has an image", held: 0 }),
         true => Ok(Answer { usage: None, checks: 1 }),
     }

@@ -9,7 +9,7 @@
 //! | `response.reasoning_summary_text.delta`, `response.reasoning_text.delta`, … | a token of reasoning |
 //! | `response.output_item.added` of a function call | a token: the function's name is generated, too |
 //! | `response.completed` | usage, and the end |
-//! | `response.incomplete` | the answer was cut off |
+//! | `response.incomplete` | usage, and the end, if the reason is `max_output_tokens`; else the answer was cut off |
 //! | `response.failed`, `error` | an error inside a 200 |
 //!
 //! Over a WebSocket the same events are messages, and a request is a message of type `response.create` with the fields of the body
@@ -67,7 +67,7 @@ pub(super) fn read_event(event: &sse::Event<'_>, end: End, notes: Option<&mut No
         Data::Done => return Ok(Delta { done: end == End::Done, ..Delta::default() }),
         Data::Json(data) => data,
     };
-    let (mut chunk, mut token) = (Chunk::default(), None);
+    let (mut chunk, mut token, mut odd) = (Chunk::default(), None, false);
     let is_json = scan(data, notes, |json| {
         chunk.read(json)?;
         // Without a type it means what the event's name says, which no template sees.
@@ -75,6 +75,7 @@ pub(super) fn read_event(event: &sse::Event<'_>, end: End, notes: Option<&mut No
             json.unlearnable();
         }
         token = chunk.token(&chunk.kind.word(event.name), json);
+        odd = json.odd;
         Some(())
     });
     if !is_json {
@@ -83,11 +84,12 @@ pub(super) fn read_event(event: &sse::Event<'_>, end: End, notes: Option<&mut No
     let kind = chunk.kind.word(event.name);
     match &*kind {
         b"error" | b"response.failed" => return Err(Flaw::Error),
-        _ if chunk.error.is_filled() => return Err(Flaw::Error),
-        b"response.incomplete" => return Err(Flaw::Incomplete),
+        _ if chunk.error.is_error() => return Err(Flaw::Error),
+        b"response.incomplete" if !is_own_limit(chunk.response.reason) => return Err(Flaw::Incomplete),
         _ => {}
     }
-    Ok(Delta { token, usage: chunk.usage, done: &*kind == b"response.completed" && end == End::Completed })
+    let is_last = matches!(&*kind, b"response.completed" | b"response.incomplete");
+    Ok(Delta { token, usage: chunk.response.usage, done: is_last && end == End::Completed, odd })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
@@ -99,7 +101,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     if json::is_error(response.error, response.object) || response.status.is("failed") {
         return Err(Flaw::Error);
     }
-    if response.status.is("incomplete") {
+    if response.status.is("incomplete") && !is_own_limit(response.so_far.reason) {
         return Err(Flaw::Incomplete);
     }
     if !response.object.is("response") {
@@ -108,7 +110,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     if !response.output.is_filled_list() {
         return Err(Flaw::Check { name: "has output", held: 1 });
     }
-    match response.usage {
+    match response.so_far.usage {
         Some(usage) => Ok(Answer { usage: Some(usage), checks: 3 }),
         None => Err(Flaw::Check { name: "has usage", held: 2 }),
     }
@@ -121,8 +123,7 @@ struct Chunk<'a> {
     delta: Seen,
     /// The name of an item of the output; only a call has one.
     item: Seen,
-    /// What the answer has cost as it stands.
-    usage: Option<TokenUsage>,
+    response: SoFar<'a>,
     error: Value<'a>,
 }
 
@@ -134,8 +135,12 @@ impl<'a> Chunk<'a> {
                 b"delta" => self.delta = json.filled()?,
                 b"item" => self.item = json::filled_in(json, "name")?,
                 b"response" => {
-                    let usage = json::usage_in(json)?;
-                    json::replace(json, &mut self.usage, usage);
+                    if self.response.usage.is_some() {
+                        json.unlearnable();
+                    }
+                    self.response = SoFar::default();
+                    let so_far = &mut self.response;
+                    json.object(|json, key| so_far.field(json, key))?;
                 }
                 b"error" => self.error = json.value()?,
                 _ => json.skip()?,
@@ -159,6 +164,42 @@ impl<'a> Chunk<'a> {
     }
 }
 
+/// What an answer says of itself as it stands.
+#[derive(Debug, Default)]
+struct SoFar<'a> {
+    usage: Option<TokenUsage>,
+    /// Why it is incomplete.
+    reason: Value<'a>,
+}
+
+impl<'a> SoFar<'a> {
+    fn field(&mut self, json: &mut Scanner<'a, '_>, key: &[u8]) -> Option<()> {
+        match key {
+            b"usage" => {
+                let usage = json::usage(json, &json::WORDS)?;
+                json::replace(json, &mut self.usage, usage);
+            }
+            b"incomplete_details" => {
+                self.reason = Value::Null;
+                json.object(|json, key| {
+                    match key {
+                        b"reason" => self.reason = json.value()?,
+                        _ => json.skip()?,
+                    }
+                    Some(())
+                })?;
+            }
+            _ => json.skip()?,
+        }
+        Some(())
+    }
+}
+
+/// Whether an answer is incomplete because the request limits it: then it is as long as it was meant to be.
+fn is_own_limit(reason: Value<'_>) -> bool {
+    reason.is("max_output_tokens")
+}
+
 /// A plain answer.
 #[derive(Debug, Default)]
 struct Response<'a> {
@@ -166,7 +207,7 @@ struct Response<'a> {
     status: Value<'a>,
     error: Value<'a>,
     output: Seen,
-    usage: Option<TokenUsage>,
+    so_far: SoFar<'a>,
 }
 
 impl<'a> Response<'a> {
@@ -177,11 +218,7 @@ impl<'a> Response<'a> {
                 b"status" => self.status = json.value()?,
                 b"error" => self.error = json.value()?,
                 b"output" => self.output = json.filled()?,
-                b"usage" => {
-                    let usage = json::usage(json, &json::WORDS)?;
-                    json::replace(json, &mut self.usage, usage);
-                }
-                _ => json.skip()?,
+                _ => self.so_far.field(json, key)?,
             }
             Some(())
         })?;

@@ -189,10 +189,11 @@ impl<M: Copy> Templates<M> {
     /// Learns from data that fits no template, and that the parser has understood.
     #[cold]
     fn learn(&mut self, data: &[u8], notes: &Notes, meaning: M, usage: Option<TokenUsage>) {
+        if notes.unlearnable {
+            return;
+        }
         self.credit -= PRICE_OF_LEARNING;
-        if !notes.unlearnable
-            && let Some(template) = Template::learn(data, &notes.holes, usage)
-        {
+        if let Some(template) = Template::learn(data, &notes.holes, usage) {
             self.known.truncate(MAX_TEMPLATES - 1);
             self.known.insert(0, Known { template, meaning });
         }

@@ -22,6 +22,8 @@ pub(super) struct Scanner<'a, 'n> {
     json: &'a [u8],
     at: usize,
     notes: Option<&'n mut Notes>,
+    /// Something was neither what it should be nor `null`.
+    pub(super) odd: bool,
 }
 
 /// What the scanner notes.
@@ -69,7 +71,7 @@ pub(super) fn scan<'a>(
         notes.holes.clear();
         notes.unlearnable = false;
     }
-    let mut scanner = Scanner { json, at: 0, notes };
+    let mut scanner = Scanner { json, at: 0, notes, odd: false };
     read(&mut scanner).is_some() && scanner.peek().is_none()
 }
 
@@ -77,7 +79,7 @@ impl<'a> Scanner<'a, '_> {
     /// Reads an object: `field` takes the value of each key. Whether there was an object; another value is skipped.
     pub(super) fn object(&mut self, mut field: impl FnMut(&mut Self, &[u8]) -> Option<()>) -> Option<bool> {
         if self.peek()? != b'{' {
-            return self.skip().map(|()| false);
+            return self.other();
         }
         self.at += 1;
         if self.peek()? == b'}' {
@@ -96,7 +98,7 @@ impl<'a> Scanner<'a, '_> {
     /// Reads a list: `item` takes each value. Whether there was a list; another value is skipped.
     pub(super) fn list(&mut self, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<bool> {
         if self.peek()? != b'[' {
-            return self.skip().map(|()| false);
+            return self.other();
         }
         self.at += 1;
         if self.peek()? == b']' {
@@ -109,6 +111,20 @@ impl<'a> Scanner<'a, '_> {
                 return Some(true);
             }
         }
+    }
+
+    /// Goes past a value that should be another. One that is not there at all is not odd.
+    fn other(&mut self) -> Option<bool> {
+        if self.peek()? == b'n' {
+            return self.skip().map(|()| false);
+        }
+        self.odd |= self.filled()?.is_filled;
+        Some(false)
+    }
+
+    /// Whether a list comes next.
+    pub(super) fn is_list(&mut self) -> Option<bool> {
+        Some(self.peek()? == b'[')
     }
 
     /// Takes a value. It may be looked at in any way, so that nothing else can stand in its place.
@@ -323,6 +339,12 @@ impl<'a> Value<'a> {
             Self::Text(text) => !text.is_empty(),
             Self::Nested(nested) => !nested[1..nested.len() - 1].trim_ascii().is_empty(),
         }
+    }
+
+    /// Whether it says that something went wrong. `0`, `{}` and the like are what servers write when nothing did.
+    pub(super) fn is_error(&self) -> bool {
+        let is_zero = matches!(self, Self::Number(_)) && self.count() == 0;
+        self.is_filled() && !is_zero
     }
 
     pub(super) fn is_list(&self) -> bool {

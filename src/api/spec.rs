@@ -85,6 +85,6 @@ pub(super) const GET: Spec = Spec {
     streams: false,
     websocket: false,
     usage_on_request: false,
-    read_event: |_, _| Ok(Delta { token: None, usage: None, done: false }),
+    read_event: |_, _| Ok(Delta { token: None, usage: None, done: false, odd: false }),
     answer: AnswerIs::Checked(&[]),
 };

@@ -66,6 +66,8 @@ pub(super) enum Billed {
     Output,
     /// Tokens of reasoning among those generated.
     Reasoning,
+    /// Tokens of the prompt that came from a cache.
+    Cached,
     /// The sum, of which we only want to know that there is one.
     Total,
 }
@@ -88,6 +90,7 @@ impl Fill {
                     Billed::Input => usage.input = count,
                     Billed::Output => usage.output = count,
                     Billed::Reasoning => usage.reasoning = count,
+                    Billed::Cached => usage.cached = count,
                     Billed::Total => {}
                 }
                 Some(end)
@@ -178,7 +181,7 @@ impl Template {
     /// Makes it lie about what it recognises, for tests of what finds such lies.
     #[cfg(test)]
     pub(super) fn corrupt(&mut self) {
-        self.usage = Some(TokenUsage { input: 1, output: 2, reasoning: 3 });
+        self.usage = Some(TokenUsage { input: 1, output: 2, reasoning: 3, cached: 0 });
     }
 
     /// What it holds: bytes and holes.

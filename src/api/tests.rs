@@ -101,7 +101,7 @@ fn letters(read: &Result<Delta, Flaw>) -> String {
     if delta.done {
         text.push('D');
     }
-    if let Some(TokenUsage { input, output, reasoning }) = delta.usage {
+    if let Some(TokenUsage { input, output, reasoning, .. }) = delta.usage {
         let comma = if text.is_empty() { "" } else { "," };
         write!(text, "{comma}{input}+{output}").unwrap();
         if reasoning > 0 {

@@ -82,7 +82,9 @@ pub(super) fn run(
             range = above;
         }
     }
+    let redactor = ready.plan().redactor();
     found.server = ready.leave().target();
+    found.server.redact(&redactor);
     (found.holds, found.fails) = search::bracket(&steps);
     found.settled = search::is_settled(&steps, range);
     found.interrupted = setup.stop.is_signalled();
@@ -253,7 +255,7 @@ fn nothing_yet(plan: &Plan, wish: &Wish, nofile: u64) -> Capacity {
         schema: CAPACITY_SCHEMA.to_owned(),
         build: provenance::build(),
         environment: provenance::environment(0, &[], &[], nofile),
-        target: plan.target.url.clone(),
+        target: plan.redactor().own(&plan.target.url),
         server: TargetServer::default(),
         profile: plan.name.clone(),
         by: wish.by,

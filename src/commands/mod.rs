@@ -22,6 +22,7 @@ mod throughput;
 use self::error::CommandError;
 use crate::cli::{Command, parse};
 use crate::exit::ExitClass;
+use crate::redact::Redactor;
 use std::ffi::OsString;
 use std::io::Write;
 
@@ -47,23 +48,28 @@ pub fn main(
         CommandError::Usage(error) if class == ExitClass::Success => write!(out, "{}", error.render()),
         CommandError::Usage(error) => write!(err, "{}", error.render()),
         CommandError::Output(_) if class == ExitClass::Success => Ok(()),
-        // Files say what they like, and a terminal, or GitHub, does what it reads.
+        // Files and servers say what they like, and a terminal, or GitHub, does what it reads.
         CommandError::Plan(_)
         | CommandError::Variable(_)
         | CommandError::Result { .. }
         | CommandError::Merge(_)
         | CommandError::Compare(_) => {
-            writeln!(err, "error: {}", harmless(&error.to_string()))
+            writeln!(err, "error: {}", short(&harmless(&error)))
         }
-        error => writeln!(err, "error: {error}"),
+        error => writeln!(err, "error: {}", harmless(error)),
     };
     let _ = out.flush();
     class
 }
 
-/// Without control characters, and no longer than anybody reads.
-fn harmless(text: &str) -> String {
-    text.chars().take(MOST_OF_AN_ERROR).collect::<String>().replace(char::is_control, "?")
+/// Secrets that only the plan knows are hidden where the error was made.
+fn harmless(error: &CommandError) -> String {
+    Redactor::default().foreign(error.to_string().as_bytes())
+}
+
+/// No longer than anybody reads.
+fn short(text: &str) -> String {
+    text.chars().take(MOST_OF_AN_ERROR).collect()
 }
 
 /// Does what the command line says.

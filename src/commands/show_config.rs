@@ -9,7 +9,11 @@ const WIDEST_VALUE: usize = 48;
 
 /// Prints every value of a plan with where it came from.
 pub(super) fn print(resolved: &Resolved, out: &mut dyn Write) -> Result<(), CommandError> {
-    let lines = show::lines(&resolved.settings);
+    let redactor = resolved.plan.redactor_for_owner();
+    let lines: Vec<_> = show::lines(&resolved.settings)
+        .into_iter()
+        .map(|(key, value, source)| (key, redactor.own(&value), source))
+        .collect();
     let widest = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or_default();
     let keys = widest(&mut lines.iter().map(|(key, _, _)| key.chars().count()));
     let values = widest(&mut lines.iter().map(|(_, value, _)| value.chars().count()).filter(|n| *n <= WIDEST_VALUE));

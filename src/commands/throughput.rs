@@ -144,8 +144,10 @@ impl Sweep {
                 }
             }
         }
-        found.target.clone_from(&ready.plan().target.url);
+        let redactor = ready.plan().redactor();
+        found.target = redactor.own(&ready.plan().target.url);
         found.server = ready.leave().target();
+        found.server.redact(&redactor);
         Ok(())
     }
 }
@@ -200,7 +202,7 @@ fn nothing_yet(plan: &Plan, sweep: &Sweep, nofile: u64) -> Throughput {
         schema: THROUGHPUT_SCHEMA.to_owned(),
         build: provenance::build(),
         environment: provenance::environment(0, &[], &[], nofile),
-        target: plan.target.url.clone(),
+        target: plan.redactor().own(&plan.target.url),
         server: crate::document::TargetServer::default(),
         same_machine: plan.target.is_this_machine(),
         warmup_s: sweep.warmup.as_secs_f64(),

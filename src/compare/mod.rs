@@ -326,10 +326,10 @@ impl Comparison {
         self.gates().filter(|row| row.verdict == Verdict::Regressed && !self.indicative).count()
     }
 
-    /// Gates of which nothing can be said, because a run does not have what they ask for: they have not held. (With a single pair
-    /// nothing fails, if that was not asked for.)
+    /// Gates of which nothing can be said, because a run does not have what they ask for: they have not held. That is so of a single
+    /// pair, too: nothing was compared that could be indicative.
     pub fn unjudged(&self) -> usize {
-        self.gates().filter(|row| row.verdict == Verdict::NoValue && !self.indicative).count()
+        self.gates().filter(|row| row.verdict == Verdict::NoValue).count()
     }
 
     /// Gates of which these runs cannot say whether they hold.

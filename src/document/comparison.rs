@@ -33,9 +33,9 @@ impl Compared<'_> {
         let regressed = c.gates().any(|row| row.verdict == Verdict::Regressed);
         match (c.failed() > 0, c.indicative, c.unjudged() > 0, c.inconclusive() > 0) {
             (true, ..) => "regressed",
+            (false, _, true, _) => "incomplete",
             (false, true, ..) if regressed => "indicative: regressed",
             (false, true, ..) => "indicative",
-            (false, false, true, _) => "incomplete",
             (false, false, false, true) => "inconclusive",
             (false, false, false, false) => "passed",
         }

@@ -3,7 +3,7 @@
 use super::{
     Agreement, AgreementLine, Build, Client, Counter, Document, Endpoint, Environment, Exact, FailureDetails, Failures,
     Growth, Hint, Judged, Measured, Rate, RetryAfter, Run, SCHEMA, Second, Server, ServerUse, Shard, Signal,
-    Strictness, Target, TargetServer, Trend, Verdict, access, plan, stability, stages,
+    Strictness, Target, TargetServer, Trend, Verdict, access, plan, redact, stability, stages,
 };
 use crate::metrics::soak::Soak;
 use crate::metrics::summary::{Group, RateValue};
@@ -143,6 +143,7 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
         outside: facts.steady.outside.map(stages::outside),
         drift: stability::drift(&facts.steady.soak.drift),
     };
+    redact::document(&mut document, &plan.redactor());
     document.judge(facts.strictness);
     document
 }

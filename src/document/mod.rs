@@ -23,6 +23,7 @@ pub mod merge;
 pub mod noise;
 pub(crate) mod plan;
 pub(crate) mod read;
+mod redact;
 pub mod self_test;
 pub(crate) mod stability;
 pub(crate) mod stages;

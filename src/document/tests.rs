@@ -104,7 +104,7 @@ fn sample(kind: u16, n: u64, outcome: Outcome, status: u16) -> Sample {
         longest_gap: stream.then_some(Nanos::from_millis(25)),
         token_events: if stream { 20 } else { 0 },
         token_events_in_window: if stream { 20 } else { 0 },
-        usage: Some(TokenUsage { input: 9, output: 21, reasoning: 0 }),
+        usage: Some(TokenUsage { input: 9, output: 21, reasoning: 0, cached: 0 }),
         bytes_sent: 400,
         bytes_received: 6_000,
         reused: n > 0,

@@ -15,11 +15,12 @@ mod terms;
 mod websocket;
 
 use super::budget::{Budget, FREE_BYTES, STEP_BYTES};
-use super::excerpt::{Excerpt, Secrets};
+use super::excerpt::Excerpt;
 use super::rx_time::ReceiveTime;
 use super::window::{Placement, Window};
 use crate::api::{Api, Delta, Flaw, Reader, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
+use crate::redact::Redactor;
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
 pub(super) use channel::{Between, Channel, Handshake};
@@ -260,8 +261,8 @@ impl Exchange {
     }
 
     /// What the failure looked like, for people.
-    pub(super) fn example(&self, secrets: &Secrets) -> String {
-        self.excerpt.text(&self.sample, secrets)
+    pub(super) fn example(&self, redactor: &Redactor) -> String {
+        self.excerpt.text(&self.sample, redactor)
     }
 
     fn decode(&mut self, bytes: &[u8], incoming: &mut Incoming<'_>) -> Progress {
@@ -361,6 +362,9 @@ impl Exchange {
     fn on_stream(&mut self, piece: &[u8], incoming: &mut Incoming<'_>) -> Option<Progress> {
         let Incoming { time, reader, tally, .. } = incoming;
         let mut input = piece;
+        if self.sample.first_event.is_none() && self.flaw.is_none() {
+            self.excerpt.bare(piece);
+        }
         let held = self.held.take();
         let mut first = true;
         // What follows the terminal event is only framing: it does not change the verdict, so that
@@ -412,8 +416,12 @@ impl Exchange {
             self.visible_in_read |= token == Token::Visible;
             self.sample.token_events += 1;
             self.sample.reasoning_events += u32::from(token == Token::Reasoning);
+            if self.sample.token_events == 1 {
+                self.sample.tokens_in_first_event = delta.usage.map_or(0, |usage| usage.output);
+            }
             self.sample.token_events_in_window += u32::from(self.window.covers(at));
         }
+        self.sample.bad_events += u32::from(delta.odd);
         if let Some(usage) = delta.usage {
             self.sample.usage.get_or_insert_default().update(usage);
         }

@@ -25,7 +25,6 @@ use super::channels::{Channels, Ended, Inbox};
 use super::clock::Clock;
 use super::connection::{State, Step};
 use super::connections::Connections;
-use super::excerpt::Secrets;
 use super::exchange::{Expect, Incoming};
 use super::poller::Poller;
 use super::ready::Ready;
@@ -38,6 +37,7 @@ use crate::metrics::{Gauge, Goals, Outcome};
 use crate::mix::Scenario;
 use crate::net::{Dialer, IoStatus, Received};
 use crate::plan::Plan;
+use crate::redact::Redactor;
 use crate::units::Nanos;
 use connect_queue::{ConnectQueue, Pace};
 use ending::Ending;
@@ -72,7 +72,7 @@ pub(super) struct Worker<'a> {
     timers: Timers,
     buffers: Buffers,
     /// What examples of failures must not show.
-    secrets: Secrets,
+    redactor: Redactor,
     tallies: TallySet,
     counts: Counts,
     ending: Ending,
@@ -118,7 +118,7 @@ impl<'a> Worker<'a> {
             connect_queue: ConnectQueue::new(slots, pace, shard.tuning.quickack),
             timers: Timers::new(slots),
             buffers: Buffers::new(),
-            secrets: Secrets::of(shard),
+            redactor: shard.redactor(),
             tallies: TallySet::new(number, shard, channels.outbox),
             counts: Counts::default(),
             ending: Ending::new(schedule.end(), shard.graceful_stop),

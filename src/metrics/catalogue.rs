@@ -195,7 +195,9 @@ catalogue! {
         TokensOutput("tokens_output", Tokens, EachKind)
             "Generated tokens, from the server's `usage`; otherwise counted by events. The report says which.";
         TokensInput("tokens_input", Tokens, EachKind)
-            "Prompt tokens, from the server's `usage`.";
+            "Prompt tokens, from the server's `usage`, including those from its cache.";
+        TokensCached("tokens_cached", Tokens, EachKind)
+            "Prompt tokens that the server took from its cache. They are part of `tokens_input`.";
         TokensReasoning("tokens_reasoning", Tokens, EachKind)
             "Reasoning tokens, from the server's `usage`; otherwise counted by events.";
         TokenEvents("token_events", Events, EachKind)

@@ -57,15 +57,20 @@ pub struct TokenUsage {
     pub output: u32,
     /// Reasoning tokens among the generated ones.
     pub reasoning: u32,
+    /// Prompt tokens that came from the server's cache.
+    pub cached: u32,
 }
 
 impl TokenUsage {
     /// What a later bill of the same answer says holds, as far as it says anything: bills are cumulative, and the last one of
     /// Anthropic's does not repeat what the prompt has cost.
     pub fn update(&mut self, later: Self) {
-        for (count, later) in
-            [(&mut self.input, later.input), (&mut self.output, later.output), (&mut self.reasoning, later.reasoning)]
-        {
+        for (count, later) in [
+            (&mut self.input, later.input),
+            (&mut self.output, later.output),
+            (&mut self.reasoning, later.reasoning),
+            (&mut self.cached, later.cached),
+        ] {
             *count = if later > 0 { later } else { *count };
         }
     }
@@ -110,6 +115,8 @@ pub struct Sample {
     pub token_events: u32,
     /// Reasoning events among them.
     pub reasoning_events: u32,
+    /// Tokens in the first token event, if its own bill says how many.
+    pub tokens_in_first_event: u32,
     /// Token events that arrived inside the measurement window.
     pub token_events_in_window: u32,
     /// Whether `end` lies inside the measurement window.
@@ -154,6 +161,7 @@ impl Sample {
             gaps_censored: 0,
             token_events: 0,
             reasoning_events: 0,
+            tokens_in_first_event: 0,
             token_events_in_window: 0,
             in_window: true,
             usage: None,

@@ -448,6 +448,7 @@ impl Part {
         }
         for (counter, n) in [
             (Counter::TokensInput, s.usage.map_or(0, |u| u64::from(u.input))),
+            (Counter::TokensCached, s.usage.map_or(0, |u| u64::from(u.cached))),
             (Counter::DataSent, s.bytes_sent),
             (Counter::ConnectionsReused, u64::from(s.reused)),
             (Counter::BadEvents, u64::from(s.bad_events)),
@@ -509,9 +510,11 @@ impl Part {
     }
 }
 
-/// Generated tokens: what the server says, else one an event.
+/// Generated tokens: what the server says, else one an event. Bills are cumulative, and the last one of a stream that ended
+/// early may be older than its last events: Anthropic's first event bills one token.
 fn tokens(s: &Sample) -> u32 {
-    s.usage.map(|u| u.output).filter(|&n| n > 0).unwrap_or(s.token_events)
+    let billed = s.usage.map(|u| u.output).filter(|&n| n > 0).unwrap_or(s.token_events);
+    if s.outcome == Outcome::Success { billed } else { billed.max(s.token_events) }
 }
 
 /// What of a request's `n` arrived in the measurement window. A stream that crosses its edge is split like its token events, rounded
@@ -527,13 +530,13 @@ fn arrived_in_window(n: u64, s: &Sample) -> u64 {
     }
 }
 
-/// (last token − first token) / (tokens − tokens in the first event). The first event counts as one token: nothing on the wire says
+/// (last token − first token) / (tokens − tokens in the first event). The first event counts as one token, unless it says itself
 /// how many it held. None with a single event, in which the tokens after the first took no time that anybody could see.
 pub(super) fn time_per_output_token(s: &Sample) -> Option<Nanos> {
     if s.token_events < 2 {
         return None;
     }
-    let after_first = u64::from(tokens(s).checked_sub(1)?);
+    let after_first = u64::from(tokens(s).checked_sub(s.tokens_in_first_event.max(1))?);
     let took = s.last_token?.since(s.first_token?);
     took.0.checked_div(after_first).map(Nanos)
 }

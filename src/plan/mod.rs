@@ -21,6 +21,7 @@ mod request_defaults;
 pub mod resolve;
 mod rules;
 mod scale;
+mod secrets;
 mod shape;
 mod shard;
 pub mod show;

@@ -19,9 +19,9 @@ pub(crate) fn cases(compared: &Compared<'_>) -> Vec<Case> {
         } else {
             format!("{}: {change}, {}", row.verdict.name(), interval(row))
         };
-        let is_bad = row.verdict == Verdict::Regressed || is_unjudged;
-        let fails = is_bad && !compared.comparison.indicative;
-        let skipped = row.verdict == Verdict::Inconclusive || (is_bad && !fails);
+        let crossed = row.verdict == Verdict::Regressed;
+        let fails = is_unjudged || (crossed && !compared.comparison.indicative);
+        let skipped = row.verdict == Verdict::Inconclusive || (crossed && !fails);
         let outcome = match (fails, skipped) {
             (true, _) => Outcome::Failed(said),
             (false, true) => Outcome::Skipped(said),

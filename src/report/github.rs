@@ -1,6 +1,7 @@
 //! What GitHub Actions shows: a summary in Markdown, and a few annotations.
 
 use crate::document::{Document, Judgement, Measured, ReasonKind};
+use crate::redact::is_obeyed;
 use crate::report::human;
 use crate::report::view::{Headline, Outcome, Tone, View, cases};
 use std::fmt::Write as _;
@@ -30,7 +31,7 @@ pub(crate) fn cell(text: &str) -> String {
             // A mention calls somebody.
             '@' => cell.push_str("&#64;"),
             '|' | '[' | ']' | '!' | '`' | '\\' => cell.extend(['\\', c]),
-            c if c.is_control() => cell.push(' '),
+            c if is_obeyed(c) => cell.push(' '),
             c => cell.push(c),
         }
     }

@@ -1,5 +1,6 @@
 //! Numbers as people read them: three significant digits and a unit that fits.
 
+use crate::redact::is_obeyed;
 use crate::units::Nanos;
 
 /// Units of a time and their length in ms, ascending.
@@ -85,7 +86,7 @@ pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
 
 /// At most `columns` characters, an ellipsis for the rest, and no control characters.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
-    let clean = text.chars().map(|c| if c.is_control() { '?' } else { c });
+    let clean = text.chars().map(|c| if is_obeyed(c) { '?' } else { c });
     if text.chars().count() <= columns {
         return clean.collect();
     }

@@ -1,6 +1,7 @@
 //! Rules and how they came out → JUnit XML, which every CI shows: a test case a rule, whose failure says value and limit.
 
 use crate::document::Document;
+use crate::redact::is_obeyed;
 use crate::report::view::{Case, Outcome, cases};
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use quick_xml::writer::Writer;
@@ -34,7 +35,7 @@ fn properties(document: &Document) -> Vec<(&'static str, String)> {
 
 /// XML 1.0 has no place for control characters and two that are none, escaped or not (section 2.2).
 fn clean(text: &str) -> String {
-    let is_none = |c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{fffe}' | '\u{ffff}');
+    let is_none = |c: char| (is_obeyed(c) && !matches!(c, '\n' | '\t')) || matches!(c, '\u{fffe}' | '\u{ffff}');
     text.chars().map(|c| if is_none(c) { '?' } else { c }).collect()
 }
 

@@ -3,7 +3,6 @@
 use super::error::TrialError;
 use super::prepare::Ready;
 use super::reach::Targets;
-use super::redactor::Redactor;
 use crate::mix::{Request, Scenario};
 use crate::units::Nanos;
 use crate::watch::probe;
@@ -29,7 +28,7 @@ impl Ready {
 
     fn show_answer(&self, i: u32, n: u32, err: &mut dyn Write) -> Result<(), TrialError> {
         let plan = self.plan();
-        let redactor = Redactor::new(plan);
+        let redactor = plan.redactor();
         let targets = Targets::of(plan);
         let target = (i % (1 + plan.access.more_targets.len() as u32)) as u16;
         let mut request = Request::default();
@@ -47,9 +46,9 @@ impl Ready {
         match answer {
             Ok(answer) => {
                 let cut = if answer.len() >= MAX_SHOWN_BYTES { " [cut]" } else { "" };
-                writeln!(err, "{}{cut}\n", redactor.text(&answer))?;
+                writeln!(err, "{}{cut}\n", redactor.foreign(&answer))?;
             }
-            Err(error) => writeln!(err, "none: {}\n", redactor.text(error.to_string().as_bytes()))?,
+            Err(error) => writeln!(err, "none: {}\n", redactor.foreign_line(error.to_string().as_bytes()))?,
         }
         Ok(())
     }

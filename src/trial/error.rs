@@ -4,6 +4,7 @@ use crate::engine::EngineError;
 use crate::exit::ExitClass;
 use crate::host::limits::{TooFewFiles, TooFewPorts};
 use crate::net::tls::TlsConfigError;
+use crate::redact::Redactor;
 use crate::server::ServerError;
 use crate::units::Nanos;
 use std::io;
@@ -61,6 +62,9 @@ pub(crate) enum TrialError {
     Interrupted,
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// One of the others, whose words had a secret in them or something that somebody would obey.
+    #[error("{text}")]
+    Redacted { text: String, class: ExitClass },
     /// The terminal or pipe that answers are shown on, or the signals.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -76,6 +80,13 @@ impl From<ServerError> for TrialError {
 }
 
 impl TrialError {
+    /// Servers say what they like, in their last words, certificates and answers: what is repeated of it is safe to show.
+    pub(super) fn redacted(self, redactor: &Redactor) -> Self {
+        let said = self.to_string();
+        let text = redactor.foreign(said.as_bytes());
+        if text == said { self } else { Self::Redacted { text, class: self.exit_class() } }
+    }
+
     pub(crate) fn exit_class(&self) -> ExitClass {
         match self {
             Self::Late { .. } => ExitClass::Incomplete,
@@ -85,6 +96,7 @@ impl TrialError {
             | Self::Tls(_)
             | Self::Source { .. }
             | Self::Server(ServerError::BadConfig { .. } | ServerError::BadHost { .. }) => ExitClass::Configuration,
+            Self::Redacted { class, .. } => *class,
             Self::Interrupted => ExitClass::Interrupted,
             Self::Server(_)
             | Self::Resolve { .. }

@@ -20,7 +20,6 @@ mod measure;
 mod prepare;
 pub(crate) mod provenance;
 mod reach;
-mod redactor;
 mod requests;
 mod server_under_test;
 mod setup;

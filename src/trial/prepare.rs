@@ -22,6 +22,9 @@ pub(crate) struct Ready {
 /// Finds the targets, finds or starts the server, and asks every endpoint once. A plan that a signal has interrupted meanwhile is ready
 /// for one thing only: to say that nothing was measured.
 pub(crate) fn prepare(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Ready, TrialError> {
+    let redactor = plan.redactor();
+    // What is told on the way may be what a server or its build said.
+    let say = &mut |line: &str| say(&redactor.foreign_line(line.as_bytes()));
     let as_resolved = plan.clone();
     match find_and_ask(plan, setup, say) {
         Err(TrialError::Interrupted) => {
@@ -29,7 +32,7 @@ pub(crate) fn prepare(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> R
             let (server, endpoints) = (ServerUnderTest::unknown(&as_resolved), Vec::new());
             Ok(Ready { plan: as_resolved, server, endpoints, stop: setup.stop.clone(), nofile: setup.nofile })
         }
-        ready => ready,
+        ready => ready.map_err(|error| error.redacted(&redactor)),
     }
 }
 

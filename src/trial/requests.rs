@@ -1,13 +1,13 @@
 //! `--dump-request`: the requests of a plan, before they are sent. Secrets are hidden.
 
-use super::redactor::{HIDDEN, Redactor};
 use crate::mix::{Request, Scenario, Secret};
 use crate::plan::{Access, Credentials, Kind, Mix, Plan, Target, is_secret};
+use crate::redact::HIDDEN;
 use std::io::{self, Write};
 
 /// Prints a request of each kind for each target.
 pub(crate) fn dump_requests(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-    let redactor = Redactor::new(plan);
+    let redactor = plan.redactor_for_owner();
     let shown = with_secrets_hidden(plan);
     let targets: Vec<&str> = plan.targets().map(|target| target.url.as_str()).collect();
     for (number, url) in (0..).zip(targets) {
@@ -17,7 +17,7 @@ pub(crate) fn dump_requests(plan: &Plan, out: &mut dyn Write) -> io::Result<()> 
             let mut request = Request::default();
             scenario.write(number, 0, 0, &mut request);
             writeln!(out, "# {} to {url}, {} bytes", kind.name, request.bytes.len())?;
-            writeln!(out, "{}\n", redactor.text(&request.bytes))?;
+            writeln!(out, "{}\n", redactor.foreign(&request.bytes))?;
         }
     }
     Ok(())

@@ -44,7 +44,7 @@ impl Ready {
             }
         })?;
         if let Some(died) = died.or_else(|| server.died()) {
-            return Err(died);
+            return Err(died.redacted(&plan.redactor()));
         }
         if stop.is_set() {
             return Ok(None);

@@ -331,6 +331,9 @@ struct Fields {
     content_type: Option<ContentType>,
     encoded: bool,
     retry_after_s: Option<u32>,
+    retry_after_ms: Option<u64>,
+    /// `Retry-After` is not a number.
+    has_retry_date: bool,
     length: Option<u64>,
     /// The last transfer coding, `identity` aside; whether it is chunked.
     transfer_chunked: Option<bool>,
@@ -369,6 +372,12 @@ fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
     for header in response.headers.iter() {
         fields.read(header.name, header.value)?;
     }
+    if fields.has_retry_date {
+        fields.retry_after_s = until_retry(response.headers);
+    }
+    if let Some(ms) = fields.retry_after_ms {
+        fields.retry_after_s = Some(saturated(ms.div_ceil(1000)));
+    }
     let framing = match (status, fields.transfer_chunked, fields.length) {
         (..=199 | 204 | 304, _, _) => Framing::Length(0),
         (_, Some(true), _) => Framing::Chunked,
@@ -405,7 +414,11 @@ impl Fields {
                 }
             }
             11 if name.eq_ignore_ascii_case("retry-after") => {
-                self.retry_after_s = decimal(value.trim_ascii()).map(|s| u32::try_from(s).unwrap_or(u32::MAX));
+                self.retry_after_s = decimal(value.trim_ascii()).map(saturated);
+                self.has_retry_date = self.retry_after_s.is_none();
+            }
+            14 if name.eq_ignore_ascii_case("retry-after-ms") => {
+                self.retry_after_ms = decimal(value.trim_ascii());
             }
             12 if name.eq_ignore_ascii_case("content-type") => {
                 self.content_type.get_or_insert_with(|| content_type(value));
@@ -449,6 +462,21 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Digits and nothing else; saturates.
+fn saturated(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// The seconds from the response's own `Date` to the date in `Retry-After` (RFC 9110, section 10.2.3): our clock may differ
+/// from the server's.
+fn until_retry(headers: &[httparse::Header<'_>]) -> Option<u32> {
+    let date = |name: &str| {
+        let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        let text = std::str::from_utf8(header.value).ok()?;
+        Some(jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp().as_second())
+    };
+    Some(saturated(u64::try_from(date("retry-after")? - date("date")?).unwrap_or(0)))
+}
+
 fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

@@ -53,7 +53,7 @@ pub struct Head {
     pub content_type: ContentType,
     /// A `Content-Encoding` other than `identity` is present.
     pub encoded: bool,
-    /// `Retry-After` in seconds, when it was given as a number.
+    /// How long to wait before the next request, in seconds: `retry-after-ms`, `Retry-After`, or the date in it less `Date`.
     pub retry_after_s: Option<u32>,
 }
 

@@ -46,6 +46,9 @@ struct Here<'b> {
     data: Option<&'b [u8]>,
 }
 
+/// The name of an event that says that something went wrong.
+const ERROR: &[u8] = b"error";
+
 /// What a whole line means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line<'b> {
@@ -53,6 +56,8 @@ enum Line<'b> {
     Blank,
     Data(&'b [u8]),
     Name(&'b [u8]),
+    /// Name and data in one: `error:`, a field of llama.cpp's own that stands in the place of `data:`.
+    Error(&'b [u8]),
     /// Comments; `id` and `retry`, which are about reconnecting; unknown fields.
     Ignored,
 }
@@ -166,6 +171,15 @@ impl Decoder {
                 here.data = Some(data);
             }
             Line::Name(name) => here.name = Some(name),
+            Line::Error(data) => {
+                here.name = Some(ERROR);
+                if self.has_data {
+                    join(&mut self.open.get_or_insert_default().data, here, data)?;
+                } else {
+                    self.has_data = true;
+                    here.data = Some(data);
+                }
+            }
             Line::Blank | Line::Ignored => {}
         }
         Ok(Some(line))
@@ -189,6 +203,16 @@ impl Decoder {
                 open.name.clear();
                 open.name.extend_from_slice(name);
                 Ok(Line::Ignored)
+            }
+            Line::Error(data) => {
+                here.name = Some(ERROR);
+                if self.has_data {
+                    join(&mut open.data, here, data).map(|()| Line::Ignored)
+                } else {
+                    self.has_data = true;
+                    open.data.extend_from_slice(data);
+                    Ok(Line::Ignored)
+                }
             }
         };
         open.line.clear();
@@ -229,6 +253,7 @@ impl Decoder {
         match field {
             b"data" => Line::Data(value),
             b"event" => Line::Name(value.strip_prefix(b" ").unwrap_or(value)),
+            b"error" => Line::Error(value.strip_prefix(b" ").unwrap_or(value)),
             _ => Line::Ignored,
         }
     }

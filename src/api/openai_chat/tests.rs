@@ -14,7 +14,7 @@ fn token(delta: &str) -> Option<Token> {
     read(&format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#)).unwrap().token
 }
 
-const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, done: false });
+const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, done: false, odd: false });
 
 #[test]
 fn text_that_is_not_utf8_is_no_json_wherever_it_stands() {
@@ -96,7 +96,7 @@ fn a_finish_reason_is_neither_a_token_nor_the_end() {
 #[test]
 fn usage_is_read_in_every_chunk() {
     let usage = |usage: &str| read(&format!(r#"{{"choices":[],"usage":{usage}}}"#)).unwrap().usage;
-    let tokens = |input, output, reasoning| Some(TokenUsage { input, output, reasoning });
+    let tokens = |input, output, reasoning| Some(TokenUsage { input, output, reasoning, cached: 0 });
     assert_eq!(usage(r#"{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}"#), tokens(1, 2, 0));
     assert_eq!(
         usage(r#"{"completion_tokens":2,"completion_tokens_details":{"reasoning_tokens":1,"audio_tokens":0}}"#),
@@ -123,17 +123,80 @@ fn done_is_the_terminal_event() {
     assert_eq!(read("[DONE]"), done);
     assert_eq!(read(" [DONE] "), done);
     assert_eq!(read("[done]"), Err(Flaw::BadJson));
-    assert_eq!(read("\"[DONE]\""), NOTHING);
+    assert_eq!(read("\"[DONE]\""), Ok(Delta { odd: true, ..Delta::default() }));
 }
 
 #[test]
 fn events_that_mean_nothing_are_no_flaw() {
-    for data in
-        ["", " ", "\"\"", r#"{"type":"ping"}"#, "{}", "null", "1", "[]", r#"{"choices":{}}"#, r#"{"choices":[1]}"#]
-    {
+    for data in [
+        "",
+        " ",
+        "\"\"",
+        r#"{"type":"ping"}"#,
+        "{}",
+        "null",
+        "[]",
+        r#"{"choices":null}"#,
+        r#"{"choices":{}}"#,
+        r#"{"usage":[]}"#,
+    ] {
         assert_eq!(read(data), NOTHING, "{data}");
     }
     assert_eq!(Api::OpenaiChat.read_event(&sse::Event { name: b"ping", data: b"{}" }), NOTHING);
+}
+
+#[test]
+fn what_is_not_as_documented_is_told_and_the_rest_is_read() {
+    let odd = Ok(Delta { odd: true, ..Delta::default() });
+    for data in [
+        "1",
+        "\"a\"",
+        "[1]",
+        r#"{"choices":[1]}"#,
+        r#"{"choices":{"a":1}}"#,
+        r#"{"choices":[{"delta":"a"}]}"#,
+        r#"{"usage":1}"#,
+    ] {
+        assert_eq!(read(data), odd, "{data}");
+    }
+    let token = Ok(Delta { token: Some(Token::Visible), odd: true, ..Delta::default() });
+    assert_eq!(read(r#"{"choices":[{"delta":{"content":"a"}}],"usage":1}"#), token);
+}
+
+#[test]
+fn the_last_of_a_key_that_stands_twice_counts() {
+    assert_eq!(token(r#"{"reasoning_content":"a","reasoning_content":"a"}"#), Some(Token::Reasoning));
+    assert_eq!(token(r#"{"content":"a","content":""}"#), None);
+    assert_eq!(token(r#"{"content":[{"type":"text","text":"a"}],"content":null}"#), None);
+    assert_eq!(read(r#"{"choices":[{"delta":{"content":"a"}}],"choices":[]}"#), NOTHING);
+    assert_eq!(read(r#"{"error":{"code":1},"error":null}"#), NOTHING);
+    let bill = r#"{"usage":{"prompt_tokens":7,"prompt_tokens":8},"usage":{"completion_tokens":2}}"#;
+    assert_eq!(read(bill).unwrap().usage, Some(TokenUsage { output: 2, ..TokenUsage::default() }));
+}
+
+#[test]
+fn parts_of_a_content_are_text_or_thinking() {
+    for (content, wanted) in [
+        (r#"[{"type":"text","text":"a"}]"#, Some(Token::Visible)),
+        (r#"[{"type":"thinking","thinking":[{"type":"text","text":"a"}]}]"#, Some(Token::Reasoning)),
+        (r#"[{"type":"thinking","thinking":"a"}]"#, Some(Token::Reasoning)),
+        (r#"[{"type":"reasoning","text":"a"}]"#, Some(Token::Reasoning)),
+        (
+            r#"[{"type":"thinking","thinking":[{"type":"text","text":"a"}]},{"type":"text","text":"b"}]"#,
+            Some(Token::Visible),
+        ),
+        (r#"[{"type":"thinking","thinking":[{"type":"text","text":""}]},{"type":"text","text":""}]"#, None),
+        (r#"[{"type":"reference","reference_ids":[1]}]"#, None),
+        ("[]", None),
+    ] {
+        assert_eq!(token(&format!(r#"{{"content":{content}}}"#)), wanted, "{content}");
+    }
+}
+
+#[test]
+fn prompt_tokens_from_a_cache_are_a_part_of_the_prompt() {
+    let bill = r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4}}}"#;
+    assert_eq!(read(bill).unwrap().usage, Some(TokenUsage { input: 9, output: 2, reasoning: 0, cached: 4 }));
 }
 
 #[test]
@@ -153,11 +216,24 @@ fn an_error_in_a_stream_is_told() {
         r#"{"choices":[{"delta":{"content":""},"finish_reason":"error"}],"error":{"code":502}}"#,
         r#"{"choices":"none","error":{"code":502}}"#,
         r#"{"object":"error","message":"overloaded","code":40303}"#,
+        r#"{"type":"error","message":"overloaded"}"#,
+        r#"{"error":1}"#,
+        r#"{"error":true}"#,
+        r#"{"choices":[{"delta":{"content":"a"}},{"delta":{},"finish_reason":"error"}]}"#,
     ] {
         assert_eq!(read(data), Err(Flaw::Error), "{data}");
     }
     assert_eq!(Api::OpenaiChat.read_event(&sse::Event { name: b"error", data: b"overloaded" }), Err(Flaw::Error));
-    for data in [r#"{"error":null,"choices":[]}"#, r#"{"error":""}"#, r#"{"error":{}}"#, r#"{"object":"errors"}"#] {
+    for data in [
+        r#"{"error":null,"choices":[]}"#,
+        r#"{"error":""}"#,
+        r#"{"error":{}}"#,
+        r#"{"error":{ }}"#,
+        r#"{"error":0}"#,
+        r#"{"error":0.0}"#,
+        r#"{"error":false}"#,
+        r#"{"object":"errors"}"#,
+    ] {
         assert_eq!(read(data), NOTHING, "{data}");
     }
 }
@@ -167,9 +243,13 @@ fn depth_is_no_reason_to_panic() {
     let nest = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     for depth in [100, 200, 100_000] {
         let nested = nest(depth);
-        assert_eq!(read(&nested), NOTHING, "{depth}");
+        assert_eq!(read(&nested), Ok(Delta { odd: true, ..Delta::default() }), "{depth}");
         assert_eq!(read(&"[".repeat(depth)), Err(Flaw::BadJson), "{depth}");
-        assert_eq!(read(&format!(r#"{{"x":{nested},"choices":{nested}}}"#)), NOTHING, "{depth}");
+        assert_eq!(
+            read(&format!(r#"{{"x":{nested},"choices":{nested}}}"#)),
+            Ok(Delta { odd: true, ..Delta::default() }),
+            "{depth}"
+        );
         assert_eq!(token(&format!(r#"{{"x":{nested},"content":"a"}}"#)), Some(Token::Visible), "{depth}");
         assert_eq!(Api::OpenaiChat.read_body(nested.as_bytes()), Err(Flaw::Check { name: "has choices", held: 0 }));
     }
@@ -181,7 +261,7 @@ const PLAIN: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1
 
 #[test]
 fn a_plain_answer_is_checked() {
-    let usage = Some(TokenUsage { input: 8, output: 12, reasoning: 3 });
+    let usage = Some(TokenUsage { input: 8, output: 12, reasoning: 3, cached: 0 });
     assert_eq!(Api::OpenaiChat.read_body(PLAIN.as_bytes()), Ok(Answer { usage, checks: 2 }));
     let choices = Err(Flaw::Check { name: "has choices", held: 0 });
     let usage = Err(Flaw::Check { name: "has usage", held: 1 });
@@ -194,6 +274,7 @@ fn a_plain_answer_is_checked() {
         (r#"{"choices":[{}],"usage":null}"#, usage),
         (r#"{"choices":[{}],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#, usage),
         (r#"{"choices":[{}],"error":{"message":"x"}}"#, Err(Flaw::Error)),
+        (r#"{"choices":[{"finish_reason":"error"}],"usage":{"total_tokens":1}}"#, Err(Flaw::Error)),
         ("", Err(Flaw::BadJson)),
         ("Internal Server Error", Err(Flaw::BadJson)),
         (&PLAIN[..PLAIN.len() - 1], Err(Flaw::BadJson)),
@@ -205,7 +286,7 @@ fn a_plain_answer_is_checked() {
 #[test]
 fn a_bill_without_a_sum_is_a_bill() {
     let body = PLAIN.replace(r#""total_tokens":20,"#, "");
-    let usage = Some(TokenUsage { input: 8, output: 12, reasoning: 3 });
+    let usage = Some(TokenUsage { input: 8, output: 12, reasoning: 3, cached: 0 });
     assert_eq!(Api::OpenaiChat.read_body(body.as_bytes()), Ok(Answer { usage, checks: 2 }));
 }
 

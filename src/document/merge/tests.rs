@@ -32,7 +32,12 @@ fn sample((kind, n, how, tokens): (u16, u64, u8, u32)) -> Sample {
         token_events: if kind == 0 { tokens } else { 0 },
         token_events_in_window: if kind == 0 { tokens / 2 } else { 0 },
         in_window: how % 3 != 0,
-        usage: (how % 2 == 0).then_some(TokenUsage { input: tokens, output: tokens * 3, reasoning: tokens / 4 }),
+        usage: (how % 2 == 0).then_some(TokenUsage {
+            input: tokens,
+            output: tokens * 3,
+            reasoning: tokens / 4,
+            cached: 0,
+        }),
         bytes_sent: 400,
         bytes_received: n,
         reused: n % 2 == 0,

@@ -2,12 +2,12 @@ use super::*;
 use crate::metrics::Sample;
 use crate::units::Nanos;
 
-fn secrets(all: &[&str]) -> Secrets {
-    Secrets(all.iter().map(|&s| s.to_owned()).collect())
+fn secrets(all: &[&str]) -> Redactor {
+    Redactor::new(all.iter().map(|&s| s.to_owned()))
 }
 
 fn shown(bytes: &[u8]) -> String {
-    printable(&secrets(&["open-sesame-1234"]).hidden_in(bytes))
+    secrets(&["open-sesame-1234"]).foreign_line(bytes)
 }
 
 #[test]
@@ -51,34 +51,15 @@ fn lines_are_short_and_cut_between_characters() {
 }
 
 #[test]
-fn keys_and_what_looks_like_one_are_hidden() {
-    for (bytes, expected) in [
-        ("bad key open-sesame-1234!", "bad key [hidden]!"),
-        ("Incorrect API key provided: sk-proj-abcdef123", "Incorrect API key provided: [hidden]"),
-        (r#"{"Authorization": "Bearer abc.def"}"#, r#"{"Authorization": "Bearer [hidden]"}"#),
-        ("authorization=Basic dXNlcg==&x=1", "authorization=Basic [hidden]&x=1"),
-        (r#"{\"api_key\":\"tiny\"}"#, r#"{\"api_key\":\"[hidden]"}"#),
-        ("X-Api-Key: 1234\r\nServer: x", "X-Api-Key: [hidden]\\r\\nServer: x"),
-        ("got Bearer eyJhbGciOi.x.y today", "got Bearer [hidden] today"),
-        ("Set-Cookie: sid=1; path=/", "Set-Cookie: [hidden]; path=/"),
-        // And what does not, is not.
-        ("the bearer of this task-force risk-free", "the bearer of this task-force risk-free"),
-        (r#"{"completion_tokens":5,"cookies":"no"}"#, r#"{"completion_tokens":5,"cookies":"no"}"#),
-        ("basic authentication needs authorization, sk-1", "basic authentication needs authorization, sk-1"),
-    ] {
-        assert_eq!(shown(bytes.as_bytes()), expected);
-    }
-}
-
-#[test]
 fn a_key_that_is_cut_is_hidden_as_well() {
     let key = "open-sesame-1234";
-    for cut in BETRAYED..=key.len() {
+    for cut in 4..=key.len() {
         let mut excerpt = Excerpt::default();
         excerpt.body("x".repeat(MAX_RAW_BYTES - cut).as_bytes());
         excerpt.body(key.as_bytes());
-        let text = secrets(&[key]).hidden_in(&excerpt.0.expect("bytes").bytes);
-        assert!(!text.contains("open") && text.ends_with(HIDDEN), "{cut}: {text}");
+        let bytes = excerpt.0.expect("bytes").bytes;
+        let text = secrets(&[key]).foreign_line(&bytes);
+        assert!(!text.contains("open") && text.ends_with("[hidden]"), "{cut}: {text}");
     }
 }
 

@@ -118,7 +118,7 @@ fn instants_of_a_stream_are_exact() {
     assert_eq!(s.last_token, Some(Nanos(9_019)), "nor is the finish chunk");
     assert_eq!(s.longest_gap, Some(Nanos(5_002)));
     assert_eq!(s.token_events, 3);
-    assert_eq!(s.usage, Some(crate::metrics::TokenUsage { input: 7, output: 3, reasoning: 0 }));
+    assert_eq!(s.usage, Some(crate::metrics::TokenUsage { input: 7, output: 3, reasoning: 0, cached: 0 }));
     let summary = bench.summary(end, 9_600);
     assert_eq!(summary.trend(Trend::Tbt, None).map(|d| d.count), Some(2));
 }
@@ -368,11 +368,15 @@ fn at_once(api: Api, body: &str) -> (Outcome, Sample) {
 fn usage_that_comes_in_parts_is_put_together() {
     let (outcome, sample) = at_once(Api::AnthropicMessages, include_str!("../../wire/fixtures/anthropic_tools.sse"));
     assert_eq!(outcome, Outcome::Success);
-    assert_eq!(sample.usage, Some(crate::metrics::TokenUsage { input: 472, output: 89, reasoning: 0 }));
+    assert_eq!(sample.usage, Some(crate::metrics::TokenUsage { input: 472, output: 89, reasoning: 0, cached: 0 }));
     assert_eq!((sample.token_events, sample.reasoning_events), (5, 1));
     let (outcome, sample) = at_once(Api::OpenaiChat, include_str!("../../wire/fixtures/vllm_usage.sse"));
     assert_eq!(outcome, Outcome::Success);
-    assert_eq!(sample.usage, Some(crate::metrics::TokenUsage { input: 8, output: 3, reasoning: 0 }), "the last holds");
+    assert_eq!(
+        sample.usage,
+        Some(crate::metrics::TokenUsage { input: 8, output: 3, reasoning: 0, cached: 0 }),
+        "the last holds"
+    );
 }
 
 #[test]
@@ -399,4 +403,54 @@ fn a_picture_needs_no_token() {
     let picture = "data: {\"type\":\"image_generation.completed\",\"b64_json\":\"iVBO\"}\n\n";
     assert_eq!(at_once(Api::OpenaiImages, picture).0, Outcome::Success);
     assert_eq!(at_once(Api::OpenaiImages, "data: {\"type\":\"x\"}\n\n").0, Outcome::Failed(Failure::Truncated));
+}
+
+#[test]
+fn what_is_odd_in_an_event_is_counted_and_the_rest_of_it_is_read() {
+    let mut bench = Bench::sent_at(0, true);
+    bench.read(10, HEAD);
+    bench.read(20, &chunk("data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"usage\":1}\n\n"));
+    bench.read(30, &chunk("data: {\"choices\":{\"a\":1}}\n\n"));
+    assert_eq!(bench.read(40, &done()), over(Outcome::Success, true));
+    assert_eq!((bench.exchange.sample.bad_events, bench.exchange.sample.token_events), (2, 1));
+}
+
+#[test]
+fn the_bill_of_the_first_token_event_says_how_many_tokens_it_holds() {
+    let event = |text: &str, output: u32| {
+        chunk(&format!(
+            "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}],\"usage\":{{\"completion_tokens\":{output}}}}}\n\n"
+        ))
+    };
+    let mut bench = Bench::sent_at(0, true);
+    bench.read(10, HEAD);
+    bench.read(20, &(event("", 0) + &event("a", 11)));
+    bench.read(30, &event("b", 12));
+    assert_eq!(bench.exchange.sample.tokens_in_first_event, 11);
+}
+
+#[test]
+fn an_error_field_of_llama_cpp_fails_the_stream() {
+    let mut bench = Bench::sent_at(0, true);
+    bench.read(10, HEAD);
+    bench.read(20, &token("a"));
+    bench.read(30, &chunk("error: {\"code\":500,\"message\":\"too long\"}\n\n"));
+    assert_eq!(bench.read(40, &done()), over(Outcome::Failed(Failure::StreamError), true));
+}
+
+#[test]
+fn a_stream_that_is_a_bare_error_shows_what_the_server_said() {
+    let said = r#"{"error":{"message":"No such model"}}"#;
+    for cut in [0, 1, 20] {
+        let mut bench = Bench::sent_at(0, true);
+        bench.read(10, HEAD);
+        let (first, second) = said.split_at(cut);
+        if !first.is_empty() {
+            bench.read(20, &chunk(first));
+        }
+        let end = bench.read(30, &(chunk(&format!("{second}\r\n")) + "0\r\n\r\n"));
+        assert_eq!(end, over(Outcome::Failed(Failure::Truncated), true));
+        let example = bench.exchange.example(&crate::redact::Redactor::default());
+        assert!(example.contains("No such model"), "{cut}: {example}");
+    }
 }

@@ -67,7 +67,7 @@ impl Worker<'_> {
         let connection = &mut self.connections[slot];
         let tally = self.tallies.of(connection.phase());
         if tally.wants_example(failure, at) {
-            tally.example(failure, at, connection.exchange.example(&self.secrets));
+            tally.example(failure, at, connection.exchange.example(&self.redactor));
         }
         if failure == Failure::Tls {
             let reason = connection.tls_failure.take();

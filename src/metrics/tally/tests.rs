@@ -28,7 +28,7 @@ pub(in crate::metrics) fn stream(kind: u16, events: u32, usage: Option<u32>) -> 
         longest_gap: Some(Nanos::from_millis(10)),
         token_events: events,
         token_events_in_window: events,
-        usage: usage.map(|output| TokenUsage { input: 11, output, reasoning: 0 }),
+        usage: usage.map(|output| TokenUsage { input: 11, output, reasoning: 0, cached: 0 }),
         ..plain
     }
 }
@@ -142,7 +142,7 @@ fn rates_take_what_arrived_in_the_window() {
     assert_eq!(count(&tally, Counter::TokensOutput), (30, 15));
     assert_eq!(count(&tally, Counter::TokenEvents), (10, 5));
     // A plain answer that ended outside has its tokens outside.
-    let usage = Some(TokenUsage { input: 1, output: 9, reasoning: 2 });
+    let usage = Some(TokenUsage { input: 1, output: 9, reasoning: 2, cached: 0 });
     let plain = tally_of(&[Sample { in_window: false, usage, ..success(0, 5) }]);
     assert_eq!(count(&plain, Counter::TokensOutput), (9, 0));
     assert_eq!(count(&plain, Counter::TokensReasoning), (2, 0));
@@ -330,4 +330,37 @@ proptest! {
         sum += &used;
         prop_assert_eq!(fingerprint(&sum), fingerprint(&tally_of_steps(&after)));
     }
+}
+
+#[test]
+fn a_first_event_that_says_how_many_tokens_it_holds_is_not_one_token() {
+    // 11 events, the first of 11 tokens, then ten of one token each, 10 ms apart.
+    let sample = Sample { tokens_in_first_event: 11, ..stream(0, 11, Some(21)) };
+    assert_eq!(time_per_output_token(&sample), Some(Nanos::from_millis(10)));
+    let unknown = Sample { tokens_in_first_event: 0, ..sample };
+    assert_eq!(time_per_output_token(&unknown), Some(Nanos::from_millis(5)));
+    let all = Sample { tokens_in_first_event: 21, ..sample };
+    assert_eq!(time_per_output_token(&all), None, "none are left to share the time");
+}
+
+#[test]
+fn a_stream_that_ended_early_has_no_fewer_tokens_than_events() {
+    for (outcome, wanted) in [
+        (Outcome::Success, 1),
+        (Outcome::Failed(Failure::Truncated), 12),
+        (Outcome::Cancelled, 12),
+        (Outcome::Interrupted, 12),
+    ] {
+        let tally = tally_of(&[Sample { outcome, ..stream(0, 12, Some(1)) }]);
+        assert_eq!(count(&tally, Counter::TokensOutput).0, wanted, "{outcome:?}");
+    }
+    let tally = tally_of(&[Sample { outcome: Outcome::Cancelled, ..stream(0, 12, Some(40)) }]);
+    assert_eq!(count(&tally, Counter::TokensOutput).0, 40, "several tokens an event");
+}
+
+#[test]
+fn cached_tokens_are_counted_apart() {
+    let usage = Some(TokenUsage { input: 9, output: 2, reasoning: 0, cached: 4 });
+    let tally = tally_of(&[Sample { usage, ..success(0, 10) }]);
+    assert_eq!((count(&tally, Counter::TokensInput).0, count(&tally, Counter::TokensCached).0), (9, 4));
 }

@@ -2,6 +2,7 @@
 
 use crate::compare::{Comparison, LEAST_RUNS, Measure, Method, Row, Run, Unit, Verdict};
 use crate::document::comparison::Compared;
+use crate::redact::is_obeyed;
 use crate::report::github::cell;
 use crate::report::human;
 use std::collections::BTreeSet;
@@ -142,7 +143,7 @@ pub fn terminal(compared: &Compared<'_>) -> String {
     let c = compared.comparison;
     let mut text = String::new();
     let mut put = |line: &str| {
-        let line = line.replace(char::is_control, "?");
+        let line = line.replace(is_obeyed, "?");
         let cut: String = line.chars().take(COLUMNS).collect();
         // A String takes everything.
         let _ = writeln!(text, "{}", cut.trim_end());

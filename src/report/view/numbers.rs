@@ -81,7 +81,7 @@ pub(super) fn throughput(doc: &Document) -> Section {
         ..Row::plain(vec![name.to_owned(), total, rate])
     };
     let mut rows = Vec::new();
-    for c in [C::HttpReqs, C::TokensOutput, C::TokenEvents, C::TokensReasoning, C::TokensInput] {
+    for c in [C::HttpReqs, C::TokensOutput, C::TokenEvents, C::TokensReasoning, C::TokensInput, C::TokensCached] {
         let Some(n) = get(c).filter(|n| n.count > 0 || c == C::HttpReqs) else { continue };
         let note = match (c, &n.token_source) {
             (C::TokenEvents, _) => events_per_token(&doc.requests),

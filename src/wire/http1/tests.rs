@@ -266,7 +266,15 @@ fn encodings_and_retry_after_are_read() {
     assert!(!head("Content-Encoding: ").encoded);
     assert_eq!(head("Retry-After: 30").retry_after_s, Some(30));
     assert_eq!(head("Retry-After: 99999999999999999999999").retry_after_s, Some(u32::MAX));
-    assert_eq!(head("Retry-After: Fri, 31 Dec 1999 23:59:59 GMT").retry_after_s, None);
+    let date = |offset: &str| head(&format!("Retry-After: Mon, 05 Jan 2026 10:00:30 GMT{offset}")).retry_after_s;
+    assert_eq!(date(""), None, "without a Date there is nothing to compare it with");
+    assert_eq!(date("\r\nDate: Mon, 05 Jan 2026 10:00:00 GMT"), Some(30));
+    assert_eq!(date("\r\nDate: Mon, 05 Jan 2026 10:00:31 GMT"), Some(0), "it is over");
+    assert_eq!(date("\r\nDate: soon"), None);
+    assert_eq!(head("Date: Mon, 05 Jan 2026 10:00:00 GMT\r\nRetry-After: soon").retry_after_s, None);
+    assert_eq!(head("retry-after-ms: 1500").retry_after_s, Some(2), "no sooner than asked");
+    assert_eq!(head("Retry-After: 30\r\nRetry-After-Ms: 200").retry_after_s, Some(1), "the finer one");
+    assert_eq!(head("Retry-After: 30\r\nretry-after-ms: soon").retry_after_s, Some(30));
 }
 
 #[test]

@@ -269,3 +269,21 @@ proptest! {
         prop_assert_eq!(feed(&stream.chunks(step).collect::<Vec<_>>()), Ok(model(&stream)));
     }
 }
+
+#[test]
+fn an_error_field_is_an_error_event() {
+    let stream = b"data: 1\n\nerror: {\"code\":500}\n\ndata: 2\nerror:x\n\nevent: a\nerror: y\n\n";
+    let wanted = [("", "1"), ("error", "{\"code\":500}"), ("error", "2\nx"), ("error", "y")];
+    for cut in 0..=stream.len() {
+        let mut decoder = Decoder::default();
+        let mut seen = Vec::new();
+        for mut piece in [&stream[..cut], &stream[cut..]] {
+            while let Some(event) = decoder.next(&mut piece) {
+                let event = event.unwrap();
+                seen.push((event.name.to_vec(), event.data.to_vec()));
+            }
+        }
+        let wanted = wanted.map(|(name, data)| (name.as_bytes().to_vec(), data.as_bytes().to_vec()));
+        assert_eq!(seen, wanted, "cut at {cut}");
+    }
+}
