@@ -1,6 +1,9 @@
 //! Pass or fail: k6's threshold grammar, with one difference that matters. *No data is a failure*: k6 passes a rate or trend without
 //! samples, and so calls a run against a dead server a success.
 
+#[doc(hidden)]
+pub mod fuzz;
+
 use crate::metrics::{Counter, Metric, Summary, Trend};
 use crate::units::{Nanos, rounded};
 use serde::{Deserialize, Serialize};

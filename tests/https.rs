@@ -101,7 +101,7 @@ fn certificates_that_are_no_good_are_refused_before_the_start() {
         (|lab, front| front.identity = lab.identity(&["127.0.0.1"], 2020), "certificate expired", "renew"),
         (|_, front| front.identity = Lab::self_signed(&["127.0.0.1"]), "unknown issuer", "--cacert"),
         (|lab, front| front.identity = lab.identity(&["other.example"], 2090), "another name", "--resolve"),
-        (|_, front| front.identity = Lab::new().identity(&["127.0.0.1"], 2090), "unknown issuer", "--native-roots"),
+        (|_, front| front.identity = Lab::new().identity(&["127.0.0.1"], 2090), "unknown issuer", "add one of them"),
     ];
     for (change, trouble, advice) in cases {
         let scene = Scene::new(Behaviour::Good { tokens: 3 }, change);
@@ -117,6 +117,30 @@ fn certificates_that_are_no_good_are_refused_before_the_start() {
     let scene = Scene::new(Behaviour::Good { tokens: 3 }, |_, _| ());
     let url = scene.secure.url();
     says(&scene.run_with(&profile(1, ""), &["--target-url", &url]), 107, &["unknown issuer"]);
+}
+
+#[test]
+fn a_certificate_that_is_itself_in_the_file_is_trusted_and_still_checked() {
+    let made = |names: &[&str], until: i32| {
+        [Lab::as_openssl_makes_it(names, until), {
+            // The same without the mark of an authority, and one that another has signed.
+            if until > 2050 { Lab::self_signed(names) } else { Lab::new().identity(names, until) }
+        }]
+    };
+    for (names, until, code, words) in [
+        (&["127.0.0.1"], 2090, 0, "PASS"),
+        (&["other.example"], 2090, 107, "another name"),
+        (&["127.0.0.1"], 2020, 107, "certificate expired"),
+    ] {
+        for identity in made(names, until) {
+            let pem = identity.cert_pem.clone();
+            let scene = Scene::new(Behaviour::Good { tokens: 3 }, |_, front| front.identity = identity);
+            let (file, url) = (scene.bench.write("own.pem", &pem), scene.secure.url());
+            let output = scene.run_with(&profile(1, ""), &["--target-url", &url, "--cacert", &file]);
+            says(&output, code, &[words]);
+            assert!(code == 0 || !output.stderr.contains("with --cacert"), "it was given: {output:?}");
+        }
+    }
 }
 
 #[test]

@@ -232,6 +232,51 @@ fn a_program_that_never_answers_is_stopped_with_everything_it_started() {
     eventually("the grandchild is gone", || !alive(grandchild));
 }
 
+#[cfg(feature = "embedded")]
+#[test]
+fn a_server_behind_wrappers_is_watched_itself_and_leaves_nothing() {
+    for wrapper in [
+        "#!/bin/sh\nOWN \"$@\"\n",
+        "#!/bin/sh\nsetsid OWN \"$@\" &\nwait\n",
+        "#!/bin/sh\n(setsid sleep 600 &)\nexec OWN \"$@\"\n",
+    ] {
+        let (_dir, file) = script(&wrapper.replace("OWN", OWN));
+        let mut server = launch(&spec(Source::Binary(file))).unwrap();
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", server.pid())).unwrap();
+        assert_eq!(name.trim(), "llmsim-blast", "the process that owns the port, not the shell");
+        assert!(server.sample().unwrap().rss_bytes > 1 << 20);
+        let ours = relatives(server.pid());
+        assert!(ours.len() > 2 && ours.contains(&server.pid()), "{ours:?}");
+        server.stop();
+        eventually("everything is gone", || ours.iter().all(|&pid| !alive(pid)));
+    }
+}
+
+/// Every process that descends from the same child of ours as this one.
+#[cfg(feature = "embedded")]
+fn relatives(pid: u32) -> Vec<u32> {
+    let parent = |pid: &u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    let line = |pid: u32| std::iter::successors(Some(pid), parent);
+    let child = line(pid).take_while(|&pid| pid != std::process::id()).last().unwrap();
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
+    pids.filter(|&pid| line(pid).any(|ancestor| ancestor == child)).collect()
+}
+
+#[cfg(feature = "embedded")]
+#[test]
+fn a_server_does_not_inherit_our_secrets() {
+    let (dir, file) = script(&format!("#!/bin/sh\nenv >\"$0.env\"\nexec {OWN} \"$@\"\n"));
+    let mut command = std::process::Command::new(OWN);
+    command.args(["quick-smoke", "--quiet", "--server-bin"]).arg(file).env("LLMSIM_BLAST_API_KEY", "sk-PLANTED-123456");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let seen = std::fs::read_to_string(dir.path().join("llmsim.env")).unwrap();
+    assert!(seen.contains("PATH=") && !seen.contains("PLANTED"), "{seen}");
+}
+
 #[test]
 fn a_program_that_ignores_sigterm_is_killed() {
     let (_dir, file) = script("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n");

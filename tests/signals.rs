@@ -109,6 +109,19 @@ fn a_second_ctrl_c_ends_at_once() {
 }
 
 #[test]
+fn nothing_behind_a_wrapper_survives_when_we_are_killed() {
+    let (bench, port) = (Bench::new(), free_port());
+    let profile = bench.write("endless.toml", PROFILE);
+    let own = env!("CARGO_BIN_EXE_llmsim-blast");
+    let wrapper = bench.script("llmsim", &format!("setsid {own} \"$@\" &\nwait"));
+    let running = start(&[&profile, "--port", &port.to_string(), "--server-bin", &wrapper], &[]);
+    eventually("requests are under way", || counts(port).is_some_and(|s| s["total_requests"].as_u64() >= Some(2)));
+    running.signal(Signal::SIGKILL);
+    assert_eq!(running.finish(SOON).code, None);
+    eventually("nobody listens any more", || TcpListener::bind(("127.0.0.1", port)).is_ok());
+}
+
+#[test]
 fn no_child_survives_when_we_are_killed() {
     let Started { running, child, .. } = under_way(SLOW, "total_requests");
     running.signal(Signal::SIGKILL);

@@ -155,6 +155,9 @@ pub(crate) struct SuperviseArgs {
     /// The cores the child stays on.
     #[arg(long, value_delimiter = ',')]
     pub(crate) cores: Vec<usize>,
+    /// Become the program, instead of watching over it.
+    #[arg(long)]
+    pub(crate) exec: bool,
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     pub(crate) command: Vec<OsString>,

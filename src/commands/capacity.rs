@@ -90,7 +90,7 @@ pub(super) fn run(
     found.interrupted = setup.stop.is_signalled();
 
     output::print(&report::capacity::text(&found), presentation.output.as_ref(), out, err)?;
-    output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
+    output::write_text(presentation.output.as_ref(), &found.to_json(), out, Some(&setup.stop))?;
     Ok(exit_class(&found))
 }
 

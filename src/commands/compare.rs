@@ -26,7 +26,8 @@ pub(super) fn run(
     let mut options = options(args)?;
     let outputs =
         [output::place(args.output.as_ref()), output::file(args.md.as_ref()), output::file(args.junit.as_ref())];
-    outputs.iter().try_for_each(|output| output::check(output.as_ref()))?;
+    output::check(outputs.iter().map(Option::as_ref))?;
+    let taken = outputs.iter().flatten().find(|output| output::is_stdout(Some(output))).cloned();
     let (base, head) = (input::runs(&base)?, input::runs(&head)?);
     if let Some(path) = &args.noise {
         let noise = floors(path, &base)?;
@@ -36,10 +37,10 @@ pub(super) fn run(
     let compared = Compared { base: &base, head: &head, comparison: &comparison };
     let page = terminal(&compared);
     let [json, md, xml] = outputs;
-    output::print(&page, json.as_ref(), out, err)?;
-    output::write_text(json.as_ref(), &compared.to_json(), out)?;
-    output::write_text(md.as_ref(), &markdown(&compared), out)?;
-    output::write_text(xml.as_ref(), &junit(&compared), out)?;
+    output::print(&page, taken.as_ref(), out, err)?;
+    output::write_text(json.as_ref(), &compared.to_json(), out, None)?;
+    output::write_text(md.as_ref(), &markdown(&compared), out, None)?;
+    output::write_text(xml.as_ref(), &junit(&compared), out, None)?;
     let undecided = args.fail_on_inconclusive && comparison.inconclusive() > 0;
     let class = match (comparison.failed() > 0 || undecided, comparison.unjudged() > 0) {
         (true, _) => ExitClass::ThresholdFailed,
@@ -51,7 +52,7 @@ pub(super) fn run(
             environment,
             &markdown(&compared),
             &failures(&compared),
-            json.as_ref(),
+            taken.as_ref(),
             (out, err),
         );
         if let Err(error) = told {

@@ -10,7 +10,7 @@ use crate::plan::PlanError;
 use crate::server::ServerError;
 use crate::trial::TrialError;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a command did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +29,12 @@ pub(super) enum CommandError {
     /// The place of the results cannot be written to; said before the test.
     #[error("--output {}: {source}; expected a file in a folder that exists and can be written to", path.display())]
     OutputPlace { path: PathBuf, source: io::Error },
+    /// Two results would go to one place; said before the test.
+    #[error("{}: two results cannot go to one place; expected another one for each", path.display())]
+    SamePlace { path: PathBuf },
     /// The results could not be written; said after the test.
-    #[error("--output {}: the results could not be written: {source}", path.display())]
-    Results { path: PathBuf, source: io::Error },
+    #[error("--output {}: the results could not be written: {source}{}", path.display(), elsewhere(rescued.as_deref()))]
+    Results { path: PathBuf, source: io::Error, rescued: Option<PathBuf> },
     /// The summary of a step of GitHub Actions; said after everything else.
     #[error("GITHUB_STEP_SUMMARY {}: the summary could not be appended: {source}", path.display())]
     StepSummary { path: PathBuf, source: io::Error },
@@ -80,7 +83,9 @@ impl CommandError {
             Self::Usage(_) | Self::Argument { .. } => ExitClass::Usage,
             Self::Result { .. } | Self::Merge(_) | Self::Compare(_) => ExitClass::Incomplete,
             Self::Plan(error) if error.is_usage() => ExitClass::Usage,
-            Self::Variable(_) | Self::Plan(_) | Self::OutputPlace { .. } => ExitClass::Configuration,
+            Self::Variable(_) | Self::Plan(_) | Self::OutputPlace { .. } | Self::SamePlace { .. } => {
+                ExitClass::Configuration
+            }
             Self::Trial(error) => error.exit_class(),
             Self::Origin(_) | Self::OriginLost { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.
@@ -88,4 +93,9 @@ impl CommandError {
             Self::Output(_) | Self::Results { .. } | Self::StepSummary { .. } => ExitClass::Internal,
         }
     }
+}
+
+/// Where a result is whose place has failed.
+fn elsewhere(rescued: Option<&Path>) -> String {
+    rescued.map_or_else(String::new, |path| format!("; they are in {}", path.display()))
 }

@@ -24,14 +24,14 @@ pub(super) fn run(
         fail_on_invalid: args.fail_on_invalid,
         ..Presentation::default()
     };
-    output::check(presentation.output.as_ref())?;
+    output::check([presentation.output.as_ref(), output::file(presentation.junit.as_ref()).as_ref()])?;
     let mut merge = Merge::default();
     for path in &args.files {
         merge.add(&path.display().to_string(), input::document(path)?)?;
     }
     let whole = merge.finish(args.allow_missing, args.fail_on_invalid)?;
     output::print_summary(&whole, &presentation, out, err)?;
-    output::write(presentation.output.as_ref(), &whole, out)?;
-    notify_ci::of_run(&whole, &presentation, environment, out, err)?;
+    output::write(presentation.output.as_ref(), &whole, out, None)?;
+    notify_ci::of_run(&whole, &presentation, environment, out, err, None)?;
     Ok(whole.verdict.exit())
 }

@@ -9,6 +9,7 @@ mod noise;
 mod notify_ci;
 mod origin;
 mod output;
+mod place;
 mod prelude;
 mod profiles;
 mod report;

@@ -6,6 +6,7 @@ use crate::cli::environment::Environment;
 use crate::document::Document;
 use crate::plan::{Output, Presentation};
 use crate::report::{github, junit};
+use crate::trial::Stop;
 use std::fs::OpenOptions;
 use std::io::Write;
 
@@ -19,14 +20,15 @@ pub(super) fn of_run(
     environment: &Environment,
     out: &mut dyn Write,
     err: &mut dyn Write,
+    stop: Option<&Stop>,
 ) -> Result<(), CommandError> {
     if document.is_shard() {
         return Ok(());
     }
-    output::write_text(output::file(presentation.junit.as_ref()).as_ref(), &junit::of_run(document), out)?;
+    output::write_text(output::file(presentation.junit.as_ref()).as_ref(), &junit::of_run(document), out, stop)?;
     if presentation.github {
         let (summary, failures) = (github::summary(document), github::failures(document));
-        github_actions(environment, &summary, &failures, presentation.output.as_ref(), (out, err))?;
+        github_actions(environment, &summary, &failures, output::on_stdout(presentation).as_ref(), (out, err))?;
     }
     Ok(())
 }

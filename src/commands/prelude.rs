@@ -2,7 +2,7 @@
 
 use super::error::CommandError;
 use super::{output, show_config};
-use crate::plan::{Output, Plan, Presentation, Resolved};
+use crate::plan::{Plan, Presentation, Resolved};
 use crate::trial;
 use std::io::Write;
 
@@ -18,8 +18,7 @@ pub(super) fn open(resolved: Resolved, out: &mut dyn Write) -> Result<Option<(Pl
         trial::dump_requests(&plan, out)?;
         return Ok(None);
     }
-    output::check(presentation.output.as_ref())?;
-    output::check(presentation.junit.clone().map(Output::File).as_ref())?;
+    output::check([presentation.output.as_ref(), output::file(presentation.junit.as_ref()).as_ref()])?;
     Ok(Some((plan, presentation)))
 }
 

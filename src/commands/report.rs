@@ -25,6 +25,6 @@ pub(super) fn run(args: &ReportArgs, out: &mut dyn Write, err: &mut dyn Write) -
     };
     out.write_all(text.as_bytes())?;
     out.flush()?;
-    output::write_text(output::file(args.junit.as_ref()).as_ref(), &junit::of_run(&document), out)?;
+    output::write_text(output::file(args.junit.as_ref()).as_ref(), &junit::of_run(&document), out, None)?;
     Ok(document.verdict.exit())
 }

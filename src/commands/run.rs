@@ -7,7 +7,7 @@ use crate::document::Document;
 use crate::exit::ExitClass;
 use crate::live::{Mode, Progress};
 use crate::plan::{Overrides, Presentation, resolve};
-use crate::trial::{self, Setup};
+use crate::trial::{self, Setup, Stop};
 use crate::units::Nanos;
 use std::io::{self, IsTerminal, Write};
 
@@ -34,7 +34,7 @@ pub(super) fn run(
     ready.wait_for_start(say)?;
     let concluded = ready.measure(&mut |second| progress.show(second))?.conclude();
     progress.finish();
-    let class = deliver(&concluded.document(&presentation), &presentation, environment, out, err);
+    let class = deliver(&concluded.document(&presentation), &presentation, environment, &setup.stop, (out, err));
     // A signal that comes while the results are written cannot change what they say.
     Ok(if class == ExitClass::Success && setup.stop.is_signalled() { ExitClass::Interrupted } else { class })
 }
@@ -44,12 +44,12 @@ fn deliver(
     document: &Document,
     presentation: &Presentation,
     environment: &Environment,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
+    stop: &Stop,
+    (out, err): (&mut dyn Write, &mut dyn Write),
 ) -> ExitClass {
     let printed = output::print_summary(document, presentation, out, err).map_err(CommandError::from);
-    let written = output::write(presentation.output.as_ref(), document, out);
-    let told = notify_ci::of_run(document, presentation, environment, out, err);
+    let written = output::write(presentation.output.as_ref(), document, out, Some(stop));
+    let told = notify_ci::of_run(document, presentation, environment, out, err, Some(stop));
     let mut class = document.verdict.exit();
     for error in [printed, written, told].into_iter().filter_map(Result::err) {
         // Nothing is left to do when even this cannot be written.

@@ -13,7 +13,7 @@ use crate::cli::args::SelfTestArgs;
 use crate::document::self_test::{Machine, Memory, SELF_TEST_SCHEMA, SelfTest, Times, Truth, Verdict, Work};
 use crate::engine::{self, RunResult};
 use crate::exit::ExitClass;
-use crate::host::procfs;
+use crate::host;
 use crate::metrics::{Counter, Summary, Trend};
 use crate::report;
 use crate::server::{Server, Source, Spec};
@@ -72,7 +72,7 @@ const QUICK: Extent = Extent {
 /// `self-test`.
 pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CommandError> {
     let output = output::place(args.output.as_ref());
-    output::check(output.as_ref())?;
+    output::check([output.as_ref()])?;
     let setup = Setup::new(0)?;
     let mut say = |line: &str| {
         // Whether anybody watches does not matter.
@@ -85,7 +85,7 @@ pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write)
         bench => bench?.measure(args.quick, &mut say)?,
     };
     output::print(&report::self_test::text(&found), output.as_ref(), out, err)?;
-    output::write_text(output.as_ref(), &found.to_json(), out)?;
+    output::write_text(output.as_ref(), &found.to_json(), out, Some(&setup.stop))?;
     Ok(if found.interrupted { ExitClass::Interrupted } else { ExitClass::Success })
 }
 
@@ -150,8 +150,8 @@ impl<'a> Bench<'a> {
     fn usage(&self) -> Option<Usage> {
         let mut cores: Vec<usize> = self.origin_core.into_iter().chain(self.client_core).collect();
         cores.dedup();
-        let ours = procfs::sample_pid(std::process::id())?.cpu + self.origin.sample()?.cpu;
-        Some(Usage { at: Instant::now(), cores: cores.len(), busy: procfs::busy(&cores)?, ours })
+        let ours = host::own()?.cpu + self.origin.sample()?.cpu;
+        Some(Usage { at: Instant::now(), cores: cores.len(), busy: host::busy(&cores)?, ours })
     }
 
     /// What resident memory grows by from one idle connection to many, with everything else the same.
@@ -167,7 +167,7 @@ impl<'a> Bench<'a> {
     fn resident(&self, job: &Job) -> Result<Option<(u64, u64)>, CommandError> {
         let mut most = 0;
         let measured = self.run_watched(job, &mut || {
-            let usage = procfs::sample_pid(std::process::id());
+            let usage = host::own();
             most = most.max(usage.map_or(0, |usage| usage.rss_bytes));
         })?;
         let connections =
@@ -210,7 +210,7 @@ impl<'a> Bench<'a> {
 }
 
 fn nothing_yet(quick: bool, origin_core: Option<usize>, client_core: Option<usize>) -> SelfTest {
-    let machine = procfs::machine();
+    let machine = host::machine();
     let core = |core: Option<usize>| core.map(|core| core as u32);
     SelfTest {
         schema: SELF_TEST_SCHEMA.to_owned(),

@@ -4,13 +4,14 @@ use super::error::CommandError;
 use crate::cli::args::SuperviseArgs;
 use crate::server;
 
-/// Ties this process to its parent and becomes another program; comes back only when that failed.
+/// Watches over another program, or becomes it. Comes back only when that failed.
 pub(super) fn run(args: &SuperviseArgs) -> CommandError {
     let (program, arguments) =
         args.command.split_first().map_or_else(Default::default, |(p, a)| (p.clone(), a.to_vec()));
     server::supervise(&server::SupervisorArgs {
         cores: args.cores.clone(),
         parent: args.parent,
+        exec: args.exec,
         program,
         args: arguments,
     })

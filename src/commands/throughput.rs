@@ -89,7 +89,7 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
     }
     found.interrupted = setup.stop.is_signalled();
     output::print(&report::throughput::text(&found), presentation.output.as_ref(), out, err)?;
-    output::write_text(presentation.output.as_ref(), &found.to_json(), out)?;
+    output::write_text(presentation.output.as_ref(), &found.to_json(), out, Some(&setup.stop))?;
     Ok(match () {
         () if found.interrupted => ExitClass::Interrupted,
         () if !found.has_data() => ExitClass::NoData,

@@ -17,6 +17,8 @@ pub(crate) mod digest;
 pub(crate) mod endpoints;
 pub(crate) mod facts;
 pub(crate) mod failures;
+#[doc(hidden)]
+pub mod fuzz;
 pub(crate) mod json;
 pub(crate) mod measured;
 pub mod merge;

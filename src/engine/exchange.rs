@@ -25,6 +25,7 @@ use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
 pub(super) use channel::{Between, Channel, Handshake};
 use std::io;
+use terms::is_before_body;
 pub(super) use terms::{Awaiting, Expect, Incoming, Progress};
 
 /// The widest interval in which several token events of one read may have come and still share its instant. A worker that polls in
@@ -550,19 +551,6 @@ impl Exchange {
         };
         Progress::Over { outcome: Outcome::Failed(self.failure(class)), reusable: false }
     }
-}
-
-/// Flaws of the head: what follows it is not the stream that was asked for.
-fn is_before_body(flaw: Failure) -> bool {
-    matches!(
-        flaw,
-        Failure::Http3xx
-            | Failure::Http4xx
-            | Failure::Http429
-            | Failure::Http5xx
-            | Failure::BadContentType
-            | Failure::BadEncoding
-    )
 }
 
 #[cfg(test)]

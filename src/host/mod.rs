@@ -1,4 +1,11 @@
-//! This machine: its limits, its processes, and what its kernel counts.
+//! This machine: what it is, its limits, its processes, and what its kernel counts.
 
+mod counters;
 pub mod limits;
-pub mod procfs;
+mod machine;
+mod process;
+mod text;
+
+pub use counters::{Counted, busy, counted};
+pub use machine::{Machine, machine};
+pub use process::{ProcessUsage, ignores, own, sample_pid};

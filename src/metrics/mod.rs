@@ -7,6 +7,8 @@ pub mod buckets;
 mod catalogue;
 mod distribution;
 mod failure;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod goals;
 pub mod growth;
 pub mod hints;

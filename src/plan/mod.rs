@@ -10,6 +10,8 @@ mod credentials;
 mod endpoints;
 mod error;
 mod executor;
+#[doc(hidden)]
+pub mod fuzz;
 mod headers;
 pub mod limits;
 mod mix;

@@ -5,7 +5,7 @@ use super::{ServerError, program};
 use crate::units::Nanos;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -58,17 +58,22 @@ pub(super) fn build(
 
 /// The commit of the checkout, where git knows.
 pub(super) fn commit(dir: &Path) -> Option<String> {
-    let output =
-        Command::new("git").arg("-C").arg(dir).args(["rev-parse", "HEAD"]).stdin(Stdio::null()).output().ok()?;
+    let output = git(dir, &["rev-parse", "HEAD"])?;
     let commit = String::from_utf8(output.stdout).ok()?.trim().to_owned();
     (output.status.success() && !commit.is_empty()).then_some(commit)
 }
 
 /// Whether files of the checkout differ from its commit, where git knows.
 pub(super) fn dirty(dir: &Path) -> Option<bool> {
-    let arguments = ["status", "--porcelain", "--untracked-files=no"];
-    let output = Command::new("git").arg("-C").arg(dir).args(arguments).stdin(Stdio::null()).output().ok()?;
+    let output = git(dir, &["status", "--porcelain", "--untracked-files=no"])?;
     output.status.success().then_some(!output.stdout.is_empty())
+}
+
+fn git(dir: &Path, arguments: &[&str]) -> Option<Output> {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(dir).args(arguments).stdin(Stdio::null());
+    super::keep_secrets(&mut command);
+    command.output().ok()
 }
 
 /// Shows cargo's lines until it ends, and says how it ended.

@@ -9,12 +9,14 @@ use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Pause between two looks at a child that is to end.
 const EXIT_POLL: Duration = Duration::from_millis(5);
+/// How long the supervisor may take to kill everything below it.
+const LAST_ROUNDS: Nanos = Nanos::from_secs(2);
 /// How long the last words of an ended child may be on their way through the pipe.
 const LAST_WORDS: Nanos = Nanos::from_millis(500);
 
@@ -38,6 +40,8 @@ pub(super) struct Launch<'a> {
 #[derive(Debug)]
 pub(super) struct Child {
     process: std::process::Child,
+    /// The supervisor reads from it, and takes its end for ours.
+    lifeline: Option<ChildStdin>,
     tail: Arc<Tail>,
     stopped: bool,
 }
@@ -59,22 +63,26 @@ impl Child {
         let args = SupervisorArgs {
             cores: launch.cores.unwrap_or_default().to_vec(),
             parent: std::process::id(),
+            exec: false,
             program: launch.program.into(),
             args: launch.args.to_vec(),
         };
         let mut command = Command::new(launch.own);
-        command.args(args.arguments()).stdin(Stdio::null()).stdout(stdout).stderr(writer).process_group(0);
+        command.args(args.arguments()).stdin(Stdio::piped()).stdout(stdout).stderr(writer).process_group(0);
+        super::keep_secrets(&mut command);
         command.envs(launch.env.iter().copied());
         if let Some(dir) = launch.dir {
             command.current_dir(dir);
         }
-        let process = command.spawn().map_err(failed)?;
+        let mut process = command.spawn().map_err(failed)?;
+        let lifeline = process.stdin.take();
         // The command holds our copies of the pipe's writing end; while they live, the pipe has no end.
         drop(command);
         let tail = Tail::follow(reader).map_err(failed)?;
-        Ok(Self { process, tail, stopped: false })
+        Ok(Self { process, lifeline, tail, stopped: false })
     }
 
+    /// The supervisor's process: the server is below it.
     pub(super) fn pid(&self) -> u32 {
         self.process.id()
     }
@@ -117,7 +125,7 @@ impl Child {
         self.tail.since(seen)
     }
 
-    /// SIGTERM to its process group, `grace`, SIGKILL to what is left of the group, and the child is reaped.
+    /// SIGTERM to its process group, `grace`; then the supervisor kills what is left, and is reaped.
     pub(super) fn stop(&mut self, grace: Nanos) {
         if self.stopped {
             return;
@@ -127,7 +135,9 @@ impl Child {
             let _ = killpg(self.nix_pid(), Signal::SIGTERM);
             self.wait_for_exit(grace);
         }
-        // Also after a clean end: what the program itself has started is in its group too. Nobody there is not an error.
+        drop(self.lifeline.take());
+        self.wait_for_exit(LAST_ROUNDS);
+        // A supervisor that was itself killed has left its group behind. Nobody there is not an error.
         let _ = killpg(self.nix_pid(), Signal::SIGKILL);
         let _ = self.process.kill();
         let _ = self.process.wait();

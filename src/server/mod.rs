@@ -4,7 +4,7 @@
 //!   Spec ─▶ Server::start ─▶ build (a checkout only) ─▶ child ─▶ supervise ─exec─▶ llmsim
 //!                 │                                       │
 //!                 ├─ probe: GET /health until it answers  └─ tail: the last lines of what it says
-//!                 └─▶ Server: sample (procfs), exit, stop
+//!                 └─▶ Server: sample, exit, stop
 //! ```
 //!
 //! The server never runs in the measuring process: its work would be in our numbers. What this module does not know: requests,
@@ -14,6 +14,7 @@ mod build;
 mod child;
 mod embedded;
 mod error;
+mod family;
 pub mod latency;
 mod ports;
 mod program;
@@ -27,12 +28,13 @@ pub use settings::Settings;
 pub use supervise::{SupervisorArgs, supervise};
 
 use self::child::{Child, Launch};
-use crate::host::procfs::{self, Usage};
+use crate::host::{self, ProcessUsage};
 use crate::units::Nanos;
 use crate::watch::probe::{self, Health};
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -141,6 +143,8 @@ const PORT_ATTEMPTS: u32 = 3;
 /// wins; everything it logs comes from below these two. A logged request costs the server throughput and fills the disk.
 const QUIET_LOG: &str = "off,llmsim::cli=off,tower_http::trace=off";
 
+/// What our own names in the environment begin with.
+const PREFIX: &str = "LLMSIM_BLAST_";
 /// How tokio, which llmsim runs on, is told its number of threads.
 const WORKER_THREADS: &str = "TOKIO_WORKER_THREADS";
 
@@ -148,6 +152,8 @@ const WORKER_THREADS: &str = "TOKIO_WORKER_THREADS";
 #[derive(Debug)]
 pub struct Server {
     child: Child,
+    /// The processes that own the port: the server itself, whatever stands before it.
+    owners: Vec<u32>,
     addr: SocketAddr,
     identity: Identity,
 }
@@ -202,11 +208,11 @@ impl Server {
             Source::Origin => (None, Vec::new()),
             Source::Embedded | Source::Binary(_) | Source::Checkout(_) => settings.file(&text)?,
         };
-        let (child, addr) = start_on_a_port(own, &program, &config, spec, cores, progress, stop)?;
+        let (child, owners, addr) = start_on_a_port(own, &program, &config, spec, cores, progress, stop)?;
         if identity.version.is_none() {
             identity.version = version_of(own, &program);
         }
-        Ok(Self { child, addr, identity })
+        Ok(Self { child, owners, addr, identity })
     }
 
     /// Where it is reached.
@@ -224,9 +230,9 @@ impl Server {
         format!("http://{}", self.addr)
     }
 
-    /// Its process.
+    /// Its process: the first of those that own the port.
     pub fn pid(&self) -> u32 {
-        self.child.pid()
+        self.owners.first().copied().unwrap_or_else(|| self.child.pid())
     }
 
     /// What it is.
@@ -235,8 +241,13 @@ impl Server {
     }
 
     /// CPU, memory and threads so far; none when it has ended.
-    pub fn sample(&self) -> Option<Usage> {
-        procfs::sample_pid(self.pid())
+    pub fn sample(&self) -> Option<ProcessUsage> {
+        let samples = self.owners.iter().filter_map(|pid| host::sample_pid(*pid));
+        samples.reduce(|all, one| ProcessUsage {
+            cpu: all.cpu + one.cpu,
+            rss_bytes: all.rss_bytes + one.rss_bytes,
+            threads: all.threads + one.threads,
+        })
     }
 
     /// How it ended, if it did so by itself.
@@ -298,7 +309,7 @@ fn start_on_a_port(
     cores: Option<&[usize]>,
     progress: &mut dyn FnMut(&str),
     stop: &AtomicBool,
-) -> Result<(Child, SocketAddr), ServerError> {
+) -> Result<(Child, Vec<u32>, SocketAddr), ServerError> {
     let wished = listen_address(&spec.host, spec.port)?;
     let threads = spec.throughput.map(|threads| threads.to_string());
     let mut env = vec![("RUST_LOG", QUIET_LOG)];
@@ -320,7 +331,7 @@ fn start_on_a_port(
             dir: None,
         })?;
         match wait_until_ready(&child, addr, spec.ready_within, stop) {
-            Ok(()) => return Ok((child, addr)),
+            Ok(owners) => return Ok((child, owners, addr)),
             Err(error) => {
                 child.stop(STOP_GRACE);
                 let exited = matches!(error, ServerError::Exited { .. }) && TcpListener::bind(listen).is_err();
@@ -357,6 +368,13 @@ fn arguments(source: &Source, listen: SocketAddr, config: &[OsString]) -> Vec<Os
     args
 }
 
+/// Keeps our secrets out of a process that we start: what is told us in the environment is not meant for it.
+fn keep_secrets(command: &mut Command) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with(PREFIX)) {
+        command.env_remove(name);
+    }
+}
+
 /// Looks until `GET /health` answers, the child ends, the time is up or the user has had enough.
 #[expect(clippy::disallowed_methods, reason = "waits for another process; no test is running yet")]
 fn wait_until_ready(
@@ -364,7 +382,7 @@ fn wait_until_ready(
     addr: SocketAddr,
     ready_within: Nanos,
     stop: &AtomicBool,
-) -> Result<(), ServerError> {
+) -> Result<Vec<u32>, ServerError> {
     let started = Instant::now();
     let host = addr.to_string();
     loop {
@@ -379,10 +397,11 @@ fn wait_until_ready(
         }
         if health == Health::Healthy {
             // Somebody else may have taken the port before the child could, and be well, too.
-            return if ports::listens(child.pid(), addr) == Some(false) {
-                Err(ServerError::PortTaken { addr })
-            } else {
-                Ok(())
+            return match ports::owners(child.pid(), addr) {
+                Some(owners) if owners.is_empty() => Err(ServerError::PortTaken { addr }),
+                Some(owners) => Ok(owners),
+                // The kernel does not tell: the last of the processes below the child is the least likely to be a wrapper.
+                None => Ok(family::descendants(child.pid()).last().copied().into_iter().collect()),
             };
         }
         if Nanos::from(started.elapsed()) >= ready_within {

@@ -2,13 +2,17 @@
 //!
 //! A port is chosen before the child binds it, and something else may take it in between. If that something is a llmsim too, it answers
 //! `GET /health` just as well, and the whole test would measure a server that nobody asked for. So an answer counts only from a
-//! process of the child's group. (proc(5): `/proc/net/tcp` names the socket by its inode, `/proc/PID/fd` says who holds it.)
+//! process that descends from the child: a wrapper may stand before the server, and the server's numbers are those of the process that
+//! owns the port. (proc(5): `/proc/net/tcp` names the socket by its inode, `/proc/PID/fd` says who holds it.)
 
+use super::family;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 
-/// Whether a process of that group listens on the port of `addr`; none where the kernel does not tell.
-pub(super) fn listens(group: u32, addr: SocketAddr) -> Option<bool> {
+/// The processes at or below `root` that listen on the port of `addr`: several, where a server forks after it listens. None where the
+/// kernel does not tell.
+pub(super) fn owners(root: u32, addr: SocketAddr) -> Option<Vec<u32>> {
     let mut inodes = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         // A machine without IPv6 has no second table.
@@ -19,16 +23,16 @@ pub(super) fn listens(group: u32, addr: SocketAddr) -> Option<bool> {
     }
     let links: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
     let mut could_look = false;
-    for process in fs::read_dir("/proc").ok()?.flatten() {
-        let is_ours = fs::read_to_string(process.path().join("stat")).is_ok_and(|stat| group_of(&stat) == Some(group));
-        let Some(files) = is_ours.then(|| fs::read_dir(process.path().join("fd")).ok()).flatten() else { continue };
+    let mut owners = Vec::new();
+    for pid in std::iter::once(root).chain(family::descendants(root)) {
+        let Ok(files) = fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fd")) else { continue };
         could_look = true;
         let mut targets = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
         if targets.any(|target| links.iter().any(|link| target.as_os_str() == link.as_str())) {
-            return Some(true);
+            owners.push(pid);
         }
     }
-    could_look.then_some(false)
+    could_look.then_some(owners)
 }
 
 /// The inodes of sockets that listen on `port`, in the text of `/proc/net/tcp`: the second column ends in the port, the fourth is the
@@ -42,11 +46,6 @@ fn listeners(text: &str, port: u16) -> Vec<u64> {
             listens.then(|| fields.get(9)?.parse().ok()).flatten()
         })
         .collect()
-}
-
-/// The process group in the text of `/proc/PID/stat`: the third field after the name, which stands in parentheses.
-fn group_of(stat: &str) -> Option<u32> {
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(2)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -65,22 +64,19 @@ mod tests {
         assert_eq!(listeners("nonsense\n", 80), [0; 0]);
     }
 
-    #[test]
-    fn the_group_is_read_past_the_name() {
-        assert_eq!(group_of("7 (a ) b) S 1 42 42 0"), Some(42));
-        assert_eq!(group_of("7 (a"), None);
-    }
-
     #[cfg(target_os = "linux")]
     #[test]
     fn our_own_socket_is_ours_and_nobody_elses() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
-        let ours = nix::unistd::getpgrp().as_raw().unsigned_abs();
-        assert_eq!(listens(ours, addr), Some(true));
-        // The first process is of a group of its own, and no socket of ours is in it; it may not let us look.
-        assert_ne!(listens(1, addr), Some(true));
+        let ours = std::process::id();
+        assert_eq!(owners(ours, addr), Some(vec![ours]));
+        // A process that has no socket of ours; it may not let us look.
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        assert_eq!(owners(other.id(), addr).unwrap_or_default(), [0; 0]);
+        other.kill().unwrap();
+        other.wait().unwrap();
         drop(listener);
-        assert_ne!(listens(ours, addr), Some(true));
+        assert_eq!(owners(ours, addr).unwrap_or_default(), [0; 0]);
     }
 }

@@ -2,7 +2,9 @@
 
 use super::{ServerError, Spec};
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 use tempfile::NamedTempFile;
 
@@ -87,21 +89,55 @@ impl Settings {
         Ok(text)
     }
 
-    /// The arguments that name the configuration, and the temporary file behind them, if one was needed.
-    pub(super) fn file(&self, text: &str) -> Result<(Option<NamedTempFile>, Vec<OsString>), ServerError> {
+    /// The arguments that name the configuration, and the file behind them, if one was needed.
+    pub(super) fn file(&self, text: &str) -> Result<(Option<ConfigFile>, Vec<OsString>), ServerError> {
         if let Self::File(path) = self {
             return Ok((None, vec!["--config".into(), path.into()]));
         }
-        let written =
-            tempfile::Builder::new().prefix("llmsim-blast-").suffix(".toml").tempfile().and_then(|mut file| {
-                file.write_all(text.as_bytes())?;
-                Ok(file)
-            });
-        let file = written
+        let file = ConfigFile::new(text)
             .map_err(|source| ServerError::Io { doing: "write the server's configuration".to_owned(), source })?;
         let arguments = vec!["--config".into(), file.path().into()];
         Ok((Some(file), arguments))
     }
+}
+
+/// A configuration of our own, which another process can read for as long as this value lives.
+#[derive(Debug)]
+pub(super) enum ConfigFile {
+    /// In memory, and read by way of our own process: it needs no folder that can be written to, and goes when we go, however that is.
+    Memory(File),
+    /// Where there are no files in memory.
+    Disk(NamedTempFile),
+}
+
+impl ConfigFile {
+    fn new(text: &str) -> io::Result<Self> {
+        if let Ok(mut file) = in_memory() {
+            file.write_all(text.as_bytes())?;
+            return Ok(Self::Memory(file));
+        }
+        let mut file = tempfile::Builder::new().prefix("llmsim-blast-").suffix(".toml").tempfile()?;
+        file.write_all(text.as_bytes())?;
+        Ok(Self::Disk(file))
+    }
+
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Memory(file) => format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into(),
+            Self::Disk(file) => file.path().to_path_buf(),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn in_memory() -> io::Result<File> {
+    let file = rustix::fs::memfd_create("llmsim-blast", rustix::fs::MemfdFlags::CLOEXEC)?;
+    Ok(file.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn in_memory() -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
@@ -160,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_temporary_file_holds_the_settings_and_goes_away() {
+    fn the_file_holds_the_settings_and_goes_away() {
         let (file, arguments) = Settings::Chaos.file(CHAOS).unwrap();
         let path = PathBuf::from(&arguments[1]);
         assert_eq!(arguments[0], "--config");

@@ -1,25 +1,51 @@
-//! The step between us and a child: a process that ties its own life to ours and then becomes the program.
+//! The step between us and a child: a process of our own that watches over the server, and ends it when we end.
 //!
-//! `llmsim-blast supervise --cores 1,2 --parent PID -- PROGRAM ARGS…` does what a parent cannot do for its child in safe code. What is
-//! set here belongs to the process and survives `exec`: the parent-death signal, the cores, the limit of file descriptors.
-//! The child's process group is made by the spawn itself, so that Ctrl-C in the terminal reaches only us; and the standard library
-//! clears the signal mask on the way.
+//! ```text
+//!   llmsim-blast ─▶ supervise ─▶ supervise --exec ─exec─▶ the program ─▶ whatever it starts
+//!        └── a pipe ──▲  the end of the pipe is our end, whatever way we ended
+//! ```
+//!
+//! The supervisor adopts what the program leaves behind (it is a "subreaper", prctl(2)), so that nothing gets away by forking twice or
+//! by a session of its own. When the program ends, when we end, even by SIGKILL, or when SIGTERM was not enough, it kills everything
+//! below it, and then ends as the program has ended. The second step ties the program to the supervisor (parent-death signal).
+//!
+//! What cannot be had in an ordinary process: when supervisor and test are both killed with SIGKILL in one instant, the program goes,
+//! but a process that it has started in a session of its own is left.
+//!
+//! What is set here belongs to the process and survives `exec`: the cores, the limit of file descriptors. The process group is made by
+//! the spawn itself, so that Ctrl-C in the terminal reaches only us; and the standard library clears the signal mask on the way.
 
-use super::ServerError;
+use super::{ServerError, family};
 use crate::host::limits;
-use nix::unistd::{Pid, getppid};
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpgid, getppid};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
-/// What to become, and under which conditions. Plain data.
+/// Between two rounds of killing what is left.
+const ROUND: Duration = Duration::from_millis(5);
+/// Rounds until what is left is not ours to kill: a process that another user runs, or one that the kernel does not let go.
+const MOST_ROUNDS: u32 = 200;
+
+/// What to run, and under which conditions. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SupervisorArgs {
     /// The cores to stay on; empty means all.
     pub cores: Vec<usize>,
     /// The process whose end shall be ours.
     pub parent: u32,
+    /// Become the program, instead of watching over it.
+    pub exec: bool,
     /// The program.
     pub program: OsString,
     /// Its arguments.
@@ -34,6 +60,9 @@ impl SupervisorArgs {
             let cores: Vec<String> = self.cores.iter().map(ToString::to_string).collect();
             line.extend(["--cores".into(), cores.join(",").into()]);
         }
+        if self.exec {
+            line.push("--exec".into());
+        }
         line.push("--".into());
         line.push(self.program.clone());
         line.extend(self.args.iter().cloned());
@@ -41,30 +70,147 @@ impl SupervisorArgs {
     }
 }
 
-/// Becomes the program. Returns only when that failed.
+/// Watches over the program, or becomes it. Returns only when that failed.
 pub fn supervise(args: &SupervisorArgs) -> ServerError {
-    if let Err(error) = tie_to_parent(args.parent) {
-        return error;
+    let result = if args.exec { become_program(args) } else { watch_over(args) };
+    match result {
+        Ok(never) => match never {},
+        Err(error) => error,
     }
-    if let Err(source) = stay_on(&args.cores) {
-        return ServerError::Io { doing: format!("keep the server on the cores {:?}", args.cores), source };
-    }
-    // A server takes one descriptor a connection; one that cannot have more is still worth starting.
-    let _ = limits::raise_nofile(0);
-    let source = Command::new(&args.program).args(&args.args).exec();
-    ServerError::Io { doing: format!("run {}", args.program.display()), source }
 }
 
-/// Asks the kernel for SIGKILL when the parent ends, and makes sure that it has not ended already: then the signal would never come.
-fn tie_to_parent(parent: u32) -> Result<(), ServerError> {
+/// Nothing: there is no way back.
+enum Never {}
+
+fn become_program(args: &SupervisorArgs) -> Result<Never, ServerError> {
     #[cfg(target_os = "linux")]
-    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)
-        .map_err(|e| ServerError::Io { doing: "tie the server's life to ours".to_owned(), source: e.into() })?;
-    if i64::from(getppid().as_raw()) != i64::from(parent) {
-        let source = io::Error::other(format!("its parent, process {parent}, is gone"));
-        return Err(ServerError::Io { doing: "start the server".to_owned(), source });
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| failed("tie the server's life to ours", e.into()))?;
+    check_parent(args.parent)?;
+    let source = Command::new(&args.program).args(&args.args).exec();
+    Err(failed(&format!("run {}", args.program.display()), source))
+}
+
+/// What happens to a supervisor.
+enum Event {
+    Signal(i32),
+    /// The other end of our standard input is closed.
+    ParentGone,
+}
+
+fn watch_over(args: &SupervisorArgs) -> Result<Never, ServerError> {
+    let watching = |source| failed("watch over the server", source);
+    let (sender, events) = channel();
+    follow_signals(sender.clone()).map_err(watching)?;
+    follow_parent(sender).map_err(watching)?;
+    // Asked once the pipe is followed: one that ended before closed its end before.
+    check_parent(args.parent)?;
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_child_subreaper(true).map_err(|e| watching(e.into()))?;
+    stay_on(&args.cores).map_err(|e| failed(&format!("keep the server on the cores {:?}", args.cores), e))?;
+    // A server takes one descriptor a connection; one that cannot have more is still worth starting.
+    let _ = limits::raise_nofile(0);
+    let own = std::env::current_exe().map_err(watching)?;
+    let inner = SupervisorArgs { cores: Vec::new(), parent: std::process::id(), exec: true, ..args.clone() };
+    let child = Command::new(own).args(inner.arguments()).stdin(Stdio::null()).spawn().map_err(watching)?;
+    let program = Pid::from_raw(child.id().cast_signed());
+    let mut ended = None;
+    while ended.is_none() {
+        match events.recv() {
+            Ok(Event::Signal(SIGCHLD)) => ended = reap(program),
+            Ok(Event::Signal(_)) => tell_other_groups(),
+            Ok(Event::ParentGone) | Err(_) => break,
+        }
     }
+    let ended = kill_the_rest(program, ended);
+    end_like(ended)
+}
+
+fn follow_signals(sender: Sender<Event>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGHUP])?;
+    std::thread::Builder::new().spawn(move || {
+        for signal in signals.forever() {
+            if sender.send(Event::Signal(signal)).is_err() {
+                break;
+            }
+        }
+    })?;
     Ok(())
+}
+
+fn follow_parent(sender: Sender<Event>) -> io::Result<()> {
+    std::thread::Builder::new().spawn(move || {
+        let mut byte = [0];
+        // Nothing is ever written: whatever ends the wait is the end.
+        while io::stdin().read(&mut byte).is_ok_and(|n| n > 0) {}
+        let _ = sender.send(Event::ParentGone);
+    })?;
+    Ok(())
+}
+
+/// Takes leave of all children that have ended, and says how the program did if it is one of them.
+fn reap(program: Pid) -> Option<WaitStatus> {
+    let mut ended = None;
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(status) if status.pid() == Some(program) => ended = Some(status),
+            Ok(WaitStatus::StillAlive) | Err(_) => return ended,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Our process group has the signal already, from whoever has sent it to us. What has left the group gets it from here.
+fn tell_other_groups() {
+    let ours = getpgid(None).ok();
+    for pid in family::descendants(std::process::id()) {
+        let pid = Pid::from_raw(pid.cast_signed());
+        if getpgid(Some(pid)).ok() != ours {
+            let _ = kill(pid, Signal::SIGTERM);
+        }
+    }
+}
+
+/// Kills everything below us. What is killed may have children, which are ours then.
+#[expect(clippy::disallowed_methods, reason = "waits for other processes; nothing is measured here")]
+fn kill_the_rest(program: Pid, mut ended: Option<WaitStatus>) -> Option<WaitStatus> {
+    for _ in 0..MOST_ROUNDS {
+        for pid in family::descendants(std::process::id()) {
+            let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+        }
+        ended = reap(program).or(ended);
+        if waitpid(None, Some(WaitPidFlag::WNOHANG)) == Err(Errno::ECHILD) {
+            break;
+        }
+        std::thread::sleep(ROUND);
+    }
+    ended
+}
+
+/// Ends as the program has ended, for whoever waits for us.
+fn end_like(ended: Option<WaitStatus>) -> Result<Never, ServerError> {
+    match ended {
+        Some(WaitStatus::Exited(_, code)) => low_level::exit(code),
+        Some(WaitStatus::Signaled(_, signal, _)) => {
+            // The core, if there is one, is the program's.
+            let _ = getrlimit(Resource::RLIMIT_CORE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_CORE, 0, hard));
+            let _ = low_level::emulate_default_handler(signal as i32);
+            let _ = kill(Pid::this(), Signal::SIGKILL);
+        }
+        _ => {}
+    }
+    low_level::exit(1)
+}
+
+/// A parent that has ended already would never be noticed.
+fn check_parent(parent: u32) -> Result<(), ServerError> {
+    if i64::from(getppid().as_raw()) == i64::from(parent) {
+        return Ok(());
+    }
+    Err(failed("start the server", io::Error::other(format!("its parent, process {parent}, is gone"))))
+}
+
+fn failed(doing: &str, source: io::Error) -> ServerError {
+    ServerError::Io { doing: doing.to_owned(), source }
 }
 
 #[cfg(target_os = "linux")]
@@ -94,6 +240,7 @@ mod tests {
         let mut args = SupervisorArgs {
             cores: vec![1, 3],
             parent: 7,
+            exec: false,
             program: "llmsim".into(),
             args: vec!["serve".into(), "--port".into()],
         };
@@ -102,6 +249,7 @@ mod tests {
             ["supervise", "--parent", "7", "--cores", "1,3", "--", "llmsim", "serve", "--port"]
         );
         args.cores.clear();
-        assert_eq!(args.arguments()[..5], ["supervise", "--parent", "7", "--", "llmsim"]);
+        args.exec = true;
+        assert_eq!(args.arguments()[..6], ["supervise", "--parent", "7", "--exec", "--", "llmsim"]);
     }
 }

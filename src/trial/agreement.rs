@@ -125,7 +125,7 @@ fn counts(plan: &Plan, parts: &[Option<&Summary>], before: &Value, after: &Value
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::procfs::Counted;
+    use crate::host::Counted;
     use crate::metrics::{Outcome, Sample, Tally, TokenUsage};
     use crate::plan::{Overrides, resolve};
     use crate::units::Nanos;

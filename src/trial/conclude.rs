@@ -7,13 +7,13 @@ use super::provenance::{build, environment};
 use super::server_under_test::ServerRecord;
 use crate::document::{Document, Endpoint, RunFacts, ServerUse, Steady, Strictness};
 use crate::engine::RunResult;
-use crate::host::procfs::Usage;
 use crate::metrics::Summary;
 use crate::metrics::hints::{Hint, hints};
 use crate::metrics::soak::Soak;
 use crate::metrics::validity::{Evidence, KernelCounts, Signal, signals};
 use crate::plan::{Plan, Presentation};
 use crate::threshold::Judged;
+use crate::watch::Used;
 use jiff::Timestamp;
 
 /// A run that is over.
@@ -125,12 +125,12 @@ fn id(started_at: Timestamp, plan: &Plan) -> String {
     format!("{}-{}{shard}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id())
 }
 
-fn used((first, end, rss_max_bytes): (Usage, Usage, u64)) -> ServerUse {
+fn used(used: Used) -> ServerUse {
     ServerUse {
-        cpu: end.cpu.since(first.cpu),
-        rss_start_bytes: first.rss_bytes,
-        rss_end_bytes: end.rss_bytes,
-        rss_max_bytes,
+        cpu: used.last.cpu.since(used.first.cpu),
+        rss_start_bytes: used.first.rss_bytes,
+        rss_end_bytes: used.last.rss_bytes,
+        rss_max_bytes: used.rss_max_bytes,
     }
 }
 

@@ -31,4 +31,5 @@ pub(crate) use error::TrialError;
 pub(crate) use prepare::{Ready, prepare};
 pub(crate) use requests::dump_requests;
 pub(crate) use setup::Setup;
+pub(crate) use signals::Stop;
 pub(crate) use step::SweepStep;

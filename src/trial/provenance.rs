@@ -1,7 +1,7 @@
 //! When, with which build and on which machine a run was made.
 
 use crate::document::{Build, Environment};
-use crate::host::procfs;
+use crate::host;
 use jiff::Timestamp;
 
 /// Now, as calendars have it.
@@ -21,7 +21,7 @@ pub(crate) fn build() -> Build {
 
 /// This machine, with so many threads of ours.
 pub(crate) fn environment(workers: usize, pinned_to: &[usize], server_cores: &[usize], nofile: u64) -> Environment {
-    let machine = procfs::machine();
+    let machine = host::machine();
     let cores = |cores: &[usize]| (!cores.is_empty()).then(|| cores.iter().map(|&core| core as u32).collect());
     Environment {
         cpu_model: Some(machine.cpu_model),

@@ -5,14 +5,16 @@ use super::reach::Targets;
 use super::signals::Stop;
 use crate::document::TargetServer;
 use crate::engine;
-use crate::host::procfs::{self, Counted, Usage};
+use crate::host::{self, Counted};
 use crate::metrics::Second;
 use crate::metrics::hints::Hint;
+use crate::net::tls::tls_failure;
 use crate::plan::{Plan, Target};
 use crate::server::latency::Latency;
 use crate::server::{Exit, Identity, Server, Source, Spec};
 use crate::units::{Nanos, rounded};
 use crate::watch::probe::{self, Health, ProbeError, Reply};
+use crate::watch::{ProcessWatch, Used};
 use serde_json::Value;
 
 /// Longest wait for one answer before and after the test.
@@ -36,16 +38,13 @@ pub(super) struct ServerUnderTest {
     stats_before: Option<Value>,
     /// What the kernel had counted before the test.
     counted_before: Counted,
-    first: Option<Usage>,
-    last: Option<(Nanos, Usage)>,
-    rss_max_bytes: u64,
+    /// Its process, and ours, while the test runs.
+    process: Option<ProcessWatch>,
+    own: Option<ProcessWatch>,
     /// The process that is watched as the server, when none was started.
     pid: Option<u32>,
     /// What a server that was started is configured to take.
     latency: Option<Latency>,
-    /// Our own process before the test, and its highest resident memory.
-    own_first: Option<Usage>,
-    own_rss_max_bytes: u64,
     /// What was odd about it before the test.
     hints: Vec<Hint>,
 }
@@ -59,10 +58,10 @@ pub(crate) struct ServerRecord {
     pub(super) stats_after: Option<Value>,
     /// What the kernel has counted during the test.
     pub(super) counted: Counted,
-    /// First and last sample, and the highest resident memory.
-    pub(super) used: Option<(Usage, Usage, u64)>,
+    /// What its process has used.
+    pub(super) used: Option<Used>,
     /// The same of our own process.
-    pub(super) own_use: Option<(Usage, Usage, u64)>,
+    pub(super) own_use: Option<Used>,
     /// What it is configured to take.
     pub(super) latency: Option<Latency>,
     /// What was odd about it before the test.
@@ -93,7 +92,7 @@ impl ServerUnderTest {
             _ => None,
         };
         let pid = plan.server_pid;
-        if let (Some(pid), None) = (pid, sample(server.as_ref(), pid)) {
+        if let Some(pid) = pid.filter(|pid| server.is_none() && host::sample_pid(*pid).is_none()) {
             return Err(TrialError::NoProcess { pid });
         }
         let latency = server.as_ref().and(plan.server.as_ref()).and_then(Spec::latency);
@@ -115,44 +114,36 @@ impl ServerUnderTest {
             server_cores: Vec::new(),
             stats_before: None,
             counted_before: Counted::default(),
-            first: None,
-            last: None,
-            rss_max_bytes: 0,
+            process: None,
+            own: None,
             pid: plan.server_pid,
             latency: None,
-            own_first: None,
-            own_rss_max_bytes: 0,
             hints: Vec::new(),
         }
     }
 
     /// The test begins: what was used and counted until now is none of it.
     pub(super) fn begin(&mut self, plan: &Plan, stop: &Stop) {
-        self.first = sample(self.server.as_ref(), self.pid);
-        self.last = None;
-        self.rss_max_bytes = self.first.map_or(0, |usage| usage.rss_bytes);
-        self.own_first = procfs::sample_pid(std::process::id());
-        self.own_rss_max_bytes = self.own_first.map_or(0, |usage| usage.rss_bytes);
+        self.process = self.watched_pid().and_then(ProcessWatch::begin);
+        self.own = ProcessWatch::begin(std::process::id());
         self.stats_before = self.stats(plan, stop);
-        self.counted_before = procfs::counted();
+        self.counted_before = host::counted();
     }
 
     /// Adds to a second what the server has used in it, and we.
     pub(super) fn watch(&mut self, elapsed: Nanos, second: &mut Second) {
-        if let Some(own) = procfs::sample_pid(std::process::id()) {
+        if let Some(own) = self.own.as_mut().and_then(|own| own.look(elapsed)) {
             second.client_rss_bytes = Some(own.rss_bytes);
-            self.own_rss_max_bytes = self.own_rss_max_bytes.max(own.rss_bytes);
         }
-        let Some(usage) = sample(self.server.as_ref(), self.pid) else { return };
-        let (since, before) =
-            self.last.or(self.first.map(|first| (Nanos::ZERO, first))).unwrap_or((Nanos::ZERO, usage));
-        let length = elapsed.since(since).as_secs_f64();
-        if length > 0.0 {
-            second.server_cpu = Some(rounded(usage.cpu.since(before.cpu).as_secs_f64() / length));
+        if let Some(server) = self.process.as_mut().and_then(|process| process.look(elapsed)) {
+            second.server_cpu = server.cpu.map(rounded).or(second.server_cpu);
+            second.server_rss_bytes = Some(server.rss_bytes);
         }
-        second.server_rss_bytes = Some(usage.rss_bytes);
-        self.rss_max_bytes = self.rss_max_bytes.max(usage.rss_bytes);
-        self.last = Some((elapsed, usage));
+    }
+
+    /// The process that is the server's: the one we started, or the one we were told of.
+    fn watched_pid(&self) -> Option<u32> {
+        self.server.as_ref().map(Server::pid).or(self.pid)
     }
 
     /// Whether a server that we started has ended by itself.
@@ -168,27 +159,23 @@ impl ServerUnderTest {
 
     /// Asks for the last numbers, and stops the server if we started it.
     pub(super) fn leave(mut self, plan: &Plan, stop: &Stop) -> ServerRecord {
-        let counted = procfs::counted().since(self.counted_before);
+        let counted = host::counted().since(self.counted_before);
         let died = self.server.as_ref().and_then(Server::has_exited);
-        let end = sample(self.server.as_ref(), self.pid).or(self.last.map(|(_, usage)| usage));
+        let used = self.process.take().map(ProcessWatch::end);
         let stats_after = if died.is_some() { None } else { self.stats(plan, stop) };
         let identity = self.server.as_ref().map(|server| server.identity().clone());
         if let Some(server) = &mut self.server {
             server.stop();
         }
-        let own_end = procfs::sample_pid(std::process::id());
         ServerRecord {
             latency: self.latency,
-            own_use: self
-                .own_first
-                .zip(own_end)
-                .map(|(first, end)| (first, end, self.own_rss_max_bytes.max(end.rss_bytes))),
+            own_use: self.own.map(ProcessWatch::end),
             identity,
             server_cores: self.server_cores,
             stats_before: self.stats_before,
             stats_after,
             counted,
-            used: self.first.zip(end).map(|(first, end)| (first, end, self.rss_max_bytes.max(end.rss_bytes))),
+            used,
             hints: self.hints,
             died,
         }
@@ -226,11 +213,6 @@ impl ServerRecord {
         let count = |stats: &Option<Value>| stats.as_ref()?.get(name)?.as_u64();
         count(&self.stats_after)?.checked_sub(count(&self.stats_before)?)
     }
-}
-
-/// What the server has used: the one we started, or the one we were told of.
-fn sample(server: Option<&Server>, pid: Option<u32>) -> Option<Usage> {
-    server.map_or_else(|| procfs::sample_pid(pid?), Server::sample)
 }
 
 /// A server that is there already.
@@ -290,6 +272,10 @@ fn of_answer(
             return Err(TrialError::Unreachable { url: url(), reason: error.to_string() });
         }
         Err(error) | Ok(Err(error @ (ProbeError::SpeaksTls | ProbeError::NotHttp))) => {
+            return Err(TrialError::Unusable { url: url(), reason: error.to_string() });
+        }
+        // TLS 1.3 refuses our certificate only after the handshake.
+        Ok(Err(ProbeError::Io(error))) if tls_failure(&error).is_some() => {
             return Err(TrialError::Unusable { url: url(), reason: error.to_string() });
         }
         Ok(answer) => Health::of(answer),

@@ -2,7 +2,7 @@
 
 use super::error::TrialError;
 use crate::exit::ExitClass;
-use crate::host::procfs;
+use crate::host;
 use crate::units::Nanos;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -83,7 +83,7 @@ impl Stop {
 pub(super) fn watch() -> io::Result<Stop> {
     let stop = Stop::default();
     let mut all = vec![SIGINT, SIGTERM];
-    if !procfs::ignores(SIGHUP) {
+    if !host::ignores(SIGHUP) {
         all.push(SIGHUP);
     }
     // The flags are raised by the handler itself: what the signal has woken finds them.

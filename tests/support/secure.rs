@@ -85,6 +85,14 @@ impl Lab {
         Identity::new(&params(names, 2090).self_signed(&key).expect("a certificate"), &key)
     }
 
+    /// One as the usual `openssl req -x509` makes it: an authority that vouches for itself in person.
+    pub fn as_openssl_makes_it(names: &[&str], until: i32) -> Identity {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = params(names, until);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Identity::new(&params.self_signed(&key).expect("a certificate"), &key)
+    }
+
     /// How a good way is made.
     pub fn front(&self) -> Front {
         Front {

@@ -3,7 +3,7 @@
 use crate::api::{Api, Reader};
 use crate::engine::budget::Budget;
 use crate::engine::rx_time::ReceiveTime;
-use crate::metrics::{Outcome, Tally};
+use crate::metrics::{Failure, Outcome, Tally};
 use crate::mix::Kind;
 
 /// What is asked for: fixed per kind of request.
@@ -63,4 +63,17 @@ pub(in crate::engine) enum Progress {
         /// Whether the connection may carry another request.
         reusable: bool,
     },
+}
+
+/// Flaws of the head: what follows it is not the stream that was asked for.
+pub(super) fn is_before_body(flaw: Failure) -> bool {
+    matches!(
+        flaw,
+        Failure::Http3xx
+            | Failure::Http4xx
+            | Failure::Http429
+            | Failure::Http5xx
+            | Failure::BadContentType
+            | Failure::BadEncoding
+    )
 }

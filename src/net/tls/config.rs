@@ -1,15 +1,21 @@
 //! Who is trusted, and who we are: from files to a configuration.
 
-use super::failure::failed_by;
+use super::failure::{NotInFile, failed_by, lacks_authority};
 use super::session::Session;
 use super::tickets::Tickets;
 use crate::net::access::{Identity, Pem, Roots, Tls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, UnbufferedClientConnection, WantsClientCert};
+use rustls::client::{
+    Resumption, UnbufferedClientConnection, WantsClientCert, WebPkiServerVerifier, verify_server_name,
+};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, OtherError, RootCertStore,
+    SignatureScheme,
+};
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
@@ -92,7 +98,11 @@ impl Client {
         let builder =
             ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
         let builder = if tls.verify {
-            builder.with_root_certificates(roots(&tls.roots)?)
+            let roots = Arc::new(roots(&tls.roots)?);
+            let chains = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+            let chains = chains.map_err(|error| Error::General(error.to_string()))?;
+            let trusted = Trusted { chains, in_person: in_person(&tls.roots)? };
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(trusted))
         } else {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider)))
         };
@@ -153,6 +163,68 @@ fn certificates(flag: &'static str, pem: &Pem) -> Result<Vec<CertificateDer<'sta
 
 fn bad_certificates(flag: &'static str, pem: &Pem, problem: &dyn fmt::Display) -> TlsConfigError {
     TlsConfigError::BadCertificates { flag, path: pem.path.clone(), problem: problem.to_string() }
+}
+
+/// The certificates that are trusted as they are, and not only as authorities: those of a user's own file.
+fn in_person(roots: &Roots) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
+    match roots {
+        Roots::File(pem) => certificates("--cacert", pem),
+        Roots::BuiltIn | Roots::Native => Ok(Vec::new()),
+    }
+}
+
+/// Checks chains as usual, and takes a server's certificate that itself stands in the file of `--cacert`: the usual
+/// `openssl req -x509` makes one that vouches for itself, and curl takes that, too.
+#[derive(Debug)]
+struct Trusted {
+    chains: Arc<WebPkiServerVerifier>,
+    in_person: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Trusted {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let checked = self.chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        match checked {
+            // These say that no authority vouches for it. Its dates were checked before that, its name was not.
+            Err(Error::InvalidCertificate(why)) if lacks_authority(&why) && self.in_person.contains(end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            Err(Error::InvalidCertificate(why)) if lacks_authority(&why) && !self.in_person.is_empty() => {
+                Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(NotInFile)))))
+            }
+            checked => checked,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chains.supported_verify_schemes()
+    }
 }
 
 /// Takes every certificate for what it says. That the peer has its key is still checked.

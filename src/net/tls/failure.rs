@@ -82,8 +82,8 @@ impl TlsFailure {
             Self::Expired => "renew the server's certificate, or test without checking it with --insecure",
             Self::NotYetValid => "check both clocks, or test without checking the certificate with --insecure",
             Self::UnknownIssuer => {
-                "name the file of the authority that signed it with --cacert, believe the system's with --native-roots, or test \
-                 without checking it with --insecure"
+                "name the file of the authority that signed it, or of the certificate itself, with --cacert, believe the system's \
+                 with --native-roots, or test without checking it with --insecure"
             }
             Self::WrongName => {
                 "use the name that the certificate is for in --target-url (with --resolve or --connect-to if it leads elsewhere), \
@@ -137,6 +137,7 @@ impl TlsFailure {
             // A signature does not fit when an authority has the name of one that we know, and another key.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
+            CertificateError::Other(other) if other.0.is::<NotInFile>() => Self::UnknownIssuer,
             // An authority that vouches for itself in person: `openssl req -x509` makes such certificates.
             CertificateError::Other(_) if format!("{why:?}").contains("CaUsedAsEndEntity") => Self::UnknownIssuer,
             _ => Self::BadCertificate,
@@ -144,11 +145,29 @@ impl TlsFailure {
     }
 }
 
+/// Whether a certificate was refused because no authority that is trusted vouches for it.
+pub(super) fn lacks_authority(why: &CertificateError) -> bool {
+    TlsFailure::of_certificate(why) == TlsFailure::UnknownIssuer
+}
+
+/// Nobody vouches for a certificate, although the user has said whom to trust.
+#[derive(Debug)]
+pub(super) struct NotInFile;
+
+impl fmt::Display for NotInFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("neither it nor the authority that signed it is in the file of --cacert")
+    }
+}
+
+impl std::error::Error for NotInFile {}
+
 /// A failed session as an error of the socket.
 #[derive(Debug)]
 struct Failed {
     failure: TlsFailure,
     detail: String,
+    advice: &'static str,
 }
 
 impl fmt::Display for Failed {
@@ -157,7 +176,7 @@ impl fmt::Display for Failed {
         if !self.detail.is_empty() {
             write!(f, " ({})", self.detail)?;
         }
-        write!(f, "; {}", self.failure.advice())
+        write!(f, "; {}", self.advice)
     }
 }
 
@@ -169,9 +188,20 @@ pub fn tls_failure(error: &io::Error) -> Option<TlsFailure> {
 }
 
 pub(in crate::net) fn failed(failure: TlsFailure, detail: &str) -> io::Error {
-    io::Error::other(Failed { failure, detail: detail.to_owned() })
+    io::Error::other(Failed { failure, detail: detail.to_owned(), advice: failure.advice() })
 }
 
 pub(in crate::net) fn failed_by(error: &Error) -> io::Error {
+    if let Error::InvalidCertificate(CertificateError::Other(other)) = error
+        && let Some(not_in_file) = other.0.downcast_ref::<NotInFile>()
+    {
+        // What was given already is no advice.
+        let advice = "add one of them to that file, or test without checking it with --insecure";
+        return io::Error::other(Failed {
+            failure: TlsFailure::UnknownIssuer,
+            detail: not_in_file.to_string(),
+            advice,
+        });
+    }
     failed(TlsFailure::of(error), &error.to_string())
 }
