@@ -86,6 +86,8 @@ pub struct Envelope {
     pub origin: String,
     /// Prefix of every path, without a trailing slash; usually empty.
     pub path_prefix: String,
+    /// Query of every request; usually empty. Never printed: it may hold a key.
+    pub query: String,
     /// Sent as `Authorization: Bearer …`, or as `x-api-key: …` where the API wants that. Never printed.
     pub api_key: Option<Secret>,
     /// User and password, sent as `Authorization: Basic …` (RFC 7617). Never printed.
@@ -120,7 +122,7 @@ impl fmt::Debug for Envelope {
             .field("api_key", &self.api_key)
             .field("basic_auth", &self.basic_auth)
             .field("headers", &names)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -329,6 +331,11 @@ impl Prepared {
 fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
     let slash = if kind.path.starts_with('/') { "" } else { "/" };
     let path = format!("{}{}{slash}{}", envelope.origin, envelope.path_prefix, kind.path);
+    let path = match envelope.query.as_str() {
+        "" => path,
+        query if path.contains('?') => format!("{path}&{query}"),
+        query => format!("{path}?{query}"),
+    };
     let headers = headers(kind, envelope);
     if path.contains(MODEL_HOLE) && !kind.models.is_empty() {
         let named = kind.models.iter().map(|model| path.replace(MODEL_HOLE, &percent_encoded(model)));

@@ -6,6 +6,21 @@ use std::ffi::OsString;
 /// What the names that stand for flags start with.
 pub(crate) const PREFIX: &str = "LLMSIM_BLAST_";
 
+/// Names that start like those of flags and are none: our scripts and tests set them.
+const OF_SCRIPTS: [&str; 3] = ["LLMSIM_BLAST_BIN", "LLMSIM_BLAST_CI_NEEDS_NGINX", "LLMSIM_BLAST_TEST_PARENT"];
+
+/// A variable that is meant for this program, and that it does not know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} is set in the environment, and no flag has that name{}: correct or unset it", did_you_mean(.nearest.as_deref()))]
+pub(crate) struct UnknownVariable {
+    name: String,
+    nearest: Option<String>,
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or(String::new(), |name| format!(" (did you mean {name}?)"))
+}
+
 /// The variables of a process.
 #[derive(Debug, Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
@@ -18,6 +33,11 @@ impl Environment {
         Self(all.filter(|(_, value)| !value.is_empty()).collect())
     }
 
+    /// The names that start like those of our flags.
+    pub(super) fn ours(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str).filter(|name| name.starts_with(PREFIX))
+    }
+
     /// The value of a variable that is set.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
@@ -27,4 +47,21 @@ impl Environment {
 /// `target-url` → `LLMSIM_BLAST_TARGET_URL`
 pub(crate) fn name_of(flag: &str) -> String {
     format!("{PREFIX}{}", flag.replace('-', "_").to_ascii_uppercase())
+}
+
+/// Refuses a name that starts like ours and is not among `known`, those of all flags of all commands: one that is misspelt would be
+/// without effect.
+pub(super) fn refuse_unknown(environment: &Environment, known: &[String]) -> Result<(), UnknownVariable> {
+    /// Below this likeness a suggestion would confuse.
+    const ALIKE: f64 = 0.7;
+    let is_known = |name: &str| known.iter().any(|known| known == name) || OF_SCRIPTS.contains(&name);
+    let Some(name) = environment.ours().find(|name| !is_known(name)) else { return Ok(()) };
+    let beyond = |name: &str| name[PREFIX.len()..].to_owned();
+    let nearest = known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(&beyond(name), &beyond(known)), known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .map(|(_, known)| known.clone());
+    Err(UnknownVariable { name: name.to_owned(), nearest })
 }

@@ -16,6 +16,14 @@ pub(super) const K6_TARGET_URL: &str = "K6_TARGET_URL";
 const SECRETS: [(&str, &str, &str); 2] =
     [("api_key_file", "api_key", "api-key"), ("basic_auth_file", "basic_auth", "basic-auth")];
 
+/// The environment's names of all flags of `command`.
+pub(super) fn names(command: &Command) -> impl Iterator<Item = String> {
+    let flags = command.get_arguments().filter_map(Arg::get_long).map(name_of);
+    let offers = |id: &str| command.get_arguments().any(|argument| argument.get_id() == id);
+    let secrets = SECRETS.iter().filter(move |(file, ..)| offers(file)).map(|(_, _, name)| name_of(name));
+    flags.chain(secrets)
+}
+
 /// Everything that was said about the flags of `command`. The environment's names of flags that it does not offer are not read.
 pub(crate) fn overrides(command: &Command, matches: &ArgMatches, environment: &Environment) -> Overrides {
     let mut overrides = Overrides::default();

@@ -15,6 +15,7 @@ mod engine;
 pub(crate) mod environment;
 mod given;
 mod load;
+mod other_tools;
 mod output;
 mod pace;
 mod request;
@@ -176,14 +177,26 @@ pub(crate) struct RunArgs {
     engine: engine::EngineArgs,
 }
 
+/// Why a command line and its environment are not understood.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// Help and version are here, too.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
+    #[error(transparent)]
+    Variable(#[from] environment::UnknownVariable),
+}
+
 /// Understands a command line (the program's name first): the command, and what was said about its flags.
 pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     environment: &Environment,
-) -> Result<(Cli, Overrides), clap::Error> {
-    let matches = Cli::command().try_get_matches_from(arguments)?;
-    let cli = Cli::from_arg_matches(&matches)?;
+) -> Result<(Cli, Overrides), CliError> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
     let root = Cli::command();
+    let matches = root.clone().try_get_matches_from(&arguments);
+    let matches = matches.map_err(|error| other_tools::name_ours(error, &arguments, &root))?;
+    let cli = Cli::from_arg_matches(&matches)?;
     let overrides = match (&cli.command, matches.subcommand()) {
         (None, _) => given::overrides(&root, &matches, environment),
         (Some(Command::Capacity(_) | Command::Throughput(_)), Some((name, matches))) => root
@@ -191,8 +204,12 @@ pub(crate) fn parse(
             .map(|command| given::overrides(command, matches, environment))
             .unwrap_or_default(),
         // The other commands read few flags, as their structs have them, and nothing of the environment.
-        _ => Overrides::default(),
+        _ => return Ok((cli, Overrides::default())),
     };
+    let with_names =
+        [&root].into_iter().chain(["capacity", "throughput"].iter().filter_map(|name| root.find_subcommand(name)));
+    let known: Vec<String> = with_names.flat_map(given::names).collect();
+    environment::refuse_unknown(environment, &known)?;
     Ok((cli, overrides))
 }
 

@@ -1,7 +1,8 @@
 use super::*;
 use crate::commands::main;
 use crate::exit::ExitClass;
-use crate::plan::{Given, Origin};
+use crate::plan::{Given, Origin, PlanError};
+use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -60,7 +61,7 @@ fn offered(name: &str) -> Vec<(String, String)> {
 /// What a command asks for when nothing was said.
 fn asked(name: &str) -> BTreeSet<&'static str> {
     let overrides = typed(if name.is_empty() { &["load"] } else { std::slice::from_ref(&name) }, &[]);
-    crate::commands::read_all(name, &overrides);
+    crate::commands::read_all(name, &overrides).expect("nothing was said");
     overrides.asked()
 }
 
@@ -302,4 +303,215 @@ fn subcommands_are_understood() {
     assert_eq!((args.parent, args.cores.as_slice()), (7, &[1, 2][..]));
     assert_eq!(args.command, ["llmsim", "serve", "--port", "1"]);
     assert!(Cli::try_parse_from(["llmsim-blast", "serve", "--chaos", "--config", "c"]).is_err());
+}
+
+#[test]
+fn a_misspelt_name_in_the_environment_is_refused_with_the_nearest() {
+    for (name, expected) in [
+        ("LLMSIM_BLAST_DURATON", "(did you mean LLMSIM_BLAST_DURATION?)"),
+        ("LLMSIM_BLAST_SEDE", "(did you mean LLMSIM_BLAST_SEED?)"),
+        ("LLMSIM_BLAST_TARGETURL", "(did you mean LLMSIM_BLAST_TARGET_URL?)"),
+        ("LLMSIM_BLAST_API_KEYS", "(did you mean LLMSIM_BLAST_API_KEY?)"),
+        ("LLMSIM_BLAST_", "no flag has that name"),
+        ("LLMSIM_BLAST_ZZZZ", "no flag has that name: correct or unset it"),
+        ("LLMSIM_BLAST_vus", "no flag has that name"),
+    ] {
+        for command in ["load", "capacity", "throughput"] {
+            let (class, out, err) = call(&[command, "--show-config"], &[(name, "hunter2")]);
+            assert_eq!((class, out.as_str()), (ExitClass::Configuration, ""), "{err}");
+            assert!(err.starts_with(&format!("error: {name} is set")) && err.contains(expected), "{err}");
+            assert!(!err.contains("hunter2") && err.lines().count() == 1, "{err}");
+        }
+        assert_eq!(call(&["profiles"], &[(name, "x")]).0, ExitClass::Success, "it reads none of them");
+    }
+    // Another command's, a script's, an empty one.
+    for (name, value) in [("LLMSIM_BLAST_VUS", "5"), ("LLMSIM_BLAST_BIN", "x"), ("LLMSIM_BLAST_ZZZ", "")] {
+        let (class, _, err) = call(&["capacity", "--show-config"], &[(name, value)]);
+        assert_eq!((class, err.as_str()), (ExitClass::Success, ""), "{name}");
+    }
+    let (class, ..) =
+        call(&["capacity", "--show-config"], &[("LLMSIM_BLAST_SHARD", "abc"), ("LLMSIM_BLAST_VUS", "abc")]);
+    assert_eq!(class, ExitClass::Success, "a value that capacity does not offer");
+}
+
+#[test]
+fn flags_of_other_tools_are_answered_with_ours() {
+    for (line, ours) in [
+        (&["load", "-u", "5"][..], "--vus"),
+        (&["load", "-u5"], "--vus"),
+        (&["load", "--users=5"], "--vus"),
+        (&["load", "-d", "5s"], "--duration"),
+        (&["load", "-i", "5"], "--iterations"),
+        (&["load", "-o", "x.json"], "--output"),
+        (&["load", "--out", "x.json"], "--output"),
+        (&["load", "--summary-export", "x.json"], "--output"),
+        (&["load", "--rps", "5"], "--rate"),
+        (&["load", "--api-key", "hunter2"], "--api-key-file"),
+        (&["capacity", "-d", "5s"], "--duration"),
+        (&["throughput", "-o", "x"], "--output"),
+    ] {
+        let (class, out, err) = call(line, &[]);
+        assert_eq!((class, out.as_str()), (ExitClass::Usage, ""), "{err}");
+        assert!(err.contains(&format!("'{ours}'")) && !err.contains("hunter2"), "{line:?}: {err}");
+    }
+    let (_, _, err) = call(&["capacity", "-u", "5"], &[]);
+    assert!(!err.contains("--vus"), "capacity has none: {err}");
+    for (_, ours) in other_tools::NAMES {
+        assert!(offered("").iter().any(|(_, flag)| format!("--{flag}") == ours), "{ours}");
+    }
+}
+
+/// Flags whose values are not repeated, since they may hold secrets.
+const NOT_REPEATED: [&str; 6] = ["target-url", "header", "http-proxy", "path", "host", "api-key-file"];
+
+/// Flags that take an integer.
+const INTEGERS: [&str; 11] = [
+    "port",
+    "seed",
+    "vus",
+    "iterations",
+    "server-pid",
+    "connect-rate",
+    "max-requests-per-connection",
+    "debug-response",
+    "workers",
+    "min",
+    "max",
+];
+
+/// Flags that take a duration.
+const DURATIONS: [&str; 6] = ["duration", "warmup", "cooldown", "timeout", "dns-ttl", "poll-interval"];
+
+/// What people and their scripts type by mistake.
+const KNOWN: &[&str] = &[
+    "",
+    " ",
+    "0",
+    "-0",
+    "-1",
+    "+1",
+    "1.5",
+    "1e3",
+    "NaN",
+    "nan",
+    "inf",
+    "-inf",
+    "infinity",
+    "0x10",
+    "1_000",
+    "1,000",
+    "18446744073709551615",
+    "18446744073709551616",
+    "99999999999999999999999999",
+    "٣",
+    "３",
+    "½",
+    "1 s",
+    "1s ",
+    "-1s",
+    "1.1.1s",
+    "1e400s",
+    "0.0000000001s",
+    "9999999999h",
+    "1d",
+    "1S",
+    "1m1",
+    "s",
+    "..",
+    "1s..",
+    "..1s",
+    "2s..1s",
+    "1s..2s..3s",
+    ":",
+    "1s:",
+    ":1",
+    "1s:-1",
+    "1s:1:1",
+    "0/0",
+    "1/0",
+    "0/1",
+    "2/1",
+    "/",
+    "5/m",
+    "5/d",
+    "a=b",
+    "=b",
+    "a",
+    "K: V",
+    ": V",
+    "K\n: V",
+    "K: V\r\nX: y",
+    "http://",
+    "http://h?x y",
+    "h:1:",
+    "a:1:b:2",
+    "[::1]:1",
+    "true",
+    "on",
+    "off",
+    "auto",
+    "\u{1b}[31mred",
+    "a\0b",
+    "\u{202e}x",
+    "\n",
+    "\u{a0}5",
+    "🦀",
+    "p(95)<1",
+    "ttft p(95)<NaN",
+    "ttft p(NaN)<1",
+    "ttft p(95)<-1",
+    "ttft p(95)<1e999",
+    "http_req_failed rate<101%",
+    "http_req_failed rate<inf%",
+];
+
+/// That, and everything else.
+fn values() -> impl Strategy<Value = String> {
+    prop_oneof![proptest::sample::select(KNOWN).prop_map(str::to_owned), ".{0,40}", "[0-9a-z.:/=-]{0,12}"]
+}
+
+proptest! {
+    #[test]
+    fn any_value_of_any_flag_is_used_as_it_is_or_refused_by_name(
+        command in proptest::sample::select(BY_NAME.as_slice()),
+        pick in any::<proptest::sample::Index>(),
+        value in values(),
+        typed_on_the_line in any::<bool>(),
+    ) {
+        let takes_value = |(id, _): &(String, String)| {
+            self::command(command).get_arguments().any(|a| a.get_id() == id.as_str() && a.get_action().takes_values())
+        };
+        let flags: Vec<String> = offered(command).into_iter().filter(takes_value).map(|(_, flag)| flag).collect();
+        let flag = &flags[pick.index(flags.len())];
+        let variable = environment::name_of(flag);
+        let name = if command.is_empty() { "load" } else { command };
+        let overrides = if typed_on_the_line {
+            typed(&[name, &format!("--{flag}={value}")], &[])
+        } else {
+            typed(&[name], &[(&variable, &value)])
+        };
+        let origin = if typed_on_the_line { format!("--{flag}") } else { variable.clone() };
+        match crate::commands::read_all(command, &overrides) {
+            Ok(()) => {
+                let text = value.trim();
+                let is_set = typed_on_the_line || !value.is_empty();
+                if is_set && INTEGERS.contains(&flag.as_str()) {
+                    prop_assert!(text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u64>().is_ok(), "{}", text);
+                }
+                if is_set && DURATIONS.contains(&flag.as_str()) && text != "auto" {
+                    prop_assert!(text.parse::<crate::units::Nanos>().is_ok(), "{}", text);
+                }
+            }
+            Err(error) => {
+                let text = error.to_string();
+                prop_assert!(text.contains(&origin), "{} {:?}: {}", flag, value, text);
+                prop_assert!(!error.is_usage() || typed_on_the_line);
+                prop_assert!(!text.contains(char::is_control), "{:?}", text);
+                if let PlanError::Value { text: shown, .. } | PlanError::Wrong { text: shown, .. } = &error {
+                    prop_assert!(value.contains(shown.as_str()), "{:?} is not {:?}", shown, value);
+                    prop_assert!(!NOT_REPEATED.contains(&flag.as_str()), "{} may be a secret: {}", flag, text);
+                }
+            }
+        }
+    }
 }

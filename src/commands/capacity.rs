@@ -60,6 +60,7 @@ pub(super) fn run(
     let setup = Setup::new(if by == By::Vus { most.unwrap_or(0) } else { 0 })?;
     let wish = wish(overrides, by, most, setup.connections())?;
     let mut watcher = Watcher::new(err, presentation.quiet);
+    presentation.notes.iter().for_each(|note| watcher.say(note));
 
     let mut ready = trial::prepare(plan, &setup, &mut |line| watcher.say(line))?;
     ready.show_answers(presentation.debug_response, watcher.err)?;
@@ -95,11 +96,10 @@ pub(super) fn run(
 
 /// Reads all that this command reads of its flags.
 #[cfg(test)]
-pub(super) fn read_all(overrides: &Overrides) {
-    let resolved = resolve_for(Purpose::Steps, "load", overrides, &mut input::read).expect("built in");
-    with_goals(resolved.plan, overrides).expect("its own thresholds");
-    most(overrides).expect("none");
-    wish(overrides, by(overrides).expect("rate"), None, 1).expect("fine");
+pub(super) fn read_all(overrides: &Overrides, read: &mut crate::plan::Read<'_>) -> Result<(), PlanError> {
+    let resolved = resolve_for(Purpose::Steps, "load", overrides, read)?;
+    with_goals(resolved.plan, overrides)?;
+    wish(overrides, by(overrides)?, most(overrides)?, 1).map(drop)
 }
 
 fn exit_class(found: &Capacity) -> ExitClass {

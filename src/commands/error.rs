@@ -1,5 +1,7 @@
 //! Why a command did not come to its end.
 
+use crate::cli::CliError;
+use crate::cli::environment::UnknownVariable;
 use crate::compare::CompareError;
 use crate::document::merge::MergeError;
 use crate::exit::ExitClass;
@@ -16,6 +18,9 @@ pub(super) enum CommandError {
     /// The command line cannot be understood; help and version are here, too.
     #[error(transparent)]
     Usage(#[from] clap::Error),
+    /// A name of the environment that is meant for this program, and that it does not know.
+    #[error(transparent)]
+    Variable(#[from] UnknownVariable),
     /// The test cannot be planned.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -56,6 +61,15 @@ pub(super) enum CommandError {
     Output(#[from] io::Error),
 }
 
+impl From<CliError> for CommandError {
+    fn from(error: CliError) -> Self {
+        match error {
+            CliError::Usage(error) => error.into(),
+            CliError::Variable(error) => error.into(),
+        }
+    }
+}
+
 impl From<ServerError> for CommandError {
     fn from(error: ServerError) -> Self {
         TrialError::from(error).into()
@@ -69,7 +83,9 @@ impl CommandError {
             Self::Usage(_) | Self::Argument { .. } => ExitClass::Usage,
             Self::Result { .. } | Self::Merge(_) | Self::Compare(_) => ExitClass::Incomplete,
             Self::Plan(error) if error.is_usage() => ExitClass::Usage,
-            Self::Plan(_) | Self::OutputPlace { .. } | Self::SamePlace { .. } => ExitClass::Configuration,
+            Self::Variable(_) | Self::Plan(_) | Self::OutputPlace { .. } | Self::SamePlace { .. } => {
+                ExitClass::Configuration
+            }
             Self::Trial(error) => error.exit_class(),
             Self::Origin(_) | Self::OriginLost { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.

@@ -5,12 +5,25 @@ use crate::compare::Run;
 use crate::document::comparison::run as run_of;
 use crate::document::{Document, MAX_DOCUMENT_BYTES};
 use crate::plan::limits;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-/// Reads a file that a flag or profile names, up to the size of the largest that makes sense.
+/// Reads a file that a flag or profile names, up to the size of the largest that makes sense. A pipe or device is refused: it may
+/// never end, or give its text only once.
 pub(super) fn read(path: &Path) -> io::Result<String> {
+    let kind = fs::metadata(path)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        let what = if kind.is_fifo() {
+            "a pipe"
+        } else if kind.is_socket() {
+            "a socket"
+        } else {
+            "a device"
+        };
+        return Err(io::Error::other(format!("it is {what}: expected a regular file")));
+    }
     let mut text = String::new();
     let most = limits::MAX_PROMPTS_BYTES as u64 + 1;
     let size = File::open(path)?.take(most).read_to_string(&mut text)?;
@@ -56,7 +69,26 @@ mod tests {
     #[test]
     fn files_are_read_up_to_a_limit() {
         assert!(read(Path::new("/nonexistent")).is_err());
-        let error = read(Path::new("/dev/zero")).expect_err("endless");
-        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        let folder = tempfile::tempdir().expect("a folder");
+        let large = folder.path().join("large");
+        let file = File::create(&large).expect("created");
+        file.set_len(limits::MAX_PROMPTS_BYTES as u64 + 1).expect("sparse");
+        assert_eq!(read(&large).expect_err("too large").kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn pipes_and_devices_are_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&pipe, &link).expect("a link");
+        for (path, what) in [(pipe.as_path(), "a pipe"), (&link, "a pipe"), (Path::new("/dev/zero"), "a device")] {
+            let error = read(path).expect_err("refused").to_string();
+            assert_eq!(error, format!("it is {what}: expected a regular file"));
+        }
+        let listener = std::os::unix::net::UnixListener::bind(folder.path().join("s")).expect("a socket");
+        assert!(read(&folder.path().join("s")).expect_err("refused").to_string().contains("a socket"));
+        drop(listener);
     }
 }

@@ -50,7 +50,11 @@ pub fn main(
         CommandError::Usage(error) => write!(err, "{}", error.render()),
         CommandError::Output(_) if class == ExitClass::Success => Ok(()),
         // Files and servers say what they like, and a terminal, or GitHub, does what it reads.
-        CommandError::Result { .. } | CommandError::Merge(_) | CommandError::Compare(_) => {
+        CommandError::Plan(_)
+        | CommandError::Variable(_)
+        | CommandError::Result { .. }
+        | CommandError::Merge(_)
+        | CommandError::Compare(_) => {
             writeln!(err, "error: {}", short(&harmless(&error)))
         }
         error => writeln!(err, "error: {}", harmless(error)),
@@ -95,10 +99,11 @@ fn dispatch(
 
 /// Reads everything that a command (`""` is a run) reads of its flags: that no flag is without effect is tested with it.
 #[cfg(test)]
-pub(crate) fn read_all(command: &str, overrides: &crate::plan::Overrides) {
+pub(crate) fn read_all(command: &str, overrides: &crate::plan::Overrides) -> Result<(), crate::plan::PlanError> {
+    let mut no_files = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
     match command {
-        "" => drop(crate::plan::resolve("load", overrides, &mut input::read).expect("built in")),
-        "capacity" => capacity::read_all(overrides),
+        "" => crate::plan::resolve("load", overrides, &mut no_files).map(drop),
+        "capacity" => capacity::read_all(overrides, &mut no_files),
         "throughput" => throughput::read_all(overrides),
         other => unreachable!("{other} reads no overrides"),
     }

@@ -27,6 +27,7 @@ pub(super) fn run(
     let setup = Setup::new(u64::from(plan.peak_users()))?;
     let progress = Progress::start(progress_mode(&presentation));
     let say = &mut |line: &str| progress.message(line);
+    presentation.notes.iter().for_each(|note| say(note));
 
     let ready = trial::prepare(plan, &setup, say)?;
     ready.show_answers(presentation.debug_response, err)?;

@@ -75,6 +75,7 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
     let setup = Setup::new(u64::from(sweep.concurrency.iter().copied().max().unwrap_or_default()))?;
     let mut found = nothing_yet(&plan, &sweep, setup.nofile);
     let mut watcher = Watcher::new(err, presentation.quiet);
+    presentation.notes.iter().for_each(|note| watcher.say(note));
     let mut answers = presentation.debug_response;
     for &threads in &sweep.servers {
         let (plan, shared_cores) = divided(&plan, threads, cores);
@@ -98,10 +99,13 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
 
 /// Reads all that this command reads of its flags.
 #[cfg(test)]
-pub(super) fn read_all(overrides: &Overrides) {
-    let mut read = |_: &Path| Ok(PROFILE.to_owned());
-    resolve_for(Purpose::Steps, PROFILE_NAME, overrides, &mut read).expect("our own profile");
-    sweep(overrides, true, 1).expect("fine");
+pub(super) fn read_all(overrides: &Overrides) -> Result<(), PlanError> {
+    let mut read = |path: &Path| match path.to_str() {
+        Some(PROFILE_NAME) => Ok(PROFILE.to_owned()),
+        _ => Err(std::io::ErrorKind::NotFound.into()),
+    };
+    resolve_for(Purpose::Steps, PROFILE_NAME, overrides, &mut read)?;
+    sweep(overrides, true, 1).map(drop)
 }
 
 impl Sweep {

@@ -65,6 +65,7 @@ pub(crate) fn plan() -> Plan {
             host: "127.0.0.1".to_owned(),
             port: 8080,
             path_prefix: String::new(),
+            query: String::new(),
             addrs: Vec::new(),
         },
         server: Some(Spec {

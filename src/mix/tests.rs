@@ -33,6 +33,7 @@ fn envelope() -> Envelope {
         host: "127.0.0.1:8080".to_owned(),
         origin: String::new(),
         path_prefix: String::new(),
+        query: String::new(),
         api_key: None,
         basic_auth: None,
         headers: Vec::new(),
@@ -425,5 +426,13 @@ fn conduct_is_drawn_like_everything_else_and_changes_nothing_else() {
     for iteration in 0..1000 {
         all.write(0, 0, iteration, &mut after);
         assert!(after.behavior.leave.is_some());
+    }
+}
+
+#[test]
+fn a_query_of_the_target_follows_every_path() {
+    let envelope = Envelope { query: "a=b&c=d".to_owned(), ..envelope() };
+    for (path, expected) in [("/v1/x", "GET /v1/x?a=b&c=d HTTP/1.1"), ("/v1/x?y=z", "GET /v1/x?y=z&a=b&c=d HTTP/1.1")] {
+        assert_eq!(seen(&scenario(&[get("x", 1, path)], &envelope, 1), 3, 4).line, expected);
     }
 }

@@ -29,6 +29,8 @@ pub struct Target {
     pub port: u16,
     /// Prefix of every path, without a trailing slash; usually empty.
     pub path_prefix: String,
+    /// Query of every request, without its question mark; usually empty. It may hold a key, and is no part of `url`.
+    pub query: String,
     /// Resolved addresses, used in turn; empty until they were looked up.
     pub addrs: Vec<SocketAddr>,
 }
@@ -37,7 +39,7 @@ pub struct Target {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// No scheme, or one that is not spoken.
-    #[error("`{0}` is not a URL: expected one like http://127.0.0.1:8080 or https://api.example.com")]
+    #[error("`{0}` is not a URL: expected one like http://127.0.0.1:8080 or https://HOST")]
     Scheme(String),
     /// A user or password in the URL. It is not repeated in the message.
     #[error("the URL carries credentials, which are never sent from there: send a key with --api-key-file or a header")]
@@ -50,7 +52,7 @@ pub enum TargetError {
     Port(String),
     /// A path that cannot be a prefix.
     #[error(
-        "the URL's path `{0}` cannot stand before every path: expected one without query, fragment and spaces, like /proxy"
+        "the URL's path `{0}` cannot stand before every path: expected one without fragment and spaces, like /proxy"
     )]
     Path(String),
     /// Beyond the limit.
@@ -71,11 +73,16 @@ impl Target {
         if authority.contains('@') {
             return Err(TargetError::Credentials);
         }
-        let (scheme, _) = url.split_once("://").ok_or_else(|| TargetError::Scheme(url.to_owned()))?;
+        // A query may hold a key, and what stands before an `@` is a password wherever it is.
+        let scheme_error = || {
+            let shown = url.split(['?', '#']).next().unwrap_or_default();
+            if url.contains('@') { TargetError::Credentials } else { TargetError::Scheme(harmless(shown)) }
+        };
+        let (scheme, _) = url.split_once("://").ok_or_else(scheme_error)?;
         let (scheme, tls) = match scheme.to_ascii_lowercase().as_str() {
             "http" => ("http", false),
             "https" => ("https", true),
-            _ => return Err(TargetError::Scheme(url.to_owned())),
+            _ => return Err(scheme_error()),
         };
         // A password may contain a slash, so that the `@` stands behind it: then what looks like a port is half a password.
         let hidden = |error| if after_scheme.contains('@') { TargetError::Credentials } else { error };
@@ -85,13 +92,14 @@ impl Target {
             None if tls => HTTPS_PORT,
             None => HTTP_PORT,
         };
-        let path_prefix = parse_prefix(&after_scheme[authority.len()..])?;
+        let (path_prefix, query) = parse_path(&after_scheme[authority.len()..]).map_err(hidden)?;
         Ok(Self {
             url: format!("{scheme}://{authority}{path_prefix}"),
             tls,
             host,
             port,
             path_prefix,
+            query,
             addrs: Vec::new(),
         })
     }
@@ -124,7 +132,10 @@ impl Target {
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         match with_zone(bare) {
             Some(_) => Self::parse(&format!("http://[{bare}]:{port}")),
-            None if host.contains([':', '/', '?', '#', '@']) => Err(TargetError::Host(host.to_owned())),
+            None if host.contains('@') => Err(TargetError::Credentials),
+            None if host.contains([':', '/', '?', '#']) => {
+                Err(TargetError::Host(harmless(host.split(['?', '#']).next().unwrap_or_default())))
+            }
             None => Self::parse(&format!("http://{host}:{port}")),
         }
     }
@@ -141,7 +152,7 @@ impl Target {
 
 /// Host without brackets, and the port's text if there is one.
 fn split_authority(authority: &str) -> Result<(String, Option<&str>), TargetError> {
-    let bad = || TargetError::Host(authority.to_owned());
+    let bad = || TargetError::Host(harmless(authority));
     if let Some(rest) = authority.strip_prefix('[') {
         let (address, rest) = rest.split_once(']').ok_or_else(bad)?;
         let host = with_zone(address).ok_or_else(bad)?;
@@ -158,7 +169,7 @@ fn split_authority(authority: &str) -> Result<(String, Option<&str>), TargetErro
     let plausible = (1..=MAX_HOST).contains(&host.len())
         && !host.starts_with(['.', '-'])
         && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
-    if plausible { Ok((host.to_owned(), port)) } else { Err(TargetError::Host(host.to_owned())) }
+    if plausible { Ok((host.to_owned(), port)) } else { Err(TargetError::Host(harmless(host))) }
 }
 
 /// An IPv6 address, perhaps with a zone: `fe80::1%25eth0` as RFC 6874 has it, or `fe80::1%eth0` as people write it.
@@ -182,17 +193,22 @@ fn with_zone(address: &str) -> Option<String> {
 fn parse_port(text: &str) -> Result<u16, TargetError> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let port = if digits { text.parse().unwrap_or(0) } else { 0 };
-    if port == 0 { Err(TargetError::Port(text.to_owned())) } else { Ok(port) }
+    if port == 0 { Err(TargetError::Port(harmless(text))) } else { Ok(port) }
 }
 
-/// What stands before every path, without its trailing slash.
-fn parse_prefix(path: &str) -> Result<String, TargetError> {
-    if path.bytes().any(|b| !b.is_ascii_graphic() || matches!(b, b'?' | b'#')) {
+/// What stands before every path, without its trailing slash, and what stands behind every path's question mark.
+fn parse_path(path: &str) -> Result<(String, String), TargetError> {
+    let (before, query) = path.split_once('?').unwrap_or((path, ""));
+    if path.bytes().any(|b| !b.is_ascii_graphic() || b == b'#') {
         // A query may hold a key: only the path is repeated.
-        let shown = path.split(['?', '#']).next().unwrap_or_default();
-        return Err(TargetError::Path(shown.to_owned()));
+        return Err(TargetError::Path(harmless(before.split('#').next().unwrap_or_default())));
     }
-    Ok(path.trim_end_matches('/').to_owned())
+    Ok((before.trim_end_matches('/').to_owned(), query.to_owned()))
+}
+
+/// A part of a URL as messages repeat it.
+fn harmless(text: &str) -> String {
+    text.replace(char::is_control, "?")
 }
 
 #[cfg(test)]
@@ -257,11 +273,11 @@ mod tests {
             ("http://h:+80", "is not a port"),
             ("http://h:8x", "is not a port"),
             ("http://h:1:2", "is not a port"),
-            ("http://h/a?b=c", "without query"),
-            ("http://h?b", "without query"),
-            ("http://h/#f", "without query"),
-            ("http://h/a b", "without query"),
-            ("http://h/a\r\nb", "without query"),
+            ("http://h/#f", "without fragment"),
+            ("http://h/a?b#f", "without fragment"),
+            ("http://h/a b", "without fragment"),
+            ("http://h/a?b c", "without fragment"),
+            ("http://h/a\r\nb", "without fragment"),
             (long.as_str(), "longer than"),
             (long_host.as_str(), "is not a host"),
         ] {
@@ -277,10 +293,31 @@ mod tests {
             "https://user:hunter2@host",
             "user:hunter2@host:8080",
             "http://user:hunter2/x@host",
+            "ftp:user:hunter2/x@host",
+            "ftp://user:hunter2/x@host",
+            "http://h/ user:hunter2@host",
         ] {
             let error = Target::parse(text).expect_err(text);
             assert_eq!(error, TargetError::Credentials);
             assert!(!error.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_query_is_kept_apart_and_never_repeated() {
+        for (url, shown, prefix, query) in [
+            ("http://h/a?b=c", "http://h/a", "/a", "b=c"),
+            ("http://h/a/?b=c&d=e?f", "http://h/a", "/a", "b=c&d=e?f"),
+            ("http://h?b", "http://h", "", "b"),
+            ("http://h/?", "http://h", "", ""),
+        ] {
+            let target = target(url);
+            let parts = (target.url.as_str(), target.path_prefix.as_str(), target.query.as_str());
+            assert_eq!(parts, (shown, prefix, query), "{url}");
+        }
+        for url in ["http://h/a?key=hunter2 b", "ftp://h/a?key=hunter2", "h/a?key=hunter2", "http://h:x?hunter2"] {
+            let error = Target::parse(url).expect_err(url).to_string();
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
 
@@ -311,6 +348,7 @@ mod tests {
         ] {
             assert_eq!(Target::from_parts(host, 8080).map(|t| t.url), Ok(url.to_owned()), "{host}");
         }
+        assert_eq!(Target::from_parts("user:hunter2@h", 80), Err(TargetError::Credentials));
         for host in ["", "http://h", "h:80", "h/x", "a b"] {
             assert!(matches!(Target::from_parts(host, 8080), Err(TargetError::Host(_))), "{host}");
         }

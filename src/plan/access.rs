@@ -140,7 +140,7 @@ fn proxy(given: &Given) -> Result<Proxy, PlanError> {
     // The URL may hold a password: the parser's message knows what may be repeated.
     let url = if given.value.contains("://") { given.value.clone() } else { format!("http://{}", given.value) };
     let target = Target::parse(&url).map_err(|error| given.unusable(error))?;
-    if target.tls || !target.path_prefix.is_empty() {
+    if target.tls || !target.path_prefix.is_empty() || !target.query.is_empty() {
         return Err(given.unusable("expected a proxy without TLS and path, like http://127.0.0.1:3128"));
     }
     Ok(Proxy { host: target.host, port: target.port, addrs: Vec::new() })

@@ -13,6 +13,10 @@ pub(super) fn as_written(written: &ProfileFile, executor: Executor) -> Result<Ar
     let profile = &written.profile;
     let rates = 0..=u64::from(limits::MAX_RATE);
     let time_unit = written.some_time("time_unit", profile.time_unit.as_deref())?.unwrap_or(limits::DEFAULT_TIME_UNIT);
+    if time_unit < limits::SHORTEST_TIME_UNIT {
+        let least = limits::SHORTEST_TIME_UNIT;
+        return Err(written.error("time_unit", format!("invalid value '{time_unit}': expected at least {least}")));
+    }
     let (start_rate, stages) = if executor == Executor::ConstantArrivalRate {
         let missing = |key: &str, such_as| written.error(key, format!("is missing: expected one such as {such_as}"));
         let rate = written.whole("rate", profile.rate, 1..=*rates.end())?.ok_or_else(|| missing("rate", "200"))? as u32;

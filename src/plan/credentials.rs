@@ -20,8 +20,25 @@ pub(super) fn credentials(
     changed: &mut Changed,
 ) -> Result<Credentials, PlanError> {
     let api_key = api_key(overrides, read, changed)?;
-    let basic_auth = basic_auth(overrides, api_key.is_some(), read, changed)?;
+    let key = api_key.is_some().then(|| changed.get("api_key").map(ToString::to_string)).flatten();
+    let basic_auth = basic_auth(overrides, key.as_deref(), read, changed)?;
     Ok(Credentials { api_key, basic_auth })
+}
+
+/// The text of a file that holds a secret. Somebody may have given the secret itself in place of the file.
+fn secret(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
+    /// Names of files are shorter, or have a folder or an ending.
+    const LONG: usize = 16;
+    let is_name = given.value.contains(['/', '.']) || given.value.len() < LONG;
+    text(given, read).map_err(|error| {
+        if is_name && !given.value.contains(':') {
+            error
+        } else {
+            given.unusable(
+                "cannot read it as a file, and it is not shown, since it may be the secret itself: expected a path",
+            )
+        }
+    })
 }
 
 /// The text of a file that a flag or the environment names.
@@ -39,7 +56,7 @@ fn api_key(overrides: &Overrides, read: &mut Read<'_>, changed: &mut Changed) ->
         (Some(file), Some(key)) if !file.is_flag() => {
             return Err(file.misplaced(format!("cannot be used together with {}: set one of them", key.origin)));
         }
-        (Some(file), _) => (text(file, read)?, &file.origin),
+        (Some(file), _) => (secret(file, read)?, &file.origin),
         (None, Some(key)) => (key.value.reveal().to_owned(), &key.origin),
         (None, None) => return Ok(None),
     };
@@ -56,7 +73,7 @@ fn api_key(overrides: &Overrides, read: &mut Read<'_>, changed: &mut Changed) ->
 /// User and password: out of a file, or the environment's.
 pub(super) fn basic_auth(
     overrides: &Overrides,
-    api_key: bool,
+    api_key: Option<&str>,
     read: &mut Read<'_>,
     changed: &mut Changed,
 ) -> Result<Option<Secret>, PlanError> {
@@ -64,13 +81,13 @@ pub(super) fn basic_auth(
         (Some(file), Some(pair)) if !file.is_flag() => {
             return Err(file.misplaced(format!("cannot be used together with {}: set one of them", pair.origin)));
         }
-        (Some(file), _) => (text(file, read)?, file.origin.clone()),
+        (Some(file), _) => (secret(file, read)?, file.origin.clone()),
         (None, Some(pair)) => (pair.value.reveal().to_owned(), pair.origin.clone()),
         (None, None) => return Ok(None),
     };
     let refused = |problem: String| Err(PlanError::Override { origin: origin.clone(), problem });
-    if api_key {
-        return refused("cannot be used together with an API key: both are sent as Authorization".to_owned());
+    if let Some(key) = api_key {
+        return refused(format!("cannot be used together with {key}: both are sent as Authorization"));
     }
     let pair = text.trim_end_matches(['\r', '\n']);
     let plain = pair.contains(':') && !pair.starts_with(':') && !pair.chars().any(char::is_control);

@@ -6,10 +6,13 @@ use super::source::Origin;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// No built-in profile has that name.
-    #[error("no profile is named '{asked}'{}: expected one of {known}, or a file like my.toml", did_you_mean(.nearest.as_deref()))]
+    #[error(
+        "no profile is named '{}'{}: expected one of {known}, or a file like my.toml",
+        shown(asked), did_you_mean(.nearest.as_deref())
+    )]
     UnknownProfile { asked: String, nearest: Option<String>, known: String },
     /// A file that cannot be read. `place` is what asked for it: a flag, an environment name, a key of a profile.
-    #[error("{place}: cannot read {path}: {reason}")]
+    #[error("{place}: cannot read {}: {reason}", path.escape_debug())]
     Unreadable { place: String, path: String, reason: String },
     /// A mistake in a profile.
     #[error("{file}{}: {}{problem}", .line.map_or(String::new(), |line| format!(":{line}")), key_prefix(.key))]
@@ -22,10 +25,10 @@ pub enum PlanError {
         problem: String,
     },
     /// A value of a flag or of the environment that makes no sense by itself. It is never a secret.
-    #[error("invalid value '{text}' for {origin}: expected {expected}")]
+    #[error("invalid value '{}' for {origin}: expected {expected}", shown(text))]
     Value { origin: Origin, text: String, expected: String },
     /// The same, with words of those who read it.
-    #[error("invalid value '{text}' for {origin}: {problem}")]
+    #[error("invalid value '{}' for {origin}: {problem}", shown(text))]
     Wrong { origin: Origin, text: String, problem: String },
     /// A value that is not repeated, since it may be a secret.
     #[error("invalid value for {origin}: {problem}")]
@@ -40,6 +43,17 @@ impl PlanError {
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Value { origin: Origin::Flag(_), .. } | Self::Wrong { origin: Origin::Flag(_), .. })
     }
+}
+
+/// A value as a message repeats it: its beginning, without what could drive a terminal or break a line.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 100;
+    let clean = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let mut shown: String = text.chars().take(MOST).map(clean).collect();
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// A suggestion, if there is one.

@@ -70,6 +70,9 @@ pub const MAX_DEBUG_RESPONSES: u32 = 100;
 pub const DEFAULT_VUS: u32 = 1;
 /// What rates are per when nobody says, as in k6.
 pub const DEFAULT_TIME_UNIT: Nanos = Nanos::from_secs(1);
+/// Shortest time that rates are per: with a shorter one, the highest rate would be beyond any machine, and workers would do nothing but
+/// count arrivals.
+pub const SHORTEST_TIME_UNIT: Nanos = Nanos::from_millis(1);
 /// Requests of an iteration executor when nobody says how many, as in k6.
 pub const DEFAULT_ITERATIONS: u64 = 1;
 /// How long iteration executors go on at most, as in k6.

@@ -202,6 +202,7 @@ impl Plan {
             host: target.authority(),
             origin: if self.access.proxy.is_some() && !target.tls { target.origin() } else { String::new() },
             path_prefix: target.path_prefix.clone(),
+            query: target.query.clone(),
             api_key: self.credentials.api_key.clone(),
             basic_auth: self.credentials.basic_auth.clone(),
             headers: headers.clone(),

@@ -1,5 +1,6 @@
 //! What flags and the environment say, as typed, with where each value came from.
 
+use super::error::shown;
 use super::source::{Given, Origin, Sourced};
 use super::{PlanError, limits};
 use crate::mix::Secret;
@@ -77,7 +78,7 @@ impl Given {
             PlanError::Value { expected, .. } if text.is_empty() => {
                 self.bad(format!("{expected} where nothing stands"))
             }
-            PlanError::Value { text, expected, .. } => self.bad(format!("{expected} instead of '{text}'")),
+            PlanError::Value { text, expected, .. } => self.bad(format!("{expected} instead of '{}'", shown(&text))),
             other => other,
         })
     }

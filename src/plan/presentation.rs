@@ -27,6 +27,8 @@ pub struct Presentation {
     pub debug_response: u32,
     /// Tags of the run, in the order given.
     pub tags: Vec<(String, String)>,
+    /// What the user is told about how flags were understood.
+    pub notes: Vec<String>,
 }
 
 /// Where the Document goes.
@@ -43,6 +45,8 @@ pub(super) fn presentation(
     single: &Overrides,
     changed: &mut Changed,
 ) -> Result<Presentation, PlanError> {
+    let debug = [given.yes("show_config")?, given.yes("dump_request")?, given.one("debug_response")];
+    refuse_rivals(&debug)?;
     let responses = 1..=u64::from(limits::MAX_DEBUG_RESPONSES);
     let debug_response = noted("debug_response", given.one("debug_response"), changed);
     Ok(Presentation {
@@ -57,7 +61,20 @@ pub(super) fn presentation(
         dump_request: flag("dump_request", given, changed)?,
         debug_response: debug_response.map_or(Ok(0), |given| given.whole(&responses))? as u32,
         tags: tags(single.many("tag"), changed)?,
+        notes: Vec::new(),
     })
+}
+
+/// Refuses flags of which each says that something else is to be done. In the environment they are left to the first of them.
+fn refuse_rivals(given: &[Option<&Given>]) -> Result<(), PlanError> {
+    let mut typed = given.iter().flatten().filter(|given| given.is_flag());
+    match (typed.next(), typed.next()) {
+        (Some(first), Some(second)) => {
+            let problem = format!("cannot be used together with {}: each shows something else", first.origin);
+            Err(second.misplaced(problem))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Notes that a value was given, if it was.

@@ -1,5 +1,7 @@
 //! Which API, path and model the requests use: what the profile says, and what `--api`, `--path` and `--model` put in its place.
 
+use super::overrides::either;
+use super::target::Endpoint;
 use super::{Given, Overrides, PlanError};
 use crate::api::Api;
 use crate::mix::Kind;
@@ -52,17 +54,21 @@ pub(super) struct RequestDefaults<'a> {
 }
 
 impl<'a> RequestDefaults<'a> {
-    pub(super) fn of(overrides: &'a Overrides) -> Result<Self, PlanError> {
+    /// `endpoint` is what the target's URL names.
+    pub(super) fn of(overrides: &'a Overrides, endpoint: Option<&'a Endpoint>) -> Result<Self, PlanError> {
         let choice = |given: &'a Given| {
             let choice = Choice::from_name(given.value.trim()).filter(|choice| choice.generates());
             let known: Vec<&str> = Choice::Auto.apis().into_iter().map(Api::name).collect();
             let problem = || given.bad(format!("an API that generates: {}, or {AUTO}", known.join(", ")));
             choice.map(|choice| (choice, given)).ok_or_else(problem)
         };
-        let api = overrides.one("api").map(choice).transpose()?;
-        if let Some(path) = overrides.one("path") {
+        let api = overrides.one("api").or(endpoint.map(|endpoint| &endpoint.api)).map(choice).transpose()?;
+        let why = "the URL already names the path of an endpoint";
+        let (own, of_url) = either(overrides.one("path"), endpoint.map(|endpoint| &endpoint.path), why)?;
+        let path = own.or(of_url);
+        if let Some(path) = path {
             if !is_path(&path.value) {
-                return Err(path.bad(PATH));
+                return Err(path.unusable(format!("expected {PATH}")));
             }
             if api.is_some_and(|(choice, _)| choice == Choice::Auto) {
                 return Err(path.misplaced("cannot be used together with --api auto: each API has a path of its own"));
@@ -71,7 +77,7 @@ impl<'a> RequestDefaults<'a> {
         if let Some(model) = overrides.one("model").filter(|model| !is_model(&model.value)) {
             return Err(model.bad("the name of a model"));
         }
-        Ok(Self { api, path: overrides.one("path"), model: overrides.one("model") })
+        Ok(Self { api, path, model: overrides.one("model") })
     }
 
     /// The API instead of the one as written. None: the request is left out, since it is one of the simulator's own endpoints, and

@@ -57,13 +57,13 @@ pub fn resolve_for(
     };
     let grace = written.profile.graceful_stop.as_deref();
     let grace = grace.map(|text| written.time("graceful_stop", text)).transpose()?;
-    let defaults = RequestDefaults::of(overrides)?;
+    let targets = target::targets(overrides, &mut changed)?;
+    let defaults = RequestDefaults::of(overrides, targets.endpoint.as_ref())?;
     let mix::Made { mix, rows } = mix::mix(&written, overrides, &defaults, &folder, read, &mut changed)?;
     let kinds = names(&mix);
-    let (target, port_asked_for) = target::target(overrides, &mut changed)?;
+    let (target, port_asked_for) = (targets.first, targets.port_asked_for);
     let shard = shard::shard(single.one("shard"), &shape, &mut changed)?;
-    let more_targets = target::more_targets(overrides, &mut changed)?;
-    let access = access::access(overrides, &target, more_targets, read, &mut changed)?;
+    let access = access::access(overrides, &target, targets.more, read, &mut changed)?;
     let server = target::server(overrides, &target, &access, port_asked_for, &mut changed)?;
     let credentials = credentials::credentials(overrides, read, &mut changed)?;
     let thresholds = rules::thresholds(&written, &kinds)?;
@@ -93,7 +93,8 @@ pub fn resolve_for(
         shard: shard.unwrap_or(Shard::WHOLE),
         start_at: shard::start_at(single.one("start_at"), &mut changed)?,
     };
-    let presentation = presentation(overrides, single, &mut changed)?;
+    let mut presentation = presentation(overrides, single, &mut changed)?;
+    presentation.notes.extend(targets.endpoint.as_ref().map(target::Endpoint::told));
     noted("timeout.total", overrides.one("timeout"), &mut changed);
     let settings = show::settings(&plan, &presentation, &written, &rows, &changed);
     Ok(Resolved { plan, presentation, settings })

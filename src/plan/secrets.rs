@@ -55,9 +55,10 @@ impl Plan {
         self.mix.kinds.iter().chain(&self.endpoints)
     }
 
-    /// Keys in the queries of paths: `/v1/chat?api_key=…`.
+    /// Keys in the queries of paths and targets: `/v1/chat?api_key=…`.
     fn parameters(&self) -> Vec<String> {
         let queries = self.kinds().filter_map(|kind| kind.path.split_once('?')).map(|(_, query)| query);
+        let queries = queries.chain(self.targets().map(|target| target.query.as_str()));
         let parameters = queries.flat_map(|query| query.split('&')).filter_map(|parameter| parameter.split_once('='));
         let hidden = parameters.filter(|(name, value)| is_secret(name) || value.len() >= LONG_PARAMETER);
         hidden.flat_map(|(_, value)| [value.to_owned(), decoded(value)]).collect()

@@ -4,12 +4,65 @@ use super::access::forbids_a_server;
 use super::overrides::either;
 use super::source::Changed;
 use super::{Given, Origin, Overrides, PlanError, limits};
+use crate::api::Api;
 use crate::net::{Access, Target};
 use crate::server::{Source, Spec};
 use std::path::PathBuf;
 
+/// An endpoint that a URL names whole, with what said so: its API and its path.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    pub(super) api: Given,
+    pub(super) path: Given,
+}
+
+impl Endpoint {
+    /// What the user is told.
+    pub(super) fn told(&self) -> String {
+        format!("{} names an endpoint: {} is asked at {} only", self.path.origin, self.api.value, self.path.value)
+    }
+}
+
+/// Takes the path of an API from the end of a target's URL, where somebody has given a whole endpoint: nothing else can be meant, since
+/// such a path cannot stand before the path of every request.
+fn take_endpoint(given: &Given, target: &mut Target) -> Option<Endpoint> {
+    let ends_in = |api: &Api| api.path().rsplit_once("/v1").is_some_and(|(_, own)| target.path_prefix.ends_with(own));
+    let api = Api::ALL.into_iter().filter(|api| api.generates()).find(ends_in)?;
+    let path = std::mem::take(&mut target.path_prefix);
+    target.url.truncate(target.url.len() - path.len());
+    let part = |value: String| Given { value, origin: given.origin.clone() };
+    Some(Endpoint { api: part(api.name().to_owned()), path: part(path) })
+}
+
+/// What is tested.
+#[derive(Debug)]
+pub(super) struct Targets {
+    pub(super) first: Target,
+    /// Those beside the first.
+    pub(super) more: Vec<Target>,
+    /// Whether the port was asked for.
+    pub(super) port_asked_for: bool,
+    pub(super) endpoint: Option<Endpoint>,
+}
+
+/// The targets, and the endpoint that all of their URLs name, if they do.
+pub(super) fn targets(overrides: &Overrides, changed: &mut Changed) -> Result<Targets, PlanError> {
+    let (mut first, port_asked_for) = target(overrides, changed)?;
+    let mut more = more_targets(overrides, changed)?;
+    let urls = overrides.many("target_url");
+    let given = urls.first().filter(|_| spelling(overrides).is_ok_and(|(url, ..)| url.is_some()));
+    let endpoint = given.and_then(|given| take_endpoint(given, &mut first));
+    let path = |endpoint: Option<&Endpoint>| endpoint.map(|endpoint| endpoint.path.value.clone());
+    for (target, given) in more.iter_mut().zip(urls.iter().skip(1)) {
+        if path(take_endpoint(given, target).as_ref()) != path(endpoint.as_ref()) {
+            return Err(given.unusable("it names an endpoint, and the first target names another or none: give --path"));
+        }
+    }
+    Ok(Targets { first, more, port_asked_for, endpoint })
+}
+
 /// The target: a URL, or a host and a port, or where llmsim listens by default; and whether its port was asked for.
-pub(super) fn target(overrides: &Overrides, changed: &mut Changed) -> Result<(Target, bool), PlanError> {
+fn target(overrides: &Overrides, changed: &mut Changed) -> Result<(Target, bool), PlanError> {
     let (url, host, port) = spelling(overrides)?;
     if let Some(given) = url.or(host).or(port) {
         changed.insert("target".to_owned(), given.origin.clone());
@@ -33,7 +86,7 @@ pub(super) fn target(overrides: &Overrides, changed: &mut Changed) -> Result<(Ta
 }
 
 /// The targets beside the first; none when the URLs lost to a host or a port.
-pub(super) fn more_targets(overrides: &Overrides, changed: &mut Changed) -> Result<Vec<Target>, PlanError> {
+fn more_targets(overrides: &Overrides, changed: &mut Changed) -> Result<Vec<Target>, PlanError> {
     let more = overrides.many("target_url").get(1..).unwrap_or_default();
     if more.is_empty() || spelling(overrides)?.0.is_none() {
         return Ok(Vec::new());

@@ -1,7 +1,7 @@
 //! `--dump-request`: the requests of a plan, before they are sent. Secrets are hidden.
 
 use crate::mix::{Request, Scenario, Secret};
-use crate::plan::{Credentials, Kind, Mix, Plan, is_secret};
+use crate::plan::{Access, Credentials, Kind, Mix, Plan, Target, is_secret};
 use crate::redact::HIDDEN;
 use std::io::{self, Write};
 
@@ -37,6 +37,11 @@ fn with_secrets_hidden(plan: &Plan) -> Plan {
     {
         headers.push(("Authorization".to_owned(), format!("Basic {HIDDEN}")));
     }
+    let target = |target: &Target| {
+        let query = if target.query.is_empty() { String::new() } else { HIDDEN.to_owned() };
+        Target { query, ..target.clone() }
+    };
+    let more_targets = plan.access.more_targets.iter().map(target).collect();
     let kind = |kind: &Kind| Kind { headers: hide(&kind.headers), ..kind.clone() };
     Plan {
         credentials: Credentials {
@@ -44,6 +49,8 @@ fn with_secrets_hidden(plan: &Plan) -> Plan {
             basic_auth: None,
         },
         headers,
+        target: target(&plan.target),
+        access: Access { more_targets, ..plan.access.clone() },
         mix: Mix { kinds: plan.mix.kinds.iter().map(kind).collect() },
         ..plan.clone()
     }

@@ -97,6 +97,7 @@ impl Job {
                 host: addr.ip().to_string(),
                 port: addr.port(),
                 path_prefix: String::new(),
+                query: String::new(),
                 addrs: vec![addr],
             },
             access: crate::plan::Access::default(),

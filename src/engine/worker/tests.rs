@@ -58,6 +58,7 @@ fn plan(shape: Shape, stream: bool) -> Plan {
             host: "127.0.0.1".to_owned(),
             port: 1,
             path_prefix: String::new(),
+            query: String::new(),
             addrs: vec![([127, 0, 0, 1], 1).into()],
         },
         tuning: Tuning { pin: false, ..Tuning::default() },

@@ -105,10 +105,14 @@ fn user_and_password_are_read_and_never_repeated() {
         let given = overrides! { basic_auth_file: flag("basic-auth-file", "f") };
         credentials::basic_auth(&given, api_key, &mut |_| Ok(text.to_owned()), &mut Changed::new())
     };
-    assert_eq!(with("me:hunter2 with: blanks\n", false), Ok(Some(Secret::new("me:hunter2 with: blanks".to_owned()))));
-    for (text, api_key) in
-        [("hunter2", false), (":hunter2", false), ("a:hunter2\nb", false), ("", false), ("a:hunter2", true)]
-    {
+    assert_eq!(with("me:hunter2 with: blanks\n", None), Ok(Some(Secret::new("me:hunter2 with: blanks".to_owned()))));
+    for (text, api_key) in [
+        ("hunter2", None),
+        (":hunter2", None),
+        ("a:hunter2\nb", None),
+        ("", None),
+        ("a:hunter2", Some("--api-key-file")),
+    ] {
         let error = with(text, api_key).expect_err(text).to_string();
         assert!(error.starts_with("--basic-auth-file ") && !error.contains("hunter2"), "{error}");
     }

@@ -100,7 +100,7 @@ fn what_makes_no_sense_is_refused() {
     for (profile, overrides, words) in [
         ("load", overrides! { api: flag("api", "openai") }, &["--api", "'openai'", "openai-chat", "auto"][..]),
         ("load", overrides! { api: flag("api", "health") }, &["'health'", "API that generates"]),
-        ("load", overrides! { path: flag("path", "v1") }, &["--path", "'v1'", "starts with /"]),
+        ("load", overrides! { path: flag("path", "v1") }, &["--path", "starts with /"]),
         ("load", overrides! { path: flag("path", "/a b") }, &["no spaces"]),
         ("load", overrides! { model: flag("model", "") }, &["--model", "name of a model"]),
         ("all-apis", overrides! { path: flag("path", "/v1") }, &["--path", "several APIs", "--api"]),
@@ -142,4 +142,39 @@ fn a_path_of_the_profile_is_not_taken_for_another_api() {
     assert_eq!(path(&Overrides::default()), "/v1/chat/completions");
     let other = overrides! { api: flag("api", "anthropic-messages") };
     assert_eq!(path(&other), "/anthropic/v1/messages");
+}
+
+#[test]
+fn a_whole_endpoint_as_the_target_is_taken_as_one_and_said() {
+    for (url, shown, api, path) in [
+        ("http://h:1/v1/chat/completions", "http://h:1", Api::OpenaiChat, "/v1/chat/completions"),
+        ("http://h/proxy/v1/responses/", "http://h", Api::OpenaiResponses, "/proxy/v1/responses"),
+        ("https://h/anthropic/v1/messages?v=1", "https://h", Api::AnthropicMessages, "/anthropic/v1/messages"),
+    ] {
+        let resolved = run("load", &overrides! { target_url: flag("target-url", url) }).expect(url);
+        let plan = &resolved.plan;
+        assert_eq!((plan.target.url.as_str(), plan.target.path_prefix.as_str()), (shown, ""), "{url}");
+        assert!(plan.mix.kinds.iter().all(|kind| kind.api == api && kind.path == path), "{url}");
+        let note = format!("--target-url names an endpoint: {} is asked at {path} only", api.name());
+        assert_eq!(resolved.presentation.notes, [note]);
+        let setting = resolved.settings.iter().find(|s| s.key == "requests[0].path").expect("a path");
+        assert_eq!((setting.value.as_str(), setting.origin.to_string().as_str()), (path, "--target-url"));
+    }
+    let prefixed = run("load", &overrides! { target_url: flag("target-url", "http://h/v1") }).expect("a prefix");
+    assert_eq!((prefixed.plan.target.path_prefix.as_str(), prefixed.presentation.notes.len()), ("/v1", 0));
+    // An API may be named beside it, if its path is this one's too; another path may not.
+    let url = || flag("target-url", "http://h/v1/responses");
+    let plan = run("load", &overrides! { target_url: url(), api: flag("api", "openresponses") }).expect("fine").plan;
+    assert!(plan.mix.kinds.iter().all(|kind| kind.api == Api::Openresponses && kind.path == "/v1/responses"));
+    let error = refused("load", &overrides! { target_url: url(), path: flag("path", "/x") });
+    assert!(error.contains("--path cannot be used together with --target-url"), "{error}");
+    let error = refused("load", &overrides! { target_url: url(), api: flag("api", "auto") });
+    assert!(error.contains("--api auto"), "{error}");
+    let two = |other: &str| {
+        let urls = ["http://h/v1/responses", other].map(|url| Given::flag("target-url", url));
+        run("load", &overrides! { target_url: urls })
+    };
+    assert_eq!(two("http://g/v1/responses").expect("the same").plan.access.more_targets[0].url, "http://g");
+    assert!(two("http://g/v2/responses").expect_err("another").to_string().contains("another or none"));
+    assert!(two("http://g").expect_err("none").to_string().contains("another or none"));
 }

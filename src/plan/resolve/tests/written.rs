@@ -1,6 +1,7 @@
 //! What a file may say, and what it may not.
 
 use super::*;
+use proptest::prelude::*;
 
 #[test]
 fn a_file_is_resolved_the_same_way() {
@@ -234,5 +235,81 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
         let why = refusal(&text);
         assert!(why.starts_with(&format!("dir/{place}: ")), "{text}\n{why}\n{place}");
         assert!(why.contains(expected), "{text}\n{why}\n{expected}");
+    }
+}
+
+/// Places for a value in a profile: a line, with `@` for the value, and the key that a message names.
+const PLACES: [(&str, &str); 24] = [
+    ("executor = \"constant-vus\"\nduration = @\n", "duration"),
+    ("executor = \"constant-vus\"\nduration = \"1s\"\nvus = @\n", "vus"),
+    ("executor = \"constant-vus\"\nduration = \"1s\"\nwarmup = @\n", "warmup"),
+    ("executor = \"constant-vus\"\nduration = \"1s\"\ncooldown = @\n", "cooldown"),
+    ("executor = \"constant-vus\"\nduration = \"1s\"\ngraceful_stop = @\n", "graceful_stop"),
+    ("executor = \"constant-vus\"\nduration = \"1s\"\nthink_time = @\n", "think_time"),
+    ("executor = \"constant-vus\"\nduration = \"1s\"\nthink_time = { min = @, max = \"1s\" }\n", "think_time"),
+    ("executor = \"constant-vus\"\nduration = \"1s\"\ntimeout = @\n", "timeout"),
+    ("executor = \"constant-vus\"\nduration = \"1s\"\ntimeout = { stall = @ }\n", "timeout"),
+    ("executor = @\nduration = \"1s\"\n", "executor"),
+    ("executor = \"ramping-vus\"\nstages = [{ duration = @, target = 1 }]\n", "stages"),
+    ("executor = \"ramping-vus\"\nstages = [{ duration = \"1s\", target = @ }]\n", "stages"),
+    ("executor = \"ramping-vus\"\nstart_vus = @\nstages = [{ duration = \"1s\", target = 1 }]\n", "start_vus"),
+    ("executor = \"shared-iterations\"\niterations = @\n", "iterations"),
+    ("executor = \"per-vu-iterations\"\nmax_duration = @\n", "max_duration"),
+    ("executor = \"constant-arrival-rate\"\nduration = \"1s\"\nmax_vus = 9\nrate = @\n", "rate"),
+    ("executor = \"constant-arrival-rate\"\nduration = \"1s\"\nrate = 9\nmax_vus = @\n", "max_vus"),
+    ("executor = \"constant-arrival-rate\"\nduration = \"1s\"\nrate = 9\nmax_vus = 9\ntime_unit = @\n", "time_unit"),
+    ("executor = \"constant-arrival-rate\"\nduration = \"1s\"\nrate = 9\nmax_vus = 9\nburstiness = @\n", "burstiness"),
+    ("executor = \"constant-arrival-rate\"\nduration = \"1s\"\nrate = 9\nmax_vus = 9\narrival = @\n", "arrival"),
+    ("executor = \"constant-arrival-rate\"\nduration = \"1s\"\nrate = 9\nmax_vus = 9\non_full = @\n", "on_full"),
+    (
+        "executor = \"ramping-arrival-rate\"\nmax_vus = 9\nstart_rate = @\nstages = [{ duration = \"1s\", target = 1 }]\n",
+        "start_rate",
+    ),
+    ("executor = \"constant-vus\"\nduration = \"1s\"\n[slo]\nttft = @\n", "slo.ttft"),
+    ("executor = \"constant-vus\"\nduration = \"1s\"\n[thresholds]\nttft = @\n", "thresholds.ttft"),
+];
+
+/// The same of a request.
+const OF_REQUESTS: [(&str, &str); 12] = [
+    ("weight = @", "weight"),
+    ("max_tokens = @", "max_tokens"),
+    ("max_tokens = { min = @, max = 5 }", "max_tokens"),
+    ("path = @", "path"),
+    ("model = @", "model"),
+    ("prompt = @", "prompt"),
+    ("timeout = @", "timeout"),
+    ("headers = { X = @ }", "headers"),
+    ("cancel = { after = @ }", "cancel"),
+    ("cancel = { after = \"1s\", share = @ }", "cancel"),
+    ("slow_reader = { bytes_per_second = @ }", "slow_reader"),
+    ("slow_reader = { bytes_per_second = 9, share = @ }", "slow_reader"),
+];
+
+proptest! {
+    #[test]
+    fn any_value_of_any_key_is_used_or_refused_by_name(
+        pick in any::<proptest::sample::Index>(),
+        number in prop_oneof![any::<i64>().prop_map(|n| n.to_string()), any::<f64>().prop_map(|n| format!("{n:?}")),
+            proptest::sample::select(&["0", "-1", "nan", "inf", "-inf", "0.0", "-0.0", "1e308", "5e-324", "true"][..]).prop_map(str::to_owned)],
+        text in "[ -!#-\\[\\]-~]{0,20}",
+        is_text in any::<bool>(),
+    ) {
+        let value = if is_text { format!("\"{text}\"") } else { number.replace("NaN", "nan") };
+        let at = pick.index(PLACES.len() + OF_REQUESTS.len());
+        let (profile, key) = match PLACES.get(at) {
+            Some((line, key)) if line.contains("\n[") => {
+                let (head, table) = line.split_once("\n[").expect("a table");
+                (format!("{head}\n{CHAT}stream = true\n[{}", table.replace('@', &value)), *key)
+            }
+            Some((line, key)) => (format!("{}{CHAT}", line.replace('@', &value)), *key),
+            None => {
+                let (line, key) = OF_REQUESTS[at - PLACES.len()];
+                (format!("{FLAT}{CHAT}{}\n", line.replace('@', &value)), key)
+            }
+        };
+        if let Err(error) = file(&profile, &Overrides::default()) {
+            let why = error.to_string();
+            prop_assert!(why.starts_with("dir/my.toml") && why.contains(key), "{}\n{}", profile, why);
+        }
     }
 }
