@@ -272,8 +272,8 @@ fn files_that_cannot_be_used_are_refused_before_the_start() {
         (&["--cert", &cert, "--key", &nonsense], &["--key expects", "nonsense.pem"]),
         (&["--cert", &nonsense, "--key", &key], &["--cert expects"]),
         (&["--cert", &ca, "--key", &key], &["--cert and --key cannot be used"]),
-        (&["--cert", &cert], &["expected --key beside it"]),
-        (&["--key", &key], &["expected --cert beside it"]),
+        (&["--cert", &cert], &["add --key"]),
+        (&["--key", &key], &["add --cert"]),
         (&["--insecure"], &["--insecure cannot be used together with --cacert"]),
         (&["--native-roots"], &["cannot be used together"]),
     ] {

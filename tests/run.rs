@@ -46,7 +46,7 @@ fn count(result: &Value, metric: &str) -> u64 {
 #[test]
 fn quick_smoke_passes() {
     let (result, output) = passes(&["quick-smoke"]);
-    assert!(output.stdout.contains("PASS ✓  quick-smoke: 1 of 1 thresholds held"), "{output:?}");
+    assert!(output.stdout.contains("PASS ✓  quick-smoke: 1 of 1 threshold held"), "{output:?}");
     assert!(output.stdout.contains("✓ 'rate<0.01' rate=0.00%  3 samples"), "{output:?}");
     assert!(output.stderr.starts_with("starting embedded llmsim "), "{output:?}");
     assert_eq!((count(&result, "http_reqs"), count(&result, "iterations")), (3, 3));

@@ -123,7 +123,11 @@ fn nonsense_is_refused_before_anything_is_asked() {
         (vec!["throughput", "--concurrency", "4,x"], 2, "invalid value '4,x' for --concurrency"),
         (vec!["throughput", "--answers", "all"], 2, "expected plain, stream or both"),
         (vec!["throughput", "--duration", "0s"], 2, "for --duration"),
-        (vec!["throughput", "--no-server", "--server-workers", "2"], 104, "a running server has the threads it has"),
+        (
+            vec!["throughput", "--no-server", "--server-workers", "2"],
+            104,
+            "--server-workers needs a server that is started here",
+        ),
         (vec!["throughput", "--output", "/nonexistent/t.json"], 104, "--output /nonexistent/t.json"),
         (vec!["capacity", "--slo", "ttft"], 2, "expected a metric and a threshold"),
         (vec!["capacity", "--slo", "tftt p(95)<1s"], 2, "did you mean ttft"),

@@ -13,9 +13,9 @@ pub(super) fn wall_clock() -> Timestamp {
 pub(crate) fn build() -> Build {
     Build {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        git_commit: option_env!("LLMSIM_BLAST_GIT_COMMIT").map(str::to_owned),
-        git_dirty: option_env!("LLMSIM_BLAST_GIT_DIRTY").map(|dirty| dirty == "true"),
-        rustc: option_env!("LLMSIM_BLAST_RUSTC").map(str::to_owned),
+        git_commit: option_env!("BUILD_GIT_COMMIT").map(str::to_owned),
+        git_dirty: option_env!("BUILD_GIT_DIRTY").map(|dirty| dirty == "true"),
+        rustc: option_env!("BUILD_RUSTC").map(str::to_owned),
     }
 }
 
