@@ -108,7 +108,7 @@ fn what_an_open_load_cannot_have_is_refused() {
         assert!(output.stderr.contains(expected), "{line}: {}", output.stderr);
     }
     for (args, code, expected) in [
-        (&["quick-smoke", "--rate", "5"][..], 104, "counts requests instead of time"),
+        (&["quick-smoke", "--rate", "5"][..], 104, "a profile that counts requests"),
         (&["load", "--rate", "fast"], 2, "invalid value 'fast' for --rate"),
         (&["load", "--rate", "5", "--think-time", "1s"], 104, "--think-time cannot be used with open-loop load"),
         (&["load", "--rate", "5", "--stage", "1s:5"], 104, "cannot be used together"),

@@ -73,11 +73,8 @@ fn answer(number: usize, said: &str) -> Vec<u8> {
     match number % 5 {
         0 => format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes(),
         1 => {
-            let chunks: String = body
-                .as_bytes()
-                .chunks(7)
-                .map(|part| format!("{:x}\r\n{}\r\n", part.len(), String::from_utf8_lossy(part)))
-                .collect();
+            let chunk = |part: &[u8]| format!("{:x}\r\n{}\r\n", part.len(), String::from_utf8_lossy(part));
+            let chunks = body.as_bytes().chunks(7).map(chunk).collect::<Vec<_>>().concat();
             format!("{head}transfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n").into_bytes()
         }
         2 => {
@@ -215,7 +212,5 @@ fn no_planted_key_is_in_any_output() {
             look(&std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}")), &secrets, path);
         }
     }
-    // Written down in the closing note: so many outputs were searched.
-    println!("outputs searched: {searched}");
     assert_eq!(searched, 8 * (2 + 10 + 4 + 2 + 3));
 }
