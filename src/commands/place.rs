@@ -16,7 +16,7 @@ const STDOUT: [&str; 5] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "
 /// Between two looks at whether a signal has come, while a pipe takes nothing.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a pipe may be without a reader once there is something to read.
-const LOOKS_FOR_A_READER: u32 = 100;
+const LOOKS_FOR_A_READER: u32 = 40;
 
 /// Where a result goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
