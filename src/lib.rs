@@ -48,14 +48,16 @@
 //!  └───────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Left column: intent going down. Right column: numbers going up. They meet only in `trial` (top), as the chain
-//! `prepare → Ready → Measured → Concluded`, and in `engine/worker.rs` (bottom). Only two things cross a thread border while a test runs: a stop flag down, tallies up (and with `--dns-ttl`, once in a
-//! while, addresses down).
+//! Left column: intent going down. Right column: numbers going up. They meet only in `trial` (top), as the
+//! chain `prepare → Ready → Measured → Concluded`, and in `engine/worker.rs` (bottom). Only two things cross
+//! a thread border while a test runs: a stop flag down, tallies up (and with `--dns-ttl`, once in a while,
+//! addresses down).
 //!
 //! # Reading order, 45 minutes
 //!
-//! This page → `commands/run.rs` (a run, as a table of contents) → `trial/mod.rs` (its chain of types) → `engine/worker.rs` (the event loop) → `wire/mod.rs` and
-//! `api/openai_chat.rs` → `metrics/tally.rs` → `profiles/load.toml`.
+//! This page → `commands/run.rs` (a run, as a table of contents) → `trial/mod.rs` (its chain of types) →
+//! `engine/worker.rs` (the event loop) → `wire/mod.rs` and `api/openai_chat.rs` → `metrics/tally.rs` →
+//! `profiles/load.toml`.
 //!
 //! # Layers
 //!
@@ -90,7 +92,8 @@
 //!    each with a reasoned `#[expect]`. `origin` is a server and has a clock of its own.
 //! 4. Only `net/tls` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite; only `cli`, the dispatch and the errors of
 //!    `commands` clap; only `net`, `engine` and `origin` mio; only `metrics`
-//!    hdrhistogram. Formats that outlive the process live in `report` and `plan/profile.rs`; `api` reads answers with serde.
+//!    hdrhistogram. Formats that outlive the process live in `document` and `plan/profile.rs`; plain
+//!    result types derive serde where they are defined.
 //! 5. No `use crate::*`, no `super::super`, no `static mut`; `process::exit` in `main.rs` only; no `unsafe` anywhere.
 //! 6. Workers share nothing while running. No lock, atomic write or allocation per request or per event on the hot path.
 //! 7. A file stays near 500 lines or less and a function near 70: past that, look for the noun that wants its own file.
@@ -101,9 +104,9 @@
 //! |---|---|
 //! | add a profile | `profiles/x.toml` (+1 line in `plan/profile.rs`) |
 //! | add a flag | the struct of its group in `cli/`, and where `plan` reads it by the name of that field |
-//! | add an API | one file in `api/` + one enum variant |
+//! | add an API | one file in `api/` + one line in `api/spec.rs` |
 //! | add a load shape | one file in `load/` + one variant |
-//! | add a metric | `metrics/mod.rs`; the compiler then leads through tally, summary, threshold |
+//! | add a metric | one row in `metrics/catalogue.rs`; the compiler then leads through tally, summary, threshold |
 //! | add an output format | one file in `report/` |
 //! | change how two builds are compared | `compare/judge.rs` |
 //! | add a command | one file in `commands/` + its arguments in `cli/` |

@@ -65,7 +65,7 @@ pub fn run_worker(plan: &Plan, reads: &Rc<[Vec<u8>]>, gap: Nanos) -> (u64, u64) 
     let worker = Worker::new(0, plan, &scenario, Clock::Script(now), poller, dialer, channels);
     worker.run().expect("a scripted world has no errors of its own");
     let mut total = Tally::new(plan.mix.kinds.len());
-    for report in inbox.iter() {
+    for report in &inbox {
         total.append(&report.tally);
     }
     let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
