@@ -104,7 +104,7 @@
 //! |---|---|
 //! | add a profile | `profiles/x.toml` (+1 line in `plan/profile.rs`) |
 //! | add a flag | the struct of its group in `cli/`, and where `plan` reads it by the name of that field |
-//! | add an API | one file in `api/` + one line in `api/spec.rs` |
+//! | add an API | one file in `api/` + one line in `api/mod.rs` |
 //! | add a load shape | one file in `load/` + one variant |
 //! | add a metric | one row in `metrics/catalogue.rs`; the compiler then leads through tally, summary, threshold |
 //! | add an output format | one file in `report/` |

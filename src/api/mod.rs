@@ -2,7 +2,7 @@
 //!
 //! A [`Reader`] reads like [`Api::read_event`] and [`Api::read_body`] and is what a worker uses: it recognises what it has seen before.
 //!
-//! To add an API: a file with its [`Spec`], and a row in the table below.
+//! To add an API: a file with its `Spec`, and a row in the table below.
 
 mod anthropic;
 #[doc(hidden)]
