@@ -38,6 +38,11 @@ impl Environment {
         self.0.keys().map(String::as_str).filter(|name| name.starts_with(PREFIX))
     }
 
+    /// Whether the terminal can neither move its cursor nor show colours.
+    pub(crate) fn is_dumb_terminal(&self) -> bool {
+        self.get("TERM") == Some("dumb")
+    }
+
     /// The value of a variable that is set.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)

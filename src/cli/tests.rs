@@ -189,6 +189,9 @@ fn an_empty_variable_counts_as_unset_and_no_color_is_honoured() {
     assert_eq!(overrides.one("vus"), None);
     assert_eq!(overrides.one("no_color"), Some(&Given::environment("NO_COLOR", "true")));
     assert!(typed(&["load"], &[("NO_COLOR", "")]).one("no_color").is_none());
+    let dumb = typed(&["load"], &[("TERM", "dumb")]);
+    assert_eq!(dumb.one("no_color"), Some(&Given::environment("TERM", "true")));
+    assert!(typed(&["load"], &[("TERM", "xterm")]).one("no_color").is_none());
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(super) fn run(
     let resolved = resolve(profile, overrides, &mut input::read)?;
     let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
     let setup = Setup::new(u64::from(plan.peak_users()))?;
-    let progress = Progress::start(progress_mode(&presentation));
+    let progress = Progress::start(progress_mode(&presentation, environment));
     let say = &mut |line: &str| progress.message(line);
     presentation.notes.iter().for_each(|note| say(note));
 
@@ -60,10 +60,10 @@ fn deliver(
     class
 }
 
-fn progress_mode(presentation: &Presentation) -> Mode {
+fn progress_mode(presentation: &Presentation, environment: &Environment) -> Mode {
     if presentation.quiet {
         Mode::Off
-    } else if io::stderr().is_terminal() {
+    } else if io::stderr().is_terminal() && !environment.is_dumb_terminal() {
         Mode::Terminal { color: !presentation.no_color, width: output::width(true) }
     } else {
         Mode::Lines { every: LINE_EVERY }
