@@ -84,7 +84,7 @@ fn a_terminal_gets_colour_unless_told_otherwise() {
     let args = ["quick-smoke", "--target-url", &url];
     let coloured = on_a_terminal(80, &args, &[]);
     assert!(coloured.contains("\x1b[32mPASS ✓\x1b[0m"), "{coloured:?}");
-    for (more, env) in [(&["--no-color"][..], &[][..]), (&[], &[("NO_COLOR", "1")])] {
+    for (more, env) in [(&["--no-color"][..], &[][..]), (&[], &[("NO_COLOR", "1")]), (&[], &[("TERM", "dumb")])] {
         let plain = on_a_terminal(80, &[&args[..], more].concat(), env);
         // Painting over lines needs the cursor, not colours (ECMA-48, "select graphic rendition").
         assert!(plain.contains("PASS ✓") && !plain.contains("\x1b[32m") && !plain.contains("\x1b[1m"), "{plain:?}");
