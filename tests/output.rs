@@ -81,13 +81,17 @@ fn on_a_terminal(columns: u16, args: &[&str], env: &[(&str, &str)]) -> String {
 fn a_terminal_gets_colour_unless_told_otherwise() {
     let server = server();
     let url = server.url();
-    let args = ["quick-smoke", "--target-url", &url];
-    let coloured = on_a_terminal(80, &args, &[]);
-    assert!(coloured.contains("\x1b[32mPASS ✓\x1b[0m"), "{coloured:?}");
-    for (more, env) in [(&["--no-color"][..], &[][..]), (&[], &[("NO_COLOR", "1")]), (&[], &[("TERM", "dumb")])] {
-        let plain = on_a_terminal(80, &[&args[..], more].concat(), env);
-        // Painting over lines needs the cursor, not colours (ECMA-48, "select graphic rendition").
-        assert!(plain.contains("PASS ✓") && !plain.contains("\x1b[32m") && !plain.contains("\x1b[1m"), "{plain:?}");
+    let bench = Bench::new();
+    let result = bench.path("r.json");
+    // `report` prints the result that the run before it has written.
+    for args in [&["quick-smoke", "--target-url", &url, "--output", &result][..], &["report", &result]] {
+        let coloured = on_a_terminal(80, args, &[]);
+        assert!(coloured.contains("\x1b[32mPASS ✓\x1b[0m"), "{coloured:?}");
+        for (more, env) in [(&["--no-color"][..], &[][..]), (&[], &[("NO_COLOR", "1")]), (&[], &[("TERM", "dumb")])] {
+            let plain = on_a_terminal(80, &[args, more].concat(), env);
+            // Painting over lines needs the cursor, not colours (ECMA-48, "select graphic rendition").
+            assert!(plain.contains("PASS ✓") && !plain.contains("\x1b[32m") && !plain.contains("\x1b[1m"), "{plain:?}");
+        }
     }
 }
 

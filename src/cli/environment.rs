@@ -43,6 +43,11 @@ impl Environment {
         self.get("TERM") == Some("dumb")
     }
 
+    /// The variable that forbids colours, if one does: `NO_COLOR` (<https://no-color.org>), or a terminal that has none.
+    pub(crate) fn forbids_color(&self) -> Option<&'static str> {
+        if self.get("NO_COLOR").is_some() { Some("NO_COLOR") } else { self.is_dumb_terminal().then_some("TERM") }
+    }
+
     /// The value of a variable that is set.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)

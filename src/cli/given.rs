@@ -83,9 +83,7 @@ fn add_names_of_others(command: &Command, environment: &Environment, overrides: 
     if let Some(url) = environment.get(K6_TARGET_URL).filter(|_| offers("target_url") && !has_target) {
         overrides.insert("target_url", vec![Given::environment(K6_TARGET_URL, url)]);
     }
-    let colorless =
-        environment.get("NO_COLOR").map(|_| "NO_COLOR").or(environment.is_dumb_terminal().then_some("TERM"));
-    if let Some(name) = colorless.filter(|_| offers("no_color") && !overrides.has("no_color")) {
+    if let Some(name) = environment.forbids_color().filter(|_| offers("no_color") && !overrides.has("no_color")) {
         overrides.insert("no_color", vec![Given::environment(name, "true")]);
     }
 }

@@ -1,7 +1,7 @@
 //! `merge`: the shards of a test as one.
 
 use super::error::CommandError;
-use super::{input, notify_ci, output};
+use super::{deliver, input, output};
 use crate::cli::args::MergeArgs;
 use crate::cli::environment::Environment;
 use crate::document::merge::Merge;
@@ -20,7 +20,7 @@ pub(super) fn run(
         output: output::place(args.output.as_ref()),
         junit: args.junit.clone(),
         github: args.github.as_deref() == Some("auto"),
-        no_color: args.no_color,
+        no_color: args.no_color || environment.forbids_color().is_some(),
         fail_on_invalid: args.fail_on_invalid,
         ..Presentation::default()
     };
@@ -30,8 +30,5 @@ pub(super) fn run(
         merge.add(&path.display().to_string(), input::document(path)?)?;
     }
     let whole = merge.finish(args.allow_missing, args.fail_on_invalid)?;
-    output::print_summary(&whole, &presentation, out, err)?;
-    output::write(presentation.output.as_ref(), &whole, out, None)?;
-    notify_ci::of_run(&whole, &presentation, environment, out, err, None)?;
-    Ok(whole.verdict.exit())
+    Ok(deliver::results(&whole, &presentation, environment, None, (out, err)))
 }

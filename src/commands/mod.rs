@@ -2,6 +2,7 @@
 
 mod capacity;
 mod compare;
+mod deliver;
 mod error;
 mod input;
 mod merge;
@@ -88,7 +89,7 @@ fn dispatch(
         Some(Command::Compare(args)) => compare::run(&args, environment, out, err),
         Some(Command::Merge(args)) => merge::run(&args, environment, out, err),
         Some(Command::Noise(args)) => noise::run(&args, out),
-        Some(Command::Report(args)) => report::run(&args, out, err),
+        Some(Command::Report(args)) => report::run(&args, environment, out, err),
         Some(Command::Serve(args)) => serve::run(&args, out),
         Some(Command::SelfTest(args)) => self_test::run(&args, out, err),
         Some(Command::Origin(args)) => origin::run(&args, out),

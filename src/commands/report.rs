@@ -3,13 +3,19 @@
 use super::error::CommandError;
 use super::{input, output};
 use crate::cli::args::ReportArgs;
+use crate::cli::environment::Environment;
 use crate::exit::ExitClass;
 use crate::plan::Presentation;
 use crate::report::{csv, hgrm, junit, vllm};
 use std::io::Write;
 
 /// Prints a result again.
-pub(super) fn run(args: &ReportArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CommandError> {
+pub(super) fn run(
+    args: &ReportArgs,
+    environment: &Environment,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<ExitClass, CommandError> {
     let document = input::document(&args.file)?;
     let text = if args.csv {
         csv::render(&document)
@@ -19,7 +25,8 @@ pub(super) fn run(args: &ReportArgs, out: &mut dyn Write, err: &mut dyn Write) -
     } else if args.compat.is_some() {
         vllm::render(&document)
     } else {
-        let presentation = Presentation { no_color: args.no_color, ..Presentation::default() };
+        let no_color = args.no_color || environment.forbids_color().is_some();
+        let presentation = Presentation { no_color, ..Presentation::default() };
         output::print_summary(&document, &presentation, out, err)?;
         String::new()
     };

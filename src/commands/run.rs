@@ -1,13 +1,12 @@
 //! The story of a run: plan → server → engine → summary → verdict → report. Each step is one named call.
 
 use super::error::CommandError;
-use super::{input, notify_ci, output, prelude};
+use super::{deliver, input, output, prelude};
 use crate::cli::environment::Environment;
-use crate::document::Document;
 use crate::exit::ExitClass;
 use crate::live::{Mode, Progress};
 use crate::plan::{Overrides, Presentation, resolve};
-use crate::trial::{self, Setup, Stop};
+use crate::trial::{self, Setup};
 use crate::units::Nanos;
 use std::io::{self, IsTerminal, Write};
 
@@ -34,30 +33,10 @@ pub(super) fn run(
     ready.wait_for_start(say)?;
     let concluded = ready.measure(&mut |second| progress.show(second))?.conclude();
     progress.finish();
-    let class = deliver(&concluded.document(&presentation), &presentation, environment, &setup.stop, (out, err));
+    let document = concluded.document(&presentation);
+    let class = deliver::results(&document, &presentation, environment, Some(&setup.stop), (out, err));
     // A signal that comes while the results are written cannot change what they say.
     Ok(if class == ExitClass::Success && setup.stop.is_signalled() { ExitClass::Interrupted } else { class })
-}
-
-/// Prints and writes the results. None of them is lost because another cannot be written.
-fn deliver(
-    document: &Document,
-    presentation: &Presentation,
-    environment: &Environment,
-    stop: &Stop,
-    (out, err): (&mut dyn Write, &mut dyn Write),
-) -> ExitClass {
-    let printed = output::print_summary(document, presentation, out, err).map_err(CommandError::from);
-    let written = output::write(presentation.output.as_ref(), document, out, Some(stop));
-    let told = notify_ci::of_run(document, presentation, environment, out, err, Some(stop));
-    let mut class = document.verdict.exit();
-    for error in [printed, written, told].into_iter().filter_map(Result::err) {
-        // Nothing is left to do when even this cannot be written.
-        let _ = writeln!(err, "error: {error}");
-        // A result that is lost is a failure; one that failed anyway keeps its reason.
-        class = if class == ExitClass::Success { ExitClass::Internal } else { class };
-    }
-    class
 }
 
 fn progress_mode(presentation: &Presentation, environment: &Environment) -> Mode {

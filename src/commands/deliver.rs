@@ -1,0 +1,31 @@
+//! Hands out the results of a run, or of a whole that was merged.
+
+use super::error::CommandError;
+use super::{notify_ci, output};
+use crate::cli::environment::Environment;
+use crate::document::Document;
+use crate::exit::ExitClass;
+use crate::plan::Presentation;
+use crate::trial::Stop;
+use std::io::Write;
+
+/// Prints and writes the results. None of them is lost because another cannot be written.
+pub(super) fn results(
+    document: &Document,
+    presentation: &Presentation,
+    environment: &Environment,
+    stop: Option<&Stop>,
+    (out, err): (&mut dyn Write, &mut dyn Write),
+) -> ExitClass {
+    let printed = output::print_summary(document, presentation, out, err).map_err(CommandError::from);
+    let written = output::write(presentation.output.as_ref(), document, out, stop);
+    let told = notify_ci::of_run(document, presentation, environment, out, err, stop);
+    let mut class = document.verdict.exit();
+    for error in [printed, written, told].into_iter().filter_map(Result::err) {
+        // Nothing is left to do when even this cannot be written.
+        let _ = writeln!(err, "error: {error}");
+        // A result that is lost is a failure; one that failed anyway keeps its reason.
+        class = if class == ExitClass::Success { ExitClass::Internal } else { class };
+    }
+    class
+}
