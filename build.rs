@@ -3,9 +3,9 @@
 use std::process::Command;
 
 fn main() {
-    // Not LLMSIM_BLAST_…: cargo hands these names to what it runs, and a name of that kind which is no flag is refused.
-    // `.git/HEAD` changes with the branch, `.git/logs/HEAD` with every commit. Outside a checkout neither exists.
-    // The sources, for whether they differ from that commit.
+    // Not LLMSIM_BLAST_…: cargo hands these names to what it runs, and a name of that kind which is
+    // no flag is refused. `.git/HEAD` changes with the branch, `.git/logs/HEAD` with every commit.
+    // Outside a checkout neither exists. The sources, for whether they differ from that commit.
     for file in ["build.rs", ".git/HEAD", ".git/logs/HEAD", "src", "profiles", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={file}");
     }

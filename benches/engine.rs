@@ -1,4 +1,5 @@
-//! The engine without a kernel: the timer wheel, and a whole worker whose sockets and clock are a script.
+//! The engine without a kernel: the timer wheel, and a whole worker whose sockets and clock are a
+//! script.
 
 #[path = "recorded/mod.rs"]
 mod recorded;
@@ -24,7 +25,8 @@ stream = true
 prompt = "Hello"
 "#;
 
-/// A deadline is set for each of ten thousand connections, and then they pass, a millisecond at a time.
+/// A deadline is set for each of ten thousand connections, and then they pass, a millisecond at a
+/// time.
 fn timers(criterion: &mut Criterion) {
     const KEYS: u32 = 10_000;
     let mut group = criterion.benchmark_group("engine/timers");
@@ -51,8 +53,8 @@ fn timers(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Fifty users, a thousand streams of a hundred tokens, in one read each and an event a read. The script is a part of what is measured:
-/// it copies the bytes of each read.
+/// Fifty users, a thousand streams of a hundred tokens, in one read each and an event a read. The
+/// script is a part of what is measured: it copies the bytes of each read.
 fn worker(criterion: &mut Criterion) {
     let plan = plan();
     let stream = recorded::llmsim(100);

@@ -1,4 +1,5 @@
-//! One piece of work, so many times, and nothing else: for `scripts/count-instructions.sh`, which runs it under callgrind.
+//! One piece of work, so many times, and nothing else: for `scripts/count-instructions.sh`, which
+//! runs it under callgrind.
 //!
 //! Instructions do not depend on what else the machine does. `cargo bench` leaves this out.
 

@@ -1,4 +1,5 @@
-//! Samples → numbers: what is recorded per event and per request, and what is added up once a second.
+//! Samples → numbers: what is recorded per event and per request, and what is added up once a
+//! second.
 
 #[path = "recorded/run.rs"]
 mod run;
@@ -31,7 +32,8 @@ fn record(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Once a second and worker: a tally is added to the others of its second, the second to the run, and the tally is emptied.
+/// Once a second and worker: a tally is added to the others of its second, the second to the run,
+/// and the tally is emptied.
 fn add(criterion: &mut Criterion) {
     let second = samples::second();
     let mut group = criterion.benchmark_group("tally");

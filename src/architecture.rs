@@ -1,4 +1,5 @@
-//! The test that keeps the map of `lib.rs`. It parses the sources, so that it sees what the compiler sees.
+//! The test that keeps the map of `lib.rs`. It parses the sources, so that it sees what the
+//! compiler sees.
 
 use proc_macro2::Span;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +9,8 @@ use std::sync::LazyLock;
 use syn::visit::{self, Visit};
 use syn::{Attribute, ImplItem, Item, UseTree};
 
-/// A room, and every room that it names. The table of `lib.rs`. A grant that nobody uses fails the test too.
+/// A room, and every room that it names. The table of `lib.rs`. A grant that nobody uses fails the
+/// test too.
 const LAYERS: [(&str, &[&str]); 23] = [
     (
         "commands",
@@ -121,7 +123,8 @@ struct Source {
     module: Vec<String>,
     /// Lines that are not inside an inline test module.
     lines: usize,
-    /// Every path that the code names, as written: `["crate", "wire", "Head"]`; re-exports stand apart.
+    /// Every path that the code names, as written: `["crate", "wire", "Head"]`; re-exports stand
+    /// apart.
     names: Vec<Vec<String>>,
     /// Names that this file re-exports, and the path that each stands for.
     reexports: BTreeMap<String, Vec<String>>,
@@ -160,7 +163,8 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// Collects what a file names and how long its functions are. Does not enter what exists in tests only.
+/// Collects what a file names and how long its functions are. Does not enter what exists in tests
+/// only.
 #[derive(Default)]
 struct Reader {
     names: Vec<Vec<String>>,
@@ -226,7 +230,8 @@ impl<'ast> Visit<'ast> for Reader {
             return;
         }
         match item {
-            // A re-export is a door, not a need: the file that comes through it needs what lies behind.
+            // A re-export is a door, not a need: the file that comes through it needs what lies
+            // behind.
             Item::Use(item) => self.use_tree(&item.tree, Vec::new(), !matches!(item.vis, syn::Visibility::Inherited)),
             Item::Fn(function) => {
                 self.functions.push((function.sig.ident.to_string(), length(&function.block)));
@@ -340,7 +345,8 @@ impl<'a> Modules<'a> {
         Self(sources.iter().filter(|s| s.path != "main.rs").map(|source| (&source.module[..], source)).collect())
     }
 
-    /// The file that defines what `path` names in `from`; none for other crates and for local names.
+    /// The file that defines what `path` names in `from`; none for other crates and for local
+    /// names.
     fn defining(&self, from: &Source, path: &[String]) -> Option<&'a Source> {
         let mut at = from.module.clone();
         let mut rest = path;
@@ -409,7 +415,8 @@ fn imports_point_downward() {
     }
 }
 
-/// A file and what lies in its folder are one: `mod.rs` holds the contract that its files keep, and calls them.
+/// A file and what lies in its folder are one: `mod.rs` holds the contract that its files keep, and
+/// calls them.
 fn is_family(one: &Source, other: &Source) -> bool {
     one.module.starts_with(&other.module) || other.module.starts_with(&one.module)
 }

@@ -25,7 +25,6 @@ pub enum ExitClass {
 }
 
 impl ExitClass {
-    /// Its number.
     pub const fn code(self) -> u8 {
         self as u8
     }

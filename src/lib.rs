@@ -1,12 +1,15 @@
-//! `llmsim-blast`: a load tester for LLM APIs that sees every token, judges the server, and judges itself. **The map.**
+//! `llmsim-blast`: a load tester for LLM APIs that sees every token, judges the server, and judges
+//! itself. **The map.**
 //!
-//! **Requests go down, samples come up.** A [`plan::Plan`] (plain data) is split into equal *shares*; each share is run by one pinned
-//! worker thread; each worker returns a [`metrics::Tally`]; tallies are added. `Plan::share(k, of)` and `Tally += Tally` are the only
+//! **Requests go down, samples come up.** A [`plan::Plan`] (plain data) is split into equal
+//! *shards*; each shard is run by one pinned worker thread; each worker returns a
+//! [`metrics::Tally`]; tallies are added. `Plan::shard(k, of)` and `Tally += Tally` are the only
 //! two operations behind threads, live progress and the final report.
 //!
-//! **The world is touched in few places**: [`net`] (sockets), [`engine`] (threads, poll, clock), [`live`] (terminal), [`server`] (child
-//! process, `/proc`), [`commands`] (files, environment), and [`origin`], which is another process: the server of known instants that the
-//! client itself is judged by. Everything else takes bytes and numbers and is tested with bytes and numbers.
+//! **The world is touched in few places**: [`net`] (sockets), [`engine`] (threads, poll, clock),
+//! [`live`] (terminal), [`server`] (child process, `/proc`), [`commands`] (files, environment), and
+//! [`origin`], which is another process: the server of known instants that the client itself is
+//! judged by. Everything else takes bytes and numbers and is tested with bytes and numbers.
 //!
 //! ```text
 //!    flags        env        profiles/*.toml
@@ -25,7 +28,7 @@
 //!       ┌──────────────────────┐           ┌──────┴───────┐  │
 //!       │ engine::Fleet        │── Tally ─▶│  threshold   │  │
 //!       └──┬───────────────────┘           └──────▲───────┘  │
-//!          │ share of Plan   ▲ Tally              │ Summary  │
+//!          │ shard of Plan   ▲ Tally              │ Summary  │
 //!    ══════▼═════════════════╪════════════════════╪══════════╪═══════  one pinned thread each
 //!       ┌────────────────────┴─┐           ┌──────┴───────┐  │
 //!       │ engine::Worker       │─ Sample ─▶│   metrics    │──┘
@@ -48,16 +51,16 @@
 //!  └───────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Left column: intent going down. Right column: numbers going up. They meet only in `trial` (top), as the
-//! chain `prepare → Ready → Measured → Concluded`, and in `engine/worker.rs` (bottom). Only two things cross
-//! a thread border while a test runs: a stop flag down, tallies up (and with `--dns-ttl`, once in a while,
-//! addresses down).
+//! Left column: intent going down. Right column: numbers going up. They meet only in `trial` (top),
+//! as the chain `prepare → Ready → Measured → Concluded`, and in `engine/worker.rs` (bottom). Only
+//! two things cross a thread border while a test runs: a stop flag down, tallies up (and with
+//! `--dns-ttl`, once in a while, addresses down).
 //!
 //! # Reading order, 45 minutes
 //!
-//! This page → `commands/run.rs` (a run, as a table of contents) → `trial/mod.rs` (its chain of types) →
-//! `engine/worker.rs` (the event loop) → `wire/mod.rs` and `api/openai_chat.rs` → `metrics/tally.rs` →
-//! `profiles/load.toml`.
+//! This page → `commands/run.rs` (a run, as a table of contents) → `trial/mod.rs` (its chain of
+//! types) → `engine/worker.rs` (the event loop) → `wire/mod.rs` and `api/openai_chat.rs` →
+//! `metrics/tally.rs` → `profiles/load.toml`.
 //!
 //! # Layers
 //!
@@ -80,23 +83,28 @@
 //! | 1 | `wire`, `load`, `net`, `metrics`, `host` | bytes; when to start; sockets; numbers; this machine |
 //! | 0 | `units`, `exit`, `redact` | durations, rates; exit codes; what takes secrets out of text |
 //!
-//! Which room names which stands in `architecture.rs`, and is held to be exactly what the sources name. `commands` dispatches, so
-//! that `cli` knows no command: types are handed down and nothing points up.
+//! Which room names which stands in `architecture.rs`, and is held to be exactly what the sources
+//! name. `commands` dispatches, so that `cli` knows no command: types are handed down and nothing
+//! points up.
 //!
 //! # Invariants, kept by the test below
 //!
 //! 1. Imports point downward only, as in the table.
-//! 2. Nothing in `wire`, `api`, `load`, `mix`, `plan`, `metrics`, `threshold`, `compare`, `report` does I/O or reads a clock. Time is an
-//!    argument: `now` goes in, the next deadline comes out.
-//! 3. The clock of a test is read in `engine/clock.rs` only; `server` and `live` may wait, `trial` stamps the run with the wall clock,
-//!    each with a reasoned `#[expect]`. `origin` is a server and has a clock of its own.
-//! 4. Only `net/tls` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite; only `cli`, the dispatch and the errors of
-//!    `commands` clap; only `net`, `engine` and `origin` mio; only `metrics`
-//!    hdrhistogram. Formats that outlive the process live in `document` and `plan/profile.rs`; plain
-//!    result types derive serde where they are defined.
-//! 5. No `use crate::*`, no `super::super`, no `static mut`; `process::exit` in `main.rs` only; no `unsafe` anywhere.
-//! 6. Workers share nothing while running. No lock, atomic write or allocation per request or per event on the hot path.
-//! 7. A file stays near 500 lines or less and a function near 70: past that, look for the noun that wants its own file.
+//! 2. Nothing in `wire`, `api`, `load`, `mix`, `plan`, `metrics`, `threshold`, `compare`, `report`
+//!    does I/O or reads a clock. Time is an argument: `now` goes in, the next deadline comes out.
+//! 3. The clock of a test is read in `engine/clock.rs` only; `server` and `live` may wait, `trial`
+//!    stamps the run with the wall clock, each with a reasoned `#[expect]`. `origin` is a server
+//!    and has a clock of its own.
+//! 4. Only `net/tls` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite;
+//!    only `cli`, the dispatch and the errors of `commands` clap; only `net`, `engine` and `origin`
+//!    mio; only `metrics` hdrhistogram. Formats that outlive the process live in `document` and
+//!    `plan/profile.rs`; plain result types derive serde where they are defined.
+//! 5. No `use crate::*`, no `super::super`, no `static mut`; `process::exit` in `main.rs` only; no
+//!    `unsafe` anywhere.
+//! 6. Workers share nothing while running. No lock, atomic write or allocation per request or per
+//!    event on the hot path.
+//! 7. A file stays near 500 lines or less and a function near 70: past that, look for the noun that
+//!    wants its own file.
 //!
 //! # Where do I …
 //!

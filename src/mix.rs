@@ -1,9 +1,11 @@
-//! What to send: a weighted mix of kinds of request, with seeded draws of kind, model, prompt and token limit.
+//! What to send: a weighted mix of kinds of request, with seeded draws of kind, model, prompt and
+//! token limit.
 //!
-//! The draws of a request depend on the seed, its stream of draws and its iteration only, never on which worker or machine sends it
-//! or when: the same run sends the same requests, however many share it.
+//! The draws of a request depend on the seed, its stream of draws and its iteration only, never on
+//! which worker or machine sends it or when: the same run sends the same requests, however many
+//! share it.
 
-mod conduct;
+mod behavior;
 mod prompts;
 
 use std::fmt;
@@ -14,7 +16,7 @@ use crate::wire::http1::HeadSpec;
 use crate::wire::websocket::{self, Key};
 
 pub use crate::wire::http1::check_header;
-pub use conduct::{After, ClientBehavior, Conduct, Leave, SlowReader};
+pub use behavior::{After, BehaviorMix, ClientBehavior, Leave, SlowReader};
 pub use prompts::builtin_prompts;
 
 /// Keeps these draws apart from everything else that is drawn for the same user and iteration.
@@ -34,7 +36,6 @@ pub struct Mix {
 /// One kind of request, as it appears in the report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kind {
-    /// Its name.
     pub name: String,
     /// Its share of the mix, relative to the other weights.
     pub weight: u32,
@@ -56,39 +57,39 @@ pub struct Kind {
     pub body: serde_json::Map<String, serde_json::Value>,
     /// Extra headers, as given.
     pub headers: Vec<(String, String)>,
-    /// Its timeouts.
     pub timeouts: Timeouts,
     /// Whether it is left out of the test when the server has no such endpoint.
     pub optional: bool,
     /// What its users do beside waiting for the whole answer.
-    pub conduct: Conduct,
+    pub behaviors: BehaviorMix,
 }
 
 /// How long things may take. Every limit really ends the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Opening the connection.
     pub connect: Nanos,
     /// Sent → first byte of the response.
     pub first_byte: Nanos,
-    /// Between two reads.
     pub stall: Nanos,
     /// Sent → end of response.
     pub total: Nanos,
 }
 
-/// What every request to a target has in common. Headers often carry keys, so that only their names are ever printed.
+/// What every request to a target has in common. Headers often carry keys, so that only their names
+/// are ever printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// Value of the `Host` header.
     pub host: String,
-    /// Scheme, host and port before the path, for a proxy that is told in each request where to go; usually empty.
+    /// Scheme, host and port before the path, for a proxy that is told in each request where to go;
+    /// usually empty.
     pub origin: String,
     /// Prefix of every path, without a trailing slash; usually empty.
     pub path_prefix: String,
     /// Query of every request; usually empty. Never printed: it may hold a key.
     pub query: String,
-    /// Sent as `Authorization: Bearer …`, or as `x-api-key: …` where the API wants that. Never printed.
+    /// Sent as `Authorization: Bearer …`, or as `x-api-key: …` where the API wants that. Never
+    /// printed.
     pub api_key: Option<Secret>,
     /// User and password, sent as `Authorization: Basic …` (RFC 7617). Never printed.
     pub basic_auth: Option<Secret>,
@@ -135,7 +136,6 @@ impl fmt::Debug for Secret {
 /// Bytes ready to send, and which kind they are. Reused from request to request.
 #[derive(Default)]
 pub struct Request {
-    /// Head and body.
     pub bytes: Vec<u8>,
     /// Index of its kind in the mix.
     pub kind: u16,
@@ -151,17 +151,20 @@ impl fmt::Debug for Request {
 }
 
 /// The mix with everything precomputed that does not change from request to request.
-pub struct Scenario {
+pub struct RequestWriter {
     seed: u64,
     kinds: Vec<Prepared>,
     /// Whether any kind has users who read slowly.
     slow_readers: bool,
 }
 
-impl fmt::Debug for Scenario {
+impl fmt::Debug for RequestWriter {
     /// Without the heads, which carry the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scenario").field("seed", &self.seed).field("kinds", &self.kinds.len()).finish_non_exhaustive()
+        f.debug_struct("RequestWriter")
+            .field("seed", &self.seed)
+            .field("kinds", &self.kinds.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -169,8 +172,8 @@ impl fmt::Debug for Scenario {
 struct Prepared {
     /// The sum of the weights up to and with this kind.
     weight_below: u64,
-    /// Everything before the value of `Content-Length`, or the whole request if there is no body. For each target, one for each model
-    /// if the path names the model, else one.
+    /// Everything before the value of `Content-Length`, or the whole request if there is no body.
+    /// For each target, one for each model if the path names the model, else one.
     heads: Vec<Vec<Vec<u8>>>,
     method: Method,
     /// The heads are handshakes up to the key, and the body is a message.
@@ -181,7 +184,7 @@ struct Prepared {
     /// As JSON strings, with their quotes.
     prompts: Vec<String>,
     max_tokens: Option<(u32, u32)>,
-    conduct: Conduct,
+    behaviors: BehaviorMix,
 }
 
 /// What a request was drawn to be.
@@ -194,7 +197,7 @@ struct Draw {
     behavior: ClientBehavior,
 }
 
-impl Scenario {
+impl RequestWriter {
     /// Precomputes heads, for each of the targets, and bodies.
     pub fn new(mix: &Mix, envelopes: &[Envelope], seed: u64) -> Self {
         Self::with_bodies(mix, envelopes, seed, |kind| {
@@ -225,15 +228,15 @@ impl Scenario {
                     models: kind.models.iter().map(|model| json_string(model)).collect(),
                     prompts: kind.prompts.iter().map(|prompt| json_string(prompt)).collect(),
                     max_tokens: kind.max_tokens,
-                    conduct: kind.conduct,
+                    behaviors: kind.behaviors,
                 }
             })
             .collect();
-        Self { seed, kinds, slow_readers: mix.kinds.iter().any(|kind| kind.conduct.slow_reader.is_some()) }
+        Self { seed, kinds, slow_readers: mix.kinds.iter().any(|kind| kind.behaviors.slow_reader.is_some()) }
     }
 
-    /// Writes the request of that stream of draws and iteration, as that target wants it, into `request`. Allocates nothing once
-    /// `request` is warm.
+    /// Writes the request of that stream of draws and iteration, as that target wants it, into
+    /// `request`. Allocates nothing once `request` is warm.
     pub fn write(&self, target: u16, draw_vu: u32, iteration: u64, request: &mut Request) {
         let draw = self.draw(draw_vu, iteration);
         request.kind = draw.kind as u16;
@@ -275,14 +278,15 @@ impl Scenario {
         fastrand::Rng::with_seed(mix64(self.seed ^ WEBSOCKET_DRAWS, draw_vu.into(), iteration))
     }
 
-    /// Whether the user of that stream of draws and iteration reads slowly: it is asked for before there is a connection.
+    /// Whether the user of that stream of draws and iteration reads slowly: it is asked for before
+    /// there is a connection.
     pub fn reads_slowly(&self, draw_vu: u32, iteration: u64) -> bool {
         // Almost no mix has such users, and then nothing needs to be drawn.
         self.slow_readers && self.draw(draw_vu, iteration).behavior.bytes_per_second.is_some()
     }
 
-    /// Everything that is random about a request, from one generator of its own: kind, model, prompt, token limit, conduct, in this
-    /// order.
+    /// Everything that is random about a request, from one generator of its own: kind, model,
+    /// prompt, token limit, behavior, in this order.
     fn draw(&self, draw_vu: u32, iteration: u64) -> Draw {
         let mut rng = fastrand::Rng::with_seed(mix64(self.seed ^ REQUEST_DRAWS, draw_vu.into(), iteration));
         let weights = self.kinds.last().map_or(0, |last| last.weight_below);
@@ -292,7 +296,7 @@ impl Scenario {
         let mut below = |n: usize| rng.u64(0..n.max(1) as u64) as usize;
         let (model, prompt) = (below(kind.models.len()), below(kind.prompts.len()));
         let max_tokens = kind.max_tokens.map_or(0, |(min, max)| rng.u32(min..=max.max(min)));
-        let behavior = kind.conduct.draw(&mut rng);
+        let behavior = kind.behaviors.draw(&mut rng);
         Draw { kind: index, model, prompt, max_tokens, behavior }
     }
 }
@@ -345,8 +349,8 @@ fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
     }
 }
 
-/// The API's fields, the target's and the kind's own; one of a later level takes the place of an earlier one's with the same name. A
-/// name that is given twice in one level is sent twice.
+/// The API's fields, the target's and the kind's own; one of a later level takes the place of an
+/// earlier one's with the same name. A name that is given twice in one level is sent twice.
 fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
     let mut fields: Vec<(String, String)> = Vec::new();
     fields.extend(kind.api.headers().iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
@@ -383,7 +387,8 @@ fn head(kind: &Kind, host: &str, path: &str, headers: &[(String, String)]) -> Ve
     out
 }
 
-/// A WebSocket's handshake, up to the key. Fields of the user's that are the protocol's own are left out.
+/// A WebSocket's handshake, up to the key. Fields of the user's that are the protocol's own are
+/// left out.
 fn handshake(host: &str, path: &str, headers: &[(String, String)]) -> Vec<u8> {
     let is_own = |name: &str| {
         let own = websocket::HEADERS.iter().map(|(own, _)| *own).chain([websocket::KEY_HEADER]);

@@ -1,11 +1,13 @@
 //! Takes secrets out of text before it leaves: pages, results, messages, answers that are shown.
 //!
-//! Servers repeat what they were sent, whole or in part, as it is or encoded. So a secret is looked for in decoded text: `%41`,
-//! `\u0041`, `\x41`, `&#65;` and base64 stand for what they mean, and the framing of a chunked body between two of its bytes does not
-//! hide it. At the end of a text, which may have been cut there, its beginning is as telling as the whole.
+//! Servers repeat what they were sent, whole or in part, as it is or encoded. So a secret is looked
+//! for in decoded text: `%41`, `\u0041`, `\x41`, `&#65;` and base64 stand for what they mean, and
+//! the framing of a chunked body between two of its bytes does not hide it. At the end of a text,
+//! which may have been cut there, its beginning is as telling as the whole.
 //!
-//! What a server says must not command anybody either: control characters, characters that change the direction of text, and
-//! commands of a CI runner (`::error::`, `##[error]`) come out as plain text.
+//! What a server says must not command anybody either: control characters, characters that change
+//! the direction of text, and commands of a CI runner (`::error::`, `##[error]`) come out as plain
+//! text.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -20,7 +22,8 @@ const SHORTEST_SECRET: usize = 4;
 const BETRAYED: usize = 4;
 /// Fewer characters of base64 stand for nothing in particular.
 const SHORTEST_BASE64: usize = 8;
-/// Decodings of one place that are tried after one another: an escape of an escape is the deepest that servers write.
+/// Decodings of one place that are tried after one another: an escape of an escape is the deepest
+/// that servers write.
 const NESTED: usize = 2;
 
 /// Hides secrets. It never shows them itself.
@@ -50,7 +53,8 @@ impl Redactor {
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
         let mut needles: Vec<Vec<u8>> = Vec::new();
         for secret in secrets {
-            // A scheme such as Bearer is no part of a secret; each word behind it is as secret as the whole.
+            // A scheme such as Bearer is no part of a secret; each word behind it is as secret as
+            // the whole.
             let (first, rest) = secret.split_once(' ').unwrap_or(("", &secret));
             let whole = if is_scheme(first) { rest } else { &secret };
             for word in std::iter::once(whole).chain(whole.split_whitespace()) {
@@ -65,7 +69,8 @@ impl Redactor {
         Self { needles }
     }
 
-    /// What a server or a file says, as lines for people: without secrets and what looks like one, and harmless.
+    /// What a server or a file says, as lines for people: without secrets and what looks like one,
+    /// and harmless.
     pub fn foreign(&self, bytes: &[u8]) -> String {
         let text = hide_what_looks_secret(&self.hide(&as_text(bytes)));
         harmless(&text.replace("\r\n", "\n"))
@@ -81,7 +86,6 @@ impl Redactor {
         hide_user_info(&self.hide(text))
     }
 
-    /// Without secrets.
     fn hide(&self, text: &str) -> String {
         if self.needles.is_empty() {
             return text.to_owned();
@@ -133,7 +137,8 @@ fn is_scheme(word: &str) -> bool {
     ["bearer", "basic", "token", "digest"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
 }
 
-/// A secret as it stands in base64: what its bytes alone decide, at each of the three places that it can begin at.
+/// A secret as it stands in base64: what its bytes alone decide, at each of the three places that
+/// it can begin at.
 fn in_base64(secret: &[u8]) -> Vec<Vec<u8>> {
     let config = GeneralPurposeConfig::new().with_encode_padding(false);
     let mut all = Vec::new();
@@ -152,7 +157,8 @@ fn in_base64(secret: &[u8]) -> Vec<Vec<u8>> {
     all
 }
 
-/// Whether `needle` stands at the front of `text`, in whatever encoding; the first `done` bytes of it are found already.
+/// Whether `needle` stands at the front of `text`, in whatever encoding; the first `done` bytes of
+/// it are found already.
 fn matches(text: &[u8], needle: &[u8], mut done: usize) -> Match {
     let mut at = 0;
     while let Some(&wanted) = needle.get(done) {
@@ -219,7 +225,8 @@ fn entity(text: &[u8]) -> Option<(u8, usize)> {
     Some((byte, end + 2))
 }
 
-/// The end of one chunk and the size of the next (RFC 9112 section 7.1), which may stand anywhere in a body.
+/// The end of one chunk and the size of the next (RFC 9112 section 7.1), which may stand anywhere
+/// in a body.
 fn framing(text: &[u8]) -> Option<usize> {
     let size = text.strip_prefix(b"\r\n")?;
     let digits = size.iter().take(16).take_while(|byte| byte.is_ascii_hexdigit()).count();
@@ -253,7 +260,8 @@ fn as_text(bytes: &[u8]) -> String {
     text
 }
 
-/// Control characters, and what else a terminal or an editor obeys instead of showing it, as escapes.
+/// Control characters, and what else a terminal or an editor obeys instead of showing it, as
+/// escapes.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -266,22 +274,23 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// Whether a character is obeyed instead of shown: controls (C0, DEL, C1), what changes the direction of text, line and paragraph
-/// separators, and what has no width.
+/// Whether a character is obeyed instead of shown: controls (C0, DEL, C1), what changes the
+/// direction of text, line and paragraph separators, and what has no width.
 pub fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
         || matches!(c, '\u{e0000}'..='\u{e007f}')
 }
 
-/// Lines for people: nothing in them drives a terminal or commands a CI runner. Line ends and tabs stay.
+/// Lines for people: nothing in them drives a terminal or commands a CI runner. Line ends and tabs
+/// stay.
 pub fn harmless(text: &str) -> String {
     let shown: String = text.chars().map(|c| if is_obeyed(c) && c != '\n' && c != '\t' { '?' } else { c }).collect();
     defused(&shown)
 }
 
-/// GitHub's runner obeys a line that begins with `::`, blanks before it or not, and `##[` wherever it stands. A page may break a line
-/// at any blank, so that every word may begin one.
+/// GitHub's runner obeys a line that begins with `::`, blanks before it or not, and `##[` wherever
+/// it stands. A page may break a line at any blank, so that every word may begin one.
 fn defused(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut starts_word = true;
@@ -314,7 +323,8 @@ const SCHEMES: [&str; 2] = ["bearer ", "basic "];
 /// How keys of LLM providers begin.
 const KEY_START: &str = "sk-";
 
-/// Hides values behind names like `authorization:` and `api_key=`, words after `Bearer`, and what begins like a key.
+/// Hides values behind names like `authorization:` and `api_key=`, words after `Bearer`, and what
+/// begins like a key.
 fn hide_what_looks_secret(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let mut out = String::with_capacity(text.len());
@@ -334,7 +344,8 @@ fn hide_what_looks_secret(text: &str) -> String {
     hide_user_info(&out)
 }
 
-/// The lengths of a name at the front of `lower` and of the secret behind it; zeros when there is none.
+/// The lengths of a name at the front of `lower` and of the secret behind it; zeros when there is
+/// none.
 fn secret_at(lower: &str) -> (usize, usize) {
     /// Keys are long; `sk-1` is a name.
     const SHORTEST_KEY: usize = 8;

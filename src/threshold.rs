@@ -1,5 +1,5 @@
-//! Pass or fail: k6's threshold grammar, with one difference that matters. *No data is a failure*: k6 passes a rate or trend without
-//! samples, and so calls a run against a dead server a success.
+//! Pass or fail: k6's threshold grammar, with one difference that matters. *No data is a failure*:
+//! k6 passes a rate or trend without samples, and so calls a run against a dead server a success.
 
 #[doc(hidden)]
 pub mod fuzz;
@@ -34,13 +34,9 @@ pub struct Rule {
 /// A number of a metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Aggregation {
-    /// Mean (trend).
     Avg,
-    /// Lowest (trend, gauge).
     Min,
-    /// Highest (trend, gauge).
     Max,
-    /// Median (trend).
     Med,
     /// Percentile, 0 to 100 (trend).
     P(f64),
@@ -48,11 +44,9 @@ pub enum Aggregation {
     Count,
     /// Per second (counter), share (share).
     Rate,
-    /// Last value (gauge).
     Value,
 }
 
-/// A comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
     /// `<`
@@ -74,7 +68,6 @@ pub enum Operator {
 #[error("{0}")]
 pub struct RuleError(pub String);
 
-/// A threshold, judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
     /// The metric as written, selector included.
@@ -85,7 +78,6 @@ pub struct Judged {
     pub value: Option<f64>,
     /// How many samples stand behind it.
     pub samples: u64,
-    /// The judgement.
     pub verdict: Judgement,
 }
 
@@ -93,9 +85,7 @@ pub struct Judged {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Judgement {
-    /// It held.
     Pass,
-    /// It did not.
     Fail,
     /// Nothing was measured: not a pass.
     NoData,
@@ -140,7 +130,8 @@ impl Aggregation {
 }
 
 impl Operator {
-    /// Spellings, longest first so that none hides another. k6 knows the strict forms too; here they mean the same.
+    /// Spellings, longest first so that none hides another. k6 knows the strict forms too; here
+    /// they mean the same.
     const SPELLINGS: [(&'static str, Self); 8] = [
         ("===", Self::Equal),
         ("!==", Self::NotEqual),
@@ -183,8 +174,8 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Reads one threshold. `metric` may carry a selector, `expression` is like `p(95)<2s`. Kinds of request are checked against
-/// `requests`.
+/// Reads one threshold. `metric` may carry a selector, `expression` is like `p(95)<2s`. Kinds of
+/// request are checked against `requests`.
 pub fn parse(metric: &str, expression: &str, requests: &[String]) -> Result<Rule, RuleError> {
     let (metric, request) = parse_key(metric, requests)?;
     let (left, operator, right) = split(expression, "an aggregation, an operator and a number, such as p(95)<2s")?;
@@ -202,8 +193,8 @@ pub fn parse(metric: &str, expression: &str, requests: &[String]) -> Result<Rule
     })
 }
 
-/// Reads one latency goal of a single request, such as `<2s` for `ttft`. It becomes a rule on the maximum: a request has met it when
-/// the largest of its own values has.
+/// Reads one latency goal of a single request, such as `<2s` for `ttft`. It becomes a rule on the
+/// maximum: a request has met it when the largest of its own values has.
 pub fn parse_goal(metric: &str, expression: &str, requests: &[String]) -> Result<Rule, RuleError> {
     const GOALS: [Trend; 9] = [
         Trend::HttpReqDuration,
@@ -332,7 +323,6 @@ fn plain_number(text: &str) -> Option<f64> {
     ok.then(|| text.parse::<f64>().ok()).flatten().filter(|number| number.is_finite())
 }
 
-/// Judges all rules.
 pub fn judge(rules: &[Rule], summary: &Summary) -> Vec<Judged> {
     rules
         .iter()
@@ -400,7 +390,8 @@ fn measured(rule: &Rule, summary: &Summary) -> (Option<f64>, u64) {
     }
 }
 
-/// Requests that finished. A count of zero failures means something only when there were requests that could have failed.
+/// Requests that finished. A count of zero failures means something only when there were requests
+/// that could have failed.
 fn finished(summary: &Summary, request: Option<&str>) -> u64 {
     match request {
         None => summary.finished(),

@@ -1,8 +1,8 @@
 //! Units that every layer shares. Knows nobody.
 //!
-//! [`Nanos`] is both an instant (nanoseconds since the start of the test, on the monotonic clock) and a length of time. One type for
-//! both keeps the hot path free of conversions; names say which is meant (`now`, `sent`, `deadline` are instants; `gap`, `timeout`,
-//! `duration` are lengths).
+//! [`Nanos`] is both an instant (nanoseconds since the start of the test, on the monotonic clock)
+//! and a length of time. One type for both keeps the hot path free of conversions; names say which
+//! is meant (`now`, `sent`, `deadline` are instants; `gap`, `timeout`, `duration` are lengths).
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
@@ -105,7 +105,8 @@ impl AddAssign for Nanos {
 
 impl Sub for Nanos {
     type Output = Self;
-    /// Panics in debug builds when the result would be negative: that is our own mistake. Use [`Nanos::since`] for peers' clocks.
+    /// Panics in debug builds when the result would be negative: that is our own mistake. Use
+    /// [`Nanos::since`] for peers' clocks.
     fn sub(self, other: Self) -> Self {
         Self(self.0 - other.0)
     }
@@ -115,7 +116,6 @@ impl Sub for Nanos {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a duration: expected a number with a unit, like 30s, 1m30s, 500ms, 50us")]
 pub struct BadDuration {
-    /// What was given.
     pub text: String,
 }
 
@@ -123,13 +123,15 @@ pub struct BadDuration {
 const DURATION_UNITS: [(&str, f64); 7] =
     [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
 
-/// The longest duration a user may ask for: ten years. Longer is a slip of the keyboard, and sums of two stay far from overflow.
+/// The longest duration a user may ask for: ten years. Longer is a slip of the keyboard, and sums
+/// of two stay far from overflow.
 const MAX_DURATION: Nanos = Nanos::from_secs(10 * 365 * 24 * 3600);
 
 impl FromStr for Nanos {
     type Err = BadDuration;
 
-    /// `30s`, `1m30s`, `1.5s`, `500ms`, `50us`, `0`. A unit is required except for zero; a sign is refused.
+    /// `30s`, `1m30s`, `1.5s`, `500ms`, `50us`, `0`. A unit is required except for zero; a sign is
+    /// refused.
     fn from_str(text: &str) -> Result<Self, BadDuration> {
         let bad = || BadDuration { text: text.to_owned() };
         let mut rest = text.trim();
@@ -157,8 +159,9 @@ impl FromStr for Nanos {
 }
 
 impl fmt::Display for Nanos {
-    /// The shortest exact form that a person would write: `4m30s`, `2m05s`, `1h`, `500ms`, `1.5s`, `0s`. What
-    /// follows a larger unit has two digits, so that `2m05s` is not taken for `2m50s`. Parses back to the same value.
+    /// The shortest exact form that a person would write: `4m30s`, `2m05s`, `1h`, `500ms`, `1.5s`,
+    /// `0s`. What follows a larger unit has two digits, so that `2m05s` is not taken for `2m50s`.
+    /// Parses back to the same value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SECOND: u64 = 1_000_000_000;
         const MINUTE: u64 = 60 * SECOND;
@@ -187,9 +190,10 @@ impl fmt::Display for Nanos {
 
 /// One well-mixed number from a seed and two indices: the start of every stream of random draws.
 ///
-/// `a` and `b` are, say, a user and its iteration. Nothing is kept between calls, so that a draw depends on what it is for and not on
-/// which thread or machine makes it, or after what. (The finaliser of `SplitMix64`, once per argument, as in Steele, Lea and Flood,
-/// "Fast splittable pseudorandom number generators", 2014.)
+/// `a` and `b` are, say, a user and its iteration. Nothing is kept between calls, so that a draw
+/// depends on what it is for and not on which thread or machine makes it, or after what. (The
+/// finaliser of `SplitMix64`, once per argument, as in Steele, Lea and Flood, "Fast splittable
+/// pseudorandom number generators", 2014.)
 pub const fn mix64(seed: u64, a: u64, b: u64) -> u64 {
     const fn next(state: u64) -> u64 {
         let z = state.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -1,4 +1,5 @@
-//! Every API, and the check of every endpoint: against the real simulator, and against servers that have only a part of it.
+//! Every API, and the check of every endpoint: against the real simulator, and against servers that
+//! have only a part of it.
 
 mod support;
 
@@ -123,7 +124,8 @@ fn auto_takes_what_is_there() {
 
 #[test]
 fn auto_does_not_judge_what_is_there() {
-    // The first request of every connection fails; the load stays on its connection and gets further.
+    // The first request of every connection fails; the load stays on its connection and gets
+    // further.
     let server = Misbehaving::script(vec![Behaviour::Status(500), Behaviour::GoodPlain]);
     let auto = "[[requests]]\nname = \"any\"\napi = \"auto\"\n";
     let lenient = profile(auto).replace("rate<0.01", "rate<0.99").replace("iterations = 6", "iterations = 60");
@@ -218,7 +220,8 @@ mod real {
                 assert_eq!(count("token_events"), 0, "{kind}");
                 continue;
             }
-            // Every stream has a first token, and every token event after it a gap; what came too late to be dated is counted apart.
+            // Every stream has a first token, and every token event after it a gap; what came too
+            // late to be dated is counted apart.
             assert_eq!(count("ttft") + count("ttft_censored"), requests, "{kind}: {numbers}");
             assert_eq!(count("tbt") + count("tbt_censored"), count("token_events") - requests, "{kind}: {numbers}");
             assert_eq!(count("ttfe"), requests, "{kind}");

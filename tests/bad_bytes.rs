@@ -1,4 +1,5 @@
-//! Bytes that no server should send: each ends in its class, in bounded memory, and does the next request no harm.
+//! Bytes that no server should send: each ends in its class, in bounded memory, and does the next
+//! request no harm.
 
 mod support;
 
@@ -13,7 +14,8 @@ fn three_requests(stream: bool, more: &str) -> String {
     )
 }
 
-/// The first of three requests gets these bytes, and only it fails, in this class; none means that it does not.
+/// The first of three requests gets these bytes, and only it fails, in this class; none means that
+/// it does not.
 fn judged(behaviour: Behaviour, stream: bool, class: Option<&str>) -> Value {
     let (bench, server) = (Bench::new(), Misbehaving::once(behaviour));
     let (profile, result) = (bench.write("three.toml", &three_requests(stream, "")), bench.path("r.json"));
@@ -96,7 +98,8 @@ fn what_is_no_json_and_what_is_odd_json_are_told_apart() {
         (format!("{{{good},\"usage\":{{\"total_tokens\":2}}}}x").into_bytes(), Some("bad_json")),
         (format!("{}{}", "[".repeat(1000), "]".repeat(1000)).into_bytes(), Some("check")),
         (format!("{}1{}", "{\"a\":".repeat(1000), "}".repeat(1000)).into_bytes(), Some("check")),
-        // A number that no type holds is no total, and a total may be missing; one that is merely too big is the peer's number.
+        // A number that no type holds is no total, and a total may be missing; one that is merely
+        // too big is the peer's number.
         (format!("{{{good},\"usage\":{{\"total_tokens\":1e999}}}}").into_bytes(), None),
         (format!("{{{good},\"usage\":{{\"total_tokens\":99999999999999999999}}}}").into_bytes(), None),
     ] {
@@ -134,7 +137,8 @@ fn what_has_no_end_is_too_large_and_memory_is_bounded() {
         (Endless::ChunkExtension, true, 64 << 20),
         (Endless::Head, true, 64 << 20),
         (Endless::Interim, true, 64 << 20),
-        // A body may be 64 MiB long, and a buffer that grows is up to twice as large, and once more while it grows.
+        // A body may be 64 MiB long, and a buffer that grows is up to twice as large, and once more
+        // while it grows.
         (Endless::Body, false, 256 << 20),
     ] {
         let (bench, server) = (Bench::new(), Misbehaving::once(Behaviour::Endless(endless)));

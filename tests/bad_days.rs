@@ -1,4 +1,5 @@
-//! What goes wrong through nobody's typing: targets that are not there, servers that do not start, misbehave or die, full disks.
+//! What goes wrong through nobody's typing: targets that are not there, servers that do not start,
+//! misbehave or die, full disks.
 
 mod support;
 
@@ -24,7 +25,7 @@ fn no_data(output: &Output, expected: &[&str]) {
     }
 }
 
-// ---- no target ---------------------------------------------------------------------------------------------------------------
+// ---- no target --------------------------------------------------------------------------------
 
 #[test]
 fn a_target_that_refuses_is_said_to() {
@@ -61,7 +62,7 @@ fn something_that_speaks_no_http_is_no_target() {
     answer.join().unwrap();
 }
 
-// ---- no server ---------------------------------------------------------------------------------------------------------------
+// ---- no server --------------------------------------------------------------------------------
 
 #[test]
 fn a_port_that_something_else_has_taken_is_not_silently_another() {
@@ -114,7 +115,7 @@ fn a_checkout_that_does_not_build_is_quoted() {
     no_data(&blast(&["quick-smoke", "--server-src", &empty.path("")]), &["--server-src", "no Cargo.toml"]);
 }
 
-// ---- servers that misbehave: see failures.rs -----------------------------------------------------------------------------------
+// ---- servers that misbehave: see failures.rs --------------------------------------------------
 
 #[test]
 fn a_failure_between_successes_is_one_failure() {
@@ -158,7 +159,7 @@ fn a_server_that_goes_away_is_not_met_with_a_storm() {
     assert!((2..=10).contains(&refused), "{refused}");
 }
 
-// ---- what is written, and what is there to be had -----------------------------------------------------------------------------
+// ---- what is written, and what is there to be had ---------------------------------------------
 
 #[test]
 fn a_full_disk_costs_the_file_and_not_the_summary() {
@@ -217,7 +218,7 @@ fn a_low_soft_limit_is_raised() {
     assert_eq!(result["metrics"]["connections"]["max"], 60);
 }
 
-// ---- servers that die --------------------------------------------------------------------------------------------------------
+// ---- servers that die -------------------------------------------------------------------------
 
 #[cfg(feature = "embedded")]
 mod embedded {

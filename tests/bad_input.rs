@@ -12,7 +12,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 const FINE: &str =
     "executor = \"constant-vus\"\nduration = \"1s\"\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n";
 
-/// Runs the tool with a server as its target that must not be asked anything, and expects this exit code and these words.
+/// Runs the tool with a server as its target that must not be asked anything, and expects this exit
+/// code and these words.
 fn refused(args: &[&str], env: &[(&str, &str)], code: i32, expected: &[&str]) {
     let server = Misbehaving::start(Behaviour::GoodPlain);
     let url = server.url();
@@ -24,7 +25,8 @@ fn refused(args: &[&str], env: &[(&str, &str)], code: i32, expected: &[&str]) {
     for words in expected {
         assert!(output.stderr.contains(words), "{args:?} does not say `{words}`: {}", output.stderr);
     }
-    // The parser of the command line adds the usage to what it does not know, and that of TOML the line with a mark below it.
+    // The parser of the command line adds the usage to what it does not know, and that of TOML the
+    // line with a mark below it.
     let explained =
         ["For more information, try '--help'", "TOML parse error"].iter().any(|w| output.stderr.contains(w));
     assert!(output.stderr.lines().count() == 1 || explained, "{}", output.stderr);

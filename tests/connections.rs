@@ -39,7 +39,7 @@ fn again(stream: &TcpStream) -> TcpStream {
     stream.try_clone().expect("a second handle")
 }
 
-// ---- keys ----------------------------------------------------------------------------------------------------------------------
+// ---- keys -------------------------------------------------------------------------------------
 
 /// A server that answers every request with the request: the key is in everything that it says.
 fn echo() -> (SocketAddr, Arc<Mutex<String>>) {
@@ -126,7 +126,7 @@ fn a_key_is_in_no_output() {
     }
 }
 
-// ---- many connections ----------------------------------------------------------------------------------------------------------
+// ---- many connections -------------------------------------------------------------------------
 
 #[test]
 fn targets_and_sources_are_used_in_turn() {
@@ -217,9 +217,10 @@ fn both_families_of_a_name_are_tried_and_the_dead_one_is_left_out() {
     assert_eq!(result["target"]["addresses"][0]["address"], six.to_string());
 }
 
-// ---- proxies -------------------------------------------------------------------------------------------------------------------
+// ---- proxies ----------------------------------------------------------------------------------
 
-/// A proxy that does what it is asked, and what it was asked. In the clear it is the server itself that hears the question.
+/// A proxy that does what it is asked, and what it was asked. In the clear it is the server itself
+/// that hears the question.
 fn proxy(to: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (addr, asked) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));

@@ -1,7 +1,8 @@
-//! The documentation says what is true: commands, flags, metrics, failures, exit codes, examples, links and addresses.
+//! The documentation says what is true: commands, flags, metrics, failures, exit codes, examples,
+//! links and addresses.
 //!
-//! `docs/cli.md` and the marked tables of `docs/metrics.md` and `docs/failures.md` are generated. After a change run
-//! `UPDATE_DOCS=1 cargo test --test docs` and look at the difference.
+//! `docs/cli.md` and the marked tables of `docs/metrics.md` and `docs/failures.md` are generated.
+//! After a change run `UPDATE_DOCS=1 cargo test --test docs` and look at the difference.
 
 use llmsim_blast::metrics::{Failure, Metric};
 use llmsim_blast::plan::{Overrides, profile, resolve};

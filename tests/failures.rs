@@ -1,4 +1,5 @@
-//! The closed list of failures: every class is provoked over a real socket, with the real binary, and told with what it looked like.
+//! The closed list of failures: every class is provoked over a real socket, with the real binary,
+//! and told with what it looked like.
 
 mod support;
 
@@ -67,7 +68,8 @@ fn counted_through(tls: bool, behaviour: Behaviour, stream: bool, more: &str, ar
     assert_eq!(Value::Object(failures), json!({ class: 2 }), "{behaviour:?} stream={stream}: {output:?}");
     assert_eq!(result["metrics"]["http_req_failed"], json!({ "type": "rate", "rate": 1.0, "matches": 2, "total": 2 }));
     assert_eq!(result["requests"]["chat"]["http_req_failed"]["matches"], 2);
-    // An answer that is none takes its time, too, and another one than a request that got no answer.
+    // An answer that is none takes its time, too, and another one than a request that got no
+    // answer.
     let without_answer = ["closed_early", "reset"].contains(&class) || class.starts_with("timeout");
     let (here, elsewhere) = if without_answer { ("aborted", "failed") } else { ("failed", "aborted") };
     let trend = |name: &str| result["metrics"].get(format!("http_req_duration_{name}")).cloned();
@@ -77,11 +79,12 @@ fn counted_through(tls: bool, behaviour: Behaviour, stream: bool, more: &str, ar
     no_data(&output, &["NO DATA", "not one request succeeded", class]);
 }
 
-// ---- every class ---------------------------------------------------------------------------------------------------------------
+// ---- every class ------------------------------------------------------------------------------
 
 /// How a class is provoked.
 enum Case {
-    /// By a server that does this, to streams or not, with these lines in the profile; the example then says so.
+    /// By a server that does this, to streams or not, with these lines in the profile; the example
+    /// then says so.
     Server(Behaviour, bool, &'static str, &'static str),
     /// In another way: how many there were, and the example.
     Special(fn() -> (u64, String)),
@@ -195,7 +198,8 @@ fn unknown_name() {
     no_data(&blast(&["quick-smoke", "--target-url", "http://llmsim.invalid:8080"]), &["cannot be resolved"]);
 }
 
-/// A run against a listener that answers the question whether it is there, and before it does so, does this.
+/// A run against a listener that answers the question whether it is there, and before it does so,
+/// does this.
 fn after_the_question(listener: TcpListener, more: &str, before: impl FnOnce(TcpListener) + Send + 'static) -> Value {
     let (bench, url) = (Bench::new(), format!("http://{}", listener.local_addr().unwrap()));
     let answer = std::thread::spawn(move || {
@@ -222,7 +226,8 @@ fn not_accepted() -> (u64, String) {
     socket.listen(0).unwrap();
     let (listener, (full, fills)) = (TcpListener::from(socket), std::sync::mpsc::channel());
     let result = after_the_question(listener, "timeout = { connect = \"200ms\" }", move |listener| {
-        // Nobody is accepted any more, and the queue is full: the kernel drops what asks for a place in it.
+        // Nobody is accepted any more, and the queue is full: the kernel drops what asks for a
+        // place in it.
         let addr = listener.local_addr().unwrap();
         let waiting: Vec<_> = (0..3).map(|_| TcpStream::connect_timeout(&addr, Duration::from_millis(100))).collect();
         full.send((listener, waiting)).unwrap();
@@ -231,7 +236,8 @@ fn not_accepted() -> (u64, String) {
     seen(&result, "connect_timeout")
 }
 
-/// The engine itself, with an address that the kernel refuses at once: a target that answers first could not have it.
+/// The engine itself, with an address that the kernel refuses at once: a target that answers first
+/// could not have it.
 fn unreachable() -> (u64, String) {
     let text = two_requests(false, "");
     let resolved = resolve("two.toml", &Overrides::default(), &mut |_| Ok(text.clone())).unwrap();
@@ -244,21 +250,23 @@ fn unreachable() -> (u64, String) {
     (other.count, other.example.as_ref().unwrap().text.clone())
 }
 
-/// A shell that has most of the descriptors open that it may have: what is left, it leaves to the tool.
+/// A shell that has most of the descriptors open that it may have: what is left, it leaves to the
+/// tool.
 fn no_descriptors() -> (u64, String) {
     let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 3 }));
     let profile = bench.write("many.toml", &two_requests(false, "vus = 40"));
     let result = bench.path("r.json");
     let hoard = "ulimit -n 120 && exec bash -c 'for i in {1..90}; do exec {fd}</dev/null; done; exec \"$0\" \"$@\"' \"$0\" \"$@\"; :";
-    // One worker begins all its connections before it reads an answer; of two, one may be done before the other begins.
+    // One worker begins all its connections before it reads an answer; of two, one may be done
+    // before the other begins.
     let args = [&profile, "--target-url", &server.url(), "--workers", "1", "--output", &result];
     let output = start_after(hoard, &args).finish(SOON);
     assert!(output.stdout.contains("no_fd"), "{output:?}");
     seen(&document(&result), "no_fd")
 }
 
-/// A network of its own with twelve ports, which says that it has as many as usual: what is known to be missing is refused before the
-/// start. Where a process may not have one, it is not tried.
+/// A network of its own with twelve ports, which says that it has as many as usual: what is known
+/// to be missing is refused before the start. Where a process may not have one, it is not tried.
 fn no_ports() -> (u64, String) {
     let may = std::process::Command::new("unshare").args(["-Urnm", "ip", "link", "set", "lo", "up"]).output();
     if !cfg!(feature = "embedded") || !may.is_ok_and(|tried| tried.status.success()) {
@@ -277,7 +285,7 @@ fn no_ports() -> (u64, String) {
     seen(&document(&result), "no_port")
 }
 
-// ---- what is counted where -------------------------------------------------------------------------------------------------------
+// ---- what is counted where --------------------------------------------------------------------
 
 #[test]
 fn every_misbehaviour_is_counted_in_its_class() {

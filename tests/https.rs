@@ -1,4 +1,5 @@
-//! Targets behind TLS: what is measured, what is refused before the start, what goes wrong on the way.
+//! Targets behind TLS: what is measured, what is refused before the start, what goes wrong on the
+//! way.
 
 mod support;
 
@@ -289,7 +290,7 @@ fn files_that_cannot_be_used_are_refused_before_the_start() {
     says(&scene.run_with(&profile(1, ""), &["--target-url", &http, "--insecure"]), 104, &["expected https://"]);
 }
 
-// ---- nginx ---------------------------------------------------------------------------------------------------------------------
+// ---- nginx ------------------------------------------------------------------------------------
 
 /// nginx in front of a server. Stopped when dropped.
 struct Nginx {

@@ -1,4 +1,5 @@
-//! A server that leaks on purpose is found out. It is this very process, in which therefore nothing else may happen.
+//! A server that leaks on purpose is found out. It is this very process, in which therefore nothing
+//! else may happen.
 
 mod support;
 
@@ -6,7 +7,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use support::{Bench, watched};
 
-/// What the leaking server keeps of each request: at some 15 requests a second or more memory doubles in a second or two, which no noise does.
+/// What the leaking server keeps of each request: at some 15 requests a second or more memory
+/// doubles in a second or two, which no noise does.
 const LEAK_BYTES: usize = 1_000_000;
 
 /// Answers `GET /health` for ever and forgets nothing.
@@ -17,7 +19,8 @@ fn leaking_server() -> String {
             if !line?.is_empty() {
                 continue;
             }
-            // Written, so that it is resident; for ever, so that it does not come back with the end of a connection.
+            // Written, so that it is resident; for ever, so that it does not come back with the end
+            // of a connection.
             Box::leak(vec![1_u8; LEAK_BYTES].into_boxed_slice());
             let body = r#"{"status":"ok","service":"leak"}"#;
             let length = body.len();

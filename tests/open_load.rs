@@ -1,4 +1,5 @@
-//! Open load with the real binary: arrivals do not wait for the server, and what its users waited is in the numbers.
+//! Open load with the real binary: arrivals do not wait for the server, and what its users waited
+//! is in the numbers.
 
 mod support;
 
@@ -43,8 +44,8 @@ fn a_freeze_is_seen_from_the_intended_instant_and_no_arrival_is_lost() {
         assert_eq!(count(&result, metric), 600, "{metric}");
     }
     assert_eq!(count(&result, "dropped_iterations"), 0);
-    // Arrivals of a second came while nothing moved; a slow machine only makes it longer. One in a hundred of 600 is the sixth
-    // longest: five of 5 ms before the longest.
+    // Arrivals of a second came while nothing moved; a slow machine only makes it longer. One in a
+    // hundred of 600 is the sixth longest: five of 5 ms before the longest.
     let p99 = result["metrics"]["http_req_duration_from_intended"]["p99"].as_f64().expect("a time");
     assert!(p99 > 900.0, "{p99} ms: {}", output.stdout);
     // What only the four under way saw is no percentile of the service time.

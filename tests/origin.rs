@@ -1,5 +1,5 @@
-//! The origin as a process, read with our own decoders: it says what its page promises, when it promises. And the self-test that
-//! stands on it.
+//! The origin as a process, read with our own decoders: it says what its page promises, when it
+//! promises. And the self-test that stands on it.
 
 mod support;
 
@@ -79,7 +79,8 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
     }
 
-    /// When each of its tokens was written, and how many the usage says there were. It must be a whole stream.
+    /// When each of its tokens was written, and how many the usage says there were. It must be a
+    /// whole stream.
     fn tokens(&self) -> (Vec<u64>, u32) {
         let mut decoder = sse::Decoder::default();
         let mut input = &self.body[..];
@@ -134,7 +135,8 @@ fn tokens_are_never_early_and_the_record_tells_when_they_were_written() {
     let us = |what: &str, number: &str| record[what][number].as_f64().unwrap();
     assert_eq!((us("ttft_us", "count"), us("gap_us", "count"), us("lateness_us", "count")), (1.0, 9.0, 10.0));
     assert!(us("ttft_us", "mean") >= 20_000.0, "{record}");
-    // The schedule counts from the request, so that the gaps add up to 45 ms but for the lateness of the first and the last event.
+    // The schedule counts from the request, so that the gaps add up to 45 ms but for the lateness
+    // of the first and the last event.
     let whole = (stamps[9] - stamps[0]) as f64 / 1e3;
     assert!((us("gap_us", "mean") * 9.0 - whole).abs() < 1.0, "{record}");
     assert!((whole - 45_000.0).abs() <= us("lateness_us", "max") + 1.0, "{whole} {record}");
@@ -255,7 +257,8 @@ fn the_short_self_test_runs_through_and_keeps_its_numbers() {
     let json: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     assert_eq!((&json["schema"], &json["quick"]), (&"llmsim-blast.self-test/1".into(), &true.into()));
     assert!(json["work"].as_array().unwrap().iter().all(|work| work["client_cpu_us"].as_f64() > Some(0.0)), "{json}");
-    // What a stream of known instants comes to cannot be less than those, however slow the machine is.
+    // What a stream of known instants comes to cannot be less than those, however slow the machine
+    // is.
     let truth = &json["truth"][0];
     assert!(truth["reported"]["ttft_mean"].as_f64() >= truth["recorded"]["ttft_mean"].as_f64(), "{json}");
     assert!(truth["recorded"]["ttft_mean"].as_f64() >= Some(50.0), "{json}");

@@ -1,4 +1,5 @@
-//! What is printed and written: the Document, the summary, the offline commands, and no secret anywhere.
+//! What is printed and written: the Document, the summary, the offline commands, and no secret
+//! anywhere.
 
 mod support;
 
@@ -89,7 +90,8 @@ fn a_terminal_gets_colour_unless_told_otherwise() {
         assert!(coloured.contains("\x1b[32mPASS ✓\x1b[0m"), "{coloured:?}");
         for (more, env) in [(&["--no-color"][..], &[][..]), (&[], &[("NO_COLOR", "1")]), (&[], &[("TERM", "dumb")])] {
             let plain = on_a_terminal(80, &[args, more].concat(), env);
-            // Painting over lines needs the cursor, not colours (ECMA-48, "select graphic rendition").
+            // Painting over lines needs the cursor, not colours (ECMA-48, "select graphic
+            // rendition").
             assert!(plain.contains("PASS ✓") && !plain.contains("\x1b[32m") && !plain.contains("\x1b[1m"), "{plain:?}");
         }
     }
@@ -170,7 +172,7 @@ fn help_and_version_go_to_standard_output() {
     }
 }
 
-// ---- secrets -----------------------------------------------------------------------------------------------------------------
+// ---- secrets ----------------------------------------------------------------------------------
 
 const KEY: &str = "sk-planted-1f3a";
 const TOKEN: &str = "planted-2b4c";
@@ -241,7 +243,7 @@ fn a_secret_that_is_refused_is_not_repeated() {
     }
 }
 
-// ---- the Document ------------------------------------------------------------------------------------------------------------
+// ---- the Document -----------------------------------------------------------------------------
 
 #[cfg(feature = "embedded")]
 mod whole {

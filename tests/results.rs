@@ -1,4 +1,5 @@
-//! Results that are kept: shares merged, builds compared, old runs printed again; and what is no result, refused.
+//! Results that are kept: shards merged, builds compared, old runs printed again; and what is no
+//! result, refused.
 
 mod support;
 
@@ -68,18 +69,18 @@ fn counts(result: &Value) -> Value {
 }
 
 #[test]
-fn two_shares_merged_are_the_run_of_one() {
+fn two_shards_merged_are_the_run_of_one() {
     let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
     let url = server.url();
     let one = ran(&bench, &url, "one.json", &[]);
     let whole = server.posts();
     let (a, b) = (ran(&bench, &url, "a.json", &["--shard", "0/2"]), ran(&bench, &url, "b.json", &["--shard", "1/2"]));
     // The same requests were sent, whoever sent them.
-    let mut shares = server.posts().split_off(whole.len());
+    let mut shards = server.posts().split_off(whole.len());
     let mut whole = whole;
     whole.sort();
-    shares.sort();
-    assert_eq!(whole, shares);
+    shards.sort();
+    assert_eq!(whole, shards);
 
     let (merged, xml) = (bench.path("m.json"), bench.path("m.xml"));
     let output = blast(&["merge", &b, &a, "--output", &merged, "--junit", &xml]);
@@ -94,16 +95,16 @@ fn two_shares_merged_are_the_run_of_one() {
     // A part of it is one only when that was asked for, and nothing to compare with.
     let refused = blast(&["merge", &a]);
     assert_eq!(refused.code, Some(110), "{refused:?}");
-    assert!(refused.stderr.contains("shares 1 of 2 are missing"), "{refused:?}");
+    assert!(refused.stderr.contains("shards 1 of 2 are missing"), "{refused:?}");
     let doubled = blast(&["merge", &a, &a]);
-    assert!(doubled.code == Some(110) && doubled.stderr.contains("share 0 is in"), "{doubled:?}");
+    assert!(doubled.code == Some(110) && doubled.stderr.contains("shard 0 is in"), "{doubled:?}");
     let whole = blast(&["merge", &one, &a]);
-    assert!(whole.code == Some(110) && whole.stderr.contains("it is no share of a test"), "{whole:?}");
+    assert!(whole.code == Some(110) && whole.stderr.contains("it is not a shard of a test"), "{whole:?}");
     let part = bench.path("part.json");
     let partial = blast(&["merge", &a, "--allow-missing", "--output", &part]);
     assert!(partial.code == Some(0) && partial.stdout.starts_with("PARTIAL"), "{partial:?}");
     let refused = blast(&["compare", &one, &part]);
-    assert!(refused.code == Some(110) && refused.stderr.contains("shares are missing"), "{refused:?}");
+    assert!(refused.code == Some(110) && refused.stderr.contains("shards are missing"), "{refused:?}");
     // A plan that was changed is not the one that was run.
     let strict = |value: &mut Value| {
         value["plan"]["thresholds"]["http_req_duration"][0]["threshold"] = json!("p(95)<0.001");
@@ -112,17 +113,17 @@ fn two_shares_merged_are_the_run_of_one() {
     assert!(changed.code == Some(110) && changed.stderr.contains("digest: it does not fit"), "{changed:?}");
     // Thresholds that do not hold on the whole: 99.
     let profile = bench.write("strict.toml", &PROFILE.replace("p(95)<20s", "p(95)<0.001"));
-    let shares = ["0/2", "1/2"].map(|share| {
-        let file = bench.path(&format!("strict-{}.json", &share[..1]));
-        let output = blast(&[&profile, "--target-url", &url, "--shard", share, "--output", &file, "--quiet"]);
-        assert_eq!(output.code, Some(0), "a share is not judged: {output:?}");
+    let shards = ["0/2", "1/2"].map(|shard| {
+        let file = bench.path(&format!("strict-{}.json", &shard[..1]));
+        let output = blast(&[&profile, "--target-url", &url, "--shard", shard, "--output", &file, "--quiet"]);
+        assert_eq!(output.code, Some(0), "a shard is not judged: {output:?}");
         file
     });
-    assert_eq!(blast(&["merge", &shares[0], &shares[1]]).code, Some(99));
+    assert_eq!(blast(&["merge", &shards[0], &shards[1]]).code, Some(99));
 }
 
 #[test]
-fn all_shares_begin_at_one_instant_or_not_at_all() {
+fn all_shards_begin_at_one_instant_or_not_at_all() {
     let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
     let (profile, url) = (bench.write("p.toml", PROFILE), server.url());
     let at = |at: &str| start(&[&profile, "--target-url", &url, "--shard", "0/2", "--start-at", at], &[]);
@@ -138,7 +139,7 @@ fn all_shares_begin_at_one_instant_or_not_at_all() {
 }
 
 #[test]
-fn a_share_is_refused_what_only_the_whole_can_do() {
+fn a_shard_is_refused_what_only_the_whole_can_do() {
     let bench = Bench::new();
     let profile = bench
         .write("p.toml", &PROFILE.replace("[\"rate<0.01\"]", "[{ threshold = \"rate<0.01\", abort_on_fail = true }]"));
@@ -173,7 +174,8 @@ fn an_old_run_is_printed_again() {
     assert_eq!(blast(&["report", &file, "--csv", "--hgrm"]).code, Some(2));
 }
 
-/// What is sent in warm-up and cooldown is in the seconds, and in no metric: the reader must know both.
+/// What is sent in warm-up and cooldown is in the seconds, and in no metric: the reader must know
+/// both.
 #[test]
 fn results_with_a_warm_up_are_read_compared_and_merged() {
     let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
@@ -197,9 +199,9 @@ fn results_with_a_warm_up_are_read_compared_and_merged() {
     let compared = blast(&[&["compare", "--base"], base, &["--head"], head].concat());
     assert_eq!(compared.code, Some(0), "{compared:?}");
     assert_eq!(blast(&[&["noise"], base].concat()).code, Some(0));
-    let shares = ["0/2", "1/2"].map(|share| ran(&share[..1], &["--shard", share]));
+    let shards = ["0/2", "1/2"].map(|shard| ran(&shard[..1], &["--shard", shard]));
     let merged = bench.path("merged.json");
-    let output = blast(&["merge", &shares[0], &shares[1], "--output", &merged]);
+    let output = blast(&["merge", &shards[0], &shards[1], "--output", &merged]);
     assert_eq!(output.code, Some(0), "{output:?}");
     assert_eq!(blast(&["report", &merged]).code, Some(0));
 }
@@ -311,7 +313,8 @@ fn builds_are_compared_and_gates_decide_the_exit_code() {
     let output = blast(&[&slow[..], &["--fail-on", "throughput<-50%"]].concat());
     assert_eq!(output.code, Some(99), "{output:?}");
     assert!(output.stdout.starts_with("REGRESSED  1 of 1 gates failed"), "{output:?}");
-    // Whoever reads only the first line has closed the pipe: the gate has failed all the same, and the files are written.
+    // Whoever reads only the first line has closed the pipe: the gate has failed all the same, and
+    // the files are written.
     let kept = bench.path("kept.json");
     let arguments = [&["llmsim-blast"], &slow[..], &["--fail-on", "throughput<-50%", "--output", &kept]].concat();
     let class = commands::main(
@@ -394,20 +397,20 @@ fn ci_is_told_of_a_run() {
     assert_eq!(blast(&[&profile, "--github", "always"]).code, Some(2));
 }
 
-/// The embedded simulator, two shares at once.
+/// The embedded simulator, two shards at once.
 #[cfg(feature = "embedded")]
 #[test]
-fn shares_that_run_side_by_side_add_up_to_the_plan() {
+fn shards_that_run_side_by_side_add_up_to_the_plan() {
     let (bench, server) = (Bench::new(), support::Embedded::start("[latency]\nprofile = \"instant\"\n"));
     let url = server.url();
     let profile = bench.write("p.toml", PROFILE);
-    let shares = ["0/2", "1/2"].map(|shard| {
+    let shards = ["0/2", "1/2"].map(|shard| {
         let file = bench.path(&format!("{}.json", &shard[..1]));
         let mut tool = support::tool();
         tool.args([profile.as_str(), "--target-url", &url, "--shard", shard, "--output", &file, "--quiet"]);
         (tool.stdout(std::process::Stdio::null()).spawn().expect("the tool"), file)
     });
-    let files = shares.map(|(mut child, file)| {
+    let files = shards.map(|(mut child, file)| {
         assert!(child.wait().expect("it ends").success());
         file
     });

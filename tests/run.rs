@@ -53,7 +53,8 @@ fn quick_smoke_passes() {
     assert_eq!(result["agreement"], json!({ "ours": 3, "server": 3 }));
 }
 
-/// A simulator that has answered before: the first answers of a debug build take seconds on a busy machine, and profiles judge latency.
+/// A simulator that has answered before: the first answers of a debug build take seconds on a busy
+/// machine, and profiles judge latency.
 fn warm() -> Embedded {
     let server = Embedded::start(INSTANT);
     let output = blast(&["quick-smoke", "--target-url", &server.url()]);
@@ -76,7 +77,8 @@ fn every_profile_runs_shortened() {
         assert_eq!((&result["run"]["profile"], &result["run"]["window_s"]), (&json!(profile), &json!(1.0)));
         let verdicts = result["thresholds"].as_array().unwrap();
         assert!(!verdicts.is_empty() && verdicts.iter().all(|verdict| verdict["verdict"] == "pass"), "{output:?}");
-        // How long the peak is held is a matter of a shortened profile's milliseconds; that it is not passed is not.
+        // How long the peak is held is a matter of a shortened profile's milliseconds; that it is
+        // not passed is not.
         let most = users.parse().unwrap();
         assert!((1..=most).contains(&result["metrics"]["vus"]["max"].as_u64().unwrap()), "{output:?}");
     }
@@ -236,8 +238,8 @@ fn latencies_are_those_that_the_server_was_told_to_have() {
     assert_eq!(output.code, Some(0), "{output:?}");
     let result = document(&result);
     let ms = |metric: &str, number: &str| result["metrics"][metric][number].as_f64().unwrap();
-    // The simulator's timers never fire early: no first event can come before its time, and none can be measured before it came.
-    // Upper bounds are only there to catch a unit that is wrong.
+    // The simulator's timers never fire early: no first event can come before its time, and none
+    // can be measured before it came. Upper bounds are only there to catch a unit that is wrong.
     assert!(ms("ttfe", "min") >= 100.0 && ms("ttfe", "p50") < 1000.0, "{output:?}");
     assert!(ms("ttft", "min") >= ms("ttfe", "min"));
     // A single gap is as much shorter as the one before it was longer, when we were late.

@@ -1,5 +1,5 @@
-//! No key is shown: random keys are planted wherever one may stand, a server repeats them in every way that servers have, and every
-//! output is searched for them.
+//! No key is shown: random keys are planted wherever one may stand, a server repeats them in every
+//! way that servers have, and every output is searched for them.
 
 mod support;
 
@@ -29,7 +29,8 @@ const WRITINGS: [(&str, Writing); 9] = [
     ("between commands", |text| format!("x ::error::{text} ##[error]{text}\x1b[31m\u{202e}")),
 ];
 
-/// A server that answers every POST with what was secret about the request, in a writing of its own each.
+/// A server that answers every POST with what was secret about the request, in a writing of its own
+/// each.
 struct Parrot {
     url: String,
 }
@@ -65,8 +66,8 @@ fn request(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-/// What comes back: a plain error, one in chunks that cut the secret, one whose secret lies across the border of what is shown, one
-/// inside a stream, and bytes that are no HTTP.
+/// What comes back: a plain error, one in chunks that cut the secret, one whose secret lies across
+/// the border of what is shown, one inside a stream, and bytes that are no HTTP.
 fn answer(number: usize, said: &str) -> Vec<u8> {
     let body = format!("{{\"error\":{{\"message\":\"no: {said}\"}}}}");
     let head = "HTTP/1.1 500 No\r\ncontent-type: application/json\r\n";

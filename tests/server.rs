@@ -1,4 +1,5 @@
-//! The simulator as a child process, for real: started, watched, stopped, and gone whatever happens to us.
+//! The simulator as a child process, for real: started, watched, stopped, and gone whatever happens
+//! to us.
 
 use llmsim_blast::server::{Server, ServerError, Source, Spec};
 use llmsim_blast::units::Nanos;
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 
 /// The program that the library's own steps (`supervise`, `serve`) are run by.
 const OWN: &str = env!("CARGO_BIN_EXE_llmsim-blast");
-/// Longest wait for something that is sure to happen soon, on a machine that is busy with other tests.
+/// Longest wait for something that is sure to happen soon, on a machine that is busy with other
+/// tests.
 const SOON: Duration = Duration::from_secs(20);
 
 fn spec(source: Source) -> Spec {
@@ -41,8 +43,9 @@ fn alive(pid: u32) -> bool {
         .is_ok_and(|stat| !stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')))
 }
 
-/// An executable shell script in a folder of its own. Written by another process: a descriptor of ours that is open for writing could be
-/// inherited by a child that another test starts at that moment, and the kernel refuses to run a file that someone is writing.
+/// An executable shell script in a folder of its own. Written by another process: a descriptor of
+/// ours that is open for writing could be inherited by a child that another test starts at that
+/// moment, and the kernel refuses to run a file that someone is writing.
 fn script(text: &str) -> (tempfile::TempDir, PathBuf) {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
@@ -157,7 +160,8 @@ mod embedded {
         }
     }
 
-    /// Not a test of its own: the parent that [`no_child_survives_a_killed_parent`] kills. Runs in a copy of this test program.
+    /// Not a test of its own: the parent that [`no_child_survives_a_killed_parent`] kills. Runs in
+    /// a copy of this test program.
     #[test]
     #[ignore = "run by no_child_survives_a_killed_parent"]
     fn parent_to_be_killed() {

@@ -55,7 +55,8 @@ fn counts(port: u16) -> Option<Value> {
 /// A signal during a run: it stops gracefully and keeps what it has.
 fn stops_gracefully(signal: Signal) {
     let Started { bench, running, child } = under_way(QUICK, "completion_tokens");
-    // The terminal sends Ctrl-C to its whole process group: the server must not go before the requests that are under way.
+    // The terminal sends Ctrl-C to its whole process group: the server must not go before the
+    // requests that are under way.
     let group = |pid: u32| getpgid(Some(Pid::from_raw(pid.cast_signed()))).unwrap();
     assert_ne!(group(child), group(running.pid()));
     running.signal(signal);
@@ -173,7 +174,8 @@ fn says_that_nothing_was_measured(output: &Output, result: &str) {
     assert_eq!(result["metrics"]["http_reqs_started"]["count"], 0, "{result}");
 }
 
-/// A server that takes connections and answers the first `answers` of them with this; the others wait for ever.
+/// A server that takes connections and answers the first `answers` of them with this; the others
+/// wait for ever.
 fn mute(answers: usize, answer: &'static str) -> (String, Receiver<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -201,7 +203,8 @@ fn every_signal_is_heeded_in_every_phase_before_the_load() {
     let bench = Bench::new();
     let profile = bench.write("endless.toml", PROFILE);
     for signal in SIGNALS {
-        // Probing, the endpoint check, and answers that are shown: the server is silent in each of them.
+        // Probing, the endpoint check, and answers that are shown: the server is silent in each of
+        // them.
         for (first, answers, more) in
             [("endless", 0, &[][..]), ("all-apis", 1, &[]), ("endless", 1, &["--debug-response", "3"])]
         {

@@ -1,4 +1,5 @@
-//! Memory over time: a server that does not leak is not accused, and this tool itself does not grow. `leak.rs` has the one that does.
+//! Memory over time: a server that does not leak is not accused, and this tool itself does not
+//! grow. `leak.rs` has the one that does.
 
 mod support;
 

@@ -1,5 +1,6 @@
-//! A client that is stopped again and again does not report its own standstill as the server's: the kernel's stamps date what came
-//! meanwhile, what is not known is censored, and the verdict names the stalls.
+//! A client that is stopped again and again does not report its own standstill as the server's: the
+//! kernel's stamps date what came meanwhile, what is not known is censored, and the verdict names
+//! the stalls.
 
 mod support;
 
@@ -27,8 +28,8 @@ http_req_failed = ["rate<0.01"]
 /// How long the client is stopped: many times what its numbers may be off by.
 const STOPPED: Duration = Duration::from_millis(150);
 const RUNNING: Duration = Duration::from_millis(350);
-/// How far a percentile may be from the origin's own record, in ms. Without stamps it is off by up to the length of a stop; noise of a
-/// busy machine is below it.
+/// How far a percentile may be from the origin's own record, in ms. Without stamps it is off by up
+/// to the length of a stop; noise of a busy machine is below it.
 const BOUND_MS: f64 = 60.0;
 
 #[test]
@@ -51,7 +52,8 @@ fn a_stopped_client_falsifies_no_time_and_says_that_it_was_stopped() {
     let result = document(&result);
     let record = probe::stats(&[origin.addr()], "x", "/record", SOON.into()).expect("the origin's record");
     let truth = |name: &str| record[name]["p99"].as_f64().expect(name) / 1_000.0;
-    // There are only some eighty first tokens, and a stop between the look at the clock and the write is in one of them.
+    // There are only some eighty first tokens, and a stop between the look at the clock and the
+    // write is in one of them.
     for (metric, percentile, recorded) in [("ttft", "p90", "ttft_us"), ("tbt", "p99", "gap_us")] {
         let ours = result["metrics"][metric][percentile].as_f64().expect(metric);
         let off = ours - truth(recorded);

@@ -1,4 +1,5 @@
-//! The tests' own tools, proven: a test double that does something else than it says makes every test that uses it worthless.
+//! The tests' own tools, proven: a test double that does something else than it says makes every
+//! test that uses it worthless.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! Commands of many runs, `throughput` and `capacity`, and goodput in an ordinary one: real servers, tiny durations.
+//! Commands of many runs, `throughput` and `capacity`, and goodput in an ordinary one: real
+//! servers, tiny durations.
 
 mod support;
 

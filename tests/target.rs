@@ -12,7 +12,8 @@ fn a_named_target_that_is_dead_is_not_replaced() {
         (&["--target-url", &url][..], &[][..]),
         (&[], &[("LLMSIM_BLAST_TARGET_URL", url.as_str())]),
         (&[], &[("K6_TARGET_URL", url.as_str())]),
-        // A server that the environment names once and for all is not meant for a target that was typed.
+        // A server that the environment names once and for all is not meant for a target that was
+        // typed.
         (&["--target-url", &url], &[("LLMSIM_BLAST_CHAOS", "1")]),
     ] {
         for command in

@@ -5,7 +5,8 @@ mod support;
 use serde_json::{Value, json};
 use support::{Behaviour, Bench, Misbehaving, Output, blast, document};
 
-/// Runs plain requests against a server that does this; `head` is the executor, `thresholds` what has to hold.
+/// Runs plain requests against a server that does this; `head` is the executor, `thresholds` what
+/// has to hold.
 fn judged(behaviour: Behaviour, head: &str, thresholds: &str) -> (Value, Output) {
     let (bench, server) = (Bench::new(), Misbehaving::start(behaviour));
     let mix = "[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n[[requests]]\nname = \"health\"\napi = \"health\"\nweight = 0\n";

@@ -1,4 +1,5 @@
-//! The Responses API over a WebSocket: against the real simulator, and against peers that misbehave.
+//! The Responses API over a WebSocket: against the real simulator, and against peers that
+//! misbehave.
 
 mod support;
 
@@ -11,7 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use support::{Bench, Output, SOON, blast_with, document};
 
-/// A peer that does on the n-th connection, from 0 on, what `script` says. It answers whoever asks for no WebSocket that there is nothing.
+/// A peer that does on the n-th connection, from 0 on, what `script` says. It answers whoever asks
+/// for no WebSocket that there is nothing.
 struct Peer {
     url: String,
     upgrades: Arc<AtomicUsize>,

@@ -1,4 +1,5 @@
-//! What servers have sent, cut into reads as they come off a socket; and the loop that a connection decodes them with.
+//! What servers have sent, cut into reads as they come off a socket; and the loop that a connection
+//! decodes them with.
 
 #![allow(dead_code, reason = "each bench uses its own part of it")]
 
@@ -68,7 +69,8 @@ pub(crate) struct Stream {
     pub(crate) body: Vec<u8>,
 }
 
-/// All recorded streams, and llmsim's at a usual length: the recorded ones are short, and their heads would weigh too much.
+/// All recorded streams, and llmsim's at a usual length: the recorded ones are short, and their
+/// heads would weigh too much.
 pub(crate) fn streams() -> Vec<Stream> {
     let recorded = FIXTURES.iter().map(|&(name, api, body)| Stream { name: name.to_owned(), api, body: body.to_vec() });
     recorded.chain(long(100)).collect()
@@ -131,7 +133,8 @@ impl Stream {
         vec![[STREAM_HEAD.as_bytes(), &self.chunked()].concat()]
     }
 
-    /// The head, each event and the last chunk in reads of their own, as a stream comes that is slower than its reader.
+    /// The head, each event and the last chunk in reads of their own, as a stream comes that is
+    /// slower than its reader.
     pub(crate) fn event_a_read(&self) -> Vec<Vec<u8>> {
         let mut reads = vec![STREAM_HEAD.as_bytes().to_vec()];
         reads.extend(events(&self.body).into_iter().map(chunk));
@@ -181,7 +184,8 @@ pub(crate) struct Decoders {
 }
 
 impl Decoders {
-    /// A whole response, read by read. What an event or a body means is asked only if there is a reader, as a worker has one.
+    /// A whole response, read by read. What an event or a body means is asked only if there is a
+    /// reader, as a worker has one.
     pub(crate) fn decode(&mut self, reads: &[Vec<u8>], streamed: bool, mut reader: Option<&mut Reader>) {
         self.http.reset();
         self.sse.reset();

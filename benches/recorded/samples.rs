@@ -3,7 +3,8 @@
 use llmsim_blast::metrics::{Outcome, Sample, Tally, TokenUsage};
 use llmsim_blast::units::Nanos;
 
-/// Gaps of a stream that runs at 50 tokens a second, with the spread of a busy server: 16 to 24 ms, and one of 100 now and then.
+/// Gaps of a stream that runs at 50 tokens a second, with the spread of a busy server: 16 to 24 ms,
+/// and one of 100 now and then.
 pub(crate) fn gaps() -> Vec<Nanos> {
     (0..1024_u64)
         .map(|i| if i % 97 == 0 { 100_000_000 } else { 16_000_000 + i * 7_919 % 8_000_000 })

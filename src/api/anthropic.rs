@@ -80,7 +80,8 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
     let (mut chunk, mut token, mut odd) = (Chunk::default(), None, false);
     let is_json = scan(data, notes, |json| {
         chunk.read(json)?;
-        // Without a type it means what the event's name says, which no template sees; nor can it tell which of two bills holds.
+        // Without a type it means what the event's name says, which no template sees; nor can it
+        // tell which of two bills holds.
         if chunk.kind == Value::Null || (chunk.usage.is_some() && chunk.of_message.is_some()) {
             json.unlearnable();
         }
@@ -174,7 +175,6 @@ struct Block {
     text: Seen,
     thinking: Seen,
     partial_json: Seen,
-    /// Of a tool.
     name: Seen,
 }
 

@@ -1,6 +1,7 @@
 //! What the fuzz targets call (`fuzz/`).
 //!
-//! An input is an event stream, so that the fixtures are inputs as they stand. It is an event's data and a body as well.
+//! An input is an event stream, so that the fixtures are inputs as they stand. It is an event's
+//! data and a body as well.
 
 use super::json::{self, Data};
 use super::{Api, Delta, Flaw, Reader, Token};
@@ -24,8 +25,9 @@ fn each_event(input: &[u8], mut see: impl FnMut(&sse::Event<'_>)) {
     }
 }
 
-/// Any bytes, as events and as a body of one API: nothing panics; "not JSON" is said of what is not JSON or not UTF-8, and of nothing
-/// else; and what `serde_json` has taken apart and put together again means the same.
+/// Any bytes, as events and as a body of one API: nothing panics; "not JSON" is said of what is not
+/// JSON or not UTF-8, and of nothing else; and what `serde_json` has taken apart and put together
+/// again means the same.
 ///
 /// # Panics
 ///
@@ -57,14 +59,16 @@ fn is_json(data: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(data).is_ok() && std::str::from_utf8(data).is_ok()
 }
 
-/// With keys in another order and each once, and as little white space and as few escapes as possible. `None` if `serde_json` refuses
-/// more than the grammar does: halves of characters, numbers out of range, depth.
+/// With keys in another order and each once, and as little white space and as few escapes as
+/// possible. `None` if `serde_json` refuses more than the grammar does: halves of characters,
+/// numbers out of range, depth.
 fn rewritten(data: &[u8]) -> Option<Vec<u8>> {
     Some(serde_json::from_slice::<serde_json::Value>(data).ok()?.to_string().into_bytes())
 }
 
-/// Each event is one of a stream and a body, all for the same reader, of each API that generates: whatever the reader has learned from
-/// those before, it says of each what the parser says, and lends of each event the same text.
+/// Each event is one of a stream and a body, all for the same reader, of each API that generates:
+/// whatever the reader has learned from those before, it says of each what the parser says, and
+/// lends of each event the same text.
 ///
 /// # Panics
 ///

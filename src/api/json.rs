@@ -1,7 +1,8 @@
-//! What the JSON of all APIs has in common: bodies put together in pieces, events that say nothing, bills.
+//! What the JSON of all APIs has in common: bodies put together in pieces, events that say nothing,
+//! bills.
 //!
-//! Compatible servers differ in what is absent, `null` or empty, and in what they add. So everything is optional, and unknown fields are
-//! skipped.
+//! Compatible servers differ in what is absent, `null` or empty, and in what they add. So
+//! everything is optional, and unknown fields are skipped.
 
 use super::scan::{Scanner, Seen, Value};
 use super::template::Billed;
@@ -30,7 +31,8 @@ pub(super) fn stream(ask: &Ask<'_>) -> (&'static str, Vec<Piece>) {
     ("stream", vec![text(if ask.stream { "true" } else { "false" })])
 }
 
-/// A JSON object of these fields, in pieces. A field of the user's takes the place of ours with the same name.
+/// A JSON object of these fields, in pieces. A field of the user's takes the place of ours with the
+/// same name.
 pub(super) fn object(ours: Vec<(&'static str, Vec<Piece>)>, ask: &Ask<'_>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut separator = "{";
@@ -80,7 +82,8 @@ pub(super) fn data<'a>(event: &sse::Event<'a>) -> Result<Data<'a>, Flaw> {
     }
 }
 
-/// Whether it is an error and no answer: `{"error":{…}}`, and `{"object":"error",…}` as vLLM had it.
+/// Whether it is an error and no answer: `{"error":{…}}`, and `{"object":"error",…}` as vLLM had
+/// it.
 pub(super) fn is_error(error: Value<'_>, object: Value<'_>) -> bool {
     error.is_error() || object.is("error")
 }
@@ -108,7 +111,8 @@ pub(super) const WORDS: Words = Words {
 #[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
 pub(super) fn usage(json: &mut Scanner<'_, '_>, words: &Words) -> Option<Option<TokenUsage>> {
     let (mut usage, mut total) = (TokenUsage::default(), 0);
-    // Anthropic bills what its cache read and wrote beside the input, and not inside it as the others do.
+    // Anthropic bills what its cache read and wrote beside the input, and not inside it as the
+    // others do.
     let (mut read, mut created) = (0, 0);
     let noted = json.noted();
     json.object(|json, key| {
@@ -155,7 +159,8 @@ pub(super) fn usage_in(json: &mut Scanner<'_, '_>) -> Option<Option<TokenUsage>>
     Some(found)
 }
 
-/// A bill takes the place of an earlier one in the same data. Which of two holds is not for a template to tell.
+/// A bill takes the place of an earlier one in the same data. Which of two holds is not for a
+/// template to tell.
 pub(super) fn replace(json: &mut Scanner<'_, '_>, usage: &mut Option<TokenUsage>, later: Option<TokenUsage>) {
     if usage.is_some() {
         json.unlearnable();

@@ -1,6 +1,8 @@
-//! The smallest parts of JSON: where a text ends, and where a number ends. The grammar is that of RFC 8259, sections 6 and 7.
+//! The smallest parts of JSON: where a text ends, and where a number ends. The grammar is that of
+//! RFC 8259, sections 6 and 7.
 
-/// Most digits of a count that we read: any such number fits a `u32`, and none comes near it in practice.
+/// Most digits of a count that we read: any such number fits a `u32`, and none comes near it in
+/// practice.
 const MAX_DIGITS: usize = 9;
 
 /// Where the inside of a string ends: at its closing quote.
@@ -25,12 +27,13 @@ fn text_with_more(bytes: &[u8], mut at: usize) -> Option<usize> {
         }
         at += plain(&bytes[at..]);
     }
-    // JSON between systems is UTF-8 as a whole (RFC 8259, section 8.1): a text that is not must be neither a token nor nothing.
+    // JSON between systems is UTF-8 as a whole (RFC 8259, section 8.1): a text that is not must be
+    // neither a token nor nothing.
     (is_ascii || std::str::from_utf8(&bytes[..at]).is_ok()).then_some(at)
 }
 
-/// The length of an escape. Halves of surrogate pairs are as good as others: tokenizers cut characters in two, and nothing here decodes
-/// a text.
+/// The length of an escape. Halves of surrogate pairs are as good as others: tokenizers cut
+/// characters in two, and nothing here decodes a text.
 fn escape(bytes: &[u8]) -> Option<usize> {
     match bytes.get(1)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
@@ -39,12 +42,15 @@ fn escape(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Bytes that are looked at one word after another; texts in events are a few bytes, and rarely reach the blocks.
+/// Bytes that are looked at one word after another; texts in events are a few bytes, and rarely
+/// reach the blocks.
 const WORD: usize = 8;
-/// Bytes that are looked at together once a text has proved to be long. The loop over them is one that compilers make vectors of.
+/// Bytes that are looked at together once a text has proved to be long. The loop over them is one
+/// that compilers make vectors of.
 const BLOCK: usize = 32;
 
-/// How many bytes at the front stand for themselves in a string: ASCII, no control characters, neither quote nor backslash.
+/// How many bytes at the front stand for themselves in a string: ASCII, no control characters,
+/// neither quote nor backslash.
 #[inline]
 fn plain(bytes: &[u8]) -> usize {
     let mut at = 0;
@@ -68,18 +74,20 @@ fn plain_blocks(bytes: &[u8]) -> usize {
 }
 
 const fn is_plain(byte: u8) -> bool {
-    // As a signed byte everything beyond ASCII is negative, and so below the space like a control character.
+    // As a signed byte everything beyond ASCII is negative, and so below the space like a control
+    // character.
     byte.cast_signed() >= 0x20 && byte != b'"' && byte != b'\\'
 }
 
 const ONES: u64 = u64::from_le_bytes([1; WORD]);
 const HIGH: u64 = u64::from_le_bytes([0x80; WORD]);
 
-/// The high bit of the *first* byte of a word that is not plain; bits of later bytes may be set without reason. Zero when all are
-/// plain.
+/// The high bit of the *first* byte of a word that is not plain; bits of later bytes may be set
+/// without reason. Zero when all are plain.
 ///
-/// `x - 0x20` borrows in a byte below 0x20, and `x ^ quote - 1` in a byte that is the quote. A borrow can falsify the bytes after the
-/// one that borrowed, which is itself reported, so the first report is always right.
+/// `x - 0x20` borrows in a byte below 0x20, and `x ^ quote - 1` in a byte that is the quote. A
+/// borrow can falsify the bytes after the one that borrowed, which is itself reported, so the first
+/// report is always right.
 #[inline]
 const fn special(word: u64) -> u64 {
     let below_space = word.wrapping_sub(ONES * 0x20);
@@ -103,8 +111,9 @@ fn digits(bytes: &[u8]) -> usize {
     at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
-/// The high bit of the *first* byte of a word that is no digit, as in [`special`]: `x + 0x46` carries into it above `9`, `x - 0x30`
-/// borrows below `0`, and a byte that carries or borrows out is itself reported.
+/// The high bit of the *first* byte of a word that is no digit, as in [`special`]: `x + 0x46`
+/// carries into it above `9`, `x - 0x30` borrows below `0`, and a byte that carries or borrows out
+/// is itself reported.
 #[inline]
 const fn not_digit(word: u64) -> u64 {
     let above_nine = word.wrapping_add(ONES * (0x7f - b'9' as u64));
@@ -123,7 +132,8 @@ pub(super) fn number(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// A number that is not merely digits: with a sign, a fraction, an exponent, or with white space or nothing after it.
+/// A number that is not merely digits: with a sign, a fraction, an exponent, or with white space or
+/// nothing after it.
 fn number_with_more(bytes: &[u8]) -> Option<usize> {
     let sign = usize::from(bytes.first() == Some(&b'-'));
     let whole = digits(&bytes[sign..]);
@@ -143,7 +153,8 @@ fn number_with_more(bytes: &[u8]) -> Option<usize> {
     Some(at)
 }
 
-/// Where a plain count of tokens above zero ends, and the count: without a sign, a fraction or an exponent.
+/// Where a plain count of tokens above zero ends, and the count: without a sign, a fraction or an
+/// exponent.
 #[inline]
 pub(super) fn tokens(bytes: &[u8]) -> Option<(usize, u32)> {
     let end = digits(bytes);

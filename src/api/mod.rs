@@ -1,6 +1,8 @@
-//! One file per LLM API: how to ask, and what an answer means in tokens. Bytes only: no socket, no clock.
+//! One file per LLM API: how to ask, and what an answer means in tokens. Bytes only: no socket, no
+//! clock.
 //!
-//! A [`Reader`] reads like [`Api::read_event`] and [`Api::read_body`] and is what a worker uses: it recognises what it has seen before.
+//! A [`Reader`] reads like [`Api::read_event`] and [`Api::read_body`] and is what a worker uses: it
+//! recognises what it has seen before.
 //!
 //! To add an API: a file with its `Spec`, and a row in the table below.
 
@@ -26,7 +28,8 @@ use crate::wire::sse;
 use scan::Notes;
 use spec::{AnswerIs, Spec};
 
-/// The table of all APIs, in the order of the docs: a name in the code, and the row that says everything else.
+/// The table of all APIs, in the order of the docs: a name in the code, and the row that says
+/// everything else.
 macro_rules! apis {
     ($($(#[$doc:meta])* $api:ident = $spec:path,)*) => {
         /// An LLM API, one of the endpoints beside it, or one of the simulator's own.
@@ -55,7 +58,6 @@ apis! {
     OpenaiResponses = openai_responses::SPEC,
     /// `OpenResponses`.
     Openresponses = openresponses::SPEC,
-    /// Anthropic Messages.
     AnthropicMessages = anthropic::MESSAGES,
     /// `OpenAI` image generation.
     OpenaiImages = openai_images::SPEC,
@@ -65,13 +67,11 @@ apis! {
     Health = system::HEALTH,
     /// The list of models.
     Models = system::MODELS,
-    /// One model.
     Model = system::MODEL,
     /// Anthropic's list of models.
     AnthropicModels = system::ANTHROPIC_MODELS,
     /// One of Anthropic's models.
     AnthropicModel = system::ANTHROPIC_MODEL,
-    /// llmsim's own statistics.
     Stats = system::STATS,
 }
 
@@ -87,9 +87,7 @@ pub enum KeyHeader {
 /// The method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// No body.
     Get,
-    /// A JSON body.
     Post,
 }
 
@@ -98,7 +96,8 @@ pub enum Method {
 pub enum Piece {
     /// Sent as it stands.
     Text(String),
-    /// The model's name, as a JSON string with its quotes (in a path: percent-encoded, without quotes).
+    /// The model's name, as a JSON string with its quotes (in a path: percent-encoded, without
+    /// quotes).
     Model,
     /// The prompt, as a JSON string with its quotes.
     Prompt,
@@ -137,7 +136,6 @@ pub struct Delta {
 pub enum Token {
     /// Text or tool-call arguments.
     Visible,
-    /// Reasoning.
     Reasoning,
 }
 
@@ -153,7 +151,8 @@ pub struct Answer {
 /// Why well-framed bytes are not an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
-    /// Should be JSON and is not. In a stream the event is skipped and counted; in a plain answer it is a failure.
+    /// Should be JSON and is not. In a stream the event is skipped and counted; in a plain answer
+    /// it is a failure.
     #[error("not valid JSON")]
     BadJson,
     /// An error object or error event inside a success.
@@ -170,7 +169,8 @@ pub enum Flaw {
         /// Checks that held before it.
         held: u8,
     },
-    /// A template and the parser disagree about the same bytes: a defect of this tool. Only a [`Reader`] that verifies says so.
+    /// A template and the parser disagree about the same bytes: a defect of this tool. Only a
+    /// [`Reader`] that verifies says so.
     #[error("parse mismatch: recognised as something else than it is")]
     Mismatch,
 }
@@ -186,7 +186,6 @@ impl Api {
         Self::ALL.into_iter().find(|api| api.name() == name)
     }
 
-    /// Its method.
     pub const fn method(self) -> Method {
         if self.takes_prompt() { Method::Post } else { Method::Get }
     }

@@ -1,4 +1,5 @@
-//! `OpenAI` chat completions, plain and streamed; also vLLM, llama.cpp, Azure and everything else that is compatible.
+//! `OpenAI` chat completions, plain and streamed; also vLLM, llama.cpp, Azure and everything else
+//! that is compatible.
 
 use super::json::{self, Data, Words};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
@@ -32,7 +33,8 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
     json::object(ours, ask)
 }
 
-/// What one event of a stream means. Valid JSON that is no chunk (`""`, `{"type":"ping"}`) means nothing and is no flaw.
+/// What one event of a stream means. Valid JSON that is no chunk (`""`, `{"type":"ping"}`) means
+/// nothing and is no flaw.
 fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta, Flaw> {
     let data = match json::data(event)? {
         Data::Nothing => return Ok(Delta::default()),
@@ -110,11 +112,11 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// All choices together.
 #[derive(Debug, Default, Clone, Copy)]
 struct Choices {
     count: u32,
-    /// The first token of any of them is the first token. A user sees the visible one of two, so it decides what the event is.
+    /// The first token of any of them is the first token. A user sees the visible one of two, so it
+    /// decides what the event is.
     token: Option<Token>,
     /// One has ended with an error.
     failed: bool,
@@ -215,7 +217,8 @@ impl ChoiceDelta {
     }
 }
 
-/// What the parts of a content add: texts, and thinking that is kept apart from them, as a text or as a list of further parts.
+/// What the parts of a content add: texts, and thinking that is kept apart from them, as a text or
+/// as a list of further parts.
 #[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
 fn content_parts(json: &mut Scanner<'_, '_>) -> Option<Option<Token>> {
     let mut sum = None;
@@ -276,7 +279,8 @@ fn tool_calls(json: &mut Scanner<'_, '_>) -> Option<bool> {
     Some(is_filled)
 }
 
-/// Whether a call has anything in it. Its name comes with its first delta, its arguments in pieces with the others; both are generated.
+/// Whether a call has anything in it. Its name comes with its first delta, its arguments in pieces
+/// with the others; both are generated.
 fn function(json: &mut Scanner<'_, '_>) -> Option<bool> {
     let (mut name, mut arguments) = (Seen::default(), Seen::default());
     json.object(|json, key| {
@@ -295,7 +299,6 @@ fn function(json: &mut Scanner<'_, '_>) -> Option<bool> {
     Some(name.is_filled || arguments.is_filled)
 }
 
-/// A plain answer.
 #[derive(Debug, Default)]
 struct Completion<'a> {
     choices: Choices,

@@ -18,7 +18,8 @@ pub(super) const SPEC: Spec = Spec {
     ..spec::GET
 };
 
-/// The body in pieces. A small picture of low quality: a larger one would be more than an event may hold.
+/// The body in pieces. A small picture of low quality: a larger one would be more than an event may
+/// hold.
 fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let ours = vec![
         ("model", vec![Piece::Model]),

@@ -1,7 +1,8 @@
 //! `OpenAI`'s Responses API, plain and streamed; [`super::openresponses`] speaks almost the same.
 //!
-//! Every event of a stream says its `type`. What ends in `.delta` and carries a `delta` is generated; what other events repeat of it
-//! (`….done`, `response.completed`) is no token once more:
+//! Every event of a stream says its `type`. What ends in `.delta` and carries a `delta` is
+//! generated; what other events repeat of it (`….done`, `response.completed`) is no token once
+//! more:
 //!
 //! | Type | Meaning |
 //! |---|---|
@@ -12,8 +13,9 @@
 //! | `response.incomplete` | usage, and the end, if the reason is `max_output_tokens`; else the answer was cut off |
 //! | `response.failed`, `error` | an error inside a 200 |
 //!
-//! Over a WebSocket the same events are messages, and a request is a message of type `response.create` with the fields of the body
-//! beside the type, but for `stream`: every answer is streamed.
+//! Over a WebSocket the same events are messages, and a request is a message of type
+//! `response.create` with the fields of the body beside the type, but for `stream`: every answer is
+//! streamed.
 
 use super::json::{self, Data};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
@@ -195,12 +197,12 @@ impl<'a> SoFar<'a> {
     }
 }
 
-/// Whether an answer is incomplete because the request limits it: then it is as long as it was meant to be.
+/// Whether an answer is incomplete because the request limits it: then it is as long as it was
+/// meant to be.
 fn is_own_limit(reason: Value<'_>) -> bool {
     reason.is("max_output_tokens")
 }
 
-/// A plain answer.
 #[derive(Debug, Default)]
 struct Response<'a> {
     object: Value<'a>,

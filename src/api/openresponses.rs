@@ -1,4 +1,5 @@
-//! `OpenResponses`: the Responses API as an open specification. It asks and answers alike, and ends its streams with `[DONE]`.
+//! `OpenResponses`: the Responses API as an open specification. It asks and answers alike, and ends
+//! its streams with `[DONE]`.
 
 use super::openai_responses::{self, End, read_event};
 use super::spec::Spec;

@@ -1,4 +1,5 @@
-//! Reads answers like the [`Api`] does, and faster: what has been seen before is recognised by a [`Template`].
+//! Reads answers like the [`Api`] does, and faster: what has been seen before is recognised by a
+//! [`Template`].
 
 use super::json::{self, Data};
 use super::scan::Notes;
@@ -7,24 +8,29 @@ use super::{Answer, Api, Delta, Flaw, Token};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
 
-/// Templates of one reader. A stream of chat completions has events of four or five shapes (role, tokens, reasoning, finish, usage),
-/// one of the Responses API with reasoning fifteen, of which each is worth a template: in short streams the rare ones cost more than
-/// all tokens together. More shapes than this share the places, and the one not seen for longest goes.
+/// Templates of one reader. A stream of chat completions has events of four or five shapes (role,
+/// tokens, reasoning, finish, usage), one of the Responses API with reasoning fifteen, of which
+/// each is worth a template: in short streams the rare ones cost more than all tokens together.
+/// More shapes than this share the places, and the one not seen for longest goes.
 const MAX_TEMPLATES: usize = 24;
 
-/// Credit of a reader: how much it is ready to lose before it stops learning. A server whose answers never fit costs the attempts
-/// on top of the parser, and this bounds them; one that keeps fitting earns it back.
+/// Credit of a reader: how much it is ready to lose before it stops learning. A server whose
+/// answers never fit costs the attempts on top of the parser, and this bounds them; one that keeps
+/// fitting earns it back.
 const MAX_CREDIT: u16 = 512;
-/// What it costs that nothing fits; a fit earns one. So attempts pay as long as two of three fit, about where they do in time, too.
+/// What it costs that nothing fits; a fit earns one. So attempts pay as long as two of three fit,
+/// about where they do in time, too.
 const PRICE_OF_A_MISS: u16 = 2;
 /// What it costs to learn, on top of the miss; learning takes a few microseconds.
 const PRICE_OF_LEARNING: u16 = 16;
-/// After so many misses without credit it gets some back: the answers may have become regular meanwhile.
+/// After so many misses without credit it gets some back: the answers may have become regular
+/// meanwhile.
 const MISSES_TO_RESET: u8 = 255;
 /// How much it gets back: enough to learn twice. If that helps, the fits pay for the rest.
 const RESET_CREDIT: u16 = 2 * (PRICE_OF_A_MISS + PRICE_OF_LEARNING);
 
-/// Reads the answers to one kind of request, on one worker. It says exactly what [`Api::read_event`] and [`Api::read_body`] say.
+/// Reads the answers to one kind of request, on one worker. It says exactly what
+/// [`Api::read_event`] and [`Api::read_body`] say.
 #[derive(Debug)]
 pub struct Reader {
     api: Api,
@@ -36,7 +42,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A reader that has learned nothing. With `verify` everything is parsed as well, and a difference is [`Flaw::Mismatch`].
+    /// A reader that has learned nothing. With `verify` everything is parsed as well, and a
+    /// difference is [`Flaw::Mismatch`].
     pub fn new(api: Api, verify: bool) -> Self {
         Self { api, verify, events: Templates::new(), answers: Templates::new(), notes: Notes::default() }
     }
@@ -64,8 +71,9 @@ impl Reader {
         parsed
     }
 
-    /// What one event of a stream means, and what was generated in it: `lend` is lent it piece by piece. Nothing is copied: each piece is
-    /// the inside of a JSON string in the event's data, still escaped.
+    /// What one event of a stream means, and what was generated in it: `lend` is lent it piece by
+    /// piece. Nothing is copied: each piece is the inside of a JSON string in the event's data,
+    /// still escaped.
     pub fn read_text(&mut self, event: &sse::Event<'_>, lend: &mut dyn FnMut(Token, &[u8])) -> Result<Delta, Flaw> {
         let read = self.read_event(event);
         let (Ok(Delta { token: Some(_), .. }), Ok(Data::Json(data))) = (read, json::data(event)) else { return read };

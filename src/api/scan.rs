@@ -1,13 +1,17 @@
-//! JSON, once from left to right: what somebody asks for is lent as it stands, everything else is checked and skipped.
+//! JSON, once from left to right: what somebody asks for is lent as it stands, everything else is
+//! checked and skipped.
 //!
-//! An answer is read for a few of its values. So nothing is copied, nothing is decoded and no tree is built. It accepts what
-//! `serde_json` accepts and refuses what that refuses, with two rules of its own:
+//! An answer is read for a few of its values. So nothing is copied, nothing is decoded and no tree
+//! is built. It accepts what `serde_json` accepts and refuses what that refuses, with two rules of
+//! its own:
 //!
 //! - A key that stands twice in an object has its last value, as in most parsers.
-//! - A text that is not UTF-8 is refused wherever it stands: JSON between systems is UTF-8 as a whole (RFC 8259, section 8.1).
+//! - A text that is not UTF-8 is refused wherever it stands: JSON between systems is UTF-8 as a
+//!   whole (RFC 8259, section 8.1).
 //!
-//! On request the scanner takes notes while it reads: where something stands that could be replaced without changing what is read, which
-//! is what a [`Template`](super::template::Template) is made of, and where something was generated.
+//! On request the scanner takes notes while it reads: where something stands that could be replaced
+//! without changing what is read, which is what a [`Template`](super::template::Template) is made
+//! of, and where something was generated.
 //!
 //! Every step returns `None` at the first byte that is not JSON. That ends the scan.
 
@@ -35,7 +39,6 @@ pub(super) struct Notes {
     pub(super) unlearnable: bool,
 }
 
-/// One value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Value<'a> {
     /// `null`, and what is not there.
@@ -76,7 +79,8 @@ pub(super) fn scan<'a>(
 }
 
 impl<'a> Scanner<'a, '_> {
-    /// Reads an object: `field` takes the value of each key. Whether there was an object; another value is skipped.
+    /// Reads an object: `field` takes the value of each key. Whether there was an object; another
+    /// value is skipped.
     pub(super) fn object(&mut self, mut field: impl FnMut(&mut Self, &[u8]) -> Option<()>) -> Option<bool> {
         if self.peek()? != b'{' {
             return self.other();
@@ -341,7 +345,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether it says that something went wrong. `0`, `{}` and the like are what servers write when nothing did.
+    /// Whether it says that something went wrong. `0`, `{}` and the like are what servers write
+    /// when nothing did.
     pub(super) fn is_error(&self) -> bool {
         let is_zero = matches!(self, Self::Number(_)) && self.count() == 0;
         self.is_filled() && !is_zero
@@ -375,7 +380,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// As a count: a number of any kind. One that does not fit saturates; it is the peer's number, not ours.
+    /// As a count: a number of any kind. One that does not fit saturates; it is the peer's number,
+    /// not ours.
     pub(super) fn count(&self) -> u32 {
         let Self::Number(digits) = self else { return 0 };
         let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<f64>().ok());
@@ -389,7 +395,8 @@ fn decoded(text: &[u8]) -> Option<String> {
     serde_json::from_slice(&[b"\"", text, b"\""].concat()).ok()
 }
 
-/// Which brackets are open: a bit for each, so that nothing is allocated up to a depth that no answer has.
+/// Which brackets are open: a bit for each, so that nothing is allocated up to a depth that no
+/// answer has.
 #[derive(Debug, Default)]
 struct Nesting {
     /// The innermost ones, the last in the lowest bit; set for an object.

@@ -11,7 +11,6 @@ pub(super) struct Spec {
     pub(super) name: &'static str,
     /// Its path on llmsim; `{model}` stands for the model's name.
     pub(super) path: &'static str,
-    /// Whose it is.
     pub(super) provider: &'static Provider,
     /// The models that it is asked for when a profile names none.
     pub(super) models: &'static [&'static str],

@@ -57,8 +57,8 @@ pub(super) const STATS: Spec = Spec {
 /// Most checks that an answer has.
 const MAX_CHECKS: usize = 4;
 
-/// The first check that does not hold, else an answer in which all do. JSON that is no object has no fields, and fails the checks
-/// instead of being called broken.
+/// The first check that does not hold, else an answer in which all do. JSON that is no object has
+/// no fields, and fails the checks instead of being called broken.
 pub(super) fn read(checks: &[Check], body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     let mut values = [Value::Null; MAX_CHECKS];
     let is_json = scan(body, notes, |json| {

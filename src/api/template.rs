@@ -1,17 +1,19 @@
-//! A learned template: the bytes of one answer with holes where others differ, so that the others need no JSON parser.
+//! A learned template: the bytes of one answer with holes where others differ, so that the others
+//! need no JSON parser.
 //!
-//! The events of a stream are all but identical. Once the parser has understood one of them, an event that has the same bytes
-//! everywhere but in a few values that the parser does not look at must mean the same, and comparing bytes is ten times faster than
-//! parsing them:
+//! The events of a stream are all but identical. Once the parser has understood one of them, an
+//! event that has the same bytes everywhere but in a few values that the parser does not look at
+//! must mean the same, and comparing bytes is ten times faster than parsing them:
 //!
 //! ```text
 //! learned   {"id":"c-1","created":17,"choices":[{"index":0,"delta":{"content":"Hi"}}]}
 //! holes            ^^^           ^^                ^                         ^^
 //! ```
 //!
-//! It is **exact**, not a heuristic. The parser itself notes a hole where its answer does not depend on what stands there, beyond what
-//! the hole's [`Fill`] demands of it; all other bytes are compared, to the very end of the data. So a match means that the parser would
-//! say of these bytes what it said of those learned from. No match means nothing: the parser is asked.
+//! It is **exact**, not a heuristic. The parser itself notes a hole where its answer does not
+//! depend on what stands there, beyond what the hole's [`Fill`] demands of it; all other bytes are
+//! compared, to the very end of the data. So a match means that the parser would say of these bytes
+//! what it said of those learned from. No match means nothing: the parser is asked.
 //!
 //! | A value that the parser … | may be replaced by |
 //! |---|---|
@@ -19,16 +21,18 @@
 //! | tells apart only from values that are empty | any of its kind that is not empty |
 //! | reads as a count above zero | a count above zero |
 //!
-//! A hole is *closed* until it is seen to differ, and then compared like the bytes around it: a model's name and an event's `index`
-//! are as a rule always the same, and a long comparison is cheaper than a few short ones.
+//! A hole is *closed* until it is seen to differ, and then compared like the bytes around it: a
+//! model's name and an event's `index` are as a rule always the same, and a long comparison is
+//! cheaper than a few short ones.
 
 use super::{Token, lex};
 use crate::metrics::TokenUsage;
 
-/// Data beyond this size is not learned from; what is recognised may be larger. Events are a few hundred bytes, plain answers a few
-/// thousand, and a template keeps a copy.
+/// Data beyond this size is not learned from; what is recognised may be larger. Events are a few
+/// hundred bytes, plain answers a few thousand, and a template keeps a copy.
 pub(super) const MAX_LEARNED_BYTES: usize = 16 * 1024;
-/// Most holes of a template. Events have a dozen; beyond this are lists of probabilities, which differ in length anyway.
+/// Most holes of a template. Events have a dozen; beyond this are lists of probabilities, which
+/// differ in length anyway.
 pub(super) const MAX_HOLES: usize = 64;
 
 /// A place in the learned data whose content may be replaced.
@@ -51,7 +55,6 @@ pub(super) enum Fill {
     Text,
     /// The inside of a string that is not empty.
     SomeText,
-    /// A number.
     Number,
     /// A count of tokens above zero.
     Tokens(Billed),
@@ -62,7 +65,6 @@ pub(super) enum Fill {
 pub(super) enum Billed {
     /// Tokens of the prompt.
     Input,
-    /// Tokens generated.
     Output,
     /// Tokens of reasoning among those generated.
     Reasoning,
@@ -73,10 +75,12 @@ pub(super) enum Billed {
 }
 
 impl Fill {
-    /// Where the filling at the front of `bytes` ends; `None` when there is none that can be vouched for. A count goes to `usage`.
+    /// Where the filling at the front of `bytes` ends; `None` when there is none that can be
+    /// vouched for. A count goes to `usage`.
     ///
-    /// What follows the end is for the caller to compare. It is never a part of a longer filling: after a string's inside comes its
-    /// quote, and after a number what the learned data had there, which is no character of a number.
+    /// What follows the end is for the caller to compare. It is never a part of a longer filling:
+    /// after a string's inside comes its quote, and after a number what the learned data had there,
+    /// which is no character of a number.
     #[inline]
     fn end(self, bytes: &[u8], usage: &mut Option<TokenUsage>) -> Option<usize> {
         match self {
@@ -99,10 +103,8 @@ impl Fill {
     }
 }
 
-/// That data fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fit {
-    /// What it billed.
     pub(super) usage: Option<TokenUsage>,
 }
 
@@ -111,7 +113,6 @@ pub(super) struct Fit {
 pub(super) struct Template {
     /// The data learned from.
     learned: Box<[u8]>,
-    /// What it billed.
     usage: Option<TokenUsage>,
     /// All its holes, in order.
     holes: Box<[Hole]>,
@@ -120,8 +121,8 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// A template of data that the parser has accepted, in which it noted `holes`, in order, and from which it took `usage`. `None` when
-    /// the data is too large to be learned from.
+    /// A template of data that the parser has accepted, in which it noted `holes`, in order, and
+    /// from which it took `usage`. `None` when the data is too large to be learned from.
     pub(super) fn learn(data: &[u8], holes: &[Hole], usage: Option<TokenUsage>) -> Option<Self> {
         if data.len() > MAX_LEARNED_BYTES || holes.len() > MAX_HOLES {
             return None;
@@ -129,7 +130,8 @@ impl Template {
         // What is generated differs from event to event; and who asks for it finds it here.
         let open = holes.iter().filter(|hole| hole.token.is_some()).copied().collect();
         let template = Self { learned: data.into(), usage, open, holes: holes.into() };
-        // What is learned from must fit, with all holes open; it always does, but the whole construction stands on it.
+        // What is learned from must fit, with all holes open; it always does, but the whole
+        // construction stands on it.
         (template.fit(&template.holes, data, |_, _| {}) == Some(Fit { usage })).then_some(template)
     }
 
@@ -148,7 +150,8 @@ impl Template {
         });
     }
 
-    /// Whether the data fits with all holes open. If so, those in which it differs stay open from now on.
+    /// Whether the data fits with all holes open. If so, those in which it differs stay open from
+    /// now on.
     pub(super) fn widen(&mut self, data: &[u8]) -> Option<Fit> {
         let mut differing = Vec::new();
         let fit = self.fit(&self.holes, data, |hole, filling| {

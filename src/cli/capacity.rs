@@ -60,7 +60,8 @@ pub(crate) struct CapacityArgs {
     engine: EngineArgs,
 }
 
-/// How the search goes. Its steps have a length and a warm-up of their own, which are not those of a run.
+/// How the search goes. Its steps have a length and a warm-up of their own, which are not those of
+/// a run.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Search")]
 pub(crate) struct SearchArgs {

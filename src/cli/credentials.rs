@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-/// Files of secrets. The environment may hold the secrets themselves: `LLMSIM_BLAST_API_KEY`, `LLMSIM_BLAST_BASIC_AUTH`.
+/// Files of secrets. The environment may hold the secrets themselves: `LLMSIM_BLAST_API_KEY`,
+/// `LLMSIM_BLAST_BASIC_AUTH`.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Requests")]
 pub(crate) struct CredentialArgs {

@@ -43,7 +43,8 @@ impl Environment {
         self.get("TERM") == Some("dumb")
     }
 
-    /// The variable that forbids colours, if one does: `NO_COLOR` (<https://no-color.org>), or a terminal that has none.
+    /// The variable that forbids colours, if one does: `NO_COLOR` (<https://no-color.org>), or a
+    /// terminal that has none.
     pub(crate) fn forbids_color(&self) -> Option<&'static str> {
         if self.get("NO_COLOR").is_some() { Some("NO_COLOR") } else { self.is_dumb_terminal().then_some("TERM") }
     }
@@ -59,8 +60,8 @@ pub(crate) fn name_of(flag: &str) -> String {
     format!("{PREFIX}{}", flag.replace('-', "_").to_ascii_uppercase())
 }
 
-/// Refuses a name that starts like ours and is not among `known`, those of all flags of all commands: one that is misspelt would be
-/// without effect.
+/// Refuses a name that starts like ours and is not among `known`, those of all flags of all
+/// commands: one that is misspelt would be without effect.
 pub(super) fn refuse_unknown(environment: &Environment, known: &[String]) -> Result<(), UnknownVariable> {
     /// Below this likeness a suggestion would confuse.
     const ALIKE: f64 = 0.7;

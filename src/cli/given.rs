@@ -1,7 +1,8 @@
 //! What flags and the environment say → `Overrides`, by name.
 //!
-//! clap knows every flag of a command and what was typed for it, so nothing is copied by hand: a new flag is a field in its
-//! group's struct, and the place in `plan` that reads it by the field's name. A test holds that every flag a command offers is read.
+//! clap knows every flag of a command and what was typed for it, so nothing is copied by hand: a
+//! new flag is a field in its group's struct, and the place in `plan` that reads it by the field's
+//! name. A test holds that every flag a command offers is read.
 
 use super::environment::{Environment, name_of};
 use crate::mix::Secret;
@@ -12,7 +13,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 /// The name under which llmsim's own k6 suite knows the target.
 pub(super) const K6_TARGET_URL: &str = "K6_TARGET_URL";
 
-/// Flags that name the file of a secret, and the secret itself, which only the environment may hold.
+/// Flags that name the file of a secret, and the secret itself, which only the environment may
+/// hold.
 const SECRETS: [(&str, &str, &str); 2] =
     [("api_key_file", "api_key", "api-key"), ("basic_auth_file", "basic_auth", "basic-auth")];
 
@@ -24,7 +26,8 @@ pub(super) fn names(command: &Command) -> impl Iterator<Item = String> {
     flags.chain(secrets)
 }
 
-/// Everything that was said about the flags of `command`. The environment's names of flags that it does not offer are not read.
+/// Everything that was said about the flags of `command`. The environment's names of flags that it
+/// does not offer are not read.
 pub(crate) fn overrides(command: &Command, matches: &ArgMatches, environment: &Environment) -> Overrides {
     let mut overrides = Overrides::default();
     for argument in command.get_arguments() {
@@ -66,7 +69,8 @@ fn from_environment(argument: &Arg, flag: &str, environment: &Environment) -> Ve
     parts.map(|part| Given::environment(&name, part)).collect()
 }
 
-/// What stands between the values of a repeatable flag in the environment: something that its values do not contain.
+/// What stands between the values of a repeatable flag in the environment: something that its
+/// values do not contain.
 fn separator(flag: &str) -> char {
     match flag {
         "header" | "slo" => '\n',

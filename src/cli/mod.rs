@@ -1,8 +1,9 @@
 //! The command line as typed.
 //!
-//! One file holds one group of flags. A command flattens the groups that it reads, and no other. Values stay text here: `given`
-//! adds what the environment says and notes where each value came from, and `plan` makes sense of it. So a mistake in the environment
-//! is named as such, and `-5` is refused by the plan, which knows what was expected, rather than by the parser.
+//! One file holds one group of flags. A command flattens the groups that it reads, and no other.
+//! Values stay text here: `given` adds what the environment says and notes where each value came
+//! from, and `plan` makes sense of it. So a mistake in the environment is named as such, and `-5`
+//! is refused by the plan, which knows what was expected, rather than by the parser.
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "help texts show defaults in brackets, as command lines do")]
 
@@ -187,7 +188,8 @@ pub(crate) enum CliError {
     Variable(#[from] environment::UnknownVariable),
 }
 
-/// Understands a command line (the program's name first): the command, and what was said about its flags.
+/// Understands a command line (the program's name first): the command, and what was said about its
+/// flags.
 pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     environment: &Environment,
@@ -203,7 +205,8 @@ pub(crate) fn parse(
             .find_subcommand(name)
             .map(|command| given::overrides(command, matches, environment))
             .unwrap_or_default(),
-        // The other commands read few flags, as their structs have them, and nothing of the environment.
+        // The other commands read few flags, as their structs have them, and nothing of the
+        // environment.
         _ => return Ok((cli, Overrides::default())),
     };
     let with_names =

@@ -49,7 +49,8 @@ pub(super) const NAMES: [(&str, &str); 41] = [
     ("-t", "--workers"),
 ];
 
-/// The same error, with our flag as the tip if another tool's name was typed and the command has ours.
+/// The same error, with our flag as the tip if another tool's name was typed and the command has
+/// ours.
 pub(super) fn name_ours(mut error: clap::Error, arguments: &[OsString], root: &Command) -> clap::Error {
     if error.kind() != ErrorKind::UnknownArgument {
         return error;

@@ -48,7 +48,8 @@ pub(crate) struct ThroughputArgs {
     engine: EngineArgs,
 }
 
-/// The steps of the sweep, which have a length and a warm-up of their own: they are not those of a run.
+/// The steps of the sweep, which have a length and a warm-up of their own: they are not those of a
+/// run.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Sweep")]
 pub(crate) struct SweepArgs {

@@ -25,13 +25,16 @@ const DURATION: Nanos = Nanos::from_secs(10);
 const WARMUP: Nanos = Nanos::from_secs(3);
 /// The highest rate that is tried unless another is asked for.
 const MOST_RATE: u64 = 100_000;
-/// The highest number of users, and of requests that may be under way with a rate, unless another is asked for.
+/// The highest number of users, and of requests that may be under way with a rate, unless another
+/// is asked for.
 const MOST_USERS: u64 = 10_000;
 /// The highest load that can be asked for.
 const LIMIT: u64 = 1_000_000;
-/// Rates are whole numbers per this time: a thousandth of a request a second is the least difference.
+/// Rates are whole numbers per this time: a thousandth of a request a second is the least
+/// difference.
 const RATE_UNIT: Nanos = Nanos::from_secs(1_000);
-/// Of the arrivals in the window this share must have been started in it. Less is a load that was not the one to be tried.
+/// Of the arrivals in the window this share must have been started in it. Less is a load that was
+/// not the one to be tried.
 const KEPT_UP: f64 = 0.99;
 
 /// What to look for.
@@ -112,7 +115,8 @@ fn exit_class(found: &Capacity) -> ExitClass {
     }
 }
 
-/// The plan with the goals that were asked for, else its own thresholds; and, unless it has them, what they ask of a single request.
+/// The plan with the goals that were asked for, else its own thresholds; and, unless it has them,
+/// what they ask of a single request.
 fn with_goals(plan: Plan, overrides: &Overrides) -> Result<Plan, PlanError> {
     let kinds: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
     let mut rules = overrides.one("preset").map_or(Ok(Vec::new()), goals::preset)?;
@@ -193,8 +197,8 @@ fn shape(wish: &Wish, load: f64) -> Shape {
     }
 }
 
-/// A step, and whether it says anything of its load: a goal may be without data because the window was too short for one request of its
-/// kind. When every request has failed, that is the reason.
+/// A step, and whether it says anything of its load: a goal may be without data because the window
+/// was too short for one request of its kind. When every request has failed, that is the reason.
 fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> (Step, bool) {
     let verdicts = threshold::judge(&plan.thresholds, &measured.summary);
     let has = |judgement| verdicts.iter().any(|judged| judged.verdict == judgement);

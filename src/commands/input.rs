@@ -10,8 +10,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-/// Reads a file that a flag or profile names, up to the size of the largest that makes sense. A pipe or device is refused: it may
-/// never end, or give its text only once.
+/// Reads a file that a flag or profile names, up to the size of the largest that makes sense. A
+/// pipe or device is refused: it may never end, or give its text only once.
 pub(super) fn read(path: &Path) -> io::Result<String> {
     let kind = fs::metadata(path)?.file_type();
     if !kind.is_file() && !kind.is_dir() {

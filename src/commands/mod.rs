@@ -30,10 +30,12 @@ use std::io::Write;
 
 pub use crate::cli::environment::Environment;
 
-/// Characters of a message about a file: more than any of ours has, and fewer than a field may hold.
+/// Characters of a message about a file: more than any of ours has, and fewer than a field may
+/// hold.
 const MOST_OF_AN_ERROR: usize = 2_000;
 
-/// The whole program: `arguments` with the program's name first, the environment, and where to write.
+/// The whole program: `arguments` with the program's name first, the environment, and where to
+/// write.
 pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
     environment: &Environment,
@@ -98,7 +100,8 @@ fn dispatch(
     }
 }
 
-/// Reads everything that a command (`""` is a run) reads of its flags: that no flag is without effect is tested with it.
+/// Reads everything that a command (`""` is a run) reads of its flags: that no flag is without
+/// effect is tested with it.
 #[cfg(test)]
 pub(crate) fn read_all(command: &str, overrides: &crate::plan::Overrides) -> Result<(), crate::plan::PlanError> {
     let mut no_files = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());

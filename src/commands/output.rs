@@ -21,8 +21,8 @@ pub(super) fn file(given: Option<&PathBuf>) -> Option<Output> {
     given.map(|path| Output::File(path.clone()))
 }
 
-/// Before the test: a place that cannot be written to is refused now, not after four minutes, and so are two results for one place.
-/// Nothing is changed.
+/// Before the test: a place that cannot be written to is refused now, not after four minutes, and
+/// so are two results for one place. Nothing is changed.
 pub(super) fn check<'a>(outputs: impl IntoIterator<Item = Option<&'a Output>>) -> Result<(), CommandError> {
     let mut places: Vec<Place> = Vec::new();
     for output in outputs.into_iter().flatten() {
@@ -55,8 +55,9 @@ pub(super) fn on_stdout(presentation: &Presentation) -> Option<Output> {
     [presentation.output.clone(), junit].into_iter().flatten().find(|output| is_stdout(Some(output)))
 }
 
-/// Prints text for people: on standard output, or beside it when the results go there. Whoever has closed our pipe has seen enough:
-/// neither are the results lost for that, nor does the command end otherwise.
+/// Prints text for people: on standard output, or beside it when the results go there. Whoever has
+/// closed our pipe has seen enough: neither are the results lost for that, nor does the command end
+/// otherwise.
 pub(super) fn print(text: &str, output: Option<&Output>, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
     let place: &mut dyn Write = if is_stdout(output) { err } else { out };
     match place.write_all(text.as_bytes()).and_then(|()| place.flush()) {
@@ -65,7 +66,6 @@ pub(super) fn print(text: &str, output: Option<&Output>, out: &mut dyn Write, er
     }
 }
 
-/// Prints the summary.
 pub(super) fn print_summary(
     document: &Document,
     presentation: &Presentation,
@@ -84,7 +84,6 @@ pub(super) fn width(terminal: bool) -> u16 {
     columns.unwrap_or(USUAL_WIDTH)
 }
 
-/// Writes the document.
 pub(super) fn write(
     output: Option<&Output>,
     document: &Document,
@@ -94,8 +93,9 @@ pub(super) fn write(
     if output.is_none() { Ok(()) } else { write_text(output, &document.to_json(), out, stop) }
 }
 
-/// Writes a result. A file appears whole or not at all: an earlier result of that name is replaced only by a complete one. A result
-/// whose place has failed goes to a file of its own, and the error names it.
+/// Writes a result. A file appears whole or not at all: an earlier result of that name is replaced
+/// only by a complete one. A result whose place has failed goes to a file of its own, and the error
+/// names it.
 pub(super) fn write_text(
     output: Option<&Output>,
     text: &str,

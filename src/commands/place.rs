@@ -48,8 +48,8 @@ impl Place {
         Ok(Self::File(end_of_links(path)?))
     }
 
-    /// Whether the place can be written to, as far as can be told without changing it. A pipe is not opened: its reader would take the
-    /// end of that for the end of everything.
+    /// Whether the place can be written to, as far as can be told without changing it. A pipe is
+    /// not opened: its reader would take the end of that for the end of everything.
     pub(super) fn check(&self) -> io::Result<()> {
         match self {
             Self::Stdout => Ok(()),
@@ -160,7 +160,8 @@ fn pour(path: &Path, mut bytes: &[u8], over: &dyn Fn() -> bool) -> io::Result<()
     Ok(())
 }
 
-/// Opens a pipe or a device without blocking. A pipe whose reader is not there yet is waited for a while.
+/// Opens a pipe or a device without blocking. A pipe whose reader is not there yet is waited for a
+/// while.
 #[expect(clippy::disallowed_methods, reason = "waits for another process; the test is over")]
 fn open_stream(path: &Path, over: &dyn Fn() -> bool) -> io::Result<File> {
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
@@ -179,8 +180,9 @@ fn open_stream(path: &Path, over: &dyn Fn() -> bool) -> io::Result<File> {
     }
 }
 
-/// Whether this process was started without a standard output. The standard library then opens `/dev/null` in its place, to read and to
-/// write, where a shell's redirection only writes; results would vanish there without an error.
+/// Whether this process was started without a standard output. The standard library then opens
+/// `/dev/null` in its place, to read and to write, where a shell's redirection only writes; results
+/// would vanish there without an error.
 fn stdout_was_closed() -> bool {
     let stdout = io::stdout();
     let is_null = fs::metadata("/dev/null").ok().zip(fs::metadata("/proc/self/fd/1").ok());

@@ -6,8 +6,8 @@ use crate::plan::{Plan, Presentation, Resolved};
 use crate::trial;
 use std::io::Write;
 
-/// Makes sure that the results of a test can be written. None when something was shown instead, as the user asked for, and nothing
-/// is to be sent.
+/// Makes sure that the results of a test can be written. None when something was shown instead, as
+/// the user asked for, and nothing is to be sent.
 pub(super) fn open(resolved: Resolved, out: &mut dyn Write) -> Result<Option<(Plan, Presentation)>, CommandError> {
     if resolved.presentation.show_config {
         show_config::print(&resolved, out)?;

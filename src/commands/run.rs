@@ -1,4 +1,5 @@
-//! The story of a run: plan → server → engine → summary → verdict → report. Each step is one named call.
+//! The story of a run: plan → server → engine → summary → verdict → report. Each step is one named
+//! call.
 
 use super::error::CommandError;
 use super::{deliver, input, output, prelude};

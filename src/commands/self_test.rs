@@ -1,7 +1,8 @@
-//! The tool measures itself: the origin on one core, one worker on another, reported against recorded.
+//! The tool measures itself: the origin on one core, one worker on another, reported against
+//! recorded.
 //!
-//! The story: memory first (later work would leave freed memory behind, in which growth hides), then speed and cost, then truth with
-//! more and more streams until a limit shows.
+//! The story: memory first (later work would leave freed memory behind, in which growth hides),
+//! then speed and cost, then truth with more and more streams until a limit shows.
 
 mod plan;
 mod steps;
@@ -58,7 +59,6 @@ const FULL: Extent = Extent {
     climb: true,
 };
 
-/// The short one.
 const QUICK: Extent = Extent {
     idle_connections: 2_000,
     idle: Nanos::from_millis(1_100),
@@ -154,7 +154,8 @@ impl<'a> Bench<'a> {
         Some(Usage { at: Instant::now(), cores: cores.len(), busy: host::busy(&cores)?, ours })
     }
 
-    /// What resident memory grows by from one idle connection to many, with everything else the same.
+    /// What resident memory grows by from one idle connection to many, with everything else the
+    /// same.
     fn memory(&self, extent: &Extent) -> Result<Option<Memory>, CommandError> {
         let (one, many) = (Job::idle(1, QUICK.idle), Job::idle(extent.idle_connections, extent.idle));
         let Some((_, before)) = self.resident(&one)? else { return Ok(None) };
@@ -163,7 +164,8 @@ impl<'a> Bench<'a> {
         Ok(Some(Memory { connections, rss_bytes: after, bytes_per_connection: grown }))
     }
 
-    /// How many connections were open at once, and the most resident memory that was seen meanwhile.
+    /// How many connections were open at once, and the most resident memory that was seen
+    /// meanwhile.
     fn resident(&self, job: &Job) -> Result<Option<(u64, u64)>, CommandError> {
         let mut most = 0;
         let measured = self.run_watched(job, &mut || {
@@ -238,7 +240,6 @@ fn nothing_yet(quick: bool, origin_core: Option<usize>, client_core: Option<usiz
 struct Usage {
     at: Instant,
     cores: usize,
-    /// With whatever.
     busy: Nanos,
     /// With origin and worker.
     ours: Nanos,

@@ -15,7 +15,8 @@ use crate::units::Nanos;
 use std::io::Write;
 use std::path::Path;
 
-/// What is sent. The server decides on the length of its answers; its models that think would bill tokens that nobody sees.
+/// What is sent. The server decides on the length of its answers; its models that think would bill
+/// tokens that nobody sees.
 const PROFILE: &str = r#"description = "As many short answers as possible"
 executor = "constant-vus"
 vus = 1
@@ -53,7 +54,6 @@ const MOST_VALUES: usize = 32;
 /// Threads or requests at once: beyond it ports run out (28,000 to one address on Linux).
 const MOST: u64 = 16_000;
 
-/// What to measure.
 #[derive(Debug)]
 struct Sweep {
     /// Numbers of the server's threads; none when it is running already.
@@ -152,8 +152,8 @@ impl Sweep {
     }
 }
 
-/// The plan with cores for both sides: as many of the server's as it has threads, if there are some left for us. And whether there are
-/// not, so that both have to share.
+/// The plan with cores for both sides: as many of the server's as it has threads, if there are some
+/// left for us. And whether there are not, so that both have to share.
 fn divided(plan: &Plan, threads: Option<u32>, cores: usize) -> (Plan, bool) {
     let (Some(threads), Some(spec)) = (threads, &plan.server) else {
         return (plan.clone(), plan.target.is_this_machine());

@@ -1,6 +1,7 @@
-//! One run a side: all that can be asked is how far the seconds of a run scatter. A moving-block bootstrap (Künsch 1989) draws blocks of
-//! seconds with replacement, because neighbouring seconds are alike: intervals that take requests for independent find a difference
-//! between two runs of the same build most of the time. What two runs differ by as such it cannot know.
+//! One run a side: all that can be asked is how far the seconds of a run scatter. A moving-block
+//! bootstrap (Künsch 1989) draws blocks of seconds with replacement, because neighbouring seconds
+//! are alike: intervals that take requests for independent find a difference between two runs of
+//! the same build most of the time. What two runs differ by as such it cannot know.
 
 use crate::metrics::Buckets;
 use std::collections::BTreeMap;
@@ -98,7 +99,6 @@ pub(super) enum Of {
     Percentile(f64),
     /// The mean, in ms.
     Average,
-    /// The first count.
     Count,
     /// The first count as a share of the second.
     Share,
@@ -116,10 +116,11 @@ impl Of {
     }
 }
 
-/// Both runs are drawn from the same places: they have had the same load there, whether it was level or not.
+/// Both runs are drawn from the same places: they have had the same load there, whether it was
+/// level or not.
 ///
-/// Of every number the interval of 1 − alpha of `change(base, head)`, over `draws` pairs of drawn runs. The seed is fixed: the same
-/// two runs give the same interval.
+/// Of every number the interval of 1 − alpha of `change(base, head)`, over `draws` pairs of drawn
+/// runs. The seed is fixed: the same two runs give the same interval.
 pub(super) fn intervals(
     base: &Seconds,
     head: &Seconds,
@@ -163,7 +164,8 @@ mod tests {
         assert!(seconds(1).is_enough() && !Seconds::of_counts(&vec![vec![1]; 299]).is_enough());
     }
 
-    /// A ramp is the same in both runs, and so are seconds beyond the end of the shorter one no change.
+    /// A ramp is the same in both runs, and so are seconds beyond the end of the shorter one no
+    /// change.
     #[test]
     fn load_that_changes_is_no_scatter_and_neither_is_length() {
         let ramp = |seconds: u64, slower: u64| {

@@ -6,9 +6,7 @@ use crate::units::Nanos;
 /// A limit to the change of a measure. It is crossed when both of its parts are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
-    /// As written.
     pub expression: String,
-    /// Of what.
     pub measure: Measure,
     /// Whether growth fails it; else a drop does.
     pub above: bool,
@@ -19,7 +17,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Reads `MEASURE > LIMIT` or `MEASURE < -LIMIT`, where a limit is `5%`, `0.5ms`, `0.5pp`, or two of them with a `&`.
+    /// Reads `MEASURE > LIMIT` or `MEASURE < -LIMIT`, where a limit is `5%`, `0.5ms`, `0.5pp`, or
+    /// two of them with a `&`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let expected = "expected a measure, > or <, and a limit, such as 'ttft.p99>5%', 'tbt.p50>3%&0.5ms', 'error_rate>0.5pp' or \
                         'throughput<-3%'";

@@ -19,7 +19,6 @@ const BIAS: f64 = 0.001;
 /// Draws for a row without a gate: one in so many.
 const UNGATED_DRAWS: usize = 10;
 
-/// Compares.
 pub fn compare(base: &[Run], head: &[Run], options: &Options) -> Result<Comparison, CompareError> {
     same_test(base, head)?;
     let method = method(base.len(), head.len(), options)?;
@@ -63,7 +62,8 @@ pub(super) fn same_test(base: &[Run], head: &[Run]) -> Result<(), CompareError> 
     Ok(())
 }
 
-/// What may change the meaning of numbers: the first number of a version, before 1.0 the first two (semver.org, item 4).
+/// What may change the meaning of numbers: the first number of a version, before 1.0 the first two
+/// (semver.org, item 4).
 fn major(version: &str) -> String {
     let mut numbers = version.split('.');
     match (numbers.next(), numbers.next()) {
@@ -89,13 +89,15 @@ fn method(base: usize, head: usize, options: &Options) -> Result<Method, Compare
     if least_p > options.alpha + f64::EPSILON {
         return Err(CompareError::Alpha { base, head, alpha: options.alpha.to_string() });
     }
-    // Where so many questions cannot be corrected for, no p could ever be small enough: separation decides.
+    // Where so many questions cannot be corrected for, no p could ever be small enough: separation
+    // decides.
     let questions = options.gates.len().max(1) as f64;
     let corrects = most > LEAST_RUNS && questions * least_p <= options.alpha;
     Ok(if corrects { Method::MannWhitney } else { Method::Separation })
 }
 
-/// The values of a measure in all runs. Without one of them there is nothing to compare, and the row says why.
+/// The values of a measure in all runs. Without one of them there is nothing to compare, and the
+/// row says why.
 fn values(measure: Measure, gate: Option<Gate>, base: &[Run], head: &[Run]) -> Row {
     let (mut values, mut note, mut zeros) = (Vec::new(), None, 0);
     for run in base.iter().chain(head) {
@@ -261,7 +263,8 @@ impl Sides<'_> {
             row.note = Some(format!("too short: {} s are needed", bootstrap::LEAST_SECONDS));
             return Some(unknown);
         }
-        // Nothing hangs on the interval of a row without a gate, and drawing is what takes the time.
+        // Nothing hangs on the interval of a row without a gate, and drawing is what takes the
+        // time.
         let draws = if row.gate.is_some() { self.options.draws } else { self.options.draws / UNGATED_DRAWS };
         let (low, high) =
             bootstrap::intervals(&base, &head, &[of], (draws, self.options.alpha), difference).first().copied()?;
@@ -291,8 +294,9 @@ impl Sides<'_> {
             Method::Separation => {
                 let (low, high) = if above { (&row.base, &row.head) } else { (&row.head, &row.base) };
                 let most = low.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                // One in twenty triples of equal runs is apart by chance, and no correction for several gates is possible with so
-                // few; but on a quiet machine they are hardly ever apart by more than the floor.
+                // One in twenty triples of equal runs is apart by chance, and no correction for
+                // several gates is possible with so few; but on a quiet machine they are hardly
+                // ever apart by more than the floor.
                 let floor = self.options.floor(&row.measure);
                 let least = if row.measure.unit() == Unit::Share { most + floor } else { most * (1.0 + floor) };
                 high.iter().all(|value| *value > least)
@@ -348,9 +352,10 @@ impl Limit {
     }
 }
 
-/// How surely the intervals hold the true change. A gate asks in one direction, so each end of an interval is a bound of `1 − alpha`, and
-/// the interval is of `1 − 2 alpha`: what is significant lies beyond it, and what does not, is not. The bootstrap, which knows nothing of
-/// how runs differ, keeps half of alpha on either side.
+/// How surely the intervals hold the true change. A gate asks in one direction, so each end of an
+/// interval is a bound of `1 − alpha`, and the interval is of `1 − 2 alpha`: what is significant
+/// lies beyond it, and what does not, is not. The bootstrap, which knows nothing of how runs
+/// differ, keeps half of alpha on either side.
 fn confidence(method: Method, (base, head): (usize, usize), alpha: f64) -> f64 {
     match method {
         Method::Bootstrap => 1.0 - alpha,
@@ -359,7 +364,8 @@ fn confidence(method: Method, (base, head): (usize, usize), alpha: f64) -> f64 {
     }
 }
 
-/// Three and more runs a side, with the number of questions if ranks decide. The values grow toward the worse.
+/// Three and more runs a side, with the number of questions if ranks decide. The values grow toward
+/// the worse.
 fn unpaired(base: &[f64], head: &[f64], alpha: f64, questions: Option<usize>) -> Change {
     let all = rank::differences(base, head);
     let off = rank::left_off(base.len(), head.len(), 2.0 * alpha).unwrap_or(0).min(all.len().saturating_sub(1) / 2);
@@ -375,8 +381,9 @@ fn unpaired(base: &[f64], head: &[f64], alpha: f64, questions: Option<usize>) ->
     }
 }
 
-/// The shift of head from which on it would be significant, if both sides scattered as they do and were otherwise the same: in other
-/// runs it is sometimes less and sometimes more, so a change of that size is found about every second time.
+/// The shift of head from which on it would be significant, if both sides scattered as they do and
+/// were otherwise the same: in other runs it is sometimes less and sometimes more, so a change of
+/// that size is found about every second time.
 fn detectable(base: &[f64], head: &[f64], alpha: Option<f64>) -> Option<f64> {
     let centred = |values: &[f64]| {
         let middle = rank::median(values);

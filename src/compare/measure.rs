@@ -4,13 +4,13 @@ use crate::metrics::summary::RateValue;
 use crate::metrics::{Counter, Metric, Rate, Summary, Trend};
 use std::fmt;
 
-/// A percentile needs so many samples beyond it: with fewer it is the number of a few unlucky requests.
+/// A percentile needs so many samples beyond it: with fewer it is the number of a few unlucky
+/// requests.
 const BEYOND: f64 = 10.0;
 
 /// A number of a metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measure {
-    /// Of which metric.
     pub metric: Metric,
     /// Only this kind of request.
     pub request: Option<String>,
@@ -21,7 +21,6 @@ pub struct Measure {
 /// Which number of a metric. Extremes are not among them: that of a run is one request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
-    /// Mean (trend).
     Avg,
     /// Percentile, 0 to 100 (trend).
     P(f64),
@@ -45,13 +44,12 @@ const ALIASES: [(&str, Metric); 2] =
     [("error_rate", Metric::Rate(Rate::HttpReqFailed)), ("throughput", Metric::Counter(Counter::HttpReqs))];
 
 impl Measure {
-    /// Of all requests.
     pub const fn of(metric: Metric, number: Number) -> Self {
         Self { metric, request: None, number }
     }
 
-    /// What stands in every comparison: errors before latency, because with different errors latencies are those of different
-    /// survivors.
+    /// What stands in every comparison: errors before latency, because with different errors
+    /// latencies are those of different survivors.
     pub fn usual() -> Vec<Self> {
         let mut measures = vec![
             Self::of(Metric::Rate(Rate::HttpReqFailed), Number::Rate),

@@ -1,9 +1,10 @@
-//! Is this build slower than that one? Numbers of runs → a verdict that does not cry wolf. Pure arithmetic on plain numbers: files and
-//! pages are `report`'s and `cli`'s business.
+//! Is this build slower than that one? Numbers of runs → a verdict that does not cry wolf. Pure
+//! arithmetic on plain numbers: files and pages are `report`'s and `cli`'s business.
 //!
-//! Requests of one run are not independent: a run as a whole is a little faster or slower than the next of the same build. So **the run is
-//! the sample**: with three runs a side or more, how runs scatter is measured, and a difference has to be larger. One run a side can
-//! only be compared by how its seconds scatter ([`bootstrap`]); what that says is called indicative.
+//! Requests of one run are not independent: a run as a whole is a little faster or slower than the
+//! next of the same build. So **the run is the sample**: with three runs a side or more, how runs
+//! scatter is measured, and a difference has to be larger. One run a side can only be compared by
+//! how its seconds scatter ([`bootstrap`]); what that says is called indicative.
 //!
 //! | Runs a side | A change is significant when | Its interval |
 //! |---|---|---|
@@ -12,10 +13,11 @@
 //! | 4 and more | the exact Mann–Whitney p, after Holm's correction over the gates, is at most alpha | Hodges–Lehmann |
 //! | pairs, 5 and more | the same of Student's t over the differences of pairs | Student's t |
 //!
-//! Tests are one-sided, and so an interval is of 1 − 2 alpha (90 %): each of its ends is a bound that the change passes once in twenty times.
+//! Tests are one-sided, and so an interval is of 1 − 2 alpha (90 %): each of its ends is a bound
+//! that the change passes once in twenty times.
 //!
-//! A gate fails when the change is significant *and* beyond its limit. When it does not, but the interval reaches beyond the limit, the
-//! verdict is *inconclusive*: these runs cannot say.
+//! A gate fails when the change is significant *and* beyond its limit. When it does not, but the
+//! interval reaches beyond the limit, the verdict is *inconclusive*: these runs cannot say.
 
 pub mod bootstrap;
 pub mod gate;
@@ -34,7 +36,8 @@ use std::collections::BTreeMap;
 
 /// Runs a side from which on they are the samples.
 pub const LEAST_RUNS: usize = 3;
-/// Pairs that Student's t needs: with fewer its intervals are wider than anything that is looked for.
+/// Pairs that Student's t needs: with fewer its intervals are wider than anything that is looked
+/// for.
 pub const LEAST_PAIRS: usize = 5;
 /// Runs a side: more than anybody waits for; the counting of orders stays short.
 pub const MOST_RUNS: usize = 100;
@@ -46,7 +49,6 @@ pub const DRAWS: usize = 2_000;
 pub struct Run {
     /// The file it comes from.
     pub file: String,
-    /// Its id.
     pub id: String,
     /// What it asked of the server: only runs that asked the same can be compared.
     pub workload: String,
@@ -56,7 +58,6 @@ pub struct Run {
     pub shards: usize,
     /// Why it is no whole run, if it is none.
     pub incomplete: Option<String>,
-    /// Its machine.
     pub fingerprint: Option<String>,
     /// What is to be said of it: a strained client, say.
     pub remarks: Vec<String>,
@@ -64,7 +65,6 @@ pub struct Run {
     pub build: String,
     /// The same with the user's own marks, for people.
     pub server: String,
-    /// All numbers.
     pub summary: Summary,
     /// Second by second; without the time in which the last requests were waited for.
     pub seconds: Vec<Second>,
@@ -73,22 +73,19 @@ pub struct Run {
 /// One second of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Second {
-    /// Requests that finished.
     pub http_reqs: u64,
-    /// Those that failed.
     pub failed: u64,
-    /// Generated tokens.
     pub tokens_output: u64,
     /// Times by kind of request and metric.
     pub times: BTreeMap<(String, &'static str), Buckets>,
 }
 
-/// How to compare.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// What fails the comparison.
     pub gates: Vec<Gate>,
-    /// The runs of both sides belong together in their order: measured one after the other, A B A B.
+    /// The runs of both sides belong together in their order: measured one after the other, A B A
+    /// B.
     pub paired: bool,
     /// How often two equal builds may be called different.
     pub alpha: f64,
@@ -120,7 +117,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What runs of one build differ by in this measure, as far as is known: no difference below it means anything.
+    /// What runs of one build differ by in this measure, as far as is known: no difference below it
+    /// means anything.
     fn floor(&self, measure: &Measure) -> f64 {
         let seen = self.noise.get(&measure.to_string()).copied().unwrap_or(0.0);
         if measure.unit() == Unit::Share { seen } else { seen.max(self.noise_floor) }
@@ -133,11 +131,8 @@ pub enum CompareError {
     /// Two runs that have not been asked the same, or not by the same tool.
     #[error("{file}: {what} is {found}, and {expected} in {other}: only runs of the same test can be compared")]
     Other {
-        /// Which.
         file: String,
-        /// What differs.
         what: &'static str,
-        /// What it is.
         found: String,
         /// The one it is compared with.
         other: String,
@@ -146,28 +141,13 @@ pub enum CompareError {
     },
     /// A run that is not whole.
     #[error("{file}: {why}: only whole runs can be compared")]
-    Incomplete {
-        /// Which.
-        file: String,
-        /// What is missing.
-        why: String,
-    },
-    /// One run twice.
+    Incomplete { file: String, why: String },
     #[error("{file}: it is the same run as {other} (run.id {id}): a run tells nothing about itself")]
-    Twice {
-        /// Which.
-        file: String,
-        /// The other.
-        other: String,
-        /// Their id.
-        id: String,
-    },
+    Twice { file: String, other: String, id: String },
     /// Runs of two builds, where one was to be measured.
     #[error("{file}: the server is {found}, and {expected} in {other}: noise is what runs of one build differ by")]
     Builds {
-        /// Which.
         file: String,
-        /// What it is.
         found: String,
         /// The one it is compared with.
         other: String,
@@ -176,28 +156,16 @@ pub enum CompareError {
     },
     /// A number of runs that decides nothing.
     #[error("{base} and {head} runs: expected one a side, or at least {LEAST_RUNS} and at most {MOST_RUNS}")]
-    Runs {
-        /// On one side.
-        base: usize,
-        /// On the other.
-        head: usize,
-    },
+    Runs { base: usize, head: usize },
     /// Pairs that are none.
     #[error("--paired with {base} and {head} runs: expected as many on both sides, at least {LEAST_PAIRS}")]
-    Pairs {
-        /// On one side.
-        base: usize,
-        /// On the other.
-        head: usize,
-    },
+    Pairs { base: usize, head: usize },
     /// So few runs cannot be that sure.
     #[error(
         "--alpha {alpha}: {base} and {head} runs cannot be so sure, however far apart they are: expected more runs, or more alpha"
     )]
     Alpha {
-        /// On one side.
         base: usize,
-        /// On the other.
         head: usize,
         /// What was asked for.
         alpha: String,
@@ -213,7 +181,6 @@ pub enum Method {
     Separation,
     /// Four and more a side.
     MannWhitney,
-    /// Pairs.
     Paired,
 }
 
@@ -229,7 +196,6 @@ impl Method {
     }
 }
 
-/// A comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// How it was done.
@@ -247,17 +213,14 @@ pub struct Comparison {
 /// One measure of both sides.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// What.
     pub measure: Measure,
     /// The gate on it, if there is one.
     pub gate: Option<Gate>,
     /// One value a run; empty without a change.
     pub base: Vec<f64>,
-    /// The other side's.
     pub head: Vec<f64>,
     /// What became of it; none where nothing can be said, and `note` says why.
     pub change: Option<Change>,
-    /// The judgement.
     pub verdict: Verdict,
     /// What is to be added.
     pub note: Option<String>,
@@ -270,35 +233,34 @@ impl Row {
     }
 }
 
-/// What became of a measure: relative (0.05 is 5 % more), for shares a difference (0.005 is half a point).
+/// What became of a measure: relative (0.05 is 5 % more), for shares a difference (0.005 is half a
+/// point).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Change {
-    /// The best guess.
     pub effect: f64,
     /// It is hardly less than this.
     pub low: f64,
     /// Nor more than this.
     pub high: f64,
-    /// How likely equal builds are to differ so much in the direction of the gate (without one, in the worse).
+    /// How likely equal builds are to differ so much in the direction of the gate (without one, in
+    /// the worse).
     pub p: Option<f64>,
     /// That, as if no other gate had been asked.
     pub p_adjusted: Option<f64>,
-    /// A change of this size is found about every second time with such runs; smaller ones more rarely. None where none is.
+    /// A change of this size is found about every second time with such runs; smaller ones more
+    /// rarely. None where none is.
     pub detectable: Option<f64>,
 }
 
-/// A judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Worse, beyond the limit.
     Regressed,
     /// Better, beyond the limit.
     Improved,
-    /// Within the limit.
     NoChange,
     /// These runs cannot say.
     Inconclusive,
-    /// Nothing to compare.
     NoValue,
 }
 
@@ -326,8 +288,8 @@ impl Comparison {
         self.gates().filter(|row| row.verdict == Verdict::Regressed && !self.indicative).count()
     }
 
-    /// Gates of which nothing can be said, because a run does not have what they ask for: they have not held. That is so of a single
-    /// pair, too: nothing was compared that could be indicative.
+    /// Gates of which nothing can be said, because a run does not have what they ask for: they have
+    /// not held. That is so of a single pair, too: nothing was compared that could be indicative.
     pub fn unjudged(&self) -> usize {
         self.gates().filter(|row| row.verdict == Verdict::NoValue).count()
     }

@@ -1,4 +1,5 @@
-//! What runs of one build differ by, measured: the floor below which no difference of two builds means anything.
+//! What runs of one build differ by, measured: the floor below which no difference of two builds
+//! means anything.
 
 use super::judge::same_test;
 use super::{CompareError, LEAST_RUNS, MOST_RUNS, Measure, Run, Unit};
@@ -6,13 +7,10 @@ use super::{CompareError, LEAST_RUNS, MOST_RUNS, Measure, Run, Unit};
 /// What runs of one build differ by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Noise {
-    /// The test.
     pub workload: String,
     /// The machine, if they were all on one.
     pub fingerprint: Option<String>,
-    /// How many runs.
     pub runs: usize,
-    /// By measure.
     pub spreads: Vec<(Measure, Spread)>,
 }
 
@@ -21,11 +19,10 @@ pub struct Noise {
 pub struct Spread {
     /// In the middle run.
     pub median: f64,
-    /// Lowest.
     pub min: f64,
-    /// Highest.
     pub max: f64,
-    /// The highest over the lowest, less one; of shares their difference. Two runs of one build have been seen so far apart.
+    /// The highest over the lowest, less one; of shares their difference. Two runs of one build
+    /// have been seen so far apart.
     pub spread: f64,
 }
 

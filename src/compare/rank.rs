@@ -1,7 +1,9 @@
-//! Small samples: few runs a side, each one number. Nothing is assumed of how runs scatter, except with `--paired`.
+//! Small samples: few runs a side, each one number. Nothing is assumed of how runs scatter, except
+//! with `--paired`.
 //!
-//! Sources: Mann and Whitney 1947 (the test; exact by counting, here with midranks, so that ties are exact too), Hodges and Lehmann
-//! 1963 (the shift and its interval from the pairwise differences), Holm 1979 (several tests at once), Student 1908 (pairs).
+//! Sources: Mann and Whitney 1947 (the test; exact by counting, here with midranks, so that ties
+//! are exact too), Hodges and Lehmann 1963 (the shift and its interval from the pairwise
+//! differences), Holm 1979 (several tests at once), Student 1908 (pairs).
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
@@ -27,7 +29,8 @@ pub(super) fn differences(base: &[f64], head: &[f64]) -> Vec<f64> {
     all
 }
 
-/// How likely it is that head is ranked at least so high above base when both are the same: the one-sided p.
+/// How likely it is that head is ranked at least so high above base when both are the same: the
+/// one-sided p.
 pub(super) fn mann_whitney_above(base: &[f64], head: &[f64]) -> f64 {
     let ranks = doubled_midranks(base, head);
     let (n, m) = (base.len(), head.len());
@@ -75,10 +78,12 @@ fn normal_above(ranks: &[u64], n: usize, m: usize, observed: u64) -> f64 {
     1.0 - Normal::standard().cdf(z)
 }
 
-/// How many of the sorted pairwise differences are left off at each end, so that the interval between them holds the shift with at
-/// least 1 − alpha; none when even all of them together do not.
+/// How many of the sorted pairwise differences are left off at each end, so that the interval
+/// between them holds the shift with at least 1 − alpha; none when even all of them together do
+/// not.
 pub(super) fn left_off(n: usize, m: usize, alpha: f64) -> Option<usize> {
-    // The number of (base, head) pairs in order, when all values differ: how many ways lead to each count.
+    // The number of (base, head) pairs in order, when all values differ: how many ways lead to each
+    // count.
     let mut ways = vec![vec![0.0_f64; n * m + 1]; m + 1];
     ways[0][0] = 1.0;
     for value in 1..=n + m {
@@ -107,8 +112,8 @@ pub(super) fn left_off(n: usize, m: usize, alpha: f64) -> Option<usize> {
     left_off
 }
 
-/// How surely the interval of `1 − alpha` holds the shift: no surer than that between the outermost differences, which misses it when
-/// one side lies beyond the other as a whole.
+/// How surely the interval of `1 − alpha` holds the shift: no surer than that between the outermost
+/// differences, which misses it when one side lies beyond the other as a whole.
 pub(super) fn confidence(n: usize, m: usize, alpha: f64) -> f64 {
     (1.0 - alpha).min(1.0 - 2.0 / orders(n, m))
 }
@@ -118,7 +123,8 @@ pub(super) fn orders(n: usize, m: usize) -> f64 {
     (1..=m).fold(1.0, |all, k| all * (n + k) as f64 / k as f64)
 }
 
-/// Mean of the differences of pairs, its interval of 1 − alpha, its standard error, and the one-sided p of growth.
+/// Mean of the differences of pairs, its interval of 1 − alpha, its standard error, and the
+/// one-sided p of growth.
 pub(super) fn paired(differences: &[f64], alpha: f64) -> Option<(f64, f64, f64, f64)> {
     let n = differences.len();
     let mean = differences.iter().sum::<f64>() / n as f64;
@@ -134,7 +140,8 @@ pub(super) fn paired(differences: &[f64], alpha: f64) -> Option<(f64, f64, f64, 
     Some((mean, reach, error, above))
 }
 
-/// Each p as if it were the only one (Holm): what remains below alpha does so although several questions were asked.
+/// Each p as if it were the only one (Holm): what remains below alpha does so although several
+/// questions were asked.
 pub(super) fn holm(ps: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..ps.len()).collect();
     order.sort_by(|a, b| ps[*a].total_cmp(&ps[*b]));
@@ -178,7 +185,8 @@ mod tests {
 
     #[test]
     fn intervals_leave_off_what_the_tables_say() {
-        // Hollander, Wolfe and Chicken, table A.6: the tail of U at 3+3 never is below 0.025; at 4+4 it is for U = 0 alone.
+        // Hollander, Wolfe and Chicken, table A.6: the tail of U at 3+3 never is below 0.025; at
+        // 4+4 it is for U = 0 alone.
         assert_eq!(left_off(3, 3, 0.05), None);
         assert_eq!(left_off(4, 4, 0.05), Some(0));
         assert_eq!(left_off(5, 5, 0.05), Some(2));

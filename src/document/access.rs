@@ -8,11 +8,9 @@ use std::collections::BTreeMap;
 /// One address of the targets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
-    /// Address and port.
     pub address: String,
     /// Connections that were opened there.
     pub opened: u64,
-    /// Attempts that failed.
     pub failed: u64,
 }
 
@@ -23,7 +21,6 @@ pub struct Tls {
     pub verified: bool,
     /// Whose signatures were believed: `built-in`, `native`, `file`.
     pub roots: String,
-    /// Handshakes in full.
     pub full: u64,
     /// Handshakes that resumed an earlier session.
     pub resumed: u64,
@@ -32,7 +29,7 @@ pub struct Tls {
     pub troubles: BTreeMap<String, u64>,
 }
 
-/// Adds what another share of the same test has seen of its ways to the targets.
+/// Adds what another shard of the same test has seen of its ways to the targets.
 pub(crate) fn add(ours: &mut super::Target, addresses: Vec<Address>, tls: Option<Tls>) {
     for theirs in addresses {
         match ours.addresses.iter_mut().find(|known| known.address == theirs.address) {

@@ -9,7 +9,8 @@ pub struct Agreement {
     pub ours: u64,
     /// What the server counted.
     pub server: u64,
-    /// The same of the errors that the server counts by sort; absent when it counted none and we saw none.
+    /// The same of the errors that the server counts by sort; absent when it counted none and we
+    /// saw none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ErrorAgreement>,
 }
@@ -30,16 +31,15 @@ pub struct ErrorAgreement {
 /// Two numbers that should agree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgreementLine {
-    /// Of what.
     pub name: String,
     /// What the server is configured to do, or has counted.
     pub server: f64,
     /// What we measured or counted.
     pub ours: f64,
-    /// What they may differ by: nothing for counts, and for times what the server's timers and the number of samples allow.
+    /// What they may differ by: nothing for counts, and for times what the server's timers and the
+    /// number of samples allow.
     pub tolerance: f64,
     /// `ms`, or nothing for counts.
     pub unit: String,
-    /// Whether they agree.
     pub agree: bool,
 }

@@ -13,15 +13,11 @@ pub struct Capacity {
     pub schema: String,
     /// Which build of this tool.
     pub build: Build,
-    /// On which machine.
     pub environment: Environment,
-    /// What was tested.
     pub target: String,
-    /// Which server answered.
     pub server: TargetServer,
     /// Whose requests were sent.
     pub profile: String,
-    /// What was varied.
     pub by: By,
     /// What had to hold, each as `metric expression`.
     pub goals: Vec<String>,
@@ -43,7 +39,6 @@ pub struct Capacity {
     pub curve: Vec<Step>,
 }
 
-/// What is varied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum By {

@@ -18,16 +18,13 @@ const SHORT_COMMIT: usize = 12;
 /// A comparison, with the runs it is of.
 #[derive(Debug, Clone, Copy)]
 pub struct Compared<'a> {
-    /// One side.
     pub base: &'a [Run],
-    /// The other.
     pub head: &'a [Run],
     /// What came of it.
     pub comparison: &'a Comparison,
 }
 
 impl Compared<'_> {
-    /// In one word.
     pub(crate) fn word(&self) -> &'static str {
         let c = self.comparison;
         let regressed = c.gates().any(|row| row.verdict == Verdict::Regressed);
@@ -121,8 +118,8 @@ fn text(value: Option<&Value>) -> String {
 fn incomplete(document: &Document) -> Option<String> {
     match document.verdict.conclusion {
         Conclusion::Internal => Some("verdict: the numbers of the run do not add up".to_owned()),
-        _ if document.is_partial() => Some("run.shard: shares are missing in it".to_owned()),
-        _ if document.is_shard() => Some("run.shard: it is a share of a test, not merged yet".to_owned()),
+        _ if document.is_partial() => Some("run.shard: shards are missing in it".to_owned()),
+        _ if document.is_shard() => Some("run.shard: it is a shard of a test, not merged yet".to_owned()),
         Conclusion::Interrupted => Some("run.interrupted: it was stopped by a signal".to_owned()),
         Conclusion::ServerDied => Some("target.server.died: the server ended by itself".to_owned()),
         Conclusion::NoData => Some("metrics.http_req_failed: not one request succeeded".to_owned()),

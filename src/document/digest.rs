@@ -138,8 +138,9 @@ fn canonical(number: &Number) -> String {
     if float == 0.0 {
         return "0".to_owned();
     }
-    // Rust writes as few digits, with another notation around them (`-1.234e-7`). Of two that are as near it takes the upper, and
-    // ECMAScript the even one, as Rust does when it is told how many digits to write.
+    // Rust writes as few digits, with another notation around them (`-1.234e-7`). Of two that are
+    // as near it takes the upper, and ECMAScript the even one, as Rust does when it is told how
+    // many digits to write.
     let shortest = format!("{:e}", float.abs());
     let places = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count() - 1;
     let even = format!("{:.places$e}", float.abs());

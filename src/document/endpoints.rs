@@ -15,7 +15,6 @@ pub struct Endpoint {
     pub path: String,
     /// Whether the answer was to be streamed.
     pub stream: bool,
-    /// The judgement.
     pub verdict: EndpointVerdict,
     /// Why it is not `ok`.
     #[serde(default)]
@@ -34,13 +33,13 @@ pub struct Endpoint {
 pub enum EndpointVerdict {
     /// It answered as it should.
     Ok,
-    /// It did not.
     Failed,
     /// The server does not have it, and need not.
     Skipped,
 }
 
-/// Adds what another share of the same test was answered: an endpoint that has failed one of them has failed.
+/// Adds what another shard of the same test was answered: an endpoint that has failed one of them
+/// has failed.
 pub(crate) fn add(ours: &mut Vec<Endpoint>, theirs: Vec<Endpoint>) {
     for endpoint in theirs {
         match ours.iter_mut().find(|known| known.name == endpoint.name) {

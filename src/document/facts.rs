@@ -20,7 +20,6 @@ const FINGERPRINT_BYTES: usize = 8;
 /// Everything a document is made of, from wherever it comes. What could not be found out is `None`.
 #[derive(Debug)]
 pub struct RunFacts<'a> {
-    /// Unique.
     pub id: String,
     /// When it started, RFC 3339.
     pub started_at: String,
@@ -34,17 +33,14 @@ pub struct RunFacts<'a> {
     pub tags: BTreeMap<String, String>,
     /// The command line, secrets already taken out.
     pub argv: Vec<String>,
-    /// What made it a share of a test, when it is one.
+    /// What made it a shard of a test, when it is one.
     pub shard_source: Option<String>,
     /// Which build of this tool.
     pub build: Build,
-    /// Which server answered.
     pub server: TargetServer,
     /// The server's own statistics before the run.
     pub before: Option<Value>,
-    /// And after.
     pub after: Option<Value>,
-    /// On which machine.
     pub environment: Environment,
     /// What was to be done; also says profile, seed and target.
     pub plan: &'a Plan,
@@ -79,9 +75,7 @@ pub struct Steady<'a> {
     pub outside: Option<&'a Summary>,
     /// What was judged over time.
     pub soak: &'a Soak,
-    /// Our own use.
     pub client_use: Option<ServerUse>,
-    /// What should agree.
     pub agreements: Vec<AgreementLine>,
 }
 
@@ -152,7 +146,8 @@ pub(crate) fn gauges(summary: &Summary) -> impl Iterator<Item = (String, Measure
     summary.gauges.iter().map(|&(gauge, level)| (gauge.name().to_owned(), Measured::Gauge(level)))
 }
 
-/// What two machines must have in common for their numbers to be compared. Not what a run chooses, such as workers.
+/// What two machines must have in common for their numbers to be compared. Not what a run chooses,
+/// such as workers.
 fn fingerprint(e: &Environment) -> String {
     let machine = format!("{:?}", (&e.cpu_model, e.cores, e.memory_bytes, &e.kernel, &e.os, &e.arch));
     let digest = Sha256::digest(machine.as_bytes());

@@ -41,14 +41,12 @@ pub struct FailureDetails {
 /// How long servers asked us to wait, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryAfter {
-    /// Shortest.
     pub min: u32,
-    /// Longest.
     pub max: u32,
 }
 
 impl Failures {
-    /// Adds those of another share of the test.
+    /// Adds those of another shard of the test.
     pub(crate) fn add(&mut self, other: Self) {
         for (sums, more) in
             [(&mut self.statuses, other.statuses), (&mut self.checks, other.checks), (&mut self.classes, other.classes)]

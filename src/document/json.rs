@@ -20,15 +20,11 @@ pub(crate) const MAX_BYTES: usize = 512 << 20;
 /// Why a text is not a document.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// Nothing there.
     #[error("it is empty: expected the JSON that a run writes with --output")]
     Empty,
     /// It stops in the middle.
     #[error("it ends in the middle (line {line}): was it cut off while it was written or copied?")]
-    Truncated {
-        /// Where.
-        line: usize,
-    },
+    Truncated { line: usize },
     /// Not JSON at all.
     #[error("it is not JSON: {0}")]
     NotJson(serde_json::Error),
@@ -40,10 +36,7 @@ pub enum DocumentError {
     },
     /// Written by a later version.
     #[error("it was written by a newer version of this tool ({found}; this one reads {SCHEMA}): update it")]
-    Newer {
-        /// Its schema.
-        found: String,
-    },
+    Newer { found: String },
     /// The right schema with wrong fields.
     #[error("{field}: it is not a valid {SCHEMA}: {problem}")]
     Invalid {
@@ -71,12 +64,12 @@ pub enum DocumentError {
     Field(#[from] FieldError),
 }
 
-/// For messages.
 const DIGEST: &str = digest::FIELD;
 
 /// JSON for files: with its digest, keys sorted, indented, with a newline at the end.
 pub(crate) fn pretty(document: &impl Serialize) -> String {
-    // By way of a value, whose maps are sorted; a struct would print its fields as they are declared.
+    // By way of a value, whose maps are sorted; a struct would print its fields as they are
+    // declared.
     let value = serde_json::to_value(document).map(|mut value| {
         digest::seal(&mut value);
         value.sort_all_objects();
@@ -92,8 +85,9 @@ impl Document {
         pretty(self)
     }
 
-    /// Reads what [`Document::to_json`] wrote, in this version or an earlier build of it. Values that were changed since then are
-    /// refused. Earlier builds wrote no digest: of their results only what cannot be is refused, and an edit may go unseen.
+    /// Reads what [`Document::to_json`] wrote, in this version or an earlier build of it. Values
+    /// that were changed since then are refused. Earlier builds wrote no digest: of their results
+    /// only what cannot be is refused, and an edit may go unseen.
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
         if text.len() > MAX_BYTES {
             return Err(DocumentError::TooLarge);
@@ -124,7 +118,8 @@ impl Document {
     }
 }
 
-/// Earlier builds left the verdict to their exit code. They knew whether a strained client was to fail the run; we do not.
+/// Earlier builds left the verdict to their exit code. They knew whether a strained client was to
+/// fail the run; we do not.
 fn judged(mut document: Document, is_judged: bool) -> Document {
     if !is_judged {
         document.judge(Strictness::default());

@@ -3,17 +3,14 @@
 use crate::metrics::summary::GaugeValue;
 use serde::{Deserialize, Serialize};
 
-/// A metric's numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Measured {
     /// A distribution of times.
     Trend(Box<Trend>),
-    /// A count.
     Counter(Counter),
     /// A share of a whole.
     Rate(Rate),
-    /// A level.
     Gauge(GaugeValue),
 }
 
@@ -22,17 +19,12 @@ pub enum Measured {
 pub struct Trend {
     /// Always `ms`.
     pub unit: String,
-    /// How many.
     pub count: u64,
     /// Sum, from which those of several documents can be averaged.
     pub sum: f64,
-    /// Mean.
     pub avg: f64,
-    /// Shortest.
     pub min: f64,
-    /// Longest.
     pub max: f64,
-    /// Median.
     pub p50: f64,
     /// 75th percentile.
     pub p75: f64,
@@ -46,7 +38,6 @@ pub struct Trend {
     pub p99_9: f64,
     /// 99.99th percentile.
     pub p99_99: f64,
-    /// Standard deviation.
     pub stddev: f64,
     /// How many were longer than the histogram reaches (an hour).
     #[serde(default)]
@@ -58,20 +49,17 @@ pub struct Trend {
     pub exact: Option<Exact>,
 }
 
-/// Sums and extremes as integers. The two sums are text, because they may be larger than what JSON readers keep exactly.
+/// Sums and extremes as integers. The two sums are text, because they may be larger than what JSON
+/// readers keep exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exact {
-    /// Sum, in ns.
     pub sum_ns: String,
     /// Sum of squares, in ns².
     pub sum_of_squares_ns2: String,
-    /// Shortest, in ns.
     pub min_ns: u64,
-    /// Longest, in ns.
     pub max_ns: u64,
 }
 
-/// A count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Counter {
     /// In the whole run.
@@ -81,7 +69,8 @@ pub struct Counter {
     /// What arrived in the measurement window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_window: Option<u64>,
-    /// Of generated tokens only: who counted them, `usage` (the server), `events` (we did, one an event) or `mixed`.
+    /// Of generated tokens only: who counted them, `usage` (the server), `events` (we did, one an
+    /// event) or `mixed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_source: Option<String>,
 }
@@ -91,8 +80,6 @@ pub struct Counter {
 pub struct Rate {
     /// The share, 0 to 1; none of nothing.
     pub rate: Option<f64>,
-    /// The part.
     pub matches: u64,
-    /// The whole.
     pub total: u64,
 }

@@ -1,8 +1,9 @@
-//! Shares of a test → the whole test. Counts and histograms are those that one machine would have had: integers are added, and
-//! histograms bucket by bucket; no average of percentiles. Thresholds are judged here, on the whole, and only here.
+//! Shards of a test → the whole test. Counts and histograms are those that one machine would have
+//! had: integers are added, and histograms bucket by bucket; no average of percentiles. Thresholds
+//! are judged here, on the whole, and only here.
 //!
-//! Merging is a sum: in any order, and of parts that are merged already. Documents are added one by one, so that a thousand of them
-//! need not be in memory at once.
+//! Merging is a sum: in any order, and of parts that are merged already. Documents are added one by
+//! one, so that a thousand of them need not be in memory at once.
 
 mod seconds;
 mod stages;
@@ -23,72 +24,51 @@ use serde_json::{Value, json};
 use stages::StageSum;
 use std::collections::BTreeMap;
 
-/// Shares that started further apart than this measured different loads for longer than a second of the series can hide.
+/// Shards that started further apart than this measured different loads for longer than a second of
+/// the series can hide.
 const MOST_SKEW_S: f64 = 0.25;
-/// How many missing shares are named.
+/// How many missing shards are named.
 const NAMED: usize = 8;
 
 /// Why documents are not one test.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
     /// A document of a whole test, or of one that is merged already.
-    #[error("{file}: run.shard: it is no share of a test: expected a result of a run with --shard")]
-    NoShard {
-        /// Which.
-        file: String,
-    },
-    /// Two documents of the same share.
-    #[error("{file}: run.shard: share {index} is in {other} already")]
+    #[error("{file}: run.shard: it is not a shard of a test: expected a result of a run with --shard")]
+    NoShard { file: String },
+    /// Two documents of the same shard.
+    #[error("{file}: run.shard: shard {index} is in {other} already")]
     Doubled {
-        /// Which.
         file: String,
-        /// The share.
         index: u32,
         /// Where it was first.
         other: String,
     },
-    /// One run twice, under two shares.
-    #[error("{file}: run.id: it is {id}, as one of {other}: a run is one share only")]
+    /// One run twice, under two shards.
+    #[error("{file}: run.id: it is {id}, as one of {other}: a run is one shard only")]
     Twice {
-        /// Which.
         file: String,
-        /// Its id.
         id: String,
         /// Where it was first.
         other: String,
     },
     /// Two documents of different tests.
-    #[error("{file}: {field}: it is {found}, and {expected} in {other}: these are no shares of one test")]
+    #[error("{file}: {field}: it is {found}, and {expected} in {other}: these are not shards of one test")]
     Other {
-        /// Which.
         file: String,
-        /// What differs.
         field: String,
-        /// What stands there.
         found: String,
         /// The one it is compared with.
         other: String,
-        /// What stands there.
         expected: String,
     },
     /// A field that cannot be.
     #[error("{file}: {error}")]
-    Field {
-        /// Which.
-        file: String,
-        /// What is wrong.
-        error: FieldError,
-    },
-    /// Some shares are not there.
-    #[error("shares {missing} of {count} are missing: expected all of them, or --allow-missing")]
-    Missing {
-        /// Which.
-        missing: String,
-        /// Of how many.
-        count: u32,
-    },
-    /// Nothing to merge.
-    #[error("there is nothing to merge: expected the results of all shares")]
+    Field { file: String, error: FieldError },
+    /// Some shards are not there.
+    #[error("shards {missing} of {count} are missing: expected all of them, or --allow-missing")]
+    Missing { missing: String, count: u32 },
+    #[error("there is nothing to merge: expected the results of all shards")]
     Nothing,
 }
 
@@ -161,8 +141,8 @@ impl Merge {
         Ok(())
     }
 
-    /// The whole test. With `allow_missing` what is there is the result, and is marked as a part. With `fail_on_invalid` a client that
-    /// was the bottleneck fails it.
+    /// The whole test. With `allow_missing` what is there is the result, and is marked as a part.
+    /// With `fail_on_invalid` a client that was the bottleneck fails it.
     pub fn finish(self, allow_missing: bool, fail_on_invalid: bool) -> Result<Document, MergeError> {
         let sum = self.sum.ok_or(MergeError::Nothing)?;
         let count = sum.document.run.shard.as_ref().map_or(1, |shard| shard.count);
@@ -218,7 +198,7 @@ impl Sum {
         endpoints::add(&mut ours.endpoints, document.endpoints);
         access::add(&mut ours.target, document.target.addresses, document.target.tls);
         worst_signals(&mut ours.client, document.client);
-        // Each share has watched the same server, if any: of two observations one is enough.
+        // Each shard has watched the same server, if any: of two observations one is enough.
         if ours.server.cpu_s.is_none() {
             ours.server = document.server;
         }
@@ -237,7 +217,7 @@ impl Sum {
         document.metrics = metrics;
         document.requests = summary.requests.iter().map(|(name, group)| (name.clone(), facts::group(group))).collect();
         document.series = series.into_values().map(SecondSum::finish).collect();
-        // Any of the shares may be the one that has watched the server.
+        // Any of the shards may be the one that has watched the server.
         summary.server = stability::server_levels(&document);
         document.thresholds = threshold::judge(&rules, &summary);
         let max_requests = document.plan.get("max_requests_per_connection").and_then(Value::as_u64);
@@ -246,7 +226,8 @@ impl Sum {
         document.hints.extend(skew(&runs));
         document.failures.share_of(summary.finished());
         document.agreement = None;
-        // The server has counted what the other shares sent, too; and each process has a memory of its own.
+        // The server has counted what the other shards sent, too; and each process has a memory of
+        // its own.
         document.agreements.clear();
         document.client.memory = None;
         document.stages = stages.into_iter().map(StageSum::finish).collect();
@@ -299,7 +280,7 @@ fn has_integers(document: &Document) -> Result<(), FieldError> {
     Ok(())
 }
 
-/// Drift of the whole, over the seconds in which every share had a level load.
+/// Drift of the whole, over the seconds in which every shard had a level load.
 fn whole_drift(document: &Document) -> BTreeMap<String, Drift> {
     let Some(level) = document.drift.values().next() else { return BTreeMap::new() };
     let within = |t_s: u32| (level.from_s..=level.to_s).contains(&f64::from(t_s + 1));
@@ -333,14 +314,14 @@ fn instant(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-/// Shares that did not start together.
+/// Shards that did not start together.
 fn skew(runs: &[MergedRun]) -> Option<Hint> {
     let starts = || runs.iter().filter_map(|run| instant(&run.started_at)).map(Timestamp::as_millisecond);
     let apart = (starts().max()? - starts().min()?) as f64 / 1e3;
     (apart > MOST_SKEW_S).then(|| Hint {
         name: "shards_started_apart".to_owned(),
         text: format!(
-            "the shares started {apart:.2} s apart: for that long the load was not the plan's (by the clocks of their machines)"
+            "the shards started {apart:.2} s apart: for that long the load was not the plan's (by the clocks of their machines)"
         ),
     })
 }

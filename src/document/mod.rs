@@ -1,13 +1,15 @@
 //! Document → bytes. Pure: the run's result goes in, text comes out.
 //!
-//! The [`Document`] is everything worth keeping of a run, as one versioned JSON file. It is the only type here that outlives the
-//! process. Within a version it only grows: a reader accepts fields it does not know, and fields that came later may be missing. Times
-//! are in ms as floats unless the name says otherwise; what is not known is `null`, never a guess. `schema/run-1.schema.json` describes
-//! it field by field.
+//! The [`Document`] is everything worth keeping of a run, as one versioned JSON file. It is the
+//! only type here that outlives the process. Within a version it only grows: a reader accepts
+//! fields it does not know, and fields that came later may be missing. Times are in ms as floats
+//! unless the name says otherwise; what is not known is `null`, never a guess.
+//! `schema/run-1.schema.json` describes it field by field.
 //!
-//! `facts.rs` makes a document of what a run brings together, `plan.rs` its section about the plan, `json.rs` writes and reads it;
-//! every output format is one short file from document to text (`terminal.rs`). `self_test.rs` is the other thing that is kept: what
-//! this tool found out about itself on a machine.
+//! `facts.rs` makes a document of what a run brings together, `plan.rs` its section about the plan,
+//! `json.rs` writes and reads it; every output format is one short file from document to text
+//! (`terminal.rs`). `self_test.rs` is the other thing that is kept: what this tool found out about
+//! itself on a machine.
 
 pub(crate) mod access;
 pub(crate) mod agreement;
@@ -68,13 +70,10 @@ pub struct Document {
     /// What the run comes to.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// Which run.
     pub run: Run,
     /// Which build of this tool.
     pub build: Build,
-    /// What was tested.
     pub target: Target,
-    /// On which machine.
     pub environment: Environment,
     /// The resolved plan, with its `hash`: equal for two runs that ask the same of a server.
     pub plan: Map<String, Value>,
@@ -92,7 +91,6 @@ pub struct Document {
     /// How every endpoint answered that was asked before the load; empty when none was.
     #[serde(default)]
     pub endpoints: Vec<Endpoint>,
-    /// Each threshold's judgement.
     #[serde(default)]
     pub thresholds: Vec<Judged>,
     /// Second by second.
@@ -100,10 +98,12 @@ pub struct Document {
     pub series: Vec<Second>,
     /// What the server used, where it could be watched.
     pub server: Server,
-    /// Counts of requests that ours and the server's own should agree on; absent when the server keeps none.
+    /// Counts of requests that ours and the server's own should agree on; absent when the server
+    /// keeps none.
     #[serde(default)]
     pub agreement: Option<Agreement>,
-    /// Other numbers that should agree: the configured latency of a server that was started here, and what it counted.
+    /// Other numbers that should agree: the configured latency of a server that was started here,
+    /// and what it counted.
     #[serde(default)]
     pub agreements: Vec<AgreementLine>,
     /// Stage by stage, if there are several.
@@ -117,10 +117,8 @@ pub struct Document {
     pub drift: BTreeMap<String, Drift>,
 }
 
-/// Which run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// Unique.
     pub id: String,
     /// When the load began, RFC 3339.
     pub started_at: String,
@@ -160,13 +158,12 @@ pub struct Run {
 /// Which part of a test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
-    /// The first share it holds, from 0.
+    /// The first shard it holds, from 0.
     pub index: u32,
-    /// Of how many.
     pub count: u32,
     /// What said so: a flag, an environment name, `merge`.
     pub source: String,
-    /// Every share it holds: one, or several once some have been merged.
+    /// Every shard it holds: one, or several once some have been merged.
     pub held: Vec<u32>,
 }
 
@@ -175,7 +172,6 @@ pub struct Shard {
 pub struct MergedRun {
     /// Its `run.id`.
     pub id: String,
-    /// Its share.
     pub index: u32,
     /// When it started, RFC 3339.
     pub started_at: String,
@@ -198,7 +194,6 @@ pub struct Build {
     pub rustc: Option<String>,
 }
 
-/// What was tested.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Target {
     /// Its URL, without credentials.
@@ -206,13 +201,11 @@ pub struct Target {
     /// The URLs of those that were tested besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub more_urls: Vec<String>,
-    /// Connections by address.
     #[serde(default)]
     pub addresses: Vec<Address>,
     /// What TLS has done; none without it.
     #[serde(default)]
     pub tls: Option<Tls>,
-    /// What answered there.
     pub server: TargetServer,
     /// The server's own statistics before the run.
     #[serde(default)]
@@ -222,14 +215,12 @@ pub struct Target {
     pub after: Option<Value>,
 }
 
-/// Which server answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetServer {
     /// Whether it was started for this run.
     pub started: bool,
     /// What it is: `llmsim`.
     pub kind: Option<String>,
-    /// Its version.
     pub version: Option<String>,
     /// The commit it was built from.
     pub git_commit: Option<String>,
@@ -244,7 +235,6 @@ pub struct TargetServer {
     pub last_lines: Vec<String>,
 }
 
-/// On which machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// Model of the processor.
@@ -255,13 +245,10 @@ pub struct Environment {
     pub memory_bytes: Option<u64>,
     /// Release of the kernel.
     pub kernel: Option<String>,
-    /// Operating system.
     pub os: String,
-    /// Instruction set.
     pub arch: String,
     /// Where the kernel's clock comes from.
     pub clocksource: Option<String>,
-    /// Worker threads.
     pub workers: u32,
     /// Cores the workers are pinned to; none when they are not.
     pub pinned_to: Option<Vec<u32>>,
@@ -269,7 +256,8 @@ pub struct Environment {
     pub server_cores: Option<Vec<u32>>,
     /// Limit of open files.
     pub nofile: Option<u64>,
-    /// Of processor, cores, memory, kernel and system: equal on two machines whose numbers may be compared.
+    /// Of processor, cores, memory, kernel and system: equal on two machines whose numbers may be
+    /// compared.
     #[serde(default)]
     pub fingerprint: Option<String>,
 }
@@ -282,7 +270,6 @@ pub struct Client {
     /// What it is judged by.
     #[serde(default)]
     pub signals: Vec<Signal>,
-    /// Its own memory.
     #[serde(default)]
     pub memory: Option<Memory>,
 }
@@ -301,7 +288,6 @@ pub struct Server {
     /// Growth of its resident memory per hour, as in `growth`.
     #[serde(default)]
     pub growth_bytes_per_h: Option<f64>,
-    /// Whether it leaks.
     #[serde(default)]
     pub verdict: Option<Trending>,
     /// How its memory grew while the load was level.
@@ -315,12 +301,12 @@ impl Document {
         facts::document(facts)
     }
 
-    /// Whether it is a share of a test that nobody has merged: its thresholds are not judged.
+    /// Whether it is a shard of a test that nobody has merged: its thresholds are not judged.
     pub fn is_shard(&self) -> bool {
         self.run.shard.is_some() && self.run.merged_from.is_empty()
     }
 
-    /// Whether it was merged although shares were missing.
+    /// Whether it was merged although shards were missing.
     pub fn is_partial(&self) -> bool {
         self.run.shard.is_some() && !self.run.merged_from.is_empty()
     }

@@ -42,7 +42,6 @@ pub enum NoiseError {
 /// What a noise file says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NoiseFile {
-    /// The test.
     pub workload: String,
     /// The machine, if all runs were on one.
     pub fingerprint: Option<String>,

@@ -1,8 +1,9 @@
 //! The document's section about the plan: the profile as resolved, without secrets, and its hash.
 //!
-//! Keys and nesting are those of a profile's file; lengths of time are in ms, as everywhere in the document.
+//! Keys and nesting are those of a profile's file; lengths of time are in ms, as everywhere in the
+//! document.
 
-use crate::plan::{After, Arrivals, Conduct, Kind, Leave, Plan, Shape, Source, Spec};
+use crate::plan::{After, Arrivals, BehaviorMix, Kind, Leave, Plan, Shape, Source, Spec};
 use crate::threshold::Rule;
 use crate::units::{Nanos, rounded};
 use serde_json::{Map, Value, json};
@@ -11,7 +12,8 @@ use sha2::{Digest as _, Sha256};
 /// Stands where a secret, or a header that may hold one, would.
 const HIDDEN: &str = "[hidden]";
 
-/// Keys that do not change what is asked of a server: names, where it runs, and who does which part of it.
+/// Keys that do not change what is asked of a server: names, where it runs, and who does which part
+/// of it.
 const NOT_HASHED: [&str; 14] = [
     "api_key",
     "basic_auth",
@@ -61,8 +63,8 @@ pub(crate) fn section(plan: &Plan) -> Map<String, Value> {
     section
 }
 
-/// What of the way to the targets is not as usual. Where they are and where we come from is not part of what is asked of them; how often
-/// connections are opened, and how dearly, is.
+/// What of the way to the targets is not as usual. Where they are and where we come from is not
+/// part of what is asked of them; how often connections are opened, and how dearly, is.
 fn access(plan: &Plan) -> Map<String, Value> {
     let access = &plan.access;
     let mut section = Map::new();
@@ -82,8 +84,9 @@ fn access(plan: &Plan) -> Map<String, Value> {
     section
 }
 
-/// SHA-256, in hex, of the section's compact JSON with sorted keys, without [`NOT_HASHED`]: the same test against two servers, or as
-/// shards on two machines, has the same hash. A hash that is in it already is no part of itself.
+/// SHA-256, in hex, of the section's compact JSON with sorted keys, without [`NOT_HASHED`]: the
+/// same test against two servers, or as shards on two machines, has the same hash. A hash that is
+/// in it already is no part of itself.
 pub(crate) fn hash(section: &Map<String, Value>) -> String {
     let hashed = section.iter().filter(|(key, _)| !NOT_HASHED.contains(&key.as_str()));
     let mut canonical = Value::Object(hashed.map(|(key, value)| (key.clone(), value.clone())).collect());
@@ -170,14 +173,14 @@ fn kind(kind: &Kind) -> Value {
         },
     });
     // Only those that there are: a test without them is the same test as before there could be any.
-    for (name, conduct) in conduct(&kind.conduct) {
-        value[name] = conduct;
+    for (name, behavior) in behavior(&kind.behaviors) {
+        value[name] = behavior;
     }
     value
 }
 
 /// What users do beside waiting, with the keys of a profile's file.
-fn conduct(conduct: &Conduct) -> impl Iterator<Item = (&'static str, Value)> {
+fn behavior(behavior: &BehaviorMix) -> impl Iterator<Item = (&'static str, Value)> {
     let leave = |name, leave: Option<Leave>| {
         leave.map(|leave| {
             let mut value = json!({ "share": leave.share });
@@ -188,10 +191,10 @@ fn conduct(conduct: &Conduct) -> impl Iterator<Item = (&'static str, Value)> {
             (name, value)
         })
     };
-    let slow = conduct
+    let slow = behavior
         .slow_reader
         .map(|slow| ("slow_reader", json!({ "bytes_per_second": slow.bytes_per_second, "share": slow.share })));
-    [leave("cancel", conduct.cancel), leave("drop", conduct.drop), slow].into_iter().flatten()
+    [leave("cancel", behavior.cancel), leave("drop", behavior.drop), slow].into_iter().flatten()
 }
 
 /// Rules by metric, as in a profile's long form.
@@ -282,8 +285,8 @@ mod tests {
             hash_of(|p| p.mix.kinds[0].timeouts.total = Nanos::from_secs(1)),
             hash_of(|p| p.headers.push(("x-more".to_owned(), String::new()))),
             hash_of(|p| p.thresholds.clear()),
-            hash_of(|p| p.mix.kinds[0].conduct.cancel = Some(Leave { after: After::Tokens(3), share: 1.0 })),
-            hash_of(|p| p.mix.kinds[0].conduct.drop = Some(Leave { after: After::Tokens(3), share: 1.0 })),
+            hash_of(|p| p.mix.kinds[0].behaviors.cancel = Some(Leave { after: After::Tokens(3), share: 1.0 })),
+            hash_of(|p| p.mix.kinds[0].behaviors.drop = Some(Leave { after: After::Tokens(3), share: 1.0 })),
         ];
         let all = hashes.len();
         hashes.sort_by_key(ToString::to_string);

@@ -1,8 +1,9 @@
 //! Document → numbers again, within bounds.
 //!
-//! A document that comes from a file may be damaged, edited, or written by another program. Whether a value was changed is for the
-//! digest to say (`digest.rs`). What is checked here protects the decoder: of a result without a digest nobody knows who wrote it,
-//! and no count, list or histogram in it may cost more memory or time than a true one.
+//! A document that comes from a file may be damaged, edited, or written by another program. Whether
+//! a value was changed is for the digest to say (`digest.rs`). What is checked here protects the
+//! decoder: of a result without a digest nobody knows who wrote it, and no count, list or histogram
+//! in it may cost more memory or time than a true one.
 
 use super::{Document, Exact, KindSecond, Measured, Quantiles, Shard, Trend};
 use crate::metrics::summary::{CounterValue, Group, RateValue, Summary, TokenSource};
@@ -13,13 +14,15 @@ use std::collections::BTreeMap;
 
 /// Most seconds that are read: more than a day. A longer run is several.
 pub(crate) const MAX_SECONDS: usize = 100_000;
-/// Most shares of a test: more machines than anybody will use.
-pub(crate) const MAX_SHARES: u32 = 10_000;
+/// Most shards of a test: more machines than anybody will use.
+pub(crate) const MAX_SHARDS: u32 = 10_000;
 /// No test lasts longer: 31 years.
 const MAX_LENGTH_S: f64 = 1e9;
-/// The highest count that is believed: it takes 35 years of a million a second, and the counts of ten thousand shares still fit 64 bits.
+/// The highest count that is believed: it takes 35 years of a million a second, and the counts of
+/// ten thousand shards still fit 64 bits.
 const MAX_COUNT: u64 = 1 << 50;
-/// Sections whose whole numbers are no counts of ours: the plan, its seed in `run`, what a server says of itself.
+/// Sections whose whole numbers are no counts of ours: the plan, its seed in `run`, what a server
+/// says of itself.
 const NO_COUNTS: [&str; 3] = ["plan", "run", "target"];
 
 /// A field whose value cannot be.
@@ -51,8 +54,8 @@ pub(crate) fn check(document: &Document) -> Result<(), FieldError> {
     }
     if let Some(Shard { index, count, held, .. }) = &run.shard {
         let is_list = held.is_sorted_by(|a, b| a < b) && held.iter().all(|i| i < count);
-        if !is_list || held.first() != Some(index) || *count > MAX_SHARES {
-            let problem = format!("{held:?} of {count} are no shares, the first of them {index}");
+        if !is_list || held.first() != Some(index) || *count > MAX_SHARDS {
+            let problem = format!("{held:?} of {count} are not shards, the first of them {index}");
             return Err(wrong("run.shard", problem));
         }
     }
@@ -100,8 +103,8 @@ fn too_high(value: &Value) -> Option<String> {
     }
 }
 
-/// The numbers of a document. Failed checks are not among them: their names are the document's own (see
-/// [`super::Failures::checks`]).
+/// The numbers of a document. Failed checks are not among them: their names are the document's own
+/// (see [`super::Failures::checks`]).
 pub fn summary(document: &Document) -> Result<Summary, FieldError> {
     let window = Nanos::from_secs_f64(document.run.window_s);
     let mut requests = Vec::new();
@@ -181,7 +184,8 @@ fn source_of(field: &str, name: &str) -> Result<TokenSource, FieldError> {
     known.ok_or_else(|| wrong(format!("{field}.token_source"), format!("{name:?} is not usage, events or mixed")))
 }
 
-/// A trend's distribution. Documents of earlier builds have no integers; theirs are made of the floats, and are as good as those.
+/// A trend's distribution. Documents of earlier builds have no integers; theirs are made of the
+/// floats, and are as good as those.
 fn distribution(field: &str, t: &Trend) -> Result<Distribution, FieldError> {
     if t.unit != "ms" {
         return Err(wrong(format!("{field}.unit"), format!("{:?}, expected \"ms\"", t.unit)));

@@ -1,11 +1,12 @@
-//! Takes out of a document what may never leave: once, when it is made, so that no output has to think of it.
+//! Takes out of a document what may never leave: once, when it is made, so that no output has to
+//! think of it.
 
 use super::{Document, TargetServer};
 use crate::redact::Redactor;
 use serde_json::Value;
 
-/// Hides secrets in every text that comes from outside: the command line, the plan, the server. Numbers, histograms and names of ours
-/// are left alone.
+/// Hides secrets in every text that comes from outside: the command line, the plan, the server.
+/// Numbers, histograms and names of ours are left alone.
 pub(super) fn document(document: &mut Document, redactor: &Redactor) {
     let own = |text: &mut String| *text = redactor.own(text);
     let foreign = |text: &mut String| *text = redactor.foreign_line(text.as_bytes());

@@ -5,15 +5,18 @@ use serde::{Deserialize, Serialize};
 
 /// Name and version of the format.
 pub const SELF_TEST_SCHEMA: &str = "llmsim-blast.self-test/1";
-/// The error that a machine's verdict is about: the p99 of TTFT and of gaps, reported minus recorded.
+/// The error that a machine's verdict is about: the p99 of TTFT and of gaps, reported minus
+/// recorded.
 pub const ERROR_LIMIT_MS: f64 = 1.0;
-/// The share of its core from which a side is at its limit. The rest is the kernel's and the neighbours'.
+/// The share of its core from which a side is at its limit. The rest is the kernel's and the
+/// neighbours'.
 pub const CPU_LIMIT: f64 = 0.9;
 /// The share of gaps whose instants are not known, above which percentiles say little.
 pub const CENSORED_LIMIT: f64 = 0.1;
 /// The share of these cores that other programs may use before a warning says so.
 pub const OTHERS_LIMIT: f64 = 0.05;
-/// The 99th percentile of fewer gaps is a matter of a few of them: one program that wakes up beside us would decide the verdict.
+/// The 99th percentile of fewer gaps is a matter of a few of them: one program that wakes up beside
+/// us would decide the verdict.
 pub const MIN_GAPS: u64 = 1_000;
 
 /// All that was found. What a stopped test did not come to is absent.
@@ -23,14 +26,14 @@ pub struct SelfTest {
     pub schema: String,
     /// Which build of this tool.
     pub build: Build,
-    /// On which machine.
     pub machine: Machine,
     /// Whether it was the short one.
     pub quick: bool,
     /// Whether a signal ended it.
     pub interrupted: bool,
-    /// The share of the two cores that neither side used and that was busy all the same: other programs, and time that the hypervisor
-    /// gave to other machines. None where the kernel does not tell.
+    /// The share of the two cores that neither side used and that was busy all the same: other
+    /// programs, and time that the hypervisor gave to other machines. None where the kernel does
+    /// not tell.
     pub others_cpu: Option<f64>,
     /// What a connection takes.
     pub memory: Option<Memory>,
@@ -42,14 +45,11 @@ pub struct SelfTest {
     pub verdict: Option<Verdict>,
 }
 
-/// On which machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// The processor's name.
     pub cpu_model: String,
     /// Cores that this process may use.
     pub cores: u32,
-    /// The kernel's release.
     pub kernel: String,
     /// What the clock stands on.
     pub clocksource: String,
@@ -73,11 +73,9 @@ pub struct Memory {
 /// Speed and cost of one kind of work.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Work {
-    /// Which.
     pub name: String,
     /// What is counted: requests, responses, events.
     pub unit: String,
-    /// Connections at once.
     pub connections: u32,
     /// How many a second.
     pub per_second: f64,
@@ -87,7 +85,6 @@ pub struct Work {
     pub client_cpu: f64,
     /// The share of its core that the origin used.
     pub origin_cpu: f64,
-    /// Requests that failed.
     pub failed: u64,
 }
 
@@ -105,9 +102,9 @@ pub struct Times {
 /// Reported against recorded, with a number of streams.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Truth {
-    /// Streams at once.
     pub streams: u32,
-    /// How often it was measured; the attempt with the smaller error counts, since what disturbs a machine only adds to it.
+    /// How often it was measured; the attempt with the smaller error counts, since what disturbs a
+    /// machine only adds to it.
     pub attempts: u32,
     /// Gaps between tokens that this tool saw.
     pub gaps: u64,
@@ -139,7 +136,6 @@ pub enum Limit {
     OriginCpu,
     /// The error passed the limit before any core was full.
     Error,
-    /// Requests failed.
     Failures,
 }
 
@@ -159,7 +155,6 @@ pub struct Verdict {
 }
 
 impl Truth {
-    /// Reported minus recorded.
     pub fn error(&self) -> Times {
         Times {
             ttft_mean: self.reported.ttft_mean - self.recorded.ttft_mean,

@@ -23,19 +23,17 @@ pub struct ServerUse {
 /// Resident memory over time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
-    /// Before the run.
     pub rss_start_bytes: u64,
-    /// After it.
     pub rss_end_bytes: u64,
-    /// The highest seen.
     pub rss_max_bytes: u64,
     /// Whether it grows; none when there was nothing to judge.
     #[serde(default)]
     pub growth: Option<Growth>,
 }
 
-/// What is left of the stretches in which the load was level: the part that they have in common. A share that has none, because too
-/// little was answered in it or because it was stopped, changes nothing.
+/// What is left of the stretches in which the load was level: the part that they have in common. A
+/// shard that has none, because too little was answered in it or because it was stopped, changes
+/// nothing.
 pub(crate) fn add_drift(sum: &mut BTreeMap<String, Drift>, more: &BTreeMap<String, Drift>) {
     for (name, more) in more {
         let Some(sum) = sum.get_mut(name) else {
@@ -46,7 +44,8 @@ pub(crate) fn add_drift(sum: &mut BTreeMap<String, Drift>, more: &BTreeMap<Strin
     }
 }
 
-/// The seconds that lie in the measurement window as a whole; they are counted from the start of the test.
+/// The seconds that lie in the measurement window as a whole; they are counted from the start of
+/// the test.
 pub(crate) fn in_window(document: &Document) -> impl Iterator<Item = &Second> {
     let (from, until) = (document.run.warmup_s, document.run.warmup_s + document.run.window_s);
     document.series.iter().filter(move |s| from <= f64::from(s.t_s) && f64::from(s.t_s) + 1.0 <= until)

@@ -16,7 +16,6 @@ pub struct Stage {
     pub end_s: f64,
     /// Requests sent in it that finished, whatever the outcome.
     pub http_reqs: u64,
-    /// Those that failed.
     pub failed: u64,
     /// Those that the end of the test cut off.
     pub interrupted: u64,
@@ -39,13 +38,10 @@ pub struct Stage {
 /// Requests that were sent outside the measurement window: in no metric, and never hidden.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outside {
-    /// Those that finished.
     pub http_reqs: u64,
-    /// Those that failed.
     pub failed: u64,
     /// Those that the end of the test cut off.
     pub interrupted: u64,
-    /// Failures by class.
     pub failures: BTreeMap<String, u64>,
 }
 
@@ -87,13 +83,13 @@ pub(crate) fn outside(summary: &Summary) -> Outside {
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
     Outside {
         http_reqs: count(Counter::HttpReqs),
-        failed: summary.rate(Rate::HttpReqFailed, None).map_or(0, |share| share.matches),
+        failed: summary.rate(Rate::HttpReqFailed, None).map_or(0, |shard| shard.matches),
         interrupted: count(Counter::Interrupted),
         failures: summary.failures.iter().map(|(failure, all)| (failure.name().to_owned(), all.count)).collect(),
     }
 }
 
-/// Adds what another share sent outside the window.
+/// Adds what another shard sent outside the window.
 pub(crate) fn add_outside(sum: &mut Option<Outside>, more: Option<&Outside>) {
     let Some(more) = more else { return };
     let Some(sum) = sum else { return *sum = Some(more.clone()) };

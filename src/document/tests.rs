@@ -36,7 +36,7 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         headers: vec![("x-tenant".to_owned(), "open sesame".to_owned())],
         timeouts: Timeouts { connect: s(5), first_byte: s(60), stall: s(60), total: s(60) },
         optional: false,
-        conduct: crate::plan::Conduct::default(),
+        behaviors: crate::plan::BehaviorMix::default(),
     }
 }
 
@@ -356,7 +356,8 @@ fn every_document_is_valid_by_the_schema() {
     for (sort, doc) in all_sorts() {
         let value: Value = serde_json::from_str(&doc.to_json()).expect("JSON");
         assert_eq!(errors(&value), Vec::<String>::new(), "{sort}");
-        // It is strict about what stands in a document, and lets through what a later build may add.
+        // It is strict about what stands in a document, and lets through what a later build may
+        // add.
         let mut grown = value.clone();
         grown["run"]["weather"] = json!("rain");
         grown["metrics"]["ttft_p_new"] = json!({ "type": "gauge", "value": 1, "min": 1, "max": 1, "unit": "K" });
@@ -408,7 +409,8 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
 fn every_metric_of_the_summary_is_in_it_by_name() {
     let doc = &all_sorts()[0].1;
     for metric in metrics::Metric::all() {
-        // Nothing in this tally was secured by TLS, or a WebSocket, came from a worker or an open load, and it holds no level of requests in flight.
+        // Nothing in this tally was secured by TLS, or a WebSocket, came from a worker or an open
+        // load, and it holds no level of requests in flight.
         let absent = [
             "http_req_tls_handshaking",
             "ws_connecting",

@@ -17,11 +17,9 @@ pub struct Throughput {
     pub schema: String,
     /// Which build of this tool.
     pub build: Build,
-    /// On which machine.
     pub environment: Environment,
     /// Where the server was.
     pub target: String,
-    /// Which server answered.
     pub server: TargetServer,
     /// Whether it ran on this machine, and so shared it with this tool.
     pub same_machine: bool,
@@ -42,7 +40,6 @@ pub struct Throughput {
 pub struct Step {
     /// The server's worker threads; none when it was running already.
     pub workers: Option<u32>,
-    /// Requests at once.
     pub concurrency: u32,
     /// Requests that finished, a second.
     pub requests_per_s: f64,
@@ -68,7 +65,6 @@ pub struct Step {
     pub hints: Vec<Hint>,
 }
 
-/// Which answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// In one piece: peak requests a second.
@@ -86,7 +82,8 @@ impl Step {
         }
     }
 
-    /// Whether it counts. A stream's length is the server's choice of pauses, so only errors disqualify it.
+    /// Whether it counts. A stream's length is the server's choice of pauses, so only errors
+    /// disqualify it.
     pub(crate) fn counts(&self, mode: Mode) -> bool {
         let errors = self.failed.is_some_and(|share| share < MOST_ERRORS);
         errors && (mode == Mode::Streamed || self.http_req_duration.is_some_and(|q| q.p99 < LONGEST_P99_MS))
@@ -102,7 +99,8 @@ impl Throughput {
         }
     }
 
-    /// The best step of each number of worker threads, in the order measured; none for one of which no step counts.
+    /// The best step of each number of worker threads, in the order measured; none for one of which
+    /// no step counts.
     pub(crate) fn rows(&self, mode: Mode) -> Vec<(Option<u32>, Option<&Step>)> {
         let steps = self.steps(mode);
         let mut workers: Vec<Option<u32>> = Vec::new();

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 /// What a run comes to. In JSON its fields stand beside those of the document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// In one word.
     #[serde(rename = "verdict", default)]
     pub conclusion: Conclusion,
     /// With which number the run ended.
@@ -36,7 +35,8 @@ pub enum Conclusion {
     /// Not one request succeeded or was cancelled.
     #[default]
     NoData,
-    /// The server that was started for the run ended by itself: whatever was measured is not the whole.
+    /// The server that was started for the run ended by itself: whatever was measured is not the
+    /// whole.
     ServerDied,
     /// The client was the bottleneck, and that was to be an error.
     Invalid,
@@ -47,7 +47,6 @@ pub enum Conclusion {
 /// One thing that keeps a run from passing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// Of which sort.
     pub kind: ReasonKind,
     /// Which one: the threshold as written, the endpoint's name; else the kind in words.
     pub name: String,
@@ -55,7 +54,6 @@ pub struct Reason {
     pub text: String,
 }
 
-/// Sorts of reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasonKind {
@@ -65,7 +63,6 @@ pub enum ReasonKind {
     Interrupted,
     /// The started server ended by itself.
     ServerDied,
-    /// Nothing was measured.
     NoData,
     /// A threshold ended the run early.
     Abort,

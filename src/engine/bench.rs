@@ -1,4 +1,5 @@
-//! What `benches/engine.rs` measures: parts of the engine that nobody else may name. Only with the feature `scripted`.
+//! What `benches/engine.rs` measures: parts of the engine that nobody else may name. Only with the
+//! feature `scripted`.
 
 use super::budget::Budget;
 use super::channels::{Channels, Inbox, Outbox};
@@ -8,7 +9,7 @@ use super::script::{Act, Heard, World};
 use super::timers::Timers;
 use super::worker::Worker;
 use crate::metrics::{Counter, Summary, Tally};
-use crate::mix::Scenario;
+use crate::mix::RequestWriter;
 use crate::net::Dialer;
 use crate::plan::Plan;
 use crate::units::Nanos;
@@ -17,7 +18,6 @@ use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
 
-/// The timer wheel.
 #[derive(Debug)]
 pub struct Wheel(Timers);
 
@@ -38,8 +38,8 @@ impl Wheel {
     }
 }
 
-/// Runs one worker of the plan, whose target has an address, in the scripted world: whoever asks gets these reads, `gap` apart. Says how
-/// many requests succeeded and how many token events came.
+/// Runs one worker of the plan, whose target has an address, in the scripted world: whoever asks
+/// gets these reads, `gap` apart. Says how many requests succeeded and how many token events came.
 ///
 /// # Panics
 ///
@@ -54,7 +54,7 @@ pub fn run_worker(plan: &Plan, reads: &Rc<[Vec<u8>]>, gap: Nanos) -> (u64, u64) 
         }
     };
     let now = Rc::new(Cell::new(Nanos::ZERO));
-    let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
+    let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (stop, (reports, inbox)) = (AtomicBool::new(false), channel());
     let ((_empty, recycled), (_found, addresses)) = (channel(), channel());
     let budget = Budget::new(u64::MAX);
@@ -62,7 +62,7 @@ pub fn run_worker(plan: &Plan, reads: &Rc<[Vec<u8>]>, gap: Nanos) -> (u64, u64) 
         Channels { inbox: Inbox { stop: &stop, addresses, budget: &budget }, outbox: Outbox { reports, recycled } };
     let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1).expect("a plan that connects without TLS");
     let poller = Poller::Script(World::new(Rc::clone(&now), peer));
-    let worker = Worker::new(0, plan, &scenario, Clock::Script(now), poller, dialer, channels);
+    let worker = Worker::new(0, plan, &writer, Clock::Script(now), poller, dialer, channels);
     worker.run().expect("a scripted world has no errors of its own");
     let mut total = Tally::new(plan.mix.kinds.len());
     for report in &inbox {

@@ -27,7 +27,6 @@ pub(super) struct Outbox {
     pub(super) recycled: Receiver<Box<Tally>>,
 }
 
-/// Both directions.
 #[derive(Debug)]
 pub(super) struct Channels<'a> {
     pub(super) inbox: Inbox<'a>,

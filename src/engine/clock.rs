@@ -27,7 +27,8 @@ impl Clock {
         }
     }
 
-    /// What the real-time clock, which the kernel's stamps are made with, read at the instant zero: ns since the UNIX epoch.
+    /// What the real-time clock, which the kernel's stamps are made with, read at the instant zero:
+    /// ns since the UNIX epoch.
     pub(super) fn zero_at(&self) -> u64 {
         match self {
             Self::Real(epoch) => {
@@ -50,8 +51,8 @@ pub(super) fn thread_cpu_time() -> Nanos {
     Nanos::from_micros(micros.unsigned_abs())
 }
 
-/// How long this thread could have run and had to wait for a core, so far. Zero where the kernel does not tell
-/// (`/proc/thread-self/schedstat`, second field, in ns).
+/// How long this thread could have run and had to wait for a core, so far. Zero where the kernel
+/// does not tell (`/proc/thread-self/schedstat`, second field, in ns).
 pub(super) fn thread_run_wait() -> Nanos {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     text.split_whitespace().nth(1).and_then(|wait| wait.parse().ok()).map_or(Nanos::ZERO, Nanos)

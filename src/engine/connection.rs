@@ -10,10 +10,12 @@
 //!    └────────────── complete without keep-alive, broken, timed out ──┘
 //! ```
 //!
-//! For a request over a WebSocket a connection goes from `Idle` through `Upgrading` back to `Idle` once.
+//! For a request over a WebSocket a connection goes from `Idle` through `Upgrading` back to `Idle`
+//! once.
 //!
-//! A connection belongs to one virtual user and carries one request at a time; there is no pipelining. It does not know the clock, the
-//! schedule or the other connections: it is told what happened and answers with a [`Step`].
+//! A connection belongs to one virtual user and carries one request at a time; there is no
+//! pipelining. It does not know the clock, the schedule or the other connections: it is told what
+//! happened and answers with a [`Step`].
 
 mod limits;
 mod loss;
@@ -33,13 +35,11 @@ use std::num::NonZeroU32;
 
 /// First pause after a network failure; it doubles with each further one.
 const BACK_OFF_FIRST: Nanos = Nanos::from_millis(100);
-/// Longest pause.
 const BACK_OFF_LONGEST: Nanos = Nanos::from_secs(5);
 
 /// Where a connection is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// No socket.
     Closed,
     /// A request waits for its turn to connect.
     Queued,
@@ -72,14 +72,16 @@ enum Attempt {
 /// What follows from what happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Nothing yet.
     Wait,
     /// Nothing yet, but the response is under another limit from now on, which may be tighter.
     Rearm,
     /// It has become a WebSocket, and the request that waited can be sent.
     Upgraded,
     /// The request is over.
-    Over { outcome: Outcome, reusable: bool },
+    Over {
+        outcome: Outcome,
+        reusable: bool,
+    },
     /// The request was over with its terminal event, and the end of its framing will not be seen.
     Whole,
     /// The socket takes no more bytes. What the peer said before is still to be read.
@@ -109,22 +111,23 @@ pub(super) struct Connection {
     pub(super) generation: u32,
     /// How many requests it has carried.
     served: u32,
-    /// Where it leads.
     pub(super) route: Route,
     /// What went wrong with its session.
     pub(super) tls_failure: Option<TlsFailure>,
     attempt: Attempt,
     /// The request under way, or waiting for the connection.
     pub(super) start: Start,
-    /// When connecting began.
     pub(super) connect_since: Nanos,
-    /// How long it took until the socket was connected, in µs: the opening of its session began then.
+    /// How long it took until the socket was connected, in µs: the opening of its session began
+    /// then.
     connect_took_us: u32,
-    /// When the slot's timer is set to fire, `MAX` for never. It fires early rather than being moved for every request.
+    /// When the slot's timer is set to fire, `MAX` for never. It fires early rather than being
+    /// moved for every request.
     pub(super) timer_at: Nanos,
     /// When the request is cut off because its user was ramped away, `MAX` for never.
     pub(super) give_up: Nanos,
-    /// What the user of the present request does beside waiting. A connection that never had such a user has no memory for it.
+    /// What the user of the present request does beside waiting. A connection that never had such a
+    /// user has no memory for it.
     unusual: Option<Box<SlowOrAbandoning>>,
     /// Network failures since the last response: the exponent of the back-off.
     failures_in_row: u8,
@@ -158,8 +161,9 @@ impl Connection {
         }
     }
 
-    /// Asks the memory for what a read will touch. With thousands of connections none is in the near caches when its turn comes; asked
-    /// for one turn ahead, it arrives while the kernel still reads the socket before it.
+    /// Asks the memory for what a read will touch. With thousands of connections none is in the
+    /// near caches when its turn comes; asked for one turn ahead, it arrives while the kernel still
+    /// reads the socket before it.
     #[inline]
     pub(super) fn prefetch(&self) {
         use std::hint::black_box;
@@ -345,7 +349,8 @@ impl Connection {
 
     /// The socket takes bytes again.
     pub(super) fn writable(&mut self, noticed: Nanos) -> Step {
-        // A session may have kept the end of a request that was taken for written, or words of its own.
+        // A session may have kept the end of a request that was taken for written, or words of its
+        // own.
         if let Some(Err(error)) = self.stream.as_mut().map(Stream::flush) {
             return self.takes_no_more(&error, noticed);
         }
@@ -391,8 +396,8 @@ impl Connection {
             State::Sending | State::Receiving | State::Refused => {}
             State::Upgrading => return self.shake_hands(bytes, incoming.time.at),
             State::Idle if self.exchange.channel.is_some() => return self.between_requests(bytes),
-            // Empty lines do no harm, and a server may say why it closes an idle connection. Either way the
-            // connection is not trusted with another request.
+            // Empty lines do no harm, and a server may say why it closes an idle connection. Either
+            // way the connection is not trusted with another request.
             State::Idle if http1::is_stray(bytes) || http1::is_request_timeout(bytes) => return Step::Gone,
             State::Idle => return self.out_of_step(bytes),
             _ => return Step::Gone,
@@ -406,8 +411,9 @@ impl Connection {
             Progress::More => Step::Wait,
             Progress::Closed => self.closed_by_word(incoming.time.at),
             Progress::Over { outcome, reusable } => {
-                // An answer before the request was written whole (413, 429): the rest of the request is never sent, so the connection
-                // cannot be used again (RFC 9112, section 9.5).
+                // An answer before the request was written whole (413, 429): the rest of the
+                // request is never sent, so the connection cannot be used again (RFC 9112, section
+                // 9.5).
                 let written = self.state == State::Receiving;
                 // A slow reader's socket is good for slow readers only.
                 let usual = self.pace().is_none() && !self.exchange.is_early();
@@ -439,7 +445,8 @@ impl Connection {
         self.stream.take()
     }
 
-    /// How long its user waits after `outcome`: doubling while the network fails, so that a dead server is not met with a storm.
+    /// How long its user waits after `outcome`: doubling while the network fails, so that a dead
+    /// server is not met with a storm.
     pub(super) fn back_off(&mut self, outcome: Outcome) -> Nanos {
         match outcome {
             Outcome::Failed(failure) if matches!(failure.category(), Category::Network | Category::Ours) => {
@@ -454,7 +461,8 @@ impl Connection {
         }
     }
 
-    /// Writes until all is written or the socket is full, which is what makes the poll report it writable again.
+    /// Writes until all is written or the socket is full, which is what makes the poll report it
+    /// writable again.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(stream) = &mut self.stream else { return Err(io::ErrorKind::NotConnected.into()) };
         let mut written = 0;
@@ -488,8 +496,8 @@ pub(super) fn connect_failure(error: &io::Error) -> Failure {
 mod tests {
     use super::*;
 
-    /// Eight cache lines, of which half are the numbers of the request under way: they are the sample itself, which is recorded as it
-    /// stands. Ten thousand connections are 5 MB.
+    /// Eight cache lines, of which half are the numbers of the request under way: they are the
+    /// sample itself, which is recorded as it stands. Ten thousand connections are 5 MB.
     #[test]
     fn a_connection_is_small() {
         assert!(size_of::<Connection>() <= 8 * 64, "{} bytes", size_of::<Connection>());

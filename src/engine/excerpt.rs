@@ -1,7 +1,9 @@
-//! What a failure looked like: the offending bytes as they came, and from them one line that people may read.
+//! What a failure looked like: the offending bytes as they came, and from them one line that people
+//! may read.
 //!
-//! Bytes are gathered only once something is wrong, and only so many; the line is made only when the tally wants one. Servers repeat
-//! what they were sent, so keys and whatever looks like one are taken out before the text leaves this file.
+//! Bytes are gathered only once something is wrong, and only so many; the line is made only when
+//! the tally wants one. Servers repeat what they were sent, so keys and whatever looks like one are
+//! taken out before the text leaves this file.
 
 use crate::metrics::{MAX_EXAMPLE_BYTES, Sample};
 use crate::redact::Redactor;
@@ -9,9 +11,11 @@ use crate::wire::WireError;
 use std::fmt::Write as _;
 use std::io;
 
-/// Bytes gathered of an answer: several times what is shown, so that a secret is recognised before it is cut.
+/// Bytes gathered of an answer: several times what is shown, so that a secret is recognised before
+/// it is cut.
 const MAX_RAW_BYTES: usize = 1024;
-/// The offending bytes of one exchange. Reused from request to request; a connection that never sees a failure has no memory for it.
+/// The offending bytes of one exchange. Reused from request to request; a connection that never
+/// sees a failure has no memory for it.
 #[derive(Debug, Default)]
 pub(super) struct Excerpt(Option<Box<Gathered>>);
 
@@ -55,8 +59,8 @@ impl Excerpt {
         }
     }
 
-    /// The beginning of a stream that is not one: a server that says why in plain JSON or HTML. An ordinary stream costs
-    /// nothing here.
+    /// The beginning of a stream that is not one: a server that says why in plain JSON or HTML. An
+    /// ordinary stream costs nothing here.
     pub(super) fn bare(&mut self, piece: &[u8]) {
         let has_begun = self.0.as_ref().is_some_and(|gathered| gathered.what == What::Body);
         if has_begun || matches!(piece.trim_ascii_start().first(), Some(b'{' | b'[' | b'<')) {
@@ -64,7 +68,8 @@ impl Excerpt {
         }
     }
 
-    /// An event that is none, or that says that something is wrong. The last one is kept: the one that counts ends the search.
+    /// An event that is none, or that says that something is wrong. The last one is kept: the one
+    /// that counts ends the search.
     pub(super) fn event(&mut self, data: &[u8]) {
         self.begin(What::Event).add(data);
     }

@@ -8,7 +8,8 @@
 //!
 //! Answers over a WebSocket are read in a file of their own.
 //!
-//! It knows neither the socket nor the clock. The first flaw found is the one that counts: a request fails once, in one class.
+//! It knows neither the socket nor the clock. The first flaw found is the one that counts: a
+//! request fails once, in one class.
 
 mod channel;
 mod evidence;
@@ -28,11 +29,13 @@ use evidence::AFTER_THE_END;
 use terms::is_before_body;
 pub(super) use terms::{Awaiting, Expect, Incoming, Progress};
 
-/// The widest interval in which several token events of one read may have come and still share its instant. A worker that polls in
-/// time is below it; above it the single gaps are not known (only their sum is) and must not be invented.
+/// The widest interval in which several token events of one read may have come and still share its
+/// instant. A worker that polls in time is below it; above it the single gaps are not known (only
+/// their sum is) and must not be invented.
 const SHARED_INSTANT: Nanos = Nanos::from_millis(1);
 
-/// What a report calls it that bytes were recognised as something else than the parser says they are. Stands among the checks.
+/// What a report calls it that bytes were recognised as something else than the parser says they
+/// are. Stands among the checks.
 const PARSE_MISMATCH: &str = "parse mismatch";
 
 /// A response cannot answer a request that was not sent yet.
@@ -41,7 +44,8 @@ const BEFORE_ITS_REQUEST: WireError = WireError::BadHttp("an answer before its r
 /// Responses that are kept are bounded each, and all together.
 const OVER_BUDGET: WireError = WireError::TooLarge("the incomplete responses of all users together");
 
-/// A collected body keeps its memory for the next request up to this size; a single large answer must not stay resident for ever.
+/// A collected body keeps its memory for the next request up to this size; a single large answer
+/// must not stay resident for ever.
 const KEPT_BODY_BYTES: usize = 64 * 1024;
 
 /// One request and its response. Reused from request to request: its buffers stay.
@@ -58,13 +62,11 @@ pub(super) struct Exchange {
     charged: u16,
     /// The phase in which the request was sent.
     pub(super) phase: u16,
-    /// The measurement window.
     pub(super) window: Window,
     /// The answer began before the request was sent.
     early: bool,
     /// The last response was recorded as a success, and the connection kept.
     pub(super) counts_as_success: bool,
-    /// The first flaw.
     flaw: Option<Failure>,
     /// What it looked like.
     excerpt: Excerpt,
@@ -237,12 +239,12 @@ impl Exchange {
         }
     }
 
-    /// The finished sample.
     pub(super) fn sample(&self, outcome: Outcome, end: Nanos) -> Sample {
         Sample { outcome, end, in_window: self.window.covers(end), ..self.sample }
     }
 
-    /// The class of a failure that ends the request from outside (a timeout, a reset): what was already wrong comes first.
+    /// The class of a failure that ends the request from outside (a timeout, a reset): what was
+    /// already wrong comes first.
     pub(super) fn failure(&self, from_outside: Failure) -> Failure {
         self.flaw.unwrap_or(from_outside)
     }
@@ -288,7 +290,8 @@ impl Exchange {
         }
     }
 
-    /// A stream without framing is over with its terminal event: some servers keep the connection open after it.
+    /// A stream without framing is over with its terminal event: some servers keep the connection
+    /// open after it.
     fn ended_by_its_last_event(&self) -> Progress {
         if self.done_at().is_some() && self.http.runs_to_eof() {
             Progress::Over { outcome: self.outcome(), reusable: false }
@@ -360,7 +363,8 @@ impl Exchange {
                 Some(Err(error)) => return Some(self.broken(error, before)),
             };
             match held {
-                // The event's data had come whole in an earlier read; only its blank line is of this one.
+                // The event's data had come whole in an earlier read; only its blank line is of
+                // this one.
                 Some(earlier) if first => {
                     self.on_event(meaning, earlier.at);
                     self.settle(earlier, tally);
@@ -410,8 +414,9 @@ impl Exchange {
 
     /// The tokens of one read get their instants.
     ///
-    /// One token came when its read came. Several came somewhere in (`not_before`, `at`]: if that is narrow they share `at`, else the
-    /// single gaps and a first token among them are *censored*: counted, not guessed. Sums over the stream stay exact either way.
+    /// One token came when its read came. Several came somewhere in (`not_before`, `at`]: if that
+    /// is narrow they share `at`, else the single gaps and a first token among them are *censored*:
+    /// counted, not guessed. Sums over the stream stay exact either way.
     fn settle(&mut self, time: ReceiveTime, tally: &mut Tally) {
         let tokens = u32::from(std::mem::take(&mut self.tokens_in_read));
         let visible = std::mem::take(&mut self.visible_in_read);
@@ -503,7 +508,8 @@ impl Exchange {
         }
     }
 
-    /// The two routes of reading disagree: whatever else the peer did, this request's numbers cannot be trusted, and it is our doing.
+    /// The two routes of reading disagree: whatever else the peer did, this request's numbers
+    /// cannot be trusted, and it is our doing.
     fn mismatch(&mut self) {
         self.sample.check_failed = Some(PARSE_MISMATCH);
         self.flaw = Some(Failure::Internal);

@@ -128,7 +128,8 @@ impl Fleet {
                 self.total.add_arrivals(&tally);
                 self.outside.get_or_insert_with(|| Tally::new(self.names.len())).append(&tally);
             }
-            // In the order of the phases: the levels that the second ends with are those of the last.
+            // In the order of the phases: the levels that the second ends with are those of the
+            // last.
             match &mut sum {
                 None => sum = Some(tally),
                 Some(sum) => sum.append(&tally),

@@ -1,8 +1,9 @@
 //! The only moving part: pinned workers, each with its own event loop.
 //!
-//! [`run`] gives every worker its share of the plan, adds up what they report once a second, and hands the sums to the caller. While it
-//! runs only two things cross a thread border: the stop flag goes down, tallies come up. (With names that are looked up again, their
-//! addresses go down, too, once in a while.)
+//! [`run`] gives every worker its shard of the plan, adds up what they report once a second, and
+//! hands the sums to the caller. While it runs only two things cross a thread border: the stop flag
+//! goes down, tallies come up. (With names that are looked up again, their addresses go down, too,
+//! once in a while.)
 
 #[cfg(feature = "scripted")]
 pub mod bench;
@@ -27,7 +28,7 @@ mod window;
 mod worker;
 
 use crate::metrics::Balance;
-use crate::mix::Scenario;
+use crate::mix::RequestWriter;
 use crate::net::{Dialer, KeepStamping};
 use crate::plan::{Plan, limits};
 use budget::Budget;
@@ -63,9 +64,10 @@ pub fn cores() -> Vec<usize> {
     core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
 }
 
-/// Runs the plan on one worker per entry of `cores` (fewer if there are fewer users), or on as many as the plan asks for, and calls
-/// `on_tick` once for each second, on this thread. `stop` ends it early: nothing new is started, and what is under way may finish
-/// within the plan's `graceful_stop`.
+/// Runs the plan on one worker per entry of `cores` (fewer if there are fewer users), or on as many
+/// as the plan asks for, and calls `on_tick` once for each second, on this thread. `stop` ends it
+/// early: nothing new is started, and what is under way may finish within the plan's
+/// `graceful_stop`.
 pub fn run(
     plan: &Plan,
     cores: &[usize],
@@ -77,8 +79,8 @@ pub fn run(
     let workers = wanted.min(plan.peak_users() as usize).max(1);
     let pins: Vec<Option<usize>> =
         (0..workers).map(|i| (plan.tuning.pin && !cores.is_empty()).then(|| cores[i % cores.len()])).collect();
-    let shares: Vec<Plan> = (0..workers).map(|k| plan.share(k as u32, workers as u32)).collect();
-    let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
+    let shards: Vec<Plan> = (0..workers).map(|k| plan.shard(k as u32, workers as u32)).collect();
+    let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (reports, inbox) = channel();
     let budget = Budget::new(limits::BODY_BUDGET);
     let epoch = Clock::epoch();
@@ -89,23 +91,23 @@ pub fn run(
         let mut recycling = Vec::with_capacity(workers);
         let mut found = Vec::with_capacity(workers);
         let mut threads = Vec::with_capacity(workers);
-        for (number, share) in shares.iter().enumerate() {
+        for (number, shard) in shards.iter().enumerate() {
             let (empty, recycled) = channel();
             recycling.push(empty);
             let (new, addresses) = channel();
             found.push(new);
             let outbox = Outbox { reports: reports.clone(), recycled };
             let channels = Channels { inbox: Inbox { stop, addresses, budget: &budget }, outbox };
-            let (scenario, pin) = (&scenario, pins[number]);
+            let (writer, pin) = (&writer, pins[number]);
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             threads.push(thread.spawn_scoped(scope, move || {
                 let pinned = pin.is_some_and(|id| core_affinity::set_for_current(core_affinity::CoreId { id }));
                 wake_punctually();
                 let poller = poller::Poller::new()?;
-                let connections = share.shape.peak_vus().div_ceil(share.shard.count);
-                let dialer = Dialer::new(share.targets(), &share.access, number, connections as usize);
+                let connections = shard.shape.peak_vus().div_ceil(shard.shard.count);
+                let dialer = Dialer::new(shard.targets(), &shard.access, number, connections as usize);
                 let dialer = dialer.map_err(io::Error::other)?;
-                Worker::new(number, share, scenario, Clock::Real(epoch), poller, dialer, channels).run()?;
+                Worker::new(number, shard, writer, Clock::Real(epoch), poller, dialer, channels).run()?;
                 Ok::<_, io::Error>(pinned)
             })?);
         }
@@ -135,9 +137,9 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
-/// Takes back the 50 µs by which the kernel may delay a thread's timers to wake the processor less often (prctl(2),
-/// `PR_SET_TIMERSLACK`): a request that is due now is not sent later for that. Where it cannot be had, `client_lag` and the pass
-/// lengths tell.
+/// Takes back the 50 µs by which the kernel may delay a thread's timers to wake the processor less
+/// often (prctl(2), `PR_SET_TIMERSLACK`): a request that is due now is not sent later for that.
+/// Where it cannot be had, `client_lag` and the pass lengths tell.
 fn wake_punctually() {
     let _ = nix::sys::prctl::set_timerslack(1);
 }

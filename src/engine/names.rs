@@ -1,4 +1,5 @@
-//! Names that are looked up again while a test runs, on a thread of its own: a resolver may take seconds, and workers wait for nobody.
+//! Names that are looked up again while a test runs, on a thread of its own: a resolver may take
+//! seconds, and workers wait for nobody.
 
 use super::channels::Addresses;
 use crate::net::{Access, Target, drop_dead_family, look_up};
@@ -6,7 +7,8 @@ use crate::plan::Plan;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 
-/// Looks the plan's names up every `dns_ttl`, if it has one, and tells the workers, until the other end of `over` is dropped.
+/// Looks the plan's names up every `dns_ttl`, if it has one, and tells the workers, until the other
+/// end of `over` is dropped.
 pub(super) fn keep_looking_up(plan: &Plan, over: Receiver<()>, workers: Vec<Sender<Addresses>>) {
     let Some(ttl) = plan.access.dns_ttl else { return };
     let (targets, access) = (plan.targets().cloned().collect::<Vec<_>>(), plan.access.clone());

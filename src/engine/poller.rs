@@ -18,8 +18,9 @@ pub(super) enum Poller {
     Mio {
         poll: Poll,
         events: Vec<Event>,
-        /// Set when the kernel has no `epoll_pwait2`: it is older than Linux 5.11, or a container forbids what it does not know. Then
-        /// mio waits, and timeouts are rounded up to milliseconds.
+        /// Set when the kernel has no `epoll_pwait2`: it is older than Linux 5.11, or a container
+        /// forbids what it does not know. Then mio waits, and timeouts are rounded up to
+        /// milliseconds.
         millis_only: Option<Events>,
     },
     #[cfg(any(test, feature = "scripted"))]
@@ -37,7 +38,8 @@ impl Poller {
         Ok(Self::Mio { poll: Poll::new()?, events: Vec::with_capacity(EVENTS_PER_PASS), millis_only: None })
     }
 
-    /// Begins to connect; the token comes back with every event of that socket. One that is read `slowly` has a small receive buffer.
+    /// Begins to connect; the token comes back with every event of that socket. One that is read
+    /// `slowly` has a small receive buffer.
     pub(super) fn connect(
         &mut self,
         dialer: &mut Dialer,
@@ -52,11 +54,12 @@ impl Poller {
         }
     }
 
-    /// Waits at most `timeout` and puts the sockets that have something to say into `ready`. Says `false` when a signal interrupted it:
-    /// a process that was stopped and goes on finds itself here, and nothing is known of the sockets then.
+    /// Waits at most `timeout` and puts the sockets that have something to say into `ready`. Says
+    /// `false` when a signal interrupted it: a process that was stopped and goes on finds itself
+    /// here, and nothing is known of the sockets then.
     ///
-    /// Sockets are registered with mio; its epoll is waited for directly, because mio rounds a timeout up to the next millisecond and
-    /// a request that is due in 0.2 ms would start late.
+    /// Sockets are registered with mio; its epoll is waited for directly, because mio rounds a
+    /// timeout up to the next millisecond and a request that is due in 0.2 ms would start late.
     pub(super) fn wait(&mut self, timeout: Nanos, ready: &mut Vec<Ready>) -> io::Result<bool> {
         ready.clear();
         match self {

@@ -13,13 +13,14 @@ use crate::units::Nanos;
 const POLL_WAITED: Nanos = Nanos::from_micros(20);
 /// A kernel stamp that is older than this when its bytes are read tells that the worker was late.
 const LATE: Nanos = Nanos::from_millis(1);
-/// A real-time clock that moves against the monotonic one by more than this between two seconds was set, not slewed.
+/// A real-time clock that moves against the monotonic one by more than this between two seconds was
+/// set, not slewed.
 const CLOCK_STEP: Nanos = Nanos::from_millis(1);
 /// Bytes that are stamped so long before a request was sent cannot answer it. Below that, the two
 /// clocks may differ.
 const EARLY: Nanos = Nanos::from_millis(1);
-/// Longest pause between two polls. Several tokens of one read share an instant when they came within a millisecond; the rest of it is
-/// for the pass itself.
+/// Longest pause between two polls. Several tokens of one read share an instant when they came
+/// within a millisecond; the rest of it is for the pass itself.
 const LONGEST_PAUSE: Nanos = Nanos::from_micros(900);
 /// A shorter pause would not batch anything.
 const SHORTEST_PAUSE: Nanos = Nanos::from_micros(100);
@@ -55,7 +56,6 @@ impl MaybeTime {
     }
 }
 
-/// A dated read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Receipt {
     pub(super) time: ReceiveTime,
@@ -88,7 +88,8 @@ pub(super) struct ReceiveClock {
 }
 
 impl ReceiveClock {
-    /// `zero_at` is what the kernel's clock reads at our instant zero; `pause` is none to be chosen.
+    /// `zero_at` is what the kernel's clock reads at our instant zero; `pause` is none to be
+    /// chosen.
     pub(super) fn new(stamps: bool, zero_at: u64, pause: Option<Nanos>) -> Self {
         Self {
             stamps,
@@ -111,7 +112,8 @@ impl ReceiveClock {
         (self.previous, self.entered, self.polled) = (self.polled, entered, returned);
     }
 
-    /// What the kernel's clock reads at our instant zero, as of this pass: it may be slewed while a test runs.
+    /// What the kernel's clock reads at our instant zero, as of this pass: it may be slewed while a
+    /// test runs.
     pub(super) fn set_zero(&mut self, zero_at: u64) {
         self.zero_at = zero_at;
     }
@@ -127,14 +129,16 @@ impl ReceiveClock {
             let time = ReceiveTime { at: now, not_before: self.previous };
             return Receipt { time, lag: None, early: false };
         };
-        // Never before its request, nor in the future: the two clocks are read one after the other, and the kernel's may be set.
+        // Never before its request, nor in the future: the two clocks are read one after the other,
+        // and the kernel's may be set.
         let stamped = Nanos(stamp.0.saturating_sub(self.zero_at));
         let at = stamped.min(now).max(sent);
         let early = sent.since(stamped) > EARLY && !self.clock_was_set();
         let lag = now.since(at);
-        // Woken by the first bytes and here within a millisecond of the last: none of them can be much older. But the last bytes of a
-        // heap may have come just now by chance; sockets come in the order in which they became readable, so a worker that was not
-        // woken in time finds out with the first of them, or the second.
+        // Woken by the first bytes and here within a millisecond of the last: none of them can be
+        // much older. But the last bytes of a heap may have come just now by chance; sockets come
+        // in the order in which they became readable, so a worker that was not woken in time finds
+        // out with the first of them, or the second.
         self.late |= lag > LATE;
         // What the kernel had before the poll began was not waited for, however long the poll took.
         let woke_us = self.waited && at >= self.entered;
@@ -146,8 +150,9 @@ impl ReceiveClock {
         Receipt { time: ReceiveTime { at, not_before }, lag: Some(lag), early }
     }
 
-    /// How long to leave the sockets alone from `now` on. With many streams in flight one poll a millisecond serves as many tokens as
-    /// fifty would, for half the CPU. Only with the kernel's stamps, which date what comes meanwhile; and never past `deadline`.
+    /// How long to leave the sockets alone from `now` on. With many streams in flight one poll a
+    /// millisecond serves as many tokens as fifty would, for half the CPU. Only with the kernel's
+    /// stamps, which date what comes meanwhile; and never past `deadline`.
     pub(super) fn pause(&self, now: Nanos, deadline: Nanos, in_flight: u32) -> Nanos {
         let few = in_flight < PAUSE_FROM && !self.pause_is_fixed;
         if self.pause == Nanos::ZERO || !self.stamps || few {
@@ -156,8 +161,8 @@ impl ReceiveClock {
         (self.polled + self.pause).min(deadline).since(now)
     }
 
-    /// Once a second: the pause becomes a tenth of the time between tokens, so that a token is never kept waiting for long in
-    /// comparison. Zero for none.
+    /// Once a second: the pause becomes a tenth of the time between tokens, so that a token is
+    /// never kept waiting for long in comparison. Zero for none.
     pub(super) fn choose_pause(&mut self, mean_gap: Nanos) {
         if !self.pause_is_fixed {
             let tenth = Nanos(mean_gap.0 / 10);
@@ -165,7 +170,8 @@ impl ReceiveClock {
         }
     }
 
-    /// Once a second: whether the kernel's clock was set meanwhile, which spoils the stamps of that second.
+    /// Once a second: whether the kernel's clock was set meanwhile, which spoils the stamps of that
+    /// second.
     pub(super) fn clock_stepped(&mut self) -> bool {
         let was_set = self.clock_was_set();
         self.zero_at_second = self.zero_at;

@@ -1,5 +1,5 @@
-//! A world for tests: peers that follow a script, and a clock that only moves when the worker waits. What happens in it is exact to the
-//! nanosecond and the same every time.
+//! A world for tests: peers that follow a script, and a clock that only moves when the worker
+//! waits. What happens in it is exact to the nanosecond and the same every time.
 
 #![cfg_attr(not(test), allow(dead_code, reason = "benches need only a part of it"))]
 
@@ -88,7 +88,8 @@ impl World {
         Stream::scripted(Socket(kernel))
     }
 
-    /// Lets the peers hear what was written, then moves the clock to the next thing that happens, at most by `timeout`.
+    /// Lets the peers hear what was written, then moves the clock to the next thing that happens,
+    /// at most by `timeout`.
     pub(super) fn wait(&mut self, timeout: Nanos, ready: &mut Vec<Ready>) {
         self.listen();
         ready.append(&mut self.missed);

@@ -1,8 +1,10 @@
-//! A worker's tallies: one for each phase that has something to say, handed to the fleet once a second.
+//! A worker's tallies: one for each phase that has something to say, handed to the fleet once a
+//! second.
 //!
-//! A request belongs to the phase in which it was sent. The present phase's tally is at hand; what still ends of earlier ones goes to
-//! tallies of their own, found by a comparison. Each is a sum like any other, so stages need not end on whole seconds, and the whole
-//! is what it would be without phases.
+//! A request belongs to the phase in which it was sent. The present phase's tally is at hand; what
+//! still ends of earlier ones goes to tallies of their own, found by a comparison. Each is a sum
+//! like any other, so stages need not end on whole seconds, and the whole is what it would be
+//! without phases.
 
 use super::channels::{Ended, Outbox, Report};
 use super::clock::{thread_cpu_time, thread_run_wait};
@@ -14,7 +16,6 @@ use crate::units::Nanos;
 /// How often numbers leave the worker.
 const PUBLISH_EVERY: Nanos = Nanos::from_secs(1);
 
-/// A worker's tallies.
 #[derive(Debug)]
 pub(super) struct TallySet {
     worker: usize,
@@ -54,7 +55,8 @@ impl TallySet {
         }
     }
 
-    /// Where a request belongs that is sent at `sent`. Exact: the worker itself may notice the edge of a phase a little later.
+    /// Where a request belongs that is sent at `sent`. Exact: the worker itself may notice the edge
+    /// of a phase a little later.
     #[inline]
     pub(super) fn placement(&self, sent: Nanos) -> Placement {
         let present = &self.phases[self.phase];
@@ -108,7 +110,8 @@ impl TallySet {
         others.fold(self.tally.mean_gap(), |gap, other| if gap == Nanos::ZERO { other } else { gap })
     }
 
-    /// Phases begin and seconds are over, in the order of time: levels of a phase stand where its second has them.
+    /// Phases begin and seconds are over, in the order of time: levels of a phase stand where its
+    /// second has them.
     pub(super) fn turn(&mut self, now: Nanos) {
         loop {
             let edge = self.phases[self.phase].end;
@@ -126,7 +129,8 @@ impl TallySet {
 
     fn enter_next_phase(&mut self) {
         let next = self.phase + 1;
-        // Something may have been recorded for it already: what is sent late in a pass is dated exactly.
+        // Something may have been recorded for it already: what is sent late in a pass is dated
+        // exactly.
         let at = self.others.iter().position(|(of, _)| *of == next);
         let mut tally = match at {
             Some(at) => self.others.swap_remove(at).1,

@@ -1,12 +1,15 @@
 //! Timer wheel: (deadline, key) in, due keys out. Pure: time is an argument.
 //!
-//! Two wheels. The near one has a slot for each millisecond of the current *block* of 4,096; the far one a slot for each of the next
-//! 1,023 blocks (70 minutes). When the near wheel moves on to a block, the entries of that block come down from the far wheel. Later
-//! deadlines wait in the last far slot and are sorted in again when it is their turn, so that nothing is too far away.
+//! Two wheels. The near one has a slot for each millisecond of the current *block* of 4,096; the
+//! far one a slot for each of the next 1,023 blocks (70 minutes). When the near wheel moves on to a
+//! block, the entries of that block come down from the far wheel. Later deadlines wait in the last
+//! far slot and are sorted in again when it is their turn, so that nothing is too far away.
 //!
-//! An entry stands in the slot of the millisecond *after* its deadline (or of the very one), so that a slot is due as a whole: never
-//! early, and late by less than a millisecond. One entry a key, linked through the keys themselves: setting and cancelling are a few
-//! stores, and nothing is allocated once all keys are known. Bitmaps of the occupied slots make the next deadline a few instructions.
+//! An entry stands in the slot of the millisecond *after* its deadline (or of the very one), so
+//! that a slot is due as a whole: never early, and late by less than a millisecond. One entry a
+//! key, linked through the keys themselves: setting and cancelling are a few stores, and nothing is
+//! allocated once all keys are known. Bitmaps of the occupied slots make the next deadline a few
+//! instructions.
 
 use crate::units::Nanos;
 
@@ -23,7 +26,6 @@ const NONE: u32 = u32::MAX;
 const NEAR_WORDS: usize = NEAR as usize / 64;
 const FAR_WORDS: usize = FAR as usize / 64;
 
-/// The wheel.
 #[derive(Debug)]
 pub(super) struct Timers {
     entries: Vec<Entry>,
@@ -103,8 +105,8 @@ impl Timers {
         }
     }
 
-    /// When to ask `pop_due` again: an instant at which something is due, or at which the near wheel has to move on first. Never later
-    /// than a millisecond after the earliest deadline.
+    /// When to ask `pop_due` again: an instant at which something is due, or at which the near
+    /// wheel has to move on first. Never later than a millisecond after the earliest deadline.
     pub(super) fn next_deadline(&self) -> Option<Nanos> {
         let block = self.tick / NEAR;
         let near = self.first_near().map(|slot| block * NEAR + slot);
@@ -123,7 +125,8 @@ impl Timers {
 
     /// How many blocks ahead the first occupied far slot is.
     fn first_far(&self) -> Option<u64> {
-        // The current block's own far slot is always empty, so that the search may start at it and end before it.
+        // The current block's own far slot is always empty, so that the search may start at it and
+        // end before it.
         let start = self.tick / NEAR % FAR;
         let (first, bit) = (start as usize / 64, start % 64);
         for i in 0..=FAR_WORDS {

@@ -9,8 +9,8 @@
 //!
 //! `check stop` looks at the stop flag; `publish` does something once a second. Reads come before
 //! writes: a response that a pass completes is followed by the next request in the same pass, but
-//! only after the socket's reads were dated. Workers share nothing while they run but the budget for
-//! large responses. No request and no event takes a lock, and once warm none allocates.
+//! only after the socket's reads were dated. Workers share nothing while they run but the budget
+//! for large responses. No request and no event takes a lock, and once warm none allocates.
 
 mod connect_queue;
 mod connecting;
@@ -34,7 +34,7 @@ use super::tally_set::TallySet;
 use super::timers::Timers;
 use crate::load::{Schedule, Start, Turn};
 use crate::metrics::{Gauge, Goals, Outcome};
-use crate::mix::Scenario;
+use crate::mix::RequestWriter;
 use crate::net::{Dialer, IoStatus, Received};
 use crate::plan::Plan;
 use crate::redact::Redactor;
@@ -47,8 +47,8 @@ use std::sync::atomic::Ordering;
 
 /// Reads of one connection in one pass: a fast stream must not keep the others waiting.
 const READS_PER_PASS: usize = 16;
-/// Reads of all connections in one pass, 256 MiB at most: then the stop flag is looked at again, and
-/// what is left waits for the next pass.
+/// Reads of all connections in one pass, 256 MiB at most: then the stop flag is looked at again,
+/// and what is left waits for the next pass.
 const READS_PER_PASS_IN_ALL: usize = 4096;
 /// Requests started in one pass. After a stall of the server thousands of arrivals may be due at
 /// once, and responses must not wait until all of them are written.
@@ -62,7 +62,7 @@ pub(super) struct Worker<'a> {
     poller: Poller,
     dialer: Dialer,
     inbox: Inbox<'a>,
-    scenario: &'a Scenario,
+    writer: &'a RequestWriter,
     schedule: Schedule,
     /// By the number of the kind of request.
     kinds: Vec<KindState>,
@@ -94,7 +94,7 @@ impl<'a> Worker<'a> {
     pub(super) fn new(
         number: usize,
         shard: &'a Plan,
-        scenario: &'a Scenario,
+        writer: &'a RequestWriter,
         clock: Clock,
         poller: Poller,
         dialer: Dialer,
@@ -111,7 +111,7 @@ impl<'a> Worker<'a> {
             poller,
             dialer,
             inbox: channels.inbox,
-            scenario,
+            writer,
             kinds: KindState::all(shard),
             goals: shard.goals(),
             connections: Connections::new(slots, shard.access.max_requests),
@@ -402,7 +402,7 @@ impl<'a> Worker<'a> {
         let connection = &mut self.connections[slot];
         debug_assert!(!connection.is_busy(), "a user has one request at a time");
         connection.begin(start);
-        let needs_its_own = self.scenario.reads_slowly(start.draw_vu, start.iteration);
+        let needs_its_own = self.writer.reads_slowly(start.draw_vu, start.iteration);
         if connection.state == State::Idle && !needs_its_own {
             self.send(slot);
         } else {
@@ -413,7 +413,7 @@ impl<'a> Worker<'a> {
     fn send(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot];
         let request = &mut self.buffers.request;
-        self.scenario.write(connection.route.target, connection.start.draw_vu, connection.start.iteration, request);
+        self.writer.write(connection.route.target, connection.start.draw_vu, connection.start.iteration, request);
         let expect = self.kinds[request.kind as usize].expect;
         if !connection.can_carry(expect) {
             return self.switch_connection(slot, expect);
@@ -443,7 +443,7 @@ impl<'a> Worker<'a> {
             return self.send_on_new_connection(slot);
         }
         let (route, start, request) = (connection.route, connection.start, &mut self.buffers.request);
-        let key = self.scenario.write_upgrade(route.target, start.draw_vu, start.iteration, request);
+        let key = self.writer.write_upgrade(route.target, start.draw_vu, start.iteration, request);
         let now = self.clock.now();
         let step = connection.upgrade(&request.bytes, key.accept(), expect.kind, now);
         self.follow_at(slot, step, now);

@@ -4,13 +4,14 @@ use super::text::TICK;
 use crate::units::Nanos;
 use std::fs;
 
-/// How long the cores have been busy since the start of the machine, with whatever, time stolen by the hypervisor included; none when the
-/// kernel does not tell.
+/// How long the cores have been busy since the start of the machine, with whatever, time stolen by
+/// the hypervisor included; none when the kernel does not tell.
 pub fn busy(cores: &[usize]) -> Option<Nanos> {
     parse_busy(&fs::read_to_string("/proc/stat").ok()?, cores)
 }
 
-/// What the kernel has counted on the whole machine since it started. Plain data; what it does not tell is zero.
+/// What the kernel has counted on the whole machine since it started. Plain data; what it does not
+/// tell is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counted {
     /// Ticks of CPU time, all cores and states.
@@ -19,7 +20,6 @@ pub struct Counted {
     pub steal_ticks: u64,
     /// Packets dropped because a core's queue was full.
     pub dropped: u64,
-    /// TCP segments sent.
     pub segments_sent: u64,
     /// TCP segments sent again.
     pub segments_retransmitted: u64,
@@ -48,15 +48,16 @@ pub fn counted() -> Counted {
     Counted { ticks, steal_ticks, dropped, segments_sent, segments_retransmitted }
 }
 
-/// All ticks and the stolen ones in the first line of `/proc/stat` (proc(5): user, nice, system, idle, iowait, irq, softirq, steal; what
-/// follows is contained in the first two).
+/// All ticks and the stolen ones in the first line of `/proc/stat` (proc(5): user, nice, system,
+/// idle, iowait, irq, softirq, steal; what follows is contained in the first two).
 fn parse_ticks(text: &str) -> (u64, u64) {
     let line = text.lines().next().and_then(|line| line.strip_prefix("cpu ")).unwrap_or_default();
     let fields: Vec<u64> = line.split_ascii_whitespace().take(8).filter_map(|field| field.parse().ok()).collect();
     (fields.iter().sum(), fields.get(7).copied().unwrap_or(0))
 }
 
-/// `OutSegs` and `RetransSegs` in the text of `/proc/net/snmp`: a line of names, then a line of numbers.
+/// `OutSegs` and `RetransSegs` in the text of `/proc/net/snmp`: a line of names, then a line of
+/// numbers.
 fn parse_segments(text: &str) -> (u64, u64) {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: ")).map(str::split_ascii_whitespace);
     let (Some(names), Some(numbers)) = (lines.next(), lines.next()) else { return (0, 0) };
@@ -77,8 +78,8 @@ fn parse_dropped(text: &str) -> u64 {
     text.lines().filter_map(second).sum()
 }
 
-/// Busy time in the text of `/proc/stat` (proc(5)): `cpuN user nice system idle iowait irq softirq steal …`, in ticks. Guest time is part of
-/// user time already.
+/// Busy time in the text of `/proc/stat` (proc(5)): `cpuN user nice system idle iowait irq softirq
+/// steal …`, in ticks. Guest time is part of user time already.
 fn parse_busy(text: &str, cores: &[usize]) -> Option<Nanos> {
     let mut ticks = 0_u64;
     for core in cores {

@@ -1,4 +1,5 @@
-//! The kernel's limits of open file descriptors and of local ports: one connection takes one of each.
+//! The kernel's limits of open file descriptors and of local ports: one connection takes one of
+//! each.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -32,9 +33,11 @@ pub struct TooFewPorts {
     pub ports: u64,
 }
 
-/// Whether `needed` connections can be open at once over so many `ways`: pairs of an address here and an address and port there.
+/// Whether `needed` connections can be open at once over so many `ways`: pairs of an address here
+/// and an address and port there.
 pub fn check_ports(needed: u64, ways: u64) -> Result<(), TooFewPorts> {
-    // A kernel that does not tell its range is asked no further: a connection that fails for want of a port is counted as such.
+    // A kernel that does not tell its range is asked no further: a connection that fails for want
+    // of a port is counted as such.
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok();
     range.and_then(|range| ports_in(&range)).map_or(Ok(()), |ports| enough_ports(needed, ports, ways))
 }
@@ -54,13 +57,16 @@ fn enough_ports(needed: u64, ports: u64, ways: u64) -> Result<(), TooFewPorts> {
 /// File descriptors beside those of the connections: the polls, the terminal, the server's pipe.
 pub const BESIDE_CONNECTIONS: u64 = 64;
 
-/// Raises the soft limit to the hard one and says what it is now; fails when that is below `needed`.
+/// Raises the soft limit to the hard one and says what it is now; fails when that is below
+/// `needed`.
 pub fn raise_nofile(needed: u64) -> Result<u64, TooFewFiles> {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        // A kernel that does not tell its limit is asked no further: a connection that fails for want of one is counted as such.
+        // A kernel that does not tell its limit is asked no further: a connection that fails for
+        // want of one is counted as such.
         return Ok(needed);
     };
-    // The hard limit may be above what the kernel grants anyone (fs.nr_open); then what is needed will do.
+    // The hard limit may be above what the kernel grants anyone (fs.nr_open); then what is needed
+    // will do.
     for wanted in wishes(soft, hard, needed) {
         if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() {
             return enough(wanted, needed);

@@ -10,22 +10,18 @@ pub struct Machine {
     pub cpu_model: String,
     /// Cores that this process may use.
     pub cores: u32,
-    /// All memory.
     pub memory_bytes: u64,
-    /// The kernel's release.
     pub kernel: String,
-    /// The operating system.
     pub os: String,
-    /// The processor's architecture.
     pub arch: String,
-    /// What the monotonic clock stands on: anything but `tsc` (or ARM's `arch_sys_counter`) makes reading it slow.
+    /// What the monotonic clock stands on: anything but `tsc` (or ARM's `arch_sys_counter`) makes
+    /// reading it slow.
     pub clocksource: String,
 }
 
 /// What the kernel does not tell.
 const UNKNOWN: &str = "unknown";
 
-/// This machine.
 pub fn machine() -> Machine {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let word = |path: &str| {

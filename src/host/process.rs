@@ -9,9 +9,7 @@ use std::fs;
 pub struct ProcessUsage {
     /// CPU time so far, user and system, all threads.
     pub cpu: Nanos,
-    /// Resident memory now.
     pub rss_bytes: u64,
-    /// Threads now.
     pub threads: u32,
 }
 
@@ -27,20 +25,23 @@ pub fn own() -> Option<ProcessUsage> {
     sample_pid(std::process::id())
 }
 
-/// Whether this process was started with that signal ignored, as `nohup` does. Asked before a handler is set.
+/// Whether this process was started with that signal ignored, as `nohup` does. Asked before a
+/// handler is set.
 pub fn ignores(signal: i32) -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|text| parse_ignored(&text, signal))
 }
 
-/// Whether the bit of a signal is set in the line `SigIgn` of `/proc/PID/status`, a mask in hexadecimal.
+/// Whether the bit of a signal is set in the line `SigIgn` of `/proc/PID/status`, a mask in
+/// hexadecimal.
 fn parse_ignored(text: &str, signal: i32) -> bool {
     let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     u32::try_from(signal - 1).is_ok_and(|bit| mask.checked_shr(bit).is_some_and(|mask| mask & 1 == 1))
 }
 
-/// CPU time and threads in the text of `/proc/PID/stat` (proc(5)): fields 14, 15 and 20, counted after the name, which stands in
-/// parentheses and may hold anything, parentheses and blanks included.
+/// CPU time and threads in the text of `/proc/PID/stat` (proc(5)): fields 14, 15 and 20, counted
+/// after the name, which stands in parentheses and may hold anything, parentheses and blanks
+/// included.
 fn parse_stat(text: &str) -> Option<(Nanos, u32)> {
     let (_, after_name) = text.rsplit_once(')')?;
     // The first field after the name is the third.

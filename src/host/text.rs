@@ -2,7 +2,8 @@
 
 use crate::units::Nanos;
 
-/// A clock tick in `/proc/PID/stat`: the kernel's interface has `USER_HZ` = 100 on every architecture that Rust's std supports (proc(5)).
+/// A clock tick in `/proc/PID/stat`: the kernel's interface has `USER_HZ` = 100 on every
+/// architecture that Rust's std supports (proc(5)).
 pub(super) const TICK: Nanos = Nanos::from_millis(10);
 /// The number of KiB behind `key` in the text of `/proc/PID/status` or `/proc/meminfo`, as bytes.
 pub(super) fn kib(text: &str, key: &str) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! What is seen while a test runs: progress on standard error, drawn on a thread of its own.
 //!
-//! Standard output belongs to the report. The measuring side hands over a [`Snapshot`] once a second and is never
-//! kept waiting: when the terminal is slow, snapshots are dropped.
+//! Standard output belongs to the report. The measuring side hands over a [`Snapshot`] once a
+//! second and is never kept waiting: when the terminal is slow, snapshots are dropped.
 
 mod snapshot;
 mod text;
@@ -30,11 +30,11 @@ pub enum Mode {
         /// How often; 5 s is a good value.
         every: Nanos,
     },
-    /// Nothing.
     Off,
 }
 
-/// Snapshots and messages on their way to a slow terminal: a cargo build's lines, or a few minutes of snapshots.
+/// Snapshots and messages on their way to a slow terminal: a cargo build's lines, or a few minutes
+/// of snapshots.
 const MAX_QUEUED: usize = 256;
 /// Most repaints a second: faster is not seen.
 const REPAINTS_PER_SECOND: u8 = 10;
@@ -64,7 +64,8 @@ struct Painter {
 }
 
 impl Progress {
-    /// Starts the display. When its thread cannot be started, nothing is shown: a test is worth running without.
+    /// Starts the display. When its thread cannot be started, nothing is shown: a test is worth
+    /// running without.
     pub fn start(mode: Mode) -> Self {
         let screen = match mode {
             Mode::Off => return Self { painter: None },
@@ -87,12 +88,14 @@ impl Progress {
         Self { painter: thread.ok().map(|thread| Painter { items, ended, thread }) }
     }
 
-    /// Shows a moment of the run. Never waits: when the terminal is behind, this snapshot is not shown.
+    /// Shows a moment of the run. Never waits: when the terminal is behind, this snapshot is not
+    /// shown.
     pub fn show(&self, snapshot: Arc<Snapshot>) {
         self.offer(Item::Snapshot(snapshot));
     }
 
-    /// Shows one line about what is being done, before or between snapshots: `starting embedded llmsim on 127.0.0.1:8080`. Never waits.
+    /// Shows one line about what is being done, before or between snapshots: `starting embedded
+    /// llmsim on 127.0.0.1:8080`. Never waits.
     pub fn message(&self, text: &str) {
         self.offer(Item::Message(text.to_owned()));
     }
@@ -104,7 +107,8 @@ impl Progress {
 
     fn offer(&self, item: Item) {
         if let Some(painter) = &self.painter {
-            // Full: the terminal is behind. Disconnected: the thread is gone, and with it the display. Neither is worth a word.
+            // Full: the terminal is behind. Disconnected: the thread is gone, and with it the
+            // display. Neither is worth a word.
             let _ = painter.items.try_send(item);
         }
     }
@@ -184,7 +188,8 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::mpsc::{Sender, channel};
 
-    /// A terminal that keeps what it is given, and waits for `gate` before each write when there is one.
+    /// A terminal that keeps what it is given, and waits for `gate` before each write when there is
+    /// one.
     #[derive(Clone, Default)]
     struct Paper {
         text: Arc<Mutex<String>>,

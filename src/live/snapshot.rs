@@ -7,7 +7,6 @@ use std::sync::Arc;
 /// What a viewer wants to know of the plan: it stays the same for the whole run. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outline {
-    /// The profile's name.
     pub profile: String,
     /// Where the requests go.
     pub target: String,
@@ -15,18 +14,17 @@ pub struct Outline {
     pub length: Option<Nanos>,
 }
 
-/// A run at the end of one of its seconds. It holds no reference to the run, so that every viewer can keep it as
-/// long as it takes to show it.
+/// A run at the end of one of its seconds. It holds no reference to the run, so that every viewer
+/// can keep it as long as it takes to show it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     pub outline: Arc<Outline>,
     /// Time since the start.
     pub elapsed: Nanos,
-    /// Where in the plan the run is, in a few words: `stage 1/3 to 50 VUs`. None when everything planned was done
-    /// and the run waits for the last responses.
+    /// Where in the plan the run is, in a few words: `stage 1/3 to 50 VUs`. None when everything
+    /// planned was done and the run waits for the last responses.
     pub stage: Option<String>,
     /// The last second.
     pub second: Second,
-    /// Everything so far.
     pub totals: Totals,
 }

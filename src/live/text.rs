@@ -23,7 +23,8 @@ fn piece(text: String, style: Style) -> Piece {
     Piece { text, style }
 }
 
-/// The three lines of the live display: where we are, how much, how fast. At most 80 columns, less on a narrower terminal.
+/// The three lines of the live display: where we are, how much, how fast. At most 80 columns, less
+/// on a narrower terminal.
 pub(super) fn dashboard(snapshot: &Snapshot, width: u16, color: bool) -> String {
     // The last column stays free: some terminals wrap when it is written to.
     let width = MAX_WIDTH.min(usize::from(width).saturating_sub(1));
@@ -75,7 +76,8 @@ pub(super) fn line(snapshot: &Snapshot, last: Option<&Snapshot>) -> String {
     clip(&text, MAX_WIDTH)
 }
 
-/// The first `width` columns of one line, control characters left out: a child's words must not repaint the terminal.
+/// The first `width` columns of one line, control characters left out: a child's words must not
+/// repaint the terminal.
 pub(super) fn clip(text: &str, width: usize) -> String {
     if width == 0 {
         return String::new();
@@ -269,7 +271,8 @@ pub(in crate::live) mod tests {
         // Nothing but the stage's name has to give way at the full width.
         let text = dashboard(&crowded(), 200, false);
         assert_eq!(text.matches('…').count(), 1, "{text}");
-        // The busiest soak that one machine can hold fits the plain line; only runs of hours with millions of everything do not.
+        // The busiest soak that one machine can hold fits the plain line; only runs of hours with
+        // millions of everything do not.
         let base = at(1_900, &[23_370_000, 9_999, 1_890_000_000]);
         let soak = Snapshot {
             outline: outline(1_920),

@@ -11,11 +11,13 @@
 //!    └──────────────────────┴──────────────────────────── no pause ◀─────────────┘
 //! ```
 //!
-//! The users that are switched on are always the first ones, of the whole and so of each share: whether a user is on is a comparison
-//! with one number. A user that is switched off with its request under way stays `InFlight`, and is `Away` when that is over.
+//! The users that are switched on are always the first ones, of the whole and so of each shard:
+//! whether a user is on is a comparison with one number. A user that is switched off with its
+//! request under way stays `InFlight`, and is `Away` when that is over.
 //!
-//! This file does not know what a request is, nor how long one takes. It never looks at all its users at once: an entry in the queue
-//! or the heap that is no longer true (its user was switched off meanwhile) is dropped when it comes up.
+//! This file does not know what a request is, nor how long one takes. It never looks at all its
+//! users at once: an entry in the queue or the heap that is no longer true (its user was switched
+//! off meanwhile) is dropped when it comes up.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -27,7 +29,7 @@ use crate::units::{Nanos, mix64};
 /// Keeps think times apart from everything else that is drawn for the same user and iteration.
 const THINK_DRAWS: u64 = 0x7448_494e_4b00_0001;
 
-/// One share of a load, as it runs.
+/// One shard of a load, as it runs.
 #[derive(Debug)]
 pub struct Schedule {
     ramp: Ramp,
@@ -35,7 +37,7 @@ pub struct Schedule {
     grace: Nanos,
     think_time: ThinkTime,
     seed: u64,
-    share: u32,
+    shard: u32,
     of: u32,
     quota: Quota,
     users: Vec<User>,
@@ -51,7 +53,7 @@ pub struct Schedule {
     thinking: BinaryHeap<Reverse<(Nanos, u32)>>,
 }
 
-/// A user of this share.
+/// A user of this shard.
 #[derive(Debug, Clone, Copy)]
 struct User {
     /// Requests it has started.
@@ -81,19 +83,22 @@ struct Change {
 /// What ends the work before the time does.
 #[derive(Debug)]
 enum Quota {
-    /// Nothing.
     Time,
     /// Requests of each user.
     PerUser(u64),
     /// Iterations `next`, `next + stride`, … below `total`, for whoever is free.
-    Shared { next: u64, stride: u64, total: u64 },
+    Shared {
+        next: u64,
+        stride: u64,
+        total: u64,
+    },
 }
 
 impl Schedule {
     /// A schedule at instant zero.
     pub fn new(load: &Load) -> Self {
-        debug_assert!(load.share < load.of, "share {} of {}", load.share, load.of);
-        let (of, share) = (load.of.max(1), load.share);
+        debug_assert!(load.shard < load.of, "shard {} of {}", load.shard, load.of);
+        let (of, shard) = (load.of.max(1), load.shard);
         let mut grace = Nanos::ZERO;
         let (ramp, quota) = match &load.shape {
             Shape::ConstantVus { vus, duration } => (Ramp::constant(*vus, *duration), Quota::Time),
@@ -105,10 +110,10 @@ impl Schedule {
                 (Ramp::constant(*vus, *max_duration), Quota::PerUser(*iterations))
             }
             Shape::SharedIterations { vus, iterations, max_duration } => {
-                // A share without a user could not do its iterations: they are dealt to the shares that have one, which are the first
-                // `vus` of them.
+                // A shard without a user could not do its iterations: they are dealt to the shards
+                // that have one, which are the first `vus` of them.
                 let dealt_to = of.min(*vus).max(1);
-                let quota = Quota::Shared { next: share.into(), stride: dealt_to.into(), total: *iterations };
+                let quota = Quota::Shared { next: shard.into(), stride: dealt_to.into(), total: *iterations };
                 (Ramp::constant(*vus, *max_duration), quota)
             }
             Shape::ConstantArrivalRate(_) | Shape::RampingArrivalRate(_) => {
@@ -122,14 +127,14 @@ impl Schedule {
             Quota::Time | Quota::PerUser(_) => u64::MAX,
             Quota::Shared { next, stride, total } => total.saturating_sub(*next).div_ceil(*stride),
         };
-        let users = u64::from(local(ramp.max(), share, of)).min(most) as usize;
+        let users = u64::from(local(ramp.max(), shard, of)).min(most) as usize;
         let mut schedule = Self {
             end: ramp.end(),
             ramp,
             grace,
             think_time: load.think_time,
             seed: load.seed,
-            share,
+            shard,
             of,
             quota,
             users: vec![User { started: 0, due: Nanos::ZERO, state: State::Away, known: false }; users],
@@ -174,8 +179,9 @@ impl Schedule {
         None
     }
 
-    /// When `due` should be asked again, if nothing finishes before. Until then `due` has nothing; at it, it has something, except when
-    /// the only change is that a user returns whose old request is still under way.
+    /// When `due` should be asked again, if nothing finishes before. Until then `due` has nothing;
+    /// at it, it has something, except when the only change is that a user returns whose old
+    /// request is still under way.
     pub fn next_due(&self) -> Option<Nanos> {
         let change = self.change.map(|change| change.at);
         let ready = self.ready.front().map(|&slot| self.users[slot as usize].due);
@@ -183,7 +189,8 @@ impl Schedule {
         [change, ready, thought].into_iter().flatten().min().filter(|&at| at < self.end)
     }
 
-    /// The request of `slot` is over. It thinks, at least for `back_off` (zero unless the server is down), and is due again.
+    /// The request of `slot` is over. It thinks, at least for `back_off` (zero unless the server is
+    /// down), and is due again.
     pub fn finished(&mut self, slot: u32, now: Nanos, back_off: Nanos) {
         debug_assert_eq!(self.users[slot as usize].state, State::InFlight, "user {slot} has no request under way");
         if slot >= self.on || now >= self.end {
@@ -204,36 +211,38 @@ impl Schedule {
         }
     }
 
-    /// Users that are active at `now`, in this share; past the end those of the end.
+    /// Users that are active at `now`, in this shard; past the end those of the end.
     pub fn vus(&self, now: Nanos) -> u32 {
         self.value(now.min(self.end)).saturating_sub(self.done)
     }
 
-    /// Whether `slot` is switched on, as of the last `due`. A user that was retired with a request under way and is on again keeps that
-    /// request: its grace has no end any more.
+    /// Whether `slot` is switched on, as of the last `due`. A user that was retired with a request
+    /// under way and is on again keeps that request: its grace has no end any more.
     pub fn is_active(&self, slot: u32) -> bool {
         slot < self.on && self.users[slot as usize].state != State::Done
     }
 
-    /// The most users this share ever has: slots are below it.
+    /// The most users this shard ever has: slots are below it.
     pub fn local_vus(&self) -> u32 {
         // Made from a 32-bit count.
         self.users.len() as u32
     }
 
-    /// When nothing new starts any more at the latest: the end of the measurement window for the executors that run by time.
+    /// When nothing new starts any more at the latest: the end of the measurement window for the
+    /// executors that run by time.
     pub fn end(&self) -> Nanos {
         self.end
     }
 
-    /// Nothing will ever be due again: past the end, or all iterations done. Requests may still be in flight past the end only.
+    /// Nothing will ever be due again: past the end, or all iterations done. Requests may still be
+    /// in flight past the end only.
     pub fn is_over(&self, now: Nanos) -> bool {
         now >= self.end || self.done == self.local_vus()
     }
 
-    /// Users of this share that the ramp has at `t`.
+    /// Users of this shard that the ramp has at `t`.
     fn value(&self, t: Nanos) -> u32 {
-        local(self.ramp.value(t), self.share, self.of).min(self.local_vus())
+        local(self.ramp.value(t), self.shard, self.of).min(self.local_vus())
     }
 
     /// The next change of the number of users that are on, given that it is right at `t`.
@@ -315,8 +324,8 @@ impl Schedule {
         }
     }
 
-    /// How long the user thinks after the request that it started last. Drawn from the user and its own count of requests, so that it
-    /// is the same in every share.
+    /// How long the user thinks after the request that it started last. Drawn from the user and its
+    /// own count of requests, so that it is the same in every shard.
     fn thought(&self, slot: u32) -> Nanos {
         let ThinkTime { min, max } = self.think_time;
         if max <= min {
@@ -329,7 +338,7 @@ impl Schedule {
 
     /// The user's number in the whole test.
     fn vu(&self, slot: u32) -> u32 {
-        slot * self.of + self.share
+        slot * self.of + self.shard
     }
 
     /// Restores the invariant of the queue and the heap.

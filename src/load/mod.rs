@@ -1,8 +1,8 @@
 //! When to start a request. No I/O, no clock: time is an argument, the next deadline is the answer.
 //!
-//! A [`Shape`] is plain data, the whole test's. A [`Schedule`] is one share of it (`k` of `of`, by striding: virtual user `v`, shared
-//! iteration `i` and arrival `i` belong to share `v mod of`, `i mod of`), so that *the union of the shares is the whole*, whatever `of`
-//! is.
+//! A [`Shape`] is plain data, the whole test's. A [`Schedule`] is one shard of it (`k` of `of`, by
+//! striding: virtual user `v`, shared iteration `i` and arrival `i` belong to shard `v mod of`, `i
+//! mod of`), so that *the union of the shards is the whole*, whatever `of` is.
 //!
 //! The dialogue with the engine, per pass of its loop:
 //!
@@ -27,7 +27,6 @@ use stages::Ramp;
 pub enum Shape {
     /// `vus` users for `duration`.
     ConstantVus {
-        /// How many.
         vus: u32,
         /// How long new requests are started.
         duration: Nanos,
@@ -43,18 +42,14 @@ pub enum Shape {
     },
     /// Each of `vus` users does `iterations` requests.
     PerVuIterations {
-        /// How many users.
         vus: u32,
-        /// Requests each.
         iterations: u64,
         /// New requests are started no later than this.
         max_duration: Nanos,
     },
     /// `vus` users do `iterations` requests together.
     SharedIterations {
-        /// How many users.
         vus: u32,
-        /// Requests in all.
         iterations: u64,
         /// New requests are started no later than this.
         max_duration: Nanos,
@@ -117,7 +112,6 @@ impl Shape {
 /// A stage of a test, with what it does to the load. A shape without stages has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// Its first instant.
     pub begin: Nanos,
     /// The instant after its last.
     pub end: Nanos,
@@ -130,39 +124,34 @@ pub struct Span {
 /// A pause of a user between the end of a request and its next one, drawn uniformly. Zero for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ThinkTime {
-    /// Shortest.
     pub min: Nanos,
-    /// Longest.
     pub max: Nanos,
 }
 
-/// Everything a schedule is made from: the whole test's shape, and which share of it.
+/// Everything a schedule is made from: the whole test's shape, and which shard of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Load {
-    /// Users over time.
     pub shape: Shape,
-    /// Pause between requests.
     pub think_time: ThinkTime,
     /// How long requests may finish after the last stage.
     pub graceful_stop: Nanos,
     /// Draws the think times, per user and iteration.
     pub seed: u64,
-    /// Which share this is, below `of`.
-    pub share: u32,
-    /// Of how many.
+    /// Which shard this is, below `of`.
+    pub shard: u32,
     pub of: u32,
 }
 
-/// What is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// A request is due.
     Start(Start),
-    /// A user was ramped away. If it is idle its connection is to be closed now; if a request is under way it may finish until
-    /// `give_up`, and then is cut off, unless [`Schedule::is_active`] says that the user has come back meanwhile. (`finished` is to be
-    /// called for it all the same.) A later `Start` may bring it back.
+    /// A user was ramped away. If it is idle its connection is to be closed now; if a request is
+    /// under way it may finish until `give_up`, and then is cut off, unless [`Schedule::is_active`]
+    /// says that the user has come back meanwhile. (`finished` is to be called for it all the
+    /// same.) A later `Start` may bring it back.
     Retire {
-        /// The user, by its index in this share: `0..local_vus()`.
+        /// The user, by its index in this shard: `0..local_vus()`.
         slot: u32,
         /// When its grace is over.
         give_up: Nanos,
@@ -172,11 +161,12 @@ pub enum Turn {
 /// One request is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
-    /// The user, by its index in this share: `0..local_vus()`.
+    /// The user, by its index in this shard: `0..local_vus()`.
     pub slot: u32,
     /// The user, by its index in the whole test.
     pub vu: u32,
-    /// Which stream of random draws the request takes: the user for executors that count per user, 0 for shared iterations.
+    /// Which stream of random draws the request takes: the user for executors that count per user,
+    /// 0 for shared iterations.
     pub draw_vu: u32,
     /// How many requests came before it in that stream.
     pub iteration: u64,
@@ -184,7 +174,7 @@ pub struct Start {
     pub intended: Nanos,
 }
 
-/// One share of a load, as it runs.
+/// One shard of a load, as it runs.
 #[derive(Debug)]
 pub enum Schedule {
     /// Users that start a request when their last one is over.
@@ -218,8 +208,9 @@ impl Schedule {
         }
     }
 
-    /// The request of `slot` is over. In closed load its user thinks, at least for `back_off` (zero unless the server is down), and is
-    /// due again. In open load the rate alone says when requests start, also against a server that is down.
+    /// The request of `slot` is over. In closed load its user thinks, at least for `back_off` (zero
+    /// unless the server is down), and is due again. In open load the rate alone says when requests
+    /// start, also against a server that is down.
     pub fn finished(&mut self, slot: u32, now: Nanos, back_off: Nanos) {
         match self {
             Self::Closed(schedule) => schedule.finished(slot, now, back_off),
@@ -227,7 +218,7 @@ impl Schedule {
         }
     }
 
-    /// Users that are active at `now`, in this share; past the end those of the end.
+    /// Users that are active at `now`, in this shard; past the end those of the end.
     pub fn vus(&self, now: Nanos) -> u32 {
         match self {
             Self::Closed(schedule) => schedule.vus(now),
@@ -243,7 +234,7 @@ impl Schedule {
         }
     }
 
-    /// The most users this share ever has: slots are below it.
+    /// The most users this shard ever has: slots are below it.
     pub fn local_vus(&self) -> u32 {
         match self {
             Self::Closed(schedule) => schedule.local_vus(),
@@ -251,7 +242,8 @@ impl Schedule {
         }
     }
 
-    /// When the last stage ends: the end of the measurement window for the executors that run by time.
+    /// When the last stage ends: the end of the measurement window for the executors that run by
+    /// time.
     pub fn end(&self) -> Nanos {
         match self {
             Self::Closed(schedule) => schedule.end(),
@@ -275,7 +267,8 @@ impl Schedule {
         }
     }
 
-    /// Arrivals that came due since the last call; none in closed load, where a user's turn is not an arrival.
+    /// Arrivals that came due since the last call; none in closed load, where a user's turn is not
+    /// an arrival.
     pub fn take_offered(&mut self) -> Offered {
         match self {
             Self::Closed(_) => Offered::default(),
@@ -289,7 +282,7 @@ impl Schedule {
     }
 }
 
-/// How many of `all` users belong to a share.
-fn local(all: u32, share: u32, of: u32) -> u32 {
-    all.saturating_sub(share).div_ceil(of)
+/// How many of `all` users belong to a shard.
+fn local(all: u32, shard: u32, of: u32) -> u32 {
+    all.saturating_sub(shard).div_ceil(of)
 }

@@ -1,20 +1,21 @@
 //! Open load: requests that start when their time has come, whatever became of those before.
 //!
-//! Users of a real service do not wait for each other. A closed loop does: when the server stalls, its users stop asking, and the worst
-//! moments are measured least (*coordinated omission*). Here arrivals are a sequence of instants that nothing can change, and latency
-//! is measured from them.
+//! Users of a real service do not wait for each other. A closed loop does: when the server stalls,
+//! its users stop asking, and the worst moments are measured least (*coordinated omission*). Here
+//! arrivals are a sequence of instants that nothing can change, and latency is measured from them.
 //!
 //! ```text
 //!  Sequence: 0 1 2 3 4 5 …   one for the whole test, the same on every thread and machine
-//!            │   │   │       a share takes every n-th
+//!            │   │   │       a shard takes every n-th
 //!            ▼   ▼   ▼
 //!          next ──▶ a free user starts it ──▶ … ──▶ finished: the user is free again
 //!                   none is free: it waits, its instant kept (queue), or is dropped and counted
 //! ```
 //!
-//! Arrival `k` comes when the expected number of arrivals, the integral of the rate, reaches `U(k)`. With constant spacing `U(k) = k`.
-//! With random spacing `U` is a sum of random steps of mean 1, which makes a Poisson process of exponential ones, whatever the rate
-//! does meanwhile (the time-change theorem; Çinlar, "Introduction to Stochastic Processes", 1975, chapter 4.7).
+//! Arrival `k` comes when the expected number of arrivals, the integral of the rate, reaches
+//! `U(k)`. With constant spacing `U(k) = k`. With random spacing `U` is a sum of random steps of
+//! mean 1, which makes a Poisson process of exponential ones, whatever the rate does meanwhile (the
+//! time-change theorem; Çinlar, "Introduction to Stochastic Processes", 1975, chapter 4.7).
 
 use super::stages::Stage;
 use super::{Load, Start, Turn, local};
@@ -57,11 +58,11 @@ impl Arrivals {
 /// How arrivals are spaced around their rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spacing {
-    /// Evenly.
     Constant,
     /// As independent users come: exponential steps.
     Poisson,
-    /// Gamma-distributed steps: a shape of 1 is Poisson, below it arrivals come in bursts, above it more evenly.
+    /// Gamma-distributed steps: a shape of 1 is Poisson, below it arrivals come in bursts, above it
+    /// more evenly.
     Gamma {
         /// The shape, in thousandths. Serving benchmarks call it burstiness.
         burstiness_thousandths: u32,
@@ -109,21 +110,20 @@ impl OnFull {
 /// Arrivals that came due since they were last asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Offered {
-    /// All of them.
     pub arrivals: u64,
     /// Those that were never started.
     pub dropped: u64,
 }
 
-/// One share of an open load, as it runs.
+/// One shard of an open load, as it runs.
 #[derive(Debug)]
 pub struct Schedule {
     sequence: Sequence,
-    /// The next arrival of this share that was neither started nor dropped.
+    /// The next arrival of this shard that was neither started nor dropped.
     next: Option<Arrival>,
-    /// Arrivals of other shares between two of this one, and one.
+    /// Arrivals of other shards between two of this one, and one.
     stride: usize,
-    share: u32,
+    shard: u32,
     of: u32,
     end: Nanos,
     on_full: OnFull,
@@ -137,27 +137,29 @@ pub struct Schedule {
 
 impl Schedule {
     pub(super) fn new(load: &Load, arrivals: &Arrivals) -> Self {
-        // A share without a user could start nothing: arrivals are dealt to the shares that have one, which are the first.
+        // A shard without a user could start nothing: arrivals are dealt to the shards that have
+        // one, which are the first.
         let dealt_to = load.of.min(arrivals.max_vus).max(1);
-        let users = local(arrivals.max_vus, load.share, load.of);
+        let users = local(arrivals.max_vus, load.shard, load.of);
         let mut schedule = Self {
             sequence: Sequence::new(arrivals, load.seed),
             next: None,
             stride: dealt_to as usize,
-            share: load.share,
+            shard: load.shard,
             of: load.of,
             end: arrivals.end(),
             on_full: arrivals.on_full,
             users,
             free: (0..users).rev().collect(),
-            present: local(arrivals.pre_allocated_vus, load.share, load.of).min(users),
+            present: local(arrivals.pre_allocated_vus, load.shard, load.of).min(users),
             offered: Offered::default(),
         };
-        schedule.next = if users > 0 { schedule.sequence.nth(load.share as usize) } else { None };
+        schedule.next = if users > 0 { schedule.sequence.nth(load.shard as usize) } else { None };
         schedule
     }
 
-    /// What is due at `now`; call until `None`. Arrivals that wait are due even after the end: they came before it.
+    /// What is due at `now`; call until `None`. Arrivals that wait are due even after the end: they
+    /// came before it.
     pub fn due(&mut self, now: Nanos) -> Option<Turn> {
         while let Some(arrival) = self.next.filter(|arrival| arrival.at <= now) {
             let slot = self.free.pop();
@@ -169,7 +171,7 @@ impl Schedule {
                 None => self.offered.dropped += 1,
                 Some(slot) => {
                     self.present = self.present.max(self.users - self.free.len() as u32);
-                    let vu = slot * self.of + self.share;
+                    let vu = slot * self.of + self.shard;
                     let start = Start { slot, vu, draw_vu: 0, iteration: arrival.index, intended: arrival.at };
                     return Some(Turn::Start(start));
                 }
@@ -190,12 +192,12 @@ impl Schedule {
         self.free.push(slot);
     }
 
-    /// Users that there are, in this share.
+    /// Users that there are, in this shard.
     pub fn vus(&self) -> u32 {
         self.present
     }
 
-    /// The most users this share ever has.
+    /// The most users this shard ever has.
     pub fn local_vus(&self) -> u32 {
         self.users
     }
@@ -210,7 +212,8 @@ impl Schedule {
         self.next.is_none()
     }
 
-    /// Nothing is started any more: what was due at `now` and still waits is dropped, what comes later was never offered.
+    /// Nothing is started any more: what was due at `now` and still waits is dropped, what comes
+    /// later was never offered.
     pub fn close(&mut self, now: Nanos) {
         while self.next.is_some_and(|arrival| arrival.at <= now) {
             self.advance();
@@ -237,8 +240,8 @@ struct Arrival {
     at: Nanos,
 }
 
-/// All arrivals of a test, one after the other. Every share makes all of them and keeps its own: a few nanoseconds each, and the union
-/// of the shares is the whole, bit for bit.
+/// All arrivals of a test, one after the other. Every shard makes all of them and keeps its own: a
+/// few nanoseconds each, and the union of the shards is the whole, bit for bit.
 #[derive(Debug, Clone)]
 struct Sequence {
     segments: Vec<Segment>,
@@ -311,15 +314,17 @@ impl Iterator for Sequence {
         let at = segment.instant(self.expected);
         let arrival = Arrival { index: self.index, at };
         self.index += 1;
-        // With constant spacing the sum would gather rounding errors over millions of arrivals; the number itself has none.
+        // With constant spacing the sum would gather rounding errors over millions of arrivals; the
+        // number itself has none.
         self.expected = if self.spacing == Spacing::Constant { self.index as f64 } else { self.expected + self.step() };
         Some(arrival)
     }
 }
 
 impl Segment {
-    /// When the expected number of arrivals reaches `expected`, which lies in this segment: the smaller root of
-    /// `from·x + (to − from)·x² / (2·length) = expected − before`, in the form that does not subtract near-equal numbers.
+    /// When the expected number of arrivals reaches `expected`, which lies in this segment: the
+    /// smaller root of `from·x + (to − from)·x² / (2·length) = expected − before`, in the form that
+    /// does not subtract near-equal numbers.
     fn instant(&self, expected: f64) -> Nanos {
         let missing = expected - self.before;
         let bend = (self.to - self.from) / (2.0 * self.length);
@@ -342,8 +347,8 @@ fn normal(random: &mut fastrand::Rng) -> f64 {
     (2.0 * exponential(random)).sqrt() * (std::f64::consts::TAU * random.f64()).cos()
 }
 
-/// A gamma draw of that shape and scale 1 (Marsaglia and Tsang, "A simple method for generating gamma variables", 2000; section 6 for
-/// shapes below 1).
+/// A gamma draw of that shape and scale 1 (Marsaglia and Tsang, "A simple method for generating
+/// gamma variables", 2000; section 6 for shapes below 1).
 fn gamma(shape: f64, random: &mut fastrand::Rng) -> f64 {
     if shape < 1.0 {
         let small = exponential(random) / shape;

@@ -1,8 +1,9 @@
 //! Piecewise-linear ramps: the value at an instant, and when a value is crossed.
 //!
-//! Users are whole, lines are not. The value rounds towards where a stage comes from (down while going up, up while going down), so
-//! that each stage reaches its target exactly at its end and not earlier; that is what k6's `ramping-vus` does. All of it is integer
-//! arithmetic: every share computes the same instants.
+//! Users are whole, lines are not. The value rounds towards where a stage comes from (down while
+//! going up, up while going down), so that each stage reaches its target exactly at its end and not
+//! earlier; that is what k6's `ramping-vus` does. All of it is integer arithmetic: every shard
+//! computes the same instants.
 
 use super::Span;
 use crate::units::Nanos;
@@ -16,7 +17,8 @@ pub struct Stage {
     pub target: u32,
 }
 
-/// A line through all stages, one after the other. Users are numbered from zero, and user `v` is on where `v < value(t)`.
+/// A line through all stages, one after the other. Users are numbered from zero, and user `v` is on
+/// where `v < value(t)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ramp {
     start: u32,
@@ -33,7 +35,8 @@ struct Segment {
 }
 
 impl Segment {
-    /// When `steps` whole users (at most the stage's own) have come or gone: the first instant at which `value` shows it.
+    /// When `steps` whole users (at most the stage's own) have come or gone: the first instant at
+    /// which `value` shows it.
     fn after_steps(self, steps: u32) -> Nanos {
         let length = u128::from(self.end.0 - self.begin.0);
         let elapsed = (length * u128::from(steps)).div_ceil(u128::from(self.from.abs_diff(self.to)));
@@ -98,7 +101,8 @@ impl Ramp {
         }
     }
 
-    /// When user `user`, off at `t`, is switched on: the first instant later than `t` with `user < value`.
+    /// When user `user`, off at `t`, is switched on: the first instant later than `t` with `user <
+    /// value`.
     pub fn on_after(&self, user: u32, t: Nanos) -> Option<Nanos> {
         self.segments[self.first_ending_after(t)..]
             .iter()
@@ -108,7 +112,8 @@ impl Ramp {
             .find(|&at| at > t && self.value(at) > user)
     }
 
-    /// When user `user`, on at `t`, is switched off: the first instant later than `t` with `user >= value`.
+    /// When user `user`, on at `t`, is switched off: the first instant later than `t` with `user >=
+    /// value`.
     pub fn off_after(&self, user: u32, t: Nanos) -> Option<Nanos> {
         self.segments[self.first_ending_after(t)..]
             .iter()
@@ -117,8 +122,9 @@ impl Ramp {
             .find(|&at| at > t && self.value(at) <= user)
     }
 
-    /// The area under the line up to `t`, in user-seconds. Of the line itself, not of its whole-numbered value: that is what a sum over
-    /// many users, or a rate of arrivals, comes to. Nothing is added after the end.
+    /// The area under the line up to `t`, in user-seconds. Of the line itself, not of its
+    /// whole-numbered value: that is what a sum over many users, or a rate of arrivals, comes to.
+    /// Nothing is added after the end.
     pub fn integral(&self, t: Nanos) -> f64 {
         self.segments
             .iter()
@@ -235,7 +241,8 @@ mod tests {
 
         #[test]
         fn the_integral_is_a_fine_sum((start, stages) in ramps(), part in 0.0..1.2f64) {
-            // Seconds instead of nanoseconds: a sum of midpoints is exact for a line when no step crosses a corner.
+            // Seconds instead of nanoseconds: a sum of midpoints is exact for a line when no step
+            // crosses a corner.
             let stages: Vec<Stage> =
                 stages.into_iter().map(|s| Stage { duration: Nanos::from_millis(s.duration.0 * 10), ..s }).collect();
             let ramp = Ramp::new(start, &stages);

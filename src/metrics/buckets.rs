@@ -1,40 +1,47 @@
 //! A histogram as it travels: text → recorded buckets, checked.
 //!
-//! What comes from a file may be damaged or made to do damage, so it is read here and not by the histogram's own library: nothing is
-//! allocated by a length that the text claims, and a histogram with other bounds than ours is refused rather than fitted to them
-//! (`add` of unequal bounds moves counts between buckets without a word).
+//! What comes from a file may be damaged or made to do damage, so it is read here and not by the
+//! histogram's own library: nothing is allocated by a length that the text claims, and a histogram
+//! with other bounds than ours is refused rather than fitted to them (`add` of unequal bounds moves
+//! counts between buckets without a word).
 //!
-//! The format is `HdrHistogram`'s "V2 compressed": two big-endian words (a cookie and the length), then zlib; inside, a header of 40
-//! bytes and the counts, each a zig-zag LEB128 number of at most 9 bytes, where a negative one is a run of empty buckets.
+//! The format is `HdrHistogram`'s "V2 compressed": two big-endian words (a cookie and the length),
+//! then zlib; inside, a header of 40 bytes and the counts, each a zig-zag LEB128 number of at most
+//! 9 bytes, where a negative one is a run of empty buckets.
 
 use base64::Engine as _;
 use flate2::read::ZlibDecoder;
 use std::cmp::Ordering;
 use std::io::Read;
 
-/// The longest time with a bucket of its own: an hour, in microseconds. Beyond any timeout that makes sense for a request; longer
-/// times are counted in [`super::Distribution::overflow`] and share the last bucket.
+/// The longest time with a bucket of its own: an hour, in microseconds. Beyond any timeout that
+/// makes sense for a request; longer times are counted in [`super::Distribution::overflow`] and
+/// share the last bucket.
 pub(super) const MAX_MICROS: u64 = 3_600_000_000;
 
-/// Significant decimal digits of a bucket: exact to 1 µs below 2 ms, within 0.1 % above. 184 KiB a distribution.
+/// Significant decimal digits of a bucket: exact to 1 µs below 2 ms, within 0.1 % above. 184 KiB a
+/// distribution.
 pub(super) const DIGITS: u8 = 3;
 
-/// First word of the compressed form and of what is in it; the low byte says how wide the counts are written.
+/// First word of the compressed form and of what is in it; the low byte says how wide the counts
+/// are written.
 const COMPRESSED_COOKIE: u32 = 0x1c84_9314;
 const COOKIE: u32 = 0x1c84_9313;
 /// Bytes before the counts.
 const HEADER: usize = 40;
-/// Buckets of 2^k µs come in halves of this many: 2048 is the power of two above 2·10³, for three digits.
+/// Buckets of 2^k µs come in halves of this many: 2048 is the power of two above 2·10³, for three
+/// digits.
 const HALF: u64 = 1_024;
-/// More bytes than all our 23,552 buckets take at 9 bytes each: what inflates to more is no histogram of ours.
+/// More bytes than all our 23,552 buckets take at 9 bytes each: what inflates to more is no
+/// histogram of ours.
 const MAX_INFLATED: u64 = 256 * 1_024;
 /// More text than that many bytes can deflate to.
 const MAX_TEXT: usize = 512 * 1_024;
 /// More than anybody can count; the sum of a great many histograms still fits 64 bits.
 const MAX_COUNT: u64 = 1 << 53;
 
-/// The recorded buckets of a histogram of times, ascending. Takes memory by what was recorded, where a [`super::Distribution`] takes
-/// 184 KiB.
+/// The recorded buckets of a histogram of times, ascending. Takes memory by what was recorded,
+/// where a [`super::Distribution`] takes 184 KiB.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Buckets {
     /// The longest time of the bucket, in µs, and how many times are in it.
@@ -50,7 +57,6 @@ pub enum DecodeError {
     /// Cut off or altered.
     #[error("it does not inflate: cut off or altered")]
     Damaged,
-    /// Another format.
     #[error("it is not in HdrHistogram's V2 format")]
     Format,
     /// A histogram of another program.
@@ -141,7 +147,8 @@ impl Buckets {
         self.entries = sum;
     }
 
-    /// The `p`-th percentile (0 to 100) by nearest rank, in ms: the end of its bucket. 0 of nothing.
+    /// The `p`-th percentile (0 to 100) by nearest rank, in ms: the end of its bucket. 0 of
+    /// nothing.
     pub fn percentile_ms(&self, p: f64) -> f64 {
         let rank = (p * self.count() as f64 / 100.0).ceil().max(1.0) as u64;
         let mut below = 0;
@@ -195,7 +202,8 @@ fn zig_zag(bytes: &mut &[u8]) -> Result<i64, DecodeError> {
     Ok(if value & 1 == 1 { -magnitude - 1 } else { magnitude })
 }
 
-/// Shortest and longest time of a bucket by its place: the first 2,048 are 1 µs wide, then 1,024 of 2 µs, 1,024 of 4 µs, …
+/// Shortest and longest time of a bucket by its place: the first 2,048 are 1 µs wide, then 1,024 of
+/// 2 µs, 1,024 of 4 µs, …
 fn bucket(index: u64) -> Option<(u64, u64)> {
     let Some(step) = (index / HALF).checked_sub(1) else { return Some((index, index)) };
     let width = 1_u64.checked_shl(u32::try_from(step).ok()?)?;
@@ -275,7 +283,8 @@ mod tests {
         assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &[2])).map(|b| b.count()), Ok(1));
         assert_eq!(Buckets::decode(&made(1_000_000, 3, &[2])), Err(DecodeError::Bounds));
         assert_eq!(Buckets::decode(&made(MAX_MICROS, 5, &[2])), Err(DecodeError::Bounds));
-        // i64::MIN as a run of empty buckets, twice; a bucket beyond the last; more than anybody can count.
+        // i64::MIN as a run of empty buckets, twice; a bucket beyond the last; more than anybody
+        // can count.
         assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &[[0xff; 9], [0xff; 9]].concat())), Err(DecodeError::Counts));
         assert_eq!(Buckets::decode(&made(MAX_MICROS, 3, &[0xff, 0xff, 0x7f, 2])), Err(DecodeError::Counts));
         let most = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];

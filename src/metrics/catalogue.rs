@@ -1,5 +1,5 @@
-//! Every metric, one row each: variant, name, unit, scope and meaning. Enums, lists and look-ups are
-//! made of these rows, and so are the tables in `docs/metrics.md`.
+//! Every metric, one row each: variant, name, unit, scope and meaning. Enums, lists and look-ups
+//! are made of these rows, and so are the tables in `docs/metrics.md`.
 
 /// What a number of a metric is measured in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +75,8 @@ impl MetricKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     EachKind,
-    /// It belongs to connections, to arrivals, to the server or to this client, or is counted before
-    /// the kind of a request is drawn.
+    /// It belongs to connections, to arrivals, to the server or to this client, or is counted
+    /// before the kind of a request is drawn.
     Global,
 }
 
@@ -132,7 +132,6 @@ macro_rules! catalogue {
 }
 
 catalogue! {
-    /// Distributions of times.
     Trend {
         HttpReqDuration("http_req_duration", Milliseconds, EachKind)
             "From sending a request to the end of its response; successful requests only.";

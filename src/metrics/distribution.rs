@@ -1,4 +1,5 @@
-//! A distribution of times: a histogram for the percentiles, and exact integers for everything else.
+//! A distribution of times: a histogram for the percentiles, and exact integers for everything
+//! else.
 
 use super::buckets::{Buckets, DIGITS, DecodeError, MAX_MICROS};
 use crate::units::Nanos;
@@ -8,13 +9,15 @@ use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
 /// Times, added up. Memory does not grow with their number, and recording does not allocate.
 ///
-/// Count, sum, lowest and highest are exact to the nanosecond, because those of the histogram are rounded to its buckets. All of it is
-/// a sum of integers, so adding distributions is exact and the order does not matter.
+/// Count, sum, lowest and highest are exact to the nanosecond, because those of the histogram are
+/// rounded to its buckets. All of it is a sum of integers, so adding distributions is exact and the
+/// order does not matter.
 #[derive(Debug, Clone)]
 pub struct Distribution {
     /// How many times were recorded.
     pub count: u64,
-    /// How many of them were longer than the histogram reaches (an hour); the highest of them is still known exactly.
+    /// How many of them were longer than the histogram reaches (an hour); the highest of them is
+    /// still known exactly.
     pub overflow: u64,
     /// Sum, in nanoseconds.
     sum: u128,
@@ -22,7 +25,6 @@ pub struct Distribution {
     sum_of_squares: u128,
     /// Shortest; [`Nanos::MAX`] as long as there is none.
     min: Nanos,
-    /// Longest.
     max: Nanos,
     /// In microseconds, never resized: every distribution has the same buckets.
     histogram: Histogram<u64>,
@@ -39,18 +41,18 @@ pub struct Exact {
     pub sum: u128,
     /// Sum of squares, in square nanoseconds.
     pub sum_of_squares: u128,
-    /// Shortest.
     pub min: Nanos,
-    /// Longest.
     pub max: Nanos,
 }
 
 impl Exact {
-    /// What a bucket's width and the rounding to whole microseconds may hide: a part in a thousand, and a microsecond.
+    /// What a bucket's width and the rounding to whole microseconds may hide: a part in a thousand,
+    /// and a microsecond.
     const WIDTH: f64 = 2e-3;
     const ROUNDED_NS: f64 = 1e3;
 
-    /// Whether times in these buckets can have these sums and extremes. Those beyond the bound have no end but the longest.
+    /// Whether times in these buckets can have these sums and extremes. Those beyond the bound have
+    /// no end but the longest.
     fn is_of(&self, buckets: &Buckets) -> bool {
         let (Some((first, _)), Some((last, _))) = (buckets.iter().next(), buckets.iter().last()) else { return true };
         let lowest = |micros: u64| (micros as f64 * 1e3 * (1.0 - Self::WIDTH) - Self::ROUNDED_NS).max(0.0);
@@ -81,7 +83,6 @@ impl Default for Distribution {
 }
 
 impl Distribution {
-    /// Nothing recorded yet.
     #[expect(clippy::missing_panics_doc, reason = "the bounds are constants and valid: every test makes one")]
     pub fn new() -> Self {
         Self {
@@ -95,7 +96,6 @@ impl Distribution {
         }
     }
 
-    /// One more.
     #[inline]
     pub fn record(&mut self, time: Nanos) {
         self.record_n(time, 1);
@@ -135,7 +135,8 @@ impl Distribution {
         debug_assert!(added.is_ok(), "all distributions have the same bounds: {added:?}");
     }
 
-    /// Nothing recorded again, keeping memory. What is empty already is not touched: its pages may never have been.
+    /// Nothing recorded again, keeping memory. What is empty already is not touched: its pages may
+    /// never have been.
     pub fn clear(&mut self) {
         if self.count == 0 {
             return;
@@ -154,7 +155,6 @@ impl Distribution {
         if self.count == 0 { 0.0 } else { self.sum_ms() / self.count as f64 }
     }
 
-    /// Sum, in ms.
     pub fn sum_ms(&self) -> f64 {
         self.sum as f64 / 1e6
     }
@@ -174,8 +174,9 @@ impl Distribution {
         if self.count == 0 {
             return 0.0;
         }
-        // With q and r the quotient and remainder of sum / count, Σ(x − q)² = Σx² − q·sum − q·r in integers, free of the
-        // cancellation that Σx²/n − mean² suffers in floats. The true mean is r/n away from q.
+        // With q and r the quotient and remainder of sum / count, Σ(x − q)² = Σx² − q·sum − q·r in
+        // integers, free of the cancellation that Σx²/n − mean² suffers in floats. The true mean is
+        // r/n away from q.
         let (q, r) = (self.sum / u128::from(self.count), self.sum % u128::from(self.count));
         let about_q =
             self.sum_of_squares.saturating_sub(q.saturating_mul(self.sum)).saturating_sub(q.saturating_mul(r));
@@ -184,13 +185,15 @@ impl Distribution {
         variance.max(0.0).sqrt() / 1e6
     }
 
-    /// The `p`-th percentile (0 to 100) by nearest rank, in ms: the smallest bucket such that at least `p` % of all times are not
-    /// longer, and never outside of what was recorded. 0 of nothing.
+    /// The `p`-th percentile (0 to 100) by nearest rank, in ms: the smallest bucket such that at
+    /// least `p` % of all times are not longer, and never outside of what was recorded. 0 of
+    /// nothing.
     pub fn percentile_ms(&self, p: f64) -> f64 {
         self.in_range_ms(self.histogram.value_at_quantile(self.quantile(p)))
     }
 
-    /// The share of times from `low` to below `high`, in ms, as far as the buckets tell. 0 of nothing.
+    /// The share of times from `low` to below `high`, in ms, as far as the buckets tell. 0 of
+    /// nothing.
     pub fn share_between_ms(&self, low: f64, high: f64) -> f64 {
         let below = |ms: f64| match (ms * 1e3) as u64 {
             0 => 0,
@@ -215,7 +218,8 @@ impl Distribution {
         std::array::from_fn(|_| self.in_range_ms(values.next().unwrap_or(0)))
     }
 
-    /// The histogram, in µs: `HdrHistogram`'s V2 format, deflated, in base64, as every other reader of such histograms expects it.
+    /// The histogram, in µs: `HdrHistogram`'s V2 format, deflated, in base64, as every other reader
+    /// of such histograms expects it.
     pub fn encoded(&self) -> String {
         let mut bytes = Vec::new();
         let written = V2DeflateSerializer::new().serialize(&self.histogram, &mut bytes);
@@ -223,8 +227,9 @@ impl Distribution {
         base64::engine::general_purpose::STANDARD.encode(bytes)
     }
 
-    /// The quantile that makes the histogram look up exactly the rank ⌈p/100 · count⌉. It computes ⌈quantile · count⌉ in floats, which
-    /// is one too many for products like 0.07 · 100; half a rank below the wished one is safe from rounding.
+    /// The quantile that makes the histogram look up exactly the rank ⌈p/100 · count⌉. It computes
+    /// ⌈quantile · count⌉ in floats, which is one too many for products like 0.07 · 100; half a
+    /// rank below the wished one is safe from rounding.
     fn quantile(&self, p: f64) -> f64 {
         let rank = (p * self.count as f64 / 100.0).ceil().max(1.0);
         ((rank - 0.5) / self.count.max(1) as f64).clamp(0.0, 1.0)
@@ -242,7 +247,8 @@ impl Distribution {
         }
     }
 
-    /// The distribution that was [`Distribution::encoded`], with what it knew exactly. The counts must agree.
+    /// The distribution that was [`Distribution::encoded`], with what it knew exactly. The counts
+    /// must agree.
     pub fn decoded(text: &str, exact: &Exact) -> Result<Self, DecodeError> {
         let buckets = Buckets::decode(text)?;
         if buckets.count() != exact.count || exact.min > exact.max || exact.overflow > exact.count {
@@ -267,7 +273,8 @@ impl Distribution {
         self.histogram == other.histogram
     }
 
-    /// A distribution of which only the buckets are known: sums and extremes are those of the buckets' ends.
+    /// A distribution of which only the buckets are known: sums and extremes are those of the
+    /// buckets' ends.
     pub fn of_buckets(buckets: &Buckets) -> Self {
         let mut distribution = Self::new();
         distribution.fill(buckets);
@@ -297,7 +304,8 @@ impl Distribution {
 
 #[cfg(test)]
 impl Distribution {
-    /// All numbers as text. Not the histogram's own `Debug`: its idea of the maximum is a bucket's edge after an addition.
+    /// All numbers as text. Not the histogram's own `Debug`: its idea of the maximum is a bucket's
+    /// edge after an addition.
     pub(super) fn fingerprint(&self) -> String {
         let (n, sums) = (self.count, (self.sum, self.sum_of_squares));
         format!("{n} {} {sums:?} {:?} {:?} {}", self.overflow, self.min, self.max, self.encoded())

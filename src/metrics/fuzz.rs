@@ -5,7 +5,8 @@ use base64::Engine as _;
 use flate2::{Compression, write::ZlibEncoder};
 use std::io::Write as _;
 
-/// The input as the text of a histogram, and as the counts inside one. What is read is written in a form that is read as the same.
+/// The input as the text of a histogram, and as the counts inside one. What is read is written in a
+/// form that is read as the same.
 ///
 /// # Panics
 ///

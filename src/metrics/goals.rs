@@ -1,9 +1,9 @@
 //! What a single request should keep to, and whether it did: the ground of `goodput`.
 //!
-//! A threshold speaks about all requests together; a goal about each. Goals are checked once a request, on its finished sample, without
-//! allocating.
+//! A threshold speaks about all requests together; a goal about each. Goals are checked once a
+//! request, on its finished sample, without allocating.
 
-use super::tally::time_per_output_token;
+use super::part::time_per_output_token;
 use super::{Outcome, Sample, Trend};
 use crate::units::Nanos;
 
@@ -32,8 +32,9 @@ impl Goals {
         Sample { good: self.met(&sample), ..sample }
     }
 
-    /// Whether a request met all goals of its kind. None when that cannot be said: its kind has none, its user or the end of the test
-    /// cut it off, or a time that matters is not known because tokens came in one late read (which is the client's doing, not the server's).
+    /// Whether a request met all goals of its kind. None when that cannot be said: its kind has
+    /// none, its user or the end of the test cut it off, or a time that matters is not known
+    /// because tokens came in one late read (which is the client's doing, not the server's).
     ///
     /// A failed request is a miss.
     pub fn met(&self, sample: &Sample) -> Option<bool> {
@@ -56,8 +57,8 @@ impl Goals {
 }
 
 impl Goal {
-    /// Whether a successful request met it; none when its time is not known. A time that the request does not have (one token has no
-    /// gap) was not too long.
+    /// Whether a successful request met it; none when its time is not known. A time that the
+    /// request does not have (one token has no gap) was not too long.
     fn met(&self, s: &Sample) -> Option<bool> {
         let since_sent = |instant: Option<Nanos>| instant.map(|instant| instant.since(s.sent));
         let (time, is_known) = match self.trend {
@@ -72,7 +73,8 @@ impl Goal {
             _ => (Some(s.end.since(s.sent)), true),
         };
         let within = time.is_none_or(|time| if self.inclusive { time <= self.bound } else { time < self.bound });
-        // The longest of the gaps that are known is long enough for a miss; a first token is read no earlier than it came.
+        // The longest of the gaps that are known is long enough for a miss; a first token is read
+        // no earlier than it came.
         match (self.trend, within, is_known) {
             (_, true, true) | (Trend::Ttft | Trend::Ttfo, true, false) => Some(true),
             (Trend::Ttft | Trend::Ttfo, false, false) | (_, true, false) => None,

@@ -1,21 +1,25 @@
-//! Does something grow? A robust slope with a confidence band, and a verdict that rather says nothing than something wrong.
+//! Does something grow? A robust slope with a confidence band, and a verdict that rather says
+//! nothing than something wrong.
 //!
-//! The slope is Theil and Sen's: the median of the slopes of all pairs of points, which a few wild points do not move. Its band is Sen's
-//! (1968, "Estimates of the regression coefficient based on Kendall's tau", section 3), from the variance of Kendall's S with the
-//! correction for ties. The band takes points for independent, which seconds of a server's memory are not: a single step or a wave
-//! looks significant to it. So points are first made few (medians of equal lengths of time), and growth has to be seen in each part
-//! of the stretch, not only over the whole.
+//! The slope is Theil and Sen's: the median of the slopes of all pairs of points, which a few wild
+//! points do not move. Its band is Sen's (1968, "Estimates of the regression coefficient based on
+//! Kendall's tau", section 3), from the variance of Kendall's S with the correction for ties. The
+//! band takes points for independent, which seconds of a server's memory are not: a single step or
+//! a wave looks significant to it. So points are first made few (medians of equal lengths of time),
+//! and growth has to be seen in each part of the stretch, not only over the whole.
 
 use crate::units::rounded;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
-/// Points that a slope is made of: more are made fewer by medians. All pairs of them are looked at, and neighbouring seconds of a
-/// process's memory are nearly the same number, which the band takes for independent evidence.
+/// Points that a slope is made of: more are made fewer by medians. All pairs of them are looked at,
+/// and neighbouring seconds of a process's memory are nearly the same number, which the band takes
+/// for independent evidence.
 const MAX_POINTS: usize = 60;
 /// Fewer points say nothing.
 const MIN_POINTS: usize = 10;
-/// Two-sided quantile of the normal distribution for a band of 99 %: a false alarm in a soak test costs somebody a day.
+/// Two-sided quantile of the normal distribution for a band of 99 %: a false alarm in a soak test
+/// costs somebody a day.
 const Z_99: f64 = 2.576;
 /// Parts of the stretch, each of which has to lie above the one before it.
 const PARTS: usize = 5;
@@ -27,13 +31,11 @@ const SMALL_BYTES_PER_HOUR: f64 = 1e6;
 /// Memory of a stretch shorter than this is still that of a process that warms up.
 const SHORTEST_S: f64 = 60.0;
 
-/// Whether something grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trending {
     /// It does not, or by less than matters.
     Stable,
-    /// It does.
     Growing,
     /// What was seen does not tell.
     #[serde(rename = "too short to say")]
@@ -73,13 +75,12 @@ pub struct Growth {
     pub bytes_per_h: Option<f64>,
     /// Lower end of its band of 99 %.
     pub low_bytes_per_h: Option<f64>,
-    /// Upper end.
     pub high_bytes_per_h: Option<f64>,
-    /// The judgement.
     pub verdict: Trending,
 }
 
-/// Judges resident memory: seconds and bytes, in the order of time, of a stretch in which the load did not change and the process was warm.
+/// Judges resident memory: seconds and bytes, in the order of time, of a stretch in which the load
+/// did not change and the process was warm.
 pub fn memory(points: &[(f64, f64)]) -> Option<Growth> {
     let (first, last) = (points.first()?, points.last()?);
     let hours: Vec<_> = thinned(points).into_iter().map(|(s, bytes)| (s / 3_600.0, bytes)).collect();
@@ -112,8 +113,8 @@ pub fn memory(points: &[(f64, f64)]) -> Option<Growth> {
     })
 }
 
-/// Whether each part of the points lies above the one before it. A step, however high, lifts only one of them, and a process that has
-/// become warm does not rise in the last.
+/// Whether each part of the points lies above the one before it. A step, however high, lifts only
+/// one of them, and a process that has become warm does not rise in the last.
 fn rises_throughout(points: &[(f64, f64)]) -> bool {
     let length = points.len() / PARTS;
     if length == 0 {
@@ -127,7 +128,8 @@ fn rises_throughout(points: &[(f64, f64)]) -> bool {
     else {
         return false;
     };
-    // What slows down to less than half is on its way to a level; what comes mostly in one step has had its step.
+    // What slows down to less than half is on its way to a level; what comes mostly in one step has
+    // had its step.
     rises.iter().all(|rise| *rise > 0.0) && *last >= first / 2.0 && most <= rises.iter().sum::<f64>() / 2.0
 }
 
@@ -163,7 +165,8 @@ pub fn slope(points: &[(f64, f64)]) -> Option<Slope> {
     })
 }
 
-/// The variance of Kendall's S: (n(n−1)(2n+5) − Σ t(t−1)(2t+5)) / 18, the sum over groups of `t` equal values (Kendall 1970).
+/// The variance of Kendall's S: (n(n−1)(2n+5) − Σ t(t−1)(2t+5)) / 18, the sum over groups of `t`
+/// equal values (Kendall 1970).
 fn kendall_variance(points: &[(f64, f64)]) -> f64 {
     let term = |n: f64| n * (n - 1.0) * (2.0 * n + 5.0);
     let mut values: Vec<f64> = points.iter().map(|p| p.1).collect();
@@ -200,17 +203,20 @@ pub struct Drift {
     pub verdict: Trending,
 }
 
-/// Seconds that a tenth needs: below that, seconds that follow one another are too few to say anything.
+/// Seconds that a tenth needs: below that, seconds that follow one another are too few to say
+/// anything.
 const TENTH_S: usize = 10;
 /// What the last tenth has to be slower by to matter.
 const SMALL_DRIFT: f64 = 0.1;
 /// And in ms: the clock of a scheduler.
 const SMALL_DRIFT_MS: f64 = 1.0;
 
-/// Compares the first tenth of a stretch with the last: seconds, and one latency of each, in ms, in the order of time.
+/// Compares the first tenth of a stretch with the last: seconds, and one latency of each, in ms, in
+/// the order of time.
 ///
-/// By the test of Mann and Whitney (1947) with a normal approximation, which ten values on each side allow; and since neighbouring
-/// seconds are alike, which that test does not know, only a difference that matters counts.
+/// By the test of Mann and Whitney (1947) with a normal approximation, which ten values on each
+/// side allow; and since neighbouring seconds are alike, which that test does not know, only a
+/// difference that matters counts.
 pub fn drift(points: &[(f64, f64)]) -> Option<Drift> {
     let tenth = points.len() / 10;
     if tenth == 0 {

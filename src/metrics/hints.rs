@@ -1,6 +1,8 @@
-//! What the numbers say about the server and the path to it, when they say it clearly: patterns that are known to have one cause.
+//! What the numbers say about the server and the path to it, when they say it clearly: patterns
+//! that are known to have one cause.
 //!
-//! A hint is no verdict on the run. It says what was seen, what it most likely means, and how to find out.
+//! A hint is no verdict on the run. It says what was seen, what it most likely means, and how to
+//! find out.
 
 use super::summary::Group;
 use super::{Counter, Gauge, Summary, Trend};
@@ -26,7 +28,8 @@ const NO_GAP_MS: f64 = 0.1;
 /// Fewer samples prove no pattern.
 const ENOUGH: u64 = 50;
 
-/// All hints that the summary gives rise to. `max_requests` is what the plan lets a connection serve, if it limits that.
+/// All hints that the summary gives rise to. `max_requests` is what the plan lets a connection
+/// serve, if it limits that.
 pub fn hints(summary: &Summary, max_requests: Option<u32>) -> Vec<Hint> {
     let mut hints = Vec::new();
     hints.extend(nagle(&summary.all));
@@ -119,8 +122,8 @@ fn several_tokens_an_event(name: &str, group: &Group) -> Option<Hint> {
 fn churn(summary: &Summary, max_requests: Option<u32>) -> Option<Hint> {
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
     let requests = count(Counter::HttpReqs);
-    // Users who leave before the end of an answer take their connection with them, and others are closed because they have served
-    // what they were to serve: that is not the server's doing.
+    // Users who leave before the end of an answer take their connection with them, and others are
+    // closed because they have served what they were to serve: that is not the server's doing.
     let ours = count(Counter::Cancelled) + max_requests.map_or(0, |n| requests / u64::from(n.max(1)));
     let opened = count(Counter::ConnectionsOpened).saturating_sub(ours);
     let most = summary.gauge(Gauge::Connections).map_or(0, |gauge| gauge.max);

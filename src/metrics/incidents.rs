@@ -1,16 +1,18 @@
-//! What is kept of the failures of one class beside their number: when they came, what servers asked us to wait, and one example.
+//! What is kept of the failures of one class beside their number: when they came, what servers
+//! asked us to wait, and one example.
 //!
-//! A sum like everything in a tally: the order of additions does not matter. Of two examples the earlier is kept.
+//! A sum like everything in a tally: the order of additions does not matter. Of two examples the
+//! earlier is kept.
 
 use crate::units::Nanos;
 
-/// Longest example: a status line and an error message. The report prints it; it must not become a copy of the answer.
+/// Longest example: a status line and an error message. The report prints it; it must not become a
+/// copy of the answer.
 pub const MAX_EXAMPLE_BYTES: usize = 200;
 
 /// The failures of one class.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Incidents {
-    /// How many.
     pub count: u64,
     /// When the first and the last one ended, since the start of the test.
     pub span: Option<(Nanos, Nanos)>,
@@ -30,7 +32,6 @@ pub struct Example {
 }
 
 impl Incidents {
-    /// Zero again.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

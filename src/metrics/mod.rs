@@ -1,7 +1,8 @@
 //! Samples → numbers: the vocabulary of measuring.
 //!
-//! A finished request is a [`Sample`] (plain numbers). A worker adds samples to a [`Tally`]; tallies add up, in any order, to the
-//! tally of the whole run; a [`Summary`] says what a tally means. Nothing here does I/O or reads a clock.
+//! A finished request is a [`Sample`] (plain numbers). A worker adds samples to a [`Tally`];
+//! tallies add up, in any order, to the tally of the whole run; a [`Summary`] says what a tally
+//! means. Nothing here does I/O or reads a clock.
 
 pub mod buckets;
 mod catalogue;
@@ -13,6 +14,7 @@ pub mod goals;
 pub mod growth;
 pub mod hints;
 mod incidents;
+mod part;
 mod paths;
 pub mod series;
 pub mod soak;
@@ -53,7 +55,6 @@ pub enum Outcome {
 /// What the server said it billed. Absent numbers are zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TokenUsage {
-    /// Prompt tokens.
     pub input: u32,
     /// Generated tokens, reasoning included.
     pub output: u32,
@@ -64,8 +65,8 @@ pub struct TokenUsage {
 }
 
 impl TokenUsage {
-    /// What a later bill of the same answer says holds, as far as it says anything: bills are cumulative, and the last one of
-    /// Anthropic's does not repeat what the prompt has cost.
+    /// What a later bill of the same answer says holds, as far as it says anything: bills are
+    /// cumulative, and the last one of Anthropic's does not repeat what the prompt has cost.
     pub fn update(&mut self, later: Self) {
         for (count, later) in [
             (&mut self.input, later.input),
@@ -83,7 +84,6 @@ impl TokenUsage {
 pub struct Sample {
     /// Index of its kind in the plan's mix.
     pub kind: u16,
-    /// How it ended.
     pub outcome: Outcome,
     /// Status of the response; 0 when no head came.
     pub status: u16,
@@ -99,11 +99,9 @@ pub struct Sample {
     pub first_byte: Option<Nanos>,
     /// First event of any kind.
     pub first_event: Option<Nanos>,
-    /// First token event.
     pub first_token: Option<Nanos>,
     /// First token event that is not reasoning.
     pub first_visible: Option<Nanos>,
-    /// Last token event.
     pub last_token: Option<Nanos>,
     /// Longest gap between token events; the gaps themselves went to [`Tally::gap`] as they came.
     pub longest_gap: Option<Nanos>,
@@ -137,12 +135,14 @@ pub struct Sample {
     pub checks_held: u8,
     /// The check that did not hold.
     pub check_failed: Option<&'static str>,
-    /// Whether it met every goal of a single request; none when there are none or it cannot be said.
+    /// Whether it met every goal of a single request; none when there are none or it cannot be
+    /// said.
     pub good: Option<bool>,
 }
 
 impl Sample {
-    /// A request of that kind as it is put on the wire at `sent`: nothing has come, and it is cut off if nothing does.
+    /// A request of that kind as it is put on the wire at `sent`: nothing has come, and it is cut
+    /// off if nothing does.
     pub const fn begun(kind: u16, sent: Nanos) -> Self {
         Self {
             kind,

@@ -1,4 +1,5 @@
-//! What happened on the way to the servers: which addresses took connections, and what went wrong with TLS.
+//! What happened on the way to the servers: which addresses took connections, and what went wrong
+//! with TLS.
 
 use std::net::SocketAddr;
 

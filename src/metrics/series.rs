@@ -1,6 +1,6 @@
 //! One second of a run as plain numbers.
 
-use super::tally::Part;
+use super::part::Part;
 use super::{Counter, Distribution, Gauge, Tally, Trend};
 use crate::units::rounded;
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,6 @@ pub struct KindSecond {
     pub tokens_output: u64,
     /// Time to first token.
     pub ttft: Option<Quantiles>,
-    /// Gaps between tokens.
     pub tbt: Option<Quantiles>,
     /// Durations of successful requests.
     pub http_req_duration: Option<Quantiles>,
@@ -82,7 +81,6 @@ pub struct Histograms {
     /// Time to first token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft: Option<String>,
-    /// Gaps between tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tbt: Option<String>,
     /// Durations of successful requests.
@@ -93,7 +91,6 @@ pub struct Histograms {
 /// Three percentiles, in ms.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Quantiles {
-    /// Median.
     pub p50: f64,
     /// 95th percentile.
     pub p95: f64,

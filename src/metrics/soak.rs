@@ -1,4 +1,5 @@
-//! What a run says about the server and this client over time: memory, CPU, and whether latency drifts.
+//! What a run says about the server and this client over time: memory, CPU, and whether latency
+//! drifts.
 
 use super::Second;
 use super::growth::{Drift, Growth, drift, memory};
@@ -21,7 +22,6 @@ pub struct Times {
 pub struct Soak {
     /// The server's resident memory.
     pub server: Option<Growth>,
-    /// Ours.
     pub client: Option<Growth>,
     /// Latencies by name, as `http_req_duration_p95`, in ms.
     pub drift: Vec<(&'static str, Drift)>,
@@ -34,7 +34,6 @@ pub struct Soak {
 /// A part in so many of a level stretch is left out at its beginning when no warm-up was asked for.
 const SETTLING: u64 = 10;
 
-/// Judges a series.
 pub fn soak(series: &[Second], times: Times) -> Soak {
     let within = |(from, until): (Nanos, Nanos)| {
         series.iter().filter(move |second| {

@@ -11,7 +11,6 @@ pub struct StageTally {
     pub failed: u64,
     /// Those that the end of the test cut off.
     pub interrupted: u64,
-    /// Their generated tokens.
     pub tokens_output: u64,
     /// Durations of those that succeeded; none yet.
     pub http_req_duration: Option<Box<Distribution>>,

@@ -1,8 +1,8 @@
 //! Tally → what it means: rates, percentiles, the table of failures.
 
 use super::growth::Trending;
+use super::part::Part;
 use super::soak::Soak;
-use super::tally::Part;
 use super::{Counter, Distribution, Failure, Gauge, Incidents, Paths, Rate, ServerLevel, Tally, Trend};
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
@@ -37,12 +37,14 @@ pub struct Summary {
 pub struct Group {
     /// Those that have times.
     pub trends: Vec<(Trend, Distribution)>,
-    /// All that apply, also at zero. What belongs to connections is not in the group of a single kind.
+    /// All that apply, also at zero. What belongs to connections is not in the group of a single
+    /// kind.
     pub counters: Vec<(Counter, CounterValue)>,
     /// All, also those of nothing.
     pub rates: Vec<(Rate, RateValue)>,
-    /// Where the tokens of successful requests were counted; none if there were none. (What arrived of requests that failed or were
-    /// cut off is always counted by events, since usage comes last.)
+    /// Where the tokens of successful requests were counted; none if there were none. (What arrived
+    /// of requests that failed or were cut off is always counted by events, since usage comes
+    /// last.)
     pub token_source: Option<TokenSource>,
 }
 
@@ -60,9 +62,7 @@ pub struct CounterValue {
 /// A ratio of two counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RateValue {
-    /// The part.
     pub matches: u64,
-    /// The whole.
     pub total: u64,
 }
 
@@ -76,11 +76,8 @@ impl RateValue {
 /// A level with its extremes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GaugeValue {
-    /// The last.
     pub value: u64,
-    /// The lowest.
     pub min: u64,
-    /// The highest.
     pub max: u64,
 }
 
@@ -107,7 +104,8 @@ impl TokenSource {
 }
 
 impl Summary {
-    /// Rates are per second of `window`. `requests` are the names of the kinds, in the order of the mix.
+    /// Rates are per second of `window`. `requests` are the names of the kinds, in the order of the
+    /// mix.
     pub fn new(tally: &Tally, requests: &[String], window: Nanos) -> Self {
         debug_assert_eq!(tally.kinds.len(), requests.len(), "a name for each kind");
         let kinds =
@@ -128,7 +126,8 @@ impl Summary {
         }
     }
 
-    /// Takes in what is known of the server's process. Growth is not known of a run that is too short to say.
+    /// Takes in what is known of the server's process. Growth is not known of a run that is too
+    /// short to say.
     #[must_use]
     pub fn with_server(mut self, soak: &Soak) -> Self {
         /// Memory in thresholds is in MB, growth in MB an hour.
@@ -162,7 +161,8 @@ impl Summary {
         self.group(request)?.trend(trend)
     }
 
-    /// A count, also of zero; none if there is no such kind of request, or the counter belongs to no single kind.
+    /// A count, also of zero; none if there is no such kind of request, or the counter belongs to
+    /// no single kind.
     pub fn counter(&self, counter: Counter, request: Option<&str>) -> Option<CounterValue> {
         self.group(request)?.counter(counter)
     }
@@ -177,7 +177,8 @@ impl Summary {
         self.gauges.iter().find(|(g, _)| *g == gauge).map(|&(_, value)| value)
     }
 
-    /// Requests that succeeded or failed; not those that were cancelled or that the end of the test cut off.
+    /// Requests that succeeded or failed; not those that were cancelled or that the end of the test
+    /// cut off.
     pub fn finished(&self) -> u64 {
         self.counter(Counter::HttpReqs, None).map_or(0, |c| c.count)
     }
@@ -189,9 +190,9 @@ impl Summary {
 }
 
 impl Summary {
-    /// Adds what another machine measured at the same time, of the same kinds of request in the same order. Exact: counts and
-    /// histograms are those of one run of both. (Extremes of levels are added, too, and so bound the true ones.) Rates are per second
-    /// of the longer window.
+    /// Adds what another machine measured at the same time, of the same kinds of request in the
+    /// same order. Exact: counts and histograms are those of one run of both. (Extremes of levels
+    /// are added, too, and so bound the true ones.) Rates are per second of the longer window.
     pub fn add(&mut self, other: &Self) {
         debug_assert_eq!(self.requests.len(), other.requests.len(), "the same kinds");
         self.window = self.window.max(other.window);
@@ -211,7 +212,8 @@ impl Summary {
     }
 }
 
-/// Adds to each entry of an ascending list what the other says of it, and takes over what is only there.
+/// Adds to each entry of an ascending list what the other says of it, and takes over what is only
+/// there.
 fn add_each<K: Ord + Clone, V: Clone>(list: &mut Vec<(K, V)>, other: &[(K, V)], add: impl Fn(&mut V, &V)) {
     for (key, more) in other {
         match list.binary_search_by(|(known, _)| known.cmp(key)) {
@@ -368,7 +370,8 @@ mod tests {
         assert!(s.trend(Trend::HttpReqConnecting, Some("chat")).is_none());
     }
 
-    /// What a whole has and none of its kinds is exactly what is of no kind: the readers of results rely on it.
+    /// What a whole has and none of its kinds is exactly what is of no kind: the readers of results
+    /// rely on it.
     #[test]
     fn what_is_global_is_known() {
         let ms = Nanos::from_millis(1);

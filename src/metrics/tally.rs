@@ -1,19 +1,22 @@
 //! A tally: the sum of samples. It has a zero and `+=`, and the order of additions does not matter.
 //!
-//! Two sums are needed, because levels add differently from everything else. `a += &b` is for tallies of the *same time* (the workers
-//! of one second): levels add up. [`Tally::append`] is for tallies *one after the other* (the seconds of a run): the later level
-//! is the value, the extremes are the extremes of both. Everything that is not a level is added in the same, exact way by both.
+//! Two sums are needed, because levels add differently from everything else. `a += &b` is for
+//! tallies of the *same time* (the workers of one second): levels add up. [`Tally::append`] is for
+//! tallies *one after the other* (the seconds of a run): the later level is the value, the extremes
+//! are the extremes of both. Everything that is not a level is added in the same, exact way by
+//! both.
 //!
-//! Each kind of request has numbers of its own. "All kinds" is never recorded: it is their sum, made when a summary is.
+//! Each kind of request has numbers of its own. "All kinds" is never recorded: it is their sum,
+//! made when a summary is.
 
-use super::{
-    Attempts, Category, Counter, Distribution, Example, Failure, Gauge, Incidents, Outcome, Paths, Sample, Trend,
-};
+use super::part::Part;
+use super::{Attempts, Counter, Example, Failure, Gauge, Incidents, Outcome, Paths, Sample, Trend};
 use crate::units::Nanos;
 use std::net::SocketAddr;
 use std::ops::AddAssign;
 
-/// Sums of one worker's second, or of a whole run. Memory does not grow with the number of requests.
+/// Sums of one worker's second, or of a whole run. Memory does not grow with the number of
+/// requests.
 #[derive(Debug, Clone)]
 pub struct Tally {
     /// CPU time that the workers used, user and system.
@@ -34,43 +37,15 @@ pub struct Tally {
     pub(super) failed_checks: Vec<(&'static str, u64)>,
     /// What happened on the way to the servers.
     pub(super) paths: Paths,
-    /// Levels.
     pub(super) levels: [Level; Gauge::ALL.len()],
 }
 
-/// Requests that were started, and those that ended: as a success or a failure, cancelled or interrupted. Once a run is over
-/// both are equal, in the measurement window and outside it.
+/// Requests that were started, and those that ended: as a success or a failure, cancelled or
+/// interrupted. Once a run is over both are equal, in the measurement window and outside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Balance {
-    /// Started.
     pub started: u64,
-    /// Ended.
     pub ended: u64,
-}
-
-/// The numbers of one kind of request.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Part {
-    /// Made when the first time is recorded: most kinds have only a few of them, and each takes 184 KiB.
-    trends: [Option<Box<Distribution>>; Trend::ALL.len()],
-    /// In the whole test.
-    counters: [u64; Counter::ALL.len()],
-    /// What of them arrived in the measurement window, which is what rates are made of.
-    in_window: [u64; Counter::ALL.len()],
-    /// Finished requests that failed.
-    pub(super) failed: u64,
-    /// Response checks that held.
-    pub(super) checks_held: u64,
-    /// Response checks that did not.
-    pub(super) checks_failed: u64,
-    /// Requests that met every goal of a single request.
-    pub(super) good: u64,
-    /// Requests that were held against such goals.
-    pub(super) judged: u64,
-    /// Successful requests whose tokens the server counted.
-    pub(super) counted_by_usage: u64,
-    /// Successful requests whose tokens we had to count, one an event.
-    pub(super) counted_by_events: u64,
 }
 
 /// A level, with its extremes since the last `clear`.
@@ -116,7 +91,8 @@ impl Tally {
 
     /// A finished (or interrupted) request. Allocates nothing once the kind is warm.
     ///
-    /// A kind that the mix does not have is a defect of the caller; in release builds the sample is dropped.
+    /// A kind that the mix does not have is a defect of the caller; in release builds the sample is
+    /// dropped.
     pub fn record(&mut self, sample: &Sample) {
         let Some(part) = self.kinds.get_mut(usize::from(sample.kind)) else {
             debug_assert!(false, "kind {} of {}", sample.kind, self.kinds.len());
@@ -162,7 +138,8 @@ impl Tally {
         self.shared.count(Counter::HttpReqsStarted, 1, 1);
     }
 
-    /// A request of `kind` that was recorded as a success has failed after all. Its times stay where they are.
+    /// A request of `kind` that was recorded as a success has failed after all. Its times stay
+    /// where they are.
     pub fn condemn(&mut self, kind: u16, failure: Failure, at: Nanos) {
         debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
         if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
@@ -178,8 +155,8 @@ impl Tally {
         Balance { started: self.shared.counter(Counter::HttpReqsStarted), ended }
     }
 
-    /// Whether an example of a failure of that class, which ended `at`, would be kept. It is asked for before one is made, so that a
-    /// storm of failures makes one example and not thousands.
+    /// Whether an example of a failure of that class, which ended `at`, would be kept. It is asked
+    /// for before one is made, so that a storm of failures makes one example and not thousands.
     pub fn wants_example(&self, failure: Failure, at: Nanos) -> bool {
         self.failures[failure as usize].wants(at)
     }
@@ -228,7 +205,7 @@ impl Tally {
     }
 
     /// A request failed by TLS, for that reason.
-    pub fn tls_trouble(&mut self, name: &'static str) {
+    pub fn tls_failure(&mut self, name: &'static str) {
         self.paths.trouble(name, 1);
     }
 
@@ -270,7 +247,8 @@ impl Tally {
         if count == 0 { Nanos::ZERO } else { Nanos::from_secs_f64(sum / count as f64 / 1e3) }
     }
 
-    /// A request of `kind` is sent again: the server had closed a reused connection before it answered.
+    /// A request of `kind` is sent again: the server had closed a reused connection before it
+    /// answered.
     pub fn stale_retry(&mut self, kind: u16, in_window: bool) {
         debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
         if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
@@ -297,7 +275,8 @@ impl Tally {
         };
     }
 
-    /// Takes over the present levels of `earlier`, the tally of the time right before: a level lasts until it changes.
+    /// Takes over the present levels of `earlier`, the tally of the time right before: a level
+    /// lasts until it changes.
     pub fn continue_levels(&mut self, earlier: &Self) {
         self.levels = earlier.levels;
         for level in &mut self.levels {
@@ -310,8 +289,8 @@ impl Tally {
         self.levels = [Level::default(); Gauge::ALL.len()];
     }
 
-    /// Adds what of `outside`, requests that were sent outside the measurement window, arrived inside it: rates are of what arrived,
-    /// whoever sent it. Nothing else of it is added.
+    /// Adds what of `outside`, requests that were sent outside the measurement window, arrived
+    /// inside it: rates are of what arrived, whoever sent it. Nothing else of it is added.
     pub fn add_arrivals(&mut self, outside: &Self) {
         for (part, more) in self.kinds.iter_mut().zip(&outside.kinds) {
             for (n, more) in part.in_window.iter_mut().zip(&more.in_window) {
@@ -320,8 +299,9 @@ impl Tally {
         }
     }
 
-    /// Adds a tally of the time right after this one: the next second of the same run. Levels do not add up here; the later value is
-    /// the value, and the extremes are those of both. Everything else is added as by `+=`.
+    /// Adds a tally of the time right after this one: the next second of the same run. Levels do
+    /// not add up here; the later value is the value, and the extremes are those of both.
+    /// Everything else is added as by `+=`.
     pub fn append(&mut self, later: &Self) {
         self.add_sums(later);
         for (level, then) in self.levels.iter_mut().zip(&later.levels) {
@@ -365,8 +345,8 @@ impl Tally {
 }
 
 impl AddAssign<&Self> for Tally {
-    /// Adds a tally of the same time: another worker's. Levels add up; their summed extremes bound the true ones, since not all
-    /// workers need have been at theirs at once.
+    /// Adds a tally of the same time: another worker's. Levels add up; their summed extremes bound
+    /// the true ones, since not all workers need have been at theirs at once.
     fn add_assign(&mut self, other: &Self) {
         self.add_sums(other);
         for (level, more) in self.levels.iter_mut().zip(&other.levels) {
@@ -376,169 +356,6 @@ impl AddAssign<&Self> for Tally {
             level.is_set |= more.is_set;
         }
     }
-}
-
-impl Part {
-    /// The times of a trend; none if there are none.
-    pub(super) fn trend(&self, trend: Trend) -> Option<&Distribution> {
-        self.trends[trend as usize].as_deref().filter(|d| d.count > 0)
-    }
-
-    /// A count of the whole test.
-    pub(super) fn counter(&self, counter: Counter) -> u64 {
-        self.counters[counter as usize]
-    }
-
-    /// What of it arrived in the measurement window.
-    pub(super) fn counter_in_window(&self, counter: Counter) -> u64 {
-        self.in_window[counter as usize]
-    }
-
-    fn clear(&mut self) {
-        // Not `= default()`: that would give the histograms back.
-        self.trends.iter_mut().flatten().for_each(|d| d.clear());
-        *self = Self { trends: std::mem::take(&mut self.trends), ..Self::default() };
-    }
-
-    fn add(&mut self, other: &Self) {
-        for (trend, more) in self.trends.iter_mut().zip(&other.trends) {
-            if let Some(more) = more.as_deref().filter(|d| d.count > 0) {
-                trend.get_or_insert_default().add(more);
-            }
-        }
-        for (n, more) in self.counters.iter_mut().zip(&other.counters) {
-            *n += more;
-        }
-        for (n, more) in self.in_window.iter_mut().zip(&other.in_window) {
-            *n += more;
-        }
-        self.failed += other.failed;
-        self.checks_held += other.checks_held;
-        self.checks_failed += other.checks_failed;
-        self.good += other.good;
-        self.judged += other.judged;
-        self.counted_by_usage += other.counted_by_usage;
-        self.counted_by_events += other.counted_by_events;
-    }
-
-    fn time(&mut self, trend: Trend, time: Nanos) {
-        self.times(trend, time, 1);
-    }
-
-    fn times(&mut self, trend: Trend, time: Nanos, n: u32) {
-        self.trends[trend as usize].get_or_insert_default().record_n(time, n);
-    }
-
-    fn count(&mut self, counter: Counter, n: u64, in_window: u64) {
-        self.counters[counter as usize] += n;
-        self.in_window[counter as usize] += in_window;
-    }
-
-    /// What went over the wire, however the request ended: an interrupted stream's tokens arrived all the same.
-    fn count_traffic(&mut self, s: &Sample) {
-        let whole = |n: u64| if s.in_window { n } else { 0 };
-        let reasoning = s.usage.map(|u| u.reasoning).filter(|&n| n > 0).unwrap_or(s.reasoning_events);
-        for (counter, n) in [
-            (Counter::TokensOutput, u64::from(tokens(s))),
-            (Counter::TokensReasoning, u64::from(reasoning)),
-            (Counter::TokenEvents, u64::from(s.token_events)),
-            (Counter::DataReceived, s.bytes_received),
-        ] {
-            self.count(counter, n, arrived_in_window(n, s));
-        }
-        for (counter, n) in [
-            (Counter::TokensInput, s.usage.map_or(0, |u| u64::from(u.input))),
-            (Counter::TokensCached, s.usage.map_or(0, |u| u64::from(u.cached))),
-            (Counter::DataSent, s.bytes_sent),
-            (Counter::ConnectionsReused, u64::from(s.reused)),
-            (Counter::BadEvents, u64::from(s.bad_events)),
-            (Counter::HttpReqsSent, u64::from(s.bytes_sent > 0)),
-            (Counter::TbtCensored, u64::from(s.gaps_censored)),
-            (Counter::TtftCensored, u64::from(s.ttft_censored)),
-        ] {
-            self.count(counter, n, whole(n));
-        }
-    }
-
-    fn count_finished(&mut self, s: &Sample) {
-        self.count(Counter::HttpReqs, 1, u64::from(s.in_window));
-        self.count(Counter::Iterations, 1, u64::from(s.in_window));
-    }
-
-    fn count_failure(&mut self, failure: Failure, s: &Sample) {
-        self.failed += 1;
-        let category = failure.category();
-        let trend = match category {
-            Category::Status | Category::Protocol | Category::Answer => Trend::HttpReqDurationFailed,
-            Category::Network | Category::Timeout | Category::Ours => Trend::HttpReqDurationAborted,
-        };
-        self.time(trend, s.end.since(s.sent));
-        match category {
-            Category::Network => self.count(Counter::ConnectionFailures, 1, u64::from(s.in_window)),
-            Category::Timeout => self.count(Counter::Timeouts, 1, u64::from(s.in_window)),
-            Category::Status | Category::Protocol | Category::Answer | Category::Ours => {}
-        }
-    }
-
-    /// The times of a successful request.
-    fn time_success(&mut self, s: &Sample) {
-        self.time(Trend::HttpReqDuration, s.end.since(s.sent));
-        if let Some(intended) = s.intended {
-            self.time(Trend::HttpReqDurationFromIntended, s.end.since(intended));
-        }
-        for (trend, instant) in [
-            (Trend::HttpReqWaiting, s.first_byte),
-            (Trend::Ttfe, s.first_event),
-            (Trend::Ttft, s.first_token.filter(|_| !s.ttft_censored)),
-            (Trend::Ttfo, s.first_visible.filter(|_| !s.ttfo_censored)),
-        ] {
-            if let Some(instant) = instant {
-                self.time(trend, instant.since(s.sent));
-            }
-        }
-        if let Some(gap) = s.longest_gap {
-            self.time(Trend::Stall, gap);
-        }
-        if let Some(tpot) = time_per_output_token(s) {
-            self.time(Trend::Tpot, tpot);
-        }
-        if s.usage.is_some_and(|u| u.output > 0) {
-            self.counted_by_usage += 1;
-        } else if s.token_events > 0 {
-            self.counted_by_events += 1;
-        }
-    }
-}
-
-/// Generated tokens: what the server says, else one an event. Bills are cumulative, and the last one of a stream that ended
-/// early may be older than its last events: Anthropic's first event bills one token.
-fn tokens(s: &Sample) -> u32 {
-    let billed = s.usage.map(|u| u.output).filter(|&n| n > 0).unwrap_or(s.token_events);
-    if s.outcome == Outcome::Success { billed } else { billed.max(s.token_events) }
-}
-
-/// What of a request's `n` arrived in the measurement window. A stream that crosses its edge is split like its token events, rounded
-/// to a whole number; what has none belongs to the window if it ended there.
-fn arrived_in_window(n: u64, s: &Sample) -> u64 {
-    let (events, inside) = (u128::from(s.token_events), u128::from(s.token_events_in_window));
-    match (events, s.in_window) {
-        (0, true) => n,
-        (0, false) => 0,
-        _ if inside >= events => n,
-        // At most n, so it fits.
-        _ => ((u128::from(n) * inside + events / 2) / events) as u64,
-    }
-}
-
-/// (last token − first token) / (tokens − tokens in the first event). The first event counts as one token, unless it says itself
-/// how many it held. None with a single event, in which the tokens after the first took no time that anybody could see.
-pub(super) fn time_per_output_token(s: &Sample) -> Option<Nanos> {
-    if s.token_events < 2 {
-        return None;
-    }
-    let after_first = u64::from(tokens(s).checked_sub(u32::from(s.tokens_in_first_event.max(1)))?);
-    let took = s.last_token?.since(s.first_token?);
-    took.0.checked_div(after_first).map(Nanos)
 }
 
 /// Adds `n` to the count of `key` in a short ascending list; allocates only for a key that is new.

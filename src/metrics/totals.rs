@@ -1,5 +1,5 @@
-//! Running sums of a whole run: every counter and every rate, without distributions, and so cheap enough to be
-//! taken once a second.
+//! Running sums of a whole run: every counter and every rate, without distributions, and so cheap
+//! enough to be taken once a second.
 
 use super::summary::RateValue;
 use super::{Counter, Rate, Tally};

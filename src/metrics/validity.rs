@@ -1,7 +1,9 @@
-//! Is this run valid? The tool judges itself: was it the server that was measured, or a client that could not keep up?
+//! Is this run valid? The tool judges itself: was it the server that was measured, or a client that
+//! could not keep up?
 //!
-//! Each [`Signal`] is one number with two limits and advice. The worst of them is the verdict of the run. Percentiles of a strained
-//! client deserve care; a bottlenecked client's say little about the server.
+//! Each [`Signal`] is one number with two limits and advice. The worst of them is the verdict of
+//! the run. Percentiles of a strained client deserve care; a bottlenecked client's say little about
+//! the server.
 
 use super::{Counter, Gauge, Second, Summary, Trend};
 use crate::units::rounded;
@@ -13,7 +15,6 @@ use serde::{Deserialize, Serialize};
 pub enum Validity {
     /// Nothing was measured to judge it by.
     Unknown,
-    /// It kept up.
     Ok,
     /// It came near its limit.
     Strained,
@@ -36,7 +37,6 @@ impl Validity {
 /// One thing the client is judged by. Plain data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Signal {
-    /// What.
     pub name: String,
     /// What was measured, in the unit of its name (a share where there is none).
     pub value: f64,
@@ -45,7 +45,6 @@ pub struct Signal {
     pub strained_above: f64,
     /// Beyond which it is a bottleneck.
     pub limit: f64,
-    /// The judgement.
     pub verdict: Validity,
     /// What to do about it.
     #[serde(default)]
@@ -59,16 +58,13 @@ pub struct KernelCounts {
     pub steal: f64,
     /// Packets that were dropped because a core's queue was full.
     pub dropped: u64,
-    /// TCP segments sent.
     pub segments_sent: u64,
     /// TCP segments sent again.
     pub segments_retransmitted: u64,
 }
 
-/// What is judged.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
-    /// The whole run.
     pub summary: &'a Summary,
     /// Second by second.
     pub series: &'a [Second],
@@ -81,7 +77,8 @@ pub struct Evidence<'a> {
 /// A 99th percentile of fewer samples is that of one or two of them: the start of a thread, say.
 const ENOUGH: u64 = 500;
 
-/// What can be measured of a client, with its limits: name, strained above, bottleneck above, advice.
+/// What can be measured of a client, with its limits: name, strained above, bottleneck above,
+/// advice.
 type Kind = (&'static str, f64, f64, &'static str);
 
 const WORKER_CPU: Kind =
@@ -92,8 +89,8 @@ const RUN_QUEUE_WAIT: Kind = (
     0.10,
     "other programs compete for the workers' cores: stop them, or run the server on another machine",
 );
-/// With stamps lateness is not in the numbers, but it hides the single gaps of tokens that were read together, and delays the next
-/// request of each user.
+/// With stamps lateness is not in the numbers, but it hides the single gaps of tokens that were
+/// read together, and delays the next request of each user.
 const CLIENT_LAG: Kind = (
     "client_lag_p99_ms",
     2.0,
@@ -102,8 +99,8 @@ const CLIENT_LAG: Kind = (
 );
 const PASS_LENGTH: Kind =
     ("pass_length_p99_ms", 2.0, 10.0, "a worker's loop took long: use more workers or fewer users");
-/// Of open load: what a user waits before the server even hears of it. Times from the intended instant hold all the same, so it takes
-/// a second to call the run's question unanswered.
+/// Of open load: what a user waits before the server even hears of it. Times from the intended
+/// instant hold all the same, so it takes a second to call the run's question unanswered.
 const SCHEDULE_LAG: Kind = (
     "schedule_lag_p99_ms",
     5.0,
@@ -151,15 +148,16 @@ pub fn signals(evidence: &Evidence<'_>) -> Vec<Signal> {
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
     let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
 
-    // The first second warms up and the last is cut short; a run that has no others is judged by all it has.
+    // The first second warms up and the last is cut short; a run that has no others is judged by
+    // all it has.
     let whole = if series.len() > 3 { &series[1..series.len() - 1] } else { series };
     let mean =
         |of: fn(&Second) -> f64| (!whole.is_empty()).then(|| whole.iter().map(of).sum::<f64>() / whole.len() as f64);
     let (censored, missing, reads) =
         (count(Counter::TbtCensored), count(Counter::StampsMissing), times(Trend::ClientLag));
     let (offered, dropped) = (count(Counter::ArrivalsOffered), count(Counter::DroppedIterations));
-    // Started in the measurement window; what was started after it was late. One that is due as the window ends is started after it by
-    // whoever is quick, too.
+    // Started in the measurement window; what was started after it was late. One that is due as the
+    // window ends is started after it by whoever is quick, too.
     let in_window = |counter| summary.counter(counter, None).map_or(0, |c| c.in_window);
     let asked_for = in_window(Counter::ArrivalsOffered);
     let late = asked_for.saturating_sub(in_window(Counter::ArrivalsStarted)).saturating_sub(1);

@@ -1,6 +1,5 @@
 //! Built-in prompts, for profiles that do not bring their own.
 
-/// A few words.
 const SHORT: [&str; 6] = ["Hello!", "Hi", "How are you?", "Tell me a joke.", "What is 7 times 6?", "Good morning!"];
 
 /// A sentence or two.
@@ -13,7 +12,6 @@ const MEDIUM: [&str; 6] = [
     "Translate into French and keep it polite: we are sorry, but your parcel will arrive two days later than planned.",
 ];
 
-/// A paragraph.
 const LONG: [&str; 4] = [
     "We run an online shop with about forty thousand orders a day. Orders come in through a web front end, are written to one \
      relational database and are then picked up by a job that runs every minute, reserves the stock, charges the customer and \

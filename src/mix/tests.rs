@@ -20,7 +20,7 @@ fn kind(name: &str, weight: u32) -> Kind {
         headers: Vec::new(),
         timeouts: Timeouts { connect: Nanos(1), first_byte: Nanos(1), stall: Nanos(1), total: Nanos(1) },
         optional: false,
-        conduct: Conduct::default(),
+        behaviors: BehaviorMix::default(),
     }
 }
 
@@ -56,8 +56,8 @@ fn pieces(kind: &Kind) -> Vec<Piece> {
     pieces
 }
 
-fn scenario(kinds: &[Kind], envelope: &Envelope, seed: u64) -> Scenario {
-    Scenario::with_bodies(&Mix { kinds: kinds.to_vec() }, std::slice::from_ref(envelope), seed, pieces)
+fn writer(kinds: &[Kind], envelope: &Envelope, seed: u64) -> RequestWriter {
+    RequestWriter::with_bodies(&Mix { kinds: kinds.to_vec() }, std::slice::from_ref(envelope), seed, pieces)
 }
 
 /// A request as a server would read it.
@@ -79,9 +79,9 @@ impl Seen {
     }
 }
 
-fn seen(scenario: &Scenario, draw_vu: u32, iteration: u64) -> Seen {
+fn seen(writer: &RequestWriter, draw_vu: u32, iteration: u64) -> Seen {
     let mut request = Request::default();
-    scenario.write(0, draw_vu, iteration, &mut request);
+    writer.write(0, draw_vu, iteration, &mut request);
     let text = String::from_utf8(request.bytes).expect("these tests send text");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let mut lines = head.split("\r\n");
@@ -110,7 +110,7 @@ fn a_request_to_the_letter() {
     };
     let envelope = Envelope { api_key: Some(Secret::new("sk-1".to_owned())), ..envelope() };
     let mut request = Request { bytes: b"of before".to_vec(), kind: 9, behavior: ClientBehavior::default() };
-    scenario(&[kind], &envelope, 1).write(0, 0, 0, &mut request);
+    writer(&[kind], &envelope, 1).write(0, 0, 0, &mut request);
     let expected = format!(
         "POST /openai/v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: llmsim-blast/{}\r\n\
          Accept: text/event-stream\r\nAccept-Encoding: identity\r\nContent-Type: application/json\r\n\
@@ -134,9 +134,9 @@ fn a_websocket_is_asked_for_and_then_asked() {
         headers: vec![("X-Run".to_owned(), "7".to_owned()), ("connection".to_owned(), "close".to_owned())],
         ..kind("ws", 1)
     };
-    let scenario = Scenario::new(&Mix { kinds: vec![kind] }, &[envelope()], 1);
+    let writer = RequestWriter::new(&Mix { kinds: vec![kind] }, &[envelope()], 1);
     let mut request = Request::default();
-    let key = scenario.write_upgrade(0, 0, 0, &mut request);
+    let key = writer.write_upgrade(0, 0, 0, &mut request);
     let expected = format!(
         "GET /openai/v1/responses HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: llmsim-blast/{}\r\n\
          Accept: application/json\r\nAccept-Encoding: identity\r\nX-Run: 7\r\nConnection: Upgrade\r\n\
@@ -145,9 +145,9 @@ fn a_websocket_is_asked_for_and_then_asked() {
         str::from_utf8(key.as_bytes()).expect("base64")
     );
     assert_eq!(str::from_utf8(&request.bytes), Ok(expected.as_str()));
-    assert_ne!(scenario.write_upgrade(0, 0, 1, &mut request), key, "each handshake has a nonce of its own");
-    assert_eq!(scenario.write_upgrade(0, 0, 0, &mut request), key, "drawn from the seed");
-    scenario.write(0, 0, 0, &mut request);
+    assert_ne!(writer.write_upgrade(0, 0, 1, &mut request), key, "each handshake has a nonce of its own");
+    assert_eq!(writer.write_upgrade(0, 0, 0, &mut request), key, "drawn from the seed");
+    writer.write(0, 0, 0, &mut request);
     let expected = r#"{"type":"response.create","model":"gpt-5","input":"Hi","max_output_tokens":20}"#;
     assert_eq!(request.bytes[..2], [0x81, 0x80 | expected.len() as u8]);
     let (head, payload) = request.bytes.split_at_mut(6);
@@ -158,7 +158,7 @@ fn a_websocket_is_asked_for_and_then_asked() {
 #[test]
 fn a_get_has_no_body_and_says_nothing_about_one() {
     let envelope = Envelope { path_prefix: "/gateway".to_owned(), ..envelope() };
-    let seen = seen(&scenario(&[get("health", 1, "/health")], &envelope, 1), 3, 4);
+    let seen = seen(&writer(&[get("health", 1, "/health")], &envelope, 1), 3, 4);
     assert_eq!((seen.line.as_str(), seen.body.as_str()), ("GET /gateway/health HTTP/1.1", ""));
     assert_eq!(seen.all("accept"), ["application/json"]);
     assert!(seen.all("content-type").is_empty() && seen.all("content-length").is_empty());
@@ -167,15 +167,15 @@ fn a_get_has_no_body_and_says_nothing_about_one() {
 #[test]
 fn the_model_in_a_path_is_percent_encoded() {
     let models = vec!["org/mo del?".to_owned(), "größe".to_owned()];
-    let scenario = scenario(&[Kind { models, ..get("model", 1, "models/{model}") }], &envelope(), 1);
-    let lines: std::collections::BTreeSet<String> = (0..50).map(|i| seen(&scenario, 0, i).line).collect();
+    let writer = writer(&[Kind { models, ..get("model", 1, "models/{model}") }], &envelope(), 1);
+    let lines: std::collections::BTreeSet<String> = (0..50).map(|i| seen(&writer, 0, i).line).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     assert_eq!(lines, ["GET /models/gr%C3%B6%C3%9Fe HTTP/1.1", "GET /models/org%2Fmo%20del%3F HTTP/1.1"]);
 }
 
 #[test]
 fn a_path_cannot_break_the_request_line() {
-    let seen = seen(&scenario(&[get("odd", 1, "/a b\r\nX: y?q=1&r=ü")], &envelope(), 1), 0, 0);
+    let seen = seen(&writer(&[get("odd", 1, "/a b\r\nX: y?q=1&r=ü")], &envelope(), 1), 0, 0);
     assert_eq!(seen.line, "GET /a%20b%0D%0AX:%20y?q=1&r=%C3%BC HTTP/1.1");
 }
 
@@ -195,7 +195,7 @@ fn a_header_replaces_ours_and_the_kind_wins_over_the_target() {
         ..envelope()
     };
     let headers = vec![pair("X-TAG", "kind"), pair("host", "example.test"), pair("user-agent", "other/1")];
-    let seen = seen(&scenario(&[Kind { headers, ..kind("chat", 1) }], &envelope, 1), 0, 0);
+    let seen = seen(&writer(&[Kind { headers, ..kind("chat", 1) }], &envelope, 1), 0, 0);
     assert_eq!(seen.all("authorization"), ["Basic theirs"]);
     assert_eq!(seen.all("x-tag"), ["kind"]);
     assert_eq!(seen.all("x-both"), ["a", "b"], "twice in one level is meant");
@@ -210,7 +210,7 @@ fn each_api_gets_its_headers_and_its_key() {
     let envelope = Envelope { api_key: Some(Secret::new("k".to_owned())), ..envelope() };
     let sent = |api: Api, headers: Vec<(String, String)>| {
         let kind = Kind { api, path: api.path().to_owned(), headers, ..kind("r", 1) };
-        seen(&scenario(&[kind], &envelope, 1), 0, 0)
+        seen(&writer(&[kind], &envelope, 1), 0, 0)
     };
     for api in Api::ALL {
         let seen = sent(api, Vec::new());
@@ -251,10 +251,10 @@ fn texts_that_need_escaping_arrive_as_they_are() {
         "",
     ];
     let odd: Vec<String> = odd.map(str::to_owned).to_vec();
-    let scenario = scenario(&[Kind { models: odd.clone(), prompts: odd.clone(), ..kind("chat", 1) }], &envelope(), 3);
+    let writer = writer(&[Kind { models: odd.clone(), prompts: odd.clone(), ..kind("chat", 1) }], &envelope(), 3);
     let (mut models, mut prompts) = (BTreeMap::new(), BTreeMap::new());
     for i in 0..300 {
-        let body = seen(&scenario, 1, i).json();
+        let body = seen(&writer, 1, i).json();
         *models.entry(body["model"].as_str().expect("a string").to_owned()).or_insert(0) += 1;
         *prompts.entry(body["messages"][0]["content"].as_str().expect("a string").to_owned()).or_insert(0) += 1;
     }
@@ -264,23 +264,23 @@ fn texts_that_need_escaping_arrive_as_they_are() {
 
 #[test]
 fn token_limits_reach_both_ends_and_may_be_absent() {
-    let scenario = scenario(&[Kind { max_tokens: Some((9, 11)), ..kind("chat", 1) }], &envelope(), 3);
+    let writer = writer(&[Kind { max_tokens: Some((9, 11)), ..kind("chat", 1) }], &envelope(), 3);
     let mut limits: Vec<u64> =
-        (0..100).map(|i| seen(&scenario, i, 0).json()["max_tokens"].as_u64().expect("a number")).collect();
+        (0..100).map(|i| seen(&writer, i, 0).json()["max_tokens"].as_u64().expect("a number")).collect();
     limits.sort_unstable();
     limits.dedup();
     assert_eq!(limits, [9, 10, 11]);
-    let without = self::scenario(&[Kind { max_tokens: None, ..kind("chat", 1) }], &envelope(), 3);
+    let without = self::writer(&[Kind { max_tokens: None, ..kind("chat", 1) }], &envelope(), 3);
     assert_eq!(seen(&without, 0, 0).json().get("max_tokens"), None);
 }
 
 #[test]
 fn kinds_come_as_their_weights_say() {
     let kinds = [kind("a", 70), get("never", 0, "/x"), kind("b", 25), get("c", 5, "/health"), get("never", 0, "/y")];
-    let scenario = scenario(&kinds, &envelope(), 42);
+    let writer = writer(&kinds, &envelope(), 42);
     let mut counts = [0u32; 5];
     for (vu, iteration) in (0..100).flat_map(|vu| (0..200).map(move |i| (vu, i))) {
-        counts[scenario.draw(vu, iteration).kind] += 1;
+        counts[writer.draw(vu, iteration).kind] += 1;
     }
     // Four standard deviations of 20,000 draws: 260, 245 and 123.
     assert!(
@@ -292,10 +292,10 @@ fn kinds_come_as_their_weights_say() {
 
 #[test]
 fn all_models_and_prompts_are_drawn_alike_and_apart() {
-    let scenario = scenario(&[kind("chat", 1)], &envelope(), 42);
+    let writer = writer(&[kind("chat", 1)], &envelope(), 42);
     let mut pairs = BTreeMap::new();
     for i in 0..42_000 {
-        let draw = scenario.draw(0, i);
+        let draw = writer.draw(0, i);
         *pairs.entry((draw.model, draw.prompt)).or_insert(0u32) += 1;
     }
     assert_eq!(pairs.len(), 7 * 6);
@@ -305,8 +305,8 @@ fn all_models_and_prompts_are_drawn_alike_and_apart() {
 #[test]
 fn another_seed_user_or_iteration_draws_something_else() {
     let draws = |seed, vu: u32, first: u64| {
-        let scenario = scenario(&[kind("a", 1), kind("b", 1)], &envelope(), seed);
-        (first..first + 20).map(|i| scenario.draw(vu, i)).collect::<Vec<_>>()
+        let writer = writer(&[kind("a", 1), kind("b", 1)], &envelope(), seed);
+        (first..first + 20).map(|i| writer.draw(vu, i)).collect::<Vec<_>>()
     };
     assert_eq!(draws(1, 2, 0), draws(1, 2, 0));
     for other in [draws(2, 2, 0), draws(1, 3, 0), draws(1, 2, 1)] {
@@ -316,11 +316,11 @@ fn another_seed_user_or_iteration_draws_something_else() {
 
 #[test]
 fn nothing_is_allocated_once_warm() {
-    let scenario = scenario(&[kind("a", 1), get("b", 1, "/health")], &envelope(), 1);
+    let writer = writer(&[kind("a", 1), get("b", 1, "/health")], &envelope(), 1);
     let mut request = Request { bytes: Vec::with_capacity(4096), kind: 0, behavior: ClientBehavior::default() };
     let address = request.bytes.as_ptr();
     for i in 0..100 {
-        scenario.write(0, 0, i, &mut request);
+        writer.write(0, 0, i, &mut request);
         assert_eq!((request.bytes.as_ptr(), request.bytes.capacity()), (address, 4096));
     }
 }
@@ -332,13 +332,13 @@ fn secrets_are_never_printed() {
         headers: vec![("x-api-key".to_owned(), "sk-hidden-2".to_owned())],
         ..envelope()
     };
-    let scenario = scenario(&[kind("chat", 1)], &envelope, 1);
+    let writer = writer(&[kind("chat", 1)], &envelope, 1);
     let mut request = Request::default();
-    scenario.write(0, 0, 0, &mut request);
+    writer.write(0, 0, 0, &mut request);
     let sent = String::from_utf8(std::mem::take(&mut request.bytes)).expect("text");
     assert!(sent.contains("sk-hidden-1") && sent.contains("sk-hidden-2"));
     request.bytes = sent.into_bytes();
-    let printed = format!("{envelope:?} {scenario:?} {request:?} {envelope:#?} {scenario:#?}");
+    let printed = format!("{envelope:?} {writer:?} {request:?} {envelope:#?} {writer:#?}");
     assert!(printed.contains("x-api-key") && printed.contains("[hidden]"));
     assert!(!printed.contains("sk-hidden"), "{printed}");
     // Bytes print as numbers: "sk-" is 115, 107, 45.
@@ -348,10 +348,10 @@ fn secrets_are_never_printed() {
 #[test]
 fn a_mix_of_nothing_sends_nothing_and_does_not_panic() {
     let mut request = Request { bytes: b"old".to_vec(), kind: 3, behavior: ClientBehavior::default() };
-    scenario(&[], &envelope(), 1).write(0, 0, 0, &mut request);
+    writer(&[], &envelope(), 1).write(0, 0, 0, &mut request);
     assert_eq!((request.bytes.len(), request.kind), (0, 0));
     let bare = Kind { models: Vec::new(), prompts: Vec::new(), ..kind("bare", 0) };
-    assert_eq!(seen(&scenario(&[bare], &envelope(), 1), 0, 0).json()["model"], json!(""));
+    assert_eq!(seen(&writer(&[bare], &envelope(), 1), 0, 0).json()["model"], json!(""));
 }
 
 #[test]
@@ -377,22 +377,22 @@ proptest! {
     #[test]
     fn any_text_survives(model in ".*", prompt in "(?s).*", seed in any::<u64>()) {
         let one = Kind { models: vec![model.clone()], prompts: vec![prompt.clone()], ..kind("chat", 1) };
-        let body = seen(&scenario(&[one], &envelope(), seed), 0, 0).json();
+        let body = seen(&writer(&[one], &envelope(), seed), 0, 0).json();
         prop_assert_eq!(body["model"].as_str(), Some(model.as_str()));
         prop_assert_eq!(body["messages"][0]["content"].as_str(), Some(prompt.as_str()));
     }
 }
 
 #[test]
-fn conduct_is_drawn_like_everything_else_and_changes_nothing_else() {
+fn behavior_is_drawn_like_everything_else_and_changes_nothing_else() {
     let leave = |n, share| Some(Leave { after: After::Tokens(n), share });
-    let conduct = Conduct {
+    let behavior = BehaviorMix {
         cancel: leave(1, 0.25),
         drop: leave(2, 0.5),
         slow_reader: Some(SlowReader { bytes_per_second: 9, share: 0.1 }),
     };
-    let usual = scenario(&[kind("chat", 1)], &envelope(), 3);
-    let odd = scenario(&[Kind { conduct, ..kind("chat", 1) }], &envelope(), 3);
+    let usual = writer(&[kind("chat", 1)], &envelope(), 3);
+    let odd = writer(&[Kind { behaviors: behavior, ..kind("chat", 1) }], &envelope(), 3);
     let (mut cancelled, mut dropped, mut slow) = (0, 0, 0);
     let (mut before, mut after) = (Request::default(), Request::default());
     for vu in 0..100 {
@@ -418,8 +418,8 @@ fn conduct_is_drawn_like_everything_else_and_changes_nothing_else() {
     assert!((2_280..2_720).contains(&cancelled), "{cancelled}");
     assert!((4_750..5_250).contains(&dropped), "{dropped}");
     assert!((850..1_150).contains(&slow), "{slow}");
-    let all = scenario(
-        &[Kind { conduct: Conduct { drop: leave(2, 1.0), ..Conduct::default() }, ..kind("chat", 1) }],
+    let all = writer(
+        &[Kind { behaviors: BehaviorMix { drop: leave(2, 1.0), ..BehaviorMix::default() }, ..kind("chat", 1) }],
         &envelope(),
         3,
     );
@@ -433,6 +433,6 @@ fn conduct_is_drawn_like_everything_else_and_changes_nothing_else() {
 fn a_query_of_the_target_follows_every_path() {
     let envelope = Envelope { query: "a=b&c=d".to_owned(), ..envelope() };
     for (path, expected) in [("/v1/x", "GET /v1/x?a=b&c=d HTTP/1.1"), ("/v1/x?y=z", "GET /v1/x?y=z&a=b&c=d HTTP/1.1")] {
-        assert_eq!(seen(&scenario(&[get("x", 1, path)], &envelope, 1), 3, 4).line, expected);
+        assert_eq!(seen(&writer(&[get("x", 1, path)], &envelope, 1), 3, 4).line, expected);
     }
 }

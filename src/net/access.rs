@@ -6,20 +6,23 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-/// How targets are reached. The default is the usual way: the URL's own host, over TCP, from any address of this machine.
+/// How targets are reached. The default is the usual way: the URL's own host, over TCP, from any
+/// address of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Access {
     /// Targets beside the plan's first: connections go to all of them in turn.
     pub more_targets: Vec<Target>,
     /// Addresses that stand for a host and port, instead of what the resolver says.
     pub pins: Vec<Pin>,
-    /// Other hosts and ports that are connected to in a host and port's place; names in requests and certificates stay.
+    /// Other hosts and ports that are connected to in a host and port's place; names in requests
+    /// and certificates stay.
     pub detours: Vec<Detour>,
     /// How often names are looked up again; none for once.
     pub dns_ttl: Option<Nanos>,
     /// A socket in the file system that is connected to instead of any address.
     pub unix_socket: Option<PathBuf>,
-    /// Addresses of this machine that connections leave from, in turn; empty leaves it to the kernel.
+    /// Addresses of this machine that connections leave from, in turn; empty leaves it to the
+    /// kernel.
     pub sources: Vec<IpAddr>,
     /// Connections begun per second, of all workers together; none for as many as it takes.
     pub connect_rate: Option<u32>,
@@ -36,13 +39,12 @@ pub struct Access {
 pub struct Pin {
     /// The host, as in the URL; `*` stands for every host.
     pub host: String,
-    /// The port.
     pub port: u16,
-    /// Its address.
     pub addr: IpAddr,
 }
 
-/// Another place that is connected to. Empty parts of `from` stand for any, empty parts of `to` for the same.
+/// Another place that is connected to. Empty parts of `from` stand for any, empty parts of `to` for
+/// the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detour {
     /// Host of the URL; empty for any.
@@ -55,12 +57,10 @@ pub struct Detour {
     pub to_port: Option<u16>,
 }
 
-/// An HTTP proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
     /// Name or address, without brackets.
     pub host: String,
-    /// Port.
     pub port: u16,
     /// Its addresses, once resolved.
     pub addrs: Vec<SocketAddr>,
@@ -91,18 +91,15 @@ pub enum Roots {
     /// Mozilla's list, as compiled in.
     #[default]
     BuiltIn,
-    /// The system's.
     Native,
     /// Those in a file, and no others.
     File(Pem),
 }
 
-/// Our own certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The certificate, then those that vouch for it.
     pub cert: Pem,
-    /// Its private key.
     pub key: Pem,
 }
 

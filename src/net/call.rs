@@ -1,4 +1,5 @@
-//! One blocking connection, for questions before and after a test: through the same sockets, proxies and sessions as the test itself.
+//! One blocking connection, for questions before and after a test: through the same sockets,
+//! proxies and sessions as the test itself.
 
 use super::tls::failure::{failed, failed_by};
 use super::tls::{Client, LEAST_BUFFER, Name, Session, TlsFailure};
@@ -15,7 +16,6 @@ const MAX_OPENING_READS: usize = 64;
 /// How a target is called on. Plain data.
 #[derive(Debug, Clone, Default)]
 pub struct Endpoint<'a> {
-    /// Its addresses.
     pub addrs: Vec<SocketAddr>,
     /// The socket in the file system that is used instead.
     pub unix_socket: Option<PathBuf>,

@@ -1,4 +1,5 @@
-//! Opens one connection after the other: to all targets and all their addresses in turn, from all sources in turn.
+//! Opens one connection after the other: to all targets and all their addresses in turn, from all
+//! sources in turn.
 
 use super::access::Access;
 use super::call::Endpoint;
@@ -15,7 +16,6 @@ use std::path::PathBuf;
 /// Where the next connection goes. Plain data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// Which target.
     pub target: u16,
     /// Which address, by number, see [`Dialer::addr`]; the last number is that of none.
     pub addr: u16,
@@ -53,8 +53,8 @@ struct TargetRoute {
 }
 
 impl Dialer {
-    /// A dialer whose first connection is the `nth` of all in the order of targets and addresses: workers begin at different ones.
-    /// `connections` is how many it will have at once.
+    /// A dialer whose first connection is the `nth` of all in the order of targets and addresses:
+    /// workers begin at different ones. `connections` is how many it will have at once.
     pub fn new<'a>(
         targets: impl IntoIterator<Item = &'a Target>,
         access: &Access,
@@ -112,7 +112,8 @@ impl Dialer {
         self.known.get(usize::from(route.addr)).copied()
     }
 
-    /// Begins to connect, and registers the socket once and for all. One that is read `slowly` has a small receive buffer.
+    /// Begins to connect, and registers the socket once and for all. One that is read `slowly` has
+    /// a small receive buffer.
     pub fn dial(&mut self, route: Route, registry: &Registry, token: Token, slowly: bool) -> io::Result<Stream> {
         let socket = match (&self.unix_socket, self.addr(route)) {
             (Some(path), _) => Socket::unix(path, registry, token)?,
@@ -123,7 +124,8 @@ impl Dialer {
         to_target.stream(socket, self.tls.as_ref())
     }
 
-    /// New addresses of the targets, in their order; a target whose name could not be looked up keeps its old ones.
+    /// New addresses of the targets, in their order; a target whose name could not be looked up
+    /// keeps its old ones.
     pub fn readdress(&mut self, addrs: Vec<Option<Vec<SocketAddr>>>) {
         for (to_target, addrs) in self.to_targets.iter_mut().zip(addrs) {
             let found = addrs.map(|addrs| numbers(&addrs, &mut self.known)).filter(|found| !found.is_empty());
@@ -164,8 +166,8 @@ fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
-/// The numbers of `addrs`. New ones are added, as long as there are numbers: a name whose addresses change every second for half a day
-/// keeps the last ones after that.
+/// The numbers of `addrs`. New ones are added, as long as there are numbers: a name whose addresses
+/// change every second for half a day keeps the last ones after that.
 fn numbers(addrs: &[SocketAddr], known: &mut Vec<SocketAddr>) -> Vec<u16> {
     let mut number = |addr: &SocketAddr| match known.iter().position(|other| other == addr) {
         Some(n) => Some(n as u16),

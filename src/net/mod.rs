@@ -1,8 +1,9 @@
 //! Bytes ↔ kernel. No HTTP, but for the one question that opens a way through a proxy.
 //!
-//! A [`Target`] says where and [`Access`] how it is reached; a [`Dialer`] opens one [`Stream`] after the other there. Reads and writes
-//! never block and answer in one of three routes, [`IoStatus`]; everything else is an error of the operating system, passed on as it is,
-//! or of TLS. A [`Call`] is the same for one blocking question before or after a test.
+//! A [`Target`] says where and [`Access`] how it is reached; a [`Dialer`] opens one [`Stream`]
+//! after the other there. Reads and writes never block and answer in one of three routes,
+//! [`IoStatus`]; everything else is an error of the operating system, passed on as it is, or of
+//! TLS. A [`Call`] is the same for one blocking question before or after a test.
 
 pub mod access;
 mod call;

@@ -7,13 +7,16 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long a family of addresses that answers waits for the other (the "Connection Attempt Delay" of RFC 8305, section 5).
+/// How long a family of addresses that answers waits for the other (the "Connection Attempt Delay"
+/// of RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
-/// Longest wait for the first of the two. If neither has answered by then both are kept: whatever is wrong is not the family.
+/// Longest wait for the first of the two. If neither has answered by then both are kept: whatever
+/// is wrong is not the family.
 const FAMILY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The addresses that a target is connected to at: those of its pins, of its detour, of the proxy, or of its own name. Asks the
-/// resolver, which may take its time: never called while a worker waits for it.
+/// The addresses that a target is connected to at: those of its pins, of its detour, of the proxy,
+/// or of its own name. Asks the resolver, which may take its time: never called while a worker
+/// waits for it.
 pub fn look_up(target: &Target, access: &Access) -> io::Result<Vec<SocketAddr>> {
     if access.unix_socket.is_some() {
         return Ok(Vec::new());
@@ -59,8 +62,8 @@ fn pinned_or_resolved(host: &str, port: u16, access: &Access) -> io::Result<Vec<
     Ok(addrs)
 }
 
-/// Drops the addresses of a family that does not answer while the other does, and names it. A machine without IPv6, or a name with a
-/// stale record, would else lose every second connection.
+/// Drops the addresses of a family that does not answer while the other does, and names it. A
+/// machine without IPv6, or a name with a stale record, would else lose every second connection.
 pub fn drop_dead_family(addrs: &mut Vec<SocketAddr>) -> Option<&'static str> {
     let (v6, v4): (Vec<SocketAddr>, Vec<SocketAddr>) = addrs.iter().partition(|addr| addr.is_ipv6());
     if v6.is_empty() || v4.is_empty() {

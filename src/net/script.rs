@@ -21,7 +21,8 @@ pub(crate) struct Kernel {
     pub(crate) eof: bool,
     /// Our side was dropped.
     pub(crate) dropped: bool,
-    /// The peer has reset the connection: nothing can be written any more. What it sent before can be read.
+    /// The peer has reset the connection: nothing can be written any more. What it sent before can
+    /// be read.
     pub(crate) reset: bool,
     /// How many bytes a write takes at most; none means all.
     pub(crate) window: Option<usize>,

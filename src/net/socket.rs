@@ -12,14 +12,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-/// What the poll is to report: all there is, once, when it changes (edge-triggered). One `epoll_ctl` serves the connection's whole life:
-/// "writable" comes when it is connected and after a write that did not fit, and at no other time.
+/// What the poll is to report: all there is, once, when it changes (edge-triggered). One
+/// `epoll_ctl` serves the connection's whole life: "writable" comes when it is connected and after
+/// a write that did not fit, and at no other time.
 const INTEREST: fn() -> Interest = || Interest::READABLE | Interest::WRITABLE;
 
-/// Receive buffer of a reader that is slow on purpose. The kernel doubles it for its own needs, and gives none smaller than about that.
+/// Receive buffer of a reader that is slow on purpose. The kernel doubles it for its own needs, and
+/// gives none smaller than about that.
 const SMALL_RECEIVE_BUFFER: usize = 4 * 1024;
 
-/// A socket.
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp {
@@ -35,7 +36,8 @@ pub(super) enum Socket {
 impl Socket {
     /// Begins to connect to an address, from `source` if one is given.
     ///
-    /// One that is read `slowly` has a receive buffer that holds next to nothing, so that a reader who waits is soon felt by the server.
+    /// One that is read `slowly` has a receive buffer that holds next to nothing, so that a reader
+    /// who waits is soon felt by the server.
     pub(super) fn tcp(
         addr: SocketAddr,
         source: Option<IpAddr>,
@@ -48,7 +50,8 @@ impl Socket {
         } else {
             TcpStream::from_std(connect_as_told(addr, source, slowly)?)
         };
-        // Small requests go out at once; Nagle's algorithm would hold them back for the peer's delayed acknowledgement.
+        // Small requests go out at once; Nagle's algorithm would hold them back for the peer's
+        // delayed acknowledgement.
         stream.set_nodelay(true)?;
         registry.register(&mut stream, token, INTEREST())?;
         Ok(Self::Tcp { stream, quickack: false })
@@ -61,7 +64,8 @@ impl Socket {
         Ok(Self::Unix(stream))
     }
 
-    /// Whether connecting is over: `Ok(true)` when it succeeded, `Ok(false)` when it goes on, else why it failed.
+    /// Whether connecting is over: `Ok(true)` when it succeeded, `Ok(false)` when it goes on, else
+    /// why it failed.
     pub(super) fn connected(&self) -> io::Result<bool> {
         let peer = match self {
             Self::Tcp { stream, .. } => stream.take_error().and_then(|error| match error {
@@ -95,7 +99,8 @@ impl Socket {
         }
     }
 
-    /// Reads with the kernel's receive stamp. A socket in the file system has none: nothing is received, only handed over.
+    /// Reads with the kernel's receive stamp. A socket in the file system has none: nothing is
+    /// received, only handed over.
     pub(super) fn read_stamped(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Option<Stamp>)> {
         match self {
             Self::Tcp { stream, quickack } => {
@@ -143,7 +148,8 @@ impl Socket {
 /// packet, so it is set again after each read.
 fn acknowledge(stream: &TcpStream, quickack: bool, read: &io::Result<(usize, Option<Stamp>)>) {
     if quickack && matches!(read, Ok((1.., _))) {
-        // For diagnosis only. If the option cannot be set, the delays that it should remove stay visible.
+        // For diagnosis only. If the option cannot be set, the delays that it should remove stay
+        // visible.
         drop(socket2::SockRef::from(stream).set_tcp_quickack(true));
     }
 }
@@ -157,8 +163,9 @@ fn connect_as_told(addr: SocketAddr, source: Option<IpAddr>, slowly: bool) -> io
         socket.set_recv_buffer_size(SMALL_RECEIVE_BUFFER)?;
     }
     if let Some(source) = source {
-        // The port is then chosen when connecting, when the destination is known: without it every port could be used only once, for
-        // whatever destination (ip(7)). Where the kernel does not know the option, that is how it is.
+        // The port is then chosen when connecting, when the destination is known: without it every
+        // port could be used only once, for whatever destination (ip(7)). Where the kernel does not
+        // know the option, that is how it is.
         let _ = setsockopt(&socket, IpBindAddressNoPort, &true);
         socket.bind(&SocketAddr::new(source, 0).into())?;
     }

@@ -1,4 +1,5 @@
-//! Kernel receive stamps: `SO_TIMESTAMPNS` and `recvmsg` (socket(7); Linux, Documentation/networking/timestamping.rst).
+//! Kernel receive stamps: `SO_TIMESTAMPNS` and `recvmsg` (socket(7); Linux,
+//! Documentation/networking/timestamping.rst).
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg as receive};
 use nix::sys::time::TimeSpec;
@@ -6,13 +7,13 @@ use std::io::{self, IoSliceMut};
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
-/// When the kernel received what a read returned: nanoseconds since the UNIX epoch, on the kernel's real-time clock. If the read
-/// returned bytes of several segments it is the arrival of the last.
+/// When the kernel received what a read returned: nanoseconds since the UNIX epoch, on the kernel's
+/// real-time clock. If the read returned bytes of several segments it is the arrival of the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(pub u64);
 
-/// Keeps the kernel stamping. It stamps packets only while some socket has asked for it, and takes a moment to begin: without this one,
-/// the first packets of a test would have no stamp.
+/// Keeps the kernel stamping. It stamps packets only while some socket has asked for it, and takes
+/// a moment to begin: without this one, the first packets of a test would have no stamp.
 #[derive(Debug)]
 pub struct KeepStamping(#[expect(dead_code, reason = "its being open is what counts")] UdpSocket);
 
@@ -25,8 +26,8 @@ impl KeepStamping {
     }
 }
 
-/// Room for the control message that carries a stamp: `CMSG_SPACE` of a `timespec` is 32 bytes on 64-bit systems. Aligned like the
-/// kernel's `cmsghdr`.
+/// Room for the control message that carries a stamp: `CMSG_SPACE` of a `timespec` is 32 bytes on
+/// 64-bit systems. Aligned like the kernel's `cmsghdr`.
 #[repr(align(8))]
 struct Control([u8; 64]);
 

@@ -24,7 +24,6 @@ pub enum IoStatus {
 /// What a read returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {
-    /// How it ended.
     pub status: IoStatus,
     /// When the kernel received it; none when stamps are off, and rarely when they are on.
     pub stamp: Option<Stamp>,
@@ -35,10 +34,8 @@ pub struct Received {
 /// One connection's bytes.
 #[derive(Debug)]
 pub enum Stream {
-    /// As they are.
     #[expect(private_interfaces, reason = "made by a dialer only")]
     Plain(Socket),
-    /// Through TLS.
     #[expect(private_interfaces, reason = "made by a dialer only")]
     Tls(Box<Secured>),
 }
@@ -55,7 +52,6 @@ pub(super) struct Secured {
 /// How far a connection has come that is to be opened beyond the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
-    /// The peer's turn.
     Pending,
     /// It may be used; whether an earlier session was resumed.
     Open {
@@ -71,7 +67,8 @@ impl Stream {
         Self::Plain(Socket::Script(socket))
     }
 
-    /// Whether the socket is connected: `Ok(true)` when it is, `Ok(false)` when that goes on, else why it failed.
+    /// Whether the socket is connected: `Ok(true)` when it is, `Ok(false)` when that goes on, else
+    /// why it failed.
     pub fn connected(&self) -> io::Result<bool> {
         self.socket().connected()
     }
@@ -81,8 +78,8 @@ impl Stream {
         matches!(self, Self::Tls(secured) if !secured.session.is_open())
     }
 
-    /// Goes on with opening it, with what the peer has sent. `buffer` is only borrowed. If the peer has `closed` its side nothing will be
-    /// reported later, so that it is read to the end.
+    /// Goes on with opening it, with what the peer has sent. `buffer` is only borrowed. If the peer
+    /// has `closed` its side nothing will be reported later, so that it is read to the end.
     pub fn open(&mut self, buffer: &mut [u8], closed: bool) -> io::Result<Opening> {
         match self {
             Self::Plain(_) => Ok(Opening::Open { resumed: false }),
@@ -122,7 +119,6 @@ impl Stream {
         self.socket_mut().acknowledge_at_once();
     }
 
-    /// Writes what fits.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<IoStatus> {
         match self {
             Self::Plain(socket) => match socket.write(bytes) {
@@ -150,8 +146,9 @@ impl Stream {
         }
     }
 
-    /// Closes with a reset instead of a FIN, so that no `TIME_WAIT` is left behind: thousands of them at the end of a run would take
-    /// the ports of the next one. It also tells the server to stop generating.
+    /// Closes with a reset instead of a FIN, so that no `TIME_WAIT` is left behind: thousands of
+    /// them at the end of a run would take the ports of the next one. It also tells the server to
+    /// stop generating.
     pub fn abort(self) {
         match self {
             Self::Plain(socket) => socket.abort(),
@@ -237,7 +234,8 @@ impl Secured {
                 let drained = received.drained && !self.session.is_closed_by_peer();
                 Ok(Received { status: IoStatus::Done(plain), drained, ..received })
             }
-            // Anyone on the way can close a connection; only the peer can say that nothing is missing (RFC 8446, section 6.1).
+            // Anyone on the way can close a connection; only the peer can say that nothing is
+            // missing (RFC 8446, section 6.1).
             IoStatus::Closed => Err(io::ErrorKind::UnexpectedEof.into()),
             IoStatus::Blocked => Ok(received),
         }

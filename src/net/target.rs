@@ -23,13 +23,14 @@ pub struct Target {
     pub url: String,
     /// Whether it is reached through TLS: the scheme is https.
     pub tls: bool,
-    /// Name or address, without brackets. A link-local IPv6 address may have a zone: `fe80::1%eth0`.
+    /// Name or address, without brackets. A link-local IPv6 address may have a zone:
+    /// `fe80::1%eth0`.
     pub host: String,
-    /// Port.
     pub port: u16,
     /// Prefix of every path, without a trailing slash; usually empty.
     pub path_prefix: String,
-    /// Query of every request, without its question mark; usually empty. It may hold a key, and is no part of `url`.
+    /// Query of every request, without its question mark; usually empty. It may hold a key, and is
+    /// no part of `url`.
     pub query: String,
     /// Resolved addresses, used in turn; empty until they were looked up.
     pub addrs: Vec<SocketAddr>,
@@ -47,7 +48,6 @@ pub enum TargetError {
     /// No host, or one that cannot be a name or an address.
     #[error("`{0}` is not a host: expected a name, an IPv4 address, or an IPv6 address (in brackets within a URL)")]
     Host(String),
-    /// Not a port.
     #[error("`{0}` is not a port: expected a number from 1 to 65535")]
     Port(String),
     /// A path that cannot be a prefix.
@@ -55,7 +55,6 @@ pub enum TargetError {
         "the URL's path `{0}` cannot stand before every path: expected one without fragment and spaces, like /proxy"
     )]
     Path(String),
-    /// Beyond the limit.
     #[error("the URL is longer than {MAX_URL} bytes")]
     TooLong,
 }
@@ -84,7 +83,8 @@ impl Target {
             "https" => ("https", true),
             _ => return Err(scheme_error()),
         };
-        // A password may contain a slash, so that the `@` stands behind it: then what looks like a port is half a password.
+        // A password may contain a slash, so that the `@` stands behind it: then what looks like a
+        // port is half a password.
         let hidden = |error| if after_scheme.contains('@') { TargetError::Credentials } else { error };
         let (host, port) = split_authority(authority).map_err(hidden)?;
         let port = match port {
@@ -104,8 +104,8 @@ impl Target {
         })
     }
 
-    /// Host and port as a `Host` header has them: brackets around an IPv6 address, the port when it is not the scheme's own
-    /// (RFC 9110, section 7.2).
+    /// Host and port as a `Host` header has them: brackets around an IPv6 address, the port when it
+    /// is not the scheme's own (RFC 9110, section 7.2).
     pub fn authority(&self) -> String {
         let host = self.bare_host();
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
@@ -117,7 +117,8 @@ impl Target {
         self.host.split_once('%').map_or(&self.host, |(host, _)| host)
     }
 
-    /// Scheme, host and port as the request line has them when a proxy is asked (RFC 9112, section 3.2.2).
+    /// Scheme, host and port as the request line has them when a proxy is asked (RFC 9112, section
+    /// 3.2.2).
     pub fn origin(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority())
     }
@@ -127,7 +128,8 @@ impl Target {
         if self.tls { HTTPS_PORT } else { HTTP_PORT }
     }
 
-    /// The target that a host (a name or an address, an IPv6 one with or without brackets) and a port spell.
+    /// The target that a host (a name or an address, an IPv6 one with or without brackets) and a
+    /// port spell.
     pub fn from_parts(host: &str, port: u16) -> Result<Self, TargetError> {
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         match with_zone(bare) {
@@ -172,7 +174,8 @@ fn split_authority(authority: &str) -> Result<(String, Option<&str>), TargetErro
     if plausible { Ok((host.to_owned(), port)) } else { Err(TargetError::Host(harmless(host))) }
 }
 
-/// An IPv6 address, perhaps with a zone: `fe80::1%25eth0` as RFC 6874 has it, or `fe80::1%eth0` as people write it.
+/// An IPv6 address, perhaps with a zone: `fe80::1%25eth0` as RFC 6874 has it, or `fe80::1%eth0` as
+/// people write it.
 fn with_zone(address: &str) -> Option<String> {
     let (ip, zone) = match address.split_once('%') {
         Some((ip, zone)) => (ip, Some(zone.strip_prefix("25").filter(|zone| !zone.is_empty()).unwrap_or(zone))),
@@ -196,7 +199,8 @@ fn parse_port(text: &str) -> Result<u16, TargetError> {
     if port == 0 { Err(TargetError::Port(harmless(text))) } else { Ok(port) }
 }
 
-/// What stands before every path, without its trailing slash, and what stands behind every path's question mark.
+/// What stands before every path, without its trailing slash, and what stands behind every path's
+/// question mark.
 fn parse_path(path: &str) -> Result<(String, String), TargetError> {
     let (before, query) = path.split_once('?').unwrap_or((path, ""));
     if path.bytes().any(|b| !b.is_ascii_graphic() || b == b'#') {

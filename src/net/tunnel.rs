@@ -31,7 +31,8 @@ impl Tunnel {
         self.sent += n;
     }
 
-    /// Bytes of the answer: whether the way is open. Nothing of the target's can have come yet, since it speaks second.
+    /// Bytes of the answer: whether the way is open. Nothing of the target's can have come yet,
+    /// since it speaks second.
     pub(super) fn received(&mut self, bytes: &[u8]) -> io::Result<bool> {
         self.reply.extend_from_slice(bytes);
         let Some(end) = memchr::memmem::find(&self.reply, b"\r\n\r\n") else {

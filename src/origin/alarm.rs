@@ -1,11 +1,13 @@
-//! Waking up in time. A poll's own timeout is rounded up to a millisecond; a timer of the kernel in the poll is exact to some 20 µs.
+//! Waking up in time. A poll's own timeout is rounded up to a millisecond; a timer of the kernel in
+//! the poll is exact to some 20 µs.
 
 use crate::units::Nanos;
 use mio::{Registry, Token};
 use std::io;
 use std::time::Duration;
 
-/// With `--spin`: the last part of a wait in which the poll returns at once. Longer than a timer is late as a rule.
+/// With `--spin`: the last part of a wait in which the poll returns at once. Longer than a timer is
+/// late as a rule.
 const SPIN: Nanos = Nanos::from_micros(100);
 
 /// A timer that ends the poll.
@@ -37,7 +39,8 @@ impl Alarm {
         Ok(Self { spin })
     }
 
-    /// The timeout with which to poll, so that it returns at `due` (none: whenever something comes).
+    /// The timeout with which to poll, so that it returns at `due` (none: whenever something
+    /// comes).
     pub(super) fn wake_at(&mut self, due: Option<Nanos>, now: Nanos) -> io::Result<Option<Duration>> {
         let Some(due) = due else { return Ok(None) };
         let due = if self.spin { Nanos(due.0.saturating_sub(SPIN.0)) } else { due };
@@ -47,7 +50,8 @@ impl Alarm {
         self.arm(due, now)
     }
 
-    /// Setting the timer forgets that it has expired before, so that it need not be read: its next end is a new edge to the poll.
+    /// Setting the timer forgets that it has expired before, so that it need not be read: its next
+    /// end is a new edge to the poll.
     #[cfg(target_os = "linux")]
     fn arm(&mut self, due: Nanos, _now: Nanos) -> io::Result<Option<Duration>> {
         use nix::sys::time::TimeSpec;

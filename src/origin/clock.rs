@@ -1,5 +1,6 @@
-//! The clock of the origin: `CLOCK_MONOTONIC` as it is, so that an instant means the same in another process and to a timer of the
-//! kernel. (The standard library's `Instant` does not tell its number.)
+//! The clock of the origin: `CLOCK_MONOTONIC` as it is, so that an instant means the same in
+//! another process and to a timer of the kernel. (The standard library's `Instant` does not tell
+//! its number.)
 
 use crate::units::Nanos;
 use nix::time::{ClockId, clock_gettime};

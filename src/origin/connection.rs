@@ -1,16 +1,18 @@
-//! One client: its socket, what it said that is not answered yet, what it has not taken yet, and its stream.
+//! One client: its socket, what it said that is not answered yet, what it has not taken yet, and
+//! its stream.
 
 use super::request::Pace;
 use crate::units::Nanos;
 use mio::net::TcpStream;
 use std::io::{self, Read, Write};
 
-/// Bytes that wait for a client that does not read. A connection beyond that is closed: it is not one that is measured.
+/// Bytes that wait for a client that does not read. A connection beyond that is closed: it is not
+/// one that is measured.
 const MAX_WAITING_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes that wait to be looked at: the longest request, and what a client that does not wait for answers sends after it.
+/// Bytes that wait to be looked at: the longest request, and what a client that does not wait for
+/// answers sends after it.
 const MAX_UNREAD_BYTES: usize = 8 * 1024 * 1024;
 
-/// A connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: TcpStream,
@@ -38,7 +40,8 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// When the next event is due: the next token, or the end. Counted from the request, so that no lateness adds up.
+    /// When the next event is due: the next token, or the end. Counted from the request, so that no
+    /// lateness adds up.
     pub(super) fn due(&self) -> Nanos {
         let gaps = Nanos(self.pace.gap.0.saturating_mul(u64::from(self.sent)));
         let first = self.asked.saturating_add(if self.pace.tokens == 0 { Nanos::ZERO } else { self.pace.ttft });
@@ -62,7 +65,6 @@ impl Connection {
         Self { socket, generation, unread: Vec::new(), waiting: Vec::new(), closing: false, stream: None }
     }
 
-    /// Reads once.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.socket.read(buffer) {

@@ -1,10 +1,12 @@
 //! A small server whose answers and instants are known: what the client is judged by.
 //!
-//! A load tester cannot be judged by the server that it tests: when its numbers differ from the truth, somebody has to know the truth.
-//! The origin sends canned bytes on a precise schedule and keeps a record of what it really did, so that *reported minus recorded* is
-//! the client's own error. It serves `self-test`, the tests, the benches, and comparisons with other clients. It runs in a process of
-//! its own (`llmsim-blast origin`), away from the measuring one, and costs little itself: one thread, two system calls a plain request,
-//! one a streamed event, nothing allocated once warm.
+//! A load tester cannot be judged by the server that it tests: when its numbers differ from the
+//! truth, somebody has to know the truth. The origin sends canned bytes on a precise schedule and
+//! keeps a record of what it really did, so that *reported minus recorded* is the client's own
+//! error. It serves `self-test`, the tests, the benches, and comparisons with other clients. It
+//! runs in a process of its own (`llmsim-blast origin`), away from the measuring one, and costs
+//! little itself: one thread, two system calls a plain request, one a streamed event, nothing
+//! allocated once warm.
 //!
 //! ```text
 //!            ┌─ request ──▶ Ask ─▶ answers (canned bytes) ─▶ socket
@@ -22,10 +24,11 @@
 //! | `/reset` | forgets the record |
 //! | `/freeze?for=1s` | answers, then does nothing at all for that long |
 //!
-//! Every path that ends in `/chat/completions` is `/stream` when the body says `"stream":true`, else `/plain`. The method does not
-//! matter. A token event is one chunk of [`answers::EVENT_BYTES`] on the wire, and its content is the instant it was written: 19 digits
-//! of nanoseconds on the monotonic clock, which two processes on one machine share. (In the content, because that is what differs from
-//! event to event with real servers, too.)
+//! Every path that ends in `/chat/completions` is `/stream` when the body says `"stream":true`,
+//! else `/plain`. The method does not matter. A token event is one chunk of
+//! [`answers::EVENT_BYTES`] on the wire, and its content is the instant it was written: 19 digits
+//! of nanoseconds on the monotonic clock, which two processes on one machine share. (In the
+//! content, because that is what differs from event to event with real servers, too.)
 //!
 //! What this module does not know: who asks, and why.
 
@@ -47,7 +50,6 @@ pub enum OriginError {
     /// It cannot listen there.
     #[error("cannot listen on {addr}: {source}; choose another address with --host and --port")]
     Listen {
-        /// Where.
         addr: SocketAddr,
         /// What the system said.
         source: io::Error,
@@ -57,8 +59,9 @@ pub enum OriginError {
     Poll(#[from] io::Error),
 }
 
-/// Serves on `addr` until the process is ended. With `spin` the last part of every wait is spent looking at the clock: more exact by
-/// some 20 µs, at the price of most of a core. `announce` gets one line with the URL when it listens.
+/// Serves on `addr` until the process is ended. With `spin` the last part of every wait is spent
+/// looking at the clock: more exact by some 20 µs, at the price of most of a core. `announce` gets
+/// one line with the URL when it listens.
 pub fn serve(addr: SocketAddr, spin: bool, announce: &mut dyn FnMut(&str)) -> Result<Infallible, OriginError> {
     server::Server::listen(addr, spin, announce)?.run().map_err(OriginError::Poll)
 }

@@ -8,13 +8,13 @@ use crate::units::Nanos;
 pub(super) struct Record {
     /// Requests read, of any kind but those about the record.
     pub(super) requests: u64,
-    /// Streams begun.
     pub(super) streams: u64,
     /// Streams whose end was written.
     pub(super) streams_ended: u64,
     /// Token events written, those of bursts included.
     pub(super) events: u64,
-    /// Events that the kernel did not take at once, because a client does not read. They are in no distribution.
+    /// Events that the kernel did not take at once, because a client does not read. They are in no
+    /// distribution.
     pub(super) blocked: u64,
     /// Request read → first token event written.
     ttft: Distribution,

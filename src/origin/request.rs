@@ -1,11 +1,10 @@
 //! A request → what it asks for. Pure.
 //!
-//! No more of HTTP than a load tester says: a request line, `Content-Length`, `Connection: close`. Framing that is not understood ends
-//! the connection, never the process.
+//! No more of HTTP than a load tester says: a request line, `Content-Length`, `Connection: close`.
+//! Framing that is not understood ends the connection, never the process.
 
 use crate::units::Nanos;
 
-/// Longest head.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Longest body: prompts are kilobytes.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -36,7 +35,6 @@ pub(super) enum Ask {
     Freeze {
         length: Nanos,
     },
-    /// No such path.
     Unknown,
     /// The path is right, its query is not.
     BadQuery,
@@ -49,17 +47,18 @@ pub(super) struct Pace {
     pub(super) ttft: Nanos,
     /// Between tokens, and from the last one to the end.
     pub(super) gap: Nanos,
-    /// How many.
     pub(super) tokens: u32,
-    /// Streams begin up to a gap later, each a little more than another: real streams do not march in step, and a client that finds the
-    /// tokens of a thousand streams at once has less work than one that is woken for each.
+    /// Streams begin up to a gap later, each a little more than another: real streams do not march
+    /// in step, and a client that finds the tokens of a thousand streams at once has less work than
+    /// one that is woken for each.
     pub(super) spread: bool,
 }
 
 impl Pace {
     /// The pace of the `n`-th connection.
     pub(super) fn of(self, n: u32) -> Self {
-        // Multiples of the golden ratio, modulo one, fill the gap evenly however many there are (Weyl's sequence).
+        // Multiples of the golden ratio, modulo one, fill the gap evenly however many there are
+        // (Weyl's sequence).
         let part = (f64::from(n) * 0.618_033_988_749_895).fract();
         let later = Nanos((self.gap.0 as f64 * part) as u64);
         if self.spread { Self { ttft: self.ttft.saturating_add(later), ..self } } else { self }
@@ -105,11 +104,13 @@ struct Framing {
     close: bool,
 }
 
-/// The length of the body, and whether the connection ends with the answer. None when the length is not known or too large.
+/// The length of the body, and whether the connection ends with the answer. None when the length is
+/// not known or too large.
 fn framing<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Framing> {
     let mut framing = Framing { body: 0, close: false };
     for line in lines {
-        // Few headers begin with these letters: the others are passed over at the price of a look at one byte.
+        // Few headers begin with these letters: the others are passed over at the price of a look
+        // at one byte.
         if !matches!(line.first(), Some(b'c' | b'C' | b't' | b'T')) {
             continue;
         }

@@ -15,16 +15,17 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 
-/// The read buffer.
 const READ_BYTES: usize = 64 * 1024;
 /// Sockets that one poll may report.
 const READY_PER_POLL: usize = 256;
-/// Events written between two looks at the sockets. A request that waits while a burst of events is written is read late, and its
-/// stream begins late, which a client could not know; 32 writes take some 0.2 ms.
+/// Events written between two looks at the sockets. A request that waits while a burst of events is
+/// written is read late, and its stream begins late, which a client could not know; 32 writes take
+/// some 0.2 ms.
 const DUE_PER_POLL: usize = 32;
 /// Connections taken between two looks at what is due, for the same reason.
 const ACCEPTED_PER_POLL: usize = 64;
-/// After an error of `accept` (as a rule no file descriptor is left) the next connection is taken no sooner than this.
+/// After an error of `accept` (as a rule no file descriptor is left) the next connection is taken
+/// no sooner than this.
 const ACCEPT_AGAIN: Nanos = Nanos::from_millis(10);
 
 /// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
@@ -37,7 +38,6 @@ const ALARM: Token = Token(usize::MAX - 1);
 /// An instant at which a connection's stream goes on: due, place, generation.
 type Due = Reverse<(Nanos, u32, u32)>;
 
-/// The origin.
 #[derive(Debug)]
 pub(super) struct Server {
     poll: Poll,
@@ -115,7 +115,7 @@ impl Server {
 }
 
 impl Work {
-    // ---- what is due ---------------------------------------------------------------------------------------------------------
+    // ---- what is due --------------------------------------------------------------------------
 
     /// Writes what is due, up to a bound, and says when something is due next.
     fn write_due(&mut self) -> Option<Nanos> {
@@ -168,7 +168,7 @@ impl Work {
         }
     }
 
-    // ---- connections ---------------------------------------------------------------------------------------------------------
+    // ---- connections --------------------------------------------------------------------------
 
     fn accept(&mut self) {
         if !self.accept || (self.accept_after > Nanos::ZERO && clock::now() < self.accept_after) {
@@ -235,8 +235,8 @@ impl Work {
         }
     }
 
-    /// Reads until the socket is empty. A read that does not fill the buffer has emptied it, unless the peer has closed: its FIN may
-    /// have come with the data, and no further event follows.
+    /// Reads until the socket is empty. A read that does not fill the buffer has emptied it, unless
+    /// the peer has closed: its FIN may have come with the data, and no further event follows.
     fn read(&mut self, slot: u32, closed: bool) {
         let mut buffer = std::mem::take(&mut self.buffer);
         while let Some(connection) = self.connections[slot as usize].as_mut() {
@@ -315,7 +315,7 @@ impl Work {
         true
     }
 
-    // ---- answers -------------------------------------------------------------------------------------------------------------
+    // ---- answers ------------------------------------------------------------------------------
 
     fn answer(&mut self, slot: u32, ask: Ask, asked: Nanos) -> Sent {
         let open = self.connections.len() - self.free.len();
@@ -371,8 +371,8 @@ fn freeze(length: Nanos) {
 fn token(slot: u32, generation: u32) -> Token {
     Token((generation as usize) << 32 | slot as usize)
 }
-/// A listener whose queue takes a thousand clients at once. The usual one of 128 to 1,024 drops what does not fit, and the kernel of the
-/// client tries again only after a second.
+/// A listener whose queue takes a thousand clients at once. The usual one of 128 to 1,024 drops
+/// what does not fit, and the kernel of the client tries again only after a second.
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM.nonblocking(), None)?;
     socket.set_reuse_address(true)?;

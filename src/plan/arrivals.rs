@@ -94,7 +94,8 @@ fn on_full(written: &ProfileFile) -> Result<OnFull, PlanError> {
     }
 }
 
-/// `--rate`: the rate of an open load, or its peak; a closed one becomes open, with as many users as it has at most.
+/// `--rate`: the rate of an open load, or its peak; a closed one becomes open, with as many users
+/// as it has at most.
 pub(super) fn with_rate(shape: Shape, given: &Given) -> Result<Shape, PlanError> {
     let (rate, time_unit) = rate(given)?;
     let constant = |duration, max_vus, like: Option<Arrivals>| Arrivals {

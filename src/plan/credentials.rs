@@ -25,7 +25,8 @@ pub(super) fn credentials(
     Ok(Credentials { api_key, basic_auth })
 }
 
-/// The text of a file that holds a secret. Somebody may have given the secret itself in place of the file.
+/// The text of a file that holds a secret. Somebody may have given the secret itself in place of
+/// the file.
 fn secret(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
     /// Names of files are shorter, or have a folder or an ending.
     const LONG: usize = 16;

@@ -1,9 +1,10 @@
-//! The endpoints that are asked once each before the load begins: what the mix sends, and everything else that is known.
+//! The endpoints that are asked once each before the load begins: what the mix sends, and
+//! everything else that is known.
 
 use super::limits;
 use super::request_defaults::RequestDefaults;
 use crate::api::Api;
-use crate::mix::{Conduct, Kind, Mix, Timeouts};
+use crate::mix::{BehaviorMix, Kind, Mix, Timeouts};
 
 /// Token limit of a question that only wants to see whether there is an answer.
 const FEW_TOKENS: u32 = 16;
@@ -80,6 +81,6 @@ fn endpoint(api: Api, way: Way, defaults: &RequestDefaults<'_>) -> Kind {
         headers: Vec::new(),
         timeouts: Timeouts { connect: limit, first_byte: limit, stall: limit, total: limit },
         optional: true,
-        conduct: Conduct::default(),
+        behaviors: BehaviorMix::default(),
     }
 }

@@ -1,4 +1,5 @@
-//! Why a test cannot be planned. Every message names the place, what is wrong there and what was expected.
+//! Why a test cannot be planned. Every message names the place, what is wrong there and what was
+//! expected.
 
 use super::source::Origin;
 
@@ -11,7 +12,8 @@ pub enum PlanError {
         shown(asked), did_you_mean(.nearest.as_deref())
     )]
     UnknownProfile { asked: String, nearest: Option<String>, known: String },
-    /// A file that cannot be read. `place` is what asked for it: a flag, an environment name, a key of a profile.
+    /// A file that cannot be read. `place` is what asked for it: a flag, an environment name, a key
+    /// of a profile.
     #[error("{place}: cannot read {}: {reason}", path.escape_debug())]
     Unreadable { place: String, path: String, reason: String },
     /// A mistake in a profile.
@@ -33,19 +35,22 @@ pub enum PlanError {
     /// A value that is not repeated, since it may be a secret.
     #[error("invalid value for {origin}: {problem}")]
     Unusable { origin: Origin, problem: String },
-    /// A flag or a name of the environment that cannot be used with the profile, the target or another flag.
+    /// A flag or a name of the environment that cannot be used with the profile, the target or
+    /// another flag.
     #[error("{origin} {problem}")]
     Override { origin: Origin, problem: String },
 }
 
 impl PlanError {
-    /// Whether the command line itself cannot be understood, as opposed to a configuration that is understood and refused.
+    /// Whether the command line itself cannot be understood, as opposed to a configuration that is
+    /// understood and refused.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Value { origin: Origin::Flag(_), .. } | Self::Wrong { origin: Origin::Flag(_), .. })
     }
 }
 
-/// A value as a message repeats it: its beginning, without what could drive a terminal or break a line.
+/// A value as a message repeats it: its beginning, without what could drive a terminal or break a
+/// line.
 pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 100;
     let clean = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };

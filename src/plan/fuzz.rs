@@ -2,7 +2,8 @@
 
 use super::{Overrides, Target, resolve};
 
-/// A profile is refused or becomes a plan, whose only part is the plan itself. No other file can be read.
+/// A profile is refused or becomes a plan, whose only part is the plan itself. No other file can be
+/// read.
 ///
 /// # Panics
 ///
@@ -14,12 +15,13 @@ pub fn fuzz_profile(input: &[u8]) {
         if path.as_os_str() == FILE { Ok(text.to_owned()) } else { Err(std::io::ErrorKind::NotFound.into()) }
     });
     match resolved {
-        Ok(resolved) => assert_eq!(resolved.plan.share(0, 1), resolved.plan),
+        Ok(resolved) => assert_eq!(resolved.plan.shard(0, 1), resolved.plan),
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 }
 
-/// A target's URL is refused or has a host, which says nothing twice: what is parsed is parsed again to the same.
+/// A target's URL is refused or has a host, which says nothing twice: what is parsed is parsed
+/// again to the same.
 ///
 /// # Panics
 ///

@@ -12,7 +12,8 @@ pub fn is_secret(name: &str) -> bool {
     SECRET.iter().any(|part| name.contains(part))
 }
 
-/// Name and trimmed value, or what is wrong with them. The value is not repeated: it may be a secret.
+/// Name and trimmed value, or what is wrong with them. The value is not repeated: it may be a
+/// secret.
 pub(super) fn header(name: &str, value: &str) -> Result<(String, String), String> {
     let (name, value) = (name.trim(), value.trim_matches([' ', '\t']));
     check_header(name, value)?;

@@ -1,8 +1,10 @@
-//! Limits of a plan, each with its reason. They catch slips of the keyboard before they catch a machine.
+//! Limits of a plan, each with its reason. They catch slips of the keyboard before they catch a
+//! machine.
 
 use crate::units::Nanos;
 
-/// Users of a test over all machines: a million connections are more than any one target has been seen to hold.
+/// Users of a test over all machines: a million connections are more than any one target has been
+/// seen to hold.
 pub const MAX_VUS: u32 = 1_000_000;
 /// Threads: more than the cores of any machine.
 pub const MAX_WORKERS: u32 = 1024;
@@ -42,8 +44,8 @@ pub const MAX_HEADERS: usize = 64;
 pub const MAX_HEADER_BYTES: usize = 8 << 10;
 /// Tags of a run.
 pub const MAX_TAGS: usize = 100;
-/// Shares of a test: more machines than anybody will use.
-pub const MAX_SHARES: u32 = 10_000;
+/// Shards of a test: more machines than anybody will use.
+pub const MAX_SHARDS: u32 = 10_000;
 /// Bytes of a profile's file.
 pub const MAX_PROFILE_BYTES: usize = 1 << 20;
 /// Bytes of an API key.
@@ -51,8 +53,8 @@ pub const MAX_KEY_BYTES: usize = 8 << 10;
 /// Rules of a profile: each is judged once a second.
 pub const MAX_RULES: usize = 1000;
 
-/// Bytes of incomplete responses that are kept, of all users of this process together. Responses that
-/// come whole in one read are not kept.
+/// Bytes of incomplete responses that are kept, of all users of this process together. Responses
+/// that come whole in one read are not kept.
 pub const BODY_BUDGET: u64 = 256 << 20;
 
 /// Targets of one test: each has its own heads of every kind of request.
@@ -70,8 +72,8 @@ pub const MAX_DEBUG_RESPONSES: u32 = 100;
 pub const DEFAULT_VUS: u32 = 1;
 /// What rates are per when nobody says, as in k6.
 pub const DEFAULT_TIME_UNIT: Nanos = Nanos::from_secs(1);
-/// Shortest time that rates are per: with a shorter one, the highest rate would be beyond any machine, and workers would do nothing but
-/// count arrivals.
+/// Shortest time that rates are per: with a shorter one, the highest rate would be beyond any
+/// machine, and workers would do nothing but count arrivals.
 pub const SHORTEST_TIME_UNIT: Nanos = Nanos::from_millis(1);
 /// Requests of an iteration executor when nobody says how many, as in k6.
 pub const DEFAULT_ITERATIONS: u64 = 1;
@@ -85,8 +87,9 @@ pub const DEFAULT_TIMEOUT: Nanos = Nanos::from_secs(60);
 pub const DEFAULT_CONNECT_TIMEOUT: Nanos = Nanos::from_secs(10);
 /// What stands where a path is filled with a model's name.
 pub const MODEL_HOLE: &str = "{model}";
-/// How long an endpoint may take that is asked once before the load begins, all of them at once: with ten seconds of load and the start
-/// of a server, a smoke test is over in half a minute, whatever the server does.
+/// How long an endpoint may take that is asked once before the load begins, all of them at once:
+/// with ten seconds of load and the start of a server, a smoke test is over in half a minute,
+/// whatever the server does.
 pub const ENDPOINT_TIMEOUT: Nanos = Nanos::from_secs(15);
 /// Seed of everything random: fixed, so that two runs send the same requests.
 pub const DEFAULT_SEED: u64 = 1;
@@ -94,8 +97,10 @@ pub const DEFAULT_SEED: u64 = 1;
 pub const DEFAULT_HOST: &str = "127.0.0.1";
 /// Where llmsim listens by default.
 pub const DEFAULT_PORT: u16 = 8080;
-/// How long a started server may take to become ready. llmsim needs a fraction of a second; a loaded CI machine some.
+/// How long a started server may take to become ready. llmsim needs a fraction of a second; a
+/// loaded CI machine some.
 pub const SERVER_READY_WITHIN: Nanos = Nanos::from_secs(30);
 
-/// Longest pause between two polls. Beyond it even a slow stream's tokens would come in heaps, whose gaps are not known.
+/// Longest pause between two polls. Beyond it even a slow stream's tokens would come in heaps,
+/// whose gaps are not known.
 pub const LONGEST_POLL_INTERVAL: Nanos = Nanos::from_millis(10);

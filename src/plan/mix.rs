@@ -1,6 +1,6 @@
 //! The mix: kinds of request as written → [`Mix`].
 
-use super::conduct::conduct;
+use super::behavior::behaviors;
 use super::profile::{MaxTokens, NamedTimeouts, OneOrMore, ProfileFile, Request, Timeout};
 use super::request_defaults::{Choice, PATH, RequestDefaults, is_model, is_path};
 use super::source::Changed;
@@ -72,7 +72,8 @@ impl Row<'_> {
         self.written.error(&self.at(key), problem)
     }
 
-    /// One kind; several where the API is `auto`, each with the whole weight; none where a flag says that another server is meant.
+    /// One kind; several where the API is `auto`, each with the whole weight; none where a flag
+    /// says that another server is meant.
     fn kinds(&self, timeout: Option<&Given>, folder: &Path, read: &mut Read<'_>) -> Result<Vec<Kind>, PlanError> {
         let request = self.request;
         let written = Choice::from_name(&request.api).ok_or_else(|| {
@@ -86,7 +87,8 @@ impl Row<'_> {
         self.check_websocket(written)?;
         let mut kinds = Vec::new();
         for api in choice.apis() {
-            // ProfileFile as `auto` it stands for those that have a WebSocket; where a flag chose the APIs the others do without.
+            // ProfileFile as `auto` it stands for those that have a WebSocket; where a flag chose
+            // the APIs the others do without.
             if request.websocket && written == Choice::Auto && choice == Choice::Auto && !api.has_websocket() {
                 continue;
             }
@@ -143,7 +145,7 @@ impl Row<'_> {
             headers: self.headers()?,
             timeouts: self.timeouts(timeout)?,
             optional: false,
-            conduct: conduct(self.written, request, &self.key)?,
+            behaviors: behaviors(self.written, request, &self.key)?,
         })
     }
 
@@ -310,10 +312,11 @@ impl Row<'_> {
             .collect()
     }
 
-    /// The request's own timeouts over the profile's over the defaults, field by field; `--timeout` sets the total.
+    /// The request's own timeouts over the profile's over the defaults, field by field; `--timeout`
+    /// sets the total.
     ///
-    /// What is not set follows from the total: the first byte and any pause may take as long as the whole. The total ends a request
-    /// whatever the others say, so none is kept longer than it.
+    /// What is not set follows from the total: the first byte and any pause may take as long as the
+    /// whole. The total ends a request whatever the others say, so none is kept longer than it.
     fn timeouts(&self, total: Option<&Given>) -> Result<Timeouts, PlanError> {
         let (own, own_key) = named(self.request.timeout.as_ref(), self.at("timeout"));
         let (common, common_key) = named(self.written.profile.timeout.as_ref(), "timeout".to_owned());
@@ -340,7 +343,8 @@ impl Row<'_> {
     }
 }
 
-/// Timeouts by name, whichever way they were written, and the key of each: a bare duration stands at `key` itself.
+/// Timeouts by name, whichever way they were written, and the key of each: a bare duration stands
+/// at `key` itself.
 fn named(written: Option<&Timeout>, key: String) -> (NamedTimeouts, impl Fn(&str) -> String + use<>) {
     let bare = matches!(written, Some(Timeout::Total(_)));
     let named = match written {

@@ -1,11 +1,11 @@
 //! What to do, resolved and valid. Plain data.
 //!
-//! [`profile`] is a profile as written, [`overrides`] are flags and the environment as typed; [`resolve()`] makes one [`Plan`] of both,
-//! and [`show`] says where each of its values came from.
+//! [`profile`] is a profile as written, [`overrides`] are flags and the environment as typed;
+//! [`resolve()`] makes one [`Plan`] of both, and [`show`] says where each of its values came from.
 
 mod access;
 mod arrivals;
-mod conduct;
+mod behavior;
 mod credentials;
 mod endpoints;
 mod error;
@@ -45,7 +45,7 @@ pub use tuning::Tuning;
 
 pub use crate::api::Api;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime};
-pub use crate::mix::{After, Conduct, Kind, Leave, Mix, Secret, Timeouts};
+pub use crate::mix::{After, BehaviorMix, Kind, Leave, Mix, Secret, Timeouts};
 pub use crate::net::access::{Roots, Tls};
 pub use crate::net::{Access, Target};
 pub use crate::server::{Source, Spec};
@@ -79,27 +79,26 @@ pub struct Plan {
     pub warmup: Nanos,
     /// How much of the end, before the last stage is over, is run but not measured.
     pub cooldown: Nanos,
-    /// What is sent.
     pub mix: Mix,
-    /// What is asked once each before the load begins. What is optional and missing is then left out of the mix.
+    /// What is asked once each before the load begins. What is optional and missing is then left
+    /// out of the mix.
     pub endpoints: Vec<Kind>,
-    /// Whether one of them that fails, fails the test. Else only those that are missing matter: what is wrong with the others is for
-    /// the load to show.
+    /// Whether one of them that fails, fails the test. Else only those that are missing matter:
+    /// what is wrong with the others is for the load to show.
     pub endpoint_check: bool,
     /// What has to hold.
     pub thresholds: Vec<Rule>,
     /// Latency goals of a single request; plain rules on the maximum of a trend.
     pub slo: Vec<Rule>,
-    /// What is tested.
     pub target: Target,
     /// How it is reached, and which others are tested besides.
     pub access: Access,
-    /// The server to start; none for a target that was named, unless a server was asked for too, with `--no-server`, for remote targets,
-    /// and for targets below a path, where a llmsim would not answer.
+    /// The server to start; none for a target that was named, unless a server was asked for too,
+    /// with `--no-server`, for remote targets, and for targets below a path, where a llmsim would
+    /// not answer.
     pub server: Option<Spec>,
     /// A process on this machine that is watched like a started server, when none is started.
     pub server_pid: Option<u32>,
-    /// What authorises requests.
     pub credentials: Credentials,
     /// Extra headers of every request.
     pub headers: Vec<(String, String)>,
@@ -122,7 +121,6 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// The only one.
     pub const WHOLE: Self = Self { index: 0, count: 1 };
 
     /// Whether there are others.
@@ -137,17 +135,20 @@ impl Shard {
 }
 
 impl Plan {
-    /// The `k`-th of `n` equal parts: the union of all is this plan. A share can be shared again (a machine's among its workers).
+    /// The `k`-th of `n` equal parts: the union of all is this plan. A shard can be cut again (a
+    /// machine's among its workers).
     ///
-    /// Shares stride: share `s` of `m` holds the users `v` with `v mod m = s`. Those are `s, s + m, s + 2m, …`; every `n`-th of them
-    /// from the `k`-th on are the `v` with `v mod (m n) = s + m k`, which is again a share.
+    /// Shards stride: shard `s` of `m` holds the users `v` with `v mod m = s`. Those are `s, s + m,
+    /// s + 2m, …`; every `n`-th of them from the `k`-th on are the `v` with `v mod (m n) = s + m
+    /// k`, which is again a shard.
     #[must_use]
-    pub fn share(&self, k: u32, n: u32) -> Self {
-        debug_assert!(k < n, "share {k} of {n}");
+    pub fn shard(&self, k: u32, n: u32) -> Self {
+        debug_assert!(k < n, "shard {k} of {n}");
         Self { shard: self.shard.part(k, n), ..self.clone() }
     }
 
-    /// The most users that this share has at once. Users are switched on from the first: those below the peak that stride into it.
+    /// The most users that this shard has at once. Users are switched on from the first: those
+    /// below the peak that stride into it.
     pub fn peak_users(&self) -> u32 {
         self.shape.peak_vus().saturating_sub(self.shard.index).div_ceil(self.shard.count)
     }
@@ -159,13 +160,13 @@ impl Plan {
             think_time: self.think_time,
             graceful_stop: self.graceful_stop,
             seed: self.seed,
-            share: self.shard.index,
+            shard: self.shard.index,
             of: self.shard.count,
         }
     }
 
-    /// What each kind of request is held against: the goals that speak of it. A goal about tokens says nothing about answers that come
-    /// in one piece.
+    /// What each kind of request is held against: the goals that speak of it. A goal about tokens
+    /// says nothing about answers that come in one piece.
     pub fn goals(&self) -> Goals {
         let of_tokens = |trend| {
             !matches!(trend, Trend::HttpReqDuration | Trend::HttpReqDurationFromIntended | Trend::HttpReqWaiting)

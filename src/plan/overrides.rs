@@ -41,7 +41,8 @@ impl Given {
         PlanError::Wrong { origin: self.origin.clone(), text: self.value.clone(), problem: problem.to_string() }
     }
 
-    /// This value cannot be used, and is not repeated, since it may be a secret. `problem` says what is wrong.
+    /// This value cannot be used, and is not repeated, since it may be a secret. `problem` says
+    /// what is wrong.
     pub fn unusable(&self, problem: impl fmt::Display) -> PlanError {
         PlanError::Unusable { origin: self.origin.clone(), problem: problem.to_string() }
     }
@@ -72,7 +73,8 @@ impl Given {
         if time == Nanos::ZERO { Err(self.bad("a duration above zero")) } else { Ok(time) }
     }
 
-    /// A part of this value, read by `as_what`. A message shows the whole value and what was expected of the part.
+    /// A part of this value, read by `as_what`. A message shows the whole value and what was
+    /// expected of the part.
     pub fn part<T>(&self, text: &str, as_what: impl FnOnce(&Self) -> Result<T, PlanError>) -> Result<T, PlanError> {
         as_what(&Self { value: text.to_owned(), origin: self.origin.clone() }).map_err(|error| match error {
             PlanError::Value { expected, .. } if text.is_empty() => {
@@ -108,7 +110,8 @@ impl Given {
     }
 }
 
-/// Of two values that exclude each other a flag beats the environment; two of the same strength are refused.
+/// Of two values that exclude each other a flag beats the environment; two of the same strength are
+/// refused.
 pub(super) fn either<'a>(
     one: Option<&'a Given>,
     other: Option<&'a Given>,
@@ -122,8 +125,8 @@ pub(super) fn either<'a>(
     }
 }
 
-/// Everything that flags and the environment say, as typed, by the names of the fields that hold the flags in `cli`.
-/// Flags without a value hold a word like `true`.
+/// Everything that flags and the environment say, as typed, by the names of the fields that hold
+/// the flags in `cli`. Flags without a value hold a word like `true`.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     given: BTreeMap<String, Vec<Given>>,
@@ -182,7 +185,6 @@ impl Overrides {
         self.asked.borrow().clone()
     }
 
-    /// With something more.
     #[cfg(test)]
     pub(crate) fn with(mut self, id: &str, given: impl IntoIterator<Item = Given>) -> Self {
         self.insert(id, given.into_iter().collect());

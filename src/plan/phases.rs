@@ -1,7 +1,8 @@
 //! Which part of a test belongs to which stage, and which of it is measured.
 //!
-//! A request belongs to the phase in which it was *sent*, whenever it ends: so every request is in exactly one, a slow one is not lost
-//! to the phase that has caused it, and tallies of phases add up to the whole.
+//! A request belongs to the phase in which it was *sent*, whenever it ends: so every request is in
+//! exactly one, a slow one is not lost to the phase that has caused it, and tallies of phases add
+//! up to the whole.
 
 use super::Plan;
 use crate::units::Nanos;
@@ -9,7 +10,6 @@ use crate::units::Nanos;
 /// A part of the test: one stage, or what of it lies inside (or outside) the measurement window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Phase {
-    /// Its first instant.
     pub begin: Nanos,
     /// The instant after its last.
     pub end: Nanos,
@@ -20,8 +20,8 @@ pub struct Phase {
 }
 
 impl Plan {
-    /// The measurement window: from the end of `warmup` to the beginning of `cooldown`. It has no planned end when iterations end the
-    /// test.
+    /// The measurement window: from the end of `warmup` to the beginning of `cooldown`. It has no
+    /// planned end when iterations end the test.
     pub fn window(&self) -> (Nanos, Nanos) {
         if self.shape.runs_by_time() {
             (self.warmup, self.shape.end().since(self.cooldown))
@@ -30,7 +30,8 @@ impl Plan {
         }
     }
 
-    /// All phases, in order and without gaps; at least one. The last has no end: what is sent late belongs to it.
+    /// All phases, in order and without gaps; at least one. The last has no end: what is sent late
+    /// belongs to it.
     pub fn phases(&self) -> Vec<Phase> {
         let (from, until) = self.window();
         let spans = self.shape.spans();
@@ -49,8 +50,8 @@ impl Plan {
             .collect()
     }
 
-    /// The longest part of the measurement window in which the load is the same throughout: what changes there over time, the load has not
-    /// changed. None if there is no such part.
+    /// The longest part of the measurement window in which the load is the same throughout: what
+    /// changes there over time, the load has not changed. None if there is no such part.
     pub fn level_stretch(&self) -> Option<(Nanos, Nanos)> {
         let (from, until) = self.window();
         let mut stretches: Vec<(Nanos, Nanos)> = Vec::new();

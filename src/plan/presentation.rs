@@ -65,7 +65,8 @@ pub(super) fn presentation(
     })
 }
 
-/// Refuses flags of which each says that something else is to be done. In the environment they are left to the first of them.
+/// Refuses flags of which each says that something else is to be done. In the environment they are
+/// left to the first of them.
 fn refuse_rivals(given: &[Option<&Given>]) -> Result<(), PlanError> {
     let mut typed = given.iter().flatten().filter(|given| given.is_flag());
     match (typed.next(), typed.next()) {

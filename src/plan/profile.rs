@@ -1,7 +1,8 @@
 //! The TOML shape of a profile as written: what the file says, not yet what it means.
 //!
-//! Lengths of time and ranges stay text and signed numbers here, so that [`super::resolve()`] can refuse them by key. Unknown keys and
-//! wrong types are refused on the spot. To add a profile: a file in `profiles/` and a line in [`BUILT_IN`].
+//! Lengths of time and ranges stay text and signed numbers here, so that [`super::resolve()`] can
+//! refuse them by key. Unknown keys and wrong types are refused on the spot. To add a profile: a
+//! file in `profiles/` and a line in [`BUILT_IN`].
 
 use super::source::Origin;
 use super::{PlanError, limits};
@@ -47,9 +48,7 @@ pub fn built_in(name: &str) -> Result<&'static str, PlanError> {
 pub struct Profile {
     /// One line on what it answers.
     pub description: Option<String>,
-    /// The executor's name.
     pub executor: String,
-    /// Users.
     pub vus: Option<i64>,
     /// How long new requests are started.
     pub duration: Option<String>,
@@ -59,7 +58,6 @@ pub struct Profile {
     pub max_duration: Option<String>,
     /// Users at the start.
     pub start_vus: Option<i64>,
-    /// Ramps.
     pub stages: Option<Vec<Stage>>,
     /// Arrivals per time unit.
     pub rate: Option<i64>,
@@ -85,14 +83,12 @@ pub struct Profile {
     pub warmup: Option<String>,
     /// How much of the end is not measured.
     pub cooldown: Option<String>,
-    /// Pause between requests.
     pub think_time: Option<ThinkTime>,
     /// Timeouts of every request.
     pub timeout: Option<Timeout>,
     /// Whether every endpoint is asked once before the load begins.
     #[serde(default)]
     pub endpoint_check: bool,
-    /// The mix.
     #[serde(default)]
     pub requests: Vec<Request>,
     /// What has to hold, by metric.
@@ -103,7 +99,6 @@ pub struct Profile {
     pub slo: BTreeMap<String, OneOrMore>,
 }
 
-/// A ramp.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a stage like { duration = \"30s\", target = 10 }")]
 pub struct Stage {
@@ -117,19 +112,14 @@ pub struct Stage {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged, expecting = "expected a duration like \"100ms\", or { min = \"100ms\", max = \"300ms\" }")]
 pub enum ThinkTime {
-    /// Always this.
     Fixed(String),
-    /// Drawn evenly.
     Drawn(TimeRange),
 }
 
-/// Shortest and longest.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimeRange {
-    /// Shortest.
     pub min: String,
-    /// Longest.
     pub max: String,
 }
 
@@ -140,9 +130,7 @@ pub struct TimeRange {
     expecting = "expected a duration like \"60s\", or durations by name: { connect, first_byte, stall, total }"
 )]
 pub enum Timeout {
-    /// The total.
     Total(String),
-    /// By name.
     Named(NamedTimeouts),
 }
 
@@ -150,13 +138,10 @@ pub enum Timeout {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamedTimeouts {
-    /// Opening the connection.
     pub connect: Option<String>,
     /// Sent → first byte.
     pub first_byte: Option<String>,
-    /// Between two reads.
     pub stall: Option<String>,
-    /// Sent → end.
     pub total: Option<String>,
 }
 
@@ -182,13 +167,10 @@ pub struct Request {
     pub model: Option<OneOrMore>,
     /// Prompts to draw from.
     pub prompt: Option<OneOrMore>,
-    /// Token limit.
     pub max_tokens: Option<MaxTokens>,
-    /// Its own timeouts.
     pub timeout: Option<Timeout>,
     /// Its users give up.
     pub cancel: Option<Leave>,
-    /// Its users vanish.
     pub drop: Option<Leave>,
     /// Its users read slowly.
     pub slow_reader: Option<SlowReader>,
@@ -197,7 +179,6 @@ pub struct Request {
     /// Whether a stream of chat completions shall end with what it has cost.
     #[serde(default)]
     pub include_usage: bool,
-    /// Extra headers.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
 }
@@ -206,9 +187,7 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged, expecting = "expected a string or a list of strings")]
 pub enum OneOrMore {
-    /// One.
     One(String),
-    /// A list.
     More(Vec<String>),
 }
 
@@ -226,19 +205,14 @@ impl OneOrMore {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged, expecting = "expected a whole number, or { min = 50, max = 200 }")]
 pub enum MaxTokens {
-    /// Always this.
     Fixed(i64),
-    /// Drawn evenly.
     Drawn(TokenRange),
 }
 
-/// Lowest and highest.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRange {
-    /// Lowest.
     pub min: i64,
-    /// Highest.
     pub max: i64,
 }
 
@@ -274,9 +248,7 @@ pub struct SlowReader {
     expecting = "expected a threshold like \"p(95)<2s\", or a list of them, or of { threshold, abort_on_fail, delay_abort_eval }"
 )]
 pub enum Thresholds {
-    /// One.
     One(Threshold),
-    /// A list.
     More(Vec<Threshold>),
 }
 
@@ -294,7 +266,6 @@ impl Thresholds {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Threshold {
-    /// The expression alone.
     Short(String),
     /// With what follows from it.
     Long(LongThreshold),
@@ -304,7 +275,6 @@ pub enum Threshold {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LongThreshold {
-    /// The expression.
     pub threshold: String,
     /// Stop the run as soon as it fails.
     #[serde(default)]
@@ -313,12 +283,12 @@ pub struct LongThreshold {
     pub delay_abort_eval: Option<String>,
 }
 
-/// A profile together with the places of its keys, so that a mistake found later is still named with its line.
+/// A profile together with the places of its keys, so that a mistake found later is still named
+/// with its line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProfileFile {
     /// The file, or which built-in one, as messages name it.
     pub file: String,
-    /// What it says.
     pub profile: Profile,
     /// Every key (like `stages[1].target`) and its line.
     lines: HashMap<String, usize>,
@@ -416,7 +386,8 @@ fn key_at(text: &str, at: &Range<usize>) -> Option<String> {
     narrowest.map(|(_, path)| path)
 }
 
-/// The key on the line of a place in a text that is no TOML. The rest of the line is not repeated: it may be a secret.
+/// The key on the line of a place in a text that is no TOML. The rest of the line is not repeated:
+/// it may be a secret.
 fn key_before(text: &str, at: usize) -> Option<String> {
     let line = text.lines().nth(line_of(text, at) - 1)?;
     let key = line.split_once('=')?.0.trim();

@@ -1,4 +1,5 @@
-//! Which API, path and model the requests use: what the profile says, and what `--api`, `--path` and `--model` put in its place.
+//! Which API, path and model the requests use: what the profile says, and what `--api`, `--path`
+//! and `--model` put in its place.
 
 use super::overrides::either;
 use super::target::Endpoint;
@@ -12,7 +13,6 @@ const AUTO: &str = "auto";
 /// The API of a kind of request as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Choice {
-    /// This one.
     One(Api),
     /// Every one that generates, each as a kind of its own, as far as the server has it.
     Auto,
@@ -80,8 +80,8 @@ impl<'a> RequestDefaults<'a> {
         Ok(Self { api, path, model: overrides.one("model") })
     }
 
-    /// The API instead of the one as written. None: the request is left out, since it is one of the simulator's own endpoints, and
-    /// somebody who names an API or its path means another server.
+    /// The API instead of the one as written. None: the request is left out, since it is one of the
+    /// simulator's own endpoints, and somebody who names an API or its path means another server.
     pub(super) fn choice(&self, written: Choice) -> Option<Choice> {
         match self.api {
             _ if !written.generates() && self.is_of_another_server() => None,
@@ -100,7 +100,8 @@ impl<'a> RequestDefaults<'a> {
         self.path.filter(|_| api.generates()).map(|given| given.value.as_str())
     }
 
-    /// The model instead of those of the profile: of what generates, and of the question what a model is.
+    /// The model instead of those of the profile: of what generates, and of the question what a
+    /// model is.
     pub(super) fn model(&self, api: Api) -> Option<&'a str> {
         self.model.filter(|_| api.generates() || api == Api::Model).map(|given| given.value.as_str())
     }

@@ -25,15 +25,15 @@ pub struct Resolved {
 /// What a plan is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// One run.
     Run,
-    /// Many runs, whose load the command varies. The profile's own load is not changed, and a single run's verdict is not asked for:
-    /// flags about either are not read, so that no such command can offer them.
+    /// Many runs, whose load the command varies. The profile's own load is not changed, and a
+    /// single run's verdict is not asked for: flags about either are not read, so that no such
+    /// command can offer them.
     Steps,
 }
 
-/// Makes a plan of a profile (a built-in one's name, or a file that ends in `.toml` or has a `/`) and what flags and the environment
-/// say. Files are read by `read`.
+/// Makes a plan of a profile (a built-in one's name, or a file that ends in `.toml` or has a `/`)
+/// and what flags and the environment say. Files are read by `read`.
 pub fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>) -> Result<Resolved, PlanError> {
     resolve_for(Purpose::Run, profile, overrides, read)
 }
@@ -100,8 +100,8 @@ pub fn resolve_for(
     Ok(Resolved { plan, presentation, settings })
 }
 
-/// Arrivals come when they come: nobody thinks between them. A closed profile that `--rate` has opened may have a think time, which
-/// then has no meaning.
+/// Arrivals come when they come: nobody thinks between them. A closed profile that `--rate` has
+/// opened may have a think time, which then has no meaning.
 fn no_think_time(written: &ProfileFile, overrides: &Overrides, single: &Overrides) -> Result<ThinkTime, PlanError> {
     const WHY: &str = "cannot be used with open-loop load, where requests start at a fixed rate";
     match (overrides.one("think_time"), &written.profile.think_time) {
@@ -134,7 +134,6 @@ fn names(mix: &Mix) -> Vec<String> {
     mix.kinds.iter().map(|kind| kind.name.clone()).collect()
 }
 
-/// Pause between requests.
 fn think_time(written: &ProfileFile, overrides: &Overrides, changed: &mut Changed) -> Result<ThinkTime, PlanError> {
     if let Some(given) = overrides.one("think_time") {
         changed.insert("think_time".to_owned(), given.origin.clone());
@@ -176,7 +175,8 @@ fn extra_headers(given: &[Given], changed: &mut Changed) -> Result<Vec<(String, 
             limits::MAX_HEADERS
         )));
     }
-    // A header may carry a secret, so the message must not repeat it as messages on other values do.
+    // A header may carry a secret, so the message must not repeat it as messages on other values
+    // do.
     given.iter().map(|given| headers::line(&given.value).map_err(|problem| given.unusable(problem))).collect()
 }
 

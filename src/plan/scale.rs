@@ -32,7 +32,8 @@ pub(super) fn scale(vus: u32, users: u32, peak: u32) -> u32 {
     ((2 * vus * users + peak) / (2 * peak)).max(1) as u32
 }
 
-/// Sets the length of a test that runs by time; stages keep their proportions, and add up to it exactly.
+/// Sets the length of a test that runs by time; stages keep their proportions, and add up to it
+/// exactly.
 pub(super) fn set_duration(shape: &mut Shape, length: Nanos) {
     let old = u128::from(shape.end().0);
     match shape {
@@ -40,7 +41,8 @@ pub(super) fn set_duration(shape: &mut Shape, length: Nanos) {
         Shape::RampingVus { stages, .. }
         | Shape::ConstantArrivalRate(Arrivals { stages, .. })
         | Shape::RampingArrivalRate(Arrivals { stages, .. }) => {
-            // The ends of the stages are scaled, not their lengths: so no rounding error is left over.
+            // The ends of the stages are scaled, not their lengths: so no rounding error is left
+            // over.
             let scaled = |at: u128| (at * u128::from(length.0) / old) as u64;
             let mut at = 0;
             for stage in stages {

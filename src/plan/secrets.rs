@@ -5,7 +5,8 @@ use super::{Kind, Plan};
 use crate::mix::Secret;
 use crate::redact::Redactor;
 
-/// Header fields whose values are no secrets, whatever they are: hiding `application/json` would hide half of a message.
+/// Header fields whose values are no secrets, whatever they are: hiding `application/json` would
+/// hide half of a message.
 const KNOWN: [&str; 9] = [
     "accept",
     "accept-encoding",
@@ -23,7 +24,8 @@ const SHORTEST_VALUE: usize = 6;
 const LONG_PARAMETER: usize = 16;
 
 impl Plan {
-    /// Hides the key, user and password, the values of headers (users call secrets what they like) and keys in the queries of paths.
+    /// Hides the key, user and password, the values of headers (users call secrets what they like)
+    /// and keys in the queries of paths.
     pub fn redactor(&self) -> Redactor {
         let hides = |name: &str, value: &str| {
             is_secret(name)
@@ -32,7 +34,8 @@ impl Plan {
         Redactor::new(self.credentials().into_iter().chain(self.headers_that(hides)).chain(self.parameters()))
     }
 
-    /// The same, but of headers only those that are called secrets: their owner looks at the requests.
+    /// The same, but of headers only those that are called secrets: their owner looks at the
+    /// requests.
     pub fn redactor_for_owner(&self) -> Redactor {
         let headers = self.headers_that(|name, _| is_secret(name));
         Redactor::new(self.credentials().into_iter().chain(headers).chain(self.parameters()))

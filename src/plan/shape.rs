@@ -1,4 +1,5 @@
-//! Users or arrivals over time: what the profile says, changed by `--vus`, `--duration`, `--iterations`, `--stage` and `--rate`.
+//! Users or arrivals over time: what the profile says, changed by `--vus`, `--duration`,
+//! `--iterations`, `--stage` and `--rate`.
 
 use super::executor::{Executor, executor};
 use super::profile::ProfileFile;
@@ -139,7 +140,8 @@ fn refuse_misplaced(executor: Executor, overrides: &Overrides) -> Result<(), Pla
     Ok(())
 }
 
-/// Iterations that are shared by more users than there are iterations leave users without a request: k6 refuses that, too.
+/// Iterations that are shared by more users than there are iterations leave users without a
+/// request: k6 refuses that, too.
 fn refuse_idle_users(written: &ProfileFile, overrides: &Overrides, shape: &Shape) -> Result<(), PlanError> {
     let Shape::SharedIterations { vus, iterations, .. } = shape else { return Ok(()) };
     if u64::from(*vus) <= *iterations {

@@ -1,7 +1,7 @@
-//! Which share of a test this process runs.
+//! Which shard of a test this process runs.
 //!
-//! Every share is cut from the same plan by striding, users keep their numbers, and so all shares together send what one process
-//! would have sent. Only who runs what differs.
+//! Every shard is cut from the same plan by striding, users keep their numbers, and so all shards
+//! together send what one process would have sent. Only who runs what differs.
 
 use super::source::Changed;
 use super::{Given, Overrides, PlanError, Shard, limits};
@@ -9,10 +9,10 @@ use crate::load::Shape;
 use crate::threshold::Rule;
 use jiff::Timestamp;
 
-/// Index and count. A share with nobody in it would do nothing without a word, and so is refused.
+/// Index and count. A shard with nobody in it would do nothing without a word, and so is refused.
 pub(super) fn shard(given: Option<&Given>, shape: &Shape, changed: &mut Changed) -> Result<Option<Shard>, PlanError> {
     let Some(given) = given else { return Ok(None) };
-    let most = u64::from(limits::MAX_SHARES);
+    let most = u64::from(limits::MAX_SHARDS);
     let number = |text: &str| given.part(text, |part| part.whole(&(0..=most))).ok().map(|n| n as u32);
     let numbers = given.value.trim().split_once('/').and_then(|(i, n)| Some((number(i)?, number(n)?)));
     let Some((index, count)) = numbers.filter(|(index, count)| index < count) else {
@@ -28,7 +28,8 @@ pub(super) fn shard(given: Option<&Given>, shape: &Shape, changed: &mut Changed)
     Ok(Some(Shard { index, count }))
 }
 
-/// The instant at which all shares begin. A plan reads no clock: whether it is past is seen when it comes to that.
+/// The instant at which all shards begin. A plan reads no clock: whether it is past is seen when it
+/// comes to that.
 pub(super) fn start_at(given: Option<&Given>, changed: &mut Changed) -> Result<Option<Timestamp>, PlanError> {
     let Some(given) = given else { return Ok(None) };
     let at = given
@@ -40,8 +41,8 @@ pub(super) fn start_at(given: Option<&Given>, changed: &mut Changed) -> Result<O
     Ok(Some(at))
 }
 
-/// One share cannot end the others: a threshold that may end a run has to be told that it ends its share only. And a share starts no
-/// server: each would test one of its own.
+/// One shard cannot end the others: a threshold that may end a run has to be told that it ends its
+/// shard only. And a shard starts no server: each would test one of its own.
 pub(super) fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut Changed) -> Result<(), PlanError> {
     let words = [("run", "run"), ("shard", "shard")];
     let scope = overrides.one("abort_scope").map_or(Ok("run"), |given| given.word(&words))?;
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_cut_from_the_plan_and_starts_no_server() {
+    fn a_shard_is_cut_from_the_plan_and_starts_no_server() {
         let plan = resolved("load", &with("1/3")).unwrap();
         assert_eq!((plan.shard, plan.server.clone()), (Shard { index: 1, count: 3 }, None));
         // 50 users: 0, 3, …, 48 and 1, 4, …, 49 and 2, 5, …, 47.
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_share_is_refused() {
+    fn what_is_no_shard_is_refused() {
         for text in ["", "1", "2/2", "-1/2", "0/0", "0/10001", "a/b", "0/2/3", "1 of 2"] {
             let error = resolved("load", &with(text)).unwrap_err();
             assert!(error.is_usage() && error.to_string().contains("expected I/N"), "{text}: {error}");
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_may_end_only_itself() {
+    fn a_shard_may_end_only_itself() {
         let profile = "executor = \"constant-vus\"\nvus = 4\nduration = \"1s\"\n[[requests]]\nname = \"a\"\napi = \"health\"\n\
                        [thresholds]\nhttp_req_failed = [{ threshold = \"rate<0.1\", abort_on_fail = true }]\n";
         let mut read = |_: &Path| Ok(profile.to_owned());
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_given_no_server_to_start() {
+    fn a_shard_is_given_no_server_to_start() {
         let overrides = overrides! { server_bin: Some(Given::flag("server-bin", "llmsim")); ..with("0/2") };
         let error = resolved("load", &overrides).unwrap_err();
         assert!(error.to_string().contains("--server-bin") && error.to_string().contains("--shard"), "{error}");

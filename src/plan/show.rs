@@ -6,7 +6,7 @@ use super::profile::ProfileFile;
 use super::source::{Changed, Origin};
 use super::{Plan, is_secret};
 use crate::load::{Arrivals, Shape, ThinkTime};
-use crate::mix::{After, Conduct, Kind};
+use crate::mix::{After, BehaviorMix, Kind};
 use crate::server::Source;
 use crate::threshold::Rule;
 use crate::units::Nanos;
@@ -198,7 +198,7 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     if !kind.headers.is_empty() {
         list.add(&at("headers"), headers(&kind.headers));
     }
-    add_conduct(list, key, &kind.conduct);
+    add_behaviors(list, key, &kind.behaviors);
     let timeouts = kind.timeouts;
     for (name, time) in [
         ("connect", timeouts.connect),
@@ -212,8 +212,8 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
 }
 
 /// What its users do beside waiting; most do nothing, and then nothing is said.
-fn add_conduct(list: &mut Listing<'_>, key: &str, conduct: &Conduct) {
-    for (name, leave) in [("cancel", conduct.cancel), ("drop", conduct.drop)] {
+fn add_behaviors(list: &mut Listing<'_>, key: &str, behavior: &BehaviorMix) {
+    for (name, leave) in [("cancel", behavior.cancel), ("drop", behavior.drop)] {
         if let Some(leave) = leave {
             let after = match leave.after {
                 After::Tokens(n) => format!("after {n} tokens"),
@@ -222,13 +222,14 @@ fn add_conduct(list: &mut Listing<'_>, key: &str, conduct: &Conduct) {
             list.add(&format!("{key}.{name}"), format!("{after}, share {}", leave.share));
         }
     }
-    if let Some(slow) = conduct.slow_reader {
+    if let Some(slow) = behavior.slow_reader {
         let value = format!("{} bytes per second, share {}", slow.bytes_per_second, slow.share);
         list.add(&format!("{key}.slow_reader"), value);
     }
 }
 
-/// A timeout comes from a flag, else the request, else the profile's top; a bare duration there is the total.
+/// A timeout comes from a flag, else the request, else the profile's top; a bare duration there is
+/// the total.
 fn timeout_origin(list: &Listing<'_>, request: &str, name: &str) -> Origin {
     if let Some(origin) = list.changed.get(&format!("timeout.{name}")) {
         return origin.clone();

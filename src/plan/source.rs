@@ -6,11 +6,9 @@ use std::fmt;
 /// Where a value came from, weakest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything.
     Default,
     /// A profile: its file's name, or which built-in one.
     Profile(String),
-    /// An environment name.
     Environment(String),
     /// A flag, without its dashes.
     Flag(String),

@@ -23,8 +23,9 @@ impl Endpoint {
     }
 }
 
-/// Takes the path of an API from the end of a target's URL, where somebody has given a whole endpoint: nothing else can be meant, since
-/// such a path cannot stand before the path of every request.
+/// Takes the path of an API from the end of a target's URL, where somebody has given a whole
+/// endpoint: nothing else can be meant, since such a path cannot stand before the path of every
+/// request.
 fn take_endpoint(given: &Given, target: &mut Target) -> Option<Endpoint> {
     let ends_in = |api: &Api| api.path().rsplit_once("/v1").is_some_and(|(_, own)| target.path_prefix.ends_with(own));
     let api = Api::ALL.into_iter().filter(|api| api.generates()).find(ends_in)?;
@@ -34,7 +35,6 @@ fn take_endpoint(given: &Given, target: &mut Target) -> Option<Endpoint> {
     Some(Endpoint { api: part(api.name().to_owned()), path: part(path) })
 }
 
-/// What is tested.
 #[derive(Debug)]
 pub(super) struct Targets {
     pub(super) first: Target,
@@ -61,14 +61,16 @@ pub(super) fn targets(overrides: &Overrides, changed: &mut Changed) -> Result<Ta
     Ok(Targets { first, more, port_asked_for, endpoint })
 }
 
-/// The target: a URL, or a host and a port, or where llmsim listens by default; and whether its port was asked for.
+/// The target: a URL, or a host and a port, or where llmsim listens by default; and whether its
+/// port was asked for.
 fn target(overrides: &Overrides, changed: &mut Changed) -> Result<(Target, bool), PlanError> {
     let (url, host, port) = spelling(overrides)?;
     if let Some(given) = url.or(host).or(port) {
         changed.insert("target".to_owned(), given.origin.clone());
     }
     if let Some(given) = url {
-        // The URL may hold a password: the parser's message knows what may be repeated. A URL names a port, if only by naming none.
+        // The URL may hold a password: the parser's message knows what may be repeated. A URL names
+        // a port, if only by naming none.
         let target = Target::parse(&given.value).map_err(|error| given.unusable(error))?;
         return Ok((target, true));
     }
@@ -102,7 +104,8 @@ fn more_targets(overrides: &Overrides, changed: &mut Changed) -> Result<Vec<Targ
 /// URL, host and port, as far as they are given.
 type Spelling<'a> = (Option<&'a Given>, Option<&'a Given>, Option<&'a Given>);
 
-/// How the target is spelled: the URL excludes the others. Flags beat the environment; equals are refused.
+/// How the target is spelled: the URL excludes the others. Flags beat the environment; equals are
+/// refused.
 fn spelling(overrides: &Overrides) -> Result<Spelling<'_>, PlanError> {
     let (host, port) = (overrides.one("host"), overrides.one("port"));
     let Some(url) = overrides.one("target_url") else { return Ok((None, host, port)) };
@@ -175,14 +178,16 @@ pub(super) fn server(
         changed.insert("server".to_owned(), given.origin.clone());
     }
     if let Some(reason) = reason {
-        // The environment may be set once and for all; a flag was typed for this run and would be without effect.
+        // The environment may be set once and for all; a flag was typed for this run and would be
+        // without effect.
         return match wishes.into_iter().flatten().find(|given| given.is_flag()) {
             Some(given) => Err(given.misplaced(format!("has no effect: {reason}"))),
             None => Ok(None),
         };
     }
-    // Whoever names a target gets that target. A server is started there only if one was asked for, and not by a name in the environment,
-    // which may be set once and for all, when the target was typed for this run.
+    // Whoever names a target gets that target. A server is started there only if one was asked for,
+    // and not by a name in the environment, which may be set once and for all, when the target was
+    // typed for this run.
     if let (Some(url), ..) = spelling(overrides)?
         && !wishes.into_iter().flatten().any(|wish| wish.is_flag() || !url.is_flag())
     {

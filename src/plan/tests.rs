@@ -43,17 +43,17 @@ fn plan() -> Plan {
 fn a_fresh_plan_is_the_whole() {
     let plan = plan();
     assert_eq!(plan.shard, Shard::WHOLE);
-    assert_eq!(plan.share(0, 1), plan);
-    let part = plan.share(1, 3);
+    assert_eq!(plan.shard(0, 1), plan);
+    let part = plan.shard(1, 3);
     assert_eq!(part.shard, Shard { index: 1, count: 3 });
-    assert_eq!(Plan { shard: Shard::WHOLE, ..part }, plan, "a share differs in nothing else");
+    assert_eq!(Plan { shard: Shard::WHOLE, ..part }, plan, "a shard differs in nothing else");
 }
 
 #[test]
-fn a_schedule_gets_the_share_with_everything_it_needs() {
-    let plan = Plan { seed: 7, ..plan() }.share(2, 5);
+fn a_schedule_gets_the_shard_with_everything_it_needs() {
+    let plan = Plan { seed: 7, ..plan() }.shard(2, 5);
     let load = plan.load();
-    assert_eq!((load.share, load.of, load.seed), (2, 5, 7));
+    assert_eq!((load.shard, load.of, load.seed), (2, 5, 7));
     assert_eq!((load.shape, load.think_time, load.graceful_stop), (plan.shape, plan.think_time, plan.graceful_stop));
 }
 
@@ -95,19 +95,20 @@ fn goals_speak_of_their_kind_and_of_streams_only() {
 }
 
 proptest! {
-    /// Every user belongs to exactly one of the shares' shares, and to one of the share that it was cut from.
+    /// Every user belongs to exactly one of the shards' shards, and to one of the shard that it was
+    /// cut from.
     #[test]
-    fn shares_of_shares_partition_the_plan(machines in 1u32..8, workers in 1u32..8, vu in 0u32..10_000) {
+    fn shards_of_shards_partition_the_plan(machines in 1u32..8, workers in 1u32..8, vu in 0u32..10_000) {
         let whole = plan();
         let mut owners = Vec::new();
         for machine in 0..machines {
-            let share = whole.share(machine, machines);
+            let shard = whole.shard(machine, machines);
             for worker in 0..workers {
-                let part = share.share(worker, workers);
+                let part = shard.shard(worker, workers);
                 prop_assert!(part.shard.index < part.shard.count);
                 if vu % part.shard.count == part.shard.index {
                     owners.push((machine, worker));
-                    prop_assert_eq!(vu % share.shard.count, share.shard.index, "a part is inside its whole");
+                    prop_assert_eq!(vu % shard.shard.count, shard.shard.index, "a part is inside its whole");
                 }
             }
         }

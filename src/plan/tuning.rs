@@ -12,13 +12,17 @@ pub struct Tuning {
     pub workers: Option<u32>,
     /// Whether workers are pinned to cores.
     pub pin: bool,
-    /// Whether reads are timed by the kernel's receive timestamps; none means when tokens are streamed.
+    /// Whether reads are timed by the kernel's receive timestamps; none means when tokens are
+    /// streamed.
     pub rx_timestamps: Option<bool>,
-    /// The pause between two polls of a worker, zero for never; none means as streams in flight allow.
+    /// The pause between two polls of a worker, zero for never; none means as streams in flight
+    /// allow.
     pub poll_interval: Option<Nanos>,
-    /// Whether received data is acknowledged at once, instead of within 40 ms: shows whether a server waits for that.
+    /// Whether received data is acknowledged at once, instead of within 40 ms: shows whether a
+    /// server waits for that.
     pub quickack: bool,
-    /// Whether every response is parsed twice, by template and by parser, and a difference is a failure.
+    /// Whether every response is parsed twice, by template and by parser, and a difference is a
+    /// failure.
     pub verify_parse: bool,
 }
 

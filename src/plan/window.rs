@@ -8,7 +8,8 @@ use crate::units::Nanos;
 
 /// How much of the beginning and of the end is not measured.
 ///
-/// What the profile says follows its stages: `--duration` scales both alike, and `--stage`, which replaces the stages, drops it.
+/// What the profile says follows its stages: `--duration` scales both alike, and `--stage`, which
+/// replaces the stages, drops it.
 pub(super) fn edges(
     written: &ProfileFile,
     overrides: &Overrides,

@@ -1,4 +1,5 @@
-//! Comparison → what people read: a table of at most 80 columns, Markdown for a comment, test cases.
+//! Comparison → what people read: a table of at most 80 columns, Markdown for a comment, test
+//! cases.
 
 mod page;
 

@@ -1,10 +1,10 @@
-//! Document → its series as CSV: a line a second, for spreadsheets and change-point tools. Only numbers, so nothing needs quotes;
-//! what is not known is empty. The columns are stable: new ones come last.
+//! Document → its series as CSV: a line a second, for spreadsheets and change-point tools. Only
+//! numbers, so nothing needs quotes; what is not known is empty. The columns are stable: new ones
+//! come last.
 
 use crate::document::{Document, Quantiles};
 use std::fmt::Write as _;
 
-/// The first line.
 const HEADER: &str = "t_s,vus,in_flight,connections,http_reqs,failed,tokens_output,token_events,data_received,ttft_p50_ms,\
     ttft_p95_ms,ttft_p99_ms,tbt_p50_ms,tbt_p95_ms,tbt_p99_ms,http_req_duration_p50_ms,http_req_duration_p95_ms,\
     http_req_duration_p99_ms,client_cpu,busiest_worker_cpu,client_lag_p99_ms,server_cpu,server_rss_bytes\n";

@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 /// GitHub shows ten annotations a step; the rest would push others out.
 const MOST_ANNOTATIONS: usize = 5;
 
-/// `::error title=…::…`. The characters that end a command or a property are escaped as GitHub's toolkit does.
+/// `::error title=…::…`. The characters that end a command or a property are escaped as GitHub's
+/// toolkit does.
 pub fn annotation(level: &str, title: &str, message: &str) -> String {
     let escaped = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| escaped(text).replace(':', "%3A").replace(',', "%2C");
@@ -21,7 +22,8 @@ pub fn annotations(failures: &[(String, String)]) -> String {
     failures.iter().take(MOST_ANNOTATIONS).map(|(title, message)| annotation("error", title, message)).collect()
 }
 
-/// Text inside a cell of a table, and nothing but text: what is tested has a name that somebody else may have chosen.
+/// Text inside a cell of a table, and nothing but text: what is tested has a name that somebody
+/// else may have chosen.
 pub(crate) fn cell(text: &str) -> String {
     let mut cell = String::with_capacity(text.len());
     for c in text.chars() {

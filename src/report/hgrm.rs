@@ -1,4 +1,5 @@
-//! Document → `HdrHistogram`'s interval log, the format of its Java, Python and Go tools: one histogram a second and metric, in µs.
+//! Document → `HdrHistogram`'s interval log, the format of its Java, Python and Go tools: one
+//! histogram a second and metric, in µs.
 
 use crate::document::Document;
 use crate::document::read::three;
@@ -9,7 +10,8 @@ use std::fmt::Write as _;
 /// The log's maxima are in ms: values divided by this.
 const MICROS_IN_MS: f64 = 1e3;
 
-/// The log; lines of one metric carry its name as a tag. None when the document has no histograms of seconds.
+/// The log; lines of one metric carry its name as a tag. None when the document has no histograms
+/// of seconds.
 pub fn render(document: &Document) -> Option<String> {
     let started = document.run.started_at.parse::<Timestamp>().map_or(0.0, |t| t.as_millisecond() as f64 / 1e3);
     // What stands in the file may hold anything, and a line of the log ends with a line.

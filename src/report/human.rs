@@ -12,12 +12,14 @@ const MINUTES_FROM_MS: f64 = 59_950.0;
 /// Steps of a thousand, for bytes and rates.
 const PREFIXES: [&str; 6] = ["", "k", "M", "G", "T", "P"];
 
-/// A time: `850µs`, `12.3ms`, `1.00s`, `2m05s`, `1h02m`. At most six characters below a hundred hours.
+/// A time: `850µs`, `12.3ms`, `1.00s`, `2m05s`, `1h02m`. At most six characters below a hundred
+/// hours.
 pub(crate) fn time(ms: f64) -> String {
     time_with(ms, 0)
 }
 
-/// A time with two digits more, to stand beside the bound that it is compared with: `2.0004s` is not below 2 s, `2.00s` might be.
+/// A time with two digits more, to stand beside the bound that it is compared with: `2.0004s` is
+/// not below 2 s, `2.00s` might be.
 pub(crate) fn precise_time(ms: f64) -> String {
     time_with(ms, 2)
 }

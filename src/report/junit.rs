@@ -1,4 +1,5 @@
-//! Rules and how they came out → JUnit XML, which every CI shows: a test case a rule, whose failure says value and limit.
+//! Rules and how they came out → JUnit XML, which every CI shows: a test case a rule, whose failure
+//! says value and limit.
 
 use crate::document::Document;
 use crate::redact::is_obeyed;

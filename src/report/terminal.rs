@@ -1,5 +1,5 @@
-//! The painter for terminals: plain text of at most the terminal's width, the verdict first. It asks no terminal for anything; colour
-//! is a flag, and carries nothing that the text does not say.
+//! The painter for terminals: plain text of at most the terminal's width, the verdict first. It
+//! asks no terminal for anything; colour is a flag, and carries nothing that the text does not say.
 
 use crate::document::Document;
 use crate::report::human;
@@ -102,8 +102,8 @@ impl Page {
         }
     }
 
-    /// One line of pieces, cut at the width. Control characters do not pass: names and versions come from files and servers, and must
-    /// not drive the reader's terminal.
+    /// One line of pieces, cut at the width. Control characters do not pass: names and versions
+    /// come from files and servers, and must not drive the reader's terminal.
     fn line(&mut self, pieces: &[Piece]) {
         let mut left = self.width;
         for (i, Piece { tone, text }) in pieces.iter().enumerate() {
@@ -119,8 +119,8 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// Pieces behind a label. On a narrow page they are broken at blanks; on one on which tables fit only with a `hang`, the blanks
-    /// before each further line, and else cut.
+    /// Pieces behind a label. On a narrow page they are broken at blanks; on one on which tables
+    /// fit only with a `hang`, the blanks before each further line, and else cut.
     fn flowing(&mut self, label: &str, hang: Option<usize>, pieces: &[Piece]) {
         let all = || std::iter::once(Piece::plain(label)).chain(pieces.iter().cloned());
         let length = all().map(|piece| piece.text).collect::<String>().trim_end().chars().count();

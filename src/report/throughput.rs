@@ -5,10 +5,10 @@ use crate::document::{Hint, Quantiles};
 use crate::report::human;
 use std::fmt::Write as _;
 
-/// Where a stream ends that waits for one delayed acknowledgement of Linux (40 ms, and a tick) and nothing else.
+/// Where a stream ends that waits for one delayed acknowledgement of Linux (40 ms, and a tick) and
+/// nothing else.
 const PLATEAU_MS: (f64, f64) = (40.0, 50.0);
 
-/// As Markdown.
 pub fn text(found: &Throughput) -> String {
     let mut text = String::new();
     // Writing into a String cannot fail.

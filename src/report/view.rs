@@ -46,7 +46,6 @@ pub(crate) struct Headline {
     pub(crate) word: &'static str,
     /// The same in a sentence.
     pub(crate) said: &'static str,
-    /// The profile.
     pub(crate) name: String,
     pub(crate) why: String,
 }
@@ -69,7 +68,6 @@ pub(crate) enum Block {
     List(&'static str, Vec<String>),
     /// A number of the server beside ours.
     Pair(String, Vec<Piece>),
-    /// Running text.
     Remark(Remark),
     /// Pieces on a line of their own, so many steps from the margin.
     Line(usize, Vec<Piece>),
@@ -109,7 +107,6 @@ pub(crate) const fn column(name: &'static str, width: usize) -> Column {
 
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// Of the cells.
     pub(crate) tone: Tone,
     /// Stands before the name: whether it is as it should be.
     pub(crate) mark: Option<&'static str>,

@@ -1,7 +1,9 @@
-//! Document → the flat JSON that `vllm bench serve --save-result` writes, under its names, so that scripts made for it read ours.
+//! Document → the flat JSON that `vllm bench serve --save-result` writes, under its names, so that
+//! scripts made for it read ours.
 //!
-//! The names are theirs and so are their meanings where ours differ: `itl` is our `tbt` (every gap), `tpot` is per request, `e2el` is
-//! the duration of a request. Our `ttft` leaves the role chunk out, which theirs counts; the numbers are ours.
+//! The names are theirs and so are their meanings where ours differ: `itl` is our `tbt` (every
+//! gap), `tpot` is per request, `e2el` is the duration of a request. Our `ttft` leaves the role
+//! chunk out, which theirs counts; the numbers are ours.
 
 use crate::document::{Counter, Document, Measured, Trend};
 use serde_json::{Map, Value, json};

@@ -23,8 +23,9 @@ struct Built {
     file: PathBuf,
 }
 
-/// Builds the checkout in `dir`, showing cargo's lines, and names the binary. Where cargo puts it is asked of cargo: `CARGO_TARGET_DIR`
-/// and the checkout's own configuration both have a say in it.
+/// Builds the checkout in `dir`, showing cargo's lines, and names the binary. Where cargo puts it
+/// is asked of cargo: `CARGO_TARGET_DIR` and the checkout's own configuration both have a say in
+/// it.
 pub(super) fn build(
     own: &Path,
     dir: &Path,
@@ -98,7 +99,8 @@ fn wait(child: &mut Child, progress: &mut dyn FnMut(&str), stop: &AtomicBool) ->
     }
 }
 
-/// The binary that one of cargo's messages announces, if it announces one (cargo's manual, "External tools", `compiler-artifact`).
+/// The binary that one of cargo's messages announces, if it announces one (cargo's manual,
+/// "External tools", `compiler-artifact`).
 fn built(message: &str) -> Option<Built> {
     let json: serde_json::Value = serde_json::from_str(message).ok()?;
     if json["reason"] != "compiler-artifact" {

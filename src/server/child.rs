@@ -20,15 +20,12 @@ const LAST_ROUNDS: Nanos = Nanos::from_secs(2);
 /// How long the last words of an ended child may be on their way through the pipe.
 const LAST_WORDS: Nanos = Nanos::from_millis(500);
 
-/// What to spawn.
 pub(super) struct Launch<'a> {
     /// This program, for the step in between.
     pub(super) own: &'a Path,
     /// The cores to stay on; none means all.
     pub(super) cores: Option<&'a [usize]>,
-    /// The program.
     pub(super) program: &'a Path,
-    /// Its arguments.
     pub(super) args: &'a [OsString],
     /// What is added to our own environment.
     pub(super) env: &'a [(&'a str, &'a str)],
@@ -76,7 +73,8 @@ impl Child {
         }
         let mut process = command.spawn().map_err(failed)?;
         let lifeline = process.stdin.take();
-        // The command holds our copies of the pipe's writing end; while they live, the pipe has no end.
+        // The command holds our copies of the pipe's writing end; while they live, the pipe has no
+        // end.
         drop(command);
         let tail = Tail::follow(reader).map_err(failed)?;
         Ok(Self { process, lifeline, tail, stopped: false })
@@ -87,7 +85,8 @@ impl Child {
         self.process.id()
     }
 
-    /// How it ended, if it did. Leaves it unreaped, so that its number stays its own until [`Child::stop`].
+    /// How it ended, if it did. Leaves it unreaped, so that its number stays its own until
+    /// [`Child::stop`].
     pub(super) fn exited(&self) -> Option<String> {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         match waitid(Id::Pid(self.nix_pid()), flags) {
@@ -125,7 +124,8 @@ impl Child {
         self.tail.since(seen)
     }
 
-    /// SIGTERM to its process group, `grace`; then the supervisor kills what is left, and is reaped.
+    /// SIGTERM to its process group, `grace`; then the supervisor kills what is left, and is
+    /// reaped.
     pub(super) fn stop(&mut self, grace: Nanos) {
         if self.stopped {
             return;
@@ -137,7 +137,8 @@ impl Child {
         }
         drop(self.lifeline.take());
         self.wait_for_exit(LAST_ROUNDS);
-        // A supervisor that was itself killed has left its group behind. Nobody there is not an error.
+        // A supervisor that was itself killed has left its group behind. Nobody there is not an
+        // error.
         let _ = killpg(self.nix_pid(), Signal::SIGKILL);
         let _ = self.process.kill();
         let _ = self.process.wait();

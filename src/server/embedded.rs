@@ -1,16 +1,19 @@
-//! The simulator inside this binary, for `llmsim-blast serve`. It runs in a process of its own, never in the measuring one.
+//! The simulator inside this binary, for `llmsim-blast serve`. It runs in a process of its own,
+//! never in the measuring one.
 
 use super::{ServerError, Settings};
 
 /// The llmsim that is built in; a test keeps it equal to what `Cargo.lock` says.
 pub const EMBEDDED_VERSION: &str = "0.6.0";
 
-/// Runs the simulator in the foreground until SIGINT or SIGTERM. `announce` gets one line with its URL when it is about to listen.
-/// No subscriber for its log is installed: it logs every request, which costs throughput.
+/// Runs the simulator in the foreground until SIGINT or SIGTERM. `announce` gets one line with its
+/// URL when it is about to listen. No subscriber for its log is installed: it logs every request,
+/// which costs throughput.
 #[cfg(feature = "embedded")]
 pub fn serve(host: &str, port: u16, settings: &Settings, announce: &mut dyn FnMut(&str)) -> Result<(), ServerError> {
     let mut config = parse(settings)?;
-    // llmsim puts host and port together as text and panics when that is no address: only addresses reach it.
+    // llmsim puts host and port together as text and panics when that is no address: only addresses
+    // reach it.
     let listen = super::free_address(super::listen_address(host, port)?, false)?;
     config.server.host = match listen {
         std::net::SocketAddr::V4(addr) => addr.ip().to_string(),
@@ -43,7 +46,8 @@ fn parse(settings: &Settings) -> Result<llmsim::cli::Config, ServerError> {
     })
 }
 
-/// Ends some time after the first SIGINT or SIGTERM: llmsim's own graceful shutdown waits for open responses without a limit.
+/// Ends some time after the first SIGINT or SIGTERM: llmsim's own graceful shutdown waits for open
+/// responses without a limit.
 #[cfg(feature = "embedded")]
 async fn signal_and_grace() {
     use tokio::signal::unix::{SignalKind, signal};

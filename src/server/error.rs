@@ -7,7 +7,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why there is no server. Each message says what to do; those about a child end with its last lines.
+/// Why there is no server. Each message says what to do; those about a child end with its last
+/// lines.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The feature `embedded` is off.
@@ -19,7 +20,6 @@ pub enum ServerError {
     /// The configuration cannot be used.
     #[error("--server-config {}: {reason}", path.display())]
     BadConfig {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
@@ -27,7 +27,6 @@ pub enum ServerError {
     /// The host to listen on cannot be resolved.
     #[error("--host {host}: not an address to listen on: {reason}")]
     BadHost {
-        /// What was given.
         host: String,
         /// What the resolver said.
         reason: String,
@@ -36,42 +35,26 @@ pub enum ServerError {
     #[error(
         "{addr} is taken by something that is not the server asked for: stop it, or choose another port with --port"
     )]
-    PortTaken {
-        /// Where.
-        addr: SocketAddr,
-    },
+    PortTaken { addr: SocketAddr },
     /// This machine does not let us listen there.
     #[error("cannot listen on {addr}: {source}; choose another address with --host and --port")]
-    CannotListen {
-        /// Where.
-        addr: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    CannotListen { addr: SocketAddr, source: io::Error },
     /// The program cannot be run.
     #[error("{flag} {}: {reason}", path.display())]
     NotExecutable {
         /// Where the name came from.
         flag: &'static str,
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
     /// The folder holds no cargo project.
     #[error("--server-src {}: {reason}; expected a checkout of llmsim", path.display())]
-    NotACheckout {
-        /// The folder.
-        path: PathBuf,
-        /// What is missing.
-        reason: String,
-    },
+    NotACheckout { path: PathBuf, reason: String },
     /// `cargo build --release` failed.
     #[error("--server-src {}: `cargo build --release` failed ({status}){}", path.display(), quoted(last_lines))]
     BuildFailed {
-        /// The folder.
         path: PathBuf,
-        /// How cargo ended.
         status: String,
         /// The last lines it said.
         last_lines: Vec<String>,
@@ -79,7 +62,6 @@ pub enum ServerError {
     /// It built, but not llmsim.
     #[error("--server-src {}: it builds no binary called llmsim (found: {found})", path.display())]
     NoBinary {
-        /// The folder.
         path: PathBuf,
         /// What it did build.
         found: String,
@@ -87,7 +69,6 @@ pub enum ServerError {
     /// The server ended before it was ready.
     #[error("the server ended before it was ready: {status}{}", quoted(last_lines))]
     Exited {
-        /// How it ended.
         status: String,
         /// The last lines it said.
         last_lines: Vec<String>,
@@ -102,7 +83,6 @@ pub enum ServerError {
         /// The last lines it said.
         last_lines: Vec<String>,
     },
-    /// Ctrl-C while waiting.
     #[error("interrupted before the test began; nothing was measured")]
     Interrupted,
     /// The embedded simulator gave up.

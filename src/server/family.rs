@@ -1,4 +1,5 @@
-//! What a started server consists of: all processes that descend from one, whatever wrappers and sessions are among them (proc(5)).
+//! What a started server consists of: all processes that descend from one, whatever wrappers and
+//! sessions are among them (proc(5)).
 
 use std::fs;
 
@@ -28,8 +29,8 @@ fn below(root: u32, all: &[(u32, u32)]) -> Vec<u32> {
     found
 }
 
-/// The parent of a process in the text of its `stat`, unless it has ended already: the fields after the name, which stands in
-/// parentheses, are state and parent.
+/// The parent of a process in the text of its `stat`, unless it has ended already: the fields after
+/// the name, which stands in parentheses, are state and parent.
 fn living_parent(stat: &str) -> Option<u32> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;

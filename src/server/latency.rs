@@ -1,15 +1,14 @@
 //! What a llmsim's configuration says about its latency, in numbers.
 
-/// Time to first token and time between tokens, in ms, as means and standard deviations of normal distributions.
+/// Time to first token and time between tokens, in ms, as means and standard deviations of normal
+/// distributions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Latency {
     /// Mean time until the first event, which says the role.
     pub ttft_mean_ms: u64,
-    /// Its standard deviation.
     pub ttft_stddev_ms: u64,
     /// Mean time before each token.
     pub tbt_mean_ms: u64,
-    /// Its standard deviation.
     pub tbt_stddev_ms: u64,
 }
 
@@ -35,7 +34,8 @@ const PROFILES: [(&[&str], [u64; 4]); 15] = [
 /// What an unknown name, and a number that is left out, stand for.
 const GPT5: [u64; 4] = [600, 150, 40, 12];
 
-/// The latency of a configuration; none when it leaves it to each request's model, or is not understood.
+/// The latency of a configuration; none when it leaves it to each request's model, or is not
+/// understood.
 pub fn configured(toml: &str) -> Option<Latency> {
     let config: toml::Table = toml.parse().ok()?;
     let latency = config.get("latency")?.as_table()?;

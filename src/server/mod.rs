@@ -1,4 +1,5 @@
-//! The simulator as a child process: find or build it, start it, wait until it is ready, watch its CPU and memory, stop it.
+//! The simulator as a child process: find or build it, start it, wait until it is ready, watch its
+//! CPU and memory, stop it.
 //!
 //! ```text
 //!   Spec ─▶ Server::start ─▶ build (a checkout only) ─▶ child ─▶ supervise ─exec─▶ llmsim
@@ -7,8 +8,8 @@
 //!                 └─▶ Server: sample, exit, stop
 //! ```
 //!
-//! The server never runs in the measuring process: its work would be in our numbers. What this module does not know: requests,
-//! profiles, or whether a server should be started at all.
+//! The server never runs in the measuring process: its work would be in our numbers. What this
+//! module does not know: requests, profiles, or whether a server should be started at all.
 
 mod build;
 mod child;
@@ -47,11 +48,11 @@ pub struct Spec {
     pub config: Option<PathBuf>,
     /// Use the error-injecting configuration instead.
     pub chaos: bool,
-    /// Answer as llmsim's throughput benchmark wants it (at once, 16 tokens), with so many worker threads.
+    /// Answer as llmsim's throughput benchmark wants it (at once, 16 tokens), with so many worker
+    /// threads.
     pub throughput: Option<u32>,
     /// Where it shall listen.
     pub host: String,
-    /// On which port.
     pub port: u16,
     /// Whether another port will do when that one is taken.
     pub any_port: bool,
@@ -74,7 +75,8 @@ impl Spec {
         }
     }
 
-    /// How long its answers are configured to take; none when that depends on the model, or there is no configuration.
+    /// How long its answers are configured to take; none when that depends on the model, or there
+    /// is no configuration.
     pub fn latency(&self) -> Option<latency::Latency> {
         if self.source == Source::Origin { None } else { latency::configured(&Settings::of(self).text().ok()?) }
     }
@@ -85,11 +87,11 @@ impl Spec {
 pub enum Source {
     /// This binary's own `serve`.
     Embedded,
-    /// A llmsim binary.
     Binary(PathBuf),
     /// A checkout of llmsim, built first.
     Checkout(PathBuf),
-    /// This binary's own `origin`: canned answers at known instants, no simulator. It has no configuration.
+    /// This binary's own `origin`: canned answers at known instants, no simulator. It has no
+    /// configuration.
     Origin,
 }
 
@@ -127,20 +129,25 @@ pub struct Exit {
     pub last_lines: Vec<String>,
 }
 
-/// Pause between two looks at a server that is starting: short beside its start, long beside a look.
+/// Pause between two looks at a server that is starting: short beside its start, long beside a
+/// look.
 const READY_POLL: Duration = Duration::from_millis(20);
 /// Longest wait for one answer to `GET /health`; also bounds how late a Ctrl-C is noticed.
 const HEALTH_TIMEOUT: Nanos = Nanos::from_secs(1);
-/// Shortest wait for one: the last look before the time is up must still tell a refusal from silence.
+/// Shortest wait for one: the last look before the time is up must still tell a refusal from
+/// silence.
 const LAST_HEALTH_TIMEOUT: Nanos = Nanos::from_millis(100);
-/// Time between SIGTERM and SIGKILL. llmsim's graceful shutdown waits for open responses, which nobody reads any more.
+/// Time between SIGTERM and SIGKILL. llmsim's graceful shutdown waits for open responses, which
+/// nobody reads any more.
 const STOP_GRACE: Nanos = Nanos::from_secs(2);
 /// Longest wait for `--version`.
 const VERSION_TIMEOUT: Nanos = Nanos::from_secs(1);
-/// How often another free port is tried when someone takes the chosen one between our look and the server's bind.
+/// How often another free port is tried when someone takes the chosen one between our look and the
+/// server's bind.
 const PORT_ATTEMPTS: u32 = 3;
-/// Silences llmsim's log. It adds `llmsim=info` and `tower_http=debug` to whatever `RUST_LOG` says, and the more specific target
-/// wins; everything it logs comes from below these two. A logged request costs the server throughput and fills the disk.
+/// Silences llmsim's log. It adds `llmsim=info` and `tower_http=debug` to whatever `RUST_LOG` says,
+/// and the more specific target wins; everything it logs comes from below these two. A logged
+/// request costs the server throughput and fills the disk.
 const QUIET_LOG: &str = "off,llmsim::cli=off,tower_http::trace=off";
 
 /// What our own names in the environment begin with.
@@ -159,11 +166,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server and waits until it answers. `cores` confines it to these cores; `progress` gets a line now and then; a set
-    /// `stop` (Ctrl-C) ends the wait with [`ServerError::Interrupted`].
+    /// Starts a server and waits until it answers. `cores` confines it to these cores; `progress`
+    /// gets a line now and then; a set `stop` (Ctrl-C) ends the wait with
+    /// [`ServerError::Interrupted`].
     ///
-    /// To be called on the main thread: the kernel kills the server when the *thread* that started it ends, so that nothing survives
-    /// us whatever way we end.
+    /// To be called on the main thread: the kernel kills the server when the *thread* that started
+    /// it ends, so that nothing survives us whatever way we end.
     pub fn start(
         spec: &Spec,
         cores: Option<&[usize]>,
@@ -175,7 +183,8 @@ impl Server {
         Self::launch(&own, spec, cores, progress, stop)
     }
 
-    /// [`Server::start`] by way of another copy of this program, which `own` names: tests are not that program.
+    /// [`Server::start`] by way of another copy of this program, which `own` names: tests are not
+    /// that program.
     pub fn launch(
         own: &Path,
         spec: &Spec,
@@ -203,7 +212,8 @@ impl Server {
                 own.to_path_buf()
             }
         };
-        // The file is ours alone and gone as soon as the server has read it, which it has when it answers.
+        // The file is ours alone and gone as soon as the server has read it, which it has when it
+        // answers.
         let (_file, config) = match &spec.source {
             Source::Origin => (None, Vec::new()),
             Source::Embedded | Source::Binary(_) | Source::Checkout(_) => settings.file(&text)?,
@@ -235,7 +245,6 @@ impl Server {
         self.owners.first().copied().unwrap_or_else(|| self.child.pid())
     }
 
-    /// What it is.
     pub const fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -261,7 +270,8 @@ impl Server {
     }
 }
 
-/// Where `host` and `port` are, for a server that is to listen there. `localhost` is the IPv4 loopback: it exists everywhere.
+/// Where `host` and `port` are, for a server that is to listen there. `localhost` is the IPv4
+/// loopback: it exists everywhere.
 pub(crate) fn listen_address(host: &str, port: u16) -> Result<SocketAddr, ServerError> {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     if bare.eq_ignore_ascii_case("localhost") {
@@ -275,7 +285,8 @@ pub(crate) fn listen_address(host: &str, port: u16) -> Result<SocketAddr, Server
     found.next().ok_or_else(|| bad("it has no address".to_owned()))
 }
 
-/// How a server that listens on `listen` is reached: every address of this machine includes the loopback.
+/// How a server that listens on `listen` is reached: every address of this machine includes the
+/// loopback.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -285,7 +296,8 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// An address whose port can be listened on right now: the wished one, or another when that is allowed.
+/// An address whose port can be listened on right now: the wished one, or another when that is
+/// allowed.
 pub(crate) fn free_address(wished: SocketAddr, any_port: bool) -> Result<SocketAddr, ServerError> {
     let error = match TcpListener::bind(wished).and_then(|l| l.local_addr()) {
         Ok(addr) => return Ok(addr),
@@ -354,8 +366,8 @@ fn described(spec: &Spec, program: &Path) -> String {
     }
 }
 
-/// The command line that llmsim's `serve`, our own and our `origin` understand alike. An IPv6 address needs its brackets: llmsim puts host and port
-/// together as text.
+/// The command line that llmsim's `serve`, our own and our `origin` understand alike. An IPv6
+/// address needs its brackets: llmsim puts host and port together as text.
 fn arguments(source: &Source, listen: SocketAddr, config: &[OsString]) -> Vec<OsString> {
     let host = match listen.ip() {
         IpAddr::V4(ip) => ip.to_string(),
@@ -368,7 +380,8 @@ fn arguments(source: &Source, listen: SocketAddr, config: &[OsString]) -> Vec<Os
     args
 }
 
-/// Keeps our secrets out of a process that we start: what is told us in the environment is not meant for it.
+/// Keeps our secrets out of a process that we start: what is told us in the environment is not
+/// meant for it.
 fn keep_secrets(command: &mut Command) {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with(PREFIX)) {
         command.env_remove(name);
@@ -400,7 +413,8 @@ fn wait_until_ready(
             return match ports::owners(child.pid(), addr) {
                 Some(owners) if owners.is_empty() => Err(ServerError::PortTaken { addr }),
                 Some(owners) => Ok(owners),
-                // The kernel does not tell: the last of the processes below the child is the least likely to be a wrapper.
+                // The kernel does not tell: the last of the processes below the child is the least
+                // likely to be a wrapper.
                 None => Ok(family::descendants(child.pid()).last().copied().into_iter().collect()),
             };
         }

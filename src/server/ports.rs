@@ -1,17 +1,19 @@
 //! Who listens on a port: the child that we started, or somebody who was faster?
 //!
-//! A port is chosen before the child binds it, and something else may take it in between. If that something is a llmsim too, it answers
-//! `GET /health` just as well, and the whole test would measure a server that nobody asked for. So an answer counts only from a
-//! process that descends from the child: a wrapper may stand before the server, and the server's numbers are those of the process that
-//! owns the port. (proc(5): `/proc/net/tcp` names the socket by its inode, `/proc/PID/fd` says who holds it.)
+//! A port is chosen before the child binds it, and something else may take it in between. If that
+//! something is a llmsim too, it answers `GET /health` just as well, and the whole test would
+//! measure a server that nobody asked for. So an answer counts only from a process that descends
+//! from the child: a wrapper may stand before the server, and the server's numbers are those of the
+//! process that owns the port. (proc(5): `/proc/net/tcp` names the socket by its inode,
+//! `/proc/PID/fd` says who holds it.)
 
 use super::family;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// The processes at or below `root` that listen on the port of `addr`: several, where a server forks after it listens. None where the
-/// kernel does not tell.
+/// The processes at or below `root` that listen on the port of `addr`: several, where a server
+/// forks after it listens. None where the kernel does not tell.
 pub(super) fn owners(root: u32, addr: SocketAddr) -> Option<Vec<u32>> {
     let mut inodes = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
@@ -35,8 +37,8 @@ pub(super) fn owners(root: u32, addr: SocketAddr) -> Option<Vec<u32>> {
     could_look.then_some(owners)
 }
 
-/// The inodes of sockets that listen on `port`, in the text of `/proc/net/tcp`: the second column ends in the port, the fourth is the
-/// state (`0A` is LISTEN), the tenth the inode.
+/// The inodes of sockets that listen on `port`, in the text of `/proc/net/tcp`: the second column
+/// ends in the port, the fourth is the state (`0A` is LISTEN), the tenth the inode.
 fn listeners(text: &str, port: u16) -> Vec<u64> {
     let ending = format!(":{port:04X}");
     text.lines()

@@ -4,7 +4,8 @@ use super::ServerError;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// The file to run for `name`: a path as it is, a bare name from this folder or else from `PATH`. `flag` says where the name came from.
+/// The file to run for `name`: a path as it is, a bare name from this folder or else from `PATH`.
+/// `flag` says where the name came from.
 pub(super) fn find(name: &Path, flag: &'static str) -> Result<PathBuf, ServerError> {
     find_in(name, flag, std::env::var_os("PATH").unwrap_or_default().as_os_str())
 }

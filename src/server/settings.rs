@@ -37,7 +37,8 @@ timeout_rate = 0.02
 timeout_after_ms = 5000
 "#;
 
-/// What llmsim's throughput benchmark asks for: no pauses, answers so short that the server's own work is all there is.
+/// What llmsim's throughput benchmark asks for: no pauses, answers so short that the server's own
+/// work is all there is.
 const THROUGHPUT: &str = r#"[latency]
 profile = "instant"
 
@@ -75,7 +76,8 @@ impl Settings {
         }
     }
 
-    /// The configuration itself. A file is read and its syntax checked, so that a slip is reported before anything is started.
+    /// The configuration itself. A file is read and its syntax checked, so that a slip is reported
+    /// before anything is started.
     pub(super) fn text(&self) -> Result<String, ServerError> {
         let path = match self {
             Self::Benchmark => return Ok(BENCHMARK.to_owned()),
@@ -104,7 +106,8 @@ impl Settings {
 /// A configuration of our own, which another process can read for as long as this value lives.
 #[derive(Debug)]
 pub(super) enum ConfigFile {
-    /// In memory, and read by way of our own process: it needs no folder that can be written to, and goes when we go, however that is.
+    /// In memory, and read by way of our own process: it needs no folder that can be written to,
+    /// and goes when we go, however that is.
     Memory(File),
     /// Where there are no files in memory.
     Disk(NamedTempFile),

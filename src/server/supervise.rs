@@ -1,19 +1,24 @@
-//! The step between us and a child: a process of our own that watches over the server, and ends it when we end.
+//! The step between us and a child: a process of our own that watches over the server, and ends it
+//! when we end.
 //!
 //! ```text
 //!   llmsim-blast ─▶ supervise ─▶ supervise --exec ─exec─▶ the program ─▶ whatever it starts
 //!        └── a pipe ──▲  the end of the pipe is our end, whatever way we ended
 //! ```
 //!
-//! The supervisor adopts what the program leaves behind (it is a "subreaper", prctl(2)), so that nothing gets away by forking twice or
-//! by a session of its own. When the program ends, when we end, even by SIGKILL, or when SIGTERM was not enough, it kills everything
-//! below it, and then ends as the program has ended. The second step ties the program to the supervisor (parent-death signal).
+//! The supervisor adopts what the program leaves behind (it is a "subreaper", prctl(2)), so that
+//! nothing gets away by forking twice or by a session of its own. When the program ends, when we
+//! end, even by SIGKILL, or when SIGTERM was not enough, it kills everything below it, and then
+//! ends as the program has ended. The second step ties the program to the supervisor (parent-death
+//! signal).
 //!
-//! What cannot be had in an ordinary process: when supervisor and test are both killed with SIGKILL in one instant, the program goes,
-//! but a process that it has started in a session of its own is left.
+//! What cannot be had in an ordinary process: when supervisor and test are both killed with SIGKILL
+//! in one instant, the program goes, but a process that it has started in a session of its own is
+//! left.
 //!
-//! What is set here belongs to the process and survives `exec`: the cores, the limit of file descriptors. The process group is made by
-//! the spawn itself, so that Ctrl-C in the terminal reaches only us; and the standard library clears the signal mask on the way.
+//! What is set here belongs to the process and survives `exec`: the cores, the limit of file
+//! descriptors. The process group is made by the spawn itself, so that Ctrl-C in the terminal
+//! reaches only us; and the standard library clears the signal mask on the way.
 
 use super::{ServerError, family};
 use crate::host::limits;
@@ -34,7 +39,8 @@ use std::time::Duration;
 
 /// Between two rounds of killing what is left.
 const ROUND: Duration = Duration::from_millis(5);
-/// Rounds until what is left is not ours to kill: a process that another user runs, or one that the kernel does not let go.
+/// Rounds until what is left is not ours to kill: a process that another user runs, or one that the
+/// kernel does not let go.
 const MOST_ROUNDS: u32 = 200;
 
 /// What to run, and under which conditions. Plain data.
@@ -46,9 +52,7 @@ pub struct SupervisorArgs {
     pub parent: u32,
     /// Become the program, instead of watching over it.
     pub exec: bool,
-    /// The program.
     pub program: OsString,
-    /// Its arguments.
     pub args: Vec<OsString>,
 }
 
@@ -107,7 +111,8 @@ fn watch_over(args: &SupervisorArgs) -> Result<Never, ServerError> {
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_child_subreaper(true).map_err(|e| watching(e.into()))?;
     stay_on(&args.cores).map_err(|e| failed(&format!("keep the server on the cores {:?}", args.cores), e))?;
-    // A server takes one descriptor a connection; one that cannot have more is still worth starting.
+    // A server takes one descriptor a connection; one that cannot have more is still worth
+    // starting.
     let _ = limits::raise_nofile(0);
     let own = std::env::current_exe().map_err(watching)?;
     let inner = SupervisorArgs { cores: Vec::new(), parent: std::process::id(), exec: true, ..args.clone() };
@@ -159,7 +164,8 @@ fn reap(program: Pid) -> Option<WaitStatus> {
     }
 }
 
-/// Our process group has the signal already, from whoever has sent it to us. What has left the group gets it from here.
+/// Our process group has the signal already, from whoever has sent it to us. What has left the
+/// group gets it from here.
 fn tell_other_groups() {
     let ours = getpgid(None).ok();
     for pid in family::descendants(std::process::id()) {

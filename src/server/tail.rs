@@ -1,11 +1,13 @@
-//! The last lines that a child said, read on a thread of its own so that the child never blocks on a full pipe.
+//! The last lines that a child said, read on a thread of its own so that the child never blocks on
+//! a full pipe.
 
 use crate::units::Nanos;
 use std::collections::VecDeque;
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Lines kept: enough for a panic with its backtrace or a compiler's error, few enough to read in a terminal.
+/// Lines kept: enough for a panic with its backtrace or a compiler's error, few enough to read in a
+/// terminal.
 const MAX_LINES: usize = 40;
 /// Bytes kept of one line; the rest is dropped. Longer ones are progress bars and dumps.
 const MAX_LINE_BYTES: usize = 400;
@@ -55,14 +57,16 @@ impl Tail {
         self.lock().lines.iter().cloned().collect()
     }
 
-    /// The lines since the `seen`-th, and how many there have been; those that are no longer kept are left out.
+    /// The lines since the `seen`-th, and how many there have been; those that are no longer kept
+    /// are left out.
     pub(super) fn since(&self, seen: usize) -> (Vec<String>, usize) {
         let state = self.lock();
         let new = (state.seen - seen).min(state.lines.len());
         (state.lines.range(state.lines.len() - new..).cloned().collect(), state.seen)
     }
 
-    /// Waits until the child has closed its end, at most `limit`: a grandchild may hold the pipe open for ever.
+    /// Waits until the child has closed its end, at most `limit`: a grandchild may hold the pipe
+    /// open for ever.
     pub(super) fn wait_until_closed(&self, limit: Nanos) {
         let state = self.lock();
         drop(self.closed.wait_timeout_while(state, limit.to_duration(), |state| !state.closed));

@@ -2,7 +2,8 @@
 
 use super::{parse, parse_goal};
 
-/// A metric, a line break, an expression. What is understood is written in a form that is understood as the same.
+/// A metric, a line break, an expression. What is understood is written in a form that is
+/// understood as the same.
 ///
 /// # Panics
 ///

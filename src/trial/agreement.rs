@@ -8,9 +8,10 @@ use crate::plan::Plan;
 use crate::server::latency::Latency;
 use serde_json::Value;
 
-/// What times may differ by on an idle machine: llmsim sleeps on timers of a millisecond that never fire early.
+/// What times may differ by on an idle machine: llmsim sleeps on timers of a millisecond that never
+/// fire early.
 const TIMER_MS: f64 = 2.0;
-/// And this share of the configured time.
+/// And this shard of the configured time.
 const TIMER_SHARE: f64 = 0.1;
 /// Standard errors that a mean may be away from its distribution's: once in 16,000 runs by chance.
 const ERRORS: f64 = 4.0;
@@ -52,13 +53,15 @@ fn errors(plan: &Plan, summary: &Summary, outside: Option<&Summary>, record: &Se
     if all.iter().all(|error| error.ours == 0 && error.server == 0) { Vec::new() } else { all }
 }
 
-/// Requests of ours that a llmsim counts: those of the APIs that generate tokens or pictures, as often as they were put on the wire.
+/// Requests of ours that a llmsim counts: those of the APIs that generate tokens or pictures, as
+/// often as they were put on the wire.
 fn sent_to_counting_apis(plan: &Plan, summary: &Summary) -> u64 {
     let counted = plan.mix.kinds.iter().filter(|kind| kind.api.streams());
     counted.filter_map(|kind| summary.counter(Counter::HttpReqsSent, Some(&kind.name))).map(|sent| sent.count).sum()
 }
 
-/// What can be compared. `outside` is what was sent outside the measurement window: the server has counted it, too.
+/// What can be compared. `outside` is what was sent outside the measurement window: the server has
+/// counted it, too.
 pub(super) fn lines(
     plan: &Plan,
     summary: &Summary,
@@ -198,7 +201,7 @@ mod tests {
         };
         let seen = summary(&[sample(5, Outcome::Success, 200)]);
         assert!(!lines(&plan(), &seen, None, &record).is_empty());
-        let shard = plan().share(0, 2);
+        let shard = plan().shard(0, 2);
         assert!(lines(&shard, &seen, None, &record).is_empty());
         assert_eq!(requests(&shard, &seen, None, &record), None);
     }

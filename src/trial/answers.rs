@@ -1,9 +1,10 @@
-//! `--debug-response`: the answers to the first requests of a test, before it is measured. Secrets are hidden.
+//! `--debug-response`: the answers to the first requests of a test, before it is measured. Secrets
+//! are hidden.
 
 use super::error::TrialError;
 use super::prepare::Ready;
 use super::reach::Targets;
-use crate::mix::{Request, Scenario};
+use crate::mix::{Request, RequestWriter};
 use crate::units::Nanos;
 use crate::watch::probe;
 use std::io::Write;
@@ -18,7 +19,8 @@ impl Ready {
     pub(crate) fn show_answers(&self, n: u32, err: &mut dyn Write) -> Result<(), TrialError> {
         for i in 0..n {
             match self.show_answer(i, n, err) {
-                // What was asked and answered stands there; the run that follows says that it was interrupted.
+                // What was asked and answered stands there; the run that follows says that it was
+                // interrupted.
                 Err(TrialError::Interrupted) => break,
                 shown => shown?,
             }
@@ -32,7 +34,7 @@ impl Ready {
         let targets = Targets::of(plan);
         let target = (i % (1 + plan.access.more_targets.len() as u32)) as u16;
         let mut request = Request::default();
-        Scenario::new(&plan.mix, &plan.envelopes(), plan.seed).write(target, 0, u64::from(i), &mut request);
+        RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed).write(target, 0, u64::from(i), &mut request);
         let kind = plan.mix.kinds.get(usize::from(request.kind)).map_or("", |kind| kind.name.as_str());
         if self.stop().is_signalled() {
             return Err(TrialError::Interrupted);

@@ -35,12 +35,14 @@ pub(crate) struct Concluded {
 }
 
 impl Measured {
-    /// Asks the server for its last numbers, stops it if it was started here, and judges the client.
+    /// Asks the server for its last numbers, stops it if it was started here, and judges the
+    /// client.
     pub(crate) fn conclude(self) -> Concluded {
         let Self { ready, started_at, run, summary, outside, soak, verdicts, ended } = self;
         let Ready { plan, server, endpoints, nofile, stop } = ready;
         let record = server.leave(&plan, &stop);
-        // A signal that comes as late as this has still been sent to end the run. What ended it before that stays the reason.
+        // A signal that comes as late as this has still been sent to end the run. What ended it
+        // before that stays the reason.
         let died = record.died.is_some().then_some(Ended::ServerDied);
         let ended = ended.or_else(|| stop.is_signalled().then_some(Ended::Signal)).or(died);
         let signals = client_signals(&run, &summary, &record, nofile);
@@ -118,7 +120,8 @@ impl Concluded {
     }
 }
 
-/// Unique: the instant, the process, and which shard it runs, since all shards may begin in one instant and in containers alike.
+/// Unique: the instant, the process, and which shard it runs, since all shards may begin in one
+/// instant and in containers alike.
 fn id(started_at: Timestamp, plan: &Plan) -> String {
     let shard =
         if plan.shard.is_part() { format!("-{}of{}", plan.shard.index, plan.shard.count) } else { String::new() };

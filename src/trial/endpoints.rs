@@ -1,4 +1,5 @@
-//! Every endpoint is asked once before the load begins, by the same engine that will load it, and its answer judged.
+//! Every endpoint is asked once before the load begins, by the same engine that will load it, and
+//! its answer judged.
 
 use super::error::TrialError;
 use super::signals::Stop;
@@ -7,14 +8,15 @@ use crate::document::{Endpoint, EndpointVerdict};
 use crate::engine;
 use crate::load::{Shape, ThinkTime};
 use crate::metrics::{Distribution, Failure, Summary, Trend};
-use crate::plan::{Conduct, Kind, Mix, Plan, Shard, Tuning};
+use crate::plan::{BehaviorMix, Kind, Mix, Plan, Shard, Tuning};
 use crate::units::Nanos;
 
-/// What a server says of something that it does not have: not found, or another method than it knows there.
+/// What a server says of something that it does not have: not found, or another method than it
+/// knows there.
 const MISSING: [u16; 2] = [404, 405];
 
-/// Asks every endpoint of the plan, all at once: one that takes its time does not use up that of the others, and the whole takes no
-/// longer than the slowest.
+/// Asks every endpoint of the plan, all at once: one that takes its time does not use up that of
+/// the others, and the whole takes no longer than the slowest.
 pub(super) fn ask_each(plan: &Plan, cores: &[usize], stop: &Stop) -> Result<Vec<Endpoint>, TrialError> {
     let plans: Vec<(&Kind, Plan)> = plan.endpoints.iter().map(|kind| (kind, once(plan, kind))).collect();
     let all: Result<Vec<Endpoint>, TrialError> = std::thread::scope(|scope| {
@@ -33,21 +35,22 @@ pub(super) fn ask_each(plan: &Plan, cores: &[usize], stop: &Stop) -> Result<Vec<
     if stop.is_signalled() { Err(TrialError::Interrupted) } else { all }
 }
 
-/// What the report says of them. A plan that only leaves it to the server what is loaded has not asked for a judgement: its thresholds
-/// say what may fail, and how often.
+/// What the report says of them. A plan that only leaves it to the server what is loaded has not
+/// asked for a judgement: its thresholds say what may fail, and how often.
 pub(super) fn judged(plan: &Plan, all: Vec<Endpoint>) -> Vec<Endpoint> {
     let is_kept = |endpoint: &Endpoint| plan.endpoint_check || endpoint.verdict != EndpointVerdict::Failed;
     all.into_iter().filter(is_kept).collect()
 }
 
-/// The plan to send one request of that kind, whole, whatever users do in the load and which share of it is ours.
+/// The plan to send one request of that kind, whole, whatever users do in the load and which shard
+/// of it is ours.
 fn once(plan: &Plan, kind: &Kind) -> Plan {
     let limit = kind.timeouts.connect.saturating_add(kind.timeouts.total);
     Plan {
         shape: Shape::PerVuIterations { vus: 1, iterations: 1, max_duration: limit },
         think_time: ThinkTime::default(),
         graceful_stop: Nanos::ZERO,
-        mix: Mix { kinds: vec![Kind { weight: 1, conduct: Conduct::default(), ..kind.clone() }] },
+        mix: Mix { kinds: vec![Kind { weight: 1, behaviors: BehaviorMix::default(), ..kind.clone() }] },
         thresholds: Vec::new(),
         tuning: Tuning { workers: Some(1), ..plan.tuning.clone() },
         shard: Shard::WHOLE,
@@ -181,11 +184,12 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_asked_as_a_whole_whatever_the_load_is_like() {
-        let mut plan = plan("smoke").share(1, 2);
-        let leaves = Conduct { cancel: Some(Leave { after: After::Tokens(3), share: 1.0 }), ..Conduct::default() };
-        plan.endpoints[0].conduct = leaves;
+        let mut plan = plan("smoke").shard(1, 2);
+        let leaves =
+            BehaviorMix { cancel: Some(Leave { after: After::Tokens(3), share: 1.0 }), ..BehaviorMix::default() };
+        plan.endpoints[0].behaviors = leaves;
         let once = once(&plan, &plan.endpoints[0]);
         assert_eq!((once.shard, once.peak_users()), (Shard::WHOLE, 1));
-        assert_eq!(once.mix.kinds[0].conduct, Conduct::default(), "nobody leaves before the answer is whole");
+        assert_eq!(once.mix.kinds[0].behaviors, BehaviorMix::default(), "nobody leaves before the answer is whole");
     }
 }

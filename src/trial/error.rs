@@ -34,7 +34,8 @@ pub(crate) enum TrialError {
         "{url}: {reason}; start the server first, or check --target-url (without any target, the embedded simulator is started)"
     )]
     Unreachable { url: String, reason: String },
-    /// Something answers at the target, but nothing that could be tested. The reason says what to do.
+    /// Something answers at the target, but nothing that could be tested. The reason says what to
+    /// do.
     #[error("{url}: {reason}")]
     Unusable { url: String, reason: String },
     /// The process to watch is not there.
@@ -80,7 +81,8 @@ impl From<ServerError> for TrialError {
 }
 
 impl TrialError {
-    /// Servers say what they like, in their last words, certificates and answers: what is repeated of it is safe to show.
+    /// Servers say what they like, in their last words, certificates and answers: what is repeated
+    /// of it is safe to show.
     pub(super) fn redacted(self, redactor: &Redactor) -> Self {
         let said = self.to_string();
         let text = redactor.foreign(said.as_bytes());

@@ -1,4 +1,5 @@
-//! The test itself: the engine runs, every second is shown and watched, thresholds that may end it early are asked.
+//! The test itself: the engine runs, every second is shown and watched, thresholds that may end it
+//! early are asked.
 
 use super::error::TrialError;
 use super::prepare::Ready;

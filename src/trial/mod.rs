@@ -6,8 +6,9 @@
 //!                     └───┘ step (capacity, throughput: many loads against one server)
 //! ```
 //!
-//! Nobody changes a plan after it was resolved. What is learned on the way (addresses, the port that a started server got, requests
-//! that it does not know) makes a new plan of the old one, in `prepare` only.
+//! Nobody changes a plan after it was resolved. What is learned on the way (addresses, the port
+//! that a started server got, requests that it does not know) makes a new plan of the old one, in
+//! `prepare` only.
 //!
 //! What this room does not know: the command line, and where results go.
 

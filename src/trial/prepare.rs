@@ -1,4 +1,5 @@
-//! A plan becomes ready to run: its targets are found, its server answers, and what that server does not know is left out.
+//! A plan becomes ready to run: its targets are found, its server answers, and what that server
+//! does not know is left out.
 
 use super::error::TrialError;
 use super::server_under_test::{ServerRecord, ServerUnderTest};
@@ -8,7 +9,8 @@ use super::{endpoints, reach};
 use crate::document::Endpoint;
 use crate::plan::Plan;
 
-/// A plan whose server is there. Everything that was learned of the server before the load stands here.
+/// A plan whose server is there. Everything that was learned of the server before the load stands
+/// here.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(super) plan: Plan,
@@ -19,8 +21,8 @@ pub(crate) struct Ready {
     pub(super) nofile: u64,
 }
 
-/// Finds the targets, finds or starts the server, and asks every endpoint once. A plan that a signal has interrupted meanwhile is ready
-/// for one thing only: to say that nothing was measured.
+/// Finds the targets, finds or starts the server, and asks every endpoint once. A plan that a
+/// signal has interrupted meanwhile is ready for one thing only: to say that nothing was measured.
 pub(crate) fn prepare(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Ready, TrialError> {
     let redactor = plan.redactor();
     // What is told on the way may be what a server or its build said.

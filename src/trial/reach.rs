@@ -38,7 +38,8 @@ pub(super) fn with_addresses(plan: Plan, stop: &Stop, say: &mut dyn FnMut(&str))
     Ok(Plan { target, access: Access { more_targets: targets.collect(), ..access }, ..plan })
 }
 
-/// A target with its addresses. A resolver, and a family of addresses that swallows packets, may take their time.
+/// A target with its addresses. A resolver, and a family of addresses that swallows packets, may
+/// take their time.
 fn located(target: Target, access: Access, stop: &Stop, say: &mut dyn FnMut(&str)) -> Result<Target, TrialError> {
     let url = target.url.clone();
     let found = stop.wait_for(move || {
@@ -54,7 +55,8 @@ fn located(target: Target, access: Access, stop: &Stop, say: &mut dyn FnMut(&str
     Ok(target)
 }
 
-/// Whether connections can leave from the addresses that were asked for, and whether there are ports for all of them.
+/// Whether connections can leave from the addresses that were asked for, and whether there are
+/// ports for all of them.
 pub(super) fn check_routes(plan: &Plan) -> Result<(), TrialError> {
     let access = &plan.access;
     let refused = |source_ip, problem| Err(TrialError::Source { source_ip, problem });

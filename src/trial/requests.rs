@@ -1,6 +1,6 @@
 //! `--dump-request`: the requests of a plan, before they are sent. Secrets are hidden.
 
-use crate::mix::{Request, Scenario, Secret};
+use crate::mix::{Request, RequestWriter, Secret};
 use crate::plan::{Access, Credentials, Kind, Mix, Plan, Target, is_secret};
 use crate::redact::HIDDEN;
 use std::io::{self, Write};
@@ -13,9 +13,9 @@ pub(crate) fn dump_requests(plan: &Plan, out: &mut dyn Write) -> io::Result<()> 
     for (number, url) in (0..).zip(targets) {
         for kind in &shown.mix.kinds {
             let only = Mix { kinds: vec![Kind { weight: 1, ..kind.clone() }] };
-            let scenario = Scenario::new(&only, &shown.envelopes(), plan.seed);
+            let writer = RequestWriter::new(&only, &shown.envelopes(), plan.seed);
             let mut request = Request::default();
-            scenario.write(number, 0, 0, &mut request);
+            writer.write(number, 0, 0, &mut request);
             writeln!(out, "# {} to {url}, {} bytes", kind.name, request.bytes.len())?;
             writeln!(out, "{}\n", redactor.foreign(&request.bytes))?;
         }

@@ -1,4 +1,5 @@
-//! The server under test: found or started, watched while the test runs, asked what it has counted, left as it was.
+//! The server under test: found or started, watched while the test runs, asked what it has counted,
+//! left as it was.
 
 use super::error::TrialError;
 use super::reach::Targets;
@@ -21,7 +22,8 @@ use serde_json::Value;
 const PROBE_TIMEOUT: Nanos = Nanos::from_secs(5);
 /// The same once a signal has come.
 const LAST_TIMEOUT: Nanos = Nanos::from_secs(1);
-/// Of the cores, one in so many is the client's when the server runs on the same machine: a simulator needs several times the CPU.
+/// Of the cores, one in so many is the client's when the server runs on the same machine: a
+/// simulator needs several times the CPU.
 const CLIENT_SHARE: usize = 4;
 
 /// The server under test.
@@ -71,7 +73,8 @@ pub(crate) struct ServerRecord {
 }
 
 impl ServerUnderTest {
-    /// Uses the server that answers, or starts one. The target of the plan that comes back says where it really is.
+    /// Uses the server that answers, or starts one. The target of the plan that comes back says
+    /// where it really is.
     pub(super) fn find_or_start(
         plan: Plan,
         say: &mut dyn FnMut(&str),
@@ -224,9 +227,10 @@ struct Found {
 
 /// The server that is there already. None: one has to be started.
 ///
-/// A server that was asked for in particular (a binary, a checkout, a configuration) is always started: results of another one, which
-/// happened to be there, would be taken for its own. The same goes for one that may listen anywhere: whatever listens on our usual port,
-/// nobody has asked for it.
+/// A server that was asked for in particular (a binary, a checkout, a configuration) is always
+/// started: results of another one, which happened to be there, would be taken for its own. The
+/// same goes for one that may listen anywhere: whatever listens on our usual port, nobody has asked
+/// for it.
 fn find(plan: &Plan, stop: &Stop) -> Result<Option<Found>, TrialError> {
     if plan.server.as_ref().is_some_and(|spec| is_particular(spec) || spec.any_port) {
         return Ok(None);
@@ -256,8 +260,9 @@ fn find(plan: &Plan, stop: &Stop) -> Result<Option<Found>, TrialError> {
     Ok(Some(found))
 }
 
-/// What an answer to `GET /health` says of a target. Only whether something is there, and speaks HTTP, decides anything: whoever names a
-/// target wants its other paths tested. None when nothing is there, and one may be started.
+/// What an answer to `GET /health` says of a target. Only whether something is there, and speaks
+/// HTTP, decides anything: whoever names a target wants its other paths tested. None when nothing
+/// is there, and one may be started.
 fn of_answer(
     target: &Target,
     may_start: bool,
@@ -266,7 +271,8 @@ fn of_answer(
     let url = || target.url.clone();
     let hint = |text: String| Found { is_llmsim: false, hints: vec![Hint { name: "health".to_owned(), text }] };
     let health = match answer {
-        // What does not answer there is not the server asked for; starting one says that its port is taken.
+        // What does not answer there is not the server asked for; starting one says that its port
+        // is taken.
         Err(_) | Ok(Err(_)) if may_start => return Ok(None),
         Err(error @ (ProbeError::Refused | ProbeError::Timeout(_) | ProbeError::NoAddress)) => {
             return Err(TrialError::Unreachable { url: url(), reason: error.to_string() });
@@ -310,8 +316,8 @@ fn at(plan: Plan, server: &Server) -> Plan {
     Plan { target, ..plan }
 }
 
-/// Cores for the workers and cores for the server, which is given all but the workers'. With a single core, or without pinning, both
-/// use what there is.
+/// Cores for the workers and cores for the server, which is given all but the workers'. With a
+/// single core, or without pinning, both use what there is.
 fn divide(cores: &[usize], plan: &Plan, starts_server: bool) -> (Vec<usize>, Vec<usize>) {
     if !starts_server || !plan.tuning.pin || cores.len() < 2 {
         return (cores.to_vec(), Vec::new());

@@ -13,7 +13,8 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// Raises the limit of open files so that there can be so many connections, and begins to listen to signals.
+    /// Raises the limit of open files so that there can be so many connections, and begins to
+    /// listen to signals.
     pub(crate) fn new(connections: u64) -> Result<Self, TrialError> {
         let nofile = limits::raise_nofile(connections + limits::BESIDE_CONNECTIONS)?;
         Ok(Self { stop: signals::watch()?, nofile })

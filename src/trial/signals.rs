@@ -15,8 +15,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Signals that follow the first within this are the same wish: coreutils' `timeout` sends one to its child and another, in the same
-/// instant, to the group. Nobody presses Ctrl-C twice so fast.
+/// Signals that follow the first within this are the same wish: coreutils' `timeout` sends one to
+/// its child and another, in the same instant, to the group. Nobody presses Ctrl-C twice so fast.
 const TOGETHER: Nanos = Nanos::from_millis(100);
 /// Between two looks at the flag while something blocks.
 const LOOK: Duration = Duration::from_millis(50);
@@ -49,8 +49,8 @@ impl Stop {
         &self.ended
     }
 
-    /// Waits for work that may block, on a thread of its own. A signal ends the wait: the work is then left to itself, and its result
-    /// matters no more.
+    /// Waits for work that may block, on a thread of its own. A signal ends the wait: the work is
+    /// then left to itself, and its result matters no more.
     pub(super) fn wait_for<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -78,8 +78,9 @@ impl Stop {
     }
 }
 
-/// From now on a first signal raises the flags, and a second ends the process on the spot. Nothing outlives us then: a server that was
-/// started here is killed by the kernel. A hang-up is a wish to end like the others, unless whoever started us has it ignored (nohup).
+/// From now on a first signal raises the flags, and a second ends the process on the spot. Nothing
+/// outlives us then: a server that was started here is killed by the kernel. A hang-up is a wish to
+/// end like the others, unless whoever started us has it ignored (nohup).
 pub(super) fn watch() -> io::Result<Stop> {
     let stop = Stop::default();
     let mut all = vec![SIGINT, SIGTERM];

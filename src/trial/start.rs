@@ -1,4 +1,5 @@
-//! `--start-at`: the machines of a test begin at one instant, by their clocks, without a word between them.
+//! `--start-at`: the machines of a test begin at one instant, by their clocks, without a word
+//! between them.
 
 use super::error::TrialError;
 use super::prepare::Ready;
@@ -6,13 +7,15 @@ use super::provenance::wall_clock;
 use crate::units::Nanos;
 use jiff::{SignedDuration, Timestamp};
 
-/// A share that begins later than this is not one of the same load: the others have had their users for that long.
+/// A shard that begins later than this is not one of the same load: the others have had their users
+/// for that long.
 const LATEST: SignedDuration = SignedDuration::from_secs(1);
 /// Between two looks at the flag.
 const NAP: SignedDuration = SignedDuration::from_millis(50);
 
 impl Ready {
-    /// Returns at the instant for which the load is planned, when it is past by no more than a second, or when a signal comes.
+    /// Returns at the instant for which the load is planned, when it is past by no more than a
+    /// second, or when a signal comes.
     pub(crate) fn wait_for_start(&self, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
         let Some(at) = self.plan().start_at else { return Ok(()) };
         if self.stop().is_signalled() {

@@ -1,7 +1,9 @@
-//! One step of a command that makes many runs against one server: warm up, then measure a steady window.
+//! One step of a command that makes many runs against one server: warm up, then measure a steady
+//! window.
 //!
-//! Both are one run with a warm-up, as any test may have it, so that the connections of the warm-up are those of the measurement.
-//! Requests of the window that finish after it, within the grace, are in it with their times, so that slow ones are not cut away.
+//! Both are one run with a warm-up, as any test may have it, so that the connections of the warm-up
+//! are those of the measurement. Requests of the window that finish after it, within the grace, are
+//! in it with their times, so that slow ones are not cut away.
 
 use super::error::TrialError;
 use super::prepare::Ready;
@@ -24,7 +26,8 @@ pub(crate) struct SweepStep {
 }
 
 impl Ready {
-    /// Runs a load of its own, `plan`, whose shape is as long as its warm-up and the window together. None when a signal ended it.
+    /// Runs a load of its own, `plan`, whose shape is as long as its warm-up and the window
+    /// together. None when a signal ended it.
     pub(crate) fn step(&mut self, plan: &Plan) -> Result<Option<SweepStep>, TrialError> {
         let Self { server, stop, .. } = self;
         if stop.is_set() {

@@ -22,7 +22,6 @@ const READ_BYTES: usize = 16 * 1024;
 /// An answer. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The status code.
     pub status: u16,
     /// The body, framing removed.
     pub body: Vec<u8>,
@@ -31,7 +30,6 @@ pub struct Reply {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// Nobody listens there.
     #[error("connection refused")]
     Refused,
     /// The time was up.
@@ -49,7 +47,6 @@ pub enum ProbeError {
     /// The answer is not HTTP.
     #[error("the answer is not HTTP/1.1")]
     NotHttp,
-    /// There was none.
     #[error("the connection was closed without an answer; does the server expect https:// there?")]
     Unanswered,
     /// It ended before it was complete.
@@ -81,7 +78,6 @@ pub enum Health {
     Healthy,
     /// An answer, but not that one.
     Unwell(u16),
-    /// Nobody listens there.
     Refused,
     /// No answer in time.
     Timeout,
@@ -125,8 +121,8 @@ pub fn get_at(endpoint: &Endpoint<'_>, host_header: &str, path: &str, timeout: N
     look_at(endpoint, host_header, path, timeout)?
 }
 
-/// The same, with the two things that may go wrong told apart: the outer error is that of the connection, TLS included; the inner one is
-/// that of a server that is there and does not answer.
+/// The same, with the two things that may go wrong told apart: the outer error is that of the
+/// connection, TLS included; the inner one is that of a server that is there and does not answer.
 pub fn look_at(
     endpoint: &Endpoint<'_>,
     host_header: &str,
@@ -222,7 +218,8 @@ fn connect(endpoint: &Endpoint<'_>, clock: &Countdown) -> Result<Call, ProbeErro
     let mut last = ProbeError::NoAddress;
     let places = endpoint.places();
     for place in 0..places {
-        // An address that swallows packets gets its share of the time, so that the next one has some left.
+        // An address that swallows packets gets its share of the time, so that the next one has
+        // some left.
         let share = clock.left()? / u32::try_from(places - place).unwrap_or(u32::MAX);
         match endpoint.call(place, share.max(Duration::from_millis(1))) {
             Ok(call) => return Ok(call),
@@ -267,7 +264,8 @@ impl Countdown {
     }
 }
 
-/// The reply in `bytes`, if it is complete. Replies are a few KiB and come in one or two reads: starting over costs nothing.
+/// The reply in `bytes`, if it is complete. Replies are a few KiB and come in one or two reads:
+/// starting over costs nothing.
 fn parse(bytes: &[u8], eof: bool) -> Result<Option<Reply>, ProbeError> {
     let mut decoder = http1::Decoder::default();
     let mut input = bytes;

@@ -39,7 +39,8 @@ impl ProcessWatch {
         Self { pid, used: Used { first, last: first, rss_max_bytes: first.rss_bytes }, at: Nanos::ZERO }
     }
 
-    /// What it has used since the last look; none when it has ended. `elapsed` is the time since the beginning.
+    /// What it has used since the last look; none when it has ended. `elapsed` is the time since
+    /// the beginning.
     pub fn look(&mut self, elapsed: Nanos) -> Option<Look> {
         host::sample_pid(self.pid).map(|usage| self.add(elapsed, usage))
     }

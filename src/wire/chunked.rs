@@ -9,12 +9,14 @@
 //!                        TrailerStart ⇄ Trailer ;  TrailerStart ─▶ EndLf ─▶ Done
 //! ```
 //!
-//! The size is summed up digit by digit, so a size line that a read has cut needs no buffer. What this file does not know: how
-//! large a body may be (its caller counts), and what a trailer field means (they are skipped).
+//! The size is summed up digit by digit, so a size line that a read has cut needs no buffer. What
+//! this file does not know: how large a body may be (its caller counts), and what a trailer field
+//! means (they are skipped).
 
 use super::WireError;
 
-/// Longest size line, extensions included. Extensions are all but unknown; hyper and others allow a few KiB.
+/// Longest size line, extensions included. Extensions are all but unknown; hyper and others allow a
+/// few KiB.
 pub const MAX_SIZE_LINE_BYTES: u16 = 4 * 1024;
 /// All trailer fields together. Real ones are checksums and timings of a few hundred bytes.
 pub const MAX_TRAILER_BYTES: u16 = 16 * 1024;
@@ -22,7 +24,6 @@ pub const MAX_TRAILER_BYTES: u16 = 16 * 1024;
 /// What a chunked body said next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'b> {
-    /// Content, never empty.
     Data(&'b [u8]),
     /// The last chunk and the trailers have passed.
     End,
@@ -42,7 +43,6 @@ enum Step {
     Extension,
     /// The LF of a size line.
     SizeLf,
-    /// Content.
     Data,
     /// The CR after content.
     DataCr,
@@ -69,13 +69,14 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// What the current chunk has announced and not yet delivered; while its size line is being read, a lower bound of it.
+    /// What the current chunk has announced and not yet delivered; while its size line is being
+    /// read, a lower bound of it.
     pub fn announced(&self) -> u64 {
         self.left
     }
 
-    /// The next piece. `None`: all of `input` is used and more is needed. After [`Piece::End`] it takes nothing from `input` and
-    /// returns [`Piece::End`] again.
+    /// The next piece. `None`: all of `input` is used and more is needed. After [`Piece::End`] it
+    /// takes nothing from `input` and returns [`Piece::End`] again.
     pub fn next<'b>(&mut self, input: &mut &'b [u8]) -> Option<Result<Piece<'b>, WireError>> {
         loop {
             if self.step == Step::Done {
@@ -111,7 +112,8 @@ impl Decoder {
             },
             Step::Extension => match byte {
                 b'\r' => Step::SizeLf,
-                // Not lenient with a bare LF here: the two readings of such a line are what request smuggling is made of.
+                // Not lenient with a bare LF here: the two readings of such a line are what request
+                // smuggling is made of.
                 b'\n' => return Err(WireError::BadChunk("a chunk size is not followed by CRLF")),
                 _ => self.counted(MAX_SIZE_LINE_BYTES, "chunk extensions", Step::Extension)?,
             },
@@ -197,7 +199,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Feeds the pieces in turn: the content, whether the end came, and what was left of the last piece.
+    /// Feeds the pieces in turn: the content, whether the end came, and what was left of the last
+    /// piece.
     fn feed(pieces: &[&[u8]]) -> Result<(Vec<u8>, bool, Vec<u8>), WireError> {
         let mut decoder = Decoder::default();
         let (mut body, mut ended, mut left) = (Vec::new(), false, Vec::new());

@@ -1,8 +1,10 @@
-//! What the fuzz targets call (`fuzz/`). Each decoder says the same of the same bytes, however they are cut into reads.
+//! What the fuzz targets call (`fuzz/`). Each decoder says the same of the same bytes, however they
+//! are cut into reads.
 
 use super::{Event, Head, WireError, chunked, http1, sse, websocket};
 
-/// The bytes under test and the reads they come in: all at once, and in pieces whose length the first byte says.
+/// The bytes under test and the reads they come in: all at once, and in pieces whose length the
+/// first byte says.
 fn reads(input: &[u8]) -> Option<(&[u8], [usize; 2])> {
     let (&len, bytes) = input.split_first()?;
     Some((bytes, [bytes.len().max(1), usize::from(len).max(1)]))
@@ -47,7 +49,8 @@ pub fn fuzz_chunked(input: &[u8]) {
 ///
 /// When the decoder breaks its contract: that is what is looked for.
 pub fn fuzz_http1(input: &[u8]) {
-    /// Heads, content, and how it ended: whether the connection is reusable and what is left, or the error.
+    /// Heads, content, and how it ended: whether the connection is reusable and what is left, or
+    /// the error.
     type Seen = (Vec<Head>, Vec<u8>, Result<(bool, Vec<u8>), WireError>);
     fn decode(bytes: &[u8], len: usize) -> Seen {
         let mut decoder = http1::Decoder::default();

@@ -9,9 +9,10 @@
 //!                                     └─▶ ToEof ───┘ eof()
 //! ```
 //!
-//! A head lies whole in the caller's buffer in practice and is parsed there, once; a head that a read has cut is gathered line by
-//! line. Content is always lent from the caller's buffer. What this file does not know: what was asked (it assumes neither `HEAD` nor
-//! `CONNECT`, and an upgrade only when told), and what a body means.
+//! A head lies whole in the caller's buffer in practice and is parsed there, once; a head that a
+//! read has cut is gathered line by line. Content is always lent from the caller's buffer. What
+//! this file does not know: what was asked (it assumes neither `HEAD` nor `CONNECT`, and an upgrade
+//! only when told), and what a body means.
 
 mod request;
 
@@ -28,11 +29,12 @@ pub use request::{HeadSpec, check_header, simple_get};
 pub const MAX_INTERIM: u8 = 16;
 
 /// Most bytes of empty lines before a response. Some servers write one after a response, a line end
-/// more than they announced. RFC 9112, section 2.2, asks only servers to skip it, and clients in the
-/// field do so, too.
+/// more than they announced. RFC 9112, section 2.2, asks only servers to skip it, and clients in
+/// the field do so, too.
 const MAX_STRAY_BYTES: u8 = 16;
 
-/// What the first bytes of every response are; anything else is refused at once, not when a limit or a timeout is reached.
+/// What the first bytes of every response are; anything else is refused at once, not when a limit
+/// or a timeout is reached.
 const START: &[u8] = b"HTTP/1.";
 
 /// Turns the bytes of a connection into responses, one request at a time.
@@ -70,12 +72,12 @@ enum State {
     End,
     /// Complete and said so: no byte may follow.
     Done,
-    /// Final.
     Failed,
 }
 
 impl Decoder {
-    /// Ready for the response to a request that was just sent. Keeps buffers, forgets everything else.
+    /// Ready for the response to a request that was just sent. Keeps buffers, forgets everything
+    /// else.
     pub fn reset(&mut self) {
         let mut cut = self.cut.take().filter(|cut| cut.0.capacity() <= MAX_KEPT_BYTES);
         if let Some(cut) = &mut cut {
@@ -84,16 +86,17 @@ impl Decoder {
         *self = Self { cut, ..Self::default() };
     }
 
-    /// Ready for the answer to a WebSocket's handshake. When the server has switched, that is a head with status 101 and the end: what
-    /// follows in the input is no HTTP any more.
+    /// Ready for the answer to a WebSocket's handshake. When the server has switched, that is a
+    /// head with status 101 and the end: what follows in the input is no HTTP any more.
     pub fn for_upgrade(accept: websocket::Accept) -> Self {
         Self { state: State::Upgrade(Box::new(accept)), ..Self::default() }
     }
 
     /// The next event; see the contract in [`super`].
     ///
-    /// [`Event::End`] comes as soon as the end is proven, if need be on a call with an empty `input`. What follows it in `input` stays
-    /// there; a further call refuses it, because nothing may come before the next request was sent. After an error every call fails.
+    /// [`Event::End`] comes as soon as the end is proven, if need be on a call with an empty
+    /// `input`. What follows it in `input` stays there; a further call refuses it, because nothing
+    /// may come before the next request was sent. After an error every call fails.
     pub fn next<'b>(&mut self, input: &mut &'b [u8]) -> Option<Result<Event<'b>, WireError>> {
         let event = match &mut self.state {
             State::Head | State::Upgrade(_) => self.head(input)?.map(Event::Head),
@@ -146,8 +149,8 @@ impl Decoder {
         matches!(self.state, State::ToEof)
     }
 
-    /// The peer closed its side: the end of a body without framing, or [`WireError::ClosedEarly`]. A response that was already
-    /// complete ends as complete.
+    /// The peer closed its side: the end of a body without framing, or [`WireError::ClosedEarly`].
+    /// A response that was already complete ends as complete.
     pub fn eof(&mut self) -> Result<Event<'static>, WireError> {
         self.reusable = false;
         match self.state {
@@ -239,7 +242,8 @@ impl Decoder {
                 });
             }
         }
-        // Line by line, so that no more is copied than belongs to the head, and only what is new is searched.
+        // Line by line, so that no more is copied than belongs to the head, and only what is new is
+        // searched.
         while !input.is_empty() {
             let len = memchr::memchr(b'\n', input).map_or(input.len(), |at| at + 1);
             let line = take(input, len);
@@ -283,7 +287,8 @@ fn take<'b>(input: &mut &'b [u8], len: usize) -> &'b [u8] {
     taken
 }
 
-/// The length of the head at the front of `bytes`, blank line included. A bare LF ends a line too (RFC 9112, section 2.2).
+/// The length of the head at the front of `bytes`, blank line included. A bare LF ends a line too
+/// (RFC 9112, section 2.2).
 fn head_len(bytes: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b'\n', bytes).find_map(|at| match bytes.get(at + 1..)? {
         [b'\n', ..] => Some(at + 2),
@@ -297,7 +302,8 @@ fn starts_as_response(bytes: &[u8]) -> bool {
     bytes.iter().zip(START).all(|(is, wanted)| is == wanted)
 }
 
-/// Why `bytes` are not the start of a response. Alerts are what servers of TLS answer to HTTP (RFC 8446, section 6).
+/// Why `bytes` are not the start of a response. Alerts are what servers of TLS answer to HTTP (RFC
+/// 8446, section 6).
 fn no_response(bytes: &[u8]) -> WireError {
     const TLS_ALERT: u8 = 21;
     WireError::BadHttp(match bytes {
@@ -312,7 +318,8 @@ struct ParsedHead {
     head: Head,
     framing: Framing,
     reusable: bool,
-    /// It says that the connection is a WebSocket from now on, with this proof; zeros when there is none.
+    /// It says that the connection is a WebSocket from now on, with this proof; zeros when there is
+    /// none.
     switched: Option<websocket::Accept>,
 }
 
@@ -351,8 +358,8 @@ fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
     }
     let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
-    // A folded header is one header (RFC 9112, section 5.2). Its line breaks stay in the value, where they are white space
-    // like any other: all that is read of a value is trimmed or split.
+    // A folded header is one header (RFC 9112, section 5.2). Its line breaks stay in the value,
+    // where they are white space like any other: all that is read of a value is trimmed or split.
     let parsed = httparse::ParserConfig::default()
         .allow_obsolete_multiline_headers_in_responses(true)
         .parse_response_with_uninit_headers(&mut response, bytes, &mut slots);
@@ -385,8 +392,8 @@ fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
         (_, Some(false), _) | (_, None, None) => Framing::ToEof,
     };
     let persistent = (version == 1 || fields.keep_alive) && !fields.close;
-    // A length beside a transfer coding, or a transfer coding in HTTP/1.0, is what attacks and broken proxies send: RFC 9112,
-    // section 6.1, has the connection closed after such a message.
+    // A length beside a transfer coding, or a transfer coding in HTTP/1.0, is what attacks and
+    // broken proxies send: RFC 9112, section 6.1, has the connection closed after such a message.
     let doubtful = fields.transfer_chunked.is_some() && (fields.length.is_some() || version == 0);
     Ok(ParsedHead {
         head: Head {
@@ -434,7 +441,8 @@ impl Fields {
                 }
             }
             16 if name.eq_ignore_ascii_case("content-encoding") => {
-                // `none` is no registered coding, but servers use it to keep proxies from compressing a stream.
+                // `none` is no registered coding, but servers use it to keep proxies from
+                // compressing a stream.
                 let is_plain =
                     |coding: &[u8]| coding.eq_ignore_ascii_case(b"identity") || coding.eq_ignore_ascii_case(b"none");
                 self.encoded |= !list(value).all(is_plain);
@@ -466,8 +474,8 @@ fn saturated(n: u64) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// The seconds from the response's own `Date` to the date in `Retry-After` (RFC 9110, section 10.2.3): our clock may differ
-/// from the server's.
+/// The seconds from the response's own `Date` to the date in `Retry-After` (RFC 9110, section
+/// 10.2.3): our clock may differ from the server's.
 fn until_retry(headers: &[httparse::Header<'_>]) -> Option<u32> {
     let date = |name: &str| {
         let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;

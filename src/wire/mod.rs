@@ -1,11 +1,15 @@
-//! Bytes ↔ events: HTTP/1.1, server-sent events and the frames of a WebSocket. No API, no socket, no clock.
+//! Bytes ↔ events: HTTP/1.1, server-sent events and the frames of a WebSocket. No API, no socket,
+//! no clock.
 //!
 //! All decoders follow one contract, so that a caller needs to learn it once:
 //!
-//! - The caller owns the buffer and lends it: `next(&mut input)` takes what it uses off the front of `input`.
-//! - `None` means *more bytes are needed*; then `input` is empty, and what was incomplete is kept inside the decoder.
-//! - Slices in events are lent: from the caller's buffer in the usual case, from the decoder's own when a piece was split. (Content
-//!   of a response is never split: [`http1`] always lends from the caller's buffer, and so can be fed on before the slice is used.)
+//! - The caller owns the buffer and lends it: `next(&mut input)` takes what it uses off the front
+//!   of `input`.
+//! - `None` means *more bytes are needed*; then `input` is empty, and what was incomplete is kept
+//!   inside the decoder.
+//! - Slices in events are lent: from the caller's buffer in the usual case, from the decoder's own
+//!   when a piece was split. (Content of a response is never split: [`http1`] always lends from the
+//!   caller's buffer, and so can be fed on before the slice is used.)
 //! - An error is final: the connection that produced it cannot be used again.
 
 pub mod chunked;
@@ -15,7 +19,8 @@ pub mod http1;
 pub mod sse;
 pub mod websocket;
 
-/// Longest response head, status line and all headers. Real ones are under 4 KiB; cookies and tracing headers make 16 KiB.
+/// Longest response head, status line and all headers. Real ones are under 4 KiB; cookies and
+/// tracing headers make 16 KiB.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Most headers in a head. Gateways that trace every hop send more than a hundred.
 pub const MAX_HEADERS: usize = 256;
@@ -26,8 +31,8 @@ pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
 /// Longest body of a plain answer, and most bytes of a streamed one.
 pub const MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Largest buffer that a decoder keeps when it is reset. There is a decoder for each of thousands of connections: one large head or
-/// event in the life of each must not add up to gigabytes.
+/// Largest buffer that a decoder keeps when it is reset. There is a decoder for each of thousands
+/// of connections: one large head or event in the life of each must not add up to gigabytes.
 const MAX_KEPT_BYTES: usize = 16 * 1024;
 
 /// What an HTTP response said next.
@@ -47,13 +52,15 @@ pub enum Event<'b> {
 /// What matters of a response head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// The status code, 200 to 599, and 101 when it was asked for: other interim responses (1xx) are skipped.
+    /// The status code, 200 to 599, and 101 when it was asked for: other interim responses (1xx)
+    /// are skipped.
     pub status: u16,
     /// What the body claims to be.
     pub content_type: ContentType,
     /// A `Content-Encoding` other than `identity` is present.
     pub encoded: bool,
-    /// How long to wait before the next request, in seconds: `retry-after-ms`, `Retry-After`, or the date in it less `Date`.
+    /// How long to wait before the next request, in seconds: `retry-after-ms`, `Retry-After`, or
+    /// the date in it less `Date`.
     pub retry_after_s: Option<u32>,
 }
 
@@ -64,19 +71,17 @@ pub enum ContentType {
     EventStream,
     /// `application/json` or any `+json`.
     Json,
-    /// Anything else.
     Other,
-    /// No such header.
     Missing,
 }
 
-/// Why bytes are not a response. Each message is a fixed text: failures are counted by class, never by text.
+/// Why bytes are not a response. Each message is a fixed text: failures are counted by class, never
+/// by text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// Not HTTP/1.1, or bytes after the end of a response.
     #[error("not a valid HTTP/1.1 response: {0}")]
     BadHttp(&'static str),
-    /// Broken chunked framing.
     #[error("broken chunked body: {0}")]
     BadChunk(&'static str),
     /// A handshake that did not succeed although the server took it, or broken frames.

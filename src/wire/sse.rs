@@ -1,15 +1,18 @@
-//! Server-sent events (WHATWG HTML, section 9.2), resumable at any byte; copies only what a read has split.
+//! Server-sent events (WHATWG HTML, section 9.2), resumable at any byte; copies only what a read
+//! has split.
 //!
-//! A line machine: a line ends at CR, LF or CRLF; a whole line is a comment, a field, or the blank line that closes the event. What
-//! this file does not know: what the data of an event is (bytes, never text: a read may cut a character in two), and when it came.
+//! A line machine: a line ends at CR, LF or CRLF; a whole line is a comment, a field, or the blank
+//! line that closes the event. What this file does not know: what the data of an event is (bytes,
+//! never text: a read may cut a character in two), and when it came.
 
 use super::{MAX_EVENT_BYTES, MAX_KEPT_BYTES, MAX_LINE_BYTES, WireError};
 
 /// One event of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<'b> {
-    /// The `event:` field, empty when there was none. Lent like `data`, each on its own: when a read has cut an event between the
-    /// two lines, the name comes from the decoder's own memory and the data from the caller's.
+    /// The `event:` field, empty when there was none. Lent like `data`, each on its own: when a
+    /// read has cut an event between the two lines, the name comes from the decoder's own memory
+    /// and the data from the caller's.
     pub name: &'b [u8],
     /// The `data:` fields, joined by newlines.
     pub data: &'b [u8],
@@ -39,7 +42,8 @@ struct Open {
     data: Vec<u8>,
 }
 
-/// The parts of the open event that lie in the input of this call; each takes precedence over that of [`Open`].
+/// The parts of the open event that lie in the input of this call; each takes precedence over that
+/// of [`Open`].
 #[derive(Debug, Default)]
 struct Here<'b> {
     name: Option<&'b [u8]>,
@@ -52,11 +56,11 @@ const ERROR: &[u8] = b"error";
 /// What a whole line means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line<'b> {
-    /// Closes the event.
     Blank,
     Data(&'b [u8]),
     Name(&'b [u8]),
-    /// Name and data in one: `error:`, a field of llama.cpp's own that stands in the place of `data:`.
+    /// Name and data in one: `error:`, a field of llama.cpp's own that stands in the place of
+    /// `data:`.
     Error(&'b [u8]),
     /// Comments; `id` and `retry`, which are about reconnecting; unknown fields.
     Ignored,
@@ -75,9 +79,11 @@ impl Decoder {
         *self = Self { open, ..Self::default() };
     }
 
-    /// The next event that carries data; see the contract in [`super`]. Comments and events without a `data` field make none.
+    /// The next event that carries data; see the contract in [`super`]. Comments and events without
+    /// a `data` field make none.
     ///
-    /// An event that lies whole in `input` and has one `data` line is lent from there, and nothing is copied.
+    /// An event that lies whole in `input` and has one `data` line is lent from there, and nothing
+    /// is copied.
     pub fn next<'d, 'b: 'd>(&'d mut self, input: &mut &'b [u8]) -> Option<Result<Event<'d>, WireError>> {
         self.forget_lent();
         let mut here = Here::default();
@@ -99,7 +105,8 @@ impl Decoder {
         Some(Ok(self.close(&here)))
     }
 
-    /// Whether a whole data line is held whose event is not yet closed by a blank line. Its arrival is the event's arrival.
+    /// Whether a whole data line is held whose event is not yet closed by a blank line. Its arrival
+    /// is the event's arrival.
     pub fn holds_data(&self) -> bool {
         self.has_data
     }
@@ -109,13 +116,15 @@ impl Decoder {
         self.open.as_ref().map_or(0, |open| open.line.len() + open.name.len() + open.data.len())
     }
 
-    /// The stream is over: an event that was never closed by a blank line, if it has data. (The standard drops it; servers that
-    /// forget the last blank line exist, and what they sent was received.) For the same reason a last line without its end counts.
+    /// The stream is over: an event that was never closed by a blank line, if it has data. (The
+    /// standard drops it; servers that forget the last blank line exist, and what they sent was
+    /// received.) For the same reason a last line without its end counts.
     pub fn eof(&mut self) -> Option<Event<'_>> {
         self.forget_lent();
         let mut here = Here::default();
         if self.open.as_ref().is_some_and(|open| !open.line.is_empty()) {
-            // A line that makes the event too large is left out: there is no later call that could report it.
+            // A line that makes the event too large is left out: there is no later call that could
+            // report it.
             let _ = self.own_line(&mut here);
         }
         self.has_data.then(|| self.close(&here))
@@ -139,7 +148,8 @@ impl Decoder {
         Event { name: here.name.unwrap_or(name), data: here.data.unwrap_or(data) }
     }
 
-    /// Takes a line and adds it to the open event. `None`: there is no whole line; all that `input` had is held.
+    /// Takes a line and adds it to the open event. `None`: there is no whole line; all that `input`
+    /// had is held.
     fn line<'b>(&mut self, input: &mut &'b [u8], here: &mut Here<'b>) -> Result<Option<Line<'b>>, WireError> {
         if self.after_cr && !input.is_empty() {
             self.after_cr = false;

@@ -1,8 +1,9 @@
-//! WebSocket (RFC 6455), the client's side: the key of the handshake, text messages out, messages in. The handshake's answer is read by
-//! [`super::http1`], as the HTTP response that it is.
+//! WebSocket (RFC 6455), the client's side: the key of the handshake, text messages out, messages
+//! in. The handshake's answer is read by [`super::http1`], as the HTTP response that it is.
 //!
-//! Frames are read by `tungstenite`, whose context takes the stream as an argument of each call: here that is a slice to read from and a
-//! vector to write to. Unlike the decoder of event streams it allocates, about once a message.
+//! Frames are read by `tungstenite`, whose context takes the stream as an argument of each call:
+//! here that is a slice to read from and a vector to write to. Unlike the decoder of event streams
+//! it allocates, about once a message.
 
 use super::{MAX_EVENT_BYTES, WireError};
 use base64::Engine as _;
@@ -16,7 +17,8 @@ use tungstenite::{Error, Message, Utf8Bytes};
 
 /// Longest message: it is an event of a stream.
 pub const MAX_MESSAGE_BYTES: usize = MAX_EVENT_BYTES;
-/// What a connection's context reads at once, and the memory that it keeps. A message has a few hundred bytes.
+/// What a connection's context reads at once, and the memory that it keeps. A message has a few
+/// hundred bytes.
 const READ_BYTES: usize = 4 * 1024;
 /// What proves that the server has understood the handshake (RFC 6455, section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -60,7 +62,8 @@ impl Key {
     }
 }
 
-/// Writes the head of a text message of `length` bytes, which the caller appends and then masks with [`mask`].
+/// Writes the head of a text message of `length` bytes, which the caller appends and then masks
+/// with [`mask`].
 pub fn begin_text(length: usize, mask: [u8; 4], out: &mut Vec<u8>) {
     let header = FrameHeader { opcode: OpCode::Data(Data::Text), mask: Some(mask), ..FrameHeader::default() };
     // Writing to a vector cannot fail.
@@ -68,14 +71,14 @@ pub fn begin_text(length: usize, mask: [u8; 4], out: &mut Vec<u8>) {
     debug_assert!(written.is_ok());
 }
 
-/// Masks what a client sends (RFC 6455, section 5.3). It protects proxies from scripts in browsers, so for us any key does.
+/// Masks what a client sends (RFC 6455, section 5.3). It protects proxies from scripts in browsers,
+/// so for us any key does.
 pub fn mask(payload: &mut [u8], mask: [u8; 4]) {
     for (byte, key) in payload.iter_mut().zip(mask.iter().cycle()) {
         *byte ^= key;
     }
 }
 
-/// What came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'b> {
     /// A whole text message.
@@ -84,7 +87,8 @@ pub enum Event<'b> {
     Closed,
 }
 
-/// Turns the bytes of an open WebSocket into messages, and answers pings and the end of the connection.
+/// Turns the bytes of an open WebSocket into messages, and answers pings and the end of the
+/// connection.
 #[derive(Debug)]
 pub struct Decoder {
     context: WebSocketContext,

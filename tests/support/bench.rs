@@ -7,10 +7,12 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-/// Longest wait for something that is sure to happen soon, on a machine that is busy with other tests.
+/// Longest wait for something that is sure to happen soon, on a machine that is busy with other
+/// tests.
 pub const SOON: Duration = Duration::from_secs(30);
 
-/// Ports below those that the kernel gives to outgoing connections (from 32768 on): only other tests can take one of these.
+/// Ports below those that the kernel gives to outgoing connections (from 32768 on): only other
+/// tests can take one of these.
 const FIRST_PORT: u16 = 12_000;
 const PORTS: u16 = 18_000;
 
@@ -37,8 +39,9 @@ impl Bench {
         path
     }
 
-    /// An executable shell script. Written by another process: a descriptor of ours that is open for writing could be inherited by a
-    /// child that another test starts at that moment, and the kernel refuses to run a file that someone is writing.
+    /// An executable shell script. Written by another process: a descriptor of ours that is open
+    /// for writing could be inherited by a child that another test starts at that moment, and the
+    /// kernel refuses to run a file that someone is writing.
     pub fn script(&self, name: &str, text: &str) -> String {
         use std::os::unix::fs::PermissionsExt;
         let written = self.write(&format!("{name}.written"), &format!("#!/bin/sh\n{text}\n"));
@@ -66,7 +69,8 @@ pub fn document(path: &str) -> Value {
     document
 }
 
-/// Panics unless the checked-in schema of its kind describes this document, and our own reader believes it.
+/// Panics unless the checked-in schema of its kind describes this document, and our own reader
+/// believes it.
 pub fn check(document: &Value) {
     static SCHEMAS: LazyLock<Vec<(&str, jsonschema::Validator)>> = LazyLock::new(|| {
         ["run", "compare", "noise", "capacity", "throughput"].map(|kind| (kind, schema(&format!("{kind}-1")))).into()
@@ -77,7 +81,8 @@ pub fn check(document: &Value) {
         SCHEMAS.iter().find(|(name, _)| Some(*name) == kind).unwrap_or_else(|| panic!("no schema is named {said:?}"));
     let errors: Vec<String> = schema.iter_errors(document).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert!(errors.is_empty(), "{errors:#?}");
-    // A result is read again by what reads results: whatever a run may come to, it must agree with itself.
+    // A result is read again by what reads results: whatever a run may come to, it must agree with
+    // itself.
     if kind == Some("run")
         && let Err(error) = llmsim_blast::document::Document::from_json(&document.to_string())
     {

@@ -1,4 +1,5 @@
-//! A path that damages what it carries: bytes are flipped, dropped, repeated, delayed; connections are closed and reset.
+//! A path that damages what it carries: bytes are flipped, dropped, repeated, delayed; connections
+//! are closed and reset.
 
 use socket2::SockRef;
 use std::io::{self, Read, Write};
@@ -15,7 +16,8 @@ const ONE_IN: u32 = 60;
 
 /// Stands between a client and a server. Stopped when dropped.
 ///
-/// Connections that begin with a GET are carried as they are: what asks whether the server is there must get an answer.
+/// Connections that begin with a GET are carried as they are: what asks whether the server is there
+/// must get an answer.
 pub struct Damage {
     addr: SocketAddr,
     shared: Arc<Shared>,
@@ -35,7 +37,8 @@ struct Shared {
 }
 
 impl Damage {
-    /// Carries to `server` what comes to a free port; what it damages, and how, follows from `seed` and the order of connections.
+    /// Carries to `server` what comes to a free port; what it damages, and how, follows from `seed`
+    /// and the order of connections.
     pub fn start(server: SocketAddr, seed: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().expect("its address");

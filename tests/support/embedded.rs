@@ -10,7 +10,8 @@ const READY_WITHIN: Nanos = Nanos::from_secs(60);
 
 /// A running `llmsim-blast serve`, stopped when dropped.
 ///
-/// It lives no longer than the thread that started it: each test starts its own, never one in a `static`.
+/// It lives no longer than the thread that started it: each test starts its own, never one in a
+/// `static`.
 pub struct Embedded {
     server: Server,
     _config: tempfile::NamedTempFile,

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What a POST gets. A GET is answered properly: `/health`, `/openai/v1/models` and one model; 404 for the rest.
+/// What a POST gets. A GET is answered properly: `/health`, `/openai/v1/models` and one model; 404
+/// for the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
     /// What was asked for: a stream of so many tokens, or a plain answer that counts them.
@@ -170,7 +171,8 @@ impl Misbehaving {
         Self::script(vec![behaviour])
     }
 
-    /// Starts one that does the first to the first request of a connection, the second to its second, and the last to all further ones.
+    /// Starts one that does the first to the first request of a connection, the second to its
+    /// second, and the last to all further ones.
     pub fn script(script: Vec<Behaviour>) -> Self {
         assert!(!script.is_empty(), "a script has at least one behaviour");
         Self::with(Shared { script, ..Shared::default() })
@@ -261,7 +263,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             }
             let second = shared.open.lock().unwrap().remove(&id);
             if matches!(after, Ok(After::Reset)) {
-                // Closing with a linger time of zero sends RST; the second handle must be gone by then.
+                // Closing with a linger time of zero sends RST; the second handle must be gone by
+                // then.
                 let _ = SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO));
             }
             drop(second);

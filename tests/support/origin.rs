@@ -13,7 +13,8 @@ pub fn origin() -> Server {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Runs a minute's question in 14 s, of which 12 are measured, and watches the memory of the server's process.
+/// Runs a minute's question in 14 s, of which 12 are measured, and watches the memory of the
+/// server's process.
 pub fn watched(url: &str, pid: u32, bench: &Bench) -> (Option<i32>, Value) {
     let profile = r#"
 executor = "constant-vus"

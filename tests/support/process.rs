@@ -36,14 +36,16 @@ pub fn blast_with(args: &[&str], env: &[(&str, &str)], limit: Duration) -> Outpu
     start(args, env).finish(limit)
 }
 
-/// Starts the tool. The environment is ours without what would configure the tool or colour its output.
+/// Starts the tool. The environment is ours without what would configure the tool or colour its
+/// output.
 pub fn start(args: &[&str], env: &[(&str, &str)]) -> Running {
     let mut command = tool();
     command.args(args).envs(env.iter().copied());
     spawn(command, args)
 }
 
-/// Starts the tool after a few words of shell, such as `ulimit -n 256`: what they change, it inherits.
+/// Starts the tool after a few words of shell, such as `ulimit -n 256`: what they change, it
+/// inherits.
 pub fn start_after(shell: &str, args: &[&str]) -> Running {
     let tool = tool();
     let mut command = Command::new("/bin/sh");
@@ -57,7 +59,8 @@ pub fn start_after(shell: &str, args: &[&str]) -> Running {
     spawn(command, args)
 }
 
-/// The tool without arguments, in our environment less what would configure it or colour its output.
+/// The tool without arguments, in our environment less what would configure it or colour its
+/// output.
 pub fn tool() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_llmsim-blast"));
     for (name, _) in std::env::vars_os() {

@@ -1,4 +1,5 @@
-//! A way through TLS to a server that speaks in the clear, and ways that are none: certificates and misdeeds made on purpose.
+//! A way through TLS to a server that speaks in the clear, and ways that are none: certificates and
+//! misdeeds made on purpose.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::crypto::ring;
@@ -50,7 +51,8 @@ pub struct Front {
     pub identity: Identity,
     /// Whether clients must show a certificate of the same authority.
     pub wants_certificate: bool,
-    /// Connections that are served well before the misdeed begins: those of questions before the test.
+    /// Connections that are served well before the misdeed begins: those of questions before the
+    /// test.
     pub good: u64,
     pub misdeed: Misdeed,
     pub versions: &'static [&'static rustls::SupportedProtocolVersion],
@@ -85,7 +87,8 @@ impl Lab {
         Identity::new(&params(names, 2090).self_signed(&key).expect("a certificate"), &key)
     }
 
-    /// One as the usual `openssl req -x509` makes it: an authority that vouches for itself in person.
+    /// One as the usual `openssl req -x509` makes it: an authority that vouches for itself in
+    /// person.
     pub fn as_openssl_makes_it(names: &[&str], until: i32) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let mut params = params(names, until);

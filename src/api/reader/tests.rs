@@ -72,7 +72,8 @@ fn chat() -> Reader {
     Reader::new(Api::OpenaiChat, false)
 }
 
-/// A reader that has seen the data and two others like it, so that id, creation and content are open.
+/// A reader that has seen the data and two others like it, so that id, creation and content are
+/// open.
 fn taught(data: &str) -> Reader {
     let mut reader = chat();
     for (id, created, content) in [("c-1", ":17", "\"Hi\""), ("c-2", ":18", "\"Ho\""), ("c-1", ":17", "\"Hi\"")] {
@@ -254,7 +255,8 @@ fn every_field_that_is_read_is_known() {
     }
 }
 
-/// Data that does not say itself what it is means what the event's name says, which no template sees.
+/// Data that does not say itself what it is means what the event's name says, which no template
+/// sees.
 #[test]
 fn data_without_a_type_is_never_recognised() {
     let delta = br#"{"delta":"Hi","text":"Hi","item_id":"1"}"#;

@@ -4,10 +4,11 @@ use crate::metrics::{Metric, Trend};
 use crate::plan::{Given, PlanError};
 use crate::threshold::{self, Aggregation, Operator, Rule};
 
-/// MLPerf Inference's constraints on the latency of language models: 99 % of requests within these times to first token and per output
-/// token, in ms. From the table of benchmarks in the inference rules of MLCommons
-/// (<https://github.com/mlcommons/inference_policies/blob/master/inference_rules.adoc>); its scenario Server was called Conversational
-/// for some models later.
+/// MLPerf Inference's constraints on the latency of language models: 99 % of requests within these
+/// times to first token and per output token, in ms. From the table of benchmarks in the inference
+/// rules of MLCommons
+/// (<https://github.com/mlcommons/inference_policies/blob/master/inference_rules.adoc>); its
+/// scenario Server was called Conversational for some models later.
 const PRESETS: [(&str, u32, u32); 11] = [
     ("mlperf-llama2-70b-server", 2_000, 200),
     ("mlperf-llama2-70b-interactive", 450, 40),
@@ -53,8 +54,8 @@ pub(super) fn preset(given: &Given) -> Result<Vec<Rule>, PlanError> {
     .collect()
 }
 
-/// What these goals ask of a single request: the bound of each time that must not be longer. So goodput says what share of the requests
-/// would have been content.
+/// What these goals ask of a single request: the bound of each time that must not be longer. So
+/// goodput says what share of the requests would have been content.
 pub(super) fn of_one_request(goals: &[Rule], kinds: &[String]) -> Vec<Rule> {
     let upper = |rule: &&Rule| {
         let is_time = matches!(rule.metric, Metric::Trend(_)) && rule.aggregation != Aggregation::Count;

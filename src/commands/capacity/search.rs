@@ -1,4 +1,5 @@
-//! Which load to try next, and what all tries come to. Pure: measured steps in, the next load or the result out.
+//! Which load to try next, and what all tries come to. Pure: measured steps in, the next load or
+//! the result out.
 //!
 //! ```text
 //!  double from the lowest until one fails ─▶ halve the bracket until it is narrow ─▶ repeat the best until it is sure
@@ -6,8 +7,9 @@
 //!         ▼                                                        └─────────────────────────┘
 //! ```
 //!
-//! A load that fails is tried once more, because what disturbs a machine only ever makes it look slower: it counts as failed when it has
-//! failed twice. The best load counts as found when it has held three times. Of loads above one that failed none is believed.
+//! A load that fails is tried once more, because what disturbs a machine only ever makes it look
+//! slower: it counts as failed when it has failed twice. The best load counts as found when it has
+//! held three times. Of loads above one that failed none is believed.
 
 use crate::document::capacity::Try;
 
@@ -62,13 +64,13 @@ pub(super) fn is_settled(steps: &[(f64, bool)], range: Range) -> bool {
     !steps.is_empty() && next(steps, range).is_none() && steps.len() < MOST_STEPS
 }
 
-/// The range above a load of which nothing could be said; none when it is not the lowest, or there is nothing above it.
+/// The range above a load of which nothing could be said; none when it is not the lowest, or there
+/// is nothing above it.
 pub(super) fn above(range: Range, load: f64) -> Option<Range> {
     let is_lowest = load <= range.min && load < range.max;
     is_lowest.then(|| Range { min: (load * 2.0).min(range.max), ..range })
 }
 
-/// By load, ascending.
 fn tries(steps: &[(f64, bool)]) -> Vec<Try> {
     let mut tries: Vec<Try> = Vec::new();
     for &(load, held) in steps {

@@ -2,7 +2,7 @@
 
 use crate::api::Api;
 use crate::load::{Shape, ThinkTime};
-use crate::plan::{Conduct, Credentials, Kind, Mix, Plan, Shard, Target, Timeouts, Tuning};
+use crate::plan::{BehaviorMix, Credentials, Kind, Mix, Plan, Shard, Target, Timeouts, Tuning};
 use crate::units::Nanos;
 use std::net::SocketAddr;
 
@@ -76,7 +76,7 @@ impl Job {
             headers: Vec::new(),
             timeouts: TIMEOUTS,
             optional: false,
-            conduct: Conduct::default(),
+            behaviors: BehaviorMix::default(),
         };
         Plan {
             name: "self-test".to_owned(),

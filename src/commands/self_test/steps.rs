@@ -4,11 +4,14 @@ use crate::document::self_test::{Limit, Truth};
 
 /// What is always measured, if there may be so many connections.
 const FIXED: [u32; 3] = [1, 100, 1_000];
-/// More are not tried: beyond it ports run out (28,000 to one address on Linux, and those just closed are not free yet).
+/// More are not tried: beyond it ports run out (28,000 to one address on Linux, and those just
+/// closed are not free yet).
 const MOST: u32 = 16_000;
-/// An error beyond the limit is measured again once: other programs on the machine wake up when they like.
+/// An error beyond the limit is measured again once: other programs on the machine wake up when
+/// they like.
 const ATTEMPTS: u32 = 2;
-/// Once a limit is known it is closed in upon so often, each time halving its range by ratio. Two are enough to know it within a fifth.
+/// Once a limit is known it is closed in upon so often, each time halving its range by ratio. Two
+/// are enough to know it within a fifth.
 const REFINEMENTS: usize = 2;
 
 /// The next number of streams; none when enough is known.
@@ -18,7 +21,8 @@ pub(super) fn next(truth: &[Truth], most_connections: u32, climb: bool) -> Optio
         return Some(last.streams);
     }
     if let Some(&fixed) = FIXED.get(truth.len()) {
-        // A machine without the CPU for the smaller number has none for the larger one. An error may have come from elsewhere.
+        // A machine without the CPU for the smaller number has none for the larger one. An error
+        // may have come from elsewhere.
         let goes_on = truth.iter().all(|t| matches!(t.beyond(), None | Some(Limit::Error)));
         return Some(fixed).filter(|&n| n <= most && goes_on);
     }

@@ -3,14 +3,16 @@ use crate::metrics::{Outcome, Sample, Summary, Tally};
 use crate::units::Nanos;
 use std::collections::BTreeMap;
 
-/// Noise as it is, not as it is imagined: runs of one build on one two-core machine, recorded on 24 November 2026.
+/// Noise as it is, not as it is imagined: runs of one build on one two-core machine, recorded on 24
+/// November 2026.
 #[derive(Debug, Clone, Copy)]
 enum Recorded {
-    /// Thirty runs of `load` (30 s, 50 users, release builds) with nothing else at work; 2,100 requests each. p99 of requests scatters by
-    /// 2 %, once by 12.
+    /// Thirty runs of `load` (30 s, 50 users, release builds) with nothing else at work; 2,100
+    /// requests each. p99 of requests scatters by 2 %, once by 12.
     Quiet,
-    /// Thirty runs of 12 s with 20 users, debug builds, beside compilers: p99 of gaps between tokens from 2.9 to 8 ms, one run at half
-    /// the throughput of the others. Each has 500 requests, of which no p99 would be judged.
+    /// Thirty runs of 12 s with 20 users, debug builds, beside compilers: p99 of gaps between
+    /// tokens from 2.9 to 8 ms, one run at half the throughput of the others. Each has 500
+    /// requests, of which no p99 would be judged.
     Busy,
 }
 
@@ -49,8 +51,8 @@ fn judged(options: &Options, method: Method, values: impl Fn(&Gate, bool) -> Vec
     rows
 }
 
-/// Of 400 comparisons of `n` + `n` runs drawn from the recorded ones, the share with a failed gate; `planted` is what every gate's
-/// measure has become worse by in head.
+/// Of 400 comparisons of `n` + `n` runs drawn from the recorded ones, the share with a failed gate;
+/// `planted` is what every gate's measure has become worse by in head.
 fn failing(recorded: Recorded, gates: &[&str], n: usize, method: Method, planted: f64) -> f64 {
     const COMPARISONS: u32 = 400;
     let (recorded, options) = (values_of(recorded), options(gates));
@@ -118,7 +120,8 @@ fn a_planted_change_is_found() {
     }
 }
 
-/// A run whose seconds scatter as those of servers do: a level that drifts, and now and then a bad second.
+/// A run whose seconds scatter as those of servers do: a level that drifts, and now and then a bad
+/// second.
 fn drifting(random: &mut fastrand::Rng, seconds: usize, slower: f64) -> Vec<Buckets> {
     // Sum of twelve uniforms: normal enough (its tails end at six).
     let mut normal = || (0..12).map(|_| random.f64()).sum::<f64>() - 6.0;
@@ -212,7 +215,7 @@ fn floors_hide_what_equal_builds_differ_by() {
     assert_eq!(judged(&with, Method::MannWhitney, values)[0].verdict, Verdict::NoChange);
 }
 
-// ---- whole runs --------------------------------------------------------------------------------------------------------------
+// ---- whole runs -------------------------------------------------------------------------------
 
 /// A run of `n` requests that took `ms`.
 fn run(file: &str, n: u64, ms: u64) -> Run {
@@ -298,7 +301,8 @@ fn a_gate_without_enough_samples_takes_nothing_from_the_others() {
     );
 }
 
-/// Four a side and more gates than can be corrected for: no p could ever be small enough, and yet what is plain is found.
+/// Four a side and more gates than can be corrected for: no p could ever be small enough, and yet
+/// what is plain is found.
 #[test]
 fn so_many_gates_that_no_p_is_small_enough_are_decided_by_separation() {
     let gates = ["http_req_duration.p50>5%", "http_req_duration.p95>5%", "http_req_duration.avg>5%", "throughput<-5%"];
@@ -322,7 +326,8 @@ fn three_runs_have_to_be_apart_by_more_than_the_noise() {
     assert_eq!(judged(&with, Method::Separation, values)[0].verdict, Verdict::Inconclusive);
 }
 
-/// What is called detectable is found about every second time: with that change planted in other runs that scatter as these do.
+/// What is called detectable is found about every second time: with that change planted in other
+/// runs that scatter as these do.
 #[test]
 fn what_is_called_detectable_is_found_every_second_time() {
     let mut random = fastrand::Rng::with_seed(3);

@@ -1,4 +1,4 @@
-//! The seconds of several shares, added: counts, and histograms bucket by bucket.
+//! The seconds of several shards, added: counts, and histograms bucket by bucket.
 
 use crate::document::read::{three, wrong};
 use crate::document::{FieldError, Histograms, KindSecond, Quantiles, Second};

@@ -1,4 +1,4 @@
-//! The stages of several shares, added in the same way.
+//! The stages of several shards, added in the same way.
 
 use super::seconds::{encoded, histogram, quantiles};
 use crate::document::read::wrong;
@@ -38,7 +38,7 @@ impl StageSum {
 
     pub(crate) fn add(&mut self, other: &Self) {
         let (a, b) = (&mut self.stage, &other.stage);
-        // A share that was stopped has cut its own short.
+        // A shard that was stopped has cut its own short.
         a.end_s = a.end_s.max(b.end_s);
         a.http_reqs += b.http_reqs;
         a.failed += b.failed;

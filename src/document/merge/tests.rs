@@ -78,10 +78,11 @@ fn merged(parts: &[Document]) -> Document {
     for (i, part) in parts.iter().enumerate() {
         merge.add(&format!("s{i}.json"), through_json(part)).expect("one test");
     }
-    merge.finish(false, false).expect("all shares")
+    merge.finish(false, false).expect("all shards")
 }
 
-/// Percentiles of a merged second are known to a bucket, those of a single run's to the extremes, too: compared by histogram only.
+/// Percentiles of a merged second are known to a bucket, those of a single run's to the extremes,
+/// too: compared by histogram only.
 fn without_percentiles(mut series: Vec<Second>) -> Vec<Second> {
     for second in &mut series {
         (second.ttft, second.tbt, second.http_req_duration) = (None, None, None);
@@ -101,19 +102,19 @@ fn stages_without_percentiles(document: &Document) -> Vec<Stage> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn merging_shares_is_the_run_of_one(
+    fn merging_shards_is_the_run_of_one(
         samples in prop::collection::vec((0u16..2, 0u64..3_000_000, 0u8..9, 0u32..40), 0..60),
         count in 1u32..6,
     ) {
-        let mut shares: Vec<Vec<_>> = vec![Vec::new(); count as usize];
+        let mut shards: Vec<Vec<_>> = vec![Vec::new(); count as usize];
         for (i, raw) in samples.iter().enumerate() {
-            shares[i % count as usize].push(*raw);
+            shards[i % count as usize].push(*raw);
         }
-        let mut whole = tally(&shares[0]);
-        shares[1..].iter().for_each(|share| whole += &tally(share));
+        let mut whole = tally(&shards[0]);
+        shards[1..].iter().for_each(|shard| whole += &tally(shard));
         let one = document_of(&[whole]);
         let parts: Vec<_> =
-            shares.iter().zip(0..).map(|(s, i)| shard_of(document_of(&[tally(s)]), i, count)).collect();
+            shards.iter().zip(0..).map(|(s, i)| shard_of(document_of(&[tally(s)]), i, count)).collect();
         let all = merged(&parts);
         prop_assert_eq!(&all.metrics, &one.metrics);
         prop_assert_eq!(&all.requests, &one.requests);
@@ -166,10 +167,10 @@ fn what_is_not_one_test_is_refused_with_the_file() {
         merge.add("a.json", a.clone()).expect("the first");
         merge.add("b.json", second).expect_err("refused").to_string()
     };
-    assert_eq!(refused(a.clone()), "b.json: run.shard: share 0 is in a.json already");
+    assert_eq!(refused(a.clone()), "b.json: run.shard: shard 0 is in a.json already");
     let mut other = b.clone();
     other.run.id.clone_from(&a.run.id);
-    assert_eq!(refused(other), "b.json: run.id: it is run-0, as one of a.json: a run is one share only");
+    assert_eq!(refused(other), "b.json: run.id: it is run-0, as one of a.json: a run is one shard only");
     let mut other = b.clone();
     other.stages[1].begin_s = 31.0;
     assert!(refused(other).starts_with("b.json: stages: it is 0 s, 31 s, and 0 s, 30 s in a.json"));
@@ -187,7 +188,7 @@ fn what_is_not_one_test_is_refused_with_the_file() {
     assert!(refused(other).starts_with("b.json: requests: it is chat-stream"));
     let mut other = b.clone();
     other.run.shard = None;
-    assert!(refused(other).starts_with("b.json: run.shard: it is no share"));
+    assert!(refused(other).starts_with("b.json: run.shard: it is not a shard"));
     let mut other = b.clone();
     let Some(Measured::Trend(t)) = other.metrics.get_mut("ttft") else { panic!("no ttft") };
     t.exact = None;
@@ -202,13 +203,13 @@ fn what_is_not_one_test_is_refused_with_the_file() {
     merge.add("part.json", part).unwrap();
     assert_eq!(
         merge.finish(false, false).expect_err("one is missing").to_string(),
-        "shares 1 of 3 are missing: expected all of them, or --allow-missing"
+        "shards 1 of 3 are missing: expected all of them, or --allow-missing"
     );
     assert_eq!(Merge::default().finish(true, false).expect_err("nothing"), MergeError::Nothing);
 }
 
 #[test]
-fn shares_that_did_not_start_together_are_told() {
+fn shards_that_did_not_start_together_are_told() {
     let mut shards = three_shards();
     shards[2].run.started_at = "2026-11-24T08:22:17.5Z".to_owned();
     let hint = merged(&shards).hints.into_iter().find(|h| h.name == "shards_started_apart").expect("a hint");
@@ -216,9 +217,9 @@ fn shares_that_did_not_start_together_are_told() {
     assert!(document(&tally(&[]), &[], false).hints.is_empty());
 }
 
-/// Only one share runs where the server does, and its numbers are those of the whole.
+/// Only one shard runs where the server does, and its numbers are those of the whole.
 #[test]
-fn the_server_is_judged_whichever_share_has_watched_it() {
+fn the_server_is_judged_whichever_shard_has_watched_it() {
     let mut shards = three_shards();
     let rule =
         |value| json!({ "server_cpu": [{ "threshold": value, "abort_on_fail": false, "delay_abort_eval": 0.0 }] });
@@ -235,7 +236,8 @@ fn the_server_is_judged_whichever_share_has_watched_it() {
     assert_eq!(Document::from_json(&all.to_json()).expect("read again"), all);
 }
 
-/// Drift is that of the merged seconds, not of any share's: here one share slows down by so much that all do.
+/// Drift is that of the merged seconds, not of any shard's: here one shard slows down by so much
+/// that all do.
 #[test]
 fn drift_is_judged_again_on_the_whole() {
     let seconds = |slower: u64| -> Vec<Tally> {
@@ -276,7 +278,7 @@ fn stages_that_cannot_be_added_are_refused() {
 }
 
 #[test]
-fn an_endpoint_that_failed_one_share_has_failed() {
+fn an_endpoint_that_failed_one_shard_has_failed() {
     let asked = |name: &str, verdict| Endpoint {
         name: name.to_owned(),
         api: "health".to_owned(),

@@ -29,7 +29,8 @@ fn numbers_come_back_exactly() {
     }
 }
 
-/// Edits, each by itself and sealed again: where, what, and how the refusal begins; with nothing there it is none.
+/// Edits, each by itself and sealed again: where, what, and how the refusal begins; with nothing
+/// there it is none.
 fn refused(edits: &[(&str, Value, &str)]) {
     for (pointer, value, field) in edits {
         let mut bad = good();
@@ -80,7 +81,8 @@ fn every_edit_of_a_value_is_refused() {
     assert!(why(&cut).starts_with("digest: "), "so is a list that is emptied");
 }
 
-/// As `jq` 1.6, Python and others write the same values: every number a double, other blanks, other order of keys.
+/// As `jq` 1.6, Python and others write the same values: every number a double, other blanks, other
+/// order of keys.
 #[test]
 fn another_writing_of_the_same_values_is_no_edit() {
     fn doubles(value: &mut Value) {
@@ -140,7 +142,8 @@ fn a_number_that_cannot_be_is_refused_by_name() {
     ]);
 }
 
-/// The plan may hold any float of a user's: read and written again it is the same, or its hash would not be.
+/// The plan may hold any float of a user's: read and written again it is the same, or its hash
+/// would not be.
 #[test]
 fn floats_come_back_to_the_last_bit() {
     let mut random = fastrand::Rng::with_seed(1);

@@ -7,10 +7,10 @@ use crate::mix::{After, Timeouts};
 use crate::net::tls::TlsFailure;
 use crate::units::Nanos;
 
-/// How long the end of the framing may take once the terminal event of a stream has come. The answer
-/// is whole by then; only the reuse of the connection depends on the rest. Usually the last chunk
-/// comes at once. With Nagle's algorithm it comes after a delayed acknowledgement, which Linux sends
-/// after 40 to 200 ms.
+/// How long the end of the framing may take once the terminal event of a stream has come. The
+/// answer is whole by then; only the reuse of the connection depends on the rest. Usually the last
+/// chunk comes at once. With Nagle's algorithm it comes after a delayed acknowledgement, which
+/// Linux sends after 40 to 200 ms.
 const FRAMING_GRACE: Nanos = Nanos::from_millis(250);
 
 impl Connection {
@@ -47,7 +47,8 @@ impl Connection {
         (Outcome::Failed(self.exchange.failure(class)), now)
     }
 
-    /// Whether the user has seen as many tokens as it wanted. Once the terminal event has come there is nothing left to leave.
+    /// Whether the user has seen as many tokens as it wanted. Once the terminal event has come
+    /// there is nothing left to leave.
     pub(super) fn has_enough(&self) -> bool {
         match self.unusual.as_ref().and_then(|unusual| unusual.behavior.leave) {
             Some(After::Tokens(n)) => self.exchange.sample.token_events >= n && self.exchange.done_at().is_none(),

@@ -48,7 +48,8 @@ impl Connection {
         self.lost(noticed).unwrap_or_else(|| self.failed_by(error))
     }
 
-    /// Nothing is left to be read, for now. If the socket takes no more bytes either, that is the end.
+    /// Nothing is left to be read, for now. If the socket takes no more bytes either, that is the
+    /// end.
     pub(in crate::engine) fn read_out(&mut self, noticed: Nanos) -> Step {
         match self.state {
             State::Refused => self.broke(&io::ErrorKind::ConnectionReset.into(), noticed),
@@ -56,7 +57,8 @@ impl Connection {
         }
     }
 
-    /// The connection ended at `noticed` or before: what follows if that is not the failure of a request.
+    /// The connection ended at `noticed` or before: what follows if that is not the failure of a
+    /// request.
     fn lost(&self, noticed: Nanos) -> Option<Step> {
         match self.state {
             State::Upgrading => None,
@@ -80,9 +82,9 @@ impl Connection {
     }
 
     /// A server may close an idle connection at any time, also just as a request is on its way (RFC
-    /// 9112, section 9.3.1). That is not a failure of the server: the request is sent once more, on a
-    /// new connection. It is sent again only if the connection ended so soon that the server cannot
-    /// have begun. A server that ends it later had the request and lost it.
+    /// 9112, section 9.3.1). That is not a failure of the server: the request is sent once more, on
+    /// a new connection. It is sent again only if the connection ended so soon that the server
+    /// cannot have begun. A server that ends it later had the request and lost it.
     pub(super) fn may_retry(&self, noticed: Nanos) -> bool {
         let race = self.connect_took().min(LONGEST_ROUND_TRIP) + STALE_SLACK;
         let in_time = noticed.since(self.sent()) <= race;

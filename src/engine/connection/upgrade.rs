@@ -7,7 +7,8 @@ use crate::units::Nanos;
 use crate::wire::websocket::Accept;
 
 impl Connection {
-    /// Whether a request can be sent as it is: plainly over a plain connection, else over a WebSocket that is of its kind.
+    /// Whether a request can be sent as it is: plainly over a plain connection, else over a
+    /// WebSocket that is of its kind.
     pub(in crate::engine) fn can_carry(&self, expect: Expect) -> bool {
         match &self.exchange.channel {
             None => !expect.websocket,
@@ -62,7 +63,8 @@ impl Connection {
         }
     }
 
-    /// The peer has said that it closes. As with the end of a connection: it may have done so before it saw the request.
+    /// The peer has said that it closes. As with the end of a connection: it may have done so
+    /// before it saw the request.
     pub(super) fn closed_by_word(&mut self, at: Nanos) -> Step {
         if self.may_retry(at) {
             return Step::Stale;
@@ -75,8 +77,9 @@ impl Connection {
         }
     }
 
-    /// Sends pongs, and the answer to the peer's closing. While a request is still being written they are left out: of several pings only
-    /// the latest has to be answered (RFC 6455, section 5.5.3), and a peer that waits for more will ask again.
+    /// Sends pongs, and the answer to the peer's closing. While a request is still being written
+    /// they are left out: of several pings only the latest has to be answered (RFC 6455, section
+    /// 5.5.3), and a peer that waits for more will ask again.
     pub(super) fn answer(&mut self) {
         let Some(answers) = self.exchange.channel.as_mut().and_then(|channel| channel.answers()) else { return };
         let answers = std::mem::take(answers);

@@ -4,7 +4,8 @@ use crate::metrics::Outcome;
 use crate::units::Nanos;
 use crate::wire::{http1, websocket};
 
-/// A connection that is, or becomes, a WebSocket. It belongs to one kind of request: path and headers are those of its handshake.
+/// A connection that is, or becomes, a WebSocket. It belongs to one kind of request: path and
+/// headers are those of its handshake.
 #[derive(Debug)]
 pub(in crate::engine) struct Channel {
     kind: u16,
@@ -38,7 +39,6 @@ pub(super) enum Phase {
 pub(in crate::engine) enum Between {
     /// Pings and pongs, or a part of a frame.
     Fine,
-    /// The peer closes.
     Closed,
     /// A message that nobody asked for, or broken frames.
     Broken,
@@ -56,7 +56,8 @@ pub(in crate::engine) enum Handshake {
 }
 
 impl Channel {
-    /// A handshake of `written` bytes is sent for that kind, which the server has to answer with `accept`.
+    /// A handshake of `written` bytes is sent for that kind, which the server has to answer with
+    /// `accept`.
     pub(in crate::engine) fn opening(kind: u16, accept: websocket::Accept, now: Nanos, written: u64) -> Box<Self> {
         let phase = Phase::Opening(http1::Decoder::for_upgrade(accept));
         Box::new(Self { kind, since: now, phase, traffic: Traffic { written, read: 0 } })

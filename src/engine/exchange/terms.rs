@@ -55,9 +55,9 @@ pub(in crate::engine) enum Awaiting {
 pub(in crate::engine) enum Progress {
     /// More bytes are expected.
     More,
-    /// The peer has said that nothing more will come. Only over a WebSocket; else the end of the connection says that.
+    /// The peer has said that nothing more will come. Only over a WebSocket; else the end of the
+    /// connection says that.
     Closed,
-    /// It is over.
     Over {
         outcome: Outcome,
         /// Whether the connection may carry another request.

@@ -4,8 +4,9 @@
 //! bytes ─▶ http1 ─▶ 101 ─▶ websocket ─▶ a message, an event ─▶ Reader::read_event ─▶ tokens
 //! ```
 //!
-//! A message is the data of an event. Its instant is the read that completed it. Nothing frames the whole answer: it is over with its
-//! terminal event, or with one that says that it failed, and then the connection may carry the next request.
+//! A message is the data of an event. Its instant is the read that completed it. Nothing frames the
+//! whole answer: it is over with its terminal event, or with one that says that it failed, and then
+//! the connection may carry the next request.
 
 use super::channel::{Handshake, Phase};
 use super::{Exchange, Failure, Flaw, Outcome, Progress, Reader};
@@ -45,7 +46,8 @@ impl Exchange {
                     self.channel = Some(channel);
                     return Handshake::Open;
                 }
-                // What came of a refusal's body with its head is the example; nobody waits for the rest.
+                // What came of a refusal's body with its head is the example; nobody waits for the
+                // rest.
                 None | Some(Ok(Event::End { .. })) => break,
                 Some(Err(error)) => {
                     self.sample.bytes_received += bytes.len() as u64;
@@ -60,7 +62,8 @@ impl Exchange {
         failed(self.failure(Failure::BadWebsocket))
     }
 
-    /// An answer to the handshake that switches nothing. One with success, of a server that knows no upgrade there, is none.
+    /// An answer to the handshake that switches nothing. One with success, of a server that knows
+    /// no upgrade there, is none.
     fn refused(&mut self, head: crate::wire::Head) {
         self.on_head(head);
         self.flaw = match self.flaw {
@@ -119,7 +122,8 @@ impl Exchange {
         is_last || self.done_at().is_some()
     }
 
-    /// How an answer ends whose connection was closed: with a word of the server's it is truncated, without one it was cut.
+    /// How an answer ends whose connection was closed: with a word of the server's it is truncated,
+    /// without one it was cut.
     pub(in crate::engine) fn end_of_messages(&self, said: bool) -> Progress {
         let outcome = match self.outcome() {
             Outcome::Failed(Failure::Truncated) if !said => Outcome::Failed(self.failure(Failure::ClosedEarly)),

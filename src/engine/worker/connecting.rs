@@ -28,7 +28,8 @@ impl Worker<'_> {
         let route = self.dialer.next_route();
         self.connections[slot].route = route;
         let now = self.clock.now();
-        // The request is drawn now, for the limits of its kind and so that a failure is counted under its name.
+        // The request is drawn now, for the limits of its kind and so that a failure is counted
+        // under its name.
         self.prepare(slot, now);
         let connection = &mut self.connections[slot];
         let slowly = connection.pace().is_some();
@@ -57,7 +58,7 @@ impl Worker<'_> {
         let connection = &mut self.connections[slot];
         let (target, start) = (connection.route.target, connection.start);
         let request = &mut self.buffers.request;
-        self.scenario.write(target, start.draw_vu, start.iteration, request);
+        self.writer.write(target, start.draw_vu, start.iteration, request);
         let expect = self.kinds[request.kind as usize].expect;
         connection.apply_behavior(request.behavior);
         // The clock of a request that is sent again goes on.

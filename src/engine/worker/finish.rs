@@ -8,8 +8,8 @@ use crate::net::tls::TlsFailure;
 use crate::units::Nanos;
 
 impl Worker<'_> {
-    /// A request belongs to the phase in which it is sent, also for being started. One that is never
-    /// sent is counted when it ends.
+    /// A request belongs to the phase in which it is sent, also for being started. One that is
+    /// never sent is counted when it ends.
     pub(super) fn count_started(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot];
         if connection.starts() {
@@ -71,7 +71,7 @@ impl Worker<'_> {
         }
         if failure == Failure::Tls {
             let reason = connection.tls_failure.take();
-            self.tallies.tally.tls_trouble(reason.map_or("other", TlsFailure::name));
+            self.tallies.tally.tls_failure(reason.map_or("other", TlsFailure::name));
         }
         // A slot that waits, or could not begin, is still in the state that it waits in.
         if matches!(connection.state, State::Queued | State::Connecting | State::Securing) {

@@ -1,9 +1,10 @@
 //! Users who read slowly on purpose.
 //!
-//! They take a portion, pause for as long as it takes at their pace, and take the next one; in between nothing is read, whatever the
-//! poll reports. Their sockets have small receive buffers, so that the kernel does not read for them: the server sees a window that
-//! is shut. What they read is dated by when they read it, for it is their own pace that is seen, and says nothing about how far this
-//! tool lags behind the kernel.
+//! They take a portion, pause for as long as it takes at their pace, and take the next one; in
+//! between nothing is read, whatever the poll reports. Their sockets have small receive buffers, so
+//! that the kernel does not read for them: the server sees a window that is shut. What they read is
+//! dated by when they read it, for it is their own pace that is seen, and says nothing about how
+//! far this tool lags behind the kernel.
 
 use super::Worker;
 use crate::engine::connection::Step;

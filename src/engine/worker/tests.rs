@@ -1,9 +1,9 @@
-//! A whole worker in a scripted world: connecting, timeouts, reconnects and the end of a test, with instants that are exact. Nothing
-//! here waits: the clock moves when the worker does.
+//! A whole worker in a scripted world: connecting, timeouts, reconnects and the end of a test, with
+//! instants that are exact. Nothing here waits: the clock moves when the worker does.
 
 mod endings;
 mod open;
-mod shares;
+mod shards;
 
 use super::connect_queue::MAX_CONNECTING;
 use super::state::READ_BUFFER_BYTES;
@@ -14,7 +14,7 @@ use crate::engine::channels::{Ended, Inbox, Outbox};
 use crate::engine::script::{Act, Heard, World};
 use crate::load::{Shape, Stage, ThinkTime};
 use crate::metrics::{Counter, Failure, Summary, Tally, Trend};
-use crate::mix::{After, Conduct, Kind, Leave, Mix, SlowReader, Timeouts};
+use crate::mix::{After, BehaviorMix, Kind, Leave, Mix, SlowReader, Timeouts};
 use crate::net::Target;
 use crate::plan::Tuning;
 use std::cell::{Cell, RefCell};
@@ -43,7 +43,7 @@ fn kind(name: &str, stream: bool) -> Kind {
         headers: Vec::new(),
         timeouts: Timeouts { connect: ms(400), first_byte: ms(700), stall: ms(200), total: ms(2_000) },
         optional: false,
-        conduct: Conduct::default(),
+        behaviors: BehaviorMix::default(),
     }
 }
 
@@ -119,7 +119,7 @@ fn run_on(
         peer(heard)
     });
     let connects = Rc::clone(&world.connects);
-    let scenario = Scenario::new(&plan.mix, &plan.envelopes(), plan.seed);
+    let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (reports, inbox) = std::sync::mpsc::channel();
     let (_empty, recycled) = std::sync::mpsc::channel();
     let (_found, addresses) = std::sync::mpsc::channel();
@@ -127,7 +127,7 @@ fn run_on(
     let channels =
         Channels { inbox: Inbox { stop: &stop, addresses, budget: &budget }, outbox: Outbox { reports, recycled } };
     let dialer = Dialer::new(plan.targets(), &plan.access, 0, 8).expect("nothing that could fail");
-    let worker = Worker::new(0, plan, &scenario, Clock::Script(now), Poller::Script(world), dialer, channels);
+    let worker = Worker::new(0, plan, &writer, Clock::Script(now), Poller::Script(world), dialer, channels);
     worker.run().expect("a scripted world has no errors of its own");
     let mut total = Tally::new(plan.mix.kinds.len());
     let names: Vec<String> = plan.mix.kinds.iter().map(|k| k.name.clone()).collect();
@@ -227,7 +227,8 @@ fn think_time_is_kept() {
     assert!(thinking >= ms(4 * 30) && thinking < ms(4 * 30 + 5), "{thinking}");
 }
 
-/// A failure's class, that it is the only kind, and when each request ended: on its limit, at most a tick of the wheel late.
+/// A failure's class, that it is the only kind, and when each request ended: on its limit, at most
+/// a tick of the wheel late.
 fn ends_with(class: Failure, limit: Nanos, stream: bool, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) {
     let ran = run(&plan(iterations(1, 2), stream), peer);
     assert_eq!(ran.failures, [(class, 2)], "{class:?}");
@@ -410,7 +411,8 @@ fn requests_under_way_at_the_end_may_finish_or_are_cut_off_and_counted() {
 fn a_request_belongs_to_the_phase_it_was_sent_in() {
     let shape = Shape::ConstantVus { vus: 1, duration: ms(1_000) };
     let plan = Plan { warmup: ms(300), cooldown: ms(250), ..plan(shape, true) };
-    // Sent at 1, 401 and 801, each with a token after 100 ms, another after 300, and an end after 400.
+    // Sent at 1, 401 and 801, each with a token after 100 ms, another after 300, and an end after
+    // 400.
     let stream = || vec![(ms(5), stream_head()), (ms(100), token()), (ms(300), token()), (ms(400), stream_end())];
     let ran = run(&plan, serving(move |_| stream()));
     let of = |phase: u16, what: &dyn Fn(&Summary) -> f64| -> f64 {
@@ -419,7 +421,8 @@ fn a_request_belongs_to_the_phase_it_was_sent_in() {
     let count = |counter: Counter| move |s: &Summary| s.counter(counter, None).map_or(0.0, |c| c.count as f64);
     let arrived = |counter: Counter| move |s: &Summary| s.counter(counter, None).map_or(0.0, |c| c.rate);
     for (counter, counts, arrivals) in [
-        // The window is from 300 to 750: the first request's end and its second token arrive in it, and both tokens of the second.
+        // The window is from 300 to 750: the first request's end and its second token arrive in it,
+        // and both tokens of the second.
         (Counter::HttpReqs, [1.0, 1.0, 1.0], [1.0, 0.0, 0.0]),
         (Counter::TokenEvents, [2.0, 2.0, 2.0], [1.0, 2.0, 0.0]),
     ] {
@@ -465,7 +468,8 @@ fn the_stop_flag_ends_a_run_gracefully() {
 fn a_stop_in_the_final_drain_cuts_off_what_is_left() {
     let mut plan = plan(Shape::ConstantVus { vus: 1, duration: ms(100) }, false);
     plan.graceful_stop = Nanos::from_secs(30);
-    // The second request meets a connection that is closed at 101 ms, in the drain; its second attempt is what raises the flag.
+    // The second request meets a connection that is closed at 101 ms, in the drain; its second
+    // attempt is what raises the flag.
     let answers = |nth| if nth == 0 { vec![(ms(90), plain())] } else { vec![(ms(10), Act::Close)] };
     let ran = run_until(&plan, ms(101), serving(answers));
     assert_eq!((ran.count(Counter::HttpReqs), ran.count(Counter::Interrupted)), (1, 1), "nothing is lost");
@@ -492,7 +496,8 @@ fn five_hundred_users_start_without_a_storm() {
 /// A stream whose bytes the kernel received earlier than they were noticed.
 fn late_by(late: Nanos) -> impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> {
     serving(move |nth| {
-        // Requests follow each other at known instants: the first at 1 ms, the next when the last one's end was noticed.
+        // Requests follow each other at known instants: the first at 1 ms, the next when the last
+        // one's end was noticed.
         let sent = ms(1) + Nanos((ms(100) + late).0 * nth as u64);
         let act = |at: u64, act: Act| {
             let Act::Send(bytes) = act else { unreachable!() };
@@ -560,7 +565,8 @@ fn several_tokens_of_one_late_read_are_censored_with_stamps_too() {
                 let Act::Send(bytes) = act else { unreachable!() };
                 heap.extend(bytes);
             }
-            // Three tokens came while the worker waited and was not woken; the last 10 ms before they were read.
+            // Three tokens came while the worker waited and was not woken; the last 10 ms before
+            // they were read.
             let late = Act::SendStamped(heap, ms(1 + 45));
             vec![(ms(1), stream_head()), (ms(10), token()), (ms(55), late), (ms(90), stream_end())]
         }),
@@ -576,7 +582,8 @@ fn with_many_streams_polls_are_paused_and_times_stay_those_of_the_kernel() {
             plan,
             serving(|nth| {
                 let sent = ms(1);
-                // Each stream's tokens lie a little apart from the others': without a pause each would wake the worker.
+                // Each stream's tokens lie a little apart from the others': without a pause each
+                // would wake the worker.
                 let own = Nanos::from_micros(3 * (nth as u64 % 300));
                 let act = |at: u64, act: Act| {
                     let Act::Send(bytes) = act else { unreachable!() };
@@ -606,20 +613,20 @@ fn with_many_streams_polls_are_paused_and_times_stay_those_of_the_kernel() {
     );
 }
 
-// ---- users who do not wait for the whole answer ------------------------------------------------------------------------------
+// ---- users who do not wait for the whole answer -----------------------------------------------
 
-fn with_conduct(conduct: Conduct, iterations_: u64, stream: bool) -> Plan {
+fn with_behaviors(behaviors: BehaviorMix, iterations_: u64, stream: bool) -> Plan {
     let mut plan = plan(iterations(1, iterations_), stream);
-    plan.mix.kinds[0].conduct = conduct;
+    plan.mix.kinds[0].behaviors = behaviors;
     plan
 }
 
-fn leaving(after: After, by_reset: bool) -> Conduct {
+fn leaving(after: After, by_reset: bool) -> BehaviorMix {
     let leave = Some(Leave { after, share: 1.0 });
     if by_reset {
-        Conduct { drop: leave, ..Conduct::default() }
+        BehaviorMix { drop: leave, ..BehaviorMix::default() }
     } else {
-        Conduct { cancel: leave, ..Conduct::default() }
+        BehaviorMix { cancel: leave, ..BehaviorMix::default() }
     }
 }
 
@@ -631,7 +638,7 @@ fn five_tokens() -> Vec<(Nanos, Act)> {
 #[test]
 fn a_user_who_has_seen_enough_tokens_gives_up_and_nobody_failed() {
     for by_reset in [false, true] {
-        let ran = run(&with_conduct(leaving(After::Tokens(3), by_reset), 2, true), serving(|_| five_tokens()));
+        let ran = run(&with_behaviors(leaving(After::Tokens(3), by_reset), 2, true), serving(|_| five_tokens()));
         assert!(ran.failures.is_empty(), "{:?}", ran.failures);
         assert_eq!((ran.count(Counter::Cancelled), ran.count(Counter::HttpReqs)), (2, 0));
         assert_eq!((ran.count(Counter::HttpReqsStarted), ran.count(Counter::Iterations)), (2, 2));
@@ -652,7 +659,7 @@ fn a_user_who_has_seen_enough_tokens_gives_up_and_nobody_failed() {
 fn a_user_gives_up_after_a_time_whatever_has_come() {
     let patience = leaving(After::Time(ms(35)), false);
     for (stream, answer) in [(true, five_tokens as fn() -> _), (false, Vec::new)] {
-        let ran = run(&with_conduct(patience, 1, stream), serving(move |_| answer()));
+        let ran = run(&with_behaviors(patience, 1, stream), serving(move |_| answer()));
         assert!(ran.failures.is_empty(), "{:?}", ran.failures);
         assert_eq!((ran.count(Counter::Cancelled), ran.count(Counter::HttpReqs)), (1, 0));
         assert!(ran.ended.at >= ms(36) && ran.ended.at <= ms(37), "{}", ran.ended.at);
@@ -662,31 +669,31 @@ fn a_user_gives_up_after_a_time_whatever_has_come() {
 #[test]
 fn whoever_got_the_whole_answer_in_time_did_not_give_up() {
     for after in [After::Tokens(6), After::Time(ms(61))] {
-        let ran = run(&with_conduct(leaving(after, false), 2, true), serving(|_| five_tokens()));
+        let ran = run(&with_behaviors(leaving(after, false), 2, true), serving(|_| five_tokens()));
         assert_eq!((ran.count(Counter::Cancelled), ran.count(Counter::HttpReqs)), (0, 2), "{after:?}");
         assert_eq!(ran.connects.len(), 1);
     }
     // The terminal event is there, and only the framing stays open.
     let open = |_| vec![(ms(1), stream_head()), (ms(2), token()), (ms(3), chunk("data: [DONE]\n\n"))];
-    let ran = run(&with_conduct(leaving(After::Time(ms(500)), false), 1, true), serving(open));
+    let ran = run(&with_behaviors(leaving(After::Time(ms(500)), false), 1, true), serving(open));
     assert_eq!((ran.count(Counter::Cancelled), ran.count(Counter::HttpReqs)), (0, 1));
 }
 
 #[test]
 fn what_was_wrong_before_the_user_left_is_a_failure() {
     let error = |_| vec![(ms(1), Act::Send(b"HTTP/1.1 500 Oops\r\ncontent-length: 99\r\n\r\n{".to_vec()))];
-    let ran = run(&with_conduct(leaving(After::Time(ms(20)), false), 1, true), serving(error));
+    let ran = run(&with_behaviors(leaving(After::Time(ms(20)), false), 1, true), serving(error));
     assert_eq!(ran.failures, [(Failure::Http5xx, 1)]);
     assert_eq!(ran.count(Counter::Cancelled), 0);
     // A limit that passes before the user's patience ends is the server's failure.
-    let ran = run(&with_conduct(leaving(After::Time(ms(800)), false), 1, true), serving(|_| vec![]));
+    let ran = run(&with_behaviors(leaving(After::Time(ms(800)), false), 1, true), serving(|_| vec![]));
     assert_eq!(ran.failures, [(Failure::TimeoutFirstByte, 1)]);
 }
 
 #[test]
 fn a_slow_reader_reads_at_its_pace_on_connections_of_its_own() {
     let slow_reader = Some(SlowReader { bytes_per_second: 1_000, share: 1.0 });
-    let conduct = Conduct { slow_reader, ..Conduct::default() };
+    let behavior = BehaviorMix { slow_reader, ..BehaviorMix::default() };
     let Act::Send(mut whole) = stream_head() else { unreachable!() };
     for act in [token(), token(), token(), token(), token(), stream_end()] {
         let Act::Send(bytes) = act else { unreachable!() };
@@ -695,7 +702,7 @@ fn a_slow_reader_reads_at_its_pace_on_connections_of_its_own() {
     let bytes = whole.len() as u64;
     assert!(bytes > 300, "more than a few portions: {bytes}");
     let answer = Act::Send(whole);
-    let ran = run(&with_conduct(conduct, 2, true), serving(move |_| vec![(ms(1), answer.clone())]));
+    let ran = run(&with_behaviors(behavior, 2, true), serving(move |_| vec![(ms(1), answer.clone())]));
     assert!(ran.failures.is_empty(), "{:?}", ran.failures);
     assert_eq!(ran.count(Counter::DataReceived), 2 * bytes);
     let (min, max, _) = ran.trend(Trend::HttpReqDuration).expect("successes");
@@ -710,15 +717,15 @@ fn a_slow_reader_reads_at_its_pace_on_connections_of_its_own() {
 
 #[test]
 fn started_requests_end_once() {
-    for (stop_at, conduct) in [
-        (Nanos::MAX, Conduct::default()),
+    for (stop_at, behavior) in [
+        (Nanos::MAX, BehaviorMix::default()),
         (ms(95), leaving(After::Tokens(3), false)),
         (ms(333), leaving(After::Time(ms(25)), true)),
     ] {
-        let mut plan = with_conduct(conduct, 1, true);
+        let mut plan = with_behaviors(behavior, 1, true);
         plan.shape = Shape::ConstantVus { vus: 7, duration: ms(700) };
         plan.graceful_stop = ms(20);
-        plan.mix.kinds[0].conduct = conduct;
+        plan.mix.kinds[0].behaviors = behavior;
         let ran = run_until(
             &plan,
             stop_at,

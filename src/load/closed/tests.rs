@@ -12,7 +12,7 @@ fn ms(n: u64) -> Nanos {
 }
 
 fn load(shape: Shape) -> Load {
-    Load { shape, think_time: ThinkTime::default(), graceful_stop: ms(50), seed: 7, share: 0, of: 1 }
+    Load { shape, think_time: ThinkTime::default(), graceful_stop: ms(50), seed: 7, shard: 0, of: 1 }
 }
 
 fn thinking(shape: Shape, min: u64, max: u64) -> Load {
@@ -44,7 +44,7 @@ struct Run {
 }
 
 impl Run {
-    /// The starts as a set of things that do not depend on the share.
+    /// The starts as a set of things that do not depend on the shard.
     fn set(&self) -> BTreeSet<(Nanos, u32, u64)> {
         let set: BTreeSet<_> = self.starts.iter().map(|(at, start)| (*at, start.vu, start.iteration)).collect();
         assert_eq!(set.len(), self.starts.len(), "a request was started twice");
@@ -52,8 +52,8 @@ impl Run {
     }
 }
 
-/// Plays the engine against a server that takes `latency(vu, iteration)`, on a scripted clock that jumps from event to event, and
-/// holds the schedule to its contract at each step.
+/// Plays the engine against a server that takes `latency(vu, iteration)`, on a scripted clock that
+/// jumps from event to event, and holds the schedule to its contract at each step.
 fn run(load: &Load, latency: impl Fn(u32, u64) -> Nanos) -> Run {
     let mut schedule = Schedule::new(load);
     let mut run = Run::default();
@@ -84,7 +84,7 @@ fn run(load: &Load, latency: impl Fn(u32, u64) -> Nanos) -> Run {
             match turn {
                 Turn::Start(start) => {
                     assert!(start.slot < schedule.local_vus() && schedule.is_active(start.slot));
-                    assert_eq!(start.vu, start.slot * load.of + load.share);
+                    assert_eq!(start.vu, start.slot * load.of + load.shard);
                     assert!(start.intended <= now && now < schedule.end());
                     let took = latency(start.draw_vu, start.iteration);
                     assert_eq!(flying.insert(start.slot, now + took), None, "two requests of one user");
@@ -333,13 +333,14 @@ fn loads() -> impl Strategy<Value = Load> {
 
 proptest! {
     #[test]
-    fn the_union_of_the_shares_is_the_whole(whole in loads(), of in 1..16u32) {
+    fn the_union_of_the_shards_is_the_whole(whole in loads(), of in 1..16u32) {
         let expected = run(&whole, uneven);
-        let parts: Vec<Run> = (0..of).map(|share| run(&Load { share, of, ..whole.clone() }, uneven)).collect();
+        let parts: Vec<Run> = (0..of).map(|shard| run(&Load { shard, of, ..whole.clone() }, uneven)).collect();
         let started: usize = parts.iter().map(|part| part.starts.len()).sum();
         prop_assert_eq!(started, expected.starts.len());
         if let Shape::SharedIterations { vus, iterations, .. } = whole.shape {
-            // Who does an iteration and when is a matter of who is free; that each is done once is not.
+            // Who does an iteration and when is a matter of who is free; that each is done once is
+            // not.
             let mut done: Vec<u64> = parts.iter().flat_map(|part| &part.starts).map(|(_, s)| s.iteration).collect();
             done.sort_unstable();
             let all = if vus == 0 { 0 } else { iterations };
@@ -353,16 +354,17 @@ proptest! {
     }
 
     #[test]
-    fn the_users_of_the_shares_add_up(whole in loads(), of in 1..16u32, t in 0..200 * MS) {
-        let users = |share, of| {
-            let schedule = Schedule::new(&Load { share, of, ..whole.clone() });
+    fn the_users_of_the_shards_add_up(whole in loads(), of in 1..16u32, t in 0..200 * MS) {
+        let users = |shard, of| {
+            let schedule = Schedule::new(&Load { shard, of, ..whole.clone() });
             assert!(schedule.vus(Nanos(t)) <= schedule.local_vus());
             (schedule.vus(Nanos(t)), schedule.local_vus())
         };
         let (now, most) = users(0, 1);
-        let sums = (0..of).map(|share| users(share, of)).fold((0, 0), |(a, b), (x, y)| (a + x, b + y));
+        let sums = (0..of).map(|shard| users(shard, of)).fold((0, 0), |(a, b), (x, y)| (a + x, b + y));
         if matches!(whole.shape, Shape::SharedIterations { .. }) {
-            // Iterations are dealt evenly but not always one a user: as many users as there is work, or fewer.
+            // Iterations are dealt evenly but not always one a user: as many users as there is
+            // work, or fewer.
             prop_assert!(sums.0 <= now && sums.1 <= most);
         } else {
             prop_assert_eq!(sums, (now, most));
@@ -370,10 +372,10 @@ proptest! {
     }
 
     #[test]
-    fn a_share_can_be_shared_again(whole in loads(), a in 1..4u32, b in 1..4u32) {
+    fn a_shard_can_be_shared_again(whole in loads(), a in 1..4u32, b in 1..4u32) {
         let nested: BTreeSet<_> = (0..a)
             .flat_map(|i| (0..b).map(move |j| i + a * j))
-            .flat_map(|share| run(&Load { share, of: a * b, ..whole.clone() }, uneven).starts)
+            .flat_map(|shard| run(&Load { shard, of: a * b, ..whole.clone() }, uneven).starts)
             .map(|(_, s)| (s.draw_vu, s.iteration))
             .collect();
         let expected: BTreeSet<_> =

@@ -18,13 +18,13 @@ fn constant(rate: u32, seconds: u64, vus: u32) -> Arrivals {
     }
 }
 
-fn load(arrivals: &Arrivals, seed: u64, share: u32, of: u32) -> Load {
+fn load(arrivals: &Arrivals, seed: u64, shard: u32, of: u32) -> Load {
     Load {
         shape: Shape::RampingArrivalRate(arrivals.clone()),
         think_time: ThinkTime::default(),
         graceful_stop: Nanos::ZERO,
         seed,
-        share,
+        shard,
         of,
     }
 }
@@ -38,9 +38,9 @@ fn all(arrivals: &Arrivals, seed: u64) -> Vec<Arrival> {
     Sequence::new(arrivals, seed).collect()
 }
 
-/// All starts of a share whose requests take no time.
-fn starts(arrivals: &Arrivals, seed: u64, share: u32, of: u32) -> Vec<(u64, Nanos)> {
-    let mut schedule = Schedule::new(&load(arrivals, seed, share, of), arrivals);
+/// All starts of a shard whose requests take no time.
+fn starts(arrivals: &Arrivals, seed: u64, shard: u32, of: u32) -> Vec<(u64, Nanos)> {
+    let mut schedule = Schedule::new(&load(arrivals, seed, shard, of), arrivals);
     let mut starts = Vec::new();
     while let Some(now) = schedule.next_due() {
         while let Some(Turn::Start(start)) = schedule.due(now) {
@@ -147,7 +147,8 @@ fn random_arrivals_follow_the_ramp() {
         ..constant(0, 0, 1)
     };
     let arrivals = all(&ramp, 3);
-    // 50,000 expected in all and 12,500 in the first half; five standard deviations are 1,118 and 559.
+    // 50,000 expected in all and 12,500 in the first half; five standard deviations are 1,118 and
+    // 559.
     assert!(arrivals.len().abs_diff(50_000) < 1_118, "{}", arrivals.len());
     let early = arrivals.iter().filter(|arrival| arrival.at < Nanos::from_secs(50)).count();
     assert!(early.abs_diff(12_500) < 559, "{early}");
@@ -237,9 +238,9 @@ fn shapes() -> impl Strategy<Value = Arrivals> {
 
 proptest! {
     #[test]
-    fn the_union_of_the_shares_is_the_whole(arrivals in shapes(), seed: u64, of in 1u32..=8) {
+    fn the_union_of_the_shards_is_the_whole(arrivals in shapes(), seed: u64, of in 1u32..=8) {
         let whole = starts(&arrivals, seed, 0, 1);
-        let mut union: Vec<_> = (0..of).flat_map(|share| starts(&arrivals, seed, share, of)).collect();
+        let mut union: Vec<_> = (0..of).flat_map(|shard| starts(&arrivals, seed, shard, of)).collect();
         union.sort_unstable();
         prop_assert_eq!(union, whole);
     }

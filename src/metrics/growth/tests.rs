@@ -26,7 +26,8 @@ fn a_line_has_its_own_slope_and_no_width() {
 
 #[test]
 fn sens_example_of_ranks_is_kept() {
-    // n = 10 without ties: N = 45, var(S) = 10·9·25/18 = 125, C = 2.576·√125 = 28.8, so ranks 8 and 38 of 45.
+    // n = 10 without ties: N = 45, var(S) = 10·9·25/18 = 125, C = 2.576·√125 = 28.8, so ranks 8 and
+    // 38 of 45.
     let points: Vec<_> =
         [3, 1, 4, 15, 9, 2, 6, 5, 35, 8].iter().enumerate().map(|(i, &v)| (i as f64, f64::from(v))).collect();
     let mut all: Vec<f64> = Vec::new();
@@ -88,7 +89,8 @@ fn a_short_run_says_nothing_unless_memory_doubles() {
 
 #[test]
 fn a_process_that_becomes_warm_is_no_leak() {
-    // Memory that goes to a level: 40 MB with time constants from a twentieth of the run to a third.
+    // Memory that goes to a level: 40 MB with time constants from a twentieth of the run to a
+    // third.
     for constant in [60.0, 120.0, 300.0, 400.0] {
         let warming = series(1_200, |s| 50.0 * MB - 40.0 * MB * (-(s as f64) / constant).exp());
         assert_ne!(verdict(&warming), Trending::Growing, "{constant}");
@@ -105,7 +107,8 @@ fn one_step_is_no_leak_wherever_it_is() {
     }
 }
 
-/// False alarms of 200 series of each shape that does not grow. They are random but fixed: the test cannot fail by chance.
+/// False alarms of 200 series of each shape that does not grow. They are random but fixed: the test
+/// cannot fail by chance.
 #[test]
 fn noise_of_many_shapes_raises_no_alarm() {
     let mut random = fastrand::Rng::with_seed(3);

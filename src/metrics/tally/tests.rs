@@ -1,5 +1,6 @@
 use super::*;
-use crate::metrics::{Summary, TokenUsage};
+use crate::metrics::part::time_per_output_token;
+use crate::metrics::{Category, Distribution, Summary, TokenUsage};
 use proptest::prelude::*;
 
 /// A successful plain request of `ms` that is wholly inside the window.
@@ -16,7 +17,8 @@ pub(in crate::metrics) fn success(kind: u16, ms: u64) -> Sample {
     }
 }
 
-/// A successful stream of `events` token events, 10 ms apart, the first 100 ms after `sent`; wholly inside the window.
+/// A successful stream of `events` token events, 10 ms apart, the first 100 ms after `sent`; wholly
+/// inside the window.
 pub(in crate::metrics) fn stream(kind: u16, events: u32, usage: Option<u32>) -> Sample {
     let plain = success(kind, 100 + 10 * u64::from(events));
     let first = plain.sent + Nanos::from_millis(100);
@@ -50,7 +52,8 @@ fn count(tally: &Tally, counter: Counter) -> (u64, u64) {
     (all.counter(counter), all.counter_in_window(counter))
 }
 
-/// All numbers of a tally as text, histograms included: two tallies with the same text are the same.
+/// All numbers of a tally as text, histograms included: two tallies with the same text are the
+/// same.
 fn fingerprint(tally: &Tally) -> String {
     let part = |p: &Part| {
         let trends = Trend::ALL.map(|t| p.trend(t).map(Distribution::fingerprint));

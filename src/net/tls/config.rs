@@ -34,27 +34,15 @@ pub enum TlsConfigError {
     BadCertificates {
         /// What asked for it.
         flag: &'static str,
-        /// Which.
         path: PathBuf,
-        /// What is wrong.
         problem: String,
     },
     /// A file of a key that is none.
     #[error("{}: --key expects one unencrypted private key in PEM (-----BEGIN PRIVATE KEY-----): {problem}", path.display())]
-    BadKey {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong.
-        problem: String,
-    },
+    BadKey { path: PathBuf, problem: String },
     /// Certificate and key do not belong together, or are of a kind that is not known.
     #[error("{}: --cert and --key cannot be used: {problem}; expected the certificate of that very key", path.display())]
-    BadIdentity {
-        /// The certificate.
-        path: PathBuf,
-        /// What is wrong.
-        problem: String,
-    },
+    BadIdentity { path: PathBuf, problem: String },
     /// The system has no roots.
     #[error(
         "--native-roots: the system's certificates cannot be used: {0}; install them (ca-certificates), or leave the flag out"
@@ -63,7 +51,6 @@ pub enum TlsConfigError {
     /// A host that no certificate can be for.
     #[error("`{0}` cannot stand in a certificate: expected a name of letters, digits, dashes and dots, or an address")]
     BadName(String),
-    /// Something else.
     #[error("TLS cannot be set up: {0}")]
     Other(#[from] Error),
 }
@@ -165,7 +152,8 @@ fn bad_certificates(flag: &'static str, pem: &Pem, problem: &dyn fmt::Display) -
     TlsConfigError::BadCertificates { flag, path: pem.path.clone(), problem: problem.to_string() }
 }
 
-/// The certificates that are trusted as they are, and not only as authorities: those of a user's own file.
+/// The certificates that are trusted as they are, and not only as authorities: those of a user's
+/// own file.
 fn in_person(roots: &Roots) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
     match roots {
         Roots::File(pem) => certificates("--cacert", pem),
@@ -173,8 +161,9 @@ fn in_person(roots: &Roots) -> Result<Vec<CertificateDer<'static>>, TlsConfigErr
     }
 }
 
-/// Checks chains as usual, and takes a server's certificate that itself stands in the file of `--cacert`: the usual
-/// `openssl req -x509` makes one that vouches for itself, and curl takes that, too.
+/// Checks chains as usual, and takes a server's certificate that itself stands in the file of
+/// `--cacert`: the usual `openssl req -x509` makes one that vouches for itself, and curl takes
+/// that, too.
 #[derive(Debug)]
 struct Trusted {
     chains: Arc<WebPkiServerVerifier>,
@@ -192,7 +181,8 @@ impl ServerCertVerifier for Trusted {
     ) -> Result<ServerCertVerified, Error> {
         let checked = self.chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match checked {
-            // These say that no authority vouches for it. Its dates were checked before that, its name was not.
+            // These say that no authority vouches for it. Its dates were checked before that, its
+            // name was not.
             Err(Error::InvalidCertificate(why)) if lacks_authority(&why) && self.in_person.contains(end_entity) => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())

@@ -1,4 +1,5 @@
-//! What goes wrong with TLS, in a closed list of words that can be counted, and what to do about it.
+//! What goes wrong with TLS, in a closed list of words that can be counted, and what to do about
+//! it.
 
 use rustls::{AlertDescription, CertificateError, Error};
 use std::fmt;
@@ -23,7 +24,6 @@ pub enum TlsFailure {
     Incompatible,
     /// It wants a certificate of ours, or another one.
     WantsCertificate,
-    /// It has refused.
     Refused,
     /// It closed the connection before the handshake was over.
     ClosedInHandshake,
@@ -33,7 +33,6 @@ pub enum TlsFailure {
     BrokenRecord,
     /// The proxy gives no way through.
     Proxy,
-    /// The rest.
     Other,
 }
 
@@ -134,11 +133,13 @@ impl TlsFailure {
         match why {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
-            // A signature does not fit when an authority has the name of one that we know, and another key.
+            // A signature does not fit when an authority has the name of one that we know, and
+            // another key.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
             CertificateError::Other(other) if other.0.is::<NotInFile>() => Self::UnknownIssuer,
-            // An authority that vouches for itself in person: `openssl req -x509` makes such certificates.
+            // An authority that vouches for itself in person: `openssl req -x509` makes such
+            // certificates.
             CertificateError::Other(_) if format!("{why:?}").contains("CaUsedAsEndEntity") => Self::UnknownIssuer,
             _ => Self::BadCertificate,
         }

@@ -11,16 +11,18 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-/// Room for plaintext before the ciphertext in a read buffer: a record's plaintext is 16 KiB at most (RFC 8446, section 5.1), and is
-/// written before its ciphertext may be overwritten.
+/// Room for plaintext before the ciphertext in a read buffer: a record's plaintext is 16 KiB at
+/// most (RFC 8446, section 5.1), and is written before its ciphertext may be overwritten.
 pub(in crate::net) const HEADROOM: usize = 17 * 1024;
-/// The longest record: 16 KiB, what encryption may add, and the header (RFC 8446, section 5.2; RFC 5246, section 6.2.3).
+/// The longest record: 16 KiB, what encryption may add, and the header (RFC 8446, section 5.2; RFC
+/// 5246, section 6.2.3).
 const LONGEST_RECORD: usize = 16 * 1024 + 2048 + 5;
 /// What a read buffer must hold at least.
 pub(in crate::net) const LEAST_BUFFER: usize = HEADROOM + 2 * LONGEST_RECORD;
 /// Plaintext that is encrypted at once: a request is one system call in nearly all cases.
 const PLAIN_AT_ONCE: usize = 32 * 1024;
-/// What ciphertext takes beside its plaintext: two or three records, each with a header, a tag and an IV.
+/// What ciphertext takes beside its plaintext: two or three records, each with a header, a tag and
+/// an IV.
 const OVERHEAD: usize = 256;
 /// A connection keeps that much room for incomplete records; what a longer one took is given back.
 const KEPT_BYTES: usize = 512;
@@ -74,7 +76,8 @@ impl Session {
         self.conn.handshake_kind().map(|kind| kind == HandshakeKind::Resumed)
     }
 
-    /// Where in `buffer` to read ciphertext to: behind the rest of an incomplete record, which is put there.
+    /// Where in `buffer` to read ciphertext to: behind the rest of an incomplete record, which is
+    /// put there.
     pub(in crate::net) fn load(&self, buffer: &mut [u8]) -> usize {
         let end = HEADROOM + self.tail.len();
         buffer[HEADROOM..end].copy_from_slice(&self.tail);
@@ -90,8 +93,9 @@ impl Session {
         Ok(plain)
     }
 
-    /// Feeds what lies in `buffer` from `from` on, and puts plaintext at its start: how many bytes of plaintext there are, and from where
-    /// on ciphertext is left. Plaintext is shorter than the ciphertext that was read, so with the headroom it never catches up with it.
+    /// Feeds what lies in `buffer` from `from` on, and puts plaintext at its start: how many bytes
+    /// of plaintext there are, and from where on ciphertext is left. Plaintext is shorter than the
+    /// ciphertext that was read, so with the headroom it never catches up with it.
     fn process(&mut self, buffer: &mut [u8], mut from: usize) -> Result<(usize, usize), Error> {
         let mut plain = 0;
         loop {
@@ -135,7 +139,8 @@ impl Session {
         }
     }
 
-    /// After an error: the alert that tells the peer why. rustls has to be shown the same bytes again, less what it is done with.
+    /// After an error: the alert that tells the peer why. rustls has to be shown the same bytes
+    /// again, less what it is done with.
     fn last_words(&mut self, rest: &mut [u8]) {
         if let Ok(ConnectionState::EncodeTlsData(mut alert)) = self.conn.process_tls_records(rest).state {
             // If it cannot be said the connection is closed all the same.
@@ -143,7 +148,8 @@ impl Session {
         }
     }
 
-    /// Encrypts as much of `plain` as is sent at once, and says how much that is. All that was to be sent before must have been.
+    /// Encrypts as much of `plain` as is sent at once, and says how much that is. All that was to
+    /// be sent before must have been.
     pub(in crate::net) fn encrypt(&mut self, plain: &[u8]) -> Result<usize, Error> {
         if !self.open {
             return Err(Error::HandshakeNotComplete);
@@ -151,7 +157,8 @@ impl Session {
         let n = plain.len().min(PLAIN_AT_ONCE);
         self.borrow_scratch();
         loop {
-            // Whatever else is to be said goes first: the answer to a key update must not be overtaken by what it is about.
+            // Whatever else is to be said goes first: the answer to a key update must not be
+            // overtaken by what it is about.
             match self.conn.process_tls_records(&mut self.tail).state? {
                 ConnectionState::EncodeTlsData(mut data) => append(&mut self.unsent, 0, |room| data.encode(room))?,
                 ConnectionState::TransmitTlsData(data) => data.done(),
@@ -190,7 +197,8 @@ impl Session {
         }
     }
 
-    /// The rest of it has to wait: it is kept in a buffer of its own, and the worker's is given back.
+    /// The rest of it has to wait: it is kept in a buffer of its own, and the worker's is given
+    /// back.
     pub(in crate::net) fn park(&mut self) {
         let rest = self.unsent[self.sent..].to_vec();
         self.unsent.clear();

@@ -1,8 +1,8 @@
 //! Tickets of earlier sessions, for resuming them.
 //!
-//! rustls' own store keeps eight a name, which is right for a browser: when thousands of connections are opened again at once, nearly
-//! all of them would shake hands in full. Each TLS 1.3 ticket is used once (RFC 8446, appendix C.4), so a worker keeps as many as it
-//! has connections.
+//! rustls' own store keeps eight a name, which is right for a browser: when thousands of
+//! connections are opened again at once, nearly all of them would shake hands in full. Each TLS 1.3
+//! ticket is used once (RFC 8446, appendix C.4), so a worker keeps as many as it has connections.
 
 use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
@@ -11,7 +11,8 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// One worker's tickets. rustls wants it shared between threads; here only one ever asks, once a handshake.
+/// One worker's tickets. rustls wants it shared between threads; here only one ever asks, once a
+/// handshake.
 pub(super) struct Tickets {
     /// Most tickets of one name.
     most: usize,

@@ -17,12 +17,9 @@ use std::io;
 
 /// A profile that runs by time, to add lines to.
 const FLAT: &str = "executor = \"constant-vus\"\nvus = 2\nduration = \"10s\"\n";
-/// One that counts.
 const COUNTING: &str = "executor = \"shared-iterations\"\nvus = 2\niterations = 10\n";
-/// One with ramps.
 const RAMPS: &str =
     "executor = \"ramping-vus\"\nstages = [{ duration = \"10s\", target = 4 }, { duration = \"5s\", target = 0 }]\n";
-/// A request.
 const CHAT: &str = "[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n";
 
 fn no_such_file() -> io::Error {

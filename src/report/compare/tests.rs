@@ -156,7 +156,7 @@ fn what_is_no_whole_run_says_why() {
     let mut part = document(1);
     part.run.shard = Some(crate::document::Shard { index: 0, count: 2, source: "x".to_owned(), held: vec![0] });
     let why = |document: &Document| run("a.json", document).expect("read").incomplete.unwrap_or_default();
-    assert!(why(&part).contains("share of a test"));
+    assert!(why(&part).contains("shard of a test"));
     for (sort, document) in all_sorts() {
         let expected = match sort {
             "interrupted" => "stopped by a signal",

@@ -108,7 +108,8 @@ pub(super) fn hints(hints: &[Hint]) -> Option<Section> {
     (!hints.is_empty()).then(|| Section { title: "HINTS", note, blocks: hints.iter().map(remark).collect() })
 }
 
-/// What keeps the run from passing, as far as no threshold and no endpoint below says it and the head does not either.
+/// What keeps the run from passing, as far as no threshold and no endpoint below says it and the
+/// head does not either.
 pub(super) fn reasons(doc: &Document) -> Option<Section> {
     let is_said = |kind| {
         matches!(

@@ -49,7 +49,8 @@ const STREAMS_COLUMNS: &[Column] = &[
 type Numbers = BTreeMap<String, Measured>;
 
 pub(super) fn latency(doc: &Document) -> Option<Section> {
-    // The others are no latencies of the server's; what they say stands with the client and the failures.
+    // The others are no latencies of the server's; what they say stands with the client and the
+    // failures.
     let not_here = [metrics::Trend::InterruptedAge, metrics::Trend::ClientLag, metrics::Trend::PassLength];
     let trends = metrics::Trend::ALL.into_iter().filter(|t| !not_here.contains(t));
     let row = |(name, t): (&str, &Trend)| {
@@ -95,7 +96,8 @@ pub(super) fn throughput(doc: &Document) -> Section {
             rows.push(row(c.name(), human::bytes(n.count as f64), format!("{}/s", human::bytes(n.rate)), ""));
         }
     }
-    // Offered, started, completed: where a closed loop slows down with the server, an open one shows that it fell behind.
+    // Offered, started, completed: where a closed loop slows down with the server, an open one
+    // shows that it fell behind.
     let offered = get(C::ArrivalsOffered).filter(|n| n.count > 0);
     for c in [C::ArrivalsOffered, C::ArrivalsStarted, C::Iterations, C::DroppedIterations] {
         let Some(n) = get(c).filter(|n| n.count > 0 || c != C::DroppedIterations).filter(|_| offered.is_some()) else {
@@ -149,7 +151,8 @@ fn source_note(source: &str) -> &str {
     }
 }
 
-/// One event is not one token: how far apart they are, over the kinds that stream (plain answers have tokens and no events).
+/// One event is not one token: how far apart they are, over the kinds that stream (plain answers
+/// have tokens and no events).
 fn events_per_token(requests: &BTreeMap<String, Numbers>) -> String {
     let count = |numbers, c| counter(numbers, c).map_or(0, |n: &Counter| n.count);
     let both =
@@ -215,7 +218,8 @@ fn when(details: &FailureDetails) -> String {
     if first == last { format!("  after {first}") } else { format!("  after {first} to {last}") }
 }
 
-/// What is known of a class beside its number: how long servers asked us to wait, and what the first failure looked like.
+/// What is known of a class beside its number: how long servers asked us to wait, and what the
+/// first failure looked like.
 fn particulars(details: &FailureDetails) -> Vec<Remark> {
     let wait = details.retry_after_s.map(|wait| match (wait.min, wait.max) {
         (min, max) if min == max => format!("retry-after {}", human::length(min.into())),

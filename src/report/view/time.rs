@@ -1,4 +1,5 @@
-//! What happened over time, and the server beside us: stages, what lies outside the window, growth, agreement.
+//! What happened over time, and the server beside us: stages, what lies outside the window, growth,
+//! agreement.
 
 use super::{Block, Column, Piece, Row, Section, Table, Tone, column};
 use crate::document::{AgreementLine, Document, Growth, Outside, Quantiles, Stage, Trending};

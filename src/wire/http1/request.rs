@@ -11,7 +11,8 @@ pub struct HeadSpec<'a> {
     pub host: &'a str,
     /// Whether an event stream is wanted; else JSON.
     pub stream: bool,
-    /// The user's own fields. One with the name of a field of ours takes its place. See [`check_header`].
+    /// The user's own fields. One with the name of a field of ours takes its place. See
+    /// [`check_header`].
     pub headers: &'a [(String, String)],
 }
 
@@ -21,8 +22,8 @@ const OURS: [&str; 5] = ["Host", "User-Agent", "Accept", "Accept-Encoding", "Con
 const FRAMING: [&str; 2] = ["Content-Length", "Transfer-Encoding"];
 
 impl HeadSpec<'_> {
-    /// Writes the head. With `POST` it ends in `Content-Length: `, and the caller adds the digits, an empty line and the body; else it
-    /// is complete.
+    /// Writes the head. With `POST` it ends in `Content-Length: `, and the caller adds the digits,
+    /// an empty line and the body; else it is complete.
     pub fn write(&self, out: &mut Vec<u8>) {
         let post = self.method == "POST";
         for part in [self.method, " ", self.path, " HTTP/1.1\r\n"] {
@@ -64,7 +65,8 @@ fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
     }
 }
 
-/// A whole request for something small over a connection that is used once: `/health`, `/llmsim/stats`.
+/// A whole request for something small over a connection that is used once: `/health`,
+/// `/llmsim/stats`.
 pub fn simple_get(host: &str, path: &str) -> Vec<u8> {
     let close = [("Connection".to_owned(), "close".to_owned())];
     let mut out = Vec::new();
@@ -72,7 +74,8 @@ pub fn simple_get(host: &str, path: &str) -> Vec<u8> {
     out
 }
 
-/// Whether a header of the user's can be sent. The error says what is wrong with it, without repeating its value: it may be a secret.
+/// Whether a header of the user's can be sent. The error says what is wrong with it, without
+/// repeating its value: it may be a secret.
 pub fn check_header(name: &str, value: &str) -> Result<(), String> {
     // A field name is a token: RFC 9110, sections 5.1 and 5.6.2.
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -82,7 +85,8 @@ pub fn check_header(name: &str, value: &str) -> Result<(), String> {
     if FRAMING.iter().any(|known| known.eq_ignore_ascii_case(name)) {
         return Err(format!("`{name}` frames the request and is always set from the body: expected another header"));
     }
-    // RFC 9110, section 5.5: neither line breaks nor other controls, or the value could pretend to be another header.
+    // RFC 9110, section 5.5: neither line breaks nor other controls, or the value could pretend to
+    // be another header.
     if value.chars().any(|c| c.is_control() && c != '\t') {
         return Err(format!(
             "the value of `{name}` has a line break or another control character: expected one line of text"

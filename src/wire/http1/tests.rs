@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a whole response came to. Pieces of content are joined: where they are cut is no one's business.
+/// What a whole response came to. Pieces of content are joined: where they are cut is no one's
+/// business.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     head: Option<Head>,

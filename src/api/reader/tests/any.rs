@@ -124,7 +124,8 @@ fn recorded() -> impl Strategy<Value = (Api, Vec<u8>)> {
     prop::sample::select(all)
 }
 
-/// A change of some bytes: where (as a share of the length), how many go, and what comes in their place.
+/// A change of some bytes: where (as a share of the length), how many go, and what comes in their
+/// place.
 fn edit() -> impl Strategy<Value = (f64, usize, Vec<u8>)> {
     let token = prop::sample::select(vec![
         "\"",

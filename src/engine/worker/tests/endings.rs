@@ -1,4 +1,5 @@
-//! How requests end: the same ending has the same verdict, however its bytes are cut and whenever they come.
+//! How requests end: the same ending has the same verdict, however its bytes are cut and whenever
+//! they come.
 
 use super::*;
 
@@ -29,7 +30,7 @@ fn joined(acts: &[Act]) -> Act {
     Act::Send(whole)
 }
 
-// ---- requests that are sent a second time ------------------------------------------------------------------------------------
+// ---- requests that are sent a second time -----------------------------------------------------
 
 #[test]
 fn a_request_that_the_server_can_have_begun_is_not_sent_again() {
@@ -85,7 +86,7 @@ fn a_request_is_sent_again_once_and_its_clock_goes_on() {
     assert_eq!(ran.trend(Trend::HttpReqDurationAborted), Some((27.0, 27.0, 1)), "2 ms, 20 ms to connect, 5 ms");
 }
 
-// ---- streams that are whole before their framing is --------------------------------------------------------------------------
+// ---- streams that are whole before their framing is -------------------------------------------
 
 #[test]
 fn a_stream_is_whole_at_its_terminal_event_whatever_follows() {
@@ -173,11 +174,12 @@ fn the_end_of_the_test_does_not_interrupt_a_whole_stream() {
     assert_eq!(ran.trend(Trend::HttpReqDuration), Some((95.0, 95.0, 1)));
 }
 
-// ---- bytes after the end -----------------------------------------------------------------------------------------------------
+// ---- bytes after the end ----------------------------------------------------------------------
 
 #[test]
 fn a_stray_line_end_is_skipped_whenever_it_comes() {
-    // In one read with the end, 2 ms later while the user thinks, and 2 ms after the next request was sent.
+    // In one read with the end, 2 ms later while the user thinks, and 2 ms after the next request
+    // was sent.
     for (together, think) in [(true, 0), (false, 20), (false, 0)] {
         for stray in ["\r\n", "\n", "\r\n\r\n"] {
             let mut plan = plan(iterations(1, 3), false);
@@ -240,7 +242,7 @@ fn a_server_may_say_why_it_closes_an_idle_connection() {
     assert_eq!((ran.count(Counter::HttpReqs), ran.connects.len()), (3, 3));
 }
 
-// ---- answers that come too early ---------------------------------------------------------------------------------------------
+// ---- answers that come too early --------------------------------------------------------------
 
 #[test]
 fn an_answer_before_its_request_is_a_protocol_failure() {
@@ -296,7 +298,7 @@ fn an_answer_is_read_before_the_reset_that_follows_it() {
     assert_eq!(ran.failures, [(Failure::Reset, 3)]);
 }
 
-// ---- the stop flag, and that nothing is lost ---------------------------------------------------------------------------------
+// ---- the stop flag, and that nothing is lost --------------------------------------------------
 
 /// Every executor, with more to do than it gets done.
 fn shapes() -> Vec<Shape> {
@@ -371,7 +373,7 @@ fn requests_are_started_in_the_phase_in_which_they_end() {
     }
 }
 
-// ---- the memory of all users together ------------------------------------------------------------------------------------------
+// ---- the memory of all users together ---------------------------------------------------------
 
 /// Runs it with so many bytes for the incomplete responses of all users together.
 fn run_within(budget: usize, plan: &Plan, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Ran {

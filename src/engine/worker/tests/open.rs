@@ -3,7 +3,8 @@
 use super::*;
 use crate::load::{Arrivals, OnFull, Spacing};
 
-/// What the frozen server of these tests does: an answer takes so long, and none leaves while it is frozen.
+/// What the frozen server of these tests does: an answer takes so long, and none leaves while it is
+/// frozen.
 const SERVICE: Nanos = millis(5);
 const FREEZE: Nanos = millis(1_000);
 const THAW: Nanos = millis(2_000);
@@ -50,7 +51,8 @@ fn run_frozen(plan: &Plan) -> Ran {
     run_on(Rc::clone(&clock), plan, Nanos::MAX, u64::MAX, freezing(clock))
 }
 
-/// What each user of such a server waits, by arithmetic: arrivals in order, each served by the user that is free first.
+/// What each user of such a server waits, by arithmetic: arrivals in order, each served by the user
+/// that is free first.
 fn waits(vus: usize) -> Vec<f64> {
     let mut free_at = vec![Nanos::ZERO; vus];
     let mut waits: Vec<f64> = (0..1_000)

@@ -52,10 +52,10 @@ fn timeouts_inherit_field_by_field_and_stay_within_the_total() {
 
 #[test]
 fn users_may_leave_early_or_read_slowly() {
-    use crate::mix::{After, Conduct, Leave, SlowReader};
-    let conduct = |lines: &str| fine(&format!("{FLAT}{CHAT}{lines}\n")).mix.kinds[0].conduct;
-    assert_eq!(conduct(""), Conduct::default());
-    let all = conduct(
+    use crate::mix::{After, BehaviorMix, Leave, SlowReader};
+    let behavior = |lines: &str| fine(&format!("{FLAT}{CHAT}{lines}\n")).mix.kinds[0].behaviors;
+    assert_eq!(behavior(""), BehaviorMix::default());
+    let all = behavior(
         "stream = true\ncancel = { after_tokens = 10, share = 0.3 }\ndrop = { after = \"500ms\", share = 0.7 }\n\
          slow_reader = { bytes_per_second = 2000 }",
     );
@@ -238,7 +238,8 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
     }
 }
 
-/// Places for a value in a profile: a line, with `@` for the value, and the key that a message names.
+/// Places for a value in a profile: a line, with `@` for the value, and the key that a message
+/// names.
 const PLACES: [(&str, &str); 24] = [
     ("executor = \"constant-vus\"\nduration = @\n", "duration"),
     ("executor = \"constant-vus\"\nduration = \"1s\"\nvus = @\n", "vus"),

@@ -1,4 +1,5 @@
-//! Users who do not simply wait for the whole answer, and a path that damages it: everybody is counted once, nothing is left behind.
+//! Users who do not simply wait for the whole answer, and a path that damages it: everybody is
+//! counted once, nothing is left behind.
 
 mod support;
 
@@ -9,10 +10,10 @@ use support::SOON;
 use support::{Behaviour, Bench, Misbehaving, Output, blast, document};
 
 /// One user, two requests.
-fn profile(stream: bool, conduct: &str) -> String {
+fn profile(stream: bool, behavior: &str) -> String {
     format!(
         "executor = \"per-vu-iterations\"\niterations = 2\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n\
-         stream = {stream}\n{conduct}\n"
+         stream = {stream}\n{behavior}\n"
     )
 }
 
@@ -42,20 +43,20 @@ fn sums_hold(result: &Value) {
 
 #[test]
 fn who_gives_up_closes_and_who_vanishes_resets() {
-    for (conduct, resets) in [
+    for (behavior, resets) in [
         ("cancel = { after_tokens = 2 }", 0),
         ("cancel = { after = \"100ms\" }", 0),
         ("drop = { after_tokens = 2 }", 2),
         ("drop = { after = \"100ms\" }", 2),
     ] {
         let server = Misbehaving::start(Behaviour::StallMidStream);
-        let (result, output) = run(&server.url(), &profile(true, conduct));
-        assert_eq!(output.code, Some(0), "{conduct}: {output:?}");
+        let (result, output) = run(&server.url(), &profile(true, behavior));
+        assert_eq!(output.code, Some(0), "{behavior}: {output:?}");
         assert!(output.stdout.contains("cancelled         2 given up by their users"), "{output:?}");
-        assert_eq!((count(&result, "cancelled"), count(&result, "http_reqs")), (2, 0), "{conduct}");
-        assert_eq!(result["metrics"]["http_req_failed"]["rate"], Value::Null, "{conduct}");
-        assert_eq!(count(&result, "token_events"), 4, "{conduct}");
-        assert!(result["metrics"].get("ttft").is_none(), "{conduct}");
+        assert_eq!((count(&result, "cancelled"), count(&result, "http_reqs")), (2, 0), "{behavior}");
+        assert_eq!(result["metrics"]["http_req_failed"]["rate"], Value::Null, "{behavior}");
+        assert_eq!(count(&result, "token_events"), 4, "{behavior}");
+        assert!(result["metrics"].get("ttft").is_none(), "{behavior}");
         sums_hold(&result);
         // The server hears of it in its own time.
         support::eventually("the server has heard of both", || server.resets() == resets);
@@ -99,7 +100,8 @@ mod embedded {
         assert_eq!(output.code, Some(0), "{output:?}");
         sums_hold(&result);
         assert_eq!(count(&result, "http_reqs_started"), 200);
-        // 100 of 200, within six standard deviations; those whose answer came whole in one read did not leave.
+        // 100 of 200, within six standard deviations; those whose answer came whole in one read did
+        // not leave.
         assert!((1..=142).contains(&count(&result, "cancelled")), "{output:?}");
         assert_eq!(result["metrics"]["http_req_failed"]["matches"], 0, "{output:?}");
         assert_eq!(result["agreement"]["ours"], result["agreement"]["server"], "{output:?}");
@@ -121,7 +123,8 @@ mod embedded {
         let statuses = |all: &[u16]| all.iter().map(|status| of(&format!("/failures/statuses/{status}"))).sum::<u64>();
         let (limited, broken, late) =
             (counted("rate_limit_errors"), counted("server_errors"), counted("timeout_errors"));
-        // Of 600 requests a tenth, a twentieth and a fiftieth: that one is missing happens once in 180,000 runs.
+        // Of 600 requests a tenth, a twentieth and a fiftieth: that one is missing happens once in
+        // 180,000 runs.
         assert!(limited > 0 && broken > 0 && late > 0, "{limited} {broken} {late}");
         assert_eq!(failures["http_429"], limited);
         assert_eq!(failures["http_5xx"], broken + late, "llmsim answers with 504 where it simulates a timeout");
@@ -185,7 +188,8 @@ mod embedded {
         let result = document(&result);
         sums_hold(&result);
         assert!(damage.done() > 0 && damage.posts() > 0, "{output:?}");
-        // What the path has seen of us is what we say we have sent, less what was lost in connections that it reset.
+        // What the path has seen of us is what we say we have sent, less what was lost in
+        // connections that it reset.
         assert!(damage.posts() <= count(&result, "http_reqs_sent"), "{} {output:?}", damage.posts());
         assert!(result["failures"].as_object().unwrap().len() > 4, "several classes: {output:?}");
         assert!(count(&result, "http_req_duration") > 0 && count(&result, "cancelled") > 0, "{output:?}");

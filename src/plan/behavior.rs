@@ -1,26 +1,26 @@
-//! What users do beside waiting: as written → [`Conduct`].
+//! What users do beside waiting: as written → [`BehaviorMix`].
 
 use super::profile::{self, ProfileFile, Request};
 use super::{PlanError, limits};
-use crate::mix::{After, Conduct, Leave, SlowReader};
+use crate::mix::{After, BehaviorMix, Leave, SlowReader};
 
-/// The conduct of the users of one kind of request, which stands at `key`.
-pub(super) fn conduct(written: &ProfileFile, request: &Request, key: &str) -> Result<Conduct, PlanError> {
+/// The behavior of the users of one kind of request, which stands at `key`.
+pub(super) fn behaviors(written: &ProfileFile, request: &Request, key: &str) -> Result<BehaviorMix, PlanError> {
     let leave = |name: &str, leave: Option<&profile::Leave>| {
         leave.map(|leave| self::leave(written, &format!("{key}.{name}"), leave, request.stream)).transpose()
     };
-    let conduct = Conduct {
+    let behavior = BehaviorMix {
         cancel: leave("cancel", request.cancel.as_ref())?,
         drop: leave("drop", request.drop.as_ref())?,
         slow_reader: slow_reader(written, &format!("{key}.slow_reader"), request.slow_reader.as_ref())?,
     };
-    let shares = [conduct.cancel, conduct.drop].into_iter().flatten().map(|leave| leave.share).sum::<f64>();
+    let shares = [behavior.cancel, behavior.drop].into_iter().flatten().map(|leave| leave.share).sum::<f64>();
     // Both written as thirds and the like must not fail by a rounding.
     if shares > 1.0 + 1e-9 {
         let problem = format!("and `cancel` together are {shares} of the requests: expected at most 1");
         return Err(written.error(&format!("{key}.drop"), problem));
     }
-    Ok(conduct)
+    Ok(behavior)
 }
 
 fn leave(written: &ProfileFile, key: &str, leave: &profile::Leave, stream: bool) -> Result<Leave, PlanError> {

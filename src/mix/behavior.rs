@@ -5,19 +5,17 @@ use std::num::NonZeroU32;
 
 /// What the users of a kind of request do. The usual ones do nothing of all this.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Conduct {
+pub struct BehaviorMix {
     /// They give up: the connection is closed in the usual way.
     pub cancel: Option<Leave>,
     /// They vanish: the connection is reset.
     pub drop: Option<Leave>,
-    /// They read slowly.
     pub slow_reader: Option<SlowReader>,
 }
 
 /// When a user leaves, and how many do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Leave {
-    /// When.
     pub after: After,
     /// Which share of the requests, above 0 and at most 1.
     pub share: f64,
@@ -52,8 +50,9 @@ pub struct ClientBehavior {
     pub bytes_per_second: Option<NonZeroU32>,
 }
 
-impl Conduct {
-    /// What one of the users does. Whoever gives up does not vanish: one draw decides between the two.
+impl BehaviorMix {
+    /// What one of the users does. Whoever gives up does not vanish: one draw decides between the
+    /// two.
     pub(super) fn draw(&self, rng: &mut fastrand::Rng) -> ClientBehavior {
         let mut behavior = ClientBehavior::default();
         if self.cancel.is_some() || self.drop.is_some() {

@@ -1,5 +1,6 @@
-//! Shares of a plan, each run by itself in a world of its own, are together the run of the whole: in every count, in every histogram,
-//! and in every second. (That documents add up as tallies do is for `report::merge` to show.)
+//! Shards of a plan, each run by itself in a world of its own, are together the run of the whole:
+//! in every count, in every histogram, and in every second. (That documents add up as tallies do is
+//! for `report::merge` to show.)
 
 use super::*;
 use crate::load::{Arrivals, OnFull, Spacing};
@@ -8,7 +9,8 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// A server whose answer to a request follows from the request alone, whoever sent it, and in whatever company.
+/// A server whose answer to a request follows from the request alone, whoever sent it, and in
+/// whatever company.
 fn faithful(heard: Heard<'_>) -> Vec<(Nanos, Act)> {
     let Heard::Bytes { bytes, .. } = heard else { return vec![(Nanos::ZERO, Act::Accept)] };
     let mut hasher = DefaultHasher::new();
@@ -29,8 +31,9 @@ fn faithful(heard: Heard<'_>) -> Vec<(Nanos, Act)> {
     std::iter::once((first, stream_head())).chain(each).chain([(last, stream_end())]).collect()
 }
 
-/// Every number of a tally but these: levels, whose extremes are only bounded by those of shares; what belongs to connections, since
-/// arrivals take whichever is idle, and wait for one that is not; and the length of our own passes.
+/// Every number of a tally but these: levels, whose extremes are only bounded by those of shards;
+/// what belongs to connections, since arrivals take whichever is idle, and wait for one that is
+/// not; and the length of our own passes.
 fn numbers(tally: &Tally) -> Vec<String> {
     let summary = Summary::new(tally, &["plain".to_owned(), "stream".to_owned()], Nanos::from_secs(1));
     let others = [Trend::HttpReqConnecting, Trend::HttpReqDurationFromIntended, Trend::ScheduleLag, Trend::PassLength];
@@ -59,7 +62,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
             all.into_iter().map(|(length, target)| Stage { duration: ms(length), target }).collect::<Vec<_>>()
         })
     };
-    // As many users as there can be arrivals at once: a share has fewer to choose from.
+    // As many users as there can be arrivals at once: a shard has fewer to choose from.
     let arrivals = |start_rate, stages, spacing| Arrivals {
         start_rate,
         time_unit: ms(500),
@@ -82,9 +85,9 @@ fn shapes() -> impl Strategy<Value = Shape> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
-    fn all_shares_together_are_the_whole(
+    fn all_shards_together_are_the_whole(
         shape in shapes(),
-        shares in 2u32..6,
+        shards in 2u32..6,
         seed in 0u64..1_000,
         (think, warmup) in (0u64..200, prop_oneof![Just(0), 1u64..800]),
     ) {
@@ -99,8 +102,8 @@ proptest! {
         }
         let one = by_second(&whole);
         let mut all: BTreeMap<(u32, u16), Tally> = BTreeMap::new();
-        for index in 0..shares {
-            for (second, tally) in by_second(&whole.share(index, shares)) {
+        for index in 0..shards {
+            for (second, tally) in by_second(&whole.shard(index, shards)) {
                 *all.entry(second).or_insert_with(|| Tally::new(2)) += &tally;
             }
         }

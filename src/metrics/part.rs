@@ -1,0 +1,197 @@
+//! The numbers of one kind of request, and how a sample becomes numbers.
+
+use super::{Category, Counter, Distribution, Failure, Outcome, Sample, Trend};
+use crate::units::Nanos;
+
+/// The numbers of one kind of request.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Part {
+    /// Made when the first time is recorded: most kinds have only a few of them, and each takes 184
+    /// KiB.
+    pub(super) trends: [Option<Box<Distribution>>; Trend::ALL.len()],
+    /// In the whole test.
+    pub(super) counters: [u64; Counter::ALL.len()],
+    /// What of them arrived in the measurement window, which is what rates are made of.
+    pub(super) in_window: [u64; Counter::ALL.len()],
+    /// Finished requests that failed.
+    pub(super) failed: u64,
+    /// Response checks that held.
+    pub(super) checks_held: u64,
+    /// Response checks that did not.
+    pub(super) checks_failed: u64,
+    /// Requests that met every goal of a single request.
+    pub(super) good: u64,
+    /// Requests that were held against such goals.
+    pub(super) judged: u64,
+    /// Successful requests whose tokens the server counted.
+    pub(super) counted_by_usage: u64,
+    /// Successful requests whose tokens we had to count, one an event.
+    pub(super) counted_by_events: u64,
+}
+
+impl Part {
+    /// The times of a trend; none if there are none.
+    pub(super) fn trend(&self, trend: Trend) -> Option<&Distribution> {
+        self.trends[trend as usize].as_deref().filter(|d| d.count > 0)
+    }
+
+    /// A count of the whole test.
+    pub(super) fn counter(&self, counter: Counter) -> u64 {
+        self.counters[counter as usize]
+    }
+
+    /// What of it arrived in the measurement window.
+    pub(super) fn counter_in_window(&self, counter: Counter) -> u64 {
+        self.in_window[counter as usize]
+    }
+
+    pub(super) fn clear(&mut self) {
+        // Not `= default()`: that would give the histograms back.
+        self.trends.iter_mut().flatten().for_each(|d| d.clear());
+        *self = Self { trends: std::mem::take(&mut self.trends), ..Self::default() };
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (trend, more) in self.trends.iter_mut().zip(&other.trends) {
+            if let Some(more) = more.as_deref().filter(|d| d.count > 0) {
+                trend.get_or_insert_default().add(more);
+            }
+        }
+        for (n, more) in self.counters.iter_mut().zip(&other.counters) {
+            *n += more;
+        }
+        for (n, more) in self.in_window.iter_mut().zip(&other.in_window) {
+            *n += more;
+        }
+        self.failed += other.failed;
+        self.checks_held += other.checks_held;
+        self.checks_failed += other.checks_failed;
+        self.good += other.good;
+        self.judged += other.judged;
+        self.counted_by_usage += other.counted_by_usage;
+        self.counted_by_events += other.counted_by_events;
+    }
+
+    pub(super) fn time(&mut self, trend: Trend, time: Nanos) {
+        self.times(trend, time, 1);
+    }
+
+    pub(super) fn times(&mut self, trend: Trend, time: Nanos, n: u32) {
+        self.trends[trend as usize].get_or_insert_default().record_n(time, n);
+    }
+
+    pub(super) fn count(&mut self, counter: Counter, n: u64, in_window: u64) {
+        self.counters[counter as usize] += n;
+        self.in_window[counter as usize] += in_window;
+    }
+
+    /// What went over the wire, however the request ended: an interrupted stream's tokens arrived
+    /// all the same.
+    pub(super) fn count_traffic(&mut self, s: &Sample) {
+        let whole = |n: u64| if s.in_window { n } else { 0 };
+        let reasoning = s.usage.map(|u| u.reasoning).filter(|&n| n > 0).unwrap_or(s.reasoning_events);
+        for (counter, n) in [
+            (Counter::TokensOutput, u64::from(tokens(s))),
+            (Counter::TokensReasoning, u64::from(reasoning)),
+            (Counter::TokenEvents, u64::from(s.token_events)),
+            (Counter::DataReceived, s.bytes_received),
+        ] {
+            self.count(counter, n, arrived_in_window(n, s));
+        }
+        for (counter, n) in [
+            (Counter::TokensInput, s.usage.map_or(0, |u| u64::from(u.input))),
+            (Counter::TokensCached, s.usage.map_or(0, |u| u64::from(u.cached))),
+            (Counter::DataSent, s.bytes_sent),
+            (Counter::ConnectionsReused, u64::from(s.reused)),
+            (Counter::BadEvents, u64::from(s.bad_events)),
+            (Counter::HttpReqsSent, u64::from(s.bytes_sent > 0)),
+            (Counter::TbtCensored, u64::from(s.gaps_censored)),
+            (Counter::TtftCensored, u64::from(s.ttft_censored)),
+        ] {
+            self.count(counter, n, whole(n));
+        }
+    }
+
+    pub(super) fn count_finished(&mut self, s: &Sample) {
+        self.count(Counter::HttpReqs, 1, u64::from(s.in_window));
+        self.count(Counter::Iterations, 1, u64::from(s.in_window));
+    }
+
+    pub(super) fn count_failure(&mut self, failure: Failure, s: &Sample) {
+        self.failed += 1;
+        let category = failure.category();
+        let trend = match category {
+            Category::Status | Category::Protocol | Category::Answer => Trend::HttpReqDurationFailed,
+            Category::Network | Category::Timeout | Category::Ours => Trend::HttpReqDurationAborted,
+        };
+        self.time(trend, s.end.since(s.sent));
+        match category {
+            Category::Network => self.count(Counter::ConnectionFailures, 1, u64::from(s.in_window)),
+            Category::Timeout => self.count(Counter::Timeouts, 1, u64::from(s.in_window)),
+            Category::Status | Category::Protocol | Category::Answer | Category::Ours => {}
+        }
+    }
+
+    /// The times of a successful request.
+    pub(super) fn time_success(&mut self, s: &Sample) {
+        self.time(Trend::HttpReqDuration, s.end.since(s.sent));
+        if let Some(intended) = s.intended {
+            self.time(Trend::HttpReqDurationFromIntended, s.end.since(intended));
+        }
+        for (trend, instant) in [
+            (Trend::HttpReqWaiting, s.first_byte),
+            (Trend::Ttfe, s.first_event),
+            (Trend::Ttft, s.first_token.filter(|_| !s.ttft_censored)),
+            (Trend::Ttfo, s.first_visible.filter(|_| !s.ttfo_censored)),
+        ] {
+            if let Some(instant) = instant {
+                self.time(trend, instant.since(s.sent));
+            }
+        }
+        if let Some(gap) = s.longest_gap {
+            self.time(Trend::Stall, gap);
+        }
+        if let Some(tpot) = time_per_output_token(s) {
+            self.time(Trend::Tpot, tpot);
+        }
+        if s.usage.is_some_and(|u| u.output > 0) {
+            self.counted_by_usage += 1;
+        } else if s.token_events > 0 {
+            self.counted_by_events += 1;
+        }
+    }
+}
+
+/// Generated tokens: what the server says, else one an event. Bills are cumulative, and the last
+/// one of a stream that ended early may be older than its last events: Anthropic's first event
+/// bills one token.
+fn tokens(s: &Sample) -> u32 {
+    let billed = s.usage.map(|u| u.output).filter(|&n| n > 0).unwrap_or(s.token_events);
+    if s.outcome == Outcome::Success { billed } else { billed.max(s.token_events) }
+}
+
+/// What of a request's `n` arrived in the measurement window. A stream that crosses its edge is
+/// split like its token events, rounded to a whole number; what has none belongs to the window if
+/// it ended there.
+fn arrived_in_window(n: u64, s: &Sample) -> u64 {
+    let (events, inside) = (u128::from(s.token_events), u128::from(s.token_events_in_window));
+    match (events, s.in_window) {
+        (0, true) => n,
+        (0, false) => 0,
+        _ if inside >= events => n,
+        // At most n, so it fits.
+        _ => ((u128::from(n) * inside + events / 2) / events) as u64,
+    }
+}
+
+/// (last token − first token) / (tokens − tokens in the first event). The first event counts as one
+/// token, unless it says itself how many it held. None with a single event, in which the tokens
+/// after the first took no time that anybody could see.
+pub(super) fn time_per_output_token(s: &Sample) -> Option<Nanos> {
+    if s.token_events < 2 {
+        return None;
+    }
+    let after_first = u64::from(tokens(s).checked_sub(u32::from(s.tokens_in_first_event.max(1)))?);
+    let took = s.last_token?.since(s.first_token?);
+    took.0.checked_div(after_first).map(Nanos)
+}
