@@ -106,7 +106,7 @@ const RESERVED: [(&str, &[&str]); 9] = [
     ("hdrhistogram", &["metrics/"]),
     ("Serialize", &["document/", "report/", "metrics/", "plan/profile", "server/", "threshold"]),
     ("Deserialize", &["document/", "report/", "metrics/", "plan/profile", "api/", "server/", "threshold"]),
-    ("core_affinity", &["engine/"]),
+    ("core_affinity", &["engine/", "host/"]),
 ];
 
 /// Longer files have more than one noun in them. Tests do not count.

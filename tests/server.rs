@@ -1,7 +1,7 @@
 //! The simulator as a child process, for real: started, watched, stopped, and gone whatever happens
 //! to us.
 
-use llmsim_blast::server::{Server, ServerError, Source, Spec};
+use llmsim_blast::server::{Server, ServerError, Source, Spec, Starter};
 use llmsim_blast::units::Nanos;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,11 @@ fn spec(source: Source) -> Spec {
 }
 
 fn launch(spec: &Spec) -> Result<Server, ServerError> {
-    Server::launch(Path::new(OWN), spec, None, &mut |_| {}, &AtomicBool::new(false))
+    starter(spec).start(&mut |_| {}, &AtomicBool::new(false))
+}
+
+fn starter(spec: &Spec) -> Starter<'_> {
+    Starter { own: Path::new(OWN), spec, cores: None }
 }
 
 /// The error of a server that must not start.
@@ -74,14 +78,9 @@ mod embedded {
     fn it_starts_answers_counts_and_stops() {
         let mut lines = Vec::new();
         let stop = AtomicBool::new(false);
-        let mut server = Server::launch(
-            Path::new(OWN),
-            &spec(Source::Embedded),
-            Some(&[0]),
-            &mut |line| lines.push(line.to_owned()),
-            &stop,
-        )
-        .unwrap();
+        let mut server = Starter { cores: Some(&[0]), ..starter(&spec(Source::Embedded)) }
+            .start(&mut |line| lines.push(line.to_owned()), &stop)
+            .unwrap();
         assert_eq!(lines, [format!("starting embedded llmsim 0.6.0 on {}", server.addr())]);
         assert_eq!(health(&server), Health::Healthy);
         let host = server.addr().to_string();
@@ -294,7 +293,7 @@ fn a_program_that_ignores_sigterm_is_killed() {
 fn ctrl_c_ends_the_wait() {
     let (_dir, file) = script("#!/bin/sh\nexec sleep 60\n");
     let stop = AtomicBool::new(true);
-    let result = Server::launch(Path::new(OWN), &spec(Source::Binary(file)), None, &mut |_| {}, &stop);
+    let result = starter(&spec(Source::Binary(file))).start(&mut |_| {}, &stop);
     assert!(matches!(result, Err(ServerError::Interrupted)), "{result:?}");
 }
 
@@ -323,13 +322,8 @@ fn checkout(name: &str, source: &str) -> tempfile::TempDir {
 fn a_checkout_that_does_not_build_is_reported_with_the_compilers_words() {
     let dir = checkout("llmsim", "fn main() { this is not rust }\n");
     let mut lines = Vec::new();
-    let result = Server::launch(
-        Path::new(OWN),
-        &spec(Source::Checkout(dir.path().into())),
-        None,
-        &mut |line| lines.push(line.to_owned()),
-        &AtomicBool::new(false),
-    );
+    let result = starter(&spec(Source::Checkout(dir.path().into())))
+        .start(&mut |line| lines.push(line.to_owned()), &AtomicBool::new(false));
     let error = result.expect_err("it cannot build").to_string();
     assert!(error.contains("`cargo build --release` failed (exit status 101)"), "{error}");
     assert!(error.contains("this is not rust"), "{error}");

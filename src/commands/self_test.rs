@@ -110,7 +110,7 @@ struct Measured {
 
 impl<'a> Bench<'a> {
     fn start(setup: &'a Setup, say: &mut dyn FnMut(&str)) -> Result<Self, CommandError> {
-        let cores = engine::cores();
+        let cores = host::cores();
         let (origin_core, client_core) = (cores.first().copied(), cores.last().copied());
         let spec = Spec::on_any_port(Source::Origin, READY_WITHIN);
         let origin = Server::start(&spec, origin_core.as_ref().map(std::slice::from_ref), say, setup.stop.flag())?;

@@ -4,8 +4,8 @@ use super::error::CommandError;
 use super::prelude::{self, Watcher};
 use super::{input, output};
 use crate::document::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
-use crate::engine;
 use crate::exit::ExitClass;
+use crate::host;
 use crate::load::Shape;
 use crate::metrics::{Counter, Rate, Trend, hints};
 use crate::plan::{Given, Mix, Overrides, Plan, PlanError, Purpose, Spec, Tuning, resolve_for};
@@ -70,7 +70,7 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
         |path: &Path| if path == Path::new(PROFILE_NAME) { Ok(PROFILE.to_owned()) } else { input::read(path) };
     let resolved = resolve_for(Purpose::Steps, PROFILE_NAME, overrides, &mut read)?;
     let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
-    let cores = engine::cores().len().max(1);
+    let cores = host::cores().len().max(1);
     let sweep = sweep(overrides, plan.server.is_some(), cores as u32)?;
     let setup = Setup::new(u64::from(sweep.concurrency.iter().copied().max().unwrap_or_default()))?;
     let mut found = nothing_yet(&plan, &sweep, setup.nofile);

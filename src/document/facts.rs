@@ -11,11 +11,7 @@ use crate::metrics::{self, Distribution, Incidents, StageTally, Summary, validit
 use crate::plan::Plan;
 use crate::units::{Nanos, rounded};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-
-/// Of a hash, enough to tell machines apart.
-const FINGERPRINT_BYTES: usize = 8;
 
 /// Everything a document is made of, from wherever it comes. What could not be found out is `None`.
 #[derive(Debug)]
@@ -117,7 +113,7 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
             before: facts.before.clone(),
             after: facts.after.clone(),
         },
-        environment: Environment { fingerprint: Some(fingerprint(&facts.environment)), ..facts.environment.clone() },
+        environment: facts.environment.clone(),
         plan: plan::section(plan),
         client: Client {
             memory: facts.steady.client_use.map(|used| stability::memory(used, facts.steady.soak.client)),
@@ -144,14 +140,6 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
 
 pub(crate) fn gauges(summary: &Summary) -> impl Iterator<Item = (String, Measured)> + '_ {
     summary.gauges.iter().map(|&(gauge, level)| (gauge.name().to_owned(), Measured::Gauge(level)))
-}
-
-/// What two machines must have in common for their numbers to be compared. Not what a run chooses,
-/// such as workers.
-fn fingerprint(e: &Environment) -> String {
-    let machine = format!("{:?}", (&e.cpu_model, e.cores, e.memory_bytes, &e.kernel, &e.os, &e.arch));
-    let digest = Sha256::digest(machine.as_bytes());
-    digest.iter().take(FINGERPRINT_BYTES).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 pub(crate) fn group(group: &Group) -> BTreeMap<String, Measured> {

@@ -59,11 +59,6 @@ pub enum EngineError {
     Died(String),
 }
 
-/// The cores this process may use, in order. Empty when the system does not say.
-pub fn cores() -> Vec<usize> {
-    core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
-}
-
 /// Runs the plan on one worker per entry of `cores` (fewer if there are fewer users), or on as many
 /// as the plan asks for, and calls `on_tick` once for each second, on this thread. `stop` ends it
 /// early: nothing new is started, and what is under way may finish within the plan's

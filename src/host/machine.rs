@@ -1,6 +1,7 @@
 //! The machine that we run on, read from `/proc` and `/sys`.
 
 use super::text::kib;
+use sha2::{Digest as _, Sha256};
 use std::fs;
 
 /// The machine that a run was made on. Plain data.
@@ -21,6 +22,8 @@ pub struct Machine {
 
 /// What the kernel does not tell.
 const UNKNOWN: &str = "unknown";
+/// Bytes of a fingerprint: enough that no two machines of a lab share one.
+const FINGERPRINT_BYTES: usize = 8;
 
 pub fn machine() -> Machine {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -36,6 +39,32 @@ pub fn machine() -> Machine {
         os: std::env::consts::OS.to_owned(),
         arch: std::env::consts::ARCH.to_owned(),
         clocksource: word("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+    }
+}
+
+/// The cores that this process may use, in order. Empty when the system does not say.
+pub fn cores() -> Vec<usize> {
+    core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
+}
+
+impl Machine {
+    /// What two machines must have in common for their numbers to be compared: a short hash in hex.
+    /// What a run chooses, such as its number of workers, is not in it.
+    pub fn fingerprint(&self) -> String {
+        // Written as earlier versions wrote it: their results are still compared with new ones.
+        let facts = format!(
+            "{:?}",
+            (
+                Some(&self.cpu_model),
+                Some(self.cores),
+                Some(self.memory_bytes),
+                Some(&self.kernel),
+                &self.os,
+                &self.arch
+            )
+        );
+        let digest = Sha256::digest(facts.as_bytes());
+        digest.iter().take(FINGERPRINT_BYTES).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     }
 }
 

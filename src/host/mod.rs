@@ -7,5 +7,5 @@ mod process;
 mod text;
 
 pub use counters::{Counted, busy, counted};
-pub use machine::{Machine, machine};
+pub use machine::{Machine, cores, machine};
 pub use process::{ProcessUsage, ignores, own, sample_pid};

@@ -14,7 +14,7 @@ pub fn serve(host: &str, port: u16, settings: &Settings, announce: &mut dyn FnMu
     let mut config = parse(settings)?;
     // llmsim puts host and port together as text and panics when that is no address: only addresses
     // reach it.
-    let listen = super::free_address(super::listen_address(host, port)?, false)?;
+    let listen = super::listen::free_address(super::listen::listen_address(host, port)?, false)?;
     config.server.host = match listen {
         std::net::SocketAddr::V4(addr) => addr.ip().to_string(),
         std::net::SocketAddr::V6(addr) => format!("[{}]", addr.ip()),

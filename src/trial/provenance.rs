@@ -22,6 +22,7 @@ pub(crate) fn build() -> Build {
 /// This machine, with so many threads of ours.
 pub(crate) fn environment(workers: usize, pinned_to: &[usize], server_cores: &[usize], nofile: u64) -> Environment {
     let machine = host::machine();
+    let fingerprint = Some(machine.fingerprint());
     let cores = |cores: &[usize]| (!cores.is_empty()).then(|| cores.iter().map(|&core| core as u32).collect());
     Environment {
         cpu_model: Some(machine.cpu_model),
@@ -35,6 +36,6 @@ pub(crate) fn environment(workers: usize, pinned_to: &[usize], server_cores: &[u
         pinned_to: cores(pinned_to),
         server_cores: cores(server_cores),
         nofile: Some(nofile),
-        fingerprint: None,
+        fingerprint,
     }
 }

@@ -5,7 +5,6 @@ use super::error::TrialError;
 use super::reach::Targets;
 use super::signals::Stop;
 use crate::document::TargetServer;
-use crate::engine;
 use crate::host::{self, Counted};
 use crate::metrics::Second;
 use crate::metrics::hints::Hint;
@@ -89,7 +88,7 @@ impl ServerUnderTest {
             say(&format!("warning: {}", hint.text));
         }
         let is_llmsim = starts || found.is_llmsim;
-        let (client_cores, server_cores) = divide(&engine::cores(), &plan, starts);
+        let (client_cores, server_cores) = divide(&host::cores(), &plan, starts);
         let server = match &plan.server {
             Some(spec) if starts => Some(start(spec, &server_cores, say, stop)?),
             _ => None,
@@ -113,7 +112,7 @@ impl ServerUnderTest {
         Self {
             server: None,
             is_llmsim: false,
-            client_cores: engine::cores(),
+            client_cores: host::cores(),
             server_cores: Vec::new(),
             stats_before: None,
             counted_before: Counted::default(),

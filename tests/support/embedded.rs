@@ -1,6 +1,6 @@
 //! The embedded simulator with a configuration of the test's own.
 
-use llmsim_blast::server::{Server, Source, Spec};
+use llmsim_blast::server::{Server, Source, Spec, Starter};
 use llmsim_blast::units::Nanos;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -25,7 +25,7 @@ impl Embedded {
         let config_file = Some(config.path().to_path_buf());
         let spec = Spec { config: config_file, ..Spec::on_any_port(Source::Embedded, READY_WITHIN) };
         let own = Path::new(env!("CARGO_BIN_EXE_llmsim-blast"));
-        let server = Server::launch(own, &spec, None, &mut |_| {}, &AtomicBool::new(false));
+        let server = Starter { own, spec: &spec, cores: None }.start(&mut |_| {}, &AtomicBool::new(false));
         Self { server: server.unwrap_or_else(|error| panic!("{error}")), _config: config }
     }
 

@@ -1,7 +1,7 @@
 //! The origin as a guard, and runs that watch a server's memory.
 
 use super::{Bench, SOON, blast, document};
-use llmsim_blast::server::{Server, Source, Spec};
+use llmsim_blast::server::{Server, Source, Spec, Starter};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -9,7 +9,9 @@ use std::sync::atomic::AtomicBool;
 /// An origin of the test's own, on a port of its own. It ends with the guard.
 pub fn origin() -> Server {
     let own = Path::new(env!("CARGO_BIN_EXE_llmsim-blast"));
-    Server::launch(own, &Spec::on_any_port(Source::Origin, SOON.into()), None, &mut |_| {}, &AtomicBool::new(false))
+    let spec = Spec::on_any_port(Source::Origin, SOON.into());
+    Starter { own, spec: &spec, cores: None }
+        .start(&mut |_| {}, &AtomicBool::new(false))
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
