@@ -205,6 +205,7 @@ impl RequestWriter {
                 stream: kind.stream,
                 websocket: kind.websocket,
                 max_tokens: kind.max_tokens.is_some(),
+                history: None,
                 extra: &kind.body,
             };
             kind.api.body(&ask)
@@ -327,6 +328,9 @@ impl Prepared {
             Piece::Model => text(&self.models, draw.model),
             Piece::Prompt => text(&self.prompts, draw.prompt),
             Piece::MaxTokens => decimal(draw.max_tokens.into(), digits),
+            Piece::OfUser(fixed) => fixed.as_bytes(),
+            Piece::History => b"",
+            Piece::PreviousResponse => b"null",
         }
     }
 }

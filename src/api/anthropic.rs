@@ -14,6 +14,7 @@
 use super::json::{self, Data};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{self, AnswerIs, Provider, Spec};
+use super::talk::Dialect;
 use super::{Answer, Ask, Delta, Flaw, KeyHeader, Piece, Token};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
@@ -34,6 +35,7 @@ pub(super) const MESSAGES: Spec = Spec {
     body: Some(body),
     generates: true,
     streams: true,
+    talk: Some(Dialect::Anthropic),
     read_event,
     answer: AnswerIs::Read(read_body),
     ..spec::GET
@@ -59,7 +61,7 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let ours = vec![
         ("model", vec![Piece::Model]),
         ("max_tokens", vec![limit]),
-        ("messages", json::one_message()),
+        ("messages", json::messages(ask)),
         json::stream(ask),
     ];
     json::object(ours, ask)
@@ -67,7 +69,7 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
 
 /// The body of a count in pieces.
 fn count_body(ask: &Ask<'_>) -> Vec<Piece> {
-    json::object(vec![("model", vec![Piece::Model]), ("messages", json::one_message())], ask)
+    json::object(vec![("model", vec![Piece::Model]), ("messages", json::messages(ask))], ask)
 }
 
 /// What one event of a stream means.
@@ -96,7 +98,9 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
     if &*kind == b"error" || chunk.error.is_error() {
         return Err(Flaw::Error);
     }
-    Ok(Delta { token, usage: chunk.usage.or(chunk.of_message), done: &*kind == b"message_stop", odd })
+    let structured = token.is_some() && (chunk.content_block.name.is_filled || chunk.delta.partial_json.is_filled);
+    let usage = chunk.usage.or(chunk.of_message);
+    Ok(Delta { token, usage, done: &*kind == b"message_stop", odd, structured })
 }
 
 /// What a complete plain answer means, and whether its checks hold.

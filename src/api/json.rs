@@ -21,9 +21,15 @@ pub(super) fn text(text: &str) -> Piece {
     Piece::Text(text.to_owned())
 }
 
-/// The messages of a conversation that is one prompt long.
-pub(super) fn one_message() -> Vec<Piece> {
-    vec![text(r#"[{"role":"user","content":"#), Piece::Prompt, text("}]")]
+/// The messages: what was said before, if it is sent again, and the prompt.
+pub(super) fn messages(ask: &Ask<'_>) -> Vec<Piece> {
+    const OPEN: &str = r#"{"role":"user","content":"#;
+    match ask.history {
+        None => vec![text("["), text(OPEN), Piece::Prompt, text("}]")],
+        Some(_) => {
+            vec![text("["), Piece::History, Piece::OfUser(OPEN), Piece::Prompt, Piece::OfUser("}"), text("]")]
+        }
+    }
 }
 
 /// `"stream": …`

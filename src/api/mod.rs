@@ -19,9 +19,11 @@ mod reader;
 mod scan;
 mod spec;
 mod system;
+mod talk;
 mod template;
 
 pub use reader::Reader;
+pub use talk::Reply;
 
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
@@ -103,6 +105,13 @@ pub enum Piece {
     Prompt,
     /// The token limit, as digits.
     MaxTokens,
+    /// The earlier messages of a conversation, as items of a JSON list. Nothing in its first turn.
+    History,
+    /// Fixed text around the prompt. It is left out with the prompt in a request that only answers
+    /// the model's tool calls.
+    OfUser(&'static str),
+    /// The id of the response before, as a JSON string; `null` in the first turn.
+    PreviousResponse,
 }
 
 /// What to ask for; the holes of [`Piece`] stand for what changes from request to request.
@@ -114,8 +123,19 @@ pub struct Ask<'a> {
     pub websocket: bool,
     /// Whether there is a token limit.
     pub max_tokens: bool,
+    /// How the request carries what was said before; none if it is not a turn of a conversation.
+    pub history: Option<History>,
     /// Extra fields of the JSON body; they win over ours.
     pub extra: &'a serde_json::Map<String, serde_json::Value>,
+}
+
+/// How a request carries what was said before in its conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum History {
+    /// Every message so far is sent again.
+    Messages,
+    /// The server keeps the messages. The request names the response before.
+    PreviousResponse,
 }
 
 /// What one event of a stream means.
@@ -129,6 +149,9 @@ pub struct Delta {
     pub done: bool,
     /// A part of it is not as documented, and was not understood.
     pub odd: bool,
+    /// It holds a part of the reply that is more than text, such as a tool call: a conversation has
+    /// to read it as a whole.
+    pub structured: bool,
 }
 
 /// Which kind of payload a token event carries.
@@ -208,6 +231,29 @@ impl Api {
     /// Whether a stream says what it has cost only if the request asks for that.
     pub const fn bills_streams_on_request(self) -> bool {
         self.spec().usage_on_request
+    }
+
+    /// Whether its requests can be turns of a conversation.
+    pub const fn converses(self) -> bool {
+        self.spec().talk.is_some()
+    }
+
+    const fn dialect(self) -> Option<talk::Dialect> {
+        self.spec().talk
+    }
+
+    /// Whether the server can keep the messages of a conversation.
+    pub const fn keeps_history(self) -> bool {
+        matches!(self.spec().talk, Some(talk::Dialect::Responses))
+    }
+
+    /// Writes a reply and the results of its tool calls as messages of a conversation, each followed
+    /// by a comma. A server that keeps the messages is sent the results only. `result` is what every
+    /// tool returns.
+    pub fn write_reply(self, reply: &Reply, history: History, result: &str, messages: &mut Vec<u8>) {
+        if let Some(dialect) = self.spec().talk {
+            dialect.write_reply(reply, history, result, messages);
+        }
     }
 
     /// Whether it is asked with a model and a prompt.

@@ -4,6 +4,7 @@
 use super::json::{self, Data, Words};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{AnswerIs, MODELS, OPENAI, Spec};
+use super::talk::Dialect;
 use super::{Answer, Ask, Delta, Flaw, Piece, Token};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
@@ -19,13 +20,14 @@ pub(super) const SPEC: Spec = Spec {
     streams: true,
     websocket: false,
     usage_on_request: true,
+    talk: Some(Dialect::Chat),
     read_event,
     answer: AnswerIs::Read(read_body),
 };
 
 /// The body in pieces.
 fn body(ask: &Ask<'_>) -> Vec<Piece> {
-    let mut ours = vec![("model", vec![Piece::Model]), ("messages", json::one_message()), json::stream(ask)];
+    let mut ours = vec![("model", vec![Piece::Model]), ("messages", json::messages(ask)), json::stream(ask)];
     // The same limit under its newer name; OpenAI refuses a request that has both.
     if ask.max_tokens && !ask.extra.contains_key("max_completion_tokens") {
         ours.push(("max_tokens", vec![Piece::MaxTokens]));
@@ -54,7 +56,8 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
     if json::is_error(chunk.error, chunk.object) || chunk.kind.is("error") || chunk.choices.failed {
         return Err(Flaw::Error);
     }
-    Ok(Delta { token: chunk.choices.token, usage: chunk.usage, done: false, odd })
+    let Choices { token, structured, .. } = chunk.choices;
+    Ok(Delta { token, usage: chunk.usage, done: false, odd, structured })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
@@ -120,6 +123,8 @@ struct Choices {
     token: Option<Token>,
     /// One has ended with an error.
     failed: bool,
+    /// One calls a tool.
+    structured: bool,
 }
 
 fn choices(json: &mut Scanner<'_, '_>) -> Option<Choices> {
@@ -127,12 +132,12 @@ fn choices(json: &mut Scanner<'_, '_>) -> Option<Choices> {
     let mut sum = Choices::default();
     json.list(|json| {
         let noted = json.noted();
-        let (mut token, mut finish_reason) = (None, Value::Null);
+        let (mut token, mut calls, mut finish_reason) = (None, false, Value::Null);
         json.object(|json, key| {
             match key {
                 b"delta" => {
                     json.not_generated(noted..json.noted());
-                    token = ChoiceDelta::default().read(json)?;
+                    (token, calls) = ChoiceDelta::default().read(json)?;
                 }
                 b"finish_reason" => finish_reason = json.value()?,
                 _ => json.skip()?,
@@ -141,6 +146,7 @@ fn choices(json: &mut Scanner<'_, '_>) -> Option<Choices> {
         })?;
         sum.count += 1;
         sum.token = prefer_visible(sum.token, token);
+        sum.structured |= calls;
         sum.failed |= finish_reason.is("error");
         Some(())
     })?;
@@ -165,8 +171,8 @@ struct ChoiceDelta {
 }
 
 impl ChoiceDelta {
-    #[expect(clippy::option_option, reason = "the outer one ends a scan that has found no JSON")]
-    fn read(mut self, json: &mut Scanner<'_, '_>) -> Option<Option<Token>> {
+    /// What it generates, and whether it is more than text.
+    fn read(mut self, json: &mut Scanner<'_, '_>) -> Option<(Option<Token>, bool)> {
         let mut calls = json.noted()..json.noted();
         let (mut call, mut parts) = (calls.clone(), calls.clone());
         json.object(|json, key| {
@@ -213,7 +219,7 @@ impl ChoiceDelta {
                 token = prefer_visible(token, Some(kind));
             }
         }
-        Some(token)
+        Some((token, calls.is_some() || self.parts.is_some()))
     }
 }
 

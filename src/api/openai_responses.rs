@@ -20,7 +20,8 @@
 use super::json::{self, Data};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{AnswerIs, MODELS, OPENAI, Spec};
-use super::{Answer, Ask, Delta, Flaw, Piece, Token};
+use super::talk::Dialect;
+use super::{Answer, Ask, Delta, Flaw, History, Piece, Token};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
 
@@ -35,6 +36,7 @@ pub(super) const SPEC: Spec = Spec {
     streams: true,
     websocket: true,
     usage_on_request: false,
+    talk: Some(Dialect::Responses),
     read_event: |event, notes| read_event(event, End::Completed, notes),
     answer: AnswerIs::Read(read_body),
 };
@@ -50,7 +52,11 @@ pub(super) enum End {
 
 /// The body in pieces.
 fn body(ask: &Ask<'_>) -> Vec<Piece> {
-    let mut ours = vec![("model", vec![Piece::Model]), ("input", vec![Piece::Prompt])];
+    let input = if ask.history.is_some() { json::messages(ask) } else { vec![Piece::Prompt] };
+    let mut ours = vec![("model", vec![Piece::Model]), ("input", input)];
+    if ask.history == Some(History::PreviousResponse) {
+        ours.push(("previous_response_id", vec![Piece::PreviousResponse]));
+    }
     if ask.websocket {
         ours.insert(0, ("type", vec![json::text("\"response.create\"")]));
     } else {
@@ -91,7 +97,7 @@ pub(super) fn read_event(event: &sse::Event<'_>, end: End, notes: Option<&mut No
         _ => {}
     }
     let is_last = matches!(&*kind, b"response.completed" | b"response.incomplete");
-    Ok(Delta { token, usage: chunk.response.usage, done: is_last && end == End::Completed, odd })
+    Ok(Delta { token, usage: chunk.response.usage, done: is_last && end == End::Completed, odd, structured: is_last })
 }
 
 /// What a complete plain answer means, and whether its checks hold.

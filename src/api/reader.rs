@@ -3,6 +3,7 @@
 
 use super::json::{self, Data};
 use super::scan::Notes;
+use super::talk::Reply;
 use super::template::{Fit, MAX_LEARNED_BYTES, Template};
 use super::{Answer, Api, Delta, Flaw, Token};
 use crate::metrics::TokenUsage;
@@ -69,6 +70,41 @@ impl Reader {
             self.events.learn(data, &self.notes, delta, delta.usage);
         }
         parsed
+    }
+
+    /// What one event of a stream means; what it adds to the reply goes to `reply`. Text is copied
+    /// still escaped. Only an event that is more than text is parsed into values.
+    pub fn read_reply(&mut self, event: &sse::Event<'_>, reply: &mut Reply) -> Result<Delta, Flaw> {
+        let Some(dialect) = self.api.dialect() else { return self.read_event(event) };
+        // The last event of the Responses API holds the whole reply.
+        if dialect.comes_whole() {
+            let read = self.read_event(event);
+            if let (Ok(Delta { structured: true, .. }), Ok(Data::Json(data))) = (read, json::data(event)) {
+                dialect.read_event(data, reply);
+            }
+            return read;
+        }
+        let before = reply.text_len();
+        let read = self.read_text(event, &mut |token, text| {
+            if token == Token::Visible {
+                reply.push_text(text);
+            }
+        });
+        if let (Ok(Delta { structured: true, .. }), Ok(Data::Json(data))) = (read, json::data(event)) {
+            // What was lent may be a part of a call.
+            reply.truncate_text(before);
+            dialect.read_event(data, reply);
+        }
+        read
+    }
+
+    /// What a complete plain answer means; the reply goes to `reply`.
+    pub fn read_whole_reply(&mut self, body: &[u8], reply: &mut Reply) -> Result<Answer, Flaw> {
+        let read = self.read_body(body);
+        if let (Ok(_), Some(dialect)) = (read, self.api.dialect()) {
+            dialect.read_body(body, reply);
+        }
+        read
     }
 
     /// What one event of a stream means, and what was generated in it: `lend` is lent it piece by

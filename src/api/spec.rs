@@ -1,6 +1,7 @@
 //! What there is to say about an API: one row for each, in the file of the API.
 
 use super::scan::Notes;
+use super::talk::Dialect;
 use super::{Answer, Ask, Delta, Flaw, KeyHeader, Piece};
 use crate::wire::sse;
 
@@ -24,6 +25,8 @@ pub(super) struct Spec {
     pub(super) websocket: bool,
     /// Whether a stream says what it has cost only if the request asks for that.
     pub(super) usage_on_request: bool,
+    /// How its messages look in a conversation; none if it has no conversations.
+    pub(super) talk: Option<Dialect>,
     /// What one event of a stream means.
     pub(super) read_event: fn(&sse::Event<'_>, Option<&mut Notes>) -> Result<Delta, Flaw>,
     /// What a complete plain answer means.
@@ -84,6 +87,7 @@ pub(super) const GET: Spec = Spec {
     streams: false,
     websocket: false,
     usage_on_request: false,
-    read_event: |_, _| Ok(Delta { token: None, usage: None, done: false, odd: false }),
+    talk: None,
+    read_event: |_, _| Ok(Delta { token: None, usage: None, done: false, odd: false, structured: false }),
     answer: AnswerIs::Checked(&[]),
 };

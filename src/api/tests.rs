@@ -209,16 +209,36 @@ pub(super) fn filled(pieces: &[Piece]) -> serde_json::Value {
         Piece::Model => r#""m""#.to_owned(),
         Piece::Prompt => r#""say \"hi\"""#.to_owned(),
         Piece::MaxTokens => "50".to_owned(),
+        Piece::History => r#"{"role":"user","content":"before"},"#.to_owned(),
+        Piece::OfUser(text) => (*text).to_owned(),
+        Piece::PreviousResponse => r#""resp_0""#.to_owned(),
     };
     let text: String = pieces.iter().map(fill).collect();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 #[test]
+fn a_turn_carries_what_was_said_before() {
+    let extra = serde_json::Map::new();
+    for api in Api::ALL.into_iter().filter(|api| api.converses()) {
+        for history in [History::Messages, History::PreviousResponse] {
+            let ask = Ask { stream: true, websocket: false, max_tokens: true, history: Some(history), extra: &extra };
+            let body = filled(&api.body(&ask));
+            let messages = if body["input"].is_null() { &body["messages"] } else { &body["input"] };
+            assert_eq!(messages[0]["content"], "before", "{api:?}");
+            assert_eq!(messages[1]["content"], "say \"hi\"", "{api:?}");
+            let named = history == History::PreviousResponse && api.keeps_history();
+            assert_eq!(body["previous_response_id"] == "resp_0", named, "{api:?}");
+        }
+    }
+}
+
+#[test]
 fn every_api_that_takes_a_prompt_has_a_body_and_the_others_have_none() {
     let extra = serde_json::Map::new();
     for api in Api::ALL {
-        let pieces = api.body(&Ask { stream: false, websocket: false, max_tokens: false, extra: &extra });
+        let pieces =
+            api.body(&Ask { stream: false, websocket: false, max_tokens: false, history: None, extra: &extra });
         assert_eq!(!pieces.is_empty(), api.takes_prompt(), "{api:?}");
         assert_eq!(api.method() == Method::Post, api.takes_prompt(), "{api:?}");
         if api.takes_prompt() {

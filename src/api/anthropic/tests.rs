@@ -13,7 +13,7 @@ fn token(delta: &str) -> Option<Token> {
     read(&format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}}}"#)).expect("an event").token
 }
 
-const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, done: false, odd: false });
+const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, done: false, odd: false, structured: false });
 
 #[test]
 fn deltas_are_tokens_unless_they_are_empty() {
@@ -150,16 +150,16 @@ fn a_body_is_what_the_api_wants() {
     let filled = |pieces: &[Piece]| crate::api::tests::filled(pieces);
     let messages = json!([{"role": "user", "content": "say \"hi\""}]);
     assert_eq!(
-        filled(&body(&Ask { stream: true, websocket: false, max_tokens: true, extra: no })),
+        filled(&body(&Ask { stream: true, websocket: false, max_tokens: true, history: None, extra: no })),
         json!({"model": "m", "max_tokens": 50, "messages": messages, "stream": true})
     );
     assert_eq!(
-        filled(&body(&Ask { stream: false, websocket: false, max_tokens: false, extra: no }))["max_tokens"],
+        filled(&body(&Ask { stream: false, websocket: false, max_tokens: false, history: None, extra: no }))["max_tokens"],
         1024,
         "it must be there"
     );
     assert_eq!(
-        filled(&count_body(&Ask { stream: false, websocket: false, max_tokens: false, extra: no })),
+        filled(&count_body(&Ask { stream: false, websocket: false, max_tokens: false, history: None, extra: no })),
         json!({"model": "m", "messages": messages})
     );
 }

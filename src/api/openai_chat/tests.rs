@@ -14,7 +14,7 @@ fn token(delta: &str) -> Option<Token> {
     read(&format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#)).unwrap().token
 }
 
-const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, done: false, odd: false });
+const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, done: false, odd: false, structured: false });
 
 #[test]
 fn text_that_is_not_utf8_is_no_json_wherever_it_stands() {
@@ -294,7 +294,7 @@ fn a_bill_without_a_sum_is_a_bill() {
 fn filled(stream: bool, max_tokens: bool, extra: &Map<String, Value>) -> Value {
     let mut text = String::new();
     let mut last_was_text = false;
-    for piece in body(&Ask { stream, websocket: false, max_tokens, extra }) {
+    for piece in body(&Ask { stream, websocket: false, max_tokens, history: None, extra }) {
         let is_text = matches!(piece, Piece::Text(_));
         assert!(!(is_text && last_was_text), "texts that meet are one piece");
         last_was_text = is_text;
@@ -303,6 +303,7 @@ fn filled(stream: bool, max_tokens: bool, extra: &Map<String, Value>) -> Value {
             Piece::Model => text += r#""gpt-5""#,
             Piece::Prompt => text += r#""say \"hi\"""#,
             Piece::MaxTokens => text += "50",
+            piece => panic!("a turn of no conversation: {piece:?}"),
         }
     }
     let mut keys = Vec::new();
@@ -355,7 +356,7 @@ fn extra_fields_win() {
     let all = json!({"model": "m", "messages": 1, "stream": 2, "max_tokens": 3});
     assert_eq!(filled(true, true, object(&all)), all);
     assert_eq!(
-        body(&Ask { stream: true, websocket: false, max_tokens: true, extra: object(&all) }).len(),
+        body(&Ask { stream: true, websocket: false, max_tokens: true, history: None, extra: object(&all) }).len(),
         1,
         "nothing is left to be filled in"
     );

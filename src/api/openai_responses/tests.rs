@@ -13,7 +13,7 @@ fn typed(kind: &str, fields: &str) -> Delta {
     read(&format!(r#"{{"type":"response.{kind}","sequence_number":7,{fields}}}"#)).expect("an event")
 }
 
-const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, done: false, odd: false });
+const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, done: false, odd: false, structured: false });
 
 #[test]
 fn deltas_are_tokens_unless_they_are_empty() {
@@ -64,7 +64,7 @@ fn the_end_brings_the_bill() {
         "output_tokens_details":{"reasoning_tokens":4},"total_tokens":12}}"#,
     );
     let usage = Some(TokenUsage { input: 3, output: 9, reasoning: 4, cached: 0 });
-    assert_eq!(end, Delta { token: None, usage, done: true, odd: false });
+    assert_eq!(end, Delta { token: None, usage, done: true, odd: false, structured: true });
     for usage in ["null", "{}", "[]", r#"{"input_tokens":0,"output_tokens":0}"#] {
         assert_eq!(typed("created", &format!(r#""response":{{"usage":{usage}}}"#)), Delta::default(), "{usage}");
     }
@@ -98,7 +98,7 @@ fn an_answer_that_has_reached_its_own_limit_is_whole() {
     let usage = Some(TokenUsage { input: 11, output: 32, reasoning: 0, cached: 3 });
     assert_eq!(
         typed("incomplete", &format!(r#""response":{{{response}}}"#)),
-        Delta { token: None, usage, done: true, odd: false }
+        Delta { token: None, usage, done: true, odd: false, structured: true }
     );
     let open =
         sse::Event { name: b"response.incomplete", data: &format!(r#"{{"response":{{{response}}}}}"#).into_bytes() };
@@ -147,7 +147,7 @@ fn a_plain_answer_is_checked() {
 fn a_body_is_what_the_api_wants() {
     let filled = |stream, max_tokens, extra: &Value| {
         let extra: &Map<_, _> = extra.as_object().expect("an object");
-        crate::api::tests::filled(&body(&Ask { stream, websocket: false, max_tokens, extra }))
+        crate::api::tests::filled(&body(&Ask { stream, websocket: false, max_tokens, history: None, extra }))
     };
     assert_eq!(
         filled(true, true, &json!({})),
