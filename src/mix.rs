@@ -6,25 +6,32 @@
 //! share it.
 
 mod behavior;
-mod prompts;
+mod body;
+mod builtin;
+mod head;
+mod prompt;
+mod words;
 
 use std::fmt;
 
-use crate::api::{Api, Ask, KeyHeader, Method, Piece};
+use crate::api::{Api, Ask, Method, Piece};
 use crate::units::{Nanos, mix64};
-use crate::wire::http1::HeadSpec;
 use crate::wire::websocket::{self, Key};
+use body::{decimal, framed};
+use fastrand::Rng;
+use prompt::{DrawnPrompt, PreparedPrompt};
 
 pub use crate::wire::http1::check_header;
 pub use behavior::{After, BehaviorMix, ClientBehavior, Leave, SlowReader};
-pub use prompts::builtin_prompts;
+pub use builtin::builtin_prompts;
+pub use prompt::{Asked, Prompt, PromptSource};
 
 /// Keeps these draws apart from everything else that is drawn for the same user and iteration.
 const REQUEST_DRAWS: u64 = 0x5265_7175_6573_0001;
 /// Keeps apart from them what a WebSocket's handshake and its masks are made of.
 const WEBSOCKET_DRAWS: u64 = 0x5765_6253_6f63_0002;
-/// Stands for the model's name in a path.
-const MODEL_HOLE: &str = "{model}";
+/// Keeps apart from them what a prompt's words are drawn by.
+const PROMPT_DRAWS: u64 = 0x5072_6f6d_7074_0003;
 
 /// A weighted mix. Plain data.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +56,8 @@ pub struct Kind {
     pub path: String,
     /// Models to draw from; not empty for APIs that need one.
     pub models: Vec<String>,
-    /// Prompts to draw from; not empty for APIs that need one.
-    pub prompts: Vec<String>,
+    /// What it asks; APIs that need no prompt leave it out.
+    pub prompt: Prompt,
     /// Range of the token limit, inclusive; none leaves the field out.
     pub max_tokens: Option<(u32, u32)>,
     /// Extra fields of the JSON body.
@@ -141,6 +148,8 @@ pub struct Request {
     pub kind: u16,
     /// What its user does with the answer.
     pub behavior: ClientBehavior,
+    /// What it asks for, in tokens.
+    pub asked: Asked,
 }
 
 impl fmt::Debug for Request {
@@ -181,8 +190,7 @@ struct Prepared {
     body: Vec<Piece>,
     /// As JSON strings, with their quotes.
     models: Vec<String>,
-    /// As JSON strings, with their quotes.
-    prompts: Vec<String>,
+    prompt: PreparedPrompt,
     max_tokens: Option<(u32, u32)>,
     behaviors: BehaviorMix,
 }
@@ -222,12 +230,12 @@ impl RequestWriter {
                 weight_below += u64::from(kind.weight);
                 Prepared {
                     weight_below,
-                    heads: envelopes.iter().map(|envelope| heads(kind, envelope)).collect(),
+                    heads: envelopes.iter().map(|envelope| head::heads(kind, envelope)).collect(),
                     method: kind.api.method(),
                     websocket: kind.websocket,
                     body: body(kind),
                     models: kind.models.iter().map(|model| json_string(model)).collect(),
-                    prompts: kind.prompts.iter().map(|prompt| json_string(prompt)).collect(),
+                    prompt: PreparedPrompt::new(&kind.prompt),
                     max_tokens: kind.max_tokens,
                     behaviors: kind.behaviors,
                 }
@@ -242,29 +250,31 @@ impl RequestWriter {
         let draw = self.draw(draw_vu, iteration);
         request.kind = draw.kind as u16;
         request.behavior = draw.behavior;
+        request.asked = Asked::default();
         let out = &mut request.bytes;
         out.clear();
         let Some(kind) = self.kinds.get(draw.kind) else { return };
+        let prompt = kind.prompt.draw(draw.prompt, self.draws(PROMPT_DRAWS, draw_vu, iteration));
         if kind.websocket {
-            return kind.write_message(draw, self.websocket_draws(draw_vu, iteration), out);
+            request.asked = kind.write_message(draw, prompt, self.draws(WEBSOCKET_DRAWS, draw_vu, iteration), out);
+            return;
         }
         let Some(heads) = kind.heads.get(usize::from(target)) else { return };
         out.extend_from_slice(heads.get(draw.model).unwrap_or(&heads[0]));
         if kind.method == Method::Post {
-            let digits = &mut [0; 20];
-            let length = kind.body_length(draw);
-            out.extend_from_slice(decimal(length as u64, digits));
-            out.extend_from_slice(b"\r\n\r\n");
-            for piece in &kind.body {
-                out.extend_from_slice(kind.fill(piece, draw, digits));
-            }
+            let length = |length: usize, out: &mut Vec<u8>| {
+                out.extend_from_slice(decimal(length as u64, &mut [0; 20]));
+                out.extend_from_slice(b"\r\n\r\n");
+            };
+            let estimate = kind.estimate(draw, &prompt);
+            framed(estimate, out, length, |out| request.asked = kind.write_body(draw, prompt, out));
         }
     }
 
     /// Writes the handshake of the WebSocket that this request goes over, and says its key.
     pub fn write_upgrade(&self, target: u16, draw_vu: u32, iteration: u64, request: &mut Request) -> Key {
         let draw = self.draw(draw_vu, iteration);
-        let key = Key::new(self.websocket_draws(draw_vu, iteration).u128(..));
+        let key = Key::new(self.draws(WEBSOCKET_DRAWS, draw_vu, iteration).u128(..));
         let out = &mut request.bytes;
         out.clear();
         if let Some(heads) = self.kinds.get(draw.kind).and_then(|kind| kind.heads.get(usize::from(target))) {
@@ -275,8 +285,9 @@ impl RequestWriter {
         key
     }
 
-    fn websocket_draws(&self, draw_vu: u32, iteration: u64) -> fastrand::Rng {
-        fastrand::Rng::with_seed(mix64(self.seed ^ WEBSOCKET_DRAWS, draw_vu.into(), iteration))
+    /// The draws of a purpose.
+    fn draws(&self, purpose: u64, draw_vu: u32, iteration: u64) -> Rng {
+        Rng::with_seed(mix64(self.seed ^ purpose, draw_vu.into(), iteration))
     }
 
     /// Whether the user of that stream of draws and iteration reads slowly: it is asked for before
@@ -289,13 +300,13 @@ impl RequestWriter {
     /// Everything that is random about a request, from one generator of its own: kind, model,
     /// prompt, token limit, behavior, in this order.
     fn draw(&self, draw_vu: u32, iteration: u64) -> Draw {
-        let mut rng = fastrand::Rng::with_seed(mix64(self.seed ^ REQUEST_DRAWS, draw_vu.into(), iteration));
+        let mut rng = self.draws(REQUEST_DRAWS, draw_vu, iteration);
         let weights = self.kinds.last().map_or(0, |last| last.weight_below);
         let point = rng.u64(0..weights.max(1));
         let index = self.kinds.partition_point(|kind| kind.weight_below <= point);
         let Some(kind) = self.kinds.get(index) else { return Draw::default() };
         let mut below = |n: usize| rng.u64(0..n.max(1) as u64) as usize;
-        let (model, prompt) = (below(kind.models.len()), below(kind.prompts.len()));
+        let (model, prompt) = (below(kind.models.len()), below(kind.prompt.texts()));
         let max_tokens = kind.max_tokens.map_or(0, |(min, max)| rng.u32(min..=max.max(min)));
         let behavior = kind.behaviors.draw(&mut rng);
         Draw { kind: index, model, prompt, max_tokens, behavior }
@@ -303,30 +314,50 @@ impl RequestWriter {
 }
 
 impl Prepared {
-    fn body_length(&self, draw: Draw) -> usize {
+    /// How long the body will be, roughly.
+    fn estimate(&self, draw: Draw, prompt: &DrawnPrompt) -> usize {
         let digits = &mut [0; 20];
-        self.body.iter().map(|piece| self.fill(piece, draw, digits).len()).sum()
+        let length = |piece| match piece {
+            &Piece::Prompt => self.prompt.estimate(prompt),
+            piece => self.fill(piece, draw, digits).len(),
+        };
+        self.body.iter().map(length).sum()
+    }
+
+    /// Appends the body, and says what it asks for.
+    fn write_body(&self, draw: Draw, prompt: DrawnPrompt, out: &mut Vec<u8>) -> Asked {
+        let digits = &mut [0; 20];
+        let mut prompt = Some(prompt);
+        let mut asked = Asked::default();
+        for piece in &self.body {
+            match piece {
+                Piece::Prompt => asked = prompt.take().map_or(asked, |prompt| self.prompt.write(prompt, out)),
+                piece => out.extend_from_slice(self.fill(piece, draw, digits)),
+            }
+        }
+        asked
     }
 
     /// Writes the body as one message.
-    fn write_message(&self, draw: Draw, mut rng: fastrand::Rng, out: &mut Vec<u8>) {
-        let digits = &mut [0; 20];
+    fn write_message(&self, draw: Draw, prompt: DrawnPrompt, mut rng: Rng, out: &mut Vec<u8>) -> Asked {
         let mask = rng.u32(..).to_be_bytes();
-        websocket::begin_text(self.body_length(draw), mask, out);
-        let head = out.len();
-        for piece in &self.body {
-            out.extend_from_slice(self.fill(piece, draw, digits));
-        }
-        websocket::mask(&mut out[head..], mask);
+        let estimate = self.estimate(draw, &prompt);
+        let mut asked = Asked::default();
+        let begin = |length: usize, out: &mut Vec<u8>| websocket::begin_text(length, mask, out);
+        framed(estimate, out, begin, |out| {
+            let start = out.len();
+            asked = self.write_body(draw, prompt, out);
+            websocket::mask(&mut out[start..], mask);
+        });
+        asked
     }
 
-    /// What stands in a piece's place.
+    /// What stands in a piece's place; a prompt is written by itself.
     fn fill<'a>(&'a self, piece: &'a Piece, draw: Draw, digits: &'a mut [u8; 20]) -> &'a [u8] {
-        let text = |all: &'a [String], index: usize| all.get(index).map_or("\"\"", String::as_str).as_bytes();
         match piece {
             Piece::Text(fixed) => fixed.as_bytes(),
-            Piece::Model => text(&self.models, draw.model),
-            Piece::Prompt => text(&self.prompts, draw.prompt),
+            Piece::Model => self.models.get(draw.model).map_or("\"\"", String::as_str).as_bytes(),
+            Piece::Prompt => &[],
             Piece::MaxTokens => decimal(draw.max_tokens.into(), digits),
             Piece::OfUser(fixed) => fixed.as_bytes(),
             Piece::History => b"",
@@ -335,109 +366,8 @@ impl Prepared {
     }
 }
 
-/// The heads of a kind: one for each model if its path names the model, else one.
-fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
-    let slash = if kind.path.starts_with('/') { "" } else { "/" };
-    let path = format!("{}{}{slash}{}", envelope.origin, envelope.path_prefix, kind.path);
-    let path = match envelope.query.as_str() {
-        "" => path,
-        query if path.contains('?') => format!("{path}&{query}"),
-        query => format!("{path}?{query}"),
-    };
-    let headers = headers(kind, envelope);
-    if path.contains(MODEL_HOLE) && !kind.models.is_empty() {
-        let named = kind.models.iter().map(|model| path.replace(MODEL_HOLE, &percent_encoded(model)));
-        named.map(|path| head(kind, &envelope.host, &path, &headers)).collect()
-    } else {
-        vec![head(kind, &envelope.host, &path.replace(MODEL_HOLE, ""), &headers)]
-    }
-}
-
-/// The API's fields, the target's and the kind's own; one of a later level takes the place of an
-/// earlier one's with the same name. A name that is given twice in one level is sent twice.
-fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
-    let mut fields: Vec<(String, String)> = Vec::new();
-    fields.extend(kind.api.headers().iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
-    if let Some(key) = &envelope.api_key {
-        fields.push(match kind.api.key_header() {
-            KeyHeader::Bearer => ("Authorization".to_owned(), format!("Bearer {}", key.reveal())),
-            KeyHeader::XApiKey => ("x-api-key".to_owned(), key.reveal().to_owned()),
-        });
-    }
-    if let Some(pair) = &envelope.basic_auth {
-        use base64::Engine as _;
-        let encoded = base64::engine::general_purpose::STANDARD.encode(pair.reveal());
-        fields.push(("Authorization".to_owned(), format!("Basic {encoded}")));
-    }
-    for level in [&envelope.headers, &kind.headers] {
-        fields.retain(|(name, _)| !level.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
-        fields.extend(level.iter().cloned());
-    }
-    fields.retain(|(name, value)| check_header(name, value).is_ok());
-    fields
-}
-
-/// A request's head: all of it without a body, up to the value of `Content-Length` with one.
-fn head(kind: &Kind, host: &str, path: &str, headers: &[(String, String)]) -> Vec<u8> {
-    if kind.websocket {
-        return handshake(host, path, headers);
-    }
-    let method = match kind.api.method() {
-        Method::Get => "GET",
-        Method::Post => "POST",
-    };
-    let mut out = Vec::new();
-    HeadSpec { method, path: &target(path), host, stream: kind.stream, headers }.write(&mut out);
-    out
-}
-
-/// A WebSocket's handshake, up to the key. Fields of the user's that are the protocol's own are
-/// left out.
-fn handshake(host: &str, path: &str, headers: &[(String, String)]) -> Vec<u8> {
-    let is_own = |name: &str| {
-        let own = websocket::HEADERS.iter().map(|(own, _)| *own).chain([websocket::KEY_HEADER]);
-        own.into_iter().any(|own| own.eq_ignore_ascii_case(name))
-    };
-    let mut headers: Vec<_> = headers.iter().filter(|(name, _)| !is_own(name)).cloned().collect();
-    headers.extend(websocket::HEADERS.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    let mut out = Vec::new();
-    HeadSpec { method: "GET", path: &target(path), host, stream: false, headers: &headers }.write(&mut out);
-    // The key takes the place of the empty line that ends the head.
-    out.truncate(out.len() - b"\r\n".len());
-    out.extend_from_slice(websocket::KEY_HEADER.as_bytes());
-    out.extend_from_slice(b": ");
-    out
-}
-
-/// A path as it may stand in a request line: what would break the line is percent-encoded.
-fn target(path: &str) -> String {
-    encoded(path, |b| b.is_ascii_graphic())
-}
-
-/// A text as one segment of a path (RFC 3986, section 2.3: all but the unreserved characters).
-fn percent_encoded(text: &str) -> String {
-    encoded(text, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
-}
-
-fn encoded(text: &str, keep: impl Fn(u8) -> bool) -> String {
-    text.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
-}
-
 fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-/// The digits of `n`, written to the end of `digits`.
-fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            return &digits[start..];
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Keys and nesting are those of a profile's file; lengths of time are in ms, as everywhere in the
 //! document.
 
-use crate::plan::{After, Arrivals, BehaviorMix, Kind, Leave, Plan, Shape, Source, Spec};
+use crate::plan::{After, Arrivals, BehaviorMix, Kind, Leave, Plan, Prompt, PromptSource, Shape, Source, Spec};
 use crate::threshold::Rule;
 use crate::units::{Nanos, rounded};
 use serde_json::{Map, Value, json};
@@ -161,7 +161,7 @@ fn kind(kind: &Kind) -> Value {
         "websocket": kind.websocket,
         "path": kind.path,
         "model": kind.models,
-        "prompt": kind.prompts,
+        "prompt": prompt(&kind.prompt),
         "max_tokens": kind.max_tokens.map(|(min, max)| json!({ "min": min, "max": max })),
         "body": kind.body,
         "headers": hidden_values(&kind.headers),
@@ -177,6 +177,13 @@ fn kind(kind: &Kind) -> Value {
         value[name] = behavior;
     }
     value
+}
+
+fn prompt(prompt: &Prompt) -> Value {
+    match &prompt.source {
+        PromptSource::Texts(texts) => json!(texts),
+        PromptSource::Words(tokens) => json!({ "tokens": tokens }),
+    }
 }
 
 /// What users do beside waiting, with the keys of a profile's file.
@@ -280,7 +287,8 @@ mod tests {
             hash_of(|p| p.think_time.max = Nanos::from_secs(9)),
             hash_of(|p| p.graceful_stop = Nanos::ZERO),
             hash_of(|p| p.mix.kinds[0].weight += 1),
-            hash_of(|p| p.mix.kinds[0].prompts.push("more".to_owned())),
+            hash_of(|p| p.mix.kinds[0].prompt = Prompt::texts(vec!["more".to_owned()])),
+            hash_of(|p| p.mix.kinds[0].prompt.source = PromptSource::Words(12)),
             hash_of(|p| p.mix.kinds[0].max_tokens = None),
             hash_of(|p| p.mix.kinds[0].timeouts.total = Nanos::from_secs(1)),
             hash_of(|p| p.headers.push(("x-more".to_owned(), String::new()))),

@@ -2,7 +2,7 @@ use super::*;
 use crate::metrics::soak::Soak;
 use crate::metrics::validity::{self, Evidence};
 use crate::metrics::{self, Failure, Outcome, Sample, Summary, Tally, TokenUsage, series};
-use crate::plan::{Mix, Plan, Secret, Shape, Source, Spec, Stage, ThinkTime, Timeouts};
+use crate::plan::{Mix, Plan, Prompt, Secret, Shape, Source, Spec, Stage, ThinkTime, Timeouts};
 use crate::threshold::{Aggregation, Operator, Rule};
 use crate::units::Nanos;
 use serde_json::json;
@@ -30,7 +30,7 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         websocket: false,
         path: "/openai/v1/chat/completions".to_owned(),
         models: vec!["gpt-5".to_owned()],
-        prompts: vec!["Say something.".to_owned()],
+        prompt: Prompt::texts(vec!["Say something.".to_owned()]),
         max_tokens: Some((50, 200)),
         body: serde_json::Map::new(),
         headers: vec![("x-tenant".to_owned(), "open sesame".to_owned())],

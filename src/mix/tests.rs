@@ -14,7 +14,7 @@ fn kind(name: &str, weight: u32) -> Kind {
         websocket: false,
         path: "/openai/v1/chat/completions".to_owned(),
         models: Api::OpenaiChat.models().iter().map(|&model| model.to_owned()).collect(),
-        prompts: builtin_prompts("medium").expect("built in"),
+        prompt: Prompt::texts(builtin_prompts("medium").expect("built in")),
         max_tokens: Some((50, 200)),
         body: serde_json::Map::new(),
         headers: Vec::new(),
@@ -103,13 +103,13 @@ fn seen(writer: &RequestWriter, draw_vu: u32, iteration: u64) -> Seen {
 fn a_request_to_the_letter() {
     let kind = Kind {
         models: vec!["gpt-5".to_owned()],
-        prompts: vec!["Hi".to_owned()],
+        prompt: Prompt::texts(vec!["Hi".to_owned()]),
         max_tokens: Some((20, 20)),
         headers: vec![("X-Run".to_owned(), "7".to_owned())],
         ..kind("chat", 1)
     };
     let envelope = Envelope { api_key: Some(Secret::new("sk-1".to_owned())), ..envelope() };
-    let mut request = Request { bytes: b"of before".to_vec(), kind: 9, behavior: ClientBehavior::default() };
+    let mut request = Request { bytes: b"of before".to_vec(), kind: 9, ..Request::default() };
     writer(&[kind], &envelope, 1).write(0, 0, 0, &mut request);
     let expected = format!(
         "POST /openai/v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: llmsim-blast/{}\r\n\
@@ -129,7 +129,7 @@ fn a_websocket_is_asked_for_and_then_asked() {
         path: Api::OpenaiResponses.path().to_owned(),
         websocket: true,
         models: vec!["gpt-5".to_owned()],
-        prompts: vec!["Hi".to_owned()],
+        prompt: Prompt::texts(vec!["Hi".to_owned()]),
         max_tokens: Some((20, 20)),
         headers: vec![("X-Run".to_owned(), "7".to_owned()), ("connection".to_owned(), "close".to_owned())],
         ..kind("ws", 1)
@@ -251,7 +251,8 @@ fn texts_that_need_escaping_arrive_as_they_are() {
         "",
     ];
     let odd: Vec<String> = odd.map(str::to_owned).to_vec();
-    let writer = writer(&[Kind { models: odd.clone(), prompts: odd.clone(), ..kind("chat", 1) }], &envelope(), 3);
+    let writer =
+        writer(&[Kind { models: odd.clone(), prompt: Prompt::texts(odd.clone()), ..kind("chat", 1) }], &envelope(), 3);
     let (mut models, mut prompts) = (BTreeMap::new(), BTreeMap::new());
     for i in 0..300 {
         let body = seen(&writer, 1, i).json();
@@ -316,13 +317,82 @@ fn another_seed_user_or_iteration_draws_something_else() {
 
 #[test]
 fn nothing_is_allocated_once_warm() {
-    let writer = writer(&[kind("a", 1), get("b", 1, "/health")], &envelope(), 1);
-    let mut request = Request { bytes: Vec::with_capacity(4096), kind: 0, behavior: ClientBehavior::default() };
+    let writer = writer(&[kind("a", 1), get("b", 1, "/health"), of_words(300)], &envelope(), 1);
+    let mut request = Request { bytes: Vec::with_capacity(4096), kind: 0, ..Request::default() };
     let address = request.bytes.as_ptr();
     for i in 0..100 {
         writer.write(0, 0, i, &mut request);
         assert_eq!((request.bytes.as_ptr(), request.bytes.capacity()), (address, 4096));
     }
+}
+
+fn of_words(tokens: u32) -> Kind {
+    Kind { prompt: Prompt { source: PromptSource::Words(tokens), distinct: false }, ..kind("words", 1) }
+}
+
+#[test]
+fn words_are_written_into_the_request_and_its_length_is_right() {
+    // Lengths of two to five digits, whose estimate is wrong now and then.
+    for tokens in [1, 2, 7, 8, 9, 100, 116, 117, 118, 119, 120, 121, 122, 1300, 1301, 1302, 1303, 4000] {
+        let writer = writer(&[of_words(tokens)], &envelope(), 9);
+        let mut prompts = std::collections::BTreeSet::new();
+        for iteration in 0..50 {
+            let body = seen(&writer, 3, iteration).json();
+            let prompt = body["messages"][0]["content"].as_str().expect("a string").to_owned();
+            assert_eq!(prompt.split(' ').count(), tokens as usize);
+            prompts.insert(prompt);
+            let mut request = Request::default();
+            writer.write(0, 3, iteration, &mut request);
+            assert_eq!(request.asked, Asked { input: tokens });
+        }
+        assert!(prompts.len() == 50 || tokens == 1, "{tokens}: {}", prompts.len());
+    }
+}
+
+#[test]
+fn messages_of_words_are_framed_and_masked() {
+    let websocket = |tokens| Kind {
+        api: Api::OpenaiResponses,
+        websocket: true,
+        models: vec!["gpt-5".to_owned()],
+        ..of_words(tokens)
+    };
+    // Lengths around those at which the frame's head grows: 126 and 65,536 bytes.
+    for tokens in [1, 3, 4, 5, 6, 8, 100, 8700, 8710, 8720, 8730, 8740, 8800] {
+        let writer = RequestWriter::new(&Mix { kinds: vec![websocket(tokens)] }, &[envelope()], 1);
+        for iteration in 0..20 {
+            let mut request = Request::default();
+            writer.write(0, 0, iteration, &mut request);
+            let (head, length) = match request.bytes[1] & 0x7f {
+                126 => (4, usize::from(u16::from_be_bytes([request.bytes[2], request.bytes[3]]))),
+                127 => (10, u64::from_be_bytes(request.bytes[2..10].try_into().expect("eight")) as usize),
+                short => (2, usize::from(short)),
+            };
+            let (head, payload) = request.bytes.split_at_mut(head + 4);
+            assert_eq!(payload.len(), length);
+            websocket::mask(payload, head[head.len() - 4..].try_into().expect("four bytes"));
+            let json: Value = serde_json::from_slice(payload).expect("JSON");
+            assert_eq!(json["input"].as_str().map(|input| input.split(' ').count()), Some(tokens as usize));
+        }
+    }
+}
+
+#[test]
+fn an_opening_makes_texts_distinct_and_changes_nothing_else() {
+    let plain = writer(&[kind("chat", 1)], &envelope(), 3);
+    let distinct = Kind { prompt: Prompt { distinct: true, ..kind("chat", 1).prompt }, ..kind("chat", 1) };
+    let distinct = writer(&[distinct], &envelope(), 3);
+    let mut openings = std::collections::BTreeSet::new();
+    for iteration in 0..500 {
+        let (plain, distinct) = (seen(&plain, 1, iteration).json(), seen(&distinct, 1, iteration).json());
+        let text = |body: &Value| body["messages"][0]["content"].as_str().expect("a string").to_owned();
+        let opened = text(&distinct);
+        let (opening, rest) = opened.split_once(".\n\n").expect("an opening");
+        assert_eq!(rest, text(&plain));
+        openings.insert(opening.to_owned());
+        assert_eq!((&plain["model"], &plain["max_tokens"]), (&distinct["model"], &distinct["max_tokens"]));
+    }
+    assert_eq!(openings.len(), 500);
 }
 
 #[test]
@@ -347,10 +417,10 @@ fn secrets_are_never_printed() {
 
 #[test]
 fn a_mix_of_nothing_sends_nothing_and_does_not_panic() {
-    let mut request = Request { bytes: b"old".to_vec(), kind: 3, behavior: ClientBehavior::default() };
+    let mut request = Request { bytes: b"old".to_vec(), kind: 3, ..Request::default() };
     writer(&[], &envelope(), 1).write(0, 0, 0, &mut request);
     assert_eq!((request.bytes.len(), request.kind), (0, 0));
-    let bare = Kind { models: Vec::new(), prompts: Vec::new(), ..kind("bare", 0) };
+    let bare = Kind { models: Vec::new(), prompt: Prompt::texts(Vec::new()), ..kind("bare", 0) };
     assert_eq!(seen(&writer(&[bare], &envelope(), 1), 0, 0).json()["model"], json!(""));
 }
 
@@ -367,16 +437,8 @@ fn built_in_prompts_grow_with_their_names() {
 
 proptest! {
     #[test]
-    fn numbers_are_written_as_they_are(n in any::<u64>(), shift in 0..64u32) {
-        let n = n >> shift;
-        let mut digits = [0; 20];
-        let (written, expected) = (decimal(n, &mut digits), n.to_string());
-        prop_assert_eq!(written, expected.as_bytes());
-    }
-
-    #[test]
     fn any_text_survives(model in ".*", prompt in "(?s).*", seed in any::<u64>()) {
-        let one = Kind { models: vec![model.clone()], prompts: vec![prompt.clone()], ..kind("chat", 1) };
+        let one = Kind { models: vec![model.clone()], prompt: Prompt::texts(vec![prompt.clone()]), ..kind("chat", 1) };
         let body = seen(&writer(&[one], &envelope(), seed), 0, 0).json();
         prop_assert_eq!(body["model"].as_str(), Some(model.as_str()));
         prop_assert_eq!(body["messages"][0]["content"].as_str(), Some(prompt.as_str()));

@@ -4,7 +4,7 @@
 use super::limits;
 use super::request_defaults::RequestDefaults;
 use crate::api::Api;
-use crate::mix::{BehaviorMix, Kind, Mix, Timeouts};
+use crate::mix::{BehaviorMix, Kind, Mix, Prompt, Timeouts};
 
 /// Token limit of a question that only wants to see whether there is an answer.
 const FEW_TOKENS: u32 = 16;
@@ -75,7 +75,7 @@ fn endpoint(api: Api, way: Way, defaults: &RequestDefaults<'_>) -> Kind {
         websocket: way == Way::Websocket,
         path: api.path().to_owned(),
         models,
-        prompts: if api.takes_prompt() { vec!["Hi".to_owned()] } else { Vec::new() },
+        prompt: Prompt::texts(if api.takes_prompt() { vec!["Hi".to_owned()] } else { Vec::new() }),
         max_tokens: api.generates().then_some((FEW_TOKENS, FEW_TOKENS)),
         body: serde_json::Map::new(),
         headers: Vec::new(),

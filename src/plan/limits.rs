@@ -34,6 +34,8 @@ pub const MAX_PROMPTS: usize = 100_000;
 pub const MAX_PROMPT_BYTES: usize = 4 << 20;
 /// Bytes of all prompts of one kind of request.
 pub const MAX_PROMPTS_BYTES: usize = 64 << 20;
+/// Words of one prompt: the largest window of a model, and 8 MB for each connection.
+pub const MAX_PROMPT_TOKENS: u32 = 1_000_000;
 /// Token limit of a request: beyond every model's window.
 pub const MAX_TOKENS: u32 = 10_000_000;
 /// Fastest of the slow readers: beyond 100 MB/s nothing about them would be slow.

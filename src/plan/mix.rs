@@ -1,12 +1,12 @@
 //! The mix: kinds of request as written → [`Mix`].
 
 use super::behavior::behaviors;
-use super::profile::{MaxTokens, NamedTimeouts, OneOrMore, ProfileFile, Request, Timeout};
+use super::profile::{MaxTokens, NamedTimeouts, ProfileFile, Request, Timeout, WrittenPrompt};
 use super::request_defaults::{Choice, PATH, RequestDefaults, is_model, is_path};
 use super::source::Changed;
 use super::{Given, Overrides, PlanError, Read, headers, limits};
 use crate::api::{Api, Method};
-use crate::mix::{self, Kind, Mix, Timeouts};
+use crate::mix::{self, Kind, Mix, Prompt, PromptSource, Timeouts};
 use crate::units::Nanos;
 use std::path::Path;
 
@@ -139,7 +139,7 @@ impl Row<'_> {
             websocket: request.websocket && api.has_websocket(),
             models: self.models(api, &path)?,
             path,
-            prompts: self.prompts(api, folder, read)?,
+            prompt: self.prompt(api, folder, read)?,
             max_tokens: self.max_tokens(api)?,
             body: self.body(api)?,
             headers: self.headers()?,
@@ -195,16 +195,28 @@ impl Row<'_> {
         Ok(models.to_vec())
     }
 
-    fn prompts(&self, api: Api, folder: &Path, read: &mut Read<'_>) -> Result<Vec<String>, PlanError> {
+    fn prompt(&self, api: Api, folder: &Path, read: &mut Read<'_>) -> Result<Prompt, PlanError> {
         if !api.takes_prompt() {
             return match self.request.prompt {
-                None => Ok(Vec::new()),
+                None => Ok(Prompt::texts(Vec::new())),
                 Some(_) => Err(self.error("prompt", format!("{} takes no prompt: expected no `prompt`", api.name()))),
             };
         }
-        let medium = OneOrMore::One("@medium".to_owned());
+        match &self.request.prompt {
+            None => self.texts(&["@medium".to_owned()], folder, read).map(Prompt::texts),
+            Some(WrittenPrompt::One(text)) => self.texts(std::slice::from_ref(text), folder, read).map(Prompt::texts),
+            Some(WrittenPrompt::More(texts)) => self.texts(texts, folder, read).map(Prompt::texts),
+            Some(WrittenPrompt::Words(words)) => {
+                let limits = 1..=u64::from(limits::MAX_PROMPT_TOKENS);
+                let tokens = self.written.whole(&self.at("prompt.tokens"), Some(words.tokens), limits)?;
+                Ok(Prompt { source: PromptSource::Words(tokens.unwrap_or(1) as u32), distinct: false })
+            }
+        }
+    }
+
+    fn texts(&self, written: &[String], folder: &Path, read: &mut Read<'_>) -> Result<Vec<String>, PlanError> {
         let mut prompts = Vec::new();
-        for text in self.request.prompt.as_ref().unwrap_or(&medium).texts() {
+        for text in written {
             match text.strip_prefix('@') {
                 None => prompts.push(text.clone()),
                 Some(name) => match mix::builtin_prompts(name) {

@@ -45,7 +45,7 @@ pub use tuning::Tuning;
 
 pub use crate::api::Api;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime};
-pub use crate::mix::{After, BehaviorMix, Kind, Leave, Mix, Secret, Timeouts};
+pub use crate::mix::{After, BehaviorMix, Kind, Leave, Mix, Prompt, PromptSource, Secret, Timeouts};
 pub use crate::net::access::{Roots, Tls};
 pub use crate::net::{Access, Target};
 pub use crate::server::{Source, Spec};

@@ -166,7 +166,7 @@ pub struct Request {
     /// Models to draw from.
     pub model: Option<OneOrMore>,
     /// Prompts to draw from.
-    pub prompt: Option<OneOrMore>,
+    pub prompt: Option<WrittenPrompt>,
     pub max_tokens: Option<MaxTokens>,
     pub timeout: Option<Timeout>,
     /// Its users give up.
@@ -199,6 +199,22 @@ impl OneOrMore {
             Self::More(texts) => texts,
         }
     }
+}
+
+/// What is asked: texts, or so many words of one token each.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected a string, a list of strings, or { tokens = 512 }")]
+pub enum WrittenPrompt {
+    One(String),
+    More(Vec<String>),
+    Words(WrittenWords),
+}
+
+/// Words of one token each.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenWords {
+    pub tokens: i64,
 }
 
 /// A token limit: always the same, or drawn.

@@ -6,7 +6,7 @@ use super::profile::ProfileFile;
 use super::source::{Changed, Origin};
 use super::{Plan, is_secret};
 use crate::load::{Arrivals, Shape, ThinkTime};
-use crate::mix::{After, BehaviorMix, Kind};
+use crate::mix::{After, BehaviorMix, Kind, PromptSource};
 use crate::server::Source;
 use crate::threshold::Rule;
 use crate::units::Nanos;
@@ -183,10 +183,13 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     if !kind.models.is_empty() {
         list.add(&at("model"), kind.models.join(", "));
     }
-    match kind.prompts.as_slice() {
-        [] => {}
-        [only] => list.add(&at("prompt"), only),
-        prompts => list.add(&at("prompt"), format!("{} prompts", prompts.len())),
+    match &kind.prompt.source {
+        PromptSource::Texts(texts) => match texts.as_slice() {
+            [] => {}
+            [only] => list.add(&at("prompt"), only),
+            texts => list.add(&at("prompt"), format!("{} prompts", texts.len())),
+        },
+        PromptSource::Words(tokens) => list.add(&at("prompt"), format!("{tokens} tokens")),
     }
     if let Some((min, max)) = kind.max_tokens {
         list.add(&at("max_tokens"), if min == max { min.to_string() } else { format!("{min}..{max}") });

@@ -2,7 +2,7 @@
 
 use crate::api::Api;
 use crate::load::{Shape, ThinkTime};
-use crate::plan::{BehaviorMix, Credentials, Kind, Mix, Plan, Shard, Target, Timeouts, Tuning};
+use crate::plan::{BehaviorMix, Credentials, Kind, Mix, Plan, Prompt, Shard, Target, Timeouts, Tuning};
 use crate::units::Nanos;
 use std::net::SocketAddr;
 
@@ -70,7 +70,7 @@ impl Job {
             websocket: false,
             path: self.path.to_owned(),
             models: vec!["origin".to_owned()],
-            prompts: vec!["Say something.".to_owned()],
+            prompt: Prompt::texts(vec!["Say something.".to_owned()]),
             max_tokens: None,
             body: serde_json::Map::new(),
             headers: Vec::new(),

@@ -14,7 +14,7 @@ use crate::engine::channels::{Ended, Inbox, Outbox};
 use crate::engine::script::{Act, Heard, World};
 use crate::load::{Shape, Stage, ThinkTime};
 use crate::metrics::{Counter, Failure, Summary, Tally, Trend};
-use crate::mix::{After, BehaviorMix, Kind, Leave, Mix, SlowReader, Timeouts};
+use crate::mix::{After, BehaviorMix, Kind, Leave, Mix, Prompt, SlowReader, Timeouts};
 use crate::net::Target;
 use crate::plan::Tuning;
 use std::cell::{Cell, RefCell};
@@ -37,7 +37,7 @@ fn kind(name: &str, stream: bool) -> Kind {
         websocket: false,
         path: Api::OpenaiChat.path().to_owned(),
         models: vec!["gpt-5".to_owned()],
-        prompts: vec!["Hello".to_owned()],
+        prompt: Prompt::texts(vec!["Hello".to_owned()]),
         max_tokens: Some((10, 10)),
         body: serde_json::Map::new(),
         headers: Vec::new(),

@@ -7,7 +7,7 @@ mod written;
 use super::*;
 use crate::api::Api;
 use crate::load::{Shape, Stage};
-use crate::mix::{self, Secret, Timeouts};
+use crate::mix::{self, Prompt, PromptSource, Secret, Timeouts};
 use crate::plan::Output;
 use crate::plan::overrides::overrides;
 use crate::plan::profile::BUILT_IN;

@@ -93,13 +93,13 @@ fn models_prompts_and_timeouts_of_the_mixes() {
     let load = plan("load");
     let chat = &load.mix.kinds[0];
     assert_eq!(chat.models, Api::OpenaiChat.models());
-    assert_eq!(Some(&chat.prompts), mix::builtin_prompts("medium").as_ref());
+    assert_eq!(Some(&chat.prompt), mix::builtin_prompts("medium").map(Prompt::texts).as_ref());
     assert_eq!((chat.timeouts.total, chat.timeouts.connect), (secs(60), secs(10)));
     let fast = plan("high-concurrency");
     let [plain, stream, health, _] = &fast.mix.kinds[..] else { panic!("four kinds") };
-    assert_eq!((plain.prompts.as_slice(), plain.timeouts.total), (&["Hi".to_owned()][..], secs(30)));
+    assert_eq!((plain.prompt.clone(), plain.timeouts.total), (Prompt::texts(vec!["Hi".to_owned()]), secs(30)));
     assert_eq!((stream.timeouts.total, health.timeouts.total), (secs(60), secs(60)));
-    assert!(health.prompts.is_empty() && health.models.is_empty());
+    assert!(health.prompt == Prompt::texts(Vec::new()) && health.models.is_empty());
     let model = plan("smoke").mix.kinds.pop().expect("six kinds");
-    assert_eq!((model.api, model.models.len(), model.prompts.len()), (Api::Model, 7, 0));
+    assert_eq!((model.api, model.models.len(), &model.prompt), (Api::Model, 7, &Prompt::texts(Vec::new())));
 }

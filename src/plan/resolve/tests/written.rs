@@ -23,7 +23,10 @@ fn a_missing_file_is_named() {
 
 #[test]
 fn prompts_come_from_sets_and_files() {
-    let prompts = |line: &str| fine(&format!("{FLAT}{CHAT}{line}\n")).mix.kinds[0].prompts.clone();
+    let prompts = |line: &str| match fine(&format!("{FLAT}{CHAT}{line}\n")).mix.kinds[0].prompt.source.clone() {
+        PromptSource::Texts(texts) => texts,
+        words @ PromptSource::Words(_) => panic!("{words:?}"),
+    };
     assert_eq!(prompts("prompt = \"Hi\""), ["Hi"]);
     assert_eq!(prompts("prompt = [\"a\", \"b\"]"), ["a", "b"]);
     assert_eq!(prompts("prompt = \"@prompts.txt\""), ["first", "second", "third"]);

@@ -1,0 +1,97 @@
+//! What stands before a body: request lines and headers, the same for all requests of a kind.
+
+use super::{Envelope, Kind, check_header};
+use crate::api::{KeyHeader, Method};
+use crate::wire::http1::HeadSpec;
+use crate::wire::websocket;
+
+/// Stands for the model's name in a path.
+const MODEL_HOLE: &str = "{model}";
+
+/// The heads of a kind: one for each model if its path names the model, else one.
+pub(super) fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
+    let slash = if kind.path.starts_with('/') { "" } else { "/" };
+    let path = format!("{}{}{slash}{}", envelope.origin, envelope.path_prefix, kind.path);
+    let path = match envelope.query.as_str() {
+        "" => path,
+        query if path.contains('?') => format!("{path}&{query}"),
+        query => format!("{path}?{query}"),
+    };
+    let headers = headers(kind, envelope);
+    if path.contains(MODEL_HOLE) && !kind.models.is_empty() {
+        let named = kind.models.iter().map(|model| path.replace(MODEL_HOLE, &percent_encoded(model)));
+        named.map(|path| head(kind, &envelope.host, &path, &headers)).collect()
+    } else {
+        vec![head(kind, &envelope.host, &path.replace(MODEL_HOLE, ""), &headers)]
+    }
+}
+
+/// The API's fields, the target's and the kind's own; one of a later level takes the place of an
+/// earlier one's with the same name. A name that is given twice in one level is sent twice.
+fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    fields.extend(kind.api.headers().iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
+    if let Some(key) = &envelope.api_key {
+        fields.push(match kind.api.key_header() {
+            KeyHeader::Bearer => ("Authorization".to_owned(), format!("Bearer {}", key.reveal())),
+            KeyHeader::XApiKey => ("x-api-key".to_owned(), key.reveal().to_owned()),
+        });
+    }
+    if let Some(pair) = &envelope.basic_auth {
+        use base64::Engine as _;
+        let encoded = base64::engine::general_purpose::STANDARD.encode(pair.reveal());
+        fields.push(("Authorization".to_owned(), format!("Basic {encoded}")));
+    }
+    for level in [&envelope.headers, &kind.headers] {
+        fields.retain(|(name, _)| !level.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
+        fields.extend(level.iter().cloned());
+    }
+    fields.retain(|(name, value)| check_header(name, value).is_ok());
+    fields
+}
+
+/// A request's head: all of it without a body, up to the value of `Content-Length` with one.
+fn head(kind: &Kind, host: &str, path: &str, headers: &[(String, String)]) -> Vec<u8> {
+    if kind.websocket {
+        return handshake(host, path, headers);
+    }
+    let method = match kind.api.method() {
+        Method::Get => "GET",
+        Method::Post => "POST",
+    };
+    let mut out = Vec::new();
+    HeadSpec { method, path: &target(path), host, stream: kind.stream, headers }.write(&mut out);
+    out
+}
+
+/// A WebSocket's handshake, up to the key. Fields of the user's that are the protocol's own are
+/// left out.
+fn handshake(host: &str, path: &str, headers: &[(String, String)]) -> Vec<u8> {
+    let is_own = |name: &str| {
+        let own = websocket::HEADERS.iter().map(|(own, _)| *own).chain([websocket::KEY_HEADER]);
+        own.into_iter().any(|own| own.eq_ignore_ascii_case(name))
+    };
+    let mut headers: Vec<_> = headers.iter().filter(|(name, _)| !is_own(name)).cloned().collect();
+    headers.extend(websocket::HEADERS.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let mut out = Vec::new();
+    HeadSpec { method: "GET", path: &target(path), host, stream: false, headers: &headers }.write(&mut out);
+    // The key takes the place of the empty line that ends the head.
+    out.truncate(out.len() - b"\r\n".len());
+    out.extend_from_slice(websocket::KEY_HEADER.as_bytes());
+    out.extend_from_slice(b": ");
+    out
+}
+
+/// A path as it may stand in a request line: what would break the line is percent-encoded.
+fn target(path: &str) -> String {
+    encoded(path, |b| b.is_ascii_graphic())
+}
+
+/// A text as one segment of a path (RFC 3986, section 2.3: all but the unreserved characters).
+fn percent_encoded(text: &str) -> String {
+    encoded(text, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+}
+
+fn encoded(text: &str, keep: impl Fn(u8) -> bool) -> String {
+    text.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}

@@ -1,0 +1,153 @@
+//! Prompts of exactly N tokens without a tokenizer: words that are one token each.
+//!
+//! `assets/one-token-words.txt` holds English words that are one token, with a space before them,
+//! in every vocabulary that was looked at; `assets/README.md` says which, and how the list was
+//! made. So `N` words are `N` tokens, and a request needs no tokenizer to be written.
+
+use fastrand::Rng;
+use std::sync::LazyLock;
+
+/// The words that may begin a prompt, an empty line, and the others.
+const LIST: &str = include_str!("../../assets/one-token-words.txt");
+/// Bytes of a slot: a space and a word of at most 14 letters. The last byte is their length.
+const SLOT: usize = 16;
+/// Words that are put together on the stack before they are appended at once.
+const BLOCK: usize = 64;
+/// Bytes of a word on average, with its space: what a prompt's length is estimated with.
+const MEAN_BYTES: (usize, usize) = (15, 2);
+
+/// All words: those that may begin a prompt, and then the others.
+static WORDS: LazyLock<Words> = LazyLock::new(|| Words::read(LIST));
+
+/// A list of words that are one token each.
+#[derive(Debug)]
+pub(super) struct Words {
+    slots: Vec<[u8; SLOT]>,
+    /// How many of them, from the front, are one token without a space before them, too.
+    firsts: usize,
+}
+
+/// How many bytes so many words are, roughly.
+pub(super) const fn estimate(count: u32) -> usize {
+    count as usize * MEAN_BYTES.0 / MEAN_BYTES.1
+}
+
+/// Appends `count` words that `rng` draws, all of them ASCII letters. `begins`: nothing stands
+/// before them, so that the first one has no space. Allocates nothing if `out` has the room.
+pub(super) fn append(rng: &mut Rng, count: u32, begins: bool, out: &mut Vec<u8>) {
+    WORDS.append(rng, count, begins, out);
+}
+
+impl Words {
+    /// Longer words are left out: none of the list's is.
+    fn read(list: &str) -> Self {
+        let slot = |word: &str| {
+            let mut slot = [b' '; SLOT];
+            slot.get_mut(1..=word.len()).filter(|_| word.len() + 1 < SLOT)?.copy_from_slice(word.as_bytes());
+            slot[SLOT - 1] = word.len() as u8 + 1;
+            Some(slot)
+        };
+        let (firsts, others) = list.split_once("\n\n").unwrap_or((list, ""));
+        let mut slots: Vec<_> = firsts.lines().filter_map(slot).collect();
+        let firsts = slots.len();
+        slots.extend(others.lines().filter_map(slot));
+        Self { slots, firsts }
+    }
+
+    fn append(&self, rng: &mut Rng, count: u32, begins: bool, out: &mut Vec<u8>) {
+        let mut left = count as usize;
+        if begins && left > 0 {
+            let first = &self.slots[rng.usize(0..self.firsts)];
+            out.extend_from_slice(&first[1..usize::from(first[SLOT - 1])]);
+            left -= 1;
+        }
+        // Each word is copied as a whole slot, and the next one overwrites what was too much: a copy
+        // of a fixed size is two moves and no call.
+        let mut block = [0; BLOCK * SLOT];
+        while left > 0 {
+            let words = left.min(BLOCK);
+            let mut end = 0;
+            let mut bits = 0;
+            for i in 0..words {
+                // 16 bits a word are four times as many numbers as there are words.
+                bits = if i % 4 == 0 { rng.u64(..) } else { bits >> 16 };
+                let slot = &self.slots[((bits & 0xffff) as usize * self.slots.len()) >> 16];
+                block[end..end + SLOT].copy_from_slice(slot);
+                end += usize::from(slot[SLOT - 1]);
+            }
+            out.extend_from_slice(&block[..end]);
+            left -= words;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn words(seed: u64, count: u32, begins: bool) -> String {
+        let mut out = Vec::new();
+        append(&mut Rng::with_seed(seed), count, begins, &mut out);
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn the_list_is_read_whole() {
+        let listed: Vec<&str> = LIST.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(WORDS.slots.len(), listed.len());
+        assert!(WORDS.firsts > 1000 && WORDS.slots.len() > 4000);
+        assert_eq!(listed.iter().collect::<BTreeSet<_>>().len(), listed.len(), "each word stands there once");
+        assert!(listed.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase())), "JSON needs no escapes");
+        let mean = listed.iter().map(|word| word.len() + 1).sum::<usize>() * 100 / listed.len();
+        assert!(mean.abs_diff(MEAN_BYTES.0 * 100 / MEAN_BYTES.1) < 10, "{mean}");
+    }
+
+    /// The vocabularies that a crate carries; `assets/README.md` names the others.
+    fn vocabularies() -> [(&'static str, tiktoken_rs::CoreBPE); 3] {
+        let read = |name, vocabulary: Result<_, _>| (name, vocabulary.expect("built in"));
+        [
+            read("cl100k", tiktoken_rs::cl100k_base()),
+            read("o200k", tiktoken_rs::o200k_base()),
+            read("r50k", tiktoken_rs::r50k_base()),
+        ]
+    }
+
+    #[test]
+    fn every_word_is_one_token_and_so_many_words_are_so_many_tokens() {
+        for (name, vocabulary) in vocabularies() {
+            let tokens = |text: &str| vocabulary.encode_ordinary(text).len();
+            for (i, slot) in WORDS.slots.iter().enumerate() {
+                let spaced = str::from_utf8(&slot[..usize::from(slot[SLOT - 1])]).expect("ASCII");
+                assert_eq!(tokens(spaced), 1, "{name}: `{spaced}`");
+                assert!(i >= WORDS.firsts || tokens(spaced.trim()) == 1, "{name}: `{spaced}` cannot begin a prompt");
+            }
+            let mut rng = Rng::with_seed(5);
+            for seed in 0..100 {
+                let count = if seed < 20 { seed + 1 } else { rng.u32(21..=3000) };
+                assert_eq!(tokens(&words(seed.into(), count, true)), count as usize, "{name}, {count} words");
+            }
+        }
+    }
+
+    #[test]
+    fn so_many_words_come_as_were_asked_for() {
+        for count in [0, 1, 2, 3, 63, 64, 65, 66, 128, 129, 1000] {
+            let (begun, continued) = (words(7, count, true), words(7, count, false));
+            assert_eq!(begun.split_whitespace().count(), count as usize);
+            assert_eq!(continued.split_whitespace().count(), count as usize);
+            assert_eq!(begun, begun.trim(), "one space between two words and nowhere else");
+            assert_eq!(begun.matches(' ').count(), (count as usize).saturating_sub(1));
+            assert_eq!(continued.matches(' ').count(), count as usize);
+        }
+    }
+
+    #[test]
+    fn every_word_is_drawn_and_every_seed_draws_others() {
+        let all = words(1, 100_000, false);
+        assert_eq!(all.split_whitespace().collect::<BTreeSet<_>>().len(), WORDS.slots.len());
+        let distinct: BTreeSet<String> = (0..1000).map(|seed| words(seed, 5, true)).collect();
+        assert_eq!(distinct.len(), 1000);
+        assert_eq!(words(3, 500, true), words(3, 500, true));
+    }
+}
