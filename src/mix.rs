@@ -8,6 +8,7 @@
 mod behavior;
 mod body;
 mod builtin;
+mod conversation;
 mod head;
 mod prompt;
 mod words;
@@ -24,6 +25,7 @@ use prompt::{DrawnPrompt, PreparedPrompt};
 pub use crate::wire::http1::check_header;
 pub use behavior::{After, BehaviorMix, ClientBehavior, Leave, SlowReader};
 pub use builtin::builtin_prompts;
+pub use conversation::{Conversation, Next, Talk};
 pub use prompt::{Asked, Prompt, PromptSource};
 
 /// Keeps these draws apart from everything else that is drawn for the same user and iteration.
@@ -32,6 +34,8 @@ const REQUEST_DRAWS: u64 = 0x5265_7175_6573_0001;
 const WEBSOCKET_DRAWS: u64 = 0x5765_6253_6f63_0002;
 /// Keeps apart from them what a prompt's words are drawn by.
 const PROMPT_DRAWS: u64 = 0x5072_6f6d_7074_0003;
+/// What later turns of a conversation are drawn by.
+const TURN_DRAWS: u64 = 0x5475_726e_7300_0004;
 
 /// A weighted mix. Plain data.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +73,8 @@ pub struct Kind {
     pub optional: bool,
     /// What its users do beside waiting for the whole answer.
     pub behaviors: BehaviorMix,
+    /// Its requests are turns of conversations.
+    pub conversation: Option<Conversation>,
 }
 
 /// How long things may take. Every limit really ends the request.
@@ -187,12 +193,14 @@ struct Prepared {
     method: Method,
     /// The heads are handshakes up to the key, and the body is a message.
     websocket: bool,
+    api: Api,
     body: Vec<Piece>,
     /// As JSON strings, with their quotes.
     models: Vec<String>,
     prompt: PreparedPrompt,
     max_tokens: Option<(u32, u32)>,
     behaviors: BehaviorMix,
+    conversation: Option<Conversation>,
 }
 
 /// What a request was drawn to be.
@@ -213,7 +221,7 @@ impl RequestWriter {
                 stream: kind.stream,
                 websocket: kind.websocket,
                 max_tokens: kind.max_tokens.is_some(),
-                history: None,
+                history: kind.conversation.as_ref().map(|conversation| conversation.history),
                 extra: &kind.body,
             };
             kind.api.body(&ask)
@@ -233,11 +241,13 @@ impl RequestWriter {
                     heads: envelopes.iter().map(|envelope| head::heads(kind, envelope)).collect(),
                     method: kind.api.method(),
                     websocket: kind.websocket,
+                    api: kind.api,
                     body: body(kind),
                     models: kind.models.iter().map(|model| json_string(model)).collect(),
                     prompt: PreparedPrompt::new(&kind.prompt),
                     max_tokens: kind.max_tokens,
                     behaviors: kind.behaviors,
+                    conversation: kind.conversation.clone(),
                 }
             })
             .collect();
@@ -246,17 +256,18 @@ impl RequestWriter {
 
     /// Writes the request of that stream of draws and iteration, as that target wants it, into
     /// `request`. Allocates nothing once `request` is warm.
-    pub fn write(&self, target: u16, draw_vu: u32, iteration: u64, request: &mut Request) {
-        let draw = self.draw(draw_vu, iteration);
+    pub fn write(&self, target: u16, draw_vu: u32, iteration: u64, talk: Option<&Talk>, request: &mut Request) {
+        let draw = self.draw_turn(draw_vu, iteration, talk.map_or(0, Talk::turn));
         request.kind = draw.kind as u16;
         request.behavior = draw.behavior;
         request.asked = Asked::default();
         let out = &mut request.bytes;
         out.clear();
         let Some(kind) = self.kinds.get(draw.kind) else { return };
-        let prompt = kind.prompt.draw(draw.prompt, self.draws(PROMPT_DRAWS, draw_vu, iteration));
+        let prompt = kind.prompt.draw(draw.prompt, self.prompt_draws(draw_vu, iteration, talk));
         if kind.websocket {
-            request.asked = kind.write_message(draw, prompt, self.draws(WEBSOCKET_DRAWS, draw_vu, iteration), out);
+            let rng = self.draws(WEBSOCKET_DRAWS, draw_vu, iteration);
+            request.asked = kind.write_message(draw, prompt, talk, rng, out);
             return;
         }
         let Some(heads) = kind.heads.get(usize::from(target)) else { return };
@@ -264,10 +275,11 @@ impl RequestWriter {
         if kind.method == Method::Post {
             let length = |length: usize, out: &mut Vec<u8>| {
                 out.extend_from_slice(decimal(length as u64, &mut [0; 20]));
+                self.write_affinity(kind, draw_vu, iteration, out);
                 out.extend_from_slice(b"\r\n\r\n");
             };
-            let estimate = kind.estimate(draw, &prompt);
-            framed(estimate, out, length, |out| request.asked = kind.write_body(draw, prompt, out));
+            let estimate = kind.estimate(draw, &prompt, talk);
+            framed(estimate, out, length, |out| request.asked = kind.write_body(draw, prompt, talk, out));
         }
     }
 
@@ -292,9 +304,30 @@ impl RequestWriter {
 
     /// Whether the user of that stream of draws and iteration reads slowly: it is asked for before
     /// there is a connection.
-    pub fn reads_slowly(&self, draw_vu: u32, iteration: u64) -> bool {
+    pub fn reads_slowly(&self, draw_vu: u32, iteration: u64, talk: Option<&Talk>) -> bool {
         // Almost no mix has such users, and then nothing needs to be drawn.
-        self.slow_readers && self.draw(draw_vu, iteration).behavior.bytes_per_second.is_some()
+        let draw = || self.draw_turn(draw_vu, iteration, talk.map_or(0, Talk::turn));
+        self.slow_readers && draw().behavior.bytes_per_second.is_some()
+    }
+
+    /// The draws of a turn. Kind and model are those of the conversation's first turn.
+    fn draw_turn(&self, draw_vu: u32, iteration: u64, turn: u16) -> Draw {
+        let first = self.draw(draw_vu, iteration);
+        if turn < 2 {
+            return first;
+        }
+        let Some(kind) = self.kinds.get(first.kind) else { return first };
+        let mut rng = self.turn_draws(TURN_DRAWS, draw_vu, iteration, turn);
+        let (_, prompt, max_tokens, behavior) = kind.draw(&mut rng);
+        Draw { prompt, max_tokens, behavior, ..first }
+    }
+
+    /// The draws of a prompt's words.
+    fn prompt_draws(&self, draw_vu: u32, iteration: u64, talk: Option<&Talk>) -> Rng {
+        match talk.map_or(0, Talk::turn) {
+            0 | 1 => self.draws(PROMPT_DRAWS, draw_vu, iteration),
+            turn => self.turn_draws(PROMPT_DRAWS, draw_vu, iteration, turn),
+        }
     }
 
     /// Everything that is random about a request, from one generator of its own: kind, model,
@@ -305,63 +338,77 @@ impl RequestWriter {
         let point = rng.u64(0..weights.max(1));
         let index = self.kinds.partition_point(|kind| kind.weight_below <= point);
         let Some(kind) = self.kinds.get(index) else { return Draw::default() };
-        let mut below = |n: usize| rng.u64(0..n.max(1) as u64) as usize;
-        let (model, prompt) = (below(kind.models.len()), below(kind.prompt.texts()));
-        let max_tokens = kind.max_tokens.map_or(0, |(min, max)| rng.u32(min..=max.max(min)));
-        let behavior = kind.behaviors.draw(&mut rng);
+        let (model, prompt, max_tokens, behavior) = kind.draw(&mut rng);
         Draw { kind: index, model, prompt, max_tokens, behavior }
     }
 }
 
 impl Prepared {
+    /// Model, prompt, token limit and behavior.
+    fn draw(&self, rng: &mut Rng) -> (usize, usize, u32, ClientBehavior) {
+        let mut below = |n: usize| rng.u64(0..n.max(1) as u64) as usize;
+        let (model, prompt) = (below(self.models.len()), below(self.prompt.texts()));
+        let max_tokens = self.max_tokens.map_or(0, |(min, max)| rng.u32(min..=max.max(min)));
+        (model, prompt, max_tokens, self.behaviors.draw(rng))
+    }
+
     /// How long the body will be, roughly.
-    fn estimate(&self, draw: Draw, prompt: &DrawnPrompt) -> usize {
+    fn estimate(&self, draw: Draw, prompt: &DrawnPrompt, talk: Option<&Talk>) -> usize {
         let digits = &mut [0; 20];
         let length = |piece| match piece {
             &Piece::Prompt => self.prompt.estimate(prompt),
-            piece => self.fill(piece, draw, digits).len(),
+            piece => self.fill(piece, draw, talk, digits).len(),
         };
         self.body.iter().map(length).sum()
     }
 
     /// Appends the body, and says what it asks for.
-    fn write_body(&self, draw: Draw, prompt: DrawnPrompt, out: &mut Vec<u8>) -> Asked {
+    fn write_body(&self, draw: Draw, prompt: DrawnPrompt, talk: Option<&Talk>, out: &mut Vec<u8>) -> Asked {
         let digits = &mut [0; 20];
-        let mut prompt = Some(prompt);
+        // A request that answers tool calls says nothing new.
+        let mut prompt = Some(prompt).filter(|_| talk.is_none_or(|talk| !talk.is_tool_round()));
         let mut asked = Asked::default();
         for piece in &self.body {
             match piece {
                 Piece::Prompt => asked = prompt.take().map_or(asked, |prompt| self.prompt.write(prompt, out)),
-                piece => out.extend_from_slice(self.fill(piece, draw, digits)),
+                piece => out.extend_from_slice(self.fill(piece, draw, talk, digits)),
             }
         }
         asked
     }
 
     /// Writes the body as one message.
-    fn write_message(&self, draw: Draw, prompt: DrawnPrompt, mut rng: Rng, out: &mut Vec<u8>) -> Asked {
+    fn write_message(
+        &self,
+        draw: Draw,
+        prompt: DrawnPrompt,
+        talk: Option<&Talk>,
+        mut rng: Rng,
+        out: &mut Vec<u8>,
+    ) -> Asked {
         let mask = rng.u32(..).to_be_bytes();
-        let estimate = self.estimate(draw, &prompt);
+        let estimate = self.estimate(draw, &prompt, talk);
         let mut asked = Asked::default();
         let begin = |length: usize, out: &mut Vec<u8>| websocket::begin_text(length, mask, out);
         framed(estimate, out, begin, |out| {
             let start = out.len();
-            asked = self.write_body(draw, prompt, out);
+            asked = self.write_body(draw, prompt, talk, out);
             websocket::mask(&mut out[start..], mask);
         });
         asked
     }
 
     /// What stands in a piece's place; a prompt is written by itself.
-    fn fill<'a>(&'a self, piece: &'a Piece, draw: Draw, digits: &'a mut [u8; 20]) -> &'a [u8] {
+    fn fill<'a>(&'a self, piece: &'a Piece, draw: Draw, talk: Option<&'a Talk>, digits: &'a mut [u8; 20]) -> &'a [u8] {
         match piece {
             Piece::Text(fixed) => fixed.as_bytes(),
             Piece::Model => self.models.get(draw.model).map_or("\"\"", String::as_str).as_bytes(),
             Piece::Prompt => &[],
-            Piece::MaxTokens => decimal(draw.max_tokens.into(), digits),
+            Piece::OfUser(_) if talk.is_some_and(Talk::is_tool_round) => &[],
             Piece::OfUser(fixed) => fixed.as_bytes(),
-            Piece::History => b"",
-            Piece::PreviousResponse => b"null",
+            Piece::History => talk.map_or(&[], Talk::history),
+            Piece::PreviousResponse => talk.map_or(b"null", Talk::previous),
+            Piece::MaxTokens => decimal(draw.max_tokens.into(), digits),
         }
     }
 }

@@ -4,7 +4,8 @@
 #[doc(hidden)]
 pub mod fuzz;
 
-use crate::metrics::{Counter, Metric, Summary, Trend};
+use crate::metrics::summary::TURN_PREFIX;
+use crate::metrics::{Counter, Metric, Summary, TURNS, Trend};
 use crate::units::{Nanos, rounded};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -15,7 +16,8 @@ use std::fmt;
 pub struct Rule {
     /// What it is set on.
     pub metric: Metric,
-    /// Only this kind of request (`http_req_duration{request:chat-stream}`).
+    /// Only this kind of request (`http_req_duration{request:chat-stream}`), or only these turns of
+    /// conversations (`ttft{turn:9+}`, kept as `turn:9+`).
     pub request: Option<String>,
     /// Which number of the metric.
     pub aggregation: Aggregation,
@@ -161,6 +163,7 @@ impl Rule {
     /// The metric as written, selector included: the key under which the rule stood.
     pub fn key(&self) -> String {
         match &self.request {
+            Some(turn) if turn.starts_with(TURN_PREFIX) => format!("{}{{{turn}}}", self.metric.name()),
             Some(request) => format!("{}{{request:{request}}}", self.metric.name()),
             None => self.metric.name().to_owned(),
         }
@@ -245,6 +248,9 @@ fn parse_key(key: &str, requests: &[String]) -> Result<(Metric, Option<String>),
     let selector = selector.strip_suffix('}').ok_or_else(|| bad("a closing } is missing"))?;
     let (tag, request) = selector.split_once(':').ok_or_else(|| bad("no name behind the tag"))?;
     let (tag, request) = (tag.trim(), request.trim());
+    if tag == "turn" {
+        return turn(key, metric, request).map(|turn| (metric, Some(turn)));
+    }
     if tag != "request" {
         return Err(bad(&format!("no tag `{tag}`")));
     }
@@ -258,6 +264,19 @@ fn parse_key(key: &str, requests: &[String]) -> Result<(Metric, Option<String>),
         )));
     }
     Ok((metric, Some(request.to_owned())))
+}
+
+/// The turns that a metric is narrowed to.
+fn turn(key: &str, metric: Metric, turn: &str) -> Result<String, RuleError> {
+    if !TURNS.contains(&turn) {
+        let known = TURNS.join(", ");
+        return Err(RuleError(format!("`{key}`: no group of turns is named `{turn}`: expected one of {known}")));
+    }
+    if metric.is_global() {
+        let name = metric.name();
+        return Err(RuleError(format!("`{key}`: {name} belongs to no turn: expected it without a selector")));
+    }
+    Ok(format!("{TURN_PREFIX}{turn}"))
 }
 
 /// Names the nearest metric, and all.

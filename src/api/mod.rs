@@ -138,6 +138,16 @@ pub enum History {
     PreviousResponse,
 }
 
+impl History {
+    /// As profiles write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "live",
+            Self::PreviousResponse => "server",
+        }
+    }
+}
+
 /// What one event of a stream means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Delta {

@@ -121,7 +121,8 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
         },
         hints: facts.hints.to_vec(),
         metrics,
-        requests: summary.requests.iter().map(|(name, numbers)| (name.clone(), group(numbers))).collect(),
+        requests: groups(&summary.requests),
+        turns: groups(&summary.turns),
         failures: failures(summary),
         endpoints: facts.endpoints.to_vec(),
         thresholds: facts.verdicts.to_vec(),
@@ -140,6 +141,11 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
 
 pub(crate) fn gauges(summary: &Summary) -> impl Iterator<Item = (String, Measured)> + '_ {
     summary.gauges.iter().map(|&(gauge, level)| (gauge.name().to_owned(), Measured::Gauge(level)))
+}
+
+/// Groups by name.
+pub(crate) fn groups(groups: &[(String, Group)]) -> BTreeMap<String, BTreeMap<String, Measured>> {
+    groups.iter().map(|(name, numbers)| (name.clone(), group(numbers))).collect()
 }
 
 pub(crate) fn group(group: &Group) -> BTreeMap<String, Measured> {

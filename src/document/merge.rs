@@ -215,7 +215,8 @@ impl Sum {
         metrics.extend(facts::group(&summary.all));
         metrics.extend(facts::gauges(&summary));
         document.metrics = metrics;
-        document.requests = summary.requests.iter().map(|(name, group)| (name.clone(), facts::group(group))).collect();
+        document.requests = facts::groups(&summary.requests);
+        document.turns = facts::groups(&summary.turns);
         document.series = series.into_values().map(SecondSum::finish).collect();
         // Any of the shards may be the one that has watched the server.
         summary.server = stability::server_levels(&document);
@@ -266,6 +267,7 @@ fn runs_of(document: &Document, shard: &Shard) -> Vec<MergedRun> {
 /// Without integers a sum would not be exact.
 fn has_integers(document: &Document) -> Result<(), FieldError> {
     let groups = document.requests.iter().map(|(name, numbers)| (format!("requests.{name}"), numbers));
+    let groups = groups.chain(document.turns.iter().map(|(name, numbers)| (format!("turns.{name}"), numbers)));
     for (field, numbers) in std::iter::once(("metrics".to_owned(), &document.metrics)).chain(groups) {
         for (name, measured) in numbers {
             let missing = match measured {

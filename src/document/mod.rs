@@ -86,6 +86,10 @@ pub struct Document {
     pub metrics: BTreeMap<String, Measured>,
     /// The same for each kind of request, without what belongs to connections or levels.
     pub requests: BTreeMap<String, BTreeMap<String, Measured>>,
+    /// The same by turn of a conversation: `1`, `2`, `3-4`, `5-8`, `9+`. Absent without
+    /// conversations.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub turns: BTreeMap<String, BTreeMap<String, Measured>>,
     /// What went wrong, and the statuses of all answers.
     pub failures: Failures,
     /// How every endpoint answered that was asked before the load; empty when none was.

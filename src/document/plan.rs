@@ -3,7 +3,9 @@
 //! Keys and nesting are those of a profile's file; lengths of time are in ms, as everywhere in the
 //! document.
 
-use crate::plan::{After, Arrivals, BehaviorMix, Kind, Leave, Plan, Prompt, PromptSource, Shape, Source, Spec};
+use crate::plan::{
+    After, Arrivals, BehaviorMix, Conversation, Kind, Leave, Plan, Prompt, PromptSource, Shape, Source, Spec,
+};
 use crate::threshold::Rule;
 use crate::units::{Nanos, rounded};
 use serde_json::{Map, Value, json};
@@ -176,6 +178,9 @@ fn kind(kind: &Kind) -> Value {
     for (name, behavior) in behavior(&kind.behaviors) {
         value[name] = behavior;
     }
+    if let Some(how) = &kind.conversation {
+        value["conversation"] = conversation(how);
+    }
     value
 }
 
@@ -184,6 +189,18 @@ fn prompt(prompt: &Prompt) -> Value {
         PromptSource::Texts(texts) => json!(texts),
         PromptSource::Words(tokens) => json!({ "tokens": tokens }),
     }
+}
+
+/// How users converse, with the keys of a profile's file.
+fn conversation(how: &Conversation) -> Value {
+    json!({
+        "turns": { "min": how.turns.0, "max": how.turns.1 },
+        "think_time": { "min": ms(how.think_time.0), "max": ms(how.think_time.1) },
+        "history": how.history.name(),
+        "affinity_header": how.affinity_header,
+        "tool_result": how.tool_result,
+        "max_tool_rounds": how.max_tool_rounds,
+    })
 }
 
 /// What users do beside waiting, with the keys of a profile's file.
@@ -208,14 +225,12 @@ fn behavior(behavior: &BehaviorMix) -> impl Iterator<Item = (&'static str, Value
 fn rules(rules: &[Rule]) -> Map<String, Value> {
     let mut by_metric = Map::new();
     for rule in rules {
-        let metric = rule.metric.name();
-        let key = rule.request.as_ref().map_or_else(|| metric.to_owned(), |kind| format!("{metric}{{request:{kind}}}"));
         let value = json!({
             "threshold": rule.expression,
             "abort_on_fail": rule.abort_on_fail,
             "delay_abort_eval": ms(rule.delay_abort_eval),
         });
-        if let Value::Array(list) = by_metric.entry(key).or_insert_with(|| json!([])) {
+        if let Value::Array(list) = by_metric.entry(rule.key()).or_insert_with(|| json!([])) {
             list.push(value);
         }
     }

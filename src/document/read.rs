@@ -111,6 +111,10 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
     for (name, numbers) in &document.requests {
         requests.push((name.clone(), group(&format!("requests.{name}"), numbers, window)?));
     }
+    let mut turns = Vec::new();
+    for (name, numbers) in &document.turns {
+        turns.push((name.clone(), group(&format!("turns.{name}"), numbers, window)?));
+    }
     let known = Failure::ALL.into_iter();
     let failures = known.filter_map(|f| {
         Some((f, Incidents { count: *document.failures.classes.get(f.name())?, ..Incidents::default() }))
@@ -133,6 +137,7 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
         cpu_time: Nanos::ZERO,
         all: group("metrics", &document.metrics, window)?,
         requests,
+        turns,
         failures,
         statuses,
         failed_checks: Vec::new(),

@@ -37,6 +37,7 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         timeouts: Timeouts { connect: s(5), first_byte: s(60), stall: s(60), total: s(60) },
         optional: false,
         behaviors: crate::plan::BehaviorMix::default(),
+        conversation: None,
     }
 }
 
@@ -118,7 +119,7 @@ pub(crate) fn busy_tally() -> Tally {
     let mut tally = Tally::new(2);
     for n in 0..100 {
         tally.record(&sample((n % 2) as u16, n, Outcome::Success, 200));
-        tally.gap(0, Nanos::from_millis(20));
+        tally.gap(0, 0, Nanos::from_millis(20));
     }
     let limited = Sample { retry_after_s: Some(7), ..sample(0, 3, Outcome::Failed(Failure::Http429), 429) };
     tally.record(&limited);
@@ -409,8 +410,8 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
 fn every_metric_of_the_summary_is_in_it_by_name() {
     let doc = &all_sorts()[0].1;
     for metric in metrics::Metric::all() {
-        // Nothing in this tally was secured by TLS, or a WebSocket, came from a worker or an open
-        // load, and it holds no level of requests in flight.
+        // Nothing in this tally was secured by TLS, or a WebSocket, came from a worker, an open load
+        // or a conversation, and it holds no level of requests in flight.
         let absent = [
             "http_req_tls_handshaking",
             "ws_connecting",
@@ -419,6 +420,7 @@ fn every_metric_of_the_summary_is_in_it_by_name() {
             "pass_length",
             "http_req_duration_from_intended",
             "schedule_lag",
+            "turn_duration",
         ]
         .contains(&metric.name())
             || matches!(metric, metrics::Metric::Server(_));

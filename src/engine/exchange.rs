@@ -20,7 +20,7 @@ use super::budget::{Budget, FREE_BYTES, STEP_BYTES};
 use super::excerpt::Excerpt;
 use super::rx_time::{MaybeTime, ReceiveTime};
 use super::window::{Placement, Window};
-use crate::api::{Api, Delta, Flaw, Reader, Token};
+use crate::api::{Api, Delta, Flaw, Token};
 use crate::metrics::{Failure, Outcome, Sample, Tally};
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
@@ -184,7 +184,7 @@ impl Exchange {
     pub(super) fn feed(&mut self, bytes: &[u8], incoming: &mut Incoming<'_>) -> Progress {
         let at = incoming.time.at;
         let progress = if self.expect.websocket {
-            self.on_messages(bytes, at, incoming.reader)
+            self.on_messages(bytes, incoming)
         } else {
             self.early |= incoming.early && !self.answered();
             self.sample.first_byte.get_or_insert(at);
@@ -340,7 +340,7 @@ impl Exchange {
 
     /// A piece of an event stream. Ends the response only when its bytes are beyond repair.
     fn on_stream(&mut self, piece: &[u8], incoming: &mut Incoming<'_>) -> Option<Progress> {
-        let Incoming { time, reader, tally, .. } = incoming;
+        let time = incoming.time;
         let mut input = piece;
         if self.sample.first_event.is_none() && self.flaw.is_none() {
             self.excerpt.bare(piece);
@@ -354,7 +354,7 @@ impl Exchange {
             let meaning = match self.sse.next(&mut input) {
                 None => break,
                 Some(Ok(event)) => {
-                    let meaning = reader.read_event(&event);
+                    let meaning = incoming.read_event(&event);
                     if meaning.is_err() && self.flaw.is_none() {
                         self.excerpt.event(event.data);
                     }
@@ -367,14 +367,14 @@ impl Exchange {
                 // this one.
                 Some(earlier) if first => {
                     self.on_event(meaning, earlier.at);
-                    self.settle(earlier, tally);
+                    self.settle(earlier, incoming.tally);
                 }
                 _ => self.on_event(meaning, time.at),
             }
             first = false;
         }
         if self.sse.holds_data() && !self.is_whole() {
-            self.held = MaybeTime::some(held.filter(|_| first).unwrap_or(*time));
+            self.held = MaybeTime::some(held.filter(|_| first).unwrap_or(time));
         }
         None
     }
@@ -429,11 +429,11 @@ impl Exchange {
         if known {
             if let Some(last) = sample.last_token {
                 let gap = at.since(last);
-                tally.gap(sample.kind, gap);
+                tally.gap(sample.kind, sample.turn, gap);
                 sample.longest_gap = sample.longest_gap.max(Some(gap));
             }
             if tokens > 1 {
-                tally.gaps(sample.kind, Nanos::ZERO, tokens - 1);
+                tally.gaps(sample.kind, sample.turn, Nanos::ZERO, tokens - 1);
                 sample.longest_gap = sample.longest_gap.max(Some(Nanos::ZERO));
             }
         } else {
@@ -456,7 +456,7 @@ impl Exchange {
         if self.reads_stream() {
             let held = self.held.take().unwrap_or(incoming.time);
             if let Some(event) = self.sse.eof() {
-                let meaning = incoming.reader.read_event(&event);
+                let meaning = incoming.read_event(&event);
                 if meaning.is_err() && self.flaw.is_none() {
                     self.excerpt.event(event.data);
                 }
@@ -464,7 +464,7 @@ impl Exchange {
                 self.settle(held, incoming.tally);
             }
         } else if self.flaw.is_none() {
-            self.read_body(whole, incoming.reader);
+            self.read_body(whole, incoming);
         }
         Progress::Over { outcome: self.outcome(), reusable }
     }
@@ -481,14 +481,14 @@ impl Exchange {
         self.flaw.or(of_stream).map_or(Outcome::Success, Outcome::Failed)
     }
 
-    fn read_body(&mut self, whole: &[u8], reader: &mut Reader) {
+    fn read_body(&mut self, whole: &[u8], incoming: &mut Incoming<'_>) {
         let body = if self.body.is_empty() {
             whole
         } else {
             self.body.extend_from_slice(whole);
             &self.body
         };
-        let answer = reader.read_body(body);
+        let answer = incoming.read_body(body);
         if answer.is_err() {
             self.excerpt.body(body);
         }

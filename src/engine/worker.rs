@@ -14,8 +14,10 @@
 
 mod connect_queue;
 mod connecting;
+mod conversations;
 mod ending;
 mod finish;
+mod sending;
 mod slow;
 mod state;
 #[cfg(test)]
@@ -25,7 +27,7 @@ use super::channels::{Channels, Ended, Inbox};
 use super::clock::Clock;
 use super::connection::{State, Step};
 use super::connections::Connections;
-use super::exchange::{Expect, Incoming};
+use super::exchange::Incoming;
 use super::poller::Poller;
 use super::ready::Ready;
 use super::rx_time::{Receipt, ReceiveClock, ReceiveTime};
@@ -40,6 +42,7 @@ use crate::plan::Plan;
 use crate::redact::Redactor;
 use crate::units::Nanos;
 use connect_queue::{ConnectQueue, Pace};
+use conversations::Conversations;
 use ending::Ending;
 use state::{Buffers, Counts, KindState};
 use std::io;
@@ -64,6 +67,9 @@ pub(super) struct Worker<'a> {
     inbox: Inbox<'a>,
     writer: &'a RequestWriter,
     schedule: Schedule,
+    /// The clock ends the test, not a number of iterations.
+    runs_by_time: bool,
+    conversations: Conversations,
     /// By the number of the kind of request.
     kinds: Vec<KindState>,
     goals: Goals,
@@ -113,6 +119,8 @@ impl<'a> Worker<'a> {
             inbox: channels.inbox,
             writer,
             kinds: KindState::all(shard),
+            runs_by_time: shard.shape.runs_by_time(),
+            conversations: Conversations::new(shard, slots),
             goals: shard.goals(),
             connections: Connections::new(slots, shard.access.max_requests),
             connect_queue: ConnectQueue::new(slots, pace, shard.tuning.quickack),
@@ -167,7 +175,9 @@ impl<'a> Worker<'a> {
     }
 
     fn next_deadline(&self) -> Nanos {
-        let due = if self.ending.is_stopped() { None } else { self.schedule.next_due() };
+        let spoken = self.conversations.next_due();
+        let due =
+            if self.ending.is_stopped() { None } else { self.schedule.next_due().into_iter().chain(spoken).min() };
         let deadlines = [due, self.timers.next_deadline(), self.connect_queue.next_at()];
         let next = self.tallies.next_turn().min(self.ending.drain_end());
         deadlines.into_iter().flatten().fold(next, Nanos::min)
@@ -292,6 +302,7 @@ impl<'a> Worker<'a> {
             time: read.time,
             budget: self.inbox.budget,
             early: read.early,
+            reply: self.conversations.reply(slot),
             reader: &mut self.kinds[connection.kind()].reader,
             tally: self.tallies.of(connection.phase()),
         };
@@ -370,8 +381,14 @@ impl<'a> Worker<'a> {
     // ---- start what is due -----------------------------------------------------------------
 
     fn start_due(&mut self, now: Nanos) {
+        if self.ending.is_stopped() || now >= self.schedule.end() {
+            self.interrupt_pauses(now);
+        }
         if !self.ending.is_stopped() {
             for _ in 0..STARTS_PER_PASS {
+                if self.speak_next(now) {
+                    continue;
+                }
                 match self.schedule.due(now) {
                     Some(Turn::Start(start)) => self.start(start),
                     Some(Turn::Retire { slot, give_up }) => self.retire(Slot(slot), give_up),
@@ -393,16 +410,22 @@ impl<'a> Worker<'a> {
     }
 
     fn start(&mut self, start: Start) {
-        let slot = Slot(start.slot);
         if self.schedule.is_open() {
             let now = self.clock.now();
             self.tallies.tally.arrival_started(self.tallies.placement(now).window.covers(now));
         }
+        self.begin_conversation(start);
+        self.begin(start);
+    }
+
+    /// A user has a request to send.
+    fn begin(&mut self, start: Start) {
+        let slot = Slot(start.slot);
         self.counts.busy += 1;
         let connection = &mut self.connections[slot];
         debug_assert!(!connection.is_busy(), "a user has one request at a time");
         connection.begin(start);
-        let needs_its_own = self.writer.reads_slowly(start.draw_vu, start.iteration);
+        let needs_its_own = self.writer.reads_slowly(start.draw_vu, start.iteration, self.conversations.talk(slot));
         if connection.state == State::Idle && !needs_its_own {
             self.send(slot);
         } else {
@@ -410,71 +433,17 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn send(&mut self, slot: Slot) {
-        let connection = &mut self.connections[slot];
-        let request = &mut self.buffers.request;
-        self.writer.write(connection.route.target, connection.start.draw_vu, connection.start.iteration, request);
-        let expect = self.kinds[request.kind as usize].expect;
-        if !connection.can_carry(expect) {
-            return self.switch_connection(slot, expect);
-        }
-        let intended = self.schedule.is_open().then_some(connection.start.intended);
-        // Read immediately before the write: everything is measured from here.
-        let now = self.clock.now();
-        connection.apply_behavior(request.behavior);
-        let step = connection.send(&request.bytes, expect, now, self.tallies.placement(now));
-        connection.exchange.sample.intended = intended;
-        self.count_started(slot);
-        self.counts.set_in_flight(self.counts.in_flight + 1, &mut self.tallies.tally);
-        self.follow_at(slot, step, now);
-    }
-
-    fn send_on_new_connection(&mut self, slot: Slot) {
-        self.close(slot);
-        self.connections[slot].state = State::Queued;
-        self.connect_queue.waiting.push_back(slot);
-    }
-
-    /// The request cannot be sent over the connection as it is: a fresh connection becomes a
-    /// WebSocket, any other gives way to a new one.
-    fn switch_connection(&mut self, slot: Slot, expect: Expect) {
-        let connection = &mut self.connections[slot];
-        if !connection.is_fresh() {
-            return self.send_on_new_connection(slot);
-        }
-        let (route, start, request) = (connection.route, connection.start, &mut self.buffers.request);
-        let key = self.writer.write_upgrade(route.target, start.draw_vu, start.iteration, request);
-        let now = self.clock.now();
-        let step = connection.upgrade(&request.bytes, key.accept(), expect.kind, now);
-        self.follow_at(slot, step, now);
-    }
-
-    /// The connection has become a WebSocket.
-    fn upgraded(&mut self, slot: Slot) {
-        if let Some(channel) = &self.connections[slot].exchange.channel {
-            self.tallies.tally.websocket_opened(self.clock.now().since(channel.since));
-        }
-        self.send(slot);
-    }
-
-    /// The server had closed the connection before it saw the request.
-    fn send_again(&mut self, slot: Slot) {
-        let exchange = &self.connections[slot].exchange;
-        let (kind, in_window) = (exchange.sample.kind, exchange.window.covers(self.clock.now()));
-        self.tallies.of(exchange.phase).stale_retry(kind, in_window);
-        self.counts.set_in_flight(self.counts.in_flight - 1, &mut self.tallies.tally);
-        self.close(slot);
-        self.connections[slot].retry();
-        self.connect_queue.waiting.push_front(slot);
-    }
-
     fn retire(&mut self, slot: Slot, give_up: Nanos) {
         let connection = &mut self.connections[slot];
         if connection.is_busy() {
             connection.give_up = give_up;
             self.arm(slot, give_up);
-        } else if connection.is_established() {
-            self.close(slot);
+        } else {
+            if connection.is_established() {
+                self.close(slot);
+            }
+            let now = self.clock.now();
+            self.interrupt_pause(slot, now);
         }
     }
 
@@ -534,6 +503,7 @@ impl<'a> Worker<'a> {
 
     /// Cuts off what is left, closes everything and reports for the last time.
     fn end(&mut self, now: Nanos) {
+        self.interrupt_pauses(now);
         self.schedule.close(now);
         self.count_offered();
         for slot in self.connections.slots() {

@@ -22,6 +22,7 @@ pub enum Unit {
     Events,
     Tokens,
     Gaps,
+    Conversations,
 }
 
 impl Unit {
@@ -44,6 +45,7 @@ impl Unit {
             Self::Events => "events",
             Self::Tokens => "tokens",
             Self::Gaps => "gaps",
+            Self::Conversations => "conversations",
         }
     }
 }
@@ -163,6 +165,8 @@ catalogue! {
             "Per request: (last token − first token) / (tokens − tokens in the first event).";
         Stall("stall" or "itl_max", Milliseconds, EachKind)
             "Per request: the longest gap between two token events.";
+        TurnDuration("turn_duration", Milliseconds, EachKind)
+            "Conversations: from sending the user's message to the end of the last answer, tool rounds included.";
         InterruptedAge("interrupted_age", Milliseconds, EachKind)
             "Age of interrupted requests.";
         ClientLag("client_lag", Milliseconds, Global)
@@ -183,6 +187,12 @@ catalogue! {
             "Requests cut off by the end of the test; neither successes nor failures.";
         Cancelled("cancelled", Requests, EachKind)
             "Requests abandoned by their user, as the profile asks; neither successes nor failures.";
+        ConversationsCompleted("conversations_completed", Conversations, EachKind)
+            "Conversations whose last turn succeeded.";
+        ConversationsAborted("conversations_aborted", Conversations, EachKind)
+            "Conversations that ended early because a request failed or was abandoned.";
+        ConversationsInterrupted("conversations_interrupted", Conversations, EachKind)
+            "Conversations cut off by the end of the test or by a ramp-down.";
         HttpReqsStarted("http_reqs_started", Requests, Global)
             "Requests that were started. Each ends once: `http_reqs` + `cancelled` + `interrupted`.";
         ArrivalsOffered("arrivals_offered", Arrivals, Global)

@@ -206,7 +206,7 @@ mod tests {
         for i in 0..samples {
             tally.record(sample);
             for j in 0..10 {
-                tally.gap(0, gap(i * 10 + j));
+                tally.gap(0, 0, gap(i * 10 + j));
             }
         }
         tally

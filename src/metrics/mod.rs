@@ -34,7 +34,7 @@ pub use paths::{Attempts, Paths};
 pub use series::Second;
 pub use stage::StageTally;
 pub use summary::Summary;
-pub use tally::{Balance, Tally};
+pub use tally::{Balance, TURNS, Tally};
 pub use totals::Totals;
 
 use crate::units::Nanos;
@@ -84,6 +84,8 @@ impl TokenUsage {
 pub struct Sample {
     /// Index of its kind in the plan's mix.
     pub kind: u16,
+    /// Its turn in a conversation, from 1; 0 if it is not part of one.
+    pub turn: u16,
     pub outcome: Outcome,
     /// Status of the response; 0 when no head came.
     pub status: u16,
@@ -146,6 +148,7 @@ impl Sample {
     pub const fn begun(kind: u16, sent: Nanos) -> Self {
         Self {
             kind,
+            turn: 0,
             outcome: Outcome::Interrupted,
             status: 0,
             retry_after_s: None,

@@ -85,6 +85,36 @@ impl Part {
         self.in_window[counter as usize] += in_window;
     }
 
+    /// A finished (or interrupted) request.
+    pub(super) fn record(&mut self, sample: &Sample) {
+        self.count_traffic(sample);
+        if let Some(intended) = sample.intended {
+            self.time(Trend::ScheduleLag, sample.sent.since(intended));
+        }
+        self.checks_held += u64::from(sample.checks_held);
+        self.checks_failed += u64::from(sample.check_failed.is_some());
+        self.judged += u64::from(sample.good.is_some());
+        self.good += u64::from(sample.good == Some(true));
+        match sample.outcome {
+            Outcome::Success => {
+                self.count_finished(sample);
+                self.time_success(sample);
+            }
+            Outcome::Failed(failure) => {
+                self.count_finished(sample);
+                self.count_failure(failure, sample);
+            }
+            Outcome::Cancelled => {
+                self.count(Counter::Cancelled, 1, u64::from(sample.in_window));
+                self.count_iteration(sample);
+            }
+            Outcome::Interrupted => {
+                self.count(Counter::Interrupted, 1, u64::from(sample.in_window));
+                self.time(Trend::InterruptedAge, sample.end.since(sample.sent));
+            }
+        }
+    }
+
     /// What went over the wire, however the request ended: an interrupted stream's tokens arrived
     /// all the same.
     pub(super) fn count_traffic(&mut self, s: &Sample) {
@@ -114,7 +144,14 @@ impl Part {
 
     pub(super) fn count_finished(&mut self, s: &Sample) {
         self.count(Counter::HttpReqs, 1, u64::from(s.in_window));
-        self.count(Counter::Iterations, 1, u64::from(s.in_window));
+        self.count_iteration(s);
+    }
+
+    /// A conversation is one iteration, however many requests it has.
+    fn count_iteration(&mut self, s: &Sample) {
+        if s.turn == 0 {
+            self.count(Counter::Iterations, 1, u64::from(s.in_window));
+        }
     }
 
     pub(super) fn count_failure(&mut self, failure: Failure, s: &Sample) {

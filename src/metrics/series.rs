@@ -167,7 +167,7 @@ mod tests {
     fn a_second_says_what_its_tally_says() {
         let mut tally = Tally::new(2);
         tally.record(&stream(0, 3, None));
-        tally.gap(0, Nanos::from_millis(20));
+        tally.gap(0, 0, Nanos::from_millis(20));
         tally.record(&success(1, 8));
         tally.level(Gauge::Vus, 4);
         tally.cpu_time = Nanos::from_millis(500);

@@ -3,7 +3,7 @@
 use super::growth::Trending;
 use super::part::Part;
 use super::soak::Soak;
-use super::{Counter, Distribution, Failure, Gauge, Incidents, Paths, Rate, ServerLevel, Tally, Trend};
+use super::{Counter, Distribution, Failure, Gauge, Incidents, Paths, Rate, ServerLevel, TURNS, Tally, Trend};
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,8 @@ pub struct Summary {
     pub all: Group,
     /// One kind each, in the order of the mix.
     pub requests: Vec<(String, Group)>,
+    /// The turns of conversations, by the names in [`TURNS`]; those that occurred.
+    pub turns: Vec<(String, Group)>,
     /// Failed requests by class, those that occurred, in the order of the report.
     pub failures: Vec<(Failure, Incidents)>,
     /// Answers by status, ascending.
@@ -117,6 +119,7 @@ impl Summary {
             cpu_time: tally.cpu_time,
             all: Group::new(&tally.all_kinds(), Scope::All, window),
             requests: kinds.collect(),
+            turns: turns(tally, window),
             failures: failures.filter(|(_, seen)| seen.count > 0).map(|(f, seen)| (f, seen.clone())).collect(),
             statuses: tally.statuses.iter().copied().filter(|&(_, n)| n > 0).collect(),
             failed_checks: tally.failed_checks.iter().copied().filter(|&(_, n)| n > 0).collect(),
@@ -148,12 +151,13 @@ impl Summary {
         self.server.iter().find(|(l, ..)| *l == level).map(|&(_, value, seconds)| (value, seconds))
     }
 
-    /// All kinds of request together (`None`), or one of them; none if there is no such kind.
+    /// All kinds of request together (`None`), or one of them; none if there is no such kind. A
+    /// name such as `turn:3-4` means turns of conversations, whatever their kind.
     pub fn group(&self, request: Option<&str>) -> Option<&Group> {
-        match request {
-            None => Some(&self.all),
-            Some(name) => self.requests.iter().find(|(n, _)| n == name).map(|(_, group)| group),
-        }
+        let Some(name) = request else { return Some(&self.all) };
+        let turn = name.strip_prefix(TURN_PREFIX);
+        let kind = self.requests.iter().find(|(n, _)| n == name);
+        kind.or_else(|| self.turns.iter().find(|(n, _)| Some(n.as_str()) == turn)).map(|(_, group)| group)
     }
 
     /// The times of a trend; none if there are none, or no such kind of request.
@@ -201,6 +205,7 @@ impl Summary {
         for ((_, group), (_, more)) in self.requests.iter_mut().zip(&other.requests) {
             group.add(more, self.window);
         }
+        add_each(&mut self.turns, &other.turns, |group, more| group.add(more, self.window));
         add_each(&mut self.failures, &other.failures, Incidents::add);
         add_each(&mut self.statuses, &other.statuses, |n, more| *n += more);
         add_each(&mut self.failed_checks, &other.failed_checks, |n, more| *n += more);
@@ -221,6 +226,16 @@ fn add_each<K: Ord + Clone, V: Clone>(list: &mut Vec<(K, V)>, other: &[(K, V)], 
             Err(at) => list.insert(at, (key.clone(), more.clone())),
         }
     }
+}
+
+/// Begins the name of turns where a kind of request may stand.
+pub const TURN_PREFIX: &str = "turn:";
+
+/// Turns that occurred, in order.
+fn turns(tally: &Tally, window: Nanos) -> Vec<(String, Group)> {
+    let parts = TURNS.into_iter().zip(&tally.turns);
+    let seen = parts.filter(|(_, part)| part.counter(Counter::HttpReqsSent) > 0 || part.failed > 0);
+    seen.map(|(name, part)| (name.to_owned(), Group::new(part, Scope::OneKind, window))).collect()
 }
 
 /// What a group is of.

@@ -27,6 +27,8 @@ pub struct Tally {
     pub run_wait: Nanos,
     /// One for each kind of request, in the order of the mix.
     pub(super) kinds: Vec<Part>,
+    /// One for each of [`TURNS`], or none if there are no conversations.
+    pub(super) turns: Vec<Part>,
     /// What belongs to connections, and so to no kind.
     pub(super) shared: Part,
     /// Failed requests by class.
@@ -65,6 +67,7 @@ impl Tally {
             busiest: Nanos::ZERO,
             run_wait: Nanos::ZERO,
             kinds: vec![Part::default(); kinds],
+            turns: Vec::new(),
             shared: Part::default(),
             failures: std::array::from_fn(|_| Incidents::default()),
             statuses: Vec::new(),
@@ -77,7 +80,7 @@ impl Tally {
     /// Zero again, keeping memory. Levels keep their present value.
     pub fn clear(&mut self) {
         (self.cpu_time, self.busiest, self.run_wait) = (Nanos::ZERO, Nanos::ZERO, Nanos::ZERO);
-        self.kinds.iter_mut().for_each(Part::clear);
+        self.kinds.iter_mut().chain(&mut self.turns).for_each(Part::clear);
         self.shared.clear();
         self.failures.iter_mut().for_each(Incidents::clear);
         // Entries stay, at zero, so that a warm tally does not allocate again.
@@ -98,37 +101,47 @@ impl Tally {
             debug_assert!(false, "kind {} of {}", sample.kind, self.kinds.len());
             return;
         };
-        part.count_traffic(sample);
-        if let Some(intended) = sample.intended {
-            part.time(Trend::ScheduleLag, sample.sent.since(intended));
-        }
-        part.checks_held += u64::from(sample.checks_held);
-        part.judged += u64::from(sample.good.is_some());
-        part.good += u64::from(sample.good == Some(true));
+        part.record(sample);
         if let Some(name) = sample.check_failed {
-            part.checks_failed += 1;
             add_sorted(&mut self.failed_checks, name, 1);
         }
         if sample.status != 0 {
             add_sorted(&mut self.statuses, sample.status, 1);
         }
-        match sample.outcome {
-            Outcome::Success => {
-                part.count_finished(sample);
-                part.time_success(sample);
-            }
-            Outcome::Failed(failure) => {
-                part.count_finished(sample);
-                part.count_failure(failure, sample);
-                self.failures[failure as usize].add_one(sample.end, sample.retry_after_s);
-            }
-            Outcome::Cancelled => {
-                part.count(Counter::Cancelled, 1, u64::from(sample.in_window));
-                part.count(Counter::Iterations, 1, u64::from(sample.in_window));
-            }
-            Outcome::Interrupted => {
-                part.count(Counter::Interrupted, 1, u64::from(sample.in_window));
-                part.time(Trend::InterruptedAge, sample.end.since(sample.sent));
+        if let Outcome::Failed(failure) = sample.outcome {
+            self.failures[failure as usize].add_one(sample.end, sample.retry_after_s);
+        }
+        if let Some(part) = self.turn(sample.turn) {
+            part.record(sample);
+        }
+    }
+
+    /// The part of a turn; none if the request is not one.
+    fn turn(&mut self, turn: u16) -> Option<&mut Part> {
+        let place = turn_place(turn)?;
+        if self.turns.is_empty() {
+            self.turns.resize(TURNS.len(), Part::default());
+        }
+        self.turns.get_mut(place)
+    }
+
+    /// A user's turn is over: the last answer to its message has come, which it had sent `took`
+    /// ago.
+    pub fn turn_over(&mut self, kind: u16, turn: u16, took: Nanos) {
+        if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
+            part.time(Trend::TurnDuration, took);
+        }
+        if let Some(part) = self.turn(turn) {
+            part.time(Trend::TurnDuration, took);
+        }
+    }
+
+    /// A conversation of `kind` is over; `end` is one of its three counters.
+    pub fn conversation_over(&mut self, kind: u16, end: Counter, in_window: bool) {
+        if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
+            part.count(end, 1, u64::from(in_window));
+            if end != Counter::ConversationsInterrupted {
+                part.count(Counter::Iterations, 1, u64::from(in_window));
             }
         }
     }
@@ -166,15 +179,20 @@ impl Tally {
         self.failures[failure as usize].offer(Example { at, text });
     }
 
-    /// A gap between two token events of a stream of `kind`.
-    pub fn gap(&mut self, kind: u16, gap: Nanos) {
-        self.gaps(kind, gap, 1);
+    /// A gap between two token events of a stream of `kind`, in that turn of a conversation.
+    pub fn gap(&mut self, kind: u16, turn: u16, gap: Nanos) {
+        self.gaps(kind, turn, gap, 1);
     }
 
     /// `n` gaps of one length: those between the tokens of one read are all zero.
-    pub fn gaps(&mut self, kind: u16, gap: Nanos, n: u32) {
+    pub fn gaps(&mut self, kind: u16, turn: u16, gap: Nanos, n: u32) {
         debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
         if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
+            part.times(Trend::Tbt, gap, n);
+        }
+        if turn != 0
+            && let Some(part) = self.turn(turn)
+        {
             part.times(Trend::Tbt, gap, n);
         }
     }
@@ -292,7 +310,11 @@ impl Tally {
     /// Adds what of `outside`, requests that were sent outside the measurement window, arrived
     /// inside it: rates are of what arrived, whoever sent it. Nothing else of it is added.
     pub fn add_arrivals(&mut self, outside: &Self) {
-        for (part, more) in self.kinds.iter_mut().zip(&outside.kinds) {
+        if self.turns.len() < outside.turns.len() {
+            self.turns.resize(outside.turns.len(), Part::default());
+        }
+        let kinds = self.kinds.iter_mut().zip(&outside.kinds);
+        for (part, more) in kinds.chain(self.turns.iter_mut().zip(&outside.turns)) {
             for (n, more) in part.in_window.iter_mut().zip(&more.in_window) {
                 *n += more;
             }
@@ -327,7 +349,11 @@ impl Tally {
         if self.kinds.len() < other.kinds.len() {
             self.kinds.resize(other.kinds.len(), Part::default());
         }
-        for (part, more) in self.kinds.iter_mut().zip(&other.kinds) {
+        if self.turns.len() < other.turns.len() {
+            self.turns.resize(other.turns.len(), Part::default());
+        }
+        let kinds = self.kinds.iter_mut().zip(&other.kinds);
+        for (part, more) in kinds.chain(self.turns.iter_mut().zip(&other.turns)) {
             part.add(more);
         }
         self.shared.add(&other.shared);
@@ -355,6 +381,21 @@ impl AddAssign<&Self> for Tally {
             level.max += more.max;
             level.is_set |= more.is_set;
         }
+    }
+}
+
+/// Names of the groups of turns: the first turns differ most, since what they send grows.
+pub const TURNS: [&str; 5] = ["1", "2", "3-4", "5-8", "9+"];
+
+/// The place of a turn in [`TURNS`]; none for a request that is no turn.
+const fn turn_place(turn: u16) -> Option<usize> {
+    match turn {
+        0 => None,
+        1 => Some(0),
+        2 => Some(1),
+        3 | 4 => Some(2),
+        5..=8 => Some(3),
+        _ => Some(4),
     }
 }
 

@@ -228,7 +228,7 @@ mod tests {
         for _ in 0..1_000 {
             tally.client_lag(Nanos::from_micros(30));
             tally.pass(Nanos::from_micros(100));
-            tally.gap(0, Nanos::from_millis(10));
+            tally.gap(0, 0, Nanos::from_millis(10));
         }
         let signals = judged(&tally, &[(0.5, 0.0); 5], Some(KernelCounts::default()));
         assert_eq!(verdict(&signals), Validity::Ok, "{signals:?}");

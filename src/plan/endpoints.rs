@@ -82,5 +82,6 @@ fn endpoint(api: Api, way: Way, defaults: &RequestDefaults<'_>) -> Kind {
         timeouts: Timeouts { connect: limit, first_byte: limit, stall: limit, total: limit },
         optional: true,
         behaviors: BehaviorMix::default(),
+        conversation: None,
     }
 }

@@ -40,6 +40,10 @@ pub const MAX_PROMPT_TOKENS: u32 = 1_000_000;
 pub const MAX_TOKENS: u32 = 10_000_000;
 /// Fastest of the slow readers: beyond 100 MB/s nothing about them would be slow.
 pub const MAX_SLOW_BYTES_PER_SECOND: u32 = 100_000_000;
+/// Turns of a conversation: no person and few agents go on for so long.
+pub const MAX_TURNS: u16 = 10_000;
+/// Rounds of tool calls in one turn.
+pub const MAX_TOOL_ROUNDS: u16 = 1000;
 /// Extra headers: servers take about a hundred in all.
 pub const MAX_HEADERS: usize = 64;
 /// Bytes of one header: what servers commonly take.

@@ -1,6 +1,7 @@
 //! The mix: kinds of request as written → [`Mix`].
 
 use super::behavior::behaviors;
+use super::conversation::conversation;
 use super::profile::{MaxTokens, NamedTimeouts, ProfileFile, Request, Timeout, WrittenPrompt};
 use super::request_defaults::{Choice, PATH, RequestDefaults, is_model, is_path};
 use super::source::Changed;
@@ -146,6 +147,7 @@ impl Row<'_> {
             timeouts: self.timeouts(timeout)?,
             optional: false,
             behaviors: behaviors(self.written, request, &self.key)?,
+            conversation: conversation(self.written, request, api, &self.key)?,
         })
     }
 

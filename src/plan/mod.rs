@@ -6,6 +6,7 @@
 mod access;
 mod arrivals;
 mod behavior;
+mod conversation;
 mod credentials;
 mod endpoints;
 mod error;
@@ -45,7 +46,7 @@ pub use tuning::Tuning;
 
 pub use crate::api::Api;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime};
-pub use crate::mix::{After, BehaviorMix, Kind, Leave, Mix, Prompt, PromptSource, Secret, Timeouts};
+pub use crate::mix::{After, BehaviorMix, Conversation, Kind, Leave, Mix, Prompt, PromptSource, Secret, Timeouts};
 pub use crate::net::access::{Roots, Tls};
 pub use crate::net::{Access, Target};
 pub use crate::server::{Source, Spec};

@@ -169,6 +169,8 @@ pub struct Request {
     pub prompt: Option<WrittenPrompt>,
     pub max_tokens: Option<MaxTokens>,
     pub timeout: Option<Timeout>,
+    /// Its users go on with what was said before.
+    pub conversation: Option<Conversation>,
     /// Its users give up.
     pub cancel: Option<Leave>,
     pub drop: Option<Leave>,
@@ -181,6 +183,34 @@ pub struct Request {
     pub include_usage: bool,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+}
+
+/// How users converse.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a conversation, like { turns = { min = 2, max = 8 } }")]
+pub struct Conversation {
+    pub turns: Turns,
+    /// Pause before each further message of the user's.
+    pub think_time: Option<ThinkTime>,
+    /// Who keeps what was said.
+    pub history: Option<String>,
+    /// A header that names the conversation.
+    pub affinity_header: Option<String>,
+    /// What every tool returns.
+    pub tool_result: Option<String>,
+    pub max_tool_rounds: Option<i64>,
+}
+
+/// How many turns a conversation has.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected a number such as 4, or { min = 2, max = 8 }")]
+pub enum Turns {
+    Always(i64),
+    /// Drawn evenly.
+    Range {
+        min: i64,
+        max: i64,
+    },
 }
 
 /// One text, or a list of them.

@@ -6,7 +6,7 @@ use super::profile::ProfileFile;
 use super::source::{Changed, Origin};
 use super::{Plan, is_secret};
 use crate::load::{Arrivals, Shape, ThinkTime};
-use crate::mix::{After, BehaviorMix, Kind, PromptSource};
+use crate::mix::{After, BehaviorMix, Conversation, Kind, PromptSource};
 use crate::server::Source;
 use crate::threshold::Rule;
 use crate::units::Nanos;
@@ -202,6 +202,9 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
         list.add(&at("headers"), headers(&kind.headers));
     }
     add_behaviors(list, key, &kind.behaviors);
+    if let Some(how) = &kind.conversation {
+        add_conversation(list, &at("conversation"), how);
+    }
     let timeouts = kind.timeouts;
     for (name, time) in [
         ("connect", timeouts.connect),
@@ -212,6 +215,17 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
         let origin = timeout_origin(list, key, name);
         list.add_from(&at(&format!("timeout.{name}")), time.to_string(), origin);
     }
+}
+
+fn add_conversation(list: &mut Listing<'_>, key: &str, how: &Conversation) {
+    let at = |name: &str| format!("{key}.{name}");
+    list.add(&at("turns"), format!("{} to {}", how.turns.0, how.turns.1));
+    list.add(&at("think_time"), format!("{} to {}", how.think_time.0, how.think_time.1));
+    list.add(&at("history"), how.history.name().to_owned());
+    if let Some(name) = &how.affinity_header {
+        list.add(&at("affinity_header"), name.clone());
+    }
+    list.add(&at("max_tool_rounds"), how.max_tool_rounds.to_string());
 }
 
 /// What its users do beside waiting; most do nothing, and then nothing is said.

@@ -151,6 +151,7 @@ impl View {
             Some(numbers::failures(doc)),
             numbers::requests(&doc.requests),
             numbers::streams(&doc.requests),
+            numbers::conversations(doc),
             time::stages(&doc.stages),
             time::server(doc),
             time::changes(doc),

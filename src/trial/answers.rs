@@ -34,7 +34,7 @@ impl Ready {
         let targets = Targets::of(plan);
         let target = (i % (1 + plan.access.more_targets.len() as u32)) as u16;
         let mut request = Request::default();
-        RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed).write(target, 0, u64::from(i), &mut request);
+        RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed).write(target, 0, u64::from(i), None, &mut request);
         let kind = plan.mix.kinds.get(usize::from(request.kind)).map_or("", |kind| kind.name.as_str());
         if self.stop().is_signalled() {
             return Err(TrialError::Interrupted);

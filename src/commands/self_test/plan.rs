@@ -77,6 +77,7 @@ impl Job {
             timeouts: TIMEOUTS,
             optional: false,
             behaviors: BehaviorMix::default(),
+            conversation: None,
         };
         Plan {
             name: "self-test".to_owned(),

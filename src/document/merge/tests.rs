@@ -52,7 +52,7 @@ fn tally(samples: &[(u16, u64, u8, u32)]) -> Tally {
     let mut tally = Tally::new(2);
     for &raw in samples {
         tally.record(&sample(raw));
-        tally.gap(0, Nanos(raw.1 * 71));
+        tally.gap(0, 0, Nanos(raw.1 * 71));
     }
     tally.connection_opened(Nanos::from_micros(samples.len() as u64));
     tally.level(Gauge::Vus, samples.len() as u64);

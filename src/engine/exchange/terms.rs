@@ -1,10 +1,11 @@
 //! What an exchange is told, and what it answers.
 
-use crate::api::{Api, Reader};
+use crate::api::{Answer, Api, Delta, Flaw, Reader, Reply};
 use crate::engine::budget::Budget;
 use crate::engine::rx_time::ReceiveTime;
 use crate::metrics::{Failure, Outcome, Tally};
 use crate::mix::Kind;
+use crate::wire::sse;
 
 /// What is asked for: fixed per kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +37,29 @@ pub(in crate::engine) struct Incoming<'a> {
     pub(in crate::engine) early: bool,
     /// Understands the answers to this kind of request.
     pub(in crate::engine) reader: &'a mut Reader,
+    /// Takes the reply, if the request is a turn of a conversation.
+    pub(in crate::engine) reply: Option<&'a mut Reply>,
     /// Takes the gaps between tokens at once. Everything else waits for the end of the request.
     pub(in crate::engine) tally: &'a mut Tally,
+}
+
+impl Incoming<'_> {
+    /// What an event means. The reply takes what it adds.
+    #[inline]
+    pub(in crate::engine) fn read_event(&mut self, event: &sse::Event<'_>) -> Result<Delta, Flaw> {
+        match &mut self.reply {
+            None => self.reader.read_event(event),
+            Some(reply) => self.reader.read_reply(event, reply),
+        }
+    }
+
+    /// What a plain answer means. The reply takes what it says.
+    pub(in crate::engine) fn read_body(&mut self, body: &[u8]) -> Result<Answer, Flaw> {
+        match &mut self.reply {
+            None => self.reader.read_body(body),
+            Some(reply) => self.reader.read_whole_reply(body, reply),
+        }
+    }
 }
 
 /// What a response waits for. Each has a limit of its own.

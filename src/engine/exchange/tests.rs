@@ -1,6 +1,7 @@
 //! The stopwatch, to the nanosecond: bytes and instants go in by hand.
 
 use super::*;
+use crate::api::Reader;
 use crate::metrics::{Counter, Summary, Trend};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -60,6 +61,7 @@ impl Bench {
     fn read_late(&mut self, not_before: u64, at: u64, bytes: &str) -> Progress {
         let time = ReceiveTime { at: Nanos(at), not_before: Nanos(not_before) };
         let mut incoming = Incoming {
+            reply: None,
             time,
             budget: &Budget::new(u64::MAX),
             early: false,
@@ -72,6 +74,7 @@ impl Bench {
     fn eof(&mut self, at: u64) -> Progress {
         let time = ReceiveTime { at: Nanos(at), not_before: Nanos(at) };
         let mut incoming = Incoming {
+            reply: None,
             time,
             budget: &Budget::new(u64::MAX),
             early: false,
@@ -186,6 +189,7 @@ fn byte_by_byte_gives_the_same_answer() {
         let at = Nanos(i as u64 + 1);
         let time = ReceiveTime { at, not_before: at };
         let mut incoming = Incoming {
+            reply: None,
             time,
             budget: &Budget::new(u64::MAX),
             early: false,

@@ -9,7 +9,7 @@
 //! the connection may carry the next request.
 
 use super::channel::{Handshake, Phase};
-use super::{Exchange, Failure, Flaw, Outcome, Progress, Reader};
+use super::{Exchange, Failure, Flaw, Incoming, Outcome, Progress};
 use crate::units::Nanos;
 use crate::wire::{Event, sse, websocket};
 
@@ -73,14 +73,14 @@ impl Exchange {
     }
 
     /// Messages of the answer.
-    pub(super) fn on_messages(&mut self, bytes: &[u8], at: Nanos, reader: &mut Reader) -> Progress {
+    pub(super) fn on_messages(&mut self, bytes: &[u8], incoming: &mut Incoming<'_>) -> Progress {
         self.sample.bytes_received += bytes.len() as u64;
-        self.last_read = at;
+        self.last_read = incoming.time.at;
         let Some(mut channel) = self.channel.take() else {
             return Progress::Over { outcome: Outcome::Failed(Failure::Internal), reusable: false };
         };
         let progress = match &mut channel.phase {
-            Phase::Open(socket) => self.read_messages(socket, bytes, at, reader),
+            Phase::Open(socket) => self.read_messages(socket, bytes, incoming),
             Phase::Opening(_) => Progress::Over { outcome: Outcome::Failed(Failure::Internal), reusable: false },
         };
         self.channel = Some(channel);
@@ -91,8 +91,7 @@ impl Exchange {
         &mut self,
         socket: &mut websocket::Decoder,
         bytes: &[u8],
-        at: Nanos,
-        reader: &mut Reader,
+        incoming: &mut Incoming<'_>,
     ) -> Progress {
         let mut input = bytes;
         let mut over = false;
@@ -103,7 +102,7 @@ impl Exchange {
                 None => return Progress::More,
                 // Something after the end: the answer is complete, and the connection out of step.
                 Some(_) if over => return Progress::Over { outcome: self.outcome(), reusable: false },
-                Some(Ok(websocket::Event::Text(data))) => over = self.on_message(data, at, reader),
+                Some(Ok(websocket::Event::Text(data))) => over = self.on_message(data, incoming),
                 Some(Ok(websocket::Event::Closed)) => return Progress::Closed,
                 Some(Err(error)) => return self.broken(error, before),
             }
@@ -111,9 +110,10 @@ impl Exchange {
     }
 
     /// Whether the answer is over with this message.
-    fn on_message(&mut self, data: &[u8], at: Nanos, reader: &mut Reader) -> bool {
+    fn on_message(&mut self, data: &[u8], incoming: &mut Incoming<'_>) -> bool {
+        let at = incoming.time.at;
         self.sample.first_byte.get_or_insert(at);
-        let meaning = reader.read_event(&sse::Event { name: b"", data });
+        let meaning = incoming.read_event(&sse::Event { name: b"", data });
         if meaning.is_err() && self.flaw.is_none() {
             self.excerpt.event(data);
         }

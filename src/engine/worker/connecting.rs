@@ -58,13 +58,14 @@ impl Worker<'_> {
         let connection = &mut self.connections[slot];
         let (target, start) = (connection.route.target, connection.start);
         let request = &mut self.buffers.request;
-        self.writer.write(target, start.draw_vu, start.iteration, request);
+        self.writer.write(target, start.draw_vu, start.iteration, self.conversations.talk(slot), request);
         let expect = self.kinds[request.kind as usize].expect;
         connection.apply_behavior(request.behavior);
         // The clock of a request that is sent again goes on.
         if !connection.is_retried() {
             connection.exchange.begin(expect, now, false, self.tallies.placement(now));
             connection.exchange.sample.intended = self.schedule.is_open().then_some(start.intended);
+            self.note_turn(slot, now);
         }
     }
 

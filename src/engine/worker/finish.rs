@@ -20,6 +20,7 @@ impl Worker<'_> {
     /// The request is over: its sample is recorded and its user told.
     pub(super) fn finish(&mut self, slot: Slot, outcome: Outcome, reusable: bool, end: Nanos) {
         self.count_started(slot);
+        let outcome = self.judge_turn(slot, outcome);
         let connection = &self.connections[slot];
         let sample = self.goals.judged(connection.exchange.sample(outcome, end));
         let was_in_flight = connection.is_in_flight();
@@ -41,7 +42,9 @@ impl Worker<'_> {
         } else if let Some(stream) = self.take_stream(slot) {
             if aborts { stream.abort() } else { stream.close() }
         }
-        self.schedule.finished(slot.0, end, back_off);
+        if !self.goes_on(slot, outcome, end, leaves) {
+            self.schedule.finished(slot.0, end, back_off);
+        }
     }
 
     /// The request was over with its terminal event.

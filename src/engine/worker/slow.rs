@@ -35,6 +35,7 @@ impl Worker<'_> {
             time: ReceiveTime { at: now, not_before: now },
             budget: self.inbox.budget,
             early: false,
+            reply: self.conversations.reply(slot),
             reader: &mut self.kinds[connection.kind()].reader,
             tally: self.tallies.of(connection.phase()),
         };

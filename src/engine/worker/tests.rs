@@ -44,6 +44,7 @@ fn kind(name: &str, stream: bool) -> Kind {
         timeouts: Timeouts { connect: ms(400), first_byte: ms(700), stall: ms(200), total: ms(2_000) },
         optional: false,
         behaviors: BehaviorMix::default(),
+        conversation: None,
     }
 }
 

@@ -231,7 +231,7 @@ fn tally_of_steps(steps: &[Step]) -> Tally {
                     tally.example(failure, sample.end, format!("{} events", sample.token_events));
                 }
             }
-            Step::Gap(kind, gap) => tally.gap(*kind, Nanos(*gap)),
+            Step::Gap(kind, gap) => tally.gap(*kind, 0, Nanos(*gap)),
             Step::Opened(took) => tally.connection_opened(Nanos(*took)),
             Step::Stale(kind) => tally.stale_retry(*kind, true),
         }

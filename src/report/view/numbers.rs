@@ -45,6 +45,16 @@ const STREAMS_COLUMNS: &[Column] = &[
     column("p99", 8),
 ];
 
+const TURNS_COLUMNS: &[Column] = &[
+    column("", NAME + 1),
+    column("requests", 9),
+    column("failed", 9),
+    column("ttft p50", 9),
+    column("p99", 9),
+    column("turn p50", 9),
+    column("p99", 9),
+];
+
 /// The numbers of a run or of a kind of request, by name.
 type Numbers = BTreeMap<String, Measured>;
 
@@ -249,6 +259,28 @@ pub(super) fn streams(kinds: &BTreeMap<String, Numbers>) -> Option<Section> {
     let table = Table { columns: STREAMS_COLUMNS, has_head: true, rows: streams.map(row).collect() };
     let note = "p50, p95 and p99 of ttft, then of tbt".to_owned();
     (!table.rows.is_empty()).then(|| Section { title: "STREAMS", note, blocks: vec![Block::Table(table)] })
+}
+
+/// The turns of conversations, and how the conversations ended.
+pub(super) fn conversations(doc: &Document) -> Option<Section> {
+    let row = |(name, numbers): (&String, &Numbers)| {
+        let (failed, all) = rate(numbers, metrics::Rate::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));
+        let [ttft, turn] = [metrics::Trend::Ttft, metrics::Trend::TurnDuration].map(|of| {
+            let [p50, _, p99] = times(numbers, of);
+            [p50, p99]
+        });
+        let counts = [format!("turn {name}"), human::count(all), human::count(failed)];
+        Row::plain(counts.into_iter().chain(ttft).chain(turn).collect())
+    };
+    let table = Table { columns: TURNS_COLUMNS, has_head: true, rows: doc.turns.iter().map(row).collect() };
+    let ended = |how| counter(&doc.metrics, how).map_or(0, |counter| counter.count);
+    let note = format!(
+        "{} completed, {} aborted, {} interrupted",
+        human::count(ended(metrics::Counter::ConversationsCompleted)),
+        human::count(ended(metrics::Counter::ConversationsAborted)),
+        human::count(ended(metrics::Counter::ConversationsInterrupted)),
+    );
+    (!table.rows.is_empty()).then(|| Section { title: "CONVERSATIONS", note, blocks: vec![Block::Table(table)] })
 }
 
 fn times(numbers: &Numbers, of: metrics::Trend) -> [String; 3] {

@@ -1,0 +1,220 @@
+//! The users' conversations: one each, and who says something next.
+//!
+//! A conversation is one iteration of its user: the schedule starts it and is told when it is over.
+//! What happens in between, a request for each turn and for each round of tool calls, the schedule
+//! does not see.
+//!
+//! ```text
+//!   Start ──▶ request ──▶ reply ──┬── tools were called ──▶ results at once ──▶ request …
+//!                                 ├── turns are left ─────▶ think ────────────▶ request …
+//!                                 └── last turn, failure, end of the test ────▶ over
+//! ```
+
+use super::Worker;
+use crate::api::Reply;
+use crate::engine::slot::Slot;
+use crate::load::Start;
+use crate::metrics::{Counter, Failure, Outcome};
+use crate::mix::{Next, Talk};
+use crate::plan::Plan;
+use crate::units::Nanos;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// What the report calls it that a model has called tools more often than the profile allows.
+const TOO_MANY_TOOL_ROUNDS: &str = "tool rounds within max_tool_rounds";
+
+/// The conversations of a worker's users.
+#[derive(Debug)]
+pub(super) struct Conversations {
+    /// By slot. Empty if no kind of request converses.
+    users: Vec<User>,
+    /// Users that will speak, and when. The top is never out of date.
+    waiting: BinaryHeap<Reverse<(Nanos, u32)>>,
+}
+
+#[derive(Debug, Default)]
+struct User {
+    talk: Talk,
+    /// When it speaks next, if no request of its conversation is under way.
+    speaks_at: Option<Nanos>,
+}
+
+impl Conversations {
+    /// None are under way.
+    pub(super) fn new(shard: &Plan, slots: usize) -> Self {
+        let converse = shard.mix.kinds.iter().any(|kind| kind.conversation.is_some());
+        let slots = if converse { slots } else { 0 };
+        Self {
+            users: std::iter::repeat_with(User::default).take(slots).collect(),
+            waiting: BinaryHeap::with_capacity(slots),
+        }
+    }
+
+    /// Whether any kind of request converses.
+    pub(super) fn exist(&self) -> bool {
+        !self.users.is_empty()
+    }
+
+    /// The conversation of a user; none if it has none.
+    pub(super) fn talk(&self, slot: Slot) -> Option<&Talk> {
+        self.users.get(slot.0 as usize).map(|user| &user.talk).filter(|talk| talk.is_under_way())
+    }
+
+    fn talk_mut(&mut self, slot: Slot) -> Option<&mut Talk> {
+        self.users.get_mut(slot.0 as usize).map(|user| &mut user.talk)
+    }
+
+    /// What takes the reply to the present request.
+    pub(super) fn reply(&mut self, slot: Slot) -> Option<&mut Reply> {
+        self.talk_mut(slot).filter(|talk| talk.is_under_way()).map(|talk| &mut talk.reply)
+    }
+
+    /// When the next user speaks.
+    pub(super) fn next_due(&self) -> Option<Nanos> {
+        self.waiting.peek().map(|Reverse((at, _))| *at)
+    }
+
+    fn wait(&mut self, slot: Slot, until: Nanos) {
+        self.users[slot.0 as usize].speaks_at = Some(until);
+        self.waiting.push(Reverse((until, slot.0)));
+    }
+
+    /// Takes the next user that is due by `now`.
+    fn take_due(&mut self, now: Nanos) -> Option<(Slot, Nanos)> {
+        let Reverse((at, slot)) = *self.waiting.peek().filter(|Reverse((at, _))| *at <= now)?;
+        self.users[slot as usize].speaks_at = None;
+        self.drop_outdated();
+        Some((Slot(slot), at))
+    }
+
+    /// The user will not speak. Whether it would have.
+    fn silence(&mut self, slot: Slot) -> bool {
+        let Some(user) = self.users.get_mut(slot.0 as usize) else { return false };
+        let waited = user.speaks_at.take().is_some();
+        if waited {
+            self.drop_outdated();
+        }
+        waited
+    }
+
+    /// Restores the invariant of the heap.
+    fn drop_outdated(&mut self) {
+        while let Some(&Reverse((at, slot))) = self.waiting.peek()
+            && self.users[slot as usize].speaks_at != Some(at)
+        {
+            self.waiting.pop();
+        }
+    }
+}
+
+impl Worker<'_> {
+    /// Begins the conversation that the user's iteration is, if it is one.
+    pub(super) fn begin_conversation(&mut self, start: Start) {
+        if !self.conversations.exist() {
+            return;
+        }
+        // Users that start together would stay in step for as many turns as a conversation has.
+        let shortens = start.iteration == 0 && !self.schedule.is_open() && self.runs_by_time;
+        if let Some(talk) = self.conversations.talk_mut(Slot(start.slot)) {
+            self.writer.begin_conversation(start.draw_vu, start.iteration, shortens, talk);
+        }
+    }
+
+    /// Sends the next message of a user whose turn it is. Whether there was one.
+    pub(super) fn speak_next(&mut self, now: Nanos) -> bool {
+        let Some((slot, due)) = self.conversations.take_due(now) else { return false };
+        let start = Start { intended: due, ..self.connections[slot].start };
+        self.begin(start);
+        true
+    }
+
+    /// The present request of a conversation is about to be sent at `now`.
+    pub(super) fn note_turn(&mut self, slot: Slot, now: Nanos) {
+        if let Some(talk) = self.conversations.talk_mut(slot).filter(|talk| talk.is_under_way()) {
+            // A request that is sent again must not keep what came of its first answer.
+            talk.reply.clear();
+            talk.began.get_or_insert(now);
+            self.connections[slot].exchange.sample.turn = talk.turn();
+        }
+    }
+
+    /// How a request ends, seen as a turn: a success whose conversation cannot go on is none.
+    pub(super) fn judge_turn(&mut self, slot: Slot, outcome: Outcome) -> Outcome {
+        if outcome != Outcome::Success {
+            return outcome;
+        }
+        let connection = &mut self.connections[slot];
+        let Some(talk) = self.conversations.talk(slot) else { return outcome };
+        if talk.reply.is_too_long() {
+            return Outcome::Failed(Failure::TooLarge);
+        }
+        if self.writer.has_too_many_tool_rounds(connection.kind(), talk) {
+            connection.exchange.sample.check_failed = Some(TOO_MANY_TOOL_ROUNDS);
+            return Outcome::Failed(Failure::Check);
+        }
+        outcome
+    }
+
+    /// Whether the user's conversation goes on after a request that ended so at `end`. If not, it is
+    /// over and counted. `leaves`: the user was ramped away.
+    pub(super) fn goes_on(&mut self, slot: Slot, outcome: Outcome, end: Nanos, leaves: bool) -> bool {
+        let Some(talk) = self.conversations.talk_mut(slot).filter(|talk| talk.is_under_way()) else { return false };
+        let connection = &self.connections[slot];
+        let (start, kind, phase) = (connection.start, connection.kind() as u16, connection.phase());
+        let turn = connection.exchange.sample.turn;
+        let stops = leaves || self.ending.is_stopped() || end >= self.schedule.end();
+        let how = match outcome {
+            Outcome::Success => {
+                let began = talk.began;
+                let next = self.writer.take_reply(start.draw_vu, start.iteration, talk);
+                if !matches!(next, Next::ToolResults) {
+                    let took = end.since(began.unwrap_or(end));
+                    talk.began = None;
+                    self.tallies.of(phase).turn_over(kind, turn, took);
+                }
+                match next {
+                    Next::End => Counter::ConversationsCompleted,
+                    _ if stops => Counter::ConversationsInterrupted,
+                    Next::ToolResults => return self.goes_on_at(slot, end),
+                    Next::Turn(pause) => return self.goes_on_at(slot, end.saturating_add(pause)),
+                }
+            }
+            Outcome::Failed(_) | Outcome::Cancelled => Counter::ConversationsAborted,
+            Outcome::Interrupted => Counter::ConversationsInterrupted,
+        };
+        let in_window = self.connections[slot].exchange.window.covers(end);
+        self.end_conversation(slot, phase, kind, how, in_window);
+        false
+    }
+
+    fn goes_on_at(&mut self, slot: Slot, at: Nanos) -> bool {
+        self.conversations.wait(slot, at);
+        true
+    }
+
+    fn end_conversation(&mut self, slot: Slot, phase: u16, kind: u16, how: Counter, in_window: bool) {
+        self.tallies.of(phase).conversation_over(kind, how, in_window);
+        if let Some(talk) = self.conversations.talk_mut(slot) {
+            talk.end();
+        }
+    }
+
+    /// Ends the conversation of a user that thinks: it was ramped away, or the test is over.
+    pub(super) fn interrupt_pause(&mut self, slot: Slot, now: Nanos) {
+        if self.conversations.silence(slot) {
+            let connection = &self.connections[slot];
+            let (kind, placement) = (connection.kind() as u16, self.tallies.placement(now));
+            let in_window = placement.window.covers(now);
+            self.end_conversation(slot, placement.phase, kind, Counter::ConversationsInterrupted, in_window);
+            self.schedule.finished(slot.0, now, Nanos::ZERO);
+        }
+    }
+
+    /// Ends every conversation whose user thinks.
+    pub(super) fn interrupt_pauses(&mut self, now: Nanos) {
+        while let Some(Reverse((_, slot))) = self.conversations.waiting.peek() {
+            self.interrupt_pause(Slot(*slot), now);
+        }
+    }
+}

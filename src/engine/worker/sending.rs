@@ -1,0 +1,68 @@
+//! How a request is put on the wire: on the connection that its user has, on a new one, or again.
+
+use super::Worker;
+use crate::engine::connection::State;
+use crate::engine::exchange::Expect;
+use crate::engine::slot::Slot;
+
+impl Worker<'_> {
+    pub(super) fn send(&mut self, slot: Slot) {
+        let connection = &mut self.connections[slot];
+        let request = &mut self.buffers.request;
+        let (target, start) = (connection.route.target, connection.start);
+        self.writer.write(target, start.draw_vu, start.iteration, self.conversations.talk(slot), request);
+        let expect = self.kinds[request.kind as usize].expect;
+        if !connection.can_carry(expect) {
+            return self.switch_connection(slot, expect);
+        }
+        let intended = self.schedule.is_open().then_some(connection.start.intended);
+        // Read immediately before the write: everything is measured from here.
+        let now = self.clock.now();
+        connection.apply_behavior(request.behavior);
+        let step = connection.send(&request.bytes, expect, now, self.tallies.placement(now));
+        connection.exchange.sample.intended = intended;
+        self.note_turn(slot, now);
+        self.count_started(slot);
+        self.counts.set_in_flight(self.counts.in_flight + 1, &mut self.tallies.tally);
+        self.follow_at(slot, step, now);
+    }
+
+    pub(super) fn send_on_new_connection(&mut self, slot: Slot) {
+        self.close(slot);
+        self.connections[slot].state = State::Queued;
+        self.connect_queue.waiting.push_back(slot);
+    }
+
+    /// The request cannot be sent over the connection as it is: a fresh connection becomes a
+    /// WebSocket, any other gives way to a new one.
+    pub(super) fn switch_connection(&mut self, slot: Slot, expect: Expect) {
+        let connection = &mut self.connections[slot];
+        if !connection.is_fresh() {
+            return self.send_on_new_connection(slot);
+        }
+        let (route, start, request) = (connection.route, connection.start, &mut self.buffers.request);
+        let key = self.writer.write_upgrade(route.target, start.draw_vu, start.iteration, request);
+        let now = self.clock.now();
+        let step = connection.upgrade(&request.bytes, key.accept(), expect.kind, now);
+        self.follow_at(slot, step, now);
+    }
+
+    /// The connection has become a WebSocket.
+    pub(super) fn upgraded(&mut self, slot: Slot) {
+        if let Some(channel) = &self.connections[slot].exchange.channel {
+            self.tallies.tally.websocket_opened(self.clock.now().since(channel.since));
+        }
+        self.send(slot);
+    }
+
+    /// The server had closed the connection before it saw the request.
+    pub(super) fn send_again(&mut self, slot: Slot) {
+        let exchange = &self.connections[slot].exchange;
+        let (kind, in_window) = (exchange.sample.kind, exchange.window.covers(self.clock.now()));
+        self.tallies.of(exchange.phase).stale_retry(kind, in_window);
+        self.counts.set_in_flight(self.counts.in_flight - 1, &mut self.tallies.tally);
+        self.close(slot);
+        self.connections[slot].retry();
+        self.connect_queue.waiting.push_front(slot);
+    }
+}

@@ -1,0 +1,127 @@
+//! How users converse: as written → [`Conversation`].
+
+use super::profile::{self, ProfileFile, Request};
+use super::{PlanError, headers, limits};
+use crate::api::{Api, History};
+use crate::mix::Conversation;
+use crate::units::Nanos;
+
+/// What a tool returns if the profile does not say.
+const TOOL_RESULT: &str = "The tool has done what was asked. There is nothing to report.";
+/// Rounds of tool calls in a turn if the profile does not say.
+const TOOL_ROUNDS: u16 = 8;
+
+/// The conversations of one kind of request, which stands at `key`; none if its requests stand for
+/// themselves.
+pub(super) fn conversation(
+    written: &ProfileFile,
+    request: &Request,
+    api: Api,
+    key: &str,
+) -> Result<Option<Conversation>, PlanError> {
+    let Some(asked) = &request.conversation else { return Ok(None) };
+    let key = |name: &str| format!("{key}.conversation.{name}");
+    if !api.converses() {
+        let known = Api::ALL.into_iter().filter(|api| api.converses()).map(Api::name).collect::<Vec<_>>().join(", ");
+        let problem = format!("{} has no conversations: expected one of {known}", api.name());
+        return Err(written.error(key("").trim_end_matches('.'), problem));
+    }
+    check_choices(written, request, &key)?;
+    Ok(Some(Conversation {
+        turns: turns(written, asked, &key)?,
+        think_time: think_time(written, asked, &key)?,
+        history: history(written, asked, api, &key)?,
+        affinity_header: affinity_header(written, request, asked, &key)?,
+        tool_result: asked.tool_result.clone().unwrap_or_else(|| TOOL_RESULT.to_owned()),
+        max_tool_rounds: written
+            .whole(&key("max_tool_rounds"), asked.max_tool_rounds, 0..=u64::from(limits::MAX_TOOL_ROUNDS))?
+            .map_or(TOOL_ROUNDS, |n| n as u16),
+    }))
+}
+
+/// A conversation goes on with one answer: a request that asks for several has no one reply.
+fn check_choices(written: &ProfileFile, request: &Request, key: &impl Fn(&str) -> String) -> Result<(), PlanError> {
+    let body = request.body.as_ref();
+    match body.and_then(|body| body.get("n")) {
+        Some(n) if n.as_integer() != Some(1) => {
+            let problem = format!("cannot go on with one of several answers: expected no `n = {n}` in `body`");
+            Err(written.error(key("").trim_end_matches('.'), problem))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn turns(
+    written: &ProfileFile,
+    asked: &profile::Conversation,
+    key: &impl Fn(&str) -> String,
+) -> Result<(u16, u16), PlanError> {
+    let allowed = || 1..=u64::from(limits::MAX_TURNS);
+    let (min, max) = match &asked.turns {
+        profile::Turns::Always(n) => (Some(*n), Some(*n)),
+        profile::Turns::Range { min, max } => (Some(*min), Some(*max)),
+    };
+    let min = written.whole(&key("turns"), min, allowed())?.unwrap_or(1);
+    let max = written.whole(&key("turns"), max, allowed())?.unwrap_or(min);
+    if min > max {
+        return Err(written.error(&key("turns"), format!("min = {min} is above max = {max}: expected min ≤ max")));
+    }
+    Ok((min as u16, max as u16))
+}
+
+fn think_time(
+    written: &ProfileFile,
+    asked: &profile::Conversation,
+    key: &impl Fn(&str) -> String,
+) -> Result<(Nanos, Nanos), PlanError> {
+    let (min, max) = match &asked.think_time {
+        None => return Ok((Nanos::ZERO, Nanos::ZERO)),
+        Some(profile::ThinkTime::Fixed(time)) => (time, time),
+        Some(profile::ThinkTime::Drawn(drawn)) => (&drawn.min, &drawn.max),
+    };
+    let time = |text: &String| written.time(&key("think_time"), text);
+    let (min, max) = (time(min)?, time(max)?);
+    if min > max {
+        return Err(written.error(&key("think_time"), format!("min = {min} is above max = {max}: expected min ≤ max")));
+    }
+    Ok((min, max))
+}
+
+fn history(
+    written: &ProfileFile,
+    asked: &profile::Conversation,
+    api: Api,
+    key: &impl Fn(&str) -> String,
+) -> Result<History, PlanError> {
+    match asked.history.as_deref() {
+        None | Some("live") => Ok(History::Messages),
+        Some("server") if api.keeps_history() => Ok(History::PreviousResponse),
+        Some("server") => {
+            let problem = format!("`server` is for the Responses API: expected `live` beside {}", api.name());
+            Err(written.error(&key("history"), problem))
+        }
+        Some(other) => {
+            let problem = format!(
+                "`{other}` is unknown: expected `live` (every message is sent again) or `server` (the \
+                                   server keeps the messages, and each request names the response before)"
+            );
+            Err(written.error(&key("history"), problem))
+        }
+    }
+}
+
+fn affinity_header(
+    written: &ProfileFile,
+    request: &Request,
+    asked: &profile::Conversation,
+    key: &impl Fn(&str) -> String,
+) -> Result<Option<String>, PlanError> {
+    let Some(name) = &asked.affinity_header else { return Ok(None) };
+    if request.websocket {
+        let problem = "names a conversation in each request, and a WebSocket has a header only when it opens: expected \
+                       no `affinity_header` beside `websocket`";
+        return Err(written.error(&key("affinity_header"), problem));
+    }
+    headers::header(name, "x").map_err(|problem| written.error(&key("affinity_header"), problem))?;
+    Ok(Some(name.clone()))
+}
