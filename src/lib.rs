@@ -80,6 +80,7 @@
 //! | 2 | `server` | a server as a child process |
 //! | 2 | `watch` | a server seen from outside |
 //! | 2 | `origin` | the server of known instants that the client itself is judged by |
+//! | 1 | `dataset` | files of requests: data sets and traces → rows in one arena |
 //! | 1 | `wire`, `load`, `net`, `metrics`, `host` | bytes; when to start; sockets; numbers; this machine |
 //! | 0 | `units`, `exit`, `redact` | durations, rates; exit codes; what takes secrets out of text |
 //!
@@ -90,7 +91,7 @@
 //! # Invariants, kept by the test below
 //!
 //! 1. Imports point downward only, as in the table.
-//! 2. Nothing in `wire`, `api`, `load`, `mix`, `plan`, `metrics`, `threshold`, `compare`, `report`
+//! 2. Nothing in `wire`, `api`, `dataset`, `load`, `mix`, `plan`, `metrics`, `threshold`, `compare`, `report`
 //!    does I/O or reads a clock. Time is an argument: `now` goes in, the next deadline comes out.
 //! 3. The clock of a test is read in `engine/clock.rs` only; `server` and `live` may wait, `trial`
 //!    stamps the run with the wall clock, each with a reasoned `#[expect]`. `origin` is a server
@@ -125,6 +126,7 @@ pub mod api;
 pub(crate) mod cli;
 pub mod commands;
 pub mod compare;
+pub mod dataset;
 pub mod document;
 pub mod engine;
 pub mod exit;

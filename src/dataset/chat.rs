@@ -1,0 +1,44 @@
+//! Chats: `{"messages":[{"role", "content"},…]}`. What is sent ends with the last message that is
+//! not the model's: the answer to it is what the server shall say.
+
+use super::error::ReadError;
+use super::json::pick;
+use super::members::{elements, is_object, member};
+use super::row::{Read, Row, RowBody};
+
+pub(super) fn row(line: u64, record: &str) -> Read<'_> {
+    let [messages] = pick(line, record, ["messages"])?;
+    let messages = messages.ok_or_else(|| {
+        ReadError::at(line, "has no `messages`: expected [{\"role\": \"user\", \"content\": …}, …] there")
+    })?;
+    Ok(body(line, messages)?.map(Row::of))
+}
+
+/// The messages up to the last one that asks for an answer, without the closing bracket.
+pub(super) fn body(line: u64, messages: &str) -> Result<Result<RowBody<'_>, &'static str>, ReadError> {
+    if !messages.starts_with('[') {
+        return Err(ReadError::at(line, "`messages` is not a list: expected [{\"role\": …, \"content\": …}, …]"));
+    }
+    // Elements are slices of the list, so that where one ends is a difference of addresses.
+    let end_of = |message: &str| message.as_ptr() as usize + message.len() - messages.as_ptr() as usize;
+    let mut asked = None;
+    for message in elements(messages) {
+        if !is_object(message) {
+            return Err(ReadError::at(
+                line,
+                "has a message that is not an object: expected {\"role\": …, \"content\": …}",
+            ));
+        }
+        match member(message, "role") {
+            Some("\"user\"" | "\"tool\"" | "\"function\"") => asked = Some(end_of(message)),
+            Some(_) => {}
+            None => {
+                return Err(ReadError::at(
+                    line,
+                    "has a message without `role`: expected {\"role\": …, \"content\": …}",
+                ));
+            }
+        }
+    }
+    Ok(asked.map(|end| RowBody::Messages(&messages[..end])).ok_or("no message is a user's"))
+}

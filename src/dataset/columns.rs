@@ -1,0 +1,61 @@
+//! Names of columns: those that were told, or those that a format has.
+
+use super::error::ReadError;
+
+/// Names of columns, where the file has others than its format says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Columns {
+    /// The prompt.
+    pub prompt: Option<String>,
+    /// The instant of a trace's row.
+    pub at: Option<String>,
+    /// Tokens of the prompt.
+    pub input: Option<String>,
+    /// Tokens of the answer.
+    pub output: Option<String>,
+}
+
+pub(super) const PROMPT: &[&str] = &["prompt"];
+pub(super) const AT: &[&str] = &["timestamp", "at"];
+pub(super) const INPUT: &[&str] = &["input_length", "input_tokens", "prompt_tokens"];
+pub(super) const OUTPUT: &[&str] = &["output_length", "output_tokens", "completion_tokens"];
+
+/// The columns of a file by position in `present`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Found {
+    pub(super) prompt: Option<usize>,
+    pub(super) at: Option<usize>,
+    pub(super) input: Option<usize>,
+    pub(super) output: Option<usize>,
+}
+
+impl Columns {
+    /// Finds each column: the one that was told, which has to be there, or the first that is known.
+    pub(super) fn find(&self, line: u64, present: &[&str]) -> Result<Found, ReadError> {
+        let find = |told: Option<&String>, known: &[&str]| match told {
+            Some(name) => match present.iter().position(|column| column == name) {
+                Some(at) => Ok(Some(at)),
+                None => Err(missing(line, name, present)),
+            },
+            None => Ok(known.iter().find_map(|name| present.iter().position(|column| column == name))),
+        };
+        Ok(Found {
+            prompt: find(self.prompt.as_ref(), PROMPT)?,
+            at: find(self.at.as_ref(), AT)?,
+            input: find(self.input.as_ref(), INPUT)?,
+            output: find(self.output.as_ref(), OUTPUT)?,
+        })
+    }
+}
+
+/// A column is not there.
+pub(super) fn missing(line: u64, name: &str, present: &[&str]) -> ReadError {
+    /// Names that a message repeats.
+    const MOST: usize = 12;
+    let mut shown: Vec<String> = present.iter().take(MOST).map(|name| super::json::shown(name)).collect();
+    if present.len() > MOST {
+        shown.push("…".to_owned());
+    }
+    let shown = if shown.is_empty() { "none".to_owned() } else { shown.join(", ") };
+    ReadError::at(line, format!("has no column `{name}`: expected it among those that are there, which are {shown}"))
+}

@@ -1,0 +1,389 @@
+//! A file → [`Rows`]: every row rendered as it will be sent, and what was read of the file.
+
+use super::arena::Rows;
+use super::columns::Columns;
+use super::csv::Csv;
+use super::detect::detect;
+use super::error::ReadError;
+use super::format::Format;
+use super::instant::Unit;
+use super::members::{elements, is_named, member, members};
+use super::records::{Layout, Records};
+use super::row::{Read as ReadRow, Row, RowBody};
+use crate::units::Nanos;
+use flate2::bufread::MultiGzDecoder;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+
+/// What a gzip file begins with (RFC 1952, section 2.3.1).
+const GZIP: &[u8] = b"\x1f\x8b";
+/// Bytes read at a time.
+const READ_BYTES: usize = 256 << 10;
+/// Most rows: they are numbered with 32 bits.
+const MAX_ROWS: usize = 1 << 31;
+
+/// How a file is read, and what its rows become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// None to find out.
+    pub format: Option<Format>,
+    pub columns: Columns,
+    /// Where a prompt stands in a request.
+    pub form: Form,
+    /// Whether requests ask for a stream: a whole body has to agree.
+    pub stream: bool,
+    /// Set `stream` in whole bodies.
+    pub patch_stream: bool,
+    /// Set `model` in whole bodies to this name.
+    pub patch_model: Option<String>,
+    /// How the path ends that a batch's row must have been written for.
+    pub url_end: &'static str,
+    /// Most memory that rows may take, in bytes.
+    pub most_memory: u64,
+    /// Rows have instants, in this unit if it was told.
+    pub trace: Option<Option<Unit>>,
+    /// Put the rows into an order drawn from this seed.
+    pub shuffle: Option<u64>,
+    /// Size of the file as it lies on the disk, if known.
+    pub size: Option<u64>,
+}
+
+/// Where a prompt stands in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// In the place of one string.
+    Text,
+    /// In the place of a list of messages.
+    Messages,
+    /// The same, with a system message beside the list (Anthropic).
+    SystemApart,
+}
+
+/// Rows that cannot be sent, by reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unused {
+    pub reason: String,
+    pub rows: u64,
+    /// The line of the first one, from 1.
+    pub first_line: u64,
+}
+
+/// What was read of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    pub format: Format,
+    /// What the instants count.
+    pub unit: Unit,
+    /// Rows that the file has.
+    pub rows: u64,
+    pub unused: Vec<Unused>,
+    /// Rows with a length of the answer of their own.
+    pub with_output: u64,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    pub rows: Rows,
+    /// When each row is due, from the first one on; empty if this is not a trace.
+    pub instants: Vec<Nanos>,
+    pub facts: Facts,
+}
+
+/// Reads all rows. At least one of them can be sent.
+pub fn load(input: &mut dyn BufRead, options: &Options) -> Result<Loaded, ReadError> {
+    let start = input.fill_buf().map_err(|error| ReadError::io(1, &error))?;
+    if start.starts_with(GZIP) {
+        let input = BufReader::with_capacity(READ_BYTES, MultiGzDecoder::new(input));
+        return read(input, options);
+    }
+    read(input, options)
+}
+
+fn read(input: impl BufRead, options: &Options) -> Result<Loaded, ReadError> {
+    let mut records = Records::new(input)?;
+    let is_csv = match options.format {
+        Some(format) => format.is_csv(),
+        None => records.layout() == Layout::Lines && !records.begins_with(b'{')?,
+    };
+    let mut loader = Loader::new(options);
+    let format = if is_csv { loader.csv(records)? } else { loader.json(&mut records)? };
+    loader.finish(format)
+}
+
+struct Loader<'o> {
+    options: &'o Options,
+    rows: Rows,
+    instants: Vec<Nanos>,
+    /// The first instant, as written, and the last, with its line.
+    first_at: Option<i64>,
+    last_at: i64,
+    unused: BTreeMap<&'static str, (u64, u64)>,
+    read: u64,
+    with_output: u64,
+    unit: Unit,
+}
+
+impl<'o> Loader<'o> {
+    fn new(options: &'o Options) -> Self {
+        let mut rows = Rows::default();
+        rows.reserve(options.size.unwrap_or_default().min(options.most_memory) as usize);
+        Self {
+            options,
+            rows,
+            instants: Vec::new(),
+            first_at: None,
+            last_at: 0,
+            unused: BTreeMap::new(),
+            read: 0,
+            with_output: 0,
+            unit: Unit::Seconds,
+        }
+    }
+
+    fn csv(&mut self, records: Records<impl BufRead>) -> Result<Format, ReadError> {
+        let (input, line) = records.into_input();
+        let mut csv = Csv::new(input, line, self.options.format, &self.options.columns)?;
+        if self.options.trace.is_some() && !csv.has_instants() {
+            return Err(csv.no_instants());
+        }
+        self.unit = self.options.trace.flatten().unwrap_or(csv.format().unit());
+        csv.set_unit(self.unit);
+        let format = csv.format();
+        while let Some((line, row)) = csv.next()? {
+            self.add(line, row)?;
+        }
+        Ok(format)
+    }
+
+    fn json(&mut self, records: &mut Records<impl BufRead>) -> Result<Format, ReadError> {
+        let mut format = self.options.format;
+        while let Some(record) = records.next()? {
+            let known = match format {
+                Some(known) => known,
+                None => detect(record.line, record.text, &self.options.columns)?,
+            };
+            if format.is_none() || self.read == 0 {
+                self.begin(known, record.line)?;
+            }
+            format = Some(known);
+            self.add(record.line, known.row(record.line, record.text, &self.options.columns, self.unit))?;
+        }
+        format.ok_or_else(|| ReadError::whole("is empty: expected at least one row"))
+    }
+
+    /// The format is known.
+    fn begin(&mut self, format: Format, line: u64) -> Result<(), ReadError> {
+        self.unit = self.options.trace.flatten().unwrap_or(format.unit());
+        if self.options.trace.is_some() && !format.has_instants() {
+            let problem = format!("has the format {}, whose rows have no instants: expected a trace", format.name());
+            return Err(ReadError::at(line, problem));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, line: u64, row: ReadRow<'_>) -> Result<(), ReadError> {
+        self.read += 1;
+        let result = match row? {
+            Ok(row) => {
+                let at = if self.options.trace.is_some() { self.instant(line, row.at)? } else { Nanos::ZERO };
+                self.render(row).map(|()| at)
+            }
+            Err(reason) => Err(reason),
+        };
+        match result {
+            Ok(at) if self.options.trace.is_some() => self.instants.push(at),
+            Ok(_) => {}
+            Err(reason) => {
+                let seen = self.unused.entry(reason).or_insert((0, line));
+                seen.0 += 1;
+            }
+        }
+        let most = self.options.most_memory;
+        if self.rows.memory() as u64 > most || self.rows.len() >= MAX_ROWS {
+            let problem = format!(
+                "needs more than {} of memory: expected a smaller file, or more with --dataset-memory",
+                mebibytes(most)
+            );
+            return Err(ReadError::at(line, problem));
+        }
+        Ok(())
+    }
+
+    /// When the row is due, from the first one on.
+    fn instant(&mut self, line: u64, at: Option<i64>) -> Result<Nanos, ReadError> {
+        let at = at.ok_or_else(|| ReadError::at(line, "has no instant: expected one in every row of a trace"))?;
+        let first = *self.first_at.get_or_insert(at);
+        if at < self.last_at {
+            let back = Nanos((self.last_at - at) as u64);
+            return Err(ReadError::at(
+                line,
+                format!("goes back in time by {back}: expected rows in the order of their instants"),
+            ));
+        }
+        self.last_at = at;
+        Ok(Nanos((at - first) as u64))
+    }
+
+    /// Writes the row as it will be sent.
+    fn render(&mut self, row: Row<'_>) -> Result<(), &'static str> {
+        let start = self.rows.next_start();
+        let url = row.url.map(|url| url.trim_matches('"'));
+        if url.is_some_and(|url| !url.ends_with(self.options.url_end)) {
+            return Err("its url is another API's");
+        }
+        let is_whole = matches!(row.body, RowBody::Whole(_));
+        let written = match row.body {
+            RowBody::Words { tokens, blocks } => {
+                self.rows.push_words(tokens, &blocks, row.output_tokens);
+                self.with_output += u64::from(row.output_tokens.is_some());
+                return Ok(());
+            }
+            RowBody::Quoted(text) => {
+                self.prompt(|out| out.extend_from_slice(text.as_bytes()));
+                Ok(())
+            }
+            RowBody::Text(text) => {
+                // Writing into memory does not fail.
+                self.prompt(|out| drop(serde_json::to_writer(out, &text)));
+                Ok(())
+            }
+            RowBody::Messages(list) => self.messages(list),
+            RowBody::Whole(body) => self.whole(body),
+        };
+        match written {
+            Ok(()) => {
+                self.rows.push_bytes(start, is_whole, row.output_tokens);
+                self.with_output += u64::from(row.output_tokens.is_some());
+            }
+            Err(_) => self.rows.undo(start),
+        }
+        written
+    }
+
+    fn prompt(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let out = self.rows.out();
+        if self.options.form == Form::Text {
+            write(out);
+        } else {
+            out.extend_from_slice(br#"[{"role":"user","content":"#);
+            write(out);
+            out.extend_from_slice(b"}]");
+        }
+    }
+
+    fn messages(&mut self, list: &str) -> Result<(), &'static str> {
+        let out = self.rows.out();
+        match self.options.form {
+            Form::Text => return Err("it has messages, and the API takes one text"),
+            Form::Messages => {
+                out.extend_from_slice(list.as_bytes());
+                out.push(b']');
+            }
+            Form::SystemApart => {
+                let mut system = None;
+                let mut separator = b'[';
+                for message in elements(list) {
+                    match member(message, "role") {
+                        Some("\"system\"" | "\"developer\"") if system.is_none() => system = member(message, "content"),
+                        Some("\"user\"" | "\"assistant\"") => {
+                            out.push(separator);
+                            out.extend_from_slice(message.as_bytes());
+                            separator = b',';
+                        }
+                        Some("\"system\"" | "\"developer\"") => return Err("it has several system messages"),
+                        _ => return Err("it has a role that anthropic-messages does not know"),
+                    }
+                }
+                out.push(b']');
+                if let Some(system) = system {
+                    out.extend_from_slice(b",\"system\":");
+                    out.extend_from_slice(system.as_bytes());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A body byte for byte, but for what shall be patched.
+    fn whole(&mut self, body: &str) -> Result<(), &'static str> {
+        let options = self.options;
+        let streams = member(body, "stream") == Some("true");
+        if streams != options.stream && !options.patch_stream {
+            return Err(if options.stream {
+                "its body does not ask for a stream, and the request does: patch `stream` to set it"
+            } else {
+                "its body asks for a stream, and the request does not: patch `stream` to set it"
+            });
+        }
+        let model = options.patch_model.as_ref().map(|model| serde_json::Value::from(model.as_str()).to_string());
+        let stream = options.patch_stream.then(|| options.stream.to_string());
+        patch(body, &[("model", model), ("stream", stream)], self.rows.out());
+        Ok(())
+    }
+
+    fn finish(mut self, format: Format) -> Result<Loaded, ReadError> {
+        let unused: Vec<Unused> = self
+            .unused
+            .iter()
+            .map(|(reason, &(rows, first_line))| Unused { reason: (*reason).to_owned(), rows, first_line })
+            .collect();
+        if self.rows.is_empty() {
+            let why: Vec<String> = unused
+                .iter()
+                .map(|u| format!("{} rows: {} (first on line {})", u.rows, u.reason, u.first_line))
+                .collect();
+            return Err(ReadError::whole(match self.read {
+                0 => "is empty: expected at least one row".to_owned(),
+                n => format!("has no row that can be sent among {n}: {}", why.join("; ")),
+            }));
+        }
+        if let Some(seed) = self.options.shuffle {
+            self.rows.shuffle(seed);
+        }
+        self.rows.block_tokens = format.block_tokens();
+        self.rows.finish();
+        let facts = Facts { format, unit: self.unit, rows: self.read, unused, with_output: self.with_output };
+        // An instant counts from the first row that is sent.
+        let first = self.instants.first().copied().unwrap_or_default();
+        let instants = self.instants.iter().map(|at| at.since(first)).collect();
+        Ok(Loaded { rows: self.rows, instants, facts })
+    }
+}
+
+/// Copies an object with other values for some names; names that are not there come first.
+fn patch(object: &str, values: &[(&str, Option<String>)], out: &mut Vec<u8>) {
+    let Some(inside) = object.strip_prefix('{') else { return };
+    out.push(b'{');
+    let is_empty = members(object).next().is_none();
+    let mut inserted = 0;
+    for (name, value) in values {
+        if let (Some(value), None) = (value, member(object, name)) {
+            if inserted > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(format!("\"{name}\":{value}").as_bytes());
+            inserted += 1;
+        }
+    }
+    if inserted > 0 && !is_empty {
+        out.push(b',');
+    }
+    let mut rest = inside;
+    for (name, old) in members(object) {
+        let Some((_, Some(new))) = values.iter().find(|(wanted, _)| is_named(name, wanted)) else { continue };
+        let at = old.as_ptr() as usize - rest.as_ptr() as usize;
+        out.extend_from_slice(&rest.as_bytes()[..at]);
+        out.extend_from_slice(new.as_bytes());
+        rest = &rest[at + old.len()..];
+    }
+    out.extend_from_slice(rest.as_bytes());
+}
+
+/// A size as people write it.
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+#[cfg(test)]
+mod tests;

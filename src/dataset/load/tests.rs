@@ -1,0 +1,339 @@
+use super::*;
+use crate::dataset::Body;
+use proptest::prelude::*;
+use std::io::{Cursor, Write as _};
+
+fn options() -> Options {
+    Options {
+        format: None,
+        columns: Columns::default(),
+        form: Form::Messages,
+        stream: true,
+        patch_stream: false,
+        patch_model: None,
+        url_end: "/chat/completions",
+        most_memory: 1 << 20,
+        trace: None,
+        shuffle: None,
+        size: None,
+    }
+}
+
+fn trace() -> Options {
+    Options { trace: Some(None), ..options() }
+}
+
+fn read(text: impl AsRef<[u8]>, options: &Options) -> Result<Loaded, String> {
+    load(&mut Cursor::new(text.as_ref()), options).map_err(|error| error.to_string())
+}
+
+/// A file of `tests/samples`.
+fn sample(name: &str, options: &Options) -> Loaded {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(name);
+    read(std::fs::read(path).expect("a sample"), options).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn text(loaded: &Loaded, row: usize) -> &str {
+    match loaded.rows.body(row) {
+        Body::Part(bytes) | Body::Whole(bytes) => std::str::from_utf8(bytes).expect("text"),
+        Body::Words { .. } => panic!("row {row} is words"),
+    }
+}
+
+/// Rows read, rows that can be sent, and for each reason count and first line.
+fn counts(loaded: &Loaded) -> (u64, usize, Vec<(&str, u64, u64)>) {
+    let unused = loaded.facts.unused.iter().map(|u| (u.reason.as_str(), u.rows, u.first_line)).collect();
+    (loaded.facts.rows, loaded.rows.len(), unused)
+}
+
+#[test]
+fn sharegpt_rows_are_the_first_turns_of_people() {
+    let loaded = sample("sharegpt.json", &options());
+    assert_eq!(loaded.facts.format, Format::Sharegpt);
+    let (rows, sent, unused) = counts(&loaded);
+    assert_eq!((rows, sent), (20, 17));
+    let reasons: Vec<_> = unused.iter().map(|(reason, rows, _)| (*reason, *rows)).collect();
+    assert_eq!(
+        reasons,
+        [
+            ("the conversation does not begin with a person", 1),
+            ("the conversation has no turns", 1),
+            ("the first turn is empty", 1)
+        ]
+    );
+    assert!(unused.iter().all(|(.., line)| *line > 20), "lines are those of the file: {unused:?}");
+    assert_eq!(text(&loaded, 0), r#"[{"role":"user","content":"Name three uses of a paper clip."}]"#);
+    let alone = sample("sharegpt.json", &Options { form: Form::Text, ..options() });
+    assert_eq!(text(&alone, 0), "\"Name three uses of a paper clip.\"");
+}
+
+#[test]
+fn chats_end_with_what_asks_for_an_answer() {
+    let loaded = sample("chat.jsonl", &options());
+    assert_eq!(
+        (loaded.facts.format, counts(&loaded)),
+        (Format::Chat, (20, 19, vec![("no message is a user's", 1, 20)]))
+    );
+    for row in 0..loaded.rows.len() {
+        let messages: serde_json::Value = serde_json::from_str(text(&loaded, row)).expect("JSON");
+        assert_eq!(messages.as_array().expect("a list").last().expect("one")["role"], "user", "{row}");
+    }
+    let apart = sample("chat.jsonl", &Options { form: Form::SystemApart, ..options() });
+    let body = format!("{{\"messages\":{}}}", text(&apart, 0));
+    let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((&body["system"], &body["messages"][0]["role"]), (&"Answer in one sentence.".into(), &"user".into()));
+    assert!(read("{\"messages\":[]}", &options()).expect_err("none").contains("no row that can be sent among 1"));
+}
+
+#[test]
+fn prompts_are_found_by_their_column() {
+    let columns = Columns { prompt: Some("question".into()), output: Some("out_len".into()), ..Columns::default() };
+    let told = Options { columns, form: Form::Text, ..options() };
+    let loaded = sample("prompt.jsonl", &told);
+    assert_eq!((loaded.rows.len(), loaded.facts.with_output, loaded.rows.output_tokens(3)), (20, 20, Some(13)));
+    let prompt: String = serde_json::from_str(text(&loaded, 19)).expect("JSON");
+    assert_eq!(prompt, "Was ist ein Zeichen wie „ß“ 日本?");
+    let csv = Options {
+        columns: Columns { prompt: Some("question".into()), ..Columns::default() },
+        form: Form::Text,
+        ..options()
+    };
+    let loaded = sample("prompts.csv", &csv);
+    assert_eq!((loaded.facts.format, loaded.rows.len()), (Format::Csv, 20));
+    assert_eq!(text(&loaded, 2), "\"What is 17 times 23?\\nIn two lines.\"");
+    assert_eq!(text(&loaded, 5), "\"Who wrote \\\"Emma\\\"?\"");
+}
+
+#[test]
+fn bodies_are_sent_byte_for_byte_and_patched_only_if_told() {
+    let loaded = sample("body.jsonl", &options());
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/body.jsonl");
+    let file = std::fs::read_to_string(path).expect("a sample");
+    for (row, line) in file.lines().enumerate() {
+        assert_eq!(loaded.rows.body(row), Body::Whole(line.as_bytes()));
+    }
+    // Half of a batch's rows are refused, for two reasons.
+    let error = {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/batch.jsonl");
+        read(std::fs::read(path).expect("a sample"), &options()).expect_err("no streams")
+    };
+    assert!(
+        error.contains("19 rows: its body does not ask for a stream, and the request does: patch `stream` to set it (first on line 1)"),
+        "{error}"
+    );
+    let patched = Options { patch_stream: true, patch_model: Some("mine".into()), ..options() };
+    let loaded = sample("batch.jsonl", &patched);
+    assert_eq!(counts(&loaded), (20, 19, vec![("its url is another API's", 1, 5)]));
+    for row in 0..loaded.rows.len() {
+        let body: serde_json::Value = serde_json::from_str(text(&loaded, row)).expect("JSON");
+        assert_eq!((&body["stream"], &body["model"]), (&true.into(), &"mine".into()), "{body}");
+        assert_eq!(body["messages"][0]["role"], "user");
+    }
+    let plain = Options { stream: false, ..options() };
+    assert_eq!(
+        text(&sample("batch.jsonl", &plain), 0),
+        r#"{"model": "m-0", "messages": [{"role": "user", "content": "Name three uses of a paper clip."}], "max_tokens": 20}"#
+    );
+}
+
+#[test]
+fn a_patch_keeps_all_other_bytes() {
+    let patched = |body: &str| {
+        let mut out = Vec::new();
+        patch(body, &[("model", Some("\"m\"".into())), ("stream", Some("true".into()))], &mut out);
+        String::from_utf8(out).expect("text")
+    };
+    assert_eq!(patched("{}"), r#"{"model":"m","stream":true}"#);
+    assert_eq!(patched(r#"{ "a" : 1 }"#), r#"{"model":"m","stream":true, "a" : 1 }"#);
+    assert_eq!(
+        patched(r#"{"str\u0065am":false, "x":{"model":1},"model" :"o"}"#),
+        r#"{"str\u0065am":true, "x":{"model":1},"model" :"m"}"#
+    );
+    assert_eq!(patched(r#"{"model":1,"b":2}"#), r#"{"stream":true,"model":"m","b":2}"#);
+}
+
+#[test]
+fn traces_have_instants_and_lengths() {
+    let ms = Nanos::from_millis;
+    for (name, format, rows, last) in [
+        ("mooncake.jsonl", Format::Mooncake, 20, ms(1800)),
+        ("bailian.jsonl", Format::Bailian, 20, ms(2090)),
+        ("aiperf.jsonl", Format::Mooncake, 19, ms(2280)),
+        ("azure.csv", Format::Azure, 20, Nanos(2_359_880_000)),
+        ("burstgpt.csv", Format::Burstgpt, 18, ms(4750)),
+    ] {
+        let loaded = sample(name, &trace());
+        assert_eq!((loaded.facts.format, loaded.rows.len()), (format, rows), "{name}");
+        let instants = &loaded.instants;
+        assert_eq!((instants.len(), instants[0], *instants.last().expect("one")), (rows, Nanos::ZERO, last), "{name}");
+    }
+    let columns =
+        Columns { at: Some("when".into()), input: Some("in".into()), output: Some("out".into()), ..Columns::default() };
+    let named = Options { columns, ..trace() };
+    let csv = sample("trace.csv", &named);
+    let json = sample("trace.jsonl", &Options { trace: Some(Some(Unit::Milliseconds)), ..named });
+    assert_eq!((csv.instants, &csv.rows), (json.instants.clone(), &json.rows));
+    assert_eq!(json.rows.body(3), Body::Words { tokens: 43, blocks: &[] });
+    assert_eq!(json.rows.output_tokens(3), Some(8));
+}
+
+#[test]
+fn blocks_are_read_with_their_numbers() {
+    let loaded = sample("mooncake.jsonl", &trace());
+    assert_eq!(loaded.rows.block_tokens, 512);
+    assert_eq!(loaded.rows.body(1), Body::Words { tokens: 697, blocks: &[0, 101] });
+    let loaded = sample("bailian.jsonl", &trace());
+    assert_eq!((loaded.rows.block_tokens, loaded.rows.body(0)), (16, Body::Words { tokens: 20, blocks: &[7, 1] }));
+    let loaded = sample("aiperf.jsonl", &trace());
+    assert_eq!(text(&loaded, 0), r#"[{"role":"user","content":"Name three uses of a paper clip."}]"#);
+    assert!(
+        matches!(loaded.rows.body(3), Body::Whole(_)) && matches!(loaded.rows.body(2), Body::Words { tokens: 600, .. })
+    );
+    assert_eq!(counts(&loaded).2, [("it has a delay and no instant: conversations are not replayed", 1, 10)]);
+    assert_eq!(counts(&sample("burstgpt.csv", &trace())).2, [("its answer has 0 tokens", 2, 6)]);
+}
+
+#[test]
+fn compressed_files_are_read_and_cut_ones_refused() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/chat.jsonl");
+    let plain = std::fs::read(path).expect("a sample");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&plain).expect("memory");
+    let mut gzip = gzip.finish().expect("memory");
+    assert_eq!(read(&gzip, &options()), read(&plain, &options()));
+    let cut = read(&gzip[..gzip.len() / 2], &options()).expect_err("cut");
+    assert!(cut.contains("the compressed data ends early"), "{cut}");
+    let end = gzip.len() - 6;
+    gzip[end] ^= 1;
+    let damaged = read(&gzip, &options()).expect_err("damaged");
+    assert!(damaged.contains("the compressed data is damaged"), "{damaged}");
+}
+
+#[test]
+fn bad_files_are_refused_with_line_and_expectation() {
+    let ok = r#"{"messages":[{"role":"user","content":"x"}]}"#;
+    for (file, expected) in [
+        (String::new(), "is empty: expected at least one row"),
+        ("\n \n".to_owned(), "is empty: expected at least one row"),
+        ("[]".to_owned(), "is empty: expected at least one row"),
+        (format!("{ok}\n{{\"messages\":[}}"), "line 2: is not a JSON object (expected value"),
+        (format!("{ok}\n7"), "line 2: is not a JSON object (invalid type: integer `7`, expected an object"),
+        (format!("{ok}\n{ok} {ok}"), "line 2: is not a JSON object (trailing characters"),
+        (format!("{ok}\n{{\"prompt\":\"x\"}}"), "line 2: has no `messages`: expected [{\"role\""),
+        ("{\"messages\":[{\"content\":1}]}".to_owned(), "line 1: has a message without `role`"),
+        ("{\"messages\":\"x\"}".to_owned(), "line 1: `messages` is not a list"),
+        (
+            "{\"text\":\"x\",\"n\":1}".to_owned(),
+            "line 1: is of no format that is known, by its names (text, n): expected",
+        ),
+        (
+            "a,b\n1,2".to_owned(),
+            "line 1: has no column `prompt`: expected it among those that are there, which are a, b",
+        ),
+        ("prompt\nx\n\"a,b\"\nc,d".to_owned(), "line 4: has 2 fields: expected 1, as many as the header"),
+        ("prompt\n\n\0".to_owned(), "has a NUL byte"),
+    ] {
+        let error = read(&file, &options()).expect_err(expected);
+        assert!(error.contains(expected), "{file:?}: {error}");
+    }
+    let wrong = read(b"prompt\n\xff\xfe", &options()).expect_err("no text");
+    assert!(wrong.contains("line 2: is not UTF-8 at byte 1"), "{wrong}");
+    let endless =
+        load(&mut BufReader::new(std::io::Read::chain(&b"prompt\n\""[..], std::io::repeat(b'x'))), &options());
+    assert_eq!(
+        endless.expect_err("endless").to_string(),
+        "line 2: is larger than 32 MiB: expected rows of at most that size"
+    );
+    let large = format!("{{\"prompt\":\"{}\"}}\n", "x".repeat(2 << 20));
+    let error = read(large, &options()).expect_err("too large");
+    assert_eq!(
+        error,
+        "line 1: needs more than 1 MiB of memory: expected a smaller file, or more with --dataset-memory"
+    );
+    assert!(read(ok, &options()).is_ok_and(|loaded| loaded.rows.len() == 1), "one row is enough");
+}
+
+#[test]
+fn traces_that_cannot_be_are_refused() {
+    let row = |at: &str, input: &str, output: &str| {
+        format!("{{\"timestamp\":{at},\"input_length\":{input},\"output_length\":{output}}}\n")
+    };
+    let ok = row("5", "10", "2");
+    for (second, expected) in [
+        (row("4", "10", "2"), "line 2: goes back in time by 1ms: expected rows in the order of their instants"),
+        (
+            row("-4", "10", "2"),
+            "line 2: `timestamp` is -4: expected an instant at or after zero, as a number of milliseconds",
+        ),
+        (row("9", "-1", "2"), "line 2: `input_length` is -1: expected a number of tokens from 0 to 10000000"),
+        (row("9", "10", "99999999"), "line 2: `output_length` is 99999999: expected a number of tokens"),
+        (row("9", "1e3", "2"), "line 2: `input_length` is 1e3"),
+        (row("1e300", "10", "2"), "line 2: `timestamp` is 1e300"),
+        ("{\"timestamp\":9,\"output_length\":1}".to_owned(), "line 2: has no column `input_length`"),
+        ("{\"timestamp\":9,\"input_length\":1}".to_owned(), "line 2: has no column `output_length`"),
+        ("{\"input_length\":9,\"output_length\":1}".to_owned(), "line 2: has no column `timestamp`"),
+        (
+            "{\"timestamp\":9,\"input_length\":513,\"output_length\":1,\"hash_ids\":[1]}".to_owned(),
+            "line 2: has 1 hash_ids for 513 tokens: expected 2 at 512 tokens a block",
+        ),
+        (
+            "{\"timestamp\":9,\"input_length\":5,\"output_length\":1,\"hash_ids\":[-1]}".to_owned(),
+            "line 2: `hash_ids` has -1",
+        ),
+    ] {
+        let error = read(format!("{ok}{second}"), &trace()).expect_err(expected);
+        assert!(error.contains(expected), "{error}");
+    }
+    let chat = read(r#"{"messages":[{"role":"user","content":"x"}]}"#, &trace()).expect_err("no instants");
+    assert!(chat.contains("the format chat, whose rows have no instants"), "{chat}");
+    let csv = read("prompt\nx\n", &trace()).expect_err("no instants");
+    assert!(csv.contains("line 1: has no column `timestamp`"), "{csv}");
+}
+
+#[test]
+fn rows_that_repeat_others_are_known() {
+    let line = |text: &str| format!("{{\"prompt\":\"{text}\"}}\n");
+    let loaded =
+        read([line("a"), line("b"), line("a"), line("c"), line("b"), line("a")].concat(), &options()).expect("read");
+    assert_eq!((loaded.rows.len(), loaded.rows.distinct()), (6, 3));
+    assert_eq!((0..6).map(|row| loaded.rows.first(row)).collect::<Vec<_>>(), [0, 1, 0, 3, 1, 0]);
+    let words = sample("azure.csv", &trace());
+    assert_eq!(words.rows.distinct(), 20, "words without blocks are drawn for each row");
+}
+
+#[test]
+fn shuffled_rows_are_the_same_rows() {
+    let file = (0..200).map(|n| format!("{{\"prompt\":\"{n}\"}}")).collect::<Vec<_>>().join("\n");
+    let all = |shuffle| {
+        let loaded = read(&file, &Options { shuffle, ..options() }).expect("read");
+        (0..200).map(|row| text(&loaded, row).to_owned()).collect::<Vec<_>>()
+    };
+    let (plain, one, other) = (all(None), all(Some(1)), all(Some(2)));
+    assert!(one != plain && one != other && one == all(Some(1)));
+    let sorted = |mut rows: Vec<String>| {
+        rows.sort();
+        rows
+    };
+    assert_eq!(sorted(one), sorted(plain));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300), is_trace: bool) {
+        let _ = read(&bytes, &if is_trace { trace() } else { options() });
+    }
+
+    /// What looks like a row, with parts missing or damaged.
+    #[test]
+    fn damaged_rows_break_nothing(at in 0usize..2000, byte: u8, name in 0usize..11) {
+        let names = ["sharegpt.json", "chat.jsonl", "prompt.jsonl", "batch.jsonl", "body.jsonl", "prompts.csv",
+            "mooncake.jsonl", "bailian.jsonl", "aiperf.jsonl", "azure.csv", "burstgpt.csv"];
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(names[name]);
+        let mut bytes = std::fs::read(path).expect("a sample");
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let _ = read(&bytes, &trace());
+        let _ = read(&bytes, &options());
+        let _ = read(&bytes[..at], &Options { form: Form::SystemApart, patch_stream: true, ..options() });
+    }
+}

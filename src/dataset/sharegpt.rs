@@ -1,0 +1,36 @@
+//! `ShareGPT`: `{"id", "conversations":[{"from":"human"|"gpt"|…, "value"},…]}`. The prompt is the
+//! first turn, if a person says it.
+
+use super::error::ReadError;
+use super::json::{is_empty_text, is_text, pick, some};
+use super::members::{elements, member};
+use super::row::{Read, Row, RowBody};
+
+/// Turns that come before a conversation begins.
+const BEFORE: [&str; 1] = ["\"system\""];
+const PERSON: [&str; 2] = ["\"human\"", "\"user\""];
+
+pub(super) fn row(line: u64, record: &str) -> Read<'_> {
+    let [conversations] = pick(line, record, ["conversations"])?;
+    let Some(conversations) = conversations else {
+        return Err(ReadError::at(
+            line,
+            "has no `conversations`: expected [{\"from\": \"human\", \"value\": …}, …] there",
+        ));
+    };
+    if !conversations.starts_with('[') {
+        return Err(ReadError::at(line, "`conversations` is not a list: expected [{\"from\": …, \"value\": …}, …]"));
+    }
+    let from = |turn| member(turn, "from").unwrap_or_default();
+    let Some(first) = elements(conversations).find(|turn| !BEFORE.contains(&from(turn))) else {
+        return Ok(Err("the conversation has no turns"));
+    };
+    if !PERSON.contains(&from(first)) {
+        return Ok(Err("the conversation does not begin with a person"));
+    }
+    Ok(match some(member(first, "value")) {
+        Some(value) if is_empty_text(value) => Err("the first turn is empty"),
+        Some(value) if is_text(value) => Ok(Row::of(RowBody::Quoted(value))),
+        _ => Err("the first turn has no text"),
+    })
+}

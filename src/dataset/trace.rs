@@ -1,0 +1,94 @@
+//! Traces as JSON: Mooncake's, `AIPerf`'s superset of it, Bailian's, and any with named columns.
+//!
+//! A row says how many tokens its prompt has, and as a rule in which blocks, by number: equal
+//! numbers are equal text. `AIPerf` also has rows that bring a text, messages or a whole body.
+
+use super::columns::{AT, Columns, INPUT, OUTPUT, missing};
+use super::error::ReadError;
+use super::instant::{Unit, instant};
+use super::json::{is_empty_text, is_text, pick, shown, some};
+use super::members::{elements, is_object, members};
+use super::row::{Read, Row, RowBody, tokens};
+
+/// How a trace's numbers are meant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JsonTrace<'c> {
+    pub(super) unit: Unit,
+    pub(super) block_tokens: u32,
+    pub(super) columns: &'c Columns,
+}
+
+impl JsonTrace<'_> {
+    pub(super) fn row(self, line: u64, record: &str) -> Read<'_> {
+        let Columns { at, input, output, .. } = self.columns;
+        let present: Vec<&str> = members(record).map(|(name, _)| name.trim_matches('"')).collect();
+        let name = |told: &'_ Option<String>, known: &[&'static str]| -> String {
+            let found = || known.iter().find(|name| present.contains(name)).unwrap_or(&known[0]);
+            told.clone().unwrap_or_else(|| (*found()).to_owned())
+        };
+        let (at, input, output) = (name(at, AT), name(input, INPUT), name(output, OUTPUT));
+        let names = [&*at, &input, &output, "hash_ids", "text_input", "messages", "payload", "delay"];
+        let found = pick(line, record, names)?.map(some);
+        let [when, length, answer, ids, text, messages, payload, delay] = found;
+        let when = match (when, delay) {
+            (Some(when), _) => Some(instant(line, &at, when, self.unit)?),
+            (None, Some(_)) => return Ok(Err("it has a delay and no instant: conversations are not replayed")),
+            (None, None) => return Err(missing(line, &at, &present)),
+        };
+        let output_tokens = answer.map(|answer| tokens(line, &output, answer)).transpose()?;
+        if output_tokens == Some(0) {
+            return Ok(Err("its answer has 0 tokens"));
+        }
+        let body = match (text, messages, payload) {
+            (None, None, None) => {
+                let length = length.ok_or_else(|| missing(line, &input, &present))?;
+                if output_tokens.is_none() {
+                    return Err(missing(line, &output, &present));
+                }
+                self.words(line, &input, length, ids)?
+            }
+            (Some(text), None, None) if is_empty_text(text) => Err("the prompt is empty"),
+            (Some(text), None, None) if is_text(text) => Ok(RowBody::Quoted(text)),
+            (Some(_), None, None) => Err("the prompt is not text"),
+            (None, Some(messages), None) => super::chat::body(line, messages)?,
+            (None, None, Some(payload)) if is_object(payload) => Ok(RowBody::Whole(payload)),
+            (None, None, Some(_)) => Err("the payload is not an object"),
+            _ => return Err(ReadError::at(line, "has several of text_input, messages, payload: expected one of them")),
+        };
+        Ok(body.map(|body| Row { at: when, output_tokens, ..Row::of(body) }))
+    }
+
+    /// A prompt of so many tokens, in the blocks that are told.
+    fn words(
+        self,
+        line: u64,
+        column: &str,
+        length: &str,
+        ids: Option<&str>,
+    ) -> Result<Result<RowBody<'static>, &'static str>, ReadError> {
+        let count = tokens(line, column, length)?;
+        if count == 0 {
+            return Ok(Err("its prompt has 0 tokens"));
+        }
+        let Some(ids) = ids else { return Ok(Ok(RowBody::Words { tokens: count, blocks: Vec::new() })) };
+        let bad = |id: &str| {
+            ReadError::at(
+                line,
+                format!("`hash_ids` has {}: expected a list of whole numbers at or above zero", shown(id)),
+            )
+        };
+        if !ids.starts_with('[') {
+            return Err(bad(ids));
+        }
+        let blocks = elements(ids).map(|id| id.parse().map_err(|_| bad(id))).collect::<Result<Vec<u64>, _>>()?;
+        let expected = count.div_ceil(self.block_tokens) as usize;
+        if blocks.len() != expected {
+            let (n, size) = (blocks.len(), self.block_tokens);
+            let problem = format!(
+                "has {n} hash_ids for {count} tokens: expected {expected} at {size} tokens a block; mooncake has blocks of 512, bailian of 16 (set `format`)"
+            );
+            return Err(ReadError::at(line, problem));
+        }
+        Ok(Ok(RowBody::Words { tokens: count, blocks }))
+    }
+}
