@@ -74,7 +74,7 @@ fn reads(reads: Vec<Vec<u8>>) -> Rc<[Vec<u8>]> {
 }
 
 fn plan() -> Plan {
-    let resolved = resolve("bench.toml", &Overrides::default(), &mut |_| Ok(PROFILE.to_owned()));
+    let resolved = resolve("bench.toml", &Overrides::default(), &mut |_: &std::path::Path| Ok(PROFILE.to_owned()));
     let mut plan = resolved.expect("a profile").plan;
     plan.target.addrs = vec![([127, 0, 0, 1], 1).into()];
     plan

@@ -15,7 +15,7 @@ mod words;
 
 use std::fmt;
 
-use crate::api::{Api, Ask, Method, Piece};
+use crate::api::{Api, Ask, History, Method, Piece};
 use crate::units::{Nanos, mix64};
 use crate::wire::websocket::{self, Key};
 use body::{decimal, framed};
@@ -156,6 +156,8 @@ pub struct Request {
     pub behavior: ClientBehavior,
     /// What it asks for, in tokens.
     pub asked: Asked,
+    /// The row of its kind's file that it sends; the first of those that are the same.
+    pub row: Option<u32>,
 }
 
 impl fmt::Debug for Request {
@@ -168,6 +170,8 @@ impl fmt::Debug for Request {
 /// The mix with everything precomputed that does not change from request to request.
 pub struct RequestWriter {
     seed: u64,
+    /// By how much the numbers of one user's requests differ.
+    stride: u64,
     kinds: Vec<Prepared>,
     /// Whether any kind has users who read slowly.
     slow_readers: bool,
@@ -217,15 +221,28 @@ impl RequestWriter {
     /// Precomputes heads, for each of the targets, and bodies.
     pub fn new(mix: &Mix, envelopes: &[Envelope], seed: u64) -> Self {
         Self::with_bodies(mix, envelopes, seed, |kind| {
+            let rows = match &kind.prompt.source {
+                PromptSource::Rows(rows) => Some(rows),
+                PromptSource::Texts(_) | PromptSource::Words(_) => None,
+            };
             let ask = Ask {
                 stream: kind.stream,
                 websocket: kind.websocket,
-                max_tokens: kind.max_tokens.is_some(),
-                history: kind.conversation.as_ref().map(|conversation| conversation.history),
+                max_tokens: kind.max_tokens.is_some() || rows.is_some_and(|rows| rows.has_output_tokens()),
+                history: match (rows, &kind.conversation) {
+                    (Some(_), _) => Some(History::Given),
+                    (None, conversation) => conversation.as_ref().map(|conversation| conversation.history),
+                },
                 extra: &kind.body,
             };
             kind.api.body(&ask)
         })
+    }
+
+    /// The same, of a test in which the numbers of one user's requests differ by `stride`.
+    #[must_use]
+    pub fn with_stride(self, stride: u64) -> Self {
+        Self { stride, ..self }
     }
 
     /// With the pieces of each kind's body given.
@@ -251,7 +268,7 @@ impl RequestWriter {
                 }
             })
             .collect();
-        Self { seed, kinds, slow_readers: mix.kinds.iter().any(|kind| kind.behaviors.slow_reader.is_some()) }
+        Self { seed, stride: 1, kinds, slow_readers: mix.kinds.iter().any(|kind| kind.behaviors.slow_reader.is_some()) }
     }
 
     /// Writes the request of that stream of draws and iteration, as that target wants it, into
@@ -261,9 +278,11 @@ impl RequestWriter {
         request.kind = draw.kind as u16;
         request.behavior = draw.behavior;
         request.asked = Asked::default();
+        request.row = None;
         let out = &mut request.bytes;
         out.clear();
         let Some(kind) = self.kinds.get(draw.kind) else { return };
+        request.row = kind.prompt.rows().map(|rows| rows.first(draw.prompt) as u32);
         let prompt = kind.prompt.draw(draw.prompt, self.prompt_draws(draw_vu, iteration, talk));
         if kind.websocket {
             let rng = self.draws(WEBSOCKET_DRAWS, draw_vu, iteration);
@@ -338,7 +357,13 @@ impl RequestWriter {
         let point = rng.u64(0..weights.max(1));
         let index = self.kinds.partition_point(|kind| kind.weight_below <= point);
         let Some(kind) = self.kinds.get(index) else { return Draw::default() };
-        let (model, prompt, max_tokens, behavior) = kind.draw(&mut rng);
+        let (model, mut prompt, mut max_tokens, behavior) = kind.draw(&mut rng);
+        if let Some(rows) = kind.prompt.rows() {
+            // Rows are taken one after the other, whoever asks.
+            let number = iteration.wrapping_mul(self.stride).wrapping_add(draw_vu.into());
+            prompt = number.checked_rem(rows.len() as u64).unwrap_or_default() as usize;
+            max_tokens = rows.output_tokens(prompt).unwrap_or(max_tokens);
+        }
         Draw { kind: index, model, prompt, max_tokens, behavior }
     }
 }
@@ -354,9 +379,12 @@ impl Prepared {
 
     /// How long the body will be, roughly.
     fn estimate(&self, draw: Draw, prompt: &DrawnPrompt, talk: Option<&Talk>) -> usize {
+        if let Some(body) = self.prompt.whole(prompt) {
+            return body.len();
+        }
         let digits = &mut [0; 20];
         let length = |piece| match piece {
-            &Piece::Prompt => self.prompt.estimate(prompt),
+            &(Piece::Prompt | Piece::Messages) => self.prompt.estimate(prompt),
             piece => self.fill(piece, draw, talk, digits).len(),
         };
         self.body.iter().map(length).sum()
@@ -364,6 +392,10 @@ impl Prepared {
 
     /// Appends the body, and says what it asks for.
     fn write_body(&self, draw: Draw, prompt: DrawnPrompt, talk: Option<&Talk>, out: &mut Vec<u8>) -> Asked {
+        if let Some(body) = self.prompt.whole(&prompt) {
+            out.extend_from_slice(body);
+            return Asked::default();
+        }
         let digits = &mut [0; 20];
         // A request that answers tool calls says nothing new.
         let mut prompt = Some(prompt).filter(|_| talk.is_none_or(|talk| !talk.is_tool_round()));
@@ -371,6 +403,9 @@ impl Prepared {
         for piece in &self.body {
             match piece {
                 Piece::Prompt => asked = prompt.take().map_or(asked, |prompt| self.prompt.write(prompt, out)),
+                Piece::Messages => {
+                    asked = prompt.take().map_or(asked, |prompt| self.prompt.write_messages(prompt, out));
+                }
                 piece => out.extend_from_slice(self.fill(piece, draw, talk, digits)),
             }
         }
@@ -403,7 +438,7 @@ impl Prepared {
         match piece {
             Piece::Text(fixed) => fixed.as_bytes(),
             Piece::Model => self.models.get(draw.model).map_or("\"\"", String::as_str).as_bytes(),
-            Piece::Prompt => &[],
+            Piece::Prompt | Piece::Messages => &[],
             Piece::OfUser(_) if talk.is_some_and(Talk::is_tool_round) => &[],
             Piece::OfUser(fixed) => fixed.as_bytes(),
             Piece::History => talk.map_or(&[], Talk::history),

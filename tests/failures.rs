@@ -240,7 +240,7 @@ fn not_accepted() -> (u64, String) {
 /// could not have it.
 fn unreachable() -> (u64, String) {
     let text = two_requests(false, "");
-    let resolved = resolve("two.toml", &Overrides::default(), &mut |_| Ok(text.clone())).unwrap();
+    let resolved = resolve("two.toml", &Overrides::default(), &mut |_: &std::path::Path| Ok(text.clone())).unwrap();
     let mut plan = resolved.plan;
     plan.target.addrs = vec![([255, 255, 255, 255], 9).into()];
     let run = engine::run(&plan, &[], &AtomicBool::new(false), &mut |_| {}).unwrap();

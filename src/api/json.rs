@@ -6,7 +6,7 @@
 
 use super::scan::{Scanner, Seen, Value};
 use super::template::Billed;
-use super::{Ask, Flaw, Piece};
+use super::{Ask, Flaw, History, Piece};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
 
@@ -26,6 +26,7 @@ pub(super) fn messages(ask: &Ask<'_>) -> Vec<Piece> {
     const OPEN: &str = r#"{"role":"user","content":"#;
     match ask.history {
         None => vec![text("["), text(OPEN), Piece::Prompt, text("}]")],
+        Some(History::Given) => vec![Piece::Messages],
         Some(_) => {
             vec![text("["), Piece::History, Piece::OfUser(OPEN), Piece::Prompt, Piece::OfUser("}"), text("]")]
         }

@@ -105,6 +105,8 @@ pub enum Piece {
     Prompt,
     /// The token limit, as digits.
     MaxTokens,
+    /// All messages, as a JSON list.
+    Messages,
     /// The earlier messages of a conversation, as items of a JSON list. Nothing in its first turn.
     History,
     /// Fixed text around the prompt. It is left out with the prompt in a request that only answers
@@ -136,6 +138,8 @@ pub enum History {
     Messages,
     /// The server keeps the messages. The request names the response before.
     PreviousResponse,
+    /// All messages come as one list, out of a data set.
+    Given,
 }
 
 impl History {
@@ -144,6 +148,7 @@ impl History {
         match self {
             Self::Messages => "live",
             Self::PreviousResponse => "server",
+            Self::Given => "rows",
         }
     }
 }

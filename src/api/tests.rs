@@ -208,6 +208,7 @@ pub(super) fn filled(pieces: &[Piece]) -> serde_json::Value {
         Piece::Text(text) => text.clone(),
         Piece::Model => r#""m""#.to_owned(),
         Piece::Prompt => r#""say \"hi\"""#.to_owned(),
+        Piece::Messages => r#"[{"role":"user","content":"row"}]"#.to_owned(),
         Piece::MaxTokens => "50".to_owned(),
         Piece::History => r#"{"role":"user","content":"before"},"#.to_owned(),
         Piece::OfUser(text) => (*text).to_owned(),

@@ -2,6 +2,7 @@
 
 use super::connection::ConnectionArgs;
 use super::credentials::CredentialArgs;
+use super::dataset::DatasetArgs;
 use super::debug::DebugArgs;
 use super::engine::EngineArgs;
 use super::output::OutputArgs;
@@ -40,6 +41,8 @@ pub(crate) struct CapacityArgs {
     target: TargetArgs,
     #[command(flatten)]
     request: RequestArgs,
+    #[command(flatten)]
+    dataset: DatasetArgs,
     #[command(flatten)]
     credentials: CredentialArgs,
     #[command(flatten)]

@@ -11,6 +11,7 @@ pub(crate) mod args;
 pub(crate) mod capacity;
 mod connection;
 mod credentials;
+mod dataset;
 mod debug;
 mod engine;
 pub(crate) mod environment;
@@ -115,10 +116,10 @@ pub(crate) enum Command {
     },
     /// Find the highest load at which the goals hold.
     #[command(after_help = CAPACITY_HELP)]
-    Capacity(CapacityArgs),
+    Capacity(Box<CapacityArgs>),
     /// Measure peak requests and tokens per second by number of server threads.
     #[command(after_help = THROUGHPUT_HELP)]
-    Throughput(ThroughputArgs),
+    Throughput(Box<ThroughputArgs>),
     /// Compare the results of two builds.
     #[command(after_help = COMPARE_HELP)]
     Compare(CompareArgs),
@@ -152,6 +153,8 @@ pub(crate) struct RunArgs {
     target: target::TargetArgs,
     #[command(flatten)]
     request: request::RequestArgs,
+    #[command(flatten)]
+    dataset: dataset::DatasetArgs,
     #[command(flatten)]
     credentials: credentials::CredentialArgs,
     #[command(flatten)]

@@ -55,7 +55,7 @@ pub(super) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitClass, CommandError> {
-    let resolved = resolve_for(Purpose::Steps, profile, overrides, &mut input::read)?;
+    let resolved = resolve_for(Purpose::Steps, profile, overrides, &mut input::Disk)?;
     let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
     let plan = with_goals(plan, overrides)?;
     let most = most(overrides)?;
@@ -286,7 +286,7 @@ mod tests {
     }
 
     fn plan(profile: &str) -> Plan {
-        resolve(profile, &Overrides::default(), &mut |_| Err(std::io::ErrorKind::NotFound.into()))
+        resolve(profile, &Overrides::default(), &mut |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into()))
             .expect("built in")
             .plan
     }

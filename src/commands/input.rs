@@ -4,16 +4,46 @@ use super::error::CommandError;
 use crate::compare::Run;
 use crate::document::comparison::run as run_of;
 use crate::document::{Document, MAX_DOCUMENT_BYTES};
-use crate::plan::limits;
+use crate::plan::{Files, RowFile, limits};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-/// Reads a file that a flag or profile names, up to the size of the largest that makes sense. A
-/// pipe or device is refused: it may never end, or give its text only once.
+/// Files on disk.
+#[derive(Debug)]
+pub(super) struct Disk;
+
+impl Files for Disk {
+    fn text(&mut self, path: &Path) -> io::Result<String> {
+        read(path)
+    }
+
+    fn open(&mut self, path: &Path) -> io::Result<RowFile> {
+        let size = refuse_endless(path)?;
+        let input = BufReader::with_capacity(limits::ROW_READ_BYTES, File::open(path)?);
+        Ok(RowFile { input: Box::new(input), size })
+    }
+}
+
+/// Reads a file that a flag or profile names, up to the size of the largest that makes sense.
 pub(super) fn read(path: &Path) -> io::Result<String> {
-    let kind = fs::metadata(path)?.file_type();
+    refuse_endless(path)?;
+    let mut text = String::new();
+    let most = limits::MAX_PROMPTS_BYTES as u64 + 1;
+    let size = File::open(path)?.take(most).read_to_string(&mut text)?;
+    if size as u64 == most {
+        let problem = format!("it is larger than {} bytes", limits::MAX_PROMPTS_BYTES);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(text)
+}
+
+/// Refuses a pipe or device: it may never end, or give its text only once. Returns the size of a
+/// file.
+fn refuse_endless(path: &Path) -> io::Result<u64> {
+    let metadata = fs::metadata(path)?;
+    let kind = metadata.file_type();
     if !kind.is_file() && !kind.is_dir() {
         let what = if kind.is_fifo() {
             "a pipe"
@@ -24,14 +54,7 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
         };
         return Err(io::Error::other(format!("it is {what}: expected a regular file")));
     }
-    let mut text = String::new();
-    let most = limits::MAX_PROMPTS_BYTES as u64 + 1;
-    let size = File::open(path)?.take(most).read_to_string(&mut text)?;
-    if size as u64 == most {
-        let problem = format!("it is larger than {} bytes", limits::MAX_PROMPTS_BYTES);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
-    }
-    Ok(text)
+    Ok(metadata.len())
 }
 
 /// Reads a text up to a size.

@@ -22,7 +22,7 @@ pub(super) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitClass, CommandError> {
-    let resolved = resolve(profile, overrides, &mut input::read)?;
+    let resolved = resolve(profile, overrides, &mut input::Disk)?;
     let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
     let setup = Setup::new(u64::from(plan.peak_users()))?;
     let progress = Progress::start(progress_mode(&presentation, environment));

@@ -1,8 +1,8 @@
 //! What a run brings together → Document.
 
 use super::{
-    Agreement, AgreementLine, Build, Client, Counter, Document, Endpoint, Environment, Exact, FailureDetails, Failures,
-    Growth, Hint, Judged, Measured, Rate, RetryAfter, Run, SCHEMA, Second, Server, ServerUse, Shard, Signal,
+    Agreement, AgreementLine, Build, Client, Counter, Dataset, Document, Endpoint, Environment, Exact, FailureDetails,
+    Failures, Growth, Hint, Judged, Measured, Rate, RetryAfter, Run, SCHEMA, Second, Server, ServerUse, Shard, Signal,
     Strictness, Target, TargetServer, Trend, Verdict, access, plan, redact, stability, stages,
 };
 use crate::metrics::soak::Soak;
@@ -58,6 +58,8 @@ pub struct RunFacts<'a> {
     pub agreement: Option<Agreement>,
     /// What lasts and what changes.
     pub steady: Steady<'a>,
+    /// The files that requests had their rows of.
+    pub datasets: Vec<Dataset>,
     /// What the verdict depends on beside the numbers.
     pub strictness: Strictness<'a>,
 }
@@ -124,6 +126,7 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
         requests: groups(&summary.requests),
         turns: groups(&summary.turns),
         failures: failures(summary),
+        datasets: facts.datasets.clone(),
         endpoints: facts.endpoints.to_vec(),
         thresholds: facts.verdicts.to_vec(),
         series: facts.series.to_vec(),

@@ -11,8 +11,8 @@ mod stages;
 use super::plan::written_rules;
 use super::read::wrong;
 use super::{
-    Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Shard, Strictness, access, endpoints, facts,
-    summary,
+    Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Shard, Strictness, access, datasets, endpoints,
+    facts, summary,
 };
 use super::{stability, stages as stage_rows};
 use crate::metrics::soak::drifts;
@@ -196,6 +196,7 @@ impl Sum {
         (ours.environment.pinned_to, ours.environment.server_cores) = (None, None);
         ours.target.server.died = ours.target.server.died.take().or(document.target.server.died);
         endpoints::add(&mut ours.endpoints, document.endpoints);
+        datasets::add(&mut ours.datasets, &document.datasets);
         access::add(&mut ours.target, document.target.addresses, document.target.tls);
         worst_signals(&mut ours.client, document.client);
         // Each shard has watched the same server, if any: of two observations one is enough.

@@ -15,6 +15,7 @@ pub(crate) mod access;
 pub(crate) mod agreement;
 pub mod capacity;
 pub mod comparison;
+pub(crate) mod datasets;
 pub(crate) mod digest;
 pub(crate) mod endpoints;
 pub(crate) mod facts;
@@ -35,6 +36,7 @@ pub mod throughput;
 pub mod verdict;
 
 pub use access::{Address, Tls};
+pub use datasets::{Dataset, UnusedRows};
 pub use endpoints::{Endpoint, EndpointVerdict};
 pub use facts::{RunFacts, Steady};
 pub use failures::{FailureDetails, Failures, RetryAfter};
@@ -95,6 +97,9 @@ pub struct Document {
     /// How every endpoint answered that was asked before the load; empty when none was.
     #[serde(default)]
     pub endpoints: Vec<Endpoint>,
+    /// The files that requests had their rows of; empty when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub datasets: Vec<Dataset>,
     #[serde(default)]
     pub thresholds: Vec<Judged>,
     /// Second by second.

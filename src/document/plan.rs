@@ -4,7 +4,7 @@
 //! document.
 
 use crate::plan::{
-    After, Arrivals, BehaviorMix, Conversation, Kind, Leave, Plan, Prompt, PromptSource, Shape, Source, Spec,
+    After, Arrivals, BehaviorMix, Conversation, Kind, Leave, Plan, Prompt, PromptSource, RowSource, Shape, Source, Spec,
 };
 use crate::threshold::Rule;
 use crate::units::{Nanos, rounded};
@@ -60,6 +60,9 @@ pub(crate) fn section(plan: &Plan) -> Map<String, Value> {
         section.extend(rest);
     }
     section.extend(access(plan));
+    if !plan.sources.is_empty() {
+        section.insert("datasets".to_owned(), plan.sources.iter().map(source).collect());
+    }
     let hash = hash(&section);
     section.insert("hash".to_owned(), Value::String(hash));
     section
@@ -126,6 +129,15 @@ fn shape(shape: &Shape) -> Map<String, Value> {
         Shape::RampingArrivalRate(open) => json!({
             "executor": "ramping-arrival-rate", "start_rate": open.start_rate, "stages": stages(&open.stages),
         }),
+        Shape::Trace(trace) => json!({
+            "executor": "trace",
+            "rows": trace.instants.len(),
+            "loop": trace.passes,
+            "duration": ms(trace.end()),
+            "pre_allocated_vus": trace.pre_allocated_vus,
+            "max_vus": trace.max_vus,
+            "on_full": trace.on_full.name(),
+        }),
     };
     let mut section = match value {
         Value::Object(map) => map,
@@ -187,6 +199,7 @@ fn kind(kind: &Kind) -> Value {
 fn prompt(prompt: &Prompt) -> Value {
     match &prompt.source {
         PromptSource::Texts(texts) => json!(texts),
+        PromptSource::Rows(rows) => json!({ "rows": rows.len() }),
         PromptSource::Words(tokens) => json!({ "tokens": tokens }),
     }
 }
@@ -200,6 +213,18 @@ fn conversation(how: &Conversation) -> Value {
         "affinity_header": how.affinity_header,
         "tool_result": how.tool_result,
         "max_tool_rounds": how.max_tool_rounds,
+    })
+}
+
+/// A file of rows by what is in it: where it lies does not change what is asked.
+fn source(source: &RowSource) -> Value {
+    json!({
+        "request": source.kind,
+        "sha256": source.sha256,
+        "format": source.facts.format.name(),
+        "order": source.order.name(),
+        "patch": source.patch,
+        "trace": source.is_trace,
     })
 }
 

@@ -232,8 +232,7 @@ fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Docu
     let signals = validity::signals(&evidence);
     let mut stage = metrics::StageTally::default();
     stage.add(tally);
-    let soak = soak();
-    let outside = Summary::new(tally, &names, Nanos::from_secs(270));
+    let (soak, outside) = (soak(), Summary::new(tally, &names, Nanos::from_secs(270)));
     Document::new(&RunFacts {
         steady: Steady {
             stages: &[(stage.clone(), Nanos::from_secs(30)), (stage, Nanos::from_secs(240))],
@@ -276,6 +275,7 @@ fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Docu
         server_use: Some(used(20_100_000)),
         signals: &signals,
         hints: &[],
+        datasets: Vec::new(),
         strictness: Strictness::default(),
         agreement: Some(Agreement {
             ours: 103,

@@ -1,6 +1,7 @@
 //! Adds up what the workers report, second by second.
 
 use super::channels::{Ended, Report};
+use super::rows_sent::RowsSent;
 use crate::metrics::{Balance, Second, StageTally, Tally, Totals};
 use crate::plan::{Phase, Plan};
 use crate::units::Nanos;
@@ -43,6 +44,8 @@ pub struct RunResult {
     pub workers: usize,
     /// The cores they were pinned to; empty when they were not.
     pub pinned_to: Vec<usize>,
+    /// What was sent of files of rows.
+    pub rows_sent: RowsSent,
 }
 
 /// Adds up what the workers report.
@@ -152,7 +155,7 @@ impl Fleet {
     pub(super) fn finish(self, plan: &Plan, pinned_to: Vec<usize>) -> RunResult {
         let duration = self.ended_at().unwrap_or_default();
         let stopped = self.reported.iter().filter_map(|(_, ended)| ended.and_then(|e| e.stopped)).max();
-        let planned = if plan.shape.runs_by_time() { plan.shape.end() } else { duration };
+        let planned = if plan.runs_by_time() { plan.shape.end() } else { duration.min(plan.shape.end()) };
         let until = stopped.unwrap_or(Nanos::MAX).min(planned);
         let (window_begin, window_end) = plan.window();
         let window = until.min(window_end).since(window_begin);
@@ -169,6 +172,7 @@ impl Fleet {
             stopped: stopped.is_some(),
             workers,
             pinned_to,
+            rows_sent: RowsSent::default(),
         }
     }
 }

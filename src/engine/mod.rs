@@ -18,6 +18,7 @@ mod fleet;
 mod names;
 mod poller;
 mod ready;
+mod rows_sent;
 mod rx_time;
 #[cfg(any(test, feature = "scripted"))]
 mod script;
@@ -36,6 +37,7 @@ use channels::{Channels, Inbox, Outbox};
 use clock::Clock;
 use fleet::Fleet;
 pub use fleet::{RunResult, Tick};
+pub use rows_sent::RowsSent;
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
@@ -75,7 +77,7 @@ pub fn run(
     let pins: Vec<Option<usize>> =
         (0..workers).map(|i| (plan.tuning.pin && !cores.is_empty()).then(|| cores[i % cores.len()])).collect();
     let shards: Vec<Plan> = (0..workers).map(|k| plan.shard(k as u32, workers as u32)).collect();
-    let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed);
+    let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed).with_stride(plan.shape.stride());
     let (reports, inbox) = channel();
     let budget = Budget::new(limits::BODY_BUDGET);
     let epoch = Clock::epoch();
@@ -102,8 +104,9 @@ pub fn run(
                 let connections = shard.shape.peak_vus().div_ceil(shard.shard.count);
                 let dialer = Dialer::new(shard.targets(), &shard.access, number, connections as usize);
                 let dialer = dialer.map_err(io::Error::other)?;
-                Worker::new(number, shard, writer, Clock::Real(epoch), poller, dialer, channels).run()?;
-                Ok::<_, io::Error>(pinned)
+                Worker::new(number, shard, writer, Clock::Real(epoch), poller, dialer, channels)
+                    .run()
+                    .map(|rows| (pinned, rows))
             })?);
         }
         drop(reports);
@@ -112,10 +115,13 @@ pub fn run(
         let mut fleet = Fleet::new(plan, workers, recycling);
         fleet.collect(&inbox, on_tick);
         let mut pinned_to = Vec::new();
+        let mut rows_sent = RowsSent::new(plan);
         for (thread, pin) in threads.into_iter().zip(&pins) {
             match thread.join() {
-                Ok(Ok(true)) => pinned_to.extend(*pin),
-                Ok(Ok(false)) => {}
+                Ok(Ok((pinned, rows))) => {
+                    pinned_to.extend(pin.filter(|_| pinned));
+                    rows_sent.add(&rows);
+                }
                 Ok(Err(error)) => return Err(EngineError::Poll(error)),
                 Err(panic) => return Err(EngineError::Died(panic_text(panic.as_ref()))),
             }
@@ -123,7 +129,7 @@ pub fn run(
         if let Some(balance) = fleet.imbalance() {
             return Err(EngineError::Unbalanced(balance));
         }
-        Ok(fleet.finish(plan, pinned_to))
+        Ok(RunResult { rows_sent, ..fleet.finish(plan, pinned_to) })
     })
 }
 

@@ -30,7 +30,8 @@ use super::connections::Connections;
 use super::exchange::Incoming;
 use super::poller::Poller;
 use super::ready::Ready;
-use super::rx_time::{Receipt, ReceiveClock, ReceiveTime};
+use super::rows_sent::RowsSent;
+use super::rx_time::{Receipt, ReceiveClock};
 use super::slot::Slot;
 use super::tally_set::TallySet;
 use super::timers::Timers;
@@ -44,7 +45,7 @@ use crate::units::Nanos;
 use connect_queue::{ConnectQueue, Pace};
 use conversations::Conversations;
 use ending::Ending;
-use state::{Buffers, Counts, KindState};
+use state::{Buffers, Counts, KindState, Read};
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -83,17 +84,7 @@ pub(super) struct Worker<'a> {
     counts: Counts,
     ending: Ending,
     rx: ReceiveClock,
-}
-
-/// What one read returned.
-#[derive(Debug)]
-struct Read {
-    status: io::Result<IoStatus>,
-    time: ReceiveTime,
-    /// It came before the request was sent that it should answer.
-    early: bool,
-    /// Nothing is left in the kernel.
-    drained: bool,
+    rows_sent: RowsSent,
 }
 
 impl<'a> Worker<'a> {
@@ -131,11 +122,12 @@ impl<'a> Worker<'a> {
             counts: Counts::default(),
             ending: Ending::new(schedule.end(), shard.graceful_stop),
             schedule,
+            rows_sent: RowsSent::new(shard),
         }
     }
 
     /// Runs until the schedule is over and every request has ended.
-    pub(super) fn run(mut self) -> io::Result<()> {
+    pub(super) fn run(mut self) -> io::Result<RowsSent> {
         let mut now = self.clock.now();
         self.check_stop(now);
         self.start_due(now);
@@ -149,7 +141,7 @@ impl<'a> Worker<'a> {
             self.publish(now);
         }
         self.end(now);
-        Ok(())
+        Ok(self.rows_sent)
     }
 
     // ---- wait ------------------------------------------------------------------------------

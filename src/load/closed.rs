@@ -40,6 +40,10 @@ pub struct Schedule {
     shard: u32,
     of: u32,
     quota: Quota,
+    /// Requests that there are for all users together, and by how much the numbers of one user's
+    /// differ.
+    requests: u64,
+    stride: u64,
     users: Vec<User>,
     /// How many are switched on: those below.
     on: u32,
@@ -113,18 +117,20 @@ impl Schedule {
                 // A shard without a user could not do its iterations: they are dealt to the shards
                 // that have one, which are the first `vus` of them.
                 let dealt_to = of.min(*vus).max(1);
-                let quota = Quota::Shared { next: shard.into(), stride: dealt_to.into(), total: *iterations };
+                let total = (*iterations).min(load.requests.unwrap_or(u64::MAX));
+                let quota = Quota::Shared { next: shard.into(), stride: dealt_to.into(), total };
                 (Ramp::constant(*vus, *max_duration), quota)
             }
-            Shape::ConstantArrivalRate(_) | Shape::RampingArrivalRate(_) => {
+            Shape::ConstantArrivalRate(_) | Shape::RampingArrivalRate(_) | Shape::Trace(_) => {
                 debug_assert!(false, "an open load has no users of its own");
                 (Ramp::constant(0, Nanos::ZERO), Quota::Time)
             }
         };
         // A user that has nothing to do is never switched on.
+        let requests = load.requests.unwrap_or(u64::MAX);
         let most = match &quota {
             Quota::PerUser(0) => 0,
-            Quota::Time | Quota::PerUser(_) => u64::MAX,
+            Quota::Time | Quota::PerUser(_) => requests.saturating_sub(shard.into()).div_ceil(of.into()),
             Quota::Shared { next, stride, total } => total.saturating_sub(*next).div_ceil(*stride),
         };
         let users = u64::from(local(ramp.max(), shard, of)).min(most) as usize;
@@ -137,6 +143,8 @@ impl Schedule {
             shard,
             of,
             quota,
+            requests,
+            stride: load.shape.stride(),
             users: vec![User { started: 0, due: Nanos::ZERO, state: State::Away, known: false }; users],
             on: 0,
             done: 0,
@@ -317,9 +325,11 @@ impl Schedule {
 
     /// Whether the user has nothing left to do.
     fn is_spent(&self, slot: u32) -> bool {
+        let started = self.users[slot as usize].started;
+        let used_up = || started.saturating_mul(self.stride).saturating_add(self.vu(slot).into()) >= self.requests;
         match self.quota {
-            Quota::Time => false,
-            Quota::PerUser(iterations) => self.users[slot as usize].started >= iterations,
+            Quota::Time => used_up(),
+            Quota::PerUser(iterations) => started >= iterations || used_up(),
             Quota::Shared { next, total, .. } => next >= total,
         }
     }

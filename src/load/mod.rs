@@ -13,11 +13,15 @@
 //! ```
 
 mod closed;
+mod on_full;
 mod open;
 pub mod stages;
+mod trace;
 
-pub use open::{Arrivals, Offered, OnFull, Spacing};
+pub use on_full::OnFull;
+pub use open::{Arrivals, Offered, Spacing};
 pub use stages::Stage;
+pub use trace::Trace;
 
 use crate::units::Nanos;
 use stages::Ramp;
@@ -58,6 +62,8 @@ pub enum Shape {
     ConstantArrivalRate(Arrivals),
     /// Requests at a rate that follows stages.
     RampingArrivalRate(Arrivals),
+    /// Requests at recorded instants.
+    Trace(Trace),
 }
 
 impl Shape {
@@ -69,10 +75,30 @@ impl Shape {
             }
             Self::RampingVus { start_vus, stages, .. } => Ramp::new(*start_vus, stages).max(),
             Self::ConstantArrivalRate(arrivals) | Self::RampingArrivalRate(arrivals) => arrivals.max_vus,
+            Self::Trace(trace) => trace.max_vus,
         }
     }
 
-    /// The arrivals of an open load.
+    /// Whether requests start when their time has come, whatever became of those before.
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::ConstantArrivalRate(_) | Self::RampingArrivalRate(_) | Self::Trace(_))
+    }
+
+    /// By how much the numbers of one user's requests differ, when requests are numbered over all
+    /// users: 1 if there is one sequence for all of them.
+    pub fn stride(&self) -> u64 {
+        match self {
+            Self::ConstantVus { .. } | Self::RampingVus { .. } | Self::PerVuIterations { .. } => {
+                u64::from(self.peak_vus()).max(1)
+            }
+            Self::SharedIterations { .. }
+            | Self::ConstantArrivalRate(_)
+            | Self::RampingArrivalRate(_)
+            | Self::Trace(_) => 1,
+        }
+    }
+
+    /// The arrivals of an open load at a rate.
     pub const fn arrivals(&self) -> Option<&Arrivals> {
         match self {
             Self::ConstantArrivalRate(arrivals) | Self::RampingArrivalRate(arrivals) => Some(arrivals),
@@ -92,7 +118,10 @@ impl Shape {
             Self::ConstantArrivalRate(arrivals) | Self::RampingArrivalRate(arrivals) => {
                 Ramp::new(arrivals.start_rate, &arrivals.stages).spans()
             }
-            Self::ConstantVus { .. } | Self::PerVuIterations { .. } | Self::SharedIterations { .. } => {
+            Self::ConstantVus { .. }
+            | Self::PerVuIterations { .. }
+            | Self::SharedIterations { .. }
+            | Self::Trace(_) => {
                 vec![Span { begin: Nanos::ZERO, end: self.end(), is_level: true, jumps: false }]
             }
         }
@@ -105,6 +134,7 @@ impl Shape {
             Self::RampingVus { start_vus, stages, .. } => Ramp::new(*start_vus, stages).end(),
             Self::PerVuIterations { max_duration, .. } | Self::SharedIterations { max_duration, .. } => *max_duration,
             Self::ConstantArrivalRate(arrivals) | Self::RampingArrivalRate(arrivals) => arrivals.end(),
+            Self::Trace(trace) => trace.end(),
         }
     }
 }
@@ -140,6 +170,9 @@ pub struct Load {
     /// Which shard this is, below `of`.
     pub shard: u32,
     pub of: u32,
+    /// Requests that there are, numbered over all users with [`Shape::stride`]; none for any
+    /// number.
+    pub requests: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,9 +219,10 @@ pub enum Schedule {
 impl Schedule {
     /// A schedule at instant zero.
     pub fn new(load: &Load) -> Self {
-        match load.shape.arrivals() {
-            Some(arrivals) => Self::Open(open::Schedule::new(load, arrivals)),
-            None => Self::Closed(closed::Schedule::new(load)),
+        if load.shape.is_open() {
+            Self::Open(open::Schedule::new(load))
+        } else {
+            Self::Closed(closed::Schedule::new(load))
         }
     }
 

@@ -17,8 +17,10 @@
 //! mean 1, which makes a Poisson process of exponential ones, whatever the rate does meanwhile (the
 //! time-change theorem; Çinlar, "Introduction to Stochastic Processes", 1975, chapter 4.7).
 
+use super::on_full::OnFull;
 use super::stages::Stage;
-use super::{Load, Start, Turn, local};
+use super::trace::Trace;
+use super::{Load, Shape, Start, Turn, local};
 use crate::units::{Nanos, mix64};
 
 /// Keeps arrivals apart from everything else that is drawn from the seed.
@@ -88,25 +90,6 @@ impl Spacing {
     }
 }
 
-/// What becomes of an arrival that finds all users busy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnFull {
-    /// It waits for the next free one, and its time runs from when it was due.
-    Queue,
-    /// It is not made, and counted as dropped.
-    Drop,
-}
-
-impl OnFull {
-    /// Its name in profiles.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Queue => "queue",
-            Self::Drop => "drop",
-        }
-    }
-}
-
 /// Arrivals that came due since they were last asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Offered {
@@ -118,7 +101,9 @@ pub struct Offered {
 /// One shard of an open load, as it runs.
 #[derive(Debug)]
 pub struct Schedule {
-    sequence: Sequence,
+    sequence: Source,
+    /// Arrivals that there are at most.
+    requests: u64,
     /// The next arrival of this shard that was neither started nor dropped.
     next: Option<Arrival>,
     /// Arrivals of other shards between two of this one, and one.
@@ -136,25 +121,45 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn new(load: &Load, arrivals: &Arrivals) -> Self {
+    pub(super) fn new(load: &Load) -> Self {
+        let (sequence, pre_allocated_vus, on_full) = match &load.shape {
+            Shape::Trace(trace) => {
+                (Source::Trace { trace: trace.clone(), next: 0 }, trace.pre_allocated_vus, trace.on_full)
+            }
+            Shape::ConstantArrivalRate(arrivals) | Shape::RampingArrivalRate(arrivals) => {
+                let sequence = Source::Rate(Sequence::new(arrivals, load.seed));
+                (sequence, arrivals.pre_allocated_vus, arrivals.on_full)
+            }
+            Shape::ConstantVus { .. }
+            | Shape::RampingVus { .. }
+            | Shape::PerVuIterations { .. }
+            | Shape::SharedIterations { .. } => {
+                debug_assert!(false, "a closed load has no arrivals");
+                (Source::None, 0, OnFull::Queue)
+            }
+        };
         // A shard without a user could start nothing: arrivals are dealt to the shards that have
         // one, which are the first.
-        let dealt_to = load.of.min(arrivals.max_vus).max(1);
-        let users = local(arrivals.max_vus, load.shard, load.of);
+        let max_vus = load.shape.peak_vus();
+        let dealt_to = load.of.min(max_vus).max(1);
+        let users = local(max_vus, load.shard, load.of);
         let mut schedule = Self {
-            sequence: Sequence::new(arrivals, load.seed),
+            sequence,
+            requests: load.requests.unwrap_or(u64::MAX),
             next: None,
             stride: dealt_to as usize,
             shard: load.shard,
             of: load.of,
-            end: arrivals.end(),
-            on_full: arrivals.on_full,
+            end: load.shape.end(),
+            on_full,
             users,
             free: (0..users).rev().collect(),
-            present: local(arrivals.pre_allocated_vus, load.shard, load.of).min(users),
+            present: local(pre_allocated_vus, load.shard, load.of).min(users),
             offered: Offered::default(),
         };
-        schedule.next = if users > 0 { schedule.sequence.nth(load.shard as usize) } else { None };
+        if users > 0 {
+            schedule.take_next(load.shard as usize);
+        }
         schedule
     }
 
@@ -229,7 +234,35 @@ impl Schedule {
 
     fn advance(&mut self) {
         self.offered.arrivals += 1;
-        self.next = self.sequence.nth(self.stride - 1);
+        self.take_next(self.stride - 1);
+    }
+
+    /// The next arrival of this shard after `skipped` others.
+    fn take_next(&mut self, skipped: usize) {
+        self.next = self.sequence.nth(skipped).filter(|arrival| arrival.index < self.requests);
+    }
+}
+
+/// Where arrivals come from.
+#[derive(Debug)]
+enum Source {
+    Rate(Sequence),
+    Trace { trace: Trace, next: u64 },
+    None,
+}
+
+impl Source {
+    /// The arrival after `skipped` others.
+    fn nth(&mut self, skipped: usize) -> Option<Arrival> {
+        match self {
+            Self::Rate(sequence) => sequence.nth(skipped),
+            Self::Trace { trace, next } => {
+                let index = *next + skipped as u64;
+                *next = index + 1;
+                trace.at(index).map(|at| Arrival { index, at })
+            }
+            Self::None => None,
+        }
     }
 }
 

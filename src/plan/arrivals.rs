@@ -40,7 +40,7 @@ pub(super) fn as_written(written: &ProfileFile, executor: Executor) -> Result<Ar
 }
 
 /// Users from the start, and at most. One of them is enough: the other is the same.
-fn users(written: &ProfileFile) -> Result<(u32, u32), PlanError> {
+pub(super) fn users(written: &ProfileFile) -> Result<(u32, u32), PlanError> {
     let users = 1..=u64::from(limits::MAX_VUS);
     let pre_allocated = written.whole("pre_allocated_vus", written.profile.pre_allocated_vus, users.clone())?;
     let most = written.whole("max_vus", written.profile.max_vus, users)?;
@@ -86,7 +86,7 @@ fn spacing(written: &ProfileFile) -> Result<Spacing, PlanError> {
     }
 }
 
-fn on_full(written: &ProfileFile) -> Result<OnFull, PlanError> {
+pub(super) fn on_full(written: &ProfileFile) -> Result<OnFull, PlanError> {
     match written.profile.on_full.as_deref() {
         None | Some("queue") => Ok(OnFull::Queue),
         Some("drop") => Ok(OnFull::Drop),
@@ -120,6 +120,9 @@ pub(super) fn with_rate(shape: Shape, given: &Given) -> Result<Shape, PlanError>
             arrivals.stages.iter_mut().for_each(|stage| stage.target = scaled(stage.target));
             arrivals.time_unit = time_unit;
             Ok(Shape::RampingArrivalRate(arrivals))
+        }
+        Shape::Trace(_) => {
+            Err(given.misplaced("cannot be used with a trace, whose rows have their own instants: set trace.speed"))
         }
         Shape::PerVuIterations { .. } | Shape::SharedIterations { .. } => {
             Err(given.misplaced("cannot be used with a profile that counts requests: expected one that runs by time"))

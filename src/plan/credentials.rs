@@ -44,7 +44,7 @@ fn secret(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
 
 /// The text of a file that a flag or the environment names.
 pub(super) fn text(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
-    read(Path::new(&given.value)).map_err(|error| PlanError::Unreadable {
+    read.text(Path::new(&given.value)).map_err(|error| PlanError::Unreadable {
         place: given.origin.to_string(),
         path: given.value.clone(),
         reason: error.to_string(),

@@ -13,16 +13,19 @@ pub(super) enum Executor {
     SharedIterations,
     ConstantArrivalRate,
     RampingArrivalRate,
+    /// Ours: k6 has none.
+    Trace,
 }
 
 impl Executor {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::ConstantVus,
         Self::RampingVus,
         Self::PerVuIterations,
         Self::SharedIterations,
         Self::ConstantArrivalRate,
         Self::RampingArrivalRate,
+        Self::Trace,
     ];
 
     /// Its name in profiles.
@@ -34,6 +37,7 @@ impl Executor {
             Self::SharedIterations => "shared-iterations",
             Self::ConstantArrivalRate => "constant-arrival-rate",
             Self::RampingArrivalRate => "ramping-arrival-rate",
+            Self::Trace => "trace",
         }
     }
 
@@ -56,6 +60,7 @@ impl Executor {
                 "burstiness",
                 "on_full",
             ],
+            Self::Trace => &["trace", "pre_allocated_vus", "max_vus", "on_full"],
         }
     }
 
@@ -68,6 +73,7 @@ impl Executor {
             Shape::SharedIterations { .. } => Self::SharedIterations,
             Shape::ConstantArrivalRate(_) => Self::ConstantArrivalRate,
             Shape::RampingArrivalRate(_) => Self::RampingArrivalRate,
+            Shape::Trace(_) => Self::Trace,
         }
     }
 }
@@ -95,6 +101,7 @@ pub(super) fn executor(written: &ProfileFile) -> Result<Executor, PlanError> {
         ("arrival", profile.arrival.is_some()),
         ("burstiness", profile.burstiness.is_some()),
         ("on_full", profile.on_full.is_some()),
+        ("trace", profile.trace.is_some()),
     ];
     match present.into_iter().find(|(key, present)| *present && !executor.keys().contains(key)) {
         None => Ok(executor),

@@ -11,7 +11,7 @@ use super::{Overrides, Target, resolve};
 pub fn fuzz_profile(input: &[u8]) {
     const FILE: &str = "fuzz.toml";
     let Ok(text) = std::str::from_utf8(input) else { return };
-    let resolved = resolve(FILE, &Overrides::default(), &mut |path| {
+    let resolved = resolve(FILE, &Overrides::default(), &mut |path: &std::path::Path| {
         if path.as_os_str() == FILE { Ok(text.to_owned()) } else { Err(std::io::ErrorKind::NotFound.into()) }
     });
     match resolved {

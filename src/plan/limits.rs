@@ -38,6 +38,16 @@ pub const MAX_PROMPTS_BYTES: usize = 64 << 20;
 pub const MAX_PROMPT_TOKENS: u32 = 1_000_000;
 /// Token limit of a request: beyond every model's window.
 pub const MAX_TOKENS: u32 = 10_000_000;
+/// Memory that the rows of data sets and traces may take, unless `--dataset-memory` says otherwise.
+pub const DEFAULT_DATASET_MEMORY: u64 = 1 << 30;
+/// Bytes of a file of rows that are read at a time.
+pub const ROW_READ_BYTES: usize = 256 << 10;
+/// Slowest and fastest that a trace is sent, in times of its own speed.
+pub const LEAST_SPEED: f64 = 0.001;
+/// Fastest that a trace is sent.
+pub const MOST_SPEED: f64 = 100_000.0;
+/// How often a trace is sent in one test.
+pub const MAX_PASSES: u32 = 1_000_000;
 /// Fastest of the slow readers: beyond 100 MB/s nothing about them would be slow.
 pub const MAX_SLOW_BYTES_PER_SECOND: u32 = 100_000_000;
 /// Turns of a conversation: no person and few agents go on for so long.

@@ -2,20 +2,25 @@
 
 use super::behavior::behaviors;
 use super::conversation::conversation;
+use super::dataset::RowsOf;
 use super::profile::{MaxTokens, NamedTimeouts, ProfileFile, Request, Timeout, WrittenPrompt};
 use super::request_defaults::{Choice, PATH, RequestDefaults, is_model, is_path};
+use super::rows::RowSource;
 use super::source::Changed;
 use super::{Given, Overrides, PlanError, Read, headers, limits};
 use crate::api::{Api, Method};
 use crate::mix::{self, Kind, Mix, Prompt, PromptSource, Timeouts};
 use crate::units::Nanos;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The mix, and for each of its kinds the number of the request in the profile that it was made of.
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) mix: Mix,
     pub(super) rows: Vec<usize>,
+    /// The files that kinds have their prompts of.
+    pub(super) sources: Vec<RowSource>,
 }
 
 /// The mix of the profile. Files of prompts are looked for in `folder`.
@@ -24,6 +29,7 @@ pub(super) fn mix(
     overrides: &Overrides,
     defaults: &RequestDefaults<'_>,
     folder: &Path,
+    rows_of: &mut RowsOf<'_, '_>,
     read: &mut Read<'_>,
     changed: &mut Changed,
 ) -> Result<Made, PlanError> {
@@ -38,13 +44,25 @@ pub(super) fn mix(
     }
     let mut kinds: Vec<Kind> = Vec::with_capacity(requests.len());
     let mut rows = Vec::with_capacity(requests.len());
+    let mut sources = Vec::new();
     for (index, request) in requests.iter().enumerate() {
         let row = Row { written, request, defaults, key: format!("requests[{index}]") };
-        for kind in row.kinds(overrides.one("timeout"), folder, read)? {
+        for mut kind in row.kinds(overrides.one("timeout"), folder, read)? {
             if kinds.iter().any(|other| other.name == kind.name) {
                 return Err(row.error("name", format!("`{}` is taken already: expected another name", kind.name)));
             }
             changed.extend(defaults.given(kind.api).map(|(key, given)| (row.at(key), given.origin.clone())));
+            let source = rows_of.kind(&kind, request.dataset.as_ref(), &row.key, read, changed)?;
+            if let Some(source) = source {
+                if kind.conversation.is_some() {
+                    return Err(row.error(
+                        "conversation",
+                        "cannot be used with a data set or a trace, whose rows are whole requests",
+                    ));
+                }
+                kind.prompt = Prompt { source: PromptSource::Rows(Arc::clone(&source.rows)), distinct: false };
+                sources.push(source);
+            }
             kinds.push(kind);
             rows.push(index);
         }
@@ -53,7 +71,7 @@ pub(super) fn mix(
     if kinds.iter().all(|kind| kind.weight == 0) {
         return Err(written.error("requests[0].weight", "every weight is zero: expected at least one above zero"));
     }
-    Ok(Made { mix: Mix { kinds }, rows })
+    Ok(Made { mix: Mix { kinds }, rows, sources })
 }
 
 /// One `[[requests]]` of the file.
@@ -198,6 +216,9 @@ impl Row<'_> {
     }
 
     fn prompt(&self, api: Api, folder: &Path, read: &mut Read<'_>) -> Result<Prompt, PlanError> {
+        if self.request.prompt.is_some() && self.request.dataset.is_some() {
+            return Err(self.error("dataset", "cannot be used together with `prompt`: expected one of them"));
+        }
         if !api.takes_prompt() {
             return match self.request.prompt {
                 None => Ok(Prompt::texts(Vec::new())),
@@ -249,7 +270,7 @@ impl Row<'_> {
             return Err(self.error("prompt", "`@` alone names nothing: expected @short, @medium, @long or @file.txt"));
         }
         let path = folder.join(name);
-        let text = read(&path).map_err(|error| {
+        let text = read.text(&path).map_err(|error| {
             let shown = path.display();
             let problem =
                 format!("cannot read {shown}: {error}; expected @short, @medium, @long or a file beside the profile");

@@ -8,9 +8,11 @@ mod arrivals;
 mod behavior;
 mod conversation;
 mod credentials;
+mod dataset;
 mod endpoints;
 mod error;
 mod executor;
+mod files;
 #[doc(hidden)]
 pub mod fuzz;
 mod headers;
@@ -22,6 +24,7 @@ mod presentation;
 pub mod profile;
 mod request_defaults;
 pub mod resolve;
+mod rows;
 mod rules;
 mod scale;
 mod secrets;
@@ -31,21 +34,24 @@ pub mod show;
 mod source;
 mod stages;
 mod target;
+mod trace;
 mod tuning;
 mod window;
 
 pub use credentials::Credentials;
 pub use error::PlanError;
+pub use files::{Files, RowFile};
 pub use headers::is_secret;
 pub use overrides::Overrides;
 pub use phases::Phase;
 pub use presentation::{Output, Presentation};
 pub use resolve::{Purpose, Resolved, resolve, resolve_for};
+pub use rows::{Order, RowSource};
 pub use source::{Given, Origin, Sourced};
 pub use tuning::Tuning;
 
 pub use crate::api::Api;
-pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime};
+pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime, Trace};
 pub use crate::mix::{After, BehaviorMix, Conversation, Kind, Leave, Mix, Prompt, PromptSource, Secret, Timeouts};
 pub use crate::net::access::{Roots, Tls};
 pub use crate::net::{Access, Target};
@@ -57,11 +63,9 @@ use crate::mix::Envelope;
 use crate::threshold::{Operator, Rule};
 use crate::units::Nanos;
 use jiff::Timestamp;
-use std::io;
-use std::path::Path;
 
-/// How the resolver reads a file: it does no I/O itself.
-pub type Read<'a> = dyn FnMut(&Path) -> io::Result<String> + 'a;
+/// How the resolver reads files: it does no I/O itself.
+pub type Read<'a> = dyn Files + 'a;
 
 /// The resolved test; valid by construction.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,6 +85,10 @@ pub struct Plan {
     /// How much of the end, before the last stage is over, is run but not measured.
     pub cooldown: Nanos,
     pub mix: Mix,
+    /// The files that kinds of request have their rows of.
+    pub sources: Vec<RowSource>,
+    /// Requests that there are, for a data set that is sent once.
+    pub requests: Option<u64>,
     /// What is asked once each before the load begins. What is optional and missing is then left
     /// out of the mix.
     pub endpoints: Vec<Kind>,
@@ -163,7 +171,14 @@ impl Plan {
             seed: self.seed,
             shard: self.shard.index,
             of: self.shard.count,
+            requests: self.requests,
         }
+    }
+
+    /// Whether the clock ends it. Otherwise it ends when all requests are done, at the latest at the
+    /// end of the shape.
+    pub fn runs_by_time(&self) -> bool {
+        self.shape.runs_by_time() && self.requests.is_none()
     }
 
     /// What each kind of request is held against: the goals that speak of it. A goal about tokens

@@ -4,6 +4,10 @@
 //! refuse them by key. Unknown keys and wrong types are refused on the spot. To add a profile: a
 //! file in `profiles/` and a line in [`BUILT_IN`].
 
+mod files;
+
+pub use files::{Dataset, Trace, TraceColumns};
+
 use super::source::Origin;
 use super::{PlanError, limits};
 use crate::units::{BadDuration, Nanos};
@@ -75,6 +79,8 @@ pub struct Profile {
     pub burstiness: Option<f64>,
     /// What becomes of an arrival that finds all users busy.
     pub on_full: Option<String>,
+    /// Rows with their own instants.
+    pub trace: Option<Trace>,
     /// How long requests may finish after the end.
     pub graceful_stop: Option<String>,
     /// How long a user that was ramped away may finish its request.
@@ -167,6 +173,8 @@ pub struct Request {
     pub model: Option<OneOrMore>,
     /// Prompts to draw from.
     pub prompt: Option<WrittenPrompt>,
+    /// A file of prompts or bodies, in place of `prompt`.
+    pub dataset: Option<Dataset>,
     pub max_tokens: Option<MaxTokens>,
     pub timeout: Option<Timeout>,
     /// Its users go on with what was said before.

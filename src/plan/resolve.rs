@@ -1,12 +1,16 @@
 //! built-in < file < environment < flags → [`Plan`].
 
+use super::dataset::{Datasets, RowsOf};
+use super::executor::{self, Executor};
 use super::presentation::{Presentation, noted, presentation};
 use super::profile::{ProfileFile, ThinkTime as WrittenThinkTime, built_in};
 use super::request_defaults::RequestDefaults;
+use super::rows::RowSource;
 use super::source::{Changed, Given};
+use super::trace::TraceFile;
 use super::{
-    Overrides, Plan, PlanError, Read, Shard, access, credentials, endpoints, headers, limits, mix, rules, shape, shard,
-    show, target, tuning, window,
+    Overrides, Plan, PlanError, Read, Shard, access, credentials, dataset, endpoints, headers, limits, mix, rules,
+    shape, shard, show, target, tuning, window,
 };
 use crate::load::ThinkTime;
 use crate::mix::Mix;
@@ -49,17 +53,28 @@ pub fn resolve_for(
     let single = if purpose == Purpose::Run { overrides } else { &nothing };
     let (name, written, folder) = load_profile(profile, read)?;
     let mut changed = Changed::new();
-    let shape = shape::shape(&written, single, &mut changed)?;
+    let seed = noted("seed", overrides.one("seed"), &mut changed);
+    let seed = seed.map_or(Ok(limits::DEFAULT_SEED), |given| given.whole(&(0..=u64::MAX)))?;
+    let mut datasets = Datasets::new(&written, overrides, &folder, seed, &mut changed)?;
+    let trace = match executor::executor(&written)? {
+        Executor::Trace => Some(datasets.trace(read)?),
+        _ => None,
+    };
+    let shape = shape::shape(&written, trace.as_ref(), single, &mut changed)?;
     let (warmup, cooldown) = window::edges(&written, single, &shape, &mut changed)?;
-    let think_time = match shape.arrivals() {
-        None => think_time(&written, overrides, &mut changed)?,
-        Some(_) => no_think_time(&written, overrides, single)?,
+    let think_time = if shape.is_open() {
+        no_think_time(&written, overrides, single)?
+    } else {
+        think_time(&written, overrides, &mut changed)?
     };
     let grace = written.profile.graceful_stop.as_deref();
     let grace = grace.map(|text| written.time("graceful_stop", text)).transpose()?;
     let targets = target::targets(overrides, &mut changed)?;
     let defaults = RequestDefaults::of(overrides, targets.endpoint.as_ref())?;
-    let mix::Made { mix, rows } = mix::mix(&written, overrides, &defaults, &folder, read, &mut changed)?;
+    let rows_of = &mut RowsOf { datasets, trace: trace.as_ref() };
+    let mix::Made { mix, rows, sources } =
+        mix::mix(&written, overrides, &defaults, &folder, rows_of, read, &mut changed)?;
+    let requests = dataset::requests(&written, purpose == Purpose::Run, &mix, &sources)?;
     let kinds = names(&mix);
     let (target, port_asked_for) = (targets.first, targets.port_asked_for);
     let shard = shard::shard(single.one("shard"), &shape, &mut changed)?;
@@ -68,7 +83,6 @@ pub fn resolve_for(
     let credentials = credentials::credentials(overrides, read, &mut changed)?;
     let thresholds = rules::thresholds(&written, &kinds)?;
     shard::abort_scope(single, &thresholds, &mut changed)?;
-    let seed = noted("seed", overrides.one("seed"), &mut changed);
     let plan = Plan {
         name,
         description: written.profile.description.clone().unwrap_or_default(),
@@ -82,18 +96,22 @@ pub fn resolve_for(
         endpoints: endpoints::endpoints(&mix, written.profile.endpoint_check, &defaults),
         endpoint_check: written.profile.endpoint_check,
         mix,
+        sources,
+        requests,
         server_pid: target::server_pid(overrides, &target, &mut changed)?,
         target,
         access,
         server: server.filter(|_| shard.is_none()),
         credentials,
         headers: extra_headers(overrides.many("header"), &mut changed)?,
-        seed: seed.map_or(Ok(limits::DEFAULT_SEED), |given| given.whole(&(0..=u64::MAX)))?,
+        seed,
         tuning: tuning::tuning(overrides, &mut changed)?,
         shard: shard.unwrap_or(Shard::WHOLE),
         start_at: shard::start_at(single.one("start_at"), &mut changed)?,
     };
     let mut presentation = presentation(overrides, single, &mut changed)?;
+    presentation.notes.extend(trace.as_ref().map(TraceFile::told));
+    presentation.notes.extend(plan.sources.iter().filter(|source| !source.is_trace).map(RowSource::told));
     presentation.notes.extend(targets.endpoint.as_ref().map(target::Endpoint::told));
     noted("timeout.total", overrides.one("timeout"), &mut changed);
     let settings = show::settings(&plan, &presentation, &written, &rows, &changed);
@@ -119,7 +137,7 @@ fn load_profile(profile: &str, read: &mut Read<'_>) -> Result<(String, ProfileFi
         let written = ProfileFile::parse(&format!("built-in profile {profile}"), built_in(profile)?)?;
         return Ok((profile.to_owned(), written, PathBuf::new()));
     }
-    let text = read(path).map_err(|error| PlanError::Unreadable {
+    let text = read.text(path).map_err(|error| PlanError::Unreadable {
         place: "the profile".to_owned(),
         path: profile.to_owned(),
         reason: error.to_string(),

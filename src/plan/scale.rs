@@ -20,6 +20,10 @@ pub(super) fn set_vus(shape: &mut Shape, users: u32) {
             arrivals.max_vus = users;
             arrivals.pre_allocated_vus = arrivals.pre_allocated_vus.min(users);
         }
+        Shape::Trace(trace) => {
+            trace.max_vus = users;
+            trace.pre_allocated_vus = trace.pre_allocated_vus.min(users);
+        }
     }
 }
 
@@ -51,7 +55,7 @@ pub(super) fn set_duration(shape: &mut Shape, length: Nanos) {
                 stage.duration = Nanos(scaled(at) - start);
             }
         }
-        Shape::PerVuIterations { .. } | Shape::SharedIterations { .. } => {}
+        Shape::PerVuIterations { .. } | Shape::SharedIterations { .. } | Shape::Trace(_) => {}
     }
 }
 

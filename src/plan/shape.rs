@@ -6,14 +6,21 @@ use super::profile::ProfileFile;
 use super::scale::{set_duration, set_vus};
 use super::source::Changed;
 use super::stages::{check_ramps, stages, with_stages};
+use super::trace::TraceFile;
 use super::{Overrides, PlanError, arrivals, limits};
 use crate::load::Shape;
 use crate::units::Nanos;
 
-/// The shape of the test; what flags changed is noted in `changed`.
-pub(super) fn shape(written: &ProfileFile, overrides: &Overrides, changed: &mut Changed) -> Result<Shape, PlanError> {
+/// The shape of the test; what flags changed is noted in `changed`. `trace` is the file of an
+/// executor that has one.
+pub(super) fn shape(
+    written: &ProfileFile,
+    trace: Option<&TraceFile<'_>>,
+    overrides: &Overrides,
+    changed: &mut Changed,
+) -> Result<Shape, PlanError> {
     let executor = executor(written)?;
-    let mut shape = as_written(written, executor)?;
+    let mut shape = as_written(written, executor, trace)?;
     refuse_misplaced(executor, overrides)?;
     if let Some(first) = overrides.one("stage") {
         shape = with_stages(&shape, overrides.many("stage"))?;
@@ -26,7 +33,9 @@ pub(super) fn shape(written: &ProfileFile, overrides: &Overrides, changed: &mut 
         set_vus(&mut shape, vus);
         let keys: &[_] = match executor {
             Executor::RampingVus => &["stages", "start_vus"],
-            Executor::ConstantArrivalRate | Executor::RampingArrivalRate => &["pre_allocated_vus", "max_vus"],
+            Executor::ConstantArrivalRate | Executor::RampingArrivalRate | Executor::Trace => {
+                &["pre_allocated_vus", "max_vus"]
+            }
             _ => &["vus"],
         };
         changed.extend(keys.iter().map(|key| ((*key).to_owned(), given.origin.clone())));
@@ -56,11 +65,11 @@ pub(super) fn shape(written: &ProfileFile, overrides: &Overrides, changed: &mut 
 
 /// How long the test takes as the file alone describes it.
 pub(super) fn length_as_written(written: &ProfileFile) -> Result<Nanos, PlanError> {
-    as_written(written, executor(written)?).map(|shape| shape.end())
+    as_written(written, executor(written)?, None).map(|shape| shape.end())
 }
 
 /// The shape that the file alone describes.
-fn as_written(written: &ProfileFile, executor: Executor) -> Result<Shape, PlanError> {
+fn as_written(written: &ProfileFile, executor: Executor, trace: Option<&TraceFile<'_>>) -> Result<Shape, PlanError> {
     let profile = &written.profile;
     let users = |lowest| written.whole("vus", profile.vus, lowest..=u64::from(limits::MAX_VUS));
     let vus = || users(1).map(|vus| vus.map_or(limits::DEFAULT_VUS, |n| n as u32));
@@ -91,6 +100,11 @@ fn as_written(written: &ProfileFile, executor: Executor) -> Result<Shape, PlanEr
             check_ramps(&shape).map_err(|problem| written.error("stages", problem))?;
             shape
         }
+        Executor::Trace => {
+            let trace =
+                trace.ok_or_else(|| written.error("trace", "is as long as its file: expected no other length"))?;
+            Shape::Trace(trace.shape(arrivals::users(written)?, arrivals::on_full(written)?)?)
+        }
     })
 }
 
@@ -117,6 +131,10 @@ fn refuse_misplaced(executor: Executor, overrides: &Overrides) -> Result<(), Pla
     let by_iterations = matches!(executor, Executor::PerVuIterations | Executor::SharedIterations);
     if let (true, Some(given)) = (by_iterations, overrides.one("duration")) {
         let problem = format!("cannot be used with the executor {name}, which counts requests: use --iterations");
+        return Err(given.misplaced(problem));
+    }
+    if let (Executor::Trace, Some(given)) = (executor, overrides.one("duration")) {
+        let problem = "cannot be used with a trace, which is as long as its rows: set trace.for or trace.speed";
         return Err(given.misplaced(problem));
     }
     if let (false, Some(given)) = (by_iterations, overrides.one("iterations")) {

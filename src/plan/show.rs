@@ -141,6 +141,13 @@ fn add_shape(list: &mut Listing<'_>, shape: &Shape) {
             add_stages(list, &arrivals.stages);
             add_arrivals(list, arrivals);
         }
+        Shape::Trace(trace) => {
+            let (rows, passes) = (trace.instants.len(), trace.passes);
+            list.add("trace", format!("{rows} rows, sent {passes} times, {} each", trace.period));
+            list.add("pre_allocated_vus", trace.pre_allocated_vus.to_string());
+            list.add("max_vus", trace.max_vus.to_string());
+            list.add("on_full", trace.on_full.name());
+        }
         Shape::PerVuIterations { vus, iterations, max_duration }
         | Shape::SharedIterations { vus, iterations, max_duration } => {
             list.add("vus", vus.to_string());
@@ -189,6 +196,11 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
             [only] => list.add(&at("prompt"), only),
             texts => list.add(&at("prompt"), format!("{} prompts", texts.len())),
         },
+        PromptSource::Rows(rows) => {
+            let key = if list.written.profile.trace.is_some() { "trace".to_owned() } else { at("dataset") };
+            let origin = list.changed.get(&at("dataset")).cloned().unwrap_or_else(|| list.written.origin(&key));
+            list.add_from(&at("dataset"), format!("{} rows", rows.len()), origin);
+        }
         PromptSource::Words(tokens) => list.add(&at("prompt"), format!("{tokens} tokens")),
     }
     if let Some((min, max)) = kind.max_tokens {

@@ -9,6 +9,8 @@ impl Plan {
     pub(crate) fn example() -> Self {
         Self {
             name: "test".to_owned(),
+            sources: Vec::new(),
+            requests: None,
             description: String::new(),
             shape: Shape::ConstantVus { vus: 1, duration: Nanos::from_secs(1) },
             think_time: ThinkTime::default(),

@@ -5,6 +5,7 @@ use super::measure::{Ended, Measured};
 use super::prepare::Ready;
 use super::provenance::{build, environment};
 use super::server_under_test::ServerRecord;
+use crate::document::datasets::datasets;
 use crate::document::{Document, Endpoint, RunFacts, ServerUse, Steady, Strictness};
 use crate::engine::RunResult;
 use crate::metrics::Summary;
@@ -105,6 +106,10 @@ impl Concluded {
                 client_use: record.own_use.map(used),
                 agreements: agreement::lines(plan, summary, outside, record),
             },
+            datasets: datasets(plan, |name| {
+                let kind = plan.mix.kinds.iter().position(|kind| kind.name == name)?;
+                run.rows_sent.of(kind)
+            }),
             strictness: Strictness { fail_on_invalid: presentation.fail_on_invalid, defects: &[] },
         }
     }

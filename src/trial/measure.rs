@@ -4,7 +4,7 @@
 use super::error::TrialError;
 use super::prepare::Ready;
 use super::provenance::wall_clock;
-use crate::engine::{self, RunResult, Tick};
+use crate::engine::{self, RowsSent, RunResult, Tick};
 use crate::live::{Outline, Snapshot};
 use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
@@ -93,6 +93,7 @@ fn nothing_ran(plan: &Plan) -> RunResult {
         stopped: true,
         workers: 0,
         pinned_to: Vec::new(),
+        rows_sent: RowsSent::default(),
     }
 }
 
@@ -138,6 +139,11 @@ fn stage(shape: &Shape, elapsed: Nanos) -> Option<String> {
         Shape::PerVuIterations { vus, iterations, .. } => format!("{vus} VUs x {iterations} iterations"),
         Shape::SharedIterations { iterations, .. } => format!("{iterations} iterations"),
         Shape::ConstantArrivalRate(open) => format!("{} arrivals per {}", open.start_rate, open.time_unit),
+        Shape::Trace(trace) if trace.passes > 1 => {
+            let pass = elapsed.0.checked_div(trace.period.0).unwrap_or_default() + 1;
+            format!("trace of {} rows, pass {pass}/{}", trace.instants.len(), trace.passes)
+        }
+        Shape::Trace(trace) => format!("trace of {} rows", trace.instants.len()),
         Shape::RampingVus { stages, .. } => stage_of(stages, elapsed, "VUs"),
         Shape::RampingArrivalRate(open) => stage_of(&open.stages, elapsed, &format!("per {}", open.time_unit)),
     })

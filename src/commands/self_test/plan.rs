@@ -80,6 +80,8 @@ impl Job {
             conversation: None,
         };
         Plan {
+            sources: Vec::new(),
+            requests: None,
             name: "self-test".to_owned(),
             description: String::new(),
             shape: Shape::ConstantVus { vus: self.vus, duration: self.duration },

@@ -9,12 +9,14 @@ use crate::units::Nanos;
 
 impl Worker<'_> {
     /// A request belongs to the phase in which it is sent, also for being started. One that is
-    /// never sent is counted when it ends.
-    pub(super) fn count_started(&mut self, slot: Slot) {
+    /// never sent is counted when it ends. True the first time.
+    pub(super) fn count_started(&mut self, slot: Slot) -> bool {
         let connection = &mut self.connections[slot];
-        if connection.starts() {
+        let starts = connection.starts();
+        if starts {
             self.tallies.of(connection.phase()).started();
         }
+        starts
     }
 
     /// The request is over: its sample is recorded and its user told.

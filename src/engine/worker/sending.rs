@@ -16,13 +16,16 @@ impl Worker<'_> {
             return self.switch_connection(slot, expect);
         }
         let intended = self.schedule.is_open().then_some(connection.start.intended);
+        let (kind, row) = (request.kind, request.row);
         // Read immediately before the write: everything is measured from here.
         let now = self.clock.now();
         connection.apply_behavior(request.behavior);
         let step = connection.send(&request.bytes, expect, now, self.tallies.placement(now));
         connection.exchange.sample.intended = intended;
         self.note_turn(slot, now);
-        self.count_started(slot);
+        if self.count_started(slot) {
+            self.rows_sent.note(kind, row);
+        }
         self.counts.set_in_flight(self.counts.in_flight + 1, &mut self.tallies.tally);
         self.follow_at(slot, step, now);
     }

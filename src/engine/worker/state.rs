@@ -3,10 +3,13 @@
 use crate::api::Reader;
 use crate::engine::exchange::Expect;
 use crate::engine::ready::Ready;
+use crate::engine::rx_time::ReceiveTime;
 use crate::engine::slot::Slot;
 use crate::metrics::{Gauge, Tally};
 use crate::mix::{Request, Timeouts};
+use crate::net::IoStatus;
 use crate::plan::Plan;
+use std::io;
 
 /// The read buffer, one for each worker: small enough to stay in the second-level cache, large
 /// enough for every usual response in one read.
@@ -51,6 +54,17 @@ impl Buffers {
         let read = vec![0; READ_BUFFER_BYTES].into_boxed_slice();
         Self { ready: Vec::new(), pending_reads: Vec::new(), reads_left: 0, request: Request::default(), read }
     }
+}
+
+/// What one read returned.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) status: io::Result<IoStatus>,
+    pub(super) time: ReceiveTime,
+    /// It came before the request was sent that it should answer.
+    pub(super) early: bool,
+    /// Nothing is left in the kernel.
+    pub(super) drained: bool,
 }
 
 /// How many users and connections are in which state.

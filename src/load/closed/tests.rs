@@ -12,7 +12,7 @@ fn ms(n: u64) -> Nanos {
 }
 
 fn load(shape: Shape) -> Load {
-    Load { shape, think_time: ThinkTime::default(), graceful_stop: ms(50), seed: 7, shard: 0, of: 1 }
+    Load { shape, think_time: ThinkTime::default(), graceful_stop: ms(50), seed: 7, shard: 0, of: 1, requests: None }
 }
 
 fn thinking(shape: Shape, min: u64, max: u64) -> Load {
@@ -382,4 +382,35 @@ proptest! {
             run(&whole, uneven).starts.into_iter().map(|(_, s)| (s.draw_vu, s.iteration)).collect();
         prop_assert_eq!(nested, expected);
     }
+}
+
+#[test]
+fn users_end_when_the_requests_are_used_up() {
+    let numbers = |load: &Load| {
+        let stride = load.shape.stride();
+        let run = run(load, |vu, _| ms(1 + u64::from(vu)));
+        let mut all: Vec<u64> = run.starts.iter().map(|(_, s)| s.iteration * stride + u64::from(s.draw_vu)).collect();
+        all.sort_unstable();
+        all
+    };
+    for shape in [constant(3, 1_000), per_vu(3, 100, 1_000), shared(3, 100, 1_000), constant(30, 1_000)] {
+        let whole = Load { requests: Some(20), ..load(shape) };
+        let expected: Vec<u64> = (0..20).collect();
+        assert_eq!(numbers(&whole), expected, "{:?}", whole.shape);
+        for of in [2, 5] {
+            let mut union: Vec<u64> = (0..of).flat_map(|shard| numbers(&Load { shard, of, ..whole.clone() })).collect();
+            union.sort_unstable();
+            assert_eq!(union, expected, "{of} shards of {:?}", whole.shape);
+        }
+    }
+}
+
+#[test]
+fn a_schedule_without_requests_left_is_over_before_its_time() {
+    let mut schedule = Schedule::new(&Load { requests: Some(1), ..load(constant(2, 1_000)) });
+    assert_eq!(schedule.local_vus(), 1, "a user without a request is never switched on");
+    assert!(matches!(schedule.due(ms(0)), Some(Turn::Start(_))));
+    schedule.finished(0, ms(5), Nanos::ZERO);
+    assert!(matches!(schedule.due(ms(5)), Some(Turn::Retire { slot: 0, .. })));
+    assert!(schedule.is_over(ms(5)));
 }

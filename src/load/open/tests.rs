@@ -26,11 +26,12 @@ fn load(arrivals: &Arrivals, seed: u64, shard: u32, of: u32) -> Load {
         seed,
         shard,
         of,
+        requests: None,
     }
 }
 
 fn schedule(arrivals: &Arrivals) -> Schedule {
-    Schedule::new(&load(arrivals, 1, 0, 1), arrivals)
+    Schedule::new(&load(arrivals, 1, 0, 1))
 }
 
 /// Every arrival of a sequence.
@@ -40,7 +41,11 @@ fn all(arrivals: &Arrivals, seed: u64) -> Vec<Arrival> {
 
 /// All starts of a shard whose requests take no time.
 fn starts(arrivals: &Arrivals, seed: u64, shard: u32, of: u32) -> Vec<(u64, Nanos)> {
-    let mut schedule = Schedule::new(&load(arrivals, seed, shard, of), arrivals);
+    starts_of(&load(arrivals, seed, shard, of))
+}
+
+fn starts_of(load: &Load) -> Vec<(u64, Nanos)> {
+    let mut schedule = Schedule::new(load);
     let mut starts = Vec::new();
     while let Some(now) = schedule.next_due() {
         while let Some(Turn::Start(start)) = schedule.due(now) {
@@ -265,4 +270,52 @@ proptest! {
         let area: f64 = area.sum();
         prop_assert!((all(&even, 1).len() as f64 - area.ceil()).abs() <= 1.0);
     }
+}
+
+fn trace(instants: &[u64], passes: u32, period: u64, vus: u32) -> Load {
+    let trace = Trace {
+        instants: instants.iter().map(|&at| ms(at)).collect(),
+        passes,
+        period: ms(period),
+        pre_allocated_vus: vus,
+        max_vus: vus,
+        on_full: OnFull::Queue,
+    };
+    Load { shape: Shape::Trace(trace), ..load(&constant(1, 1, 1), 1, 0, 1) }
+}
+
+#[test]
+fn rows_of_a_trace_are_due_at_their_instants_in_each_pass() {
+    let load = trace(&[0, 0, 7, 30], 2, 50, 4);
+    let expected = [(0, 0), (1, 0), (2, 7), (3, 30), (4, 50), (5, 50), (6, 57), (7, 80)];
+    assert_eq!(starts_of(&load), expected.map(|(index, at)| (index, ms(at))));
+    assert_eq!((load.shape.end(), load.shape.peak_vus(), load.shape.is_open()), (ms(100), 4, true));
+    assert_eq!(starts_of(&Load { requests: Some(3), ..load }).len(), 3);
+    assert_eq!(starts_of(&trace(&[], 3, 50, 1)), []);
+    let endless = trace(&[0, 1], u32::MAX, u64::MAX / 1_000_000, 1);
+    assert_eq!(endless.shape.end(), Nanos::MAX, "absurd lengths do not overflow");
+}
+
+#[test]
+fn shards_of_a_trace_take_rows_by_stride_and_keep_the_clock() {
+    let instants: Vec<u64> = (0..97).map(|n| n * n / 7).collect();
+    let whole = trace(&instants, 3, 2_000, 40);
+    for of in [1, 2, 5] {
+        let mut all: Vec<(u64, Nanos)> = Vec::new();
+        for shard in 0..of {
+            let part = starts_of(&Load { shard, of, ..whole.clone() });
+            assert!(part.iter().all(|(index, _)| index % u64::from(of) == u64::from(shard)));
+            all.extend(part);
+        }
+        all.sort_unstable();
+        assert_eq!(all, starts_of(&whole), "{of} shards");
+    }
+}
+
+#[test]
+fn requests_that_are_used_up_end_the_arrivals() {
+    let load = Load { requests: Some(7), ..load(&constant(100, 1, 3), 1, 0, 1) };
+    assert_eq!(starts_of(&load).len(), 7);
+    let parts: usize = (0..2).map(|shard| starts_of(&Load { shard, of: 2, ..load.clone() }).len()).sum();
+    assert_eq!(parts, 7);
 }

@@ -103,7 +103,7 @@ fn nonsense_is_refused_with_what_was_expected() {
 fn user_and_password_are_read_and_never_repeated() {
     let with = |text: &'static str, api_key| {
         let given = overrides! { basic_auth_file: flag("basic-auth-file", "f") };
-        credentials::basic_auth(&given, api_key, &mut |_| Ok(text.to_owned()), &mut Changed::new())
+        credentials::basic_auth(&given, api_key, &mut |_: &std::path::Path| Ok(text.to_owned()), &mut Changed::new())
     };
     assert_eq!(with("me:hunter2 with: blanks\n", None), Ok(Some(Secret::new("me:hunter2 with: blanks".to_owned()))));
     for (text, api_key) in [

@@ -1,4 +1,5 @@
 mod built_in;
+mod dataset;
 mod flags;
 mod request_defaults;
 mod shape;

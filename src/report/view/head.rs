@@ -3,7 +3,9 @@
 use super::{Block, Headline, Piece, Remark, Row, Section, Table, Tone, column, time};
 use crate::document::endpoints::count;
 use crate::document::verdict::{Conclusion, ReasonKind, plural};
-use crate::document::{Client, Document, Endpoint, EndpointVerdict, Hint, Judged, Judgement, Target, Validity};
+use crate::document::{
+    Client, Dataset, Document, Endpoint, EndpointVerdict, Hint, Judged, Judgement, Target, Validity,
+};
 use crate::metrics::Metric;
 use crate::report::human;
 
@@ -47,8 +49,26 @@ pub(super) fn facts(doc: &Document) -> Vec<Block> {
     let text = format!("{duration} (measured for {window}), started {}", doc.run.started_at);
     blocks.push(Block::Fact("duration", vec![Piece::plain(text)]));
     time::outside(&mut blocks, doc.outside.as_ref());
+    doc.datasets.iter().for_each(|dataset| self::dataset(&mut blocks, dataset));
     client(&mut blocks, &doc.client);
     blocks
+}
+
+fn dataset(blocks: &mut Vec<Block>, dataset: &Dataset) {
+    let counts = match (dataset.distinct_sent, dataset.repeats_sent) {
+        (Some(distinct), Some(repeats)) => format!(": {distinct} different, {}", human::plural(repeats, "repeat")),
+        _ => String::new(),
+    };
+    let end = if dataset.used_up { "; all rows are used up, which ended the test" } else { "" };
+    let Dataset { path, format, order, sent, .. } = dataset;
+    let text = format!("{path} ({format}, {order}), {sent} sent{counts}{end}");
+    blocks.push(Block::Fact("data set", vec![Piece::plain(text)]));
+    for unused in &dataset.unused {
+        let rows = human::plural(unused.rows, "row");
+        let text =
+            format!("{rows} of {} left out: {} (first on line {})", dataset.rows, unused.reason, unused.first_line);
+        blocks.push(Block::Remark(Remark::new(Tone::Warning, 1, text)));
+    }
 }
 
 fn target(blocks: &mut Vec<Block>, target: &Target) {

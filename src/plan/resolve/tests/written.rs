@@ -25,7 +25,7 @@ fn a_missing_file_is_named() {
 fn prompts_come_from_sets_and_files() {
     let prompts = |line: &str| match fine(&format!("{FLAT}{CHAT}{line}\n")).mix.kinds[0].prompt.source.clone() {
         PromptSource::Texts(texts) => texts,
-        words @ PromptSource::Words(_) => panic!("{words:?}"),
+        words @ (PromptSource::Words(_) | PromptSource::Rows(_)) => panic!("{words:?}"),
     };
     assert_eq!(prompts("prompt = \"Hi\""), ["Hi"]);
     assert_eq!(prompts("prompt = [\"a\", \"b\"]"), ["a", "b"]);
@@ -67,7 +67,8 @@ fn users_may_leave_early_or_read_slowly() {
     assert_eq!(all.slow_reader, Some(SlowReader { bytes_per_second: 2000, share: 1.0 }));
     let text =
         format!("{FLAT}{CHAT}drop = {{ after = \"500ms\", share = 0.7 }}\nslow_reader = {{ bytes_per_second = 9 }}\n");
-    let shown = resolve("my.toml", &Overrides::default(), &mut |_| Ok(text.clone())).expect("fine").settings;
+    let shown =
+        resolve("my.toml", &Overrides::default(), &mut |_: &std::path::Path| Ok(text.clone())).expect("fine").settings;
     let value = |key: &str| shown.iter().find(|s| s.key == key).map(|s| s.value.as_str());
     assert_eq!(value("requests[0].drop"), Some("after 500ms, share 0.7"));
     assert_eq!(value("requests[0].slow_reader"), Some("9 bytes per second, share 1"));

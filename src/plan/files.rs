@@ -1,0 +1,33 @@
+//! Files, as the resolver reads them: it does no I/O itself.
+
+use std::io::{self, BufRead, Cursor};
+use std::path::Path;
+
+/// Where the files that a plan names come from.
+pub trait Files {
+    /// A small file as a whole.
+    fn text(&mut self, path: &Path) -> io::Result<String>;
+
+    /// Opens a file of rows, which may be large.
+    fn open(&mut self, path: &Path) -> io::Result<RowFile>;
+}
+
+/// An open file of rows.
+pub struct RowFile {
+    pub input: Box<dyn BufRead>,
+    /// Bytes that it has.
+    pub size: u64,
+}
+
+/// Texts alone are enough for most plans, and for tests.
+impl<F: FnMut(&Path) -> io::Result<String>> Files for F {
+    fn text(&mut self, path: &Path) -> io::Result<String> {
+        self(path)
+    }
+
+    fn open(&mut self, path: &Path) -> io::Result<RowFile> {
+        let text = self(path)?;
+        let size = text.len() as u64;
+        Ok(RowFile { input: Box::new(Cursor::new(text.into_bytes())), size })
+    }
+}

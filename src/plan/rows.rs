@@ -1,0 +1,247 @@
+//! Files of rows that a plan names: opened, hashed while they are read, and each read once.
+
+use super::error::shown;
+use super::{PlanError, Read, limits};
+use crate::api::Api;
+use crate::dataset::{self, Columns, Facts, Form, Format, Loaded, Options, ReadError, Rows};
+use crate::mix::Kind;
+use crate::units::Nanos;
+use sha2::{Digest as _, Sha256};
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What may be set in whole bodies.
+const PATCHES: [&str; 2] = ["model", "stream"];
+
+/// What is known of a file of rows that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowSource {
+    /// The kind of request that sends them.
+    pub kind: String,
+    pub path: PathBuf,
+    /// Of its bytes, in hex.
+    pub sha256: String,
+    pub bytes: u64,
+    pub facts: Facts,
+    pub order: Order,
+    /// Names of what is set in whole bodies.
+    pub patch: Vec<String>,
+    /// It is a trace, whose rows have instants.
+    pub is_trace: bool,
+    pub rows: Arc<Rows>,
+}
+
+impl RowSource {
+    /// What was read, in one line.
+    pub(super) fn told(&self) -> String {
+        let Facts { format, rows, unused, .. } = &self.facts;
+        let (path, sent) = (self.path.display(), self.rows.len());
+        let repeated = match sent - self.rows.distinct() {
+            _ if sent == 1 => ", so that all requests are the same and a prompt cache answers them".to_owned(),
+            0 => String::new(),
+            repeats => format!(", {repeats} of them repeat others"),
+        };
+        let unused =
+            unused.iter().map(|u| format!("; {} left out: {} (first on line {})", u.rows, u.reason, u.first_line));
+        let unused: String = unused.collect::<Vec<_>>().concat();
+        format!("{}: {path}, {}, {sent} of {rows} rows can be sent{repeated}{unused}", self.kind, format.name())
+    }
+}
+
+/// In which order rows are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As in the file, again and again.
+    Sequential,
+    /// In an order drawn from the seed, again and again.
+    Shuffled,
+    /// As in the file, until the last one was sent.
+    Once,
+}
+
+impl Order {
+    pub(super) const ALL: [(&'static str, Self); 3] =
+        [("sequential", Self::Sequential), ("shuffled", Self::Shuffled), ("once", Self::Once)];
+
+    /// Its name in profiles.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sequential => "sequential",
+            Self::Shuffled => "shuffled",
+            Self::Once => "once",
+        }
+    }
+}
+
+/// A file that was read, with its hash.
+#[derive(Debug, Clone)]
+pub(super) struct RowData {
+    pub(super) rows: Arc<Rows>,
+    pub(super) instants: Arc<[Nanos]>,
+    pub(super) facts: Facts,
+    pub(super) sha256: String,
+    pub(super) bytes: u64,
+}
+
+/// Why a file of rows cannot be used.
+#[derive(Debug)]
+pub(super) enum RowProblem {
+    Unreadable(io::Error),
+    Bad(ReadError),
+}
+
+impl RowProblem {
+    /// The problem with a file that `place` names: a flag, or a key of a profile.
+    pub(super) fn into_error(self, place: String, path: &Path) -> PlanError {
+        match self {
+            Self::Unreadable(error) => {
+                PlanError::Unreadable { place, path: path.display().to_string(), reason: error.to_string() }
+            }
+            Self::Bad(ReadError { line, problem }) => PlanError::Profile {
+                file: shown(&path.display().to_string()),
+                line: line.map(|line| line as usize),
+                key: String::new(),
+                problem,
+            },
+        }
+    }
+}
+
+/// Reads files of rows. One that several requests name in the same way is read once.
+#[derive(Debug, Default)]
+pub(super) struct RowFiles {
+    read: Vec<(PathBuf, Options, RowData)>,
+}
+
+impl RowFiles {
+    pub(super) fn load(
+        &mut self,
+        path: &Path,
+        mut options: Options,
+        read: &mut Read<'_>,
+    ) -> Result<RowData, RowProblem> {
+        let is_same = |(known, with, _): &&(PathBuf, Options, RowData)| known == path && *with == options;
+        if let Some((.., data)) = self.read.iter().find(is_same) {
+            return Ok(data.clone());
+        }
+        let key = options.clone();
+        // All files of a test share the memory.
+        let taken: u64 = self.read.iter().map(|(.., data)| data.rows.memory() as u64).sum();
+        options.most_memory = options.most_memory.saturating_sub(taken);
+        let file = read.open(path).map_err(RowProblem::Unreadable)?;
+        options.size = Some(file.size);
+        let mut input = BufReader::with_capacity(limits::ROW_READ_BYTES, Hashed::new(file.input));
+        let loaded = dataset::load(&mut input, &options).map_err(RowProblem::Bad)?;
+        // What stands behind the last row, such as the end of a compressed file.
+        io::copy(&mut input, &mut io::sink()).map_err(RowProblem::Unreadable)?;
+        let Hashed { hash, bytes, .. } = input.into_inner();
+        if bytes != file.size {
+            let problem = format!(
+                "was changed while it was read: expected its {} bytes, and {bytes} came; copy it first",
+                file.size
+            );
+            return Err(RowProblem::Bad(ReadError { line: None, problem }));
+        }
+        let Loaded { rows, instants, facts } = loaded;
+        let sha256 = hash.finalize().iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"));
+        let data = RowData { rows: Arc::new(rows), instants: instants.into(), facts, sha256, bytes };
+        self.read.push((path.to_owned(), key, data.clone()));
+        Ok(data)
+    }
+}
+
+/// Hashes and counts what passes.
+struct Hashed {
+    input: Box<dyn BufRead>,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Hashed {
+    fn new(input: Box<dyn BufRead>) -> Self {
+        Self { input, hash: Sha256::new(), bytes: 0 }
+    }
+}
+
+impl io::Read for Hashed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.input.read(buffer)?;
+        self.hash.update(&buffer[..n]);
+        self.bytes += n as u64;
+        Ok(n)
+    }
+}
+
+/// How rows are read for a kind of request.
+pub(super) fn options(kind: &Kind, patch: &[String], most_memory: u64) -> Result<Options, String> {
+    let patches = |name: &str| patch.iter().any(|patch| patch == name);
+    let patch_model = match (patches("model"), kind.models.as_slice()) {
+        (false, _) => None,
+        (true, [model]) => Some(model.clone()),
+        (true, models) => {
+            let n = models.len();
+            return Err(format!("sets the model of whole bodies, and the request has {n} models: expected one"));
+        }
+    };
+    Ok(Options {
+        format: None,
+        columns: Columns::default(),
+        form: form(kind.api),
+        stream: kind.stream,
+        patch_stream: patches("stream"),
+        patch_model,
+        url_end: url_end(kind.api),
+        most_memory,
+        trace: None,
+        shuffle: None,
+        size: None,
+    })
+}
+
+/// A body that is sent as it stands is no message of a WebSocket.
+pub(super) fn refuse_bodies(kind: &Kind, rows: &Rows) -> Result<(), String> {
+    if kind.websocket && rows.has_whole_bodies() {
+        return Err("has whole bodies, which cannot be sent over a WebSocket: expected prompts or messages".to_owned());
+    }
+    Ok(())
+}
+
+/// Where an API has its prompt.
+const fn form(api: Api) -> Form {
+    match api {
+        Api::AnthropicMessages | Api::AnthropicCountTokens => Form::SystemApart,
+        Api::OpenaiImages => Form::Text,
+        _ => Form::Messages,
+    }
+}
+
+/// How the paths of an API end, whatever stands before.
+const fn url_end(api: Api) -> &'static str {
+    match api {
+        Api::OpenaiResponses | Api::Openresponses => "/responses",
+        Api::AnthropicMessages => "/messages",
+        Api::AnthropicCountTokens => "/messages/count_tokens",
+        Api::OpenaiImages => "/images/generations",
+        _ => "/chat/completions",
+    }
+}
+
+/// The format of that name.
+pub(super) fn format(name: &str) -> Result<Option<Format>, String> {
+    if name == "auto" {
+        return Ok(None);
+    }
+    Format::ALL.into_iter().find(|format| format.name() == name).map(Some).ok_or_else(|| {
+        let known = Format::ALL.map(Format::name).join(", ");
+        format!("no format is named '{}': expected auto or one of {known}", shown(name))
+    })
+}
+
+/// What shall be set in whole bodies.
+pub(super) fn patch(names: Vec<String>) -> Result<Vec<String>, String> {
+    match names.iter().find(|name| !PATCHES.contains(&name.as_str())) {
+        Some(other) => Err(format!("cannot set '{}': expected model, stream or both", shown(other))),
+        None => Ok(names),
+    }
+}

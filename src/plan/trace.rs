@@ -1,0 +1,269 @@
+//! `executor = "trace"`: rows that were recorded with their instants → arrivals, and their prompts.
+
+use super::profile::{ProfileFile, Trace as Written};
+use super::rows::{Order, RowData, RowFiles, RowSource, format, options, patch, refuse_bodies};
+use super::{PlanError, Read, limits};
+use crate::dataset::{Body, Columns, Form, Options, Rows, Unit};
+use crate::load::{OnFull, Trace};
+use crate::mix::Kind;
+use crate::units::Nanos;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Rows from which on an average rate says something.
+const MANY: usize = 50;
+/// The highest average rate that is believed of a recording, per second, unless its unit was told:
+/// a trace of milliseconds that is read as seconds or the other way round is a thousand times off.
+const MOST_PER_SECOND: f64 = 1_000.0;
+/// The lowest: less than one in ten minutes.
+const LEAST_PER_SECOND: f64 = 1.0 / 600.0;
+
+/// A trace that was read.
+#[derive(Debug, Clone)]
+pub(super) struct TraceFile<'a> {
+    written: &'a ProfileFile,
+    asked: &'a Written,
+    path: PathBuf,
+    columns: Columns,
+    data: RowData,
+    /// The rows that are sent.
+    rows: std::ops::Range<usize>,
+    /// As the file has it.
+    span: Nanos,
+    /// All rows are words, which any API can send.
+    only_words: bool,
+}
+
+/// Reads the trace of a profile.
+pub(super) fn trace<'a>(
+    written: &'a ProfileFile,
+    folder: &Path,
+    most_memory: u64,
+    files: &mut RowFiles,
+    read: &mut Read<'_>,
+) -> Result<TraceFile<'a>, PlanError> {
+    let missing = || written.error("trace", "is missing: expected one such as { file = \"trace.jsonl\" }");
+    let asked = written.profile.trace.as_ref().ok_or_else(missing)?;
+    if asked.file.is_empty() {
+        return Err(written.error("trace.file", "is empty: expected a file such as \"trace.jsonl\""));
+    }
+    let path = folder.join(&asked.file);
+    let named = asked.columns.clone().unwrap_or_default();
+    let columns = Columns { prompt: named.prompt, at: named.timestamp, input: named.input, output: named.output };
+    let every_row = Options {
+        format: told_format(written, asked)?,
+        columns: columns.clone(),
+        form: Form::Messages,
+        stream: true,
+        // What a kind of request makes of whole bodies is looked at later.
+        patch_stream: true,
+        patch_model: None,
+        url_end: "",
+        most_memory,
+        trace: Some(unit(written, asked)?),
+        shuffle: None,
+        size: None,
+    };
+    let data = files.load(&path, every_row, read);
+    let data = data.map_err(|problem| problem.into_error(format!("{}: trace.file", written.file), &path))?;
+    let rows = window(written, asked, &data.instants)?;
+    let only_words = (0..data.rows.len()).all(|row| matches!(data.rows.body(row), Body::Words { .. }));
+    let span = data.instants[rows.end - 1].since(data.instants[rows.start]);
+    let trace = TraceFile { written, asked, path, columns, data, rows, span, only_words };
+    trace.refuse_wrong_unit()?;
+    Ok(trace)
+}
+
+impl TraceFile<'_> {
+    /// What is sent when.
+    pub(super) fn shape(&self, users: (u32, u32), on_full: OnFull) -> Result<Trace, PlanError> {
+        let speed = self.asked.speed.unwrap_or(1.0);
+        if !(limits::LEAST_SPEED..=limits::MOST_SPEED).contains(&speed) {
+            let (least, most) = (limits::LEAST_SPEED, limits::MOST_SPEED);
+            let problem = format!("invalid value {speed}: expected a number from {least} to {most}");
+            return Err(self.written.error("trace.speed", problem));
+        }
+        let passes = self.written.whole("trace.loop", self.asked.passes, 1..=u64::from(limits::MAX_PASSES))?;
+        let scaled = |time: Nanos| Nanos((time.0 as f64 / speed).round() as u64);
+        let first = self.data.instants[self.rows.start];
+        let instants: Arc<[Nanos]> =
+            self.data.instants[self.rows.clone()].iter().map(|at| scaled(at.since(first))).collect();
+        // As long after the last row as rows are apart, so that a next pass keeps the rate.
+        let rows = self.rows.len() as u64;
+        let gap = Nanos(self.span.0 / (rows - 1).max(1));
+        let period = scaled(self.span.saturating_add(gap)).max(scaled(self.span).saturating_add(Nanos(1)));
+        let (pre_allocated_vus, max_vus) = users;
+        let trace = Trace { instants, passes: passes.unwrap_or(1) as u32, period, pre_allocated_vus, max_vus, on_full };
+        if trace.end() > limits::LONGEST {
+            let problem = format!(
+                "takes {}: expected at most {}; take a part with `from` and `for`, or set `speed`",
+                trace.end(),
+                limits::LONGEST
+            );
+            return Err(self.written.error("trace", problem));
+        }
+        Ok(trace)
+    }
+
+    /// The rows as a kind of request sends them.
+    pub(super) fn rows_of(
+        &self,
+        kind: &Kind,
+        most_memory: u64,
+        files: &mut RowFiles,
+        read: &mut Read<'_>,
+    ) -> Result<RowSource, PlanError> {
+        let refuse = |problem: String| self.written.error("trace", problem);
+        if !kind.api.takes_prompt() {
+            let problem = format!("sends prompts, and {} takes none: expected other requests", kind.api.name());
+            return Err(refuse(problem));
+        }
+        let patch = patch(self.asked.patch.clone()).map_err(|problem| self.written.error("trace.patch", problem))?;
+        let data = if self.only_words {
+            self.data.clone()
+        } else {
+            let options = Options {
+                format: Some(self.data.facts.format),
+                columns: self.columns.clone(),
+                trace: Some(Some(self.data.facts.unit)),
+                ..options(kind, &patch, most_memory).map_err(refuse)?
+            };
+            let data = files.load(&self.path, options, read);
+            data.map_err(|problem| problem.into_error(format!("{}: trace.file", self.written.file), &self.path))?
+        };
+        refuse_bodies(kind, &data.rows).map_err(refuse)?;
+        if data.rows.len() != self.data.rows.len() {
+            let known = |reason: &String| self.data.facts.unused.iter().any(|unused| unused.reason == *reason);
+            let unused = data.facts.unused.iter().filter(|unused| !known(&unused.reason));
+            let unused: Vec<String> =
+                unused.map(|u| format!("{} (first on line {})", u.reason, u.first_line)).collect();
+            let problem = format!(
+                "has rows that {} cannot send: {}; expected rows that fit, or others left out of the file",
+                kind.name,
+                unused.join("; ")
+            );
+            return Err(refuse(problem));
+        }
+        let rows = if self.rows == (0..data.rows.len()) {
+            data.rows
+        } else {
+            let mut part = Rows::clone(&data.rows);
+            part.keep(self.rows.start, self.rows.end);
+            Arc::new(part)
+        };
+        Ok(RowSource {
+            kind: kind.name.clone(),
+            path: self.path.clone(),
+            sha256: data.sha256,
+            bytes: data.bytes,
+            facts: data.facts,
+            order: Order::Sequential,
+            patch,
+            is_trace: true,
+            rows,
+        })
+    }
+
+    /// What was read, in one line.
+    pub(super) fn told(&self) -> String {
+        let n = self.rows.len();
+        let rate = n as f64 / self.span.as_secs_f64().max(1e-9);
+        let input = self.median_input().map_or(String::new(), |tokens| format!(", input p50 {tokens} tokens"));
+        let part = match self.data.rows.len() {
+            all if n < all => format!(", of {all} in the file"),
+            _ => String::new(),
+        };
+        let unused = self.data.facts.unused.iter();
+        let unused = unused.map(|u| format!("; {} left out: {} (first on line {})", u.rows, u.reason, u.first_line));
+        let unused = unused.collect::<Vec<_>>().concat();
+        let speed = self.asked.speed.map_or(String::new(), |speed| format!(", sent {speed} times as fast"));
+        let (format, unit) = (self.data.facts.format.name(), self.data.facts.unit.name());
+        format!(
+            "trace: {n} requests over {}, {rate:.1}/s on average{input}{part}{unused}: {format}, timestamps taken as {unit}{speed}",
+            coarse(self.span)
+        )
+    }
+
+    fn median_input(&self) -> Option<u32> {
+        let tokens = |row| match self.data.rows.body(row) {
+            Body::Words { tokens, .. } => Some(tokens),
+            Body::Part(_) | Body::Whole(_) => None,
+        };
+        let mut all: Vec<u32> = self.rows.clone().filter_map(tokens).collect();
+        all.sort_unstable();
+        all.get(all.len().saturating_sub(1) / 2).copied()
+    }
+
+    /// Numbers of another unit make a load that nobody has recorded.
+    fn refuse_wrong_unit(&self) -> Result<(), PlanError> {
+        let n = self.data.rows.len();
+        let span = self.data.instants.last().copied().unwrap_or_default();
+        let rate = n as f64 / span.as_secs_f64().max(1e-9);
+        if self.asked.time_unit.is_some() || n < MANY || (LEAST_PER_SECOND..=MOST_PER_SECOND).contains(&rate) {
+            return Ok(());
+        }
+        let unit = self.data.facts.unit.name();
+        let problem = format!(
+            "has {n} requests over {}, {rate:.1}/s on average, if its timestamps are {unit}, which cannot be right: set time_unit to \"s\", \"ms\", \"us\" or \"ns\"",
+            coarse(span)
+        );
+        Err(self.written.error("trace", problem))
+    }
+}
+
+/// A length of time in one or two units.
+fn coarse(time: Nanos) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        0.0..10.0 => format!("{seconds:.2} s"),
+        10.0..120.0 => format!("{seconds:.0} s"),
+        120.0..7_200.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.1} h", seconds / 3_600.0),
+    }
+}
+
+fn told_format(written: &ProfileFile, asked: &Written) -> Result<Option<crate::dataset::Format>, PlanError> {
+    let told = asked.format.as_deref().map_or(Ok(None), format);
+    let told = told.map_err(|problem| written.error("trace.format", problem))?;
+    match told.filter(|format| !format.has_instants()) {
+        None => Ok(told),
+        Some(other) => {
+            let problem =
+                format!("{} has no instants: expected mooncake, bailian, azure, burstgpt, csv or jsonl", other.name());
+            Err(written.error("trace.format", problem))
+        }
+    }
+}
+
+fn unit(written: &ProfileFile, asked: &Written) -> Result<Option<Unit>, PlanError> {
+    let Some(name) = asked.time_unit.as_deref() else { return Ok(None) };
+    let known = Unit::ALL.into_iter().find(|(known, _)| *known == name);
+    let bad = || written.error("trace.time_unit", "is no unit: expected \"s\", \"ms\", \"us\" or \"ns\"");
+    known.map(|(_, unit)| Some(unit)).ok_or_else(bad)
+}
+
+/// The rows between `from` and `from` + `for`, from the first row on.
+fn window(written: &ProfileFile, asked: &Written, instants: &[Nanos]) -> Result<std::ops::Range<usize>, PlanError> {
+    let from = asked.from.as_deref().map_or(Ok(Nanos::ZERO), |text| written.time("trace.from", text))?;
+    let length = written.some_time("trace.for", asked.length.as_deref())?;
+    let until = length.map_or(Nanos::MAX, |length| from.saturating_add(length));
+    let range = instants.partition_point(|at| *at < from)..instants.partition_point(|at| *at < until);
+    if range.len() < 2 {
+        let span = instants.last().copied().unwrap_or_default();
+        let problem = format!(
+            "leaves {} of {} rows, which span {}: expected at least two, whose instants make a load",
+            range.len(),
+            instants.len(),
+            coarse(span)
+        );
+        let key = if asked.from.is_some() {
+            "trace.from"
+        } else if asked.length.is_some() {
+            "trace.for"
+        } else {
+            "trace"
+        };
+        return Err(written.error(key, problem));
+    }
+    Ok(range)
+}

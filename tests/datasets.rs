@@ -1,0 +1,162 @@
+//! Data sets and traces with the real binary: against the simulator, and in files that nobody
+//! should send.
+
+mod support;
+
+use serde_json::Value;
+use std::fs::File;
+use std::io::Write as _;
+use support::{Behaviour, Bench, Embedded, Misbehaving, SOON, blast, blast_with, document};
+
+const CHAT: &str = "[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\nstream = true\n";
+const ONCE: &str = "executor = \"per-vu-iterations\"\nvus = 3\niterations = 1000\n";
+
+/// The path of a sample.
+fn sample(name: &str) -> String {
+    format!("{}/tests/samples/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn count(result: &Value, metric: &str) -> u64 {
+    result["metrics"][metric]["count"].as_u64().unwrap_or_else(|| panic!("{metric}: {result}"))
+}
+
+/// Runs a profile against the simulator.
+fn run(text: &str, more: &[&str]) -> (support::Output, Value) {
+    let server = Embedded::start("[latency]\nprofile = \"instant\"\n");
+    let bench = Bench::new();
+    let (profile, result) = (bench.write("my.toml", text), bench.path("r.json"));
+    let args = [&profile, "--target-url", &server.url(), "--no-server", "--output", &result];
+    let output = blast(&[&args[..], more].concat());
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let result = document(&result);
+    support::check(&result);
+    (output, result)
+}
+
+#[test]
+fn every_row_is_sent_once_and_said() {
+    let dataset = format!("dataset = {{ file = \"{}\", order = \"once\" }}\n", sample("chat.jsonl"));
+    let (output, result) = run(&format!("{ONCE}{CHAT}{dataset}"), &[]);
+    assert_eq!(count(&result, "http_reqs"), 19);
+    let told = &result["datasets"][0];
+    let unused = serde_json::json!([{ "reason": "no message is a user's", "rows": 1, "first_line": 20 }]);
+    assert_eq!((&told["rows"], &told["usable"], &told["unused"]), (&20.into(), &19.into(), &unused));
+    assert_eq!((&told["sent"], &told["distinct_sent"], &told["repeats_sent"]), (&19.into(), &19.into(), &0.into()));
+    assert_eq!((&told["used_up"], &told["format"], &told["order"]), (&true.into(), &"chat".into(), &"once".into()));
+    assert!(!result.to_string().contains("paper clip"), "the texts are not kept");
+    assert!(output.stderr.contains("19 of 20 rows can be sent; 1 left out: no message is a user's"), "{output:?}");
+    for words in
+        ["19 sent: 19 different, 0 repeats", "all rows are used up, which ended the test", "1 row of 20 left out"]
+    {
+        let text = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(words), "{words}: {}", output.stdout);
+    }
+}
+
+#[test]
+fn a_test_by_time_ends_when_its_rows_do() {
+    let dataset = format!("dataset = {{ file = \"{}\", order = \"once\" }}\n", sample("chat.jsonl"));
+    let text = format!("executor = \"constant-vus\"\nvus = 2\nduration = \"300s\"\n{CHAT}{dataset}");
+    let (_, result) = run(&text, &[]);
+    assert_eq!(count(&result, "http_reqs"), 19);
+    assert!(result["run"]["window_s"].as_f64().expect("a window") < 100.0, "rates are those of the time it took");
+}
+
+#[test]
+fn the_flag_sends_rows_of_any_format_with_a_built_in_profile() {
+    for (file, format, more) in [
+        ("sharegpt.json", "sharegpt", &[][..]),
+        ("prompts.csv", "csv", &["--dataset-column", "question"]),
+        ("batch.jsonl", "batch", &["--dataset-patch", "stream", "--dataset-patch", "model", "--model", "gpt-5"]),
+    ] {
+        let args = ["--dataset", &sample(file), "--iterations", "40", "--vus", "2"];
+        let text = format!("executor = \"shared-iterations\"\n{CHAT}");
+        let (_, result) = run(&text, &[&args[..], more].concat());
+        let told = &result["datasets"][0];
+        assert_eq!((&told["format"], &told["sent"]), (&format.into(), &40.into()), "{file}");
+        let (distinct, repeats) = (told["distinct_sent"].as_u64(), told["repeats_sent"].as_u64());
+        assert_eq!(
+            (distinct, repeats.zip(distinct).map(|(r, d)| r + d)),
+            (told["usable"].as_u64(), Some(40)),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn a_trace_is_sent_on_its_own_clock() {
+    let trace = |name: &str, more: &str| {
+        format!("executor = \"trace\"\nmax_vus = 100\ntrace = {{ file = \"{}\"{more} }}\n{CHAT}", sample(name))
+    };
+    let (output, result) = run(&trace("mooncake.jsonl", ", speed = 4.0, loop = 2"), &[]);
+    assert_eq!(
+        (count(&result, "arrivals_offered"), count(&result, "http_reqs"), count(&result, "schedule_lag")),
+        (40, 40, 40)
+    );
+    assert_eq!((&result["plan"]["executor"], &result["datasets"][0]["order"]), (&"trace".into(), &"trace".into()));
+    assert!(
+        output.stderr.contains("20 requests over 1.80 s, 11.1/s on average, input p50 1491 tokens"),
+        "{}",
+        output.stderr
+    );
+    assert!(output.stderr.contains("timestamps taken as milliseconds, sent 4 times as fast"), "{}", output.stderr);
+    for name in ["azure.csv", "burstgpt.csv", "bailian.jsonl"] {
+        let (_, result) = run(&trace(name, ", speed = 10.0"), &[]);
+        assert_eq!(result["datasets"][0]["usable"], result["datasets"][0]["sent"], "{name}");
+    }
+}
+
+#[test]
+fn shards_of_a_data_set_are_merged() {
+    let server = Embedded::start("[latency]\nprofile = \"instant\"\n");
+    let bench = Bench::new();
+    let dataset = format!("dataset = {{ file = \"{}\", order = \"once\" }}\n", sample("chat.jsonl"));
+    let profile = bench.write("my.toml", &format!("{ONCE}{CHAT}{dataset}"));
+    let results = ["a.json", "b.json"].map(|name| bench.path(name));
+    for (shard, result) in ["0/2", "1/2"].iter().zip(&results) {
+        let args = [&profile, "--target-url", &server.url(), "--no-server", "--shard", shard, "--output", result];
+        assert_eq!(blast(&args).code, Some(0));
+    }
+    let merged = bench.path("m.json");
+    assert_eq!(blast(&["merge", &results[0], &results[1], "--output", &merged]).code, Some(0));
+    let told = &document(&merged)["datasets"][0];
+    assert_eq!((&told["sent"], &told["used_up"], &told["distinct_sent"]), (&19.into(), &true.into(), &Value::Null));
+}
+
+/// Runs a data set against a server that must not be asked anything, and expects these words.
+fn refused(file: &str, expected: &str) {
+    let server = Misbehaving::start(Behaviour::GoodPlain);
+    let args = ["load", "--no-server", "--target-url", &server.url(), "--dataset", file];
+    let output = blast_with(&args, &[], SOON);
+    assert_eq!(output.code, Some(104), "{file}: {output:?}");
+    assert!(output.stderr.contains(expected) && output.stdout.is_empty(), "{file}: {output:?}\nexpected {expected}");
+    assert!(output.stderr.lines().count() == 1, "{}", output.stderr);
+    assert_eq!(server.connections(), 0, "{file}");
+}
+
+#[test]
+fn files_that_are_no_data_sets_are_refused_before_anything_is_sent() {
+    let bench = Bench::new();
+    refused(&bench.path("none.jsonl"), "error: --dataset: cannot read");
+    refused("/dev/zero", "it is a device: expected a regular file");
+    let pipe = bench.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    refused(&pipe, "it is a pipe: expected a regular file");
+    refused(&bench.write("empty.jsonl", ""), "empty.jsonl: is empty: expected at least one row");
+    refused(&bench.write("bad.jsonl", "{\"prompt\":\"x\"}\nnone\n"), "bad.jsonl:2: is not a JSON object");
+    refused(&bench.write("nul.jsonl", "{\"prompt\":\"x\"}\n\0\0\n"), "nul.jsonl:2: has a NUL byte at byte 1");
+    refused(&bench.write("column.csv", "a,b\n1,2\n"), "column.csv:1: has no column `prompt`");
+    let wrong = bench.path("wrong.jsonl");
+    std::fs::write(&wrong, b"{\"prompt\":\"\xff\"}\n").expect("written");
+    refused(&wrong, "wrong.jsonl:1: is not UTF-8 at byte 12");
+    // A hundred megabytes without a line end.
+    let large = bench.path("large.jsonl");
+    let mut file = File::create(&large).expect("created");
+    file.write_all(b"{\"prompt\":\"").expect("written");
+    let megabyte = vec![b'x'; 1 << 20];
+    for _ in 0..100 {
+        file.write_all(&megabyte).expect("written");
+    }
+    refused(&large, "large.jsonl:1: is larger than 32 MiB");
+    refused(&sample("body.jsonl"), "20 rows: its body asks for a stream");
+}
