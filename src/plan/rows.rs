@@ -245,3 +245,57 @@ pub(super) fn patch(names: Vec<String>) -> Result<Vec<String>, String> {
         None => Ok(names),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Files, RowFile};
+
+    /// A file that is said to be of another size than it is.
+    struct Changing {
+        text: &'static str,
+        size: u64,
+    }
+
+    impl Files for Changing {
+        fn text(&mut self, _: &Path) -> io::Result<String> {
+            Ok(self.text.to_owned())
+        }
+
+        fn open(&mut self, _: &Path) -> io::Result<RowFile> {
+            Ok(RowFile { input: Box::new(self.text.as_bytes()), size: self.size })
+        }
+    }
+
+    fn options() -> Options {
+        Options {
+            format: None,
+            columns: Columns::default(),
+            form: Form::Messages,
+            stream: false,
+            patch_stream: false,
+            patch_model: None,
+            url_end: "",
+            most_memory: 1 << 20,
+            trace: None,
+            shuffle: None,
+            size: None,
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_refused() {
+        const TEXT: &str = "{\"prompt\":\"x\"}\n\n";
+        let load = |size| {
+            let data = RowFiles::default().load(Path::new("f"), options(), &mut Changing { text: TEXT, size });
+            data.map_err(|problem| problem.into_error("place".to_owned(), Path::new("f")).to_string())
+        };
+        let shrunk = load(100).expect_err("shorter than it was");
+        assert_eq!(shrunk, "f: was changed while it was read: expected its 100 bytes, and 16 came; copy it first");
+        assert!(load(3).expect_err("longer").contains("expected its 3 bytes, and 16 came"));
+        let data = load(TEXT.len() as u64).expect("as it was");
+        // What `sha256sum` says.
+        let sha256 = "14dcaf3131e03e7f848b4f9562fc4a3ceb6c590594585a52aecfaeb5e406adec";
+        assert_eq!((data.bytes, data.sha256.as_str(), data.rows.len()), (16, sha256, 1));
+    }
+}
