@@ -21,6 +21,16 @@ pub fn rounded(value: f64) -> f64 {
     }
 }
 
+/// So many of something, for people: `1 request`, `2 requests`, `3 addresses`.
+pub fn plural(n: impl Copy + fmt::Display + TryInto<u64>, noun: &str) -> String {
+    let ending = match n.try_into() {
+        Ok(1) => "",
+        _ if noun.ends_with("ss") => "es",
+        _ => "s",
+    };
+    format!("{n} {noun}{ending}")
+}
+
 /// Nanoseconds: an instant since the start of the test, or a length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Nanos(pub u64);
@@ -208,6 +218,15 @@ pub const fn mix64(seed: u64, a: u64, b: u64) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn one_of_something_is_not_several() {
+        assert_eq!(
+            [plural(0_u32, "user"), plural(1_u64, "user"), plural(2_usize, "user")],
+            ["0 users", "1 user", "2 users"]
+        );
+        assert_eq!([plural(1_u8, "address"), plural(2_u8, "address")], ["1 address", "2 addresses"]);
+    }
 
     #[test]
     fn durations_as_people_write_them() {
