@@ -62,7 +62,7 @@ fn mistakes() -> Vec<Mistake> {
         (head("[[["), &[":1: "]),
         (head("durations = \"5s\""), &[":1: ", "unknown field `durations`", "duration"]),
         (tail("weihgt = 3"), &["requests[0]", "unknown field `weihgt`"]),
-        (head("vus = \"many\""), &[":1: ", "vus", "expected a whole number"]),
+        (head("vus = \"many\""), &[":1: ", "vus", "expected an integer"]),
         (head("vus = -5"), &[":1: ", "vus", "from 1 to"]),
         (head("vus = 99999999999"), &["vus", "from 1 to 1000000"]),
         (head("vus = 0"), &["vus", "from 1 to"]),
@@ -83,10 +83,10 @@ fn mistakes() -> Vec<Mistake> {
         (tail("cancel = { after_tokens = 3 }"), &["requests[0].cancel.after_tokens", "stream = true"]),
         (tail("stream = true\ncancel = { after_tokens = 0 }"), &["requests[0].cancel.after_tokens", "from 1 to"]),
         (tail("cancel = { after = \"0s\" }"), &["requests[0].cancel.after", "above zero"]),
-        (tail("drop = { share = 0.5 }"), &["requests[0].drop", "either `after_tokens"]),
+        (tail("drop = { share = 0.5 }"), &["requests[0].drop", "exactly one of `after_tokens` and `after`"]),
         (tail("drop = { after = \"1s\", share = 1.5 }"), &["requests[0].drop.share", "at most 1"]),
         (tail("drop = { after = \"1s\", share = 0 }"), &["requests[0].drop.share", "above 0"]),
-        (tail("cancel = { after = \"1s\" }\ndrop = { after = \"1s\" }"), &["requests[0].drop", "together"]),
+        (tail("cancel = { after = \"1s\" }\ndrop = { after = \"1s\" }"), &["requests[0].drop", "add up to 2"]),
         (tail("cancel = { later = 3 }"), &["requests[0].cancel", "unknown field `later`"]),
         (tail("slow_reader = { bytes_per_second = 0 }"), &["requests[0].slow_reader.bytes_per_second", "from 1 to"]),
         (tail("slow_reader = {}"), &["requests[0].slow_reader", "bytes_per_second"]),
@@ -139,6 +139,12 @@ fn numbers_that_make_no_sense_are_named_by_their_flag() {
 }
 
 #[test]
+fn a_tag_that_is_set_twice_is_refused_by_its_key() {
+    let twice = ["load", "--tag", "commit=1", "--tag", "night=7", "--tag", "commit = 2"];
+    refused(&twice, &[], 104, &["--tag sets 'commit' twice"]);
+}
+
+#[test]
 fn flags_that_do_not_go_together_are_refused() {
     for (args, expected) in [
         (&["quick-smoke", "--duration", "5s"][..], &["--duration", "use --iterations"][..]),
@@ -146,7 +152,7 @@ fn flags_that_do_not_go_together_are_refused() {
         (&["smoke", "--stage", "1s:1"], &["--stage", "has no stages"]),
         (&["load", "--stage", "1s:1", "--vus", "5"], &["--vus", "--stage"]),
         (&["load", "--stage", "1s:1", "--duration", "5s"], &["--duration", "--stage"]),
-        (&["load", "--stage", "0s:5"], &["--stage", "no time"]),
+        (&["load", "--stage", "0s:5"], &["--stage", "a total duration of zero"]),
         (&["load", "--no-server", "--chaos"], &["--chaos", "--no-server"]),
         (&["load", "--server-bin", "a", "--server-src", "b"], &["--server-bin", "--server-src"]),
         (&["load", "--server-config", "a", "--chaos"], &["--chaos", "--server-config"]),

@@ -85,7 +85,7 @@ fn options(args: &CompareArgs) -> Result<Options, CommandError> {
         |text: &String| Gate::parse(text).map_err(|problem| CommandError::Argument { flag: "--fail-on", problem });
     let bad = |flag, text: &str, expected: &str| CommandError::Argument {
         flag,
-        problem: format!("`{text}` is not possible: expected {expected}"),
+        problem: format!("invalid value '{text}': expected {expected}"),
     };
     let alpha = match &args.alpha {
         None => usual.alpha,

@@ -141,7 +141,7 @@ fn proxy(given: &Given) -> Result<Proxy, PlanError> {
     let url = if given.value.contains("://") { given.value.clone() } else { format!("http://{}", given.value) };
     let target = Target::parse(&url).map_err(|error| given.unusable(error))?;
     if target.tls || !target.path_prefix.is_empty() || !target.query.is_empty() {
-        return Err(given.unusable("expected a proxy without TLS and path, like http://127.0.0.1:3128"));
+        return Err(given.unusable("expected an HTTP proxy without TLS or a path, such as http://127.0.0.1:3128"));
     }
     Ok(Proxy { host: target.host, port: target.port, addrs: Vec::new() })
 }
@@ -187,14 +187,14 @@ fn pem(key: &str, given: &Given, read: &mut Read<'_>, changed: &mut Changed) -> 
 /// Why no server may be started for a target that is reached in this way.
 pub(super) fn forbids_a_server(target: &Target, access: &Access) -> Option<&'static str> {
     if target.tls {
-        return Some("no server is started for https: the simulator speaks http only");
+        return Some("no server is started for an https target, because the simulator only speaks HTTP");
     }
     if !access.more_targets.is_empty() {
         return Some("no server is started for several targets");
     }
     let elsewhere =
         access.unix_socket.is_some() || access.proxy.is_some() || !access.pins.is_empty() || !access.detours.is_empty();
-    elsewhere.then_some("no server is started where connections go to another place than the URL says")
+    elsewhere.then_some("no server is started when connections are redirected away from the URL's host")
 }
 
 /// Every value with its key, for `--show-config`.
@@ -216,11 +216,11 @@ pub(super) fn settings(access: &Access) -> Vec<(&'static str, String)> {
         ("more_targets", join(access.more_targets.iter().map(|target| target.url.clone()).collect())),
         ("resolve", join(access.pins.iter().map(pin).collect())),
         ("connect_to", join(access.detours.iter().map(detour).collect())),
-        ("dns_ttl", or(access.dns_ttl.map(|ttl| ttl.to_string()), "looked up once")),
+        ("dns_ttl", or(access.dns_ttl.map(|ttl| ttl.to_string()), "resolved once")),
         ("unix_socket", or(access.unix_socket.as_ref().map(|path| path.display().to_string()), "none")),
         ("source_ip", join(access.sources.iter().map(ToString::to_string).collect())),
-        ("connect_rate", or(access.connect_rate.map(|rate| format!("{rate}/s")), "as fast as it goes")),
-        ("max_requests_per_connection", or(access.max_requests.map(|n| n.to_string()), "any number")),
+        ("connect_rate", or(access.connect_rate.map(|rate| format!("{rate}/s")), "unlimited")),
+        ("max_requests_per_connection", or(access.max_requests.map(|n| n.to_string()), "unlimited")),
         ("http_proxy", or(access.proxy.as_ref().map(|p| format!("{}:{}", host(&p.host), p.port)), "none")),
         ("tls.verify", if tls.verify { "true".to_owned() } else { "false: certificates are NOT CHECKED".to_owned() }),
         ("tls.roots", roots),

@@ -18,7 +18,8 @@ pub(super) fn as_written(written: &ProfileFile, executor: Executor) -> Result<Ar
         return Err(written.error("time_unit", format!("invalid value '{time_unit}': expected at least {least}")));
     }
     let (start_rate, stages) = if executor == Executor::ConstantArrivalRate {
-        let missing = |key: &str, such_as| written.error(key, format!("is missing: expected one such as {such_as}"));
+        let missing =
+            |key: &str, such_as| written.error(key, format!("is missing: expected a value such as {such_as}"));
         let rate = written.whole("rate", profile.rate, 1..=*rates.end())?.ok_or_else(|| missing("rate", "200"))? as u32;
         let duration = written.some_time("duration", profile.duration.as_deref())?;
         let duration = duration.ok_or_else(|| missing("duration", "\"30s\""))?;
@@ -47,11 +48,11 @@ pub(super) fn users(written: &ProfileFile) -> Result<(u32, u32), PlanError> {
     match (pre_allocated, most) {
         (Some(pre_allocated), Some(most)) if pre_allocated > most => {
             let problem =
-                format!("{most} is below pre_allocated_vus, which is {pre_allocated}: expected at least as many");
+                format!("invalid value '{most}': expected at least pre_allocated_vus, which is {pre_allocated}");
             Err(written.error("max_vus", problem))
         }
         (None, None) => {
-            let problem = "is missing: expected the most requests that may be under way at once, such as 100";
+            let problem = "is missing: expected the maximum number of concurrent requests, such as 100";
             Err(written.error("max_vus", problem))
         }
         (pre_allocated, most) => {
@@ -65,7 +66,7 @@ fn spacing(written: &ProfileFile) -> Result<Spacing, PlanError> {
     let burstiness = written.profile.burstiness;
     let named = written.profile.arrival.as_deref().unwrap_or(if burstiness.is_some() { "gamma" } else { "constant" });
     if named != "gamma" && burstiness.is_some() {
-        let problem = format!("means nothing to arrival = \"{named}\": expected it beside \"gamma\" only");
+        let problem = format!("cannot be used with arrival = \"{named}\": it applies to \"gamma\" only");
         return Err(written.error("burstiness", problem));
     }
     match (named, burstiness) {
@@ -80,9 +81,9 @@ fn spacing(written: &ProfileFile) -> Result<Spacing, PlanError> {
         ("gamma", Some(shape)) => {
             let (least, most) = (limits::LEAST_BURSTINESS, limits::MOST_BURSTINESS);
             Err(written
-                .error("burstiness", format!("{shape} is not possible: expected a number from {least} to {most}")))
+                .error("burstiness", format!("invalid value '{shape}': expected a number from {least} to {most}")))
         }
-        _ => Err(written.error("arrival", format!("`{named}` is not a spacing: expected constant, poisson or gamma"))),
+        _ => Err(written.error("arrival", format!("invalid value '{named}': expected constant, poisson or gamma"))),
     }
 }
 
@@ -90,7 +91,7 @@ pub(super) fn on_full(written: &ProfileFile) -> Result<OnFull, PlanError> {
     match written.profile.on_full.as_deref() {
         None | Some("queue") => Ok(OnFull::Queue),
         Some("drop") => Ok(OnFull::Drop),
-        Some(other) => Err(written.error("on_full", format!("`{other}` is not possible: expected queue or drop"))),
+        Some(other) => Err(written.error("on_full", format!("invalid value '{other}': expected queue or drop"))),
     }
 }
 

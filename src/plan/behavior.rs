@@ -17,7 +17,7 @@ pub(super) fn behaviors(written: &ProfileFile, request: &Request, key: &str) -> 
     let shares = [behavior.cancel, behavior.drop].into_iter().flatten().map(|leave| leave.share).sum::<f64>();
     // Both written as thirds and the like must not fail by a rounding.
     if shares > 1.0 + 1e-9 {
-        let problem = format!("and `cancel` together are {shares} of the requests: expected at most 1");
+        let problem = format!("the shares of `cancel` and `drop` add up to {shares}: expected at most 1");
         return Err(written.error(&format!("{key}.drop"), problem));
     }
     Ok(behavior)
@@ -31,14 +31,15 @@ fn leave(written: &ProfileFile, key: &str, leave: &profile::Leave, stream: bool)
             After::Tokens(n.unwrap_or(1) as u32)
         }
         (Some(_), None) => {
-            let problem = "is of streams, and this is none: expected `stream = true`, or `after = \"500ms\"` here";
+            let problem = "needs a streaming request: set `stream = true`, or use `after = \"500ms\"` instead";
             return Err(written.error(&format!("{key}.after_tokens"), problem));
         }
         (None, Some(text)) => {
             After::Time(written.some_time(&format!("{key}.after"), Some(text))?.unwrap_or(limits::LONGEST))
         }
         _ => {
-            let problem = "does not say when: expected either `after_tokens = 10` or `after = \"500ms\"`";
+            let problem =
+                "needs exactly one of `after_tokens` and `after`, such as `after_tokens = 10` or `after = \"500ms\"`";
             return Err(written.error(key, problem));
         }
     };
@@ -62,7 +63,7 @@ fn share(written: &ProfileFile, key: &str, share: Option<f64>) -> Result<f64, Pl
         None => Ok(1.0),
         Some(share) if share > 0.0 && share <= 1.0 => Ok(share),
         Some(share) => {
-            let problem = format!("{share} is no share: expected a number above 0 and at most 1");
+            let problem = format!("invalid value '{share}': expected a number above 0 and at most 1");
             Err(written.error(&format!("{key}.share"), problem))
         }
     }

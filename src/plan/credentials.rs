@@ -36,7 +36,7 @@ fn secret(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
             error
         } else {
             given.unusable(
-                "cannot read it as a file, and it is not shown, since it may be the secret itself: expected a path",
+                "cannot be read as a file (its value is hidden, because it may be the secret itself): expected a path",
             )
         }
     })

@@ -78,7 +78,7 @@ impl Given {
     pub fn part<T>(&self, text: &str, as_what: impl FnOnce(&Self) -> Result<T, PlanError>) -> Result<T, PlanError> {
         as_what(&Self { value: text.to_owned(), origin: self.origin.clone() }).map_err(|error| match error {
             PlanError::Value { expected, .. } if text.is_empty() => {
-                self.bad(format!("{expected} where nothing stands"))
+                self.bad(format!("{expected} where a part is empty"))
             }
             PlanError::Value { text, expected, .. } => self.bad(format!("{expected} instead of '{}'", shown(&text))),
             other => other,

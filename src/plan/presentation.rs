@@ -1,5 +1,6 @@
 //! How results are shown. No part of the test itself.
 
+use super::error::shown;
 use super::source::{Changed, Given};
 use super::{Overrides, PlanError, limits};
 use std::path::PathBuf;
@@ -71,7 +72,7 @@ fn refuse_rivals(given: &[Option<&Given>]) -> Result<(), PlanError> {
     let mut typed = given.iter().flatten().filter(|given| given.is_flag());
     match (typed.next(), typed.next()) {
         (Some(first), Some(second)) => {
-            let problem = format!("cannot be used together with {}: each shows something else", first.origin);
+            let problem = format!("cannot be used together with {}: each of them replaces the run", first.origin);
             Err(second.misplaced(problem))
         }
         _ => Ok(()),
@@ -104,7 +105,7 @@ fn github(given: Option<&Given>) -> Result<bool, PlanError> {
     given.map_or(Ok(false), |given| given.word(&[("auto", true), ("off", false)]))
 }
 
-/// Of two tags with one key the later holds.
+/// A key that is set twice is refused: which of the two was meant cannot be told.
 fn tags(given: &[Given], changed: &mut Changed) -> Result<Vec<(String, String)>, PlanError> {
     let mut tags: Vec<(String, String)> = Vec::new();
     for tag in given {
@@ -115,7 +116,9 @@ fn tags(given: &[Given], changed: &mut Changed) -> Result<Vec<(String, String)>,
             .map(|(key, value)| (key.trim(), value.trim()))
             .filter(|(key, _)| !key.is_empty())
             .ok_or_else(|| tag.bad("a tag such as KEY=VALUE"))?;
-        tags.retain(|(known, _)| known != key);
+        if tags.iter().any(|(known, _)| known == key) {
+            return Err(tag.misplaced(format!("sets '{}' twice: remove one of them", shown(key))));
+        }
         tags.push((key.to_owned(), value.to_owned()));
         if tags.len() > limits::MAX_TAGS {
             return Err(tag.misplaced(format!("was given too often: expected at most {} tags", limits::MAX_TAGS)));

@@ -153,7 +153,7 @@ pub struct NamedTimeouts {
 
 /// A kind of request.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a kind of request, under [[requests]]")]
+#[serde(deny_unknown_fields, expecting = "a request, under [[requests]]")]
 pub struct Request {
     /// Its name in the report.
     pub name: String,
@@ -257,7 +257,7 @@ pub struct WrittenWords {
 
 /// A token limit: always the same, or drawn.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "expected a whole number, or { min = 50, max = 200 }")]
+#[serde(untagged, expecting = "expected an integer, or { min = 50, max = 200 }")]
 pub enum MaxTokens {
     Fixed(i64),
     Drawn(TokenRange),
@@ -274,7 +274,7 @@ pub struct TokenRange {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(
     deny_unknown_fields,
-    expecting = "when users leave, like { after_tokens = 10, share = 0.3 } or { after = \"500ms\" }"
+    expecting = "when users abandon a request, such as { after_tokens = 10, share = 0.3 } or { after = \"500ms\" }"
 )]
 pub struct Leave {
     /// After so many token events.
@@ -475,7 +475,7 @@ fn visit_value(value: &Spanned<DeValue<'_>>, path: &str, see: &mut dyn FnMut(&st
 /// serde's words for a type, in everyone's.
 fn plain(message: &str) -> String {
     message
-        .replace("expected i64", "expected a whole number")
+        .replace("expected i64", "expected an integer")
         .replace("expected a map", "expected a table")
         .replace("expected a sequence", "expected a list")
         .replace("invalid type: sequence", "invalid type: list")

@@ -59,11 +59,11 @@ impl<'a> RequestDefaults<'a> {
         let choice = |given: &'a Given| {
             let choice = Choice::from_name(given.value.trim()).filter(|choice| choice.generates());
             let known: Vec<&str> = Choice::Auto.apis().into_iter().map(Api::name).collect();
-            let problem = || given.bad(format!("an API that generates: {}, or {AUTO}", known.join(", ")));
+            let problem = || given.bad(format!("a generation API: {}, or {AUTO}", known.join(", ")));
             choice.map(|choice| (choice, given)).ok_or_else(problem)
         };
         let api = overrides.one("api").or(endpoint.map(|endpoint| &endpoint.api)).map(choice).transpose()?;
-        let why = "the URL already names the path of an endpoint";
+        let why = "the URL already contains the path of an endpoint";
         let (own, of_url) = either(overrides.one("path"), endpoint.map(|endpoint| &endpoint.path), why)?;
         let path = own.or(of_url);
         if let Some(path) = path {
@@ -110,13 +110,13 @@ impl<'a> RequestDefaults<'a> {
     pub(super) fn check(&self, kinds: &[Kind]) -> Result<(), PlanError> {
         let given = self.api.map(|(_, given)| given).or(self.path);
         if let (true, Some(given)) = (kinds.is_empty(), given) {
-            return Err(given.misplaced("leaves nothing to send: expected a profile with a request that generates"));
+            return Err(given.misplaced("leaves no request to send: expected a profile with a generation request"));
         }
         let Some(path) = self.path else { return Ok(()) };
         let mut apis = kinds.iter().map(|kind| kind.api);
         let first = apis.next();
         if apis.any(|api| Some(api) != first) {
-            return Err(path.misplaced("is one path for several APIs: add --api to choose one"));
+            return Err(path.misplaced("would be the path of several APIs: add --api to choose one"));
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ pub(super) fn thresholds(written: &ProfileFile, kinds: &[String]) -> Result<Vec<
                 if let Some(text) = &long.delay_abort_eval {
                     rule.delay_abort_eval = written.time(&format!("{key}.delay_abort_eval"), text)?;
                     if !long.abort_on_fail {
-                        let problem = "means nothing without `abort_on_fail = true`: expected both or neither";
+                        let problem = "has no effect without `abort_on_fail = true`: set both or neither";
                         return Err(written.error(&format!("{key}.delay_abort_eval"), problem));
                     }
                 }
@@ -35,7 +35,7 @@ pub(super) fn thresholds(written: &ProfileFile, kinds: &[String]) -> Result<Vec<
     }
     if let Some(rule) = rules.iter().find(|r| r.metric == Metric::Rate(Rate::Goodput) && written.profile.slo.is_empty())
     {
-        let problem = "needs goals of a single request: expected a table [slo] such as ttft = \"<500ms\"";
+        let problem = "needs latency goals: add a table [slo] with goals such as ttft = \"<500ms\"";
         return Err(written.error(&key("thresholds", &rule.key()), problem));
     }
     check_count(written, "thresholds", rules)
@@ -62,7 +62,7 @@ fn key(table: &str, metric: &str) -> String {
 /// Refuses more rules than can be judged every second.
 fn check_count(written: &ProfileFile, key: &str, rules: Vec<Rule>) -> Result<Vec<Rule>, PlanError> {
     if rules.len() > limits::MAX_RULES {
-        return Err(written.error(key, format!("are {}: expected at most {}", rules.len(), limits::MAX_RULES)));
+        return Err(written.error(key, format!("has {} rules: expected at most {}", rules.len(), limits::MAX_RULES)));
     }
     Ok(rules)
 }

@@ -9,7 +9,7 @@ use super::stages::{check_ramps, stages, with_stages};
 use super::trace::TraceFile;
 use super::{Overrides, PlanError, arrivals, limits};
 use crate::load::Shape;
-use crate::units::Nanos;
+use crate::units::{Nanos, plural};
 
 /// The shape of the test; what flags changed is noted in `changed`. `trace` is the file of an
 /// executor that has one.
@@ -84,7 +84,7 @@ fn as_written(written: &ProfileFile, executor: Executor, trace: Option<&TraceFil
     Ok(match executor {
         Executor::ConstantVus => {
             let duration = written.some_time("duration", profile.duration.as_deref())?;
-            let missing = || written.error("duration", "is missing: expected one such as \"30s\" for constant-vus");
+            let missing = || written.error("duration", "is missing: constant-vus needs a duration such as \"30s\"");
             Shape::ConstantVus { vus: vus()?, duration: duration.ok_or_else(missing)? }
         }
         Executor::RampingVus => ramping(written)?,
@@ -152,7 +152,7 @@ fn refuse_misplaced(executor: Executor, overrides: &Overrides) -> Result<(), Pla
     let vus = overrides.one("vus").filter(|_| executor == Executor::RampingVus);
     if let Some(given) = overrides.one("duration").or(overrides.one("rate")).or(vus) {
         let problem =
-            format!("cannot be used together with {}: stages already say how long and how many", stage.origin);
+            format!("cannot be used together with {}: stages already set the duration and the load", stage.origin);
         return Err(given.misplaced(problem));
     }
     Ok(())
@@ -165,8 +165,10 @@ fn refuse_idle_users(written: &ProfileFile, overrides: &Overrides, shape: &Shape
     if u64::from(*vus) <= *iterations {
         return Ok(());
     }
-    let problem =
-        format!("leaves {vus} users to share {iterations} iterations: expected no more users than iterations");
+    let problem = format!(
+        "leaves {vus} users to share {}: expected no more users than iterations",
+        plural(*iterations, "iteration")
+    );
     Err(match overrides.one("vus").or(overrides.one("iterations")) {
         Some(given) => given.misplaced(problem),
         None => written.error("vus", problem),

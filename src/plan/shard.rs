@@ -7,6 +7,7 @@ use super::source::Changed;
 use super::{Given, Overrides, PlanError, Shard, limits};
 use crate::load::Shape;
 use crate::threshold::Rule;
+use crate::units::plural;
 use jiff::Timestamp;
 
 /// Index and count. A shard with nobody in it would do nothing without a word, and so is refused.
@@ -20,8 +21,10 @@ pub(super) fn shard(given: Option<&Given>, shape: &Shape, changed: &mut Changed)
     };
     if count > shape.peak_vus() {
         let peak = shape.peak_vus();
-        let problem =
-            format!("divides {peak} users into {count} shards, some without a user: expected at most {peak} shards");
+        let (users, most) = (plural(peak, "user"), plural(peak, "shard"));
+        let problem = format!(
+            "leaves some of {count} shards without a user, since there are only {users}: expected at most {most}"
+        );
         return Err(given.misplaced(problem));
     }
     changed.insert("shard".to_owned(), given.origin.clone());
@@ -36,7 +39,7 @@ pub(super) fn start_at(given: Option<&Given>, changed: &mut Changed) -> Result<O
         .value
         .trim()
         .parse()
-        .map_err(|_| given.bad("date, time and offset of RFC 3339, such as 2026-11-24T18:00:00Z"))?;
+        .map_err(|_| given.bad("an RFC 3339 date and time with an offset, such as 2026-11-24T18:00:00Z"))?;
     changed.insert("start_at".to_owned(), given.origin.clone());
     Ok(Some(at))
 }

@@ -9,7 +9,7 @@ use crate::load::{Arrivals, Shape, ThinkTime};
 use crate::mix::{After, BehaviorMix, Conversation, Kind, PromptSource};
 use crate::server::Source;
 use crate::threshold::Rule;
-use crate::units::Nanos;
+use crate::units::{Nanos, plural};
 
 /// What stands in the place of a secret.
 const HIDDEN: &str = "[hidden]";
@@ -194,14 +194,14 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
         PromptSource::Texts(texts) => match texts.as_slice() {
             [] => {}
             [only] => list.add(&at("prompt"), only),
-            texts => list.add(&at("prompt"), format!("{} prompts", texts.len())),
+            texts => list.add(&at("prompt"), plural(texts.len(), "prompt")),
         },
         PromptSource::Rows(rows) => {
             let key = if list.written.profile.trace.is_some() { "trace".to_owned() } else { at("dataset") };
             let origin = list.changed.get(&at("dataset")).cloned().unwrap_or_else(|| list.written.origin(&key));
-            list.add_from(&at("dataset"), format!("{} rows", rows.len()), origin);
+            list.add_from(&at("dataset"), plural(rows.len(), "row"), origin);
         }
-        PromptSource::Words(tokens) => list.add(&at("prompt"), format!("{tokens} tokens")),
+        PromptSource::Words(tokens) => list.add(&at("prompt"), plural(*tokens, "token")),
     }
     if let Some((min, max)) = kind.max_tokens {
         list.add(&at("max_tokens"), if min == max { min.to_string() } else { format!("{min}..{max}") });
@@ -245,14 +245,14 @@ fn add_behaviors(list: &mut Listing<'_>, key: &str, behavior: &BehaviorMix) {
     for (name, leave) in [("cancel", behavior.cancel), ("drop", behavior.drop)] {
         if let Some(leave) = leave {
             let after = match leave.after {
-                After::Tokens(n) => format!("after {n} tokens"),
+                After::Tokens(n) => format!("after {}", plural(n, "token")),
                 After::Time(time) => format!("after {time}"),
             };
             list.add(&format!("{key}.{name}"), format!("{after}, share {}", leave.share));
         }
     }
     if let Some(slow) = behavior.slow_reader {
-        let value = format!("{} bytes per second, share {}", slow.bytes_per_second, slow.share);
+        let value = format!("{} per second, share {}", plural(slow.bytes_per_second, "byte"), slow.share);
         list.add(&format!("{key}.slow_reader"), value);
     }
 }

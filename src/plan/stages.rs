@@ -26,20 +26,20 @@ pub(super) fn check_ramps(shape: &Shape) -> Result<(), String> {
         _ => return Ok(()),
     };
     if stages.is_empty() {
-        return Err("are missing: expected at least one such as { duration = \"30s\", target = 10 }".to_owned());
+        return Err("are missing: expected at least one, such as { duration = \"30s\", target = 10 }".to_owned());
     }
     if stages.len() > limits::MAX_STAGES {
         return Err(format!("are too many: expected at most {}", limits::MAX_STAGES));
     }
     let total = shape.end();
     if total == Nanos::ZERO {
-        return Err("take no time at all: expected durations that add up to more than zero".to_owned());
+        return Err("have a total duration of zero: expected a total above zero".to_owned());
     }
     if total > limits::LONGEST {
-        return Err(format!("take {total}: expected at most {}", limits::LONGEST));
+        return Err(format!("have a total duration of {total}: expected at most {}", limits::LONGEST));
     }
     if peak == 0 {
-        return Err(format!("have no {what}: expected at least one target above zero"));
+        return Err(format!("never start any {what}: expected at least one target above zero"));
     }
     Ok(())
 }

@@ -19,7 +19,10 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// What the user is told.
     pub(super) fn told(&self) -> String {
-        format!("{} names an endpoint: {} is asked at {} only", self.path.origin, self.api.value, self.path.value)
+        format!(
+            "{} is the URL of an endpoint: only {} is tested, at {}",
+            self.path.origin, self.api.value, self.path.value
+        )
     }
 }
 
@@ -55,7 +58,9 @@ pub(super) fn targets(overrides: &Overrides, changed: &mut Changed) -> Result<Ta
     let path = |endpoint: Option<&Endpoint>| endpoint.map(|endpoint| endpoint.path.value.clone());
     for (target, given) in more.iter_mut().zip(urls.iter().skip(1)) {
         if path(take_endpoint(given, target).as_ref()) != path(endpoint.as_ref()) {
-            return Err(given.unusable("it names an endpoint, and the first target names another or none: give --path"));
+            return Err(
+                given.unusable("it names an endpoint that the first target does not name: use --path for all targets")
+            );
         }
     }
     Ok(Targets { first, more, port_asked_for, endpoint })
@@ -119,7 +124,8 @@ fn spelling(overrides: &Overrides) -> Result<Spelling<'_>, PlanError> {
     match rival {
         None => Ok((Some(url), None, None)),
         Some(rival) => {
-            let problem = format!("cannot be used together with {}: a URL already names host and port", rival.origin);
+            let problem =
+                format!("cannot be used together with {}: the URL already contains host and port", rival.origin);
             Err(url.misplaced(problem))
         }
     }
@@ -138,7 +144,7 @@ pub(super) fn server_pid(
     let pid = given.whole(&(1..=HIGHEST))? as u32;
     if !target.is_this_machine() {
         return Err(
-            given.misplaced(format!("can watch only a process on this machine, and the target is {}", target.host))
+            given.misplaced(format!("can only watch a process on this machine, but the target is {}", target.host))
         );
     }
     Ok(Some(pid))
@@ -167,10 +173,10 @@ pub(super) fn server(
     let reason = match no_server {
         Some(given) => Some(format!("no server is started with {}", given.origin)),
         None if !target.is_this_machine() => {
-            Some(format!("no server is ever started for {}, which is not this machine", target.host))
+            Some(format!("no server is started for {}, which is not this machine", target.host))
         }
         None if !target.path_prefix.is_empty() => {
-            Some(format!("no server is started below a path, and the target's is {}", target.path_prefix))
+            Some(format!("no server is started for a target with a path, which is {} here", target.path_prefix))
         }
         None => forbids_a_server(target, access).map(str::to_owned),
     };

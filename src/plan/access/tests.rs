@@ -32,12 +32,12 @@ fn nothing_said_is_the_usual_way() {
 
 #[test]
 fn addresses_of_every_spelling_are_read() {
-    let given = overrides! { resolve: vec![Given::flag("resolve", "h:443:10.0.0.7,[::1]"), Given::flag("resolve", "*:80:::2")],
+    let given = overrides! { resolve: vec![Given::flag("resolve", "h:443:192.0.2.7,[::1]"), Given::flag("resolve", "*:80:::2")],
     connect_to: vec![Given::flag("connect-to", "h:443:[2001:db8::1]:8443"), Given::flag("connect-to", ":::1")],
     source_ip: vec![Given::flag("source-ip", "127.0.0.2"), Given::flag("source-ip", "[::1]")] };
     let access = read("http://h", given).expect("all fine");
     let pins: Vec<_> = access.pins.iter().map(|pin| (pin.host.as_str(), pin.port, pin.addr.to_string())).collect();
-    assert_eq!(pins, [("h", 443, "10.0.0.7".into()), ("h", 443, "::1".into()), ("*", 80, "::2".into())]);
+    assert_eq!(pins, [("h", 443, "192.0.2.7".into()), ("h", 443, "::1".into()), ("*", 80, "::2".into())]);
     let first = &access.detours[0];
     assert_eq!((first.from_host.as_str(), first.from_port), ("h", Some(443)));
     assert_eq!((first.to_host.as_str(), first.to_port), ("2001:db8::1", Some(8443)));
@@ -54,16 +54,16 @@ fn nonsense_is_refused_with_what_was_expected() {
     let many = |name: &str, value: &str| vec![Given::flag(name, value)];
     for (given, expected) in vec![
         (overrides! { resolve: many("resolve", "h:443") }, "expected HOST:PORT:ADDR"),
-        (overrides! { resolve: many("resolve", "h:0:1.2.3.4") }, "expected HOST:PORT:ADDR"),
-        (overrides! { resolve: many("resolve", ":1:1.2.3.4") }, "expected HOST:PORT:ADDR"),
+        (overrides! { resolve: many("resolve", "h:0:192.0.2.4") }, "expected HOST:PORT:ADDR"),
+        (overrides! { resolve: many("resolve", ":1:192.0.2.4") }, "expected HOST:PORT:ADDR"),
         (overrides! { resolve: many("resolve", "h:1:name") }, "expected HOST:PORT:ADDR"),
         (overrides! { connect_to: many("connect-to", "h:1:g") }, "expected HOST:PORT:OTHER_HOST"),
         (overrides! { connect_to: many("connect-to", "h:1:g:x") }, "expected HOST:PORT:OTHER_HOST"),
         (overrides! { source_ip: many("source-ip", "eth0") }, "expected local addresses such as 127.0.0.2"),
         (overrides! { dns_ttl: flag("dns-ttl", "10ms") }, "expected a duration of at least 1s"),
         (overrides! { connect_rate: flag("connect-rate", "0") }, "from 1 to"),
-        (overrides! { http_proxy: flag("http-proxy", "https://p") }, "without TLS and path, like http://"),
-        (overrides! { http_proxy: flag("http-proxy", "http://p/x") }, "without TLS and path, like http://"),
+        (overrides! { http_proxy: flag("http-proxy", "https://p") }, "without TLS or a path, such as http://"),
+        (overrides! { http_proxy: flag("http-proxy", "http://p/x") }, "without TLS or a path, such as http://"),
         (overrides! { http_proxy: flag("http-proxy", "http://u:hunter2@p") }, "credentials"),
         (overrides! { tls_resume: flag("tls-resume", "maybe") }, "expected on or off"),
         (overrides! { cacert: flag("cacert", "missing.pem") }, "cannot read missing.pem"),

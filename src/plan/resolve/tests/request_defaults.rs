@@ -99,7 +99,7 @@ fn a_flag_may_say_auto() {
 fn what_makes_no_sense_is_refused() {
     for (profile, overrides, words) in [
         ("load", overrides! { api: flag("api", "openai") }, &["--api", "'openai'", "openai-chat", "auto"][..]),
-        ("load", overrides! { api: flag("api", "health") }, &["'health'", "API that generates"]),
+        ("load", overrides! { api: flag("api", "health") }, &["'health'", "generation API"]),
         ("load", overrides! { path: flag("path", "v1") }, &["--path", "starts with /"]),
         ("load", overrides! { path: flag("path", "/a b") }, &["no spaces"]),
         ("load", overrides! { model: flag("model", "") }, &["--model", "name of a model"]),
@@ -111,7 +111,7 @@ fn what_makes_no_sense_is_refused() {
     }
     let health = format!("{FLAT}[[requests]]\nname = \"h\"\napi = \"health\"\n");
     let error = file(&health, &overrides! { api: flag("api", "openai-chat") }).expect_err("nothing is left");
-    assert!(error.to_string().contains("leaves nothing to send"), "{error}");
+    assert!(error.to_string().contains("leaves no request to send"), "{error}");
     for (lines, words) in [
         ("api = \"auto\"\npath = \"/x\"", "requests[0].path"),
         ("api = \"openai-chat\"\ninclude_usage = true", "streams of openai-chat"),
@@ -155,7 +155,7 @@ fn a_whole_endpoint_as_the_target_is_taken_as_one_and_said() {
         let plan = &resolved.plan;
         assert_eq!((plan.target.url.as_str(), plan.target.path_prefix.as_str()), (shown, ""), "{url}");
         assert!(plan.mix.kinds.iter().all(|kind| kind.api == api && kind.path == path), "{url}");
-        let note = format!("--target-url names an endpoint: {} is asked at {path} only", api.name());
+        let note = format!("--target-url is the URL of an endpoint: only {} is tested, at {path}", api.name());
         assert_eq!(resolved.presentation.notes, [note]);
         let setting = resolved.settings.iter().find(|s| s.key == "requests[0].path").expect("a path");
         assert_eq!((setting.value.as_str(), setting.origin.to_string().as_str()), (path, "--target-url"));
@@ -175,6 +175,6 @@ fn a_whole_endpoint_as_the_target_is_taken_as_one_and_said() {
         run("load", &overrides! { target_url: urls })
     };
     assert_eq!(two("http://g/v1/responses").expect("the same").plan.access.more_targets[0].url, "http://g");
-    assert!(two("http://g/v2/responses").expect_err("another").to_string().contains("another or none"));
-    assert!(two("http://g").expect_err("none").to_string().contains("another or none"));
+    assert!(two("http://g/v2/responses").expect_err("another").to_string().contains("the first target does not name"));
+    assert!(two("http://g").expect_err("none").to_string().contains("the first target does not name"));
 }

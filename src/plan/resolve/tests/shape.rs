@@ -76,7 +76,7 @@ fn a_combination_that_makes_no_sense_is_refused_and_named() {
             overrides! { stage: stage("5s:1"), duration: env("LLMSIM_BLAST_DURATION", "5s") },
             "LLMSIM_BLAST_DURATION cannot be used together with --stage",
         ),
-        (RAMPS, overrides! { stage: stage("0s:1") }, "--stage describes stages that take no time at all"),
+        (RAMPS, overrides! { stage: stage("0s:1") }, "--stage describes stages that have a total duration of zero"),
         (COUNTING, overrides! { vus: flag("vus", "11") }, "--vus leaves 11 users to share 10 iterations"),
     ] {
         let error = shape(profile, &overrides).expect_err(expected);

@@ -127,14 +127,14 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
         (
             shape("executor = \"shared-iterations\"\nvus = 2\n"),
             "my.toml:2: vus",
-            "leaves 2 users to share 1 iterations",
+            "leaves 2 users to share 1 iteration:",
         ),
-        (shape("executor = \"ramping-vus\"\n"), "my.toml: stages", "at least one such as"),
-        (shape("executor = \"ramping-vus\"\nstages = []\n"), "my.toml:2: stages", "at least one such as"),
+        (shape("executor = \"ramping-vus\"\n"), "my.toml: stages", "at least one, such as"),
+        (shape("executor = \"ramping-vus\"\nstages = []\n"), "my.toml:2: stages", "at least one, such as"),
         (
             shape("executor = \"ramping-vus\"\nstages = [{ duration = \"0s\", target = 1 }]\n"),
             "my.toml:2: stages",
-            "add up to more than zero",
+            "a total above zero",
         ),
         (
             shape("executor = \"ramping-vus\"\nstart_vus = 0\nstages = [{ duration = \"1s\", target = 0 }]\n"),
@@ -232,7 +232,7 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
             "my.toml:8: thresholds.ttft[0].delay_abort_eval",
             "abort_on_fail = true",
         ),
-        (chat("[thresholds]\ngoodput = \"rate>0.9\""), "my.toml:8: thresholds.goodput", "expected a table [slo]"),
+        (chat("[thresholds]\ngoodput = \"rate>0.9\""), "my.toml:8: thresholds.goodput", "add a table [slo]"),
         (chat("[slo]\nttft = \"p(95)<1\""), "my.toml:8: slo.ttft", "expected < or <="),
         (chat("[slo]\nhttp_reqs = \"<1\""), "my.toml:8: slo.http_reqs", "no latency of a single request"),
     ] {
