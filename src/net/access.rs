@@ -12,19 +12,19 @@ use std::path::PathBuf;
 pub struct Access {
     /// Targets beside the plan's first: connections go to all of them in turn.
     pub more_targets: Vec<Target>,
-    /// Addresses that stand for a host and port, instead of what the resolver says.
+    /// Addresses that are used for a host and port instead of those from the resolver.
     pub pins: Vec<Pin>,
-    /// Other hosts and ports that are connected to in a host and port's place; names in requests
-    /// and certificates stay.
+    /// Other hosts and ports to connect to instead. Requests and certificates keep the original
+    /// names.
     pub detours: Vec<Detour>,
-    /// How often names are looked up again; none for once.
+    /// How often names are resolved again; none for once.
     pub dns_ttl: Option<Nanos>,
     /// A socket in the file system that is connected to instead of any address.
     pub unix_socket: Option<PathBuf>,
     /// Addresses of this machine that connections leave from, in turn; empty leaves it to the
     /// kernel.
     pub sources: Vec<IpAddr>,
-    /// Connections begun per second, of all workers together; none for as many as it takes.
+    /// Connections opened per second, by all workers together; none for no limit.
     pub connect_rate: Option<u32>,
     /// Requests after which a connection is closed; none for never.
     pub max_requests: Option<u32>,
@@ -69,7 +69,7 @@ pub struct Proxy {
 /// Who is trusted, and who we are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
-    /// Whose signatures are believed.
+    /// The trust store.
     pub roots: Roots,
     /// Whether certificates are checked at all.
     pub verify: bool,
@@ -98,7 +98,7 @@ pub enum Roots {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The certificate, then those that vouch for it.
+    /// The certificate, followed by its chain.
     pub cert: Pem,
     pub key: Pem,
 }
@@ -108,7 +108,7 @@ pub struct Identity {
 pub struct Pem {
     /// Where it came from.
     pub path: PathBuf,
-    /// What stands in it.
+    /// Its content.
     pub text: String,
 }
 

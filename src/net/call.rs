@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Reads before a call is open: a handshake needs a few.
 const MAX_OPENING_READS: usize = 64;
 
-/// How a target is called on. Plain data.
+/// How to connect to a target. Plain data.
 #[derive(Debug, Clone, Default)]
 pub struct Endpoint<'a> {
     pub addrs: Vec<SocketAddr>,

@@ -21,7 +21,7 @@ pub struct Route {
     pub addr: u16,
 }
 
-/// The number of no address: that of a socket in the file system, or of a target that has none.
+/// Stands for no address: a socket in the file system, or a target without addresses.
 const NOWHERE: u16 = u16::MAX;
 
 /// Opens connections. Each worker has its own.

@@ -1,4 +1,4 @@
-//! Bytes ↔ kernel. No HTTP, but for the one question that opens a way through a proxy.
+//! Bytes ↔ kernel. The only HTTP in it is the `CONNECT` request to a proxy.
 //!
 //! A [`Target`] says where and [`Access`] how it is reached; a [`Dialer`] opens one [`Stream`]
 //! after the other there. Reads and writes never block and answer in one of three routes,

@@ -10,12 +10,12 @@ use std::time::Duration;
 /// How long a family of addresses that answers waits for the other (the "Connection Attempt Delay"
 /// of RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
-/// Longest wait for the first of the two. If neither has answered by then both are kept: whatever
-/// is wrong is not the family.
+/// Longest wait for the first of the two. If neither has answered by then, both are kept: the
+/// family is not the cause.
 const FAMILY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The addresses that a target is connected to at: those of its pins, of its detour, of the proxy,
-/// or of its own name. Asks the resolver, which may take its time: never called while a worker
+/// or of its own name. Asks the resolver, which may be slow: it is never called while a worker
 /// waits for it.
 pub fn look_up(target: &Target, access: &Access) -> io::Result<Vec<SocketAddr>> {
     if access.unix_socket.is_some() {
@@ -28,7 +28,7 @@ pub fn look_up(target: &Target, access: &Access) -> io::Result<Vec<SocketAddr>> 
     pinned_or_resolved(host, port, access)
 }
 
-/// Where connections for a host and port really go: the first detour that fits decides.
+/// Where connections for a host and port go: the first matching detour decides.
 fn redirected<'a>(host: &'a str, port: u16, access: &'a Access) -> (&'a str, u16) {
     let fits = |from: &str, from_port: Option<u16>| {
         (from.is_empty() || from.eq_ignore_ascii_case(host)) && from_port.is_none_or(|from| from == port)
@@ -75,7 +75,7 @@ pub fn drop_dead_family(addrs: &mut Vec<SocketAddr>) -> Option<&'static str> {
         // Not joined: one that nothing answers ends by its own time limit, and nobody waits for it.
         std::thread::spawn(move || {
             let alive = family.iter().any(|addr| TcpStream::connect_timeout(addr, FAMILY_TIMEOUT).is_ok());
-            // Whoever asked may have had enough.
+            // The receiver may have stopped waiting.
             let _ = answer.send((is_v6, alive));
         });
     }
@@ -84,7 +84,7 @@ pub fn drop_dead_family(addrs: &mut Vec<SocketAddr>) -> Option<&'static str> {
     let other_is_alive = if alive {
         answers.recv_timeout(HEAD_START).is_ok_and(|(_, alive)| alive)
     } else {
-        // It refused: the other decides, in its own time.
+        // It refused the connection: the other family decides, in its own time.
         answers.recv_timeout(FAMILY_TIMEOUT).is_ok_and(|(_, alive)| alive)
     };
     let dead_is_v6 = match (alive, other_is_alive) {

@@ -1,4 +1,4 @@
-//! One non-blocking socket, of whichever family.
+//! One non-blocking socket of any family.
 
 #[cfg(any(test, feature = "scripted"))]
 use super::script;
@@ -36,8 +36,8 @@ pub(super) enum Socket {
 impl Socket {
     /// Begins to connect to an address, from `source` if one is given.
     ///
-    /// One that is read `slowly` has a receive buffer that holds next to nothing, so that a reader
-    /// who waits is soon felt by the server.
+    /// A socket that is read `slowly` gets a tiny receive buffer, so that the server soon notices a
+    /// slow reader.
     pub(super) fn tcp(
         addr: SocketAddr,
         source: Option<IpAddr>,
@@ -99,8 +99,8 @@ impl Socket {
         }
     }
 
-    /// Reads with the kernel's receive stamp. A socket in the file system has none: nothing is
-    /// received, only handed over.
+    /// Reads with the kernel's receive stamp. A socket in the file system has none, because the
+    /// kernel receives no packets for it.
     pub(super) fn read_stamped(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Option<Stamp>)> {
         match self {
             Self::Tcp { stream, quickack } => {
@@ -164,8 +164,8 @@ fn connect_as_told(addr: SocketAddr, source: Option<IpAddr>, slowly: bool) -> io
     }
     if let Some(source) = source {
         // The port is then chosen when connecting, when the destination is known: without it every
-        // port could be used only once, for whatever destination (ip(7)). Where the kernel does not
-        // know the option, that is how it is.
+        // port could be used only once, for whatever destination (ip(7)). A kernel without the
+        // option keeps that restriction.
         let _ = setsockopt(&socket, IpBindAddressNoPort, &true);
         socket.bind(&SocketAddr::new(source, 0).into())?;
     }

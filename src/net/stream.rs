@@ -15,7 +15,7 @@ const READS_PER_TURN: usize = 8;
 pub enum IoStatus {
     /// That many bytes. None, only when reading, if what came was TLS's own or no whole record yet.
     Done(usize),
-    /// Not now; the poll will tell.
+    /// Would block; the poll reports when it is ready.
     Blocked,
     /// The peer has closed its side (reads only).
     Closed,
@@ -141,7 +141,7 @@ impl Stream {
     pub fn close(self) {
         if let Self::Tls(mut secured) = self {
             secured.session.say_goodbye();
-            // Good manners: if they do not fit, the end of the connection says the same.
+            // A courtesy: if it does not fit, the closed connection tells the peer the same.
             let _ = secured.flush();
         }
     }
@@ -246,7 +246,7 @@ impl Secured {
             return Ok(IoStatus::Blocked);
         }
         let n = self.session.encrypt(bytes).map_err(|error| failed_by(&error))?;
-        // What does not fit is the session's to keep: the request is as good as written.
+        // The session keeps what does not fit, so the request counts as written.
         self.flush()?;
         Ok(IoStatus::Done(n))
     }
@@ -275,7 +275,7 @@ impl Secured {
     }
 }
 
-/// An end without a word, or a reset, before the handshake is over.
+/// The peer closed or reset the connection during the handshake.
 fn closed_in_handshake(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {

@@ -39,7 +39,7 @@ pub struct Target {
 /// Why a text is not a target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// No scheme, or one that is not spoken.
+    /// No scheme, or an unsupported one.
     #[error("`{0}` is not a URL: expected one like http://127.0.0.1:8080 or https://HOST")]
     Scheme(String),
     /// A user or password in the URL. It is not repeated in the message.
@@ -66,7 +66,7 @@ impl Target {
         if url.len() > MAX_URL {
             return Err(TargetError::TooLong);
         }
-        // Before anything is repeated in a message: a password must not be.
+        // First of all: no message may repeat a password.
         let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
         let authority = &after_scheme[..after_scheme.find(['/', '?', '#']).unwrap_or(after_scheme.len())];
         if authority.contains('@') {
@@ -83,8 +83,8 @@ impl Target {
             "https" => ("https", true),
             _ => return Err(scheme_error()),
         };
-        // A password may contain a slash, so that the `@` stands behind it: then what looks like a
-        // port is half a password.
+        // A password may contain a slash, and the `@` follows it. What looks like a port is then
+        // part of a password.
         let hidden = |error| if after_scheme.contains('@') { TargetError::Credentials } else { error };
         let (host, port) = split_authority(authority).map_err(hidden)?;
         let port = match port {
@@ -142,7 +142,7 @@ impl Target {
         }
     }
 
-    /// Whether the host is this machine by its very name: only there may a server be started.
+    /// Whether the host is literally this machine: a server is started only there.
     pub fn is_this_machine(&self) -> bool {
         match self.bare_host().parse::<IpAddr>() {
             Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_unspecified(),
@@ -231,7 +231,7 @@ mod tests {
             (" HTTP://example.com/ ", "http://example.com", "example.com", 80, ""),
             ("http://[::1]:9000/proxy/", "http://[::1]:9000/proxy", "::1", 9000, "/proxy"),
             ("http://[2001:db8::1]", "http://[2001:db8::1]", "2001:db8::1", 80, ""),
-            ("http://my_host-1.lan:1/a/b", "http://my_host-1.lan:1/a/b", "my_host-1.lan", 1, "/a/b"),
+            ("http://my_host-1.example:1/a/b", "http://my_host-1.example:1/a/b", "my_host-1.example", 1, "/a/b"),
             ("http://host:65535/a@b", "http://host:65535/a@b", "host", 65535, "/a@b"),
             ("https://host", "https://host", "host", 443, ""),
             ("http://[fe80::1%25eth0]:80", "http://[fe80::1%25eth0]:80", "fe80::1%eth0", 80, ""),
@@ -346,7 +346,7 @@ mod tests {
     fn a_host_and_a_port_make_a_target() {
         for (host, url) in [
             ("localhost", "http://localhost:8080"),
-            ("10.0.0.7", "http://10.0.0.7:8080"),
+            ("192.0.2.7", "http://192.0.2.7:8080"),
             ("::1", "http://[::1]:8080"),
             ("[::1]", "http://[::1]:8080"),
         ] {
@@ -363,9 +363,14 @@ mod tests {
         for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.8.9.1", "[::1]", "0.0.0.0", "[::]"] {
             assert!(target(&format!("http://{host}:1")).is_this_machine(), "{host}");
         }
-        for host in
-            ["example.com", "10.0.0.1", "127.0.0.1.example.com", "localhost.example.com", "[2001:db8::1]", "128.0.0.1"]
-        {
+        for host in [
+            "example.com",
+            "192.0.2.1",
+            "127.0.0.1.example.com",
+            "localhost.example.com",
+            "[2001:db8::1]",
+            "192.0.2.128",
+        ] {
             assert!(!target(&format!("http://{host}:1")).is_this_machine(), "{host}");
         }
     }

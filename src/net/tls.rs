@@ -1,4 +1,4 @@
-//! Everything that mentions rustls: who is trusted, and a session without a socket.
+//! Everything that uses rustls: the trust store, and a session without a socket.
 
 mod config;
 pub(super) mod failure;

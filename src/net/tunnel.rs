@@ -1,13 +1,13 @@
-//! A way through an HTTP proxy: `CONNECT` (RFC 9110, section 9.3.6), and nothing else of HTTP.
+//! A tunnel through an HTTP proxy: `CONNECT` (RFC 9110, section 9.3.6), and nothing else of HTTP.
 
 use super::tls::TlsFailure;
 use super::tls::failure::failed;
 use std::io;
 
-/// Longest answer of a proxy before the way is open.
+/// Longest response of a proxy to `CONNECT`.
 const MAX_REPLY_BYTES: usize = 16 * 1024;
 
-/// A way that is being asked for.
+/// A tunnel that was requested and is not open yet.
 #[derive(Debug)]
 pub(super) struct Tunnel {
     request: Vec<u8>,
@@ -16,13 +16,13 @@ pub(super) struct Tunnel {
 }
 
 impl Tunnel {
-    /// Asks for a way to `authority`, which names host and port.
+    /// Requests a tunnel to `authority`, which names host and port.
     pub(super) fn to(authority: &str) -> Self {
         let request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
         Self { request: request.into_bytes(), sent: 0, reply: Vec::new() }
     }
 
-    /// What of the question is not sent yet.
+    /// The part of the request that was not sent yet.
     pub(super) fn unsent(&self) -> &[u8] {
         &self.request[self.sent..]
     }
@@ -31,14 +31,14 @@ impl Tunnel {
         self.sent += n;
     }
 
-    /// Bytes of the answer: whether the way is open. Nothing of the target's can have come yet,
-    /// since it speaks second.
+    /// Takes bytes of the response and says whether the tunnel is open. The target cannot have sent
+    /// anything yet, because the client speaks first.
     pub(super) fn received(&mut self, bytes: &[u8]) -> io::Result<bool> {
         self.reply.extend_from_slice(bytes);
         let Some(end) = memchr::memmem::find(&self.reply, b"\r\n\r\n") else {
             return if self.reply.len() > MAX_REPLY_BYTES { Err(self.refused()) } else { Ok(false) };
         };
-        // "HTTP/1.1 200": any status of the two hundreds opens it.
+        // "HTTP/1.1 200": any 2xx status opens it.
         let opened = self.reply.starts_with(b"HTTP/1.") && self.reply.get(8..10) == Some(b" 2".as_slice());
         if opened && end + 4 == self.reply.len() { Ok(true) } else { Err(self.refused()) }
     }

@@ -9,19 +9,19 @@
 //!                        TrailerStart ⇄ Trailer ;  TrailerStart ─▶ EndLf ─▶ Done
 //! ```
 //!
-//! The size is summed up digit by digit, so a size line that a read has cut needs no buffer. What
-//! this file does not know: how large a body may be (its caller counts), and what a trailer field
-//! means (they are skipped).
+//! The size is summed up digit by digit, so a size line that a read has cut needs no buffer. This
+//! file does not know how large a body may be (its caller counts), nor what a trailer field means
+//! (they are skipped).
 
 use super::WireError;
 
-/// Longest size line, extensions included. Extensions are all but unknown; hyper and others allow a
-/// few KiB.
+/// Longest size line, extensions included. Extensions are almost never used; hyper and others allow
+/// a few KiB.
 pub const MAX_SIZE_LINE_BYTES: u16 = 4 * 1024;
 /// All trailer fields together. Real ones are checksums and timings of a few hundred bytes.
 pub const MAX_TRAILER_BYTES: u16 = 16 * 1024;
 
-/// What a chunked body said next.
+/// The next piece of a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'b> {
     Data(&'b [u8]),
@@ -112,8 +112,8 @@ impl Decoder {
             },
             Step::Extension => match byte {
                 b'\r' => Step::SizeLf,
-                // Not lenient with a bare LF here: the two readings of such a line are what request
-                // smuggling is made of.
+                // A bare LF is refused here: request smuggling relies on two readers that disagree
+                // about such a line.
                 b'\n' => return Err(WireError::BadChunk("a chunk size is not followed by CRLF")),
                 _ => self.counted(MAX_SIZE_LINE_BYTES, "chunk extensions", Step::Extension)?,
             },

@@ -9,10 +9,10 @@
 //!                                     └─▶ ToEof ───┘ eof()
 //! ```
 //!
-//! A head lies whole in the caller's buffer in practice and is parsed there, once; a head that a
-//! read has cut is gathered line by line. Content is always lent from the caller's buffer. What
-//! this file does not know: what was asked (it assumes neither `HEAD` nor `CONNECT`, and an upgrade
-//! only when told), and what a body means.
+//! In practice a head lies whole in the caller's buffer and is parsed there, once. A head that a
+//! read has cut is collected line by line. Content is always lent from the caller's buffer. This
+//! file does not know the request (it assumes neither `HEAD` nor `CONNECT`, and an upgrade only
+//! when told), nor what a body means.
 
 mod request;
 
@@ -33,14 +33,15 @@ pub const MAX_INTERIM: u8 = 16;
 /// the field do so, too.
 const MAX_STRAY_BYTES: u8 = 16;
 
-/// What the first bytes of every response are; anything else is refused at once, not when a limit
-/// or a timeout is reached.
+/// The first bytes of every response. Anything else is refused at once, not when a limit or a
+/// timeout is reached.
 const START: &[u8] = b"HTTP/1.";
 
 /// Turns the bytes of a connection into responses, one request at a time.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// What came of a head without its end. Most heads come whole and never need it.
+    /// The beginning of a head whose end has not arrived. Most heads arrive whole and never need
+    /// it.
     cut: Option<Box<CutHead>>,
     state: State,
     /// Bytes of a body whose length was not announced.
@@ -52,7 +53,7 @@ pub struct Decoder {
     reusable: bool,
 }
 
-/// The part of a head that came without its end; empty in every other state.
+/// The part of a head that has arrived so far; empty in every other state.
 #[derive(Debug, Default)]
 struct CutHead(Vec<u8>);
 
@@ -68,9 +69,9 @@ enum State {
     Chunked(chunked::Decoder),
     /// A body that only the end of the connection ends.
     ToEof,
-    /// Complete, and not yet said so.
+    /// Complete, but [`Event::End`] was not returned yet.
     End,
-    /// Complete and said so: no byte may follow.
+    /// Complete, and [`Event::End`] was returned: no byte may follow.
     Done,
     Failed,
 }
@@ -87,7 +88,7 @@ impl Decoder {
     }
 
     /// Ready for the answer to a WebSocket's handshake. When the server has switched, that is a
-    /// head with status 101 and the end: what follows in the input is no HTTP any more.
+    /// head with status 101 and the end: what follows in the input is not HTTP.
     pub fn for_upgrade(accept: websocket::Accept) -> Self {
         Self { state: State::Upgrade(Box::new(accept)), ..Self::default() }
     }
@@ -441,14 +442,14 @@ impl Fields {
                 }
             }
             16 if name.eq_ignore_ascii_case("content-encoding") => {
-                // `none` is no registered coding, but servers use it to keep proxies from
+                // `none` is not a registered coding, but servers use it to keep proxies from
                 // compressing a stream.
                 let is_plain =
                     |coding: &[u8]| coding.eq_ignore_ascii_case(b"identity") || coding.eq_ignore_ascii_case(b"none");
                 self.encoded |= !list(value).all(is_plain);
             }
             17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                // `identity` is no coding; it was taken out of the standard, and is still sent.
+                // `identity` was removed from the standard, but is still sent. It changes nothing.
                 for coding in list(value).filter(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
                     let chunked = coding.eq_ignore_ascii_case(b"chunked");
                     self.encoded |= !chunked;

@@ -35,7 +35,7 @@ pub const MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
 /// of connections: one large head or event in the life of each must not add up to gigabytes.
 const MAX_KEPT_BYTES: usize = 16 * 1024;
 
-/// What an HTTP response said next.
+/// The next part of an HTTP response.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'b> {
     /// Status and headers are complete.
@@ -49,7 +49,7 @@ pub enum Event<'b> {
     },
 }
 
-/// What matters of a response head.
+/// The parts of a response head that are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// The status code, 200 to 599, and 101 when it was asked for: other interim responses (1xx)

@@ -2,8 +2,8 @@
 //! has split.
 //!
 //! A line machine: a line ends at CR, LF or CRLF; a whole line is a comment, a field, or the blank
-//! line that closes the event. What this file does not know: what the data of an event is (bytes,
-//! never text: a read may cut a character in two), and when it came.
+//! line that closes the event. This file does not know what the data of an event means (it is
+//! bytes, not text, because a read may cut a character in two), nor when it arrived.
 
 use super::{MAX_EVENT_BYTES, MAX_KEPT_BYTES, MAX_LINE_BYTES, WireError};
 
@@ -21,7 +21,8 @@ pub struct Event<'b> {
 /// Turns the body of a streamed response into events.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// What is held of the open event between two calls. Most events come whole and never need it.
+    /// The part of the open event that is kept between two calls. Most events arrive whole and
+    /// never need it.
     open: Option<Box<Open>>,
     /// The open event has a `data` field, which may be empty.
     has_data: bool,
@@ -80,7 +81,7 @@ impl Decoder {
     }
 
     /// The next event that carries data; see the contract in [`super`]. Comments and events without
-    /// a `data` field make none.
+    /// a `data` field are skipped.
     ///
     /// An event that lies whole in `input` and has one `data` line is lent from there, and nothing
     /// is copied.
@@ -90,7 +91,7 @@ impl Decoder {
         loop {
             match self.line(input, &mut here) {
                 Ok(Some(Line::Blank)) if self.has_data => break,
-                // An event without data is none, and its name is forgotten with it.
+                // An event without data is not reported, and its name is dropped with it.
                 Ok(Some(Line::Blank)) => {
                     here.name = None;
                     if let Some(open) = &mut self.open {
@@ -155,7 +156,7 @@ impl Decoder {
             self.after_cr = false;
             *input = input.strip_prefix(b"\n").unwrap_or(input);
         }
-        // The blank line is every second line of most streams, and is not worth a search.
+        // In most streams every second line is blank; that case needs no search.
         let end = if input.first() == Some(&b'\n') { Some(0) } else { memchr::memchr2(b'\n', b'\r', input) };
         let (piece, rest) = input.split_at(end.unwrap_or(input.len()));
         let held = self.open.as_ref().map_or(0, |open| open.line.len());

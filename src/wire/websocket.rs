@@ -1,5 +1,5 @@
 //! WebSocket (RFC 6455), the client's side: the key of the handshake, text messages out, messages
-//! in. The handshake's answer is read by [`super::http1`], as the HTTP response that it is.
+//! in. The response to the handshake is read by [`super::http1`] like any HTTP response.
 //!
 //! Frames are read by `tungstenite`, whose context takes the stream as an argument of each call:
 //! here that is a slice to read from and a vector to write to. Unlike the decoder of event streams
@@ -133,7 +133,7 @@ impl Decoder {
                 // A ping's answer is written by the next read.
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
                 Ok(Message::Close(_)) => {
-                    // If it cannot be written nobody waits for it either.
+                    // If it cannot be written, the peer is not waiting for it either.
                     let _ = self.context.flush(&mut ends);
                     return Some(Ok(Event::Closed));
                 }
@@ -152,7 +152,7 @@ impl Decoder {
     }
 }
 
-/// What the context takes for a socket.
+/// Stands in for the socket that the context expects.
 struct Ends<'a, 'b> {
     input: &'a mut &'b [u8],
     answers: &'a mut Vec<u8>,

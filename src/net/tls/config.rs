@@ -1,4 +1,4 @@
-//! Who is trusted, and who we are: from files to a configuration.
+//! Trust store and client certificate: from files to a configuration.
 
 use super::failure::{NotInFile, failed_by, lacks_authority};
 use super::session::Session;
@@ -23,13 +23,13 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What we speak inside: the only version of HTTP that this tool knows.
+/// ALPN: HTTP/1.1 is the only version that this tool supports.
 const ALPN: &[u8] = b"http/1.1";
 
-/// Why there is no configuration. Keys are never repeated.
+/// Why a configuration cannot be made. Messages never repeat keys.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsConfigError {
-    /// A file of certificates that is none.
+    /// A file that should hold certificates and does not.
     #[error("{}: {flag} expects certificates in PEM (-----BEGIN CERTIFICATE-----): {problem}", path.display())]
     BadCertificates {
         /// What asked for it.
@@ -37,7 +37,7 @@ pub enum TlsConfigError {
         path: PathBuf,
         problem: String,
     },
-    /// A file of a key that is none.
+    /// A file that should hold a private key and does not.
     #[error("{}: --key expects one unencrypted private key in PEM (-----BEGIN PRIVATE KEY-----): {problem}", path.display())]
     BadKey { path: PathBuf, problem: String },
     /// Certificate and key do not belong together, or are of a kind that is not known.
@@ -217,7 +217,7 @@ impl ServerCertVerifier for Trusted {
     }
 }
 
-/// Takes every certificate for what it says. That the peer has its key is still checked.
+/// Accepts every certificate. That the peer holds its private key is still checked.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 

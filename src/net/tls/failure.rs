@@ -8,21 +8,21 @@ use std::io;
 /// Why a session failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TlsFailure {
-    /// Its certificate is past its date.
+    /// Its certificate has expired.
     Expired,
     /// Its certificate is not valid yet.
     NotYetValid,
-    /// Nobody we believe in has signed its certificate; it may have done so itself.
+    /// Its certificate is not signed by a trusted authority; it may be self-signed.
     UnknownIssuer,
     /// Its certificate is for another name.
     WrongName,
-    /// Its certificate is no good for another reason.
+    /// Its certificate is invalid for another reason.
     BadCertificate,
     /// What came is not TLS.
     NotTls,
     /// No version or cipher is known to both.
     Incompatible,
-    /// It wants a certificate of ours, or another one.
+    /// It requires a client certificate, or another one.
     WantsCertificate,
     Refused,
     /// It closed the connection before the handshake was over.
@@ -31,7 +31,7 @@ pub enum TlsFailure {
     Stalled,
     /// A record cannot be decrypted, or breaks the protocol.
     BrokenRecord,
-    /// The proxy gives no way through.
+    /// The proxy refused the tunnel.
     Proxy,
     Other,
 }
@@ -151,7 +151,7 @@ pub(super) fn lacks_authority(why: &CertificateError) -> bool {
     TlsFailure::of_certificate(why) == TlsFailure::UnknownIssuer
 }
 
-/// Nobody vouches for a certificate, although the user has said whom to trust.
+/// A certificate is not trusted, although the user has chosen the trust store.
 #[derive(Debug)]
 pub(super) struct NotInFile;
 
@@ -196,7 +196,7 @@ pub(in crate::net) fn failed_by(error: &Error) -> io::Error {
     if let Error::InvalidCertificate(CertificateError::Other(other)) = error
         && let Some(not_in_file) = other.0.downcast_ref::<NotInFile>()
     {
-        // What was given already is no advice.
+        // Do not advise what the user has already given.
         let advice = "add one of them to that file, or test without checking it with --insecure";
         return io::Error::other(Failed {
             failure: TlsFailure::UnknownIssuer,

@@ -39,7 +39,7 @@ pub(in crate::net) struct Session {
     sent: usize,
     /// The handshake is over.
     open: bool,
-    /// The peer has said that nothing more will come.
+    /// The peer has sent `close_notify`.
     peer_closed: bool,
 }
 
@@ -106,7 +106,7 @@ impl Session {
                 Ok(state) => state,
                 Err(error) => {
                     self.last_words(&mut buffer[from + discard..]);
-                    // Nothing may be asked of it any more: what it remembers of the bytes is gone.
+                    // It cannot be used any more: its state no longer fits the bytes.
                     (self.open, self.peer_closed) = (false, true);
                     return Err(error);
                 }
@@ -143,7 +143,7 @@ impl Session {
     /// again, less what it is done with.
     fn last_words(&mut self, rest: &mut [u8]) {
         if let Ok(ConnectionState::EncodeTlsData(mut alert)) = self.conn.process_tls_records(rest).state {
-            // If it cannot be said the connection is closed all the same.
+            // If the alert cannot be sent, the connection is closed all the same.
             let _ = append(&mut self.unsent, 0, |room| alert.encode(room));
         }
     }
@@ -157,8 +157,7 @@ impl Session {
         let n = plain.len().min(PLAIN_AT_ONCE);
         self.borrow_scratch();
         loop {
-            // Whatever else is to be said goes first: the answer to a key update must not be
-            // overtaken by what it is about.
+            // Pending records go first: data must not overtake the answer to a key update.
             match self.conn.process_tls_records(&mut self.tail).state? {
                 ConnectionState::EncodeTlsData(mut data) => append(&mut self.unsent, 0, |room| data.encode(room))?,
                 ConnectionState::TransmitTlsData(data) => data.done(),

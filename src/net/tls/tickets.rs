@@ -33,7 +33,7 @@ impl Tickets {
     }
 
     fn shelves(&self) -> MutexGuard<'_, HashMap<ServerName<'static>, Shelf>> {
-        // A ticket that was half put away is still a ticket.
+        // A poisoned lock leaves the tickets usable.
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,8 +11,7 @@ pub struct HeadSpec<'a> {
     pub host: &'a str,
     /// Whether an event stream is wanted; else JSON.
     pub stream: bool,
-    /// The user's own fields. One with the name of a field of ours takes its place. See
-    /// [`check_header`].
+    /// The user's own fields. They replace our fields of the same name. See [`check_header`].
     pub headers: &'a [(String, String)],
 }
 
@@ -35,7 +34,7 @@ impl HeadSpec<'_> {
                 "User-Agent" => concat!("llmsim-blast/", env!("CARGO_PKG_VERSION")),
                 "Accept" if self.stream => "text/event-stream",
                 "Accept" => "application/json",
-                // What is compressed cannot be timed: tokens would come out in blocks.
+                // A compressed stream cannot be timed: its tokens would come out in blocks.
                 "Accept-Encoding" => "identity",
                 _ if post => "application/json",
                 _ => "",
@@ -65,7 +64,7 @@ fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
     }
 }
 
-/// A whole request for something small over a connection that is used once: `/health`,
+/// A complete request for a small resource over a connection that is used once: `/health`,
 /// `/llmsim/stats`.
 pub fn simple_get(host: &str, path: &str) -> Vec<u8> {
     let close = [("Connection".to_owned(), "close".to_owned())];
@@ -80,7 +79,10 @@ pub fn check_header(name: &str, value: &str) -> Result<(), String> {
     // A field name is a token: RFC 9110, sections 5.1 and 5.6.2.
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_token) {
-        return Err(format!("{name:?} is not the name of a header: expected letters, digits and dashes"));
+        return Err(format!(
+            "'{}' is not the name of a header: expected letters, digits and dashes",
+            name.escape_debug()
+        ));
     }
     if FRAMING.iter().any(|known| known.eq_ignore_ascii_case(name)) {
         return Err(format!("`{name}` frames the request and is always set from the body: expected another header"));
