@@ -6,6 +6,7 @@
 
 use super::summary::Group;
 use super::{Counter, Gauge, Summary, Trend};
+use crate::units::plural;
 use serde::{Deserialize, Serialize};
 
 /// A pattern that was seen. Plain data.
@@ -16,6 +17,60 @@ pub struct Hint {
     /// What was seen, in numbers, and what it most likely means.
     pub text: String,
 }
+
+/// A pattern that is looked for. `docs/validity.md` has a row for each.
+#[derive(Debug, Clone, Copy)]
+pub struct HintKind {
+    pub name: &'static str,
+    pub pattern: &'static str,
+    pub likely_cause: &'static str,
+}
+
+impl HintKind {
+    /// That it was seen.
+    fn seen(self, text: String) -> Hint {
+        Hint { name: self.name.to_owned(), text }
+    }
+}
+
+/// Every pattern that [`hints`] looks for.
+pub const HINTS: [HintKind; 7] = [NAGLE, BURST, BUFFERING, SEVERAL_TOKENS, CHURN, STALE, UNFINISHED];
+
+const NAGLE: HintKind = HintKind {
+    name: "nagle",
+    pattern: "a plateau at 40 to 44 ms",
+    likely_cause: "Nagle's algorithm meets delayed acknowledgements; confirm with `--quickack`",
+};
+const BURST: HintKind = HintKind {
+    name: "burst",
+    pattern: "all tokens arrive at the very end",
+    likely_cause: "the server or a proxy holds back the response",
+};
+const BUFFERING: HintKind = HintKind {
+    name: "buffering",
+    pattern: "a late first token, then hardly any gaps",
+    likely_cause: "a buffering proxy",
+};
+const SEVERAL_TOKENS: HintKind = HintKind {
+    name: "several_tokens_an_event",
+    pattern: "more tokens than events",
+    likely_cause: "`tbt` is the time between events; `tpot` is the time per token",
+};
+const CHURN: HintKind = HintKind {
+    name: "connection_churn",
+    pattern: "connections do not last",
+    likely_cause: "the server or a proxy closes connections",
+};
+const STALE: HintKind = HintKind {
+    name: "stale_connections",
+    pattern: "at least 1 % of the requests met a connection that was just being closed",
+    likely_cause: "a keep-alive timeout shorter than the think time, or connections closed without notice",
+};
+const UNFINISHED: HintKind = HintKind {
+    name: "unfinished_streams",
+    pattern: "streams end with their terminal event but without the last chunk",
+    likely_cause: "the server or a proxy leaves the response open",
+};
 
 /// The delayed acknowledgement of Linux is 40 ms, plus a timer tick of up to 4 ms.
 const DELAYED_ACK_MS: (f64, f64) = (38.0, 46.0);
@@ -59,7 +114,7 @@ fn nagle(group: &Group) -> Option<Hint> {
                 plateau * 100.0,
                 trend.name()
             );
-            return Some(Hint { name: "nagle".to_owned(), text });
+            return Some(NAGLE.seen(text));
         }
     }
     None
@@ -80,7 +135,7 @@ fn burst(name: &str, group: &Group) -> Option<Hint> {
         "{name}: the first token comes after {first:.0} of {whole:.0} ms, and all others with it: this is no streaming; the server or a \
          proxy before it holds the answer back until it is complete"
     );
-    Some(Hint { name: "burst".to_owned(), text })
+    Some(BURST.seen(text))
 }
 
 /// A late first token, then tokens without any time between them.
@@ -99,7 +154,7 @@ fn buffering(name: &str, group: &Group) -> Option<Hint> {
          collects tokens and passes them on in blocks (proxy_buffering off is nginx's cure)",
         no_gap * 100.0
     );
-    Some(Hint { name: "buffering".to_owned(), text })
+    Some(BUFFERING.seen(text))
 }
 
 /// One event is not one token. Tokens of hidden reasoning come in no event, and do not count.
@@ -115,7 +170,7 @@ fn several_tokens_an_event(name: &str, group: &Group) -> Option<Hint> {
         "{name}: an event holds {:.1} tokens on average: tbt is the time between events; tpot is the time per token",
         visible as f64 / events as f64
     );
-    Some(Hint { name: "several_tokens_an_event".to_owned(), text })
+    Some(SEVERAL_TOKENS.seen(text))
 }
 
 /// Connections that do not last.
@@ -134,7 +189,7 @@ fn churn(summary: &Summary, max_requests: Option<u32>) -> Option<Hint> {
         "{opened} connections were opened for {requests} requests, at most {most} at a time: the server closes them; connecting is no part \
          of a request's times, but of what your users wait"
     );
-    Some(Hint { name: "connection_churn".to_owned(), text })
+    Some(CHURN.seen(text))
 }
 
 /// Connections that are closed under requests.
@@ -149,7 +204,7 @@ fn stale(summary: &Summary) -> Option<Hint> {
          of the server or a proxy is shorter than the users' think time, or connections are closed after a number of requests without \
          `connection: close`. Clients that do not retry see these as errors"
     );
-    Some(Hint { name: "stale_connections".to_owned(), text })
+    Some(STALE.seen(text))
 }
 
 /// Streams whose last chunk never comes.
@@ -160,10 +215,11 @@ fn unfinished(summary: &Summary) -> Option<Hint> {
         return None;
     }
     let text = format!(
-        "{unfinished} streams sent their terminal event but not the end of the response (the last chunk). They count as complete, their \
-         connections were not used again, and each user waited for the end for up to 250 ms that no duration contains"
+        "{} ended with the terminal event but without the end of the response (the last chunk). They count as complete, their \
+         connections were not used again, and each user waited for the end for up to 250 ms that no duration contains",
+        plural(unfinished, "stream")
     );
-    Some(Hint { name: "unfinished_streams".to_owned(), text })
+    Some(UNFINISHED.seen(text))
 }
 
 #[cfg(test)]

@@ -77,68 +77,165 @@ pub struct Evidence<'a> {
 /// A 99th percentile of fewer samples is that of one or two of them: the start of a thread, say.
 const ENOUGH: u64 = 500;
 
-/// What can be measured of a client, with its limits: name, strained above, bottleneck above,
-/// advice.
-type Kind = (&'static str, f64, f64, &'static str);
+/// What can be measured of a client, with its limits. `docs/validity.md` has a row for each.
+#[derive(Debug, Clone, Copy)]
+pub struct SignalKind {
+    /// Its name in JSON and the report, which ends in its unit if that is not a share.
+    pub name: &'static str,
+    /// What it measures.
+    pub measures: &'static str,
+    /// Beyond which the client is strained.
+    pub strained_above: f64,
+    /// Beyond which it is a bottleneck.
+    pub limit: f64,
+    pub unit: SignalUnit,
+    /// What to do about it.
+    pub advice: &'static str,
+}
 
-const WORKER_CPU: Kind =
-    ("worker_cpu", 0.85, 0.95, "use more workers (--workers), leave them more cores, or use fewer users");
-const RUN_QUEUE_WAIT: Kind = (
-    "run_queue_wait",
-    0.02,
-    0.10,
-    "other programs compete for the workers' cores: stop them, or run the server on another machine",
-);
+/// The unit of a signal's value and limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalUnit {
+    Share,
+    Millis,
+    Count,
+}
+
+/// One for each number that [`signals`] looks at, in that order.
+pub const SIGNALS: [&SignalKind; 14] = [
+    &WORKER_CPU,
+    &RUN_QUEUE_WAIT,
+    &CLIENT_LAG,
+    &PASS_LENGTH,
+    &SCHEDULE_LAG,
+    &DROPPED,
+    &NOT_STARTED,
+    &TBT_CENSORED,
+    &STAMPS_MISSING,
+    &CLOCK_STEPS,
+    &STEAL,
+    &PACKETS_DROPPED,
+    &RETRANSMITTED,
+    &FILES_USED,
+];
+
+const WORKER_CPU: SignalKind = SignalKind {
+    name: "worker_cpu",
+    measures: "CPU share of the busiest worker",
+    strained_above: 0.85,
+    limit: 0.95,
+    unit: SignalUnit::Share,
+    advice: "use more workers (--workers), leave them more cores, or use fewer users",
+};
+const RUN_QUEUE_WAIT: SignalKind = SignalKind {
+    name: "run_queue_wait",
+    measures: "time a worker waited for a core",
+    strained_above: 0.02,
+    limit: 0.10,
+    unit: SignalUnit::Share,
+    advice: "other programs compete for the workers' cores: stop them, or run the server on another machine",
+};
 /// With stamps lateness is not in the numbers, but it hides the single gaps of tokens that were
 /// read together, and delays the next request of each user.
-const CLIENT_LAG: Kind = (
-    "client_lag_p99_ms",
-    2.0,
-    10.0,
-    "the workers were late to read: stalls of this machine, or too much load for them; use more workers or fewer users",
-);
-const PASS_LENGTH: Kind =
-    ("pass_length_p99_ms", 2.0, 10.0, "a worker's loop took long: use more workers or fewer users");
+const CLIENT_LAG: SignalKind = SignalKind {
+    name: "client_lag_p99_ms",
+    measures: "delay between a packet's arrival and its read",
+    strained_above: 2.0,
+    limit: 10.0,
+    unit: SignalUnit::Millis,
+    advice: "the workers were late to read: stalls of this machine, or too much load for them; use more workers or fewer users",
+};
+const PASS_LENGTH: SignalKind = SignalKind {
+    name: "pass_length_p99_ms",
+    measures: "one pass of a worker's event loop",
+    strained_above: 2.0,
+    limit: 10.0,
+    unit: SignalUnit::Millis,
+    advice: "a worker's loop took long: use more workers or fewer users",
+};
 /// Of open load: what a user waits before the server even hears of it. Times from the intended
 /// instant hold all the same, so it takes a second to call the run's question unanswered.
-const SCHEDULE_LAG: Kind = (
-    "schedule_lag_p99_ms",
-    5.0,
-    1_000.0,
-    "requests started later than they were due: all users were busy (raise max_vus, or --vus), or the workers were late",
-);
-const DROPPED: Kind = (
-    "arrivals_dropped",
-    0.0,
-    0.01,
-    "arrivals found all users busy until the end, or were dropped at once: raise max_vus, or --vus",
-);
+const SCHEDULE_LAG: SignalKind = SignalKind {
+    name: "schedule_lag_p99_ms",
+    measures: "open loop: delay of a request's start",
+    strained_above: 5.0,
+    limit: 1_000.0,
+    unit: SignalUnit::Millis,
+    advice: "requests started later than they were due: all users were busy (raise max_vus, or --vus), or the workers were late",
+};
+const DROPPED: SignalKind = SignalKind {
+    name: "arrivals_dropped",
+    measures: "open loop: arrivals that were never sent",
+    strained_above: 0.0,
+    limit: 0.01,
+    unit: SignalUnit::Share,
+    advice: "arrivals found all users busy until the end, or were dropped at once: raise max_vus, or --vus",
+};
 /// The rate that was asked for is the rate that was tried, or the run answers another question.
-const NOT_STARTED: Kind = (
-    "arrivals_not_started_in_time",
-    0.001,
-    0.01,
-    "fewer requests were started than the rate asked for: raise max_vus (--vus), use more workers, or ask for less",
-);
-const TBT_CENSORED: Kind = (
-    "tbt_censored",
-    0.10,
-    0.30,
-    "tokens were read in heaps, and their single gaps are not known: tbt covers the others only",
-);
-const STAMPS_MISSING: Kind = ("stamps_missing", 0.01, 0.5, "these reads were dated by our own clock");
-const CLOCK_STEPS: Kind =
-    ("clock_steps", 0.0, 5.0, "the system's clock was set during the run: the stamps of those seconds are off");
-const STEAL: Kind = ("steal", 0.01, 0.05, "the host gave this machine's CPU time to others: use a quieter host");
-const PACKETS_DROPPED: Kind =
-    ("packets_dropped", 0.0, 1_000.0, "the kernel dropped packets: raise net.core.netdev_max_backlog");
-const RETRANSMITTED: Kind = (
-    "retransmitted",
-    0.001,
-    0.05,
-    "segments were lost or refused on the way: look at the path and at the listener's backlog",
-);
-const FILES_USED: Kind = ("files_used", 0.9, 1.0, "raise the limit of open files (ulimit -n)");
+const NOT_STARTED: SignalKind = SignalKind {
+    name: "arrivals_not_started_in_time",
+    measures: "open loop: arrivals not started within the window",
+    strained_above: 0.001,
+    limit: 0.01,
+    unit: SignalUnit::Share,
+    advice: "fewer requests were started than the rate asked for: raise max_vus (--vus), use more workers, or ask for less",
+};
+const TBT_CENSORED: SignalKind = SignalKind {
+    name: "tbt_censored",
+    measures: "inter-token gaps that are [not known](concepts.md#censored-tokens)",
+    strained_above: 0.10,
+    limit: 0.30,
+    unit: SignalUnit::Share,
+    advice: "tokens were read in heaps, and their single gaps are not known: tbt covers the others only",
+};
+const STAMPS_MISSING: SignalKind = SignalKind {
+    name: "stamps_missing",
+    measures: "reads without a kernel timestamp",
+    strained_above: 0.01,
+    limit: 0.5,
+    unit: SignalUnit::Share,
+    advice: "these reads were dated by our own clock",
+};
+const CLOCK_STEPS: SignalKind = SignalKind {
+    name: "clock_steps",
+    measures: "seconds in which the system clock was set",
+    strained_above: 0.0,
+    limit: 5.0,
+    unit: SignalUnit::Count,
+    advice: "the system's clock was set during the run: the stamps of those seconds are off",
+};
+const STEAL: SignalKind = SignalKind {
+    name: "steal",
+    measures: "CPU time taken by other guests of the host",
+    strained_above: 0.01,
+    limit: 0.05,
+    unit: SignalUnit::Share,
+    advice: "the host gave this machine's CPU time to others: use a quieter host",
+};
+const PACKETS_DROPPED: SignalKind = SignalKind {
+    name: "packets_dropped",
+    measures: "packets the kernel dropped on this machine",
+    strained_above: 0.0,
+    limit: 1_000.0,
+    unit: SignalUnit::Count,
+    advice: "the kernel dropped packets: raise net.core.netdev_max_backlog",
+};
+const RETRANSMITTED: SignalKind = SignalKind {
+    name: "retransmitted",
+    measures: "TCP segments that were sent again",
+    strained_above: 0.001,
+    limit: 0.05,
+    unit: SignalUnit::Share,
+    advice: "segments were lost or refused on the way: look at the path and at the listener's backlog",
+};
+const FILES_USED: SignalKind = SignalKind {
+    name: "files_used",
+    measures: "open connections relative to the limit of open files",
+    strained_above: 0.9,
+    limit: 1.0,
+    unit: SignalUnit::Share,
+    advice: "raise the limit of open files (ulimit -n)",
+};
 
 /// All signals that there is evidence for.
 pub fn signals(evidence: &Evidence<'_>) -> Vec<Signal> {
@@ -162,28 +259,27 @@ pub fn signals(evidence: &Evidence<'_>) -> Vec<Signal> {
     let asked_for = in_window(Counter::ArrivalsOffered);
     let late = asked_for.saturating_sub(in_window(Counter::ArrivalsStarted)).saturating_sub(1);
     let connections = summary.gauge(Gauge::Connections).map_or(0, |gauge| gauge.max);
-    [
-        (WORKER_CPU, mean(|second| second.busiest_worker_cpu)),
-        (RUN_QUEUE_WAIT, mean(|second| second.run_queue_wait)),
-        (CLIENT_LAG, p99(Trend::ClientLag)),
-        (PASS_LENGTH, p99(Trend::PassLength)),
-        (SCHEDULE_LAG, p99(Trend::ScheduleLag)),
-        (DROPPED, share(dropped, offered)),
-        (NOT_STARTED, share(late, asked_for)),
-        (TBT_CENSORED, share(censored, censored + times(Trend::Tbt))),
-        (STAMPS_MISSING, share(missing, reads + missing)),
-        (CLOCK_STEPS, (reads > 0).then(|| count(Counter::ClockSteps) as f64)),
-        (STEAL, kernel.map(|k| k.steal)),
-        (PACKETS_DROPPED, kernel.map(|k| k.dropped as f64)),
-        (RETRANSMITTED, kernel.and_then(|k| share(k.segments_retransmitted, k.segments_sent))),
-        (FILES_USED, nofile.and_then(|limit| share(connections, limit))),
-    ]
-    .into_iter()
-    .filter_map(|(kind, value)| value.map(|value| judged(kind, value)))
-    .collect()
+    let values: [Option<f64>; SIGNALS.len()] = [
+        mean(|second| second.busiest_worker_cpu),
+        mean(|second| second.run_queue_wait),
+        p99(Trend::ClientLag),
+        p99(Trend::PassLength),
+        p99(Trend::ScheduleLag),
+        share(dropped, offered),
+        share(late, asked_for),
+        share(censored, censored + times(Trend::Tbt)),
+        share(missing, reads + missing),
+        (reads > 0).then(|| count(Counter::ClockSteps) as f64),
+        kernel.map(|k| k.steal),
+        kernel.map(|k| k.dropped as f64),
+        kernel.and_then(|k| share(k.segments_retransmitted, k.segments_sent)),
+        nofile.and_then(|limit| share(connections, limit)),
+    ];
+    SIGNALS.iter().zip(values).filter_map(|(kind, value)| value.map(|value| judged(kind, value))).collect()
 }
 
-fn judged((name, strained_above, limit, advice): Kind, value: f64) -> Signal {
+fn judged(kind: &SignalKind, value: f64) -> Signal {
+    let SignalKind { name, strained_above, limit, advice, .. } = *kind;
     let verdict = verdict_of(value, strained_above, limit);
     Signal { name: name.to_owned(), value: rounded(value), strained_above, limit, verdict, advice: advice.to_owned() }
 }
