@@ -3,16 +3,19 @@
 use crate::plan::Output;
 use crate::trial::Stop;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, access};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 /// Names of standard output.
 const STDOUT: [&str; 5] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1"];
+/// How the temporary name of a result begins, beside its place.
+const HIDDEN_PREFIX: &str = ".llmsim-blast-";
 /// Between two looks at whether a signal has come, while a pipe takes nothing.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a pipe may be without a reader once there is something to read.
@@ -54,7 +57,7 @@ impl Place {
         match self {
             Self::Stdout => Ok(()),
             Self::Stream(path) => Ok(access(path, Access::WRITE_OK)?),
-            Self::File(path) => beside(path).map(drop),
+            Self::File(path) => Nameless::new(folder_of(path)).map(drop).or_else(|_| beside(path).map(drop)),
         }
     }
 
@@ -80,11 +83,17 @@ impl Place {
 
 /// A file of its own in the folder for temporary files, for a result whose place has failed.
 pub(super) fn rescue(text: &str) -> io::Result<PathBuf> {
-    let here = || tempfile::Builder::new().prefix("llmsim-blast-result-").tempfile_in(".");
-    let mut file = tempfile::Builder::new().prefix("llmsim-blast-result-").tempfile().or_else(|_| here())?;
-    file.write_all(text.as_bytes())?;
-    let (_, path) = file.keep().map_err(|error| error.error)?;
-    Ok(path)
+    const PREFIX: &str = "llmsim-blast-result-";
+    let mode = Permissions::from_mode(0o600);
+    let at = |folder: &Path| {
+        let nameless = Nameless::with(folder, text, Some(&mode)).and_then(|file| file.named(PREFIX, folder));
+        let name = nameless.or_else(|_| {
+            let mut file = tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder)?;
+            file.write_all(text.as_bytes()).map(|()| file.into_temp_path())
+        })?;
+        name.keep().map_err(|error| error.error)
+    };
+    at(&std::env::temp_dir()).or_else(|_: io::Error| at(Path::new(".")))
 }
 
 /// A pipe or a device: written to as it is, not replaced.
@@ -122,10 +131,21 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// Replaces a file by a complete one, whose mode is that of the earlier one.
+///
+/// The text is written to a file without a name, which the kernel removes with the process. So a
+/// kill while it is written leaves nothing. A file system without such files gets a temporary one
+/// beside the place, which a kill can leave there.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mode = fs::metadata(path).ok().map(|earlier| Permissions::from_mode(earlier.mode() & 0o7777));
+    let nameless = Nameless::with(folder_of(path), text, mode.as_ref()).and_then(|file| file.become_named(path));
+    nameless.or_else(|_| replace_by_named(path, text, mode))
+}
+
+/// As it is where files need a name. Its errors are the ones that a user sees.
+fn replace_by_named(path: &Path, text: &str, mode: Option<Permissions>) -> io::Result<()> {
     let mut file = beside(path)?;
-    if let Ok(earlier) = fs::metadata(path) {
-        file.as_file().set_permissions(Permissions::from_mode(earlier.mode() & 0o7777))?;
+    if let Some(mode) = mode {
+        file.as_file().set_permissions(mode)?;
     }
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
@@ -133,10 +153,52 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// A complete file that has no name yet.
+struct Nameless(File);
+
+impl Nameless {
+    fn new(folder: &Path) -> io::Result<Self> {
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        Ok(Self(File::from(rustix::fs::open(folder, flags, Mode::from_raw_mode(0o666))?)))
+    }
+
+    fn with(folder: &Path, text: &str, mode: Option<&Permissions>) -> io::Result<Self> {
+        let mut file = Self::new(folder)?;
+        if let Some(mode) = mode {
+            file.0.set_permissions(mode.clone())?;
+        }
+        file.0.write_all(text.as_bytes())?;
+        file.0.sync_all()?;
+        Ok(file)
+    }
+
+    /// Gives it this name. A name that is taken can only be replaced by a rename, so the file then
+    /// has another name for the instant between two system calls.
+    fn become_named(self, path: &Path) -> io::Result<()> {
+        match self.link(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            linked => return linked,
+        }
+        Ok(self.named(HIDDEN_PREFIX, folder_of(path))?.persist(path)?)
+    }
+
+    /// Gives it a name of its own in this folder.
+    fn named(&self, prefix: &str, folder: &Path) -> io::Result<TempPath> {
+        let named = tempfile::Builder::new().prefix(prefix).make_in(folder, |path| self.link(path))?;
+        Ok(named.into_temp_path())
+    }
+
+    /// By its descriptor's entry in `/proc`: without a privilege, older kernels link no other way.
+    fn link(&self, path: &Path) -> io::Result<()> {
+        let descriptor = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        Ok(rustix::fs::linkat(CWD, descriptor, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+    }
+}
+
 /// A temporary file in the folder of `path`, with the permissions that a new file gets.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
     let new = Permissions::from_mode(0o666);
-    tempfile::Builder::new().prefix(".llmsim-blast-").permissions(new).tempfile_in(folder_of(path))
+    tempfile::Builder::new().prefix(HIDDEN_PREFIX).permissions(new).tempfile_in(folder_of(path))
 }
 
 /// Writes to a pipe or a device as fast as it takes it, until that is `over`.
@@ -164,7 +226,7 @@ fn pour(path: &Path, mut bytes: &[u8], over: &dyn Fn() -> bool) -> io::Result<()
 /// while.
 #[expect(clippy::disallowed_methods, reason = "waits for another process; the test is over")]
 fn open_stream(path: &Path, over: &dyn Fn() -> bool) -> io::Result<File> {
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
     let mut looks = 0;
     loop {
         match OpenOptions::new().append(true).custom_flags(nonblocking).open(path) {
@@ -187,7 +249,7 @@ fn stdout_was_closed() -> bool {
     let stdout = io::stdout();
     let is_null = fs::metadata("/dev/null").ok().zip(fs::metadata("/proc/self/fd/1").ok());
     let is_null = is_null.is_some_and(|(null, ours)| null.rdev() == ours.rdev() && ours.rdev() != 0);
-    is_null && rustix::fs::fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::RDWR))
+    is_null && rustix::fs::fcntl_getfl(&stdout).is_ok_and(|flags| flags.contains(OFlags::RDWR))
 }
 
 #[cfg(test)]
@@ -228,6 +290,28 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("set");
         replace(&path, "two").expect("written");
         assert_eq!((fs::read_to_string(&path).expect("there").as_str(), mode()), ("two", 0o600));
+        // As where files need a name.
+        replace_by_named(&path, "three", Some(Permissions::from_mode(0o640))).expect("written");
+        assert_eq!((fs::read_to_string(&path).expect("there").as_str(), mode()), ("three", 0o640));
+        assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 1, "nothing stands beside it");
+    }
+
+    #[test]
+    fn nothing_has_a_name_before_it_is_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("r.json");
+        let names = || fs::read_dir(folder.path()).expect("read").count();
+        let file = match Nameless::with(folder.path(), "all of it", None) {
+            Ok(file) => file,
+            // A file system without such files.
+            Err(error) => return assert!(error.raw_os_error().is_some(), "{error}"),
+        };
+        assert_eq!(names(), 0);
+        file.become_named(&path).expect("linked");
+        assert_eq!((fs::read_to_string(&path).expect("there").as_str(), names()), ("all of it", 1));
+        // The name is taken now.
+        Nameless::with(folder.path(), "new", None).expect("written").become_named(&path).expect("renamed");
+        assert_eq!((fs::read_to_string(&path).expect("there").as_str(), names()), ("new", 1));
     }
 
     #[test]
