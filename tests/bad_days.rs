@@ -6,24 +6,7 @@ mod support;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use support::{Behaviour, Bench, Misbehaving, Output, SOON, blast, document, free_port, start_after};
-
-/// One user, two requests of one kind.
-fn two_requests(stream: bool, more: &str) -> String {
-    format!(
-        "executor = \"per-vu-iterations\"\niterations = 2\n{more}\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n\
-         stream = {stream}\n[thresholds]\nhttp_req_failed = \"rate<0.01\"\n"
-    )
-}
-
-/// The run must have ended with 107, these words and no defect.
-fn no_data(output: &Output, expected: &[&str]) {
-    assert_eq!(output.code, Some(107), "{output:?}");
-    assert!(!output.stderr.contains("panicked"), "{output:?}");
-    for words in expected {
-        assert!(output.stderr.contains(words) || output.stdout.contains(words), "no `{words}` in {output:?}");
-    }
-}
+use support::{Behaviour, Bench, Misbehaving, SOON, blast, document, free_port, no_data, start_after, two_requests};
 
 // ---- no target --------------------------------------------------------------------------------
 

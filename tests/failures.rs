@@ -12,24 +12,10 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use support::{Behaviour, Bench, Lab, Misbehaving, Output, SOON, Secure, blast, blast_with, document, start_after};
-
-/// One user, two requests of one kind.
-fn two_requests(stream: bool, more: &str) -> String {
-    format!(
-        "executor = \"per-vu-iterations\"\niterations = 2\n{more}\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n\
-         stream = {stream}\n[thresholds]\nhttp_req_failed = \"rate<0.01\"\n"
-    )
-}
-
-/// The run must have ended with 107, these words and no defect.
-fn no_data(output: &Output, expected: &[&str]) {
-    assert_eq!(output.code, Some(107), "{output:?}");
-    assert!(!output.stderr.contains("panicked"), "{output:?}");
-    for words in expected {
-        assert!(output.stderr.contains(words) || output.stdout.contains(words), "no `{words}` in {output:?}");
-    }
-}
+use support::{
+    Behaviour, Bench, Lab, Misbehaving, Output, SOON, Secure, blast, blast_with, document, no_data, start_after,
+    two_requests,
+};
 
 /// Two requests to a server that does this: the result, and what was printed.
 fn against(behaviour: Behaviour, stream: bool, more: &str, args: &[&str]) -> (Value, Output) {

@@ -1,19 +1,17 @@
 //! The simulator as a child process, for real: started, watched, stopped, and gone whatever happens
 //! to us.
 
+mod support;
+
 use llmsim_blast::server::{Server, ServerError, Source, Spec, Starter};
 use llmsim_blast::units::Nanos;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use support::{alive, eventually};
 
 /// The program that the library's own steps (`supervise`, `serve`) are run by.
 const OWN: &str = env!("CARGO_BIN_EXE_llmsim-blast");
-/// Longest wait for something that is sure to happen soon, on a machine that is busy with other
-/// tests.
-const SOON: Duration = Duration::from_secs(20);
-
 fn spec(source: Source) -> Spec {
     Spec::on_any_port(source, Nanos::from_secs(30))
 }
@@ -29,22 +27,6 @@ fn starter(spec: &Spec) -> Starter<'_> {
 /// The error of a server that must not start.
 fn refused(spec: &Spec) -> String {
     launch(spec).expect_err("a server that must not start").to_string()
-}
-
-/// Looks again and again until `done`, or panics.
-#[expect(clippy::disallowed_methods, reason = "waits for another process")]
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < SOON, "not within {SOON:?}: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn alive(pid: u32) -> bool {
-    // A zombie is not alive: its parent may be slow to notice.
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')))
 }
 
 /// An executable shell script in a folder of its own. Written by another process: a descriptor of

@@ -11,6 +11,7 @@ use nix::unistd::{Pid, getpgid};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::mpsc::{Receiver, channel};
 use support::{
     Bench, Misbehaving, Output, Running, SOON, alive, children, document, eventually, free_port, start, start_after,
@@ -150,19 +151,96 @@ fn requests_that_outlive_the_grace_are_cut_off_and_counted_apart() {
 }
 
 #[test]
-fn ctrl_c_while_the_server_starts_stops_it() {
+fn every_signal_is_heeded_while_the_server_starts() {
     let bench = Bench::new();
     let file = bench.script("llmsim", "exec sleep 600");
-    let running = start(&["quick-smoke", "--server-bin", &file, "--output", &bench.path("r.json")], &[]);
-    running.wait_for_stderr("starting ", SOON);
-    eventually("the server was started", || !children(running.pid()).is_empty());
-    let started = children(running.pid());
-    running.signal(Signal::SIGINT);
-    let output = running.finish(SOON);
-    assert_eq!(output.code, Some(105), "{output:?}");
-    assert!(output.stderr.contains("interrupted before the test began"), "{output:?}");
-    assert!(started.iter().all(|&pid| !alive(pid)), "{output:?}");
-    says_that_nothing_was_measured(&output, &bench.path("r.json"));
+    for signal in SIGNALS {
+        let running = start(&["quick-smoke", "--server-bin", &file, "--output", &bench.path("r.json")], &[]);
+        running.wait_for_stderr("starting ", SOON);
+        eventually("the server was started", || !children(running.pid()).is_empty());
+        let started = children(running.pid());
+        running.signal(signal);
+        let output = running.finish(SOON);
+        assert_eq!(output.code, Some(105), "{signal}: {output:?}");
+        assert!(output.stderr.contains("interrupted before the test began"), "{signal}: {output:?}");
+        assert!(started.iter().all(|&pid| !alive(pid)), "{signal}: {output:?}");
+        says_that_nothing_was_measured(&output, &bench.path("r.json"));
+    }
+}
+
+/// The load is over, and two requests are still waited for: a signal ends the wait.
+#[test]
+fn every_signal_is_heeded_while_a_run_drains() {
+    let bench = Bench::new();
+    let drains = PROFILE
+        .replace("\"10m\"\ngraceful", "\"1s\"\ngraceful")
+        .replace("[[requests]]", "timeout = \"10m\"\n[[requests]]");
+    let profile = bench.write("drains.toml", &drains);
+    for signal in SIGNALS {
+        let (url, mutes) = mute(1, NOT_FOUND);
+        let result = bench.path("r.json");
+        let running = start(&[&profile, "--target-url", &url, "--output", &result], &[]);
+        let asked = [mutes.recv().expect("one request"), mutes.recv().expect("the other")];
+        running.wait_for_stderr("finishing ", SOON);
+        running.signal(signal);
+        let output = running.finish(SOON);
+        assert_eq!(output.code, Some(105), "{signal}: {output:?}");
+        assert!(output.stdout.starts_with("INTERRUPTED  "), "{signal}: {output:?}");
+        let result = document(&result);
+        assert_eq!((&result["run"]["interrupted"], &result["run"]["stop_reason"]), (&true.into(), &"signal".into()));
+        assert_eq!(result["metrics"]["interrupted"]["count"], 2, "{signal}");
+        drop(asked);
+    }
+}
+
+/// A pipe that takes nothing more holds the results up: a signal ends the wait, and they are kept
+/// elsewhere.
+#[test]
+fn every_signal_is_heeded_while_results_are_written() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(support::Behaviour::Good { tokens: 3 }));
+    let pipe = bench.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut held = std::fs::OpenOptions::new().read(true).write(true).custom_flags(nonblocking).open(&pipe).unwrap();
+    while held.write(&[b'.'; 4096]).is_ok() {}
+    for signal in SIGNALS {
+        let folder = bench.path("");
+        let running = start(&["quick-smoke", "--target-url", &server.url(), "--output", &pipe], &[("TMPDIR", &folder)]);
+        running.wait_for_stdout("PASS", SOON);
+        running.signal(signal);
+        let output = running.finish(SOON);
+        assert_eq!(output.code, Some(109), "{signal}: {output:?}");
+        let (_, kept) = output.stderr.split_once("they are in ").unwrap_or_else(|| panic!("{output:?}"));
+        let kept = kept.lines().next().unwrap();
+        assert!(kept.starts_with(&folder), "{kept}");
+        document(kept);
+        std::fs::remove_file(kept).unwrap();
+    }
+    let names = bench.names();
+    assert_eq!(names, ["pipe"], "nothing else is left");
+}
+
+/// A kill while a result is written leaves neither a part of it nor a file beside it.
+#[test]
+fn a_kill_while_results_are_written_leaves_nothing_beside_them() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(support::Behaviour::Good { tokens: 3 }));
+    let file = bench.path("r.json");
+    let nameless = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::WRONLY;
+    if rustix::fs::open(bench.path(""), nameless, rustix::fs::Mode::RUSR).is_err() {
+        // This file system has no files without a name: docs/results.md says what a kill leaves.
+        return;
+    }
+    for _ in 0..20 {
+        let running = start(&["quick-smoke", "--target-url", &server.url(), "--output", &file], &[]);
+        running.wait_for_stdout("PASS", SOON);
+        running.signal(Signal::SIGKILL);
+        running.finish(SOON);
+        assert!(bench.names().iter().all(|name| name == "r.json"), "{:?}", bench.names());
+        if std::path::Path::new(&file).exists() {
+            document(&file);
+            std::fs::remove_file(&file).unwrap();
+        }
+    }
 }
 
 /// A run that was interrupted before it sent anything says so, on the terminal and in its results.

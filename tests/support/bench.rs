@@ -152,3 +152,11 @@ pub fn sockets(pid: u32) -> Option<usize> {
     let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
     Some(targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count())
 }
+
+/// One user, two requests of one kind.
+pub fn two_requests(stream: bool, more: &str) -> String {
+    format!(
+        "executor = \"per-vu-iterations\"\niterations = 2\n{more}\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n\
+         stream = {stream}\n[thresholds]\nhttp_req_failed = \"rate<0.01\"\n"
+    )
+}

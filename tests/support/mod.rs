@@ -14,10 +14,12 @@ mod origin;
 mod process;
 mod secure;
 
-pub use bench::{Bench, SOON, alive, check, children, document, eventually, free_port, peak_memory, sockets};
+pub use bench::{
+    Bench, SOON, alive, check, children, document, eventually, free_port, peak_memory, sockets, two_requests,
+};
 pub use damage::Damage;
 pub use embedded::Embedded;
 pub use misbehaving::{Behaviour, Endless, Misbehaving};
 pub use origin::{origin, watched};
-pub use process::{Output, Running, blast, blast_with, start, start_after, tool};
+pub use process::{Output, Running, blast, blast_with, no_data, start, start_after, tool};
 pub use secure::{Front, Identity, Lab, Misdeed, Secure};

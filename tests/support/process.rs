@@ -209,3 +209,12 @@ impl Captured {
         self.text()
     }
 }
+
+/// The run must have ended with 107, these words and no defect.
+pub fn no_data(output: &Output, expected: &[&str]) {
+    assert_eq!(output.code, Some(107), "{output:?}");
+    assert!(!output.stderr.contains("panicked"), "{output:?}");
+    for words in expected {
+        assert!(output.stderr.contains(words) || output.stdout.contains(words), "no `{words}` in {output:?}");
+    }
+}
