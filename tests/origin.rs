@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use support::{SOON, blast, blast_with, origin, start};
+use support::{SOON, blast, blast_with, eventually, origin, start};
 
 fn record(origin: &Server) -> Value {
     probe::stats(&[origin.addr()], "x", "/record", SOON.into()).expect("a record")
@@ -225,15 +225,6 @@ fn frozen_it_says_nothing() {
     assert!(started.elapsed() >= Duration::from_millis(300));
 }
 
-#[expect(clippy::disallowed_methods, reason = "waits for another process")]
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < SOON, "not within {SOON:?}: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[test]
 fn a_taken_port_is_an_error_with_its_own_exit_code() {
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -253,7 +244,7 @@ fn the_short_self_test_runs_through_and_keeps_its_numbers() {
     for part in ["plain requests", "TTFT mean", "a connection; ", "this machine can"] {
         assert!(output.stdout.contains(part), "{part} in {}", output.stdout);
     }
-    assert!(output.stderr.contains("truth: 1 streams"), "{}", output.stderr);
+    assert!(output.stderr.contains("truth: 1 stream of"), "{}", output.stderr);
     let json: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     assert_eq!((&json["schema"], &json["quick"]), (&"llmsim-blast.self-test/1".into(), &true.into()));
     assert!(json["work"].as_array().unwrap().iter().all(|work| work["client_cpu_us"].as_f64() > Some(0.0)), "{json}");

@@ -19,7 +19,7 @@ use crate::metrics::{Counter, Summary, Trend};
 use crate::report;
 use crate::server::{Server, Source, Spec};
 use crate::trial::{Setup, TrialError, provenance};
-use crate::units::Nanos;
+use crate::units::{Nanos, plural};
 use crate::watch::probe;
 use serde_json::Value;
 use std::io::Write;
@@ -122,20 +122,20 @@ impl<'a> Bench<'a> {
         let extent = if quick { QUICK } else { FULL };
         let mut found = nothing_yet(quick, self.origin_core, self.client_core);
         let before = self.usage();
-        say(&format!("memory: {} idle connections", extent.idle_connections.min(self.most_connections)));
+        say(&format!("memory: {}", plural(extent.idle_connections.min(self.most_connections), "idle connection")));
         found.memory = self.memory(&extent)?;
         for (name, unit, counted, job) in [
             ("plain requests", "requests", Counter::HttpReqs, Job::plain(PLAIN_CONNECTIONS, extent.plain)),
             ("34 events in one write", "responses", Counter::HttpReqs, Job::burst(PLAIN_CONNECTIONS, extent.burst)),
             ("events, 20 ms apart", "events", Counter::TokenEvents, Job::events(EVENT_STREAMS, extent.events)),
         ] {
-            say(&format!("cost: {name}, {} connections", job.vus));
+            say(&format!("cost: {name}, {}", plural(job.vus, "connection")));
             if let Some(measured) = self.run(&job.at_most(self.most_connections))? {
                 found.work.push(work(name, unit, counted, job.vus, &measured));
             }
         }
         while let Some(streams) = steps::next(&found.truth, self.most_connections, extent.climb) {
-            say(&format!("truth: {streams} streams of {:.0} tokens/s", plan::TOKENS_PER_SECOND));
+            say(&format!("truth: {} of {:.0} tokens/s", plural(streams, "stream"), plan::TOKENS_PER_SECOND));
             let Some(measured) = self.run(&Job::truth(streams, extent.truth))? else { break };
             steps::add(&mut found.truth, truth(streams, &measured));
         }

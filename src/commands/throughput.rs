@@ -11,7 +11,7 @@ use crate::metrics::{Counter, Rate, Trend, hints};
 use crate::plan::{Given, Mix, Overrides, Plan, PlanError, Purpose, Spec, Tuning, resolve_for};
 use crate::report;
 use crate::trial::{self, Ready, Setup, SweepStep, provenance};
-use crate::units::Nanos;
+use crate::units::{Nanos, plural};
 use std::io::Write;
 use std::path::Path;
 
@@ -119,8 +119,7 @@ impl Sweep {
     ) -> Result<(), CommandError> {
         let name = match threads {
             None => "running server".to_owned(),
-            Some(1) => "1 worker thread".to_owned(),
-            Some(n) => format!("{n} worker threads"),
+            Some(n) => plural(n, "worker thread"),
         };
         if self.warmup > Nanos::ZERO {
             watcher.say(&format!("{name}: warming up"));
@@ -239,7 +238,7 @@ fn sweep(overrides: &Overrides, starts_server: bool, cores: u32) -> Result<Sweep
     })
 }
 
-/// `1,2,4`: whole numbers, none of them twice.
+/// `1,2,4`: distinct integers.
 fn list(given: &Given) -> Result<Vec<u32>, PlanError> {
     let mut numbers: Vec<u32> = Vec::new();
     for part in given.value.split(',') {

@@ -2,6 +2,7 @@
 
 use crate::metrics::summary::RateValue;
 use crate::metrics::{Counter, Metric, Rate, Summary, Trend};
+use crate::units::plural;
 use std::fmt;
 
 /// A percentile needs so many samples beyond it: with fewer it is the number of a few unlucky
@@ -143,7 +144,7 @@ impl Measure {
                 let p = if let Number::P(p) = number { p } else { 50.0 };
                 let needed = (BEYOND / (1.0 - p / 100.0)).ceil() as u64;
                 if times.count < needed {
-                    return Err(format!("{} samples, and {needed} are needed", times.count));
+                    return Err(format!("{}, and {needed} are needed", plural(times.count, "sample")));
                 }
                 Ok(if number == Number::Avg { times.avg_ms() } else { times.percentile_ms(p) })
             }

@@ -155,15 +155,13 @@ pub enum CompareError {
         expected: String,
     },
     /// A number of runs that decides nothing.
-    #[error("{base} and {head} runs: expected one a side, or at least {LEAST_RUNS} and at most {MOST_RUNS}")]
+    #[error("{base} + {head} runs: expected one a side, or at least {LEAST_RUNS} and at most {MOST_RUNS}")]
     Runs { base: usize, head: usize },
-    /// Pairs that are none.
-    #[error("--paired with {base} and {head} runs: expected as many on both sides, at least {LEAST_PAIRS}")]
+    /// Runs that do not form pairs.
+    #[error("--paired with {base} + {head} runs: expected as many on both sides, at least {LEAST_PAIRS}")]
     Pairs { base: usize, head: usize },
-    /// So few runs cannot be that sure.
-    #[error(
-        "--alpha {alpha}: {base} and {head} runs cannot be so sure, however far apart they are: expected more runs, or more alpha"
-    )]
+    /// So few runs cannot reach this level of significance.
+    #[error("--alpha {alpha} cannot be reached with {base} + {head} runs: add runs, or raise --alpha")]
     Alpha {
         base: usize,
         head: usize,

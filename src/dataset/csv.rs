@@ -6,6 +6,7 @@ use super::format::Format;
 use super::instant::{Unit, instant};
 use super::records::{MAX_RECORD_BYTES, text, too_large};
 use super::row::{Read, Row, RowBody, tokens};
+use crate::units::plural;
 use ::csv::{ByteRecord, ReaderBuilder};
 use std::borrow::Cow;
 use std::io::{self, Read as Input};
@@ -69,7 +70,10 @@ impl<R: Input> Csv<R> {
         let line = self.lines_before + self.record.position().map_or(line, ::csv::Position::line);
         if self.record.len() != self.names.len() {
             let (n, names) = (self.record.len(), self.names.len());
-            return Err(ReadError::at(line, format!("has {n} fields: expected {names}, as many as the header")));
+            return Err(ReadError::at(
+                line,
+                format!("has {}: expected {names}, as many as the header", plural(n, "field")),
+            ));
         }
         Ok(Some((line, self.row(line))))
     }

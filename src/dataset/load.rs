@@ -10,7 +10,7 @@ use super::instant::Unit;
 use super::members::{elements, is_named, member, members};
 use super::records::{Layout, Records};
 use super::row::{Read as ReadRow, Row, RowBody};
-use crate::units::Nanos;
+use crate::units::{Nanos, plural};
 use flate2::bufread::MultiGzDecoder;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -331,7 +331,7 @@ impl<'o> Loader<'o> {
         if self.rows.is_empty() {
             let why: Vec<String> = unused
                 .iter()
-                .map(|u| format!("{} rows: {} (first on line {})", u.rows, u.reason, u.first_line))
+                .map(|u| format!("{}: {} (first on line {})", plural(u.rows, "row"), u.reason, u.first_line))
                 .collect();
             return Err(ReadError::whole(match self.read {
                 0 => "is empty: expected at least one row".to_owned(),

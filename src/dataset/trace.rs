@@ -9,6 +9,7 @@ use super::instant::{Unit, instant};
 use super::json::{is_empty_text, is_text, pick, shown, some};
 use super::members::{elements, is_object, members};
 use super::row::{Read, Row, RowBody, tokens};
+use crate::units::plural;
 
 /// How a trace's numbers are meant.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +86,9 @@ impl JsonTrace<'_> {
         if blocks.len() != expected {
             let (n, size) = (blocks.len(), self.block_tokens);
             let problem = format!(
-                "has {n} hash_ids for {count} tokens: expected {expected} at {size} tokens a block; mooncake has blocks of 512, bailian of 16 (set `format`)"
+                "has {} for {}: expected {expected} at {size} tokens a block; mooncake has blocks of 512, bailian of 16 (set `format`)",
+                plural(n, "hash_id"),
+                plural(count, "token")
             );
             return Err(ReadError::at(line, problem));
         }

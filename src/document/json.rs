@@ -113,7 +113,9 @@ impl Document {
                 Ok(judged(document, is_judged))
             }
             Some(v) if v > SCHEMA_VERSION => Err(DocumentError::Newer { found: format!("{SCHEMA_FAMILY}{v}") }),
-            _ => Err(DocumentError::Foreign { found: found.map_or_else(|| "none".to_owned(), |s| format!("{s:?}")) }),
+            _ => Err(DocumentError::Foreign {
+                found: found.map_or_else(|| "none".to_owned(), |s| format!("'{}'", s.escape_debug())),
+            }),
         }
     }
 }

@@ -66,7 +66,7 @@ pub enum MergeError {
     #[error("{file}: {error}")]
     Field { file: String, error: FieldError },
     /// Some shards are not there.
-    #[error("shards {missing} of {count} are missing: expected all of them, or --allow-missing")]
+    #[error("missing shards: {missing} (of 0 to {}): add their results, or use --allow-missing", .count - 1)]
     Missing { missing: String, count: u32 },
     #[error("there is nothing to merge: expected the results of all shards")]
     Nothing,

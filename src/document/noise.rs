@@ -54,7 +54,9 @@ pub fn noise_from_json(text: &str) -> Result<NoiseFile, NoiseError> {
     let value: Value = serde_json::from_str(text).map_err(|error| NoiseError::Foreign(error.to_string()))?;
     let schema = value.get("schema").and_then(Value::as_str);
     if schema != Some(NOISE_SCHEMA) {
-        return Err(NoiseError::Foreign(schema.map_or_else(|| "no schema".to_owned(), |s| format!("{s:?}"))));
+        return Err(NoiseError::Foreign(
+            schema.map_or_else(|| "no schema".to_owned(), |s| format!("'{}'", s.escape_debug())),
+        ));
     }
     document_json::unchanged(&value)?;
     let missing = |field: &str| wrong(field, "it is missing, or of another type");

@@ -8,7 +8,7 @@
 use super::{Document, Exact, KindSecond, Measured, Quantiles, Shard, Trend};
 use crate::metrics::summary::{CounterValue, Group, RateValue, Summary, TokenSource};
 use crate::metrics::{self, Buckets, Distribution, Failure, Incidents, Metric};
-use crate::units::Nanos;
+use crate::units::{Nanos, plural};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const MAX_LENGTH_S: f64 = 1e9;
 /// The highest count that is believed: it takes 35 years of a million a second, and the counts of
 /// ten thousand shards still fit 64 bits.
 const MAX_COUNT: u64 = 1 << 50;
-/// Sections whose whole numbers are no counts of ours: the plan, its seed in `run`, what a server
+/// Sections whose integers are not our counts: the plan, its seed in `run`, what a server
 /// says of itself.
 const NO_COUNTS: [&str; 3] = ["plan", "run", "target"];
 
@@ -55,7 +55,10 @@ pub(crate) fn check(document: &Document) -> Result<(), FieldError> {
     if let Some(Shard { index, count, held, .. }) = &run.shard {
         let is_list = held.is_sorted_by(|a, b| a < b) && held.iter().all(|i| i < count);
         if !is_list || held.first() != Some(index) || *count > MAX_SHARDS {
-            let problem = format!("{held:?} of {count} are not shards, the first of them {index}");
+            let problem = {
+                let held: Vec<_> = held.iter().map(ToString::to_string).collect();
+                format!("{} of {count} are not shards, the first of them {index}", held.join(", "))
+            };
             return Err(wrong("run.shard", problem));
         }
     }
@@ -93,7 +96,7 @@ pub(crate) fn counts_are_possible(document: &Value) -> Result<(), FieldError> {
     Ok(())
 }
 
-/// The path to a whole number that is too high, from this value on.
+/// The path to an integer that is too high, from this value on.
 fn too_high(value: &Value) -> Option<String> {
     match value {
         Value::Number(n) => n.as_u64().filter(|n| *n > MAX_COUNT).map(|_| String::new()),
@@ -186,14 +189,16 @@ fn group(field: &str, numbers: &BTreeMap<String, Measured>, window: Nanos) -> Re
 
 fn source_of(field: &str, name: &str) -> Result<TokenSource, FieldError> {
     let known = [TokenSource::Usage, TokenSource::Events, TokenSource::Mixed].into_iter().find(|s| s.name() == name);
-    known.ok_or_else(|| wrong(format!("{field}.token_source"), format!("{name:?} is not usage, events or mixed")))
+    known.ok_or_else(|| {
+        wrong(format!("{field}.token_source"), format!("'{}' is not usage, events or mixed", name.escape_debug()))
+    })
 }
 
 /// A trend's distribution. Documents of earlier builds have no integers; theirs are made of the
 /// floats, and are as good as those.
 fn distribution(field: &str, t: &Trend) -> Result<Distribution, FieldError> {
     if t.unit != "ms" {
-        return Err(wrong(format!("{field}.unit"), format!("{:?}, expected \"ms\"", t.unit)));
+        return Err(wrong(format!("{field}.unit"), format!("'{}': expected 'ms'", t.unit.escape_debug())));
     }
     let exact = match &t.exact {
         Some(exact) => integers(field, exact)?,
@@ -214,7 +219,7 @@ fn distribution(field: &str, t: &Trend) -> Result<Distribution, FieldError> {
     Distribution::decoded(&t.histogram, &exact).map_err(|error| {
         let problem = match Buckets::decode(&t.histogram) {
             Ok(buckets) if buckets.count() != t.count => {
-                format!("it holds {} times, and count says {}", buckets.count(), t.count)
+                format!("it holds {}, and count says {}", plural(buckets.count(), "time"), t.count)
             }
             _ => error.to_string(),
         };
@@ -239,7 +244,7 @@ fn integers(field: &str, exact: &Exact) -> Result<Exacts, FieldError> {
         digits
             .then(|| text.parse::<u128>().ok())
             .flatten()
-            .ok_or_else(|| wrong(format!("{field}.exact.{key}"), "it is no whole number"))
+            .ok_or_else(|| wrong(format!("{field}.exact.{key}"), "it is not an integer"))
     };
     Ok(Exacts {
         sum: number("sum_ns", &exact.sum_ns)?,

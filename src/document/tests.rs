@@ -462,7 +462,7 @@ fn what_is_no_document_is_refused_with_the_reason() {
     assert!(error("<html>").contains("not JSON"));
     assert!(error("[1]").contains("found none"));
     assert!(error(r#"{"metrics": {}}"#).contains("found none"));
-    assert!(error(r#"{"schema": "k6/1"}"#).contains("\"k6/1\""));
+    assert!(error(r#"{"schema": "k6/1"}"#).contains("'k6/1'"));
     assert!(error(r#"{"schema": "llmsim-blast.run/x"}"#).contains("not a result"));
     assert!(error(r#"{"schema": "llmsim-blast.run/2"}"#).contains("newer"));
     assert!(error(r#"{"schema": "llmsim-blast.run/1"}"#).contains("missing field"));

@@ -3,6 +3,7 @@
 use super::endpoints::count;
 use super::{Counter, Document, Endpoint, EndpointVerdict, Judged, Judgement, Measured, Rate, Validity};
 use crate::exit::ExitClass;
+use crate::units::plural;
 use serde::{Deserialize, Serialize};
 
 /// What a run comes to. In JSON its fields stand beside those of the document.
@@ -157,7 +158,7 @@ impl Verdict {
                 let ok = count(&document.endpoints, EndpointVerdict::Ok);
                 if asked == 0 { held } else { format!("{held}; {} ok", plural(ok, "endpoint")) }
             }
-            Conclusion::Partial => format!("{all} of {all} thresholds held, of the shards that are there"),
+            Conclusion::Partial => format!("{}, of the shards that are there", held(all)),
             Conclusion::Shard => "it ran; `llmsim-blast merge` judges the whole".to_owned(),
             Conclusion::Fail => {
                 let of = |kind| self.reasons.iter().filter(|reason| reason.kind == kind).count();
@@ -181,13 +182,8 @@ impl Verdict {
 fn held(all: usize) -> String {
     match all {
         0 => "no thresholds were set".to_owned(),
-        1 => "1 of 1 threshold held".to_owned(),
-        all => format!("{all} of {all} thresholds held"),
+        all => format!("{all} of {} held", plural(all, "threshold")),
     }
-}
-
-pub(crate) fn plural(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
 impl Reason {
@@ -197,7 +193,7 @@ impl Reason {
 
     /// Why a threshold does not hold; none if it does.
     pub(crate) fn of_threshold(judged: &Judged) -> Option<Self> {
-        let samples = plural(usize::try_from(judged.samples).unwrap_or(usize::MAX), "sample");
+        let samples = plural(judged.samples, "sample");
         let text = match (judged.verdict, judged.value) {
             (Judgement::Pass, _) => return None,
             (Judgement::Fail, Some(value)) => format!("measured {value}, expected {}; {samples}", judged.expression),
@@ -252,7 +248,7 @@ fn no_data(document: &Document) -> Option<Reason> {
     };
     let text = match finished {
         0 => "no request finished".to_owned(),
-        n => format!("not one of {} succeeded", plural(usize::try_from(n).unwrap_or(usize::MAX), "request")),
+        n => format!("not one of {} succeeded", plural(n, "request")),
     };
     (succeeded == 0 && cancelled == 0).then(|| Reason::new(ReasonKind::NoData, "no data", text))
 }

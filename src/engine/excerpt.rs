@@ -7,6 +7,7 @@
 
 use crate::metrics::{MAX_EXAMPLE_BYTES, Sample};
 use crate::redact::Redactor;
+use crate::units::plural;
 use crate::wire::WireError;
 use std::fmt::Write as _;
 use std::io;
@@ -123,7 +124,12 @@ impl Excerpt {
         }
         if bytes.is_empty() {
             if sample.bytes_received > 0 {
-                let _ = write!(text, ", {} bytes, {} tokens", sample.bytes_received, sample.token_events);
+                let _ = write!(
+                    text,
+                    ", {}, {}",
+                    plural(sample.bytes_received, "byte"),
+                    plural(sample.token_events, "token")
+                );
             }
         } else {
             text.push_str(": ");

@@ -51,7 +51,7 @@ pub enum EngineError {
     Poll(#[from] io::Error),
     /// Requests were lost or counted twice: a defect of this tool.
     #[error(
-        "{} requests were started and {} ended, so the numbers of this run are wrong (this is a defect of llmsim-blast; please report it)",
+        "requests started: {}, ended: {}, so the numbers of this run are wrong (this is a defect of llmsim-blast; please report it)",
         .0.started,
         .0.ended
     )]

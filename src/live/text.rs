@@ -35,14 +35,14 @@ pub(super) fn dashboard(snapshot: &Snapshot, width: u16, color: bool) -> String 
     let lines = [
         vec![
             piece(bar(snapshot), Style::new().cyan()),
-            piece(format!("{}  {} VUs  ", clock(snapshot), count(second.vus)), Style::new().bold()),
+            piece(format!("{}  {}  ", clock(snapshot), counted(second.vus, "VU")), Style::new().bold()),
             piece(stage.to_owned(), Style::new().dim()),
         ],
         vec![
             piece(format!("{:>6} req/s  ", count(second.http_reqs)), Style::new().bold()),
             piece(format!("{:>6} tok/s  ", count(second.tokens_output)), Style::new().bold()),
             piece(format!("{} in flight  ", count(second.in_flight)), Style::new()),
-            piece(format!("{} conns  ", count(second.connections)), Style::new()),
+            piece(format!("{}  ", counted(second.connections, "conn")), Style::new()),
             piece(failures(snapshot), failed),
         ],
         vec![
@@ -65,8 +65,8 @@ pub(super) fn line(snapshot: &Snapshot, last: Option<&Snapshot>) -> String {
     let p95 = |q: Option<Quantiles>| q.map_or_else(|| "-".to_owned(), |q| millis(q.p95));
     let place = if snapshot.stage.is_some() { clock(snapshot) } else { FINISHING.to_owned() };
     let text = format!(
-        "{place} {} VUs {} req/s {} tok/s {} failed p95 TTFT {} TBT {}",
-        count(snapshot.second.vus),
+        "{place} {} {} req/s {} tok/s {} failed p95 TTFT {} TBT {}",
+        counted(snapshot.second.vus, "VU"),
         rate(Counter::HttpReqs),
         rate(Counter::TokensOutput),
         count(snapshot.totals.rate(Rate::HttpReqFailed).matches),
@@ -139,6 +139,11 @@ fn count(n: u64) -> String {
     // 999.5 of a step would be printed as 1000 of it.
     let (scale, unit) = STEPS.into_iter().find(|(scale, _)| n / scale < 999.5).unwrap_or(STEPS[3]);
     if n / scale < 99.95 { format!("{:.1}{unit}", n / scale) } else { format!("{:.0}{unit}", n / scale) }
+}
+
+/// `1 VU`, `12.3k VUs`.
+fn counted(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
 /// `12/15/1.8s`, `-` when there was nothing.
@@ -241,6 +246,7 @@ pub(in crate::live) mod tests {
     fn without_a_known_end_there_is_no_bar() {
         let text = dashboard(&at(35, &[0, 0, 0]), 80, false);
         assert!(text.starts_with("0:35  3 VUs"), "{text}");
+        assert_eq!([counted(1, "VU"), counted(12_345, "VU")], ["1 VU", "12.3k VUs"]);
         assert!(text.contains("0 failed\nTTFT -   TBT -"), "{text}");
     }
 

@@ -142,8 +142,8 @@ fn add_shape(list: &mut Listing<'_>, shape: &Shape) {
             add_arrivals(list, arrivals);
         }
         Shape::Trace(trace) => {
-            let (rows, passes) = (trace.instants.len(), trace.passes);
-            list.add("trace", format!("{rows} rows, sent {passes} times, {} each", trace.period));
+            let (rows, passes) = (plural(trace.instants.len(), "row"), plural(trace.passes, "time"));
+            list.add("trace", format!("{rows}, sent {passes}, {} each", trace.period));
             list.add("pre_allocated_vus", trace.pre_allocated_vus.to_string());
             list.add("max_vus", trace.max_vus.to_string());
             list.add("on_full", trace.on_full.name());

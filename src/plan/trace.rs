@@ -6,7 +6,7 @@ use super::{PlanError, Read, limits};
 use crate::dataset::{Body, Columns, Form, Options, Rows, Unit};
 use crate::load::{OnFull, Trace};
 use crate::mix::Kind;
-use crate::units::Nanos;
+use crate::units::{Nanos, plural};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -168,7 +168,8 @@ impl TraceFile<'_> {
     pub(super) fn told(&self) -> String {
         let n = self.rows.len();
         let rate = n as f64 / self.span.as_secs_f64().max(1e-9);
-        let input = self.median_input().map_or(String::new(), |tokens| format!(", input p50 {tokens} tokens"));
+        let input =
+            self.median_input().map_or(String::new(), |tokens| format!(", input p50 {}", plural(tokens, "token")));
         let part = match self.data.rows.len() {
             all if n < all => format!(", of {all} in the file"),
             _ => String::new(),
@@ -179,7 +180,8 @@ impl TraceFile<'_> {
         let speed = self.asked.speed.map_or(String::new(), |speed| format!(", sent {speed} times as fast"));
         let (format, unit) = (self.data.facts.format.name(), self.data.facts.unit.name());
         format!(
-            "trace: {n} requests over {}, {rate:.1}/s on average{input}{part}{unused}: {format}, timestamps taken as {unit}{speed}",
+            "trace: {} over {}, {rate:.1}/s on average{input}{part}{unused}: {format}, timestamps taken as {unit}{speed}",
+            plural(n, "request"),
             coarse(self.span)
         )
     }
@@ -204,7 +206,8 @@ impl TraceFile<'_> {
         }
         let unit = self.data.facts.unit.name();
         let problem = format!(
-            "has {n} requests over {}, {rate:.1}/s on average, if its timestamps are {unit}, which cannot be right: set time_unit to \"s\", \"ms\", \"us\" or \"ns\"",
+            "has {} over {}, {rate:.1}/s on average, if its timestamps are {unit}, which cannot be right: set time_unit to \"s\", \"ms\", \"us\" or \"ns\"",
+            plural(n, "request"),
             coarse(span)
         );
         Err(self.written.error("trace", problem))
@@ -251,9 +254,9 @@ fn window(written: &ProfileFile, asked: &Written, instants: &[Nanos]) -> Result<
     if range.len() < 2 {
         let span = instants.last().copied().unwrap_or_default();
         let problem = format!(
-            "leaves {} of {} rows, which span {}: expected at least two, whose instants make a load",
+            "leaves {} of {}, which span {}: expected at least two, whose instants make a load",
             range.len(),
-            instants.len(),
+            plural(instants.len(), "row"),
             coarse(span)
         );
         let key = if asked.from.is_some() {

@@ -95,11 +95,6 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     clean.take(columns.saturating_sub(1)).chain((columns > 0).then_some('…')).collect()
 }
 
-/// So many of something.
-pub(crate) fn plural(n: u64, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
-}
-
 /// A share: `0.10%`. A share that is neither nothing nor all is not rounded to either.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;

@@ -2,6 +2,7 @@
 
 use crate::document::self_test::{ERROR_LIMIT_MS, Limit, OTHERS_LIMIT, SelfTest, Truth, Verdict};
 use crate::report::human;
+use crate::units::plural;
 use std::fmt::Write as _;
 
 /// As a table of 80 columns.
@@ -15,7 +16,7 @@ pub fn text(found: &SelfTest) -> String {
 fn write(found: &SelfTest, text: &mut String) -> std::fmt::Result {
     let m = &found.machine;
     writeln!(text, "llmsim-blast {} self-test", found.build.version)?;
-    writeln!(text, "  {}, {} cores, kernel {}, clock {}", m.cpu_model, m.cores, m.kernel, m.clocksource)?;
+    writeln!(text, "  {}, {}, kernel {}, clock {}", m.cpu_model, plural(m.cores, "core"), m.kernel, m.clocksource)?;
     match (m.origin_core, m.client_core) {
         (Some(origin), Some(client)) if origin != client => {
             writeln!(text, "  origin on core {origin}, one worker on core {client}, the loopback between them")?;
@@ -63,7 +64,7 @@ fn write_work(found: &SelfTest, text: &mut String) -> std::fmt::Result {
             whole_percent(w.origin_cpu),
         )?;
         if w.failed > 0 {
-            writeln!(text, "  WARNING: {} requests of these failed", w.failed)?;
+            writeln!(text, "  WARNING: {} of these failed", plural(w.failed, "request"))?;
         }
     }
     writeln!(text, "  CPU each is the worker's; the kernel's work for the loopback is in it")
@@ -97,7 +98,7 @@ fn write_truth(found: &SelfTest, text: &mut String) -> std::fmt::Result {
             ],
         )?;
         if t.failed > 0 {
-            writeln!(text, "  WARNING: {} requests of these failed or were cut off", t.failed)?;
+            writeln!(text, "  WARNING: {} of these failed or were cut off", plural(t.failed, "request"))?;
         }
     }
     Ok(())
@@ -107,7 +108,8 @@ fn sentence(verdict: &Verdict) -> String {
     let rate = verdict.tokens_per_second;
     let mut text = match verdict.streams {
         Some(n) => {
-            format!("this machine can drive {n} streams at {rate:.0} tokens/s with an error under {ERROR_LIMIT_MS} ms")
+            let streams = plural(n, "stream");
+            format!("this machine can drive {streams} at {rate:.0} tokens/s with an error under {ERROR_LIMIT_MS} ms")
         }
         None => format!(
             "this machine cannot drive one stream at {rate:.0} tokens/s with an error under {ERROR_LIMIT_MS} ms"

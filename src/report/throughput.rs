@@ -3,6 +3,7 @@
 use crate::document::throughput::{LONGEST_P99_MS, MOST_ERRORS, Mode, Step, Throughput};
 use crate::document::{Hint, Quantiles};
 use crate::report::human;
+use crate::units::plural;
 use std::fmt::Write as _;
 
 /// Where a stream ends that waits for one delayed acknowledgement of Linux (40 ms, and a tick) and
@@ -22,7 +23,11 @@ fn write(found: &Throughput, text: &mut String) -> std::fmt::Result {
     let unknown = || "unknown".to_owned();
     let memory = e.memory_bytes.map_or_else(unknown, |n| human::bytes(n as f64));
     let cpu = e.cpu_model.clone().unwrap_or_else(unknown);
-    writeln!(text, "- machine: {cpu}, {} cores, {memory} memory", e.cores.map_or_else(unknown, |n| n.to_string()))?;
+    writeln!(
+        text,
+        "- machine: {cpu}, {}, {memory} memory",
+        e.cores.map_or("unknown cores".to_owned(), |n| plural(n, "core"))
+    )?;
     let kernel = e.kernel.clone().unwrap_or_else(unknown);
     writeln!(text, "- system: {} {kernel}, {}", e.os, e.arch)?;
     if found.server.started {
@@ -109,8 +114,7 @@ fn headline(found: &Throughput, mode: Mode, rows: &[(Option<u32>, Option<&Step>)
         return "**No step kept to the limits.** The JSON (--output) has all of them.".to_owned();
     };
     let with = match best.workers {
-        Some(1) => " with 1 worker thread".to_owned(),
-        Some(n) => format!(" with {n} worker threads"),
+        Some(n) => format!(" with {}", plural(n, "worker thread")),
         None => String::new(),
     };
     let unit = if mode == Mode::Plain { "requests/s" } else { "streamed tokens/s" };

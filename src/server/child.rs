@@ -93,8 +93,7 @@ impl Child {
             Ok(WaitStatus::StillAlive) => None,
             Ok(WaitStatus::Exited(_, code)) => Some(format!("exit status {code}")),
             Ok(WaitStatus::Signaled(_, signal, _)) => Some(format!("killed by {signal}")),
-            Ok(other) => Some(format!("{other:?}")),
-            Err(_) => Some("stopped".to_owned()),
+            Ok(_) | Err(_) => Some("stopped".to_owned()),
         }
     }
 

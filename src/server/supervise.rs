@@ -110,7 +110,10 @@ fn watch_over(args: &SupervisorArgs) -> Result<Never, ServerError> {
     check_parent(args.parent)?;
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_child_subreaper(true).map_err(|e| watching(e.into()))?;
-    stay_on(&args.cores).map_err(|e| failed(&format!("keep the server on the cores {:?}", args.cores), e))?;
+    stay_on(&args.cores).map_err(|e| {
+        let cores: Vec<_> = args.cores.iter().map(ToString::to_string).collect();
+        failed(&format!("keep the server on the cores {}", cores.join(", ")), e)
+    })?;
     // A server takes one descriptor a connection; one that cannot have more is still worth
     // starting.
     let _ = limits::raise_nofile(0);

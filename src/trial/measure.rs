@@ -11,7 +11,7 @@ use crate::metrics::soak::{Soak, Times, soak};
 use crate::metrics::{StageTally, Summary, Tally};
 use crate::plan::Plan;
 use crate::threshold::{self, Judged, Judgement, Rule};
-use crate::units::Nanos;
+use crate::units::{Nanos, plural};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -135,15 +135,17 @@ fn stage(shape: &Shape, elapsed: Nanos) -> Option<String> {
         return None;
     }
     Some(match shape {
-        Shape::ConstantVus { vus, .. } => format!("{vus} VUs"),
-        Shape::PerVuIterations { vus, iterations, .. } => format!("{vus} VUs x {iterations} iterations"),
-        Shape::SharedIterations { iterations, .. } => format!("{iterations} iterations"),
-        Shape::ConstantArrivalRate(open) => format!("{} arrivals per {}", open.start_rate, open.time_unit),
+        Shape::ConstantVus { vus, .. } => plural(*vus, "VU"),
+        Shape::PerVuIterations { vus, iterations, .. } => {
+            format!("{} x {}", plural(*vus, "VU"), plural(*iterations, "iteration"))
+        }
+        Shape::SharedIterations { iterations, .. } => plural(*iterations, "iteration"),
+        Shape::ConstantArrivalRate(open) => format!("{} per {}", plural(open.start_rate, "arrival"), open.time_unit),
         Shape::Trace(trace) if trace.passes > 1 => {
             let pass = elapsed.0.checked_div(trace.period.0).unwrap_or_default() + 1;
-            format!("trace of {} rows, pass {pass}/{}", trace.instants.len(), trace.passes)
+            format!("trace of {}, pass {pass}/{}", plural(trace.instants.len(), "row"), trace.passes)
         }
-        Shape::Trace(trace) => format!("trace of {} rows", trace.instants.len()),
+        Shape::Trace(trace) => format!("trace of {}", plural(trace.instants.len(), "row")),
         Shape::RampingVus { stages, .. } => stage_of(stages, elapsed, "VUs"),
         Shape::RampingArrivalRate(open) => stage_of(&open.stages, elapsed, &format!("per {}", open.time_unit)),
     })

@@ -8,6 +8,7 @@ use super::signals::Stop;
 use super::{endpoints, reach};
 use crate::document::Endpoint;
 use crate::plan::Plan;
+use crate::units::plural;
 
 /// A plan whose server is there. Everything that was learned of the server before the load stands
 /// here.
@@ -44,7 +45,7 @@ fn find_and_ask(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<
     reach::check_routes(&plan)?;
     let (plan, server) = ServerUnderTest::find_or_start(plan, say, stop)?;
     if !plan.endpoints.is_empty() {
-        say(&format!("asking {} endpoints once", plan.endpoints.len()));
+        say(&format!("asking {} once", plural(plan.endpoints.len(), "endpoint")));
     }
     let all = endpoints::ask_each(&plan, &server.client_cores, stop)?;
     let plan = endpoints::without_skipped(plan, &all)?;

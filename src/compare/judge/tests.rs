@@ -282,9 +282,9 @@ fn what_is_not_comparable_is_refused() {
         assert!(why(&base[..n], &head[..m], &Options::default()).contains("expected one a side, or at least 3"));
     }
     let paired = Options { paired: true, ..Options::default() };
-    assert!(why(&base, &head, &paired).contains("--paired with 4 and 4 runs"));
+    assert!(why(&base, &head, &paired).contains("--paired with 4 + 4 runs"));
     let strict = Options { alpha: 0.01, ..Options::default() };
-    assert!(why(&base, &head, &strict).starts_with("--alpha 0.01: 4 and 4 runs cannot be so sure"));
+    assert!(why(&base, &head, &strict).starts_with("--alpha 0.01 cannot be reached with 4 + 4 runs"));
 }
 
 #[test]

@@ -274,7 +274,7 @@ fn traces_that_cannot_be_are_refused() {
         ("{\"input_length\":9,\"output_length\":1}".to_owned(), "line 2: has no column `timestamp`"),
         (
             "{\"timestamp\":9,\"input_length\":513,\"output_length\":1,\"hash_ids\":[1]}".to_owned(),
-            "line 2: has 1 hash_ids for 513 tokens: expected 2 at 512 tokens a block",
+            "line 2: has 1 hash_id for 513 tokens: expected 2 at 512 tokens a block",
         ),
         (
             "{\"timestamp\":9,\"input_length\":5,\"output_length\":1,\"hash_ids\":[-1]}".to_owned(),

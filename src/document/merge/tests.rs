@@ -203,7 +203,7 @@ fn what_is_not_one_test_is_refused_with_the_file() {
     merge.add("part.json", part).unwrap();
     assert_eq!(
         merge.finish(false, false).expect_err("one is missing").to_string(),
-        "shards 1 of 3 are missing: expected all of them, or --allow-missing"
+        "missing shards: 1 (of 0 to 2): add their results, or use --allow-missing"
     );
     assert_eq!(Merge::default().finish(true, false).expect_err("nothing"), MergeError::Nothing);
 }

@@ -5,6 +5,7 @@ use crate::document::comparison::Compared;
 use crate::redact::is_obeyed;
 use crate::report::github::cell;
 use crate::report::human;
+use crate::units::plural;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -66,24 +67,25 @@ fn mark(row: &Row, indicative: bool) -> &'static str {
 
 fn verdict_line(compared: &Compared<'_>) -> String {
     let c = compared.comparison;
-    let gates = c.gates().count();
-    let runs = format!("{} base and {} head runs", compared.base.len(), compared.head.len());
+    let all = c.gates().count();
+    let gates = plural(all, "gate");
+    let runs = format!("{} + {} runs", compared.base.len(), compared.head.len());
     let crossed = c.gates().filter(|row| row.verdict == Verdict::Regressed).count();
     let not_judged = if c.unjudged() > 0 { format!(", {} could not be judged", c.unjudged()) } else { String::new() };
     if c.failed() > 0 {
-        format!("{} of {gates} gates failed{not_judged} ({runs})", c.failed())
+        format!("{} of {gates} failed{not_judged} ({runs})", c.failed())
     } else if c.unjudged() > 0 {
-        format!("{} of {gates} gates could not be judged ({runs})", c.unjudged())
-    } else if c.indicative && gates == 0 {
+        format!("{} of {gates} could not be judged ({runs})", c.unjudged())
+    } else if c.indicative && all == 0 {
         "one run a side proves nothing; no gates were set".to_owned()
     } else if c.indicative {
-        format!("one run a side proves nothing; {crossed} of {gates} gates were crossed")
+        format!("one run a side proves nothing; {crossed} of {gates} crossed")
     } else if c.inconclusive() > 0 {
-        format!("no gate failed, of {} of {gates} these runs cannot say it ({runs})", c.inconclusive())
-    } else if gates == 0 {
+        format!("no gate failed; {} of {gates} inconclusive ({runs})", c.inconclusive())
+    } else if all == 0 {
         format!("no gates were set ({runs})")
     } else {
-        format!("{gates} of {gates} gates held ({runs})")
+        format!("{all} of {gates} held ({runs})")
     }
 }
 
@@ -111,7 +113,7 @@ fn detectable(compared: &Compared<'_>) -> Option<String> {
     let each: Vec<String> =
         each.filter(|(_, d)| *d > 0.0).map(|(m, d)| format!("{m} {}", change(m, d).trim_start_matches('+'))).collect();
     let (base, head) = (compared.base.len(), compared.head.len());
-    let runs = format!("of these sizes a change is found every second time with {base}+{head} such runs: ");
+    let runs = format!("smallest change detectable with 50 % power at {base}+{head} runs: ");
     (!each.is_empty()).then(|| runs + &each.join(", "))
 }
 
@@ -119,7 +121,7 @@ fn notes(compared: &Compared<'_>) -> Vec<String> {
     let mut notes: Vec<String> = detectable(compared).into_iter().collect();
     let c = compared.comparison;
     if c.method == Method::Separation && compared.base.len().min(compared.head.len()) == LEAST_RUNS {
-        notes.push(format!("{LEAST_RUNS} runs a side are the fewest that decide anything; 5 see smaller changes"));
+        notes.push(format!("{LEAST_RUNS} runs a side are the fewest that allow a decision; 5 detect smaller changes"));
     }
     let of_gates = c.gates().filter_map(|row| Some(format!("{}: {}", row.measure, row.note.as_ref()?)));
     notes.extend(of_gates);

@@ -62,13 +62,13 @@ fn the_table_fits_eighty_columns_and_says_the_verdict_first() {
     }
     let (base, head, comparison) = regressed();
     let text = terminal(&Compared { base: &base, head: &head, comparison: &comparison });
-    assert!(text.starts_with("REGRESSED  1 of 2 gates failed (5 base and 5 head runs)\n"), "{text}");
+    assert!(text.starts_with("REGRESSED  1 of 2 gates failed (5 + 5 runs)\n"), "{text}");
     assert!(text.contains("✗ http_req_duration.p50>5%"), "{text}");
     assert!(text.contains("+20.0% +15.0% … +25.0% regressed"), "{text}");
     let mut scattered = comparison.clone();
     scattered.rows[0].change = scattered.rows[0].change.map(|c| Change { detectable: Some(0.12), ..c });
     let text = terminal(&Compared { base: &base, head: &head, comparison: &scattered });
-    assert!(text.contains("note:     of these sizes a change is found every second time with 5+5"), "{text}");
+    assert!(text.contains("note:     smallest change detectable with 50 % power at 5+5"), "{text}");
     assert!(text.contains("http_req_duration.p50 12.0%"), "{text}");
 }
 
@@ -127,7 +127,7 @@ fn a_gate_that_is_not_judged_has_not_held() {
     comparison.rows[0].note = Some("hh0: 19 samples, and 20 are needed".to_owned());
     let compared = Compared { base: &base, head: &head, comparison: &comparison };
     let text = terminal(&compared);
-    assert!(text.starts_with("INCOMPLETE  1 of 2 gates could not be judged (5 base and 5 head runs)\n"), "{text}");
+    assert!(text.starts_with("INCOMPLETE  1 of 2 gates could not be judged (5 + 5 runs)\n"), "{text}");
     assert!(text.contains("http_req_duration.p50: hh0: 19 samples, and 20 are needed"), "{text}");
     assert!(markdown(&compared).contains("### ❔ llmsim-blast compare: incomplete"));
     assert_eq!(

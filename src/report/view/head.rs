@@ -2,12 +2,13 @@
 
 use super::{Block, Headline, Piece, Remark, Row, Section, Table, Tone, column, time};
 use crate::document::endpoints::count;
-use crate::document::verdict::{Conclusion, ReasonKind, plural};
+use crate::document::verdict::{Conclusion, ReasonKind};
 use crate::document::{
     Client, Dataset, Document, Endpoint, EndpointVerdict, Hint, Judged, Judgement, Target, Validity,
 };
 use crate::metrics::Metric;
 use crate::report::human;
+use crate::units::plural;
 
 /// Characters of an endpoint's name; longer ones are cut.
 const NAME_COLUMNS: usize = 25;
@@ -84,7 +85,7 @@ fn target(blocks: &mut Vec<Block>, target: &Target) {
     }
     let all = tls.full + tls.resumed;
     let share = if all > 0 { format!(" ({})", human::percent(tls.resumed as f64 / all as f64)) } else { String::new() };
-    let text = format!("{} in full, {} resumed{share}", human::plural(tls.full, "handshake"), tls.resumed);
+    let text = format!("{} in full, {} resumed{share}", plural(tls.full, "handshake"), tls.resumed);
     blocks.push(Block::Fact("TLS", vec![Piece::plain(text)]));
 }
 
@@ -194,7 +195,7 @@ pub(super) fn measured(judged: &Judged) -> (String, String) {
         Some(Metric::Counter(_)) if aggregation == "rate" => human::per_second(value),
         _ => format!("{value}"),
     };
-    (format!("{aggregation}={value}"), format!("  {}", human::plural(judged.samples, "sample")))
+    (format!("{aggregation}={value}"), format!("  {}", plural(judged.samples, "sample")))
 }
 
 pub(super) fn endpoints(all: &[Endpoint]) -> Option<Section> {

@@ -4,6 +4,7 @@ use super::{Block, Column, Piece, Remark, Row, Section, Table, Tone, column};
 use crate::document::{Address, Counter, Document, FailureDetails, GaugeValue, Measured, Rate, Trend};
 use crate::metrics;
 use crate::report::human;
+use crate::units::plural;
 use std::collections::BTreeMap;
 
 /// Addresses that are listed; the document has all.
@@ -77,7 +78,7 @@ pub(super) fn latency(doc: &Document) -> Option<Section> {
     let mut blocks = vec![Block::Table(Table { columns: LATENCY_COLUMNS, has_head: true, rows })];
     let overflow: u64 = doc.metrics.values().map(|m| if let Measured::Trend(t) = m { t.overflow } else { 0 }).sum();
     if overflow > 0 {
-        let text = format!("{} longer than an hour: percentiles stop there", human::plural(overflow, "time"));
+        let text = format!("{} longer than an hour: percentiles stop there", plural(overflow, "time"));
         blocks.push(Block::Remark(Remark::new(Tone::Warning, 1, text)));
     }
     let note = "of successful requests; failed and aborted ones have rows of their own".to_owned();
@@ -131,7 +132,7 @@ pub(super) fn throughput(doc: &Document) -> Section {
         metrics::Gauge::ALL.into_iter().filter_map(|g| Some(format!("{} {}", g.name(), gauge(&doc.metrics, g)?.max)));
     blocks.push(Block::List("at most", levels.collect()));
     if let Some(skipped) = get(C::BadEvents).filter(|n| n.count > 0) {
-        let text = format!("{} skipped: not JSON", human::plural(skipped.count, "event"));
+        let text = format!("{} skipped: not JSON", plural(skipped.count, "event"));
         blocks.push(Block::Remark(Remark::new(Tone::Warning, 1, text)));
     }
     let note = format!("rates are of what arrived in the {} measured", human::length(doc.run.window_s));
@@ -179,8 +180,8 @@ pub(super) fn failures(doc: &Document) -> Section {
     let share = |n: u64| human::percent(n as f64 / all.max(1) as f64);
     let note = match (failed, all) {
         (_, 0) => "no request finished".to_owned(),
-        (0, n) => format!("no failures in {}", human::plural(n, "request")),
-        (f, n) => format!("{f} of {} ({})", human::plural(n, "request"), share(f)),
+        (0, n) => format!("no failures in {}", plural(n, "request")),
+        (f, n) => format!("{f} of {} ({})", plural(n, "request"), share(f)),
     };
     // In the order of the list, by category; classes that this build does not know come last.
     let known = metrics::Failure::ALL.map(metrics::Failure::name);
