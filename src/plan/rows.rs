@@ -5,7 +5,7 @@ use super::{PlanError, Read, limits};
 use crate::api::Api;
 use crate::dataset::{self, Columns, Facts, Form, Format, Loaded, Options, ReadError, Rows};
 use crate::mix::Kind;
-use crate::units::Nanos;
+use crate::units::{Nanos, plural};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ impl RowSource {
     /// What was read, in one line.
     pub(super) fn told(&self) -> String {
         let Facts { format, rows, unused, .. } = &self.facts;
-        let (path, sent) = (self.path.display(), self.rows.len());
+        let (path, sent, all) = (self.path.display(), self.rows.len(), plural(*rows, "row"));
         let repeated = match sent - self.rows.distinct() {
             _ if sent == 1 => ", so that all requests are the same and a prompt cache answers them".to_owned(),
             0 => String::new(),
@@ -45,7 +45,7 @@ impl RowSource {
         let unused =
             unused.iter().map(|u| format!("; {} left out: {} (first on line {})", u.rows, u.reason, u.first_line));
         let unused: String = unused.collect::<Vec<_>>().concat();
-        format!("{}: {path}, {}, {sent} of {rows} rows can be sent{repeated}{unused}", self.kind, format.name())
+        format!("{}: {path}, {}, {sent} of {all} can be sent{repeated}{unused}", self.kind, format.name())
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn facts(doc: &Document) -> Vec<Block> {
 
 fn dataset(blocks: &mut Vec<Block>, dataset: &Dataset) {
     let counts = match (dataset.distinct_sent, dataset.repeats_sent) {
-        (Some(distinct), Some(repeats)) => format!(": {distinct} different, {}", human::plural(repeats, "repeat")),
+        (Some(distinct), Some(repeats)) => format!(": {distinct} different, {}", plural(repeats, "repeat")),
         _ => String::new(),
     };
     let end = if dataset.used_up { "; all rows are used up, which ended the test" } else { "" };
@@ -65,7 +65,7 @@ fn dataset(blocks: &mut Vec<Block>, dataset: &Dataset) {
     let text = format!("{path} ({format}, {order}), {sent} sent{counts}{end}");
     blocks.push(Block::Fact("data set", vec![Piece::plain(text)]));
     for unused in &dataset.unused {
-        let rows = human::plural(unused.rows, "row");
+        let rows = plural(unused.rows, "row");
         let text =
             format!("{rows} of {} left out: {} (first on line {})", dataset.rows, unused.reason, unused.first_line);
         blocks.push(Block::Remark(Remark::new(Tone::Warning, 1, text)));

@@ -311,7 +311,7 @@ fn a_reading_that_cannot_be_right_is_refused() {
         "what was told is believed"
     );
     let one = refused(&text(""), &[("f", "{\"timestamp\":1,\"input_length\":9,\"output_length\":1}")]);
-    assert!(one.contains("trace: leaves 1 of 1 rows, which span 0.00 s: expected at least two"), "{one}");
+    assert!(one.contains("trace: leaves 1 of 1 row, which span 0.00 s: expected at least two"), "{one}");
 }
 
 #[test]
