@@ -100,6 +100,13 @@ impl Rows {
         self.slots.iter().any(|slot| slot.output_tokens != NONE)
     }
 
+    /// The first row without a length of its answer, if others have one. Whole bodies say it
+    /// themselves.
+    pub fn without_output_tokens(&self) -> Option<usize> {
+        let lacks = |slot: &Slot| slot.output_tokens == NONE && slot.start >> KIND_SHIFT != Kind::Whole as u64;
+        self.slots.iter().position(lacks).filter(|_| self.has_output_tokens())
+    }
+
     /// How long the answer to a row shall be.
     pub fn output_tokens(&self, row: usize) -> Option<u32> {
         self.slots.get(row).map(|slot| slot.output_tokens).filter(|tokens| *tokens != NONE)

@@ -55,6 +55,14 @@ impl<R: Input> Csv<R> {
         self.unit = unit;
     }
 
+    /// A data set may have columns with the names of a trace's that mean something else.
+    pub(super) fn only_what_was_told(&mut self, columns: &Columns) {
+        self.found.at = None;
+        if self.found.prompt.is_some() && columns.output.is_none() {
+            self.found.output = None;
+        }
+    }
+
     /// A column of instants is needed and not there.
     pub(super) fn no_instants(&self) -> ReadError {
         missing(self.lines_before + 1, "timestamp", &self.names.iter().map(String::as_str).collect::<Vec<_>>())

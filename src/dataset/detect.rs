@@ -7,7 +7,7 @@ use super::json::{pick, some};
 use super::members::members;
 
 /// The format of the first record of a JSON file.
-pub(super) fn detect(line: u64, record: &str, columns: &Columns) -> Result<Format, ReadError> {
+pub(super) fn detect(line: u64, record: &str, columns: &Columns, is_trace: bool) -> Result<Format, ReadError> {
     let names = [
         "conversations",
         "custom_id",
@@ -22,28 +22,30 @@ pub(super) fn detect(line: u64, record: &str, columns: &Columns) -> Result<Forma
     ];
     let found = pick(line, record, names)?.map(|value| some(value).is_some());
     let [conversations, custom_id, body, messages, prompt, timestamp, ids, chat_id, model, input] = found;
-    if columns.at.is_some() {
-        return Ok(Format::Jsonl);
-    }
-    if columns.prompt.is_some() {
-        return Ok(Format::Prompt);
-    }
-    Ok(match () {
-        () if conversations => Format::Sharegpt,
-        () if body && (custom_id || !messages) => Format::Batch,
-        () if timestamp && chat_id => Format::Bailian,
-        () if timestamp || ids => Format::Mooncake,
-        () if model && (messages || input) => Format::Body,
-        () if messages => Format::Chat,
-        () if prompt => Format::Prompt,
-        () => {
-            let names: Vec<String> =
-                members(record).take(12).map(|(name, _)| super::json::shown(name.trim_matches('"'))).collect();
-            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            let problem = format!(
-                "is of no format that is known, by its names ({names}): expected conversations, messages, prompt, body or timestamp among them, or a `format` that is told, or the column of the prompt"
-            );
-            return Err(ReadError::at(line, problem));
-        }
+    let recorded = match () {
+        () if columns.at.is_some() => Some(Format::Jsonl),
+        () if timestamp && chat_id => Some(Format::Bailian),
+        () if timestamp || ids => Some(Format::Mooncake),
+        () => None,
+    };
+    let written = match () {
+        () if columns.prompt.is_some() => Some(Format::Prompt),
+        () if conversations => Some(Format::Sharegpt),
+        () if body && (custom_id || !messages) => Some(Format::Batch),
+        () if model && (messages || input) => Some(Format::Body),
+        () if messages => Some(Format::Chat),
+        () if prompt => Some(Format::Prompt),
+        () => None,
+    };
+    // Many logs of chats have a timestamp, which says nothing about the format of a data set.
+    let found = if is_trace { recorded.or(written) } else { written.or(recorded) };
+    found.ok_or_else(|| {
+        let names: Vec<String> =
+            members(record).take(12).map(|(name, _)| super::json::shown(name.trim_matches('"'))).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let problem = format!(
+            "is of no format that is known, by its names ({names}): expected conversations, messages, prompt, body or timestamp among them, or a `format` that is told, or the column of the prompt"
+        );
+        ReadError::at(line, problem)
     })
 }

@@ -144,8 +144,10 @@ impl<'o> Loader<'o> {
     fn csv(&mut self, records: Records<impl BufRead>) -> Result<Format, ReadError> {
         let (input, line) = records.into_input();
         let mut csv = Csv::new(input, line, self.options.format, &self.options.columns)?;
-        if self.options.trace.is_some() && !csv.has_instants() {
-            return Err(csv.no_instants());
+        match self.options.trace {
+            Some(_) if !csv.has_instants() => return Err(csv.no_instants()),
+            Some(_) => {}
+            None => csv.only_what_was_told(&self.options.columns),
         }
         self.unit = self.options.trace.flatten().unwrap_or(csv.format().unit());
         csv.set_unit(self.unit);
@@ -161,7 +163,7 @@ impl<'o> Loader<'o> {
         while let Some(record) = records.next()? {
             let known = match format {
                 Some(known) => known,
-                None => detect(record.line, record.text, &self.options.columns)?,
+                None => detect(record.line, record.text, &self.options.columns, self.options.trace.is_some())?,
             };
             if format.is_none() || self.read == 0 {
                 self.begin(known, record.line)?;

@@ -18,6 +18,9 @@ pub(super) fn row<'a>(line: u64, record: &'a str, columns: &Columns) -> Read<'a>
         // A length that nobody has asked for may be of another kind.
         (None, _) => None,
     };
+    if output_tokens == Some(0) {
+        return Ok(Err("its answer has 0 tokens"));
+    }
     Ok(match some(Some(prompt)) {
         Some(prompt) if is_empty_text(prompt) => Err("the prompt is empty"),
         Some(prompt) if is_text(prompt) => Ok(Row { output_tokens, ..Row::of(RowBody::Quoted(prompt)) }),

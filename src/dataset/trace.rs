@@ -28,7 +28,8 @@ impl JsonTrace<'_> {
             told.clone().unwrap_or_else(|| (*found()).to_owned())
         };
         let (at, input, output) = (name(at, AT), name(input, INPUT), name(output, OUTPUT));
-        let names = [&*at, &input, &output, "hash_ids", "text_input", "messages", "payload", "delay"];
+        let prompt = self.columns.prompt.as_deref().unwrap_or("text_input");
+        let names = [&*at, &input, &output, "hash_ids", prompt, "messages", "payload", "delay"];
         let found = pick(line, record, names)?.map(some);
         let [when, length, answer, ids, text, messages, payload, delay] = found;
         let when = match (when, delay) {

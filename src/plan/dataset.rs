@@ -2,7 +2,7 @@
 
 use super::error::shown;
 use super::profile::{Dataset, ProfileFile};
-use super::rows::{Order, RowFiles, RowSource, format, options, patch, refuse_bodies};
+use super::rows::{Order, RowFiles, RowSource, format, options, patch, refuse_misfits};
 use super::source::{Changed, Given};
 use super::trace::{TraceFile, trace};
 use super::{Overrides, PlanError, Read, limits};
@@ -118,7 +118,7 @@ impl<'a> Datasets<'a> {
         };
         let data = self.files.load(&asked.path, options, read);
         let data = data.map_err(|problem| problem.into_error(place.name(), &asked.path))?;
-        refuse_bodies(kind, &data.rows).map_err(|problem| place.error(problem))?;
+        refuse_misfits(kind, &data.rows).map_err(|problem| place.error(problem))?;
         Ok(Some(RowSource {
             kind: kind.name.clone(),
             path: asked.path.clone(),

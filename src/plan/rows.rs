@@ -199,8 +199,15 @@ pub(super) fn options(kind: &Kind, patch: &[String], most_memory: u64) -> Result
     })
 }
 
-/// A body that is sent as it stands is no message of a WebSocket.
-pub(super) fn refuse_bodies(kind: &Kind, rows: &Rows) -> Result<(), String> {
+/// Refuses rows that a kind of request cannot send: a body that is sent as it stands is no message
+/// of a WebSocket, and a request either has a token limit or has none.
+pub(super) fn refuse_misfits(kind: &Kind, rows: &Rows) -> Result<(), String> {
+    if let (None, Some(row)) = (kind.max_tokens, rows.without_output_tokens()) {
+        let row = row + 1;
+        return Err(format!(
+            "has rows that say how long the answer is, and others, such as row {row}, that do not: set max_tokens for those"
+        ));
+    }
     if kind.websocket && rows.has_whole_bodies() {
         return Err("has whole bodies, which cannot be sent over a WebSocket: expected prompts or messages".to_owned());
     }

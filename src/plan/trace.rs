@@ -1,7 +1,7 @@
 //! `executor = "trace"`: rows that were recorded with their instants → arrivals, and their prompts.
 
 use super::profile::{ProfileFile, Trace as Written};
-use super::rows::{Order, RowData, RowFiles, RowSource, format, options, patch, refuse_bodies};
+use super::rows::{Order, RowData, RowFiles, RowSource, format, options, patch, refuse_misfits};
 use super::{PlanError, Read, limits};
 use crate::dataset::{Body, Columns, Form, Options, Rows, Unit};
 use crate::load::{OnFull, Trace};
@@ -131,7 +131,7 @@ impl TraceFile<'_> {
             let data = files.load(&self.path, options, read);
             data.map_err(|problem| problem.into_error(format!("{}: trace.file", self.written.file), &self.path))?
         };
-        refuse_bodies(kind, &data.rows).map_err(refuse)?;
+        refuse_misfits(kind, &data.rows).map_err(refuse)?;
         if data.rows.len() != self.data.rows.len() {
             let known = |reason: &String| self.data.facts.unused.iter().any(|unused| unused.reason == *reason);
             let unused = data.facts.unused.iter().filter(|unused| !known(&unused.reason));

@@ -105,6 +105,28 @@ fn prompts_are_found_by_their_column() {
 }
 
 #[test]
+fn columns_of_traces_mean_nothing_in_a_data_set() {
+    let chat = r#"{"timestamp":"yesterday","messages":[{"role":"user","content":"x"}]}"#;
+    assert_eq!(read(chat, &options()).expect("a chat").facts.format, Format::Chat);
+    let csv = "timestamp,prompt,output_tokens\nyesterday,x,0\n";
+    let loaded = read(csv, &options()).expect("prompts");
+    assert_eq!((loaded.rows.len(), loaded.rows.output_tokens(0)), (1, None));
+    let recorded = r#"{"timestamp":5,"messages":[{"role":"user","content":"x"}]}"#;
+    assert_eq!(read(recorded, &trace()).expect("a trace").facts.format, Format::Mooncake);
+    let columns = Columns { at: Some("t".into()), prompt: Some("q".into()), ..Columns::default() };
+    let loaded = read(r#"{"t":5,"q":"x"}"#, &Options { columns, ..trace() }).expect("a trace");
+    assert_eq!((loaded.facts.format, text(&loaded, 0)), (Format::Jsonl, r#"[{"role":"user","content":"x"}]"#));
+}
+
+#[test]
+fn a_row_without_a_length_is_found_among_others() {
+    let row = |length: &str| format!("{{\"timestamp\":1,\"text_input\":\"x\"{length}}}\n");
+    let with = row(",\"output_length\":3");
+    let of = |file: &str| read(file, &trace()).expect("a trace").rows.without_output_tokens();
+    assert_eq!((of(&with), of(&row("")), of(&[with, row("")].concat())), (None, None, Some(1)));
+}
+
+#[test]
 fn bodies_are_sent_byte_for_byte_and_patched_only_if_told() {
     let loaded = sample("body.jsonl", &options());
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/body.jsonl");

@@ -352,6 +352,13 @@ fn a_trace_goes_with_nothing_that_says_otherwise() {
     }
     let vus = with(&format!("{TRACE}{trace}{CHAT}"), &overrides! { vus: flag("vus", "7") }, &[]).expect("fine");
     assert_eq!(vus.plan.shape.peak_vus(), 7);
+    let row = |length: &str| format!("{{\"timestamp\":1,\"text_input\":\"x\"{length}}}\n");
+    let mixed = [row(",\"output_length\":3"), row("")].concat();
+    let text = format!("{TRACE}trace = {{ file = \"f\" }}\n{CHAT}");
+    assert!(refused(&text, &[("f", &mixed)]).contains("others, such as row 2, that do not: set max_tokens for those"));
+    let limited = with(&format!("{text}max_tokens = 9\n"), &Overrides::default(), &[("f", &mixed)]).expect("fine").plan;
+    let limits: Vec<_> = first(&limited, 2).iter().map(|body| body["max_tokens"].clone()).collect();
+    assert_eq!(limits, [3, 9]);
     let payloads = format!("{TRACE}trace = {{ file = \"aiperf.jsonl\" }}\n{CHAT}stream = true");
     assert_eq!(first(&sampled(&payloads).plan, 4)[3]["max_tokens"], 9, "a payload is sent as it stands");
 }
