@@ -9,8 +9,12 @@ mod behavior;
 mod body;
 mod builtin;
 mod conversation;
+mod escape;
 mod head;
 mod prompt;
+mod prose;
+mod tokens;
+mod weighted;
 mod words;
 
 use std::fmt;
@@ -19,14 +23,18 @@ use crate::api::{Api, Ask, History, Method, Piece};
 use crate::units::{Nanos, mix64};
 use crate::wire::websocket::{self, Key};
 use body::{decimal, framed};
+use escape::json_string;
 use fastrand::Rng;
 use prompt::{DrawnPrompt, PreparedPrompt};
+use weighted::Weighted;
 
 pub use crate::wire::http1::check_header;
 pub use behavior::{After, BehaviorMix, ClientBehavior, Leave, SlowReader};
 pub use builtin::builtin_prompts;
 pub use conversation::{Conversation, Next, Talk};
-pub use prompt::{Asked, Prompt, PromptSource};
+pub use prompt::{Asked, Prefix, Prompt, PromptSource};
+pub use tokens::{Bell, Tokens};
+pub use weighted::zipf;
 
 /// Keeps these draws apart from everything else that is drawn for the same user and iteration.
 const REQUEST_DRAWS: u64 = 0x5265_7175_6573_0001;
@@ -60,10 +68,15 @@ pub struct Kind {
     pub path: String,
     /// Models to draw from; not empty for APIs that need one.
     pub models: Vec<String>,
+    /// How likely each of them is, relative to the others; empty if all are alike.
+    pub model_weights: Vec<u64>,
     /// What it asks; APIs that need no prompt leave it out.
     pub prompt: Prompt,
-    /// Range of the token limit, inclusive; none leaves the field out.
-    pub max_tokens: Option<(u32, u32)>,
+    /// The token limit; none leaves the field out.
+    pub max_tokens: Option<Tokens>,
+    /// Whether the answer shall have exactly as many tokens as the limit says. Only servers that
+    /// know `min_tokens` and `ignore_eos` can be asked for that.
+    pub exact: bool,
     /// Extra fields of the JSON body.
     pub body: serde_json::Map<String, serde_json::Value>,
     /// Extra headers, as given.
@@ -201,8 +214,10 @@ struct Prepared {
     body: Vec<Piece>,
     /// As JSON strings, with their quotes.
     models: Vec<String>,
+    /// None if all models are alike.
+    model_weights: Option<Weighted>,
     prompt: PreparedPrompt,
-    max_tokens: Option<(u32, u32)>,
+    max_tokens: Option<Tokens>,
     behaviors: BehaviorMix,
     conversation: Option<Conversation>,
 }
@@ -223,12 +238,17 @@ impl RequestWriter {
         Self::with_bodies(mix, envelopes, seed, |kind| {
             let rows = match &kind.prompt.source {
                 PromptSource::Rows(rows) => Some(rows),
-                PromptSource::Texts(_) | PromptSource::Words(_) => None,
+                PromptSource::Texts(_) | PromptSource::Words(_) | PromptSource::Pairs(_) | PromptSource::Prose(_) => {
+                    None
+                }
             };
             let ask = Ask {
                 stream: kind.stream,
                 websocket: kind.websocket,
-                max_tokens: kind.max_tokens.is_some() || rows.is_some_and(|rows| rows.has_output_tokens()),
+                max_tokens: kind.max_tokens.is_some()
+                    || kind.prompt.limits_output()
+                    || rows.is_some_and(|rows| rows.has_output_tokens()),
+                exact: kind.exact,
                 history: match (rows, &kind.conversation) {
                     (Some(_), _) => Some(History::Given),
                     (None, conversation) => conversation.as_ref().map(|conversation| conversation.history),
@@ -261,7 +281,9 @@ impl RequestWriter {
                     api: kind.api,
                     body: body(kind),
                     models: kind.models.iter().map(|model| json_string(model)).collect(),
-                    prompt: PreparedPrompt::new(&kind.prompt),
+                    model_weights: (!kind.model_weights.is_empty())
+                        .then(|| Weighted::new(kind.model_weights.iter().copied())),
+                    prompt: PreparedPrompt::new(&kind.prompt, seed),
                     max_tokens: kind.max_tokens,
                     behaviors: kind.behaviors,
                     conversation: kind.conversation.clone(),
@@ -274,7 +296,7 @@ impl RequestWriter {
     /// Writes the request of that stream of draws and iteration, as that target wants it, into
     /// `request`. Allocates nothing once `request` is warm.
     pub fn write(&self, target: u16, draw_vu: u32, iteration: u64, talk: Option<&Talk>, request: &mut Request) {
-        let draw = self.draw_turn(draw_vu, iteration, talk.map_or(0, Talk::turn));
+        let mut draw = self.draw_turn(draw_vu, iteration, talk.map_or(0, Talk::turn));
         request.kind = draw.kind as u16;
         request.behavior = draw.behavior;
         request.asked = Asked::default();
@@ -283,7 +305,11 @@ impl RequestWriter {
         out.clear();
         let Some(kind) = self.kinds.get(draw.kind) else { return };
         request.row = kind.prompt.rows().map(|rows| rows.first(draw.prompt) as u32);
-        let prompt = kind.prompt.draw(draw.prompt, self.prompt_draws(draw_vu, iteration, talk));
+        let is_first = talk.is_none_or(|talk| talk.turn() < 2);
+        let prompt = kind.prompt.draw(draw.prompt, self.prompt_draws(draw_vu, iteration, talk), is_first);
+        if let (None, Some(output)) = (kind.max_tokens, prompt.output) {
+            draw.max_tokens = output;
+        }
         if kind.websocket {
             let rng = self.draws(WEBSOCKET_DRAWS, draw_vu, iteration);
             request.asked = kind.write_message(draw, prompt, talk, rng, out);
@@ -371,9 +397,13 @@ impl RequestWriter {
 impl Prepared {
     /// Model, prompt, token limit and behavior.
     fn draw(&self, rng: &mut Rng) -> (usize, usize, u32, ClientBehavior) {
-        let mut below = |n: usize| rng.u64(0..n.max(1) as u64) as usize;
-        let (model, prompt) = (below(self.models.len()), below(self.prompt.texts()));
-        let max_tokens = self.max_tokens.map_or(0, |(min, max)| rng.u32(min..=max.max(min)));
+        let below = |n: usize, rng: &mut Rng| rng.u64(0..n.max(1) as u64) as usize;
+        let model = match &self.model_weights {
+            None => below(self.models.len(), rng),
+            Some(weights) => weights.draw(rng),
+        };
+        let prompt = below(self.prompt.texts(), rng);
+        let max_tokens = self.max_tokens.map_or(0, |tokens| tokens.draw(rng));
         (model, prompt, max_tokens, self.behaviors.draw(rng))
     }
 
@@ -409,7 +439,9 @@ impl Prepared {
                 piece => out.extend_from_slice(self.fill(piece, draw, talk, digits)),
             }
         }
-        asked
+        // What was said before is sent again, and nobody knows how many tokens it has.
+        let is_alone = talk.is_none_or(|talk| talk.turn() < 2);
+        Asked { input: if is_alone { asked.input } else { 0 }, output: draw.max_tokens, ..asked }
     }
 
     /// Writes the body as one message.
@@ -446,10 +478,6 @@ impl Prepared {
             Piece::MaxTokens => decimal(draw.max_tokens.into(), digits),
         }
     }
-}
-
-fn json_string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

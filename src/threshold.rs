@@ -289,7 +289,7 @@ fn unknown_metric(name: &str) -> RuleError {
         .filter(|(likeness, _)| *likeness >= ALIKE);
     let hint = nearest.map_or(String::new(), |(_, name)| format!(" (did you mean {name}?)"));
     let known: Vec<_> = Metric::all().map(Metric::name).collect();
-    RuleError(format!("no metric is named `{name}`{hint}: expected one of {}", known.join(", ")))
+    RuleError(format!("no metric is named `{}`{hint}: expected one of {}", name.escape_debug(), known.join(", ")))
 }
 
 /// The three parts of an expression, trimmed.

@@ -125,6 +125,8 @@ pub struct Ask<'a> {
     pub websocket: bool,
     /// Whether there is a token limit.
     pub max_tokens: bool,
+    /// Whether there shall be as many tokens as the limit says, where a server can be asked for that.
+    pub exact: bool,
     /// How the request carries what was said before; none if it is not a turn of a conversation.
     pub history: Option<History>,
     /// Extra fields of the JSON body; they win over ours.

@@ -32,6 +32,11 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
     if ask.max_tokens && !ask.extra.contains_key("max_completion_tokens") {
         ours.push(("max_tokens", vec![Piece::MaxTokens]));
     }
+    // vLLM and SGLang know both.
+    if ask.exact {
+        ours.push(("min_tokens", vec![Piece::MaxTokens]));
+        ours.push(("ignore_eos", vec![json::text("true")]));
+    }
     json::object(ours, ask)
 }
 

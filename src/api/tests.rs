@@ -223,7 +223,14 @@ fn a_turn_carries_what_was_said_before() {
     let extra = serde_json::Map::new();
     for api in Api::ALL.into_iter().filter(|api| api.converses()) {
         for history in [History::Messages, History::PreviousResponse] {
-            let ask = Ask { stream: true, websocket: false, max_tokens: true, history: Some(history), extra: &extra };
+            let ask = Ask {
+                stream: true,
+                websocket: false,
+                max_tokens: true,
+                exact: false,
+                history: Some(history),
+                extra: &extra,
+            };
             let body = filled(&api.body(&ask));
             let messages = if body["input"].is_null() { &body["messages"] } else { &body["input"] };
             assert_eq!(messages[0]["content"], "before", "{api:?}");
@@ -238,8 +245,14 @@ fn a_turn_carries_what_was_said_before() {
 fn every_api_that_takes_a_prompt_has_a_body_and_the_others_have_none() {
     let extra = serde_json::Map::new();
     for api in Api::ALL {
-        let pieces =
-            api.body(&Ask { stream: false, websocket: false, max_tokens: false, history: None, extra: &extra });
+        let pieces = api.body(&Ask {
+            stream: false,
+            websocket: false,
+            max_tokens: false,
+            exact: false,
+            history: None,
+            extra: &extra,
+        });
         assert_eq!(!pieces.is_empty(), api.takes_prompt(), "{api:?}");
         assert_eq!(api.method() == Method::Post, api.takes_prompt(), "{api:?}");
         if api.takes_prompt() {

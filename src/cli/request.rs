@@ -19,6 +19,17 @@ pub(crate) struct RequestArgs {
     /// Model to ask for (overrides the profile).
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
+    /// Prompts of N tokens each: words of one token, drawn for each request
+    /// (overrides the profile; MIN..MAX for a range).
+    #[arg(long, value_name = "N")]
+    input_tokens: Option<String>,
+    /// Token limit of each answer (overrides the profile; MIN..MAX for a range).
+    #[arg(long, value_name = "N")]
+    output_tokens: Option<String>,
+    /// Whether the server's prompt cache may find built-in prompts: miss (each
+    /// opens with words of its own) or hit (they repeat) [default: miss].
+    #[arg(long, value_name = "WORD")]
+    prompt_cache: Option<String>,
     /// Seed of everything random [default: 1].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<String>,

@@ -30,6 +30,7 @@ weight = 1
 api = "openai-chat"
 model = "gpt-4o"
 prompt = "Say something short."
+prompt_cache = "miss"
 max_tokens = 16
 
 [[requests]]
@@ -39,6 +40,7 @@ api = "openai-chat"
 stream = true
 model = "gpt-4o"
 prompt = "Say something short."
+prompt_cache = "miss"
 max_tokens = 16
 "#;
 /// What messages call it.

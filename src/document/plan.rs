@@ -4,7 +4,8 @@
 //! document.
 
 use crate::plan::{
-    After, Arrivals, BehaviorMix, Conversation, Kind, Leave, Plan, Prompt, PromptSource, RowSource, Shape, Source, Spec,
+    After, Arrivals, BehaviorMix, Bell, Conversation, Kind, Leave, Plan, Prompt, PromptSource, RowSource, Shape,
+    Source, Spec, Tokens,
 };
 use crate::threshold::Rule;
 use crate::units::{Nanos, rounded};
@@ -97,7 +98,11 @@ pub(crate) fn hash(section: &Map<String, Value>) -> String {
     let mut canonical = Value::Object(hashed.map(|(key, value)| (key.clone(), value.clone())).collect());
     canonical.sort_all_objects();
     let digest = Sha256::digest(canonical.to_string().as_bytes());
-    digest.iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"))
+    hex(&digest)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 fn ms(time: Nanos) -> f64 {
@@ -176,7 +181,7 @@ fn kind(kind: &Kind) -> Value {
         "path": kind.path,
         "model": kind.models,
         "prompt": prompt(&kind.prompt),
-        "max_tokens": kind.max_tokens.map(|(min, max)| json!({ "min": min, "max": max })),
+        "max_tokens": kind.max_tokens.map(tokens),
         "body": kind.body,
         "headers": hidden_values(&kind.headers),
         "timeout": {
@@ -187,6 +192,18 @@ fn kind(kind: &Kind) -> Value {
         },
     });
     // Only those that there are: a test without them is the same test as before there could be any.
+    if let Some(prefix) = kind.prompt.prefix {
+        value["prefix"] = json!({ "tokens": prefix.tokens, "groups": prefix.groups, "zipf": prefix.zipf });
+    }
+    if kind.prompt.distinct {
+        value["prompt_cache"] = json!("miss");
+    }
+    if kind.exact {
+        value["exact"] = json!(true);
+    }
+    if !kind.model_weights.is_empty() {
+        value["model_weights"] = json!(kind.model_weights);
+    }
     for (name, behavior) in behavior(&kind.behaviors) {
         value[name] = behavior;
     }
@@ -200,7 +217,28 @@ fn prompt(prompt: &Prompt) -> Value {
     match &prompt.source {
         PromptSource::Texts(texts) => json!(texts),
         PromptSource::Rows(rows) => json!({ "rows": rows.len() }),
-        PromptSource::Words(tokens) => json!({ "tokens": tokens }),
+        PromptSource::Words(count) => json!({ "tokens": tokens(*count) }),
+        PromptSource::Pairs(pairs) => json!({ "pairs": pairs.len(), "sha256": pairs_hash(pairs) }),
+        PromptSource::Prose(count) => json!({ "text": tokens(*count) }),
+    }
+}
+
+/// A million pairs are not written down: their hash says whether they are the same.
+fn pairs_hash(pairs: &[(u32, u32)]) -> String {
+    let mut hash = Sha256::new();
+    for (input, output) in pairs {
+        hash.update(input.to_le_bytes());
+        hash.update(output.to_le_bytes());
+    }
+    hex(&hash.finalize())
+}
+
+fn tokens(tokens: Tokens) -> Value {
+    let bell = |bell: Bell| json!({ "mean": bell.mean, "stddev": bell.stddev });
+    match tokens {
+        Tokens::Uniform { min, max } => json!({ "min": min, "max": max }),
+        Tokens::Normal(b) => json!({ "normal": bell(b), "min": b.min, "max": b.max }),
+        Tokens::Lognormal(b) => json!({ "lognormal": bell(b), "min": b.min, "max": b.max }),
     }
 }
 
@@ -328,7 +366,7 @@ mod tests {
             hash_of(|p| p.graceful_stop = Nanos::ZERO),
             hash_of(|p| p.mix.kinds[0].weight += 1),
             hash_of(|p| p.mix.kinds[0].prompt = Prompt::texts(vec!["more".to_owned()])),
-            hash_of(|p| p.mix.kinds[0].prompt.source = PromptSource::Words(12)),
+            hash_of(|p| p.mix.kinds[0].prompt.source = PromptSource::Words(Tokens::fixed(12))),
             hash_of(|p| p.mix.kinds[0].max_tokens = None),
             hash_of(|p| p.mix.kinds[0].timeouts.total = Nanos::from_secs(1)),
             hash_of(|p| p.headers.push(("x-more".to_owned(), String::new()))),

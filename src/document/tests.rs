@@ -2,7 +2,7 @@ use super::*;
 use crate::metrics::soak::Soak;
 use crate::metrics::validity::{self, Evidence};
 use crate::metrics::{self, Failure, Outcome, Sample, Summary, Tally, TokenUsage, series};
-use crate::plan::{Mix, Plan, Prompt, Secret, Shape, Source, Spec, Stage, ThinkTime, Timeouts};
+use crate::plan::{Mix, Plan, Prompt, Secret, Shape, Source, Spec, Stage, ThinkTime, Timeouts, Tokens};
 use crate::threshold::{Aggregation, Operator, Rule};
 use crate::units::Nanos;
 use serde_json::json;
@@ -31,7 +31,9 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         path: "/openai/v1/chat/completions".to_owned(),
         models: vec!["gpt-5".to_owned()],
         prompt: Prompt::texts(vec!["Say something.".to_owned()]),
-        max_tokens: Some((50, 200)),
+        model_weights: Vec::new(),
+        max_tokens: Some(Tokens::Uniform { min: 50, max: 200 }),
+        exact: false,
         body: serde_json::Map::new(),
         headers: vec![("x-tenant".to_owned(), "open sesame".to_owned())],
         timeouts: Timeouts { connect: s(5), first_byte: s(60), stall: s(60), total: s(60) },

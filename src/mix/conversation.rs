@@ -181,7 +181,7 @@ impl RequestWriter {
         else {
             return Next::End;
         };
-        let prompt = kind.prompt.draw(draw.prompt, self.prompt_draws(draw_vu, iteration, Some(talk)));
+        let prompt = kind.prompt.draw(draw.prompt, self.prompt_draws(draw_vu, iteration, Some(talk)), turn < 2);
         talk.take_reply(
             how,
             |out| {

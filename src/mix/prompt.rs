@@ -1,6 +1,9 @@
 //! What a kind of request asks: where its prompts come from, and how one is written into a request.
 
-use super::words;
+use super::escape::json_content;
+use super::tokens::Tokens;
+use super::weighted::{Weighted, zipf};
+use super::{prose, words};
 use crate::dataset::{Body, Rows};
 use crate::units::mix64;
 use fastrand::Rng;
@@ -10,7 +13,10 @@ use std::sync::Arc;
 /// prefix cache compares from the front, so that it finds nothing of what follows.
 const OPENING_WORDS: u32 = 5;
 /// Stands between an opening and the prompt, as in a JSON string.
-const AFTER_OPENING: &[u8] = b".\\n\\n";
+const BREAK: &[u8] = b".\\n\\n";
+/// Keeps apart what shared prefixes are drawn by.
+const PREFIX_DRAWS: u64 = 0x5072_6566_6978_0004;
+
 /// Stands before a prompt that is the only message, and after it.
 const BEFORE_MESSAGE: &[u8] = br#"[{"role":"user","content":"#;
 const AFTER_MESSAGE: &[u8] = b"}]";
@@ -21,6 +27,8 @@ const BLOCK_DRAWS: u64 = 0x426c_6f63_6b73_0001;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompt {
     pub source: PromptSource,
+    /// What stands before it and is the same in many requests.
+    pub prefix: Option<Prefix>,
     /// Whether a few seeded words open each prompt, so that no two requests are the same.
     pub distinct: bool,
 }
@@ -30,16 +38,42 @@ pub struct Prompt {
 pub enum PromptSource {
     /// Drawn from these; not empty for APIs that take a prompt.
     Texts(Vec<String>),
-    /// So many words of one token each, drawn for each request.
-    Words(u32),
+    /// Words of one token each, drawn for each request.
+    Words(Tokens),
+    /// As many words as one of these pairs says first, and as many tokens of answer as it says
+    /// second. Not empty.
+    Pairs(Arc<[(u32, u32)]>),
+    /// A passage of prose of about so many tokens.
+    Prose(Tokens),
     /// Rows of a file, one after the other.
     Rows(Arc<Rows>),
 }
 
+/// Words that stand before the prompt, the same for all requests of a group.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prefix {
+    /// Words of one token each.
+    pub tokens: u32,
+    /// How many different ones there are; at least 1.
+    pub groups: u32,
+    /// How much more often the first are drawn than the last; 0 draws all alike.
+    pub zipf: f64,
+}
+
 impl Prompt {
+    /// Prompts from there, and nothing else.
+    pub const fn of(source: PromptSource) -> Self {
+        Self { source, prefix: None, distinct: false }
+    }
+
     /// Prompts drawn from these texts, as they are.
     pub const fn texts(texts: Vec<String>) -> Self {
-        Self { source: PromptSource::Texts(texts), distinct: false }
+        Self::of(PromptSource::Texts(texts))
+    }
+
+    /// Whether it says how many tokens the answer shall have.
+    pub(super) const fn limits_output(&self) -> bool {
+        matches!(self.source, PromptSource::Pairs(_))
     }
 }
 
@@ -48,12 +82,17 @@ impl Prompt {
 pub struct Asked {
     /// Tokens of the prompt, without what the server's template adds. Not known of texts.
     pub input: u32,
+    /// Those of them that are a shared prefix.
+    pub prefix: u32,
+    /// Token limit of the answer.
+    pub output: u32,
 }
 
 /// Prompts, ready to be written.
 #[derive(Debug)]
 pub(super) struct PreparedPrompt {
     source: Source,
+    prefix: Option<PreparedPrefix>,
     distinct: bool,
 }
 
@@ -61,8 +100,17 @@ pub(super) struct PreparedPrompt {
 enum Source {
     /// As they stand between the quotes of a JSON string.
     Texts(Vec<String>),
-    Words(u32),
+    Words(Tokens),
+    Pairs(Arc<[(u32, u32)]>),
+    Prose(Tokens),
     Rows(Arc<Rows>),
+}
+
+#[derive(Debug)]
+struct PreparedPrefix {
+    tokens: u32,
+    groups: Weighted,
+    seed: u64,
 }
 
 /// A prompt that was drawn and is not written yet.
@@ -70,27 +118,40 @@ enum Source {
 pub(super) struct DrawnPrompt {
     /// Which of the texts or rows.
     text: usize,
-    /// Words, where it is made of them.
-    words: u32,
+    /// Its length without the prefix; not known of texts.
+    tokens: u32,
+    /// Token limit of the answer, if the prompt says it.
+    pub(super) output: Option<u32>,
+    /// The seed of its prefix.
+    prefix: u64,
+    /// Whether prefix and opening stand before it.
+    is_first: bool,
     /// What the rest is drawn by.
     rng: Rng,
 }
 
 impl PreparedPrompt {
-    pub(super) fn new(prompt: &Prompt) -> Self {
+    pub(super) fn new(prompt: &Prompt, seed: u64) -> Self {
         let source = match &prompt.source {
             PromptSource::Texts(texts) => Source::Texts(texts.iter().map(|text| json_content(text)).collect()),
             PromptSource::Words(tokens) => Source::Words(*tokens),
+            PromptSource::Pairs(pairs) => Source::Pairs(Arc::clone(pairs)),
+            PromptSource::Prose(tokens) => Source::Prose(*tokens),
             PromptSource::Rows(rows) => Source::Rows(Arc::clone(rows)),
         };
-        Self { source, distinct: prompt.distinct }
+        let prefix = prompt.prefix.map(|prefix| PreparedPrefix {
+            tokens: prefix.tokens,
+            groups: Weighted::new(zipf(prefix.groups, prefix.zipf)),
+            seed: seed ^ PREFIX_DRAWS,
+        });
+        Self { source, prefix, distinct: prompt.distinct }
     }
 
     /// How many texts there are to draw from.
     pub(super) fn texts(&self) -> usize {
         match &self.source {
             Source::Texts(texts) => texts.len(),
-            Source::Words(_) | Source::Rows(_) => 0,
+            Source::Words(_) | Source::Pairs(_) | Source::Prose(_) | Source::Rows(_) => 0,
         }
     }
 
@@ -98,7 +159,7 @@ impl PreparedPrompt {
     pub(super) fn rows(&self) -> Option<&Rows> {
         match &self.source {
             Source::Rows(rows) => Some(rows),
-            Source::Texts(_) | Source::Words(_) => None,
+            Source::Texts(_) | Source::Words(_) | Source::Pairs(_) | Source::Prose(_) => None,
         }
     }
 
@@ -110,59 +171,93 @@ impl PreparedPrompt {
         }
     }
 
-    /// The prompt of a request: the text of that number, or what `rng` draws.
-    pub(super) fn draw(&self, text: usize, rng: Rng) -> DrawnPrompt {
-        let words = match &self.source {
-            Source::Texts(_) => 0,
-            Source::Words(tokens) => *tokens,
+    /// The prompt of a request: the text of that number, or what `rng` draws. Only the first of a
+    /// conversation has what stands before it.
+    pub(super) fn draw(&self, text: usize, mut rng: Rng, is_first: bool) -> DrawnPrompt {
+        let prefix = self.prefix.as_ref().filter(|_| is_first).map_or(0, |prefix| {
+            let group = prefix.groups.draw(&mut rng);
+            mix64(prefix.seed, prefix.tokens.into(), group as u64)
+        });
+        let (tokens, output) = match &self.source {
+            Source::Texts(_) => (0, None),
+            Source::Words(tokens) | Source::Prose(tokens) => (tokens.draw(&mut rng), None),
+            Source::Pairs(pairs) => {
+                let pair = pairs.get(rng.usize(0..pairs.len().max(1)));
+                pair.map_or((0, None), |&(input, output)| (input, Some(output)))
+            }
             Source::Rows(rows) => match rows.body(text) {
-                Body::Words { tokens, .. } => tokens,
-                Body::Part(_) | Body::Whole(_) => 0,
+                Body::Words { tokens, .. } => (tokens, None),
+                Body::Part(_) | Body::Whole(_) => (0, None),
             },
         };
-        DrawnPrompt { text, words, rng }
+        DrawnPrompt { text, tokens, output, prefix, is_first, rng }
     }
 
     /// How many bytes it will be, roughly: exactly for a text as it is.
     pub(super) fn estimate(&self, drawn: &DrawnPrompt) -> usize {
-        if let Some(Body::Part(part)) = self.rows().map(|rows| rows.body(drawn.text)) {
-            return part.len();
-        }
-        let opening = if self.distinct { words::estimate(OPENING_WORDS) - 1 + AFTER_OPENING.len() } else { 0 };
-        opening + self.text(drawn).len() + words::estimate(drawn.words) + "\"\"".len()
+        let opening =
+            if self.distinct && drawn.is_first { words::estimate(OPENING_WORDS) - 1 + BREAK.len() } else { 0 };
+        let prefix = self.prefix(drawn).map_or(0, |prefix| words::estimate(prefix.tokens));
+        let own = match &self.source {
+            Source::Texts(texts) => texts.get(drawn.text).map_or(0, String::len),
+            Source::Words(_) | Source::Pairs(_) => words::estimate(drawn.tokens),
+            Source::Prose(_) => prose::estimate(drawn.tokens),
+            Source::Rows(rows) => match rows.body(drawn.text) {
+                Body::Part(part) | Body::Whole(part) => return part.len(),
+                Body::Words { tokens, .. } => words::estimate(tokens),
+            },
+        };
+        prefix + opening + own + "\"\"".len()
     }
 
-    /// Appends the prompt as a JSON string, with its quotes.
+    /// Appends the prompt as a JSON string, with its quotes: prefix, opening, and what is its own.
     pub(super) fn write(&self, mut drawn: DrawnPrompt, out: &mut Vec<u8>) -> Asked {
-        match self.rows().map(|rows| (rows.body(drawn.text), rows.block_tokens)) {
-            Some((Body::Words { tokens, blocks: blocks @ [_, ..] }, size)) => {
-                out.push(b'"');
-                append_blocks(tokens, blocks, size, out);
-                out.push(b'"');
-                return Asked { input: tokens };
+        if let Some(Body::Part(part) | Body::Whole(part)) = self.rows().map(|rows| rows.body(drawn.text)) {
+            out.extend_from_slice(part);
+            return Asked::default();
+        }
+        let in_words = matches!(self.source, Source::Words(_) | Source::Pairs(_) | Source::Rows(_));
+        let mut begins = true;
+        out.push(b'"');
+        let distinct = self.distinct && drawn.is_first;
+        if let Some(prefix) = self.prefix(&drawn) {
+            words::append(&mut Rng::with_seed(drawn.prefix), prefix.tokens, true, out);
+            // Words follow words, each one token. Texts begin anew.
+            begins = !in_words || distinct;
+            if begins {
+                out.extend_from_slice(BREAK);
             }
-            Some((Body::Part(part) | Body::Whole(part), _)) => {
-                out.extend_from_slice(part);
-                return Asked::default();
-            }
-            Some((Body::Words { blocks: [], .. }, _)) | None => {}
+        }
+        let rng = &mut drawn.rng;
+        if distinct {
+            words::append(rng, OPENING_WORDS, true, out);
+            out.extend_from_slice(BREAK);
+            begins = true;
+        }
+        match &self.source {
+            Source::Texts(texts) => out.extend_from_slice(texts.get(drawn.text).map_or("", String::as_str).as_bytes()),
+            Source::Words(_) | Source::Pairs(_) => words::append(rng, drawn.tokens, begins, out),
+            Source::Prose(_) => prose::append(rng, drawn.tokens, begins, out),
+            Source::Rows(rows) => match rows.body(drawn.text) {
+                Body::Words { tokens, blocks: blocks @ [_, ..] } => {
+                    append_blocks(tokens, blocks, rows.block_tokens, out);
+                }
+                Body::Words { .. } | Body::Part(_) | Body::Whole(_) => words::append(rng, drawn.tokens, begins, out),
+            },
         }
         out.push(b'"');
-        if self.distinct {
-            words::append(&mut drawn.rng, OPENING_WORDS, true, out);
-            out.extend_from_slice(AFTER_OPENING);
-        }
-        out.extend_from_slice(self.text(&drawn).as_bytes());
-        words::append(&mut drawn.rng, drawn.words, true, out);
-        out.push(b'"');
-        Asked { input: drawn.words }
+        self.asked(&drawn)
     }
 
-    fn text(&self, drawn: &DrawnPrompt) -> &str {
-        match &self.source {
-            Source::Texts(texts) => texts.get(drawn.text).map_or("", String::as_str),
-            Source::Words(_) | Source::Rows(_) => "",
-        }
+    fn prefix(&self, drawn: &DrawnPrompt) -> Option<&PreparedPrefix> {
+        self.prefix.as_ref().filter(|_| drawn.is_first)
+    }
+
+    /// What the prompt asks for. Of a text it is not known how many tokens it has.
+    fn asked(&self, drawn: &DrawnPrompt) -> Asked {
+        let prefix = self.prefix(drawn).map_or(0, |prefix| prefix.tokens);
+        let input = if drawn.tokens > 0 { prefix + drawn.tokens } else { 0 };
+        Asked { input, prefix, output: 0 }
     }
 
     /// Appends all messages of a row as a JSON list.
@@ -191,10 +286,4 @@ fn append_blocks(tokens: u32, blocks: &[u64], size: u32, out: &mut Vec<u8>) {
         words::append(&mut Rng::with_seed(mix64(BLOCK_DRAWS, *block, 0)), words, true, out);
         left -= words;
     }
-}
-
-/// What stands between the quotes of a JSON string.
-fn json_content(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
-    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
 }

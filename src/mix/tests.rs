@@ -15,7 +15,9 @@ fn kind(name: &str, weight: u32) -> Kind {
         path: "/openai/v1/chat/completions".to_owned(),
         models: Api::OpenaiChat.models().iter().map(|&model| model.to_owned()).collect(),
         prompt: Prompt::texts(builtin_prompts("medium").expect("built in")),
-        max_tokens: Some((50, 200)),
+        model_weights: Vec::new(),
+        max_tokens: Some(Tokens::Uniform { min: 50, max: 200 }),
+        exact: false,
         body: serde_json::Map::new(),
         headers: Vec::new(),
         timeouts: Timeouts { connect: Nanos(1), first_byte: Nanos(1), stall: Nanos(1), total: Nanos(1) },
@@ -105,7 +107,7 @@ fn a_request_to_the_letter() {
     let kind = Kind {
         models: vec!["gpt-5".to_owned()],
         prompt: Prompt::texts(vec!["Hi".to_owned()]),
-        max_tokens: Some((20, 20)),
+        max_tokens: Some(Tokens::fixed(20)),
         headers: vec![("X-Run".to_owned(), "7".to_owned())],
         ..kind("chat", 1)
     };
@@ -131,7 +133,7 @@ fn a_websocket_is_asked_for_and_then_asked() {
         websocket: true,
         models: vec!["gpt-5".to_owned()],
         prompt: Prompt::texts(vec!["Hi".to_owned()]),
-        max_tokens: Some((20, 20)),
+        max_tokens: Some(Tokens::fixed(20)),
         headers: vec![("X-Run".to_owned(), "7".to_owned()), ("connection".to_owned(), "close".to_owned())],
         ..kind("ws", 1)
     };
@@ -266,7 +268,8 @@ fn texts_that_need_escaping_arrive_as_they_are() {
 
 #[test]
 fn token_limits_reach_both_ends_and_may_be_absent() {
-    let writer = writer(&[Kind { max_tokens: Some((9, 11)), ..kind("chat", 1) }], &envelope(), 3);
+    let writer =
+        writer(&[Kind { max_tokens: Some(Tokens::Uniform { min: 9, max: 11 }), ..kind("chat", 1) }], &envelope(), 3);
     let mut limits: Vec<u64> =
         (0..100).map(|i| seen(&writer, i, 0).json()["max_tokens"].as_u64().expect("a number")).collect();
     limits.sort_unstable();
@@ -328,7 +331,7 @@ fn nothing_is_allocated_once_warm() {
 }
 
 fn of_words(tokens: u32) -> Kind {
-    Kind { prompt: Prompt { source: PromptSource::Words(tokens), distinct: false }, ..kind("words", 1) }
+    Kind { prompt: Prompt::of(PromptSource::Words(Tokens::fixed(tokens))), ..kind("words", 1) }
 }
 
 #[test]
@@ -344,7 +347,8 @@ fn words_are_written_into_the_request_and_its_length_is_right() {
             prompts.insert(prompt);
             let mut request = Request::default();
             writer.write(0, 3, iteration, None, &mut request);
-            assert_eq!(request.asked, Asked { input: tokens });
+            assert_eq!((request.asked.input, request.asked.prefix), (tokens, 0));
+            assert_eq!(body["max_tokens"], request.asked.output);
         }
         assert!(prompts.len() == 50 || tokens == 1, "{tokens}: {}", prompts.len());
     }

@@ -4,7 +4,7 @@
 use super::limits;
 use super::request_defaults::RequestDefaults;
 use crate::api::Api;
-use crate::mix::{BehaviorMix, Kind, Mix, Prompt, Timeouts};
+use crate::mix::{BehaviorMix, Kind, Mix, Prompt, Timeouts, Tokens};
 
 /// Token limit of a question that only wants to see whether there is an answer.
 const FEW_TOKENS: u32 = 16;
@@ -76,7 +76,9 @@ fn endpoint(api: Api, way: Way, defaults: &RequestDefaults<'_>) -> Kind {
         path: api.path().to_owned(),
         models,
         prompt: Prompt::texts(if api.takes_prompt() { vec!["Hi".to_owned()] } else { Vec::new() }),
-        max_tokens: api.generates().then_some((FEW_TOKENS, FEW_TOKENS)),
+        model_weights: Vec::new(),
+        max_tokens: api.generates().then(|| Tokens::fixed(FEW_TOKENS)),
+        exact: false,
         body: serde_json::Map::new(),
         headers: Vec::new(),
         timeouts: Timeouts { connect: limit, first_byte: limit, stall: limit, total: limit },

@@ -36,6 +36,12 @@ pub const MAX_PROMPT_BYTES: usize = 4 << 20;
 pub const MAX_PROMPTS_BYTES: usize = 64 << 20;
 /// Words of one prompt: the largest window of a model, and 8 MB for each connection.
 pub const MAX_PROMPT_TOKENS: u32 = 1_000_000;
+/// Pairs of lengths in a file: 8 MB.
+pub const MAX_PAIRS: usize = 1_000_000;
+/// Different prefixes of one kind of request.
+pub const MAX_GROUPS: u32 = 1_000_000;
+/// Exponent of a Zipf distribution: beyond it, only the first is ever drawn.
+pub const MAX_EXPONENT: f64 = 10.0;
 /// Token limit of a request: beyond every model's window.
 pub const MAX_TOKENS: u32 = 10_000_000;
 /// Memory that the rows of data sets and traces may take, unless `--dataset-memory` says otherwise.

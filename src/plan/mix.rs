@@ -1,15 +1,17 @@
 //! The mix: kinds of request as written → [`Mix`].
 
+mod prompt;
+
 use super::behavior::behaviors;
 use super::conversation::conversation;
 use super::dataset::RowsOf;
-use super::profile::{MaxTokens, NamedTimeouts, ProfileFile, Request, Timeout, WrittenPrompt};
-use super::request_defaults::{Choice, PATH, RequestDefaults, is_model, is_path};
+use super::profile::{NamedTimeouts, ProfileFile, Request, Timeout};
+use super::request_defaults::{Choice, PATH, RequestDefaults, is_path};
 use super::rows::RowSource;
 use super::source::Changed;
 use super::{Given, Overrides, PlanError, Read, headers, limits};
 use crate::api::{Api, Method};
-use crate::mix::{self, Kind, Mix, Prompt, PromptSource, Timeouts};
+use crate::mix::{Kind, Mix, Prompt, PromptSource, Timeouts};
 use crate::units::Nanos;
 use std::path::Path;
 use std::sync::Arc;
@@ -60,7 +62,10 @@ pub(super) fn mix(
                         "cannot be used with a data set or a trace, whose rows are whole requests",
                     ));
                 }
-                kind.prompt = Prompt { source: PromptSource::Rows(Arc::clone(&source.rows)), distinct: false };
+                if kind.prompt.prefix.is_some() {
+                    return Err(row.error("prefix", "cannot be used with a data set or a trace, whose rows say it all"));
+                }
+                kind.prompt = Prompt::of(PromptSource::Rows(Arc::clone(&source.rows)));
                 sources.push(source);
             }
             kinds.push(kind);
@@ -150,16 +155,20 @@ impl Row<'_> {
         }
         let weight = self.written.whole(&self.at("weight"), request.weight, 0..=u64::from(limits::MAX_WEIGHT))?;
         let path = self.path(api)?;
+        let (models, model_weights) = self.models(api, &path)?;
+        let (max_tokens, exact) = self.output(api)?;
         Ok(Kind {
             name: self.name()?,
             weight: weight.unwrap_or(1) as u32,
             api,
             stream: request.stream || request.websocket,
             websocket: request.websocket && api.has_websocket(),
-            models: self.models(api, &path)?,
+            models,
+            model_weights,
             path,
             prompt: self.prompt(api, folder, read)?,
-            max_tokens: self.max_tokens(api)?,
+            max_tokens,
+            exact,
             body: self.body(api)?,
             headers: self.headers()?,
             timeouts: self.timeouts(timeout)?,
@@ -192,117 +201,6 @@ impl Row<'_> {
             return Ok(path.clone());
         }
         Err(self.error("path", format!("invalid value '{}': expected {PATH}", path.escape_debug())))
-    }
-
-    fn models(&self, api: Api, path: &str) -> Result<Vec<String>, PlanError> {
-        if !api.takes_prompt() && !path.contains(limits::MODEL_HOLE) {
-            return match self.request.model {
-                None => Ok(Vec::new()),
-                Some(_) => Err(self.error("model", format!("{} takes no model: expected no `model`", api.name()))),
-            };
-        }
-        if let Some(model) = self.defaults.model(api) {
-            return Ok(vec![model.to_owned()]);
-        }
-        let Some(model) = &self.request.model else {
-            return Ok(api.models().iter().map(|&model| model.to_owned()).collect());
-        };
-        let models = model.texts();
-        if models.is_empty() || models.len() > limits::MAX_MODELS || !models.iter().all(|model| is_model(model)) {
-            let most = limits::MAX_MODELS;
-            return Err(self.error("model", format!("is empty or no name: expected 1 to {most} names of models")));
-        }
-        Ok(models.to_vec())
-    }
-
-    fn prompt(&self, api: Api, folder: &Path, read: &mut Read<'_>) -> Result<Prompt, PlanError> {
-        if self.request.prompt.is_some() && self.request.dataset.is_some() {
-            return Err(self.error("dataset", "cannot be used together with `prompt`: expected one of them"));
-        }
-        if !api.takes_prompt() {
-            return match self.request.prompt {
-                None => Ok(Prompt::texts(Vec::new())),
-                Some(_) => Err(self.error("prompt", format!("{} takes no prompt: expected no `prompt`", api.name()))),
-            };
-        }
-        match &self.request.prompt {
-            None => self.texts(&["@medium".to_owned()], folder, read).map(Prompt::texts),
-            Some(WrittenPrompt::One(text)) => self.texts(std::slice::from_ref(text), folder, read).map(Prompt::texts),
-            Some(WrittenPrompt::More(texts)) => self.texts(texts, folder, read).map(Prompt::texts),
-            Some(WrittenPrompt::Words(words)) => {
-                let limits = 1..=u64::from(limits::MAX_PROMPT_TOKENS);
-                let tokens = self.written.whole(&self.at("prompt.tokens"), Some(words.tokens), limits)?;
-                Ok(Prompt { source: PromptSource::Words(tokens.unwrap_or(1) as u32), distinct: false })
-            }
-        }
-    }
-
-    fn texts(&self, written: &[String], folder: &Path, read: &mut Read<'_>) -> Result<Vec<String>, PlanError> {
-        let mut prompts = Vec::new();
-        for text in written {
-            match text.strip_prefix('@') {
-                None => prompts.push(text.clone()),
-                Some(name) => match mix::builtin_prompts(name) {
-                    Some(set) => prompts.extend(set),
-                    None => prompts.extend(self.prompt_file(name, folder, read)?),
-                },
-            }
-        }
-        if prompts.is_empty() || prompts.iter().any(String::is_empty) {
-            return Err(self
-                .error("prompt", "is empty: expected a prompt, a list of them, @short, @medium, @long or @file.txt"));
-        }
-        let longest = prompts.iter().map(String::len).max().unwrap_or_default();
-        let all: usize = prompts.iter().map(String::len).sum();
-        if prompts.len() > limits::MAX_PROMPTS || longest > limits::MAX_PROMPT_BYTES || all > limits::MAX_PROMPTS_BYTES
-        {
-            let (most, each, bytes) = (limits::MAX_PROMPTS, limits::MAX_PROMPT_BYTES, limits::MAX_PROMPTS_BYTES);
-            let problem =
-                format!("is too much: expected at most {most} prompts of {each} bytes each, {bytes} bytes in all");
-            return Err(self.error("prompt", problem));
-        }
-        Ok(prompts)
-    }
-
-    /// One prompt a line; blank lines are none.
-    fn prompt_file(&self, name: &str, folder: &Path, read: &mut Read<'_>) -> Result<Vec<String>, PlanError> {
-        if name.is_empty() {
-            return Err(self.error("prompt", "`@` alone names nothing: expected @short, @medium, @long or @file.txt"));
-        }
-        let path = folder.join(name);
-        let text = read.text(&path).map_err(|error| {
-            let shown = path.display();
-            let problem =
-                format!("cannot read {shown}: {error}; expected @short, @medium, @long or a file beside the profile");
-            self.error("prompt", problem)
-        })?;
-        let prompts: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-        if prompts.is_empty() {
-            return Err(self.error("prompt", format!("{} has no prompts: expected one a line", path.display())));
-        }
-        Ok(prompts)
-    }
-
-    fn max_tokens(&self, api: Api) -> Result<Option<(u32, u32)>, PlanError> {
-        let Some(written) = &self.request.max_tokens else { return Ok(None) };
-        if !api.generates() {
-            let problem = format!("{} generates no tokens: expected no `max_tokens`", api.name());
-            return Err(self.error("max_tokens", problem));
-        }
-        let number = |key: &str, n| {
-            self.written.whole(&self.at(key), Some(n), 1..=u64::from(limits::MAX_TOKENS)).map(|n| n.unwrap_or(1) as u32)
-        };
-        match written {
-            MaxTokens::Fixed(n) => number("max_tokens", *n).map(|n| Some((n, n))),
-            MaxTokens::Drawn(range) => {
-                let (min, max) = (number("max_tokens.min", range.min)?, number("max_tokens.max", range.max)?);
-                if min > max {
-                    let problem = format!("min {min} is above max {max}: expected min ≤ max");
-                    return Err(self.error("max_tokens", problem));
-                }
-                Ok(Some((min, max)))
-            }
-        }
     }
 
     fn body(&self, api: Api) -> Result<serde_json::Map<String, serde_json::Value>, PlanError> {

@@ -22,6 +22,7 @@ pub mod overrides;
 mod phases;
 mod presentation;
 pub mod profile;
+mod prompt_cache;
 mod request_defaults;
 pub mod resolve;
 mod rows;
@@ -52,7 +53,9 @@ pub use tuning::Tuning;
 
 pub use crate::api::Api;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime, Trace};
-pub use crate::mix::{After, BehaviorMix, Conversation, Kind, Leave, Mix, Prompt, PromptSource, Secret, Timeouts};
+pub use crate::mix::{
+    After, BehaviorMix, Bell, Conversation, Kind, Leave, Mix, Prefix, Prompt, PromptSource, Secret, Timeouts, Tokens,
+};
 pub use crate::net::access::{Roots, Tls};
 pub use crate::net::{Access, Target};
 pub use crate::server::{Source, Spec};

@@ -5,8 +5,13 @@
 //! file in `profiles/` and a line in [`BUILT_IN`].
 
 mod files;
+mod prompt;
 
 pub use files::{Dataset, Trace, TraceColumns};
+pub use prompt::{
+    TokenRange, WrittenBell, WrittenDistribution, WrittenModel, WrittenOutput, WrittenPrefix, WrittenPrompt,
+    WrittenTokens,
+};
 
 use super::source::Origin;
 use super::{PlanError, limits};
@@ -170,12 +175,18 @@ pub struct Request {
     /// Instead of the API's own path.
     pub path: Option<String>,
     /// Models to draw from.
-    pub model: Option<OneOrMore>,
-    /// Prompts to draw from.
+    pub model: Option<WrittenModel>,
+    /// Prompts to draw from, or their lengths.
     pub prompt: Option<WrittenPrompt>,
     /// A file of prompts or bodies, in place of `prompt`.
     pub dataset: Option<Dataset>,
+    /// What stands before each prompt and is shared.
+    pub prefix: Option<WrittenPrefix>,
+    /// Whether the server's prompt cache shall find the beginnings of prompts.
+    pub prompt_cache: Option<String>,
     pub max_tokens: Option<MaxTokens>,
+    /// How long the answer shall be.
+    pub output: Option<WrittenOutput>,
     pub timeout: Option<Timeout>,
     /// Its users go on with what was said before.
     pub conversation: Option<Conversation>,
@@ -239,35 +250,12 @@ impl OneOrMore {
     }
 }
 
-/// What is asked: texts, or so many words of one token each.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "expected a string, a list of strings, or { tokens = 512 }")]
-pub enum WrittenPrompt {
-    One(String),
-    More(Vec<String>),
-    Words(WrittenWords),
-}
-
-/// Words of one token each.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WrittenWords {
-    pub tokens: i64,
-}
-
 /// A token limit: always the same, or drawn.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged, expecting = "expected an integer, or { min = 50, max = 200 }")]
 pub enum MaxTokens {
     Fixed(i64),
     Drawn(TokenRange),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenRange {
-    pub min: i64,
-    pub max: i64,
 }
 
 /// When users leave before the end, and how many.

@@ -2,10 +2,11 @@
 //! and `--model` put in its place.
 
 use super::overrides::either;
+use super::prompt_cache::Cache;
 use super::target::Endpoint;
-use super::{Given, Overrides, PlanError};
+use super::{Given, Overrides, PlanError, limits};
 use crate::api::Api;
-use crate::mix::Kind;
+use crate::mix::{Kind, Tokens};
 
 /// The name that stands for every API that generates, as far as the server has it.
 const AUTO: &str = "auto";
@@ -51,6 +52,9 @@ pub(super) struct RequestDefaults<'a> {
     api: Option<(Choice, &'a Given)>,
     path: Option<&'a Given>,
     model: Option<&'a Given>,
+    input_tokens: Option<(Tokens, &'a Given)>,
+    output_tokens: Option<(Tokens, &'a Given)>,
+    prompt_cache: Option<(Cache, &'a Given)>,
 }
 
 impl<'a> RequestDefaults<'a> {
@@ -77,7 +81,31 @@ impl<'a> RequestDefaults<'a> {
         if let Some(model) = overrides.one("model").filter(|model| !is_model(&model.value)) {
             return Err(model.bad("the name of a model"));
         }
-        Ok(Self { api, path, model: overrides.one("model") })
+        let cache = |given: &'a Given| Cache::given(given).map(|cache| (cache, given));
+        let tokens = |given: Option<&'a Given>, most| given.map(|given| Ok((tokens(given, most)?, given))).transpose();
+        Ok(Self {
+            api,
+            path,
+            model: overrides.one("model"),
+            input_tokens: tokens(overrides.one("input_tokens"), limits::MAX_PROMPT_TOKENS)?,
+            output_tokens: tokens(overrides.one("output_tokens"), limits::MAX_TOKENS)?,
+            prompt_cache: overrides.one("prompt_cache").map(cache).transpose()?,
+        })
+    }
+
+    /// The length of prompts instead of the profile's prompts.
+    pub(super) fn input_tokens(&self, api: Api) -> Option<Tokens> {
+        self.input_tokens.filter(|_| api.generates()).map(|(tokens, _)| tokens)
+    }
+
+    /// The token limit of answers instead of the profile's.
+    pub(super) fn output_tokens(&self, api: Api) -> Option<Tokens> {
+        self.output_tokens.filter(|_| api.generates()).map(|(tokens, _)| tokens)
+    }
+
+    /// Whether prompts repeat, whatever the profile says.
+    pub(super) fn prompt_cache(&self) -> Option<Cache> {
+        self.prompt_cache.map(|(cache, _)| cache)
     }
 
     /// The API instead of the one as written. None: the request is left out, since it is one of the
@@ -126,8 +154,34 @@ impl<'a> RequestDefaults<'a> {
         let spoken = self.api.map(|(_, given)| given).filter(|_| api.generates());
         let path = self.path.filter(|_| self.path(api).is_some());
         let model = self.model.filter(|_| self.model(api).is_some());
-        [("api", spoken), ("path", path), ("model", model)].into_iter().filter_map(|(key, given)| Some((key, given?)))
+        let of_tokens = |given: Option<(Tokens, &'a Given)>| given.map(|(_, given)| given).filter(|_| api.generates());
+        let cache = self.prompt_cache.map(|(_, given)| given).filter(|_| api.takes_prompt());
+        [
+            ("api", spoken),
+            ("path", path),
+            ("model", model),
+            ("prompt", of_tokens(self.input_tokens)),
+            ("max_tokens", of_tokens(self.output_tokens)),
+            ("output", of_tokens(self.output_tokens)),
+            ("prompt_cache", cache),
+        ]
+        .into_iter()
+        .filter_map(|(key, given)| Some((key, given?)))
     }
+}
+
+/// `512` or `16..4096`.
+fn tokens(given: &Given, most: u32) -> Result<Tokens, PlanError> {
+    let limits = 1..=u64::from(most);
+    let part = |text: &str| given.part(text, |given| given.whole(&limits)).map(|n| n as u32);
+    let Some((min, max)) = given.value.split_once("..") else {
+        return given.whole(&limits).map(|n| Tokens::fixed(n as u32));
+    };
+    let (min, max) = (part(min)?, part(max)?);
+    if min > max {
+        return Err(given.bad("MIN..MAX with MIN at most MAX, such as 16..4096"));
+    }
+    Ok(Tokens::Uniform { min, max })
 }
 
 /// What a path has to be.

@@ -6,7 +6,7 @@ use super::profile::ProfileFile;
 use super::source::{Changed, Origin};
 use super::{Plan, is_secret};
 use crate::load::{Arrivals, Shape, ThinkTime};
-use crate::mix::{After, BehaviorMix, Conversation, Kind, PromptSource};
+use crate::mix::{After, BehaviorMix, Bell, Conversation, Kind, PromptSource, Tokens};
 use crate::server::Source;
 use crate::threshold::Rule;
 use crate::units::{Nanos, plural};
@@ -157,6 +157,24 @@ fn add_shape(list: &mut Listing<'_>, shape: &Shape) {
     }
 }
 
+/// With their unit.
+fn many(count: Tokens) -> String {
+    count.as_fixed().map_or_else(|| format!("{} tokens", tokens(count)), |n| plural(n, "token"))
+}
+
+fn tokens(tokens: Tokens) -> String {
+    match tokens {
+        Tokens::Uniform { min, max } if min == max => min.to_string(),
+        Tokens::Uniform { min, max } => format!("{min}..{max}"),
+        Tokens::Normal(bell) => self::bell("normal", bell),
+        Tokens::Lognormal(bell) => self::bell("lognormal", bell),
+    }
+}
+
+fn bell(name: &str, bell: Bell) -> String {
+    format!("{name}, mean {}, stddev {}, {}..{}", bell.mean, bell.stddev, bell.min, bell.max)
+}
+
 fn add_stages(list: &mut Listing<'_>, stages: &[crate::load::Stage]) {
     // Every stage has the source of the whole list: a profile or flag replaces all of them.
     let origin = list.changed.get("stages").cloned().unwrap_or_else(|| list.written.origin("stages"));
@@ -188,7 +206,8 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
         list.add(&at("websocket"), kind.websocket.to_string());
     }
     if !kind.models.is_empty() {
-        list.add(&at("model"), kind.models.join(", "));
+        let alike = if kind.model_weights.is_empty() { "" } else { ", by weight" };
+        list.add(&at("model"), format!("{}{alike}", kind.models.join(", ")));
     }
     match &kind.prompt.source {
         PromptSource::Texts(texts) => match texts.as_slice() {
@@ -201,10 +220,22 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
             let origin = list.changed.get(&at("dataset")).cloned().unwrap_or_else(|| list.written.origin(&key));
             list.add_from(&at("dataset"), plural(rows.len(), "row"), origin);
         }
-        PromptSource::Words(tokens) => list.add(&at("prompt"), plural(*tokens, "token")),
+        PromptSource::Words(count) => list.add(&at("prompt"), many(*count)),
+        PromptSource::Pairs(pairs) => list.add(&at("prompt"), format!("tokens of {}", plural(pairs.len(), "pair"))),
+        PromptSource::Prose(count) => list.add(&at("prompt"), format!("prose, about {}", many(*count))),
     }
-    if let Some((min, max)) = kind.max_tokens {
-        list.add(&at("max_tokens"), if min == max { min.to_string() } else { format!("{min}..{max}") });
+    if let Some(prefix) = kind.prompt.prefix {
+        let value =
+            format!("{}, {}, zipf {}", plural(prefix.tokens, "token"), plural(prefix.groups, "group"), prefix.zipf);
+        list.add(&at("prefix"), value);
+    }
+    if kind.api.takes_prompt() {
+        list.add(&at("prompt_cache"), if kind.prompt.distinct { "miss" } else { "as the prompts are" });
+    }
+    if let Some(limit) = kind.max_tokens {
+        let written = list.written.origin(&at("output"));
+        let key = if written == Origin::Default { "max_tokens" } else { "output" };
+        list.add(&at(key), format!("{}{}", tokens(limit), if kind.exact { ", exactly" } else { "" }));
     }
     if !kind.body.is_empty() {
         // Names only: a field may hold anything, a user's key included.

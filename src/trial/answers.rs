@@ -1,4 +1,4 @@
-//! `--debug-response`: the answers to the first requests of a test, before it is measured. Secrets
+//! `--debug-response`: answers to requests like those of a test, before it is measured. Secrets
 //! are hidden.
 
 use super::error::TrialError;
@@ -15,7 +15,7 @@ const MAX_SHOWN_BYTES: usize = 16 * 1024;
 const ANSWER_TIMEOUT: Nanos = Nanos::from_secs(10);
 
 impl Ready {
-    /// Sends the first `n` requests of the test and shows what comes back. A signal ends it.
+    /// Sends `n` requests like those of the test and shows what comes back. A signal ends it.
     pub(crate) fn show_answers(&self, n: u32, err: &mut dyn Write) -> Result<(), TrialError> {
         for i in 0..n {
             match self.show_answer(i, n, err) {
@@ -34,7 +34,9 @@ impl Ready {
         let targets = Targets::of(plan);
         let target = (i % (1 + plan.access.more_targets.len() as u32)) as u16;
         let mut request = Request::default();
-        RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed).write(target, 0, u64::from(i), None, &mut request);
+        // No user of the test has that number: a cache shall not know what is measured.
+        let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed);
+        writer.write(target, u32::MAX, u64::from(i), None, &mut request);
         let kind = plan.mix.kinds.get(usize::from(request.kind)).map_or("", |kind| kind.name.as_str());
         if self.stop().is_signalled() {
             return Err(TrialError::Interrupted);

@@ -40,7 +40,7 @@ impl Measured {
     /// client.
     pub(crate) fn conclude(self) -> Concluded {
         let Self { ready, started_at, run, summary, outside, soak, verdicts, ended } = self;
-        let Ready { plan, server, endpoints, nofile, stop } = ready;
+        let Ready { plan, server, endpoints, nofile, stop, steps: _ } = ready;
         let record = server.leave(&plan, &stop);
         // A signal that comes as late as this has still been sent to end the run. What ended it
         // before that stays the reason.

@@ -20,6 +20,8 @@ pub(crate) struct Ready {
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) stop: Stop,
     pub(super) nofile: u64,
+    /// Steps that were run.
+    pub(super) steps: u64,
 }
 
 /// Finds the targets, finds or starts the server, and asks every endpoint once. A plan that a
@@ -33,7 +35,7 @@ pub(crate) fn prepare(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> R
         Err(TrialError::Interrupted) => {
             say(&TrialError::Interrupted.to_string());
             let (server, endpoints) = (ServerUnderTest::unknown(&as_resolved), Vec::new());
-            Ok(Ready { plan: as_resolved, server, endpoints, stop: setup.stop.clone(), nofile: setup.nofile })
+            Ok(Ready { plan: as_resolved, server, endpoints, stop: setup.stop.clone(), nofile: setup.nofile, steps: 0 })
         }
         ready => ready.map_err(|error| error.redacted(&redactor)),
     }
@@ -50,7 +52,7 @@ fn find_and_ask(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<
     let all = endpoints::ask_each(&plan, &server.client_cores, stop)?;
     let plan = endpoints::without_skipped(plan, &all)?;
     let endpoints = endpoints::judged(&plan, all);
-    Ok(Ready { plan, server, endpoints, stop: stop.clone(), nofile: setup.nofile })
+    Ok(Ready { plan, server, endpoints, stop: stop.clone(), nofile: setup.nofile, steps: 0 })
 }
 
 impl Ready {

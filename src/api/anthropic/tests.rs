@@ -150,16 +150,37 @@ fn a_body_is_what_the_api_wants() {
     let filled = |pieces: &[Piece]| crate::api::tests::filled(pieces);
     let messages = json!([{"role": "user", "content": "say \"hi\""}]);
     assert_eq!(
-        filled(&body(&Ask { stream: true, websocket: false, max_tokens: true, history: None, extra: no })),
+        filled(&body(&Ask {
+            stream: true,
+            websocket: false,
+            max_tokens: true,
+            exact: false,
+            history: None,
+            extra: no
+        })),
         json!({"model": "m", "max_tokens": 50, "messages": messages, "stream": true})
     );
     assert_eq!(
-        filled(&body(&Ask { stream: false, websocket: false, max_tokens: false, history: None, extra: no }))["max_tokens"],
+        filled(&body(&Ask {
+            stream: false,
+            websocket: false,
+            max_tokens: false,
+            exact: false,
+            history: None,
+            extra: no
+        }))["max_tokens"],
         1024,
         "it must be there"
     );
     assert_eq!(
-        filled(&count_body(&Ask { stream: false, websocket: false, max_tokens: false, history: None, extra: no })),
+        filled(&count_body(&Ask {
+            stream: false,
+            websocket: false,
+            max_tokens: false,
+            exact: false,
+            history: None,
+            extra: no
+        })),
         json!({"model": "m", "messages": messages})
     );
 }

@@ -294,7 +294,7 @@ fn a_bill_without_a_sum_is_a_bill() {
 fn filled(stream: bool, max_tokens: bool, extra: &Map<String, Value>) -> Value {
     let mut text = String::new();
     let mut last_was_text = false;
-    for piece in body(&Ask { stream, websocket: false, max_tokens, history: None, extra }) {
+    for piece in body(&Ask { stream, websocket: false, max_tokens, exact: false, history: None, extra }) {
         let is_text = matches!(piece, Piece::Text(_));
         assert!(!(is_text && last_was_text), "texts that meet are one piece");
         last_was_text = is_text;
@@ -356,7 +356,15 @@ fn extra_fields_win() {
     let all = json!({"model": "m", "messages": 1, "stream": 2, "max_tokens": 3});
     assert_eq!(filled(true, true, object(&all)), all);
     assert_eq!(
-        body(&Ask { stream: true, websocket: false, max_tokens: true, history: None, extra: object(&all) }).len(),
+        body(&Ask {
+            stream: true,
+            websocket: false,
+            max_tokens: true,
+            exact: false,
+            history: None,
+            extra: object(&all)
+        })
+        .len(),
         1,
         "nothing is left to be filled in"
     );

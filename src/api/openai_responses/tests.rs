@@ -147,7 +147,14 @@ fn a_plain_answer_is_checked() {
 fn a_body_is_what_the_api_wants() {
     let filled = |stream, max_tokens, extra: &Value| {
         let extra: &Map<_, _> = extra.as_object().expect("an object");
-        crate::api::tests::filled(&body(&Ask { stream, websocket: false, max_tokens, history: None, extra }))
+        crate::api::tests::filled(&body(&Ask {
+            stream,
+            websocket: false,
+            max_tokens,
+            exact: false,
+            history: None,
+            extra,
+        }))
     };
     assert_eq!(
         filled(true, true, &json!({})),

@@ -14,7 +14,7 @@ use crate::engine::channels::{Ended, Inbox, Outbox};
 use crate::engine::script::{Act, Heard, World};
 use crate::load::{Shape, Stage, ThinkTime};
 use crate::metrics::{Counter, Failure, Summary, Tally, Trend};
-use crate::mix::{After, BehaviorMix, Kind, Leave, Mix, Prompt, SlowReader, Timeouts};
+use crate::mix::{After, BehaviorMix, Kind, Leave, Mix, Prompt, SlowReader, Timeouts, Tokens};
 use crate::net::Target;
 use crate::plan::Tuning;
 use std::cell::{Cell, RefCell};
@@ -38,7 +38,9 @@ fn kind(name: &str, stream: bool) -> Kind {
         path: Api::OpenaiChat.path().to_owned(),
         models: vec!["gpt-5".to_owned()],
         prompt: Prompt::texts(vec!["Hello".to_owned()]),
-        max_tokens: Some((10, 10)),
+        model_weights: Vec::new(),
+        max_tokens: Some(Tokens::fixed(10)),
+        exact: false,
         body: serde_json::Map::new(),
         headers: Vec::new(),
         timeouts: Timeouts { connect: ms(400), first_byte: ms(700), stall: ms(200), total: ms(2_000) },

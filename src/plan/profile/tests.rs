@@ -51,7 +51,7 @@ fn every_form_of_every_key_is_read() {
     let request = &profile.requests[0];
     assert_eq!(request.max_tokens, Some(MaxTokens::Drawn(TokenRange { min: 1, max: 2 })));
     assert_eq!(request.timeout, Some(Timeout::Total("9s".to_owned())));
-    assert_eq!(request.model.as_ref().map(OneOrMore::texts), Some(&["m".to_owned(), "n".to_owned()][..]));
+    assert_eq!(request.model, Some(WrittenModel::More(vec!["m".to_owned(), "n".to_owned()])));
     assert!(matches!(profile.timeout, Some(Timeout::Named(_))));
 }
 
@@ -80,7 +80,7 @@ fn every_mistake_is_named_with_file_line_and_key() {
         (with("stream = \"yes\""), "my.toml:7: requests[0].stream: invalid type: string \"yes\", expected a boolean"),
         (with("wieght = 1"), "my.toml:7: requests[0].wieght: unknown field `wieght`, expected one of `name`, `weight`"),
         (with("max_tokens = \"many\""), "my.toml:7: requests[0].max_tokens: expected an integer, or { min"),
-        (with("model = 5"), "my.toml:7: requests[0].model: expected a string or a list of strings"),
+        (with("model = 5"), "my.toml:7: requests[0].model: expected a string, a list of strings, a list of {"),
         (with("headers = { A = 5 }"), "my.toml:7: requests[0].headers.A: invalid type: integer `5`, expected a string"),
         (with("body = 5"), "my.toml:7: requests[0].body: invalid type: integer `5`, expected a table"),
         (with("[thresholds]\nttft = 5"), "my.toml:8: thresholds.ttft: expected a threshold like"),

@@ -8,7 +8,7 @@ mod written;
 use super::*;
 use crate::api::Api;
 use crate::load::{Shape, Stage};
-use crate::mix::{self, Prompt, PromptSource, Secret, Timeouts};
+use crate::mix::{self, Bell, Prefix, Prompt, PromptSource, Secret, Timeouts, Tokens};
 use crate::plan::Output;
 use crate::plan::overrides::overrides;
 use crate::plan::profile::BUILT_IN;
@@ -37,6 +37,8 @@ fn file(text: &str, overrides: &Overrides) -> Result<Plan, PlanError> {
     resolve("dir/my.toml", overrides, &mut |path: &Path| match path.to_str() {
         Some("dir/my.toml") => Ok(text.to_owned()),
         Some("dir/prompts.txt") => Ok("first\n\n  second  \r\nthird".to_owned()),
+        Some("dir/pairs.csv") => Ok("input,output\n10,20\n\n 30 , 40 \n".to_owned()),
+        Some("dir/bad.csv") => Ok("input,output\n10,20\n7;9\n".to_owned()),
         Some("dir/blank.txt") => Ok("\n \n".to_owned()),
         _ => Err(no_such_file()),
     })

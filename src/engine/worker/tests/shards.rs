@@ -5,6 +5,7 @@
 use super::*;
 use crate::load::{Arrivals, OnFull, Spacing};
 use crate::metrics::summary::Group;
+use crate::mix::{Prefix, PromptSource};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -94,7 +95,10 @@ proptest! {
         let mut whole = plan(shape, false);
         whole.mix.kinds = vec![kind("plain", false), kind("stream", true)];
         for kind in &mut whole.mix.kinds {
-            kind.max_tokens = Some((1, 1_000_000));
+            kind.max_tokens = Some(Tokens::Uniform { min: 1, max: 1_000_000 });
+            // Requests of lengths that differ, so that any that is another's would be seen.
+            kind.prompt.source = PromptSource::Words(Tokens::Uniform { min: 1, max: 50 });
+            kind.prompt.prefix = Some(Prefix { tokens: 7, groups: 3, zipf: 1.0 });
         }
         (whole.seed, whole.warmup) = (seed, ms(warmup));
         if whole.shape.arrivals().is_none() {

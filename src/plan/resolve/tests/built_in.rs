@@ -2,6 +2,18 @@
 
 use super::*;
 
+fn range(tokens: Tokens) -> (u32, u32) {
+    match tokens {
+        Tokens::Uniform { min, max } => (min, max),
+        Tokens::Normal(bell) | Tokens::Lognormal(bell) => panic!("{bell:?}"),
+    }
+}
+
+/// A built-in set, each of whose prompts opens with words of its own.
+fn distinct(name: &str) -> Prompt {
+    Prompt { distinct: true, ..Prompt::texts(mix::builtin_prompts(name).expect(name)) }
+}
+
 fn plan(name: &str) -> Plan {
     run(name, &Overrides::default()).unwrap_or_else(|e| panic!("{name}: {e}")).plan
 }
@@ -82,7 +94,7 @@ fn every_profile_has_its_mix_and_think_time() {
     ] {
         let plan = plan(name);
         let kinds: Vec<_> =
-            plan.mix.kinds.iter().map(|k| (k.name.as_str(), k.weight, k.stream, k.max_tokens)).collect();
+            plan.mix.kinds.iter().map(|k| (k.name.as_str(), k.weight, k.stream, k.max_tokens.map(range))).collect();
         assert_eq!(&kinds, mix, "{name}");
         assert_eq!((plan.think_time.min, plan.think_time.max), (Nanos::from_millis(min), Nanos::from_millis(max)));
     }
@@ -93,11 +105,11 @@ fn models_prompts_and_timeouts_of_the_mixes() {
     let load = plan("load");
     let chat = &load.mix.kinds[0];
     assert_eq!(chat.models, Api::OpenaiChat.models());
-    assert_eq!(Some(&chat.prompt), mix::builtin_prompts("medium").map(Prompt::texts).as_ref());
+    assert_eq!(chat.prompt, distinct("medium"));
     assert_eq!((chat.timeouts.total, chat.timeouts.connect), (secs(60), secs(10)));
     let fast = plan("high-concurrency");
     let [plain, stream, health, _] = &fast.mix.kinds[..] else { panic!("four kinds") };
-    assert_eq!((plain.prompt.clone(), plain.timeouts.total), (Prompt::texts(vec!["Hi".to_owned()]), secs(30)));
+    assert_eq!((plain.prompt.clone(), plain.timeouts.total), (distinct("short"), secs(30)));
     assert_eq!((stream.timeouts.total, health.timeouts.total), (secs(60), secs(60)));
     assert!(health.prompt == Prompt::texts(Vec::new()) && health.models.is_empty());
     let model = plan("smoke").mix.kinds.pop().expect("six kinds");

@@ -178,3 +178,29 @@ fn a_whole_endpoint_as_the_target_is_taken_as_one_and_said() {
     assert!(two("http://g/v2/responses").expect_err("another").to_string().contains("the first target does not name"));
     assert!(two("http://g").expect_err("none").to_string().contains("the first target does not name"));
 }
+
+#[test]
+fn flags_say_how_many_tokens_prompts_and_answers_have() {
+    let with = |id: &str, value: &str| {
+        let name = id.replace('_', "-");
+        Overrides::default().with(id, [Given::flag(&name, value)])
+    };
+    let kinds = |overrides: &Overrides| run("smoke", overrides).map(|resolved| resolved.plan.mix.kinds);
+    let input = kinds(&with("input_tokens", "512")).expect("fine");
+    let source = PromptSource::Words(Tokens::fixed(512));
+    assert!(input.iter().all(|kind| !kind.api.generates() || kind.prompt == Prompt::of(source.clone())));
+    assert_eq!(input.last().map(|kind| &kind.prompt), Some(&Prompt::texts(Vec::new())), "a model is asked for nothing");
+    let output = kinds(&with("output_tokens", "16..32")).expect("fine");
+    assert_eq!(output[0].max_tokens, Some(Tokens::Uniform { min: 16, max: 32 }));
+    let cache = |word| kinds(&with("prompt_cache", word)).expect("fine")[0].prompt.distinct;
+    assert!(cache("miss") && !cache("hit"));
+    for (id, value, expected) in [
+        ("input_tokens", "0", "--input-tokens: expected an integer from 1 to 1000000"),
+        ("input_tokens", "9..2", "--input-tokens: expected MIN..MAX with MIN at most MAX"),
+        ("output_tokens", "5..", "--output-tokens: expected an integer from 1 to 10000000 where a part is empty"),
+        ("prompt_cache", "on", "--prompt-cache: expected hit or miss"),
+    ] {
+        let error = kinds(&with(id, value)).expect_err(value).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}

@@ -25,13 +25,56 @@ fn a_missing_file_is_named() {
 fn prompts_come_from_sets_and_files() {
     let prompts = |line: &str| match fine(&format!("{FLAT}{CHAT}{line}\n")).mix.kinds[0].prompt.source.clone() {
         PromptSource::Texts(texts) => texts,
-        words @ (PromptSource::Words(_) | PromptSource::Rows(_)) => panic!("{words:?}"),
+        other @ (PromptSource::Words(_) | PromptSource::Pairs(_) | PromptSource::Prose(_) | PromptSource::Rows(_)) => {
+            panic!("{other:?}")
+        }
     };
     assert_eq!(prompts("prompt = \"Hi\""), ["Hi"]);
     assert_eq!(prompts("prompt = [\"a\", \"b\"]"), ["a", "b"]);
     assert_eq!(prompts("prompt = \"@prompts.txt\""), ["first", "second", "third"]);
     assert_eq!(Some(prompts("prompt = \"@long\"")), mix::builtin_prompts("long"));
     assert_eq!(prompts("prompt = [\"Hi\", \"@prompts.txt\"]").len(), 4);
+}
+
+#[test]
+fn prompts_are_so_many_tokens_with_a_prefix_and_answers_too() {
+    let kind = |lines: &str| fine(&format!("{FLAT}{CHAT}{lines}\n")).mix.kinds.remove(0);
+    let source = |written: &str| kind(&format!("prompt = {{ tokens = {written} }}")).prompt.source;
+    let bell = |mean, stddev, min, max| Bell { mean, stddev, min, max };
+    assert_eq!(source("512"), PromptSource::Words(Tokens::fixed(512)));
+    assert_eq!(source("{ min = 2, max = 9 }"), PromptSource::Words(Tokens::Uniform { min: 2, max: 9 }));
+    assert_eq!(
+        source("{ uniform = { min = 2, max = 9 }, min = 4 }"),
+        PromptSource::Words(Tokens::Uniform { min: 4, max: 9 })
+    );
+    assert_eq!(
+        source("{ normal = { mean = 512, stddev = 128.5 }, min = 16, max = 4096 }"),
+        PromptSource::Words(Tokens::Normal(bell(512.0, 128.5, 16, 4096)))
+    );
+    assert_eq!(
+        source("{ lognormal = { mean = 512, stddev = 128 } }"),
+        PromptSource::Words(Tokens::Lognormal(bell(512.0, 128.0, 1, limits::MAX_PROMPT_TOKENS)))
+    );
+    assert_eq!(source("{ file = \"pairs.csv\" }"), PromptSource::Pairs([(10, 20), (30, 40)].into()));
+    assert_eq!(kind("prompt = \"@text:99\"").prompt.source, PromptSource::Prose(Tokens::fixed(99)));
+    let all = kind(
+        "prefix = { tokens = 1024, groups = 8, zipf = 1.0 }\noutput = { tokens = { uniform = { min = 64, max = 256 } }, exact = true }\n\
+         model = [{ name = \"base\", weight = 9 }, { name = \"lora-a\" }]",
+    );
+    assert_eq!(all.prompt.prefix, Some(Prefix { tokens: 1024, groups: 8, zipf: 1.0 }));
+    assert_eq!((all.max_tokens, all.exact), (Some(Tokens::Uniform { min: 64, max: 256 }), true));
+    assert_eq!((all.models.join(" "), all.model_weights), ("base lora-a".to_owned(), vec![9, 1]));
+    let ranked = kind("model = { names = [\"a\", \"b\"], zipf = 1.0 }");
+    assert_eq!(ranked.model_weights, mix::zipf(2, 1.0));
+}
+
+#[test]
+fn built_in_prompts_are_distinct_and_the_users_own_are_sent_as_they_are() {
+    let distinct = |lines: &str| fine(&format!("{FLAT}{CHAT}{lines}\n")).mix.kinds[0].prompt.distinct;
+    assert!(distinct("") && distinct("prompt = \"@long\"") && distinct("prompt = \"@text\""));
+    assert!(!distinct("prompt = \"Hi\"") && !distinct("prompt = [\"@long\", \"Hi\"]"));
+    assert!(!distinct("prompt_cache = \"hit\"") && distinct("prompt = \"Hi\"\nprompt_cache = \"miss\""));
+    assert!(!distinct("prompt = { tokens = 5 }"), "words are distinct as they are");
 }
 
 #[test]
@@ -200,6 +243,67 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
         (chat("prompt = \"@\""), "my.toml:7: requests[0].prompt", "names nothing"),
         (chat("prompt = \"@none.txt\""), "my.toml:7: requests[0].prompt", "cannot read dir/none.txt: no such file"),
         (chat("prompt = \"@blank.txt\""), "my.toml:7: requests[0].prompt", "has no prompts"),
+        (chat("prompt = { tokens = 0 }"), "my.toml:7: requests[0].prompt.tokens", "from 1 to 1000000"),
+        (chat("prompt = { tokens = -5 }"), "my.toml:7: requests[0].prompt.tokens", "from 1 to 1000000"),
+        (chat("prompt = { words = 5 }"), "my.toml:7: requests[0].prompt", "{ tokens = 512 }"),
+        (chat("prompt = { tokens = {} }"), "my.toml:7: requests[0].prompt.tokens", "uniform, normal, lognormal"),
+        (chat("prompt = { tokens = { min = 9, max = 2 } }"), "my.toml:7: requests[0].prompt.tokens", "min ≤ max"),
+        (
+            chat("prompt = { tokens = { uniform = { min = 10, max = 20 }, max = 5 } }"),
+            "my.toml:7: requests[0].prompt.tokens.uniform",
+            "min ≤ max",
+        ),
+        (
+            chat("prompt = { tokens = { normal = { mean = 512, stddev = 1 }, max = 100 } }"),
+            "my.toml:7: requests[0].prompt.tokens.normal.mean",
+            "between min 1 and max 100",
+        ),
+        (
+            chat("prompt = { tokens = { lognormal = { mean = 512, stddev = -1 } } }"),
+            "my.toml:7: requests[0].prompt.tokens.lognormal.stddev",
+            "from 0",
+        ),
+        (
+            chat("prompt = { tokens = { normal = { mean = nan, stddev = 1 } } }"),
+            "my.toml:7: requests[0].prompt.tokens.normal.mean",
+            "expected a mean",
+        ),
+        (
+            chat("prompt = { tokens = { file = \"none.csv\" } }"),
+            "my.toml:7: requests[0].prompt.tokens.file",
+            "cannot read dir/none.csv: no such file",
+        ),
+        (
+            chat("prompt = { tokens = { file = \"bad.csv\" } }"),
+            "my.toml:7: requests[0].prompt.tokens.file",
+            "dir/bad.csv, line 3: `7;9` is no pair: expected input,output",
+        ),
+        (
+            chat("prompt = { tokens = { file = \"blank.txt\" } }"),
+            "my.toml:7: requests[0].prompt.tokens.file",
+            "has no pairs",
+        ),
+        (chat("prompt = \"@text:0\""), "my.toml:7: requests[0].prompt", "@text:N with N from 1"),
+        (chat("prompt_cache = \"maybe\""), "my.toml:7: requests[0].prompt_cache", "\"hit\" or \"miss\""),
+        (chat("prefix = { tokens = 0 }"), "my.toml:7: requests[0].prefix.tokens", "from 1 to"),
+        (chat("prefix = { tokens = 5, groups = 0 }"), "my.toml:7: requests[0].prefix.groups", "from 1 to"),
+        (chat("prefix = { tokens = 5, zipf = -1.0 }"), "my.toml:7: requests[0].prefix.zipf", "from 0 to 10"),
+        (chat("output = { tokens = 5 }\nmax_tokens = 5"), "my.toml:7: requests[0].output", "one of the two"),
+        (chat("output = { tokens = 0 }"), "my.toml:7: requests[0].output.tokens", "from 1 to"),
+        (
+            chat("output = { tokens = { file = \"pairs.csv\" } }"),
+            "my.toml:7: requests[0].output.tokens.file",
+            "no `file` here",
+        ),
+        (
+            kind("name = \"a\"\napi = \"anthropic-messages\"\noutput = { tokens = 5, exact = true }"),
+            "my.toml:7: requests[0].output.exact",
+            "for openai-chat",
+        ),
+        (chat("model = [{ name = \"a\", weight = 0 }]"), "my.toml:7: requests[0].model", "above zero"),
+        (chat("model = [{ name = \"a\", weight = -1 }]"), "my.toml:7: requests[0].model[0].weight", "from 0 to"),
+        (chat("model = { names = [\"a\"], zipf = 99.0 }"), "my.toml:7: requests[0].model.zipf", "from 0 to 10"),
+        (chat("model = { names = [], zipf = 1.0 }"), "my.toml:7: requests[0].model", "names of models"),
         (chat("max_tokens = 0"), "my.toml:7: requests[0].max_tokens", "from 1 to"),
         (chat("max_tokens = { min = 2, max = 1 }"), "my.toml:7: requests[0].max_tokens", "min ≤ max"),
         (chat("max_tokens = { min = -2, max = 1 }"), "my.toml:7: requests[0].max_tokens.min", "from 1 to"),

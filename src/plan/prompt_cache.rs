@@ -1,0 +1,22 @@
+//! Whether a server's cache of prompts may find those that were sent before.
+
+use super::{Given, PlanError};
+
+/// Whether a server's prompt cache shall find the beginnings of built-in prompts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cache {
+    Hit,
+    Miss,
+}
+
+impl Cache {
+    const WORDS: [(&'static str, Self); 2] = [("hit", Self::Hit), ("miss", Self::Miss)];
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Self::WORDS.into_iter().find(|(word, _)| *word == name).map(|(_, cache)| cache)
+    }
+
+    pub(super) fn given(given: &Given) -> Result<Self, PlanError> {
+        given.word(&Self::WORDS)
+    }
+}
