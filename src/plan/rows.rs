@@ -84,6 +84,25 @@ pub(super) struct RowData {
     pub(super) bytes: u64,
 }
 
+impl RowData {
+    /// Whether another kind of request of the same form might send other rows, or other bytes: what
+    /// is whole has to agree with its kind.
+    fn depends_on_kind(&self) -> bool {
+        let Facts { format, unused, .. } = &self.facts;
+        match format {
+            Format::Batch | Format::Body => true,
+            // Rows that were left out may have been whole bodies.
+            Format::Mooncake | Format::Bailian | Format::Jsonl => self.rows.has_whole_bodies() || !unused.is_empty(),
+            Format::Sharegpt | Format::Chat | Format::Prompt | Format::Csv | Format::Azure | Format::Burstgpt => false,
+        }
+    }
+}
+
+/// The options that matter to rows that are no whole bodies.
+fn shared(options: &Options) -> Options {
+    Options { stream: false, patch_stream: false, patch_model: None, url_end: "", ..options.clone() }
+}
+
 /// Why a file of rows cannot be used.
 #[derive(Debug)]
 pub(super) enum RowProblem {
@@ -121,7 +140,9 @@ impl RowFiles {
         mut options: Options,
         read: &mut Read<'_>,
     ) -> Result<RowData, RowProblem> {
-        let is_same = |(known, with, _): &&(PathBuf, Options, RowData)| known == path && *with == options;
+        let is_same = |(known, with, data): &&(PathBuf, Options, RowData)| {
+            known == path && (*with == options || (!data.depends_on_kind() && shared(with) == shared(&options)))
+        };
         if let Some((.., data)) = self.read.iter().find(is_same) {
             return Ok(data.clone());
         }

@@ -176,6 +176,22 @@ fn memory_is_limited_over_all_files() {
 }
 
 #[test]
+fn kinds_share_rows_unless_they_send_other_bytes() {
+    let two = |dataset: &str| {
+        let kind = |name: &str, stream: bool| {
+            format!(
+                "[[requests]]\nname = \"{name}\"\napi = \"openai-chat\"\nstream = {stream}\ndataset = {{ {dataset} }}\n"
+            )
+        };
+        let plan = sampled(&format!("{FLAT}{}{}", kind("a", true), kind("b", false))).plan;
+        std::sync::Arc::ptr_eq(&plan.sources[0].rows, &plan.sources[1].rows)
+    };
+    assert!(two("file = \"chat.jsonl\""));
+    assert!(two("file = \"sharegpt.json\", order = \"shuffled\""));
+    assert!(!two("file = \"body.jsonl\", patch = [\"stream\"]"));
+}
+
+#[test]
 fn what_cannot_be_is_refused_with_file_and_line() {
     let one = |dataset: &str| format!("{FLAT}{CHAT}{dataset}\n");
     let bad = "{\"prompt\":\"x\"}\n{";
