@@ -1,7 +1,7 @@
 //! One second of a run as plain numbers.
 
 use super::part::Part;
-use super::{Counter, Distribution, Gauge, Tally, Trend};
+use super::{Counter, Distribution, Failure, Gauge, Tally, Trend};
 use crate::units::rounded;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +21,15 @@ pub struct Second {
     pub http_reqs: u64,
     /// Those of them that failed.
     pub failed: u64,
+    /// Requests that were started in it; not kept by earlier builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_reqs_started: Option<u64>,
+    /// Open loop: requests that became due in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrivals_offered: Option<u64>,
+    /// Those that failed in it, by class; not kept by earlier builds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failures: BTreeMap<String, u64>,
     /// Generated tokens of the requests that ended in it.
     pub tokens_output: u64,
     /// Token events of the requests that ended in it.
@@ -105,6 +114,8 @@ impl Second {
         let all = KindSecond::new(&interval.all_kinds());
         let sum = |counter| interval.kinds.iter().map(|part| part.counter(counter)).sum();
         let level = |gauge: Gauge| interval.levels[gauge as usize].value;
+        let failures = Failure::ALL.into_iter().map(|failure| (failure, interval.failures[failure as usize].count));
+        let failures = failures.filter(|(_, n)| *n > 0);
         Self {
             t_s,
             vus: level(Gauge::Vus),
@@ -112,6 +123,9 @@ impl Second {
             connections: level(Gauge::Connections),
             http_reqs: all.http_reqs,
             failed: all.failed,
+            http_reqs_started: Some(interval.shared.counter(Counter::HttpReqsStarted)),
+            arrivals_offered: Some(interval.shared.counter(Counter::ArrivalsOffered)).filter(|n| *n > 0),
+            failures: failures.map(|(failure, n)| (failure.name().to_owned(), n)).collect(),
             tokens_output: all.tokens_output,
             token_events: sum(Counter::TokenEvents),
             data_received: sum(Counter::DataReceived),
@@ -161,6 +175,7 @@ impl Quantiles {
 mod tests {
     use super::*;
     use crate::metrics::tally::tests::{stream, success};
+    use crate::metrics::{Outcome, Sample};
     use crate::units::Nanos;
 
     #[test]
@@ -169,12 +184,17 @@ mod tests {
         tally.record(&stream(0, 3, None));
         tally.gap(0, 0, Nanos::from_millis(20));
         tally.record(&success(1, 8));
+        tally.record(&Sample { outcome: Outcome::Failed(Failure::Http429), status: 429, ..success(1, 4) });
+        tally.started();
+        tally.arrivals(5, 1);
         tally.level(Gauge::Vus, 4);
         tally.cpu_time = Nanos::from_millis(500);
         let names = ["stream", "plain"].map(str::to_owned);
         let second = Second::new(7, &tally, &names);
         assert_eq!((second.t_s, second.vus, second.in_flight), (7, 4, 0));
-        assert_eq!((second.http_reqs, second.failed, second.tokens_output, second.token_events), (2, 0, 3, 3));
+        assert_eq!((second.http_reqs, second.failed, second.tokens_output, second.token_events), (3, 1, 3, 3));
+        assert_eq!((second.http_reqs_started, second.arrivals_offered), (Some(1), Some(5)));
+        assert_eq!(second.failures, BTreeMap::from([("http_429".to_owned(), 1)]));
         assert_eq!(second.client_cpu, 0.5);
         assert_eq!(second.tbt, Some(Quantiles { p50: 20.0, p95: 20.0, p99: 20.0 }));
         assert_eq!(second.requests.len(), 2);

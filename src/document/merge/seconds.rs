@@ -41,6 +41,14 @@ impl SecondSum {
         ] {
             *ours += theirs;
         }
+        for (ours, theirs) in
+            [(&mut a.http_reqs_started, b.http_reqs_started), (&mut a.arrivals_offered, b.arrivals_offered)]
+        {
+            *ours = ours.iter().chain(&theirs).copied().reduce(|one, other| one + other);
+        }
+        for (class, n) in &b.failures {
+            *a.failures.entry(class.clone()).or_default() += n;
+        }
         a.client_cpu += b.client_cpu;
         a.busiest_worker_cpu = a.busiest_worker_cpu.max(b.busiest_worker_cpu);
         a.client_lag_p99 = a.client_lag_p99.into_iter().chain(b.client_lag_p99).reduce(f64::max);
