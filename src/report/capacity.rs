@@ -1,8 +1,9 @@
 //! What a server can carry, as the table that people read.
 
 use crate::document::Quantiles;
-use crate::document::capacity::{By, Capacity, Try, short};
+use crate::document::capacity::{By, Capacity, Step, Try, short};
 use crate::report::human;
+use crate::report::view::{Block, Column, Headline, Piece, Remark, Row, Section, Table, Tone, View, column};
 use std::fmt::Write as _;
 
 /// A table of 80 columns.
@@ -32,8 +33,9 @@ fn write(found: &Capacity, text: &mut String) -> std::fmt::Result {
         }
     }
     if found.bottlenecks().next().is_some() {
-        writeln!(text, "  WARNING: at the loads marked ! this tool was the bottleneck: more --workers,")?;
-        writeln!(text, "  or a server on another machine, may show more")?;
+        for line in human::wrapped(BOTTLENECK, 76) {
+            writeln!(text, "  {line}")?;
+        }
     }
     if found.interrupted {
         writeln!(text, "  stopped by a signal: the search did not come to its end")?;
@@ -45,41 +47,100 @@ fn write_curve(found: &Capacity, text: &mut String) -> std::fmt::Result {
     if found.curve.is_empty() {
         return Ok(());
     }
-    let line = |text: &mut String, cells: [&str; 9]| {
+    let line = |text: &mut String, cells: &[String; 9]| {
         let [load, held, p95, p99, tbt, requests, tokens, failed, good] = cells;
         let row = format!("  {load:>8}{held:>6}{p95:>9}{p99:>8}{tbt:>8}{requests:>8}{tokens:>9}{failed:>8}{good:>9}");
         writeln!(text, "{}", row.trim_end())
     };
-    let head = match found.by {
-        By::Vus => "users",
-        By::Rate => "rate/s",
-    };
     writeln!(text)?;
-    line(text, [head, "held", "ttft p95", "p99", "tbt p99", "req/s", "tokens/s", "failed", "goodput"])?;
-    // A load is marked for any of its tries.
-    let bottlenecks: Vec<f64> = found.bottlenecks().collect();
-    for (step, tries) in found.by_load() {
-        let mark = if bottlenecks.iter().any(|load| load.total_cmp(&step.load).is_eq()) { "!" } else { "" };
-        let time =
-            |q: Option<Quantiles>, of: fn(Quantiles) -> f64| q.map_or_else(|| "-".to_owned(), |q| human::time(of(q)));
-        let share = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), human::percent);
-        line(
-            text,
-            [
-                &format!("{mark}{}", short(step.load)),
-                &format!("{}/{}", tries.held, tries.held + tries.failed),
-                &time(step.ttft, |q| q.p95),
-                &time(step.ttft, |q| q.p99),
-                &time(step.tbt, |q| q.p99),
-                human::per_second(step.requests_per_s).trim_end_matches("/s"),
-                human::per_second(step.tokens_per_s).trim_end_matches("/s"),
-                &share(step.failed),
-                &share(step.goodput),
-            ],
-        )?;
+    line(text, &COLUMNS.map(|name| if name == "load" { load_name(found.by) } else { name }.to_owned()))?;
+    for cells in rows(found) {
+        line(text, &cells)?;
     }
     writeln!(text, "  held: tries in which every goal held, of all; numbers are those of the last")
 }
+
+/// The columns of the curve.
+const COLUMNS: [&str; 9] = ["load", "held", "ttft p95", "p99", "tbt p99", "req/s", "tokens/s", "failed", "goodput"];
+
+/// What a load is counted in.
+pub(crate) const fn load_name(by: By) -> &'static str {
+    match by {
+        By::Vus => "users",
+        By::Rate => "rate/s",
+    }
+}
+
+/// The cells of the curve, a load each.
+fn rows(found: &Capacity) -> Vec<[String; 9]> {
+    // A load is marked for any of its tries.
+    let bottlenecks: Vec<f64> = found.bottlenecks().collect();
+    let time =
+        |q: Option<Quantiles>, of: fn(Quantiles) -> f64| q.map_or_else(|| "-".to_owned(), |q| human::time(of(q)));
+    let share = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), human::percent);
+    let rate = |rate: f64| human::per_second(rate).trim_end_matches("/s").to_owned();
+    let row = |(step, tries): (&Step, Try)| {
+        let mark = if bottlenecks.iter().any(|load| load.total_cmp(&step.load).is_eq()) { "!" } else { "" };
+        [
+            format!("{mark}{}", short(step.load)),
+            format!("{}/{}", tries.held, tries.held + tries.failed),
+            time(step.ttft, |q| q.p95),
+            time(step.ttft, |q| q.p99),
+            time(step.tbt, |q| q.p99),
+            rate(step.requests_per_s),
+            rate(step.tokens_per_s),
+            share(step.failed),
+            share(step.goodput),
+        ]
+    };
+    found.by_load().into_iter().map(row).collect()
+}
+
+/// What was found, for painters.
+pub(crate) fn view(found: &Capacity) -> View {
+    const CURVE: &[Column] = &[
+        column("load", 8),
+        column("held", 6),
+        column("ttft p95", 9),
+        column("p99", 8),
+        column("tbt p99", 8),
+        column("req/s", 8),
+        column("tokens/s", 9),
+        column("failed", 8),
+        column("goodput", 9),
+    ];
+    let (tone, word, said) = match (found.interrupted, found.holds, found.fails) {
+        (true, ..) => (Tone::Warning, "INTERRUPTED", "interrupted"),
+        (false, Some(_), _) if found.settled => (Tone::Good, "FOUND", "a limit was found"),
+        (false, Some(_), _) => (Tone::Warning, "UNSETTLED", "the search did not settle"),
+        (false, None, Some(_)) => (Tone::Bad, "NONE", "the goals hold at no load"),
+        (false, None, None) => (Tone::Bad, "NO DATA", "no data"),
+    };
+    let (warmup, window) = (human::length(found.warmup_s), human::length(found.window_s));
+    let fact = |name, text: String| Block::Fact(name, vec![Piece::plain(text)]);
+    let mut head = vec![
+        fact("target", found.target.clone()),
+        fact("each step", format!("{window}, after a warm-up of {warmup}")),
+        fact("goals", found.goals.join("; ")),
+    ];
+    head.extend(why_not(found).map(|why| Block::Remark(Remark::new(Tone::Bad, 1, why))));
+    if found.bottlenecks().next().is_some() {
+        head.push(Block::Remark(Remark::new(Tone::Warning, 1, BOTTLENECK)));
+    }
+    let note = format!(
+        "the load is in {}; held: tries in which every goal held, of all; numbers are those of the last",
+        load_name(found.by)
+    );
+    let row = |cells: [String; 9]| Row::plain(cells.to_vec());
+    let curve = Table { columns: CURVE, has_head: true, rows: rows(found).into_iter().map(row).collect() };
+    let curve = (!curve.rows.is_empty()).then(|| Section { title: "CURVE", note, blocks: vec![Block::Table(curve)] });
+    let headline = Headline { tone, word, said, name: found.profile.clone(), why: sentence(found) };
+    View { headline, head, verdict: Vec::new(), numbers: curve.into_iter().collect() }
+}
+
+/// Said when this tool was at its limit.
+const BOTTLENECK: &str = "WARNING: at the loads marked ! this tool was the bottleneck: more --workers, or a server on \
+                          another machine, may show more";
 
 /// What was found, and how sure it is.
 fn sentence(found: &Capacity) -> String {
@@ -128,7 +189,7 @@ fn why_not(found: &Capacity) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::capacity::{CAPACITY_SCHEMA, Step, Try};
+    use crate::document::capacity::CAPACITY_SCHEMA;
     use crate::document::{Build, Environment, TargetServer, Validity};
 
     fn step(load: f64, held: bool) -> Step {

@@ -2,8 +2,12 @@
 //! cases.
 
 mod page;
+mod view;
+mod words;
 
 pub use page::{markdown, terminal};
+pub(crate) use view::view;
+pub(crate) use words::change;
 
 use crate::compare::{Row, Verdict};
 use crate::document::comparison::Compared;
@@ -13,7 +17,7 @@ use crate::report::view::{Case, Outcome};
 pub(crate) fn cases(compared: &Compared<'_>) -> Vec<Case> {
     let case = |row: &Row| {
         let gate = row.gate.as_ref().map_or_else(String::new, |gate| gate.expression.clone());
-        let change = row.change.map_or_else(String::new, |c| page::change(&row.measure, c.effect));
+        let change = row.change.map_or_else(String::new, |c| change(&row.measure, c.effect));
         let is_unjudged = row.verdict == Verdict::NoValue;
         let said = if is_unjudged {
             format!("not judged: {}", row.note.as_deref().unwrap_or("nothing can be said of it"))
@@ -48,7 +52,7 @@ fn interval(row: &Row) -> String {
     let known = row.change.filter(|c| c.low.is_finite() && c.high.is_finite());
     known.map_or_else(
         || "no interval".to_owned(),
-        |c| format!("from {} to {}", page::change(&row.measure, c.low), page::change(&row.measure, c.high)),
+        |c| format!("from {} to {}", change(&row.measure, c.low), change(&row.measure, c.high)),
     )
 }
 

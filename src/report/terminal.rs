@@ -31,7 +31,7 @@ const STEP: usize = 2;
 pub fn render(doc: &Document, style: Style) -> String {
     let width = usize::from(style.width).max(LEAST_WIDTH);
     let mut page = Page { text: String::new(), color: style.color, width };
-    let View { headline, head, sections } = View::of(doc);
+    let View { headline, head, verdict, numbers } = View::of(doc);
     page.flowing(
         "",
         None,
@@ -46,7 +46,7 @@ pub fn render(doc: &Document, style: Style) -> String {
     for block in &head {
         page.block(block);
     }
-    for section in &sections {
+    for section in verdict.iter().chain(&numbers) {
         page.text.push('\n');
         page.flowing(
             "",

@@ -3,6 +3,7 @@
 use crate::document::throughput::{LONGEST_P99_MS, MOST_ERRORS, Mode, Step, Throughput};
 use crate::document::{Hint, Quantiles};
 use crate::report::human;
+use crate::report::view::{Block, Column, Headline, Piece, Remark, Row, Section, Table, Tone, View, column};
 use crate::units::plural;
 use std::fmt::Write as _;
 
@@ -46,9 +47,11 @@ fn write(found: &Throughput, text: &mut String) -> std::fmt::Result {
     writeln!(text, "  {} and, of plain answers, p99 below {LONGEST_P99_MS} ms", human::percent(MOST_ERRORS))?;
     write_table(found, text, Mode::Plain)?;
     write_table(found, text, Mode::Streamed)?;
-    write_caveats(found, text)?;
-    if found.interrupted {
-        writeln!(text, "\nStopped by a signal: what is missing was not measured.")?;
+    writeln!(text)?;
+    for line in caveats(found) {
+        for (i, part) in human::wrapped(&line, 98).iter().enumerate() {
+            writeln!(text, "{}{part}", if i == 0 { "- " } else { "  " })?;
+        }
     }
     Ok(())
 }
@@ -79,85 +82,131 @@ fn write_table(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::R
     let dash = |n: usize| format!("{}:", "-".repeat(n - 1));
     let dashes = [7, 7, 8, 6, 6, 6, 7, 12, 10].map(dash);
     line(text, dashes.each_ref().map(String::as_str))?;
+    for cells in cells(mode, &rows) {
+        line(text, cells.each_ref().map(String::as_str))?;
+    }
+    let best = best(found, mode, &rows).map_or_else(|| NONE_KEPT.to_owned(), |best| format!("**{best}**"));
+    writeln!(text, "\n{best}")
+}
+
+/// Said when no step counts.
+const NONE_KEPT: &str = "**No step kept to the limits.** The JSON (--output) has all of them.";
+
+/// The cells of the table, a number of worker threads each.
+fn cells(mode: Mode, rows: &[(Option<u32>, Option<&Step>)]) -> Vec<[String; 9]> {
     let one = rows.iter().find(|(workers, _)| *workers == Some(1)).and_then(|(_, step)| *step);
-    for (workers, step) in &rows {
+    let row = |(workers, step): &(Option<u32>, Option<&Step>)| {
         let name = workers.map_or_else(|| "running".to_owned(), |n| n.to_string());
         let Some(step) = step else {
-            line(text, [&name, "none", "-", "-", "-", "-", "-", "-", "-"])?;
-            continue;
+            return [name.as_str(), "none", "-", "-", "-", "-", "-", "-", "-"].map(str::to_owned);
         };
         let time =
             |of: fn(Quantiles) -> f64| step.http_req_duration.map_or_else(|| "-".to_owned(), |q| human::time(of(q)));
         let scaling = one.map_or_else(|| "-".to_owned(), |one| format!("{:.2}x", step.rate(mode) / one.rate(mode)));
         let marks = format!("{}{}", if step.shared_cores { "~" } else { "" }, if step.client_bound { "!" } else { "" });
-        line(
-            text,
-            [
-                &name,
-                &step.concurrency.to_string(),
-                human::per_second(step.rate(mode)).trim_end_matches("/s"),
-                &time(|q| q.p50),
-                &time(|q| q.p95),
-                &time(|q| q.p99),
-                &format!("{:.3}", step.failed.unwrap_or_default() * 100.0),
-                &scaling,
-                &format!("{marks}{:.0}%", step.client_cpu * 100.0),
-            ],
-        )?;
-    }
-    writeln!(text, "\n{}", headline(found, mode, &rows))
+        [
+            name,
+            step.concurrency.to_string(),
+            human::per_second(step.rate(mode)).trim_end_matches("/s").to_owned(),
+            time(|q| q.p50),
+            time(|q| q.p95),
+            time(|q| q.p99),
+            format!("{:.3}", step.failed.unwrap_or_default() * 100.0),
+            scaling,
+            format!("{marks}{:.0}%", step.client_cpu * 100.0),
+        ]
+    };
+    rows.iter().map(row).collect()
 }
 
-fn headline(found: &Throughput, mode: Mode, rows: &[(Option<u32>, Option<&Step>)]) -> String {
-    let best = rows.iter().filter_map(|(_, step)| *step).max_by(|a, b| a.rate(mode).total_cmp(&b.rate(mode)));
-    let Some(best) = best else {
-        return "**No step kept to the limits.** The JSON (--output) has all of them.".to_owned();
+/// What was found, for painters.
+pub(crate) fn view(found: &Throughput) -> View {
+    let modes = [Mode::Plain, Mode::Streamed];
+    let best: Vec<String> = modes.into_iter().filter_map(|mode| best(found, mode, &found.rows(mode))).collect();
+    let (tone, word, said) = match (found.interrupted, best.is_empty()) {
+        (true, _) => (Tone::Warning, "INTERRUPTED", "interrupted"),
+        (false, true) => (Tone::Bad, "NONE", "no step kept to the limits"),
+        (false, false) => (Tone::Good, "MEASURED", "measured"),
     };
+    let fact = |name, text: String| Block::Fact(name, vec![Piece::plain(text)]);
+    let (warmup, step) = (human::length(found.warmup_s), human::length(found.step_s));
+    let head = vec![
+        fact("server", format!("{} at {}", server_name(found), found.target)),
+        fact("each step", format!("{step}, after a warm-up of {warmup} for each server")),
+    ];
+    let remark = |text: String| Block::Remark(Remark { bullet: "- ", ..Remark::new(Tone::Plain, 1, text) });
+    let notes = caveats(found).into_iter().map(remark).collect();
+    View {
+        headline: Headline { tone, word, said, name: "throughput".to_owned(), why: best.join(" ") },
+        head,
+        verdict: vec![Section { title: "NOTES", note: String::new(), blocks: notes }],
+        numbers: modes.into_iter().filter_map(|mode| section(found, mode)).collect(),
+    }
+}
+
+fn section(found: &Throughput, mode: Mode) -> Option<Section> {
+    const COLUMNS: &[Column] = &[
+        column("workers", 8),
+        column("best -c", 8),
+        column("rate/s", 9),
+        column("p50", 7),
+        column("p95", 7),
+        column("p99", 7),
+        column("error %", 8),
+        column("scaling vs 1", 13),
+        column("client CPU", 11),
+    ];
+    let (title, note) = match mode {
+        Mode::Plain => ("PLAIN ANSWERS", "the rate is of requests"),
+        Mode::Streamed => ("STREAMED ANSWERS", "the rate is of generated tokens"),
+    };
+    let rows: Vec<Row> = cells(mode, &found.rows(mode)).into_iter().map(|row| Row::plain(row.to_vec())).collect();
+    let table = Table { columns: COLUMNS, has_head: true, rows };
+    (!table.rows.is_empty()).then(|| Section { title, note: note.to_owned(), blocks: vec![Block::Table(table)] })
+}
+
+/// The best of all; none if no step counts.
+fn best(found: &Throughput, mode: Mode, rows: &[(Option<u32>, Option<&Step>)]) -> Option<String> {
+    let best = rows.iter().filter_map(|(_, step)| *step).max_by(|a, b| a.rate(mode).total_cmp(&b.rate(mode)));
+    let best = best?;
     let with = match best.workers {
         Some(n) => format!(" with {}", plural(n, "worker thread")),
         None => String::new(),
     };
     let unit = if mode == Mode::Plain { "requests/s" } else { "streamed tokens/s" };
     let rate = human::per_second(best.rate(mode));
-    format!("**{}: {} {unit}{with}, {} at once.**", server_name(found), rate.trim_end_matches("/s"), best.concurrency)
+    let (server, rate) = (server_name(found), rate.trim_end_matches("/s"));
+    Some(format!("{server}: {rate} {unit}{with}, {} at once.", best.concurrency))
 }
 
-fn write_caveats(found: &Throughput, text: &mut String) -> std::fmt::Result {
-    let best: Vec<&Step> = [Mode::Plain, Mode::Streamed]
-        .into_iter()
-        .flat_map(|mode| found.rows(mode))
-        .filter_map(|(_, step)| step)
-        .collect();
-    writeln!(text)?;
-    let mut say = |line: &str| {
-        for (i, part) in human::wrapped(line, 98).iter().enumerate() {
-            writeln!(text, "{}{part}", if i == 0 { "- " } else { "  " })?;
-        }
-        Ok(())
-    };
+/// What has to be known of the numbers.
+fn caveats(found: &Throughput) -> Vec<String> {
+    let best = [Mode::Plain, Mode::Streamed].into_iter().flat_map(|mode| found.rows(mode));
+    let best: Vec<&Step> = best.filter_map(|(_, step)| step).collect();
+    let mut caveats = Vec::new();
+    let mut say = |line: &str| caveats.push(line.to_owned());
     if found.same_machine {
-        say(
-            "Client and server ran on the same machine and shared its cores, memory and loopback: on two machines a server \
-                 has more for itself, and a network before it. client CPU is the share of its core that our busiest worker used.",
-        )?;
+        say("Client and server ran on the same machine and shared its cores, memory and loopback: on two machines a \
+             server has more for itself, and a network before it. client CPU is the share of its core that our busiest \
+             worker used.");
     } else {
-        say("client CPU is the share of its core that our busiest worker used.")?;
+        say("client CPU is the share of its core that our busiest worker used.");
     }
     if best.iter().any(|step| step.shared_cores) {
-        say(
-            "~ server and client had fewer cores than threads: they took CPU time from each other, and scaling says little.",
-        )?;
+        say("~ server and client had fewer cores than threads: they took CPU time from each other, and scaling says \
+             little.");
     }
     if best.iter().any(|step| step.client_bound) {
-        say("! the client was the bottleneck: the server may be able to do more.")?;
+        say("! the client was the bottleneck: the server may be able to do more.");
     }
     let waits = |step: &Step| step.http_req_duration.is_some_and(|q| (PLATEAU_MS.0..PLATEAU_MS.1).contains(&q.p50));
     let told = found.streamed.iter().flat_map(|step| &step.hints).any(|hint| hint.name == "nagle");
     if found.server.started && !told && found.streamed.iter().any(waits) {
         say(
-            "Streams of instant answers that take 40 ms and more wait for delayed acknowledgements: the server writes small \
-                 pieces with Nagle's algorithm on. Their rate is that wait's, at whatever concurrency, not the server's CPU's.",
-        )?;
+            "Streams of instant answers that take 40 ms and more wait for delayed acknowledgements: the server writes \
+             small pieces with Nagle's algorithm on. Their rate is that wait's, at whatever concurrency, not the \
+             server's CPU's.",
+        );
     }
     let mut hints: Vec<&Hint> = Vec::new();
     for hint in found.plain.iter().chain(&found.streamed).flat_map(|step| &step.hints) {
@@ -165,11 +214,13 @@ fn write_caveats(found: &Throughput, text: &mut String) -> std::fmt::Result {
             hints.push(hint);
         }
     }
-    for hint in hints {
-        say(&format!("{}: {}.", hint.name, hint.text))?;
+    caveats.extend(hints.iter().map(|hint| format!("{}: {}.", hint.name, hint.text)));
+    if found.interrupted {
+        caveats.push("Stopped by a signal: what is missing was not measured.".to_owned());
     }
-    Ok(())
+    caveats
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

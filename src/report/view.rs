@@ -1,9 +1,8 @@
 //! What a page says of a run, apart from how it is painted.
 //!
 //! A [`View`] is a document put into words: a headline, facts, remarks and tables, each piece of
-//! text with what it means ([`Tone`]). `terminal.rs` and `github.rs` paint it; a page for a browser
-//! would be one more painter. Whether a rule held is one list of [`Case`]s, from which JUnit,
-//! annotations and summaries are made.
+//! text with what it means ([`Tone`]). `terminal.rs`, `github.rs` and `html/` paint it. Whether a
+//! rule held is one list of [`Case`]s, from which JUnit, annotations and summaries are made.
 
 mod head;
 mod numbers;
@@ -35,7 +34,9 @@ pub(crate) struct Piece {
 pub(crate) struct View {
     pub(crate) headline: Headline,
     pub(crate) head: Vec<Block>,
-    pub(crate) sections: Vec<Section>,
+    /// What the verdict rests on, and what it means.
+    pub(crate) verdict: Vec<Section>,
+    pub(crate) numbers: Vec<Section>,
 }
 
 /// The first line: the verdict.
@@ -141,11 +142,13 @@ impl Remark {
 
 impl View {
     pub(crate) fn of(doc: &Document) -> Self {
-        let sections = [
+        let verdict = [
             head::hints(&doc.hints),
             head::reasons(doc),
             head::thresholds(&doc.thresholds),
             head::endpoints(&doc.endpoints),
+        ];
+        let numbers = [
             numbers::latency(doc),
             Some(numbers::throughput(doc)),
             Some(numbers::failures(doc)),
@@ -159,7 +162,8 @@ impl View {
         Self {
             headline: head::headline(doc),
             head: head::facts(doc),
-            sections: sections.into_iter().flatten().collect(),
+            verdict: verdict.into_iter().flatten().collect(),
+            numbers: numbers.into_iter().flatten().collect(),
         }
     }
 }

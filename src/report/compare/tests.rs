@@ -74,7 +74,7 @@ fn the_table_fits_eighty_columns_and_says_the_verdict_first() {
 
 #[test]
 fn changes_of_any_size_are_readable() {
-    let of = |name: &str, by: f64| page::change(&Measure::parse(name).expect("a measure"), by);
+    let of = |name: &str, by: f64| change(&Measure::parse(name).expect("a measure"), by);
     for (by, text) in [
         (0.00004, "0%"),
         (0.0421, "+4.21%"),
