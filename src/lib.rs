@@ -117,6 +117,7 @@
 //! | add a load shape | one file in `load/` + one variant |
 //! | add a metric | one row in `metrics/catalogue.rs`; the compiler then leads through tally, summary, threshold |
 //! | add an output format | one file in `report/` |
+//! | add a chart | `report/html/over_time.rs`; how it looks is in `assets/` and `templates/` |
 //! | change how two builds are compared | `compare/judge.rs` |
 //! | add a command | one file in `commands/` + its arguments in `cli/` |
 //! | see what happens before and after the load | `trial/prepare.rs`, `trial/conclude.rs` |

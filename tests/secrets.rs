@@ -181,14 +181,15 @@ fn no_planted_key_is_in_any_output() {
                 round % 2 == 0
             ),
         );
-        let (file, xml, summary) = (bench.path("r.json"), bench.path("r.xml"), bench.path("s.md"));
+        let [file, xml, summary, page] = ["r.json", "r.xml", "s.md", "r.html"].map(|name| bench.path(name));
         let secret_header = format!("X-Secret: {header}");
         let url = parrot.url.as_str();
         let base = [profile.as_str(), "--no-server", "--target-url", url, "--header", &secret_header];
+        let page_flags = ["--html", &page];
         let more = ["--output", &file, "--junit", &xml, "--github", "auto", "--debug-response", "9", "--tag", "x=::y"];
         let env =
             [("LLMSIM_BLAST_API_KEY", key.as_str()), ("GITHUB_STEP_SUMMARY", &summary), ("GITHUB_ACTIONS", "true")];
-        let output = blast_with(&[&base[..], &more].concat(), &env, SOON);
+        let output = blast_with(&[&base[..], &more, &page_flags].concat(), &env, SOON);
         assert_eq!(output.code, Some(107), "{output:?}");
         let mut both = |output: &Output, place: &str| {
             look(&output.stdout, &secrets, &format!("{place}, output"));
@@ -209,9 +210,9 @@ fn no_planted_key_is_in_any_output() {
         }
         let refused = blast_with(&[&base[..], &["--vus", "x"]].concat(), &env, SOON);
         both(&refused, "refused");
-        for path in [&file, &xml, &summary] {
+        for path in [&file, &xml, &summary, &page] {
             look(&std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}")), &secrets, path);
         }
     }
-    assert_eq!(searched, 8 * (2 + 10 + 4 + 2 + 3));
+    assert_eq!(searched, 8 * (2 + 10 + 4 + 2 + 4));
 }

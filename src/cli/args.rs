@@ -73,6 +73,9 @@ pub(crate) struct CompareArgs {
     /// Write the comparison to FILE as JSON (- for standard output).
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<String>,
+    /// Write a report page with charts to FILE, for a browser.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// Write the comparison to FILE as Markdown.
     #[arg(long, value_name = "FILE")]
     pub(crate) md: Option<PathBuf>,
@@ -94,6 +97,9 @@ pub(crate) struct MergeArgs {
     /// Write the merged result to FILE as JSON (- for standard output).
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<String>,
+    /// Write a report page with charts to FILE, for a browser.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// Merge even if shards are missing, and mark the result as partial.
     #[arg(long)]
     pub(crate) allow_missing: bool,
@@ -138,6 +144,9 @@ pub(crate) struct ReportArgs {
     /// Print its numbers under the names that another tool uses.
     #[arg(long, value_name = "TOOL", group = "format", value_parser = ["vllm"])]
     pub(crate) compat: Option<String>,
+    /// Also write a report page with charts to FILE, for a browser.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// Also write its verdict to FILE as JUnit XML.
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,

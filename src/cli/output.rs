@@ -9,6 +9,9 @@ pub(crate) struct OutputArgs {
     /// Write all results to FILE as JSON (- for standard output).
     #[arg(long, value_name = "FILE")]
     output: Option<String>,
+    /// Write a report page with charts to FILE, for a browser.
+    #[arg(long, value_name = "FILE")]
+    html: Option<String>,
     /// Do not show progress.
     #[arg(long)]
     quiet: bool,

@@ -92,8 +92,9 @@ pub(super) fn run(
     found.settled = search::is_settled(&steps, range);
     found.interrupted = setup.stop.is_signalled();
 
-    output::print(&report::capacity::text(&found), presentation.output.as_ref(), out, err)?;
-    output::write_text(presentation.output.as_ref(), &found.to_json(), out, Some(&setup.stop))?;
+    output::print(&report::capacity::text(&found), output::on_stdout(&presentation).as_ref(), out, err)?;
+    let page = || report::html::of_capacity(&found);
+    output::write_json_and_page(&presentation, &|| found.to_json(), &page, (out, err), &setup.stop)?;
     Ok(exit_class(&found))
 }
 

@@ -1,6 +1,7 @@
 //! `compare`: is head slower than base?
 
 use super::error::CommandError;
+use super::output::Written;
 use super::{input, notify_ci, output};
 use crate::cli::args::CompareArgs;
 use crate::cli::environment::Environment;
@@ -8,7 +9,9 @@ use crate::compare::{Gate, Options, Run, compare, percentage};
 use crate::document::comparison::Compared;
 use crate::document::noise::{NoiseFile, noise_from_json};
 use crate::exit::ExitClass;
+use crate::plan::Output;
 use crate::report::compare::{failures, junit, markdown, terminal};
+use crate::report::html::of_comparison;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -24,9 +27,14 @@ pub(super) fn run(
 ) -> Result<ExitClass, CommandError> {
     let (base, head) = sides(args)?;
     let mut options = options(args)?;
-    let outputs =
-        [output::place(args.output.as_ref()), output::file(args.md.as_ref()), output::file(args.junit.as_ref())];
-    output::check(outputs.iter().map(Option::as_ref))?;
+    let outputs = [
+        output::place(args.output.as_ref()),
+        output::file(args.html.as_ref()),
+        output::file(args.md.as_ref()),
+        output::file(args.junit.as_ref()),
+    ];
+    let flags = ["--output", "--html", "--md", "--junit"];
+    output::check(flags.into_iter().zip(outputs.iter().map(Option::as_ref)))?;
     let taken = outputs.iter().flatten().find(|output| output::is_stdout(Some(output))).cloned();
     let (base, head) = (input::runs(&base)?, input::runs(&head)?);
     if let Some(path) = &args.noise {
@@ -36,11 +44,8 @@ pub(super) fn run(
     let comparison = compare(&base, &head, &options)?;
     let compared = Compared { base: &base, head: &head, comparison: &comparison };
     let page = terminal(&compared);
-    let [json, md, xml] = outputs;
     output::print(&page, taken.as_ref(), out, err)?;
-    output::write_text(json.as_ref(), &compared.to_json(), out, None)?;
-    output::write_text(md.as_ref(), &markdown(&compared), out, None)?;
-    output::write_text(xml.as_ref(), &junit(&compared), out, None)?;
+    write(&compared, outputs.each_ref().map(Option::as_ref), (out, err))?;
     let undecided = args.fail_on_inconclusive && comparison.inconclusive() > 0;
     let class = match (comparison.failed() > 0 || undecided, comparison.unjudged() > 0) {
         (true, _) => ExitClass::ThresholdFailed,
@@ -65,6 +70,21 @@ pub(super) fn run(
         }
     }
     Ok(class)
+}
+
+/// Writes the comparison in every form that was asked for.
+fn write(
+    compared: &Compared<'_>,
+    [json, page, md, xml]: [Option<&Output>; 4],
+    places: (&mut dyn Write, &mut dyn Write),
+) -> Result<(), CommandError> {
+    let results = [
+        Written { flag: "--output", output: json, text: &|| compared.to_json() },
+        Written { flag: "--html", output: page, text: &|| of_comparison(compared) },
+        Written { flag: "--md", output: md, text: &|| markdown(compared) },
+        Written { flag: "--junit", output: xml, text: &|| junit(compared) },
+    ];
+    output::write_each(&results, places, None)
 }
 
 /// The files of both sides: `BASE HEAD`, or `--base … --head …`.

@@ -1,11 +1,13 @@
 //! Hands out the results of a run, or of a whole that was merged.
 
 use super::error::CommandError;
+use super::output::Written;
 use super::{notify_ci, output};
 use crate::cli::environment::Environment;
 use crate::document::Document;
 use crate::exit::ExitClass;
 use crate::plan::Presentation;
+use crate::report;
 use crate::trial::Stop;
 use std::io::Write;
 
@@ -18,7 +20,12 @@ pub(super) fn results(
     (out, err): (&mut dyn Write, &mut dyn Write),
 ) -> ExitClass {
     let printed = output::print_summary(document, presentation, out, err).map_err(CommandError::from);
-    let written = output::write(presentation.output.as_ref(), document, out, stop);
+    let html = output::file(presentation.html.as_ref());
+    let results = [
+        Written { flag: "--output", output: presentation.output.as_ref(), text: &|| document.to_json() },
+        Written { flag: "--html", output: html.as_ref(), text: &|| report::html::of_run(document) },
+    ];
+    let written = output::write_each(&results, (out, err), stop);
     let told = notify_ci::of_run(document, presentation, environment, out, err, stop);
     let mut class = document.verdict.exit();
     for error in [printed, written, told].into_iter().filter_map(Result::err) {

@@ -26,15 +26,15 @@ pub(super) enum CommandError {
     Plan(#[from] PlanError),
     #[error(transparent)]
     Trial(#[from] TrialError),
-    /// The place of the results cannot be written to; said before the test.
-    #[error("--output {}: {source}; expected a file in a folder that exists and can be written to", path.display())]
-    OutputPlace { path: PathBuf, source: io::Error },
+    /// The place of a result cannot be written to; said before the test.
+    #[error("{flag} {}: {source}; expected a file in a folder that exists and can be written to", path.display())]
+    OutputPlace { flag: &'static str, path: PathBuf, source: io::Error },
     /// Two results would go to one place; said before the test.
     #[error("{}: two results cannot go to one place; expected another one for each", path.display())]
     SamePlace { path: PathBuf },
     /// The results could not be written; said after the test.
-    #[error("--output {}: the results could not be written: {source}{}", path.display(), elsewhere(rescued.as_deref()))]
-    Results { path: PathBuf, source: io::Error, rescued: Option<PathBuf> },
+    #[error("{flag} {}: the results could not be written: {source}{}", path.display(), elsewhere(rescued.as_deref()))]
+    Results { flag: &'static str, path: PathBuf, source: io::Error, rescued: Option<PathBuf> },
     /// The summary of a step of GitHub Actions; said after everything else.
     #[error("GITHUB_STEP_SUMMARY {}: the summary could not be appended: {source}", path.display())]
     StepSummary { path: PathBuf, source: io::Error },

@@ -18,13 +18,14 @@ pub(super) fn run(
 ) -> Result<ExitClass, CommandError> {
     let presentation = Presentation {
         output: output::place(args.output.as_ref()),
+        html: args.html.clone(),
         junit: args.junit.clone(),
         github: args.github.as_deref() == Some("auto"),
         no_color: args.no_color || environment.forbids_color().is_some(),
         fail_on_invalid: args.fail_on_invalid,
         ..Presentation::default()
     };
-    output::check([presentation.output.as_ref(), output::file(presentation.junit.as_ref()).as_ref()])?;
+    output::check_all(&presentation)?;
     let mut merge = Merge::default();
     for path in &args.files {
         merge.add(&path.display().to_string(), input::document(path)?)?;

@@ -11,7 +11,7 @@ use std::io::Write;
 /// Measures the floor of later comparisons.
 pub(super) fn run(args: &NoiseArgs, out: &mut dyn Write) -> Result<ExitClass, CommandError> {
     let output = output::place(args.output.as_ref());
-    output::check([output.as_ref()])?;
+    output::check([("--output", output.as_ref())])?;
     let noise = noise(&input::runs(&args.files)?)?;
     let written = noise_json(&noise);
     if !output::is_stdout(output.as_ref()) {
@@ -20,6 +20,6 @@ pub(super) fn run(args: &NoiseArgs, out: &mut dyn Write) -> Result<ExitClass, Co
             writeln!(out, "  {:<28}{:>8.2} %", measure.to_string(), spread.spread * 100.0)?;
         }
     }
-    output::write_text(output.as_ref(), &written, out, None)?;
+    output::write_text(("--output", output.as_ref()), &written, out, None)?;
     Ok(ExitClass::Success)
 }

@@ -25,7 +25,12 @@ pub(super) fn of_run(
     if document.is_shard() {
         return Ok(());
     }
-    output::write_text(output::file(presentation.junit.as_ref()).as_ref(), &junit::of_run(document), out, stop)?;
+    output::write_text(
+        ("--junit", output::file(presentation.junit.as_ref()).as_ref()),
+        &junit::of_run(document),
+        out,
+        stop,
+    )?;
     if presentation.github {
         let (summary, failures) = (github::summary(document), github::failures(document));
         github_actions(environment, &summary, &failures, output::on_stdout(presentation).as_ref(), (out, err))?;

@@ -23,10 +23,12 @@ pub(super) fn file(given: Option<&PathBuf>) -> Option<Output> {
 
 /// Before the test: a place that cannot be written to is refused now, not after four minutes, and
 /// so are two results for one place. Nothing is changed.
-pub(super) fn check<'a>(outputs: impl IntoIterator<Item = Option<&'a Output>>) -> Result<(), CommandError> {
+pub(super) fn check<'a>(
+    outputs: impl IntoIterator<Item = (&'static str, Option<&'a Output>)>,
+) -> Result<(), CommandError> {
     let mut places: Vec<Place> = Vec::new();
-    for output in outputs.into_iter().flatten() {
-        let refused = |source| CommandError::OutputPlace { path: path_of(output), source };
+    for (flag, output) in outputs.into_iter().filter_map(|(flag, output)| Some((flag, output?))) {
+        let refused = |source| CommandError::OutputPlace { flag, path: path_of(output), source };
         let place = Place::of(output).map_err(refused)?;
         place.check().map_err(refused)?;
         if places.iter().any(|other| other.clashes_with(&place)) {
@@ -35,6 +37,17 @@ pub(super) fn check<'a>(outputs: impl IntoIterator<Item = Option<&'a Output>>) -
         places.push(place);
     }
     Ok(())
+}
+
+/// The same for all that is written of a run.
+pub(super) fn check_all(presentation: &Presentation) -> Result<(), CommandError> {
+    let [json, html, xml] = places(presentation);
+    check([("--output", json.as_ref()), ("--html", html.as_ref()), ("--junit", xml.as_ref())])
+}
+
+/// Where the document, the report page and the test cases of a run go.
+fn places(presentation: &Presentation) -> [Option<Output>; 3] {
+    [presentation.output.clone(), file(presentation.html.as_ref()), file(presentation.junit.as_ref())]
 }
 
 fn path_of(output: &Output) -> PathBuf {
@@ -51,8 +64,7 @@ pub(super) fn is_stdout(output: Option<&Output>) -> bool {
 
 /// The result of a run that takes standard output, if one does.
 pub(super) fn on_stdout(presentation: &Presentation) -> Option<Output> {
-    let junit = file(presentation.junit.as_ref());
-    [presentation.output.clone(), junit].into_iter().flatten().find(|output| is_stdout(Some(output)))
+    places(presentation).into_iter().flatten().find(|output| is_stdout(Some(output)))
 }
 
 /// Prints text for people: on standard output, or beside it when the results go there. Whoever has
@@ -84,20 +96,52 @@ pub(super) fn width(terminal: bool) -> u16 {
     columns.unwrap_or(USUAL_WIDTH)
 }
 
-pub(super) fn write(
-    output: Option<&Output>,
-    document: &Document,
-    out: &mut dyn Write,
+/// One result: the flag that asks for it, its place if it was asked for, and how it is made.
+pub(super) struct Written<'a> {
+    pub(super) flag: &'static str,
+    pub(super) output: Option<&'a Output>,
+    pub(super) text: &'a dyn Fn() -> String,
+}
+
+/// Writes results. None of them is lost because another cannot be written: of several errors all
+/// but the first are told here.
+pub(super) fn write_each(
+    results: &[Written<'_>],
+    (out, err): (&mut dyn Write, &mut dyn Write),
     stop: Option<&Stop>,
 ) -> Result<(), CommandError> {
-    if output.is_none() { Ok(()) } else { write_text(output, &document.to_json(), out, stop) }
+    let mut first = Ok(());
+    for Written { flag, output, text } in results.iter().filter(|written| written.output.is_some()) {
+        match (write_text((flag, *output), &text(), out, stop), &first) {
+            (Err(error), Err(_)) => writeln!(err, "error: {error}")?,
+            (Err(error), Ok(())) => first = Err(error),
+            (Ok(()), _) => {}
+        }
+    }
+    first
+}
+
+/// Writes the document of a sweep and its report page.
+pub(super) fn write_json_and_page(
+    presentation: &Presentation,
+    json: &dyn Fn() -> String,
+    page: &dyn Fn() -> String,
+    (out, err): (&mut dyn Write, &mut dyn Write),
+    stop: &Stop,
+) -> Result<(), CommandError> {
+    let html = file(presentation.html.as_ref());
+    let results = [
+        Written { flag: "--output", output: presentation.output.as_ref(), text: json },
+        Written { flag: "--html", output: html.as_ref(), text: page },
+    ];
+    write_each(&results, (out, err), Some(stop))
 }
 
 /// Writes a result. A file appears whole or not at all: an earlier result of that name is replaced
 /// only by a complete one. A result whose place has failed goes to a file of its own, and the error
 /// names it.
 pub(super) fn write_text(
-    output: Option<&Output>,
+    (flag, output): (&'static str, Option<&Output>),
     text: &str,
     out: &mut dyn Write,
     stop: Option<&Stop>,
@@ -105,6 +149,7 @@ pub(super) fn write_text(
     let Some(output) = output else { return Ok(()) };
     let written = Place::of(output).and_then(|place| place.write(text, out, stop));
     written.map_err(|source| CommandError::Results {
+        flag,
         path: path_of(output),
         source,
         rescued: super::place::rescue(text).ok(),

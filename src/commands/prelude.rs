@@ -18,7 +18,7 @@ pub(super) fn open(resolved: Resolved, out: &mut dyn Write) -> Result<Option<(Pl
         trial::dump_requests(&plan, out)?;
         return Ok(None);
     }
-    output::check([presentation.output.as_ref(), output::file(presentation.junit.as_ref()).as_ref()])?;
+    output::check_all(&presentation)?;
     Ok(Some((plan, presentation)))
 }
 

@@ -72,7 +72,7 @@ const QUICK: Extent = Extent {
 /// `self-test`.
 pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CommandError> {
     let output = output::place(args.output.as_ref());
-    output::check([output.as_ref()])?;
+    output::check([("--output", output.as_ref())])?;
     let setup = Setup::new(0)?;
     let mut say = |line: &str| {
         // Whether anybody watches does not matter.
@@ -85,7 +85,7 @@ pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write)
         bench => bench?.measure(args.quick, &mut say)?,
     };
     output::print(&report::self_test::text(&found), output.as_ref(), out, err)?;
-    output::write_text(output.as_ref(), &found.to_json(), out, Some(&setup.stop))?;
+    output::write_text(("--output", output.as_ref()), &found.to_json(), out, Some(&setup.stop))?;
     Ok(if found.interrupted { ExitClass::Interrupted } else { ExitClass::Success })
 }
 

@@ -90,8 +90,9 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
         }
     }
     found.interrupted = setup.stop.is_signalled();
-    output::print(&report::throughput::text(&found), presentation.output.as_ref(), out, err)?;
-    output::write_text(presentation.output.as_ref(), &found.to_json(), out, Some(&setup.stop))?;
+    output::print(&report::throughput::text(&found), output::on_stdout(&presentation).as_ref(), out, err)?;
+    let page = || report::html::of_throughput(&found);
+    output::write_json_and_page(&presentation, &|| found.to_json(), &page, (out, err), &setup.stop)?;
     Ok(match () {
         () if found.interrupted => ExitClass::Interrupted,
         () if !found.has_data() => ExitClass::NoData,

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub struct Presentation {
     /// Where the Document goes.
     pub output: Option<Output>,
+    /// Where the report page goes.
+    pub html: Option<PathBuf>,
     /// Where the verdict goes as JUnit XML.
     pub junit: Option<PathBuf>,
     /// Whether to write a step summary and annotations when running under GitHub Actions.
@@ -52,6 +54,7 @@ pub(super) fn presentation(
     let debug_response = noted("debug_response", given.one("debug_response"), changed);
     Ok(Presentation {
         output: output(noted("output", given.one("output"), changed))?,
+        html: noted("html", given.one("html"), changed).map(Given::path).transpose()?,
         junit: noted("junit", single.one("junit"), changed).map(Given::path).transpose()?,
         github: github(noted("github", single.one("github"), changed))?,
         shard: single.one("shard").map(|given| given.origin.to_string()),

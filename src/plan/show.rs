@@ -103,6 +103,7 @@ pub(super) fn settings(
         Some(Output::File(path)) => path.display().to_string(),
     };
     list.add("output", output);
+    list.add("html", or_none(presentation.html.as_ref().map_or_else(String::new, |path| path.display().to_string())));
     list.add(
         "shard",
         presentation.shard.as_ref().map_or("none".to_owned(), |_| format!("{}/{}", plan.shard.index, plan.shard.count)),

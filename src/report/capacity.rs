@@ -111,7 +111,8 @@ pub(crate) fn view(found: &Capacity) -> View {
     ];
     let (tone, word, said) = match (found.interrupted, found.holds, found.fails) {
         (true, ..) => (Tone::Warning, "INTERRUPTED", "interrupted"),
-        (false, Some(_), _) if found.settled => (Tone::Good, "FOUND", "a limit was found"),
+        (false, Some(_), Some(_)) if found.settled => (Tone::Good, "FOUND", "a limit was found"),
+        (false, Some(_), None) if found.settled => (Tone::Good, "HELD", "the goals hold at every load"),
         (false, Some(_), _) => (Tone::Warning, "UNSETTLED", "the search did not settle"),
         (false, None, Some(_)) => (Tone::Bad, "NONE", "the goals hold at no load"),
         (false, None, None) => (Tone::Bad, "NO DATA", "no data"),

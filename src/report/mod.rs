@@ -5,6 +5,7 @@ pub mod compare;
 pub mod csv;
 pub mod github;
 pub mod hgrm;
+pub mod html;
 pub(crate) mod human;
 pub mod junit;
 pub mod self_test;

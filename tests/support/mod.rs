@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, reason = "it is a module of several test programs, a library of none")]
 
 mod bench;
+mod browser;
 mod damage;
 mod embedded;
 mod misbehaving;
@@ -17,6 +18,7 @@ mod secure;
 pub use bench::{
     Bench, SOON, alive, check, children, document, eventually, free_port, peak_memory, sockets, two_requests,
 };
+pub use browser::{Browser, Trouble};
 pub use damage::Damage;
 pub use embedded::Embedded;
 pub use misbehaving::{Behaviour, Endless, Misbehaving};

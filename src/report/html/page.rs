@@ -1,0 +1,134 @@
+//! The template, filled.
+
+use super::chart::{Chart, Number, Picture};
+use crate::report::view::{Block, Headline, Row, Section, Tone};
+use askama::Template;
+use base64::Engine as _;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+/// The chart library, as its authors publish it.
+const LIBRARY: &str = include_str!("../../../assets/uplot/uPlot.iife.min.js");
+const LIBRARY_STYLE: &str = include_str!("../../../assets/uplot/uPlot.min.css");
+/// What we draw with it.
+const SCRIPT: &str = include_str!("../../../assets/report.js");
+const STYLE: &str = include_str!("../../../assets/report.css");
+
+/// All that a page shows.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) title: String,
+    pub(super) subtitle: String,
+    pub(super) headline: Headline,
+    pub(super) tiles: Vec<Tile>,
+    pub(super) facts: Vec<Block>,
+    /// Before the charts.
+    pub(super) verdict: Vec<Section>,
+    /// Where the points of charts over the time of a run are.
+    pub(super) at: Vec<Number>,
+    pub(super) charts: Vec<Chart>,
+    /// After the charts.
+    pub(super) numbers: Vec<Section>,
+    /// Which build of this tool, and which run.
+    pub(super) made_by: String,
+}
+
+/// A number to see from afar.
+#[derive(Debug)]
+pub(super) struct Tile {
+    pub(super) name: String,
+    pub(super) value: String,
+    pub(super) note: String,
+    pub(super) tone: Tone,
+}
+
+#[derive(Template)]
+#[template(path = "report.html", whitespace = "minimize")]
+struct Html<'a> {
+    page: &'a Page,
+    policy: String,
+    data: Data<'a>,
+    library: &'static str,
+    library_style: &'static str,
+    script: &'static str,
+    style: &'static str,
+}
+
+/// What the script gets.
+#[derive(Serialize)]
+struct Data<'a> {
+    at: &'a [Number],
+    charts: Vec<Drawn<'a>>,
+}
+
+#[derive(Serialize)]
+struct Drawn<'a> {
+    id: &'a str,
+    #[serde(flatten)]
+    picture: &'a Picture,
+}
+
+/// The page as HTML.
+pub(super) fn render(page: &Page) -> String {
+    let charts = page.charts.iter().map(|chart| Drawn { id: &chart.id, picture: &chart.picture }).collect();
+    let html = Html {
+        page,
+        policy: policy(),
+        data: Data { at: &page.at, charts },
+        library: LIBRARY,
+        library_style: LIBRARY_STYLE,
+        script: SCRIPT,
+        style: STYLE,
+    };
+    let text = html.render();
+    debug_assert!(text.is_ok(), "{text:?}");
+    text.unwrap_or_default()
+}
+
+/// Nothing runs and nothing paints that is not ours, byte for byte, and nothing is fetched.
+fn policy() -> String {
+    let hash = |text: &str| {
+        let digest = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text.as_bytes()));
+        format!("'sha256-{digest}'")
+    };
+    let (scripts, styles) = ([LIBRARY, SCRIPT].map(hash).join(" "), [LIBRARY_STYLE, STYLE].map(hash).join(" "));
+    format!(
+        "default-src 'none'; script-src {scripts}; style-src {styles}; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+}
+
+/// The class of a tone in the style sheet.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the template lends its values")]
+const fn class(tone: &Tone) -> &'static str {
+    match tone {
+        Tone::Plain => "plain",
+        Tone::Title => "title",
+        Tone::Good => "good",
+        Tone::Bad => "bad",
+        Tone::Warning => "warning",
+        Tone::Faint => "faint",
+    }
+}
+
+/// `LATENCY` as a heading: `Latency`.
+fn heading(title: &str) -> String {
+    let mut chars = title.chars();
+    let first: String = chars.next().into_iter().collect();
+    first + &chars.as_str().to_lowercase()
+}
+
+/// How a number is aligned: names to the left.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the template lends its values")]
+const fn align(column: &usize) -> &'static str {
+    if *column == 0 { "name" } else { "number" }
+}
+
+/// Whether any row has text behind its cells.
+fn has_tail(rows: &[Row]) -> bool {
+    rows.iter().any(|row| row.tail.as_ref().is_some_and(|tail| !tail.text.trim().is_empty()))
+}
+
+/// The name of a section in links.
+fn anchor(title: &str) -> String {
+    title.to_lowercase().replace(' ', "-")
+}

@@ -1,0 +1,146 @@
+//! The page of a run, or of one that was merged.
+
+use super::chart::{Chart, Line};
+use super::page::{Page, Tile, render};
+use super::quantiles::{self, Draft};
+use super::{asked, limit, over_time};
+use crate::document::{Document, Measured, Trend, Validity};
+use crate::metrics::{self, Buckets};
+use crate::report::human;
+use crate::report::view::{Block, Piece, Tone, View};
+use crate::units::plural;
+
+/// The page of a run.
+pub fn of_run(doc: &Document) -> String {
+    let view = View::of(doc);
+    let over_time = over_time::charts(doc);
+    let mut charts = over_time.charts;
+    // Beside the percentiles over time.
+    let place = charts.iter().position(|chart| chart.id == "rates").unwrap_or(charts.len());
+    charts.splice(place..place, distributions(doc).into_iter().chain(turns(doc)));
+    let started = &doc.run.started_at;
+    render(&Page {
+        title: format!("{}: {}", doc.run.profile, view.headline.said),
+        subtitle: format!("{}, started {started}", doc.target.url),
+        headline: view.headline,
+        tiles: tiles(doc),
+        facts: asked_and_got(doc).into_iter().chain(view.head).collect(),
+        verdict: view.verdict,
+        at: over_time.at,
+        charts,
+        numbers: view.numbers,
+        made_by: format!("llmsim-blast {}, run {}", doc.build.version, doc.run.id),
+    })
+}
+
+/// What was asked of the server, and what came of it.
+fn asked_and_got(doc: &Document) -> Vec<Block> {
+    let mut facts = Vec::new();
+    if let Some(load) = asked::load(&doc.plan) {
+        facts.push(Block::Fact("asked", vec![Piece::plain(load)]));
+    }
+    let count = |name: metrics::Counter| match doc.metrics.get(name.name()) {
+        Some(Measured::Counter(counter)) if counter.count > 0 => Some((counter.count, counter.rate)),
+        _ => None,
+    };
+    let (requests, tokens) = (count(metrics::Counter::HttpReqs), count(metrics::Counter::TokensOutput));
+    let got = [(requests, "request"), (tokens, "token")];
+    let got = got.into_iter().filter_map(|(counted, noun)| {
+        let (n, rate) = counted?;
+        Some(format!("{} ({})", plural(n, noun), human::per_second(rate)))
+    });
+    let got: Vec<String> = got.collect();
+    if !got.is_empty() {
+        facts.push(Block::Fact("got", vec![Piece::plain(got.join(", "))]));
+    }
+    facts
+}
+
+fn trend(doc: &Document, trend: metrics::Trend) -> Option<&Trend> {
+    match doc.metrics.get(trend.name()) {
+        Some(Measured::Trend(t)) if t.count > 0 => Some(t),
+        _ => None,
+    }
+}
+
+/// What everybody asks first.
+fn tiles(doc: &Document) -> Vec<Tile> {
+    use metrics::Trend as T;
+    let latency = [(T::Ttft, "TTFT p95"), (T::Tbt, "TBT p95"), (T::HttpReqDuration, "Duration p95")];
+    let latency = latency.into_iter().filter_map(|(of, name)| {
+        let t = trend(doc, of)?;
+        let note = format!("p50 {}, p99 {}", human::time(t.p50), human::time(t.p99));
+        Some(Tile { name: name.to_owned(), value: human::time(t.p95), note, tone: Tone::Plain })
+    });
+    let counter = |of: metrics::Counter, name: &str, noun| match doc.metrics.get(of.name()) {
+        Some(Measured::Counter(c)) if c.count > 0 => {
+            let note = plural(c.count, noun);
+            Some(Tile { name: name.to_owned(), value: human::per_second(c.rate), note, tone: Tone::Plain })
+        }
+        _ => None,
+    };
+    let failed = match doc.metrics.get(metrics::Rate::HttpReqFailed.name()) {
+        Some(Measured::Rate(rate)) if rate.total > 0 => {
+            let tone = if rate.matches > 0 { Tone::Bad } else { Tone::Good };
+            let note = format!("{} of {}", rate.matches, plural(rate.total, "request"));
+            let value = human::percent(rate.matches as f64 / rate.total as f64);
+            Some(Tile { name: "Failed".to_owned(), value, note, tone })
+        }
+        _ => None,
+    };
+    let rates = [
+        counter(metrics::Counter::HttpReqs, "Requests", "request"),
+        counter(metrics::Counter::TokensOutput, "Tokens", "token"),
+        failed,
+        Some(client(doc)),
+    ];
+    latency.chain(rates.into_iter().flatten()).collect()
+}
+
+/// Whether the numbers may be believed.
+fn client(doc: &Document) -> Tile {
+    let (tone, note) = match doc.client.verdict {
+        Validity::Ok => (Tone::Good, "this tool kept up"),
+        Validity::Unknown => (Tone::Plain, "it is not known whether this tool kept up"),
+        Validity::Strained => (Tone::Warning, "read high percentiles with care"),
+        Validity::Bottleneck => (Tone::Bad, "these numbers say little about the server"),
+    };
+    Tile { name: "Client".to_owned(), value: doc.client.verdict.name().to_owned(), note: note.to_owned(), tone }
+}
+
+/// With the metric that each line is of, where there are several.
+fn named(of: metrics::Trend, lines: Vec<Line>) -> impl Iterator<Item = Line> {
+    lines.into_iter().map(move |line| Line { name: format!("{} {}", of.name(), line.name), ..line })
+}
+
+/// How the first token comes later as a conversation grows; none of a run without conversations.
+fn turns(doc: &Document) -> Option<Chart> {
+    let name = metrics::Trend::Ttft.name();
+    let decoded = doc.turns.iter().filter_map(|(turn, numbers)| match numbers.get(name) {
+        Some(Measured::Trend(t)) => Some((format!("turn {turn}"), Buckets::decode(&t.histogram).ok()?)),
+        _ => None,
+    });
+    let draft = Draft {
+        id: "turns".to_owned(),
+        title: "Time to first token by turn".to_owned(),
+        note: "of the whole window, by percentile".to_owned(),
+        lines: limit::lines(name, &doc.thresholds),
+    };
+    quantiles::chart(draft, &decoded.collect::<Vec<_>>())
+}
+
+/// The distributions of the whole run.
+fn distributions(doc: &Document) -> Option<Chart> {
+    let of = [metrics::Trend::Ttft, metrics::Trend::Tbt, metrics::Trend::HttpReqDuration];
+    let decoded = of.into_iter().filter_map(|of| {
+        let buckets = Buckets::decode(&trend(doc, of)?.histogram).ok()?;
+        Some((of.name().to_owned(), buckets))
+    });
+    let draft = Draft {
+        id: "distribution".to_owned(),
+        title: "Latency by percentile".to_owned(),
+        note: "of the whole window; each nine more has the same room".to_owned(),
+        lines: of.into_iter().flat_map(|of| named(of, limit::lines(of.name(), &doc.thresholds))).collect(),
+    };
+    quantiles::chart(draft, &decoded.collect::<Vec<_>>())
+}

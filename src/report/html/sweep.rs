@@ -1,0 +1,225 @@
+//! The pages of sweeps over loads: `capacity` and `throughput`.
+
+use super::chart::{
+    Axis, Band, BandKind, Chart, Fold, Kind, Line, Measured, Picture, Scale, Series, Unit, numbers, table, words,
+};
+use super::limit;
+use super::page::{Page, Tile, render};
+use crate::document::capacity::{By, Capacity, Step, Try};
+use crate::document::throughput::{self, LONGEST_P99_MS, Mode, Throughput};
+use crate::report::view::Tone;
+use crate::report::{capacity, human, throughput as pages};
+use crate::units::plural;
+
+/// The page of a search for the highest load.
+pub fn of_capacity(found: &Capacity) -> String {
+    let view = capacity::view(found);
+    render(&Page {
+        title: format!("capacity {}: {}", found.profile, view.headline.said),
+        subtitle: found.target.clone(),
+        headline: view.headline,
+        tiles: tiles(found),
+        facts: view.head,
+        verdict: view.verdict,
+        at: Vec::new(),
+        charts: curves(found),
+        numbers: view.numbers,
+        made_by: format!("llmsim-blast {} capacity", found.build.version),
+    })
+}
+
+fn tiles(found: &Capacity) -> Vec<Tile> {
+    let tile = |name: &str, tried: Option<Try>, tone| {
+        let tried = tried?;
+        let note = format!("{} of {} tries held", tried.held, tried.held + tried.failed);
+        Some(Tile { name: name.to_owned(), value: found.by.shown(tried.load), note, tone })
+    };
+    let best = found.holds.and_then(|holds| {
+        let step = found.curve.iter().rev().find(|step| step.load.total_cmp(&holds.load).is_eq())?;
+        let note = format!("{} there", human::per_second(step.requests_per_s));
+        (step.tokens_per_s > 0.0).then(|| Tile {
+            name: "Tokens".to_owned(),
+            value: human::per_second(step.tokens_per_s),
+            note,
+            tone: Tone::Plain,
+        })
+    });
+    let tiles = [tile("Goals hold at", found.holds, Tone::Good), tile("and fail at", found.fails, Tone::Bad), best];
+    tiles.into_iter().flatten().collect()
+}
+
+/// Curves over the load, with the knee between what holds and what does not.
+fn curves(found: &Capacity) -> Vec<Chart> {
+    let steps: Vec<&Step> = found.by_load().into_iter().map(|(step, _)| step).collect();
+    if steps.len() < 2 {
+        return Vec::new();
+    }
+    let at: Vec<f64> = steps.iter().map(|step| step.load).collect();
+    let x = match found.by {
+        By::Vus => Unit::Count,
+        By::Rate => Unit::Rate,
+    };
+    let series = |name: &str, unit, of: &dyn Fn(&Step) -> Option<f64>| {
+        Measured::new(name, unit, steps.iter().map(|step| of(step)).collect())
+    };
+    let ms = Unit::Time;
+    let latency = vec![
+        series("ttft p50", ms, &|step| step.ttft.map(|q| q.p50)),
+        series("ttft p95", ms, &|step| step.ttft.map(|q| q.p95)),
+        series("ttft p99", ms, &|step| step.ttft.map(|q| q.p99)),
+        series("duration p95", ms, &|step| step.http_req_duration.map(|q| q.p95)),
+    ];
+    let tbt = vec![
+        series("tbt p50", ms, &|step| step.tbt.map(|q| q.p50)),
+        series("tbt p95", ms, &|step| step.tbt.map(|q| q.p95)),
+        series("tbt p99", ms, &|step| step.tbt.map(|q| q.p99)),
+    ];
+    let requests = vec![series("requests", Unit::Rate, &|step| Some(step.requests_per_s))];
+    let tokens = vec![series("tokens", Unit::Rate, &|step| Some(step.tokens_per_s).filter(|n| *n > 0.0))];
+    let shares =
+        vec![series("goodput", Unit::Share, &|step| step.goodput), series("failed", Unit::Share, &|step| step.failed)];
+    let goals = |names: &[&str]| names.iter().flat_map(|name| limit::goal_lines(name, &found.goals)).collect();
+    let curve = |id: &str, title: &str, y, series, lines| {
+        let sweep = Sweep { x: Axis::new(x, capacity::load_name(found.by), Scale::Log), at: &at };
+        let mut chart = sweep.chart(id, title, y, series, lines)?;
+        (chart.picture.bands, chart.note) = (knee(found, &at), knee_note(found));
+        Some(chart)
+    };
+    let either = Axis::latency();
+    [
+        curve("latency", "Latency by load", either.clone(), latency, goals(&["ttft", "http_req_duration"])),
+        curve("tbt", "Time between tokens by load", either, tbt, goals(&["tbt"])),
+        curve("requests", "Completed requests by load", Axis::plain(Unit::Rate), requests, Vec::new()),
+        curve("tokens", "Generated tokens by load", Axis::plain(Unit::Rate), tokens, Vec::new()),
+        curve("shares", "Goodput and failures by load", Axis::plain(Unit::Share), shares, Vec::new()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// From the highest load that holds to the lowest that fails, and beyond it.
+fn knee(found: &Capacity, at: &[f64]) -> Vec<Band> {
+    let Some(fails) = found.fails else { return Vec::new() };
+    let end = at.last().copied().unwrap_or(fails.load);
+    let from = found.holds.map_or(fails.load, |holds| holds.load);
+    let band = |from, to, name: &str, kind| Band { from, to, name: name.to_owned(), kind };
+    vec![
+        band(from, fails.load, "the knee", BandKind::Outside),
+        band(fails.load, end.max(fails.load), "the goals fail", BandKind::Beyond),
+    ]
+}
+
+fn knee_note(found: &Capacity) -> String {
+    match (found.holds, found.fails) {
+        (Some(holds), Some(fails)) => {
+            format!("the knee lies between {} and {}", found.by.shown(holds.load), found.by.shown(fails.load))
+        }
+        (Some(holds), None) => format!("the goals hold up to {}", found.by.shown(holds.load)),
+        _ => String::new(),
+    }
+}
+
+/// Points over a load.
+struct Sweep<'a> {
+    x: Axis,
+    at: &'a [f64],
+}
+
+impl Sweep<'_> {
+    /// None of nothing.
+    fn chart(&self, id: &str, title: &str, y: Axis, mut series: Vec<Measured>, lines: Vec<Line>) -> Option<Chart> {
+        series.retain(|one| !one.is_empty());
+        if series.is_empty() {
+            return None;
+        }
+        let drawn = series.iter().enumerate();
+        let drawn = drawn.map(|(i, one)| Series { has_points: true, ..Series::new(&one.name, &one.values, i) });
+        Some(Chart {
+            id: id.to_owned(),
+            title: title.to_owned(),
+            note: String::new(),
+            words: words(&series, self.at, self.x.unit),
+            table: table(&series, self.at, self.x.unit, Fold::Highest),
+            picture: Picture {
+                kind: Kind::Lines,
+                x: self.x.clone(),
+                y,
+                right: None,
+                at: Some(numbers(self.at.iter().copied())),
+                series: drawn.collect(),
+                bands: Vec::new(),
+                lines,
+                heat: None,
+            },
+        })
+    }
+}
+
+/// The page of peak rates.
+pub fn of_throughput(found: &Throughput) -> String {
+    let view = pages::view(found);
+    let plain = [
+        by_concurrency(found, Mode::Plain, "plain", "Plain answers: requests per second"),
+        latency(found, Mode::Plain, "plain-p99", "Plain answers: p99 of the duration"),
+    ];
+    let streamed = [
+        by_concurrency(found, Mode::Streamed, "streamed", "Streamed answers: tokens per second"),
+        latency(found, Mode::Streamed, "streamed-p99", "Streamed answers: p99 of the duration"),
+    ];
+    render(&Page {
+        title: format!("throughput: {}", view.headline.said),
+        subtitle: found.target.clone(),
+        headline: view.headline,
+        tiles: Vec::new(),
+        facts: view.head,
+        verdict: view.verdict,
+        at: Vec::new(),
+        charts: plain.into_iter().chain(streamed).flatten().collect(),
+        numbers: view.numbers,
+        made_by: format!("llmsim-blast {} throughput", found.build.version),
+    })
+}
+
+fn by_concurrency(found: &Throughput, mode: Mode, id: &str, title: &str) -> Option<Chart> {
+    lines_of(found, mode, (id, title), Unit::Rate, Vec::new(), &|step| Some(step.rate(mode)))
+}
+
+fn latency(found: &Throughput, mode: Mode, id: &str, title: &str) -> Option<Chart> {
+    let limit =
+        Line { at: LONGEST_P99_MS, name: format!("p99<{LONGEST_P99_MS}ms"), is_upright: false, is_broken: false };
+    // A stream's length is the server's choice.
+    let lines = if mode == Mode::Plain { vec![limit] } else { Vec::new() };
+    lines_of(found, mode, (id, title), Unit::Time, lines, &|step| step.http_req_duration.map(|q| q.p99))
+}
+
+/// A line for each number of worker threads.
+fn lines_of(
+    found: &Throughput,
+    mode: Mode,
+    (id, title): (&str, &str),
+    unit: Unit,
+    lines: Vec<Line>,
+    of: &dyn Fn(&throughput::Step) -> Option<f64>,
+) -> Option<Chart> {
+    let steps = found.steps(mode);
+    let mut places: Vec<u32> = steps.iter().map(|step| step.concurrency).collect();
+    places.sort_unstable();
+    places.dedup();
+    let line = |(workers, _): (Option<u32>, Option<&throughput::Step>)| {
+        let name = match workers {
+            None => "running server".to_owned(),
+            Some(n) => plural(n, "worker thread"),
+        };
+        let at = |place: &u32| {
+            let step = steps.iter().rev().find(|step| step.workers == workers && step.concurrency == *place);
+            step.and_then(of)
+        };
+        Measured::new(&name, unit, places.iter().map(at).collect())
+    };
+    let series = found.rows(mode).into_iter().map(line).collect();
+    let at: Vec<f64> = places.iter().map(|n| f64::from(*n)).collect();
+    let y = if unit == Unit::Time { Axis::latency() } else { Axis::plain(unit) };
+    let sweep = Sweep { x: Axis::new(Unit::Count, "requests at once", Scale::Log), at: &at };
+    sweep.chart(id, title, y, series, lines)
+}

@@ -1,0 +1,108 @@
+//! Long series made short, so that their extremes survive.
+
+use std::ops::Range;
+
+/// Points of a series on a page: more than a screen has columns.
+pub(super) const MOST_POINTS: usize = 2_000;
+
+/// Which of the given points stand together. All series of a chart have the same points, so that
+/// they share their times.
+#[derive(Debug)]
+pub(super) struct Grid {
+    /// Points from here to there.
+    spans: Vec<Range<usize>>,
+    /// Whether every point stands for itself.
+    is_whole: bool,
+}
+
+impl Grid {
+    /// For so many points.
+    pub(super) fn of(points: usize) -> Self {
+        if points <= MOST_POINTS {
+            return Self { spans: spans(points, points), is_whole: true };
+        }
+        // Two points a span: its least and its greatest.
+        Self { spans: spans(points, MOST_POINTS / 2), is_whole: false }
+    }
+
+    /// How many of the given points a span holds at most; 1 if nothing was left out.
+    pub(super) fn width(&self) -> usize {
+        self.spans.iter().map(Range::len).max().unwrap_or(1)
+    }
+
+    /// Where the points that are kept are drawn.
+    pub(super) fn places(&self, at: &[f64]) -> Vec<f64> {
+        if self.is_whole {
+            return at.to_vec();
+        }
+        let two = |span: &Range<usize>| [span.start, span.start + span.len() / 2];
+        self.spans.iter().flat_map(two).filter_map(|i| at.get(i).copied()).collect()
+    }
+
+    /// The least and the greatest value of each span, in the order in which they came.
+    pub(super) fn extremes(&self, values: &[Option<f64>]) -> Vec<Option<f64>> {
+        if self.is_whole {
+            return values.to_vec();
+        }
+        let of = |span: &Range<usize>| {
+            let known =
+                || values.get(span.clone()).into_iter().flatten().enumerate().filter_map(|(i, v)| Some((i, (*v)?)));
+            let least = known().min_by(|a, b| a.1.total_cmp(&b.1));
+            let greatest = known().max_by(|a, b| a.1.total_cmp(&b.1));
+            match (least, greatest) {
+                (Some((i, least)), Some((j, greatest))) if j < i => [Some(greatest), Some(least)],
+                (Some((_, least)), Some((_, greatest))) => [Some(least), Some(greatest)],
+                _ => [None, None],
+            }
+        };
+        self.spans.iter().flat_map(of).collect()
+    }
+}
+
+/// `points` in `parts` runs, of lengths that differ by one at most.
+pub(super) fn spans(points: usize, parts: usize) -> Vec<Range<usize>> {
+    let parts = parts.min(points);
+    (0..parts).map(|i| i * points / parts..(i + 1) * points / parts).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn short_series_are_kept_as_they_are() {
+        let grid = Grid::of(3);
+        assert_eq!(grid.extremes(&[Some(3.0), None, Some(1.0)]), [Some(3.0), None, Some(1.0)]);
+        assert_eq!((grid.places(&[0.0, 1.0, 2.0]), grid.width()), (vec![0.0, 1.0, 2.0], 1));
+        assert!(Grid::of(0).places(&[]).is_empty());
+    }
+
+    #[test]
+    fn one_second_of_an_hour_is_still_seen() {
+        let mut values = vec![Some(10.0); 3_600];
+        (values[1_234], values[3_599], values[7]) = (Some(900.0), Some(1.0), None);
+        let grid = Grid::of(values.len());
+        let kept = grid.extremes(&values);
+        assert_eq!((kept.len(), grid.width()), (2_000, 4));
+        assert!(kept.contains(&Some(900.0)) && kept.contains(&Some(1.0)));
+    }
+
+    proptest! {
+        #[test]
+        fn extremes_and_order_survive(values in prop::collection::vec(prop::option::of(0.0_f64..1e6), 0..9_000)) {
+            let grid = Grid::of(values.len());
+            let kept = grid.extremes(&values);
+            let ends = |v: &[Option<f64>]| {
+                let known: Vec<f64> = v.iter().flatten().copied().collect();
+                (known.iter().copied().reduce(f64::min), known.iter().copied().reduce(f64::max))
+            };
+            prop_assert!(kept.len() <= MOST_POINTS);
+            prop_assert_eq!(ends(&kept), ends(&values));
+            let at: Vec<f64> = (0..values.len()).map(|i| i as f64).collect();
+            let places = grid.places(&at);
+            prop_assert_eq!(places.len(), kept.len());
+            prop_assert!(places.is_sorted_by(|a, b| a < b));
+        }
+    }
+}

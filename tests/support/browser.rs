@@ -1,0 +1,213 @@
+//! A headless Chromium, spoken to over two pipes in the `DevTools` protocol: one JSON object a
+//! message, with a zero byte behind it. It needs no port and no driver.
+
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// Names that it is installed under.
+const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+/// The longest wait for an answer: a page of an hour's run is drawn within it on a busy machine.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Between two looks at whether it has ended, and how many are taken.
+const LOOK: Duration = Duration::from_millis(20);
+const LOOKS: u32 = 500;
+
+/// A browser with one page.
+pub struct Browser {
+    child: Child,
+    requests: ChildStdin,
+    answers: Receiver<Value>,
+    events: VecDeque<Value>,
+    session: String,
+    last_id: u64,
+    /// Its profile.
+    _folder: tempfile::TempDir,
+}
+
+/// What a page did that it should not have done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Errors and warnings of scripts, and violations of the policy.
+    pub said: Vec<String>,
+    /// What it asked for besides itself.
+    pub asked: Vec<String>,
+}
+
+impl Browser {
+    /// Starts one; none if there is none, or if it does not start here.
+    pub fn start() -> Option<Self> {
+        let found = NAMES.into_iter().find(|name| {
+            let version = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+            version.is_ok_and(|status| status.success())
+        })?;
+        let folder = tempfile::tempdir().expect("a folder");
+        // The protocol is on descriptors 3 and 4.
+        let mut child = Command::new("/bin/sh")
+            .arg("-c")
+            .arg("exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1")
+            .arg(found)
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
+            .args(["--remote-debugging-pipe", "--hide-scrollbars", "--force-device-scale-factor=1"])
+            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+            .arg(format!("--user-data-dir={}", folder.path().display()))
+            .arg("about:blank")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let (requests, output) = (child.stdin.take()?, child.stdout.take()?);
+        let answers = read(output);
+        let (events, session) = (VecDeque::new(), String::new());
+        let mut browser = Self { child, requests, answers, events, session, last_id: 0, _folder: folder };
+        let target = browser.try_call("Target.createTarget", &json!({ "url": "about:blank" }))?;
+        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        let session = browser.try_call("Target.attachToTarget", &attach)?;
+        session["sessionId"].as_str()?.clone_into(&mut browser.session);
+        for domain in ["Page.enable", "Runtime.enable", "Log.enable", "Network.enable"] {
+            browser.call(domain, &json!({}));
+        }
+        Some(browser)
+    }
+
+    fn try_call(&mut self, method: &str, params: &Value) -> Option<Value> {
+        self.last_id += 1;
+        let id = self.last_id;
+        let mut message = json!({ "id": id, "method": method, "params": params });
+        if !self.session.is_empty() {
+            message["sessionId"] = Value::from(self.session.as_str());
+        }
+        self.requests.write_all(format!("{message}\0").as_bytes()).ok()?;
+        loop {
+            let answer = self.answers.recv_timeout(ANSWER).ok()?;
+            if answer["id"] == id {
+                return answer.get("result").cloned();
+            }
+            if answer.get("method").is_some() {
+                self.events.push_back(answer);
+            }
+        }
+    }
+
+    fn call(&mut self, method: &str, params: &Value) -> Value {
+        self.try_call(method, params).unwrap_or_else(|| panic!("the browser did not do {method} with {params}"))
+    }
+
+    /// Waits for an event; earlier ones are kept for [`Browser::trouble`].
+    fn wait_for(&mut self, method: &str) {
+        while !self.events.iter().any(|event| event["method"] == method) {
+            let event = self.answers.recv_timeout(ANSWER);
+            self.events.push_back(event.unwrap_or_else(|_| panic!("{method} did not come")));
+        }
+        self.events.retain(|event| event["method"] != method);
+    }
+
+    /// Opens a file at so many pixels, and waits until it is drawn.
+    pub fn open(&mut self, path: &Path, width: u32, dark: bool) {
+        let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.call("Emulation.setDeviceMetricsOverride", &size);
+        let scheme = json!({ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } });
+        self.call("Emulation.setEmulatedMedia", &json!({ "features": [scheme] }));
+        self.events.clear();
+        self.call("Page.navigate", &json!({ "url": format!("file://{}", path.display()) }));
+        self.wait_for("Page.loadEventFired");
+        self.settle();
+    }
+
+    /// Waits until what was asked of the page is painted.
+    pub fn settle(&mut self) {
+        self.eval("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))");
+    }
+
+    /// The value of an expression on the page.
+    pub fn eval(&mut self, expression: &str) -> Value {
+        let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        let answer = self.call("Runtime.evaluate", &params);
+        assert!(answer.get("exceptionDetails").is_none(), "{expression}: {answer}");
+        answer["result"].get("value").cloned().unwrap_or(Value::Null)
+    }
+
+    /// Presses a key on the element that has the focus.
+    pub fn press(&mut self, key: &str) {
+        let text = if key.chars().count() == 1 { key } else { "" };
+        for kind in ["keyDown", "keyUp"] {
+            let text = if kind == "keyDown" { text } else { "" };
+            self.call("Input.dispatchKeyEvent", &json!({ "type": kind, "key": key, "text": text }));
+        }
+        self.settle();
+    }
+
+    /// What the page has done since it was opened that it should not have.
+    pub fn trouble(&mut self) -> Trouble {
+        while let Ok(event) = self.answers.recv_timeout(Duration::ZERO) {
+            self.events.push_back(event);
+        }
+        let mut trouble = Trouble::default();
+        for event in &self.events {
+            let params = &event["params"];
+            match event["method"].as_str().unwrap_or_default() {
+                "Runtime.exceptionThrown" => trouble.said.push(params["exceptionDetails"].to_string()),
+                "Runtime.consoleAPICalled" => trouble.said.push(params["args"].to_string()),
+                "Log.entryAdded" => trouble.said.push(params["entry"].to_string()),
+                "Page.javascriptDialogOpening" => trouble.said.push(params.to_string()),
+                "Network.requestWillBeSent" if params["type"] != "Document" => {
+                    trouble.asked.push(params["request"]["url"].to_string());
+                }
+                _ => {}
+            }
+        }
+        trouble
+    }
+
+    /// The whole page as a PNG, in base64.
+    pub fn screenshot(&mut self) -> String {
+        let params = json!({ "format": "png", "captureBeyondViewport": true });
+        let answer = self.call("Page.captureScreenshot", &params);
+        answer["data"].as_str().expect("a picture").to_owned()
+    }
+
+    /// The whole page as a PDF, in base64.
+    pub fn pdf(&mut self) -> String {
+        let answer = self.call("Page.printToPDF", &json!({ "printBackground": true }));
+        answer["data"].as_str().expect("a document").to_owned()
+    }
+}
+
+impl Drop for Browser {
+    #[expect(clippy::disallowed_methods, reason = "waits for another process")]
+    fn drop(&mut self) {
+        // It ends by itself when it is told to, and its children with it.
+        let _ = self.requests.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
+        for _ in 0..LOOKS {
+            if self.child.try_wait().is_ok_and(|status| status.is_some()) {
+                return;
+            }
+            std::thread::sleep(LOOK);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads messages as they come.
+fn read(output: ChildStdout) -> Receiver<Value> {
+    let (send, receive) = channel();
+    std::thread::spawn(move || {
+        let mut output = BufReader::new(output);
+        let mut message = Vec::new();
+        while output.read_until(0, &mut message).is_ok_and(|n| n > 0) {
+            message.pop();
+            let Ok(value) = serde_json::from_slice(&message) else { break };
+            if send.send(value).is_err() {
+                break;
+            }
+            message.clear();
+        }
+    });
+    receive
+}
