@@ -213,7 +213,10 @@ pub fn parse_goal(metric: &str, expression: &str, requests: &[String]) -> Result
     let (metric, request) = parse_key(metric, requests)?;
     if !GOALS.iter().any(|goal| Metric::Trend(*goal) == metric) {
         let known = GOALS.map(Trend::name).join(", ");
-        return Err(RuleError(format!("{} is no latency of a single request: expected one of {known}", metric.name())));
+        return Err(RuleError(format!(
+            "{} is not a latency of a single request: expected one of {known}",
+            metric.name()
+        )));
     }
     let (left, operator, right) = split(expression, "an operator and a time, such as <2s")?;
     if !left.is_empty() || !matches!(operator, Operator::Less | Operator::LessOrEqual) {
@@ -318,7 +321,7 @@ fn parse_percentile(text: &str) -> Result<f64, RuleError> {
 
 /// The number behind the operator, in the unit of the aggregation.
 fn parse_bound(metric: Metric, aggregation: Aggregation, text: &str) -> Result<f64, RuleError> {
-    let bad = |expected: &str| RuleError(format!("`{text}` is no bound for {}: expected {expected}", metric.name()));
+    let bad = |expected: &str| RuleError(format!("invalid bound '{text}' for {}: expected {expected}", metric.name()));
     match metric {
         Metric::Trend(_) if aggregation != Aggregation::Count => plain_number(text)
             .or_else(|| text.parse::<Nanos>().ok().map(Nanos::as_millis_f64))

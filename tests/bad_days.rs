@@ -57,7 +57,7 @@ fn a_port_that_something_else_has_taken_is_not_silently_another() {
         listener
     });
     let output = blast(&["quick-smoke", "--port", &port]);
-    no_data(&output, &["error: ", &format!("127.0.0.1:{port} is taken"), "--port"]);
+    no_data(&output, &["error: ", &format!("127.0.0.1:{port} is in use"), "--port"]);
     drop(closer.join().unwrap());
 }
 

@@ -134,7 +134,7 @@ mod embedded {
     fn serve_refuses_a_taken_port_and_a_host_that_is_none() {
         let holder = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = holder.local_addr().unwrap().port().to_string();
-        for (host, port, expected) in [("localhost", port.as_str(), "is taken"), ("no such host", "0", "--host")] {
+        for (host, port, expected) in [("localhost", port.as_str(), "is in use"), ("no such host", "0", "--host")] {
             let output = Command::new(OWN).args(["serve", "--host", host, "--port", port]).output().unwrap();
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(!output.status.success() && error.contains(expected) && !error.contains("panicked"), "{error}");
@@ -285,7 +285,7 @@ fn a_taken_port_that_was_asked_for_is_an_error() {
     let mut spec = spec(Source::Binary("/bin/false".into()));
     (spec.port, spec.any_port) = (holder.local_addr().unwrap().port(), false);
     let error = refused(&spec);
-    assert!(error.contains("is taken") && error.contains("--port"), "{error}");
+    assert!(error.contains("is in use") && error.contains("--port"), "{error}");
 }
 
 /// A cargo project without dependencies whose binary has this source.

@@ -95,8 +95,7 @@ const ALWAYS_SEVERAL: [&str; 30] = [
     "at {size} tokens a block",
 ];
 /// Texts in which no number stands before the noun.
-const NO_COUNTS: [&str; 4] =
-    ["{} generates no tokens", "{} streams nothing", "left out its {family} addresses", "{answers} answers"];
+const NO_COUNTS: [&str; 3] = ["{} generates no tokens", "left out its {family} addresses", "{answers} answers"];
 /// A noun behind one of these is not what the number counts.
 const ENDS: [&str; 12] = ["and", "are", "for", "from", "has", "have", "is", "of", "or", "takes", "to", "with"];
 /// Names of limits, which are above one.

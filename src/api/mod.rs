@@ -211,7 +211,7 @@ pub enum Flaw {
     },
     /// A template and the parser disagree about the same bytes: a defect of this tool. Only a
     /// [`Reader`] that verifies says so.
-    #[error("parse mismatch: recognised as something else than it is")]
+    #[error("parse mismatch: template and parser disagree")]
     Mismatch,
 }
 

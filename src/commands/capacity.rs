@@ -133,7 +133,7 @@ fn with_goals(plan: Plan, overrides: &Overrides) -> Result<Plan, PlanError> {
         let blamed =
             overrides.one("slo").or(overrides.one("preset")).cloned().unwrap_or_else(|| Given::flag("slo", ""));
         return Err(blamed.misplaced(format!(
-            "asks for times of tokens, which only streams have, and {} streams nothing",
+            "needs token times, which only streamed requests have, but {} does not stream",
             plan.name
         )));
     }
@@ -315,7 +315,7 @@ mod tests {
         plain.mix.kinds.retain(|kind| !kind.stream);
         let asked = overrides! { slo: [Given::flag("slo", "ttft p(95)<1s")] };
         let error = with_goals(plain.clone(), &asked).unwrap_err().to_string();
-        assert!(error.contains("which only streams have"), "{error}");
+        assert!(error.contains("which only streamed requests have"), "{error}");
         plain.thresholds.clear();
         assert!(with_goals(plain, &given()).unwrap_err().to_string().contains("--slo is missing"));
     }

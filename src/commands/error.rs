@@ -30,7 +30,7 @@ pub(super) enum CommandError {
     #[error("{flag} {}: {source}; expected a file in a folder that exists and can be written to", path.display())]
     OutputPlace { flag: &'static str, path: PathBuf, source: io::Error },
     /// Two results would go to one place; said before the test.
-    #[error("{}: two results cannot go to one place; expected another one for each", path.display())]
+    #[error("{}: two results cannot go to the same place: choose another for one of them", path.display())]
     SamePlace { path: PathBuf },
     /// The results could not be written; said after the test.
     #[error("{flag} {}: the results could not be written: {source}{}", path.display(), elsewhere(rescued.as_deref()))]

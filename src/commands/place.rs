@@ -210,7 +210,10 @@ fn pour(path: &Path, mut bytes: &[u8], over: &dyn Fn() -> bool) -> io::Result<()
             Ok(n) => bytes = &bytes[n..],
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if over() {
-                    return Err(io::Error::new(io::ErrorKind::Interrupted, "a signal came while nobody read"));
+                    return Err(io::Error::new(
+                        io::ErrorKind::Interrupted,
+                        "a signal arrived while no process read from it",
+                    ));
                 }
                 let timeout = LOOK.try_into().ok();
                 let _ = poll(&mut [PollFd::new(&file, PollFlags::OUT)], timeout.as_ref());
@@ -233,7 +236,7 @@ fn open_stream(path: &Path, over: &dyn Fn() -> bool) -> io::Result<File> {
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
                 looks += 1;
                 if over() || looks > LOOKS_FOR_A_READER {
-                    return Err(io::Error::new(error.kind(), "nobody reads from it"));
+                    return Err(io::Error::new(error.kind(), "no process reads from it"));
                 }
                 std::thread::sleep(LOOK);
             }

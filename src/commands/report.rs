@@ -24,7 +24,7 @@ pub(super) fn run(
     let text = if args.csv {
         csv::render(&document)
     } else if args.hgrm {
-        let none = "series: there are no histograms of its seconds: an earlier build has written it".to_owned();
+        let none = "series: it has no histograms per second, because an earlier build wrote it".to_owned();
         hgrm::render(&document).ok_or_else(|| CommandError::Result { path: args.file.clone(), reason: none })?
     } else if args.compat.is_some() {
         vllm::render(&document)

@@ -242,7 +242,7 @@ impl Sides<'_> {
             Change { effect: back(sign * c.effect), low: one.min(other), high: one.max(other), detectable, ..c }
         });
         if row.change.is_none() && row.note.is_none() {
-            row.note = Some("there are no histograms of its seconds".to_owned());
+            row.note = Some("it has no histograms per second".to_owned());
         }
     }
 

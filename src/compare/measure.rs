@@ -91,7 +91,7 @@ impl Measure {
             (Metric::Trend(_), "med") => Number::P(50.0),
             (Metric::Trend(_), "min" | "max") => {
                 return Err(format!(
-                    "`{text}`: an extreme is one request, and says nothing of two builds: expected a percentile"
+                    "`{text}`: an extreme is a single request and says nothing about a build: expected a percentile"
                 ));
             }
             (Metric::Trend(_), number) => Number::P(percentile(number).ok_or_else(|| {
@@ -218,7 +218,7 @@ mod tests {
             ("ttft.p100", "expected avg"),
             ("ttft.p0", "expected avg"),
             ("ttft.pNaN", "expected avg"),
-            ("ttft.max", "an extreme is one request"),
+            ("ttft.max", "an extreme is a single request"),
             ("ttft{request:a.p99", "closing }"),
             ("ttft{kind:a}.p99", "expected a selector"),
             ("throughput.p99", "has no `p99`"),

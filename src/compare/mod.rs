@@ -142,7 +142,7 @@ pub enum CompareError {
     /// A run that is not whole.
     #[error("{file}: {why}: only whole runs can be compared")]
     Incomplete { file: String, why: String },
-    #[error("{file}: it is the same run as {other} (run.id {id}): a run tells nothing about itself")]
+    #[error("{file}: it is the same run as {other} (run.id {id}): a run cannot be compared with itself")]
     Twice { file: String, other: String, id: String },
     /// Runs of two builds, where one was to be measured.
     #[error("{file}: the server is {found}, and {expected} in {other}: noise is what runs of one build differ by")]

@@ -51,13 +51,11 @@ pub enum DocumentError {
     /// A value was changed since it was written.
     #[error(
         "{DIGEST}: it does not fit the values beside it: the result was edited or damaged since it was written \
-         (a formatter such as `jq .` changes no value and is no edit)"
+         (reformatting it, for example with `jq .`, is allowed)"
     )]
     Edited,
     /// A value may have been changed, and what would show it was taken out.
-    #[error(
-        "{DIGEST}: it is missing: this build writes one, and without it an edited result cannot be told from a true one"
-    )]
+    #[error("{DIGEST}: it is missing: this build writes one, and without it, an edited result cannot be detected")]
     Unsealed,
     /// The right fields with numbers that cannot be.
     #[error(transparent)]

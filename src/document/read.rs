@@ -49,7 +49,7 @@ pub(crate) fn check(document: &Document) -> Result<(), FieldError> {
         ("run.cooldown_s", run.cooldown_s),
     ] {
         if !(0.0..=MAX_LENGTH_S).contains(&seconds) {
-            return Err(wrong(field, format!("{seconds} is no length of time")));
+            return Err(wrong(field, format!("{seconds} is not a length of time")));
         }
     }
     if let Some(Shard { index, count, held, .. }) = &run.shard {
@@ -76,7 +76,7 @@ pub(crate) fn check(document: &Document) -> Result<(), FieldError> {
     for (i, stage) in document.stages.iter().enumerate() {
         let times = 0.0..=MAX_LENGTH_S;
         if !times.contains(&stage.begin_s) || !(stage.begin_s..=MAX_LENGTH_S).contains(&stage.end_s) {
-            let problem = format!("from {} to {} s is no length of time", stage.begin_s, stage.end_s);
+            let problem = format!("from {} to {} s is not a length of time", stage.begin_s, stage.end_s);
             return Err(wrong(format!("stages[{i}].begin_s"), problem));
         }
     }
@@ -125,7 +125,8 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
     let failures = failures.collect();
     let mut statuses = Vec::new();
     for (status, n) in &document.failures.statuses {
-        let number = status.parse::<u16>().map_err(|_| wrong("failures.statuses", format!("{status} is no status")))?;
+        let number =
+            status.parse::<u16>().map_err(|_| wrong("failures.statuses", format!("{status} is not a status")))?;
         statuses.push((number, *n));
     }
     statuses.sort_unstable();

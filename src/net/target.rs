@@ -43,7 +43,7 @@ pub enum TargetError {
     #[error("`{0}` is not a URL: expected one like http://127.0.0.1:8080 or https://HOST")]
     Scheme(String),
     /// A user or password in the URL. It is not repeated in the message.
-    #[error("the URL carries credentials, which are never sent from there: send a key with --api-key-file or a header")]
+    #[error("the URL contains credentials, which are not sent: send a key with --api-key-file or a header")]
     Credentials,
     /// No host, or one that cannot be a name or an address.
     #[error("`{0}` is not a host: expected a name, an IPv4 address, or an IPv6 address (in brackets within a URL)")]
@@ -51,9 +51,7 @@ pub enum TargetError {
     #[error("`{0}` is not a port: expected a number from 1 to 65535")]
     Port(String),
     /// A path that cannot be a prefix.
-    #[error(
-        "the URL's path `{0}` cannot stand before every path: expected one without fragment and spaces, like /proxy"
-    )]
+    #[error("the URL's path `{0}` cannot be a prefix: expected a path without a fragment or spaces, such as /proxy")]
     Path(String),
     #[error("the URL is longer than {MAX_URL} bytes")]
     TooLong,
@@ -277,11 +275,11 @@ mod tests {
             ("http://h:+80", "is not a port"),
             ("http://h:8x", "is not a port"),
             ("http://h:1:2", "is not a port"),
-            ("http://h/#f", "without fragment"),
-            ("http://h/a?b#f", "without fragment"),
-            ("http://h/a b", "without fragment"),
-            ("http://h/a?b c", "without fragment"),
-            ("http://h/a\r\nb", "without fragment"),
+            ("http://h/#f", "without a fragment"),
+            ("http://h/a?b#f", "without a fragment"),
+            ("http://h/a b", "without a fragment"),
+            ("http://h/a?b c", "without a fragment"),
+            ("http://h/a\r\nb", "without a fragment"),
             (long.as_str(), "longer than"),
             (long_host.as_str(), "is not a host"),
         ] {

@@ -33,7 +33,7 @@ pub(super) fn build(
     stop: &AtomicBool,
 ) -> Result<PathBuf, ServerError> {
     if !dir.join("Cargo.toml").is_file() {
-        let reason = if dir.is_dir() { "there is no Cargo.toml in it" } else { "there is no such folder" };
+        let reason = if dir.is_dir() { "it has no Cargo.toml" } else { "no such folder" };
         return Err(ServerError::NotACheckout { path: dir.to_path_buf(), reason: reason.to_owned() });
     }
     let cargo = program::find_on_path("cargo", "--server-src needs")?;

@@ -32,9 +32,7 @@ pub enum ServerError {
         reason: String,
     },
     /// Someone else listens there.
-    #[error(
-        "{addr} is taken by something that is not the server asked for: stop it, or choose another port with --port"
-    )]
+    #[error("{addr} is in use by another program: stop it, or choose another port with --port")]
     PortTaken { addr: SocketAddr },
     /// This machine does not let us listen there.
     #[error("cannot listen on {addr}: {source}; choose another address with --host and --port")]

@@ -182,8 +182,8 @@ fn a_goal_is_a_bound_on_one_request() {
         ("ttft", ">2s", "one request has one value"),
         ("ttft", "2s", "no operator"),
         ("ttft", "<5%", "a duration"),
-        ("http_reqs", "<5", "no latency of a single request"),
-        ("http_req_connecting", "<5", "no latency of a single request"),
+        ("http_reqs", "<5", "not a latency of a single request"),
+        ("http_req_connecting", "<5", "not a latency of a single request"),
     ] {
         let why = parse_goal(metric, expression, &kinds()).expect_err(expression).to_string();
         assert!(why.contains(expected), "{metric}: {expression}: {why}");

@@ -43,7 +43,7 @@ pub(crate) enum TrialError {
     NoProcess { pid: u32 },
     /// The server has none of the APIs that the profile leaves to it. `missing` are their names.
     #[error(
-        "{url}: has nothing of what the profile sends (skipped: {missing}); name the API and its path: --api, --path"
+        "{url}: the server has none of the profile's APIs (skipped: {missing}): choose an API and its path with --api and --path"
     )]
     NoApi { url: String, missing: String },
     /// The server could not be started.
@@ -54,8 +54,8 @@ pub(crate) enum TrialError {
     Died { status: String, last_lines: Vec<String> },
     /// The instant at which the test was to start is past.
     #[error(
-        "--start-at {at}: that was {by} ago, and nothing was sent: the other machines have begun; expected an instant by which all are \
-         ready"
+        "--start-at {at}: that was {by} ago, so the other machines have already begun, and nothing was sent: choose a time at which \
+         all are ready"
     )]
     Late { at: jiff::Timestamp, by: Nanos },
     /// A signal came before the load began.

@@ -50,10 +50,10 @@ pub enum ProbeError {
     #[error("the connection was closed without an answer; does the server expect https:// there?")]
     Unanswered,
     /// It ended before it was complete.
-    #[error("the connection was closed inside the answer")]
+    #[error("the connection was closed in the middle of the answer")]
     CutShort,
     /// It began and did not go on.
-    #[error("the answer stopped before it was complete, and did not go on within {0}")]
+    #[error("the answer stopped before it was complete, and did not continue within {0}")]
     Stalled(Nanos),
     /// The answer is longer than any that we want.
     #[error("the answer is longer than {MAX_REPLY_BYTES} bytes")]
@@ -358,9 +358,9 @@ mod tests {
         let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc";
         for (answer, hold, expected) in [
             (&b""[..], false, "closed without an answer"),
-            (cut, false, "closed inside the answer"),
-            (b"HTTP/1.1 200", false, "closed inside the answer"),
-            (cut, true, "did not go on within"),
+            (cut, false, "closed in the middle of the answer"),
+            (b"HTTP/1.1 200", false, "closed in the middle of the answer"),
+            (cut, true, "did not continue within"),
             (many, true, "too large: number of headers"),
             (b"\x15\x03\x01\x00\x02\x02\x46", true, "expected https://"),
             (b"SSH-2.0-OpenSSH\r\n", true, "not HTTP/1.1"),

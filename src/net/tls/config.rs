@@ -41,7 +41,7 @@ pub enum TlsConfigError {
     #[error("{}: --key expects one unencrypted private key in PEM (-----BEGIN PRIVATE KEY-----): {problem}", path.display())]
     BadKey { path: PathBuf, problem: String },
     /// Certificate and key do not belong together, or are of a kind that is not known.
-    #[error("{}: --cert and --key cannot be used: {problem}; expected the certificate of that very key", path.display())]
+    #[error("{}: --cert and --key cannot be used: {problem}; expected a certificate and its own private key", path.display())]
     BadIdentity { path: PathBuf, problem: String },
     /// The system has no roots.
     #[error(
@@ -49,7 +49,9 @@ pub enum TlsConfigError {
     )]
     NoNativeRoots(String),
     /// A host that no certificate can be for.
-    #[error("`{0}` cannot stand in a certificate: expected a name of letters, digits, dashes and dots, or an address")]
+    #[error(
+        "`{0}` cannot be the name in a certificate: expected a name of letters, digits, dashes and dots, or an address"
+    )]
     BadName(String),
     #[error("TLS cannot be set up: {0}")]
     Other(#[from] Error),
@@ -136,7 +138,7 @@ fn identified(
     let Some(Identity { cert, key }) = identity else { return Ok(builder.with_no_client_auth()) };
     let certs = certificates("--cert", cert)?;
     let key_der = PrivateKeyDer::from_pem_slice(key.text.as_bytes())
-        .map_err(|_| TlsConfigError::BadKey { path: key.path.clone(), problem: "there is none in it".to_owned() })?;
+        .map_err(|_| TlsConfigError::BadKey { path: key.path.clone(), problem: "it contains none".to_owned() })?;
     builder
         .with_client_auth_cert(certs, key_der)
         .map_err(|error| TlsConfigError::BadIdentity { path: cert.path.clone(), problem: error.to_string() })
@@ -145,7 +147,7 @@ fn identified(
 fn certificates(flag: &'static str, pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
     let certs: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.text.as_bytes()).collect();
     let certs = certs.map_err(|error| bad_certificates(flag, pem, &error))?;
-    if certs.is_empty() { Err(bad_certificates(flag, pem, &"there is none in it")) } else { Ok(certs) }
+    if certs.is_empty() { Err(bad_certificates(flag, pem, &"it contains none")) } else { Ok(certs) }
 }
 
 fn bad_certificates(flag: &'static str, pem: &Pem, problem: &dyn fmt::Display) -> TlsConfigError {

@@ -91,12 +91,12 @@ impl TlsFailure {
             Self::BadCertificate => "test without checking it with --insecure, or replace it",
             Self::NotTls => "expected http:// in --target-url, or another port",
             Self::Incompatible => "the server must speak TLS 1.2 or 1.3 with a modern cipher, and HTTP/1.1",
-            Self::WantsCertificate => "give one that it believes in with --cert and --key",
-            Self::ClosedInHandshake => "look into the server's log; does it expect TLS there?",
-            Self::Stalled => "look at the server's load; does it expect TLS there?",
-            Self::BrokenRecord => "something on the way, or the server, breaks the bytes",
-            Self::Proxy => "ask its administrator, or leave --http-proxy out",
-            Self::Refused | Self::Other => "look into the server's log",
+            Self::WantsCertificate => "provide a client certificate that it trusts with --cert and --key",
+            Self::ClosedInHandshake => "check the server's log; does it expect TLS there?",
+            Self::Stalled => "check the server's load; does it expect TLS there?",
+            Self::BrokenRecord => "the server, or something in between, corrupts the data",
+            Self::Proxy => "ask its administrator, or remove --http-proxy",
+            Self::Refused | Self::Other => "check the server's log",
         }
     }
 

@@ -338,7 +338,7 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
         ),
         (chat("[thresholds]\ngoodput = \"rate>0.9\""), "my.toml:8: thresholds.goodput", "add a table [slo]"),
         (chat("[slo]\nttft = \"p(95)<1\""), "my.toml:8: slo.ttft", "expected < or <="),
-        (chat("[slo]\nhttp_reqs = \"<1\""), "my.toml:8: slo.http_reqs", "no latency of a single request"),
+        (chat("[slo]\nhttp_reqs = \"<1\""), "my.toml:8: slo.http_reqs", "not a latency of a single request"),
     ] {
         let why = refusal(&text);
         assert!(why.starts_with(&format!("dir/{place}: ")), "{text}\n{why}\n{place}");
