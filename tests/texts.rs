@@ -62,7 +62,7 @@ const NOUNS: [&str; 53] = [
 ];
 
 /// Texts whose count is always above one: limits, what exceeds a limit, and sums of two sides.
-const ALWAYS_SEVERAL: [&str; 30] = [
+const ALWAYS_SEVERAL: [&str; 34] = [
     "{opened} connections were opened",
     "{retries} of {requests} requests met",
     "{load} users",
@@ -93,9 +93,14 @@ const ALWAYS_SEVERAL: [&str; 30] = [
     "the request has {n} models",
     "sent {speed} times as fast",
     "at {size} tokens a block",
+    "is too long: expected at most {} pairs",
+    "and 1 to {most_out} tokens",
+    "of up to {n} seconds",
+    "{} times: half of them within",
 ];
 /// Texts in which no number stands before the noun.
-const NO_COUNTS: [&str; 3] = ["{} generates no tokens", "left out its {family} addresses", "{answers} answers"];
+const NO_COUNTS: [&str; 4] =
+    ["{} generates no tokens", "left out its {family} addresses", "{answers} answers", "{arrival} arrivals"];
 /// A noun behind one of these is not what the number counts.
 const ENDS: [&str; 12] = ["and", "are", "for", "from", "has", "have", "is", "of", "or", "takes", "to", "with"];
 /// Names of limits, which are above one.

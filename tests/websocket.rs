@@ -198,10 +198,10 @@ fn an_answer_that_is_cut_is_told_by_how() {
         request(stream)?;
         stream.write_all(&delta()).ok()
     };
-    counted("closed_early", "1 tokens", begun);
+    counted("closed_early", "1 token", begun);
     let (closing, answered) = (b"\x03\xe8enough", Arc::new(AtomicUsize::new(0)));
     let seen = Arc::clone(&answered);
-    counted("truncated", "1 tokens", move |head, stream| {
+    counted("truncated", "1 token", move |head, stream| {
         begun(head, stream)?;
         stream.write_all(&framed(0x88, closing)).ok()?;
         seen.fetch_add(usize::from(frame(stream)? == (0x88, closing.to_vec())), Ordering::SeqCst);

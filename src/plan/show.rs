@@ -160,7 +160,7 @@ fn add_shape(list: &mut Listing<'_>, shape: &Shape) {
 
 /// With their unit.
 fn many(count: Tokens) -> String {
-    count.as_fixed().map_or_else(|| format!("{} tokens", tokens(count)), |n| plural(n, "token"))
+    count.as_fixed().map_or_else(|| tokens(count) + " tokens", |n| plural(n, "token"))
 }
 
 fn tokens(tokens: Tokens) -> String {
