@@ -17,7 +17,7 @@ fn gap(criterion: &mut Criterion) {
     let mut tally = samples::second();
     let mut group = criterion.benchmark_group("tally");
     group.throughput(Throughput::Elements(gaps.len() as u64));
-    group.bench_function("gap", |b| b.iter(|| gaps.iter().for_each(|gap| tally.gap(0, black_box(*gap)))));
+    group.bench_function("gap", |b| b.iter(|| gaps.iter().for_each(|gap| tally.gap(0, 0, black_box(*gap)))));
     group.finish();
 }
 

@@ -90,6 +90,32 @@ pub struct Kind {
     pub conversation: Option<Conversation>,
 }
 
+impl Kind {
+    /// A plain request of an API that takes no body.
+    pub fn get(api: Api) -> Self {
+        let limit = Nanos::from_secs(10);
+        Self {
+            name: api.name().to_owned(),
+            weight: 1,
+            api,
+            stream: false,
+            websocket: false,
+            path: api.path().to_owned(),
+            models: Vec::new(),
+            prompt: Prompt::texts(Vec::new()),
+            max_tokens: None,
+            body: serde_json::Map::new(),
+            headers: Vec::new(),
+            timeouts: Timeouts { connect: limit, first_byte: limit, stall: limit, total: limit },
+            optional: false,
+            behaviors: BehaviorMix::default(),
+            model_weights: Vec::new(),
+            exact: false,
+            conversation: None,
+        }
+    }
+}
+
 /// How long things may take. Every limit really ends the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {

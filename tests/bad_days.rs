@@ -41,7 +41,7 @@ fn something_that_speaks_no_http_is_no_target() {
         let _ = stream.read(&mut [0; 1024]);
         let _ = stream.write_all(b"220 mail.example ESMTP\r\n");
     });
-    no_data(&blast(&["quick-smoke", "--no-server", "--target-url", &url]), &[&url, "not HTTP"]);
+    no_data(&blast(&["quick-smoke", "--no-server", "--no-probe", "--target-url", &url]), &[&url, "not HTTP"]);
     answer.join().unwrap();
 }
 
@@ -135,7 +135,7 @@ fn a_server_that_goes_away_is_not_met_with_a_storm() {
         }
     });
     let result = bench.path("r.json");
-    no_data(&blast(&[&profile, "--target-url", &url, "--output", &result]), &["connect_refused"]);
+    no_data(&blast(&[&profile, "--target-url", &url, "--no-probe", "--output", &result]), &["connect_refused"]);
     answer.join().unwrap();
     let refused = document(&result)["failures"]["connect_refused"].as_u64().unwrap();
     // 100 ms, 200 ms, 400 ms, 800 ms: five attempts of each user fit into two seconds.

@@ -134,6 +134,41 @@ fn conversations_under_way_at_the_end_are_interrupted() {
     assert!((5..=20).contains(&count(&result, "http_reqs")), "users think between their messages");
 }
 
+/// A user that is ramped away while it thinks is called back later, and begins afresh.
+#[test]
+fn a_ramp_down_interrupts_those_who_think() {
+    let server = Misbehaving::start(Behaviour::Good { tokens: 3 });
+    let text = "executor = \"ramping-vus\"\nstart_vus = 4\n\
+                stages = [{ duration = \"300ms\", target = 1 }, { duration = \"300ms\", target = 4 }]\n\
+                [[requests]]\nname = \"talk\"\napi = \"openai-chat\"\nstream = true\n\
+                conversation = { turns = 1000, think_time = \"20ms\" }\n";
+    let (result, output) = run(&server.url(), text, &[]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    // Those of the start and those that were called back. The first ones may have been short.
+    let is_first = |body: &&Value| body["messages"].as_array().map(Vec::len) == Some(1);
+    let begun = bodies(&server).iter().filter(is_first).count() as u64;
+    let ended = count(&result, "conversations_interrupted") + count(&result, "conversations_completed");
+    assert!(ended >= 6 && ended == begun, "{ended} of {begun}: {output:?}");
+    let [started, finished, interrupted] =
+        ["http_reqs_started", "http_reqs", "interrupted"].map(|name| count(&result, name));
+    assert_eq!(started, finished + interrupted);
+}
+
+/// In open load each arrival is a conversation, whose later turns are no arrivals.
+#[test]
+fn arrivals_begin_conversations() {
+    let server = Misbehaving::start(Behaviour::Good { tokens: 3 });
+    let text = "executor = \"constant-arrival-rate\"\nrate = 10\nduration = \"1s\"\nmax_vus = 20\n\
+                [[requests]]\nname = \"talk\"\napi = \"openai-chat\"\nstream = true\n\
+                conversation = { turns = 3, think_time = \"1ms\" }\n";
+    let (result, output) = run(&server.url(), text, &[]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let ended = count(&result, "conversations_completed") + count(&result, "conversations_interrupted");
+    assert_eq!((count(&result, "arrivals_started"), ended), (10, 10), "{output:?}");
+    assert_eq!(count(&result, "conversations_completed"), count(&result, "iterations"));
+    assert_eq!(count(&result, "http_reqs"), server.posts().len() as u64);
+}
+
 #[test]
 fn what_cannot_be_a_conversation_is_refused() {
     let server = Misbehaving::start(Behaviour::Good { tokens: 3 });

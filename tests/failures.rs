@@ -196,7 +196,7 @@ fn after_the_question(listener: TcpListener, more: &str, before: impl FnOnce(Tcp
         let _ = stream.write_all(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n");
     });
     let (profile, result) = (bench.write("two.toml", &two_requests(false, more)), bench.path("r.json"));
-    no_data(&blast(&[&profile, "--no-server", "--target-url", &url, "--output", &result]), &[]);
+    no_data(&blast(&[&profile, "--no-server", "--no-probe", "--target-url", &url, "--output", &result]), &[]);
     answer.join().unwrap();
     document(&result)
 }

@@ -174,7 +174,11 @@ fn the_wrong_protocol_is_named_both_ways() {
         let _ = stream.read(&mut [0; 1024]);
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
     });
-    says(&scene.run_with(&profile(1, ""), &["--target-url", &url]), 107, &["not TLS", "expected http://"]);
+    says(
+        &scene.run_with(&profile(1, ""), &["--target-url", &url, "--no-probe"]),
+        107,
+        &["not TLS", "expected http://"],
+    );
     answer.join().unwrap();
 }
 
@@ -188,7 +192,7 @@ fn what_goes_wrong_with_a_session_is_counted_in_its_class_with_its_reason() {
     ] {
         // Health and statistics are asked for before the test.
         let scene = Scene::new(Behaviour::Good { tokens: 3 }, |_, front| (front.good, front.misdeed) = (2, misdeed));
-        let output = scene.run(&profile(2, "timeout = { connect = \"300ms\" }"), &[]);
+        let output = scene.run(&profile(2, "timeout = { connect = \"300ms\" }"), &["--no-probe"]);
         says(&output, 107, &["NO DATA", class]);
         let result = scene.result();
         assert_eq!(result["failures"][class], 2, "{misdeed:?}: {output:?}");
@@ -234,7 +238,7 @@ fn an_answer_that_ends_with_the_connection_is_whole_only_if_that_is_said() {
         let secure = lab.secure(addr, Front { misdeed, good: 2, ..lab.front() });
         let profile = bench.write("p.toml", &profile(1, "").replace("stream = true", "stream = false"));
         let url = secure.url();
-        let output = blast(&[&profile, "--target-url", &url, "--cacert", &ca, "--output", &result]);
+        let output = blast(&[&profile, "--target-url", &url, "--no-probe", "--cacert", &ca, "--output", &result]);
         assert_eq!(output.code, Some(code), "{misdeed:?}: {output:?}");
         let cut = document(&result)["failures"].get("closed_early").cloned();
         assert_eq!(cut, (misdeed == Misdeed::Cut).then(|| Value::from(1)), "{misdeed:?}");

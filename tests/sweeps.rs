@@ -99,7 +99,8 @@ fn what_was_measured_until_ctrl_c_is_kept() {
     assert_eq!((&swept["interrupted"], swept["plain"].as_array().unwrap().len()), (&Value::Bool(true), 1));
 
     let before = server.connections();
-    let args = ["capacity", "--by", "vus", "--min", "1", "--max", "60", "--duration", "1s", "--warmup", "0s"];
+    let args =
+        ["capacity", "--by", "vus", "--min", "1", "--max", "60", "--duration", "1s", "--warmup", "0s", "--no-probe"];
     let goal = ["--slo", "http_req_failed rate<1%"];
     let running = start(&[args.as_slice(), &goal, &target].concat(), &[]);
     eventually("the third step", || server.connections() > before + 4);

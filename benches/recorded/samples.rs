@@ -57,6 +57,6 @@ pub(crate) fn second() -> Tally {
         tally.record(&plain());
         tally.record(&stream());
     }
-    gaps().iter().cycle().take(50_000).for_each(|gap| tally.gap(0, *gap));
+    gaps().iter().cycle().take(50_000).for_each(|gap| tally.gap(0, 0, *gap));
     tally
 }

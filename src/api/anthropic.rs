@@ -30,6 +30,7 @@ pub(super) const MODELS: &[&str] = &["claude-opus-4-5", "claude-sonnet-4-5", "cl
 pub(super) const MESSAGES: Spec = Spec {
     name: "anthropic-messages",
     path: "/anthropic/v1/messages",
+    standard_path: "/v1/messages",
     provider: &ANTHROPIC,
     models: MODELS,
     body: Some(body),
@@ -45,6 +46,7 @@ pub(super) const MESSAGES: Spec = Spec {
 pub(super) const COUNT_TOKENS: Spec = Spec {
     name: "anthropic-count-tokens",
     path: "/anthropic/v1/messages/count_tokens",
+    standard_path: "/v1/messages/count_tokens",
     body: Some(count_body),
     answer: AnswerIs::Read(read_count),
     provider: &ANTHROPIC,

@@ -77,6 +77,18 @@ apis! {
     Stats = system::STATS,
 }
 
+/// Where a server has its APIs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// Each provider below a path of its own, as llmsim has them: `/openai/v1/chat/completions`.
+    #[default]
+    Llmsim,
+    /// All below `/v1`, as the providers and compatible servers have them.
+    Standard,
+    /// The same, and the target's URL ends in `/v1`.
+    BelowV1,
+}
+
 /// How a request carries its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyHeader {
@@ -281,6 +293,16 @@ impl Api {
     /// Its path on llmsim; `{model}` stands for the model's name.
     pub const fn path(self) -> &'static str {
         self.spec().path
+    }
+
+    /// Its path on a server of that layout; `{model}` stands for the model's name.
+    pub fn path_in(self, layout: Layout) -> &'static str {
+        let standard = self.spec().standard_path;
+        match layout {
+            Layout::Llmsim => self.path(),
+            Layout::Standard => standard,
+            Layout::BelowV1 => standard.strip_prefix("/v1").unwrap_or(standard),
+        }
     }
 
     /// The models that it is asked for when a profile names none.

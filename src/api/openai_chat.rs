@@ -13,6 +13,7 @@ use crate::wire::sse;
 pub(super) const SPEC: Spec = Spec {
     name: "openai-chat",
     path: "/openai/v1/chat/completions",
+    standard_path: "/v1/chat/completions",
     provider: &OPENAI,
     models: MODELS,
     body: Some(body),

@@ -10,6 +10,7 @@ use crate::wire::sse;
 pub(super) const SPEC: Spec = Spec {
     name: "openai-images",
     path: "/openai/v1/images/generations",
+    standard_path: "/v1/images/generations",
     models: &["gpt-image-1"],
     body: Some(body),
     streams: true,

@@ -29,6 +29,7 @@ use crate::wire::sse;
 pub(super) const SPEC: Spec = Spec {
     name: "openai-responses",
     path: "/openai/v1/responses",
+    standard_path: "/v1/responses",
     provider: &OPENAI,
     models: MODELS,
     body: Some(body),

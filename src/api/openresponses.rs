@@ -8,6 +8,7 @@ use super::spec::Spec;
 pub(super) const SPEC: Spec = Spec {
     name: "openresponses",
     path: "/openresponses/v1/responses",
+    standard_path: "/v1/responses",
     websocket: false,
     read_event: |event, notes| read_event(event, End::Done, notes),
     ..openai_responses::SPEC

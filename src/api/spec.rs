@@ -12,6 +12,9 @@ pub(super) struct Spec {
     pub(super) name: &'static str,
     /// Its path on llmsim; `{model}` stands for the model's name.
     pub(super) path: &'static str,
+    /// Its path on the provider's own server and on everything that is compatible. What only llmsim
+    /// has stands there, too.
+    pub(super) standard_path: &'static str,
     pub(super) provider: &'static Provider,
     /// The models that it is asked for when a profile names none.
     pub(super) models: &'static [&'static str],
@@ -80,6 +83,7 @@ pub(super) const MODELS: &[&str] =
 pub(super) const GET: Spec = Spec {
     name: "",
     path: "/",
+    standard_path: "/",
     provider: &OPENAI,
     models: MODELS,
     body: None,

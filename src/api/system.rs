@@ -11,6 +11,7 @@ const HAS_ID: Check = Check { name: "has id", field: "id", must: Must::BeText };
 pub(super) const HEALTH: Spec = Spec {
     name: "health",
     path: "/health",
+    standard_path: "/health",
     answer: AnswerIs::Checked(&[Check { name: "status is ok", field: "status", must: Must::Say("ok") }]),
     ..GET
 };
@@ -18,17 +19,24 @@ pub(super) const HEALTH: Spec = Spec {
 pub(super) const MODELS: Spec = Spec {
     name: "models",
     path: "/openai/v1/models",
+    standard_path: "/v1/models",
     answer: AnswerIs::Checked(&[IS_LIST, Check { name: "object is list", field: "object", must: Must::Say("list") }]),
     ..GET
 };
 
-pub(super) const MODEL: Spec =
-    Spec { name: "model", path: "/openai/v1/models/{model}", answer: AnswerIs::Checked(&[HAS_ID]), ..GET };
+pub(super) const MODEL: Spec = Spec {
+    name: "model",
+    path: "/openai/v1/models/{model}",
+    standard_path: "/v1/models/{model}",
+    answer: AnswerIs::Checked(&[HAS_ID]),
+    ..GET
+};
 
 /// Anthropic's list does not say that it is one.
 pub(super) const ANTHROPIC_MODELS: Spec = Spec {
     name: "anthropic-models",
     path: "/anthropic/v1/models",
+    standard_path: "/v1/models",
     provider: &ANTHROPIC,
     models: anthropic::MODELS,
     answer: AnswerIs::Checked(&[IS_LIST]),
@@ -38,6 +46,7 @@ pub(super) const ANTHROPIC_MODELS: Spec = Spec {
 pub(super) const ANTHROPIC_MODEL: Spec = Spec {
     name: "anthropic-model",
     path: "/anthropic/v1/models/{model}",
+    standard_path: "/v1/models/{model}",
     provider: &ANTHROPIC,
     models: anthropic::MODELS,
     answer: AnswerIs::Checked(&[HAS_ID]),
@@ -47,6 +56,7 @@ pub(super) const ANTHROPIC_MODEL: Spec = Spec {
 pub(super) const STATS: Spec = Spec {
     name: "stats",
     path: "/llmsim/stats",
+    standard_path: "/llmsim/stats",
     answer: AnswerIs::Checked(&[
         Check { name: "has total_requests", field: "total_requests", must: Must::BeNumber },
         Check { name: "has uptime_secs", field: "uptime_secs", must: Must::BeNumber },

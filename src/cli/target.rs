@@ -16,4 +16,15 @@ pub(crate) struct TargetArgs {
     /// Port to test, and to start a server on [default: 8080].
     #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
     port: Option<String>,
+    /// Kind of server: auto, llmsim, openai, anthropic, vllm, sglang, llamacpp,
+    /// tgi, ollama, litellm. `auto` asks it [default: auto].
+    #[arg(long, value_name = "KIND")]
+    server: Option<String>,
+    /// Do not ask the target what it is. Paths and models are those of the
+    /// profile, of --server, --path and --model.
+    #[arg(long)]
+    no_probe: bool,
+    /// Wait that long for a target that is loading (503) or not there yet.
+    #[arg(long, value_name = "D", allow_hyphen_values = true)]
+    wait_ready: Option<String>,
 }

@@ -12,7 +12,7 @@ use crate::document::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
 use crate::exit::ExitClass;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::metrics::{Counter, Metric, Rate, Trend};
-use crate::plan::{Given, Overrides, Plan, PlanError, Purpose, resolve_for};
+use crate::plan::{Given, Overrides, Plan, PlanError, Purpose, Resolved, resolve_for};
 use crate::report;
 use crate::threshold::{self, Aggregation, Judged, Judgement, Rule};
 use crate::trial::{self, Setup, SweepStep, provenance};
@@ -65,6 +65,10 @@ pub(super) fn run(
     let mut watcher = Watcher::new(err, presentation.quiet);
     presentation.notes.iter().for_each(|note| watcher.say(note));
 
+    let plan = prelude::at_target(plan, &setup, &mut |line| watcher.say(line), |found| {
+        let resolved = resolve_for(Purpose::Steps, profile, &overrides.at(found), &mut input::Disk)?;
+        Ok(Resolved { plan: with_goals(resolved.plan, overrides)?, ..resolved })
+    })?;
     let mut ready = trial::prepare(plan, &setup, &mut |line| watcher.say(line))?;
     ready.show_answers(presentation.debug_response, watcher.err)?;
     let mut found = nothing_yet(ready.plan(), &wish, setup.nofile);
@@ -86,7 +90,7 @@ pub(super) fn run(
         }
     }
     let redactor = ready.plan().redactor();
-    found.server = ready.leave().target();
+    found.server = ready.target();
     found.server.redact(&redactor);
     (found.holds, found.fails) = search::bracket(&steps);
     found.settled = search::is_settled(&steps, range);

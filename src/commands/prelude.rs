@@ -2,8 +2,8 @@
 
 use super::error::CommandError;
 use super::{output, show_config};
-use crate::plan::{Plan, Presentation, Resolved};
-use crate::trial;
+use crate::plan::{FoundServer, Plan, PlanError, Presentation, Resolved};
+use crate::trial::{self, Setup};
 use std::io::Write;
 
 /// Makes sure that the results of a test can be written. None when something was shown instead, as
@@ -20,6 +20,24 @@ pub(super) fn open(resolved: Resolved, out: &mut dyn Write) -> Result<Option<(Pl
     }
     output::check_all(&presentation)?;
     Ok(Some((plan, presentation)))
+}
+
+/// The plan for what is at the target: the server says what it is and which model it has, and the
+/// plan is made once more with that. `again` makes it.
+pub(super) fn at_target(
+    plan: Plan,
+    setup: &Setup,
+    say: &mut dyn FnMut(&str),
+    again: impl FnOnce(FoundServer) -> Result<Resolved, PlanError>,
+) -> Result<Plan, CommandError> {
+    match trial::discover(&plan, setup, say)? {
+        None => Ok(plan),
+        Some(found) => {
+            // Its data sets would be in memory twice.
+            drop(plan);
+            Ok(again(found)?.plan)
+        }
+    }
 }
 
 /// Lines for whoever watches a command of many runs.

@@ -29,6 +29,7 @@ pub(super) fn run(
     let say = &mut |line: &str| progress.message(line);
     presentation.notes.iter().for_each(|note| say(note));
 
+    let plan = prelude::at_target(plan, &setup, say, |found| resolve(profile, &overrides.at(found), &mut input::Disk))?;
     let ready = trial::prepare(plan, &setup, say)?;
     ready.show_answers(presentation.debug_response, err)?;
     ready.wait_for_start(say)?;

@@ -75,9 +75,12 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
     let cores = host::cores().len().max(1);
     let sweep = sweep(overrides, plan.server.is_some(), cores as u32)?;
     let setup = Setup::new(u64::from(sweep.concurrency.iter().copied().max().unwrap_or_default()))?;
-    let mut found = nothing_yet(&plan, &sweep, setup.nofile);
     let mut watcher = Watcher::new(err, presentation.quiet);
     presentation.notes.iter().for_each(|note| watcher.say(note));
+    let plan = prelude::at_target(plan, &setup, &mut |line| watcher.say(line), |found| {
+        resolve_for(Purpose::Steps, PROFILE_NAME, &overrides.at(found), &mut read)
+    })?;
+    let mut found = nothing_yet(&plan, &sweep, setup.nofile);
     let mut answers = presentation.debug_response;
     for &threads in &sweep.servers {
         let (plan, shared_cores) = divided(&plan, threads, cores);
@@ -148,7 +151,7 @@ impl Sweep {
         }
         let redactor = ready.plan().redactor();
         found.target = redactor.own(&ready.plan().target.url);
-        found.server = ready.leave().target();
+        found.server = ready.target();
         found.server.redact(&redactor);
         Ok(())
     }

@@ -196,7 +196,9 @@ impl Row<'_> {
         }
         // A path that was written for another API than a flag asks for is not that one's.
         let written = Choice::from_name(&self.request.api) == Some(Choice::One(api));
-        let Some(path) = self.request.path.as_ref().filter(|_| written) else { return Ok(api.path().to_owned()) };
+        let Some(path) = self.request.path.as_ref().filter(|_| written) else {
+            return Ok(self.defaults.default_path(api).to_owned());
+        };
         if is_path(path) {
             return Ok(path.clone());
         }

@@ -29,6 +29,7 @@ mod rows;
 mod rules;
 mod scale;
 mod secrets;
+mod server_kind;
 mod shape;
 mod shard;
 pub mod show;
@@ -59,6 +60,7 @@ pub use crate::mix::{
 pub use crate::net::access::{Roots, Tls};
 pub use crate::net::{Access, Target};
 pub use crate::server::{Source, Spec};
+pub use server_kind::{FoundServer, ServerKind};
 
 use crate::load::Load;
 use crate::metrics::{Goal, Goals, Metric, Trend};
@@ -109,6 +111,12 @@ pub struct Plan {
     /// with `--no-server`, for remote targets, and for targets below a path, where a llmsim would
     /// not answer.
     pub server: Option<Spec>,
+    /// What the target has said of itself; none if it was not asked.
+    pub found: Option<FoundServer>,
+    /// Whether the target is asked what it is.
+    pub asks_target: bool,
+    /// How long a server that is loading is waited for.
+    pub wait_ready: Nanos,
     /// A process on this machine that is watched like a started server, when none is started.
     pub server_pid: Option<u32>,
     pub credentials: Credentials,

@@ -2,7 +2,7 @@
 
 use super::error::shown;
 use super::source::{Given, Origin, Sourced};
-use super::{PlanError, limits};
+use super::{FoundServer, PlanError, limits};
 use crate::mix::Secret;
 use crate::units::Nanos;
 use std::collections::BTreeMap;
@@ -131,6 +131,8 @@ pub(super) fn either<'a>(
 pub struct Overrides {
     given: BTreeMap<String, Vec<Given>>,
     secrets: BTreeMap<&'static str, Sourced<Secret>>,
+    /// What the target has said of itself.
+    found: Option<FoundServer>,
     /// What was asked for. A flag that is offered and never asked for would be without effect.
     #[cfg(test)]
     asked: std::cell::RefCell<std::collections::BTreeSet<&'static str>>,
@@ -147,6 +149,17 @@ impl Overrides {
     /// Adds a secret of the environment.
     pub(crate) fn insert_secret(&mut self, id: &'static str, secret: Sourced<Secret>) {
         self.secrets.insert(id, secret);
+    }
+
+    /// The same, and what the target has said of itself.
+    #[must_use]
+    pub fn at(&self, found: FoundServer) -> Self {
+        Self { found: Some(found), ..self.clone() }
+    }
+
+    /// What the target has said of itself.
+    pub const fn found(&self) -> Option<&FoundServer> {
+        self.found.as_ref()
     }
 
     /// Whether anything was said about a flag.

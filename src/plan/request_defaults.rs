@@ -3,9 +3,11 @@
 
 use super::overrides::either;
 use super::prompt_cache::Cache;
-use super::target::Endpoint;
-use super::{Given, Overrides, PlanError, limits};
-use crate::api::Api;
+use super::server_kind::{FoundServer, ServerKind};
+use super::source::Changed;
+use super::target::Targets;
+use super::{Given, Origin, Overrides, PlanError, limits};
+use crate::api::{Api, Layout};
 use crate::mix::{Kind, Tokens};
 
 /// The name that stands for every API that generates, as far as the server has it.
@@ -55,11 +57,19 @@ pub(super) struct RequestDefaults<'a> {
     input_tokens: Option<(Tokens, &'a Given)>,
     output_tokens: Option<(Tokens, &'a Given)>,
     prompt_cache: Option<(Cache, &'a Given)>,
+    /// The one model that the server has, for requests that name none.
+    found_model: Option<Given>,
+    /// The models to choose from, if the server has several.
+    choices: &'a [String],
+    layout: Layout,
+    /// Whether anybody has named a target.
+    is_named: bool,
 }
 
 impl<'a> RequestDefaults<'a> {
-    /// `endpoint` is what the target's URL names.
-    pub(super) fn of(overrides: &'a Overrides, endpoint: Option<&'a Endpoint>) -> Result<Self, PlanError> {
+    /// What flags and the environment say, and what the target is known to be.
+    pub(super) fn of(overrides: &'a Overrides, targets: &'a Targets) -> Result<Self, PlanError> {
+        let endpoint = targets.endpoint.as_ref();
         let choice = |given: &'a Given| {
             let choice = Choice::from_name(given.value.trim()).filter(|choice| choice.generates());
             let known: Vec<&str> = Choice::Auto.apis().into_iter().map(Api::name).collect();
@@ -81,6 +91,18 @@ impl<'a> RequestDefaults<'a> {
         if let Some(model) = overrides.one("model").filter(|model| !is_model(&model.value)) {
             return Err(model.bad("the name of a model"));
         }
+        let kind = overrides.one("server").map(ServerKind::given).transpose()?.flatten();
+        let found = overrides.found();
+        let kind = kind.or(found.map(|found| found.kind));
+        let layout = match kind.map(|kind| kind.layout).unwrap_or_default() {
+            // Nobody has a `/v1` below a `/v1`.
+            _ if targets.first.path_prefix.ends_with("/v1") => Layout::BelowV1,
+            layout => layout,
+        };
+        let is_llmsim = layout == Layout::Llmsim;
+        let found = found.filter(|_| !is_llmsim);
+        let choices = found.map_or(&[][..], |found| if found.models.len() > 1 { &found.models } else { &[] });
+        let found_model = found.and_then(FoundServer::only_model);
         let cache = |given: &'a Given| Cache::given(given).map(|cache| (cache, given));
         let tokens = |given: Option<&'a Given>, most| given.map(|given| Ok((tokens(given, most)?, given))).transpose();
         Ok(Self {
@@ -90,6 +112,10 @@ impl<'a> RequestDefaults<'a> {
             input_tokens: tokens(overrides.one("input_tokens"), limits::MAX_PROMPT_TOKENS)?,
             output_tokens: tokens(overrides.one("output_tokens"), limits::MAX_TOKENS)?,
             prompt_cache: overrides.one("prompt_cache").map(cache).transpose()?,
+            found_model,
+            choices,
+            layout,
+            is_named: targets.is_named,
         })
     }
 
@@ -108,6 +134,35 @@ impl<'a> RequestDefaults<'a> {
         self.prompt_cache.map(|(cache, _)| cache)
     }
 
+    /// Whether the target is asked what it is: something may be left to find out, and nobody has
+    /// forbidden it.
+    pub(super) fn asks_target(&self, overrides: &Overrides, changed: &mut Changed) -> Result<bool, PlanError> {
+        if let Some(given) = overrides.yes("no_probe")? {
+            changed.insert("probe".to_owned(), given.origin.clone());
+            return Ok(false);
+        }
+        Ok(self.is_named && !(self.path.is_some() && self.model.is_some()))
+    }
+
+    /// The path of an API where the profile names none.
+    pub(super) fn default_path(&self, api: Api) -> &'static str {
+        api.path_in(self.layout)
+    }
+
+    /// The models of a request where the profile names none.
+    pub(super) fn default_models(&self, api: Api) -> Result<Vec<String>, PlanError> {
+        if !self.choices.is_empty() {
+            return Err(PlanError::Override {
+                origin: Origin::Target,
+                problem: format!("has several models: {}; choose one with --model", shortened(self.choices)),
+            });
+        }
+        Ok(match &self.found_model {
+            Some(model) => vec![model.value.clone()],
+            None => api.models().iter().map(|&model| model.to_owned()).collect(),
+        })
+    }
+
     /// The API instead of the one as written. None: the request is left out, since it is one of the
     /// simulator's own endpoints, and somebody who names an API or its path means another server.
     pub(super) fn choice(&self, written: Choice) -> Option<Choice> {
@@ -120,7 +175,7 @@ impl<'a> RequestDefaults<'a> {
 
     /// Whether an API or a path was named.
     pub(super) const fn is_of_another_server(&self) -> bool {
-        matches!(self.api, Some((Choice::One(_), _))) || self.path.is_some()
+        matches!(self.api, Some((Choice::One(_), _))) || self.path.is_some() || !matches!(self.layout, Layout::Llmsim)
     }
 
     /// The path instead of an API's own.
@@ -182,6 +237,14 @@ fn tokens(given: &Given, most: u32) -> Result<Tokens, PlanError> {
         return Err(given.bad("MIN..MAX with MIN at most MAX, such as 16..4096"));
     }
     Ok(Tokens::Uniform { min, max })
+}
+
+/// The first few of many names.
+fn shortened(names: &[String]) -> String {
+    const MOST: usize = 10;
+    let more = names.len().saturating_sub(MOST);
+    let first = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    if more == 0 { first } else { format!("{first}, and {more} more") }
 }
 
 /// What a path has to be.

@@ -70,15 +70,15 @@ pub fn resolve_for(
     let grace = written.profile.graceful_stop.as_deref();
     let grace = grace.map(|text| written.time("graceful_stop", text)).transpose()?;
     let targets = target::targets(overrides, &mut changed)?;
-    let defaults = RequestDefaults::of(overrides, targets.endpoint.as_ref())?;
+    let defaults = RequestDefaults::of(overrides, &targets)?;
     let rows_of = &mut RowsOf { datasets, trace: trace.as_ref() };
     let mix::Made { mix, rows, sources } =
         mix::mix(&written, overrides, &defaults, &folder, rows_of, read, &mut changed)?;
     let requests = dataset::requests(&written, purpose == Purpose::Run, &mix, &sources)?;
     let kinds = names(&mix);
-    let (target, port_asked_for) = (targets.first, targets.port_asked_for);
+    let (target, port_asked_for) = (targets.first.clone(), targets.port_asked_for);
     let shard = shard::shard(single.one("shard"), &shape, &mut changed)?;
-    let access = access::access(overrides, &target, targets.more, read, &mut changed)?;
+    let access = access::access(overrides, &target, targets.more.clone(), read, &mut changed)?;
     let server = target::server(overrides, &target, &access, port_asked_for, &mut changed)?;
     let credentials = credentials::credentials(overrides, read, &mut changed)?;
     let thresholds = rules::thresholds(&written, &kinds)?;
@@ -98,6 +98,10 @@ pub fn resolve_for(
         mix,
         sources,
         requests,
+        found: overrides.found().cloned(),
+        asks_target: defaults.asks_target(overrides, &mut changed)?,
+        wait_ready: noted("wait_ready", overrides.one("wait_ready"), &mut changed)
+            .map_or(Ok(Nanos::ZERO), Given::time)?,
         server_pid: target::server_pid(overrides, &target, &mut changed)?,
         target,
         access,

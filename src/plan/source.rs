@@ -9,6 +9,8 @@ pub enum Origin {
     Default,
     /// A profile: its file's name, or which built-in one.
     Profile(String),
+    /// What the server under test has said of itself.
+    Target,
     Environment(String),
     /// A flag, without its dashes.
     Flag(String),
@@ -19,6 +21,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::Profile(file) => f.write_str(file),
+            Self::Target => f.write_str("the server"),
             Self::Environment(name) => f.write_str(name),
             Self::Flag(name) => write!(f, "--{name}"),
         }
@@ -29,7 +32,7 @@ impl Origin {
     /// With its kind, for a column of sources.
     pub(super) fn described(&self) -> String {
         match self {
-            Self::Default | Self::Profile(_) => self.to_string(),
+            Self::Default | Self::Profile(_) | Self::Target => self.to_string(),
             Self::Environment(_) => format!("{self} (environment)"),
             Self::Flag(_) => format!("{self} (flag)"),
         }

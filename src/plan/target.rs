@@ -46,6 +46,8 @@ pub(super) struct Targets {
     /// Whether the port was asked for.
     pub(super) port_asked_for: bool,
     pub(super) endpoint: Option<Endpoint>,
+    /// Whether anybody has named a target.
+    pub(super) is_named: bool,
 }
 
 /// The targets, and the endpoint that all of their URLs name, if they do.
@@ -63,7 +65,8 @@ pub(super) fn targets(overrides: &Overrides, changed: &mut Changed) -> Result<Ta
             );
         }
     }
-    Ok(Targets { first, more, port_asked_for, endpoint })
+    let is_named = spelling(overrides)? != (None, None, None);
+    Ok(Targets { first, more, port_asked_for, endpoint, is_named })
 }
 
 /// The target: a URL, or a host and a port, or where llmsim listens by default; and whether its

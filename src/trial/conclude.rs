@@ -86,7 +86,7 @@ impl Concluded {
             argv: argv(),
             shard_source: presentation.shard.clone(),
             build: build(),
-            server: record.target(),
+            server: record.target(plan.found.as_ref()),
             before: record.stats_before.clone(),
             after: record.stats_after.clone(),
             environment: environment(run.workers, &run.pinned_to, &record.server_cores, self.nofile),

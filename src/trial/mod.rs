@@ -15,6 +15,7 @@
 mod agreement;
 mod answers;
 mod conclude;
+mod discover;
 mod endpoints;
 mod error;
 mod measure;
@@ -28,6 +29,7 @@ mod signals;
 mod start;
 mod step;
 
+pub(crate) use discover::discover;
 pub(crate) use error::TrialError;
 pub(crate) use prepare::{Ready, prepare};
 pub(crate) use requests::dump_requests;

@@ -6,7 +6,7 @@ use super::server_under_test::{ServerRecord, ServerUnderTest};
 use super::setup::Setup;
 use super::signals::Stop;
 use super::{endpoints, reach};
-use crate::document::Endpoint;
+use crate::document::{Endpoint, TargetServer};
 use crate::plan::Plan;
 use crate::units::plural;
 
@@ -68,5 +68,11 @@ impl Ready {
     /// Asks the server for its last numbers, and stops it if it was started here.
     pub(crate) fn leave(self) -> ServerRecord {
         self.server.leave(&self.plan, &self.stop)
+    }
+
+    /// Leaves the server, and says which one it was.
+    pub(crate) fn target(self) -> TargetServer {
+        let found = self.plan.found.clone();
+        self.leave().target(found.as_ref())
     }
 }

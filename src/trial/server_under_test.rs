@@ -9,7 +9,7 @@ use crate::host::{self, Counted};
 use crate::metrics::Second;
 use crate::metrics::hints::Hint;
 use crate::net::tls::tls_failure;
-use crate::plan::{Plan, Target};
+use crate::plan::{FoundServer, Plan, Target};
 use crate::server::latency::Latency;
 use crate::server::{Exit, Identity, Server, Source, Spec};
 use crate::units::{Nanos, rounded};
@@ -197,12 +197,17 @@ impl ServerUnderTest {
 
 impl ServerRecord {
     /// Which server answered, for the results.
-    pub(crate) fn target(&self) -> TargetServer {
+    pub(crate) fn target(&self, found: Option<&FoundServer>) -> TargetServer {
+        let is_llmsim = self.identity.is_some() || self.stats_before.is_some();
+        let found = found.filter(|_| !is_llmsim);
         TargetServer {
             started: self.identity.is_some(),
             // Many servers say that they are well; only llmsim has its statistics.
-            kind: (self.identity.is_some() || self.stats_before.is_some()).then(|| "llmsim".to_owned()),
-            version: self.identity.as_ref().and_then(|identity| identity.version.clone()),
+            kind: is_llmsim.then(|| "llmsim".to_owned()).or(found.map(|found| found.kind.name.to_owned())),
+            version: match found {
+                Some(found) => found.version.clone(),
+                None => self.identity.as_ref().and_then(|identity| identity.version.clone()),
+            },
             git_commit: self.identity.as_ref().and_then(|identity| identity.git_commit.clone()),
             git_dirty: self.identity.as_ref().and_then(|identity| identity.git_dirty),
             died: self.died.as_ref().map(|exit| exit.status.clone()),

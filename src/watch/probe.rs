@@ -131,15 +131,25 @@ pub fn look_at(
 ) -> Result<Result<Reply, ProbeError>, ProbeError> {
     let clock = Countdown::start(timeout);
     let call = connect(endpoint, &clock)?;
+    Ok(reply_to(call, &clock, &http1::simple_get(host_header, path)))
+}
+
+/// Sends a request as it stands, and reads the whole reply.
+pub fn ask_at(endpoint: &Endpoint<'_>, request: &[u8], timeout: Nanos) -> Result<Reply, ProbeError> {
+    let clock = Countdown::start(timeout);
+    reply_to(connect(endpoint, &clock)?, &clock, request)
+}
+
+fn reply_to(call: Call, clock: &Countdown, request: &[u8]) -> Result<Reply, ProbeError> {
     let mut reply = None;
-    let asked = converse(call, &clock, &http1::simple_get(host_header, path), &mut |bytes, eof| {
+    converse(call, clock, request, &mut |bytes, eof| {
         reply = parse(bytes, eof)?;
         if reply.is_none() && bytes.len() > MAX_REPLY_BYTES {
             return Err(ProbeError::TooLarge);
         }
         Ok(reply.is_some())
-    });
-    Ok(asked.and_then(|()| reply.ok_or(ProbeError::CutShort)))
+    })?;
+    reply.ok_or(ProbeError::CutShort)
 }
 
 /// Sends a request and returns what comes back, as it comes, up to its end or to `most` bytes.

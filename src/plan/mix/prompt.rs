@@ -33,7 +33,7 @@ impl Row<'_> {
             return Ok((vec![model.to_owned()], Vec::new()));
         }
         let (models, weights) = match &self.request.model {
-            None => return Ok((api.models().iter().map(|&model| model.to_owned()).collect(), Vec::new())),
+            None => return Ok((self.defaults.default_models(api)?, Vec::new())),
             Some(WrittenModel::One(model)) => (vec![model.clone()], Vec::new()),
             Some(WrittenModel::More(models)) => (models.clone(), Vec::new()),
             Some(WrittenModel::Weighted(models)) => {

@@ -1,0 +1,133 @@
+//! Before a test is planned to the end: what is at the target.
+
+use super::error::TrialError;
+use super::reach::{self, Targets};
+use super::setup::Setup;
+use crate::api::Api;
+use crate::mix::{Request, RequestWriter};
+use crate::plan::{FoundServer, Kind, Mix, Plan, ServerKind, is_secret};
+use crate::units::Nanos;
+use crate::watch::identify::{Identity, Said, identify};
+use crate::watch::probe::{self, ProbeError, Reply};
+use std::time::Instant;
+
+/// Longest wait for one answer.
+const ANSWER_WITHIN: Nanos = Nanos::from_secs(5);
+/// Pause between two looks at a server that is loading.
+const LOOK_EVERY: Nanos = Nanos::from_millis(500);
+/// How often the user hears that a server is still loading.
+const SAY_EVERY: Nanos = Nanos::from_secs(10);
+
+/// Asks the target what it is, as far as that is left to be found out. None: it does not say, or
+/// does not answer, which is for [`prepare`](super::prepare) to tell.
+pub(crate) fn discover(
+    plan: &Plan,
+    setup: &Setup,
+    say: &mut dyn FnMut(&str),
+) -> Result<Option<FoundServer>, TrialError> {
+    let is_asked = plan.asks_target || plan.wait_ready > Nanos::ZERO;
+    if !is_asked || plan.server.is_some() || setup.stop.is_signalled() {
+        return Ok(None);
+    }
+    let redactor = plan.redactor();
+    let say = &mut |line: &str| say(&redactor.foreign_line(line.as_bytes()));
+    match ask(plan, setup, say) {
+        Err(TrialError::Interrupted) => Ok(None),
+        found => found.map_err(|error| error.redacted(&redactor)),
+    }
+}
+
+fn ask(plan: &Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Option<FoundServer>, TrialError> {
+    // A target that cannot be reached is named as such by what comes next.
+    let Ok(plan) = reach::with_addresses(plan.clone(), &setup.stop, &mut |_| {}) else { return Ok(None) };
+    let url = || plan.target.url.clone();
+    match wait_until_ready(&plan, setup, say)? {
+        Identity::Known(said) => Ok(known(&plan, said, say)),
+        // A key may be good for requests and still not for the list of models.
+        Identity::Locked(status) if has_key(&plan) => {
+            say(&format!("{}: its models are not for this key (status {status}); name one with --model", url()));
+            Ok(known(&plan, Said { kind: "openai", ..Said::default() }, &mut |_| {}))
+        }
+        Identity::Locked(status) => {
+            let reason = format!("the server wants a key (status {status}); give it with --api-key-file");
+            Err(TrialError::Unusable { url: url(), reason })
+        }
+        Identity::Loading => {
+            let reason = "the server is loading (status 503); wait for it with --wait-ready 5m".to_owned();
+            Err(TrialError::Unusable { url: url(), reason })
+        }
+        // One that is like llmsim has its paths.
+        Identity::Unknown(asked) if asked.iter().any(|(_, status)| *status == 200) => Ok(None),
+        Identity::Unknown(asked) => {
+            let asked: Vec<String> = asked.iter().map(|(path, status)| format!("{path} ({status})")).collect();
+            say(&format!(
+                "{}: does not say what it is; asked for {}; its paths are taken to be llmsim's (see --server, --path)",
+                url(),
+                asked.join(", ")
+            ));
+            Ok(None)
+        }
+        Identity::Silent(_) => Ok(None),
+    }
+}
+
+/// Whether requests carry a key.
+fn has_key(plan: &Plan) -> bool {
+    let credentials = &plan.credentials;
+    let in_header = plan.headers.iter().any(|(name, _)| is_secret(name));
+    credentials.api_key.is_some() || credentials.basic_auth.is_some() || in_header || !plan.target.query.is_empty()
+}
+
+/// What a server has said, if the plan makes use of it.
+fn known(plan: &Plan, said: Said, say: &mut dyn FnMut(&str)) -> Option<FoundServer> {
+    if !plan.asks_target {
+        return None;
+    }
+    let kind = ServerKind::from_name(said.kind)?;
+    let found = FoundServer { kind, version: said.version, models: said.models };
+    if kind.name != "llmsim" {
+        say(&format!("{}: {}", plan.target.url, found.told()));
+    }
+    Some(found)
+}
+
+/// Asks, again and again while the server is loading and there is time left.
+#[expect(clippy::disallowed_methods, reason = "waits for another process; no test is running yet")]
+fn wait_until_ready(plan: &Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Identity, TrialError> {
+    let began = Instant::now();
+    let mut said_at = Nanos::ZERO;
+    loop {
+        let identity = ask_once(plan, setup)?;
+        let is_coming = matches!(identity, Identity::Loading | Identity::Silent(ProbeError::Refused));
+        let waited = Nanos::from(began.elapsed());
+        if !is_coming || waited + LOOK_EVERY > plan.wait_ready {
+            return Ok(identity);
+        }
+        if said_at == Nanos::ZERO || waited.since(said_at) >= SAY_EVERY {
+            said_at = waited.max(Nanos(1));
+            let how = if matches!(identity, Identity::Loading) { "is loading" } else { "is not there yet" };
+            say(&format!("{} {how}: waiting at most {}", plan.target.url, plan.wait_ready));
+        }
+        setup.stop.wait_for(|| std::thread::sleep(LOOK_EVERY.to_duration()))?;
+    }
+}
+
+fn ask_once(plan: &Plan, setup: &Setup) -> Result<Identity, TrialError> {
+    let targets = Targets::of(plan);
+    let asker = plan.clone();
+    setup.stop.wait_for(move || {
+        let dialer = targets.dialer(1)?;
+        Ok(identify(&asker.target.path_prefix, &mut |path| -> Result<Reply, ProbeError> {
+            probe::ask_at(&dialer.endpoint(0), &question(&asker, path), ANSWER_WITHIN)
+        }))
+    })?
+}
+
+/// A request with everything that the target wants in each: key, headers, query.
+fn question(plan: &Plan, path: &str) -> Vec<u8> {
+    let kind = Kind { path: path.to_owned(), ..Kind::get(Api::Models) };
+    let mut request = Request::default();
+    let envelopes = plan.envelopes();
+    RequestWriter::new(&Mix { kinds: vec![kind] }, &envelopes, plan.seed).write(0, 0, 0, None, &mut request);
+    request.bytes
+}

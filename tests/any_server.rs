@@ -1,0 +1,205 @@
+//! Any server by its URL alone: what is at the target is found out before the load, and said.
+
+mod support;
+
+use serde_json::Value;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use support::{Bench, Output, blast, document};
+
+/// A server that knows a few paths. A POST gets a plain chat completion where its path is known.
+struct Known {
+    addr: SocketAddr,
+    asked: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+const COMPLETION: &str = r#"{"object":"chat.completion","choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
+
+impl Known {
+    /// `answers` are paths with status and body.
+    fn start(answers: &[(&str, u16, &str)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let answers: Arc<Vec<(String, u16, String)>> =
+            Arc::new(answers.iter().map(|&(path, status, body)| (path.to_owned(), status, body.to_owned())).collect());
+        let seen = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (answers, seen) = (Arc::clone(&answers), Arc::clone(&seen));
+                std::thread::spawn(move || serve(stream, &answers, &seen));
+            }
+        });
+        Self { addr, asked }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
+    /// Paths and bodies of the requests with that method, in order.
+    fn asked(&self, method: &str) -> Vec<(String, String)> {
+        let all = self.asked.lock().unwrap();
+        let of = all.iter().filter_map(|(line, body)| {
+            let path = line.strip_prefix(method)?.trim().to_owned();
+            Some((path, body.clone()))
+        });
+        of.collect()
+    }
+}
+
+fn serve(mut stream: TcpStream, answers: &[(String, u16, String)], seen: &Mutex<Vec<(String, String)>>) {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        let head = loop {
+            if let Some(at) = memchr::memmem::find(&bytes, b"\r\n\r\n") {
+                break at + 4;
+            }
+            match stream.read(&mut piece) {
+                Ok(n) if n > 0 => bytes.extend_from_slice(&piece[..n]),
+                _ => return,
+            }
+        };
+        let text = String::from_utf8_lossy(&bytes[..head]).into_owned();
+        let length = text
+            .lines()
+            .find_map(|line| {
+                line.to_ascii_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse().unwrap())
+            })
+            .unwrap_or(0_usize);
+        while bytes.len() < head + length {
+            match stream.read(&mut piece) {
+                Ok(n) if n > 0 => bytes.extend_from_slice(&piece[..n]),
+                _ => return,
+            }
+        }
+        let body = String::from_utf8_lossy(&bytes[head..head + length]).into_owned();
+        bytes.drain(..head + length);
+        let line = text.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
+        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        seen.lock().unwrap().push((line, body));
+        let (status, body) = answers
+            .iter()
+            .find(|(known, ..)| *known == path)
+            .map_or((404, "{}"), |(_, status, body)| (*status, body.as_str()));
+        let answer = format!(
+            "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if stream.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn models(owner: &str, names: &[&str]) -> String {
+    let data: Vec<Value> =
+        names.iter().map(|name| serde_json::json!({ "id": name, "object": "model", "owned_by": owner })).collect();
+    serde_json::json!({ "object": "list", "data": data }).to_string()
+}
+
+/// Runs two plain requests of chat completions.
+fn run(url: &str, more: &[&str]) -> (Option<Value>, Output) {
+    let bench = Bench::new();
+    let text = "executor = \"per-vu-iterations\"\nvus = 1\niterations = 2\n[[requests]]\nname = \"chat\"\n\
+                api = \"openai-chat\"\n";
+    let (profile, result) = (bench.write("two.toml", text), bench.path("r.json"));
+    let output = blast(&[&[profile.as_str(), "--target-url", url, "--output", &result], more].concat());
+    let document = std::path::Path::new(&result).exists().then(|| document(&result));
+    (document, output)
+}
+
+#[test]
+fn a_compatible_server_needs_its_url_only() {
+    let list = models("vllm", &["tiny"]);
+    let server = Known::start(&[
+        ("/v1/models", 200, &list),
+        ("/version", 200, r#"{"version":"0.32.0"}"#),
+        ("/v1/chat/completions", 200, COMPLETION),
+    ]);
+    for path in ["", "/"] {
+        let (result, output) = run(&server.url(path), &[]);
+        assert_eq!(output.code, Some(0), "{output:?}");
+        assert!(output.stderr.contains("vLLM 0.32.0, model tiny"), "{output:?}");
+        let result = result.expect("a result");
+        assert_eq!(result["target"]["server"]["kind"], "vllm");
+        assert_eq!(result["target"]["server"]["version"], "0.32.0");
+        assert_eq!(result["metrics"]["http_req_failed"]["matches"], 0);
+    }
+    for (path, body) in server.asked("POST") {
+        assert_eq!(path, "/v1/chat/completions");
+        assert_eq!(serde_json::from_str::<Value>(&body).expect("JSON")["model"], "tiny");
+    }
+}
+
+#[test]
+fn a_url_that_ends_in_v1_is_understood_and_nothing_is_asked_beside_it() {
+    let list = models("me", &["tiny"]);
+    let server = Known::start(&[("/v1/models", 200, &list), ("/v1/chat/completions", 200, COMPLETION)]);
+    let (_, output) = run(&server.url("/v1"), &[]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let asked: Vec<String> = server.asked("GET").into_iter().map(|(path, _)| path).collect();
+    assert!(asked.iter().all(|path| path.starts_with("/v1")), "{asked:?}");
+    assert_eq!(server.asked("POST").len(), 2);
+}
+
+#[test]
+fn several_models_are_listed_and_one_has_to_be_chosen() {
+    let list = models("vllm", &["a", "b"]);
+    let server = Known::start(&[("/v1/models", 200, &list), ("/v1/chat/completions", 200, COMPLETION)]);
+    let (result, output) = run(&server.url(""), &[]);
+    assert!(output.code == Some(104) && result.is_none(), "{output:?}");
+    assert!(output.stderr.contains("several models: a, b; choose one with --model"), "{output:?}");
+    assert!(server.asked("POST").is_empty(), "nothing is sent");
+    assert_eq!(run(&server.url(""), &["--model", "b"]).1.code, Some(0));
+}
+
+#[test]
+fn a_locked_and_a_loading_server_say_what_to_do() {
+    let locked = Known::start(&[("/v1/models", 401, "{}"), ("/v1/chat/completions", 200, COMPLETION)]);
+    let (_, output) = run(&locked.url(""), &[]);
+    assert!(output.code == Some(107) && output.stderr.contains("--api-key-file"), "{output:?}");
+    let bench = Bench::new();
+    let key = bench.write("key", "sk-1\n");
+    let (_, output) = run(&locked.url(""), &["--api-key-file", &key, "--model", "m"]);
+    assert_eq!(output.code, Some(0), "a key may be good for requests only: {output:?}");
+    let loading = Known::start(&[("/v1/models", 503, r#"{"error":{"message":"Loading model"}}"#)]);
+    let (_, output) = run(&loading.url(""), &[]);
+    assert!(output.code == Some(107) && output.stderr.contains("--wait-ready"), "{output:?}");
+}
+
+#[test]
+fn a_server_that_comes_later_is_waited_for() {
+    let free = support::free_port();
+    let url = format!("http://127.0.0.1:{free}");
+    let (_, output) = run(&url, &["--wait-ready", "1s"]);
+    assert_eq!(output.code, Some(107), "{output:?}");
+    assert!(output.stderr.contains("is not there yet: waiting at most 1s"), "{output:?}");
+}
+
+#[test]
+fn who_has_said_it_all_is_not_asked() {
+    let list = models("vllm", &["tiny"]);
+    let answers = [("/v1/models", 200, list.as_str()), ("/v1/chat/completions", 200, COMPLETION)];
+    let server = Known::start(&answers);
+    let (_, output) = run(&server.url(""), &["--server", "vllm", "--no-probe", "--model", "m"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(server.asked("GET").iter().all(|(path, _)| path == "/health"), "{:?}", server.asked("GET"));
+    assert_eq!(server.asked("POST")[0].0, "/v1/chat/completions");
+    let (_, output) = run(&server.url(""), &["--server", "kittens"]);
+    assert!(output.code == Some(2) && output.stderr.contains("llamacpp"), "{output:?}");
+}
+
+/// The simulator itself is recognised, and tested on its own paths.
+#[cfg(feature = "embedded")]
+#[test]
+fn the_simulator_keeps_its_own_paths() {
+    let server = support::Embedded::start("[latency]\nprofile = \"instant\"\n");
+    let (result, output) = run(&server.url(), &[]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(result.expect("a result")["target"]["server"]["kind"], "llmsim");
+    let (_, output) = run(&format!("{}/openai/v1", server.url()), &["--model", "gpt-5"]);
+    assert_eq!(output.code, Some(0), "as SDKs are given it: {output:?}");
+}
