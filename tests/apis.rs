@@ -180,11 +180,50 @@ fn anthropic_gets_its_headers_and_the_others_theirs() {
             post.contains("\r\nx-api-key: sesame\r\n") && post.contains("\r\nanthropic-version: 2023-06-01\r\n"),
             "{post}"
         );
-        assert!(!post.contains("Authorization"), "{post}");
+        assert!(post.contains("\r\nAuthorization: Bearer sesame\r\n"), "as vLLM wants it: {post}");
     }
     for post in others {
         assert!(post.contains("\r\nAuthorization: Bearer sesame\r\n") && !post.contains("anthropic-version"), "{post}");
     }
+}
+
+#[test]
+fn a_server_that_refuses_to_tell_usage_is_not_asked_for_it() {
+    // Every request with the field is refused, as by servers that do not know it.
+    let (server, bench) = (Misbehaving::start(Behaviour::RefusesStreamOptions { tokens: 4 }), Bench::new());
+    let (result, url) = (bench.path("r.json"), server.url());
+    let output = blast(&["quick-smoke", "--target-url", &url, "--output", &result]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stderr.contains("refuses requests that ask for the usage"), "{output:?}");
+    let result = document(&result);
+    assert!(result["hints"].as_array().unwrap().iter().any(|hint| hint["name"] == "usage_refused"), "{result}");
+    assert_eq!(result["metrics"]["http_req_failed"]["matches"], 0);
+    let asking = server.posts().iter().filter(|post| post.contains("include_usage")).count();
+    assert_eq!(asking, 1, "once, before the load");
+    let asked: Vec<_> = server.posts().into_iter().filter(|post| post.contains("\"max_tokens\":1,")).collect();
+    assert!(!asked.is_empty(), "for one token");
+}
+
+#[test]
+fn tokens_say_of_how_many_requests_they_are() {
+    // It counts the tokens of plain answers, and of streams only if it is asked.
+    let server = Misbehaving::start(Behaviour::BillsOnRequest { tokens: 4 });
+    let mix = |ask: &str| {
+        let row = |name: &str, more: &str| format!("[[requests]]\nname = \"{name}\"\napi = \"openai-chat\"\n{more}");
+        format!(
+            "executor = \"per-vu-iterations\"\niterations = 40\n{}{}",
+            row("s", &format!("stream = true\n{ask}")),
+            row("p", "")
+        )
+    };
+    let (result, output) = against(&server, &mix(""), &[]);
+    let input = &result["metrics"]["tokens_input"];
+    let (billed, all) = (input["requests_billed"].as_u64().unwrap(), input["requests_with_tokens"].as_u64().unwrap());
+    assert!(all == 40 && billed > 0 && billed < all, "{input}");
+    assert!(output.stdout.contains(&format!("of {billed} of {all} requests")), "{output:?}");
+    let (result, output) = against(&server, &mix("include_usage = true\n"), &[]);
+    assert_eq!(result["metrics"]["tokens_input"]["requests_billed"], 40);
+    assert!(!output.stdout.contains("of 40 of 40"), "{output:?}");
 }
 
 #[cfg(feature = "embedded")]
@@ -224,7 +263,7 @@ mod real {
             // late to be dated is counted apart.
             assert_eq!(count("ttft") + count("ttft_censored"), requests, "{kind}: {numbers}");
             assert_eq!(count("tbt") + count("tbt_censored"), count("token_events") - requests, "{kind}: {numbers}");
-            assert_eq!(count("ttfe"), requests, "{kind}");
+            assert_eq!(count("ttfe") + count("ttfe_censored"), requests, "{kind}");
             // Words and spaces are events of their own.
             assert!(count("token_events") >= 10 * requests, "{kind}: {numbers}");
         }

@@ -229,7 +229,7 @@ fn unreachable() -> (u64, String) {
     let resolved = resolve("two.toml", &Overrides::default(), &mut |_: &std::path::Path| Ok(text.clone())).unwrap();
     let mut plan = resolved.plan;
     plan.target.addrs = vec![([255, 255, 255, 255], 9).into()];
-    let run = engine::run(&plan, &[], &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let run = engine::run(&plan, &[], &AtomicBool::new(false), &mut |_| {}).unwrap().sound().unwrap();
     let summary = Summary::new(&run.total, &["chat".to_owned()], run.window);
     let found: BTreeMap<_, _> = summary.failures.into_iter().collect();
     let other = &found[&Failure::ConnectOther];

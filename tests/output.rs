@@ -153,7 +153,8 @@ fn a_printed_profile_runs_as_a_file() {
     let (built_in, file) = (result("quick-smoke", "a.json"), result(&bench.path("quick-smoke.toml"), "b.json"));
     assert_eq!(built_in["plan"]["hash"], file["plan"]["hash"]);
     let posts = server.posts();
-    assert_eq!(posts[..3], posts[3..]);
+    assert!(posts.len() >= 6 && posts.len().is_multiple_of(2), "{posts:?}");
+    assert_eq!(posts[..posts.len() / 2], posts[posts.len() / 2..]);
 }
 
 #[test]

@@ -194,6 +194,7 @@ impl<'a> Bench<'a> {
                 each_second();
             }
         })
+        .and_then(RunResult::sound)
         .map_err(TrialError::from)?;
         let record = self.ask("/record")?;
         let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();

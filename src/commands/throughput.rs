@@ -38,6 +38,7 @@ name = "streamed"
 weight = 1
 api = "openai-chat"
 stream = true
+include_usage = true
 model = "gpt-4o"
 prompt = "Say something short."
 prompt_cache = "miss"

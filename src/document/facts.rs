@@ -154,10 +154,19 @@ pub(crate) fn groups(groups: &[(String, Group)]) -> BTreeMap<String, BTreeMap<St
 pub(crate) fn group(group: &Group) -> BTreeMap<String, Measured> {
     let trends = group.trends.iter().map(|(t, d)| (t.name(), Measured::Trend(Box::new(trend(d)))));
     let counters = group.counters.iter().map(|&(counter, value)| {
-        let is_generated = matches!(counter, metrics::Counter::TokensOutput | metrics::Counter::TokensReasoning);
+        use metrics::Counter as C;
+        let is_generated = matches!(counter, C::TokensOutput | C::TokensReasoning);
+        let is_billed = is_generated || matches!(counter, C::TokensInput | C::TokensCached);
         let token_source = group.token_source.filter(|_| is_generated).map(|s| s.name().to_owned());
-        let (rate, in_window) = (rounded(value.rate), Some(value.in_window));
-        let numbers = Counter { count: value.count, rate, in_window, token_source };
+        let billed = Some(group.billed).filter(|billed| is_billed && billed.total > 0);
+        let numbers = Counter {
+            count: value.count,
+            rate: rounded(value.rate),
+            in_window: Some(value.in_window),
+            token_source,
+            requests_billed: billed.map(|billed| billed.matches),
+            requests_with_tokens: billed.map(|billed| billed.total),
+        };
         (counter.name(), Measured::Counter(numbers))
     });
     let rates = group.rates.iter().map(|&(r, value)| (r.name(), Measured::Rate(rate(value))));
@@ -258,6 +267,7 @@ mod tests {
             limit: 0.9,
             verdict,
             advice: "do something".to_owned(),
+            explains: false,
         };
         let judged = client(&[signal(Validity::Ok), signal(Validity::Strained), signal(Validity::Ok)]);
         assert_eq!((judged.verdict, judged.signals.len()), (Validity::Strained, 3));

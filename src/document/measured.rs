@@ -73,6 +73,13 @@ pub struct Counter {
     /// event) or `mixed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_source: Option<String>,
+    /// Of tokens only: successful requests whose usage the server told. Input and cached tokens are
+    /// those of these requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_billed: Option<u64>,
+    /// Of tokens only: successful requests that had tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_with_tokens: Option<u64>,
 }
 
 /// A share of a whole.

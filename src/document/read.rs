@@ -155,6 +155,7 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
 fn group(field: &str, numbers: &BTreeMap<String, Measured>, window: Nanos) -> Result<Group, FieldError> {
     let (mut trends, mut counters, mut rates) = (Vec::new(), Vec::new(), Vec::new());
     let mut token_source = None;
+    let mut billed = RateValue::default();
     for (name, measured) in numbers {
         let field = format!("{field}.{name}");
         match (Metric::from_name(name), measured) {
@@ -164,6 +165,15 @@ fn group(field: &str, numbers: &BTreeMap<String, Measured>, window: Nanos) -> Re
                 counters.push((c, CounterValue::over(m.count, in_window, window)));
                 if let Some(source) = &m.token_source {
                     token_source = Some(source_of(&field, source)?);
+                }
+                if let (Some(matches), Some(total)) = (m.requests_billed, m.requests_with_tokens) {
+                    if matches > total {
+                        return Err(wrong(
+                            format!("{field}.requests_billed"),
+                            format!("{matches} of {total} cannot be"),
+                        ));
+                    }
+                    billed = RateValue { matches, total };
                 }
             }
             (Some(Metric::Rate(r)), Measured::Rate(m)) => {
@@ -185,7 +195,7 @@ fn group(field: &str, numbers: &BTreeMap<String, Measured>, window: Nanos) -> Re
     trends.sort_by_key(|(t, _)| *t);
     counters.sort_by_key(|(c, _)| *c);
     rates.sort_by_key(|(r, _)| *r);
-    Ok(Group { trends, counters, rates, token_source })
+    Ok(Group { trends, counters, rates, token_source, billed })
 }
 
 fn source_of(field: &str, name: &str) -> Result<TokenSource, FieldError> {

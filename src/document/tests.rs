@@ -213,6 +213,11 @@ fn judged_by(verdicts: &[Judged]) -> Plan {
     plan
 }
 
+fn client_signals(summary: &Summary, series: &[series::Second]) -> Vec<Signal> {
+    let (kernel, nofile, pinned_beside_server) = (None, Some(20_000), false);
+    validity::signals(&Evidence { summary, series, kernel, nofile, pinned_beside_server })
+}
+
 fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Document {
     let plan = judged_by(verdicts);
     let mut tally = Tally::new(2);
@@ -230,8 +235,7 @@ fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Docu
     };
     // What was sent outside the window is as much again, all in a second of its own.
     let series: Vec<_> = (0..).zip(seconds.iter().chain([tally])).map(second).collect();
-    let evidence = Evidence { summary: &summary, series: &series, kernel: None, nofile: Some(20_000) };
-    let signals = validity::signals(&evidence);
+    let signals = client_signals(&summary, &series);
     let mut stage = metrics::StageTally::default();
     stage.add(tally);
     let (soak, outside) = (soak(), Summary::new(tally, &names, Nanos::from_secs(270)));

@@ -21,7 +21,7 @@ mod limits;
 mod loss;
 mod upgrade;
 
-use super::exchange::{Exchange, Expect, Incoming, Progress};
+use super::exchange::{Exchange, Expect, Incoming, Kept, Progress};
 use super::window::Placement;
 use crate::load::Start;
 use crate::metrics::{Category, Failure, Outcome};
@@ -33,9 +33,12 @@ use crate::wire::http1;
 use std::io;
 use std::num::NonZeroU32;
 
-/// First pause after a network failure; it doubles with each further one.
+/// First pause after a network failure, or after a gateway's word that came sooner than this; it
+/// doubles with each further one.
 const BACK_OFF_FIRST: Nanos = Nanos::from_millis(100);
 const BACK_OFF_LONGEST: Nanos = Nanos::from_secs(5);
+/// What a gateway says while there is no server behind it: bad gateway, service unavailable.
+const UPSTREAM_DOWN: [u16; 2] = [502, 503];
 
 /// Where a connection is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -424,16 +427,16 @@ impl Connection {
 
     /// Bytes came while no request was under way.
     pub(super) fn out_of_step(&mut self, bytes: &[u8]) -> Step {
-        if !std::mem::take(&mut self.exchange.counts_as_success) {
+        if std::mem::replace(&mut self.exchange.last_kept, Kept::Other) == Kept::Other {
             return Step::Gone;
         }
         Step::Condemned(self.exchange.out_of_step(bytes))
     }
 
     /// The response is complete and another request may follow.
-    pub(super) fn keep(&mut self, outcome: Outcome) {
+    pub(super) fn keep(&mut self, kept: Kept) {
         self.state = State::Idle;
-        self.exchange.counts_as_success = outcome == Outcome::Success;
+        self.exchange.last_kept = kept;
         self.served = self.served.saturating_add(1);
     }
 
@@ -442,14 +445,20 @@ impl Connection {
         self.state = State::Closed;
         self.generation = self.generation.wrapping_add(1);
         self.exchange.channel = None;
+        self.exchange.last_kept = Kept::Other;
         self.stream.take()
     }
 
     /// How long its user waits after `outcome`: doubling while the network fails, so that a dead
-    /// server is not met with a storm.
+    /// server is not met with a storm. A gateway that says at once that nothing is behind it is as
+    /// good as a refused connection.
     pub(super) fn back_off(&mut self, outcome: Outcome) -> Nanos {
+        let sample = &self.exchange.sample;
+        let says_down = UPSTREAM_DOWN.contains(&sample.status) && sample.end.since(sample.sent) < BACK_OFF_FIRST;
         match outcome {
-            Outcome::Failed(failure) if matches!(failure.category(), Category::Network | Category::Ours) => {
+            Outcome::Failed(failure)
+                if says_down || matches!(failure.category(), Category::Network | Category::Ours) =>
+            {
                 let pause = BACK_OFF_FIRST.0 << self.failures_in_row.min(16);
                 self.failures_in_row = self.failures_in_row.saturating_add(1);
                 Nanos(pause.min(BACK_OFF_LONGEST.0))

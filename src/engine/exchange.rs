@@ -13,26 +13,23 @@
 
 mod channel;
 mod evidence;
+mod instants;
 mod terms;
 mod websocket;
 
 use super::budget::{Budget, FREE_BYTES, STEP_BYTES};
 use super::excerpt::Excerpt;
-use super::rx_time::{MaybeTime, ReceiveTime};
+use super::rx_time::MaybeTime;
 use super::window::{Placement, Window};
 use crate::api::{Api, Delta, Flaw, Token};
-use crate::metrics::{Failure, Outcome, Sample, Tally};
+use crate::metrics::{Failure, Outcome, Sample};
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
 pub(super) use channel::{Between, Channel, Handshake};
 use evidence::AFTER_THE_END;
+use instants::Marks;
 use terms::is_before_body;
-pub(super) use terms::{Awaiting, Expect, Incoming, Progress};
-
-/// The widest interval in which several token events of one read may have come and still share its
-/// instant. A worker that polls in time is below it; above it the single gaps are not known (only
-/// their sum is) and must not be invented.
-const SHARED_INSTANT: Nanos = Nanos::from_millis(1);
+pub(super) use terms::{Awaiting, Expect, Incoming, Kept, Progress};
 
 /// What a report calls it that bytes were recognised as something else than the parser says they
 /// are. Stands among the checks.
@@ -65,8 +62,8 @@ pub(super) struct Exchange {
     pub(super) window: Window,
     /// The answer began before the request was sent.
     early: bool,
-    /// The last response was recorded as a success, and the connection kept.
-    pub(super) counts_as_success: bool,
+    /// What the response before the present one was, if the connection was kept after it.
+    pub(super) last_kept: Kept,
     flaw: Option<Failure>,
     /// What it looked like.
     excerpt: Excerpt,
@@ -78,7 +75,7 @@ pub(super) struct Exchange {
     pub(super) last_read: Nanos,
     /// Tokens of the present read, not settled yet. A read holds a few thousand at most.
     tokens_in_read: u16,
-    visible_in_read: bool,
+    marks: Marks,
     /// The numbers, as they grow.
     pub(super) sample: Sample,
 }
@@ -96,14 +93,14 @@ impl Exchange {
             phase: 0,
             window: Window { begin: Nanos::ZERO, end: Nanos::MAX },
             early: false,
-            counts_as_success: false,
+            last_kept: Kept::Other,
             flaw: None,
             excerpt: Excerpt::default(),
             held: MaybeTime::NONE,
             done: Nanos::MAX,
             last_read: Nanos::ZERO,
             tokens_in_read: 0,
-            visible_in_read: false,
+            marks: Marks::default(),
             sample: Sample::begun(expect.kind, Nanos::ZERO),
         }
     }
@@ -136,7 +133,7 @@ impl Exchange {
         self.done = Nanos::MAX;
         self.last_read = sent;
         self.tokens_in_read = 0;
-        self.visible_in_read = false;
+        self.marks = Marks::default();
         self.sample = Sample { reused, ..Sample::begun(expect.kind, sent) };
     }
 
@@ -243,6 +240,20 @@ impl Exchange {
         Sample { outcome, end, in_window: self.window.covers(end), ..self.sample }
     }
 
+    /// What the present response is for a connection that is kept after it.
+    pub(super) fn kept_as(&self, outcome: Outcome) -> Kept {
+        match outcome {
+            Outcome::Success if self.expect.stream && !self.expect.websocket => Kept::Stream,
+            Outcome::Success => Kept::Plain,
+            _ => Kept::Other,
+        }
+    }
+
+    /// The sample of the last request, as it was recorded when its connection was kept.
+    pub(super) fn recorded(&self) -> Sample {
+        self.sample(Outcome::Success, self.sample.end)
+    }
+
     /// The class of a failure that ends the request from outside (a timeout, a reset): what was
     /// already wrong comes first.
     pub(super) fn failure(&self, from_outside: Failure) -> Failure {
@@ -265,7 +276,10 @@ impl Exchange {
                     self.keep(whole);
                     return self.ended_by_its_last_event();
                 }
-                Some(Ok(Event::Head(head))) => self.on_head(head),
+                Some(Ok(Event::Head(head))) => {
+                    self.on_head(head);
+                    self.note_header(&before[..before.len() - input.len()]);
+                }
                 Some(Ok(Event::Data(piece))) if self.reads_stream() => {
                     if let Some(progress) = self.on_stream(piece, incoming) {
                         return progress;
@@ -380,10 +394,11 @@ impl Exchange {
     }
 
     fn on_event(&mut self, meaning: Result<Delta, Flaw>, at: Nanos) {
+        self.marks.event(self.sample.first_event.is_none());
         self.sample.first_event.get_or_insert(at);
         match meaning {
             Ok(delta) => self.on_delta(delta, at),
-            Err(Flaw::BadJson) => self.sample.bad_events += 1,
+            Err(Flaw::BadJson) => self.bad_event(),
             Err(Flaw::Error) => self.flaw = self.flaw.or(Some(Failure::StreamError)),
             Err(Flaw::Incomplete) => self.flaw = self.flaw.or(Some(Failure::Truncated)),
             Err(Flaw::Check { name, .. }) => self.check_failed(name),
@@ -391,10 +406,15 @@ impl Exchange {
         }
     }
 
+    /// An event is not understood. A count that is at its end stays there.
+    fn bad_event(&mut self) {
+        self.sample.bad_events = self.sample.bad_events.saturating_add(1);
+    }
+
     fn on_delta(&mut self, delta: Delta, at: Nanos) {
         if let Some(token) = delta.token {
             self.tokens_in_read = self.tokens_in_read.saturating_add(1);
-            self.visible_in_read |= token == Token::Visible;
+            self.marks.token(token == Token::Visible);
             self.sample.token_events += 1;
             self.sample.reasoning_events += u32::from(token == Token::Reasoning);
             if self.sample.token_events == 1 {
@@ -403,49 +423,15 @@ impl Exchange {
             }
             self.sample.token_events_in_window += u32::from(self.window.covers(at));
         }
-        self.sample.bad_events += u32::from(delta.odd);
+        if delta.odd {
+            self.bad_event();
+        }
         if let Some(usage) = delta.usage {
             self.sample.usage.get_or_insert_default().update(usage);
         }
         if delta.done {
             self.done = self.done.min(at);
         }
-    }
-
-    /// The tokens of one read get their instants.
-    ///
-    /// One token came when its read came. Several came somewhere in (`not_before`, `at`]: if that
-    /// is narrow they share `at`, else the single gaps and a first token among them are *censored*:
-    /// counted, not guessed. Sums over the stream stay exact either way.
-    fn settle(&mut self, time: ReceiveTime, tally: &mut Tally) {
-        let tokens = u32::from(std::mem::take(&mut self.tokens_in_read));
-        let visible = std::mem::take(&mut self.visible_in_read);
-        if tokens == 0 {
-            return;
-        }
-        let at = time.at;
-        let sample = &mut self.sample;
-        let known = tokens == 1 || at.since(time.not_before) <= SHARED_INSTANT;
-        if known {
-            if let Some(last) = sample.last_token {
-                let gap = at.since(last);
-                tally.gap(sample.kind, sample.turn, gap);
-                sample.longest_gap = sample.longest_gap.max(Some(gap));
-            }
-            if tokens > 1 {
-                tally.gaps(sample.kind, sample.turn, Nanos::ZERO, tokens - 1);
-                sample.longest_gap = sample.longest_gap.max(Some(Nanos::ZERO));
-            }
-        } else {
-            sample.ttft_censored |= sample.first_token.is_none();
-            sample.ttfo_censored |= visible && sample.first_visible.is_none();
-            sample.gaps_censored += tokens - u32::from(sample.last_token.is_none());
-        }
-        sample.first_token.get_or_insert(at);
-        if visible {
-            sample.first_visible.get_or_insert(at);
-        }
-        sample.last_token = Some(at);
     }
 
     /// The response is complete by its framing.

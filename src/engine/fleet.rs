@@ -1,6 +1,7 @@
 //! Adds up what the workers report, second by second.
 
 use super::channels::{Ended, Report};
+use super::error::EngineError;
 use super::rows_sent::RowsSent;
 use crate::metrics::{Balance, Second, StageTally, Tally, Totals};
 use crate::plan::{Phase, Plan};
@@ -46,6 +47,19 @@ pub struct RunResult {
     pub pinned_to: Vec<usize>,
     /// What was sent of files of rows.
     pub rows_sent: RowsSent,
+    /// Requests were lost or counted twice, so the numbers are wrong: a defect of this tool.
+    pub imbalance: Option<Balance>,
+}
+
+impl RunResult {
+    /// For whoever has no place to show wrong numbers as such.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Unbalanced`] if the numbers do not add up.
+    pub fn sound(self) -> Result<Self, EngineError> {
+        self.imbalance.map_or(Ok(self), |balance| Err(EngineError::Unbalanced(balance)))
+    }
 }
 
 /// Adds up what the workers report.
@@ -127,9 +141,12 @@ impl Fleet {
             self.stages[phase.stage].add(&tally);
             if phase.measured {
                 self.total.append(&tally);
+                self.total.settle();
             } else {
                 self.total.add_arrivals(&tally);
-                self.outside.get_or_insert_with(|| Tally::new(self.names.len())).append(&tally);
+                let outside = self.outside.get_or_insert_with(|| Tally::new(self.names.len()));
+                outside.append(&tally);
+                outside.settle();
             }
             // In the order of the phases: the levels that the second ends with are those of the
             // last.
@@ -147,13 +164,14 @@ impl Fleet {
     }
 
     /// Requests of the window, or of the rest, that were started and did not end once.
-    pub(super) fn imbalance(&self) -> Option<Balance> {
+    fn imbalance(&self) -> Option<Balance> {
         let parts = std::iter::once(&self.total).chain(&self.outside);
         parts.map(Tally::balance).find(|balance| balance.started != balance.ended)
     }
 
     pub(super) fn finish(self, plan: &Plan, pinned_to: Vec<usize>) -> RunResult {
         let duration = self.ended_at().unwrap_or_default();
+        let imbalance = self.imbalance();
         let stopped = self.reported.iter().filter_map(|(_, ended)| ended.and_then(|e| e.stopped)).max();
         let planned = if plan.runs_by_time() { plan.shape.end() } else { duration.min(plan.shape.end()) };
         let until = stopped.unwrap_or(Nanos::MAX).min(planned);
@@ -173,6 +191,7 @@ impl Fleet {
             workers,
             pinned_to,
             rows_sent: RowsSent::default(),
+            imbalance,
         }
     }
 }

@@ -11,7 +11,9 @@ use crate::units::Nanos;
 
 /// A poll that took longer than this has waited, and so every socket was empty while it did.
 const POLL_WAITED: Nanos = Nanos::from_micros(20);
-/// A kernel stamp that is older than this when its bytes are read tells that the worker was late.
+/// A kernel stamp that is older than this when its bytes are read tells that the worker was late. The
+/// last bytes of a heap may have come within it by chance; if no other socket tells, the heap is
+/// taken for one that came at once.
 const LATE: Nanos = Nanos::from_millis(1);
 /// A real-time clock that moves against the monotonic one by more than this between two seconds was
 /// set, not slewed.

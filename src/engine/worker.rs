@@ -17,6 +17,7 @@ mod connecting;
 mod conversations;
 mod ending;
 mod finish;
+mod reuse;
 mod sending;
 mod slow;
 mod state;
@@ -45,6 +46,7 @@ use crate::units::Nanos;
 use connect_queue::{ConnectQueue, Pace};
 use conversations::Conversations;
 use ending::Ending;
+use reuse::Reuse;
 use state::{Buffers, Counts, KindState, Read};
 use std::io;
 use std::sync::atomic::Ordering;
@@ -83,6 +85,7 @@ pub(super) struct Worker<'a> {
     tallies: TallySet,
     counts: Counts,
     ending: Ending,
+    reuse: Reuse,
     rx: ReceiveClock,
     rows_sent: RowsSent,
 }
@@ -121,6 +124,7 @@ impl<'a> Worker<'a> {
             tallies: TallySet::new(number, shard, channels.outbox),
             counts: Counts::default(),
             ending: Ending::new(schedule.end(), shard.graceful_stop),
+            reuse: Reuse::default(),
             schedule,
             rows_sent: RowsSent::new(shard),
         }
@@ -457,7 +461,7 @@ impl<'a> Worker<'a> {
             Step::Whole => self.finish_whole(slot),
             Step::ReadOut => self.read(slot, true),
             Step::Condemned(failure) => self.condemn(slot, failure, at),
-            Step::Gone => self.close(slot),
+            Step::Gone => self.gone(slot, at),
             Step::Stale => self.send_again(slot),
         }
     }

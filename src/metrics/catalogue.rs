@@ -23,6 +23,7 @@ pub enum Unit {
     Tokens,
     Gaps,
     Conversations,
+    Pauses,
 }
 
 impl Unit {
@@ -46,6 +47,7 @@ impl Unit {
             Self::Tokens => "tokens",
             Self::Gaps => "gaps",
             Self::Conversations => "conversations",
+            Self::Pauses => "pauses",
         }
     }
 }
@@ -235,6 +237,16 @@ catalogue! {
             "Gaps that are excluded from `tbt` because one late read held several tokens.";
         TtftCensored("ttft_censored", Requests, EachKind)
             "First tokens that are excluded from `ttft` for the same reason.";
+        TtfeCensored("ttfe_censored", Requests, EachKind)
+            "First events that are excluded from `ttfe` for the same reason.";
+        TpotCensored("tpot_censored", Requests, EachKind)
+            "Requests that are excluded from `tpot` because their first token may have come earlier than it is dated.";
+        StallCensored("stall_censored", Requests, EachKind)
+            "Requests that are excluded from `stall` because one of their unknown gaps may have been the longest.";
+        BackOffs("back_offs", Pauses, EachKind)
+            "Closed loop: pauses of users because the connection failed, or 502 or 503 came at once.";
+        ConnectionsNotKept("connections_not_kept", Connections, EachKind)
+            "Connections that were not used again because the server always closes them after such a response.";
         StampsMissing("stamps_missing", Reads, Global)
             "Reads without a kernel timestamp.";
         ClockSteps("clock_steps", Seconds, Global)

@@ -135,6 +135,33 @@ impl Distribution {
         debug_assert!(added.is_ok(), "all distributions have the same bounds: {added:?}");
     }
 
+    /// Without all of `other`, which must be in it. An extreme that goes is replaced by the bound of
+    /// the bucket that is the last then.
+    pub fn subtract(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        if self.histogram.subtract(&other.histogram).is_err() {
+            debug_assert!(false, "what is taken away was never added");
+            return;
+        }
+        self.count = self.count.saturating_sub(other.count);
+        self.overflow = self.overflow.saturating_sub(other.overflow);
+        self.sum = self.sum.saturating_sub(other.sum);
+        self.sum_of_squares = self.sum_of_squares.saturating_sub(other.sum_of_squares);
+        if self.count == 0 {
+            (self.min, self.max) = (Nanos::MAX, Nanos::ZERO);
+            return;
+        }
+        let micros = |n: u64| Nanos(n.saturating_mul(1_000));
+        if other.min <= self.min {
+            self.min = self.min.max(micros(self.histogram.min()));
+        }
+        if other.max >= self.max && self.overflow == 0 {
+            self.max = self.max.min(micros(self.histogram.max()));
+        }
+    }
+
     /// Nothing recorded again, keeping memory. What is empty already is not touched: its pages may
     /// never have been.
     pub fn clear(&mut self) {

@@ -64,21 +64,23 @@ impl Goal {
         let (time, is_known) = match self.trend {
             Trend::HttpReqDurationFromIntended => (Some(s.end.since(s.intended.unwrap_or(s.sent))), true),
             Trend::HttpReqWaiting => (since_sent(s.first_byte), true),
-            Trend::Ttfe => (since_sent(s.first_event), true),
+            Trend::Ttfe => (since_sent(s.first_event), !s.ttfe_censored),
             Trend::Ttft => (since_sent(s.first_token), !s.ttft_censored),
             Trend::Ttfo => (since_sent(s.first_visible), !s.ttfo_censored),
-            Trend::Tbt | Trend::Stall => (s.longest_gap, s.gaps_censored == 0),
-            Trend::Tpot => (time_per_output_token(s), true),
+            Trend::Tbt | Trend::Stall => (s.longest_gap, s.longest_gap_is_known()),
+            Trend::Tpot => (time_per_output_token(s), !s.tpot_censored),
             // The plan lets no other trend be a goal than the duration and those above.
             _ => (Some(s.end.since(s.sent)), true),
         };
         let within = time.is_none_or(|time| if self.inclusive { time <= self.bound } else { time < self.bound });
-        // The longest of the gaps that are known is long enough for a miss; a first token is read
-        // no earlier than it came.
-        match (self.trend, within, is_known) {
-            (_, true, true) | (Trend::Ttft | Trend::Ttfo, true, false) => Some(true),
-            (Trend::Ttft | Trend::Ttfo, false, false) | (_, true, false) => None,
-            (_, false, _) => Some(false),
+        // The longest of the gaps that are known is long enough for a miss, and a time per token
+        // that begins too late is too short. A first event or token is read no earlier than it came.
+        let dated_late = matches!(self.trend, Trend::Ttfe | Trend::Ttft | Trend::Ttfo);
+        match (within, is_known) {
+            (true, true) => Some(true),
+            (true, false) => dated_late.then_some(true),
+            (false, false) if dated_late => None,
+            (false, _) => Some(false),
         }
     }
 }
@@ -140,13 +142,25 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_judged_unless_it_is_clear() {
-        let unknown = |s: &mut Sample| (s.ttft_censored, s.gaps_censored) = (true, 2);
+        let unknown = |s: &mut Sample| {
+            (s.ttfe_censored, s.ttft_censored, s.tpot_censored) = (true, true, true);
+            (s.gaps_censored, s.unknown_gaps_within_ms) = (2, 40);
+        };
         // It came before it was read, and it was read in time.
         assert_eq!(met(&[(Trend::Ttft, 101, false)], unknown), Some(true));
         assert_eq!(met(&[(Trend::Ttft, 99, false)], unknown), None);
         assert_eq!(met(&[(Trend::Tbt, 50, false)], unknown), None);
         assert_eq!(met(&[(Trend::Tbt, 9, false)], unknown), Some(false));
-        assert_eq!(met(&[(Trend::Tbt, 50, false), (Trend::Ttfe, 5, false)], unknown), Some(false));
+        // An event that came before it was read may have come in time; a time per token that is too
+        // short may have been too long.
+        assert_eq!(met(&[(Trend::Ttfe, 5, false)], unknown), None);
+        assert_eq!(met(&[(Trend::Ttfe, 91, false)], unknown), Some(true));
+        assert_eq!(met(&[(Trend::Tpot, 50, false)], unknown), None);
+        assert_eq!(met(&[(Trend::Tpot, 9, false)], unknown), Some(false));
+        assert_eq!(met(&[(Trend::Tbt, 9, false), (Trend::Tpot, 50, false)], unknown), Some(false));
+        // The gaps that are not known are all shorter than the longest that is.
+        let short = |s: &mut Sample| (s.gaps_censored, s.unknown_gaps_within_ms) = (2, 10);
+        assert_eq!(met(&[(Trend::Stall, 11, false)], short), Some(true));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What the numbers say about the server and the path to it, when they say it clearly: patterns
 //! that are known to have one cause.
 //!
-//! A hint is no verdict on the run. It says what was seen, what it most likely means, and how to
-//! find out.
+//! A hint is no verdict on the run. It says what was seen, what that would fit, and how to find out.
+//! It needs enough samples, and a client that was in time: what late reads look like is not the
+//! server's doing.
 
 use super::summary::Group;
-use super::{Counter, Gauge, Summary, Trend};
+use super::{Counter, Distribution, Gauge, Summary, Trend};
 use crate::units::plural;
 use serde::{Deserialize, Serialize};
 
@@ -34,12 +35,28 @@ impl HintKind {
 }
 
 /// Every pattern that [`hints`] looks for.
-pub const HINTS: [HintKind; 7] = [NAGLE, BURST, BUFFERING, SEVERAL_TOKENS, CHURN, STALE, UNFINISHED];
+pub const HINTS: [HintKind; 10] =
+    [NAGLE, CORKED, BURST, BUFFERING, SEVERAL_TOKENS, CLOSES, CHURN, BACKED_OFF, STALE, UNFINISHED];
 
 const NAGLE: HintKind = HintKind {
     name: "nagle",
-    pattern: "a plateau at 40 to 44 ms",
+    pattern: "a plateau of at least 30 samples at 40 to 44 ms",
     likely_cause: "Nagle's algorithm meets delayed acknowledgements; confirm with `--quickack`",
+};
+const CORKED: HintKind = HintKind {
+    name: "corked",
+    pattern: "the longest pause of many streams is about 200 ms, and tokens come together",
+    likely_cause: "a proxy holds small writes back, as HAProxy does without `option http-no-delay`",
+};
+const CLOSES: HintKind = HintKind {
+    name: "closes_connections",
+    pattern: "connections were not kept because the server always closes them",
+    likely_cause: "the server closes after each response, and does not say so",
+};
+const BACKED_OFF: HintKind = HintKind {
+    name: "backed_off",
+    pattern: "users paused at least 10 times after failures",
+    likely_cause: "the target is down, or a gateway has no server behind it",
 };
 const BURST: HintKind = HintKind {
     name: "burst",
@@ -78,8 +95,19 @@ const DELAYED_ACK_MS: (f64, f64) = (38.0, 46.0);
 const PLATEAU_SHARE: f64 = 0.05;
 /// … and so many times as many as its neighbourhood on either side, which is as wide.
 const PLATEAU_OVER_NEIGHBOURS: f64 = 3.0;
+/// A plateau of fewer times is chance.
+const PLATEAU_SAMPLES: f64 = 30.0;
+/// A socket that holds back what does not fill a segment (`TCP_CORK`, `MSG_MORE`) sends it after 200
+/// ms at the latest, plus timer ticks.
+const CORKED_MS: (f64, f64) = (196.0, 212.0);
+/// The share of the streams whose longest pause is as long.
+const CORKED_SHARE: f64 = 0.3;
+/// Of the gaps and first tokens more than this share is not known: the client was late.
+const MOST_UNKNOWN: f64 = 0.1;
 /// Below this a gap is no generation: the tokens lay ready and were written one after the other.
 const NO_GAP_MS: f64 = 0.1;
+/// Fewer pauses change no rate.
+const FEW_PAUSES: u64 = 10;
 /// Fewer samples prove no pattern.
 const ENOUGH: u64 = 50;
 
@@ -89,35 +117,71 @@ pub fn hints(summary: &Summary, max_requests: Option<u32>) -> Vec<Hint> {
     let mut hints = Vec::new();
     hints.extend(nagle(&summary.all));
     for (name, group) in &summary.requests {
-        hints.extend(burst(name, group).or_else(|| buffering(name, group)));
+        if is_known(group) {
+            hints.extend(corked(name, group).or_else(|| burst(name, group)).or_else(|| buffering(name, group)));
+        }
         hints.extend(several_tokens_an_event(name, group));
     }
-    hints.extend(churn(summary, max_requests));
+    hints.extend(not_kept(summary).or_else(|| churn(summary, max_requests)));
+    hints.extend(backed_off(summary));
     hints.extend(stale(summary));
     hints.extend(unfinished(summary));
     hints
 }
 
+/// Whether the times of tokens are those of the server: few of them are hidden in late reads.
+fn is_known(group: &Group) -> bool {
+    let count = |counter| group.counter(counter).map_or(0, |c| c.count);
+    let known = |trend| group.trend(trend).map_or(0, |d| d.count);
+    [(Counter::TbtCensored, Trend::Tbt), (Counter::TtftCensored, Trend::Ttft)].into_iter().all(|(counter, trend)| {
+        let (unknown, known) = (count(counter), known(trend));
+        unknown as f64 <= (unknown + known) as f64 * MOST_UNKNOWN
+    })
+}
+
+/// The share of times from `low` to `high` ms, if it stands out: at least `least`, of enough samples,
+/// and well above both its neighbours, which are as wide.
+fn plateau(d: &Distribution, (low, high): (f64, f64), least: f64) -> Option<f64> {
+    let width = high - low;
+    let share = d.share_between_ms(low, high);
+    let neighbours = d.share_between_ms(low - width, low).max(d.share_between_ms(high, high + width));
+    let is_many = share * d.count as f64 >= PLATEAU_SAMPLES;
+    (share >= least && is_many && share >= neighbours * PLATEAU_OVER_NEIGHBOURS).then_some(share)
+}
+
 /// A plateau at 40 to 44 ms.
 fn nagle(group: &Group) -> Option<Hint> {
-    let (low, high) = DELAYED_ACK_MS;
-    let width = high - low;
     for trend in [Trend::Tbt, Trend::Ttfe, Trend::Ttft, Trend::HttpReqWaiting, Trend::HttpReqDuration] {
-        let Some(d) = group.trend(trend).filter(|d| d.count >= ENOUGH) else { continue };
-        let plateau = d.share_between_ms(low, high);
-        let neighbours = d.share_between_ms(low - width, low).max(d.share_between_ms(high, high + width));
-        if plateau >= PLATEAU_SHARE && plateau >= neighbours * PLATEAU_OVER_NEIGHBOURS {
-            let text = format!(
-                "{:.0} % of {} lie at 40 to 44 ms: the server writes small pieces with Nagle's algorithm on, and waits for an \
-                 acknowledgement that this side delays by 40 ms. It should set TCP_NODELAY. To confirm, run again with --quickack: the \
-                 plateau goes",
-                plateau * 100.0,
-                trend.name()
-            );
-            return Some(NAGLE.seen(text));
-        }
+        let Some(share) = group.trend(trend).and_then(|d| plateau(d, DELAYED_ACK_MS, PLATEAU_SHARE)) else { continue };
+        let text = format!(
+            "{:.0} % of {} lie at 40 to 44 ms, and few just below or above: that would fit a server which writes small pieces with \
+             Nagle's algorithm on, and waits for an acknowledgement that this side delays by 40 ms. To find out, run again with \
+             --quickack: if the plateau goes, the server should set TCP_NODELAY",
+            share * 100.0,
+            trend.name()
+        );
+        return Some(NAGLE.seen(text));
     }
     None
+}
+
+/// Tokens that wait 200 ms for others.
+fn corked(name: &str, group: &Group) -> Option<Hint> {
+    let (stall, tbt) = (group.trend(Trend::Stall)?, group.trend(Trend::Tbt)?);
+    let share = plateau(stall, CORKED_MS, CORKED_SHARE)?;
+    // Those that waited came in one piece.
+    let together = tbt.share_between_ms(0.0, NO_GAP_MS);
+    if together < 0.3 {
+        return None;
+    }
+    let text = format!(
+        "{name}: the longest pause of {:.0} % of the streams is about 200 ms, and {:.0} % of the tokens come together with the one \
+         before: that would fit a proxy which holds small writes back until the kernel's timer sends them. HAProxy does so without \
+         `option http-no-delay`; to find out, set it, or ask the server without the proxy",
+        share * 100.0,
+        together * 100.0
+    );
+    Some(CORKED.seen(text))
 }
 
 /// All tokens at the very end.
@@ -128,12 +192,14 @@ fn burst(name: &str, group: &Group) -> Option<Hint> {
         return None;
     }
     let (first, whole) = (ttft.percentile_ms(50.0), duration.percentile_ms(50.0));
-    if first < whole * 0.9 || whole < 5.0 {
+    // Of requests whose first token is not known, the durations alone say nothing.
+    let is_of_all = ttft.count * 10 >= duration.count * 9;
+    if first < whole * 0.9 || first > whole || whole < 5.0 || !is_of_all {
         return None;
     }
     let text = format!(
-        "{name}: the first token comes after {first:.0} of {whole:.0} ms, and all others with it: this is no streaming; the server or a \
-         proxy before it holds the answer back until it is complete"
+        "{name}: the first token comes after {first:.0} of {whole:.0} ms, and all others with it: that would fit a server or a proxy \
+         which holds the answer back until it is complete, and does not stream it"
     );
     Some(BURST.seen(text))
 }
@@ -150,8 +216,8 @@ fn buffering(name: &str, group: &Group) -> Option<Hint> {
         return None;
     }
     let text = format!(
-        "{name}: {:.0} % of the gaps between tokens are below {NO_GAP_MS} ms, after a first token at {first:.0} ms: something on the way \
-         collects tokens and passes them on in blocks (proxy_buffering off is nginx's cure)",
+        "{name}: {:.0} % of the gaps between tokens are below {NO_GAP_MS} ms, after a first token at {first:.0} ms: that would fit \
+         something on the way that collects tokens and passes them on in blocks (with nginx, `proxy_buffering off` ends that)",
         no_gap * 100.0
     );
     Some(BUFFERING.seen(text))
@@ -171,6 +237,27 @@ fn several_tokens_an_event(name: &str, group: &Group) -> Option<Hint> {
         visible as f64 / events as f64
     );
     Some(SEVERAL_TOKENS.seen(text))
+}
+
+/// A server whose habit was learned.
+fn not_kept(summary: &Summary) -> Option<Hint> {
+    let not_kept = summary.counter(Counter::ConnectionsNotKept, None).map_or(0, |c| c.count);
+    let text = format!(
+        "the server closes its connections after a response without saying so (`connection: close`), so {not_kept} connections were \
+         not used again. Clients that do use them again see errors, or retry; opening a connection for each request is not in the \
+         requests' times, but in what your users wait"
+    );
+    (not_kept >= ENOUGH).then(|| CLOSES.seen(text))
+}
+
+/// Users that paused because nothing was there.
+fn backed_off(summary: &Summary) -> Option<Hint> {
+    let pauses = summary.counter(Counter::BackOffs, None).map_or(0, |c| c.count);
+    let text = format!(
+        "users paused {pauses} times, for 0.1 s to 5 s, because a connection failed or a gateway said at once that no server is behind \
+         it (502, 503): the rate of requests is that of the pauses, and not what the target can refuse"
+    );
+    (pauses >= FEW_PAUSES).then(|| BACKED_OFF.seen(text))
 }
 
 /// Connections that do not last.
@@ -295,6 +382,46 @@ mod tests {
     fn a_plateau_at_the_delayed_acknowledgement_is_named() {
         let gap = |i| if i % 5 == 0 { Nanos::from_micros(40_000 + i % 4_000) } else { Nanos::from_micros(20 + i % 3) };
         assert!(seen(&tally(100, &stream(1, 550, 50, 50), gap)).contains(&"nagle".to_owned()));
+    }
+
+    #[test]
+    fn a_few_times_at_forty_ms_are_no_plateau() {
+        // 6 of 84, as seen on a server without Nagle's algorithm.
+        let mut tally = Tally::new(1);
+        for i in 0..84 {
+            tally.record(&stream(1, 550, 50, 50));
+            tally.gap(0, 0, if i % 14 == 0 { Nanos::from_millis(41) } else { Nanos::from_millis(8 + i % 5) });
+        }
+        assert_eq!(seen(&tally), [""; 0]);
+    }
+
+    /// A stream whose tokens come in three heaps, 200 ms apart.
+    fn heaps(streams: u64, pause: u64) -> Tally {
+        let sample = Sample { longest_gap: Some(Nanos::from_millis(pause)), ..stream(50, 450, 30, 30) };
+        let mut tally = Tally::new(1);
+        for _ in 0..streams {
+            tally.record(&sample);
+            (0..29).for_each(|j| tally.gap(0, 0, if j % 10 == 9 { Nanos::from_millis(pause) } else { Nanos::ZERO }));
+        }
+        tally
+    }
+
+    #[test]
+    fn tokens_that_wait_for_the_timer_of_a_corked_socket_are_named() {
+        assert_eq!(seen(&heaps(100, 203)), ["corked"]);
+        assert_eq!(seen(&heaps(100, 150)), ["buffering"], "a pause of another length is another matter");
+        assert!(!seen(&heaps(20, 203)).contains(&"corked".to_owned()), "a few streams are too few");
+    }
+
+    #[test]
+    fn a_client_that_was_late_says_nothing_of_the_server() {
+        for late in [|s: &mut Sample| s.ttft_censored = true, |s: &mut Sample| s.gaps_censored = 20] {
+            let mut tally = tally(100, &stream(549, 550, 50, 50), |_| Nanos::ZERO);
+            let mut sample = stream(549, 550, 50, 50);
+            late(&mut sample);
+            (0..40).for_each(|_| tally.record(&sample));
+            assert_eq!(seen(&tally), [""; 0]);
+        }
     }
 
     #[test]

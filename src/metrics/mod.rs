@@ -105,12 +105,19 @@ pub struct Sample {
     /// First token event that is not reasoning.
     pub first_visible: Option<Nanos>,
     pub last_token: Option<Nanos>,
-    /// Longest gap between token events; the gaps themselves went to [`Tally::gap`] as they came.
+    /// Longest gap between token events that is known; the gaps themselves went to [`Tally::gap`] as
+    /// they came.
     pub longest_gap: Option<Nanos>,
+    /// No gap that is not known was longer than this, in ms; `MAX` if that is not known, either.
+    pub unknown_gaps_within_ms: u16,
+    /// The first event's instant is not known closely enough for `ttfe`.
+    pub ttfe_censored: bool,
     /// The first token's instant is not known closely enough for `ttft`.
     pub ttft_censored: bool,
     /// The first visible token's instant is not known closely enough for `ttfo`.
     pub ttfo_censored: bool,
+    /// The first token may have come well before `first_token`, so that `tpot` would be too short.
+    pub tpot_censored: bool,
     /// Gaps that are not known and did not go to [`Tally::gap`].
     pub gaps_censored: u32,
     /// Token events, reasoning included.
@@ -126,7 +133,7 @@ pub struct Sample {
     /// What the server billed, if it said so.
     pub usage: Option<TokenUsage>,
     /// Events skipped because they were not understood.
-    pub bad_events: u32,
+    pub bad_events: u16,
     /// Bytes of the request that were written.
     pub bytes_sent: u64,
     /// Bytes of the response that were read.
@@ -143,6 +150,23 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// So many more gaps are not known, and none of them was longer than `within`.
+    pub fn unknown_gaps(&mut self, n: u32, within: Nanos) {
+        self.gaps_censored += n;
+        if n > 0 {
+            let ms = u16::try_from(within.0.div_ceil(1_000_000)).unwrap_or(u16::MAX);
+            self.unknown_gaps_within_ms = self.unknown_gaps_within_ms.max(ms);
+        }
+    }
+
+    /// Whether the longest gap is known: no unknown one can have been longer.
+    pub fn longest_gap_is_known(&self) -> bool {
+        let is_longer = |longest: Nanos| {
+            self.unknown_gaps_within_ms < u16::MAX && longest >= Nanos::from_millis(self.unknown_gaps_within_ms.into())
+        };
+        self.gaps_censored == 0 || self.longest_gap.is_some_and(is_longer)
+    }
+
     /// A request of that kind as it is put on the wire at `sent`: nothing has come, and it is cut
     /// off if nothing does.
     pub const fn begun(kind: u16, sent: Nanos) -> Self {
@@ -161,8 +185,11 @@ impl Sample {
             first_visible: None,
             last_token: None,
             longest_gap: None,
+            unknown_gaps_within_ms: 0,
+            ttfe_censored: false,
             ttft_censored: false,
             ttfo_censored: false,
+            tpot_censored: false,
             gaps_censored: 0,
             token_events: 0,
             reasoning_events: 0,

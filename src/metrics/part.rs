@@ -4,7 +4,7 @@ use super::{Category, Counter, Distribution, Failure, Outcome, Sample, Trend};
 use crate::units::Nanos;
 
 /// The numbers of one kind of request.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Part {
     /// Made when the first time is recorded: most kinds have only a few of them, and each takes 184
     /// KiB.
@@ -27,6 +27,26 @@ pub(super) struct Part {
     pub(super) counted_by_usage: u64,
     /// Successful requests whose tokens we had to count, one an event.
     pub(super) counted_by_events: u64,
+    /// Times of requests that were recorded as successes, maybe in an earlier second, and were none.
+    withdrawn: Option<Box<Self>>,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self {
+            trends: [const { None }; Trend::ALL.len()],
+            counters: [0; Counter::ALL.len()],
+            in_window: [0; Counter::ALL.len()],
+            failed: 0,
+            checks_held: 0,
+            checks_failed: 0,
+            good: 0,
+            judged: 0,
+            counted_by_usage: 0,
+            counted_by_events: 0,
+            withdrawn: None,
+        }
+    }
 }
 
 impl Part {
@@ -48,7 +68,11 @@ impl Part {
     pub(super) fn clear(&mut self) {
         // Not `= default()`: that would give the histograms back.
         self.trends.iter_mut().flatten().for_each(|d| d.clear());
-        *self = Self { trends: std::mem::take(&mut self.trends), ..Self::default() };
+        let mut withdrawn = self.withdrawn.take();
+        if let Some(withdrawn) = &mut withdrawn {
+            withdrawn.clear();
+        }
+        *self = Self { trends: std::mem::take(&mut self.trends), withdrawn, ..Self::default() };
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -70,6 +94,35 @@ impl Part {
         self.judged += other.judged;
         self.counted_by_usage += other.counted_by_usage;
         self.counted_by_events += other.counted_by_events;
+        if let Some(more) = &other.withdrawn {
+            self.withdrawn.get_or_insert_default().add(more);
+        }
+    }
+
+    /// A request that was recorded as a success is a failure of that class.
+    pub(super) fn condemn(&mut self, failure: Failure, s: &Sample) {
+        let withdrawn = self.withdrawn.get_or_insert_default();
+        withdrawn.time_success(s);
+        withdrawn.good += u64::from(s.good == Some(true));
+        self.count_failure(failure, s);
+    }
+
+    /// The times of a trend that are to be taken back; none if there are none.
+    pub(super) fn withdrawn(&self, trend: Trend) -> Option<&Distribution> {
+        self.withdrawn.as_ref()?.trend(trend)
+    }
+
+    /// Takes back what was withdrawn. Only the sum over all seconds so far is sure to hold it.
+    pub(super) fn settle(&mut self) {
+        let Some(withdrawn) = self.withdrawn.take() else { return };
+        for (trend, less) in self.trends.iter_mut().zip(&withdrawn.trends) {
+            if let (Some(trend), Some(less)) = (trend, less) {
+                trend.subtract(less);
+            }
+        }
+        self.good = self.good.saturating_sub(withdrawn.good);
+        self.counted_by_usage = self.counted_by_usage.saturating_sub(withdrawn.counted_by_usage);
+        self.counted_by_events = self.counted_by_events.saturating_sub(withdrawn.counted_by_events);
     }
 
     pub(super) fn time(&mut self, trend: Trend, time: Nanos) {
@@ -137,6 +190,9 @@ impl Part {
             (Counter::HttpReqsSent, u64::from(s.bytes_sent > 0)),
             (Counter::TbtCensored, u64::from(s.gaps_censored)),
             (Counter::TtftCensored, u64::from(s.ttft_censored)),
+            (Counter::TtfeCensored, u64::from(s.ttfe_censored)),
+            (Counter::TpotCensored, u64::from(s.tpot_censored)),
+            (Counter::StallCensored, u64::from(!s.longest_gap_is_known())),
         ] {
             self.count(counter, n, whole(n));
         }
@@ -177,7 +233,7 @@ impl Part {
         }
         for (trend, instant) in [
             (Trend::HttpReqWaiting, s.first_byte),
-            (Trend::Ttfe, s.first_event),
+            (Trend::Ttfe, s.first_event.filter(|_| !s.ttfe_censored)),
             (Trend::Ttft, s.first_token.filter(|_| !s.ttft_censored)),
             (Trend::Ttfo, s.first_visible.filter(|_| !s.ttfo_censored)),
         ] {
@@ -185,10 +241,10 @@ impl Part {
                 self.time(trend, instant.since(s.sent));
             }
         }
-        if let Some(gap) = s.longest_gap {
+        if let Some(gap) = s.longest_gap.filter(|_| s.longest_gap_is_known()) {
             self.time(Trend::Stall, gap);
         }
-        if let Some(tpot) = time_per_output_token(s) {
+        if let Some(tpot) = time_per_output_token(s).filter(|_| !s.tpot_censored) {
             self.time(Trend::Tpot, tpot);
         }
         if s.usage.is_some_and(|u| u.output > 0) {

@@ -30,6 +30,9 @@ impl StageTally {
             for more in phase.kinds.iter().filter_map(|part| part.trend(trend)) {
                 times.get_or_insert_default().add(more);
             }
+            for less in phase.kinds.iter().filter_map(|part| part.withdrawn(trend)) {
+                times.get_or_insert_default().subtract(less);
+            }
         }
     }
 }

@@ -48,6 +48,9 @@ pub struct Group {
     /// of requests that failed or were cut off is always counted by events, since usage comes
     /// last.)
     pub token_source: Option<TokenSource>,
+    /// Successful requests whose tokens the server counted, of all that had tokens. Input tokens
+    /// are known of these only.
+    pub billed: RateValue,
 }
 
 /// A count and its rate.
@@ -259,6 +262,7 @@ impl Group {
                 (0, _) => Some(TokenSource::Events),
                 _ => Some(TokenSource::Mixed),
             },
+            billed: RateValue { matches: part.counted_by_usage, total: part.counted_by_usage + part.counted_by_events },
         }
     }
 
@@ -277,6 +281,10 @@ impl Group {
         self.token_source = match (self.token_source, other.token_source) {
             (Some(ours), Some(theirs)) if ours != theirs => Some(TokenSource::Mixed),
             (ours, theirs) => ours.or(theirs),
+        };
+        self.billed = RateValue {
+            matches: self.billed.matches + other.billed.matches,
+            total: self.billed.total + other.billed.total,
         };
     }
 

@@ -151,14 +151,23 @@ impl Tally {
         self.shared.count(Counter::HttpReqsStarted, 1, 1);
     }
 
-    /// A request of `kind` that was recorded as a success has failed after all. Its times stay
-    /// where they are.
-    pub fn condemn(&mut self, kind: u16, failure: Failure, at: Nanos) {
-        debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
-        if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
-            part.failed += 1;
+    /// A request that was recorded as a success has failed after all. Its times are withdrawn from
+    /// those of successes once [`Tally::settle`] is called on the sum of all seconds.
+    pub fn condemn(&mut self, sample: &Sample, failure: Failure, at: Nanos) {
+        debug_assert!(usize::from(sample.kind) < self.kinds.len(), "kind {} of {}", sample.kind, self.kinds.len());
+        if let Some(part) = self.kinds.get_mut(usize::from(sample.kind)) {
+            part.condemn(failure, sample);
+            if let Some(part) = self.turn(sample.turn) {
+                part.condemn(failure, sample);
+            }
             self.failures[failure as usize].add_one(at, None);
         }
+    }
+
+    /// Takes back the times that were withdrawn. For a sum over all seconds so far: only there they
+    /// are sure to be.
+    pub fn settle(&mut self) {
+        self.kinds.iter_mut().chain(&mut self.turns).for_each(Part::settle);
     }
 
     /// Requests that were started, and those that ended.
@@ -275,12 +284,27 @@ impl Tally {
         }
     }
 
-    /// A stream of `kind` was whole, but the server did not end its response.
-    pub fn unfinished_stream(&mut self, kind: u16, in_window: bool) {
+    /// A user pauses after a failure of a request of `kind`.
+    pub fn backs_off(&mut self, kind: u16, in_window: bool) {
+        self.count_one(kind, Counter::BackOffs, in_window);
+    }
+
+    /// A connection that has served a request of `kind` is not kept, because the server would close
+    /// it.
+    pub fn not_kept(&mut self, kind: u16, in_window: bool) {
+        self.count_one(kind, Counter::ConnectionsNotKept, in_window);
+    }
+
+    fn count_one(&mut self, kind: u16, counter: Counter, in_window: bool) {
         debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
         if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
-            part.count(Counter::UnfinishedStreams, 1, u64::from(in_window));
+            part.count(counter, 1, u64::from(in_window));
         }
+    }
+
+    /// A stream of `kind` was whole, but the server did not end its response.
+    pub fn unfinished_stream(&mut self, kind: u16, in_window: bool) {
+        self.count_one(kind, Counter::UnfinishedStreams, in_window);
     }
 
     /// A level is `value` from now on.

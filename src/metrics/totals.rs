@@ -5,10 +5,16 @@ use super::summary::RateValue;
 use super::{Counter, Rate, Tally};
 
 /// What has been counted so far, warm-up and cooldown included, all kinds of request together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Totals {
     counters: [u64; Counter::ALL.len()],
     rates: [RateValue; Rate::ALL.len()],
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        Self { counters: [0; Counter::ALL.len()], rates: [RateValue::default(); Rate::ALL.len()] }
+    }
 }
 
 impl Totals {

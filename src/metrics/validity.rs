@@ -1,9 +1,11 @@
 //! Is this run valid? The tool judges itself: was it the server that was measured, or a client that
 //! could not keep up?
 //!
-//! Each [`Signal`] is one number with two limits and advice. The worst of them is the verdict of
-//! the run. Percentiles of a strained client deserve care; a bottlenecked client's say little about
-//! the server.
+//! Each [`Signal`] is one number with two limits and advice. The verdict of the run rests on what its
+//! numbers suffered: reads that were late, times that are not known, requests that were not sent in
+//! time, a worker whose CPU was used up. What the machine did meanwhile (waits for a core, steal,
+//! packets of all its programs) explains such a verdict and is no ground for one. Percentiles of a
+//! strained client deserve care; a bottlenecked client's say little about the server.
 
 use super::{Counter, Gauge, Second, Summary, Trend};
 use crate::units::rounded;
@@ -13,7 +15,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Validity {
-    /// Nothing was measured to judge it by.
+    /// Too little was measured to judge it by.
     Unknown,
     Ok,
     /// It came near its limit.
@@ -49,6 +51,10 @@ pub struct Signal {
     /// What to do about it.
     #[serde(default)]
     pub advice: String,
+    /// It tells what the machine did, which may explain the verdict of the run and is no ground for
+    /// it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub explains: bool,
 }
 
 /// What the kernel counted on this machine during the run. Plain data.
@@ -72,10 +78,17 @@ pub struct Evidence<'a> {
     pub kernel: Option<KernelCounts>,
     /// Limit of file descriptors; none where it is not known.
     pub nofile: Option<u64>,
+    /// Workers are pinned to cores that the server may use, too.
+    pub pinned_beside_server: bool,
 }
 
 /// A 99th percentile of fewer samples is that of one or two of them: the start of a thread, say.
 const ENOUGH: u64 = 500;
+
+/// Fewer reads and requests say nothing of a client, good or bad.
+pub const TOO_FEW: u64 = 100;
+/// What is added to the advice where it can help.
+const NO_PIN: &str = ". The server runs on the workers' cores: try --no-pin";
 
 /// What can be measured of a client, with its limits. `docs/validity.md` has a row for each.
 #[derive(Debug, Clone, Copy)]
@@ -102,21 +115,22 @@ pub enum SignalUnit {
 }
 
 /// One for each number that [`signals`] looks at, in that order.
-pub const SIGNALS: [&SignalKind; 14] = [
+pub const SIGNALS: [&SignalKind; 15] = [
     &WORKER_CPU,
-    &RUN_QUEUE_WAIT,
     &CLIENT_LAG,
-    &PASS_LENGTH,
     &SCHEDULE_LAG,
     &DROPPED,
     &NOT_STARTED,
     &TBT_CENSORED,
+    &TTFT_CENSORED,
     &STAMPS_MISSING,
     &CLOCK_STEPS,
+    &RUN_QUEUE_WAIT,
     &STEAL,
     &PACKETS_DROPPED,
     &RETRANSMITTED,
     &FILES_USED,
+    &PASS_LENGTH,
 ];
 
 const WORKER_CPU: SignalKind = SignalKind {
@@ -188,6 +202,14 @@ const TBT_CENSORED: SignalKind = SignalKind {
     unit: SignalUnit::Share,
     advice: "tokens were read in heaps, and their single gaps are not known: tbt covers the others only",
 };
+const TTFT_CENSORED: SignalKind = SignalKind {
+    name: "ttft_censored",
+    measures: "first tokens that are not known",
+    strained_above: 0.10,
+    limit: 0.30,
+    unit: SignalUnit::Share,
+    advice: "first tokens were read together with later ones: ttft covers the other requests only",
+};
 const STAMPS_MISSING: SignalKind = SignalKind {
     name: "stamps_missing",
     measures: "reads without a kernel timestamp",
@@ -237,51 +259,125 @@ const FILES_USED: SignalKind = SignalKind {
     advice: "raise the limit of open files (ulimit -n)",
 };
 
-/// All signals that there is evidence for.
+/// All signals that there is evidence for: what the numbers suffered, then what the machine did.
 pub fn signals(evidence: &Evidence<'_>) -> Vec<Signal> {
-    let Evidence { summary, series, kernel, nofile } = evidence;
-    let p99 = |trend| summary.trend(trend, None).filter(|d| d.count >= ENOUGH).map(|d| d.percentile_ms(99.0));
+    let summary = evidence.summary;
+    let reads = summary.trend(Trend::ClientLag, None).map_or(0, |d| d.count);
+    let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
+    let (mut suffered, mut machine) = (suffered(evidence, reads), machine(evidence));
+    // Without stamps a long pass is in the numbers; with them it is what made reads late.
+    let pass = (&PASS_LENGTH, p99(summary, Trend::PassLength));
+    if reads == 0 {
+        suffered.push(pass);
+    } else {
+        machine.push(pass);
+    }
+    let known = |(kind, value): (&SignalKind, Option<f64>)| value.map(|value| judged(kind, value));
+    let mut signals: Vec<Signal> = suffered.into_iter().filter_map(known).collect();
+    signals.extend(machine.into_iter().filter_map(known).map(Signal::explaining));
+    let samples = (reads + count(Counter::StampsMissing)).max(count(Counter::HttpReqs));
+    if samples < TOO_FEW {
+        too_short(&mut signals, samples);
+    }
+    if evidence.pinned_beside_server {
+        let of_cores = [
+            CLIENT_LAG.name,
+            PASS_LENGTH.name,
+            WORKER_CPU.name,
+            RUN_QUEUE_WAIT.name,
+            TBT_CENSORED.name,
+            TTFT_CENSORED.name,
+        ];
+        for signal in signals.iter_mut().filter(|signal| of_cores.contains(&signal.name.as_str())) {
+            signal.advice.push_str(NO_PIN);
+        }
+    }
+    signals
+}
+
+fn p99(summary: &Summary, trend: Trend) -> Option<f64> {
+    summary.trend(trend, None).filter(|d| d.count >= ENOUGH).map(|d| d.percentile_ms(99.0))
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// The mean over the seconds. The first one warms up and the last is cut short; a run that has no
+/// others is judged by all it has.
+fn mean(series: &[Second], of: fn(&Second) -> f64) -> Option<f64> {
+    let whole = if series.len() > 3 { &series[1..series.len() - 1] } else { series };
+    (!whole.is_empty()).then(|| whole.iter().map(of).sum::<f64>() / whole.len() as f64)
+}
+
+/// What makes numbers wrong, or unknown, or those of another load.
+fn suffered(evidence: &Evidence<'_>, reads: u64) -> Vec<(&'static SignalKind, Option<f64>)> {
+    let Evidence { summary, series, .. } = *evidence;
     let times = |trend| summary.trend(trend, None).map_or(0, |d| d.count);
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
-    let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
-
-    // The first second warms up and the last is cut short; a run that has no others is judged by
-    // all it has.
-    let whole = if series.len() > 3 { &series[1..series.len() - 1] } else { series };
-    let mean =
-        |of: fn(&Second) -> f64| (!whole.is_empty()).then(|| whole.iter().map(of).sum::<f64>() / whole.len() as f64);
-    let (censored, missing, reads) =
-        (count(Counter::TbtCensored), count(Counter::StampsMissing), times(Trend::ClientLag));
+    let (censored, first_censored) = (count(Counter::TbtCensored), count(Counter::TtftCensored));
+    let missing = count(Counter::StampsMissing);
     let (offered, dropped) = (count(Counter::ArrivalsOffered), count(Counter::DroppedIterations));
     // Started in the measurement window; what was started after it was late. One that is due as the
     // window ends is started after it by whoever is quick, too.
     let in_window = |counter| summary.counter(counter, None).map_or(0, |c| c.in_window);
     let asked_for = in_window(Counter::ArrivalsOffered);
     let late = asked_for.saturating_sub(in_window(Counter::ArrivalsStarted)).saturating_sub(1);
+    vec![
+        (&WORKER_CPU, mean(series, |second| second.busiest_worker_cpu)),
+        (&CLIENT_LAG, p99(summary, Trend::ClientLag)),
+        (&SCHEDULE_LAG, p99(summary, Trend::ScheduleLag)),
+        (&DROPPED, share(dropped, offered)),
+        (&NOT_STARTED, share(late, asked_for)),
+        (&TBT_CENSORED, share(censored, censored + times(Trend::Tbt))),
+        (&TTFT_CENSORED, share(first_censored, first_censored + times(Trend::Ttft))),
+        (&STAMPS_MISSING, share(missing, reads + missing)),
+        (&CLOCK_STEPS, (reads > 0).then(|| count(Counter::ClockSteps) as f64)),
+    ]
+}
+
+/// What the machine did meanwhile.
+fn machine(evidence: &Evidence<'_>) -> Vec<(&'static SignalKind, Option<f64>)> {
+    let Evidence { summary, series, kernel, nofile, .. } = *evidence;
     let connections = summary.gauge(Gauge::Connections).map_or(0, |gauge| gauge.max);
-    let values: [Option<f64>; SIGNALS.len()] = [
-        mean(|second| second.busiest_worker_cpu),
-        mean(|second| second.run_queue_wait),
-        p99(Trend::ClientLag),
-        p99(Trend::PassLength),
-        p99(Trend::ScheduleLag),
-        share(dropped, offered),
-        share(late, asked_for),
-        share(censored, censored + times(Trend::Tbt)),
-        share(missing, reads + missing),
-        (reads > 0).then(|| count(Counter::ClockSteps) as f64),
-        kernel.map(|k| k.steal),
-        kernel.map(|k| k.dropped as f64),
-        kernel.and_then(|k| share(k.segments_retransmitted, k.segments_sent)),
-        nofile.and_then(|limit| share(connections, limit)),
-    ];
-    SIGNALS.iter().zip(values).filter_map(|(kind, value)| value.map(|value| judged(kind, value))).collect()
+    vec![
+        (&RUN_QUEUE_WAIT, mean(series, |second| second.run_queue_wait)),
+        (&STEAL, kernel.map(|k| k.steal)),
+        (&PACKETS_DROPPED, kernel.map(|k| k.dropped as f64)),
+        (&RETRANSMITTED, kernel.and_then(|k| share(k.segments_retransmitted, k.segments_sent))),
+        (&FILES_USED, nofile.and_then(|limit| share(connections, limit))),
+    ]
+}
+
+/// Takes back what so few samples cannot say. That arrivals were not kept is a count, and stays.
+fn too_short(signals: &mut Vec<Signal>, samples: u64) {
+    for signal in signals.iter_mut().filter(|signal| ![DROPPED.name, NOT_STARTED.name].contains(&signal.name.as_str()))
+    {
+        signal.verdict = Validity::Unknown;
+    }
+    let advice = format!("too short to say: expected at least {TOO_FEW} requests or reads");
+    let limit = TOO_FEW as f64;
+    let (name, value, verdict) = ("samples".to_owned(), samples as f64, Validity::Unknown);
+    signals.insert(0, Signal { name, value, strained_above: limit, limit, verdict, advice, explains: false });
 }
 
 fn judged(kind: &SignalKind, value: f64) -> Signal {
     let SignalKind { name, strained_above, limit, advice, .. } = *kind;
     let verdict = verdict_of(value, strained_above, limit);
-    Signal { name: name.to_owned(), value: rounded(value), strained_above, limit, verdict, advice: advice.to_owned() }
+    let (name, advice) = (name.to_owned(), advice.to_owned());
+    Signal { name, value: rounded(value), strained_above, limit, verdict, advice, explains: false }
+}
+
+impl Signal {
+    /// The same as a fact of the machine.
+    fn explaining(self) -> Self {
+        Self { verdict: self.verdict.min(Validity::Strained), explains: true, ..self }
+    }
+
+    /// Whether its value is beyond the limit of a bottleneck, whatever follows from that.
+    pub fn is_beyond(&self) -> bool {
+        self.value > self.limit
+    }
 }
 
 /// What a value means with its two limits.
@@ -293,9 +389,10 @@ pub fn verdict_of(value: f64, strained_above: f64, limit: f64) -> Validity {
     }
 }
 
-/// The worst of the signals; unknown without any.
+/// The worst of the signals that the numbers suffered from; unknown without any.
 pub fn verdict(signals: &[Signal]) -> Validity {
-    signals.iter().map(|signal| signal.verdict).max().unwrap_or(Validity::Unknown)
+    let suffered = signals.iter().filter(|signal| !signal.explains);
+    suffered.map(|signal| signal.verdict).max().unwrap_or(Validity::Unknown)
 }
 
 #[cfg(test)]
@@ -311,7 +408,13 @@ mod tests {
             .iter()
             .map(|&(cpu, wait)| Second { busiest_worker_cpu: cpu, run_queue_wait: wait, ..blank.clone() })
             .collect();
-        signals(&Evidence { summary: &summary, series: &series, kernel, nofile: Some(1_000) })
+        signals(&Evidence {
+            summary: &summary,
+            series: &series,
+            kernel,
+            nofile: Some(1_000),
+            pinned_beside_server: false,
+        })
     }
 
     fn of(signals: &[Signal], name: &str) -> Validity {
@@ -331,18 +434,92 @@ mod tests {
         assert!(signals.len() >= 8, "{signals:?}");
     }
 
+    /// Reads in time, as many as can be judged.
+    fn in_time() -> Tally {
+        let mut tally = Tally::new(1);
+        for _ in 0..1_000 {
+            tally.client_lag(Nanos::from_micros(466));
+            tally.gap(0, 0, Nanos::from_millis(10));
+        }
+        tally
+    }
+
     #[test]
     fn each_signal_has_two_limits() {
         for (cpu, expected) in [(0.8, Validity::Ok), (0.9, Validity::Strained), (0.97, Validity::Bottleneck)] {
-            assert_eq!(of(&judged(&Tally::new(1), &[(cpu, 0.0); 5], None), "worker_cpu"), expected);
+            assert_eq!(of(&judged(&in_time(), &[(cpu, 0.0); 5], None), "worker_cpu"), expected);
         }
-        for (wait, expected) in [(0.01, Validity::Ok), (0.05, Validity::Strained), (0.2, Validity::Bottleneck)] {
-            assert_eq!(of(&judged(&Tally::new(1), &[(0.1, wait); 5], None), "run_queue_wait"), expected);
+        for (lag, expected) in [(1, Validity::Ok), (5, Validity::Strained), (20, Validity::Bottleneck)] {
+            let mut tally = Tally::new(1);
+            (0..1_000).for_each(|_| tally.client_lag(Nanos::from_millis(lag)));
+            assert_eq!(of(&judged(&tally, &[], None), "client_lag_p99_ms"), expected);
         }
-        for (steal, expected) in [(0.0, Validity::Ok), (0.02, Validity::Strained), (0.2, Validity::Bottleneck)] {
-            let kernel = KernelCounts { steal, ..KernelCounts::default() };
-            assert_eq!(of(&judged(&Tally::new(1), &[], Some(kernel)), "steal"), expected);
+    }
+
+    #[test]
+    fn what_the_machine_did_explains_and_does_not_condemn() {
+        for (wait, expected) in [(0.01, Validity::Ok), (0.05, Validity::Strained), (0.9, Validity::Strained)] {
+            let signals = judged(&in_time(), &[(0.1, wait); 5], None);
+            assert_eq!(of(&signals, "run_queue_wait"), expected);
+            assert_eq!(verdict(&signals), Validity::Ok, "reads were in time: {signals:?}");
         }
+        let bad = KernelCounts { steal: 0.5, dropped: 9_999, segments_sent: 10, segments_retransmitted: 9 };
+        let signals = judged(&in_time(), &[], Some(bad));
+        assert_eq!((of(&signals, "steal"), verdict(&signals)), (Validity::Strained, Validity::Ok));
+        assert!(signals.iter().any(|signal| signal.explains && signal.is_beyond()));
+        // Late reads are what makes the verdict, and the wait for a core stands beside it.
+        let mut late = in_time();
+        (0..100).for_each(|_| late.client_lag(Nanos::from_millis(30)));
+        let signals = judged(&late, &[(0.1, 0.9); 5], None);
+        assert_eq!((of(&signals, "run_queue_wait"), verdict(&signals)), (Validity::Strained, Validity::Bottleneck));
+    }
+
+    #[test]
+    fn long_passes_condemn_where_no_stamp_tells_how_late_reads_were() {
+        let mut plain = Tally::new(1);
+        for _ in 0..1_000 {
+            plain.pass(Nanos::from_millis(30));
+            plain.record(&crate::metrics::tally::tests::success(0, 5));
+        }
+        assert_eq!(verdict(&judged(&plain, &[], None)), Validity::Bottleneck);
+        plain += &in_time();
+        assert_eq!(verdict(&judged(&plain, &[], None)), Validity::Ok);
+    }
+
+    #[test]
+    fn a_few_samples_are_too_few_to_say() {
+        let few = |n: u64| {
+            let mut tally = Tally::new(1);
+            (0..n).for_each(|_| tally.client_lag(Nanos::from_millis(50)));
+            let retransmitted = KernelCounts { segments_sent: 9, segments_retransmitted: 1, ..KernelCounts::default() };
+            judged(&tally, &[(0.99, 0.9)], Some(retransmitted))
+        };
+        let signals = few(TOO_FEW - 1);
+        assert_eq!(verdict(&signals), Validity::Unknown);
+        assert!(signals[0].name == "samples" && signals[0].advice.starts_with("too short to say"), "{signals:?}");
+        let signals = few(TOO_FEW);
+        assert_eq!(verdict(&signals), Validity::Bottleneck, "a worker had no CPU left");
+        assert!(signals.iter().all(|signal| signal.name != "samples"), "{signals:?}");
+    }
+
+    #[test]
+    fn first_tokens_that_are_not_known_count() {
+        let mut tally = in_time();
+        let censored = crate::metrics::Sample { ttft_censored: true, ..crate::metrics::tally::tests::success(0, 5) };
+        (0..100).for_each(|_| tally.record(&censored));
+        assert_eq!(of(&judged(&tally, &[], None), "ttft_censored"), Validity::Bottleneck);
+    }
+
+    #[test]
+    fn pinned_beside_the_server_there_is_a_way_out() {
+        let summary = Summary::new(&in_time(), &["r".to_owned()], Nanos::from_secs(1));
+        let advice = |pinned_beside_server| {
+            let evidence =
+                Evidence { summary: &summary, series: &[], kernel: None, nofile: None, pinned_beside_server };
+            let lag = signals(&evidence).into_iter().find(|signal| signal.name == "client_lag_p99_ms");
+            lag.expect("a lag").advice
+        };
+        assert!(advice(true).ends_with("try --no-pin") && !advice(false).contains("--no-pin"));
     }
 
     #[test]
@@ -351,6 +528,7 @@ mod tests {
             let mut tally = Tally::new(1);
             tally.arrivals(1_000, dropped);
             (0..1_000 - dropped).for_each(|n| tally.arrival_started(n >= late));
+            tally += &in_time();
             judged(&tally, &[], None)
         };
         assert_eq!(verdict(&open(0, 0)), Validity::Ok);
@@ -390,12 +568,12 @@ mod tests {
     #[test]
     fn what_there_is_no_evidence_for_is_not_judged() {
         let signals = judged(&Tally::new(1), &[], None);
-        assert_eq!(signals.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["files_used"]);
+        assert_eq!(signals.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["samples", "files_used"]);
     }
 
     #[test]
     fn warm_up_and_the_last_part_of_a_second_do_not_count() {
         let busy_at_the_edges = [(1.0, 0.5), (0.1, 0.0), (0.1, 0.0), (0.1, 0.0), (1.0, 0.5)];
-        assert_eq!(verdict(&judged(&Tally::new(1), &busy_at_the_edges, None)), Validity::Ok);
+        assert_eq!(verdict(&judged(&in_time(), &busy_at_the_edges, None)), Validity::Ok);
     }
 }

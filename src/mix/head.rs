@@ -32,10 +32,16 @@ fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
     let mut fields: Vec<(String, String)> = Vec::new();
     fields.extend(kind.api.headers().iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
     if let Some(key) = &envelope.api_key {
-        fields.push(match kind.api.key_header() {
-            KeyHeader::Bearer => ("Authorization".to_owned(), format!("Bearer {}", key.reveal())),
-            KeyHeader::XApiKey => ("x-api-key".to_owned(), key.reveal().to_owned()),
-        });
+        let is_x_api_key = kind.api.key_header() == KeyHeader::XApiKey;
+        if is_x_api_key {
+            fields.push(("x-api-key".to_owned(), key.reveal().to_owned()));
+        }
+        // Other servers with Anthropic's API (vLLM, proxies) take the key as all their APIs do. To
+        // Anthropic itself a bearer token is something else than a key.
+        let is_anthropic = envelope.host.split(':').next().is_some_and(|host| host.ends_with("anthropic.com"));
+        if !is_x_api_key || (!is_anthropic && envelope.basic_auth.is_none()) {
+            fields.push(("Authorization".to_owned(), format!("Bearer {}", key.reveal())));
+        }
     }
     if let Some(pair) = &envelope.basic_auth {
         use base64::Engine as _;

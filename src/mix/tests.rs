@@ -220,8 +220,12 @@ fn each_api_gets_its_headers_and_its_key() {
         let anthropic = api.name().starts_with("anthropic");
         assert_eq!(seen.all("x-api-key"), if anthropic { &["k"][..] } else { &[] }, "{api:?}");
         assert_eq!(seen.all("anthropic-version"), if anthropic { &["2023-06-01"][..] } else { &[] }, "{api:?}");
-        assert_eq!(seen.all("authorization"), if anthropic { &[] } else { &["Bearer k"][..] }, "{api:?}");
+        assert_eq!(seen.all("authorization"), ["Bearer k"], "{api:?}: as vLLM wants it for all its APIs");
     }
+    let real = Envelope { host: "api.anthropic.com".to_owned(), ..envelope.clone() };
+    let kind = Kind { api: Api::AnthropicMessages, ..kind("r", 1) };
+    let seen = seen(&writer(&[kind], &real, 1), 0, 0);
+    assert_eq!((seen.all("x-api-key"), seen.all("authorization")), (vec!["k"], vec![]));
     let own = vec![("Anthropic-Version".to_owned(), "2099-01-01".to_owned())];
     assert_eq!(sent(Api::AnthropicMessages, own).all("anthropic-version"), ["2099-01-01"], "the user's own wins");
 }

@@ -111,13 +111,15 @@ impl Row<'_> {
         self.check_websocket(written)?;
         let mut kinds = Vec::new();
         for api in choice.apis() {
-            // ProfileFile as `auto` it stands for those that have a WebSocket; where a flag chose
-            // the APIs the others do without.
-            if request.websocket && written == Choice::Auto && choice == Choice::Auto && !api.has_websocket() {
+            // It is left out where a flag chose an API that has no WebSocket: without one it would
+            // not be what its name says.
+            if request.websocket && !api.has_websocket() {
                 continue;
             }
             let kind = self.kind(api, timeout, folder, read)?;
             kinds.push(match choice {
+                // Where the profile leaves it to the server, a server may have no WebSocket.
+                Choice::One(_) if request.websocket && written == Choice::Auto => Kind { optional: true, ..kind },
                 Choice::One(_) => kind,
                 Choice::Auto => Kind { name: format!("{}-{}", kind.name, api.name()), optional: true, ..kind },
             });

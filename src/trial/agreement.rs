@@ -188,6 +188,7 @@ mod tests {
         let stats =
             |tokens: u64| Some(json!({ "completion_tokens": tokens, "prompt_tokens": 0, "total_requests": tokens }));
         let record = ServerRecord {
+            shares_cores: false,
             identity: None,
             server_cores: Vec::new(),
             stats_before: stats(0),

@@ -7,7 +7,7 @@ use super::provenance::{build, environment};
 use super::server_under_test::ServerRecord;
 use crate::document::datasets::datasets;
 use crate::document::{Document, Endpoint, RunFacts, ServerUse, Steady, Strictness};
-use crate::engine::RunResult;
+use crate::engine::{EngineError, RunResult};
 use crate::metrics::Summary;
 use crate::metrics::hints::{Hint, hints};
 use crate::metrics::soak::Soak;
@@ -30,6 +30,8 @@ pub(crate) struct Concluded {
     endpoints: Vec<Endpoint>,
     signals: Vec<Signal>,
     hints: Vec<Hint>,
+    /// What this tool got wrong.
+    defects: Vec<String>,
     ended: Option<Ended>,
     record: ServerRecord,
     nofile: u64,
@@ -49,6 +51,7 @@ impl Measured {
         let signals = client_signals(&run, &summary, &record, nofile);
         let mut hints = hints(&summary, plan.access.max_requests);
         hints.extend(record.hints.iter().cloned());
+        let defects = run.imbalance.iter().map(|&balance| EngineError::Unbalanced(balance).to_string()).collect();
         Concluded {
             plan,
             started_at,
@@ -60,6 +63,7 @@ impl Measured {
             endpoints,
             signals,
             hints,
+            defects,
             ended,
             record,
             nofile,
@@ -110,7 +114,7 @@ impl Concluded {
                 let kind = plan.mix.kinds.iter().position(|kind| kind.name == name)?;
                 run.rows_sent.of(kind)
             }),
-            strictness: Strictness { fail_on_invalid: presentation.fail_on_invalid, defects: &[] },
+            strictness: Strictness { fail_on_invalid: presentation.fail_on_invalid, defects: &self.defects },
         }
     }
 
@@ -151,7 +155,8 @@ fn client_signals(run: &RunResult, summary: &Summary, record: &ServerRecord, nof
         segments_sent: counted.segments_sent,
         segments_retransmitted: counted.segments_retransmitted,
     });
-    signals(&Evidence { summary, series: &run.series, kernel, nofile: Some(nofile) })
+    let (series, pinned_beside_server) = (&run.series, record.shares_cores && !run.pinned_to.is_empty());
+    signals(&Evidence { summary, series, kernel, nofile: Some(nofile), pinned_beside_server })
 }
 
 /// The command line. Header values are hidden, whatever they are called: secrets come in all names.

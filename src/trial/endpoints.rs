@@ -29,7 +29,7 @@ pub(super) fn ask_each(plan: &Plan, cores: &[usize], stop: &Stop) -> Result<Vec<
             .collect();
         let answers = asked.into_iter().map(|(kind, thread)| {
             // A panic is as much a defect there as it would be here.
-            let run = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            let run = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?.sound()?;
             Ok(judge(kind, &Summary::new(&run.total, std::slice::from_ref(&kind.name), run.window)))
         });
         answers.collect()
@@ -47,7 +47,7 @@ pub(super) fn judged(plan: &Plan, all: Vec<Endpoint>) -> Vec<Endpoint> {
 
 /// The plan to send one request of that kind, whole, whatever users do in the load and which shard
 /// of it is ours.
-fn once(plan: &Plan, kind: &Kind) -> Plan {
+pub(super) fn once(plan: &Plan, kind: &Kind) -> Plan {
     let limit = kind.timeouts.connect.saturating_add(kind.timeouts.total);
     Plan {
         shape: Shape::PerVuIterations { vus: 1, iterations: 1, max_duration: limit },
@@ -69,15 +69,26 @@ fn judge(kind: &Kind, summary: &Summary) -> Endpoint {
     let status = summary.statuses.iter().map(|(status, _)| *status).find(|&status| status > 0);
     let (verdict, reason) = if summary.succeeded() > 0 {
         (EndpointVerdict::Ok, None)
-    } else if let Some(status) = status.filter(|status| kind.optional && MISSING.contains(status)) {
+    } else if let Some(status) = status.filter(|&status| kind.optional && is_missing(kind, status)) {
         (EndpointVerdict::Skipped, Some(format!("status {status}, so the server does not have it")))
     } else {
-        let class = summary.failures.iter().find(|(_, incidents)| incidents.count > 0).map(|(failure, _)| *failure);
+        let failure = summary.failures.iter().find(|(_, incidents)| incidents.count > 0);
         let check = summary.failed_checks.iter().find(|(_, n)| *n > 0).map(|(name, _)| *name);
-        (EndpointVerdict::Failed, Some(why(class, status, check)))
+        let mut reason = why(failure.map(|(class, _)| *class), status, check);
+        // What the server said, in its own words.
+        if let Some(example) = failure.and_then(|(_, incidents)| incidents.example.as_ref()) {
+            reason = format!("{reason}: {}", example.text);
+        }
+        (EndpointVerdict::Failed, Some(reason))
     };
     let duration = summary.trend(Trend::HttpReqDuration, None).filter(|_| verdict == EndpointVerdict::Ok);
     Endpoint { status, duration_ms: duration.map(Distribution::sum_ms), ..endpoint(kind, verdict, reason) }
+}
+
+/// Whether that status says that the endpoint is not there. Starlette, which vLLM and many others
+/// are made with, refuses a WebSocket that it does not have with 403.
+fn is_missing(kind: &Kind, status: u16) -> bool {
+    MISSING.contains(&status) || (kind.websocket && status == 403)
 }
 
 /// Why a request failed, in one line.
@@ -161,6 +172,25 @@ mod tests {
         for status in [400, 401, 410, 422] {
             assert_eq!(judged(true, failed, status, None).verdict, EndpointVerdict::Failed, "{status}");
         }
+    }
+
+    #[test]
+    fn a_websocket_that_is_forbidden_is_not_there() {
+        let failed = Outcome::Failed(Failure::Http4xx);
+        assert_eq!(judged(true, failed, 403, None).verdict, EndpointVerdict::Failed);
+        let kind = Kind { optional: true, websocket: true, ..plan("smoke").endpoints.remove(0) };
+        assert!(is_missing(&kind, 403) && is_missing(&kind, 404) && !is_missing(&kind, 401));
+    }
+
+    #[test]
+    fn a_failure_repeats_what_the_server_said() {
+        let kind = plan("smoke").endpoints.remove(0);
+        let mut tally = Tally::new(1);
+        let ended = Nanos::from_millis(12);
+        tally.record(&Sample { outcome: Outcome::Failed(Failure::Http4xx), status: 400, ..sample(ended) });
+        tally.example(Failure::Http4xx, ended, "HTTP 400: model \"x\" is not there".to_owned());
+        let endpoint = judge(&kind, &Summary::new(&tally, std::slice::from_ref(&kind.name), Nanos::from_secs(1)));
+        assert_eq!(endpoint.reason.as_deref(), Some("http_4xx (status 400): HTTP 400: model \"x\" is not there"));
     }
 
     #[test]

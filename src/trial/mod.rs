@@ -28,6 +28,7 @@ mod setup;
 mod signals;
 mod start;
 mod step;
+mod terms;
 
 pub(crate) use discover::discover;
 pub(crate) use error::TrialError;

@@ -5,7 +5,7 @@ use super::error::TrialError;
 use super::server_under_test::{ServerRecord, ServerUnderTest};
 use super::setup::Setup;
 use super::signals::Stop;
-use super::{endpoints, reach};
+use super::{endpoints, reach, terms};
 use crate::document::{Endpoint, TargetServer};
 use crate::plan::Plan;
 use crate::units::plural;
@@ -45,7 +45,12 @@ fn find_and_ask(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<
     let stop = &setup.stop;
     let plan = reach::with_addresses(plan, stop, say)?;
     reach::check_routes(&plan)?;
-    let (plan, server) = ServerUnderTest::find_or_start(plan, say, stop)?;
+    let (mut plan, mut server) = ServerUnderTest::find_or_start(plan, say, stop)?;
+    if !server.knows_its_terms {
+        let (accepted, hints) = terms::accepted(plan, &server.client_cores, stop, say)?;
+        plan = accepted;
+        server.hints.extend(hints);
+    }
     if !plan.endpoints.is_empty() {
         say(&format!("asking {} once", plural(plan.endpoints.len(), "endpoint")));
     }

@@ -24,6 +24,9 @@ const LAST_TIMEOUT: Nanos = Nanos::from_secs(1);
 /// Of the cores, one in so many is the client's when the server runs on the same machine: a
 /// simulator needs several times the CPU.
 const CLIENT_SHARE: usize = 4;
+/// Two cores for each side. With fewer, pinned workers and a server of its own on one machine get in
+/// each other's way (vLLM on two cores: 60 to 92 requests with pinning, 78 to 105 without).
+const CORES_TO_PIN: usize = 4;
 
 /// The server under test.
 #[derive(Debug)]
@@ -32,6 +35,10 @@ pub(super) struct ServerUnderTest {
     server: Option<Server>,
     /// It answers `GET /health` as llmsim does, and so may have statistics.
     is_llmsim: bool,
+    /// It says that it is llmsim, which takes every request as we send it.
+    pub(super) knows_its_terms: bool,
+    /// It runs on this machine, and may use the workers' cores.
+    pub(super) shares_cores: bool,
     /// Cores for the workers.
     pub(super) client_cores: Vec<usize>,
     /// Cores for the server; empty means all.
@@ -47,7 +54,7 @@ pub(super) struct ServerUnderTest {
     /// What a server that was started is configured to take.
     latency: Option<Latency>,
     /// What was odd about it before the test.
-    hints: Vec<Hint>,
+    pub(super) hints: Vec<Hint>,
 }
 
 /// What is known of it once it was left.
@@ -55,6 +62,8 @@ pub(super) struct ServerUnderTest {
 pub(crate) struct ServerRecord {
     pub(super) identity: Option<Identity>,
     pub(super) server_cores: Vec<usize>,
+    /// It ran on this machine, and may have used the workers' cores.
+    pub(super) shares_cores: bool,
     pub(super) stats_before: Option<Value>,
     pub(super) stats_after: Option<Value>,
     /// What the kernel has counted during the test.
@@ -88,6 +97,9 @@ impl ServerUnderTest {
             say(&format!("warning: {}", hint.text));
         }
         let is_llmsim = starts || found.is_llmsim;
+        let knows_its_terms = starts || found.says_llmsim;
+        let shares_cores = !starts && plan.target.is_this_machine();
+        let plan = if shares_cores { unpinned(plan, host::cores().len()) } else { plan };
         let (client_cores, server_cores) = divide(&host::cores(), &plan, starts);
         let server = match &plan.server {
             Some(spec) if starts => Some(start(spec, &server_cores, say, stop)?),
@@ -104,7 +116,19 @@ impl ServerUnderTest {
         };
         let unknown = Self::unknown(&plan);
         let hints = found.hints;
-        Ok((plan, Self { server, is_llmsim, client_cores, server_cores, pid, latency, hints, ..unknown }))
+        let known = Self {
+            server,
+            is_llmsim,
+            knows_its_terms,
+            shares_cores,
+            client_cores,
+            server_cores,
+            pid,
+            latency,
+            hints,
+            ..unknown
+        };
+        Ok((plan, known))
     }
 
     /// A server of which nothing is known: a signal came before it was found.
@@ -112,6 +136,8 @@ impl ServerUnderTest {
         Self {
             server: None,
             is_llmsim: false,
+            knows_its_terms: false,
+            shares_cores: false,
             client_cores: host::cores(),
             server_cores: Vec::new(),
             stats_before: None,
@@ -174,6 +200,7 @@ impl ServerUnderTest {
             own_use: self.own.map(ProcessWatch::end),
             identity,
             server_cores: self.server_cores,
+            shares_cores: self.shares_cores,
             stats_before: self.stats_before,
             stats_after,
             counted,
@@ -225,7 +252,10 @@ impl ServerRecord {
 /// A server that is there already.
 #[derive(Debug, Default)]
 struct Found {
+    /// It answers as llmsim does, and other servers do, too.
     is_llmsim: bool,
+    /// It says that it is llmsim.
+    says_llmsim: bool,
     hints: Vec<Hint>,
 }
 
@@ -249,12 +279,13 @@ fn find(plan: &Plan, stop: &Stop) -> Result<Option<Found>, TrialError> {
         };
         Ok::<_, TrialError>(questions.iter().enumerate().map(ask).collect::<Vec<_>>())
     })??;
-    let mut found = Found::default();
+    let mut found = Found { says_llmsim: true, ..Found::default() };
     for (target, answer) in plan.targets().zip(answers) {
         match of_answer(target, plan.server.is_some(), answer)? {
             None => return Ok(None),
             Some(seen) => {
                 found.is_llmsim = seen.is_llmsim;
+                found.says_llmsim &= seen.says_llmsim;
                 found.hints.extend(seen.hints);
             }
         }
@@ -273,7 +304,8 @@ fn of_answer(
     answer: Result<Result<Reply, ProbeError>, ProbeError>,
 ) -> Result<Option<Found>, TrialError> {
     let url = || target.url.clone();
-    let hint = |text: String| Found { is_llmsim: false, hints: vec![Hint { name: "health".to_owned(), text }] };
+    let hint = |text: String| Found { hints: vec![Hint { name: "health".to_owned(), text }], ..Found::default() };
+    let says_llmsim = matches!(&answer, Ok(Ok(reply)) if reply.says_llmsim());
     let health = match answer {
         // What does not answer there is not the server asked for; starting one says that its port
         // is taken.
@@ -291,8 +323,9 @@ fn of_answer(
         Ok(answer) => Health::of(answer),
     };
     Ok(Some(match health {
-        Health::Healthy => Found { is_llmsim: true, hints: Vec::new() },
+        Health::Healthy => Found { is_llmsim: true, says_llmsim, hints: Vec::new() },
         // Most servers do not have that path, or say something else there.
+        Health::Silent => Found::default(),
         Health::Unwell(status) if status < 500 => Found::default(),
         Health::Timeout => hint(format!("{}: no answer to GET /health within {PROBE_TIMEOUT}", target.url)),
         health => hint(format!("{}: GET /health: {health}", target.url)),
@@ -318,6 +351,13 @@ fn start(spec: &Spec, cores: &[usize], say: &mut dyn FnMut(&str), stop: &Stop) -
 fn at(plan: Plan, server: &Server) -> Plan {
     let target = Target { addrs: vec![server.addr()], port: server.port(), url: server.url(), ..plan.target };
     Plan { target, ..plan }
+}
+
+/// A plan whose workers leave it to the kernel where they run, if a server that nobody has kept off
+/// their cores would be left with too few of its own.
+fn unpinned(mut plan: Plan, cores: usize) -> Plan {
+    plan.tuning.pin &= cores >= CORES_TO_PIN;
+    plan
 }
 
 /// Cores for the workers and cores for the server, which is given all but the workers'. With a

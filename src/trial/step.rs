@@ -52,7 +52,8 @@ impl Ready {
                     stop.set();
                 }
             }
-        })?;
+        })?
+        .sound()?;
         if let Some(died) = died.or_else(|| server.died()) {
             return Err(died.redacted(&plan.redactor()));
         }
@@ -65,7 +66,9 @@ impl Ready {
         let in_window = |second: &Second| (begin.as_secs_f64()..end.as_secs_f64()).contains(&f64::from(second.t_s));
         let busy: Vec<Second> = run.series.into_iter().filter(in_window).collect();
         let cpu: Vec<f64> = busy.iter().filter_map(|second| second.server_cpu).collect();
-        let signals = signals(&Evidence { summary: &summary, series: &busy, kernel: None, nofile: None });
+        let pinned_beside_server = server.shares_cores && !run.pinned_to.is_empty();
+        let (kernel, nofile) = (None, None);
+        let signals = signals(&Evidence { summary: &summary, series: &busy, kernel, nofile, pinned_beside_server });
         let server_cpu = (!cpu.is_empty()).then(|| cpu.iter().sum::<f64>() / cpu.len() as f64);
         Ok(Some(SweepStep { summary, signals, workers: run.workers, server_cpu }))
     }
@@ -96,7 +99,7 @@ impl SweepStep {
 
     /// Whether our own CPU was the limit: used up, or withheld by others.
     pub(crate) fn client_bound(&self) -> bool {
-        let at_limit = |name| self.signal(name).is_some_and(|signal| signal.verdict == Validity::Bottleneck);
+        let at_limit = |name| self.signal(name).is_some_and(Signal::is_beyond);
         at_limit("worker_cpu") || at_limit("run_queue_wait")
     }
 

@@ -27,6 +27,13 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+impl Reply {
+    /// Whether it names llmsim as the server, as its `/health` does.
+    pub fn says_llmsim(&self) -> bool {
+        serde_json::from_slice::<serde_json::Value>(&self.body).is_ok_and(|json| json["service"] == "llmsim")
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
@@ -76,6 +83,8 @@ pub enum ProbeError {
 pub enum Health {
     /// 200 and `{"status": "ok"}`.
     Healthy,
+    /// 200 and nothing else, as of vLLM: as healthy, and not llmsim.
+    Silent,
     /// An answer, but not that one.
     Unwell(u16),
     Refused,
@@ -90,6 +99,7 @@ impl Health {
     pub fn of(answer: Result<Reply, ProbeError>) -> Self {
         match answer {
             Ok(reply) if reply.status == 200 && says_ok(&reply.body) => Self::Healthy,
+            Ok(reply) if reply.status == 200 && reply.body.is_empty() => Self::Silent,
             Ok(reply) => Self::Unwell(reply.status),
             Err(ProbeError::Refused) => Self::Refused,
             Err(ProbeError::Timeout(_)) => Self::Timeout,
@@ -101,7 +111,7 @@ impl Health {
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Healthy => write!(f, "healthy"),
+            Self::Healthy | Self::Silent => write!(f, "healthy"),
             Self::Unwell(200) => write!(f, "status 200, but not {{\"status\": \"ok\"}}"),
             Self::Unwell(status) => write!(f, "status {status}"),
             Self::Refused => write!(f, "connection refused"),
@@ -354,6 +364,7 @@ mod tests {
     fn an_unwell_server_is_told_from_one_that_is_not_there() {
         assert_eq!(health_of(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", true, LONG), Health::Unwell(503));
         assert_eq!(health_of(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", true, LONG), Health::Unwell(200));
+        assert_eq!(health_of(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", true, LONG), Health::Silent);
         assert_eq!(health_of(b"", true, Nanos::from_millis(50)), Health::Timeout);
         assert!(matches!(health_of(b"SSH-2.0-OpenSSH\r\n", true, LONG), Health::Failed(_)));
         assert!(matches!(health_of(b"", false, LONG), Health::Failed(_)));

@@ -23,6 +23,21 @@ pub enum Behaviour {
         /// How many.
         tokens: u32,
     },
+    /// What was asked for; 400 for a request that asks for the usage of its stream.
+    RefusesStreamOptions {
+        /// How many.
+        tokens: u32,
+    },
+    /// What was asked for; a stream says its usage only if it is asked to.
+    BillsOnRequest {
+        /// How many.
+        tokens: u32,
+    },
+    /// A stream of so many tokens that says no usage.
+    Unbilled {
+        /// How many.
+        tokens: u32,
+    },
     /// A stream of so many tokens, even when none was asked for.
     GoodStream {
         /// How many.
@@ -294,6 +309,7 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
             stream.write_all(&get_answer(&request.path, shared.script.contains(&Behaviour::NeverHealthy)))?;
             continue;
         }
+        let asks_for_usage = request.text.contains("\"include_usage\":true");
         shared.posts.lock().unwrap().push(request.text);
         let earlier = shared.requests.fetch_add(1, Ordering::SeqCst);
         if posts > 0 && posts < shared.script.len() {
@@ -305,7 +321,15 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
             behaviour => behaviour.unwrap_or(Behaviour::GoodPlain),
         };
         let lacks = matches!(behaviour, Behaviour::OnlyChat { .. }) && !request.path.ends_with("/chat/completions");
-        let behaviour = if lacks { Behaviour::Status(404) } else { behaviour };
+        let behaviour = match behaviour {
+            _ if lacks => Behaviour::Status(404),
+            Behaviour::RefusesStreamOptions { .. } if asks_for_usage => Behaviour::Status(400),
+            Behaviour::BillsOnRequest { tokens } if request.stream && !asks_for_usage => Behaviour::Unbilled { tokens },
+            Behaviour::RefusesStreamOptions { tokens } | Behaviour::BillsOnRequest { tokens } => {
+                Behaviour::Good { tokens }
+            }
+            behaviour => behaviour,
+        };
         let started = now();
         if let Behaviour::Endless(endless) = behaviour {
             let (start, piece) = endless.parts();
@@ -420,7 +444,11 @@ fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
     let good = |tokens: u32, streamed: bool| if streamed { good_stream(tokens) } else { good_plain(tokens) };
     match behaviour {
         Behaviour::Good { tokens } | Behaviour::OnlyChat { tokens } => (good(tokens, streamed), After::KeepAlive),
+        Behaviour::RefusesStreamOptions { tokens } | Behaviour::BillsOnRequest { tokens } => {
+            (good(tokens, streamed), After::KeepAlive)
+        }
         Behaviour::GoodStream { tokens } => (good_stream(tokens), After::KeepAlive),
+        Behaviour::Unbilled { tokens } => (stream_ending(tokens, event("{}", r#""stop""#, "")), After::KeepAlive),
         Behaviour::GoodPlain => (good_plain(3), After::KeepAlive),
         Behaviour::OneByteAtATime | Behaviour::NeverHealthy => (good(3, streamed), After::KeepAlive),
         Behaviour::CloseAfterEach => (good(3, streamed), After::Close),
@@ -487,9 +515,13 @@ fn good_plain(tokens: u32) -> Vec<u8> {
 }
 
 fn good_stream(tokens: u32) -> Vec<u8> {
+    stream_ending(tokens, finish(tokens))
+}
+
+fn stream_ending(tokens: u32, finish: String) -> Vec<u8> {
     let mut events = vec![role()];
     events.extend((0..tokens).map(|_| token()));
-    events.extend([finish(tokens), DONE.to_owned()]);
+    events.extend([finish, DONE.to_owned()]);
     let events: Vec<&str> = events.iter().map(String::as_str).collect();
     stream(&events, "0\r\n\r\n")
 }

@@ -17,6 +17,24 @@ impl Exchange {
         }
     }
 
+    /// Keeps the header that makes a head unfit, if the head lies whole in these bytes.
+    pub(super) fn note_header(&mut self, head: &[u8]) {
+        let name: &[u8] = match self.flaw {
+            Some(Failure::BadContentType) => b"content-type:",
+            // A body may be encoded for its transfer, too.
+            Some(Failure::BadEncoding) => b"-encoding:",
+            _ => return,
+        };
+        let line = head.split(|&byte| byte == b'\n').find(|line| {
+            let field = line.split_inclusive(|&byte| byte == b':').next().unwrap_or_default();
+            field.len() >= name.len() && field[field.len() - name.len()..].eq_ignore_ascii_case(name)
+        });
+        if let Some(line) = line {
+            self.excerpt.body(line.trim_ascii());
+            self.excerpt.body(b" | ");
+        }
+    }
+
     /// What the failure looked like, for people.
     pub(in crate::engine) fn example(&self, redactor: &Redactor) -> String {
         self.excerpt.text(&self.sample, redactor)

@@ -62,6 +62,16 @@ impl Incoming<'_> {
     }
 }
 
+/// What a response was that a connection was kept after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Kept {
+    /// No success, or none at all.
+    Other,
+    /// A success that was not streamed, or came over a WebSocket.
+    Plain,
+    Stream,
+}
+
 /// What a response waits for. Each has a limit of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Awaiting {

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::api::Reader;
-use crate::metrics::{Counter, Summary, Trend};
+use crate::engine::rx_time::ReceiveTime;
+use crate::metrics::{Counter, Summary, Tally, Trend};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
@@ -456,5 +457,20 @@ fn a_stream_that_is_a_bare_error_shows_what_the_server_said() {
         assert_eq!(end, over(Outcome::Failed(Failure::Truncated), true));
         let example = bench.exchange.example(&crate::redact::Redactor::default());
         assert!(example.contains("No such model"), "{cut}: {example}");
+    }
+}
+
+#[test]
+fn a_head_that_does_not_fit_is_shown_with_its_header() {
+    for (header, class) in [
+        ("Content-Type: text/html; charset=utf-8", Failure::BadContentType),
+        ("content-encoding: br", Failure::BadEncoding),
+    ] {
+        let mut bench = Bench::sent_at(0, true);
+        let answer = format!("HTTP/1.1 200 OK\r\nserver: x\r\n{header}\r\ncontent-length: 9\r\n\r\n<p>No</p>");
+        let end = bench.read(MS, &answer);
+        assert!(matches!(end, Progress::Over { outcome: Outcome::Failed(found), .. } if found == class), "{end:?}");
+        let example = bench.exchange.example(&crate::redact::Redactor::default());
+        assert!(example.contains(&format!("{header} | ")), "{example}");
     }
 }

@@ -50,7 +50,7 @@ impl Exchange {
                 // rest.
                 None | Some(Ok(Event::End { .. })) => break,
                 Some(Err(error)) => {
-                    self.sample.bytes_received += bytes.len() as u64;
+                    self.channel = Some(channel);
                     return match self.broken(error, before) {
                         Progress::Over { outcome, .. } => Handshake::Failed(outcome),
                         Progress::More | Progress::Closed => failed(Failure::Internal),
@@ -58,7 +58,7 @@ impl Exchange {
                 }
             }
         }
-        self.sample.bytes_received += bytes.len() as u64;
+        self.channel = Some(channel);
         failed(self.failure(Failure::BadWebsocket))
     }
 

@@ -23,7 +23,15 @@ impl Worker<'_> {
     pub(super) fn finish(&mut self, slot: Slot, outcome: Outcome, reusable: bool, end: Nanos) {
         self.count_started(slot);
         let outcome = self.judge_turn(slot, outcome);
-        let connection = &self.connections[slot];
+        let connection = &mut self.connections[slot];
+        connection.exchange.sample.end = end;
+        if connection.state == State::Upgrading {
+            // No request will carry what the handshake has cost.
+            connection.exchange.charge_handshake();
+        }
+        if connection.exchange.sample.reused && connection.exchange.answered() {
+            self.reuse.lasted(connection.exchange.last_kept);
+        }
         let sample = self.goals.judged(connection.exchange.sample(outcome, end));
         let was_in_flight = connection.is_in_flight();
         self.tallies.of(connection.phase()).record(&sample);
@@ -37,10 +45,20 @@ impl Worker<'_> {
         let connection = &mut self.connections[slot];
         connection.exchange.release(self.inbox.budget);
         let back_off = connection.back_off(outcome);
+        if back_off > Nanos::ZERO && !self.schedule.is_open() {
+            self.tallies.of(connection.phase()).backs_off(sample.kind, sample.in_window);
+        }
+        let connection = &self.connections[slot];
         let leaves = connection.give_up != Nanos::MAX && !self.schedule.is_active(slot.0);
         let aborts = outcome == Outcome::Cancelled && connection.aborts();
-        if reusable && !leaves && self.connections.may_serve(slot) {
-            self.connections[slot].keep(outcome);
+        let kept = connection.exchange.kept_as(outcome);
+        let may_keep = reusable && !leaves && self.connections.may_serve(slot);
+        let keeps = may_keep && self.reuse.keeps(kept);
+        if may_keep && !keeps {
+            self.tallies.of(self.connections[slot].phase()).not_kept(sample.kind, sample.in_window);
+        }
+        if keeps {
+            self.connections[slot].keep(kept);
         } else if let Some(stream) = self.take_stream(slot) {
             if aborts { stream.abort() } else { stream.close() }
         }
@@ -59,10 +77,21 @@ impl Worker<'_> {
         }
     }
 
+    /// The socket is of no use any more, and no request is touched by that.
+    pub(super) fn gone(&mut self, slot: Slot, at: Nanos) {
+        let connection = &self.connections[slot];
+        if connection.state == State::Idle {
+            let exchange = &connection.exchange;
+            self.reuse.closed(exchange.last_kept, at.since(exchange.sample.end));
+        }
+        self.close(slot);
+    }
+
     /// Bytes came after the end of a response that was recorded as a success: it failed after all.
     pub(super) fn condemn(&mut self, slot: Slot, failure: Failure, at: Nanos) {
         let connection = &self.connections[slot];
-        self.tallies.of(connection.phase()).condemn(connection.kind() as u16, failure, at);
+        let sample = self.goals.judged(connection.exchange.recorded());
+        self.tallies.of(connection.phase()).condemn(&sample, failure, at);
         self.note_failure(slot, failure, at);
         self.close(slot);
     }

@@ -4,6 +4,7 @@ use super::Worker;
 use crate::engine::connection::State;
 use crate::engine::exchange::Expect;
 use crate::engine::slot::Slot;
+use crate::units::Nanos;
 
 impl Worker<'_> {
     pub(super) fn send(&mut self, slot: Slot) {
@@ -62,6 +63,7 @@ impl Worker<'_> {
     pub(super) fn send_again(&mut self, slot: Slot) {
         let exchange = &self.connections[slot].exchange;
         let (kind, in_window) = (exchange.sample.kind, exchange.window.covers(self.clock.now()));
+        self.reuse.closed(exchange.last_kept, Nanos::ZERO);
         self.tallies.of(exchange.phase).stale_retry(kind, in_window);
         self.counts.set_in_flight(self.counts.in_flight - 1, &mut self.tallies.tally);
         self.close(slot);

@@ -4,6 +4,7 @@
 mod endings;
 mod open;
 mod shards;
+mod starved;
 
 use super::connect_queue::MAX_CONNECTING;
 use super::state::READ_BUFFER_BYTES;
@@ -111,16 +112,29 @@ fn run_on(
     plan: &Plan,
     stop_at: Nanos,
     body_budget: u64,
+    peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static,
+) -> Ran {
+    run_starved(now, plan, stop_at, body_budget, Vec::new(), peer)
+}
+
+/// The same with a worker that gets no core for a while.
+fn run_starved(
+    now: Rc<Cell<Nanos>>,
+    plan: &Plan,
+    stop_at: Nanos,
+    body_budget: u64,
+    starved: Vec<(Nanos, Nanos)>,
     mut peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static,
 ) -> Ran {
     let stop = Rc::new(AtomicBool::new(false));
     let (flag, clock) = (Rc::clone(&stop), Rc::clone(&now));
-    let world = World::new(Rc::clone(&now), move |heard| {
+    let mut world = World::new(Rc::clone(&now), move |heard| {
         if clock.get() >= stop_at {
             flag.store(true, Ordering::Relaxed);
         }
         peer(heard)
     });
+    world.starved = starved;
     let connects = Rc::clone(&world.connects);
     let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (reports, inbox) = std::sync::mpsc::channel();
@@ -138,6 +152,7 @@ fn run_on(
     for report in inbox {
         phases.push((report.phase, Summary::new(&report.tally, &names, Nanos::from_secs(1))));
         total.append(&report.tally);
+        total.settle();
         seconds
             .entry((report.second, report.phase))
             .or_insert_with(|| Tally::new(plan.mix.kinds.len()))

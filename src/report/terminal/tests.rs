@@ -157,6 +157,7 @@ fn a_client_at_its_limit_says_what_to_change() {
         verdict,
         advice: "use more workers (--workers), leave them more cores, or use fewer users, and some more words"
             .to_owned(),
+        explains: false,
     };
     doc.client.verdict = Validity::Bottleneck;
     doc.client.signals = vec![signal("worker_cpu", 0.99, Validity::Bottleneck), signal("steal", 0.001, Validity::Ok)];

@@ -103,7 +103,10 @@ fn client(blocks: &mut Vec<Block>, client: &Client) {
     ];
     let note = notes.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let note = if note.is_empty() { note } else { format!(" ({note})") };
-    blocks.push(Block::Fact("client", vec![Piece::new(tone, client.verdict.name()), Piece::plain(note)]));
+    let few = client.signals.iter().find(|s| s.name == "samples").filter(|_| client.verdict == Validity::Unknown);
+    let few = few.map(|s| format!("{}; there were {}", s.advice, plain(s.value)));
+    let verdict = few.unwrap_or_else(|| client.verdict.name().to_owned());
+    blocks.push(Block::Fact("client", vec![Piece::new(tone, verdict), Piece::plain(note)]));
     let warning = match client.verdict {
         Validity::Ok | Validity::Unknown => return,
         Validity::Strained => "the client came near its limit: read high percentiles with care",
@@ -112,7 +115,8 @@ fn client(blocks: &mut Vec<Block>, client: &Client) {
     blocks.push(Block::Remark(Remark::new(tone, 1, warning)));
     for signal in client.signals.iter().filter(|s| s.verdict > Validity::Ok) {
         let (value, limit) = (plain(signal.value), plain(signal.strained_above));
-        blocks.push(Block::Line(2, vec![Piece::plain(format!("{} {value}, limit {limit}", signal.name))]));
+        let role = if signal.explains { " (of this machine; it may be why)" } else { "" };
+        blocks.push(Block::Line(2, vec![Piece::plain(format!("{} {value}, limit {limit}{role}", signal.name))]));
         blocks.push(Block::Remark(Remark::new(Tone::Faint, 3, &signal.advice)));
     }
 }

@@ -97,6 +97,7 @@ pub(super) fn throughput(doc: &Document) -> Section {
         let Some(n) = get(c).filter(|n| n.count > 0 || c == C::HttpReqs) else { continue };
         let note = match (c, &n.token_source) {
             (C::TokenEvents, _) => events_per_token(&doc.requests),
+            (C::TokensInput | C::TokensCached, _) => coverage_note(n),
             (_, Some(source)) => source_note(source).to_owned(),
             _ => String::new(),
         };
@@ -151,6 +152,18 @@ fn addresses(addresses: &[Address]) -> Option<Block> {
     });
     let items = shown.chain((left_out > 0).then(|| format!("and {left_out} more"))).collect();
     Some(Block::List("by address", items))
+}
+
+/// Input tokens are known of the requests only whose usage the server told.
+fn coverage_note(n: &Counter) -> String {
+    match (n.requests_billed, n.requests_with_tokens) {
+        (Some(billed), Some(all)) if billed < all => format!(
+            "of {} of {} requests: the others say no usage (`include_usage` asks streams for it)",
+            human::count(billed),
+            human::count(all)
+        ),
+        _ => String::new(),
+    }
 }
 
 fn source_note(source: &str) -> &str {

@@ -228,8 +228,85 @@ fn other_bytes_after_an_end_fail_the_response_that_they_follow() {
             assert_eq!(ran.count(Counter::HttpReqs), 3, "a request ends once");
             assert_eq!(ran.connects.len(), 3);
             assert_eq!(ran.summary.succeeded(), 3 - failed);
+            let times = |trend| ran.trend(trend).map_or(0, |(_, _, count)| count);
+            assert_eq!(times(Trend::HttpReqDuration), 3 - failed, "no failure is among the successes' times");
+            assert_eq!(times(Trend::HttpReqWaiting), 3 - failed);
+            assert_eq!(times(Trend::HttpReqDurationFailed), failed);
         }
     }
+}
+
+#[test]
+fn what_is_condemned_seconds_later_leaves_nothing_behind() {
+    // The second response is followed by a byte 2.5 s later: its second has long been reported.
+    let mut plan = plan(iterations(1, 3), true);
+    plan.think_time = ThinkTime { min: ms(3_000), max: ms(3_000) };
+    let stream = || vec![(ms(5), stream_head()), (ms(10), token()), (ms(20), token()), (ms(30), stream_end())];
+    let ran = run(
+        &plan,
+        serving(move |nth| {
+            let mut acts = stream();
+            acts.extend((nth == 1).then(|| (ms(2_500), send("x"))));
+            acts
+        }),
+    );
+    assert_eq!(ran.failures, [(Failure::BadHttp, 1)]);
+    for trend in [Trend::HttpReqDuration, Trend::HttpReqWaiting, Trend::Ttfe, Trend::Ttft, Trend::Tpot, Trend::Stall] {
+        assert_eq!(ran.trend(trend).map(|(_, _, count)| count), Some(2), "{trend:?}");
+    }
+    assert_eq!(ran.trend(Trend::HttpReqDurationFailed), Some((30.0, 30.0, 1)));
+    assert_eq!((ran.count(Counter::HttpReqs), ran.summary.succeeded()), (3, 2));
+}
+
+fn status(status: u16) -> Act {
+    send(&format!("HTTP/1.1 {status} Some\r\ncontent-length: 0\r\n\r\n"))
+}
+
+#[test]
+fn a_gateway_without_a_server_is_met_with_back_off() {
+    let closed = |code: u16, after: u64| {
+        let shape = Shape::ConstantVus { vus: 1, duration: Nanos::from_secs(2) };
+        run(&plan(shape, false), serving(move |_| vec![(ms(after), status(code))]))
+    };
+    // At 1, 102, 303, 704 and 1505 ms.
+    for code in [502, 503] {
+        let ran = closed(code, 1);
+        assert_eq!((ran.count(Counter::HttpReqs), ran.count(Counter::BackOffs)), (5, 5), "{code}");
+    }
+    // These speak for a server that works, and so does one that takes its time.
+    for (code, after) in [(500, 50), (429, 50), (404, 50), (502, 200)] {
+        let ran = closed(code, after);
+        assert_eq!(ran.count(Counter::BackOffs), 0, "{code}");
+        assert!(ran.count(Counter::HttpReqs) >= 10, "{code}: {}", ran.count(Counter::HttpReqs));
+    }
+}
+
+#[test]
+fn a_server_that_always_closes_after_a_stream_is_learned() {
+    let shape = Shape::ConstantVus { vus: 1, duration: Nanos::from_secs(10) };
+    let mut plan = plan(shape, true);
+    plan.mix.kinds.push(Kind { stream: false, ..kind("plain", false) });
+    let mut sent = 0;
+    let ran = run(&plan, move |heard| match heard {
+        Heard::Connect { .. } => vec![(MS, Act::Accept)],
+        Heard::Bytes { bytes, .. } if bytes.windows(13).any(|part| part == b"\"stream\":true") => {
+            sent += 1;
+            // The habit goes in the second half of the test.
+            let mut acts = vec![(ms(5), stream_head()), (ms(10), token()), (ms(11), stream_end())];
+            acts.extend((sent < 300).then_some((ms(11) + Nanos(1_000), Act::Close)));
+            acts
+        }
+        Heard::Bytes { .. } => vec![(ms(5), plain())],
+    });
+    assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+    let (retries, not_kept) = (ran.count(Counter::StaleRetries), ran.count(Counter::ConnectionsNotKept));
+    assert!((1..=6).contains(&retries), "{retries} retries of {} requests", ran.count(Counter::HttpReqs));
+    assert!(not_kept >= 280, "{not_kept}");
+    assert!(
+        ran.connects.len() < 700,
+        "plain answers and, later, streams keep their connections: {}",
+        ran.connects.len()
+    );
 }
 
 #[test]

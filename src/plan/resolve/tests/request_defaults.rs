@@ -32,10 +32,18 @@ fn a_websocket_is_of_the_responses_api_and_streams() {
     assert!(plan.mix.kinds[0].websocket && plan.mix.kinds[0].optional);
     let problem = refusal(&row("openresponses"));
     assert!(problem.contains("requests[0].websocket") && problem.contains("openai-responses"), "{problem}");
-    // A flag that chooses another API means that one, which has none.
-    let plan = file(&row("auto"), &overrides! { api: flag("api", "openai-chat") }).expect("fine");
-    let kind = &plan.mix.kinds[0];
-    assert_eq!((kind.api, kind.websocket, kind.stream), (Api::OpenaiChat, false, true));
+    // A flag that chooses an API without one leaves it out: no other request runs under its name.
+    let api = |name: &str| overrides! { api: flag("api", name) };
+    let error = file(&row("auto"), &api("openai-chat")).expect_err("nothing is left").to_string();
+    assert!(error.contains("leaves nothing to send"), "{error}");
+    let both = format!("{}[[requests]]\nname = \"plain\"\napi = \"auto\"\n", row("auto"));
+    let plan = file(&both, &api("openai-chat")).expect("fine");
+    assert_eq!(names(&plan.mix.kinds), ["plain"]);
+    // The one that has it may be a server's that has none.
+    let plan = file(&both, &api("openai-responses")).expect("fine");
+    let optional: Vec<_> = plan.mix.kinds.iter().map(|kind| (kind.name.as_str(), kind.optional)).collect();
+    assert_eq!(optional, [("ws", true), ("plain", false)]);
+    assert_eq!(names(&plan.endpoints), ["ws"], "so it is asked once");
 }
 
 #[test]
