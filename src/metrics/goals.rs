@@ -144,7 +144,7 @@ mod tests {
     fn what_is_not_known_is_not_judged_unless_it_is_clear() {
         let unknown = |s: &mut Sample| {
             (s.ttfe_censored, s.ttft_censored, s.tpot_censored) = (true, true, true);
-            (s.gaps_censored, s.unknown_gaps_within_ms) = (2, 40);
+            (s.gaps_censored, s.unknown_gaps_within) = (2, 10);
         };
         // It came before it was read, and it was read in time.
         assert_eq!(met(&[(Trend::Ttft, 101, false)], unknown), Some(true));
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(met(&[(Trend::Tpot, 9, false)], unknown), Some(false));
         assert_eq!(met(&[(Trend::Tbt, 9, false), (Trend::Tpot, 50, false)], unknown), Some(false));
         // The gaps that are not known are all shorter than the longest that is.
-        let short = |s: &mut Sample| (s.gaps_censored, s.unknown_gaps_within_ms) = (2, 10);
+        let short = |s: &mut Sample| (s.gaps_censored, s.unknown_gaps_within) = (2, 2);
         assert_eq!(met(&[(Trend::Stall, 11, false)], short), Some(true));
     }
 

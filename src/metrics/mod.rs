@@ -108,8 +108,8 @@ pub struct Sample {
     /// Longest gap between token events that is known; the gaps themselves went to [`Tally::gap`] as
     /// they came.
     pub longest_gap: Option<Nanos>,
-    /// No gap that is not known was longer than this, in ms; `MAX` if that is not known, either.
-    pub unknown_gaps_within_ms: u16,
+    /// No gap that is not known was longer than so many times 4 ms; `MAX` if that is not known, either.
+    pub unknown_gaps_within: u8,
     /// The first event's instant is not known closely enough for `ttfe`.
     pub ttfe_censored: bool,
     /// The first token's instant is not known closely enough for `ttft`.
@@ -132,8 +132,8 @@ pub struct Sample {
     pub in_window: bool,
     /// What the server billed, if it said so.
     pub usage: Option<TokenUsage>,
-    /// Events skipped because they were not understood.
-    pub bad_events: u16,
+    /// Events skipped because they were not understood; 255 stands for all above.
+    pub bad_events: u8,
     /// Bytes of the request that were written.
     pub bytes_sent: u64,
     /// Bytes of the response that were read.
@@ -149,20 +149,24 @@ pub struct Sample {
     pub good: Option<bool>,
 }
 
+/// How finely the bound of unknown gaps is kept: a sample has one byte for it.
+const UNKNOWN_STEP: Nanos = Nanos::from_millis(4);
+
 impl Sample {
     /// So many more gaps are not known, and none of them was longer than `within`.
     pub fn unknown_gaps(&mut self, n: u32, within: Nanos) {
         self.gaps_censored += n;
         if n > 0 {
-            let ms = u16::try_from(within.0.div_ceil(1_000_000)).unwrap_or(u16::MAX);
-            self.unknown_gaps_within_ms = self.unknown_gaps_within_ms.max(ms);
+            let steps = u8::try_from(within.0.div_ceil(UNKNOWN_STEP.0)).unwrap_or(u8::MAX);
+            self.unknown_gaps_within = self.unknown_gaps_within.max(steps);
         }
     }
 
     /// Whether the longest gap is known: no unknown one can have been longer.
     pub fn longest_gap_is_known(&self) -> bool {
         let is_longer = |longest: Nanos| {
-            self.unknown_gaps_within_ms < u16::MAX && longest >= Nanos::from_millis(self.unknown_gaps_within_ms.into())
+            let steps = u64::from(self.unknown_gaps_within);
+            self.unknown_gaps_within < u8::MAX && longest.0 >= steps * UNKNOWN_STEP.0
         };
         self.gaps_censored == 0 || self.longest_gap.is_some_and(is_longer)
     }
@@ -185,7 +189,7 @@ impl Sample {
             first_visible: None,
             last_token: None,
             longest_gap: None,
-            unknown_gaps_within_ms: 0,
+            unknown_gaps_within: 0,
             ttfe_censored: false,
             ttft_censored: false,
             ttfo_censored: false,

@@ -29,7 +29,7 @@ fn sample((kind, n, how, tokens): (u16, u64, u8, u32)) -> Sample {
         ttfo_censored: how == 7,
         ttfe_censored: how == 7,
         tpot_censored: how == 7,
-        unknown_gaps_within_ms: how.into(),
+        unknown_gaps_within: how,
         gaps_censored: u32::from(how),
         longest_gap: (kind == 0).then(|| Nanos::from_micros(n / 3)),
         token_events: if kind == 0 { tokens } else { 0 },

@@ -35,7 +35,7 @@ fn a_websocket_is_of_the_responses_api_and_streams() {
     // A flag that chooses an API without one leaves it out: no other request runs under its name.
     let api = |name: &str| overrides! { api: flag("api", name) };
     let error = file(&row("auto"), &api("openai-chat")).expect_err("nothing is left").to_string();
-    assert!(error.contains("leaves nothing to send"), "{error}");
+    assert!(error.contains("leaves no request to send"), "{error}");
     let both = format!("{}[[requests]]\nname = \"plain\"\napi = \"auto\"\n", row("auto"));
     let plan = file(&both, &api("openai-chat")).expect("fine");
     assert_eq!(names(&plan.mix.kinds), ["plain"]);
