@@ -8,13 +8,8 @@ use super::{Answer, Flaw};
 const IS_LIST: Check = Check { name: "data is an array", field: "data", must: Must::BeList };
 const HAS_ID: Check = Check { name: "has id", field: "id", must: Must::BeText };
 
-pub(super) const HEALTH: Spec = Spec {
-    name: "health",
-    path: "/health",
-    standard_path: "/health",
-    answer: AnswerIs::Read(read_health),
-    ..GET
-};
+pub(super) const HEALTH: Spec =
+    Spec { name: "health", path: "/health", standard_path: "/health", answer: AnswerIs::Read(read_health), ..GET };
 
 /// Many servers say that they are well by the status alone, and have nothing to add.
 fn read_health(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {

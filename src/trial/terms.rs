@@ -12,6 +12,7 @@ use crate::api::Api;
 use crate::engine;
 use crate::metrics::Summary;
 use crate::metrics::hints::Hint;
+use crate::mix::Tokens;
 use crate::plan::{Kind, Plan};
 use crate::units::Nanos;
 
@@ -74,7 +75,7 @@ fn without_usage(mut kind: Kind) -> Kind {
 /// Whether the server refuses a request of that kind.
 fn is_refused(plan: &Plan, kind: &Kind, cores: &[usize], stop: &Stop) -> Result<bool, TrialError> {
     let mut one = kind.clone();
-    one.max_tokens = Some((1, 1));
+    one.max_tokens = Some(Tokens::fixed(1));
     one.timeouts.total = one.timeouts.total.min(LONGEST_WAIT);
     one.timeouts.connect = one.timeouts.connect.min(LONGEST_WAIT);
     let run = engine::run(&once(plan, &one), cores, stop.flag(), &mut |_| {})?.sound()?;
