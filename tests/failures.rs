@@ -106,8 +106,10 @@ fn case(class: Failure) -> Case {
         Failure::BadWebsocket => Case::Special(no_websocket),
         Failure::BadSse => Case::Server(B::BadJson, true, "", "HTTP 200: {\"choices\": ["),
         Failure::BadJson => Case::Server(B::BadJson, false, "", "HTTP 200: {\"choices\": ["),
-        Failure::BadContentType => Case::Server(B::WrongContentType, true, "", "HTTP 200: <h1>It works!</h1>"),
-        Failure::BadEncoding => Case::Server(B::Gzip, false, "", "HTTP 200: \\u{1f}\\x8b"),
+        Failure::BadContentType => {
+            Case::Server(B::WrongContentType, true, "", "HTTP 200: content-type: text/html | <h1>It works!</h1>")
+        }
+        Failure::BadEncoding => Case::Server(B::Gzip, false, "", "HTTP 200: content-encoding: gzip | \\u{1f}\\x8b"),
         Failure::TooLarge => Case::Server(B::HugeHead, false, "", "no status, too large: response head"),
         Failure::StreamError => Case::Server(B::ErrorEventIn200, true, "", "HTTP 200: {\"error\":{\"message\""),
         Failure::Truncated => Case::Server(B::TruncatedStream, true, "", "bytes, 2 tokens"),

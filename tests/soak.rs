@@ -26,7 +26,7 @@ fn a_process_that_is_not_there_is_refused() {
     assert_eq!(output.code, Some(104), "{output:?}");
     assert!(output.stderr.contains("--server-pid 4194303: no such process"), "{output:?}");
     let output = blast(&["quick-smoke", "--target-url", "http://192.0.2.1", "--server-pid", "1"]);
-    assert!(output.code == Some(104) && output.stderr.contains("only a process on this machine"), "{output:?}");
+    assert!(output.code == Some(104) && output.stderr.contains("only watch a process on this machine"), "{output:?}");
 }
 
 #[test]

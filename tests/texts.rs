@@ -62,7 +62,10 @@ const NOUNS: [&str; 53] = [
 ];
 
 /// Texts whose count is always above one: limits, what exceeds a limit, and sums of two sides.
-const ALWAYS_SEVERAL: [&str; 34] = [
+const ALWAYS_SEVERAL: [&str; 37] = [
+    "users paused {pauses} times",
+    ", {} models",
+    "{not_kept} connections were not used again",
     "{opened} connections were opened",
     "{retries} of {requests} requests met",
     "{load} users",

@@ -23,6 +23,8 @@ use std::io::Write;
 const DURATION: Nanos = Nanos::from_secs(10);
 /// Connections are open by then, and requests under way are as many as they will be.
 const WARMUP: Nanos = Nanos::from_secs(3);
+/// Tries without data that are made above a load that has held.
+const MOST_UNDECIDED: u32 = 5;
 /// The highest rate that is tried unless another is asked for.
 const MOST_RATE: u64 = 100_000;
 /// The highest number of users, and of requests that may be under way with a rate, unless another
@@ -74,6 +76,7 @@ pub(super) fn run(
     let mut found = nothing_yet(ready.plan(), &wish, setup.nofile);
     let mut steps: Vec<(f64, bool)> = Vec::new();
     let mut range = wish.range;
+    let mut undecided = 0;
     while let Some(load) = search::next(&steps, range) {
         let Some(measured) = ready.step(&step_plan(ready.plan(), &wish, load))? else { break };
         found.environment.workers = measured.workers as u32;
@@ -85,8 +88,13 @@ pub(super) fn run(
         found.curve.push(tried);
         if !is_decided {
             // Too little came back to say anything: that is no limit, and more load brings more.
-            let Some(above) = search::above(range, load) else { break };
-            range = above;
+            match search::above(range, load) {
+                Some(above) => range = above,
+                // Lower loads have said something. The same one is tried again: each try draws its
+                // own arrivals.
+                None if undecided < MOST_UNDECIDED => undecided += 1,
+                None => break,
+            }
         }
     }
     let redactor = ready.plan().redactor();
