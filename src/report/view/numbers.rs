@@ -158,9 +158,9 @@ fn addresses(addresses: &[Address]) -> Option<Block> {
 fn coverage_note(n: &Counter) -> String {
     match (n.requests_billed, n.requests_with_tokens) {
         (Some(billed), Some(all)) if billed < all => format!(
-            "of {} of {} requests: the others say no usage (`include_usage` asks streams for it)",
+            "of {} of {}: the others say no usage (`include_usage` asks streams for it)",
             human::count(billed),
-            human::count(all)
+            plural(all, "request")
         ),
         _ => String::new(),
     }
