@@ -19,7 +19,7 @@ const LOOK_EVERY: Nanos = Nanos::from_millis(500);
 const SAY_EVERY: Nanos = Nanos::from_secs(10);
 
 /// Asks the target what it is, as far as that is left to be found out. None: it does not say, or
-/// does not answer, which is for [`prepare`](super::prepare) to tell.
+/// does not answer, which is for [`prepare`](super::prepare()) to tell.
 pub(crate) fn discover(
     plan: &Plan,
     setup: &Setup,

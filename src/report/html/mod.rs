@@ -1,7 +1,7 @@
 //! The report page: one file of HTML with everything in it, which a browser opens without a network
 //! and without a server.
 //!
-//! [`View`](crate::report::view::View) says what there is to say, as on a terminal; here charts are
+//! `report::view` says what there is to say, as on a terminal; here charts are
 //! added. The page's only scripts are those under `assets/`, whose hashes stand in its
 //! Content-Security-Policy. Texts of users and servers are escaped by the template engine.
 
