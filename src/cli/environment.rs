@@ -7,7 +7,12 @@ use std::ffi::OsString;
 pub(crate) const PREFIX: &str = "LLMSIM_BLAST_";
 
 /// Names that start like those of flags and are none: our scripts and tests set them.
-const OF_SCRIPTS: [&str; 3] = ["LLMSIM_BLAST_BIN", "LLMSIM_BLAST_CI_NEEDS_NGINX", "LLMSIM_BLAST_TEST_PARENT"];
+const OF_SCRIPTS: [&str; 4] = [
+    "LLMSIM_BLAST_BIN",
+    "LLMSIM_BLAST_CI_NEEDS_CHROMIUM",
+    "LLMSIM_BLAST_CI_NEEDS_NGINX",
+    "LLMSIM_BLAST_TEST_PARENT",
+];
 
 /// A variable that is meant for this program, and that it does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
