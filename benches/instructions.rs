@@ -55,7 +55,7 @@ fn repeat(work: &str, count: usize) {
     match work {
         "gap" => {
             let mut tally = Tally::new(1);
-            gaps.iter().cycle().take(count).for_each(|gap| tally.gap(0, black_box(*gap)));
+            gaps.iter().cycle().take(count).for_each(|gap| tally.gap(0, 0, black_box(*gap)));
             black_box(&tally);
         }
         "record-plain" => record(&samples::plain(), count),
