@@ -26,7 +26,7 @@ pub(super) fn conversation(
         let problem = format!("{} has no conversations: expected one of {known}", api.name());
         return Err(written.error(key("").trim_end_matches('.'), problem));
     }
-    check_choices(written, request, &key)?;
+    check_body(written, request, &key)?;
     Ok(Some(Conversation {
         turns: turns(written, asked, &key)?,
         think_time: think_time(written, asked, &key)?,
@@ -39,13 +39,21 @@ pub(super) fn conversation(
     }))
 }
 
-/// A conversation goes on with one answer: a request that asks for several has no one reply.
-fn check_choices(written: &ProfileFile, request: &Request, key: &impl Fn(&str) -> String) -> Result<(), PlanError> {
-    let body = request.body.as_ref();
-    match body.and_then(|body| body.get("n")) {
+/// The fields of a request that carry what was said.
+const HISTORY_FIELDS: [&str; 3] = ["messages", "input", "previous_response_id"];
+
+/// A conversation goes on with one answer: a request that asks for several has no one reply. And it
+/// writes what was said itself: a field of the user's would take its place, and no turn would carry
+/// anything.
+fn check_body(written: &ProfileFile, request: &Request, key: &impl Fn(&str) -> String) -> Result<(), PlanError> {
+    let Some(body) = &request.body else { return Ok(()) };
+    let refused = |problem: String| Err(written.error(key("").trim_end_matches('.'), problem));
+    if let Some(field) = HISTORY_FIELDS.into_iter().find(|field| body.contains_key(*field)) {
+        return refused(format!("writes `{field}` itself: expected no such field in `body`"));
+    }
+    match body.get("n") {
         Some(n) if n.as_integer() != Some(1) => {
-            let problem = format!("cannot go on with one of several answers: expected no `n = {n}` in `body`");
-            Err(written.error(key("").trim_end_matches('.'), problem))
+            refused(format!("cannot go on with one of several answers: expected no `n = {n}` in `body`"))
         }
         _ => Ok(()),
     }
