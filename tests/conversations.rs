@@ -71,6 +71,8 @@ fn what_was_said_is_sent_again_with_the_reply_that_came() {
     assert_eq!(sessions.len(), 1, "one conversation has one name");
     assert_eq!((count(&result, "conversations_completed"), count(&result, "iterations")), (1, 1));
     assert_eq!((count(&result, "http_reqs"), count(&result, "turn_duration")), (3, 3));
+    let sum = |metric: &str| result["metrics"][metric]["sum"].clone();
+    assert_eq!(sum("turn_duration"), sum("http_req_duration"), "a turn begins when its message is sent");
     let of_turn = |turn: &str| result["turns"][turn]["http_reqs"]["count"].as_u64();
     assert_eq!((of_turn("1"), of_turn("2"), of_turn("3-4"), of_turn("5-8")), (Some(1), Some(1), Some(1), None));
 }
@@ -181,6 +183,7 @@ fn what_cannot_be_a_conversation_is_refused() {
         ("conversation = { turns = 2, think_time = \"soon\" }", "requests[0].conversation.think_time", "soon"),
         ("conversation = { turns = 2, affinity_header = \"a b\" }", "conversation.affinity_header", "a b"),
         ("conversation = { turns = 2 }\nbody = { n = 3 }", "requests[0].conversation", "n = 3"),
+        ("conversation = { turns = 2 }\nbody = { messages = [] }", "requests[0].conversation", "`messages`"),
         ("conversation = { turn = 2 }", "conversation", "turn"),
     ] {
         let file = bench.write("bad.toml", &profile(lines));
@@ -227,6 +230,10 @@ fn every_api_of_the_simulator_converses() {
         }
     }
     text += &kind("named", "openai-responses", ", history = \"server\"");
+    for (name, history) in [("socket", ""), ("socket-named", ", history = \"server\"")] {
+        text += &kind(name, "openai-responses", history);
+        text += "websocket = true\n";
+    }
     let (result, output) = run(&server.url(), &text, &[]);
     assert_eq!(output.code, Some(0), "{output:?}");
     assert_eq!((count(&result, "conversations_completed"), count(&result, "iterations")), (80, 80));

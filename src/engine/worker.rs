@@ -70,8 +70,6 @@ pub(super) struct Worker<'a> {
     inbox: Inbox<'a>,
     writer: &'a RequestWriter,
     schedule: Schedule,
-    /// The clock ends the test, not a number of iterations.
-    runs_by_time: bool,
     conversations: Conversations,
     /// By the number of the kind of request.
     kinds: Vec<KindState>,
@@ -113,7 +111,6 @@ impl<'a> Worker<'a> {
             inbox: channels.inbox,
             writer,
             kinds: KindState::all(shard),
-            runs_by_time: shard.shape.runs_by_time(),
             conversations: Conversations::new(shard, slots),
             goals: shard.goals(),
             connections: Connections::new(slots, shard.access.max_requests),

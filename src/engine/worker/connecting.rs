@@ -65,7 +65,7 @@ impl Worker<'_> {
         if !connection.is_retried() {
             connection.exchange.begin(expect, now, false, self.tallies.placement(now));
             connection.exchange.sample.intended = self.schedule.is_open().then_some(start.intended);
-            self.note_turn(slot, now);
+            self.note_turn(slot, None);
         }
     }
 

@@ -31,6 +31,9 @@ pub(super) struct Conversations {
     users: Vec<User>,
     /// Users that will speak, and when. The top is never out of date.
     waiting: BinaryHeap<Reverse<(Nanos, u32)>>,
+    /// The first conversation of a user may have fewer turns: users that start together would stay
+    /// in step for as many turns as a conversation has.
+    shortens_first: bool,
 }
 
 #[derive(Debug, Default)]
@@ -48,12 +51,8 @@ impl Conversations {
         Self {
             users: std::iter::repeat_with(User::default).take(slots).collect(),
             waiting: BinaryHeap::with_capacity(slots),
+            shortens_first: shard.shape.runs_by_time() && shard.shape.arrivals().is_none(),
         }
-    }
-
-    /// Whether any kind of request converses.
-    pub(super) fn exist(&self) -> bool {
-        !self.users.is_empty()
     }
 
     /// The conversation of a user; none if it has none.
@@ -62,12 +61,12 @@ impl Conversations {
     }
 
     fn talk_mut(&mut self, slot: Slot) -> Option<&mut Talk> {
-        self.users.get_mut(slot.0 as usize).map(|user| &mut user.talk)
+        self.users.get_mut(slot.0 as usize).map(|user| &mut user.talk).filter(|talk| talk.is_under_way())
     }
 
     /// What takes the reply to the present request.
     pub(super) fn reply(&mut self, slot: Slot) -> Option<&mut Reply> {
-        self.talk_mut(slot).filter(|talk| talk.is_under_way()).map(|talk| &mut talk.reply)
+        self.talk_mut(slot).map(|talk| &mut talk.reply)
     }
 
     /// When the next user speaks.
@@ -111,13 +110,9 @@ impl Conversations {
 impl Worker<'_> {
     /// Begins the conversation that the user's iteration is, if it is one.
     pub(super) fn begin_conversation(&mut self, start: Start) {
-        if !self.conversations.exist() {
-            return;
-        }
-        // Users that start together would stay in step for as many turns as a conversation has.
-        let shortens = start.iteration == 0 && !self.schedule.is_open() && self.runs_by_time;
-        if let Some(talk) = self.conversations.talk_mut(Slot(start.slot)) {
-            self.writer.begin_conversation(start.draw_vu, start.iteration, shortens, talk);
+        let shortens = start.iteration == 0 && self.conversations.shortens_first;
+        if let Some(user) = self.conversations.users.get_mut(start.slot as usize) {
+            self.writer.begin_conversation(start.draw_vu, start.iteration, shortens, &mut user.talk);
         }
     }
 
@@ -129,12 +124,13 @@ impl Worker<'_> {
         true
     }
 
-    /// The present request of a conversation is about to be sent at `now`.
-    pub(super) fn note_turn(&mut self, slot: Slot, now: Nanos) {
-        if let Some(talk) = self.conversations.talk_mut(slot).filter(|talk| talk.is_under_way()) {
+    /// The exchange of a request has begun: it is a turn, if its user converses. `sent` is when the
+    /// request was put on the wire; none if it waits for a connection.
+    pub(super) fn note_turn(&mut self, slot: Slot, sent: Option<Nanos>) {
+        if let Some(talk) = self.conversations.talk_mut(slot) {
             // A request that is sent again must not keep what came of its first answer.
             talk.reply.clear();
-            talk.began.get_or_insert(now);
+            talk.began = talk.began.or(sent);
             self.connections[slot].exchange.sample.turn = talk.turn();
         }
     }
@@ -159,7 +155,7 @@ impl Worker<'_> {
     /// Whether the user's conversation goes on after a request that ended so at `end`. If not, it is
     /// over and counted. `leaves`: the user was ramped away.
     pub(super) fn goes_on(&mut self, slot: Slot, outcome: Outcome, end: Nanos, leaves: bool) -> bool {
-        let Some(talk) = self.conversations.talk_mut(slot).filter(|talk| talk.is_under_way()) else { return false };
+        let Some(talk) = self.conversations.talk_mut(slot) else { return false };
         let connection = &self.connections[slot];
         let (start, kind, phase) = (connection.start, connection.kind() as u16, connection.phase());
         let turn = connection.exchange.sample.turn;

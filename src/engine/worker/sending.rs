@@ -23,7 +23,7 @@ impl Worker<'_> {
         connection.apply_behavior(request.behavior);
         let step = connection.send(&request.bytes, expect, now, self.tallies.placement(now));
         connection.exchange.sample.intended = intended;
-        self.note_turn(slot, now);
+        self.note_turn(slot, Some(now));
         if self.count_started(slot) {
             self.rows_sent.note(kind, row);
         }
