@@ -91,9 +91,9 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// A plain request of an API that takes no body.
-    pub fn get(api: Api) -> Self {
-        let limit = Nanos::from_secs(10);
+    /// A plain request of an API, on its own path, with no models and no prompt. Nothing of it may
+    /// take longer than `limit`.
+    pub fn bare(api: Api, limit: Nanos) -> Self {
         Self {
             name: api.name().to_owned(),
             weight: 1,
@@ -468,6 +468,22 @@ impl Prepared {
         // What was said before is sent again, and nobody knows how many tokens it has.
         let is_alone = talk.is_none_or(|talk| talk.turn() < 2);
         Asked { input: if is_alone { asked.input } else { 0 }, output: draw.max_tokens, ..asked }
+    }
+
+    /// Appends the user's message as it stands in the body.
+    fn write_user_message(&self, prompt: DrawnPrompt, out: &mut Vec<u8>) {
+        let mut prompt = Some(prompt);
+        for piece in &self.body {
+            match piece {
+                Piece::OfUser(text) => out.extend_from_slice(text.as_bytes()),
+                Piece::Prompt => {
+                    if let Some(prompt) = prompt.take() {
+                        self.prompt.write(prompt, out);
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Writes the body as one message.

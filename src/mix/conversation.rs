@@ -97,16 +97,6 @@ impl Talk {
         self.tool_rounds
     }
 
-    /// Bytes of the messages so far.
-    pub fn len(&self) -> usize {
-        self.messages.len()
-    }
-
-    /// Whether nothing was said yet.
-    pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-    }
-
     /// What stands for [`Piece::History`](crate::api::Piece::History).
     pub(super) fn history(&self) -> &[u8] {
         // No message of the user's follows results of tools.
@@ -120,7 +110,7 @@ impl Talk {
     }
 
     /// Takes what was said in the present request and the reply to it into the history. `say`
-    /// appends the user's message as JSON, `answer` the reply's messages.
+    /// appends the user's message, `answer` the reply's messages.
     pub(super) fn take_reply(
         &mut self,
         how: &Conversation,
@@ -132,9 +122,8 @@ impl Talk {
             self.previous.clear();
             self.previous.extend_from_slice(serde_json::Value::from(self.reply.id()).to_string().as_bytes());
         } else if !self.is_tool_round() {
-            self.messages.extend_from_slice(br#"{"role":"user","content":"#);
             say(&mut self.messages);
-            self.messages.extend_from_slice(b"},");
+            self.messages.push(b',');
         }
         answer(&self.reply, &mut self.messages);
     }
@@ -184,9 +173,7 @@ impl RequestWriter {
         let prompt = kind.prompt.draw(draw.prompt, self.prompt_draws(draw_vu, iteration, Some(talk)), turn < 2);
         talk.take_reply(
             how,
-            |out| {
-                kind.prompt.write(prompt, out);
-            },
+            |out| kind.write_user_message(prompt, out),
             |reply, out| kind.api.write_reply(reply, how.history, &how.tool_result, out),
         );
         talk.advance(|| {

@@ -4,7 +4,7 @@
 use super::limits;
 use super::request_defaults::RequestDefaults;
 use crate::api::Api;
-use crate::mix::{BehaviorMix, Kind, Mix, Prompt, Timeouts, Tokens};
+use crate::mix::{Kind, Mix, Prompt, Tokens};
 
 /// Token limit of a question that only wants to see whether there is an answer.
 const FEW_TOKENS: u32 = 16;
@@ -66,24 +66,14 @@ fn endpoint(api: Api, way: Way, defaults: &RequestDefaults<'_>) -> Kind {
         Some(model) => vec![model.to_owned()],
         None => api.models().iter().map(|&model| model.to_owned()).collect(),
     };
-    let limit = limits::ENDPOINT_TIMEOUT;
     Kind {
         name: format!("{}{suffix}", api.name()),
-        weight: 1,
-        api,
         stream: way != Way::Plain,
         websocket: way == Way::Websocket,
-        path: api.path().to_owned(),
         models,
         prompt: Prompt::texts(if api.takes_prompt() { vec!["Hi".to_owned()] } else { Vec::new() }),
-        model_weights: Vec::new(),
         max_tokens: api.generates().then(|| Tokens::fixed(FEW_TOKENS)),
-        exact: false,
-        body: serde_json::Map::new(),
-        headers: Vec::new(),
-        timeouts: Timeouts { connect: limit, first_byte: limit, stall: limit, total: limit },
         optional: true,
-        behaviors: BehaviorMix::default(),
-        conversation: None,
+        ..Kind::bare(api, limits::ENDPOINT_TIMEOUT)
     }
 }

@@ -4,7 +4,7 @@ use super::error::TrialError;
 use super::reach::{self, Targets};
 use super::setup::Setup;
 use crate::api::Api;
-use crate::mix::{Request, RequestWriter};
+use crate::mix::{Envelope, Request, RequestWriter};
 use crate::plan::{FoundServer, Kind, Mix, Plan, ServerKind, is_secret};
 use crate::units::Nanos;
 use crate::watch::identify::{Identity, Said, identify};
@@ -113,21 +113,21 @@ fn wait_until_ready(plan: &Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Re
 }
 
 fn ask_once(plan: &Plan, setup: &Setup) -> Result<Identity, TrialError> {
-    let targets = Targets::of(plan);
-    let asker = plan.clone();
+    let (targets, envelopes) = (Targets::of(plan), plan.envelopes());
+    let prefix = plan.target.path_prefix.clone();
     setup.stop.wait_for(move || {
         let dialer = targets.dialer(1)?;
-        Ok(identify(&asker.target.path_prefix, &mut |path| -> Result<Reply, ProbeError> {
-            probe::ask_at(&dialer.endpoint(0), &question(&asker, path), ANSWER_WITHIN)
+        Ok(identify(&prefix, &mut |path| -> Result<Reply, ProbeError> {
+            probe::ask_at(&dialer.endpoint(0), &question(&envelopes, path), ANSWER_WITHIN)
         }))
     })?
 }
 
 /// A request with everything that the target wants in each: key, headers, query.
-fn question(plan: &Plan, path: &str) -> Vec<u8> {
-    let kind = Kind { path: path.to_owned(), ..Kind::get(Api::Models) };
+fn question(envelopes: &[Envelope], path: &str) -> Vec<u8> {
+    let kind = Kind { path: path.to_owned(), ..Kind::bare(Api::Models, ANSWER_WITHIN) };
     let mut request = Request::default();
-    let envelopes = plan.envelopes();
-    RequestWriter::new(&Mix { kinds: vec![kind] }, &envelopes, plan.seed).write(0, 0, 0, None, &mut request);
+    // Nothing of it is drawn.
+    RequestWriter::new(&Mix { kinds: vec![kind] }, envelopes, 0).write(0, 0, 0, None, &mut request);
     request.bytes
 }

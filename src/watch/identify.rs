@@ -76,9 +76,9 @@ fn said(prefix: &str, ask: &mut Ask<'_>) -> Result<Option<Said>, Identity> {
     if let Some(said) = ask("/v1/models")?.and_then(|list| of_list(&list)) {
         return more(said, ask).map(Some);
     }
-    for (path, kind, field) in [("/info", "tgi", "version"), ("/api/version", "ollama", "version")] {
+    for (path, kind) in [("/info", "tgi"), ("/api/version", "ollama")] {
         if let Some(answer) = optional(ask(path))?
-            && let Some(version) = answer[field].as_str()
+            && let Some(version) = answer["version"].as_str()
         {
             let models = answer["model_id"].as_str().map(str::to_owned).into_iter().collect();
             return Ok(Some(Said { kind, version: Some(version.to_owned()), models }));
