@@ -334,11 +334,7 @@ impl Tally {
     /// Adds what of `outside`, requests that were sent outside the measurement window, arrived
     /// inside it: rates are of what arrived, whoever sent it. Nothing else of it is added.
     pub fn add_arrivals(&mut self, outside: &Self) {
-        if self.turns.len() < outside.turns.len() {
-            self.turns.resize(outside.turns.len(), Part::default());
-        }
-        let kinds = self.kinds.iter_mut().zip(&outside.kinds);
-        for (part, more) in kinds.chain(self.turns.iter_mut().zip(&outside.turns)) {
+        for (part, more) in self.parts_with(outside) {
             for (n, more) in part.in_window.iter_mut().zip(&more.in_window) {
                 *n += more;
             }
@@ -366,18 +362,21 @@ impl Tally {
         all
     }
 
+    /// Each kind's and each turn's part, beside the other's. What only the other has is made here.
+    fn parts_with<'a>(&'a mut self, other: &'a Self) -> impl Iterator<Item = (&'a mut Part, &'a Part)> {
+        for (ours, theirs) in [(&mut self.kinds, &other.kinds), (&mut self.turns, &other.turns)] {
+            if ours.len() < theirs.len() {
+                ours.resize(theirs.len(), Part::default());
+            }
+        }
+        self.kinds.iter_mut().zip(&other.kinds).chain(self.turns.iter_mut().zip(&other.turns))
+    }
+
     fn add_sums(&mut self, other: &Self) {
         self.cpu_time += other.cpu_time;
         self.busiest = self.busiest.max(other.busiest);
         self.run_wait = self.run_wait.max(other.run_wait);
-        if self.kinds.len() < other.kinds.len() {
-            self.kinds.resize(other.kinds.len(), Part::default());
-        }
-        if self.turns.len() < other.turns.len() {
-            self.turns.resize(other.turns.len(), Part::default());
-        }
-        let kinds = self.kinds.iter_mut().zip(&other.kinds);
-        for (part, more) in kinds.chain(self.turns.iter_mut().zip(&other.turns)) {
+        for (part, more) in self.parts_with(other) {
             part.add(more);
         }
         self.shared.add(&other.shared);
