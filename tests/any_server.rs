@@ -3,15 +3,15 @@
 mod support;
 
 use serde_json::Value;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use support::{Bench, Output, blast, document};
+use support::{Bench, Output, Request, blast, document};
 
 /// A server that knows a few paths. A POST gets a plain chat completion where its path is known.
 struct Known {
     addr: SocketAddr,
-    asked: Arc<Mutex<Vec<(String, String)>>>,
+    asked: Arc<Mutex<Vec<Request>>>,
 }
 
 const COMPLETION: &str = r#"{"object":"chat.completion","choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
@@ -38,56 +38,30 @@ impl Known {
         format!("http://{}{path}", self.addr)
     }
 
-    /// Paths and bodies of the requests with that method, in order.
-    fn asked(&self, method: &str) -> Vec<(String, String)> {
+    /// Paths of the `GET`s, in order.
+    fn gets(&self) -> Vec<String> {
+        self.asked.lock().unwrap().iter().filter(|request| !request.post).map(|request| request.path.clone()).collect()
+    }
+
+    /// Paths and bodies of the `POST`s, in order.
+    fn posts(&self) -> Vec<(String, Value)> {
+        let body = |text: &str| serde_json::from_str(text.split_once("\r\n\r\n").expect("a head").1).expect("JSON");
         let all = self.asked.lock().unwrap();
-        let of = all.iter().filter_map(|(line, body)| {
-            let path = line.strip_prefix(method)?.trim().to_owned();
-            Some((path, body.clone()))
-        });
-        of.collect()
+        let posts = all.iter().filter(|request| request.post);
+        posts.map(|request| (request.path.clone(), body(&request.text))).collect()
     }
 }
 
-fn serve(mut stream: TcpStream, answers: &[(String, u16, String)], seen: &Mutex<Vec<(String, String)>>) {
-    let mut bytes = Vec::new();
-    let mut piece = [0; 4096];
-    loop {
-        let head = loop {
-            if let Some(at) = memchr::memmem::find(&bytes, b"\r\n\r\n") {
-                break at + 4;
-            }
-            match stream.read(&mut piece) {
-                Ok(n) if n > 0 => bytes.extend_from_slice(&piece[..n]),
-                _ => return,
-            }
-        };
-        let text = String::from_utf8_lossy(&bytes[..head]).into_owned();
-        let length = text
-            .lines()
-            .find_map(|line| {
-                line.to_ascii_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse().unwrap())
-            })
-            .unwrap_or(0_usize);
-        while bytes.len() < head + length {
-            match stream.read(&mut piece) {
-                Ok(n) if n > 0 => bytes.extend_from_slice(&piece[..n]),
-                _ => return,
-            }
-        }
-        let body = String::from_utf8_lossy(&bytes[head..head + length]).into_owned();
-        bytes.drain(..head + length);
-        let line = text.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
-        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-        seen.lock().unwrap().push((line, body));
-        let (status, body) = answers
-            .iter()
-            .find(|(known, ..)| *known == path)
-            .map_or((404, "{}"), |(_, status, body)| (*status, body.as_str()));
+fn serve(mut stream: TcpStream, answers: &[(String, u16, String)], seen: &Mutex<Vec<Request>>) {
+    let mut buffer = Vec::new();
+    while let Ok(Some(request)) = Request::read(&stream, &mut buffer) {
+        let known = answers.iter().find(|(known, ..)| *known == request.path);
+        let (status, body) = known.map_or((404, "{}"), |(_, status, body)| (*status, body.as_str()));
         let answer = format!(
             "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
+        seen.lock().unwrap().push(request);
         if stream.write_all(answer.as_bytes()).is_err() {
             return;
         }
@@ -128,9 +102,9 @@ fn a_compatible_server_needs_its_url_only() {
         assert_eq!(result["target"]["server"]["version"], "0.32.0");
         assert_eq!(result["metrics"]["http_req_failed"]["matches"], 0);
     }
-    for (path, body) in server.asked("POST") {
+    for (path, body) in server.posts() {
         assert_eq!(path, "/v1/chat/completions");
-        assert_eq!(serde_json::from_str::<Value>(&body).expect("JSON")["model"], "tiny");
+        assert_eq!(body["model"], "tiny");
     }
 }
 
@@ -140,9 +114,9 @@ fn a_url_that_ends_in_v1_is_understood_and_nothing_is_asked_beside_it() {
     let server = Known::start(&[("/v1/models", 200, &list), ("/v1/chat/completions", 200, COMPLETION)]);
     let (_, output) = run(&server.url("/v1"), &[]);
     assert_eq!(output.code, Some(0), "{output:?}");
-    let asked: Vec<String> = server.asked("GET").into_iter().map(|(path, _)| path).collect();
+    let asked = server.gets();
     assert!(asked.iter().all(|path| path.starts_with("/v1")), "{asked:?}");
-    assert_eq!(server.asked("POST").len(), 2);
+    assert_eq!(server.posts().len(), 2);
 }
 
 #[test]
@@ -152,7 +126,7 @@ fn several_models_are_listed_and_one_has_to_be_chosen() {
     let (result, output) = run(&server.url(""), &[]);
     assert!(output.code == Some(104) && result.is_none(), "{output:?}");
     assert!(output.stderr.contains("several models: a, b; choose one with --model"), "{output:?}");
-    assert!(server.asked("POST").is_empty(), "nothing is sent");
+    assert!(server.posts().is_empty(), "nothing is sent");
     assert_eq!(run(&server.url(""), &["--model", "b"]).1.code, Some(0));
 }
 
@@ -186,8 +160,8 @@ fn who_has_said_it_all_is_not_asked() {
     let server = Known::start(&answers);
     let (_, output) = run(&server.url(""), &["--server", "vllm", "--no-probe", "--model", "m"]);
     assert_eq!(output.code, Some(0), "{output:?}");
-    assert!(server.asked("GET").iter().all(|(path, _)| path == "/health"), "{:?}", server.asked("GET"));
-    assert_eq!(server.asked("POST")[0].0, "/v1/chat/completions");
+    assert!(server.gets().iter().all(|path| path == "/health"), "{:?}", server.gets());
+    assert_eq!(server.posts()[0].0, "/v1/chat/completions");
     let (_, output) = run(&server.url(""), &["--server", "kittens"]);
     assert!(output.code == Some(2) && output.stderr.contains("llamacpp"), "{output:?}");
 }

@@ -382,16 +382,17 @@ fn now() -> Instant {
 const NARROW_BYTES: usize = 4096;
 
 /// What matters of a request.
-struct Request {
-    post: bool,
-    path: String,
-    stream: bool,
-    text: String,
+pub struct Request {
+    pub post: bool,
+    pub path: String,
+    pub stream: bool,
+    /// As it came, head and body.
+    pub text: String,
 }
 
 impl Request {
     /// Reads one; none at the end of the connection. What came after it stays in `buffer`.
-    fn read(mut from: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<Self>> {
+    pub fn read(mut from: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<Self>> {
         let mut piece = [0; 4096];
         loop {
             if let Some((request, length)) = Self::parse(buffer) {

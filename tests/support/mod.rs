@@ -21,7 +21,7 @@ pub use bench::{
 pub use browser::{Browser, Trouble};
 pub use damage::Damage;
 pub use embedded::Embedded;
-pub use misbehaving::{Behaviour, Endless, Misbehaving};
+pub use misbehaving::{Behaviour, Endless, Misbehaving, Request};
 pub use origin::{origin, watched};
 pub use process::{Output, Running, blast, blast_with, no_data, start, start_after, tool};
 pub use secure::{Front, Identity, Lab, Misdeed, Secure};
