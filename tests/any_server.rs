@@ -162,6 +162,14 @@ fn who_has_said_it_all_is_not_asked() {
     assert_eq!(output.code, Some(0), "{output:?}");
     assert!(server.gets().iter().all(|path| path == "/health"), "{:?}", server.gets());
     assert_eq!(server.posts()[0].0, "/v1/chat/completions");
+    let sent = |more: &[&str]| {
+        let server = Known::start(&answers);
+        let profile =
+            ["quick-smoke", "--server", "vllm", "--model", "m", "--target-url", &server.url("")].map(str::to_owned);
+        blast(&profile.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>());
+        server.posts().len()
+    };
+    assert_eq!(sent(&[]), sent(&["--no-probe"]) + 1, "one request finds out whether usage may be asked for");
     let (_, output) = run(&server.url(""), &["--server", "kittens"]);
     assert!(output.code == Some(2) && output.stderr.contains("llamacpp"), "{output:?}");
 }

@@ -113,6 +113,8 @@ pub struct Plan {
     pub server: Option<Spec>,
     /// What the target has said of itself; none if it was not asked.
     pub found: Option<FoundServer>,
+    /// Whether requests may be sent before the test to find out what the target is and accepts.
+    pub may_probe: bool,
     /// Whether the target is asked what it is.
     pub asks_target: bool,
     /// How long a server that is loading is waited for.

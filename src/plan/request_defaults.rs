@@ -4,7 +4,6 @@
 use super::overrides::either;
 use super::prompt_cache::Cache;
 use super::server_kind::{FoundServer, ServerKind};
-use super::source::Changed;
 use super::target::Targets;
 use super::{Given, Origin, Overrides, PlanError, limits};
 use crate::api::{Api, Layout};
@@ -134,14 +133,9 @@ impl<'a> RequestDefaults<'a> {
         self.prompt_cache.map(|(cache, _)| cache)
     }
 
-    /// Whether the target is asked what it is: something may be left to find out, and nobody has
-    /// forbidden it.
-    pub(super) fn asks_target(&self, overrides: &Overrides, changed: &mut Changed) -> Result<bool, PlanError> {
-        if let Some(given) = overrides.yes("no_probe")? {
-            changed.insert("probe".to_owned(), given.origin.clone());
-            return Ok(false);
-        }
-        Ok(self.is_named && !(self.path.is_some() && self.model.is_some()))
+    /// Whether there is a target that may be asked what it is, and something left to find out.
+    pub(super) const fn asks_target(&self) -> bool {
+        self.is_named && !(self.path.is_some() && self.model.is_some())
     }
 
     /// The path of an API where the profile names none.

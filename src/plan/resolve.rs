@@ -53,6 +53,7 @@ pub fn resolve_for(
     let single = if purpose == Purpose::Run { overrides } else { &nothing };
     let (name, written, folder) = load_profile(profile, read)?;
     let mut changed = Changed::new();
+    let may_probe = target::may_probe(overrides, &mut changed)?;
     let seed = noted("seed", overrides.one("seed"), &mut changed);
     let seed = seed.map_or(Ok(limits::DEFAULT_SEED), |given| given.whole(&(0..=u64::MAX)))?;
     let mut datasets = Datasets::new(&written, overrides, &folder, seed, &mut changed)?;
@@ -99,7 +100,8 @@ pub fn resolve_for(
         sources,
         requests,
         found: overrides.found().cloned(),
-        asks_target: defaults.asks_target(overrides, &mut changed)?,
+        may_probe,
+        asks_target: may_probe && defaults.asks_target(),
         wait_ready: noted("wait_ready", overrides.one("wait_ready"), &mut changed)
             .map_or(Ok(Nanos::ZERO), Given::time)?,
         server_pid: target::server_pid(overrides, &target, &mut changed)?,

@@ -224,3 +224,12 @@ pub(super) fn server(
         ready_within: limits::SERVER_READY_WITHIN,
     }))
 }
+
+/// Whether the target may be sent anything before the test to find out what it is and accepts.
+pub(super) fn may_probe(overrides: &Overrides, changed: &mut Changed) -> Result<bool, PlanError> {
+    let forbidden = overrides.yes("no_probe")?;
+    if let Some(given) = forbidden {
+        changed.insert("probe".to_owned(), given.origin.clone());
+    }
+    Ok(forbidden.is_none())
+}

@@ -26,6 +26,7 @@ impl Plan {
             access: Access::default(),
             server: None,
             found: None,
+            may_probe: false,
             asks_target: false,
             wait_ready: Nanos::ZERO,
             server_pid: None,

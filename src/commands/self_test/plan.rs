@@ -108,6 +108,7 @@ impl Job {
             access: crate::plan::Access::default(),
             server: None,
             found: None,
+            may_probe: false,
             asks_target: false,
             wait_ready: Nanos::ZERO,
             server_pid: None,
