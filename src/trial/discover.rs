@@ -95,7 +95,7 @@ fn known(plan: &Plan, said: Said, say: &mut dyn FnMut(&str)) -> Option<FoundServ
 #[expect(clippy::disallowed_methods, reason = "waits for another process; no test is running yet")]
 fn wait_until_ready(plan: &Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Identity, TrialError> {
     let began = Instant::now();
-    let mut said_at = Nanos::ZERO;
+    let mut said_at: Option<Nanos> = None;
     loop {
         let identity = ask_once(plan, setup)?;
         let is_coming = matches!(identity, Identity::Loading | Identity::Silent(ProbeError::Refused));
@@ -103,8 +103,8 @@ fn wait_until_ready(plan: &Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Re
         if !is_coming || waited + LOOK_EVERY > plan.wait_ready {
             return Ok(identity);
         }
-        if said_at == Nanos::ZERO || waited.since(said_at) >= SAY_EVERY {
-            said_at = waited.max(Nanos(1));
+        if said_at.is_none_or(|at| waited.since(at) >= SAY_EVERY) {
+            said_at = Some(waited);
             let how = if matches!(identity, Identity::Loading) { "is loading" } else { "is not there yet" };
             say(&format!("{} {how}: waiting at most {}", plan.target.url, plan.wait_ready));
         }
