@@ -15,6 +15,11 @@ const OF_SCRIPTS: [&str; 5] = [
     "LLMSIM_BLAST_TEST_PARENT",
 ];
 
+/// Which shard a process is, where no scheduler says so; for `--shard auto`.
+pub(super) const SHARD_INDEX: &str = "LLMSIM_BLAST_SHARD_INDEX";
+/// Of how many, where a scheduler gives an index only.
+pub(super) const SHARD_COUNT: &str = "LLMSIM_BLAST_SHARD_COUNT";
+
 /// A variable that is meant for this program, and that it does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name} is set in the environment, and no flag has that name{}: correct or unset it", did_you_mean(.nearest.as_deref()))]
@@ -71,7 +76,11 @@ pub(crate) fn name_of(flag: &str) -> String {
 pub(super) fn refuse_unknown(environment: &Environment, known: &[String]) -> Result<(), UnknownVariable> {
     /// Below this likeness a suggestion would confuse.
     const ALIKE: f64 = 0.7;
-    let is_known = |name: &str| known.iter().any(|known| known == name) || OF_SCRIPTS.contains(&name);
+    let is_known = |name: &str| {
+        known.iter().any(|known| known == name)
+            || OF_SCRIPTS.contains(&name)
+            || [SHARD_INDEX, SHARD_COUNT].contains(&name)
+    };
     let Some(name) = environment.ours().find(|name| !is_known(name)) else { return Ok(()) };
     let beyond = |name: &str| name[PREFIX.len()..].to_owned();
     let nearest = known

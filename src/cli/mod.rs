@@ -21,6 +21,7 @@ mod other_tools;
 mod output;
 mod pace;
 mod request;
+pub(crate) mod scheduler;
 mod server;
 mod shard;
 mod target;
@@ -189,6 +190,9 @@ pub(crate) enum CliError {
     Usage(#[from] clap::Error),
     #[error(transparent)]
     Variable(#[from] environment::UnknownVariable),
+    /// `--shard auto`, and the environment does not say which.
+    #[error(transparent)]
+    Place(#[from] scheduler::PlaceError),
 }
 
 /// Understands a command line (the program's name first): the command, and what was said about its
@@ -202,7 +206,7 @@ pub(crate) fn parse(
     let matches = root.clone().try_get_matches_from(&arguments);
     let matches = matches.map_err(|error| other_tools::name_ours(error, &arguments, &root))?;
     let cli = Cli::from_arg_matches(&matches)?;
-    let overrides = match (&cli.command, matches.subcommand()) {
+    let mut overrides = match (&cli.command, matches.subcommand()) {
         (None, _) => given::overrides(&root, &matches, environment),
         (Some(Command::Capacity(_) | Command::Throughput(_)), Some((name, matches))) => root
             .find_subcommand(name)
@@ -216,6 +220,9 @@ pub(crate) fn parse(
         [&root].into_iter().chain(["capacity", "throughput"].iter().filter_map(|name| root.find_subcommand(name)));
     let known: Vec<String> = with_names.flat_map(given::names).collect();
     environment::refuse_unknown(environment, &known)?;
+    if cli.command.is_none() {
+        scheduler::place(&mut overrides, environment)?;
+    }
     Ok((cli, overrides))
 }
 

@@ -6,8 +6,9 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Several machines")]
 pub(crate) struct ShardArgs {
-    /// Run shard I of N (counted from 0). `merge` combines the results.
-    #[arg(long, value_name = "I/N", allow_hyphen_values = true)]
+    /// Run shard I of N (counted from 0), or ask the scheduler's environment:
+    /// I/N, auto. `merge` combines the results.
+    #[arg(long, value_name = "I/N|auto", allow_hyphen_values = true)]
     shard: Option<String>,
     /// Start at this instant, like 2026-11-24T18:00:00Z: the same on every
     /// machine.

@@ -2,6 +2,7 @@
 
 use crate::cli::CliError;
 use crate::cli::environment::UnknownVariable;
+use crate::cli::scheduler::PlaceError;
 use crate::compare::CompareError;
 use crate::document::merge::MergeError;
 use crate::exit::ExitClass;
@@ -21,6 +22,9 @@ pub(super) enum CommandError {
     /// A name of the environment that is meant for this program, and that it does not know.
     #[error(transparent)]
     Variable(#[from] UnknownVariable),
+    /// `--shard auto`, and the environment does not say which.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// The test cannot be planned.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -66,6 +70,7 @@ impl From<CliError> for CommandError {
         match error {
             CliError::Usage(error) => error.into(),
             CliError::Variable(error) => error.into(),
+            CliError::Place(error) => error.into(),
         }
     }
 }
@@ -83,7 +88,7 @@ impl CommandError {
             Self::Usage(_) | Self::Argument { .. } => ExitClass::Usage,
             Self::Result { .. } | Self::Merge(_) | Self::Compare(_) => ExitClass::Incomplete,
             Self::Plan(error) if error.is_usage() => ExitClass::Usage,
-            Self::Variable(_) | Self::Plan(_) | Self::OutputPlace { .. } | Self::SamePlace { .. } => {
+            Self::Variable(_) | Self::Place(_) | Self::Plan(_) | Self::OutputPlace { .. } | Self::SamePlace { .. } => {
                 ExitClass::Configuration
             }
             Self::Trial(error) => error.exit_class(),

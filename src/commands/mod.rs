@@ -55,6 +55,7 @@ pub fn main(
         // Files and servers say what they like, and a terminal, or GitHub, does what it reads.
         CommandError::Plan(_)
         | CommandError::Variable(_)
+        | CommandError::Place(_)
         | CommandError::Result { .. }
         | CommandError::Merge(_)
         | CommandError::Compare(_) => {

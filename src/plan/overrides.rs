@@ -133,6 +133,8 @@ pub struct Overrides {
     secrets: BTreeMap<&'static str, Sourced<Secret>>,
     /// What the target has said of itself.
     found: Option<FoundServer>,
+    /// What the user is told about how they were understood.
+    notes: Vec<String>,
     /// What was asked for. A flag that is offered and never asked for would be without effect.
     #[cfg(test)]
     asked: std::cell::RefCell<std::collections::BTreeSet<&'static str>>,
@@ -165,6 +167,21 @@ impl Overrides {
     /// Whether anything was said about a flag.
     pub(crate) fn has(&self, id: &str) -> bool {
         self.given.contains_key(id)
+    }
+
+    /// The value of a flag as it was typed or set, before it is made sense of.
+    pub(crate) fn typed(&self, id: &str) -> Option<&Given> {
+        self.given.get(id).and_then(|given| given.first())
+    }
+
+    /// Adds what the user is to be told.
+    pub(crate) fn note(&mut self, text: String) {
+        self.notes.push(text);
+    }
+
+    /// What the user is told about how flags and the environment were understood.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// All values of a flag that may be repeated.

@@ -65,7 +65,7 @@ pub(super) fn presentation(
         dump_request: flag("dump_request", given, changed)?,
         debug_response: debug_response.map_or(Ok(0), |given| given.whole(&responses))? as u32,
         tags: tags(single.many("tag"), changed)?,
-        notes: Vec::new(),
+        notes: single.notes().to_vec(),
     })
 }
 

@@ -17,7 +17,7 @@ pub(super) fn shard(given: Option<&Given>, shape: &Shape, changed: &mut Changed)
     let number = |text: &str| given.part(text, |part| part.whole(&(0..=most))).ok().map(|n| n as u32);
     let numbers = given.value.trim().split_once('/').and_then(|(i, n)| Some((number(i)?, number(n)?)));
     let Some((index, count)) = numbers.filter(|(index, count)| index < count) else {
-        return Err(given.bad(format!("I/N with I from 0 to N-1 and N at most {most}, such as 0/4")));
+        return Err(given.bad(format!("auto, or I/N with I from 0 to N-1 and N at most {most}, such as 0/4")));
     };
     if count > shape.peak_vus() {
         let peak = shape.peak_vus();
@@ -118,7 +118,7 @@ mod tests {
     fn what_is_no_shard_is_refused() {
         for text in ["", "1", "2/2", "-1/2", "0/0", "0/10001", "a/b", "0/2/3", "1 of 2"] {
             let error = resolved("load", &with(text)).unwrap_err();
-            assert!(error.is_usage() && error.to_string().contains("expected I/N"), "{text}: {error}");
+            assert!(error.is_usage() && error.to_string().contains("expected auto, or I/N"), "{text}: {error}");
         }
         let error = resolved("quick-smoke", &with("0/2")).unwrap_err();
         assert!(!error.is_usage() && error.to_string().contains("at most 1"), "{error}");
