@@ -75,6 +75,7 @@ fn throughput_sweeps_a_running_server_as_it_is() {
     assert_eq!(output.code, Some(0), "{output:?}");
     assert!(output.stdout.contains("| running |       2 |"), "{}", output.stdout);
     let result = document(&file);
+    assert_eq!(verdict(&result), ("pass", 0, ""));
     assert_eq!((&result["plain"][0]["workers"], result["streamed"].as_array().unwrap().len()), (&Value::Null, 0));
     assert_eq!(output.stderr, "", "--quiet");
 }
@@ -92,11 +93,12 @@ fn what_was_measured_until_ctrl_c_is_kept() {
     let output = running.finish(SOON);
     assert_eq!(output.code, Some(105), "{output:?}");
     assert!(
-        output.stdout.contains("| running |       1 |") && output.stdout.contains("Stopped by a signal"),
+        output.stdout.contains("| running |       1 |") && output.stdout.contains("stopped by a signal"),
         "{output:?}"
     );
     let swept = document(&file);
     assert_eq!((&swept["interrupted"], swept["plain"].as_array().unwrap().len()), (&Value::Bool(true), 1));
+    assert_eq!(verdict(&swept), ("interrupted", 105, "interrupted"));
 
     let before = server.connections();
     let args =
@@ -113,6 +115,56 @@ fn what_was_measured_until_ctrl_c_is_kept() {
         (&Value::Bool(true), &Value::Bool(false), &Value::Null)
     );
     assert!(loads(&found).starts_with(&[1.0]) && found["holds"]["held"] == 1, "{found}");
+    assert_eq!(verdict(&found), ("interrupted", 105, "interrupted"));
+}
+
+/// A server that dies takes nothing with it that was measured before.
+#[cfg(feature = "embedded")]
+#[test]
+fn what_was_measured_until_the_server_died_is_kept() {
+    use nix::sys::signal::kill;
+    let bench = Bench::new();
+    let die = |args: &[&str], after: &str| {
+        let port = free_port().to_string();
+        let running = start(&[args, &["--port", &port, "--duration", "1s", "--warmup", "0s"]].concat(), &[]);
+        running.wait_for_stderr(after, SOON);
+        let [server] = support::children(running.pid())[..] else { panic!("one child") };
+        kill(nix::unistd::Pid::from_raw(server.cast_signed()), Signal::SIGKILL).expect("it runs");
+        running.finish(SOON)
+    };
+    let (file, page) = (bench.path("c.json"), bench.path("c.html"));
+    let goal = ["--slo", "http_req_failed rate<1%", "--by", "vus", "--max", "60"];
+    let output =
+        die(&[&["capacity", "quick-smoke", "--output", &file, "--html", &page], &goal[..]].concat(), "2 users: holds");
+    assert_eq!(output.code, Some(107), "{output:?}");
+    assert!(output.stdout.contains("the search did not come to its end: the server ended by itself"), "{output:?}");
+    assert!(output.stderr.contains("killed by SIGKILL"), "{output:?}");
+    let found = document(&file);
+    assert_eq!(verdict(&found), ("server_died", 107, "server_died"));
+    assert!(loads(&found).starts_with(&[1.0, 2.0]) && found["holds"]["load"].as_f64() >= Some(2.0), "{found}");
+    assert!(std::fs::read_to_string(&page).expect("a page").contains("ended early"));
+
+    let file = bench.path("t.json");
+    let output = die(
+        &["throughput", "--server-workers", "1", "--concurrency", "1,2,4", "--output", &file],
+        "plain answers, 4 at once",
+    );
+    assert_eq!(output.code, Some(107), "{output:?}");
+    assert!(output.stdout.contains("What is missing was not measured: the server ended by itself"), "{output:?}");
+    let swept = document(&file);
+    assert_eq!(verdict(&swept), ("server_died", 107, "server_died"));
+    let kept: Vec<_> = swept["plain"].as_array().unwrap().iter().map(|step| step["concurrency"].as_u64()).collect();
+    assert_eq!(kept, [Some(1), Some(2)]);
+}
+
+/// In one word, as an exit code, and why.
+fn verdict(result: &Value) -> (&str, u64, &str) {
+    let why = result["reasons"]
+        .as_array()
+        .expect("reasons")
+        .first()
+        .map_or("", |reason| reason["kind"].as_str().expect("a kind"));
+    (result["verdict"].as_str().expect("a word"), result["exit_code"].as_u64().expect("a number"), why)
 }
 
 #[test]
@@ -181,6 +233,7 @@ fn a_goal_that_never_holds_has_no_capacity() {
         (vec![2.0, 2.0], &Value::Null, &Value::from(2))
     );
     assert_eq!(found["curve"][0]["goodput"], 0.0);
+    assert_eq!(verdict(&found), ("fail", 99, "threshold"));
 }
 
 #[test]

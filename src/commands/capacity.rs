@@ -7,8 +7,8 @@ use self::search::Range;
 use super::error::CommandError;
 use super::prelude::{self, Watcher};
 use super::{input, output};
-use crate::document::TargetServer;
 use crate::document::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
+use crate::document::{TargetServer, Verdict};
 use crate::exit::ExitClass;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::metrics::{Counter, Metric, Rate, Trend};
@@ -77,8 +77,17 @@ pub(super) fn run(
     let mut steps: Vec<(f64, bool)> = Vec::new();
     let mut range = wish.range;
     let mut undecided = 0;
+    let mut ended = None;
     while let Some(load) = search::next(&steps, range) {
-        let Some(measured) = ready.step(&step_plan(ready.plan(), &wish, load))? else { break };
+        let measured = match ready.step(&step_plan(ready.plan(), &wish, load)) {
+            Ok(Some(measured)) => measured,
+            Ok(None) => break,
+            Err(error) => {
+                watcher.say(&format!("error: {error}"));
+                ended = Some(prelude::ended(error)?);
+                break;
+            }
+        };
         found.environment.workers = measured.workers as u32;
         let (tried, is_decided) = step(ready.plan(), wish.by, load, &measured);
         watcher.say(&progress(wish.by, &tried));
@@ -103,11 +112,12 @@ pub(super) fn run(
     (found.holds, found.fails) = search::bracket(&steps);
     found.settled = search::is_settled(&steps, range);
     found.interrupted = setup.stop.is_signalled();
+    found.judge(ended);
 
     output::print(&report::capacity::text(&found), output::on_stdout(&presentation).as_ref(), out, err)?;
     let page = || report::html::of_capacity(&found);
     output::write_json_and_page(&presentation, &|| found.to_json(), &page, (out, err), &setup.stop)?;
-    Ok(exit_class(&found))
+    Ok(found.verdict.exit())
 }
 
 /// Reads all that this command reads of its flags.
@@ -116,16 +126,6 @@ pub(super) fn read_all(overrides: &Overrides, read: &mut crate::plan::Read<'_>) 
     let resolved = resolve_for(Purpose::Steps, "load", overrides, read)?;
     with_goals(resolved.plan, overrides)?;
     wish(overrides, by(overrides)?, most(overrides)?, 1).map(drop)
-}
-
-fn exit_class(found: &Capacity) -> ExitClass {
-    let has_data = found.curve.iter().any(|step| step.failed.is_some_and(|share| share < 1.0));
-    match found.holds {
-        _ if found.interrupted => ExitClass::Interrupted,
-        Some(_) => ExitClass::Success,
-        None if has_data && found.fails.is_some() => ExitClass::ThresholdFailed,
-        None => ExitClass::NoData,
-    }
 }
 
 /// The plan with the goals that were asked for, else its own thresholds; and, unless it has them,
@@ -284,6 +284,7 @@ fn nothing_yet(plan: &Plan, wish: &Wish, nofile: u64) -> Capacity {
         fails: None,
         settled: false,
         interrupted: false,
+        verdict: Verdict::default(),
         curve: Vec::new(),
     }
 }
@@ -293,6 +294,7 @@ mod tests {
     use super::*;
     use crate::plan::overrides::overrides;
     use crate::plan::resolve;
+    use std::sync::Arc;
 
     fn given() -> Overrides {
         Overrides::default()
@@ -324,7 +326,7 @@ mod tests {
     #[test]
     fn goals_that_nothing_can_meet_are_refused() {
         let mut plain = plan("load");
-        plain.mix.kinds.retain(|kind| !kind.stream);
+        Arc::make_mut(&mut plain.mix).kinds.retain(|kind| !kind.stream);
         let asked = overrides! { slo: [Given::flag("slo", "ttft p(95)<1s")] };
         let error = with_goals(plain.clone(), &asked).unwrap_err().to_string();
         assert!(error.contains("which only streamed requests have"), "{error}");

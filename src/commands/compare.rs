@@ -42,16 +42,12 @@ pub(super) fn run(
         (options.noise, options.noise_machine) = (noise.spreads, noise.fingerprint);
     }
     let comparison = compare(&base, &head, &options)?;
-    let compared = Compared { base: &base, head: &head, comparison: &comparison };
-    let page = terminal(&compared);
-    output::print(&page, taken.as_ref(), out, err)?;
+    let fail_on_inconclusive = args.fail_on_inconclusive;
+    let compared = Compared { base: &base, head: &head, comparison: &comparison, fail_on_inconclusive };
+    let style = output::style(taken.as_ref(), args.no_color || environment.forbids_color().is_some());
+    output::print(&terminal(&compared, style), taken.as_ref(), out, err)?;
     write(&compared, outputs.each_ref().map(Option::as_ref), (out, err))?;
-    let undecided = args.fail_on_inconclusive && comparison.inconclusive() > 0;
-    let class = match (comparison.failed() > 0 || undecided, comparison.unjudged() > 0) {
-        (true, _) => ExitClass::ThresholdFailed,
-        (false, true) => ExitClass::Incomplete,
-        (false, false) => ExitClass::Success,
-    };
+    let class = compared.exit();
     if args.github.as_deref() == Some("auto") {
         let told = notify_ci::github_actions(
             environment,

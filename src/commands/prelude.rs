@@ -2,8 +2,10 @@
 
 use super::error::CommandError;
 use super::{output, show_config};
+use crate::document::{ENDED_EARLY, Reason, ReasonKind};
+use crate::exit::ExitClass;
 use crate::plan::{FoundServer, Plan, PlanError, Presentation, Resolved};
-use crate::trial::{self, Setup};
+use crate::trial::{self, Setup, TrialError};
 use std::io::Write;
 
 /// Makes sure that the results of a test can be written. None when something was shown instead, as
@@ -38,6 +40,17 @@ pub(super) fn at_target(
             Ok(again(found)?.plan)
         }
     }
+}
+
+/// Why a sweep ends before its last step: what was measured before is kept. Errors that no step can
+/// have, but those of a test that cannot begin, are given back.
+pub(super) fn ended(error: TrialError) -> Result<Reason, TrialError> {
+    let kind = match error.exit_class() {
+        ExitClass::Internal => ReasonKind::Internal,
+        ExitClass::NoData => ReasonKind::NoData,
+        _ => return Err(error),
+    };
+    Ok(Reason::new(kind, ENDED_EARLY, error.to_string()))
 }
 
 /// Lines for whoever watches a command of many runs.

@@ -4,13 +4,14 @@ use super::error::CommandError;
 use super::prelude::{self, Watcher};
 use super::{input, output};
 use crate::document::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
+use crate::document::{TargetServer, Verdict};
 use crate::exit::ExitClass;
 use crate::host;
 use crate::load::Shape;
 use crate::metrics::{Counter, Rate, Trend, hints};
 use crate::plan::{Given, Mix, Overrides, Plan, PlanError, Purpose, Spec, Tuning, resolve_for};
 use crate::report;
-use crate::trial::{self, Ready, Setup, SweepStep, provenance};
+use crate::trial::{self, Ready, Setup, SweepStep, TrialError, provenance};
 use crate::units::{Nanos, plural};
 use std::io::Write;
 use std::path::Path;
@@ -83,25 +84,33 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
     })?;
     let mut found = nothing_yet(&plan, &sweep, setup.nofile);
     let mut answers = presentation.debug_response;
+    let mut ended = None;
     for &threads in &sweep.servers {
         let (plan, shared_cores) = divided(&plan, threads, cores);
-        let ready = trial::prepare(plan, &setup, &mut |line| watcher.say(line))?;
-        // Before the test, so only of the first server.
-        ready.show_answers(std::mem::take(&mut answers), watcher.err)?;
-        sweep.measure(ready, (threads, shared_cores), &mut found, &mut watcher)?;
+        let measured = match trial::prepare(plan, &setup, &mut |line| watcher.say(line)) {
+            Ok(ready) => {
+                // Before the test, so only of the first server.
+                ready.show_answers(std::mem::take(&mut answers), watcher.err)?;
+                sweep.measure(ready, (threads, shared_cores), &mut found, &mut watcher)
+            }
+            Err(error) if found.is_empty() => return Err(error.into()),
+            Err(error) => Err(error),
+        };
         if setup.stop.is_signalled() {
+            break;
+        }
+        if let Err(error) = measured {
+            watcher.say(&format!("error: {error}"));
+            ended = Some(prelude::ended(error)?);
             break;
         }
     }
     found.interrupted = setup.stop.is_signalled();
+    found.judge(ended);
     output::print(&report::throughput::text(&found), output::on_stdout(&presentation).as_ref(), out, err)?;
     let page = || report::html::of_throughput(&found);
     output::write_json_and_page(&presentation, &|| found.to_json(), &page, (out, err), &setup.stop)?;
-    Ok(match () {
-        () if found.interrupted => ExitClass::Interrupted,
-        () if !found.has_data() => ExitClass::NoData,
-        () => ExitClass::Success,
-    })
+    Ok(found.verdict.exit())
 }
 
 /// Reads all that this command reads of its flags.
@@ -116,14 +125,29 @@ pub(super) fn read_all(overrides: &Overrides) -> Result<(), PlanError> {
 }
 
 impl Sweep {
-    /// One server: warmed up, swept, left.
+    /// One server: warmed up, swept, left. An error keeps what was measured before it.
     fn measure(
         &self,
         mut ready: Ready,
+        which: (Option<u32>, bool),
+        found: &mut Throughput,
+        watcher: &mut Watcher<'_>,
+    ) -> Result<(), TrialError> {
+        let measured = self.steps(&mut ready, which, found, watcher);
+        let redactor = ready.plan().redactor();
+        found.target = redactor.own(&ready.plan().target.url);
+        found.server = ready.target();
+        found.server.redact(&redactor);
+        measured
+    }
+
+    fn steps(
+        &self,
+        ready: &mut Ready,
         (threads, shared_cores): (Option<u32>, bool),
         found: &mut Throughput,
         watcher: &mut Watcher<'_>,
-    ) -> Result<(), CommandError> {
+    ) -> Result<(), TrialError> {
         let name = match threads {
             None => "running server".to_owned(),
             Some(n) => plural(n, "worker thread"),
@@ -150,10 +174,6 @@ impl Sweep {
                 }
             }
         }
-        let redactor = ready.plan().redactor();
-        found.target = redactor.own(&ready.plan().target.url);
-        found.server = ready.target();
-        found.server.redact(&redactor);
         Ok(())
     }
 }
@@ -179,7 +199,7 @@ fn divided(plan: &Plan, threads: Option<u32>, cores: usize) -> (Plan, bool) {
 fn step_plan(plan: &Plan, mode: Mode, concurrency: u32, duration: Nanos) -> Plan {
     let kinds = plan.mix.kinds.iter().filter(|kind| kind.stream == (mode == Mode::Streamed));
     Plan {
-        mix: Mix { kinds: kinds.cloned().collect() },
+        mix: Mix { kinds: kinds.cloned().collect() }.into(),
         shape: Shape::ConstantVus { vus: concurrency, duration },
         ..plan.clone()
     }
@@ -209,11 +229,12 @@ fn nothing_yet(plan: &Plan, sweep: &Sweep, nofile: u64) -> Throughput {
         build: provenance::build(),
         environment: provenance::environment(0, &[], &[], nofile),
         target: plan.redactor().own(&plan.target.url),
-        server: crate::document::TargetServer::default(),
+        server: TargetServer::default(),
         same_machine: plan.target.is_this_machine(),
         warmup_s: sweep.warmup.as_secs_f64(),
         step_s: sweep.duration.as_secs_f64(),
         interrupted: false,
+        verdict: Verdict::default(),
         plain: Vec::new(),
         streamed: Vec::new(),
     }

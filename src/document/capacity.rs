@@ -1,6 +1,6 @@
 //! What a server can carry, with the whole curve.
 
-use super::{Build, Environment, Quantiles, TargetServer, Validity, json};
+use super::{Build, Environment, Quantiles, Reason, SweepFacts, TargetServer, Validity, Verdict, json};
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the format.
@@ -35,6 +35,9 @@ pub struct Capacity {
     pub settled: bool,
     /// Whether a signal ended it.
     pub interrupted: bool,
+    /// What it comes to.
+    #[serde(flatten)]
+    pub verdict: Verdict,
     /// Every step, in the order measured.
     pub curve: Vec<Step>,
 }
@@ -105,6 +108,19 @@ impl Capacity {
     /// As JSON for files: keys sorted, indented, with a newline at the end.
     pub fn to_json(&self) -> String {
         json::pretty(self)
+    }
+
+    /// Judges it: it passes if there is a load at which the goals held. `ended` says why the search
+    /// ended early, if it was no signal.
+    pub(crate) fn judge(&mut self, ended: Option<Reason>) {
+        let has_data = self.curve.iter().any(|step| step.failed.is_some_and(|share| share < 1.0));
+        let by = self.by;
+        let missed = self.fails.filter(|_| self.holds.is_none());
+        let missed = missed.map(|fails| format!("the goals do not hold even at {}", by.shown(fails.load)));
+        let (server, interrupted) = (&self.server, self.interrupted);
+        // Without a limit on either side nothing was decided: that is no data.
+        let has_data = has_data && (self.holds.is_some() || self.fails.is_some());
+        self.verdict = Verdict::of_sweep(SweepFacts { server, ended, interrupted, has_data, missed });
     }
 
     /// The loads at which this tool was the bottleneck.

@@ -2,8 +2,9 @@
 
 use super::json as document_json;
 use super::read::{FieldError, three, wrong};
-use super::{Conclusion, Document, Validity, stability, summary};
+use super::{Conclusion, Document, Reason, ReasonKind, Validity, stability, summary};
 use crate::compare::{Change, Comparison, Measure, Row, Run, Second, Unit, Verdict};
+use crate::exit::ExitClass;
 use crate::metrics::Buckets;
 use crate::units::rounded;
 use serde_json::{Value, json};
@@ -22,6 +23,8 @@ pub struct Compared<'a> {
     pub head: &'a [Run],
     /// What came of it.
     pub comparison: &'a Comparison,
+    /// Whether a gate of which the runs cannot say fails the comparison.
+    pub fail_on_inconclusive: bool,
 }
 
 impl Compared<'_> {
@@ -38,6 +41,28 @@ impl Compared<'_> {
         }
     }
 
+    /// With which class of exit codes the comparison ends.
+    pub(crate) fn exit(&self) -> ExitClass {
+        let c = self.comparison;
+        match (c.failed() > 0 || (self.fail_on_inconclusive && c.inconclusive() > 0), c.unjudged() > 0) {
+            (true, _) => ExitClass::ThresholdFailed,
+            (false, true) => ExitClass::Incomplete,
+            (false, false) => ExitClass::Success,
+        }
+    }
+
+    /// Everything that keeps the comparison from passing: the gates that failed first.
+    fn reasons(&self) -> Vec<Reason> {
+        let c = self.comparison;
+        let of = |kind, verdict: Verdict, counts: bool| {
+            let rows = c.gates().filter(move |row| counts && row.verdict == verdict);
+            rows.map(move |row| gate_reason(kind, row))
+        };
+        let regressed = of(ReasonKind::Threshold, Verdict::Regressed, !c.indicative);
+        let undecided = of(ReasonKind::Threshold, Verdict::Inconclusive, self.fail_on_inconclusive);
+        regressed.chain(undecided).chain(of(ReasonKind::NoData, Verdict::NoValue, true)).collect()
+    }
+
     /// As JSON for files: keys sorted, indented, with a newline at the end.
     pub fn to_json(&self) -> String {
         let run = |run: &Run| json!({ "file": run.file, "id": run.id, "server": run.server });
@@ -45,6 +70,8 @@ impl Compared<'_> {
         document_json::pretty(&json!({
             "schema": COMPARE_SCHEMA,
             "verdict": self.word(),
+            "exit_code": self.exit().code(),
+            "reasons": self.reasons(),
             "method": c.method.name(),
             "confidence": rounded(c.confidence),
             "indicative": c.indicative,
@@ -58,6 +85,18 @@ impl Compared<'_> {
             "warnings": c.warnings,
         }))
     }
+}
+
+/// Why a gate keeps the comparison from passing.
+fn gate_reason(kind: ReasonKind, row: &Row) -> Reason {
+    let name = row.gate.as_ref().map_or_else(|| row.measure.to_string(), |gate| gate.expression.clone());
+    let change = row.change.as_ref().map(|c| {
+        let [effect, low, high] = [c.effect, c.low, c.high].map(|n| n * 100.0);
+        let unit = if row.measure.unit() == Unit::Share { "percentage points" } else { "%" };
+        format!("{effect:+.2} {unit} (from {low:+.2} to {high:+.2})")
+    });
+    let parts = [Some(row.verdict.name().to_owned()), change, row.note.clone()];
+    Reason::new(kind, &name, parts.into_iter().flatten().collect::<Vec<_>>().join(": "))
 }
 
 fn row_json(row: &Row) -> Value {

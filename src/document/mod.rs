@@ -59,6 +59,7 @@ pub use read::{FieldError, summary};
 pub use stability::{Memory, ServerUse};
 pub use stages::{Outside, Stage};
 pub use verdict::{Conclusion, Reason, ReasonKind, Strictness, Verdict};
+pub(crate) use verdict::{ENDED_EARLY, SweepFacts};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -333,6 +333,7 @@ fn server(spec: &Spec) -> Value {
 mod tests {
     use super::*;
     use crate::document::tests::plan;
+    use std::sync::Arc;
 
     fn hash_of(change: impl Fn(&mut Plan)) -> Value {
         let mut plan = plan();
@@ -364,15 +365,20 @@ mod tests {
             hash_of(|p| p.shape = Shape::ConstantVus { vus: 3, duration: Nanos::from_secs(1) }),
             hash_of(|p| p.think_time.max = Nanos::from_secs(9)),
             hash_of(|p| p.graceful_stop = Nanos::ZERO),
-            hash_of(|p| p.mix.kinds[0].weight += 1),
-            hash_of(|p| p.mix.kinds[0].prompt = Prompt::texts(vec!["more".to_owned()])),
-            hash_of(|p| p.mix.kinds[0].prompt.source = PromptSource::Words(Tokens::fixed(12))),
-            hash_of(|p| p.mix.kinds[0].max_tokens = None),
-            hash_of(|p| p.mix.kinds[0].timeouts.total = Nanos::from_secs(1)),
+            hash_of(|p| Arc::make_mut(&mut p.mix).kinds[0].weight += 1),
+            hash_of(|p| Arc::make_mut(&mut p.mix).kinds[0].prompt = Prompt::texts(vec!["more".to_owned()])),
+            hash_of(|p| Arc::make_mut(&mut p.mix).kinds[0].prompt.source = PromptSource::Words(Tokens::fixed(12))),
+            hash_of(|p| Arc::make_mut(&mut p.mix).kinds[0].max_tokens = None),
+            hash_of(|p| Arc::make_mut(&mut p.mix).kinds[0].timeouts.total = Nanos::from_secs(1)),
             hash_of(|p| p.headers.push(("x-more".to_owned(), String::new()))),
             hash_of(|p| p.thresholds.clear()),
-            hash_of(|p| p.mix.kinds[0].behaviors.cancel = Some(Leave { after: After::Tokens(3), share: 1.0 })),
-            hash_of(|p| p.mix.kinds[0].behaviors.drop = Some(Leave { after: After::Tokens(3), share: 1.0 })),
+            hash_of(|p| {
+                Arc::make_mut(&mut p.mix).kinds[0].behaviors.cancel =
+                    Some(Leave { after: After::Tokens(3), share: 1.0 });
+            }),
+            hash_of(|p| {
+                Arc::make_mut(&mut p.mix).kinds[0].behaviors.drop = Some(Leave { after: After::Tokens(3), share: 1.0 });
+            }),
         ];
         let all = hashes.len();
         hashes.sort_by_key(ToString::to_string);

@@ -55,7 +55,7 @@ pub(crate) fn plan() -> Plan {
         },
         think_time: ThinkTime { min: Nanos::from_millis(100), max: Nanos::from_millis(300) },
         graceful_stop: Nanos::from_secs(30),
-        mix: Mix { kinds: vec![kind("chat-stream", true), kind("chat", false)] },
+        mix: Mix { kinds: vec![kind("chat-stream", true), kind("chat", false)] }.into(),
         thresholds: vec![
             rule("http_req_failed", None, Aggregation::Rate, "rate<0.05"),
             rule("http_req_duration", None, Aggregation::P(95.0), "p(95)<3000"),

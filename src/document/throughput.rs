@@ -1,6 +1,6 @@
 //! What a server can do at most, with every step.
 
-use super::{Build, Environment, Hint, Quantiles, TargetServer, json};
+use super::{Build, Environment, Hint, Quantiles, Reason, SweepFacts, TargetServer, Verdict, json};
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the format.
@@ -29,6 +29,9 @@ pub struct Throughput {
     pub step_s: f64,
     /// Whether a signal ended it.
     pub interrupted: bool,
+    /// What it comes to.
+    #[serde(flatten)]
+    pub verdict: Verdict,
     /// Every step with answers in one piece, in the order measured.
     pub plain: Vec<Step>,
     /// Every step with streamed answers.
@@ -114,6 +117,18 @@ impl Throughput {
             counting.max_by(|a, b| a.rate(mode).total_cmp(&b.rate(mode)))
         };
         workers.into_iter().map(|w| (w, best(w))).collect()
+    }
+
+    /// Judges it: it passes if any request succeeded. `ended` says why the sweep ended early, if
+    /// it was no signal.
+    pub(crate) fn judge(&mut self, ended: Option<Reason>) {
+        let (server, interrupted, has_data) = (&self.server, self.interrupted, self.has_data());
+        self.verdict = Verdict::of_sweep(SweepFacts { server, ended, interrupted, has_data, missed: None });
+    }
+
+    /// Whether no step was measured.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.plain.is_empty() && self.streamed.is_empty()
     }
 
     /// Whether any request succeeded.

@@ -1,7 +1,7 @@
 //! What a run comes to: one value, made once, that the exit code and every output are made from.
 
 use super::endpoints::count;
-use super::{Counter, Document, Endpoint, EndpointVerdict, Judged, Judgement, Measured, Rate, Validity};
+use super::{Counter, Document, Endpoint, EndpointVerdict, Judged, Judgement, Measured, Rate, TargetServer, Validity};
 use crate::exit::ExitClass;
 use crate::units::plural;
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,9 @@ pub enum ReasonKind {
     InvalidClient,
 }
 
+/// The name of a reason that ended a run or a sweep before its plan.
+pub(crate) const ENDED_EARLY: &str = "ended early";
+
 /// What a document does not say of itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Strictness<'a> {
@@ -84,7 +87,35 @@ pub struct Strictness<'a> {
     pub defects: &'a [String],
 }
 
+/// What a sweep says of itself.
+#[derive(Debug, Clone)]
+pub(crate) struct SweepFacts<'a> {
+    /// The server that it was of.
+    pub(crate) server: &'a TargetServer,
+    /// Why it ended before its last step, if neither a signal nor the server ended it.
+    pub(crate) ended: Option<Reason>,
+    /// A signal ended it.
+    pub(crate) interrupted: bool,
+    /// At least one request succeeded.
+    pub(crate) has_data: bool,
+    /// Why nothing was found.
+    pub(crate) missed: Option<String>,
+}
+
 impl Conclusion {
+    /// What the decisive reason comes to.
+    fn of(reason: Option<&Reason>) -> Option<Self> {
+        Some(match reason?.kind {
+            ReasonKind::Internal => Self::Internal,
+            // What an interrupted run measured is partial, whatever it says.
+            ReasonKind::Interrupted => Self::Interrupted,
+            ReasonKind::ServerDied => Self::ServerDied,
+            ReasonKind::NoData => Self::NoData,
+            ReasonKind::Abort | ReasonKind::Threshold | ReasonKind::Endpoint => Self::Fail,
+            ReasonKind::InvalidClient => Self::Invalid,
+        })
+    }
+
     /// The exit code's class.
     pub const fn exit(self) -> ExitClass {
         match self {
@@ -117,30 +148,46 @@ impl Verdict {
             .map(|defect| Reason::new(ReasonKind::Internal, "internal error", defect.clone()))
             .collect();
         reasons.extend(interrupted(document));
-        reasons.extend(server_died(document));
+        reasons.extend(server_died(&document.target.server));
         reasons.extend(no_data(document));
         reasons.extend(aborted(document));
         reasons.extend(document.thresholds.iter().filter_map(Reason::of_threshold));
         reasons.extend(document.endpoints.iter().filter_map(Reason::of_endpoint));
         reasons.extend(invalid(document).filter(|_| strictness.fail_on_invalid));
-        let conclusion = match reasons.first().map(|reason| reason.kind) {
-            None if document.is_partial() => Conclusion::Partial,
-            None if document.is_shard() => Conclusion::Shard,
-            None => Conclusion::Pass,
-            Some(ReasonKind::Internal) => Conclusion::Internal,
-            // What an interrupted run measured is partial, whatever it says.
-            Some(ReasonKind::Interrupted) => Conclusion::Interrupted,
-            Some(ReasonKind::ServerDied) => Conclusion::ServerDied,
-            Some(ReasonKind::NoData) => Conclusion::NoData,
-            Some(ReasonKind::Abort | ReasonKind::Threshold | ReasonKind::Endpoint) => Conclusion::Fail,
-            Some(ReasonKind::InvalidClient) => Conclusion::Invalid,
-        };
+        let conclusion = Conclusion::of(reasons.first()).unwrap_or(match () {
+            () if document.is_partial() => Conclusion::Partial,
+            () if document.is_shard() => Conclusion::Shard,
+            () => Conclusion::Pass,
+        });
         Self::new(conclusion, reasons)
+    }
+
+    /// Judges a sweep: many runs against one server. `missed` says why nothing was found, of a
+    /// sweep that looks for something.
+    pub(crate) fn of_sweep(sweep: SweepFacts<'_>) -> Self {
+        let SweepFacts { server, ended, interrupted, has_data, missed } = sweep;
+        // How it ended is said better by the server's own facts.
+        let ended = ended.filter(|_| server.died.is_none());
+        let stopped = "stopped by a signal: steps are missing".to_owned();
+        let interrupted = interrupted.then(|| Reason::new(ReasonKind::Interrupted, "interrupted", stopped));
+        let no_data = (!has_data).then(|| Reason::new(ReasonKind::NoData, "no data", "no step had data".to_owned()));
+        let missed = missed.filter(|_| has_data).map(|text| Reason::new(ReasonKind::Threshold, "goals", text));
+        let reasons = [ended, interrupted, server_died(server), no_data, missed];
+        let reasons: Vec<Reason> = reasons.into_iter().flatten().collect();
+        Self::new(Conclusion::of(reasons.first()).unwrap_or(Conclusion::Pass), reasons)
     }
 
     /// With which class of exit codes the run ends.
     pub const fn exit(&self) -> ExitClass {
         self.conclusion.exit()
+    }
+
+    /// Why a sweep ended before its last step, if it did.
+    pub(crate) fn ended_early(&self) -> Option<&str> {
+        let first = self.reasons.first()?;
+        let is_end = matches!(first.kind, ReasonKind::Internal | ReasonKind::Interrupted | ReasonKind::ServerDied)
+            || first.name == ENDED_EARLY;
+        is_end.then_some(first.text.as_str())
     }
 
     /// What this tool got wrong.
@@ -187,7 +234,7 @@ fn held(all: usize) -> String {
 }
 
 impl Reason {
-    fn new(kind: ReasonKind, name: &str, text: String) -> Self {
+    pub(crate) fn new(kind: ReasonKind, name: &str, text: String) -> Self {
         Self { kind, name: name.to_owned(), text }
     }
 
@@ -231,8 +278,8 @@ fn interrupted(document: &Document) -> Option<Reason> {
     document.run.interrupted.then(|| Reason::new(ReasonKind::Interrupted, "interrupted", text))
 }
 
-fn server_died(document: &Document) -> Option<Reason> {
-    let status = document.target.server.died.as_ref()?;
+fn server_died(server: &TargetServer) -> Option<Reason> {
+    let status = server.died.as_ref()?;
     Some(Reason::new(ReasonKind::ServerDied, "server died", format!("the server ended by itself ({status})")))
 }
 
@@ -257,7 +304,7 @@ fn no_data(document: &Document) -> Option<Reason> {
 fn aborted(document: &Document) -> Option<Reason> {
     let ended_otherwise = document.run.interrupted || document.target.server.died.is_some();
     let reason = document.run.stop_reason.as_ref().filter(|_| !ended_otherwise)?;
-    Some(Reason::new(ReasonKind::Abort, "ended early", format!("the run was ended early: {reason}")))
+    Some(Reason::new(ReasonKind::Abort, ENDED_EARLY, format!("the run was ended early: {reason}")))
 }
 
 fn invalid(document: &Document) -> Option<Reason> {

@@ -37,8 +37,10 @@ fn write(found: &Capacity, text: &mut String) -> std::fmt::Result {
             writeln!(text, "  {line}")?;
         }
     }
-    if found.interrupted {
-        writeln!(text, "  stopped by a signal: the search did not come to its end")?;
+    if let Some(why) = early(found) {
+        for line in human::wrapped(&why, 76) {
+            writeln!(text, "  {line}")?;
+        }
     }
     Ok(())
 }
@@ -109,8 +111,10 @@ pub(crate) fn view(found: &Capacity) -> View {
         column("failed", 8),
         column("goodput", 9),
     ];
-    let (tone, word, said) = match (found.interrupted, found.holds, found.fails) {
-        (true, ..) => (Tone::Warning, "INTERRUPTED", "interrupted"),
+    let is_early = found.verdict.ended_early().is_some();
+    let (tone, word, said) = match (found.interrupted || is_early, found.holds, found.fails) {
+        (true, ..) if found.interrupted => (Tone::Warning, "INTERRUPTED", "interrupted"),
+        (true, ..) => (Tone::Bad, "FAIL ✗", "ended early"),
         (false, Some(_), Some(_)) if found.settled => (Tone::Good, "FOUND", "a limit was found"),
         (false, Some(_), None) if found.settled => (Tone::Good, "HELD", "the goals hold at every load"),
         (false, Some(_), _) => (Tone::Warning, "UNSETTLED", "the search did not settle"),
@@ -125,6 +129,7 @@ pub(crate) fn view(found: &Capacity) -> View {
         fact("goals", found.goals.join("; ")),
     ];
     head.extend(why_not(found).map(|why| Block::Remark(Remark::new(Tone::Bad, 1, why))));
+    head.extend(early(found).map(|why| Block::Remark(Remark::new(Tone::Bad, 1, why))));
     if found.bottlenecks().next().is_some() {
         head.push(Block::Remark(Remark::new(Tone::Warning, 1, BOTTLENECK)));
     }
@@ -181,6 +186,12 @@ fn sentence(found: &Capacity) -> String {
     }
 }
 
+/// Why the search did not come to its end, if it did not.
+fn early(found: &Capacity) -> Option<String> {
+    let why = found.verdict.ended_early()?;
+    Some(format!("the search did not come to its end: {why}"))
+}
+
 /// What broke at the lowest load that failed.
 fn why_not(found: &Capacity) -> Option<String> {
     let fails = found.fails?;
@@ -191,7 +202,7 @@ fn why_not(found: &Capacity) -> Option<String> {
 mod tests {
     use super::*;
     use crate::document::capacity::CAPACITY_SCHEMA;
-    use crate::document::{Build, Environment, TargetServer, Validity};
+    use crate::document::{Build, Environment, TargetServer, Validity, Verdict};
 
     fn step(load: f64, held: bool) -> Step {
         let q = |ms| Some(Quantiles { p50: ms, p95: ms * 2.0, p99: ms * 3.0 });
@@ -229,6 +240,7 @@ mod tests {
             fails,
             settled: true,
             interrupted: false,
+            verdict: Verdict::default(),
             curve,
         }
     }

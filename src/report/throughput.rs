@@ -123,8 +123,10 @@ fn cells(mode: Mode, rows: &[(Option<u32>, Option<&Step>)]) -> Vec<[String; 9]> 
 pub(crate) fn view(found: &Throughput) -> View {
     let modes = [Mode::Plain, Mode::Streamed];
     let best: Vec<String> = modes.into_iter().filter_map(|mode| best(found, mode, &found.rows(mode))).collect();
-    let (tone, word, said) = match (found.interrupted, best.is_empty()) {
-        (true, _) => (Tone::Warning, "INTERRUPTED", "interrupted"),
+    let is_early = found.verdict.ended_early().is_some();
+    let (tone, word, said) = match (found.interrupted || is_early, best.is_empty()) {
+        (true, _) if found.interrupted => (Tone::Warning, "INTERRUPTED", "interrupted"),
+        (true, _) => (Tone::Bad, "FAIL ✗", "ended early"),
         (false, true) => (Tone::Bad, "NONE", "no step kept to the limits"),
         (false, false) => (Tone::Good, "MEASURED", "measured"),
     };
@@ -215,8 +217,8 @@ fn caveats(found: &Throughput) -> Vec<String> {
         }
     }
     caveats.extend(hints.iter().map(|hint| format!("{}: {}.", hint.name, hint.text)));
-    if found.interrupted {
-        caveats.push("Stopped by a signal: what is missing was not measured.".to_owned());
+    if let Some(why) = found.verdict.ended_early() {
+        caveats.push(format!("What is missing was not measured: {why}."));
     }
     caveats
 }
@@ -225,7 +227,7 @@ fn caveats(found: &Throughput) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::document::throughput::THROUGHPUT_SCHEMA;
-    use crate::document::{Build, Environment, TargetServer};
+    use crate::document::{Build, Environment, TargetServer, Verdict};
 
     fn step(workers: Option<u32>, concurrency: u32, rate: f64, p99: f64) -> Step {
         Step {
@@ -262,6 +264,7 @@ mod tests {
             warmup_s: 5.0,
             step_s: 30.0,
             interrupted: false,
+            verdict: Verdict::default(),
             plain,
             streamed,
         }
@@ -309,13 +312,14 @@ mod tests {
 
     #[test]
     fn what_kept_to_no_limit_is_said() {
-        let found = Throughput { interrupted: true, ..found(vec![step(Some(1), 16, 100.0, 70.0)], Vec::new()) };
+        let mut found = Throughput { interrupted: true, ..found(vec![step(Some(1), 16, 100.0, 70.0)], Vec::new()) };
+        found.judge(None);
         let text = text(&found);
         assert!(
             text.contains("|       1 |    none |        - |") && text.contains("**No step kept to the limits.**"),
             "{text}"
         );
-        assert!(text.contains("Stopped by a signal") && found.has_data(), "{text}");
+        assert!(text.contains("not measured: stopped by a signal") && found.has_data(), "{text}");
         let none = Step { failed: Some(1.0), ..step(None, 1, 0.0, 0.0) };
         assert!(!Throughput { plain: vec![none], ..found }.has_data());
     }

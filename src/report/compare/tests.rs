@@ -4,6 +4,7 @@ use crate::document::Document;
 use crate::document::comparison::run;
 use crate::document::noise::{noise_from_json, noise_json};
 use crate::document::tests::all_sorts;
+use crate::report::terminal::Style;
 use serde_json::Value;
 
 /// A run of the same test, so many percent slower.
@@ -34,6 +35,11 @@ fn regressed() -> (Vec<Run>, Vec<Run>, Comparison) {
     (base, head, comparison)
 }
 
+/// As a terminal of 80 columns has it.
+fn page(compared: &Compared<'_>) -> String {
+    terminal(compared, Style { color: false, width: 80 })
+}
+
 fn schema_errors(schema: &str, text: &str) -> Vec<String> {
     let schema: Value = serde_json::from_str(schema).expect("JSON");
     assert!(jsonschema::meta::is_valid(&schema));
@@ -45,7 +51,11 @@ fn schema_errors(schema: &str, text: &str) -> Vec<String> {
 #[test]
 fn json_is_valid_by_its_schema() {
     for (base, head, comparison) in [regressed(), comparison(3, &[]), comparison(1, &["ttft.p50>5%"])] {
-        let text = Compared { base: &base, head: &head, comparison: &comparison }.to_json();
+        let text =
+            Compared { base: &base, head: &head, comparison: &comparison, fail_on_inconclusive: false }.to_json();
+        let value: Value = serde_json::from_str(&text).expect("JSON");
+        let passes = value["exit_code"] == 0;
+        assert_eq!(value["reasons"].as_array().map(Vec::is_empty), Some(passes), "{value}");
         let errors = |text: &str| schema_errors(include_str!("../../document/schema/compare-1.schema.json"), text);
         assert_eq!(errors(&text), Vec::<String>::new());
         assert_ne!(errors(&text.replace("\"method\"", "\"mehtod\"")), Vec::<String>::new());
@@ -57,18 +67,18 @@ fn json_is_valid_by_its_schema() {
 fn the_table_fits_eighty_columns_and_says_the_verdict_first() {
     for (base, head, comparison) in [regressed(), comparison(3, &["http_req_duration{request:chat-stream}.p50>5%&3ms"])]
     {
-        let text = terminal(&Compared { base: &base, head: &head, comparison: &comparison });
+        let text = page(&Compared { base: &base, head: &head, comparison: &comparison, fail_on_inconclusive: false });
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
     let (base, head, comparison) = regressed();
-    let text = terminal(&Compared { base: &base, head: &head, comparison: &comparison });
-    assert!(text.starts_with("REGRESSED  1 of 2 gates failed (5 + 5 runs)\n"), "{text}");
+    let text = page(&Compared { base: &base, head: &head, comparison: &comparison, fail_on_inconclusive: false });
+    assert!(text.starts_with("REGRESSED  compare: 1 of 2 gates failed (5 + 5 runs)\n"), "{text}");
     assert!(text.contains("✗ http_req_duration.p50>5%"), "{text}");
-    assert!(text.contains("+20.0% +15.0% … +25.0% regressed"), "{text}");
+    assert!(text.contains("+20.0% +15.0% … +25.0%    regressed"), "{text}");
     let mut scattered = comparison.clone();
     scattered.rows[0].change = scattered.rows[0].change.map(|c| Change { detectable: Some(0.12), ..c });
-    let text = terminal(&Compared { base: &base, head: &head, comparison: &scattered });
-    assert!(text.contains("note:     smallest change detectable with 50 % power at 5+5"), "{text}");
+    let text = page(&Compared { base: &base, head: &head, comparison: &scattered, fail_on_inconclusive: false });
+    assert!(text.contains("- smallest change detectable with 50 % power at 5+5"), "{text}");
     assert!(text.contains("http_req_duration.p50 12.0%"), "{text}");
 }
 
@@ -95,14 +105,14 @@ fn changes_of_any_size_are_readable() {
 fn a_long_name_has_a_line_of_its_own() {
     let gate = "http_req_duration{request:chat-stream}.p50>5%&3ms";
     let (base, head, comparison) = comparison(3, &[gate]);
-    let text = terminal(&Compared { base: &base, head: &head, comparison: &comparison });
+    let text = page(&Compared { base: &base, head: &head, comparison: &comparison, fail_on_inconclusive: false });
     assert!(text.contains(&format!("{gate}\n                          ")), "{text}");
 }
 
 #[test]
 fn markdown_has_its_marker_and_folds_what_is_no_gate() {
     let (base, head, comparison) = regressed();
-    let text = markdown(&Compared { base: &base, head: &head, comparison: &comparison });
+    let text = markdown(&Compared { base: &base, head: &head, comparison: &comparison, fail_on_inconclusive: false });
     assert!(text.starts_with("<!-- llmsim-blast:compare -->\n### ❌"), "{text}");
     assert!(text.contains("| `http_req_duration.p50>5%` |") && text.contains("| **regressed** |"), "{text}");
     let (above, below) = text.split_once("<details>").expect("folded");
@@ -112,7 +122,7 @@ fn markdown_has_its_marker_and_folds_what_is_no_gate() {
 #[test]
 fn gates_are_test_cases() {
     let (base, head, comparison) = regressed();
-    let compared = Compared { base: &base, head: &head, comparison: &comparison };
+    let compared = Compared { base: &base, head: &head, comparison: &comparison, fail_on_inconclusive: false };
     let cases = cases(&compared);
     assert_eq!(cases.len(), 2);
     assert_eq!(cases[0].outcome, Outcome::Failed("regressed: +20.0%, from +15.0% to +25.0%".to_owned()));
@@ -125,9 +135,9 @@ fn a_gate_that_is_not_judged_has_not_held() {
     let (base, head, mut comparison) = comparison(5, &["http_req_duration.p50>5%", "error_rate>0.5pp"]);
     (comparison.rows[0].verdict, comparison.rows[0].change) = (Verdict::NoValue, None);
     comparison.rows[0].note = Some("hh0: 19 samples, and 20 are needed".to_owned());
-    let compared = Compared { base: &base, head: &head, comparison: &comparison };
-    let text = terminal(&compared);
-    assert!(text.starts_with("INCOMPLETE  1 of 2 gates could not be judged (5 + 5 runs)\n"), "{text}");
+    let compared = Compared { base: &base, head: &head, comparison: &comparison, fail_on_inconclusive: false };
+    let text = page(&compared);
+    assert!(text.starts_with("INCOMPLETE  compare: 1 of 2 gates could not be judged (5 + 5 runs)\n"), "{text}");
     assert!(text.contains("http_req_duration.p50: hh0: 19 samples, and 20 are needed"), "{text}");
     assert!(markdown(&compared).contains("### ❔ llmsim-blast compare: incomplete"));
     assert_eq!(
@@ -142,12 +152,12 @@ fn a_gate_that_is_not_judged_has_not_held() {
 #[test]
 fn a_single_pair_is_indicative() {
     let (base, head, comparison) = comparison(1, &["throughput<-5%"]);
-    let text = terminal(&Compared { base: &base, head: &head, comparison: &comparison });
-    assert!(text.starts_with("INDICATIVE  one run a side proves nothing"), "{text}");
+    let text = page(&Compared { base: &base, head: &head, comparison: &comparison, fail_on_inconclusive: false });
+    assert!(text.starts_with("INDICATIVE  compare: one run a side proves nothing"), "{text}");
     assert!(text.contains("too short: 300 s are needed"), "{text}");
     let (base, head, comparison) = self::comparison(1, &[]);
-    let text = terminal(&Compared { base: &base, head: &head, comparison: &comparison });
-    assert!(text.starts_with("INDICATIVE  one run a side proves nothing; no gates were set"), "{text}");
+    let text = page(&Compared { base: &base, head: &head, comparison: &comparison, fail_on_inconclusive: false });
+    assert!(text.starts_with("INDICATIVE  compare: one run a side proves nothing; no gates were set"), "{text}");
     assert!(text.contains("numbers without a gate: too short: 300 s"), "{text}");
 }
 
