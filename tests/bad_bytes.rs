@@ -130,22 +130,26 @@ fn events_that_are_not_understood_are_skipped_and_counted() {
 
 #[test]
 fn what_has_no_end_is_too_large_and_memory_is_bounded() {
-    for (endless, stream, most) in [
-        (Endless::Line, true, 64 << 20),
-        (Endless::Event, true, 64 << 20),
-        (Endless::Comments, true, 64 << 20),
-        (Endless::ChunkExtension, true, 64 << 20),
-        (Endless::Head, true, 64 << 20),
-        (Endless::Interim, true, 64 << 20),
+    for (endless, stream, budget, most) in [
+        (Endless::Line, true, None, 64 << 20),
+        (Endless::Event, true, None, 64 << 20),
+        (Endless::Comments, true, None, 64 << 20),
+        (Endless::ChunkExtension, true, None, 64 << 20),
+        (Endless::Head, true, None, 64 << 20),
+        (Endless::Interim, true, None, 64 << 20),
         // A body may be 64 MiB long, and a buffer that grows is up to twice as large, and once more
         // while it grows.
-        (Endless::Body, false, 256 << 20),
+        (Endless::Body, false, None, 256 << 20),
+        (Endless::Body, false, Some("2MiB"), 64 << 20),
     ] {
         let (bench, server) = (Bench::new(), Misbehaving::once(Behaviour::Endless(endless)));
         // The tool is still there to be looked at when the second request has come.
         let profile = bench.write("three.toml", &three_requests(stream, "think_time = \"500ms\""));
         let result = bench.path("r.json");
-        let running = start(&[&profile, "--workers", "1", "--target-url", &server.url(), "--output", &result], &[]);
+        let url = server.url();
+        let usual = [profile.as_str(), "--workers", "1", "--target-url", &url, "--output", &result];
+        let budget = budget.map(|size| ["--body-budget", size]);
+        let running = start(&[&usual[..], budget.as_ref().map_or(&[][..], |flag| flag)].concat(), &[]);
         eventually("the request after the endless one", || server.requests() >= 2);
         let peak = peak_memory(running.pid()).expect("it goes on for half a second");
         let output = running.finish(SOON);

@@ -278,7 +278,7 @@ fn builds_are_compared_and_gates_decide_the_exit_code() {
     let args = ["--fail-on", "error_rate>0.5pp", "--output", &json, "--md", &md, "--junit", &xml, "--github", "auto"];
     let output = blast_with(&[&sides[..], &args].concat(), &[("GITHUB_STEP_SUMMARY", &summary)], SOON);
     assert_eq!(output.code, Some(0), "{output:?}");
-    assert!(output.stdout.starts_with("PASSED  1 of 1 gate held (3 + 3 runs)"), "{output:?}");
+    assert!(output.stdout.starts_with("PASSED  compare: 1 of 1 gate held (3 + 3 runs)"), "{output:?}");
     assert!(output.stdout.lines().all(|line| line.chars().count() <= 80), "{output:?}");
     let json: Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
     check(&json);
@@ -312,7 +312,7 @@ fn builds_are_compared_and_gates_decide_the_exit_code() {
     let slow: Vec<&str> = sides[..5].iter().copied().chain(["--head"]).chain(slow.iter().map(String::as_str)).collect();
     let output = blast(&[&slow[..], &["--fail-on", "throughput<-50%"]].concat());
     assert_eq!(output.code, Some(99), "{output:?}");
-    assert!(output.stdout.starts_with("REGRESSED  1 of 1 gate failed"), "{output:?}");
+    assert!(output.stdout.starts_with("REGRESSED  compare: 1 of 1 gate failed"), "{output:?}");
     // Whoever reads only the first line has closed the pipe: the gate has failed all the same, and
     // the files are written.
     let kept = bench.path("kept.json");

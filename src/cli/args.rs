@@ -86,6 +86,9 @@ pub(crate) struct CompareArgs {
     /// [default: off].
     #[arg(long, value_name = "WHEN", value_parser = GITHUB)]
     pub(crate) github: Option<String>,
+    /// Do not use colour.
+    #[arg(long)]
+    pub(crate) no_color: bool,
 }
 
 /// Shards to merge.

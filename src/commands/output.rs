@@ -85,9 +85,14 @@ pub(super) fn print_summary(
     err: &mut dyn Write,
 ) -> io::Result<()> {
     let taken = on_stdout(presentation);
-    let terminal = if taken.is_some() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    let text = terminal::render(document, Style { color: terminal && !presentation.no_color, width: width(terminal) });
+    let text = terminal::render(document, style(taken.as_ref(), presentation.no_color));
     print(&text, taken.as_ref(), out, err)
+}
+
+/// How a page looks where it is printed: beside the result that has `taken` standard output.
+pub(super) fn style(taken: Option<&Output>, no_color: bool) -> Style {
+    let terminal = if taken.is_some() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    Style { color: terminal && !no_color, width: width(terminal) }
 }
 
 /// Columns of the terminal.

@@ -97,12 +97,16 @@ impl Excerpt {
         gathered
     }
 
-    /// One line: what came of the answer, then the offending bytes.
-    pub(super) fn text(&self, sample: &Sample, redactor: &Redactor) -> String {
+    /// One line: what came of the answer, then the offending bytes. `from` is named where there was
+    /// no answer.
+    pub(super) fn text(&self, sample: &Sample, from: Option<&str>, redactor: &Redactor) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = match sample.status {
-            0 if sample.bytes_received == 0 => write!(text, "no answer"),
+            0 if sample.bytes_received == 0 => match from {
+                Some(from) => write!(text, "no answer from {}", redactor.own(from)),
+                None => write!(text, "no answer"),
+            },
             0 => write!(text, "no status"),
             status => write!(text, "HTTP {status}"),
         };

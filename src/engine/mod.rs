@@ -31,7 +31,7 @@ mod worker;
 
 use crate::mix::RequestWriter;
 use crate::net::{Dialer, KeepStamping};
-use crate::plan::{Plan, limits};
+use crate::plan::Plan;
 use budget::Budget;
 use channels::{Channels, Inbox, Outbox};
 use clock::Clock;
@@ -62,7 +62,7 @@ pub fn run(
     let shards: Vec<Plan> = (0..workers).map(|k| plan.shard(k as u32, workers as u32)).collect();
     let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed).with_stride(plan.shape.stride());
     let (reports, inbox) = channel();
-    let budget = Budget::new(limits::BODY_BUDGET);
+    let budget = Budget::new(plan.tuning.body_budget);
     let epoch = Clock::epoch();
     // If it cannot be had, stamps may be missing at first, and are counted.
     let _stamping = KeepStamping::begin().ok();

@@ -7,7 +7,7 @@ use super::tunnel::Tunnel;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Reads before a call is open: a handshake needs a few.
@@ -29,6 +29,12 @@ pub struct Endpoint<'a> {
     pub proxy: Option<String>,
 }
 
+/// What stands between us and a target, in words.
+pub(super) fn via(unix_socket: Option<&Path>, proxy: Option<&str>) -> Option<String> {
+    let socket = unix_socket.map(|path| format!("the socket {}", path.display()));
+    socket.or_else(|| proxy.map(|proxy| format!("the proxy {proxy}")))
+}
+
 impl Endpoint<'_> {
     /// These addresses in the clear.
     pub fn plain(addrs: &[SocketAddr]) -> Self {
@@ -37,11 +43,7 @@ impl Endpoint<'_> {
 
     /// What stands between us and the target, for messages: its failures are not the target's.
     pub fn via(&self) -> Option<String> {
-        match (&self.unix_socket, &self.proxy) {
-            (Some(path), _) => Some(format!("the socket {}", path.display())),
-            (None, Some(proxy)) => Some(format!("the proxy {proxy}")),
-            (None, None) => None,
-        }
+        via(self.unix_socket.as_deref(), self.proxy.as_deref())
     }
 
     /// How many places there are to try.

@@ -124,6 +124,11 @@ impl Dialer {
         to_target.stream(socket, self.tls.as_ref())
     }
 
+    /// What stands between us and the targets, for messages: its failures are not theirs.
+    pub fn via(&self) -> Option<String> {
+        super::call::via(self.unix_socket.as_deref(), self.proxy.as_deref())
+    }
+
     /// New addresses of the targets, in their order; a target whose name could not be looked up
     /// keeps its old ones.
     pub fn readdress(&mut self, addrs: Vec<Option<Vec<SocketAddr>>>) {

@@ -71,7 +71,7 @@ impl<'a> Datasets<'a> {
             None => limits::DEFAULT_DATASET_MEMORY,
             Some(given) => {
                 changed.insert("dataset_memory".to_owned(), given.origin.clone());
-                size(given)?
+                given.size()?
             }
         };
         Ok(Self { written, folder, seed, most_memory, flag, files: RowFiles::default() })
@@ -226,18 +226,4 @@ fn of_flags<'a>(given: &'a Given, overrides: &Overrides) -> Result<Asked<'a>, Pl
             first.unusable(problem)
         })?,
     })
-}
-
-/// `512MiB`, `1GiB`, or bytes.
-fn size(given: &Given) -> Result<u64, PlanError> {
-    let bad = || given.bad("a size from 1MiB to 1024GiB, such as 512MiB or 4GiB");
-    let text = given.value.trim();
-    let (number, shift) = match text.strip_suffix("GiB").map(|n| (n, 30)).or(text.strip_suffix("MiB").map(|n| (n, 20)))
-    {
-        Some(found) => found,
-        None => (text.strip_suffix('B').unwrap_or(text), 0),
-    };
-    let number: u64 = number.trim().parse().map_err(|_| bad())?;
-    let bytes = number.checked_mul(1 << shift).ok_or_else(bad)?;
-    if (1 << 20..=1 << 40).contains(&bytes) { Ok(bytes) } else { Err(bad()) }
 }

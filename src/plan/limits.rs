@@ -75,9 +75,8 @@ pub const MAX_KEY_BYTES: usize = 8 << 10;
 /// Rules of a profile: each is judged once a second.
 pub const MAX_RULES: usize = 1000;
 
-/// Bytes of incomplete responses that are kept, of all users of this process together. Responses
-/// that come whole in one read are not kept.
-pub const BODY_BUDGET: u64 = 256 << 20;
+/// Bytes of incomplete responses that are kept when nobody says how many: four of the longest.
+pub const DEFAULT_BODY_BUDGET: u64 = 256 << 20;
 
 /// Targets of one test: each has its own heads of every kind of request.
 pub const MAX_TARGETS: usize = 64;

@@ -68,6 +68,7 @@ use crate::mix::Envelope;
 use crate::threshold::{Operator, Rule};
 use crate::units::Nanos;
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// How the resolver reads files: it does no I/O itself.
 pub type Read<'a> = dyn Files + 'a;
@@ -89,7 +90,8 @@ pub struct Plan {
     pub warmup: Nanos,
     /// How much of the end, before the last stage is over, is run but not measured.
     pub cooldown: Nanos,
-    pub mix: Mix,
+    /// Shared: every worker has a plan of its own.
+    pub mix: Arc<Mix>,
     /// The files that kinds of request have their rows of.
     pub sources: Vec<RowSource>,
     /// Requests that there are, for a data set that is sent once.

@@ -73,6 +73,20 @@ impl Given {
         if time == Nanos::ZERO { Err(self.bad("a duration above zero")) } else { Ok(time) }
     }
 
+    /// As a size in bytes: `512MiB`, `4GiB`, or bytes.
+    pub fn size(&self) -> Result<u64, PlanError> {
+        let bad = || self.bad("a size from 1MiB to 1024GiB, such as 512MiB or 4GiB");
+        let text = self.value.trim();
+        let mut unit = [("GiB", 30), ("MiB", 20), ("B", 0)].into_iter();
+        let (number, shift) =
+            unit.find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift))).unwrap_or((text, 0));
+        let number = number.trim_end();
+        let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        let number: u64 = number.parse().ok().filter(|_| digits).ok_or_else(bad)?;
+        let bytes = number.checked_mul(1 << shift).ok_or_else(bad)?;
+        if (1 << 20..=1 << 40).contains(&bytes) { Ok(bytes) } else { Err(bad()) }
+    }
+
     /// A part of this value, read by `as_what`. A message shows the whole value and what was
     /// expected of the part.
     pub fn part<T>(&self, text: &str, as_what: impl FnOnce(&Self) -> Result<T, PlanError>) -> Result<T, PlanError> {

@@ -96,7 +96,7 @@ pub fn resolve_for(
         cooldown,
         endpoints: endpoints::endpoints(&mix, written.profile.endpoint_check, &defaults),
         endpoint_check: written.profile.endpoint_check,
-        mix,
+        mix: mix.into(),
         sources,
         requests,
         found: overrides.found().cloned(),

@@ -89,6 +89,7 @@ fn decoded(value: &str) -> String {
 mod tests {
     use super::*;
     use crate::plan::{Overrides, resolve};
+    use std::sync::Arc;
 
     #[test]
     fn whatever_may_be_a_secret_is_hidden() {
@@ -101,7 +102,7 @@ mod tests {
             ("Accept".to_owned(), "application/json".to_owned()),
             ("X-Token".to_owned(), "Bearer tok3n".to_owned()),
         ];
-        plan.mix.kinds[0].path = "/v1?api_key=q%75ery-key&model=gpt".to_owned();
+        Arc::make_mut(&mut plan.mix).kinds[0].path = "/v1?api_key=q%75ery-key&model=gpt".to_owned();
         let redactor = plan.redactor();
         for secret in
             ["sk-key-of-mine", "user:pa55word", "pa55word", "team-rocket", "tok3n", "q%75ery-key", "query-key"]

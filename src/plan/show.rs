@@ -94,6 +94,7 @@ pub(super) fn settings(
     );
     list.add("poll_interval", plan.tuning.poll_interval.map_or_else(auto, |pause| pause.to_string()));
     list.add("quickack", plan.tuning.quickack.to_string());
+    list.add("body_budget", format!("{}B", plan.tuning.body_budget));
     list.add("workers", plan.tuning.workers.map_or("as many as the cores allow".to_owned(), |n| n.to_string()));
     list.add("pin", plan.tuning.pin.to_string());
     list.add("verify_parse", plan.tuning.verify_parse.to_string());

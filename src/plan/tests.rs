@@ -17,7 +17,7 @@ impl Plan {
             graceful_stop: Nanos::ZERO,
             warmup: Nanos::ZERO,
             cooldown: Nanos::ZERO,
-            mix: Mix { kinds: Vec::new() },
+            mix: Mix { kinds: Vec::new() }.into(),
             endpoints: Vec::new(),
             endpoint_check: false,
             thresholds: Vec::new(),

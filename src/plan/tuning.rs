@@ -21,6 +21,9 @@ pub struct Tuning {
     /// Whether received data is acknowledged at once, instead of within 40 ms: shows whether a
     /// server waits for that.
     pub quickack: bool,
+    /// Bytes of responses that are not yet whole, of all users of this process together. Responses
+    /// that come whole in one read are not kept.
+    pub body_budget: u64,
     /// Whether every response is parsed twice, by template and by parser, and a difference is a
     /// failure.
     pub verify_parse: bool,
@@ -34,6 +37,7 @@ impl Default for Tuning {
             rx_timestamps: None,
             poll_interval: None,
             quickack: false,
+            body_budget: limits::DEFAULT_BODY_BUDGET,
             verify_parse: false,
         }
     }
@@ -47,11 +51,13 @@ pub(super) fn tuning(overrides: &Overrides, changed: &mut Changed) -> Result<Tun
     let rx_timestamps = noted("rx_timestamps", overrides.one("rx_timestamps"), changed);
     let rx_timestamps = rx_timestamps.map_or(Ok(None), |given| given.word(&auto))?;
     let poll_interval = noted("poll_interval", overrides.one("poll_interval"), changed);
+    let budget = noted("body_budget", overrides.one("body_budget"), changed);
     Ok(Tuning {
         workers: workers.map(|n| n as u32),
         pin: overrides.yes("no_pin")?.is_none(),
         rx_timestamps,
         poll_interval: poll_interval.map_or(Ok(None), |given| pause(given, rx_timestamps))?,
+        body_budget: budget.map_or(Ok(limits::DEFAULT_BODY_BUDGET), Given::size)?,
         quickack: flag("quickack", overrides, changed)?,
         verify_parse: flag("verify_parse", overrides, changed)?,
     })

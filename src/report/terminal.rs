@@ -3,7 +3,7 @@
 
 use crate::document::Document;
 use crate::report::human;
-use crate::report::view::{Block, Piece, Remark, Row, Table, Tone, View};
+use crate::report::view::{Block, Column, Piece, Remark, Row, Table, Tone, View};
 
 /// How it shall look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +29,14 @@ const STEP: usize = 2;
 
 /// The summary of a run.
 pub fn render(doc: &Document, style: Style) -> String {
+    paint(View::of(doc), style)
+}
+
+/// Anything that was put into words.
+pub(crate) fn paint(view: View, style: Style) -> String {
     let width = usize::from(style.width).max(LEAST_WIDTH);
     let mut page = Page { text: String::new(), color: style.color, width };
-    let View { headline, head, verdict, numbers } = View::of(doc);
+    let View { headline, head, verdict, numbers } = view;
     page.flowing(
         "",
         None,
@@ -193,15 +198,25 @@ impl Page {
             }
             return;
         }
+        let indent = if table.rows.iter().any(|row| row.mark.is_some()) { "    " } else { "  " };
         if table.has_head {
             let names: Vec<String> = table.columns.iter().map(|column| column.name.to_owned()).collect();
-            self.line(&[Piece::new(Tone::Faint, format!("  {}", aligned(table, &names)))]);
+            self.line(&[Piece::new(Tone::Faint, format!("{indent}{}", aligned(table, &names)))]);
         }
         for row in &table.rows {
-            let cells = aligned(table, &row.cells);
+            let mut cells = row.cells.clone();
+            let marked = row.mark.map(|mark| format!("  {mark} "));
+            let mut lead = marked.as_deref().unwrap_or(indent);
+            // A name that does not fit has a line of its own, where numbers stand below it.
+            let Column { width, is_cut, .. } = &table.columns[0];
+            if !is_cut && cells[0].chars().count() > *width {
+                self.line(&[Piece::new(row.tone, lead), Piece::plain(std::mem::take(&mut cells[0]))]);
+                lead = indent;
+            }
+            let cells = aligned(table, &cells);
             let mut pieces = match row.mark {
-                Some(mark) => vec![Piece::new(row.tone, format!("  {mark} ")), Piece::plain(cells)],
-                None => vec![Piece::new(row.tone, format!("  {cells}"))],
+                Some(_) => vec![Piece::new(row.tone, lead), Piece::plain(cells)],
+                None => vec![Piece::new(row.tone, format!("{lead}{cells}"))],
             };
             pieces.extend(row.tail.clone());
             self.line(&pieces);

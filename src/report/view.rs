@@ -100,10 +100,12 @@ pub(crate) struct Table {
 pub(crate) struct Column {
     pub(crate) name: &'static str,
     pub(crate) width: usize,
+    /// Whether a name that is longer is cut; else it has a line of its own.
+    pub(crate) is_cut: bool,
 }
 
 pub(crate) const fn column(name: &'static str, width: usize) -> Column {
-    Column { name, width }
+    Column { name, width, is_cut: true }
 }
 
 #[derive(Debug)]

@@ -53,7 +53,7 @@ pub(super) fn once(plan: &Plan, kind: &Kind) -> Plan {
         shape: Shape::PerVuIterations { vus: 1, iterations: 1, max_duration: limit },
         think_time: ThinkTime::default(),
         graceful_stop: Nanos::ZERO,
-        mix: Mix { kinds: vec![Kind { weight: 1, behaviors: BehaviorMix::default(), ..kind.clone() }] },
+        mix: Mix { kinds: vec![Kind { weight: 1, behaviors: BehaviorMix::default(), ..kind.clone() }] }.into(),
         thresholds: Vec::new(),
         tuning: Tuning { workers: Some(1), ..plan.tuning.clone() },
         shard: Shard::WHOLE,
@@ -128,11 +128,11 @@ pub(super) fn without_skipped(plan: Plan, all: &[Endpoint]) -> Result<Plan, Tria
     let skipped: Vec<&str> =
         all.iter().filter(|e| e.verdict == EndpointVerdict::Skipped).map(|e| e.name.as_str()).collect();
     let is_known = |kind: &Kind| !(kind.optional && skipped.contains(&kind.name.as_str()));
-    let kinds: Vec<Kind> = plan.mix.kinds.into_iter().filter(is_known).collect();
+    let kinds: Vec<Kind> = plan.mix.kinds.iter().filter(|kind| is_known(kind)).cloned().collect();
     if kinds.iter().all(|kind| kind.weight == 0) {
         return Err(TrialError::NoApi { url: plan.target.url, missing: skipped.join(", ") });
     }
-    Ok(Plan { mix: Mix { kinds }, ..plan })
+    Ok(Plan { mix: Mix { kinds }.into(), ..plan })
 }
 
 #[cfg(test)]

@@ -69,7 +69,13 @@ impl Ready {
         };
         let run =
             if stop.is_signalled() { nothing_ran(plan) } else { engine::run(plan, &cores, stop.flag(), &mut on_tick)? };
+        Ok(self.summed_up(run, started_at, ended))
+    }
 
+    /// What the numbers of a run come to.
+    fn summed_up(self, run: RunResult, started_at: Timestamp, ended: Option<Ended>) -> Measured {
+        let plan = &self.plan;
+        let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
         let window = (plan.warmup, plan.warmup + run.window);
         let soak = soak(&run.series, Times { window, level: plan.level_stretch(), warm: plan.warmup > Nanos::ZERO });
         let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
@@ -77,7 +83,7 @@ impl Ready {
         // A shard says nothing of the whole: `merge` judges that.
         let rules = if plan.shard.is_part() { &[][..] } else { &plan.thresholds[..] };
         let verdicts = threshold::judge(rules, &summary);
-        Ok(Measured { ready: self, started_at, run, summary, outside, soak, verdicts, ended })
+        Measured { ready: self, started_at, run, summary, outside, soak, verdicts, ended }
     }
 }
 
@@ -165,6 +171,25 @@ fn stage_of(stages: &[Stage], elapsed: Nanos, unit: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::{Conclusion, ReasonKind};
+    use crate::metrics::Balance;
+    use crate::plan::{Overrides, Presentation, resolve};
+    use crate::trial::Stop;
+    use crate::trial::server_under_test::ServerUnderTest;
+
+    #[test]
+    fn a_run_whose_numbers_do_not_add_up_has_a_result_that_says_so() {
+        let mut no_files = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        let plan = resolve("quick-smoke", &Overrides::default(), &mut no_files).expect("built in").plan;
+        let server = ServerUnderTest::unknown(&plan);
+        let ran = RunResult { imbalance: Some(Balance { started: 7, ended: 5 }), ..nothing_ran(&plan) };
+        let ready = Ready { plan, server, endpoints: Vec::new(), stop: Stop::default(), nofile: 1024, steps: 0 };
+        let document = ready.summed_up(ran, wall_clock(), None).conclude().document(&Presentation::default());
+        let verdict = &document.verdict;
+        assert_eq!((verdict.conclusion, verdict.exit_code), (Conclusion::Internal, 109));
+        assert_eq!(verdict.reasons[0].kind, ReasonKind::Internal);
+        assert!(verdict.reasons[0].text.contains("started: 7, ended: 5"), "{:?}", verdict.reasons);
+    }
 
     #[test]
     fn the_stage_says_where_the_run_is() {

@@ -51,7 +51,7 @@ fn with_secrets_hidden(plan: &Plan) -> Plan {
         headers,
         target: target(&plan.target),
         access: Access { more_targets, ..plan.access.clone() },
-        mix: Mix { kinds: plan.mix.kinds.iter().map(kind).collect() },
+        mix: Mix { kinds: plan.mix.kinds.iter().map(kind).collect() }.into(),
         ..plan.clone()
     }
 }

@@ -15,6 +15,7 @@ use crate::metrics::hints::Hint;
 use crate::mix::Tokens;
 use crate::plan::{Kind, Plan};
 use crate::units::Nanos;
+use std::sync::Arc;
 
 /// How a request is refused that has an unknown field: bad request, unprocessable content.
 const REFUSALS: [u16; 2] = [400, 422];
@@ -47,7 +48,7 @@ pub(super) fn accepted(
                 do not ask: tokens_input is of plain answers only, and tokens of streams are counted one an event";
     say(&format!("warning: {text}"));
     let mut plan = plan;
-    for kind in plan.mix.kinds.iter_mut().chain(&mut plan.endpoints) {
+    for kind in Arc::make_mut(&mut plan.mix).kinds.iter_mut().chain(&mut plan.endpoints) {
         if asks_for_usage(kind) {
             *kind = without_usage(kind.clone());
         }
@@ -94,7 +95,7 @@ mod tests {
     fn streamed() -> Kind {
         let mut nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
         let plan = resolve("load", &Overrides::default(), &mut nothing).expect("built in").plan;
-        plan.mix.kinds.into_iter().find(|kind| kind.stream).expect("a stream")
+        plan.mix.kinds.iter().find(|kind| kind.stream).cloned().expect("a stream")
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Job {
             warmup: Nanos::ZERO,
             cooldown: Nanos::ZERO,
             graceful_stop: GRACE,
-            mix: Mix { kinds: vec![kind] },
+            mix: Mix { kinds: vec![kind] }.into(),
             endpoints: Vec::new(),
             endpoint_check: false,
             thresholds: Vec::new(),

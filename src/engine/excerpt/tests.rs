@@ -14,21 +14,22 @@ fn shown(bytes: &[u8]) -> String {
 fn a_line_says_what_came_and_what_was_wrong() {
     let mut excerpt = Excerpt::default();
     let mut sample = Sample::begun(0, Nanos::ZERO);
-    assert_eq!(excerpt.text(&sample, &secrets(&[])), "no answer");
+    assert_eq!(excerpt.text(&sample, None, &secrets(&[])), "no answer");
+    assert_eq!(excerpt.text(&sample, Some("the proxy gate:1"), &secrets(&[])), "no answer from the proxy gate:1");
     (sample.status, sample.retry_after_s, sample.bytes_received) = (429, Some(7), 99);
-    assert_eq!(excerpt.text(&sample, &secrets(&[])), "HTTP 429, retry-after 7, 99 bytes, 0 tokens");
+    assert_eq!(excerpt.text(&sample, None, &secrets(&[])), "HTTP 429, retry-after 7, 99 bytes, 0 tokens");
     excerpt.body(b"{\"error\":");
     excerpt.body(b"\"slow down\"}");
-    assert_eq!(excerpt.text(&sample, &secrets(&[])), r#"HTTP 429, retry-after 7: {"error":"slow down"}"#);
+    assert_eq!(excerpt.text(&sample, None, &secrets(&[])), r#"HTTP 429, retry-after 7: {"error":"slow down"}"#);
     excerpt.system(&io::Error::from_raw_os_error(104));
     (sample.status, sample.retry_after_s) = (200, None);
-    assert!(excerpt.text(&sample, &secrets(&[])).starts_with("HTTP 200, Connection reset by peer"));
+    assert!(excerpt.text(&sample, None, &secrets(&[])).starts_with("HTTP 200, Connection reset by peer"));
     excerpt.broken(WireError::BadChunk("size"), b"zz\r\n");
-    assert_eq!(excerpt.text(&sample, &secrets(&[])), "HTTP 200, broken chunked body: size: zz\\r\\n");
+    assert_eq!(excerpt.text(&sample, None, &secrets(&[])), "HTTP 200, broken chunked body: size: zz\\r\\n");
     excerpt.clear();
     sample.check_failed = Some("has choices");
     excerpt.body(b"{}");
-    assert_eq!(excerpt.text(&sample, &secrets(&[])), "HTTP 200, not so: has choices: {}");
+    assert_eq!(excerpt.text(&sample, None, &secrets(&[])), "HTTP 200, not so: has choices: {}");
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn lines_are_short_and_cut_between_characters() {
         for _ in 0..100 {
             excerpt.body(filler.repeat(99).as_bytes());
         }
-        let text = excerpt.text(&Sample::begun(0, Nanos::ZERO), &secrets(&[]));
+        let text = excerpt.text(&Sample::begun(0, Nanos::ZERO), None, &secrets(&[]));
         assert!(text.len() <= MAX_EXAMPLE_BYTES && text.len() > MAX_EXAMPLE_BYTES - 5 && text.ends_with('…'), "{text}");
         assert!(excerpt.0.as_ref().is_some_and(|g| g.bytes.len() <= MAX_RAW_BYTES));
     }
@@ -81,7 +82,7 @@ mod any_bytes {
             for piece in &pieces {
                 excerpt.body(piece);
             }
-            let text = excerpt.text(&Sample::begun(0, Nanos::ZERO), &secrets(&["open-sesame-1234"]));
+            let text = excerpt.text(&Sample::begun(0, Nanos::ZERO), None, &secrets(&["open-sesame-1234"]));
             prop_assert!(text.len() <= MAX_EXAMPLE_BYTES && !text.contains("sesame"), "{}", text);
             prop_assert!(!text.chars().any(char::is_control), "{}", text);
         }

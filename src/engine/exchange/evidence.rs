@@ -35,9 +35,10 @@ impl Exchange {
         }
     }
 
-    /// What the failure looked like, for people.
-    pub(in crate::engine) fn example(&self, redactor: &Redactor) -> String {
-        self.excerpt.text(&self.sample, redactor)
+    /// What the failure looked like, for people. `from` is whoever did not answer, if that is not
+    /// the target.
+    pub(in crate::engine) fn example(&self, from: Option<&str>, redactor: &Redactor) -> String {
+        self.excerpt.text(&self.sample, from, redactor)
     }
 
     /// Bytes came after the end of the response: its failure, should it have been a success.

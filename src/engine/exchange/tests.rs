@@ -455,7 +455,7 @@ fn a_stream_that_is_a_bare_error_shows_what_the_server_said() {
         }
         let end = bench.read(30, &(chunk(&format!("{second}\r\n")) + "0\r\n\r\n"));
         assert_eq!(end, over(Outcome::Failed(Failure::Truncated), true));
-        let example = bench.exchange.example(&crate::redact::Redactor::default());
+        let example = bench.exchange.example(None, &crate::redact::Redactor::default());
         assert!(example.contains("No such model"), "{cut}: {example}");
     }
 }
@@ -470,7 +470,7 @@ fn a_head_that_does_not_fit_is_shown_with_its_header() {
         let answer = format!("HTTP/1.1 200 OK\r\nserver: x\r\n{header}\r\ncontent-length: 9\r\n\r\n<p>No</p>");
         let end = bench.read(MS, &answer);
         assert!(matches!(end, Progress::Over { outcome: Outcome::Failed(found), .. } if found == class), "{end:?}");
-        let example = bench.exchange.example(&crate::redact::Redactor::default());
+        let example = bench.exchange.example(None, &crate::redact::Redactor::default());
         assert!(example.contains(&format!("{header} | ")), "{example}");
     }
 }

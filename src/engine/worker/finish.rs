@@ -99,16 +99,19 @@ impl Worker<'_> {
     /// Counts where a failure happened, before it is forgotten with the connection.
     fn note_failure(&mut self, slot: Slot, failure: Failure, at: Nanos) {
         let connection = &mut self.connections[slot];
+        // A slot that waits, or could not begin, is still in the state that it waits in.
+        let is_opening = matches!(connection.state, State::Queued | State::Connecting | State::Securing);
         let tally = self.tallies.of(connection.phase());
         if tally.wants_example(failure, at) {
-            tally.example(failure, at, connection.exchange.example(&self.redactor));
+            // A connection that cannot be had is not the target's to answer for.
+            let via = if is_opening { self.dialer.via() } else { None };
+            tally.example(failure, at, connection.exchange.example(via.as_deref(), &self.redactor));
         }
         if failure == Failure::Tls {
             let reason = connection.tls_failure.take();
             self.tallies.tally.tls_failure(reason.map_or("other", TlsFailure::name));
         }
-        // A slot that waits, or could not begin, is still in the state that it waits in.
-        if matches!(connection.state, State::Queued | State::Connecting | State::Securing) {
+        if is_opening {
             self.tallies.tally.attempted(self.dialer.addr(connection.route), false);
         }
     }

@@ -17,10 +17,12 @@ use crate::load::{Shape, Stage, ThinkTime};
 use crate::metrics::{Counter, Failure, Summary, Tally, Trend};
 use crate::mix::{After, BehaviorMix, Kind, Leave, Mix, Prompt, SlowReader, Timeouts, Tokens};
 use crate::net::Target;
+use crate::net::access::Proxy;
 use crate::plan::Tuning;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 const MS: Nanos = Nanos::from_millis(1);
@@ -55,7 +57,7 @@ fn plan(shape: Shape, stream: bool) -> Plan {
     Plan {
         shape,
         graceful_stop: ms(500),
-        mix: Mix { kinds: vec![kind("r", stream)] },
+        mix: Mix { kinds: vec![kind("r", stream)] }.into(),
         target: Target {
             url: "http://127.0.0.1:1".to_owned(),
             tls: false,
@@ -414,8 +416,9 @@ fn requests_under_way_at_the_end_may_finish_or_are_cut_off_and_counted() {
     assert!((ran.summary.counter(Counter::HttpReqs, None).map_or(0.0, |c| c.rate) - 6.0).abs() < 1e-9);
 
     let mut slow = plan(shape, false);
-    slow.mix.kinds[0].timeouts.first_byte = ms(5_000);
-    slow.mix.kinds[0].timeouts.total = ms(5_000);
+    let timeouts = &mut Arc::make_mut(&mut slow.mix).kinds[0].timeouts;
+    timeouts.first_byte = ms(5_000);
+    timeouts.total = ms(5_000);
     let ran = run(&slow, serving(|_| vec![(ms(4_000), plain())]));
     assert_eq!(ran.count(Counter::HttpReqs), 0);
     assert_eq!(ran.count(Counter::Interrupted), 3);
@@ -635,7 +638,7 @@ fn with_many_streams_polls_are_paused_and_times_stay_those_of_the_kernel() {
 
 fn with_behaviors(behaviors: BehaviorMix, iterations_: u64, stream: bool) -> Plan {
     let mut plan = plan(iterations(1, iterations_), stream);
-    plan.mix.kinds[0].behaviors = behaviors;
+    Arc::make_mut(&mut plan.mix).kinds[0].behaviors = behaviors;
     plan
 }
 
@@ -743,7 +746,7 @@ fn started_requests_end_once() {
         let mut plan = with_behaviors(behavior, 1, true);
         plan.shape = Shape::ConstantVus { vus: 7, duration: ms(700) };
         plan.graceful_stop = ms(20);
-        plan.mix.kinds[0].behaviors = behavior;
+        Arc::make_mut(&mut plan.mix).kinds[0].behaviors = behavior;
         let ran = run_until(
             &plan,
             stop_at,
@@ -776,4 +779,11 @@ fn a_failure_comes_with_an_example_that_hides_the_key() {
     let ran = run(&self::plan(iterations(1, 1), false), |_| vec![(MS, Act::Refuse)]);
     let example = ran.summary.failures[0].1.example.as_ref().expect("an example");
     assert_eq!(example.text, "no answer: connection refused");
+    let mut through = self::plan(iterations(1, 1), false);
+    let proxy =
+        Proxy { host: "gate".to_owned(), port: 3128, addrs: vec!["127.0.0.1:3128".parse().expect("an address")] };
+    through.access.proxy = Some(proxy);
+    let ran = run(&through, |_| vec![(MS, Act::Refuse)]);
+    let example = ran.summary.failures[0].1.example.as_ref().expect("an example");
+    assert_eq!(example.text, "no answer from the proxy gate:3128: connection refused");
 }

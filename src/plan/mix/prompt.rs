@@ -56,7 +56,10 @@ impl Row<'_> {
         };
         if models.is_empty() || models.len() > limits::MAX_MODELS || !models.iter().all(|model| is_model(model)) {
             let most = limits::MAX_MODELS;
-            return Err(self.error("model", format!("is empty or no name: expected 1 to {most} names of models")));
+            return Err(self.error(
+                "model",
+                format!("is empty, or has an entry that is no name: expected 1 to {most} names of models"),
+            ));
         }
         Ok((models, weights))
     }
@@ -153,8 +156,9 @@ impl Row<'_> {
         if prompts.len() > limits::MAX_PROMPTS || longest > limits::MAX_PROMPT_BYTES || all > limits::MAX_PROMPTS_BYTES
         {
             let (most, each, bytes) = (limits::MAX_PROMPTS, limits::MAX_PROMPT_BYTES, limits::MAX_PROMPTS_BYTES);
-            let problem =
-                format!("is too much: expected at most {most} prompts of {each} bytes each, {bytes} bytes in all");
+            let problem = format!(
+                "is too large: expected at most {most} prompts of at most {each} bytes each, and at most {bytes} bytes in all"
+            );
             return Err(self.error("prompt", problem));
         }
         Ok(prompts)
@@ -163,7 +167,7 @@ impl Row<'_> {
     /// One prompt a line; blank lines are none.
     fn prompt_file(&self, name: &str, folder: &Path, read: &mut Read<'_>) -> Result<Vec<String>, PlanError> {
         if name.is_empty() {
-            return Err(self.error("prompt", format!("`@` alone names nothing: {EXPECTED}")));
+            return Err(self.error("prompt", format!("`@` names no file: {EXPECTED}")));
         }
         let path = folder.join(name);
         let text = read.text(&path).map_err(|error| {
@@ -175,7 +179,9 @@ impl Row<'_> {
         })?;
         let prompts: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
         if prompts.is_empty() {
-            return Err(self.error("prompt", format!("{} has no prompts: expected one a line", path.display())));
+            return Err(
+                self.error("prompt", format!("{} has no prompts: expected one prompt per line", path.display()))
+            );
         }
         Ok(prompts)
     }
@@ -213,7 +219,9 @@ impl Row<'_> {
             pairs.push(pair);
         }
         if pairs.is_empty() {
-            return Err(self.error(key, format!("{} has no pairs: expected lines of input,output", path.display())));
+            return Err(
+                self.error(key, format!("{} has no pairs: expected one pair per line, input,output", path.display()))
+            );
         }
         Ok(pairs.into())
     }
@@ -255,13 +263,15 @@ impl Row<'_> {
             }
         }
         if request.max_tokens.is_some() && request.output.is_some() {
-            return Err(self.error("output", "says the same as `max_tokens`: expected one of the two"));
+            return Err(self.error("output", "cannot be used together with `max_tokens`: expected one of them"));
         }
         let exact = request.output.as_ref().is_some_and(|output| output.exact);
         let knows_exact = api == Api::OpenaiChat;
         if exact && !knows_exact && Api::from_name(&request.api) == Some(api) {
-            let problem =
-                format!("is for openai-chat, where vLLM and SGLang know it: expected no `exact` beside {}", api.name());
+            let problem = format!(
+                "needs the API openai-chat, because only there do servers (vLLM, SGLang) know it: expected no `exact` with {}",
+                api.name()
+            );
             return Err(self.error("output.exact", problem));
         }
         let exact = exact && knows_exact;
@@ -301,7 +311,7 @@ impl Row<'_> {
             WrittenTokens::Drawn(distribution) => distribution,
         };
         if file.is_some() {
-            let problem = "is of the prompt, whose pairs say how long the answer is, too: expected no `file` here";
+            let problem = "cannot be here: a file of pairs belongs to `prompt.tokens`, and its pairs also set the length of the answers";
             return Err(self.error(&format!("{key}.file"), problem));
         }
         let bound = |name: &str, written: &Option<i64>, usual: u32| {
@@ -327,7 +337,7 @@ impl Row<'_> {
                 Ok(Tokens::Lognormal(self.bell(&format!("{key}.lognormal"), bell, low, high)?))
             }
             (None, None, None, Some(_), Some(_)) => Ok(Tokens::Uniform { min: low, max: high }),
-            _ => Err(self.error(key, "names no distribution, or several: expected one of uniform, normal, lognormal")),
+            _ => Err(self.error(key, "has no distribution, or several: expected one of uniform, normal and lognormal")),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::document::comparison::Compared;
 use crate::report::view::{Block, Column, Headline, Piece, Remark, Row, Section, Table, Tone, View, column};
 
 const COLUMNS: &[Column] = &[
-    column("", 25),
+    Column { name: "", width: 23, is_cut: false },
     column("base", 8),
     column("head", 8),
     column("change", 8),

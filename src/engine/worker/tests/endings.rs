@@ -2,6 +2,7 @@
 //! they come.
 
 use super::*;
+use std::sync::Arc;
 
 /// What each request of a connection gets, by its number on the connection.
 fn by_turn(answer: impl Fn(usize) -> Vec<(Nanos, Act)> + 'static) -> impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> {
@@ -285,7 +286,7 @@ fn a_gateway_without_a_server_is_met_with_back_off() {
 fn a_server_that_always_closes_after_a_stream_is_learned() {
     let shape = Shape::ConstantVus { vus: 1, duration: Nanos::from_secs(10) };
     let mut plan = plan(shape, true);
-    plan.mix.kinds.push(Kind { stream: false, ..kind("plain", false) });
+    Arc::make_mut(&mut plan.mix).kinds.push(Kind { stream: false, ..kind("plain", false) });
     let mut sent = 0;
     let ran = run(&plan, move |heard| match heard {
         Heard::Connect { .. } => vec![(MS, Act::Accept)],

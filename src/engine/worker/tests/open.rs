@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::load::{Arrivals, OnFull, Spacing};
+use std::sync::Arc;
 
 /// What the frozen server of these tests does: an answer takes so long, and none leaves while it is
 /// frozen.
@@ -41,7 +42,8 @@ fn freezing(now: Rc<Cell<Nanos>>) -> impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> 
 fn open_plan(arrivals: Arrivals) -> Plan {
     let mut plan = plan(Shape::ConstantArrivalRate(arrivals), false);
     let long = millis(60_000);
-    plan.mix.kinds[0].timeouts = Timeouts { connect: long, first_byte: long, stall: long, total: long };
+    Arc::make_mut(&mut plan.mix).kinds[0].timeouts =
+        Timeouts { connect: long, first_byte: long, stall: long, total: long };
     plan
 }
 

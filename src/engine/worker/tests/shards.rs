@@ -9,6 +9,7 @@ use crate::mix::{Prefix, PromptSource};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 /// A server whose answer to a request follows from the request alone, whoever sent it, and in
 /// whatever company.
@@ -93,8 +94,8 @@ proptest! {
         (think, warmup) in (0u64..200, prop_oneof![Just(0), 1u64..800]),
     ) {
         let mut whole = plan(shape, false);
-        whole.mix.kinds = vec![kind("plain", false), kind("stream", true)];
-        for kind in &mut whole.mix.kinds {
+        Arc::make_mut(&mut whole.mix).kinds = vec![kind("plain", false), kind("stream", true)];
+        for kind in &mut Arc::make_mut(&mut whole.mix).kinds {
             kind.max_tokens = Some(Tokens::Uniform { min: 1, max: 1_000_000 });
             // Requests of lengths that differ, so that any that is another's would be seen.
             kind.prompt.source = PromptSource::Words(Tokens::Uniform { min: 1, max: 50 });

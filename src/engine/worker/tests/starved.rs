@@ -3,6 +3,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 /// When the request is sent.
 const SENT: Nanos = MS;
@@ -94,7 +95,7 @@ fn stream(gaps: &[u64], starved: &[(u64, u64)], stamps: bool) -> (Truth, Ran) {
         acts.chain([(end, Act::SendStamped(last, sent + end))]).collect()
     });
     let mut plan = plan(iterations(1, 1), true);
-    plan.mix.kinds[0].timeouts =
+    Arc::make_mut(&mut plan.mix).kinds[0].timeouts =
         Timeouts { connect: ms(60_000), first_byte: ms(60_000), stall: ms(60_000), total: ms(60_000) };
     plan.tuning.rx_timestamps = Some(stamps);
     (truth, run_starved(now, &plan, Nanos::MAX, u64::MAX, starved, peer))

@@ -112,6 +112,6 @@ fn models_prompts_and_timeouts_of_the_mixes() {
     assert_eq!((plain.prompt.clone(), plain.timeouts.total), (distinct("short"), secs(30)));
     assert_eq!((stream.timeouts.total, health.timeouts.total), (secs(60), secs(60)));
     assert!(health.prompt == Prompt::texts(Vec::new()) && health.models.is_empty());
-    let model = plan("smoke").mix.kinds.pop().expect("six kinds");
+    let model = plan("smoke").mix.kinds.last().cloned().expect("six kinds");
     assert_eq!((model.api, model.models.len(), &model.prompt), (Api::Model, 7, &Prompt::texts(Vec::new())));
 }

@@ -144,6 +144,7 @@ fn the_rest_of_the_flags() {
     no_pin: flag("no-pin", "true"),
     rx_timestamps: flag("rx-timestamps", "on"),
     poll_interval: flag("poll-interval", "500us"),
+    body_budget: flag("body-budget", "3MiB"),
     verify_parse: flag("verify-parse", "true"),
     seed: flag("seed", "18446744073709551615"),
     header: vec![Given::flag("header", "X-Team: blue"), Given::flag("header", "X-Url: http://h:1")],
@@ -157,6 +158,7 @@ fn the_rest_of_the_flags() {
     assert_eq!((plan.warmup, plan.cooldown), (Nanos::from_secs(3), Nanos::from_secs(4)));
     assert_eq!((plan.server_pid, plan.server), (Some(77), None), "what is watched is not started");
     assert_eq!((plan.tuning.workers, plan.tuning.pin, plan.seed), (Some(2), false, u64::MAX));
+    assert_eq!(plan.tuning.body_budget, 3 << 20);
     assert_eq!((plan.tuning.rx_timestamps, plan.tuning.poll_interval), (Some(true), Some(Nanos::from_micros(500))));
     assert_eq!(plan.headers[1], ("X-Url".to_owned(), "http://h:1".to_owned()));
     assert_eq!(presentation.output, Some(Output::File("r.json".into())));

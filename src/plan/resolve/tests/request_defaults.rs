@@ -193,7 +193,7 @@ fn flags_say_how_many_tokens_prompts_and_answers_have() {
         let name = id.replace('_', "-");
         Overrides::default().with(id, [Given::flag(&name, value)])
     };
-    let kinds = |overrides: &Overrides| run("smoke", overrides).map(|resolved| resolved.plan.mix.kinds);
+    let kinds = |overrides: &Overrides| run("smoke", overrides).map(|resolved| resolved.plan.mix.kinds.clone());
     let input = kinds(&with("input_tokens", "512")).expect("fine");
     let source = PromptSource::Words(Tokens::fixed(512));
     assert!(input.iter().all(|kind| !kind.api.generates() || kind.prompt == Prompt::of(source.clone())));

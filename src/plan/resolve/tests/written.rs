@@ -38,7 +38,7 @@ fn prompts_come_from_sets_and_files() {
 
 #[test]
 fn prompts_are_so_many_tokens_with_a_prefix_and_answers_too() {
-    let kind = |lines: &str| fine(&format!("{FLAT}{CHAT}{lines}\n")).mix.kinds.remove(0);
+    let kind = |lines: &str| fine(&format!("{FLAT}{CHAT}{lines}\n")).mix.kinds[0].clone();
     let source = |written: &str| kind(&format!("prompt = {{ tokens = {written} }}")).prompt.source;
     let bell = |mean, stddev, min, max| Bell { mean, stddev, min, max };
     assert_eq!(source("512"), PromptSource::Words(Tokens::fixed(512)));
@@ -240,13 +240,13 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
         (chat("model = [\"a\", \"\"]"), "my.toml:7: requests[0].model", "names of models"),
         (chat("prompt = []"), "my.toml:7: requests[0].prompt", "is empty"),
         (chat("prompt = \"\""), "my.toml:7: requests[0].prompt", "is empty"),
-        (chat("prompt = \"@\""), "my.toml:7: requests[0].prompt", "names nothing"),
+        (chat("prompt = \"@\""), "my.toml:7: requests[0].prompt", "names no file"),
         (chat("prompt = \"@none.txt\""), "my.toml:7: requests[0].prompt", "cannot read dir/none.txt: no such file"),
         (chat("prompt = \"@blank.txt\""), "my.toml:7: requests[0].prompt", "has no prompts"),
         (chat("prompt = { tokens = 0 }"), "my.toml:7: requests[0].prompt.tokens", "from 1 to 1000000"),
         (chat("prompt = { tokens = -5 }"), "my.toml:7: requests[0].prompt.tokens", "from 1 to 1000000"),
         (chat("prompt = { words = 5 }"), "my.toml:7: requests[0].prompt", "{ tokens = 512 }"),
-        (chat("prompt = { tokens = {} }"), "my.toml:7: requests[0].prompt.tokens", "uniform, normal, lognormal"),
+        (chat("prompt = { tokens = {} }"), "my.toml:7: requests[0].prompt.tokens", "uniform, normal and lognormal"),
         (chat("prompt = { tokens = { min = 9, max = 2 } }"), "my.toml:7: requests[0].prompt.tokens", "min ≤ max"),
         (
             chat("prompt = { tokens = { uniform = { min = 10, max = 20 }, max = 5 } }"),
@@ -288,17 +288,17 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
         (chat("prefix = { tokens = 0 }"), "my.toml:7: requests[0].prefix.tokens", "from 1 to"),
         (chat("prefix = { tokens = 5, groups = 0 }"), "my.toml:7: requests[0].prefix.groups", "from 1 to"),
         (chat("prefix = { tokens = 5, zipf = -1.0 }"), "my.toml:7: requests[0].prefix.zipf", "from 0 to 10"),
-        (chat("output = { tokens = 5 }\nmax_tokens = 5"), "my.toml:7: requests[0].output", "one of the two"),
+        (chat("output = { tokens = 5 }\nmax_tokens = 5"), "my.toml:7: requests[0].output", "expected one of them"),
         (chat("output = { tokens = 0 }"), "my.toml:7: requests[0].output.tokens", "from 1 to"),
         (
             chat("output = { tokens = { file = \"pairs.csv\" } }"),
             "my.toml:7: requests[0].output.tokens.file",
-            "no `file` here",
+            "belongs to `prompt.tokens`",
         ),
         (
             kind("name = \"a\"\napi = \"anthropic-messages\"\noutput = { tokens = 5, exact = true }"),
             "my.toml:7: requests[0].output.exact",
-            "for openai-chat",
+            "needs the API openai-chat",
         ),
         (chat("model = [{ name = \"a\", weight = 0 }]"), "my.toml:7: requests[0].model", "above zero"),
         (chat("model = [{ name = \"a\", weight = -1 }]"), "my.toml:7: requests[0].model[0].weight", "from 0 to"),
