@@ -3,13 +3,15 @@
 "use strict";
 (() => {
   const root = document.documentElement;
-  const data = JSON.parse(document.getElementById("data").textContent);
+  let data = JSON.parse(document.getElementById("data").textContent);
   const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [4, 4], [14, 4], [6, 2, 2, 2, 2, 2], [1, 4]];
   const HEIGHT = 250;
   const PRINT_WIDTH = 660;
   let isLog = false;
   let palette = {};
   let printing = false;
+  // Charts grow one after the other: meanwhile none of them moves the others.
+  let growing = false;
 
   // Numbers as the rest of the page writes them.
   const digits = (x) => {
@@ -288,6 +290,25 @@
           setScale: [(u, key) => { if (key === "x") this.zoomed(u); }],
         },
       }, this.data(), this.holder);
+      // The library shows a hundred seconds around a single one.
+      if (this.xs.length === 1) this.plot.setScale("x", this.full);
+    }
+
+    // Whether all of it is shown.
+    isWhole() {
+      const { min, max } = this.plot.scales.x;
+      return min === null || min === undefined || (min === this.full.min && max === this.full.max);
+    }
+
+    // The chart has more points, or more series. Who has zoomed stays where they are.
+    grow(wasWhole) {
+      this.xs = this.chart.at || data.at;
+      this.full = this.extent();
+      const { min, max } = this.plot.scales.x;
+      const wanted = this.chart.kind === "heat" ? 2 : this.chart.series.length + 1;
+      if (this.plot.series.length !== wanted) this.build();
+      else this.plot.setData(this.data(), false);
+      this.plot.setScale("x", wasWhole ? this.full : { min, max });
     }
 
     // Bands and the map, under the lines.
@@ -386,6 +407,7 @@
     // One zooms, the others of its axis follow. The library tells us later than it was asked, so that
     // whoever has the range already is left alone.
     zoomed(u) {
+      if (growing) return;
       const { min, max } = u.scales.x;
       for (const other of group(this)) {
         const theirs = other.plot ? other.plot.scales.x : null;
@@ -458,42 +480,74 @@
     rebuild();
   };
 
+  const themes = ["system", "light", "dark"];
+  let theme = 0;
+  const paint = (name) => {
+    if (name === "system") delete root.dataset.theme;
+    else root.dataset.theme = name;
+    rebuild();
+  };
+  let waiting = 0;
+  const resized = new ResizeObserver(() => {
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(() => {
+      for (const view of views) {
+        if (!printing && view.plot.width !== view.width()) view.plot.setSize({ width: view.width(), height: HEIGHT });
+      }
+    });
+  });
+  const add = (holder) => {
+    const chart = data.charts.find((one) => one.id === holder.dataset.chart);
+    if (chart) views.push(new View(chart, holder));
+  };
+  // Draws what the page holds, and makes its buttons work.
   const start = () => {
     readPalette();
-    for (const holder of document.querySelectorAll(".plot")) {
-      const chart = data.charts.find((one) => one.id === holder.dataset.chart);
-      if (chart) views.push(new View(chart, holder));
-    }
+    views.length = 0;
+    for (const holder of document.querySelectorAll(".plot")) add(holder);
     const buttons = document.querySelector(".buttons");
     if (!buttons) return;
     buttons.hidden = false;
-    const themes = ["system", "light", "dark"];
-    let theme = 0;
-    const paint = (name) => {
-      if (name === "system") delete root.dataset.theme;
-      else root.dataset.theme = name;
-      rebuild();
-    };
+    const button = document.getElementById("theme");
+    button.textContent = "Theme: " + themes[theme];
+    button.addEventListener("click", () => {
+      theme = (theme + 1) % themes.length;
+      button.textContent = "Theme: " + themes[theme];
+      paint(themes[theme]);
+    });
+    document.getElementById("scale").setAttribute("aria-pressed", String(isLog));
     document.getElementById("scale").addEventListener("click", () => setLog(!isLog));
     document.getElementById("whole").addEventListener("click", whole);
     document.getElementById("print").addEventListener("click", () => window.print());
-    document.getElementById("theme").addEventListener("click", (event) => {
-      theme = (theme + 1) % themes.length;
-      event.target.textContent = "Theme: " + themes[theme];
-      paint(themes[theme]);
-    });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", rebuild);
-    window.addEventListener("beforeprint", () => { printing = true; paint("light"); });
-    window.addEventListener("afterprint", () => { printing = false; paint(themes[theme]); });
-    let waiting = 0;
-    new ResizeObserver(() => {
-      cancelAnimationFrame(waiting);
-      waiting = requestAnimationFrame(() => {
-        for (const view of views) {
-          if (!printing && view.plot.width !== view.width()) view.plot.setSize({ width: view.width(), height: HEIGHT });
-        }
-      });
-    }).observe(document.querySelector(".charts"));
+    resized.disconnect();
+    resized.observe(document.querySelector(".charts"));
   };
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", rebuild);
+  window.addEventListener("beforeprint", () => { printing = true; paint("light"); });
+  window.addEventListener("afterprint", () => { printing = false; paint(themes[theme]); });
   start();
+
+  // A live page gives its charts to be drawn: all of them, and then more of each.
+  window.report = {
+    get data() { return data; },
+    // Other data, in the page as it is now.
+    restart(other) {
+      for (const view of views) view.plot.destroy();
+      data = other;
+      start();
+    },
+    add,
+    grow() {
+      const whole = views.map((view) => view.isWhole());
+      growing = true;
+      views.forEach((view, i) => view.grow(whole[i]));
+      setTimeout(() => { growing = false; });
+    },
+    // Of each chart over time: what is shown, and the last second.
+    ranges: () => views.filter((view) => view.chart.x.unit === "clock").map((view) => {
+      const { min, max } = view.plot.scales.x;
+      return [view.chart.id, min, max, data.at[data.at.length - 1]];
+    }),
+    value: (chart, series, value) => FORMAT[(series.is_right ? chart.right : chart.y).unit](value),
+  };
 })();

@@ -7,7 +7,7 @@ usage() {
   cat <<'END'
 usage: scripts/try-html.sh [DIR]
 
-Runs the tests of the report page, those in a browser included. With DIR, pictures of every page are left there, at 1280
+Runs the tests of the report page and of the live page, those in a browser included. With DIR, pictures of every page are left there, at 1280
 and 400 pixels, light and dark, and a PDF.
 
 Chromium is installed with apt-get if it is missing and apt-get is there. Where it cannot be had, the script says so,
@@ -50,4 +50,4 @@ if [ -n "${1-}" ]; then
   export LLMSIM_BLAST_SHOTS
 fi
 cd "$(dirname "$0")/.."
-exec cargo test --test page
+exec cargo test --test page --test web

@@ -7,7 +7,7 @@
 //! two operations behind threads, live progress and the final report.
 //!
 //! **The world is touched in few places**: [`net`] (sockets), [`engine`] (threads, poll, clock),
-//! [`live`] (terminal), [`server`] (child process, `/proc`), [`commands`] (files, environment), and
+//! [`live`] (terminal), `web` (browsers), [`server`] (child process, `/proc`), [`commands`] (files, environment), and
 //! [`origin`], which is another process: the server of known instants that the client itself is
 //! judged by. Everything else takes bytes and numbers and is tested with bytes and numbers.
 //!
@@ -69,6 +69,7 @@
 //! | 8 | `commands` | dispatch, and one file a command |
 //! | 7 | `cli` | the command line as typed, by clap group; the environment |
 //! | 7 | `trial` | one run against one server: prepare → Ready → Measured → Concluded; knows no command line |
+//! | 7 | `web` | the page while a run lasts: one thread that serves browsers |
 //! | 7 | `report` | pages: a document in, text out |
 //! | 6 | `live` | what a person sees while a test runs |
 //! | 6 | `document` | what outlives the process: schema, from a run, JSON, merge |
@@ -117,6 +118,7 @@
 //! | add a load shape | one file in `load/` + one variant |
 //! | add a metric | one row in `metrics/catalogue.rs`; the compiler then leads through tally, summary, threshold |
 //! | add an output format | one file in `report/` |
+//! | change the live page | `report/html/live.rs` (what is sent), `assets/live.js`, `web/routes.rs` |
 //! | add a chart | `report/html/over_time.rs`; how it looks is in `assets/` and `templates/` |
 //! | change how two builds are compared | `compare/judge.rs` |
 //! | add a command | one file in `commands/` + its arguments in `cli/` |
@@ -146,6 +148,8 @@ pub mod threshold;
 pub(crate) mod trial;
 pub mod units;
 pub mod watch;
+#[cfg(feature = "web")]
+pub mod web;
 pub mod wire;
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ mod shard;
 mod target;
 pub(crate) mod throughput;
 mod tls;
+#[cfg(feature = "web")]
+mod viewers;
 
 use self::args::{
     COMPARE_HELP, CompareArgs, MERGE_HELP, MergeArgs, NoiseArgs, OriginArgs, ReportArgs, SelfTestArgs, ServeArgs,
@@ -176,6 +178,9 @@ pub(crate) struct RunArgs {
     output: output::OutputArgs,
     #[command(flatten)]
     verdict: output::VerdictArgs,
+    #[cfg(feature = "web")]
+    #[command(flatten)]
+    viewers: viewers::ViewerArgs,
     #[command(flatten)]
     debug: debug::DebugArgs,
     #[command(flatten)]

@@ -42,6 +42,11 @@ pub(super) enum CommandError {
     /// The summary of a step of GitHub Actions; said after everything else.
     #[error("GITHUB_STEP_SUMMARY {}: the summary could not be appended: {source}", path.display())]
     StepSummary { path: PathBuf, source: io::Error },
+    /// The live page cannot be served there; said before the test.
+    #[error(
+        "--web {addr}: {source}; expected an address of this machine and a port that nothing else uses (0: any free one)"
+    )]
+    Web { addr: std::net::SocketAddr, source: io::Error },
     /// A result that was given cannot be used. The reason names the field.
     #[error("{}: {reason}", path.display())]
     Result { path: PathBuf, reason: String },
@@ -88,9 +93,12 @@ impl CommandError {
             Self::Usage(_) | Self::Argument { .. } => ExitClass::Usage,
             Self::Result { .. } | Self::Merge(_) | Self::Compare(_) => ExitClass::Incomplete,
             Self::Plan(error) if error.is_usage() => ExitClass::Usage,
-            Self::Variable(_) | Self::Place(_) | Self::Plan(_) | Self::OutputPlace { .. } | Self::SamePlace { .. } => {
-                ExitClass::Configuration
-            }
+            Self::Variable(_)
+            | Self::Place(_)
+            | Self::Plan(_)
+            | Self::OutputPlace { .. }
+            | Self::SamePlace { .. }
+            | Self::Web { .. } => ExitClass::Configuration,
             Self::Trial(error) => error.exit_class(),
             Self::Origin(_) | Self::OriginLost { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.

@@ -20,6 +20,7 @@ mod serve;
 mod show_config;
 mod supervise;
 mod throughput;
+mod viewers;
 
 use self::error::CommandError;
 use crate::cli::{Command, parse};

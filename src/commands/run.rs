@@ -2,6 +2,7 @@
 //! call.
 
 use super::error::CommandError;
+use super::viewers::Viewers;
 use super::{deliver, input, output, prelude};
 use crate::cli::environment::Environment;
 use crate::exit::ExitClass;
@@ -24,19 +25,21 @@ pub(super) fn run(
 ) -> Result<ExitClass, CommandError> {
     let resolved = resolve(profile, overrides, &mut input::Disk)?;
     let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
-    let setup = Setup::new(u64::from(plan.peak_users()))?;
-    let progress = Progress::start(progress_mode(&presentation, environment));
-    let say = &mut |line: &str| progress.message(line);
-    presentation.notes.iter().for_each(|note| say(note));
+    let mut viewers = Viewers::open(&presentation)?;
+    let setup = Setup::new(u64::from(plan.peak_users()) + viewers.descriptors())?;
+    viewers.show_on(Progress::start(progress_mode(&presentation, environment)));
+    let say = &mut |line: &str| viewers.message(line);
+    presentation.notes.iter().chain(&viewers.told()).for_each(|note| say(note));
 
     let plan = prelude::at_target(plan, &setup, say, |found| resolve(profile, &overrides.at(found), &mut input::Disk))?;
     let ready = trial::prepare(plan, &setup, say)?;
     ready.show_answers(presentation.debug_response, err)?;
     ready.wait_for_start(say)?;
-    let concluded = ready.measure(&mut |second| progress.show(second))?.conclude();
-    progress.finish();
+    let concluded = ready.measure(&mut viewers)?.conclude();
     let document = concluded.document(&presentation);
+    viewers.report(&document);
     let class = deliver::results(&document, &presentation, environment, Some(&setup.stop), (out, err));
+    viewers.finish();
     // A signal that comes while the results are written cannot change what they say.
     Ok(if class == ExitClass::Success && setup.stop.is_signalled() { ExitClass::Interrupted } else { class })
 }

@@ -6,6 +6,9 @@ use crate::exit::ExitClass;
 use crate::units::plural;
 use serde::{Deserialize, Serialize};
 
+/// The `run.stop_reason` of a document that was made before its run was over.
+pub(crate) const NOT_ENDED: &str = "the run has not ended";
+
 /// What a run comes to. In JSON its fields stand beside those of the document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
@@ -272,6 +275,10 @@ pub(crate) fn endpoint_name(endpoint: &Endpoint) -> String {
 }
 
 fn interrupted(document: &Document) -> Option<Reason> {
+    if document.run.stop_reason.as_deref() == Some(NOT_ENDED) {
+        let text = format!("{NOT_ENDED}: the numbers are those of the part that ran");
+        return Some(Reason::new(ReasonKind::Interrupted, "interrupted", text));
+    }
     let signal = document.run.stop_reason.as_deref().filter(|reason| *reason != "signal");
     let signal = signal.map_or_else(String::new, |signal| format!(" ({signal})"));
     let text = format!("stopped by a signal{signal}: the numbers are those of the part that ran");

@@ -7,6 +7,7 @@ use crate::metrics::{Balance, Second, StageTally, Tally, Totals};
 use crate::plan::{Phase, Plan};
 use crate::units::Nanos;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 /// A second of the run, as soon as all workers have reported it.
@@ -20,6 +21,14 @@ pub struct Tick<'a> {
     pub total: &'a Tally,
     /// What has been counted since the start.
     pub totals: &'a Totals,
+    /// Everything that was recorded in that second, inside the measurement window and outside.
+    pub interval: &'a Arc<Tally>,
+    /// The seconds before.
+    pub series: &'a [Second],
+    /// The sum of what was sent outside the measurement window, so far.
+    pub outside: Option<&'a Tally>,
+    /// What was sent in each stage, so far.
+    pub stages: &'a [StageTally],
     /// Nothing comes after it.
     pub last: bool,
 }
@@ -120,14 +129,24 @@ impl Fleet {
             if !complete {
                 return;
             }
-            let interval = self.take_second(second);
+            let interval = Arc::new(self.take_second(second));
             let mut plain = Second::new(second, &interval, &self.names);
             self.totals.add(&interval);
             let ended = self.ended_at();
             let last = ended.is_some() && self.open.is_empty();
             let end_of_second = Nanos::from_secs(u64::from(second) + 1);
             let elapsed = ended.filter(|_| last).unwrap_or(end_of_second);
-            on_tick(&mut Tick { elapsed, second: &mut plain, total: &self.total, totals: &self.totals, last });
+            on_tick(&mut Tick {
+                elapsed,
+                second: &mut plain,
+                total: &self.total,
+                totals: &self.totals,
+                interval: &interval,
+                series: &self.series,
+                outside: self.outside.as_ref(),
+                stages: &self.stages,
+                last,
+            });
             self.series.push(plain);
         }
     }

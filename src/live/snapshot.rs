@@ -7,6 +7,10 @@ use std::sync::Arc;
 /// What a viewer wants to know of the plan: it stays the same for the whole run. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outline {
+    /// `run.id` of the results.
+    pub run_id: String,
+    /// Which shard of a test it is, from 0; 0 of a whole one.
+    pub shard: u32,
     pub profile: String,
     /// Where the requests go.
     pub target: String,

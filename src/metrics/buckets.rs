@@ -78,6 +78,12 @@ impl Buckets {
         Self { entries: micros.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u64)).collect() }
     }
 
+    /// Of buckets that ascend: the longest time of each, in µs, and how many are in it.
+    pub(super) fn ascending(entries: Vec<(u64, u64)>) -> Self {
+        debug_assert!(entries.is_sorted_by(|a, b| a.0 < b.0), "they ascend");
+        Self { entries }
+    }
+
     /// Reads what [`super::Distribution::encoded`] wrote.
     pub fn decode(text: &str) -> Result<Self, DecodeError> {
         if text.len() > MAX_TEXT {

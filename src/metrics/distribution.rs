@@ -254,6 +254,13 @@ impl Distribution {
         base64::engine::general_purpose::STANDARD.encode(bytes)
     }
 
+    /// The recorded buckets.
+    pub fn buckets(&self) -> Buckets {
+        Buckets::ascending(
+            self.histogram.iter_recorded().map(|v| (v.value_iterated_to(), v.count_at_value())).collect(),
+        )
+    }
+
     /// The quantile that makes the histogram look up exactly the rank ⌈p/100 · count⌉. It computes
     /// ⌈quantile · count⌉ in floats, which is one too many for products like 0.07 · 100; half a
     /// rank below the wished one is safe from rounding.

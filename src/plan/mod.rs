@@ -38,6 +38,7 @@ mod stages;
 mod target;
 mod trace;
 mod tuning;
+mod web;
 mod window;
 
 pub use credentials::Credentials;
@@ -51,6 +52,7 @@ pub use resolve::{Purpose, Resolved, resolve, resolve_for};
 pub use rows::{Order, RowSource};
 pub use source::{Given, Origin, Sourced};
 pub use tuning::Tuning;
+pub use web::WebPlace;
 
 pub use crate::api::Api;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime, Trace};

@@ -2,6 +2,7 @@
 
 use super::error::shown;
 use super::source::{Changed, Given};
+use super::web::{self, WebPlace};
 use super::{Overrides, PlanError, limits};
 use std::path::PathBuf;
 
@@ -14,6 +15,8 @@ pub struct Presentation {
     pub html: Option<PathBuf>,
     /// Where the verdict goes as JUnit XML.
     pub junit: Option<PathBuf>,
+    /// Where the live page is served; nowhere if it was not asked for.
+    pub web: Option<WebPlace>,
     /// Whether to write a step summary and annotations when running under GitHub Actions.
     pub github: bool,
     /// What made the plan a shard of a test; none for a whole one.
@@ -56,6 +59,7 @@ pub(super) fn presentation(
         output: output(noted("output", given.one("output"), changed))?,
         html: noted("html", given.one("html"), changed).map(Given::path).transpose()?,
         junit: noted("junit", single.one("junit"), changed).map(Given::path).transpose()?,
+        web: web::web(single, changed)?,
         github: github(noted("github", single.one("github"), changed))?,
         shard: single.one("shard").map(|given| given.origin.to_string()),
         quiet: flag("quiet", given, changed)?,

@@ -111,6 +111,9 @@ pub(super) fn settings(
     );
     list.add("start_at", plan.start_at.map_or("at once".to_owned(), |at| at.to_string()));
     list.add("junit", or_none(presentation.junit.as_ref().map_or_else(String::new, |path| path.display().to_string())));
+    list.add("web", or_none(presentation.web.as_ref().map_or_else(String::new, |web| web.addr.to_string())));
+    let has_token = presentation.web.as_ref().is_some_and(|web| web.token.is_some());
+    list.add("web_token", if has_token { "[hidden]" } else { "none" }.to_owned());
     list.add("github", if presentation.github { "auto" } else { "off" }.to_owned());
     list.add("debug_response", presentation.debug_response.to_string());
     list.add("quiet", presentation.quiet.to_string());

@@ -3,7 +3,7 @@
 use super::agreement;
 use super::measure::{Ended, Measured};
 use super::prepare::Ready;
-use super::provenance::{build, environment};
+use super::provenance::{argv, build, environment, run_id};
 use super::server_under_test::ServerRecord;
 use crate::document::datasets::datasets;
 use crate::document::{Document, Endpoint, RunFacts, ServerUse, Steady, Strictness};
@@ -81,7 +81,7 @@ impl Concluded {
         let Self { plan, run, summary, record, .. } = self;
         let outside = self.outside.as_ref();
         RunFacts {
-            id: id(self.started_at, plan),
+            id: run_id(self.started_at, plan),
             started_at: self.started_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
             duration: run.duration,
             interrupted: self.ended == Some(Ended::Signal),
@@ -129,14 +129,6 @@ impl Concluded {
     }
 }
 
-/// Unique: the instant, the process, and which shard it runs, since all shards may begin in one
-/// instant and in containers alike.
-fn id(started_at: Timestamp, plan: &Plan) -> String {
-    let shard =
-        if plan.shard.is_part() { format!("-{}of{}", plan.shard.index, plan.shard.count) } else { String::new() };
-    format!("{}-{}{shard}", started_at.strftime("%Y%m%dT%H%M%S%3fZ"), std::process::id())
-}
-
 fn used(used: Used) -> ServerUse {
     ServerUse {
         cpu: used.last.cpu.since(used.first.cpu),
@@ -157,38 +149,4 @@ fn client_signals(run: &RunResult, summary: &Summary, record: &ServerRecord, nof
     });
     let (series, pinned_beside_server) = (&run.series, record.shares_cores && !run.pinned_to.is_empty());
     signals(&Evidence { summary, series, kernel, nofile: Some(nofile), pinned_beside_server })
-}
-
-/// The command line. Header values are hidden, whatever they are called: secrets come in all names.
-fn argv() -> Vec<String> {
-    hide_headers(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()))
-}
-
-fn hide_headers(arguments: impl Iterator<Item = String>) -> Vec<String> {
-    let name_only = |header: &str| format!("{}: [hidden]", header.split(':').next().unwrap_or_default());
-    let mut is_value = false;
-    arguments
-        .map(|argument| {
-            if std::mem::replace(&mut is_value, argument == "--header") {
-                is_value = false;
-                return name_only(&argument);
-            }
-            match argument.strip_prefix("--header=") {
-                Some(header) => format!("--header={}", name_only(header)),
-                None => argument,
-            }
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_of_the_command_line_are_hidden() {
-        let typed = ["blast", "load", "--header", "X-Key: sesame", "--vus", "3", "--header=Cookie: sesame"];
-        let shown = hide_headers(typed.into_iter().map(str::to_owned));
-        assert_eq!(shown, ["blast", "load", "--header", "X-Key: [hidden]", "--vus", "3", "--header=Cookie: [hidden]"]);
-    }
 }

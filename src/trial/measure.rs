@@ -3,12 +3,14 @@
 
 use super::error::TrialError;
 use super::prepare::Ready;
-use super::provenance::wall_clock;
+use super::provenance::{run_id, wall_clock};
+use super::so_far::SoFar;
+use super::viewers::{Moment, Viewers};
 use crate::engine::{self, RowsSent, RunResult, Tick};
 use crate::live::{Outline, Snapshot};
 use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
-use crate::metrics::{StageTally, Summary, Tally};
+use crate::metrics::{Second, StageTally, Summary, Tally, Totals};
 use crate::plan::Plan;
 use crate::threshold::{self, Judged, Judgement, Rule};
 use crate::units::{Nanos, plural};
@@ -42,22 +44,30 @@ pub(super) enum Ended {
 }
 
 impl Ready {
-    /// Runs the plan. `on_second` is called with each second as soon as it is over.
-    pub(crate) fn measure(mut self, on_second: &mut dyn FnMut(Arc<Snapshot>)) -> Result<Measured, TrialError> {
-        let Self { plan, server, stop, .. } = &mut self;
+    /// Runs the plan. `viewers` are told of each second as soon as it is over.
+    pub(crate) fn measure(mut self, viewers: &mut dyn Viewers) -> Result<Measured, TrialError> {
+        let Self { plan, server, stop, endpoints, nofile, .. } = &mut self;
         let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
         let aborting: Vec<Rule> = plan.thresholds.iter().filter(|rule| rule.abort_on_fail).cloned().collect();
         let mut ended = None;
-        let outline = Arc::new(outline(plan));
         let cores = server.client_cores.clone();
 
         server.begin(plan, stop);
         let started_at = wall_clock();
+        let outline = Arc::new(outline(plan, started_at));
+        let (names, nofile) = (&names[..], *nofile);
+        let so_far = SoFar { plan, endpoints, nofile, started_at, names };
+        let pinned = if plan.tuning.pin { &cores[..] } else { &[] };
+        viewers.begin(&before(plan, &outline), pinned, &|presentation| so_far.opening(server, presentation));
         let mut on_tick = |tick: &mut Tick<'_>| {
             server.watch(tick.elapsed, tick.second);
-            on_second(Arc::new(snapshot(plan, &outline, tick)));
+            viewers.second(&Moment {
+                snapshot: Arc::new(snapshot(plan, &outline, tick)),
+                interval: tick.interval,
+                so_far: &|presentation| so_far.at(tick, server, presentation),
+            });
             if ended.is_none() && !tick.last {
-                ended = match failed_early(&aborting, tick.total, &names, tick.elapsed, plan.warmup) {
+                ended = match failed_early(&aborting, tick.total, names, tick.elapsed, plan.warmup) {
                     _ if stop.is_signalled() => Some(Ended::Signal),
                     Some(threshold) => Some(Ended::Threshold(threshold)),
                     None => server.is_dead().then_some(Ended::ServerDied),
@@ -117,11 +127,24 @@ fn failed_early(rules: &[Rule], total: &Tally, names: &[String], elapsed: Nanos,
     Some(format!("{} {}", failed.metric, failed.expression))
 }
 
-fn outline(plan: &Plan) -> Outline {
+fn outline(plan: &Plan, started_at: Timestamp) -> Outline {
     Outline {
+        run_id: run_id(started_at, plan),
+        shard: plan.shard.index,
         profile: plan.name.clone(),
         target: plan.target.url.clone(),
         length: plan.shape.runs_by_time().then(|| plan.shape.end()),
+    }
+}
+
+/// The run before its first second.
+fn before(plan: &Plan, outline: &Arc<Outline>) -> Snapshot {
+    Snapshot {
+        outline: Arc::clone(outline),
+        elapsed: Nanos::ZERO,
+        stage: stage(&plan.shape, Nanos::ZERO),
+        second: Second::new(0, &Tally::new(0), &[]),
+        totals: Totals::default(),
     }
 }
 

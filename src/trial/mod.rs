@@ -26,9 +26,11 @@ mod requests;
 mod server_under_test;
 mod setup;
 mod signals;
+mod so_far;
 mod start;
 mod step;
 mod terms;
+mod viewers;
 
 pub(crate) use discover::discover;
 pub(crate) use error::TrialError;
@@ -37,3 +39,4 @@ pub(crate) use requests::dump_requests;
 pub(crate) use setup::Setup;
 pub(crate) use signals::Stop;
 pub(crate) use step::SweepStep;
+pub(crate) use viewers::{DocumentSoFar, Moment, Viewers};

@@ -169,6 +169,17 @@ impl ServerUnderTest {
         }
     }
 
+    /// Which server answers, for results so far.
+    pub(super) fn target(&self, found: Option<&FoundServer>) -> TargetServer {
+        let is_llmsim = self.server.is_some() || self.stats_before.is_some();
+        target_server(self.server.as_ref().map(Server::identity), is_llmsim, found, None)
+    }
+
+    /// Cores that a server started here was given.
+    pub(super) fn cores(&self) -> &[usize] {
+        &self.server_cores
+    }
+
     /// The process that is the server's: the one we started, or the one we were told of.
     fn watched_pid(&self) -> Option<u32> {
         self.server.as_ref().map(Server::pid).or(self.pid)
@@ -226,26 +237,36 @@ impl ServerRecord {
     /// Which server answered, for the results.
     pub(crate) fn target(&self, found: Option<&FoundServer>) -> TargetServer {
         let is_llmsim = self.identity.is_some() || self.stats_before.is_some();
-        let found = found.filter(|_| !is_llmsim);
-        TargetServer {
-            started: self.identity.is_some(),
-            // Many servers say that they are well; only llmsim has its statistics.
-            kind: is_llmsim.then(|| "llmsim".to_owned()).or(found.map(|found| found.kind.name.to_owned())),
-            version: match found {
-                Some(found) => found.version.clone(),
-                None => self.identity.as_ref().and_then(|identity| identity.version.clone()),
-            },
-            git_commit: self.identity.as_ref().and_then(|identity| identity.git_commit.clone()),
-            git_dirty: self.identity.as_ref().and_then(|identity| identity.git_dirty),
-            died: self.died.as_ref().map(|exit| exit.status.clone()),
-            last_lines: self.died.as_ref().map(|exit| exit.last_lines.clone()).unwrap_or_default(),
-        }
+        target_server(self.identity.as_ref(), is_llmsim, found, self.died.as_ref())
     }
 
     /// How much a count of the server's own grew while it was tested.
     pub(super) fn counted_by_server(&self, name: &str) -> Option<u64> {
         let count = |stats: &Option<Value>| stats.as_ref()?.get(name)?.as_u64();
         count(&self.stats_after)?.checked_sub(count(&self.stats_before)?)
+    }
+}
+
+/// Which server it is: one that was started has an identity.
+fn target_server(
+    identity: Option<&Identity>,
+    is_llmsim: bool,
+    found: Option<&FoundServer>,
+    died: Option<&Exit>,
+) -> TargetServer {
+    let found = found.filter(|_| !is_llmsim);
+    TargetServer {
+        started: identity.is_some(),
+        // Many servers say that they are well; only llmsim has its statistics.
+        kind: is_llmsim.then(|| "llmsim".to_owned()).or(found.map(|found| found.kind.name.to_owned())),
+        version: match found {
+            Some(found) => found.version.clone(),
+            None => identity.and_then(|identity| identity.version.clone()),
+        },
+        git_commit: identity.and_then(|identity| identity.git_commit.clone()),
+        git_dirty: identity.and_then(|identity| identity.git_dirty),
+        died: died.map(|exit| exit.status.clone()),
+        last_lines: died.map(|exit| exit.last_lines.clone()).unwrap_or_default(),
     }
 }
 

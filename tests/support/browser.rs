@@ -109,12 +109,17 @@ impl Browser {
 
     /// Opens a file at so many pixels, and waits until it is drawn.
     pub fn open(&mut self, path: &Path, width: u32, dark: bool) {
+        self.open_url(&format!("file://{}", path.display()), width, dark);
+    }
+
+    /// The same with any address.
+    pub fn open_url(&mut self, url: &str, width: u32, dark: bool) {
         let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.call("Emulation.setDeviceMetricsOverride", &size);
         let scheme = json!({ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } });
         self.call("Emulation.setEmulatedMedia", &json!({ "features": [scheme] }));
         self.events.clear();
-        self.call("Page.navigate", &json!({ "url": format!("file://{}", path.display()) }));
+        self.call("Page.navigate", &json!({ "url": url }));
         self.wait_for("Page.loadEventFired");
         self.settle();
     }

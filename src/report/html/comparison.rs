@@ -33,6 +33,7 @@ pub fn of_comparison(compared: &Compared<'_>) -> String {
         charts: of.into_iter().filter_map(|of| chart(compared, of)).collect(),
         numbers: view.numbers,
         made_by: made_by(compared),
+        is_live: false,
     })
 }
 

@@ -11,17 +11,28 @@ const MOST_COLUMNS: usize = 240;
 /// Rows of a map, and how many a tenfold of latency gets.
 const MOST_ROWS: usize = 44;
 const ROWS_A_TENFOLD: f64 = 22.0;
+/// The same where maps of several stretches of time are put together.
+pub(super) const FIXED_ROWS_A_TENFOLD: f64 = 11.0;
 /// Rows of the table below it.
 const TABLE_ROWS: usize = 50;
 
+/// Where the rows of a map lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// As the times of this map need.
+    Fitted,
+    /// On one grid for all maps.
+    Fixed,
+}
+
 /// A metric's map; none of a run without histograms of its seconds.
-pub(super) fn chart(trend: Trend, series: &[Second], bands: &[Band], lines: &[Line]) -> Option<Chart> {
+pub(super) fn chart(trend: Trend, series: &[Second], (bands, lines): (&[Band], &[Line]), rows: Rows) -> Option<Chart> {
     let columns = columns(trend, series);
     let all = columns.iter().fold(Buckets::default(), |mut sum, (_, _, buckets)| {
         sum.add(buckets);
         sum
     });
-    let edges = edges(&all)?;
+    let edges = edges(&all, rows)?;
     let place = |micros: u64| edges.partition_point(|edge| *edge <= micros as f64 / 1e3).clamp(1, edges.len() - 1) - 1;
     let cells = columns.iter().map(|(_, _, buckets)| {
         let mut counts = vec![0_u64; edges.len() - 1];
@@ -83,9 +94,14 @@ fn columns(trend: Trend, series: &[Second]) -> Vec<(f64, f64, Buckets)> {
 }
 
 /// Where the rows begin and the last one ends, in ms; none of nothing.
-fn edges(all: &Buckets) -> Option<Vec<f64>> {
+fn edges(all: &Buckets, rows: Rows) -> Option<Vec<f64>> {
     let least = all.iter().next().map(|(micros, _)| micros.max(1) as f64 / 1e3)?;
     let most = all.iter().last().map(|(micros, _)| micros.max(1) as f64 / 1e3)?;
+    if rows == Rows::Fixed {
+        let place = |ms: f64| ms.log10() * FIXED_ROWS_A_TENFOLD;
+        let (low, high) = (place(least).floor() as i32, (place(most) + 1e-9).ceil() as i32);
+        return Some((low..=high.max(low + 1)).map(|i| 10_f64.powf(f64::from(i) / FIXED_ROWS_A_TENFOLD)).collect());
+    }
     // Some room around a single value.
     let (low, high) = (least / 1.1, most * 1.1);
     let rows = ((high / low).log10() * ROWS_A_TENFOLD).ceil().clamp(4.0, MOST_ROWS as f64) as usize;

@@ -10,6 +10,7 @@ mod chart;
 mod comparison;
 mod heat;
 mod limit;
+pub mod live;
 mod over_time;
 mod page;
 mod quantiles;

@@ -4,6 +4,7 @@ use super::chart::{
     Axis, Band, BandKind, Chart, Fold, Kind, Line, Measured, Number, Picture, Scale, Series, Unit, numbers, table,
     title, words,
 };
+use super::heat::Rows;
 use super::thin::Grid;
 use super::{heat, limit};
 use crate::document::{Document, KindSecond, Quantiles, Second};
@@ -40,7 +41,8 @@ struct Clock<'a> {
     bands: Vec<Band>,
 }
 
-pub(super) fn charts(doc: &Document) -> OverTime {
+/// `rows` are those of maps.
+pub(super) fn charts(doc: &Document, rows: Rows) -> OverTime {
     let at: Vec<f64> = doc.series.iter().map(|second| f64::from(second.t_s)).collect();
     let clock = Clock { series: &doc.series, grid: Grid::of(at.len()), at, bands: bands(doc) };
     let latency = [("ttft", Trend::Ttft), ("tbt", Trend::Tbt), ("duration", Trend::HttpReqDuration)];
@@ -60,7 +62,7 @@ pub(super) fn charts(doc: &Document) -> OverTime {
         })
     });
     let heat = latency.into_iter().filter_map(|(_, trend)| {
-        heat::chart(trend, &doc.series, &clock.bands, &limit::lines(trend.name(), &doc.thresholds))
+        heat::chart(trend, &doc.series, (&clock.bands, &limit::lines(trend.name(), &doc.thresholds)), rows)
     });
     let others = [clock.rates(), clock.levels(), clock.tokens(), clock.failures(), clock.kinds()].into_iter().flatten();
     let machines = [clock.server_cpu(), clock.server_memory(), clock.client()].into_iter().flatten();

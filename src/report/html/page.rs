@@ -12,6 +12,8 @@ const LIBRARY: &str = include_str!("../../../assets/uplot/uPlot.iife.min.js");
 const LIBRARY_STYLE: &str = include_str!("../../../assets/uplot/uPlot.min.css");
 /// What we draw with it.
 const SCRIPT: &str = include_str!("../../../assets/report.js");
+/// What makes it grow while a run lasts.
+const LIVE_SCRIPT: &str = include_str!("../../../assets/live.js");
 const STYLE: &str = include_str!("../../../assets/report.css");
 
 /// All that a page shows.
@@ -31,6 +33,8 @@ pub(super) struct Page {
     pub(super) numbers: Vec<Section>,
     /// Which build of this tool, and which run.
     pub(super) made_by: String,
+    /// Its numbers come later, from the server that sent it.
+    pub(super) is_live: bool,
 }
 
 /// A number to see from afar.
@@ -51,6 +55,7 @@ struct Html<'a> {
     library: &'static str,
     library_style: &'static str,
     script: &'static str,
+    live_script: &'static str,
     style: &'static str,
 }
 
@@ -73,11 +78,12 @@ pub(super) fn render(page: &Page) -> String {
     let charts = page.charts.iter().map(|chart| Drawn { id: &chart.id, picture: &chart.picture }).collect();
     let html = Html {
         page,
-        policy: policy(),
+        policy: policy(page.is_live),
         data: Data { at: &page.at, charts },
         library: LIBRARY,
         library_style: LIBRARY_STYLE,
         script: SCRIPT,
+        live_script: LIVE_SCRIPT,
         style: STYLE,
     };
     let text = html.render();
@@ -85,21 +91,24 @@ pub(super) fn render(page: &Page) -> String {
     text.unwrap_or_default()
 }
 
-/// Nothing runs and nothing paints that is not ours, byte for byte, and nothing is fetched.
-fn policy() -> String {
+/// Nothing runs and nothing paints that is not ours, byte for byte, and nothing is fetched. A live
+/// page asks the server that it is of.
+pub(super) fn policy(is_live: bool) -> String {
     let hash = |text: &str| {
         let digest = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text.as_bytes()));
         format!("'sha256-{digest}'")
     };
-    let (scripts, styles) = ([LIBRARY, SCRIPT].map(hash).join(" "), [LIBRARY_STYLE, STYLE].map(hash).join(" "));
+    let scripts = [LIBRARY, SCRIPT].into_iter().chain(is_live.then_some(LIVE_SCRIPT)).map(hash);
+    let (scripts, styles) = (scripts.collect::<Vec<_>>().join(" "), [LIBRARY_STYLE, STYLE].map(hash).join(" "));
+    let asks = if is_live { "connect-src 'self'; " } else { "" };
     format!(
-        "default-src 'none'; script-src {scripts}; style-src {styles}; img-src data:; base-uri 'none'; form-action 'none'"
+        "default-src 'none'; script-src {scripts}; style-src {styles}; {asks}img-src data:; base-uri 'none'; form-action 'none'"
     )
 }
 
 /// The class of a tone in the style sheet.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the template lends its values")]
-const fn class(tone: &Tone) -> &'static str {
+pub(super) const fn class(tone: &Tone) -> &'static str {
     match tone {
         Tone::Plain => "plain",
         Tone::Title => "title",

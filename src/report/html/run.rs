@@ -1,19 +1,23 @@
 //! The page of a run, or of one that was merged.
 
 use super::chart::{Chart, Line};
+use super::heat::Rows;
 use super::page::{Page, Tile, render};
 use super::quantiles::{self, Draft};
 use super::{asked, limit, over_time};
-use crate::document::{Document, Measured, Trend, Validity};
+use crate::document::{Document, Judged, Measured, Trend, Validity};
 use crate::metrics::{self, Buckets};
 use crate::report::human;
 use crate::report::view::{Block, Piece, Tone, View};
 use crate::units::plural;
 
+/// Metrics whose distributions share a chart.
+const DISTRIBUTIONS: [metrics::Trend; 3] = [metrics::Trend::Ttft, metrics::Trend::Tbt, metrics::Trend::HttpReqDuration];
+
 /// The page of a run.
 pub fn of_run(doc: &Document) -> String {
     let view = View::of(doc);
-    let over_time = over_time::charts(doc);
+    let over_time = over_time::charts(doc, Rows::Fitted);
     let mut charts = over_time.charts;
     // Beside the percentiles over time.
     let place = charts.iter().position(|chart| chart.id == "rates").unwrap_or(charts.len());
@@ -30,6 +34,7 @@ pub fn of_run(doc: &Document) -> String {
         charts,
         numbers: view.numbers,
         made_by: format!("llmsim-blast {}, run {}", doc.build.version, doc.run.id),
+        is_live: false,
     })
 }
 
@@ -131,16 +136,20 @@ fn turns(doc: &Document) -> Option<Chart> {
 
 /// The distributions of the whole run.
 fn distributions(doc: &Document) -> Option<Chart> {
-    let of = [metrics::Trend::Ttft, metrics::Trend::Tbt, metrics::Trend::HttpReqDuration];
-    let decoded = of.into_iter().filter_map(|of| {
+    let decoded = DISTRIBUTIONS.into_iter().filter_map(|of| {
         let buckets = Buckets::decode(&trend(doc, of)?.histogram).ok()?;
         Some((of.name().to_owned(), buckets))
     });
+    distribution(&doc.thresholds, &decoded.collect::<Vec<_>>())
+}
+
+/// The chart of distributions that have the names of their metrics.
+pub(super) fn distribution(thresholds: &[Judged], distributions: &[(String, Buckets)]) -> Option<Chart> {
     let draft = Draft {
         id: "distribution".to_owned(),
         title: "Latency by percentile".to_owned(),
         note: "of the whole window; each nine more has the same room".to_owned(),
-        lines: of.into_iter().flat_map(|of| named(of, limit::lines(of.name(), &doc.thresholds))).collect(),
+        lines: DISTRIBUTIONS.into_iter().flat_map(|of| named(of, limit::lines(of.name(), thresholds))).collect(),
     };
-    quantiles::chart(draft, &decoded.collect::<Vec<_>>())
+    quantiles::chart(draft, distributions)
 }

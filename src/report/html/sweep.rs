@@ -25,6 +25,7 @@ pub fn of_capacity(found: &Capacity) -> String {
         charts: curves(found),
         numbers: view.numbers,
         made_by: format!("llmsim-blast {} capacity", found.build.version),
+        is_live: false,
     })
 }
 
@@ -178,6 +179,7 @@ pub fn of_throughput(found: &Throughput) -> String {
         charts: plain.into_iter().chain(streamed).flatten().collect(),
         numbers: view.numbers,
         made_by: format!("llmsim-blast {} throughput", found.build.version),
+        is_live: false,
     })
 }
 

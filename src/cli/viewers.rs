@@ -1,0 +1,19 @@
+//! Who may watch a run while it lasts.
+
+#![allow(rustdoc::broken_intra_doc_links, reason = "help texts show defaults in brackets, as command lines do")]
+
+use clap::Args;
+
+/// Who may watch a run while it lasts.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Watching a run")]
+pub(crate) struct ViewerArgs {
+    /// Serve a live page, and metrics for Prometheus, at ADDR while the run lasts
+    /// [default address: 127.0.0.1:9540; port 0 is any free one].
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "")]
+    web: Option<String>,
+    /// Ask for this token before showing the page. Needed if ADDR can be reached
+    /// from other machines.
+    #[arg(long, value_name = "TOKEN")]
+    web_token: Option<String>,
+}

@@ -1,0 +1,219 @@
+//! What the page knows of the run, and the browsers that it tells.
+
+use super::Item;
+use crate::document::Document;
+use crate::live::Snapshot;
+use crate::metrics::{Rate, Tally, Trend};
+use crate::report::html;
+use crate::report::html::live::{self, Now};
+use crate::units::Nanos;
+use std::sync::Arc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// Events that a browser may be behind before it gets everything anew.
+const MAX_BEHIND: usize = 16;
+/// Browsers at once.
+const MAX_BROWSERS: usize = 64;
+/// Seconds that a browser gets when it connects. The finished report has all.
+const MAX_SECONDS: usize = 3_600;
+/// Seconds beyond those before the first are dropped together.
+const DROPPED_TOGETHER: usize = 60;
+/// Trends whose distributions are drawn.
+const DISTRIBUTIONS: [Trend; 3] = [Trend::Ttft, Trend::Tbt, Trend::HttpReqDuration];
+
+/// An event of the stream.
+#[derive(Debug, Clone)]
+pub(super) struct Event {
+    pub(super) name: &'static str,
+    pub(super) data: Arc<str>,
+}
+
+/// A browser that listens.
+struct Browser {
+    events: Sender<Event>,
+    /// It has missed some, and is to get everything anew.
+    is_behind: bool,
+}
+
+/// What the page knows of the run.
+pub(super) struct Hub {
+    /// The plan, and the seconds so far.
+    seen: Option<Seen>,
+    browsers: Vec<Browser>,
+    /// The last document that somebody asked for.
+    document: Option<Arc<str>>,
+    /// The finished document.
+    finished: bool,
+}
+
+struct Seen {
+    /// The opening document with the seconds so far.
+    doc: Document,
+    total: Tally,
+    last: Snapshot,
+    /// Everything so far as a browser gets it; made when one asks.
+    all: Option<Arc<str>>,
+}
+
+impl Hub {
+    pub(super) fn new() -> Self {
+        Self { seen: None, browsers: Vec::new(), document: None, finished: false }
+    }
+
+    pub(super) fn take(&mut self, item: Item) {
+        match item {
+            Item::Begin { first, opening, .. } => {
+                let total = Tally::new(opening.requests.len());
+                self.seen = Some(Seen { doc: *opening, total, last: *first, all: None });
+                self.tell_all();
+            }
+            Item::Second { snapshot, interval } => self.second(&snapshot, &interval),
+            Item::SoFar(document) => self.document = Some(document.to_json().into()),
+            Item::Report(document) => self.report(&document),
+        }
+    }
+
+    fn second(&mut self, snapshot: &Snapshot, interval: &Tally) {
+        let Some(seen) = &mut self.seen else { return };
+        seen.add(snapshot, interval);
+        self.browsers.retain(|browser| !browser.events.is_closed());
+        if self.browsers.is_empty() {
+            return;
+        }
+        let event = Event { name: "second", data: seen.last_second() };
+        for browser in self.browsers.iter_mut().filter(|browser| !browser.is_behind) {
+            browser.is_behind = !browser.send(event.clone());
+        }
+        // One that reads again gets everything.
+        if self.browsers.iter().any(Browser::may_catch_up) {
+            let event = Event { name: "all", data: seen.everything() };
+            for browser in self.browsers.iter_mut().filter(|browser| browser.may_catch_up()) {
+                browser.is_behind = !browser.send(event.clone());
+            }
+        }
+    }
+
+    fn tell_all(&mut self) {
+        let Some(seen) = &mut self.seen else { return };
+        let event = Event { name: "all", data: seen.everything() };
+        for browser in &mut self.browsers {
+            browser.is_behind = !browser.send(event.clone());
+        }
+    }
+
+    fn report(&mut self, document: &Document) {
+        self.finished = true;
+        self.document = Some(document.to_json().into());
+        if !self.browsers.is_empty() {
+            let page = serde_json::Value::from(html::of_run(document)).to_string();
+            self.say_goodbye(&Event { name: "report", data: page.into() });
+        }
+    }
+
+    /// The run is over. Whoever has no report is told so.
+    pub(super) fn end(&mut self) {
+        if !self.finished {
+            let why = serde_json::Value::from("The terminal says why.").to_string();
+            self.say_goodbye(&Event { name: "end", data: why.into() });
+        }
+        self.finished = true;
+    }
+
+    fn say_goodbye(&mut self, event: &Event) {
+        for browser in self.browsers.drain(..) {
+            // One that does not read goes without.
+            browser.send(event.clone());
+        }
+    }
+
+    /// The events of a browser from now on, everything so far first; none when there are too many
+    /// browsers, or when it is over.
+    pub(super) fn listen(&mut self) -> Option<Receiver<Event>> {
+        self.browsers.retain(|browser| !browser.events.is_closed());
+        if self.finished || self.browsers.len() >= MAX_BROWSERS {
+            return None;
+        }
+        let (events, stream) = channel(MAX_BEHIND);
+        let mut browser = Browser { events, is_behind: false };
+        if let Some(seen) = &mut self.seen {
+            browser.is_behind = !browser.send(Event { name: "all", data: seen.everything() });
+        }
+        self.browsers.push(browser);
+        Some(stream)
+    }
+
+    /// The page itself.
+    pub(super) fn page(&self) -> Option<String> {
+        self.seen.as_ref().map(|seen| live::page(&seen.doc))
+    }
+
+    /// The last document that was asked for.
+    pub(super) fn document(&self) -> Option<Arc<str>> {
+        self.document.clone()
+    }
+
+    pub(super) const fn is_finished(&self) -> bool {
+        self.finished
+    }
+}
+
+impl Browser {
+    /// Whether there was room.
+    fn send(&self, event: Event) -> bool {
+        !matches!(self.events.try_send(event), Err(TrySendError::Full(_)))
+    }
+
+    fn may_catch_up(&self) -> bool {
+        self.is_behind && self.events.capacity() == MAX_BEHIND
+    }
+}
+
+impl Seen {
+    fn add(&mut self, snapshot: &Snapshot, interval: &Tally) {
+        self.total.append(interval);
+        if self.doc.series.len() >= MAX_SECONDS + DROPPED_TOGETHER {
+            self.doc.series.drain(..DROPPED_TOGETHER);
+        }
+        self.doc.series.push(snapshot.second.clone());
+        self.last = snapshot.clone();
+        self.all = None;
+    }
+
+    fn now(&self) -> Now {
+        let Snapshot { outline, elapsed, stage, totals, .. } = &self.last;
+        let clock = match outline.length {
+            // What is left after the planned end is the wait for the last responses.
+            Some(length) => format!("{} of {length}", whole((*elapsed).min(length))),
+            None => whole(*elapsed).to_string(),
+        };
+        Now {
+            clock,
+            stage: stage.clone().unwrap_or_else(|| "waiting for the last responses".to_owned()),
+            failed: totals.rate(Rate::HttpReqFailed),
+            times: DISTRIBUTIONS.map(|trend| (trend, self.total.buckets(trend))).to_vec(),
+        }
+    }
+
+    fn everything(&mut self) -> Arc<str> {
+        if let Some(all) = &self.all {
+            return Arc::clone(all);
+        }
+        let all: Arc<str> = live::frame(&self.doc, &self.now()).into();
+        self.all = Some(Arc::clone(&all));
+        all
+    }
+
+    fn last_second(&mut self) -> Arc<str> {
+        let last = self.doc.series.last().cloned().into_iter().collect();
+        let all = std::mem::replace(&mut self.doc.series, last);
+        let frame = live::frame(&self.doc, &self.now()).into();
+        self.doc.series = all;
+        frame
+    }
+}
+
+/// Whole seconds passed.
+fn whole(time: Nanos) -> Nanos {
+    Nanos::from_secs(time.as_micros() / 1_000_000)
+}

@@ -1,0 +1,128 @@
+//! The live page: a run as browsers and Prometheus see it while it lasts.
+//!
+//! One thread of its own, with a low priority and off the workers' cores, serves everything. The
+//! measuring side hands it each second through a channel that never blocks, and tells it when the
+//! run is over. Then browsers have [`FINISH_WAIT`] to take the finished report: nobody who looks
+//! holds up the end.
+
+mod door;
+mod hub;
+mod routes;
+mod serve;
+
+use crate::document::Document;
+use crate::live::Snapshot;
+use crate::metrics::Tally;
+use crate::units::Nanos;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::JoinHandle;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+/// Longest wait for browsers to take the finished report.
+pub const FINISH_WAIT: Nanos = Nanos::from_secs(1);
+/// Connections at once; more of them wait. The load needs file descriptors, too.
+pub const MAX_CONNECTIONS: u64 = 256;
+/// What the thread needs beside that wait to end.
+const LAST_STEPS: Nanos = Nanos::from_millis(500);
+
+/// What the page's thread is told.
+enum Item {
+    /// The load begins.
+    Begin { first: Box<Snapshot>, opening: Box<Document>, worker_cores: Vec<usize> },
+    /// A second is over.
+    Second { snapshot: Arc<Snapshot>, interval: Arc<Tally> },
+    /// The document so far, which somebody has asked for.
+    SoFar(Box<Document>),
+    /// The document, and nothing comes after it.
+    Report(Box<Document>),
+}
+
+/// The page. Whoever drops it without a report has none: browsers are told so.
+#[derive(Debug)]
+pub struct Page {
+    addr: SocketAddr,
+    items: UnboundedSender<Item>,
+    /// Somebody waits for the document so far.
+    wanted: Arc<AtomicBool>,
+    /// Closed by the thread when it has ended.
+    ended: Receiver<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Page {
+    /// Takes the port and begins to serve; `token` is what browsers have to show.
+    ///
+    /// # Errors
+    ///
+    /// That of the system if the port is taken or the address is not this machine's.
+    pub fn open(addr: SocketAddr, token: Option<&str>) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr)?;
+        listener.set_nonblocking(true)?;
+        let addr = listener.local_addr()?;
+        let door = door::Door::new(addr, token);
+        let (items, incoming) = unbounded_channel();
+        let (ending, ended) = sync_channel::<()>(0);
+        let wanted = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&wanted);
+        let thread = std::thread::Builder::new().name("web".to_owned()).spawn(move || {
+            serve::until_over(listener, door, incoming, asked);
+            drop(ending);
+        })?;
+        Ok(Self { addr, items, wanted, ended, thread: Some(thread) })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.addr)
+    }
+
+    /// The load begins.
+    pub fn begin(&self, first: Snapshot, opening: Document, worker_cores: &[usize]) {
+        let worker_cores = worker_cores.to_vec();
+        self.tell(Item::Begin { first: Box::new(first), opening: Box::new(opening), worker_cores });
+    }
+
+    /// A second is over. Whoever has asked for the document so far gets what `so_far` makes.
+    pub fn second(&self, snapshot: &Arc<Snapshot>, interval: &Arc<Tally>, so_far: &dyn Fn() -> Document) {
+        self.tell(Item::Second { snapshot: Arc::clone(snapshot), interval: Arc::clone(interval) });
+        if self.wanted.swap(false, Ordering::Relaxed) {
+            self.tell(Item::SoFar(Box::new(so_far())));
+        }
+    }
+
+    /// The run is over, and this is what it comes to.
+    pub fn report(&self, document: Document) {
+        self.tell(Item::Report(Box::new(document)));
+    }
+
+    fn tell(&self, item: Item) {
+        // A thread that is gone has nobody to show anything to.
+        let _ = self.items.send(item);
+    }
+
+    /// Waits until browsers have what they were sent, but not longer than [`FINISH_WAIT`].
+    pub fn finish(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        // Closing the channel is the last word.
+        self.items = unbounded_channel().0;
+        let wait = FINISH_WAIT + LAST_STEPS;
+        if self.ended.recv_timeout(wait.to_duration()) == Err(RecvTimeoutError::Disconnected) {
+            // A panic of the thread has been printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

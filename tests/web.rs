@@ -1,0 +1,330 @@
+//! The live page: whoever looks, the run ends on time and its result is not lost. Set
+//! `LLMSIM_BLAST_SHOTS` to a folder to look at pictures (`scripts/try-html.sh`).
+
+#![cfg(all(feature = "embedded", feature = "web"))]
+
+mod support;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+use support::{Behaviour, Bench, Browser, Misbehaving, Running, SOON, blast, document, eventually, free_port, start};
+
+/// Longest end of a run after its last response: a second for browsers, and a busy machine.
+const ON_TIME: Duration = Duration::from_secs(15);
+
+/// A run with a page, and what it is called there.
+struct Watched {
+    running: Running,
+    addr: String,
+    json: String,
+}
+
+/// A run of so long against a simulator of its own.
+fn watched(bench: &Bench, length: &str, more: &[&str]) -> Watched {
+    let (port, web, json) = (free_port().to_string(), free_port().to_string(), bench.path("r.json"));
+    let args = ["load", "--duration", length, "--vus", "3", "--port", &port, "--web", &web, "--output", &json];
+    let running = start(&[args.as_slice(), more].concat(), &[]);
+    let addr = format!("127.0.0.1:{web}");
+    running.wait_for_stderr(&format!("live page: http://{addr}/"), SOON);
+    let watched = Watched { running, addr, json };
+    // A page that asks for a token says so at once.
+    eventually("the run begins", || matches!(get(&watched.addr, "/", &[]).status, 200 | 401));
+    watched
+}
+
+struct Reply {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+/// One request, with our own `Host` unless there is one among the headers.
+fn get(addr: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
+    let mut text = String::new();
+    if let Ok(mut stream) = TcpStream::connect(addr) {
+        stream.set_read_timeout(Some(SOON)).expect("a timeout");
+        let _ = stream.write_all(request(addr, path, headers).as_bytes());
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        text = String::from_utf8_lossy(&bytes).into_owned();
+    }
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+    Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+}
+
+fn request(addr: &str, path: &str, headers: &[(&str, &str)]) -> String {
+    let ours = [("Host", addr)].into_iter().filter(|_| !headers.iter().any(|(name, _)| *name == "Host"));
+    let lines = ours.chain(headers.iter().copied()).map(|(name, value)| format!("{name}: {value}\r\n"));
+    format!("GET {path} HTTP/1.1\r\nConnection: close\r\n{}\r\n", lines.collect::<String>())
+}
+
+/// The events of a stream, as they come.
+struct Events(BufReader<TcpStream>);
+
+impl Events {
+    fn open(addr: &str) -> Self {
+        let mut stream = TcpStream::connect(addr).expect("it listens");
+        stream.set_read_timeout(Some(SOON)).expect("a timeout");
+        stream.write_all(request(addr, "/events", &[]).as_bytes()).expect("sent");
+        Self(BufReader::new(stream))
+    }
+
+    /// The next event's name and data; none at the end.
+    fn next(&mut self) -> Option<(String, Value)> {
+        let mut name = String::new();
+        loop {
+            let mut line = String::new();
+            if self.0.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            if let Some(event) = line.strip_prefix("event: ") {
+                event.trim_end().clone_into(&mut name);
+            }
+            if let Some(data) = line.strip_prefix("data: ") {
+                return Some((name, serde_json::from_str(data).expect("JSON")));
+            }
+        }
+    }
+
+    /// Reads to the end: the names of all events, and the data of the last.
+    fn rest(mut self) -> (Vec<String>, Value) {
+        let (mut names, mut last) = (Vec::new(), Value::Null);
+        while let Some((name, data)) = self.next() {
+            names.push(name);
+            last = data;
+        }
+        (names, last)
+    }
+}
+
+#[test]
+fn seconds_come_as_they_pass_and_then_the_report() {
+    let bench = Bench::new();
+    let run = watched(&bench, "4s", &[]);
+    let reply = get(&run.addr, "/", &[]);
+    for header in [
+        "cache-control: no-store",
+        "content-security-policy: default-src 'none'",
+        "connect-src 'self'",
+        "x-frame-options: deny",
+        "cross-origin-resource-policy: same-origin",
+    ] {
+        assert!(reply.head.contains(header), "{header}: {}", reply.head);
+    }
+    assert!(!reply.head.contains("access-control"), "{}", reply.head);
+    assert!(reply.body.contains("<h1>load: running</h1>"), "{}", reply.body);
+    assert_eq!(get(&run.addr, "/healthz", &[]).status, 200);
+    assert_eq!(get(&run.addr, "/other", &[]).status, 404);
+    let mut events = Events::open(&run.addr);
+    let (name, all) = events.next().expect("everything so far");
+    assert!(name == "all" && all["charts"].is_array(), "{name}");
+    let so_far: Value = serde_json::from_str(&get(&run.addr, "/api/v1/run", &[]).body).expect("JSON");
+    assert_eq!(
+        (&so_far["run"]["stop_reason"], &so_far["verdict"]),
+        (&"the run has not ended".into(), &"interrupted".into())
+    );
+    assert!(so_far["series"].as_array().is_some_and(|series| !series.is_empty()), "{so_far}");
+    let (names, report) = events.rest();
+    assert!(names[..names.len() - 1].iter().all(|name| name == "second") && names.len() > 2, "{names:?}");
+    assert_eq!(names.last().map(String::as_str), Some("report"));
+    let page = report.as_str().expect("a page");
+    assert!(page.contains("<h1>load: passed</h1>") && page.trim_end().ends_with("</html>"));
+    let output = run.running.finish(SOON);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(document(&run.json)["run"]["stop_reason"], Value::Null);
+}
+
+#[test]
+fn fifty_browsers_and_some_that_never_read_do_not_hold_up_the_end() {
+    let bench = Bench::new();
+    let run = watched(&bench, "4s", &[]);
+    // A window of a few kilobytes is soon full.
+    let mut deaf: Vec<TcpStream> = (0..10).map(|_| TcpStream::connect(&run.addr).expect("it listens")).collect();
+    for stream in &mut deaf {
+        socket2::SockRef::from(&*stream).set_recv_buffer_size(2_048).expect("a small buffer");
+        stream.write_all(request(&run.addr, "/events", &[]).as_bytes()).expect("sent");
+    }
+    let browsers: Vec<Events> = (0..50).map(|_| Events::open(&run.addr)).collect();
+    let readers: Vec<_> = browsers.into_iter().map(|events| std::thread::spawn(move || events.rest())).collect();
+    // More than there is room for are told so.
+    let more: Vec<(TcpStream, [u8; 12])> = (0..10)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&run.addr).expect("it listens");
+            stream.write_all(request(&run.addr, "/events", &[]).as_bytes()).expect("sent");
+            let mut head = [0; 12];
+            stream.read_exact(&mut head).expect("an answer");
+            (stream, head)
+        })
+        .collect();
+    assert!(more.iter().any(|(_, head)| head == b"HTTP/1.1 503"), "there is an end to it");
+    for reader in readers {
+        let (names, _) = reader.join().expect("a reader");
+        assert_eq!(names.last().map(String::as_str), Some("report"), "{names:?}");
+    }
+    let output = run.running.finish(Duration::from_secs(4) + ON_TIME);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    drop(deaf);
+}
+
+#[test]
+fn a_signal_ends_a_run_that_is_looked_at() {
+    let bench = Bench::new();
+    let run = watched(&bench, "60s", &[]);
+    let events = Events::open(&run.addr);
+    run.running.signal(Signal::SIGINT);
+    let (names, report) = events.rest();
+    assert_eq!(names.last().map(String::as_str), Some("report"), "{names:?}");
+    assert!(report.as_str().is_some_and(|page| page.contains("<h1>load: interrupted</h1>")));
+    let output = run.running.finish(ON_TIME);
+    assert_eq!(output.code, Some(105), "{output:?}");
+}
+
+#[test]
+fn strangers_stay_outside() {
+    let bench = Bench::new();
+    let run = watched(&bench, "3s", &["--web-token", "sesame-open"]);
+    let ask = |path: &str, headers: &[(&str, &str)]| get(&run.addr, path, headers);
+    for path in ["/", "/events", "/api/v1/run", "/healthz", "/metrics"] {
+        assert_eq!(ask(path, &[]).status, 401, "{path}");
+        let strange = [("Host", "evil.example"), ("Authorization", "Bearer sesame-open")];
+        assert_eq!(ask(path, &strange).status, 403, "{path}");
+    }
+    assert_eq!(ask("/healthz", &[("Authorization", "Bearer sesame-open")]).status, 200);
+    let moved = ask("/?token=sesame-open", &[]);
+    assert!(moved.status == 303 && moved.head.contains("\r\nlocation: /\r\n"), "{}", moved.head);
+    assert!(moved.head.contains("httponly; samesite=strict"), "{}", moved.head);
+    let output = run.running.finish(SOON);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let kept = std::fs::read_to_string(&run.json).expect("a document");
+    assert!(!kept.contains("sesame") && kept.contains("--web-token"), "the token is in no result");
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_before_anything_is_sent() {
+    let server = Misbehaving::start(Behaviour::Good { tokens: 3 });
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("its address").port().to_string();
+    for (args, words) in [
+        (&["--web", &port][..], "expected an address of this machine and a port that nothing else uses"),
+        (&["--web", "192.0.2.1", "--web-token", "sesame-open"], "Cannot assign requested address"),
+        (&["--web", "0.0.0.0"], "set --web-token"),
+        (&["--web", "nonsense"], "expected a port, an address, or both"),
+        (&["--web-token", "sesame-open"], "without --web"),
+    ] {
+        let output = blast(&[&["quick-smoke", "--target-url", &server.url(), "--quiet"], args].concat());
+        assert!(matches!(output.code, Some(104 | 2)), "{args:?}: {output:?}");
+        assert!(output.stderr.contains(words) && !output.stderr.contains("sesame"), "{args:?}: {output:?}");
+    }
+    assert_eq!(server.posts().len(), 0, "nothing was sent");
+}
+
+#[test]
+fn a_run_that_cannot_begin_tells_browsers_so() {
+    let bench = Bench::new();
+    let (web, json) = (free_port().to_string(), bench.path("r.json"));
+    let args = ["load", "--target-url", "http://127.0.0.1:1", "--web", &web, "--output", &json];
+    let output = blast(&args);
+    assert_eq!(output.code, Some(107), "{output:?}");
+}
+
+/// Coloured pixels of each chart, as in `tests/page.rs`.
+const COLOURED: &str = "[...document.querySelectorAll('.plot')].map((plot) => {
+  const canvas = plot.querySelector('canvas');
+  if (!canvas) return [plot.dataset.chart, -1];
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  let n = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    const [r, g, b, a] = data.subarray(i, i + 4);
+    if (a > 200 && Math.max(r, g, b) - Math.min(r, g, b) > 50) n += 1;
+  }
+  return [plot.dataset.chart, n];
+})";
+
+/// Keeps a picture for people, if they asked for it.
+fn keep(name: &str, base64: &str) {
+    use base64::Engine as _;
+    let Some(folder) = std::env::var_os("LLMSIM_BLAST_SHOTS") else { return };
+    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).expect("base64");
+    std::fs::write(std::path::Path::new(&folder).join(name), bytes).expect("written");
+}
+
+/// None where there is no Chromium, which `.ci/run` and `scripts/try-html.sh` say.
+fn browser() -> Option<Browser> {
+    let browser = Browser::start();
+    let is_needed = std::env::var_os("LLMSIM_BLAST_CI_NEEDS_CHROMIUM").is_some();
+    assert!(browser.is_some() || !is_needed, "Chromium is missing, or does not start here");
+    browser
+}
+
+/// The page has done nothing that it should not have: it asks for its events and nothing else.
+fn assert_clean(browser: &mut Browser) {
+    let trouble = browser.trouble();
+    assert!(trouble.said.is_empty(), "{trouble:?}");
+    assert!(trouble.asked.iter().all(|url| url.ends_with("/events\"")), "{trouble:?}");
+}
+
+#[test]
+fn a_browser_sees_charts_grow_and_then_the_report() {
+    let Some(mut browser) = browser() else { return };
+    let bench = Bench::new();
+    let run = watched(&bench, "12s", &["--chaos"]);
+    browser.open_url(&format!("http://{}/", run.addr), 1280, false);
+    let seconds = "window.report.data.at.length";
+    eventually("four seconds have come", || browser.eval(seconds).as_u64() > Some(3));
+    browser.settle();
+    let charts = browser.eval(COLOURED);
+    let charts = charts.as_array().expect("charts");
+    assert!(charts.len() > 9, "{charts:?}");
+    for chart in charts {
+        assert!(chart[1].as_i64() > Some(20), "{chart} coloured pixels while it lasts");
+    }
+    let range = browser.eval("window.report.ranges()");
+    for (id, min, max, last) in range.as_array().expect("ranges").iter().map(|one| (&one[0], &one[1], &one[2], &one[3]))
+    {
+        assert_eq!((min.as_f64(), max), (Some(0.0), last), "{id}: all seconds are shown, and no more");
+    }
+    keep("live-1280-light.png", &browser.screenshot());
+    let (before, label) = (browser.eval(seconds).as_u64(), "document.querySelector('#rates .plot').ariaLabel");
+    assert!(browser.eval(label).as_str().is_some_and(|text| text.contains("completed")));
+    eventually("another second comes", || browser.eval(seconds).as_u64() > before);
+    // All series of a chart are as long as its axis, whenever they began.
+    let ragged = "window.report.data.charts.filter((c) => !c.heat && !c.at && c.series.some(\
+                  (s) => s.values.length !== window.report.data.at.length)).map((c) => c.id)";
+    assert_eq!(browser.eval(ragged), serde_json::json!([]));
+    assert_eq!(browser.eval("document.documentElement.scrollWidth - document.documentElement.clientWidth"), 0);
+    eventually("the report comes", || browser.eval("document.querySelector('h1').textContent") != "load: running");
+    browser.settle();
+    let said = browser.eval("document.querySelector('h1').textContent");
+    assert!(["load: passed", "load: failed"].iter().any(|text| said == *text), "{said}");
+    for chart in browser.eval(COLOURED).as_array().expect("charts") {
+        assert!(chart[1].as_i64() > Some(20), "{chart} coloured pixels in the report");
+    }
+    keep("live-report-1280-light.png", &browser.screenshot());
+    let output = run.running.finish(SOON);
+    assert!(output.code.is_some_and(|code| [0, 99].contains(&code)), "{output:?}");
+    assert_clean(&mut browser);
+}
+
+#[test]
+fn a_browser_says_that_the_connection_is_lost() {
+    let Some(mut browser) = browser() else { return };
+    let bench = Bench::new();
+    let run = watched(&bench, "60s", &[]);
+    browser.open_url(&format!("http://{}/", run.addr), 400, true);
+    eventually("two seconds have come", || browser.eval("window.report.data.at.length").as_u64() > Some(1));
+    keep("live-400-dark.png", &browser.screenshot());
+    assert_clean(&mut browser);
+    run.running.signal(Signal::SIGKILL);
+    let link = "document.getElementById('link').textContent";
+    eventually("it is said", || browser.eval(link).as_str().is_some_and(|text| text.starts_with("Connection lost")));
+    let said = browser.eval(link);
+    assert!(
+        said.as_str().is_some_and(|text| text.contains("what you see ends at") && text.contains(" of 1m")),
+        "{said}"
+    );
+    keep("live-lost-400-dark.png", &browser.screenshot());
+}
