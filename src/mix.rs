@@ -19,7 +19,7 @@ mod words;
 
 use std::fmt;
 
-use crate::api::{Api, Ask, History, Method, Piece};
+use crate::api::{Api, Ask, History, LimitName, Method, Piece};
 use crate::units::{Nanos, mix64};
 use crate::wire::websocket::{self, Key};
 use body::{decimal, framed};
@@ -77,6 +77,11 @@ pub struct Kind {
     /// Whether the answer shall have exactly as many tokens as the limit says. Only servers that
     /// know `min_tokens` and `ignore_eos` can be asked for that.
     pub exact: bool,
+    /// Under which name chat completions carry the token limit; none: the usual one, as long as the
+    /// server accepts it.
+    pub limit_name: Option<LimitName>,
+    /// Whether a plain answer has to say what it has cost.
+    pub check_usage: bool,
     /// Extra fields of the JSON body.
     pub body: serde_json::Map<String, serde_json::Value>,
     /// Extra headers, as given.
@@ -104,6 +109,7 @@ impl Kind {
             models: Vec::new(),
             prompt: Prompt::texts(Vec::new()),
             max_tokens: None,
+            check_usage: true,
             body: serde_json::Map::new(),
             headers: Vec::new(),
             timeouts: Timeouts { connect: limit, first_byte: limit, stall: limit, total: limit },
@@ -111,6 +117,7 @@ impl Kind {
             behaviors: BehaviorMix::default(),
             model_weights: Vec::new(),
             exact: false,
+            limit_name: None,
             conversation: None,
         }
     }
@@ -275,6 +282,7 @@ impl RequestWriter {
                     || kind.prompt.limits_output()
                     || rows.is_some_and(|rows| rows.has_output_tokens()),
                 exact: kind.exact,
+                limit_name: kind.limit_name.unwrap_or_default(),
                 history: match (rows, &kind.conversation) {
                     (Some(_), _) => Some(History::Given),
                     (None, conversation) => conversation.as_ref().map(|conversation| conversation.history),

@@ -19,6 +19,11 @@ const COMPLETION: &str = r#"{"object":"chat.completion","choices":[{"message":{"
 impl Known {
     /// `answers` are paths with status and body.
     fn start(answers: &[(&str, u16, &str)]) -> Self {
+        Self::picky("\u{0}", "", answers)
+    }
+
+    /// The same, with a 400 and `refusal` for everything that has `word` in its body.
+    fn picky(word: &'static str, refusal: &'static str, answers: &[(&str, u16, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -28,7 +33,7 @@ impl Known {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (answers, seen) = (Arc::clone(&answers), Arc::clone(&seen));
-                std::thread::spawn(move || serve(stream, &answers, &seen));
+                std::thread::spawn(move || serve(stream, &answers, (word, refusal), &seen));
             }
         });
         Self { addr, asked }
@@ -52,11 +57,20 @@ impl Known {
     }
 }
 
-fn serve(mut stream: TcpStream, answers: &[(String, u16, String)], seen: &Mutex<Vec<Request>>) {
+fn serve(
+    mut stream: TcpStream,
+    answers: &[(String, u16, String)],
+    (word, refusal): (&str, &str),
+    seen: &Mutex<Vec<Request>>,
+) {
     let mut buffer = Vec::new();
     while let Ok(Some(request)) = Request::read(&stream, &mut buffer) {
         let known = answers.iter().find(|(known, ..)| *known == request.path);
-        let (status, body) = known.map_or((404, "{}"), |(_, status, body)| (*status, body.as_str()));
+        let (status, body) = match known {
+            Some(_) if request.text.contains(word) => (400, refusal),
+            Some((_, status, body)) => (*status, body.as_str()),
+            None => (404, "{}"),
+        };
         let answer = format!(
             "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
@@ -116,7 +130,7 @@ fn a_url_that_ends_in_v1_is_understood_and_nothing_is_asked_beside_it() {
     assert_eq!(output.code, Some(0), "{output:?}");
     let asked = server.gets();
     assert!(asked.iter().all(|path| path.starts_with("/v1")), "{asked:?}");
-    assert_eq!(server.posts().len(), 2);
+    assert_eq!(server.posts().len(), 3, "a question for one token, and two requests");
 }
 
 #[test]
@@ -172,6 +186,70 @@ fn who_has_said_it_all_is_not_asked() {
     assert_eq!(sent(&[]), sent(&["--no-probe"]) + 1, "one request finds out whether usage may be asked for");
     let (_, output) = run(&server.url(""), &["--server", "kittens"]);
     assert!(output.code == Some(2) && output.stderr.contains("llamacpp"), "{output:?}");
+}
+
+const RENAMED: &str = r#"{"error":{"message":"Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."}}"#;
+
+#[test]
+fn the_limit_goes_by_the_name_that_the_server_takes() {
+    let list = models("system", &["o3"]);
+    let answers = [("/v1/models", 200, list.as_str()), ("/v1/chat/completions", 200, COMPLETION)];
+    let server = Known::picky("\"max_tokens\"", RENAMED, &answers);
+    let (result, output) = run(&server.url(""), &["--max-tokens", "5"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let result = result.expect("a result");
+    assert!(result["hints"].to_string().contains("limit_renamed"), "{}", result["hints"]);
+    let asked: Vec<_> = server.posts().into_iter().map(|(_, body)| body).collect();
+    assert_eq!((asked.len(), &asked[0]["max_tokens"], &asked[1]["max_completion_tokens"]), (4, &1.into(), &1.into()));
+    assert!(asked[2..].iter().all(|body| body["max_completion_tokens"] == 5 && body.get("max_tokens").is_none()));
+    let told = Known::picky("\"max_tokens\"", RENAMED, &answers);
+    let (_, output) = run(
+        &told.url(""),
+        &["--max-tokens", "5", "--token-limit-field", "max_completion_tokens", "--no-probe", "--server", "openai"],
+    );
+    assert!(output.code == Some(0) && told.posts().len() == 2, "{output:?}");
+    let (_, output) = run(&told.url(""), &["--max-tokens", "5", "--token-limit-field", "max_tokens"]);
+    assert!(output.code == Some(107) && output.stdout.contains("max_completion_tokens"), "{output:?}");
+}
+
+#[test]
+fn a_model_that_answers_under_another_name_is_told() {
+    let list = models("system", &["gpt-4o"]);
+    let renamed = COMPLETION.replacen('{', "{\"model\":\"gpt-4o-2024-08-06\",", 1);
+    let server = Known::start(&[("/v1/models", 200, &list), ("/v1/chat/completions", 200, &renamed)]);
+    let (_, output) = run(&server.url(""), &[]);
+    let said = "asked for model gpt-4o, the server says that gpt-4o-2024-08-06 has answered";
+    assert!(output.code == Some(0) && output.stdout.contains(said), "{output:?}");
+}
+
+#[test]
+fn all_targets_are_asked() {
+    let list = models("vllm", &["a", "b"]);
+    let other = models("vllm", &["b"]);
+    let one = Known::start(&[("/v1/models", 200, &list), ("/v1/chat/completions", 200, COMPLETION)]);
+    let two = Known::start(&[("/v1/models", 200, &other), ("/v1/chat/completions", 200, COMPLETION)]);
+    let (_, output) = run(&one.url(""), &["--target-url", &two.url("")]);
+    assert_eq!(output.code, Some(0), "b is what both have: {output:?}");
+    assert!(one.posts().iter().chain(&two.posts()).all(|(_, body)| body["model"] == "b"));
+    assert!(!two.posts().is_empty() && !two.gets().is_empty());
+    let locked = Known::start(&[("/v1/models", 401, "{}")]);
+    let (_, output) = run(&one.url(""), &["--target-url", &locked.url("")]);
+    let names_it = output.stderr.contains(&locked.url("")) && output.stderr.contains("--api-key-file");
+    assert!(output.code == Some(107) && names_it, "{output:?}");
+}
+
+#[test]
+fn answers_without_usage_can_be_let_pass() {
+    let bare = COMPLETION.replace("\"usage\"", "\"use\"");
+    let server = Known::start(&[("/v1/models", 200, &models("me", &["m"])), ("/v1/chat/completions", 200, &bare)]);
+    let (_, output) = run(&server.url(""), &[]);
+    assert!(output.code == Some(107) && output.stdout.contains("has usage"), "{output:?}");
+    let (result, output) = run(&server.url(""), &["--check-usage", "off", "--body", "temperature=0"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let result = result.expect("a result");
+    assert_eq!(result["metrics"]["http_req_failed"]["matches"], 0);
+    assert_eq!(result["plan"]["requests"][0]["check_usage"], false);
+    assert_eq!(server.posts().last().expect("some").1["temperature"], 0);
 }
 
 /// The simulator itself is recognised, and tested on its own paths.

@@ -216,7 +216,7 @@ fn tokens_say_of_how_many_requests_they_are() {
             row("p", "")
         )
     };
-    let (result, output) = against(&server, &mix(""), &[]);
+    let (result, output) = against(&server, &mix("include_usage = false\n"), &[]);
     let input = &result["metrics"]["tokens_input"];
     let (billed, all) = (input["requests_billed"].as_u64().unwrap(), input["requests_with_tokens"].as_u64().unwrap());
     assert!(all == 40 && billed > 0 && billed < all, "{input}");

@@ -89,6 +89,29 @@ pub enum Layout {
     BelowV1,
 }
 
+/// Under which name a request of chat completions carries its token limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LimitName {
+    /// What every server knows.
+    #[default]
+    MaxTokens,
+    /// What `OpenAI`'s reasoning models take instead.
+    MaxCompletionTokens,
+}
+
+impl LimitName {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::MaxTokens, Self::MaxCompletionTokens];
+
+    /// The name of the field.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
+}
+
 /// How a request carries its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyHeader {
@@ -137,6 +160,8 @@ pub struct Ask<'a> {
     pub websocket: bool,
     /// Whether there is a token limit.
     pub max_tokens: bool,
+    /// Under which name chat completions carry that limit.
+    pub limit_name: LimitName,
     /// Whether there shall be as many tokens as the limit says, where a server can be asked for that.
     pub exact: bool,
     /// How the request carries what was said before; none if it is not a turn of a conversation.

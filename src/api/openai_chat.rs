@@ -3,9 +3,9 @@
 
 use super::json::{self, Data, Words};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
-use super::spec::{AnswerIs, MODELS, OPENAI, Spec};
+use super::spec::{AnswerIs, HAS_USAGE, MODELS, OPENAI, Spec};
 use super::talk::Dialect;
-use super::{Answer, Ask, Delta, Flaw, Piece, Token};
+use super::{Answer, Ask, Delta, Flaw, LimitName, Piece, Token};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
 
@@ -29,9 +29,9 @@ pub(super) const SPEC: Spec = Spec {
 /// The body in pieces.
 fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let mut ours = vec![("model", vec![Piece::Model]), ("messages", json::messages(ask)), json::stream(ask)];
-    // The same limit under its newer name; OpenAI refuses a request that has both.
-    if ask.max_tokens && !ask.extra.contains_key("max_completion_tokens") {
-        ours.push(("max_tokens", vec![Piece::MaxTokens]));
+    // OpenAI refuses a request that has the limit under both names.
+    if ask.max_tokens && !LimitName::ALL.iter().any(|name| ask.extra.contains_key(name.name())) {
+        ours.push((ask.limit_name.name(), vec![Piece::MaxTokens]));
     }
     // vLLM and SGLang know both.
     if ask.exact {
@@ -80,7 +80,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     }
     match completion.usage {
         Some(usage) => Ok(Answer { usage: Some(usage), checks: 2 }),
-        None => Err(Flaw::Check { name: "has usage", held: 1 }),
+        None => Err(Flaw::Check { name: HAS_USAGE, held: 1 }),
     }
 }
 

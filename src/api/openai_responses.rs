@@ -19,7 +19,7 @@
 
 use super::json::{self, Data};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
-use super::spec::{AnswerIs, MODELS, OPENAI, Spec};
+use super::spec::{AnswerIs, HAS_USAGE, MODELS, OPENAI, Spec};
 use super::talk::Dialect;
 use super::{Answer, Ask, Delta, Flaw, History, Piece, Token};
 use crate::metrics::TokenUsage;
@@ -121,7 +121,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     }
     match response.so_far.usage {
         Some(usage) => Ok(Answer { usage: Some(usage), checks: 3 }),
-        None => Err(Flaw::Check { name: "has usage", held: 2 }),
+        None => Err(Flaw::Check { name: HAS_USAGE, held: 2 }),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::json::{self, Data};
 use super::scan::Notes;
+use super::spec::HAS_USAGE;
 use super::talk::Reply;
 use super::template::{Fit, MAX_LEARNED_BYTES, Template};
 use super::{Answer, Api, Delta, Flaw, Token};
@@ -36,6 +37,8 @@ const RESET_CREDIT: u16 = 2 * (PRICE_OF_A_MISS + PRICE_OF_LEARNING);
 pub struct Reader {
     api: Api,
     verify: bool,
+    /// Whether a plain answer may be without usage.
+    may_lack_usage: bool,
     events: Templates<Delta>,
     answers: Templates<Answer>,
     /// Kept from answer to answer for its memory.
@@ -46,7 +49,20 @@ impl Reader {
     /// A reader that has learned nothing. With `verify` everything is parsed as well, and a
     /// difference is [`Flaw::Mismatch`].
     pub fn new(api: Api, verify: bool) -> Self {
-        Self { api, verify, events: Templates::new(), answers: Templates::new(), notes: Notes::default() }
+        Self {
+            api,
+            verify,
+            may_lack_usage: false,
+            events: Templates::new(),
+            answers: Templates::new(),
+            notes: Notes::default(),
+        }
+    }
+
+    /// The same, of a server whose plain answers need not say what they have cost.
+    #[must_use]
+    pub fn without_usage(self) -> Self {
+        Self { may_lack_usage: true, ..self }
     }
 
     /// What one event of a stream means.
@@ -134,20 +150,31 @@ impl Reader {
         let recognised = self.answers.recognise(body).map(|(answer, fit)| Answer { usage: fit.usage, ..answer });
         match recognised {
             Some(answer) if !self.verify => Ok(answer),
-            Some(answer) => judge(&answer, self.api.read_body(body)),
+            Some(answer) => judge(&answer, self.forgiven(self.api.read_body(body))),
             None => self.parse_body(body),
         }
     }
 
     fn parse_body(&mut self, body: &[u8]) -> Result<Answer, Flaw> {
         if !self.answers.has_credit() || body.len() > MAX_LEARNED_BYTES {
-            return self.api.read_body(body);
+            return self.forgiven(self.api.read_body(body));
         }
         let parsed = self.api.scan_body(body, Some(&mut self.notes));
+        let parsed = self.forgiven(parsed);
         if let Ok(answer) = parsed {
             self.answers.learn(body, &self.notes, answer, answer.usage);
         }
         parsed
+    }
+
+    /// What was read, where usage may be missing.
+    fn forgiven(&self, read: Result<Answer, Flaw>) -> Result<Answer, Flaw> {
+        match read {
+            Err(Flaw::Check { name: HAS_USAGE, held }) if self.may_lack_usage => {
+                Ok(Answer { usage: None, checks: held })
+            }
+            read => read,
+        }
     }
 
     /// Makes everything it has learned wrong, to see that `verify` finds it.

@@ -63,6 +63,9 @@ pub(super) struct Check {
     pub(super) must: Must,
 }
 
+/// The check that a plain answer says what it has cost. It comes last.
+pub(super) const HAS_USAGE: &str = "has usage";
+
 /// What a field must be.
 #[derive(Debug)]
 pub(super) enum Must {

@@ -228,6 +228,7 @@ fn a_turn_carries_what_was_said_before() {
                 websocket: false,
                 max_tokens: true,
                 exact: false,
+                limit_name: LimitName::default(),
                 history: Some(history),
                 extra: &extra,
             };
@@ -250,6 +251,7 @@ fn every_api_that_takes_a_prompt_has_a_body_and_the_others_have_none() {
             websocket: false,
             max_tokens: false,
             exact: false,
+            limit_name: LimitName::default(),
             history: None,
             extra: &extra,
         });

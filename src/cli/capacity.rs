@@ -7,7 +7,7 @@ use super::debug::DebugArgs;
 use super::engine::EngineArgs;
 use super::output::OutputArgs;
 use super::pace::PaceArgs;
-use super::request::RequestArgs;
+use super::request::{RequestArgs, StreamArgs};
 use super::server::{ServerArgs, ServerConfigArgs};
 use super::target::TargetArgs;
 use super::tls::TlsArgs;
@@ -41,6 +41,8 @@ pub(crate) struct CapacityArgs {
     target: TargetArgs,
     #[command(flatten)]
     request: RequestArgs,
+    #[command(flatten)]
+    stream: StreamArgs,
     #[command(flatten)]
     dataset: DatasetArgs,
     #[command(flatten)]
@@ -85,6 +87,9 @@ pub(crate) struct SearchArgs {
     /// Highest load to try [default: 100000 requests per second, 10000 users].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     max: Option<String>,
+    /// Longest time of the whole search; it ends with what is known by then.
+    #[arg(long, value_name = "D", allow_hyphen_values = true)]
+    max_time: Option<String>,
     /// How long each step is measured [default: 10s].
     #[arg(id = "step_duration", long = "duration", value_name = "D", allow_hyphen_values = true)]
     duration: Option<String>,

@@ -73,7 +73,7 @@ fn from_environment(argument: &Arg, flag: &str, environment: &Environment) -> Ve
 /// values do not contain.
 fn separator(flag: &str) -> char {
     match flag {
-        "header" | "slo" => '\n',
+        "header" | "slo" | "body" => '\n',
         "resolve" | "connect-to" => ' ',
         _ => ',',
     }

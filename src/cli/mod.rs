@@ -157,6 +157,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     request: request::RequestArgs,
     #[command(flatten)]
+    stream: request::StreamArgs,
+    #[command(flatten)]
     dataset: dataset::DatasetArgs,
     #[command(flatten)]
     credentials: credentials::CredentialArgs,

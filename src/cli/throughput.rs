@@ -17,7 +17,7 @@ A fresh server is started for each number of worker threads (powers of two up to
 the cores), with instant responses of 16 tokens and no errors. It is warmed up,
 then loaded at each concurrency in turn, without pauses. For each number of
 threads the step with the highest rate counts, if less than 0.1 % of its requests
-failed and the 99th percentile of plain responses is below 50 ms.
+failed and the 99th percentile of plain responses is below --max-p99.
 
 The report is Markdown. On one machine, client and server share cores: each row
 shows the client's CPU, and rows limited by the client are marked.
@@ -64,6 +64,10 @@ pub(crate) struct SweepArgs {
     /// How long each step is measured [default: 30s].
     #[arg(id = "step_duration", long = "duration", value_name = "D", allow_hyphen_values = true)]
     duration: Option<String>,
+    /// Longest p99 of plain responses at which a step counts, or off [default:
+    /// 50ms for llmsim, off for other servers].
+    #[arg(long, value_name = "D", allow_hyphen_values = true)]
+    max_p99: Option<String>,
     /// How long each server is warmed up [default: 5s].
     #[arg(id = "step_warmup", long = "warmup", value_name = "D", allow_hyphen_values = true)]
     warmup: Option<String>,

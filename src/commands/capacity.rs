@@ -48,6 +48,15 @@ struct Wish {
     most_users: u32,
     warmup: Nanos,
     window: Nanos,
+    /// How long the whole search may take.
+    max_time: Option<Nanos>,
+}
+
+impl Wish {
+    /// Whether there is time left for one more step.
+    fn has_time(&self, elapsed: Nanos) -> bool {
+        self.max_time.is_none_or(|most| elapsed + self.warmup + self.window <= most)
+    }
 }
 
 /// `capacity`.
@@ -78,7 +87,12 @@ pub(super) fn run(
     let mut range = wish.range;
     let mut undecided = 0;
     let mut ended = None;
+    let began = provenance::wall_clock();
     while let Some(load) = search::next(&steps, range) {
+        if !wish.has_time(provenance::wall_clock().duration_since(began).unsigned_abs().into()) {
+            found.out_of_time = true;
+            break;
+        }
         let measured = match ready.step(&step_plan(ready.plan(), &wish, load)) {
             Ok(Some(measured)) => measured,
             Ok(None) => break,
@@ -175,12 +189,20 @@ fn wish(overrides: &Overrides, by: By, most: Option<u64>, connections: u64) -> R
             blamed.misplaced(format!("makes the lowest load {min} and the highest {max}: expected --min ≤ --max"))
         );
     }
+    let warmup = overrides.one("step_warmup").map_or(Ok(WARMUP), Given::time)?;
+    let window = overrides.one("step_duration").map_or(Ok(DURATION), Given::some_time)?;
+    let max_time = overrides.one("max_time").map(|given| Ok((given.some_time()?, given))).transpose()?;
+    if let Some((_, given)) = max_time.filter(|(most, _)| *most < warmup + window) {
+        return Err(given.bad(format!("at least the length of one step, {}", warmup + window)));
+    }
+    let max_time = max_time.map(|(most, _)| most);
     Ok(Wish {
         by,
         range: Range { min: min as f64, max: max as f64, whole: by == By::Vus },
         most_users: most_users as u32,
-        warmup: overrides.one("step_warmup").map_or(Ok(WARMUP), Given::time)?,
-        window: overrides.one("step_duration").map_or(Ok(DURATION), Given::some_time)?,
+        warmup,
+        window,
+        max_time,
     })
 }
 
@@ -228,6 +250,7 @@ fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> (Step, bool) {
     broken.extend(late);
     let step = Step {
         load,
+        undecided: !is_decided,
         held: broken.is_empty(),
         broken,
         ttft: measured.quantiles(Trend::Ttft),
@@ -262,7 +285,12 @@ fn not_kept_up(offered: f64, started: f64) -> Option<String> {
 }
 
 fn progress(by: By, step: &Step) -> String {
-    let how = if step.held { "holds".to_owned() } else { format!("fails: {}", step.broken.join(", ")) };
+    let broken = step.broken.join(", ");
+    let how = match (step.held, step.undecided) {
+        (true, _) => "holds".to_owned(),
+        (false, true) => format!("undecided: {broken}"),
+        (false, false) => format!("fails: {broken}"),
+    };
     format!("{}: {how}", by.shown(step.load))
 }
 
@@ -285,6 +313,8 @@ fn nothing_yet(plan: &Plan, wish: &Wish, nofile: u64) -> Capacity {
         settled: false,
         interrupted: false,
         verdict: Verdict::default(),
+        max_time_s: wish.max_time.map(Nanos::as_secs_f64),
+        out_of_time: false,
         curve: Vec::new(),
     }
 }
@@ -363,6 +393,20 @@ mod tests {
         assert_eq!(step.window(), (Nanos::from_secs(3), Nanos::from_secs(13)), "the profile's edges are not added");
         wish.by = By::Vus;
         assert_eq!(shape(&wish, 3.0), Shape::ConstantVus { vus: 3, duration: Nanos::from_secs(13) });
+    }
+
+    #[test]
+    fn a_search_ends_with_the_last_step_that_fits_into_its_time() {
+        let wish = |most: Option<&str>| {
+            let given = overrides! { max_time: most.map(|most| Given::flag("max-time", most)) };
+            super::wish(&given, By::Rate, None, 960)
+        };
+        let bounded = wish(Some("30s")).unwrap();
+        let secs = Nanos::from_secs;
+        assert_eq!([0, 17, 18].map(|elapsed| bounded.has_time(secs(elapsed))), [true, true, false]);
+        assert!(wish(None).unwrap().has_time(secs(1_000_000)));
+        let error = wish(Some("12s")).unwrap_err().to_string();
+        assert_eq!(error, "invalid value '12s' for --max-time: expected at least the length of one step, 13s");
     }
 
     #[test]

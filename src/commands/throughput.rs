@@ -3,7 +3,7 @@
 use super::error::CommandError;
 use super::prelude::{self, Watcher};
 use super::{input, output};
-use crate::document::throughput::{Mode, Step, THROUGHPUT_SCHEMA, Throughput};
+use crate::document::throughput::{LLMSIM_P99_MS, Mode, Step, THROUGHPUT_SCHEMA, Throughput};
 use crate::document::{TargetServer, Verdict};
 use crate::exit::ExitClass;
 use crate::host;
@@ -66,6 +66,34 @@ struct Sweep {
     duration: Nanos,
     warmup: Nanos,
     modes: Vec<Mode>,
+    max_p99: MaxP99,
+}
+
+/// From which 99th percentile of plain answers a step does not count.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum MaxP99 {
+    /// As llmsim's own benchmark has it, and none for other servers.
+    Usual,
+    Off,
+    Ms(f64),
+}
+
+impl MaxP99 {
+    fn given(given: &Given) -> Result<Self, PlanError> {
+        match given.value.trim() {
+            "off" => Ok(Self::Off),
+            _ => given.some_time().map(|most| Self::Ms(most.as_millis_f64())),
+        }
+    }
+
+    /// In ms; none for no limit.
+    fn of(self, is_llmsim: bool) -> Option<f64> {
+        match self {
+            Self::Usual => is_llmsim.then_some(LLMSIM_P99_MS),
+            Self::Off => None,
+            Self::Ms(most) => Some(most),
+        }
+    }
 }
 
 /// `throughput`.
@@ -105,6 +133,8 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
             break;
         }
     }
+    let is_llmsim = found.server.kind.as_deref() == Some("llmsim");
+    found.max_p99_ms = sweep.max_p99.of(is_llmsim);
     found.interrupted = setup.stop.is_signalled();
     found.judge(ended);
     output::print(&report::throughput::text(&found), output::on_stdout(&presentation).as_ref(), out, err)?;
@@ -235,6 +265,7 @@ fn nothing_yet(plan: &Plan, sweep: &Sweep, nofile: u64) -> Throughput {
         step_s: sweep.duration.as_secs_f64(),
         interrupted: false,
         verdict: Verdict::default(),
+        max_p99_ms: None,
         plain: Vec::new(),
         streamed: Vec::new(),
     }
@@ -263,6 +294,7 @@ fn sweep(overrides: &Overrides, starts_server: bool, cores: u32) -> Result<Sweep
         duration: overrides.one("step_duration").map_or(Ok(DURATION), Given::some_time)?,
         warmup: overrides.one("step_warmup").map_or(Ok(WARMUP), Given::time)?,
         modes,
+        max_p99: overrides.one("max_p99").map_or(Ok(MaxP99::Usual), MaxP99::given)?,
     })
 }
 
@@ -333,6 +365,13 @@ mod tests {
             let error = sweep(&typed, true, 2).unwrap_err();
             assert!(error.is_usage() && error.to_string().contains(expected), "{error}");
         }
+        let limit =
+            |text: &str| sweep(&given(None, None, None).with("max_p99", [Given::flag("max-p99", text)]), true, 2);
+        let usual = sweep(&given(None, None, None), true, 2).unwrap().max_p99;
+        assert_eq!((usual.of(true), usual.of(false)), (Some(50.0), None));
+        assert_eq!(limit("off").unwrap().max_p99.of(true), None);
+        assert_eq!(limit("1500ms").unwrap().max_p99.of(false), Some(1500.0));
+        assert!(limit("never").unwrap_err().to_string().contains("for --max-p99"));
         let error = sweep(&given(Some("1"), None, None), false, 2).unwrap_err().to_string();
         assert!(error.contains("--server-workers needs a server that is started"), "{error}");
     }

@@ -38,6 +38,12 @@ pub struct Capacity {
     /// What it comes to.
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// How long the whole search was allowed to take; none for no limit.
+    #[serde(default)]
+    pub max_time_s: Option<f64>,
+    /// Whether it ended because that time was up.
+    #[serde(default)]
+    pub out_of_time: bool,
     /// Every step, in the order measured.
     pub curve: Vec<Step>,
 }
@@ -80,6 +86,9 @@ pub struct Step {
     pub load: f64,
     /// Whether all goals held.
     pub held: bool,
+    /// Whether it says nothing of its load, because too little came back for a goal.
+    #[serde(default)]
+    pub undecided: bool,
     /// Why not, each goal with what was measured.
     pub broken: Vec<String>,
     /// Time to first token, in ms.
@@ -128,6 +137,11 @@ impl Capacity {
         self.curve.iter().filter(|step| step.client == Validity::Bottleneck).map(|step| step.load)
     }
 
+    /// How many steps say nothing of their load.
+    pub(crate) fn undecided(&self) -> usize {
+        self.curve.iter().filter(|step| step.undecided).count()
+    }
+
     /// The last try of each load, ascending, and how all of them went.
     pub(crate) fn by_load(&self) -> Vec<(&Step, Try)> {
         let mut rows: Vec<(&Step, Try)> = Vec::new();
@@ -139,7 +153,7 @@ impl Capacity {
             let (row, tries) = &mut rows[at];
             *row = step;
             tries.held += u32::from(step.held);
-            tries.failed += u32::from(!step.held);
+            tries.failed += u32::from(!step.held && !step.undecided);
         }
         rows
     }

@@ -191,6 +191,12 @@ fn kind(kind: &Kind) -> Value {
             "total": ms(timeouts.total),
         },
     });
+    if let Some(name) = kind.limit_name {
+        value["token_limit_field"] = json!(name.name());
+    }
+    if !kind.check_usage {
+        value["check_usage"] = json!(false);
+    }
     // Only those that there are: a test without them is the same test as before there could be any.
     if let Some(prefix) = kind.prompt.prefix {
         value["prefix"] = json!({ "tokens": prefix.tokens, "groups": prefix.groups, "zipf": prefix.zipf });

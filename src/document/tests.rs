@@ -34,6 +34,8 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         model_weights: Vec::new(),
         max_tokens: Some(Tokens::Uniform { min: 50, max: 200 }),
         exact: false,
+        limit_name: None,
+        check_usage: true,
         body: serde_json::Map::new(),
         headers: vec![("x-tenant".to_owned(), "open sesame".to_owned())],
         timeouts: Timeouts { connect: s(5), first_byte: s(60), stall: s(60), total: s(60) },

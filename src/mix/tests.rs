@@ -18,6 +18,8 @@ fn kind(name: &str, weight: u32) -> Kind {
         model_weights: Vec::new(),
         max_tokens: Some(Tokens::Uniform { min: 50, max: 200 }),
         exact: false,
+        limit_name: None,
+        check_usage: true,
         body: serde_json::Map::new(),
         headers: Vec::new(),
         timeouts: Timeouts { connect: Nanos(1), first_byte: Nanos(1), stall: Nanos(1), total: Nanos(1) },

@@ -47,6 +47,13 @@ impl Tokens {
         }
     }
 
+    /// The most that is ever drawn.
+    pub const fn most(&self) -> u32 {
+        match self {
+            Self::Uniform { max, .. } | Self::Normal(Bell { max, .. }) | Self::Lognormal(Bell { max, .. }) => *max,
+        }
+    }
+
     pub(super) fn draw(&self, rng: &mut Rng) -> u32 {
         match self {
             Self::Uniform { min, max } => rng.u32(*min..=(*max).max(*min)),

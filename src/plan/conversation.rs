@@ -5,6 +5,7 @@ use super::{PlanError, headers, limits};
 use crate::api::{Api, History};
 use crate::mix::Conversation;
 use crate::units::Nanos;
+use serde_json::{Map, Value};
 
 /// What a tool returns if the profile does not say.
 const TOOL_RESULT: &str = "The tool has done what was asked. There is nothing to report.";
@@ -18,6 +19,7 @@ pub(super) fn conversation(
     request: &Request,
     api: Api,
     key: &str,
+    body: &Map<String, Value>,
 ) -> Result<Option<Conversation>, PlanError> {
     let Some(asked) = &request.conversation else { return Ok(None) };
     let key = |name: &str| format!("{key}.conversation.{name}");
@@ -26,7 +28,7 @@ pub(super) fn conversation(
         let problem = format!("{} has no conversations: expected one of {known}", api.name());
         return Err(written.error(key("").trim_end_matches('.'), problem));
     }
-    check_body(written, request, &key)?;
+    check_body(written, body, &key)?;
     Ok(Some(Conversation {
         turns: turns(written, asked, &key)?,
         think_time: think_time(written, asked, &key)?,
@@ -45,14 +47,17 @@ const HISTORY_FIELDS: [&str; 3] = ["messages", "input", "previous_response_id"];
 /// A conversation goes on with one answer: a request that asks for several has no one reply. And it
 /// writes what was said itself: a field of the user's would take its place, and no turn would carry
 /// anything.
-fn check_body(written: &ProfileFile, request: &Request, key: &impl Fn(&str) -> String) -> Result<(), PlanError> {
-    let Some(body) = &request.body else { return Ok(()) };
+fn check_body(
+    written: &ProfileFile,
+    body: &Map<String, Value>,
+    key: &impl Fn(&str) -> String,
+) -> Result<(), PlanError> {
     let refused = |problem: String| Err(written.error(key("").trim_end_matches('.'), problem));
     if let Some(field) = HISTORY_FIELDS.into_iter().find(|field| body.contains_key(*field)) {
         return refused(format!("writes `{field}` itself: expected no such field in `body`"));
     }
     match body.get("n") {
-        Some(n) if n.as_integer() != Some(1) => {
+        Some(n) if n.as_i64() != Some(1) => {
             refused(format!("cannot go on with one of several answers: expected no `n = {n}` in `body`"))
         }
         _ => Ok(()),

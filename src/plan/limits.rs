@@ -102,8 +102,11 @@ pub const DEFAULT_ITERATIONS: u64 = 1;
 pub const DEFAULT_MAX_DURATION: Nanos = Nanos::from_secs(600);
 /// How long requests may finish after the end, and after a user was ramped away, as in k6.
 pub const DEFAULT_GRACE: Nanos = Nanos::from_secs(30);
-/// How long a request may take.
+/// How long a request may take at least, when nobody says.
 pub const DEFAULT_TIMEOUT: Nanos = Nanos::from_secs(60);
+/// How long each token may take that a request asks for, when nobody says: ten a second are fewer
+/// than people read.
+pub const DEFAULT_TIME_PER_TOKEN: Nanos = Nanos::from_millis(100);
 /// How long opening a connection may take; never longer than the request may.
 pub const DEFAULT_CONNECT_TIMEOUT: Nanos = Nanos::from_secs(10);
 /// What stands where a path is filled with a model's name.

@@ -3,16 +3,18 @@
 mod prompt;
 
 use super::behavior::behaviors;
+use super::choice::Choice;
 use super::conversation::conversation;
 use super::dataset::RowsOf;
 use super::profile::{NamedTimeouts, ProfileFile, Request, Timeout};
-use super::request_defaults::{Choice, PATH, RequestDefaults, is_path};
+use super::request_defaults::{PATH, RequestDefaults, is_path};
 use super::rows::RowSource;
 use super::source::Changed;
 use super::{Given, Overrides, PlanError, Read, headers, limits};
-use crate::api::{Api, Method};
+use crate::api::{Api, LimitName, Method};
 use crate::mix::{Kind, Mix, Prompt, PromptSource, Timeouts};
 use crate::units::Nanos;
+use serde_json::{Map, Value};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,10 +46,11 @@ pub(super) fn mix(
         let problem = format!("are {} kinds: expected at most {}", requests.len(), limits::MAX_KINDS);
         return Err(written.error("requests", problem));
     }
+    let requests = defaults.flags.requests(written)?;
     let mut kinds: Vec<Kind> = Vec::with_capacity(requests.len());
     let mut rows = Vec::with_capacity(requests.len());
     let mut sources = Vec::new();
-    for (index, request) in requests.iter().enumerate() {
+    for (index, request) in &requests {
         let row = Row { written, request, defaults, key: format!("requests[{index}]") };
         for mut kind in row.kinds(overrides.one("timeout"), folder, read)? {
             if kinds.iter().any(|other| other.name == kind.name) {
@@ -66,10 +69,12 @@ pub(super) fn mix(
                     return Err(row.error("prefix", "cannot be used with a data set or a trace, whose rows say it all"));
                 }
                 kind.prompt = Prompt::of(PromptSource::Rows(Arc::clone(&source.rows)));
+                let tokens = kind.max_tokens.map_or(0, |tokens| tokens.most()).max(most_output(&kind.prompt));
+                kind.timeouts = row.timeouts(overrides.one("timeout"), tokens)?;
                 sources.push(source);
             }
             kinds.push(kind);
-            rows.push(index);
+            rows.push(*index);
         }
     }
     defaults.check(&kinds)?;
@@ -144,7 +149,7 @@ impl Row<'_> {
             Choice::One(api) => api.bills_streams_on_request(),
             Choice::Auto => true,
         };
-        if !self.request.include_usage || (asks && self.request.stream) {
+        if self.request.include_usage != Some(true) || (asks && self.request.stream) {
             return Ok(());
         }
         Err(self.error("include_usage", "is for streams of openai-chat: expected no `include_usage` here"))
@@ -159,6 +164,9 @@ impl Row<'_> {
         let path = self.path(api)?;
         let (models, model_weights) = self.models(api, &path)?;
         let (max_tokens, exact) = self.output(api)?;
+        let body = self.body(api)?;
+        let prompt = self.prompt(api, folder, read)?;
+        let tokens = max_tokens.map_or_else(|| most_output(&prompt), |tokens| tokens.most());
         Ok(Kind {
             name: self.name()?,
             weight: weight.unwrap_or(1) as u32,
@@ -168,15 +176,17 @@ impl Row<'_> {
             models,
             model_weights,
             path,
-            prompt: self.prompt(api, folder, read)?,
+            prompt,
             max_tokens,
             exact,
-            body: self.body(api)?,
+            limit_name: self.limit_name(api)?,
+            check_usage: self.check_usage(api)?,
             headers: self.headers()?,
-            timeouts: self.timeouts(timeout)?,
+            timeouts: self.timeouts(timeout, tokens)?,
             optional: false,
             behaviors: behaviors(self.written, request, &self.key)?,
-            conversation: conversation(self.written, request, api, &self.key)?,
+            conversation: conversation(self.written, request, api, &self.key, &body)?,
+            body,
         })
     }
 
@@ -207,8 +217,8 @@ impl Row<'_> {
         Err(self.error("path", format!("invalid value '{}': expected {PATH}", path.escape_debug())))
     }
 
-    fn body(&self, api: Api) -> Result<serde_json::Map<String, serde_json::Value>, PlanError> {
-        let mut fields = serde_json::Map::new();
+    fn body(&self, api: Api) -> Result<Map<String, Value>, PlanError> {
+        let mut fields = Map::new();
         if let Some(table) = &self.request.body {
             if api.method() == Method::Get {
                 let problem = format!("{} is asked for without a body: expected no `body`", api.name());
@@ -226,14 +236,54 @@ impl Row<'_> {
                 fields.insert(key.clone(), value);
             }
         }
-        if self.request.include_usage && api.bills_streams_on_request() {
-            let options = fields.entry("stream_options").or_insert_with(|| serde_json::json!({}));
-            let Some(options) = options.as_object_mut() else {
-                return Err(self.error("body.stream_options", "is no table: expected one, beside `include_usage`"));
-            };
-            options.insert("include_usage".to_owned(), true.into());
+        if api.takes_prompt() {
+            fields.extend(self.defaults.flags.fields().clone());
         }
+        self.ask_for_usage(api, &mut fields)?;
         Ok(fields)
+    }
+
+    /// A stream is asked for what it has cost unless somebody says not to.
+    fn ask_for_usage(&self, api: Api, fields: &mut Map<String, Value>) -> Result<(), PlanError> {
+        let asked = self.defaults.flags.include_usage(self.request.include_usage);
+        let asks = asked.unwrap_or_else(|| self.defaults.flags.asks_known_servers());
+        if !(asks && self.request.stream && api.bills_streams_on_request()) {
+            return Ok(());
+        }
+        match fields.entry("stream_options").or_insert_with(|| Value::Object(Map::new())) {
+            Value::Object(options) => {
+                options.entry("include_usage").or_insert(Value::Bool(true));
+                Ok(())
+            }
+            // What the body says is meant, as long as nobody says otherwise.
+            _ if asked.is_none() => Ok(()),
+            _ => Err(self.error("body.stream_options", "is no table: expected one, beside `include_usage`")),
+        }
+    }
+
+    /// Under which name the token limit goes; none where that is left to be found out.
+    fn limit_name(&self, api: Api) -> Result<Option<LimitName>, PlanError> {
+        let of_written = |written: &String| match LimitName::ALL.into_iter().find(|name| name.name() == written) {
+            Some(name) if api == Api::OpenaiChat || Api::from_name(&self.request.api) != Some(api) => Ok(name),
+            Some(_) => Err(format!("is for openai-chat: expected no `token_limit_field` beside {}", api.name())),
+            None => {
+                let [usual, newer] = LimitName::ALL.map(LimitName::name);
+                Err(format!("invalid value '{}': expected {usual} or {newer}", written.escape_debug()))
+            }
+        };
+        let written = self.request.token_limit_field.as_ref().map(of_written).transpose();
+        let written = written.map_err(|problem| self.error("token_limit_field", problem))?;
+        Ok(self.defaults.flags.limit_name(written).filter(|_| api == Api::OpenaiChat))
+    }
+
+    /// Whether a plain answer has to say what it has cost.
+    fn check_usage(&self, api: Api) -> Result<bool, PlanError> {
+        if self.request.check_usage.is_some() && !api.generates() {
+            let problem =
+                format!("is for responses that are generated: expected no `check_usage` beside {}", api.name());
+            return Err(self.error("check_usage", problem));
+        }
+        Ok(self.defaults.flags.check_usage(self.request.check_usage))
     }
 
     fn headers(&self) -> Result<Vec<(String, String)>, PlanError> {
@@ -253,8 +303,9 @@ impl Row<'_> {
     /// sets the total.
     ///
     /// What is not set follows from the total: the first byte and any pause may take as long as the
-    /// whole. The total ends a request whatever the others say, so none is kept longer than it.
-    fn timeouts(&self, total: Option<&Given>) -> Result<Timeouts, PlanError> {
+    /// whole. The total ends a request whatever the others say, so none is kept longer than it. If
+    /// nobody says it, it grows with the `tokens` that the request asks for.
+    fn timeouts(&self, total: Option<&Given>, tokens: u32) -> Result<Timeouts, PlanError> {
         let (own, own_key) = named(self.request.timeout.as_ref(), self.at("timeout"));
         let (common, common_key) = named(self.written.profile.timeout.as_ref(), "timeout".to_owned());
         let pick = |name: &str, own: Option<&String>, common: Option<&String>| match (own, common) {
@@ -265,7 +316,7 @@ impl Row<'_> {
         let written_total = pick("total", own.total.as_ref(), common.total.as_ref())?;
         let total = match total {
             Some(given) => given.some_time()?,
-            None => written_total.unwrap_or(limits::DEFAULT_TIMEOUT),
+            None => written_total.unwrap_or_else(|| usual_timeout(tokens)),
         };
         let within = |time: Option<Nanos>, default: Nanos| time.unwrap_or(default).min(total);
         let connect = pick("connect", own.connect.as_ref(), common.connect.as_ref())?;
@@ -278,6 +329,21 @@ impl Row<'_> {
             total,
         })
     }
+}
+
+/// The longest answer that the prompts themselves ask for; 0 if they do not say.
+fn most_output(prompt: &Prompt) -> u32 {
+    match &prompt.source {
+        PromptSource::Pairs(pairs) => pairs.iter().map(|(_, output)| *output).max().unwrap_or_default(),
+        PromptSource::Rows(rows) => (0..rows.len()).filter_map(|row| rows.output_tokens(row)).max().unwrap_or_default(),
+        PromptSource::Texts(_) | PromptSource::Words(_) | PromptSource::Prose(_) => 0,
+    }
+}
+
+/// The total of a request for so many tokens, when nobody says it.
+fn usual_timeout(tokens: u32) -> Nanos {
+    let of_tokens = Nanos(limits::DEFAULT_TIME_PER_TOKEN.0.saturating_mul(u64::from(tokens)));
+    of_tokens.clamp(limits::DEFAULT_TIMEOUT, limits::LONGEST)
 }
 
 /// Timeouts by name, whichever way they were written, and the key of each: a bare duration stands
@@ -293,17 +359,17 @@ fn named(written: Option<&Timeout>, key: String) -> (NamedTimeouts, impl Fn(&str
 }
 
 /// TOML → JSON; dates become text, and a number that is not finite is none.
-fn json(value: &toml::Value) -> Option<serde_json::Value> {
+fn json(value: &toml::Value) -> Option<Value> {
     Some(match value {
         toml::Value::String(text) => text.clone().into(),
         toml::Value::Integer(n) => (*n).into(),
         toml::Value::Float(n) => serde_json::Number::from_f64(*n)?.into(),
         toml::Value::Boolean(yes) => (*yes).into(),
         toml::Value::Datetime(date) => date.to_string().into(),
-        toml::Value::Array(items) => serde_json::Value::Array(items.iter().map(json).collect::<Option<_>>()?),
+        toml::Value::Array(items) => Value::Array(items.iter().map(json).collect::<Option<_>>()?),
         toml::Value::Table(table) => {
             let fields = table.iter().map(|(key, value)| Some((key.clone(), json(value)?)));
-            serde_json::Value::Object(fields.collect::<Option<_>>()?)
+            Value::Object(fields.collect::<Option<_>>()?)
         }
     })
 }

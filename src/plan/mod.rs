@@ -6,6 +6,7 @@
 mod access;
 mod arrivals;
 mod behavior;
+mod choice;
 mod conversation;
 mod credentials;
 mod dataset;
@@ -24,6 +25,7 @@ mod presentation;
 pub mod profile;
 mod prompt_cache;
 mod request_defaults;
+mod request_flags;
 pub mod resolve;
 mod rows;
 mod rules;

@@ -185,6 +185,8 @@ pub struct Request {
     /// Whether the server's prompt cache shall find the beginnings of prompts.
     pub prompt_cache: Option<String>,
     pub max_tokens: Option<MaxTokens>,
+    /// Under which name chat completions carry the limit.
+    pub token_limit_field: Option<String>,
     /// How long the answer shall be.
     pub output: Option<WrittenOutput>,
     pub timeout: Option<Timeout>,
@@ -198,8 +200,9 @@ pub struct Request {
     /// Extra fields of the JSON body.
     pub body: Option<toml::Table>,
     /// Whether a stream of chat completions shall end with what it has cost.
-    #[serde(default)]
-    pub include_usage: bool,
+    pub include_usage: Option<bool>,
+    /// Whether a plain response without usage is a failure.
+    pub check_usage: Option<bool>,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
 }

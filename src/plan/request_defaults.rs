@@ -1,51 +1,15 @@
 //! Which API, path and model the requests use: what the profile says, and what `--api`, `--path`
 //! and `--model` put in its place.
 
+use super::choice::{AUTO, Choice};
 use super::overrides::either;
 use super::prompt_cache::Cache;
+use super::request_flags::RequestFlags;
 use super::server_kind::{FoundServer, ServerKind};
 use super::target::Targets;
 use super::{Given, Origin, Overrides, PlanError, limits};
 use crate::api::{Api, Layout};
 use crate::mix::{Kind, Tokens};
-
-/// The name that stands for every API that generates, as far as the server has it.
-const AUTO: &str = "auto";
-
-/// The API of a kind of request as written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Choice {
-    One(Api),
-    /// Every one that generates, each as a kind of its own, as far as the server has it.
-    Auto,
-}
-
-impl Choice {
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        if name == AUTO { Some(Self::Auto) } else { Api::from_name(name).map(Self::One) }
-    }
-
-    /// All names, for messages.
-    pub(super) fn names() -> String {
-        format!("{}, {AUTO}", Api::ALL.map(Api::name).join(", "))
-    }
-
-    /// Whether it generates tokens.
-    const fn generates(self) -> bool {
-        match self {
-            Self::One(api) => api.generates(),
-            Self::Auto => true,
-        }
-    }
-
-    /// The APIs that it stands for.
-    pub(super) fn apis(self) -> Vec<Api> {
-        match self {
-            Self::One(api) => vec![api],
-            Self::Auto => Api::ALL.into_iter().filter(|api| api.generates()).collect(),
-        }
-    }
-}
 
 /// What flags and the environment say of every request, in place of what the profile says.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +20,8 @@ pub(super) struct RequestDefaults<'a> {
     input_tokens: Option<(Tokens, &'a Given)>,
     output_tokens: Option<(Tokens, &'a Given)>,
     prompt_cache: Option<(Cache, &'a Given)>,
+    /// What flags say of bodies and answers.
+    pub(super) flags: RequestFlags<'a>,
     /// The one model that the server has, for requests that name none.
     found_model: Option<Given>,
     /// The models to choose from, if the server has several.
@@ -102,6 +68,9 @@ impl<'a> RequestDefaults<'a> {
         let found = found.filter(|_| !is_llmsim);
         let choices = found.map_or(&[][..], |found| if found.models.len() > 1 { &found.models } else { &[] });
         let found_model = found.and_then(FoundServer::only_model);
+        let why = "they say the same";
+        let (output, most) = either(overrides.one("output_tokens"), overrides.one("max_tokens"), why)?;
+        let output = output.or(most);
         let cache = |given: &'a Given| Cache::given(given).map(|cache| (cache, given));
         let tokens = |given: Option<&'a Given>, most| given.map(|given| Ok((tokens(given, most)?, given))).transpose();
         Ok(Self {
@@ -109,8 +78,9 @@ impl<'a> RequestDefaults<'a> {
             path,
             model: overrides.one("model"),
             input_tokens: tokens(overrides.one("input_tokens"), limits::MAX_PROMPT_TOKENS)?,
-            output_tokens: tokens(overrides.one("output_tokens"), limits::MAX_TOKENS)?,
+            output_tokens: tokens(output, limits::MAX_TOKENS)?,
             prompt_cache: overrides.one("prompt_cache").map(cache).transpose()?,
+            flags: RequestFlags::of(overrides, kind.is_some() || !targets.is_named)?,
             found_model,
             choices,
             layout,
@@ -189,6 +159,7 @@ impl<'a> RequestDefaults<'a> {
         if let (true, Some(given)) = (kinds.is_empty(), given) {
             return Err(given.misplaced("leaves no request to send: expected a profile with a generation request"));
         }
+        self.flags.check(kinds.iter().any(|kind| kind.stream && kind.api.bills_streams_on_request()))?;
         let Some(path) = self.path else { return Ok(()) };
         let mut apis = kinds.iter().map(|kind| kind.api);
         let first = apis.next();
@@ -216,6 +187,7 @@ impl<'a> RequestDefaults<'a> {
         ]
         .into_iter()
         .filter_map(|(key, given)| Some((key, given?)))
+        .chain(self.flags.given(api))
     }
 }
 

@@ -229,6 +229,12 @@ pub(super) fn refuse_misfits(kind: &Kind, rows: &Rows) -> Result<(), String> {
             "has rows that say how long the answer is, and others, such as row {row}, that do not: set max_tokens for those"
         ));
     }
+    let is_own = |name: &&String| *name != "stream_options";
+    if rows.has_whole_bodies()
+        && let Some(name) = kind.body.keys().find(is_own)
+    {
+        return Err(format!("has whole bodies, which are sent as they stand: expected no `{name}` for the body"));
+    }
     if kind.websocket && rows.has_whole_bodies() {
         return Err("has whole bodies, which cannot be sent over a WebSocket: expected prompts or messages".to_owned());
     }

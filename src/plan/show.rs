@@ -5,6 +5,7 @@ use super::presentation::{Output, Presentation};
 use super::profile::ProfileFile;
 use super::source::{Changed, Origin};
 use super::{Plan, is_secret};
+use crate::api::{Api, LimitName};
 use crate::load::{Arrivals, Shape, ThinkTime};
 use crate::mix::{After, BehaviorMix, Bell, Conversation, Kind, PromptSource, Tokens};
 use crate::server::Source;
@@ -241,6 +242,12 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
         let written = list.written.origin(&at("output"));
         let key = if written == Origin::Default { "max_tokens" } else { "output" };
         list.add(&at(key), format!("{}{}", tokens(limit), if kind.exact { ", exactly" } else { "" }));
+        if kind.api == Api::OpenaiChat {
+            list.add(&at("token_limit_field"), kind.limit_name.map_or("auto", LimitName::name));
+        }
+    }
+    if kind.api.generates() {
+        list.add(&at("check_usage"), kind.check_usage.to_string());
     }
     if !kind.body.is_empty() {
         // Names only: a field may hold anything, a user's key included.

@@ -4,6 +4,7 @@ use crate::document::Quantiles;
 use crate::document::capacity::{By, Capacity, Step, Try, short};
 use crate::report::human;
 use crate::report::view::{Block, Column, Headline, Piece, Remark, Row, Section, Table, Tone, View, column};
+use crate::units::plural;
 use std::fmt::Write as _;
 
 /// A table of 80 columns.
@@ -42,6 +43,11 @@ fn write(found: &Capacity, text: &mut String) -> std::fmt::Result {
             writeln!(text, "  {line}")?;
         }
     }
+    for note in notes(found) {
+        for line in human::wrapped(&note, 76) {
+            writeln!(text, "  {line}")?;
+        }
+    }
     Ok(())
 }
 
@@ -77,15 +83,18 @@ pub(crate) const fn load_name(by: By) -> &'static str {
 fn rows(found: &Capacity) -> Vec<[String; 9]> {
     // A load is marked for any of its tries.
     let bottlenecks: Vec<f64> = found.bottlenecks().collect();
+    let undecided: Vec<u64> =
+        found.curve.iter().filter(|step| step.undecided).map(|step| step.load.to_bits()).collect();
     let time =
         |q: Option<Quantiles>, of: fn(Quantiles) -> f64| q.map_or_else(|| "-".to_owned(), |q| human::time(of(q)));
     let share = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), human::percent);
     let rate = |rate: f64| human::per_second(rate).trim_end_matches("/s").to_owned();
     let row = |(step, tries): (&Step, Try)| {
+        let unsure = if undecided.contains(&step.load.to_bits()) { "?" } else { "" };
         let mark = if bottlenecks.iter().any(|load| load.total_cmp(&step.load).is_eq()) { "!" } else { "" };
         [
             format!("{mark}{}", short(step.load)),
-            format!("{}/{}", tries.held, tries.held + tries.failed),
+            format!("{}/{}{unsure}", tries.held, tries.held + tries.failed),
             time(step.ttft, |q| q.p95),
             time(step.ttft, |q| q.p99),
             time(step.tbt, |q| q.p99),
@@ -96,6 +105,22 @@ fn rows(found: &Capacity) -> Vec<[String; 9]> {
         ]
     };
     found.by_load().into_iter().map(row).collect()
+}
+
+/// What else there is to know: steps that say nothing, and a search that had to end.
+fn notes(found: &Capacity) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let n @ 1.. = found.undecided() {
+        let steps = plural(n, "step");
+        notes.push(format!(
+            "{steps} undecided (marked ?): too little came back for a goal; measure each step for longer (--duration)"
+        ));
+    }
+    if let (true, Some(most)) = (found.out_of_time, found.max_time_s) {
+        let most = human::length(most);
+        notes.push(format!("the search ended after {most} (--max-time), before it had come to its end"));
+    }
+    notes
 }
 
 /// What was found, for painters.
@@ -133,6 +158,7 @@ pub(crate) fn view(found: &Capacity) -> View {
     if found.bottlenecks().next().is_some() {
         head.push(Block::Remark(Remark::new(Tone::Warning, 1, BOTTLENECK)));
     }
+    head.extend(notes(found).into_iter().map(|note| Block::Remark(Remark::new(Tone::Warning, 1, note))));
     let note = format!(
         "the load is in {}; held: tries in which every goal held, of all; numbers are those of the last",
         load_name(found.by)
@@ -195,9 +221,14 @@ fn early(found: &Capacity) -> Option<String> {
 /// What broke at the lowest load that failed.
 fn why_not(found: &Capacity) -> Option<String> {
     let fails = found.fails?;
-    let step = found.curve.iter().rev().find(|step| step.load.total_cmp(&fails.load).is_eq() && !step.held)?;
+    let step = found
+        .curve
+        .iter()
+        .rev()
+        .find(|step| step.load.total_cmp(&fails.load).is_eq() && !step.held && !step.undecided)?;
     Some(format!("there: {}", step.broken.join(", ")))
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +240,7 @@ mod tests {
         Step {
             load,
             held,
+            undecided: false,
             broken: if held { Vec::new() } else { vec!["ttft p(95)<500ms is 612ms".to_owned()] },
             ttft: q(100.0),
             tbt: q(2.5),
@@ -241,6 +273,8 @@ mod tests {
             settled: true,
             interrupted: false,
             verdict: Verdict::default(),
+            max_time_s: None,
+            out_of_time: false,
             curve,
         }
     }
@@ -269,6 +303,20 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }
+    }
+
+    #[test]
+    fn steps_that_say_nothing_and_an_end_of_time_are_told() {
+        let undecided = Step { undecided: true, ..step(2.0, false) };
+        let mut found = capacity(vec![undecided, step(4.0, true)], Some(tried(4.0, 1, 0)), None);
+        (found.settled, found.out_of_time, found.max_time_s) = (false, true, Some(90.0));
+        let text = text(&found);
+        for part in
+            ["         2  0/0?", "         4   1/1 ", "1 step undecided (marked ?)", "ended after 1m30s (--max-time)"]
+        {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::reach::{self, Targets};
 use super::setup::Setup;
 use crate::api::Api;
 use crate::mix::{Envelope, Request, RequestWriter};
-use crate::plan::{FoundServer, Kind, Mix, Plan, ServerKind, is_secret};
+use crate::plan::{FoundServer, Kind, Mix, Plan, ServerKind, Target, is_secret};
 use crate::units::Nanos;
 use crate::watch::identify::{Identity, Said, identify};
 use crate::watch::probe::{self, ProbeError, Reply};
@@ -40,35 +40,78 @@ pub(crate) fn discover(
 fn ask(plan: &Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Option<FoundServer>, TrialError> {
     // A target that cannot be reached is named as such by what comes next.
     let Ok(plan) = reach::with_addresses(plan.clone(), &setup.stop, &mut |_| {}) else { return Ok(None) };
-    let url = || plan.target.url.clone();
-    match wait_until_ready(&plan, setup, say)? {
-        Identity::Known(said) => Ok(known(&plan, said, say)),
+    let mut found: Option<FoundServer> = None;
+    for (number, target) in (0..).zip(plan.targets()) {
+        let identity = wait_until_ready(&plan, (number, target), setup, say)?;
+        let this = of_target(&plan, target, identity, say)?;
+        found = match (number, found, this) {
+            (0, _, this) => this,
+            (_, Some(all), Some(this)) => Some(in_common(all, &this, &target.url)?),
+            // What does not say what it is is taken to be like the others.
+            (_, all, _) => all,
+        };
+    }
+    if let Some(found) = found.as_ref().filter(|found| found.kind.name != "llmsim") {
+        say(&format!("{}: {}", plan.target.url, found.told()));
+    }
+    Ok(found)
+}
+
+/// What one target has said of itself, if the plan makes use of it.
+fn of_target(
+    plan: &Plan,
+    target: &Target,
+    identity: Identity,
+    say: &mut dyn FnMut(&str),
+) -> Result<Option<FoundServer>, TrialError> {
+    let url = target.url.clone();
+    match identity {
+        Identity::Known(said) => Ok(known(plan, said)),
         // A key may be good for requests and still not for the list of models.
-        Identity::Locked(status) if has_key(&plan) => {
-            say(&format!("{}: its models are not for this key (status {status}); name one with --model", url()));
-            Ok(known(&plan, Said { kind: "openai", ..Said::default() }, &mut |_| {}))
+        Identity::Locked(status) if has_key(plan) => {
+            say(&format!("{url}: its models are not for this key (status {status}); name one with --model"));
+            Ok(known(plan, Said { kind: "openai", ..Said::default() }))
         }
         Identity::Locked(status) => {
             let reason = format!("the server wants a key (status {status}); give it with --api-key-file");
-            Err(TrialError::Unusable { url: url(), reason })
+            Err(TrialError::Unusable { url, reason })
         }
         Identity::Loading => {
             let reason = "the server is loading (status 503); wait for it with --wait-ready 5m".to_owned();
-            Err(TrialError::Unusable { url: url(), reason })
+            Err(TrialError::Unusable { url, reason })
         }
         // One that is like llmsim has its paths.
         Identity::Unknown(asked) if asked.iter().any(|(_, status)| *status == 200) => Ok(None),
         Identity::Unknown(asked) => {
             let asked: Vec<String> = asked.iter().map(|(path, status)| format!("{path} ({status})")).collect();
             say(&format!(
-                "{}: does not say what it is; asked for {}; its paths are taken to be llmsim's (see --server, --path)",
-                url(),
+                "{url}: does not say what it is; asked for {}; its paths are taken to be llmsim's (see --server, --path)",
                 asked.join(", ")
             ));
             Ok(None)
         }
         Identity::Silent(_) => Ok(None),
     }
+}
+
+/// What targets have in common: all are sent the same requests.
+fn in_common(all: FoundServer, this: &FoundServer, url: &str) -> Result<FoundServer, TrialError> {
+    let refused = |reason| Err(TrialError::Unusable { url: url.to_owned(), reason });
+    if all.kind.layout != this.kind.layout {
+        let (title, first) = (this.kind.title, all.kind.title);
+        return refused(format!(
+            "is {title}, and the first target is {first}, which has its APIs at other paths: test one after the other"
+        ));
+    }
+    if all.models.is_empty() || this.models.is_empty() {
+        return Ok(all);
+    }
+    let models: Vec<String> = all.models.iter().filter(|model| this.models.contains(model)).cloned().collect();
+    if models.is_empty() {
+        let (here, there) = (this.models.join(", "), all.models.join(", "));
+        return refused(format!("has none of the other targets' models: it has {here}, and they have {there}"));
+    }
+    Ok(FoundServer { models, ..all })
 }
 
 /// Whether requests carry a key.
@@ -79,25 +122,23 @@ fn has_key(plan: &Plan) -> bool {
 }
 
 /// What a server has said, if the plan makes use of it.
-fn known(plan: &Plan, said: Said, say: &mut dyn FnMut(&str)) -> Option<FoundServer> {
-    if !plan.asks_target {
-        return None;
-    }
-    let kind = ServerKind::from_name(said.kind)?;
-    let found = FoundServer { kind, version: said.version, models: said.models };
-    if kind.name != "llmsim" {
-        say(&format!("{}: {}", plan.target.url, found.told()));
-    }
-    Some(found)
+fn known(plan: &Plan, said: Said) -> Option<FoundServer> {
+    let kind = ServerKind::from_name(said.kind).filter(|_| plan.asks_target)?;
+    Some(FoundServer { kind, version: said.version, models: said.models })
 }
 
 /// Asks, again and again while the server is loading and there is time left.
 #[expect(clippy::disallowed_methods, reason = "waits for another process; no test is running yet")]
-fn wait_until_ready(plan: &Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Identity, TrialError> {
+fn wait_until_ready(
+    plan: &Plan,
+    (number, target): (u16, &Target),
+    setup: &Setup,
+    say: &mut dyn FnMut(&str),
+) -> Result<Identity, TrialError> {
     let began = Instant::now();
     let mut said_at: Option<Nanos> = None;
     loop {
-        let identity = ask_once(plan, setup)?;
+        let identity = ask_once(plan, (number, target), setup)?;
         let is_coming = matches!(identity, Identity::Loading | Identity::Silent(ProbeError::Refused));
         let waited = Nanos::from(began.elapsed());
         if !is_coming || waited + LOOK_EVERY > plan.wait_ready {
@@ -106,28 +147,51 @@ fn wait_until_ready(plan: &Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Re
         if said_at.is_none_or(|at| waited.since(at) >= SAY_EVERY) {
             said_at = Some(waited);
             let how = if matches!(identity, Identity::Loading) { "is loading" } else { "is not there yet" };
-            say(&format!("{} {how}: waiting at most {}", plan.target.url, plan.wait_ready));
+            say(&format!("{} {how}: waiting at most {}", target.url, plan.wait_ready));
         }
         setup.stop.wait_for(|| std::thread::sleep(LOOK_EVERY.to_duration()))?;
     }
 }
 
-fn ask_once(plan: &Plan, setup: &Setup) -> Result<Identity, TrialError> {
+fn ask_once(plan: &Plan, (number, target): (u16, &Target), setup: &Setup) -> Result<Identity, TrialError> {
     let (targets, envelopes) = (Targets::of(plan), plan.envelopes());
-    let prefix = plan.target.path_prefix.clone();
+    let prefix = target.path_prefix.clone();
     setup.stop.wait_for(move || {
         let dialer = targets.dialer(1)?;
         Ok(identify(&prefix, &mut |path| -> Result<Reply, ProbeError> {
-            probe::ask_at(&dialer.endpoint(0), &question(&envelopes, path), ANSWER_WITHIN)
+            probe::ask_at(&dialer.endpoint(usize::from(number)), &question(&envelopes, number, path), ANSWER_WITHIN)
         }))
     })?
 }
 
 /// A request with everything that the target wants in each: key, headers, query.
-fn question(envelopes: &[Envelope], path: &str) -> Vec<u8> {
+fn question(envelopes: &[Envelope], target: u16, path: &str) -> Vec<u8> {
     let kind = Kind { path: path.to_owned(), ..Kind::bare(Api::Models, ANSWER_WITHIN) };
     let mut request = Request::default();
     // Nothing of it is drawn.
-    RequestWriter::new(&Mix { kinds: vec![kind] }, envelopes, 0).write(0, 0, 0, None, &mut request);
+    RequestWriter::new(&Mix { kinds: vec![kind] }, envelopes, 0).write(target, 0, 0, None, &mut request);
     request.bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(kind: &str, models: &[&str]) -> FoundServer {
+        let models = models.iter().map(|&model| model.to_owned()).collect();
+        FoundServer { kind: ServerKind::from_name(kind).expect("known"), version: None, models }
+    }
+
+    #[test]
+    fn targets_are_tested_with_what_they_have_in_common() {
+        let common =
+            |first: FoundServer, other: &FoundServer| in_common(first, other, "http://b").map(|all| all.models);
+        let models = common(found("vllm", &["a", "b", "c"]), &found("sglang", &["c", "b"])).expect("fine");
+        assert_eq!(models, ["b", "c"]);
+        assert_eq!(common(found("vllm", &["a"]), &found("openai", &[])).expect("does not list them"), ["a"]);
+        let error = common(found("vllm", &["a"]), &found("vllm", &["b"])).expect_err("none").to_string();
+        assert_eq!(error, "http://b: has none of the other targets' models: it has b, and they have a");
+        let error = common(found("vllm", &["a"]), &found("llmsim", &[])).expect_err("other paths").to_string();
+        assert!(error.starts_with("http://b: is llmsim, and the first target is vLLM"), "{error}");
+    }
 }

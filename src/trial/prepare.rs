@@ -47,7 +47,7 @@ fn find_and_ask(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<
     reach::check_routes(&plan)?;
     let (mut plan, mut server) = ServerUnderTest::find_or_start(plan, say, stop)?;
     if plan.may_probe && !server.knows_its_terms {
-        let (accepted, hints) = terms::accepted(plan, &server.client_cores, stop, say)?;
+        let (accepted, hints) = terms::accepted(plan, stop, say)?;
         plan = accepted;
         server.hints.extend(hints);
     }

@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use jiff::Timestamp;
 
 /// Now, as calendars have it.
-pub(super) fn wall_clock() -> Timestamp {
+pub(crate) fn wall_clock() -> Timestamp {
     Timestamp::now()
 }
 

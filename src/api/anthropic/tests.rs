@@ -1,7 +1,7 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::api::Api;
+use crate::api::{Api, LimitName};
 use crate::metrics::TokenUsage;
 
 fn read(data: &str) -> Result<Delta, Flaw> {
@@ -155,6 +155,7 @@ fn a_body_is_what_the_api_wants() {
             websocket: false,
             max_tokens: true,
             exact: false,
+            limit_name: LimitName::default(),
             history: None,
             extra: no
         })),
@@ -166,6 +167,7 @@ fn a_body_is_what_the_api_wants() {
             websocket: false,
             max_tokens: false,
             exact: false,
+            limit_name: LimitName::default(),
             history: None,
             extra: no
         }))["max_tokens"],
@@ -178,6 +180,7 @@ fn a_body_is_what_the_api_wants() {
             websocket: false,
             max_tokens: false,
             exact: false,
+            limit_name: LimitName::default(),
             history: None,
             extra: no
         })),

@@ -294,7 +294,15 @@ fn a_bill_without_a_sum_is_a_bill() {
 fn filled(stream: bool, max_tokens: bool, extra: &Map<String, Value>) -> Value {
     let mut text = String::new();
     let mut last_was_text = false;
-    for piece in body(&Ask { stream, websocket: false, max_tokens, exact: false, history: None, extra }) {
+    for piece in body(&Ask {
+        stream,
+        websocket: false,
+        max_tokens,
+        limit_name: LimitName::default(),
+        exact: false,
+        history: None,
+        extra,
+    }) {
         let is_text = matches!(piece, Piece::Text(_));
         assert!(!(is_text && last_was_text), "texts that meet are one piece");
         last_was_text = is_text;
@@ -361,6 +369,7 @@ fn extra_fields_win() {
             websocket: false,
             max_tokens: true,
             exact: false,
+            limit_name: LimitName::default(),
             history: None,
             extra: object(&all)
         })

@@ -1,7 +1,7 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::api::Api;
+use crate::api::{Api, LimitName};
 use crate::metrics::TokenUsage;
 
 fn read(data: &str) -> Result<Delta, Flaw> {
@@ -152,6 +152,7 @@ fn a_body_is_what_the_api_wants() {
             websocket: false,
             max_tokens,
             exact: false,
+            limit_name: LimitName::default(),
             history: None,
             extra,
         }))

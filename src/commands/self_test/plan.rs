@@ -74,6 +74,8 @@ impl Job {
             model_weights: Vec::new(),
             max_tokens: None,
             exact: false,
+            limit_name: None,
+            check_usage: true,
             body: serde_json::Map::new(),
             headers: Vec::new(),
             timeouts: TIMEOUTS,

@@ -31,6 +31,7 @@ impl KindState {
         kinds
             .map(|(kind, expect)| {
                 let reader = Reader::new(kind.api, shard.tuning.verify_parse);
+                let reader = if kind.check_usage { reader } else { reader.without_usage() };
                 Self { expect, timeouts: kind.timeouts, reader }
             })
             .collect()

@@ -44,6 +44,8 @@ fn kind(name: &str, stream: bool) -> Kind {
         model_weights: Vec::new(),
         max_tokens: Some(Tokens::fixed(10)),
         exact: false,
+        limit_name: None,
+        check_usage: true,
         body: serde_json::Map::new(),
         headers: Vec::new(),
         timeouts: Timeouts { connect: ms(400), first_byte: ms(700), stall: ms(200), total: ms(2_000) },

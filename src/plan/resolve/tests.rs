@@ -2,6 +2,7 @@ mod built_in;
 mod dataset;
 mod flags;
 mod request_defaults;
+mod request_flags;
 mod shape;
 mod written;
 

@@ -6,7 +6,7 @@ use super::chart::{
 use super::limit;
 use super::page::{Page, Tile, render};
 use crate::document::capacity::{By, Capacity, Step, Try};
-use crate::document::throughput::{self, LONGEST_P99_MS, Mode, Throughput};
+use crate::document::throughput::{self, Mode, Throughput};
 use crate::report::view::Tone;
 use crate::report::{capacity, human, throughput as pages};
 use crate::units::plural;
@@ -188,10 +188,9 @@ fn by_concurrency(found: &Throughput, mode: Mode, id: &str, title: &str) -> Opti
 }
 
 fn latency(found: &Throughput, mode: Mode, id: &str, title: &str) -> Option<Chart> {
-    let limit =
-        Line { at: LONGEST_P99_MS, name: format!("p99<{LONGEST_P99_MS}ms"), is_upright: false, is_broken: false };
+    let limit = |at| Line { at, name: format!("p99<{at}ms"), is_upright: false, is_broken: false };
     // A stream's length is the server's choice.
-    let lines = if mode == Mode::Plain { vec![limit] } else { Vec::new() };
+    let lines = found.max_p99_ms.filter(|_| mode == Mode::Plain).map(limit).into_iter().collect();
     lines_of(found, mode, (id, title), Unit::Time, lines, &|step| step.http_req_duration.map(|q| q.p99))
 }
 

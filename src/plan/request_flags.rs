@@ -1,0 +1,183 @@
+//! What flags say of each request's body and answer, in place of what the profile says.
+
+use super::choice::Choice;
+use super::overrides::either;
+use super::profile::{ProfileFile, Request};
+use super::{Given, Overrides, PlanError};
+use crate::api::{Api, LimitName};
+use serde_json::{Map, Value};
+
+/// Fields of a body that have a flag of their own.
+const OWN_FLAGS: [(&str, &str); 2] = [("stream", "--stream or --no-stream"), ("model", "--model")];
+/// The field that a stream is asked for its usage in.
+const STREAM_OPTIONS: &str = "stream_options";
+
+/// Names of the token limit, and the word that leaves the name to be found out.
+const LIMIT_AUTO: (&str, Option<LimitName>) = ("auto", None);
+const LIMIT_NAMES: [(&str, Option<LimitName>); 2] = {
+    let [usual, newer] = LimitName::ALL;
+    [(usual.name(), Some(usual)), (newer.name(), Some(newer))]
+};
+
+/// A yes or no, and what said so.
+type Said<'a> = Option<(bool, &'a Given)>;
+
+/// The flags, as far as they were given.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RequestFlags<'a> {
+    stream: Said<'a>,
+    include_usage: Said<'a>,
+    /// Whether the server is known, so that a stream can be asked for its usage unless it says not to.
+    knows_server: bool,
+    check_usage: Said<'a>,
+    limit_name: Option<(Option<LimitName>, &'a Given)>,
+    body: Option<&'a Given>,
+    fields: Map<String, Value>,
+}
+
+impl<'a> RequestFlags<'a> {
+    /// `knows_server`: whether it is known what the target is.
+    pub(super) fn of(overrides: &'a Overrides, knows_server: bool) -> Result<Self, PlanError> {
+        let switch = |yes, no, what: &str| -> Result<Said<'a>, PlanError> {
+            let (yes, no) = (overrides.yes(yes)?, overrides.yes(no)?);
+            let (yes, no) = either(yes, no, what)?;
+            Ok(yes.map(|given| (true, given)).or(no.map(|given| (false, given))))
+        };
+        let names = [LIMIT_AUTO, LIMIT_NAMES[0], LIMIT_NAMES[1]];
+        let limit_name = overrides.one("token_limit_field").map(|given| Ok((given.word(&names)?, given)));
+        let check_usage = |given: &'a Given| Ok((given.word(&[("on", true), ("off", false)])?, given));
+        Ok(Self {
+            stream: switch("stream", "no_stream", "a response is streamed or it is not")?,
+            include_usage: switch("include_usage", "no_include_usage", "usage is asked for or it is not")?,
+            knows_server,
+            check_usage: overrides.one("check_usage").map(check_usage).transpose()?,
+            limit_name: limit_name.transpose()?,
+            body: overrides.many("body").first(),
+            fields: fields(overrides.many("body"))?,
+        })
+    }
+
+    /// The requests of the profile that are left, as they are then, each with its number there.
+    ///
+    /// A profile that has requests of the wanted sort, streamed or not, keeps those only: its others
+    /// would be the same under another name. If it has none, all of them become so.
+    pub(super) fn requests(&self, written: &ProfileFile) -> Result<Vec<(usize, Request)>, PlanError> {
+        let all = written.profile.requests.iter().cloned().enumerate();
+        let Some((wanted, given)) = self.stream else { return Ok(all.collect()) };
+        let is_other = |request: &Request| generates(request) && (request.stream || request.websocket) != wanted;
+        let has_wanted = written
+            .profile
+            .requests
+            .iter()
+            .any(|request| generates(request) && !is_other(request) && request.weight != Some(0));
+        let mut kept = Vec::new();
+        for (index, mut request) in all {
+            if is_other(&request) {
+                // What goes over a WebSocket is always streamed.
+                if has_wanted || request.websocket {
+                    continue;
+                }
+                check_conversion(&request, index, given)?;
+                request.stream = wanted;
+                request.include_usage = None;
+            }
+            kept.push((index, request));
+        }
+        if !kept.iter().any(|(_, request)| generates(request)) {
+            return Err(given.misplaced("leaves no generation request to send: expected another profile"));
+        }
+        Ok(kept)
+    }
+
+    /// Whether a stream is asked for its usage when nobody says.
+    pub(super) const fn asks_known_servers(&self) -> bool {
+        self.knows_server
+    }
+
+    /// Whether a stream is asked for its usage: what is said here, else what `written` says.
+    pub(super) fn include_usage(&self, written: Option<bool>) -> Option<bool> {
+        self.include_usage.map(|(yes, _)| yes).or(written)
+    }
+
+    /// Whether a plain answer without usage fails.
+    pub(super) fn check_usage(&self, written: Option<bool>) -> bool {
+        self.check_usage.map(|(yes, _)| yes).or(written).unwrap_or(true)
+    }
+
+    /// Under which name chat completions carry their token limit: none to find out. `written` is
+    /// what the profile says.
+    pub(super) fn limit_name(&self, written: Option<LimitName>) -> Option<LimitName> {
+        self.limit_name.map_or(written, |(name, _)| name)
+    }
+
+    /// The fields of every body, which win over the profile's.
+    pub(super) const fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
+    /// What was given for this API, by the key of a request that it stands for.
+    pub(super) fn given(&self, api: Api) -> impl Iterator<Item = (&'static str, &'a Given)> + use<'a> {
+        let said = |said: Said<'a>, applies: bool| said.map(|(_, given)| given).filter(|_| applies);
+        [
+            ("stream", said(self.stream, api.generates())),
+            ("include_usage", said(self.include_usage, api.bills_streams_on_request())),
+            ("check_usage", said(self.check_usage, api.generates())),
+            ("token_limit_field", self.limit_name.map(|(_, given)| given).filter(|_| api == Api::OpenaiChat)),
+            ("body", self.body.filter(|_| api.takes_prompt())),
+        ]
+        .into_iter()
+        .filter_map(|(key, given)| Some((key, given?)))
+    }
+
+    /// Refuses what was typed for this run and has no effect on it. `bills_on_request`: whether
+    /// there is a stream that can be asked for its usage.
+    pub(super) fn check(&self, bills_on_request: bool) -> Result<(), PlanError> {
+        match self.include_usage {
+            Some((true, given)) if given.is_flag() && !bills_on_request => {
+                Err(given.misplaced("has no effect: no request is a stream of chat completions"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether its API generates.
+fn generates(request: &Request) -> bool {
+    Choice::from_name(&request.api).is_some_and(Choice::generates)
+}
+
+/// A request that becomes a plain one has no token to leave at.
+fn check_conversion(request: &Request, index: usize, given: &Given) -> Result<(), PlanError> {
+    for (name, leave) in [("cancel", &request.cancel), ("drop", &request.drop)] {
+        if leave.as_ref().is_some_and(|leave| leave.after_tokens.is_some()) {
+            let problem = format!("cannot be used with requests[{index}].{name}.after_tokens, which needs a stream");
+            return Err(given.misplaced(problem));
+        }
+    }
+    Ok(())
+}
+
+/// `K=V` each; V is JSON, or a text where it is none.
+fn fields(given: &[Given]) -> Result<Map<String, Value>, PlanError> {
+    let mut fields = Map::new();
+    for one in given {
+        // The value may be a secret, so it is not repeated.
+        let Some((name, value)) = one.value.split_once('=').map(|(name, value)| (name.trim(), value)) else {
+            return Err(one.unusable("expected NAME=VALUE, such as temperature=0"));
+        };
+        if name.is_empty() {
+            return Err(one.unusable("it names no field: expected NAME=VALUE, such as temperature=0"));
+        }
+        if let Some((_, flag)) = OWN_FLAGS.iter().find(|(own, _)| *own == name) {
+            return Err(one.unusable(format!("`{name}` has a flag of its own: expected {flag}")));
+        }
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+        if name == STREAM_OPTIONS && !value.is_object() {
+            return Err(one.unusable(format!("`{name}` is no object: expected one, such as {name}={{}}")));
+        }
+        if fields.insert(name.to_owned(), value).is_some() {
+            return Err(one.unusable(format!("`{name}` is given twice: expected it once")));
+        }
+    }
+    Ok(fields)
+}
