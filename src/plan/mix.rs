@@ -115,7 +115,7 @@ impl Row<'_> {
         self.check_include_usage(written)?;
         self.check_websocket(written)?;
         let mut kinds = Vec::new();
-        for api in choice.apis() {
+        for api in self.defaults.apis(choice) {
             // It is left out where a flag chose an API that has no WebSocket: without one it would
             // not be what its name says.
             if request.websocket && !api.has_websocket() {

@@ -108,6 +108,18 @@ impl<'a> RequestDefaults<'a> {
         self.is_named && !(self.path.is_some() && self.model.is_some())
     }
 
+    /// The APIs that a choice stands for. Of several with one path, such as OpenAI's Responses and
+    /// OpenResponses on every server but llmsim, `auto` means the first only.
+    pub(super) fn apis(&self, choice: Choice) -> Vec<Api> {
+        let mut apis: Vec<Api> = Vec::new();
+        for api in choice.apis() {
+            if !apis.iter().any(|other| self.default_path(*other) == self.default_path(api)) {
+                apis.push(api);
+            }
+        }
+        apis
+    }
+
     /// The path of an API where the profile names none.
     pub(super) fn default_path(&self, api: Api) -> &'static str {
         api.path_in(self.layout)

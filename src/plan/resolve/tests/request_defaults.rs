@@ -22,6 +22,19 @@ fn auto_is_every_api_that_generates() {
 }
 
 #[test]
+fn auto_takes_one_of_two_apis_at_one_path() {
+    let target = overrides! { target_url: flag("target-url", "http://h"), server: flag("server", "vllm") };
+    let plan = run("all-apis", &target).expect("fine").plan;
+    let mut paths: Vec<_> =
+        plan.mix.kinds.iter().map(|kind| (kind.stream, kind.websocket, kind.path.as_str())).collect();
+    let all = paths.len();
+    paths.sort_unstable();
+    paths.dedup();
+    assert_eq!((paths.len(), all), (7, 7), "each endpoint once: {paths:?}");
+    assert!(plan.mix.kinds.iter().all(|kind| kind.api != Api::Openresponses));
+}
+
+#[test]
 fn a_websocket_is_of_the_responses_api_and_streams() {
     let row = |api: &str| format!("{FLAT}[[requests]]\nname = \"ws\"\napi = \"{api}\"\nwebsocket = true\n");
     let plan = fine(&row("openai-responses"));

@@ -4,7 +4,7 @@ use super::*;
 use serde_json::json;
 
 fn kinds(text: &str, overrides: &Overrides) -> Vec<crate::mix::Kind> {
-    file(text, overrides).unwrap_or_else(|e| panic!("{e}\n{text}")).mix.kinds
+    file(text, overrides).unwrap_or_else(|e| panic!("{e}\n{text}")).mix.kinds.clone()
 }
 
 fn why(profile: &str, overrides: &Overrides) -> String {
@@ -21,7 +21,7 @@ fn with(id: &str, value: &str) -> Overrides {
 
 fn sorts(profile: &str, overrides: &Overrides) -> Vec<(String, bool)> {
     let plan = run(profile, overrides).unwrap_or_else(|e| panic!("{e}")).plan;
-    plan.mix.kinds.into_iter().map(|kind| (kind.name, kind.stream)).collect()
+    plan.mix.kinds.iter().map(|kind| (kind.name.clone(), kind.stream)).collect()
 }
 
 #[test]
