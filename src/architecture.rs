@@ -65,7 +65,7 @@ const LAYERS: [(&str, &[&str]); 25] = [
     ("document", &["compare", "exit", "metrics", "plan", "redact", "threshold", "units"]),
     ("engine", &["api", "load", "metrics", "mix", "net", "plan", "redact", "units", "wire"]),
     ("plan", &["api", "dataset", "load", "metrics", "mix", "net", "redact", "server", "threshold", "units"]),
-    ("mix", &["api", "dataset", "units", "wire"]),
+    ("mix", &["api", "dataset", "metrics", "units", "wire"]),
     ("api", &["metrics", "wire"]),
     ("server", &["host", "units", "watch"]),
     ("watch", &["host", "net", "units", "wire"]),

@@ -20,6 +20,7 @@ mod words;
 use std::fmt;
 
 use crate::api::{Api, Ask, History, LimitName, Method, Piece};
+use crate::metrics::{Asked, TemplateTokens};
 use crate::units::{Nanos, mix64};
 use crate::wire::websocket::{self, Key};
 use body::{decimal, framed};
@@ -32,7 +33,7 @@ pub use crate::wire::http1::check_header;
 pub use behavior::{After, BehaviorMix, ClientBehavior, Leave, SlowReader};
 pub use builtin::builtin_prompts;
 pub use conversation::{Conversation, Next, Talk};
-pub use prompt::{Asked, Prefix, Prompt, PromptSource};
+pub use prompt::{Prefix, Prompt, PromptSource};
 pub use tokens::{Bell, Tokens};
 pub use weighted::zipf;
 
@@ -93,6 +94,8 @@ pub struct Kind {
     pub behaviors: BehaviorMix,
     /// Its requests are turns of conversations.
     pub conversation: Option<Conversation>,
+    /// What the server's chat template adds to its prompts, in tokens, if that was learned.
+    pub template_tokens: TemplateTokens,
 }
 
 impl Kind {
@@ -119,6 +122,7 @@ impl Kind {
             exact: false,
             limit_name: None,
             conversation: None,
+            template_tokens: TemplateTokens::UNKNOWN,
         }
     }
 }
@@ -474,8 +478,10 @@ impl Prepared {
             }
         }
         // What was said before is sent again, and nobody knows how many tokens it has.
-        let is_alone = talk.is_none_or(|talk| talk.turn() < 2);
-        Asked { input: if is_alone { asked.input } else { 0 }, output: draw.max_tokens, ..asked }
+        if talk.is_some_and(|talk| talk.turn() > 1) {
+            return Asked { output: draw.max_tokens, ..Asked::default() };
+        }
+        Asked { output: draw.max_tokens, ..asked }
     }
 
     /// Appends the user's message as it stands in the body.

@@ -5,7 +5,7 @@
 pub mod fuzz;
 
 use crate::metrics::summary::TURN_PREFIX;
-use crate::metrics::{Counter, Metric, Summary, TURNS, Trend};
+use crate::metrics::{Counter, Metric, Summary, TURNS, Trend, Unit};
 use crate::units::{Nanos, rounded};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -323,6 +323,9 @@ fn parse_percentile(text: &str) -> Result<f64, RuleError> {
 fn parse_bound(metric: Metric, aggregation: Aggregation, text: &str) -> Result<f64, RuleError> {
     let bad = |expected: &str| RuleError(format!("invalid bound '{text}' for {}: expected {expected}", metric.name()));
     match metric {
+        Metric::Trend(trend) if trend.unit() == Unit::Tokens => {
+            plain_number(text).ok_or_else(|| bad("a number of tokens, such as 512"))
+        }
         Metric::Trend(_) if aggregation != Aggregation::Count => plain_number(text)
             .or_else(|| text.parse::<Nanos>().ok().map(Nanos::as_millis_f64))
             .ok_or_else(|| bad("milliseconds, or a duration such as 2s, 500ms, 50us")),
@@ -374,15 +377,15 @@ fn measured(rule: &Rule, summary: &Summary) -> (Option<f64>, u64) {
         Metric::Trend(trend) => {
             summary.trend(trend, request).filter(|times| times.count > 0).map_or((None, 0), |times| {
                 let value = match rule.aggregation {
+                    Aggregation::Count => return (Some(times.count as f64), times.count),
                     Aggregation::Avg => Some(times.avg_ms()),
                     Aggregation::Min => Some(times.min_ms()),
                     Aggregation::Max => Some(times.max_ms()),
                     Aggregation::Med => Some(times.percentile_ms(50.0)),
                     Aggregation::P(percentile) => Some(times.percentile_ms(percentile)),
-                    Aggregation::Count => Some(times.count as f64),
                     Aggregation::Rate | Aggregation::Value => None,
                 };
-                (value, times.count)
+                (value.map(|ms| trend.unit().of_ms(ms)), times.count)
             })
         }
         Metric::Counter(counter) => summary.counter(counter, request).map_or((None, 0), |counted| {

@@ -20,7 +20,7 @@ pub(crate) fn plain() -> Sample {
         status: 200,
         end: sent + Nanos::from_millis(20),
         first_byte: Some(sent + Nanos::from_millis(20)),
-        usage: Some(TokenUsage { input: 10, output: 109, reasoning: 0, cached: 0 }),
+        usage: Some(TokenUsage { input: 10, output: 109, reasoning: 0, cached: 0, written: 0 }),
         bytes_sent: 290,
         bytes_received: 1042,
         reused: true,

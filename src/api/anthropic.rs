@@ -16,7 +16,7 @@ use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{self, AnswerIs, HAS_USAGE, Provider, Spec};
 use super::talk::Dialect;
 use super::{Answer, Ask, Delta, Flaw, KeyHeader, Piece, Token};
-use crate::metrics::TokenUsage;
+use crate::metrics::{Finish, TokenUsage};
 use crate::wire::sse;
 
 /// Every request has to name the version of the API that it speaks.
@@ -102,7 +102,8 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
     }
     let structured = token.is_some() && (chunk.content_block.name.is_filled || chunk.delta.partial_json.is_filled);
     let usage = chunk.usage.or(chunk.of_message);
-    Ok(Delta { token, usage, done: &*kind == b"message_stop", odd, structured })
+    let finish = chunk.delta.finish.filter(|_| &*kind == b"message_delta");
+    Ok(Delta { token, usage, finish, done: &*kind == b"message_stop", odd, structured })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
@@ -115,7 +116,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
         return Err(Flaw::Check { name: "has content", held: 1 });
     }
     match message.usage {
-        Some(usage) => Ok(Answer { usage: Some(usage), checks: 3 }),
+        Some(usage) => Ok(Answer { usage: Some(usage), finish: message.finish, checks: 3 }),
         None => Err(Flaw::Check { name: HAS_USAGE, held: 2 }),
     }
 }
@@ -123,7 +124,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
 /// A count of tokens and whether it is one. Nothing was billed, so it is no usage.
 fn read_count(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     if Message::of(body, notes)?.input_tokens.count() > 0 {
-        return Ok(Answer { usage: None, checks: 1 });
+        return Ok(Answer { usage: None, finish: None, checks: 1 });
     }
     Err(Flaw::Check { name: "has input_tokens", held: 0 })
 }
@@ -182,6 +183,8 @@ struct Block {
     thinking: Seen,
     partial_json: Seen,
     name: Seen,
+    /// Of the message as a whole: why it ended.
+    finish: Option<Finish>,
 }
 
 impl Block {
@@ -193,6 +196,7 @@ impl Block {
                 b"thinking" => block.thinking = json.filled()?,
                 b"partial_json" => block.partial_json = json.filled()?,
                 b"name" => block.name = json.filled()?,
+                b"stop_reason" => block.finish = json::finish(json.value()?),
                 _ => json.skip()?,
             }
             Some(())
@@ -219,6 +223,7 @@ struct Message<'a> {
     kind: Value<'a>,
     content: Seen,
     usage: Option<TokenUsage>,
+    finish: Option<Finish>,
     input_tokens: Value<'a>,
     error: Value<'a>,
 }
@@ -241,6 +246,7 @@ impl<'a> Message<'a> {
                     let usage = json::usage(json, &json::WORDS)?;
                     json::replace(json, &mut self.usage, usage);
                 }
+                b"stop_reason" => self.finish = json::finish(json.value()?),
                 b"input_tokens" => self.input_tokens = json.value()?,
                 b"error" => self.error = json.value()?,
                 _ => json.skip()?,

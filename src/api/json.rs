@@ -7,7 +7,7 @@
 use super::scan::{Scanner, Seen, Value};
 use super::template::Billed;
 use super::{Ask, Flaw, History, Piece};
-use crate::metrics::TokenUsage;
+use crate::metrics::{Finish, TokenUsage};
 use crate::wire::sse;
 
 /// The name of an event that is an error whatever its data says.
@@ -95,6 +95,16 @@ pub(super) fn is_error(error: Value<'_>, object: Value<'_>) -> bool {
     error.is_error() || object.is("error")
 }
 
+/// Why an answer ended; what is no text says nothing.
+pub(super) fn finish(reason: Value<'_>) -> Option<Finish> {
+    match reason {
+        Value::Text(b"") => None,
+        Value::Text(word) => Some(Finish::of(word)),
+        Value::Escaped(_) => Some(Finish::Other),
+        _ => None,
+    }
+}
+
 /// How an API calls what it bills.
 #[derive(Debug)]
 pub(super) struct Words {
@@ -145,6 +155,7 @@ pub(super) fn usage(json: &mut Scanner<'_, '_>, words: &Words) -> Option<Option<
     if read | created > 0 {
         usage.input = usage.input.saturating_add(read).saturating_add(created);
         usage.cached = usage.cached.max(read);
+        usage.written = created;
         // A template does not add.
         json.unlearnable();
     }

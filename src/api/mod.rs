@@ -25,7 +25,7 @@ mod template;
 pub use reader::Reader;
 pub use talk::Reply;
 
-use crate::metrics::TokenUsage;
+use crate::metrics::{Finish, TokenUsage};
 use crate::wire::sse;
 use scan::Notes;
 use spec::{AnswerIs, Spec};
@@ -199,6 +199,8 @@ pub struct Delta {
     pub token: Option<Token>,
     /// What the server billed so far; the last one counts.
     pub usage: Option<TokenUsage>,
+    /// Why the answer ended, if it says so.
+    pub finish: Option<Finish>,
     /// The API's terminal event: the stream is complete.
     pub done: bool,
     /// A part of it is not as documented, and was not understood.
@@ -221,6 +223,8 @@ pub enum Token {
 pub struct Answer {
     /// What the server billed, if it said so.
     pub usage: Option<TokenUsage>,
+    /// Why it ended, if it says so.
+    pub finish: Option<Finish>,
     /// How many checks were made, all of which held.
     pub checks: u8,
 }

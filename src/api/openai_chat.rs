@@ -6,7 +6,7 @@ use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{AnswerIs, HAS_USAGE, MODELS, OPENAI, Spec};
 use super::talk::Dialect;
 use super::{Answer, Ask, Delta, Flaw, LimitName, Piece, Token};
-use crate::metrics::TokenUsage;
+use crate::metrics::{Finish, TokenUsage};
 use crate::wire::sse;
 
 /// What there is to say about it.
@@ -62,8 +62,8 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
     if json::is_error(chunk.error, chunk.object) || chunk.kind.is("error") || chunk.choices.failed {
         return Err(Flaw::Error);
     }
-    let Choices { token, structured, .. } = chunk.choices;
-    Ok(Delta { token, usage: chunk.usage, done: false, odd, structured })
+    let Choices { token, structured, finish, .. } = chunk.choices;
+    Ok(Delta { token, usage: chunk.usage, finish, done: false, odd, structured })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
@@ -79,7 +79,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
         return Err(Flaw::Check { name: "has choices", held: 0 });
     }
     match completion.usage {
-        Some(usage) => Ok(Answer { usage: Some(usage), checks: 2 }),
+        Some(usage) => Ok(Answer { usage: Some(usage), finish: completion.choices.finish, checks: 2 }),
         None => Err(Flaw::Check { name: HAS_USAGE, held: 1 }),
     }
 }
@@ -129,6 +129,8 @@ struct Choices {
     token: Option<Token>,
     /// One has ended with an error.
     failed: bool,
+    /// Why the last one that says so has ended.
+    finish: Option<Finish>,
     /// One calls a tool.
     structured: bool,
 }
@@ -154,6 +156,7 @@ fn choices(json: &mut Scanner<'_, '_>) -> Option<Choices> {
         sum.token = prefer_visible(sum.token, token);
         sum.structured |= calls;
         sum.failed |= finish_reason.is("error");
+        sum.finish = json::finish(finish_reason).or(sum.finish);
         Some(())
     })?;
     Some(sum)

@@ -71,7 +71,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
         _ if !is_json => Err(Flaw::BadJson),
         _ if error.is_error() => Err(Flaw::Error),
         false => Err(Flaw::Check { name: "has an image", held: 0 }),
-        true => Ok(Answer { usage: None, checks: 1 }),
+        true => Ok(Answer { usage: None, finish: None, checks: 1 }),
     }
 }
 
@@ -122,11 +122,11 @@ mod tests {
     fn a_picture_is_there_or_is_missed() {
         assert_eq!(
             Api::OpenaiImages.read_body(br#"{"created":1,"data":[{"b64_json":"iVBO"}]}"#),
-            Ok(Answer { usage: None, checks: 1 })
+            Ok(Answer { usage: None, finish: None, checks: 1 })
         );
         assert_eq!(
             Api::OpenaiImages.read_body(br#"{"data":[{"url":"http://x/1.png"}]}"#),
-            Ok(Answer { usage: None, checks: 1 })
+            Ok(Answer { usage: None, finish: None, checks: 1 })
         );
         let missed = Err(Flaw::Check { name: "has an image", held: 0 });
         for body in ["{}", "[]", "1", r#"{"data":[]}"#, r#"{"data":[{"b64_json":""}]}"#, r#"{"data":{"url":"x"}}"#] {

@@ -22,7 +22,7 @@ use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{AnswerIs, HAS_USAGE, MODELS, OPENAI, Spec};
 use super::talk::Dialect;
 use super::{Answer, Ask, Delta, Flaw, History, Piece, Token};
-use crate::metrics::TokenUsage;
+use crate::metrics::{Finish, TokenUsage};
 use crate::wire::sse;
 
 /// What there is to say about it.
@@ -98,7 +98,13 @@ pub(super) fn read_event(event: &sse::Event<'_>, end: End, notes: Option<&mut No
         _ => {}
     }
     let is_last = matches!(&*kind, b"response.completed" | b"response.incomplete");
-    Ok(Delta { token, usage: chunk.response.usage, done: is_last && end == End::Completed, odd, structured: is_last })
+    let finish = match &*kind {
+        b"response.completed" => Some(Finish::Stop),
+        b"response.incomplete" => json::finish(chunk.response.reason),
+        _ => None,
+    };
+    let (usage, done) = (chunk.response.usage, is_last && end == End::Completed);
+    Ok(Delta { token, usage, finish, done, odd, structured: is_last })
 }
 
 /// What a complete plain answer means, and whether its checks hold.
@@ -120,7 +126,10 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
         return Err(Flaw::Check { name: "has output", held: 1 });
     }
     match response.so_far.usage {
-        Some(usage) => Ok(Answer { usage: Some(usage), checks: 3 }),
+        Some(usage) => {
+            let finish = json::finish(response.so_far.reason).or(json::finish(response.status));
+            Ok(Answer { usage: Some(usage), finish, checks: 3 })
+        }
         None => Err(Flaw::Check { name: HAS_USAGE, held: 2 }),
     }
 }

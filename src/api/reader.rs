@@ -171,7 +171,7 @@ impl Reader {
     fn forgiven(&self, read: Result<Answer, Flaw>) -> Result<Answer, Flaw> {
         match read {
             Err(Flaw::Check { name: HAS_USAGE, held }) if self.may_lack_usage => {
-                Ok(Answer { usage: None, checks: held })
+                Ok(Answer { usage: None, finish: None, checks: held })
             }
             read => read,
         }

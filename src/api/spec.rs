@@ -95,6 +95,6 @@ pub(super) const GET: Spec = Spec {
     websocket: false,
     usage_on_request: false,
     talk: None,
-    read_event: |_, _| Ok(Delta { token: None, usage: None, done: false, odd: false, structured: false }),
+    read_event: |_, _| Ok(Delta { token: None, usage: None, finish: None, done: false, odd: false, structured: false }),
     answer: AnswerIs::Checked(&[]),
 };

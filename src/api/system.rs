@@ -87,7 +87,7 @@ pub(super) fn read(checks: &[Check], body: &[u8], notes: Option<&mut Notes>) -> 
     }
     match checks.iter().zip(&values).position(|(check, value)| !holds(&check.must, value)) {
         Some(held) => Err(Flaw::Check { name: checks[held].name, held: held as u8 }),
-        None => Ok(Answer { usage: None, checks: checks.len() as u8 }),
+        None => Ok(Answer { usage: None, finish: None, checks: checks.len() as u8 }),
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
     }
 
     const fn passed(checks: u8) -> Answer {
-        Answer { usage: None, checks }
+        Answer { usage: None, finish: None, checks }
     }
 
     #[test]

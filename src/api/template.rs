@@ -184,7 +184,7 @@ impl Template {
     /// Makes it lie about what it recognises, for tests of what finds such lies.
     #[cfg(test)]
     pub(super) fn corrupt(&mut self) {
-        self.usage = Some(TokenUsage { input: 1, output: 2, reasoning: 3, cached: 0 });
+        self.usage = Some(TokenUsage { input: 1, output: 2, reasoning: 3, cached: 0, written: 0 });
     }
 
     /// What it holds: bytes and holes.

@@ -20,8 +20,9 @@ pub(crate) struct TargetArgs {
     /// tgi, ollama, litellm. `auto` asks it [default: auto].
     #[arg(long, value_name = "KIND")]
     server: Option<String>,
-    /// Do not ask the target what it is and accepts. Paths and models are those
-    /// of the profile, of --server, --path and --model.
+    /// Do not ask the target what it is, what it accepts and what it adds to
+    /// prompts. Paths and models are those of the profile, of --server, --path
+    /// and --model.
     #[arg(long)]
     no_probe: bool,
     /// Wait that long for a target that is loading (503) or not there yet.

@@ -1,7 +1,7 @@
 //! What two runs are compared by: one number of a metric, and in which direction it is better.
 
 use crate::metrics::summary::RateValue;
-use crate::metrics::{Counter, Metric, Rate, Summary, Trend};
+use crate::metrics::{self, Counter, Metric, Rate, Summary, Trend};
 use crate::units::plural;
 use std::fmt;
 
@@ -86,6 +86,9 @@ impl Measure {
         })?;
         let number = number.strip_prefix('.').unwrap_or(number);
         let number = match (metric, number) {
+            (Metric::Trend(trend), _) if trend.unit() == metrics::Unit::Tokens => {
+                return Err(format!("`{text}`: tokens of requests are the load's, and are not compared"));
+            }
             (Metric::Counter(_) | Metric::Rate(_), "" | "rate") => Number::Rate,
             (Metric::Trend(_), "avg") => Number::Avg,
             (Metric::Trend(_), "med") => Number::P(50.0),
@@ -118,7 +121,10 @@ impl Measure {
     /// Whether more of it is better.
     pub const fn more_is_better(&self) -> bool {
         match self.metric {
-            Metric::Trend(_) | Metric::Gauge(_) | Metric::Server(_) | Metric::Rate(Rate::HttpReqFailed) => false,
+            Metric::Trend(_)
+            | Metric::Gauge(_)
+            | Metric::Server(_)
+            | Metric::Rate(Rate::HttpReqFailed | Rate::InputOff | Rate::OutputOff) => false,
             Metric::Rate(_) => true,
             Metric::Counter(counter) => matches!(
                 counter,

@@ -95,6 +95,11 @@ impl Rows {
         self.slots.iter().any(|slot| slot.start >> KIND_SHIFT == Kind::Whole as u64)
     }
 
+    /// Whether any row is so many words.
+    pub fn has_words(&self) -> bool {
+        self.slots.iter().any(|slot| slot.start >> KIND_SHIFT == Kind::Words as u64)
+    }
+
     /// Whether any row says how long its answer shall be.
     pub fn has_output_tokens(&self) -> bool {
         self.slots.iter().any(|slot| slot.output_tokens != NONE)

@@ -3,11 +3,11 @@
 use super::{
     Agreement, AgreementLine, Build, Client, Counter, Dataset, Document, Endpoint, Environment, Exact, FailureDetails,
     Failures, Growth, Hint, Judged, Measured, Rate, RetryAfter, Run, SCHEMA, Second, Server, ServerUse, Shard, Signal,
-    Strictness, Target, TargetServer, Trend, Verdict, access, plan, redact, stability, stages,
+    Strictness, Target, TargetServer, Template, Trend, Verdict, access, asked, plan, redact, stability, stages,
 };
 use crate::metrics::soak::Soak;
 use crate::metrics::summary::{Group, RateValue};
-use crate::metrics::{self, Distribution, Incidents, StageTally, Summary, validity};
+use crate::metrics::{self, Distribution, Incidents, StageTally, Summary, Unit, validity};
 use crate::plan::Plan;
 use crate::units::{Nanos, rounded};
 use serde_json::Value;
@@ -46,6 +46,8 @@ pub struct RunFacts<'a> {
     pub verdicts: &'a [Judged],
     /// How every endpoint answered that was asked before the load.
     pub endpoints: &'a [Endpoint],
+    /// What the server's chat template adds to prompts.
+    pub templates: &'a [Template],
     /// Second by second.
     pub series: &'a [Second],
     /// What the client is judged by.
@@ -126,6 +128,8 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
         requests: groups(&summary.requests),
         turns: groups(&summary.turns),
         failures: failures(summary),
+        templates: facts.templates.to_vec(),
+        asked: Vec::new(),
         datasets: facts.datasets.clone(),
         endpoints: facts.endpoints.to_vec(),
         thresholds: facts.verdicts.to_vec(),
@@ -137,6 +141,7 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
         outside: facts.steady.outside.map(stages::outside),
         drift: stability::drift(&facts.steady.soak.drift),
     };
+    document.asked = asked::rows(&document);
     redact::document(&mut document, &plan.redactor());
     document.judge(facts.strictness);
     document
@@ -152,7 +157,7 @@ pub(crate) fn groups(groups: &[(String, Group)]) -> BTreeMap<String, BTreeMap<St
 }
 
 pub(crate) fn group(group: &Group) -> BTreeMap<String, Measured> {
-    let trends = group.trends.iter().map(|(t, d)| (t.name(), Measured::Trend(Box::new(trend(d)))));
+    let trends = group.trends.iter().map(|(t, d)| (t.name(), Measured::Trend(Box::new(trend(d, t.unit())))));
     let counters = group.counters.iter().map(|&(counter, value)| {
         use metrics::Counter as C;
         let is_generated = matches!(counter, C::TokensOutput | C::TokensReasoning);
@@ -173,16 +178,17 @@ pub(crate) fn group(group: &Group) -> BTreeMap<String, Measured> {
     trends.chain(counters).chain(rates).map(|(name, numbers)| (name.to_owned(), numbers)).collect()
 }
 
-pub(crate) fn trend(d: &Distribution) -> Trend {
+fn trend(d: &Distribution, unit: Unit) -> Trend {
+    let told = |ms: f64| rounded(unit.of_ms(ms));
     let percentiles = d.percentiles_ms([50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99]);
-    let [p50, p75, p90, p95, p99, p99_9, p99_99] = percentiles.map(rounded);
+    let [p50, p75, p90, p95, p99, p99_9, p99_99] = percentiles.map(told);
     Trend {
-        unit: "ms".to_owned(),
+        unit: unit.name().to_owned(),
         count: d.count,
-        sum: rounded(d.sum_ms()),
-        avg: rounded(d.avg_ms()),
-        min: rounded(d.min_ms()),
-        max: rounded(d.max_ms()),
+        sum: told(d.sum_ms()),
+        avg: told(d.avg_ms()),
+        min: told(d.min_ms()),
+        max: told(d.max_ms()),
         p50,
         p75,
         p90,
@@ -190,7 +196,7 @@ pub(crate) fn trend(d: &Distribution) -> Trend {
         p99,
         p99_9,
         p99_99,
-        stddev: rounded(d.stddev_ms()),
+        stddev: told(d.stddev_ms()),
         overflow: d.overflow,
         histogram: d.encoded(),
         exact: Some(exact(d)),

@@ -17,7 +17,7 @@ pub enum Measured {
 /// A distribution of times, in `unit`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trend {
-    /// Always `ms`.
+    /// `ms`, or `tokens` of one request.
     pub unit: String,
     pub count: u64,
     /// Sum, from which those of several documents can be averaged.
@@ -42,14 +42,14 @@ pub struct Trend {
     /// How many were longer than the histogram reaches (an hour).
     #[serde(default)]
     pub overflow: u64,
-    /// The whole distribution in µs: `HdrHistogram`'s V2 format, deflated, in base64.
+    /// The whole distribution in µs, or in tokens: `HdrHistogram`'s V2 format, deflated, in base64.
     pub histogram: String,
     /// Sums and extremes as integers, from which documents are merged without a rounding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<Exact>,
 }
 
-/// Sums and extremes as integers. The two sums are text, because they may be larger than what JSON
+/// Sums and extremes as integers; a token counts as 1,000 ns. The two sums are text, because they may be larger than what JSON
 /// readers keep exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exact {

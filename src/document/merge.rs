@@ -11,8 +11,8 @@ mod stages;
 use super::plan::written_rules;
 use super::read::wrong;
 use super::{
-    Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Shard, Strictness, access, datasets, endpoints,
-    facts, summary,
+    Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Shard, Strictness, access, asked, datasets,
+    endpoints, facts, summary, template,
 };
 use super::{stability, stages as stage_rows};
 use crate::metrics::soak::drifts;
@@ -196,6 +196,7 @@ impl Sum {
         (ours.environment.pinned_to, ours.environment.server_cores) = (None, None);
         ours.target.server.died = ours.target.server.died.take().or(document.target.server.died);
         endpoints::add(&mut ours.endpoints, document.endpoints);
+        template::add(&mut ours.templates, document.templates);
         datasets::add(&mut ours.datasets, &document.datasets);
         access::add(&mut ours.target, document.target.addresses, document.target.tls);
         worst_signals(&mut ours.client, document.client);
@@ -218,6 +219,7 @@ impl Sum {
         document.metrics = metrics;
         document.requests = facts::groups(&summary.requests);
         document.turns = facts::groups(&summary.turns);
+        document.asked = asked::rows(&document);
         document.series = series.into_values().map(SecondSum::finish).collect();
         // Any of the shards may be the one that has watched the server.
         summary.server = stability::server_levels(&document);

@@ -13,6 +13,7 @@
 
 pub(crate) mod access;
 pub(crate) mod agreement;
+pub(crate) mod asked;
 pub mod capacity;
 pub mod comparison;
 pub(crate) mod datasets;
@@ -32,10 +33,12 @@ mod redact;
 pub mod self_test;
 pub(crate) mod stability;
 pub(crate) mod stages;
+pub(crate) mod template;
 pub mod throughput;
 pub mod verdict;
 
 pub use access::{Address, Tls};
+pub use asked::{AskedGot, Spread};
 pub use datasets::{Dataset, UnusedRows};
 pub use endpoints::{Endpoint, EndpointVerdict};
 pub use facts::{RunFacts, Steady};
@@ -58,6 +61,7 @@ pub use agreement::{Agreement, AgreementLine, ErrorAgreement};
 pub use read::{FieldError, summary};
 pub use stability::{Memory, ServerUse};
 pub use stages::{Outside, Stage};
+pub use template::Template;
 pub use verdict::{Conclusion, Reason, ReasonKind, Strictness, Verdict};
 pub(crate) use verdict::{ENDED_EARLY, SweepFacts};
 
@@ -98,6 +102,12 @@ pub struct Document {
     /// How every endpoint answered that was asked before the load; empty when none was.
     #[serde(default)]
     pub endpoints: Vec<Endpoint>,
+    /// What the server's chat template adds to prompts; empty when nobody asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<Template>,
+    /// What was asked for beside what came of it; empty when nothing was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<AskedGot>,
     /// The files that requests had their rows of; empty when there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub datasets: Vec<Dataset>,

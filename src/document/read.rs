@@ -7,7 +7,7 @@
 
 use super::{Document, Exact, KindSecond, Measured, Quantiles, Shard, Trend};
 use crate::metrics::summary::{CounterValue, Group, RateValue, Summary, TokenSource};
-use crate::metrics::{self, Buckets, Distribution, Failure, Incidents, Metric};
+use crate::metrics::{self, Buckets, Distribution, Failure, Incidents, Metric, Unit};
 use crate::units::{Nanos, plural};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -159,7 +159,7 @@ fn group(field: &str, numbers: &BTreeMap<String, Measured>, window: Nanos) -> Re
     for (name, measured) in numbers {
         let field = format!("{field}.{name}");
         match (Metric::from_name(name), measured) {
-            (Some(Metric::Trend(t)), Measured::Trend(m)) => trends.push((t, distribution(&field, m)?)),
+            (Some(Metric::Trend(t)), Measured::Trend(m)) => trends.push((t, distribution(&field, m, t.unit())?)),
             (Some(Metric::Counter(c)), Measured::Counter(m)) => {
                 let in_window = m.in_window.unwrap_or((m.rate * window.as_secs_f64()).round() as u64);
                 counters.push((c, CounterValue::over(m.count, in_window, window)));
@@ -207,13 +207,16 @@ fn source_of(field: &str, name: &str) -> Result<TokenSource, FieldError> {
 
 /// A trend's distribution. Documents of earlier builds have no integers; theirs are made of the
 /// floats, and are as good as those.
-fn distribution(field: &str, t: &Trend) -> Result<Distribution, FieldError> {
-    if t.unit != "ms" {
-        return Err(wrong(format!("{field}.unit"), format!("'{}': expected 'ms'", t.unit.escape_debug())));
+fn distribution(field: &str, t: &Trend, unit: Unit) -> Result<Distribution, FieldError> {
+    if t.unit != unit.name() {
+        let problem = format!("'{}': expected '{}'", t.unit.escape_debug(), unit.name());
+        return Err(wrong(format!("{field}.unit"), problem));
     }
-    let exact = match &t.exact {
-        Some(exact) => integers(field, exact)?,
-        None => Exacts { sum: nanos(t.sum), sum_of_squares: 0, min: nanos(t.min), max: nanos(t.max) },
+    let exact = if let Some(exact) = &t.exact {
+        integers(field, exact)?
+    } else {
+        let [sum, min, max] = [t.sum, t.min, t.max].map(|n| nanos(n / unit.of_ms(1.0)));
+        Exacts { sum, sum_of_squares: 0, min, max }
     };
     let min_max = |n: u128| Nanos(u64::try_from(n).unwrap_or(u64::MAX));
     let exact = metrics::Exact {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::metrics::soak::Soak;
 use crate::metrics::validity::{self, Evidence};
-use crate::metrics::{self, Failure, Outcome, Sample, Summary, Tally, TokenUsage, series};
+use crate::metrics::{self, Asked, Failure, Finish, Outcome, Sample, Summary, Tally, TokenUsage, series};
 use crate::plan::{Mix, Plan, Prompt, Secret, Shape, Source, Spec, Stage, ThinkTime, Timeouts, Tokens};
 use crate::threshold::{Aggregation, Operator, Rule};
 use crate::units::Nanos;
@@ -42,6 +42,7 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         optional: false,
         behaviors: crate::plan::BehaviorMix::default(),
         conversation: None,
+        template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
     }
 }
 
@@ -109,7 +110,10 @@ fn sample(kind: u16, n: u64, outcome: Outcome, status: u16) -> Sample {
         longest_gap: stream.then_some(Nanos::from_millis(25)),
         token_events: if stream { 20 } else { 0 },
         token_events_in_window: if stream { 20 } else { 0 },
-        usage: Some(TokenUsage { input: 9, output: 21, reasoning: 0, cached: 0 }),
+        usage: Some(TokenUsage { input: 9, output: 21, reasoning: 0, cached: 0, written: 0 }),
+        asked: Asked { input: 8, prefix: 4, output: 25 },
+        template: metrics::TemplateTokens::known(1),
+        finish: Some(Finish::Stop),
         bytes_sent: 400,
         bytes_received: 6_000,
         reused: n > 0,
@@ -148,7 +152,18 @@ pub(crate) fn verdict(metric: &str, expression: &str, value: Option<f64>, verdic
     Judged { metric: metric.to_owned(), expression: expression.to_owned(), value, samples, verdict }
 }
 
-/// The document of `tally`, judged as `verdicts` say.
+fn templates() -> [Template; 2] {
+    let of = |request: &str, tokens, tokens_per_word, reason: Option<&str>| Template {
+        request: request.to_owned(),
+        model: Some("gpt-5".to_owned()),
+        tokens,
+        tokens_per_word,
+        reason: reason.map(str::to_owned),
+    };
+    let refused = "the server refused a prompt for one token (status 400)";
+    [of("chat-stream", Some(1), Some(1.0), None), of("chat", None, None, Some(refused))]
+}
+
 /// What was seen over time, with every verdict.
 fn soak() -> Soak {
     let server = |verdict| Growth {
@@ -278,6 +293,7 @@ fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Docu
         plan: &plan,
         summary: &summary,
         verdicts,
+        templates: &templates(),
         endpoints: &[],
         series: &series,
         server_use: Some(used(20_100_000)),
@@ -410,7 +426,7 @@ fn keys_are_sorted_and_no_secret_is_in_it() {
     let text = all_sorts()[0].1.to_json();
     let keys: Vec<_> =
         text.lines().filter_map(|l| l.strip_prefix("  \"")).filter_map(|l| l.split('"').next()).collect();
-    assert!(keys.is_sorted() && keys.len() == 24, "{keys:?}");
+    assert!(keys.is_sorted() && keys.len() == 26, "{keys:?}");
     assert!(!text.contains("sesame"));
 }
 

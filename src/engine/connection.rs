@@ -105,6 +105,14 @@ struct SlowOrAbandoning {
     paused_until: Nanos,
 }
 
+/// A request that is partly written.
+#[derive(Debug, Default)]
+struct Unsent {
+    bytes: Vec<u8>,
+    /// How much of that was written since.
+    from: usize,
+}
+
 /// One virtual user's connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -134,10 +142,9 @@ pub(super) struct Connection {
     unusual: Option<Box<SlowOrAbandoning>>,
     /// Network failures since the last response: the exponent of the back-off.
     failures_in_row: u8,
-    /// What of the request did not fit into the socket.
-    unsent: Vec<u8>,
-    /// How much of that was written since; a request is far below 4 GiB.
-    unsent_from: u32,
+    /// What of the request did not fit into the socket. A connection whose requests always fit has no
+    /// memory for it.
+    unsent: Option<Box<Unsent>>,
     pub(super) exchange: Exchange,
 }
 
@@ -158,8 +165,7 @@ impl Connection {
             give_up: Nanos::MAX,
             unusual: None,
             failures_in_row: 0,
-            unsent: Vec::new(),
-            unsent_from: 0,
+            unsent: None,
             exchange: Exchange::new(),
         }
     }
@@ -345,9 +351,10 @@ impl Connection {
     }
 
     fn keep_unsent(&mut self, bytes: &[u8]) {
-        self.unsent.clear();
-        self.unsent.extend_from_slice(bytes);
-        self.unsent_from = 0;
+        let unsent = self.unsent.get_or_insert_default();
+        unsent.bytes.clear();
+        unsent.bytes.extend_from_slice(bytes);
+        unsent.from = 0;
     }
 
     /// The socket takes bytes again.
@@ -360,17 +367,15 @@ impl Connection {
         if !matches!(self.state, State::Sending | State::Upgrading) {
             return Step::Wait;
         }
-        let unsent = std::mem::take(&mut self.unsent);
-        let result = self.write(&unsent[self.unsent_from as usize..]);
-        self.unsent = unsent;
+        let Some(mut unsent) = self.unsent.take() else { return Step::Wait };
+        let result = self.write(&unsent.bytes[unsent.from..]);
+        unsent.from += *result.as_ref().unwrap_or(&0);
+        if unsent.from == unsent.bytes.len() && self.state == State::Sending {
+            self.state = State::Receiving;
+        }
+        self.unsent = Some(unsent);
         match result {
-            Ok(written) => {
-                self.unsent_from += written as u32;
-                if self.unsent_from as usize == self.unsent.len() && self.state == State::Sending {
-                    self.state = State::Receiving;
-                }
-                Step::Wait
-            }
+            Ok(_) => Step::Wait,
             Err(error) => self.takes_no_more(&error, noticed),
         }
     }
@@ -481,7 +486,7 @@ impl Connection {
                 IoStatus::Blocked | IoStatus::Closed => break,
             }
         }
-        self.exchange.sample.bytes_sent += written as u64;
+        self.exchange.sample.bytes_sent += written as u32;
         Ok(written)
     }
 }

@@ -429,6 +429,7 @@ impl Exchange {
         if let Some(usage) = delta.usage {
             self.sample.usage.get_or_insert_default().update(usage);
         }
+        self.sample.finish = delta.finish.or(self.sample.finish);
         if delta.done {
             self.done = self.done.min(at);
         }
@@ -480,7 +481,7 @@ impl Exchange {
         }
         match answer {
             Ok(answer) => {
-                self.sample.usage = answer.usage;
+                (self.sample.usage, self.sample.finish) = (answer.usage, answer.finish);
                 self.sample.checks_held = answer.checks;
             }
             Err(Flaw::BadJson) => self.flaw = Some(Failure::BadJson),

@@ -50,6 +50,15 @@ impl Unit {
             Self::Pauses => "pauses",
         }
     }
+
+    /// The number in this unit that a distribution keeps as so many ms: a token is kept as a
+    /// microsecond.
+    pub fn of_ms(self, ms: f64) -> f64 {
+        match self {
+            Self::Tokens => ms * 1e3,
+            _ => ms,
+        }
+    }
 }
 
 /// How a metric is kept, and so what can be asked of it. The names are k6's, as far as it has them.
@@ -122,6 +131,11 @@ macro_rules! catalogue {
                 &Self::ROWS[self as usize]
             }
 
+            /// What its numbers are in.
+            pub const fn unit(self) -> Unit {
+                self.row().unit
+            }
+
             /// Its name in thresholds, JSON and the report.
             pub const fn name(self) -> &'static str {
                 self.row().name
@@ -175,6 +189,18 @@ catalogue! {
             "From a packet's arrival in the kernel to its read; other clients include this in their numbers.";
         PassLength("pass_length", Milliseconds, Global)
             "One pass of a worker's event loop.";
+        AskedInputTokens("asked_input_tokens", Tokens, EachKind)
+            "Per successful request whose prompt is of known length: tokens of the prompt, without the server's chat template.";
+        BilledInputTokens("billed_input_tokens", Tokens, EachKind)
+            "Per such request: prompt tokens that the server billed, including its chat template and its cache.";
+        AskedPrefixTokens("asked_prefix_tokens", Tokens, EachKind)
+            "Per such request with a shared prefix: tokens of the prefix.";
+        CachedInputTokens("cached_input_tokens", Tokens, EachKind)
+            "Per such request: billed prompt tokens that the server took from its cache.";
+        AskedOutputTokens("asked_output_tokens", Tokens, EachKind)
+            "Per successful request with a token limit: the limit.";
+        BilledOutputTokens("billed_output_tokens", Tokens, EachKind)
+            "Per such request: generated tokens that the server billed.";
     }
 }
 
@@ -209,6 +235,8 @@ catalogue! {
             "Prompt tokens, from the server's `usage`, including those from its cache.";
         TokensCached("tokens_cached", Tokens, EachKind)
             "Prompt tokens that the server took from its cache. They are part of `tokens_input`.";
+        TokensCacheWritten("tokens_cache_written", Tokens, EachKind)
+            "Prompt tokens that the server wrote to its cache and billed as such. They are part of `tokens_input`.";
         TokensReasoning("tokens_reasoning", Tokens, EachKind)
             "Reasoning tokens, from the server's `usage`; otherwise counted by events.";
         TokenEvents("token_events", Events, EachKind)
@@ -255,6 +283,18 @@ catalogue! {
             "Full TLS handshakes.";
         TlsHandshakesResumed("tls_handshakes_resumed", Handshakes, Global)
             "TLS handshakes that resumed an earlier session.";
+        InputShort("input_short", Requests, EachKind)
+            "Requests that were billed fewer prompt tokens than they asked for; the others of `input_off` were billed more.";
+        OutputStopped("output_stopped", Requests, EachKind)
+            "Answers shorter than their limit that the model ended (`stop`, `end_turn`).";
+        OutputCalledTools("output_called_tools", Requests, EachKind)
+            "Answers shorter than their limit that ended with a tool call (`tool_calls`, `tool_use`).";
+        OutputCut("output_cut", Requests, EachKind)
+            "Answers shorter than their limit although the server says that a limit was reached (`length`, `max_tokens`).";
+        OutputShort("output_short", Requests, EachKind)
+            "Answers shorter than their limit for another reason or for none that is known.";
+        OutputLong("output_long", Requests, EachKind)
+            "Answers longer than their limit.";
     }
 }
 
@@ -267,6 +307,14 @@ catalogue! {
             "Response checks that passed.";
         Goodput("goodput", Ratio, EachKind)
             "Requests that met every goal of the profile's `[slo]`.";
+        InputOff("input_off", Ratio, EachKind)
+            "Requests billed for another number of prompt tokens than they asked for. Known once the endpoint check has learned the chat template.";
+        OutputOff("output_off", Ratio, EachKind)
+            "Requests billed for another number of generated tokens than their limit.";
+        AskedPrefixShare("asked_prefix_share", Ratio, EachKind)
+            "Tokens of shared prefixes, relative to all prompt tokens asked for.";
+        CachedShare("cached_share", Ratio, EachKind)
+            "Prompt tokens from the server's cache, relative to all prompt tokens billed.";
     }
 }
 

@@ -177,6 +177,11 @@ impl Distribution {
         self.max = Nanos::ZERO;
     }
 
+    /// Sum of a distribution of tokens, of which each is kept as a microsecond.
+    pub(super) fn tokens(&self) -> u64 {
+        u64::try_from(self.sum / 1_000).unwrap_or(u64::MAX)
+    }
+
     /// Mean, in ms; 0 of nothing.
     pub fn avg_ms(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum_ms() / self.count as f64 }

@@ -336,7 +336,7 @@ mod tests {
             last_token: Some(Nanos::from_millis(end)),
             token_events: events,
             token_events_in_window: events,
-            usage: Some(crate::metrics::TokenUsage { input: 1, output, reasoning: 0, cached: 0 }),
+            usage: Some(crate::metrics::TokenUsage { input: 1, output, reasoning: 0, cached: 0, written: 0 }),
             bytes_sent: 1,
             bytes_received: 1,
             reused: true,
@@ -441,7 +441,8 @@ mod tests {
         assert_eq!(seen(&tally(100, &stream(50, 550, 25, 100), ten)), ["several_tokens_an_event"]);
         // Hidden reasoning comes in no event.
         let mut hidden = stream(50, 550, 50, 200);
-        hidden.usage = Some(crate::metrics::TokenUsage { input: 1, output: 200, reasoning: 150, cached: 0 });
+        hidden.usage =
+            Some(crate::metrics::TokenUsage { input: 1, output: 200, reasoning: 150, cached: 0, written: 0 });
         assert_eq!(seen(&tally(100, &hidden, ten)), [""; 0]);
     }
 

@@ -4,6 +4,7 @@
 //! tallies add up, in any order, to the tally of the whole run; a [`Summary`] says what a tally
 //! means. Nothing here does I/O or reads a clock.
 
+mod asked;
 pub mod buckets;
 mod catalogue;
 mod distribution;
@@ -25,6 +26,7 @@ pub mod tally;
 mod totals;
 pub mod validity;
 
+pub use asked::{Asked, Finish, TemplateTokens};
 pub use buckets::{Buckets, DecodeError};
 pub use catalogue::{Counter, Gauge, Metric, MetricKind, Rate, ServerLevel, Trend, Unit};
 pub use distribution::{Distribution, Exact};
@@ -64,6 +66,8 @@ pub struct TokenUsage {
     pub reasoning: u32,
     /// Prompt tokens that came from the server's cache.
     pub cached: u32,
+    /// Prompt tokens that were written to the server's cache.
+    pub written: u32,
 }
 
 impl TokenUsage {
@@ -75,6 +79,7 @@ impl TokenUsage {
             (&mut self.output, later.output),
             (&mut self.reasoning, later.reasoning),
             (&mut self.cached, later.cached),
+            (&mut self.written, later.written),
         ] {
             *count = if later > 0 { later } else { *count };
         }
@@ -132,12 +137,18 @@ pub struct Sample {
     pub token_events_in_window: u32,
     /// Whether `end` lies inside the measurement window.
     pub in_window: bool,
+    /// What it asked for.
+    pub asked: Asked,
+    /// What the server adds to the prompt.
+    pub template: TemplateTokens,
     /// What the server billed, if it said so.
     pub usage: Option<TokenUsage>,
+    /// Why the answer ended, if it said so.
+    pub finish: Option<Finish>,
     /// Events skipped because they were not understood; 255 stands for all above.
     pub bad_events: u8,
-    /// Bytes of the request that were written.
-    pub bytes_sent: u64,
+    /// Bytes of the request that were written. A request is far below 4 GiB.
+    pub bytes_sent: u32,
     /// Bytes of the response that were read.
     pub bytes_received: u64,
     /// Whether the connection had served a request before.
@@ -202,7 +213,10 @@ impl Sample {
             tokens_in_first_event: 0,
             token_events_in_window: 0,
             in_window: true,
+            asked: Asked { input: 0, prefix: 0, output: 0 },
+            template: TemplateTokens::UNKNOWN,
             usage: None,
+            finish: None,
             bad_events: 0,
             bytes_sent: 0,
             bytes_received: 0,

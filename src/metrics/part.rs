@@ -1,6 +1,7 @@
 //! The numbers of one kind of request, and how a sample becomes numbers.
 
-use super::{Category, Counter, Distribution, Failure, Outcome, Sample, Trend};
+use super::asked::{Asked, Compared, Finish, TemplateTokens};
+use super::{Category, Counter, Distribution, Failure, Outcome, Sample, TokenUsage, Trend};
 use crate::units::Nanos;
 
 /// The numbers of one kind of request.
@@ -27,6 +28,8 @@ pub(super) struct Part {
     pub(super) counted_by_usage: u64,
     /// Successful requests whose tokens we had to count, one an event.
     pub(super) counted_by_events: u64,
+    /// What was asked for against what was billed.
+    pub(super) compared: Compared,
     /// Times of requests that were recorded as successes, maybe in an earlier second, and were none.
     withdrawn: Option<Box<Self>>,
 }
@@ -44,6 +47,7 @@ impl Default for Part {
             judged: 0,
             counted_by_usage: 0,
             counted_by_events: 0,
+            compared: Compared::default(),
             withdrawn: None,
         }
     }
@@ -94,6 +98,7 @@ impl Part {
         self.judged += other.judged;
         self.counted_by_usage += other.counted_by_usage;
         self.counted_by_events += other.counted_by_events;
+        self.compared.add(other.compared);
         if let Some(more) = &other.withdrawn {
             self.withdrawn.get_or_insert_default().add(more);
         }
@@ -123,6 +128,13 @@ impl Part {
         self.good = self.good.saturating_sub(withdrawn.good);
         self.counted_by_usage = self.counted_by_usage.saturating_sub(withdrawn.counted_by_usage);
         self.counted_by_events = self.counted_by_events.saturating_sub(withdrawn.counted_by_events);
+        self.compared.take(withdrawn.compared);
+        for counter in Compared::COUNTERS {
+            let less = withdrawn.counters[counter as usize];
+            for counts in [&mut self.counters, &mut self.in_window] {
+                counts[counter as usize] = counts[counter as usize].saturating_sub(less);
+            }
+        }
     }
 
     pub(super) fn time(&mut self, trend: Trend, time: Nanos) {
@@ -184,7 +196,8 @@ impl Part {
         for (counter, n) in [
             (Counter::TokensInput, s.usage.map_or(0, |u| u64::from(u.input))),
             (Counter::TokensCached, s.usage.map_or(0, |u| u64::from(u.cached))),
-            (Counter::DataSent, s.bytes_sent),
+            (Counter::TokensCacheWritten, s.usage.map_or(0, |u| u64::from(u.written))),
+            (Counter::DataSent, s.bytes_sent.into()),
             (Counter::ConnectionsReused, u64::from(s.reused)),
             (Counter::BadEvents, u64::from(s.bad_events)),
             (Counter::HttpReqsSent, u64::from(s.bytes_sent > 0)),
@@ -252,7 +265,71 @@ impl Part {
         } else if s.token_events > 0 {
             self.counted_by_events += 1;
         }
+        if s.asked.input | s.asked.output > 0 {
+            self.compare(s);
+        }
     }
+
+    /// A successful request that asked for a number of tokens.
+    pub(super) fn compare(&mut self, s: &Sample) {
+        let billed = s.usage.unwrap_or_default();
+        if s.asked.input > 0 {
+            self.compare_input(s.asked, s.template, billed);
+        }
+        if s.asked.output > 0 {
+            self.compare_output(s, billed.output);
+        }
+    }
+
+    fn compare_input(&mut self, asked: Asked, template: TemplateTokens, billed: TokenUsage) {
+        self.time(Trend::AskedInputTokens, kept(asked.input));
+        if asked.prefix > 0 {
+            self.time(Trend::AskedPrefixTokens, kept(asked.prefix));
+        }
+        if billed.input == 0 {
+            return;
+        }
+        self.time(Trend::BilledInputTokens, kept(billed.input));
+        self.time(Trend::CachedInputTokens, kept(billed.cached));
+        if let Some(template) = template.get() {
+            let wanted = asked.input.saturating_add(template.into());
+            self.compared.input += 1;
+            self.compared.input_off += u64::from(billed.input != wanted);
+            self.count_one(Counter::InputShort, billed.input < wanted);
+        }
+    }
+
+    fn compare_output(&mut self, s: &Sample, billed: u32) {
+        let asked = s.asked.output;
+        self.time(Trend::AskedOutputTokens, kept(asked));
+        if billed == 0 {
+            return;
+        }
+        self.time(Trend::BilledOutputTokens, kept(billed));
+        self.compared.output += 1;
+        if billed == asked {
+            return;
+        }
+        self.compared.output_off += 1;
+        let why = match s.finish {
+            _ if billed > asked => Counter::OutputLong,
+            Some(Finish::Stop) => Counter::OutputStopped,
+            Some(Finish::Length) => Counter::OutputCut,
+            Some(Finish::Tools) => Counter::OutputCalledTools,
+            Some(Finish::Other) | None => Counter::OutputShort,
+        };
+        self.count_one(why, true);
+    }
+
+    /// These counts are of whole requests, and of the time in which those were sent.
+    fn count_one(&mut self, counter: Counter, counts: bool) {
+        self.count(counter, u64::from(counts), u64::from(counts));
+    }
+}
+
+/// So many tokens as they are kept.
+const fn kept(n: u32) -> Nanos {
+    Nanos::from_micros(n as u64)
 }
 
 /// Generated tokens: what the server says, else one an event. Bills are cumulative, and the last

@@ -317,11 +317,23 @@ impl CounterValue {
 }
 
 impl RateValue {
+    /// A part of a whole, whatever a server claims.
+    const fn within(part: u64, whole: u64) -> Self {
+        Self { matches: if part < whole { part } else { whole }, total: whole }
+    }
+
     pub(super) fn new(part: &Part, rate: Rate) -> Self {
         match rate {
             Rate::HttpReqFailed => Self { matches: part.failed, total: part.counter(Counter::HttpReqs) },
             Rate::Checks => Self { matches: part.checks_held, total: part.checks_held + part.checks_failed },
             Rate::Goodput => Self { matches: part.good, total: part.judged },
+            Rate::InputOff => Self { matches: part.compared.input_off, total: part.compared.input },
+            Rate::OutputOff => Self { matches: part.compared.output_off, total: part.compared.output },
+            Rate::AskedPrefixShare => {
+                let tokens = |trend| part.trend(trend).map_or(0, Distribution::tokens);
+                Self::within(tokens(Trend::AskedPrefixTokens), tokens(Trend::AskedInputTokens))
+            }
+            Rate::CachedShare => Self::within(part.counter(Counter::TokensCached), part.counter(Counter::TokensInput)),
         }
     }
 }

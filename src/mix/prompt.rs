@@ -5,6 +5,7 @@ use super::tokens::Tokens;
 use super::weighted::{Weighted, zipf};
 use super::{prose, words};
 use crate::dataset::{Body, Rows};
+use crate::metrics::Asked;
 use crate::units::mix64;
 use fastrand::Rng;
 use std::sync::Arc;
@@ -75,17 +76,6 @@ impl Prompt {
     pub(super) const fn limits_output(&self) -> bool {
         matches!(self.source, PromptSource::Pairs(_))
     }
-}
-
-/// What a request asks for, in tokens. Zero where it says nothing about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Asked {
-    /// Tokens of the prompt, without what the server's template adds. Not known of texts.
-    pub input: u32,
-    /// Those of them that are a shared prefix.
-    pub prefix: u32,
-    /// Token limit of the answer.
-    pub output: u32,
 }
 
 /// Prompts, ready to be written.
@@ -257,7 +247,7 @@ impl PreparedPrompt {
     fn asked(&self, drawn: &DrawnPrompt) -> Asked {
         let prefix = self.prefix(drawn).map_or(0, |prefix| prefix.tokens);
         let input = if drawn.tokens > 0 { prefix + drawn.tokens } else { 0 };
-        Asked { input, prefix, output: 0 }
+        Asked { input, prefix, ..Asked::default() }
     }
 
     /// Appends all messages of a row as a JSON list.

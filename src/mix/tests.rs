@@ -26,6 +26,7 @@ fn kind(name: &str, weight: u32) -> Kind {
         optional: false,
         behaviors: BehaviorMix::default(),
         conversation: None,
+        template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
     }
 }
 

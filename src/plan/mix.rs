@@ -187,6 +187,7 @@ impl Row<'_> {
             behaviors: behaviors(self.written, request, &self.key)?,
             conversation: conversation(self.written, request, api, &self.key, &body)?,
             body,
+            template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
         })
     }
 

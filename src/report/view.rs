@@ -4,6 +4,7 @@
 //! text with what it means ([`Tone`]). `terminal.rs`, `github.rs` and `html/` paint it. Whether a
 //! rule held is one list of [`Case`]s, from which JUnit, annotations and summaries are made.
 
+mod asked;
 mod head;
 mod numbers;
 mod time;
@@ -152,6 +153,7 @@ impl View {
         ];
         let numbers = [
             numbers::latency(doc),
+            asked::section(doc),
             Some(numbers::throughput(doc)),
             Some(numbers::failures(doc)),
             numbers::requests(&doc.requests),

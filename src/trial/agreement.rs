@@ -141,7 +141,7 @@ mod tests {
 
     fn sample(first_event_ms: u64, outcome: Outcome, status: u16) -> Sample {
         let at = |ms| Some(Nanos::from_millis(ms));
-        let usage = (status == 200).then_some(TokenUsage { input: 9, output: 20, reasoning: 0, cached: 0 });
+        let usage = (status == 200).then_some(TokenUsage { input: 9, output: 20, reasoning: 0, cached: 0, written: 0 });
         Sample {
             outcome,
             status,

@@ -6,7 +6,7 @@ use super::prepare::Ready;
 use super::provenance::{argv, build, environment, run_id};
 use super::server_under_test::ServerRecord;
 use crate::document::datasets::datasets;
-use crate::document::{Document, Endpoint, RunFacts, ServerUse, Steady, Strictness};
+use crate::document::{Document, Endpoint, RunFacts, ServerUse, Steady, Strictness, Template};
 use crate::engine::{EngineError, RunResult};
 use crate::metrics::Summary;
 use crate::metrics::hints::{Hint, hints};
@@ -28,6 +28,7 @@ pub(crate) struct Concluded {
     soak: Soak,
     verdicts: Vec<Judged>,
     endpoints: Vec<Endpoint>,
+    templates: Vec<Template>,
     signals: Vec<Signal>,
     hints: Vec<Hint>,
     /// What this tool got wrong.
@@ -42,7 +43,7 @@ impl Measured {
     /// client.
     pub(crate) fn conclude(self) -> Concluded {
         let Self { ready, started_at, run, summary, outside, soak, verdicts, ended } = self;
-        let Ready { plan, server, endpoints, nofile, stop, steps: _ } = ready;
+        let Ready { plan, server, endpoints, templates, nofile, stop, steps: _ } = ready;
         let record = server.leave(&plan, &stop);
         // A signal that comes as late as this has still been sent to end the run. What ended it
         // before that stays the reason.
@@ -61,6 +62,7 @@ impl Measured {
             soak,
             verdicts,
             endpoints,
+            templates,
             signals,
             hints,
             defects,
@@ -98,6 +100,7 @@ impl Concluded {
             summary,
             verdicts: &self.verdicts,
             endpoints: &self.endpoints,
+            templates: &self.templates,
             series: &run.series,
             signals: &self.signals,
             hints: &self.hints,

@@ -46,7 +46,7 @@ pub(super) enum Ended {
 impl Ready {
     /// Runs the plan. `viewers` are told of each second as soon as it is over.
     pub(crate) fn measure(mut self, viewers: &mut dyn Viewers) -> Result<Measured, TrialError> {
-        let Self { plan, server, stop, endpoints, nofile, .. } = &mut self;
+        let Self { plan, server, stop, endpoints, templates, nofile, .. } = &mut self;
         let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
         let aborting: Vec<Rule> = plan.thresholds.iter().filter(|rule| rule.abort_on_fail).cloned().collect();
         let mut ended = None;
@@ -56,7 +56,7 @@ impl Ready {
         let started_at = wall_clock();
         let outline = Arc::new(outline(plan, started_at));
         let (names, nofile) = (&names[..], *nofile);
-        let so_far = SoFar { plan, endpoints, nofile, started_at, names };
+        let so_far = SoFar { plan, endpoints, templates, nofile, started_at, names };
         let pinned = if plan.tuning.pin { &cores[..] } else { &[] };
         viewers.begin(&before(plan, &outline), pinned, &|presentation| so_far.opening(server, presentation));
         let mut on_tick = |tick: &mut Tick<'_>| {
@@ -206,7 +206,15 @@ mod tests {
         let plan = resolve("quick-smoke", &Overrides::default(), &mut no_files).expect("built in").plan;
         let server = ServerUnderTest::unknown(&plan);
         let ran = RunResult { imbalance: Some(Balance { started: 7, ended: 5 }), ..nothing_ran(&plan) };
-        let ready = Ready { plan, server, endpoints: Vec::new(), stop: Stop::default(), nofile: 1024, steps: 0 };
+        let ready = Ready {
+            plan,
+            server,
+            endpoints: Vec::new(),
+            templates: Vec::new(),
+            stop: Stop::default(),
+            nofile: 1024,
+            steps: 0,
+        };
         let document = ready.summed_up(ran, wall_clock(), None).conclude().document(&Presentation::default());
         let verdict = &document.verdict;
         assert_eq!((verdict.conclusion, verdict.exit_code), (Conclusion::Internal, 109));

@@ -29,6 +29,7 @@ mod signals;
 mod so_far;
 mod start;
 mod step;
+mod template;
 mod terms;
 mod viewers;
 

@@ -5,8 +5,8 @@ use super::error::TrialError;
 use super::server_under_test::{ServerRecord, ServerUnderTest};
 use super::setup::Setup;
 use super::signals::Stop;
-use super::{endpoints, reach, terms};
-use crate::document::{Endpoint, TargetServer};
+use super::{endpoints, reach, template, terms};
+use crate::document::{Endpoint, TargetServer, Template};
 use crate::plan::Plan;
 use crate::units::plural;
 
@@ -18,6 +18,8 @@ pub(crate) struct Ready {
     pub(super) server: ServerUnderTest,
     /// How each endpoint answered that was asked once.
     pub(super) endpoints: Vec<Endpoint>,
+    /// What the server adds to prompts.
+    pub(super) templates: Vec<Template>,
     pub(super) stop: Stop,
     pub(super) nofile: u64,
     /// Steps that were run.
@@ -34,8 +36,9 @@ pub(crate) fn prepare(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> R
     match find_and_ask(plan, setup, say) {
         Err(TrialError::Interrupted) => {
             say(&TrialError::Interrupted.to_string());
-            let (server, endpoints) = (ServerUnderTest::unknown(&as_resolved), Vec::new());
-            Ok(Ready { plan: as_resolved, server, endpoints, stop: setup.stop.clone(), nofile: setup.nofile, steps: 0 })
+            let (server, endpoints, templates) = (ServerUnderTest::unknown(&as_resolved), Vec::new(), Vec::new());
+            let (stop, nofile) = (setup.stop.clone(), setup.nofile);
+            Ok(Ready { plan: as_resolved, server, endpoints, templates, stop, nofile, steps: 0 })
         }
         ready => ready.map_err(|error| error.redacted(&redactor)),
     }
@@ -57,7 +60,9 @@ fn find_and_ask(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<
     let all = endpoints::ask_each(&plan, &server.client_cores, stop)?;
     let plan = endpoints::without_skipped(plan, &all)?;
     let endpoints = endpoints::judged(&plan, all);
-    Ok(Ready { plan, server, endpoints, stop: stop.clone(), nofile: setup.nofile, steps: 0 })
+    let (plan, templates) =
+        if plan.may_probe { template::learned(plan, &server.client_cores, stop, say)? } else { (plan, Vec::new()) };
+    Ok(Ready { plan, server, endpoints, templates, stop: stop.clone(), nofile: setup.nofile, steps: 0 })
 }
 
 impl Ready {

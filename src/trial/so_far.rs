@@ -3,7 +3,7 @@
 use super::provenance::{argv, build, environment, run_id};
 use super::server_under_test::ServerUnderTest;
 use crate::document::verdict::NOT_ENDED;
-use crate::document::{Document, Endpoint, RunFacts, Steady, Strictness};
+use crate::document::{Document, Endpoint, RunFacts, Steady, Strictness, Template};
 use crate::engine::Tick;
 use crate::metrics::hints::hints;
 use crate::metrics::soak::{Soak, Times, soak};
@@ -18,6 +18,7 @@ use jiff::Timestamp;
 pub(super) struct SoFar<'a> {
     pub(super) plan: &'a Plan,
     pub(super) endpoints: &'a [Endpoint],
+    pub(super) templates: &'a [Template],
     pub(super) nofile: u64,
     pub(super) started_at: Timestamp,
     /// Names of the kinds of request, in the order of the mix.
@@ -109,6 +110,7 @@ impl SoFar<'_> {
             plan,
             verdicts: &threshold::judge(rules, &summary),
             endpoints: self.endpoints,
+            templates: self.templates,
             series,
             signals: &signals(&evidence),
             hints: &hints(&summary, plan.access.max_requests),

@@ -13,7 +13,8 @@ fn token(delta: &str) -> Option<Token> {
     read(&format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}}}"#)).expect("an event").token
 }
 
-const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, done: false, odd: false, structured: false });
+const NOTHING: Result<Delta, Flaw> =
+    Ok(Delta { token: None, usage: None, finish: None, done: false, odd: false, structured: false });
 
 #[test]
 fn deltas_are_tokens_unless_they_are_empty() {
@@ -48,13 +49,13 @@ fn a_block_begins_without_a_token_unless_it_names_a_tool() {
 fn usage_comes_at_both_ends_and_the_last_word_holds() {
     let start = read(r#"{"type":"message_start","message":{"usage":{"input_tokens":11,"output_tokens":1}}}"#);
     let start = start.expect("an event").usage.expect("a bill");
-    assert_eq!(start, TokenUsage { input: 11, output: 1, reasoning: 0, cached: 0 });
+    assert_eq!(start, TokenUsage { input: 11, output: 1, reasoning: 0, cached: 0, written: 0 });
     let end = read(r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":40}}"#);
     let end = end.expect("an event");
     assert!(!end.done);
     let mut usage = start;
     usage.update(end.usage.expect("a bill"));
-    assert_eq!(usage, TokenUsage { input: 11, output: 40, reasoning: 0, cached: 0 });
+    assert_eq!(usage, TokenUsage { input: 11, output: 40, reasoning: 0, cached: 0, written: 0 });
     assert_eq!(read(r#"{"type":"message_stop"}"#), Ok(Delta { done: true, ..Delta::default() }));
 }
 
@@ -62,11 +63,14 @@ fn usage_comes_at_both_ends_and_the_last_word_holds() {
 fn what_the_cache_read_and_wrote_is_a_part_of_the_prompt() {
     let usage =
         r#"{"input_tokens":4522,"cache_creation_input_tokens":7,"cache_read_input_tokens":4511,"output_tokens":1}"#;
-    let wanted = Some(TokenUsage { input: 9040, output: 1, reasoning: 0, cached: 4511 });
+    let wanted = Some(TokenUsage { input: 9040, output: 1, reasoning: 0, cached: 4511, written: 7 });
     let start = format!(r#"{{"type":"message_start","message":{{"usage":{usage}}}}}"#);
     assert_eq!(read(&start).unwrap().usage, wanted);
     let body = format!(r#"{{"type":"message","content":[{{"type":"text","text":"a"}}],"usage":{usage}}}"#);
-    assert_eq!(Api::AnthropicMessages.read_body(body.as_bytes()), Ok(Answer { usage: wanted, checks: 3 }));
+    assert_eq!(
+        Api::AnthropicMessages.read_body(body.as_bytes()),
+        Ok(Answer { usage: wanted, finish: None, checks: 3 })
+    );
     // Nothing that was learned from one of them may be taken for another.
     let mut reader = crate::api::Reader::new(Api::AnthropicMessages, false);
     for input in ["4522", "4523", "1", "4522"] {
@@ -117,8 +121,11 @@ const PLAIN: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model"
 
 #[test]
 fn a_plain_answer_is_checked() {
-    let usage = Some(TokenUsage { input: 11, output: 6, reasoning: 0, cached: 0 });
-    assert_eq!(Api::AnthropicMessages.read_body(PLAIN.as_bytes()), Ok(Answer { usage, checks: 3 }));
+    let usage = Some(TokenUsage { input: 11, output: 6, reasoning: 0, cached: 0, written: 0 });
+    assert_eq!(
+        Api::AnthropicMessages.read_body(PLAIN.as_bytes()),
+        Ok(Answer { usage, finish: Some(crate::metrics::Finish::Stop), checks: 3 })
+    );
     let failed = |name, held| Err(Flaw::Check { name, held });
     for (body, wanted) in [
         ("{}".to_owned(), failed("type is message", 0)),
@@ -133,7 +140,10 @@ fn a_plain_answer_is_checked() {
 
 #[test]
 fn a_count_is_a_number_above_zero() {
-    assert_eq!(Api::AnthropicCountTokens.read_body(br#"{"input_tokens":11}"#), Ok(Answer { usage: None, checks: 1 }));
+    assert_eq!(
+        Api::AnthropicCountTokens.read_body(br#"{"input_tokens":11}"#),
+        Ok(Answer { usage: None, finish: None, checks: 1 })
+    );
     for body in ["{}", "11", r#"{"input_tokens":0}"#, r#"{"input_tokens":"11"}"#, r#"{"input_tokens":-1}"#] {
         assert_eq!(
             Api::AnthropicCountTokens.read_body(body.as_bytes()),

@@ -14,7 +14,8 @@ fn token(delta: &str) -> Option<Token> {
     read(&format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#)).unwrap().token
 }
 
-const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, done: false, odd: false, structured: false });
+const NOTHING: Result<Delta, Flaw> =
+    Ok(Delta { token: None, usage: None, finish: None, done: false, odd: false, structured: false });
 
 #[test]
 fn text_that_is_not_utf8_is_no_json_wherever_it_stands() {
@@ -86,9 +87,17 @@ fn every_choice_counts() {
 
 #[test]
 fn a_finish_reason_is_neither_a_token_nor_the_end() {
-    for reason in [r#""stop""#, r#""length""#, r#""tool_calls""#, "null", r#""""#] {
+    use crate::metrics::Finish::{Length, Other, Stop, Tools};
+    for (reason, finish) in [
+        (r#""stop""#, Some(Stop)),
+        (r#""length""#, Some(Length)),
+        (r#""tool_calls""#, Some(Tools)),
+        (r#""content_filter""#, Some(Other)),
+        ("null", None),
+        (r#""""#, None),
+    ] {
         let read = |delta: &str| read(&format!(r#"{{"choices":[{{"delta":{delta},"finish_reason":{reason}}}]}}"#));
-        assert_eq!(read("{}"), Ok(Delta::default()), "{reason}");
+        assert_eq!(read("{}"), Ok(Delta { finish, ..Delta::default() }), "{reason}");
         assert_eq!(read(r#"{"content":"a"}"#).map(|delta| delta.token), Ok(Some(Token::Visible)), "{reason}");
     }
 }
@@ -96,7 +105,7 @@ fn a_finish_reason_is_neither_a_token_nor_the_end() {
 #[test]
 fn usage_is_read_in_every_chunk() {
     let usage = |usage: &str| read(&format!(r#"{{"choices":[],"usage":{usage}}}"#)).unwrap().usage;
-    let tokens = |input, output, reasoning| Some(TokenUsage { input, output, reasoning, cached: 0 });
+    let tokens = |input, output, reasoning| Some(TokenUsage { input, output, reasoning, cached: 0, written: 0 });
     assert_eq!(usage(r#"{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}"#), tokens(1, 2, 0));
     assert_eq!(
         usage(r#"{"completion_tokens":2,"completion_tokens_details":{"reasoning_tokens":1,"audio_tokens":0}}"#),
@@ -196,7 +205,10 @@ fn parts_of_a_content_are_text_or_thinking() {
 #[test]
 fn prompt_tokens_from_a_cache_are_a_part_of_the_prompt() {
     let bill = r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4}}}"#;
-    assert_eq!(read(bill).unwrap().usage, Some(TokenUsage { input: 9, output: 2, reasoning: 0, cached: 4 }));
+    assert_eq!(
+        read(bill).unwrap().usage,
+        Some(TokenUsage { input: 9, output: 2, reasoning: 0, cached: 4, written: 0 })
+    );
 }
 
 #[test]
@@ -261,8 +273,11 @@ const PLAIN: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1
 
 #[test]
 fn a_plain_answer_is_checked() {
-    let usage = Some(TokenUsage { input: 8, output: 12, reasoning: 3, cached: 0 });
-    assert_eq!(Api::OpenaiChat.read_body(PLAIN.as_bytes()), Ok(Answer { usage, checks: 2 }));
+    let usage = Some(TokenUsage { input: 8, output: 12, reasoning: 3, cached: 0, written: 0 });
+    assert_eq!(
+        Api::OpenaiChat.read_body(PLAIN.as_bytes()),
+        Ok(Answer { usage, finish: Some(crate::metrics::Finish::Stop), checks: 2 })
+    );
     let choices = Err(Flaw::Check { name: "has choices", held: 0 });
     let usage = Err(Flaw::Check { name: "has usage", held: 1 });
     for (body, wanted) in [
@@ -286,8 +301,11 @@ fn a_plain_answer_is_checked() {
 #[test]
 fn a_bill_without_a_sum_is_a_bill() {
     let body = PLAIN.replace(r#""total_tokens":20,"#, "");
-    let usage = Some(TokenUsage { input: 8, output: 12, reasoning: 3, cached: 0 });
-    assert_eq!(Api::OpenaiChat.read_body(body.as_bytes()), Ok(Answer { usage, checks: 2 }));
+    let usage = Some(TokenUsage { input: 8, output: 12, reasoning: 3, cached: 0, written: 0 });
+    assert_eq!(
+        Api::OpenaiChat.read_body(body.as_bytes()),
+        Ok(Answer { usage, finish: Some(crate::metrics::Finish::Stop), checks: 2 })
+    );
 }
 
 /// The body with its holes filled, parsed.

@@ -13,7 +13,8 @@ fn typed(kind: &str, fields: &str) -> Delta {
     read(&format!(r#"{{"type":"response.{kind}","sequence_number":7,{fields}}}"#)).expect("an event")
 }
 
-const NOTHING: Result<Delta, Flaw> = Ok(Delta { token: None, usage: None, done: false, odd: false, structured: false });
+const NOTHING: Result<Delta, Flaw> =
+    Ok(Delta { token: None, usage: None, finish: None, done: false, odd: false, structured: false });
 
 #[test]
 fn deltas_are_tokens_unless_they_are_empty() {
@@ -63,8 +64,18 @@ fn the_end_brings_the_bill() {
         r#""response":{"status":"completed","error":null,"usage":{"input_tokens":3,"output_tokens":9,
         "output_tokens_details":{"reasoning_tokens":4},"total_tokens":12}}"#,
     );
-    let usage = Some(TokenUsage { input: 3, output: 9, reasoning: 4, cached: 0 });
-    assert_eq!(end, Delta { token: None, usage, done: true, odd: false, structured: true });
+    let usage = Some(TokenUsage { input: 3, output: 9, reasoning: 4, cached: 0, written: 0 });
+    assert_eq!(
+        end,
+        Delta {
+            token: None,
+            usage,
+            finish: Some(crate::metrics::Finish::Stop),
+            done: true,
+            odd: false,
+            structured: true
+        }
+    );
     for usage in ["null", "{}", "[]", r#"{"input_tokens":0,"output_tokens":0}"#] {
         assert_eq!(typed("created", &format!(r#""response":{{"usage":{usage}}}"#)), Delta::default(), "{usage}");
     }
@@ -95,16 +106,26 @@ fn failures_and_incomplete_answers_are_told() {
 fn an_answer_that_has_reached_its_own_limit_is_whole() {
     let response = r#""status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},
         "usage":{"input_tokens":11,"output_tokens":32,"input_tokens_details":{"cached_tokens":3}}"#;
-    let usage = Some(TokenUsage { input: 11, output: 32, reasoning: 0, cached: 3 });
+    let usage = Some(TokenUsage { input: 11, output: 32, reasoning: 0, cached: 3, written: 0 });
     assert_eq!(
         typed("incomplete", &format!(r#""response":{{{response}}}"#)),
-        Delta { token: None, usage, done: true, odd: false, structured: true }
+        Delta {
+            token: None,
+            usage,
+            finish: Some(crate::metrics::Finish::Length),
+            done: true,
+            odd: false,
+            structured: true
+        }
     );
     let open =
         sse::Event { name: b"response.incomplete", data: &format!(r#"{{"response":{{{response}}}}}"#).into_bytes() };
     assert_eq!(Api::Openresponses.read_event(&open).map(|delta| delta.done), Ok(false), "its end is [DONE]");
     let body = format!(r#"{{"object":"response","output":[{{"type":"reasoning"}}],{response}}}"#);
-    assert_eq!(Api::OpenaiResponses.read_body(body.as_bytes()), Ok(Answer { usage, checks: 3 }));
+    assert_eq!(
+        Api::OpenaiResponses.read_body(body.as_bytes()),
+        Ok(Answer { usage, finish: Some(crate::metrics::Finish::Length), checks: 3 })
+    );
     let filtered = body.replace("max_output_tokens", "content_filter");
     assert_eq!(Api::OpenaiResponses.read_body(filtered.as_bytes()), Err(Flaw::Incomplete));
 }
@@ -125,8 +146,11 @@ const PLAIN: &str = r#"{"id":"resp_1","object":"response","created_at":176400000
 
 #[test]
 fn a_plain_answer_is_checked() {
-    let usage = Some(TokenUsage { input: 8, output: 12, reasoning: 3, cached: 0 });
-    assert_eq!(Api::OpenaiResponses.read_body(PLAIN.as_bytes()), Ok(Answer { usage, checks: 3 }));
+    let usage = Some(TokenUsage { input: 8, output: 12, reasoning: 3, cached: 0, written: 0 });
+    assert_eq!(
+        Api::OpenaiResponses.read_body(PLAIN.as_bytes()),
+        Ok(Answer { usage, finish: Some(crate::metrics::Finish::Stop), checks: 3 })
+    );
     let failed = |name, held| Err(Flaw::Check { name, held });
     for (body, wanted) in [
         ("{}".to_owned(), failed("object is response", 0)),

@@ -346,7 +346,11 @@ fn a_plain_answer_is_recognised_and_its_bill_read() {
     assert!(reader.answers.recognise(data.as_bytes()).is_some());
     assert_eq!(
         read(&mut reader, data.replace(":3}", ":30}").as_bytes()).1,
-        Ok(Answer { usage: Some(TokenUsage { input: 8, output: 500, reasoning: 30, cached: 0 }), checks: 2 })
+        Ok(Answer {
+            usage: Some(TokenUsage { input: 8, output: 500, reasoning: 30, cached: 0, written: 0 }),
+            finish: Some(crate::metrics::Finish::Stop),
+            checks: 2
+        })
     );
     for (change, to) in [
         (":20,", ":0,"),

@@ -82,13 +82,13 @@ fn no_hole_is_where_the_parser_looks() {
 fn counts_are_read_where_there_is_a_bill() {
     let data = r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"x":{"y":0},
         "completion_tokens_details":{"reasoning_tokens":2,"audio_tokens":0}}}"#;
-    let usage = Some(TokenUsage { input: 7, output: 3, reasoning: 2, cached: 0 });
+    let usage = Some(TokenUsage { input: 7, output: 3, reasoning: 2, cached: 0, written: 0 });
     assert_eq!(holes(data), ["7", "3", "10", "0", "2", "0"]);
     let no_bill = r#"{"usage":{"x":1,"completion_tokens_details":{"reasoning_tokens":2}}}"#;
     assert_eq!(holes(no_bill), ["1"], "what the parser did not take for a bill has no counts");
     let mut template = learn(data);
     let other = data.replace(":3,", ":999999999,").replace(":7,", ":1,").replace(":2,", ":20,");
-    let other_usage = Some(TokenUsage { input: 1, output: 999_999_999, reasoning: 20, cached: 0 });
+    let other_usage = Some(TokenUsage { input: 1, output: 999_999_999, reasoning: 20, cached: 0, written: 0 });
     assert_eq!(template.widen(other.as_bytes()), Some(Fit { usage: other_usage }));
     assert_eq!(template.fits(data.as_bytes()), Some(Fit { usage }));
     for odd in [":0,", ":-3,", ":3.0,", ":1000000000,", ":03,", ":null,", ":\"3\","] {

@@ -82,6 +82,7 @@ impl Job {
             optional: false,
             behaviors: BehaviorMix::default(),
             conversation: None,
+            template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
         };
         Plan {
             sources: Vec::new(),

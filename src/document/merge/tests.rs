@@ -2,7 +2,7 @@ use super::*;
 use crate::document::plan::section;
 use crate::document::tests::{document, document_of, plan};
 use crate::document::{Conclusion, Endpoint, EndpointVerdict, Second, Stage, Trending};
-use crate::metrics::{Failure, Gauge, Outcome, Sample, Tally, TokenUsage};
+use crate::metrics::{Asked, Failure, Finish, Gauge, Outcome, Sample, Tally, TemplateTokens, TokenUsage};
 use crate::plan::Plan;
 use crate::units::Nanos;
 use proptest::prelude::*;
@@ -39,8 +39,12 @@ fn sample((kind, n, how, tokens): (u16, u64, u8, u32)) -> Sample {
             input: tokens,
             output: tokens * 3,
             reasoning: tokens / 4,
-            cached: 0,
+            cached: tokens / 5,
+            written: tokens / 7,
         }),
+        asked: Asked { input: tokens + u32::from(how), prefix: tokens / 3, output: tokens * 3 },
+        template: TemplateTokens::known(2),
+        finish: [Some(Finish::Stop), Some(Finish::Length), None][usize::from(how % 3)],
         bytes_sent: 400,
         bytes_received: n,
         reused: n % 2 == 0,

@@ -122,7 +122,7 @@ fn instants_of_a_stream_are_exact() {
     assert_eq!(s.last_token, Some(Nanos(9_019)), "nor is the finish chunk");
     assert_eq!(s.longest_gap, Some(Nanos(5_002)));
     assert_eq!(s.token_events, 3);
-    assert_eq!(s.usage, Some(crate::metrics::TokenUsage { input: 7, output: 3, reasoning: 0, cached: 0 }));
+    assert_eq!(s.usage, Some(crate::metrics::TokenUsage { input: 7, output: 3, reasoning: 0, cached: 0, written: 0 }));
     let summary = bench.summary(end, 9_600);
     assert_eq!(summary.trend(Trend::Tbt, None).map(|d| d.count), Some(2));
 }
@@ -373,13 +373,16 @@ fn at_once(api: Api, body: &str) -> (Outcome, Sample) {
 fn usage_that_comes_in_parts_is_put_together() {
     let (outcome, sample) = at_once(Api::AnthropicMessages, include_str!("../../wire/fixtures/anthropic_tools.sse"));
     assert_eq!(outcome, Outcome::Success);
-    assert_eq!(sample.usage, Some(crate::metrics::TokenUsage { input: 472, output: 89, reasoning: 0, cached: 0 }));
+    assert_eq!(
+        sample.usage,
+        Some(crate::metrics::TokenUsage { input: 472, output: 89, reasoning: 0, cached: 0, written: 0 })
+    );
     assert_eq!((sample.token_events, sample.reasoning_events), (5, 1));
     let (outcome, sample) = at_once(Api::OpenaiChat, include_str!("../../wire/fixtures/vllm_usage.sse"));
     assert_eq!(outcome, Outcome::Success);
     assert_eq!(
         sample.usage,
-        Some(crate::metrics::TokenUsage { input: 8, output: 3, reasoning: 0, cached: 0 }),
+        Some(crate::metrics::TokenUsage { input: 8, output: 3, reasoning: 0, cached: 0, written: 0 }),
         "the last holds"
     );
 }

@@ -18,7 +18,7 @@ impl Exchange {
     pub(in crate::engine) fn charge_handshake(&mut self) {
         if let Some(channel) = &mut self.channel {
             let traffic = std::mem::take(&mut channel.traffic);
-            self.sample.bytes_sent += traffic.written;
+            self.sample.bytes_sent = self.sample.bytes_sent.saturating_add(traffic.written as u32);
             self.sample.bytes_received += traffic.read;
         }
     }

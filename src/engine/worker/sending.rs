@@ -1,6 +1,7 @@
 //! How a request is put on the wire: on the connection that its user has, on a new one, or again.
 
 use super::Worker;
+use super::state::KindState;
 use crate::engine::connection::State;
 use crate::engine::exchange::Expect;
 use crate::engine::slot::Slot;
@@ -12,17 +13,19 @@ impl Worker<'_> {
         let request = &mut self.buffers.request;
         let (target, start) = (connection.route.target, connection.start);
         self.writer.write(target, start.draw_vu, start.iteration, self.conversations.talk(slot), request);
-        let expect = self.kinds[request.kind as usize].expect;
+        let &KindState { expect, template, .. } = &self.kinds[request.kind as usize];
         if !connection.can_carry(expect) {
             return self.switch_connection(slot, expect);
         }
         let intended = self.schedule.is_open().then_some(connection.start.intended);
-        let (kind, row) = (request.kind, request.row);
+        let (kind, row, asked) = (request.kind, request.row, request.asked);
         // Read immediately before the write: everything is measured from here.
         let now = self.clock.now();
         connection.apply_behavior(request.behavior);
         let step = connection.send(&request.bytes, expect, now, self.tallies.placement(now));
-        connection.exchange.sample.intended = intended;
+        let sample = &mut connection.exchange.sample;
+        (sample.intended, sample.asked) = (intended, asked);
+        sample.template = template;
         self.note_turn(slot, Some(now));
         if self.count_started(slot) {
             self.rows_sent.note(kind, row);

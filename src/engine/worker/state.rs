@@ -5,7 +5,7 @@ use crate::engine::exchange::Expect;
 use crate::engine::ready::Ready;
 use crate::engine::rx_time::ReceiveTime;
 use crate::engine::slot::Slot;
-use crate::metrics::{Gauge, Tally};
+use crate::metrics::{Gauge, Tally, TemplateTokens};
 use crate::mix::{Request, Timeouts};
 use crate::net::IoStatus;
 use crate::plan::Plan;
@@ -20,6 +20,8 @@ pub(super) const READ_BUFFER_BYTES: usize = 64 * 1024;
 pub(super) struct KindState {
     pub(super) expect: Expect,
     pub(super) timeouts: Timeouts,
+    /// What the server adds to prompts.
+    pub(super) template: TemplateTokens,
     /// Shared by all connections, so that all of them learn what the responses look like.
     pub(super) reader: Reader,
 }
@@ -32,7 +34,7 @@ impl KindState {
             .map(|(kind, expect)| {
                 let reader = Reader::new(kind.api, shard.tuning.verify_parse);
                 let reader = if kind.check_usage { reader } else { reader.without_usage() };
-                Self { expect, timeouts: kind.timeouts, reader }
+                Self { expect, timeouts: kind.timeouts, template: kind.template_tokens, reader }
             })
             .collect()
     }

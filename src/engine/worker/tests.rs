@@ -52,6 +52,7 @@ fn kind(name: &str, stream: bool) -> Kind {
         optional: false,
         behaviors: BehaviorMix::default(),
         conversation: None,
+        template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
     }
 }
 

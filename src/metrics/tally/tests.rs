@@ -30,7 +30,7 @@ pub(in crate::metrics) fn stream(kind: u16, events: u32, usage: Option<u32>) -> 
         longest_gap: Some(Nanos::from_millis(10)),
         token_events: events,
         token_events_in_window: events,
-        usage: usage.map(|output| TokenUsage { input: 11, output, reasoning: 0, cached: 0 }),
+        usage: usage.map(|output| TokenUsage { input: 11, output, reasoning: 0, cached: 0, written: 0 }),
         ..plain
     }
 }
@@ -57,7 +57,7 @@ fn count(tally: &Tally, counter: Counter) -> (u64, u64) {
 fn fingerprint(tally: &Tally) -> String {
     let part = |p: &Part| {
         let trends = Trend::ALL.map(|t| p.trend(t).map(Distribution::fingerprint));
-        let counts = (p.failed, p.checks_held, p.checks_failed, p.counted_by_usage, p.counted_by_events);
+        let counts = (p.failed, p.checks_held, p.checks_failed, p.counted_by_usage, p.counted_by_events, p.compared);
         format!("{trends:?} {:?} {:?} {counts:?}", p.counters, p.in_window)
     };
     let kinds: Vec<_> = tally.kinds.iter().map(part).collect();
@@ -145,7 +145,7 @@ fn rates_take_what_arrived_in_the_window() {
     assert_eq!(count(&tally, Counter::TokensOutput), (30, 15));
     assert_eq!(count(&tally, Counter::TokenEvents), (10, 5));
     // A plain answer that ended outside has its tokens outside.
-    let usage = Some(TokenUsage { input: 1, output: 9, reasoning: 2, cached: 0 });
+    let usage = Some(TokenUsage { input: 1, output: 9, reasoning: 2, cached: 0, written: 0 });
     let plain = tally_of(&[Sample { in_window: false, usage, ..success(0, 5) }]);
     assert_eq!(count(&plain, Counter::TokensOutput), (9, 0));
     assert_eq!(count(&plain, Counter::TokensReasoning), (2, 0));
@@ -363,7 +363,7 @@ fn a_stream_that_ended_early_has_no_fewer_tokens_than_events() {
 
 #[test]
 fn cached_tokens_are_counted_apart() {
-    let usage = Some(TokenUsage { input: 9, output: 2, reasoning: 0, cached: 4 });
+    let usage = Some(TokenUsage { input: 9, output: 2, reasoning: 0, cached: 4, written: 0 });
     let tally = tally_of(&[Sample { usage, ..success(0, 10) }]);
     assert_eq!((count(&tally, Counter::TokensInput).0, count(&tally, Counter::TokensCached).0), (9, 4));
 }

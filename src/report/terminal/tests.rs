@@ -52,14 +52,16 @@ fn the_first_line_is_the_verdict() {
     }
 }
 
-#[test]
-fn a_passing_run_reads_like_this() {
-    let expected = "\
+const PASSING: &str = "\
 PASS ✓  load: 2 of 2 thresholds held
   target     http://127.0.0.1:8080
   duration   4m30s (measured for 4m30s), started 2026-11-24T08:22:15Z
   not in it  103 more sent in warm-up and cooldown, 3 failed
              check: 1, http_429: 1, reset: 1
+  template   chat-stream (gpt-5): adds 1 token to each prompt; a word is one
+             token
+  template   chat (gpt-5): what it adds to prompts is not known: the server
+             refused a prompt for one token (status 400)
   client     ok (a worker's CPU 10.00%)
 
 THRESHOLDS
@@ -81,6 +83,19 @@ LATENCY  of successful requests; failed and aborted ones have rows of their own
   tbt                           100 20.0ms 20.0ms 20.0ms 20.0ms 20.0ms 20.0ms
   tpot                           50 11.5ms 11.5ms 11.5ms 11.5ms 11.5ms 11.5ms
   stall                          50 25.0ms 25.0ms 25.0ms 25.0ms 25.0ms 25.0ms
+
+ASKED AND GOT  what the load asked for, and what was started and billed
+                                     asked p50     p99  got p50     p99      off
+  chat: input tokens                         8       8        9       9    0.00%
+  chat: output tokens                       25      25       21      21  100.00%
+      100 % stopped early: finish_reason stop
+  chat: prefix tokens                        4       4        0       0        -
+      nothing came from a cache: the server has none, or does not say so
+  chat-stream: input tokens                  8       8        9       9    0.00%
+  chat-stream: output tokens                25      25       21      21  100.00%
+      100 % stopped early: finish_reason stop
+  chat-stream: prefix tokens                 4       4        0       0        -
+      nothing came from a cache: the server has none, or does not say so
 
 THROUGHPUT  rates are of what arrived in the 4m30s measured
   http_reqs                       103      0.38/s
@@ -131,6 +146,10 @@ OVER TIME  while the load was level; bands are of 99 %
   our memory             stable  1m01s..4m
   http_req_duration_p95  growing  394ms in the first tenth, 510ms in the last
 ";
+
+#[test]
+fn a_passing_run_reads_like_this() {
+    let expected = PASSING;
     let text = text_of("pass");
     assert_eq!(text, expected, "\n{text}");
 }

@@ -1,12 +1,12 @@
 //! The verdict and what it rests on.
 
-use super::{Block, Headline, Piece, Remark, Row, Section, Table, Tone, column, time};
+use super::{Block, Headline, Piece, Remark, Row, Section, Table, Tone, asked, column, time};
 use crate::document::endpoints::count;
 use crate::document::verdict::{Conclusion, ReasonKind};
 use crate::document::{
     Client, Dataset, Document, Endpoint, EndpointVerdict, Hint, Judged, Judgement, Target, Validity,
 };
-use crate::metrics::Metric;
+use crate::metrics::{Metric, Unit};
 use crate::report::human;
 use crate::units::plural;
 
@@ -51,6 +51,7 @@ pub(super) fn facts(doc: &Document) -> Vec<Block> {
     blocks.push(Block::Fact("duration", vec![Piece::plain(text)]));
     time::outside(&mut blocks, doc.outside.as_ref());
     doc.datasets.iter().for_each(|dataset| self::dataset(&mut blocks, dataset));
+    asked::facts(&mut blocks, doc);
     client(&mut blocks, &doc.client);
     blocks
 }
@@ -194,7 +195,9 @@ pub(super) fn measured(judged: &Judged) -> (String, String) {
     let aggregation = judged.expression.split(['<', '>', '=', '!']).next().unwrap_or_default().trim();
     let metric = judged.metric.split('{').next().and_then(Metric::from_name);
     let value = match metric {
-        Some(Metric::Trend(_)) if aggregation != "count" => human::precise_time(value),
+        Some(Metric::Trend(trend)) if aggregation != "count" && trend.unit() == Unit::Milliseconds => {
+            human::precise_time(value)
+        }
         Some(Metric::Rate(_)) => human::percent(value),
         Some(Metric::Counter(_)) if aggregation == "rate" => human::per_second(value),
         _ => format!("{value}"),

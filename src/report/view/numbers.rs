@@ -63,7 +63,8 @@ pub(super) fn latency(doc: &Document) -> Option<Section> {
     // The others are no latencies of the server's; what they say stands with the client and the
     // failures.
     let not_here = [metrics::Trend::InterruptedAge, metrics::Trend::ClientLag, metrics::Trend::PassLength];
-    let trends = metrics::Trend::ALL.into_iter().filter(|t| !not_here.contains(t));
+    let is_time = |t: &metrics::Trend| t.unit() == metrics::Unit::Milliseconds;
+    let trends = metrics::Trend::ALL.into_iter().filter(|t| is_time(t) && !not_here.contains(t));
     let row = |(name, t): (&str, &Trend)| {
         // The longest name; its row follows that of the metric that it is the other half of.
         let rest = name.strip_prefix("http_req_duration").filter(|rest| rest.len() > 12);

@@ -1,0 +1,81 @@
+//! What was asked for beside what came of it.
+
+use super::{Block, Column, Piece, Remark, Row, Section, Table, Tone, column};
+use crate::document::{AskedGot, Document, Spread, Template};
+use crate::report::human;
+use crate::units::plural;
+
+/// Rows that the head names; the section has all.
+const NAMED: usize = 3;
+
+const COLUMNS: &[Column] = &[
+    column("", 34),
+    column("asked p50", 10),
+    column("p99", 8),
+    column("got p50", 9),
+    column("p99", 8),
+    column("off", 9),
+];
+
+/// The section; none if nothing was asked for that could be compared.
+pub(super) fn section(doc: &Document) -> Option<Section> {
+    let rows: Vec<Row> = doc.asked.iter().map(row).collect();
+    let note = "what the load asked for, and what was started and billed".to_owned();
+    let blocks = vec![Block::Table(Table { columns: COLUMNS, has_head: true, rows })];
+    (!doc.asked.is_empty()).then_some(Section { title: "ASKED AND GOT", note, blocks })
+}
+
+fn row(row: &AskedGot) -> Row {
+    let number = |n: Option<f64>| n.map_or_else(|| "-".to_owned(), |n| human::count(n.round() as u64));
+    let pair = |spread: Option<Spread>| match spread {
+        // One number for the whole run.
+        Some(Spread { avg, p50: None, p99: None }) => [human::per_second(avg), String::new()],
+        Some(spread) => [number(spread.p50), number(spread.p99)],
+        None => ["-".to_owned(), "-".to_owned()],
+    };
+    let off = row.off.as_ref().map(|off| human::percent(off.matches as f64 / off.total.max(1) as f64));
+    let cells = std::iter::once(name(row)).chain(pair(row.asked)).chain(pair(row.got));
+    let tone = if row.differs { Tone::Warning } else { Tone::Plain };
+    let remark = |text: &String| Remark::new(if row.differs { Tone::Warning } else { Tone::Faint }, 3, text);
+    Row {
+        tone,
+        remarks: row.why.iter().map(remark).collect(),
+        ..Row::plain(cells.chain([off.unwrap_or_else(|| "-".to_owned())]).collect())
+    }
+}
+
+/// What the head says: what a chat template adds, and where asked and got part.
+pub(super) fn facts(blocks: &mut Vec<Block>, doc: &Document) {
+    blocks.extend(doc.templates.iter().map(|template| Block::Fact("template", vec![told(template)])));
+    let parted: Vec<String> = doc.asked.iter().filter(|row| row.differs).map(name).collect();
+    if !parted.is_empty() {
+        let more = parted.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let named = parted.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+        let text = format!("what was asked for and what came of it part: {named}{more} (see asked and got)");
+        blocks.push(Block::Fact("differs", vec![Piece::new(Tone::Warning, text)]));
+    }
+}
+
+fn name(row: &AskedGot) -> String {
+    let what = row.what.replace('_', " ");
+    row.request.as_ref().map_or_else(|| what.clone(), |request| format!("{request}: {what}"))
+}
+
+fn told(template: &Template) -> Piece {
+    let model = template.model.as_ref().map_or_else(String::new, |model| format!(" ({model})"));
+    let who = format!("{}{model}", template.request);
+    match (template.tokens, template.tokens_per_word, &template.reason) {
+        (Some(tokens), ..) => {
+            let tokens = plural(tokens, "token");
+            Piece::plain(format!("{who}: adds {tokens} to each prompt; a word is one token"))
+        }
+        (None, Some(per_word), _) => {
+            Piece::new(Tone::Warning, format!("{who}: tokens per word {per_word}, so N words are not N tokens"))
+        }
+        (None, None, reason) => {
+            let reason = reason.as_deref().unwrap_or("nobody asked");
+            Piece::plain(format!("{who}: what it adds to prompts is not known: {reason}"))
+        }
+    }
+}
