@@ -165,11 +165,26 @@ fn help_and_version_go_to_standard_output() {
         (&["profiles", "--help"], "Usage: llmsim-blast profiles"),
         (&["serve", "--help"], "--chaos"),
         (&["--version"], env!("CARGO_PKG_VERSION")),
+        (&[], "llmsim-blast quick-smoke"),
     ] {
         let output = blast(args);
         assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{output:?}");
         assert!(output.stdout.contains(words), "{args:?}: {output:?}");
         assert!(output.stdout.lines().all(|line| line.chars().count() <= 80), "{}", output.stdout);
+    }
+}
+
+#[test]
+fn a_newcomer_sees_five_lines_whose_commands_are_right() {
+    let first = blast(&[]).stdout;
+    let shown: Vec<&str> = first.lines().filter_map(|line| line.strip_prefix("  llmsim-blast ")).collect();
+    assert_eq!((first.lines().count(), shown.len()), (5, 3), "{first}");
+    for line in shown {
+        let command = line.split("   ").next().expect("a command").trim();
+        let command = command.split("  ").next().expect("a command").replace("URL", "http://127.0.0.1:9");
+        let args: Vec<&str> = command.split(' ').chain(["--show-config"]).collect();
+        let output = blast(&args);
+        assert_eq!(output.code, Some(0), "{args:?}: {output:?}");
     }
 }
 

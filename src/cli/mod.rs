@@ -41,13 +41,22 @@ use crate::plan::Overrides;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
 
+/// What a newcomer sees who types the name and nothing else.
+pub(crate) const FIRST_STEPS: &str = "\
+llmsim-blast is a load tester for LLM APIs. Begin with one of these:
+  llmsim-blast quick-smoke                     try it on the simulator it brings
+  llmsim-blast load --target-url URL           test your server
+  llmsim-blast capacity load --target-url URL  find the load your server carries
+`llmsim-blast profiles` lists all tests, `llmsim-blast --help` all options.
+";
+
 /// Examples and exit codes, below the options.
 const AFTER_HELP: &str = "\
 Every option of a run, of capacity and of throughput has an environment name:
 --target-url is LLMSIM_BLAST_TARGET_URL. Commas separate several stages or tags
 there, line breaks separate several headers. Options override the environment,
-which overrides the profile. LLMSIM_BLAST_API_KEY holds an API key. K6_TARGET_URL
-and NO_COLOR are honoured.
+which overrides the profile. LLMSIM_BLAST_API_KEY holds an API key.
+K6_TARGET_URL and NO_COLOR are honoured.
 
 Examples:
   llmsim-blast quick-smoke
@@ -69,13 +78,13 @@ const SELF_TEST_HELP: &str = "\
 A small server that knows when it sent each token runs on one core, and one
 worker on another. The difference between what the worker reports and what the
 server recorded is the error of this tool on this machine. The number of streams
-is doubled until the error exceeds 1 ms (p99), or until either side uses more than
-90 % of its core.
+is doubled until the error exceeds 1 ms (p99), or until either side uses more
+than 90 % of its core.
 
-Client and server share a machine: the client's CPU includes the receiving half of
-the loopback, the server's the sending half. Close other programs first. The test
-needs two cores. With one core, the numbers are printed with a warning.
-It takes less than a minute. Exit codes: 0 measured, 105 stopped by a signal, 107
+Client and server share a machine: the client's CPU includes the receiving half
+of the loopback, the server's the sending half. Close other programs first. The
+test needs two cores. With one core, the numbers are printed with a warning. It
+takes less than a minute. Exit codes: 0 measured, 105 stopped by a signal, 107
 the server cannot be started.";
 
 /// The paths of the origin.

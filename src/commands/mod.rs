@@ -23,7 +23,7 @@ mod throughput;
 mod viewers;
 
 use self::error::CommandError;
-use crate::cli::{Command, parse};
+use crate::cli::{Command, FIRST_STEPS, parse};
 use crate::exit::ExitClass;
 use crate::redact::Redactor;
 use std::ffi::OsString;
@@ -85,6 +85,11 @@ fn dispatch(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitClass, CommandError> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.len() < 2 {
+        out.write_all(FIRST_STEPS.as_bytes())?;
+        return Ok(ExitClass::Success);
+    }
     let (cli, overrides) = parse(arguments, environment)?;
     match cli.command {
         Some(Command::Profiles { name }) => profiles::run(name.as_deref(), out),
