@@ -71,6 +71,7 @@
 //! | 7 | `trial` | one run against one server: prepare → Ready → Measured → Concluded; knows no command line |
 //! | 7 | `web` | the page while a run lasts: one thread that serves browsers |
 //! | 7 | `report` | pages: a document in, text out |
+//! | 6 | `prometheus` | a run as Prometheus knows it: families, what a scrape reads |
 //! | 6 | `live` | what a person sees while a test runs |
 //! | 6 | `document` | what outlives the process: schema, from a run, JSON, merge |
 //! | 5 | `engine` | the event loop, one pinned thread a worker |
@@ -141,6 +142,8 @@ pub mod mix;
 pub mod net;
 pub mod origin;
 pub mod plan;
+#[cfg(feature = "web")]
+pub mod prometheus;
 pub mod redact;
 pub mod report;
 pub mod server;

@@ -195,6 +195,7 @@ fn every_flag_is_explained_in_a_page_and_no_page_invents_one() {
         "--h1",
         "--bin",
         "--workspace",
+        "--enable-feature",
     ];
     known.extend(others.map(str::to_owned));
     for page in pages() {
@@ -417,7 +418,7 @@ fn no_example_names_an_address_that_may_belong_to_someone() {
 /// name under `.invalid` belongs to nobody (RFC 2606).
 #[test]
 fn no_source_names_an_address_that_may_belong_to_someone() {
-    const OTHERS: [&str; 3] = ["host", "json-schema.org", "no-color.org"];
+    const OTHERS: [&str; 4] = ["host", "json-schema.org", "no-color.org", "prometheus.io"];
     /// Reserved for documentation (RFC 5737, RFC 3849, RFC 2606): tests may name them.
     const RESERVED: [&str; 2] = ["192.0.2.", "[2001:db8:"];
     let mut seen = 0;

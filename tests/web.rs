@@ -10,7 +10,9 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
-use support::{Behaviour, Bench, Browser, Misbehaving, Running, SOON, blast, document, eventually, free_port, start};
+use support::{
+    Behaviour, Bench, Browser, Misbehaving, Running, SOON, blast, document, eventually, free_port, get, request, start,
+};
 
 /// Longest end of a run after its last response: a second for browsers, and a busy machine.
 const ON_TIME: Duration = Duration::from_secs(15);
@@ -33,33 +35,6 @@ fn watched(bench: &Bench, length: &str, more: &[&str]) -> Watched {
     // A page that asks for a token says so at once.
     eventually("the run begins", || matches!(get(&watched.addr, "/", &[]).status, 200 | 401));
     watched
-}
-
-struct Reply {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-/// One request, with our own `Host` unless there is one among the headers.
-fn get(addr: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
-    let mut text = String::new();
-    if let Ok(mut stream) = TcpStream::connect(addr) {
-        stream.set_read_timeout(Some(SOON)).expect("a timeout");
-        let _ = stream.write_all(request(addr, path, headers).as_bytes());
-        let mut bytes = Vec::new();
-        let _ = stream.read_to_end(&mut bytes);
-        text = String::from_utf8_lossy(&bytes).into_owned();
-    }
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
-    Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
-}
-
-fn request(addr: &str, path: &str, headers: &[(&str, &str)]) -> String {
-    let ours = [("Host", addr)].into_iter().filter(|_| !headers.iter().any(|(name, _)| *name == "Host"));
-    let lines = ours.chain(headers.iter().copied()).map(|(name, value)| format!("{name}: {value}\r\n"));
-    format!("GET {path} HTTP/1.1\r\nConnection: close\r\n{}\r\n", lines.collect::<String>())
 }
 
 /// The events of a stream, as they come.

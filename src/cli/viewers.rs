@@ -16,4 +16,14 @@ pub(crate) struct ViewerArgs {
     /// from other machines.
     #[arg(long, value_name = "TOKEN")]
     web_token: Option<String>,
+    /// Write samples to the Prometheus at URL while the run lasts, by remote write
+    /// [default path: /api/v1/write].
+    #[arg(long, value_name = "URL")]
+    prometheus_write: Option<String>,
+    /// Read the bearer token for --prometheus-write from FILE. Never shown.
+    #[arg(long, value_name = "FILE")]
+    prometheus_token_file: Option<String>,
+    /// Read USER:PASSWORD for --prometheus-write from FILE. Never shown.
+    #[arg(long, value_name = "FILE")]
+    prometheus_basic_auth_file: Option<String>,
 }

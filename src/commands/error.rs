@@ -47,6 +47,10 @@ pub(super) enum CommandError {
         "--web {addr}: {source}; expected an address of this machine and a port that nothing else uses (0: any free one)"
     )]
     Web { addr: std::net::SocketAddr, source: io::Error },
+    /// Samples cannot be written to a Prometheus; said before the test.
+    #[cfg(feature = "web")]
+    #[error("--prometheus-write {url}: {source}")]
+    Push { url: String, source: crate::prometheus::PushError },
     /// A result that was given cannot be used. The reason names the field.
     #[error("{}: {reason}", path.display())]
     Result { path: PathBuf, reason: String },
@@ -99,6 +103,8 @@ impl CommandError {
             | Self::OutputPlace { .. }
             | Self::SamePlace { .. }
             | Self::Web { .. } => ExitClass::Configuration,
+            #[cfg(feature = "web")]
+            Self::Push { .. } => ExitClass::Configuration,
             Self::Trial(error) => error.exit_class(),
             Self::Origin(_) | Self::OriginLost { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.

@@ -39,7 +39,10 @@ pub(super) fn run(
     let document = concluded.document(&presentation);
     viewers.report(&document);
     let class = deliver::results(&document, &presentation, environment, Some(&setup.stop), (out, err));
-    viewers.finish();
+    if let Some(lost) = viewers.finish() {
+        // The result is whole without it.
+        let _ = writeln!(err, "warning: {lost}");
+    }
     // A signal that comes while the results are written cannot change what they say.
     Ok(if class == ExitClass::Success && setup.stop.is_signalled() { ExitClass::Interrupted } else { class })
 }

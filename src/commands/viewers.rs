@@ -1,52 +1,36 @@
-//! Everyone who watches a run: the display, and the live page.
+//! Everyone who watches a run: the display, the live page, and a Prometheus.
 
 use super::error::CommandError;
 use crate::document::Document;
 use crate::live::{Progress, Snapshot};
 use crate::plan::Presentation;
+#[cfg(feature = "web")]
+use crate::prometheus;
 use crate::trial::{self, DocumentSoFar, Moment};
 #[cfg(feature = "web")]
 use crate::web;
+use std::sync::Arc;
 
 /// Everyone who watches a run.
 pub(super) struct Viewers<'a> {
-    presentation: &'a Presentation,
     progress: Option<Progress>,
-    #[cfg(feature = "web")]
-    page: Option<web::Page>,
+    away: Away<'a>,
 }
 
 impl<'a> Viewers<'a> {
     /// Opens what was asked for. The port of the page is taken here, before anything is sent.
     pub(super) fn open(presentation: &'a Presentation) -> Result<Self, CommandError> {
-        #[cfg(feature = "web")]
-        let page = presentation.web.as_ref().map(|place| {
-            web::Page::open(place.addr, place.token()).map_err(|source| CommandError::Web { addr: place.addr, source })
-        });
-        Ok(Self {
-            presentation,
-            progress: None,
-            #[cfg(feature = "web")]
-            page: page.transpose()?,
-        })
+        Ok(Self { progress: None, away: Away::open(presentation)? })
     }
 
     /// File descriptors that they may need beside those of the load.
     pub(super) fn descriptors(&self) -> u64 {
-        #[cfg(feature = "web")]
-        if self.page.is_some() {
-            return web::MAX_CONNECTIONS;
-        }
-        0
+        self.away.descriptors()
     }
 
     /// What the user is to know of them.
     pub(super) fn told(&self) -> Option<String> {
-        #[cfg(feature = "web")]
-        if let Some(page) = &self.page {
-            return Some(format!("live page: {}", page.url()));
-        }
-        None
+        self.away.told()
     }
 
     pub(super) fn show_on(&mut self, progress: Progress) {
@@ -65,42 +49,124 @@ impl<'a> Viewers<'a> {
         if let Some(progress) = self.progress.take() {
             progress.finish();
         }
-        #[cfg(feature = "web")]
-        if let Some(page) = &self.page {
-            page.report(document.clone());
-        }
-        #[cfg(not(feature = "web"))]
-        let _ = document;
+        self.away.report(document);
     }
 
-    /// Waits until everyone has what they were sent, but not long.
-    pub(super) fn finish(self) {
-        #[cfg(feature = "web")]
-        if let Some(page) = self.page {
-            page.finish();
-        }
+    /// Waits until everyone has what they were sent, but not long. What did not arrive is said in
+    /// the answer.
+    pub(super) fn finish(self) -> Option<String> {
+        self.away.finish()
     }
 }
 
 impl trial::Viewers for Viewers<'_> {
     fn begin(&mut self, first: &Snapshot, worker_cores: &[usize], opening: DocumentSoFar<'_>) {
-        #[cfg(feature = "web")]
-        if let Some(page) = &self.page {
-            page.begin(first.clone(), opening(self.presentation), worker_cores);
-        }
-        #[cfg(not(feature = "web"))]
-        let _ = (first, worker_cores, opening, self.presentation);
+        self.away.begin(first, worker_cores, opening);
     }
 
     fn second(&mut self, moment: &Moment<'_>) {
         if let Some(progress) = &self.progress {
-            progress.show(std::sync::Arc::clone(&moment.snapshot));
+            progress.show(Arc::clone(&moment.snapshot));
         }
-        #[cfg(feature = "web")]
+        self.away.second(moment);
+    }
+}
+
+/// Those who watch from elsewhere.
+#[cfg(feature = "web")]
+struct Away<'a> {
+    presentation: &'a Presentation,
+    page: Option<web::Page>,
+    push: Option<prometheus::Push>,
+}
+
+#[cfg(feature = "web")]
+impl<'a> Away<'a> {
+    fn open(presentation: &'a Presentation) -> Result<Self, CommandError> {
+        let page = presentation.web.as_ref().map(|place| {
+            web::Page::open(place.addr, place.token()).map_err(|source| CommandError::Web { addr: place.addr, source })
+        });
+        let push = presentation.prometheus.as_ref().map(|write| {
+            let authorization = match write.secrets() {
+                (Some(token), _) => Some(prometheus::Authorization::Bearer(token.to_owned())),
+                (None, pair) => pair.map(|pair| prometheus::Authorization::Basic(pair.to_owned())),
+            };
+            let receiving =
+                prometheus::Receiving { target: write.target.clone(), tls: write.tls.clone(), authorization };
+            prometheus::Push::open(receiving)
+                .map_err(|source| CommandError::Push { url: write.target.url.clone(), source })
+        });
+        Ok(Self { presentation, page: page.transpose()?, push: push.transpose()? })
+    }
+
+    fn descriptors(&self) -> u64 {
+        let page = if self.page.is_some() { web::MAX_CONNECTIONS } else { 0 };
+        page + u64::from(self.push.is_some())
+    }
+
+    fn told(&self) -> Option<String> {
+        self.page.as_ref().map(|page| format!("live page: {}", page.url()))
+    }
+
+    fn begin(&self, first: &Snapshot, worker_cores: &[usize], opening: DocumentSoFar<'_>) {
+        if let Some(page) = &self.page {
+            page.begin(first.clone(), opening(self.presentation), worker_cores);
+        }
+        if let Some(push) = &self.push {
+            push.begin(first.clone(), worker_cores);
+        }
+    }
+
+    fn second(&self, moment: &Moment<'_>) {
         if let Some(page) = &self.page {
             page.second(&moment.snapshot, moment.interval, &|| (moment.so_far)(self.presentation));
         }
-        #[cfg(not(feature = "web"))]
-        let _ = (moment.interval, moment.so_far);
+        if let Some(push) = &self.push {
+            push.second(&moment.snapshot, moment.interval);
+        }
+    }
+
+    fn report(&self, document: &Document) {
+        if let Some(page) = &self.page {
+            page.report(document.clone());
+        }
+    }
+
+    fn finish(self) -> Option<String> {
+        let lost = self.push.and_then(prometheus::Push::finish);
+        if let Some(page) = self.page {
+            page.finish();
+        }
+        lost
+    }
+}
+
+/// Without the feature nobody can watch from elsewhere.
+#[cfg(not(feature = "web"))]
+struct Away<'a>(std::marker::PhantomData<&'a Presentation>);
+
+#[cfg(not(feature = "web"))]
+#[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
+impl<'a> Away<'a> {
+    fn open(_: &'a Presentation) -> Result<Self, CommandError> {
+        Ok(Self(std::marker::PhantomData))
+    }
+
+    fn descriptors(&self) -> u64 {
+        0
+    }
+
+    fn told(&self) -> Option<String> {
+        None
+    }
+
+    fn begin(&self, _: &Snapshot, _: &[usize], _: DocumentSoFar<'_>) {}
+
+    fn second(&self, _: &Moment<'_>) {}
+
+    fn report(&self, _: &Document) {}
+
+    fn finish(self) -> Option<String> {
+        None
     }
 }

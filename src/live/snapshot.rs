@@ -9,8 +9,12 @@ use std::sync::Arc;
 pub struct Outline {
     /// `run.id` of the results.
     pub run_id: String,
+    /// When the load began, in ms since 1970.
+    pub started_at_ms: i64,
     /// Which shard of a test it is, from 0; 0 of a whole one.
     pub shard: u32,
+    /// Names of the kinds of request, in the order of the mix.
+    pub kinds: Vec<String>,
     pub profile: String,
     /// Where the requests go.
     pub target: String,

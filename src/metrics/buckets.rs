@@ -136,6 +136,12 @@ impl Buckets {
         self.entries.iter().copied()
     }
 
+    /// The shortest and the longest time of each bucket, in µs, and how many are in it; ascending.
+    pub fn ranges(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
+        let width = |longest: u64| 1 << (longest / HALF).checked_ilog2().unwrap_or(0);
+        self.iter().map(move |(longest, n)| (longest - (width(longest) - 1), longest, n))
+    }
+
     /// All of `other` too.
     pub fn add(&mut self, other: &Self) {
         let mut sum = Vec::with_capacity(self.entries.len().max(other.entries.len()));
@@ -223,6 +229,20 @@ mod tests {
     use crate::metrics::Distribution;
     use crate::units::Nanos;
     use proptest::prelude::*;
+
+    #[test]
+    fn ranges_are_those_of_the_format() {
+        for index in (0..23_000).step_by(7) {
+            let (shortest, longest) = bucket(index).expect("a bucket");
+            let buckets = Buckets::ascending(vec![(longest, 2)]);
+            assert_eq!(buckets.ranges().collect::<Vec<_>>(), [(shortest, longest, 2)]);
+        }
+        let mut d = Distribution::new();
+        for micros in [3, 2_047, 2_049, 10_000, 3_599_999_999] {
+            d.record(Nanos::from_micros(micros));
+        }
+        assert_eq!(d.buckets(), Buckets::decode(&d.encoded()).expect("ours"));
+    }
 
     fn encoded(micros: &[u64]) -> String {
         let mut d = Distribution::new();

@@ -18,7 +18,8 @@ pub(super) fn access(
     read: &mut Read<'_>,
     changed: &mut Changed,
 ) -> Result<Access, PlanError> {
-    let has_tls = target.tls || more_targets.iter().any(|target| target.tls);
+    let writes_by_tls = overrides.one("prometheus_write").is_some_and(|given| given.value.trim().starts_with("https:"));
+    let has_tls = target.tls || more_targets.iter().any(|target| target.tls) || writes_by_tls;
     let sources = overrides.many("source_ip");
     if sources.len() > limits::MAX_SOURCES {
         let problem = format!("names {} addresses: expected at most {}", sources.len(), limits::MAX_SOURCES);

@@ -27,7 +27,7 @@ pub(super) fn credentials(
 
 /// The text of a file that holds a secret. Somebody may have given the secret itself in place of
 /// the file.
-fn secret(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
+pub(super) fn secret(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
     /// Names of files are shorter, or have a folder or an ending.
     const LONG: usize = 16;
     let is_name = given.value.contains(['/', '.']) || given.value.len() < LONG;

@@ -1,6 +1,7 @@
 //! How results are shown. No part of the test itself.
 
 use super::error::shown;
+use super::prometheus::PrometheusWrite;
 use super::source::{Changed, Given};
 use super::web::{self, WebPlace};
 use super::{Overrides, PlanError, limits};
@@ -17,6 +18,8 @@ pub struct Presentation {
     pub junit: Option<PathBuf>,
     /// Where the live page is served; nowhere if it was not asked for.
     pub web: Option<WebPlace>,
+    /// Where samples for Prometheus are written; nowhere if it was not asked for.
+    pub prometheus: Option<PrometheusWrite>,
     /// Whether to write a step summary and annotations when running under GitHub Actions.
     pub github: bool,
     /// What made the plan a shard of a test; none for a whole one.
@@ -60,6 +63,7 @@ pub(super) fn presentation(
         html: noted("html", given.one("html"), changed).map(Given::path).transpose()?,
         junit: noted("junit", single.one("junit"), changed).map(Given::path).transpose()?,
         web: web::web(single, changed)?,
+        prometheus: None,
         github: github(noted("github", single.one("github"), changed))?,
         shard: single.one("shard").map(|given| given.origin.to_string()),
         quiet: flag("quiet", given, changed)?,

@@ -9,8 +9,8 @@ use super::rows::RowSource;
 use super::source::{Changed, Given};
 use super::trace::TraceFile;
 use super::{
-    Overrides, Plan, PlanError, Read, Shard, access, credentials, dataset, endpoints, headers, limits, mix, rules,
-    shape, shard, show, target, tuning, window,
+    Overrides, Plan, PlanError, Read, Shard, access, credentials, dataset, endpoints, headers, limits, mix, prometheus,
+    rules, shape, shard, show, target, tuning, window,
 };
 use crate::load::ThinkTime;
 use crate::mix::Mix;
@@ -68,8 +68,7 @@ pub fn resolve_for(
     } else {
         think_time(&written, overrides, &mut changed)?
     };
-    let grace = written.profile.graceful_stop.as_deref();
-    let grace = grace.map(|text| written.time("graceful_stop", text)).transpose()?;
+    let grace = written.profile.graceful_stop.as_deref().map(|text| written.time("graceful_stop", text)).transpose()?;
     let targets = target::targets(overrides, &mut changed)?;
     let defaults = RequestDefaults::of(overrides, &targets)?;
     let rows_of = &mut RowsOf { datasets, trace: trace.as_ref() };
@@ -116,6 +115,7 @@ pub fn resolve_for(
         start_at: shard::start_at(single.one("start_at"), &mut changed)?,
     };
     let mut presentation = presentation(overrides, single, &mut changed)?;
+    presentation.prometheus = prometheus::prometheus_write(single, &plan.access.tls, read, &mut changed)?;
     presentation.notes.extend(trace.as_ref().map(TraceFile::told));
     presentation.notes.extend(plan.sources.iter().filter(|source| !source.is_trace).map(RowSource::told));
     presentation.notes.extend(targets.endpoint.as_ref().map(target::Endpoint::told));

@@ -115,6 +115,14 @@ pub(super) fn settings(
     list.add("web", or_none(presentation.web.as_ref().map_or_else(String::new, |web| web.addr.to_string())));
     let has_token = presentation.web.as_ref().is_some_and(|web| web.token.is_some());
     list.add("web_token", if has_token { "[hidden]" } else { "none" }.to_owned());
+    let write = presentation.prometheus.as_ref();
+    list.add("prometheus_write", or_none(write.map_or_else(String::new, |write| write.target.url.clone())));
+    let opened_by = match write.map(crate::plan::PrometheusWrite::secrets) {
+        Some((Some(_), _)) => "token [hidden]",
+        Some((None, Some(_))) => "user and password [hidden]",
+        _ => "none",
+    };
+    list.add("prometheus_auth", opened_by.to_owned());
     list.add("github", if presentation.github { "auto" } else { "off" }.to_owned());
     list.add("debug_response", presentation.debug_response.to_string());
     list.add("quiet", presentation.quiet.to_string());

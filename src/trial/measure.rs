@@ -130,7 +130,9 @@ fn failed_early(rules: &[Rule], total: &Tally, names: &[String], elapsed: Nanos,
 fn outline(plan: &Plan, started_at: Timestamp) -> Outline {
     Outline {
         run_id: run_id(started_at, plan),
+        started_at_ms: started_at.as_millisecond(),
         shard: plan.shard.index,
+        kinds: plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect(),
         profile: plan.name.clone(),
         target: plan.target.url.clone(),
         length: plan.shape.runs_by_time().then(|| plan.shape.end()),

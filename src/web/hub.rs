@@ -4,6 +4,7 @@ use super::Item;
 use crate::document::Document;
 use crate::live::Snapshot;
 use crate::metrics::{Rate, Tally, Trend};
+use crate::prometheus::{Counts, Exposition};
 use crate::report::html;
 use crate::report::html::live::{self, Now};
 use crate::units::Nanos;
@@ -50,7 +51,7 @@ pub(super) struct Hub {
 struct Seen {
     /// The opening document with the seconds so far.
     doc: Document,
-    total: Tally,
+    counts: Counts,
     last: Snapshot,
     /// Everything so far as a browser gets it; made when one asks.
     all: Option<Arc<str>>,
@@ -64,8 +65,8 @@ impl Hub {
     pub(super) fn take(&mut self, item: Item) {
         match item {
             Item::Begin { first, opening, .. } => {
-                let total = Tally::new(opening.requests.len());
-                self.seen = Some(Seen { doc: *opening, total, last: *first, all: None });
+                let counts = Counts::new(Arc::clone(&first.outline));
+                self.seen = Some(Seen { doc: *opening, counts, last: *first, all: None });
                 self.tell_all();
             }
             Item::Second { snapshot, interval } => self.second(&snapshot, &interval),
@@ -153,6 +154,11 @@ impl Hub {
         self.document.clone()
     }
 
+    /// What a scrape reads.
+    pub(super) fn exposition(&self) -> Exposition {
+        Exposition::of(self.seen.as_ref().map(|seen| &seen.counts))
+    }
+
     pub(super) const fn is_finished(&self) -> bool {
         self.finished
     }
@@ -171,7 +177,7 @@ impl Browser {
 
 impl Seen {
     fn add(&mut self, snapshot: &Snapshot, interval: &Tally) {
-        self.total.append(interval);
+        self.counts.add(snapshot, interval);
         if self.doc.series.len() >= MAX_SECONDS + DROPPED_TOGETHER {
             self.doc.series.drain(..DROPPED_TOGETHER);
         }
@@ -191,7 +197,7 @@ impl Seen {
             clock,
             stage: stage.clone().unwrap_or_else(|| "waiting for the last responses".to_owned()),
             failed: totals.rate(Rate::HttpReqFailed),
-            times: DISTRIBUTIONS.map(|trend| (trend, self.total.buckets(trend))).to_vec(),
+            times: DISTRIBUTIONS.map(|trend| (trend, self.counts.buckets(trend))).to_vec(),
         }
     }
 

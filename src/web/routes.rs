@@ -2,11 +2,12 @@
 
 use super::door::{Answer, Door, Shown};
 use super::hub::{Event, Hub};
+use crate::prometheus::Format;
 use crate::report::html::live::page_policy;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -50,6 +51,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/", get(page))
         .route("/events", get(events))
         .route("/api/v1/run", get(document))
+        .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing here: see /\n") })
         .layer(from_fn_with_state(Arc::clone(&shared), guard))
@@ -138,6 +140,15 @@ impl Stream for Events {
             Some(Ok(sse::Event::default().event(name).data(&*data)))
         })
     }
+}
+
+/// The metrics so far, for a scrape.
+async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let format = Format::accepted(&accept.join(","));
+    // Writing takes a while: nobody is to wait for it.
+    let exposition = shared.hub().exposition();
+    ([(header::CONTENT_TYPE, format.content_type())], exposition.render(format)).into_response()
 }
 
 /// The document so far, made at the end of the second in which it was asked for.

@@ -10,9 +10,11 @@ mod bench;
 mod browser;
 mod damage;
 mod embedded;
+mod http;
 mod misbehaving;
 mod origin;
 mod process;
+mod prometheus;
 mod secure;
 
 pub use bench::{
@@ -21,7 +23,9 @@ pub use bench::{
 pub use browser::{Browser, Trouble};
 pub use damage::Damage;
 pub use embedded::Embedded;
+pub use http::{Reply, get, request};
 pub use misbehaving::{Behaviour, Endless, Misbehaving, Request};
 pub use origin::{origin, watched};
 pub use process::{Output, Running, blast, blast_with, no_data, start, start_after, tool};
+pub use prometheus::{Prometheus, Series, now, promtool};
 pub use secure::{Front, Identity, Lab, Misdeed, Secure};
