@@ -6,10 +6,11 @@
 //! [`metrics::Tally`]; tallies are added. `Plan::shard(k, of)` and `Tally += Tally` are the only
 //! two operations behind threads, live progress and the final report.
 //!
-//! **The world is touched in few places**: [`net`] (sockets), [`engine`] (threads, poll, clock),
-//! [`live`] (terminal), `web` (browsers), [`server`] (child process, `/proc`), [`commands`] (files, environment), and
-//! [`origin`], which is another process: the server of known instants that the client itself is
-//! judged by. Everything else takes bytes and numbers and is tested with bytes and numbers.
+//! **The world is touched in few places**: [`net`] (sockets), `rendezvous` (those to other shards),
+//! [`engine`] (threads, poll, clock), [`live`] (terminal), `web` (browsers), [`server`] (child
+//! process, `/proc`), [`commands`] (files, environment), and [`origin`], which is another
+//! process: the server of known instants that the client itself is judged by. Everything else takes
+//! bytes and numbers and is tested with bytes and numbers.
 //!
 //! ```text
 //!    flags        env        profiles/*.toml
@@ -84,6 +85,7 @@
 //! | 2 | `origin` | the server of known instants that the client itself is judged by |
 //! | 1 | `dataset` | files of requests: data sets and traces → rows in one arena |
 //! | 1 | `wire`, `load`, `net`, `metrics`, `host` | bytes; when to start; sockets; numbers; this machine |
+//! | 1 | `rendezvous` | shards that meet: a protocol that is fed with bytes and time, and its thread |
 //! | 0 | `units`, `exit`, `redact` | durations, rates; exit codes; what takes secrets out of text |
 //!
 //! Which room names which stands in `architecture.rs`, and is held to be exactly what the sources
@@ -95,8 +97,8 @@
 //! 1. Imports point downward only, as in the table.
 //! 2. Nothing in `wire`, `api`, `dataset`, `load`, `mix`, `plan`, `metrics`, `threshold`, `compare`, `report`
 //!    does I/O or reads a clock. Time is an argument: `now` goes in, the next deadline comes out.
-//! 3. The clock of a test is read in `engine/clock.rs` only; `server` and `live` may wait, `trial`
-//!    stamps the run with the wall clock, each with a reasoned `#[expect]`. `origin` is a server
+//! 3. The clock of a test is read in `engine/clock.rs` only; `rendezvous/shell.rs` has one of its
+//!    own; `server` and `live` may wait, `trial` stamps the run with the wall clock, each with a reasoned `#[expect]`. `origin` is a server
 //!    and has a clock of its own.
 //! 4. Only `net/tls` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite;
 //!    only `cli`, the dispatch and the errors of `commands` clap; only `net`, `engine` and `origin`
@@ -145,6 +147,7 @@ pub mod plan;
 #[cfg(feature = "web")]
 pub mod prometheus;
 pub mod redact;
+pub(crate) mod rendezvous;
 pub mod report;
 pub mod server;
 pub mod threshold;

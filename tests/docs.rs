@@ -196,6 +196,15 @@ fn every_flag_is_explained_in_a_page_and_no_page_invents_one() {
         "--bin",
         "--workspace",
         "--enable-feature",
+        // Of kubectl and Slurm.
+        "--array",
+        "--for",
+        "--from-literal",
+        "--kill-on-bad-exit",
+        "--no-requeue",
+        "--signal",
+        "--tail",
+        "--wait",
     ];
     known.extend(others.map(str::to_owned));
     for page in pages() {

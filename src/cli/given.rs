@@ -15,11 +15,12 @@ pub(super) const K6_TARGET_URL: &str = "K6_TARGET_URL";
 
 /// Flags that name the file of a secret, and the secret itself, which only the environment may
 /// hold.
-const SECRETS: [(&str, &str, &str); 4] = [
+const SECRETS: [(&str, &str, &str); 5] = [
     ("api_key_file", "api_key", "api-key"),
     ("basic_auth_file", "basic_auth", "basic-auth"),
     ("prometheus_token_file", "prometheus_token", "prometheus-token"),
     ("prometheus_basic_auth_file", "prometheus_basic_auth", "prometheus-basic-auth"),
+    ("rendezvous_key_file", "rendezvous_key", "rendezvous-key"),
 ];
 
 /// The environment's names of all flags of `command`.

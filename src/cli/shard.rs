@@ -14,6 +14,17 @@ pub(crate) struct ShardArgs {
     /// machine.
     #[arg(long, value_name = "TIME")]
     start_at: Option<String>,
+    /// Meet the other shards at this address of shard 0: start together, end
+    /// together, and merge there.
+    #[arg(long, value_name = "HOST:PORT")]
+    rendezvous: Option<String>,
+    /// Read the key that all shards have from FILE. It is needed off the
+    /// loopback.
+    #[arg(long, value_name = "FILE")]
+    rendezvous_key_file: Option<String>,
+    /// How long shards wait for each other [default: 5m].
+    #[arg(long, value_name = "D")]
+    rendezvous_timeout: Option<String>,
     /// What a threshold that aborts stops: run, shard [default: run].
     #[arg(long, value_name = "WHAT")]
     abort_scope: Option<String>,

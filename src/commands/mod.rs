@@ -5,6 +5,7 @@ mod compare;
 mod deliver;
 mod error;
 mod input;
+mod meet;
 mod merge;
 mod noise;
 mod notify_ci;

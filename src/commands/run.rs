@@ -3,7 +3,7 @@
 
 use super::error::CommandError;
 use super::viewers::Viewers;
-use super::{deliver, input, output, prelude};
+use super::{deliver, input, meet, output, prelude};
 use crate::cli::environment::Environment;
 use crate::exit::ExitClass;
 use crate::live::{Mode, Progress};
@@ -26,16 +26,20 @@ pub(super) fn run(
     let resolved = resolve(profile, overrides, &mut input::Disk)?;
     let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
     let mut viewers = Viewers::open(&presentation)?;
-    let setup = Setup::new(u64::from(plan.peak_users()) + viewers.descriptors())?;
+    let shards = plan.rendezvous.as_ref().map_or(0, |_| plan.shard.count);
+    let setup = Setup::new(u64::from(plan.peak_users()) + viewers.descriptors() + u64::from(shards))?;
     viewers.show_on(Progress::start(progress_mode(&presentation, environment)));
     let say = &mut |line: &str| viewers.message(line);
     presentation.notes.iter().chain(&viewers.told()).for_each(|note| say(note));
 
     let plan = prelude::at_target(plan, &setup, say, |found| resolve(profile, &overrides.at(found), &mut input::Disk))?;
+    if plan.rendezvous.is_some() {
+        return meet::run(plan, &presentation, (environment, &setup), viewers, (out, err));
+    }
     let ready = trial::prepare(plan, &setup, say)?;
     ready.show_answers(presentation.debug_response, err)?;
     ready.wait_for_start(say)?;
-    let concluded = ready.measure(&mut viewers)?.conclude();
+    let concluded = ready.measure(None, &mut viewers)?.conclude();
     let document = concluded.document(&presentation);
     viewers.report(&document);
     let class = deliver::results(&document, &presentation, environment, Some(&setup.stop), (out, err));

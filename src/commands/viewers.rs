@@ -65,10 +65,20 @@ impl trial::Viewers for Viewers<'_> {
     }
 
     fn second(&mut self, moment: &Moment<'_>) {
-        if let Some(progress) = &self.progress {
+        if let Some(progress) = self.progress.as_ref().filter(|_| moment.is_all) {
             progress.show(Arc::clone(&moment.snapshot));
         }
         self.away.second(moment);
+    }
+
+    fn whole(&mut self, snapshot: Arc<Snapshot>) {
+        if let Some(progress) = &self.progress {
+            progress.show(snapshot);
+        }
+    }
+
+    fn said(&mut self, line: &str) {
+        self.message(line);
     }
 }
 

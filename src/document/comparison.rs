@@ -160,6 +160,7 @@ fn incomplete(document: &Document) -> Option<String> {
         _ if document.is_partial() => Some("run.shard: shards are missing in it".to_owned()),
         _ if document.is_shard() => Some("run.shard: it is a shard of a test, not merged yet".to_owned()),
         Conclusion::Interrupted => Some("run.interrupted: it was stopped by a signal".to_owned()),
+        Conclusion::Incomplete => Some("run.incomplete: a shard of it was lost".to_owned()),
         Conclusion::ServerDied => Some("target.server.died: the server ended by itself".to_owned()),
         Conclusion::NoData => Some("metrics.http_req_failed: not one request succeeded".to_owned()),
         Conclusion::Pass | Conclusion::Partial | Conclusion::Shard | Conclusion::Fail | Conclusion::Invalid => {

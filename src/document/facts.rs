@@ -3,7 +3,7 @@
 use super::{
     Agreement, AgreementLine, Build, Client, Counter, Dataset, Document, Endpoint, Environment, Exact, FailureDetails,
     Failures, Growth, Hint, Judged, Measured, Rate, RetryAfter, Run, SCHEMA, Second, Server, ServerUse, Shard, Signal,
-    Strictness, Target, TargetServer, Template, Trend, Verdict, access, asked, plan, redact, stability, stages,
+    Start, Strictness, Target, TargetServer, Template, Trend, Verdict, access, asked, plan, redact, stability, stages,
 };
 use crate::metrics::soak::Soak;
 use crate::metrics::summary::{Group, RateValue};
@@ -23,6 +23,10 @@ pub struct RunFacts<'a> {
     pub duration: Nanos,
     /// Whether a signal ended it.
     pub interrupted: bool,
+    /// Whether it ended because another shard of the test was lost.
+    pub incomplete: bool,
+    /// When the load of a shard began that has met the others.
+    pub start: Option<Start>,
     /// Why it ended before its plan did, in a few words; also for a threshold that aborted it.
     pub stop_reason: Option<String>,
     /// The user's own marks.
@@ -96,6 +100,8 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
             profile: plan.name.clone(),
             interrupted: facts.interrupted,
             stop_reason: facts.stop_reason.clone(),
+            incomplete: facts.incomplete,
+            start: facts.start,
             tags: facts.tags.clone(),
             seed: plan.seed,
             argv: facts.argv.clone(),

@@ -11,7 +11,7 @@ mod stages;
 use super::plan::written_rules;
 use super::read::wrong;
 use super::{
-    Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Shard, Strictness, access, asked, datasets,
+    Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Shard, Start, Strictness, access, asked, datasets,
     endpoints, facts, summary, template,
 };
 use super::{stability, stages as stage_rows};
@@ -19,7 +19,7 @@ use crate::metrics::soak::drifts;
 use crate::metrics::{Summary, hints};
 use crate::threshold::{self, Rule};
 use jiff::Timestamp;
-use seconds::SecondSum;
+pub(crate) use seconds::SecondSum;
 use serde_json::{Value, json};
 use stages::StageSum;
 use std::collections::BTreeMap;
@@ -188,6 +188,7 @@ impl Sum {
         run.duration_s = run.duration_s.max(other.duration_s);
         run.window_s = run.window_s.max(other.window_s);
         run.interrupted |= other.interrupted;
+        run.incomplete |= other.incomplete;
         run.stop_reason = run.stop_reason.take().or(other.stop_reason);
         if instant(&other.started_at) < instant(&run.started_at) {
             run.started_at = other.started_at;
@@ -239,6 +240,7 @@ impl Sum {
         (document.target.before, document.target.after) = (None, None);
         document.run.id = format!("{}-merged-{}", document.run.id, held.len());
         document.run.merged_from = runs;
+        document.run.start = None;
         document.run.shard = (!is_complete).then(|| Shard {
             index: held.keys().next().copied().unwrap_or(0),
             count,
@@ -264,6 +266,7 @@ fn runs_of(document: &Document, shard: &Shard) -> Vec<MergedRun> {
         index: shard.index,
         started_at: document.run.started_at.clone(),
         fingerprint: document.environment.fingerprint.clone(),
+        start: document.run.start,
     }]
 }
 
@@ -319,8 +322,28 @@ fn instant(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
+/// How far apart shards that have met began: from the earliest to the latest, and how well their
+/// clocks were known. None unless all of them have met.
+pub(crate) fn start_spread(runs: &[MergedRun]) -> Option<Start> {
+    let starts: Option<Vec<Start>> = runs.iter().map(|run| run.start).collect();
+    let starts = starts.filter(|starts| starts.len() > 1)?;
+    let of = |number: fn(&Start) -> f64, pick: fn(f64, f64) -> f64| starts.iter().map(number).reduce(pick);
+    let late_ms = of(|start| start.late_ms, f64::max)? - of(|start| start.late_ms, f64::min)?;
+    Some(Start { late_ms, clock_error_ms: of(|start| start.clock_error_ms, f64::max)? })
+}
+
 /// Shards that did not start together.
 fn skew(runs: &[MergedRun]) -> Option<Hint> {
+    // Shards that have met know better than their clocks.
+    if let Some(spread) = start_spread(runs) {
+        return (spread.late_ms > MOST_SKEW_S * 1e3).then(|| Hint {
+            name: "shards_started_apart".to_owned(),
+            text: format!(
+                "the shards started {:.0} ms apart: for that long the load was not the plan's",
+                spread.late_ms
+            ),
+        });
+    }
     let starts = || runs.iter().filter_map(|run| instant(&run.started_at)).map(Timestamp::as_millisecond);
     let apart = (starts().max()? - starts().min()?) as f64 / 1e3;
     (apart > MOST_SKEW_S).then(|| Hint {

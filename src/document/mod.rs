@@ -24,6 +24,7 @@ pub(crate) mod failures;
 #[doc(hidden)]
 pub mod fuzz;
 pub(crate) mod json;
+pub(crate) mod live;
 pub(crate) mod measured;
 pub mod merge;
 pub mod noise;
@@ -159,6 +160,12 @@ pub struct Run {
     /// Why it ended before its plan did: a signal, or a threshold with `abort_on_fail`.
     #[serde(default)]
     pub stop_reason: Option<String>,
+    /// Whether it ended because another shard of the test was lost.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub incomplete: bool,
+    /// When the load of a shard began that has met the others; absent without a rendezvous.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
     /// The user's own marks.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
@@ -175,6 +182,20 @@ pub struct Run {
     pub merged_from: Vec<MergedRun>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// When the load of a shard began, by the one instant that was set for all.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// So long after that instant, in ms.
+    pub late_ms: f64,
+    /// How well this shard's clock is known to shard 0, in ms: half of the fastest round trip.
+    pub clock_error_ms: f64,
+}
+
 /// Which part of a test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
@@ -188,7 +209,7 @@ pub struct Shard {
 }
 
 /// A run that a merged one is made of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MergedRun {
     /// Its `run.id`.
     pub id: String,
@@ -198,6 +219,9 @@ pub struct MergedRun {
     /// Fingerprint of its machine.
     #[serde(default)]
     pub fingerprint: Option<String>,
+    /// When its load began, if the shards had met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
 }
 
 /// Which build of this tool.

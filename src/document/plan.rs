@@ -69,6 +69,11 @@ pub(crate) fn section(plan: &Plan) -> Map<String, Value> {
     section
 }
 
+/// Which test a plan is: the section's hash.
+pub(crate) fn hash_of(plan: &Plan) -> String {
+    section(plan).get("hash").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
 /// What of the way to the targets is not as usual. Where they are and where we come from is not
 /// part of what is asked of them; how often connections are opened, and how dearly, is.
 fn access(plan: &Plan) -> Map<String, Value> {

@@ -130,12 +130,6 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
         statuses.push((number, *n));
     }
     statuses.sort_unstable();
-    let mut gauges = Vec::new();
-    for gauge in metrics::Gauge::ALL {
-        if let Some(Measured::Gauge(level)) = document.metrics.get(gauge.name()) {
-            gauges.push((gauge, *level));
-        }
-    }
     Ok(Summary {
         window,
         cpu_time: Nanos::ZERO,
@@ -145,14 +139,23 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
         failures,
         statuses,
         failed_checks: Vec::new(),
-        gauges,
+        gauges: gauges(&document.metrics),
         // The document keeps them under its target, and needs no numbers made of them.
         paths: metrics::Paths::default(),
         server: super::stability::server_levels(document),
     })
 }
 
-fn group(field: &str, numbers: &BTreeMap<String, Measured>, window: Nanos) -> Result<Group, FieldError> {
+/// Levels, in the order of the catalogue.
+pub(super) fn gauges(numbers: &BTreeMap<String, Measured>) -> Vec<(metrics::Gauge, metrics::summary::GaugeValue)> {
+    let level = |gauge: metrics::Gauge| match numbers.get(gauge.name()) {
+        Some(Measured::Gauge(level)) => Some((gauge, *level)),
+        _ => None,
+    };
+    metrics::Gauge::ALL.into_iter().filter_map(level).collect()
+}
+
+pub(super) fn group(field: &str, numbers: &BTreeMap<String, Measured>, window: Nanos) -> Result<Group, FieldError> {
     let (mut trends, mut counters, mut rates) = (Vec::new(), Vec::new(), Vec::new());
     let mut token_source = None;
     let mut billed = RateValue::default();

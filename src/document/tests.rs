@@ -235,6 +235,14 @@ fn client_signals(summary: &Summary, series: &[series::Second]) -> Vec<Signal> {
     validity::signals(&Evidence { summary, series, kernel, nofile, pinned_beside_server })
 }
 
+fn agreement() -> Agreement {
+    Agreement {
+        ours: 103,
+        server: 103,
+        errors: vec![ErrorAgreement { name: "rate_limit_errors".to_owned(), statuses: vec![429], ours: 1, server: 1 }],
+    }
+}
+
 fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Document {
     let plan = judged_by(verdicts);
     let mut tally = Tally::new(2);
@@ -268,6 +276,8 @@ fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Docu
         started_at: "2026-11-24T08:22:15Z".to_owned(),
         duration: Nanos::from_millis(270_300),
         interrupted,
+        incomplete: false,
+        start: None,
         stop_reason: interrupted.then(|| "SIGINT".to_owned()),
         tags: BTreeMap::from([("branch".to_owned(), "main".to_owned())]),
         argv: vec!["llmsim-blast".to_owned(), "load".to_owned()],
@@ -301,16 +311,7 @@ fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Docu
         hints: &[],
         datasets: Vec::new(),
         strictness: Strictness::default(),
-        agreement: Some(Agreement {
-            ours: 103,
-            server: 103,
-            errors: vec![ErrorAgreement {
-                name: "rate_limit_errors".to_owned(),
-                statuses: vec![429],
-                ours: 1,
-                server: 1,
-            }],
-        }),
+        agreement: Some(agreement()),
     })
 }
 

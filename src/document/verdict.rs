@@ -36,6 +36,8 @@ pub enum Conclusion {
     Fail,
     /// A signal ended the run.
     Interrupted,
+    /// A shard of the test was lost, or did not come.
+    Incomplete,
     /// Not one request succeeded or was cancelled.
     #[default]
     NoData,
@@ -67,6 +69,8 @@ pub enum ReasonKind {
     Interrupted,
     /// The started server ended by itself.
     ServerDied,
+    /// A shard of the test was lost.
+    Incomplete,
     NoData,
     /// A threshold ended the run early.
     Abort,
@@ -113,6 +117,7 @@ impl Conclusion {
             // What an interrupted run measured is partial, whatever it says.
             ReasonKind::Interrupted => Self::Interrupted,
             ReasonKind::ServerDied => Self::ServerDied,
+            ReasonKind::Incomplete => Self::Incomplete,
             ReasonKind::NoData => Self::NoData,
             ReasonKind::Abort | ReasonKind::Threshold | ReasonKind::Endpoint => Self::Fail,
             ReasonKind::InvalidClient => Self::Invalid,
@@ -126,6 +131,7 @@ impl Conclusion {
             Self::Fail => ExitClass::ThresholdFailed,
             Self::Interrupted => ExitClass::Interrupted,
             Self::NoData | Self::ServerDied => ExitClass::NoData,
+            Self::Incomplete => ExitClass::Incomplete,
             Self::Invalid => ExitClass::Invalid,
             Self::Internal => ExitClass::Internal,
         }
@@ -152,6 +158,7 @@ impl Verdict {
             .collect();
         reasons.extend(interrupted(document));
         reasons.extend(server_died(&document.target.server));
+        reasons.extend(incomplete(document));
         reasons.extend(no_data(document));
         reasons.extend(aborted(document));
         reasons.extend(document.thresholds.iter().filter_map(Reason::of_threshold));
@@ -209,6 +216,7 @@ impl Verdict {
                 if asked == 0 { held } else { format!("{held}; {} ok", plural(ok, "endpoint")) }
             }
             Conclusion::Partial => format!("{}, of the shards that are there", held(all)),
+            Conclusion::Shard if document.run.start.is_some() => "it ran; shard 0 judges the whole".to_owned(),
             Conclusion::Shard => "it ran; `llmsim-blast merge` judges the whole".to_owned(),
             Conclusion::Fail => {
                 let of = |kind| self.reasons.iter().filter(|reason| reason.kind == kind).count();
@@ -221,6 +229,7 @@ impl Verdict {
                 parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
             }
             Conclusion::Interrupted => "the numbers are those of the part that ran".to_owned(),
+            Conclusion::Incomplete => "a shard was lost, and the numbers are those of the part that ran".to_owned(),
             Conclusion::NoData => "not one request succeeded".to_owned(),
             Conclusion::ServerDied => "the server ended by itself".to_owned(),
             Conclusion::Invalid => "the client was at its limit, and --fail-on-invalid was given".to_owned(),
@@ -279,15 +288,24 @@ fn interrupted(document: &Document) -> Option<Reason> {
         let text = format!("{NOT_ENDED}: the numbers are those of the part that ran");
         return Some(Reason::new(ReasonKind::Interrupted, "interrupted", text));
     }
-    let signal = document.run.stop_reason.as_deref().filter(|reason| *reason != "signal");
-    let signal = signal.map_or_else(String::new, |signal| format!(" ({signal})"));
-    let text = format!("stopped by a signal{signal}: the numbers are those of the part that ran");
+    let reason = document.run.stop_reason.as_deref().unwrap_or_default();
+    let more = match reason.strip_prefix("signal") {
+        Some(to) => to.to_owned(),
+        None if reason.is_empty() => String::new(),
+        None => format!(" ({reason})"),
+    };
+    let text = format!("stopped by a signal{more}: the numbers are those of the part that ran");
     document.run.interrupted.then(|| Reason::new(ReasonKind::Interrupted, "interrupted", text))
 }
 
 fn server_died(server: &TargetServer) -> Option<Reason> {
     let status = server.died.as_ref()?;
     Some(Reason::new(ReasonKind::ServerDied, "server died", format!("the server ended by itself ({status})")))
+}
+
+fn incomplete(document: &Document) -> Option<Reason> {
+    let reason = document.run.stop_reason.as_deref().unwrap_or("a shard was lost");
+    document.run.incomplete.then(|| Reason::new(ReasonKind::Incomplete, "incomplete", reason.to_owned()))
 }
 
 fn no_data(document: &Document) -> Option<Reason> {
@@ -307,9 +325,10 @@ fn no_data(document: &Document) -> Option<Reason> {
     (succeeded == 0 && cancelled == 0).then(|| Reason::new(ReasonKind::NoData, "no data", text))
 }
 
-/// The run ended before its plan did, and neither by a signal nor by the server.
+/// The run ended before its plan did, and neither by a signal, nor by the server, nor by a lost
+/// shard.
 fn aborted(document: &Document) -> Option<Reason> {
-    let ended_otherwise = document.run.interrupted || document.target.server.died.is_some();
+    let ended_otherwise = document.run.interrupted || document.run.incomplete || document.target.server.died.is_some();
     let reason = document.run.stop_reason.as_ref().filter(|_| !ended_otherwise)?;
     Some(Reason::new(ReasonKind::Abort, ENDED_EARLY, format!("the run was ended early: {reason}")))
 }

@@ -42,6 +42,7 @@ pub use rows_sent::RowsSent;
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
+use std::time::Instant;
 use worker::Worker;
 
 /// Runs the plan on one worker per entry of `cores` (fewer if there are fewer users), or on as many
@@ -54,6 +55,18 @@ pub fn run(
     stop: &AtomicBool,
     on_tick: &mut dyn FnMut(&mut Tick<'_>),
 ) -> Result<RunResult, EngineError> {
+    run_from(plan, cores, stop, &mut now, on_tick)
+}
+
+/// As [`run`], but the load begins when `begin` returns, which is called once everything is
+/// prepared. The instant that it returns is the test's zero.
+pub fn run_from(
+    plan: &Plan,
+    cores: &[usize],
+    stop: &AtomicBool,
+    begin: &mut dyn FnMut() -> Instant,
+    on_tick: &mut dyn FnMut(&mut Tick<'_>),
+) -> Result<RunResult, EngineError> {
     let wanted = plan.tuning.workers.map_or(cores.len(), |n| n as usize);
     // A worker without a user would only wait.
     let workers = wanted.min(plan.peak_users() as usize).max(1);
@@ -63,9 +76,9 @@ pub fn run(
     let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed).with_stride(plan.shape.stride());
     let (reports, inbox) = channel();
     let budget = Budget::new(plan.tuning.body_budget);
-    let epoch = Clock::epoch();
     // If it cannot be had, stamps may be missing at first, and are counted.
     let _stamping = KeepStamping::begin().ok();
+    let epoch = begin();
 
     std::thread::scope(|scope| {
         let mut recycling = Vec::with_capacity(workers);
@@ -111,6 +124,11 @@ pub fn run(
         }
         Ok(RunResult { rows_sent, ..fleet.finish(plan, pinned_to) })
     })
+}
+
+/// The instant zero of a load that begins now.
+pub fn now() -> Instant {
+    Clock::epoch()
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -3,6 +3,7 @@
 
 use super::summary::RateValue;
 use super::{Counter, Rate, Tally};
+use std::collections::BTreeMap;
 
 /// What has been counted so far, warm-up and cooldown included, all kinds of request together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,25 @@ impl Totals {
                 *sum = RateValue { matches: sum.matches + more.matches, total: sum.total + more.total };
             }
         }
+    }
+
+    /// Adds what another process has counted, by name. Names that this build does not know are
+    /// left out.
+    pub fn add_named(&mut self, named: &BTreeMap<String, [u64; 2]>) {
+        for (counter, n) in Counter::ALL.into_iter().zip(&mut self.counters) {
+            *n = n.saturating_add(named.get(counter.name()).map_or(0, |[count, _]| *count));
+        }
+        for (rate, sum) in Rate::ALL.into_iter().zip(&mut self.rates) {
+            let [matches, total] = named.get(rate.name()).copied().unwrap_or_default();
+            *sum = RateValue { matches: sum.matches.saturating_add(matches), total: sum.total.saturating_add(total) };
+        }
+    }
+
+    /// All of it by name: counts, and of rates both of their counts.
+    pub fn named(&self) -> BTreeMap<String, [u64; 2]> {
+        let counters = Counter::ALL.into_iter().zip(self.counters).map(|(counter, n)| (counter.name(), [n, 0]));
+        let rates = Rate::ALL.into_iter().zip(self.rates).map(|(rate, r)| (rate.name(), [r.matches, r.total]));
+        counters.chain(rates).map(|(name, numbers)| (name.to_owned(), numbers)).collect()
     }
 
     /// A count so far.

@@ -25,6 +25,7 @@ mod presentation;
 pub mod profile;
 mod prometheus;
 mod prompt_cache;
+mod rendezvous;
 mod request_defaults;
 mod request_flags;
 pub mod resolve;
@@ -52,6 +53,7 @@ pub use overrides::Overrides;
 pub use phases::Phase;
 pub use presentation::{Output, Presentation};
 pub use prometheus::PrometheusWrite;
+pub use rendezvous::Rendezvous;
 pub use resolve::{Purpose, Resolved, resolve, resolve_for};
 pub use rows::{Order, RowSource};
 pub use source::{Given, Origin, Sourced};
@@ -140,6 +142,8 @@ pub struct Plan {
     pub shard: Shard,
     /// When the load begins, by the wall clock; none for at once.
     pub start_at: Option<Timestamp>,
+    /// Where its shards meet; none if they know nothing of each other.
+    pub rendezvous: Option<Rendezvous>,
 }
 
 /// Which part of a test: of the users `v` those with `v mod count = index`.

@@ -10,7 +10,7 @@ use super::source::{Changed, Given};
 use super::trace::TraceFile;
 use super::{
     Overrides, Plan, PlanError, Read, Shard, access, credentials, dataset, endpoints, headers, limits, mix, prometheus,
-    rules, shape, shard, show, target, tuning, window,
+    rendezvous, rules, shape, shard, show, target, tuning, window,
 };
 use crate::load::ThinkTime;
 use crate::mix::Mix;
@@ -113,6 +113,7 @@ pub fn resolve_for(
         tuning: tuning::tuning(overrides, &mut changed)?,
         shard: shard.unwrap_or(Shard::WHOLE),
         start_at: shard::start_at(single.one("start_at"), &mut changed)?,
+        rendezvous: rendezvous::rendezvous(single, shard, read, &mut changed)?,
     };
     let mut presentation = presentation(overrides, single, &mut changed)?;
     presentation.prometheus = prometheus::prometheus_write(single, &plan.access.tls, read, &mut changed)?;

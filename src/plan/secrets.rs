@@ -45,7 +45,9 @@ impl Plan {
         let key = self.credentials.api_key.iter().map(|key| key.reveal().to_owned());
         let pair = self.credentials.basic_auth.as_ref().map(Secret::reveal);
         let password = pair.and_then(|pair| pair.split_once(':')).map(|(_, password)| password.to_owned());
-        key.chain(pair.map(str::to_owned)).chain(password).collect()
+        let meeting = self.rendezvous.as_ref().and_then(|meeting| meeting.key.as_ref());
+        let meeting = meeting.map(|key| key.reveal().to_owned());
+        key.chain(pair.map(str::to_owned)).chain(password).chain(meeting).collect()
     }
 
     fn headers_that(&self, hides: impl Fn(&str, &str) -> bool) -> Vec<String> {

@@ -53,14 +53,19 @@ pub(super) fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut C
         changed.insert("abort_scope".to_owned(), given.origin.clone());
     }
     let Some(shard) = overrides.one("shard") else { return Ok(()) };
-    if let (Some(rule), "run") = (rules.iter().find(|rule| rule.abort_on_fail), scope) {
+    let meeting = overrides.one("rendezvous");
+    if let (Some(given), "shard", Some(meeting)) = (overrides.one("abort_scope"), scope, meeting) {
+        let problem = format!("cannot be used together with {}: there a threshold ends all shards", meeting.origin);
+        return Err(given.misplaced(problem));
+    }
+    if let (Some(rule), "run", None) = (rules.iter().find(|rule| rule.abort_on_fail), scope, meeting) {
         let problem = format!(
-            "cannot stop the other shards, and '{rule}' has abort_on_fail: use --abort-scope shard, which stops this \
-             shard only, or a profile without abort_on_fail"
+            "cannot stop the other shards, and '{rule}' has abort_on_fail: use --rendezvous, where all shards end \
+             together, --abort-scope shard, which stops this shard only, or a profile without abort_on_fail"
         );
         return Err(shard.misplaced(problem));
     }
-    if let Some(given) = overrides.one("junit").filter(|given| given.is_flag()) {
+    if let Some(given) = overrides.one("junit").filter(|given| given.is_flag() && meeting.is_none()) {
         let problem = format!("cannot be used together with {}: `merge` judges the thresholds", shard.origin);
         return Err(given.misplaced(problem));
     }

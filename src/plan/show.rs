@@ -111,6 +111,7 @@ pub(super) fn settings(
         presentation.shard.as_ref().map_or("none".to_owned(), |_| format!("{}/{}", plan.shard.index, plan.shard.count)),
     );
     list.add("start_at", plan.start_at.map_or("at once".to_owned(), |at| at.to_string()));
+    list.add("rendezvous", or_none(plan.rendezvous.as_ref().map_or_else(String::new, |meeting| meeting.place.clone())));
     list.add("junit", or_none(presentation.junit.as_ref().map_or_else(String::new, |path| path.display().to_string())));
     list.add("web", or_none(presentation.web.as_ref().map_or_else(String::new, |web| web.addr.to_string())));
     let has_token = presentation.web.as_ref().is_some_and(|web| web.token.is_some());

@@ -36,6 +36,7 @@ impl Plan {
             tuning: Tuning::default(),
             shard: Shard::WHOLE,
             start_at: None,
+            rendezvous: None,
         }
     }
 }

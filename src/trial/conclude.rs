@@ -1,18 +1,20 @@
 //! What a run comes to: the server has been left, and everything that the results say is known.
 
 use super::agreement;
-use super::measure::{Ended, Measured};
+use super::ended::Ended;
+use super::measure::Measured;
 use super::prepare::Ready;
 use super::provenance::{argv, build, environment, run_id};
 use super::server_under_test::ServerRecord;
 use crate::document::datasets::datasets;
-use crate::document::{Document, Endpoint, RunFacts, ServerUse, Steady, Strictness, Template};
+use crate::document::{Document, Endpoint, RunFacts, ServerUse, Start, Steady, Strictness, Template};
 use crate::engine::{EngineError, RunResult};
 use crate::metrics::Summary;
 use crate::metrics::hints::{Hint, hints};
 use crate::metrics::soak::Soak;
 use crate::metrics::validity::{Evidence, KernelCounts, Signal, signals};
 use crate::plan::{Plan, Presentation};
+use crate::rendezvous::{Cause, Stop};
 use crate::threshold::Judged;
 use crate::watch::Used;
 use jiff::Timestamp;
@@ -34,6 +36,8 @@ pub(crate) struct Concluded {
     /// What this tool got wrong.
     defects: Vec<String>,
     ended: Option<Ended>,
+    /// When the load began, by the instant that was set for all shards.
+    start: Option<Start>,
     record: ServerRecord,
     nofile: u64,
 }
@@ -42,7 +46,7 @@ impl Measured {
     /// Asks the server for its last numbers, stops it if it was started here, and judges the
     /// client.
     pub(crate) fn conclude(self) -> Concluded {
-        let Self { ready, started_at, run, summary, outside, soak, verdicts, ended } = self;
+        let Self { ready, started_at, run, summary, outside, soak, verdicts, ended, start } = self;
         let Ready { plan, server, endpoints, templates, nofile, stop, steps: _ } = ready;
         let record = server.leave(&plan, &stop);
         // A signal that comes as late as this has still been sent to end the run. What ended it
@@ -67,6 +71,7 @@ impl Measured {
             hints,
             defects,
             ended,
+            start,
             record,
             nofile,
         }
@@ -86,7 +91,12 @@ impl Concluded {
             id: run_id(self.started_at, plan),
             started_at: self.started_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
             duration: run.duration,
-            interrupted: self.ended == Some(Ended::Signal),
+            interrupted: match &self.ended {
+                Some(Ended::Elsewhere(stop)) => stop.cause == Cause::Signal,
+                ended => *ended == Some(Ended::Signal),
+            },
+            incomplete: matches!(&self.ended, Some(Ended::Elsewhere(stop)) if stop.cause == Cause::Lost),
+            start: self.start,
             stop_reason: self.stop_reason(),
             tags: presentation.tags.iter().cloned().collect(),
             argv: argv(),
@@ -124,8 +134,16 @@ impl Concluded {
     /// Why the run ended before its plan did.
     fn stop_reason(&self) -> Option<String> {
         match (self.ended.as_ref()?, &self.record.died) {
+            (Ended::Signal, _) if self.plan.rendezvous.is_some() => {
+                Some(format!("signal to shard {}", self.plan.shard.index))
+            }
             (Ended::Signal, _) => Some("signal".to_owned()),
             (Ended::Threshold(threshold), _) => Some(format!("threshold {threshold}")),
+            (Ended::Elsewhere(Stop { cause, shard, text }), _) => Some(match cause {
+                Cause::Signal => format!("signal to shard {shard}"),
+                Cause::Threshold => format!("threshold {text}"),
+                Cause::Lost => format!("shard {shard} was lost: {text}"),
+            }),
             (Ended::ServerDied, Some(exit)) => Some(format!("the server ended by itself ({})", exit.status)),
             (Ended::ServerDied, None) => None,
         }

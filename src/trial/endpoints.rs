@@ -58,6 +58,7 @@ pub(super) fn once(plan: &Plan, kind: &Kind) -> Plan {
         tuning: Tuning { workers: Some(1), ..plan.tuning.clone() },
         shard: Shard::WHOLE,
         start_at: None,
+        rendezvous: None,
         // What is asked here is not what is measured, so that no cache knows that already.
         seed: mix64(plan.seed, CHECK_DRAWS, 0),
         ..plan.clone()

@@ -5,6 +5,7 @@ use crate::exit::ExitClass;
 use crate::host::limits::{TooFewFiles, TooFewPorts};
 use crate::net::tls::TlsConfigError;
 use crate::redact::Redactor;
+use crate::rendezvous;
 use crate::server::ServerError;
 use crate::units::Nanos;
 use std::io;
@@ -58,6 +59,18 @@ pub(crate) enum TrialError {
          all are ready"
     )]
     Late { at: jiff::Timestamp, by: Nanos },
+    /// Shard 0 cannot listen where the shards are to meet.
+    #[error("--rendezvous {place}: shard 0 cannot listen there: {source}; choose a free port of its machine")]
+    Listen { place: String, source: io::Error },
+    /// Shard 0 does not let this process in.
+    #[error("--rendezvous {place}: shard 0 has refused this shard: {why}")]
+    Refused { place: String, why: String },
+    /// The shards have not met.
+    #[error("--rendezvous {place}: {why}; nothing was sent")]
+    Unmet { place: String, why: String },
+    /// Another shard has ended before the load began, and all with it.
+    #[error("all shards have ended before the test began, by shard {}: {}; nothing was sent", .0.shard, .0.text)]
+    Elsewhere(rendezvous::Stop),
     /// A signal came before the load began.
     #[error("interrupted before the test began; nothing was measured")]
     Interrupted,
@@ -91,12 +104,15 @@ impl TrialError {
 
     pub(crate) fn exit_class(&self) -> ExitClass {
         match self {
-            Self::Late { .. } => ExitClass::Incomplete,
+            Self::Elsewhere(stop) if stop.cause == rendezvous::Cause::Signal => ExitClass::Interrupted,
+            Self::Late { .. } | Self::Unmet { .. } | Self::Elsewhere(_) => ExitClass::Incomplete,
             Self::Files(_)
             | Self::Ports(_)
             | Self::NoProcess { .. }
             | Self::Tls(_)
             | Self::Source { .. }
+            | Self::Listen { .. }
+            | Self::Refused { .. }
             | Self::Server(ServerError::BadConfig { .. } | ServerError::BadHost { .. }) => ExitClass::Configuration,
             Self::Redacted { class, .. } => *class,
             Self::Interrupted => ExitClass::Interrupted,

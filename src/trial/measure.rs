@@ -1,20 +1,26 @@
 //! The test itself: the engine runs, every second is shown and watched, thresholds that may end it
 //! early are asked.
 
+use super::desk::Show;
+use super::early::{aborting, failed_early};
+use super::ended::Ended;
 use super::error::TrialError;
+use super::meeting::Meeting;
 use super::prepare::Ready;
 use super::provenance::{run_id, wall_clock};
 use super::so_far::SoFar;
 use super::viewers::{Moment, Viewers};
+use crate::document::Start;
+use crate::document::live::ShardSecond;
 use crate::engine::{self, RowsSent, RunResult, Tick};
 use crate::live::{Outline, Snapshot};
 use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
 use crate::metrics::{Second, StageTally, Summary, Tally, Totals};
 use crate::plan::Plan;
-use crate::threshold::{self, Judged, Judgement, Rule};
+use crate::threshold::{self, Judged};
 use crate::units::{Nanos, plural};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 
 /// What was measured, and judged. The server is still there.
@@ -31,29 +37,31 @@ pub(crate) struct Measured {
     pub(super) verdicts: Vec<Judged>,
     /// What ended it early, if anything did.
     pub(super) ended: Option<Ended>,
-}
-
-/// What ended a run before its plan did. The first cause counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ended {
-    Signal,
-    /// A threshold that aborts has failed.
-    Threshold(String),
-    /// The server that was started is not there any more.
-    ServerDied,
+    /// When it began, by the instant that was set for all shards.
+    pub(super) start: Option<Start>,
 }
 
 impl Ready {
-    /// Runs the plan. `viewers` are told of each second as soon as it is over.
-    pub(crate) fn measure(mut self, viewers: &mut dyn Viewers) -> Result<Measured, TrialError> {
+    /// Waits until all shards are ready, and an instant is set for all.
+    pub(crate) fn gather(&self, meeting: &Meeting, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
+        meeting.gather(&self.plan, show_whole(&self.plan), say)
+    }
+
+    /// Runs the plan, with the other shards if they have met. `viewers` are told of each second as
+    /// soon as it is over.
+    pub(crate) fn measure(
+        mut self,
+        meeting: Option<&Meeting>,
+        viewers: &mut dyn Viewers,
+    ) -> Result<Measured, TrialError> {
         let Self { plan, server, stop, endpoints, templates, nofile, .. } = &mut self;
         let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
-        let aborting: Vec<Rule> = plan.thresholds.iter().filter(|rule| rule.abort_on_fail).cloned().collect();
+        let aborting = aborting(plan);
         let mut ended = None;
         let cores = server.client_cores.clone();
 
         server.begin(plan, stop);
-        let started_at = wall_clock();
+        let started_at = wall_clock() + meeting.map_or(SignedDuration::ZERO, Meeting::until_start);
         let outline = Arc::new(outline(plan, started_at));
         let (names, nofile) = (&names[..], *nofile);
         let so_far = SoFar { plan, endpoints, templates, nofile, started_at, names };
@@ -65,21 +73,38 @@ impl Ready {
                 snapshot: Arc::new(snapshot(plan, &outline, tick)),
                 interval: tick.interval,
                 so_far: &|presentation| so_far.at(tick, server, presentation),
+                is_all: !meeting.is_some_and(Meeting::is_host),
             });
+            let numbers =
+                (!aborting.is_empty()).then(|| Summary::new(tick.total, names, tick.elapsed.since(plan.warmup)));
+            if let Some(meeting) = meeting {
+                let numbers = numbers.as_ref().map(|numbers| (numbers, &aborting[..]));
+                meeting.second(&ShardSecond::new(tick.second, tick.totals, numbers));
+                meeting.pass_on(viewers);
+            }
             if ended.is_none() && !tick.last {
-                ended = match failed_early(&aborting, tick.total, names, tick.elapsed, plan.warmup) {
+                // Among several, shard 0 judges the whole.
+                let failed = numbers.filter(|_| meeting.is_none());
+                let failed = failed.and_then(|numbers| failed_early(&aborting, &numbers, tick.elapsed));
+                ended = match (failed, meeting.and_then(Meeting::stopped)) {
                     _ if stop.is_signalled() => Some(Ended::Signal),
-                    Some(threshold) => Some(Ended::Threshold(threshold)),
-                    None => server.is_dead().then_some(Ended::ServerDied),
+                    (Some(threshold), _) => Some(Ended::Threshold(threshold)),
+                    (None, Some(elsewhere)) => Some(Ended::Elsewhere(elsewhere)),
+                    (None, None) => server.is_dead().then_some(Ended::ServerDied),
                 };
                 if ended.is_some() {
                     stop.set();
                 }
             }
         };
-        let run =
-            if stop.is_signalled() { nothing_ran(plan) } else { engine::run(plan, &cores, stop.flag(), &mut on_tick)? };
-        Ok(self.summed_up(run, started_at, ended))
+        let mut begin = || meeting.map_or_else(engine::now, Meeting::begin);
+        let run = if stop.is_signalled() {
+            nothing_ran(plan)
+        } else {
+            engine::run_from(plan, &cores, stop.flag(), &mut begin, &mut on_tick)?
+        };
+        let start = meeting.map(|meeting| meeting.ended(&mut ended, run.stopped));
+        Ok(Measured { start, ..self.summed_up(run, started_at, ended) })
     }
 
     /// What the numbers of a run come to.
@@ -93,7 +118,7 @@ impl Ready {
         // A shard says nothing of the whole: `merge` judges that.
         let rules = if plan.shard.is_part() { &[][..] } else { &plan.thresholds[..] };
         let verdicts = threshold::judge(rules, &summary);
-        Measured { ready: self, started_at, run, summary, outside, soak, verdicts, ended }
+        Measured { ready: self, started_at, run, summary, outside, soak, verdicts, ended, start: None }
     }
 }
 
@@ -114,19 +139,6 @@ fn nothing_ran(plan: &Plan) -> RunResult {
     }
 }
 
-/// The first of the rules that has failed by now and may end the run.
-fn failed_early(rules: &[Rule], total: &Tally, names: &[String], elapsed: Nanos, warmup: Nanos) -> Option<String> {
-    let due: Vec<Rule> = rules.iter().filter(|rule| rule.delay_abort_eval <= elapsed).cloned().collect();
-    if due.is_empty() {
-        return None;
-    }
-    let summary = Summary::new(total, names, elapsed.since(warmup));
-    let verdicts = threshold::judge(&due, &summary);
-    // No data yet is no failure yet.
-    let failed = verdicts.into_iter().find(|verdict| verdict.verdict == Judgement::Fail)?;
-    Some(format!("{} {}", failed.metric, failed.expression))
-}
-
 fn outline(plan: &Plan, started_at: Timestamp) -> Outline {
     Outline {
         run_id: run_id(started_at, plan),
@@ -137,6 +149,18 @@ fn outline(plan: &Plan, started_at: Timestamp) -> Outline {
         target: plan.target.url.clone(),
         length: plan.shape.runs_by_time().then(|| plan.shape.end()),
     }
+}
+
+/// How a second of all shards is shown.
+fn show_whole(plan: &Plan) -> Show {
+    let (outline, shape) = (Arc::new(outline(plan, wall_clock())), plan.shape.clone());
+    Box::new(move |whole, elapsed| Snapshot {
+        outline: Arc::clone(&outline),
+        elapsed,
+        stage: stage(&shape, elapsed),
+        second: whole.second,
+        totals: whole.totals,
+    })
 }
 
 /// The run before its first second.

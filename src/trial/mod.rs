@@ -15,10 +15,14 @@
 mod agreement;
 mod answers;
 mod conclude;
+mod desk;
 mod discover;
+mod early;
+mod ended;
 mod endpoints;
 mod error;
 mod measure;
+mod meeting;
 mod prepare;
 pub(crate) mod provenance;
 mod reach;
@@ -35,6 +39,7 @@ mod viewers;
 
 pub(crate) use discover::discover;
 pub(crate) use error::TrialError;
+pub(crate) use meeting::{Collected, Meeting};
 pub(crate) use prepare::{Ready, prepare};
 pub(crate) use requests::dump_requests;
 pub(crate) use setup::Setup;

@@ -44,6 +44,12 @@ impl Stop {
         self.ended.store(true, Ordering::Relaxed);
     }
 
+    /// Ends the run as a signal would: another shard has asked for it.
+    pub(super) fn signal(&self) {
+        self.signalled.store(true, Ordering::Relaxed);
+        self.set();
+    }
+
     /// The flag itself, for rooms that know no signals.
     pub(crate) fn flag(&self) -> &AtomicBool {
         &self.ended

@@ -98,6 +98,8 @@ impl SoFar<'_> {
             started_at: self.started_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
             duration: *elapsed,
             interrupted: true,
+            incomplete: false,
+            start: None,
             stop_reason: Some(NOT_ENDED.to_owned()),
             tags: presentation.tags.iter().cloned().collect(),
             argv: argv(),

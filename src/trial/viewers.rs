@@ -15,6 +15,8 @@ pub(crate) struct Moment<'a> {
     /// Everything that was recorded in the second, inside the measurement window and outside.
     pub(crate) interval: &'a Arc<Tally>,
     pub(crate) so_far: DocumentSoFar<'a>,
+    /// It is all that there is to see: this process does not hear of other shards.
+    pub(crate) is_all: bool,
 }
 
 /// Told of a run by the thread that collects its seconds; no worker waits for it. It must not
@@ -25,4 +27,10 @@ pub(crate) trait Viewers {
 
     /// A second is over.
     fn second(&mut self, moment: &Moment<'_>);
+
+    /// A second of all shards is over; told at shard 0 only.
+    fn whole(&mut self, snapshot: Arc<Snapshot>);
+
+    /// A line about the run.
+    fn said(&mut self, line: &str);
 }

@@ -121,6 +121,7 @@ impl Job {
             tuning: Tuning { workers: Some(1), ..Tuning::default() },
             shard: Shard::WHOLE,
             start_at: None,
+            rendezvous: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Block, Headline, Piece, Remark, Row, Section, Table, Tone, asked, column, time};
 use crate::document::endpoints::count;
+use crate::document::merge::start_spread;
 use crate::document::verdict::{Conclusion, ReasonKind};
 use crate::document::{
     Client, Dataset, Document, Endpoint, EndpointVerdict, Hint, Judged, Judgement, Target, Validity,
@@ -21,6 +22,7 @@ pub(super) fn headline(doc: &Document) -> Headline {
         Conclusion::Fail => (Tone::Bad, "FAIL ✗", "failed"),
         Conclusion::ServerDied => (Tone::Bad, "FAIL ✗", "the server died"),
         Conclusion::Interrupted => (Tone::Warning, "INTERRUPTED", "interrupted"),
+        Conclusion::Incomplete => (Tone::Bad, "INCOMPLETE", "a shard was lost"),
         Conclusion::NoData => (Tone::Bad, "NO DATA", "no data"),
         Conclusion::Invalid => (Tone::Bad, "INVALID ✗", "the client was the bottleneck"),
         Conclusion::Internal => (Tone::Bad, "INTERNAL ERROR", "internal error"),
@@ -36,7 +38,10 @@ pub(super) fn facts(doc: &Document) -> Vec<Block> {
         blocks.push(Block::Fact("shard", vec![Piece::plain(text)]));
     }
     if !doc.run.merged_from.is_empty() {
-        let text = format!("from {}", plural(doc.run.merged_from.len(), "run"));
+        let spread = start_spread(&doc.run.merged_from).map_or_else(String::new, |start| {
+            format!(", started within {:.2} ms (± {:.2} ms)", start.late_ms, start.clock_error_ms)
+        });
+        let text = format!("from {}{spread}", plural(doc.run.merged_from.len(), "run"));
         blocks.push(Block::Fact("merged", vec![Piece::plain(text)]));
     }
     if let Some(reason) = &doc.run.stop_reason {

@@ -1,0 +1,131 @@
+//! A run whose shards meet: every shard keeps its own result, and shard 0 writes that of the whole.
+
+use super::error::CommandError;
+use super::output::Written;
+use super::viewers::Viewers;
+use super::{deliver, output};
+use crate::cli::environment::Environment;
+use crate::document::Document;
+use crate::exit::ExitClass;
+use crate::plan::{Output, Plan, Presentation, Shard};
+use crate::trial::{self, Collected, Meeting, Setup};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Runs one of the shards, and says how it, or the whole, ended.
+pub(super) fn run(
+    plan: Plan,
+    presentation: &Presentation,
+    (environment, setup): (&Environment, &Setup),
+    mut viewers: Viewers<'_>,
+    (out, err): (&mut dyn Write, &mut dyn Write),
+) -> Result<ExitClass, CommandError> {
+    let shard = plan.shard;
+    let own = of_shard(presentation, shard);
+    output::check_all(&own)?;
+    let Some(meeting) = Meeting::open(&plan, setup)? else { return Ok(ExitClass::Internal) };
+    let document = measured(plan, presentation, setup, (&meeting, &mut viewers), err)?;
+    if meeting.is_host() {
+        let kept = keep(&document, &own, (out, err));
+        let Collected { whole, missing } = meeting.collect(document, presentation.fail_on_invalid, &mut viewers)?;
+        viewers.report(&whole);
+        for line in missing {
+            writeln!(err, "missing: {line}")?;
+        }
+        let class = deliver::results(&whole, presentation, environment, Some(&setup.stop), (out, err));
+        meeting.dismiss();
+        warn(viewers.finish(), err);
+        return Ok(worse(kept, class, err));
+    }
+    viewers.report(&document);
+    let class = deliver::results(&document, &own, environment, Some(&setup.stop), (out, err));
+    let handed_over = meeting.hand_over(&document);
+    warn(viewers.finish(), err);
+    match handed_over {
+        Ok(()) => Ok(class),
+        Err(why) => {
+            writeln!(err, "error: {why}; merge the results of the shards by hand")?;
+            Ok(if class == ExitClass::Success { ExitClass::Incomplete } else { class })
+        }
+    }
+}
+
+/// The result of this shard.
+fn measured(
+    plan: Plan,
+    presentation: &Presentation,
+    setup: &Setup,
+    (meeting, viewers): (&Meeting, &mut Viewers<'_>),
+    err: &mut dyn Write,
+) -> Result<Document, CommandError> {
+    let say = &mut |line: &str| viewers.message(line);
+    let ready = trial::prepare(plan, setup, say).map_err(|error| meeting.failing(error))?;
+    ready.show_answers(presentation.debug_response, err)?;
+    ready.gather(meeting, say).map_err(|error| meeting.failing(error))?;
+    let measured = ready.measure(Some(meeting), viewers).map_err(|error| meeting.failing(error))?;
+    Ok(measured.conclude().document(presentation))
+}
+
+/// What viewers did not get. The result is whole without it.
+fn warn(lost: Option<String>, err: &mut dyn Write) {
+    if let Some(lost) = lost {
+        // Nothing is left to do when even this cannot be written.
+        let _ = writeln!(err, "warning: {lost}");
+    }
+}
+
+/// Where a shard's own results go. Pages and verdicts are made of the whole.
+fn of_shard(presentation: &Presentation, shard: Shard) -> Presentation {
+    let output = match &presentation.output {
+        Some(Output::File(path)) => Some(Output::File(path_of(path, shard))),
+        _ => None,
+    };
+    Presentation { output, html: None, junit: None, github: false, ..presentation.clone() }
+}
+
+/// `run.json` → `run-1of4.json`: all shards may be given the same command line.
+fn path_of(path: &Path, shard: Shard) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let ending = path.extension().map_or_else(String::new, |ending| format!(".{}", ending.to_string_lossy()));
+    path.with_file_name(format!("{stem}-{}of{}{ending}", shard.index, shard.count))
+}
+
+/// Writes the result of shard 0 itself.
+fn keep(
+    document: &Document,
+    own: &Presentation,
+    (out, err): (&mut dyn Write, &mut dyn Write),
+) -> Result<(), CommandError> {
+    let results = [Written { flag: "--output", output: own.output.as_ref(), text: &|| document.to_json() }];
+    output::write_each(&results, (out, err), None)
+}
+
+/// A result that is lost is a failure; one that failed anyway keeps its reason.
+fn worse(kept: Result<(), CommandError>, class: ExitClass, err: &mut dyn Write) -> ExitClass {
+    let Err(error) = kept else { return class };
+    // Nothing is left to do when even this cannot be written.
+    let _ = writeln!(err, "error: {error}");
+    if class == ExitClass::Success { ExitClass::Internal } else { class }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shard_has_a_file_of_its_own() {
+        let shard = Shard { index: 1, count: 4 };
+        for (path, expected) in
+            [("run.json", "run-1of4.json"), ("/a.b/run", "/a.b/run-1of4"), ("x/r.tar.gz", "x/r.tar-1of4.gz")]
+        {
+            assert_eq!(path_of(Path::new(path), shard), Path::new(expected));
+        }
+        let given = Presentation {
+            output: Some(Output::Stdout),
+            html: Some("x.html".into()),
+            junit: Some("x.xml".into()),
+            ..Presentation::default()
+        };
+        assert_eq!(of_shard(&given, shard), Presentation::default());
+    }
+}

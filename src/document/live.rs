@@ -1,0 +1,305 @@
+//! The seconds of all shards while they run → those of the whole: exact integers, and histograms
+//! added bucket by bucket, as `merge` adds them afterwards.
+
+use super::merge::SecondSum;
+use super::read::{self, wrong};
+use super::{FieldError, Measured, Second, facts};
+use crate::metrics::summary::Group;
+use crate::metrics::{Metric, Paths, Summary, Totals};
+use crate::threshold::Rule;
+use crate::units::Nanos;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A second of a shard, as it is sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ShardSecond {
+    second: Second,
+    #[serde(flatten)]
+    so_far: SoFar,
+}
+
+/// What a shard has counted since its start.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct SoFar {
+    /// Counters and rates, all kinds of request together, by name.
+    totals: BTreeMap<String, [u64; 2]>,
+    /// What the rules speak of that may end the test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    numbers: Option<Numbers>,
+}
+
+/// A part of a summary.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Numbers {
+    window_ns: u64,
+    all: BTreeMap<String, Measured>,
+    requests: BTreeMap<String, BTreeMap<String, Measured>>,
+    turns: BTreeMap<String, BTreeMap<String, Measured>>,
+}
+
+impl ShardSecond {
+    /// `numbers` are those of the window so far; of them, what `rules` speak of is sent.
+    pub(crate) fn new(second: &Second, totals: &Totals, numbers: Option<(&Summary, &[Rule])>) -> Self {
+        let numbers = numbers.map(|(summary, rules)| Numbers::new(summary, rules));
+        Self { second: second.clone(), so_far: SoFar { totals: totals.named(), numbers } }
+    }
+
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        // Numbers and strings can always be written.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+impl Numbers {
+    fn new(summary: &Summary, rules: &[Rule]) -> Self {
+        let of = |request: Option<&str>| -> Vec<Metric> {
+            rules.iter().filter(|rule| rule.request.as_deref() == request).map(|rule| rule.metric).collect()
+        };
+        let named = |prefix: &str, groups: &[(String, Group)]| {
+            let groups = groups.iter().map(|(name, group)| (name.clone(), of(Some(&format!("{prefix}{name}"))), group));
+            groups.map(|(name, metrics, group)| (name, facts::group(&only(group, &metrics)))).collect()
+        };
+        let metrics = of(None);
+        let mut all = facts::group(&only(&summary.all, &metrics));
+        all.extend(facts::gauges(summary).filter(|(name, _)| metrics.iter().any(|metric| metric.name() == name)));
+        let turns = named(crate::metrics::summary::TURN_PREFIX, &summary.turns);
+        Self { window_ns: summary.window.0, all, requests: named("", &summary.requests), turns }
+    }
+
+    fn summary(&self) -> Result<Summary, FieldError> {
+        let window = Nanos(self.window_ns);
+        let groups = |groups: &BTreeMap<String, BTreeMap<String, Measured>>| {
+            let group = |(name, numbers): (&String, _)| Ok((name.clone(), read::group(name, numbers, window)?));
+            groups.iter().map(group).collect::<Result<Vec<_>, FieldError>>()
+        };
+        Ok(Summary {
+            window,
+            cpu_time: Nanos::ZERO,
+            all: read::group("all", &self.all, window)?,
+            requests: groups(&self.requests)?,
+            turns: groups(&self.turns)?,
+            failures: Vec::new(),
+            statuses: Vec::new(),
+            failed_checks: Vec::new(),
+            paths: Paths::default(),
+            gauges: read::gauges(&self.all),
+            server: Vec::new(),
+        })
+    }
+}
+
+/// A group with no other numbers than these.
+fn only(group: &Group, metrics: &[Metric]) -> Group {
+    let is_named = |metric: Metric| metrics.contains(&metric);
+    Group {
+        trends: group.trends.iter().filter(|(t, _)| is_named(Metric::Trend(*t))).cloned().collect(),
+        counters: group.counters.iter().filter(|(c, _)| is_named(Metric::Counter(*c))).copied().collect(),
+        rates: group.rates.iter().filter(|(r, _)| is_named(Metric::Rate(*r))).copied().collect(),
+        ..group.clone()
+    }
+}
+
+/// A second of the whole.
+#[derive(Debug)]
+pub(crate) struct WholeSecond {
+    pub(crate) second: Second,
+    /// Counted since the start.
+    pub(crate) totals: Totals,
+    /// What the rules speak of that may end the test; none if there are no such rules.
+    pub(crate) numbers: Option<Summary>,
+}
+
+/// A sum of shards, second by second.
+#[derive(Debug)]
+pub(crate) struct LiveSum {
+    shards: Vec<Shard>,
+    open: BTreeMap<u32, SecondSum>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// The last second that it has sent.
+    reached: Option<u32>,
+    has_ended: bool,
+    /// What it said in seconds that are still open.
+    waiting: VecDeque<(u32, SoFar)>,
+    /// What it said last in those that are closed.
+    so_far: SoFar,
+}
+
+impl LiveSum {
+    pub(crate) fn new(count: u32) -> Self {
+        Self { shards: (0..count).map(|_| Shard::default()).collect(), open: BTreeMap::new() }
+    }
+
+    /// A second of a shard, as it was sent.
+    pub(crate) fn add(&mut self, shard: u32, text: &[u8]) -> Result<(), FieldError> {
+        let sent: ShardSecond =
+            serde_json::from_slice(text).map_err(|error| wrong("second", format!("it cannot be read: {error}")))?;
+        let t_s = sent.second.t_s;
+        let Some(shard) = self.shards.get_mut(shard as usize) else { return Ok(()) };
+        let most = shard.reached.map_or(0, |reached| reached + 1).saturating_add(read::MAX_SECONDS as u32);
+        if shard.reached.is_some_and(|reached| reached >= t_s) || t_s >= most {
+            return Err(wrong("second.t_s", format!("{t_s} is not the second after the last")));
+        }
+        let second = SecondSum::new(t_s as usize, &sent.second)?;
+        match self.open.get_mut(&t_s) {
+            Some(sum) => sum.add(&second),
+            None => drop(self.open.insert(t_s, second)),
+        }
+        shard.reached = Some(t_s);
+        shard.waiting.push_back((t_s, sent.so_far));
+        Ok(())
+    }
+
+    /// A shard sends no more.
+    pub(crate) fn end(&mut self, shard: u32) {
+        if let Some(shard) = self.shards.get_mut(shard as usize) {
+            shard.has_ended = true;
+        }
+    }
+
+    /// The next second that every shard has left behind, if there is one.
+    pub(crate) fn next(&mut self) -> Result<Option<WholeSecond>, FieldError> {
+        let Some((&t_s, _)) = self.open.first_key_value() else { return Ok(None) };
+        if self.shards.iter().any(|shard| !shard.has_ended && shard.reached.is_none_or(|reached| reached < t_s)) {
+            return Ok(None);
+        }
+        let Some(sum) = self.open.remove(&t_s) else { return Ok(None) };
+        let (mut totals, mut numbers) = (Totals::default(), None::<Summary>);
+        for shard in &mut self.shards {
+            while shard.waiting.front().is_some_and(|(at, _)| *at <= t_s) {
+                shard.so_far = shard.waiting.pop_front().unwrap_or_default().1;
+            }
+            totals.add_named(&shard.so_far.totals);
+            let Some(more) = &shard.so_far.numbers else { continue };
+            let more = more.summary()?;
+            match &mut numbers {
+                None => numbers = Some(more),
+                Some(sum) => sum.add(&more),
+            }
+        }
+        Ok(Some(WholeSecond { second: sum.finish(), totals, numbers }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Counter, Failure, Outcome, Sample, Tally};
+    use crate::threshold::{self, Judgement};
+
+    const NAMES: [&str; 2] = ["a", "b"];
+
+    /// A request of that kind that took so long, in ms.
+    fn success(kind: u16, ms: u64) -> Sample {
+        Sample {
+            outcome: Outcome::Success,
+            status: 200,
+            end: Nanos::from_millis(ms),
+            first_byte: Some(Nanos::from_millis(ms)),
+            ..Sample::begun(kind, Nanos::ZERO)
+        }
+    }
+
+    fn names() -> Vec<String> {
+        NAMES.map(str::to_owned).to_vec()
+    }
+
+    fn rules() -> Vec<Rule> {
+        let rule = |metric, text| threshold::parse(metric, text, &names()).expect(text);
+        vec![
+            rule("http_req_failed", "rate<0.1"),
+            rule("http_req_duration{request:b}", "p(95)<6"),
+            rule("http_reqs", "count<100"),
+            rule("vus", "max<100"),
+        ]
+    }
+
+    /// A second of a shard with so many requests of `b`, each that long in ms, and one failure.
+    fn tally(durations: &[u64]) -> Tally {
+        let mut tally = Tally::new(2);
+        tally.record(&success(0, 7));
+        for ms in durations {
+            tally.record(&success(1, *ms));
+        }
+        tally.record(&Sample { outcome: Outcome::Failed(Failure::Http429), status: 429, ..success(1, 4) });
+        tally.level(crate::metrics::Gauge::Vus, 3);
+        tally
+    }
+
+    /// Sends the seconds of a shard, each a tally.
+    fn send(sum: &mut LiveSum, shard: u32, seconds: &[Tally]) {
+        let (mut total, mut totals) = (Tally::new(2), Totals::default());
+        for (t_s, tally) in seconds.iter().enumerate() {
+            total.append(tally);
+            totals.add(tally);
+            let summary = Summary::new(&total, &names(), Nanos::from_secs(t_s as u64 + 1));
+            let second = Second::new(t_s as u32, tally, &names());
+            let sent = ShardSecond::new(&second, &totals, Some((&summary, &rules()))).to_json();
+            sum.add(shard, &sent).expect("a second");
+        }
+    }
+
+    #[test]
+    fn the_sum_of_shards_is_what_one_process_would_have_seen() {
+        let shards = [[tally(&[1, 2, 3]), tally(&[9])], [tally(&[5]), tally(&[])]];
+        let mut sum = LiveSum::new(2);
+        send(&mut sum, 0, &shards[0]);
+        assert!(sum.next().expect("sound").is_none(), "the other has said nothing");
+        send(&mut sum, 1, &shards[1]);
+        let (mut total, mut totals) = (Tally::new(2), Totals::default());
+        for (t_s, (zero, one)) in shards[0].iter().zip(&shards[1]).enumerate() {
+            let mut whole = zero.clone();
+            whole += one;
+            total.append(&whole);
+            totals.add(&whole);
+            let seen = sum.next().expect("sound").expect("both have sent it");
+            assert_eq!(seen.totals, totals);
+            let expected = Second::new(t_s as u32, &whole, &names());
+            let histograms = |second: &Second| -> Vec<_> {
+                second.requests.values().map(|kind| (kind.http_reqs, kind.failed, kind.histograms.clone())).collect()
+            };
+            assert_eq!((histograms(&seen.second), seen.second.vus), (histograms(&expected), 6));
+            assert_eq!((seen.second.http_reqs, seen.second.failures), (expected.http_reqs, expected.failures));
+            let summary = Summary::new(&total, &names(), Nanos::from_secs(t_s as u64 + 1));
+            let numbers = seen.numbers.expect("rules ask");
+            let judged = threshold::judge(&rules(), &numbers);
+            let expected = threshold::judge(&rules(), &summary);
+            assert_eq!(judged[..3], expected[..3], "second {t_s}");
+            assert_eq!(judged[3].value, Some(6.0), "levels are added");
+        }
+        assert_eq!(totals.counter(Counter::HttpReqs), 13);
+    }
+
+    #[test]
+    fn a_shard_that_has_ended_is_not_waited_for_and_still_counts() {
+        let mut sum = LiveSum::new(2);
+        send(&mut sum, 0, &[tally(&[1]), tally(&[1])]);
+        send(&mut sum, 1, &[tally(&[1])]);
+        assert!(sum.next().expect("sound").is_some() && sum.next().expect("sound").is_none());
+        sum.end(1);
+        let last = sum.next().expect("sound").expect("only one is left");
+        assert_eq!((last.second.http_reqs, last.totals.counter(Counter::HttpReqs)), (3, 9));
+        let judged = threshold::judge(&rules(), &last.numbers.expect("rules ask"));
+        assert_eq!((judged[0].verdict, judged[0].samples), (Judgement::Fail, 9));
+    }
+
+    #[test]
+    fn without_rules_no_numbers_are_sent() {
+        let second = Second::new(0, &tally(&[1]), &names());
+        let sent = ShardSecond::new(&second, &Totals::default(), None).to_json();
+        assert!(!String::from_utf8_lossy(&sent).contains("numbers"));
+    }
+
+    #[test]
+    fn what_is_no_next_second_is_refused() {
+        let second = |t_s| ShardSecond::new(&Second::new(t_s, &tally(&[1]), &names()), &Totals::default(), None);
+        let mut sum = LiveSum::new(1);
+        sum.add(0, &second(3).to_json()).expect("it may skip some");
+        for text in [second(3).to_json(), second(0).to_json(), second(u32::MAX).to_json(), b"{}".to_vec(), Vec::new()] {
+            assert!(sum.add(0, &text).is_err());
+        }
+    }
+}

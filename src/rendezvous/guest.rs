@@ -1,0 +1,295 @@
+//! The side of every shard but the first: it connects, proves itself, begins when it is told,
+//! sends its seconds, and hands its result over when it is asked.
+
+use super::frame::{Frame, Frames, Kind, MOST_OF_A_SHARD, PART, encoded};
+use super::message::{Cause, Message, PROTOCOL, Stop, Who, printable};
+use super::proof::{Key, Nonce, Side, text};
+use super::step::{ALIVE_EVERY, Action, Command, Event, Id, Machine, SILENCE};
+use crate::units::Nanos;
+
+/// Pause before another attempt to connect.
+const RETRY: Nanos = Nanos::from_millis(250);
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// Not connected; tries again then.
+    Away {
+        again: Nanos,
+    },
+    /// A connection is being opened.
+    Opening,
+    /// Connected; shard 0 is to say something.
+    Strange {
+        by: Nanos,
+    },
+    /// The hello is sent: what shard 0 has to prove itself with.
+    Introduced {
+        by: Nanos,
+        host_nonce: String,
+    },
+    /// Shard 0 knows us.
+    Seated,
+    Over,
+}
+
+#[derive(Debug)]
+pub(super) struct Guest {
+    who: Who,
+    key: Key,
+    /// Where shard 0 is, for messages.
+    place: String,
+    /// Shard 0 has to be met by then.
+    until: Nanos,
+    timeout: Nanos,
+    state: State,
+    id: Id,
+    frames: Frames,
+    nonce: String,
+    heard: Nanos,
+    alive_at: Nanos,
+    /// What was prepared before shard 0 knew us.
+    ready: Option<String>,
+    asked: bool,
+    result: Option<Vec<u8>>,
+    stopped: bool,
+    actions: Vec<Action>,
+    events: Vec<Event>,
+}
+
+impl Guest {
+    pub(super) fn new(who: Who, key: Key, place: String, timeout: Nanos, now: Nanos) -> Self {
+        Self {
+            who,
+            key,
+            place,
+            until: now.saturating_add(timeout),
+            timeout,
+            state: State::Away { again: now },
+            id: 0,
+            frames: Frames::new(MOST_OF_A_SHARD),
+            nonce: String::new(),
+            heard: now,
+            alive_at: now,
+            ready: None,
+            asked: false,
+            result: None,
+            stopped: false,
+            actions: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    fn say(&mut self, message: &Message) {
+        if self.state == State::Seated || matches!(message, Message::Hello { .. }) {
+            self.actions.push(Action::Send(self.id, message.encoded()));
+        }
+    }
+
+    fn end(&mut self) {
+        if !matches!(self.state, State::Away { .. } | State::Over) {
+            self.actions.push(Action::Close(self.id));
+        }
+        self.state = State::Over;
+    }
+
+    /// Shard 0 is gone while it was needed.
+    fn lose(&mut self, text: &str) {
+        self.end();
+        self.stop(Stop { cause: Cause::Lost, shard: 0, text: text.to_owned() });
+        self.events.push(Event::Gone { shard: 0 });
+    }
+
+    fn stop(&mut self, stop: Stop) {
+        if !std::mem::replace(&mut self.stopped, true) {
+            self.events.push(Event::Stop(stop));
+        }
+    }
+
+    /// It was no shard 0, or is not ready: tries again.
+    fn drop_connection(&mut self, now: Nanos) {
+        self.actions.push(Action::Close(self.id));
+        self.state = State::Away { again: now.saturating_add(RETRY) };
+    }
+
+    fn read(&mut self, frame: &Frame, now: Nanos) {
+        let message = match frame.kind {
+            Kind::Message => serde_json::from_slice(&frame.body).ok(),
+            Kind::Second | Kind::Part => None,
+        };
+        let Some(message) = message else { return self.nonsense(now) };
+        match (&self.state, message) {
+            (State::Strange { by }, Message::Challenge { protocol, nonce }) => {
+                if protocol != PROTOCOL {
+                    let why = format!("shard 0 speaks version {protocol} of the protocol, and we speak {PROTOCOL}");
+                    return self.refused(why);
+                }
+                let proof = self.key.proof(Side::Guest, (&nonce, &self.nonce), &self.who);
+                self.state = State::Introduced { by: *by, host_nonce: nonce };
+                self.say(&Message::Hello { who: self.who.clone(), nonce: self.nonce.clone(), proof });
+            }
+            (State::Introduced { host_nonce, .. }, Message::Welcome { proof }) => {
+                if !self.key.proves(&proof, Side::Host, (host_nonce, &self.nonce), &self.who) {
+                    return self.refused("shard 0 has another key".to_owned());
+                }
+                self.state = State::Seated;
+                (self.heard, self.alive_at) = (now, now.saturating_add(ALIVE_EVERY));
+                if let Some(plan) = self.ready.take() {
+                    self.say(&Message::Ready { plan });
+                }
+            }
+            (State::Strange { .. } | State::Introduced { .. }, Message::Refused { why }) => {
+                self.refused(printable(&why));
+            }
+            (State::Seated, message) => self.seated(message, now),
+            _ => self.nonsense(now),
+        }
+    }
+
+    fn seated(&mut self, message: Message, now: Nanos) {
+        match message {
+            Message::Ping { n } => self.say(&Message::Pong { n, now: now.0 }),
+            Message::Start { at, error } => self.events.push(Event::Start { at: Nanos(at), error: Nanos(error) }),
+            Message::Alive => {}
+            Message::Stop(stop) => self.stop(stop.printable()),
+            Message::Send => {
+                self.asked = true;
+                self.hand_over();
+            }
+            Message::Thanks => {
+                self.end();
+                self.events.push(Event::Thanked);
+            }
+            _ => self.nonsense(now),
+        }
+    }
+
+    fn hand_over(&mut self) {
+        if !self.asked {
+            return;
+        }
+        let Some(result) = self.result.take() else { return };
+        self.say(&Message::Result { bytes: result.len() as u64 });
+        for part in result.chunks(PART) {
+            self.actions.push(Action::Send(self.id, encoded(Kind::Part, part)));
+        }
+    }
+
+    fn refused(&mut self, why: String) {
+        self.end();
+        self.events.push(Event::Refused(why));
+    }
+
+    fn nonsense(&mut self, now: Nanos) {
+        if self.state == State::Seated {
+            self.lose("what it said is not understood");
+        } else {
+            self.drop_connection(now);
+        }
+    }
+}
+
+impl Machine for Guest {
+    fn opened(&mut self, id: Id, _peer: &str, nonce: &Nonce, now: Nanos) {
+        if self.state != State::Opening || id != self.id {
+            self.actions.push(Action::Close(id));
+            return;
+        }
+        self.nonce = text(nonce);
+        self.frames = Frames::new(MOST_OF_A_SHARD);
+        self.state = State::Strange { by: now.saturating_add(SILENCE) };
+    }
+
+    fn received(&mut self, id: Id, bytes: &[u8], now: Nanos) {
+        if id != self.id || self.state == State::Over {
+            return;
+        }
+        self.heard = now;
+        self.frames.push(bytes);
+        while !matches!(self.state, State::Over | State::Away { .. }) {
+            match self.frames.next() {
+                Ok(Some(frame)) => self.read(&frame, now),
+                Ok(None) => return,
+                Err(_) => self.nonsense(now),
+            }
+        }
+    }
+
+    fn closed(&mut self, id: Id, now: Nanos) {
+        if id != self.id {
+            return;
+        }
+        match self.state {
+            State::Seated => self.lose("its connection was closed"),
+            State::Away { .. } | State::Over => {}
+            _ => self.state = State::Away { again: now.saturating_add(RETRY) },
+        }
+    }
+
+    fn command(&mut self, command: Command, _now: Nanos) {
+        match command {
+            Command::Ready { plan } if self.state == State::Seated => self.say(&Message::Ready { plan }),
+            Command::Ready { plan } => self.ready = Some(plan),
+            Command::Started { late } => self.say(&Message::Started { late: late.0 }),
+            Command::Second(second) if self.state == State::Seated && second.len() <= MOST_OF_A_SHARD => {
+                self.actions.push(Action::Send(self.id, encoded(Kind::Second, &second)));
+            }
+            Command::Ended => self.say(&Message::Ended),
+            Command::Stop { cause, text } => self.say(&Message::Stop(Stop { cause, shard: self.who.shard, text })),
+            Command::Result(result) => {
+                self.result = Some(result);
+                self.hand_over();
+            }
+            Command::Leave => self.end(),
+            Command::Second(_) | Command::Ask { .. } | Command::Thank { .. } => {}
+        }
+    }
+
+    fn tick(&mut self, now: Nanos) {
+        let is_met = matches!(self.state, State::Seated | State::Over);
+        if !is_met && now >= self.until {
+            let timeout = self.timeout;
+            self.end();
+            let text = format!("shard 0 was not met at {} within {timeout}", self.place);
+            self.events.push(Event::Unmet(text));
+            return;
+        }
+        match &self.state {
+            State::Away { again } if now >= *again => {
+                self.id += 1;
+                self.state = State::Opening;
+                self.actions.push(Action::Connect(self.id));
+            }
+            State::Strange { by } | State::Introduced { by, .. } if now >= *by => self.drop_connection(now),
+            State::Seated if now.since(self.heard) > SILENCE => {
+                self.lose(&format!("nothing was heard of it for {SILENCE}"));
+            }
+            State::Seated if now >= self.alive_at => {
+                self.alive_at = now.saturating_add(ALIVE_EVERY);
+                self.say(&Message::Alive);
+            }
+            _ => {}
+        }
+    }
+
+    fn due(&self) -> Nanos {
+        match &self.state {
+            State::Away { again } => (*again).min(self.until),
+            State::Opening => self.until,
+            State::Strange { by } | State::Introduced { by, .. } => (*by).min(self.until),
+            State::Seated => self.alive_at.min(Nanos(self.heard.0.saturating_add(SILENCE.0 + 1))),
+            State::Over => Nanos::MAX,
+        }
+    }
+
+    fn actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+}

@@ -1,0 +1,57 @@
+//! Where shard 0 adds up the seconds of all shards, for the display and for the thresholds that may
+//! end the test.
+
+use super::early::{aborting, failed_early};
+use crate::document::FieldError;
+use crate::document::live::{LiveSum, WholeSecond};
+use crate::live::Snapshot;
+use crate::plan::Plan;
+use crate::threshold::Rule;
+use crate::units::Nanos;
+use std::sync::Arc;
+
+/// How a second of a run is shown that lasts so long already.
+pub(super) type Show = Box<dyn Fn(WholeSecond, Nanos) -> Snapshot + Send>;
+
+pub(super) struct Desk {
+    sum: LiveSum,
+    rules: Vec<Rule>,
+    show: Show,
+}
+
+/// What seconds come to that are complete now.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) seconds: Vec<Arc<Snapshot>>,
+    /// A threshold that ends the test.
+    pub(super) failed: Option<String>,
+}
+
+impl Desk {
+    pub(super) fn new(plan: &Plan, show: Show) -> Self {
+        Self { sum: LiveSum::new(plan.shard.count), rules: aborting(plan), show }
+    }
+
+    /// A second of a shard.
+    pub(super) fn second(&mut self, shard: u32, text: &[u8]) -> Result<Seen, FieldError> {
+        self.sum.add(shard, text)?;
+        self.seen()
+    }
+
+    /// A shard sends no more.
+    pub(super) fn end(&mut self, shard: u32) -> Result<Seen, FieldError> {
+        self.sum.end(shard);
+        self.seen()
+    }
+
+    fn seen(&mut self) -> Result<Seen, FieldError> {
+        let mut seen = Seen::default();
+        while let Some(whole) = self.sum.next()? {
+            let elapsed = Nanos::from_secs(u64::from(whole.second.t_s) + 1);
+            let failed = whole.numbers.as_ref().and_then(|numbers| failed_early(&self.rules, numbers, elapsed));
+            seen.failed = seen.failed.or(failed);
+            seen.seconds.push(Arc::new((self.show)(whole, elapsed)));
+        }
+        Ok(seen)
+    }
+}

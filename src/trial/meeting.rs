@@ -1,0 +1,386 @@
+//! A run among others: the shards of a test that have met begin together, end together, and hand
+//! their results to shard 0.
+
+use super::desk::{Desk, Seen, Show};
+use super::ended::Ended;
+use super::error::TrialError;
+use super::provenance::build;
+use super::setup::Setup;
+use super::signals;
+use super::viewers::Viewers;
+use crate::document::live::ShardSecond;
+use crate::document::merge::{Merge, MergeError};
+use crate::document::plan::hash_of;
+use crate::document::{Document, FieldError, MAX_DOCUMENT_BYTES, Start, Strictness};
+use crate::live::Snapshot;
+use crate::plan::{Plan, Rendezvous, Shard};
+use crate::rendezvous::{Cause, Command, Event, Key, Line, Listener, Part, Stop};
+use crate::units::{Nanos, rounded};
+use jiff::SignedDuration;
+use std::cell::Cell;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Between two looks at the flag that a signal raises.
+const LOOK: Duration = Duration::from_millis(50);
+/// So long before the start the thread stops sleeping and looks at the clock: a sleep ends late by
+/// about as much. Not longer: a thread that has slept is run before one that was awake.
+const AWAKE: Duration = Duration::from_micros(100);
+/// Characters of an error that the other shards are told.
+const MOST_OF_AN_ERROR: usize = 300;
+
+/// What the thread of the meeting tells the run.
+enum News {
+    Event(Event),
+    /// A second of the whole.
+    Second(Arc<Snapshot>),
+}
+
+/// What both threads know.
+struct Shared {
+    stop: signals::Stop,
+    reason: Mutex<Option<Stop>>,
+    /// Shards that will not say anything any more.
+    gone: Mutex<Vec<u32>>,
+    /// At shard 0, once its plan is prepared.
+    desk: Mutex<Option<Desk>>,
+    /// The load has begun, or is about to.
+    has_start: Mutex<bool>,
+    news: Sender<News>,
+}
+
+/// The shards of a test that know of each other, as one of them sees them.
+pub(crate) struct Meeting {
+    line: Line,
+    shard: Shard,
+    place: String,
+    news: Receiver<News>,
+    shared: Arc<Shared>,
+    /// When the load begins, by the meeting's clock, and how well that is known.
+    at: Cell<(Nanos, Nanos)>,
+    late: Cell<Nanos>,
+}
+
+/// What shard 0 has of all shards.
+pub(crate) struct Collected {
+    pub(crate) whole: Document,
+    /// Shards whose results are missing, each with the reason.
+    pub(crate) missing: Vec<String>,
+}
+
+impl Meeting {
+    /// Opens the place of the meeting at shard 0, and goes there as any other; nothing if the plan
+    /// has no such place.
+    pub(crate) fn open(plan: &Plan, setup: &Setup) -> Result<Option<Self>, TrialError> {
+        let Some(rendezvous) = &plan.rendezvous else { return Ok(None) };
+        let place = rendezvous.place.clone();
+        let (news, incoming) = channel();
+        let (reason, gone, desk) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let stop = setup.stop.clone();
+        let shared = Arc::new(Shared { stop, reason, gone, desk, has_start: Mutex::default(), news });
+        let part = Part {
+            shard: plan.shard.index,
+            count: plan.shard.count,
+            plan: hash_of(plan),
+            version: build().version,
+            key: Key::new(rendezvous.key.as_ref().map_or(String::new(), |key| key.reveal().to_owned())),
+            timeout: rendezvous.timeout,
+            most_of_a_result: MAX_DOCUMENT_BYTES,
+        };
+        let on_event = {
+            let shared = Arc::clone(&shared);
+            Box::new(move |event| shared.on_event(event))
+        };
+        let line = if plan.shard.index == 0 {
+            let listen = |source| TrialError::Listen { place: place.clone(), source };
+            Listener::bind(&addresses(rendezvous).map_err(listen)?).map_err(listen)?.open(&part, on_event)?
+        } else {
+            Line::connect(&place, &part, on_event)?
+        };
+        let (at, late) = (Cell::default(), Cell::default());
+        Ok(Some(Self { line, shard: plan.shard, place, news: incoming, shared, at, late }))
+    }
+
+    /// Tells the others why this shard cannot go on.
+    pub(crate) fn failing(&self, error: TrialError) -> TrialError {
+        let text: String = error.to_string().chars().take(MOST_OF_AN_ERROR).collect();
+        let cause = if matches!(error, TrialError::Interrupted) { Cause::Signal } else { Cause::Lost };
+        self.line.send(Command::Stop { cause, text });
+        // What has ended us may be what has ended another.
+        match (error, self.stopped()) {
+            (TrialError::Interrupted, Some(elsewhere)) => TrialError::Elsewhere(elsewhere),
+            (error, _) => error,
+        }
+    }
+
+    /// Waits until all shards are ready, and an instant is set for all.
+    pub(super) fn gather(&self, plan: &Plan, show: Show, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
+        if self.is_host() {
+            *lock(&self.shared.desk) = Some(Desk::new(plan, show));
+        }
+        self.line.send(Command::Ready { plan: hash_of(plan) });
+        say(&format!("ready; waiting for the other shards at {}", self.place));
+        let place = || self.place.clone();
+        loop {
+            match self.news.recv_timeout(LOOK) {
+                Ok(News::Event(Event::Said(line))) => say(&line),
+                Ok(News::Event(Event::Start { at, error })) => {
+                    self.at.set((at, error));
+                    return Ok(());
+                }
+                Ok(News::Event(Event::Refused(why))) => return Err(TrialError::Refused { place: place(), why }),
+                Ok(News::Event(Event::Unmet(why))) => return Err(TrialError::Unmet { place: place(), why }),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => match self.stopped() {
+                    Some(Stop { cause: Cause::Signal, shard, .. }) if shard == self.shard.index => {
+                        return Err(TrialError::Interrupted);
+                    }
+                    Some(stop) => return Err(TrialError::Elsewhere(stop)),
+                    None if self.shared.stop.is_signalled() => return Err(TrialError::Interrupted),
+                    None => {}
+                },
+                Err(RecvTimeoutError::Disconnected) => {
+                    let why = "the thread of the rendezvous has ended".to_owned();
+                    return Err(TrialError::Unmet { place: place(), why });
+                }
+            }
+        }
+    }
+
+    /// Whether this is shard 0.
+    pub(crate) const fn is_host(&self) -> bool {
+        self.shard.index == 0
+    }
+
+    /// How long it is until the instant that was set.
+    pub(super) fn until_start(&self) -> SignedDuration {
+        let left = self.line.until(self.at.get().0);
+        SignedDuration::try_from(left).unwrap_or_default()
+    }
+
+    /// Returns at the instant that was set, on this machine's monotonic clock.
+    pub(super) fn begin(&self) -> Instant {
+        let at = self.line.instant(self.at.get().0);
+        // Otherwise the kernel may wake us 50 µs late (prctl(2), `PR_SET_TIMERSLACK`).
+        let _ = nix::sys::prctl::set_timerslack(1);
+        #[expect(clippy::disallowed_methods, reason = "waits for the instant that was set for all shards")]
+        let now = loop {
+            let now = Instant::now();
+            let left = at.saturating_duration_since(now);
+            if left.is_zero() || self.shared.stop.is_set() {
+                break now;
+            }
+            if left > AWAKE {
+                std::thread::sleep(left.saturating_sub(AWAKE).min(LOOK));
+            } else {
+                std::hint::spin_loop();
+            }
+        };
+        self.late.set(now.saturating_duration_since(at).into());
+        self.line.send(Command::Started { late: self.late.get() });
+        now
+    }
+
+    /// A second of this shard.
+    pub(super) fn second(&self, second: &ShardSecond) {
+        let text = second.to_json();
+        if self.is_host() {
+            if let Some(command) = self.shared.at_desk(0, |desk| desk.second(0, &text)) {
+                self.line.send(command);
+            }
+        } else {
+            self.line.send(Command::Second(text));
+        }
+    }
+
+    /// Tells viewers what is new.
+    pub(super) fn pass_on(&self, viewers: &mut dyn Viewers) {
+        for news in self.news.try_iter() {
+            show(news, viewers);
+        }
+    }
+
+    /// Why all end, if they do.
+    pub(super) fn stopped(&self) -> Option<Stop> {
+        lock(&self.shared.reason).clone()
+    }
+
+    /// This shard ends early, and so do all.
+    fn tell(&self, ended: &Ended) {
+        let (cause, text) = match ended {
+            Ended::Signal => (Cause::Signal, "a signal".to_owned()),
+            Ended::Threshold(text) => (Cause::Threshold, text.clone()),
+            Ended::ServerDied => (Cause::Lost, "its server has ended".to_owned()),
+            Ended::Elsewhere(_) => return,
+        };
+        self.line.send(Command::Stop { cause, text });
+    }
+
+    /// The load of this shard is over, before its plan was if it `stopped`. Returns when it began.
+    pub(super) fn ended(&self, ended: &mut Option<Ended>, stopped: bool) -> Start {
+        if ended.is_none() && stopped {
+            // It was over before the second was.
+            *ended = Some(self.stopped().map_or(Ended::Signal, Ended::Elsewhere));
+        }
+        if let Some(ended) = ended {
+            self.tell(ended);
+        }
+        self.line.send(Command::Ended);
+        if let Some(command) = self.shared.at_desk(0, |desk| desk.end(0)) {
+            self.line.send(command);
+        }
+        let ms = |time: Nanos| rounded(time.as_millis_f64());
+        Start { late_ms: ms(self.late.get()), clock_error_ms: ms(self.at.get().1) }
+    }
+
+    /// Hands this shard's result to shard 0. An error says why it could not be.
+    pub(crate) fn hand_over(self, document: &Document) -> Result<(), String> {
+        self.line.send(Command::Result(document.to_json().into_bytes()));
+        loop {
+            let is_gone = lock(&self.shared.gone).contains(&0);
+            match if is_gone { Err(RecvTimeoutError::Disconnected) } else { self.next() } {
+                Ok(News::Event(Event::Thanked)) => return Ok(()),
+                Err(_) => {
+                    let why = self.stopped().map_or_else(|| "it is gone".to_owned(), |stop| stop.text);
+                    return Err(format!("shard 0 was lost before the result of the whole was written: {why}"));
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// What comes next, after the load of this shard. A signal still ends the others.
+    fn next(&self) -> Result<News, RecvTimeoutError> {
+        loop {
+            match self.news.recv_timeout(LOOK) {
+                Err(RecvTimeoutError::Timeout) if self.shared.stop.is_signalled() && self.stopped().is_none() => {
+                    self.tell(&Ended::Signal);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                news => return news,
+            }
+        }
+    }
+
+    /// At shard 0: takes the results of all, one by one, and merges them with its own.
+    pub(crate) fn collect(
+        &self,
+        own: Document,
+        fail_on_invalid: bool,
+        viewers: &mut dyn Viewers,
+    ) -> Result<Collected, MergeError> {
+        let mut merge = Merge::default();
+        let mut missing = Vec::new();
+        merge.add("shard 0", own)?;
+        for shard in 1..self.shard.count {
+            let name = format!("shard {shard}");
+            let taken = self.result_of(shard, viewers).and_then(|text| {
+                let document = Document::from_json(&text).map_err(|error| error.to_string())?;
+                merge.add(&name, document).map_err(|error| error.to_string())
+            });
+            if let Err(why) = taken {
+                missing.push(format!("{name}: {why}"));
+            }
+        }
+        let mut whole = merge.finish(!missing.is_empty(), fail_on_invalid)?;
+        if let Some(first) = missing.first() {
+            whole.run.incomplete = true;
+            whole.run.stop_reason.get_or_insert_with(|| first.clone());
+            let defects: Vec<String> = whole.verdict.defects().map(str::to_owned).collect();
+            whole.judge(Strictness { fail_on_invalid, defects: &defects });
+        }
+        Ok(Collected { whole, missing })
+    }
+
+    /// At shard 0: the result of the whole is written, and all may go. A scheduler that sees one
+    /// shard end may end the others, so that none goes before.
+    pub(crate) fn dismiss(self) {
+        (1..self.shard.count).for_each(|shard| self.line.send(Command::Thank { shard }));
+    }
+
+    fn result_of(&self, of: u32, viewers: &mut dyn Viewers) -> Result<String, String> {
+        self.line.send(Command::Ask { shard: of });
+        loop {
+            match self.next() {
+                Ok(News::Event(Event::Result { shard, text })) if shard == of => {
+                    return String::from_utf8(text).map_err(|_| "its result is not text".to_owned());
+                }
+                Ok(News::Event(Event::Gone { shard })) if shard == of => {
+                    let stop = self.stopped().filter(|stop| stop.shard == of && stop.cause == Cause::Lost);
+                    return Err(stop.map_or_else(|| "it was lost".to_owned(), |stop| stop.text));
+                }
+                Ok(news) => show(news, viewers),
+                Err(_) => return Err("the thread of the rendezvous has ended".to_owned()),
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// On the meeting's thread. May answer with a command.
+    fn on_event(&self, event: Event) -> Option<Command> {
+        match event {
+            Event::Second { shard, text } => return self.at_desk(shard, |desk| desk.second(shard, &text)),
+            Event::Ended { shard } => return self.at_desk(shard, |desk| desk.end(shard)),
+            Event::Stop(stop) => {
+                lock(&self.reason).get_or_insert(stop);
+                // Before the load, what blocks is ended as by a signal.
+                if *lock(&self.has_start) {
+                    self.stop.set();
+                } else {
+                    self.stop.signal();
+                }
+                return None;
+            }
+            Event::Start { .. } => *lock(&self.has_start) = true,
+            Event::Gone { shard } => lock(&self.gone).push(shard),
+            _ => {}
+        }
+        // Nobody may be listening any more.
+        let _ = self.news.send(News::Event(event));
+        None
+    }
+
+    /// Does something at shard 0's desk. A threshold that fails there ends all, and so does a shard
+    /// whose seconds make no sense.
+    fn at_desk(&self, shard: u32, work: impl FnOnce(&mut Desk) -> Result<Seen, FieldError>) -> Option<Command> {
+        let seen = work(lock(&self.desk).as_mut()?);
+        match seen {
+            Ok(Seen { seconds, failed }) => {
+                for second in seconds {
+                    let _ = self.news.send(News::Second(second));
+                }
+                failed.map(|text| Command::Stop { cause: Cause::Threshold, text })
+            }
+            Err(error) => {
+                let text = format!("shard {shard} sent a second that makes no sense: {error}");
+                Some(Command::Stop { cause: Cause::Lost, text })
+            }
+        }
+    }
+}
+
+/// Shows what is to be seen. That a shard has gone is told again when its result is asked for.
+fn show(news: News, viewers: &mut dyn Viewers) {
+    match news {
+        News::Second(second) => viewers.whole(second),
+        News::Event(Event::Said(line)) => viewers.said(&line),
+        News::Event(_) => {}
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where shard 0 listens. Its own name may mean an address that only it has, so off the loopback it
+/// listens on all.
+fn addresses(rendezvous: &Rendezvous) -> std::io::Result<Vec<SocketAddr>> {
+    let Rendezvous { place, port, is_loopback, .. } = rendezvous;
+    if *is_loopback {
+        return Ok(place.to_socket_addrs()?.collect());
+    }
+    Ok(vec![(Ipv6Addr::UNSPECIFIED, *port).into(), (Ipv4Addr::UNSPECIFIED, *port).into()])
+}

@@ -1,0 +1,309 @@
+//! Shards that meet: started together, ended together, one result. Real processes on the loopback,
+//! against a server whose answers are always the same.
+
+mod support;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+use support::{Behaviour, Bench, Misbehaving, Output, Running, SOON, blast, blast_with, document, free_port, start};
+
+const REQUESTS: &str = "[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\nstream = true\n";
+/// Ends by itself.
+const SHORT: &str = "executor = \"per-vu-iterations\"\nvus = 8\niterations = 3\n";
+/// Ends only when it is told.
+const LONG: &str =
+    "executor = \"constant-vus\"\nvus = 8\nduration = \"60s\"\nthink_time = \"20ms\"\ngraceful_stop = \"1s\"\n";
+/// All have ended this long after one of them was lost: the silence that is allowed, and as much
+/// again.
+const END: Duration = Duration::from_secs(10);
+
+/// Shards of one test on one machine.
+struct Test {
+    bench: Bench,
+    server: Misbehaving,
+    profile: String,
+    place: String,
+}
+
+impl Test {
+    fn new(load: &str, rules: &str) -> Self {
+        let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 3 }));
+        let profile = bench.write("p.toml", &format!("{load}{REQUESTS}{rules}"));
+        let place = format!("127.0.0.1:{}", free_port());
+        Self { bench, server, profile, place }
+    }
+
+    fn shard(&self, shard: u32, of: u32, more: &[&str]) -> Running {
+        let (which, url, file) = (format!("{shard}/{of}"), self.server.url(), self.bench.path("run.json"));
+        let args = [&self.profile, "--target-url", &url, "--seed", "9", "--no-probe", "--shard", &which, "--output"];
+        let meet = [file.as_str(), "--rendezvous", &self.place];
+        start(&[&args[..], &meet, more].concat(), &[])
+    }
+
+    fn shards(&self, of: u32, more: &[&str]) -> Vec<Running> {
+        (0..of).map(|shard| self.shard(shard, of, more)).collect()
+    }
+
+    /// The result of one shard.
+    fn of(&self, shard: u32, of: u32) -> Value {
+        document(&self.bench.path(&format!("run-{shard}of{of}.json")))
+    }
+
+    fn whole(&self) -> Value {
+        document(&self.bench.path("run.json"))
+    }
+}
+
+fn codes(outputs: &[Output]) -> Vec<Option<i32>> {
+    outputs.iter().map(|output| output.code).collect()
+}
+
+fn finish(shards: Vec<Running>, limit: Duration) -> Vec<Output> {
+    shards.into_iter().map(|shard| shard.finish(limit)).collect()
+}
+
+/// What does not depend on how quick anything was.
+fn counts(result: &Value) -> Value {
+    let metrics = &result["metrics"];
+    json!({
+        "requests": metrics["http_reqs"]["count"],
+        "tokens": metrics["tokens_output"]["count"],
+        "received": metrics["data_received"]["count"],
+        "sent": metrics["data_sent"]["count"],
+        "durations": metrics["http_req_duration"]["count"],
+        "statuses": result["failures"]["statuses"],
+        "verdict": result["verdict"],
+        "thresholds": result["thresholds"].as_array().expect("a list").iter().map(|t| t["samples"].clone()).collect::<Vec<_>>(),
+    })
+}
+
+#[test]
+fn shards_that_meet_are_the_run_of_one() {
+    let test = Test::new(SHORT, "[thresholds]\nhttp_req_failed = [\"rate<0.01\"]\n");
+    let file = test.bench.path("one.json");
+    let url = test.server.url();
+    let args = [&test.profile, "--target-url", &url, "--seed", "9", "--no-probe", "--quiet", "--output", &file];
+    assert_eq!(blast(&args).code, Some(0));
+    let (one, mut bodies) = (document(&file), test.server.posts());
+    bodies.sort();
+    for of in [2, 3, 8] {
+        let before = test.server.posts().len();
+        let outputs = finish(test.shards(of, &["--quiet"]), SOON);
+        assert!(outputs.iter().all(|output| output.code == Some(0)), "{outputs:?}");
+        assert!(outputs[0].stdout.starts_with("PASS ✓  p: 1 of 1 threshold held"), "{outputs:?}");
+        let mut sent = test.server.posts().split_off(before);
+        sent.sort();
+        assert_eq!(sent, bodies, "{of} shards send what one process sends");
+        let whole = test.whole();
+        assert_eq!(counts(&whole), counts(&one), "{of} shards");
+        assert!(whole["run"]["merged_from"].as_array().is_some_and(|runs| runs.iter().all(|r| r["start"].is_object())));
+        // By hand it is the same to the last byte.
+        let files: Vec<String> = (0..of).map(|i| test.bench.path(&format!("run-{i}of{of}.json"))).collect();
+        let hand = test.bench.path("hand.json");
+        let mut args = vec!["merge", "--output", &hand];
+        args.extend(files.iter().map(String::as_str));
+        assert_eq!(blast(&args).code, Some(0));
+        let read = |path: &str| std::fs::read_to_string(path).expect("a result");
+        assert_eq!(read(&hand), read(&test.bench.path("run.json")), "{of} shards");
+    }
+}
+
+#[test]
+fn a_threshold_of_the_whole_ends_all() {
+    // Never more than a third of it comes from one shard before the sum is there.
+    let rules = "[thresholds]\nhttp_reqs = [{ threshold = \"count<300\", abort_on_fail = true }]\n";
+    let test = Test::new(LONG, rules);
+    let outputs = finish(test.shards(3, &[]), SOON);
+    assert_eq!(codes(&outputs), [Some(99); 3], "{outputs:?}");
+    let whole = test.whole();
+    assert_eq!(
+        (&whole["run"]["stop_reason"], &whole["exit_code"]),
+        (&json!("threshold http_reqs count<300"), &json!(99))
+    );
+    assert_eq!(whole["run"].get("shard"), None, "nothing is missing: {}", whole["run"]);
+    for shard in 0..3 {
+        assert_eq!(test.of(shard, 3)["run"]["stop_reason"], "threshold http_reqs count<300");
+    }
+    assert!(outputs[0].stderr.contains("3 shards started within"), "{outputs:?}");
+}
+
+/// Waits until the load runs everywhere.
+fn running(test: &Test, of: u32, shards: &[Running]) {
+    shards[0].wait_for_stderr("shards started within", SOON);
+    support::eventually("requests of all", || test.server.posts().len() > of as usize * 8);
+}
+
+#[test]
+fn a_signal_to_one_ends_all_with_what_they_have() {
+    for to in [0, 2] {
+        let test = Test::new(LONG, "");
+        let shards = test.shards(3, &[]);
+        running(&test, 3, &shards);
+        shards[to].signal(if to == 0 { Signal::SIGINT } else { Signal::SIGTERM });
+        let outputs = finish(shards, SOON);
+        assert_eq!(codes(&outputs), [Some(105); 3], "{outputs:?}");
+        let whole = test.whole();
+        let expected = (json!(format!("signal to shard {to}")), json!(true), json!("interrupted"));
+        let run = &whole["run"];
+        assert_eq!((run["stop_reason"].clone(), run["interrupted"].clone(), whole["verdict"].clone()), expected);
+        let parts: u64 =
+            (0..3).map(|i| test.of(i, 3)["metrics"]["http_reqs"]["count"].as_u64().expect("a count")).sum();
+        assert_eq!(whole["metrics"]["http_reqs"]["count"].as_u64(), Some(parts), "partial, and whole");
+    }
+}
+
+#[test]
+fn a_shard_that_is_lost_ends_all() {
+    for (signal, lost, words) in [
+        (Signal::SIGKILL, 1, "its connection was closed"),
+        (Signal::SIGSTOP, 1, "nothing was heard of it for 5s"),
+        (Signal::SIGKILL, 0, "its connection was closed"),
+        (Signal::SIGSTOP, 0, "nothing was heard of it for 5s"),
+    ] {
+        let test = Test::new(LONG, "");
+        let mut shards = test.shards(3, &[]);
+        running(&test, 3, &shards);
+        shards[lost].signal(signal);
+        let gone = shards.remove(lost);
+        let outputs = finish(shards, SOON);
+        assert!(outputs.iter().all(|output| output.code == Some(110)), "{signal} to {lost}: {outputs:?}");
+        let reason = json!(format!("shard {lost} was lost: {words}"));
+        for left in (0..3).filter(|shard| *shard != lost as u32) {
+            let own = test.of(left, 3);
+            assert_eq!((&own["run"]["stop_reason"], &own["verdict"]), (&reason, &json!("incomplete")));
+            assert!(own["metrics"]["http_reqs"]["count"].as_u64().is_some_and(|n| n > 0));
+        }
+        if lost == 0 {
+            assert!(
+                outputs[0].stderr.contains("shard 0 was lost before the result of the whole was written"),
+                "{outputs:?}"
+            );
+        } else {
+            let whole = test.whole();
+            assert_eq!((&whole["run"]["stop_reason"], &whole["exit_code"]), (&reason, &json!(110)));
+            assert_eq!(whole["run"]["shard"]["held"], json!([0, 2]));
+            assert!(outputs[0].stderr.contains(&format!("missing: shard 1: {words}")), "{outputs:?}");
+        }
+        drop(gone);
+    }
+}
+
+/// Before the load there is nothing to keep: everybody says why it did not begin.
+#[test]
+fn a_shard_that_is_lost_before_the_start_ends_all() {
+    for (signal, code) in [(Signal::SIGKILL, 110), (Signal::SIGTERM, 105), (Signal::SIGSTOP, 110)] {
+        let test = Test::new(LONG, "");
+        // The third does not come.
+        let shards = [test.shard(0, 3, &[]), test.shard(1, 3, &[])];
+        shards[0].wait_for_stderr("shard 1 is here", SOON);
+        shards[1].signal(signal);
+        let [zero, one] = shards;
+        let output = zero.finish(SOON);
+        assert_eq!(output.code, Some(code), "{signal}: {output:?}");
+        assert!(output.stderr.contains("before the test began, by shard 1"), "{output:?}");
+        if signal == Signal::SIGTERM {
+            assert_eq!(one.finish(END).code, Some(105));
+        }
+        assert_eq!(test.server.posts().len(), 0, "nothing was sent");
+    }
+}
+
+#[test]
+fn who_does_not_come_is_named() {
+    let test = Test::new(SHORT, "");
+    let output = test.shard(0, 3, &["--rendezvous-timeout", "1s"]).finish(SOON);
+    assert_eq!(output.code, Some(110), "{output:?}");
+    assert!(output.stderr.contains("not here within 1s: of 3 these are missing: 1, 2; nothing was sent"), "{output:?}");
+    let output = test.shard(1, 3, &["--rendezvous-timeout", "1s"]).finish(SOON);
+    assert_eq!(output.code, Some(110), "{output:?}");
+    assert!(output.stderr.contains(&format!("shard 0 was not met at {} within 1s", test.place)), "{output:?}");
+}
+
+/// Silence, garbage, a gigabyte, another key, another plan, a double: the run goes on.
+#[test]
+fn strangers_are_refused_and_the_run_goes_on() {
+    let test = Test::new(SHORT, "");
+    let key = test.bench.write("key", "0a1b2c3d4e5f6g7h8i9j");
+    let other = test.bench.write("other", "9z8y7x6w5v4u3t2s1r0q");
+    let keyed: &[&str] = &["--rendezvous-key-file", &key];
+    let zero = test.shard(0, 3, keyed);
+    let one = test.shard(1, 3, keyed);
+    zero.wait_for_stderr("shard 1 is here", SOON);
+    let silent = TcpStream::connect(&test.place).expect("it listens");
+    let mut garbage = TcpStream::connect(&test.place).expect("it listens");
+    garbage.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
+    let mut said = Vec::new();
+    let _ = garbage.read_to_end(&mut said);
+    assert!(String::from_utf8_lossy(&said).contains("expected the hello of a shard"));
+    let mut endless = TcpStream::connect(&test.place).expect("it listens");
+    let (mut sent, garbage_of_64_kib) = (0_usize, vec![7; 1 << 16]);
+    while sent < 1 << 30 && endless.write_all(&garbage_of_64_kib).is_ok() {
+        sent += 1 << 16;
+    }
+    assert!(sent < 64 << 20, "it is cut off, after {sent} bytes");
+
+    let refused = |running: Running, why: &str| {
+        let output = running.finish(SOON);
+        assert_eq!(output.code, Some(104), "{output:?}");
+        assert!(output.stderr.contains("shard 0 has refused this shard") && output.stderr.contains(why), "{output:?}");
+    };
+    refused(test.shard(2, 3, &["--rendezvous-key-file", &other]), "the key is not that of shard 0");
+    refused(test.shard(2, 3, &[]), "the key is not that of shard 0");
+    refused(test.shard(2, 3, &[keyed, &["--vus", "9"]].concat()), "its plan is");
+    refused(test.shard(2, 4, keyed), "it is one of 4, and shard 0 one of 3");
+    refused(test.shard(1, 3, keyed), "there is such a shard already, from 127.0.0.1:");
+    let outputs = [zero.finish_after(test.shard(2, 3, keyed)), one.finish(SOON)];
+    assert_eq!(codes(&outputs), [Some(0), Some(0)], "{outputs:?}");
+    for (words, times) in [("it is not a shard", 1), ("its key is not that of this test", 1), ("its plan is", 1)] {
+        assert_eq!(outputs[0].stderr.matches(words).count(), times, "{words}: {}", outputs[0].stderr);
+    }
+    assert_eq!(test.whole()["metrics"]["http_reqs"]["count"], 24);
+    drop((silent, endless));
+}
+
+trait FinishAfter {
+    fn finish_after(self, other: Running) -> Output;
+}
+
+impl FinishAfter for Running {
+    /// Waits for another, which must end well, and then for this one.
+    fn finish_after(self, other: Running) -> Output {
+        let output = other.finish(SOON);
+        assert_eq!(output.code, Some(0), "{output:?}");
+        self.finish(SOON)
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_before_anything() {
+    let test = Test::new(SHORT, "");
+    let taken = std::net::TcpListener::bind(&test.place).expect("free");
+    let output = test.shard(0, 2, &[]).finish(SOON);
+    assert_eq!(output.code, Some(104), "{output:?}");
+    assert!(output.stderr.contains("shard 0 cannot listen there"), "{output:?}");
+    drop(taken);
+}
+
+#[test]
+fn the_scheduler_says_which_shard_it_is() {
+    let test = Test::new(SHORT, "");
+    let file = test.bench.path("auto.json");
+    let url = test.server.url();
+    let args = [&test.profile, "--target-url", &url, "--no-probe", "--shard", "auto", "--output", &file];
+    let pod = [("JOB_COMPLETION_INDEX", "1"), ("LLMSIM_BLAST_SHARD_COUNT", "4")];
+    assert_eq!(blast_with(&args, &pod, SOON).code, Some(0));
+    let shard = &document(&file)["run"]["shard"];
+    assert_eq!(
+        (&shard["index"], &shard["count"], &shard["source"]),
+        (&json!(1), &json!(4), &json!("JOB_COMPLETION_INDEX"))
+    );
+    let output = blast_with(&args, &pod[..1], SOON);
+    assert_eq!(output.code, Some(104), "{output:?}");
+    assert!(output.stderr.contains("LLMSIM_BLAST_SHARD_COUNT is not"), "{output:?}");
+    let alone = blast_with(&args[..4], &pod, SOON);
+    assert_eq!(alone.code, Some(0), "{alone:?}");
+    assert!(alone.stderr.contains("use --shard auto to run its part"), "{alone:?}");
+}
