@@ -54,8 +54,7 @@ pub fn resolve_for(
     let (name, written, folder) = load_profile(profile, read)?;
     let mut changed = Changed::new();
     let may_probe = target::may_probe(overrides, &mut changed)?;
-    let seed = noted("seed", overrides.one("seed"), &mut changed);
-    let seed = seed.map_or(Ok(limits::DEFAULT_SEED), |given| given.whole(&(0..=u64::MAX)))?;
+    let seed = seed(overrides, &mut changed)?;
     let mut datasets = Datasets::new(&written, overrides, &folder, seed, &mut changed)?;
     let trace = match executor::executor(&written)? {
         Executor::Trace => Some(datasets.trace(read)?),
@@ -123,6 +122,11 @@ pub fn resolve_for(
     noted("timeout.total", overrides.one("timeout"), &mut changed);
     let settings = show::settings(&plan, &presentation, &written, &rows, &changed);
     Ok(Resolved { plan, presentation, settings })
+}
+
+fn seed(overrides: &Overrides, changed: &mut Changed) -> Result<u64, PlanError> {
+    let given = noted("seed", overrides.one("seed"), changed);
+    given.map_or(Ok(limits::DEFAULT_SEED), |given| given.whole(&(0..=u64::MAX)))
 }
 
 /// Arrivals come when they come: nobody thinks between them. A closed profile that `--rate` has
