@@ -43,6 +43,7 @@ pub(super) enum CommandError {
     #[error("GITHUB_STEP_SUMMARY {}: the summary could not be appended: {source}", path.display())]
     StepSummary { path: PathBuf, source: io::Error },
     /// The live page cannot be served there; said before the test.
+    #[cfg(feature = "web")]
     #[error(
         "--web {addr}: {source}; expected an address of this machine and a port that nothing else uses (0: any free one)"
     )]
@@ -97,14 +98,11 @@ impl CommandError {
             Self::Usage(_) | Self::Argument { .. } => ExitClass::Usage,
             Self::Result { .. } | Self::Merge(_) | Self::Compare(_) => ExitClass::Incomplete,
             Self::Plan(error) if error.is_usage() => ExitClass::Usage,
-            Self::Variable(_)
-            | Self::Place(_)
-            | Self::Plan(_)
-            | Self::OutputPlace { .. }
-            | Self::SamePlace { .. }
-            | Self::Web { .. } => ExitClass::Configuration,
+            Self::Variable(_) | Self::Place(_) | Self::Plan(_) | Self::OutputPlace { .. } | Self::SamePlace { .. } => {
+                ExitClass::Configuration
+            }
             #[cfg(feature = "web")]
-            Self::Push { .. } => ExitClass::Configuration,
+            Self::Web { .. } | Self::Push { .. } => ExitClass::Configuration,
             Self::Trial(error) => error.exit_class(),
             Self::Origin(_) | Self::OriginLost { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.

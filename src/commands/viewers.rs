@@ -172,7 +172,9 @@ impl<'a> Away<'a> {
 
     fn begin(&self, _: &Snapshot, _: &[usize], _: DocumentSoFar<'_>) {}
 
-    fn second(&self, _: &Moment<'_>) {}
+    fn second(&self, moment: &Moment<'_>) {
+        let _ = (moment.interval, moment.so_far);
+    }
 
     fn report(&self, _: &Document) {}
 

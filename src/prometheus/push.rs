@@ -1,9 +1,9 @@
 //! Writes a run to a Prometheus while it lasts.
 //!
-//! A thread of its own sends a sample of everything every [`EVERY`] seconds. What cannot be sent
+//! A thread of its own sends a sample of everything every `EVERY` seconds. What cannot be sent
 //! waits in a short queue and is sent again after a pause that doubles. Samples are sums, so one
 //! that is lost costs resolution and no count. The last one is sent again until it has arrived, or
-//! until [`FINISH_WAIT`] is over. The load knows nothing of this, and the result of the run does
+//! until `FINISH_WAIT` is over. The load knows nothing of this, and the result of the run does
 //! not depend on it.
 
 use super::batch::Sent;

@@ -1,6 +1,6 @@
 //! The page while a run lasts: the same charts, which grow second by second.
 //!
-//! The page itself holds no numbers. They come as [`Frame`]s: the first holds everything so far,
+//! The page itself holds no numbers. They come as frames: the first holds everything so far,
 //! and each later one a second. A frame of a second has what the report's charts are of a run of
 //! that one second, so that the browser only puts them one after the other.
 
