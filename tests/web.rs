@@ -198,7 +198,7 @@ fn what_cannot_be_served_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_run_that_cannot_begin_tells_browsers_so() {
+fn a_run_that_cannot_begin_ends_as_without_a_page() {
     let bench = Bench::new();
     let (web, json) = (free_port().to_string(), bench.path("r.json"));
     let args = ["load", "--target-url", "http://127.0.0.1:1", "--web", &web, "--output", &json];
