@@ -18,8 +18,8 @@ const WIDEST_LINE: usize = 120;
 const LONGEST_README: usize = 150;
 
 /// Commands for people, in the order of the page.
-const COMMANDS: [&str; 9] =
-    ["profiles", "capacity", "throughput", "compare", "merge", "noise", "report", "serve", "self-test"];
+const COMMANDS: [&str; 10] =
+    ["profiles", "capacity", "throughput", "compare", "merge", "noise", "report", "serve", "self-test", "generate"];
 const HIDDEN_COMMANDS: [&str; 1] = ["origin"];
 
 fn root() -> &'static Path {

@@ -37,6 +37,25 @@ belongs to another test.";
 /// Whether GitHub Actions is told.
 const GITHUB: [&str; 2] = ["auto", "off"];
 
+/// Where shells look for completions, and man for pages.
+pub(crate) const GENERATE_HELP: &str = "\
+  llmsim-blast generate man > /usr/local/share/man/man1/llmsim-blast.1
+  llmsim-blast generate man capacity > llmsim-blast-capacity.1
+  llmsim-blast generate bash > /etc/bash_completion.d/llmsim-blast
+  llmsim-blast generate zsh > /usr/local/share/zsh/site-functions/_llmsim-blast
+  llmsim-blast generate fish > ~/.config/fish/completions/llmsim-blast.fish";
+
+/// What is generated.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GenerateArgs {
+    /// What to print.
+    #[arg(value_name = "WHAT", value_parser = ["man", "bash", "zsh", "fish", "powershell", "elvish"])]
+    pub(crate) what: String,
+    /// Command whose man page to print, instead of the page of the whole.
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Option<String>,
+}
+
 /// Results to compare.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CompareArgs {

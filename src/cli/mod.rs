@@ -15,6 +15,7 @@ mod dataset;
 mod debug;
 mod engine;
 pub(crate) mod environment;
+mod generate;
 mod given;
 mod load;
 mod other_tools;
@@ -31,8 +32,8 @@ mod tls;
 mod viewers;
 
 use self::args::{
-    COMPARE_HELP, CompareArgs, MERGE_HELP, MergeArgs, NoiseArgs, OriginArgs, ReportArgs, SelfTestArgs, ServeArgs,
-    SuperviseArgs,
+    COMPARE_HELP, CompareArgs, GENERATE_HELP, GenerateArgs, MERGE_HELP, MergeArgs, NoiseArgs, OriginArgs, ReportArgs,
+    SelfTestArgs, ServeArgs, SuperviseArgs,
 };
 use self::capacity::{CAPACITY_HELP, CapacityArgs};
 use self::environment::Environment;
@@ -147,6 +148,9 @@ pub(crate) enum Command {
     /// Measure the speed, cost and accuracy of this tool on this machine.
     #[command(name = "self-test", after_help = SELF_TEST_HELP)]
     SelfTest(SelfTestArgs),
+    /// Print the man page, or completions for a shell.
+    #[command(after_help = GENERATE_HELP)]
+    Generate(GenerateArgs),
     /// Run a small server that responds on a known schedule, to judge clients by.
     #[command(hide = true, after_help = ORIGIN_HELP)]
     Origin(OriginArgs),
@@ -240,6 +244,12 @@ pub(crate) fn parse(
         scheduler::place(&mut overrides, environment)?;
     }
     Ok((cli, overrides))
+}
+
+/// The man page of the whole or of the command `of`, or completions for the shell `what`. An error
+/// says what was expected.
+pub(crate) fn generated(what: &str, of: Option<&str>) -> Result<Vec<u8>, String> {
+    generate::text(Cli::command(), what, of)
 }
 
 #[cfg(test)]

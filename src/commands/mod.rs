@@ -4,6 +4,7 @@ mod capacity;
 mod compare;
 mod deliver;
 mod error;
+mod generate;
 mod input;
 mod meet;
 mod merge;
@@ -100,6 +101,7 @@ fn dispatch(
         Some(Command::Merge(args)) => merge::run(&args, environment, out, err),
         Some(Command::Noise(args)) => noise::run(&args, out),
         Some(Command::Report(args)) => report::run(&args, environment, out, err),
+        Some(Command::Generate(args)) => generate::run(&args, out),
         Some(Command::Serve(args)) => serve::run(&args, out),
         Some(Command::SelfTest(args)) => self_test::run(&args, out, err),
         Some(Command::Origin(args)) => origin::run(&args, out),
