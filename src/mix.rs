@@ -13,6 +13,7 @@ mod escape;
 mod head;
 mod prompt;
 mod prose;
+mod retries;
 mod tokens;
 mod weighted;
 mod words;
@@ -34,6 +35,7 @@ pub use behavior::{After, BehaviorMix, ClientBehavior, Leave, SlowReader};
 pub use builtin::builtin_prompts;
 pub use conversation::{Conversation, Next, Talk};
 pub use prompt::{Prefix, Prompt, PromptSource};
+pub use retries::{Retries, RetryPolicy};
 pub use tokens::{Bell, Tokens};
 pub use weighted::zipf;
 
@@ -87,7 +89,10 @@ pub struct Kind {
     pub body: serde_json::Map<String, serde_json::Value>,
     /// Extra headers, as given.
     pub headers: Vec<(String, String)>,
+    /// Limits of each attempt.
     pub timeouts: Timeouts,
+    /// Whether a request that failed is sent again.
+    pub retries: Option<Retries>,
     /// Whether it is left out of the test when the server has no such endpoint.
     pub optional: bool,
     /// What its users do beside waiting for the whole answer.
@@ -116,6 +121,7 @@ impl Kind {
             body: serde_json::Map::new(),
             headers: Vec::new(),
             timeouts: Timeouts { connect: limit, first_byte: limit, stall: limit, total: limit },
+            retries: None,
             optional: false,
             behaviors: BehaviorMix::default(),
             model_weights: Vec::new(),

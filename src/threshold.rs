@@ -5,7 +5,7 @@
 pub mod fuzz;
 
 use crate::metrics::summary::TURN_PREFIX;
-use crate::metrics::{Counter, Metric, Summary, TURNS, Trend, Unit};
+use crate::metrics::{Counter, Metric, Rate, Summary, TURNS, Trend, Unit};
 use crate::units::{Nanos, rounded};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -329,6 +329,7 @@ fn parse_bound(metric: Metric, aggregation: Aggregation, text: &str) -> Result<f
         Metric::Trend(_) if aggregation != Aggregation::Count => plain_number(text)
             .or_else(|| text.parse::<Nanos>().ok().map(Nanos::as_millis_f64))
             .ok_or_else(|| bad("milliseconds, or a duration such as 2s, 500ms, 50us")),
+        Metric::Rate(Rate::Amplification) => plain_number(text).ok_or_else(|| bad("a number such as 1.2")),
         Metric::Rate(_) => match text.strip_suffix('%') {
             Some(percent) => plain_number(percent.trim_end()).map(|percent| percent / 100.0),
             None => plain_number(text),

@@ -66,6 +66,10 @@ pub(crate) struct RequestArgs {
     /// opens with words of its own) or hit (they repeat) [default: miss].
     #[arg(long, value_name = "WORD")]
     prompt_cache: Option<String>,
+    /// Send a failed request again up to N times, by the rules of the API's SDK
+    /// (or of the profile's policy) [default: 0].
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    retries: Option<String>,
     /// Seed of everything random [default: 1].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<String>,

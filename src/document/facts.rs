@@ -240,6 +240,7 @@ fn failures(summary: &Summary) -> Failures {
         statuses: summary.statuses.iter().map(|(status, n)| (status.to_string(), *n)).collect(),
         checks: summary.failed_checks.iter().map(|&(name, n)| (name.to_owned(), n)).collect(),
         classes: summary.failures.iter().map(|(class, seen)| (class.name().to_owned(), seen.count)).collect(),
+        retried: summary.retried.iter().map(|&(class, n)| (class.name().to_owned(), n)).collect(),
         details: summary
             .failures
             .iter()

@@ -16,6 +16,9 @@ pub struct Failures {
     /// What is known of each class that occurred beside its number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub details: BTreeMap<String, FailureDetails>,
+    /// Attempts that failed and were followed by another, by class; those that occurred.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub retried: BTreeMap<String, u64>,
     /// Failed requests by class; those that occurred.
     #[serde(flatten)]
     pub classes: BTreeMap<String, u64>,
@@ -48,9 +51,12 @@ pub struct RetryAfter {
 impl Failures {
     /// Adds those of another shard of the test.
     pub(crate) fn add(&mut self, other: Self) {
-        for (sums, more) in
-            [(&mut self.statuses, other.statuses), (&mut self.checks, other.checks), (&mut self.classes, other.classes)]
-        {
+        for (sums, more) in [
+            (&mut self.statuses, other.statuses),
+            (&mut self.checks, other.checks),
+            (&mut self.retried, other.retried),
+            (&mut self.classes, other.classes),
+        ] {
             for (name, n) in more {
                 *sums.entry(name).or_default() += n;
             }

@@ -137,6 +137,10 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
         requests,
         turns,
         failures,
+        retried: Failure::ALL
+            .into_iter()
+            .filter_map(|f| Some((f, *document.failures.retried.get(f.name())?)))
+            .collect(),
         statuses,
         failed_checks: Vec::new(),
         gauges: gauges(&document.metrics),
@@ -180,7 +184,9 @@ pub(super) fn group(field: &str, numbers: &BTreeMap<String, Measured>, window: N
                 }
             }
             (Some(Metric::Rate(r)), Measured::Rate(m)) => {
-                if m.matches > m.total {
+                // A request takes several attempts.
+                let is_share = r != metrics::Rate::Amplification;
+                if (m.matches > m.total && is_share) || (m.matches < m.total && !is_share) {
                     return Err(wrong(field, format!("{} of {} cannot be", m.matches, m.total)));
                 }
                 rates.push((r, RateValue { matches: m.matches, total: m.total }));

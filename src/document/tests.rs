@@ -39,6 +39,7 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         body: serde_json::Map::new(),
         headers: vec![("x-tenant".to_owned(), "open sesame".to_owned())],
         timeouts: Timeouts { connect: s(5), first_byte: s(60), stall: s(60), total: s(60) },
+        retries: None,
         optional: false,
         behaviors: crate::plan::BehaviorMix::default(),
         conversation: None,
@@ -129,7 +130,7 @@ pub(crate) fn busy_tally() -> Tally {
         tally.record(&sample((n % 2) as u16, n, Outcome::Success, 200));
         tally.gap(0, 0, Nanos::from_millis(20));
     }
-    let limited = Sample { retry_after_s: Some(7), ..sample(0, 3, Outcome::Failed(Failure::Http429), 429) };
+    let limited = Sample { retry_after_ms: Some(7_000), ..sample(0, 3, Outcome::Failed(Failure::Http429), 429) };
     tally.record(&limited);
     tally.record(&Sample { usage: None, ..sample(0, 3, Outcome::Failed(Failure::Reset), 0) });
     let broken = Sample { check_failed: Some("choices"), ..sample(1, 3, Outcome::Failed(Failure::Check), 200) };
@@ -436,7 +437,7 @@ fn every_metric_of_the_summary_is_in_it_by_name() {
     let doc = &all_sorts()[0].1;
     for metric in metrics::Metric::all() {
         // Nothing in this tally was secured by TLS, or a WebSocket, came from a worker, an open load
-        // or a conversation, and it holds no level of requests in flight.
+        // or a conversation, or was retried, and it holds no level of requests in flight.
         let absent = [
             "http_req_tls_handshaking",
             "ws_connecting",
@@ -446,6 +447,8 @@ fn every_metric_of_the_summary_is_in_it_by_name() {
             "http_req_duration_from_intended",
             "schedule_lag",
             "turn_duration",
+            "attempt_duration",
+            "attempt_ttft",
         ]
         .contains(&metric.name())
             || matches!(metric, metrics::Metric::Server(_));

@@ -211,6 +211,11 @@ impl Connection {
         self.attempt = Attempt::None;
     }
 
+    /// The request under way is begun again from its start: it was counted as started.
+    pub(super) fn begin_again(&mut self) {
+        self.attempt = Attempt::First;
+    }
+
     /// Whether the request was started just now, by this call.
     pub(super) fn starts(&mut self) -> bool {
         let starts = self.attempt == Attempt::None;

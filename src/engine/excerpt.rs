@@ -110,8 +110,8 @@ impl Excerpt {
             0 => write!(text, "no status"),
             status => write!(text, "HTTP {status}"),
         };
-        if let Some(seconds) = sample.retry_after_s {
-            let _ = write!(text, ", retry-after {seconds}");
+        if let Some(ms) = sample.retry_after_ms {
+            let _ = write!(text, ", retry-after {}", ms.div_ceil(1000));
         }
         if let Some(check) = sample.check_failed {
             let _ = write!(text, ", not so: {check}");

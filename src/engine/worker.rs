@@ -17,6 +17,9 @@ mod connecting;
 mod conversations;
 mod ending;
 mod finish;
+mod pauses;
+mod retries;
+mod retry_rules;
 mod reuse;
 mod sending;
 mod slow;
@@ -46,6 +49,7 @@ use crate::units::Nanos;
 use connect_queue::{ConnectQueue, Pace};
 use conversations::Conversations;
 use ending::Ending;
+use retries::Retrying;
 use reuse::Reuse;
 use state::{Buffers, Counts, KindState, Read};
 use std::io;
@@ -71,6 +75,7 @@ pub(super) struct Worker<'a> {
     writer: &'a RequestWriter,
     schedule: Schedule,
     conversations: Conversations,
+    retrying: Retrying,
     /// By the number of the kind of request.
     kinds: Vec<KindState>,
     goals: Goals,
@@ -112,6 +117,7 @@ impl<'a> Worker<'a> {
             writer,
             kinds: KindState::all(shard),
             conversations: Conversations::new(shard, slots),
+            retrying: Retrying::new(shard, slots),
             goals: shard.goals(),
             connections: Connections::new(slots, shard.access.max_requests),
             connect_queue: ConnectQueue::new(slots, pace, shard.tuning.quickack),
@@ -171,7 +177,7 @@ impl<'a> Worker<'a> {
         let spoken = self.conversations.next_due();
         let due =
             if self.ending.is_stopped() { None } else { self.schedule.next_due().into_iter().chain(spoken).min() };
-        let deadlines = [due, self.timers.next_deadline(), self.connect_queue.next_at()];
+        let deadlines = [due, self.retrying.next_due(), self.timers.next_deadline(), self.connect_queue.next_at()];
         let next = self.tallies.next_turn().min(self.ending.drain_end());
         deadlines.into_iter().flatten().fold(next, Nanos::min)
     }
@@ -376,6 +382,12 @@ impl<'a> Worker<'a> {
     fn start_due(&mut self, now: Nanos) {
         if self.ending.is_stopped() || now >= self.schedule.end() {
             self.interrupt_pauses(now);
+            self.interrupt_late_retries(now);
+        }
+        for _ in 0..STARTS_PER_PASS {
+            if !self.retry_next(now) {
+                break;
+            }
         }
         if !self.ending.is_stopped() {
             for _ in 0..STARTS_PER_PASS {
@@ -418,6 +430,14 @@ impl<'a> Worker<'a> {
         let connection = &mut self.connections[slot];
         debug_assert!(!connection.is_busy(), "a user has one request at a time");
         connection.begin(start);
+        self.retrying.begin(slot);
+        self.dispatch(slot);
+    }
+
+    /// Puts the user's request on the wire.
+    fn dispatch(&mut self, slot: Slot) {
+        let connection = &self.connections[slot];
+        let start = connection.start;
         let needs_its_own = self.writer.reads_slowly(start.draw_vu, start.iteration, self.conversations.talk(slot));
         if connection.state == State::Idle && !needs_its_own {
             self.send(slot);
@@ -431,6 +451,9 @@ impl<'a> Worker<'a> {
         if connection.is_busy() {
             connection.give_up = give_up;
             self.arm(slot, give_up);
+        } else if self.retrying.is_waiting(slot) {
+            connection.give_up = give_up;
+            self.hasten_retry(slot, give_up);
         } else {
             if connection.is_established() {
                 self.close(slot);
@@ -510,6 +533,8 @@ impl<'a> Worker<'a> {
                     self.prepare(slot, now);
                 }
                 self.finish(slot, Outcome::Interrupted, false, now);
+            } else if self.retrying.is_waiting(slot) {
+                self.interrupt_retry(slot, now);
             } else if let Some(stream) = connection.close() {
                 stream.abort();
             }

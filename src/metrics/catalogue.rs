@@ -10,7 +10,7 @@ pub enum Unit {
     Megabytes,
     MegabytesPerHour,
     Cores,
-    /// From 0 to 1.
+    /// From 0 to 1; above it only where a thing happens several times to another.
     Ratio,
     Users,
     Requests,
@@ -24,6 +24,7 @@ pub enum Unit {
     Gaps,
     Conversations,
     Pauses,
+    Attempts,
 }
 
 impl Unit {
@@ -48,6 +49,7 @@ impl Unit {
             Self::Gaps => "gaps",
             Self::Conversations => "conversations",
             Self::Pauses => "pauses",
+            Self::Attempts => "attempts",
         }
     }
 
@@ -183,6 +185,10 @@ catalogue! {
             "Per request: the longest gap between two token events.";
         TurnDuration("turn_duration", Milliseconds, EachKind)
             "Conversations: from sending the user's message to the end of the last answer, tool rounds included.";
+        AttemptDuration("attempt_duration", Milliseconds, EachKind)
+            "Retries: from sending the attempt that succeeded to the end of its response. `http_req_duration` begins with the first attempt.";
+        AttemptTtft("attempt_ttft", Milliseconds, EachKind)
+            "Retries: from sending the attempt that succeeded to its first token. `ttft` begins with the first attempt.";
         InterruptedAge("interrupted_age", Milliseconds, EachKind)
             "Age of interrupted requests.";
         ClientLag("client_lag", Milliseconds, Global)
@@ -251,6 +257,10 @@ catalogue! {
             "Requests on a connection that had already served one.";
         StaleRetries("stale_retries", Requests, EachKind)
             "Requests sent again because the server had just closed an idle connection.";
+        Attempts("attempts", Attempts, EachKind)
+            "Retries: attempts at requests that may be retried, the first ones included.";
+        Retries("retries", Attempts, EachKind)
+            "Retries: attempts after the first, as the profile's `retries` asks.";
         UnfinishedStreams("unfinished_streams", Requests, EachKind)
             "Streams that sent their terminal event but not the end of the response.";
         ConnectionFailures("connection_failures", Requests, EachKind)
@@ -315,6 +325,8 @@ catalogue! {
             "Tokens of shared prefixes, relative to all prompt tokens asked for.";
         CachedShare("cached_share", Ratio, EachKind)
             "Prompt tokens from the server's cache, relative to all prompt tokens billed.";
+        Amplification("amplification", Ratio, EachKind)
+            "Retries: attempts, relative to the requests that they were made for; 1 without a retry.";
     }
 }
 

@@ -37,8 +37,10 @@ impl Incidents {
     }
 
     /// One more, that ended `at`.
-    pub(super) fn add_one(&mut self, at: Nanos, retry_after_s: Option<u32>) {
-        self.add_times(1, Some((at, at)), retry_after_s.map(|s| (s, s)));
+    pub(super) fn add_one(&mut self, at: Nanos, retry_after_ms: Option<u32>) {
+        // No sooner than asked.
+        let seconds = retry_after_ms.map(|ms| ms.div_ceil(1000));
+        self.add_times(1, Some((at, at)), seconds.map(|s| (s, s)));
     }
 
     /// Whether an example of a failure that ended `at` would be kept.

@@ -96,8 +96,10 @@ pub struct Sample {
     pub outcome: Outcome,
     /// Status of the response; 0 when no head came.
     pub status: u16,
-    /// `Retry-After` of the response in seconds, if it said so.
-    pub retry_after_s: Option<u32>,
+    /// How long the response asks to wait, in ms, if it said so.
+    pub retry_after_ms: Option<u32>,
+    /// What `x-should-retry` of the response says.
+    pub should_retry: Option<bool>,
     /// When the schedule wanted it; open load only.
     pub intended: Option<Nanos>,
     /// When it was put on the wire; the instant of the attempt when it never was.
@@ -192,7 +194,8 @@ impl Sample {
             turn: 0,
             outcome: Outcome::Interrupted,
             status: 0,
-            retry_after_s: None,
+            retry_after_ms: None,
+            should_retry: None,
             intended: None,
             sent,
             end: sent,

@@ -112,6 +112,28 @@ impl Part {
         self.count_failure(failure, s);
     }
 
+    /// A request was made in so many attempts; `s` begins with the last.
+    pub(super) fn attempts(&mut self, s: &Sample, n: u64) {
+        self.count(Counter::Attempts, n, if s.in_window { n } else { 0 });
+        let retries = n.saturating_sub(1);
+        self.count(Counter::Retries, retries, if s.in_window { retries } else { 0 });
+        if s.outcome == Outcome::Success {
+            self.time_attempt(s);
+        }
+    }
+
+    /// The attempt was recorded as a success and was none.
+    pub(super) fn condemn_attempt(&mut self, s: &Sample) {
+        self.withdrawn.get_or_insert_default().time_attempt(s);
+    }
+
+    fn time_attempt(&mut self, s: &Sample) {
+        self.time(Trend::AttemptDuration, s.end.since(s.sent));
+        if let Some(token) = s.first_token.filter(|_| !s.ttft_censored) {
+            self.time(Trend::AttemptTtft, token.since(s.sent));
+        }
+    }
+
     /// The times of a trend that are to be taken back; none if there are none.
     pub(super) fn withdrawn(&self, trend: Trend) -> Option<&Distribution> {
         self.withdrawn.as_ref()?.trend(trend)

@@ -22,6 +22,8 @@ pub struct Summary {
     pub turns: Vec<(String, Group)>,
     /// Failed requests by class, those that occurred, in the order of the report.
     pub failures: Vec<(Failure, Incidents)>,
+    /// Attempts that failed and were followed by another, by class; those that occurred.
+    pub retried: Vec<(Failure, u64)>,
     /// Answers by status, ascending.
     pub statuses: Vec<(u16, u64)>,
     /// Failed response checks by name, ascending.
@@ -72,7 +74,7 @@ pub struct RateValue {
 }
 
 impl RateValue {
-    /// The ratio, 0 to 1; 0 of nothing.
+    /// The ratio, 0 to 1 where `matches` are a part of `total`; 0 of nothing.
     pub fn ratio(self) -> f64 {
         if self.total == 0 { 0.0 } else { self.matches as f64 / self.total as f64 }
     }
@@ -124,6 +126,7 @@ impl Summary {
             requests: kinds.collect(),
             turns: turns(tally, window),
             failures: failures.filter(|(_, seen)| seen.count > 0).map(|(f, seen)| (f, seen.clone())).collect(),
+            retried: Failure::ALL.into_iter().zip(tally.retried).filter(|&(_, n)| n > 0).collect(),
             statuses: tally.statuses.iter().copied().filter(|&(_, n)| n > 0).collect(),
             failed_checks: tally.failed_checks.iter().copied().filter(|&(_, n)| n > 0).collect(),
             paths: tally.paths.clone(),
@@ -210,6 +213,7 @@ impl Summary {
         }
         add_each(&mut self.turns, &other.turns, |group, more| group.add(more, self.window));
         add_each(&mut self.failures, &other.failures, Incidents::add);
+        add_each(&mut self.retried, &other.retried, |n, more| *n += more);
         add_each(&mut self.statuses, &other.statuses, |n, more| *n += more);
         add_each(&mut self.failed_checks, &other.failed_checks, |n, more| *n += more);
         add_each(&mut self.gauges, &other.gauges, |level, more| {
@@ -334,6 +338,10 @@ impl RateValue {
                 Self::within(tokens(Trend::AskedPrefixTokens), tokens(Trend::AskedInputTokens))
             }
             Rate::CachedShare => Self::within(part.counter(Counter::TokensCached), part.counter(Counter::TokensInput)),
+            Rate::Amplification => {
+                let attempts = part.counter(Counter::Attempts);
+                Self { matches: attempts, total: attempts - part.counter(Counter::Retries) }
+            }
         }
     }
 }

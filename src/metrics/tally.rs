@@ -33,6 +33,8 @@ pub struct Tally {
     pub(super) shared: Part,
     /// Failed requests by class.
     pub(super) failures: [Incidents; Failure::ALL.len()],
+    /// Attempts that failed and were followed by another, by class.
+    pub(super) retried: [u64; Failure::ALL.len()],
     /// Answers by status, ascending. At most as long as there are statuses.
     pub(super) statuses: Vec<(u16, u64)>,
     /// Failed checks by name, ascending. At most as long as there are checks in the program.
@@ -70,6 +72,7 @@ impl Tally {
             turns: Vec::new(),
             shared: Part::default(),
             failures: std::array::from_fn(|_| Incidents::default()),
+            retried: [0; Failure::ALL.len()],
             statuses: Vec::new(),
             failed_checks: Vec::new(),
             paths: Paths::default(),
@@ -83,6 +86,7 @@ impl Tally {
         self.kinds.iter_mut().chain(&mut self.turns).for_each(Part::clear);
         self.shared.clear();
         self.failures.iter_mut().for_each(Incidents::clear);
+        self.retried = [0; Failure::ALL.len()];
         // Entries stay, at zero, so that a warm tally does not allocate again.
         self.statuses.iter_mut().for_each(|(_, n)| *n = 0);
         self.failed_checks.iter_mut().for_each(|(_, n)| *n = 0);
@@ -109,11 +113,49 @@ impl Tally {
             add_sorted(&mut self.statuses, sample.status, 1);
         }
         if let Outcome::Failed(failure) = sample.outcome {
-            self.failures[failure as usize].add_one(sample.end, sample.retry_after_s);
+            self.failures[failure as usize].add_one(sample.end, sample.retry_after_ms);
         }
         if let Some(part) = self.turn(sample.turn) {
             part.record(sample);
         }
+    }
+
+    /// An attempt of a request that failed with `failure`, and that will be followed by another:
+    /// what went over the wire counts, and the request goes on.
+    pub fn attempt_failed(&mut self, sample: &Sample, failure: Failure) {
+        for part in self.parts_of(sample) {
+            part.count_traffic(sample);
+        }
+        self.retried[failure as usize] += 1;
+        if sample.status != 0 {
+            add_sorted(&mut self.statuses, sample.status, 1);
+        }
+    }
+
+    /// A request that may be retried was recorded, and was made in so many attempts. `attempt` is
+    /// its sample with `sent` of the last attempt.
+    pub fn attempts(&mut self, attempt: &Sample, n: u64) {
+        for part in self.parts_of(attempt) {
+            part.attempts(attempt, n);
+        }
+    }
+
+    /// The same request was condemned.
+    pub fn condemn_attempt(&mut self, attempt: &Sample) {
+        for part in self.parts_of(attempt) {
+            part.condemn_attempt(attempt);
+        }
+    }
+
+    /// The parts that a sample belongs to: that of its kind, and that of its turn.
+    fn parts_of(&mut self, sample: &Sample) -> impl Iterator<Item = &mut Part> {
+        let turn = turn_place(sample.turn);
+        if turn.is_some() && self.turns.is_empty() {
+            self.turns.resize(TURNS.len(), Part::default());
+        }
+        debug_assert!(usize::from(sample.kind) < self.kinds.len(), "kind {} of {}", sample.kind, self.kinds.len());
+        let turn = turn.and_then(|place| self.turns.get_mut(place));
+        self.kinds.get_mut(usize::from(sample.kind)).into_iter().chain(turn)
     }
 
     /// The part of a turn; none if the request is not one.
@@ -383,6 +425,9 @@ impl Tally {
         self.paths.add(&other.paths);
         for (class, more) in self.failures.iter_mut().zip(&other.failures) {
             class.add(more);
+        }
+        for (n, more) in self.retried.iter_mut().zip(&other.retried) {
+            *n += more;
         }
         for &(status, n) in &other.statuses {
             add_sorted(&mut self.statuses, status, n);

@@ -12,6 +12,9 @@ const PAUSE_DRAWS: u64 = 0x5061_7573_6500_0006;
 /// The name of a conversation.
 const SESSION_DRAWS: u64 = 0x5365_7373_0000_0007;
 
+/// How long a pause before a retry is.
+const RETRY_DRAWS: u64 = 0x5265_7472_7900_0000;
+
 /// How the users of a kind of request converse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
@@ -193,6 +196,11 @@ impl RequestWriter {
             out.push(b"0123456789abcdef"[(id >> 60) as usize]);
             id <<= 4;
         }
+    }
+
+    /// What the pause before a retry is drawn by, from 0 to 1: `n` retries were made before.
+    pub fn draw_of_retry(&self, draw_vu: u32, iteration: u64, turn: u16, n: u16) -> f64 {
+        self.turn_draws(RETRY_DRAWS ^ u64::from(n), draw_vu, iteration, turn).f64()
     }
 
     /// The draws of a purpose in a turn of a conversation.

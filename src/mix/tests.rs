@@ -23,6 +23,7 @@ fn kind(name: &str, weight: u32) -> Kind {
         body: serde_json::Map::new(),
         headers: Vec::new(),
         timeouts: Timeouts { connect: Nanos(1), first_byte: Nanos(1), stall: Nanos(1), total: Nanos(1) },
+        retries: None,
         optional: false,
         behaviors: BehaviorMix::default(),
         conversation: None,

@@ -60,6 +60,8 @@ pub const MAX_SLOW_BYTES_PER_SECOND: u32 = 100_000_000;
 pub const MAX_TURNS: u16 = 10_000;
 /// Rounds of tool calls in one turn.
 pub const MAX_TOOL_ROUNDS: u16 = 1000;
+/// Retries of one request: with the pauses between them, more than an hour.
+pub const MAX_RETRIES: u16 = 1000;
 /// Extra headers: servers take about a hundred in all.
 pub const MAX_HEADERS: usize = 64;
 /// Bytes of one header: what servers commonly take.

@@ -8,6 +8,7 @@ use super::conversation::conversation;
 use super::dataset::RowsOf;
 use super::profile::{NamedTimeouts, ProfileFile, Request, Timeout};
 use super::request_defaults::{PATH, RequestDefaults, is_path};
+use super::retries::retries;
 use super::rows::RowSource;
 use super::source::Changed;
 use super::{Given, Overrides, PlanError, Read, headers, limits};
@@ -183,6 +184,7 @@ impl Row<'_> {
             check_usage: self.check_usage(api)?,
             headers: self.headers()?,
             timeouts: self.timeouts(timeout, tokens)?,
+            retries: retries(self.written, request, api, self.defaults.retries(), &self.key)?,
             optional: false,
             behaviors: behaviors(self.written, request, &self.key)?,
             conversation: conversation(self.written, request, api, &self.key, &body)?,

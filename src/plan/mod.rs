@@ -29,6 +29,7 @@ mod rendezvous;
 mod request_defaults;
 mod request_flags;
 pub mod resolve;
+mod retries;
 mod rows;
 mod rules;
 mod scale;
@@ -63,7 +64,8 @@ pub use web::WebPlace;
 pub use crate::api::Api;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime, Trace};
 pub use crate::mix::{
-    After, BehaviorMix, Bell, Conversation, Kind, Leave, Mix, Prefix, Prompt, PromptSource, Secret, Timeouts, Tokens,
+    After, BehaviorMix, Bell, Conversation, Kind, Leave, Mix, Prefix, Prompt, PromptSource, Retries, RetryPolicy,
+    Secret, Timeouts, Tokens,
 };
 pub use crate::net::access::{Roots, Tls};
 pub use crate::net::{Access, Target};

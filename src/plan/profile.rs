@@ -97,6 +97,8 @@ pub struct Profile {
     pub think_time: Option<ThinkTime>,
     /// Timeouts of every request.
     pub timeout: Option<Timeout>,
+    /// Whether failed requests are sent again.
+    pub retries: Option<WrittenRetries>,
     /// Whether every endpoint is asked once before the load begins.
     #[serde(default)]
     pub endpoint_check: bool,
@@ -156,6 +158,23 @@ pub struct NamedTimeouts {
     pub total: Option<String>,
 }
 
+/// How often failed requests are sent again: the number, or with whose rules.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected a number such as 2, or { policy = \"openai\", max = 2 }")]
+pub enum WrittenRetries {
+    Max(i64),
+    Named(NamedRetries),
+}
+
+/// Retries by the rules of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedRetries {
+    pub policy: Option<String>,
+    /// Attempts after the first.
+    pub max: Option<i64>,
+}
+
 /// A kind of request.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a request, under [[requests]]")]
@@ -190,6 +209,8 @@ pub struct Request {
     /// How long the answer shall be.
     pub output: Option<WrittenOutput>,
     pub timeout: Option<Timeout>,
+    /// Whether it is sent again after a failure.
+    pub retries: Option<WrittenRetries>,
     /// Its users go on with what was said before.
     pub conversation: Option<Conversation>,
     /// Its users give up.

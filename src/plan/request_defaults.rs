@@ -22,6 +22,7 @@ pub(super) struct RequestDefaults<'a> {
     prompt_cache: Option<(Cache, &'a Given)>,
     /// What flags say of bodies and answers.
     pub(super) flags: RequestFlags<'a>,
+    retries: Option<&'a Given>,
     /// The one model that the server has, for requests that name none.
     found_model: Option<Given>,
     /// The models to choose from, if the server has several.
@@ -81,6 +82,7 @@ impl<'a> RequestDefaults<'a> {
             output_tokens: tokens(output, limits::MAX_TOKENS)?,
             prompt_cache: overrides.one("prompt_cache").map(cache).transpose()?,
             flags: RequestFlags::of(overrides, kind.is_some() || !targets.is_named)?,
+            retries: overrides.one("retries"),
             found_model,
             choices,
             layout,
@@ -101,6 +103,11 @@ impl<'a> RequestDefaults<'a> {
     /// Whether prompts repeat, whatever the profile says.
     pub(super) fn prompt_cache(&self) -> Option<Cache> {
         self.prompt_cache.map(|(cache, _)| cache)
+    }
+
+    /// How often failed requests are sent again, whatever the profile says.
+    pub(super) const fn retries(&self) -> Option<&'a Given> {
+        self.retries
     }
 
     /// Whether there is a target that may be asked what it is, and something left to find out.
@@ -196,6 +203,7 @@ impl<'a> RequestDefaults<'a> {
             ("max_tokens", of_tokens(self.output_tokens)),
             ("output", of_tokens(self.output_tokens)),
             ("prompt_cache", cache),
+            ("retries", self.retries),
         ]
         .into_iter()
         .filter_map(|(key, given)| Some((key, given?)))

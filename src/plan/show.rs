@@ -269,6 +269,12 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     if let Some(how) = &kind.conversation {
         add_conversation(list, &at("conversation"), how);
     }
+    if let Some(retries) = kind.retries {
+        let own = list.changed.contains_key(&at("retries")) || list.written.origin(&at("retries")) != Origin::Default;
+        let key = if own { at("retries") } else { "retries".to_owned() };
+        let origin = list.changed.get(&key).cloned().unwrap_or_else(|| list.written.origin(&key));
+        list.add_from(&at("retries"), format!("{} at most, as {}", retries.max, retries.policy.name()), origin);
+    }
     let timeouts = kind.timeouts;
     for (name, time) in [
         ("connect", timeouts.connect),

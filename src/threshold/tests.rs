@@ -233,6 +233,7 @@ fn every_metric_has_at_least_one_rule() {
             Metric::Trend(trend) if trend.unit() == Unit::Tokens => "p(95)<512",
             Metric::Trend(_) => "p(95)<1s",
             Metric::Counter(_) => "count<1",
+            Metric::Rate(Rate::Amplification) => "rate<1.5",
             Metric::Rate(_) => "rate<1%",
             Metric::Gauge(Gauge::Vus | Gauge::InFlight | Gauge::Connections) | Metric::Server(_) => "value<1",
         };

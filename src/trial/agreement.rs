@@ -110,7 +110,7 @@ fn counts(plan: &Plan, parts: &[Option<&Summary>], before: &Value, after: &Value
     let whole =
         sum(Counter::Interrupted) + sum(Counter::Cancelled) + sum(Counter::Timeouts) + sum(Counter::ConnectionFailures)
             == 0
-            && sum(Counter::StaleRetries) == 0
+            && sum(Counter::StaleRetries) + sum(Counter::Retries) == 0
             && plan.mix.kinds.iter().all(|kind| kind.api.generates());
     if !whole {
         return Vec::new();

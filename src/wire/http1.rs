@@ -338,10 +338,13 @@ enum Framing {
 struct Fields {
     content_type: Option<ContentType>,
     encoded: bool,
-    retry_after_s: Option<u32>,
-    retry_after_ms: Option<u64>,
+    /// `Retry-After`, in ms.
+    retry_after: Option<u32>,
+    /// `retry-after-ms`.
+    retry_after_ms: Option<u32>,
     /// `Retry-After` is not a number.
     has_retry_date: bool,
+    should_retry: Option<bool>,
     length: Option<u64>,
     /// The last transfer coding, `identity` aside; whether it is chunked.
     transfer_chunked: Option<bool>,
@@ -381,10 +384,7 @@ fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
         fields.read(header.name, header.value)?;
     }
     if fields.has_retry_date {
-        fields.retry_after_s = until_retry(response.headers);
-    }
-    if let Some(ms) = fields.retry_after_ms {
-        fields.retry_after_s = Some(saturated(ms.div_ceil(1000)));
+        fields.retry_after = until_retry(response.headers);
     }
     let framing = match (status, fields.transfer_chunked, fields.length) {
         (..=199 | 204 | 304, _, _) => Framing::Length(0),
@@ -401,7 +401,8 @@ fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
             status,
             content_type: fields.content_type.unwrap_or(ContentType::Missing),
             encoded: fields.encoded,
-            retry_after_s: fields.retry_after_s,
+            retry_after_ms: fields.retry_after_ms.or(fields.retry_after),
+            should_retry: fields.should_retry,
         },
         framing,
         reusable: persistent && !doubtful && framing != Framing::ToEof,
@@ -422,11 +423,18 @@ impl Fields {
                 }
             }
             11 if name.eq_ignore_ascii_case("retry-after") => {
-                self.retry_after_s = decimal(value.trim_ascii()).map(saturated);
-                self.has_retry_date = self.retry_after_s.is_none();
+                self.retry_after = fraction(value, 1e3);
+                self.has_retry_date = self.retry_after.is_none();
             }
             14 if name.eq_ignore_ascii_case("retry-after-ms") => {
-                self.retry_after_ms = decimal(value.trim_ascii());
+                self.retry_after_ms = fraction(value, 1.0);
+            }
+            14 if name.eq_ignore_ascii_case("x-should-retry") => {
+                self.should_retry = match value.trim_ascii() {
+                    b"true" => Some(true),
+                    b"false" => Some(false),
+                    _ => None,
+                };
             }
             12 if name.eq_ignore_ascii_case("content-type") => {
                 self.content_type.get_or_insert_with(|| content_type(value));
@@ -470,22 +478,28 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
-/// Digits and nothing else; saturates.
-fn saturated(n: u64) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-/// The seconds from the response's own `Date` to the date in `Retry-After` (RFC 9110, section
-/// 10.2.3): our clock may differ from the server's.
+/// The milliseconds from the response's own `Date` to the date in `Retry-After` (RFC 9110, section
+/// 10.2.3): our clock may differ from the server's. Each may have any of the three forms of section
+/// 5.6.7.
 fn until_retry(headers: &[httparse::Header<'_>]) -> Option<u32> {
     let date = |name: &str| {
         let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
-        let text = std::str::from_utf8(header.value).ok()?;
-        Some(jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp().as_second())
+        httpdate::parse_http_date(std::str::from_utf8(header.value).ok()?.trim()).ok()
     };
-    Some(saturated(u64::try_from(date("retry-after")? - date("date")?).unwrap_or(0)))
+    let wait = date("retry-after")?.duration_since(date("date")?).unwrap_or_default();
+    Some(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX))
 }
 
+/// Digits, maybe with a fraction, as clients in the field read `Retry-After`; times `unit`, rounded
+/// up. Saturates.
+fn fraction(value: &[u8], unit: f64) -> Option<u32> {
+    let text = std::str::from_utf8(value.trim_ascii()).ok()?;
+    let plain = text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains(|c| !matches!(c, '0'..='9' | '.'));
+    let number: f64 = text.parse().ok().filter(|_| plain)?;
+    Some((number * unit).ceil() as u32)
+}
+
+/// Digits and nothing else; saturates.
 fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

@@ -59,9 +59,11 @@ pub struct Head {
     pub content_type: ContentType,
     /// A `Content-Encoding` other than `identity` is present.
     pub encoded: bool,
-    /// How long to wait before the next request, in seconds: `retry-after-ms`, `Retry-After`, or
-    /// the date in it less `Date`.
-    pub retry_after_s: Option<u32>,
+    /// How long to wait before the next request, in ms: `retry-after-ms`, `Retry-After`, or the date
+    /// in it less `Date`.
+    pub retry_after_ms: Option<u32>,
+    /// What `x-should-retry` says, a header that OpenAI's and Anthropic's SDKs obey.
+    pub should_retry: Option<bool>,
 }
 
 /// What a body claims to be, parameters ignored.

@@ -79,6 +79,7 @@ impl Job {
             body: serde_json::Map::new(),
             headers: Vec::new(),
             timeouts: TIMEOUTS,
+            retries: None,
             optional: false,
             behaviors: BehaviorMix::default(),
             conversation: None,

@@ -16,13 +16,13 @@ fn a_line_says_what_came_and_what_was_wrong() {
     let mut sample = Sample::begun(0, Nanos::ZERO);
     assert_eq!(excerpt.text(&sample, None, &secrets(&[])), "no answer");
     assert_eq!(excerpt.text(&sample, Some("the proxy gate:1"), &secrets(&[])), "no answer from the proxy gate:1");
-    (sample.status, sample.retry_after_s, sample.bytes_received) = (429, Some(7), 99);
+    (sample.status, sample.retry_after_ms, sample.bytes_received) = (429, Some(6_001), 99);
     assert_eq!(excerpt.text(&sample, None, &secrets(&[])), "HTTP 429, retry-after 7, 99 bytes, 0 tokens");
     excerpt.body(b"{\"error\":");
     excerpt.body(b"\"slow down\"}");
     assert_eq!(excerpt.text(&sample, None, &secrets(&[])), r#"HTTP 429, retry-after 7: {"error":"slow down"}"#);
     excerpt.system(&io::Error::from_raw_os_error(104));
-    (sample.status, sample.retry_after_s) = (200, None);
+    (sample.status, sample.retry_after_ms) = (200, None);
     assert!(excerpt.text(&sample, None, &secrets(&[])).starts_with("HTTP 200, Connection reset by peer"));
     excerpt.broken(WireError::BadChunk("size"), b"zz\r\n");
     assert_eq!(excerpt.text(&sample, None, &secrets(&[])), "HTTP 200, broken chunked body: size: zz\\r\\n");

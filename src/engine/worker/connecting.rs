@@ -63,7 +63,8 @@ impl Worker<'_> {
         connection.apply_behavior(request.behavior);
         // The clock of a request that is sent again goes on.
         if !connection.is_retried() {
-            connection.exchange.begin(expect, now, false, self.tallies.placement(now));
+            let placement = self.retrying.place(slot, self.tallies.placement(now));
+            connection.exchange.begin(expect, now, false, placement);
             connection.exchange.sample.intended = self.schedule.is_open().then_some(start.intended);
             self.note_turn(slot, None);
         }

@@ -11,6 +11,7 @@
 //! ```
 
 use super::Worker;
+use super::pauses::Pauses;
 use crate::api::Reply;
 use crate::engine::slot::Slot;
 use crate::load::Start;
@@ -18,8 +19,6 @@ use crate::metrics::{Counter, Failure, Outcome};
 use crate::mix::{Next, Talk};
 use crate::plan::Plan;
 use crate::units::Nanos;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 /// What the report calls it that a model has called tools more often than the profile allows.
 const TOO_MANY_TOOL_ROUNDS: &str = "tool rounds within max_tool_rounds";
@@ -28,19 +27,12 @@ const TOO_MANY_TOOL_ROUNDS: &str = "tool rounds within max_tool_rounds";
 #[derive(Debug)]
 pub(super) struct Conversations {
     /// By slot. Empty if no kind of request converses.
-    users: Vec<User>,
-    /// Users that will speak, and when. The top is never out of date.
-    waiting: BinaryHeap<Reverse<(Nanos, u32)>>,
+    talks: Vec<Talk>,
+    /// When those speak that have no request of their conversation under way.
+    pauses: Pauses,
     /// The first conversation of a user may have fewer turns: users that start together would stay
     /// in step for as many turns as a conversation has.
     shortens_first: bool,
-}
-
-#[derive(Debug, Default)]
-struct User {
-    talk: Talk,
-    /// When it speaks next, if no request of its conversation is under way.
-    speaks_at: Option<Nanos>,
 }
 
 impl Conversations {
@@ -49,19 +41,19 @@ impl Conversations {
         let converse = shard.mix.kinds.iter().any(|kind| kind.conversation.is_some());
         let slots = if converse { slots } else { 0 };
         Self {
-            users: std::iter::repeat_with(User::default).take(slots).collect(),
-            waiting: BinaryHeap::with_capacity(slots),
+            talks: std::iter::repeat_with(Talk::default).take(slots).collect(),
+            pauses: Pauses::new(slots),
             shortens_first: shard.shape.runs_by_time() && shard.shape.arrivals().is_none(),
         }
     }
 
     /// The conversation of a user; none if it has none.
     pub(super) fn talk(&self, slot: Slot) -> Option<&Talk> {
-        self.users.get(slot.0 as usize).map(|user| &user.talk).filter(|talk| talk.is_under_way())
+        self.talks.get(slot.0 as usize).filter(|talk| talk.is_under_way())
     }
 
     fn talk_mut(&mut self, slot: Slot) -> Option<&mut Talk> {
-        self.users.get_mut(slot.0 as usize).map(|user| &mut user.talk).filter(|talk| talk.is_under_way())
+        self.talks.get_mut(slot.0 as usize).filter(|talk| talk.is_under_way())
     }
 
     /// What takes the reply to the present request.
@@ -71,39 +63,7 @@ impl Conversations {
 
     /// When the next user speaks.
     pub(super) fn next_due(&self) -> Option<Nanos> {
-        self.waiting.peek().map(|Reverse((at, _))| *at)
-    }
-
-    fn wait(&mut self, slot: Slot, until: Nanos) {
-        self.users[slot.0 as usize].speaks_at = Some(until);
-        self.waiting.push(Reverse((until, slot.0)));
-    }
-
-    /// Takes the next user that is due by `now`.
-    fn take_due(&mut self, now: Nanos) -> Option<(Slot, Nanos)> {
-        let Reverse((at, slot)) = *self.waiting.peek().filter(|Reverse((at, _))| *at <= now)?;
-        self.users[slot as usize].speaks_at = None;
-        self.drop_outdated();
-        Some((Slot(slot), at))
-    }
-
-    /// The user will not speak. Whether it would have.
-    fn silence(&mut self, slot: Slot) -> bool {
-        let Some(user) = self.users.get_mut(slot.0 as usize) else { return false };
-        let waited = user.speaks_at.take().is_some();
-        if waited {
-            self.drop_outdated();
-        }
-        waited
-    }
-
-    /// Restores the invariant of the heap.
-    fn drop_outdated(&mut self) {
-        while let Some(&Reverse((at, slot))) = self.waiting.peek()
-            && self.users[slot as usize].speaks_at != Some(at)
-        {
-            self.waiting.pop();
-        }
+        self.pauses.next_due()
     }
 }
 
@@ -111,14 +71,14 @@ impl Worker<'_> {
     /// Begins the conversation that the user's iteration is, if it is one.
     pub(super) fn begin_conversation(&mut self, start: Start) {
         let shortens = start.iteration == 0 && self.conversations.shortens_first;
-        if let Some(user) = self.conversations.users.get_mut(start.slot as usize) {
-            self.writer.begin_conversation(start.draw_vu, start.iteration, shortens, &mut user.talk);
+        if let Some(talk) = self.conversations.talks.get_mut(start.slot as usize) {
+            self.writer.begin_conversation(start.draw_vu, start.iteration, shortens, talk);
         }
     }
 
     /// Sends the next message of a user whose turn it is. Whether there was one.
     pub(super) fn speak_next(&mut self, now: Nanos) -> bool {
-        let Some((slot, due)) = self.conversations.take_due(now) else { return false };
+        let Some((slot, due)) = self.conversations.pauses.take_due(now) else { return false };
         let start = Start { intended: due, ..self.connections[slot].start };
         self.begin(start);
         true
@@ -185,7 +145,7 @@ impl Worker<'_> {
     }
 
     fn goes_on_at(&mut self, slot: Slot, at: Nanos) -> bool {
-        self.conversations.wait(slot, at);
+        self.conversations.pauses.set(slot, at);
         true
     }
 
@@ -198,7 +158,7 @@ impl Worker<'_> {
 
     /// Ends the conversation of a user that thinks: it was ramped away, or the test is over.
     pub(super) fn interrupt_pause(&mut self, slot: Slot, now: Nanos) {
-        if self.conversations.silence(slot) {
+        if self.conversations.pauses.cancel(slot) {
             let connection = &self.connections[slot];
             let (kind, placement) = (connection.kind() as u16, self.tallies.placement(now));
             let in_window = placement.window.covers(now);
@@ -209,8 +169,8 @@ impl Worker<'_> {
 
     /// Ends every conversation whose user thinks.
     pub(super) fn interrupt_pauses(&mut self, now: Nanos) {
-        while let Some(Reverse((_, slot))) = self.conversations.waiting.peek() {
-            self.interrupt_pause(Slot(*slot), now);
+        while let Some(slot) = self.conversations.pauses.next_user() {
+            self.interrupt_pause(slot, now);
         }
     }
 }

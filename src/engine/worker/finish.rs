@@ -3,7 +3,7 @@
 use super::Worker;
 use crate::engine::connection::State;
 use crate::engine::slot::Slot;
-use crate::metrics::{Failure, Outcome};
+use crate::metrics::{Failure, Outcome, Sample};
 use crate::net::tls::TlsFailure;
 use crate::units::Nanos;
 
@@ -19,7 +19,8 @@ impl Worker<'_> {
         starts
     }
 
-    /// The request is over: its sample is recorded and its user told.
+    /// The request is over: its sample is recorded and its user told. If it is sent again, only this
+    /// attempt is over.
     pub(super) fn finish(&mut self, slot: Slot, outcome: Outcome, reusable: bool, end: Nanos) {
         self.count_started(slot);
         let outcome = self.judge_turn(slot, outcome);
@@ -32,38 +33,65 @@ impl Worker<'_> {
         if connection.exchange.sample.reused && connection.exchange.answered() {
             self.reuse.lasted(connection.exchange.last_kept);
         }
-        let sample = self.goals.judged(connection.exchange.sample(outcome, end));
         let was_in_flight = connection.is_in_flight();
-        self.tallies.of(connection.phase()).record(&sample);
+        let again = self.retries_at(slot, outcome, end);
+        let sample = self.record(slot, outcome, end, again);
         if let Outcome::Failed(failure) = outcome {
             self.note_failure(slot, failure, end);
         }
-        self.counts.busy -= 1;
         if was_in_flight {
             self.counts.set_in_flight(self.counts.in_flight - 1, &mut self.tallies.tally);
         }
+        self.connections[slot].exchange.release(self.inbox.budget);
+        if again.is_some() {
+            self.part(slot, outcome, reusable, false);
+            return;
+        }
+        self.counts.busy -= 1;
         let connection = &mut self.connections[slot];
-        connection.exchange.release(self.inbox.budget);
         let back_off = connection.back_off(outcome);
         if back_off > Nanos::ZERO && !self.schedule.is_open() {
             self.tallies.of(connection.phase()).backs_off(sample.kind, sample.in_window);
         }
-        let connection = &self.connections[slot];
         let leaves = connection.give_up != Nanos::MAX && !self.schedule.is_active(slot.0);
+        self.part(slot, outcome, reusable, leaves);
+        if !self.goes_on(slot, outcome, end, leaves) {
+            self.schedule.finished(slot.0, end, back_off);
+        }
+    }
+
+    /// Records the request, or the attempt if there will be another one `again`.
+    fn record(&mut self, slot: Slot, outcome: Outcome, end: Nanos, again: Option<Nanos>) -> Sample {
+        let exchange = &mut self.connections[slot].exchange;
+        if let (Outcome::Failed(failure), Some(until)) = (outcome, again) {
+            let sample = exchange.sample(outcome, end);
+            self.retry_later(slot, failure, &sample, until);
+            return sample;
+        }
+        self.retrying.close(slot, &mut exchange.sample);
+        let sample = self.goals.judged(exchange.sample(outcome, end));
+        self.tallies.of(exchange.phase).record(&sample);
+        self.count_attempts(slot, &sample);
+        sample
+    }
+
+    /// What becomes of the connection of a request that ended so. `leaves`: its user was ramped
+    /// away.
+    fn part(&mut self, slot: Slot, outcome: Outcome, reusable: bool, leaves: bool) {
+        let connection = &self.connections[slot];
         let aborts = outcome == Outcome::Cancelled && connection.aborts();
         let kept = connection.exchange.kept_as(outcome);
         let may_keep = reusable && !leaves && self.connections.may_serve(slot);
         let keeps = may_keep && self.reuse.keeps(kept);
         if may_keep && !keeps {
-            self.tallies.of(self.connections[slot].phase()).not_kept(sample.kind, sample.in_window);
+            let exchange = &self.connections[slot].exchange;
+            let in_window = exchange.window.covers(exchange.sample.end);
+            self.tallies.of(exchange.phase).not_kept(exchange.sample.kind, in_window);
         }
         if keeps {
             self.connections[slot].keep(kept);
         } else if let Some(stream) = self.take_stream(slot) {
             if aborts { stream.abort() } else { stream.close() }
-        }
-        if !self.goes_on(slot, outcome, end, leaves) {
-            self.schedule.finished(slot.0, end, back_off);
         }
     }
 
@@ -92,6 +120,7 @@ impl Worker<'_> {
         let connection = &self.connections[slot];
         let sample = self.goals.judged(connection.exchange.recorded());
         self.tallies.of(connection.phase()).condemn(&sample, failure, at);
+        self.condemn_attempt(slot, &sample);
         self.note_failure(slot, failure, at);
         self.close(slot);
     }

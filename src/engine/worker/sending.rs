@@ -22,7 +22,8 @@ impl Worker<'_> {
         // Read immediately before the write: everything is measured from here.
         let now = self.clock.now();
         connection.apply_behavior(request.behavior);
-        let step = connection.send(&request.bytes, expect, now, self.tallies.placement(now));
+        let placement = self.retrying.place(slot, self.tallies.placement(now));
+        let step = connection.send(&request.bytes, expect, now, placement);
         let sample = &mut connection.exchange.sample;
         (sample.intended, sample.asked) = (intended, asked);
         sample.template = template;

@@ -6,7 +6,7 @@ use crate::engine::ready::Ready;
 use crate::engine::rx_time::ReceiveTime;
 use crate::engine::slot::Slot;
 use crate::metrics::{Gauge, Tally, TemplateTokens};
-use crate::mix::{Request, Timeouts};
+use crate::mix::{Request, Retries, Timeouts};
 use crate::net::IoStatus;
 use crate::plan::Plan;
 use std::io;
@@ -22,6 +22,7 @@ pub(super) struct KindState {
     pub(super) timeouts: Timeouts,
     /// What the server adds to prompts.
     pub(super) template: TemplateTokens,
+    pub(super) retries: Option<Retries>,
     /// Shared by all connections, so that all of them learn what the responses look like.
     pub(super) reader: Reader,
 }
@@ -34,7 +35,8 @@ impl KindState {
             .map(|(kind, expect)| {
                 let reader = Reader::new(kind.api, shard.tuning.verify_parse);
                 let reader = if kind.check_usage { reader } else { reader.without_usage() };
-                Self { expect, timeouts: kind.timeouts, template: kind.template_tokens, reader }
+                let template = kind.template_tokens;
+                Self { expect, timeouts: kind.timeouts, template, retries: kind.retries, reader }
             })
             .collect()
     }

@@ -3,6 +3,7 @@
 
 mod endings;
 mod open;
+mod retries;
 mod shards;
 mod starved;
 
@@ -49,6 +50,7 @@ fn kind(name: &str, stream: bool) -> Kind {
         body: serde_json::Map::new(),
         headers: Vec::new(),
         timeouts: Timeouts { connect: ms(400), first_byte: ms(700), stall: ms(200), total: ms(2_000) },
+        retries: None,
         optional: false,
         behaviors: BehaviorMix::default(),
         conversation: None,

@@ -218,6 +218,7 @@ pub(super) fn failures(doc: &Document) -> Section {
             blocks.push(Block::List(label, pairs(table)));
         }
     }
+    blocks.extend(retries(doc));
     if let Some(tls) = doc.target.tls.as_ref().filter(|tls| !tls.troubles.is_empty()) {
         blocks.push(Block::List("TLS", pairs(&tls.troubles)));
     }
@@ -235,6 +236,23 @@ pub(super) fn failures(doc: &Document) -> Section {
         blocks.push(Block::List("interrupted", vec![format!("{} cut off by the end of the test{age}", cut_off.count)]));
     }
     Section { title: "FAILURES", note, blocks }
+}
+
+/// What was sent again, and why.
+fn retries(doc: &Document) -> Vec<Block> {
+    let amplification = rate(&doc.metrics, metrics::Rate::Amplification).filter(|r| r.total > 0);
+    let (Some(all), Some(again)) = (amplification, counter(&doc.metrics, metrics::Counter::Retries)) else {
+        return Vec::new();
+    };
+    let (attempts, requests) = (plural(all.matches, "attempt"), plural(all.total, "request"));
+    let factor = all.matches as f64 / all.total as f64;
+    let text = format!("{}: {attempts} for {requests}, {factor:.2} each", human::count(again.count));
+    let mut blocks = vec![Block::List("retries", vec![text])];
+    if !doc.failures.retried.is_empty() {
+        let after = doc.failures.retried.iter().map(|(class, n)| format!("{class}: {n}")).collect();
+        blocks.push(Block::List("retried after", after));
+    }
+    blocks
 }
 
 /// When failures of a class came.

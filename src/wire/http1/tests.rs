@@ -71,7 +71,8 @@ fn refused(bytes: &str) -> WireError {
     feed_every_way(bytes.as_bytes(), false).unwrap_err()
 }
 
-const JSON: Head = Head { status: 200, content_type: ContentType::Json, encoded: false, retry_after_s: None };
+const JSON: Head =
+    Head { status: 200, content_type: ContentType::Json, encoded: false, retry_after_ms: None, should_retry: None };
 
 #[test]
 fn a_length_ends_a_body() {
@@ -265,17 +266,40 @@ fn encodings_and_retry_after_are_read() {
     assert!(head("Content-Encoding: none, gzip").encoded);
     assert!(!head("Content-Encoding: Identity").encoded);
     assert!(!head("Content-Encoding: ").encoded);
-    assert_eq!(head("Retry-After: 30").retry_after_s, Some(30));
-    assert_eq!(head("Retry-After: 99999999999999999999999").retry_after_s, Some(u32::MAX));
-    let date = |offset: &str| head(&format!("Retry-After: Mon, 05 Jan 2026 10:00:30 GMT{offset}")).retry_after_s;
-    assert_eq!(date(""), None, "without a Date there is nothing to compare it with");
-    assert_eq!(date("\r\nDate: Mon, 05 Jan 2026 10:00:00 GMT"), Some(30));
-    assert_eq!(date("\r\nDate: Mon, 05 Jan 2026 10:00:31 GMT"), Some(0), "it is over");
-    assert_eq!(date("\r\nDate: soon"), None);
-    assert_eq!(head("Date: Mon, 05 Jan 2026 10:00:00 GMT\r\nRetry-After: soon").retry_after_s, None);
-    assert_eq!(head("retry-after-ms: 1500").retry_after_s, Some(2), "no sooner than asked");
-    assert_eq!(head("Retry-After: 30\r\nRetry-After-Ms: 200").retry_after_s, Some(1), "the finer one");
-    assert_eq!(head("Retry-After: 30\r\nretry-after-ms: soon").retry_after_s, Some(30));
+}
+
+#[test]
+fn how_long_to_wait_is_read() {
+    let head =
+        |fields: &str| complete(&format!("HTTP/1.1 429 X\r\n{fields}\r\nContent-Length: 0\r\n\r\n")).head.unwrap();
+    let wait = |fields: &str| head(fields).retry_after_ms;
+    assert_eq!(wait("Retry-After: 30"), Some(30_000));
+    assert_eq!(wait("Retry-After: 1.5"), Some(1_500), "SDKs read fractions");
+    assert_eq!(wait("Retry-After: 99999999999999999999999"), Some(u32::MAX));
+    for nonsense in ["-1", "+1", "1e3", "inf", "NaN", ".5", "1.2.3", "soon", ""] {
+        assert_eq!(wait(&format!("Retry-After: {nonsense}")), None, "{nonsense}");
+    }
+    // The three forms of RFC 9110, section 5.6.7: the present one and two of the past.
+    for (retry, now) in [
+        ("Mon, 05 Jan 2026 10:00:30 GMT", "Mon, 05 Jan 2026 10:00:00 GMT"),
+        ("Monday, 05-Jan-26 10:00:30 GMT", "Mon, 05 Jan 2026 10:00:00 GMT"),
+        ("Mon Jan  5 10:00:30 2026", "Mon, 05 Jan 2026 10:00:00 GMT"),
+        ("Mon Jan  5 10:00:30 2026", "Monday, 05-Jan-26 10:00:00 GMT"),
+    ] {
+        assert_eq!(wait(&format!("Retry-After: {retry}\r\nDate: {now}")), Some(30_000), "{retry}");
+        assert_eq!(wait(&format!("Retry-After: {retry}")), None, "without a Date there is nothing to compare it with");
+    }
+    let date = |now: &str| wait(&format!("Retry-After: Mon, 05 Jan 2026 10:00:30 GMT\r\nDate: {now}"));
+    assert_eq!(date("Mon, 05 Jan 2026 10:00:31 GMT"), Some(0), "it is over");
+    assert_eq!(date("soon"), None);
+    assert_eq!(wait("Date: Mon, 05 Jan 2026 10:00:00 GMT\r\nRetry-After: soon"), None);
+    assert_eq!(wait("retry-after-ms: 1500"), Some(1_500));
+    assert_eq!(wait("retry-after-ms: 0.2"), Some(1), "no sooner than asked");
+    assert_eq!(wait("Retry-After: 30\r\nRetry-After-Ms: 200"), Some(200), "the finer one");
+    assert_eq!(wait("Retry-After: 30\r\nretry-after-ms: soon"), Some(30_000));
+    for (value, said) in [("true", Some(true)), (" false ", Some(false)), ("True", None), ("1", None)] {
+        assert_eq!(head(&format!("X-Should-Retry: {value}")).should_retry, said, "{value}");
+    }
 }
 
 #[test]

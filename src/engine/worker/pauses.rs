@@ -1,0 +1,90 @@
+//! Users that wait for an instant of their own, and who is next.
+
+use crate::engine::slot::Slot;
+use crate::units::Nanos;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// One pause a user at most.
+#[derive(Debug)]
+pub(super) struct Pauses {
+    /// By slot: until when the user waits.
+    until: Vec<Option<Nanos>>,
+    /// The top is never out of date.
+    order: BinaryHeap<Reverse<(Nanos, u32)>>,
+}
+
+impl Pauses {
+    /// Nobody waits.
+    pub(super) fn new(slots: usize) -> Self {
+        Self { until: vec![None; slots], order: BinaryHeap::with_capacity(slots) }
+    }
+
+    /// When the next one is over.
+    pub(super) fn next_due(&self) -> Option<Nanos> {
+        self.order.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The user that is next.
+    pub(super) fn next_user(&self) -> Option<Slot> {
+        self.order.peek().map(|Reverse((_, slot))| Slot(*slot))
+    }
+
+    /// The user waits until then, whatever it waited for before.
+    pub(super) fn set(&mut self, slot: Slot, until: Nanos) {
+        self.until[slot.0 as usize] = Some(until);
+        self.order.push(Reverse((until, slot.0)));
+        self.drop_outdated();
+    }
+
+    /// Takes the next user that is due by `now`.
+    pub(super) fn take_due(&mut self, now: Nanos) -> Option<(Slot, Nanos)> {
+        let Reverse((at, slot)) = *self.order.peek().filter(|Reverse((at, _))| *at <= now)?;
+        self.cancel(Slot(slot));
+        Some((Slot(slot), at))
+    }
+
+    /// Whether the user waits.
+    pub(super) fn is_waiting(&self, slot: Slot) -> bool {
+        self.until.get(slot.0 as usize).is_some_and(Option::is_some)
+    }
+
+    /// The user does not wait any more. Whether it did.
+    pub(super) fn cancel(&mut self, slot: Slot) -> bool {
+        let waited = self.until.get_mut(slot.0 as usize).and_then(Option::take).is_some();
+        if waited {
+            self.drop_outdated();
+        }
+        waited
+    }
+
+    /// Restores the invariant of the heap.
+    fn drop_outdated(&mut self) {
+        while let Some(&Reverse((at, slot))) = self.order.peek()
+            && self.until[slot as usize] != Some(at)
+        {
+            self.order.pop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_come_in_the_order_of_their_instants_and_once() {
+        let mut pauses = Pauses::new(3);
+        assert_eq!((pauses.next_due(), pauses.take_due(Nanos::MAX)), (None, None));
+        for (slot, until) in [(0, 30), (1, 10), (2, 20), (1, 25)] {
+            pauses.set(Slot(slot), Nanos(until));
+        }
+        assert_eq!((pauses.next_due(), pauses.next_user()), (Some(Nanos(20)), Some(Slot(2))), "1 waits longer now");
+        assert_eq!(pauses.take_due(Nanos(19)), None);
+        assert!(pauses.cancel(Slot(2)) && !pauses.cancel(Slot(2)) && !pauses.cancel(Slot(9)));
+        assert!(pauses.is_waiting(Slot(1)) && !pauses.is_waiting(Slot(2)) && !pauses.is_waiting(Slot(9)));
+        assert_eq!(pauses.take_due(Nanos(40)), Some((Slot(1), Nanos(25))));
+        assert_eq!(pauses.take_due(Nanos(40)), Some((Slot(0), Nanos(30))));
+        assert_eq!((pauses.next_due(), pauses.take_due(Nanos::MAX)), (None, None));
+    }
+}

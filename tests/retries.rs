@@ -1,0 +1,103 @@
+//! Retries: a failed request is sent again as SDKs do, and is told as one request.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Behaviour, Bench, Misbehaving, Output, blast, document};
+
+const LIMITED: Behaviour = Behaviour::Raw(
+    "HTTP/1.1 429 No\r\nretry-after: 9\r\nretry-after-ms: 40\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+        .as_bytes(),
+);
+const REFUSED: Behaviour = Behaviour::Raw(
+    "HTTP/1.1 503 No\r\nx-should-retry: false\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+        .as_bytes(),
+);
+const GOOD: Behaviour = Behaviour::Good { tokens: 3 };
+
+fn profile(top: &str, request: &str) -> String {
+    format!(
+        "executor = \"per-vu-iterations\"\nvus = 1\niterations = 2\n{top}\n[[requests]]\nname = \"chat\"\n\
+         api = \"openai-chat\"\nstream = true\n{request}\n"
+    )
+}
+
+fn run(script: Vec<Behaviour>, text: &str, more: &[&str]) -> (Value, Output, usize) {
+    let (bench, server) = (Bench::new(), Misbehaving::script(script));
+    let (profile, result) = (bench.write("p.toml", text), bench.path("r.json"));
+    let url = server.url();
+    let output = blast(&[&[profile.as_str(), "--target-url", &url, "--no-probe", "--output", &result], more].concat());
+    assert!(!output.stderr.contains("panicked"), "{output:?}");
+    (document(&result), output, server.posts().len())
+}
+
+fn count(result: &Value, counter: &str) -> u64 {
+    result["metrics"][counter]["count"].as_u64().unwrap_or_default()
+}
+
+#[test]
+fn a_request_that_is_sent_again_is_one_request() {
+    let text = profile("retries = { policy = \"openai\", max = 2 }", "[thresholds]\namplification = \"rate<1.9\"");
+    let (result, output, posts) = run(vec![LIMITED, LIMITED, GOOD, GOOD], &text, &[]);
+    assert_eq!((output.code, posts), (Some(99), 4), "{output:?}");
+    let of = |name| count(&result, name);
+    assert_eq!((of("http_reqs"), of("attempts"), of("retries"), of("http_reqs_sent")), (2, 4, 2, 4));
+    assert_eq!(result["metrics"]["http_req_failed"]["rate"], 0.0);
+    let amplification = &result["metrics"]["amplification"];
+    assert_eq!(*amplification, json!({ "type": "rate", "rate": 2.0, "matches": 4, "total": 2 }));
+    assert_eq!(result["failures"]["retried"], json!({ "http_429": 2 }));
+    assert_eq!(result["failures"]["statuses"], json!({ "200": 2, "429": 2 }));
+    let max = |name: &str| result["metrics"][name]["max"].as_f64().expect("a time");
+    assert!(max("http_req_duration") >= 80.0 && max("ttft") >= 80.0, "with both pauses");
+    assert!(max("attempt_duration") <= max("http_req_duration") - 80.0, "without them");
+    assert!(max("attempt_ttft") <= max("ttft") - 80.0);
+    assert_eq!(result["requests"]["chat"]["retries"]["count"], 2);
+    assert_eq!(result["plan"]["requests"][0]["retries"], json!({ "policy": "openai", "max": 2 }));
+    assert_eq!(result["thresholds"][0]["value"], 2.0);
+    for line in ["retries           2: 4 attempts for 2 requests, 2.00 each", "retried after     http_429: 2"] {
+        assert!(output.stdout.contains(line), "{line}: {}", output.stdout);
+    }
+}
+
+#[test]
+fn without_retries_nothing_is_said_of_them() {
+    let (result, output, posts) = run(vec![LIMITED, GOOD], &profile("", ""), &[]);
+    assert_eq!((posts, count(&result, "attempts"), count(&result, "http_429")), (2, 0, 0));
+    assert_eq!(result["failures"]["http_429"], 1);
+    assert_eq!(result["metrics"]["amplification"]["rate"], Value::Null);
+    assert!(!output.stdout.contains("retries ") && !output.stdout.contains("attempt_"), "{}", output.stdout);
+}
+
+#[test]
+fn the_flag_and_the_kind_decide_before_the_profile() {
+    // The kind's own number, and a server that says not to.
+    let text = profile("retries = 5", "retries = { max = 1 }");
+    let (result, _, posts) = run(vec![LIMITED, LIMITED, REFUSED], &text, &[]);
+    assert_eq!((posts, count(&result, "retries")), (3, 1));
+    assert_eq!(result["failures"]["http_5xx"], 1, "x-should-retry: false");
+    let (result, _, posts) = run(vec![LIMITED, LIMITED], &text, &["--retries", "0"]);
+    assert_eq!((posts, count(&result, "attempts")), (2, 0));
+    let (result, _, posts) = run(vec![LIMITED, LIMITED, GOOD, GOOD], &profile("", ""), &["--retries", "2"]);
+    assert_eq!((posts, count(&result, "retries")), (4, 2));
+    assert_eq!(result["plan"]["requests"][0]["retries"]["policy"], "openai");
+    let shown = blast(&["load", "--retries", "3", "--show-config"]);
+    assert!(shown.stdout.contains("3 at most, as openai") && shown.stdout.contains("--retries"), "{}", shown.stdout);
+}
+
+#[test]
+fn nonsense_is_refused() {
+    for (top, expected) in [
+        ("retries = -1", "retries: invalid value '-1': expected an integer from 0 to 1000"),
+        ("retries = { policy = \"google\" }", "no policy is named `google`: expected one of `openai`, `anthropic`"),
+        ("retries = { max = 1001 }", "retries.max: invalid value '1001'"),
+        ("retries = \"often\"", "expected a number such as 2, or { policy = \"openai\", max = 2 }"),
+        ("retries = { maximum = 2 }", "expected a number such as 2, or { policy = \"openai\", max = 2 }"),
+    ] {
+        let bench = Bench::new();
+        let output = blast(&[&bench.write("p.toml", &profile(top, "")), "--target-url", "http://127.0.0.1:9"]);
+        assert_eq!(output.code, Some(104), "{top}: {output:?}");
+        assert!(output.stderr.contains(expected), "{top}: {}", output.stderr);
+    }
+    let output = blast(&["load", "--retries", "-1"]);
+    assert_eq!(output.code, Some(2), "{output:?}");
+}
