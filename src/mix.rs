@@ -101,6 +101,23 @@ pub struct Kind {
     pub conversation: Option<Conversation>,
     /// What the server's chat template adds to its prompts, in tokens, if that was learned.
     pub template_tokens: TemplateTokens,
+    /// The scenario that llmsim shall play in them.
+    pub scenario: Option<Scenario>,
+}
+
+/// A scenario of llmsim.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    pub name: String,
+    /// What its pauses are multiplied by.
+    pub speed: f64,
+}
+
+impl Scenario {
+    /// What stands in the user's message and tells llmsim what to play.
+    fn marker(&self) -> String {
+        format!(" [[llmsim:{} speed={}]]", self.name, self.speed)
+    }
 }
 
 impl Kind {
@@ -129,6 +146,7 @@ impl Kind {
             limit_name: None,
             conversation: None,
             template_tokens: TemplateTokens::UNKNOWN,
+            scenario: None,
         }
     }
 }
@@ -327,7 +345,7 @@ impl RequestWriter {
                     models: kind.models.iter().map(|model| json_string(model)).collect(),
                     model_weights: (!kind.model_weights.is_empty())
                         .then(|| Weighted::new(kind.model_weights.iter().copied())),
-                    prompt: PreparedPrompt::new(&kind.prompt, seed),
+                    prompt: PreparedPrompt::new(&kind.prompt, seed).ending_in(kind.scenario.as_ref()),
                     max_tokens: kind.max_tokens,
                     behaviors: kind.behaviors,
                     conversation: kind.conversation.clone(),

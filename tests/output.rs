@@ -132,7 +132,9 @@ fn a_printed_profile_runs_as_a_file() {
     let (bench, server) = (Bench::new(), server());
     let listed = blast(&["profiles"]);
     let names: Vec<&str> = listed.stdout.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(names, ["quick-smoke", "smoke", "load", "stress", "spike", "soak", "high-concurrency", "all-apis"]);
+    let known =
+        ["quick-smoke", "smoke", "load", "stress", "spike", "soak", "high-concurrency", "all-apis", "scenarios"];
+    assert_eq!(names, known);
     for name in names {
         let file = bench.write(&format!("{name}.toml"), &blast(&["profiles", name]).stdout);
         let shown = |profile: &str| {

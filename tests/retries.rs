@@ -65,7 +65,7 @@ fn without_retries_nothing_is_said_of_them() {
     assert_eq!((posts, count(&result, "attempts"), count(&result, "http_429")), (2, 0, 0));
     assert_eq!(result["failures"]["http_429"], 1);
     assert_eq!(result["metrics"]["amplification"]["rate"], Value::Null);
-    assert!(!output.stdout.contains("retries ") && !output.stdout.contains("attempt_"), "{}", output.stdout);
+    assert!(!output.stdout.contains("retries           ") && !output.stdout.contains("attempt_"), "{}", output.stdout);
 }
 
 #[test]

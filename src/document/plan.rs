@@ -215,6 +215,9 @@ fn kind(kind: &Kind) -> Value {
     if !kind.model_weights.is_empty() {
         value["model_weights"] = json!(kind.model_weights);
     }
+    if let Some(scenario) = &kind.scenario {
+        value["scenario"] = json!({ "name": scenario.name, "speed": scenario.speed });
+    }
     if let Some(retries) = kind.retries {
         value["retries"] = json!({ "policy": retries.policy.name(), "max": retries.max });
     }

@@ -44,6 +44,7 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         behaviors: crate::plan::BehaviorMix::default(),
         conversation: None,
         template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
+        scenario: None,
     }
 }
 
@@ -80,6 +81,7 @@ pub(crate) fn plan() -> Plan {
             config: None,
             chaos: false,
             throughput: None,
+            scenarios: false,
             host: "127.0.0.1".to_owned(),
             port: 8080,
             any_port: true,

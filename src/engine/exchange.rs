@@ -329,6 +329,7 @@ impl Exchange {
     fn on_head(&mut self, head: Head) {
         self.sample.status = head.status;
         (self.sample.retry_after_ms, self.sample.should_retry) = (head.retry_after_ms, head.should_retry);
+        self.sample.played = head.played.map(|played| (played.step, played.attempt));
         let flaw = match head.status {
             300..=399 => Some(Failure::Http3xx),
             429 => Some(Failure::Http429),

@@ -21,6 +21,7 @@ mod pauses;
 mod retries;
 mod retry_rules;
 mod reuse;
+mod scenarios;
 mod sending;
 mod slow;
 mod state;

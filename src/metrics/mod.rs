@@ -100,6 +100,8 @@ pub struct Sample {
     pub retry_after_ms: Option<u32>,
     /// What `x-should-retry` of the response says.
     pub should_retry: Option<bool>,
+    /// Step and attempt that a simulator has found in the request, if it plays a scenario.
+    pub played: Option<(u16, u16)>,
     /// When the schedule wanted it; open load only.
     pub intended: Option<Nanos>,
     /// When it was put on the wire; the instant of the attempt when it never was.
@@ -196,6 +198,7 @@ impl Sample {
             status: 0,
             retry_after_ms: None,
             should_retry: None,
+            played: None,
             intended: None,
             sent,
             end: sent,

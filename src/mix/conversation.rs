@@ -96,7 +96,8 @@ impl Talk {
         self.tool_rounds > 0
     }
 
-    pub(super) const fn tool_rounds(&self) -> u16 {
+    /// Rounds of tool calls in the present turn.
+    pub const fn tool_rounds(&self) -> u16 {
         self.tool_rounds
     }
 

@@ -3,7 +3,7 @@
 use super::escape::json_content;
 use super::tokens::Tokens;
 use super::weighted::{Weighted, zipf};
-use super::{prose, words};
+use super::{Scenario, prose, words};
 use crate::dataset::{Body, Rows};
 use crate::metrics::Asked;
 use crate::units::mix64;
@@ -84,6 +84,8 @@ pub(super) struct PreparedPrompt {
     source: Source,
     prefix: Option<PreparedPrefix>,
     distinct: bool,
+    /// What stands at its end, as in a JSON string.
+    marker: String,
 }
 
 #[derive(Debug)]
@@ -134,7 +136,12 @@ impl PreparedPrompt {
             groups: Weighted::new(zipf(prefix.groups, prefix.zipf)),
             seed: seed ^ PREFIX_DRAWS,
         });
-        Self { source, prefix, distinct: prompt.distinct }
+        Self { source, prefix, distinct: prompt.distinct, marker: String::new() }
+    }
+
+    /// The same with the marker of a scenario at its end.
+    pub(super) fn ending_in(self, scenario: Option<&Scenario>) -> Self {
+        Self { marker: scenario.map_or_else(String::new, |scenario| json_content(&scenario.marker())), ..self }
     }
 
     /// How many texts there are to draw from.
@@ -164,6 +171,8 @@ impl PreparedPrompt {
     /// The prompt of a request: the text of that number, or what `rng` draws. Only the first of a
     /// conversation has what stands before it.
     pub(super) fn draw(&self, text: usize, mut rng: Rng, is_first: bool) -> DrawnPrompt {
+        // llmsim tells conversations apart by the text of their messages.
+        let is_first = is_first || !self.marker.is_empty();
         let prefix = self.prefix.as_ref().filter(|_| is_first).map_or(0, |prefix| {
             let group = prefix.groups.draw(&mut rng);
             mix64(prefix.seed, prefix.tokens.into(), group as u64)
@@ -197,7 +206,7 @@ impl PreparedPrompt {
                 Body::Words { tokens, .. } => words::estimate(tokens),
             },
         };
-        prefix + opening + own + "\"\"".len()
+        prefix + opening + own + self.marker.len() + "\"\"".len()
     }
 
     /// Appends the prompt as a JSON string, with its quotes: prefix, opening, and what is its own.
@@ -235,6 +244,7 @@ impl PreparedPrompt {
                 Body::Words { .. } | Body::Part(_) | Body::Whole(_) => words::append(rng, drawn.tokens, begins, out),
             },
         }
+        out.extend_from_slice(self.marker.as_bytes());
         out.push(b'"');
         self.asked(&drawn)
     }

@@ -28,6 +28,7 @@ fn kind(name: &str, weight: u32) -> Kind {
         behaviors: BehaviorMix::default(),
         conversation: None,
         template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
+        scenario: None,
     }
 }
 

@@ -21,7 +21,12 @@ pub(super) fn conversation(
     key: &str,
     body: &Map<String, Value>,
 ) -> Result<Option<Conversation>, PlanError> {
-    let Some(asked) = &request.conversation else { return Ok(None) };
+    let asked = match (&request.conversation, &request.scenario) {
+        (Some(asked), _) => asked,
+        // A scenario is played to the end of its first turn.
+        (None, Some(_)) => &profile::Conversation::of_turns(1),
+        (None, None) => return Ok(None),
+    };
     let key = |name: &str| format!("{key}.conversation.{name}");
     if !api.converses() {
         let known = Api::ALL.into_iter().filter(|api| api.converses()).map(Api::name).collect::<Vec<_>>().join(", ");

@@ -62,6 +62,8 @@ pub const MAX_TURNS: u16 = 10_000;
 pub const MAX_TOOL_ROUNDS: u16 = 1000;
 /// Retries of one request: with the pauses between them, more than an hour.
 pub const MAX_RETRIES: u16 = 1000;
+/// By how much the pauses of a scenario may be longer than written.
+pub const MOST_SCENARIO_SPEED: f64 = 1_000.0;
 /// Extra headers: servers take about a hundred in all.
 pub const MAX_HEADERS: usize = 64;
 /// Bytes of one header: what servers commonly take.

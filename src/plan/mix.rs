@@ -10,6 +10,7 @@ use super::profile::{NamedTimeouts, ProfileFile, Request, Timeout};
 use super::request_defaults::{PATH, RequestDefaults, is_path};
 use super::retries::retries;
 use super::rows::RowSource;
+use super::scenario::scenario;
 use super::source::Changed;
 use super::{Given, Overrides, PlanError, Read, headers, limits};
 use crate::api::{Api, LimitName, Method};
@@ -190,6 +191,7 @@ impl Row<'_> {
             conversation: conversation(self.written, request, api, &self.key, &body)?,
             body,
             template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
+            scenario: scenario(self.written, request, api, &self.key)?,
         })
     }
 

@@ -33,6 +33,7 @@ mod retries;
 mod rows;
 mod rules;
 mod scale;
+mod scenario;
 mod secrets;
 mod server_kind;
 mod shape;
@@ -65,7 +66,7 @@ pub use crate::api::Api;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime, Trace};
 pub use crate::mix::{
     After, BehaviorMix, Bell, Conversation, Kind, Leave, Mix, Prefix, Prompt, PromptSource, Retries, RetryPolicy,
-    Secret, Timeouts, Tokens,
+    Scenario, Secret, Timeouts, Tokens,
 };
 pub use crate::net::access::{Roots, Tls};
 pub use crate::net::{Access, Target};

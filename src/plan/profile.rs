@@ -23,7 +23,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// The built-in profiles, gentlest first.
-pub const BUILT_IN: [(&str, &str); 8] = [
+pub const BUILT_IN: [(&str, &str); 9] = [
     ("quick-smoke", include_str!("../../profiles/quick-smoke.toml")),
     ("smoke", include_str!("../../profiles/smoke.toml")),
     ("load", include_str!("../../profiles/load.toml")),
@@ -32,6 +32,7 @@ pub const BUILT_IN: [(&str, &str); 8] = [
     ("soak", include_str!("../../profiles/soak.toml")),
     ("high-concurrency", include_str!("../../profiles/high-concurrency.toml")),
     ("all-apis", include_str!("../../profiles/all-apis.toml")),
+    ("scenarios", include_str!("../../profiles/scenarios.toml")),
 ];
 
 /// The TOML text of a built-in profile.
@@ -213,6 +214,8 @@ pub struct Request {
     pub retries: Option<WrittenRetries>,
     /// Its users go on with what was said before.
     pub conversation: Option<Conversation>,
+    /// A scenario that llmsim shall play.
+    pub scenario: Option<WrittenScenario>,
     /// Its users give up.
     pub cancel: Option<Leave>,
     pub drop: Option<Leave>,
@@ -226,6 +229,23 @@ pub struct Request {
     pub check_usage: Option<bool>,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+}
+
+/// A scenario of llmsim: its name, or with its speed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "expected a name such as \"chat-short\", or { name = \"chat-short\", speed = 0.1 }")]
+pub enum WrittenScenario {
+    Name(String),
+    Timed(TimedScenario),
+}
+
+/// A scenario that runs faster or slower than written.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimedScenario {
+    pub name: String,
+    /// What its pauses are multiplied by.
+    pub speed: Option<f64>,
 }
 
 /// How users converse.
@@ -242,6 +262,20 @@ pub struct Conversation {
     /// What every tool returns.
     pub tool_result: Option<String>,
     pub max_tool_rounds: Option<i64>,
+}
+
+impl Conversation {
+    /// One of so many turns, and nothing else said of it.
+    pub const fn of_turns(n: i64) -> Self {
+        Self {
+            turns: Turns::Always(n),
+            think_time: None,
+            history: None,
+            affinity_header: None,
+            tool_result: None,
+            max_tool_rounds: None,
+        }
+    }
 }
 
 /// How many turns a conversation has.

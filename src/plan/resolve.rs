@@ -14,6 +14,7 @@ use super::{
 };
 use crate::load::ThinkTime;
 use crate::mix::Mix;
+use crate::server::Spec;
 use crate::units::Nanos;
 use std::path::{Path, PathBuf};
 
@@ -75,6 +76,7 @@ pub fn resolve_for(
         mix::mix(&written, overrides, &defaults, &folder, rows_of, read, &mut changed)?;
     let requests = dataset::requests(&written, purpose == Purpose::Run, &mix, &sources)?;
     let kinds = names(&mix);
+    let scenarios = mix.kinds.iter().any(|kind| kind.scenario.is_some());
     let (target, port_asked_for) = (targets.first.clone(), targets.port_asked_for);
     let shard = shard::shard(single.one("shard"), &shape, &mut changed)?;
     let access = access::access(overrides, &target, targets.more.clone(), read, &mut changed)?;
@@ -105,7 +107,7 @@ pub fn resolve_for(
         server_pid: target::server_pid(overrides, &target, &mut changed)?,
         target,
         access,
-        server: server.filter(|_| shard.is_none()),
+        server: server.filter(|_| shard.is_none()).map(|spec| Spec { scenarios, ..spec }),
         credentials,
         headers: extra_headers(overrides.many("header"), &mut changed)?,
         seed,

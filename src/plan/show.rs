@@ -265,6 +265,9 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     if !kind.headers.is_empty() {
         list.add(&at("headers"), headers(&kind.headers));
     }
+    if let Some(scenario) = &kind.scenario {
+        list.add(&at("scenario"), format!("{}, speed {}", scenario.name, scenario.speed));
+    }
     add_behaviors(list, key, &kind.behaviors);
     if let Some(how) = &kind.conversation {
         add_conversation(list, &at("conversation"), how);

@@ -218,6 +218,7 @@ pub(super) fn server(
         config: config.map(|given| PathBuf::from(&given.value)),
         chaos: chaos.is_some(),
         throughput: None,
+        scenarios: false,
         host: target.host.clone(),
         port: target.port,
         any_port: !port_asked_for,

@@ -51,6 +51,8 @@ pub struct Spec {
     /// Answer as llmsim's throughput benchmark wants it (at once, 16 tokens), with so many worker
     /// threads.
     pub throughput: Option<u32>,
+    /// Let it play the starter scenarios, unless a configuration of the user's says what it plays.
+    pub scenarios: bool,
     /// Where it shall listen.
     pub host: String,
     pub port: u16,
@@ -68,6 +70,7 @@ impl Spec {
             config: None,
             chaos: false,
             throughput: None,
+            scenarios: false,
             host: "127.0.0.1".to_owned(),
             port: 0,
             any_port: true,
@@ -75,10 +78,13 @@ impl Spec {
         }
     }
 
-    /// How long its answers are configured to take; none when that depends on the model, or there
-    /// is no configuration.
+    /// How long its answers are configured to take; none when that depends on the model or a
+    /// scenario, or there is no configuration.
     pub fn latency(&self) -> Option<latency::Latency> {
-        if self.source == Source::Origin { None } else { latency::configured(&Settings::of(self).text().ok()?) }
+        if self.source == Source::Origin || self.scenarios {
+            return None;
+        }
+        latency::configured(&Settings::of(self).text().ok()?)
     }
 }
 

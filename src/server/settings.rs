@@ -52,6 +52,9 @@ server_error_rate = 0.0
 timeout_rate = 0.0
 "#;
 
+/// llmsim's own nine starter scenarios, which its program does not carry.
+const SCENARIOS: &str = include_str!("../../assets/scenarios.json");
+
 /// How a started server behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settings {
@@ -89,6 +92,19 @@ impl Settings {
         let text = std::fs::read_to_string(path).map_err(|e| bad(format!("cannot read it: {e}")))?;
         text.parse::<toml::Table>().map_err(|e| bad(format!("not valid TOML: {e}")))?;
         Ok(text)
+    }
+
+    /// The file of the starter scenarios, and the configuration that names it. None with a
+    /// configuration of the user's.
+    pub(super) fn with_scenarios(&self, text: &str) -> Result<Option<(ConfigFile, String)>, ServerError> {
+        if matches!(self, Self::File(_)) {
+            return Ok(None);
+        }
+        let file = ConfigFile::new(SCENARIOS)
+            .map_err(|source| ServerError::Io { doing: "write the scenarios".to_owned(), source })?;
+        let path = toml::Value::from(file.path().display().to_string());
+        let text = text.replace("[response]\n", &format!("[response]\nscenarios_path = {path}\n"));
+        Ok(Some((file, text)))
     }
 
     /// The arguments that name the configuration, and the file behind them, if one was needed.
@@ -155,6 +171,7 @@ mod tests {
             config: config.map(PathBuf::from),
             chaos,
             throughput: None,
+            scenarios: false,
             host: "127.0.0.1".to_owned(),
             port: 0,
             any_port: true,
@@ -196,6 +213,19 @@ mod tests {
         std::fs::write(file.path(), "[latency\nprofile = 1").unwrap();
         let broken = Settings::File(file.path().into()).text().unwrap_err().to_string();
         assert!(broken.contains("not valid TOML") && broken.contains("line 1"), "{broken}");
+    }
+
+    #[test]
+    fn the_starter_scenarios_are_named_by_each_configuration_of_ours() {
+        for settings in [Settings::Benchmark, Settings::Chaos, Settings::Throughput] {
+            let (file, text) = settings.with_scenarios(&settings.text().unwrap()).unwrap().expect("ours");
+            let table: toml::Table = text.parse().unwrap();
+            assert_eq!(table["response"]["scenarios_path"].as_str(), file.path().to_str());
+            let all: Vec<serde_json::Value> =
+                serde_json::from_str(&std::fs::read_to_string(file.path()).unwrap()).unwrap();
+            assert_eq!(all.len(), 9);
+        }
+        assert!(Settings::File("a.toml".into()).with_scenarios("").unwrap().is_none());
     }
 
     #[test]

@@ -62,9 +62,11 @@ impl Starter<'_> {
         let (mut identity, program) = self.program(progress, stop)?;
         // The file is ours alone and gone as soon as the server has read it, which it has when it
         // answers.
+        let scenarios = if self.spec.scenarios { settings.with_scenarios(&text)? } else { None };
+        let text = scenarios.as_ref().map_or(&text, |(_, text)| text);
         let (_file, config) = match &self.spec.source {
             Source::Origin => (None, Vec::new()),
-            Source::Embedded | Source::Binary(_) | Source::Checkout(_) => settings.file(&text)?,
+            Source::Embedded | Source::Binary(_) | Source::Checkout(_) => settings.file(text)?,
         };
         let command = Command { program, config };
         let (child, owners, addr) = self.start_on_a_port(&command, progress, stop)?;

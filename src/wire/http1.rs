@@ -19,7 +19,7 @@ mod request;
 use std::mem::MaybeUninit;
 
 use super::{
-    ContentType, Event, Head, MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_KEPT_BYTES, WireError, chunked,
+    ContentType, Event, Head, MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_KEPT_BYTES, Played, WireError, chunked,
     websocket,
 };
 
@@ -345,6 +345,8 @@ struct Fields {
     /// `Retry-After` is not a number.
     has_retry_date: bool,
     should_retry: Option<bool>,
+    step: Option<u16>,
+    attempt: Option<u16>,
     length: Option<u64>,
     /// The last transfer coding, `identity` aside; whether it is chunked.
     transfer_chunked: Option<bool>,
@@ -403,6 +405,7 @@ fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
             encoded: fields.encoded,
             retry_after_ms: fields.retry_after_ms.or(fields.retry_after),
             should_retry: fields.should_retry,
+            played: fields.step.zip(fields.attempt).map(|(step, attempt)| Played { step, attempt }),
         },
         framing,
         reusable: persistent && !doubtful && framing != Framing::ToEof,
@@ -436,6 +439,8 @@ impl Fields {
                     _ => None,
                 };
             }
+            13 if name.eq_ignore_ascii_case("x-llmsim-step") => self.step = short(value),
+            16 if name.eq_ignore_ascii_case("x-llmsim-attempt") => self.attempt = short(value),
             12 if name.eq_ignore_ascii_case("content-type") => {
                 self.content_type.get_or_insert_with(|| content_type(value));
             }
@@ -497,6 +502,11 @@ fn fraction(value: &[u8], unit: f64) -> Option<u32> {
     let plain = text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains(|c| !matches!(c, '0'..='9' | '.'));
     let number: f64 = text.parse().ok().filter(|_| plain)?;
     Some((number * unit).ceil() as u32)
+}
+
+/// A small number; none if it is not one.
+fn short(value: &[u8]) -> Option<u16> {
+    u16::try_from(decimal(value.trim_ascii())?).ok()
 }
 
 /// Digits and nothing else; saturates.

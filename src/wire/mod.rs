@@ -64,6 +64,17 @@ pub struct Head {
     pub retry_after_ms: Option<u32>,
     /// What `x-should-retry` says, a header that OpenAI's and Anthropic's SDKs obey.
     pub should_retry: Option<bool>,
+    /// Where a simulator is that plays a scenario.
+    pub played: Option<Played>,
+}
+
+/// Where llmsim is in a scenario that it plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Played {
+    /// `x-llmsim-step`: replies that it has found since the user's last message.
+    pub step: u16,
+    /// `x-llmsim-attempt`: how often it was asked for this one before.
+    pub attempt: u16,
 }
 
 /// What a body claims to be, parameters ignored.

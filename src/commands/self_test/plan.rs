@@ -84,6 +84,7 @@ impl Job {
             behaviors: BehaviorMix::default(),
             conversation: None,
             template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
+            scenario: None,
         };
         Plan {
             sources: Vec::new(),

@@ -35,6 +35,13 @@ impl Exchange {
         }
     }
 
+    /// A check of ours did not hold: what it has found, for people.
+    pub(in crate::engine) fn fail_check(&mut self, name: &'static str, found: &str) {
+        self.excerpt.body(found.as_bytes());
+        self.sample.check_failed = Some(name);
+        self.sample.checks_held = 0;
+    }
+
     /// What the failure looked like, for people. `from` is whoever did not answer, if that is not
     /// the target.
     pub(in crate::engine) fn example(&self, from: Option<&str>, redactor: &Redactor) -> String {

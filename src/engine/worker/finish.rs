@@ -23,6 +23,7 @@ impl Worker<'_> {
     /// attempt is over.
     pub(super) fn finish(&mut self, slot: Slot, outcome: Outcome, reusable: bool, end: Nanos) {
         self.count_started(slot);
+        let outcome = self.judge_scenario(slot, outcome);
         let outcome = self.judge_turn(slot, outcome);
         let connection = &mut self.connections[slot];
         connection.exchange.sample.end = end;

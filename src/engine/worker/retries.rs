@@ -71,6 +71,11 @@ impl Retrying {
         }
     }
 
+    /// Attempts at the present request that have failed.
+    pub(super) fn failed(&self, slot: Slot) -> u16 {
+        self.user(slot).map_or(0, |user| user.failed)
+    }
+
     /// Whether the user pauses between two attempts.
     pub(super) fn is_waiting(&self, slot: Slot) -> bool {
         self.pauses.is_waiting(slot)

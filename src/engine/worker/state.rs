@@ -23,6 +23,8 @@ pub(super) struct KindState {
     /// What the server adds to prompts.
     pub(super) template: TemplateTokens,
     pub(super) retries: Option<Retries>,
+    /// Whether the simulator plays a scenario.
+    pub(super) plays: bool,
     /// Shared by all connections, so that all of them learn what the responses look like.
     pub(super) reader: Reader,
 }
@@ -36,7 +38,8 @@ impl KindState {
                 let reader = Reader::new(kind.api, shard.tuning.verify_parse);
                 let reader = if kind.check_usage { reader } else { reader.without_usage() };
                 let template = kind.template_tokens;
-                Self { expect, timeouts: kind.timeouts, template, retries: kind.retries, reader }
+                let (retries, plays) = (kind.retries, kind.scenario.is_some());
+                Self { expect, timeouts: kind.timeouts, template, retries, plays, reader }
             })
             .collect()
     }

@@ -55,6 +55,7 @@ fn kind(name: &str, stream: bool) -> Kind {
         behaviors: BehaviorMix::default(),
         conversation: None,
         template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
+        scenario: None,
     }
 }
 

@@ -87,6 +87,8 @@ impl Row<'_> {
         };
         let prefix = request.prefix.as_ref().map(|prefix| self.prefix(prefix)).transpose()?;
         let is_text = matches!(source, PromptSource::Texts(_) | PromptSource::Prose(_));
+        // llmsim tells conversations apart by the text of their messages.
+        let is_own = is_own && request.scenario.is_none();
         let distinct = match self.defaults.prompt_cache().or(self.prompt_cache()?) {
             Some(cache) => cache == Cache::Miss,
             // A prompt of the user's own is sent as it is.

@@ -71,8 +71,14 @@ fn refused(bytes: &str) -> WireError {
     feed_every_way(bytes.as_bytes(), false).unwrap_err()
 }
 
-const JSON: Head =
-    Head { status: 200, content_type: ContentType::Json, encoded: false, retry_after_ms: None, should_retry: None };
+const JSON: Head = Head {
+    status: 200,
+    content_type: ContentType::Json,
+    encoded: false,
+    retry_after_ms: None,
+    should_retry: None,
+    played: None,
+};
 
 #[test]
 fn a_length_ends_a_body() {
@@ -297,6 +303,11 @@ fn how_long_to_wait_is_read() {
     assert_eq!(wait("retry-after-ms: 0.2"), Some(1), "no sooner than asked");
     assert_eq!(wait("Retry-After: 30\r\nRetry-After-Ms: 200"), Some(200), "the finer one");
     assert_eq!(wait("Retry-After: 30\r\nretry-after-ms: soon"), Some(30_000));
+    let played = |step: &str, attempt: &str| {
+        head(&format!("x-llmsim-scenario: a\r\nX-LLMSim-Step: {step}\r\nx-llmsim-attempt: {attempt}")).played
+    };
+    assert_eq!(played("3", "1"), Some(Played { step: 3, attempt: 1 }));
+    assert_eq!((played("-1", "1"), played("3", "99999"), played("", "0")), (None, None, None));
     for (value, said) in [("true", Some(true)), (" false ", Some(false)), ("True", None), ("1", None)] {
         assert_eq!(head(&format!("X-Should-Retry: {value}")).should_retry, said, "{value}");
     }

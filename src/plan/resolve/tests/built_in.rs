@@ -45,7 +45,8 @@ fn every_profile_has_the_shape_and_thresholds_of_its_question() {
         ),
         ("all-apis", Shape::ConstantVus { vus: 5, duration: secs(30) }, vec![p(95, 3000), failed("0.01")]),
     ];
-    assert_eq!(cases.len(), BUILT_IN.len());
+    // That of the scenarios has a rule for each of them.
+    assert_eq!(cases.len() + 1, BUILT_IN.len());
     for (name, shape, thresholds) in cases {
         let plan = plan(name);
         assert_eq!(plan.shape, shape, "{name}");
@@ -98,6 +99,28 @@ fn every_profile_has_its_mix_and_think_time() {
         assert_eq!(&kinds, mix, "{name}");
         assert_eq!((plan.think_time.min, plan.think_time.max), (Nanos::from_millis(min), Nanos::from_millis(max)));
     }
+}
+
+#[test]
+fn every_starter_scenario_is_played_and_has_a_threshold() {
+    let plan = plan("scenarios");
+    let starters: Vec<serde_json::Value> =
+        serde_json::from_str(include_str!("../../../../assets/scenarios.json")).expect("JSON");
+    assert_eq!(plan.mix.kinds.len(), starters.len());
+    for starter in &starters {
+        let name = starter["name"].as_str().expect("a name");
+        let kind = plan.mix.kinds.iter().find(|kind| kind.name == name).expect(name);
+        let scenario = kind.scenario.as_ref().expect("a scenario");
+        assert_eq!((scenario.name.as_str(), kind.stream, kind.prompt.distinct), (name, true, true));
+        let fails = starter["steps"].as_array().expect("steps").iter().any(|step| {
+            step.get("fail_first").is_some() || step.pointer("/timing/cut_after_tokens").is_some()
+        });
+        assert_eq!(kind.retries.is_some(), fails, "{name}");
+        let counted = format!("{}{{request:{name}}}: count>0", if fails { "retries" } else { "conversations_completed" });
+        assert!(rules(&plan.thresholds).contains(&counted), "{counted}: {:?}", rules(&plan.thresholds));
+    }
+    assert!(plan.server.is_some_and(|spec| spec.scenarios));
+    assert!(run("smoke", &Overrides::default()).expect("built in").plan.server.is_some_and(|spec| !spec.scenarios));
 }
 
 #[test]
