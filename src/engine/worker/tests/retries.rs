@@ -4,10 +4,11 @@
 use super::*;
 use crate::metrics::Rate;
 use crate::mix::{Retries, RetryPolicy};
+use std::sync::Arc;
 
 fn retried(shape: Shape, stream: bool, policy: RetryPolicy, max: u16) -> Plan {
     let mut plan = plan(shape, stream);
-    plan.mix.kinds[0].retries = Some(Retries { policy, max });
+    Arc::make_mut(&mut plan.mix).kinds[0].retries = Some(Retries { policy, max });
     plan
 }
 

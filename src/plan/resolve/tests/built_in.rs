@@ -112,11 +112,14 @@ fn every_starter_scenario_is_played_and_has_a_threshold() {
         let kind = plan.mix.kinds.iter().find(|kind| kind.name == name).expect(name);
         let scenario = kind.scenario.as_ref().expect("a scenario");
         assert_eq!((scenario.name.as_str(), kind.stream, kind.prompt.distinct), (name, true, true));
-        let fails = starter["steps"].as_array().expect("steps").iter().any(|step| {
-            step.get("fail_first").is_some() || step.pointer("/timing/cut_after_tokens").is_some()
-        });
+        let fails = starter["steps"]
+            .as_array()
+            .expect("steps")
+            .iter()
+            .any(|step| step.get("fail_first").is_some() || step.pointer("/timing/cut_after_tokens").is_some());
         assert_eq!(kind.retries.is_some(), fails, "{name}");
-        let counted = format!("{}{{request:{name}}}: count>0", if fails { "retries" } else { "conversations_completed" });
+        let counted =
+            format!("{}{{request:{name}}}: count>0", if fails { "retries" } else { "conversations_completed" });
         assert!(rules(&plan.thresholds).contains(&counted), "{counted}: {:?}", rules(&plan.thresholds));
     }
     assert!(plan.server.is_some_and(|spec| spec.scenarios));
