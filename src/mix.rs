@@ -14,6 +14,7 @@ mod head;
 mod prompt;
 mod prose;
 mod retries;
+mod scenario;
 mod tokens;
 mod weighted;
 mod words;
@@ -33,9 +34,10 @@ use weighted::Weighted;
 pub use crate::wire::http1::check_header;
 pub use behavior::{After, BehaviorMix, ClientBehavior, Leave, SlowReader};
 pub use builtin::builtin_prompts;
-pub use conversation::{Conversation, Next, Talk};
 pub use prompt::{Prefix, Prompt, PromptSource};
+pub use conversation::{Conversation, Next, Replies, Talk};
 pub use retries::{Retries, RetryPolicy};
+pub use scenario::Scenario;
 pub use tokens::{Bell, Tokens};
 pub use weighted::zipf;
 
@@ -53,6 +55,13 @@ const TURN_DRAWS: u64 = 0x5475_726e_7300_0004;
 pub struct Mix {
     /// The kinds of request; at least one, at least one weight above zero, names unique.
     pub kinds: Vec<Kind>,
+}
+
+impl Mix {
+    /// Whether llmsim shall play scenarios in it.
+    pub fn plays_scenarios(&self) -> bool {
+        self.kinds.iter().any(|kind| kind.scenario.is_some())
+    }
 }
 
 /// One kind of request, as it appears in the report.
@@ -103,21 +112,6 @@ pub struct Kind {
     pub template_tokens: TemplateTokens,
     /// The scenario that llmsim shall play in them.
     pub scenario: Option<Scenario>,
-}
-
-/// A scenario of llmsim.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Scenario {
-    pub name: String,
-    /// What its pauses are multiplied by.
-    pub speed: f64,
-}
-
-impl Scenario {
-    /// What stands in the user's message and tells llmsim what to play.
-    fn marker(&self) -> String {
-        format!(" [[llmsim:{} speed={}]]", self.name, self.speed)
-    }
 }
 
 impl Kind {
@@ -366,7 +360,9 @@ impl RequestWriter {
         let out = &mut request.bytes;
         out.clear();
         let Some(kind) = self.kinds.get(draw.kind) else { return };
-        request.row = kind.prompt.rows().map(|rows| rows.first(draw.prompt) as u32);
+        // A conversation is sent once, in many requests.
+        let rows = kind.prompt.rows().filter(|_| talk.is_none_or(Talk::is_fresh));
+        request.row = rows.map(|rows| rows.first(draw.prompt) as u32);
         let is_first = talk.is_none_or(|talk| talk.turn() < 2);
         let prompt = kind.prompt.draw(draw.prompt, self.prompt_draws(draw_vu, iteration, talk), is_first);
         if let (None, Some(output)) = (kind.max_tokens, prompt.output) {
@@ -426,6 +422,8 @@ impl RequestWriter {
         let Some(kind) = self.kinds.get(first.kind) else { return first };
         let mut rng = self.turn_draws(TURN_DRAWS, draw_vu, iteration, turn);
         let (_, prompt, max_tokens, behavior) = kind.draw(&mut rng);
+        // A conversation keeps its row.
+        let prompt = if kind.prompt.rows().is_some() { first.prompt } else { prompt };
         Draw { prompt, max_tokens, behavior, ..first }
     }
 
@@ -475,9 +473,11 @@ impl Prepared {
             return body.len();
         }
         let digits = &mut [0; 20];
-        let length = |piece| match piece {
-            &(Piece::Prompt | Piece::Messages) => self.prompt.estimate(prompt),
-            piece => self.fill(piece, draw, talk, digits).len(),
+        let script = self.prompt.script(draw.prompt);
+        let length = |piece: &Piece| match (piece, script) {
+            (Piece::Messages, Some(script)) => self.parts(script, talk).map(<[u8]>::len).sum(),
+            (Piece::Prompt | Piece::Messages, _) => self.prompt.estimate(prompt),
+            (piece, _) => self.fill(piece, draw, talk, digits).len(),
         };
         self.body.iter().map(length).sum()
     }
@@ -492,8 +492,13 @@ impl Prepared {
         // A request that answers tool calls says nothing new.
         let mut prompt = Some(prompt).filter(|_| talk.is_none_or(|talk| !talk.is_tool_round()));
         let mut asked = Asked::default();
+        let script = self.prompt.script(draw.prompt);
         for piece in &self.body {
             match piece {
+                Piece::Messages if script.is_some() => {
+                    let parts = script.into_iter().flat_map(|script| self.parts(script, talk));
+                    parts.for_each(|part| out.extend_from_slice(part));
+                }
                 Piece::Prompt => asked = prompt.take().map_or(asked, |prompt| self.prompt.write(prompt, out)),
                 Piece::Messages => {
                     asked = prompt.take().map_or(asked, |prompt| self.prompt.write_messages(prompt, out));

@@ -23,7 +23,7 @@ mod talk;
 mod template;
 
 pub use reader::Reader;
-pub use talk::Reply;
+pub use talk::{Reply, Results};
 
 use crate::metrics::{Finish, TokenUsage};
 use crate::wire::sse;
@@ -306,11 +306,11 @@ impl Api {
     }
 
     /// Writes a reply and the results of its tool calls as messages of a conversation, each followed
-    /// by a comma. A server that keeps the messages is sent the results only. `result` is what every
-    /// tool returns.
-    pub fn write_reply(self, reply: &Reply, history: History, result: &str, messages: &mut Vec<u8>) {
+    /// by a comma. A server that keeps the messages is sent the results only. `results` appends what
+    /// a tool returns.
+    pub fn write_reply(self, reply: &Reply, history: History, results: Results<'_>, messages: &mut Vec<u8>) {
         if let Some(dialect) = self.spec().talk {
-            dialect.write_reply(reply, history, result, messages);
+            dialect.write_reply(reply, history, results, messages);
         }
     }
 

@@ -11,6 +11,9 @@
 use super::History;
 use serde_json::Value;
 
+/// Appends what the call of that number returns, as JSON.
+pub type Results<'a> = &'a dyn Fn(usize, &mut Vec<u8>);
+
 /// Most bytes of the text and calls of one reply. A reply that is longer is cut off; the request
 /// fails.
 const MAX_REPLY_BYTES: usize = 16 * 1024 * 1024;
@@ -59,6 +62,16 @@ impl Reply {
     /// Whether the model called any tools.
     pub fn calls_tools(&self) -> bool {
         !self.calls.is_empty()
+    }
+
+    /// Tools that the model called.
+    pub const fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Adds text that needs no escapes.
+    pub fn say(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.text);
     }
 
     /// The id of the response; empty where the server gave none.
@@ -144,7 +157,7 @@ impl Dialect {
     }
 
     /// See [`Api::write_reply`](super::Api::write_reply).
-    pub(super) fn write_reply(self, reply: &Reply, history: History, result: &str, out: &mut Vec<u8>) {
+    pub(super) fn write_reply(self, reply: &Reply, history: History, result: Results<'_>, out: &mut Vec<u8>) {
         match self {
             Self::Chat => write_chat(reply, result, out),
             Self::Responses => write_items(reply, history, result, out),
@@ -241,7 +254,7 @@ fn push_string(out: &mut Vec<u8>, text: &str) {
     push(out, &Value::from(text).to_string());
 }
 
-fn write_chat(reply: &Reply, result: &str, out: &mut Vec<u8>) {
+fn write_chat(reply: &Reply, result: Results<'_>, out: &mut Vec<u8>) {
     push(out, r#"{"role":"assistant","content":"#);
     push_escaped(out, &reply.text);
     for (i, call) in reply.calls.iter().enumerate() {
@@ -255,23 +268,23 @@ fn write_chat(reply: &Reply, result: &str, out: &mut Vec<u8>) {
         push(out, "}}");
     }
     push(out, if reply.calls_tools() { "]}," } else { "}," });
-    for call in &reply.calls {
+    for (i, call) in reply.calls.iter().enumerate() {
         push(out, r#"{"role":"tool","tool_call_id":"#);
         push_string(out, &call.id);
         push(out, r#","content":"#);
-        push_string(out, result);
+        result(i, out);
         push(out, "},");
     }
 }
 
-fn write_items(reply: &Reply, history: History, result: &str, out: &mut Vec<u8>) {
+fn write_items(reply: &Reply, history: History, result: Results<'_>, out: &mut Vec<u8>) {
     let is_new = history == History::Messages;
     if is_new && !reply.text.is_empty() {
         push(out, r#"{"role":"assistant","content":"#);
         push_escaped(out, &reply.text);
         push(out, "},");
     }
-    for call in &reply.calls {
+    for (i, call) in reply.calls.iter().enumerate() {
         if is_new {
             push(out, r#"{"type":"function_call","call_id":"#);
             push_string(out, &call.id);
@@ -284,12 +297,12 @@ fn write_items(reply: &Reply, history: History, result: &str, out: &mut Vec<u8>)
         push(out, r#"{"type":"function_call_output","call_id":"#);
         push_string(out, &call.id);
         push(out, r#","output":"#);
-        push_string(out, result);
+        result(i, out);
         push(out, "},");
     }
 }
 
-fn write_anthropic(reply: &Reply, result: &str, out: &mut Vec<u8>) {
+fn write_anthropic(reply: &Reply, result: Results<'_>, out: &mut Vec<u8>) {
     push(out, r#"{"role":"assistant","content":"#);
     if !reply.calls_tools() {
         push_escaped(out, &reply.text);
@@ -321,7 +334,7 @@ fn write_anthropic(reply: &Reply, result: &str, out: &mut Vec<u8>) {
         );
         push_string(out, &call.id);
         push(out, r#","content":"#);
-        push_string(out, result);
+        result(i, out);
         push(out, "}");
     }
     push(out, "]},");

@@ -259,7 +259,7 @@ fn what_is_understood_and_refused_is_a_mistake_of_the_configuration() {
 #[test]
 fn profiles_are_listed_and_printed() {
     let (class, out, _) = call(&["profiles"], &[]);
-    assert_eq!((class, out.lines().count()), (ExitClass::Success, 8));
+    assert_eq!((class, out.lines().count()), (ExitClass::Success, 9));
     let (_, toml, _) = call(&["profiles", "spike"], &[]);
     assert_eq!(toml, include_str!("../../profiles/spike.toml"));
 }

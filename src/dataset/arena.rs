@@ -1,6 +1,7 @@
 //! All rows of a file in one piece of memory, which all workers share.
 
 use super::row::MAX_TOKENS;
+use super::script::Script;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash as _, Hasher as _};
@@ -21,6 +22,8 @@ pub enum Body<'a> {
     Whole(&'a [u8]),
     /// A prompt of so many tokens, to be made of blocks with these numbers, if there are any.
     Words { tokens: u32, blocks: &'a [u64] },
+    /// A conversation.
+    Talk(Script<'a>),
 }
 
 /// One row: 16 bytes beside what it sends.
@@ -37,13 +40,15 @@ enum Kind {
     Part = 0,
     Whole = 1,
     Words = 2,
+    Talk = 3,
 }
 
 /// The rows of a file, ready to be sent.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Rows {
     bytes: Vec<u8>,
-    /// Of each row of words: how many tokens, then its blocks.
+    /// Of each row of words: how many tokens, then its blocks. Of each conversation: where it is and
+    /// where its parts are.
     numbers: Vec<u64>,
     slots: Vec<Slot>,
     /// For each row the first one that sends the same; none if all differ.
@@ -86,6 +91,7 @@ impl Rows {
         match slot.start >> KIND_SHIFT {
             0 => Body::Part(&self.bytes[start..start + len]),
             1 => Body::Whole(&self.bytes[start..start + len]),
+            3 => Body::Talk(Script::at(&self.bytes, &self.numbers, start, len)),
             _ => Body::Words { tokens: self.numbers[start] as u32, blocks: &self.numbers[start + 1..start + 1 + len] },
         }
     }
@@ -160,6 +166,15 @@ impl Rows {
         self.push(Kind::Words, start, blocks.len(), output_tokens);
     }
 
+    /// A conversation: where it is, where the model speaks in it, and what its tools return.
+    pub(super) fn push_talk(&mut self, head: &[u64], points: &[u64], results: &[u64]) {
+        let start = self.numbers.len();
+        for part in [head, points, results] {
+            self.numbers.extend_from_slice(part);
+        }
+        self.push(Kind::Talk, start, points.len(), None);
+    }
+
     fn push(&mut self, kind: Kind, start: usize, len: usize, output_tokens: Option<u32>) {
         let start = start as u64 | (kind as u64) << KIND_SHIFT;
         self.slots.push(Slot { start, len: len as u32, output_tokens: output_tokens.unwrap_or(NONE) });
@@ -210,6 +225,7 @@ impl Rows {
         let mut hasher = DefaultHasher::new();
         match self.body(row) {
             Body::Part(bytes) | Body::Whole(bytes) => hasher.write(bytes),
+            Body::Talk(script) => hasher.write(script.bytes()),
             Body::Words { blocks: [], .. } => row.hash(&mut hasher),
             Body::Words { tokens, blocks } => (tokens, blocks).hash(&mut hasher),
         }

@@ -4,14 +4,38 @@
 use super::error::ReadError;
 use super::json::pick;
 use super::members::{elements, is_object, member};
-use super::row::{Read, Row, RowBody};
+use super::row::{Message, Read, Row, RowBody, Said, Who};
 
 pub(super) fn row(line: u64, record: &str) -> Read<'_> {
+    Ok(body(line, messages(line, record)?)?.map(Row::of))
+}
+
+/// The whole conversation.
+pub(super) fn talk(line: u64, record: &str) -> Read<'_> {
+    let messages = messages(line, record)?;
+    // What is wrong with the file is told in the same words.
+    if let Err(reason) = body(line, messages)? {
+        return Ok(Err(reason));
+    }
+    let mut said = Vec::new();
+    for message in elements(messages) {
+        let who = match member(message, "role") {
+            Some("\"system\"" | "\"developer\"") => Who::System,
+            Some("\"user\"") => Who::User,
+            Some("\"assistant\"") => Who::Model,
+            Some("\"tool\"" | "\"function\"") => Who::Tool,
+            _ => return Ok(Err("it has a role that is not known")),
+        };
+        said.push(Said { who, message: Message::Object(message) });
+    }
+    Ok(Ok(Row::of(RowBody::Talk(said))))
+}
+
+fn messages(line: u64, record: &str) -> Result<&str, ReadError> {
     let [messages] = pick(line, record, ["messages"])?;
-    let messages = messages.ok_or_else(|| {
+    messages.ok_or_else(|| {
         ReadError::at(line, "has no `messages`: expected [{\"role\": \"user\", \"content\": …}, …] there")
-    })?;
-    Ok(body(line, messages)?.map(Row::of))
+    })
 }
 
 /// The messages up to the last one that asks for an answer, without the closing bracket.

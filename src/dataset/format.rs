@@ -93,6 +93,20 @@ impl Format {
         }
     }
 
+    /// Reads one JSON record as a conversation.
+    pub(super) fn talk(self, line: u64, record: &str) -> Read<'_> {
+        match self {
+            Self::Sharegpt => sharegpt::talk(line, record),
+            Self::Chat => chat::talk(line, record),
+            _ => {
+                let name = self.name();
+                let problem =
+                    format!("has the format {name}, whose rows are no conversations: expected sharegpt or chat");
+                Err(ReadError::at(line, problem))
+            }
+        }
+    }
+
     /// Reads one JSON record.
     pub(super) fn row<'a>(self, line: u64, record: &'a str, columns: &Columns, unit: Unit) -> Read<'a> {
         match self {

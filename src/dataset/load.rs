@@ -9,7 +9,8 @@ use super::format::Format;
 use super::instant::Unit;
 use super::members::{elements, is_named, member, members};
 use super::records::{Layout, Records};
-use super::row::{Read as ReadRow, Row, RowBody};
+use super::row::{Form, Read as ReadRow, Row, RowBody};
+use super::talk;
 use crate::units::{Nanos, plural};
 use flate2::bufread::MultiGzDecoder;
 use std::collections::BTreeMap;
@@ -40,23 +41,14 @@ pub struct Options {
     pub url_end: &'static str,
     /// Most memory that rows may take, in bytes.
     pub most_memory: u64,
+    /// Rows are conversations to be sent turn by turn, with calls of tools or without.
+    pub talk: Option<bool>,
     /// Rows have instants, in this unit if it was told.
     pub trace: Option<Option<Unit>>,
     /// Put the rows into an order drawn from this seed.
     pub shuffle: Option<u64>,
     /// Size of the file as it lies on the disk, if known.
     pub size: Option<u64>,
-}
-
-/// Where a prompt stands in a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Form {
-    /// In the place of one string.
-    Text,
-    /// In the place of a list of messages.
-    Messages,
-    /// The same, with a system message beside the list (Anthropic).
-    SystemApart,
 }
 
 /// Rows that cannot be sent, by reason.
@@ -143,6 +135,9 @@ impl<'o> Loader<'o> {
 
     fn csv(&mut self, records: Records<impl BufRead>) -> Result<Format, ReadError> {
         let (input, line) = records.into_input();
+        if self.options.talk.is_some() {
+            return Err(ReadError::at(line, "is no JSON: expected conversations in the format sharegpt or chat"));
+        }
         let mut csv = Csv::new(input, line, self.options.format, &self.options.columns)?;
         match self.options.trace {
             Some(_) if !csv.has_instants() => return Err(csv.no_instants()),
@@ -169,7 +164,11 @@ impl<'o> Loader<'o> {
                 self.begin(known, record.line)?;
             }
             format = Some(known);
-            self.add(record.line, known.row(record.line, record.text, &self.options.columns, self.unit))?;
+            let row = match self.options.talk {
+                None => known.row(record.line, record.text, &self.options.columns, self.unit),
+                Some(_) => known.talk(record.line, record.text),
+            };
+            self.add(record.line, row)?;
         }
         format.ok_or_else(|| ReadError::whole("is empty: expected at least one row"))
     }
@@ -251,6 +250,13 @@ impl<'o> Loader<'o> {
                 Ok(())
             }
             RowBody::Messages(list) => self.messages(list),
+            RowBody::Talk(said) => {
+                let written = talk::push(&mut self.rows, &said, self.options.form, self.options.talk == Some(true));
+                if written.is_err() {
+                    self.rows.undo(start);
+                }
+                return written;
+            }
             RowBody::Whole(body) => self.whole(body),
         };
         match written {

@@ -25,7 +25,9 @@ mod members;
 mod prompt;
 mod records;
 mod row;
+mod script;
 mod sharegpt;
+mod talk;
 mod trace;
 
 pub use arena::{Body, Rows};
@@ -33,4 +35,6 @@ pub use columns::Columns;
 pub use error::ReadError;
 pub use format::Format;
 pub use instant::Unit;
-pub use load::{Facts, Form, Loaded, Options, Unused, load};
+pub use load::{Facts, Loaded, Options, Unused, load};
+pub use row::Form;
+pub use script::Script;

@@ -2,6 +2,7 @@
 
 use super::error::ReadError;
 use super::json::shown;
+use super::members::member;
 use std::borrow::Cow;
 
 /// Most tokens of a prompt or an answer: beyond every model's window.
@@ -35,10 +36,63 @@ pub(super) enum RowBody<'a> {
     Text(Cow<'a, str>),
     /// A list of messages as JSON, without the closing bracket.
     Messages(&'a str),
+    /// A conversation, to be sent turn by turn.
+    Talk(Vec<Said<'a>>),
     /// The whole body as JSON.
     Whole(&'a str),
     /// So many tokens, in blocks with these numbers, if it says so.
     Words { tokens: u32, blocks: Vec<u64> },
+}
+
+/// One message of a conversation, as its format has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Said<'a> {
+    pub(super) who: Who,
+    pub(super) message: Message<'a>,
+}
+
+/// Who says something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    System,
+    User,
+    Model,
+    Tool,
+}
+
+/// A message in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Message<'a> {
+    /// The whole object.
+    Object(&'a str),
+    /// Its content, a string.
+    Content(&'a str),
+}
+
+impl<'a> Message<'a> {
+    /// What it says, as JSON.
+    pub(super) fn content(self) -> Option<&'a str> {
+        match self {
+            Self::Object(object) => member(object, "content"),
+            Self::Content(content) => Some(content),
+        }
+    }
+
+    /// Whether the model calls tools in it.
+    pub(super) fn calls_tools(self) -> bool {
+        matches!(self, Self::Object(object) if member(object, "tool_calls").is_some_and(|calls| calls.starts_with('[')))
+    }
+}
+
+/// Where a prompt stands in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// In the place of one string.
+    Text,
+    /// In the place of a list of messages.
+    Messages,
+    /// The same, with a system message beside the list (Anthropic).
+    SystemApart,
 }
 
 /// A row, or why it cannot be sent.

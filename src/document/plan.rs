@@ -264,7 +264,7 @@ fn conversation(how: &Conversation) -> Value {
     json!({
         "turns": { "min": how.turns.0, "max": how.turns.1 },
         "think_time": { "min": ms(how.think_time.0), "max": ms(how.think_time.1) },
-        "history": how.history.name(),
+        "history": how.history_name(),
         "affinity_header": how.affinity_header,
         "tool_result": how.tool_result,
         "max_tool_rounds": how.max_tool_rounds,

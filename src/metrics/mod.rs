@@ -100,8 +100,9 @@ pub struct Sample {
     pub retry_after_ms: Option<u32>,
     /// What `x-should-retry` of the response says.
     pub should_retry: Option<bool>,
-    /// Step and attempt that a simulator has found in the request, if it plays a scenario.
-    pub played: Option<(u16, u16)>,
+    /// Step and attempt that a simulator has found in the request, if it plays a scenario; 255 stands
+    /// for all above.
+    pub played: Option<(u8, u8)>,
     /// When the schedule wanted it; open load only.
     pub intended: Option<Nanos>,
     /// When it was put on the wire; the instant of the attempt when it never was.

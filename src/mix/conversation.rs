@@ -1,7 +1,9 @@
 //! Conversations: requests of one user that carry what was said before.
 
-use super::{Prepared, RequestWriter};
+use super::escape::json_string;
+use super::{Prepared, RequestWriter, words};
 use crate::api::{History, Reply};
+use crate::dataset::Script;
 use crate::units::{Nanos, mix64};
 use fastrand::Rng;
 
@@ -12,6 +14,8 @@ const PAUSE_DRAWS: u64 = 0x5061_7573_6500_0006;
 /// The name of a conversation.
 const SESSION_DRAWS: u64 = 0x5365_7373_0000_0007;
 
+/// What a generated reply says.
+const REPLY_DRAWS: u64 = 0x5265_706c_7900_0009;
 /// How long a pause before a retry is.
 const RETRY_DRAWS: u64 = 0x5265_7472_7900_0000;
 
@@ -24,13 +28,38 @@ pub struct Conversation {
     pub think_time: (Nanos, Nanos),
     /// How a request carries what was said before.
     pub history: History,
+    /// Whose replies that are.
+    pub replies: Replies,
     /// A header that names the conversation in each of its requests, for routers that keep a
     /// conversation on one server.
     pub affinity_header: Option<String>,
-    /// What each call of a tool returns.
+    /// What each call of a tool returns, unless a data set has results.
     pub tool_result: String,
     /// Most rounds of tool calls in a turn. A model that calls tools once more has failed the turn.
     pub max_tool_rounds: u16,
+}
+
+impl Conversation {
+    /// How profiles write its history.
+    pub const fn history_name(&self) -> &'static str {
+        match self.replies {
+            Replies::Live => self.history.name(),
+            Replies::Recorded => "recorded",
+            Replies::Generated => "generated",
+        }
+    }
+}
+
+/// Whose replies the later turns of a conversation carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Replies {
+    /// Those that really came.
+    #[default]
+    Live,
+    /// Those of the data set.
+    Recorded,
+    /// Words, as many as the answer might have had tokens.
+    Generated,
 }
 
 /// One user's conversation as it goes. Reused from conversation to conversation.
@@ -48,6 +77,13 @@ pub struct Talk {
     turns: u16,
     /// Rounds of tool calls in the present turn.
     tool_rounds: u16,
+    /// Results of tools that were returned in the present turn.
+    results: usize,
+    /// Where it is in its row of a data set, if its replies are recorded.
+    point: usize,
+    /// Whether a reply was taken, and the next request is not its first.
+    goes_on: bool,
+    replies: Replies,
     /// When the user sent the message of the present turn.
     pub began: Option<Nanos>,
 }
@@ -65,9 +101,24 @@ pub enum Next {
 
 impl Talk {
     /// Begins a conversation of so many turns.
-    pub(super) fn begin(&mut self, turns: u16) {
+    pub(super) fn begin(&mut self, turns: u16, replies: Replies) {
         self.end();
-        self.turns = turns;
+        (self.turns, self.replies) = (turns, replies);
+    }
+
+    /// Whether its next request is its first.
+    pub(super) const fn is_fresh(&self) -> bool {
+        !self.goes_on
+    }
+
+    /// Whether what the model replies is sent again.
+    pub fn keeps_reply(&self) -> bool {
+        self.replies == Replies::Live
+    }
+
+    /// Where it is in its row.
+    pub(super) const fn point(&self) -> usize {
+        self.point
     }
 
     /// Ends the conversation, and keeps the memory of a usual one.
@@ -79,6 +130,7 @@ impl Talk {
         self.reply.clear();
         self.previous.clear();
         (self.done, self.turns, self.tool_rounds, self.began) = (0, 0, 0, None);
+        (self.results, self.point, self.goes_on) = (0, 0, false);
     }
 
     /// Whether a conversation is under way.
@@ -134,56 +186,131 @@ impl Talk {
 
     /// What follows, now that the reply was taken. `think` draws the pause before the next turn.
     pub(super) fn advance(&mut self, think: impl FnOnce() -> Nanos) -> Next {
-        let calls_tools = self.reply.calls_tools();
+        let calls = self.reply.calls();
         self.reply.clear();
-        if calls_tools {
+        self.go_on(calls > 0, calls, think)
+    }
+
+    /// The same in a recorded conversation: `is_tool_round` is what follows there, if anything does.
+    fn advance_recorded(&mut self, is_tool_round: Option<bool>, think: impl FnOnce() -> Nanos) -> Next {
+        self.point += 1;
+        let next = self.go_on(is_tool_round == Some(true), 0, think);
+        if is_tool_round.is_none() { Next::End } else { next }
+    }
+
+    fn go_on(&mut self, tools: bool, results: usize, think: impl FnOnce() -> Nanos) -> Next {
+        self.goes_on = true;
+        if tools {
             self.tool_rounds += 1;
+            self.results += results;
             return Next::ToolResults;
         }
-        self.tool_rounds = 0;
+        (self.tool_rounds, self.results) = (0, 0);
         self.done += 1;
         if self.done == self.turns { Next::End } else { Next::Turn(think()) }
     }
 }
 
+impl Prepared {
+    /// The messages of a conversation out of a data set, in parts: all that is recorded up to here,
+    /// or what was said with the replies that came, and what is said now.
+    pub(super) fn parts<'a>(&self, script: Script<'a>, talk: Option<&'a Talk>) -> impl Iterator<Item = &'a [u8]> {
+        let is_recorded = self.conversation.as_ref().is_none_or(|how| how.replies == Replies::Recorded);
+        let parts: [&[u8]; 4] = match talk {
+            Some(talk) if !is_recorded => {
+                let turn = usize::from(talk.turn()).saturating_sub(1);
+                let now = if talk.is_tool_round() { &[] } else { script.said(turn) };
+                [b"[", talk.history(), now, b"]"]
+            }
+            talk => [script.until(talk.map_or(0, Talk::point)), b"]", b"", b""],
+        };
+        parts.into_iter().chain([script.tail()])
+    }
+}
+
 impl RequestWriter {
     /// Begins the conversation of that stream of draws and iteration, if its kind of request has
-    /// any. One that `shortens` may have fewer turns, so that users who begin together do not march
-    /// in step.
-    pub fn begin_conversation(&self, draw_vu: u32, iteration: u64, shortens: bool, talk: &mut Talk) {
+    /// any. `midway`: at a turn that is drawn, as users are found who have talked for a while. What
+    /// was said before is sent along, unless it had to come from the server: such a conversation has
+    /// fewer turns instead.
+    pub fn begin_conversation(&self, draw_vu: u32, iteration: u64, midway: bool, talk: &mut Talk) {
         talk.end();
-        let kind = self.kinds.get(self.draw(draw_vu, iteration).kind);
-        let Some(conversation) = kind.and_then(|kind| kind.conversation.as_ref()) else { return };
+        let draw = self.draw(draw_vu, iteration);
+        let Some((kind, how)) = self.converses(draw.kind) else { return };
+        let script = kind.prompt.script(draw.prompt);
         let mut rng = self.turn_draws(CONVERSATION_DRAWS, draw_vu, iteration, 0);
-        let (min, max) = conversation.turns;
+        let (min, max) = how.turns;
         let turns = rng.u16(min..=max.max(min));
-        talk.begin(if shortens { rng.u16(1..=turns) } else { turns });
+        let turns = script.map_or(turns, |script| turns.min(u16::try_from(script.turns()).unwrap_or(u16::MAX)));
+        let left = if midway { rng.u16(1..=turns.max(1)) } else { turns };
+        match how.replies {
+            Replies::Live => talk.begin(left, how.replies),
+            Replies::Recorded => {
+                talk.begin(turns, how.replies);
+                talk.done = turns - left;
+                talk.point = script.and_then(|script| script.point_of(talk.done.into())).unwrap_or_default();
+            }
+            Replies::Generated => {
+                talk.begin(turns, how.replies);
+                while talk.done < turns - left {
+                    self.take_reply(draw_vu, iteration, talk);
+                }
+                talk.goes_on = false;
+            }
+        }
+    }
+
+    /// A kind of request with its conversations.
+    fn converses(&self, kind: usize) -> Option<(&Prepared, &Conversation)> {
+        let kind = self.kinds.get(kind)?;
+        Some((kind, kind.conversation.as_ref()?))
     }
 
     /// Whether the model has called tools in more rounds than its kind of request allows.
     pub fn has_too_many_tool_rounds(&self, kind: usize, talk: &Talk) -> bool {
-        let conversation = self.kinds.get(kind).and_then(|kind| kind.conversation.as_ref());
-        talk.reply.calls_tools() && conversation.is_some_and(|how| talk.tool_rounds() >= how.max_tool_rounds)
+        let how = self.converses(kind).map(|(_, how)| how);
+        talk.keeps_reply()
+            && talk.reply.calls_tools()
+            && how.is_some_and(|how| talk.tool_rounds() >= how.max_tool_rounds)
     }
 
     /// Takes the reply to the present request into the history, and says what comes next.
     pub fn take_reply(&self, draw_vu: u32, iteration: u64, talk: &mut Talk) -> Next {
         let turn = talk.turn();
         let draw = self.draw_turn(draw_vu, iteration, turn);
-        let Some((kind, how)) = self.kinds.get(draw.kind).and_then(|kind| Some((kind, kind.conversation.as_ref()?)))
-        else {
-            return Next::End;
-        };
-        let prompt = kind.prompt.draw(draw.prompt, self.prompt_draws(draw_vu, iteration, Some(talk)), turn < 2);
-        talk.take_reply(
-            how,
-            |out| kind.write_user_message(prompt, out),
-            |reply, out| kind.api.write_reply(reply, how.history, &how.tool_result, out),
-        );
-        talk.advance(|| {
+        let Some((kind, how)) = self.converses(draw.kind) else { return Next::End };
+        let script = kind.prompt.script(draw.prompt);
+        let think = || {
             let (min, max) = how.think_time;
             Nanos(self.turn_draws(PAUSE_DRAWS, draw_vu, iteration, turn).u64(min.0..=max.0.max(min.0)))
-        })
+        };
+        match how.replies {
+            Replies::Live => {}
+            Replies::Recorded => {
+                let next = script.and_then(|script| script.is_tool_round(talk.point + 1));
+                return talk.advance_recorded(next, think);
+            }
+            Replies::Generated => {
+                let mut rng = self.turn_draws(REPLY_DRAWS, draw_vu, iteration, turn);
+                talk.reply.clear();
+                talk.reply.say(|out| words::append(&mut rng, draw.max_tokens, true, out));
+            }
+        }
+        let prompt = kind.prompt.draw(draw.prompt, self.prompt_draws(draw_vu, iteration, Some(talk)), turn < 2);
+        let (this, returned) = (usize::from(turn).saturating_sub(1), talk.results);
+        let results = |n: usize, out: &mut Vec<u8>| match script.and_then(|script| script.result(this, returned + n)) {
+            Some(recorded) => out.extend_from_slice(recorded),
+            None => out.extend_from_slice(json_string(&how.tool_result).as_bytes()),
+        };
+        talk.take_reply(
+            how,
+            |out| match script {
+                Some(script) => out.extend_from_slice(script.said(this)),
+                None => kind.write_user_message(prompt, out),
+            },
+            |reply, out| kind.api.write_reply(reply, how.history, &results, out),
+        );
+        talk.advance(think)
     }
 
     /// Appends the header that names the conversation.

@@ -4,8 +4,8 @@ use super::escape::json_content;
 use super::tokens::Tokens;
 use super::weighted::{Weighted, zipf};
 use super::{Scenario, prose, words};
-use crate::dataset::{Body, Rows};
 use crate::metrics::Asked;
+use crate::dataset::{Body, Rows, Script};
 use crate::units::mix64;
 use fastrand::Rng;
 use std::sync::Arc;
@@ -160,11 +160,19 @@ impl PreparedPrompt {
         }
     }
 
+    /// The conversation that the row is.
+    pub(super) fn script(&self, row: usize) -> Option<Script<'_>> {
+        match self.rows()?.body(row) {
+            Body::Talk(script) => Some(script),
+            Body::Part(_) | Body::Whole(_) | Body::Words { .. } => None,
+        }
+    }
+
     /// The body of a request, where the row is one.
     pub(super) fn whole(&self, drawn: &DrawnPrompt) -> Option<&[u8]> {
         match self.rows()?.body(drawn.text) {
             Body::Whole(body) => Some(body),
-            Body::Part(_) | Body::Words { .. } => None,
+            Body::Part(_) | Body::Words { .. } | Body::Talk(_) => None,
         }
     }
 
@@ -186,7 +194,7 @@ impl PreparedPrompt {
             }
             Source::Rows(rows) => match rows.body(text) {
                 Body::Words { tokens, .. } => (tokens, None),
-                Body::Part(_) | Body::Whole(_) => (0, None),
+                Body::Part(_) | Body::Whole(_) | Body::Talk(_) => (0, None),
             },
         };
         DrawnPrompt { text, tokens, output, prefix, is_first, rng }
@@ -204,6 +212,7 @@ impl PreparedPrompt {
             Source::Rows(rows) => match rows.body(drawn.text) {
                 Body::Part(part) | Body::Whole(part) => return part.len(),
                 Body::Words { tokens, .. } => words::estimate(tokens),
+                Body::Talk(_) => 0,
             },
         };
         prefix + opening + own + self.marker.len() + "\"\"".len()
@@ -241,7 +250,9 @@ impl PreparedPrompt {
                 Body::Words { tokens, blocks: blocks @ [_, ..] } => {
                     append_blocks(tokens, blocks, rows.block_tokens, out);
                 }
-                Body::Words { .. } | Body::Part(_) | Body::Whole(_) => words::append(rng, drawn.tokens, begins, out),
+                Body::Words { .. } | Body::Part(_) | Body::Whole(_) | Body::Talk(_) => {
+                    words::append(rng, drawn.tokens, begins, out)
+                }
             },
         }
         out.extend_from_slice(self.marker.as_bytes());

@@ -3,7 +3,7 @@
 use super::profile::{self, ProfileFile, Request};
 use super::{PlanError, headers, limits};
 use crate::api::{Api, History};
-use crate::mix::Conversation;
+use crate::mix::{Conversation, Kind, Replies};
 use crate::units::Nanos;
 use serde_json::{Map, Value};
 
@@ -34,10 +34,12 @@ pub(super) fn conversation(
         return Err(written.error(key("").trim_end_matches('.'), problem));
     }
     check_body(written, body, &key)?;
+    let (history, replies) = history(written, asked, api, &key)?;
     Ok(Some(Conversation {
-        turns: turns(written, asked, &key)?,
+        turns: turns(written, request, asked, &key)?,
         think_time: think_time(written, asked, &key)?,
-        history: history(written, asked, api, &key)?,
+        history,
+        replies,
         affinity_header: affinity_header(written, request, asked, &key)?,
         tool_result: asked.tool_result.clone().unwrap_or_else(|| TOOL_RESULT.to_owned()),
         max_tool_rounds: written
@@ -71,13 +73,20 @@ fn check_body(
 
 fn turns(
     written: &ProfileFile,
+    request: &Request,
     asked: &profile::Conversation,
     key: &impl Fn(&str) -> String,
 ) -> Result<(u16, u16), PlanError> {
     let allowed = || 1..=u64::from(limits::MAX_TURNS);
     let (min, max) = match &asked.turns {
-        profile::Turns::Always(n) => (Some(*n), Some(*n)),
-        profile::Turns::Range { min, max } => (Some(*min), Some(*max)),
+        // As many as the row of the data set.
+        None if request.dataset.is_some() => return Ok((limits::MAX_TURNS, limits::MAX_TURNS)),
+        None => {
+            let problem = "is missing: expected a number such as 4, or { min = 2, max = 8 }; a data set has its own";
+            return Err(written.error(&key("turns"), problem));
+        }
+        Some(profile::Turns::Always(n)) => (Some(*n), Some(*n)),
+        Some(profile::Turns::Range { min, max }) => (Some(*min), Some(*max)),
     };
     let min = written.whole(&key("turns"), min, allowed())?.unwrap_or(1);
     let max = written.whole(&key("turns"), max, allowed())?.unwrap_or(min);
@@ -110,21 +119,41 @@ fn history(
     asked: &profile::Conversation,
     api: Api,
     key: &impl Fn(&str) -> String,
-) -> Result<History, PlanError> {
+) -> Result<(History, Replies), PlanError> {
     match asked.history.as_deref() {
-        None | Some("live") => Ok(History::Messages),
-        Some("server") if api.keeps_history() => Ok(History::PreviousResponse),
+        None | Some("live") => Ok((History::Messages, Replies::Live)),
+        Some("recorded") => Ok((History::Messages, Replies::Recorded)),
+        Some("generated") => Ok((History::Messages, Replies::Generated)),
+        Some("server") if api.keeps_history() => Ok((History::PreviousResponse, Replies::Live)),
         Some("server") => {
             let problem = format!("`server` is for the Responses API: expected `live` beside {}", api.name());
             Err(written.error(&key("history"), problem))
         }
         Some(other) => {
             let problem = format!(
-                "`{other}` is unknown: expected `live` (every message is sent again) or `server` (the \
-                                   server keeps the messages, and each request names the response before)"
+                "`{other}` is unknown: expected `live` (every message is sent again), `server` (the server keeps the \
+                 messages, and each request names the response before), `recorded` (the replies of the data set are \
+                 sent) or `generated` (words are)"
             );
             Err(written.error(&key("history"), problem))
         }
+    }
+}
+
+/// Whether a kind's history can be made, with rows of a data set or without.
+pub(super) fn check_rows(kind: &Kind, has_rows: bool) -> Result<(), &'static str> {
+    let Some(how) = &kind.conversation else { return Ok(()) };
+    match (how.replies, how.history) {
+        (Replies::Recorded, _) if !has_rows => {
+            Err("`recorded` sends the replies of a data set: expected `dataset` beside it, or `generated`")
+        }
+        (Replies::Generated, _) if kind.max_tokens.is_none() => {
+            Err("`generated` makes replies as long as the token limit: expected `max_tokens` or `output` beside it")
+        }
+        (_, History::PreviousResponse) if has_rows => {
+            Err("`server` cannot be used with a data set: expected `live`, `recorded` or `generated`")
+        }
+        _ => Ok(()),
     }
 }
 

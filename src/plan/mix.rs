@@ -4,7 +4,7 @@ mod prompt;
 
 use super::behavior::behaviors;
 use super::choice::Choice;
-use super::conversation::conversation;
+use super::conversation::{check_rows, conversation};
 use super::dataset::RowsOf;
 use super::profile::{NamedTimeouts, ProfileFile, Request, Timeout};
 use super::request_defaults::{PATH, RequestDefaults, is_path};
@@ -59,14 +59,13 @@ pub(super) fn mix(
                 return Err(row.error("name", format!("`{}` is taken already: expected another name", kind.name)));
             }
             changed.extend(defaults.given(kind.api).map(|(key, given)| (row.at(key), given.origin.clone())));
+            if kind.conversation.is_some() && rows_of.trace.is_some() {
+                let problem = "cannot be used with a trace, whose rows are whole requests";
+                return Err(row.error("conversation", problem));
+            }
             let source = rows_of.kind(&kind, request.dataset.as_ref(), &row.key, read, changed)?;
+            check_rows(&kind, source.is_some()).map_err(|problem| row.error("conversation.history", problem))?;
             if let Some(source) = source {
-                if kind.conversation.is_some() {
-                    return Err(row.error(
-                        "conversation",
-                        "cannot be used with a data set or a trace, whose rows are whole requests",
-                    ));
-                }
                 if kind.prompt.prefix.is_some() {
                     return Err(row.error("prefix", "cannot be used with a data set or a trace, whose rows say it all"));
                 }

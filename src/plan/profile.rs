@@ -252,7 +252,8 @@ pub struct TimedScenario {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a conversation, like { turns = { min = 2, max = 8 } }")]
 pub struct Conversation {
-    pub turns: Turns,
+    /// Unless a data set has them.
+    pub turns: Option<Turns>,
     /// Pause before each further message of the user's.
     pub think_time: Option<ThinkTime>,
     /// Who keeps what was said.
@@ -268,7 +269,7 @@ impl Conversation {
     /// One of so many turns, and nothing else said of it.
     pub const fn of_turns(n: i64) -> Self {
         Self {
-            turns: Turns::Always(n),
+            turns: Some(Turns::Always(n)),
             think_time: None,
             history: None,
             affinity_header: None,

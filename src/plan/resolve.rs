@@ -75,8 +75,7 @@ pub fn resolve_for(
     let mix::Made { mix, rows, sources } =
         mix::mix(&written, overrides, &defaults, &folder, rows_of, read, &mut changed)?;
     let requests = dataset::requests(&written, purpose == Purpose::Run, &mix, &sources)?;
-    let kinds = names(&mix);
-    let scenarios = mix.kinds.iter().any(|kind| kind.scenario.is_some());
+    let (kinds, scenarios) = (names(&mix), mix.plays_scenarios());
     let (target, port_asked_for) = (targets.first.clone(), targets.port_asked_for);
     let shard = shard::shard(single.one("shard"), &shape, &mut changed)?;
     let access = access::access(overrides, &target, targets.more.clone(), read, &mut changed)?;

@@ -294,7 +294,7 @@ fn add_conversation(list: &mut Listing<'_>, key: &str, how: &Conversation) {
     let at = |name: &str| format!("{key}.{name}");
     list.add(&at("turns"), format!("{} to {}", how.turns.0, how.turns.1));
     list.add(&at("think_time"), format!("{} to {}", how.think_time.0, how.think_time.1));
-    list.add(&at("history"), how.history.name().to_owned());
+    list.add(&at("history"), how.history_name().to_owned());
     if let Some(name) = &how.affinity_header {
         list.add(&at("affinity_header"), name.clone());
     }

@@ -60,6 +60,7 @@ pub(super) fn trace<'a>(
         patch_model: None,
         url_end: "",
         most_memory,
+        talk: None,
         trace: Some(unit(written, asked)?),
         shuffle: None,
         size: None,
@@ -189,7 +190,7 @@ impl TraceFile<'_> {
     fn median_input(&self) -> Option<u32> {
         let tokens = |row| match self.data.rows.body(row) {
             Body::Words { tokens, .. } => Some(tokens),
-            Body::Part(_) | Body::Whole(_) => None,
+            Body::Part(_) | Body::Whole(_) | Body::Talk(_) => None,
         };
         let mut all: Vec<u32> = self.rows.clone().filter_map(tokens).collect();
         all.sort_unstable();

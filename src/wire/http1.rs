@@ -345,8 +345,8 @@ struct Fields {
     /// `Retry-After` is not a number.
     has_retry_date: bool,
     should_retry: Option<bool>,
-    step: Option<u16>,
-    attempt: Option<u16>,
+    step: Option<u8>,
+    attempt: Option<u8>,
     length: Option<u64>,
     /// The last transfer coding, `identity` aside; whether it is chunked.
     transfer_chunked: Option<bool>,
@@ -504,9 +504,9 @@ fn fraction(value: &[u8], unit: f64) -> Option<u32> {
     Some((number * unit).ceil() as u32)
 }
 
-/// A small number; none if it is not one.
-fn short(value: &[u8]) -> Option<u16> {
-    u16::try_from(decimal(value.trim_ascii())?).ok()
+/// A small number; saturates.
+fn short(value: &[u8]) -> Option<u8> {
+    Some(decimal(value.trim_ascii())?.min(u8::MAX.into()) as u8)
 }
 
 /// Digits and nothing else; saturates.

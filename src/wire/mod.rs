@@ -68,13 +68,13 @@ pub struct Head {
     pub played: Option<Played>,
 }
 
-/// Where llmsim is in a scenario that it plays.
+/// Where llmsim is in a scenario that it plays. 255 stands for all above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Played {
     /// `x-llmsim-step`: replies that it has found since the user's last message.
-    pub step: u16,
+    pub step: u8,
     /// `x-llmsim-attempt`: how often it was asked for this one before.
-    pub attempt: u16,
+    pub attempt: u8,
 }
 
 /// What a body claims to be, parameters ignored.

@@ -13,6 +13,7 @@ fn options() -> Options {
         patch_model: None,
         url_end: "/chat/completions",
         most_memory: 1 << 20,
+        talk: None,
         trace: None,
         shuffle: None,
         size: None,
@@ -36,7 +37,7 @@ fn sample(name: &str, options: &Options) -> Loaded {
 fn text(loaded: &Loaded, row: usize) -> &str {
     match loaded.rows.body(row) {
         Body::Part(bytes) | Body::Whole(bytes) => std::str::from_utf8(bytes).expect("text"),
-        Body::Words { .. } => panic!("row {row} is words"),
+        Body::Words { .. } | Body::Talk(_) => panic!("row {row} is no text"),
     }
 }
 

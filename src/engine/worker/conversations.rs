@@ -30,9 +30,9 @@ pub(super) struct Conversations {
     talks: Vec<Talk>,
     /// When those speak that have no request of their conversation under way.
     pauses: Pauses,
-    /// The first conversation of a user may have fewer turns: users that start together would stay
-    /// in step for as many turns as a conversation has.
-    shortens_first: bool,
+    /// The first conversation of a user begins at any of its turns: users that start together would
+    /// stay in step for as many turns as a conversation has.
+    begins_midway: bool,
 }
 
 impl Conversations {
@@ -43,7 +43,7 @@ impl Conversations {
         Self {
             talks: std::iter::repeat_with(Talk::default).take(slots).collect(),
             pauses: Pauses::new(slots),
-            shortens_first: shard.shape.runs_by_time() && shard.shape.arrivals().is_none(),
+            begins_midway: shard.shape.runs_by_time() && shard.shape.arrivals().is_none(),
         }
     }
 
@@ -58,7 +58,7 @@ impl Conversations {
 
     /// What takes the reply to the present request.
     pub(super) fn reply(&mut self, slot: Slot) -> Option<&mut Reply> {
-        self.talk_mut(slot).map(|talk| &mut talk.reply)
+        self.talk_mut(slot).filter(|talk| talk.keeps_reply()).map(|talk| &mut talk.reply)
     }
 
     /// When the next user speaks.
@@ -70,9 +70,9 @@ impl Conversations {
 impl Worker<'_> {
     /// Begins the conversation that the user's iteration is, if it is one.
     pub(super) fn begin_conversation(&mut self, start: Start) {
-        let shortens = start.iteration == 0 && self.conversations.shortens_first;
+        let midway = start.iteration == 0 && self.conversations.begins_midway;
         if let Some(talk) = self.conversations.talks.get_mut(start.slot as usize) {
-            self.writer.begin_conversation(start.draw_vu, start.iteration, shortens, talk);
+            self.writer.begin_conversation(start.draw_vu, start.iteration, midway, talk);
         }
     }
 

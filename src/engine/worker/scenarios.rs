@@ -23,8 +23,9 @@ impl Worker<'_> {
         if outcome != Outcome::Success || !self.kinds[connection.kind()].plays {
             return outcome;
         }
-        let step = self.conversations.talk(slot).map_or(0, Talk::tool_rounds);
-        let attempt = self.retrying.failed(slot);
+        let small = |n: u16| u8::try_from(n).unwrap_or(u8::MAX);
+        let step = small(self.conversations.talk(slot).map_or(0, Talk::tool_rounds));
+        let attempt = small(self.retrying.failed(slot));
         // A request that met the end of an idle connection may have been seen, or not.
         let is_sure = !connection.is_retried();
         let exchange = &mut connection.exchange;
