@@ -57,13 +57,6 @@ pub struct Mix {
     pub kinds: Vec<Kind>,
 }
 
-impl Mix {
-    /// Whether llmsim shall play scenarios in it.
-    pub fn plays_scenarios(&self) -> bool {
-        self.kinds.iter().any(|kind| kind.scenario.is_some())
-    }
-}
-
 /// One kind of request, as it appears in the report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kind {
@@ -476,6 +469,7 @@ impl Prepared {
         let script = self.prompt.script(draw.prompt);
         let length = |piece: &Piece| match (piece, script) {
             (Piece::Messages, Some(script)) => self.parts(script, talk).map(<[u8]>::len).sum(),
+            (Piece::History, _) => talk.into_iter().flat_map(Talk::history).map(<[u8]>::len).sum(),
             (Piece::Prompt | Piece::Messages, _) => self.prompt.estimate(prompt),
             (piece, _) => self.fill(piece, draw, talk, digits).len(),
         };
@@ -495,6 +489,9 @@ impl Prepared {
         let script = self.prompt.script(draw.prompt);
         for piece in &self.body {
             match piece {
+                Piece::History => {
+                    talk.into_iter().flat_map(Talk::history).for_each(|part| out.extend_from_slice(part));
+                }
                 Piece::Messages if script.is_some() => {
                     let parts = script.into_iter().flat_map(|script| self.parts(script, talk));
                     parts.for_each(|part| out.extend_from_slice(part));
@@ -555,10 +552,9 @@ impl Prepared {
         match piece {
             Piece::Text(fixed) => fixed.as_bytes(),
             Piece::Model => self.models.get(draw.model).map_or("\"\"", String::as_str).as_bytes(),
-            Piece::Prompt | Piece::Messages => &[],
+            Piece::Prompt | Piece::Messages | Piece::History => &[],
             Piece::OfUser(_) if talk.is_some_and(Talk::is_tool_round) => &[],
             Piece::OfUser(fixed) => fixed.as_bytes(),
-            Piece::History => talk.map_or(&[], Talk::history),
             Piece::PreviousResponse => talk.map_or(b"null", Talk::previous),
             Piece::MaxTokens => decimal(draw.max_tokens.into(), digits),
         }

@@ -84,7 +84,8 @@ impl Reply {
         self.is_too_long
     }
 
-    pub(super) fn text_len(&self) -> usize {
+    /// Bytes of its text, with escapes.
+    pub const fn text_len(&self) -> usize {
         self.text.len()
     }
 

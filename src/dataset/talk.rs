@@ -34,7 +34,7 @@ pub(super) fn push(rows: &mut Rows, said: &[Said<'_>], form: Form, tools: bool) 
     }
     let out = rows.out();
     points.end(out.len() - start);
-    let Some(last) = points.points.last().map(|point| range(*point).1) else {
+    let Some(last) = points.all.last().map(|point| range(*point).1) else {
         return Err("no message is a user's");
     };
     // The last reply is for the server to give.
@@ -44,7 +44,7 @@ pub(super) fn push(rows: &mut Rows, said: &[Said<'_>], form: Form, tools: bool) 
         out.extend_from_slice(system.as_bytes());
     }
     let head = [start, out.len(), last, points.results.len()].map(|n| n as u64);
-    rows.push_talk(&head, &points.points, &points.results);
+    rows.push_talk(&head, &points.all, &points.results);
     Ok(())
 }
 
@@ -69,7 +69,7 @@ fn write(who: Who, message: Message<'_>, out: &mut Vec<u8>) {
 /// The points of a conversation, while it is written.
 #[derive(Debug, Default)]
 struct Points {
-    points: Vec<u64>,
+    all: Vec<u64>,
     results: Vec<u64>,
     /// Where what was said since the last reply begins.
     since: Option<usize>,
@@ -80,7 +80,7 @@ struct Points {
 impl Points {
     /// The model speaks, at `at`.
     fn speak(&mut self, at: usize) -> Result<(), &'static str> {
-        if self.points.is_empty() && !self.by_user {
+        if self.all.is_empty() && !self.by_user {
             return Err("the conversation does not begin with a person");
         }
         self.end(at);
@@ -91,7 +91,7 @@ impl Points {
     fn end(&mut self, at: usize) {
         let says = self.by_user || self.by_tool;
         if let Some(from) = self.since.take().filter(|_| says) {
-            self.points.push(number(from, at) | if self.by_tool { TOOL } else { 0 });
+            self.all.push(number(from, at) | if self.by_tool { TOOL } else { 0 });
         }
         (self.by_user, self.by_tool) = (false, false);
     }

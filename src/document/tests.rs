@@ -132,7 +132,10 @@ pub(crate) fn busy_tally() -> Tally {
         tally.record(&sample((n % 2) as u16, n, Outcome::Success, 200));
         tally.gap(0, 0, Nanos::from_millis(20));
     }
-    let limited = Sample { retry_after_ms: Some(7_000), ..sample(0, 3, Outcome::Failed(Failure::Http429), 429) };
+    let limited = Sample {
+        retry_after_ms: std::num::NonZeroU32::new(7_000),
+        ..sample(0, 3, Outcome::Failed(Failure::Http429), 429)
+    };
     tally.record(&limited);
     tally.record(&Sample { usage: None, ..sample(0, 3, Outcome::Failed(Failure::Reset), 0) });
     let broken = Sample { check_failed: Some("choices"), ..sample(1, 3, Outcome::Failed(Failure::Check), 200) };

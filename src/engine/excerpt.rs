@@ -111,7 +111,7 @@ impl Excerpt {
             status => write!(text, "HTTP {status}"),
         };
         if let Some(ms) = sample.retry_after_ms {
-            let _ = write!(text, ", retry-after {}", ms.div_ceil(1000));
+            let _ = write!(text, ", retry-after {}", ms.get().div_ceil(1000));
         }
         if let Some(check) = sample.check_failed {
             let _ = write!(text, ", not so: {check}");

@@ -28,6 +28,7 @@ use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
 pub(super) use channel::{Between, Channel, Handshake};
 use evidence::AFTER_THE_END;
 use instants::Marks;
+use std::num::NonZeroU32;
 use terms::is_before_body;
 pub(super) use terms::{Awaiting, Expect, Incoming, Kept, Progress};
 
@@ -328,7 +329,8 @@ impl Exchange {
 
     fn on_head(&mut self, head: Head) {
         self.sample.status = head.status;
-        (self.sample.retry_after_ms, self.sample.should_retry) = (head.retry_after_ms, head.should_retry);
+        self.sample.retry_after_ms = head.retry_after_ms.and_then(NonZeroU32::new);
+        self.sample.should_retry = head.should_retry;
         self.sample.played = head.played.map(|played| (played.step, played.attempt));
         let flaw = match head.status {
             300..=399 => Some(Failure::Http3xx),

@@ -5,6 +5,7 @@
 //! earlier is kept.
 
 use crate::units::Nanos;
+use std::num::NonZeroU32;
 
 /// Longest example: a status line and an error message. The report prints it; it must not become a
 /// copy of the answer.
@@ -37,9 +38,9 @@ impl Incidents {
     }
 
     /// One more, that ended `at`.
-    pub(super) fn add_one(&mut self, at: Nanos, retry_after_ms: Option<u32>) {
+    pub(super) fn add_one(&mut self, at: Nanos, retry_after_ms: Option<NonZeroU32>) {
         // No sooner than asked.
-        let seconds = retry_after_ms.map(|ms| ms.div_ceil(1000));
+        let seconds = retry_after_ms.map(|ms| ms.get().div_ceil(1000));
         self.add_times(1, Some((at, at)), seconds.map(|s| (s, s)));
     }
 

@@ -42,6 +42,7 @@ pub use tally::{Balance, TURNS, Tally};
 pub use totals::Totals;
 
 use crate::units::Nanos;
+use std::num::NonZeroU32;
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,8 +97,8 @@ pub struct Sample {
     pub outcome: Outcome,
     /// Status of the response; 0 when no head came.
     pub status: u16,
-    /// How long the response asks to wait, in ms, if it said so.
-    pub retry_after_ms: Option<u32>,
+    /// How long the response asks to wait, in ms, if it does.
+    pub retry_after_ms: Option<NonZeroU32>,
     /// What `x-should-retry` of the response says.
     pub should_retry: Option<bool>,
     /// Step and attempt that a simulator has found in the request, if it plays a scenario; 255 stands

@@ -65,8 +65,9 @@ pub enum Replies {
 /// One user's conversation as it goes. Reused from conversation to conversation.
 #[derive(Debug, Default)]
 pub struct Talk {
-    /// Messages so far, as items of a JSON list, each followed by a comma.
-    messages: Vec<u8>,
+    /// Messages so far, as items of a JSON list, each followed by a comma. A piece for each reply:
+    /// one text that grows would leave holes of its size in the memory.
+    messages: Vec<Box<[u8]>>,
     /// The reply to the present request, as it comes.
     pub reply: Reply,
     /// The id of the response before, as a JSON string; empty in the first turn.
@@ -107,7 +108,7 @@ impl Talk {
     }
 
     /// Whether its next request is its first.
-    pub(super) const fn is_fresh(&self) -> bool {
+    pub const fn is_fresh(&self) -> bool {
         !self.goes_on
     }
 
@@ -121,12 +122,9 @@ impl Talk {
         self.point
     }
 
-    /// Ends the conversation, and keeps the memory of a usual one.
+    /// Ends the conversation.
     pub fn end(&mut self) {
-        /// More than a conversation of a few turns needs.
-        const KEPT_BYTES: usize = 64 * 1024;
         self.messages.clear();
-        self.messages.shrink_to(KEPT_BYTES);
         self.reply.clear();
         self.previous.clear();
         (self.done, self.turns, self.tool_rounds, self.began) = (0, 0, 0, None);
@@ -153,11 +151,14 @@ impl Talk {
         self.tool_rounds
     }
 
-    /// What stands for [`Piece::History`](crate::api::Piece::History).
-    pub(super) fn history(&self) -> &[u8] {
-        // No message of the user's follows results of tools.
-        let len = self.messages.len();
-        if self.is_tool_round() { &self.messages[..len.saturating_sub(1)] } else { &self.messages }
+    /// What stands for [`Piece::History`](crate::api::Piece::History), in parts.
+    pub(super) fn history(&self) -> impl Iterator<Item = &[u8]> {
+        let parts = self.messages.len();
+        self.messages.iter().enumerate().map(move |(i, part)| {
+            // No message of the user's follows results of tools.
+            let ends = self.is_tool_round() && i + 1 == parts;
+            &part[..part.len() - usize::from(ends)]
+        })
     }
 
     /// What stands for [`Piece::PreviousResponse`](crate::api::Piece::PreviousResponse).
@@ -173,15 +174,21 @@ impl Talk {
         say: impl FnOnce(&mut Vec<u8>),
         answer: impl FnOnce(&Reply, &mut Vec<u8>),
     ) {
+        /// Room for the words around a reply and a usual message.
+        const AROUND: usize = 512;
+        let mut part = Vec::with_capacity(self.reply.text_len() + AROUND);
         if how.history == History::PreviousResponse {
             self.messages.clear();
             self.previous.clear();
             self.previous.extend_from_slice(serde_json::Value::from(self.reply.id()).to_string().as_bytes());
         } else if !self.is_tool_round() {
-            say(&mut self.messages);
-            self.messages.push(b',');
+            say(&mut part);
+            part.push(b',');
         }
-        answer(&self.reply, &mut self.messages);
+        answer(&self.reply, &mut part);
+        if !part.is_empty() {
+            self.messages.push(part.into_boxed_slice());
+        }
     }
 
     /// What follows, now that the reply was taken. `think` draws the pause before the next turn.
@@ -216,15 +223,13 @@ impl Prepared {
     /// or what was said with the replies that came, and what is said now.
     pub(super) fn parts<'a>(&self, script: Script<'a>, talk: Option<&'a Talk>) -> impl Iterator<Item = &'a [u8]> {
         let is_recorded = self.conversation.as_ref().is_none_or(|how| how.replies == Replies::Recorded);
-        let parts: [&[u8]; 4] = match talk {
-            Some(talk) if !is_recorded => {
-                let turn = usize::from(talk.turn()).saturating_sub(1);
-                let now = if talk.is_tool_round() { &[] } else { script.said(turn) };
-                [b"[", talk.history(), now, b"]"]
-            }
-            talk => [script.until(talk.map_or(0, Talk::point)), b"]", b"", b""],
+        let (head, so_far, now) = match talk.filter(|_| !is_recorded) {
+            Some(talk) if talk.is_tool_round() => (&b"["[..], Some(talk), &[][..]),
+            Some(talk) => (&b"["[..], Some(talk), script.said(usize::from(talk.turn()).saturating_sub(1))),
+            None => (script.until(talk.map_or(0, Talk::point)), None, &[][..]),
         };
-        parts.into_iter().chain([script.tail()])
+        let so_far = so_far.into_iter().flat_map(Talk::history);
+        std::iter::once(head).chain(so_far).chain([now, b"]", script.tail()])
     }
 }
 

@@ -251,7 +251,7 @@ impl PreparedPrompt {
                     append_blocks(tokens, blocks, rows.block_tokens, out);
                 }
                 Body::Words { .. } | Body::Part(_) | Body::Whole(_) | Body::Talk(_) => {
-                    words::append(rng, drawn.tokens, begins, out)
+                    words::append(rng, drawn.tokens, begins, out);
                 }
             },
         }

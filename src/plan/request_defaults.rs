@@ -116,7 +116,7 @@ impl<'a> RequestDefaults<'a> {
     }
 
     /// The APIs that a choice stands for. Of several with one path, such as OpenAI's Responses and
-    /// OpenResponses on every server but llmsim, `auto` means the first only.
+    /// `OpenResponses` on every server but llmsim, `auto` means the first only.
     pub(super) fn apis(&self, choice: Choice) -> Vec<Api> {
         let mut apis: Vec<Api> = Vec::new();
         for api in choice.apis() {

@@ -265,19 +265,11 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     if !kind.headers.is_empty() {
         list.add(&at("headers"), headers(&kind.headers));
     }
-    if let Some(scenario) = &kind.scenario {
-        list.add(&at("scenario"), format!("{}, speed {}", scenario.name, scenario.speed));
-    }
     add_behaviors(list, key, &kind.behaviors);
     if let Some(how) = &kind.conversation {
         add_conversation(list, &at("conversation"), how);
     }
-    if let Some(retries) = kind.retries {
-        let own = list.changed.contains_key(&at("retries")) || list.written.origin(&at("retries")) != Origin::Default;
-        let key = if own { at("retries") } else { "retries".to_owned() };
-        let origin = list.changed.get(&key).cloned().unwrap_or_else(|| list.written.origin(&key));
-        list.add_from(&at("retries"), format!("{} at most, as {}", retries.max, retries.policy.name()), origin);
-    }
+    add_retries(list, key, kind);
     let timeouts = kind.timeouts;
     for (name, time) in [
         ("connect", timeouts.connect),
@@ -287,6 +279,20 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     ] {
         let origin = timeout_origin(list, key, name);
         list.add_from(&at(&format!("timeout.{name}")), time.to_string(), origin);
+    }
+}
+
+/// Whether it is sent again, and what a simulator plays.
+fn add_retries(list: &mut Listing<'_>, key: &str, kind: &Kind) {
+    let at = |name: &str| format!("{key}.{name}");
+    if let Some(scenario) = &kind.scenario {
+        list.add(&at("scenario"), format!("{}, speed {}", scenario.name, scenario.speed));
+    }
+    if let Some(retries) = kind.retries {
+        let own = list.changed.contains_key(&at("retries")) || list.written.origin(&at("retries")) != Origin::Default;
+        let key = if own { at("retries") } else { "retries".to_owned() };
+        let origin = list.changed.get(&key).cloned().unwrap_or_else(|| list.written.origin(&key));
+        list.add_from(&at("retries"), format!("{} at most, as {}", retries.max, retries.policy.name()), origin);
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn pause(
     n: u16,
     draw: f64,
 ) -> Option<Nanos> {
-    let asked = sample.retry_after_ms.map(|ms| Nanos::from_millis(ms.into())).filter(|&wait| wait > Nanos::ZERO);
+    let asked = sample.retry_after_ms.map(|ms| Nanos::from_millis(ms.get().into()));
     let asked = asked.filter(|_| sample.status >= 400);
     let is_too_long = policy == RetryPolicy::Openai && asked.is_some_and(|wait| wait > OPENAI_WAITS);
     if is_too_long || !is_sent_again(policy, sample, failure, streams) {
@@ -60,6 +60,7 @@ fn is_sent_again(policy: RetryPolicy, sample: &Sample, failure: Failure, streams
 mod tests {
     use super::*;
     use RetryPolicy::{Anthropic, EveryFailure, Openai};
+    use std::num::NonZeroU32;
 
     fn sample(status: u16) -> Sample {
         Sample { status, ..Sample::begun(0, Nanos::ZERO) }
@@ -134,7 +135,7 @@ mod tests {
     #[test]
     fn a_server_that_says_how_long_is_obeyed() {
         let pauses = |ms| {
-            let limited = Sample { retry_after_ms: Some(ms), ..sample(429) };
+            let limited = Sample { retry_after_ms: NonZeroU32::new(ms), ..sample(429) };
             [Openai, Anthropic, EveryFailure]
                 .map(|policy| pause(policy, &limited, Failure::Http429, true, 0, 0.0).map(|pause| pause.0 / 1_000_000))
         };

@@ -256,7 +256,7 @@ fn any_sample() -> impl Strategy<Value = Sample> {
             Sample {
                 outcome,
                 status,
-                retry_after_ms: (status == 429).then_some(inside),
+                retry_after_ms: std::num::NonZeroU32::new(inside).filter(|_| status == 429),
                 in_window,
                 checks_held,
                 check_failed,

@@ -213,7 +213,7 @@ fn what_cannot_be_is_refused_with_file_and_line() {
         (
             one("conversation = { turns = 2 }\ndataset = { file = \"f\" }"),
             "{\"prompt\":\"x\"}",
-            "requests[0].conversation: cannot be used with a data set",
+            "dir/f:1: has the format prompt, whose rows are no conversations: expected sharegpt or chat",
         ),
         (one("dataset = { file = \"none\" }"), "", "dir/my.toml: requests[0].dataset: cannot read dir/none"),
         (one("dataset = { file = \"f\", files = 1 }"), "", "unknown field `files`"),
