@@ -70,7 +70,11 @@ fn recorded_turns_carry_the_replies_of_the_data_set() {
     assert_eq!(result["metrics"]["turn_duration"]["count"], 2);
     assert_eq!(result["metrics"]["conversations_completed"]["count"], 1);
     assert_eq!(result["plan"]["requests"][0]["conversation"]["history"], "recorded");
-    assert_eq!((&result["datasets"][0]["rows"], &result["datasets"][0]["sent"]), (&json!(1), &json!(1)), "one conversation");
+    assert_eq!(
+        (&result["datasets"][0]["rows"], &result["datasets"][0]["sent"]),
+        (&json!(1), &json!(1)),
+        "one conversation"
+    );
 }
 
 #[test]

@@ -1,0 +1,61 @@
+//! What every request to a target has in common, and texts that are never shown.
+
+use std::fmt;
+
+/// What every request to a target has in common. Headers often carry keys, so that only their names
+/// are ever printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// Value of the `Host` header.
+    pub host: String,
+    /// Scheme, host and port before the path, for a proxy that is told in each request where to go;
+    /// usually empty.
+    pub origin: String,
+    /// Prefix of every path, without a trailing slash; usually empty.
+    pub path_prefix: String,
+    /// Query of every request; usually empty. Never printed: it may hold a key.
+    pub query: String,
+    /// Sent as `Authorization: Bearer …`, or as `x-api-key: …` where the API wants that. Never
+    /// printed.
+    pub api_key: Option<Secret>,
+    /// User and password, sent as `Authorization: Basic …` (RFC 7617). Never printed.
+    pub basic_auth: Option<Secret>,
+    /// Extra headers of every request; one with a name of ours replaces ours.
+    pub headers: Vec<(String, String)>,
+}
+
+/// A text that is sent and never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text` from being printed.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Envelope")
+            .field("host", &self.host)
+            .field("origin", &self.origin)
+            .field("path_prefix", &self.path_prefix)
+            .field("api_key", &self.api_key)
+            .field("basic_auth", &self.basic_auth)
+            .field("headers", &names)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
