@@ -1,5 +1,5 @@
 use super::*;
-use crate::dataset::Body;
+use crate::dataset::{Body, Script};
 use proptest::prelude::*;
 use std::io::{Cursor, Write as _};
 
@@ -358,5 +358,107 @@ proptest! {
         let _ = read(&bytes, &trace());
         let _ = read(&bytes, &options());
         let _ = read(&bytes[..at], &Options { form: Form::SystemApart, patch_stream: true, ..options() });
+    }
+}
+
+/// Conversations of one row each.
+fn talk(row: &str, form: Form, tools: bool) -> Result<Loaded, String> {
+    let options = Options { talk: Some(tools), form, ..options() };
+    read(row, &options)
+}
+
+fn script(loaded: &Loaded) -> Script<'_> {
+    match loaded.rows.body(0) {
+        Body::Talk(script) => script,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn utf8(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("text")
+}
+
+#[test]
+fn a_conversation_is_cut_where_the_model_speaks() {
+    let row = r#"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"1"},{"role":"assistant","content":"a"},{"role":"user","content":"2"},{"role":"user","content":"2b"},{"role":"assistant","content":"b"}]}"#;
+    let loaded = talk(row, Form::Messages, true).expect("a conversation");
+    let script = script(&loaded);
+    assert_eq!((script.turns(), script.point_of(1), script.point_of(2)), (2, Some(1), None));
+    assert_eq!(
+        (script.is_tool_round(0), script.is_tool_round(1), script.is_tool_round(2)),
+        (Some(false), Some(false), None)
+    );
+    let first = r#"[{"role":"system","content":"S"},{"role":"user","content":"1"}"#;
+    assert_eq!(utf8(script.until(0)), first);
+    assert!(utf8(script.until(1)).ends_with(r#""2b"}"#) && utf8(script.until(1)).starts_with(first));
+    assert_eq!(utf8(script.said(1)), r#"{"role":"user","content":"2"},{"role":"user","content":"2b"}"#);
+    assert_eq!((utf8(script.tail()), utf8(script.until(9)), utf8(script.said(9))), ("", "", ""));
+    // Where the API has it, the system's message stands beside the list.
+    let apart = talk(row, Form::SystemApart, false).expect("a conversation");
+    let script = self::script(&apart);
+    assert_eq!((utf8(script.until(0)), utf8(script.tail())), (r#"[{"role":"user","content":"1"}"#, r#","system":"S""#));
+}
+
+#[test]
+fn results_of_tools_belong_to_their_turn() {
+    let call = r#"{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}"#;
+    let tool = |content: &str| format!(r#"{{"role":"tool","tool_call_id":"a","content":{content}}}"#);
+    let user = r#"{"role":"user","content":"x"}"#;
+    let row = format!(
+        r#"{{"messages":[{user},{call},{},{},{call},{},{user},{call},{}]}}"#,
+        tool("\"1\""),
+        tool("\"2\""),
+        tool("\"3\""),
+        tool("[4]")
+    );
+    let loaded = talk(&row, Form::Messages, true).expect("a conversation");
+    let script = script(&loaded);
+    let of = |turn, n| script.result(turn, n).map(utf8);
+    assert_eq!([of(0, 0), of(0, 1), of(0, 2), of(0, 3)], [Some("\"1\""), Some("\"2\""), None, None]);
+    assert_eq!([of(1, 0), of(1, 1), of(2, 0)], [Some("[4]"), None, None]);
+    assert_eq!(script.turns(), 2);
+    assert_eq!(talk(&row, Form::Messages, false).map(|_| ()).expect_err("no tools there").lines().count(), 1);
+}
+
+#[test]
+fn what_is_no_conversation_is_told() {
+    for (row, reason) in [
+        (
+            r#"{"messages":[{"role":"assistant","content":"a"},{"role":"user","content":"x"}]}"#,
+            "does not begin with a person",
+        ),
+        (r#"{"messages":[{"role":"system","content":"a"}]}"#, "no message is a user's"),
+        (r#"{"messages":[{"role":"user","content":"a"},{"role":"critic","content":"x"}]}"#, "a role that is not known"),
+        (r#"{"conversations":[{"from":"human","value":null}]}"#, "a turn has no text"),
+        (r#"{"conversations":[{"from":"tool","value":"x"}]}"#, "who is no person, model or system"),
+        (r#"{"prompt":"x"}"#, "rows are no conversations: expected sharegpt or chat"),
+    ] {
+        let error = talk(row, Form::Messages, true).map(|_| ()).expect_err(row);
+        assert!(error.contains(reason), "{row}: {error}");
+    }
+    assert!(talk("a,b\n1,2\n", Form::Messages, true).is_err());
+}
+
+proptest! {
+    #[test]
+    fn what_a_request_carries_is_what_was_said(said in prop::collection::vec((0usize..4, "[a\"\\\\é\n]{1,4}"), 1..12)) {
+        let role = ["user", "assistant", "system", "user"];
+        let messages: Vec<serde_json::Value> = said
+            .iter()
+            .map(|(who, text)| serde_json::json!({ "role": role[*who], "content": text }))
+            .collect();
+        let row = serde_json::json!({ "messages": messages }).to_string();
+        let Ok(loaded) = talk(&row, Form::Messages, true) else { return Ok(()) };
+        let script = script(&loaded);
+        let mut last = 0;
+        for turn in 0..script.turns() {
+            let text = format!("{}]", utf8(script.until(script.point_of(turn).expect("a point"))));
+            let carried: Vec<serde_json::Value> = serde_json::from_str(&text).expect("JSON");
+            prop_assert_eq!(&carried[..], &messages[..carried.len()]);
+            prop_assert!(carried.len() > last && carried.last().is_some_and(|m| m["role"] != "assistant"));
+            let now: Vec<serde_json::Value> = serde_json::from_str(&format!("[{}]", utf8(script.said(turn)))).expect("JSON");
+            prop_assert_eq!(&now[..], &messages[carried.len() - now.len()..carried.len()]);
+            last = carried.len();
+        }
     }
 }
