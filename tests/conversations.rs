@@ -234,7 +234,7 @@ fn every_api_of_the_simulator_converses() {
         text += &kind(name, "openai-responses", history);
         text += "websocket = true\n";
     }
-    let (result, output) = run(&server.url(), &text, &[]);
+    let (result, output) = run(&server.url(), &text, &["--no-probe"]);
     assert_eq!(output.code, Some(0), "{output:?}");
     assert_eq!((count(&result, "conversations_completed"), count(&result, "iterations")), (80, 80));
     assert_eq!(result["metrics"]["http_req_failed"]["matches"], 0, "{}", result["failures"]);
@@ -259,7 +259,7 @@ fn shards_hold_the_conversations_of_the_whole() {
         let ran = |shard: &&str| {
             let file = bench.path(&format!("{}.json", shard.replace('/', "-of-")));
             let args = [&profile, "--target-url", &server.url(), "--seed", "7", "--shard", shard, "--output", &file];
-            let output = blast(&args);
+            let output = blast(&[&args[..], &["--no-probe"]].concat());
             assert_eq!(output.code, Some(0), "{output:?}");
             file
         };

@@ -5,6 +5,7 @@ use super::state::KindState;
 use crate::engine::connection::State;
 use crate::engine::exchange::Expect;
 use crate::engine::slot::Slot;
+use crate::mix::Talk;
 use crate::units::Nanos;
 
 impl Worker<'_> {
@@ -28,7 +29,9 @@ impl Worker<'_> {
         (sample.intended, sample.asked) = (intended, asked);
         sample.template = template;
         self.note_turn(slot, Some(now));
-        if self.count_started(slot) {
+        // A conversation takes one row.
+        let is_first = self.conversations.talk(slot).is_none_or(Talk::is_fresh);
+        if self.count_started(slot) && is_first {
             self.rows_sent.note(kind, row);
         }
         self.counts.set_in_flight(self.counts.in_flight + 1, &mut self.tallies.tally);
