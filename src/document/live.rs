@@ -80,6 +80,7 @@ impl Numbers {
             requests: groups(&self.requests)?,
             turns: groups(&self.turns)?,
             failures: Vec::new(),
+            retried: Vec::new(),
             statuses: Vec::new(),
             failed_checks: Vec::new(),
             paths: Paths::default(),
