@@ -99,6 +99,11 @@
   const views = [];
   const group = (view) => views.filter((other) => other !== view && other.axis === view.axis);
 
+  const isSingle = (values) => {
+    let known = 0;
+    for (const value of values) if (value !== null && value !== undefined && (known += 1) > 1) return false;
+    return known === 1;
+  };
   const isMove = (type) => type === "mousemove" || type === "mouseleave";
 
   class View {
@@ -168,7 +173,8 @@
           label: one.name, scale: one.is_right ? "right" : "y", stroke: color, width: isStack ? 1 : 1.6,
           dash: isStack ? [] : DASHES[one.dash % DASHES.length],
           fill: isStack ? color : undefined,
-          points: { show: Boolean(one.has_points) || this.xs.length === 1, size: 6, fill: color },
+          // A single value makes no line.
+          points: { show: (u, i) => Boolean(one.has_points) || isSingle(u.data[i]), size: 6, fill: color },
           value: shown(one, one.is_right ? right.unit : y.unit), spanGaps: true,
         };
       });

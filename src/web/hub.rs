@@ -44,7 +44,7 @@ pub(super) struct Hub {
     browsers: Vec<Browser>,
     /// The last document that somebody asked for.
     document: Option<Arc<str>>,
-    /// The finished document.
+    /// Nothing comes any more.
     finished: bool,
 }
 

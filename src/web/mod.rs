@@ -126,3 +126,49 @@ impl Drop for Page {
         self.end();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::tests::all_sorts;
+    use crate::live::Outline;
+    use crate::metrics::{Second, Totals};
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpStream;
+
+    fn first() -> Snapshot {
+        Snapshot {
+            outline: Arc::new(Outline::default()),
+            elapsed: Nanos::ZERO,
+            stage: None,
+            second: Second::new(0, &Tally::new(0), &[]),
+            totals: Totals::default(),
+        }
+    }
+
+    #[test]
+    fn browsers_are_told_of_a_run_that_has_no_report() {
+        let page = Page::open("127.0.0.1:0".parse().expect("an address"), None).expect("a port");
+        page.begin(first(), all_sorts().remove(0).1, &[]);
+        let mut stream = TcpStream::connect(page.addr).expect("it listens");
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a timeout");
+        stream.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
+        let mut events = BufReader::new(stream);
+        let mut line = String::new();
+        while !line.contains("event: all") {
+            line.clear();
+            assert!(events.read_line(&mut line).expect("a line") > 0, "it ended before it began");
+        }
+        drop(page);
+        let mut rest = String::new();
+        events.read_to_string(&mut rest).expect("its end");
+        assert!(rest.contains("event: end\n") && rest.contains("The terminal says why"), "{rest}");
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_an_error() {
+        let page = Page::open("127.0.0.1:0".parse().expect("an address"), None).expect("a port");
+        let error = Page::open(page.addr, None).expect_err("it is taken");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+}
