@@ -36,7 +36,7 @@ pub use crate::wire::http1::check_header;
 pub use behavior::{After, BehaviorMix, ClientBehavior, Leave, SlowReader};
 pub use builtin::builtin_prompts;
 pub use conversation::{Conversation, Next, Replies, Talk};
-pub use envelope::{Envelope, Secret};
+pub use envelope::{Envelope, KeyAs, Secret};
 pub use prompt::{Prefix, Prompt, PromptSource};
 pub use retries::{Retries, RetryPolicy};
 pub use scenario::Scenario;

@@ -252,6 +252,68 @@ fn answers_without_usage_can_be_let_pass() {
     assert_eq!(server.posts().last().expect("some").1["temperature"], 0);
 }
 
+const METRICS: &str = "# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{m=\"}\"} 2\n\
+    vllm:num_requests_waiting NaN\nvllm:request_success_total 7\nvllm:generation_tokens_total 100\nmine 42\n";
+
+/// Runs for two seconds against a vLLM whose metrics are `answer`.
+fn watched(answer: (&str, u16, &str), more: &[&str]) -> (Value, Output) {
+    let list = models("vllm", &["tiny"]);
+    let server = Known::start(&[("/v1/models", 200, &list), ("/v1/chat/completions", 200, COMPLETION), answer]);
+    let bench = Bench::new();
+    let text = "executor = \"constant-vus\"\nvus = 1\nduration = \"2s\"\nthink_time = \"20ms\"\n[[requests]]\n\
+                name = \"chat\"\napi = \"openai-chat\"\n[thresholds]\nserver_running = [\"value<=2\"]\n";
+    let (profile, result) = (bench.write("two.toml", text), bench.path("r.json"));
+    let page = bench.path("r.html");
+    let url = server.url("");
+    let output =
+        blast(&[&[profile.as_str(), "--target-url", &url, "--output", &result, "--html", &page], more].concat());
+    let page = std::fs::read_to_string(page).expect("a page");
+    let has_chart = answer.1 == 200 && answer.2 == METRICS;
+    let is_off = more.contains(&"off");
+    assert_eq!(page.contains("Requests that the server works on"), has_chart && !is_off, "{output:?}");
+    (document(&result), output)
+}
+
+#[test]
+fn what_the_server_says_of_itself_is_read_once_a_second() {
+    let (result, output) = watched(("/metrics", 200, METRICS), &["--server-metric", "mine"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let said = &result["server_metrics"];
+    assert_eq!((&said["server"], &said["failed"]), (&"vLLM".into(), &0.into()), "{said}");
+    assert!(said["readings"].as_u64() >= Some(2), "{said}");
+    assert_eq!(
+        (&said["numbers"]["server_running"]["max"], &said["numbers"]["mine"]["mean"]),
+        (&2.0.into(), &42.0.into())
+    );
+    assert!(said["numbers"].get("server_waiting").is_none(), "what is no number is none: {said}");
+    assert_eq!(result["series"][0]["server_metrics"]["server_running"], 2.0, "{}", result["series"][0]);
+    let tokens = said["compared"].as_array().unwrap().iter().find(|line| line["name"] == "all output tokens").unwrap();
+    assert!(tokens["server"] == 0.0 && tokens["ours"].as_f64() > Some(0.0), "it lies, and that is told: {tokens}");
+    for told in ["SERVER SAYS", "vLLM, ", "mine", "the server counted 0, we counted"] {
+        assert!(output.stdout.contains(told), "{told}: {output:?}");
+    }
+    assert!(output.stdout.lines().all(|line| line.chars().count() <= 80), "{output:?}");
+}
+
+#[test]
+fn metrics_that_cannot_be_read_do_no_harm() {
+    let huge = "x 1\n".repeat(600_000);
+    for (answer, reason) in [
+        (("/metrics", 404, ""), "status 404"),
+        (("/metrics", 200, "<html>"), "no number of a name that is known"),
+        (("/metrics", 200, huge.as_str()), "longer than"),
+    ] {
+        // The threshold has no data, and so it fails.
+        let (result, output) = watched(answer, &[]);
+        assert!(output.code == Some(99) && result.get("server_metrics").is_none(), "{output:?}");
+        assert_eq!(result["metrics"]["http_req_failed"]["matches"], 0);
+        let (result, output) = watched(answer, &["--server-metric", "mine"]);
+        assert!(result["hints"].to_string().contains(reason), "who names one is told: {reason} {output:?}");
+    }
+    let (result, _) = watched(("/metrics", 200, METRICS), &["--server-metrics", "off"]);
+    assert!(result.get("server_metrics").is_none());
+}
+
 /// The simulator itself is recognised, and tested on its own paths.
 #[cfg(feature = "embedded")]
 #[test]

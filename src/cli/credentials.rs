@@ -11,6 +11,10 @@ pub(crate) struct CredentialArgs {
     /// shown.
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<String>,
+    /// How the key is sent: bearer, basic (the key is USER:PASSWORD),
+    /// header:NAME or query:NAME [default: as the API expects it].
+    #[arg(long, value_name = "HOW")]
+    auth: Option<String>,
     /// Read USER:PASSWORD for basic authentication from FILE. Never shown.
     #[arg(long, value_name = "FILE")]
     basic_auth_file: Option<String>,

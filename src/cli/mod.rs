@@ -186,6 +186,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     server_config: server::ServerConfigArgs,
     #[command(flatten)]
+    server_metrics: server::ServerMetricsArgs,
+    #[command(flatten)]
     tls: tls::TlsArgs,
     #[command(flatten)]
     connection: connection::ConnectionArgs,

@@ -20,6 +20,20 @@ pub(crate) struct ServerArgs {
     server_src: Option<String>,
 }
 
+/// What the server says of itself while a run is measured.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct ServerMetricsArgs {
+    /// Read the server's own metrics once a second from this URL: auto, off, or
+    /// a URL such as <http://HOST:9090/metrics>. `auto` is the target's /metrics,
+    /// if it is not llmsim and has one [default: auto].
+    #[arg(long, value_name = "URL")]
+    server_metrics: Option<String>,
+    /// Also read the metric NAME there (repeatable).
+    #[arg(long, value_name = "NAME")]
+    server_metric: Vec<String>,
+}
+
 /// How a started server is configured. `throughput` has a configuration of its own.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server")]

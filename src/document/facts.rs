@@ -2,8 +2,9 @@
 
 use super::{
     Agreement, AgreementLine, Build, Client, Counter, Dataset, Document, Endpoint, Environment, Exact, FailureDetails,
-    Failures, Growth, Hint, Judged, Measured, Rate, RetryAfter, Run, SCHEMA, Second, Server, ServerUse, Shard, Signal,
-    Start, Strictness, Target, TargetServer, Template, Trend, Verdict, access, asked, plan, redact, stability, stages,
+    Failures, Growth, Hint, Judged, Measured, Rate, RetryAfter, Run, SCHEMA, Second, Server, ServerMetrics, ServerUse,
+    Shard, Signal, Start, Strictness, Target, TargetServer, Template, Trend, Verdict, access, asked, plan, redact,
+    stability, stages,
 };
 use crate::metrics::soak::Soak;
 use crate::metrics::summary::{Group, RateValue};
@@ -62,6 +63,8 @@ pub struct RunFacts<'a> {
     pub server_use: Option<ServerUse>,
     /// Counts of requests that should agree, when the server keeps one.
     pub agreement: Option<Agreement>,
+    /// What the server says of itself.
+    pub server_metrics: Option<&'a ServerMetrics>,
     /// What lasts and what changes.
     pub steady: Steady<'a>,
     /// The files that requests had their rows of.
@@ -143,6 +146,7 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
         server: facts.server_use.map_or_else(Server::default, |used| server(used, facts.steady.soak.server)),
         agreement: facts.agreement.clone(),
         agreements: facts.steady.agreements.clone(),
+        server_metrics: facts.server_metrics.cloned(),
         stages: stages::stages(plan, facts.steady.stages),
         outside: facts.steady.outside.map(stages::outside),
         drift: stability::drift(&facts.steady.soak.drift),

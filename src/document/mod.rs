@@ -32,6 +32,7 @@ pub(crate) mod plan;
 pub(crate) mod read;
 mod redact;
 pub mod self_test;
+pub(crate) mod server_metrics;
 pub(crate) mod stability;
 pub(crate) mod stages;
 pub(crate) mod template;
@@ -60,6 +61,7 @@ pub const MAX_DOCUMENT_BYTES: usize = json::MAX_BYTES;
 
 pub use agreement::{Agreement, AgreementLine, ErrorAgreement};
 pub use read::{FieldError, summary};
+pub use server_metrics::{Compared, ServerMetrics, ServerNumber};
 pub use stability::{Memory, ServerUse};
 pub use stages::{Outside, Stage};
 pub use template::Template;
@@ -127,6 +129,9 @@ pub struct Document {
     /// and what it counted.
     #[serde(default)]
     pub agreements: Vec<AgreementLine>,
+    /// What the server says of itself; absent if it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_metrics: Option<ServerMetrics>,
     /// Stage by stage, if there are several.
     #[serde(default)]
     pub stages: Vec<Stage>,

@@ -24,6 +24,10 @@ pub(super) fn document(document: &mut Document, redactor: &Redactor) {
     }
     document.failures.details.values_mut().filter_map(|details| details.sample.as_mut()).for_each(foreign);
     document.hints.iter_mut().for_each(|hint| own(&mut hint.text));
+    if let Some(metrics) = &mut document.server_metrics {
+        own(&mut metrics.url);
+        metrics.problem.iter_mut().for_each(foreign);
+    }
     for value in document.plan.values_mut() {
         texts(value, &own);
     }

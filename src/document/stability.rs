@@ -1,6 +1,6 @@
 //! What changes while the load does not: memory and latency over time.
 
-use super::{Document, Second};
+use super::{Document, Second, ServerMetrics};
 use crate::metrics::ServerLevel;
 use crate::metrics::growth::{Drift, Growth, Trending};
 use crate::units::Nanos;
@@ -62,7 +62,8 @@ pub(crate) fn server_levels(document: &Document) -> Vec<(ServerLevel, f64, u64)>
     let most = rss.iter().max().map(|max| (ServerLevel::RssMax, *max as f64 / 1e6, rss.len() as u64));
     let mean = (!cpu.is_empty()).then(|| cpu.iter().sum::<f64>() / cpu.len() as f64);
     let cpu = mean.map(|mean| (ServerLevel::Cpu, mean, cpu.len() as u64));
-    [growth, most, cpu].into_iter().flatten().collect()
+    let said = document.server_metrics.iter().flat_map(ServerMetrics::levels);
+    [growth, most, cpu].into_iter().flatten().chain(said).collect()
 }
 
 pub(crate) fn memory(used: ServerUse, growth: Option<Growth>) -> Memory {

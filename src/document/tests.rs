@@ -90,6 +90,7 @@ pub(crate) fn plan() -> Plan {
         credentials: crate::plan::Credentials {
             api_key: Some(Secret::new("open sesame".to_owned())),
             basic_auth: None,
+            key_as: crate::mix::KeyAs::OfApi,
         },
         headers: vec![("authorization".to_owned(), "open sesame".to_owned())],
         seed: 42,
@@ -271,6 +272,7 @@ fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Docu
     stage.add(tally);
     let (soak, outside) = (soak(), Summary::new(tally, &names, Nanos::from_secs(270)));
     Document::new(&RunFacts {
+        server_metrics: None,
         steady: Steady {
             stages: &[(stage.clone(), Nanos::from_secs(30)), (stage, Nanos::from_secs(240))],
             outside: Some(&outside),

@@ -343,7 +343,8 @@ catalogue! {
 }
 
 catalogue! {
-    /// Numbers of the server's process: a server that we started, or `--server-pid`.
+    /// Numbers of the server: of its process (one that we started, or `--server-pid`), and of what it
+    /// says of itself (`--server-metrics`).
     ServerLevel {
         RssGrowth("server_rss_growth", MegabytesPerHour, Global)
             "Growth of the server's resident memory. Unknown, and therefore a failed threshold, while the run is too short.";
@@ -351,7 +352,22 @@ catalogue! {
             "Highest resident memory of the server in the window.";
         Cpu("server_cpu", Cores, Global)
             "CPU time of the server in the window.";
+        Running("server_running", Requests, Global)
+            "Most requests that the server says it worked on at once.";
+        Waiting("server_waiting", Requests, Global)
+            "Most requests that the server says had to wait.";
+        KvUse("server_kv_use", Ratio, Global)
+            "Highest use of the memory for keys and values that the server says.";
+        PrefixHits("server_prefix_hits", Ratio, Global)
+            "Prompt tokens that the server says its cache had, of all.";
+        Preemptions("server_preemptions", Requests, Global)
+            "Requests that the server says had to make room for others.";
     }
+}
+
+impl ServerLevel {
+    /// Those that the server itself says, at its `/metrics`.
+    pub const SAID: [Self; 5] = [Self::Running, Self::Waiting, Self::KvUse, Self::PrefixHits, Self::Preemptions];
 }
 
 /// Anything a threshold can be set on.

@@ -63,6 +63,10 @@ pub struct Second {
     /// Resident memory of this process at its end; filled in by whoever watches the server.
     #[serde(default)]
     pub client_rss_bytes: Option<u64>,
+    /// What the server says of itself at its end, by name; filled in by whoever reads it. Counts are
+    /// per second.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub server_metrics: BTreeMap<String, f64>,
 }
 
 /// One second of one kind of request.
@@ -140,6 +144,7 @@ impl Second {
             server_cpu: None,
             server_rss_bytes: None,
             client_rss_bytes: None,
+            server_metrics: BTreeMap::new(),
         }
     }
 }

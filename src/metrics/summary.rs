@@ -152,6 +152,13 @@ impl Summary {
         self
     }
 
+    /// Takes in what the server says of itself: each number with how many readings it is made of.
+    #[must_use]
+    pub fn with_levels(mut self, levels: Vec<(ServerLevel, f64, u64)>) -> Self {
+        self.server.extend(levels);
+        self
+    }
+
     /// A number of the server's process, and of how many seconds it is made.
     pub fn server_level(&self, level: ServerLevel) -> Option<(f64, u64)> {
         self.server.iter().find(|(l, ..)| *l == level).map(|&(_, value, seconds)| (value, seconds))

@@ -15,13 +15,30 @@ pub struct Envelope {
     pub path_prefix: String,
     /// Query of every request; usually empty. Never printed: it may hold a key.
     pub query: String,
-    /// Sent as `Authorization: Bearer …`, or as `x-api-key: …` where the API wants that. Never
-    /// printed.
+    /// Never printed.
     pub api_key: Option<Secret>,
+    /// How that key is sent.
+    pub key_as: KeyAs,
     /// User and password, sent as `Authorization: Basic …` (RFC 7617). Never printed.
     pub basic_auth: Option<Secret>,
     /// Extra headers of every request; one with a name of ours replaces ours.
     pub headers: Vec<(String, String)>,
+}
+
+/// How a request carries its key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum KeyAs {
+    /// As the API expects it.
+    #[default]
+    OfApi,
+    /// `Authorization: Bearer …` (RFC 6750).
+    Bearer,
+    /// `Authorization: Basic …` (RFC 7617): the key is user and password.
+    Basic,
+    /// As the value of this header.
+    Header(String),
+    /// As this parameter of the query.
+    Query(String),
 }
 
 /// A text that is sent and never shown.

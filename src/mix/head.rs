@@ -1,6 +1,6 @@
 //! What stands before a body: request lines and headers, the same for all requests of a kind.
 
-use super::{Envelope, Kind, check_header};
+use super::{Envelope, KeyAs, Kind, Secret, check_header};
 use crate::api::{KeyHeader, Method};
 use crate::wire::http1::HeadSpec;
 use crate::wire::websocket;
@@ -12,7 +12,7 @@ const MODEL_HOLE: &str = "{model}";
 pub(super) fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
     let slash = if kind.path.starts_with('/') { "" } else { "/" };
     let path = format!("{}{}{slash}{}", envelope.origin, envelope.path_prefix, kind.path);
-    let path = match envelope.query.as_str() {
+    let path = match query(envelope).as_str() {
         "" => path,
         query if path.contains('?') => format!("{path}&{query}"),
         query => format!("{path}?{query}"),
@@ -31,7 +31,7 @@ pub(super) fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
 fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
     let mut fields: Vec<(String, String)> = Vec::new();
     fields.extend(kind.api.headers().iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
-    if let Some(key) = &envelope.api_key {
+    if let (Some(key), KeyAs::OfApi) = (&envelope.api_key, &envelope.key_as) {
         let is_x_api_key = kind.api.key_header() == KeyHeader::XApiKey;
         if is_x_api_key {
             fields.push(("x-api-key".to_owned(), key.reveal().to_owned()));
@@ -43,10 +43,16 @@ fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
             fields.push(("Authorization".to_owned(), format!("Bearer {}", key.reveal())));
         }
     }
+    if let Some(key) = &envelope.api_key {
+        match &envelope.key_as {
+            KeyAs::OfApi | KeyAs::Query(_) => {}
+            KeyAs::Bearer => fields.push(("Authorization".to_owned(), format!("Bearer {}", key.reveal()))),
+            KeyAs::Basic => fields.push(basic(key)),
+            KeyAs::Header(name) => fields.push((name.clone(), key.reveal().to_owned())),
+        }
+    }
     if let Some(pair) = &envelope.basic_auth {
-        use base64::Engine as _;
-        let encoded = base64::engine::general_purpose::STANDARD.encode(pair.reveal());
-        fields.push(("Authorization".to_owned(), format!("Basic {encoded}")));
+        fields.push(basic(pair));
     }
     for level in [&envelope.headers, &kind.headers] {
         fields.retain(|(name, _)| !level.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
@@ -54,6 +60,20 @@ fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
     }
     fields.retain(|(name, value)| check_header(name, value).is_ok());
     fields
+}
+
+/// User and password as RFC 7617 has them.
+fn basic(pair: &Secret) -> (String, String) {
+    use base64::Engine as _;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(pair.reveal());
+    ("Authorization".to_owned(), format!("Basic {encoded}"))
+}
+
+/// The query of every request: the target's own, and the key where it goes there.
+fn query(envelope: &Envelope) -> String {
+    let (Some(key), KeyAs::Query(name)) = (&envelope.api_key, &envelope.key_as) else { return envelope.query.clone() };
+    let own = if envelope.query.is_empty() { String::new() } else { format!("{}&", envelope.query) };
+    format!("{own}{}={}", percent_encoded(name), percent_encoded(key.reveal()))
 }
 
 /// A request's head: all of it without a body, up to the value of `Content-Length` with one.

@@ -44,6 +44,7 @@ fn envelope() -> Envelope {
         query: String::new(),
         api_key: None,
         basic_auth: None,
+        key_as: KeyAs::OfApi,
         headers: Vec::new(),
     }
 }

@@ -1,15 +1,16 @@
 //! Keys and passwords. They are never repeated in a message.
 
 use super::source::Changed;
-use super::{Given, Overrides, PlanError, Read, limits};
-use crate::mix::Secret;
+use super::{Given, Overrides, PlanError, Read, headers, limits};
+use crate::mix::{KeyAs, Secret};
 use std::path::Path;
 
 /// What authorises requests; never printed.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Credentials {
-    /// Sent as the API expects it.
     pub api_key: Option<Secret>,
+    /// How it is sent.
+    pub key_as: KeyAs,
     /// User and password of basic authentication.
     pub basic_auth: Option<Secret>,
 }
@@ -22,7 +23,8 @@ pub(super) fn credentials(
     let api_key = api_key(overrides, read, changed)?;
     let key = api_key.is_some().then(|| changed.get("api_key").map(ToString::to_string)).flatten();
     let basic_auth = basic_auth(overrides, key.as_deref(), read, changed)?;
-    Ok(Credentials { api_key, basic_auth })
+    let key_as = key_as(overrides, api_key.as_ref(), changed)?;
+    Ok(Credentials { api_key, key_as, basic_auth })
 }
 
 /// The text of a file that holds a secret. Somebody may have given the secret itself in place of
@@ -69,6 +71,32 @@ fn api_key(overrides: &Overrides, read: &mut Read<'_>, changed: &mut Changed) ->
     }
     changed.insert("api_key".to_owned(), origin.clone());
     Ok(Some(Secret::new(key.to_owned())))
+}
+
+/// How the key is sent.
+fn key_as(overrides: &Overrides, key: Option<&Secret>, changed: &mut Changed) -> Result<KeyAs, PlanError> {
+    let Some(given) = overrides.one("auth") else { return Ok(KeyAs::OfApi) };
+    changed.insert("auth".to_owned(), given.origin.clone());
+    let Some(key) = key else {
+        return Err(given.misplaced("needs a key: give it with --api-key-file or LLMSIM_BLAST_API_KEY"));
+    };
+    let named = |name: &str| match name.trim() {
+        "" => Err(given.bad("a name after the colon, such as header:api-key or query:key")),
+        name => Ok(name.to_owned()),
+    };
+    match given.value.trim().split_once(':') {
+        None if given.value.trim() == "bearer" => Ok(KeyAs::Bearer),
+        None if given.value.trim() == "basic" => {
+            let is_pair = key.reveal().split_once(':').is_some_and(|(user, _)| !user.is_empty());
+            if is_pair { Ok(KeyAs::Basic) } else { Err(given.misplaced("needs USER:PASSWORD as the key")) }
+        }
+        Some(("header", name)) => {
+            let (name, _) = headers::header(&named(name)?, key.reveal()).map_err(|problem| given.wrong(problem))?;
+            Ok(KeyAs::Header(name))
+        }
+        Some(("query", name)) => Ok(KeyAs::Query(named(name)?)),
+        _ => Err(given.bad("bearer, basic, header:NAME or query:NAME")),
+    }
 }
 
 /// User and password: out of a file, or the environment's.

@@ -68,6 +68,10 @@ pub const MOST_SCENARIO_SPEED: f64 = 1_000.0;
 pub const MAX_HEADERS: usize = 64;
 /// Bytes of one header: what servers commonly take.
 pub const MAX_HEADER_BYTES: usize = 8 << 10;
+/// Metrics of the server that are read by name: each is a line of the report.
+pub const MAX_OWN_METRICS: usize = 32;
+/// Bytes of such a name.
+pub const MAX_OWN_METRIC_NAME: usize = 200;
 /// Tags of a run.
 pub const MAX_TAGS: usize = 100;
 /// Shards of a test: more machines than anybody will use.

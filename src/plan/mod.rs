@@ -36,6 +36,7 @@ mod scale;
 mod scenario;
 mod secrets;
 mod server_kind;
+mod server_metrics;
 mod shape;
 mod shard;
 pub mod show;
@@ -65,13 +66,14 @@ pub use web::WebPlace;
 pub use crate::api::Api;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime, Trace};
 pub use crate::mix::{
-    After, BehaviorMix, Bell, Conversation, Kind, Leave, Mix, Prefix, Prompt, PromptSource, Retries, RetryPolicy,
-    Scenario, Secret, Timeouts, Tokens,
+    After, BehaviorMix, Bell, Conversation, KeyAs, Kind, Leave, Mix, Prefix, Prompt, PromptSource, Retries,
+    RetryPolicy, Scenario, Secret, Timeouts, Tokens,
 };
 pub use crate::net::access::{Roots, Tls};
 pub use crate::net::{Access, Target};
 pub use crate::server::{Source, Spec};
 pub use server_kind::{FoundServer, ServerKind};
+pub use server_metrics::{Scrape, ServerMetrics};
 
 use crate::load::Load;
 use crate::metrics::{Goal, Goals, Metric, Trend};
@@ -132,6 +134,8 @@ pub struct Plan {
     pub asks_target: bool,
     /// How long a server that is loading is waited for.
     pub wait_ready: Nanos,
+    /// What is read of the server's own numbers while it is tested.
+    pub server_metrics: ServerMetrics,
     /// A process on this machine that is watched like a started server, when none is started.
     pub server_pid: Option<u32>,
     pub credentials: Credentials,
@@ -249,6 +253,7 @@ impl Plan {
             path_prefix: target.path_prefix.clone(),
             query: target.query.clone(),
             api_key: self.credentials.api_key.clone(),
+            key_as: self.credentials.key_as.clone(),
             basic_auth: self.credentials.basic_auth.clone(),
             headers: headers.clone(),
         };

@@ -115,7 +115,7 @@ impl<'a> RequestDefaults<'a> {
         self.is_named && !(self.path.is_some() && self.model.is_some())
     }
 
-    /// The APIs that a choice stands for. Of several with one path, such as OpenAI's Responses and
+    /// The APIs that a choice stands for. Of several with one path, such as `OpenAI`'s Responses and
     /// `OpenResponses` on every server but llmsim, `auto` means the first only.
     pub(super) fn apis(&self, choice: Choice) -> Vec<Api> {
         let mut apis: Vec<Api> = Vec::new();

@@ -10,7 +10,7 @@ use super::source::{Changed, Given};
 use super::trace::TraceFile;
 use super::{
     Overrides, Plan, PlanError, Read, Shard, access, credentials, dataset, endpoints, headers, limits, mix, prometheus,
-    rendezvous, rules, shape, shard, show, target, tuning, window,
+    rendezvous, rules, server_metrics, shape, shard, show, target, tuning, window,
 };
 use crate::load::ThinkTime;
 use crate::mix::Mix;
@@ -103,6 +103,7 @@ pub fn resolve_for(
         asks_target: may_probe && defaults.asks_target(),
         wait_ready: noted("wait_ready", overrides.one("wait_ready"), &mut changed)
             .map_or(Ok(Nanos::ZERO), Given::time)?,
+        server_metrics: server_metrics::server_metrics(single, purpose == Purpose::Run, &mut changed)?,
         server_pid: target::server_pid(overrides, &target, &mut changed)?,
         target,
         access,
@@ -117,9 +118,7 @@ pub fn resolve_for(
     };
     let mut presentation = presentation(overrides, single, &mut changed)?;
     presentation.prometheus = prometheus::prometheus_write(single, &plan.access.tls, read, &mut changed)?;
-    presentation.notes.extend(trace.as_ref().map(TraceFile::told));
-    presentation.notes.extend(plan.sources.iter().filter(|source| !source.is_trace).map(RowSource::told));
-    presentation.notes.extend(targets.endpoint.as_ref().map(target::Endpoint::told));
+    presentation.notes.extend(notes(trace.as_ref(), &plan, targets.endpoint.as_ref()));
     noted("timeout.total", overrides.one("timeout"), &mut changed);
     let settings = show::settings(&plan, &presentation, &written, &rows, &changed);
     Ok(Resolved { plan, presentation, settings })
@@ -128,6 +127,12 @@ pub fn resolve_for(
 fn seed(overrides: &Overrides, changed: &mut Changed) -> Result<u64, PlanError> {
     let given = noted("seed", overrides.one("seed"), changed);
     given.map_or(Ok(limits::DEFAULT_SEED), |given| given.whole(&(0..=u64::MAX)))
+}
+
+/// What the user is told about files and URLs.
+fn notes(trace: Option<&TraceFile<'_>>, plan: &Plan, endpoint: Option<&target::Endpoint>) -> Vec<String> {
+    let sources = plan.sources.iter().filter(|source| !source.is_trace).map(RowSource::told);
+    trace.map(TraceFile::told).into_iter().chain(sources).chain(endpoint.map(target::Endpoint::told)).collect()
 }
 
 /// Arrivals come when they come: nobody thinks between them. A closed profile that `--rate` has

@@ -7,7 +7,7 @@ use super::source::{Changed, Origin};
 use super::{Plan, is_secret};
 use crate::api::{Api, LimitName};
 use crate::load::{Arrivals, Shape, ThinkTime};
-use crate::mix::{After, BehaviorMix, Bell, Conversation, Kind, PromptSource, Tokens};
+use crate::mix::{After, BehaviorMix, Bell, Conversation, KeyAs, Kind, PromptSource, Tokens};
 use crate::server::Source;
 use crate::threshold::Rule;
 use crate::units::{Nanos, plural};
@@ -383,8 +383,18 @@ fn add_target(list: &mut Listing<'_>, plan: &Plan) {
     for (key, value) in super::access::settings(&plan.access) {
         list.add(key, value);
     }
+    list.add("server_metrics", plan.server_metrics.source.told());
+    list.add("server_metric", or_none(plan.server_metrics.names.join(", ")));
     list.add("server_pid", plan.server_pid.map_or_else(|| "none".to_owned(), |pid| pid.to_string()));
     list.add("api_key", if plan.credentials.api_key.is_some() { HIDDEN } else { "none" });
+    let auth = match &plan.credentials.key_as {
+        KeyAs::OfApi => "as the API expects it".to_owned(),
+        KeyAs::Bearer => "bearer".to_owned(),
+        KeyAs::Basic => "basic".to_owned(),
+        KeyAs::Header(name) => format!("header:{name}"),
+        KeyAs::Query(name) => format!("query:{name}"),
+    };
+    list.add("auth", auth);
     list.add("basic_auth", if plan.credentials.basic_auth.is_some() { HIDDEN } else { "none" });
     list.add("headers", or_none(headers(&plan.headers)));
 }

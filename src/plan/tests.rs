@@ -29,6 +29,7 @@ impl Plan {
             may_probe: false,
             asks_target: false,
             wait_ready: Nanos::ZERO,
+            server_metrics: crate::plan::ServerMetrics::default(),
             server_pid: None,
             credentials: Credentials::default(),
             headers: Vec::new(),

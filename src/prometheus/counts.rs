@@ -177,12 +177,14 @@ impl Counts {
         family(Metric::Gauge(gauge), "", None, Kind::Gauge, self.level(value))
     }
 
-    /// Numbers of the server's process. Its growth is known at the end only.
+    /// Numbers of the server. Growth, and what the server says of itself, are known at the end only.
     fn server(&self, level: ServerLevel) -> Family {
         let (unit, value) = match level {
             ServerLevel::RssGrowth => ("bytes_per_hour", None),
             ServerLevel::RssMax => ("bytes", self.server_rss_max.map(|bytes| bytes as f64)),
             ServerLevel::Cpu => ("cores", self.last.as_ref().and_then(|second| second.server_cpu)),
+            ServerLevel::Running | ServerLevel::Waiting | ServerLevel::Preemptions => ("requests", None),
+            ServerLevel::KvUse | ServerLevel::PrefixHits => ("ratio", None),
         };
         family(Metric::Server(level), "", Some(unit), Kind::Gauge, self.level(value))
     }

@@ -7,6 +7,7 @@
 mod asked;
 mod head;
 mod numbers;
+mod server_metrics;
 mod time;
 
 use crate::document::verdict::{Reason, ReasonKind, endpoint_name, threshold_name};
@@ -161,6 +162,7 @@ impl View {
             numbers::conversations(doc),
             time::stages(&doc.stages),
             time::server(doc),
+            server_metrics::section(doc),
             time::changes(doc),
         ];
         Self {

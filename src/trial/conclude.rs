@@ -7,7 +7,7 @@ use super::prepare::Ready;
 use super::provenance::{argv, build, environment, run_id};
 use super::server_under_test::ServerRecord;
 use crate::document::datasets::datasets;
-use crate::document::{Document, Endpoint, RunFacts, ServerUse, Start, Steady, Strictness, Template};
+use crate::document::{Document, Endpoint, RunFacts, ServerMetrics, ServerUse, Start, Steady, Strictness, Template};
 use crate::engine::{EngineError, RunResult};
 use crate::metrics::Summary;
 use crate::metrics::hints::{Hint, hints};
@@ -28,6 +28,7 @@ pub(crate) struct Concluded {
     summary: Summary,
     outside: Option<Summary>,
     soak: Soak,
+    server_metrics: Option<ServerMetrics>,
     verdicts: Vec<Judged>,
     endpoints: Vec<Endpoint>,
     templates: Vec<Template>,
@@ -46,7 +47,7 @@ impl Measured {
     /// Asks the server for its last numbers, stops it if it was started here, and judges the
     /// client.
     pub(crate) fn conclude(self) -> Concluded {
-        let Self { ready, started_at, run, summary, outside, soak, verdicts, ended, start } = self;
+        let Self { ready, started_at, run, summary, outside, soak, server_metrics, verdicts, ended, start } = self;
         let Ready { plan, server, endpoints, templates, nofile, stop, steps: _ } = ready;
         let record = server.leave(&plan, &stop);
         // A signal that comes as late as this has still been sent to end the run. What ended it
@@ -64,6 +65,7 @@ impl Measured {
             summary,
             outside,
             soak,
+            server_metrics,
             verdicts,
             endpoints,
             templates,
@@ -116,6 +118,7 @@ impl Concluded {
             hints: &self.hints,
             server_use: record.used.map(used),
             agreement: agreement::requests(plan, summary, outside, record),
+            server_metrics: self.server_metrics.as_ref(),
             steady: Steady {
                 stages: &run.stages,
                 outside,

@@ -10,8 +10,8 @@ use super::prepare::Ready;
 use super::provenance::{run_id, wall_clock};
 use super::so_far::SoFar;
 use super::viewers::{Moment, Viewers};
-use crate::document::Start;
 use crate::document::live::ShardSecond;
+use crate::document::{ServerMetrics, Start};
 use crate::engine::{self, RowsSent, RunResult, Tick};
 use crate::live::{Outline, Snapshot};
 use crate::load::{Shape, Stage};
@@ -34,6 +34,8 @@ pub(crate) struct Measured {
     pub(super) outside: Option<Summary>,
     /// What was seen over time.
     pub(super) soak: Soak,
+    /// What the server says of itself.
+    pub(super) server_metrics: Option<ServerMetrics>,
     pub(super) verdicts: Vec<Judged>,
     /// What ended it early, if anything did.
     pub(super) ended: Option<Ended>,
@@ -108,17 +110,22 @@ impl Ready {
     }
 
     /// What the numbers of a run come to.
-    fn summed_up(self, run: RunResult, started_at: Timestamp, ended: Option<Ended>) -> Measured {
+    fn summed_up(mut self, mut run: RunResult, started_at: Timestamp, ended: Option<Ended>) -> Measured {
+        let scraping = self.server.end_scraping();
         let plan = &self.plan;
         let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
         let window = (plan.warmup, plan.warmup + run.window);
         let soak = soak(&run.series, Times { window, level: plan.level_stretch(), warm: plan.warmup > Nanos::ZERO });
         let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
         let summary = Summary::new(&run.total, &names, run.window).with_server(&soak);
+        let parts = (&summary, outside.as_ref());
+        let server_metrics = scraping.map(|scraping| scraping.end(plan, &self.stop, &mut run.series, parts));
+        let levels = server_metrics.as_ref().map_or_else(Vec::new, ServerMetrics::levels);
+        let summary = summary.with_levels(levels);
         // A shard says nothing of the whole: `merge` judges that.
         let rules = if plan.shard.is_part() { &[][..] } else { &plan.thresholds[..] };
         let verdicts = threshold::judge(rules, &summary);
-        Measured { ready: self, started_at, run, summary, outside, soak, verdicts, ended, start: None }
+        Measured { ready: self, started_at, run, summary, outside, soak, server_metrics, verdicts, ended, start: None }
     }
 }
 

@@ -27,6 +27,7 @@ mod prepare;
 pub(crate) mod provenance;
 mod reach;
 mod requests;
+mod server_metrics;
 mod server_under_test;
 mod setup;
 mod signals;

@@ -16,6 +16,10 @@ pub(super) struct Targets {
 }
 
 impl Targets {
+    pub(super) const fn new(targets: Vec<Target>, access: Access) -> Self {
+        Self { targets, access }
+    }
+
     pub(super) fn of(plan: &Plan) -> Self {
         Self { targets: plan.targets().cloned().collect(), access: plan.access.clone() }
     }
@@ -40,7 +44,12 @@ pub(super) fn with_addresses(plan: Plan, stop: &Stop, say: &mut dyn FnMut(&str))
 
 /// A target with its addresses. A resolver, and a family of addresses that swallows packets, may
 /// take their time.
-fn located(target: Target, access: Access, stop: &Stop, say: &mut dyn FnMut(&str)) -> Result<Target, TrialError> {
+pub(super) fn located(
+    target: Target,
+    access: Access,
+    stop: &Stop,
+    say: &mut dyn FnMut(&str),
+) -> Result<Target, TrialError> {
     let url = target.url.clone();
     let found = stop.wait_for(move || {
         look_up(&target, &access).map(|mut addrs| {

@@ -47,6 +47,7 @@ fn with_secrets_hidden(plan: &Plan) -> Plan {
         credentials: Credentials {
             api_key: plan.credentials.api_key.as_ref().map(|_| Secret::new(HIDDEN.to_owned())),
             basic_auth: None,
+            key_as: plan.credentials.key_as.clone(),
         },
         headers,
         target: target(&plan.target),

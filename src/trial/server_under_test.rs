@@ -3,6 +3,7 @@
 
 use super::error::TrialError;
 use super::reach::Targets;
+use super::server_metrics::Scraping;
 use super::signals::Stop;
 use crate::document::TargetServer;
 use crate::host::{self, Counted};
@@ -49,6 +50,8 @@ pub(super) struct ServerUnderTest {
     /// Its process, and ours, while the test runs.
     process: Option<ProcessWatch>,
     own: Option<ProcessWatch>,
+    /// Its own numbers, as they are read while the test runs.
+    scraping: Option<Scraping>,
     /// The process that is watched as the server, when none was started.
     pid: Option<u32>,
     /// What a server that was started is configured to take.
@@ -144,6 +147,7 @@ impl ServerUnderTest {
             counted_before: Counted::default(),
             process: None,
             own: None,
+            scraping: None,
             pid: plan.server_pid,
             latency: None,
             hints: Vec::new(),
@@ -154,12 +158,19 @@ impl ServerUnderTest {
     pub(super) fn begin(&mut self, plan: &Plan, stop: &Stop) {
         self.process = self.watched_pid().and_then(ProcessWatch::begin);
         self.own = ProcessWatch::begin(std::process::id());
+        let mut problems = Vec::new();
+        self.scraping = Scraping::begin(plan, stop, &mut |problem| problems.push(problem));
+        let hint = |text| Hint { name: "server_metrics".to_owned(), text };
+        self.hints.extend(problems.into_iter().map(hint));
         self.stats_before = self.stats(plan, stop);
         self.counted_before = host::counted();
     }
 
     /// Adds to a second what the server has used in it, and we.
     pub(super) fn watch(&mut self, elapsed: Nanos, second: &mut Second) {
+        if let Some(scraping) = &self.scraping {
+            scraping.tick(elapsed);
+        }
         if let Some(own) = self.own.as_mut().and_then(|own| own.look(elapsed)) {
             second.client_rss_bytes = Some(own.rss_bytes);
         }
@@ -178,6 +189,11 @@ impl ServerUnderTest {
     /// Cores that a server started here was given.
     pub(super) fn cores(&self) -> &[usize] {
         &self.server_cores
+    }
+
+    /// The load is over: its own numbers are read for the last time.
+    pub(super) fn end_scraping(&mut self) -> Option<Scraping> {
+        self.scraping.take()
     }
 
     /// The process that is the server's: the one we started, or the one we were told of.

@@ -118,6 +118,7 @@ impl SoFar<'_> {
             hints: &hints(&summary, plan.access.max_requests),
             server_use: None,
             agreement: None,
+            server_metrics: None,
             steady: Steady { stages, outside: outside.as_ref(), soak: &soak, client_use: None, agreements: Vec::new() },
             datasets: Vec::new(),
             strictness: Strictness { fail_on_invalid: presentation.fail_on_invalid, defects: &[] },

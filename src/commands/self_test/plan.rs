@@ -116,6 +116,7 @@ impl Job {
             may_probe: false,
             asks_target: false,
             wait_ready: Nanos::ZERO,
+            server_metrics: crate::plan::ServerMetrics::default(),
             server_pid: None,
             credentials: Credentials::default(),
             headers: Vec::new(),

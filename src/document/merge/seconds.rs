@@ -55,6 +55,9 @@ impl SecondSum {
         // Each process has a memory of its own.
         a.client_rss_bytes = None;
         (a.server_cpu, a.server_rss_bytes) = (a.server_cpu.or(b.server_cpu), a.server_rss_bytes.or(b.server_rss_bytes));
+        if a.server_metrics.is_empty() {
+            a.server_metrics.clone_from(&b.server_metrics);
+        }
         for (kind, theirs) in &b.requests {
             let Some(ours) = a.requests.get_mut(kind) else {
                 a.requests.insert(kind.clone(), theirs.clone());

@@ -65,7 +65,8 @@ pub(super) fn charts(doc: &Document, rows: Rows) -> OverTime {
         heat::chart(trend, &doc.series, (&clock.bands, &limit::lines(trend.name(), &doc.thresholds)), rows)
     });
     let others = [clock.rates(), clock.levels(), clock.tokens(), clock.failures(), clock.kinds()].into_iter().flatten();
-    let machines = [clock.server_cpu(), clock.server_memory(), clock.client()].into_iter().flatten();
+    let machines = [clock.server_queue(), clock.server_tokens(), clock.server_kv_use()];
+    let machines = machines.into_iter().chain([clock.server_cpu(), clock.server_memory(), clock.client()]).flatten();
     let charts = percentiles.chain(others).chain(heat).chain(machines).collect();
     OverTime { at: numbers(clock.grid.places(&clock.at)), charts }
 }
@@ -255,6 +256,46 @@ impl Clock<'_> {
             fold: Fold::Highest,
             lines: Vec::new(),
         })
+    }
+
+    /// A number that the server says of itself.
+    fn said(&self, name: &str, unit: Unit, key: &str) -> Measured {
+        self.measured(name, unit, |second| second.server_metrics.get(key).copied())
+    }
+
+    /// Lines of what the server says of itself.
+    fn of_server(&self, (id, title, unit): (&'static str, &'static str, Unit), series: Vec<Measured>) -> Option<Chart> {
+        self.chart(Draft {
+            id,
+            title,
+            note: "as the server says at its /metrics, at the end of each second",
+            kind: Kind::Lines,
+            y: Axis::plain(unit),
+            series,
+            fold: Fold::Highest,
+            lines: Vec::new(),
+        })
+    }
+
+    fn server_queue(&self) -> Option<Chart> {
+        let series = vec![
+            self.said("running", Unit::Count, "server_running"),
+            self.said("waiting", Unit::Count, "server_waiting"),
+        ];
+        self.of_server(("server-queue", "Requests that the server works on", Unit::Count), series)
+    }
+
+    fn server_tokens(&self) -> Option<Chart> {
+        let series = vec![
+            self.said("prompt tokens", Unit::Rate, "server_prompt_tokens"),
+            self.said("output tokens", Unit::Rate, "server_output_tokens"),
+        ];
+        self.of_server(("server-tokens", "Tokens that the server counts", Unit::Rate), series)
+    }
+
+    fn server_kv_use(&self) -> Option<Chart> {
+        let series = vec![self.said("memory for keys and values", Unit::Share, "server_kv_use")];
+        self.of_server(("server-kv", "Use of the memory for keys and values", Unit::Share), series)
     }
 
     fn server_cpu(&self) -> Option<Chart> {

@@ -197,6 +197,41 @@ fn an_api_key_is_read_and_never_repeated() {
 }
 
 #[test]
+fn a_key_is_sent_as_the_user_says() {
+    let plan = |how: &str, key: &'static str| {
+        let given = overrides! { api_key_file: flag("api-key-file", "key.txt"), auth: flag("auth", how) };
+        resolve("load", &given, &mut |_: &Path| Ok(key.to_owned())).map(|resolved| resolved.plan)
+    };
+    let head = |how: &str, key: &'static str| {
+        let plan = plan(how, key).expect(how);
+        let mut request = crate::mix::Request::default();
+        crate::mix::RequestWriter::new(&plan.mix, &plan.envelopes(), 1).write(0, 0, 0, None, &mut request);
+        String::from_utf8_lossy(&request.bytes).into_owned()
+    };
+    for (how, line) in [
+        ("bearer", "Authorization: Bearer u:p/w\r\n"),
+        ("basic", "Authorization: Basic dTpwL3c=\r\n"),
+        ("header:api-key", "api-key: u:p/w\r\n"),
+        ("query:key", "POST /openai/v1/chat/completions?key=u%3Ap%2Fw HTTP/1.1\r\n"),
+    ] {
+        let head = head(how, "u:p/w");
+        assert!(head.contains(line), "{how}: {head}");
+        assert_eq!(head.contains("Authorization"), how.starts_with('b'), "{how}: in one place only: {head}");
+    }
+    for (how, key, expected) in [
+        ("digest", "k", "expected bearer, basic, header:NAME or query:NAME"),
+        ("header:", "k", "expected a name after the colon"),
+        ("header:a b", "k", "--auth"),
+        ("header:Content-Length", "k", "--auth"),
+        ("basic", "hunter2", "--auth needs USER:PASSWORD as the key"),
+    ] {
+        let error = plan(how, key).expect_err(how).to_string();
+        assert!(error.contains(expected) && !error.contains("hunter2"), "{error}");
+    }
+    assert!(why(&overrides! { auth: flag("auth", "bearer") }).contains("--auth needs a key"));
+}
+
+#[test]
 fn headers_that_break_a_request_are_refused_without_their_value() {
     for text in ["hunter2", "X: hunter2\r\nY: z", "Content-Length: hunter2"] {
         let overrides = overrides! { header: vec![Given::flag("header", text)] };

@@ -1,0 +1,129 @@
+//! Where the server's own numbers are read: `--server-metrics` and `--server-metric`.
+
+use super::source::Changed;
+use super::{Overrides, PlanError, limits};
+use crate::net::Target;
+
+/// What is read of the server's own numbers while it is tested.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerMetrics {
+    pub source: Scrape,
+    /// Names to read besides those that are known.
+    pub names: Vec<String>,
+}
+
+/// Where they are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Scrape {
+    /// At the target's `/metrics`, if it is known what the target is.
+    Auto,
+    #[default]
+    Off,
+    /// There; without a path, at its `/metrics`.
+    At(Target),
+}
+
+impl Scrape {
+    /// For people.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::Auto => "auto".to_owned(),
+            Self::Off => "off".to_owned(),
+            Self::At(target) => target.url.clone(),
+        }
+    }
+}
+
+/// What flags say.
+pub(super) fn server_metrics(
+    overrides: &Overrides,
+    is_single_run: bool,
+    changed: &mut Changed,
+) -> Result<ServerMetrics, PlanError> {
+    Ok(ServerMetrics { source: source(overrides, is_single_run, changed)?, names: names(overrides, changed)? })
+}
+
+/// Where they are read. Only of a single run: each step of a sweep is too short for them.
+fn source(overrides: &Overrides, is_single_run: bool, changed: &mut Changed) -> Result<Scrape, PlanError> {
+    let Some(given) = overrides.one("server_metrics") else {
+        return Ok(if is_single_run { Scrape::Auto } else { Scrape::Off });
+    };
+    changed.insert("server_metrics".to_owned(), given.origin.clone());
+    match given.value.trim() {
+        "auto" => Ok(Scrape::Auto),
+        "off" if !overrides.many("server_metric").is_empty() => {
+            Err(given.misplaced("cannot be off together with --server-metric, which names a metric to read"))
+        }
+        "off" => Ok(Scrape::Off),
+        // The URL may hold a password: the parser's message knows what may be repeated.
+        url => Target::parse(url).map(Scrape::At).map_err(|error| given.unusable(error)),
+    }
+}
+
+/// Names to read besides those that are known.
+fn names(overrides: &Overrides, changed: &mut Changed) -> Result<Vec<String>, PlanError> {
+    let given = overrides.many("server_metric");
+    if let Some(first) = given.first() {
+        changed.insert("server_metric".to_owned(), first.origin.clone());
+        if given.len() > limits::MAX_OWN_METRICS {
+            let most = limits::MAX_OWN_METRICS;
+            return Err(first.misplaced(format!("was given too often: expected at most {most} metrics")));
+        }
+    }
+    let is_name = |name: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '.');
+        (1..=limits::MAX_OWN_METRIC_NAME).contains(&name.len()) && name.chars().all(plain)
+    };
+    let mut names: Vec<String> = Vec::new();
+    for one in given {
+        let name = one.value.trim();
+        if !is_name(name) {
+            return Err(one.bad("the name of a metric, without labels, such as vllm:num_requests_swapped"));
+        }
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Given;
+    use crate::plan::overrides::overrides;
+
+    fn scrape(value: &str) -> Result<Scrape, PlanError> {
+        let given = overrides! { server_metrics: [Given::flag("server-metrics", value)] };
+        source(&given, true, &mut Changed::new())
+    }
+
+    #[test]
+    fn metrics_are_read_where_they_are_said_to_be() {
+        assert_eq!((scrape("auto"), scrape("off")), (Ok(Scrape::Auto), Ok(Scrape::Off)));
+        let Ok(Scrape::At(target)) = scrape("http://h:9/x/metrics") else { panic!("a URL") };
+        assert_eq!((target.host.as_str(), target.port, target.path_prefix.as_str()), ("h", 9, "/x/metrics"));
+        let error = scrape("load").expect_err("no URL").to_string();
+        assert!(error.starts_with("invalid value for --server-metrics: `load` is not a URL"), "{error}");
+        let nothing = Overrides::default();
+        assert_eq!(source(&nothing, true, &mut Changed::new()), Ok(Scrape::Auto));
+        assert_eq!(source(&nothing, false, &mut Changed::new()), Ok(Scrape::Off));
+    }
+
+    #[test]
+    fn names_are_plain_and_read_once() {
+        let names = |all: &[&str]| {
+            let given = overrides! { server_metric: all.iter().map(|name| Given::flag("server-metric", *name)) };
+            names(&given, &mut Changed::new())
+        };
+        assert_eq!(names(&["a:b_total", " a:b_total", "c"]), Ok(vec!["a:b_total".to_owned(), "c".to_owned()]));
+        for bad in ["", "a b", "a{x=\"1\"}", "ü"] {
+            assert!(names(&[bad]).expect_err(bad).to_string().contains("the name of a metric"), "{bad}");
+        }
+        let off = overrides! {
+            server_metrics: [Given::flag("server-metrics", "off")],
+            server_metric: [Given::flag("server-metric", "a")],
+        };
+        assert!(source(&off, true, &mut Changed::new()).is_err());
+    }
+}

@@ -1,0 +1,394 @@
+//! What the server says of itself while it is tested, beside what was measured.
+//!
+//! It is asked once a second, on a thread of its own. Levels and rates are those of the measurement
+//! window, as exactly as whole seconds allow. Counts are compared over the whole test: the server
+//! has counted the warm-up, too.
+
+use super::reach::{self, Targets};
+use super::signals::Stop;
+use crate::api::Api;
+use crate::document::{Compared, ServerMetrics, ServerNumber};
+use crate::metrics::{Counter, Metric, Rate, Second, ServerLevel, Summary, Trend};
+use crate::mix::{Envelope, KeyAs, Request, RequestWriter};
+use crate::plan::{Access, Kind, Mix, Plan, Scrape, Target};
+use crate::units::{Nanos, rounded};
+use crate::watch::probe;
+use crate::watch::scraper::{self, Question, Reading, Readings, Scraper};
+use crate::watch::self_report::{Report, Said, grown};
+
+/// Where servers have their numbers.
+const PATH: &str = "/metrics";
+/// Longest wait for one answer. Later ones are not asked for meanwhile.
+const ANSWER_WITHIN: Nanos = Nanos::from_secs(2);
+
+/// The server's numbers, as they are read.
+#[derive(Debug)]
+pub(super) struct Scraping {
+    scraper: Scraper,
+    source: Source,
+    first: Report,
+    own: Vec<String>,
+}
+
+/// Where numbers are read. It can be taken to another thread.
+#[derive(Debug, Clone)]
+struct Source {
+    url: String,
+    target: Target,
+    access: Access,
+    request: Vec<u8>,
+}
+
+impl Source {
+    /// None where nothing shall be read, or nobody has said where and it cannot be known.
+    fn of(plan: &Plan, stop: &Stop) -> Option<Self> {
+        let (target, path) = match &plan.server_metrics.source {
+            Scrape::Off => return None,
+            Scrape::Auto => {
+                // Numbers of one server are not those of several; and nothing is asked beside a path
+                // that ends in the APIs' own.
+                let is_known = plan.found.as_ref().is_some_and(|found| found.kind.name != "llmsim");
+                let is_askable = plan.may_probe && is_known && plan.access.more_targets.is_empty();
+                if !is_askable || plan.target.path_prefix.ends_with("/v1") {
+                    return None;
+                }
+                (plan.target.clone(), format!("{}{PATH}", plan.target.path_prefix))
+            }
+            Scrape::At(target) => {
+                let path = if target.path_prefix.is_empty() { PATH } else { &target.path_prefix };
+                (target.clone(), path.to_owned())
+            }
+        };
+        let access = Access { more_targets: Vec::new(), ..plan.access.clone() };
+        let is_target = target.origin() == plan.target.origin();
+        let target = if is_target { Target { addrs: plan.target.addrs.clone(), ..target } } else { target };
+        let target = if target.addrs.is_empty() {
+            reach::located(target, access.clone(), stop, &mut |_| {}).ok()?
+        } else {
+            target
+        };
+        let request = question(plan, &target, &path, is_target);
+        Some(Self { url: format!("{}{path}", target.origin()), target, access, request })
+    }
+
+    /// Asks there, again and again. To be made on the thread that asks.
+    fn into_question(self) -> Option<Question> {
+        let Self { target, access, request, .. } = self;
+        let dialer = Targets::new(vec![target], access).dialer(1).ok()?;
+        Some(Box::new(move || probe::ask_at(&dialer.endpoint(0), &request, ANSWER_WITHIN)))
+    }
+
+    fn ask_once(&self, own: &[String], stop: &Stop) -> Result<Report, String> {
+        let (source, own) = (self.clone(), own.to_vec());
+        let asked = stop.wait_for(move || {
+            let answer = source.into_question().map(|mut question| question());
+            answer.map_or_else(|| Err("there is no way to it".to_owned()), |answer| scraper::read(answer, &own))
+        });
+        asked.unwrap_or_else(|_| Err("interrupted".to_owned()))
+    }
+}
+
+/// The request for the numbers. The key is for the target only.
+fn question(plan: &Plan, target: &Target, path: &str, is_target: bool) -> Vec<u8> {
+    let bare = Envelope {
+        host: target.authority(),
+        origin: if plan.access.proxy.is_some() && !target.tls { target.origin() } else { String::new() },
+        path_prefix: String::new(),
+        query: target.query.clone(),
+        api_key: None,
+        basic_auth: None,
+        key_as: KeyAs::OfApi,
+        headers: Vec::new(),
+    };
+    let own = plan.envelopes().into_iter().next().filter(|_| is_target);
+    let envelope = own.map_or(bare, |own| Envelope { path_prefix: String::new(), ..own });
+    let kind = Kind { path: path.to_owned(), ..Kind::bare(Api::Models, ANSWER_WITHIN) };
+    let mut request = Request::default();
+    // Nothing of it is drawn.
+    RequestWriter::new(&Mix { kinds: vec![kind] }, &[envelope], 0).write(0, 0, 0, None, &mut request);
+    request.bytes
+}
+
+impl Scraping {
+    /// Asks once, and begins to ask. None where there is nothing to read; `problem` is told where
+    /// the user has said that there is.
+    pub(super) fn begin(plan: &Plan, stop: &Stop, problem: &mut dyn FnMut(String)) -> Option<Self> {
+        let is_wanted = matches!(plan.server_metrics.source, Scrape::At(_)) || !plan.server_metrics.names.is_empty();
+        let Some(source) = Source::of(plan, stop) else {
+            if is_wanted {
+                problem("the server's metrics cannot be read: name their URL with --server-metrics".to_owned());
+            }
+            return None;
+        };
+        let own = plan.server_metrics.names.clone();
+        let first = match source.ask_once(&own, stop) {
+            Ok(first) => first,
+            Err(reason) => {
+                if is_wanted {
+                    problem(format!("{}: no metrics can be read: {reason}", source.url));
+                }
+                return None;
+            }
+        };
+        let make = {
+            let source = source.clone();
+            move || source.into_question()
+        };
+        let scraper = Scraper::start(make, own.clone())?;
+        Some(Self { scraper, source, first, own })
+    }
+
+    /// A second is over.
+    pub(super) fn tick(&self, elapsed: Nanos) {
+        self.scraper.tick(elapsed);
+    }
+
+    /// Asks for the last time, fills in the seconds, and sets what was read beside what was
+    /// measured.
+    pub(super) fn end(
+        self,
+        plan: &Plan,
+        stop: &Stop,
+        series: &mut [Second],
+        (summary, outside): (&Summary, Option<&Summary>),
+    ) -> ServerMetrics {
+        let Self { scraper, source, first, own } = self;
+        let Readings { readings, mut failed, mut problem } = scraper.finish(ANSWER_WITHIN);
+        let last = match source.ask_once(&own, stop) {
+            Ok(last) => last,
+            Err(reason) => {
+                failed += 1;
+                problem = Some(reason);
+                readings.last().map_or_else(|| first.clone(), |reading| reading.report.clone())
+            }
+        };
+        let begin = Reading { at: Nanos::ZERO, report: first.clone() };
+        let all: Vec<Reading> = std::iter::once(begin).chain(readings).collect();
+        fill(series, &all, &own);
+        let window = (plan.warmup, plan.warmup + summary.window);
+        let seen = Seen { in_window: within(&all, window), own: &own };
+        ServerMetrics {
+            url: source.url,
+            server: last.server.or(first.server).map(str::to_owned),
+            readings: all.len() as u64,
+            failed: failed.into(),
+            problem,
+            numbers: seen.numbers().into_iter().collect(),
+            compared: compared(&seen, (&first, &last), plan, (summary, outside)),
+        }
+    }
+}
+
+/// Adds to each second what was read at its end.
+fn fill(series: &mut [Second], all: &[Reading], own: &[String]) {
+    for pair in all.windows(2) {
+        let [_, after] = pair else { continue };
+        // The reading of the second `t` is asked for when `t + 1` seconds are over.
+        let t_s = (after.at.as_secs_f64().round() as u32).checked_sub(1);
+        let Some(second) = series.iter_mut().find(|second| Some(second.t_s) == t_s) else { continue };
+        let pair = Seen { in_window: pair, own };
+        second.server_metrics = pair.numbers().into_iter().map(|(name, number)| (name, number.mean)).collect();
+    }
+}
+
+/// From the last reading that is not after the window's begin to the last one in it.
+fn within(all: &[Reading], (from, until): (Nanos, Nanos)) -> &[Reading] {
+    /// A reading is a little later than its second.
+    const SLACK: Nanos = Nanos::from_millis(500);
+    let begin = all.iter().rposition(|reading| reading.at <= from + SLACK).unwrap_or_default();
+    let end = all.iter().rposition(|reading| reading.at <= until + SLACK).unwrap_or_default();
+    all.get(begin..=end).unwrap_or_default()
+}
+
+/// Readings of a stretch: the first is its beginning.
+struct Seen<'a> {
+    in_window: &'a [Reading],
+    own: &'a [String],
+}
+
+impl Seen<'_> {
+    fn edges(&self) -> Option<(&Reading, &Reading)> {
+        let (first, last) = (self.in_window.first()?, self.in_window.last()?);
+        (first.at < last.at).then_some((first, last))
+    }
+
+    /// How much a count has grown.
+    fn grown(&self, what: Said) -> Option<f64> {
+        let (first, last) = self.edges()?;
+        last.report.grown(&first.report, what)
+    }
+
+    /// The mean of a histogram's new times, in ms.
+    fn mean_ms(&self, sum: Said, count: Said) -> Option<f64> {
+        let (sum, count) = (self.grown(sum)?, self.grown(count)?);
+        (count > 0.0).then(|| 1e3 * sum / count)
+    }
+
+    /// The numbers by name.
+    fn numbers(&self) -> Vec<(String, ServerNumber)> {
+        use ServerLevel as L;
+        let levels = [(L::Running, Said::Running), (L::Waiting, Said::Waiting), (L::KvUse, Said::KvUse)];
+        let of_level = |(level, what): (L, Said)| {
+            let number = self.level(Metric::Server(level).unit().name(), &|report| report.get(what))?;
+            Some((level.name().to_owned(), number))
+        };
+        let counts = [
+            ("server_prompt_tokens", "tokens/s", Said::PromptTokens),
+            ("server_output_tokens", "tokens/s", Said::OutputTokens),
+        ];
+        let of_count = |(name, unit, what): (&str, &str, Said)| {
+            Some((name.to_owned(), self.count(unit, &|report| report.get(what))?))
+        };
+        let preemptions = (L::Preemptions.name(), "1/s", Said::Preemptions);
+        let hits = self.hits().map(|share| {
+            let number =
+                ServerNumber { unit: "ratio".to_owned(), mean: rounded(share), max: rounded(share), total: None };
+            (L::PrefixHits.name().to_owned(), number)
+        });
+        let own = self.own.iter().enumerate().filter_map(|(i, name)| {
+            let is_counter = self.in_window.iter().any(|reading| reading.report.counters.get(i) == Some(&true));
+            let value = |report: &Report| report.own.get(i).copied().flatten();
+            let number = if is_counter { self.count("1/s", &value) } else { self.level("", &value) };
+            Some((name.clone(), number?))
+        });
+        let known = levels.into_iter().filter_map(of_level);
+        known.chain(counts.into_iter().chain([preemptions]).filter_map(of_count)).chain(hits).chain(own).collect()
+    }
+
+    /// Of the prompt tokens that the cache was asked for, those that it had.
+    fn hits(&self) -> Option<f64> {
+        let (hits, asked) = (self.grown(Said::PrefixHits)?, self.grown(Said::PrefixQueries)?);
+        (asked > 0.0).then(|| (hits / asked).min(1.0))
+    }
+
+    /// A level: what is read at the beginning is of the time before.
+    fn level(&self, unit: &str, value: &dyn Fn(&Report) -> Option<f64>) -> Option<ServerNumber> {
+        let values: Vec<f64> = self.in_window.iter().skip(1).filter_map(|reading| value(&reading.report)).collect();
+        let max = values.iter().copied().reduce(f64::max)?;
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        Some(ServerNumber { unit: unit.to_owned(), mean: rounded(mean), max: rounded(max), total: None })
+    }
+
+    /// A count, by how much it grows in a second.
+    fn count(&self, unit: &str, value: &dyn Fn(&Report) -> Option<f64>) -> Option<ServerNumber> {
+        let rate = |before: &Reading, after: &Reading| {
+            let seconds = after.at.since(before.at).as_secs_f64();
+            let growth = grown(value(&before.report), value(&after.report))?;
+            (seconds > 0.0).then(|| (growth, growth / seconds))
+        };
+        let (first, last) = self.edges()?;
+        let (total, mean) = rate(first, last)?;
+        let pairs = self.in_window.windows(2).filter_map(|pair| Some(rate(pair.first()?, pair.get(1)?)?.1));
+        let max = pairs.fold(mean, f64::max);
+        Some(ServerNumber {
+            unit: unit.to_owned(),
+            mean: rounded(mean),
+            max: rounded(max),
+            total: Some(rounded(total)),
+        })
+    }
+}
+
+/// What explains that times differ.
+const OUTSIDE: &str =
+    "what we saw includes the way there and back, HTTP, and what waits before the server's clock starts";
+
+/// The server's numbers beside ours. Counts are of the whole test, times of the window.
+fn compared(
+    seen: &Seen<'_>,
+    (first, last): (&Report, &Report),
+    plan: &Plan,
+    (summary, outside): (&Summary, Option<&Summary>),
+) -> Vec<Compared> {
+    // The server has counted all shards.
+    if plan.shard.is_part() {
+        return Vec::new();
+    }
+    let sum = |of: &dyn Fn(&Summary) -> u64| of(summary) + outside.map_or(0, of);
+    let generating = || plan.mix.kinds.iter().filter(|kind| kind.api.generates());
+    let of_kinds = |counter: Counter| {
+        sum(&|part| {
+            generating().filter_map(|kind| part.counter(counter, Some(&kind.name))).map(|value| value.count).sum()
+        })
+    };
+    let failed = sum(&|part| part.rate(Rate::HttpReqFailed, None).map_or(0, |rate| rate.matches));
+    let sent = of_kinds(Counter::HttpReqsSent);
+    let succeeded = sent.saturating_sub(failed);
+    let unfinished = "some servers count requests that failed or were given up, and others do not";
+    let prompts = "ours are those that the answers say: not all of them may have done so";
+    let count = |name: &str, what: Said, ours: u64, note: String| {
+        let server = last.grown(first, what)?;
+        Some(Compared { name: name.to_owned(), unit: String::new(), server: rounded(server), ours: ours as f64, note })
+    };
+    let time = |name: &str, server: Option<f64>, trend: Trend| {
+        let (server, ours) = (rounded(server?), rounded(summary.trend(trend, None)?.avg_ms()));
+        Some(Compared { name: name.to_owned(), unit: "ms".to_owned(), server, ours, note: OUTSIDE.to_owned() })
+    };
+    [
+        count("all requests", Said::Requests, succeeded, unfinished.to_owned()),
+        count("all prompt tokens", Said::PromptTokens, of_kinds(Counter::TokensInput), prompts.to_owned()),
+        count("all output tokens", Said::OutputTokens, of_kinds(Counter::TokensOutput), unfinished.to_owned()),
+        time("mean ttft", seen.mean_ms(Said::TtftSum, Said::TtftCount), Trend::Ttft),
+        time("mean tbt", seen.mean_ms(Said::ItlSum, Said::ItlCount), Trend::Tbt),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(second: u64, text: &str) -> Reading {
+        Reading { at: Nanos::from_millis(second * 1000 + 3), report: Report::read(text.as_bytes(), &own()) }
+    }
+
+    fn own() -> Vec<String> {
+        vec!["mine".to_owned()]
+    }
+
+    /// A server that works on so many requests, and has generated so many tokens.
+    fn said(second: u64, running: u32, tokens: u32) -> Reading {
+        reading(
+            second,
+            &format!("vllm:num_requests_running {running}\nvllm:generation_tokens_total {tokens}\nmine {second}\n"),
+        )
+    }
+
+    fn numbers(all: &[Reading], window: (u64, u64)) -> std::collections::BTreeMap<String, ServerNumber> {
+        let s = Nanos::from_secs;
+        Seen { in_window: within(all, (s(window.0), s(window.1))), own: &own() }.numbers().into_iter().collect()
+    }
+
+    #[test]
+    fn levels_and_rates_are_those_of_the_window() {
+        let all = [said(0, 9, 0), said(1, 9, 1000), said(2, 2, 1100), said(3, 4, 1300), said(4, 9, 9999)];
+        let seen = numbers(&all, (1, 3));
+        let running = &seen["server_running"];
+        assert_eq!((running.mean, running.max, running.total), (3.0, 4.0, None));
+        let tokens = &seen["server_output_tokens"];
+        assert_eq!((tokens.mean, tokens.max, tokens.total), (150.0, 200.0, Some(300.0)));
+        assert_eq!((seen["mine"].mean, seen["mine"].unit.as_str()), (2.5, ""));
+        assert!(numbers(&all[..1], (0, 3)).is_empty(), "one reading is no stretch");
+        assert!(numbers(&[], (0, 3)).is_empty());
+    }
+
+    #[test]
+    fn a_count_that_shrinks_is_left_out() {
+        let seen = numbers(&[said(0, 1, 500), said(1, 1, 20)], (0, 1));
+        assert!(seen.contains_key("server_running") && !seen.contains_key("server_output_tokens"), "{seen:?}");
+    }
+
+    #[test]
+    fn each_second_has_what_was_read_at_its_end() {
+        let mut series: Vec<Second> = (0..3).map(|t_s| Second::new(t_s, &crate::metrics::Tally::new(0), &[])).collect();
+        // The reading of the second second is missing.
+        fill(&mut series, &[said(0, 1, 0), said(1, 5, 100), said(3, 7, 500)], &own());
+        assert_eq!(series[0].server_metrics.get("server_running"), Some(&5.0));
+        assert_eq!(series[0].server_metrics.get("server_output_tokens"), Some(&100.0));
+        assert!(series[1].server_metrics.is_empty());
+        assert_eq!(series[2].server_metrics.get("server_running"), Some(&7.0));
+        assert_eq!(series[2].server_metrics.get("server_output_tokens"), Some(&200.0), "a second, over two of them");
+    }
+}

@@ -1,0 +1,162 @@
+//! Asks a server for its numbers while it is tested, on a thread of its own.
+//!
+//! The thread asks when it is told to, once a second. One that still waits for an answer is not told
+//! again: a server that is slow to answer has fewer readings, and nobody waits for it.
+
+use super::probe::{ProbeError, Reply};
+use super::self_report::Report;
+use crate::units::Nanos;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+
+/// Answers in a row that say nothing, after which the server is left alone.
+const MOST_FAILURES: u32 = 5;
+/// Readings on their way: nobody takes them before the end, and a day has so many seconds.
+const MOST_READINGS: usize = 100_000;
+
+/// What a server said at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// Since the beginning of the test.
+    pub at: Nanos,
+    pub report: Report,
+}
+
+/// All that was learned.
+#[derive(Debug, Default)]
+pub struct Readings {
+    /// In order.
+    pub readings: Vec<Reading>,
+    /// Questions that had no answer of use.
+    pub failed: u32,
+    /// The last reason for that.
+    pub problem: Option<String>,
+}
+
+/// Asks once. It stays on the thread that made it.
+pub type Question = Box<dyn FnMut() -> Result<Reply, ProbeError>>;
+
+/// The thread that asks.
+#[derive(Debug)]
+pub struct Scraper {
+    ask: SyncSender<Nanos>,
+    answers: Receiver<Result<Reading, String>>,
+}
+
+impl Scraper {
+    /// Starts the thread. `make` makes the question there; `own` are the names to look for beside
+    /// those that are known. None when there can be no thread.
+    pub fn start(make: impl FnOnce() -> Option<Question> + Send + 'static, own: Vec<String>) -> Option<Self> {
+        let (ask, asked) = sync_channel::<Nanos>(1);
+        let (answer, answers) = sync_channel(MOST_READINGS);
+        let work = move || {
+            let Some(mut question) = make() else { return };
+            let mut failures = 0;
+            for at in asked {
+                let reading = read(question(), &own).map(|report| Reading { at, report });
+                failures = if reading.is_ok() { 0 } else { failures + 1 };
+                if answer.try_send(reading).is_err() || failures >= MOST_FAILURES {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new().name("server-metrics".to_owned()).spawn(work).ok()?;
+        Some(Self { ask, answers })
+    }
+
+    /// Time to ask. Never waits.
+    pub fn tick(&self, elapsed: Nanos) {
+        // Full: it still waits for an answer. Disconnected: it has given up.
+        let _ = self.ask.try_send(elapsed);
+    }
+
+    /// What was learned. Waits at most that long for an answer that is on its way.
+    pub fn finish(self, patience: Nanos) -> Readings {
+        let Self { ask, answers } = self;
+        drop(ask);
+        let mut all = Readings::default();
+        loop {
+            match answers.recv_timeout(patience.to_duration()) {
+                Ok(Ok(reading)) => all.readings.push(reading),
+                Ok(Err(problem)) => {
+                    all.failed += 1;
+                    all.problem = Some(problem);
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return all,
+            }
+        }
+    }
+}
+
+/// What an answer says.
+pub fn read(answer: Result<Reply, ProbeError>, own: &[String]) -> Result<Report, String> {
+    let reply = answer.map_err(|error| error.to_string())?;
+    if reply.status != 200 {
+        return Err(format!("status {}", reply.status));
+    }
+    let report = Report::read(&reply.body, own);
+    if report.says_anything() { Ok(report) } else { Err("it has no number of a name that is known".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::unnecessary_wraps, reason = "as it stands among answers that failed")]
+    fn reply(status: u16, body: &str) -> Result<Reply, ProbeError> {
+        Ok(Reply { status, body: body.as_bytes().to_vec() })
+    }
+
+    /// What comes of those answers, each to a tick of its own.
+    fn learned(answers: Vec<Result<Reply, ProbeError>>) -> Readings {
+        let (asked, was_asked) = sync_channel::<()>(0);
+        let n = answers.len();
+        let mut answers = answers.into_iter();
+        let make = move || {
+            let question = move || {
+                let answer = answers.next().unwrap_or(Err(ProbeError::Refused));
+                let _ = asked.send(());
+                answer
+            };
+            Some(Box::new(question) as Question)
+        };
+        let scraper = Scraper::start(make, Vec::new()).expect("a thread");
+        for second in 0..n as u64 {
+            scraper.tick(Nanos::from_secs(second));
+            if was_asked.recv().is_err() {
+                break;
+            }
+        }
+        scraper.finish(Nanos::from_secs(60))
+    }
+
+    #[test]
+    fn readings_come_in_order_and_bad_answers_are_counted() {
+        let good = || reply(200, "vllm:num_requests_running 2\n");
+        let all = learned(vec![good(), reply(503, ""), reply(200, "x 1\n"), Err(ProbeError::Refused), good()]);
+        let at: Vec<u64> = all.readings.iter().map(|reading| reading.at.0 / 1_000_000_000).collect();
+        assert_eq!((at.as_slice(), all.failed), (&[0, 4][..], 3));
+        assert_eq!(all.problem.as_deref(), Some("connection refused"));
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_is_left_alone() {
+        let all = learned((0..20).map(|_| reply(404, "")).collect());
+        assert_eq!((all.failed, all.problem.as_deref()), (MOST_FAILURES, Some("status 404")));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_server_that_hangs() {
+        let (release, hold) = sync_channel::<()>(0);
+        let make = move || {
+            Some(Box::new(move || {
+                let _ = hold.recv();
+                Err(ProbeError::Refused)
+            }) as Question)
+        };
+        let scraper = Scraper::start(make, Vec::new()).expect("a thread");
+        (0..5).for_each(|second| scraper.tick(Nanos::from_secs(second)));
+        let all = scraper.finish(Nanos::from_millis(10));
+        assert_eq!((all.readings.len(), all.failed), (0, 0));
+        drop(release);
+    }
+}
