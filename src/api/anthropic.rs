@@ -31,6 +31,7 @@ pub(super) const MESSAGES: Spec = Spec {
     name: "anthropic-messages",
     path: "/anthropic/v1/messages",
     standard_path: "/v1/messages",
+    on_llmsim: true,
     provider: &ANTHROPIC,
     models: MODELS,
     body: Some(body),

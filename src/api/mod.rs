@@ -12,6 +12,8 @@ pub mod fuzz;
 mod json;
 mod lex;
 mod openai_chat;
+mod openai_completions;
+mod openai_embeddings;
 mod openai_images;
 mod openai_responses;
 mod openresponses;
@@ -61,6 +63,11 @@ apis! {
     /// `OpenResponses`.
     Openresponses = openresponses::SPEC,
     AnthropicMessages = anthropic::MESSAGES,
+    /// `OpenAI`'s older completions.
+    OpenaiCompletions = openai_completions::SPEC,
+    OpenaiEmbeddings = openai_embeddings::EMBEDDINGS,
+    /// The reranking of documents.
+    Rerank = openai_embeddings::RERANK,
     /// `OpenAI` image generation.
     OpenaiImages = openai_images::SPEC,
     /// Anthropic's counting of a message's tokens.
@@ -274,6 +281,17 @@ impl Api {
     /// Whether it generates tokens, which can be timed and counted.
     pub const fn generates(self) -> bool {
         self.spec().generates
+    }
+
+    /// Whether llmsim has it.
+    pub const fn is_on_llmsim(self) -> bool {
+        self.spec().on_llmsim
+    }
+
+    /// Whether flags about requests are meant for it: for what generates, and for what only other
+    /// servers have.
+    pub const fn takes_flags(self) -> bool {
+        self.generates() || !self.is_on_llmsim()
     }
 
     /// Whether its answer can be streamed.

@@ -14,6 +14,7 @@ pub(super) const SPEC: Spec = Spec {
     name: "openai-chat",
     path: "/openai/v1/chat/completions",
     standard_path: "/v1/chat/completions",
+    on_llmsim: true,
     provider: &OPENAI,
     models: MODELS,
     body: Some(body),
@@ -41,9 +42,26 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
     json::object(ours, ask)
 }
 
+/// Where a choice has what is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChoiceIs {
+    /// In its `delta`, a part of a message.
+    Delta,
+    /// In its `text`, as completions that are no chat have it.
+    Text,
+}
+
+fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta, Flaw> {
+    read_event_of(ChoiceIs::Delta, event, notes)
+}
+
 /// What one event of a stream means. Valid JSON that is no chunk (`""`, `{"type":"ping"}`) means
 /// nothing and is no flaw.
-fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta, Flaw> {
+pub(super) fn read_event_of(
+    choice: ChoiceIs,
+    event: &sse::Event<'_>,
+    notes: Option<&mut Notes>,
+) -> Result<Delta, Flaw> {
     let data = match json::data(event)? {
         Data::Nothing => return Ok(Delta::default()),
         Data::Done => return Ok(Delta { done: true, ..Delta::default() }),
@@ -52,7 +70,7 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
     let mut chunk = Chunk::default();
     let mut odd = false;
     let is_json = scan(data, notes, |json| {
-        chunk.read(json)?;
+        chunk.read(json, choice)?;
         odd = json.odd;
         Some(())
     });
@@ -102,10 +120,10 @@ struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    fn read(&mut self, json: &mut Scanner<'a, '_>) -> Option<()> {
+    fn read(&mut self, json: &mut Scanner<'a, '_>, choice: ChoiceIs) -> Option<()> {
         json.object(|json, key| {
             match key {
-                b"choices" => self.choices = choices(json)?,
+                b"choices" => self.choices = choices(json, choice)?,
                 b"type" => self.kind = json.value()?,
                 b"usage" => {
                     let usage = json::usage(json, &WORDS)?;
@@ -135,23 +153,29 @@ struct Choices {
     structured: bool,
 }
 
-fn choices(json: &mut Scanner<'_, '_>) -> Option<Choices> {
+fn choices(json: &mut Scanner<'_, '_>, choice: ChoiceIs) -> Option<Choices> {
     json.not_generated(0..json.noted());
     let mut sum = Choices::default();
     json.list(|json| {
         let noted = json.noted();
         let (mut token, mut calls, mut finish_reason) = (None, false, Value::Null);
+        let mut text = Seen::default();
         json.object(|json, key| {
             match key {
                 b"delta" => {
                     json.not_generated(noted..json.noted());
                     (token, calls) = ChoiceDelta::default().read(json)?;
                 }
+                b"text" if choice == ChoiceIs::Text => text = json.filled()?,
                 b"finish_reason" => finish_reason = json.value()?,
                 _ => json.skip()?,
             }
             Some(())
         })?;
+        if text.is_filled {
+            json.generated(text, Token::Visible);
+            token = prefer_visible(token, Some(Token::Visible));
+        }
         sum.count += 1;
         sum.token = prefer_visible(sum.token, token);
         sum.structured |= calls;
@@ -326,7 +350,7 @@ impl<'a> Completion<'a> {
     fn read(&mut self, json: &mut Scanner<'a, '_>) -> Option<()> {
         json.object(|json, key| {
             match key {
-                b"choices" => self.choices = choices(json)?,
+                b"choices" => self.choices = choices(json, ChoiceIs::Delta)?,
                 b"usage" => {
                     let usage = json::usage(json, &WORDS)?;
                     json::replace(json, &mut self.usage, usage);

@@ -30,6 +30,7 @@ pub(super) const SPEC: Spec = Spec {
     name: "openai-responses",
     path: "/openai/v1/responses",
     standard_path: "/v1/responses",
+    on_llmsim: true,
     provider: &OPENAI,
     models: MODELS,
     body: Some(body),

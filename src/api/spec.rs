@@ -15,6 +15,8 @@ pub(super) struct Spec {
     /// Its path on the provider's own server and on everything that is compatible. What only llmsim
     /// has stands there, too.
     pub(super) standard_path: &'static str,
+    /// Whether llmsim has it, so that the endpoint check asks for it.
+    pub(super) on_llmsim: bool,
     pub(super) provider: &'static Provider,
     /// The models that it is asked for when a profile names none.
     pub(super) models: &'static [&'static str],
@@ -87,6 +89,7 @@ pub(super) const GET: Spec = Spec {
     name: "",
     path: "/",
     standard_path: "/",
+    on_llmsim: true,
     provider: &OPENAI,
     models: MODELS,
     body: None,

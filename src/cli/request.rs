@@ -24,7 +24,8 @@ pub(crate) struct RequestArgs {
     #[arg(long, value_name = "K: V")]
     header: Vec<String>,
     /// API to use for generation requests (overrides the profile):
-    /// openai-chat, openai-responses, openresponses, anthropic-messages, auto.
+    /// openai-chat, openai-responses, openresponses, anthropic-messages,
+    /// openai-completions, auto.
     #[arg(long, value_name = "API")]
     api: Option<String>,
     /// Path of generation requests (overrides the API's default).

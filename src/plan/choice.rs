@@ -31,11 +31,19 @@ impl Choice {
         }
     }
 
+    /// Whether it is an endpoint beside those that generate, which another server need not have.
+    pub(super) const fn is_beside(self) -> bool {
+        match self {
+            Self::One(api) => !api.takes_flags(),
+            Self::Auto => false,
+        }
+    }
+
     /// The APIs that it stands for.
     pub(super) fn apis(self) -> Vec<Api> {
         match self {
             Self::One(api) => vec![api],
-            Self::Auto => Api::ALL.into_iter().filter(|api| api.generates()).collect(),
+            Self::Auto => Api::ALL.into_iter().filter(|api| api.generates() && api.is_on_llmsim()).collect(),
         }
     }
 }

@@ -31,7 +31,7 @@ impl Way {
 pub(super) fn endpoints(mix: &Mix, whole: bool, defaults: &RequestDefaults<'_>) -> Vec<Kind> {
     let mut all: Vec<Kind> = mix.kinds.iter().filter(|kind| whole || kind.optional).cloned().collect();
     if whole && !defaults.is_of_another_server() {
-        for api in Api::ALL {
+        for api in Api::ALL.into_iter().filter(|api| api.is_on_llmsim()) {
             for way in [Way::Plain, Way::Stream, Way::Websocket] {
                 let exists = match way {
                     Way::Plain => true,

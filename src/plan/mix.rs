@@ -282,7 +282,7 @@ impl Row<'_> {
 
     /// Whether a plain answer has to say what it has cost.
     fn check_usage(&self, api: Api) -> Result<bool, PlanError> {
-        if self.request.check_usage.is_some() && !api.generates() {
+        if self.request.check_usage.is_some() && !api.takes_flags() {
             let problem =
                 format!("is for responses that are generated: expected no `check_usage` beside {}", api.name());
             return Err(self.error("check_usage", problem));

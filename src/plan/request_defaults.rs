@@ -38,7 +38,7 @@ impl<'a> RequestDefaults<'a> {
         let endpoint = targets.endpoint.as_ref();
         let choice = |given: &'a Given| {
             let choice = Choice::from_name(given.value.trim()).filter(|choice| choice.generates());
-            let known: Vec<&str> = Choice::Auto.apis().into_iter().map(Api::name).collect();
+            let known: Vec<&str> = Api::ALL.into_iter().filter(|api| api.generates()).map(Api::name).collect();
             let problem = || given.bad(format!("a generation API: {}, or {AUTO}", known.join(", ")));
             choice.map(|choice| (choice, given)).ok_or_else(problem)
         };
@@ -92,7 +92,7 @@ impl<'a> RequestDefaults<'a> {
 
     /// The length of prompts instead of the profile's prompts.
     pub(super) fn input_tokens(&self, api: Api) -> Option<Tokens> {
-        self.input_tokens.filter(|_| api.generates()).map(|(tokens, _)| tokens)
+        self.input_tokens.filter(|_| api.takes_flags()).map(|(tokens, _)| tokens)
     }
 
     /// The token limit of answers instead of the profile's.
@@ -150,7 +150,7 @@ impl<'a> RequestDefaults<'a> {
     /// simulator's own endpoints, and somebody who names an API or its path means another server.
     pub(super) fn choice(&self, written: Choice) -> Option<Choice> {
         match self.api {
-            _ if !written.generates() && self.is_of_another_server() => None,
+            _ if written.is_beside() && self.is_of_another_server() => None,
             Some((choice, _)) if written.generates() => Some(choice),
             _ => Some(written),
         }
@@ -163,13 +163,13 @@ impl<'a> RequestDefaults<'a> {
 
     /// The path instead of an API's own.
     pub(super) fn path(&self, api: Api) -> Option<&'a str> {
-        self.path.filter(|_| api.generates()).map(|given| given.value.as_str())
+        self.path.filter(|_| api.takes_flags()).map(|given| given.value.as_str())
     }
 
     /// The model instead of those of the profile: of what generates, and of the question what a
     /// model is.
     pub(super) fn model(&self, api: Api) -> Option<&'a str> {
-        self.model.filter(|_| api.generates() || api == Api::Model).map(|given| given.value.as_str())
+        self.model.filter(|_| api.takes_flags() || api == Api::Model).map(|given| given.value.as_str())
     }
 
     /// Something is left to be sent, and one path is of one API.

@@ -246,7 +246,7 @@ pub(super) fn refuse_misfits(kind: &Kind, rows: &Rows) -> Result<(), String> {
 const fn form(api: Api) -> Form {
     match api {
         Api::AnthropicMessages | Api::AnthropicCountTokens => Form::SystemApart,
-        Api::OpenaiImages => Form::Text,
+        Api::OpenaiImages | Api::OpenaiCompletions | Api::OpenaiEmbeddings | Api::Rerank => Form::Text,
         _ => Form::Messages,
     }
 }
@@ -258,6 +258,9 @@ const fn url_end(api: Api) -> &'static str {
         Api::AnthropicMessages => "/messages",
         Api::AnthropicCountTokens => "/messages/count_tokens",
         Api::OpenaiImages => "/images/generations",
+        Api::OpenaiCompletions => "/v1/completions",
+        Api::OpenaiEmbeddings => "/embeddings",
+        Api::Rerank => "/rerank",
         _ => "/chat/completions",
     }
 }

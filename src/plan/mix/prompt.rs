@@ -268,7 +268,7 @@ impl Row<'_> {
             return Err(self.error("output", "cannot be used together with `max_tokens`: expected one of them"));
         }
         let exact = request.output.as_ref().is_some_and(|output| output.exact);
-        let knows_exact = api == Api::OpenaiChat;
+        let knows_exact = matches!(api, Api::OpenaiChat | Api::OpenaiCompletions);
         if exact && !knows_exact && Api::from_name(&request.api) == Some(api) {
             let problem = format!(
                 "needs the API openai-chat, because only there do servers (vLLM, SGLang) know it: expected no `exact` with {}",

@@ -22,6 +22,31 @@ fn auto_is_every_api_that_generates() {
 }
 
 #[test]
+fn apis_that_llmsim_lacks_are_for_other_servers() {
+    let row = |api: &str| format!("{FLAT}[[requests]]\nname = \"{api}\"\napi = \"{api}\"\n");
+    let target = || {
+        overrides! {
+            target_url: flag("target-url", "http://h"),
+            server: flag("server", "vllm"),
+            model: flag("model", "mine"),
+            input_tokens: flag("input-tokens", "9"),
+        }
+    };
+    for (api, path) in
+        [("openai-completions", "/v1/completions"), ("openai-embeddings", "/v1/embeddings"), ("rerank", "/v1/rerank")]
+    {
+        let plan = file(&row(api), &target()).unwrap_or_else(|error| panic!("{api}: {error}"));
+        let kind = &plan.mix.kinds[0];
+        assert_eq!((kind.path.as_str(), kind.models.as_slice()), (path, &["mine".to_owned()][..]), "{api}");
+        assert_eq!(kind.prompt, Prompt::of(PromptSource::Words(Tokens::fixed(9))), "{api}");
+    }
+    let plan = fine(&format!("{}stream = true\noutput = {{ tokens = 5, exact = true }}\n", row("openai-completions")));
+    assert!(plan.mix.kinds[0].exact && plan.mix.kinds[0].stream);
+    assert!(refusal(&format!("{}stream = true\n", row("rerank"))).contains("cannot be streamed"));
+    assert!(refusal(&format!("{}max_tokens = 5\n", row("openai-embeddings"))).contains("expected no `max_tokens`"));
+}
+
+#[test]
 fn auto_takes_one_of_two_apis_at_one_path() {
     let target = overrides! { target_url: flag("target-url", "http://h"), server: flag("server", "vllm") };
     let plan = run("all-apis", &target).expect("fine").plan;
