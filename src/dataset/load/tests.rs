@@ -404,8 +404,9 @@ fn results_of_tools_belong_to_their_turn() {
     let call = r#"{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}"#;
     let tool = |content: &str| format!(r#"{{"role":"tool","tool_call_id":"a","content":{content}}}"#);
     let user = r#"{"role":"user","content":"x"}"#;
+    let reply = r#"{"role":"assistant","content":"y"}"#;
     let row = format!(
-        r#"{{"messages":[{user},{call},{},{},{call},{},{user},{call},{}]}}"#,
+        r#"{{"messages":[{user},{call},{},{},{call},{},{reply},{user},{call},{}]}}"#,
         tool("\"1\""),
         tool("\"2\""),
         tool("\"3\""),
@@ -414,7 +415,7 @@ fn results_of_tools_belong_to_their_turn() {
     let loaded = talk(&row, Form::Messages, true).expect("a conversation");
     let script = script(&loaded);
     let of = |turn, n| script.result(turn, n).map(utf8);
-    assert_eq!([of(0, 0), of(0, 1), of(0, 2), of(0, 3)], [Some("\"1\""), Some("\"2\""), None, None]);
+    assert_eq!([of(0, 0), of(0, 1), of(0, 2), of(0, 3)], [Some("\"1\""), Some("\"2\""), Some("\"3\""), None]);
     assert_eq!([of(1, 0), of(1, 1), of(2, 0)], [Some("[4]"), None, None]);
     assert_eq!(script.turns(), 2);
     assert_eq!(talk(&row, Form::Messages, false).map(|_| ()).expect_err("no tools there").lines().count(), 1);
