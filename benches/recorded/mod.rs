@@ -180,6 +180,7 @@ pub(crate) fn read_events(decoder: &mut sse::Decoder, piece: &[u8], event: &mut 
 #[derive(Default)]
 pub(crate) struct Decoders {
     http: http1::Decoder,
+    known: http1::KnownHead,
     sse: sse::Decoder,
 }
 
@@ -191,7 +192,7 @@ impl Decoders {
         self.sse.reset();
         for read in reads {
             let mut input: &[u8] = black_box(read);
-            while let Some(event) = self.http.next(&mut input) {
+            while let Some(event) = self.http.next_like(&mut input, Some(&mut self.known)) {
                 match event.expect("recorded responses are well-formed") {
                     Event::Head(head) => {
                         black_box(head);

@@ -272,7 +272,7 @@ impl Exchange {
         let mut whole: &[u8] = &[];
         loop {
             let before = input;
-            match self.http.next(&mut input) {
+            match self.http.next_like(&mut input, Some(incoming.known)) {
                 None => {
                     self.keep(whole);
                     return self.ended_by_its_last_event();

@@ -298,12 +298,14 @@ impl<'a> Worker<'a> {
     /// Gives a read to its connection, and does what follows from it.
     fn deliver(&mut self, slot: Slot, read: Read) {
         let connection = &mut self.connections[slot];
+        let KindState { known, reader, .. } = &mut self.kinds[connection.kind()];
         let mut incoming = Incoming {
             time: read.time,
             budget: self.inbox.budget,
             early: read.early,
             reply: self.conversations.reply(slot),
-            reader: &mut self.kinds[connection.kind()].reader,
+            known,
+            reader,
             tally: self.tallies.of(connection.phase()),
         };
         let step = match read.status {

@@ -5,6 +5,7 @@ use crate::engine::budget::Budget;
 use crate::engine::rx_time::ReceiveTime;
 use crate::metrics::{Failure, Outcome, Tally};
 use crate::mix::Kind;
+use crate::wire::http1::KnownHead;
 use crate::wire::sse;
 
 /// What is asked for: fixed per kind of request.
@@ -35,6 +36,8 @@ pub(in crate::engine) struct Incoming<'a> {
     pub(in crate::engine) budget: &'a Budget,
     /// They were received before the request was sent.
     pub(in crate::engine) early: bool,
+    /// The heads of the answers to this kind of request look like it.
+    pub(in crate::engine) known: &'a mut KnownHead,
     /// Understands the answers to this kind of request.
     pub(in crate::engine) reader: &'a mut Reader,
     /// Takes the reply, if the request is a turn of a conversation.

@@ -4,6 +4,7 @@ use super::*;
 use crate::api::Reader;
 use crate::engine::rx_time::ReceiveTime;
 use crate::metrics::{Counter, Summary, Tally, Trend};
+use crate::wire::http1::KnownHead;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
@@ -39,6 +40,7 @@ fn until(window_end: Nanos) -> Placement {
 struct Bench {
     exchange: Exchange,
     reader: Reader,
+    known: KnownHead,
     tally: Tally,
 }
 
@@ -51,7 +53,12 @@ impl Bench {
             false,
             until(Nanos::MAX),
         );
-        Self { exchange, reader: Reader::new(Api::OpenaiChat, false), tally: Tally::new(1) }
+        Self {
+            exchange,
+            reader: Reader::new(Api::OpenaiChat, false),
+            known: KnownHead::default(),
+            tally: Tally::new(1),
+        }
     }
 
     /// A read in time: nothing in it can have come much earlier.
@@ -66,6 +73,7 @@ impl Bench {
             time,
             budget: &Budget::new(u64::MAX),
             early: false,
+            known: &mut self.known,
             reader: &mut self.reader,
             tally: &mut self.tally,
         };
@@ -79,6 +87,7 @@ impl Bench {
             time,
             budget: &Budget::new(u64::MAX),
             early: false,
+            known: &mut self.known,
             reader: &mut self.reader,
             tally: &mut self.tally,
         };
@@ -194,6 +203,7 @@ fn byte_by_byte_gives_the_same_answer() {
             time,
             budget: &Budget::new(u64::MAX),
             early: false,
+            known: &mut bench.known,
             reader: &mut bench.reader,
             tally: &mut bench.tally,
         };

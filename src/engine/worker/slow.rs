@@ -7,6 +7,7 @@
 //! far this tool lags behind the kernel.
 
 use super::Worker;
+use super::state::KindState;
 use crate::engine::connection::Step;
 use crate::engine::exchange::Incoming;
 use crate::engine::rx_time::ReceiveTime;
@@ -31,12 +32,14 @@ impl Worker<'_> {
         let portion = portion.min(self.buffers.read.len());
         let result = connection.recv_portion(&mut self.buffers.read, portion);
         let now = self.clock.now();
+        let KindState { known, reader, .. } = &mut self.kinds[connection.kind()];
         let mut incoming = Incoming {
             time: ReceiveTime { at: now, not_before: now },
             budget: self.inbox.budget,
             early: false,
             reply: self.conversations.reply(slot),
-            reader: &mut self.kinds[connection.kind()].reader,
+            known,
+            reader,
             tally: self.tallies.of(connection.phase()),
         };
         let step = match result.map(|received| received.status) {

@@ -9,6 +9,7 @@ use crate::metrics::{Gauge, Tally, TemplateTokens};
 use crate::mix::{Request, Retries, Timeouts};
 use crate::net::IoStatus;
 use crate::plan::Plan;
+use crate::wire::http1::KnownHead;
 use std::io;
 
 /// The read buffer, one for each worker: small enough to stay in the second-level cache, large
@@ -27,6 +28,8 @@ pub(super) struct KindState {
     pub(super) plays: bool,
     /// Shared by all connections, so that all of them learn what the responses look like.
     pub(super) reader: Reader,
+    /// What the heads of the responses look like.
+    pub(super) known: KnownHead,
 }
 
 impl KindState {
@@ -37,9 +40,10 @@ impl KindState {
             .map(|(kind, expect)| {
                 let reader = Reader::new(kind.api, shard.tuning.verify_parse);
                 let reader = if kind.check_usage { reader } else { reader.without_usage() };
+                let known = KnownHead::new(shard.tuning.verify_parse);
                 let template = kind.template_tokens;
                 let (retries, plays) = (kind.retries, kind.scenario.is_some());
-                Self { expect, timeouts: kind.timeouts, template, retries, plays, reader }
+                Self { expect, timeouts: kind.timeouts, template, retries, plays, reader, known }
             })
             .collect()
     }

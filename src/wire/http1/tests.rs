@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::wire::{ContentType, MAX_HEADERS, Played};
 
 /// What a whole response came to. Pieces of content are joined: where they are cut is no one's
 /// business.

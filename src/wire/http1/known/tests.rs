@@ -1,0 +1,146 @@
+use proptest::prelude::*;
+
+use super::super::head::parse_head;
+use super::*;
+
+/// Learns `first`, and asks what the front of `bytes` means. What is recognised is what a parser
+/// says.
+fn recognised(first: &str, bytes: &str) -> Option<(usize, ParsedHead)> {
+    let mut known = KnownHead::default();
+    if let Ok(parsed) = parse_head(first.as_bytes()) {
+        known.learn(first.as_bytes(), &parsed);
+    }
+    let found = known.recognise(bytes.as_bytes());
+    if let Some((len, parsed)) = &found {
+        assert_eq!(parse_head(&bytes.as_bytes()[..*len]).as_ref(), Ok(parsed), "{first:?} {bytes:?}");
+    }
+    found
+}
+
+const FIRST: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: 1\r\ncontent-length: 12\r\n\
+                     date: Mon, 30 Nov 2026 06:00:00 GMT\r\n\r\n";
+
+#[test]
+fn heads_are_recognised_that_differ_in_nothing_that_decides() {
+    for (from, to, length) in [
+        ("", "", 12),
+        ("length: 12", "length: 7", 7),
+        ("length: 12", "length: 0", 0),
+        ("length: 12", "length: 123456", 123_456),
+        ("06:00:00", "06:00:01", 12),
+        ("request-id: 1", "request-id: f\u{e9}\t 0123456789", 12),
+        ("request-id: 1", "request-id:", 12),
+    ] {
+        let next = FIRST.replacen(from, to, 1);
+        let (len, parsed) = recognised(FIRST, &format!("{next}tail")).unwrap_or_else(|| panic!("{next}"));
+        assert_eq!((len, parsed.framing), (next.len(), Framing::Length(length)), "{next}");
+    }
+}
+
+#[test]
+fn everything_else_is_left_to_the_parser() {
+    for (from, to) in [
+        ("200 OK", "500 OK"),
+        ("HTTP/1.1", "HTTP/1.0"),
+        ("json", "jsonl"),
+        ("x-request-id", "X-Request-Id"),
+        ("x-request-id: 1", "x-request-id: 1\r\n 2"),
+        ("x-request-id: 1", "x-request-id: \x01"),
+        ("x-request-id: 1", "x-request-id: \x7f"),
+        ("x-request-id: 1", "x-request-id: a\rb"),
+        ("x-request-id: 1", "connection: close"),
+        ("x-request-id: 1\r\n", ""),
+        ("x-request-id: 1", "x-more: 1\r\nx-request-id: 1"),
+        ("length: 12", "length: "),
+        ("length: 12", "length: 12 "),
+        ("length: 12", "length: 12, 12"),
+        ("length: 12", "length: -1"),
+        ("GMT\r\n\r\n", "GMT\r\nconnection: close\r\n\r\n"),
+    ] {
+        let next = FIRST.replacen(from, to, 1);
+        assert_eq!(recognised(FIRST, &next), None, "{next}");
+    }
+    for cut in 0..FIRST.len() {
+        assert_eq!(recognised(FIRST, &FIRST[..cut]), None, "a head that is not whole: {cut}");
+    }
+}
+
+#[test]
+fn heads_are_not_kept_whose_meaning_is_not_in_their_lines() {
+    for head in [
+        "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n",
+        "HTTP/1.1 503 No\r\nretry-after: Mon, 30 Nov 2026 06:00:09 GMT\r\ndate: Mon, 30 Nov 2026 06:00:00 GMT\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n",
+        "HTTP/1.1 101 Switching\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+    ] {
+        assert_eq!(recognised(head, head), None, "{head}");
+    }
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: text/event-stream\r\n\r\n";
+    assert!(recognised(chunked, chunked).is_some());
+}
+
+#[test]
+fn a_server_whose_heads_never_look_alike_is_given_up_for_a_while() {
+    let mut known = KnownHead::default();
+    let head = |n: usize| format!("HTTP/1.1 200 OK\r\nx-{n}: 1\r\ncontent-length: 1\r\n\r\n");
+    for n in 0..PATIENCE as usize + 2 {
+        let head = head(n);
+        assert!(known.recognise(head.as_bytes()).is_none());
+        known.learn(head.as_bytes(), &parse_head(head.as_bytes()).expect("a head"));
+    }
+    let kept = known.bytes.clone();
+    assert_eq!(kept, head(PATIENCE as usize - 1).into_bytes(), "the last one of the patience");
+    assert!(known.recognise(&kept).is_some(), "it is recognised when it comes back");
+    let head = head(1);
+    known.learn(head.as_bytes(), &parse_head(head.as_bytes()).expect("a head"));
+    assert_eq!(known.bytes, head.as_bytes(), "and patience begins again");
+}
+
+/// A line of a head, with or without a meaning.
+fn line() -> impl Strategy<Value = String> {
+    let name = prop_oneof![
+        Just("content-length"),
+        Just("Content-Length"),
+        Just("content-type"),
+        Just("connection"),
+        Just("transfer-encoding"),
+        Just("retry-after"),
+        Just("content-encoding"),
+        Just("date"),
+        Just("x-a"),
+        Just(" folded"),
+    ];
+    let value = prop_oneof![
+        Just("5".to_owned()),
+        Just("close".to_owned()),
+        Just("chunked".to_owned()),
+        Just("text/event-stream".to_owned()),
+        "[ -~\t]{0,6}",
+        "[0-9]{1,21}",
+        "[\u{0}-\u{ff}]{0,3}",
+    ];
+    let end = prop_oneof![4 => Just("\r\n"), 1 => Just("\n")];
+    (name, prop_oneof![Just(": "), Just(":"), Just(" :")], value, end)
+        .prop_map(|(name, colon, value, end)| format!("{name}{colon}{value}{end}"))
+}
+
+proptest! {
+    #[test]
+    fn what_is_recognised_means_what_a_parser_says(
+        status in prop_oneof![Just(200_u16), Just(204), Just(304), Just(503), Just(103)],
+        lines in proptest::collection::vec(line(), 0..6),
+        others in proptest::collection::vec((0_usize..6, line()), 0..3),
+    ) {
+        let first = format!("HTTP/1.1 {status} X\r\n{}\r\n", lines.concat());
+        let mut changed = lines;
+        for (at, line) in others {
+            if let Some(old) = changed.get_mut(at) {
+                *old = line;
+            }
+        }
+        let next = format!("HTTP/1.1 {status} X\r\n{}\r\n", changed.concat());
+        recognised(&first, &next);
+    }
+}
