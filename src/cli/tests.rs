@@ -34,7 +34,8 @@ fn the_command_is_well_formed() {
 const BY_NAME: [&str; 3] = ["", "capacity", "throughput"];
 
 /// The others, each with the struct of its flags.
-const TYPED: [(&str, &str); 8] = [
+const TYPED: [(&str, &str); 9] = [
+    ("generate", "GenerateArgs"),
     ("compare", "CompareArgs"),
     ("merge", "MergeArgs"),
     ("noise", "NoiseArgs"),
