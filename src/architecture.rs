@@ -45,6 +45,7 @@ const LAYERS: [(&str, &[&str]); 27] = [
         "trial",
         &[
             "api",
+            "dataset",
             "document",
             "engine",
             "exit",

@@ -350,6 +350,14 @@ impl RequestWriter {
         self.slow_readers && draw().behavior.bytes_per_second.is_some()
     }
 
+    /// Which of its kind's models the request of that stream of draws and iteration asks for.
+    pub fn model(&self, kind: u16, draw_vu: u32, iteration: u64) -> u16 {
+        match self.kinds.get(usize::from(kind)) {
+            Some(kind) if kind.models.len() > 1 => self.draw(draw_vu, iteration).model as u16,
+            _ => 0,
+        }
+    }
+
     /// The draws of a turn. Kind and model are those of the conversation's first turn.
     fn draw_turn(&self, draw_vu: u32, iteration: u64, turn: u16) -> Draw {
         let first = self.draw(draw_vu, iteration);

@@ -28,6 +28,17 @@ pub(crate) struct VerdictArgs {
     /// auto, off [default: off].
     #[arg(long, value_name = "WHEN")]
     github: Option<String>,
+    /// Write a line for each request to FILE, which ends in .jsonl, .csv,
+    /// .jsonl.gz or .csv.gz (- for JSON lines on standard output).
+    #[arg(long, value_name = "FILE")]
+    requests: Option<String>,
+    /// Write only one request in N, chosen by its seeded number: shards and
+    /// later runs with the same seed choose the same.
+    #[arg(long, value_name = "1/N")]
+    requests_sample: Option<String>,
+    /// Add every gap between tokens to the lines of --requests.
+    #[arg(long)]
+    requests_tokens: bool,
     /// Tag to keep in the results (repeatable).
     #[arg(long, value_name = "K=V")]
     tag: Vec<String>,

@@ -39,6 +39,9 @@ pub(super) enum CommandError {
     /// The results could not be written; said after the test.
     #[error("{flag} {}: the results could not be written: {source}{}", path.display(), elsewhere(rescued.as_deref()))]
     Results { flag: &'static str, path: PathBuf, source: io::Error, rescued: Option<PathBuf> },
+    /// The file of requests is not whole; said after the test.
+    #[error("--requests {}: not all requests were written: {source}", path.display())]
+    Requests { path: PathBuf, source: io::Error },
     /// The summary of a step of GitHub Actions; said after everything else.
     #[error("GITHUB_STEP_SUMMARY {}: the summary could not be appended: {source}", path.display())]
     StepSummary { path: PathBuf, source: io::Error },
@@ -107,7 +110,9 @@ impl CommandError {
             Self::Origin(_) | Self::OriginLost { .. } => ExitClass::NoData,
             // Whoever closes our pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitClass::Success,
-            Self::Output(_) | Self::Results { .. } | Self::StepSummary { .. } => ExitClass::Internal,
+            Self::Output(_) | Self::Results { .. } | Self::Requests { .. } | Self::StepSummary { .. } => {
+                ExitClass::Internal
+            }
         }
     }
 }

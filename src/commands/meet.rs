@@ -2,12 +2,13 @@
 
 use super::error::CommandError;
 use super::output::Written;
+use super::requests::Written as WrittenLines;
 use super::viewers::Viewers;
 use super::{deliver, output};
 use crate::cli::environment::Environment;
 use crate::document::Document;
 use crate::exit::ExitClass;
-use crate::plan::{Output, Plan, Presentation, Shard};
+use crate::plan::{Output, Plan, Presentation, RequestsFile, Shard};
 use crate::trial::{self, Collected, Meeting, Setup};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ pub(super) fn run(
     let own = of_shard(presentation, shard);
     output::check_all(&own)?;
     let Some(meeting) = Meeting::open(&plan, setup)? else { return Ok(ExitClass::Internal) };
-    let document = measured(plan, presentation, setup, (&meeting, &mut viewers), err)?;
+    let (document, written) = measured(plan, (presentation, &own), setup, (&meeting, &mut viewers), err)?;
     if meeting.is_host() {
         let kept = keep(&document, &own, (out, err));
         let Collected { whole, missing } = meeting.collect(document, presentation.fail_on_invalid, &mut viewers)?;
@@ -35,10 +36,12 @@ pub(super) fn run(
         let class = deliver::results(&whole, presentation, environment, Some(&setup.stop), (out, err));
         meeting.dismiss();
         warn(viewers.finish(), err);
-        return Ok(worse(kept, class, err));
+        let class = worse(kept, class, err);
+        return Ok(written.map_or(class, |written| written.judged(class, err)));
     }
     viewers.report(&document);
     let class = deliver::results(&document, &own, environment, Some(&setup.stop), (out, err));
+    let class = written.map_or(class, |written| written.judged(class, err));
     let handed_over = meeting.hand_over(&document);
     warn(viewers.finish(), err);
     match handed_over {
@@ -53,17 +56,22 @@ pub(super) fn run(
 /// The result of this shard.
 fn measured(
     plan: Plan,
-    presentation: &Presentation,
+    (presentation, own): (&Presentation, &Presentation),
     setup: &Setup,
     (meeting, viewers): (&Meeting, &mut Viewers<'_>),
     err: &mut dyn Write,
-) -> Result<Document, CommandError> {
+) -> Result<(Document, Option<WrittenLines>), CommandError> {
     let say = &mut |line: &str| viewers.message(line);
     let ready = trial::prepare(plan, setup, say).map_err(|error| meeting.failing(error))?;
     ready.show_answers(presentation.debug_response, err)?;
     ready.gather(meeting, say).map_err(|error| meeting.failing(error))?;
+    viewers.record(own.requests.as_ref(), ready.plan());
     let measured = ready.measure(Some(meeting), viewers).map_err(|error| meeting.failing(error))?;
-    Ok(measured.conclude().document(presentation))
+    let concluded = measured.conclude();
+    let written = viewers.close_requests();
+    let mut document = concluded.document(presentation);
+    document.hints.extend(written.as_ref().and_then(WrittenLines::hint));
+    Ok((document, written))
 }
 
 /// What viewers did not get. The result is whole without it.
@@ -80,7 +88,11 @@ fn of_shard(presentation: &Presentation, shard: Shard) -> Presentation {
         Some(Output::File(path)) => Some(Output::File(path_of(path, shard))),
         _ => None,
     };
-    Presentation { output, html: None, junit: None, github: false, ..presentation.clone() }
+    let mut requests = presentation.requests.clone();
+    if let Some(RequestsFile { place: Output::File(path), .. }) = &mut requests {
+        *path = path_of(path, shard);
+    }
+    Presentation { output, requests, html: None, junit: None, github: false, ..presentation.clone() }
 }
 
 /// `run.json` → `run-1of4.json`: all shards may be given the same command line.

@@ -16,6 +16,7 @@ mod place;
 mod prelude;
 mod profiles;
 mod report;
+mod requests;
 mod run;
 mod self_test;
 mod serve;

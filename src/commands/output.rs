@@ -41,13 +41,19 @@ pub(super) fn check<'a>(
 
 /// The same for all that is written of a run.
 pub(super) fn check_all(presentation: &Presentation) -> Result<(), CommandError> {
-    let [json, html, xml] = places(presentation);
-    check([("--output", json.as_ref()), ("--html", html.as_ref()), ("--junit", xml.as_ref())])
+    let [json, html, xml, requests] = places(presentation);
+    check([
+        ("--output", json.as_ref()),
+        ("--html", html.as_ref()),
+        ("--junit", xml.as_ref()),
+        ("--requests", requests.as_ref()),
+    ])
 }
 
-/// Where the document, the report page and the test cases of a run go.
-fn places(presentation: &Presentation) -> [Option<Output>; 3] {
-    [presentation.output.clone(), file(presentation.html.as_ref()), file(presentation.junit.as_ref())]
+/// Where the document, the report page, the test cases and the requests of a run go.
+fn places(presentation: &Presentation) -> [Option<Output>; 4] {
+    let requests = presentation.requests.as_ref().map(|file| file.place.clone());
+    [presentation.output.clone(), file(presentation.html.as_ref()), file(presentation.junit.as_ref()), requests]
 }
 
 fn path_of(output: &Output) -> PathBuf {

@@ -2,6 +2,7 @@
 //! call.
 
 use super::error::CommandError;
+use super::requests::Written;
 use super::viewers::Viewers;
 use super::{deliver, input, meet, output, prelude};
 use crate::cli::environment::Environment;
@@ -39,10 +40,14 @@ pub(super) fn run(
     let ready = trial::prepare(plan, &setup, say)?;
     ready.show_answers(presentation.debug_response, err)?;
     ready.wait_for_start(say)?;
+    viewers.record(presentation.requests.as_ref(), ready.plan());
     let concluded = ready.measure(None, &mut viewers)?.conclude();
-    let document = concluded.document(&presentation);
+    let written = viewers.close_requests();
+    let mut document = concluded.document(&presentation);
+    document.hints.extend(written.as_ref().and_then(Written::hint));
     viewers.report(&document);
     let class = deliver::results(&document, &presentation, environment, Some(&setup.stop), (out, err));
+    let class = written.map_or(class, |written| written.judged(class, err));
     if let Some(lost) = viewers.finish() {
         // The result is whole without it.
         let _ = writeln!(err, "warning: {lost}");

@@ -1,9 +1,11 @@
 //! Everyone who watches a run: the display, the live page, and a Prometheus.
 
 use super::error::CommandError;
+use super::requests::{Requests, Written};
 use crate::document::Document;
 use crate::live::{Progress, Snapshot};
-use crate::plan::Presentation;
+use crate::metrics::Batch;
+use crate::plan::{Plan, Presentation, RequestsFile};
 #[cfg(feature = "web")]
 use crate::prometheus;
 use crate::trial::{self, DocumentSoFar, Moment};
@@ -14,13 +16,14 @@ use std::sync::Arc;
 /// Everyone who watches a run.
 pub(super) struct Viewers<'a> {
     progress: Option<Progress>,
+    requests: Option<Requests>,
     away: Away<'a>,
 }
 
 impl<'a> Viewers<'a> {
     /// Opens what was asked for. The port of the page is taken here, before anything is sent.
     pub(super) fn open(presentation: &'a Presentation) -> Result<Self, CommandError> {
-        Ok(Self { progress: None, away: Away::open(presentation)? })
+        Ok(Self { progress: None, requests: None, away: Away::open(presentation)? })
     }
 
     /// File descriptors that they may need beside those of the load.
@@ -35,6 +38,16 @@ impl<'a> Viewers<'a> {
 
     pub(super) fn show_on(&mut self, progress: Progress) {
         self.progress = Some(progress);
+    }
+
+    /// Has a line written for each request of the plan, if that was asked for.
+    pub(super) fn record(&mut self, file: Option<&RequestsFile>, plan: &Plan) {
+        self.requests = file.map(|file| Requests::of(file, plan));
+    }
+
+    /// The run is over: waits for the last lines.
+    pub(super) fn close_requests(&mut self) -> Option<Written> {
+        self.requests.take().map(Requests::close)
     }
 
     pub(super) fn message(&self, line: &str) {
@@ -61,7 +74,16 @@ impl<'a> Viewers<'a> {
 
 impl trial::Viewers for Viewers<'_> {
     fn begin(&mut self, first: &Snapshot, worker_cores: &[usize], opening: DocumentSoFar<'_>) {
+        if let Some(requests) = &mut self.requests {
+            requests.begin(first.outline.started_at_ms);
+        }
         self.away.begin(first, worker_cores, opening);
+    }
+
+    fn requests(&mut self, batches: Vec<Batch>) {
+        if let Some(requests) = &mut self.requests {
+            requests.take(batches);
+        }
     }
 
     fn second(&mut self, moment: &Moment<'_>) {

@@ -1,7 +1,7 @@
 //! What goes down into a worker and what comes up from it. Nothing else crosses the thread border.
 
 use super::budget::Budget;
-use crate::metrics::Tally;
+use crate::metrics::{Batch, Tally};
 use crate::units::Nanos;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
@@ -41,6 +41,8 @@ pub(super) struct Report {
     pub(super) second: u32,
     pub(super) phase: u16,
     pub(super) tally: Box<Tally>,
+    /// Requests that ended in it, if anybody wants to know.
+    pub(super) batch: Option<Batch>,
     /// Nothing more of this second will come.
     pub(super) complete: bool,
     /// Set in the very last report.

@@ -435,6 +435,11 @@ impl Connection {
         }
     }
 
+    /// Port of this side; 0 if there is none.
+    pub(super) fn local_port(&self) -> u16 {
+        self.stream.as_ref().and_then(Stream::local_port).unwrap_or_default()
+    }
+
     /// Bytes came while no request was under way.
     pub(super) fn out_of_step(&mut self, bytes: &[u8]) -> Step {
         if std::mem::replace(&mut self.exchange.last_kept, Kept::Other) == Kept::Other {

@@ -190,7 +190,7 @@ impl Exchange {
             self.last_read = at;
             self.decode(bytes, incoming)
         };
-        self.settle(incoming.time, incoming.tally);
+        self.settle(incoming.time, incoming);
         match progress {
             Progress::More if Budget::steps(self.held()) > self.charged => self.charge(incoming.budget),
             progress => progress,
@@ -230,7 +230,7 @@ impl Exchange {
         match self.http.eof() {
             Ok(_) => {
                 let progress = self.finish(false, &[], incoming);
-                self.settle(incoming.time, incoming.tally);
+                self.settle(incoming.time, incoming);
                 progress
             }
             Err(error) => self.broken(error, &[]),
@@ -384,7 +384,7 @@ impl Exchange {
                 // this one.
                 Some(earlier) if first => {
                     self.on_event(meaning, earlier.at);
-                    self.settle(earlier, incoming.tally);
+                    self.settle(earlier, incoming);
                 }
                 _ => self.on_event(meaning, time.at),
             }
@@ -451,7 +451,7 @@ impl Exchange {
                     self.excerpt.event(event.data);
                 }
                 self.on_event(meaning, held.at);
-                self.settle(held, incoming.tally);
+                self.settle(held, incoming);
             }
         } else if self.flaw.is_none() {
             self.read_body(whole, incoming);

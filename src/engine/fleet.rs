@@ -3,7 +3,7 @@
 use super::channels::{Ended, Report};
 use super::error::EngineError;
 use super::rows_sent::RowsSent;
-use crate::metrics::{Balance, Second, StageTally, Tally, Totals};
+use crate::metrics::{Balance, Batch, Second, StageTally, Tally, Totals};
 use crate::plan::{Phase, Plan};
 use crate::units::Nanos;
 use std::collections::BTreeMap;
@@ -29,6 +29,8 @@ pub struct Tick<'a> {
     pub outside: Option<&'a Tally>,
     /// What was sent in each stage, so far.
     pub stages: &'a [StageTally],
+    /// Records of requests that ended in that second, or are handed over with it; to be taken.
+    pub batches: &'a mut Vec<Batch>,
     /// Nothing comes after it.
     pub last: bool,
 }
@@ -87,6 +89,8 @@ pub(super) struct Fleet {
     recycling: Vec<Sender<Box<Tally>>>,
     /// Names of the kinds of request, in the order of the mix.
     names: Vec<String>,
+    /// Records that nobody has taken yet.
+    batches: Vec<Batch>,
 }
 
 impl Fleet {
@@ -103,13 +107,15 @@ impl Fleet {
             reported: vec![(None, None); workers],
             recycling,
             names,
+            batches: Vec::new(),
         }
     }
 
     /// Until all workers have hung up.
     pub(super) fn collect(&mut self, inbox: &Receiver<Report>, on_tick: &mut dyn FnMut(&mut Tick<'_>)) {
         while let Ok(report) = inbox.recv() {
-            let Report { worker, second, phase, mut tally, complete, last } = report;
+            let Report { worker, second, phase, mut tally, batch, complete, last } = report;
+            self.batches.extend(batch.filter(|batch| !batch.records.is_empty()));
             *self.open.entry((second, phase)).or_insert_with(|| Tally::new(self.names.len())) += &tally;
             tally.clear();
             // A worker that has ended does not need it any more.
@@ -145,6 +151,7 @@ impl Fleet {
                 series: &self.series,
                 outside: self.outside.as_ref(),
                 stages: &self.stages,
+                batches: &mut self.batches,
                 last,
             });
             self.series.push(plain);

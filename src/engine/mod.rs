@@ -19,6 +19,7 @@ mod fleet;
 mod names;
 mod poller;
 mod ready;
+mod recorder;
 mod rows_sent;
 mod rx_time;
 #[cfg(any(test, feature = "scripted"))]

@@ -9,7 +9,7 @@
 use super::channels::{Ended, Outbox, Report};
 use super::clock::{thread_cpu_time, thread_run_wait};
 use super::window::{Placement, Window};
-use crate::metrics::Tally;
+use crate::metrics::{Batch, Tally};
 use crate::plan::{Phase, Plan};
 use crate::units::Nanos;
 
@@ -29,6 +29,8 @@ pub(super) struct TallySet {
     pub(super) tally: Box<Tally>,
     /// Those of other phases that something was recorded for in this second.
     others: Vec<(usize, Box<Tally>)>,
+    /// Records of this second, handed over with it.
+    pub(super) batch: Option<Batch>,
     next_publish: Nanos,
     second: u32,
     cpu_seen: Nanos,
@@ -48,6 +50,7 @@ impl TallySet {
             phase: 0,
             tally: Box::new(Tally::new(kinds)),
             others: Vec::new(),
+            batch: None,
             next_publish: PUBLISH_EVERY,
             second: 0,
             cpu_seen: thread_cpu_time(),
@@ -150,18 +153,19 @@ impl TallySet {
         self.tally.run_wait = run_wait.since(self.run_wait_seen);
         (self.cpu_seen, self.run_wait_seen) = (cpu, run_wait);
         for (phase, tally) in std::mem::take(&mut self.others) {
-            self.send(phase, tally, false, None);
+            self.send(phase, tally, None, false, None);
         }
         let mut next = self.fresh();
         next.continue_levels(&self.tally);
         let tally = std::mem::replace(&mut self.tally, next);
-        self.send(self.phase, tally, true, last);
+        let batch = self.batch.take();
+        self.send(self.phase, tally, batch, true, last);
     }
 
-    fn send(&self, phase: usize, tally: Box<Tally>, complete: bool, last: Option<Ended>) {
+    fn send(&self, phase: usize, tally: Box<Tally>, batch: Option<Batch>, complete: bool, last: Option<Ended>) {
         let (worker, second, phase) = (self.worker, self.second, phase as u16);
         // The fleet outlives its workers; if it is gone all the same, nobody is left to be told.
-        let _ = self.outbox.reports.send(Report { worker, second, phase, tally, complete, last });
+        let _ = self.outbox.reports.send(Report { worker, second, phase, tally, batch, complete, last });
     }
 }
 

@@ -35,6 +35,7 @@ use super::connections::Connections;
 use super::exchange::Incoming;
 use super::poller::Poller;
 use super::ready::Ready;
+use super::recorder::Recorder;
 use super::rows_sent::RowsSent;
 use super::rx_time::{Receipt, ReceiveClock};
 use super::slot::Slot;
@@ -92,6 +93,8 @@ pub(super) struct Worker<'a> {
     reuse: Reuse,
     rx: ReceiveClock,
     rows_sent: RowsSent,
+    /// None unless each request is to be recorded.
+    recorder: Option<Box<Recorder>>,
 }
 
 impl<'a> Worker<'a> {
@@ -131,6 +134,7 @@ impl<'a> Worker<'a> {
             reuse: Reuse::default(),
             schedule,
             rows_sent: RowsSent::new(shard),
+            recorder: Recorder::new(shard, slots),
         }
     }
 
@@ -307,6 +311,7 @@ impl<'a> Worker<'a> {
             known,
             reader,
             tally: self.tallies.of(connection.phase()),
+            gaps: self.recorder.as_mut().and_then(|recorder| recorder.gaps(slot)),
         };
         let step = match read.status {
             Ok(IoStatus::Done(n)) => connection.received(&self.buffers.read[..n], &mut incoming),
@@ -497,6 +502,7 @@ impl<'a> Worker<'a> {
         }
         if self.tallies.publishes(now) {
             self.review_reads();
+            self.hand_over_records();
             while let Ok(addresses) = self.inbox.addresses.try_recv() {
                 self.dialer.readdress(addresses);
             }
@@ -544,6 +550,7 @@ impl<'a> Worker<'a> {
         }
         self.review_reads();
         self.tallies.turn(now);
+        self.hand_over_records();
         self.tallies.publish(Some(Ended { at: now, stopped: self.ending.stopped() }));
     }
 }

@@ -54,6 +54,16 @@ pub enum Finish {
 }
 
 impl Finish {
+    /// Its name in files of requests.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::Tools => "tool_calls",
+            Self::Other => "other",
+        }
+    }
+
     /// What a word means, in whichever API it stands.
     pub fn of(word: &[u8]) -> Self {
         match word {

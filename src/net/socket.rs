@@ -57,6 +57,16 @@ impl Socket {
         Ok(Self::Tcp { stream, quickack: false })
     }
 
+    /// Port of this side; none of a socket in the file system.
+    pub(super) fn local_port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp { stream, .. } => stream.local_addr().ok().map(|addr| addr.port()),
+            Self::Unix(_) => None,
+            #[cfg(any(test, feature = "scripted"))]
+            Self::Script(_) => None,
+        }
+    }
+
     /// Connects to a socket in the file system.
     pub(super) fn unix(path: &Path, registry: &Registry, token: Token) -> io::Result<Self> {
         let mut stream = UnixStream::connect(path)?;

@@ -156,6 +156,11 @@ impl Stream {
         }
     }
 
+    /// Port of this side; none of a socket in the file system.
+    pub fn local_port(&self) -> Option<u16> {
+        self.socket().local_port()
+    }
+
     fn socket(&self) -> &Socket {
         match self {
             Self::Plain(socket) => socket,

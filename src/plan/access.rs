@@ -1,8 +1,8 @@
 //! How targets are reached: flags and the environment → [`Access`].
 
 use super::credentials;
+use super::noted::noted;
 use super::overrides::either;
-use super::presentation::noted;
 use super::source::Changed;
 use super::{Given, Overrides, PlanError, Read, limits};
 use crate::net::access::{Detour, Identity, Pem, Pin, Proxy, Roots, Tls};

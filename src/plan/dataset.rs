@@ -63,6 +63,11 @@ impl<'a> Datasets<'a> {
         changed: &mut Changed,
     ) -> Result<Self, PlanError> {
         let flag = overrides.one("dataset").map(|given| of_flags(given, overrides)).transpose()?;
+        if let (Some(_), Some(tokens)) = (&flag, overrides.one("input_tokens")) {
+            return Err(tokens.misplaced(
+                "cannot be used together with --dataset, whose rows are the prompts: leave one of them out",
+            ));
+        }
         let alone = ["dataset_format", "dataset_column", "dataset_order", "dataset_patch"];
         if let (None, Some(given)) = (&flag, alone.iter().find_map(|id| overrides.one(id))) {
             return Err(given.misplaced("means nothing without a data set: add --dataset"));

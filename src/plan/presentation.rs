@@ -1,7 +1,10 @@
 //! How results are shown. No part of the test itself.
 
 use super::error::shown;
+use super::noted::{flag, noted};
+use super::output::Output;
 use super::prometheus::PrometheusWrite;
+use super::requests::{self, RequestsFile};
 use super::source::{Changed, Given};
 use super::web::{self, WebPlace};
 use super::{Overrides, PlanError, limits};
@@ -16,6 +19,8 @@ pub struct Presentation {
     pub html: Option<PathBuf>,
     /// Where the verdict goes as JUnit XML.
     pub junit: Option<PathBuf>,
+    /// Where a line for each request goes.
+    pub requests: Option<RequestsFile>,
     /// Where the live page is served; nowhere if it was not asked for.
     pub web: Option<WebPlace>,
     /// Where samples for Prometheus are written; nowhere if it was not asked for.
@@ -40,14 +45,6 @@ pub struct Presentation {
     pub notes: Vec<String>,
 }
 
-/// Where the Document goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Standard output, written `-`.
-    Stdout,
-    File(PathBuf),
-}
-
 /// What `given` says, and for a single run what `single` says of its verdict.
 pub(super) fn presentation(
     given: &Overrides,
@@ -62,6 +59,7 @@ pub(super) fn presentation(
         output: output(noted("output", given.one("output"), changed))?,
         html: noted("html", given.one("html"), changed).map(Given::path).transpose()?,
         junit: noted("junit", single.one("junit"), changed).map(Given::path).transpose()?,
+        requests: requests::file(single, changed)?,
         web: web::web(single, changed)?,
         prometheus: None,
         github: github(noted("github", single.one("github"), changed))?,
@@ -88,20 +86,6 @@ fn refuse_rivals(given: &[Option<&Given>]) -> Result<(), PlanError> {
         }
         _ => Ok(()),
     }
-}
-
-/// Notes that a value was given, if it was.
-pub(super) fn noted<'a>(key: &str, given: Option<&'a Given>, changed: &mut Changed) -> Option<&'a Given> {
-    if let Some(given) = given {
-        changed.insert(key.to_owned(), given.origin.clone());
-    }
-    given
-}
-
-/// A flag without a value that has the name of what it changes.
-pub(super) fn flag(id: &'static str, given: &Overrides, changed: &mut Changed) -> Result<bool, PlanError> {
-    noted(id, given.one(id), changed);
-    given.yes(id).map(|yes| yes.is_some())
 }
 
 fn output(given: Option<&Given>) -> Result<Option<Output>, PlanError> {

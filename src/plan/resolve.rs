@@ -2,7 +2,8 @@
 
 use super::dataset::{Datasets, RowsOf};
 use super::executor::{self, Executor};
-use super::presentation::{Presentation, noted, presentation};
+use super::noted::noted;
+use super::presentation::{Presentation, presentation};
 use super::profile::{ProfileFile, ThinkTime as WrittenThinkTime, built_in};
 use super::request_defaults::RequestDefaults;
 use super::rows::RowSource;

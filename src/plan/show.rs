@@ -1,7 +1,8 @@
 //! `--show-config`: every value of a plan and where it came from. Plain data; secrets are left out.
 
 use super::executor::Executor;
-use super::presentation::{Output, Presentation};
+use super::output::Output;
+use super::presentation::Presentation;
 use super::profile::ProfileFile;
 use super::source::{Changed, Origin};
 use super::{Plan, is_secret};
@@ -105,6 +106,15 @@ pub(super) fn settings(
         Some(Output::File(path)) => path.display().to_string(),
     };
     list.add("output", output);
+    let requests = presentation.requests.as_ref().map_or_else(String::new, |file| match &file.place {
+        Output::Stdout => "-".to_owned(),
+        Output::File(path) => path.display().to_string(),
+    });
+    list.add("requests", or_none(requests));
+    if let Some(records) = plan.tuning.records {
+        list.add("requests_sample", format!("1/{}", records.one_in));
+        list.add("requests_tokens", records.gaps.to_string());
+    }
     list.add("html", or_none(presentation.html.as_ref().map_or_else(String::new, |path| path.display().to_string())));
     list.add(
         "shard",

@@ -1,6 +1,7 @@
 //! How the client works: threads, clocks, polls.
 
-use super::presentation::{flag, noted};
+use super::noted::{flag, noted};
+use super::requests::{self, Records};
 use super::source::{Changed, Given};
 use super::{Overrides, PlanError, limits};
 use crate::units::Nanos;
@@ -27,6 +28,8 @@ pub struct Tuning {
     /// Whether every response is parsed twice, by template and by parser, and a difference is a
     /// failure.
     pub verify_parse: bool,
+    /// Whether each request is recorded for a file of requests; none if it is not.
+    pub records: Option<Records>,
 }
 
 impl Default for Tuning {
@@ -39,6 +42,7 @@ impl Default for Tuning {
             quickack: false,
             body_budget: limits::DEFAULT_BODY_BUDGET,
             verify_parse: false,
+            records: None,
         }
     }
 }
@@ -60,6 +64,7 @@ pub(super) fn tuning(overrides: &Overrides, changed: &mut Changed) -> Result<Tun
         body_budget: budget.map_or(Ok(limits::DEFAULT_BODY_BUDGET), Given::size)?,
         quickack: flag("quickack", overrides, changed)?,
         verify_parse: flag("verify_parse", overrides, changed)?,
+        records: requests::records(overrides, changed)?,
     })
 }
 

@@ -8,6 +8,7 @@ pub mod hgrm;
 pub mod html;
 pub(crate) mod human;
 pub mod junit;
+pub(crate) mod requests;
 pub mod self_test;
 pub mod terminal;
 pub mod throughput;

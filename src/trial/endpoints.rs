@@ -55,7 +55,7 @@ pub(super) fn once(plan: &Plan, kind: &Kind) -> Plan {
         graceful_stop: Nanos::ZERO,
         mix: Mix { kinds: vec![Kind { weight: 1, behaviors: BehaviorMix::default(), ..kind.clone() }] }.into(),
         thresholds: Vec::new(),
-        tuning: Tuning { workers: Some(1), ..plan.tuning.clone() },
+        tuning: Tuning { workers: Some(1), records: None, ..plan.tuning.clone() },
         shard: Shard::WHOLE,
         start_at: None,
         rendezvous: None,

@@ -71,6 +71,9 @@ impl Ready {
         viewers.begin(&before(plan, &outline), pinned, &|presentation| so_far.opening(server, presentation));
         let mut on_tick = |tick: &mut Tick<'_>| {
             server.watch(tick.elapsed, tick.second);
+            if !tick.batches.is_empty() {
+                viewers.requests(std::mem::take(tick.batches));
+            }
             viewers.second(&Moment {
                 snapshot: Arc::new(snapshot(plan, &outline, tick)),
                 interval: tick.interval,

@@ -23,6 +23,7 @@ mod endpoints;
 mod error;
 mod measure;
 mod meeting;
+mod prefixes;
 mod prepare;
 pub(crate) mod provenance;
 mod reach;

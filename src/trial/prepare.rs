@@ -5,7 +5,7 @@ use super::error::TrialError;
 use super::server_under_test::{ServerRecord, ServerUnderTest};
 use super::setup::Setup;
 use super::signals::Stop;
-use super::{endpoints, reach, template, terms};
+use super::{endpoints, prefixes, reach, template, terms};
 use crate::document::{Endpoint, TargetServer, Template};
 use crate::plan::Plan;
 use crate::units::plural;
@@ -62,6 +62,7 @@ fn find_and_ask(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<
     let endpoints = endpoints::judged(&plan, all);
     let (plan, templates) =
         if plan.may_probe { template::learned(plan, &server.client_cores, stop, say)? } else { (plan, Vec::new()) };
+    server.hints.extend(prefixes::hints(&plan));
     Ok(Ready { plan, server, endpoints, templates, stop: stop.clone(), nofile: setup.nofile, steps: 0 })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::document::Document;
 use crate::live::Snapshot;
-use crate::metrics::Tally;
+use crate::metrics::{Batch, Tally};
 use crate::plan::Presentation;
 use std::sync::Arc;
 
@@ -24,6 +24,9 @@ pub(crate) struct Moment<'a> {
 pub(crate) trait Viewers {
     /// The load begins; workers are pinned to those cores, or to none.
     fn begin(&mut self, first: &Snapshot, worker_cores: &[usize], opening: DocumentSoFar<'_>);
+
+    /// Requests were recorded, if the plan asks for that.
+    fn requests(&mut self, batches: Vec<Batch>);
 
     /// A second is over.
     fn second(&mut self, moment: &Moment<'_>);

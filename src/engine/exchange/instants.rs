@@ -1,8 +1,7 @@
 //! When the events of a read came, as far as that is known.
 
-use super::Exchange;
+use super::{Exchange, Incoming};
 use crate::engine::rx_time::ReceiveTime;
-use crate::metrics::Tally;
 use crate::units::Nanos;
 
 /// The widest interval in which several token events of one read may have come and still share its
@@ -58,7 +57,7 @@ impl Exchange {
     /// (`not_before`, `at`]: if that is narrow they share `at`, else single gaps, and the first event
     /// or token, are *censored*: counted, not guessed. A time that is made of two instants is left
     /// out as well if it may begin earlier than it is dated, because it would be too short.
-    pub(super) fn settle(&mut self, time: ReceiveTime, tally: &mut Tally) {
+    pub(super) fn settle(&mut self, time: ReceiveTime, incoming: &mut Incoming<'_>) {
         let tokens = u32::from(std::mem::take(&mut self.tokens_in_read));
         let marks = self.marks;
         if !marks.has(Marks::ANY) {
@@ -81,7 +80,10 @@ impl Exchange {
         match (known, sample.last_token) {
             (true, Some(last)) if !last_is_late => {
                 let gap = at.since(last);
-                tally.gap(sample.kind, sample.turn, gap);
+                incoming.tally.gap(sample.kind, sample.turn, gap);
+                if let Some(gaps) = &mut incoming.gaps {
+                    gaps.push(gap.0);
+                }
                 sample.longest_gap = sample.longest_gap.max(Some(gap));
             }
             // It would be too short.
@@ -95,7 +97,10 @@ impl Exchange {
             }
         }
         if known && tokens > 1 {
-            tally.gaps(sample.kind, sample.turn, Nanos::ZERO, tokens - 1);
+            incoming.tally.gaps(sample.kind, sample.turn, Nanos::ZERO, tokens - 1);
+            if let Some(gaps) = &mut incoming.gaps {
+                gaps.extend(std::iter::repeat_n(0, tokens as usize - 1));
+            }
             sample.longest_gap = sample.longest_gap.max(Some(Nanos::ZERO));
         }
         if sample.first_token.is_none() {

@@ -44,6 +44,8 @@ pub(in crate::engine) struct Incoming<'a> {
     pub(in crate::engine) reply: Option<&'a mut Reply>,
     /// Takes the gaps between tokens at once. Everything else waits for the end of the request.
     pub(in crate::engine) tally: &'a mut Tally,
+    /// Takes the gaps once more, if each request is to be recorded with its own.
+    pub(in crate::engine) gaps: Option<&'a mut Vec<u64>>,
 }
 
 impl Incoming<'_> {

@@ -69,6 +69,7 @@ impl Bench {
     fn read_late(&mut self, not_before: u64, at: u64, bytes: &str) -> Progress {
         let time = ReceiveTime { at: Nanos(at), not_before: Nanos(not_before) };
         let mut incoming = Incoming {
+            gaps: None,
             reply: None,
             time,
             budget: &Budget::new(u64::MAX),
@@ -83,6 +84,7 @@ impl Bench {
     fn eof(&mut self, at: u64) -> Progress {
         let time = ReceiveTime { at: Nanos(at), not_before: Nanos(at) };
         let mut incoming = Incoming {
+            gaps: None,
             reply: None,
             time,
             budget: &Budget::new(u64::MAX),
@@ -199,6 +201,7 @@ fn byte_by_byte_gives_the_same_answer() {
         let at = Nanos(i as u64 + 1);
         let time = ReceiveTime { at, not_before: at };
         let mut incoming = Incoming {
+            gaps: None,
             reply: None,
             time,
             budget: &Budget::new(u64::MAX),

@@ -104,6 +104,9 @@ impl Worker<'_> {
         tally.connection_opened(connection.connect_took());
         tally.attempted(self.dialer.addr(connection.route), true);
         self.counts.set_established(self.counts.established + 1, tally);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.connected(slot, connection.local_port());
+        }
         self.send(slot);
     }
 

@@ -2,7 +2,9 @@
 
 use super::Worker;
 use crate::engine::connection::State;
+use crate::engine::recorder::Which;
 use crate::engine::slot::Slot;
+use crate::load::Start;
 use crate::metrics::{Failure, Outcome, Sample};
 use crate::net::tls::TlsFailure;
 use crate::units::Nanos;
@@ -37,6 +39,9 @@ impl Worker<'_> {
         let was_in_flight = connection.is_in_flight();
         let again = self.retries_at(slot, outcome, end);
         let sample = self.record(slot, outcome, end, again);
+        if again.is_none() {
+            self.keep_record(slot, sample, false);
+        }
         if let Outcome::Failed(failure) = outcome {
             self.note_failure(slot, failure, end);
         }
@@ -96,6 +101,21 @@ impl Worker<'_> {
         }
     }
 
+    /// Keeps a record of a request that is over, if each is to be recorded.
+    fn keep_record(&mut self, slot: Slot, sample: Sample, amends: bool) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let connection = &self.connections[slot];
+        let Start { draw_vu: user, iteration, .. } = connection.start;
+        let model = self.writer.model(sample.kind, user, iteration);
+        let which = Which { user, iteration, model, target: connection.route.target, phase: connection.phase() };
+        recorder.record(slot, sample, which, amends);
+    }
+
+    /// The records of this second go out with it.
+    pub(super) fn hand_over_records(&mut self) {
+        self.tallies.batch = self.recorder.as_mut().map(|recorder| recorder.take());
+    }
+
     /// The request was over with its terminal event.
     pub(super) fn finish_whole(&mut self, slot: Slot) {
         if let Some((outcome, end)) = self.connections[slot].whole() {
@@ -122,6 +142,7 @@ impl Worker<'_> {
         let sample = self.goals.judged(connection.exchange.recorded());
         self.tallies.of(connection.phase()).condemn(&sample, failure, at);
         self.condemn_attempt(slot, &sample);
+        self.keep_record(slot, Sample { outcome: Outcome::Failed(failure), ..sample }, true);
         self.note_failure(slot, failure, at);
         self.close(slot);
     }

@@ -41,6 +41,7 @@ impl Worker<'_> {
             known,
             reader,
             tally: self.tallies.of(connection.phase()),
+            gaps: self.recorder.as_mut().and_then(|recorder| recorder.gaps(slot)),
         };
         let step = match result.map(|received| received.status) {
             Ok(IoStatus::Done(n)) => {

@@ -1,0 +1,101 @@
+//! Keeps a record of each request until the second is over. Only with `--requests`: else there is no
+//! recorder, and nothing is kept.
+
+use super::slot::Slot;
+use crate::metrics::{Batch, Record, Sample};
+use crate::plan::{Plan, Records};
+use crate::units::mix64;
+
+/// Keeps the choice of requests apart from everything else that is drawn for them.
+const CHOICE_DRAWS: u64 = 0x5265_636f_7264_0008;
+
+/// Which request a record is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Which {
+    pub(super) user: u32,
+    pub(super) iteration: u64,
+    pub(super) model: u16,
+    pub(super) target: u16,
+    pub(super) phase: u16,
+}
+
+/// The records of one worker.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    seed: u64,
+    one_in: u64,
+    worker: u32,
+    number: u64,
+    /// Whether a phase is part of the measurement, by its number.
+    measured: Vec<bool>,
+    batch: Batch,
+    /// Local port of each slot's connection.
+    ports: Vec<u16>,
+    /// Gaps of each slot's request so far; empty if they were not asked for.
+    gaps: Vec<Vec<u64>>,
+}
+
+impl Recorder {
+    /// None if nobody asked for records.
+    pub(super) fn new(shard: &Plan, slots: usize) -> Option<Box<Self>> {
+        let Records { one_in, gaps } = shard.tuning.records?;
+        Some(Box::new(Self {
+            seed: shard.seed ^ CHOICE_DRAWS,
+            one_in: one_in.max(1),
+            worker: shard.shard.index,
+            number: 0,
+            measured: shard.phases().iter().map(|phase| phase.measured).collect(),
+            batch: Batch::default(),
+            ports: vec![0; slots],
+            gaps: vec![Vec::new(); if gaps { slots } else { 0 }],
+        }))
+    }
+
+    /// A slot has another connection.
+    pub(super) fn connected(&mut self, slot: Slot, port: u16) {
+        if let Some(known) = self.ports.get_mut(slot.index()) {
+            *known = port;
+        }
+    }
+
+    /// What takes the gaps of a slot's request.
+    pub(super) fn gaps(&mut self, slot: Slot) -> Option<&mut Vec<u64>> {
+        self.gaps.get_mut(slot.index())
+    }
+
+    /// A request is over. `amends`: it was recorded before, as a success.
+    pub(super) fn record(&mut self, slot: Slot, sample: Sample, which: Which, amends: bool) {
+        let gaps = self.gaps.get_mut(slot.index());
+        if self.one_in == 1 || mix64(self.seed, which.user.into(), which.iteration).is_multiple_of(self.one_in) {
+            if let Some(gaps) = gaps.as_deref().filter(|_| !amends) {
+                self.batch.gaps.extend_from_slice(gaps);
+            }
+            self.batch.records.push(Record {
+                sample,
+                worker: self.worker,
+                number: self.number,
+                user: which.user,
+                iteration: which.iteration,
+                model: which.model,
+                target: which.target,
+                port: self.ports.get(slot.index()).copied().unwrap_or_default(),
+                measured: self.measured.get(usize::from(which.phase)).copied().unwrap_or_default(),
+                amends,
+                gaps_end: self.batch.gaps.len() as u32,
+            });
+        }
+        self.number += 1;
+        if let Some(gaps) = gaps {
+            gaps.clear();
+        }
+    }
+
+    /// Hands over the second's records. The next second is likely to have about as many.
+    pub(super) fn take(&mut self) -> Batch {
+        let next = Batch {
+            records: Vec::with_capacity(self.batch.records.len()),
+            gaps: Vec::with_capacity(self.batch.gaps.len()),
+        };
+        std::mem::replace(&mut self.batch, next)
+    }
+}
