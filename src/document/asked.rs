@@ -156,11 +156,11 @@ impl Kind<'_> {
     fn unknown_template(&self) -> String {
         let is_prose = self.plan().is_some_and(|kind| kind["prompt"].get("text").is_some());
         if is_prose {
-            return "prose is of about so many tokens, and not of exactly as many".to_owned();
+            return "not compared, because the token count of prose is approximate".to_owned();
         }
         let reason = self.doc.templates.iter().filter(|t| t.request == self.name).find_map(|t| t.reason.as_deref());
         let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-        format!("not compared, for what the chat template adds is not known{reason}")
+        format!("not compared, because the tokens that the chat template adds are unknown{reason}")
     }
 
     fn output(&self) -> Option<AskedGot> {

@@ -52,7 +52,7 @@ pub(super) fn facts(blocks: &mut Vec<Block>, doc: &Document) {
         let more = parted.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let named = parted.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-        let text = format!("what was asked for and what came of it part: {named}{more} (see asked and got)");
+        let text = format!("results differ from what was asked for: {named}{more} (see ASKED AND GOT)");
         blocks.push(Block::Fact("differs", vec![Piece::new(Tone::Warning, text)]));
     }
 }
