@@ -18,6 +18,7 @@ mod conversations;
 mod ending;
 mod finish;
 mod pauses;
+mod records;
 mod retries;
 mod retry_rules;
 mod reuse;
@@ -27,6 +28,7 @@ mod slow;
 mod state;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use super::channels::{Channels, Ended, Inbox};
 use super::clock::Clock;
@@ -35,27 +37,25 @@ use super::connections::Connections;
 use super::exchange::Incoming;
 use super::poller::Poller;
 use super::ready::Ready;
-use super::recorder::Recorder;
 use super::rows_sent::RowsSent;
 use super::rx_time::{Receipt, ReceiveClock};
 use super::slot::Slot;
-use super::tally_set::TallySet;
 use super::timers::Timers;
 use crate::load::{Schedule, Start, Turn};
-use crate::metrics::{Gauge, Goals, Outcome};
+use crate::metrics::{Gauge, Outcome};
 use crate::mix::RequestWriter;
 use crate::net::{Dialer, IoStatus, Received};
 use crate::plan::Plan;
 use crate::redact::Redactor;
 use crate::units::Nanos;
 use connect_queue::{ConnectQueue, Pace};
-use conversations::Conversations;
 use ending::Ending;
-use retries::Retrying;
+use records::Records;
 use reuse::Reuse;
 use state::{Buffers, Counts, KindState, Read};
 use std::io;
 use std::sync::atomic::Ordering;
+use users::Users;
 
 /// Reads of one connection in one pass: a fast stream must not keep the others waiting.
 const READS_PER_PASS: usize = 16;
@@ -76,25 +76,20 @@ pub(super) struct Worker<'a> {
     inbox: Inbox<'a>,
     writer: &'a RequestWriter,
     schedule: Schedule,
-    conversations: Conversations,
-    retrying: Retrying,
+    users: Users,
     /// By the number of the kind of request.
     kinds: Vec<KindState>,
-    goals: Goals,
     connections: Connections,
     connect_queue: ConnectQueue,
     timers: Timers,
     buffers: Buffers,
     /// What examples of failures must not show.
     redactor: Redactor,
-    tallies: TallySet,
+    records: Records,
     counts: Counts,
     ending: Ending,
     reuse: Reuse,
     rx: ReceiveClock,
-    rows_sent: RowsSent,
-    /// None unless each request is to be recorded.
-    recorder: Option<Box<Recorder>>,
 }
 
 impl<'a> Worker<'a> {
@@ -120,21 +115,17 @@ impl<'a> Worker<'a> {
             inbox: channels.inbox,
             writer,
             kinds: KindState::all(shard),
-            conversations: Conversations::new(shard, slots),
-            retrying: Retrying::new(shard, slots),
-            goals: shard.goals(),
+            users: Users::new(shard, slots),
             connections: Connections::new(slots, shard.access.max_requests),
             connect_queue: ConnectQueue::new(slots, pace, shard.tuning.quickack),
             timers: Timers::new(slots),
             buffers: Buffers::new(),
             redactor: shard.redactor(),
-            tallies: TallySet::new(number, shard, channels.outbox),
+            records: Records::new(number, shard, slots, channels.outbox),
             counts: Counts::default(),
             ending: Ending::new(schedule.end(), shard.graceful_stop),
             reuse: Reuse::default(),
             schedule,
-            rows_sent: RowsSent::new(shard),
-            recorder: Recorder::new(shard, slots),
         }
     }
 
@@ -153,7 +144,7 @@ impl<'a> Worker<'a> {
             self.publish(now);
         }
         self.end(now);
-        Ok(self.rows_sent)
+        Ok(self.records.rows_sent)
     }
 
     // ---- wait ------------------------------------------------------------------------------
@@ -161,7 +152,7 @@ impl<'a> Worker<'a> {
     fn wait(&mut self) -> io::Result<()> {
         let deadline = self.next_deadline();
         let mut entered = self.clock.now();
-        self.tallies.tally.pass(entered.since(self.rx.polled));
+        self.records.tallies.tally.pass(entered.since(self.rx.polled));
         let nothing_left = self.buffers.pending_reads.is_empty();
         let pause = self.rx.pause(entered, deadline, self.counts.in_flight);
         if nothing_left && pause > Nanos::ZERO {
@@ -179,11 +170,12 @@ impl<'a> Worker<'a> {
     }
 
     fn next_deadline(&self) -> Nanos {
-        let spoken = self.conversations.next_due();
+        let spoken = self.users.conversations.next_due();
         let due =
             if self.ending.is_stopped() { None } else { self.schedule.next_due().into_iter().chain(spoken).min() };
-        let deadlines = [due, self.retrying.next_due(), self.timers.next_deadline(), self.connect_queue.next_at()];
-        let next = self.tallies.next_turn().min(self.ending.drain_end());
+        let deadlines =
+            [due, self.users.retrying.next_due(), self.timers.next_deadline(), self.connect_queue.next_at()];
+        let next = self.records.tallies.next_turn().min(self.ending.drain_end());
         deadlines.into_iter().flatten().fold(next, Nanos::min)
     }
 
@@ -291,8 +283,8 @@ impl<'a> Worker<'a> {
         let Receipt { time, lag, early } = self.rx.date(stamp, connection.sent(), now);
         if let Ok(IoStatus::Done(_)) = status {
             match lag {
-                Some(lag) => self.tallies.tally.client_lag(lag),
-                None if self.rx.stamps => self.tallies.tally.stamp_missing(),
+                Some(lag) => self.records.tallies.tally.client_lag(lag),
+                None if self.rx.stamps => self.records.tallies.tally.stamp_missing(),
                 None => {}
             }
         }
@@ -307,11 +299,11 @@ impl<'a> Worker<'a> {
             time: read.time,
             budget: self.inbox.budget,
             early: read.early,
-            reply: self.conversations.reply(slot),
+            reply: self.users.conversations.reply(slot),
             known,
             reader,
-            tally: self.tallies.of(connection.phase()),
-            gaps: self.recorder.as_mut().and_then(|recorder| recorder.gaps(slot)),
+            tally: self.records.tallies.of(connection.phase()),
+            gaps: self.records.recorder.as_mut().and_then(|recorder| recorder.gaps(slot)),
         };
         let step = match read.status {
             Ok(IoStatus::Done(n)) => connection.received(&self.buffers.read[..n], &mut incoming),
@@ -331,7 +323,7 @@ impl<'a> Worker<'a> {
         }
         self.ending.stop(now, self.schedule.is_over(now));
         self.schedule.close(now);
-        self.tallies.close_window(now);
+        self.records.tallies.close_window(now);
         for connection in self.connections.iter_mut() {
             connection.exchange.close_window(now);
         }
@@ -409,7 +401,7 @@ impl<'a> Worker<'a> {
                 }
             }
             self.count_offered();
-            self.tallies.tally.level(Gauge::Vus, u64::from(self.schedule.vus(now)));
+            self.records.tallies.tally.level(Gauge::Vus, u64::from(self.schedule.vus(now)));
         }
         self.connect_waiting(now);
     }
@@ -418,14 +410,14 @@ impl<'a> Worker<'a> {
     fn count_offered(&mut self) {
         let offered = self.schedule.take_offered();
         if offered.arrivals > 0 {
-            self.tallies.tally.arrivals(offered.arrivals, offered.dropped);
+            self.records.tallies.tally.arrivals(offered.arrivals, offered.dropped);
         }
     }
 
     fn start(&mut self, start: Start) {
         if self.schedule.is_open() {
             let now = self.clock.now();
-            self.tallies.tally.arrival_started(self.tallies.placement(now).window.covers(now));
+            self.records.tallies.tally.arrival_started(self.records.tallies.placement(now).window.covers(now));
         }
         self.begin_conversation(start);
         self.begin(start);
@@ -438,7 +430,7 @@ impl<'a> Worker<'a> {
         let connection = &mut self.connections[slot];
         debug_assert!(!connection.is_busy(), "a user has one request at a time");
         connection.begin(start);
-        self.retrying.begin(slot);
+        self.users.retrying.begin(slot);
         self.dispatch(slot);
     }
 
@@ -446,7 +438,8 @@ impl<'a> Worker<'a> {
     fn dispatch(&mut self, slot: Slot) {
         let connection = &self.connections[slot];
         let start = connection.start;
-        let needs_its_own = self.writer.reads_slowly(start.draw_vu, start.iteration, self.conversations.talk(slot));
+        let needs_its_own =
+            self.writer.reads_slowly(start.draw_vu, start.iteration, self.users.conversations.talk(slot));
         if connection.state == State::Idle && !needs_its_own {
             self.send(slot);
         } else {
@@ -459,7 +452,7 @@ impl<'a> Worker<'a> {
         if connection.is_busy() {
             connection.give_up = give_up;
             self.arm(slot, give_up);
-        } else if self.retrying.is_waiting(slot) {
+        } else if self.users.retrying.is_waiting(slot) {
             connection.give_up = give_up;
             self.hasten_retry(slot, give_up);
         } else {
@@ -497,24 +490,24 @@ impl<'a> Worker<'a> {
     // ---- publish once a second -------------------------------------------------------------
 
     fn publish(&mut self, now: Nanos) {
-        if now < self.tallies.next_turn() {
+        if now < self.records.tallies.next_turn() {
             return;
         }
-        if self.tallies.publishes(now) {
+        if self.records.tallies.publishes(now) {
             self.review_reads();
             self.hand_over_records();
             while let Ok(addresses) = self.inbox.addresses.try_recv() {
                 self.dialer.readdress(addresses);
             }
         }
-        self.tallies.turn(now);
+        self.records.tallies.turn(now);
     }
 
     /// What this second's reads say about the pause between polls, and about the kernel's clock.
     fn review_reads(&mut self) {
-        self.rx.choose_pause(self.tallies.mean_gap());
+        self.rx.choose_pause(self.records.tallies.mean_gap());
         if self.rx.clock_stepped() {
-            self.tallies.tally.clock_stepped();
+            self.records.tallies.tally.clock_stepped();
         }
     }
 
@@ -542,15 +535,15 @@ impl<'a> Worker<'a> {
                     self.prepare(slot, now);
                 }
                 self.finish(slot, Outcome::Interrupted, false, now);
-            } else if self.retrying.is_waiting(slot) {
+            } else if self.users.retrying.is_waiting(slot) {
                 self.interrupt_retry(slot, now);
             } else if let Some(stream) = connection.close() {
                 stream.abort();
             }
         }
         self.review_reads();
-        self.tallies.turn(now);
+        self.records.tallies.turn(now);
         self.hand_over_records();
-        self.tallies.publish(Some(Ended { at: now, stopped: self.ending.stopped() }));
+        self.records.tallies.publish(Some(Ended { at: now, stopped: self.ending.stopped() }));
     }
 }

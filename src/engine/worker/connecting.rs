@@ -58,12 +58,12 @@ impl Worker<'_> {
         let connection = &mut self.connections[slot];
         let (target, start) = (connection.route.target, connection.start);
         let request = &mut self.buffers.request;
-        self.writer.write(target, start.draw_vu, start.iteration, self.conversations.talk(slot), request);
+        self.writer.write(target, start.draw_vu, start.iteration, self.users.conversations.talk(slot), request);
         let expect = self.kinds[request.kind as usize].expect;
         connection.apply_behavior(request.behavior);
         // The clock of a request that is sent again goes on.
         if !connection.is_retried() {
-            let placement = self.retrying.place(slot, self.tallies.placement(now));
+            let placement = self.users.retrying.place(slot, self.records.tallies.placement(now));
             connection.exchange.begin(expect, now, false, placement);
             connection.exchange.sample.intended = self.schedule.is_open().then_some(start.intended);
             self.note_turn(slot, None);
@@ -87,7 +87,7 @@ impl Worker<'_> {
             Ok(Opening::Pending) => {}
             Ok(Opening::Open { resumed }) => {
                 let took = self.clock.now().since(connection.connect_since + connection.connect_took());
-                self.tallies.tally.connection_secured(took, resumed);
+                self.records.tallies.tally.connection_secured(took, resumed);
                 self.established(slot);
             }
             Err(failure) => {
@@ -100,11 +100,11 @@ impl Worker<'_> {
     fn established(&mut self, slot: Slot) {
         let connection = &self.connections[slot];
         self.connect_queue.opening -= 1;
-        let tally = &mut self.tallies.tally;
+        let tally = &mut self.records.tallies.tally;
         tally.connection_opened(connection.connect_took());
         tally.attempted(self.dialer.addr(connection.route), true);
         self.counts.set_established(self.counts.established + 1, tally);
-        if let Some(recorder) = &mut self.recorder {
+        if let Some(recorder) = &mut self.records.recorder {
             recorder.connected(slot, connection.local_port());
         }
         self.send(slot);
@@ -125,7 +125,7 @@ impl Worker<'_> {
         let was_established = connection.is_established();
         let stream = connection.close();
         if was_established {
-            self.counts.set_established(self.counts.established - 1, &mut self.tallies.tally);
+            self.counts.set_established(self.counts.established - 1, &mut self.records.tallies.tally);
         }
         stream
     }

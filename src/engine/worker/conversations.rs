@@ -70,15 +70,15 @@ impl Conversations {
 impl Worker<'_> {
     /// Begins the conversation that the user's iteration is, if it is one.
     pub(super) fn begin_conversation(&mut self, start: Start) {
-        let midway = start.iteration == 0 && self.conversations.begins_midway;
-        if let Some(talk) = self.conversations.talks.get_mut(start.slot as usize) {
+        let midway = start.iteration == 0 && self.users.conversations.begins_midway;
+        if let Some(talk) = self.users.conversations.talks.get_mut(start.slot as usize) {
             self.writer.begin_conversation(start.draw_vu, start.iteration, midway, talk);
         }
     }
 
     /// Sends the next message of a user whose turn it is. Whether there was one.
     pub(super) fn speak_next(&mut self, now: Nanos) -> bool {
-        let Some((slot, due)) = self.conversations.pauses.take_due(now) else { return false };
+        let Some((slot, due)) = self.users.conversations.pauses.take_due(now) else { return false };
         let start = Start { intended: due, ..self.connections[slot].start };
         self.begin(start);
         true
@@ -87,7 +87,7 @@ impl Worker<'_> {
     /// The exchange of a request has begun: it is a turn, if its user converses. `sent` is when the
     /// request was put on the wire; none if it waits for a connection.
     pub(super) fn note_turn(&mut self, slot: Slot, sent: Option<Nanos>) {
-        if let Some(talk) = self.conversations.talk_mut(slot) {
+        if let Some(talk) = self.users.conversations.talk_mut(slot) {
             // A request that is sent again must not keep what came of its first answer.
             talk.reply.clear();
             talk.began = talk.began.or(sent);
@@ -101,7 +101,7 @@ impl Worker<'_> {
             return outcome;
         }
         let connection = &mut self.connections[slot];
-        let Some(talk) = self.conversations.talk(slot) else { return outcome };
+        let Some(talk) = self.users.conversations.talk(slot) else { return outcome };
         if talk.reply.is_too_long() {
             return Outcome::Failed(Failure::TooLarge);
         }
@@ -115,7 +115,7 @@ impl Worker<'_> {
     /// Whether the user's conversation goes on after a request that ended so at `end`. If not, it is
     /// over and counted. `leaves`: the user was ramped away.
     pub(super) fn goes_on(&mut self, slot: Slot, outcome: Outcome, end: Nanos, leaves: bool) -> bool {
-        let Some(talk) = self.conversations.talk_mut(slot) else { return false };
+        let Some(talk) = self.users.conversations.talk_mut(slot) else { return false };
         let connection = &self.connections[slot];
         let (start, kind, phase) = (connection.start, connection.kind() as u16, connection.phase());
         let turn = connection.exchange.sample.turn;
@@ -127,7 +127,7 @@ impl Worker<'_> {
                 if !matches!(next, Next::ToolResults) {
                     let took = end.since(began.unwrap_or(end));
                     talk.began = None;
-                    self.tallies.of(phase).turn_over(kind, turn, took);
+                    self.records.tallies.of(phase).turn_over(kind, turn, took);
                 }
                 match next {
                     Next::End => Counter::ConversationsCompleted,
@@ -145,22 +145,22 @@ impl Worker<'_> {
     }
 
     fn goes_on_at(&mut self, slot: Slot, at: Nanos) -> bool {
-        self.conversations.pauses.set(slot, at);
+        self.users.conversations.pauses.set(slot, at);
         true
     }
 
     fn end_conversation(&mut self, slot: Slot, phase: u16, kind: u16, how: Counter, in_window: bool) {
-        self.tallies.of(phase).conversation_over(kind, how, in_window);
-        if let Some(talk) = self.conversations.talk_mut(slot) {
+        self.records.tallies.of(phase).conversation_over(kind, how, in_window);
+        if let Some(talk) = self.users.conversations.talk_mut(slot) {
             talk.end();
         }
     }
 
     /// Ends the conversation of a user that thinks: it was ramped away, or the test is over.
     pub(super) fn interrupt_pause(&mut self, slot: Slot, now: Nanos) {
-        if self.conversations.pauses.cancel(slot) {
+        if self.users.conversations.pauses.cancel(slot) {
             let connection = &self.connections[slot];
-            let (kind, placement) = (connection.kind() as u16, self.tallies.placement(now));
+            let (kind, placement) = (connection.kind() as u16, self.records.tallies.placement(now));
             let in_window = placement.window.covers(now);
             self.end_conversation(slot, placement.phase, kind, Counter::ConversationsInterrupted, in_window);
             self.schedule.finished(slot.0, now, Nanos::ZERO);
@@ -169,7 +169,7 @@ impl Worker<'_> {
 
     /// Ends every conversation whose user thinks.
     pub(super) fn interrupt_pauses(&mut self, now: Nanos) {
-        while let Some(slot) = self.conversations.pauses.next_user() {
+        while let Some(slot) = self.users.conversations.pauses.next_user() {
             self.interrupt_pause(slot, now);
         }
     }

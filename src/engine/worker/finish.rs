@@ -16,7 +16,7 @@ impl Worker<'_> {
         let connection = &mut self.connections[slot];
         let starts = connection.starts();
         if starts {
-            self.tallies.of(connection.phase()).started();
+            self.records.tallies.of(connection.phase()).started();
         }
         starts
     }
@@ -46,7 +46,7 @@ impl Worker<'_> {
             self.note_failure(slot, failure, end);
         }
         if was_in_flight {
-            self.counts.set_in_flight(self.counts.in_flight - 1, &mut self.tallies.tally);
+            self.counts.set_in_flight(self.counts.in_flight - 1, &mut self.records.tallies.tally);
         }
         self.connections[slot].exchange.release(self.inbox.budget);
         if again.is_some() {
@@ -57,7 +57,7 @@ impl Worker<'_> {
         let connection = &mut self.connections[slot];
         let back_off = connection.back_off(outcome);
         if back_off > Nanos::ZERO && !self.schedule.is_open() {
-            self.tallies.of(connection.phase()).backs_off(sample.kind, sample.in_window);
+            self.records.tallies.of(connection.phase()).backs_off(sample.kind, sample.in_window);
         }
         let leaves = connection.give_up != Nanos::MAX && !self.schedule.is_active(slot.0);
         self.part(slot, outcome, reusable, leaves);
@@ -74,9 +74,9 @@ impl Worker<'_> {
             self.retry_later(slot, failure, &sample, until);
             return sample;
         }
-        self.retrying.close(slot, &mut exchange.sample);
-        let sample = self.goals.judged(exchange.sample(outcome, end));
-        self.tallies.of(exchange.phase).record(&sample);
+        self.users.retrying.close(slot, &mut exchange.sample);
+        let sample = self.records.goals.judged(exchange.sample(outcome, end));
+        self.records.tallies.of(exchange.phase).record(&sample);
         self.count_attempts(slot, &sample);
         sample
     }
@@ -92,7 +92,7 @@ impl Worker<'_> {
         if may_keep && !keeps {
             let exchange = &self.connections[slot].exchange;
             let in_window = exchange.window.covers(exchange.sample.end);
-            self.tallies.of(exchange.phase).not_kept(exchange.sample.kind, in_window);
+            self.records.tallies.of(exchange.phase).not_kept(exchange.sample.kind, in_window);
         }
         if keeps {
             self.connections[slot].keep(kept);
@@ -103,7 +103,7 @@ impl Worker<'_> {
 
     /// Keeps a record of a request that is over, if each is to be recorded.
     fn keep_record(&mut self, slot: Slot, sample: Sample, amends: bool) {
-        let Some(recorder) = &mut self.recorder else { return };
+        let Some(recorder) = &mut self.records.recorder else { return };
         let connection = &self.connections[slot];
         let Start { draw_vu: user, iteration, .. } = connection.start;
         let model = self.writer.model(sample.kind, user, iteration);
@@ -113,7 +113,7 @@ impl Worker<'_> {
 
     /// The records of this second go out with it.
     pub(super) fn hand_over_records(&mut self) {
-        self.tallies.batch = self.recorder.as_mut().map(|recorder| recorder.take());
+        self.records.tallies.batch = self.records.recorder.as_mut().map(|recorder| recorder.take());
     }
 
     /// The request was over with its terminal event.
@@ -121,7 +121,7 @@ impl Worker<'_> {
         if let Some((outcome, end)) = self.connections[slot].whole() {
             let exchange = &self.connections[slot].exchange;
             let (kind, in_window) = (exchange.sample.kind, exchange.window.covers(end));
-            self.tallies.of(exchange.phase).unfinished_stream(kind, in_window);
+            self.records.tallies.of(exchange.phase).unfinished_stream(kind, in_window);
             self.finish(slot, outcome, false, end);
         }
     }
@@ -139,8 +139,8 @@ impl Worker<'_> {
     /// Bytes came after the end of a response that was recorded as a success: it failed after all.
     pub(super) fn condemn(&mut self, slot: Slot, failure: Failure, at: Nanos) {
         let connection = &self.connections[slot];
-        let sample = self.goals.judged(connection.exchange.recorded());
-        self.tallies.of(connection.phase()).condemn(&sample, failure, at);
+        let sample = self.records.goals.judged(connection.exchange.recorded());
+        self.records.tallies.of(connection.phase()).condemn(&sample, failure, at);
         self.condemn_attempt(slot, &sample);
         self.keep_record(slot, Sample { outcome: Outcome::Failed(failure), ..sample }, true);
         self.note_failure(slot, failure, at);
@@ -152,7 +152,7 @@ impl Worker<'_> {
         let connection = &mut self.connections[slot];
         // A slot that waits, or could not begin, is still in the state that it waits in.
         let is_opening = matches!(connection.state, State::Queued | State::Connecting | State::Securing);
-        let tally = self.tallies.of(connection.phase());
+        let tally = self.records.tallies.of(connection.phase());
         if tally.wants_example(failure, at) {
             // A connection that cannot be had is not the target's to answer for.
             let via = if is_opening { self.dialer.via() } else { None };
@@ -160,10 +160,10 @@ impl Worker<'_> {
         }
         if failure == Failure::Tls {
             let reason = connection.tls_failure.take();
-            self.tallies.tally.tls_failure(reason.map_or("other", TlsFailure::name));
+            self.records.tallies.tally.tls_failure(reason.map_or("other", TlsFailure::name));
         }
         if is_opening {
-            self.tallies.tally.attempted(self.dialer.addr(connection.route), false);
+            self.records.tallies.tally.attempted(self.dialer.addr(connection.route), false);
         }
     }
 }

@@ -100,7 +100,7 @@ impl Retrying {
 impl Worker<'_> {
     /// Until when the user pauses before it sends its request again; none if it does not.
     pub(super) fn retries_at(&self, slot: Slot, outcome: Outcome, end: Nanos) -> Option<Nanos> {
-        let user = self.retrying.user(slot)?;
+        let user = self.users.retrying.user(slot)?;
         let connection = &self.connections[slot];
         let kind = &self.kinds[connection.kind()];
         let (Outcome::Failed(failure), Some(how)) = (outcome, kind.retries) else { return None };
@@ -116,56 +116,56 @@ impl Worker<'_> {
     /// Counts an attempt that failed, and lets its user pause.
     pub(super) fn retry_later(&mut self, slot: Slot, failure: Failure, sample: &Sample, until: Nanos) {
         let phase = self.connections[slot].phase();
-        self.tallies.of(phase).attempt_failed(sample, failure);
-        let user = &mut self.retrying.users[slot.0 as usize];
+        self.records.tallies.of(phase).attempt_failed(sample, failure);
+        let user = &mut self.users.retrying.users[slot.0 as usize];
         if user.failed == 0 {
             user.first = (sample.sent, phase);
         }
         (user.failed, user.waits, user.until) = (user.failed + 1, true, until);
-        self.retrying.pauses.set(slot, until);
+        self.users.retrying.pauses.set(slot, until);
         let give_up = self.connections[slot].give_up;
         self.hasten_retry(slot, give_up);
     }
 
     /// The user was ramped away, and its request is cut off at `give_up`.
     pub(super) fn hasten_retry(&mut self, slot: Slot, give_up: Nanos) {
-        if self.retrying.users[slot.0 as usize].until > give_up {
-            self.retrying.pauses.set(slot, give_up);
+        if self.users.retrying.users[slot.0 as usize].until > give_up {
+            self.users.retrying.pauses.set(slot, give_up);
         }
     }
 
     /// Counts the attempts of a request that is over.
     pub(super) fn count_attempts(&mut self, slot: Slot, sample: &Sample) {
-        let Some(user) = self.retrying.user(slot) else { return };
+        let Some(user) = self.users.retrying.user(slot) else { return };
         if self.kinds[usize::from(sample.kind)].retries.is_some() {
             let n = u64::from(user.failed) + u64::from(!user.waits);
             let attempt = Sample { sent: user.last, ..*sample };
-            self.tallies.of(self.connections[slot].phase()).attempts(&attempt, n);
+            self.records.tallies.of(self.connections[slot].phase()).attempts(&attempt, n);
         }
     }
 
     /// The request was recorded as a success and was none: nor was its last attempt.
     pub(super) fn condemn_attempt(&mut self, slot: Slot, sample: &Sample) {
-        let Some(user) = self.retrying.user(slot) else { return };
+        let Some(user) = self.users.retrying.user(slot) else { return };
         if self.kinds[usize::from(sample.kind)].retries.is_some() {
             let attempt = Sample { sent: user.last, ..*sample };
-            self.tallies.of(self.connections[slot].phase()).condemn_attempt(&attempt);
+            self.records.tallies.of(self.connections[slot].phase()).condemn_attempt(&attempt);
         }
     }
 
     /// Makes the next attempt that is due by `now`. Whether there was anything to do.
     pub(super) fn retry_next(&mut self, now: Nanos) -> bool {
-        let Some((slot, _)) = self.retrying.pauses.take_due(now) else { return false };
+        let Some((slot, _)) = self.users.retrying.pauses.take_due(now) else { return false };
         let connection = &mut self.connections[slot];
-        let until = self.retrying.users[slot.0 as usize].until;
+        let until = self.users.retrying.users[slot.0 as usize].until;
         if connection.give_up <= now && !self.schedule.is_active(slot.0) {
             self.interrupt_retry(slot, now);
         } else if until > now {
             // The user was called back.
             connection.give_up = Nanos::MAX;
-            self.retrying.pauses.set(slot, until);
+            self.users.retrying.pauses.set(slot, until);
         } else {
-            self.retrying.users[slot.0 as usize].waits = false;
+            self.users.retrying.users[slot.0 as usize].waits = false;
             connection.begin_again();
             self.dispatch(slot);
         }
@@ -175,11 +175,11 @@ impl Worker<'_> {
     /// Ends requests whose next attempt would come after everything is cut off.
     pub(super) fn interrupt_late_retries(&mut self, now: Nanos) {
         let drain_end = self.ending.drain_end();
-        if self.retrying.next_due().is_none() {
+        if self.users.retrying.next_due().is_none() {
             return;
         }
         for slot in self.connections.slots() {
-            if self.retrying.is_waiting(slot) && self.retrying.users[slot.0 as usize].until >= drain_end {
+            if self.users.retrying.is_waiting(slot) && self.users.retrying.users[slot.0 as usize].until >= drain_end {
                 self.interrupt_retry(slot, now);
             }
         }
@@ -187,7 +187,7 @@ impl Worker<'_> {
 
     /// The request of a user that pauses between two attempts is cut off.
     pub(super) fn interrupt_retry(&mut self, slot: Slot, now: Nanos) {
-        self.retrying.pauses.cancel(slot);
+        self.users.retrying.pauses.cancel(slot);
         // What the last attempt was is counted already.
         self.connections[slot].begin_again();
         self.prepare(slot, now);

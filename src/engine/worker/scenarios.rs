@@ -24,8 +24,8 @@ impl Worker<'_> {
             return outcome;
         }
         let small = |n: u16| u8::try_from(n).unwrap_or(u8::MAX);
-        let step = small(self.conversations.talk(slot).map_or(0, Talk::tool_rounds));
-        let attempt = small(self.retrying.failed(slot));
+        let step = small(self.users.conversations.talk(slot).map_or(0, Talk::tool_rounds));
+        let attempt = small(self.users.retrying.failed(slot));
         // A request that met the end of an idle connection may have been seen, or not.
         let is_sure = !connection.is_retried();
         let exchange = &mut connection.exchange;

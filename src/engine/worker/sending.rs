@@ -13,7 +13,7 @@ impl Worker<'_> {
         let connection = &mut self.connections[slot];
         let request = &mut self.buffers.request;
         let (target, start) = (connection.route.target, connection.start);
-        self.writer.write(target, start.draw_vu, start.iteration, self.conversations.talk(slot), request);
+        self.writer.write(target, start.draw_vu, start.iteration, self.users.conversations.talk(slot), request);
         let &KindState { expect, template, .. } = &self.kinds[request.kind as usize];
         if !connection.can_carry(expect) {
             return self.switch_connection(slot, expect);
@@ -23,18 +23,18 @@ impl Worker<'_> {
         // Read immediately before the write: everything is measured from here.
         let now = self.clock.now();
         connection.apply_behavior(request.behavior);
-        let placement = self.retrying.place(slot, self.tallies.placement(now));
+        let placement = self.users.retrying.place(slot, self.records.tallies.placement(now));
         let step = connection.send(&request.bytes, expect, now, placement);
         let sample = &mut connection.exchange.sample;
         (sample.intended, sample.asked) = (intended, asked);
         sample.template = template;
         self.note_turn(slot, Some(now));
         // A conversation takes one row.
-        let is_first = self.conversations.talk(slot).is_none_or(Talk::is_fresh);
+        let is_first = self.users.conversations.talk(slot).is_none_or(Talk::is_fresh);
         if self.count_started(slot) && is_first {
-            self.rows_sent.note(kind, row);
+            self.records.rows_sent.note(kind, row);
         }
-        self.counts.set_in_flight(self.counts.in_flight + 1, &mut self.tallies.tally);
+        self.counts.set_in_flight(self.counts.in_flight + 1, &mut self.records.tallies.tally);
         self.follow_at(slot, step, now);
     }
 
@@ -61,7 +61,7 @@ impl Worker<'_> {
     /// The connection has become a WebSocket.
     pub(super) fn upgraded(&mut self, slot: Slot) {
         if let Some(channel) = &self.connections[slot].exchange.channel {
-            self.tallies.tally.websocket_opened(self.clock.now().since(channel.since));
+            self.records.tallies.tally.websocket_opened(self.clock.now().since(channel.since));
         }
         self.send(slot);
     }
@@ -71,8 +71,8 @@ impl Worker<'_> {
         let exchange = &self.connections[slot].exchange;
         let (kind, in_window) = (exchange.sample.kind, exchange.window.covers(self.clock.now()));
         self.reuse.closed(exchange.last_kept, Nanos::ZERO);
-        self.tallies.of(exchange.phase).stale_retry(kind, in_window);
-        self.counts.set_in_flight(self.counts.in_flight - 1, &mut self.tallies.tally);
+        self.records.tallies.of(exchange.phase).stale_retry(kind, in_window);
+        self.counts.set_in_flight(self.counts.in_flight - 1, &mut self.records.tallies.tally);
         self.close(slot);
         self.connections[slot].retry();
         self.connect_queue.waiting.push_front(slot);

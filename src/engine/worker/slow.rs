@@ -37,11 +37,11 @@ impl Worker<'_> {
             time: ReceiveTime { at: now, not_before: now },
             budget: self.inbox.budget,
             early: false,
-            reply: self.conversations.reply(slot),
+            reply: self.users.conversations.reply(slot),
             known,
             reader,
-            tally: self.tallies.of(connection.phase()),
-            gaps: self.recorder.as_mut().and_then(|recorder| recorder.gaps(slot)),
+            tally: self.records.tallies.of(connection.phase()),
+            gaps: self.records.recorder.as_mut().and_then(|recorder| recorder.gaps(slot)),
         };
         let step = match result.map(|received| received.status) {
             Ok(IoStatus::Done(n)) => {

@@ -1,0 +1,31 @@
+//! What a worker writes down of its requests.
+
+use crate::engine::channels::Outbox;
+use crate::engine::recorder::Recorder;
+use crate::engine::rows_sent::RowsSent;
+use crate::engine::tally_set::TallySet;
+use crate::metrics::Goals;
+use crate::plan::Plan;
+
+/// Counts and times, the rows that were sent, and a record of each request if that is asked for.
+#[derive(Debug)]
+pub(super) struct Records {
+    pub(super) tallies: TallySet,
+    /// What each request is held against.
+    pub(super) goals: Goals,
+    pub(super) rows_sent: RowsSent,
+    /// None unless each request is to be recorded.
+    pub(super) recorder: Option<Box<Recorder>>,
+}
+
+impl Records {
+    /// Nothing has happened yet.
+    pub(super) fn new(number: usize, shard: &Plan, slots: usize, outbox: Outbox) -> Self {
+        Self {
+            tallies: TallySet::new(number, shard, outbox),
+            goals: shard.goals(),
+            rows_sent: RowsSent::new(shard),
+            recorder: Recorder::new(shard, slots),
+        }
+    }
+}
