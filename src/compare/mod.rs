@@ -32,6 +32,7 @@ pub use measure::{Measure, Number, Unit};
 pub use noise::{Noise, Spread, noise};
 
 use crate::metrics::{Buckets, Summary};
+use crate::units::plural;
 use std::collections::BTreeMap;
 
 /// Runs a side from which on they are the samples.
@@ -157,6 +158,9 @@ pub enum CompareError {
     /// A number of runs that decides nothing.
     #[error("{base} + {head} runs: expected one a side, or at least {LEAST_RUNS} and at most {MOST_RUNS}")]
     Runs { base: usize, head: usize },
+    /// A number of runs of one build that says nothing of its noise.
+    #[error("{}: expected at least {LEAST_RUNS} and at most {MOST_RUNS} runs of one build: measure more", plural(*runs, "run"))]
+    NoiseRuns { runs: usize },
     /// Runs that do not form pairs.
     #[error("--paired with {base} + {head} runs: expected as many on both sides, at least {LEAST_PAIRS}")]
     Pairs { base: usize, head: usize },

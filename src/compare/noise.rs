@@ -29,7 +29,7 @@ pub struct Spread {
 /// The spread of every usual measure that all runs have.
 pub fn noise(runs: &[Run]) -> Result<Noise, CompareError> {
     if !(LEAST_RUNS..=MOST_RUNS).contains(&runs.len()) {
-        return Err(CompareError::Runs { base: runs.len(), head: 0 });
+        return Err(CompareError::NoiseRuns { runs: runs.len() });
     }
     same_test(runs, &[])?;
     if let Some(run) = runs.iter().find(|run| run.build != runs[0].build) {
