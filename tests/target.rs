@@ -36,8 +36,9 @@ fn the_health_of_a_named_target_decides_nothing() {
         [(Behaviour::NeverHealthy, "GET /health: status 503"), (Behaviour::OnlyChat { tokens: 3 }, "")]
     {
         let server = Misbehaving::start(behaviour);
-        let args = ["load", "--target-url", &server.url(), "--vus", "1", "--duration", "1s", "--output", &file];
-        let output = blast(&args);
+        // Another model's name would be a warning of its own.
+        let more = ["--model", "gpt-4o", "--vus", "1", "--duration", "1s", "--output", &file];
+        let output = blast(&[&["load", "--target-url", &server.url()], &more[..]].concat());
         assert_eq!(output.code, Some(0), "{output:?}");
         assert_eq!(output.stderr.contains("warning: "), !words.is_empty(), "{output:?}");
         assert!(output.stderr.contains(words), "{output:?}");
