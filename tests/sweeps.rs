@@ -259,9 +259,13 @@ fn goals_that_always_hold_are_confirmed_at_the_highest_load() {
 
     let output = capacity(&[&["--min", "100", "--max", "150"], goals.as_slice()].concat());
     assert_eq!(output.code, Some(0), "{output:?}");
-    assert!(output.stdout.contains("hold at 150 requests/s (3 of 3)"), "{output:?}");
+    // A try in which this machine stalled is made again: three of up to five have to hold.
+    assert!(output.stdout.contains("hold at 150 requests/s (3 of "), "{output:?}");
     let found = document(&file);
-    assert_eq!((loads(&found), &found["by"]), (vec![100.0, 150.0, 150.0, 150.0], &Value::from("rate")));
+    let tried = loads(&found);
+    assert!(tried.len() >= 4, "{found}");
+    assert_eq!(tried, [vec![100.0], vec![150.0; tried.len() - 1]].concat());
+    assert_eq!(found["by"], "rate");
 }
 
 #[test]
