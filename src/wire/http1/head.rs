@@ -32,6 +32,8 @@ pub(super) struct ParsedHead {
     /// It says that the connection is a WebSocket from now on, with this proof; zeros when there is
     /// none.
     pub(super) switched: Option<websocket::Accept>,
+    /// Its `Retry-After` is not a number: what it means depends on `Date`.
+    dated: bool,
 }
 
 impl ParsedHead {
@@ -39,7 +41,8 @@ impl ParsedHead {
     /// a date in it counted from another.
     pub(super) fn is_plain(&self) -> bool {
         let Head { status, retry_after_ms, .. } = self.head;
-        !matches!(status, 100..=199 | 204 | 304) && retry_after_ms.is_none() && self.switched.is_none()
+        let decides_more = matches!(status, 100..=199 | 204 | 304) || self.switched.is_some();
+        !decides_more && !self.dated && retry_after_ms.is_none()
     }
 }
 
@@ -131,6 +134,7 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
         framing,
         reusable: persistent && !doubtful && framing != Framing::ToEof,
         switched: (fields.upgrade && fields.websocket).then_some(fields.accept),
+        dated: fields.has_retry_date,
     })
 }
 

@@ -72,6 +72,8 @@ fn heads_are_not_kept_whose_meaning_is_not_in_their_lines() {
         "HTTP/1.1 304 Not Modified\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n",
         "HTTP/1.1 503 No\r\nretry-after: Mon, 30 Nov 2026 06:00:09 GMT\r\ndate: Mon, 30 Nov 2026 06:00:00 GMT\r\n\r\n",
+        "HTTP/1.1 503 No\r\nretry-after: Mon, 30 Nov 2026 06:00:09 GMT\r\ndate: soon\r\n\r\n",
+        "HTTP/1.1 503 No\r\nretry-after: Mon, 30 Nov 2026 06:00:09 GMT\r\nretry-after-ms: soon\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n",
         "HTTP/1.1 101 Switching\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
     ] {
