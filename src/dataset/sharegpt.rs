@@ -38,7 +38,7 @@ pub(super) fn row(line: u64, record: &str) -> Read<'_> {
         return Ok(Err("the conversation has no turns"));
     };
     if !PERSON.contains(&from(first)) {
-        return Ok(Err("the conversation does not begin with a person"));
+        return Ok(Err("the conversation does not begin with a user"));
     }
     Ok(match some(member(first, "value")) {
         Some(value) if is_empty_text(value) => Err("the first turn is empty"),

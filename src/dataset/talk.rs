@@ -4,6 +4,8 @@ use super::arena::Rows;
 use super::row::{Form, Message, Said, Who};
 use super::script::{TOOL, number, range};
 
+const NO_BEGINNING: &str = "the conversation does not begin with a user";
+
 /// Writes a conversation into the arena, or says why it cannot be sent. `tools`: calls of tools can
 /// be sent as they are.
 pub(super) fn push(rows: &mut Rows, said: &[Said<'_>], form: Form, tools: bool) -> Result<(), &'static str> {
@@ -81,7 +83,7 @@ impl Points {
     /// The model speaks, at `at`.
     fn speak(&mut self, at: usize) -> Result<(), &'static str> {
         if self.all.is_empty() && !self.by_user {
-            return Err("the conversation does not begin with a person");
+            return Err(NO_BEGINNING);
         }
         self.end(at);
         Ok(())
@@ -100,6 +102,9 @@ impl Points {
     fn say(&mut self, who: Who, message: Message<'_>, at: usize) -> Result<(), &'static str> {
         if who == Who::Model {
             return Ok(());
+        }
+        if who == Who::Tool && self.all.is_empty() {
+            return Err(NO_BEGINNING);
         }
         self.since = self.since.or(Some(at));
         self.by_user |= who == Who::User;

@@ -57,7 +57,7 @@ fn sharegpt_rows_are_the_first_turns_of_people() {
     assert_eq!(
         reasons,
         [
-            ("the conversation does not begin with a person", 1),
+            ("the conversation does not begin with a user", 1),
             ("the conversation has no turns", 1),
             ("the first turn is empty", 1)
         ]
@@ -426,7 +426,12 @@ fn what_is_no_conversation_is_told() {
     for (row, reason) in [
         (
             r#"{"messages":[{"role":"assistant","content":"a"},{"role":"user","content":"x"}]}"#,
-            "does not begin with a person",
+            "does not begin with a user",
+        ),
+        (r#"{"messages":[{"role":"tool","content":"a"}]}"#, "does not begin with a user"),
+        (
+            r#"{"messages":[{"role":"system","content":"a"},{"role":"tool","content":"b"},{"role":"user","content":"x"}]}"#,
+            "does not begin with a user",
         ),
         (r#"{"messages":[{"role":"system","content":"a"}]}"#, "no message is a user's"),
         (r#"{"messages":[{"role":"user","content":"a"},{"role":"critic","content":"x"}]}"#, "a role that is not known"),
