@@ -103,6 +103,38 @@ fn a_turn_that_was_lost_or_doubled_fails_with_its_words() {
 }
 
 #[test]
+fn an_attempt_without_an_answer_may_have_been_seen_or_not() {
+    const SEEN: &str = "x-llmsim-step: 0\r\nx-llmsim-attempt: 0\r\n";
+    let limited = |fields| {
+        let head = format!("HTTP/1.1 429 No\r\n{fields}retry-after-ms: 1\r\ncontent-length: 0\r\n\r\n");
+        Behaviour::Raw(Box::leak(head.into_boxed_str().into()))
+    };
+    for (first, attempt, words) in [
+        (Behaviour::CloseUnanswered, 0, ""),
+        (Behaviour::CloseUnanswered, 1, ""),
+        (Behaviour::CloseUnanswered, 2, "x-llmsim-attempt: 2, expected 0 to 1: a request was lost, doubled"),
+        // A gateway may have refused it, or the simulator.
+        (limited(""), 0, ""),
+        (limited(SEEN), 0, "x-llmsim-attempt: 0, expected 1: a request was lost, doubled"),
+        (limited(SEEN), 1, ""),
+    ] {
+        let second = answer(&format!("x-llmsim-step: 0\r\nx-llmsim-attempt: {attempt}\r\n"));
+        let (bench, server) = (Bench::new(), Misbehaving::sequence(vec![first, second]));
+        let profile = bench.write(
+            "one.toml",
+            "executor = \"per-vu-iterations\"\nvus = 1\niterations = 1\n[[requests]]\nname = \"one\"\n\
+             api = \"openai-chat\"\nscenario = \"chat-short\"\nprompt = \"Hello\"\n\
+             retries = { policy = \"every-failure\" }\n",
+        );
+        let (result, output) = run(&[&profile, "--no-probe", "--target-url", &server.url()]);
+        let sample = result["failures"]["details"]["check"]["sample"].as_str().unwrap_or_default();
+        assert_eq!(output.code, Some(if words.is_empty() { 0 } else { 107 }), "{attempt}: {sample} {output:?}");
+        assert!(sample.contains(words), "{attempt}: {sample}");
+        assert_eq!(count(&result, "one", "retries"), 1);
+    }
+}
+
+#[test]
 fn nonsense_is_refused() {
     for (lines, expected) in [
         ("scenario = \"Chat Short\"", "`Chat Short` is not a name: expected lower-case letters, digits and dashes"),

@@ -63,31 +63,39 @@ impl Recorder {
         self.gaps.get_mut(slot.index())
     }
 
-    /// A request is over. `amends`: it was recorded before, as a success.
-    pub(super) fn record(&mut self, slot: Slot, sample: Sample, which: Which, amends: bool) {
-        let gaps = self.gaps.get_mut(slot.index());
-        if self.one_in == 1 || mix64(self.seed, which.user.into(), which.iteration).is_multiple_of(self.one_in) {
-            if let Some(gaps) = gaps.as_deref().filter(|_| !amends) {
-                self.batch.gaps.extend_from_slice(gaps);
-            }
-            self.batch.records.push(Record {
-                sample,
-                worker: self.worker,
-                number: self.number,
-                user: which.user,
-                iteration: which.iteration,
-                model: which.model,
-                target: which.target,
-                port: self.ports.get(slot.index()).copied().unwrap_or_default(),
-                measured: self.measured.get(usize::from(which.phase)).copied().unwrap_or_default(),
-                amends,
-                gaps_end: self.batch.gaps.len() as u32,
-            });
-        }
+    /// Whether the request of a user's iteration is among those that are recorded.
+    #[inline]
+    pub(super) fn takes(&self, user: u32, iteration: u64) -> bool {
+        self.one_in == 1 || mix64(self.seed, user.into(), iteration).is_multiple_of(self.one_in)
+    }
+
+    /// A request is over that is not recorded.
+    pub(super) fn pass_over(&mut self, slot: Slot) {
         self.number += 1;
-        if let Some(gaps) = gaps {
+        if let Some(gaps) = self.gaps.get_mut(slot.index()) {
             gaps.clear();
         }
+    }
+
+    /// A request is over. `amends`: it was recorded before, as a success.
+    pub(super) fn record(&mut self, slot: Slot, sample: Sample, which: Which, amends: bool) {
+        if let Some(gaps) = self.gaps.get(slot.index()).filter(|_| !amends) {
+            self.batch.gaps.extend_from_slice(gaps);
+        }
+        self.batch.records.push(Record {
+            sample,
+            worker: self.worker,
+            number: self.number,
+            user: which.user,
+            iteration: which.iteration,
+            model: which.model,
+            target: which.target,
+            port: self.ports.get(slot.index()).copied().unwrap_or_default(),
+            measured: self.measured.get(usize::from(which.phase)).copied().unwrap_or_default(),
+            amends,
+            gaps_end: self.batch.gaps.len() as u32,
+        });
+        self.pass_over(slot);
     }
 
     /// Hands over the second's records. The next second is likely to have about as many.

@@ -495,7 +495,7 @@ impl<'a> Worker<'a> {
         }
         if self.records.tallies.publishes(now) {
             self.review_reads();
-            self.hand_over_records();
+            self.records.hand_over();
             while let Ok(addresses) = self.inbox.addresses.try_recv() {
                 self.dialer.readdress(addresses);
             }
@@ -543,7 +543,7 @@ impl<'a> Worker<'a> {
         }
         self.review_reads();
         self.records.tallies.turn(now);
-        self.hand_over_records();
+        self.records.hand_over();
         self.records.tallies.publish(Some(Ended { at: now, stopped: self.ending.stopped() }));
     }
 }

@@ -163,8 +163,8 @@ pub struct Misbehaving {
 #[derive(Default)]
 struct Shared {
     script: Vec<Behaviour>,
-    /// Only the first request of all gets it; the others get what they asked for.
-    once: bool,
+    /// The script is played once, to the requests of all connections.
+    over_all: bool,
     /// Sockets hold next to nothing that was not acknowledged.
     narrow: bool,
     /// Connections that the client reset.
@@ -193,9 +193,16 @@ impl Misbehaving {
         Self::with(Shared { script, ..Shared::default() })
     }
 
+    /// Starts one that does the first to the first request of all, the second to the second, and the
+    /// last to all further ones.
+    pub fn sequence(script: Vec<Behaviour>) -> Self {
+        assert!(!script.is_empty(), "a script has at least one behaviour");
+        Self::with(Shared { script, over_all: true, ..Shared::default() })
+    }
+
     /// Starts one that does this to the first request of all, and what was asked for to all others.
     pub fn once(behaviour: Behaviour) -> Self {
-        Self::with(Shared { script: vec![behaviour], once: true, ..Shared::default() })
+        Self::sequence(vec![behaviour, Behaviour::Good { tokens: 3 }])
     }
 
     /// Starts one that cannot write ahead of its client: its sockets hold next to nothing.
@@ -300,8 +307,6 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
         SockRef::from(stream).set_send_buffer_size(NARROW_BYTES)?;
     }
     let mut buffer = Vec::new();
-    let mut script = shared.script.iter().copied().cycle();
-    let mut behaviour = script.next();
     let mut posts = 0;
     loop {
         let Some(request) = Request::read(stream, &mut buffer)? else { return Ok(After::Close) };
@@ -311,15 +316,10 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
         }
         let asks_for_usage = request.text.contains("\"include_usage\":true");
         shared.posts.lock().unwrap().push(request.text);
-        let earlier = shared.requests.fetch_add(1, Ordering::SeqCst);
-        if posts > 0 && posts < shared.script.len() {
-            behaviour = script.next();
-        }
+        let earlier = shared.requests.fetch_add(1, Ordering::SeqCst) as usize;
+        let nth = if shared.over_all { earlier } else { posts };
         posts += 1;
-        let behaviour = match behaviour {
-            _ if shared.once && earlier > 0 => Behaviour::Good { tokens: 3 },
-            behaviour => behaviour.unwrap_or(Behaviour::GoodPlain),
-        };
+        let behaviour = shared.script[nth.min(shared.script.len() - 1)];
         let lacks = matches!(behaviour, Behaviour::OnlyChat { .. }) && !request.path.ends_with("/chat/completions");
         let behaviour = match behaviour {
             _ if lacks => Behaviour::Status(404),

@@ -5,7 +5,7 @@ use crate::engine::connection::State;
 use crate::engine::recorder::Which;
 use crate::engine::slot::Slot;
 use crate::load::Start;
-use crate::metrics::{Failure, Outcome, Sample};
+use crate::metrics::{Category, Failure, Outcome, Sample};
 use crate::net::tls::TlsFailure;
 use crate::units::Nanos;
 
@@ -25,8 +25,9 @@ impl Worker<'_> {
     /// attempt is over.
     pub(super) fn finish(&mut self, slot: Slot, outcome: Outcome, reusable: bool, end: Nanos) {
         self.count_started(slot);
-        let outcome = self.judge_scenario(slot, outcome);
-        let outcome = self.judge_turn(slot, outcome);
+        let judged = self.judge_scenario(slot, outcome);
+        let is_out_of_step = judged != outcome;
+        let outcome = self.judge_turn(slot, judged);
         let connection = &mut self.connections[slot];
         connection.exchange.sample.end = end;
         if connection.state == State::Upgrading {
@@ -37,7 +38,8 @@ impl Worker<'_> {
             self.reuse.lasted(connection.exchange.last_kept);
         }
         let was_in_flight = connection.is_in_flight();
-        let again = self.retries_at(slot, outcome, end);
+        // To ask again would only hide a turn that was lost or doubled.
+        let again = if is_out_of_step { None } else { self.retries_at(slot, outcome, end) };
         let sample = self.record(slot, outcome, end, again);
         if again.is_none() {
             self.keep_record(slot, sample, false);
@@ -106,14 +108,12 @@ impl Worker<'_> {
         let Some(recorder) = &mut self.records.recorder else { return };
         let connection = &self.connections[slot];
         let Start { draw_vu: user, iteration, .. } = connection.start;
+        if !recorder.takes(user, iteration) {
+            return recorder.pass_over(slot);
+        }
         let model = self.writer.model(sample.kind, user, iteration);
         let which = Which { user, iteration, model, target: connection.route.target, phase: connection.phase() };
         recorder.record(slot, sample, which, amends);
-    }
-
-    /// The records of this second go out with it.
-    pub(super) fn hand_over_records(&mut self) {
-        self.records.tallies.batch = self.records.recorder.as_mut().map(|recorder| recorder.take());
     }
 
     /// The request was over with its terminal event.
@@ -154,8 +154,8 @@ impl Worker<'_> {
         let is_opening = matches!(connection.state, State::Queued | State::Connecting | State::Securing);
         let tally = self.records.tallies.of(connection.phase());
         if tally.wants_example(failure, at) {
-            // A connection that cannot be had is not the target's to answer for.
-            let via = if is_opening { self.dialer.via() } else { None };
+            let blames_detour = is_opening && is_of_detour(failure, connection.tls_failure);
+            let via = if blames_detour { self.dialer.via() } else { None };
             tally.example(failure, at, connection.exchange.example(via.as_deref(), &self.redactor));
         }
         if failure == Failure::Tls {
@@ -164,6 +164,35 @@ impl Worker<'_> {
         }
         if is_opening {
             self.records.tallies.tally.attempted(self.dialer.addr(connection.route), false);
+        }
+    }
+}
+
+/// Whether a connection that could not be opened is to be answered for by what stands between us and
+/// the target, if anything does. The target itself fails in a session, and this machine by having no
+/// connection to give.
+fn is_of_detour(failure: Failure, tls: Option<TlsFailure>) -> bool {
+    match failure {
+        Failure::Tls => tls == Some(TlsFailure::Proxy),
+        failure => failure.category() != Category::Ours,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_blamed_for_its_own_failures_only() {
+        for failure in [Failure::ConnectRefused, Failure::ConnectTimeout, Failure::Reset, Failure::TimeoutFirstByte] {
+            assert!(is_of_detour(failure, None), "{failure:?}");
+        }
+        assert!(is_of_detour(Failure::Tls, Some(TlsFailure::Proxy)));
+        for tls in [None, Some(TlsFailure::Expired), Some(TlsFailure::NotTls)] {
+            assert!(!is_of_detour(Failure::Tls, tls), "{tls:?}");
+        }
+        for failure in [Failure::NoFd, Failure::NoPort, Failure::Internal] {
+            assert!(!is_of_detour(failure, None), "{failure:?}");
         }
     }
 }

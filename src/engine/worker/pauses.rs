@@ -49,6 +49,12 @@ impl Pauses {
         self.until.get(slot.0 as usize).is_some_and(Option::is_some)
     }
 
+    /// All users that wait.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = Slot> {
+        let until = if self.order.is_empty() { &[][..] } else { &self.until };
+        until.iter().enumerate().filter_map(|(slot, until)| until.map(|_| Slot(slot as u32)))
+    }
+
     /// The user does not wait any more. Whether it did.
     pub(super) fn cancel(&mut self, slot: Slot) -> bool {
         let waited = self.until.get_mut(slot.0 as usize).and_then(Option::take).is_some();
@@ -82,9 +88,11 @@ mod tests {
         assert_eq!((pauses.next_due(), pauses.next_user()), (Some(Nanos(20)), Some(Slot(2))), "1 waits longer now");
         assert_eq!(pauses.take_due(Nanos(19)), None);
         assert!(pauses.cancel(Slot(2)) && !pauses.cancel(Slot(2)) && !pauses.cancel(Slot(9)));
+        assert_eq!(pauses.waiting().collect::<Vec<_>>(), [Slot(0), Slot(1)]);
         assert!(pauses.is_waiting(Slot(1)) && !pauses.is_waiting(Slot(2)) && !pauses.is_waiting(Slot(9)));
         assert_eq!(pauses.take_due(Nanos(40)), Some((Slot(1), Nanos(25))));
         assert_eq!(pauses.take_due(Nanos(40)), Some((Slot(0), Nanos(30))));
         assert_eq!((pauses.next_due(), pauses.take_due(Nanos::MAX)), (None, None));
+        assert_eq!(pauses.waiting().count(), 0);
     }
 }

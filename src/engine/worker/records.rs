@@ -28,4 +28,9 @@ impl Records {
             recorder: Recorder::new(shard, slots),
         }
     }
+
+    /// The records of this second go out with it.
+    pub(super) fn hand_over(&mut self) {
+        self.tallies.batch = self.recorder.as_mut().map(|recorder| recorder.take());
+    }
 }

@@ -20,6 +20,7 @@ use crate::engine::window::Placement;
 use crate::metrics::{Failure, Outcome, Sample};
 use crate::plan::Plan;
 use crate::units::Nanos;
+use std::ops::RangeInclusive;
 
 /// The retries of a worker's users.
 #[derive(Debug)]
@@ -34,6 +35,10 @@ pub(super) struct Retrying {
 struct User {
     /// Attempts that failed and were not the last.
     failed: u16,
+    /// Those of them of which at least a part was sent.
+    sent: u16,
+    /// Those of them to which a simulator has said which one it was.
+    answered: u16,
     /// No further attempt was made after the last of them, so far.
     waits: bool,
     /// When the first attempt was sent, and its phase, if there was a second.
@@ -71,9 +76,10 @@ impl Retrying {
         }
     }
 
-    /// Attempts at the present request that have failed.
-    pub(super) fn failed(&self, slot: Slot) -> u16 {
-        self.user(slot).map_or(0, |user| user.failed)
+    /// How many failed attempts at the present request the server has seen, at least and at most:
+    /// what met a timeout or a reset connection may have come to it, or not.
+    pub(super) fn seen(&self, slot: Slot) -> RangeInclusive<u16> {
+        self.user(slot).map_or(0..=0, |user| user.answered..=user.sent)
     }
 
     /// Whether the user pauses between two attempts.
@@ -122,6 +128,8 @@ impl Worker<'_> {
             user.first = (sample.sent, phase);
         }
         (user.failed, user.waits, user.until) = (user.failed + 1, true, until);
+        user.sent += u16::from(sample.bytes_sent > 0);
+        user.answered += u16::from(sample.played.is_some());
         self.users.retrying.pauses.set(slot, until);
         let give_up = self.connections[slot].give_up;
         self.hasten_retry(slot, give_up);
@@ -175,13 +183,11 @@ impl Worker<'_> {
     /// Ends requests whose next attempt would come after everything is cut off.
     pub(super) fn interrupt_late_retries(&mut self, now: Nanos) {
         let drain_end = self.ending.drain_end();
-        if self.users.retrying.next_due().is_none() {
-            return;
-        }
-        for slot in self.connections.slots() {
-            if self.users.retrying.is_waiting(slot) && self.users.retrying.users[slot.0 as usize].until >= drain_end {
-                self.interrupt_retry(slot, now);
-            }
+        let retrying = &self.users.retrying;
+        let late = |slot: &Slot| retrying.users[slot.0 as usize].until >= drain_end;
+        let late: Vec<Slot> = retrying.pauses.waiting().filter(late).collect();
+        for slot in late {
+            self.interrupt_retry(slot, now);
         }
     }
 

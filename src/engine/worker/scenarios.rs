@@ -25,7 +25,8 @@ impl Worker<'_> {
         }
         let small = |n: u16| u8::try_from(n).unwrap_or(u8::MAX);
         let step = small(self.users.conversations.talk(slot).map_or(0, Talk::tool_rounds));
-        let attempt = small(self.users.retrying.failed(slot));
+        let seen = self.users.retrying.seen(slot);
+        let (least, most) = (small(*seen.start()), small(*seen.end()));
         // A request that met the end of an idle connection may have been seen, or not.
         let is_sure = !connection.is_retried();
         let exchange = &mut connection.exchange;
@@ -34,12 +35,15 @@ impl Worker<'_> {
             Some((is, _)) if is != step => {
                 (OTHER_STEP, format!("x-llmsim-step: {is}, expected {step}: a turn was lost or doubled"))
             }
-            Some((_, is)) if is != attempt && is_sure => (
-                OTHER_ATTEMPT,
-                format!(
-                    "x-llmsim-attempt: {is}, expected {attempt}: a request was lost, doubled or sent by another run"
-                ),
-            ),
+            Some((_, is)) if !(least..=most).contains(&is) && is_sure => {
+                let expected = if least == most { most.to_string() } else { format!("{least} to {most}") };
+                (
+                    OTHER_ATTEMPT,
+                    format!(
+                        "x-llmsim-attempt: {is}, expected {expected}: a request was lost, doubled or sent by another run"
+                    ),
+                )
+            }
             Some(_) => {
                 exchange.sample.checks_held += CHECKS;
                 return outcome;
