@@ -101,11 +101,13 @@ impl Tally {
     /// A kind that the mix does not have is a defect of the caller; in release builds the sample is
     /// dropped.
     pub fn record(&mut self, sample: &Sample) {
-        let Some(part) = self.kinds.get_mut(usize::from(sample.kind)) else {
+        if usize::from(sample.kind) >= self.kinds.len() {
             debug_assert!(false, "kind {} of {}", sample.kind, self.kinds.len());
             return;
-        };
-        part.record(sample);
+        }
+        for part in self.parts_of(sample.kind, sample.turn) {
+            part.record(sample);
+        }
         if let Some(name) = sample.check_failed {
             add_sorted(&mut self.failed_checks, name, 1);
         }
@@ -115,15 +117,12 @@ impl Tally {
         if let Outcome::Failed(failure) = sample.outcome {
             self.failures[failure as usize].add_one(sample.end, sample.retry_after_ms);
         }
-        if let Some(part) = self.turn(sample.turn) {
-            part.record(sample);
-        }
     }
 
     /// An attempt of a request that failed with `failure`, and that will be followed by another:
     /// what went over the wire counts, and the request goes on.
     pub fn attempt_failed(&mut self, sample: &Sample, failure: Failure) {
-        for part in self.parts_of(sample) {
+        for part in self.parts_of(sample.kind, sample.turn) {
             part.count_traffic(sample);
         }
         self.retried[failure as usize] += 1;
@@ -135,45 +134,32 @@ impl Tally {
     /// A request that may be retried was recorded, and was made in so many attempts. `attempt` is
     /// its sample with `sent` of the last attempt.
     pub fn attempts(&mut self, attempt: &Sample, n: u64) {
-        for part in self.parts_of(attempt) {
+        for part in self.parts_of(attempt.kind, attempt.turn) {
             part.attempts(attempt, n);
         }
     }
 
     /// The same request was condemned.
     pub fn condemn_attempt(&mut self, attempt: &Sample) {
-        for part in self.parts_of(attempt) {
+        for part in self.parts_of(attempt.kind, attempt.turn) {
             part.condemn_attempt(attempt);
         }
     }
 
-    /// The parts that a sample belongs to: that of its kind, and that of its turn.
-    fn parts_of(&mut self, sample: &Sample) -> impl Iterator<Item = &mut Part> {
-        let turn = turn_place(sample.turn);
+    /// The parts that a request belongs to: that of its kind, and that of its turn if it is one.
+    fn parts_of(&mut self, kind: u16, turn: u16) -> impl Iterator<Item = &mut Part> {
+        let turn = turn_place(turn);
         if turn.is_some() && self.turns.is_empty() {
             self.turns.resize(TURNS.len(), Part::default());
         }
-        debug_assert!(usize::from(sample.kind) < self.kinds.len(), "kind {} of {}", sample.kind, self.kinds.len());
         let turn = turn.and_then(|place| self.turns.get_mut(place));
-        self.kinds.get_mut(usize::from(sample.kind)).into_iter().chain(turn)
-    }
-
-    /// The part of a turn; none if the request is not one.
-    fn turn(&mut self, turn: u16) -> Option<&mut Part> {
-        let place = turn_place(turn)?;
-        if self.turns.is_empty() {
-            self.turns.resize(TURNS.len(), Part::default());
-        }
-        self.turns.get_mut(place)
+        self.kinds.get_mut(usize::from(kind)).into_iter().chain(turn)
     }
 
     /// A user's turn is over: the last answer to its message has come, which it had sent `took`
     /// ago.
     pub fn turn_over(&mut self, kind: u16, turn: u16, took: Nanos) {
-        if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
-            part.time(Trend::TurnDuration, took);
-        }
-        if let Some(part) = self.turn(turn) {
+        for part in self.parts_of(kind, turn) {
             part.time(Trend::TurnDuration, took);
         }
     }
@@ -197,13 +183,10 @@ impl Tally {
     /// those of successes once [`Tally::settle`] is called on the sum of all seconds.
     pub fn condemn(&mut self, sample: &Sample, failure: Failure, at: Nanos) {
         debug_assert!(usize::from(sample.kind) < self.kinds.len(), "kind {} of {}", sample.kind, self.kinds.len());
-        if let Some(part) = self.kinds.get_mut(usize::from(sample.kind)) {
+        for part in self.parts_of(sample.kind, sample.turn) {
             part.condemn(failure, sample);
-            if let Some(part) = self.turn(sample.turn) {
-                part.condemn(failure, sample);
-            }
-            self.failures[failure as usize].add_one(at, None);
         }
+        self.failures[failure as usize].add_one(at, None);
     }
 
     /// Takes back the times that were withdrawn. For a sum over all seconds so far: only there they
@@ -238,12 +221,7 @@ impl Tally {
     /// `n` gaps of one length: those between the tokens of one read are all zero.
     pub fn gaps(&mut self, kind: u16, turn: u16, gap: Nanos, n: u32) {
         debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
-        if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
-            part.times(Trend::Tbt, gap, n);
-        }
-        if turn != 0
-            && let Some(part) = self.turn(turn)
-        {
+        for part in self.parts_of(kind, turn) {
             part.times(Trend::Tbt, gap, n);
         }
     }
