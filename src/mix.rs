@@ -440,19 +440,18 @@ impl Prepared {
         let mut asked = Asked::default();
         let script = self.prompt.script(draw.prompt);
         for piece in &self.body {
-            match piece {
-                Piece::History => {
+            match (piece, script) {
+                (Piece::History, _) => {
                     talk.into_iter().flat_map(Talk::history).for_each(|part| out.extend_from_slice(part));
                 }
-                Piece::Messages if script.is_some() => {
-                    let parts = script.into_iter().flat_map(|script| self.parts(script, talk));
-                    parts.for_each(|part| out.extend_from_slice(part));
+                (Piece::Messages, Some(script)) => {
+                    self.parts(script, talk).for_each(|part| out.extend_from_slice(part));
                 }
-                Piece::Prompt => asked = prompt.take().map_or(asked, |prompt| self.prompt.write(prompt, out)),
-                Piece::Messages => {
+                (Piece::Messages, None) => {
                     asked = prompt.take().map_or(asked, |prompt| self.prompt.write_messages(prompt, out));
                 }
-                piece => out.extend_from_slice(self.fill(piece, draw, talk, digits)),
+                (Piece::Prompt, _) => asked = prompt.take().map_or(asked, |prompt| self.prompt.write(prompt, out)),
+                (piece, _) => out.extend_from_slice(self.fill(piece, draw, talk, digits)),
             }
         }
         // What was said before is sent again, and nobody knows how many tokens it has.

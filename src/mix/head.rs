@@ -31,22 +31,23 @@ pub(super) fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
 fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
     let mut fields: Vec<(String, String)> = Vec::new();
     fields.extend(kind.api.headers().iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
-    if let (Some(key), KeyAs::OfApi) = (&envelope.api_key, &envelope.key_as) {
-        let is_x_api_key = kind.api.key_header() == KeyHeader::XApiKey;
-        if is_x_api_key {
-            fields.push(("x-api-key".to_owned(), key.reveal().to_owned()));
-        }
-        // Other servers with Anthropic's API (vLLM, proxies) take the key as all their APIs do. To
-        // Anthropic itself a bearer token is something else than a key.
-        let is_anthropic = envelope.host.split(':').next().is_some_and(|host| host.ends_with("anthropic.com"));
-        if !is_x_api_key || (!is_anthropic && envelope.basic_auth.is_none()) {
-            fields.push(("Authorization".to_owned(), format!("Bearer {}", key.reveal())));
-        }
-    }
     if let Some(key) = &envelope.api_key {
         match &envelope.key_as {
-            KeyAs::OfApi | KeyAs::Query(_) => {}
-            KeyAs::Bearer => fields.push(("Authorization".to_owned(), format!("Bearer {}", key.reveal()))),
+            KeyAs::OfApi => {
+                let is_x_api_key = kind.api.key_header() == KeyHeader::XApiKey;
+                if is_x_api_key {
+                    fields.push(("x-api-key".to_owned(), key.reveal().to_owned()));
+                }
+                // Other servers with Anthropic's API (vLLM, proxies) take the key as all their APIs
+                // do. To Anthropic itself a bearer token is something else than a key.
+                let is_anthropic = envelope.host.split(':').next().is_some_and(|host| host.ends_with("anthropic.com"));
+                if !is_x_api_key || (!is_anthropic && envelope.basic_auth.is_none()) {
+                    fields.push(bearer(key));
+                }
+            }
+            // It is a part of the path.
+            KeyAs::Query(_) => {}
+            KeyAs::Bearer => fields.push(bearer(key)),
             KeyAs::Basic => fields.push(basic(key)),
             KeyAs::Header(name) => fields.push((name.clone(), key.reveal().to_owned())),
         }
@@ -60,6 +61,11 @@ fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
     }
     fields.retain(|(name, value)| check_header(name, value).is_ok());
     fields
+}
+
+/// A token as RFC 6750 has it.
+fn bearer(key: &Secret) -> (String, String) {
+    ("Authorization".to_owned(), format!("Bearer {}", key.reveal()))
 }
 
 /// User and password as RFC 7617 has them.
