@@ -37,6 +37,7 @@ pub use behavior::{After, BehaviorMix, ClientBehavior, Leave, SlowReader};
 pub use builtin::builtin_prompts;
 pub use conversation::{Conversation, Next, Replies, Talk};
 pub use envelope::{Envelope, KeyAs, Secret};
+pub use head::percent_encoded;
 pub use prompt::{Prefix, Prompt, PromptSource};
 pub use retries::{Retries, RetryPolicy};
 pub use scenario::Scenario;

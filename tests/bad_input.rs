@@ -173,7 +173,7 @@ fn the_environment_is_blamed_for_its_own_mistakes() {
         ("LLMSIM_BLAST_DURATION", "-3s", "duration"),
         ("LLMSIM_BLAST_QUIET", "perhaps", "1, true, yes, on, or 0"),
         ("LLMSIM_BLAST_ITERATIONS", "5", "use --duration"),
-        ("LLMSIM_BLAST_API_KEY", "two words", "holds no API key"),
+        ("LLMSIM_BLAST_API_KEY", "two words", "does not hold an API key"),
     ] {
         refused(&["load"], &[(name, value)], 104, &[name, expected]);
     }
@@ -197,7 +197,7 @@ fn files_that_flags_name_are_looked_at_before_the_test() {
     let missing = bench.path("missing");
     refused(&["load", "--api-key-file", &missing], &[], 104, &["--api-key-file", &missing, "No such file"]);
     let empty = bench.write("empty", "\n");
-    refused(&["load", "--api-key-file", &empty], &[], 104, &["--api-key-file", "holds no API key"]);
+    refused(&["load", "--api-key-file", &empty], &[], 104, &["--api-key-file", "does not hold an API key"]);
     let place = bench.path("no/such/folder/r.json");
     refused(&["load", "--output", &place], &[], 104, &["--output", &place, "No such file", "in a folder that exists"]);
     refused(&["load", "--output", &bench.path("")], &[], 104, &["--output", "directory"]);

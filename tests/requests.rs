@@ -217,7 +217,7 @@ fn nonsense_is_refused_before_anything_is_sent() {
     for (arguments, why) in [
         (&["--requests", "lines.txt"][..], "a file that ends in .jsonl, .csv"),
         (&["--requests", "/nowhere/lines.csv"], "--requests /nowhere/lines.csv"),
-        (&["--requests-tokens"], "means nothing without a file of requests: add --requests"),
+        (&["--requests-tokens"], "cannot be used without a file of requests: add --requests"),
         (&["--requests-sample", "1/9"], "add --requests"),
         (&["--requests", "x.csv", "--requests-sample", "2/9"], "1/N with N from 1"),
         (&["--requests", "x.csv", "--requests-sample", "1/0"], "1/N with N from 1"),

@@ -4,6 +4,7 @@
 mod support;
 
 use base64::Engine as _;
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +18,7 @@ fn each(text: &str, encode: impl Fn(u8) -> String) -> String {
 }
 
 /// Writings of a secret.
-const WRITINGS: [(&str, Writing); 9] = [
+const WRITINGS: [(&str, Writing); 10] = [
     ("plain", str::to_owned),
     ("percent", |text| each(text, |b| format!("%{b:02X}"))),
     ("JSON", |text| each(text, |b| format!("\\u{b:04x}"))),
@@ -26,6 +27,7 @@ const WRITINGS: [(&str, Writing); 9] = [
     ("hex", |text| each(text, |b| format!("\\x{b:02x}"))),
     ("base64", |text| base64::engine::general_purpose::STANDARD.encode(text)),
     ("base64 of more", |text| base64::engine::general_purpose::STANDARD.encode(format!("a{text}b"))),
+    ("base64 of a pair", |text| base64::engine::general_purpose::STANDARD.encode(format!("me:{text}b"))),
     ("between commands", |text| format!("x ::error::{text} ##[error]{text}\x1b[31m\u{202e}")),
 ];
 
@@ -35,18 +37,22 @@ struct Parrot {
     url: String,
 }
 
-/// The values of a request that may be secret: those of headers, and the query.
-fn secrets_of(head: &str) -> Vec<String> {
+/// The values of a request that may be secret: those of headers and of a body, and the query.
+fn secrets_of((head, body): &(String, String)) -> Vec<String> {
     let query = head.lines().next().and_then(|line| line.split(['?', ' ']).nth(2)).unwrap_or_default().to_owned();
     let secret = |line: &str| {
         let (name, value) = line.split_once(':')?;
         let is_secret = ["authorization", "x-secret", "cookie"].iter().any(|known| name.eq_ignore_ascii_case(known));
         is_secret.then(|| value.trim().to_owned())
     };
-    head.lines().filter_map(secret).chain(std::iter::once(query)).collect()
+    let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let in_body =
+        ["user_token", "auth"].map(|name| body[name].as_str().or(body[name]["id"].as_str()).map(str::to_owned));
+    head.lines().filter_map(secret).chain([query]).chain(in_body.into_iter().flatten()).collect()
 }
 
-fn request(stream: &mut TcpStream) -> Option<String> {
+/// Head and body.
+fn request(stream: &mut TcpStream) -> Option<(String, String)> {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
         if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -56,7 +62,7 @@ fn request(stream: &mut TcpStream) -> Option<String> {
                 name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok()).flatten()
             });
             if bytes.len() >= at + 4 + length.unwrap_or(0) {
-                return Some(head);
+                return Some((head, String::from_utf8_lossy(&bytes[at + 4..]).into_owned()));
             }
         }
         match stream.read(&mut buffer) {
@@ -100,11 +106,11 @@ impl Parrot {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
                 std::thread::spawn(move || {
-                    while let Some(head) = request(&mut stream) {
+                    while let Some(asked) = request(&mut stream) {
                         let number = ASKED.fetch_add(1, Ordering::Relaxed);
                         let (_, writing) = WRITINGS[number / 5 % WRITINGS.len()];
-                        let said: Vec<String> = secrets_of(&head).iter().map(|secret| writing(secret)).collect();
-                        let is_get = head.starts_with("GET");
+                        let said: Vec<String> = secrets_of(&asked).iter().map(|secret| writing(secret)).collect();
+                        let is_get = asked.0.starts_with("GET");
                         let bytes = if is_get { health(&said.join(" ")) } else { answer(number, &said.join(" ")) };
                         if stream.write_all(&bytes).is_err() || (!is_get && number % 5 == 4) {
                             return;
@@ -134,6 +140,7 @@ fn random_key(random: &mut fastrand::Rng) -> String {
 
 /// Panics if so much of a secret is in the text, in whatever writing, that it can be made whole.
 fn search(text: &str, secrets: &[String], place: &str) {
+    let mut parts: HashMap<[u8; 8], Vec<(Vec<u8>, String)>> = HashMap::new();
     for secret in secrets {
         for (how, writing) in WRITINGS {
             let written = if how == "between commands" { secret.clone() } else { writing(secret) };
@@ -142,9 +149,15 @@ fn search(text: &str, secrets: &[String], place: &str) {
             // Eight characters of it, each of which an escape may stand for.
             let length = inner.len().min(12.max(8 * (inner.len() / secret.len())));
             for part in inner.as_bytes().windows(length) {
-                let part = std::str::from_utf8(part).expect("ASCII");
-                assert!(!text.contains(part), "{place}: {part} of {secret} ({how}) in\n{text}");
+                let begin = part[..8].try_into().expect("eight bytes");
+                parts.entry(begin).or_default().push((part.to_vec(), format!("{secret} ({how})")));
             }
+        }
+    }
+    for (at, begin) in text.as_bytes().windows(8).enumerate() {
+        for (part, of) in parts.get(begin).into_iter().flatten() {
+            let shown = String::from_utf8_lossy(part);
+            assert!(!text.as_bytes()[at..].starts_with(part), "{place}: {shown} of {of} in\n{text}");
         }
     }
     let commanded = text.lines().find(|line| {
@@ -156,6 +169,114 @@ fn search(text: &str, secrets: &[String], place: &str) {
     assert!(!text.contains(obeyed), "{place}: {text:?}");
 }
 
+fn percent_encoded(text: &str) -> String {
+    each(text, |b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+}
+
+/// Keys that are planted, one in each place where a user may put one.
+struct Planted {
+    key: String,
+    header: String,
+    cookie: String,
+    path: String,
+    url: String,
+    body: String,
+    deep: String,
+    metrics: String,
+    write: String,
+    write_url: String,
+    page: String,
+}
+
+impl Planted {
+    fn new(random: &mut fastrand::Rng) -> Self {
+        let mut next = || random_key(random);
+        Self {
+            key: next(),
+            header: next(),
+            cookie: next(),
+            path: next(),
+            url: next(),
+            body: next(),
+            deep: next(),
+            metrics: next(),
+            write: next(),
+            write_url: next(),
+            // It stands in a cookie.
+            page: next().replace(['~', '+', '/'], "_"),
+        }
+    }
+
+    /// As they are, and as they stand in a query.
+    fn all(&self) -> Vec<String> {
+        let queries = [&self.path, &self.url, &self.metrics, &self.write_url].map(|secret| percent_encoded(secret));
+        let Self { key, header, cookie, path, url, body, deep, metrics, write, write_url, page } = self;
+        let all = [key, header, cookie, path, url, body, deep, metrics, write, write_url, page];
+        all.into_iter().cloned().chain(queries).collect()
+    }
+
+    fn profile(&self, bench: &Bench, stream: bool, load: &str) -> String {
+        let Self { cookie, deep, .. } = self;
+        let text = format!(
+            "{load}[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\nstream = {stream}\n\
+             path = \"/v1/chat?api_key={}\"\nheaders = {{ Cookie = \"id={cookie}\" }}\n\
+             body = {{ auth = {{ kind = \"string\", id = \"{deep}\" }} }}\n\
+             [thresholds]\nhttp_req_failed = [\"rate<0.01\"]\n",
+            percent_encoded(&self.path)
+        );
+        bench.write("p.toml", &text)
+    }
+
+    /// What is typed beside the profile.
+    fn flags(&self, url: &str) -> Vec<String> {
+        let mut flags = vec![
+            "--no-server".to_owned(),
+            format!("--target-url={url}?access={}", percent_encoded(&self.url)),
+            "--header".to_owned(),
+            format!("X-Secret: {}", self.header),
+            "--body".to_owned(),
+            format!("user_token={}", self.body),
+            "--server-metrics".to_owned(),
+            format!("{url}/metrics?of={}", percent_encoded(&self.metrics)),
+        ];
+        if cfg!(feature = "web") {
+            let write = format!("{url}/write?to={}", percent_encoded(&self.write_url));
+            flags.extend(["--prometheus-write".to_owned(), write, format!("--web-token={}", self.page)]);
+            flags.push(format!("--web={}", support::free_port()));
+        }
+        flags
+    }
+}
+
+/// Every way to give the key of the target, and that of a Prometheus: flags, and the environment.
+fn ways(round: usize, planted: &Planted, bench: &Bench) -> (Vec<String>, Vec<(&'static str, String)>) {
+    let Planted { key, write, .. } = planted;
+    let pair = format!("somebody:{key}");
+    let file = |text: &str| bench.write("key", text);
+    let flags = |flags: &[&str]| flags.iter().map(|&flag| flag.to_owned()).collect();
+    let (mut flags, mut env): (Vec<String>, Vec<_>) = match round % 6 {
+        0 => (vec![], vec![("LLMSIM_BLAST_API_KEY", key.clone())]),
+        1 => (flags(&["--api-key-file", &file(key), "--auth", "query:k"]), vec![]),
+        2 => (flags(&["--auth", "basic"]), vec![("LLMSIM_BLAST_API_KEY", pair)]),
+        3 => (flags(&["--basic-auth-file", &file(&pair)]), vec![]),
+        4 => (vec![], vec![("LLMSIM_BLAST_BASIC_AUTH", pair)]),
+        _ => (flags(&["--api-key-file", &file(key), "--auth", "header:x-secret-key"]), vec![]),
+    };
+    let pair = format!("prometheus:{write}");
+    match round % 4 {
+        _ if cfg!(not(feature = "web")) => {}
+        0 => env.push(("LLMSIM_BLAST_PROMETHEUS_TOKEN", write.clone())),
+        1 => flags.extend(["--prometheus-token-file".to_owned(), bench.write("token", write)]),
+        2 => env.push(("LLMSIM_BLAST_PROMETHEUS_BASIC_AUTH", pair)),
+        _ => flags.extend(["--prometheus-basic-auth-file".to_owned(), bench.write("pair", &pair)]),
+    }
+    (flags, env)
+}
+
+fn borrowed(all: &[String]) -> Vec<&str> {
+    all.iter().map(String::as_str).collect()
+}
+
 #[test]
 fn no_planted_key_is_in_any_output() {
     let parrot = Parrot::start();
@@ -165,31 +286,23 @@ fn no_planted_key_is_in_any_output() {
         search(text, secrets, place);
         searched += 1;
     };
-    for round in 0..8 {
+    for round in 0..6 {
         let bench = Bench::new();
-        let [key, header, cookie, query] = [(); 4].map(|()| random_key(&mut random));
-        let encoded: String = query
-            .bytes()
-            .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
-            .collect();
-        let secrets = [key.clone(), header.clone(), cookie.clone(), query, encoded.clone()];
-        let profile = bench.write(
-            "p.toml",
-            &format!(
-                "executor = \"shared-iterations\"\nvus = 3\niterations = 60\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n\
-                 stream = {}\npath = \"/v1/chat?api_key={encoded}\"\nheaders = {{ Cookie = \"id={cookie}\" }}\n[thresholds]\nhttp_req_failed = [\"rate<0.01\"]\n",
-                round % 2 == 0
-            ),
-        );
-        let [file, xml, summary, page] = ["r.json", "r.xml", "s.md", "r.html"].map(|name| bench.path(name));
-        let secret_header = format!("X-Secret: {header}");
-        let url = parrot.url.as_str();
-        let base = [profile.as_str(), "--no-server", "--target-url", url, "--header", &secret_header];
-        let page_flags = ["--html", &page];
-        let more = ["--output", &file, "--junit", &xml, "--github", "auto", "--debug-response", "9", "--tag", "x=::y"];
-        let env =
-            [("LLMSIM_BLAST_API_KEY", key.as_str()), ("GITHUB_STEP_SUMMARY", &summary), ("GITHUB_ACTIONS", "true")];
-        let output = blast_with(&[&base[..], &more, &page_flags].concat(), &env, SOON);
+        let planted = Planted::new(&mut random);
+        let secrets = planted.all();
+        let load = "executor = \"shared-iterations\"\nvus = 3\niterations = 60\n";
+        let profile = planted.profile(&bench, round % 2 == 0, load);
+        let lines = ["q.jsonl", "q.csv"][round / 2 % 2];
+        let [file, xml, summary, page, lines] =
+            ["r.json", "r.xml", "s.md", "r.html", lines].map(|name| bench.path(name));
+        let (key_flags, key_env) = ways(round, &planted, &bench);
+        let flags = [planted.flags(&parrot.url), key_flags].concat();
+        let base = [&[profile.as_str()][..], &borrowed(&flags)].concat();
+        let files = ["--output", &file, "--junit", &xml, "--html", &page, "--requests", &lines];
+        let more = ["--github", "auto", "--debug-response", "9", "--tag", "x=::y"];
+        let mut env: Vec<(&str, &str)> = vec![("GITHUB_STEP_SUMMARY", &summary), ("GITHUB_ACTIONS", "true")];
+        env.extend(key_env.iter().map(|(name, value)| (*name, value.as_str())));
+        let output = blast_with(&[&base[..], &files, &more].concat(), &env, SOON);
         assert_eq!(output.code, Some(107), "{output:?}");
         let mut both = |output: &Output, place: &str| {
             look(&output.stdout, &secrets, &format!("{place}, output"));
@@ -210,9 +323,74 @@ fn no_planted_key_is_in_any_output() {
         }
         let refused = blast_with(&[&base[..], &["--vus", "x"]].concat(), &env, SOON);
         both(&refused, "refused");
-        for path in [&file, &xml, &summary, &page] {
+        for path in [&file, &xml, &summary, &page, &lines] {
             look(&std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}")), &secrets, path);
         }
     }
-    assert_eq!(searched, 8 * (2 + 10 + 4 + 2 + 4));
+    assert_eq!(searched, 6 * (2 + 10 + 4 + 2 + 5));
+}
+
+/// Shards that meet write a result each and one of the whole, and tell each other of both.
+#[test]
+fn no_planted_key_is_in_a_result_of_shards_that_meet() {
+    let parrot = Parrot::start();
+    let (bench, planted) = (Bench::new(), Planted::new(&mut fastrand::Rng::with_seed(7)));
+    let meeting = random_key(&mut fastrand::Rng::with_seed(8));
+    let secrets = [planted.all(), vec![meeting.clone()]].concat();
+    let profile = planted.profile(&bench, true, "executor = \"shared-iterations\"\nvus = 4\niterations = 40\n");
+    let place = format!("127.0.0.1:{}", support::free_port());
+    let (file, lines, page) = (bench.path("run.json"), bench.path("q.jsonl"), bench.path("r.html"));
+    let run = |shard: &'static str, (flags, env): (&[&str], &[(&str, &str)])| {
+        let planted = planted.flags(&parrot.url);
+        let files =
+            ["--output", &file, "--requests", &lines, "--html", &page, "--rendezvous", &place, "--shard", shard];
+        support::start(&[&[profile.as_str()][..], &borrowed(&planted), &files, flags].concat(), env)
+    };
+    let key = [("LLMSIM_BLAST_API_KEY", planted.key.as_str()), ("LLMSIM_BLAST_RENDEZVOUS_KEY", meeting.as_str())];
+    let key_file = bench.write("meeting", &meeting);
+    let shards = [run("0/2", (&[], &key)), run("1/2", (&["--rendezvous-key-file", &key_file], &key[..1]))];
+    for (shard, running) in shards.into_iter().enumerate() {
+        let output = running.finish(SOON);
+        assert_eq!(output.code, Some(107), "{output:?}");
+        search(&output.stdout, &secrets, &format!("output of shard {shard}"));
+        search(&output.stderr, &secrets, &format!("errors of shard {shard}"));
+    }
+    for name in ["run.json", "run-0of2.json", "run-1of2.json", "q-0of2.jsonl", "q-1of2.jsonl", "r.html"] {
+        let text = std::fs::read_to_string(bench.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        search(&text, &secrets, name);
+    }
+    let hand = bench.path("hand.json");
+    let [zero, one] = ["run-0of2.json", "run-1of2.json"].map(|name| bench.path(name));
+    let output = blast(&["merge", &zero, &one, "--output", &hand]);
+    search(&output.stdout, &secrets, "merged");
+    search(&std::fs::read_to_string(&hand).expect("a result"), &secrets, "merged");
+}
+
+/// Everything that a browser or a Prometheus can read while a run lasts.
+#[cfg(feature = "web")]
+#[test]
+fn no_planted_key_is_on_the_live_page() {
+    let parrot = Parrot::start();
+    let (bench, planted) = (Bench::new(), Planted::new(&mut fastrand::Rng::with_seed(9)));
+    let secrets = planted.all();
+    let load =
+        "executor = \"constant-vus\"\nvus = 2\nduration = \"60s\"\nthink_time = \"20ms\"\ngraceful_stop = \"1s\"\n";
+    let profile = planted.profile(&bench, true, load);
+    let flags = planted.flags(&parrot.url);
+    let addr = flags.iter().find_map(|flag| flag.strip_prefix("--web=")).expect("a port");
+    let addr = format!("127.0.0.1:{addr}");
+    let env = [("LLMSIM_BLAST_API_KEY", planted.key.as_str()), ("LLMSIM_BLAST_PROMETHEUS_TOKEN", &planted.write)];
+    let running = support::start(&[&[profile.as_str()][..], &borrowed(&flags)].concat(), &env);
+    let bearer = format!("Bearer {}", planted.page);
+    let ask = |path: &str| support::get(&addr, path, &[("Authorization", &bearer)]);
+    support::eventually("requests have failed", || ask("/metrics").body.contains("llmsim_blast_http_req_failed"));
+    support::eventually("there are results", || ask("/api/v1/run").body.contains("\"http_5xx\""));
+    for path in ["/", "/metrics", "/api/v1/run", "/nowhere"] {
+        search(&ask(path).body, &secrets, path);
+        search(&support::get(&addr, path, &[]).body, &secrets, path);
+    }
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    let output = running.finish(SOON);
+    search(&output.stdout, &secrets, "output");
+    search(&output.stderr, &secrets, "errors");
 }

@@ -54,7 +54,10 @@ pub fn main(
     // Nothing is left to do when even this cannot be written.
     let _ = match &error {
         CommandError::Usage(error) if class == ExitClass::Success => write!(out, "{}", error.render()),
-        CommandError::Usage(error) => write!(err, "{}", error.render()),
+        // Somebody may have typed a key where no value is taken.
+        CommandError::Usage(error) => {
+            write!(err, "{}", Redactor::default().foreign(error.render().to_string().as_bytes()))
+        }
         CommandError::Output(_) if class == ExitClass::Success => Ok(()),
         // Files and servers say what they like, and a terminal, or GitHub, does what it reads.
         CommandError::Plan(_)

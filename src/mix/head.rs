@@ -120,7 +120,7 @@ fn target(path: &str) -> String {
 }
 
 /// A text as one segment of a path (RFC 3986, section 2.3: all but the unreserved characters).
-fn percent_encoded(text: &str) -> String {
+pub fn percent_encoded(text: &str) -> String {
     encoded(text, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 

@@ -6,7 +6,7 @@ use super::overrides::either;
 use super::source::Changed;
 use super::{Given, Overrides, PlanError, Read, limits};
 use crate::net::access::{Detour, Identity, Pem, Pin, Proxy, Roots, Tls};
-use crate::net::{Access, Target};
+use crate::net::{Access, Target, TargetError};
 use crate::units::Nanos;
 use std::net::IpAddr;
 
@@ -140,7 +140,12 @@ fn split_outside_brackets(text: &str) -> Vec<&str> {
 fn proxy(given: &Given) -> Result<Proxy, PlanError> {
     // The URL may hold a password: the parser's message knows what may be repeated.
     let url = if given.value.contains("://") { given.value.clone() } else { format!("http://{}", given.value) };
-    let target = Target::parse(&url).map_err(|error| given.unusable(error))?;
+    let target = Target::parse(&url).map_err(|error| match error {
+        TargetError::Credentials => {
+            given.unusable("the URL contains credentials, which are not sent: expected a proxy that asks for none")
+        }
+        error => given.unusable(error),
+    })?;
     if target.tls || !target.path_prefix.is_empty() || !target.query.is_empty() {
         return Err(given.unusable("expected an HTTP proxy without TLS or a path, such as http://127.0.0.1:3128"));
     }

@@ -1,6 +1,6 @@
 //! Keys and passwords. They are never repeated in a message.
 
-use super::source::Changed;
+use super::source::{Changed, Origin};
 use super::{Given, Overrides, PlanError, Read, headers, limits};
 use crate::mix::{KeyAs, Secret};
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(super) fn credentials(
 
 /// The text of a file that holds a secret. Somebody may have given the secret itself in place of
 /// the file.
-pub(super) fn secret(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
+fn secret(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
     /// Names of files are shorter, or have a folder or an ending.
     const LONG: usize = 16;
     let is_name = given.value.contains(['/', '.']) || given.value.len() < LONG;
@@ -53,24 +53,70 @@ pub(super) fn text(given: &Given, read: &mut Read<'_>) -> Result<String, PlanErr
     })
 }
 
+/// A secret as it was found, and where.
+pub(super) struct Found {
+    text: String,
+    pub(super) origin: Origin,
+}
+
+/// A secret out of the file that the flag `file_id` names, or the environment's, `id`. A flag is
+/// typed for this run and wins. The environment may name a file or hold the secret, not both.
+pub(super) fn of_file_or_environment(
+    overrides: &Overrides,
+    (file_id, id): (&'static str, &'static str),
+    read: &mut Read<'_>,
+) -> Result<Option<Found>, PlanError> {
+    match (overrides.one(file_id), overrides.secret(id)) {
+        (Some(file), Some(other)) if !file.is_flag() => {
+            Err(file.misplaced(format!("cannot be used together with {}: set one of them", other.origin)))
+        }
+        (Some(file), _) => Ok(Some(Found { text: secret(file, read)?, origin: file.origin.clone() })),
+        (None, Some(secret)) => {
+            Ok(Some(Found { text: secret.value.reveal().to_owned(), origin: secret.origin.clone() }))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+impl Found {
+    /// As one word of at least so many characters: `what` is its name. `hint` says how to get one.
+    pub(super) fn key(&self, what: &str, least: usize, hint: &str) -> Result<Secret, PlanError> {
+        let (key, most) = (self.text.trim(), limits::MAX_KEY_BYTES);
+        if (least..=most).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) {
+            return Ok(Secret::new(key.to_owned()));
+        }
+        Err(self.refused(format!(
+            "does not hold {what}: expected one line of {least} to {most} visible ASCII characters{hint}"
+        )))
+    }
+
+    /// As a user and a password.
+    pub(super) fn pair(&self) -> Result<Secret, PlanError> {
+        let (pair, most) = (self.text.trim_end_matches(['\r', '\n']), limits::MAX_KEY_BYTES);
+        if is_pair(pair) && !pair.chars().any(char::is_control) && pair.len() <= most {
+            return Ok(Secret::new(pair.to_owned()));
+        }
+        Err(self.refused(format!(
+            "does not hold a user and a password: expected one line USER:PASSWORD of at most {most} bytes"
+        )))
+    }
+
+    fn refused(&self, problem: String) -> PlanError {
+        PlanError::Override { origin: self.origin.clone(), problem }
+    }
+}
+
+/// Whether a text is `USER:PASSWORD`.
+fn is_pair(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(user, _)| !user.is_empty())
+}
+
 /// The API key: out of a file, or the environment's.
 fn api_key(overrides: &Overrides, read: &mut Read<'_>, changed: &mut Changed) -> Result<Option<Secret>, PlanError> {
-    let (text, origin) = match (overrides.one("api_key_file"), overrides.secret("api_key")) {
-        (Some(file), Some(key)) if !file.is_flag() => {
-            return Err(file.misplaced(format!("cannot be used together with {}: set one of them", key.origin)));
-        }
-        (Some(file), _) => (secret(file, read)?, &file.origin),
-        (None, Some(key)) => (key.value.reveal().to_owned(), &key.origin),
-        (None, None) => return Ok(None),
-    };
-    let key = text.trim();
-    if key.is_empty() || key.len() > limits::MAX_KEY_BYTES || !key.bytes().all(|b| b.is_ascii_graphic()) {
-        let most = limits::MAX_KEY_BYTES;
-        let problem = format!("holds no API key: expected one line of 1 to {most} visible ASCII characters");
-        return Err(PlanError::Override { origin: origin.clone(), problem });
-    }
-    changed.insert("api_key".to_owned(), origin.clone());
-    Ok(Some(Secret::new(key.to_owned())))
+    let Some(found) = of_file_or_environment(overrides, ("api_key_file", "api_key"), read)? else { return Ok(None) };
+    let key = found.key("an API key", 1, "")?;
+    changed.insert("api_key".to_owned(), found.origin);
+    Ok(Some(key))
 }
 
 /// How the key is sent.
@@ -87,8 +133,11 @@ fn key_as(overrides: &Overrides, key: Option<&Secret>, changed: &mut Changed) ->
     match given.value.trim().split_once(':') {
         None if given.value.trim() == "bearer" => Ok(KeyAs::Bearer),
         None if given.value.trim() == "basic" => {
-            let is_pair = key.reveal().split_once(':').is_some_and(|(user, _)| !user.is_empty());
-            if is_pair { Ok(KeyAs::Basic) } else { Err(given.misplaced("needs USER:PASSWORD as the key")) }
+            if is_pair(key.reveal()) {
+                Ok(KeyAs::Basic)
+            } else {
+                Err(given.misplaced("needs USER:PASSWORD as the key"))
+            }
         }
         Some(("header", name)) => {
             let (name, _) = headers::header(&named(name)?, key.reveal()).map_err(|problem| given.wrong(problem))?;
@@ -106,24 +155,12 @@ pub(super) fn basic_auth(
     read: &mut Read<'_>,
     changed: &mut Changed,
 ) -> Result<Option<Secret>, PlanError> {
-    let (text, origin) = match (overrides.one("basic_auth_file"), overrides.secret("basic_auth")) {
-        (Some(file), Some(pair)) if !file.is_flag() => {
-            return Err(file.misplaced(format!("cannot be used together with {}: set one of them", pair.origin)));
-        }
-        (Some(file), _) => (secret(file, read)?, file.origin.clone()),
-        (None, Some(pair)) => (pair.value.reveal().to_owned(), pair.origin.clone()),
-        (None, None) => return Ok(None),
-    };
-    let refused = |problem: String| Err(PlanError::Override { origin: origin.clone(), problem });
+    let ids = ("basic_auth_file", "basic_auth");
+    let Some(found) = of_file_or_environment(overrides, ids, read)? else { return Ok(None) };
     if let Some(key) = api_key {
-        return refused(format!("cannot be used together with {key}: both are sent as Authorization"));
+        return Err(found.refused(format!("cannot be used together with {key}: both are sent as Authorization")));
     }
-    let pair = text.trim_end_matches(['\r', '\n']);
-    let plain = pair.contains(':') && !pair.starts_with(':') && !pair.chars().any(char::is_control);
-    if !plain || pair.len() > limits::MAX_KEY_BYTES {
-        let most = limits::MAX_KEY_BYTES;
-        return refused(format!("holds no user and password: expected one line USER:PASSWORD of at most {most} bytes"));
-    }
-    changed.insert("basic_auth".to_owned(), origin.clone());
-    Ok(Some(Secret::new(pair.to_owned())))
+    let pair = found.pair()?;
+    changed.insert("basic_auth".to_owned(), found.origin);
+    Ok(Some(pair))
 }

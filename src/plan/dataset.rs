@@ -70,7 +70,7 @@ impl<'a> Datasets<'a> {
         }
         let alone = ["dataset_format", "dataset_column", "dataset_order", "dataset_patch"];
         if let (None, Some(given)) = (&flag, alone.iter().find_map(|id| overrides.one(id))) {
-            return Err(given.misplaced("means nothing without a data set: add --dataset"));
+            return Err(given.misplaced("cannot be used without a data set: add --dataset"));
         }
         let most_memory = match overrides.one("dataset_memory") {
             None => limits::DEFAULT_DATASET_MEMORY,

@@ -144,6 +144,8 @@ pub struct Plan {
     /// A process on this machine that is watched like a started server, when none is started.
     pub server_pid: Option<u32>,
     pub credentials: Credentials,
+    /// What opens other doors than the target's: a Prometheus, the live page.
+    pub other_secrets: Vec<Secret>,
     /// Extra headers of every request.
     pub headers: Vec<(String, String)>,
     /// Seed of everything random.

@@ -3,11 +3,13 @@
 use super::error::shown;
 use super::noted::{flag, noted};
 use super::output::Output;
-use super::prometheus::PrometheusWrite;
+use super::prometheus::{self, PrometheusWrite};
 use super::requests::{self, RequestsFile};
 use super::source::{Changed, Given};
 use super::web::{self, WebPlace};
-use super::{Overrides, PlanError, limits};
+use super::{Overrides, PlanError, Read, limits, secrets};
+use crate::mix::Secret;
+use crate::net::access::Tls;
 use std::path::PathBuf;
 
 /// How results are shown.
@@ -45,10 +47,24 @@ pub struct Presentation {
     pub notes: Vec<String>,
 }
 
+impl Presentation {
+    /// What opens the places where the run is shown. A query may hold a key, too.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let token = self.web.as_ref().and_then(|web| web.token.clone());
+        let write = self.prometheus.as_ref();
+        let pair = write.and_then(|write| write.basic_auth.as_ref());
+        let parameters = write.into_iter().flat_map(|write| secrets::in_query(&write.target.query)).map(Secret::new);
+        let keys = write.and_then(|write| write.token.clone()).into_iter().chain(pair.cloned());
+        keys.chain(pair.and_then(secrets::password)).chain(token).chain(parameters).collect()
+    }
+}
+
 /// What `given` says, and for a single run what `single` says of its verdict.
 pub(super) fn presentation(
     given: &Overrides,
     single: &Overrides,
+    tls: &Tls,
+    read: &mut Read<'_>,
     changed: &mut Changed,
 ) -> Result<Presentation, PlanError> {
     let debug = [given.yes("show_config")?, given.yes("dump_request")?, given.one("debug_response")];
@@ -61,7 +77,7 @@ pub(super) fn presentation(
         junit: noted("junit", single.one("junit"), changed).map(Given::path).transpose()?,
         requests: requests::file(single, changed)?,
         web: web::web(single, changed)?,
-        prometheus: None,
+        prometheus: prometheus::prometheus_write(single, tls, read, changed)?,
         github: github(noted("github", single.one("github"), changed))?,
         shard: single.one("shard").map(|given| given.origin.to_string()),
         quiet: flag("quiet", given, changed)?,

@@ -1,8 +1,8 @@
 //! Where samples for Prometheus are written.
 
-use super::credentials::secret;
+use super::credentials;
 use super::source::Changed;
-use super::{Given, Overrides, PlanError, Read, limits};
+use super::{Overrides, PlanError, Read};
 use crate::mix::Secret;
 use crate::net::access::Tls;
 use crate::net::{Target, TargetError};
@@ -34,13 +34,14 @@ pub(super) fn prometheus_write(
     read: &mut Read<'_>,
     changed: &mut Changed,
 ) -> Result<Option<PrometheusWrite>, PlanError> {
-    let token_file = overrides.one("prometheus_token_file");
-    let pair_file = overrides.one("prometheus_basic_auth_file");
-    let token = key(overrides, (token_file, "prometheus_token"), read, is_token)?;
-    let pair = key(overrides, (pair_file, "prometheus_basic_auth"), read, is_pair)?;
+    let (token_ids, pair_ids) =
+        (("prometheus_token_file", "prometheus_token"), ("prometheus_basic_auth_file", "prometheus_basic_auth"));
+    let token = credentials::of_file_or_environment(overrides, token_ids, read)?;
+    let pair = credentials::of_file_or_environment(overrides, pair_ids, read)?;
     let Some(given) = overrides.one("prometheus_write") else {
-        return match [token_file, pair_file].into_iter().flatten().find(|file| file.is_flag()) {
-            Some(file) => Err(file.misplaced("means nothing without --prometheus-write")),
+        let files = [token_ids.0, pair_ids.0].map(|id| overrides.one(id));
+        return match files.into_iter().flatten().find(|file| file.is_flag()) {
+            Some(file) => Err(file.misplaced("cannot be used without --prometheus-write")),
             None => Ok(None),
         };
     };
@@ -56,53 +57,22 @@ pub(super) fn prometheus_write(
         target.url += USUAL_PATH;
         USUAL_PATH.clone_into(&mut target.path_prefix);
     }
-    if let (Some(file), Some(_)) = (pair_file.or(token_file), token.as_ref().and(pair.as_ref())) {
-        return Err(file.misplaced("a token and a user with a password cannot be used together: choose one"));
+    if let (Some(token), Some(pair)) = (&token, &pair) {
+        let problem = format!("cannot be used together with {}: both are sent as Authorization", token.origin);
+        return Err(PlanError::Override { origin: pair.origin.clone(), problem });
     }
-    if token.is_some() || pair.is_some() {
-        let origin = pair_file.or(token_file).map_or(&given.origin, |file| &file.origin);
-        changed.insert("prometheus_auth".to_owned(), origin.clone());
+    if let Some(found) = token.as_ref().or(pair.as_ref()) {
+        changed.insert("prometheus_auth".to_owned(), found.origin.clone());
     }
+    let token = token.map(|token| token.key("a token", 1, "")).transpose()?;
+    let pair = pair.map(|pair| pair.pair()).transpose()?;
     Ok(Some(PrometheusWrite { target, token, basic_auth: pair, tls: tls.clone() }))
-}
-
-/// A secret out of a file, or the environment's.
-fn key(
-    overrides: &Overrides,
-    (file, id): (Option<&Given>, &'static str),
-    read: &mut Read<'_>,
-    is_good: fn(&str) -> bool,
-) -> Result<Option<Secret>, PlanError> {
-    let (text, origin) = match (file, overrides.secret(id)) {
-        (Some(file), _) => (secret(file, read)?, file.origin.clone()),
-        (None, Some(key)) => (key.value.reveal().to_owned(), key.origin.clone()),
-        (None, None) => return Ok(None),
-    };
-    let text = text.trim_end_matches(['\r', '\n']);
-    if !is_good(text) || text.len() > limits::MAX_KEY_BYTES {
-        let what = if id == "prometheus_token" {
-            "no token: expected one line of visible ASCII characters"
-        } else {
-            "no user and password: expected one line USER:PASSWORD"
-        };
-        let most = limits::MAX_KEY_BYTES;
-        let problem = format!("holds {what} of at most {most} bytes");
-        return Err(PlanError::Override { origin, problem });
-    }
-    Ok(Some(Secret::new(text.to_owned())))
-}
-
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
-}
-
-fn is_pair(text: &str) -> bool {
-    text.contains(':') && !text.starts_with(':') && !text.chars().any(char::is_control)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{Given, Sourced};
 
     fn write(url: &str, file: Option<(&str, &str)>) -> Result<Option<PrometheusWrite>, String> {
         let mut overrides = Overrides::default();
@@ -126,6 +96,33 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_the_environment_exclude_each_other() {
+        let set = |name: &str| {
+            let origin = Given::environment(&format!("LLMSIM_BLAST_{}", name.to_uppercase()), "").origin;
+            Sourced { value: Secret::new("user:pa55".to_owned()), origin }
+        };
+        let mut overrides = Overrides::default();
+        overrides.insert("prometheus_write", vec![Given::flag("prometheus-write", "http://p.example")]);
+        overrides.insert_secret("prometheus_token", set("prometheus_token"));
+        let mut read = |_: &std::path::Path| Ok("other:pair".to_owned());
+        let of = |overrides: &Overrides, read: &mut Read<'_>| {
+            super::prometheus_write(overrides, &Tls::default(), read, &mut Changed::new())
+        };
+        let place = of(&overrides, &mut read).expect("fine").expect("a place");
+        assert_eq!(place.secrets(), (Some("user:pa55"), None));
+        let name = "LLMSIM_BLAST_PROMETHEUS_TOKEN_FILE";
+        overrides.insert("prometheus_token_file", vec![Given::environment(name, "secret.txt")]);
+        let error = of(&overrides, &mut read).expect_err("which of them?").to_string();
+        assert!(error.starts_with(name) && error.contains("set one of them"), "{error}");
+        overrides.insert("prometheus_token_file", vec![Given::flag("prometheus-token-file", "secret.txt")]);
+        let place = of(&overrides, &mut read).expect("a flag wins").expect("a place");
+        assert_eq!(place.secrets(), (Some("other:pair"), None));
+        overrides.insert_secret("prometheus_basic_auth", set("prometheus_basic_auth"));
+        let error = of(&overrides, &mut read).expect_err("two keys").to_string();
+        assert!(error.contains("LLMSIM_BLAST_PROMETHEUS_BASIC_AUTH cannot be used together with"), "{error}");
+    }
+
+    #[test]
     fn keys_come_from_files_and_are_never_repeated() {
         let token = ("prometheus-token-file", "sesame-open\n");
         let place = write("http://p.example", Some(token)).expect("fine").expect("a place");
@@ -136,7 +133,7 @@ mod tests {
         for (url, file, words) in [
             ("http://user:pa55@p.example", None, "--prometheus-basic-auth-file"),
             ("ftp://p.example", None, "--prometheus-write"),
-            ("http://p.example", Some(("prometheus-token-file", "two words pa55\n")), "holds no token"),
+            ("http://p.example", Some(("prometheus-token-file", "two words pa55\n")), "does not hold a token"),
             ("http://p.example", Some(("prometheus-basic-auth-file", "pa55\n")), "USER:PASSWORD"),
             ("", Some(token), "without --prometheus-write"),
         ] {

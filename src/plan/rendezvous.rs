@@ -1,7 +1,7 @@
 //! Where the shards of a test meet, and what lets them in.
 
 use super::source::Changed;
-use super::{Given, Overrides, PlanError, Read, Shard, credentials, limits};
+use super::{Given, Overrides, PlanError, Read, Shard, credentials};
 use crate::mix::Secret;
 use crate::units::Nanos;
 use std::net::IpAddr;
@@ -83,24 +83,10 @@ fn is_loopback(host: &str) -> bool {
 
 /// The key of all shards: out of a file, or the environment's.
 fn key(overrides: &Overrides, read: &mut Read<'_>) -> Result<Option<Secret>, PlanError> {
-    let (text, origin) = match (overrides.one("rendezvous_key_file"), overrides.secret("rendezvous_key")) {
-        (Some(file), Some(key)) if !file.is_flag() => {
-            return Err(file.misplaced(format!("cannot be used together with {}: set one of them", key.origin)));
-        }
-        (Some(file), _) => (credentials::secret(file, read)?, &file.origin),
-        (None, Some(key)) => (key.value.reveal().to_owned(), &key.origin),
-        (None, None) => return Ok(None),
-    };
-    let key = text.trim();
-    if !(SHORTEST_KEY..=limits::MAX_KEY_BYTES).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic()) {
-        let most = limits::MAX_KEY_BYTES;
-        let problem = format!(
-            "holds no key: expected one line of {SHORTEST_KEY} to {most} visible ASCII characters, such as that of \
-             `head -c 32 /dev/urandom | base64`"
-        );
-        return Err(PlanError::Override { origin: origin.clone(), problem });
-    }
-    Ok(Some(Secret::new(key.to_owned())))
+    const HINT: &str = ", such as the output of `head -c 32 /dev/urandom | base64`";
+    let ids = ("rendezvous_key_file", "rendezvous_key");
+    let found = credentials::of_file_or_environment(overrides, ids, read)?;
+    found.map(|found| found.key("the key of the shards", SHORTEST_KEY, HINT)).transpose()
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub(super) fn records(given: &Overrides, changed: &mut Changed) -> Result<Option
     if given.one("requests").is_none() {
         let alone = given.one("requests_tokens").filter(|_| gaps).or(sample);
         return match alone {
-            Some(alone) => Err(alone.misplaced("means nothing without a file of requests: add --requests")),
+            Some(alone) => Err(alone.misplaced("cannot be used without a file of requests: add --requests")),
             None => Ok(None),
         };
     }

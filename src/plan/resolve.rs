@@ -10,8 +10,8 @@ use super::rows::RowSource;
 use super::source::{Changed, Given};
 use super::trace::TraceFile;
 use super::{
-    Overrides, Plan, PlanError, Read, Shard, access, credentials, dataset, endpoints, headers, limits, mix, prometheus,
-    rendezvous, rules, server_metrics, shape, shard, show, target, tuning, window,
+    Overrides, Plan, PlanError, Read, Shard, access, credentials, dataset, endpoints, headers, limits, mix, rendezvous,
+    rules, server_metrics, shape, shard, show, target, tuning, window,
 };
 use crate::load::ThinkTime;
 use crate::mix::Mix;
@@ -84,6 +84,7 @@ pub fn resolve_for(
     let credentials = credentials::credentials(overrides, read, &mut changed)?;
     let thresholds = rules::thresholds(&written, &kinds)?;
     shard::abort_scope(single, &thresholds, &mut changed)?;
+    let mut presentation = presentation(overrides, single, &access.tls, read, &mut changed)?;
     let plan = Plan {
         name,
         description: written.profile.description.clone().unwrap_or_default(),
@@ -110,6 +111,7 @@ pub fn resolve_for(
         access,
         server: server.filter(|_| shard.is_none()).map(|spec| Spec { scenarios, ..spec }),
         credentials,
+        other_secrets: presentation.secrets(),
         headers: extra_headers(overrides.many("header"), &mut changed)?,
         seed,
         tuning: tuning::tuning(overrides, &mut changed)?,
@@ -117,8 +119,6 @@ pub fn resolve_for(
         start_at: shard::start_at(single.one("start_at"), &mut changed)?,
         rendezvous: rendezvous::rendezvous(single, shard, read, &mut changed)?,
     };
-    let mut presentation = presentation(overrides, single, &mut changed)?;
-    presentation.prometheus = prometheus::prometheus_write(single, &plan.access.tls, read, &mut changed)?;
     presentation.notes.extend(notes(trace.as_ref(), &plan, targets.endpoint.as_ref()));
     noted("timeout.total", overrides.one("timeout"), &mut changed);
     let settings = show::settings(&plan, &presentation, &written, &rows, &changed);

@@ -1,9 +1,10 @@
 //! What of a plan must never be shown, wherever it turns up.
 
 use super::headers::is_secret;
-use super::{Kind, Plan};
-use crate::mix::Secret;
+use super::{Credentials, Kind, Plan, Scrape};
+use crate::mix::{KeyAs, Secret, percent_encoded};
 use crate::redact::Redactor;
+use serde_json::Value;
 
 /// Header fields whose values are no secrets, whatever they are: hiding `application/json` would
 /// hide half of a message.
@@ -22,32 +23,41 @@ const KNOWN: [&str; 9] = [
 const SHORTEST_VALUE: usize = 6;
 /// A parameter of a query that is as long as this is a key, whatever it is called.
 const LONG_PARAMETER: usize = 16;
+/// A text in a body that is shorter, and is not itself called a secret, is a word: `string`.
+const SHORTEST_IN_BODY: usize = 8;
 
 impl Plan {
-    /// Hides the key, user and password, the values of headers (users call secrets what they like)
-    /// and keys in the queries of paths.
+    /// Hides the key, user and password, the values of headers (users call secrets what they like),
+    /// and keys in the queries of paths and in bodies.
     pub fn redactor(&self) -> Redactor {
         let hides = |name: &str, value: &str| {
             is_secret(name)
                 || (value.len() >= SHORTEST_VALUE && !KNOWN.iter().any(|known| name.eq_ignore_ascii_case(known)))
         };
-        Redactor::new(self.credentials().into_iter().chain(self.headers_that(hides)).chain(self.parameters()))
+        Redactor::new(self.credentials().into_iter().chain(self.headers_that(hides)).chain(self.in_requests()))
     }
 
     /// The same, but of headers only those that are called secrets: their owner looks at the
     /// requests.
     pub fn redactor_for_owner(&self) -> Redactor {
         let headers = self.headers_that(|name, _| is_secret(name));
-        Redactor::new(self.credentials().into_iter().chain(headers).chain(self.parameters()))
+        Redactor::new(self.credentials().into_iter().chain(headers).chain(self.in_requests()))
+    }
+
+    fn in_requests(&self) -> impl Iterator<Item = String> {
+        self.parameters().into_iter().chain(self.in_bodies())
     }
 
     fn credentials(&self) -> Vec<String> {
-        let key = self.credentials.api_key.iter().map(|key| key.reveal().to_owned());
-        let pair = self.credentials.basic_auth.as_ref().map(Secret::reveal);
-        let password = pair.and_then(|pair| pair.split_once(':')).map(|(_, password)| password.to_owned());
+        let Credentials { api_key, key_as, basic_auth } = &self.credentials;
+        let pair = api_key.as_ref().filter(|_| *key_as == KeyAs::Basic).or(basic_auth.as_ref());
         let meeting = self.rendezvous.as_ref().and_then(|meeting| meeting.key.as_ref());
-        let meeting = meeting.map(|key| key.reveal().to_owned());
-        key.chain(pair.map(str::to_owned)).chain(password).chain(meeting).collect()
+        let all = [api_key.as_ref(), basic_auth.as_ref(), meeting].into_iter().flatten().chain(&self.other_secrets);
+        let password = pair.and_then(password);
+        // As it is sent, which may be repeated in base64.
+        let in_query = api_key.as_ref().filter(|_| matches!(key_as, KeyAs::Query(_)));
+        let in_query = in_query.map(|key| percent_encoded(key.reveal()));
+        all.chain(&password).map(|secret| secret.reveal().to_owned()).chain(in_query).collect()
     }
 
     fn headers_that(&self, hides: impl Fn(&str, &str) -> bool) -> Vec<String> {
@@ -64,9 +74,48 @@ impl Plan {
     fn parameters(&self) -> Vec<String> {
         let queries = self.kinds().filter_map(|kind| kind.path.split_once('?')).map(|(_, query)| query);
         let queries = queries.chain(self.targets().map(|target| target.query.as_str()));
-        let parameters = queries.flat_map(|query| query.split('&')).filter_map(|parameter| parameter.split_once('='));
-        let hidden = parameters.filter(|(name, value)| is_secret(name) || value.len() >= LONG_PARAMETER);
-        hidden.flat_map(|(_, value)| [value.to_owned(), decoded(value)]).collect()
+        let metrics = match &self.server_metrics.source {
+            Scrape::At(target) => Some(target.query.as_str()),
+            Scrape::Auto | Scrape::Off => None,
+        };
+        queries.chain(metrics).flat_map(in_query).collect()
+    }
+
+    /// Texts in bodies that stand below a name of a secret: `{"auth": {"user_key": "…"}}`.
+    fn in_bodies(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        for (name, value) in self.kinds().flat_map(|kind| &kind.body) {
+            in_value(value, is_secret(name), false, &mut texts);
+        }
+        texts
+    }
+}
+
+/// The password of `USER:PASSWORD`.
+pub(super) fn password(pair: &Secret) -> Option<Secret> {
+    pair.reveal().split_once(':').map(|(_, password)| Secret::new(password.to_owned()))
+}
+
+/// What may be a key in a query, as it is written and as it is meant. One without a name is judged
+/// by its length.
+pub(super) fn in_query(query: &str) -> Vec<String> {
+    let parameters = query.split('&').map(|parameter| parameter.split_once('=').unwrap_or(("", parameter)));
+    let hidden = parameters.filter(|(name, value)| is_secret(name) || value.len() >= LONG_PARAMETER);
+    hidden.flat_map(|(_, value)| [value.to_owned(), decoded(value)]).collect()
+}
+
+/// Adds what may be a key in a value of a body. `named` is whether its own name is that of a secret,
+/// `below` whether another name above it is: there may be a JSON schema below it, whose words are no
+/// secrets.
+fn in_value(value: &Value, named: bool, below: bool, texts: &mut Vec<String>) {
+    let is_key = |text: &str| text.len() >= SHORTEST_IN_BODY && !text.contains(char::is_whitespace);
+    match value {
+        Value::String(text) if named || (below && is_key(text)) => texts.push(text.clone()),
+        Value::Array(all) => all.iter().for_each(|value| in_value(value, named, below, texts)),
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| in_value(value, is_secret(name), named || below, texts));
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -90,8 +139,23 @@ fn decoded(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Overrides, resolve};
+    use crate::plan::{Overrides, Target, resolve};
+    use serde_json::json;
     use std::sync::Arc;
+
+    fn body(value: Value) -> serde_json::Map<String, Value> {
+        serde_json::from_value(value).expect("an object")
+    }
+
+    #[test]
+    fn the_password_of_a_key_that_is_sent_as_basic_is_hidden() {
+        let mut nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        let mut plan = resolve("load", &Overrides::default(), &mut nothing).expect("built in").plan;
+        plan.credentials.api_key = Some(Secret::new("user:pa55word".to_owned()));
+        assert_eq!(plan.redactor().own("the pa55word"), "the pa55word", "no pair");
+        plan.credentials.key_as = KeyAs::Basic;
+        assert_eq!(plan.redactor().own("user, pa55word"), "user, [hidden]");
+    }
 
     #[test]
     fn whatever_may_be_a_secret_is_hidden() {
@@ -104,13 +168,31 @@ mod tests {
             ("Accept".to_owned(), "application/json".to_owned()),
             ("X-Token".to_owned(), "Bearer tok3n".to_owned()),
         ];
-        Arc::make_mut(&mut plan.mix).kinds[0].path = "/v1?api_key=q%75ery-key&model=gpt".to_owned();
+        let mut metrics = Target::parse("http://h/metrics?of-the-metrics-1").expect("a URL");
+        metrics.query += "&short";
+        plan.server_metrics.source = Scrape::At(metrics);
+        plan.other_secrets = vec![Secret::new("of-prometheus".to_owned())];
+        let kind = &mut Arc::make_mut(&mut plan.mix).kinds[0];
+        kind.path = "/v1?api_key=q%75ery-key&model=gpt".to_owned();
+        kind.body =
+            body(json!({ "user_token": ["in-a-list"], "auth": { "of": { "id": "deep-below", "type": "string" } } }));
         let redactor = plan.redactor();
-        for secret in
-            ["sk-key-of-mine", "user:pa55word", "pa55word", "team-rocket", "tok3n", "q%75ery-key", "query-key"]
-        {
+        for secret in [
+            "sk-key-of-mine",
+            "user:pa55word",
+            "pa55word",
+            "team-rocket",
+            "tok3n",
+            "q%75ery-key",
+            "query-key",
+            "of-the-metrics-1",
+            "of-prometheus",
+            "in-a-list",
+            "deep-below",
+        ] {
             assert_eq!(redactor.own(secret), "[hidden]", "{secret}");
         }
+        assert_eq!(redactor.own("short string"), "short string");
         assert_eq!(redactor.own("application/json of gpt"), "application/json of gpt");
         assert_eq!(plan.redactor_for_owner().own("team-rocket, tok3n"), "team-rocket, [hidden]");
     }

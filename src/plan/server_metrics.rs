@@ -2,7 +2,7 @@
 
 use super::source::Changed;
 use super::{Overrides, PlanError, limits};
-use crate::net::Target;
+use crate::net::{Target, TargetError};
 
 /// What is read of the server's own numbers while it is tested.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,7 +56,12 @@ fn source(overrides: &Overrides, is_single_run: bool, changed: &mut Changed) -> 
         }
         "off" => Ok(Scrape::Off),
         // The URL may hold a password: the parser's message knows what may be repeated.
-        url => Target::parse(url).map(Scrape::At).map_err(|error| given.unusable(error)),
+        url => Target::parse(url).map(Scrape::At).map_err(|error| match error {
+            TargetError::Credentials => {
+                given.unusable("the URL contains credentials, which are not sent there: expected a URL without them")
+            }
+            error => given.unusable(error),
+        }),
     }
 }
 
@@ -105,6 +110,8 @@ mod tests {
         assert_eq!((target.host.as_str(), target.port, target.path_prefix.as_str()), ("h", 9, "/x/metrics"));
         let error = scrape("load").expect_err("no URL").to_string();
         assert!(error.starts_with("invalid value for --server-metrics: `load` is not a URL"), "{error}");
+        let error = scrape("http://user:pa55@h").expect_err("a password").to_string();
+        assert!(error.contains("expected a URL without them") && !error.contains("pa55"), "{error}");
         let nothing = Overrides::default();
         assert_eq!(source(&nothing, true, &mut Changed::new()), Ok(Scrape::Auto));
         assert_eq!(source(&nothing, false, &mut Changed::new()), Ok(Scrape::Off));

@@ -31,6 +31,7 @@ impl Plan {
             wait_ready: Nanos::ZERO,
             server_metrics: crate::plan::ServerMetrics::default(),
             server_pid: None,
+            other_secrets: Vec::new(),
             credentials: Credentials::default(),
             headers: Vec::new(),
             seed: 1,

@@ -29,7 +29,7 @@ pub(super) fn web(overrides: &Overrides, changed: &mut Changed) -> Result<Option
     let token = overrides.one("web_token");
     let Some(given) = overrides.one("web") else {
         return match token.filter(|token| token.is_flag()) {
-            Some(token) => Err(token.misplaced("means nothing without --web")),
+            Some(token) => Err(token.misplaced("cannot be used without --web")),
             None => Ok(None),
         };
     };

@@ -217,8 +217,11 @@ impl Writer {
             let password = secret.split_once(':').map(|(_, password)| password.to_owned());
             [Some(secret.to_owned()), password].into_iter().flatten()
         });
+        // A query may hold a key. Nothing that is said of it needs its values.
+        let values = receiving.target.query.split('&').map(|one| one.split_once('=').map_or(one, |(_, value)| value));
+        let of_query = values.map(str::to_owned);
         Self {
-            redactor: Redactor::new(secrets.collect::<Vec<_>>()),
+            redactor: Redactor::new(secrets.chain(of_query).collect::<Vec<_>>()),
             receiving,
             counts: None,
             sent: Sent::default(),

@@ -3,6 +3,7 @@
 use crate::document::{Build, Environment};
 use crate::host;
 use crate::plan::Plan;
+use crate::redact::HIDDEN;
 use jiff::Timestamp;
 
 /// Now, as calendars have it.
@@ -49,28 +50,38 @@ pub(crate) fn environment(workers: usize, pinned_to: &[usize], server_cores: &[u
     }
 }
 
-/// The command line. Header values are hidden, whatever they are called: secrets come in all names.
+/// The command line, without the values of headers and bodies, whatever they are called: secrets
+/// come in all names. The same goes for the query of a URL or a path.
 pub(super) fn argv() -> Vec<String> {
     hide_secrets(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()))
 }
 
+/// Flags whose values are secrets, or may hold one.
+const HIDING: [&str; 4] = ["--body", "--header", "--path", "--web-token"];
+
 fn hide_secrets(arguments: impl Iterator<Item = String>) -> Vec<String> {
     let hidden = |flag: &str, value: &str| match flag {
-        "--header" => format!("{}: [hidden]", value.split(':').next().unwrap_or_default()),
-        _ => "[hidden]".to_owned(),
+        "--header" => format!("{}: {HIDDEN}", value.split(':').next().unwrap_or_default()),
+        "--body" => format!("{}={HIDDEN}", value.split('=').next().unwrap_or_default()),
+        "--path" => without_query(value),
+        _ => HIDDEN.to_owned(),
     };
-    let is_secret = |flag: &str| matches!(flag, "--header" | "--web-token");
     let mut of_flag = None;
     arguments
         .map(|argument| match (of_flag.take(), argument.split_once('=')) {
             (Some(flag), _) => hidden(flag, &argument),
-            (None, Some((flag, value))) if is_secret(flag) => format!("{flag}={}", hidden(flag, value)),
+            (None, Some((flag, value))) if HIDING.contains(&flag) => format!("{flag}={}", hidden(flag, value)),
             (None, _) => {
-                of_flag = ["--header", "--web-token"].into_iter().find(|flag| *flag == argument);
-                argument
+                of_flag = HIDING.into_iter().find(|flag| *flag == argument);
+                if argument.contains("://") { without_query(&argument) } else { argument }
             }
         })
         .collect()
+}
+
+/// A URL or a path as it may be shown.
+fn without_query(text: &str) -> String {
+    text.split_once('?').map_or_else(|| text.to_owned(), |(before, _)| format!("{before}?{HIDDEN}"))
 }
 
 #[cfg(test)]
@@ -84,6 +95,13 @@ mod tests {
             (&["--header=Cookie: sesame"], &["--header=Cookie: [hidden]"]),
             (&["--web-token", "sesame", "--web"], &["--web-token", "[hidden]", "--web"]),
             (&["--web-token=sesame", "--web=1"], &["--web-token=[hidden]", "--web=1"]),
+            (&["--body", "a=sesame=1", "x=y"], &["--body", "a=[hidden]", "x=y"]),
+            (&["--body={\"a\"=1}"], &["--body={\"a\"=[hidden]"]),
+            (&["--body", "sesame"], &["--body", "sesame=[hidden]"]),
+            (&["--path", "/v1?k=sesame"], &["--path", "/v1?[hidden]"]),
+            (&["--target-url", "http://h/p?k=sesame"], &["--target-url", "http://h/p?[hidden]"]),
+            (&["--server-metrics=http://h?sesame"], &["--server-metrics=http://h?[hidden]"]),
+            (&["--tag", "why=what?"], &["--tag", "why=what?"]),
         ] {
             assert_eq!(hide_secrets(typed.iter().map(|text| (*text).to_owned())), shown);
         }

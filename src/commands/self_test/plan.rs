@@ -118,6 +118,7 @@ impl Job {
             wait_ready: Nanos::ZERO,
             server_metrics: crate::plan::ServerMetrics::default(),
             server_pid: None,
+            other_secrets: Vec::new(),
             credentials: Credentials::default(),
             headers: Vec::new(),
             seed: 1,

@@ -143,7 +143,7 @@ fn the_flag_comes_first_and_is_for_all_that_generates() {
     assert_eq!(shown.origin.to_string(), "--dataset");
     let nothing = overrides! { dataset_order: flag("dataset-order", "once") };
     let error = with(&text, &nothing, &[]).expect_err("alone").to_string();
-    assert_eq!(error, "--dataset-order means nothing without a data set: add --dataset");
+    assert_eq!(error, "--dataset-order cannot be used without a data set: add --dataset");
     for (id, value, expected) in [
         (
             "dataset_order",

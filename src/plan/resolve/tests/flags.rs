@@ -179,7 +179,7 @@ fn an_api_key_is_read_and_never_repeated() {
     assert_eq!(key(&file, " sk-hunter2\n"), Ok(Some("sk-hunter2".to_owned())));
     for text in ["", " \n", "sk-hunter2\nsecond", "sk-hunter2\u{e9}", "sk hunter2"] {
         let why = key(&file, text).expect_err(text).to_string();
-        assert!(why.starts_with("--api-key-file holds no API key") && !why.contains("hunter2"), "{why}");
+        assert!(why.starts_with("--api-key-file does not hold an API key") && !why.contains("hunter2"), "{why}");
     }
     let with_key = |mut overrides: Overrides| {
         let origin = Given::environment("LLMSIM_BLAST_API_KEY", "").origin;
