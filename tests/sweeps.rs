@@ -261,7 +261,9 @@ fn goals_that_always_hold_are_confirmed_at_the_highest_load() {
     assert_eq!(output.code, Some(0), "{output:?}");
     // A try in which this machine stalled is made again: three of up to five have to hold.
     assert!(output.stdout.contains("hold at 150 requests/s (3 of "), "{output:?}");
-    let found = document(&file);
+    let mut found = document(&file);
+    // One that says nothing, because this machine was late, is repeated at the same load.
+    found["curve"].as_array_mut().expect("steps").retain(|step| step["undecided"] == false);
     let tried = loads(&found);
     assert!(tried.len() >= 4, "{found}");
     assert_eq!(tried, [vec![100.0], vec![150.0; tried.len() - 1]].concat());

@@ -17,8 +17,8 @@ use clap::Args;
 pub(crate) const CAPACITY_HELP: &str = "\
 The load is doubled from --min until a goal fails. Then the bracket is halved
 until it is within 5 %. A load fails when it fails twice, and holds when it holds
-three times. With --by rate, the client also has to keep up: 99 % of the arrivals
-must be started in time.
+three times. With --by rate, 99 % of the arrivals must also be started in time. A
+step for which this machine was too late says nothing, and is repeated.
 
   llmsim-blast capacity --slo 'ttft p(95)<500ms' --slo 'http_req_failed rate<1%'
   llmsim-blast capacity my.toml --by vus --max 500 --preset mlperf-llama2-70b-server

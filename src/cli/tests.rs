@@ -220,7 +220,7 @@ fn help_fits_a_terminal_and_names_everything() {
 #[test]
 fn nothing_at_all_shows_where_to_begin() {
     let (class, out, err) = call(&[], &[]);
-    assert_eq!((class, out.as_str(), err.as_str()), (ExitClass::Success, FIRST_STEPS, ""));
+    assert_eq!((class, out.as_str(), err.as_str()), (ExitClass::Usage, "", FIRST_STEPS));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! `capacity`: the highest load at which goals hold, by doubling and halving.
 
 mod goals;
+mod kept_up;
 mod search;
 
+use self::kept_up::{Arrived, Late};
 use self::search::Range;
 use super::error::CommandError;
 use super::prelude::{self, Watcher};
@@ -11,7 +13,7 @@ use crate::document::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
 use crate::document::{TargetServer, Verdict};
 use crate::exit::ExitClass;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
-use crate::metrics::{Counter, Metric, Rate, Trend};
+use crate::metrics::{Counter, Gauge, Metric, Rate, Trend};
 use crate::plan::{Given, Overrides, Plan, PlanError, Purpose, Resolved, resolve_for};
 use crate::report;
 use crate::threshold::{self, Aggregation, Judged, Judgement, Rule};
@@ -23,7 +25,7 @@ use std::io::Write;
 const DURATION: Nanos = Nanos::from_secs(10);
 /// Connections are open by then, and requests under way are as many as they will be.
 const WARMUP: Nanos = Nanos::from_secs(3);
-/// Tries without data that are made above a load that has held.
+/// Tries of a load in a row that may say nothing of it before the search ends.
 const MOST_UNDECIDED: u32 = 5;
 /// The highest rate that is tried unless another is asked for.
 const MOST_RATE: u64 = 100_000;
@@ -35,9 +37,6 @@ const LIMIT: u64 = 1_000_000;
 /// Rates are whole numbers per this time: a thousandth of a request a second is the least
 /// difference.
 const RATE_UNIT: Nanos = Nanos::from_secs(1_000);
-/// Of the arrivals in the window this share must have been started in it. Less is a load that was
-/// not the one to be tried.
-const KEPT_UP: f64 = 0.99;
 
 /// What to look for.
 #[derive(Debug)]
@@ -103,21 +102,26 @@ pub(super) fn run(
             }
         };
         found.environment.workers = measured.workers as u32;
-        let (tried, is_decided) = step(ready.plan(), wish.by, load, &measured);
+        let (tried, says) = step(ready.plan(), &wish, load, &measured);
         watcher.say(&progress(wish.by, &tried));
-        if is_decided {
-            steps.push((load, tried.held));
+        undecided += 1;
+        match says {
+            Says::Enough => {
+                steps.push((load, tried.held));
+                undecided = 0;
+            }
+            // That is no limit, and more load brings more.
+            Says::TooLittle => {
+                if let Some(above) = search::above(range, load) {
+                    (range, undecided) = (above, 0);
+                }
+            }
+            Says::ClientWasLate => {}
         }
         found.curve.push(tried);
-        if !is_decided {
-            // Too little came back to say anything: that is no limit, and more load brings more.
-            match search::above(range, load) {
-                Some(above) => range = above,
-                // Lower loads have said something. The same one is tried again: each try draws its
-                // own arrivals.
-                None if undecided < MOST_UNDECIDED => undecided += 1,
-                None => break,
-            }
+        // Else the same load is tried again: each try draws its own arrivals.
+        if undecided > MOST_UNDECIDED {
+            break;
         }
     }
     let redactor = ready.plan().redactor();
@@ -222,7 +226,8 @@ fn shape(wish: &Wish, load: f64) -> Shape {
                 start_rate: rate,
                 time_unit: RATE_UNIT,
                 stages: vec![Stage { duration, target: rate }],
-                pre_allocated_vus: wish.most_users,
+                // The level of users then says how many were busy at once.
+                pre_allocated_vus: 1,
                 max_vus: wish.most_users,
                 // As independent users come, and as MLPerf's server scenario has it.
                 spacing: Spacing::Poisson,
@@ -232,25 +237,38 @@ fn shape(wish: &Wish, load: f64) -> Shape {
     }
 }
 
-/// A step, and whether it says anything of its load: a goal may be without data because the window
-/// was too short for one request of its kind. When every request has failed, that is the reason.
-fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> (Step, bool) {
+/// What a step says of its load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Says {
+    /// Whether the goals hold.
+    Enough,
+    /// Nothing: a goal may be without data because the window was too short for one request of its
+    /// kind.
+    TooLittle,
+    /// Nothing: our own machine did not send that load.
+    ClientWasLate,
+}
+
+/// A step, and what it says. When every request has failed, that is the reason.
+fn step(plan: &Plan, wish: &Wish, load: f64, measured: &SweepStep) -> (Step, Says) {
     let verdicts = threshold::judge(&plan.thresholds, &measured.summary);
     let has = |judgement| verdicts.iter().any(|judged| judged.verdict == judgement);
     let failed = measured.rate(Rate::HttpReqFailed);
     let lacks_data = has(Judgement::NoData) && !has(Judgement::Fail) && failed.is_none_or(|share| share < 1.0);
     let mut broken: Vec<String> =
         plan.thresholds.iter().zip(&verdicts).filter(|(_, v)| v.verdict != Judgement::Pass).map(is_broken).collect();
-    let late = (by == By::Rate)
-        .then(|| {
-            not_kept_up(measured.per_second(Counter::ArrivalsOffered), measured.per_second(Counter::ArrivalsStarted))
-        })
-        .flatten();
-    let is_decided = !lacks_data || late.is_some();
-    broken.extend(late);
+    let late = (wish.by == By::Rate).then(|| arrived(measured, wish).late()).flatten();
+    let says = match &late {
+        // A goal that failed has failed, whatever else went wrong.
+        Some(Late::Client(_)) if broken.is_empty() || lacks_data => Says::ClientWasLate,
+        None if lacks_data => Says::TooLittle,
+        _ => Says::Enough,
+    };
+    broken.extend(late.map(|late| late.text().to_owned()));
     let step = Step {
         load,
-        undecided: !is_decided,
+        undecided: says != Says::Enough,
+        client_was_late: says == Says::ClientWasLate,
         held: broken.is_empty(),
         broken,
         ttft: measured.quantiles(Trend::Ttft),
@@ -264,7 +282,7 @@ fn step(plan: &Plan, by: By, load: f64, measured: &SweepStep) -> (Step, bool) {
         client: measured.client(),
         client_cpu: measured.client_cpu(),
     };
-    (step, is_decided)
+    (step, says)
 }
 
 /// `ttft p(95)<500ms: measured 612.3ms`
@@ -278,10 +296,15 @@ fn is_broken((rule, verdict): (&Rule, &Judged)) -> String {
     format!("{} {}: {measured}", verdict.metric, verdict.expression)
 }
 
-/// Why a rate was not the one to be tried, if it was not.
-fn not_kept_up(offered: f64, started: f64) -> Option<String> {
-    (started < offered * KEPT_UP)
-        .then(|| format!("of {offered:.1} arrivals/s {started:.1} were started in time: all users were busy"))
+/// How the arrivals of a step went.
+fn arrived(measured: &SweepStep, wish: &Wish) -> Arrived {
+    Arrived {
+        offered: measured.in_window(Counter::ArrivalsOffered),
+        started: measured.in_window(Counter::ArrivalsStarted),
+        busy: measured.most(Gauge::Vus),
+        users: u64::from(wish.most_users),
+        client_was_late: measured.client_was_late(),
+    }
 }
 
 fn progress(by: By, step: &Step) -> String {
@@ -407,11 +430,5 @@ mod tests {
         assert!(wish(None).unwrap().has_time(secs(1_000_000)));
         let error = wish(Some("12s")).unwrap_err().to_string();
         assert_eq!(error, "invalid value '12s' for --max-time: expected at least the length of one step, 13s");
-    }
-
-    #[test]
-    fn a_rate_that_was_not_kept_up_does_not_hold() {
-        assert_eq!(not_kept_up(100.0, 99.5), None);
-        assert!(not_kept_up(100.0, 98.0).unwrap().contains("of 100.0 arrivals/s 98.0"));
     }
 }

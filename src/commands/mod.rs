@@ -93,8 +93,9 @@ fn dispatch(
 ) -> Result<ExitClass, CommandError> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if arguments.len() < 2 {
-        out.write_all(FIRST_STEPS.as_bytes())?;
-        return Ok(ExitClass::Success);
+        // A script whose `$PROFILE` is empty must not pass.
+        let _ = err.write_all(FIRST_STEPS.as_bytes());
+        return Ok(ExitClass::Usage);
     }
     let (cli, overrides) = parse(arguments, environment)?;
     match cli.command {

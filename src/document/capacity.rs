@@ -86,9 +86,13 @@ pub struct Step {
     pub load: f64,
     /// Whether all goals held.
     pub held: bool,
-    /// Whether it says nothing of its load, because too little came back for a goal.
+    /// Whether it says nothing of its load: too little came back for a goal, or this tool did not
+    /// send the load.
     #[serde(default)]
     pub undecided: bool,
+    /// Whether it is undecided because this tool's own machine did not send the load.
+    #[serde(default)]
+    pub client_was_late: bool,
     /// Why not, each goal with what was measured.
     pub broken: Vec<String>,
     /// Time to first token, in ms.
@@ -137,9 +141,11 @@ impl Capacity {
         self.curve.iter().filter(|step| step.client == Validity::Bottleneck).map(|step| step.load)
     }
 
-    /// How many steps say nothing of their load.
-    pub(crate) fn undecided(&self) -> usize {
-        self.curve.iter().filter(|step| step.undecided).count()
+    /// How many steps say nothing of their load for lack of data, and how many because our own
+    /// machine was late.
+    pub(crate) fn undecided(&self) -> (usize, usize) {
+        let count = |late| self.curve.iter().filter(|step| step.undecided && step.client_was_late == late).count();
+        (count(false), count(true))
     }
 
     /// The last try of each load, ascending, and how all of them went.

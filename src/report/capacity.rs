@@ -110,10 +110,18 @@ fn rows(found: &Capacity) -> Vec<[String; 9]> {
 /// What else there is to know: steps that say nothing, and a search that had to end.
 fn notes(found: &Capacity) -> Vec<String> {
     let mut notes = Vec::new();
-    if let n @ 1.. = found.undecided() {
-        let steps = plural(n, "step");
+    let (without_data, late) = found.undecided();
+    if without_data > 0 {
+        let steps = plural(without_data, "step");
         notes.push(format!(
             "{steps} undecided (marked ?): too little came back for a goal; measure each step for longer (--duration)"
+        ));
+    }
+    if late > 0 {
+        let steps = plural(late, "step");
+        notes.push(format!(
+            "{steps} undecided (marked ?): our own machine was late and did not send that load; use more --workers, or \
+             run the server on another machine"
         ));
     }
     if let (true, Some(most)) = (found.out_of_time, found.max_time_s) {
@@ -179,6 +187,7 @@ fn sentence(found: &Capacity) -> String {
     let of = |t: Try| format!("{} of {}", t.held, t.held + t.failed);
     match (found.holds, found.fails) {
         (None, None) if found.curve.is_empty() => "nothing was measured".to_owned(),
+        (None, None) if found.undecided().0 == 0 => "no step sent the load that was to be tried".to_owned(),
         (None, None) => "no step had data for every goal: measure each step for longer (--duration), or begin with a \
                          higher load (--min)"
             .to_owned(),
@@ -241,6 +250,7 @@ mod tests {
             load,
             held,
             undecided: false,
+            client_was_late: false,
             broken: if held { Vec::new() } else { vec!["ttft p(95)<500ms is 612ms".to_owned()] },
             ttft: q(100.0),
             tbt: q(2.5),
@@ -308,12 +318,19 @@ mod tests {
     #[test]
     fn steps_that_say_nothing_and_an_end_of_time_are_told() {
         let undecided = Step { undecided: true, ..step(2.0, false) };
-        let mut found = capacity(vec![undecided, step(4.0, true)], Some(tried(4.0, 1, 0)), None);
+        let late = Step { client_was_late: true, ..undecided.clone() };
+        let only_late = capacity(vec![late.clone()], None, None);
+        assert_eq!(sentence(&only_late), "no step sent the load that was to be tried");
+        let mut found = capacity(vec![undecided, late.clone(), late, step(4.0, true)], Some(tried(4.0, 1, 0)), None);
         (found.settled, found.out_of_time, found.max_time_s) = (false, true, Some(90.0));
         let text = text(&found);
-        for part in
-            ["         2  0/0?", "         4   1/1 ", "1 step undecided (marked ?)", "ended after 1m30s (--max-time)"]
-        {
+        for part in [
+            "         2  0/0?",
+            "         4   1/1 ",
+            "1 step undecided (marked ?): too little",
+            "2 steps undecided (marked ?): our own machine was late",
+            "ended after 1m30s (--max-time)",
+        ] {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");

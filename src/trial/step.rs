@@ -11,7 +11,7 @@ use crate::engine;
 use crate::metrics::series::Quantiles;
 use crate::metrics::summary::RateValue;
 use crate::metrics::validity::{Evidence, Signal, Validity, signals, verdict};
-use crate::metrics::{Counter, Rate, Second, Summary, Trend};
+use crate::metrics::{Counter, Gauge, Rate, Second, Summary, Trend};
 use crate::plan::Plan;
 use crate::units::mix64;
 
@@ -80,6 +80,16 @@ impl SweepStep {
         self.summary.counter(counter, None).map_or(0.0, |value| value.rate)
     }
 
+    /// What of a counter arrived in the window.
+    pub(crate) fn in_window(&self, counter: Counter) -> u64 {
+        self.summary.counter(counter, None).map_or(0, |value| value.in_window)
+    }
+
+    /// The highest value of a level.
+    pub(crate) fn most(&self, gauge: Gauge) -> u64 {
+        self.summary.gauge(gauge).map_or(0, |level| level.max)
+    }
+
     pub(crate) fn rate(&self, rate: Rate) -> Option<f64> {
         self.summary.rate(rate, None).map(RateValue::ratio)
     }
@@ -99,12 +109,53 @@ impl SweepStep {
 
     /// Whether our own CPU was the limit: used up, or withheld by others.
     pub(crate) fn client_bound(&self) -> bool {
-        let at_limit = |name| self.signal(name).is_some_and(Signal::is_beyond);
-        at_limit("worker_cpu") || at_limit("run_queue_wait")
+        self.is_beyond("worker_cpu") || self.is_beyond("run_queue_wait")
+    }
+
+    /// Whether our own machine came too late to its work: reads and passes say so even where its
+    /// mean CPU does not. Arrivals that were late do not: a slow server makes them late as well.
+    pub(crate) fn client_was_late(&self) -> bool {
+        self.client_bound() || self.is_beyond("client_lag_p99_ms") || self.is_beyond("pass_length_p99_ms")
+    }
+
+    fn is_beyond(&self, name: &str) -> bool {
+        self.signal(name).is_some_and(Signal::is_beyond)
     }
 
     /// How well we kept up.
     pub(crate) fn client(&self) -> Validity {
         verdict(&self.signals)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Tally;
+    use crate::units::Nanos;
+
+    fn step(signals: &[(&str, f64, f64)]) -> SweepStep {
+        let signal = |&(name, value, limit): &(&str, f64, f64)| Signal {
+            name: name.to_owned(),
+            value,
+            strained_above: limit / 2.0,
+            limit,
+            verdict: Validity::Unknown,
+            advice: String::new(),
+            explains: false,
+        };
+        let summary = Summary::new(&Tally::new(1), &["r".to_owned()], Nanos::from_secs(1));
+        SweepStep { summary, signals: signals.iter().map(signal).collect(), workers: 1, server_cpu: None }
+    }
+
+    #[test]
+    fn a_client_is_late_by_other_signs_than_its_arrivals() {
+        for name in ["worker_cpu", "run_queue_wait", "client_lag_p99_ms", "pass_length_p99_ms"] {
+            assert!(step(&[(name, 1.1, 1.0)]).client_was_late(), "{name}");
+            assert!(!step(&[(name, 0.9, 1.0)]).client_was_late(), "{name}");
+        }
+        for name in ["arrivals_not_started_in_time", "schedule_lag_p99_ms", "arrivals_dropped"] {
+            assert!(!step(&[(name, 9.0, 1.0)]).client_was_late(), "{name} may be the server's doing");
+        }
     }
 }

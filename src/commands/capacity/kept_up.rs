@@ -1,0 +1,100 @@
+//! Whether the load of a step was the one to be tried, and whose fault it is if it was not. Pure:
+//! numbers of the step in, the answer out.
+
+/// Of the arrivals in the window this share must have been started in it. Less is a load that was
+/// not the one to be tried.
+const KEPT_UP: f64 = 0.99;
+/// So many late arrivals never decide: at the end of a short window they are a hiccup of some
+/// milliseconds, not a rate that was missed.
+const FEW: u64 = 10;
+
+/// What a step says of its arrivals.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrived {
+    /// Arrivals that came due in the window.
+    pub(super) offered: u64,
+    /// Requests that were started in it for an arrival.
+    pub(super) started: u64,
+    /// Most users that were busy at once.
+    pub(super) busy: u64,
+    /// Users that may be busy at once.
+    pub(super) users: u64,
+    /// Our own machine came too late to its work, by other signs than the arrivals.
+    pub(super) client_was_late: bool,
+}
+
+/// Why a load was not the one to be tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Late {
+    /// Requests were under way for so long that no user was free.
+    Server(String),
+    /// Our own machine did not start them. That says nothing of the server.
+    Client(String),
+}
+
+impl Late {
+    /// For the user.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Server(text) | Self::Client(text) => text,
+        }
+    }
+}
+
+impl Arrived {
+    /// Why this was not the load to be tried, if it was not.
+    pub(super) fn late(&self) -> Option<Late> {
+        let Self { offered, started, .. } = *self;
+        let late = offered.saturating_sub(started);
+        if late <= FEW || started as f64 >= offered as f64 * KEPT_UP {
+            return None;
+        }
+        let text = format!("{started} of {offered} arrivals were started in time");
+        // While a user is free an arrival waits for nobody but us.
+        Some(if self.client_was_late || self.busy < self.users {
+            Late::Client(format!("{text}: our own machine was late"))
+        } else {
+            Late::Server(format!("{text}: all users were busy"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With all of 960 users busy.
+    fn of(offered: u64, started: u64) -> Arrived {
+        Arrived { offered, started, busy: 960, users: 960, client_was_late: false }
+    }
+
+    #[test]
+    fn a_rate_that_was_not_kept_up_does_not_hold() {
+        assert_eq!(of(10_000, 9_950).late(), None);
+        let Some(Late::Server(text)) = of(10_000, 9_800).late() else { panic!("users were busy") };
+        assert_eq!(text, "9800 of 10000 arrivals were started in time: all users were busy");
+        // Arrivals of the warm-up may be started in the window.
+        assert_eq!(of(10_000, 10_100).late(), None);
+    }
+
+    #[test]
+    fn a_handful_of_late_arrivals_decides_nothing() {
+        // A hiccup of 33 ms at the end of a short window.
+        assert_eq!(of(45, 40).late(), None);
+        assert_eq!(of(45, 35).late(), None);
+        assert!(matches!(of(45, 34).late(), Some(Late::Server(_))));
+        assert_eq!(of(0, 0).late(), None);
+    }
+
+    #[test]
+    fn what_our_own_machine_missed_is_not_the_servers_fault() {
+        let free = Arrived { busy: 41, ..of(10_000, 9_000) };
+        let Some(Late::Client(text)) = free.late() else { panic!("users were free") };
+        assert_eq!(text, "9000 of 10000 arrivals were started in time: our own machine was late");
+        // After a stall of ours, all that waited is started at once.
+        let stalled = Arrived { client_was_late: true, ..of(10_000, 9_000) };
+        assert!(matches!(stalled.late(), Some(Late::Client(_))));
+        let kept_up = Arrived { client_was_late: true, ..of(10_000, 10_000) };
+        assert_eq!(kept_up.late(), None);
+    }
+}
