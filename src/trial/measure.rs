@@ -156,7 +156,7 @@ fn outline(plan: &Plan, started_at: Timestamp) -> Outline {
         shard: plan.shard.index,
         kinds: plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect(),
         profile: plan.name.clone(),
-        target: plan.target.url.clone(),
+        target: plan.redactor().own(&plan.target.url),
         length: plan.shape.runs_by_time().then(|| plan.shape.end()),
     }
 }

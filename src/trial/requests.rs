@@ -9,7 +9,7 @@ use std::io::{self, Write};
 pub(crate) fn dump_requests(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let redactor = plan.redactor_for_owner();
     let shown = with_secrets_hidden(plan);
-    let targets: Vec<&str> = plan.targets().map(|target| target.url.as_str()).collect();
+    let targets: Vec<String> = plan.targets().map(|target| redactor.own(&target.url)).collect();
     for (number, url) in (0..).zip(targets) {
         for kind in &shown.mix.kinds {
             let only = Mix { kinds: vec![Kind { weight: 1, ..kind.clone() }] };
