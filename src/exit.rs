@@ -28,4 +28,10 @@ impl ExitClass {
     pub const fn code(self) -> u8 {
         self as u8
     }
+
+    /// Another end, unless this one is a failure already: that keeps its reason.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        if matches!(self, Self::Success) { other } else { self }
+    }
 }

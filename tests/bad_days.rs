@@ -165,6 +165,44 @@ fn a_summary_that_cannot_be_printed_does_not_cost_the_result() {
 }
 
 #[test]
+fn an_output_that_cannot_be_printed_does_not_cost_the_result_of_other_commands() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 3 }));
+    let (url, result) = (server.url(), bench.path("r.json"));
+    let [run, other] = ["run.json", "other.json"].map(|name| bench.path(name));
+    for file in [&run, &other] {
+        assert_eq!(blast(&["quick-smoke", "--target-url", &url, "--output", file, "--quiet"]).code, Some(0));
+    }
+    let steps = ["--target-url", &url, "--duration", "100ms", "--warmup", "0s", "--quiet"];
+    let capacity = ["capacity", "--by", "vus", "--max", "1", "--slo", "http_req_failed rate<1%"];
+    let throughput = ["throughput", "--no-server", "--concurrency", "1", "--answers", "plain"];
+    for args in [
+        [&capacity[..], &steps, &["--output", &result]].concat(),
+        [&throughput[..], &steps, &["--output", &result]].concat(),
+        vec!["compare", &run, &other, "--output", &result],
+        vec!["report", &run, "--html", &result],
+        vec!["report", &run, "--csv", "--html", &result],
+    ] {
+        let output = start_after("exec >/dev/full", &args).finish(SOON);
+        assert_eq!(output.code, Some(109), "{args:?}: {output:?}");
+        assert!(output.stderr.contains("error: cannot write the output: No space left"), "{args:?}: {output:?}");
+        assert!(std::fs::remove_file(&result).is_ok(), "{args:?} has lost its result: {output:?}");
+    }
+}
+
+/// Nobody reads standard error any more. That decides neither the exit code nor what is written.
+#[test]
+fn a_run_that_nobody_listens_to_keeps_its_result() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 3 }));
+    let (url, result) = (server.url(), bench.path("r.json"));
+    let run = ["quick-smoke", "--target-url", &url];
+    let output = support::start_unheard(&[&run[..], &["--debug-response", "2", "--output", &result]].concat());
+    assert_eq!(output.finish(SOON).code, Some(0));
+    assert_eq!(document(&result)["metrics"]["http_reqs"]["count"], 3);
+    let output = support::start_unheard(&[&run[..], &["--html", "/dev/full", "--output", "/dev/full"]].concat());
+    assert_eq!(output.finish(SOON).code, Some(109));
+}
+
+#[test]
 fn a_result_that_cannot_be_written_whole_leaves_the_earlier_one() {
     let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 3 }));
     let result = bench.write("r.json", "the earlier result");

@@ -207,7 +207,10 @@ fn a_disk_that_is_full_costs_the_lines_and_not_the_run() {
     let output = blast(&[&profile, "--target-url", &server.url(), "--output", &result, "--requests", &link]);
     assert_eq!(output.code, Some(109), "{output:?}");
     assert!(output.stderr.contains("not all requests were written: No space left on device"), "{output:?}");
-    assert_eq!(document(&result)["metrics"]["http_reqs"]["count"], 30);
+    let result = document(&result);
+    assert_eq!(result["metrics"]["http_reqs"]["count"], 30);
+    let hints: Vec<_> = result["hints"].as_array().expect("hints").iter().map(|hint| hint["name"].as_str()).collect();
+    assert!(hints.contains(&Some("requests_not_written")) && !hints.contains(&Some("requests_dropped")), "{hints:?}");
 }
 
 #[test]

@@ -341,7 +341,8 @@ fn no_planted_key_is_in_a_result_of_shards_that_meet() {
     let place = format!("127.0.0.1:{}", support::free_port());
     let (file, lines, page) = (bench.path("run.json"), bench.path("q.jsonl"), bench.path("r.html"));
     let run = |shard: &'static str, (flags, env): (&[&str], &[(&str, &str)])| {
-        let planted = planted.flags(&parrot.url);
+        // The key is a part of every path as well, as with some proxies.
+        let planted = planted.flags(&format!("{}/{}", parrot.url, planted.key));
         let files =
             ["--output", &file, "--requests", &lines, "--html", &page, "--rendezvous", &place, "--shard", shard];
         support::start(&[&[profile.as_str()][..], &borrowed(&planted), &files, flags].concat(), env)
@@ -376,7 +377,7 @@ fn no_planted_key_is_on_the_live_page() {
     let load =
         "executor = \"constant-vus\"\nvus = 2\nduration = \"60s\"\nthink_time = \"20ms\"\ngraceful_stop = \"1s\"\n";
     let profile = planted.profile(&bench, true, load);
-    let flags = planted.flags(&parrot.url);
+    let flags = planted.flags(&format!("{}/{}", parrot.url, planted.key));
     let addr = flags.iter().find_map(|flag| flag.strip_prefix("--web=")).expect("a port");
     let addr = format!("127.0.0.1:{addr}");
     let env = [("LLMSIM_BLAST_API_KEY", planted.key.as_str()), ("LLMSIM_BLAST_PROMETHEUS_TOKEN", &planted.write)];

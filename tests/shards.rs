@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 use support::{Behaviour, Bench, Misbehaving, Output, Running, SOON, blast, blast_with, document, free_port, start};
 
@@ -37,10 +38,14 @@ impl Test {
     }
 
     fn shard(&self, shard: u32, of: u32, more: &[&str]) -> Running {
+        self.shard_by(|args| start(args, &[]), shard, of, more)
+    }
+
+    fn shard_by(&self, start: impl Fn(&[&str]) -> Running, shard: u32, of: u32, more: &[&str]) -> Running {
         let (which, url, file) = (format!("{shard}/{of}"), self.server.url(), self.bench.path("run.json"));
         let args = [&self.profile, "--target-url", &url, "--seed", "9", "--no-probe", "--shard", &which, "--output"];
         let meet = [file.as_str(), "--rendezvous", &self.place];
-        start(&[&args[..], &meet, more].concat(), &[])
+        start(&[&args[..], &meet, more].concat())
     }
 
     fn shards(&self, of: u32, more: &[&str]) -> Vec<Running> {
@@ -189,6 +194,49 @@ fn a_shard_that_is_lost_ends_all() {
         }
         drop(gone);
     }
+}
+
+/// What is said of a lost shard decides nothing, and least of all whether there is a result.
+#[test]
+fn a_shard_that_nobody_listens_to_keeps_its_result() {
+    for (unheard, lost) in [(0, 1), (1, 0)] {
+        let test = Test::new(LONG, "");
+        let shard = |i| {
+            let start = |args: &[&str]| if i == unheard { support::start_unheard(args) } else { start(args, &[]) };
+            test.shard_by(start, i, 2, &[])
+        };
+        let mut shards: Vec<Running> = (0..2).map(shard).collect();
+        support::eventually("requests of both", || test.server.posts().len() > 40);
+        let lost = shards.remove(lost);
+        lost.signal(Signal::SIGKILL);
+        let output = shards.remove(0).finish(SOON);
+        assert_eq!(output.code, Some(110), "shard {unheard}: {output:?}");
+        assert_eq!(test.of(unheard, 2)["verdict"], "incomplete");
+        if unheard == 0 {
+            assert_eq!(test.whole()["verdict"], "incomplete");
+        }
+        drop(lost);
+    }
+}
+
+/// Shard 0 cannot write the result of the whole yet, and shard 1 waits for that.
+#[test]
+fn a_signal_after_the_load_is_no_success() {
+    let test = Test::new(SHORT, "");
+    let pipe = test.bench.path("run.json");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut held = std::fs::OpenOptions::new().read(true).write(true).custom_flags(nonblocking).open(&pipe).unwrap();
+    while held.write(&[b'.'; 4096]).is_ok() {}
+    let mut shards = test.shards(2, &["--quiet"]);
+    shards[1].wait_for_stdout("THROUGHPUT", SOON);
+    shards[1].signal(Signal::SIGTERM);
+    support::eventually("shard 0 has written its result", || {
+        while held.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {}
+        shards[0].has_ended()
+    });
+    let outputs = finish(shards, SOON);
+    assert_eq!(codes(&outputs), [Some(0), Some(105)], "{outputs:?}");
 }
 
 /// Before the load there is nothing to keep: everybody says why it did not begin.

@@ -7,17 +7,18 @@ mod search;
 use self::kept_up::{Arrived, Late};
 use self::search::Range;
 use super::error::CommandError;
+use super::measured::heeding;
 use super::prelude::{self, Watcher};
 use super::{input, output};
 use crate::document::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
-use crate::document::{TargetServer, Verdict};
+use crate::document::{Reason, TargetServer, Verdict};
 use crate::exit::ExitClass;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::metrics::{Counter, Gauge, Metric, Rate, Trend};
 use crate::plan::{Given, Overrides, Plan, PlanError, Purpose, Resolved, resolve_for};
 use crate::report;
 use crate::threshold::{self, Aggregation, Judged, Judgement, Rule};
-use crate::trial::{self, Setup, SweepStep, provenance};
+use crate::trial::{self, Ready, Setup, SweepStep, provenance};
 use crate::units::Nanos;
 use std::io::Write;
 use std::time::Instant;
@@ -83,6 +84,27 @@ pub(super) fn run(
     let mut ready = trial::prepare(plan, &setup, &mut |line| watcher.say(line))?;
     ready.show_answers(presentation.debug_response, watcher.err)?;
     let mut found = nothing_yet(ready.plan(), &wish, setup.nofile);
+    let ended = search_on(&mut ready, &wish, &mut found, &mut watcher)?;
+    let redactor = ready.plan().redactor();
+    found.server = ready.target();
+    found.server.redact(&redactor);
+    found.interrupted = setup.stop.is_signalled();
+    found.judge(ended);
+
+    let printed = output::print(&report::capacity::text(&found), output::on_stdout(&presentation).as_ref(), out, err);
+    let page = || report::html::of_capacity(&found);
+    output::write_json_and_page(&presentation, &|| found.to_json(), &page, (out, err), &setup.stop)?;
+    printed?;
+    Ok(heeding(&setup.stop, found.verdict.exit()))
+}
+
+/// Tries loads until enough is known. Says why it ended before, if it did.
+fn search_on(
+    ready: &mut Ready,
+    wish: &Wish,
+    found: &mut Capacity,
+    watcher: &mut Watcher<'_>,
+) -> Result<Option<Reason>, CommandError> {
     let mut steps: Vec<(f64, bool)> = Vec::new();
     let mut range = wish.range;
     let mut undecided = 0;
@@ -97,7 +119,7 @@ pub(super) fn run(
             found.out_of_time = true;
             break;
         }
-        let measured = match ready.step(&step_plan(ready.plan(), &wish, load)) {
+        let measured = match ready.step(&step_plan(ready.plan(), wish, load)) {
             Ok(Some(measured)) => measured,
             Ok(None) => break,
             Err(error) => {
@@ -107,7 +129,7 @@ pub(super) fn run(
             }
         };
         found.environment.workers = measured.workers as u32;
-        let (tried, says) = step(ready.plan(), &wish, load, &measured);
+        let (tried, says) = step(ready.plan(), wish, load, &measured);
         watcher.say(&progress(wish.by, &tried));
         undecided += 1;
         match says {
@@ -129,18 +151,9 @@ pub(super) fn run(
             break;
         }
     }
-    let redactor = ready.plan().redactor();
-    found.server = ready.target();
-    found.server.redact(&redactor);
     (found.holds, found.fails) = search::bracket(&steps);
     found.settled = search::is_settled(&steps, range);
-    found.interrupted = setup.stop.is_signalled();
-    found.judge(ended);
-
-    output::print(&report::capacity::text(&found), output::on_stdout(&presentation).as_ref(), out, err)?;
-    let page = || report::html::of_capacity(&found);
-    output::write_json_and_page(&presentation, &|| found.to_json(), &page, (out, err), &setup.stop)?;
-    Ok(found.verdict.exit())
+    Ok(ended)
 }
 
 /// Reads all that this command reads of its flags.

@@ -45,8 +45,9 @@ pub(super) fn run(
     let fail_on_inconclusive = args.fail_on_inconclusive;
     let compared = Compared { base: &base, head: &head, comparison: &comparison, fail_on_inconclusive };
     let style = output::style(taken.as_ref(), args.no_color || environment.forbids_color().is_some());
-    output::print(&terminal(&compared, style), taken.as_ref(), out, err)?;
+    let printed = output::print(&terminal(&compared, style), taken.as_ref(), out, err);
     write(&compared, outputs.each_ref().map(Option::as_ref), (out, err))?;
+    printed?;
     let class = compared.exit();
     if args.github.as_deref() == Some("auto") {
         let told = notify_ci::github_actions(
@@ -59,7 +60,8 @@ pub(super) fn run(
         if let Err(error) = told {
             // A comparison that failed anyway keeps its reason.
             if class != ExitClass::Success {
-                writeln!(err, "error: {error}")?;
+                // Nothing is left to do when even this cannot be written.
+                let _ = writeln!(err, "error: {error}");
                 return Ok(class);
             }
             return Err(error);

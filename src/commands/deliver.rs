@@ -32,7 +32,7 @@ pub(super) fn results(
         // Nothing is left to do when even this cannot be written.
         let _ = writeln!(err, "error: {error}");
         // A result that is lost is a failure; one that failed anyway keeps its reason.
-        class = if class == ExitClass::Success { ExitClass::Internal } else { class };
+        class = class.or(ExitClass::Internal);
     }
     class
 }

@@ -42,6 +42,9 @@ pub(super) enum CommandError {
     /// The file of requests is not whole; said after the test.
     #[error("--requests {}: not all requests were written: {source}", path.display())]
     Requests { path: PathBuf, source: io::Error },
+    /// Nothing can write the file of requests; said before the test.
+    #[error("--requests {}: no thread could be started to write it: {source}; raise the limits of threads and memory (ulimit -u, ulimit -v)", path.display())]
+    RequestsThread { path: PathBuf, source: io::Error },
     /// The summary of a step of GitHub Actions; said after everything else.
     #[error("GITHUB_STEP_SUMMARY {}: the summary could not be appended: {source}", path.display())]
     StepSummary { path: PathBuf, source: io::Error },
@@ -101,9 +104,12 @@ impl CommandError {
             Self::Usage(_) | Self::Argument { .. } => ExitClass::Usage,
             Self::Result { .. } | Self::Merge(_) | Self::Compare(_) => ExitClass::Incomplete,
             Self::Plan(error) if error.is_usage() => ExitClass::Usage,
-            Self::Variable(_) | Self::Place(_) | Self::Plan(_) | Self::OutputPlace { .. } | Self::SamePlace { .. } => {
-                ExitClass::Configuration
-            }
+            Self::Variable(_)
+            | Self::Place(_)
+            | Self::Plan(_)
+            | Self::OutputPlace { .. }
+            | Self::SamePlace { .. }
+            | Self::RequestsThread { .. } => ExitClass::Configuration,
             #[cfg(feature = "web")]
             Self::Web { .. } | Self::Push { .. } => ExitClass::Configuration,
             Self::Trial(error) => error.exit_class(),

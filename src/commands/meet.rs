@@ -1,6 +1,7 @@
 //! A run whose shards meet: every shard keeps its own result, and shard 0 writes that of the whole.
 
 use super::error::CommandError;
+use super::measured::{finished, measured};
 use super::output::Written;
 use super::requests::Written as WrittenLines;
 use super::viewers::Viewers;
@@ -8,78 +9,74 @@ use super::{deliver, output};
 use crate::cli::environment::Environment;
 use crate::document::Document;
 use crate::exit::ExitClass;
-use crate::plan::{Output, Plan, Presentation, RequestsFile, Shard};
+use crate::plan::{Output, Plan, Presentation, Rendezvous, RequestsFile, Shard};
 use crate::trial::{self, Collected, Meeting, Setup};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Runs one of the shards, and says how it, or the whole, ended.
 pub(super) fn run(
-    plan: Plan,
+    (plan, rendezvous): (Plan, &Rendezvous),
     presentation: &Presentation,
     (environment, setup): (&Environment, &Setup),
     mut viewers: Viewers<'_>,
     (out, err): (&mut dyn Write, &mut dyn Write),
 ) -> Result<ExitClass, CommandError> {
-    let shard = plan.shard;
-    let own = of_shard(presentation, shard);
+    let own = of_shard(presentation, plan.shard);
     output::check_all(&own)?;
-    let Some(meeting) = Meeting::open(&plan, setup)? else { return Ok(ExitClass::Internal) };
-    let (document, written) = measured(plan, (presentation, &own), setup, (&meeting, &mut viewers), err)?;
-    if meeting.is_host() {
+    let meeting = Meeting::open(rendezvous, &plan, setup)?;
+    let (document, written) = measured_with(plan, (presentation, &own), setup, (&meeting, &mut viewers), err)?;
+    let class = if meeting.is_host() {
         let kept = keep(&document, &own, (out, err));
         let Collected { whole, missing } = meeting.collect(document, presentation.fail_on_invalid, &mut viewers)?;
         viewers.report(&whole);
         for line in missing {
-            writeln!(err, "missing: {line}")?;
+            tell(err, &format!("missing: {line}"));
         }
         let class = deliver::results(&whole, presentation, environment, Some(&setup.stop), (out, err));
         meeting.dismiss();
-        warn(viewers.finish(), err);
-        let class = worse(kept, class, err);
-        return Ok(written.map_or(class, |written| written.judged(class, err)));
-    }
-    viewers.report(&document);
-    let class = deliver::results(&document, &own, environment, Some(&setup.stop), (out, err));
+        // A result that is lost is a failure.
+        kept.map_or_else(
+            |error| {
+                tell(err, &format!("error: {error}"));
+                class.or(ExitClass::Internal)
+            },
+            |()| class,
+        )
+    } else {
+        viewers.report(&document);
+        let class = deliver::results(&document, &own, environment, Some(&setup.stop), (out, err));
+        meeting.hand_over(&document).map_or_else(
+            |why| {
+                tell(err, &format!("error: {why}; merge the results of the shards by hand"));
+                class.or(ExitClass::Incomplete)
+            },
+            |()| class,
+        )
+    };
     let class = written.map_or(class, |written| written.judged(class, err));
-    let handed_over = meeting.hand_over(&document);
-    warn(viewers.finish(), err);
-    match handed_over {
-        Ok(()) => Ok(class),
-        Err(why) => {
-            writeln!(err, "error: {why}; merge the results of the shards by hand")?;
-            Ok(if class == ExitClass::Success { ExitClass::Incomplete } else { class })
-        }
-    }
+    Ok(finished(class, viewers, &setup.stop, err))
 }
 
 /// The result of this shard.
-fn measured(
+fn measured_with(
     plan: Plan,
     (presentation, own): (&Presentation, &Presentation),
     setup: &Setup,
     (meeting, viewers): (&Meeting, &mut Viewers<'_>),
     err: &mut dyn Write,
 ) -> Result<(Document, Option<WrittenLines>), CommandError> {
-    let say = &mut |line: &str| viewers.message(line);
-    let ready = trial::prepare(plan, setup, say).map_err(|error| meeting.failing(error))?;
+    let ready = trial::prepare(plan, setup, &mut |line| viewers.message(line));
+    let ready = ready.map_err(|error| meeting.failing(error))?;
     ready.show_answers(presentation.debug_response, err)?;
-    ready.gather(meeting, say).map_err(|error| meeting.failing(error))?;
-    viewers.record(own.requests.as_ref(), ready.plan());
-    let measured = ready.measure(Some(meeting), viewers).map_err(|error| meeting.failing(error))?;
-    let concluded = measured.conclude();
-    let written = viewers.close_requests();
-    let mut document = concluded.document(presentation);
-    document.hints.extend(written.as_ref().and_then(WrittenLines::hint));
-    Ok((document, written))
+    viewers.record(own.requests.as_ref(), ready.plan())?;
+    ready.gather(meeting, &mut |line| viewers.message(line)).map_err(|error| meeting.failing(error))?;
+    Ok(measured(ready, Some(meeting), viewers, presentation).map_err(|error| meeting.failing(error))?)
 }
 
-/// What viewers did not get. The result is whole without it.
-fn warn(lost: Option<String>, err: &mut dyn Write) {
-    if let Some(lost) = lost {
-        // Nothing is left to do when even this cannot be written.
-        let _ = writeln!(err, "warning: {lost}");
-    }
+/// Tells whoever watches. Nothing is left to do when that cannot be written.
+fn tell(err: &mut dyn Write, line: &str) {
+    let _ = writeln!(err, "{line}");
 }
 
 /// Where a shard's own results go. Pages and verdicts are made of the whole.
@@ -110,14 +107,6 @@ fn keep(
 ) -> Result<(), CommandError> {
     let results = [Written { flag: "--output", output: own.output.as_ref(), text: &|| document.to_json() }];
     output::write_each(&results, (out, err), None)
-}
-
-/// A result that is lost is a failure; one that failed anyway keeps its reason.
-fn worse(kept: Result<(), CommandError>, class: ExitClass, err: &mut dyn Write) -> ExitClass {
-    let Err(error) = kept else { return class };
-    // Nothing is left to do when even this cannot be written.
-    let _ = writeln!(err, "error: {error}");
-    if class == ExitClass::Success { ExitClass::Internal } else { class }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod deliver;
 mod error;
 mod generate;
 mod input;
+mod measured;
 mod meet;
 mod merge;
 mod noise;

@@ -124,7 +124,8 @@ pub(super) fn write_each(
     let mut first = Ok(());
     for Written { flag, output, text } in results.iter().filter(|written| written.output.is_some()) {
         match (write_text((flag, *output), &text(), out, stop), &first) {
-            (Err(error), Err(_)) => writeln!(err, "error: {error}")?,
+            // Nothing is left to do when even this cannot be written.
+            (Err(error), Err(_)) => drop(writeln!(err, "error: {error}")),
             (Err(error), Ok(())) => first = Err(error),
             (Ok(()), _) => {}
         }

@@ -21,26 +21,27 @@ pub(super) fn run(
     let [page, xml] = places.each_ref().map(Option::as_ref);
     output::check([("--html", page), ("--junit", xml)])?;
     let document = input::document(&args.file)?;
-    let text = if args.csv {
-        csv::render(&document)
+    let print = |text: String, out: &mut dyn Write, err: &mut dyn Write| output::print(&text, None, out, err);
+    let printed = if args.csv {
+        print(csv::render(&document), out, err)
     } else if args.hgrm {
         let none = "series: it has no histograms per second, because an earlier build wrote it".to_owned();
-        hgrm::render(&document).ok_or_else(|| CommandError::Result { path: args.file.clone(), reason: none })?
+        let text = hgrm::render(&document);
+        let text = text.ok_or_else(|| CommandError::Result { path: args.file.clone(), reason: none })?;
+        print(text, out, err)
     } else if args.compat.is_some() {
-        vllm::render(&document)
+        print(vllm::render(&document), out, err)
     } else {
         let no_color = args.no_color || environment.forbids_color().is_some();
         let presentation =
             Presentation { no_color, html: args.html.clone(), junit: args.junit.clone(), ..Presentation::default() };
-        output::print_summary(&document, &presentation, out, err)?;
-        String::new()
+        output::print_summary(&document, &presentation, out, err)
     };
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
     let results = [
         Written { flag: "--html", output: page, text: &|| html::of_run(&document) },
         Written { flag: "--junit", output: xml, text: &|| junit::of_run(&document) },
     ];
     output::write_each(&results, (out, err), None)?;
+    printed?;
     Ok(document.verdict.exit())
 }

@@ -35,17 +35,17 @@ pub(super) struct Requests {
     file: RequestsFile,
     names: Names,
     gaps: bool,
-    thread: Option<Running>,
-    dropped: Dropped,
-}
-
-#[derive(Debug)]
-struct Running {
+    /// Takes what writes the lines, once the load begins.
+    writers: SyncSender<Writer>,
     feed: SyncSender<Vec<Batch>>,
     thread: JoinHandle<io::Result<()>>,
     /// Bytes written so far.
     progress: Arc<AtomicU64>,
+    dropped: Dropped,
 }
+
+/// What the thread does.
+type Work = Box<dyn FnOnce() -> io::Result<()> + Send>;
 
 /// What the file could not take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,27 +62,30 @@ pub(super) struct Written {
 }
 
 impl Requests {
-    /// The file that was asked for; nothing is opened yet.
-    pub(super) fn of(file: &RequestsFile, plan: &Plan) -> Self {
-        let kind = |kind: &crate::plan::Kind| KindNames {
-            name: kind.name.clone(),
-            api: kind.api.name(),
-            models: kind.models.clone(),
-        };
-        let targets = std::iter::once(&plan.target).chain(&plan.access.more_targets);
-        let names = Names {
-            started_at: String::new(),
-            kinds: plan.mix.kinds.iter().map(kind).collect(),
-            targets: targets.map(|target| target.url.clone()).collect(),
-        };
+    /// Starts the thread for the file that was asked for. It opens the file when the load begins.
+    pub(super) fn open(file: &RequestsFile, plan: &Plan) -> Result<Self, CommandError> {
+        Self::open_with(file, plan, |work| std::thread::Builder::new().name("requests".to_owned()).spawn(work))
+    }
+
+    fn open_with(
+        file: &RequestsFile,
+        plan: &Plan,
+        spawn: impl FnOnce(Work) -> io::Result<JoinHandle<io::Result<()>>>,
+    ) -> Result<Self, CommandError> {
+        let (writers, writer) = sync_channel(1);
+        let (feed, batches) = sync_channel(WAITING_SECONDS);
+        let progress = Arc::new(AtomicU64::new(0));
+        let (place, counted) = (file.clone(), Arc::clone(&progress));
+        let work =
+            Box::new(move || writer.recv().map_or(Ok(()), |writer| write_all(&place, writer, &batches, &counted)));
+        let thread = spawn(work).map_err(|source| CommandError::RequestsThread { path: path_of(file), source })?;
         let gaps = plan.tuning.records.is_some_and(|records| records.gaps);
-        Self { file: file.clone(), names, gaps, thread: None, dropped: Dropped::default() }
+        let (file, names, dropped) = (file.clone(), names(plan), Dropped::default());
+        Ok(Self { file, names, gaps, writers, feed, thread, progress, dropped })
     }
 
     /// The load begins.
     pub(super) fn begin(&mut self, started_at_ms: i64) {
-        let (feed, batches) = sync_channel(WAITING_SECONDS);
-        let progress = Arc::new(AtomicU64::new(0));
         if let Ok(started_at) = Timestamp::from_millisecond(started_at_ms) {
             self.names.started_at = started_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
         }
@@ -90,20 +93,14 @@ impl Requests {
             RequestsFormat::Csv => Lines::Csv,
             RequestsFormat::JsonLines => Lines::Json,
         };
-        let writer = Writer::new(lines, self.names.clone(), self.gaps);
-        let (file, counted) = (self.file.clone(), Arc::clone(&progress));
-        let spawned = std::thread::Builder::new()
-            .name("requests".to_owned())
-            .spawn(move || write_all(&file, writer, &batches, &counted));
-        // Without a thread every second is dropped, and that is said.
-        self.thread = spawned.ok().map(|thread| Running { feed, thread, progress });
+        // A thread that has ended is told of at the end.
+        let _ = self.writers.try_send(Writer::new(lines, self.names.clone(), self.gaps));
     }
 
     /// Requests that ended in a second.
     pub(super) fn take(&mut self, batches: Vec<Batch>) {
         let requests: usize = batches.iter().map(|batch| batch.records.len()).sum();
-        let is_taken = self.thread.as_ref().is_some_and(|running| running.feed.try_send(batches).is_ok());
-        if !is_taken {
+        if self.feed.try_send(batches).is_err() {
             self.dropped.seconds += 1;
             self.dropped.requests += requests as u64;
         }
@@ -112,9 +109,8 @@ impl Requests {
     /// Waits for the last lines, as long as there are more and more of them.
     #[expect(clippy::disallowed_methods, reason = "waits for a disk; the test is over")]
     pub(super) fn close(self) -> Written {
-        let Self { file, thread, dropped, .. } = self;
-        let Some(Running { feed, thread, progress }) = thread else { return Written { error: None, dropped } };
-        drop(feed);
+        let Self { file, writers, feed, thread, progress, dropped, .. } = self;
+        drop((writers, feed));
         let (mut seen, mut looks) = (progress.load(Ordering::Relaxed), 0);
         while !thread.is_finished() && looks < LOOKS_WITHOUT_PROGRESS {
             std::thread::sleep(LOOK_EVERY);
@@ -128,11 +124,7 @@ impl Requests {
         } else {
             Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was taken for 10 s"))
         };
-        let path = match file.place {
-            Output::File(path) => path,
-            Output::Stdout => PathBuf::from("-"),
-        };
-        let error = result.err().map(|source| CommandError::Requests { path, source });
+        let error = result.err().map(|source| CommandError::Requests { path: path_of(&file), source });
         Written { error, dropped }
     }
 }
@@ -140,15 +132,22 @@ impl Requests {
 impl Written {
     /// What the result says of it.
     pub(super) fn hint(&self) -> Option<Hint> {
+        let hint = |name: &str, text| Some(Hint { name: name.to_owned(), text });
         let Dropped { seconds, requests } = self.dropped;
-        (seconds > 0).then(|| Hint {
-            name: "requests_dropped".to_owned(),
-            text: format!(
-                "the file of requests lacks {} of {}: its disk did not take them in time, and the load does not wait for it",
-                plural(seconds, "second"),
-                plural(requests, "request")
+        match &self.error {
+            Some(CommandError::Requests { source, .. }) => {
+                hint("requests_not_written", format!("the file of requests is not whole: {source}"))
+            }
+            _ if seconds > 0 => hint(
+                "requests_dropped",
+                format!(
+                    "the file of requests lacks {} of {}: its disk did not take them in time, and the load does not wait for it",
+                    plural(seconds, "second"),
+                    plural(requests, "request")
+                ),
             ),
-        })
+            _ => None,
+        }
     }
 
     /// The run's end, if the file is not whole for an error.
@@ -156,7 +155,30 @@ impl Written {
         let Some(error) = &self.error else { return class };
         // Nothing is left to do when even this cannot be written.
         let _ = writeln!(err, "error: {error}");
-        if class == ExitClass::Success { ExitClass::Internal } else { class }
+        class.or(ExitClass::Internal)
+    }
+}
+
+/// What numbers in lines stand for. A key may stand in a URL or in the name of a model.
+fn names(plan: &Plan) -> Names {
+    let redactor = plan.redactor();
+    let kind = |kind: &crate::plan::Kind| KindNames {
+        name: kind.name.clone(),
+        api: kind.api.name(),
+        models: kind.models.iter().map(|model| redactor.own(model)).collect(),
+    };
+    Names {
+        started_at: String::new(),
+        kinds: plan.mix.kinds.iter().map(kind).collect(),
+        targets: plan.targets().map(|target| redactor.own(&target.url)).collect(),
+    }
+}
+
+/// The place as the user gave it.
+fn path_of(file: &RequestsFile) -> PathBuf {
+    match &file.place {
+        Output::File(path) => path.clone(),
+        Output::Stdout => PathBuf::from("-"),
     }
 }
 
@@ -207,5 +229,62 @@ impl Write for Counted<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.place.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mix::Secret;
+    use crate::plan::{Overrides, Target, resolve};
+
+    fn plan() -> Plan {
+        let none = &mut |_: &std::path::Path| Err(io::ErrorKind::NotFound.into());
+        resolve("load", &Overrides::default(), none).expect("built in").plan
+    }
+
+    fn file() -> RequestsFile {
+        let place = Output::File(PathBuf::from("/nonexistent/r.csv"));
+        RequestsFile { place, format: RequestsFormat::Csv, gzip: false }
+    }
+
+    #[test]
+    fn without_a_thread_there_is_no_test() {
+        let error = Requests::open_with(&file(), &plan(), |_| Err(io::ErrorKind::WouldBlock.into())).unwrap_err();
+        assert_eq!(error.exit_class(), ExitClass::Configuration);
+        let error = error.to_string();
+        assert!(error.starts_with("--requests /nonexistent/r.csv: no thread could be started to write it"), "{error}");
+    }
+
+    #[test]
+    fn a_load_that_does_not_begin_opens_no_file() {
+        let written = Requests::open(&file(), &plan()).unwrap().close();
+        assert!(written.error.is_none() && written.hint().is_none(), "{written:?}");
+    }
+
+    #[test]
+    fn an_error_is_not_called_a_slow_disk() {
+        let mut requests = Requests::open(&file(), &plan()).unwrap();
+        requests.begin(0);
+        while !requests.thread.is_finished() {
+            std::thread::yield_now();
+        }
+        requests.take(Vec::new());
+        let written = requests.close();
+        let hint = written.hint().expect("a hint");
+        assert_eq!((written.dropped.seconds, hint.name.as_str()), (1, "requests_not_written"));
+        assert!(hint.text.contains("No such file") && !hint.text.contains("in time"), "{hint:?}");
+        assert_eq!(written.judged(ExitClass::Success, &mut Vec::new()), ExitClass::Internal);
+    }
+
+    #[test]
+    fn a_key_in_a_url_or_a_model_is_hidden() {
+        let mut plan = plan();
+        plan.credentials.api_key = Some(Secret::new("k-0123456789".to_owned()));
+        plan.target = Target::parse("http://127.0.0.1:1/k-0123456789/v1").unwrap();
+        std::sync::Arc::make_mut(&mut plan.mix).kinds[0].models = vec!["m-k-0123456789".to_owned()];
+        let names = names(&plan);
+        assert_eq!(names.targets, ["http://127.0.0.1:1/[hidden]/v1"]);
+        assert_eq!(names.kinds[0].models, ["m-[hidden]"]);
     }
 }

@@ -2,7 +2,7 @@
 //! call.
 
 use super::error::CommandError;
-use super::requests::Written;
+use super::measured::{finished, measured};
 use super::viewers::Viewers;
 use super::{deliver, input, meet, output, prelude};
 use crate::cli::environment::Environment;
@@ -34,26 +34,18 @@ pub(super) fn run(
     presentation.notes.iter().chain(&viewers.told()).for_each(|note| say(note));
 
     let plan = prelude::at_target(plan, &setup, say, |found| resolve(profile, &overrides.at(found), &mut input::Disk))?;
-    if plan.rendezvous.is_some() {
-        return meet::run(plan, &presentation, (environment, &setup), viewers, (out, err));
+    if let Some(rendezvous) = plan.rendezvous.clone() {
+        return meet::run((plan, &rendezvous), &presentation, (environment, &setup), viewers, (out, err));
     }
     let ready = trial::prepare(plan, &setup, say)?;
     ready.show_answers(presentation.debug_response, err)?;
-    ready.wait_for_start(say)?;
-    viewers.record(presentation.requests.as_ref(), ready.plan());
-    let concluded = ready.measure(None, &mut viewers)?.conclude();
-    let written = viewers.close_requests();
-    let mut document = concluded.document(&presentation);
-    document.hints.extend(written.as_ref().and_then(Written::hint));
+    viewers.record(presentation.requests.as_ref(), ready.plan())?;
+    ready.wait_for_start(&mut |line: &str| viewers.message(line))?;
+    let (document, written) = measured(ready, None, &mut viewers, &presentation)?;
     viewers.report(&document);
     let class = deliver::results(&document, &presentation, environment, Some(&setup.stop), (out, err));
     let class = written.map_or(class, |written| written.judged(class, err));
-    if let Some(lost) = viewers.finish() {
-        // The result is whole without it.
-        let _ = writeln!(err, "warning: {lost}");
-    }
-    // A signal that comes while the results are written cannot change what they say.
-    Ok(if class == ExitClass::Success && setup.stop.is_signalled() { ExitClass::Interrupted } else { class })
+    Ok(finished(class, viewers, &setup.stop, err))
 }
 
 fn progress_mode(presentation: &Presentation, environment: &Environment) -> Mode {

@@ -9,6 +9,7 @@ mod steps;
 
 use self::plan::Job;
 use super::error::CommandError;
+use super::measured::heeding;
 use super::output;
 use crate::cli::args::SelfTestArgs;
 use crate::document::self_test::{Machine, Memory, SELF_TEST_SCHEMA, SelfTest, Times, Truth, Verdict, Work};
@@ -84,9 +85,11 @@ pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write)
         }
         bench => bench?.measure(args.quick, &mut say)?,
     };
-    output::print(&report::self_test::text(&found), output.as_ref(), out, err)?;
+    let printed = output::print(&report::self_test::text(&found), output.as_ref(), out, err);
     output::write_text(("--output", output.as_ref()), &found.to_json(), out, Some(&setup.stop))?;
-    Ok(if found.interrupted { ExitClass::Interrupted } else { ExitClass::Success })
+    printed?;
+    let class = if found.interrupted { ExitClass::Interrupted } else { ExitClass::Success };
+    Ok(heeding(&setup.stop, class))
 }
 
 /// The origin, and where the worker runs.

@@ -1,6 +1,7 @@
 //! `throughput`: the most requests and tokens a second, by the server's worker threads.
 
 use super::error::CommandError;
+use super::measured::heeding;
 use super::prelude::{self, Watcher};
 use super::{input, output};
 use crate::document::throughput::{LLMSIM_P99_MS, Mode, Step, THROUGHPUT_SCHEMA, Throughput};
@@ -137,10 +138,11 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
     found.max_p99_ms = sweep.max_p99.of(is_llmsim);
     found.interrupted = setup.stop.is_signalled();
     found.judge(ended);
-    output::print(&report::throughput::text(&found), output::on_stdout(&presentation).as_ref(), out, err)?;
+    let printed = output::print(&report::throughput::text(&found), output::on_stdout(&presentation).as_ref(), out, err);
     let page = || report::html::of_throughput(&found);
     output::write_json_and_page(&presentation, &|| found.to_json(), &page, (out, err), &setup.stop)?;
-    Ok(found.verdict.exit())
+    printed?;
+    Ok(heeding(&setup.stop, found.verdict.exit()))
 }
 
 /// Reads all that this command reads of its flags.

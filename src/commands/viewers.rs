@@ -41,8 +41,9 @@ impl<'a> Viewers<'a> {
     }
 
     /// Has a line written for each request of the plan, if that was asked for.
-    pub(super) fn record(&mut self, file: Option<&RequestsFile>, plan: &Plan) {
-        self.requests = file.map(|file| Requests::of(file, plan));
+    pub(super) fn record(&mut self, file: Option<&RequestsFile>, plan: &Plan) -> Result<(), CommandError> {
+        self.requests = file.map(|file| Requests::open(file, plan)).transpose()?;
+        Ok(())
     }
 
     /// The run is over: waits for the last lines.

@@ -7,7 +7,7 @@ use super::reach::Targets;
 use crate::mix::{Request, RequestWriter};
 use crate::units::Nanos;
 use crate::watch::probe;
-use std::io::Write;
+use std::io::{self, Write};
 
 /// Longest answer that is shown.
 const MAX_SHOWN_BYTES: usize = 16 * 1024;
@@ -15,13 +15,15 @@ const MAX_SHOWN_BYTES: usize = 16 * 1024;
 const ANSWER_TIMEOUT: Nanos = Nanos::from_secs(10);
 
 impl Ready {
-    /// Sends `n` requests like those of the test and shows what comes back. A signal ends it.
+    /// Sends `n` requests like those of the test and shows what comes back. A signal ends it, and so
+    /// does whoever has closed our pipe and looks no more: the run goes on without an audience.
     pub(crate) fn show_answers(&self, n: u32, err: &mut dyn Write) -> Result<(), TrialError> {
         for i in 0..n {
             match self.show_answer(i, n, err) {
                 // What was asked and answered stands there; the run that follows says that it was
                 // interrupted.
                 Err(TrialError::Interrupted) => break,
+                Err(TrialError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
                 shown => shown?,
             }
         }

@@ -71,10 +71,8 @@ pub(crate) struct Collected {
 }
 
 impl Meeting {
-    /// Opens the place of the meeting at shard 0, and goes there as any other; nothing if the plan
-    /// has no such place.
-    pub(crate) fn open(plan: &Plan, setup: &Setup) -> Result<Option<Self>, TrialError> {
-        let Some(rendezvous) = &plan.rendezvous else { return Ok(None) };
+    /// Opens the place of the meeting at shard 0, and goes there as any other.
+    pub(crate) fn open(rendezvous: &Rendezvous, plan: &Plan, setup: &Setup) -> Result<Self, TrialError> {
         let place = rendezvous.place.clone();
         let (news, incoming) = channel();
         let (reason, gone, desk) = (Mutex::default(), Mutex::default(), Mutex::default());
@@ -100,7 +98,7 @@ impl Meeting {
             Line::connect(&place, &part, on_event)?
         };
         let (at, late) = (Cell::default(), Cell::default());
-        Ok(Some(Self { line, shard: plan.shard, place, news: incoming, shared, at, late }))
+        Ok(Self { line, shard: plan.shard, place, news: incoming, shared, at, late })
     }
 
     /// Tells the others why this shard cannot go on.

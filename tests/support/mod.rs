@@ -26,6 +26,6 @@ pub use embedded::Embedded;
 pub use http::{Reply, get, request};
 pub use misbehaving::{Behaviour, Endless, Misbehaving, Request};
 pub use origin::{origin, watched};
-pub use process::{Output, Running, blast, blast_with, no_data, start, start_after, tool};
+pub use process::{Output, Running, blast, blast_with, no_data, start, start_after, start_unheard, tool};
 pub use prometheus::{Prometheus, Series, now, promtool};
 pub use secure::{Front, Identity, Lab, Misdeed, Secure};

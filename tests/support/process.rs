@@ -59,6 +59,15 @@ pub fn start_after(shell: &str, args: &[&str]) -> Running {
     spawn(command, args)
 }
 
+/// Starts the tool with a standard error that nobody reads any more.
+pub fn start_unheard(args: &[&str]) -> Running {
+    let mut command = tool();
+    let (unread, written) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
+    drop(unread);
+    command.args(args).stderr(std::os::fd::OwnedFd::from(written)).stdout(Stdio::piped());
+    spawn_as_it_is(command, args)
+}
+
 /// The tool without arguments, in our environment less what would configure it or colour its
 /// output.
 pub fn tool() -> Command {
@@ -76,17 +85,18 @@ pub fn tool() -> Command {
     command
 }
 
-#[expect(clippy::disallowed_methods, reason = "measures another process from outside")]
 fn spawn(mut command: Command, args: &[&str]) -> Running {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    spawn_as_it_is(command, args)
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures another process from outside")]
+fn spawn_as_it_is(mut command: Command, args: &[&str]) -> Running {
     let started = Instant::now();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
-    let stdout = Captured::read(child.stdout.take().expect("a pipe"));
-    let stderr = Captured::read(child.stderr.take().expect("a pipe"));
+    let mut child =
+        command.stdin(Stdio::null()).spawn().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let stdout = child.stdout.take().map_or_else(|| Captured::read(std::io::empty()), Captured::read);
+    let stderr = child.stderr.take().map_or_else(|| Captured::read(std::io::empty()), Captured::read);
     Running { what: format!("llmsim-blast {}", args.join(" ")), child, stdout, stderr, started }
 }
 
