@@ -1,6 +1,8 @@
 //! Whether the load of a step was the one to be tried, and whose fault it is if it was not. Pure:
 //! numbers of the step in, the answer out.
 
+use crate::units::plural;
+
 /// Of the arrivals in the window this share must have been started in it. Less is a load that was
 /// not the one to be tried.
 const KEPT_UP: f64 = 0.99;
@@ -49,7 +51,7 @@ impl Arrived {
         if late <= FEW || started as f64 >= offered as f64 * KEPT_UP {
             return None;
         }
-        let text = format!("{started} of {offered} arrivals were started in time");
+        let text = format!("{started} of {} started in time", plural(offered, "arrival"));
         // While a user is free an arrival waits for nobody but us.
         Some(if self.client_was_late || self.busy < self.users {
             Late::Client(format!("{text}: our own machine was late"))
@@ -72,7 +74,7 @@ mod tests {
     fn a_rate_that_was_not_kept_up_does_not_hold() {
         assert_eq!(of(10_000, 9_950).late(), None);
         let Some(Late::Server(text)) = of(10_000, 9_800).late() else { panic!("users were busy") };
-        assert_eq!(text, "9800 of 10000 arrivals were started in time: all users were busy");
+        assert_eq!(text, "9800 of 10000 arrivals started in time: all users were busy");
         // Arrivals of the warm-up may be started in the window.
         assert_eq!(of(10_000, 10_100).late(), None);
     }
@@ -90,7 +92,7 @@ mod tests {
     fn what_our_own_machine_missed_is_not_the_servers_fault() {
         let free = Arrived { busy: 41, ..of(10_000, 9_000) };
         let Some(Late::Client(text)) = free.late() else { panic!("users were free") };
-        assert_eq!(text, "9000 of 10000 arrivals were started in time: our own machine was late");
+        assert_eq!(text, "9000 of 10000 arrivals started in time: our own machine was late");
         // After a stall of ours, all that waited is started at once.
         let stalled = Arrived { client_was_late: true, ..of(10_000, 9_000) };
         assert!(matches!(stalled.late(), Some(Late::Client(_))));
