@@ -231,7 +231,8 @@ impl Planted {
     fn flags(&self, url: &str) -> Vec<String> {
         let mut flags = vec![
             "--no-server".to_owned(),
-            format!("--target-url={url}?access={}", percent_encoded(&self.url)),
+            // The key is a part of every path as well, as with some proxies.
+            format!("--target-url={url}/{}?access={}", self.key, percent_encoded(&self.url)),
             "--header".to_owned(),
             format!("X-Secret: {}", self.header),
             "--body".to_owned(),
@@ -341,8 +342,7 @@ fn no_planted_key_is_in_a_result_of_shards_that_meet() {
     let place = format!("127.0.0.1:{}", support::free_port());
     let (file, lines, page) = (bench.path("run.json"), bench.path("q.jsonl"), bench.path("r.html"));
     let run = |shard: &'static str, (flags, env): (&[&str], &[(&str, &str)])| {
-        // The key is a part of every path as well, as with some proxies.
-        let planted = planted.flags(&format!("{}/{}", parrot.url, planted.key));
+        let planted = planted.flags(&parrot.url);
         let files =
             ["--output", &file, "--requests", &lines, "--html", &page, "--rendezvous", &place, "--shard", shard];
         support::start(&[&[profile.as_str()][..], &borrowed(&planted), &files, flags].concat(), env)
@@ -377,7 +377,7 @@ fn no_planted_key_is_on_the_live_page() {
     let load =
         "executor = \"constant-vus\"\nvus = 2\nduration = \"60s\"\nthink_time = \"20ms\"\ngraceful_stop = \"1s\"\n";
     let profile = planted.profile(&bench, true, load);
-    let flags = planted.flags(&format!("{}/{}", parrot.url, planted.key));
+    let flags = planted.flags(&parrot.url);
     let addr = flags.iter().find_map(|flag| flag.strip_prefix("--web=")).expect("a port");
     let addr = format!("127.0.0.1:{addr}");
     let env = [("LLMSIM_BLAST_API_KEY", planted.key.as_str()), ("LLMSIM_BLAST_PROMETHEUS_TOKEN", &planted.write)];
