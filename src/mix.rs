@@ -60,6 +60,13 @@ pub struct Mix {
     pub kinds: Vec<Kind>,
 }
 
+impl Mix {
+    /// The names of the kinds of request, in their order.
+    pub fn names(&self) -> Vec<String> {
+        self.kinds.iter().map(|kind| kind.name.clone()).collect()
+    }
+}
+
 /// One kind of request, as it appears in the report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kind {

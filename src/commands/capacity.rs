@@ -167,7 +167,7 @@ pub(super) fn read_all(overrides: &Overrides, read: &mut crate::plan::Read<'_>) 
 /// The plan with the goals that were asked for, else its own thresholds; and, unless it has them,
 /// what they ask of a single request.
 fn with_goals(plan: Plan, overrides: &Overrides) -> Result<Plan, PlanError> {
-    let kinds: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+    let kinds = plan.mix.names();
     let mut rules = overrides.one("preset").map_or(Ok(Vec::new()), goals::preset)?;
     rules.extend(goals::typed(overrides.many("slo"), &kinds)?);
     let thresholds = if rules.is_empty() { plan.thresholds } else { rules };

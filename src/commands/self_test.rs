@@ -200,7 +200,7 @@ impl<'a> Bench<'a> {
         .and_then(RunResult::sound)
         .map_err(TrialError::from)?;
         let record = self.ask("/record")?;
-        let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+        let names = plan.mix.names();
         let summary = Summary::new(&run.total, &names, run.window);
         Ok((!self.is_stopped()).then_some(Measured { run, summary, record }))
     }

@@ -95,7 +95,7 @@ pub(super) struct Fleet {
 
 impl Fleet {
     pub(super) fn new(plan: &Plan, workers: usize, recycling: Vec<Sender<Box<Tally>>>) -> Self {
-        let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+        let names = plan.mix.names();
         Self {
             total: Tally::new(names.len()),
             totals: Totals::default(),

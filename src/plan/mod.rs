@@ -240,6 +240,11 @@ impl Plan {
         }
     }
 
+    /// The rules that this process judges. A shard says nothing of the whole: `merge` judges that.
+    pub fn judged_rules(&self) -> &[Rule] {
+        if self.shard.is_part() { &[] } else { &self.thresholds }
+    }
+
     /// All that is tested, in the order in which connections go there.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
         std::iter::once(&self.target).chain(&self.access.more_targets)

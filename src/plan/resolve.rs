@@ -14,7 +14,6 @@ use super::{
     rules, server_metrics, shape, shard, show, target, tuning, window,
 };
 use crate::load::ThinkTime;
-use crate::mix::Mix;
 use crate::server::Spec;
 use crate::units::Nanos;
 use std::path::{Path, PathBuf};
@@ -76,7 +75,7 @@ pub fn resolve_for(
     let mix::Made { mix, rows, sources } =
         mix::mix(&written, overrides, &defaults, &folder, rows_of, read, &mut changed)?;
     let requests = dataset::requests(&written, purpose == Purpose::Run, &mix, &sources)?;
-    let (kinds, scenarios) = (names(&mix), mix.plays_scenarios());
+    let (kinds, scenarios) = (mix.names(), mix.plays_scenarios());
     let (target, port_asked_for) = (targets.first.clone(), targets.port_asked_for);
     let shard = shard::shard(single.one("shard"), &shape, &mut changed)?;
     let access = access::access(overrides, &target, targets.more.clone(), read, &mut changed)?;
@@ -163,11 +162,6 @@ fn load_profile(profile: &str, read: &mut Read<'_>) -> Result<(String, ProfileFi
     let name = path.file_stem().map_or_else(|| profile.to_owned(), |stem| stem.to_string_lossy().into_owned());
     let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
     Ok((name, ProfileFile::parse(profile, &text)?, folder))
-}
-
-/// The names of the kinds of request.
-fn names(mix: &Mix) -> Vec<String> {
-    mix.kinds.iter().map(|kind| kind.name.clone()).collect()
 }
 
 fn think_time(written: &ProfileFile, overrides: &Overrides, changed: &mut Changed) -> Result<ThinkTime, PlanError> {

@@ -3,10 +3,8 @@
 use super::error::TrialError;
 use super::reach::{self, Targets};
 use super::setup::Setup;
-use crate::api::Api;
-use crate::mix::{Envelope, Request, RequestWriter};
-use crate::plan::{FoundServer, Kind, Mix, Plan, ServerKind, Target, is_secret};
-use crate::units::Nanos;
+use crate::plan::{FoundServer, Plan, ServerKind, Target, is_secret};
+use crate::units::{Nanos, plural};
 use crate::watch::identify::{Identity, Said, identify};
 use crate::watch::probe::{self, ProbeError, Reply};
 use std::time::Instant;
@@ -52,7 +50,11 @@ fn ask(plan: &Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<Option<F
         };
     }
     if let Some(found) = found.as_ref().filter(|found| found.kind.name != "llmsim") {
-        say(&format!("{}: {}", plan.target.url, found.told()));
+        let more = match plan.access.more_targets.len() {
+            0 => String::new(),
+            others => format!(" and {}", plural(others, "other target")),
+        };
+        say(&format!("{}{more}: {}", plan.target.url, found.told()));
     }
     Ok(found)
 }
@@ -103,6 +105,9 @@ fn in_common(all: FoundServer, this: &FoundServer, url: &str) -> Result<FoundSer
             "is {title}, and the first target is {first}, which has its APIs at other paths: test one after the other"
         ));
     }
+    // A version is told of all of them, or of none.
+    let version = all.version.filter(|version| this.version.as_ref() == Some(version));
+    let all = FoundServer { version, ..all };
     if all.models.is_empty() || this.models.is_empty() {
         return Ok(all);
     }
@@ -159,18 +164,10 @@ fn ask_once(plan: &Plan, (number, target): (u16, &Target), setup: &Setup) -> Res
     setup.stop.wait_for(move || {
         let dialer = targets.dialer(1)?;
         Ok(identify(&prefix, &mut |path| -> Result<Reply, ProbeError> {
-            probe::ask_at(&dialer.endpoint(usize::from(number)), &question(&envelopes, number, path), ANSWER_WITHIN)
+            let question = reach::get(path, &envelopes, number);
+            probe::ask_at(&dialer.endpoint(usize::from(number)), &question, ANSWER_WITHIN)
         }))
     })?
-}
-
-/// A request with everything that the target wants in each: key, headers, query.
-fn question(envelopes: &[Envelope], target: u16, path: &str) -> Vec<u8> {
-    let kind = Kind { path: path.to_owned(), ..Kind::bare(Api::Models, ANSWER_WITHIN) };
-    let mut request = Request::default();
-    // Nothing of it is drawn.
-    RequestWriter::new(&Mix { kinds: vec![kind] }, envelopes, 0).write(target, 0, 0, None, &mut request);
-    request.bytes
 }
 
 #[cfg(test)]
@@ -189,6 +186,9 @@ mod tests {
         let models = common(found("vllm", &["a", "b", "c"]), &found("sglang", &["c", "b"])).expect("fine");
         assert_eq!(models, ["b", "c"]);
         assert_eq!(common(found("vllm", &["a"]), &found("openai", &[])).expect("does not list them"), ["a"]);
+        let of = |version: &str| FoundServer { version: Some(version.to_owned()), ..found("vllm", &["a"]) };
+        assert_eq!(in_common(of("1"), &of("1"), "http://b").expect("fine").version.as_deref(), Some("1"));
+        assert_eq!(in_common(of("1"), &of("2"), "http://b").expect("fine").version, None);
         let error = common(found("vllm", &["a"]), &found("vllm", &["b"])).expect_err("none").to_string();
         assert_eq!(error, "http://b: has none of the other targets' models: it has b, and they have a");
         let error = common(found("vllm", &["a"]), &found("llmsim", &[])).expect_err("other paths").to_string();

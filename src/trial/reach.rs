@@ -2,10 +2,14 @@
 
 use super::error::TrialError;
 use super::signals::Stop;
+use crate::api::Api;
 use crate::host::limits;
+use crate::mix::{Envelope, Request, RequestWriter};
 use crate::net::tls::TlsConfigError;
 use crate::net::{Dialer, drop_dead_family, look_up};
-use crate::plan::{Access, Plan, Target};
+use crate::plan::{Access, Kind, Mix, Plan, Target};
+use crate::units::Nanos;
+use crate::watch::probe::{self, ProbeError, Reply};
 use std::net::UdpSocket;
 
 /// Where requests go, apart from the plan: for questions that are asked on a thread of their own.
@@ -24,10 +28,34 @@ impl Targets {
         Self { targets: plan.targets().cloned().collect(), access: plan.access.clone() }
     }
 
+    /// Sends a request to one of them, on a connection of its own, and reads the whole reply.
+    pub(super) fn ask(
+        &self,
+        target: u16,
+        request: &[u8],
+        within: Nanos,
+    ) -> Result<Result<Reply, ProbeError>, TlsConfigError> {
+        Ok(probe::ask_at(&self.dialer(1)?.endpoint(usize::from(target)), request, within))
+    }
+
     /// A dialer for so many connections. It stays on the thread that made it.
     pub(super) fn dialer(&self, connections: usize) -> Result<Dialer, TlsConfigError> {
         Dialer::new(&self.targets, &self.access, 0, connections)
     }
+}
+
+/// The bytes of a request to a target, of a kind of which nothing is drawn.
+pub(super) fn bytes_of(kind: Kind, envelopes: &[Envelope], target: u16) -> Vec<u8> {
+    let mut request = Request::default();
+    RequestWriter::new(&Mix { kinds: vec![kind] }, envelopes, 0).write(target, 0, 0, None, &mut request);
+    request.bytes
+}
+
+/// `GET path`, with everything that the envelope of the target adds: key, headers, query.
+pub(super) fn get(path: &str, envelopes: &[Envelope], target: u16) -> Vec<u8> {
+    /// The request is answered on a connection of its own, whose limits are those of who asks.
+    const UNUSED: Nanos = Nanos::from_secs(1);
+    bytes_of(Kind { path: path.to_owned(), ..Kind::bare(Api::Models, UNUSED) }, envelopes, target)
 }
 
 /// The plan with the addresses of its targets, less a family of addresses that does not answer.

@@ -88,7 +88,6 @@ impl SoFar<'_> {
         };
         let soak = if series.is_empty() { Soak::default() } else { soak(series, times) };
         let summary = summary.clone().with_server(&soak);
-        let rules = if plan.shard.is_part() { &[][..] } else { &plan.thresholds[..] };
         let pinned: Vec<usize> = if plan.tuning.pin { server.client_cores.clone() } else { Vec::new() };
         let pinned_beside_server = server.shares_cores && !pinned.is_empty();
         let evidence =
@@ -110,7 +109,7 @@ impl SoFar<'_> {
             after: None,
             environment: environment(server.client_cores.len(), &pinned, server.cores(), self.nofile),
             plan,
-            verdicts: &threshold::judge(rules, &summary),
+            verdicts: &threshold::judge(plan.judged_rules(), &summary),
             endpoints: self.endpoints,
             templates: self.templates,
             series,

@@ -7,14 +7,14 @@
 //! Its answer also names the model that has answered.
 
 use super::error::TrialError;
-use super::reach::Targets;
+use super::reach::{self, Targets};
 use super::signals::Stop;
 use crate::api::{Api, LimitName};
 use crate::metrics::hints::Hint;
-use crate::mix::{Envelope, Request, RequestWriter, Tokens};
-use crate::plan::{BehaviorMix, Kind, Mix, Plan, Prompt};
+use crate::mix::Tokens;
+use crate::plan::{BehaviorMix, Kind, Plan, Prompt};
 use crate::units::Nanos;
-use crate::watch::probe::{self, Reply};
+use crate::watch::probe::Reply;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -146,16 +146,13 @@ fn without_usage(mut kind: Kind) -> Kind {
 
 /// Asks a target for one token. None: it does not answer, or not in time.
 fn ask(plan: &Plan, kind: &Kind, target: u16, stop: &Stop) -> Result<Option<Reply>, TrialError> {
-    let (targets, request) = (Targets::of(plan), question(kind, &plan.envelopes(), target));
-    stop.wait_for(move || {
-        let dialer = targets.dialer(1)?;
-        Ok(probe::ask_at(&dialer.endpoint(usize::from(target)), &request, LONGEST_WAIT).ok())
-    })?
+    let (targets, request) = (Targets::of(plan), reach::bytes_of(question(kind), &plan.envelopes(), target));
+    Ok(stop.wait_for(move || targets.ask(target, &request, LONGEST_WAIT))??.ok())
 }
 
 /// A request of that kind that costs next to nothing.
-fn question(kind: &Kind, envelopes: &[Envelope], target: u16) -> Vec<u8> {
-    let one = Kind {
+fn question(kind: &Kind) -> Kind {
+    Kind {
         weight: 1,
         models: kind.models.iter().take(1).cloned().collect(),
         model_weights: Vec::new(),
@@ -164,11 +161,7 @@ fn question(kind: &Kind, envelopes: &[Envelope], target: u16) -> Vec<u8> {
         behaviors: BehaviorMix::default(),
         conversation: None,
         ..kind.clone()
-    };
-    let mut request = Request::default();
-    // Nothing of it is drawn.
-    RequestWriter::new(&Mix { kinds: vec![one] }, envelopes, 0).write(target, 0, 0, None, &mut request);
-    request.bytes
+    }
 }
 
 /// The model that an answer names: at its top, or inside the object that its first events announce.
