@@ -314,6 +314,52 @@ fn metrics_that_cannot_be_read_do_no_harm() {
     assert!(result.get("server_metrics").is_none());
 }
 
+/// Shards agree on an instant, and a server that is slow to answer must not make one of them late.
+#[test]
+fn metrics_are_asked_for_before_the_load_is_waited_for() {
+    let list = models("vllm", &["tiny"]);
+    let server = Known::start(&[
+        ("/v1/models", 200, &list),
+        ("/v1/chat/completions", 200, COMPLETION),
+        ("/metrics", 200, METRICS),
+    ]);
+    let (_, output) = run(&server.url(""), &["--start-at", "2020-02-02T20:20:20Z"]);
+    assert_eq!(output.code, Some(110), "{output:?}");
+    assert_eq!(server.gets().iter().filter(|path| *path == "/metrics").count(), 1, "{:?}", server.gets());
+}
+
+#[test]
+fn metrics_of_another_place_are_asked_there() {
+    let list = models("vllm", &["tiny"]);
+    let server = Known::start(&[("/v1/models", 200, &list), ("/v1/chat/completions", 200, COMPLETION)]);
+    let metrics = Known::start(&[("/numbers", 200, METRICS)]);
+    let bench = Bench::new();
+    let (socket, key) = (bench.path("s.sock"), bench.write("key", "sesame-open"));
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let behind = server.addr;
+    std::thread::spawn(move || {
+        for from in listener.incoming().flatten() {
+            let to = TcpStream::connect(behind).unwrap();
+            let (mut reads, mut writes) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut reads, &mut writes));
+            std::thread::spawn(move || std::io::copy(&mut &to, &mut &from));
+        }
+    });
+    let elsewhere = metrics.url("/numbers");
+    let args = ["--unix-socket", &socket, "--api-key-file", &key, "--server-metrics", &elsewhere];
+    let (result, output) = run("http://api.example", &args);
+    let result = result.expect("a result");
+    assert_eq!(result["server_metrics"]["url"], elsewhere, "not through the target's socket: {output:?}");
+    assert!(!server.gets().contains(&"/numbers".to_owned()));
+    let asked = metrics.asked.lock().unwrap();
+    assert!(asked.iter().all(|request| !request.text.contains("sesame")), "the key is for the target only");
+    assert!(server.asked.lock().unwrap().iter().any(|request| request.text.contains("sesame")));
+    // An empty label makes no question to a resolver.
+    let (result, _) = run(&server.url(""), &["--server-metrics", "http://a..b/metrics"]);
+    let hints = result.expect("a result")["hints"].to_string();
+    assert!(hints.contains("http://a..b/metrics: the host cannot be resolved: "), "{hints}");
+}
+
 /// The simulator itself is recognised, and tested on its own paths.
 #[cfg(feature = "embedded")]
 #[test]

@@ -67,7 +67,7 @@ fn measured_with(
     err: &mut dyn Write,
 ) -> Result<(Document, Option<WrittenLines>), CommandError> {
     let ready = trial::prepare(plan, setup, &mut |line| viewers.message(line));
-    let ready = ready.map_err(|error| meeting.failing(error))?;
+    let mut ready = ready.map_err(|error| meeting.failing(error))?;
     ready.show_answers(presentation.debug_response, err)?;
     viewers.record(own.requests.as_ref(), ready.plan())?;
     ready.gather(meeting, &mut |line| viewers.message(line)).map_err(|error| meeting.failing(error))?;

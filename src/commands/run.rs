@@ -37,7 +37,7 @@ pub(super) fn run(
     if let Some(rendezvous) = plan.rendezvous.clone() {
         return meet::run((plan, &rendezvous), &presentation, (environment, &setup), viewers, (out, err));
     }
-    let ready = trial::prepare(plan, &setup, say)?;
+    let mut ready = trial::prepare(plan, &setup, say)?;
     ready.show_answers(presentation.debug_response, err)?;
     viewers.record(presentation.requests.as_ref(), ready.plan())?;
     ready.wait_for_start(&mut |line: &str| viewers.message(line))?;

@@ -18,8 +18,10 @@ pub(super) fn access(
     read: &mut Read<'_>,
     changed: &mut Changed,
 ) -> Result<Access, PlanError> {
-    let writes_by_tls = overrides.one("prometheus_write").is_some_and(|given| given.value.trim().starts_with("https:"));
-    let has_tls = target.tls || more_targets.iter().any(|target| target.tls) || writes_by_tls;
+    // The certificates that are trusted are those of all servers that a run speaks to.
+    let elsewhere = ["prometheus_write", "server_metrics"].map(|id| overrides.one(id));
+    let is_tls = |given: &Given| Target::parse(&given.value).is_ok_and(|target| target.tls);
+    let has_tls = target.tls || more_targets.iter().any(|t| t.tls) || elsewhere.into_iter().flatten().any(is_tls);
     let sources = overrides.many("source_ip");
     if sources.len() > limits::MAX_SOURCES {
         let problem = format!("names {} addresses: expected at most {}", sources.len(), limits::MAX_SOURCES);
@@ -157,7 +159,8 @@ fn tls(overrides: &Overrides, has_tls: bool, read: &mut Read<'_>, changed: &mut 
     let [cacert, cert, key, resume] = ["cacert", "cert", "key", "tls_resume"].map(|id| overrides.one(id));
     let all = [insecure, native, cacert, cert, key, resume];
     if !has_tls && let Some(without_effect) = all.into_iter().flatten().find(|given| given.is_flag()) {
-        let problem = "has no effect without TLS: expected https:// in --target-url";
+        let problem =
+            "has no effect without TLS: expected https:// in --target-url, --server-metrics or --prometheus-write";
         return Err(without_effect.misplaced(problem));
     }
     let (cacert, native) = either(cacert, native, "trusted certificates come either from a file or from the system")?;

@@ -44,8 +44,10 @@ pub(crate) struct Measured {
 }
 
 impl Ready {
-    /// Waits until all shards are ready, and an instant is set for all.
-    pub(crate) fn gather(&self, meeting: &Meeting, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
+    /// Asks the server for its last numbers before the load. Waits until all shards are ready, and an
+    /// instant is set for all.
+    pub(crate) fn gather(&mut self, meeting: &Meeting, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
+        self.server.ask_for_numbers(&self.plan, &self.stop);
         meeting.gather(&self.plan, show_whole(&self.plan), say)
     }
 
@@ -57,12 +59,12 @@ impl Ready {
         viewers: &mut dyn Viewers,
     ) -> Result<Measured, TrialError> {
         let Self { plan, server, stop, endpoints, templates, nofile, .. } = &mut self;
-        let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+        let names = plan.mix.names();
         let aborting = aborting(plan);
         let mut ended = None;
         let cores = server.client_cores.clone();
 
-        server.begin(plan, stop);
+        server.begin();
         let started_at = wall_clock() + meeting.map_or(SignedDuration::ZERO, Meeting::until_start);
         let outline = Arc::new(outline(plan, started_at));
         let (names, nofile) = (&names[..], *nofile);
@@ -80,8 +82,9 @@ impl Ready {
                 so_far: &|presentation| so_far.at(tick, server, presentation),
                 is_all: !meeting.is_some_and(Meeting::is_host),
             });
-            let numbers =
-                (!aborting.is_empty()).then(|| Summary::new(tick.total, names, tick.elapsed.since(plan.warmup)));
+            // A summary costs a look at every histogram: it is made when a rule is due, or shard 0 asks.
+            let is_due = aborting.iter().any(|rule| meeting.is_some() || rule.delay_abort_eval <= tick.elapsed);
+            let numbers = is_due.then(|| Summary::new(tick.total, names, tick.elapsed.since(plan.warmup)));
             if let Some(meeting) = meeting {
                 let numbers = numbers.as_ref().map(|numbers| (numbers, &aborting[..]));
                 meeting.second(&ShardSecond::new(tick.second, tick.totals, numbers));
@@ -116,7 +119,7 @@ impl Ready {
     fn summed_up(mut self, mut run: RunResult, started_at: Timestamp, ended: Option<Ended>) -> Measured {
         let scraping = self.server.end_scraping();
         let plan = &self.plan;
-        let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+        let names = plan.mix.names();
         let window = (plan.warmup, plan.warmup + run.window);
         let soak = soak(&run.series, Times { window, level: plan.level_stretch(), warm: plan.warmup > Nanos::ZERO });
         let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
@@ -125,9 +128,7 @@ impl Ready {
         let server_metrics = scraping.map(|scraping| scraping.end(plan, &self.stop, &mut run.series, parts));
         let levels = server_metrics.as_ref().map_or_else(Vec::new, ServerMetrics::levels);
         let summary = summary.with_levels(levels);
-        // A shard says nothing of the whole: `merge` judges that.
-        let rules = if plan.shard.is_part() { &[][..] } else { &plan.thresholds[..] };
-        let verdicts = threshold::judge(rules, &summary);
+        let verdicts = threshold::judge(plan.judged_rules(), &summary);
         Measured { ready: self, started_at, run, summary, outside, soak, server_metrics, verdicts, ended, start: None }
     }
 }
@@ -154,7 +155,7 @@ fn outline(plan: &Plan, started_at: Timestamp) -> Outline {
         run_id: run_id(started_at, plan),
         started_at_ms: started_at.as_millisecond(),
         shard: plan.shard.index,
-        kinds: plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect(),
+        kinds: plan.mix.names(),
         profile: plan.name.clone(),
         target: plan.redactor().own(&plan.target.url),
         length: plan.shape.runs_by_time().then(|| plan.shape.end()),

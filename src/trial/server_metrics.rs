@@ -4,13 +4,14 @@
 //! window, as exactly as whole seconds allow. Counts are compared over the whole test: the server
 //! has counted the warm-up, too.
 
+use super::error::TrialError;
 use super::reach::{self, Targets};
 use super::signals::Stop;
-use crate::api::Api;
 use crate::document::{Compared, ServerMetrics, ServerNumber};
 use crate::metrics::{Counter, Metric, Rate, Second, ServerLevel, Summary, Trend};
-use crate::mix::{Envelope, KeyAs, Request, RequestWriter};
-use crate::plan::{Access, Kind, Mix, Plan, Scrape, Target};
+use crate::mix::{Envelope, KeyAs};
+use crate::net::tls::TlsConfigError;
+use crate::plan::{Access, Plan, Scrape, Target};
 use crate::units::{Nanos, rounded};
 use crate::watch::probe;
 use crate::watch::scraper::{self, Question, Reading, Readings, Scraper};
@@ -41,16 +42,16 @@ struct Source {
 
 impl Source {
     /// None where nothing shall be read, or nobody has said where and it cannot be known.
-    fn of(plan: &Plan, stop: &Stop) -> Option<Self> {
+    fn of(plan: &Plan, stop: &Stop) -> Result<Option<Self>, TrialError> {
         let (target, path) = match &plan.server_metrics.source {
-            Scrape::Off => return None,
+            Scrape::Off => return Ok(None),
             Scrape::Auto => {
                 // Numbers of one server are not those of several; and nothing is asked beside a path
                 // that ends in the APIs' own.
                 let is_known = plan.found.as_ref().is_some_and(|found| found.kind.name != "llmsim");
                 let is_askable = plan.may_probe && is_known && plan.access.more_targets.is_empty();
                 if !is_askable || plan.target.path_prefix.ends_with("/v1") {
-                    return None;
+                    return Ok(None);
                 }
                 (plan.target.clone(), format!("{}{PATH}", plan.target.path_prefix))
             }
@@ -59,80 +60,89 @@ impl Source {
                 (target.clone(), path.to_owned())
             }
         };
-        let access = Access { more_targets: Vec::new(), ..plan.access.clone() };
-        let is_target = target.origin() == plan.target.origin();
-        let target = if is_target { Target { addrs: plan.target.addrs.clone(), ..target } } else { target };
-        let target = if target.addrs.is_empty() {
-            reach::located(target, access.clone(), stop, &mut |_| {}).ok()?
+        let url = format!("{}{path}", target.origin());
+        // What is the target's own, the addresses that were found and a key, is for its origin only.
+        let tested = plan.targets().zip(plan.envelopes()).find(|(tested, _)| tested.origin() == target.origin());
+        let mut access = Access { more_targets: Vec::new(), ..plan.access.clone() };
+        let (target, envelope) = if let Some((tested, envelope)) = tested {
+            (Target { addrs: tested.addrs.clone(), ..target }, envelope)
         } else {
-            target
+            // The socket leads to the target.
+            access.unix_socket = None;
+            let target = reach::located(target, access.clone(), stop, &mut |_| {})?;
+            let envelope = bare(plan, &target);
+            (target, envelope)
         };
-        let request = question(plan, &target, &path, is_target);
-        Some(Self { url: format!("{}{path}", target.origin()), target, access, request })
+        let query = if target.query.is_empty() { envelope.query } else { target.query.clone() };
+        let envelope = Envelope { path_prefix: String::new(), query, ..envelope };
+        let request = reach::get(&path, &[envelope], 0);
+        Ok(Some(Self { url, target, access, request }))
     }
 
     /// Asks there, again and again. To be made on the thread that asks.
-    fn into_question(self) -> Option<Question> {
+    fn into_question(self) -> Result<Question, TlsConfigError> {
         let Self { target, access, request, .. } = self;
-        let dialer = Targets::new(vec![target], access).dialer(1).ok()?;
-        Some(Box::new(move || probe::ask_at(&dialer.endpoint(0), &request, ANSWER_WITHIN)))
+        let dialer = Targets::new(vec![target], access).dialer(1)?;
+        Ok(Box::new(move || probe::ask_at(&dialer.endpoint(0), &request, ANSWER_WITHIN)))
     }
 
     fn ask_once(&self, own: &[String], stop: &Stop) -> Result<Report, String> {
         let (source, own) = (self.clone(), own.to_vec());
         let asked = stop.wait_for(move || {
-            let answer = source.into_question().map(|mut question| question());
-            answer.map_or_else(|| Err("there is no way to it".to_owned()), |answer| scraper::read(answer, &own))
+            let mut question = source.into_question().map_err(|error| error.to_string())?;
+            scraper::read(question(), &own)
         });
         asked.unwrap_or_else(|_| Err("interrupted".to_owned()))
     }
 }
 
-/// The request for the numbers. The key is for the target only.
-fn question(plan: &Plan, target: &Target, path: &str, is_target: bool) -> Vec<u8> {
-    let bare = Envelope {
+/// What requests to an origin that is not tested have in common: nothing of the target's.
+fn bare(plan: &Plan, target: &Target) -> Envelope {
+    Envelope {
         host: target.authority(),
         origin: if plan.access.proxy.is_some() && !target.tls { target.origin() } else { String::new() },
         path_prefix: String::new(),
-        query: target.query.clone(),
+        query: String::new(),
         api_key: None,
         basic_auth: None,
         key_as: KeyAs::OfApi,
         headers: Vec::new(),
-    };
-    let own = plan.envelopes().into_iter().next().filter(|_| is_target);
-    let envelope = own.map_or(bare, |own| Envelope { path_prefix: String::new(), ..own });
-    let kind = Kind { path: path.to_owned(), ..Kind::bare(Api::Models, ANSWER_WITHIN) };
-    let mut request = Request::default();
-    // Nothing of it is drawn.
-    RequestWriter::new(&Mix { kinds: vec![kind] }, &[envelope], 0).write(0, 0, 0, None, &mut request);
-    request.bytes
+    }
 }
 
 impl Scraping {
-    /// Asks once, and begins to ask. None where there is nothing to read; `problem` is told where
-    /// the user has said that there is.
+    /// Asks for the first time. None where there is nothing to read; `problem` is told where the
+    /// user has said that there is.
     pub(super) fn begin(plan: &Plan, stop: &Stop, problem: &mut dyn FnMut(String)) -> Option<Self> {
-        let is_wanted = matches!(plan.server_metrics.source, Scrape::At(_)) || !plan.server_metrics.names.is_empty();
-        let Some(source) = Source::of(plan, stop) else {
-            if is_wanted {
-                problem("the server's metrics cannot be read: name their URL with --server-metrics".to_owned());
+        let is_at = matches!(plan.server_metrics.source, Scrape::At(_));
+        let mut problem = |text: String| {
+            if is_at || !plan.server_metrics.names.is_empty() {
+                problem(text);
             }
-            return None;
+        };
+        let source = match Source::of(plan, stop) {
+            Ok(Some(source)) => source,
+            Ok(None) => {
+                problem("the server's metrics cannot be read: name their URL with --server-metrics".to_owned());
+                return None;
+            }
+            Err(error) => {
+                problem(format!("no metrics can be read: {error}"));
+                return None;
+            }
         };
         let own = plan.server_metrics.names.clone();
         let first = match source.ask_once(&own, stop) {
             Ok(first) => first,
             Err(reason) => {
-                if is_wanted {
-                    problem(format!("{}: no metrics can be read: {reason}", source.url));
-                }
+                problem(format!("{}: no metrics can be read: {reason}", source.url));
                 return None;
             }
         };
         let make = {
             let source = source.clone();
-            move || source.into_question()
+            // What is wrong with it would have been told above.
+            move || source.into_question().ok()
         };
         let scraper = Scraper::start(make, own.clone())?;
         Some(Self { scraper, source, first, own })
@@ -311,9 +321,11 @@ fn compared(
             generating().filter_map(|kind| part.counter(counter, Some(&kind.name))).map(|value| value.count).sum()
         })
     };
-    let failed = sum(&|part| part.rate(Rate::HttpReqFailed, None).map_or(0, |rate| rate.matches));
-    let sent = of_kinds(Counter::HttpReqsSent);
-    let succeeded = sent.saturating_sub(failed);
+    // Requests of other APIs, which the server does not count among these, fail or succeed elsewhere.
+    let succeeded = sum(&|part| {
+        let rates = generating().filter_map(|kind| part.rate(Rate::HttpReqFailed, Some(&kind.name)));
+        rates.map(|rate| rate.total - rate.matches).sum()
+    });
     let unfinished = "some servers count requests that failed or were given up, and others do not";
     let prompts = "ours are those that the answers say: not all of them may have done so";
     let count = |name: &str, what: Said, ours: u64, note: String| {
@@ -339,6 +351,8 @@ fn compared(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::{Failure, Outcome, Sample, Tally};
+    use crate::plan::{Api, Kind, Mix, Overrides, resolve};
 
     fn reading(second: u64, text: &str) -> Reading {
         Reading { at: Nanos::from_millis(second * 1000 + 3), report: Report::read(text.as_bytes(), &own()) }
@@ -372,6 +386,33 @@ mod tests {
         assert_eq!((seen["mine"].mean, seen["mine"].unit.as_str()), (2.5, ""));
         assert!(numbers(&all[..1], (0, 3)).is_empty(), "one reading is no stretch");
         assert!(numbers(&[], (0, 3)).is_empty());
+    }
+
+    #[test]
+    fn only_requests_that_generate_are_compared() {
+        let mut nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        let mut plan = resolve("load", &Overrides::default(), &mut nothing).expect("built in").plan;
+        let generating = Kind { name: "chat".to_owned(), ..plan.mix.kinds[0].clone() };
+        let other = Kind { name: "models".to_owned(), ..Kind::bare(Api::Models, ANSWER_WITHIN) };
+        plan.mix = Mix { kinds: vec![generating, other] }.into();
+        let mut tally = Tally::new(2);
+        for (kind, outcome, bytes_sent) in [
+            (0, Outcome::Success, 9),
+            (0, Outcome::Success, 9),
+            (0, Outcome::Failed(Failure::Http5xx), 9),
+            // The server has not seen it.
+            (0, Outcome::Failed(Failure::ConnectRefused), 0),
+            (1, Outcome::Failed(Failure::Http4xx), 9),
+            (1, Outcome::Success, 9),
+        ] {
+            tally.record(&Sample { outcome, bytes_sent, ..Sample::begun(kind, Nanos::ZERO) });
+        }
+        let summary = Summary::new(&tally, &plan.mix.names(), Nanos::from_secs(1));
+        let at = |n: u32| Report::read(format!("vllm:request_success_total {n}\n").as_bytes(), &[]);
+        let seen = Seen { in_window: &[], own: &[] };
+        let lines = compared(&seen, (&at(5), &at(7)), &plan, (&summary, None));
+        let numbers: Vec<_> = lines.iter().map(|line| (line.name.as_str(), line.server, line.ours)).collect();
+        assert_eq!(numbers, [("all requests", 2.0, 2.0)]);
     }
 
     #[test]

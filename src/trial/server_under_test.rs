@@ -154,15 +154,20 @@ impl ServerUnderTest {
         }
     }
 
-    /// The test begins: what was used and counted until now is none of it.
-    pub(super) fn begin(&mut self, plan: &Plan, stop: &Stop) {
-        self.process = self.watched_pid().and_then(ProcessWatch::begin);
-        self.own = ProcessWatch::begin(std::process::id());
+    /// Asks the server for its numbers, once more for each load: what it has counted until now is none
+    /// of that load. This may take its time, and comes before all shards agree on their start.
+    pub(super) fn ask_for_numbers(&mut self, plan: &Plan, stop: &Stop) {
         let mut problems = Vec::new();
         self.scraping = Scraping::begin(plan, stop, &mut |problem| problems.push(problem));
         let hint = |text| Hint { name: "server_metrics".to_owned(), text };
         self.hints.extend(problems.into_iter().map(hint));
         self.stats_before = self.stats(plan, stop);
+    }
+
+    /// The load begins: what was used until now is none of it. Nobody is asked, and nothing waits.
+    pub(super) fn begin(&mut self) {
+        self.process = self.watched_pid().and_then(ProcessWatch::begin);
+        self.own = ProcessWatch::begin(std::process::id());
         self.counted_before = host::counted();
     }
 

@@ -37,10 +37,11 @@ impl Ready {
         if stop.is_set() {
             return Ok(None);
         }
-        let names: Vec<String> = plan.mix.kinds.iter().map(|kind| kind.name.clone()).collect();
+        let names = plan.mix.names();
         let cores = server.client_cores.clone();
         let mut died = None;
-        server.begin(plan, stop);
+        server.ask_for_numbers(plan, stop);
+        server.begin();
         // A server that remembers what an earlier step has asked would seem faster.
         *steps += 1;
         let plan = &Plan { seed: mix64(plan.seed, STEP_DRAWS, *steps), ..plan.clone() };

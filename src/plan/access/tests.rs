@@ -94,6 +94,11 @@ fn nonsense_is_refused_with_what_was_expected() {
     }
     let insecure = overrides! { insecure: flag("insecure", "true") };
     assert!(read("http://h", insecure).expect_err("no TLS").to_string().contains("expected https:// in --target-url"));
+    for elsewhere in ["server_metrics", "prometheus_write"] {
+        let mut given = overrides! { insecure: flag("insecure", "true") };
+        given.insert(elsewhere, vec![Given::flag(elsewhere, " HTTPS://h:9/metrics")]);
+        assert!(!read("http://h", given).expect(elsewhere).tls.verify, "it is spoken there");
+    }
     // The environment may be set once and for all.
     let insecure = overrides! { insecure: Some(Given::environment("X", "true")) };
     assert!(!read("http://h", insecure).expect("no harm").tls.verify);
