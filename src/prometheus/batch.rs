@@ -1,6 +1,6 @@
 //! What is sent at once: a sample of every series at one instant, packed.
 
-use super::counts::{Counts, Family, Labels, Value};
+use super::counts::{Counts, Family, Labels, Scale, Value};
 use super::message::{Label, STALE, Sample, TimeSeries, WriteRequest};
 use super::native;
 use prost::Message as _;
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 /// Series that were sent, and what they are.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
-    /// Whether it is a histogram.
-    series: BTreeMap<(String, Labels), bool>,
+    /// The scale of those that are histograms.
+    series: BTreeMap<(String, Labels), Option<Scale>>,
     /// When the last sample was, in ms since 1970.
     last: Option<i64>,
 }
@@ -24,8 +24,8 @@ impl Sent {
         let mut timeseries = Vec::new();
         for family in counts.families() {
             let name = family.full_name();
-            timeseries.extend(family_series(&family, &name, at, |labels, is_histogram| {
-                let is_new = self.series.insert((name.clone(), labels.clone()), is_histogram).is_none();
+            timeseries.extend(family_series(&family, &name, at, |labels, scale| {
+                let is_new = self.series.insert((name.clone(), labels.clone()), scale).is_none();
                 before.filter(|_| is_new)
             }));
         }
@@ -37,10 +37,10 @@ impl Sent {
     pub(super) fn end(&mut self) -> Option<Vec<u8>> {
         let at = self.last? + 1;
         self.last = Some(at);
-        let series = self.series.iter().map(|((name, labels), is_histogram)| {
+        let series = self.series.iter().map(|((name, labels), scale)| {
             let mut series = TimeSeries { labels: named(name, labels), ..TimeSeries::default() };
-            if *is_histogram {
-                series.histograms.push(native::stale(at));
+            if let Some(scale) = scale {
+                series.histograms.push(native::stale(*scale, at));
             } else {
                 series.samples.push(Sample { value: STALE, timestamp: at });
             }
@@ -55,23 +55,24 @@ fn family_series(
     family: &Family,
     name: &str,
     at: i64,
-    mut began: impl FnMut(&Labels, bool) -> Option<i64>,
+    mut began: impl FnMut(&Labels, Option<Scale>) -> Option<i64>,
 ) -> Vec<TimeSeries> {
     let series = family.points.iter().map(|point| {
         let mut series = TimeSeries { labels: named(name, &point.labels), ..TimeSeries::default() };
         let sample = |value: f64| Sample { value, timestamp: at };
         match &point.value {
-            Value::Times(times) => {
-                series.histograms.extend(began(&point.labels, true).map(native::empty));
-                series.histograms.push(native::histogram(times, at));
+            Value::Distribution(distribution) => {
+                let scale = distribution.scale;
+                series.histograms.extend(began(&point.labels, Some(scale)).map(|began| native::empty(scale, began)));
+                series.histograms.push(native::histogram(distribution, at));
             }
             Value::Count(n) => {
-                let zero = began(&point.labels, false).map(|began| Sample { value: 0.0, timestamp: began });
+                let zero = began(&point.labels, None).map(|began| Sample { value: 0.0, timestamp: began });
                 series.samples.extend(zero);
                 series.samples.push(sample(*n as f64));
             }
             Value::Level(value) => {
-                began(&point.labels, false);
+                began(&point.labels, None);
                 series.samples.push(sample(*value));
             }
         }

@@ -51,15 +51,51 @@ pub(super) struct Point {
 pub(super) enum Value {
     Count(u64),
     Level(f64),
-    Times(Times),
+    Distribution(Distribution),
 }
 
-/// A distribution of times.
+/// What a distribution counts, and so how long the steps of its buckets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Scale {
+    /// Kept in microseconds.
+    Seconds,
+    /// Kept as they are.
+    Tokens,
+}
+
+impl Scale {
+    const fn of(unit: Unit) -> Self {
+        match unit {
+            Unit::Tokens => Self::Tokens,
+            _ => Self::Seconds,
+        }
+    }
+
+    /// What stands behind the name.
+    const fn unit(self) -> &'static str {
+        match self {
+            Self::Seconds => "seconds",
+            Self::Tokens => "tokens",
+        }
+    }
+
+    /// How many steps of our buckets are one of the unit.
+    pub(super) const fn steps(self) -> f64 {
+        match self {
+            Self::Seconds => 1e6,
+            Self::Tokens => 1.0,
+        }
+    }
+}
+
+/// A distribution of times or of tokens.
 #[derive(Debug)]
-pub(super) struct Times {
+pub(super) struct Distribution {
+    pub(super) scale: Scale,
     pub(super) count: u64,
-    /// Sum, in seconds.
+    /// Sum, in the unit.
     pub(super) sum: f64,
+    /// In steps.
     pub(super) buckets: Buckets,
 }
 
@@ -142,12 +178,15 @@ impl Counts {
     }
 
     fn trend(&self, trend: Trend) -> Family {
+        let scale = Scale::of(trend.unit());
         let points = self.parts(Metric::Trend(trend)).into_iter().filter_map(|(labels, part)| {
-            let times = self.total.trend(part, trend)?;
-            let value = Times { count: times.count, sum: times.sum_ms() / 1e3, buckets: times.buckets() };
-            Some(Point { labels, value: Value::Times(value) })
+            let kept = self.total.trend(part, trend)?;
+            // A step is kept as a microsecond.
+            let sum = kept.sum_ms() * 1e3 / scale.steps();
+            let value = Distribution { scale, count: kept.count, sum, buckets: kept.buckets() };
+            Some(Point { labels, value: Value::Distribution(value) })
         });
-        family(Metric::Trend(trend), "", Some("seconds"), Kind::Histogram, points.collect())
+        family(Metric::Trend(trend), "", Some(scale.unit()), Kind::Histogram, points.collect())
     }
 
     fn counter(&self, counter: Counter) -> Family {
@@ -230,18 +269,22 @@ impl Counts {
     }
 }
 
+/// The unit is said once: a metric whose own name ends with it gets no second one.
 fn family(metric: Metric, ending: &str, unit: Option<&'static str>, kind: Kind, points: Vec<Point>) -> Family {
-    Family { name: format!("{PREFIX}{}{ending}", metric.name()), unit, help: metric.help(), kind, points }
+    let name = format!("{PREFIX}{}{ending}", metric.name());
+    let bare = unit.and_then(|unit| name.strip_suffix(unit)?.strip_suffix('_')).map(str::to_owned);
+    Family { name: bare.unwrap_or(name), unit, help: metric.help(), kind, points }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::metrics::{Outcome, Sample, Totals};
+    use crate::metrics::{Asked, Outcome, Sample, TokenUsage, Totals};
     use crate::units::Nanos;
     use std::collections::BTreeSet;
 
-    /// A second in which requests of `chat` took so many ms, and one failed.
+    /// A second in which requests of `chat` took so many ms, and one failed. Those that succeeded
+    /// asked for 300 tokens and got 7.
     pub(in crate::prometheus) fn second(ms: &[u64]) -> (Snapshot, Tally) {
         let mut tally = Tally::new(2);
         for ms in ms {
@@ -253,6 +296,8 @@ pub(super) mod tests {
                 end,
                 first_byte: Some(end),
                 bytes_received: 100,
+                asked: Asked { output: 300, ..Asked::default() },
+                usage: Some(TokenUsage { output: 7, ..TokenUsage::default() }),
                 ..Sample::begun(0, sent)
             });
             tally.started();
@@ -298,13 +343,16 @@ pub(super) mod tests {
     fn every_metric_of_the_catalogue_has_a_family() {
         let families = counts().families();
         for metric in Metric::all() {
-            let of = |family: &&Family| family.name.starts_with(&format!("{PREFIX}{}", metric.name()));
+            let of = |family: &&Family| family.full_name().starts_with(&format!("{PREFIX}{}", metric.name()));
             assert!(families.iter().any(|family| of(&family)), "{}", metric.name());
         }
         let names: BTreeSet<String> = families.iter().map(Family::full_name).collect();
         assert_eq!(names.len(), families.len(), "each name once");
         for name in ["ttft_seconds", "http_reqs_total", "data_sent_bytes_total", "vus", "server_rss_max_bytes"] {
             assert!(names.contains(&format!("{PREFIX}{name}")), "{name}: {names:?}");
+        }
+        for trend in Trend::ALL.into_iter().filter(|trend| trend.unit() == Unit::Tokens) {
+            assert!(names.contains(&format!("{PREFIX}{}", trend.name())), "its name says the unit: {names:?}");
         }
         for family in &families {
             for point in &family.points {
@@ -326,8 +374,13 @@ pub(super) mod tests {
         let [failed] = &find("llmsim_blast_failures_total").points[..] else { panic!("one class") };
         assert!(matches!(failed.value, Value::Count(2)) && failed.labels[0] == ("class", "http_429".to_owned()));
         let [times] = &find("llmsim_blast_http_req_duration_seconds").points[..] else { panic!("one kind") };
-        let Value::Times(times) = &times.value else { panic!("times") };
+        let Value::Distribution(times) = &times.value else { panic!("times") };
         assert!(times.count == 3 && (times.sum - 0.06).abs() < 1e-9, "{times:?}");
+        for (name, sum) in [("asked_output_tokens", 900.0), ("billed_output_tokens", 21.0)] {
+            let [tokens] = &find(&format!("{PREFIX}{name}")).points[..] else { panic!("one kind") };
+            let Value::Distribution(tokens) = &tokens.value else { panic!("tokens") };
+            assert!(tokens.count == 3 && (tokens.sum - sum).abs() < 1e-9, "{name}: {tokens:?}");
+        }
     }
 
     #[test]

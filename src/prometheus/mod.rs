@@ -9,6 +9,7 @@ mod batch;
 mod counts;
 mod message;
 mod native;
+mod pause;
 mod push;
 mod text;
 

@@ -1,22 +1,23 @@
 //! Our histograms as native ones: the same counts in wider buckets, which Prometheus can add.
 
-use super::counts::Times;
+use super::counts::{Distribution, Scale};
 use super::message::{Histogram, SCHEMA, STALE, Span};
 
-/// Times of up to this many seconds are zero: those that were rounded down to no microsecond.
-const ZERO_THRESHOLD: f64 = 5e-7;
+/// Up to this many steps are zero: times that were rounded down to no microsecond, and no token.
+const ZERO_THRESHOLD: f64 = 0.5;
 
 /// A distribution at an instant.
-pub(super) fn histogram(times: &Times, timestamp: i64) -> Histogram {
-    let mut histogram = empty(timestamp);
-    (histogram.count, histogram.sum) = (times.count, times.sum);
+pub(super) fn histogram(distribution: &Distribution, timestamp: i64) -> Histogram {
+    let scale = distribution.scale;
+    let mut histogram = empty(scale, timestamp);
+    (histogram.count, histogram.sum) = (distribution.count, distribution.sum);
     let mut buckets: Vec<(i32, i64)> = Vec::new();
-    for (micros, n) in times.buckets.iter() {
-        if micros == 0 {
+    for (steps, n) in distribution.buckets.iter() {
+        if steps == 0 {
             histogram.zero_count += n;
             continue;
         }
-        let (place, n) = (place(micros), n.cast_signed());
+        let (place, n) = (place(scale, steps), n.cast_signed());
         match buckets.last_mut() {
             Some((last, sum)) if *last == place => *sum += n,
             _ => buckets.push((place, n)),
@@ -34,19 +35,20 @@ pub(super) fn histogram(times: &Times, timestamp: i64) -> Histogram {
     histogram
 }
 
-/// The same of no times.
-pub(super) fn empty(timestamp: i64) -> Histogram {
-    Histogram { schema: SCHEMA, zero_threshold: ZERO_THRESHOLD, timestamp, ..Histogram::default() }
+/// The same of nothing.
+pub(super) fn empty(scale: Scale, timestamp: i64) -> Histogram {
+    let zero_threshold = ZERO_THRESHOLD / scale.steps();
+    Histogram { schema: SCHEMA, zero_threshold, timestamp, ..Histogram::default() }
 }
 
 /// The end of a series of histograms.
-pub(super) fn stale(timestamp: i64) -> Histogram {
-    Histogram { sum: STALE, ..empty(timestamp) }
+pub(super) fn stale(scale: Scale, timestamp: i64) -> Histogram {
+    Histogram { sum: STALE, ..empty(scale, timestamp) }
 }
 
-/// The bucket of a time.
-fn place(micros: u64) -> i32 {
-    ((micros as f64 / 1e6).log2() * f64::from(1 << SCHEMA)).ceil() as i32
+/// The bucket of so many steps.
+fn place(scale: Scale, steps: u64) -> i32 {
+    ((steps as f64 / scale.steps()).log2() * f64::from(1 << SCHEMA)).ceil() as i32
 }
 
 #[cfg(test)]
@@ -55,9 +57,9 @@ mod tests {
     use crate::metrics::Buckets;
     use proptest::prelude::*;
 
-    fn times(micros: Vec<u64>) -> Times {
-        let (count, sum) = (micros.len() as u64, micros.iter().map(|micros| *micros as f64 / 1e6).sum());
-        Times { count, sum, buckets: Buckets::of(micros) }
+    fn of(scale: Scale, steps: Vec<u64>) -> Distribution {
+        let (count, sum) = (steps.len() as u64, steps.iter().map(|steps| *steps as f64 / scale.steps()).sum());
+        Distribution { scale, count, sum, buckets: Buckets::of(steps) }
     }
 
     /// The buckets that spans and deltas stand for.
@@ -79,18 +81,29 @@ mod tests {
     #[test]
     fn a_bucket_holds_what_is_at_most_its_bound() {
         // One second is the bound of bucket 0, and a microsecond more is in the next.
-        assert_eq!((place(1_000_000), place(1_000_001), place(2_000_000), place(500_000)), (0, 1, 32, -32));
-        let histogram = histogram(&times(vec![0, 0, 1_000_000, 1_000_000, 1_000_001, 2_000_000]), 7);
+        let places = [1_000_000, 1_000_001, 2_000_000, 500_000].map(|micros| place(Scale::Seconds, micros));
+        assert_eq!(places, [0, 1, 32, -32]);
+        let times = of(Scale::Seconds, vec![0, 0, 1_000_000, 1_000_000, 1_000_001, 2_000_000]);
+        let histogram = histogram(&times, 7);
         assert_eq!((histogram.count, histogram.zero_count, histogram.timestamp), (6, 2, 7));
         assert_eq!(spelled_out(&histogram), [(0, 2), (1, 1), (32, 1)]);
         assert_eq!(histogram.spans, [Span { offset: 0, length: 2 }, Span { offset: 30, length: 1 }]);
-        assert!(stale(1).sum.is_nan() && stale(1).sum.to_bits() == 0x7ff0_0000_0000_0002);
+        let stale = stale(Scale::Seconds, 1);
+        assert!(stale.sum.is_nan() && stale.sum.to_bits() == 0x7ff0_0000_0000_0002);
+    }
+
+    #[test]
+    fn tokens_are_whole_ones() {
+        let histogram = histogram(&of(Scale::Tokens, vec![0, 1, 1, 2, 512]), 7);
+        assert!((histogram.sum - 516.0).abs() < 1e-9, "{histogram:?}");
+        assert_eq!((histogram.zero_count, spelled_out(&histogram)), (1, vec![(0, 2), (32, 1), (9 * 32, 1)]));
+        assert!((empty(Scale::Tokens, 7).zero_threshold - 0.5).abs() < 1e-9, "one token is more than none");
     }
 
     proptest! {
         #[test]
         fn no_time_is_lost_and_each_is_in_its_bucket(micros in prop::collection::vec(0_u64..3_600_000_000, 0..300)) {
-            let histogram = histogram(&times(micros.clone()), 0);
+            let histogram = histogram(&of(Scale::Seconds, micros.clone()), 0);
             let all = spelled_out(&histogram);
             let sum: i64 = all.iter().map(|(_, n)| n).sum();
             prop_assert_eq!(sum as u64 + histogram.zero_count, micros.len() as u64);

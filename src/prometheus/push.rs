@@ -8,6 +8,7 @@
 
 use super::batch::Sent;
 use super::counts::Counts;
+use super::pause::Pause;
 use crate::live::Snapshot;
 use crate::metrics::Tally;
 use crate::net::tls::{Client, Name, TlsConfigError};
@@ -30,13 +31,16 @@ const TIMEOUT: Nanos = Nanos::from_secs(3);
 const LAST_TIMEOUT: Nanos = Nanos::from_secs(2);
 /// Samples that wait at most: those of two minutes. The oldest go first.
 const MAX_WAITING: usize = 60;
-/// Longest pause after failed attempts, in seconds.
-const LONGEST_PAUSE: u32 = 32;
-/// Attempts at the end, and the pause after the first, which doubles.
+/// Attempts at the end, and the pause after the first of them, which doubles.
 const LAST_ATTEMPTS: u32 = 3;
-const LAST_PAUSE: Nanos = Nanos::from_millis(200);
+const LAST_PAUSE: Nanos = Nanos::from_millis(400);
+/// What the end may take if nothing answers: an attempt that is under way, the last ones with their
+/// pauses, and the end of the series.
+const SILENT_END: u64 =
+    TIMEOUT.0 + LAST_ATTEMPTS as u64 * LAST_TIMEOUT.0 + (LAST_PAUSE.0 << (LAST_ATTEMPTS - 1)) + LAST_TIMEOUT.0;
 /// Longest wait for the thread at the end.
-const FINISH_WAIT: Nanos = Nanos::from_secs(12);
+const FINISH_WAIT: Nanos = Nanos::from_secs(20);
+const _: () = assert!(FINISH_WAIT.0 > SILENT_END + SILENT_END / 2, "a busy machine takes longer");
 /// Bytes of an answer that are repeated.
 const MOST_OF_AN_ANSWER: usize = 200;
 
@@ -112,20 +116,23 @@ impl Push {
     ///
     /// TLS cannot be set up as it was asked for.
     pub fn open(receiving: Receiving) -> Result<Self, PushError> {
-        if receiving.target.tls {
-            // The sessions themselves stay on their thread.
-            Client::new(&receiving.tls, 1)?;
-            Name::new(receiving.target.bare_host())?;
-        }
         let url = receiving.target.url.clone();
         let (items, incoming) = channel();
         let (telling, outcome) = sync_channel(1);
+        let (ready, begun) = sync_channel(1);
         let thread = std::thread::Builder::new().name("prometheus".to_owned()).spawn(move || {
             crate::host::give_way();
-            let outcome = Writer::new(receiving).run(&incoming);
+            // What makes sessions of TLS stays on its thread.
+            let (writer, is_ready) = match Writer::new(receiving) {
+                Ok(writer) => (Some(writer), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            let _ = ready.send(is_ready);
             // Nobody may wait any more.
-            let _ = telling.send(outcome);
+            let _ = writer.map(|writer| telling.send(writer.run(&incoming)));
         })?;
+        // A thread that is gone without a word is noticed at the end.
+        begun.recv().unwrap_or(Ok(()))?;
         Ok(Self { items, outcome, thread, url })
     }
 
@@ -198,20 +205,29 @@ enum Failed {
 struct Writer {
     receiving: Receiving,
     redactor: Redactor,
+    /// Makes sessions, and who must answer; none without TLS.
+    tls: Option<(Client, Name)>,
     counts: Option<Counts>,
     sent: Sent,
     /// When the run began, in ms since 1970.
     began: i64,
     /// Seconds since the last sample.
     seconds: u64,
+    /// How long the run has lasted at the last second that came; none before the first.
+    last: Option<Nanos>,
     waiting: VecDeque<Vec<u8>>,
-    /// Seconds until the next attempt, and how long the next pause is.
-    pause: (u32, u32),
+    pause: Pause,
     outcome: Outcome,
 }
 
 impl Writer {
-    fn new(receiving: Receiving) -> Self {
+    fn new(receiving: Receiving) -> Result<Self, TlsConfigError> {
+        let Target { tls: is_secure, .. } = receiving.target;
+        let tls = is_secure
+            .then(|| {
+                Ok::<_, TlsConfigError>((Client::new(&receiving.tls, 1)?, Name::new(receiving.target.bare_host())?))
+            })
+            .transpose()?;
         let secrets = receiving.authorization.iter().flat_map(|authorization| {
             let secret = authorization.secret();
             let password = secret.split_once(':').map(|(_, password)| password.to_owned());
@@ -220,46 +236,52 @@ impl Writer {
         // A query may hold a key. Nothing that is said of it needs its values.
         let values = receiving.target.query.split('&').map(|one| one.split_once('=').map_or(one, |(_, value)| value));
         let of_query = values.map(str::to_owned);
-        Self {
+        Ok(Self {
             redactor: Redactor::new(secrets.chain(of_query).collect::<Vec<_>>()),
             receiving,
+            tls,
             counts: None,
             sent: Sent::default(),
             began: 0,
             seconds: 0,
+            last: None,
             waiting: VecDeque::new(),
-            pause: (0, 1),
+            pause: Pause::default(),
             outcome: Outcome { is_complete: true, ..Outcome::default() },
-        }
+        })
     }
 
     fn run(mut self, incoming: &Receiver<Item>) -> Outcome {
-        let mut last = None;
         while let Ok(item) = incoming.recv() {
-            match item {
-                Item::Begin { first, worker_cores } => {
-                    crate::host::keep_off(&worker_cores);
-                    self.began = first.outline.started_at_ms;
-                    let counts = Counts::new(Arc::clone(&first.outline));
-                    self.queue_sample(&counts, Nanos::ZERO);
-                    self.counts = Some(counts);
-                }
-                Item::Second { snapshot, interval } => {
-                    self.second(&snapshot, &interval);
-                    last = Some(snapshot.elapsed);
-                }
+            self.take(item);
+            // What came during the last attempt is counted first: it tells how late it is.
+            for item in incoming.try_iter() {
+                self.take(item);
             }
             self.attempt();
         }
-        self.end(last);
+        self.end();
         self.outcome
+    }
+
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Begin { first, worker_cores } => {
+                crate::host::keep_off(&worker_cores);
+                self.began = first.outline.started_at_ms;
+                let counts = Counts::new(Arc::clone(&first.outline));
+                self.queue_sample(&counts, Nanos::ZERO);
+                self.counts = Some(counts);
+            }
+            Item::Second { snapshot, interval } => self.second(&snapshot, &interval),
+        }
     }
 
     fn second(&mut self, snapshot: &Snapshot, interval: &Tally) {
         let Some(mut counts) = self.counts.take() else { return };
         counts.add(snapshot, interval);
+        self.last = Some(snapshot.elapsed);
         self.seconds += 1;
-        self.pause.0 = self.pause.0.saturating_sub(1);
         if self.seconds >= EVERY {
             self.queue_sample(&counts, snapshot.elapsed);
         }
@@ -279,7 +301,8 @@ impl Writer {
 
     /// Sends what waits, unless it is too early after a failure.
     fn attempt(&mut self) {
-        while self.pause.0 == 0
+        let now = self.last.unwrap_or(Nanos::ZERO);
+        while !self.pause.lasts(now)
             && let Some(batch) = self.waiting.front()
         {
             match self.send(batch, TIMEOUT) {
@@ -287,7 +310,8 @@ impl Writer {
                 Err(Failed::ForGood(problem)) => self.dropped(problem),
                 Err(Failed::Now(problem)) => {
                     self.outcome.problem = problem;
-                    self.pause = (self.pause.1, (self.pause.1 * 2).min(LONGEST_PAUSE));
+                    self.pause.failed();
+                    return;
                 }
             }
         }
@@ -296,7 +320,7 @@ impl Writer {
     fn arrived(&mut self) {
         self.waiting.pop_front();
         self.outcome.arrived += 1;
-        self.pause = (0, 1);
+        self.pause.succeeded();
     }
 
     fn dropped(&mut self, problem: String) {
@@ -306,8 +330,8 @@ impl Writer {
     }
 
     /// The last sample, and the end of every series.
-    fn end(&mut self, last: Option<Nanos>) {
-        let (Some(counts), Some(last)) = (self.counts.take(), last) else { return };
+    fn end(&mut self) {
+        let (Some(counts), Some(last)) = (self.counts.take(), self.last) else { return };
         self.queue_sample(&counts, last);
         let mut failures = 0;
         while let Some(batch) = self.waiting.front() {
@@ -329,7 +353,7 @@ impl Writer {
                         self.dropped(problem);
                         return;
                     }
-                    pause(LAST_PAUSE.to_duration() * (1 << failures));
+                    pause(LAST_PAUSE.to_duration() * (1 << (failures - 1)));
                 }
             }
         }
@@ -340,15 +364,9 @@ impl Writer {
     fn send(&self, batch: &[u8], timeout: Nanos) -> Result<(), Failed> {
         let text = |problem: &str| self.redactor.foreign_line(problem.as_bytes());
         let now = |problem: String| Failed::Now(text(&problem));
-        let Receiving { target, tls, authorization } = &self.receiving;
+        let Receiving { target, authorization, .. } = &self.receiving;
         let addrs = look_up(target, &Access::default()).map_err(|error| now(error.to_string()))?;
-        let session = if target.tls {
-            let made = Client::new(tls, 1).and_then(|client| Ok((client, Name::new(target.bare_host())?)));
-            Some(made.map_err(|error| now(error.to_string()))?)
-        } else {
-            None
-        };
-        let tls = session.as_ref().map(|(client, name)| (client, name));
+        let tls = self.tls.as_ref().map(|(client, name)| (client, name));
         let endpoint = Endpoint { addrs, tls, ..Endpoint::default() };
         let request = request(target, authorization.as_ref(), batch);
         let reply = probe::ask_at(&endpoint, &request, timeout).map_err(|error| now(error.to_string()))?;
@@ -420,7 +438,7 @@ mod tests {
             tls: crate::net::access::Tls::default(),
             authorization: None,
         };
-        let mut writer = Writer::new(receiving);
+        let mut writer = Writer::new(receiving).expect("no TLS");
         let counts = super::super::counts::tests::counts();
         for second in 0..MAX_WAITING as u64 + 3 {
             writer.queue_sample(&counts, Nanos::from_secs(second));

@@ -1,7 +1,7 @@
 //! What a scrape reads: Prometheus' text format 0.0.4, or OpenMetrics 1.0.0 for whoever prefers it.
 //! Histograms have classic buckets, since neither format has others.
 
-use super::counts::{Counts, Family, Kind, Labels, Times, Value};
+use super::counts::{Counts, Distribution, Family, Kind, Labels, Scale, Value};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text, text};
 use prometheus_client::metrics::MetricType;
@@ -9,9 +9,9 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 
-/// Upper bounds of the buckets, in microseconds: 1, 2.5 and 5 of each ten, from 100 µs to ten
-/// minutes.
-const BOUNDS_US: [u64; 21] = [
+/// Upper bounds of the buckets of times, in microseconds: 1, 2.5 and 5 of each ten, from 100 µs to
+/// ten minutes.
+const BOUNDS_US: &[u64] = &[
     100,
     250,
     500,
@@ -33,6 +33,12 @@ const BOUNDS_US: [u64; 21] = [
     100_000_000,
     250_000_000,
     600_000_000,
+];
+
+/// The same of tokens: 1, 2 and 5, and then 1, 2.5 and 5 of each ten, up to a million.
+const BOUNDS_TOKENS: &[u64] = &[
+    1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000,
 ];
 
 /// Which text a scrape gets.
@@ -120,8 +126,8 @@ impl Collector for Exposition {
                 match &point.value {
                     Value::Count(n) => one.encode_counter(n, NONE)?,
                     Value::Level(value) => one.encode_gauge(value)?,
-                    Value::Times(times) => {
-                        one.encode_histogram::<NoLabelSet>(times.sum, times.count, &classic(times), None)?;
+                    Value::Distribution(of) => {
+                        one.encode_histogram::<NoLabelSet>(of.sum, of.count, &classic(of), None)?;
                     }
                 }
             }
@@ -130,13 +136,18 @@ impl Collector for Exposition {
     }
 }
 
-/// How many times fell between one bound and the next, and beyond the last.
-fn classic(times: &Times) -> Vec<(f64, u64)> {
-    let bounds = BOUNDS_US.iter().map(|bound| *bound as f64 / 1e6).chain([f64::INFINITY]);
+/// How many fell between one bound and the next, and beyond the last.
+fn classic(distribution: &Distribution) -> Vec<(f64, u64)> {
+    let scale = distribution.scale;
+    let steps = match scale {
+        Scale::Seconds => BOUNDS_US,
+        Scale::Tokens => BOUNDS_TOKENS,
+    };
+    let bounds = steps.iter().map(|bound| *bound as f64 / scale.steps()).chain([f64::INFINITY]);
     let mut buckets: Vec<(f64, u64)> = bounds.map(|bound| (bound, 0)).collect();
-    for (shortest, _, n) in times.buckets.ranges() {
+    for (lowest, _, n) in distribution.buckets.ranges() {
         // A bound may lie within a bucket of ours, which is a thousandth wide: all of it counts.
-        if let Some(bucket) = buckets.get_mut(BOUNDS_US.partition_point(|bound| *bound < shortest)) {
+        if let Some(bucket) = buckets.get_mut(steps.partition_point(|bound| *bound < lowest)) {
             bucket.1 += n;
         }
     }
@@ -177,18 +188,22 @@ mod tests {
             assert!(plain.contains(line), "{line}\n{plain}");
             assert!(open.contains(line), "{line}\n{open}");
         }
-        let bucket = |le: &str, n: u64| {
+        let bucket = |name: &str, le: &str, n: u64| {
             let labels = "kind=\"chat\",profile=\"load\",run_id=\"run-1\",shard=\"0\"";
-            let one = format!("http_req_duration_seconds_bucket{{le=\"{le}\",{labels}}} {n}\n");
-            let other = format!("http_req_duration_seconds_bucket{{{labels},le=\"{le}\"}} {n}\n");
-            assert!(plain.contains(&one) || plain.contains(&other), "{le}: {plain}");
+            let one = format!("llmsim_blast_{name}_bucket{{le=\"{le}\",{labels}}} {n}\n");
+            let other = format!("llmsim_blast_{name}_bucket{{{labels},le=\"{le}\"}} {n}\n");
+            assert!(plain.contains(&one) || plain.contains(&other), "{name} {le}: {plain}");
         };
         // 10, 20 and 30 ms.
-        bucket("0.005", 0);
-        bucket("0.01", 1);
-        bucket("0.025", 2);
-        bucket("0.05", 3);
-        bucket("+Inf", 3);
+        for (le, n) in [("0.005", 0), ("0.01", 1), ("0.025", 2), ("0.05", 3), ("+Inf", 3)] {
+            bucket("http_req_duration_seconds", le, n);
+        }
+        // Three times 300 tokens.
+        for (le, n) in [("1", 0), ("250", 0), ("500", 3), ("1e+06", 3), ("+Inf", 3)] {
+            bucket("asked_output_tokens", le, n);
+        }
+        assert!(plain.contains("\nllmsim_blast_asked_output_tokens_sum{"), "{plain}");
+        assert!(open.contains("\n# UNIT llmsim_blast_asked_output_tokens tokens\n"), "{open}");
         assert!(open.contains("le=\"+Inf\"") && !open.contains("e+308") && !plain.contains("e+308"));
         assert!(open.ends_with("# EOF\n") && !plain.contains("# EOF"));
         assert!(plain.contains("# HELP llmsim_blast_ttft_seconds Time to first token"), "{plain}");
