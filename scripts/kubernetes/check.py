@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Checks the manifests: base and overlays are rendered by kubectl, compared with the schemas of Kubernetes, and read for
-what no schema says.
+"""Checks the manifests: base and overlays are rendered by kubectl, compared with
+the schemas of Kubernetes, and read for what no schema says.
 
 usage: scripts/kubernetes/check.py [VERSION ...]
 
-Versions of Kubernetes: 1.33 to the newest that is known, by default. It needs kubectl (1.27 or later) and, from PyPI,
-PyYAML and kubernetes-validate. `kubectl --dry-run=client` asks a server for its types and so is not part of it.
+Versions of Kubernetes: 1.33 to the newest that is known, by default. It needs
+kubectl (1.27 or later) and, from PyPI, PyYAML and kubernetes-validate. `kubectl
+--dry-run=client` asks a server for its types and so is not part of it.
 """
 
 import pathlib
@@ -29,7 +30,7 @@ def rendered(folder):
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
-def mistakes(objects):
+def mistakes(objects, is_overlay):
     """What a schema does not say."""
     kinds = {document["kind"]: document for document in objects}
     job, service = kinds["Job"]["spec"], kinds["Service"]["spec"]
@@ -67,6 +68,7 @@ def mistakes(objects):
         "every mount has a volume": {mount["name"] for mount in container["volumeMounts"]} <= volumes,
         "every ConfigMap is there": used <= config,
         "no flag of a secret": "api-key" not in args,
+        "an overlay names its target, and the base none": ("//HOST:" in args["target-url"]) != is_overlay,
     }
     return [rule for rule, holds in rules.items() if not holds]
 
@@ -77,22 +79,22 @@ def main():
         return
     newest = kubernetes_validate.latest_version()
     known = [f"1.{minor}" for minor in range(33, int(newest.split(".")[1]) + 1)]
-    failed = False
+    failures = 0
     for folder in [HERE / "base", *sorted((HERE / "overlays").iterdir())]:
-        objects = rendered(folder)
+        objects, wrong = rendered(folder), []
         for version in sys.argv[1:] or known:
             for document in objects:
                 try:
                     kubernetes_validate.validate(document, version, strict=True)
                 except kubernetes_validate.ValidationError as error:
-                    failed = True
-                    print(f"FAILED: {folder.name}: {document['kind']}, Kubernetes {version}: {error.message}")
-        for rule in mistakes(objects):
-            failed = True
-            print(f"FAILED: {folder.name}: not true: {rule}")
-        kinds = ", ".join(document["kind"] for document in objects)
-        print(f"{'' if failed else 'ok: '}{folder.name}: {kinds}")
-    sys.exit(1 if failed else 0)
+                    wrong.append(f"{document['kind']}, Kubernetes {version}: {error.message}")
+        wrong += [f"not true: {rule}" for rule in mistakes(objects, folder.name != "base")]
+        for one in wrong:
+            print(f"FAILED: {folder.name}: {one}")
+        if not wrong:
+            print(f"ok: {folder.name}: {', '.join(document['kind'] for document in objects)}")
+        failures += len(wrong)
+    sys.exit(1 if failures else 0)
 
 
 if __name__ == "__main__":

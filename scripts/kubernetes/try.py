@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""Runs an overlay on this machine without Kubernetes: a small stand-in for the Job controller and a kubelet.
+"""Runs an overlay on this machine without Kubernetes: a small stand-in for the Job
+controller and a kubelet.
 
 usage: scripts/kubernetes/try.py BINARY [OVERLAY]
 
-It reads the manifest as kubectl renders it, and runs each pod's environment, arguments and mounts as a process, with
-the completion index appended last, as Kubernetes does. Signals come in the order that Kubernetes documents: when a pod
-fails (backoffLimit 0) or index 0 succeeds (successPolicy), the others get SIGTERM, and SIGKILL after
-terminationGracePeriodSeconds. Pod names are loopback addresses here, and the load goes to a server of its own, for a
-few seconds.
+It reads the manifest as kubectl renders it, and runs each pod's environment,
+arguments and mounts as a process, with the completion index appended last, as
+Kubernetes does. Signals come in the order that Kubernetes documents: when a pod
+fails (backoffLimit 0) or index 0 succeeds (successPolicy), the others get
+SIGTERM, and SIGKILL after terminationGracePeriodSeconds. Pod names are loopback
+addresses here, and the load goes to a server of its own, for a few seconds.
 
-It is tried: a test that passes, a threshold that fails, SIGTERM to a pod, a pod that is killed, a pod that hangs.
+It is tried: a test that passes, a threshold that fails, SIGTERM to a pod, a pod
+that is killed, a pod that hangs.
 """
 
 import json
@@ -46,10 +49,11 @@ class Pods:
             (folder / name).mkdir()
         (folder / "profile" / "profile.toml").write_text(profile)
         (folder / "key" / "key").write_text(os.urandom(24).hex())
-        here = {f"blast-0.{pod['subdomain']}:7946": f"localhost:{free_port()}", "http://HOST:8080": url}
+        here = {f"blast-0.{pod['subdomain']}:7946": f"localhost:{free_port()}"}
         # How long it takes is said by the profiles below.
         args = [argument for argument in container["args"] if not argument.startswith("--duration")]
         args = [self.localised(argument, container, here) for argument in args]
+        args = [f"--target-url={url}" if argument.startswith("--target-url=") else argument for argument in args]
         args[0] = str(folder / "profile" / "profile.toml")
         self.pods = []
         for index in range(self.spec["completions"]):
