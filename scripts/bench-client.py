@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""Measures what the client itself costs and whether its numbers stay true when it is stopped.
+"""Measures what the client itself costs and whether its numbers stay true when it
+is stopped.
 
-These figures are in neither scripts/bench-peers.sh nor `self-test`. Prints a Markdown table: how far the numbers move when
-the client is stopped, memory with many idle connections, the cost of the live display, and the time from the start of the
-program to its first request. Requires Linux, Python 3 and, for the display, script(1) of util-linux. Takes about two minutes.
-The server (`llmsim-blast origin`) has one core and the client another.
+These figures are in neither scripts/bench-peers.sh nor `self-test`. Prints a
+Markdown table: how far the numbers move when the client is stopped, memory with
+many idle connections, the cost of the live display, and the time from the start
+of the program to its first request. Requires Linux, Python 3 and, for the
+display, script(1) of util-linux. Takes about two minutes. The server
+(`llmsim-blast origin`) has one core and the client another.
 
-usage: scripts/bench-client.py [--bin FILE] [--rounds N] [--only LIST] [--server-core N] [--client-core N]
+usage: scripts/bench-client.py [--bin FILE] [--rounds N] [--only LIST]
+       [--server-core N] [--client-core N]
 """
 
 import argparse

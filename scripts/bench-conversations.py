@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
-"""Measures what live conversations cost the client in memory, and that none of them is lost.
+"""Measures what live conversations cost the client in memory, and that none of
+them is lost.
 
-5,000 users hold one conversation of 8 turns each at the same time, with replies of 200 tokens, against `llmsim-blast
-origin`. The bar: every conversation is completed, and the peak memory is at most twice the bytes of all histories, which
-are all there at the end of the last turn, and 40 MB. The bytes of one history are measured with one user: what its ninth
-request sends more than its first. Prints a Markdown table, and exits with 1 if the bar is missed. Requires Linux.
+5,000 users hold one conversation of 8 turns each at the same time, with replies
+of 200 tokens, against `llmsim-blast origin`. The bar: every conversation is
+completed, and the peak memory is at most twice the bytes of all histories,
+which are all there at the end of the last turn, and 40 MB. The bytes of one
+history are measured with one user: what its ninth request sends more than its
+first. Prints a Markdown table, and exits with 1 if the bar is missed. Requires
+Linux.
 
-usage: scripts/bench-conversations.py [--bin FILE] [--users N] [--turns N] [--tokens N]
+usage: scripts/bench-conversations.py [--bin FILE] [--users N] [--turns N]
+       [--tokens N]
 """
 
 import argparse

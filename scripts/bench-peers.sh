@@ -8,31 +8,38 @@ usage() {
   cat <<'EOF'
 usage: scripts/bench-peers.sh [OPTIONS]
 
-Every client does the same work against the same server on this machine. The server has one core and the client another.
-Clients run one at a time, in turns (A B C, A B C, …). The result is CPU per request or event: user and system time of the
-finished client process as the kernel reports it, start and end included. Clients that are not installed are skipped. The
-result is written to standard output.
+Every client does the same work against the same server on this machine. The
+server has one core and the client another. Clients run one at a time, in turns
+(A B C, A B C, …). The result is CPU per request or event: user and system time
+of the finished client process as the kernel reports it, start and end included.
+Clients that are not installed are skipped. The result is written to standard
+output.
 
   --rounds N         number of rounds, 1 to 20 [3]
   --seconds S        length of a run, 1 to 60 [5; streams 8]
   --only LIST        pieces of work: plain,stream,burst [all]
-  --clients LIST     clients: floor,floor-1ms,llmsim-blast,wrk,h2load,oha,hey [all]
-  --bin FILE         llmsim-blast binary [target/release/llmsim-blast, built if it is missing]
-  --server COMMAND   server to use instead of `llmsim-blast origin`; {port} stands for the port
+  --clients LIST     clients: floor,floor-1ms,llmsim-blast,wrk,h2load,oha,hey
+                     [all]
+  --bin FILE         llmsim-blast binary [target/release/llmsim-blast, built if
+                     it is missing]
+  --server COMMAND   server to use instead of `llmsim-blast origin`; {port}
+                     stands for the port
   --server-core N    core of the server [0]
   --client-core N    core of the client [1]
   -h, --help         print this help
 
 The work:
   plain    64 connections, a JSON response of 777 bytes
-  stream   1,000 concurrent streams, out of step, 100 token events each, one every 20 ms in a segment of its own
+  stream   1,000 concurrent streams, out of step, 100 token events each, one
+           every 20 ms in a segment of its own
   burst    64 connections, a stream of 34 token events in a single segment
 
-floor is a bare epoll loop in C that parses nothing. floor-1ms sleeps for 1 ms before each wait (streams only) and shows
-what batching wake-ups is worth.
+floor is a bare epoll loop in C that parses nothing. floor-1ms sleeps for 1 ms
+before each wait (streams only) and shows what batching wake-ups is worth.
 
-To install the clients: apt-get install wrk nghttp2-client hey; cargo install oha --locked. The floor requires a C compiler.
-A full run with all clients takes about six minutes.
+To install the clients: apt-get install wrk nghttp2-client hey; cargo install
+oha --locked. The floor requires a C compiler. A full run with all clients takes
+about six minutes.
 EOF
 }
 

@@ -7,16 +7,20 @@ usage() {
   cat <<'END'
 usage: scripts/check-formats.sh [--keep DIR]
 
-Runs short tests against the embedded simulator, writes every output format, and reads each with an independent tool:
+Runs short tests against the embedded simulator, writes every output format, and
+reads each with an independent tool:
 
-  check-jsonschema   results of a test, merge, compare, noise, capacity and throughput, with the schemas in
-                     src/document/schema; the workflows, with GitHub's schema
-  hdrhistogram       the histograms of a result and the log of `report --hgrm`: counts and percentiles must agree
+  check-jsonschema   results of a test, merge, compare, noise, capacity and
+                     throughput, with the schemas in src/document/schema; the
+                     workflows, with GitHub's schema
+  hdrhistogram       the histograms of a result and the log of `report --hgrm`:
+                     counts and percentiles must agree
   junitparser        --junit of a test and of a comparison
   csv (Python's)     `report --csv`
   xmllint            --junit again, if xmllint is installed
 
-The Python tools are installed from PyPI into a temporary folder. This takes about a minute.
+The Python tools are installed from PyPI into a temporary folder. This takes
+about a minute.
 
   --keep DIR         keep the files in DIR
   -h, --help         print this help

@@ -6,36 +6,45 @@ set -euo pipefail
 
 usage() {
   cat <<'END'
-usage: scripts/compare-commits.sh BASE HEAD --server-src DIR [OPTIONS] [-- LLMSIM-BLAST OPTIONS]
+usage: scripts/compare-commits.sh BASE HEAD --server-src DIR [OPTIONS]
+       [-- LLMSIM-BLAST OPTIONS]
        scripts/compare-commits.sh --base-src DIR --head-src DIR [OPTIONS] [-- …]
 
-Two commits, tags or branches of the git repository DIR are checked out in separate work trees, built, and run in turns
-(A B A B …), each run against a fresh server. `llmsim-blast compare` then judges the results. DIR itself is not changed,
-except that two work trees are added to its list and removed again. With --base-src and --head-src, two source folders are
-built as they are.
+Two commits, tags or branches of the git repository DIR are checked out in
+separate work trees, built, and run in turns (A B A B …), each run against a
+fresh server. `llmsim-blast compare` then judges the results. DIR itself is not
+changed, except that two work trees are added to its list and removed again.
+With --base-src and --head-src, two source folders are built as they are.
 
   --runs N            runs per side, 3 to 100 [5]
   --profile P         profile or TOML file [load]
-  --fail-on GATE      gate, may be repeated [ttft.p99>5%, tbt.p50>5%, http_req_duration.p99>5%, error_rate>0.5pp,
+  --fail-on GATE      gate, may be repeated [ttft.p99>5%, tbt.p50>5%,
+                      http_req_duration.p99>5%, error_rate>0.5pp,
                       throughput<-5%]
   --paired            judge pairs of neighbouring runs (requires 5 runs or more)
-  --md FILE           write the comparison as Markdown (a copy is always in the work folder)
+  --md FILE           write the comparison as Markdown (a copy is always in the
+                      work folder)
   --output FILE       write the comparison as JSON
-  --work DIR          work folder [one per pair of commits, below ${TMPDIR:-/tmp}/llmsim-blast-compare]
+  --work DIR          work folder [one per pair of commits, below
+                      ${TMPDIR:-/tmp}/llmsim-blast-compare]
   --again             discard the runs of an earlier call
   -h, --help          print this help
 
-Options after -- are passed to every run, for example: -- --duration 60s --vus 20
+Options after -- are passed to every run, for example:
+-- --duration 60s --vus 20
 
-The script can be interrupted and called again. Built binaries and finished runs stay in the work folder, and the next call
-continues from there. If binaries, options or environment have changed, the runs start over. Ctrl-C ends the run in
+The script can be interrupted and called again. Built binaries and finished runs
+stay in the work folder, and the next call continues from there. If binaries,
+options or environment have changed, the runs start over. Ctrl-C ends the run in
 progress, removes the work trees, and keeps the finished runs.
 
-  LLMSIM_BLAST_BIN    llmsim-blast binary [target/release/llmsim-blast, built if it is missing]
+  LLMSIM_BLAST_BIN    llmsim-blast binary [target/release/llmsim-blast, built if
+                      it is missing]
   CARGO               cargo command, may be several words [cargo]
 
-Exit codes are those of llmsim-blast compare: 0 no gate failed, 99 a gate failed, 110 not comparable or too few samples for
-a gate. In addition: 104 invalid arguments, 105 interrupted, 107 a build or a run failed.
+Exit codes are those of llmsim-blast compare: 0 no gate failed, 99 a gate
+failed, 110 not comparable or too few samples for a gate. In addition: 104
+invalid arguments, 105 interrupted, 107 a build or a run failed.
 END
 }
 

@@ -7,8 +7,9 @@ usage() {
   cat <<'EOF'
 usage: scripts/count-instructions.sh [WORK…]
 
-Runs benches/instructions.rs under callgrind twice for each piece of work, with N and with 3N repetitions. The difference
-per item is printed, so start and warm-up cancel out. Without names, all pieces are measured (about a minute).
+Runs benches/instructions.rs under callgrind twice for each piece of work, with
+N and with 3N repetitions. The difference per item is printed, so start and
+warm-up cancel out. Without names, all pieces are measured (about a minute).
 
   -h, --help   print this help
 

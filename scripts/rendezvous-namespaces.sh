@@ -8,8 +8,9 @@ usage() {
   cat <<'END'
 usage: scripts/rendezvous-namespaces.sh BINARY
 
-Makes a bridge and three network namespaces with veth pairs, and a server in a fourth. It is tried: shards that meet by
-name of an address off the loopback are the run of one process; a key is needed; a link that goes down ends all within
+Makes a bridge and three network namespaces with veth pairs, and a server in a
+fourth. It is tried: shards that meet by name of an address off the loopback are
+the run of one process; a key is needed; a link that goes down ends all within
 10 s. Needs root and iproute2. Everything is removed at the end.
 END
 }

@@ -3,10 +3,11 @@
 
 usage: scripts/rendezvous-scale.py BINARY [SHARDS] [SECONDS]
 
-Shard 0 is the real program. The others (255 by default) are played by this script: they prove the key, answer the
-clock's pings, start, and send a second each second (20 by default), with histograms of a real run. Printed are shard
-0's CPU, as a share of a core, and its memory. Bars: below 20 % of a core, below 200 MB, at 256 shards. Exit code 1 if
-one is missed.
+Shard 0 is the real program. The others (255 by default) are played by this
+script: they prove the key, answer the clock's pings, start, and send a second
+each second (20 by default), with histograms of a real run. Printed are shard
+0's CPU, as a share of a core, and its memory. Bars: below 20 % of a core, below
+200 MB, at 256 shards. Exit code 1 if one is missed.
 """
 
 import asyncio
@@ -59,8 +60,12 @@ def proof(side, host, guest, who):
 
 
 async def read(reader):
-    length, kind = struct.unpack(">IB", await reader.readexactly(5))
-    return json.loads(await reader.readexactly(length)) if kind == 1 else None
+    """The next message. Frames of other kinds are for other shards."""
+    while True:
+        length, kind = struct.unpack(">IB", await reader.readexactly(5))
+        body = await reader.readexactly(length)
+        if kind == 1:
+            return json.loads(body)
 
 
 def now():
@@ -80,6 +85,8 @@ class Shard:
                 break
             except OSError:
                 await asyncio.sleep(0.1)
+        else:
+            raise TimeoutError(f"shard 0 does not listen on port {self.port}")
         challenge = await read(reader)
         nonce = base64.b64encode(os.urandom(32)).decode()
         said = proof("guest", challenge["nonce"], nonce, self.who)
@@ -139,14 +146,17 @@ def who_is(binary, profile, url, shards):
             [binary, profile, "--target-url", url, "--no-probe", "--shard", f"1/{shards}", "--rendezvous", place],
             env={"PATH": os.environ["PATH"], "LLMSIM_BLAST_RENDEZVOUS_KEY": KEY},
             stderr=subprocess.DEVNULL)
-        connection, _ = server.accept()
-        connection.sendall(message(**{"is": "challenge"}, protocol=1, nonce="x"))
-        data = connection.makefile("rb")
-        length, _ = struct.unpack(">IB", data.read(5))
-        who = json.loads(data.read(length))["who"]
-        shard.kill()
-        shard.wait()
-        return who
+        try:
+            server.settimeout(30)
+            connection, _ = server.accept()
+            connection.settimeout(30)
+            connection.sendall(message(**{"is": "challenge"}, protocol=1, nonce="x"))
+            data = connection.makefile("rb")
+            length, _ = struct.unpack(">IB", data.read(5))
+            return json.loads(data.read(length))["who"]
+        finally:
+            shard.kill()
+            shard.wait()
 
 
 async def measure(binary, shards, seconds):

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Measures how far apart shards that meet start, on this machine, through a network that delays, and what happens when
-that network is cut.
+"""Measures how far apart shards that meet start, on this machine, through a
+network that delays, and what happens when that network is cut.
 
 usage: scripts/rendezvous-starts.py BINARY [SHARDS] [RUNS]
 
-Each shard but the first reaches shard 0 through a proxy of its own. For each delay (0 ms, and 50 ms each way with up to
-5 ms of jitter) the shards run RUNS times (5). Printed are the spread that shard 0 reports, and the true one: all
-processes share this machine's clock. Bars: 2 ms without delay, 20 ms through 50 ms. At last the proxy of one shard is
-cut, which sends nothing more in either direction and closes nothing: all have to end within 10 s with exit code 110.
-Exit code 1 if a bar is missed. Other programs that use the processors spoil the numbers.
+Each shard but the first reaches shard 0 through a proxy of its own. For each
+delay (0 ms, and 50 ms each way with up to 5 ms of jitter) the shards run RUNS
+times (5). Printed are the spread that shard 0 reports, and the true one: all
+processes share this machine's clock. Bars: 2 ms without delay, 20 ms through 50
+ms. At last the proxy of one shard is cut, which sends nothing more in either
+direction and closes nothing: all have to end within 10 s with exit code 110.
+Exit code 1 if a bar is missed. Other programs that use the processors spoil the
+numbers.
 """
 
 import asyncio
@@ -79,6 +82,10 @@ class Proxy:
             writer.write(data)
 
 
+# The longest run that ends by itself: whatever takes longer hangs.
+DEADLINE = 120
+
+
 class Run:
     def __init__(self, binary, url, shards, duration):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="blast-starts-"))
@@ -96,18 +103,31 @@ class Run:
                 self.binary, self.folder / "p.toml", "--target-url", self.url, "--no-probe", "--quiet" if shard else
                 "--no-color", "--shard", f"{shard}/{self.shards}", "--rendezvous", f"127.0.0.1:{at}", "--output",
                 self.folder / "run.json", stdout=log, stderr=log, env={"PATH": os.environ["PATH"]}))
+        try:
+            return await asyncio.wait_for(self.to_the_end(processes, proxies if cut else None), DEADLINE)
+        except asyncio.TimeoutError:
+            sys.exit(f"error: not over within {DEADLINE} s: {self.folder}")
+        finally:
+            for process in processes:
+                if process.returncode is None:
+                    process.kill()
+            for proxy in proxies:
+                proxy.server.close()
+
+    async def to_the_end(self, processes, cut):
+        """Exit codes; and, if the last of these proxies is to be cut, how long all took after it."""
         took = None
         if cut:
             while "shards started within" not in (self.folder / "0.log").read_text():
+                if any(process.returncode is not None for process in processes):
+                    sys.exit(f"error: a shard ended before the start: {self.folder}")
                 await asyncio.sleep(0.05)
             await asyncio.sleep(1)
-            proxies[-1].is_cut = True
+            cut[-1].is_cut = True
             began = time.monotonic()
         codes = [await process.wait() for process in processes]
         if cut:
             took = time.monotonic() - began
-        for proxy in proxies:
-            proxy.server.close()
         return codes, took
 
     def spread(self):

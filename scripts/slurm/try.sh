@@ -8,9 +8,11 @@ usage() {
   cat <<'END'
 usage: scripts/slurm/try.sh [BINARY]
 
-Starts munged, slurmctld and four slurmd (Debian: apt-get install slurmctld slurmd slurm-client munge), runs jobs
-against a small server, and checks their results: merged, threshold, global abort, a shard killed, scancel, requeue.
-Everything is stopped at the end. It must be run as root. Ports 16817 to 16821 are used.
+Starts munged, slurmctld and four slurmd (Debian: apt-get install slurmctld
+slurmd slurm-client munge), runs jobs against a small server, and checks their
+results: merged, threshold, global abort, a shard killed, scancel, requeue.
+Everything is stopped at the end. It must be run as root. Ports 16817 to 16821
+are used.
 
   BINARY   llmsim-blast to try [target/release/llmsim-blast]
 END
