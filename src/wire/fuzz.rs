@@ -1,6 +1,7 @@
 //! What the fuzz targets call (`fuzz/`). Each decoder says the same of the same bytes, however they
 //! are cut into reads.
 
+use super::http1::KnownHead;
 use super::{Event, Head, WireError, chunked, http1, sse, websocket};
 
 /// The bytes under test and the reads they come in: all at once, and in pieces whose length the
@@ -43,7 +44,8 @@ pub fn fuzz_chunked(input: &[u8]) {
     assert_eq!(decode(bytes, whole), decode(bytes, cut), "reads of {cut}");
 }
 
-/// A response, to its end or to the end of the connection.
+/// Responses, one after the other, to the end of the last one or of the connection. A head that is
+/// recognised by an earlier one says what parsing it says.
 ///
 /// # Panics
 ///
@@ -52,13 +54,13 @@ pub fn fuzz_http1(input: &[u8]) {
     /// Heads, content, and how it ended: whether the connection is reusable and what is left, or
     /// the error.
     type Seen = (Vec<Head>, Vec<u8>, Result<(bool, Vec<u8>), WireError>);
-    fn decode(bytes: &[u8], len: usize) -> Seen {
+    fn decode(bytes: &[u8], len: usize, mut known: Option<&mut KnownHead>) -> Seen {
         let mut decoder = http1::Decoder::default();
         let (mut heads, mut content) = (Vec::new(), Vec::new());
         let mut rest = bytes;
         while !rest.is_empty() {
             let (mut read, after) = rest.split_at(len.min(rest.len()));
-            while let Some(event) = decoder.next(&mut read) {
+            while let Some(event) = decoder.next_like(&mut read, known.as_deref_mut()) {
                 match event {
                     Ok(Event::Head(head)) => heads.push(head),
                     Ok(Event::Data(data)) => {
@@ -81,8 +83,28 @@ pub fn fuzz_http1(input: &[u8]) {
         });
         (heads, content, end)
     }
+    fn all(bytes: &[u8], len: usize, mut known: Option<&mut KnownHead>) -> Vec<Seen> {
+        let (mut all, mut rest) = (Vec::new(), bytes.to_vec());
+        loop {
+            let seen = decode(&rest, len, known.as_deref_mut());
+            rest = match &seen.2 {
+                Ok((true, left)) => left.clone(),
+                _ => Vec::new(),
+            };
+            all.push(seen);
+            if rest.is_empty() {
+                return all;
+            }
+        }
+    }
     let Some((bytes, [whole, cut])) = reads(input) else { return };
-    assert_eq!(decode(bytes, whole), decode(bytes, cut), "reads of {cut}");
+    let parsed = all(bytes, whole, None);
+    assert_eq!(parsed, all(bytes, cut, None), "reads of {cut}");
+    let mut known = KnownHead::default();
+    // The second time the first head may be recognised by the last one, too.
+    for len in [whole, whole, cut] {
+        assert_eq!(parsed, all(bytes, len, Some(&mut known)), "heads that look alike, in reads of {len}");
+    }
 }
 
 /// An event stream.
@@ -160,6 +182,7 @@ mod tests {
                 b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
                 b"HTTP/1.0 200 OK\r\n\r\nto the end",
                 b"HTTP/1.1 204 No Content\r\n\r\n",
+                b"HTTP/1.1 200 OK\r\nx: 1\r\ncontent-length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\nx: 2\r\ncontent-length: 1\r\n\r\nh",
                 b"SSH-2.0-OpenSSH\r\n",
             ] {
                 fuzz_http1(&with_len(bytes));
