@@ -294,7 +294,7 @@ catalogue! {
         TlsHandshakesResumed("tls_handshakes_resumed", Handshakes, Global)
             "TLS handshakes that resumed an earlier session.";
         InputShort("input_short", Requests, EachKind)
-            "Requests that were billed fewer prompt tokens than they asked for; the others of `input_off` were billed more.";
+            "Requests that were billed fewer prompt tokens than they asked for. `input_off` also counts those that were billed more.";
         OutputStopped("output_stopped", Requests, EachKind)
             "Answers shorter than their limit that the model ended (`stop`, `end_turn`).";
         OutputCalledTools("output_called_tools", Requests, EachKind)
@@ -302,7 +302,7 @@ catalogue! {
         OutputCut("output_cut", Requests, EachKind)
             "Answers shorter than their limit although the server says that a limit was reached (`length`, `max_tokens`).";
         OutputShort("output_short", Requests, EachKind)
-            "Answers shorter than their limit for another reason or for none that is known.";
+            "Answers shorter than their limit whose server gives another reason or none.";
         OutputLong("output_long", Requests, EachKind)
             "Answers longer than their limit.";
     }
@@ -318,9 +318,9 @@ catalogue! {
         Goodput("goodput", Ratio, EachKind)
             "Requests that met every goal of the profile's `[slo]`.";
         InputOff("input_off", Ratio, EachKind)
-            "Requests billed for another number of prompt tokens than they asked for. Known once the endpoint check has learned the chat template.";
+            "Requests that were billed another number of prompt tokens than they asked for. It is known only if the endpoint check has learned the server's chat template.";
         OutputOff("output_off", Ratio, EachKind)
-            "Requests billed for another number of generated tokens than their limit.";
+            "Requests that were billed another number of generated tokens than their limit.";
         AskedPrefixShare("asked_prefix_share", Ratio, EachKind)
             "Tokens of shared prefixes, relative to all prompt tokens asked for.";
         CachedShare("cached_share", Ratio, EachKind)
@@ -353,15 +353,15 @@ catalogue! {
         Cpu("server_cpu", Cores, Global)
             "CPU time of the server in the window.";
         Running("server_running", Requests, Global)
-            "Most requests that the server says it worked on at once.";
+            "Requests that the server worked on at once, at most. The server says it (`--server-metrics`).";
         Waiting("server_waiting", Requests, Global)
-            "Most requests that the server says had to wait.";
+            "Requests that waited in the server at once, at most. The server says it.";
         KvUse("server_kv_use", Ratio, Global)
-            "Highest use of the memory for keys and values that the server says.";
+            "Use of the memory for keys and values (KV cache), at most. The server says it.";
         PrefixHits("server_prefix_hits", Ratio, Global)
-            "Prompt tokens that the server says its cache had, of all.";
+            "Prompt tokens that the server's cache had, relative to all. The server says it.";
         Preemptions("server_preemptions", Requests, Global)
-            "Requests that the server says had to make room for others.";
+            "Requests that the server stopped to make room for others. The server says it.";
     }
 }
 
