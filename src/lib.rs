@@ -7,10 +7,10 @@
 //! two operations behind threads, live progress and the final report.
 //!
 //! **The world is touched in few places**: [`net`] (sockets), `rendezvous` (those to other shards),
-//! [`engine`] (threads, poll, clock), [`live`] (terminal), `web` (browsers), [`server`] (child
-//! process, `/proc`), [`commands`] (files, environment), and [`origin`], which is another
-//! process: the server of known instants that the client itself is judged by. Everything else takes
-//! bytes and numbers and is tested with bytes and numbers.
+//! [`engine`] (threads, poll, clock), [`live`] (terminal), `web` (browsers), `prometheus` (a thread
+//! that writes to one), [`server`] (child process, `/proc`), [`commands`] (files, environment), and
+//! [`origin`], which is another process: the server of known instants that the client itself is
+//! judged by. Everything else takes bytes and numbers and is tested with bytes and numbers.
 //!
 //! ```text
 //!    flags        env        profiles/*.toml
@@ -72,7 +72,7 @@
 //! | 7 | `trial` | one run against one server: prepare → Ready → Measured → Concluded; knows no command line |
 //! | 7 | `web` | the page while a run lasts: one thread that serves browsers |
 //! | 7 | `report` | pages: a document in, text out |
-//! | 6 | `prometheus` | a run as Prometheus knows it: families, what a scrape reads |
+//! | 6 | `prometheus` | a run as Prometheus knows it: families, what a scrape reads, what is written to it |
 //! | 6 | `live` | what a person sees while a test runs |
 //! | 6 | `document` | what outlives the process: schema, from a run, JSON, merge |
 //! | 5 | `engine` | the event loop, one pinned thread a worker |
@@ -98,11 +98,11 @@
 //! 2. Nothing in `wire`, `api`, `dataset`, `load`, `mix`, `plan`, `metrics`, `threshold`, `compare`, `report`
 //!    does I/O or reads a clock. Time is an argument: `now` goes in, the next deadline comes out.
 //! 3. The clock of a test is read in `engine/clock.rs` only; `rendezvous/shell.rs` has one of its
-//!    own; `server` and `live` may wait, `trial` stamps the run with the wall clock, each with a reasoned `#[expect]`. `origin` is a server
-//!    and has a clock of its own.
+//!    own. `server`, `live` and, at the end, `prometheus` may wait; `trial` stamps the run with the
+//!    wall clock; each with a reasoned `#[expect]`. `origin` is a server and has a clock of its own.
 //! 4. Only `net/tls` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite;
 //!    only `cli`, the dispatch and the errors of `commands` clap; only `net`, `engine` and `origin`
-//!    mio; only `metrics` hdrhistogram. Formats that outlive the process live in `document` and
+//!    mio; only `metrics` hdrhistogram; only `web` axum; only `prometheus/text` prometheus-client. Formats that outlive the process live in `document` and
 //!    `plan/profile.rs`; plain result types derive serde where they are defined.
 //! 5. No `use crate::*`, no `super::super`, no `static mut`; `process::exit` in `main.rs` only; no
 //!    `unsafe` anywhere.
