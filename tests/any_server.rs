@@ -50,10 +50,9 @@ impl Known {
 
     /// Paths and bodies of the `POST`s, in order.
     fn posts(&self) -> Vec<(String, Value)> {
-        let body = |text: &str| serde_json::from_str(text.split_once("\r\n\r\n").expect("a head").1).expect("JSON");
         let all = self.asked.lock().unwrap();
         let posts = all.iter().filter(|request| request.post);
-        posts.map(|request| (request.path.clone(), body(&request.text))).collect()
+        posts.map(|request| (request.path.clone(), support::body(&request.text))).collect()
     }
 }
 

@@ -30,8 +30,7 @@ fn row<'a>(result: &'a Value, what: &str) -> &'a Value {
 fn billed(finish: &str, usage: &str) -> Behaviour {
     let body =
         format!(r#"{{"choices":[{{"message":{{"content":"a"}},"finish_reason":"{finish}"}}],"usage":{{{usage}}}}}"#);
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
-    Behaviour::Raw(Box::leak(format!("{head}{body}").into_boxed_str().into()))
+    Behaviour::answer(&body)
 }
 
 #[cfg(feature = "embedded")]

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Behaviour, Bench, Misbehaving, Output, blast, document};
+use support::{Behaviour, Bench, Misbehaving, Output, blast, count, document};
 
 /// One answer of chat completions, streamed in events with these deltas.
 macro_rules! stream {
@@ -39,16 +39,6 @@ fn run(server: &str, text: &str, more: &[&str]) -> (Value, Output) {
     (document(&result), output)
 }
 
-fn count(result: &Value, counter: &str) -> u64 {
-    result["metrics"][counter]["count"].as_u64().unwrap_or_default()
-}
-
-/// The bodies of the requests, in order.
-fn bodies(server: &Misbehaving) -> Vec<Value> {
-    let body = |post: &String| serde_json::from_str(post.split_once("\r\n\r\n").expect("a head").1).expect("JSON");
-    server.posts().iter().map(body).collect()
-}
-
 #[test]
 fn what_was_said_is_sent_again_with_the_reply_that_came() {
     let first = raw(stream!("{\"content\":\"Say \\\"hi\\\"\"}", "{\"content\":\"\\n\\u00fc \\ud83d\\ude00\"}"));
@@ -60,7 +50,7 @@ fn what_was_said_is_sent_again_with_the_reply_that_came() {
     let user = json!({ "role": "user", "content": "Hello \"you\"" });
     let said = |text: &str| json!({ "role": "assistant", "content": text });
     let (one, two) = (said("Say \"hi\"\n\u{fc} \u{1f600}"), said("Two"));
-    let messages: Vec<Value> = bodies(&server).iter().map(|body| body["messages"].clone()).collect();
+    let messages: Vec<Value> = server.bodies().iter().map(|body| body["messages"].clone()).collect();
     let expected = [json!([user]), json!([user, one, user]), json!([user, one, user, two, user])];
     assert_eq!(messages, expected);
     let sessions: std::collections::BTreeSet<String> = server
@@ -87,7 +77,7 @@ fn calls_of_tools_are_answered_before_the_user_says_more() {
     let text = profile("conversation = { turns = 2, tool_result = \"42\" }");
     let (result, output) = run(&server.url(), &text, &[]);
     assert_eq!(output.code, Some(0), "{output:?}");
-    let messages = bodies(&server)[1]["messages"].clone();
+    let messages = server.bodies()[1]["messages"].clone();
     assert_eq!(messages.as_array().map(Vec::len), Some(3), "{messages}");
     assert_eq!(messages[1]["tool_calls"][0]["function"], json!({ "name": "read", "arguments": "{\"a\":1}" }));
     assert_eq!(messages[2], json!({ "role": "tool", "tool_call_id": "c1", "content": "42" }));
@@ -117,7 +107,7 @@ fn a_failure_aborts_the_conversation_and_the_next_one_begins_afresh() {
     let (result, output) = run(&server.url(), &text, &[]);
     assert_eq!(output.code, Some(0), "no thresholds were set: {output:?}");
     let lengths: Vec<usize> =
-        bodies(&server).iter().map(|body| body["messages"].as_array().map_or(0, Vec::len)).collect();
+        server.bodies().iter().map(|body| body["messages"].as_array().map_or(0, Vec::len)).collect();
     assert_eq!(lengths[..2], [1, 3]);
     assert_eq!(lengths[2], 1, "nothing of the aborted conversation is sent again");
     assert_eq!(count(&result, "conversations_aborted") + count(&result, "conversations_completed"), 2);
@@ -133,7 +123,8 @@ fn conversations_under_way_at_the_end_are_interrupted() {
     assert_eq!(output.code, Some(0), "{output:?}");
     let ended = ["completed", "aborted", "interrupted"].map(|how| count(&result, &format!("conversations_{how}")));
     assert!(ended[2] > 0 && ended[1] == 0, "{ended:?}");
-    assert!((5..=20).contains(&count(&result, "http_reqs")), "users think between their messages");
+    // A user that thinks for 300 ms after each sends four in a second; a slow machine sends fewer.
+    assert!((1..=20).contains(&count(&result, "http_reqs")), "users think between their messages");
 }
 
 /// A user that is ramped away while it thinks is called back later, and begins afresh.
@@ -141,14 +132,14 @@ fn conversations_under_way_at_the_end_are_interrupted() {
 fn a_ramp_down_interrupts_those_who_think() {
     let server = Misbehaving::start(Behaviour::Good { tokens: 3 });
     let text = "executor = \"ramping-vus\"\nstart_vus = 4\n\
-                stages = [{ duration = \"300ms\", target = 1 }, { duration = \"300ms\", target = 4 }]\n\
+                stages = [{ duration = \"1s\", target = 1 }, { duration = \"1s\", target = 4 }]\n\
                 [[requests]]\nname = \"talk\"\napi = \"openai-chat\"\nstream = true\n\
                 conversation = { turns = 1000, think_time = \"20ms\" }\n";
     let (result, output) = run(&server.url(), text, &[]);
     assert_eq!(output.code, Some(0), "{output:?}");
     // Those of the start and those that were called back. The first ones may have been short.
     let is_first = |body: &&Value| body["messages"].as_array().map(Vec::len) == Some(1);
-    let begun = bodies(&server).iter().filter(is_first).count() as u64;
+    let begun = server.bodies().iter().filter(is_first).count() as u64;
     let ended = count(&result, "conversations_interrupted") + count(&result, "conversations_completed");
     assert!(ended >= 6 && ended == begun, "{ended} of {begun}: {output:?}");
     let [started, finished, interrupted] =
@@ -264,7 +255,7 @@ fn shards_hold_the_conversations_of_the_whole() {
             file
         };
         let results: Vec<String> = shards.iter().map(ran).collect();
-        let mut bodies: Vec<String> = bodies(&server).iter().map(Value::to_string).collect();
+        let mut bodies: Vec<String> = server.bodies().iter().map(Value::to_string).collect();
         bodies.sort();
         (bodies, results)
     };

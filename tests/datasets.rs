@@ -6,7 +6,7 @@ mod support;
 use serde_json::Value;
 use std::fs::File;
 use std::io::Write as _;
-use support::{Behaviour, Bench, Embedded, Misbehaving, SOON, blast, blast_with, document};
+use support::{Behaviour, Bench, Embedded, Misbehaving, SOON, blast, blast_with, count, document};
 
 const CHAT: &str = "[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\nstream = true\n";
 const ONCE: &str = "executor = \"per-vu-iterations\"\nvus = 3\niterations = 1000\n";
@@ -14,10 +14,6 @@ const ONCE: &str = "executor = \"per-vu-iterations\"\nvus = 3\niterations = 1000
 /// The path of a sample.
 fn sample(name: &str) -> String {
     format!("{}/tests/samples/{name}", env!("CARGO_MANIFEST_DIR"))
-}
-
-fn count(result: &Value, metric: &str) -> u64 {
-    result["metrics"][metric]["count"].as_u64().unwrap_or_else(|| panic!("{metric}: {result}"))
 }
 
 /// Runs a profile against the simulator.

@@ -481,3 +481,24 @@ fn no_line_is_too_wide() {
         }
     }
 }
+
+/// What a script prints of itself fits an ordinary terminal.
+#[test]
+fn the_usage_of_every_script_fits_eighty_columns() {
+    let mut seen = 0;
+    for path in files("scripts", &[".sh", ".py"]) {
+        let text = fs::read_to_string(&path).expect("text");
+        // A shell prints a here-document, and Python the text of its module.
+        let usage = if text.contains("__doc__") {
+            text.split("\"\"\"").nth(1)
+        } else {
+            let begun = text.split_once("usage() {\n").and_then(|(_, rest)| rest.split_once('\n'));
+            begun.and_then(|(_, rest)| rest.split("\nEND\n").next()?.split("\nEOF\n").next())
+        };
+        for line in usage.into_iter().flat_map(str::lines) {
+            assert!(line.chars().count() <= 80, "{}: {line}", name(&path));
+        }
+        seen += usize::from(usage.is_some());
+    }
+    assert!(seen > 12, "only {seen} scripts have a usage");
+}

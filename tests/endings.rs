@@ -5,7 +5,7 @@ mod support;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::time::Duration;
-use support::{Behaviour, Bench, Misbehaving, Output, SOON, blast, document, eventually, start};
+use support::{Behaviour, Bench, Misbehaving, Output, SOON, blast, count, document, eventually, start};
 
 /// Users who each send some requests, one after the other.
 fn profile(vus: u32, iterations: u32, stream: bool) -> String {
@@ -21,10 +21,6 @@ fn run(url: &str, profile: &str, args: &[&str]) -> (Value, Output) {
     let output = blast(&[&[profile.as_str(), "--target-url", url, "--output", &result], args].concat());
     assert!(!output.stderr.contains("panicked"), "{output:?}");
     (document(&result), output)
-}
-
-fn count(result: &Value, counter: &str) -> u64 {
-    result["metrics"][counter]["count"].as_u64().unwrap_or_default()
 }
 
 fn classes(result: &Value) -> Vec<(String, u64)> {
@@ -89,8 +85,12 @@ fn a_stream_is_whole_at_its_terminal_event() {
         assert_eq!(classes(&result), [], "{behaviour:?}: {output:?}");
         assert_eq!(count(&result, "http_req_duration"), 3, "{behaviour:?}");
         assert_eq!(count(&result, "token_events"), 3, "{behaviour:?}");
-        let longest = result["metrics"]["http_req_duration"]["max"].as_f64();
-        assert!(longest < Some(200.0), "{behaviour:?}: {longest:?}");
+        // The token and the terminal event come in one packet, and an end that does not come is not
+        // waited for. A read that was late dates no first token.
+        let of = |metric: &str| &result["metrics"][metric]["sum"];
+        let at_once = of("http_req_duration") == of("ttft") || count(&result, "ttft_censored") > 0;
+        let ends_later = matches!(behaviour, Behaviour::RawInTwo(..));
+        assert!(at_once || ends_later, "{behaviour:?}: {}", result["metrics"]);
     }
 }
 
@@ -114,11 +114,13 @@ fn other_bytes_after_an_end_fail_its_response() {
     for more in ["x", second.as_str()] {
         let (together, apart) = (leak(plain() + more), leak(more.to_owned()));
         let later = Behaviour::RawInTwo(leak(plain()), Duration::from_millis(20), apart);
-        for (behaviour, expected) in [(Behaviour::Raw(together), 3), (later, 2)] {
+        // What comes after the last response is not waited for; a busy machine may read it together
+        // with the response.
+        for (behaviour, expected) in [(Behaviour::Raw(together), 3..=3), (later, 2..=3)] {
             let server = Misbehaving::start(behaviour);
-            let (result, output) = run(&server.url(), &profile(1, 3, false), &["--think-time", "100ms"]);
-            // What comes after the last response is not waited for.
-            assert_eq!(classes(&result), failed("bad_http", expected), "{behaviour:?}: {output:?}");
+            let (result, output) = run(&server.url(), &profile(1, 3, false), &["--think-time", "1s"]);
+            let [(class, n)] = &classes(&result)[..] else { panic!("{behaviour:?}: {output:?}") };
+            assert!(class == "bad_http" && expected.contains(n), "{behaviour:?}: {output:?}");
             assert_eq!(count(&result, "http_reqs"), 3, "{behaviour:?}");
         }
     }

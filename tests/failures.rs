@@ -83,7 +83,10 @@ enum Case {
 /// The compiler sees to it that no class is left out.
 fn case(class: Failure) -> Case {
     use Behaviour as B;
-    let quick = "timeout = { first_byte = \"200ms\", stall = \"200ms\" }";
+    // A server that is late must not end in the other class: the timeout that is not meant is long.
+    let first = "timeout = { first_byte = \"200ms\" }";
+    let stall = "timeout = { first_byte = \"20s\", stall = \"200ms\" }";
+    let total = "timeout = { first_byte = \"20s\", stall = \"20s\", total = \"3s\" }";
     match class {
         Failure::Resolve => Case::Before(unknown_name),
         Failure::ConnectRefused => Case::Special(refused),
@@ -92,11 +95,9 @@ fn case(class: Failure) -> Case {
         Failure::Tls => Case::Not("it needs a peer that speaks TLS: see https.rs, where it is provoked in every way"),
         Failure::Reset => Case::Server(B::Reset, false, "", "no answer, Connection reset by peer"),
         Failure::ClosedEarly => Case::Server(B::HalfChunk, true, "", "HTTP 200, the connection was closed before"),
-        Failure::TimeoutFirstByte => Case::Server(B::Stall, false, quick, "no answer"),
-        Failure::TimeoutStall => Case::Server(B::StallMidStream, true, quick, "bytes, 2 tokens"),
-        Failure::TimeoutTotal => {
-            Case::Server(B::StallMidStream, true, "timeout = { total = \"200ms\", stall = \"10s\" }", "bytes, 2 tokens")
-        }
+        Failure::TimeoutFirstByte => Case::Server(B::Stall, false, first, "no answer"),
+        Failure::TimeoutStall => Case::Server(B::StallMidStream, true, stall, "bytes, 2 tokens"),
+        Failure::TimeoutTotal => Case::Server(B::StallMidStream, true, total, "bytes, 2 tokens"),
         Failure::Http3xx => Case::Server(B::Redirect, false, "", "HTTP 302: elsewhere"),
         Failure::Http4xx => Case::Server(B::Status(404), true, "", "HTTP 404: {\"error\":{\"message\":\"on purpose\""),
         Failure::Http429 => Case::Server(B::Raw(LIMITED), true, "", "HTTP 429, retry-after 17: slow down"),

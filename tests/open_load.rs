@@ -4,13 +4,12 @@
 mod support;
 
 use llmsim_blast::watch::probe;
-use serde_json::Value;
-use support::{Bench, Misbehaving, SOON, blast, document, origin, start};
+use support::{Bench, Misbehaving, SOON, blast, count, document, origin, start};
 
 const PROFILE: &str = r#"
 executor = "constant-arrival-rate"
 rate = 200
-duration = "3s"
+duration = "5s"
 max_vus = 4
 graceful_stop = "20s"
 [[requests]]
@@ -20,10 +19,6 @@ path = "/plain"
 [thresholds]
 http_req_failed = ["rate<0.01"]
 "#;
-
-fn count(result: &Value, metric: &str) -> u64 {
-    result["metrics"][metric]["count"].as_u64().unwrap_or_else(|| panic!("{metric}: {result}"))
-}
 
 #[test]
 fn a_freeze_is_seen_from_the_intended_instant_and_no_arrival_is_lost() {
@@ -41,15 +36,15 @@ fn a_freeze_is_seen_from_the_intended_instant_and_no_arrival_is_lost() {
     assert_eq!(output.code, Some(0), "{output:?}");
     let result = document(&result);
     for metric in ["arrivals_offered", "arrivals_started", "iterations", "http_reqs"] {
-        assert_eq!(count(&result, metric), 600, "{metric}");
+        assert_eq!(count(&result, metric), 1_000, "{metric}");
     }
     assert_eq!(count(&result, "dropped_iterations"), 0);
     // Arrivals of a second came while nothing moved; a slow machine only makes it longer. One in a
-    // hundred of 600 is the sixth longest: five of 5 ms before the longest.
+    // hundred of 1,000 is the tenth longest: nine of 5 ms before the longest.
     let p99 = result["metrics"]["http_req_duration_from_intended"]["p99"].as_f64().expect("a time");
     assert!(p99 > 900.0, "{p99} ms: {}", output.stdout);
     // What only the four under way saw is no percentile of the service time.
-    assert!(count(&result, "schedule_lag") == 600);
+    assert!(count(&result, "schedule_lag") == 1_000);
     assert_ne!(result["client"]["verdict"], "ok", "all users were busy: {}", output.stdout);
     let out = &output.stdout;
     for word in ["…_from_intended", "schedule_lag", "arrivals_offered", "arrivals_started"] {
@@ -77,7 +72,7 @@ fn a_rate_opens_a_built_in_profile() {
 fn dropped_arrivals_are_said() {
     let server = Misbehaving::start(support::Behaviour::Stall);
     let bench = Bench::new();
-    let text = PROFILE.replace("duration = \"3s\"", "duration = \"1s\"\non_full = \"drop\"\ntimeout = \"1s\"");
+    let text = PROFILE.replace("duration = \"5s\"", "duration = \"1s\"\non_full = \"drop\"\ntimeout = \"1s\"");
     let (profile, result) = (bench.write("open.toml", &text), bench.path("r.json"));
     let output = blast(&[&profile, "--target-url", &server.url(), "--no-server", "--output", &result]);
     assert_eq!(output.code, Some(107), "{output:?}");

@@ -8,7 +8,7 @@ use llmsim_blast::report::html;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use support::{Behaviour, Bench, Browser, Misbehaving, Trouble, blast};
+use support::{Behaviour, Bench, Browser, COLOURED, Misbehaving, Trouble, blast, browser, keep};
 
 /// Does something on a page that lets it.
 const PAYLOAD: &str = "</script><script>window.pwned=1</script>\"'><img src=x onerror=window.pwned=2>";
@@ -120,20 +120,6 @@ fn a_full_disk_loses_neither_the_page_nor_the_document() {
     }
 }
 
-/// Counts, on each chart, the pixels inside its frame that have a colour: lines, areas and maps do,
-/// and grids and texts do not.
-const COLOURED: &str = "[...document.querySelectorAll('.plot')].map((plot) => {
-  const canvas = plot.querySelector('canvas');
-  if (!canvas) return [plot.dataset.chart, -1];
-  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-  let n = 0;
-  for (let i = 0; i < data.length; i += 4) {
-    const [r, g, b, a] = data.subarray(i, i + 4);
-    if (a > 200 && Math.max(r, g, b) - Math.min(r, g, b) > 50) n += 1;
-  }
-  return [plot.dataset.chart, n];
-})";
-
 /// Pictures of all charts, to see that something has changed.
 const PICTURES: &str = "[...document.querySelectorAll('.plot canvas')].map((canvas) => canvas.toDataURL())";
 
@@ -209,22 +195,6 @@ fn pages(bench: &Bench) -> Vec<Made> {
             .map(|(name, page)| (name, PathBuf::from(page))),
     );
     made
-}
-
-/// None where there is no Chromium, which `.ci/run` and `scripts/try-html.sh` say.
-fn browser() -> Option<Browser> {
-    let browser = Browser::start();
-    let is_needed = std::env::var_os("LLMSIM_BLAST_CI_NEEDS_CHROMIUM").is_some();
-    assert!(browser.is_some() || !is_needed, "Chromium is missing, or does not start here");
-    browser
-}
-
-/// Keeps a picture for people, if they asked for it.
-fn keep(name: &str, base64: &str) {
-    use base64::Engine as _;
-    let Some(folder) = std::env::var_os("LLMSIM_BLAST_SHOTS") else { return };
-    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).expect("base64");
-    std::fs::write(Path::new(&folder).join(name), bytes).expect("written");
 }
 
 #[cfg(feature = "embedded")]

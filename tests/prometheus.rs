@@ -5,15 +5,17 @@
 
 mod support;
 
-use llmsim_blast::metrics::{Metric, MetricKind};
+use llmsim_blast::metrics::{Buckets, Distribution, Metric, MetricKind, Unit};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use support::{Bench, Prometheus, Running, SOON, document, eventually, free_port, get, now, promtool, start};
+use std::time::Duration;
+use support::{Bench, Prometheus, Running, SOON, count, document, eventually, free_port, get, now, promtool, start};
 
-/// A run with a page, for so long.
-fn scraped(length: &str, json: &str, addr: &str, more: &[&str]) -> Running {
+/// A run with a page, until it is told to end.
+fn scraped(json: &str, addr: &str, more: &[&str]) -> Running {
     let port = free_port().to_string();
-    let args = ["load", "--duration", length, "--vus", "4", "--port", &port, "--web", addr, "--output", json];
+    let args = ["load", "--duration", "10m", "--vus", "4", "--port", &port, "--web", addr, "--output", json];
     let running = start(&[args.as_slice(), more].concat(), &[]);
     running.wait_for_stderr("live page: ", SOON);
     running
@@ -32,7 +34,7 @@ fn values(text: &str) -> BTreeMap<String, f64> {
 fn a_scrape_has_every_metric_and_nothing_goes_backwards() {
     let bench = Bench::new();
     let (addr, json) = (format!("127.0.0.1:{}", free_port()), bench.path("r.json"));
-    let run = scraped("4s", &json, &addr, &["--chaos"]);
+    let run = scraped(&json, &addr, &["--chaos"]);
     let scrape = |accept: &str| get(&addr, "/metrics", &[("Accept", accept)]);
     eventually("requests are counted", || scrape("").body.contains("_http_reqs_total{"));
     let plain = scrape("text/plain");
@@ -47,9 +49,10 @@ fn a_scrape_has_every_metric_and_nothing_goes_backwards() {
     if let Some((is_good, said)) = promtool(&plain.body, &bench.path("metrics.txt")) {
         assert!(is_good, "{said}");
     }
-    // As fast as it answers: each counter and each bucket only grows.
+    // As fast as it answers, for some seconds and then to the end: each counter and each bucket only
+    // grows.
     let mut before: BTreeMap<String, f64> = BTreeMap::new();
-    let mut scrapes = 0;
+    let mut changes = 0;
     loop {
         let reply = scrape("text/plain");
         if reply.status != 200 {
@@ -59,12 +62,20 @@ fn a_scrape_has_every_metric_and_nothing_goes_backwards() {
         for (name, value) in before.iter().filter(|(name, _)| is_cumulative(name)) {
             assert!(now.get(name).is_some_and(|now| now >= value), "{name}: {value} and then {:?}", now.get(name));
         }
-        (before, scrapes) = (now, scrapes + 1);
+        changes += u32::from(now != before);
+        before = now;
+        if changes == 5 {
+            run.signal(Signal::SIGINT);
+            changes += 1;
+        }
     }
-    assert!(scrapes > 5, "{scrapes}");
-    let output = run.finish(SOON);
-    assert!(output.code.is_some_and(|code| [0, 99].contains(&code)), "{output:?}");
+    assert!(changes > 5, "it ended after {changes} changes");
+    let output = run.finish(LOOKED_AT);
+    assert_eq!(output.code, Some(105), "{output:?}");
 }
+
+/// Longest life of a run whose end waits for others.
+const LOOKED_AT: Duration = Duration::from_secs(120);
 
 /// Whether a value may only grow.
 fn is_cumulative(name: &str) -> bool {
@@ -78,35 +89,48 @@ fn a_real_prometheus_has_the_counts_and_percentiles_of_the_document() {
     let Some(prometheus) = Prometheus::start(&[&addr]) else { return };
     let bench = Bench::new();
     let json = bench.path("r.json");
-    // The last second is long gone when the last response comes, and a scrape sees it.
-    let run = scraped("6s", &json, &addr, &[]);
-    let mut events = 0;
-    eventually("it is scraped", || {
-        events = prometheus.query("llmsim_blast_http_reqs_total", now()).len();
-        events > 0
+    let run = scraped(&json, &addr, &[]);
+    eventually("some requests are scraped", || {
+        let series = prometheus.query("llmsim_blast_http_reqs_total", now());
+        series.iter().map(|series| series.value).sum::<f64>() >= 20.0
     });
-    let output = run.finish(SOON);
-    assert_eq!(output.code, Some(0), "{output:?}");
+    for metric in Metric::all().filter(|metric| metric.kind() == MetricKind::Trend) {
+        let unit = if metric.unit() == Unit::Tokens { "" } else { "_seconds" };
+        let name = format!("llmsim_blast_{}{unit}", metric.name());
+        let known = prometheus.ask(&format!("/api/v1/metadata?metric={name}"));
+        assert_eq!(known[&name][0]["type"], "histogram", "{name}: {known}");
+    }
+    run.signal(Signal::SIGINT);
+    let output = run.finish(LOOKED_AT);
+    assert_eq!(output.code, Some(105), "{output:?}");
     let doc = document(&json);
     let ended = now();
     let last = |expression: &str| prometheus.value(&format!("sum(last_over_time({expression}[1m]))"), ended);
-    // The end of the last second may fall between two scrapes.
-    let total = count(&doc, "http_reqs");
+    // The last scrape saw the end of some second, exactly as the document has it.
+    let seconds = doc["series"].as_array().expect("seconds");
+    let completed = |seconds: &[Value]| seconds.iter().filter_map(|s| s["http_reqs"].as_f64()).sum::<f64>();
+    assert!((completed(seconds) - count(&doc, "http_reqs") as f64).abs() < 0.5, "no warm-up: {doc}");
     let seen = last("llmsim_blast_http_reqs_total");
-    assert!(seen <= total && seen >= total * 0.6, "{seen} of {total}");
-    for (name, quantile) in [("ttft", "p99"), ("tbt", "p50")] {
+    let scraped = (1..=seconds.len()).find(|&n| (completed(&seconds[..n]) - seen).abs() < 0.5);
+    let scraped = &seconds[..scraped.unwrap_or_else(|| panic!("{seen} at the end of no second: {seconds:?}"))];
+    for (name, q) in [("ttft", 0.99), ("tbt", 0.5)] {
         let bucket = format!("last_over_time(llmsim_blast_{name}_seconds_bucket[1m])");
-        let q = f64::from(quantile[1..].parse::<u8>().expect("a number")) / 100.0;
         let theirs = prometheus.value(&format!("histogram_quantile({q}, sum by (le) ({bucket}))"), ended);
-        let ours = doc["metrics"][name][quantile].as_f64().expect(name) / 1e3;
+        let ours = kept(scraped, name).percentile_ms(q * 100.0) / 1e3;
         // Within a bucket, of which neighbours differ by 2.5 at most.
-        assert!(theirs > ours / 2.6 && theirs < ours * 2.6, "{name} {quantile}: {theirs} and {ours}");
+        assert!(theirs > ours / 2.6 && theirs < ours * 2.6, "{name} {q}: {theirs} and {ours}");
     }
     let up = prometheus.ask("/api/v1/targets")["activeTargets"][0]["lastError"].clone();
     assert!(up.as_str().is_some_and(|error| error.is_empty() || error.contains("refused")), "{up}");
-    assert!(Metric::all().filter(|metric| metric.kind() == MetricKind::Trend).count() > 10);
 }
 
-fn count(doc: &Value, name: &str) -> f64 {
-    doc["metrics"][name]["count"].as_f64().expect(name)
+/// The times of these seconds, all kinds of request together.
+fn kept(seconds: &[Value], name: &str) -> Distribution {
+    let mut all = Buckets::default();
+    for kind in seconds.iter().flat_map(|second| second["requests"].as_object().expect("kinds").values()) {
+        if let Some(text) = kind["histograms"][name].as_str() {
+            all.add(&Buckets::decode(text).expect("a histogram"));
+        }
+    }
+    Distribution::of_buckets(&all)
 }

@@ -6,13 +6,14 @@
 mod support;
 
 use serde_json::Value;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::{
-    Behaviour, Bench, Embedded, Lab, Misbehaving, Output, Prometheus, SOON, blast, document, free_port, now, start,
+    Behaviour, Bench, Embedded, Lab, Misbehaving, Output, Prometheus, Request, SOON, blast, document, free_port, now,
+    start,
 };
 
 /// The width of a bucket of schema 5.
@@ -184,7 +185,11 @@ impl Fake {
             let mut silent = Vec::new();
             for stream in listener.incoming().flatten() {
                 let mut stream = stream;
-                let Some(head) = read_request(&mut stream) else { continue };
+                stream.set_read_timeout(Some(SOON)).expect("a timeout");
+                // The body is read, too.
+                let Ok(Some(request)) = Request::read(&stream, &mut Vec::new()) else { continue };
+                let (head, _) = request.text.split_once("\r\n\r\n").expect("a head");
+                let head = head.to_owned();
                 let number = count.fetch_add(1, Ordering::Relaxed);
                 kept.lock().expect("kept").push(head.clone());
                 match answer(number, &head) {
@@ -199,22 +204,6 @@ impl Fake {
 
     fn heads(&self) -> Vec<String> {
         self.requests.lock().expect("kept").clone()
-    }
-}
-
-/// The head of a request whose body was read, too.
-fn read_request(stream: &mut TcpStream) -> Option<String> {
-    stream.set_read_timeout(Some(SOON)).ok()?;
-    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
-    loop {
-        let n = stream.read(&mut piece).ok().filter(|n| *n > 0)?;
-        bytes.extend_from_slice(&piece[..n]);
-        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?;
-        if bytes.len() >= end + 4 + length.parse::<usize>().ok()? {
-            return Some(head);
-        }
     }
 }
 

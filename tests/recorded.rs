@@ -10,8 +10,7 @@ use support::{Behaviour, Bench, Misbehaving, Output, blast, document};
 fn answer(message: &str) -> Behaviour {
     let body =
         format!(r#"{{"choices":[{{"message":{message}}}],"usage":{{"prompt_tokens":1,"completion_tokens":1}}}}"#);
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ";
-    Behaviour::Raw(Box::leak(format!("{head}{}\r\n\r\n{body}", body.len()).into_boxed_str().into()))
+    Behaviour::answer(&body)
 }
 
 fn says(text: &str) -> Behaviour {
@@ -29,10 +28,7 @@ fn talk(script: Vec<Behaviour>, data: &str, lines: &str) -> (Value, Output, Vec<
     let (profile, result) = (bench.write("talk.toml", &text), bench.path("r.json"));
     let output = blast(&[&profile, "--target-url", &server.url(), "--no-probe", "--output", &result]);
     assert!(!output.stderr.contains("panicked"), "{output:?}");
-    let body = |post: &String| -> Value {
-        serde_json::from_str(post.split_once("\r\n\r\n").expect("a head").1).expect("JSON")
-    };
-    (document(&result), output, server.posts().iter().map(|post| body(post)["messages"].clone()).collect())
+    (document(&result), output, server.bodies().iter().map(|body| body["messages"].clone()).collect())
 }
 
 const DATA: &str = "dataset = { file = \"data.json\" }";
@@ -103,15 +99,13 @@ fn sharegpt_is_read_turn_by_turn_and_rows_that_cannot_be_sent_are_counted() {
 {"conversations":[{"from":"human","value":"Run it"},{"from":"function_call","value":"x"}]},
 {"conversations":[{"from":"system","value":"S"}]}
 ]"#;
-    let lines = format!("{DATA}\nconversation = {{ turns = {{ min = 1, max = 9 }}, history = \"recorded\" }}");
+    let lines = format!("{DATA}\nconversation = {{ turns = {{ min = 2, max = 9 }}, history = \"recorded\" }}");
     let (result, output, sent) = talk(vec![says("a"), says("b")], data, &lines);
     assert_eq!(output.code, Some(0), "{output:?}");
     let (user, model) = (|text: &str| json!({ "role": "user", "content": text }), "assistant");
     // The seed draws how many turns there are at most; the row has two.
-    assert_eq!(sent[0], json!([user("Hi")]));
-    if let Some(second) = sent.get(1) {
-        assert_eq!(*second, json!([user("Hi"), { "role": model, "content": "Hello" }, user("Bye")]));
-    }
+    let second = json!([user("Hi"), { "role": model, "content": "Hello" }, user("Bye")]);
+    assert_eq!(sent, [json!([user("Hi")]), second]);
     let unused: Vec<(u64, &str)> = result["datasets"][0]["unused"]
         .as_array()
         .expect("rows that were left out")
@@ -121,7 +115,7 @@ fn sharegpt_is_read_turn_by_turn_and_rows_that_cannot_be_sent_are_counted() {
         })
         .collect();
     for expected in [
-        (3, "the conversation does not begin with a person"),
+        (3, "the conversation does not begin with a user"),
         (4, "a turn is empty"),
         (5, "someone speaks who is no person, model or system"),
         (6, "no message is a user's"),
@@ -175,11 +169,9 @@ fn users_of_a_steady_test_are_found_at_any_turn() {
         let profile = bench.write(&format!("{name}.toml"), &text);
         let output = blast(&[&profile, "--target-url", &server.url(), "--no-probe"]);
         assert_eq!(output.code, Some(0), "{name}: {output:?}");
-        let posts = server.posts();
-        let mut lengths: Vec<usize> = posts[before..]
+        let mut lengths: Vec<usize> = server.bodies()[before..]
             .iter()
-            .map(|post| {
-                let body: Value = serde_json::from_str(post.split_once("\r\n\r\n").expect("a head").1).expect("JSON");
+            .map(|body| {
                 let messages = body["messages"].as_array().expect("a list");
                 if name == "recorded" {
                     assert_eq!(messages[..], turns[..messages.len()], "what was said before stands there");

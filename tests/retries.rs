@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Behaviour, Bench, Misbehaving, Output, blast, document};
+use support::{Behaviour, Bench, Misbehaving, Output, blast, count, document};
 
 const LIMITED: Behaviour = Behaviour::Raw(
     "HTTP/1.1 429 No\r\nretry-after: 9\r\nretry-after-ms: 40\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
@@ -31,10 +31,6 @@ fn run(script: Vec<Behaviour>, text: &str, more: &[&str]) -> (Value, Output, usi
     (document(&result), output, server.posts().len())
 }
 
-fn count(result: &Value, counter: &str) -> u64 {
-    result["metrics"][counter]["count"].as_u64().unwrap_or_default()
-}
-
 #[test]
 fn a_request_that_is_sent_again_is_one_request() {
     let text = profile("retries = { policy = \"openai\", max = 2 }", "[thresholds]\namplification = \"rate<1.9\"");
@@ -48,11 +44,14 @@ fn a_request_that_is_sent_again_is_one_request() {
     assert_eq!(result["failures"]["retried"], json!({ "http_429": 2 }));
     assert_eq!(result["failures"]["statuses"], json!({ "200": 2, "429": 2 }));
     let max = |name: &str| result["metrics"][name]["max"].as_f64().expect("a time");
-    assert!(max("http_req_duration") >= 80.0 && max("ttft") >= 80.0, "with both pauses");
+    assert!(max("http_req_duration") >= 80.0, "with both pauses");
     // In sum, because an attempt of another request may have taken as long as a pause.
     let sum = |name: &str| result["metrics"][name]["sum"].as_f64().expect("a sum");
     assert!(sum("attempt_duration") <= sum("http_req_duration") - 80.0, "without them");
-    assert!(sum("attempt_ttft") <= sum("ttft") - 80.0);
+    // A read that was late dates no first token.
+    if of("ttft_censored") == 0 {
+        assert!(max("ttft") >= 80.0 && sum("attempt_ttft") <= sum("ttft") - 80.0);
+    }
     assert_eq!(result["requests"]["chat"]["retries"]["count"], 2);
     assert_eq!(result["plan"]["requests"][0]["retries"], json!({ "policy": "openai", "max": 2 }));
     assert_eq!(result["thresholds"][0]["value"], 2.0);
@@ -64,7 +63,7 @@ fn a_request_that_is_sent_again_is_one_request() {
 #[test]
 fn without_retries_nothing_is_said_of_them() {
     let (result, output, posts) = run(vec![LIMITED, GOOD], &profile("", ""), &[]);
-    assert_eq!((posts, count(&result, "attempts"), count(&result, "http_429")), (2, 0, 0));
+    assert_eq!((posts, count(&result, "attempts")), (2, 0));
     assert_eq!(result["failures"]["http_429"], 1);
     assert_eq!(result["metrics"]["amplification"]["rate"], Value::Null);
     assert!(!output.stdout.contains("retries           ") && !output.stdout.contains("attempt_"), "{}", output.stdout);

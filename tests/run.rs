@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use support::{Behaviour, Bench, Embedded, Misbehaving, Output, blast, document, free_port};
+use support::{Behaviour, Bench, Embedded, Misbehaving, Output, blast, count, document, free_port};
 
 /// Answers as quick as they can be, for tests that do not look at latency.
 const INSTANT: &str = "[latency]\nprofile = \"instant\"\n[response]\ngenerator = \"lorem\"\ntarget_tokens = 20\n";
@@ -33,14 +33,16 @@ fn ends(args: &[&str], codes: &[i32]) -> (Value, Output) {
     (result, output)
 }
 
+/// A run to its end, of a profile that judges latency: whether it passes is a matter of this
+/// machine.
+fn judged(output: &Output) -> bool {
+    output.code.is_some_and(|code| [0, 99].contains(&code))
+}
+
 /// Client and server have counted the same requests.
 fn agrees(result: &Value) {
     let (ours, server) = (&result["agreement"]["ours"], &result["agreement"]["server"]);
     assert!(ours.as_u64() > Some(0) && ours == server, "{}", result["agreement"]);
-}
-
-fn count(result: &Value, metric: &str) -> u64 {
-    result["metrics"][metric]["count"].as_u64().unwrap_or_else(|| panic!("{metric}: {}", result["metrics"]))
 }
 
 #[test]
@@ -71,12 +73,19 @@ fn every_profile_runs_shortened() {
     {
         let args = [profile, "--duration", "1s", "--vus", users, "--target-url", &url, "--output", &file];
         let output = blast(&args);
-        assert_eq!(output.code, Some(0), "{profile}: {output:?}");
         let result = document(&file);
         agrees(&result);
         assert_eq!((&result["run"]["profile"], &result["run"]["window_s"]), (&json!(profile), &json!(1.0)));
         let verdicts = result["thresholds"].as_array().unwrap();
-        assert!(!verdicts.is_empty() && verdicts.iter().all(|verdict| verdict["verdict"] == "pass"), "{output:?}");
+        assert!(verdicts.iter().any(|verdict| verdict["metric"] == "http_req_failed"), "{output:?}");
+        // How quick it was is a matter of this machine: that is judged, and everything else holds.
+        for verdict in verdicts {
+            let is_time = verdict["metric"] == "http_req_duration";
+            let said = &verdict["verdict"];
+            assert!(said == "pass" || is_time && said == "fail", "{verdict}: {output:?}");
+        }
+        let slow = verdicts.iter().any(|verdict| verdict["verdict"] == "fail");
+        assert_eq!(output.code, Some(if slow { 99 } else { 0 }), "{profile}: {output:?}");
         // How long the peak is held is a matter of a shortened profile's milliseconds; that it is
         // not passed is not.
         let most = users.parse().unwrap();
@@ -113,7 +122,7 @@ fn a_running_server_is_used_as_it_is_and_left_running() {
         let mut args = vec!["load", "--duration", "1s", "--vus", "5", "--output", &result];
         args.extend(target);
         let output = blast(&args);
-        assert_eq!(output.code, Some(0), "{output:?}");
+        assert!(judged(&output), "{output:?}");
         assert!(output.stdout.contains("llmsim, was already running"), "{output:?}");
         assert!(!output.stderr.contains("starting"), "{output:?}");
         let result = document(&result);
@@ -204,7 +213,7 @@ fn several_workers_count_what_the_server_counts() {
     let result = bench.path("r.json");
     let args = ["load", "--duration", "1s", "--vus", "7", "--think-time", "0", "--workers", "2"];
     let output = blast(&[&args[..], &["--target-url", &server.url(), "--output", &result]].concat());
-    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(judged(&output), "{output:?}");
     let result = document(&result);
     assert_eq!(result["environment"]["workers"], 2);
     agrees(&result);
@@ -240,12 +249,14 @@ fn latencies_are_those_that_the_server_was_told_to_have() {
     let result = document(&result);
     let ms = |metric: &str, number: &str| result["metrics"][metric][number].as_f64().unwrap();
     // The simulator's timers never fire early: no first event can come before its time, and none
-    // can be measured before it came. Upper bounds are only there to catch a unit that is wrong.
-    assert!(ms("ttfe", "min") >= 100.0 && ms("ttfe", "p50") < 1000.0, "{output:?}");
-    assert!(ms("ttft", "min") >= ms("ttfe", "min"));
+    // can be measured before it came. Nothing lasts longer than the run, which a wrong unit would.
+    let whole = result["run"]["duration_s"].as_f64().unwrap() * 1e3;
+    for metric in ["ttfe", "ttft", "tbt", "tpot", "stall", "http_req_duration"] {
+        assert!(ms(metric, "max") <= whole, "{metric} of {whole} ms: {output:?}");
+    }
+    assert!(ms("ttfe", "min") >= 100.0 && ms("ttft", "min") >= ms("ttfe", "min"), "{output:?}");
     // A single gap is as much shorter as the one before it was longer, when we were late.
-    assert!(ms("tbt", "p50") >= 19.0 && ms("tbt", "p50") < 200.0, "{output:?}");
-    assert!(ms("tpot", "p50") < 200.0, "{output:?}");
+    assert!(ms("tbt", "p50") >= 19.0, "{output:?}");
     assert!(ms("stall", "min") >= 20.0, "{output:?}");
     let events = count(&result, "token_events");
     let gaps = count(&result, "tbt") + count(&result, "tbt_censored");

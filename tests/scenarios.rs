@@ -74,8 +74,7 @@ fn the_step_begins_anew_with_each_message_of_the_user() {
 fn answer(fields: &str) -> Behaviour {
     const BODY: &str =
         r#"{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{fields}content-length: {}", BODY.len());
-    Behaviour::Raw(Box::leak(format!("{head}\r\n\r\n{BODY}").into_boxed_str().into()))
+    Behaviour::answer_with(fields, BODY)
 }
 
 #[test]

@@ -17,9 +17,6 @@ const SHORT: &str = "executor = \"per-vu-iterations\"\nvus = 8\niterations = 3\n
 /// Ends only when it is told.
 const LONG: &str =
     "executor = \"constant-vus\"\nvus = 8\nduration = \"60s\"\nthink_time = \"20ms\"\ngraceful_stop = \"1s\"\n";
-/// All have ended this long after one of them was lost: the silence that is allowed, and as much
-/// again.
-const END: Duration = Duration::from_secs(10);
 
 /// Shards of one test on one machine.
 struct Test {
@@ -253,7 +250,7 @@ fn a_shard_that_is_lost_before_the_start_ends_all() {
         assert_eq!(output.code, Some(code), "{signal}: {output:?}");
         assert!(output.stderr.contains("before the test began, by shard 1"), "{output:?}");
         if signal == Signal::SIGTERM {
-            assert_eq!(one.finish(END).code, Some(105));
+            assert_eq!(one.finish(SOON).code, Some(105));
         }
         assert_eq!(test.server.posts().len(), 0, "nothing was sent");
     }

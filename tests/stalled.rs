@@ -28,9 +28,9 @@ http_req_failed = ["rate<0.01"]
 /// How long the client is stopped: many times what its numbers may be off by.
 const STOPPED: Duration = Duration::from_millis(150);
 const RUNNING: Duration = Duration::from_millis(350);
-/// How far a percentile may be from the origin's own record, in ms. Without stamps it is off by up
-/// to the length of a stop; noise of a busy machine is below it.
-const BOUND_MS: f64 = 60.0;
+/// How far a percentile may be above the origin's own record, in ms: half of a stop. Without stamps
+/// it is off by up to the length of a stop.
+const BOUND_MS: f64 = 75.0;
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the stops are what is tested; no length of theirs decides it")]
@@ -56,8 +56,10 @@ fn a_stopped_client_falsifies_no_time_and_says_that_it_was_stopped() {
     // write is in one of them.
     for (metric, percentile, recorded) in [("ttft", "p90", "ttft_us"), ("tbt", "p99", "gap_us")] {
         let ours = result["metrics"][metric][percentile].as_f64().expect(metric);
+        // Only above: what this client does not know it leaves out, and of a server that stood still
+        // those are the longest gaps.
         let off = ours - truth(recorded);
-        assert!(off.abs() < BOUND_MS, "{metric}: {ours} ms, in truth {} ms", truth(recorded));
+        assert!(off < BOUND_MS, "{metric}: {ours} ms, in truth {} ms", truth(recorded));
     }
     // What came in heaps is counted, not guessed; and the run is not called valid.
     assert!(result["metrics"]["tbt_censored"]["count"].as_u64() > Some(0), "{}", output.stdout);

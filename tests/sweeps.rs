@@ -146,7 +146,7 @@ fn what_was_measured_until_the_server_died_is_kept() {
 
     let file = bench.path("t.json");
     let output = die(
-        &["throughput", "--server-workers", "1", "--concurrency", "1,2,4", "--output", &file],
+        &["throughput", "--server-workers", "1", "--concurrency", "1,2,4,8,16", "--output", &file],
         "plain answers, 4 at once",
     );
     assert_eq!(output.code, Some(107), "{output:?}");
@@ -154,7 +154,8 @@ fn what_was_measured_until_the_server_died_is_kept() {
     let swept = document(&file);
     assert_eq!(verdict(&swept), ("server_died", 107, "server_died"));
     let kept: Vec<_> = swept["plain"].as_array().unwrap().iter().map(|step| step["concurrency"].as_u64()).collect();
-    assert_eq!(kept, [Some(1), Some(2)]);
+    // Those that were over by then; a busy machine is late to kill it.
+    assert!(kept.starts_with(&[Some(1), Some(2)]) && kept.len() < 5, "{kept:?}");
 }
 
 /// In one word, as an exit code, and why.

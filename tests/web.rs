@@ -11,11 +11,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 use support::{
-    Behaviour, Bench, Browser, Misbehaving, Running, SOON, blast, document, eventually, free_port, get, request, start,
+    Behaviour, Bench, Browser, COLOURED, Misbehaving, Running, SOON, blast, browser, document, eventually, free_port,
+    get, keep, request, start,
 };
 
-/// Longest end of a run after its last response: a second for browsers, and a busy machine.
-const ON_TIME: Duration = Duration::from_secs(15);
+/// Longest life of a run that a browser looks at, which may take its time.
+const LOOKED_AT: Duration = Duration::from_secs(240);
 
 /// A run with a page, and what it is called there.
 struct Watched {
@@ -79,7 +80,7 @@ impl Events {
 #[test]
 fn seconds_come_as_they_pass_and_then_the_report() {
     let bench = Bench::new();
-    let run = watched(&bench, "4s", &[]);
+    let run = watched(&bench, "8s", &[]);
     let reply = get(&run.addr, "/", &[]);
     for header in [
         "cache-control: no-store",
@@ -104,7 +105,7 @@ fn seconds_come_as_they_pass_and_then_the_report() {
     );
     assert!(so_far["series"].as_array().is_some_and(|series| !series.is_empty()), "{so_far}");
     let (names, report) = events.rest();
-    assert!(names[..names.len() - 1].iter().all(|name| name == "second") && names.len() > 2, "{names:?}");
+    assert!(names[..names.len() - 1].iter().all(|name| name == "second") && names.len() > 1, "{names:?}");
     assert_eq!(names.last().map(String::as_str), Some("report"));
     let page = report.as_str().expect("a page");
     assert!(page.contains("<h1>load: passed</h1>") && page.trim_end().ends_with("</html>"));
@@ -116,7 +117,7 @@ fn seconds_come_as_they_pass_and_then_the_report() {
 #[test]
 fn fifty_browsers_and_some_that_never_read_do_not_hold_up_the_end() {
     let bench = Bench::new();
-    let run = watched(&bench, "4s", &[]);
+    let run = watched(&bench, "8s", &[]);
     // A window of a few kilobytes is soon full.
     let mut deaf: Vec<TcpStream> = (0..10).map(|_| TcpStream::connect(&run.addr).expect("it listens")).collect();
     for stream in &mut deaf {
@@ -140,7 +141,7 @@ fn fifty_browsers_and_some_that_never_read_do_not_hold_up_the_end() {
         let (names, _) = reader.join().expect("a reader");
         assert_eq!(names.last().map(String::as_str), Some("report"), "{names:?}");
     }
-    let output = run.running.finish(Duration::from_secs(4) + ON_TIME);
+    let output = run.running.finish(SOON);
     assert_eq!(output.code, Some(0), "{output:?}");
     drop(deaf);
 }
@@ -154,14 +155,14 @@ fn a_signal_ends_a_run_that_is_looked_at() {
     let (names, report) = events.rest();
     assert_eq!(names.last().map(String::as_str), Some("report"), "{names:?}");
     assert!(report.as_str().is_some_and(|page| page.contains("<h1>load: interrupted</h1>")));
-    let output = run.running.finish(ON_TIME);
+    let output = run.running.finish(SOON);
     assert_eq!(output.code, Some(105), "{output:?}");
 }
 
 #[test]
 fn strangers_stay_outside() {
     let bench = Bench::new();
-    let run = watched(&bench, "3s", &["--web-token", "sesame-open"]);
+    let run = watched(&bench, "60s", &["--web-token", "sesame-open"]);
     let ask = |path: &str, headers: &[(&str, &str)]| get(&run.addr, path, headers);
     for path in ["/", "/events", "/api/v1/run", "/healthz", "/metrics"] {
         assert_eq!(ask(path, &[]).status, 401, "{path}");
@@ -172,8 +173,9 @@ fn strangers_stay_outside() {
     let moved = ask("/?token=sesame-open", &[]);
     assert!(moved.status == 303 && moved.head.contains("\r\nlocation: /\r\n"), "{}", moved.head);
     assert!(moved.head.contains("httponly; samesite=strict"), "{}", moved.head);
+    run.running.signal(Signal::SIGINT);
     let output = run.running.finish(SOON);
-    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(output.code, Some(105), "{output:?}");
     let kept = std::fs::read_to_string(&run.json).expect("a document");
     assert!(!kept.contains("sesame") && kept.contains("--web-token"), "the token is in no result");
 }
@@ -206,35 +208,6 @@ fn a_run_that_cannot_begin_ends_as_without_a_page() {
     assert_eq!(output.code, Some(107), "{output:?}");
 }
 
-/// Coloured pixels of each chart, as in `tests/page.rs`.
-const COLOURED: &str = "[...document.querySelectorAll('.plot')].map((plot) => {
-  const canvas = plot.querySelector('canvas');
-  if (!canvas) return [plot.dataset.chart, -1];
-  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-  let n = 0;
-  for (let i = 0; i < data.length; i += 4) {
-    const [r, g, b, a] = data.subarray(i, i + 4);
-    if (a > 200 && Math.max(r, g, b) - Math.min(r, g, b) > 50) n += 1;
-  }
-  return [plot.dataset.chart, n];
-})";
-
-/// Keeps a picture for people, if they asked for it.
-fn keep(name: &str, base64: &str) {
-    use base64::Engine as _;
-    let Some(folder) = std::env::var_os("LLMSIM_BLAST_SHOTS") else { return };
-    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).expect("base64");
-    std::fs::write(std::path::Path::new(&folder).join(name), bytes).expect("written");
-}
-
-/// None where there is no Chromium, which `.ci/run` and `scripts/try-html.sh` say.
-fn browser() -> Option<Browser> {
-    let browser = Browser::start();
-    let is_needed = std::env::var_os("LLMSIM_BLAST_CI_NEEDS_CHROMIUM").is_some();
-    assert!(browser.is_some() || !is_needed, "Chromium is missing, or does not start here");
-    browser
-}
-
 /// The page has done nothing that it should not have: it asks for its events and nothing else.
 fn assert_clean(browser: &mut Browser) {
     let trouble = browser.trouble();
@@ -246,7 +219,8 @@ fn assert_clean(browser: &mut Browser) {
 fn a_browser_sees_charts_grow_and_then_the_report() {
     let Some(mut browser) = browser() else { return };
     let bench = Bench::new();
-    let run = watched(&bench, "12s", &["--chaos"]);
+    // It ends when everything was looked at, however slow the browser is.
+    let run = watched(&bench, "10m", &["--chaos"]);
     browser.open_url(&format!("http://{}/", run.addr), 1280, false);
     let seconds = "window.report.data.at.length";
     eventually("four seconds have come", || browser.eval(seconds).as_u64() > Some(3));
@@ -271,16 +245,17 @@ fn a_browser_sees_charts_grow_and_then_the_report() {
                   (s) => s.values.length !== window.report.data.at.length)).map((c) => c.id)";
     assert_eq!(browser.eval(ragged), serde_json::json!([]));
     assert_eq!(browser.eval("document.documentElement.scrollWidth - document.documentElement.clientWidth"), 0);
+    run.running.signal(Signal::SIGINT);
     eventually("the report comes", || browser.eval("document.querySelector('h1').textContent") != "load: running");
     browser.settle();
     let said = browser.eval("document.querySelector('h1').textContent");
-    assert!(["load: passed", "load: failed"].iter().any(|text| said == *text), "{said}");
+    assert_eq!(said, "load: interrupted");
     for chart in browser.eval(COLOURED).as_array().expect("charts") {
         assert!(chart[1].as_i64() > Some(20), "{chart} coloured pixels in the report");
     }
     keep("live-report-1280-light.png", &browser.screenshot());
-    let output = run.running.finish(SOON);
-    assert!(output.code.is_some_and(|code| [0, 99].contains(&code)), "{output:?}");
+    let output = run.running.finish(LOOKED_AT);
+    assert_eq!(output.code, Some(105), "{output:?}");
     assert_clean(&mut browser);
 }
 

@@ -15,6 +15,8 @@ pub const SOON: Duration = Duration::from_secs(30);
 /// tests can take one of these.
 const FIRST_PORT: u16 = 12_000;
 const PORTS: u16 = 18_000;
+/// From one process to the next.
+const PORT_STRIDE: u32 = 7_919;
 
 /// A folder of its own, gone at the end of the test.
 pub struct Bench {
@@ -99,10 +101,12 @@ fn schema(name: &str) -> jsonschema::Validator {
 /// A port of 127.0.0.1 that nobody listens on.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test programs of other checkouts may run at the same time: each starts elsewhere.
-    let start = (std::process::id() % u32::from(PORTS)) as u16;
+    // Test programs of other checkouts may run at the same time: each starts elsewhere, far from
+    // those whose process numbers are near. The stride has no factor in common with the ports.
+    let start = std::process::id().wrapping_mul(PORT_STRIDE) % u32::from(PORTS);
     loop {
-        let port = FIRST_PORT + (start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed))) % PORTS;
+        let next = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST_PORT + ((start + next) % u32::from(PORTS)) as u16;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
@@ -159,4 +163,10 @@ pub fn two_requests(stream: bool, more: &str) -> String {
         "executor = \"per-vu-iterations\"\niterations = 2\n{more}\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n\
          stream = {stream}\n[thresholds]\nhttp_req_failed = \"rate<0.01\"\n"
     )
+}
+
+/// How many a result counted of a metric, whatever its kind.
+pub fn count(result: &Value, metric: &str) -> u64 {
+    let counted = result["metrics"][metric]["count"].as_u64();
+    counted.unwrap_or_else(|| panic!("{metric}: {}", result["metrics"]))
 }

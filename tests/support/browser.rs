@@ -216,3 +216,33 @@ fn read(output: ChildStdout) -> Receiver<Value> {
     });
     receive
 }
+
+/// Counts, on each chart, the pixels inside its frame that have a colour: lines, areas and maps do,
+/// and grids and texts do not.
+pub const COLOURED: &str = "[...document.querySelectorAll('.plot')].map((plot) => {
+  const canvas = plot.querySelector('canvas');
+  if (!canvas) return [plot.dataset.chart, -1];
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  let n = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    const [r, g, b, a] = data.subarray(i, i + 4);
+    if (a > 200 && Math.max(r, g, b) - Math.min(r, g, b) > 50) n += 1;
+  }
+  return [plot.dataset.chart, n];
+})";
+
+/// A browser; none where there is no Chromium, which `.ci/run` and `scripts/try-html.sh` say.
+pub fn browser() -> Option<Browser> {
+    let browser = Browser::start();
+    let is_needed = std::env::var_os("LLMSIM_BLAST_CI_NEEDS_CHROMIUM").is_some();
+    assert!(browser.is_some() || !is_needed, "Chromium is missing, or does not start here");
+    browser
+}
+
+/// Keeps a picture for people, if they asked for it.
+pub fn keep(name: &str, base64: &str) {
+    use base64::Engine as _;
+    let Some(folder) = std::env::var_os("LLMSIM_BLAST_SHOTS") else { return };
+    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).expect("base64");
+    std::fs::write(Path::new(&folder).join(name), bytes).expect("written");
+}

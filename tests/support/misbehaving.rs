@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -104,6 +104,20 @@ pub enum Behaviour {
     Endless(Endless),
 }
 
+impl Behaviour {
+    /// A plain answer with this JSON body. Behaviours are constants: the bytes are leaked.
+    pub fn answer(body: &str) -> Self {
+        Self::answer_with("", body)
+    }
+
+    /// The same with these header lines, each with its end.
+    pub fn answer_with(lines: &str, body: &str) -> Self {
+        let length = body.len();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {JSON}\r\n{lines}content-length: {length}\r\n\r\n");
+        Self::Raw(Vec::leak((head + body).into_bytes()))
+    }
+}
+
 /// What has no end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endless {
@@ -174,10 +188,23 @@ struct Shared {
     connections: AtomicU64,
     requests: AtomicU64,
     stopping: AtomicBool,
+    /// Whether answers to all but the first request wait.
+    held: (Mutex<bool>, Condvar),
     /// POST requests as they came, head and body.
     posts: Mutex<Vec<String>>,
     /// Second handles of the open connections, for waking their threads at the end.
     open: Mutex<HashMap<u64, TcpStream>>,
+}
+
+impl Shared {
+    fn release(&self) {
+        *self.held.0.lock().unwrap() = false;
+        self.held.1.notify_all();
+    }
+
+    fn wait_until_released(&self) {
+        drop(self.held.1.wait_while(self.held.0.lock().unwrap(), |held| *held).unwrap());
+    }
 }
 
 impl Misbehaving {
@@ -203,6 +230,13 @@ impl Misbehaving {
     /// Starts one that does this to the first request of all, and what was asked for to all others.
     pub fn once(behaviour: Behaviour) -> Self {
         Self::sequence(vec![behaviour, Behaviour::Good { tokens: 3 }])
+    }
+
+    /// The same, but all others wait until [`Misbehaving::release`].
+    pub fn once_and_hold(behaviour: Behaviour) -> Self {
+        let script = vec![behaviour, Behaviour::Good { tokens: 3 }];
+        let held = (Mutex::new(true), Condvar::new());
+        Self::with(Shared { script, over_all: true, held, ..Shared::default() })
     }
 
     /// Starts one that cannot write ahead of its client: its sockets hold next to nothing.
@@ -239,6 +273,11 @@ impl Misbehaving {
         self.shared.requests.load(Ordering::SeqCst)
     }
 
+    /// Lets answers go that were held.
+    pub fn release(&self) {
+        self.shared.release();
+    }
+
     /// Connections that the client has reset so far.
     pub fn resets(&self) -> u64 {
         self.shared.resets.load(Ordering::SeqCst)
@@ -253,11 +292,17 @@ impl Misbehaving {
     pub fn posts(&self) -> Vec<String> {
         self.shared.posts.lock().unwrap().clone()
     }
+
+    /// Their bodies, in the same order.
+    pub fn bodies(&self) -> Vec<serde_json::Value> {
+        self.posts().iter().map(|post| body(post)).collect()
+    }
 }
 
 impl Drop for Misbehaving {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.release();
         // Wakes the acceptor, which then waits for its connections.
         let _ = TcpStream::connect(self.addr);
         if let Some(acceptor) = self.acceptor.take() {
@@ -318,6 +363,9 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
         shared.posts.lock().unwrap().push(request.text);
         let earlier = shared.requests.fetch_add(1, Ordering::SeqCst) as usize;
         let nth = if shared.over_all { earlier } else { posts };
+        if earlier > 0 {
+            shared.wait_until_released();
+        }
         posts += 1;
         let behaviour = shared.script[nth.min(shared.script.len() - 1)];
         let lacks = matches!(behaviour, Behaviour::OnlyChat { .. }) && !request.path.ends_with("/chat/completions");
@@ -366,6 +414,11 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
             }
         }
     }
+}
+
+/// The JSON body of a request.
+pub fn body(request: &str) -> serde_json::Value {
+    serde_json::from_str(request.split_once("\r\n\r\n").expect("a head").1).expect("JSON")
 }
 
 #[expect(clippy::disallowed_methods, reason = "a server that takes its time is the point")]

@@ -18,13 +18,13 @@ mod prometheus;
 mod secure;
 
 pub use bench::{
-    Bench, SOON, alive, check, children, document, eventually, free_port, peak_memory, sockets, two_requests,
+    Bench, SOON, alive, check, children, count, document, eventually, free_port, peak_memory, sockets, two_requests,
 };
-pub use browser::{Browser, Trouble};
+pub use browser::{Browser, COLOURED, Trouble, browser, keep};
 pub use damage::Damage;
 pub use embedded::Embedded;
 pub use http::{Reply, get, request};
-pub use misbehaving::{Behaviour, Endless, Misbehaving, Request};
+pub use misbehaving::{Behaviour, Endless, Misbehaving, Request, body};
 pub use origin::{origin, watched};
 pub use process::{Output, Running, blast, blast_with, no_data, start, start_after, start_unheard, tool};
 pub use prometheus::{Prometheus, Series, now, promtool};
