@@ -87,6 +87,7 @@
 //! | 1 | `wire`, `load`, `net`, `metrics`, `host` | bytes; when to start; sockets; numbers; this machine |
 //! | 1 | `rendezvous` | shards that meet: a protocol that is fed with bytes and time, and its thread |
 //! | 0 | `units`, `exit`, `redact` | durations, rates; exit codes; what takes secrets out of text |
+//! | 0 | `tokenizer` | what a model takes for a token |
 //!
 //! Which room names which stands in `architecture.rs`, and is held to be exactly what the sources
 //! name. `commands` dispatches, so that `cli` knows no command: types are handed down and nothing
@@ -151,6 +152,7 @@ pub(crate) mod rendezvous;
 pub mod report;
 pub mod server;
 pub mod threshold;
+pub mod tokenizer;
 pub(crate) mod trial;
 pub mod units;
 pub mod watch;

@@ -39,6 +39,11 @@ pub(crate) struct VerdictArgs {
     /// Add every gap between tokens to the lines of --requests.
     #[arg(long)]
     requests_tokens: bool,
+    /// Count the tokens of a sample of the streamed answers after the run, for
+    /// servers that say no usage: a tokenizer.json, `o200k_base` or
+    /// `cl100k_base`. The result is marked as an estimate.
+    #[arg(long, value_name = "FILE|NAME")]
+    tokenizer: Option<String>,
     /// Tag to keep in the results (repeatable).
     #[arg(long, value_name = "K=V")]
     tag: Vec<String>,

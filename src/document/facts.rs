@@ -3,8 +3,8 @@
 use super::{
     Agreement, AgreementLine, Build, Client, Counter, Dataset, Document, Endpoint, Environment, Exact, FailureDetails,
     Failures, Growth, Hint, Judged, Measured, Rate, RetryAfter, Run, SCHEMA, Second, Server, ServerMetrics, ServerUse,
-    Shard, Signal, Start, Strictness, Target, TargetServer, Template, Trend, Verdict, access, asked, plan, redact,
-    stability, stages,
+    Shard, Signal, Start, Strictness, Target, TargetServer, Template, TokenEstimate, Trend, Verdict, access, asked,
+    plan, redact, stability, stages, tokens,
 };
 use crate::metrics::soak::Soak;
 use crate::metrics::summary::{Group, RateValue};
@@ -69,6 +69,8 @@ pub struct RunFacts<'a> {
     pub steady: Steady<'a>,
     /// The files that requests had their rows of.
     pub datasets: Vec<Dataset>,
+    /// What a tokenizer has counted of the answers.
+    pub token_estimate: Option<TokenEstimate>,
     /// What the verdict depends on beside the numbers.
     pub strictness: Strictness<'a>,
 }
@@ -140,6 +142,7 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
         templates: facts.templates.to_vec(),
         asked: Vec::new(),
         datasets: facts.datasets.clone(),
+        token_estimate: facts.token_estimate.clone(),
         endpoints: facts.endpoints.to_vec(),
         thresholds: facts.verdicts.to_vec(),
         series: facts.series.to_vec(),
@@ -152,6 +155,7 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
         drift: stability::drift(&facts.steady.soak.drift),
     };
     document.asked = asked::rows(&document);
+    tokens::estimate(&mut document);
     redact::document(&mut document, &plan.redactor());
     document.judge(facts.strictness);
     document

@@ -12,7 +12,7 @@ use super::plan::written_rules;
 use super::read::wrong;
 use super::{
     Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Shard, Start, Strictness, access, asked, datasets,
-    endpoints, facts, summary, template,
+    endpoints, facts, summary, template, tokens,
 };
 use super::{stability, stages as stage_rows};
 use crate::metrics::soak::drifts;
@@ -199,6 +199,7 @@ impl Sum {
         endpoints::add(&mut ours.endpoints, document.endpoints);
         template::add(&mut ours.templates, document.templates);
         datasets::add(&mut ours.datasets, &document.datasets);
+        tokens::add(&mut ours.token_estimate, document.token_estimate);
         access::add(&mut ours.target, document.target.addresses, document.target.tls);
         worst_signals(&mut ours.client, document.client);
         // Each shard has watched the same server, if any: of two observations one is enough.
@@ -221,6 +222,7 @@ impl Sum {
         document.requests = facts::groups(&summary.requests);
         document.turns = facts::groups(&summary.turns);
         document.asked = asked::rows(&document);
+        tokens::estimate(&mut document);
         document.series = series.into_values().map(SecondSum::finish).collect();
         // Any of the shards may be the one that has watched the server.
         summary.server = stability::server_levels(&document);

@@ -37,6 +37,7 @@ pub(crate) mod stability;
 pub(crate) mod stages;
 pub(crate) mod template;
 pub mod throughput;
+pub(crate) mod tokens;
 pub mod verdict;
 
 pub use access::{Address, Tls};
@@ -65,6 +66,7 @@ pub use server_metrics::{Compared, ServerMetrics, ServerNumber};
 pub use stability::{Memory, ServerUse};
 pub use stages::{Outside, Stage};
 pub use template::Template;
+pub use tokens::{EstimatedTokens, TokenEstimate, TokenSample};
 pub use verdict::{Conclusion, Reason, ReasonKind, Strictness, Verdict};
 pub(crate) use verdict::{ENDED_EARLY, SweepFacts};
 
@@ -114,6 +116,9 @@ pub struct Document {
     /// The files that requests had their rows of; empty when there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub datasets: Vec<Dataset>,
+    /// Generated tokens as a tokenizer counts them; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_estimate: Option<TokenEstimate>,
     #[serde(default)]
     pub thresholds: Vec<Judged>,
     /// Second by second.

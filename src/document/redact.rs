@@ -23,6 +23,7 @@ pub(super) fn document(document: &mut Document, redactor: &Redactor) {
         endpoint.reason.iter_mut().for_each(foreign);
     }
     document.failures.details.values_mut().filter_map(|details| details.sample.as_mut()).for_each(foreign);
+    document.token_estimate.iter_mut().for_each(|estimate| own(&mut estimate.tokenizer));
     document.hints.iter_mut().for_each(|hint| own(&mut hint.text));
     if let Some(metrics) = &mut document.server_metrics {
         own(&mut metrics.url);

@@ -318,6 +318,7 @@ fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Docu
         signals: &signals,
         hints: &[],
         datasets: Vec::new(),
+        token_estimate: None,
         strictness: Strictness::default(),
         agreement: Some(agreement()),
     })

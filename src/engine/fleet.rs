@@ -1,5 +1,6 @@
 //! Adds up what the workers report, second by second.
 
+use super::answers::AnswerText;
 use super::channels::{Ended, Report};
 use super::error::EngineError;
 use super::rows_sent::RowsSent;
@@ -58,6 +59,8 @@ pub struct RunResult {
     pub pinned_to: Vec<usize>,
     /// What was sent of files of rows.
     pub rows_sent: RowsSent,
+    /// A sample of the streamed answers, if their tokens are to be counted.
+    pub answers: Vec<AnswerText>,
     /// Requests were lost or counted twice, so the numbers are wrong: a defect of this tool.
     pub imbalance: Option<Balance>,
 }
@@ -217,6 +220,7 @@ impl Fleet {
             workers,
             pinned_to,
             rows_sent: RowsSent::default(),
+            answers: Vec::new(),
             imbalance,
         }
     }

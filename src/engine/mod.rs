@@ -5,6 +5,7 @@
 //! goes down, tallies come up. (With names that are looked up again, their addresses go down, too,
 //! once in a while.)
 
+mod answers;
 #[cfg(feature = "scripted")]
 pub mod bench;
 mod budget;
@@ -33,6 +34,7 @@ mod worker;
 use crate::mix::RequestWriter;
 use crate::net::{Dialer, KeepStamping};
 use crate::plan::Plan;
+pub use answers::AnswerText;
 use budget::Budget;
 use channels::{Channels, Inbox, Outbox};
 use clock::Clock;
@@ -103,7 +105,7 @@ pub fn run_from(
                 let dialer = dialer.map_err(io::Error::other)?;
                 Worker::new(number, shard, writer, Clock::Real(epoch), poller, dialer, channels)
                     .run()
-                    .map(|rows| (pinned, rows))
+                    .map(|left| (pinned, left))
             })?);
         }
         drop(reports);
@@ -112,18 +114,20 @@ pub fn run_from(
         let mut fleet = Fleet::new(plan, workers, recycling);
         fleet.collect(&inbox, on_tick);
         let mut pinned_to = Vec::new();
-        let mut rows_sent = RowsSent::new(plan);
+        let (mut rows_sent, mut answers) = (RowsSent::new(plan), Vec::new());
         for (thread, pin) in threads.into_iter().zip(&pins) {
             match thread.join() {
-                Ok(Ok((pinned, rows))) => {
+                Ok(Ok((pinned, left))) => {
                     pinned_to.extend(pin.filter(|_| pinned));
-                    rows_sent.add(&rows);
+                    rows_sent.add(&left.rows_sent);
+                    answers.extend(left.answers);
                 }
                 Ok(Err(error)) => return Err(EngineError::Poll(error)),
                 Err(panic) => return Err(EngineError::Died(panic_text(panic.as_ref()))),
             }
         }
-        Ok(RunResult { rows_sent, ..fleet.finish(plan, pinned_to) })
+        let answers = answers::choose(answers);
+        Ok(RunResult { rows_sent, answers, ..fleet.finish(plan, pinned_to) })
     })
 }
 

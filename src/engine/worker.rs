@@ -37,7 +37,6 @@ use super::connections::Connections;
 use super::exchange::Incoming;
 use super::poller::Poller;
 use super::ready::Ready;
-use super::rows_sent::RowsSent;
 use super::rx_time::{Receipt, ReceiveClock};
 use super::slot::Slot;
 use super::timers::Timers;
@@ -50,7 +49,7 @@ use crate::redact::Redactor;
 use crate::units::Nanos;
 use connect_queue::{ConnectQueue, Pace};
 use ending::Ending;
-use records::Records;
+use records::{Left, Records};
 use reuse::Reuse;
 use state::{Buffers, Counts, KindState, Read};
 use std::io;
@@ -130,7 +129,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Runs until the schedule is over and every request has ended.
-    pub(super) fn run(mut self) -> io::Result<RowsSent> {
+    pub(super) fn run(mut self) -> io::Result<Left> {
         let mut now = self.clock.now();
         self.check_stop(now);
         self.start_due(now);
@@ -144,7 +143,7 @@ impl<'a> Worker<'a> {
             self.publish(now);
         }
         self.end(now);
-        Ok(self.records.rows_sent)
+        Ok(self.records.leave())
     }
 
     // ---- wait ------------------------------------------------------------------------------
@@ -304,6 +303,7 @@ impl<'a> Worker<'a> {
             reader,
             tally: self.records.tallies.of(connection.phase()),
             gaps: self.records.recorder.as_mut().and_then(|recorder| recorder.gaps(slot)),
+            text: self.records.answers.as_mut().and_then(|answers| answers.text(slot)),
         };
         let step = match read.status {
             Ok(IoStatus::Done(n)) => connection.received(&self.buffers.read[..n], &mut incoming),

@@ -247,6 +247,8 @@ catalogue! {
             "Reasoning tokens, from the server's `usage`; otherwise counted by events.";
         TokenEvents("token_events", Events, EachKind)
             "Events with generated content. An event is not always one token.";
+        TokenEventsUnbilled("token_events_unbilled", Events, EachKind)
+            "Events of answers that the server did not bill: each counts as one token in `tokens_output`.";
         DataSent("data_sent", Bytes, EachKind)
             "Bytes written to sockets.";
         DataReceived("data_received", Bytes, EachKind)

@@ -211,6 +211,7 @@ impl Part {
             (Counter::TokensOutput, u64::from(tokens(s))),
             (Counter::TokensReasoning, u64::from(reasoning)),
             (Counter::TokenEvents, u64::from(s.token_events)),
+            (Counter::TokenEventsUnbilled, if billed(s).is_some() { 0 } else { s.token_events.into() }),
             (Counter::DataReceived, s.bytes_received),
         ] {
             self.count(counter, n, arrived_in_window(n, s));
@@ -358,8 +359,13 @@ const fn kept(n: u32) -> Nanos {
 /// one of a stream that ended early may be older than its last events: Anthropic's first event
 /// bills one token.
 fn tokens(s: &Sample) -> u32 {
-    let billed = s.usage.map(|u| u.output).filter(|&n| n > 0).unwrap_or(s.token_events);
-    if s.outcome == Outcome::Success { billed } else { billed.max(s.token_events) }
+    billed(s).unwrap_or(s.token_events)
+}
+
+/// What the server has billed for an answer. Of one that failed it may have billed less than came.
+fn billed(s: &Sample) -> Option<u32> {
+    let billed = s.usage.map(|u| u.output).filter(|&n| n > 0)?;
+    (s.outcome == Outcome::Success || billed >= s.token_events).then_some(billed)
 }
 
 /// What of a request's `n` arrived in the measurement window. A stream that crosses its edge is

@@ -77,6 +77,7 @@ pub use crate::mix::{
 pub use crate::net::access::{Roots, Tls};
 pub use crate::net::{Access, Target};
 pub use crate::server::{Source, Spec};
+pub use crate::tokenizer::Tokenizer;
 pub use server_kind::{FoundServer, ServerKind};
 pub use server_metrics::{Scrape, ServerMetrics};
 

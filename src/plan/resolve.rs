@@ -113,7 +113,7 @@ pub fn resolve_for(
         other_secrets: presentation.secrets(),
         headers: extra_headers(overrides.many("header"), &mut changed)?,
         seed,
-        tuning: tuning::tuning(overrides, &mut changed)?,
+        tuning: tuning::tuning(overrides, single, read, &mut changed)?,
         shard: shard.unwrap_or(Shard::WHOLE),
         start_at: shard::start_at(single.one("start_at"), &mut changed)?,
         rendezvous: rendezvous::rendezvous(single, shard, read, &mut changed)?,

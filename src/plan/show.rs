@@ -100,22 +100,7 @@ pub(super) fn settings(
     list.add("workers", plan.tuning.workers.map_or("as many as the cores allow".to_owned(), |n| n.to_string()));
     list.add("pin", plan.tuning.pin.to_string());
     list.add("verify_parse", plan.tuning.verify_parse.to_string());
-    let output = match &presentation.output {
-        None => "none".to_owned(),
-        Some(Output::Stdout) => "-".to_owned(),
-        Some(Output::File(path)) => path.display().to_string(),
-    };
-    list.add("output", output);
-    let requests = presentation.requests.as_ref().map_or_else(String::new, |file| match &file.place {
-        Output::Stdout => "-".to_owned(),
-        Output::File(path) => path.display().to_string(),
-    });
-    list.add("requests", or_none(requests));
-    if let Some(records) = plan.tuning.records {
-        list.add("requests_sample", format!("1/{}", records.one_in));
-        list.add("requests_tokens", records.gaps.to_string());
-    }
-    list.add("html", or_none(presentation.html.as_ref().map_or_else(String::new, |path| path.display().to_string())));
+    outputs(&mut list, plan, presentation);
     list.add(
         "shard",
         presentation.shard.as_ref().map_or("none".to_owned(), |_| format!("{}/{}", plan.shard.index, plan.shard.count)),
@@ -142,6 +127,30 @@ pub(super) fn settings(
     let tags: Vec<_> = presentation.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
     list.add("tags", or_none(tags.join(", ")));
     list.settings
+}
+
+/// Where results go, and what they have.
+fn outputs(list: &mut Listing<'_>, plan: &Plan, presentation: &Presentation) {
+    let output = match &presentation.output {
+        None => "none".to_owned(),
+        Some(Output::Stdout) => "-".to_owned(),
+        Some(Output::File(path)) => path.display().to_string(),
+    };
+    list.add("output", output);
+    let requests = presentation.requests.as_ref().map_or_else(String::new, |file| match &file.place {
+        Output::Stdout => "-".to_owned(),
+        Output::File(path) => path.display().to_string(),
+    });
+    list.add("requests", or_none(requests));
+    if let Some(records) = plan.tuning.records {
+        list.add("requests_sample", format!("1/{}", records.one_in));
+        list.add("requests_tokens", records.gaps.to_string());
+    }
+    list.add(
+        "tokenizer",
+        or_none(plan.tuning.tokenizer.as_ref().map_or_else(String::new, |one| one.name().to_owned())),
+    );
+    list.add("html", or_none(presentation.html.as_ref().map_or_else(String::new, |path| path.display().to_string())));
 }
 
 fn add_shape(list: &mut Listing<'_>, shape: &Shape) {

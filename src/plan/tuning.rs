@@ -3,8 +3,11 @@
 use super::noted::{flag, noted};
 use super::requests::{self, Records};
 use super::source::{Changed, Given};
-use super::{Overrides, PlanError, limits};
+use super::{Overrides, PlanError, Read, limits};
+use crate::tokenizer::{BUILT_IN, Tokenizer};
 use crate::units::Nanos;
+use std::io::Read as _;
+use std::path::Path;
 
 /// How the client works. The test is the same whatever stands here.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +33,8 @@ pub struct Tuning {
     pub verify_parse: bool,
     /// Whether each request is recorded for a file of requests; none if it is not.
     pub records: Option<Records>,
+    /// What counts the tokens of a sample of the answers, if anything does.
+    pub tokenizer: Option<Tokenizer>,
 }
 
 impl Default for Tuning {
@@ -43,11 +48,18 @@ impl Default for Tuning {
             body_budget: limits::DEFAULT_BODY_BUDGET,
             verify_parse: false,
             records: None,
+            tokenizer: None,
         }
     }
 }
 
-pub(super) fn tuning(overrides: &Overrides, changed: &mut Changed) -> Result<Tuning, PlanError> {
+/// `single`: what only a single run reads.
+pub(super) fn tuning(
+    overrides: &Overrides,
+    single: &Overrides,
+    read: &mut Read<'_>,
+    changed: &mut Changed,
+) -> Result<Tuning, PlanError> {
     let threads = 1..=u64::from(limits::MAX_WORKERS);
     let workers = noted("workers", overrides.one("workers"), changed).map(|given| given.whole(&threads)).transpose()?;
     noted("pin", overrides.one("no_pin"), changed);
@@ -65,7 +77,29 @@ pub(super) fn tuning(overrides: &Overrides, changed: &mut Changed) -> Result<Tun
         quickack: flag("quickack", overrides, changed)?,
         verify_parse: flag("verify_parse", overrides, changed)?,
         records: requests::records(overrides, changed)?,
+        tokenizer: tokenizer(single, read, changed)?,
     })
+}
+
+/// What counts tokens: a vocabulary by its name, or a file.
+fn tokenizer(given: &Overrides, read: &mut Read<'_>, changed: &mut Changed) -> Result<Option<Tokenizer>, PlanError> {
+    let Some(given) = noted("tokenizer", given.one("tokenizer"), changed) else { return Ok(None) };
+    let name = given.value.as_str();
+    let is_file = name.contains(['/', '.']);
+    if BUILT_IN.contains(&name) || !is_file {
+        return Tokenizer::built_in(name).map(Some).map_err(|problem| given.wrong(problem));
+    }
+    let unreadable =
+        |reason: String| PlanError::Unreadable { place: given.origin.to_string(), path: given.value.clone(), reason };
+    let mut bytes = Vec::new();
+    let file = read.open(Path::new(name)).map_err(|error| unreadable(error.to_string()))?;
+    let most = limits::MAX_TOKENIZER_BYTES;
+    file.input.take(most + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
+    if bytes.len() as u64 > most {
+        return Err(unreadable(format!("it is larger than {most} bytes, the most that is read")));
+    }
+    let read = Tokenizer::from_json(name, &bytes);
+    read.map(Some).map_err(|problem| given.wrong(format!("it is no tokenizer.json: {problem}")))
 }
 
 /// The pause between two polls; none leaves it to the run.

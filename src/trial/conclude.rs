@@ -6,8 +6,11 @@ use super::measure::Measured;
 use super::prepare::Ready;
 use super::provenance::{argv, build, environment, run_id};
 use super::server_under_test::ServerRecord;
+use super::tokens;
 use crate::document::datasets::datasets;
-use crate::document::{Document, Endpoint, RunFacts, ServerMetrics, ServerUse, Start, Steady, Strictness, Template};
+use crate::document::{
+    Document, Endpoint, RunFacts, ServerMetrics, ServerUse, Start, Steady, Strictness, Template, TokenEstimate,
+};
 use crate::engine::{EngineError, RunResult};
 use crate::metrics::Summary;
 use crate::metrics::hints::{Hint, hints};
@@ -32,6 +35,7 @@ pub(crate) struct Concluded {
     verdicts: Vec<Judged>,
     endpoints: Vec<Endpoint>,
     templates: Vec<Template>,
+    token_estimate: Option<TokenEstimate>,
     signals: Vec<Signal>,
     hints: Vec<Hint>,
     /// What this tool got wrong.
@@ -54,6 +58,8 @@ impl Measured {
         // before that stays the reason.
         let died = record.died.is_some().then_some(Ended::ServerDied);
         let ended = ended.or_else(|| stop.is_signalled().then_some(Ended::Signal)).or(died);
+        let tokenizer = plan.tuning.tokenizer.as_ref();
+        let token_estimate = tokenizer.map(|tokenizer| tokens::counted(tokenizer, &run.answers));
         let signals = client_signals(&run, &summary, &record, nofile);
         let mut hints = hints(&summary, plan.access.max_requests);
         hints.extend(record.hints.iter().cloned());
@@ -69,6 +75,7 @@ impl Measured {
             verdicts,
             endpoints,
             templates,
+            token_estimate,
             signals,
             hints,
             defects,
@@ -130,6 +137,7 @@ impl Concluded {
                 let kind = plan.mix.kinds.iter().position(|kind| kind.name == name)?;
                 run.rows_sent.of(kind)
             }),
+            token_estimate: self.token_estimate.clone(),
             strictness: Strictness { fail_on_invalid: presentation.fail_on_invalid, defects: &self.defects },
         }
     }

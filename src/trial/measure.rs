@@ -146,6 +146,7 @@ fn nothing_ran(plan: &Plan) -> RunResult {
         workers: 0,
         pinned_to: Vec::new(),
         rows_sent: RowsSent::default(),
+        answers: Vec::new(),
         imbalance: None,
     }
 }

@@ -37,6 +37,7 @@ mod start;
 mod step;
 mod template;
 mod terms;
+mod tokens;
 mod viewers;
 
 pub(crate) use discover::discover;

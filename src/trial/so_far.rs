@@ -120,6 +120,7 @@ impl SoFar<'_> {
             server_metrics: None,
             steady: Steady { stages, outside: outside.as_ref(), soak: &soak, client_use: None, agreements: Vec::new() },
             datasets: Vec::new(),
+            token_estimate: None,
             strictness: Strictness { fail_on_invalid: presentation.fail_on_invalid, defects: &[] },
             summary: &summary,
         })

@@ -1,6 +1,7 @@
 //! What an exchange is told, and what it answers.
 
-use crate::api::{Answer, Api, Delta, Flaw, Reader, Reply};
+use crate::api::{Answer, Api, Delta, Flaw, Reader, Reply, Token};
+use crate::engine::answers::AnswerText;
 use crate::engine::budget::Budget;
 use crate::engine::rx_time::ReceiveTime;
 use crate::metrics::{Failure, Outcome, Tally};
@@ -46,15 +47,30 @@ pub(in crate::engine) struct Incoming<'a> {
     pub(in crate::engine) tally: &'a mut Tally,
     /// Takes the gaps once more, if each request is to be recorded with its own.
     pub(in crate::engine) gaps: Option<&'a mut Vec<u64>>,
+    /// Takes the text, if its tokens are to be counted.
+    pub(in crate::engine) text: Option<&'a mut AnswerText>,
 }
 
 impl Incoming<'_> {
     /// What an event means. The reply takes what it adds.
     #[inline]
     pub(in crate::engine) fn read_event(&mut self, event: &sse::Event<'_>) -> Result<Delta, Flaw> {
+        if self.text.is_some() {
+            self.read_text(event);
+        }
         match &mut self.reply {
             None => self.reader.read_event(event),
             Some(reply) => self.reader.read_reply(event, reply),
+        }
+    }
+
+    /// Copies what an event has generated. It is one answer of many, so the event is read twice.
+    #[cold]
+    fn read_text(&mut self, event: &sse::Event<'_>) {
+        if let Some(text) = &mut self.text {
+            let mut push = |token, escaped: &[u8]| text.push(token == Token::Reasoning, escaped);
+            // What is wrong with it is told by the second reading.
+            let _ = self.reader.read_text(event, &mut push);
         }
     }
 

@@ -70,6 +70,7 @@ impl Bench {
         let time = ReceiveTime { at: Nanos(at), not_before: Nanos(not_before) };
         let mut incoming = Incoming {
             gaps: None,
+            text: None,
             reply: None,
             time,
             budget: &Budget::new(u64::MAX),
@@ -85,6 +86,7 @@ impl Bench {
         let time = ReceiveTime { at: Nanos(at), not_before: Nanos(at) };
         let mut incoming = Incoming {
             gaps: None,
+            text: None,
             reply: None,
             time,
             budget: &Budget::new(u64::MAX),
@@ -202,6 +204,7 @@ fn byte_by_byte_gives_the_same_answer() {
         let time = ReceiveTime { at, not_before: at };
         let mut incoming = Incoming {
             gaps: None,
+            text: None,
             reply: None,
             time,
             budget: &Budget::new(u64::MAX),

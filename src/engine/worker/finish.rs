@@ -79,6 +79,9 @@ impl Worker<'_> {
         self.users.retrying.close(slot, &mut exchange.sample);
         let sample = self.records.goals.judged(exchange.sample(outcome, end));
         self.records.tallies.of(exchange.phase).record(&sample);
+        if let Some(answers) = &mut self.records.answers {
+            answers.end(slot, &sample);
+        }
         self.count_attempts(slot, &sample);
         sample
     }

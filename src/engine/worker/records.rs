@@ -1,5 +1,6 @@
 //! What a worker writes down of its requests.
 
+use crate::engine::answers::{AnswerText, Answers};
 use crate::engine::channels::Outbox;
 use crate::engine::recorder::Recorder;
 use crate::engine::rows_sent::RowsSent;
@@ -16,6 +17,15 @@ pub(super) struct Records {
     pub(super) rows_sent: RowsSent,
     /// None unless each request is to be recorded.
     pub(super) recorder: Option<Box<Recorder>>,
+    /// None unless tokens are to be counted.
+    pub(super) answers: Option<Box<Answers>>,
+}
+
+/// What a worker leaves behind, beside its tallies.
+#[derive(Debug)]
+pub(in crate::engine) struct Left {
+    pub(in crate::engine) rows_sent: RowsSent,
+    pub(in crate::engine) answers: Vec<AnswerText>,
 }
 
 impl Records {
@@ -26,7 +36,13 @@ impl Records {
             goals: shard.goals(),
             rows_sent: RowsSent::new(shard),
             recorder: Recorder::new(shard, slots),
+            answers: Answers::new(shard, slots),
         }
+    }
+
+    /// The run is over.
+    pub(super) fn leave(self) -> Left {
+        Left { rows_sent: self.rows_sent, answers: self.answers.map_or_else(Vec::new, |answers| answers.into_kept()) }
     }
 
     /// The records of this second go out with it.

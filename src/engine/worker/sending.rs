@@ -29,6 +29,10 @@ impl Worker<'_> {
         (sample.intended, sample.asked) = (intended, asked);
         sample.template = template;
         self.note_turn(slot, Some(now));
+        if let Some(answers) = self.records.answers.as_mut().filter(|_| expect.stream) {
+            let turn = self.connections[slot].exchange.sample.turn;
+            answers.begin(slot, placement.phase, start.draw_vu, start.iteration, turn);
+        }
         // A conversation takes one row.
         let is_first = self.users.conversations.talk(slot).is_none_or(Talk::is_fresh);
         if self.count_started(slot) && is_first {

@@ -42,6 +42,7 @@ impl Worker<'_> {
             reader,
             tally: self.records.tallies.of(connection.phase()),
             gaps: self.records.recorder.as_mut().and_then(|recorder| recorder.gaps(slot)),
+            text: self.records.answers.as_mut().and_then(|answers| answers.text(slot)),
         };
         let step = match result.map(|received| received.status) {
             Ok(IoStatus::Done(n)) => {

@@ -1,7 +1,7 @@
 //! What was measured: latencies, throughput, failures, and both by kind of request.
 
 use super::{Block, Column, Piece, Remark, Row, Section, Table, Tone, column};
-use crate::document::{Address, Counter, Document, FailureDetails, GaugeValue, Measured, Rate, Trend};
+use crate::document::{Address, Counter, Document, FailureDetails, GaugeValue, Measured, Rate, TokenEstimate, Trend};
 use crate::metrics;
 use crate::report::human;
 use crate::units::plural;
@@ -120,6 +120,7 @@ pub(super) fn throughput(doc: &Document) -> Section {
         rows.push(row(c.name(), human::count(n.count), human::per_second(n.rate), note));
     }
     let mut blocks = vec![Block::Table(Table { columns: THROUGHPUT_COLUMNS, has_head: false, rows })];
+    blocks.extend(doc.token_estimate.as_ref().map(estimate));
     let connections =
         [("opened", C::ConnectionsOpened), ("reused", C::ConnectionsReused), ("stale retries", C::StaleRetries)];
     let counts = connections.into_iter().filter_map(|(word, c)| Some(format!("{word} {}", get(c)?.count)));
@@ -139,6 +140,18 @@ pub(super) fn throughput(doc: &Document) -> Section {
     }
     let note = format!("rates are of what arrived in the {} measured", human::length(doc.run.window_s));
     Section { title: "THROUGHPUT", note, blocks }
+}
+
+/// What a tokenizer says of the generated tokens.
+fn estimate(estimate: &TokenEstimate) -> Block {
+    let TokenEstimate { tokenizer, sample, tokens_per_event, tokens_output } = estimate;
+    let (Some(ratio), Some(tokens)) = (tokens_per_event, tokens_output) else {
+        return Block::List("estimate", vec![format!("none by {tokenizer}: no streamed answer could be sampled")]);
+    };
+    let total = format!("{}, {}", plural(tokens.count, "token"), human::per_second(tokens.rate));
+    let basis = format!("{ratio:.2} tokens an event in {} by {tokenizer}", plural(sample.answers, "answer"));
+    let billed = sample.billed_per_token().map(|share| format!("the server bills {share:.2} a token"));
+    Block::List("estimate", [total, basis].into_iter().chain(billed).collect())
 }
 
 /// Where connections went, when there was a choice or a failure.

@@ -1,0 +1,235 @@
+//! Keeps the texts of a few answers, for whoever counts their tokens after the run. Only with
+//! `--tokenizer`: else there is nothing here, and nothing is kept.
+//!
+//! Which answers are kept depends on seeded numbers alone: those with the smallest. So they are a
+//! sample of all answers, whose number nobody knows before the end. A text is gathered from the
+//! start of its answer on, and only while its number is small enough: of `n` answers some
+//! `KEPT × ln(n / KEPT)` are gathered at all.
+
+use super::slot::Slot;
+use crate::metrics::{Outcome, Sample};
+use crate::plan::Plan;
+use crate::units::mix64;
+use std::collections::BinaryHeap;
+
+/// Keeps the choice of answers apart from everything else that is drawn for them.
+const CHOICE_DRAWS: u64 = 0x416e_7377_6572_000b;
+/// Answers that a worker keeps, and that are left of all workers together.
+const KEPT: usize = 256;
+/// Answers whose text is gathered at the same time, at most.
+const GATHERED: usize = 256;
+/// Longest text of an answer, still escaped. A longer answer is not kept.
+const MAX_TEXT_BYTES: usize = 128 * 1024;
+
+/// What came of one streamed answer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AnswerText {
+    /// Its seeded number: the smallest are kept.
+    number: u64,
+    /// Events with generated content.
+    pub events: u32,
+    /// Tokens that the server has billed for it, if it has.
+    pub billed: Option<u32>,
+    /// The inside of a JSON string, as it came.
+    visible: Vec<u8>,
+    /// The same, of what the model thought.
+    thought: Vec<u8>,
+}
+
+impl AnswerText {
+    /// What the model said and what it thought; none if that is no text.
+    pub fn texts(&self) -> Option<[String; 2]> {
+        let text = |escaped: &[u8]| {
+            let quoted = [b"\"", escaped, b"\""].concat();
+            serde_json::from_slice::<String>(&quoted).ok()
+        };
+        Some([text(&self.visible)?, text(&self.thought)?])
+    }
+
+    fn is_too_long(&self) -> bool {
+        self.visible.len() + self.thought.len() > MAX_TEXT_BYTES
+    }
+
+    /// A part of what the model said, or thought.
+    pub(super) fn push(&mut self, thought: bool, escaped: &[u8]) {
+        if !self.is_too_long() {
+            let text = if thought { &mut self.thought } else { &mut self.visible };
+            text.extend_from_slice(escaped);
+        }
+    }
+}
+
+/// The answers that a worker keeps.
+#[derive(Debug)]
+pub(super) struct Answers {
+    seed: u64,
+    /// Whether a phase is part of the measurement, by its number.
+    measured: Vec<bool>,
+    /// By slot: the answer that is being gathered.
+    gathering: Vec<Option<Box<AnswerText>>>,
+    gathered: usize,
+    /// The one with the largest number first.
+    kept: BinaryHeap<AnswerText>,
+}
+
+impl Answers {
+    /// None if nobody counts tokens.
+    pub(super) fn new(shard: &Plan, slots: usize) -> Option<Box<Self>> {
+        shard.tuning.tokenizer.as_ref()?;
+        Some(Box::new(Self {
+            seed: shard.seed ^ CHOICE_DRAWS,
+            measured: shard.phases().iter().map(|phase| phase.measured).collect(),
+            gathering: vec![None; slots],
+            gathered: 0,
+            kept: BinaryHeap::new(),
+        }))
+    }
+
+    /// A streamed request of a user's iteration is sent in that phase. `draw` tells requests of one
+    /// iteration apart.
+    pub(super) fn begin(&mut self, slot: Slot, phase: u16, user: u32, iteration: u64, turn: u16) {
+        self.forget(slot);
+        let number = mix64(self.seed ^ u64::from(turn), user.into(), iteration);
+        let is_small = self.kept.len() < KEPT || self.kept.peek().is_some_and(|largest| number < largest.number);
+        let is_measured = self.measured.get(usize::from(phase)).copied().unwrap_or_default();
+        if is_small && is_measured && self.gathered < GATHERED {
+            let (visible, thought) = (Vec::new(), Vec::new());
+            self.gathering[slot.index()] =
+                Some(Box::new(AnswerText { number, events: 0, billed: None, visible, thought }));
+            self.gathered += 1;
+        }
+    }
+
+    /// What takes the text of the slot's answer, if it is gathered.
+    pub(super) fn text(&mut self, slot: Slot) -> Option<&mut AnswerText> {
+        self.gathering[slot.index()].as_deref_mut()
+    }
+
+    /// The answer is over.
+    pub(super) fn end(&mut self, slot: Slot, sample: &Sample) {
+        let Some(answer) = self.forget(slot) else { return };
+        if sample.outcome != Outcome::Success || sample.token_events == 0 || answer.is_too_long() {
+            return;
+        }
+        let billed = sample.usage.map(|usage| usage.output).filter(|&tokens| tokens > 0);
+        self.kept.push(AnswerText { events: sample.token_events, billed, ..*answer });
+        if self.kept.len() > KEPT {
+            self.kept.pop();
+        }
+    }
+
+    fn forget(&mut self, slot: Slot) -> Option<Box<AnswerText>> {
+        let answer = self.gathering[slot.index()].take()?;
+        self.gathered -= 1;
+        Some(answer)
+    }
+
+    /// Those that were kept.
+    pub(super) fn into_kept(self) -> Vec<AnswerText> {
+        self.kept.into_vec()
+    }
+}
+
+/// Of all workers' answers those with the smallest numbers.
+pub(super) fn choose(mut answers: Vec<AnswerText>) -> Vec<AnswerText> {
+    answers.sort_unstable();
+    answers.truncate(KEPT);
+    answers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::TokenUsage;
+    use crate::plan::{Overrides, resolve};
+    use crate::units::Nanos;
+
+    fn answers(slots: usize) -> Answers {
+        let (seed, measured) = (7, vec![false, true]);
+        Answers { seed, measured, gathering: vec![None; slots], gathered: 0, kept: BinaryHeap::new() }
+    }
+
+    fn sample(outcome: Outcome, events: u32) -> Sample {
+        Sample { outcome, token_events: events, ..Sample::begun(0, Nanos::ZERO) }
+    }
+
+    /// Sends and answers a request of each user.
+    fn answer(answers: &mut Answers, users: impl Iterator<Item = u32>) {
+        for user in users {
+            answers.begin(Slot(0), 1, user, 0, 0);
+            if let Some(text) = answers.text(Slot(0)) {
+                text.push(false, b"a");
+            }
+            answers.end(Slot(0), &sample(Outcome::Success, 1));
+        }
+    }
+
+    #[test]
+    fn without_a_tokenizer_nothing_is_kept() {
+        let mut nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        let plan = resolve("load", &Overrides::default(), &mut nothing).expect("built in").plan;
+        assert!(Answers::new(&plan, 4).is_none());
+    }
+
+    #[test]
+    fn texts_are_gathered_as_they_come() {
+        let mut answers = answers(2);
+        answers.begin(Slot(1), 1, 3, 0, 0);
+        assert!(answers.text(Slot(0)).is_none(), "nobody has asked there");
+        for (thought, part) in [(true, "hm"), (false, "\\ud83d"), (false, "\\ude00 \\\""), (false, "b\u{e9}")] {
+            answers.text(Slot(1)).expect("gathered").push(thought, part.as_bytes());
+        }
+        let usage = Some(TokenUsage { output: 9, ..TokenUsage::default() });
+        answers.end(Slot(1), &Sample { usage, ..sample(Outcome::Success, 4) });
+        let kept = answers.into_kept();
+        assert_eq!((kept.len(), kept[0].events, kept[0].billed), (1, 4, Some(9)));
+        assert_eq!(kept[0].texts(), Some(["\u{1f600} \"b\u{e9}".to_owned(), "hm".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_no_whole_answer_of_the_measurement_is_not_kept() {
+        let mut answers = answers(1);
+        answers.begin(Slot(0), 0, 1, 0, 0);
+        assert!(answers.text(Slot(0)).is_none(), "the warm-up");
+        for (outcome, events) in [(Outcome::Interrupted, 3), (Outcome::Cancelled, 3), (Outcome::Success, 0)] {
+            answers.begin(Slot(0), 1, 1, 0, 0);
+            answers.end(Slot(0), &sample(outcome, events));
+        }
+        answers.begin(Slot(0), 1, 1, 0, 0);
+        answers.text(Slot(0)).expect("gathered").push(false, &vec![b'a'; MAX_TEXT_BYTES + 1]);
+        answers.end(Slot(0), &sample(Outcome::Success, 1));
+        // An attempt that is made again leaves nothing of the one before.
+        answers.begin(Slot(0), 1, 1, 0, 0);
+        answers.text(Slot(0)).expect("gathered").push(false, b"a");
+        answers.begin(Slot(0), 1, 1, 0, 0);
+        answers.end(Slot(0), &sample(Outcome::Success, 1));
+        assert_eq!(answers.gathered, 0);
+        let kept = answers.into_kept();
+        assert_eq!((kept.len(), kept[0].texts()), (1, Some([String::new(), String::new()])));
+    }
+
+    #[test]
+    fn those_with_the_smallest_numbers_are_kept_whoever_answers_them() {
+        let (mut one, mut odd, mut even) = (answers(1), answers(1), answers(1));
+        answer(&mut one, 0..5_000);
+        answer(&mut odd, (0..5_000).filter(|n| n % 2 == 1));
+        answer(&mut even, (0..5_000).filter(|n| n % 2 == 0));
+        let numbers = |kept: Vec<AnswerText>| kept.iter().map(|one| one.number).collect::<Vec<_>>();
+        let whole = numbers(choose(one.into_kept()));
+        assert_eq!(whole.len(), KEPT);
+        assert_eq!(numbers(choose([odd.into_kept(), even.into_kept()].concat())), whole);
+        assert!(whole.iter().max() < Some(&(u64::MAX / 10)), "of 5,000 about the first twentieth");
+    }
+
+    #[test]
+    fn only_so_many_are_gathered_at_once() {
+        let mut answers = answers(GATHERED + 10);
+        for slot in 0..GATHERED as u32 + 10 {
+            answers.begin(Slot(slot), 1, slot, 0, 0);
+        }
+        assert_eq!(answers.gathering.iter().flatten().count(), GATHERED);
+        answers.end(Slot(0), &sample(Outcome::Success, 1));
+        answers.begin(Slot(0), 1, 999, 0, 0);
+        assert!(answers.text(Slot(0)).is_some());
+    }
+}
