@@ -5,6 +5,7 @@
   const page = window.report;
   const link = document.getElementById("link");
   const MOST_COLUMNS = 600;
+  // Lines of one chart: as many colours as there are, and as many as the report draws.
   const MOST_SERIES = 8;
   let clock = "";
   let source = null;
