@@ -27,8 +27,8 @@ fn loads(result: &Value) -> Vec<f64> {
 fn throughput_sweeps_a_fresh_simulator_for_each_number_of_threads() {
     let (bench, port) = (Bench::new(), free_port().to_string());
     let file = bench.path("t.json");
-    let args =
-        ["throughput", "--server-workers", "1,2", "--concurrency", "2,4", "--port", &port, "--duration", "300ms"];
+    // Long enough for the first answers of a debug build on a busy machine.
+    let args = ["throughput", "--server-workers", "1,2", "--concurrency", "2,4", "--port", &port, "--duration", "1s"];
     let output = blast(&[args.as_slice(), &["--warmup", "100ms", "--output", &file]].concat());
     assert_eq!(output.code, Some(0), "{output:?}");
     let result = document(&file);
