@@ -308,7 +308,7 @@ fn is_broken((rule, verdict): (&Rule, &Judged)) -> String {
     let measured = match (rule.metric, verdict.value) {
         (_, None) => "no data".to_owned(),
         (Metric::Trend(_), Some(ms)) if rule.aggregation != Aggregation::Count => format!("measured {ms:.2}ms"),
-        (Metric::Rate(_), Some(share)) => format!("measured {:.2}%", share * 100.0),
+        (Metric::Rate(rate), Some(share)) if rate.is_share() => format!("measured {:.2}%", share * 100.0),
         (_, Some(value)) => format!("measured {value:.2}"),
     };
     format!("{} {}: {measured}", verdict.metric, verdict.expression)

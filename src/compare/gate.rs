@@ -56,6 +56,7 @@ fn limit(text: &str, unit: Unit) -> Option<(bool, f64)> {
         Unit::Share => number(text.strip_suffix("pp")?)? / 100.0,
         Unit::PerSecond => number(text.strip_suffix("/s").unwrap_or(text))?,
         Unit::Ms => text.parse::<Nanos>().ok()?.as_millis_f64(),
+        Unit::Factor => number(text)?,
     };
     Some((false, absolute))
 }
@@ -82,6 +83,7 @@ mod tests {
             ("ttft.p99>5%", true, Some(0.05), None),
             (" ttft.p99 > +5 % ", true, Some(0.05), None),
             ("tbt.p50>3%&0.5ms", true, Some(0.03), Some(0.5)),
+            ("amplification>3%&0.1", true, Some(0.03), Some(0.1)),
             ("tbt.p50 > 500us & 3%", true, Some(0.03), Some(0.5)),
             ("error_rate>+0.5pp", true, None, Some(0.005)),
             ("throughput<-3%", false, Some(0.03), None),

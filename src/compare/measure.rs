@@ -38,6 +38,8 @@ pub enum Unit {
     PerSecond,
     /// 0 to 1; changes are differences.
     Share,
+    /// One count over another, which may be above 1.
+    Factor,
 }
 
 /// Short names for what everybody asks first.
@@ -114,7 +116,8 @@ impl Measure {
         match self.metric {
             Metric::Trend(_) | Metric::Gauge(_) | Metric::Server(_) => Unit::Ms,
             Metric::Counter(_) => Unit::PerSecond,
-            Metric::Rate(_) => Unit::Share,
+            Metric::Rate(rate) if rate.is_share() => Unit::Share,
+            Metric::Rate(_) => Unit::Factor,
         }
     }
 
@@ -124,7 +127,7 @@ impl Measure {
             Metric::Trend(_)
             | Metric::Gauge(_)
             | Metric::Server(_)
-            | Metric::Rate(Rate::HttpReqFailed | Rate::InputOff | Rate::OutputOff) => false,
+            | Metric::Rate(Rate::HttpReqFailed | Rate::InputOff | Rate::OutputOff | Rate::Amplification) => false,
             Metric::Rate(_) => true,
             Metric::Counter(counter) => matches!(
                 counter,
@@ -213,6 +216,14 @@ mod tests {
         for measure in Measure::usual() {
             assert_eq!(Measure::parse(&measure.to_string()), Ok(measure));
         }
+    }
+
+    #[test]
+    fn attempts_for_a_request_are_a_factor_and_fewer_are_better() {
+        let measure = Measure::parse("amplification").unwrap();
+        assert_eq!((measure.unit(), measure.more_is_better()), (Unit::Factor, false));
+        let goodput = Measure::parse("goodput").unwrap();
+        assert_eq!((goodput.unit(), goodput.more_is_better()), (Unit::Share, true));
     }
 
     #[test]

@@ -124,6 +124,7 @@ fn unit(measure: &Measure) -> &'static str {
         Unit::Ms => "ms",
         Unit::PerSecond => "per second",
         Unit::Share => "share",
+        Unit::Factor => "factor",
     }
 }
 

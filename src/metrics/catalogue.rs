@@ -367,6 +367,13 @@ catalogue! {
     }
 }
 
+impl Rate {
+    /// Whether it is a part of a whole, from 0 to 1. A request may take several attempts.
+    pub const fn is_share(self) -> bool {
+        !matches!(self, Self::Amplification)
+    }
+}
+
 impl ServerLevel {
     /// Those that the server itself says, at its `/metrics`.
     pub const SAID: [Self; 5] = [Self::Running, Self::Waiting, Self::KvUse, Self::PrefixHits, Self::Preemptions];

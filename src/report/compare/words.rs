@@ -35,6 +35,7 @@ pub(super) fn value(measure: &Measure, values: &[f64]) -> String {
         Unit::Ms => human::time(middle),
         Unit::PerSecond => human::per_second(middle),
         Unit::Share => human::percent(middle),
+        Unit::Factor => format!("{middle:.2}"),
     }
 }
 

@@ -203,7 +203,8 @@ pub(super) fn measured(judged: &Judged) -> (String, String) {
         Some(Metric::Trend(trend)) if aggregation != "count" && trend.unit() == Unit::Milliseconds => {
             human::precise_time(value)
         }
-        Some(Metric::Rate(_)) => human::percent(value),
+        Some(Metric::Rate(rate)) if rate.is_share() => human::percent(value),
+        Some(Metric::Rate(_)) => format!("{value:.2}"),
         Some(Metric::Counter(_)) if aggregation == "rate" => human::per_second(value),
         _ => format!("{value}"),
     };
@@ -259,6 +260,7 @@ mod tests {
         assert_eq!(one("ttft", "p(99.9) < 2s", 2_000.4), "p(99.9)=2.0004s");
         assert_eq!(one("ttft", "count>10", 50.0), "count=50");
         assert_eq!(one("http_req_failed{request:chat}", "rate<=0.01", 0.0), "rate=0.00%");
+        assert_eq!(one("amplification", "rate<1.5", 1.234), "rate=1.23");
         assert_eq!(one("http_reqs", "rate>=10", 45.67), "rate=45.7/s");
         assert_eq!(one("timeouts", "count==0", 0.0), "count=0");
         assert_eq!(one("vus", "max!=3", 50.0), "max=50");
