@@ -331,20 +331,25 @@ impl Host {
 
     /// Not all were here in time.
     fn give_up(&mut self) {
-        let absent: Vec<u32> =
-            (1..self.who.count).filter(|shard| self.seats[*shard as usize - 1].id.is_none()).collect();
-        let named = |shards: &[u32]| {
-            let few: Vec<String> = shards.iter().take(NAMED).map(u32::to_string).collect();
-            few.join(", ") + if shards.len() > NAMED { ", …" } else { "" }
-        };
-        let unready: Vec<u32> =
-            (1..self.who.count).filter(|shard| self.seats[*shard as usize - 1].ready.is_none()).collect();
-        let timeout = self.timeout;
-        let (shards, what) = if absent.is_empty() { (unready, "not ready") } else { (absent, "not here") };
-        let text = format!("{what} within {timeout}: of {} these are missing: {}", self.who.count, named(&shards));
+        let seats = || (1..).zip(&self.seats);
+        let absent: Vec<u32> = seats().filter(|(_, seat)| seat.id.is_none()).map(|(shard, _)| shard).collect();
+        // We may be the last.
+        let ours = self.ready.is_none().then_some(0);
+        let unready = seats().filter(|(_, seat)| seat.ready.is_none()).map(|(shard, _)| shard);
+        let (shards, what) =
+            if absent.is_empty() { (ours.into_iter().chain(unready).collect(), "ready") } else { (absent, "here") };
+        let text = format!("not {what} within {}: {}", self.timeout, named(&shards, self.who.count));
         self.events.push(Event::Unmet(text.clone()));
         self.stop_all(Stop { cause: Cause::Lost, shard: shards.first().copied().unwrap_or(0), text });
     }
+}
+
+/// `shards 0, 2 of 4`
+fn named(shards: &[u32], count: u32) -> String {
+    let noun = if shards.len() == 1 { "shard" } else { "shards" };
+    let few: Vec<String> = shards.iter().take(NAMED).map(u32::to_string).collect();
+    let more = if shards.len() > NAMED { ", …" } else { "" };
+    format!("{noun} {}{more} of {count}", few.join(", "))
 }
 
 /// An address without its port, which differs for each connection.

@@ -19,7 +19,7 @@
 //!       stop: from either side, at any time; silence of 5 s is the same
 //! ```
 //!
-//! What a second or a result says is no matter of this room.
+//! This room passes seconds and results on. It does not read them.
 
 mod frame;
 mod guest;

@@ -92,6 +92,11 @@ impl Line {
         let _ = (&self.wake).write(&[0]);
     }
 
+    /// Whether the thread of the meeting has ended. All that it had to say has been said then.
+    pub(crate) fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// How long it is until an instant of the meeting's clock; nothing if it is past.
     pub(crate) fn until(&self, at: Nanos) -> Duration {
         at.to_duration().saturating_sub(self.epoch.elapsed())
@@ -100,6 +105,18 @@ impl Line {
     /// An instant of the meeting's clock.
     pub(crate) fn instant(&self, at: Nanos) -> Instant {
         self.epoch + at.to_duration()
+    }
+}
+
+#[cfg(test)]
+impl Line {
+    /// One whose thread has died.
+    pub(crate) fn dead() -> Self {
+        let (commands, _) = channel();
+        let (wake, _) = UnixStream::pair().expect("a pair of sockets");
+        #[expect(clippy::disallowed_methods, reason = "no clock is compared with it")]
+        let line = Self { commands, wake, thread: None, epoch: Instant::now() };
+        line
     }
 }
 
@@ -117,7 +134,10 @@ impl Drop for Line {
 /// A connection.
 struct Socket {
     stream: TcpStream,
-    unsent: Vec<u8>,
+    /// What is to be sent, from `sent` on.
+    pending: Vec<u8>,
+    /// Bytes of it that the kernel has.
+    sent: usize,
     /// To be closed when everything is sent.
     closing: bool,
 }
@@ -190,7 +210,7 @@ impl Shell {
             },
             Action::Send(id, bytes) => {
                 let Some(socket) = self.sockets.get_mut(&id) else { return };
-                socket.unsent.extend_from_slice(&bytes);
+                socket.pending.extend_from_slice(&bytes);
                 if socket.flush().is_err() {
                     self.gone(machine, id);
                 }
@@ -198,7 +218,7 @@ impl Shell {
             Action::Close(id) => {
                 if let Some(socket) = self.sockets.get_mut(&id) {
                     socket.closing = true;
-                    if socket.unsent.is_empty() {
+                    if socket.has_sent_all() {
                         self.sockets.remove(&id);
                     }
                 }
@@ -225,7 +245,7 @@ impl Shell {
             return machine.closed(id, self.now());
         }
         let peer = stream.peer_addr().map_or_else(|_| "unknown".to_owned(), |peer| peer.to_string());
-        self.sockets.insert(id, Socket { stream, unsent: Vec::new(), closing: false });
+        self.sockets.insert(id, Socket { stream, pending: Vec::new(), sent: 0, closing: false });
         machine.opened(id, &peer, &nonce, self.now());
     }
 
@@ -265,7 +285,7 @@ impl Shell {
         let mut fds = vec![PollFd::new(&self.woken, PollFlags::IN)];
         fds.extend(self.listener.iter().map(|listener| PollFd::new(listener, PollFlags::IN)));
         fds.extend(self.sockets.values().map(|socket| {
-            let flags = if socket.unsent.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+            let flags = if socket.has_sent_all() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
             PollFd::new(&socket.stream, flags)
         }));
         let nanos = longest.0.cast_signed();
@@ -283,7 +303,7 @@ impl Shell {
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         match socket.flush() {
             Err(_) => self.gone(machine, id),
-            Ok(()) if socket.closing && socket.unsent.is_empty() => drop(self.sockets.remove(&id)),
+            Ok(()) if socket.closing && socket.has_sent_all() => drop(self.sockets.remove(&id)),
             Ok(()) => {}
         }
     }
@@ -301,22 +321,30 @@ impl Shell {
 }
 
 impl Socket {
+    const fn has_sent_all(&self) -> bool {
+        self.sent == self.pending.len()
+    }
+
     /// Sends what the kernel takes.
     fn flush(&mut self) -> io::Result<()> {
-        let mut sent = 0;
         let result = loop {
-            if sent == self.unsent.len() {
+            if self.has_sent_all() {
                 break Ok(());
             }
-            match self.stream.write(&self.unsent[sent..]) {
+            match self.stream.write(&self.pending[self.sent..]) {
                 Ok(0) => break Err(ErrorKind::WriteZero.into()),
-                Ok(n) => sent += n,
+                Ok(n) => self.sent += n,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => break Err(error),
             }
         };
-        self.unsent.drain(..sent);
+        // A result goes out in hundreds of pieces: moving its rest for each of them would be
+        // quadratic. Here each byte is moved once at most, on average.
+        if self.sent > self.pending.len() / 2 {
+            self.pending.drain(..self.sent);
+            self.sent = 0;
+        }
         result
     }
 }

@@ -295,6 +295,24 @@ fn anybody_can_end_all() {
 }
 
 #[test]
+fn who_is_not_ready_is_named_and_so_are_we() {
+    for (ready, expected) in [
+        (&[1, 2, 3][..], "not ready within 1m: shard 0 of 4"),
+        (&[1, 3], "not ready within 1m: shards 0, 2 of 4"),
+        (&[0, 1, 3], "not ready within 1m: shard 2 of 4"),
+    ] {
+        let mut world = World::new(&[0, 0, 0], usize::MAX, MS(1));
+        world.run(MS(50));
+        for shard in ready {
+            world.command(*shard, Command::Ready { plan: "b-plan".to_owned() });
+        }
+        world.run(Nanos::from_secs(61));
+        let unmet = world.events(0).iter().find(|event| matches!(event, Event::Unmet(_)));
+        assert_eq!(unmet, Some(&Event::Unmet(expected.to_owned())));
+    }
+}
+
+#[test]
 fn who_does_not_come_is_named() {
     let mut world = World::new(&[0, 0, 0], usize::MAX, MS(1));
     world.frozen = vec![1, 3];
@@ -302,7 +320,7 @@ fn who_does_not_come_is_named() {
     let Some(Event::Stop(stop)) = world.events(0).iter().find(|event| matches!(event, Event::Stop(_))) else {
         panic!("{:?}", world.events(0));
     };
-    assert_eq!((stop.cause, stop.text.as_str()), (Cause::Lost, "not here within 1m: of 4 these are missing: 1, 3"));
+    assert_eq!((stop.cause, stop.text.as_str()), (Cause::Lost, "not here within 1m: shards 1, 3 of 4"));
     assert_eq!(world.stop(2), Some((Cause::Lost, 1)));
     // And a shard that never meets shard 0 says where it looked.
     let mut world = World::new(&[0], usize::MAX, MS(1));

@@ -69,7 +69,7 @@ pub(crate) enum TrialError {
     #[error("--rendezvous {place}: {why}; nothing was sent")]
     Unmet { place: String, why: String },
     /// Another shard has ended before the load began, and all with it.
-    #[error("all shards have ended before the test began, by shard {}: {}; nothing was sent", .0.shard, .0.text)]
+    #[error("shard {}: {}; all shards have ended before the test began, and nothing was sent", .0.shard, .0.text)]
     Elsewhere(rendezvous::Stop),
     /// A signal came before the load began.
     #[error("interrupted before the test began; nothing was measured")]

@@ -31,6 +31,9 @@ const AWAKE: Duration = Duration::from_micros(100);
 /// Characters of an error that the other shards are told.
 const MOST_OF_AN_ERROR: usize = 300;
 
+/// Said where the thread of the meeting is not there any more.
+const NO_THREAD: &str = "the thread of the rendezvous has ended";
+
 /// What the thread of the meeting tells the run.
 enum News {
     Event(Event),
@@ -122,7 +125,7 @@ impl Meeting {
         say(&format!("ready; waiting for the other shards at {}", self.place));
         let place = || self.place.clone();
         loop {
-            match self.news.recv_timeout(LOOK) {
+            match self.recv() {
                 Ok(News::Event(Event::Said(line))) => say(&line),
                 Ok(News::Event(Event::Start { at, error })) => {
                     self.at.set((at, error));
@@ -131,18 +134,17 @@ impl Meeting {
                 Ok(News::Event(Event::Refused(why))) => return Err(TrialError::Refused { place: place(), why }),
                 Ok(News::Event(Event::Unmet(why))) => return Err(TrialError::Unmet { place: place(), why }),
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => match self.stopped() {
-                    Some(Stop { cause: Cause::Signal, shard, .. }) if shard == self.shard.index => {
+                Err(silence) => match (self.reason(), silence) {
+                    (Some(Stop { cause: Cause::Signal, shard, .. }), _) if shard == self.shard.index => {
                         return Err(TrialError::Interrupted);
                     }
-                    Some(stop) => return Err(TrialError::Elsewhere(stop)),
-                    None if self.shared.stop.is_signalled() => return Err(TrialError::Interrupted),
-                    None => {}
+                    (Some(stop), _) => return Err(TrialError::Elsewhere(stop)),
+                    (None, _) if self.shared.stop.is_signalled() => return Err(TrialError::Interrupted),
+                    (None, RecvTimeoutError::Timeout) => {}
+                    (None, RecvTimeoutError::Disconnected) => {
+                        return Err(TrialError::Unmet { place: place(), why: NO_THREAD.to_owned() });
+                    }
                 },
-                Err(RecvTimeoutError::Disconnected) => {
-                    let why = "the thread of the rendezvous has ended".to_owned();
-                    return Err(TrialError::Unmet { place: place(), why });
-                }
             }
         }
     }
@@ -200,9 +202,25 @@ impl Meeting {
         }
     }
 
-    /// Why all end, if they do.
+    /// Why all end, if they do. Without its thread this shard is lost.
     pub(super) fn stopped(&self) -> Option<Stop> {
+        // Looked at first: what the thread said last is a better reason.
+        let is_over = self.line.is_over();
+        let lost = Stop { cause: Cause::Lost, shard: self.shard.index, text: NO_THREAD.to_owned() };
+        self.reason().or_else(|| is_over.then_some(lost))
+    }
+
+    /// Why all end, as the thread has said it.
+    fn reason(&self) -> Option<Stop> {
         lock(&self.shared.reason).clone()
+    }
+
+    /// What comes next, if it comes soon. It is `Disconnected` when the thread has ended and all that
+    /// it said was taken: our own end of the channel keeps that open.
+    fn recv(&self) -> Result<News, RecvTimeoutError> {
+        let is_over = self.line.is_over();
+        let news = self.news.recv_timeout(if is_over { Duration::ZERO } else { LOOK });
+        news.map_err(|silence| if is_over { RecvTimeoutError::Disconnected } else { silence })
     }
 
     /// This shard ends early, and so do all.
@@ -252,8 +270,8 @@ impl Meeting {
     /// What comes next, after the load of this shard. A signal still ends the others.
     fn next(&self) -> Result<News, RecvTimeoutError> {
         loop {
-            match self.news.recv_timeout(LOOK) {
-                Err(RecvTimeoutError::Timeout) if self.shared.stop.is_signalled() && self.stopped().is_none() => {
+            match self.recv() {
+                Err(RecvTimeoutError::Timeout) if self.shared.stop.is_signalled() && self.reason().is_none() => {
                     self.tell(&Ended::Signal);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -310,7 +328,7 @@ impl Meeting {
                     return Err(stop.map_or_else(|| "it was lost".to_owned(), |stop| stop.text));
                 }
                 Ok(news) => show(news, viewers),
-                Err(_) => return Err("the thread of the rendezvous has ended".to_owned()),
+                Err(_) => return Err(NO_THREAD.to_owned()),
             }
         }
     }
@@ -381,4 +399,52 @@ fn addresses(rendezvous: &Rendezvous) -> std::io::Result<Vec<SocketAddr>> {
         return Ok(place.to_socket_addrs()?.collect());
     }
     Ok(vec![(Ipv6Addr::UNSPECIFIED, *port).into(), (Ipv4Addr::UNSPECIFIED, *port).into()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::tests::{busy_tally, document};
+    use crate::plan::{Overrides, resolve};
+
+    /// A shard whose thread has died, perhaps after it has said something.
+    fn without_a_thread(said: Option<Event>) -> Meeting {
+        let (news, incoming) = channel();
+        if let Some(event) = said {
+            news.send(News::Event(event)).unwrap_or_else(|_| unreachable!("we listen"));
+        }
+        let (reason, gone, desk, has_start) = Default::default();
+        let shared = Arc::new(Shared { stop: signals::Stop::default(), reason, gone, desk, has_start, news });
+        Meeting {
+            line: Line::dead(),
+            shard: Shard { index: 1, count: 2 },
+            place: "x:1".to_owned(),
+            news: incoming,
+            shared,
+            at: Cell::default(),
+            late: Cell::default(),
+        }
+    }
+
+    #[test]
+    fn a_thread_that_dies_is_an_error_at_once() {
+        let none = &mut |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        let plan = resolve("load", &Overrides::default(), none).expect("built in").plan;
+        let gather = |meeting: &Meeting| {
+            meeting.gather(&plan, Box::new(|_, _| unreachable!("not shard 0")), &mut |_| {}).map_err(|e| e.to_string())
+        };
+        let expected = "--rendezvous x:1: the thread of the rendezvous has ended; nothing was sent";
+        assert_eq!(gather(&without_a_thread(None)), Err(expected.to_owned()));
+        // What it said last comes first.
+        let refused = gather(&without_a_thread(Some(Event::Refused("no".to_owned())))).unwrap_err();
+        assert!(refused.contains("shard 0 has refused this shard: no"), "{refused}");
+
+        let meeting = without_a_thread(None);
+        let stop = meeting.stopped().expect("a reason");
+        assert_eq!((stop.cause, stop.shard, stop.text.as_str()), (Cause::Lost, 1, NO_THREAD));
+        assert!(meeting.next().is_err());
+        let why = meeting.hand_over(&document(&busy_tally(), &[], false)).unwrap_err();
+        assert!(why.ends_with(NO_THREAD), "{why}");
+        assert_eq!(without_a_thread(Some(Event::Thanked)).hand_over(&document(&busy_tally(), &[], false)), Ok(()));
+    }
 }
