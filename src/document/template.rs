@@ -21,7 +21,8 @@ pub struct Template {
     pub reason: Option<String>,
 }
 
-/// Adds what another shard of the same test has learned: where they differ, nothing is known.
+/// Adds what another shard of the same test has learned. Numbers on which shards differ are taken
+/// as unknown.
 pub(super) fn add(ours: &mut Vec<Template>, theirs: Vec<Template>) {
     for template in theirs {
         let same = |known: &&mut Template| (&known.request, &known.model) == (&template.request, &template.model);

@@ -91,7 +91,7 @@ impl Ready {
                 meeting.pass_on(viewers);
             }
             if ended.is_none() && !tick.last {
-                // Among several, shard 0 judges the whole.
+                // When shards meet, shard 0 judges the whole.
                 let failed = numbers.filter(|_| meeting.is_none());
                 let failed = failed.and_then(|numbers| failed_early(&aborting, &numbers, tick.elapsed));
                 ended = match (failed, meeting.and_then(Meeting::stopped)) {

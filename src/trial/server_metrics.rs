@@ -41,7 +41,7 @@ struct Source {
 }
 
 impl Source {
-    /// None where nothing shall be read, or nobody has said where and it cannot be known.
+    /// None if the metrics are not to be read, or if their address was neither given nor found.
     fn of(plan: &Plan, stop: &Stop) -> Result<Option<Self>, TrialError> {
         let (target, path) = match &plan.server_metrics.source {
             Scrape::Off => return Ok(None),
