@@ -21,6 +21,12 @@ pub fn rounded(value: f64) -> f64 {
     }
 }
 
+/// As few digits as tell a value: two after the point at most, and no needless zeros.
+pub(crate) fn short(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// So many of something, for people: `1 request`, `2 requests`, `3 addresses`.
 pub fn plural(n: impl Copy + fmt::Display + TryInto<u64>, noun: &str) -> String {
     let ending = match n.try_into() {

@@ -9,6 +9,7 @@ use crate::metrics::Batch;
 use crate::metrics::hints::Hint;
 use crate::plan::{Output, Plan, RequestsFile, RequestsFormat};
 use crate::report::requests::{KindNames, Lines, Names, Writer};
+use crate::trial::provenance::rfc3339;
 use crate::units::plural;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -87,7 +88,7 @@ impl Requests {
     /// The load begins.
     pub(super) fn begin(&mut self, started_at_ms: i64) {
         if let Ok(started_at) = Timestamp::from_millisecond(started_at_ms) {
-            self.names.started_at = started_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+            self.names.started_at = rfc3339(started_at);
         }
         let lines = match self.file.format {
             RequestsFormat::Csv => Lines::Csv,

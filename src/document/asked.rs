@@ -2,15 +2,15 @@
 //!
 //! All of it is made of the document's own metrics, so that it is exact for a merged run, too.
 
-use super::{Document, Measured, Rate, Trend};
-use crate::metrics::{self, Metric};
-use crate::units::{plural, rounded};
+use super::measured::{Numbers, counter, rate, trend};
+use super::{Document, Rate, Trend};
+use crate::metrics;
+use crate::units::{plural, rounded, short};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
-/// Of the requests, so many may be off before a row is marked: one arrival in flight as the test
-/// ends is no lost rate.
+/// A row is marked when more than this share of its requests is off. One arrival in flight as the
+/// test ends is not a lost rate.
 const FEW: f64 = 0.01;
 /// From this share of its prompt tokens on a cache is told of that nobody asked for.
 const UNASKED: f64 = 0.05;
@@ -51,19 +51,17 @@ pub struct Spread {
     pub p99: Option<f64>,
 }
 
-type Numbers = BTreeMap<String, Measured>;
-
 /// Everything that a document's metrics say about it.
 pub(super) fn rows(doc: &Document) -> Vec<AskedGot> {
     let kinds = doc.requests.iter().flat_map(|(name, numbers)| {
         let kind = Kind { name, numbers, doc };
         [kind.input(), kind.output(), kind.prefix()]
     });
-    std::iter::once(rate(doc)).chain(kinds).flatten().collect()
+    std::iter::once(request_rate(doc)).chain(kinds).flatten().collect()
 }
 
 /// The rate of arrivals of an open load.
-fn rate(doc: &Document) -> Option<AskedGot> {
+fn request_rate(doc: &Document) -> Option<AskedGot> {
     use metrics::Counter as C;
     let (offered, started) = (counter(&doc.metrics, C::ArrivalsOffered)?, counter(&doc.metrics, C::ArrivalsStarted)?);
     if offered.count == 0 {
@@ -123,13 +121,13 @@ impl Kind<'_> {
         let asked = trend(self.numbers, metrics::Trend::AskedInputTokens)?;
         let got = trend(self.numbers, metrics::Trend::BilledInputTokens);
         let mut row = self.row("input_tokens", Some(asked), got);
-        row.off = rate_of(self.numbers, metrics::Rate::InputOff);
+        row.off = rate(self.numbers, metrics::Rate::InputOff).cloned();
         let learned: Vec<_> = self.doc.templates.iter().filter(|template| template.request == self.name).collect();
         let other = learned.iter().filter_map(|t| t.tokens_per_word).find(|per_word| (per_word - 1.0).abs() > 1e-9);
         if let Some(per_word) = other {
             row.differs = true;
             row.why.push(format!(
-                "tokens per word on this server: {}. Its vocabulary is not one of those that know our words as one token",
+                "tokens per word on this server: {}. Its vocabulary does not hold each of our words as one token",
                 short(per_word)
             ));
         }
@@ -172,11 +170,11 @@ impl Kind<'_> {
             row.why.push("the server billed nothing (no usage)".to_owned());
             return Some(row);
         }
-        row.off = rate_of(self.numbers, metrics::Rate::OutputOff);
+        row.off = rate(self.numbers, metrics::Rate::OutputOff).cloned();
         let Some(off) = row.off.as_ref().filter(|off| off.matches > 0) else { return Some(row) };
         let is_exact = self.plan().is_some_and(|kind| kind["exact"] == Value::Bool(true));
         let n = |c| count(self.numbers, c);
-        // A limit is no length: a model that has said all of it has done as it was told.
+        // `max_tokens` is a limit, not a length: an answer that ends before it is as asked.
         let unasked = if is_exact { off.matches } else { n(C::OutputLong) + n(C::OutputCut) };
         row.differs = is_much(&share(unasked, off.total));
         row.why.extend(parts(
@@ -205,10 +203,10 @@ impl Kind<'_> {
             None => row.why.push("cached although no shared prefix was asked for: prompts repeat".to_owned()),
             Some(_) if got.is_none() => row.why.push("the server billed nothing (no usage)".to_owned()),
             Some(_) if !is_cached => {
-                row.why.push("nothing came from a cache: the server has none, or does not say so".to_owned());
+                row.why.push("no token came from a cache: the server has none, or does not report it".to_owned());
             }
             Some(_) => {
-                let asked = rate_of(self.numbers, metrics::Rate::AskedPrefixShare).and_then(|rate| rate.rate);
+                let asked = rate(self.numbers, metrics::Rate::AskedPrefixShare).and_then(|rate| rate.rate);
                 let text = format!("{} of the prompt tokens shared", percent(asked.unwrap_or_default()));
                 row.why.push(format!("{text}, {} from the server's cache", percent(cached)));
             }
@@ -239,36 +237,8 @@ fn is_much(off: &Rate) -> bool {
     off.matches as f64 > off.total as f64 * FEW
 }
 
-fn trend(numbers: &Numbers, of: metrics::Trend) -> Option<&Trend> {
-    match numbers.get(Metric::Trend(of).name()) {
-        Some(Measured::Trend(trend)) if trend.count > 0 => Some(trend),
-        _ => None,
-    }
-}
-
-fn counter(numbers: &Numbers, of: metrics::Counter) -> Option<&super::Counter> {
-    match numbers.get(of.name()) {
-        Some(Measured::Counter(counter)) => Some(counter),
-        _ => None,
-    }
-}
-
 fn count(numbers: &Numbers, of: metrics::Counter) -> u64 {
     counter(numbers, of).map_or(0, |counter| counter.count)
-}
-
-/// A share of something; none of nothing.
-fn rate_of(numbers: &Numbers, of: metrics::Rate) -> Option<Rate> {
-    match numbers.get(of.name()) {
-        Some(Measured::Rate(rate)) if rate.total > 0 => Some(rate.clone()),
-        _ => None,
-    }
-}
-
-/// As few digits as tell it.
-fn short(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn percent(share: f64) -> String {

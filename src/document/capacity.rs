@@ -1,6 +1,7 @@
 //! What a server can carry, with the whole curve.
 
 use super::{Build, Environment, Quantiles, Reason, SweepFacts, TargetServer, Validity, Verdict, json};
+use crate::units::short;
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the format.
@@ -163,10 +164,4 @@ impl Capacity {
         }
         rows
     }
-}
-
-/// A load without needless digits.
-pub(crate) fn short(load: f64) -> String {
-    let text = format!("{load:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

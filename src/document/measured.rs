@@ -1,7 +1,12 @@
 //! The numbers of a metric, as the document holds them.
 
+use crate::metrics;
 use crate::metrics::summary::GaugeValue;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The numbers of a run or of a kind of request, by name.
+pub(crate) type Numbers = BTreeMap<String, Measured>;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
@@ -12,6 +17,36 @@ pub enum Measured {
     /// A share of a whole.
     Rate(Rate),
     Gauge(GaugeValue),
+}
+
+/// A distribution; none of nothing.
+pub(crate) fn trend(numbers: &Numbers, of: metrics::Trend) -> Option<&Trend> {
+    match numbers.get(of.name()) {
+        Some(Measured::Trend(trend)) if trend.count > 0 => Some(trend),
+        _ => None,
+    }
+}
+
+pub(crate) fn counter(numbers: &Numbers, of: metrics::Counter) -> Option<&Counter> {
+    match numbers.get(of.name()) {
+        Some(Measured::Counter(counter)) => Some(counter),
+        _ => None,
+    }
+}
+
+/// A ratio; none of nothing.
+pub(crate) fn rate(numbers: &Numbers, of: metrics::Rate) -> Option<&Rate> {
+    match numbers.get(of.name()) {
+        Some(Measured::Rate(rate)) if rate.total > 0 => Some(rate),
+        _ => None,
+    }
+}
+
+pub(crate) fn gauge(numbers: &Numbers, of: metrics::Gauge) -> Option<&GaugeValue> {
+    match numbers.get(of.name()) {
+        Some(Measured::Gauge(gauge)) => Some(gauge),
+        _ => None,
+    }
 }
 
 /// A distribution of times, in `unit`.
@@ -49,8 +84,8 @@ pub struct Trend {
     pub exact: Option<Exact>,
 }
 
-/// Sums and extremes as integers; a token counts as 1,000 ns. The two sums are text, because they may be larger than what JSON
-/// readers keep exactly.
+/// Sums and extremes as integers. A token counts as 1,000 ns. The two sums are text, because they
+/// may be larger than what JSON readers keep exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exact {
     pub sum_ns: String,

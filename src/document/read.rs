@@ -5,12 +5,12 @@
 //! decoder: of a result without a digest nobody knows who wrote it, and no count, list or histogram
 //! in it may cost more memory or time than a true one.
 
+use super::measured::{Numbers, gauge};
 use super::{Document, Exact, KindSecond, Measured, Quantiles, Shard, Trend};
 use crate::metrics::summary::{CounterValue, Group, RateValue, Summary, TokenSource};
 use crate::metrics::{self, Buckets, Distribution, Failure, Incidents, Metric, Unit};
 use crate::units::{Nanos, plural};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// Most seconds that are read: more than a day. A longer run is several.
 pub(crate) const MAX_SECONDS: usize = 100_000;
@@ -151,15 +151,11 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
 }
 
 /// Levels, in the order of the catalogue.
-pub(super) fn gauges(numbers: &BTreeMap<String, Measured>) -> Vec<(metrics::Gauge, metrics::summary::GaugeValue)> {
-    let level = |gauge: metrics::Gauge| match numbers.get(gauge.name()) {
-        Some(Measured::Gauge(level)) => Some((gauge, *level)),
-        _ => None,
-    };
-    metrics::Gauge::ALL.into_iter().filter_map(level).collect()
+pub(super) fn gauges(numbers: &Numbers) -> Vec<(metrics::Gauge, metrics::summary::GaugeValue)> {
+    metrics::Gauge::ALL.into_iter().filter_map(|of| Some((of, *gauge(numbers, of)?))).collect()
 }
 
-pub(super) fn group(field: &str, numbers: &BTreeMap<String, Measured>, window: Nanos) -> Result<Group, FieldError> {
+pub(super) fn group(field: &str, numbers: &Numbers, window: Nanos) -> Result<Group, FieldError> {
     let (mut trends, mut counters, mut rates) = (Vec::new(), Vec::new(), Vec::new());
     let mut token_source = None;
     let mut billed = RateValue::default();
@@ -185,7 +181,7 @@ pub(super) fn group(field: &str, numbers: &BTreeMap<String, Measured>, window: N
             }
             (Some(Metric::Rate(r)), Measured::Rate(m)) => {
                 // A request takes several attempts.
-                let is_share = r != metrics::Rate::Amplification;
+                let is_share = r.is_share();
                 if (m.matches > m.total && is_share) || (m.matches < m.total && !is_share) {
                     return Err(wrong(field, format!("{} of {} cannot be", m.matches, m.total)));
                 }

@@ -1,8 +1,10 @@
 //! What a run comes to: one value, made once, that the exit code and every output are made from.
 
 use super::endpoints::count;
-use super::{Counter, Document, Endpoint, EndpointVerdict, Judged, Judgement, Measured, Rate, TargetServer, Validity};
+use super::measured::{counter, rate};
+use super::{Document, Endpoint, EndpointVerdict, Judged, Judgement, TargetServer, Validity};
 use crate::exit::ExitClass;
+use crate::metrics;
 use crate::units::plural;
 use serde::{Deserialize, Serialize};
 
@@ -309,15 +311,10 @@ fn incomplete(document: &Document) -> Option<Reason> {
 }
 
 fn no_data(document: &Document) -> Option<Reason> {
-    let (finished, succeeded) = match document.metrics.get("http_req_failed") {
-        Some(Measured::Rate(Rate { matches, total, .. })) => (*total, total.saturating_sub(*matches)),
-        _ => (0, 0),
-    };
+    let failed = rate(&document.metrics, metrics::Rate::HttpReqFailed);
+    let (finished, succeeded) = failed.map_or((0, 0), |rate| (rate.total, rate.total.saturating_sub(rate.matches)));
     // Where users give up by design, that they did is what was measured.
-    let cancelled = match document.metrics.get("cancelled") {
-        Some(Measured::Counter(Counter { count, .. })) => *count,
-        _ => 0,
-    };
+    let cancelled = counter(&document.metrics, metrics::Counter::Cancelled).map_or(0, |counter| counter.count);
     let text = match finished {
         0 => "no request finished".to_owned(),
         n => format!("not one of {} succeeded", plural(n, "request")),

@@ -1,10 +1,10 @@
 //! What a server can carry, as the table that people read.
 
 use crate::document::Quantiles;
-use crate::document::capacity::{By, Capacity, Step, Try, short};
+use crate::document::capacity::{By, Capacity, Step, Try};
 use crate::report::human;
 use crate::report::view::{Block, Column, Headline, Piece, Remark, Row, Section, Table, Tone, View, column};
-use crate::units::plural;
+use crate::units::{plural, short};
 use std::fmt::Write as _;
 
 /// A table of 80 columns.
@@ -145,14 +145,18 @@ pub(crate) fn view(found: &Capacity) -> View {
         column("goodput", 9),
     ];
     let is_early = found.verdict.ended_early().is_some();
-    let (tone, word, said) = match (found.interrupted || is_early, found.holds, found.fails) {
-        (true, ..) if found.interrupted => (Tone::Warning, "INTERRUPTED", "interrupted"),
-        (true, ..) => (Tone::Bad, "FAIL ✗", "ended early"),
-        (false, Some(_), Some(_)) if found.settled => (Tone::Good, "FOUND", "a limit was found"),
-        (false, Some(_), None) if found.settled => (Tone::Good, "HELD", "the goals hold at every load"),
-        (false, Some(_), _) => (Tone::Warning, "UNSETTLED", "the search did not settle"),
-        (false, None, Some(_)) => (Tone::Bad, "NONE", "the goals hold at no load"),
-        (false, None, None) => (Tone::Bad, "NO DATA", "no data"),
+    let (tone, word, said) = if found.interrupted {
+        (Tone::Warning, "INTERRUPTED", "interrupted")
+    } else if is_early {
+        (Tone::Bad, "FAIL ✗", "ended early")
+    } else {
+        match (found.holds, found.fails) {
+            (Some(_), _) if !found.settled => (Tone::Warning, "UNSETTLED", "the search did not settle"),
+            (Some(_), Some(_)) => (Tone::Good, "FOUND", "a limit was found"),
+            (Some(_), None) => (Tone::Good, "HELD", "the goals hold at every load"),
+            (None, Some(_)) => (Tone::Bad, "NONE", "the goals hold at no load"),
+            (None, None) => (Tone::Bad, "NO DATA", "no data"),
+        }
     };
     let (warmup, window) = (human::length(found.warmup_s), human::length(found.window_s));
     let fact = |name, text: String| Block::Fact(name, vec![Piece::plain(text)]);

@@ -126,11 +126,14 @@ pub(crate) fn view(found: &Throughput) -> View {
     let modes = [Mode::Plain, Mode::Streamed];
     let best: Vec<String> = modes.into_iter().filter_map(|mode| best(found, mode, &found.rows(mode))).collect();
     let is_early = found.verdict.ended_early().is_some();
-    let (tone, word, said) = match (found.interrupted || is_early, best.is_empty()) {
-        (true, _) if found.interrupted => (Tone::Warning, "INTERRUPTED", "interrupted"),
-        (true, _) => (Tone::Bad, "FAIL ✗", "ended early"),
-        (false, true) => (Tone::Bad, "NONE", "no step kept to the limits"),
-        (false, false) => (Tone::Good, "MEASURED", "measured"),
+    let (tone, word, said) = if found.interrupted {
+        (Tone::Warning, "INTERRUPTED", "interrupted")
+    } else if is_early {
+        (Tone::Bad, "FAIL ✗", "ended early")
+    } else if best.is_empty() {
+        (Tone::Bad, "NONE", "no step kept to the limits")
+    } else {
+        (Tone::Good, "MEASURED", "measured")
     };
     let fact = |name, text: String| Block::Fact(name, vec![Piece::plain(text)]);
     let (warmup, step) = (human::length(found.warmup_s), human::length(found.step_s));

@@ -5,7 +5,9 @@
 //! gap), `tpot` is per request, `e2el` is the duration of a request. Our `ttft` leaves the role
 //! chunk out, which theirs counts; the numbers are ours.
 
-use crate::document::{Counter, Document, Measured, Trend};
+use crate::document::measured::{counter, gauge, rate};
+use crate::document::{Document, Measured, Trend};
+use crate::metrics;
 use serde_json::{Map, Value, json};
 
 /// Our trend, and their name for it.
@@ -30,25 +32,14 @@ fn load(plan: &Map<String, Value>) -> (Option<f64>, Option<u64>) {
 
 /// One flat object, with a newline at the end.
 pub fn render(document: &Document) -> String {
-    let counter = |name: &str| match document.metrics.get(name) {
-        Some(Measured::Counter(Counter { count, rate, .. })) => (*count, *rate),
-        _ => (0, 0.0),
-    };
-    let (failed, finished) = match document.metrics.get("http_req_failed") {
-        Some(Measured::Rate(rate)) => (rate.matches, rate.total),
-        _ => (0, 0),
-    };
-    let (input, output) = (counter("tokens_input"), counter("tokens_output"));
-    let good = match document.metrics.get("goodput") {
-        Some(Measured::Rate(rate)) if rate.total > 0 && document.run.window_s > 0.0 => {
-            Some(crate::units::rounded(rate.matches as f64 / document.run.window_s))
-        }
-        _ => None,
-    };
-    let most_at_once = match document.metrics.get("in_flight") {
-        Some(Measured::Gauge(gauge)) => Some(gauge.max),
-        _ => None,
-    };
+    let numbers = &document.metrics;
+    let counted = |of| counter(numbers, of).map_or((0, 0.0), |counter| (counter.count, counter.rate));
+    let failed = rate(numbers, metrics::Rate::HttpReqFailed);
+    let (failed, finished) = failed.map_or((0, 0), |rate| (rate.matches, rate.total));
+    let (input, output) = (counted(metrics::Counter::TokensInput), counted(metrics::Counter::TokensOutput));
+    let good = rate(numbers, metrics::Rate::Goodput).filter(|_| document.run.window_s > 0.0);
+    let good = good.map(|rate| crate::units::rounded(rate.matches as f64 / document.run.window_s));
+    let most_at_once = gauge(numbers, metrics::Gauge::InFlight).map(|gauge| gauge.max);
     let kinds = document.plan.get("requests").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let models: Vec<&str> =
         kinds.iter().filter_map(|kind| kind.get("model")?.as_array()).flatten().filter_map(Value::as_str).collect();
@@ -72,7 +63,7 @@ pub fn render(document: &Document) -> String {
     set("failed", json!(failed));
     set("total_input_tokens", json!(input.0));
     set("total_output_tokens", json!(output.0));
-    set("request_throughput", json!(counter("http_reqs").1));
+    set("request_throughput", json!(counted(metrics::Counter::HttpReqs).1));
     set("request_goodput", json!(good));
     set("output_throughput", json!(output.1));
     set("total_token_throughput", json!(input.1 + output.1));

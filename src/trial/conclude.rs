@@ -4,7 +4,7 @@ use super::agreement;
 use super::ended::Ended;
 use super::measure::Measured;
 use super::prepare::Ready;
-use super::provenance::{argv, build, environment, run_id};
+use super::provenance::{argv, build, environment, rfc3339, run_id};
 use super::server_under_test::ServerRecord;
 use super::tokens;
 use crate::document::datasets::datasets;
@@ -98,7 +98,7 @@ impl Concluded {
         let outside = self.outside.as_ref();
         RunFacts {
             id: run_id(self.started_at, plan),
-            started_at: self.started_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+            started_at: rfc3339(self.started_at),
             duration: run.duration,
             interrupted: match &self.ended {
                 Some(Ended::Elsewhere(stop)) => stop.cause == Cause::Signal,

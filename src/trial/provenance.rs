@@ -11,6 +11,11 @@ pub(crate) fn wall_clock() -> Timestamp {
     Timestamp::now()
 }
 
+/// An instant as results write it: RFC 3339, in milliseconds.
+pub(crate) fn rfc3339(instant: Timestamp) -> String {
+    instant.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
 /// Unique: the instant, the process, and which shard it runs, since all shards may begin in one
 /// instant and in containers alike.
 pub(super) fn run_id(started_at: Timestamp, plan: &Plan) -> String {

@@ -1,6 +1,6 @@
 //! The document of a run that has not ended: what its results would be if it were cut off now.
 
-use super::provenance::{argv, build, environment, run_id};
+use super::provenance::{argv, build, environment, rfc3339, run_id};
 use super::server_under_test::ServerUnderTest;
 use crate::document::verdict::NOT_ENDED;
 use crate::document::{Document, Endpoint, RunFacts, Steady, Strictness, Template};
@@ -94,7 +94,7 @@ impl SoFar<'_> {
             Evidence { summary: &summary, series, kernel: None, nofile: Some(self.nofile), pinned_beside_server };
         Document::new(&RunFacts {
             id: run_id(self.started_at, plan),
-            started_at: self.started_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+            started_at: rfc3339(self.started_at),
             duration: *elapsed,
             interrupted: true,
             incomplete: false,

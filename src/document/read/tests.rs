@@ -2,6 +2,7 @@ use super::*;
 use crate::document::tests::all_sorts;
 use crate::document::{Second, facts, seal};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// A result of an earlier build: without verdict and digest.
 fn good() -> Value {

@@ -5,7 +5,8 @@ use super::heat::Rows;
 use super::page::{Page, Tile, render};
 use super::quantiles::{self, Draft};
 use super::{asked, limit, over_time};
-use crate::document::{Document, Judged, Measured, Trend, Validity};
+use crate::document::measured::{counter, rate, trend};
+use crate::document::{Document, Judged, Measured, Validity};
 use crate::metrics::{self, Buckets};
 use crate::report::human;
 use crate::report::view::{Block, Piece, Tone, View};
@@ -44,10 +45,7 @@ fn asked_and_got(doc: &Document) -> Vec<Block> {
     if let Some(load) = asked::load(&doc.plan) {
         facts.push(Block::Fact("asked", vec![Piece::plain(load)]));
     }
-    let count = |name: metrics::Counter| match doc.metrics.get(name.name()) {
-        Some(Measured::Counter(counter)) if counter.count > 0 => Some((counter.count, counter.rate)),
-        _ => None,
-    };
+    let count = |of| counter(&doc.metrics, of).filter(|c| c.count > 0).map(|c| (c.count, c.rate));
     let (requests, tokens) = (count(metrics::Counter::HttpReqs), count(metrics::Counter::TokensOutput));
     let got = [(requests, "request"), (tokens, "token")];
     let got = got.into_iter().filter_map(|(counted, noun)| {
@@ -61,41 +59,30 @@ fn asked_and_got(doc: &Document) -> Vec<Block> {
     facts
 }
 
-fn trend(doc: &Document, trend: metrics::Trend) -> Option<&Trend> {
-    match doc.metrics.get(trend.name()) {
-        Some(Measured::Trend(t)) if t.count > 0 => Some(t),
-        _ => None,
-    }
-}
-
 /// What everybody asks first.
 fn tiles(doc: &Document) -> Vec<Tile> {
     use metrics::Trend as T;
     let latency = [(T::Ttft, "TTFT p95"), (T::Tbt, "TBT p95"), (T::HttpReqDuration, "Duration p95")];
     let latency = latency.into_iter().filter_map(|(of, name)| {
-        let t = trend(doc, of)?;
+        let t = trend(&doc.metrics, of)?;
         let note = format!("p50 {}, p99 {}", human::time(t.p50), human::time(t.p99));
         Some(Tile { name: name.to_owned(), value: human::time(t.p95), note, tone: Tone::Plain })
     });
-    let counter = |of: metrics::Counter, name: &str, noun| match doc.metrics.get(of.name()) {
-        Some(Measured::Counter(c)) if c.count > 0 => {
+    let counted = |of, name: &str, noun| {
+        counter(&doc.metrics, of).filter(|c| c.count > 0).map(|c| {
             let note = plural(c.count, noun);
-            Some(Tile { name: name.to_owned(), value: human::per_second(c.rate), note, tone: Tone::Plain })
-        }
-        _ => None,
+            Tile { name: name.to_owned(), value: human::per_second(c.rate), note, tone: Tone::Plain }
+        })
     };
-    let failed = match doc.metrics.get(metrics::Rate::HttpReqFailed.name()) {
-        Some(Measured::Rate(rate)) if rate.total > 0 => {
-            let tone = if rate.matches > 0 { Tone::Bad } else { Tone::Good };
-            let note = format!("{} of {}", rate.matches, plural(rate.total, "request"));
-            let value = human::percent(rate.matches as f64 / rate.total as f64);
-            Some(Tile { name: "Failed".to_owned(), value, note, tone })
-        }
-        _ => None,
-    };
+    let failed = rate(&doc.metrics, metrics::Rate::HttpReqFailed).map(|rate| {
+        let tone = if rate.matches > 0 { Tone::Bad } else { Tone::Good };
+        let note = format!("{} of {}", rate.matches, plural(rate.total, "request"));
+        let value = human::percent(rate.matches as f64 / rate.total as f64);
+        Tile { name: "Failed".to_owned(), value, note, tone }
+    });
     let rates = [
-        counter(metrics::Counter::HttpReqs, "Requests", "request"),
-        counter(metrics::Counter::TokensOutput, "Tokens", "token"),
+        counted(metrics::Counter::HttpReqs, "Requests", "request"),
+        counted(metrics::Counter::TokensOutput, "Tokens", "token"),
         failed,
         Some(client(doc)),
     ];
@@ -137,7 +124,7 @@ fn turns(doc: &Document) -> Option<Chart> {
 /// The distributions of the whole run.
 fn distributions(doc: &Document) -> Option<Chart> {
     let decoded = DISTRIBUTIONS.into_iter().filter_map(|of| {
-        let buckets = Buckets::decode(&trend(doc, of)?.histogram).ok()?;
+        let buckets = Buckets::decode(&trend(&doc.metrics, of)?.histogram).ok()?;
         Some((of.name().to_owned(), buckets))
     });
     distribution(&doc.thresholds, &decoded.collect::<Vec<_>>())

@@ -90,12 +90,12 @@ ASKED AND GOT  what the load asked for, and what was started and billed
   chat: output tokens                       25      25       21      21  100.00%
       100 % stopped early: finish_reason stop
   chat: prefix tokens                        4       4        0       0        -
-      nothing came from a cache: the server has none, or does not say so
+      no token came from a cache: the server has none, or does not report it
   chat-stream: input tokens                  8       8        9       9    0.00%
   chat-stream: output tokens                25      25       21      21  100.00%
       100 % stopped early: finish_reason stop
   chat-stream: prefix tokens                 4       4        0       0        -
-      nothing came from a cache: the server has none, or does not say so
+      no token came from a cache: the server has none, or does not report it
 
 THROUGHPUT  rates are of what arrived in the 4m30s measured
   http_reqs                       103      0.38/s

@@ -1,7 +1,8 @@
 //! What was measured: latencies, throughput, failures, and both by kind of request.
 
 use super::{Block, Column, Piece, Remark, Row, Section, Table, Tone, column};
-use crate::document::{Address, Counter, Document, FailureDetails, GaugeValue, Measured, Rate, TokenEstimate, Trend};
+use crate::document::measured::{Numbers, counter, gauge, rate, trend};
+use crate::document::{Address, Counter, Document, FailureDetails, Measured, TokenEstimate, Trend};
 use crate::metrics;
 use crate::report::human;
 use crate::units::plural;
@@ -55,9 +56,6 @@ const TURNS_COLUMNS: &[Column] = &[
     column("turn p50", 9),
     column("p99", 9),
 ];
-
-/// The numbers of a run or of a kind of request, by name.
-type Numbers = BTreeMap<String, Measured>;
 
 pub(super) fn latency(doc: &Document) -> Option<Section> {
     // The others are no latencies of the server's; what they say stands with the client and the
@@ -126,7 +124,7 @@ pub(super) fn throughput(doc: &Document) -> Section {
     let counts = connections.into_iter().filter_map(|(word, c)| Some(format!("{word} {}", get(c)?.count)));
     blocks.push(Block::List("connections", counts.collect()));
     blocks.extend(addresses(&doc.target.addresses));
-    if let Some(good) = rate(&doc.metrics, metrics::Rate::Goodput).filter(|r| r.total > 0) {
+    if let Some(good) = rate(&doc.metrics, metrics::Rate::Goodput) {
         let share = human::percent(good.matches as f64 / good.total as f64);
         blocks
             .push(Block::List("goodput", vec![format!("{share}: {} of {} met every goal", good.matches, good.total)]));
@@ -235,7 +233,7 @@ pub(super) fn failures(doc: &Document) -> Section {
     if let Some(tls) = doc.target.tls.as_ref().filter(|tls| !tls.troubles.is_empty()) {
         blocks.push(Block::List("TLS", pairs(&tls.troubles)));
     }
-    if let Some(checks) = rate(&doc.metrics, metrics::Rate::Checks).filter(|r| r.total > 0) {
+    if let Some(checks) = rate(&doc.metrics, metrics::Rate::Checks) {
         let held = human::percent(checks.matches as f64 / checks.total as f64);
         blocks.push(Block::List("checks", vec![format!("{} of {} held ({held})", checks.matches, checks.total)]));
     }
@@ -253,7 +251,7 @@ pub(super) fn failures(doc: &Document) -> Section {
 
 /// What was sent again, and why.
 fn retries(doc: &Document) -> Vec<Block> {
-    let amplification = rate(&doc.metrics, metrics::Rate::Amplification).filter(|r| r.total > 0);
+    let amplification = rate(&doc.metrics, metrics::Rate::Amplification);
     let (Some(all), Some(again)) = (amplification, counter(&doc.metrics, metrics::Counter::Retries)) else {
         return Vec::new();
     };
@@ -332,32 +330,4 @@ pub(super) fn conversations(doc: &Document) -> Option<Section> {
 fn times(numbers: &Numbers, of: metrics::Trend) -> [String; 3] {
     trend(numbers, of)
         .map_or_else(|| std::array::from_fn(|_| "-".to_owned()), |t| [t.p50, t.p95, t.p99].map(human::time))
-}
-
-fn trend(numbers: &Numbers, trend: metrics::Trend) -> Option<&Trend> {
-    match numbers.get(trend.name()) {
-        Some(Measured::Trend(t)) if t.count > 0 => Some(t),
-        _ => None,
-    }
-}
-
-fn counter(numbers: &Numbers, counter: metrics::Counter) -> Option<&Counter> {
-    match numbers.get(counter.name()) {
-        Some(Measured::Counter(c)) => Some(c),
-        _ => None,
-    }
-}
-
-fn rate(numbers: &Numbers, rate: metrics::Rate) -> Option<&Rate> {
-    match numbers.get(rate.name()) {
-        Some(Measured::Rate(r)) => Some(r),
-        _ => None,
-    }
-}
-
-fn gauge(numbers: &Numbers, gauge: metrics::Gauge) -> Option<&GaugeValue> {
-    match numbers.get(gauge.name()) {
-        Some(Measured::Gauge(g)) => Some(g),
-        _ => None,
-    }
 }
