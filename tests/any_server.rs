@@ -354,9 +354,9 @@ fn metrics_of_another_place_are_asked_there() {
     assert!(asked.iter().all(|request| !request.text.contains("sesame")), "the key is for the target only");
     assert!(server.asked.lock().unwrap().iter().any(|request| request.text.contains("sesame")));
     // An empty label makes no question to a resolver.
-    let (result, _) = run(&server.url(""), &["--server-metrics", "http://a..b/metrics"]);
+    let (result, _) = run(&server.url(""), &["--server-metrics", "http://a..invalid/metrics"]);
     let hints = result.expect("a result")["hints"].to_string();
-    assert!(hints.contains("http://a..b/metrics: the host cannot be resolved: "), "{hints}");
+    assert!(hints.contains("http://a..invalid/metrics: the host cannot be resolved: "), "{hints}");
 }
 
 /// The simulator itself is recognised, and tested on its own paths.
