@@ -167,7 +167,6 @@ fn help_and_version_go_to_standard_output() {
         (&["profiles", "--help"], "Usage: llmsim-blast profiles"),
         (&["serve", "--help"], "--chaos"),
         (&["--version"], env!("CARGO_PKG_VERSION")),
-        (&[], "llmsim-blast quick-smoke"),
     ] {
         let output = blast(args);
         assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{output:?}");
@@ -178,7 +177,10 @@ fn help_and_version_go_to_standard_output() {
 
 #[test]
 fn a_newcomer_sees_five_lines_whose_commands_are_right() {
-    let first = blast(&[]).stdout;
+    let output = blast(&[]);
+    assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "an empty variable must not pass: {output:?}");
+    let first = output.stderr;
+    assert!(first.lines().all(|line| line.chars().count() <= 80), "{first}");
     let shown: Vec<&str> = first.lines().filter_map(|line| line.strip_prefix("  llmsim-blast ")).collect();
     assert_eq!((first.lines().count(), shown.len()), (5, 3), "{first}");
     for line in shown {
