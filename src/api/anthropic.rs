@@ -13,7 +13,7 @@
 
 use super::json::{self, Data};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
-use super::spec::{self, AnswerIs, HAS_USAGE, Provider, Spec};
+use super::spec::{self, AnswerIs, Provider, Spec};
 use super::talk::Dialect;
 use super::{Answer, Ask, Delta, Flaw, KeyHeader, Piece, Token};
 use crate::metrics::{Finish, TokenUsage};
@@ -118,7 +118,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     }
     match message.usage {
         Some(usage) => Ok(Answer { usage: Some(usage), finish: message.finish, checks: 3 }),
-        None => Err(Flaw::Check { name: HAS_USAGE, held: 2 }),
+        None => Err(Flaw::NoUsage { held: 2, finish: message.finish }),
     }
 }
 

@@ -38,6 +38,13 @@ pub(super) fn stream(ask: &Ask<'_>) -> (&'static str, Vec<Piece>) {
     ("stream", vec![text(if ask.stream { "true" } else { "false" })])
 }
 
+/// What asks for an answer that is as long as its limit, where that is wanted. vLLM and SGLang know
+/// both fields.
+pub(super) fn exactly(ask: &Ask<'_>) -> impl Iterator<Item = (&'static str, Vec<Piece>)> {
+    let both = [("min_tokens", vec![Piece::MaxTokens]), ("ignore_eos", vec![text("true")])];
+    both.into_iter().filter(|_| ask.exact)
+}
+
 /// A JSON object of these fields, in pieces. A field of the user's takes the place of ours with the
 /// same name.
 pub(super) fn object(ours: Vec<(&'static str, Vec<Piece>)>, ask: &Ask<'_>) -> Vec<Piece> {

@@ -30,6 +30,7 @@ pub use talk::{Reply, Results};
 use crate::metrics::{Finish, TokenUsage};
 use crate::wire::sse;
 use scan::Notes;
+pub use spec::HAS_USAGE;
 use spec::{AnswerIs, Spec};
 
 /// The table of all APIs, in the order of the docs: a name in the code, and the row that says
@@ -256,6 +257,14 @@ pub enum Flaw {
         name: &'static str,
         /// Checks that held before it.
         held: u8,
+    },
+    /// The last check of a plain answer did not hold: it does not say what it has cost.
+    #[error("check failed: {HAS_USAGE}")]
+    NoUsage {
+        /// Checks that held before it.
+        held: u8,
+        /// Why the answer ended, if it says so.
+        finish: Option<Finish>,
     },
     /// A template and the parser disagree about the same bytes: a defect of this tool. Only a
     /// [`Reader`] that verifies says so.

@@ -3,7 +3,7 @@
 
 use super::json::{self, Data, Words};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
-use super::spec::{AnswerIs, HAS_USAGE, MODELS, OPENAI, Spec};
+use super::spec::{AnswerIs, MODELS, OPENAI, Spec};
 use super::talk::Dialect;
 use super::{Answer, Ask, Delta, Flaw, LimitName, Piece, Token};
 use crate::metrics::{Finish, TokenUsage};
@@ -34,11 +34,7 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
     if ask.max_tokens && !LimitName::ALL.iter().any(|name| ask.extra.contains_key(name.name())) {
         ours.push((ask.limit_name.name(), vec![Piece::MaxTokens]));
     }
-    // vLLM and SGLang know both.
-    if ask.exact {
-        ours.push(("min_tokens", vec![Piece::MaxTokens]));
-        ours.push(("ignore_eos", vec![json::text("true")]));
-    }
+    ours.extend(json::exactly(ask));
     json::object(ours, ask)
 }
 
@@ -98,11 +94,12 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     }
     match completion.usage {
         Some(usage) => Ok(Answer { usage: Some(usage), finish: completion.choices.finish, checks: 2 }),
-        None => Err(Flaw::Check { name: HAS_USAGE, held: 1 }),
+        None => Err(Flaw::NoUsage { held: 1, finish: completion.choices.finish }),
     }
 }
 
-const WORDS: Words = Words {
+/// The words of chat completions, and of what came before and after them.
+pub(super) const WORDS: Words = Words {
     input: "prompt_tokens",
     output: "completion_tokens",
     output_details: "completion_tokens_details",

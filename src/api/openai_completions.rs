@@ -22,11 +22,7 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
     if ask.max_tokens {
         ours.push(("max_tokens", vec![Piece::MaxTokens]));
     }
-    // vLLM and SGLang know both.
-    if ask.exact {
-        ours.push(("min_tokens", vec![Piece::MaxTokens]));
-        ours.push(("ignore_eos", vec![json::text("true")]));
-    }
+    ours.extend(json::exactly(ask));
     json::object(ours, ask)
 }
 

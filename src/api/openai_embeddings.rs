@@ -1,9 +1,10 @@
 //! `OpenAI`'s embeddings, and the reranking of documents. Both answer in one piece, and generate no
 //! tokens: what is measured of them are durations, and for embeddings the tokens of the input.
 
-use super::json::{self, Words};
+use super::json;
+use super::openai_chat::WORDS;
 use super::scan::{Notes, Scanner, Value, scan};
-use super::spec::{AnswerIs, Check, GET, HAS_USAGE, Must, Spec};
+use super::spec::{AnswerIs, Check, GET, Must, Spec};
 use super::{Answer, Ask, Flaw, Piece};
 
 pub(super) const EMBEDDINGS: Spec = Spec {
@@ -41,13 +42,6 @@ fn rerank(ask: &Ask<'_>) -> Vec<Piece> {
     json::object(vec![("model", vec![Piece::Model]), ("query", vec![Piece::Prompt]), documents], ask)
 }
 
-const WORDS: Words = Words {
-    input: "prompt_tokens",
-    output: "completion_tokens",
-    output_details: "completion_tokens_details",
-    input_details: "prompt_tokens_details",
-};
-
 /// What an answer means, and whether its checks hold.
 fn read_embeddings(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     let (mut error, mut object, mut has_vectors, mut usage) = (Value::Null, Value::Null, false, None);
@@ -71,7 +65,7 @@ fn read_embeddings(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Fla
         _ if !is_json => Err(Flaw::BadJson),
         _ if json::is_error(error, object) => Err(Flaw::Error),
         _ if !has_vectors => Err(Flaw::Check { name: "has embeddings", held: 0 }),
-        None => Err(Flaw::Check { name: HAS_USAGE, held: 1 }),
+        None => Err(Flaw::NoUsage { held: 1, finish: None }),
         usage => Ok(Answer { usage, checks: 2, finish: None }),
     }
 }
@@ -145,7 +139,7 @@ mod tests {
         for data in ["[]", r#"[{"index":0}]"#, r#"[{"embedding":[]}]"#, r#"[{"embedding":[1]},{"embedding":null}]"#] {
             assert_eq!(read(data, billed), Err(Flaw::Check { name: "has embeddings", held: 0 }), "{data}");
         }
-        assert_eq!(read(r#"[{"embedding":[1]}]"#, "null"), Err(Flaw::Check { name: HAS_USAGE, held: 1 }));
+        assert_eq!(read(r#"[{"embedding":[1]}]"#, "null"), Err(Flaw::NoUsage { held: 1, finish: None }));
         assert_eq!(Api::OpenaiEmbeddings.read_body(br#"{"error":{"message":"x"}}"#), Err(Flaw::Error));
         assert_eq!(Api::OpenaiEmbeddings.read_body(b"{"), Err(Flaw::BadJson));
         let ranked = Api::Rerank.read_body(br#"{"results":[{"index":0,"relevance_score":0.9}]}"#);

@@ -19,7 +19,7 @@
 
 use super::json::{self, Data};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
-use super::spec::{AnswerIs, HAS_USAGE, MODELS, OPENAI, Spec};
+use super::spec::{AnswerIs, MODELS, OPENAI, Spec};
 use super::talk::Dialect;
 use super::{Answer, Ask, Delta, Flaw, History, Piece, Token};
 use crate::metrics::{Finish, TokenUsage};
@@ -126,12 +126,10 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
     if !response.output.is_filled_list() {
         return Err(Flaw::Check { name: "has output", held: 1 });
     }
+    let finish = json::finish(response.so_far.reason).or(json::finish(response.status));
     match response.so_far.usage {
-        Some(usage) => {
-            let finish = json::finish(response.so_far.reason).or(json::finish(response.status));
-            Ok(Answer { usage: Some(usage), finish, checks: 3 })
-        }
-        None => Err(Flaw::Check { name: HAS_USAGE, held: 2 }),
+        Some(usage) => Ok(Answer { usage: Some(usage), finish, checks: 3 }),
+        None => Err(Flaw::NoUsage { held: 2, finish }),
     }
 }
 

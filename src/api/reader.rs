@@ -3,7 +3,6 @@
 
 use super::json::{self, Data};
 use super::scan::Notes;
-use super::spec::HAS_USAGE;
 use super::talk::Reply;
 use super::template::{Fit, MAX_LEARNED_BYTES, Template};
 use super::{Answer, Api, Delta, Flaw, Token};
@@ -170,8 +169,8 @@ impl Reader {
     /// What was read, where usage may be missing.
     fn forgiven(&self, read: Result<Answer, Flaw>) -> Result<Answer, Flaw> {
         match read {
-            Err(Flaw::Check { name: HAS_USAGE, held }) if self.may_lack_usage => {
-                Ok(Answer { usage: None, finish: None, checks: held })
+            Err(Flaw::NoUsage { held, finish }) if self.may_lack_usage => {
+                Ok(Answer { usage: None, finish, checks: held })
             }
             read => read,
         }

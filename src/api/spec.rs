@@ -66,7 +66,7 @@ pub(super) struct Check {
 }
 
 /// The check that a plain answer says what it has cost. It comes last.
-pub(super) const HAS_USAGE: &str = "has usage";
+pub const HAS_USAGE: &str = "has usage";
 
 /// What a field must be.
 #[derive(Debug)]

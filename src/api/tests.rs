@@ -90,7 +90,7 @@ fn letters(read: &Result<Delta, Flaw>) -> String {
         Err(Flaw::BadJson) => return "bad".to_owned(),
         Err(Flaw::Error) => return "error".to_owned(),
         Err(Flaw::Incomplete) => return "cut".to_owned(),
-        Err(Flaw::Check { .. } | Flaw::Mismatch) => unreachable!("a stream has no checks"),
+        Err(Flaw::Check { .. } | Flaw::NoUsage { .. } | Flaw::Mismatch) => unreachable!("a stream has no checks"),
     };
     let mut text = String::new();
     match delta.token {

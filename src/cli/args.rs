@@ -39,6 +39,7 @@ const GITHUB: [&str; 2] = ["auto", "off"];
 
 /// Where shells look for completions, and man for pages.
 pub(crate) const GENERATE_HELP: &str = "\
+Examples:
   llmsim-blast generate man > /usr/local/share/man/man1/llmsim-blast.1
   llmsim-blast generate man capacity > llmsim-blast-capacity.1
   llmsim-blast generate bash > /etc/bash_completion.d/llmsim-blast

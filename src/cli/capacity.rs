@@ -87,7 +87,7 @@ pub(crate) struct SearchArgs {
     /// Highest load to try [default: 100000 requests per second, 10000 users].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     max: Option<String>,
-    /// Longest time of the whole search; it ends with what is known by then.
+    /// End the search after D, with what is known by then.
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     max_time: Option<String>,
     /// How long each step is measured [default: 10s].

@@ -25,8 +25,8 @@ pub(crate) struct EngineArgs {
     /// acknowledgements.
     #[arg(long)]
     quickack: bool,
-    /// Most memory for responses that are not yet whole, of all users
-    /// together [default: 256MiB].
+    /// Keep at most SIZE of incomplete responses in memory, of all users together
+    /// [default: 256MiB].
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     body_budget: Option<String>,
     /// Parse every response both ways, and fail where the results differ.

@@ -53,14 +53,15 @@ pub(crate) struct RequestArgs {
     /// temperature=0. V is JSON, or a text.
     #[arg(long, value_name = "K=V")]
     body: Vec<String>,
-    /// Ask streams of chat completions for their usage. That is the default
-    /// for known kinds of server, as far as they accept it.
+    /// Ask streams of chat completions for their usage, whatever the profile's
+    /// body says. That is the default for known kinds of server, as far as they
+    /// accept it.
     #[arg(long)]
     include_usage: bool,
     /// Do not ask streams for their usage.
     #[arg(long)]
     no_include_usage: bool,
-    /// Fail plain responses that do not say their usage: on, off [default: on].
+    /// Fail plain responses that do not report their usage: on, off [default: on].
     #[arg(long, value_name = "WHEN")]
     check_usage: Option<String>,
     /// Whether the server's prompt cache may find built-in prompts: miss (each

@@ -25,7 +25,7 @@ pub(crate) struct ServerArgs {
 #[command(next_help_heading = "Server")]
 pub(crate) struct ServerMetricsArgs {
     /// Read the server's own metrics once a second from this URL: auto, off, or
-    /// a URL such as <http://HOST:9090/metrics>. `auto` is the target's /metrics,
+    /// a URL such as `http://HOST:9090/metrics`. `auto` is the target's /metrics,
     /// if it is not llmsim and has one [default: auto].
     #[arg(long, value_name = "URL")]
     server_metrics: Option<String>,

@@ -18,8 +18,8 @@ pub(crate) struct ShardArgs {
     /// together, and merge there.
     #[arg(long, value_name = "HOST:PORT")]
     rendezvous: Option<String>,
-    /// Read the key that all shards have from FILE. It is needed off the
-    /// loopback.
+    /// Read the key that all shards share from FILE. It is required unless they
+    /// meet on the loopback.
     #[arg(long, value_name = "FILE")]
     rendezvous_key_file: Option<String>,
     /// How long shards wait for each other [default: 5m].

@@ -12,8 +12,8 @@ pub(crate) struct ViewerArgs {
     /// [default address: 127.0.0.1:9540; port 0 is any free one].
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "")]
     web: Option<String>,
-    /// Ask for this token before showing the page. Needed if ADDR can be reached
-    /// from other machines.
+    /// Require this token before showing the page. A token is needed if other
+    /// machines can reach ADDR.
     #[arg(long, value_name = "TOKEN")]
     web_token: Option<String>,
     /// Write samples to the Prometheus at URL while the run lasts, by remote write

@@ -28,11 +28,11 @@ pub(super) fn check<'a>(
 ) -> Result<(), CommandError> {
     let mut places: Vec<Place> = Vec::new();
     for (flag, output) in outputs.into_iter().filter_map(|(flag, output)| Some((flag, output?))) {
-        let refused = |source| CommandError::OutputPlace { flag, path: path_of(output), source };
+        let refused = |source| CommandError::OutputPlace { flag, path: output.path().to_owned(), source };
         let place = Place::of(output).map_err(refused)?;
         place.check().map_err(refused)?;
         if places.iter().any(|other| other.clashes_with(&place)) {
-            return Err(CommandError::SamePlace { path: path_of(output) });
+            return Err(CommandError::SamePlace { path: output.path().to_owned() });
         }
         places.push(place);
     }
@@ -54,13 +54,6 @@ pub(super) fn check_all(presentation: &Presentation) -> Result<(), CommandError>
 fn places(presentation: &Presentation) -> [Option<Output>; 4] {
     let requests = presentation.requests.as_ref().map(|file| file.place.clone());
     [presentation.output.clone(), file(presentation.html.as_ref()), file(presentation.junit.as_ref()), requests]
-}
-
-fn path_of(output: &Output) -> PathBuf {
-    match output {
-        Output::File(path) => path.clone(),
-        Output::Stdout => "-".into(),
-    }
 }
 
 /// Whether a result takes standard output.
@@ -162,7 +155,7 @@ pub(super) fn write_text(
     let written = Place::of(output).and_then(|place| place.write(text, out, stop));
     written.map_err(|source| CommandError::Results {
         flag,
-        path: path_of(output),
+        path: output.path().to_owned(),
         source,
         rescued: super::place::rescue(text).ok(),
     })

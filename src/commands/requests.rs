@@ -16,7 +16,6 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -79,7 +78,8 @@ impl Requests {
         let (place, counted) = (file.clone(), Arc::clone(&progress));
         let work =
             Box::new(move || writer.recv().map_or(Ok(()), |writer| write_all(&place, writer, &batches, &counted)));
-        let thread = spawn(work).map_err(|source| CommandError::RequestsThread { path: path_of(file), source })?;
+        let thread = spawn(work)
+            .map_err(|source| CommandError::RequestsThread { path: file.place.path().to_owned(), source })?;
         let gaps = plan.tuning.records.is_some_and(|records| records.gaps);
         let (file, names, dropped) = (file.clone(), names(plan), Dropped::default());
         Ok(Self { file, names, gaps, writers, feed, thread, progress, dropped })
@@ -125,7 +125,7 @@ impl Requests {
         } else {
             Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was taken for 10 s"))
         };
-        let error = result.err().map(|source| CommandError::Requests { path: path_of(&file), source });
+        let error = result.err().map(|source| CommandError::Requests { path: file.place.path().to_owned(), source });
         Written { error, dropped }
     }
 }
@@ -172,14 +172,6 @@ fn names(plan: &Plan) -> Names {
         started_at: String::new(),
         kinds: plan.mix.kinds.iter().map(kind).collect(),
         targets: plan.targets().map(|target| redactor.own(&target.url)).collect(),
-    }
-}
-
-/// The place as the user gave it.
-fn path_of(file: &RequestsFile) -> PathBuf {
-    match &file.place {
-        Output::File(path) => path.clone(),
-        Output::Stdout => PathBuf::from("-"),
     }
 }
 
@@ -245,7 +237,7 @@ mod tests {
     }
 
     fn file() -> RequestsFile {
-        let place = Output::File(PathBuf::from("/nonexistent/r.csv"));
+        let place = Output::File("/nonexistent/r.csv".into());
         RequestsFile { place, format: RequestsFormat::Csv, gzip: false }
     }
 

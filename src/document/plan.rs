@@ -7,13 +7,11 @@ use crate::plan::{
     After, Arrivals, BehaviorMix, Bell, Conversation, Kind, Leave, Plan, Prompt, PromptSource, RowSource, Shape,
     Source, Spec, Tokens,
 };
+use crate::redact::HIDDEN;
 use crate::threshold::Rule;
 use crate::units::{Nanos, rounded};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
-
-/// Stands where a secret, or a header that may hold one, would.
-const HIDDEN: &str = "[hidden]";
 
 /// Keys that do not change what is asked of a server: names, where it runs, and who does which part
 /// of it.

@@ -21,7 +21,7 @@ use super::budget::{Budget, FREE_BYTES, STEP_BYTES};
 use super::excerpt::Excerpt;
 use super::rx_time::MaybeTime;
 use super::window::{Placement, Window};
-use crate::api::{Api, Delta, Flaw, Token};
+use crate::api::{Api, Delta, Flaw, HAS_USAGE, Token};
 use crate::metrics::{Failure, Outcome, Sample};
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
@@ -405,6 +405,7 @@ impl Exchange {
             Err(Flaw::Error) => self.flaw = self.flaw.or(Some(Failure::StreamError)),
             Err(Flaw::Incomplete) => self.flaw = self.flaw.or(Some(Failure::Truncated)),
             Err(Flaw::Check { name, .. }) => self.check_failed(name),
+            Err(Flaw::NoUsage { .. }) => self.check_failed(HAS_USAGE),
             Err(Flaw::Mismatch) => self.mismatch(),
         }
     }
@@ -493,6 +494,10 @@ impl Exchange {
             Err(Flaw::Check { name, held }) => {
                 self.sample.checks_held = held;
                 self.check_failed(name);
+            }
+            Err(Flaw::NoUsage { held, .. }) => {
+                self.sample.checks_held = held;
+                self.check_failed(HAS_USAGE);
             }
             Err(Flaw::Mismatch) => self.mismatch(),
         }

@@ -183,8 +183,7 @@ fn tls(overrides: &Overrides, has_tls: bool, read: &mut Read<'_>, changed: &mut 
         (Some(only), None) => return Err(only.misplaced("needs its private key: add --key")),
         (None, Some(only)) => return Err(only.misplaced("needs its certificate: add --cert")),
     };
-    let words = [("on", true), ("off", false)];
-    let resume = noted("tls.resume", resume, changed).map_or(Ok(true), |given| given.word(&words))?;
+    let resume = noted("tls.resume", resume, changed).map_or(Ok(true), Given::switch)?;
     Ok(Tls { roots, verify: insecure.is_none(), identity, resume })
 }
 

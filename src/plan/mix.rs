@@ -8,6 +8,7 @@ use super::conversation::{check_rows, conversation};
 use super::dataset::RowsOf;
 use super::profile::{NamedTimeouts, ProfileFile, Request, Timeout};
 use super::request_defaults::{PATH, RequestDefaults, is_path};
+use super::request_flags::{INCLUDE_USAGE, STREAM_OPTIONS};
 use super::retries::retries;
 use super::rows::RowSource;
 use super::scenario::scenario;
@@ -247,21 +248,46 @@ impl Row<'_> {
         Ok(fields)
     }
 
-    /// A stream is asked for what it has cost unless somebody says not to.
+    /// A stream is asked for what it has cost unless somebody says not to. What a body says of that
+    /// gives way to a flag, and the profile's `include_usage` to the body of a flag.
     fn ask_for_usage(&self, api: Api, fields: &mut Map<String, Value>) -> Result<(), PlanError> {
-        let asked = self.defaults.flags.include_usage(self.request.include_usage);
-        let asks = asked.unwrap_or_else(|| self.defaults.flags.asks_known_servers());
-        if !(asks && self.request.stream && api.bills_streams_on_request()) {
+        let flags = &self.defaults.flags;
+        let asked = flags.include_usage(self.request.include_usage);
+        if !(self.request.stream && api.bills_streams_on_request()) {
             return Ok(());
         }
-        match fields.entry("stream_options").or_insert_with(|| Value::Object(Map::new())) {
-            Value::Object(options) => {
-                options.entry("include_usage").or_insert(Value::Bool(true));
-                Ok(())
+        let in_body = fields.get(STREAM_OPTIONS).and_then(|options| options.get(INCLUDE_USAGE)?.as_bool());
+        let contradicts = in_body.is_some_and(|in_body| asked.is_some_and(|asked| asked != in_body));
+        if contradicts && !flags.beats_body().map_err(|flag| self.contradiction(flag))? {
+            return Ok(());
+        }
+        if asked == Some(false) {
+            remove_usage(fields);
+        } else if asked.unwrap_or_else(|| flags.asks_known_servers()) {
+            match fields.entry(STREAM_OPTIONS).or_insert_with(|| Value::Object(Map::new())) {
+                // What the body says is meant, as long as nobody says otherwise.
+                Value::Object(options) if contradicts => {
+                    options.insert(INCLUDE_USAGE.to_owned(), true.into());
+                }
+                Value::Object(options) => {
+                    options.entry(INCLUDE_USAGE).or_insert(Value::Bool(true));
+                }
+                _ if asked.is_none() => {}
+                _ => {
+                    return Err(
+                        self.error("body.stream_options", "is not a table: expected one beside `include_usage`")
+                    );
+                }
             }
-            // What the body says is meant, as long as nobody says otherwise.
-            _ if asked.is_none() => Ok(()),
-            _ => Err(self.error("body.stream_options", "is no table: expected one, beside `include_usage`")),
+        }
+        Ok(())
+    }
+
+    /// A stream is asked for its usage in one place, and not in another of the same rank.
+    fn contradiction(&self, flag: Option<&Given>) -> PlanError {
+        match flag {
+            Some(flag) => flag.misplaced("says the opposite of `stream_options` in --body: remove one of them"),
+            None => self.error("include_usage", "says the opposite of `body.stream_options`: remove one of them"),
         }
     }
 
@@ -284,10 +310,11 @@ impl Row<'_> {
     fn check_usage(&self, api: Api) -> Result<bool, PlanError> {
         if self.request.check_usage.is_some() && !api.takes_flags() {
             let problem =
-                format!("is for responses that are generated: expected no `check_usage` beside {}", api.name());
+                format!("is for responses that say what they cost: expected no `check_usage` beside {}", api.name());
             return Err(self.error("check_usage", problem));
         }
-        Ok(self.defaults.flags.check_usage(self.request.check_usage))
+        // The others bill nothing, whatever a flag says.
+        Ok(!api.takes_flags() || self.defaults.flags.check_usage(self.request.check_usage))
     }
 
     fn headers(&self) -> Result<Vec<(String, String)>, PlanError> {
@@ -332,6 +359,16 @@ impl Row<'_> {
             stall: within(stall, total),
             total,
         })
+    }
+}
+
+/// Takes out of a body that a stream is asked for its usage.
+fn remove_usage(fields: &mut Map<String, Value>) {
+    if let Some(Value::Object(options)) = fields.get_mut(STREAM_OPTIONS) {
+        options.remove(INCLUDE_USAGE);
+        if options.is_empty() {
+            fields.remove(STREAM_OPTIONS);
+        }
     }
 }
 

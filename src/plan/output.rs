@@ -1,6 +1,7 @@
 //! A place that a result goes to.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 /// Where a result goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,4 +9,20 @@ pub enum Output {
     /// Standard output, written `-`.
     Stdout,
     File(PathBuf),
+}
+
+impl Output {
+    /// As it is written on the command line.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Stdout => Path::new("-"),
+            Self::File(path) => path,
+        }
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path().display().fmt(f)
+    }
 }

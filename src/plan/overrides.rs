@@ -104,6 +104,11 @@ impl Given {
         if self.value.is_empty() { Err(self.bad("a path")) } else { Ok(PathBuf::from(&self.value)) }
     }
 
+    /// As `on` or `off`.
+    pub fn switch(&self) -> Result<bool, PlanError> {
+        self.word(&[("on", true), ("off", false)])
+    }
+
     /// As one of a few words.
     pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, PlanError> {
         let known = words.iter().find(|(word, _)| *word == self.value.trim());

@@ -6,11 +6,13 @@ use super::profile::{ProfileFile, Request};
 use super::{Given, Overrides, PlanError};
 use crate::api::{Api, LimitName};
 use serde_json::{Map, Value};
+use std::cmp::Ordering;
 
 /// Fields of a body that have a flag of their own.
 const OWN_FLAGS: [(&str, &str); 2] = [("stream", "--stream or --no-stream"), ("model", "--model")];
-/// The field that a stream is asked for its usage in.
-const STREAM_OPTIONS: &str = "stream_options";
+/// The field that a stream is asked for its usage in, and its part that does so.
+pub(super) const STREAM_OPTIONS: &str = "stream_options";
+pub(super) const INCLUDE_USAGE: &str = "include_usage";
 
 /// Names of the token limit, and the word that leaves the name to be found out.
 const LIMIT_AUTO: (&str, Option<LimitName>) = ("auto", None);
@@ -45,7 +47,7 @@ impl<'a> RequestFlags<'a> {
         };
         let names = [LIMIT_AUTO, LIMIT_NAMES[0], LIMIT_NAMES[1]];
         let limit_name = overrides.one("token_limit_field").map(|given| Ok((given.word(&names)?, given)));
-        let check_usage = |given: &'a Given| Ok((given.word(&[("on", true), ("off", false)])?, given));
+        let check_usage = |given: &'a Given| Ok((given.switch()?, given));
         Ok(Self {
             stream: switch("stream", "no_stream", "a response is streamed or it is not")?,
             include_usage: switch("include_usage", "no_include_usage", "usage is asked for or it is not")?,
@@ -99,6 +101,20 @@ impl<'a> RequestFlags<'a> {
         self.include_usage.map(|(yes, _)| yes).or(written)
     }
 
+    /// Whether what is said of usage beside the body beats what the body says: a flag beats the
+    /// environment, and both beat the profile. The error is a flag that is of the same rank as the
+    /// body; none if both stand in the profile.
+    pub(super) fn beats_body(&self) -> Result<bool, Option<&'a Given>> {
+        let rank = |given: Option<&Given>| given.map_or(0, |given| 1 + u8::from(given.is_flag()));
+        let asked = self.include_usage.map(|(_, given)| given);
+        let body = self.body.filter(|_| self.fields.contains_key(STREAM_OPTIONS));
+        match rank(asked).cmp(&rank(body)) {
+            Ordering::Less => Ok(false),
+            Ordering::Equal => Err(asked),
+            Ordering::Greater => Ok(true),
+        }
+    }
+
     /// Whether a plain answer without usage fails.
     pub(super) fn check_usage(&self, written: Option<bool>) -> bool {
         self.check_usage.map(|(yes, _)| yes).or(written).unwrap_or(true)
@@ -121,7 +137,7 @@ impl<'a> RequestFlags<'a> {
         [
             ("stream", said(self.stream, api.generates())),
             ("include_usage", said(self.include_usage, api.bills_streams_on_request())),
-            ("check_usage", said(self.check_usage, api.generates())),
+            ("check_usage", said(self.check_usage, api.takes_flags())),
             ("token_limit_field", self.limit_name.map(|(_, given)| given).filter(|_| api == Api::OpenaiChat)),
             ("body", self.body.filter(|_| api.takes_prompt())),
         ]

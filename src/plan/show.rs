@@ -9,12 +9,10 @@ use super::{Plan, is_secret};
 use crate::api::{Api, LimitName};
 use crate::load::{Arrivals, Shape, ThinkTime};
 use crate::mix::{After, BehaviorMix, Bell, Conversation, KeyAs, Kind, PromptSource, Tokens};
+use crate::redact::HIDDEN;
 use crate::server::Source;
 use crate::threshold::Rule;
 use crate::units::{Nanos, plural};
-
-/// What stands in the place of a secret.
-const HIDDEN: &str = "[hidden]";
 
 /// Most characters of a value that are shown: prompts are long.
 const SHOWN: usize = 100;
@@ -110,7 +108,7 @@ pub(super) fn settings(
     list.add("junit", or_none(presentation.junit.as_ref().map_or_else(String::new, |path| path.display().to_string())));
     list.add("web", or_none(presentation.web.as_ref().map_or_else(String::new, |web| web.addr.to_string())));
     let has_token = presentation.web.as_ref().is_some_and(|web| web.token.is_some());
-    list.add("web_token", if has_token { "[hidden]" } else { "none" }.to_owned());
+    list.add("web_token", if has_token { HIDDEN } else { "none" }.to_owned());
     let write = presentation.prometheus.as_ref();
     list.add("prometheus_write", or_none(write.map_or_else(String::new, |write| write.target.url.clone())));
     let opened_by = match write.map(crate::plan::PrometheusWrite::secrets) {
@@ -131,17 +129,9 @@ pub(super) fn settings(
 
 /// Where results go, and what they have.
 fn outputs(list: &mut Listing<'_>, plan: &Plan, presentation: &Presentation) {
-    let output = match &presentation.output {
-        None => "none".to_owned(),
-        Some(Output::Stdout) => "-".to_owned(),
-        Some(Output::File(path)) => path.display().to_string(),
-    };
-    list.add("output", output);
-    let requests = presentation.requests.as_ref().map_or_else(String::new, |file| match &file.place {
-        Output::Stdout => "-".to_owned(),
-        Output::File(path) => path.display().to_string(),
-    });
-    list.add("requests", or_none(requests));
+    list.add("output", or_none(presentation.output.as_ref().map_or_else(String::new, Output::to_string)));
+    let requests = presentation.requests.as_ref();
+    list.add("requests", or_none(requests.map_or_else(String::new, |file| file.place.to_string())));
     if let Some(records) = plan.tuning.records {
         list.add("requests_sample", format!("1/{}", records.one_in));
         list.add("requests_tokens", records.gaps.to_string());
@@ -274,7 +264,7 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
             list.add(&at("token_limit_field"), kind.limit_name.map_or("auto", LimitName::name));
         }
     }
-    if kind.api.generates() {
+    if kind.api.takes_flags() {
         list.add(&at("check_usage"), kind.check_usage.to_string());
     }
     if !kind.body.is_empty() {

@@ -105,6 +105,9 @@ fn questions(kind: &Kind) -> Vec<Question> {
         websocket: false,
         max_tokens: Some(Tokens::fixed(1)),
         conversation: None,
+        // A retry would be billed, too, and an answer that bills nothing is told as such.
+        retries: None,
+        check_usage: false,
         model_weights: Vec::new(),
         ..kind.clone()
     };
@@ -184,7 +187,7 @@ fn line([few, many]: [u64; 2]) -> Option<(Option<u32>, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Overrides, resolve};
+    use crate::plan::{Overrides, Retries, RetryPolicy, resolve};
 
     #[test]
     fn two_prompts_make_a_line() {
@@ -207,12 +210,14 @@ mod tests {
         assert!(!says_its_length(&kind), "texts have no length that is known");
         kind.prompt = Prompt::of(PromptSource::Words(Tokens::fixed(512)));
         assert!(says_its_length(&kind));
+        kind.retries = Some(Retries { policy: RetryPolicy::Openai, max: 3 });
         kind.models = vec!["a".to_owned(), "b".to_owned()];
         kind.model_weights = vec![1, 0];
         let asked = questions(&kind);
         assert_eq!(asked.len(), 2);
         for question in &asked {
             let Question { kind, reason } = question;
+            assert!(kind.retries.is_none() && !kind.check_usage);
             assert_eq!((kind.max_tokens, kind.stream, *reason), (Some(Tokens::fixed(1)), false, None));
             assert!(kind.models.len() == 1 && kind.model_weights.is_empty() && !kind.body.contains_key(STREAM_OPTIONS));
         }

@@ -130,7 +130,10 @@ fn a_plain_answer_is_checked() {
     for (body, wanted) in [
         ("{}".to_owned(), failed("type is message", 0)),
         (PLAIN.replace(r#"[{"type":"text","text":"Hi"}]"#, "[]"), failed("has content", 1)),
-        (PLAIN.replace("11", "0").replace('6', "0"), failed("has usage", 2)),
+        (
+            PLAIN.replace("11", "0").replace('6', "0"),
+            Err(Flaw::NoUsage { held: 2, finish: Some(crate::metrics::Finish::Stop) }),
+        ),
         (r#"{"type":"error","error":{"type":"api_error"}}"#.to_owned(), Err(Flaw::Error)),
         ("<html>".to_owned(), Err(Flaw::BadJson)),
     ] {

@@ -279,7 +279,7 @@ fn a_plain_answer_is_checked() {
         Ok(Answer { usage, finish: Some(crate::metrics::Finish::Stop), checks: 2 })
     );
     let choices = Err(Flaw::Check { name: "has choices", held: 0 });
-    let usage = Err(Flaw::Check { name: "has usage", held: 1 });
+    let usage = Err(Flaw::NoUsage { held: 1, finish: None });
     for (body, wanted) in [
         ("{}", choices),
         (r#""Hi""#, choices),

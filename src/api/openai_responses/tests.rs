@@ -156,7 +156,10 @@ fn a_plain_answer_is_checked() {
         ("{}".to_owned(), failed("object is response", 0)),
         ("[]".to_owned(), failed("object is response", 0)),
         (PLAIN.replace(r#"[{"type":"message""#, r#"[],"x":[{"type":"message""#), failed("has output", 1)),
-        (PLAIN.replace("\"usage\"", "\"use\""), failed("has usage", 2)),
+        (
+            PLAIN.replace("\"usage\"", "\"use\""),
+            Err(Flaw::NoUsage { held: 2, finish: Some(crate::metrics::Finish::Stop) }),
+        ),
         (PLAIN.replace("completed", "failed"), Err(Flaw::Error)),
         (PLAIN.replace("\"error\":null", "\"error\":{\"code\":1}"), Err(Flaw::Error)),
         (PLAIN.replace("completed", "incomplete"), Err(Flaw::Incomplete)),

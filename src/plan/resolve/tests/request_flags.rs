@@ -100,6 +100,23 @@ fn streams_are_asked_for_their_usage_unless_somebody_says_not_to() {
     assert_eq!(asks("include_usage = true", &with("no_include_usage", "true")), None);
     assert_eq!(asks("include_usage = false", &with("include_usage", "true")), Some(true));
     assert_eq!(asks("", &body(&["stream_options={\"x\":1}"])), Some(true));
+    // What is typed beats the profile, and contradictions in one place are refused.
+    let no = "body = { stream_options = { include_usage = false, x = 1 } }";
+    let yes = no.replace("false", "true");
+    assert_eq!(asks(no, &with("include_usage", "true")), Some(true));
+    assert_eq!(asks(&yes, &with("no_include_usage", "true")), None);
+    let (no_flag, yes_flag) = (r#"stream_options={"include_usage":false}"#, r#"stream_options={"include_usage":true}"#);
+    assert_eq!(asks("include_usage = true", &body(&[no_flag])), Some(false));
+    assert_eq!(asks("include_usage = false", &body(&[yes_flag])), Some(true));
+    let stream = |lines: &str| format!("{FLAT}{CHAT}stream = true\n{lines}\n");
+    let both = body(&[no_flag]).with("include_usage", flag("include-usage", "true"));
+    let error = file(&stream(""), &both).expect_err("both are typed").to_string();
+    assert_eq!(error, "--include-usage says the opposite of `stream_options` in --body: remove one of them");
+    let both =
+        body(&[yes_flag]).with("no_include_usage", [Given::environment("LLMSIM_BLAST_NO_INCLUDE_USAGE", "true")]);
+    assert_eq!(json!(kinds(&stream(""), &both)[0].body)["stream_options"]["include_usage"], true, "a flag wins");
+    let error = refusal(&stream(&format!("include_usage = true\n{no}")));
+    assert!(error.contains("include_usage: says the opposite of `body.stream_options`"), "{error}");
     let unknown = Overrides::default().with("target_url", flag("target-url", "http://h"));
     assert_eq!(asks("", &unknown), None, "nobody knows what it accepts");
     assert_eq!(asks("", &unknown.with("server", flag("server", "vllm"))), Some(true));
@@ -119,7 +136,11 @@ fn usage_is_checked_unless_somebody_says_not_to() {
     assert!(!checks("", &with("check_usage", "off")));
     assert!(why("load", &with("check_usage", "no")).contains("expected on or off"));
     let error = refusal(&format!("{FLAT}[[requests]]\nname = \"h\"\napi = \"health\"\ncheck_usage = false\n"));
-    assert!(error.contains("is for responses that are generated"), "{error}");
+    assert!(error.contains("is for responses that say what they cost"), "{error}");
+    let of = |api: &str| format!("{FLAT}[[requests]]\nname = \"h\"\napi = \"{api}\"\n");
+    let off = with("check_usage", "off");
+    assert!(kinds(&of("health"), &off)[0].check_usage, "it has nothing to bill");
+    assert!(!kinds(&of("openai-embeddings"), &off)[0].check_usage);
 }
 
 #[test]
