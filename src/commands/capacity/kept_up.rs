@@ -1,14 +1,12 @@
 //! Whether the load of a step was the one to be tried, and whose fault it is if it was not. Pure:
 //! numbers of the step in, the answer out.
 
+use crate::metrics::validity::FEW_LATE;
 use crate::units::plural;
 
 /// Of the arrivals in the window this share must have been started in it. Less is a load that was
 /// not the one to be tried.
 const KEPT_UP: f64 = 0.99;
-/// So many late arrivals never decide: at the end of a short window they are a hiccup of some
-/// milliseconds, not a rate that was missed.
-const FEW: u64 = 10;
 
 /// What a step says of its arrivals.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +46,7 @@ impl Arrived {
     pub(super) fn late(&self) -> Option<Late> {
         let Self { offered, started, .. } = *self;
         let late = offered.saturating_sub(started);
-        if late <= FEW || started as f64 >= offered as f64 * KEPT_UP {
+        if late <= FEW_LATE || started as f64 >= offered as f64 * KEPT_UP {
             return None;
         }
         let text = format!("{started} of {} started in time", plural(offered, "arrival"));
