@@ -5,7 +5,7 @@ mod support;
 use nix::sys::signal::Signal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use support::{Behaviour, Bench, Misbehaving, SOON, blast, document, start, start_after};
+use support::{Behaviour, Bench, Misbehaving, SOON, blast, blast_with, document, start, start_after};
 
 /// A run against a good server, with these places.
 fn run(server: &Misbehaving, places: &[&str]) -> support::Output {
@@ -120,8 +120,16 @@ fn what_cannot_be_written_is_an_error_and_somewhere_else() {
     let file = rescued(&output);
     assert!(std::fs::read_to_string(&file).unwrap().starts_with("<?xml"));
     std::fs::remove_file(file).unwrap();
-
+    // CI is told all the same.
+    let bench = Bench::new();
+    let summary = bench.path("summary");
     let url = server.url();
+    let args = ["quick-smoke", "--target-url", &url, "--quiet", "--github", "auto", "--junit", "/dev/full"];
+    let output = blast_with(&args, &[("GITHUB_STEP_SUMMARY", &summary)], SOON);
+    assert_eq!(output.code, Some(109), "{output:?}");
+    std::fs::remove_file(rescued(&output)).unwrap();
+    assert!(std::fs::read_to_string(&summary).unwrap().starts_with("### llmsim-blast quick-smoke"));
+
     let output = start_after("exec 1>&-", &["quick-smoke", "--target-url", &url, "--output", "-"]).finish(SOON);
     assert_eq!(output.code, Some(109), "{output:?}");
     let file = rescued(&output);

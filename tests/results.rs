@@ -378,6 +378,17 @@ fn noise_is_measured_once_and_used_as_a_floor() {
 }
 
 #[test]
+fn a_file_that_is_lost_takes_no_summary_of_a_comparison_away() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
+    let [base, head] = ["b", "h"].map(|name| ran(&bench, &server.url(), name, &[]));
+    let summary = bench.path("s.md");
+    let args = ["compare", &base, &head, "--junit", "/dev/full", "--github", "auto"];
+    let output = blast_with(&args, &[("GITHUB_STEP_SUMMARY", &summary)], SOON);
+    assert_eq!(output.code, Some(109), "{output:?}");
+    assert!(std::fs::read_to_string(&summary).unwrap().starts_with("<!-- llmsim-blast:compare -->"));
+}
+
+#[test]
 fn ci_is_told_of_a_run() {
     let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
     let (profile, xml, summary) =

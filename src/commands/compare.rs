@@ -46,28 +46,25 @@ pub(super) fn run(
     let compared = Compared { base: &base, head: &head, comparison: &comparison, fail_on_inconclusive };
     let style = output::style(taken.as_ref(), args.no_color || environment.forbids_color().is_some());
     let printed = output::print(&terminal(&compared, style), taken.as_ref(), out, err);
-    write(&compared, outputs.each_ref().map(Option::as_ref), (out, err))?;
-    printed?;
+    let written = write(&compared, outputs.each_ref().map(Option::as_ref), (out, err));
+    let told = if args.github.as_deref() == Some("auto") {
+        let (summary, failures) = (markdown(&compared), failures(&compared));
+        notify_ci::github_actions(environment, &summary, &failures, taken.as_ref(), (out, err))
+    } else {
+        Ok(())
+    };
     let class = compared.exit();
-    if args.github.as_deref() == Some("auto") {
-        let told = notify_ci::github_actions(
-            environment,
-            &markdown(&compared),
-            &failures(&compared),
-            taken.as_ref(),
-            (out, err),
-        );
-        if let Err(error) = told {
-            // A comparison that failed anyway keeps its reason.
-            if class != ExitClass::Success {
+    match (written.and(printed.map_err(CommandError::from)), told) {
+        // A comparison that failed anyway keeps its reason.
+        (Ok(()), Err(error)) if class == ExitClass::Success => Err(error),
+        (lost, told) => {
+            if let Err(error) = told {
                 // Nothing is left to do when even this cannot be written.
                 let _ = writeln!(err, "error: {error}");
-                return Ok(class);
             }
-            return Err(error);
+            lost.map(|()| class)
         }
     }
-    Ok(class)
 }
 
 /// Writes the comparison in every form that was asked for.

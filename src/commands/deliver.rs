@@ -21,12 +21,15 @@ pub(super) fn results(
 ) -> ExitClass {
     let printed = output::print_summary(document, presentation, out, err).map_err(CommandError::from);
     let html = output::file(presentation.html.as_ref());
+    // A shard is not judged: CI is told of the whole.
+    let junit = output::file(presentation.junit.as_ref()).filter(|_| !document.is_shard());
     let results = [
         Written { flag: "--output", output: presentation.output.as_ref(), text: &|| document.to_json() },
         Written { flag: "--html", output: html.as_ref(), text: &|| report::html::of_run(document) },
+        Written { flag: "--junit", output: junit.as_ref(), text: &|| report::junit::of_run(document) },
     ];
     let written = output::write_each(&results, (out, err), stop);
-    let told = notify_ci::of_run(document, presentation, environment, out, err, stop);
+    let told = notify_ci::of_run(document, presentation, environment, (out, err));
     let mut class = document.verdict.exit();
     for error in [printed, written, told].into_iter().filter_map(Result::err) {
         // Nothing is left to do when even this cannot be written.

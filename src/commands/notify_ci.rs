@@ -1,12 +1,11 @@
-//! What CI is told of a command, beside its results: JUnit, a step's summary, annotations.
+//! What CI is told of a command, beside its results: a step's summary, annotations.
 
 use super::error::CommandError;
 use super::output;
 use crate::cli::environment::Environment;
 use crate::document::Document;
 use crate::plan::{Output, Presentation};
-use crate::report::{github, junit};
-use crate::trial::Stop;
+use crate::report::github;
 use std::fs::OpenOptions;
 use std::io::Write;
 
@@ -18,24 +17,13 @@ pub(super) fn of_run(
     document: &Document,
     presentation: &Presentation,
     environment: &Environment,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-    stop: Option<&Stop>,
+    places: (&mut dyn Write, &mut dyn Write),
 ) -> Result<(), CommandError> {
-    if document.is_shard() {
+    if document.is_shard() || !presentation.github {
         return Ok(());
     }
-    output::write_text(
-        ("--junit", output::file(presentation.junit.as_ref()).as_ref()),
-        &junit::of_run(document),
-        out,
-        stop,
-    )?;
-    if presentation.github {
-        let (summary, failures) = (github::summary(document), github::failures(document));
-        github_actions(environment, &summary, &failures, output::on_stdout(presentation).as_ref(), (out, err))?;
-    }
-    Ok(())
+    let (summary, failures) = (github::summary(document), github::failures(document));
+    github_actions(environment, &summary, &failures, output::on_stdout(presentation).as_ref(), places)
 }
 
 /// Appends to the step's summary and prints a few annotations, when GitHub Actions runs this.
@@ -49,9 +37,10 @@ pub(super) fn github_actions(
     let Some(path) = environment.get("GITHUB_STEP_SUMMARY") else { return Ok(()) };
     let cut = summary.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MAX_SUMMARY).last();
     let summary = &summary[..cut.unwrap_or(0)];
-    output::print(&github::annotations(failures), output, out, err)?;
+    let printed = output::print(&github::annotations(failures), output, out, err);
     let appended = OpenOptions::new().append(true).create(true).open(path);
     appended
         .and_then(|mut file| writeln!(file, "{summary}"))
-        .map_err(|source| CommandError::StepSummary { path: path.into(), source })
+        .map_err(|source| CommandError::StepSummary { path: path.into(), source })?;
+    Ok(printed?)
 }
