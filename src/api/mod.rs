@@ -20,11 +20,13 @@ mod openresponses;
 mod reader;
 mod scan;
 mod spec;
+mod stream_options;
 mod system;
 mod talk;
 mod template;
 
 pub use reader::Reader;
+pub use stream_options::{INCLUDE_USAGE, STREAM_OPTIONS, asks_for_usage, remove_usage};
 pub use talk::{Reply, Results};
 
 use crate::metrics::{Finish, TokenUsage};

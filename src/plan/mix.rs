@@ -8,13 +8,12 @@ use super::conversation::{check_rows, conversation};
 use super::dataset::RowsOf;
 use super::profile::{NamedTimeouts, ProfileFile, Request, Timeout};
 use super::request_defaults::{PATH, RequestDefaults, is_path};
-use super::request_flags::{INCLUDE_USAGE, STREAM_OPTIONS};
 use super::retries::retries;
 use super::rows::RowSource;
 use super::scenario::scenario;
 use super::source::Changed;
 use super::{Given, Overrides, PlanError, Read, headers, limits};
-use crate::api::{Api, LimitName, Method};
+use crate::api::{self, Api, INCLUDE_USAGE, LimitName, Method, STREAM_OPTIONS};
 use crate::mix::{Kind, Mix, Prompt, PromptSource, Timeouts};
 use crate::units::Nanos;
 use serde_json::{Map, Value};
@@ -256,13 +255,13 @@ impl Row<'_> {
         if !(self.request.stream && api.bills_streams_on_request()) {
             return Ok(());
         }
-        let in_body = fields.get(STREAM_OPTIONS).and_then(|options| options.get(INCLUDE_USAGE)?.as_bool());
+        let in_body = api::asks_for_usage(fields);
         let contradicts = in_body.is_some_and(|in_body| asked.is_some_and(|asked| asked != in_body));
         if contradicts && !flags.beats_body().map_err(|flag| self.contradiction(flag))? {
             return Ok(());
         }
         if asked == Some(false) {
-            remove_usage(fields);
+            api::remove_usage(fields);
         } else if asked.unwrap_or_else(|| flags.asks_known_servers()) {
             match fields.entry(STREAM_OPTIONS).or_insert_with(|| Value::Object(Map::new())) {
                 // What the body says is meant, as long as nobody says otherwise.
@@ -359,16 +358,6 @@ impl Row<'_> {
             stall: within(stall, total),
             total,
         })
-    }
-}
-
-/// Takes out of a body that a stream is asked for its usage.
-fn remove_usage(fields: &mut Map<String, Value>) {
-    if let Some(Value::Object(options)) = fields.get_mut(STREAM_OPTIONS) {
-        options.remove(INCLUDE_USAGE);
-        if options.is_empty() {
-            fields.remove(STREAM_OPTIONS);
-        }
     }
 }
 

@@ -4,15 +4,12 @@ use super::choice::Choice;
 use super::overrides::either;
 use super::profile::{ProfileFile, Request};
 use super::{Given, Overrides, PlanError};
-use crate::api::{Api, LimitName};
+use crate::api::{Api, LimitName, STREAM_OPTIONS};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
 
 /// Fields of a body that have a flag of their own.
 const OWN_FLAGS: [(&str, &str); 2] = [("stream", "--stream or --no-stream"), ("model", "--model")];
-/// The field that a stream is asked for its usage in, and its part that does so.
-pub(super) const STREAM_OPTIONS: &str = "stream_options";
-pub(super) const INCLUDE_USAGE: &str = "include_usage";
 
 /// Names of the token limit, and the word that leaves the name to be found out.
 const LIMIT_AUTO: (&str, Option<LimitName>) = ("auto", None);

@@ -2,7 +2,7 @@
 
 use super::error::shown;
 use super::{PlanError, Read, limits};
-use crate::api::Api;
+use crate::api::{Api, STREAM_OPTIONS};
 use crate::dataset::{self, Columns, Facts, Form, Format, Loaded, Options, ReadError, Rows};
 use crate::mix::Kind;
 use crate::units::{Nanos, plural};
@@ -230,7 +230,7 @@ pub(super) fn refuse_misfits(kind: &Kind, rows: &Rows) -> Result<(), String> {
             "has rows that say how long the answer is, and others, such as row {row}, that do not: set max_tokens for those"
         ));
     }
-    let is_own = |name: &&String| *name != "stream_options";
+    let is_own = |name: &&String| *name != STREAM_OPTIONS;
     if rows.has_whole_bodies()
         && let Some(name) = kind.body.keys().find(is_own)
     {

@@ -8,6 +8,7 @@
 use super::endpoints::once;
 use super::error::TrialError;
 use super::signals::Stop;
+use crate::api::STREAM_OPTIONS;
 use crate::document::Template;
 use crate::engine;
 use crate::metrics::{Counter, Summary, TemplateTokens};
@@ -24,8 +25,6 @@ const LONGEST_WAIT: Nanos = Nanos::from_secs(10);
 const MOST_MODELS: usize = 8;
 /// Fields of a body that set a limit in the place of ours.
 const LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
-/// Only streams may have it.
-const STREAM_OPTIONS: &str = "stream_options";
 
 /// The plan with what was learned, and what the report says of it.
 pub(super) fn learned(
@@ -114,6 +113,7 @@ fn questions(kind: &Kind) -> Vec<Question> {
     kind.prompt.prefix = None;
     kind.timeouts.total = kind.timeouts.total.min(LONGEST_WAIT);
     kind.timeouts.connect = kind.timeouts.connect.min(LONGEST_WAIT);
+    // Only streams may have it.
     kind.body.remove(STREAM_OPTIONS);
     if LIMITS.iter().any(|limit| kind.body.contains_key(*limit)) {
         return vec![Question { kind, reason: Some("the body of its requests sets a token limit of its own") }];

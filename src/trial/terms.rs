@@ -9,7 +9,7 @@
 use super::error::TrialError;
 use super::reach::{self, Targets};
 use super::signals::Stop;
-use crate::api::{Api, LimitName};
+use crate::api::{self, Api, LimitName};
 use crate::metrics::hints::Hint;
 use crate::mix::Tokens;
 use crate::plan::{BehaviorMix, Kind, Plan, Prompt};
@@ -23,9 +23,6 @@ const REFUSALS: [u16; 2] = [400, 422];
 /// Longest wait for the answer. A server that takes longer has not refused the request: that is done
 /// at once.
 const LONGEST_WAIT: Nanos = Nanos::from_secs(5);
-/// The field, and its part that asks for usage.
-const STREAM_OPTIONS: &str = "stream_options";
-const INCLUDE_USAGE: &str = "include_usage";
 
 /// What was found out, in the terms that all targets accept.
 #[derive(Debug, Default)]
@@ -128,19 +125,11 @@ fn is_renamable(kind: &Kind) -> bool {
 }
 
 fn asks_for_usage(kind: &Kind) -> bool {
-    let asked = kind.body.get(STREAM_OPTIONS).and_then(|options| options.get(INCLUDE_USAGE));
-    kind.api.bills_streams_on_request() && asked.and_then(Value::as_bool) == Some(true)
+    kind.api.bills_streams_on_request() && api::asks_for_usage(&kind.body) == Some(true)
 }
 
 fn without_usage(mut kind: Kind) -> Kind {
-    let options = kind.body.get_mut(STREAM_OPTIONS).and_then(Value::as_object_mut);
-    let is_empty = options.is_some_and(|options| {
-        options.remove(INCLUDE_USAGE);
-        options.is_empty()
-    });
-    if is_empty {
-        kind.body.remove(STREAM_OPTIONS);
-    }
+    api::remove_usage(&mut kind.body);
     kind
 }
 
@@ -182,6 +171,7 @@ fn model_in(body: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::STREAM_OPTIONS;
     use crate::plan::{Overrides, resolve};
 
     fn kind(stream: bool) -> Kind {
