@@ -64,6 +64,17 @@ impl Redactor {
                 }
             }
         }
+        Self::of(needles)
+    }
+
+    /// Hides these texts as well.
+    #[must_use]
+    pub fn and(&self, secrets: impl IntoIterator<Item = String>) -> Self {
+        let more = Self::new(secrets);
+        Self::of([self.needles.as_slice(), &more.needles].concat())
+    }
+
+    fn of(mut needles: Vec<Vec<u8>>) -> Self {
         needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         needles.dedup();
         Self { needles }

@@ -183,8 +183,10 @@ struct Planted {
     body: String,
     deep: String,
     metrics: String,
+    metrics_path: String,
     write: String,
     write_url: String,
+    write_path: String,
     page: String,
 }
 
@@ -200,19 +202,22 @@ impl Planted {
             body: next(),
             deep: next(),
             metrics: next(),
+            metrics_path: next(),
             write: next(),
             write_url: next(),
+            write_path: next(),
             // It stands in a cookie.
             page: next().replace(['~', '+', '/'], "_"),
         }
     }
 
-    /// As they are, and as they stand in a query.
+    /// As they are, and as they stand in a URL.
     fn all(&self) -> Vec<String> {
-        let queries = [&self.path, &self.url, &self.metrics, &self.write_url].map(|secret| percent_encoded(secret));
-        let Self { key, header, cookie, path, url, body, deep, metrics, write, write_url, page } = self;
-        let all = [key, header, cookie, path, url, body, deep, metrics, write, write_url, page];
-        all.into_iter().cloned().chain(queries).collect()
+        let Self { key, header, cookie, path, url, body, deep, metrics, metrics_path, .. } = self;
+        let Self { write, write_url, write_path, page, .. } = self;
+        let in_urls = [path, url, metrics, metrics_path, write_url, write_path];
+        let all = [key, header, cookie, body, deep, write, page].into_iter().chain(in_urls);
+        all.cloned().chain(in_urls.map(|secret| percent_encoded(secret))).collect()
     }
 
     fn profile(&self, bench: &Bench, stream: bool, load: &str) -> String {
@@ -238,10 +243,11 @@ impl Planted {
             "--body".to_owned(),
             format!("user_token={}", self.body),
             "--server-metrics".to_owned(),
-            format!("{url}/metrics?of={}", percent_encoded(&self.metrics)),
+            format!("{url}/{}/metrics?of={}", percent_encoded(&self.metrics_path), percent_encoded(&self.metrics)),
         ];
         if cfg!(feature = "web") {
-            let write = format!("{url}/write?to={}", percent_encoded(&self.write_url));
+            let [path, query] = [&self.write_path, &self.write_url].map(|secret| percent_encoded(secret));
+            let write = format!("{url}/{path}/write?to={query}");
             flags.extend(["--prometheus-write".to_owned(), write, format!("--web-token={}", self.page)]);
             flags.push(format!("--web={}", support::free_port()));
         }
@@ -272,6 +278,39 @@ fn ways(round: usize, planted: &Planted, bench: &Bench) -> (Vec<String>, Vec<(&'
         _ => flags.extend(["--prometheus-basic-auth-file".to_owned(), bench.write("pair", &pair)]),
     }
     (flags, env)
+}
+
+/// Whoever mistakes what a flag takes may have written the key itself.
+#[test]
+fn no_key_is_repeated_by_a_message_about_a_flag() {
+    let bench = Bench::new();
+    let (key, file) = ("q8Vx/2Lw.b7Rk3Nd5Tz9Hm4Pc", bench.write("key", "k"));
+    let auth = |how: &str| vec!["--api-key-file".to_owned(), file.clone(), format!("--auth={how}{key}")];
+    let mut typed: Vec<Vec<String>> =
+        ["", "bearer ", "bearer:", "header:x:", "header:x ", "query:k=", "cookie:"].into_iter().map(auth).collect();
+    typed.extend(
+        [
+            "--header=",
+            "--header=X-Key ",
+            "--body=",
+            "--path=",
+            "--api-key-file=",
+            "--basic-auth-file=user:",
+            "--prometheus-write=htp://127.0.0.1/",
+            "--server-metrics=127.0.0.1:9/",
+            "--target-url=htp://127.0.0.1/",
+            "--target-url=http://127.0.0.1/a b/",
+            "--host=127.0.0.1/",
+            "--proxy=http://127.0.0.1:1/",
+        ]
+        .map(|flag| vec![format!("{flag}{key}")]),
+    );
+    for flags in typed {
+        let output = blast(&[&["quick-smoke", "--show-config"][..], &borrowed(&flags)].concat());
+        assert_ne!(output.code, Some(0), "{flags:?}: {output:?}");
+        assert!(output.stdout.is_empty(), "{flags:?}: {output:?}");
+        assert!(!output.stderr.contains(&key[..8]) && !output.stderr.contains(&key[9..]), "{flags:?}: {output:?}");
+    }
 }
 
 fn borrowed(all: &[String]) -> Vec<&str> {

@@ -26,7 +26,7 @@ pub(super) fn run(
 ) -> Result<ExitClass, CommandError> {
     let resolved = resolve(profile, overrides, &mut input::Disk)?;
     let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
-    let mut viewers = Viewers::open(&presentation)?;
+    let mut viewers = Viewers::open(&presentation, &plan.redactor())?;
     let shards = plan.rendezvous.as_ref().map_or(0, |_| plan.shard.count);
     let setup = Setup::new(u64::from(plan.peak_users()) + viewers.descriptors() + u64::from(shards))?;
     viewers.show_on(Progress::start(progress_mode(&presentation, environment)));

@@ -8,6 +8,7 @@ use crate::metrics::Batch;
 use crate::plan::{Plan, Presentation, RequestsFile};
 #[cfg(feature = "web")]
 use crate::prometheus;
+use crate::redact::Redactor;
 use crate::trial::{self, DocumentSoFar, Moment};
 #[cfg(feature = "web")]
 use crate::web;
@@ -22,8 +23,9 @@ pub(super) struct Viewers<'a> {
 
 impl<'a> Viewers<'a> {
     /// Opens what was asked for. The port of the page is taken here, before anything is sent.
-    pub(super) fn open(presentation: &'a Presentation) -> Result<Self, CommandError> {
-        Ok(Self { progress: None, requests: None, away: Away::open(presentation)? })
+    /// What `redactor` knows is hidden in messages about the places that are written to.
+    pub(super) fn open(presentation: &'a Presentation, redactor: &Redactor) -> Result<Self, CommandError> {
+        Ok(Self { progress: None, requests: None, away: Away::open(presentation, redactor)? })
     }
 
     /// File descriptors that they may need beside those of the load.
@@ -115,7 +117,7 @@ struct Away<'a> {
 
 #[cfg(feature = "web")]
 impl<'a> Away<'a> {
-    fn open(presentation: &'a Presentation) -> Result<Self, CommandError> {
+    fn open(presentation: &'a Presentation, redactor: &Redactor) -> Result<Self, CommandError> {
         let page = presentation.web.as_ref().map(|place| {
             web::Page::open(place.addr, place.token()).map_err(|source| CommandError::Web { addr: place.addr, source })
         });
@@ -124,10 +126,10 @@ impl<'a> Away<'a> {
                 (Some(token), _) => Some(prometheus::Authorization::Bearer(token.to_owned())),
                 (None, pair) => pair.map(|pair| prometheus::Authorization::Basic(pair.to_owned())),
             };
-            let receiving =
-                prometheus::Receiving { target: write.target.clone(), tls: write.tls.clone(), authorization };
+            let (target, tls) = (write.target.clone(), write.tls.clone());
+            let receiving = prometheus::Receiving { target, tls, authorization, redactor: redactor.clone() };
             prometheus::Push::open(receiving)
-                .map_err(|source| CommandError::Push { url: write.target.url.clone(), source })
+                .map_err(|source| CommandError::Push { url: redactor.own(&write.target.url), source })
         });
         Ok(Self { presentation, page: page.transpose()?, push: push.transpose()? })
     }
@@ -181,7 +183,7 @@ struct Away<'a>(std::marker::PhantomData<&'a Presentation>);
 #[cfg(not(feature = "web"))]
 #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
 impl<'a> Away<'a> {
-    fn open(_: &'a Presentation) -> Result<Self, CommandError> {
+    fn open(_: &'a Presentation, _: &Redactor) -> Result<Self, CommandError> {
         Ok(Self(std::marker::PhantomData))
     }
 

@@ -50,9 +50,9 @@ pub enum TargetError {
     Host(String),
     #[error("`{0}` is not a port: expected a number from 1 to 65535")]
     Port(String),
-    /// A path that cannot be a prefix.
-    #[error("the URL's path `{0}` cannot be a prefix: expected a path without a fragment or spaces, such as /proxy")]
-    Path(String),
+    /// A path that cannot be a prefix. It is not repeated in the message: it may hold a key.
+    #[error("the URL's path cannot be a prefix: expected a path without a fragment or spaces, such as /proxy")]
+    Path,
     #[error("the URL is longer than {MAX_URL} bytes")]
     TooLong,
 }
@@ -70,9 +70,10 @@ impl Target {
         if authority.contains('@') {
             return Err(TargetError::Credentials);
         }
-        // A query may hold a key, and what stands before an `@` is a password wherever it is.
+        // A path and a query may hold a key, and what stands before an `@` is a password wherever it
+        // is.
         let scheme_error = || {
-            let shown = url.split(['?', '#']).next().unwrap_or_default();
+            let shown = &url[..url.len() - after_scheme.len() + authority.len()];
             if url.contains('@') { TargetError::Credentials } else { TargetError::Scheme(harmless(shown)) }
         };
         let (scheme, _) = url.split_once("://").ok_or_else(scheme_error)?;
@@ -134,7 +135,7 @@ impl Target {
             Some(_) => Self::parse(&format!("http://[{bare}]:{port}")),
             None if host.contains('@') => Err(TargetError::Credentials),
             None if host.contains([':', '/', '?', '#']) => {
-                Err(TargetError::Host(harmless(host.split(['?', '#']).next().unwrap_or_default())))
+                Err(TargetError::Host(harmless(host.split(['/', '?', '#']).next().unwrap_or_default())))
             }
             None => Self::parse(&format!("http://{host}:{port}")),
         }
@@ -202,8 +203,7 @@ fn parse_port(text: &str) -> Result<u16, TargetError> {
 fn parse_path(path: &str) -> Result<(String, String), TargetError> {
     let (before, query) = path.split_once('?').unwrap_or((path, ""));
     if path.bytes().any(|b| !b.is_ascii_graphic() || b == b'#') {
-        // A query may hold a key: only the path is repeated.
-        return Err(TargetError::Path(harmless(before.split('#').next().unwrap_or_default())));
+        return Err(TargetError::Path);
     }
     Ok((before.trim_end_matches('/').to_owned(), query.to_owned()))
 }
@@ -317,10 +317,20 @@ mod tests {
             let parts = (target.url.as_str(), target.path_prefix.as_str(), target.query.as_str());
             assert_eq!(parts, (shown, prefix, query), "{url}");
         }
-        for url in ["http://h/a?key=hunter2 b", "ftp://h/a?key=hunter2", "h/a?key=hunter2", "http://h:x?hunter2"] {
+        for url in [
+            "http://h/a?key=hunter2 b",
+            "ftp://h/a?key=hunter2",
+            "h/a?key=hunter2",
+            "http://h:x?hunter2",
+            "http://h/hunter2/a b",
+            "htp://h/hunter2/v1",
+            "h:80/hunter2/v1",
+        ] {
             let error = Target::parse(url).expect_err(url).to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }
+        let error = Target::from_parts("h/hunter2", 80).expect_err("no host").to_string();
+        assert!(!error.contains("hunter2"), "{error}");
     }
 
     #[test]

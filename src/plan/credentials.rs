@@ -30,27 +30,30 @@ pub(super) fn credentials(
 /// The text of a file that holds a secret. Somebody may have given the secret itself in place of
 /// the file.
 fn secret(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
-    /// Names of files are shorter, or have a folder or an ending.
+    /// Names of files and folders are shorter, without their endings. Parts of keys are as long: a
+    /// JWT has dots, and base64 has slashes.
     const LONG: usize = 16;
-    let is_name = given.value.contains(['/', '.']) || given.value.len() < LONG;
-    text(given, read).map_err(|error| {
+    let is_name = given.value.split(['/', '.']).all(|part| part.len() < LONG);
+    read.text(Path::new(&given.value)).map_err(|error| {
         if is_name && !given.value.contains(':') {
-            error
+            unreadable(given, &error)
         } else {
-            given.unusable(
-                "cannot be read as a file (its value is hidden, because it may be the secret itself): expected a path",
-            )
+            given.unusable(format!(
+                "cannot be read as a file: {error} (its value is hidden, because it may be the secret itself): expected \
+                 a path"
+            ))
         }
     })
 }
 
 /// The text of a file that a flag or the environment names.
 pub(super) fn text(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
-    read.text(Path::new(&given.value)).map_err(|error| PlanError::Unreadable {
-        place: given.origin.to_string(),
-        path: given.value.clone(),
-        reason: error.to_string(),
-    })
+    read.text(Path::new(&given.value)).map_err(|error| unreadable(given, &error))
+}
+
+fn unreadable(given: &Given, error: &std::io::Error) -> PlanError {
+    let (place, path) = (given.origin.to_string(), given.value.clone());
+    PlanError::Unreadable { place, path, reason: error.to_string() }
 }
 
 /// A secret as it was found, and where.
@@ -126,8 +129,11 @@ fn key_as(overrides: &Overrides, key: Option<&Secret>, changed: &mut Changed) ->
     let Some(key) = key else {
         return Err(given.misplaced("needs a key: give it with --api-key-file or LLMSIM_BLAST_API_KEY"));
     };
+    // Somebody may have written the key itself there: nothing of the value is repeated.
+    let unusable = |problem: &str| given.unusable(format!("{problem} (its value is hidden: it may hold a key)"));
     let named = |name: &str| match name.trim() {
-        "" => Err(given.bad("a name after the colon, such as header:api-key or query:key")),
+        "" => Err(unusable("expected a name after the colon, such as header:api-key or query:key")),
+        name if name.contains([':', '=', '&']) => Err(unusable("expected nothing behind the name")),
         name => Ok(name.to_owned()),
     };
     match given.value.trim().split_once(':') {
@@ -140,11 +146,12 @@ fn key_as(overrides: &Overrides, key: Option<&Secret>, changed: &mut Changed) ->
             }
         }
         Some(("header", name)) => {
-            let (name, _) = headers::header(&named(name)?, key.reveal()).map_err(|problem| given.wrong(problem))?;
+            let header = headers::header(&named(name)?, key.reveal());
+            let (name, _) = header.map_err(|_| unusable("expected the name of a header that may be added"))?;
             Ok(KeyAs::Header(name))
         }
         Some(("query", name)) => Ok(KeyAs::Query(named(name)?)),
-        _ => Err(given.bad("bearer, basic, header:NAME or query:NAME")),
+        _ => Err(unusable("expected bearer, basic, header:NAME or query:NAME")),
     }
 }
 

@@ -48,12 +48,12 @@ pub struct Presentation {
 }
 
 impl Presentation {
-    /// What opens the places where the run is shown. A query may hold a key, too.
+    /// What opens the places where the run is shown. A path and a query may hold a key, too.
     pub(super) fn secrets(&self) -> Vec<Secret> {
         let token = self.web.as_ref().and_then(|web| web.token.clone());
         let write = self.prometheus.as_ref();
         let pair = write.and_then(|write| write.basic_auth.as_ref());
-        let parameters = write.into_iter().flat_map(|write| secrets::in_query(&write.target.query)).map(Secret::new);
+        let parameters = write.into_iter().flat_map(|write| secrets::elsewhere(&write.target)).map(Secret::new);
         let keys = write.and_then(|write| write.token.clone()).into_iter().chain(pair.cloned());
         keys.chain(pair.and_then(secrets::password)).chain(token).chain(parameters).collect()
     }

@@ -1,7 +1,7 @@
 //! What of a plan must never be shown, wherever it turns up.
 
 use super::headers::is_secret;
-use super::{Credentials, Kind, Plan, Scrape};
+use super::{Credentials, Kind, Plan, Scrape, Target};
 use crate::mix::{KeyAs, Secret, percent_encoded};
 use crate::redact::Redactor;
 use serde_json::Value;
@@ -21,7 +21,8 @@ const KNOWN: [&str; 9] = [
 ];
 /// A value of a header that is shorter is a name: a team, a region.
 const SHORTEST_VALUE: usize = 6;
-/// A parameter of a query that is as long as this is a key, whatever it is called.
+/// A parameter of a query, or a part of a path, that is as long as this is a key, whatever it is
+/// called.
 const LONG_PARAMETER: usize = 16;
 /// A text in a body that is shorter, and is not itself called a secret, is a word: `string`.
 const SHORTEST_IN_BODY: usize = 8;
@@ -75,10 +76,10 @@ impl Plan {
         let queries = self.kinds().filter_map(|kind| kind.path.split_once('?')).map(|(_, query)| query);
         let queries = queries.chain(self.targets().map(|target| target.query.as_str()));
         let metrics = match &self.server_metrics.source {
-            Scrape::At(target) => Some(target.query.as_str()),
+            Scrape::At(target) => Some(target),
             Scrape::Auto | Scrape::Off => None,
         };
-        queries.chain(metrics).flat_map(in_query).collect()
+        queries.flat_map(in_query).chain(metrics.into_iter().flat_map(elsewhere)).collect()
     }
 
     /// Texts in bodies that stand below a name of a secret: `{"auth": {"user_key": "…"}}`.
@@ -96,9 +97,17 @@ pub(super) fn password(pair: &Secret) -> Option<Secret> {
     pair.reveal().split_once(':').map(|(_, password)| Secret::new(password.to_owned()))
 }
 
+/// What may be a key in a URL other than the target's. Parts of the target's own path name models
+/// and deployments, and are as long.
+pub(super) fn elsewhere(url: &Target) -> Vec<String> {
+    let parts = url.path_prefix.split('/').filter(|part| part.len() >= LONG_PARAMETER);
+    let parts = parts.flat_map(|part| [part.to_owned(), decoded(part)]);
+    in_query(&url.query).into_iter().chain(parts).collect()
+}
+
 /// What may be a key in a query, as it is written and as it is meant. One without a name is judged
 /// by its length.
-pub(super) fn in_query(query: &str) -> Vec<String> {
+fn in_query(query: &str) -> Vec<String> {
     let parameters = query.split('&').map(|parameter| parameter.split_once('=').unwrap_or(("", parameter)));
     let hidden = parameters.filter(|(name, value)| is_secret(name) || value.len() >= LONG_PARAMETER);
     hidden.flat_map(|(_, value)| [value.to_owned(), decoded(value)]).collect()
@@ -168,7 +177,7 @@ mod tests {
             ("Accept".to_owned(), "application/json".to_owned()),
             ("X-Token".to_owned(), "Bearer tok3n".to_owned()),
         ];
-        let mut metrics = Target::parse("http://h/metrics?of-the-metrics-1").expect("a URL");
+        let mut metrics = Target::parse("http://h/key-in-a-path-01/metrics?of-the-metrics-1").expect("a URL");
         metrics.query += "&short";
         plan.server_metrics.source = Scrape::At(metrics);
         plan.other_secrets = vec![Secret::new("of-prometheus".to_owned())];
@@ -186,6 +195,7 @@ mod tests {
             "q%75ery-key",
             "query-key",
             "of-the-metrics-1",
+            "key-in-a-path-01",
             "of-prometheus",
             "in-a-list",
             "deep-below",

@@ -52,6 +52,8 @@ pub struct Receiving {
     pub tls: crate::net::access::Tls,
     /// The value of `Authorization`.
     pub authorization: Option<Authorization>,
+    /// What hides the secrets of the run, those of this URL among them.
+    pub redactor: Redactor,
 }
 
 /// What opens the door. Its text is never shown.
@@ -75,12 +77,6 @@ impl Authorization {
             Self::Basic(pair) => format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)),
         }
     }
-
-    fn secret(&self) -> &str {
-        match self {
-            Self::Bearer(secret) | Self::Basic(secret) => secret,
-        }
-    }
 }
 
 enum Item {
@@ -95,6 +91,7 @@ pub struct Push {
     /// What came of it; closed by the thread when it has ended.
     outcome: Receiver<Outcome>,
     thread: JoinHandle<()>,
+    /// As messages repeat it.
     url: String,
 }
 
@@ -116,7 +113,7 @@ impl Push {
     ///
     /// TLS cannot be set up as it was asked for.
     pub fn open(receiving: Receiving) -> Result<Self, PushError> {
-        let url = receiving.target.url.clone();
+        let url = receiving.redactor.own(&receiving.target.url);
         let (items, incoming) = channel();
         let (telling, outcome) = sync_channel(1);
         let (ready, begun) = sync_channel(1);
@@ -228,16 +225,11 @@ impl Writer {
                 Ok::<_, TlsConfigError>((Client::new(&receiving.tls, 1)?, Name::new(receiving.target.bare_host())?))
             })
             .transpose()?;
-        let secrets = receiving.authorization.iter().flat_map(|authorization| {
-            let secret = authorization.secret();
-            let password = secret.split_once(':').map(|(_, password)| password.to_owned());
-            [Some(secret.to_owned()), password].into_iter().flatten()
-        });
         // A query may hold a key. Nothing that is said of it needs its values.
         let values = receiving.target.query.split('&').map(|one| one.split_once('=').map_or(one, |(_, value)| value));
         let of_query = values.map(str::to_owned);
         Ok(Self {
-            redactor: Redactor::new(secrets.chain(of_query).collect::<Vec<_>>()),
+            redactor: receiving.redactor.and(of_query.collect::<Vec<_>>()),
             receiving,
             tls,
             counts: None,
@@ -418,6 +410,19 @@ mod tests {
     }
 
     #[test]
+    fn a_key_in_the_url_is_not_repeated() {
+        let receiving = Receiving {
+            target: Target::parse("http://127.0.0.1:1/key-in-a-path-01/write").expect("a URL"),
+            tls: crate::net::access::Tls::default(),
+            authorization: None,
+            redactor: Redactor::new(["key-in-a-path-01".to_owned()]),
+        };
+        let push = Push::open(receiving).expect("no TLS");
+        assert_eq!(push.url, "http://127.0.0.1:1/[hidden]/write");
+        assert_eq!(push.finish(), None, "nothing was to be sent");
+    }
+
+    #[test]
     fn what_was_lost_is_said() {
         let outcome = |arrived, lost, is_complete| {
             Outcome { arrived, lost, is_complete, problem: "HTTP 500".to_owned() }.told("http://p/")
@@ -437,6 +442,7 @@ mod tests {
             target: Target::parse("http://127.0.0.1:1/").expect("a URL"),
             tls: crate::net::access::Tls::default(),
             authorization: None,
+            redactor: Redactor::default(),
         };
         let mut writer = Writer::new(receiving).expect("no TLS");
         let counts = super::super::counts::tests::counts();

@@ -194,6 +194,12 @@ fn an_api_key_is_read_and_never_repeated() {
     assert!(key(&two, "x").expect_err("two").to_string().contains("cannot be used together"));
     let missing = overrides! { api_key_file: flag("api-key-file", "key.txt") };
     assert_eq!(why(&missing), "--api-key-file: cannot read key.txt: no such file");
+    for typed in
+        ["sk-0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.x", "wJalr/bPxRfiCYEXAMPLEKEY"]
+    {
+        let why = why(&overrides! { api_key_file: flag("api-key-file", typed) });
+        assert!(why.contains("cannot be read as a file: no such file (its value is hidden"), "{why}");
+    }
 }
 
 #[test]
@@ -221,7 +227,10 @@ fn a_key_is_sent_as_the_user_says() {
     for (how, key, expected) in [
         ("digest", "k", "expected bearer, basic, header:NAME or query:NAME"),
         ("header:", "k", "expected a name after the colon"),
-        ("header:a b", "k", "--auth"),
+        ("header:hunter2:k", "k", "expected nothing behind the name"),
+        ("query:k=hunter2", "k", "expected nothing behind the name"),
+        ("bearer hunter2", "k", "expected bearer, basic"),
+        ("header:a hunter2", "k", "expected the name of a header"),
         ("header:Content-Length", "k", "--auth"),
         ("basic", "hunter2", "--auth needs USER:PASSWORD as the key"),
     ] {
