@@ -133,6 +133,9 @@ pub(crate) struct MergeArgs {
     /// [default: off].
     #[arg(long, value_name = "WHEN", value_parser = GITHUB)]
     pub(crate) github: Option<String>,
+    /// Show everything that was measured, not only what fits a screen.
+    #[arg(long)]
+    pub(crate) details: bool,
     /// Do not use colour.
     #[arg(long)]
     pub(crate) no_color: bool,
@@ -173,6 +176,9 @@ pub(crate) struct ReportArgs {
     /// Also write its verdict to FILE as JUnit XML.
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+    /// Show everything that was measured, not only what fits a screen.
+    #[arg(long)]
+    pub(crate) details: bool,
     /// Do not use colour.
     #[arg(long)]
     pub(crate) no_color: bool,

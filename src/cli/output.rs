@@ -47,6 +47,9 @@ pub(crate) struct VerdictArgs {
     /// Tag to keep in the results (repeatable).
     #[arg(long, value_name = "K=V")]
     tag: Vec<String>,
+    /// Show everything that was measured, not only what fits a screen.
+    #[arg(long)]
+    details: bool,
     /// Do not use colour.
     #[arg(long)]
     no_color: bool,

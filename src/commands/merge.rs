@@ -21,6 +21,7 @@ pub(super) fn run(
         html: args.html.clone(),
         junit: args.junit.clone(),
         github: args.github.as_deref() == Some("auto"),
+        details: args.details,
         no_color: args.no_color || environment.forbids_color().is_some(),
         fail_on_invalid: args.fail_on_invalid,
         ..Presentation::default()

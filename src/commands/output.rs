@@ -84,7 +84,8 @@ pub(super) fn print_summary(
     err: &mut dyn Write,
 ) -> io::Result<()> {
     let taken = on_stdout(presentation);
-    let text = terminal::render(document, style(taken.as_ref(), presentation.no_color));
+    let render = if presentation.details { terminal::render } else { terminal::render_brief };
+    let text = render(document, style(taken.as_ref(), presentation.no_color));
     print(&text, taken.as_ref(), out, err)
 }
 

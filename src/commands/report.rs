@@ -33,8 +33,13 @@ pub(super) fn run(
         print(vllm::render(&document), out, err)
     } else {
         let no_color = args.no_color || environment.forbids_color().is_some();
-        let presentation =
-            Presentation { no_color, html: args.html.clone(), junit: args.junit.clone(), ..Presentation::default() };
+        let presentation = Presentation {
+            no_color,
+            details: args.details,
+            html: args.html.clone(),
+            junit: args.junit.clone(),
+            ..Presentation::default()
+        };
         output::print_summary(&document, &presentation, out, err)
     };
     let results = [

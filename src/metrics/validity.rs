@@ -85,6 +85,10 @@ pub struct Evidence<'a> {
 /// A 99th percentile of fewer samples is that of one or two of them: the start of a thread, say.
 const ENOUGH: u64 = 500;
 
+/// A few of something that went wrong are no share of all: of a single first token that is not known
+/// it would be the whole.
+const HANDFUL: u64 = 5;
+
 /// Fewer reads and requests say nothing of a client, good or bad.
 pub const TOO_FEW: u64 = 100;
 /// So few arrivals that were not started in time never decide: at the end of a short window they are
@@ -310,6 +314,11 @@ fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
+/// The same, of what happens now and then: a handful says nothing.
+fn share_of_many(part: u64, whole: u64) -> Option<f64> {
+    share(part, whole).filter(|_| part == 0 || part >= HANDFUL)
+}
+
 /// The mean over the seconds. The first one warms up and the last is cut short; a run that has no
 /// others is judged by all it has.
 fn mean(series: &[Second], of: fn(&Second) -> f64) -> Option<f64> {
@@ -334,9 +343,9 @@ fn suffered(evidence: &Evidence<'_>, reads: u64) -> Vec<(&'static SignalKind, Op
         (&SCHEDULE_LAG, p99(summary, Trend::ScheduleLag)),
         (&DROPPED, share(dropped, offered)),
         (&NOT_STARTED, share(late, asked_for)),
-        (&TBT_CENSORED, share(censored, censored + times(Trend::Tbt))),
-        (&TTFT_CENSORED, share(first_censored, first_censored + times(Trend::Ttft))),
-        (&STAMPS_MISSING, share(missing, reads + missing)),
+        (&TBT_CENSORED, share_of_many(censored, censored + times(Trend::Tbt))),
+        (&TTFT_CENSORED, share_of_many(first_censored, first_censored + times(Trend::Ttft))),
+        (&STAMPS_MISSING, share_of_many(missing, reads + missing)),
         (&CLOCK_STEPS, (reads > 0).then(|| count(Counter::ClockSteps) as f64)),
     ]
 }
@@ -355,7 +364,7 @@ fn machine(evidence: &Evidence<'_>) -> Vec<(&'static SignalKind, Option<f64>)> {
         (&RUN_QUEUE_WAIT, mean(series, |second| second.run_queue_wait)),
         (&STEAL, kernel.map(|k| k.steal)),
         (&PACKETS_DROPPED, kernel.map(|k| k.dropped as f64)),
-        (&RETRANSMITTED, kernel.and_then(|k| share(k.segments_retransmitted, k.segments_sent))),
+        (&RETRANSMITTED, kernel.and_then(|k| share_of_many(k.segments_retransmitted, k.segments_sent))),
         (&FILES_USED, nofile.and_then(|limit| share(connections, limit))),
     ]
 }
@@ -517,6 +526,8 @@ mod tests {
     fn first_tokens_that_are_not_known_count() {
         let mut tally = in_time();
         let censored = crate::metrics::Sample { ttft_censored: true, ..crate::metrics::tally::tests::success(0, 5) };
+        (0..HANDFUL - 1).for_each(|_| tally.record(&censored));
+        assert!(judged(&tally, &[], None).iter().all(|signal| signal.name != "ttft_censored"), "a handful");
         (0..100).for_each(|_| tally.record(&censored));
         assert_eq!(of(&judged(&tally, &[], None), "ttft_censored"), Validity::Bottleneck);
     }

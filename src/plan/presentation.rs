@@ -32,6 +32,8 @@ pub struct Presentation {
     /// What made the plan a shard of a test; none for a whole one.
     pub shard: Option<String>,
     pub quiet: bool,
+    /// Show everything that was measured, not only what fits a screen.
+    pub details: bool,
     pub no_color: bool,
     /// A run whose client was the bottleneck is an error.
     pub fail_on_invalid: bool,
@@ -81,6 +83,7 @@ pub(super) fn presentation(
         github: github(noted("github", single.one("github"), changed))?,
         shard: single.one("shard").map(|given| given.origin.to_string()),
         quiet: flag("quiet", given, changed)?,
+        details: flag("details", single, changed)?,
         no_color: flag("no_color", single, changed)?,
         fail_on_invalid: flag("fail_on_invalid", single, changed)?,
         show_config: flag("show_config", given, changed)?,

@@ -121,6 +121,7 @@ pub(super) fn settings(
     list.add("debug_response", presentation.debug_response.to_string());
     list.add("quiet", presentation.quiet.to_string());
     list.add("fail_on_invalid", presentation.fail_on_invalid.to_string());
+    list.add("details", presentation.details.to_string());
     list.add("no_color", presentation.no_color.to_string());
     let tags: Vec<_> = presentation.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
     list.add("tags", or_none(tags.join(", ")));

@@ -179,7 +179,7 @@ pub(crate) fn view(found: &Capacity) -> View {
     let curve = Table { columns: CURVE, has_head: true, rows: rows(found).into_iter().map(row).collect() };
     let curve = (!curve.rows.is_empty()).then(|| Section { title: "CURVE", note, blocks: vec![Block::Table(curve)] });
     let headline = Headline { tone, word, said, name: found.profile.clone(), why: sentence(found) };
-    View { headline, head, verdict: Vec::new(), numbers: curve.into_iter().collect() }
+    View { headline, head, verdict: Vec::new(), numbers: curve.into_iter().collect(), foot: None }
 }
 
 /// Said when this tool was at its limit.

@@ -27,16 +27,21 @@ const PAIR: usize = 17;
 /// One step from the margin.
 const STEP: usize = 2;
 
-/// The summary of a run.
+/// All that a result says of a run.
 pub fn render(doc: &Document, style: Style) -> String {
     paint(View::of(doc), style)
+}
+
+/// The summary of a run, which fits a screen.
+pub fn render_brief(doc: &Document, style: Style) -> String {
+    paint(View::brief(doc), style)
 }
 
 /// Anything that was put into words.
 pub(crate) fn paint(view: View, style: Style) -> String {
     let width = usize::from(style.width).max(LEAST_WIDTH);
     let mut page = Page { text: String::new(), color: style.color, width };
-    let View { headline, head, verdict, numbers } = view;
+    let View { headline, head, verdict, numbers, foot } = view;
     page.flowing(
         "",
         None,
@@ -65,6 +70,10 @@ pub(crate) fn paint(view: View, style: Style) -> String {
         for block in &section.blocks {
             page.block(block);
         }
+    }
+    if let Some(foot) = foot {
+        page.text.push('\n');
+        page.flowing("  ", Some(STEP), &[Piece::new(Tone::Faint, foot)]);
     }
     page.text
 }

@@ -148,6 +148,7 @@ pub(crate) fn view(found: &Throughput) -> View {
         head,
         verdict: vec![Section { title: "NOTES", note: String::new(), blocks: notes }],
         numbers: modes.into_iter().filter_map(|mode| section(found, mode)).collect(),
+        foot: None,
     }
 }
 

@@ -10,6 +10,8 @@ mod numbers;
 mod server_metrics;
 mod time;
 
+pub(crate) use numbers::p99;
+
 use crate::document::verdict::{Reason, ReasonKind, endpoint_name, threshold_name};
 use crate::document::{Document, EndpointVerdict};
 
@@ -39,6 +41,8 @@ pub(crate) struct View {
     /// What the verdict rests on, and what it means.
     pub(crate) verdict: Vec<Section>,
     pub(crate) numbers: Vec<Section>,
+    /// What is said at the end.
+    pub(crate) foot: Option<&'static str>,
 }
 
 /// The first line: the verdict.
@@ -145,18 +149,13 @@ impl Remark {
 }
 
 impl View {
+    /// Everything there is to say.
     pub(crate) fn of(doc: &Document) -> Self {
-        let verdict = [
-            head::hints(&doc.hints),
-            head::reasons(doc),
-            head::thresholds(&doc.thresholds),
-            head::endpoints(&doc.endpoints),
-        ];
         let numbers = [
-            numbers::latency(doc),
+            numbers::latency(doc, Extent::Full),
             asked::section(doc),
-            Some(numbers::throughput(doc)),
-            Some(numbers::failures(doc)),
+            Some(numbers::throughput(doc, Extent::Full)),
+            Some(numbers::failures(doc, Extent::Full)),
             numbers::requests(&doc.requests),
             numbers::streams(&doc.requests),
             numbers::conversations(doc),
@@ -165,14 +164,47 @@ impl View {
             server_metrics::section(doc),
             time::changes(doc),
         ];
+        Self::with(doc, Extent::Full, numbers.into_iter().flatten().collect())
+    }
+
+    /// What fits a screen: the verdict and what it rests on, and the numbers that are asked for first.
+    pub(crate) fn brief(doc: &Document) -> Self {
+        let numbers = [
+            numbers::latency(doc, Extent::Brief),
+            Some(numbers::throughput(doc, Extent::Brief)),
+            Some(numbers::failures(doc, Extent::Brief)),
+        ];
+        let view = Self::with(doc, Extent::Brief, numbers.into_iter().flatten().collect());
+        Self { foot: Some(MORE), ..view }
+    }
+
+    fn with(doc: &Document, extent: Extent, numbers: Vec<Section>) -> Self {
+        let verdict = [
+            head::hints(&doc.hints),
+            head::reasons(doc),
+            head::thresholds(&doc.thresholds),
+            head::endpoints(&doc.endpoints, extent),
+        ];
         Self {
             headline: head::headline(doc),
-            head: head::facts(doc),
+            head: head::facts(doc, extent),
             verdict: verdict.into_iter().flatten().collect(),
-            numbers: numbers.into_iter().flatten().collect(),
+            numbers,
+            foot: None,
         }
     }
 }
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// As much as a screen has room for.
+    Brief,
+    Full,
+}
+
+/// Where the rest is.
+const MORE: &str = "more: --details, or a page with charts: --html FILE";
 
 /// One rule of a run, and how it came out.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -82,6 +82,8 @@ pub fn tool() -> Command {
             command.env_remove(&name);
         }
     }
+    // Tests ask for more than a screen holds.
+    command.env("LLMSIM_BLAST_DETAILS", "true");
     command
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn view(compared: &Compared<'_>) -> View {
         head: vec![fact("base", compared.base), fact("head", compared.head)],
         verdict: [section("GATES", &gates), notes].into_iter().flatten().collect(),
         numbers: section("ALL NUMBERS", &others).into_iter().collect(),
+        foot: None,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::document::measured::{counter, rate, trend};
 use crate::document::{Document, Judged, Measured, Validity};
 use crate::metrics::{self, Buckets};
 use crate::report::human;
-use crate::report::view::{Block, Piece, Tone, View};
+use crate::report::view::{Block, Piece, Tone, View, p99};
 use crate::units::plural;
 
 /// Metrics whose distributions share a chart.
@@ -65,7 +65,7 @@ fn tiles(doc: &Document) -> Vec<Tile> {
     let latency = [(T::Ttft, "TTFT p95"), (T::Tbt, "TBT p95"), (T::HttpReqDuration, "Duration p95")];
     let latency = latency.into_iter().filter_map(|(of, name)| {
         let t = trend(&doc.metrics, of)?;
-        let note = format!("p50 {}, p99 {}", human::time(t.p50), human::time(t.p99));
+        let note = format!("p50 {}, p99 {}", human::time(t.p50), p99(t.p99, t.count));
         Some(Tile { name: name.to_owned(), value: human::time(t.p95), note, tone: Tone::Plain })
     });
     let counted = |of, name: &str, noun| {

@@ -71,18 +71,19 @@ THRESHOLDS
     ✓ 'p(95)<3000' p(95)=394.24ms  100 samples
 
 LATENCY  of successful requests; failed and aborted ones have rows of their own
-                              count    p50    p90    p95    p99  p99.9    max
-  http_req_duration             100  349ms  389ms  394ms  398ms  399ms  399ms
-  http_req_duration_failed        2  303ms  303ms  303ms  303ms  303ms  303ms
-  http_req_duration_aborted       1  303ms  303ms  303ms  303ms  303ms  303ms
-  http_req_waiting              100 40.0ms 40.0ms 40.0ms 40.0ms 40.0ms 40.0ms
-  http_req_connecting             1  150µs  150µs  150µs  150µs  150µs  150µs
-  ttfe                           50 50.0ms 50.0ms 50.0ms 50.0ms 50.0ms 50.0ms
-  ttft                           50  108ms  148ms  154ms  158ms  158ms  158ms
-  ttfo                           50  108ms  148ms  154ms  158ms  158ms  158ms
-  tbt                           100 20.0ms 20.0ms 20.0ms 20.0ms 20.0ms 20.0ms
-  tpot                           50 11.5ms 11.5ms 11.5ms 11.5ms 11.5ms 11.5ms
-  stall                          50 25.0ms 25.0ms 25.0ms 25.0ms 25.0ms 25.0ms
+                              count    p50    p90    p95     p99   p99.9    max
+  http_req_duration             100  349ms  389ms  394ms   398ms  ~399ms  399ms
+  http_req_duration_failed        2  303ms  303ms  303ms  ~303ms  ~303ms  303ms
+  http_req_duration_aborted       1  303ms  303ms  303ms  ~303ms  ~303ms  303ms
+  http_req_waiting              100 40.0ms 40.0ms 40.0ms  40.0ms ~40.0ms 40.0ms
+  http_req_connecting             1  150µs  150µs  150µs  ~150µs  ~150µs  150µs
+  ttfe                           50 50.0ms 50.0ms 50.0ms ~50.0ms ~50.0ms 50.0ms
+  ttft                           50  108ms  148ms  154ms  ~158ms  ~158ms  158ms
+  ttfo                           50  108ms  148ms  154ms  ~158ms  ~158ms  158ms
+  tbt                           100 20.0ms 20.0ms 20.0ms  20.0ms ~20.0ms 20.0ms
+  tpot                           50 11.5ms 11.5ms 11.5ms ~11.5ms ~11.5ms 11.5ms
+  stall                          50 25.0ms 25.0ms 25.0ms ~25.0ms ~25.0ms 25.0ms
+  ~ of fewer than 100 samples (p99) or 1,000 (p99.9): the few slowest decide
 
 ASKED AND GOT  what the load asked for, and what was started and billed
                                      asked p50     p99  got p50     p99      off
@@ -100,8 +101,8 @@ ASKED AND GOT  what the load asked for, and what was started and billed
 THROUGHPUT  rates are of what arrived in the 4m30s measured
   http_reqs                       103      0.38/s
   tokens_output                  2202      8.16/s  counted by the server (usage)
-  token_events                   1080         4/s  0.95 events a streamed token
   tokens_input                    918      3.40/s
+  token_events                   1080         4/s  0.95 events a streamed token
   data_received                630 kB   2.33 kB/s
   data_sent                   42.0 kB     156 B/s
   connections       opened 1, reused 104, stale retries 1
@@ -121,12 +122,12 @@ FAILURES  3 of 103 requests (2.91%)
 
 REQUESTS  p50, p95 and p99 of http_req_duration
                                 count   failed      p50      p95      p99
-  chat                             51        1    349ms    395ms    399ms
-  chat-stream                      52        2    348ms    394ms    398ms
+  chat                             51        1    349ms    395ms   ~399ms
+  chat-stream                      52        2    348ms    394ms   ~398ms
 
 STREAMS  p50, p95 and p99 of ttft, then of tbt
                             ttft p50     p95     p99  tbt p50     p95     p99
-  chat-stream                  108ms   154ms   158ms   20.0ms  20.0ms  20.0ms
+  chat-stream                  108ms   154ms  ~158ms   20.0ms  20.0ms  20.0ms
 
 STAGES  requests sent in each: p50, p95, p99 of http_req_duration, then of ttft
                    count failed    rate     p50     p95     p99 ttft p50     p95
@@ -152,6 +153,38 @@ fn a_passing_run_reads_like_this() {
     let expected = PASSING;
     let text = text_of("pass");
     assert_eq!(text, expected, "\n{text}");
+}
+
+#[test]
+fn the_summary_fits_a_screen_and_says_where_the_rest_is() {
+    for (sort, doc) in all_sorts() {
+        let text = render_brief(&doc, Style { color: false, width: 80 });
+        assert!(text.lines().count() <= 45, "{sort}: {text}");
+        assert!(text.ends_with("\n  more: --details, or a page with charts: --html FILE\n"), "{sort}: {text}");
+        let whole = render(&doc, Style { color: false, width: 80 });
+        assert_eq!(text.lines().next(), whole.lines().next(), "{sort}: the verdict");
+    }
+    let text = render_brief(&all_sorts()[0].1, Style { color: false, width: 80 });
+    for part in [
+        "  http_req_duration             100  349ms  389ms  394ms   398ms  ~399ms  399ms\n  ttft ",
+        "\n  ~ of fewer than 100 samples",
+        "\n    ✓ 'rate<0.05' rate=2.91%  103 samples\n",
+        "\n  tokens_output                  2202      8.16/s  counted by the server (usage)\n",
+        "\n  http_429                          1       0.97%  after 603ms\n",
+    ] {
+        assert!(text.contains(part), "{part:?} in\n{text}");
+    }
+    for detail in
+        ["http_req_connecting", "STAGES", "SERVER", "ASKED AND GOT", "adds 1 token", "statuses", "connections  "]
+    {
+        assert!(!text.contains(detail), "{detail} in\n{text}");
+    }
+}
+
+#[test]
+fn rows_of_failures_do_not_stand_under_successes() {
+    let text = text_of("dead server");
+    assert!(!text.contains("of successful requests"), "{text}");
 }
 
 #[test]
@@ -273,7 +306,7 @@ fn a_narrow_page_is_broken_at_words() {
     for part in [
         "PASS ✓  load: 2 of 2 thresholds held\n",
         "\n    ✓ 'rate<0.05' rate=2.91% 103 samples\n",
-        "  http_req_duration\n    count 100, p50 349ms, p90 389ms,\n    p95 394ms, p99 398ms, p99.9 399ms,\n    max 399ms\n",
+        "  http_req_duration\n    count 100, p50 349ms, p90 389ms,\n    p95 394ms, p99 398ms, p99.9 ~399ms,\n    max 399ms\n",
         "  http_reqs\n    103, 0.38/s\n",
     ] {
         assert!(text.contains(part), "{part:?} in\n{text}");

@@ -1,6 +1,6 @@
 //! What was asked for beside what came of it.
 
-use super::{Block, Column, Piece, Remark, Row, Section, Table, Tone, column};
+use super::{Block, Column, Extent, Piece, Remark, Row, Section, Table, Tone, column};
 use crate::document::{AskedGot, Document, Spread, Template};
 use crate::report::human;
 use crate::units::plural;
@@ -45,14 +45,17 @@ fn row(row: &AskedGot) -> Row {
 }
 
 /// What the head says: what a chat template adds, and where asked and got part.
-pub(super) fn facts(blocks: &mut Vec<Block>, doc: &Document) {
-    blocks.extend(doc.templates.iter().map(|template| Block::Fact("template", vec![told(template)])));
+pub(super) fn facts(blocks: &mut Vec<Block>, doc: &Document, extent: Extent) {
+    let told = doc.templates.iter().map(told);
+    let told = told.filter(|piece| extent == Extent::Full || piece.tone == Tone::Warning);
+    blocks.extend(told.map(|piece| Block::Fact("template", vec![piece])));
     let parted: Vec<String> = doc.asked.iter().filter(|row| row.differs).map(name).collect();
     if !parted.is_empty() {
         let more = parted.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let named = parted.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-        let text = format!("results differ from what was asked for: {named}{more} (see ASKED AND GOT)");
+        let place = if extent == Extent::Full { "see ASKED AND GOT" } else { "see --details" };
+        let text = format!("results differ from what was asked for: {named}{more} ({place})");
         blocks.push(Block::Fact("differs", vec![Piece::new(Tone::Warning, text)]));
     }
 }

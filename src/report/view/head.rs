@@ -1,6 +1,6 @@
 //! The verdict and what it rests on.
 
-use super::{Block, Headline, Piece, Remark, Row, Section, Table, Tone, asked, column, time};
+use super::{Block, Extent, Headline, Piece, Remark, Row, Section, Table, Tone, asked, column, time};
 use crate::document::endpoints::count;
 use crate::document::merge::start_spread;
 use crate::document::verdict::{Conclusion, ReasonKind};
@@ -30,7 +30,7 @@ pub(super) fn headline(doc: &Document) -> Headline {
     Headline { tone, word, said, name: doc.run.profile.clone(), why: doc.verdict.why(doc) }
 }
 
-pub(super) fn facts(doc: &Document) -> Vec<Block> {
+pub(super) fn facts(doc: &Document, extent: Extent) -> Vec<Block> {
     let mut blocks = Vec::new();
     if let Some(shard) = &doc.run.shard {
         let held: Vec<String> = shard.held.iter().map(u32::to_string).collect();
@@ -56,7 +56,7 @@ pub(super) fn facts(doc: &Document) -> Vec<Block> {
     blocks.push(Block::Fact("duration", vec![Piece::plain(text)]));
     time::outside(&mut blocks, doc.outside.as_ref());
     doc.datasets.iter().for_each(|dataset| self::dataset(&mut blocks, dataset));
-    asked::facts(&mut blocks, doc);
+    asked::facts(&mut blocks, doc, extent);
     client(&mut blocks, &doc.client);
     blocks
 }
@@ -211,14 +211,16 @@ pub(super) fn measured(judged: &Judged) -> (String, String) {
     (format!("{aggregation}={value}"), format!("  {}", plural(judged.samples, "sample")))
 }
 
-pub(super) fn endpoints(all: &[Endpoint]) -> Option<Section> {
+/// In brief, those that did not answer as they should.
+pub(super) fn endpoints(all: &[Endpoint], extent: Extent) -> Option<Section> {
     let words =
         [(EndpointVerdict::Ok, "ok"), (EndpointVerdict::Failed, "failed"), (EndpointVerdict::Skipped, "skipped")];
     let counts = words.map(|(verdict, word)| (count(all, verdict), word));
     let counts: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
     let note = format!("each asked once before the load: {}", counts.join(", "));
     let columns = const { &[column("endpoint", NAME_COLUMNS), column("took", 7)] };
-    let table = Table { columns, has_head: false, rows: all.iter().map(endpoint).collect() };
+    let is_shown = |endpoint: &&Endpoint| extent == Extent::Full || endpoint.verdict != EndpointVerdict::Ok;
+    let table = Table { columns, has_head: false, rows: all.iter().filter(is_shown).map(endpoint).collect() };
     (!all.is_empty()).then(|| Section { title: "ENDPOINTS", note, blocks: vec![Block::Table(table)] })
 }
 

@@ -1,6 +1,6 @@
 //! What was measured: latencies, throughput, failures, and both by kind of request.
 
-use super::{Block, Column, Piece, Remark, Row, Section, Table, Tone, column};
+use super::{Block, Column, Extent, Piece, Remark, Row, Section, Table, Tone, column};
 use crate::document::measured::{Numbers, counter, gauge, rate, trend};
 use crate::document::{Address, Counter, Document, FailureDetails, Measured, TokenEstimate, Trend};
 use crate::metrics;
@@ -19,10 +19,25 @@ const LATENCY_COLUMNS: &[Column] = &[
     column("p50", 7),
     column("p90", 7),
     column("p95", 7),
-    column("p99", 7),
-    column("p99.9", 7),
+    column("p99", 8),
+    column("p99.9", 8),
     column("max", 7),
 ];
+
+/// Latencies that are asked for first.
+const FIRST_TRENDS: [metrics::Trend; 5] = [
+    metrics::Trend::HttpReqDuration,
+    metrics::Trend::HttpReqDurationFromIntended,
+    metrics::Trend::Ttft,
+    metrics::Trend::Tbt,
+    metrics::Trend::Tpot,
+];
+/// Samples without which a p99 is the time of the one slowest, or nearly so.
+const FEWEST_FOR_P99: u64 = 100;
+/// The same for a p99.9.
+const FEWEST_FOR_P99_9: u64 = 1_000;
+/// Says in words what the mark means.
+const FEW_SAMPLES: &str = "~ of fewer than 100 samples (p99) or 1,000 (p99.9): the few slowest decide";
 
 const THROUGHPUT_COLUMNS: &[Column] = &[column("", NAME), column("total", 10), column("rate", 12)];
 
@@ -57,42 +72,64 @@ const TURNS_COLUMNS: &[Column] = &[
     column("p99", 9),
 ];
 
-pub(super) fn latency(doc: &Document) -> Option<Section> {
+/// A p99 as it is shown: marked if it rests on too few samples.
+pub(crate) fn p99(ms: f64, samples: u64) -> String {
+    marked(ms, samples < FEWEST_FOR_P99)
+}
+
+fn marked(ms: f64, is_marked: bool) -> String {
+    format!("{}{}", if is_marked { "~" } else { "" }, human::time(ms))
+}
+
+pub(super) fn latency(doc: &Document, extent: Extent) -> Option<Section> {
     // The others are no latencies of the server's; what they say stands with the client and the
     // failures.
     let not_here = [metrics::Trend::InterruptedAge, metrics::Trend::ClientLag, metrics::Trend::PassLength];
     let is_time = |t: &metrics::Trend| t.unit() == metrics::Unit::Milliseconds;
-    let trends = metrics::Trend::ALL.into_iter().filter(|t| is_time(t) && !not_here.contains(t));
+    let is_asked = |t: &metrics::Trend| extent == Extent::Full || FIRST_TRENDS.contains(t);
+    let trends = metrics::Trend::ALL.into_iter().filter(|t| is_time(t) && !not_here.contains(t) && is_asked(t));
     let row = |(name, t): (&str, &Trend)| {
         // The longest name; its row follows that of the metric that it is the other half of.
         let rest = name.strip_prefix("http_req_duration").filter(|rest| rest.len() > 12);
         let name = rest.map_or_else(|| name.to_owned(), |rest| format!("…{rest}"));
-        let times = [t.p50, t.p90, t.p95, t.p99, t.p99_9, t.max].map(human::time);
-        Row::plain([name, human::count(t.count)].into_iter().chain(times).collect())
+        let [p50, p90, p95, max] = [t.p50, t.p90, t.p95, t.max].map(human::time);
+        let p99_9 = marked(t.p99_9, t.count < FEWEST_FOR_P99_9);
+        Row::plain(vec![name, human::count(t.count), p50, p90, p95, p99(t.p99, t.count), p99_9, max])
     };
-    let rows: Vec<Row> = trends.filter_map(|t| Some((t.name(), trend(&doc.metrics, t)?))).map(row).collect();
-    if rows.is_empty() {
+    let shown: Vec<_> = trends.filter_map(|t| Some((t.name(), trend(&doc.metrics, t)?))).collect();
+    if shown.is_empty() {
         return None;
     }
+    let is_marked = shown.iter().any(|(_, t)| t.count < FEWEST_FOR_P99_9);
+    let rows = shown.into_iter().map(row).collect();
     let mut blocks = vec![Block::Table(Table { columns: LATENCY_COLUMNS, has_head: true, rows })];
+    if is_marked {
+        blocks.push(Block::Remark(Remark::new(Tone::Faint, 1, FEW_SAMPLES)));
+    }
     let overflow: u64 = doc.metrics.values().map(|m| if let Measured::Trend(t) = m { t.overflow } else { 0 }).sum();
     if overflow > 0 {
         let text = format!("{} longer than an hour: percentiles stop there", plural(overflow, "time"));
         blocks.push(Block::Remark(Remark::new(Tone::Warning, 1, text)));
     }
-    let note = "of successful requests; failed and aborted ones have rows of their own".to_owned();
-    Some(Section { title: "LATENCY", note, blocks })
+    let note = match (trend(&doc.metrics, metrics::Trend::HttpReqDuration), extent) {
+        (None, _) => "no request succeeded: of those that failed or were aborted",
+        (Some(_), Extent::Brief) => "of successful requests",
+        (Some(_), Extent::Full) => "of successful requests; failed and aborted ones have rows of their own",
+    };
+    Some(Section { title: "LATENCY", note: note.to_owned(), blocks })
 }
 
-pub(super) fn throughput(doc: &Document) -> Section {
+pub(super) fn throughput(doc: &Document, extent: Extent) -> Section {
     use metrics::Counter as C;
+    let is_brief = extent == Extent::Brief;
     let get = |c: C| counter(&doc.metrics, c);
     let row = |name: &str, total: String, rate: String, note: &str| Row {
         tail: Some(Piece::plain(format!("  {note}"))),
         ..Row::plain(vec![name.to_owned(), total, rate])
     };
     let mut rows = Vec::new();
-    for c in [C::HttpReqs, C::TokensOutput, C::TokenEvents, C::TokensReasoning, C::TokensInput, C::TokensCached] {
+    let all = [C::HttpReqs, C::TokensOutput, C::TokensInput, C::TokenEvents, C::TokensReasoning, C::TokensCached];
+    for c in all.into_iter().take(if is_brief { 3 } else { all.len() }) {
         let Some(n) = get(c).filter(|n| n.count > 0 || c == C::HttpReqs) else { continue };
         let note = match (c, &n.token_source) {
             (C::TokenEvents, _) => events_per_token(&doc.requests),
@@ -102,7 +139,7 @@ pub(super) fn throughput(doc: &Document) -> Section {
         };
         rows.push(row(c.name(), human::count(n.count), human::per_second(n.rate), &note));
     }
-    for c in [C::DataReceived, C::DataSent] {
+    for c in [C::DataReceived, C::DataSent].into_iter().filter(|_| !is_brief) {
         if let Some(n) = get(c) {
             rows.push(row(c.name(), human::bytes(n.count as f64), format!("{}/s", human::bytes(n.rate)), ""));
         }
@@ -119,16 +156,16 @@ pub(super) fn throughput(doc: &Document) -> Section {
     }
     let mut blocks = vec![Block::Table(Table { columns: THROUGHPUT_COLUMNS, has_head: false, rows })];
     blocks.extend(doc.token_estimate.as_ref().map(estimate));
+    blocks.extend(goodput(doc));
+    let note = format!("rates are of what arrived in the {} measured", human::length(doc.run.window_s));
+    if is_brief {
+        return Section { title: "THROUGHPUT", note, blocks };
+    }
     let connections =
         [("opened", C::ConnectionsOpened), ("reused", C::ConnectionsReused), ("stale retries", C::StaleRetries)];
     let counts = connections.into_iter().filter_map(|(word, c)| Some(format!("{word} {}", get(c)?.count)));
     blocks.push(Block::List("connections", counts.collect()));
     blocks.extend(addresses(&doc.target.addresses));
-    if let Some(good) = rate(&doc.metrics, metrics::Rate::Goodput) {
-        let share = human::percent(good.matches as f64 / good.total as f64);
-        blocks
-            .push(Block::List("goodput", vec![format!("{share}: {} of {} met every goal", good.matches, good.total)]));
-    }
     let levels =
         metrics::Gauge::ALL.into_iter().filter_map(|g| Some(format!("{} {}", g.name(), gauge(&doc.metrics, g)?.max)));
     blocks.push(Block::List("at most", levels.collect()));
@@ -136,8 +173,14 @@ pub(super) fn throughput(doc: &Document) -> Section {
         let text = format!("{} skipped: not JSON", plural(skipped.count, "event"));
         blocks.push(Block::Remark(Remark::new(Tone::Warning, 1, text)));
     }
-    let note = format!("rates are of what arrived in the {} measured", human::length(doc.run.window_s));
     Section { title: "THROUGHPUT", note, blocks }
+}
+
+/// How many requests were as good as they were to be.
+fn goodput(doc: &Document) -> Option<Block> {
+    let good = rate(&doc.metrics, metrics::Rate::Goodput)?;
+    let share = human::percent(good.matches as f64 / good.total as f64);
+    Some(Block::List("goodput", vec![format!("{share}: {} of {} met every goal", good.matches, good.total)]))
 }
 
 /// What a tokenizer says of the generated tokens.
@@ -200,7 +243,7 @@ fn events_per_token(requests: &BTreeMap<String, Numbers>) -> String {
     }
 }
 
-pub(super) fn failures(doc: &Document) -> Section {
+pub(super) fn failures(doc: &Document, extent: Extent) -> Section {
     let (failed, all) = rate(&doc.metrics, metrics::Rate::HttpReqFailed).map_or((0, 0), |r| (r.matches, r.total));
     let share = |n: u64| human::percent(n as f64 / all.max(1) as f64);
     let note = match (failed, all) {
@@ -225,7 +268,8 @@ pub(super) fn failures(doc: &Document) -> Section {
     let mut blocks = vec![Block::Table(Table { columns: FAILURES_COLUMNS, has_head: false, rows })];
     let pairs = |table: &BTreeMap<String, u64>| table.iter().map(|(k, n)| format!("{k}: {n}")).collect::<Vec<_>>();
     for (label, table) in [("statuses", &doc.failures.statuses), ("failed checks", &doc.failures.checks)] {
-        if !table.is_empty() {
+        let is_detail = label == "statuses" && extent == Extent::Brief;
+        if !table.is_empty() && !is_detail {
             blocks.push(Block::List(label, pairs(table)));
         }
     }
@@ -233,7 +277,8 @@ pub(super) fn failures(doc: &Document) -> Section {
     if let Some(tls) = doc.target.tls.as_ref().filter(|tls| !tls.troubles.is_empty()) {
         blocks.push(Block::List("TLS", pairs(&tls.troubles)));
     }
-    if let Some(checks) = rate(&doc.metrics, metrics::Rate::Checks) {
+    let checks = rate(&doc.metrics, metrics::Rate::Checks);
+    if let Some(checks) = checks.filter(|r| extent == Extent::Full || r.matches < r.total) {
         let held = human::percent(checks.matches as f64 / checks.total as f64);
         blocks.push(Block::List("checks", vec![format!("{} of {} held ({held})", checks.matches, checks.total)]));
     }
@@ -328,6 +373,8 @@ pub(super) fn conversations(doc: &Document) -> Option<Section> {
 }
 
 fn times(numbers: &Numbers, of: metrics::Trend) -> [String; 3] {
-    trend(numbers, of)
-        .map_or_else(|| std::array::from_fn(|_| "-".to_owned()), |t| [t.p50, t.p95, t.p99].map(human::time))
+    trend(numbers, of).map_or_else(
+        || std::array::from_fn(|_| "-".to_owned()),
+        |t| [human::time(t.p50), human::time(t.p95), p99(t.p99, t.count)],
+    )
 }

@@ -32,8 +32,10 @@ pub(super) fn outside(blocks: &mut Vec<Block>, outside: Option<&Outside>) {
 
 pub(super) fn stages(stages: &[Stage]) -> Option<Section> {
     let row = |stage: &Stage| {
+        let succeeded = stage.http_reqs.saturating_sub(stage.failed);
         let times = |q: Option<Quantiles>| {
-            q.map_or_else(|| std::array::from_fn(|_| "-".to_owned()), |q| [q.p50, q.p95, q.p99].map(human::time))
+            let nothing = || std::array::from_fn(|_| "-".to_owned());
+            q.map_or_else(nothing, |q| [human::time(q.p50), human::time(q.p95), super::p99(q.p99, succeeded)])
         };
         let (duration, [ttft50, ttft95, _]): ([String; 3], [String; 3]) =
             (times(stage.http_req_duration), times(stage.ttft));
