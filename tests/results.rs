@@ -162,8 +162,11 @@ fn an_old_run_is_printed_again() {
     let profile = bench.write("p.toml", PROFILE);
     let file = bench.path("r.json");
     let then = blast(&[&profile, "--target-url", &server.url(), "--output", &file]);
-    let now = blast(&["report", &file]);
+    let now = blast(&["report", &file, "--details"]);
     assert_eq!((now.code, &now.stdout), (Some(0), &then.stdout));
+    let brief = blast(&["report", &file]);
+    assert!(brief.stdout.contains("more: --details") && !then.stdout.contains("more: --details"), "{brief:?}");
+    assert!(brief.stdout.lines().count() < then.stdout.lines().count(), "{brief:?}");
 
     let csv = blast(&["report", &file, "--csv"]).stdout;
     assert_eq!(csv.lines().count(), document(&file)["series"].as_array().unwrap().len() + 1, "{csv}");

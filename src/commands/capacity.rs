@@ -58,6 +58,13 @@ impl Wish {
     fn has_time(&self, elapsed: Nanos) -> bool {
         self.max_time.is_none_or(|most| elapsed + self.warmup + self.window <= most)
     }
+
+    /// How far the search is, in words. Nobody knows how many steps it takes.
+    fn so_far(&self, steps: usize, elapsed: Nanos) -> String {
+        let elapsed = Nanos::from_secs(elapsed.0 / 1_000_000_000);
+        let most = self.max_time.map_or_else(String::new, |most| format!(" of {most}"));
+        format!("step {steps}, {elapsed}{most}")
+    }
 }
 
 /// `capacity`.
@@ -67,7 +74,7 @@ pub(super) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitClass, CommandError> {
-    let resolved = resolve_for(Purpose::Steps, profile, overrides, &mut input::Disk)?;
+    let resolved = resolve_for(Purpose::Steps, profile, overrides, &mut input::Disk::of(overrides))?;
     let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
     let plan = with_goals(plan, overrides)?;
     let most = most(overrides)?;
@@ -78,7 +85,7 @@ pub(super) fn run(
     presentation.notes.iter().for_each(|note| watcher.say(note));
 
     let plan = prelude::at_target(plan, &setup, &mut |line| watcher.say(line), |found| {
-        let resolved = resolve_for(Purpose::Steps, profile, &overrides.at(found), &mut input::Disk)?;
+        let resolved = resolve_for(Purpose::Steps, profile, &overrides.at(found), &mut input::Disk::of(overrides))?;
         Ok(Resolved { plan: with_goals(resolved.plan, overrides)?, ..resolved })
     })?;
     let mut ready = trial::prepare(plan, &setup, &mut |line| watcher.say(line))?;
@@ -130,7 +137,8 @@ fn search_on(
         };
         found.environment.workers = measured.workers as u32;
         let (tried, says) = step(ready.plan(), wish, load, &measured);
-        watcher.say(&progress(wish.by, &tried));
+        let so_far = wish.so_far(found.curve.len() + 1, began.elapsed().into());
+        watcher.say(&format!("{so_far}: {}", progress(wish.by, &tried)));
         undecided += 1;
         match says {
             Says::Enough => {

@@ -4,15 +4,28 @@ use super::error::CommandError;
 use crate::compare::Run;
 use crate::document::comparison::run as run_of;
 use crate::document::{Document, MAX_DOCUMENT_BYTES};
-use crate::plan::{Files, RowFile, limits};
+use crate::plan::{Files, Overrides, RowFile, limits};
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-/// Files on disk.
+/// How often it is told how far the reading of a file is.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+
+/// Files on disk. Who waits for a large one is told how far it is.
 #[derive(Debug)]
-pub(super) struct Disk;
+pub(super) struct Disk {
+    /// Whether anybody is to be told.
+    tells: bool,
+}
+
+impl Disk {
+    pub(super) fn of(overrides: &Overrides) -> Self {
+        Self { tells: overrides.yes("quiet").is_ok_and(|quiet| quiet.is_none()) }
+    }
+}
 
 impl Files for Disk {
     fn text(&mut self, path: &Path) -> io::Result<String> {
@@ -21,8 +34,59 @@ impl Files for Disk {
 
     fn open(&mut self, path: &Path) -> io::Result<RowFile> {
         let size = refuse_endless(path)?;
-        let input = BufReader::with_capacity(limits::ROW_READ_BYTES, File::open(path)?);
-        Ok(RowFile { input: Box::new(input), size })
+        let file = File::open(path)?;
+        let told = self.tells.then(|| Told::new(&path.display().to_string(), size));
+        let file = Watched { file, told };
+        Ok(RowFile { input: Box::new(BufReader::with_capacity(limits::ROW_READ_BYTES, file)), size })
+    }
+}
+
+/// A file that is read, and who is told of it.
+struct Watched {
+    file: File,
+    told: Option<Told>,
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        if let Some(told) = &mut self.told {
+            let since = told.began.elapsed();
+            if let Some(line) = told.after(n as u64, since) {
+                // Whether anybody watches does not matter.
+                let _ = writeln!(io::stderr(), "{line}");
+            }
+        }
+        Ok(n)
+    }
+}
+
+/// How far the reading of a file is.
+struct Told {
+    name: String,
+    size: u64,
+    read: u64,
+    began: Instant,
+    /// When the next line is due.
+    next: Duration,
+}
+
+impl Told {
+    #[expect(clippy::disallowed_methods, reason = "for a line on the terminal, before any test begins")]
+    fn new(name: &str, size: u64) -> Self {
+        Self { name: name.to_owned(), size, read: 0, began: Instant::now(), next: TELL_EVERY }
+    }
+
+    /// `n` bytes more have been read, `since` the beginning. Perhaps there is a line to say.
+    fn after(&mut self, n: u64, since: Duration) -> Option<String> {
+        self.read += n;
+        if since < self.next || self.read >= self.size {
+            return None;
+        }
+        self.next = since + TELL_EVERY;
+        let percent = self.read as f64 / self.size as f64 * 100.0;
+        let mb = self.size as f64 / 1e6;
+        Some(format!("reading {}: {percent:.0} % of {mb:.0} MB", self.name.escape_debug()))
     }
 }
 
@@ -88,6 +152,15 @@ pub(super) fn runs(paths: &[PathBuf]) -> Result<Vec<Run>, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_takes_long_says_how_far_it_is() {
+        let mut told = Told::new("rows\n.jsonl", 2_000_000_000);
+        assert_eq!(told.after(500_000_000, TELL_EVERY / 2), None, "too early");
+        assert_eq!(told.after(500_000_000, TELL_EVERY).as_deref(), Some("reading rows\\n.jsonl: 50 % of 2000 MB"));
+        assert_eq!(told.after(1, TELL_EVERY + TELL_EVERY / 2), None, "it was just said");
+        assert_eq!(told.after(999_999_999, TELL_EVERY * 9), None, "it is over");
+    }
 
     #[test]
     fn files_are_read_up_to_a_limit() {

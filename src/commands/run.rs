@@ -24,7 +24,7 @@ pub(super) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitClass, CommandError> {
-    let resolved = resolve(profile, overrides, &mut input::Disk)?;
+    let resolved = resolve(profile, overrides, &mut input::Disk::of(overrides))?;
     let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
     let mut viewers = Viewers::open(&presentation, &plan.redactor())?;
     let shards = plan.rendezvous.as_ref().map_or(0, |_| plan.shard.count);
@@ -33,7 +33,9 @@ pub(super) fn run(
     let say = &mut |line: &str| viewers.message(line);
     presentation.notes.iter().chain(&viewers.told()).for_each(|note| say(note));
 
-    let plan = prelude::at_target(plan, &setup, say, |found| resolve(profile, &overrides.at(found), &mut input::Disk))?;
+    let plan = prelude::at_target(plan, &setup, say, |found| {
+        resolve(profile, &overrides.at(found), &mut input::Disk::of(overrides))
+    })?;
     if let Some(rendezvous) = plan.rendezvous.clone() {
         return meet::run((plan, &rendezvous), &presentation, (environment, &setup), viewers, (out, err));
     }

@@ -157,6 +157,10 @@ pub(super) fn read_all(overrides: &Overrides) -> Result<(), PlanError> {
 }
 
 impl Sweep {
+    fn all_steps(&self) -> usize {
+        self.servers.len() * self.modes.len() * self.concurrency.len()
+    }
+
     /// One server: warmed up, swept, left. An error keeps what was measured before it.
     fn measure(
         &self,
@@ -195,7 +199,8 @@ impl Sweep {
         for &mode in &self.modes {
             for &concurrency in &self.concurrency {
                 let answers = if mode == Mode::Plain { "plain" } else { "streamed" };
-                watcher.say(&format!("{name}: {answers} answers, {concurrency} at once"));
+                let (number, all) = (found.plain.len() + found.streamed.len() + 1, self.all_steps());
+                watcher.say(&format!("{number} of {all}: {name}: {answers} answers, {concurrency} at once"));
                 let plan = step_plan(ready.plan(), mode, concurrency, self.duration);
                 let Some(measured) = ready.step(&plan)? else { break };
                 found.environment.workers = found.environment.workers.max(measured.workers as u32);
