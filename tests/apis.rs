@@ -60,6 +60,8 @@ fn what_a_server_lacks_is_skipped_and_the_run_passes() {
             "anthropic-models: skipped",
             "anthropic-model: skipped",
             "stats: skipped",
+            "typesafe-systemone: skipped",
+            "typesafe-models: skipped",
         ])
     );
     assert!(output.stdout.contains("  ✓ chat  ") && output.stdout.contains("  - openresponses  "), "{output:?}");
@@ -279,14 +281,14 @@ mod real {
         let result = document(&result);
         let endpoints = result["endpoints"].as_array().unwrap();
         let ok = endpoints.iter().filter(|endpoint| endpoint["verdict"] == "ok").count();
-        assert_eq!((ok, endpoints.len()), (18, 18), "{output:?}");
+        assert_eq!((ok, endpoints.len()), (20, 20), "{output:?}");
         // What comes over a WebSocket has no status.
-        assert_eq!(endpoints.iter().filter(|endpoint| endpoint["status"] == 200).count(), 17, "{output:?}");
+        assert_eq!(endpoints.iter().filter(|endpoint| endpoint["status"] == 200).count(), 19, "{output:?}");
         let ways: BTreeSet<_> = endpoints
             .iter()
             .map(|e| (e["path"].to_string(), e["method"].to_string(), e["stream"].to_string()))
             .collect();
-        assert_eq!(ways.len(), 18, "each once");
+        assert_eq!(ways.len(), 20, "each once");
         assert!(endpoints.iter().all(|endpoint| endpoint["duration_ms"].as_f64() > Some(0.0)), "{endpoints:?}");
     }
 }

@@ -24,6 +24,7 @@ mod stream_options;
 mod system;
 mod talk;
 mod template;
+mod typesafe;
 
 pub use reader::Reader;
 pub use stream_options::{INCLUDE_USAGE, STREAM_OPTIONS, asks_for_usage, remove_usage};
@@ -85,6 +86,9 @@ apis! {
     /// One of Anthropic's models.
     AnthropicModel = system::ANTHROPIC_MODEL,
     Stats = system::STATS,
+    /// `TypeSafe`'s typed questions about a text.
+    TypesafeSystemone = typesafe::SYSTEM_ONE,
+    TypesafeModels = typesafe::MODELS,
 }
 
 /// Where a server has its APIs.

@@ -185,7 +185,7 @@ impl Row<'_> {
             headers: self.headers()?,
             timeouts: self.timeouts(timeout, tokens)?,
             retries: retries(self.written, request, api, self.defaults.retries(), &self.key)?,
-            optional: false,
+            optional: request.optional,
             behaviors: behaviors(self.written, request, &self.key)?,
             conversation: conversation(self.written, request, api, &self.key, &body)?,
             body,

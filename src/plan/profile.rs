@@ -192,6 +192,9 @@ pub struct Request {
     /// Whether it goes over a WebSocket.
     #[serde(default)]
     pub websocket: bool,
+    /// Whether a server may lack it.
+    #[serde(default)]
+    pub optional: bool,
     /// Instead of the API's own path.
     pub path: Option<String>,
     /// Models to draw from.

@@ -377,6 +377,11 @@ fn endpoints_of_the_simulator_are_recognised() {
         (Api::Models, r#"{"object":"list","data":[]}"#, r#"{"object":"lost","data":[]}"#),
         (Api::Model, r#"{"id":"m","object":"model"}"#, r#"{"id":"","object":"model"}"#),
         (Api::Stats, r#"{"total_requests":1,"uptime_secs":1}"#, r#"{"total_requests":1,"uptime_secs":""}"#),
+        (
+            Api::TypesafeSystemone,
+            r#"{"answers":{"a":{"noul":0.5}},"usage":{"input_tokens":9,"output_tokens":20}}"#,
+            r#"{"answers":{},"usage":{"input_tokens":9,"output_tokens":20}}"#,
+        ),
     ] {
         let mut reader = Reader::new(api, false);
         for data in [body, other, body, body, other, body] {

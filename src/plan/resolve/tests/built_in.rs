@@ -80,8 +80,11 @@ fn every_profile_has_its_mix_and_think_time() {
             apis.map(|api| (format!("{way}-{api}"), weight, stream, Some((50, most))))
         })
         .collect();
-    let names: Vec<_> =
-        names.into_iter().chain([("websocket-openai-responses".to_owned(), 20, true, Some((50, 200)))]).collect();
+    let beside = [
+        ("websocket-openai-responses".to_owned(), 20, true, Some((50, 200))),
+        ("systemone".to_owned(), 20, false, None),
+    ];
+    let names: Vec<_> = names.into_iter().chain(beside).collect();
     let every = names.iter().map(|(name, weight, stream, tokens)| (name.as_str(), *weight, *stream, *tokens)).collect();
     for (name, mix, min, max) in [
         ("all-apis", &every, 100, 300),

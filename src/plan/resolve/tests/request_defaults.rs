@@ -90,9 +90,18 @@ fn what_a_profile_names_is_not_asked_for_unless_it_wants_that() {
     let plan = fine(&format!("{FLAT}endpoint_check = true\n{CHAT}"));
     assert_eq!(names(&plan.mix.kinds), ["chat"]);
     assert!(!plan.mix.kinds[0].optional && !plan.endpoints[0].optional, "what is named has to be there");
-    assert_eq!(plan.endpoints.len(), 18, "the README says so");
+    assert_eq!(plan.endpoints.len(), 20, "the README says so");
     assert!(plan.endpoints[1..].iter().all(|kind| kind.optional), "what is not need not");
     assert!(plan.endpoints.iter().all(|kind| kind.timeouts.total == limits::ENDPOINT_TIMEOUT));
+}
+
+#[test]
+fn a_profile_may_say_what_a_server_need_not_have() {
+    let plan =
+        fine(&format!("{FLAT}{CHAT}[[requests]]\nname = \"one\"\napi = \"typesafe-systemone\"\noptional = true\n"));
+    let optional: Vec<_> = plan.mix.kinds.iter().map(|kind| (kind.name.as_str(), kind.optional)).collect();
+    assert_eq!(optional, [("chat", false), ("one", true)]);
+    assert_eq!(names(&plan.endpoints), ["one"], "what may be missing is asked for, and nothing else");
 }
 
 #[test]
@@ -138,7 +147,7 @@ fn a_flag_may_say_auto() {
     assert_eq!(plan.mix.kinds.len(), 8);
     assert_eq!(names(&plan.endpoints), names(&plan.mix.kinds));
     let plan = run("smoke", &overrides! { api: flag("api", "auto") }).expect("fine").plan;
-    assert_eq!((plan.mix.kinds.len(), plan.endpoints.len()), (12, 18));
+    assert_eq!((plan.mix.kinds.len(), plan.endpoints.len()), (12, 20));
 }
 
 #[test]
