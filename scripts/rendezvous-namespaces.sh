@@ -18,7 +18,7 @@ END
 case "${1-}" in
   -h | --help | '')
     usage
-    exit $([ -n "${1-}" ] && echo 0 || echo 2)
+    exit "$([ -n "${1-}" ] && echo 0 || echo 2)"
     ;;
 esac
 binary=$(realpath "$1")

@@ -7,13 +7,14 @@ use std::ffi::OsString;
 pub(crate) const PREFIX: &str = "LLMSIM_BLAST_";
 
 /// Names that start like those of flags and are none: our scripts and tests set them.
-const OF_SCRIPTS: [&str; 7] = [
+const OF_SCRIPTS: [&str; 8] = [
     "LLMSIM_BLAST_BIN",
     "LLMSIM_BLAST_CI_NEEDS_CHROMIUM",
     "LLMSIM_BLAST_CI_NEEDS_NGINX",
     "LLMSIM_BLAST_CI_NEEDS_PROMETHEUS",
     "LLMSIM_BLAST_CI_NEEDS_SHELLS",
     "LLMSIM_BLAST_SHOTS",
+    "LLMSIM_BLAST_SRC",
     "LLMSIM_BLAST_TEST_PARENT",
 ];
 
