@@ -102,3 +102,44 @@ fn nonsense_is_refused() {
     let output = blast(&["load", "--retries", "-1"]);
     assert_eq!(output.code, Some(2), "{output:?}");
 }
+
+/// A plain response that says what is left of rate limits.
+fn with_limits(status: &str, limits: &str) -> Behaviour {
+    let body = r#"{"object":"chat.completion","choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
+    let body = if status.starts_with('2') { body } else { "{}" };
+    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+    Behaviour::Raw(Box::leak(format!("{head}\r\n{limits}\r\n\r\n{body}").into_boxed_str()).as_bytes())
+}
+
+#[test]
+fn what_is_left_of_rate_limits_is_told() {
+    let openai = |requests: u32, tokens: u32| {
+        format!("x-ratelimit-remaining-requests: {requests}\r\nx-ratelimit-remaining-tokens: {tokens}")
+    };
+    let script = vec![
+        with_limits("200 OK", &openai(59, 149_984)),
+        with_limits("429 No", &openai(0, 149_970)),
+        with_limits("200 OK", &openai(60, 149_990)),
+    ];
+    let text = profile("retries = { policy = \"openai\", max = 1 }", "").replace("stream = true", "stream = false");
+    let page = Bench::new();
+    let html = page.path("r.html");
+    let (result, output, _) = run(script, &text, &["--details", "--html", &html]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let lowest = |name: &str| {
+        let seconds = result["series"].as_array().expect("seconds").iter();
+        seconds.filter_map(|second| second.get(name)?.as_u64()).min()
+    };
+    // The attempt that was refused counts, too.
+    assert_eq!(lowest("ratelimit_remaining_requests"), Some(0), "{}", result["series"]);
+    assert_eq!(lowest("ratelimit_remaining_tokens"), Some(149_970), "{}", result["series"]);
+    for told in ["RATE LIMITS", "requests", "0 after ", "149970 after "] {
+        assert!(output.stdout.contains(told), "{told}: {output:?}");
+    }
+    assert!(std::fs::read_to_string(html).expect("a page").contains("Left of the rate limits"));
+
+    // Nothing is said of servers that say nothing.
+    let (result, output, _) = run(vec![GOOD, GOOD], &profile("", ""), &["--details"]);
+    assert!(result["series"][0].get("ratelimit_remaining_requests").is_none(), "{}", result["series"]);
+    assert!(!output.stdout.contains("RATE LIMITS"), "{output:?}");
+}

@@ -22,7 +22,7 @@ use super::excerpt::Excerpt;
 use super::rx_time::MaybeTime;
 use super::window::{Placement, Window};
 use crate::api::{Api, Delta, Flaw, HAS_USAGE, Token};
-use crate::metrics::{Failure, Outcome, Sample};
+use crate::metrics::{Failure, Outcome, Remaining, Sample};
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
 pub(super) use channel::{Between, Channel, Handshake};
@@ -331,6 +331,7 @@ impl Exchange {
         self.sample.status = head.status;
         self.sample.retry_after_ms = head.retry_after_ms.and_then(NonZeroU32::new);
         self.sample.should_retry = head.should_retry;
+        self.sample.remaining = Remaining { requests: head.remaining_requests, tokens: head.remaining_tokens };
         self.sample.played = head.played.map(|played| (played.step, played.attempt));
         let flaw = match head.status {
             300..=399 => Some(Failure::Http3xx),

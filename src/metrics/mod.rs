@@ -19,6 +19,7 @@ mod look;
 mod part;
 mod paths;
 mod record;
+mod remaining;
 pub mod series;
 pub mod soak;
 mod stage;
@@ -37,6 +38,7 @@ pub use incidents::{Example, Incidents, MAX_EXAMPLE_BYTES};
 pub use look::PartOf;
 pub use paths::{Attempts, Paths};
 pub use record::{Batch, Record};
+pub use remaining::Remaining;
 pub use series::Second;
 pub use stage::StageTally;
 pub use summary::Summary;
@@ -103,6 +105,8 @@ pub struct Sample {
     pub retry_after_ms: Option<NonZeroU32>,
     /// What `x-should-retry` of the response says.
     pub should_retry: Option<bool>,
+    /// What the response says is left of rate limits.
+    pub remaining: Remaining,
     /// Step and attempt that a simulator has found in the request, if it plays a scenario; 255 stands
     /// for all above.
     pub played: Option<(u8, u8)>,
@@ -202,6 +206,7 @@ impl Sample {
             status: 0,
             retry_after_ms: None,
             should_retry: None,
+            remaining: Remaining { requests: None, tokens: None },
             played: None,
             intended: None,
             sent,

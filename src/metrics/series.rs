@@ -53,6 +53,13 @@ pub struct Second {
     /// 99th percentile of the time from a packet's arrival to its read, in ms.
     #[serde(default)]
     pub client_lag_p99: Option<f64>,
+    /// The fewest requests that the server's responses said are left of a rate limit; none where they
+    /// say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratelimit_remaining_requests: Option<u32>,
+    /// The same of tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratelimit_remaining_tokens: Option<u32>,
     /// By kind of request.
     #[serde(default)]
     pub requests: BTreeMap<String, KindSecond>,
@@ -140,6 +147,8 @@ impl Second {
             busiest_worker_cpu: rounded(interval.busiest.as_secs_f64()),
             run_queue_wait: interval.run_wait.as_secs_f64(),
             client_lag_p99: interval.shared.trend(Trend::ClientLag).map(|d| rounded(d.percentile_ms(99.0))),
+            ratelimit_remaining_requests: interval.remaining.requests,
+            ratelimit_remaining_tokens: interval.remaining.tokens,
             requests: names.iter().cloned().zip(interval.kinds.iter().map(KindSecond::new)).collect(),
             server_cpu: None,
             server_rss_bytes: None,

@@ -10,7 +10,7 @@
 //! made when a summary is.
 
 use super::part::Part;
-use super::{Attempts, Counter, Example, Failure, Gauge, Incidents, Outcome, Paths, Sample, Trend};
+use super::{Attempts, Counter, Example, Failure, Gauge, Incidents, Outcome, Paths, Remaining, Sample, Trend};
 use crate::units::Nanos;
 use std::net::SocketAddr;
 use std::ops::AddAssign;
@@ -42,6 +42,8 @@ pub struct Tally {
     /// What happened on the way to the servers.
     pub(super) paths: Paths,
     pub(super) levels: [Level; Gauge::ALL.len()],
+    /// The lowest that responses say is left of rate limits.
+    pub(super) remaining: Remaining,
 }
 
 /// Requests that were started, and those that ended: as a success or a failure, cancelled or
@@ -77,6 +79,7 @@ impl Tally {
             failed_checks: Vec::new(),
             paths: Paths::default(),
             levels: [Level::default(); Gauge::ALL.len()],
+            remaining: Remaining::default(),
         }
     }
 
@@ -91,6 +94,7 @@ impl Tally {
         self.statuses.iter_mut().for_each(|(_, n)| *n = 0);
         self.failed_checks.iter_mut().for_each(|(_, n)| *n = 0);
         self.paths.clear();
+        self.remaining = Remaining::default();
         for level in &mut self.levels {
             (level.min, level.max) = (level.value, level.value);
         }
@@ -111,9 +115,7 @@ impl Tally {
         if let Some(name) = sample.check_failed {
             add_sorted(&mut self.failed_checks, name, 1);
         }
-        if sample.status != 0 {
-            add_sorted(&mut self.statuses, sample.status, 1);
-        }
+        self.answered(sample);
         if let Outcome::Failed(failure) = sample.outcome {
             self.failures[failure as usize].add_one(sample.end, sample.retry_after_ms);
         }
@@ -126,8 +128,14 @@ impl Tally {
             part.count_traffic(sample);
         }
         self.retried[failure as usize] += 1;
+        self.answered(sample);
+    }
+
+    /// What the head of a response says, if one came.
+    fn answered(&mut self, sample: &Sample) {
         if sample.status != 0 {
             add_sorted(&mut self.statuses, sample.status, 1);
+            self.remaining = self.remaining.lowest(sample.remaining);
         }
     }
 
@@ -401,6 +409,7 @@ impl Tally {
         }
         self.shared.add(&other.shared);
         self.paths.add(&other.paths);
+        self.remaining = self.remaining.lowest(other.remaining);
         for (class, more) in self.failures.iter_mut().zip(&other.failures) {
             class.add(more);
         }

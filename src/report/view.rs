@@ -7,6 +7,7 @@
 mod asked;
 mod head;
 mod numbers;
+mod rate_limits;
 mod server_metrics;
 mod time;
 
@@ -162,6 +163,7 @@ impl View {
             time::stages(&doc.stages),
             time::server(doc),
             server_metrics::section(doc),
+            rate_limits::section(doc),
             time::changes(doc),
         ];
         Self::with(doc, Extent::Full, numbers.into_iter().flatten().collect())

@@ -66,6 +66,11 @@ pub struct Head {
     pub should_retry: Option<bool>,
     /// Where a simulator is that plays a scenario.
     pub played: Option<Played>,
+    /// Requests that the client's rate limit still allows: `x-ratelimit-remaining-requests`, or
+    /// `anthropic-ratelimit-requests-remaining`; the fewest that are named.
+    pub remaining_requests: Option<u32>,
+    /// The same of tokens.
+    pub remaining_tokens: Option<u32>,
 }
 
 /// Where llmsim is in a scenario that it plays. 255 stands for all above.

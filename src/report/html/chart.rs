@@ -294,6 +294,7 @@ impl Measured {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fold {
     Highest,
+    Lowest,
     Mean,
 }
 
@@ -304,6 +305,7 @@ impl Fold {
         match self {
             _ if n == 0 => None,
             Self::Highest => known().reduce(f64::max),
+            Self::Lowest => known().reduce(f64::min),
             Self::Mean => Some(known().sum::<f64>() / n as f64),
         }
     }
@@ -311,6 +313,7 @@ impl Fold {
     const fn name(self) -> &'static str {
         match self {
             Self::Highest => "highest",
+            Self::Lowest => "lowest",
             Self::Mean => "mean",
         }
     }

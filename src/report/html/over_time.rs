@@ -64,7 +64,8 @@ pub(super) fn charts(doc: &Document, rows: Rows) -> OverTime {
     let heat = latency.into_iter().filter_map(|(_, trend)| {
         heat::chart(trend, &doc.series, (&clock.bands, &limit::lines(trend.name(), &doc.thresholds)), rows)
     });
-    let others = [clock.rates(), clock.levels(), clock.tokens(), clock.failures(), clock.kinds()].into_iter().flatten();
+    let others = [clock.rates(), clock.levels(), clock.tokens(), clock.failures(), clock.kinds(), clock.rate_limits()];
+    let others = others.into_iter().flatten();
     let machines = [clock.server_queue(), clock.server_tokens(), clock.server_kv_use()];
     let machines = machines.into_iter().chain([clock.server_cpu(), clock.server_memory(), clock.client()]).flatten();
     let charts = percentiles.chain(others).chain(heat).chain(machines).collect();
@@ -256,6 +257,30 @@ impl Clock<'_> {
             fold: Fold::Highest,
             lines: Vec::new(),
         })
+    }
+
+    /// What the server's responses say is left of rate limits.
+    fn rate_limits(&self) -> Option<Chart> {
+        let requests =
+            self.measured("requests", Unit::Count, |second| second.ratelimit_remaining_requests.map(f64::from));
+        let tokens = self.measured("tokens", Unit::Count, |second| second.ratelimit_remaining_tokens.map(f64::from));
+        let has_both = !requests.is_empty() && !tokens.is_empty();
+        let mut chart = self.chart(Draft {
+            id: "rate-limits",
+            title: "Left of the rate limits",
+            note: "the fewest that the responses of each second named",
+            kind: Kind::Lines,
+            y: Axis::plain(Unit::Count),
+            series: vec![requests, tokens],
+            fold: Fold::Lowest,
+            lines: Vec::new(),
+        })?;
+        // Tokens are thousands of times as many.
+        if let Some(tokens) = chart.picture.series.get_mut(1).filter(|_| has_both) {
+            tokens.is_right = true;
+            chart.picture.right = Some(Axis::new(Unit::Count, "tokens", Scale::Linear));
+        }
+        Some(chart)
     }
 
     /// A number that the server says of itself.

@@ -69,6 +69,8 @@ struct Fields {
     should_retry: Option<bool>,
     step: Option<u8>,
     attempt: Option<u8>,
+    remaining_requests: Option<u32>,
+    remaining_tokens: Option<u32>,
     length: Option<u64>,
     /// The last transfer coding, `identity` aside; whether it is chunked.
     transfer_chunked: Option<bool>,
@@ -130,6 +132,8 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
             retry_after_ms: fields.retry_after_ms.or(fields.retry_after),
             should_retry: fields.should_retry,
             played: fields.step.zip(fields.attempt).map(|(step, attempt)| Played { step, attempt }),
+            remaining_requests: fields.remaining_requests,
+            remaining_tokens: fields.remaining_tokens,
         },
         framing,
         reusable: persistent && !doubtful && framing != Framing::ToEof,
@@ -153,6 +157,8 @@ pub(super) enum Name {
     ContentEncoding,
     TransferEncoding,
     WebsocketAccept,
+    RemainingRequests,
+    RemainingTokens,
 }
 
 impl Name {
@@ -172,6 +178,10 @@ impl Name {
             16 => is("x-llmsim-attempt", Self::Attempt).or_else(|| is("content-encoding", Self::ContentEncoding)),
             17 => is("transfer-encoding", Self::TransferEncoding),
             20 => is("sec-websocket-accept", Self::WebsocketAccept),
+            28 => is("x-ratelimit-remaining-tokens", Self::RemainingTokens),
+            30 => is("x-ratelimit-remaining-requests", Self::RemainingRequests),
+            36 => is("anthropic-ratelimit-tokens-remaining", Self::RemainingTokens),
+            38 => is("anthropic-ratelimit-requests-remaining", Self::RemainingRequests),
             _ => None,
         }
     }
@@ -235,9 +245,22 @@ impl Fields {
             Name::WebsocketAccept => {
                 self.accept = value.trim_ascii().try_into().unwrap_or_default();
             }
+            Name::RemainingRequests => lower(&mut self.remaining_requests, value),
+            Name::RemainingTokens => lower(&mut self.remaining_tokens, value),
         }
         Ok(())
     }
+}
+
+/// A proxy may say what it allows beside what the server behind it does: the lower one decides. Some
+/// servers say -1 where they do not know.
+fn lower(remaining: &mut Option<u32>, value: &[u8]) {
+    *remaining = remaining.iter().copied().chain(decimal(value.trim_ascii()).map(saturated)).min();
+}
+
+/// As much of a number as is kept of it.
+pub(super) fn saturated(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// The members of a comma list, without white space and empty ones (RFC 9110, section 5.6.1).

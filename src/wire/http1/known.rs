@@ -3,12 +3,13 @@
 //! The heads of a server's responses differ in their `Date`, in a number of the request, and in
 //! `Content-Length`, if at all. So the last head that was parsed is kept, line by line, with what it
 //! meant. The next one is compared with it: lines that decide something must be the same, byte by
-//! byte, the length is read, and of all others only the name and that the value is one. A head that
+//! byte, the length and what is left of rate limits are read, and of all others only the name and that
+//! the value is one. A head that
 //! is recognised means what parsing it would say; any other is parsed, and kept in its place.
 
-use crate::wire::MAX_HEAD_BYTES;
+use crate::wire::{Head, MAX_HEAD_BYTES};
 
-use super::head::{Framing, Name, ParsedHead, decimal};
+use super::head::{Framing, Name, ParsedHead, decimal, saturated};
 
 /// Longest head that is kept: heads of usual servers have 100 to 600 bytes.
 const MAX_KNOWN_BYTES: usize = 2048;
@@ -46,6 +47,8 @@ enum Means {
     Something,
     /// The length of the body: digits from here to the end of the line.
     Length { digits: u16 },
+    /// What is left of a rate limit: digits from here to the end of the line.
+    Remaining { name: Name, digits: u16 },
     /// Nobody reads its value, which begins here.
     Nothing { value: u16 },
 }
@@ -73,8 +76,13 @@ impl KnownHead {
             match line.means {
                 Means::Something => return None,
                 Means::Length { digits } => {
-                    let (length, len) = length(rest, known, usize::from(digits))?;
+                    let (length, len) = number(rest, known, usize::from(digits))?;
                     parsed.framing = Framing::Length(length);
+                    at += len;
+                }
+                Means::Remaining { name, digits } => {
+                    let (left, len) = number(rest, known, usize::from(digits))?;
+                    *remaining(&mut parsed.head, name) = Some(saturated(left));
                     at += len;
                 }
                 Means::Nothing { value } => at += other_value(rest, known, usize::from(value))?,
@@ -104,38 +112,57 @@ impl KnownHead {
                 return;
             }
             let end = begin + line.len();
-            let means = if n == 0 { Means::Something } else { Means::of(line, parsed) };
+            let Some(means) = (if n == 0 { Some(Means::Something) } else { Means::of(line, parsed) }) else { return };
             self.lines.push(Line { begin: begin as u16, end: end as u16, means });
             begin = end;
         }
-        // Two lengths that are alike may differ in the next head.
-        let lengths = self.lines.iter().filter(|line| matches!(line.means, Means::Length { .. })).count();
-        self.parsed = (lengths <= 1).then_some(*parsed);
+        // Two lengths that are alike may differ in the next head, and so may two limits.
+        let is_length = |means: Means| matches!(means, Means::Length { .. });
+        let is_left = |means: Means, of: Name| matches!(means, Means::Remaining { name, .. } if name == of);
+        let count = |is: &dyn Fn(Means) -> bool| self.lines.iter().filter(|line| is(line.means)).count();
+        let is_sure = count(&is_length) <= 1
+            && [Name::RemainingRequests, Name::RemainingTokens]
+                .iter()
+                .all(|of| count(&|means| is_left(means, *of)) <= 1);
+        self.parsed = is_sure.then_some(*parsed);
     }
 }
 
 impl Means {
-    fn of(line: &[u8], parsed: &ParsedHead) -> Self {
+    /// None where another line says more of the same, so that neither alone decides.
+    fn of(line: &[u8], parsed: &ParsedHead) -> Option<Self> {
         // A line that begins with a blank goes on with the one before it.
         let Some(colon) = line.iter().position(|&byte| byte == b':').filter(|_| !line[0].is_ascii_whitespace()) else {
-            return Self::Something;
+            return Some(Self::Something);
         };
         let (name, value) = (&line[..colon], &line[colon + 1..]);
-        let name = Name::of(name);
-        if name == Some(Name::ContentLength) {
-            let blanks = value.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-            let is_framing = decimal(value.trim_ascii()).map(Framing::Length) == Some(parsed.framing);
-            let digits = colon + 1 + blanks;
-            return if is_framing { Self::Length { digits: digits as u16 } } else { Self::Something };
-        }
-        if name.is_some() { Self::Something } else { Self::Nothing { value: (colon + 1) as u16 } }
+        let blanks = value.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let digits = (colon + 1 + blanks) as u16;
+        let number = decimal(value.trim_ascii());
+        Some(match (Name::of(name), number) {
+            (None, _) => Self::Nothing { value: (colon + 1) as u16 },
+            (Some(Name::ContentLength), Some(length)) if parsed.framing == Framing::Length(length) => {
+                Self::Length { digits }
+            }
+            (Some(name @ (Name::RemainingRequests | Name::RemainingTokens)), Some(left)) => {
+                let all = remaining(&mut { *parsed }.head, name).filter(|all| *all == saturated(left));
+                return all.map(|_| Self::Remaining { name, digits });
+            }
+            (Some(_), _) => Self::Something,
+        })
     }
 }
 
-/// The length that a line like `known` has, whose digits begin at `digits`, and how long the line
+/// Where a head says what is left of that limit.
+#[inline]
+fn remaining(head: &mut Head, name: Name) -> &mut Option<u32> {
+    if name == Name::RemainingRequests { &mut head.remaining_requests } else { &mut head.remaining_tokens }
+}
+
+/// The number that a line like `known` has, whose digits begin at `digits`, and how long the line
 /// is.
 #[inline]
-fn length(rest: &[u8], known: &[u8], digits: usize) -> Option<(u64, usize)> {
+fn number(rest: &[u8], known: &[u8], digits: usize) -> Option<(u64, usize)> {
     let value = rest.strip_prefix(&known[..digits])?;
     let count = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let line_end: &[u8] = if known.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };

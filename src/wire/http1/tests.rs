@@ -79,6 +79,8 @@ const JSON: Head = Head {
     retry_after_ms: None,
     should_retry: None,
     played: None,
+    remaining_requests: None,
+    remaining_tokens: None,
 };
 
 #[test]
@@ -261,6 +263,24 @@ fn content_types_are_told_apart() {
         let seen = complete(&format!("HTTP/1.1 200 OK\r\nContent-Type: {value}\r\nContent-Length: 0\r\n\r\n"));
         assert_eq!(seen.head.unwrap().content_type, wanted, "{value}");
     }
+}
+
+#[test]
+fn what_is_left_of_rate_limits_is_read() {
+    let left = |fields: &str| {
+        let head = complete(&format!("HTTP/1.1 200 OK\r\n{fields}\r\ncontent-length: 0\r\n\r\n")).head.expect("a head");
+        (head.remaining_requests, head.remaining_tokens)
+    };
+    assert_eq!(left("X-RateLimit-Remaining-Requests: 59\r\nx-ratelimit-remaining-tokens: 0"), (Some(59), Some(0)));
+    assert_eq!(
+        left("anthropic-ratelimit-requests-remaining: 7\r\nanthropic-ratelimit-tokens-remaining: 99999999999"),
+        (Some(7), Some(u32::MAX))
+    );
+    assert_eq!(left("x-ratelimit-remaining-requests: -1\r\nx-ratelimit-remaining-tokens: many"), (None, None));
+    // A proxy has limits of its own.
+    let of_proxy = "x-ratelimit-remaining-requests: 9\r\nanthropic-ratelimit-requests-remaining: 4";
+    assert_eq!(left(of_proxy), (Some(4), None));
+    assert_eq!(left("x-ratelimit-limit-requests: 60\r\nx-ratelimit-reset-requests: 1s"), (None, None));
 }
 
 #[test]

@@ -38,6 +38,35 @@ fn heads_are_recognised_that_differ_in_nothing_that_decides() {
 }
 
 #[test]
+fn what_is_left_of_rate_limits_is_read_in_heads_that_are_recognised() {
+    const LIMITED: &str = "HTTP/1.1 200 OK\r\nx-ratelimit-remaining-requests: 60\r\n\
+                           anthropic-ratelimit-tokens-remaining:  9000\r\ncontent-length: 1\r\n\r\n";
+    for (from, to, requests, tokens) in [
+        ("", "", 60, 9000),
+        (": 60", ": 59", 59, 9000),
+        (": 60", ": 0", 0, 9000),
+        ("9000", "123456789012", 60, u32::MAX),
+    ] {
+        let next = LIMITED.replacen(from, to, 1);
+        let (_, ParsedHead { head, .. }) = recognised(LIMITED, &next).unwrap_or_else(|| panic!("{next}"));
+        assert_eq!((head.remaining_requests, head.remaining_tokens), (Some(requests), Some(tokens)), "{next}");
+    }
+    for to in ["", " ", ": -1", ": 5x", ": 5 ", ": many"] {
+        let next = LIMITED.replacen(": 60", to, 1);
+        assert_eq!(recognised(LIMITED, &next), None, "{next}");
+    }
+    // The lower one decides, so that no line alone does.
+    for other in ["60", "70", "7"] {
+        let both = LIMITED.replacen("9000\r\n", &format!("9000\r\nx-ratelimit-remaining-requests: {other}\r\n"), 1);
+        assert_eq!(recognised(&both, &both), None, "{both}");
+    }
+    let folded = LIMITED.replacen(": 60\r\n", ": 60\r\n 1\r\n", 1);
+    assert_eq!(recognised(&folded, &folded), None, "{folded}");
+    let unknown = LIMITED.replacen(": 60", ": -1", 1);
+    assert!(recognised(&unknown, &unknown).is_some());
+}
+
+#[test]
 fn everything_else_is_left_to_the_parser() {
     for (from, to) in [
         ("200 OK", "500 OK"),
@@ -109,6 +138,9 @@ fn line() -> impl Strategy<Value = String> {
         Just("connection"),
         Just("transfer-encoding"),
         Just("retry-after"),
+        Just("x-ratelimit-remaining-requests"),
+        Just("anthropic-ratelimit-requests-remaining"),
+        Just("X-RateLimit-Remaining-Tokens"),
         Just("content-encoding"),
         Just("date"),
         Just("x-a"),
