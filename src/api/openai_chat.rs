@@ -136,6 +136,10 @@ impl<'a> Chunk<'a> {
     }
 }
 
+/// Finish reasons of a choice that the server did not finish: vLLM and SGLang say `abort` when they
+/// drop a request, for instance while they shut down.
+const FAILED: [&str; 2] = ["error", "abort"];
+
 #[derive(Debug, Default, Clone, Copy)]
 struct Choices {
     count: u32,
@@ -176,7 +180,7 @@ fn choices(json: &mut Scanner<'_, '_>, choice: ChoiceIs) -> Option<Choices> {
         sum.count += 1;
         sum.token = prefer_visible(sum.token, token);
         sum.structured |= calls;
-        sum.failed |= finish_reason.is("error");
+        sum.failed |= FAILED.iter().any(|reason| finish_reason.is(reason));
         sum.finish = json::finish(finish_reason).or(sum.finish);
         Some(())
     })?;

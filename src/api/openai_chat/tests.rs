@@ -221,6 +221,18 @@ fn what_is_not_json_is_told() {
 }
 
 #[test]
+fn an_answer_that_was_aborted_is_a_failure() {
+    for reason in ["error", "abort"] {
+        let whole = format!(
+            r#"{{"choices":[{{"message":{{"content":"a"}},"finish_reason":"{reason}"}}],"usage":{{"total_tokens":2}}}}"#
+        );
+        assert_eq!(Api::OpenaiChat.read_body(whole.as_bytes()), Err(Flaw::Error), "{reason}");
+        let text = whole.replace(r#""message":{"content":"a"}"#, r#""text":"a""#);
+        assert_eq!(Api::OpenaiCompletions.read_body(text.as_bytes()), Err(Flaw::Error), "{reason}");
+    }
+}
+
+#[test]
 fn an_error_in_a_stream_is_told() {
     for data in [
         r#"{"error":{"message":"overloaded","code":500}}"#,
@@ -232,6 +244,7 @@ fn an_error_in_a_stream_is_told() {
         r#"{"error":1}"#,
         r#"{"error":true}"#,
         r#"{"choices":[{"delta":{"content":"a"}},{"delta":{},"finish_reason":"error"}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":""},"finish_reason":"abort"}]}"#,
     ] {
         assert_eq!(read(data), Err(Flaw::Error), "{data}");
     }
