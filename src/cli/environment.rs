@@ -85,7 +85,7 @@ pub(super) fn refuse_unknown(environment: &Environment, known: &[String]) -> Res
             || [SHARD_INDEX, SHARD_COUNT].contains(&name)
     };
     let Some(name) = environment.ours().find(|name| !is_known(name)) else { return Ok(()) };
-    let beyond = |name: &str| name[PREFIX.len()..].to_owned();
+    let beyond = |name: &str| name[PREFIX.len()..].to_ascii_uppercase();
     let nearest = known
         .iter()
         .map(|known| (strsim::jaro_winkler(&beyond(name), &beyond(known)), known))

@@ -5,7 +5,7 @@ use clap::{Arg, Command};
 use std::ffi::OsString;
 
 /// What k6, hey, oha, wrk, curl and others call some of our flags.
-pub(super) const NAMES: [(&str, &str); 41] = [
+pub(super) const NAMES: [(&str, &str); 47] = [
     ("-u", "--vus"),
     ("--users", "--vus"),
     ("--user", "--vus"),
@@ -44,6 +44,12 @@ pub(super) const NAMES: [(&str, &str); 41] = [
     ("--proxy", "--http-proxy"),
     ("--url", "--target-url"),
     ("--base-url", "--target-url"),
+    ("--api-base", "--target-url"),
+    ("-m", "--model"),
+    ("--model-name", "--model"),
+    ("--spawn-rate", "--stage"),
+    ("--max-requests", "--iterations"),
+    ("--max-seconds", "--duration"),
     ("--endpoint", "--path"),
     ("--api-key", "--api-key-file"),
     ("-t", "--workers"),

@@ -317,7 +317,8 @@ fn a_misspelt_name_in_the_environment_is_refused_with_the_nearest() {
         ("LLMSIM_BLAST_API_KEYS", "(did you mean LLMSIM_BLAST_API_KEY?)"),
         ("LLMSIM_BLAST_", "no flag has that name"),
         ("LLMSIM_BLAST_ZZZZ", "no flag has that name: correct or unset it"),
-        ("LLMSIM_BLAST_vus", "no flag has that name"),
+        ("LLMSIM_BLAST_vus", "(did you mean LLMSIM_BLAST_VUS?)"),
+        ("LLMSIM_BLAST_Max_Tokens", "(did you mean LLMSIM_BLAST_MAX_TOKENS?)"),
     ] {
         for command in ["load", "capacity", "throughput"] {
             let (class, out, err) = call(&[command, "--show-config"], &[(name, "hunter2")]);
@@ -350,6 +351,9 @@ fn flags_of_other_tools_are_answered_with_ours() {
         (&["load", "--summary-export", "x.json"], "--output"),
         (&["load", "--rps", "5"], "--rate"),
         (&["load", "--api-key", "hunter2"], "--api-key-file"),
+        (&["load", "--api-base", "http://127.0.0.1:1"], "--target-url"),
+        (&["load", "-m", "gpt-4o"], "--model"),
+        (&["load", "--max-requests", "5"], "--iterations"),
         (&["capacity", "-d", "5s"], "--duration"),
         (&["throughput", "-o", "x"], "--output"),
     ] {
