@@ -85,8 +85,8 @@ impl Answers {
         }))
     }
 
-    /// A streamed request of a user's iteration is sent in that phase. `draw` tells requests of one
-    /// iteration apart.
+    /// A streamed request of a user's iteration is sent in that phase. The turn tells requests of
+    /// one iteration apart.
     pub(super) fn begin(&mut self, slot: Slot, phase: u16, user: u32, iteration: u64, turn: u16) {
         self.forget(slot);
         let number = mix64(self.seed ^ u64::from(turn), user.into(), iteration);

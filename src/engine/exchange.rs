@@ -279,6 +279,10 @@ impl Exchange {
                 }
                 Some(Ok(Event::Head(head))) => {
                     self.on_head(head);
+                    let remaining = Remaining { requests: head.remaining_requests, tokens: head.remaining_tokens };
+                    if remaining != Remaining::default() {
+                        incoming.tally.remains(remaining);
+                    }
                     self.note_header(&before[..before.len() - input.len()]);
                 }
                 Some(Ok(Event::Data(piece))) if self.reads_stream() => {
@@ -331,7 +335,6 @@ impl Exchange {
         self.sample.status = head.status;
         self.sample.retry_after_ms = head.retry_after_ms.and_then(NonZeroU32::new);
         self.sample.should_retry = head.should_retry;
-        self.sample.remaining = Remaining { requests: head.remaining_requests, tokens: head.remaining_tokens };
         self.sample.played = head.played.map(|played| (played.step, played.attempt));
         let flaw = match head.status {
             300..=399 => Some(Failure::Http3xx),

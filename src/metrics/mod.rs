@@ -105,8 +105,6 @@ pub struct Sample {
     pub retry_after_ms: Option<NonZeroU32>,
     /// What `x-should-retry` of the response says.
     pub should_retry: Option<bool>,
-    /// What the response says is left of rate limits.
-    pub remaining: Remaining,
     /// Step and attempt that a simulator has found in the request, if it plays a scenario; 255 stands
     /// for all above.
     pub played: Option<(u8, u8)>,
@@ -206,7 +204,6 @@ impl Sample {
             status: 0,
             retry_after_ms: None,
             should_retry: None,
-            remaining: Remaining { requests: None, tokens: None },
             played: None,
             intended: None,
             sent,

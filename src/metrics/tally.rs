@@ -131,12 +131,16 @@ impl Tally {
         self.answered(sample);
     }
 
-    /// What the head of a response says, if one came.
+    /// What the head of a response says of its status, if one came.
     fn answered(&mut self, sample: &Sample) {
         if sample.status != 0 {
             add_sorted(&mut self.statuses, sample.status, 1);
-            self.remaining = self.remaining.lowest(sample.remaining);
         }
+    }
+
+    /// What the head of a response says is left of rate limits, as soon as it comes.
+    pub fn remains(&mut self, remaining: Remaining) {
+        self.remaining = self.remaining.lowest(remaining);
     }
 
     /// A request that may be retried was recorded, and was made in so many attempts. `attempt` is

@@ -373,15 +373,12 @@ fn the_lowest_that_is_left_of_rate_limits_is_kept() {
     let remaining = |requests, tokens| Remaining { requests, tokens };
     let mut tally = Tally::new(1);
     for left in [remaining(Some(7), None), remaining(Some(5), Some(90)), remaining(None, None)] {
-        tally.record(&Sample { remaining: left, ..success(0, 5) });
+        tally.remains(left);
     }
-    tally.attempt_failed(
-        &Sample { remaining: remaining(Some(3), None), status: 429, ..success(0, 5) },
-        Failure::Http429,
-    );
+    tally.remains(remaining(Some(3), None));
     assert_eq!(tally.remaining, remaining(Some(3), Some(90)));
     let mut other = Tally::new(1);
-    other.record(&Sample { remaining: remaining(Some(4), Some(80)), ..success(0, 5) });
+    other.remains(remaining(Some(4), Some(80)));
     other += &tally;
     assert_eq!(other.remaining, remaining(Some(3), Some(80)));
     other.clear();
