@@ -4,7 +4,7 @@
 
 use super::json;
 use super::scan::{Notes, Value, scan};
-use super::spec::{AnswerIs, Check, GET, HAS_USAGE, Must, Spec};
+use super::spec::{AnswerIs, Check, GET, Must, Spec};
 use super::{Answer, Ask, Flaw, Piece};
 
 /// The alias of the newest model, for which the provider's own clients ask.
@@ -66,7 +66,7 @@ fn read_body(body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
         _ if !is_json => Err(Flaw::BadJson),
         _ if error.is_error() => Err(Flaw::Error),
         _ if !has_answers => Err(Flaw::Check { name: "has answers", held: 0 }),
-        None => Err(Flaw::Check { name: HAS_USAGE, held: 1 }),
+        None => Err(Flaw::NoUsage { held: 1, finish: None }),
         usage => Ok(Answer { usage, checks: 2, finish: None }),
     }
 }
@@ -114,7 +114,7 @@ mod tests {
             let flaw = Err(Flaw::Check { name: "has answers", held: 0 });
             assert_eq!(read(&format!("{{{missing},{billed}}}")), flaw, "{missing}");
         }
-        assert_eq!(read(&format!(r"{{{answers}}}")), Err(Flaw::Check { name: HAS_USAGE, held: 1 }));
+        assert_eq!(read(&format!(r"{{{answers}}}")), Err(Flaw::NoUsage { held: 1, finish: None }));
         assert_eq!(read(r#"{"error":{"message":"x"}}"#), Err(Flaw::Error));
         assert_eq!(read("{"), Err(Flaw::BadJson));
     }
