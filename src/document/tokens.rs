@@ -1,6 +1,7 @@
 //! Tokens that nobody billed, as a tokenizer counts them: an estimate, and what it rests on.
 
-use super::{Document, Measured};
+use super::Document;
+use super::measured::counter;
 use crate::metrics;
 use crate::units::rounded;
 use serde::{Deserialize, Serialize};
@@ -80,12 +81,9 @@ impl TokenEstimate {
 
 /// Applies the ratio to the document's own counts.
 pub(super) fn estimate(document: &mut Document) {
-    let counter = |counter: metrics::Counter| match document.metrics.get(counter.name()) {
-        Some(Measured::Counter(numbers)) => Some((numbers.count, numbers.rate)),
-        _ => None,
-    };
-    let output = counter(metrics::Counter::TokensOutput);
-    let unbilled = counter(metrics::Counter::TokenEventsUnbilled).unwrap_or_default();
+    let counted = |of| counter(&document.metrics, of).map(|numbers| (numbers.count, numbers.rate));
+    let output = counted(metrics::Counter::TokensOutput);
+    let unbilled = counted(metrics::Counter::TokenEventsUnbilled).unwrap_or_default();
     let Some(estimate) = &mut document.token_estimate else { return };
     let ratio = estimate.sample.tokens_per_event();
     estimate.tokens_output = ratio.zip(output).map(|(ratio, (count, rate))| {
