@@ -111,8 +111,8 @@ impl Answers {
         if sample.outcome != Outcome::Success || sample.token_events == 0 || answer.is_too_long() {
             return;
         }
-        let billed = sample.usage.map(|usage| usage.output).filter(|&tokens| tokens > 0);
-        self.kept.push(AnswerText { events: sample.token_events, billed, ..*answer });
+        let (events, billed) = (sample.token_events, sample.billed_output());
+        self.kept.push(AnswerText { events, billed, ..*answer });
         if self.kept.len() > KEPT {
             self.kept.pop();
         }

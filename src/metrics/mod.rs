@@ -176,6 +176,12 @@ pub struct Sample {
 const UNKNOWN_STEP: Nanos = Nanos::from_millis(4);
 
 impl Sample {
+    /// Generated tokens that the server has billed; none if it has billed nothing.
+    #[inline]
+    pub fn billed_output(&self) -> Option<u32> {
+        self.usage.map(|usage| usage.output).filter(|&tokens| tokens > 0)
+    }
+
     /// So many more gaps are not known, and none of them was longer than `within`.
     pub fn unknown_gaps(&mut self, n: u32, within: Nanos) {
         self.gaps_censored += n;

@@ -283,7 +283,7 @@ impl Part {
         if let Some(tpot) = time_per_output_token(s).filter(|_| !s.tpot_censored) {
             self.time(Trend::Tpot, tpot);
         }
-        if s.usage.is_some_and(|u| u.output > 0) {
+        if s.billed_output().is_some() {
             self.counted_by_usage += 1;
         } else if s.token_events > 0 {
             self.counted_by_events += 1;
@@ -364,7 +364,7 @@ fn tokens(s: &Sample) -> u32 {
 
 /// What the server has billed for an answer. Of one that failed it may have billed less than came.
 fn billed(s: &Sample) -> Option<u32> {
-    let billed = s.usage.map(|u| u.output).filter(|&n| n > 0)?;
+    let billed = s.billed_output()?;
     (s.outcome == Outcome::Success || billed >= s.token_events).then_some(billed)
 }
 
