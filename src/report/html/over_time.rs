@@ -276,9 +276,8 @@ impl Clock<'_> {
             lines: Vec::new(),
         })?;
         // Tokens are thousands of times as many.
-        if let Some(tokens) = chart.picture.series.get_mut(1).filter(|_| has_both) {
-            tokens.is_right = true;
-            chart.picture.right = Some(Axis::new(Unit::Count, "tokens", Scale::Linear));
+        if has_both {
+            second_on_the_right(&mut chart, Axis::new(Unit::Count, "tokens", Scale::Linear));
         }
         Some(chart)
     }
@@ -366,10 +365,17 @@ impl Clock<'_> {
             fold: Fold::Highest,
             lines: Vec::new(),
         })?;
-        if let Some(lag) = chart.picture.series.get_mut(1).filter(|_| has_lag) {
-            lag.is_right = true;
-            chart.picture.right = Some(Axis::new(Unit::Time, "", Scale::Linear));
+        if has_lag {
+            second_on_the_right(&mut chart, Axis::new(Unit::Time, "", Scale::Linear));
         }
         Some(chart)
+    }
+}
+
+/// Holds the second series of a chart against an axis of its own, on the right.
+fn second_on_the_right(chart: &mut Chart, axis: Axis) {
+    if let Some(second) = chart.picture.series.get_mut(1) {
+        second.is_right = true;
+        chart.picture.right = Some(axis);
     }
 }
