@@ -103,8 +103,9 @@
 //!    wall clock; each with a reasoned `#[expect]`. `origin` is a server and has a clock of its own.
 //! 4. Only `net/tls` names rustls; only `wire/http1` httparse; only `wire/websocket` tungstenite;
 //!    only `cli`, the dispatch and the errors of `commands` clap; only `net`, `engine` and `origin`
-//!    mio; only `metrics` hdrhistogram; only `web` axum; only `prometheus/text` prometheus-client. Formats that outlive the process live in `document` and
-//!    `plan/profile.rs`; plain result types derive serde where they are defined.
+//!    mio; only `metrics` hdrhistogram; only `web` axum; only `prometheus/text` prometheus-client.
+//!    Formats that outlive the process live in `document` and `plan/profile.rs`; plain result types
+//!    derive serde where they are defined.
 //! 5. No `use crate::*`, no `super::super`, no `static mut`; `process::exit` in `main.rs` only; no
 //!    `unsafe` anywhere.
 //! 6. Workers share nothing while running. No lock, atomic write or allocation per request or per

@@ -14,8 +14,8 @@ const LATEST: SignedDuration = SignedDuration::from_secs(1);
 const NAP: SignedDuration = SignedDuration::from_millis(50);
 
 impl Ready {
-    /// Asks the server for its last numbers before the load. Returns at the instant for which the load is planned, when it is past by no more than a
-    /// second, or when a signal comes.
+    /// Asks the server for its last numbers before the load. Returns at the instant for which the
+    /// load is planned, when it is past by no more than a second, or when a signal comes.
     pub(crate) fn wait_for_start(&mut self, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
         self.server.ask_for_numbers(&self.plan, &self.stop);
         let Some(at) = self.plan().start_at else { return Ok(()) };
