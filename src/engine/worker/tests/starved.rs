@@ -70,7 +70,7 @@ fn stream(gaps: &[u64], starved: &[(u64, u64)], stamps: bool) -> (Truth, Ran) {
             free = begin + Nanos::from_micros(*length);
             // A worker that comes within a millisecond of the last bytes cannot know that it is late.
             let comes_by_chance = |end: &Nanos| {
-                instants.iter().map(|&instant| SENT + instant).any(|at| at > begin && at < *end && end.since(at) <= MS)
+                instants.iter().map(|&instant| SENT + instant).any(|at| at > begin && at <= *end && end.since(at) <= MS)
             };
             while comes_by_chance(&free) {
                 free += MS;
