@@ -11,13 +11,14 @@
 //! It knows neither the socket nor the clock. The first flaw found is the one that counts: a
 //! request fails once, in one class.
 
+mod body;
 mod channel;
 mod evidence;
 mod instants;
 mod terms;
 mod websocket;
 
-use super::budget::{Budget, FREE_BYTES, STEP_BYTES};
+use super::budget::Budget;
 use super::excerpt::Excerpt;
 use super::rx_time::MaybeTime;
 use super::window::{Placement, Window};
@@ -25,6 +26,7 @@ use crate::api::{Api, Delta, Flaw, HAS_USAGE, Token};
 use crate::metrics::{Failure, Outcome, Remaining, Sample};
 use crate::units::Nanos;
 use crate::wire::{ContentType, Event, Head, WireError, http1, sse};
+use body::Body;
 pub(super) use channel::{Between, Channel, Handshake};
 use evidence::AFTER_THE_END;
 use instants::Marks;
@@ -42,10 +44,6 @@ const BEFORE_ITS_REQUEST: WireError = WireError::BadHttp("an answer before its r
 /// Responses that are kept are bounded each, and all together.
 const OVER_BUDGET: WireError = WireError::TooLarge("the incomplete responses of all users together");
 
-/// A collected body keeps its memory for the next request up to this size; a single large answer
-/// must not stay resident for ever.
-const KEPT_BODY_BYTES: usize = 64 * 1024;
-
 /// One request and its response. Reused from request to request: its buffers stay.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -54,8 +52,8 @@ pub(super) struct Exchange {
     sse: sse::Decoder,
     /// The WebSocket, if the connection is one or becomes one.
     pub(super) channel: Option<Box<Channel>>,
-    /// Body of a plain answer that came in several pieces.
-    body: Vec<u8>,
+    /// Body of a plain answer that came in several pieces; most connections never need one.
+    body: Option<Box<Body>>,
     /// Steps of the budget that were taken for what is kept of this response.
     charged: u16,
     /// The phase in which the request was sent.
@@ -89,7 +87,7 @@ impl Exchange {
             http: http1::Decoder::default(),
             sse: sse::Decoder::default(),
             channel: None,
-            body: Vec::new(),
+            body: None,
             charged: 0,
             phase: 0,
             window: Window { begin: Nanos::ZERO, end: Nanos::MAX },
@@ -124,8 +122,7 @@ impl Exchange {
         if expect.stream {
             self.sse.reset();
         }
-        self.body.clear();
-        self.body.shrink_to(KEPT_BODY_BYTES);
+        debug_assert!(self.body.as_ref().is_none_or(|body| body.len() == 0), "the last body was released");
         (self.phase, self.window) = (placement.phase, placement.window);
         self.early = false;
         self.flaw = None;
@@ -200,7 +197,7 @@ impl Exchange {
     /// Bytes that are kept until more of the response has come.
     fn held(&self) -> usize {
         let messages = self.channel.as_ref().map_or(0, |channel| channel.held());
-        self.body.len() + self.sse.held() + messages
+        self.body.as_ref().map_or(0, |body| body.len()) + self.sse.held() + messages
     }
 
     /// Takes the memory for what is held from the budget of all users.
@@ -215,9 +212,11 @@ impl Exchange {
 
     /// The response is over: its memory is given back.
     pub(super) fn release(&mut self, budget: &Budget) {
+        if let Some(body) = &mut self.body {
+            body.release(budget);
+        }
         if self.charged > 0 {
             budget.give_back(std::mem::take(&mut self.charged));
-            self.body = Vec::new();
             self.sse.reset();
         }
     }
@@ -274,7 +273,7 @@ impl Exchange {
             let before = input;
             match self.http.next_like(&mut input, Some(incoming.known)) {
                 None => {
-                    self.keep(whole);
+                    self.keep(whole, incoming.budget);
                     return self.ended_by_its_last_event();
                 }
                 Some(Ok(Event::Head(head))) => {
@@ -292,7 +291,7 @@ impl Exchange {
                 }
                 Some(Ok(Event::Data(piece))) => {
                     if self.flaw.is_none() {
-                        self.keep(whole);
+                        self.keep(whole, incoming.budget);
                         whole = piece;
                     } else {
                         self.excerpt.body(piece);
@@ -319,12 +318,10 @@ impl Exchange {
         }
     }
 
-    fn keep(&mut self, piece: &[u8]) {
-        if self.body.len() > FREE_BYTES && self.body.capacity() - self.body.len() < piece.len() {
-            // Doubling would take up to twice what is charged.
-            self.body.reserve_exact(piece.len().max(STEP_BYTES));
+    fn keep(&mut self, piece: &[u8], budget: &Budget) {
+        if !piece.is_empty() {
+            self.body.get_or_insert_default().push(piece, budget);
         }
-        self.body.extend_from_slice(piece);
     }
 
     fn reads_stream(&self) -> bool {
@@ -477,11 +474,12 @@ impl Exchange {
     }
 
     fn read_body(&mut self, whole: &[u8], incoming: &mut Incoming<'_>) {
-        let body = if self.body.is_empty() {
-            whole
-        } else {
-            self.body.extend_from_slice(whole);
-            &self.body
+        let body = match &mut self.body {
+            Some(body) if body.len() > 0 => {
+                body.push(whole, incoming.budget);
+                body.join()
+            }
+            _ => whole,
         };
         let answer = incoming.read_body(body);
         if answer.is_err() {
