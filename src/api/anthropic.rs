@@ -11,7 +11,7 @@
 //! | `ping` | nothing |
 //! | `error` | an error inside a 200 |
 
-use super::json::{self, Data};
+use super::json::{self, Complaint, Data};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{self, AnswerIs, Provider, Spec};
 use super::talk::Dialect;
@@ -98,7 +98,7 @@ fn read_event(event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta
         return Err(Flaw::BadJson);
     }
     let kind = chunk.kind.word(event.name);
-    if &*kind == b"error" || chunk.error.is_error() {
+    if &*kind == b"error" || chunk.error.is_error() || chunk.complaint.is_error(&kind) {
         return Err(Flaw::Error);
     }
     let structured = token.is_some() && (chunk.content_block.name.is_filled || chunk.delta.partial_json.is_filled);
@@ -140,6 +140,7 @@ struct Chunk<'a> {
     of_message: Option<TokenUsage>,
     usage: Option<TokenUsage>,
     error: Value<'a>,
+    complaint: Complaint,
 }
 
 impl<'a> Chunk<'a> {
@@ -149,7 +150,7 @@ impl<'a> Chunk<'a> {
                 b"type" => self.kind = json.value()?,
                 b"delta" => self.delta = Block::of(json)?,
                 b"content_block" => self.content_block = Block::of(json)?,
-                b"message" => {
+                b"message" if !json.is_text()? => {
                     let usage = json::usage_in(json)?;
                     json::replace(json, &mut self.of_message, usage);
                 }
@@ -158,7 +159,7 @@ impl<'a> Chunk<'a> {
                     json::replace(json, &mut self.usage, usage);
                 }
                 b"error" => self.error = json.value()?,
-                _ => json.skip()?,
+                _ => self.complaint.field(json, key)?,
             }
             Some(())
         })?;

@@ -102,6 +102,29 @@ pub(super) fn is_error(error: Value<'_>, object: Value<'_>) -> bool {
     error.is_error() || object.is("error")
 }
 
+/// Whether an event is the error of what stands in front of the API, in a form of its own: a web
+/// framework's `{"detail":…}`, a gateway's `{"message":…}` or `{"errors":[…]}`. Whether the object
+/// is an event of the API after all is for its reader to say.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Complaint(bool);
+
+impl Complaint {
+    /// Takes the value of a key that the API does not know.
+    pub(super) fn field(&mut self, json: &mut Scanner<'_, '_>, key: &[u8]) -> Option<()> {
+        match key {
+            b"detail" | b"errors" => self.0 |= json.value()?.is_error(),
+            b"message" => self.0 |= json.value()?.is_filled_text(),
+            _ => json.skip()?,
+        }
+        Some(())
+    }
+
+    /// Whether it is an error, if no event of the API has this type (empty without one).
+    pub(super) fn is_error(self, kind: &[u8]) -> bool {
+        self.0 && (kind.is_empty() || kind.ends_with(b"error") || kind.ends_with(b"Error"))
+    }
+}
+
 /// Why an answer ended; what is no text says nothing.
 pub(super) fn finish(reason: Value<'_>) -> Option<Finish> {
     match reason {

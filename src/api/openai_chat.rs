@@ -1,7 +1,7 @@
 //! `OpenAI` chat completions, plain and streamed; also vLLM, llama.cpp, Azure and everything else
 //! that is compatible.
 
-use super::json::{self, Data, Words};
+use super::json::{self, Complaint, Data, Words};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{AnswerIs, MODELS, OPENAI, Spec};
 use super::talk::Dialect;
@@ -76,6 +76,9 @@ pub(super) fn read_event_of(
     if json::is_error(chunk.error, chunk.object) || chunk.kind.is("error") || chunk.choices.failed {
         return Err(Flaw::Error);
     }
+    if !chunk.has_choices && chunk.usage.is_none() && chunk.complaint.is_error(&chunk.kind.word(b"")) {
+        return Err(Flaw::Error);
+    }
     let Choices { token, structured, finish, .. } = chunk.choices;
     Ok(Delta { token, usage: chunk.usage, finish, done: false, odd, structured })
 }
@@ -110,17 +113,20 @@ pub(super) const WORDS: Words = Words {
 #[derive(Debug, Default)]
 struct Chunk<'a> {
     choices: Choices,
+    /// The key is there, though the list may be empty.
+    has_choices: bool,
     usage: Option<TokenUsage>,
     error: Value<'a>,
     object: Value<'a>,
     kind: Value<'a>,
+    complaint: Complaint,
 }
 
 impl<'a> Chunk<'a> {
     fn read(&mut self, json: &mut Scanner<'a, '_>, choice: ChoiceIs) -> Option<()> {
         json.object(|json, key| {
             match key {
-                b"choices" => self.choices = choices(json, choice)?,
+                b"choices" => (self.choices, self.has_choices) = (choices(json, choice)?, true),
                 b"type" => self.kind = json.value()?,
                 b"usage" => {
                     let usage = json::usage(json, &WORDS)?;
@@ -128,7 +134,7 @@ impl<'a> Chunk<'a> {
                 }
                 b"error" => self.error = json.value()?,
                 b"object" => self.object = json.value()?,
-                _ => json.skip()?,
+                _ => self.complaint.field(json, key)?,
             }
             Some(())
         })?;

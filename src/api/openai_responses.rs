@@ -17,7 +17,7 @@
 //! `response.create` with the fields of the body beside the type, but for `stream`: every answer is
 //! streamed.
 
-use super::json::{self, Data};
+use super::json::{self, Complaint, Data};
 use super::scan::{Notes, Scanner, Seen, Value, scan};
 use super::spec::{AnswerIs, MODELS, OPENAI, Spec};
 use super::talk::Dialect;
@@ -94,7 +94,7 @@ pub(super) fn read_event(event: &sse::Event<'_>, end: End, notes: Option<&mut No
     let kind = chunk.kind.word(event.name);
     match &*kind {
         b"error" | b"response.failed" => return Err(Flaw::Error),
-        _ if chunk.error.is_error() => return Err(Flaw::Error),
+        _ if chunk.error.is_error() || chunk.complaint.is_error(&kind) => return Err(Flaw::Error),
         b"response.incomplete" if !is_own_limit(chunk.response.reason) => return Err(Flaw::Incomplete),
         _ => {}
     }
@@ -142,6 +142,7 @@ struct Chunk<'a> {
     item: Seen,
     response: SoFar<'a>,
     error: Value<'a>,
+    complaint: Complaint,
 }
 
 impl<'a> Chunk<'a> {
@@ -160,7 +161,7 @@ impl<'a> Chunk<'a> {
                     json.object(|json, key| so_far.field(json, key))?;
                 }
                 b"error" => self.error = json.value()?,
-                _ => json.skip()?,
+                _ => self.complaint.field(json, key)?,
             }
             Some(())
         })?;

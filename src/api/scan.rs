@@ -131,6 +131,11 @@ impl<'a> Scanner<'a, '_> {
         Some(self.peek()? == b'[')
     }
 
+    /// Whether a text comes next.
+    pub(super) fn is_text(&mut self) -> Option<bool> {
+        Some(self.peek()? == b'"')
+    }
+
     /// Takes a value. It may be looked at in any way, so that nothing else can stand in its place.
     pub(super) fn value(&mut self) -> Option<Value<'a>> {
         let notes = self.notes.take();

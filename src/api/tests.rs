@@ -300,3 +300,39 @@ proptest! {
         }
     }
 }
+
+/// An error from what stands in front of a server comes in a form of its own.
+#[test]
+fn a_foreign_error_in_a_stream_is_an_error_and_a_foreign_remark_is_none() {
+    for api in
+        [Api::OpenaiChat, Api::OpenaiCompletions, Api::OpenaiResponses, Api::Openresponses, Api::AnthropicMessages]
+    {
+        let read = |data: &str| api.read_event(&sse::Event { name: b"", data: data.as_bytes() });
+        for data in [
+            r#"{"detail":"Internal Server Error"}"#,
+            r#"{"detail":[{"loc":["body"],"msg":"field required"}]}"#,
+            r#"{"message":"upstream timed out","code":504}"#,
+            r#"{"message":"no","type":"internal_server_error"}"#,
+            r#"{"errors":[{"code":1}]}"#,
+        ] {
+            assert_eq!(read(data), Err(Flaw::Error), "{api:?} {data}");
+        }
+        for data in [
+            r#"{"detail":null}"#,
+            r#"{"detail":""}"#,
+            r#"{"errors":[],"message":""}"#,
+            r#"{"type":"ping","message":"still here"}"#,
+            r#"{"type":"status","detail":"loading"}"#,
+        ] {
+            assert_eq!(read(data), Ok(Delta::default()), "{api:?} {data}");
+        }
+    }
+    for data in [
+        r#"{"choices":[],"detail":"filtered"}"#,
+        r#"{"choices":[{"delta":{"content":"a"}}],"message":"b"}"#,
+        r#"{"usage":{"prompt_tokens":1},"message":"b"}"#,
+    ] {
+        let event = sse::Event { name: b"", data: data.as_bytes() };
+        assert!(Api::OpenaiChat.read_event(&event).is_ok(), "{data}");
+    }
+}
