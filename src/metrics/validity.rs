@@ -94,6 +94,9 @@ pub const TOO_FEW: u64 = 100;
 /// So few arrivals that were not started in time never decide: at the end of a short window they are
 /// a hiccup of some milliseconds, not a rate that was missed.
 pub const FEW_LATE: u64 = 10;
+/// So few arrivals that were dropped never decide either, unless they are more than this share of
+/// all: then another load was tried.
+const MANY_DROPPED: f64 = 0.1;
 /// What is added to the advice where it can help.
 const NO_PIN: &str = ". The server runs on the workers' cores: try --no-pin";
 
@@ -282,9 +285,16 @@ pub fn signals(evidence: &Evidence<'_>) -> Vec<Signal> {
     let known = |(kind, value): (&SignalKind, Option<f64>)| value.map(|value| judged(kind, value));
     let mut signals: Vec<Signal> = suffered.into_iter().filter_map(known).collect();
     signals.extend(machine.into_iter().filter_map(known).map(Signal::explaining));
-    if late_arrivals(summary) <= FEW_LATE {
-        let arrivals = signals.iter_mut().filter(|signal| signal.name == NOT_STARTED.name);
-        arrivals.for_each(|signal| signal.verdict = signal.verdict.min(Validity::Strained));
+    let few_dropped = count(Counter::DroppedIterations) <= FEW_LATE;
+    for signal in &mut signals {
+        let is_hiccup = match &signal.name {
+            name if name == NOT_STARTED.name => late_arrivals(summary) <= FEW_LATE,
+            name if name == DROPPED.name => few_dropped && signal.value <= MANY_DROPPED,
+            _ => false,
+        };
+        if is_hiccup {
+            signal.verdict = signal.verdict.min(Validity::Strained);
+        }
     }
     let samples = (reads + count(Counter::StampsMissing)).max(count(Counter::HttpReqs));
     if samples < TOO_FEW {
@@ -560,6 +570,16 @@ mod tests {
         for (late, expected) in [(5, Validity::Strained), (50, Validity::Bottleneck)] {
             assert_eq!(of(&open(0, late), "arrivals_not_started_in_time"), expected);
         }
+        // A few of a short run are a hiccup, unless they are a good part of it.
+        for (dropped, expected) in [(10, Validity::Strained), (11, Validity::Bottleneck)] {
+            let mut short = in_time();
+            short.arrivals(100, dropped);
+            (0..100 - dropped).for_each(|_| short.arrival_started(false));
+            assert_eq!(of(&judged(&short, &[], None), "arrivals_dropped"), expected, "{dropped} dropped");
+        }
+        let mut half = in_time();
+        half.arrivals(20, 10);
+        assert_eq!(of(&judged(&half, &[], None), "arrivals_dropped"), Validity::Bottleneck);
         // Of a hundred, one was due as the window ended.
         let mut few = Tally::new(1);
         few.arrivals(100, 0);
