@@ -29,7 +29,8 @@ fn places_that_cannot_be_are_refused_before_the_run() {
     let (same, folder) = (bench.path("same"), bench.path("new/"));
     std::os::unix::fs::symlink("same", bench.path("link")).unwrap();
     for (places, words) in [
-        (&["--output", &folder][..], "directory"),
+        (&["--output", &folder][..], "new/: it names a folder"),
+        (&["--output", bench.path(".").as_str()], "is a directory"),
         (&["--output", &same, "--junit", &same], "two results"),
         (&["--output", &same, "--junit", &bench.path("link")], "two results"),
         (&["--output", "-", "--junit", "/dev/stdout"], "two results"),

@@ -41,6 +41,9 @@ impl Place {
             return Ok(Self::Stdout);
         }
         let names_a_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        if names_a_folder && !path.exists() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it names a folder"));
+        }
         if names_a_folder || path.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }

@@ -42,6 +42,9 @@ pub enum TargetError {
     /// No scheme, or an unsupported one.
     #[error("`{0}` is not a URL: expected one like http://127.0.0.1:8080 or https://HOST")]
     Scheme(String),
+    /// A socket's path where a URL belongs.
+    #[error("a socket is not a URL: name it with --unix-socket PATH, beside a URL like http://localhost")]
+    UnixSocket,
     /// A user or password in the URL. It is not repeated in the message.
     #[error("the URL contains credentials, which are not sent: send a key with --api-key-file or a header")]
     Credentials,
@@ -76,6 +79,9 @@ impl Target {
             let shown = &url[..url.len() - after_scheme.len() + authority.len()];
             if url.contains('@') { TargetError::Credentials } else { TargetError::Scheme(harmless(shown)) }
         };
+        if ["unix:", "http+unix:", "/"].iter().any(|start| url.starts_with(start)) {
+            return Err(TargetError::UnixSocket);
+        }
         let (scheme, _) = url.split_once("://").ok_or_else(scheme_error)?;
         let (scheme, tls) = match scheme.to_ascii_lowercase().as_str() {
             "http" => ("http", false),
@@ -255,6 +261,9 @@ mod tests {
             ("ftp://host", "expected one like http://"),
             ("https://", "is not a host"),
             ("httpss://host", "expected one like http://"),
+            ("unix:/run/vllm.sock", "--unix-socket PATH"),
+            ("http+unix://%2Frun%2Fvllm.sock", "--unix-socket PATH"),
+            ("/run/vllm.sock", "--unix-socket PATH"),
             ("http://", "is not a host"),
             ("http://:8080", "is not a host"),
             ("http://a b", "is not a host"),
