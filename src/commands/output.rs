@@ -6,7 +6,8 @@ use crate::document::Document;
 use crate::plan::{Output, Presentation};
 use crate::report::terminal::{self, Style};
 use crate::trial::Stop;
-use std::io::{self, IsTerminal, Write};
+use console::Term;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 /// Columns where there is no terminal to ask.
@@ -91,14 +92,13 @@ pub(super) fn print_summary(
 
 /// How a page looks where it is printed: beside the result that has `taken` standard output.
 pub(super) fn style(taken: Option<&Output>, no_color: bool) -> Style {
-    let terminal = if taken.is_some() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    Style { color: terminal && !no_color, width: width(terminal) }
+    let page = if taken.is_some() { Term::stderr() } else { Term::stdout() };
+    Style { color: page.is_term() && !no_color, width: width(&page) }
 }
 
-/// Columns of the terminal.
-pub(super) fn width(terminal: bool) -> u16 {
-    let columns = terminal.then(|| console::Term::stderr().size_checked()).flatten().map(|(_, columns)| columns);
-    columns.unwrap_or(USUAL_WIDTH)
+/// Columns of a terminal, or the usual number for what is none.
+pub(super) fn width(of: &Term) -> u16 {
+    of.size_checked().map_or(USUAL_WIDTH, |(_, columns)| columns)
 }
 
 /// One result: the flag that asks for it, its place if it was asked for, and how it is made.

@@ -11,6 +11,7 @@ use crate::live::{Mode, Progress};
 use crate::plan::{Overrides, Presentation, resolve};
 use crate::trial::{self, Setup};
 use crate::units::Nanos;
+use console::Term;
 use std::io::{self, IsTerminal, Write};
 
 /// How often a log gets a line of progress.
@@ -54,7 +55,7 @@ fn progress_mode(presentation: &Presentation, environment: &Environment) -> Mode
     if presentation.quiet {
         Mode::Off
     } else if io::stderr().is_terminal() && !environment.is_dumb_terminal() {
-        Mode::Terminal { color: !presentation.no_color, width: output::width(true) }
+        Mode::Terminal { color: !presentation.no_color, width: output::width(&Term::stderr()) }
     } else {
         Mode::Lines { every: LINE_EVERY }
     }
