@@ -127,7 +127,7 @@ fn a_run_is_kept_summarised_and_compared() {
         ("LLMSIM_BLAST_BIN", bin),
         ("INPUT_PROFILE", "quick-smoke"),
         ("INPUT_OPTIONS", &options),
-        ("INPUT_THRESHOLDS", "http_req_failed = [\"rate<0.5\"]\nhttp_reqs = \"count>=3\""),
+        ("INPUT_THRESHOLDS", "http_req_failed rate<0.5\n\n  http_reqs count>=3"),
         ("INPUT_GATES", "throughput<-99%"),
         ("GITHUB_ACTIONS", "true"),
         ("GITHUB_STEP_SUMMARY", summary.as_str()),
@@ -145,7 +145,7 @@ fn a_run_is_kept_summarised_and_compared() {
     let written = std::fs::read_to_string(&summary).expect("a summary");
     assert!(written.contains("llmsim-blast compare"), "{written}");
     assert!(std::fs::read_to_string(format!("{out}/run-1.html")).expect("a page").starts_with("<!"));
-    let failing = [("INPUT_OUT", out.as_str()), ("INPUT_THRESHOLDS", "http_reqs = \"count>=1000\"")];
+    let failing = [("INPUT_OUT", out.as_str()), ("INPUT_THRESHOLDS", "http_reqs count>=1000")];
     assert_eq!(run(&failing).code, Some(99));
     assert_eq!(run(&[("INPUT_RUNS", "0")]).code, Some(104));
 }

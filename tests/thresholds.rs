@@ -33,6 +33,33 @@ fn a_threshold_that_does_not_hold_ends_with_99() {
 }
 
 #[test]
+fn thresholds_are_typed_for_one_run() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::GoodPlain));
+    let mix = "[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n";
+    let profile = bench.write("typed.toml", &format!("{FEW}\n{mix}[thresholds]\nhttp_reqs = \"count>4\"\n"));
+    let run = |more: &[&str]| {
+        let output = blast(&[&[profile.as_str(), "--target-url", &server.url()], more].concat());
+        (output.code, output)
+    };
+    let own = ["--threshold", "http_reqs count==4", "--threshold", "http_req_failed rate<1%"];
+    let (code, output) = run(&own);
+    assert!(code == Some(99) && output.stdout.contains("1 of 3 thresholds did not hold"), "{output:?}");
+    let (code, output) = run(&[&own[..], &["--no-thresholds"]].concat());
+    assert!(code == Some(0) && output.stdout.contains("2 of 2 thresholds held"), "{output:?}");
+    // Without any, the run is judged by whether there are data.
+    let (code, output) = run(&["--no-thresholds"]);
+    assert_eq!(code, Some(0), "{output:?}");
+    for (rule, refused, expected) in [
+        ("http_reqs", 2, "invalid value 'http_reqs' for --threshold: expected a metric and a threshold"),
+        ("ttft{request:x} p(95)<1s", 2, "expected one of chat"),
+        ("goodput rate>0.9", 104, "needs latency goals"),
+    ] {
+        let (code, output) = run(&["--threshold", rule]);
+        assert!(code == Some(refused) && output.stderr.contains(expected), "{output:?}");
+    }
+}
+
+#[test]
 fn a_threshold_on_one_kind_of_request_looks_at_that_alone() {
     let rules = "\"http_reqs{request:chat}\" = \"count==4\"\nhttp_reqs = \"count==4\"";
     let (_, output) = judged(Behaviour::GoodPlain, FEW, rules);

@@ -13,8 +13,8 @@ Everything comes from the environment, as the action sets it:
   INPUT_PROFILE       built-in profile or TOML file [smoke]
   INPUT_TARGET        URL of the server to test [start the simulator]
   INPUT_OPTIONS       more options of llmsim-blast, one a line
-  INPUT_THRESHOLDS    thresholds in place of the profile's, as lines of TOML:
-                      http_req_failed = ["rate<0.01"]
+  INPUT_THRESHOLDS    thresholds in place of the profile's, one a line:
+                      ttft p(95)<500ms
   INPUT_RUNS          how many runs [1]
   INPUT_GATES         gates of the comparison, one a line: throughput<-10%
   INPUT_OUT           folder of the results [llmsim-blast]
@@ -60,28 +60,13 @@ lines_of() {
   done <<< "$1"
 }
 
-own=''
-trap '[[ -z "$own" ]] || rm -rf -- "$own"' EXIT
-if [[ -n "${INPUT_THRESHOLDS-}" ]]; then
-  # The name of the copy is the same each time: results of other profiles cannot be compared. Files
-  # that a profile names are relative to it, so the copy of a file stands beside it.
-  if [[ -f "$profile" ]]; then
-    copy=$(dirname -- "$profile")/.thresholds.$(basename -- "$profile")
-    own=$copy
-    cat -- "$profile"
-  else
-    own=$(mktemp -d)
-    copy=$own/$profile.toml
-    "$bin" profiles "$profile"
-  fi > "${out:?}/profile.toml"
-  awk '/^[[:space:]]*\[/ { skip = /^[[:space:]]*\[thresholds[].]/ } !skip' "$out/profile.toml" > "$copy"
-  printf '\n[thresholds]\n%s\n' "$INPUT_THRESHOLDS" >> "$copy"
-  cp -- "$copy" "$out/profile.toml"
-  profile=$copy
-fi
-
 lines_of "${INPUT_OPTIONS-}"
 options=("${lines[@]}")
+lines_of "${INPUT_THRESHOLDS-}"
+[[ ${#lines[@]} -eq 0 ]] || options+=(--no-thresholds)
+for rule in "${lines[@]}"; do
+  options+=(--threshold "$rule")
+done
 [[ -z "${INPUT_TARGET-}" ]] || options+=(--target-url "$INPUT_TARGET")
 worst=0
 heads=()

@@ -78,7 +78,7 @@ fn from_environment(argument: &Arg, flag: &str, environment: &Environment) -> Ve
 /// values do not contain.
 fn separator(flag: &str) -> char {
     match flag {
-        "header" | "slo" | "body" => '\n',
+        "header" | "slo" | "threshold" | "body" => '\n',
         "resolve" | "connect-to" => ' ',
         _ => ',',
     }

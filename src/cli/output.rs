@@ -21,6 +21,13 @@ pub(crate) struct OutputArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct VerdictArgs {
+    /// Add a threshold (repeatable): a metric and a condition, like
+    /// 'ttft p(95)<500ms'.
+    #[arg(long, value_name = "RULE")]
+    threshold: Vec<String>,
+    /// Leave out the profile's thresholds. Those of --threshold are judged.
+    #[arg(long)]
+    no_thresholds: bool,
     /// Write the verdict to FILE as JUnit XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<String>,

@@ -15,7 +15,7 @@ use crate::document::{Reason, TargetServer, Verdict};
 use crate::exit::ExitClass;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::metrics::{Counter, Gauge, Metric, Rate, Trend};
-use crate::plan::{Given, Overrides, Plan, PlanError, Purpose, Resolved, resolve_for};
+use crate::plan::{Given, Overrides, Plan, PlanError, Purpose, Resolved, resolve_for, typed_rule};
 use crate::report;
 use crate::threshold::{self, Aggregation, Judged, Judgement, Rule};
 use crate::trial::{self, Ready, Setup, SweepStep, provenance};
@@ -177,7 +177,9 @@ pub(super) fn read_all(overrides: &Overrides, read: &mut crate::plan::Read<'_>) 
 fn with_goals(plan: Plan, overrides: &Overrides) -> Result<Plan, PlanError> {
     let kinds = plan.mix.names();
     let mut rules = overrides.one("preset").map_or(Ok(Vec::new()), goals::preset)?;
-    rules.extend(goals::typed(overrides.many("slo"), &kinds)?);
+    for goal in overrides.many("slo") {
+        rules.push(typed_rule(goal, &kinds)?);
+    }
     let thresholds = if rules.is_empty() { plan.thresholds } else { rules };
     if thresholds.is_empty() {
         let slo = Given::flag("slo", "");

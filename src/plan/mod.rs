@@ -64,6 +64,7 @@ pub use rendezvous::Rendezvous;
 pub use requests::{Records, RequestsFile, RequestsFormat};
 pub use resolve::{Purpose, Resolved, resolve, resolve_for};
 pub use rows::{Order, RowSource};
+pub(crate) use rules::typed as typed_rule;
 pub use source::{Given, Origin, Sourced};
 pub use tuning::Tuning;
 pub use web::WebPlace;

@@ -5,7 +5,7 @@ use super::output::Output;
 use super::presentation::Presentation;
 use super::profile::ProfileFile;
 use super::source::{Changed, Origin};
-use super::{Plan, is_secret};
+use super::{Plan, is_secret, rules};
 use crate::api::{Api, LimitName};
 use crate::load::{Arrivals, Shape, ThinkTime};
 use crate::mix::{After, BehaviorMix, Bell, Conversation, KeyAs, Kind, PromptSource, Tokens};
@@ -356,14 +356,15 @@ fn timeout_origin(list: &Listing<'_>, request: &str, name: &str) -> Origin {
     Origin::Default
 }
 
-fn add_rules(list: &mut Listing<'_>, table: &str, rules: &[Rule]) {
-    for rule in rules {
+fn add_rules(list: &mut Listing<'_>, table: &str, all: &[Rule]) {
+    for rule in all {
         let value = match (rule.abort_on_fail, rule.delay_abort_eval) {
             (false, _) => rule.expression.clone(),
             (true, Nanos::ZERO) => format!("{}, aborts the run", rule.expression),
             (true, delay) => format!("{}, aborts the run after {delay}", rule.expression),
         };
-        let origin = Origin::Profile(list.written.file.clone());
+        let typed = list.changed.get(&rules::key_of(table, rule)).cloned();
+        let origin = typed.unwrap_or_else(|| Origin::Profile(list.written.file.clone()));
         list.add_from(&format!("{table}.{}", rule.key()), value, origin);
     }
 }

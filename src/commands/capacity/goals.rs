@@ -23,21 +23,6 @@ const PRESETS: [(&str, u32, u32); 11] = [
     ("mlperf-gpt-oss-120b-interactive", 2_000, 20),
 ];
 
-/// Goals as typed, `METRIC EXPRESSION` each. `kinds` are the names of the mix.
-pub(super) fn typed(given: &[Given], kinds: &[String]) -> Result<Vec<Rule>, PlanError> {
-    given
-        .iter()
-        .map(|given| {
-            let text = given.value.trim();
-            // A selector may hold anything but a blank: the first one is the border.
-            let (metric, expression) = text
-                .split_once(char::is_whitespace)
-                .ok_or_else(|| given.bad("a metric and a threshold, such as 'ttft p(95)<500ms'"))?;
-            threshold::parse(metric, expression, kinds).map_err(|error| given.wrong(error))
-        })
-        .collect()
-}
-
 /// The goals of that name.
 pub(super) fn preset(given: &Given) -> Result<Vec<Rule>, PlanError> {
     let Some((_, ttft, tpot)) = PRESETS.iter().find(|(name, ..)| *name == given.value.trim()) else {
@@ -81,27 +66,7 @@ pub(super) fn speaks_of_tokens(rule: &Rule) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn typed_one(text: &str) -> Result<Vec<Rule>, PlanError> {
-        typed(&[Given::flag("slo", text)], &["chat".to_owned()])
-    }
-
-    #[test]
-    fn goals_are_a_metric_and_a_threshold() {
-        let rules = typed_one(" ttft{request:chat}  p(95) < 500ms ").unwrap();
-        assert_eq!((rules[0].key().as_str(), rules[0].bound), ("ttft{request:chat}", 500.0));
-        assert!((typed_one("http_req_failed rate<1%").unwrap()[0].bound - 0.01).abs() < 1e-12);
-        for (text, expected) in [
-            ("ttft", "expected a metric and a threshold"),
-            ("ttft p(95)", "no operator"),
-            ("tftt p(95)<1s", "did you mean ttft"),
-            ("ttft{request:x} p(95)<1s", "expected one of chat"),
-        ] {
-            let error = typed_one(text).unwrap_err();
-            assert!(error.to_string().contains("for --slo: ") && error.is_usage(), "{error}");
-            assert!(error.to_string().contains(expected), "{error}");
-        }
-    }
+    use crate::plan::typed_rule;
 
     #[test]
     fn every_preset_is_understood() {
@@ -121,7 +86,7 @@ mod tests {
     fn the_bounds_of_times_are_goals_of_each_request() {
         let rules =
             ["ttft p(95)<500ms", "tbt p(99)<=100ms", "ttft count<5", "http_req_failed rate<1%", "client_lag max<9"];
-        let rules: Vec<Rule> = rules.iter().flat_map(|text| typed_one(text).unwrap()).collect();
+        let rules: Vec<Rule> = rules.iter().map(|text| typed_rule(&Given::flag("slo", *text), &[]).unwrap()).collect();
         let goals = of_one_request(&rules, &[]);
         let shown: Vec<String> = goals.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["ttft: <500", "tbt: <=100"]);

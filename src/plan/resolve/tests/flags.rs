@@ -254,6 +254,7 @@ fn every_value_is_shown_with_its_source_and_no_secret() {
     let overrides = overrides! { vus: flag("vus", "100"),
     think_time: env("LLMSIM_BLAST_THINK_TIME", "5ms"),
     timeout: flag("timeout", "7s"),
+    threshold: flag("threshold", "ttft p(95)<1s"),
     header: vec![Given::flag("header", "Authorization: Bearer hunter2"), Given::flag("header", "X-Team: blue")],
     api_key_file: flag("api-key-file", "key.txt") };
     let mut read = |_: &Path| Ok("sk-hunter2".to_owned());
@@ -269,6 +270,7 @@ fn every_value_is_shown_with_its_source_and_no_secret() {
     assert_eq!(find("requests[0].timeout.total"), ("7s", "--timeout (flag)"));
     assert_eq!(find("requests[0].timeout.connect"), ("7s", "default"));
     assert_eq!(find("thresholds.http_req_failed"), ("rate<0.05", "built-in profile load"));
+    assert_eq!(find("thresholds.ttft"), ("p(95)<1s", "--threshold (flag)"));
     assert_eq!(find("headers"), ("Authorization: [hidden], X-Team: blue", "--header (flag)"));
     assert_eq!(find("api_key"), ("[hidden]", "--api-key-file (flag)"));
     assert_eq!(find("seed"), ("1", "default"));
