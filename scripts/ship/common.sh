@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# What the scripts of this folder share. It is sourced.
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
+# The folder of whatever is made here. It is not a part of cargo's target folder, which may be a cache.
+: "${out:=$root/target/ship}"
+# The version in Cargo.toml.
+# shellcheck disable=SC2034
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml" | head -n 1)
+
+# Ends the script with a message: die CODE TEXT.
+die() {
+  local code=$1
+  shift
+  echo "${0##*/}: $*" >&2
+  exit "$code"
+}
+
+# Ends the script unless every program that is named is installed.
+need() {
+  local program
+  for program; do
+    command -v "$program" >/dev/null || die 107 "$program is required, and is not installed"
+  done
+}
+
+# Reads a value of a flag: value "$@" prints $2, or says that it is missing.
+value() {
+  [[ $# -ge 2 ]] || die 104 "$1 needs a value: see --help"
+  printf '%s' "$2"
+}
+
+# Every date in an artefact is that of the commit, so that a second build has the same one.
+if [[ -z ${SOURCE_DATE_EPOCH-} ]]; then
+  SOURCE_DATE_EPOCH=$(git -C "$root" log -1 --format=%ct 2>/dev/null) || SOURCE_DATE_EPOCH=0
+fi
+export SOURCE_DATE_EPOCH
+
+# Prints the triple that cargo builds for on this machine, with this C library: triple musl|gnu.
+triple() {
+  printf '%s-unknown-linux-%s' "$(uname -m)" "$1"
+}
+
+# The binary named by the flag --binary must be one.
+need_binary() {
+  [[ -n $1 ]] || die 104 "--binary is missing: expected a file, such as target/release/llmsim-blast"
+  [[ -f $1 && -x $1 ]] || die 104 "invalid value '$1' for --binary: expected an executable file"
+}
