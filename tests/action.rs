@@ -54,7 +54,7 @@ cp "$FAKE/served/${1##*/}" "$to""#,
     );
     let sum = sh(
         &bench,
-        r#"name=llmsim-blast-1.2.3-$(uname -m)-unknown-linux-musl
+        r#"name=llmsim-blast-1.2.3-$(uname -m)-unknown-linux-gnu
 mkdir -p served "$name" && printf '#!/bin/sh\necho it runs\n' > "$name/llmsim-blast"
 tar -czf "served/$name.tar.gz" "$name" && rm -r "$name"
 cd served && sha256sum "$name.tar.gz" | tee SHA256SUMS | cut -d ' ' -f 1"#,

@@ -196,6 +196,13 @@ fn every_flag_is_explained_in_a_page_and_no_page_invents_one() {
         "--bin",
         "--workspace",
         "--enable-feature",
+        // Of podman and gh.
+        "--network",
+        "--read-only",
+        "--repo",
+        "--rm",
+        "--tmpfs",
+        "--user",
         // Of kubectl and Slurm.
         "--array",
         "--for",

@@ -7,7 +7,7 @@ usage() {
   cat <<'END'
 usage: install.sh --releases URL --version V [--sha256 SUM] [--dir DIR]
 
-Downloads URL/vV/llmsim-blast-V-MACHINE-unknown-linux-musl.tar.gz, checks it,
+Downloads URL/vV/llmsim-blast-V-MACHINE-unknown-linux-gnu.tar.gz, checks it,
 unpacks it below DIR, and prints the path of the binary on standard output. A
 binary of that version that is in DIR already is used again.
 
@@ -60,7 +60,7 @@ done
   die 104 "invalid value '$sha256' for --sha256: expected 64 hexadecimal digits"
 [[ "$(uname -s)" == Linux ]] || die 104 "llmsim-blast runs on Linux only, and this is $(uname -s)"
 
-name=llmsim-blast-$version-$(uname -m)-unknown-linux-musl
+name=llmsim-blast-$version-$(uname -m)-unknown-linux-gnu
 bin=$dir/$name/llmsim-blast
 # The sum is part of what was asked for: an archive that was installed without it is not trusted.
 mark=$dir/$name/sha256

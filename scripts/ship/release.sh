@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Makes everything that a release has for one machine, and checks it.
+
+set -euo pipefail
+
+usage() {
+  cat <<'END'
+usage: scripts/ship/release.sh [--target TRIPLE] [--tag TAG] [--out DIR]
+
+Builds the binary, runs it in an empty root, and packs the archive, the debug
+information, the .deb, the image, licences and bill of materials into DIR, with
+their sums in DIR/SHA256SUMS. `tools.sh` installs what it needs.
+
+  --target TRIPLE  what to build for [see build.sh --help]
+  --tag TAG        the tag of the release, which must be v and the version
+  --out DIR        folder of the result [target/ship]
+  -h, --help       print this help
+
+Exit codes: 0 made and checked, 99 a check failed, 104 invalid arguments, 107 a
+program is missing, or else that of the program that failed.
+END
+}
+
+# shellcheck source-path=SCRIPTDIR source=common.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+here=$root/scripts/ship
+
+target='' tag=''
+while [[ $# -gt 0 ]]; do
+  case "$1" in
+    --target)
+      target=$(value "$@")
+      shift
+      ;;
+    --tag)
+      tag=$(value "$@")
+      shift
+      ;;
+    --out)
+      out=$(value "$@")
+      shift
+      ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *) die 104 "unknown argument '$1': see --help" ;;
+  esac
+  shift
+done
+[[ -z $tag || $tag == "v$version" ]] ||
+  die 104 "the tag $tag does not belong to version $version of Cargo.toml: expected v$version"
+need cargo-auditable cargo-deb cargo-about cargo-cyclonedx
+[[ -z $(git -C "$root" status --porcelain --untracked-files=no) ]] ||
+  echo "release.sh: this checkout differs from its commit, and the binary says so" >&2
+
+mkdir -p "$out"
+out=$(realpath -- "$out")
+export out
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+step() { printf '\n=== %s\n' "$*" >&2; }
+
+step "Binary"
+bin=$("$here/build.sh" ${target:+--target "$target"} --out "$work/bin")
+target=$(<"$work/bin/target")
+machine=${target%%-*}
+case "$machine" in
+  x86_64) arch=amd64 ;;
+  aarch64) arch=arm64 ;;
+  *) die 104 "there is no image for $machine: expected x86_64 or aarch64" ;;
+esac
+if [[ $machine == "$(uname -m)" ]]; then
+  step "An empty root"
+  "$here/static-check.sh" "$bin" >&2
+fi
+step "Licences and bill of materials"
+"$here/papers.sh" --target "$target" "$work/papers"
+step "Archives"
+rm -f -- "$out/SHA256SUMS"
+"$here/tarball.sh" --binary "$bin" --target "$target" --papers "$work/papers" --out "$out"
+step "Debian package"
+if command -v lintian >/dev/null && [[ $machine == "$(uname -m)" ]]; then
+  "$here/deb.sh" --binary "$bin" --target "$target" --out "$out" --test
+else
+  "$here/deb.sh" --binary "$bin" --target "$target" --out "$out"
+fi
+step "Image"
+"$here/image.py" --out "$out/llmsim-blast-$version-image-$arch.tar" --tag "llmsim-blast:$version" "$arch=$bin"
+if command -v umoci >/dev/null && command -v runc >/dev/null && [[ $machine == "$(uname -m)" ]]; then
+  "$here/image-check.sh" "$out/llmsim-blast-$version-image-$arch.tar" >&2
+fi
+
+step "Sums"
+cp -- "$work/papers/llmsim-blast.cdx.json" "$out/llmsim-blast-$version-$target.cdx.json"
+cd -- "$out"
+find . -maxdepth 1 -type f -name "*$version*" -printf '%P\0' | sort -z | xargs -0 sha256sum -- | tee SHA256SUMS

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs the programs that make a release, in the versions that were tried.
+
+set -euo pipefail
+
+usage() {
+  cat <<'END'
+usage: scripts/ship/tools.sh [NAME…]
+
+Installs cargo-auditable, cargo-deb, cargo-about and cargo-cyclonedx from the
+crate registry, or those of them that are named. A program that is there in the
+right version is left alone. Each takes minutes to build.
+
+  -h, --help   print this help
+
+Exit codes: 0 installed, 104 invalid arguments, or else cargo's.
+END
+}
+
+# shellcheck source-path=SCRIPTDIR source=common.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+
+declare -A versions=(
+  [cargo-auditable]=0.7.7
+  [cargo-deb]=3.8.0
+  [cargo-about]=0.9.3
+  [cargo-cyclonedx]=0.5.9
+)
+# A debug build takes half as long. That does for programs that run for a second, but cargo-about compares
+# every file of every crate with every licence. Its command is not among its default features.
+declare -A options=(
+  [cargo-auditable]=--debug
+  [cargo-deb]=--debug
+  [cargo-about]=--features=cli
+  [cargo-cyclonedx]=--debug
+)
+names=()
+while [[ $# -gt 0 ]]; do
+  case "$1" in
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *)
+      [[ -n ${versions[$1]-} ]] || die 104 "unknown program '$1': see --help"
+      names+=("$1")
+      ;;
+  esac
+  shift
+done
+((${#names[@]} > 0)) || mapfile -t names < <(printf '%s\n' "${!versions[@]}" | sort)
+need cargo
+installed=$(cargo install --list)
+for name in "${names[@]}"; do
+  wanted=${versions[$name]}
+  grep -q "^$name v$wanted:" <<< "$installed" ||
+    cargo install --quiet --locked --force --version "$wanted" "${options[$name]}" "$name"
+  echo "$name $wanted"
+done
