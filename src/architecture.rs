@@ -45,7 +45,6 @@ const LAYERS: [(&str, &[&str]); 28] = [
         "trial",
         &[
             "api",
-            "dataset",
             "document",
             "engine",
             "exit",

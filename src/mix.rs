@@ -12,6 +12,7 @@ mod conversation;
 mod envelope;
 mod escape;
 mod head;
+mod held;
 mod prompt;
 mod prose;
 mod retries;
@@ -295,8 +296,17 @@ impl RequestWriter {
     }
 
     /// Writes the request of that stream of draws and iteration, as that target wants it, into
-    /// `request`. Allocates nothing once `request` is warm.
-    pub fn write(&self, target: u16, draw_vu: u32, iteration: u64, talk: Option<&Talk>, request: &mut Request) {
+    /// `request`. Allocates nothing once `request` is warm. `held` is its row, as
+    /// [`fetch`](Self::fetch) has read it, and empty if nothing has to be fetched.
+    pub fn write(
+        &self,
+        target: u16,
+        draw_vu: u32,
+        iteration: u64,
+        talk: Option<&Talk>,
+        held: &[u8],
+        request: &mut Request,
+    ) {
         let mut draw = self.draw_turn(draw_vu, iteration, talk.map_or(0, Talk::turn));
         request.kind = draw.kind as u16;
         request.behavior = draw.behavior;
@@ -309,7 +319,8 @@ impl RequestWriter {
         let rows = kind.prompt.rows().filter(|_| talk.is_none_or(Talk::is_fresh));
         request.row = rows.map(|rows| rows.first(draw.prompt) as u32);
         let is_first = talk.is_none_or(|talk| talk.turn() < 2);
-        let prompt = kind.prompt.draw(draw.prompt, self.prompt_draws(draw_vu, iteration, talk), is_first);
+        let row = kind.prompt.row(draw.prompt, held);
+        let prompt = kind.prompt.draw(draw.prompt, row, self.prompt_draws(draw_vu, iteration, talk), is_first);
         if let (None, Some(output)) = (kind.max_tokens, prompt.output) {
             draw.max_tokens = output;
         }
@@ -421,12 +432,12 @@ impl Prepared {
     }
 
     /// How long the body will be, roughly.
-    fn estimate(&self, draw: Draw, prompt: &DrawnPrompt, talk: Option<&Talk>) -> usize {
-        if let Some(body) = self.prompt.whole(prompt) {
+    fn estimate(&self, draw: Draw, prompt: &DrawnPrompt<'_>, talk: Option<&Talk>) -> usize {
+        if let Some(body) = prompt.whole() {
             return body.len();
         }
         let digits = &mut [0; 20];
-        let script = self.prompt.script(draw.prompt);
+        let script = prompt.script();
         let length = |piece: &Piece| match (piece, script) {
             (Piece::Messages, Some(script)) => self.parts(script, talk).map(<[u8]>::len).sum(),
             (Piece::History, _) => talk.into_iter().flat_map(Talk::history).map(<[u8]>::len).sum(),
@@ -437,16 +448,16 @@ impl Prepared {
     }
 
     /// Appends the body, and says what it asks for.
-    fn write_body(&self, draw: Draw, prompt: DrawnPrompt, talk: Option<&Talk>, out: &mut Vec<u8>) -> Asked {
-        if let Some(body) = self.prompt.whole(&prompt) {
+    fn write_body(&self, draw: Draw, prompt: DrawnPrompt<'_>, talk: Option<&Talk>, out: &mut Vec<u8>) -> Asked {
+        if let Some(body) = prompt.whole() {
             out.extend_from_slice(body);
             return Asked::default();
         }
         let digits = &mut [0; 20];
+        let script = prompt.script();
         // A request that answers tool calls says nothing new.
         let mut prompt = Some(prompt).filter(|_| talk.is_none_or(|talk| !talk.is_tool_round()));
         let mut asked = Asked::default();
-        let script = self.prompt.script(draw.prompt);
         for piece in &self.body {
             match (piece, script) {
                 (Piece::History, _) => {
@@ -470,7 +481,7 @@ impl Prepared {
     }
 
     /// Appends the user's message as it stands in the body.
-    fn write_user_message(&self, prompt: DrawnPrompt, out: &mut Vec<u8>) {
+    fn write_user_message(&self, prompt: DrawnPrompt<'_>, out: &mut Vec<u8>) {
         let mut prompt = Some(prompt);
         for piece in &self.body {
             match piece {
@@ -489,7 +500,7 @@ impl Prepared {
     fn write_message(
         &self,
         draw: Draw,
-        prompt: DrawnPrompt,
+        prompt: DrawnPrompt<'_>,
         talk: Option<&Talk>,
         mut rng: Rng,
         out: &mut Vec<u8>,

@@ -11,6 +11,8 @@ use support::{Behaviour, Bench, Embedded, Misbehaving, SOON, blast, blast_with, 
 const CHAT: &str = "[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\nstream = true\n";
 const ONCE: &str = "executor = \"per-vu-iterations\"\nvus = 3\niterations = 1000\n";
 
+const OPEN: &str = "executor = \"constant-arrival-rate\"\nrate = 500\nduration = \"60s\"\nmax_vus = 20\n";
+
 /// The path of a sample.
 fn sample(name: &str) -> String {
     format!("{}/tests/samples/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -117,6 +119,31 @@ fn shards_of_a_data_set_are_merged() {
     assert_eq!(blast(&["merge", &results[0], &results[1], "--output", &merged]).code, Some(0));
     let told = &document(&merged)["datasets"][0];
     assert_eq!((&told["sent"], &told["used_up"], &told["distinct_sent"]), (&19.into(), &true.into(), &Value::Null));
+}
+
+#[test]
+fn rows_beyond_the_memory_are_sent_from_a_temporary_file() {
+    let bench = Bench::new();
+    let file = bench.path("large.jsonl.gz");
+    let mut out = flate2::write::GzEncoder::new(File::create(&file).expect("created"), flate2::Compression::fast());
+    for row in 0..300 {
+        let text = format!("row {row} {}", "x".repeat(10_000));
+        writeln!(out, "{{\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}]}}").expect("written");
+    }
+    out.finish().expect("written");
+    let dataset = format!("dataset = {{ file = \"{file}\", order = \"once\" }}\n");
+    for (head, conversation) in [(ONCE, ""), (ONCE, "conversation = {}\n"), (OPEN, "")] {
+        let (output, result) = run(&format!("{head}{CHAT}{conversation}{dataset}"), &["--dataset-memory", "1MiB"]);
+        let told = &result["datasets"][0];
+        assert_eq!((&told["sent"], &told["distinct_sent"], &told["used_up"]), (&300.into(), &300.into(), &true.into()));
+        assert_eq!(result["plan"]["dataset_memory"], Value::Null, "where rows lie is no part of the plan");
+        assert!(output.stderr.contains("so 3 MB of them lie in a temporary file"), "{output:?}");
+    }
+    let no_room = [("TMPDIR", "/proc/none")];
+    let args = ["load", "--no-server", "--target-url", "http://127.0.0.1:9", "--dataset", &file];
+    let output = blast_with(&[&args[..], &["--dataset-memory", "1MiB"]].concat(), &no_room, SOON);
+    assert_eq!(output.code, Some(104), "{output:?}");
+    assert!(output.stderr.contains("cannot be put into a file: /proc/none: "), "{output:?}");
 }
 
 /// Runs a data set against a server that must not be asked anything, and expects these words.

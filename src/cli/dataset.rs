@@ -25,7 +25,8 @@ pub(crate) struct DatasetArgs {
     /// stream (repeatable).
     #[arg(long, value_name = "FIELD")]
     dataset_patch: Vec<String>,
-    /// Most memory for the rows of data sets and traces [default: 1GiB].
+    /// Most memory for the rows of data sets and traces [default: 1GiB]. Rows
+    /// beyond it are kept in a temporary file and read ahead of their requests.
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     dataset_memory: Option<String>,
 }

@@ -4,11 +4,12 @@ use super::error::CommandError;
 use crate::compare::Run;
 use crate::document::comparison::run as run_of;
 use crate::document::{Document, MAX_DOCUMENT_BYTES};
-use crate::plan::{Files, Overrides, RowFile, limits};
+use crate::plan::{Files, Overrides, RowFile, Spool, limits};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often it is told how far the reading of a file is.
@@ -38,6 +39,36 @@ impl Files for Disk {
         let told = self.tells.then(|| Told::new(&path.display().to_string(), size));
         let file = Watched { file, told };
         Ok(RowFile { input: Box::new(BufReader::with_capacity(limits::ROW_READ_BYTES, file)), size })
+    }
+
+    fn spool(&mut self) -> io::Result<Arc<dyn Spool>> {
+        let folder = spool_folder();
+        let file = tempfile::tempfile_in(&folder);
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
+        file.map(|file| Arc::new(Spooled { file, folder: folder.clone() }) as Arc<dyn Spool>).map_err(named)
+    }
+}
+
+/// `TMPDIR`, or else `/var/tmp`: `/tmp` is often in memory, which is what there is too little of.
+fn spool_folder() -> PathBuf {
+    let on_disk = Path::new("/var/tmp");
+    if std::env::var_os("TMPDIR").is_none() && on_disk.is_dir() { on_disk.to_owned() } else { std::env::temp_dir() }
+}
+
+/// A file without a name, which the kernel removes when nobody has it open.
+struct Spooled {
+    file: File,
+    folder: PathBuf,
+}
+
+impl Spool for Spooled {
+    fn write_at(&self, bytes: &[u8], start: u64) -> io::Result<()> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.folder.display()));
+        self.file.write_all_at(bytes, start).map_err(named)
+    }
+
+    fn read_at(&self, into: &mut [u8], start: u64) -> io::Result<()> {
+        self.file.read_exact_at(into, start)
     }
 }
 

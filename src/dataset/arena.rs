@@ -1,10 +1,14 @@
-//! All rows of a file in one piece of memory, which all workers share.
+//! All rows of a file in one piece of memory, which all workers share. If they do not fit, their
+//! bytes lie in a file, and only where each row is stays in memory.
 
 use super::row::MAX_TOKENS;
 use super::script::Script;
+use super::spool::{Spool, Spooled};
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash as _, Hasher as _};
+use std::io;
+use std::sync::Arc;
 
 /// What a slot keeps, in the upper bits of where it starts.
 const KIND_SHIFT: u32 = 62;
@@ -12,6 +16,8 @@ const START: u64 = (1 << KIND_SHIFT) - 1;
 /// No number of tokens: more than there can be.
 const NONE: u32 = u32::MAX;
 const _: () = assert!(MAX_TOKENS < NONE as u64);
+/// Bytes that are gathered before they are written to the spool.
+const SPOOL_BYTES: usize = 1 << 20;
 
 /// What to send for a row, in slices of the arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +52,10 @@ enum Kind {
 /// The rows of a file, ready to be sent.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Rows {
+    /// With a spool, only what was not written to it yet.
     bytes: Vec<u8>,
+    /// None as long as the bytes of all rows are in memory.
+    spooled: Option<Spooled>,
     /// Of each row of words: how many tokens, then its blocks. Of each conversation: where it is and
     /// where its parts are.
     numbers: Vec<u64>,
@@ -74,9 +83,18 @@ impl Rows {
         self.slots.is_empty()
     }
 
-    /// Memory that it takes, in bytes.
+    /// Memory that it takes, in bytes. With a spool, without the few that were not written to it yet.
     pub fn memory(&self) -> usize {
-        self.bytes.len() + size_of::<u64>() * self.numbers.len() + size_of::<Slot>() * self.slots.len()
+        let (bytes, hashes) = match &self.spooled {
+            None => (self.bytes.len(), 0),
+            Some(spooled) => (0, spooled.hashes.len()),
+        };
+        bytes + size_of::<u64>() * (self.numbers.len() + hashes) + size_of::<Slot>() * self.slots.len()
+    }
+
+    /// Bytes of rows that are not in memory. None if all are.
+    pub fn spooled_bytes(&self) -> Option<u64> {
+        self.spooled.as_ref().map(|spooled| spooled.written)
     }
 
     /// Rows that send something that no row before them sends.
@@ -84,15 +102,59 @@ impl Rows {
         self.distinct
     }
 
-    /// What to send for a row.
-    pub fn body(&self, row: usize) -> Body<'_> {
+    /// What to send for a row. `held` are its bytes if they are not in memory, as
+    /// [`fetch`](Self::fetch) has read them.
+    pub fn body<'a>(&'a self, row: usize, held: &'a [u8]) -> Body<'a> {
         let Some(slot) = self.slots.get(row) else { return Body::Part(&[]) };
         let (start, len) = ((slot.start & START) as usize, slot.len as usize);
+        let bytes = |(start, len): (u64, usize)| match &self.spooled {
+            None => &self.bytes[start as usize..start as usize + len],
+            Some(_) => held,
+        };
         match slot.start >> KIND_SHIFT {
-            0 => Body::Part(&self.bytes[start..start + len]),
-            1 => Body::Whole(&self.bytes[start..start + len]),
-            3 => Body::Talk(Script::at(&self.bytes, &self.numbers, start, len)),
+            0 => Body::Part(bytes((start as u64, len))),
+            1 => Body::Whole(bytes((start as u64, len))),
+            3 => {
+                let numbers = &self.numbers[start..];
+                Body::Talk(Script::new(bytes(Script::place(numbers)), numbers, len))
+            }
             _ => Body::Words { tokens: self.numbers[start] as u32, blocks: &self.numbers[start + 1..start + 1 + len] },
+        }
+    }
+
+    /// Where the bytes of a row begin, and how many there are. None for words.
+    fn place(&self, row: usize) -> Option<(u64, usize)> {
+        let slot = self.slots.get(row)?;
+        let start = slot.start & START;
+        match slot.start >> KIND_SHIFT {
+            0 | 1 => Some((start, slot.len as usize)),
+            3 => Some(Script::place(&self.numbers[start as usize..])),
+            _ => None,
+        }
+    }
+
+    /// Whether the bytes of a row have to be fetched before it can be sent.
+    pub fn must_be_fetched(&self, row: usize) -> bool {
+        self.spooled.is_some() && self.place(row).is_some()
+    }
+
+    /// Reads the bytes of a row that are not in memory. `into` is empty afterwards if they are.
+    pub fn fetch(&self, row: usize, into: &mut Vec<u8>) -> io::Result<()> {
+        into.clear();
+        match (&self.spooled, self.place(row)) {
+            (Some(spooled), Some((start, len))) => {
+                into.resize(len, 0);
+                spooled.file.read_at(into, start)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tokens and blocks of a row that is so many words.
+    pub fn words(&self, row: usize) -> Option<(u32, &[u64])> {
+        match self.body(row, &[]) {
+            Body::Words { tokens, blocks } => Some((tokens, blocks)),
+            Body::Part(_) | Body::Whole(_) | Body::Talk(_) => None,
         }
     }
 
@@ -131,6 +193,10 @@ impl Rows {
     /// Puts the rows into another order, drawn from `seed`.
     pub(super) fn shuffle(&mut self, seed: u64) {
         fastrand::Rng::with_seed(seed).shuffle(&mut self.slots);
+        if let Some(spooled) = &mut self.spooled {
+            // As many as there are slots, and so put into the same order.
+            fastrand::Rng::with_seed(seed).shuffle(&mut spooled.hashes);
+        }
     }
 
     /// Room for so many bytes, so that it does not grow in steps.
@@ -143,9 +209,38 @@ impl Rows {
         &mut self.bytes
     }
 
-    /// Where the next row's bytes begin.
+    /// Where the next row's bytes begin in what `out` gives.
     pub(super) const fn next_start(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// From here on the bytes of rows lie in that file.
+    pub(super) fn spool(&mut self, file: Arc<dyn Spool>) -> io::Result<()> {
+        let hashes = (0..self.len()).map(|row| self.hash(row)).collect();
+        self.spooled = Some(Spooled { file, written: 0, hashes });
+        self.write_out()?;
+        // The memory is wanted for something else.
+        self.bytes = Vec::new();
+        Ok(())
+    }
+
+    /// Writes rows to the spool, if there is one and they are enough.
+    pub(super) fn write_some(&mut self) -> io::Result<()> {
+        if self.spooled.is_some() && self.bytes.len() >= SPOOL_BYTES { self.write_out() } else { Ok(()) }
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        if let Some(spooled) = &mut self.spooled {
+            spooled.file.write_at(&self.bytes, spooled.written)?;
+            spooled.written += self.bytes.len() as u64;
+            self.bytes.clear();
+        }
+        Ok(())
+    }
+
+    /// Where `start` of `out` is among the bytes of all rows.
+    fn place_of(&self, start: usize) -> u64 {
+        self.spooled.as_ref().map_or(0, |spooled| spooled.written) + start as u64
     }
 
     /// Drops what was written since `start`.
@@ -156,54 +251,74 @@ impl Rows {
     /// What was written since `start` is a row.
     pub(super) fn push_bytes(&mut self, start: usize, is_whole: bool, output_tokens: Option<u32>) {
         let kind = if is_whole { Kind::Whole } else { Kind::Part };
-        self.push(kind, start, self.bytes.len() - start, output_tokens);
+        let (place, len) = (self.place_of(start), self.bytes.len() - start);
+        self.push(kind, place, len, output_tokens);
     }
 
     pub(super) fn push_words(&mut self, tokens: u32, blocks: &[u64], output_tokens: Option<u32>) {
         let start = self.numbers.len();
         self.numbers.push(tokens.into());
         self.numbers.extend_from_slice(blocks);
-        self.push(Kind::Words, start, blocks.len(), output_tokens);
+        self.push(Kind::Words, start as u64, blocks.len(), output_tokens);
     }
 
-    /// A conversation: where it is, where the model speaks in it, and what its tools return.
-    pub(super) fn push_talk(&mut self, head: &[u64], points: &[u64], results: &[u64]) {
+    /// What was written since `start` is a conversation: where its list ends, where the model speaks
+    /// in it, and what its tools return.
+    pub(super) fn push_talk(&mut self, start: usize, list_end: usize, points: &[u64], results: &[u64]) {
+        let (begin, end) = (self.place_of(start), self.place_of(self.bytes.len()));
         let start = self.numbers.len();
-        for part in [head, points, results] {
+        self.numbers.extend_from_slice(&[begin, end, list_end as u64, results.len() as u64]);
+        for part in [points, results] {
             self.numbers.extend_from_slice(part);
         }
-        self.push(Kind::Talk, start, points.len(), None);
+        self.push(Kind::Talk, start as u64, points.len(), None);
     }
 
-    fn push(&mut self, kind: Kind, start: usize, len: usize, output_tokens: Option<u32>) {
-        let start = start as u64 | (kind as u64) << KIND_SHIFT;
+    fn push(&mut self, kind: Kind, start: u64, len: usize, output_tokens: Option<u32>) {
+        let start = start | (kind as u64) << KIND_SHIFT;
         self.slots.push(Slot { start, len: len as u32, output_tokens: output_tokens.unwrap_or(NONE) });
+        if self.spooled.is_some() {
+            let hash = self.hash(self.len() - 1);
+            if let Some(spooled) = &mut self.spooled {
+                spooled.hashes.push(hash);
+            }
+        }
     }
 
     /// Keeps the rows `from..until`.
     pub fn keep(&mut self, from: usize, until: usize) {
         self.slots.truncate(until);
         self.slots.drain(..from.min(self.slots.len()));
+        if let Some(Spooled { hashes, .. }) = &mut self.spooled {
+            hashes.truncate(until);
+            hashes.drain(..from.min(hashes.len()));
+        }
         self.find_repeats();
     }
 
     /// Nothing is added any more: finds the rows that repeat others.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        self.write_out()?;
         self.bytes.shrink_to_fit();
         self.slots.shrink_to_fit();
         self.numbers.shrink_to_fit();
         self.find_repeats();
+        Ok(())
     }
 
     fn find_repeats(&mut self) {
-        let mut order: Vec<(u64, u32)> = (0..self.len()).map(|row| (self.hash(row), row as u32)).collect();
+        let hash = |row: usize| match &self.spooled {
+            None => self.hash(row),
+            Some(spooled) => spooled.hashes[row],
+        };
+        let mut order: Vec<(u64, u32)> = (0..self.len()).map(|row| (hash(row), row as u32)).collect();
         order.sort_unstable();
         self.firsts = None;
         self.distinct = self.len();
         let mut firsts: Option<Box<[u32]>> = None;
         for same in order.chunk_by(|one, other| one.0 == other.0).filter(|same| same.len() > 1) {
             for (i, &(_, row)) in same.iter().enumerate() {
-                // Equal hashes are looked at in full; chance alone makes none of them.
+                // Equal hashes are looked at in full where that takes no reading.
                 let first = same[..i].iter().find(|(_, first)| self.is_same(*first as usize, row as usize));
                 if let Some(&(_, first)) = first {
                     let all = firsts.get_or_insert_with(|| (0..self.len() as u32).collect());
@@ -217,18 +332,44 @@ impl Rows {
 
     fn is_same(&self, one: usize, other: usize) -> bool {
         // Words without blocks are drawn by the row, so that each has its own.
-        let is_drawn = matches!(self.body(one), Body::Words { blocks: [], .. });
-        !is_drawn && self.body(one) == self.body(other)
+        let is_drawn = matches!(self.words(one), Some((_, [])));
+        if self.spooled.is_some() && !is_drawn {
+            let kind = |row: usize| (self.slots[row].start >> KIND_SHIFT, self.place(row).map(|(_, len)| len));
+            return kind(one) == kind(other);
+        }
+        !is_drawn && self.body(one, &[]) == self.body(other, &[])
     }
 
+    /// Of what a row sends. It has to be in memory.
     fn hash(&self, row: usize) -> u64 {
         let mut hasher = DefaultHasher::new();
-        match self.body(row) {
+        let written = self.spooled.as_ref().map_or(0, |spooled| spooled.written);
+        let held = self.place(row).and_then(|(start, len)| {
+            let start = start.checked_sub(written)? as usize;
+            self.bytes.get(start..start + len)
+        });
+        match self.body(row, held.unwrap_or_default()) {
             Body::Part(bytes) | Body::Whole(bytes) => hasher.write(bytes),
             Body::Talk(script) => hasher.write(script.bytes()),
             Body::Words { blocks: [], .. } => row.hash(&mut hasher),
             Body::Words { tokens, blocks } => (tokens, blocks).hash(&mut hasher),
         }
         hasher.finish()
+    }
+}
+
+#[cfg(test)]
+impl Rows {
+    /// Messages, whose bytes lie in that file.
+    pub(crate) fn spooled(messages: impl Iterator<Item = String>, file: Arc<dyn Spool>) -> Self {
+        let mut rows = Self::default();
+        rows.spool(file).expect("nothing is written yet");
+        for message in messages {
+            let start = rows.next_start();
+            rows.out().extend_from_slice(message.as_bytes());
+            rows.push_bytes(start, false, None);
+        }
+        rows.finish().expect("it takes all");
+        rows
     }
 }

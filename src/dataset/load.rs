@@ -10,11 +10,12 @@ use super::instant::Unit;
 use super::members::{elements, is_named, member, members};
 use super::records::{Layout, Records};
 use super::row::{Form, Read as ReadRow, Row, RowBody};
+use super::spool::MakeSpool;
 use super::talk;
 use crate::units::{Nanos, plural};
 use flate2::bufread::MultiGzDecoder;
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 
 /// What a gzip file begins with (RFC 1952, section 2.3.1).
 const GZIP: &[u8] = b"\x1f\x8b";
@@ -39,7 +40,7 @@ pub struct Options {
     pub patch_model: Option<String>,
     /// How the path ends that a batch's row must have been written for.
     pub url_end: &'static str,
-    /// Most memory that rows may take, in bytes.
+    /// Most memory that rows may take, in bytes. Beyond it their bytes go into a spool.
     pub most_memory: u64,
     /// Rows are conversations to be sent turn by turn, with calls of tools or without.
     pub talk: Option<bool>,
@@ -82,29 +83,31 @@ pub struct Loaded {
     pub facts: Facts,
 }
 
-/// Reads all rows. At least one of them can be sent.
-pub fn load(input: &mut dyn BufRead, options: &Options) -> Result<Loaded, ReadError> {
+/// Reads all rows. At least one of them can be sent. `spool` makes the file for those that do not
+/// fit into the memory that they may take.
+pub fn load(input: &mut dyn BufRead, options: &Options, spool: &mut MakeSpool<'_>) -> Result<Loaded, ReadError> {
     let start = input.fill_buf().map_err(|error| ReadError::io(1, &error))?;
     if start.starts_with(GZIP) {
         let input = BufReader::with_capacity(READ_BYTES, MultiGzDecoder::new(input));
-        return read(input, options);
+        return read(input, options, spool);
     }
-    read(input, options)
+    read(input, options, spool)
 }
 
-fn read(input: impl BufRead, options: &Options) -> Result<Loaded, ReadError> {
+fn read(input: impl BufRead, options: &Options, spool: &mut MakeSpool<'_>) -> Result<Loaded, ReadError> {
     let mut records = Records::new(input)?;
     let is_csv = match options.format {
         Some(format) => format.is_csv(),
         None => records.layout() == Layout::Lines && !records.begins_with(b'{')?,
     };
-    let mut loader = Loader::new(options);
+    let mut loader = Loader::new(options, spool);
     let format = if is_csv { loader.csv(records)? } else { loader.json(&mut records)? };
     loader.finish(format)
 }
 
-struct Loader<'o> {
+struct Loader<'o, 's> {
     options: &'o Options,
+    spool: &'o mut MakeSpool<'s>,
     rows: Rows,
     instants: Vec<Nanos>,
     /// The first instant, as written, and the last, with its line.
@@ -116,12 +119,13 @@ struct Loader<'o> {
     unit: Unit,
 }
 
-impl<'o> Loader<'o> {
-    fn new(options: &'o Options) -> Self {
+impl<'o, 's> Loader<'o, 's> {
+    fn new(options: &'o Options, spool: &'o mut MakeSpool<'s>) -> Self {
         let mut rows = Rows::default();
         rows.reserve(options.size.unwrap_or_default().min(options.most_memory) as usize);
         Self {
             options,
+            spool,
             rows,
             instants: Vec::new(),
             first_at: None,
@@ -200,10 +204,22 @@ impl<'o> Loader<'o> {
                 seen.0 += 1;
             }
         }
+        self.make_room(line)
+    }
+
+    /// Keeps within the memory that rows may take.
+    fn make_room(&mut self, line: u64) -> Result<(), ReadError> {
         let most = self.options.most_memory;
-        if self.rows.memory() as u64 > most || self.rows.len() >= MAX_ROWS {
+        let is_full = |rows: &Rows| rows.memory() as u64 > most;
+        if is_full(&self.rows) && self.rows.spooled_bytes().is_none() {
+            let spooled = (self.spool)().and_then(|file| self.rows.spool(file));
+            spooled.map_err(|error| no_spool(most, &error))?;
+        }
+        self.rows.write_some().map_err(|error| no_spool(most, &error))?;
+        if is_full(&self.rows) || self.rows.len() >= MAX_ROWS {
             let problem = format!(
-                "needs more than {} of memory: expected a smaller file, or more with --dataset-memory",
+                "needs more than {} of memory for where its rows are: expected a smaller file, or more with \
+                 --dataset-memory",
                 mebibytes(most)
             );
             return Err(ReadError::at(line, problem));
@@ -350,7 +366,7 @@ impl<'o> Loader<'o> {
             self.rows.shuffle(seed);
         }
         self.rows.block_tokens = format.block_tokens();
-        self.rows.finish();
+        self.rows.finish().map_err(|error| no_spool(self.options.most_memory, &error))?;
         let facts = Facts { format, unit: self.unit, rows: self.read, unused, with_output: self.with_output };
         // An instant counts from the first row that is sent.
         let first = self.instants.first().copied().unwrap_or_default();
@@ -386,6 +402,15 @@ fn patch(object: &str, values: &[(&str, Option<String>)], out: &mut Vec<u8>) {
         rest = &rest[at + old.len()..];
     }
     out.extend_from_slice(rest.as_bytes());
+}
+
+/// Rows that do not fit into memory found no place.
+fn no_spool(most: u64, error: &io::Error) -> ReadError {
+    ReadError::whole(format!(
+        "has rows beyond the {} of memory for them, which cannot be put into a file: {error}; set TMPDIR to a folder \
+         with room for all rows, or raise --dataset-memory",
+        mebibytes(most)
+    ))
 }
 
 /// A size as people write it.

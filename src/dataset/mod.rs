@@ -7,6 +7,9 @@
 //!          an element    one small file each   instant  counts     sent as they stand
 //! ```
 //!
+//! Beyond the memory that they may take, what `Loader` has rendered goes on into a [`Spool`], a file
+//! of which each row is fetched again ahead of its request.
+//!
 //! A row that is not what its format says ends the reading with an error that names its line. A row
 //! that is well-formed and cannot be sent is counted with its reason, and never dropped silently.
 
@@ -27,6 +30,7 @@ mod records;
 mod row;
 mod script;
 mod sharegpt;
+mod spool;
 mod talk;
 mod trace;
 
@@ -38,3 +42,4 @@ pub use instant::Unit;
 pub use load::{Facts, Loaded, Options, Unused, load};
 pub use row::Form;
 pub use script::Script;
+pub use spool::{MakeSpool, Spool};

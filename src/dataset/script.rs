@@ -12,7 +12,8 @@
 /// Marks a point at which results of tools were said, and no message of the user's.
 pub(super) const TOOL: u64 = 1 << 63;
 
-/// What is kept in numbers before the points.
+/// What is kept in numbers before the points: where it begins and ends among the bytes of all rows,
+/// where its list ends, and how many results there are.
 const HEAD: usize = 4;
 
 /// A conversation of the arena.
@@ -36,16 +37,16 @@ pub(super) const fn number(from: usize, end: usize) -> u64 {
 }
 
 impl<'a> Script<'a> {
-    /// The conversation at `start` of the numbers, with so many points.
-    pub(super) fn at(bytes: &'a [u8], numbers: &'a [u64], start: usize, points: usize) -> Self {
-        let [from, end, list_end, results] = [0, 1, 2, 3].map(|i| numbers[start + i] as usize);
-        let numbers = &numbers[start + HEAD..];
-        Self {
-            bytes: &bytes[from..end],
-            list_end,
-            points: &numbers[..points],
-            results: &numbers[points..points + results],
-        }
+    /// The conversation that these numbers begin with, with so many points. `bytes` are its own.
+    pub(super) fn new(bytes: &'a [u8], numbers: &'a [u64], points: usize) -> Self {
+        let [list_end, results] = [2, 3].map(|i| numbers[i] as usize);
+        let numbers = &numbers[HEAD..];
+        Self { bytes, list_end, points: &numbers[..points], results: &numbers[points..points + results] }
+    }
+
+    /// Where the bytes of that conversation begin among those of all rows, and how many there are.
+    pub(super) const fn place(numbers: &[u64]) -> (u64, usize) {
+        (numbers[0], (numbers[1] - numbers[0]) as usize)
     }
 
     /// Turns of the user.

@@ -45,8 +45,7 @@ pub(super) fn push(rows: &mut Rows, said: &[Said<'_>], form: Form, tools: bool) 
         out.extend_from_slice(b",\"system\":");
         out.extend_from_slice(system.as_bytes());
     }
-    let head = [start, out.len(), last, points.results.len()].map(|n| n as u64);
-    rows.push_talk(&head, &points.all, &points.results);
+    rows.push_talk(start, last, &points.all, &points.results);
     Ok(())
 }
 

@@ -58,8 +58,10 @@ pub fn run_worker(plan: &Plan, reads: &Rc<[Vec<u8>]>, gap: Nanos) -> (u64, u64) 
     let (stop, (reports, inbox)) = (AtomicBool::new(false), channel());
     let ((_empty, recycled), (_found, addresses)) = (channel(), channel());
     let budget = Budget::new(u64::MAX);
-    let channels =
-        Channels { inbox: Inbox { stop: &stop, addresses, budget: &budget }, outbox: Outbox { reports, recycled } };
+    let channels = Channels {
+        inbox: Inbox { stop: &stop, addresses, budget: &budget, rows: None },
+        outbox: Outbox { reports, recycled },
+    };
     let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1).expect("a plan that connects without TLS");
     let poller = Poller::Script(World::new(Rc::clone(&now), peer));
     let worker = Worker::new(0, plan, &writer, Clock::Script(now), poller, dialer, channels);

@@ -1,6 +1,7 @@
 //! What goes down into a worker and what comes up from it. Nothing else crosses the thread border.
 
 use super::budget::Budget;
+use super::rows_ahead::RowInbox;
 use crate::metrics::{Batch, Tally};
 use crate::units::Nanos;
 use std::net::SocketAddr;
@@ -18,6 +19,8 @@ pub(super) struct Inbox<'a> {
     pub(super) addresses: Receiver<Addresses>,
     /// The one thing that workers share.
     pub(super) budget: &'a Budget,
+    /// Only with rows that are not in memory. They go round, and used ones go back.
+    pub(super) rows: Option<RowInbox>,
 }
 
 /// Up: what a worker reports, and the tallies that come back to be filled again.

@@ -3,7 +3,7 @@
 //! [`run`] gives every worker its shard of the plan, adds up what they report once a second, and
 //! hands the sums to the caller. While it runs only two things cross a thread border: the stop flag
 //! goes down, tallies come up. (With names that are looked up again, their addresses go down, too,
-//! once in a while.)
+//! once in a while. With data sets that do not fit into memory, so do their rows.)
 
 mod answers;
 #[cfg(feature = "scripted")]
@@ -21,6 +21,7 @@ mod names;
 mod poller;
 mod ready;
 mod recorder;
+mod rows_ahead;
 mod rows_sent;
 mod rx_time;
 #[cfg(any(test, feature = "scripted"))]
@@ -79,6 +80,7 @@ pub fn run_from(
     let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed).with_stride(plan.shape.stride());
     let (reports, inbox) = channel();
     let budget = Budget::new(plan.tuning.body_budget);
+    let (loader, rows) = rows_ahead::loader(&shards, &writer).map_err(EngineError::Rows)?;
     // If it cannot be had, stamps may be missing at first, and are counted.
     let _stamping = KeepStamping::begin().ok();
     let epoch = begin();
@@ -87,13 +89,14 @@ pub fn run_from(
         let mut recycling = Vec::with_capacity(workers);
         let mut found = Vec::with_capacity(workers);
         let mut threads = Vec::with_capacity(workers);
-        for (number, shard) in shards.iter().enumerate() {
+        let loader = loader.map(|loader| scope.spawn(|| loader.run()));
+        for ((number, shard), rows) in shards.iter().enumerate().zip(rows) {
             let (empty, recycled) = channel();
             recycling.push(empty);
             let (new, addresses) = channel();
             found.push(new);
             let outbox = Outbox { reports: reports.clone(), recycled };
-            let channels = Channels { inbox: Inbox { stop, addresses, budget: &budget }, outbox };
+            let channels = Channels { inbox: Inbox { stop, addresses, budget: &budget, rows }, outbox };
             let (writer, pin) = (&writer, pins[number]);
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             threads.push(thread.spawn_scoped(scope, move || {
@@ -125,6 +128,9 @@ pub fn run_from(
                 Ok(Err(error)) => return Err(EngineError::Poll(error)),
                 Err(panic) => return Err(EngineError::Died(panic_text(panic.as_ref()))),
             }
+        }
+        if let Some(Err(error)) = loader.map(|loader| loader.join().unwrap_or_else(|p| std::panic::resume_unwind(p))) {
+            return Err(EngineError::Rows(error));
         }
         let answers = answers::choose(answers);
         Ok(RunResult { rows_sent, answers, ..fleet.finish(plan, pinned_to) })

@@ -22,6 +22,7 @@ mod records;
 mod retries;
 mod retry_rules;
 mod reuse;
+mod rows;
 mod scenarios;
 mod sending;
 mod slow;
@@ -99,7 +100,7 @@ impl<'a> Worker<'a> {
         clock: Clock,
         poller: Poller,
         dialer: Dialer,
-        channels: Channels<'a>,
+        mut channels: Channels<'a>,
     ) -> Self {
         let schedule = Schedule::new(&shard.load());
         let slots = schedule.local_vus() as usize;
@@ -111,10 +112,10 @@ impl<'a> Worker<'a> {
             clock,
             poller,
             dialer,
+            users: Users::new(shard, slots, channels.inbox.rows.take()),
             inbox: channels.inbox,
             writer,
             kinds: KindState::all(shard),
-            users: Users::new(shard, slots),
             connections: Connections::new(slots, shard.access.max_requests),
             connect_queue: ConnectQueue::new(slots, pace, shard.tuning.quickack),
             timers: Timers::new(slots),
@@ -172,8 +173,8 @@ impl<'a> Worker<'a> {
         let spoken = self.users.conversations.next_due();
         let due =
             if self.ending.is_stopped() { None } else { self.schedule.next_due().into_iter().chain(spoken).min() };
-        let deadlines =
-            [due, self.users.retrying.next_due(), self.timers.next_deadline(), self.connect_queue.next_at()];
+        let (again, timer) = (self.users.retrying.next_due(), self.timers.next_deadline());
+        let deadlines = [due, again, timer, self.connect_queue.next_at(), self.rows_due()];
         let next = self.records.tallies.next_turn().min(self.ending.drain_end());
         deadlines.into_iter().flatten().fold(next, Nanos::min)
     }
@@ -318,9 +319,13 @@ impl<'a> Worker<'a> {
     // ---- check stop ------------------------------------------------------------------------
 
     fn check_stop(&mut self, now: Nanos) {
-        if self.ending.is_stopped() || !self.inbox.stop.load(Ordering::Relaxed) {
-            return;
+        if !self.ending.is_stopped() && self.inbox.stop.load(Ordering::Relaxed) {
+            self.stop(now);
         }
+    }
+
+    /// Nothing new is started any more.
+    fn stop(&mut self, now: Nanos) {
         self.ending.stop(now, self.schedule.is_over(now));
         self.schedule.close(now);
         self.records.tallies.close_window(now);
@@ -389,6 +394,7 @@ impl<'a> Worker<'a> {
                 break;
             }
         }
+        self.start_late(now);
         if !self.ending.is_stopped() {
             for _ in 0..STARTS_PER_PASS {
                 if self.speak_next(now) {
@@ -414,7 +420,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn start(&mut self, start: Start) {
+    fn start_with_row(&mut self, start: Start) {
         if self.schedule.is_open() {
             let now = self.clock.now();
             self.records.tallies.tally.arrival_started(self.records.tallies.placement(now).window.covers(now));
@@ -461,6 +467,7 @@ impl<'a> Worker<'a> {
             }
             let now = self.clock.now();
             self.interrupt_pause(slot, now);
+            self.retire_late(slot, now);
         }
     }
 
@@ -516,12 +523,13 @@ impl<'a> Worker<'a> {
     fn is_over(&self, now: Nanos) -> bool {
         let nothing_new = self.ending.is_stopped() || self.schedule.is_over(now);
         // Arrivals that still wait when the grace is over are not started any more.
-        (nothing_new && self.counts.busy == 0) || now >= self.ending.drain_end()
+        (nothing_new && self.counts.busy == 0 && !self.users.rows.any_late()) || now >= self.ending.drain_end()
     }
 
     /// Cuts off what is left, closes everything and reports for the last time.
     fn end(&mut self, now: Nanos) {
         self.interrupt_pauses(now);
+        self.give_up_late(now);
         self.schedule.close(now);
         self.count_offered();
         for slot in self.connections.slots() {

@@ -87,14 +87,17 @@ impl Shape {
     /// By how much the numbers of one user's requests differ, when requests are numbered over all
     /// users: 1 if there is one sequence for all of them.
     pub fn stride(&self) -> u64 {
+        if self.counts_by_user() { u64::from(self.peak_vus()).max(1) } else { 1 }
+    }
+
+    /// Whether each user counts requests of its own.
+    const fn counts_by_user(&self) -> bool {
         match self {
-            Self::ConstantVus { .. } | Self::RampingVus { .. } | Self::PerVuIterations { .. } => {
-                u64::from(self.peak_vus()).max(1)
-            }
+            Self::ConstantVus { .. } | Self::RampingVus { .. } | Self::PerVuIterations { .. } => true,
             Self::SharedIterations { .. }
             | Self::ConstantArrivalRate(_)
             | Self::RampingArrivalRate(_)
-            | Self::Trace(_) => 1,
+            | Self::Trace(_) => false,
         }
     }
 
@@ -173,6 +176,34 @@ pub struct Load {
     /// Requests that there are, numbered over all users with [`Shape::stride`]; none for any
     /// number.
     pub requests: Option<u64>,
+}
+
+/// Requests of a shard in the order in which they are started, as far as that is known beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sequence {
+    /// As of [`Start`].
+    pub draw_vu: u32,
+    /// Iteration of the first one.
+    pub first: u64,
+    /// From one iteration to the next.
+    pub step: u64,
+}
+
+impl Load {
+    /// The sequences in which this shard starts its requests: one for each user, by slot, or a single
+    /// one for all of them.
+    pub fn sequences(&self) -> Vec<Sequence> {
+        let of = self.of.max(1);
+        let peak = self.shape.peak_vus();
+        if self.shape.counts_by_user() {
+            let users = 0..local(peak, self.shard, of);
+            users.map(|slot| Sequence { draw_vu: slot * of + self.shard, first: 0, step: 1 }).collect()
+        } else {
+            // As schedules deal them out: to the shards that have a user.
+            let step = of.min(peak).max(1).into();
+            vec![Sequence { draw_vu: 0, first: self.shard.into(), step }]
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -320,3 +351,6 @@ impl Schedule {
 fn local(all: u32, shard: u32, of: u32) -> u32 {
     all.saturating_sub(shard).div_ceil(of)
 }
+
+#[cfg(test)]
+mod tests;

@@ -235,6 +235,8 @@ catalogue! {
             "Open loop: due requests that a user started.";
         DroppedIterations("dropped_iterations", Arrivals, Global)
             "Open loop: due requests that found no free user and were never sent.";
+        RowsLate("rows_late", Requests, Global)
+            "Data sets beyond `--dataset-memory`: requests that waited because their row was not read in time.";
         TokensOutput("tokens_output", Tokens, EachKind)
             "Generated tokens, from the server's `usage`; otherwise counted by events. The report says which.";
         TokensInput("tokens_input", Tokens, EachKind)

@@ -434,6 +434,7 @@ mod tests {
                 t.connection_secured(ms, false);
                 t.arrivals(2, 1);
                 t.arrival_started(true);
+                t.row_late();
                 t.client_lag(ms);
                 t.pass(ms);
                 t.stamp_missing();

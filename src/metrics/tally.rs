@@ -279,6 +279,11 @@ impl Tally {
         self.shared.count(Counter::ArrivalsStarted, 1, u64::from(in_window));
     }
 
+    /// A request had to wait for its row.
+    pub fn row_late(&mut self) {
+        self.shared.count(Counter::RowsLate, 1, 1);
+    }
+
     /// Bytes were read that long after the kernel had received them.
     pub fn client_lag(&mut self, lag: Nanos) {
         self.shared.time(Trend::ClientLag, lag);

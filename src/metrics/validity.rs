@@ -125,12 +125,13 @@ pub enum SignalUnit {
 }
 
 /// One for each number that [`signals`] looks at, in that order.
-pub const SIGNALS: [&SignalKind; 15] = [
+pub const SIGNALS: [&SignalKind; 16] = [
     &WORKER_CPU,
     &CLIENT_LAG,
     &SCHEDULE_LAG,
     &DROPPED,
     &NOT_STARTED,
+    &ROWS_LATE,
     &TBT_CENSORED,
     &TTFT_CENSORED,
     &STAMPS_MISSING,
@@ -203,6 +204,16 @@ const NOT_STARTED: SignalKind = SignalKind {
     limit: 0.01,
     unit: SignalUnit::Share,
     advice: "fewer requests were started than the rate asked for: raise max_vus (--vus), use more workers, or ask for less",
+};
+/// A user that waits for its row asks less than it would: a closed loop hides it, and an open one
+/// shows it as lag.
+const ROWS_LATE: SignalKind = SignalKind {
+    name: "rows_late",
+    measures: "data sets beyond `--dataset-memory`: requests that waited for their row",
+    strained_above: 0.001,
+    limit: 0.01,
+    unit: SignalUnit::Share,
+    advice: "rows were not read in time from the temporary file that holds them: set TMPDIR to a folder on a faster disk, or raise --dataset-memory",
 };
 const TBT_CENSORED: SignalKind = SignalKind {
     name: "tbt_censored",
@@ -342,7 +353,7 @@ fn suffered(evidence: &Evidence<'_>, reads: u64) -> Vec<(&'static SignalKind, Op
     let times = |trend| summary.trend(trend, None).map_or(0, |d| d.count);
     let count = |counter| summary.counter(counter, None).map_or(0, |c| c.count);
     let (censored, first_censored) = (count(Counter::TbtCensored), count(Counter::TtftCensored));
-    let missing = count(Counter::StampsMissing);
+    let (missing, rows_late) = (count(Counter::StampsMissing), count(Counter::RowsLate));
     let (offered, dropped) = (count(Counter::ArrivalsOffered), count(Counter::DroppedIterations));
     let asked_for = summary.counter(Counter::ArrivalsOffered, None).map_or(0, |c| c.in_window);
     // One that is due as the window ends is started after it by whoever is quick, too.
@@ -353,6 +364,7 @@ fn suffered(evidence: &Evidence<'_>, reads: u64) -> Vec<(&'static SignalKind, Op
         (&SCHEDULE_LAG, p99(summary, Trend::ScheduleLag)),
         (&DROPPED, share(dropped, offered)),
         (&NOT_STARTED, share(late, asked_for)),
+        (&ROWS_LATE, share_of_many(rows_late, count(Counter::HttpReqsStarted)).filter(|_| rows_late > 0)),
         (&TBT_CENSORED, share_of_many(censored, censored + times(Trend::Tbt))),
         (&TTFT_CENSORED, share_of_many(first_censored, first_censored + times(Trend::Ttft))),
         (&STAMPS_MISSING, share_of_many(missing, reads + missing)),

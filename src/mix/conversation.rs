@@ -237,12 +237,12 @@ impl RequestWriter {
     /// Begins the conversation of that stream of draws and iteration, if its kind of request has
     /// any. `midway`: at a turn that is drawn, as users are found who have talked for a while. What
     /// was said before is sent along, unless it had to come from the server: such a conversation has
-    /// fewer turns instead.
-    pub fn begin_conversation(&self, draw_vu: u32, iteration: u64, midway: bool, talk: &mut Talk) {
+    /// fewer turns instead. `held` is its row, as for [`write`](Self::write).
+    pub fn begin_conversation(&self, draw_vu: u32, iteration: u64, midway: bool, held: &[u8], talk: &mut Talk) {
         talk.end();
         let draw = self.draw(draw_vu, iteration);
         let Some((kind, how)) = self.converses(draw.kind) else { return };
-        let script = kind.prompt.script(draw.prompt);
+        let script = kind.prompt.script(draw.prompt, held);
         let mut rng = self.turn_draws(CONVERSATION_DRAWS, draw_vu, iteration, 0);
         let (min, max) = how.turns;
         let turns = rng.u16(min..=max.max(min));
@@ -258,7 +258,7 @@ impl RequestWriter {
             Replies::Generated => {
                 talk.begin(turns, how.replies);
                 while talk.done < turns - left {
-                    self.take_reply(draw_vu, iteration, talk);
+                    self.take_reply(draw_vu, iteration, held, talk);
                 }
                 talk.goes_on = false;
             }
@@ -279,12 +279,13 @@ impl RequestWriter {
             && how.is_some_and(|how| talk.tool_rounds() >= how.max_tool_rounds)
     }
 
-    /// Takes the reply to the present request into the history, and says what comes next.
-    pub fn take_reply(&self, draw_vu: u32, iteration: u64, talk: &mut Talk) -> Next {
+    /// Takes the reply to the present request into the history, and says what comes next. `held` is
+    /// its row, as for [`write`](Self::write).
+    pub fn take_reply(&self, draw_vu: u32, iteration: u64, held: &[u8], talk: &mut Talk) -> Next {
         let turn = talk.turn();
         let draw = self.draw_turn(draw_vu, iteration, turn);
         let Some((kind, how)) = self.converses(draw.kind) else { return Next::End };
-        let script = kind.prompt.script(draw.prompt);
+        let script = kind.prompt.script(draw.prompt, held);
         let think = || {
             let (min, max) = how.think_time;
             Nanos(self.turn_draws(PAUSE_DRAWS, draw_vu, iteration, turn).u64(min.0..=max.0.max(min.0)))
@@ -301,7 +302,8 @@ impl RequestWriter {
                 talk.reply.say(|out| words::append(&mut rng, draw.max_tokens, true, out));
             }
         }
-        let prompt = kind.prompt.draw(draw.prompt, self.prompt_draws(draw_vu, iteration, Some(talk)), turn < 2);
+        let row = kind.prompt.row(draw.prompt, held);
+        let prompt = kind.prompt.draw(draw.prompt, row, self.prompt_draws(draw_vu, iteration, Some(talk)), turn < 2);
         let (this, returned) = (usize::from(turn).saturating_sub(1), talk.results);
         let results = |n: usize, out: &mut Vec<u8>| match script.and_then(|script| script.result(this, returned + n)) {
             Some(recorded) => out.extend_from_slice(recorded),

@@ -107,9 +107,11 @@ struct PreparedPrefix {
 
 /// A prompt that was drawn and is not written yet.
 #[derive(Debug)]
-pub(super) struct DrawnPrompt {
-    /// Which of the texts or rows.
+pub(super) struct DrawnPrompt<'a> {
+    /// Which of the texts.
     text: usize,
+    /// What the row says, if rows are sent.
+    row: Option<Body<'a>>,
     /// Its length without the prefix; not known of texts.
     tokens: u32,
     /// Token limit of the answer, if the prompt says it.
@@ -160,25 +162,19 @@ impl PreparedPrompt {
         }
     }
 
+    /// What the row of that number says. `held` are its bytes if they are not in memory.
+    pub(super) fn row<'a>(&'a self, row: usize, held: &'a [u8]) -> Option<Body<'a>> {
+        self.rows().map(|rows| rows.body(row, held))
+    }
+
     /// The conversation that the row is.
-    pub(super) fn script(&self, row: usize) -> Option<Script<'_>> {
-        match self.rows()?.body(row) {
-            Body::Talk(script) => Some(script),
-            Body::Part(_) | Body::Whole(_) | Body::Words { .. } => None,
-        }
+    pub(super) fn script<'a>(&'a self, row: usize, held: &'a [u8]) -> Option<Script<'a>> {
+        self.row(row, held).and_then(script_of)
     }
 
-    /// The body of a request, where the row is one.
-    pub(super) fn whole(&self, drawn: &DrawnPrompt) -> Option<&[u8]> {
-        match self.rows()?.body(drawn.text) {
-            Body::Whole(body) => Some(body),
-            Body::Part(_) | Body::Words { .. } | Body::Talk(_) => None,
-        }
-    }
-
-    /// The prompt of a request: the text of that number, or what `rng` draws. Only the first of a
-    /// conversation has what stands before it.
-    pub(super) fn draw(&self, text: usize, mut rng: Rng, is_first: bool) -> DrawnPrompt {
+    /// The prompt of a request: the text of that number, or what `rng` draws, or what the row says.
+    /// Only the first of a conversation has what stands before it.
+    pub(super) fn draw<'a>(&self, text: usize, row: Option<Body<'a>>, mut rng: Rng, is_first: bool) -> DrawnPrompt<'a> {
         // llmsim tells conversations apart by the text of their messages.
         let is_first = is_first || !self.marker.is_empty();
         let prefix = self.prefix.as_ref().filter(|_| is_first).map_or(0, |prefix| {
@@ -192,16 +188,16 @@ impl PreparedPrompt {
                 let pair = pairs.get(rng.usize(0..pairs.len().max(1)));
                 pair.map_or((0, None), |&(input, output)| (input, Some(output)))
             }
-            Source::Rows(rows) => match rows.body(text) {
-                Body::Words { tokens, .. } => (tokens, None),
-                Body::Part(_) | Body::Whole(_) | Body::Talk(_) => (0, None),
+            Source::Rows(_) => match row {
+                Some(Body::Words { tokens, .. }) => (tokens, None),
+                Some(Body::Part(_) | Body::Whole(_) | Body::Talk(_)) | None => (0, None),
             },
         };
-        DrawnPrompt { text, tokens, output, prefix, is_first, rng }
+        DrawnPrompt { text, row, tokens, output, prefix, is_first, rng }
     }
 
     /// How many bytes it will be, roughly: exactly for a text as it is.
-    pub(super) fn estimate(&self, drawn: &DrawnPrompt) -> usize {
+    pub(super) fn estimate(&self, drawn: &DrawnPrompt<'_>) -> usize {
         let opening =
             if self.distinct && drawn.is_first { words::estimate(OPENING_WORDS) - 1 + BREAK.len() } else { 0 };
         let prefix = self.prefix(drawn).map_or(0, |prefix| words::estimate(prefix.tokens));
@@ -209,18 +205,18 @@ impl PreparedPrompt {
             Source::Texts(texts) => texts.get(drawn.text).map_or(0, String::len),
             Source::Words(_) | Source::Pairs(_) => words::estimate(drawn.tokens),
             Source::Prose(_) => prose::estimate(drawn.tokens),
-            Source::Rows(rows) => match rows.body(drawn.text) {
-                Body::Part(part) | Body::Whole(part) => return part.len(),
-                Body::Words { tokens, .. } => words::estimate(tokens),
-                Body::Talk(_) => 0,
+            Source::Rows(_) => match drawn.row {
+                Some(Body::Part(part) | Body::Whole(part)) => return part.len(),
+                Some(Body::Words { tokens, .. }) => words::estimate(tokens),
+                Some(Body::Talk(_)) | None => 0,
             },
         };
         prefix + opening + own + self.marker.len() + "\"\"".len()
     }
 
     /// Appends the prompt as a JSON string, with its quotes: prefix, opening, and what is its own.
-    pub(super) fn write(&self, mut drawn: DrawnPrompt, out: &mut Vec<u8>) -> Asked {
-        if let Some(Body::Part(part) | Body::Whole(part)) = self.rows().map(|rows| rows.body(drawn.text)) {
+    pub(super) fn write(&self, mut drawn: DrawnPrompt<'_>, out: &mut Vec<u8>) -> Asked {
+        if let Some(Body::Part(part) | Body::Whole(part)) = drawn.row {
             out.extend_from_slice(part);
             return Asked::default();
         }
@@ -246,11 +242,11 @@ impl PreparedPrompt {
             Source::Texts(texts) => out.extend_from_slice(texts.get(drawn.text).map_or("", String::as_str).as_bytes()),
             Source::Words(_) | Source::Pairs(_) => words::append(rng, drawn.tokens, begins, out),
             Source::Prose(_) => prose::append(rng, drawn.tokens, begins, out),
-            Source::Rows(rows) => match rows.body(drawn.text) {
-                Body::Words { tokens, blocks: blocks @ [_, ..] } => {
+            Source::Rows(rows) => match drawn.row {
+                Some(Body::Words { tokens, blocks: blocks @ [_, ..] }) => {
                     append_blocks(tokens, blocks, rows.block_tokens, out);
                 }
-                Body::Words { .. } | Body::Part(_) | Body::Whole(_) | Body::Talk(_) => {
+                Some(Body::Words { .. } | Body::Part(_) | Body::Whole(_) | Body::Talk(_)) | None => {
                     words::append(rng, drawn.tokens, begins, out);
                 }
             },
@@ -260,27 +256,48 @@ impl PreparedPrompt {
         self.asked(&drawn)
     }
 
-    fn prefix(&self, drawn: &DrawnPrompt) -> Option<&PreparedPrefix> {
+    fn prefix(&self, drawn: &DrawnPrompt<'_>) -> Option<&PreparedPrefix> {
         self.prefix.as_ref().filter(|_| drawn.is_first)
     }
 
     /// What the prompt asks for. Of a text it is not known how many tokens it has.
-    fn asked(&self, drawn: &DrawnPrompt) -> Asked {
+    fn asked(&self, drawn: &DrawnPrompt<'_>) -> Asked {
         let prefix = self.prefix(drawn).map_or(0, |prefix| prefix.tokens);
         let input = if drawn.tokens > 0 { prefix + drawn.tokens } else { 0 };
         Asked { input, prefix, ..Asked::default() }
     }
 
     /// Appends all messages of a row as a JSON list.
-    pub(super) fn write_messages(&self, drawn: DrawnPrompt, out: &mut Vec<u8>) -> Asked {
-        let is_list = self.rows().is_some_and(|rows| !matches!(rows.body(drawn.text), Body::Words { .. }));
-        if is_list {
+    pub(super) fn write_messages(&self, drawn: DrawnPrompt<'_>, out: &mut Vec<u8>) -> Asked {
+        if drawn.row.is_some_and(|row| !matches!(row, Body::Words { .. })) {
             return self.write(drawn, out);
         }
         out.extend_from_slice(BEFORE_MESSAGE);
         let asked = self.write(drawn, out);
         out.extend_from_slice(AFTER_MESSAGE);
         asked
+    }
+}
+
+impl<'a> DrawnPrompt<'a> {
+    /// The body of the request, where the row is one.
+    pub(super) const fn whole(&self) -> Option<&'a [u8]> {
+        match self.row {
+            Some(Body::Whole(body)) => Some(body),
+            _ => None,
+        }
+    }
+
+    /// The conversation that the row is.
+    pub(super) fn script(&self) -> Option<Script<'a>> {
+        self.row.and_then(script_of)
+    }
+}
+
+const fn script_of(row: Body<'_>) -> Option<Script<'_>> {
+    match row {
+        Body::Talk(script) => Some(script),
+        Body::Part(_) | Body::Whole(_) | Body::Words { .. } => None,
     }
 }
 

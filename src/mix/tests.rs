@@ -90,7 +90,7 @@ impl Seen {
 
 fn seen(writer: &RequestWriter, draw_vu: u32, iteration: u64) -> Seen {
     let mut request = Request::default();
-    writer.write(0, draw_vu, iteration, None, &mut request);
+    writer.write(0, draw_vu, iteration, None, &[], &mut request);
     let text = String::from_utf8(request.bytes).expect("these tests send text");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let mut lines = head.split("\r\n");
@@ -119,7 +119,7 @@ fn a_request_to_the_letter() {
     };
     let envelope = Envelope { api_key: Some(Secret::new("sk-1".to_owned())), ..envelope() };
     let mut request = Request { bytes: b"of before".to_vec(), kind: 9, ..Request::default() };
-    writer(&[kind], &envelope, 1).write(0, 0, 0, None, &mut request);
+    writer(&[kind], &envelope, 1).write(0, 0, 0, None, &[], &mut request);
     let expected = format!(
         "POST /openai/v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: llmsim-blast/{}\r\n\
          Accept: text/event-stream\r\nAccept-Encoding: identity\r\nContent-Type: application/json\r\n\
@@ -156,7 +156,7 @@ fn a_websocket_is_asked_for_and_then_asked() {
     assert_eq!(str::from_utf8(&request.bytes), Ok(expected.as_str()));
     assert_ne!(writer.write_upgrade(0, 0, 1, &mut request), key, "each handshake has a nonce of its own");
     assert_eq!(writer.write_upgrade(0, 0, 0, &mut request), key, "drawn from the seed");
-    writer.write(0, 0, 0, None, &mut request);
+    writer.write(0, 0, 0, None, &[], &mut request);
     let expected = r#"{"type":"response.create","model":"gpt-5","input":"Hi","max_output_tokens":20}"#;
     assert_eq!(request.bytes[..2], [0x81, 0x80 | expected.len() as u8]);
     let (head, payload) = request.bytes.split_at_mut(6);
@@ -335,7 +335,7 @@ fn nothing_is_allocated_once_warm() {
     let mut request = Request { bytes: Vec::with_capacity(4096), kind: 0, ..Request::default() };
     let address = request.bytes.as_ptr();
     for i in 0..100 {
-        writer.write(0, 0, i, None, &mut request);
+        writer.write(0, 0, i, None, &[], &mut request);
         assert_eq!((request.bytes.as_ptr(), request.bytes.capacity()), (address, 4096));
     }
 }
@@ -356,7 +356,7 @@ fn words_are_written_into_the_request_and_its_length_is_right() {
             assert_eq!(prompt.split(' ').count(), tokens as usize);
             prompts.insert(prompt);
             let mut request = Request::default();
-            writer.write(0, 3, iteration, None, &mut request);
+            writer.write(0, 3, iteration, None, &[], &mut request);
             assert_eq!((request.asked.input, request.asked.prefix), (tokens, 0));
             assert_eq!(body["max_tokens"], request.asked.output);
         }
@@ -377,7 +377,7 @@ fn messages_of_words_are_framed_and_masked() {
         let writer = RequestWriter::new(&Mix { kinds: vec![websocket(tokens)] }, &[envelope()], 1);
         for iteration in 0..20 {
             let mut request = Request::default();
-            writer.write(0, 0, iteration, None, &mut request);
+            writer.write(0, 0, iteration, None, &[], &mut request);
             let (head, length) = match request.bytes[1] & 0x7f {
                 126 => (4, usize::from(u16::from_be_bytes([request.bytes[2], request.bytes[3]]))),
                 127 => (10, u64::from_be_bytes(request.bytes[2..10].try_into().expect("eight")) as usize),
@@ -419,7 +419,7 @@ fn secrets_are_never_printed() {
     };
     let writer = writer(&[kind("chat", 1)], &envelope, 1);
     let mut request = Request::default();
-    writer.write(0, 0, 0, None, &mut request);
+    writer.write(0, 0, 0, None, &[], &mut request);
     let sent = String::from_utf8(std::mem::take(&mut request.bytes)).expect("text");
     assert!(sent.contains("sk-hidden-1") && sent.contains("sk-hidden-2"));
     request.bytes = sent.into_bytes();
@@ -433,7 +433,7 @@ fn secrets_are_never_printed() {
 #[test]
 fn a_mix_of_nothing_sends_nothing_and_does_not_panic() {
     let mut request = Request { bytes: b"old".to_vec(), kind: 3, ..Request::default() };
-    writer(&[], &envelope(), 1).write(0, 0, 0, None, &mut request);
+    writer(&[], &envelope(), 1).write(0, 0, 0, None, &[], &mut request);
     assert_eq!((request.bytes.len(), request.kind), (0, 0));
     let bare = Kind { models: Vec::new(), prompt: Prompt::texts(Vec::new()), ..kind("bare", 0) };
     assert_eq!(seen(&writer(&[bare], &envelope(), 1), 0, 0).json()["model"], json!(""));
@@ -474,8 +474,8 @@ fn behavior_is_drawn_like_everything_else_and_changes_nothing_else() {
     let (mut before, mut after) = (Request::default(), Request::default());
     for vu in 0..100 {
         for iteration in 0..100 {
-            usual.write(0, vu, iteration, None, &mut before);
-            odd.write(0, vu, iteration, None, &mut after);
+            usual.write(0, vu, iteration, None, &[], &mut before);
+            odd.write(0, vu, iteration, None, &[], &mut after);
             assert_eq!(
                 (&before.bytes, before.kind, before.behavior),
                 (&after.bytes, after.kind, ClientBehavior::default())
@@ -501,7 +501,7 @@ fn behavior_is_drawn_like_everything_else_and_changes_nothing_else() {
         3,
     );
     for iteration in 0..1000 {
-        all.write(0, 0, iteration, None, &mut after);
+        all.write(0, 0, iteration, None, &[], &mut after);
         assert!(after.behavior.leave.is_some());
     }
 }

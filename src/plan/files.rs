@@ -1,7 +1,9 @@
 //! Files, as the resolver reads them: it does no I/O itself.
 
+use crate::dataset::Spool;
 use std::io::{self, BufRead, Cursor};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Where the files that a plan names come from.
 pub trait Files {
@@ -10,6 +12,11 @@ pub trait Files {
 
     /// Opens a file of rows, which may be large.
     fn open(&mut self, path: &Path) -> io::Result<RowFile>;
+
+    /// A new file for rows that do not fit into memory.
+    fn spool(&mut self) -> io::Result<Arc<dyn Spool>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// An open file of rows.

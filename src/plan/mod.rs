@@ -70,6 +70,7 @@ pub use tuning::Tuning;
 pub use web::WebPlace;
 
 pub use crate::api::Api;
+pub use crate::dataset::Spool;
 pub use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage, ThinkTime, Trace};
 pub use crate::mix::{
     After, BehaviorMix, Bell, Conversation, KeyAs, Kind, Leave, Mix, Prefix, Prompt, PromptSource, Retries,

@@ -45,7 +45,13 @@ impl RowSource {
         let unused =
             unused.iter().map(|u| format!("; {} left out: {} (first on line {})", u.rows, u.reason, u.first_line));
         let unused: String = unused.collect::<Vec<_>>().concat();
-        format!("{}: {path}, {}, {sent} of {all} can be sent{repeated}{unused}", self.kind, format.name())
+        let spooled = self.rows.spooled_bytes().map_or(String::new(), |bytes| {
+            format!(
+                "; they do not fit into --dataset-memory, so {} MB of them lie in a temporary file",
+                bytes / 1_000_000
+            )
+        });
+        format!("{}: {path}, {}, {sent} of {all} can be sent{repeated}{spooled}{unused}", self.kind, format.name())
     }
 }
 
@@ -153,7 +159,7 @@ impl RowFiles {
         let file = read.open(path).map_err(RowProblem::Unreadable)?;
         options.size = Some(file.size);
         let mut input = BufReader::with_capacity(limits::ROW_READ_BYTES, Hashed::new(file.input));
-        let loaded = dataset::load(&mut input, &options).map_err(RowProblem::Bad)?;
+        let loaded = dataset::load(&mut input, &options, &mut || read.spool()).map_err(RowProblem::Bad)?;
         // What stands behind the last row, such as the end of a compressed file.
         io::copy(&mut input, &mut io::sink()).map_err(RowProblem::Unreadable)?;
         let Hashed { hash, bytes, .. } = input.into_inner();

@@ -3,7 +3,7 @@
 use super::profile::{ProfileFile, Trace as Written};
 use super::rows::{Order, RowData, RowFiles, RowSource, format, options, patch, refuse_misfits};
 use super::{PlanError, Read, limits};
-use crate::dataset::{Body, Columns, Form, Options, Rows, Unit};
+use crate::dataset::{Columns, Form, Options, Rows, Unit};
 use crate::load::{OnFull, Trace};
 use crate::mix::Kind;
 use crate::units::{Nanos, plural};
@@ -68,7 +68,7 @@ pub(super) fn trace<'a>(
     let data = files.load(&path, every_row, read);
     let data = data.map_err(|problem| problem.into_error(format!("{}: trace.file", written.file), &path))?;
     let rows = window(written, asked, &data.instants)?;
-    let only_words = (0..data.rows.len()).all(|row| matches!(data.rows.body(row), Body::Words { .. }));
+    let only_words = (0..data.rows.len()).all(|row| data.rows.words(row).is_some());
     let span = data.instants[rows.end - 1].since(data.instants[rows.start]);
     let trace = TraceFile { written, asked, path, columns, data, rows, span, only_words };
     trace.refuse_wrong_unit()?;
@@ -188,10 +188,7 @@ impl TraceFile<'_> {
     }
 
     fn median_input(&self) -> Option<u32> {
-        let tokens = |row| match self.data.rows.body(row) {
-            Body::Words { tokens, .. } => Some(tokens),
-            Body::Part(_) | Body::Whole(_) | Body::Talk(_) => None,
-        };
+        let tokens = |row| self.data.rows.words(row).map(|(tokens, _)| tokens);
         let mut all: Vec<u32> = self.rows.clone().filter_map(tokens).collect();
         all.sort_unstable();
         all.get(all.len().saturating_sub(1) / 2).copied()

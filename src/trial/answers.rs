@@ -38,7 +38,9 @@ impl Ready {
         let mut request = Request::default();
         // No user of the test has that number: a cache shall not know what is measured.
         let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed);
-        writer.write(target, u32::MAX, u64::from(i), None, &mut request);
+        let mut held = Vec::new();
+        writer.fetch(u32::MAX, u64::from(i), &mut held)?;
+        writer.write(target, u32::MAX, u64::from(i), None, &held, &mut request);
         let kind = plan.mix.kinds.get(usize::from(request.kind)).map_or("", |kind| kind.name.as_str());
         if self.stop().is_signalled() {
             return Err(TrialError::Interrupted);

@@ -1,11 +1,11 @@
 //! Whether requests share long beginnings that nobody asked for: a server with a prefix cache answers
 //! them faster than it would answer real ones.
 
-use crate::dataset::Body;
 use crate::metrics::hints::Hint;
 use crate::mix::{Request, RequestWriter};
 use crate::plan::{Kind, Mix, Plan, PromptSource};
 use crate::units::plural;
+use std::io;
 
 /// Requests of a kind that are looked at.
 const LOOKED_AT: u32 = 32;
@@ -30,9 +30,7 @@ pub(super) fn hints(plan: &Plan) -> Vec<Hint> {
 /// Whether its prompts are meant to begin alike.
 fn asks_for_prefixes(kind: &Kind) -> bool {
     let of_blocks = match &kind.prompt.source {
-        PromptSource::Rows(rows) => {
-            (0..rows.len()).any(|row| matches!(rows.body(row), Body::Words { blocks: [_, ..], .. }))
-        }
+        PromptSource::Rows(rows) => (0..rows.len()).any(|row| matches!(rows.words(row), Some((_, [_, ..])))),
         _ => false,
     };
     kind.prompt.prefix.is_some() || of_blocks
@@ -41,7 +39,7 @@ fn asks_for_prefixes(kind: &Kind) -> bool {
 fn hint(plan: &Plan, kind: &Kind) -> Option<Hint> {
     let mix = Mix { kinds: vec![Kind { weight: 1, ..kind.clone() }] };
     let writer = RequestWriter::new(&mix, &plan.envelopes(), plan.seed);
-    let mut bodies: Vec<Vec<u8>> = (0..LOOKED_AT).map(|user| body(&writer, user)).collect();
+    let mut bodies: Vec<Vec<u8>> = (0..LOOKED_AT).map(|user| body(&writer, user).ok()).collect::<Option<_>>()?;
     bodies.sort_unstable();
     let (alike, bytes) = alike(&bodies)?;
     let text = format!(
@@ -55,11 +53,12 @@ fn hint(plan: &Plan, kind: &Kind) -> Option<Hint> {
 }
 
 /// The beginning of a request's body.
-fn body(writer: &RequestWriter, user: u32) -> Vec<u8> {
-    let mut request = Request::default();
-    writer.write(0, user, 0, None, &mut request);
+fn body(writer: &RequestWriter, user: u32) -> io::Result<Vec<u8>> {
+    let (mut request, mut held) = (Request::default(), Vec::new());
+    writer.fetch(user, 0, &mut held)?;
+    writer.write(0, user, 0, None, &held, &mut request);
     let at = memchr::memmem::find(&request.bytes, b"\r\n\r\n").map_or(0, |at| at + 4);
-    request.bytes[at..].iter().take(KEPT_BYTES).copied().collect()
+    Ok(request.bytes[at..].iter().take(KEPT_BYTES).copied().collect())
 }
 
 /// How many of the bodies, which are sorted, begin like another for long enough, and for how many

@@ -47,7 +47,7 @@ impl Targets {
 /// The bytes of a request to a target, of a kind of which nothing is drawn.
 pub(super) fn bytes_of(kind: Kind, envelopes: &[Envelope], target: u16) -> Vec<u8> {
     let mut request = Request::default();
-    RequestWriter::new(&Mix { kinds: vec![kind] }, envelopes, 0).write(target, 0, 0, None, &mut request);
+    RequestWriter::new(&Mix { kinds: vec![kind] }, envelopes, 0).write(target, 0, 0, None, &[], &mut request);
     request.bytes
 }
 

@@ -15,7 +15,9 @@ pub(crate) fn dump_requests(plan: &Plan, out: &mut dyn Write) -> io::Result<()> 
             let only = Mix { kinds: vec![Kind { weight: 1, ..kind.clone() }] };
             let writer = RequestWriter::new(&only, &shown.envelopes(), plan.seed);
             let mut request = Request::default();
-            writer.write(number, 0, 0, None, &mut request);
+            let mut held = Vec::new();
+            writer.fetch(0, 0, &mut held)?;
+            writer.write(number, 0, 0, None, &held, &mut request);
             writeln!(out, "# {} to {url}, {} bytes", kind.name, request.bytes.len())?;
             writeln!(out, "{}\n", redactor.foreign(&request.bytes))?;
         }

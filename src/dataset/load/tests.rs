@@ -1,7 +1,8 @@
 use super::*;
-use crate::dataset::{Body, Script};
+use crate::dataset::{Body, Script, Spool};
 use proptest::prelude::*;
 use std::io::{Cursor, Write as _};
+use std::sync::{Arc, Mutex};
 
 fn options() -> Options {
     Options {
@@ -25,7 +26,15 @@ fn trace() -> Options {
 }
 
 fn read(text: impl AsRef<[u8]>, options: &Options) -> Result<Loaded, String> {
-    load(&mut Cursor::new(text.as_ref()), options).map_err(|error| error.to_string())
+    let mut nothing = || Err(io::Error::other("no place"));
+    load(&mut Cursor::new(text.as_ref()), options, &mut nothing).map_err(|error| error.to_string())
+}
+
+/// The same with a spool for what needs more than `most` bytes.
+fn read_spooled(text: impl AsRef<[u8]>, options: &Options, most: u64) -> Result<Loaded, String> {
+    let mut spool = || Ok(Arc::new(Mutex::new(Vec::new())) as Arc<dyn Spool>);
+    let options = Options { most_memory: most, ..options.clone() };
+    load(&mut Cursor::new(text.as_ref()), &options, &mut spool).map_err(|error| error.to_string())
 }
 
 /// A file of `tests/samples`.
@@ -35,7 +44,7 @@ fn sample(name: &str, options: &Options) -> Loaded {
 }
 
 fn text(loaded: &Loaded, row: usize) -> &str {
-    match loaded.rows.body(row) {
+    match loaded.rows.body(row, &[]) {
         Body::Part(bytes) | Body::Whole(bytes) => std::str::from_utf8(bytes).expect("text"),
         Body::Words { .. } | Body::Talk(_) => panic!("row {row} is no text"),
     }
@@ -133,7 +142,7 @@ fn bodies_are_sent_byte_for_byte_and_patched_only_if_told() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/body.jsonl");
     let file = std::fs::read_to_string(path).expect("a sample");
     for (row, line) in file.lines().enumerate() {
-        assert_eq!(loaded.rows.body(row), Body::Whole(line.as_bytes()));
+        assert_eq!(loaded.rows.body(row, &[]), Body::Whole(line.as_bytes()));
     }
     // Half of a batch's rows are refused, for two reasons.
     let error = {
@@ -196,7 +205,7 @@ fn traces_have_instants_and_lengths() {
     let csv = sample("trace.csv", &named);
     let json = sample("trace.jsonl", &Options { trace: Some(Some(Unit::Milliseconds)), ..named });
     assert_eq!((csv.instants, &csv.rows), (json.instants.clone(), &json.rows));
-    assert_eq!(json.rows.body(3), Body::Words { tokens: 43, blocks: &[] });
+    assert_eq!(json.rows.body(3, &[]), Body::Words { tokens: 43, blocks: &[] });
     assert_eq!(json.rows.output_tokens(3), Some(8));
 }
 
@@ -204,13 +213,14 @@ fn traces_have_instants_and_lengths() {
 fn blocks_are_read_with_their_numbers() {
     let loaded = sample("mooncake.jsonl", &trace());
     assert_eq!(loaded.rows.block_tokens, 512);
-    assert_eq!(loaded.rows.body(1), Body::Words { tokens: 697, blocks: &[0, 101] });
+    assert_eq!(loaded.rows.body(1, &[]), Body::Words { tokens: 697, blocks: &[0, 101] });
     let loaded = sample("bailian.jsonl", &trace());
-    assert_eq!((loaded.rows.block_tokens, loaded.rows.body(0)), (16, Body::Words { tokens: 20, blocks: &[7, 1] }));
+    assert_eq!((loaded.rows.block_tokens, loaded.rows.body(0, &[])), (16, Body::Words { tokens: 20, blocks: &[7, 1] }));
     let loaded = sample("aiperf.jsonl", &trace());
     assert_eq!(text(&loaded, 0), r#"[{"role":"user","content":"Name three uses of a paper clip."}]"#);
     assert!(
-        matches!(loaded.rows.body(3), Body::Whole(_)) && matches!(loaded.rows.body(2), Body::Words { tokens: 600, .. })
+        matches!(loaded.rows.body(3, &[]), Body::Whole(_))
+            && matches!(loaded.rows.body(2, &[]), Body::Words { tokens: 600, .. })
     );
     assert_eq!(counts(&loaded).2, [("it has a delay and no instant: conversations are not replayed", 1, 10)]);
     assert_eq!(counts(&sample("burstgpt.csv", &trace())).2, [("its answer has 0 tokens", 2, 6)]);
@@ -261,18 +271,18 @@ fn bad_files_are_refused_with_line_and_expectation() {
     }
     let wrong = read(b"prompt\n\xff\xfe", &options()).expect_err("no text");
     assert!(wrong.contains("line 2: is not UTF-8 at byte 1"), "{wrong}");
-    let endless =
-        load(&mut BufReader::new(std::io::Read::chain(&b"prompt\n\""[..], std::io::repeat(b'x'))), &options());
+    let endless = load(
+        &mut BufReader::new(std::io::Read::chain(&b"prompt\n\""[..], std::io::repeat(b'x'))),
+        &options(),
+        &mut || Err(io::ErrorKind::Unsupported.into()),
+    );
     assert_eq!(
         endless.expect_err("endless").to_string(),
         "line 2: is larger than 32 MiB: expected rows of at most that size"
     );
     let large = format!("{{\"prompt\":\"{}\"}}\n", "x".repeat(2 << 20));
     let error = read(large, &options()).expect_err("too large");
-    assert_eq!(
-        error,
-        "line 1: needs more than 1 MiB of memory: expected a smaller file, or more with --dataset-memory"
-    );
+    assert!(error.starts_with("has rows beyond the 1 MiB of memory for them, which cannot be put"), "{error}");
     assert!(read(ok, &options()).is_ok_and(|loaded| loaded.rows.len() == 1), "one row is enough");
 }
 
@@ -368,7 +378,7 @@ fn talk(row: &str, form: Form, tools: bool) -> Result<Loaded, String> {
 }
 
 fn script(loaded: &Loaded) -> Script<'_> {
-    match loaded.rows.body(0) {
+    match loaded.rows.body(0, &[]) {
         Body::Talk(script) => script,
         other => panic!("{other:?}"),
     }
@@ -467,4 +477,56 @@ proptest! {
             last = carried.len();
         }
     }
+}
+
+#[test]
+fn rows_that_do_not_fit_into_memory_are_the_same_rows() {
+    let talk = Options { talk: Some(true), ..options() };
+    let patched = Options { patch_stream: true, patch_model: Some("mine".into()), ..options() };
+    for (name, options) in [
+        ("sharegpt.json", options()),
+        ("sharegpt.json", Options { shuffle: Some(7), ..talk.clone() }),
+        ("chat.jsonl", Options { shuffle: Some(5), ..options() }),
+        ("chat.jsonl", talk),
+        ("batch.jsonl", patched),
+        ("aiperf.jsonl", trace()),
+    ] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(name);
+        // Some rows repeat others.
+        let file = std::fs::read(path).expect("a sample");
+        let file = if name == "chat.jsonl" { [&file[..], &file].concat() } else { file };
+        let whole = read(&file, &options).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((whole.rows.spooled_bytes(), whole.rows.must_be_fetched(0)), (None, false));
+        // As late as can be, and as early as its index allows.
+        let late = read_spooled(&file, &options, whole.rows.memory() as u64 - 1).expect("its index fits");
+        for most in [whole.rows.memory() as u64 - 1, late.rows.memory() as u64] {
+            let spooled = read_spooled(&file, &options, most);
+            let spooled = spooled.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(spooled.rows.spooled_bytes().is_some(), "{name}");
+            let (one, other) = (&whole.rows, &spooled.rows);
+            assert_eq!((&spooled.facts, &spooled.instants), (&whole.facts, &whole.instants));
+            assert_eq!((other.len(), other.distinct()), (one.len(), one.distinct()), "{name}");
+            let mut held = Vec::new();
+            for row in (0..one.len()).rev() {
+                other.fetch(row, &mut held).expect("in memory");
+                assert_eq!(other.body(row, &held), one.body(row, &[]), "{name} {row}");
+                assert_eq!((other.first(row), other.output_tokens(row)), (one.first(row), one.output_tokens(row)));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_spool_is_used_only_beyond_the_memory_and_its_index_has_to_fit() {
+    let row = |text: &str| format!("{{\"prompt\":\"{}\"}}\n", text.repeat(1_000));
+    let file = [row("a"), row("b"), row("c")].concat();
+    let of = |most| read_spooled(&file, &options(), most);
+    assert_eq!(of(4_000).expect("fits").rows.spooled_bytes(), None);
+    let spooled = of(2_500).expect("fits with a spool").rows;
+    assert!(spooled.spooled_bytes().is_some_and(|bytes| bytes > 3_000) && spooled.memory() < 100, "{spooled:?}");
+    let error = of(60).expect_err("three rows are 72 bytes of index");
+    let expected = "line 3: needs more than 0 MiB of memory for where its rows are: expected a smaller file, or more with --dataset-memory";
+    assert_eq!(error, expected);
+    let error = read(&file, &Options { most_memory: 2_500, ..options() }).expect_err("nowhere to put it");
+    assert!(error.contains("cannot be put into a file: no place; set TMPDIR to a folder with room"), "{error}");
 }

@@ -58,7 +58,8 @@ impl Worker<'_> {
         let connection = &mut self.connections[slot];
         let (target, start) = (connection.route.target, connection.start);
         let request = &mut self.buffers.request;
-        self.writer.write(target, start.draw_vu, start.iteration, self.users.conversations.talk(slot), request);
+        let (talk, held) = (self.users.conversations.talk(slot), self.users.rows.held(slot));
+        self.writer.write(target, start.draw_vu, start.iteration, talk, held, request);
         let expect = self.kinds[request.kind as usize].expect;
         connection.apply_behavior(request.behavior);
         // The clock of a request that is sent again goes on.

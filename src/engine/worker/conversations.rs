@@ -71,8 +71,9 @@ impl Worker<'_> {
     /// Begins the conversation that the user's iteration is, if it is one.
     pub(super) fn begin_conversation(&mut self, start: Start) {
         let midway = start.iteration == 0 && self.users.conversations.begins_midway;
+        let held = self.users.rows.held(Slot(start.slot));
         if let Some(talk) = self.users.conversations.talks.get_mut(start.slot as usize) {
-            self.writer.begin_conversation(start.draw_vu, start.iteration, midway, talk);
+            self.writer.begin_conversation(start.draw_vu, start.iteration, midway, held, talk);
         }
     }
 
@@ -123,7 +124,8 @@ impl Worker<'_> {
         let how = match outcome {
             Outcome::Success => {
                 let began = talk.began;
-                let next = self.writer.take_reply(start.draw_vu, start.iteration, talk);
+                let held = self.users.rows.held(slot);
+                let next = self.writer.take_reply(start.draw_vu, start.iteration, held, talk);
                 if !matches!(next, Next::ToolResults) {
                     let took = end.since(began.unwrap_or(end));
                     talk.began = None;

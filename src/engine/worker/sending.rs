@@ -13,7 +13,8 @@ impl Worker<'_> {
         let connection = &mut self.connections[slot];
         let request = &mut self.buffers.request;
         let (target, start) = (connection.route.target, connection.start);
-        self.writer.write(target, start.draw_vu, start.iteration, self.users.conversations.talk(slot), request);
+        let (talk, held) = (self.users.conversations.talk(slot), self.users.rows.held(slot));
+        self.writer.write(target, start.draw_vu, start.iteration, talk, held, request);
         let &KindState { expect, template, .. } = &self.kinds[request.kind as usize];
         if !connection.can_carry(expect) {
             return self.switch_connection(slot, expect);

@@ -4,6 +4,7 @@
 mod endings;
 mod open;
 mod retries;
+mod rows;
 mod shards;
 mod starved;
 
@@ -13,6 +14,7 @@ use super::*;
 use crate::api::Api;
 use crate::engine::budget::Budget;
 use crate::engine::channels::{Ended, Inbox, Outbox};
+use crate::engine::rows_ahead::RowInbox;
 use crate::engine::script::{Act, Heard, World};
 use crate::load::{Shape, Stage, ThinkTime};
 use crate::metrics::{Counter, Failure, Summary, Tally, Trend};
@@ -132,6 +134,18 @@ fn run_starved(
     stop_at: Nanos,
     body_budget: u64,
     starved: Vec<(Nanos, Nanos)>,
+    peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static,
+) -> Ran {
+    run_supplied(now, plan, stop_at, body_budget, (starved, None), peer)
+}
+
+/// The same with rows that come from elsewhere.
+fn run_supplied(
+    now: Rc<Cell<Nanos>>,
+    plan: &Plan,
+    stop_at: Nanos,
+    body_budget: u64,
+    (starved, rows): (Vec<(Nanos, Nanos)>, Option<RowInbox>),
     mut peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static,
 ) -> Ran {
     let stop = Rc::new(AtomicBool::new(false));
@@ -149,8 +163,10 @@ fn run_starved(
     let (_empty, recycled) = std::sync::mpsc::channel();
     let (_found, addresses) = std::sync::mpsc::channel();
     let budget = Budget::new(body_budget);
-    let channels =
-        Channels { inbox: Inbox { stop: &stop, addresses, budget: &budget }, outbox: Outbox { reports, recycled } };
+    let channels = Channels {
+        inbox: Inbox { stop: &stop, addresses, budget: &budget, rows },
+        outbox: Outbox { reports, recycled },
+    };
     let dialer = Dialer::new(plan.targets(), &plan.access, 0, 8).expect("nothing that could fail");
     let worker = Worker::new(0, plan, &writer, Clock::Script(now), Poller::Script(world), dialer, channels);
     worker.run().expect("a scripted world has no errors of its own");

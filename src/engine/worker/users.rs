@@ -2,18 +2,25 @@
 
 use super::conversations::Conversations;
 use super::retries::Retrying;
+use super::rows::HeldRows;
+use crate::engine::rows_ahead::RowInbox;
 use crate::plan::Plan;
 
-/// Conversations, and requests that are sent again.
+/// Conversations, requests that are sent again, and rows that are held.
 #[derive(Debug)]
 pub(super) struct Users {
     pub(super) conversations: Conversations,
     pub(super) retrying: Retrying,
+    pub(super) rows: HeldRows,
 }
 
 impl Users {
     /// All are silent.
-    pub(super) fn new(shard: &Plan, slots: usize) -> Self {
-        Self { conversations: Conversations::new(shard, slots), retrying: Retrying::new(shard, slots) }
+    pub(super) fn new(shard: &Plan, slots: usize, rows: Option<RowInbox>) -> Self {
+        Self {
+            conversations: Conversations::new(shard, slots),
+            retrying: Retrying::new(shard, slots),
+            rows: HeldRows::new(rows, slots),
+        }
     }
 }

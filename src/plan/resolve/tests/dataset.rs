@@ -3,9 +3,10 @@
 use super::*;
 use crate::load::{Schedule, Turn};
 use crate::mix::{Request, RequestWriter};
-use crate::plan::{Order, Shard};
+use crate::plan::{Files, Order, RowFile, Shard, Spool};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 const TRACE: &str = "executor = \"trace\"\nmax_vus = 50\n";
 
@@ -22,6 +23,23 @@ fn with(text: &str, overrides: &Overrides, files: &[(&str, &str)]) -> Result<Res
     })
 }
 
+/// The same, with a spool for rows that do not fit into memory.
+struct Spooling<F>(F);
+
+impl<F: FnMut(&Path) -> std::io::Result<String>> Files for Spooling<F> {
+    fn text(&mut self, path: &Path) -> std::io::Result<String> {
+        self.0.text(path)
+    }
+
+    fn open(&mut self, path: &Path) -> std::io::Result<RowFile> {
+        self.0.open(path)
+    }
+
+    fn spool(&mut self) -> std::io::Result<Arc<dyn Spool>> {
+        Ok(Arc::new(Mutex::new(Vec::new())))
+    }
+}
+
 fn sampled(text: &str) -> Resolved {
     with(text, &Overrides::default(), &[]).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
@@ -36,7 +54,7 @@ fn refused(text: &str, files: &[(&str, &str)]) -> String {
 fn bodies(plan: &Plan, requests: u64) -> BTreeMap<(u32, u64), Vec<u8>> {
     let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed).with_stride(plan.shape.stride());
     let mut schedule = Schedule::new(&plan.load());
-    let mut request = Request::default();
+    let (mut request, mut held) = (Request::default(), Vec::new());
     let mut bodies = BTreeMap::new();
     let mut now = Nanos::ZERO;
     while let Some(due) = schedule.next_due() {
@@ -44,7 +62,8 @@ fn bodies(plan: &Plan, requests: u64) -> BTreeMap<(u32, u64), Vec<u8>> {
         now = due.max(now.saturating_add(Nanos(1)));
         while let Some(turn) = schedule.due(now) {
             let Turn::Start(start) = turn else { continue };
-            writer.write(0, start.draw_vu, start.iteration, None, &mut request);
+            writer.fetch(start.draw_vu, start.iteration, &mut held).expect("a spool in memory");
+            writer.write(0, start.draw_vu, start.iteration, None, &held, &mut request);
             let end = request.bytes.windows(4).position(|at| at == b"\r\n\r\n").expect("a head") + 4;
             if start.iteration < requests {
                 let before = bodies.insert((start.draw_vu, start.iteration), request.bytes[end..].to_vec());
@@ -66,7 +85,7 @@ fn first(plan: &Plan, n: u64) -> Vec<serde_json::Value> {
     let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed);
     let mut request = Request::default();
     let bodies = (0..n).map(|iteration| {
-        writer.write(0, 0, iteration, None, &mut request);
+        writer.write(0, 0, iteration, None, &[], &mut request);
         let text = String::from_utf8(request.bytes.clone()).expect("text");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}\n{body}");
@@ -170,7 +189,7 @@ fn memory_is_limited_over_all_files() {
     );
     let flags = overrides! { dataset_memory: flag("dataset-memory", "1MiB") };
     let error = with(&text, &flags, &[("a", &file), ("b", &other)]).expect_err("too much").to_string();
-    assert!(error.starts_with("dir/b:1: needs more than") && error.ends_with("with --dataset-memory"), "{error}");
+    assert!(error.starts_with("dir/b: has rows beyond the 0 MiB of memory for them"), "{error}");
     let twice = text.replace("\"b\" }", "\"a\" }");
     assert!(with(&twice, &flags, &[("a", &file)]).is_ok(), "a file that is named twice is read once");
 }
@@ -390,9 +409,46 @@ fn rows_are_written_without_allocating() {
         let mut request = Request { bytes: Vec::with_capacity(64 << 10), ..Request::default() };
         let (address, capacity) = (request.bytes.as_ptr(), request.bytes.capacity());
         for iteration in 0..100 {
-            writer.write(0, 0, iteration, None, &mut request);
+            writer.write(0, 0, iteration, None, &[], &mut request);
             assert!(request.bytes.len() > 100);
             assert_eq!((request.bytes.as_ptr(), request.bytes.capacity()), (address, capacity), "{head}");
+        }
+    }
+}
+
+#[test]
+fn shards_send_the_same_bodies_from_a_spool() {
+    // 200 rows of 12 kB, and conversations of as many.
+    let row = |row: usize, talk: bool| {
+        let text = format!("row {row} {}", "x".repeat(12_000));
+        let more = if talk { r#",{"role":"assistant","content":"a"},{"role":"user","content":"b"}"# } else { "" };
+        format!("{{\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}{more}]}}\n")
+    };
+    for (order, talk) in [("sequential", false), ("shuffled", false), ("once", false), ("once", true)] {
+        let file: String = (0..200).map(|n| row(n, talk)).collect();
+        let conversation = if talk { "conversation = { history = \"recorded\" }\n" } else { "" };
+        let executor = "executor = \"per-vu-iterations\"\nvus = 7\niterations = 31\n";
+        let text = format!("{executor}{CHAT}{conversation}dataset = {{ file = \"f\", order = \"{order}\" }}\n");
+        let with_memory = |memory: &str| {
+            let mut files = Spooling(|path: &Path| match path.to_str() {
+                Some("dir/my.toml") => Ok(text.clone()),
+                _ => Ok(file.clone()),
+            });
+            let flags = overrides! { dataset_memory: flag("dataset-memory", memory) };
+            resolve("dir/my.toml", &flags, &mut files).expect("read")
+        };
+        let (whole, spooled) = (with_memory("1GiB").plan, with_memory("1MiB"));
+        let note = &spooled.presentation.notes[0];
+        assert!(
+            note.contains("they do not fit into --dataset-memory, so 2 MB of them lie in a temporary file"),
+            "{note}"
+        );
+        let expected = bodies(&whole, u64::MAX);
+        assert_eq!(expected.len(), if order == "once" { 200 } else { 217 });
+        for shards in [1, 2, 5] {
+            let parts = (0..shards).map(|index| Plan { shard: Shard { index, count: shards }, ..spooled.plan.clone() });
+            let sent: BTreeMap<_, _> = parts.flat_map(|part| bodies(&part, u64::MAX)).collect();
+            assert!(sent == expected, "{order} in {shards} shards");
         }
     }
 }

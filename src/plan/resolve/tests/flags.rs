@@ -211,7 +211,7 @@ fn a_key_is_sent_as_the_user_says() {
     let head = |how: &str, key: &'static str| {
         let plan = plan(how, key).expect(how);
         let mut request = crate::mix::Request::default();
-        crate::mix::RequestWriter::new(&plan.mix, &plan.envelopes(), 1).write(0, 0, 0, None, &mut request);
+        crate::mix::RequestWriter::new(&plan.mix, &plan.envelopes(), 1).write(0, 0, 0, None, &[], &mut request);
         String::from_utf8_lossy(&request.bytes).into_owned()
     };
     for (how, line) in [
