@@ -237,6 +237,40 @@ fn every_api_of_the_simulator_converses() {
     assert_eq!(server.stats()["total_requests"], count(&result, "http_reqs"));
 }
 
+/// Recorded rounds of tools, sent to the real server in the words of each API whose calls llmsim 0.6
+/// reads: it refuses a `function_call` among the items of a Responses request.
+#[cfg(feature = "embedded")]
+#[test]
+fn recorded_tool_rounds_are_sent_as_each_api_has_them() {
+    let server = support::Embedded::start("[latency]\nprofile = \"instant\"\n");
+    let bench = Bench::new();
+    let call =
+        json!({ "id": "c1", "type": "function", "function": { "name": "read", "arguments": "{\"path\":\"a\"}" } });
+    let row = json!({ "messages": [
+        { "role": "system", "content": "Be brief." },
+        { "role": "user", "content": "What is in the file?" },
+        { "role": "assistant", "content": null, "tool_calls": [call] },
+        { "role": "tool", "tool_call_id": "c1", "content": "It is empty." },
+        { "role": "assistant", "content": "Nothing." },
+        { "role": "user", "content": "Thank you." },
+        { "role": "assistant", "content": "You are welcome." },
+    ] });
+    let file = bench.write("tools.jsonl", &format!("{row}\n{row}\n"));
+    for api in ["openai-chat", "anthropic-messages"] {
+        let text = format!(
+            "executor = \"per-vu-iterations\"\nvus = 2\niterations = 2\n[[requests]]\nname = \"talk\"\napi = \"{api}\"\n\
+             stream = true\nmax_tokens = 16\ndataset = {{ file = \"{file}\", order = \"once\" }}\n\
+             conversation = {{ history = \"recorded\" }}\n"
+        );
+        let (result, output) = run(&server.url(), &text, &["--no-probe"]);
+        assert_eq!(output.code, Some(0), "{api}: {output:?}");
+        // Two turns and a round of tools each.
+        assert_eq!((count(&result, "http_reqs"), count(&result, "conversations_completed")), (6, 2), "{api}");
+        assert_eq!(result["metrics"]["http_req_failed"]["matches"], 0, "{api}: {}", result["failures"]);
+        assert_eq!(result["turns"]["1"]["http_reqs"]["count"], 4, "{api}: the round is a part of its turn");
+    }
+}
+
 /// Users of all shards hold the conversations that one process would.
 #[test]
 fn shards_hold_the_conversations_of_the_whole() {

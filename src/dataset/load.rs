@@ -9,7 +9,8 @@ use super::format::Format;
 use super::instant::Unit;
 use super::members::{elements, is_named, member, members};
 use super::records::{Layout, Records};
-use super::row::{Form, Read as ReadRow, Row, RowBody};
+use super::row::{Form, Message, Read as ReadRow, Row, RowBody, Who};
+use super::said::Writer;
 use super::spool::MakeSpool;
 use super::talk;
 use crate::units::{Nanos, plural};
@@ -42,8 +43,8 @@ pub struct Options {
     pub url_end: &'static str,
     /// Most memory that rows may take, in bytes. Beyond it their bytes go into a spool.
     pub most_memory: u64,
-    /// Rows are conversations to be sent turn by turn, with calls of tools or without.
-    pub talk: Option<bool>,
+    /// Rows are conversations to be sent turn by turn.
+    pub talk: bool,
     /// Rows have instants, in this unit if it was told.
     pub trace: Option<Option<Unit>>,
     /// Put the rows into an order drawn from this seed.
@@ -139,7 +140,7 @@ impl<'o, 's> Loader<'o, 's> {
 
     fn csv(&mut self, records: Records<impl BufRead>) -> Result<Format, ReadError> {
         let (input, line) = records.into_input();
-        if self.options.talk.is_some() {
+        if self.options.talk {
             return Err(ReadError::at(line, "is no JSON: expected conversations in the format sharegpt or chat"));
         }
         let mut csv = Csv::new(input, line, self.options.format, &self.options.columns)?;
@@ -168,9 +169,10 @@ impl<'o, 's> Loader<'o, 's> {
                 self.begin(known, record.line)?;
             }
             format = Some(known);
-            let row = match self.options.talk {
-                None => known.row(record.line, record.text, &self.options.columns, self.unit),
-                Some(_) => known.talk(record.line, record.text),
+            let row = if self.options.talk {
+                known.talk(record.line, record.text)
+            } else {
+                known.row(record.line, record.text, &self.options.columns, self.unit)
             };
             self.add(record.line, row)?;
         }
@@ -267,7 +269,7 @@ impl<'o, 's> Loader<'o, 's> {
             }
             RowBody::Messages(list) => self.messages(list),
             RowBody::Talk(said) => {
-                let written = talk::push(&mut self.rows, &said, self.options.form, self.options.talk == Some(true));
+                let written = talk::push(&mut self.rows, &said, self.options.form);
                 if written.is_err() {
                     self.rows.undo(start);
                 }
@@ -297,35 +299,41 @@ impl<'o, 's> Loader<'o, 's> {
     }
 
     fn messages(&mut self, list: &str) -> Result<(), &'static str> {
+        let form = self.options.form;
         let out = self.rows.out();
-        match self.options.form {
+        match form {
             Form::Text => return Err("it has messages, and the API takes one text"),
-            Form::Messages => {
-                out.extend_from_slice(list.as_bytes());
-                out.push(b']');
-            }
-            Form::SystemApart => {
+            Form::Messages => out.extend_from_slice(list.as_bytes()),
+            Form::Items | Form::SystemApart => {
                 let mut system = None;
-                let mut separator = b'[';
+                let mut writer = Writer::new(form, out);
                 for message in elements(list) {
-                    match member(message, "role") {
-                        Some("\"system\"" | "\"developer\"") if system.is_none() => system = member(message, "content"),
-                        Some("\"user\"" | "\"assistant\"") => {
-                            out.push(separator);
-                            out.extend_from_slice(message.as_bytes());
-                            separator = b',';
+                    let who = match member(message, "role") {
+                        Some("\"system\"" | "\"developer\"") if form == Form::SystemApart => {
+                            if system.replace(member(message, "content")).is_some() {
+                                return Err("it has several system messages");
+                            }
+                            continue;
                         }
-                        Some("\"system\"" | "\"developer\"") => return Err("it has several system messages"),
-                        _ => return Err("it has a role that anthropic-messages does not know"),
-                    }
+                        Some("\"tool\"") => Who::Tool,
+                        Some("\"assistant\"") => Who::Model,
+                        Some("\"user\"") => Who::User,
+                        _ if form == Form::SystemApart => {
+                            return Err("it has a role that anthropic-messages does not know");
+                        }
+                        _ => Who::System,
+                    };
+                    writer.write(who, Message::Object(message), out)?;
                 }
                 out.push(b']');
-                if let Some(system) = system {
+                if let Some(system) = system.flatten() {
                     out.extend_from_slice(b",\"system\":");
                     out.extend_from_slice(system.as_bytes());
                 }
+                return Ok(());
             }
         }
+        out.push(b']');
         Ok(())
     }
 

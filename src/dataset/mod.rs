@@ -28,6 +28,7 @@ mod members;
 mod prompt;
 mod records;
 mod row;
+mod said;
 mod script;
 mod sharegpt;
 mod spool;

@@ -91,7 +91,10 @@ pub enum Form {
     Text,
     /// In the place of a list of messages.
     Messages,
-    /// The same, with a system message beside the list (Anthropic).
+    /// The same, with calls of tools and their results as items of their own (Responses).
+    Items,
+    /// The same, with a system message beside the list, and with calls of tools and their results as
+    /// blocks of content (Anthropic).
     SystemApart,
 }
 

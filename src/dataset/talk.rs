@@ -1,18 +1,18 @@
 //! Conversations as they are written into the arena.
 
 use super::arena::Rows;
-use super::row::{Form, Message, Said, Who};
+use super::row::{Form, Said, Who};
+use super::said::{Span, Writer};
 use super::script::{TOOL, number, range};
 
 const NO_BEGINNING: &str = "the conversation does not begin with a user";
 
-/// Writes a conversation into the arena, or says why it cannot be sent. `tools`: calls of tools can
-/// be sent as they are.
-pub(super) fn push(rows: &mut Rows, said: &[Said<'_>], form: Form, tools: bool) -> Result<(), &'static str> {
+/// Writes a conversation into the arena, or says why it cannot be sent.
+pub(super) fn push(rows: &mut Rows, said: &[Said<'_>], form: Form) -> Result<(), &'static str> {
     let start = rows.next_start();
     let mut points = Points::default();
     let mut system = None;
-    rows.out().push(b'[');
+    let mut writer = Writer::new(form, rows.out());
     for Said { who, message } in said {
         if form == Form::SystemApart && *who == Who::System {
             if system.replace(message.content().unwrap_or("\"\"")).is_some() {
@@ -20,19 +20,15 @@ pub(super) fn push(rows: &mut Rows, said: &[Said<'_>], form: Form, tools: bool) 
             }
             continue;
         }
-        if !tools && (*who == Who::Tool || message.calls_tools()) {
-            return Err("it has calls of tools, which are sent as recorded for openai-chat only");
-        }
         let out = rows.out();
         if *who == Who::Model {
             points.speak(out.len() - start)?;
         }
-        if out.len() - start > 1 {
-            out.push(b',');
-        }
+        // A comma stands before all but the first.
         let at = out.len() - start;
-        write(*who, *message, out);
-        points.say(*who, *message, at)?;
+        let at = if at > 1 { at + 1 } else { at };
+        let result = writer.write(*who, *message, out)?;
+        points.say(*who, result, at)?;
     }
     let out = rows.out();
     points.end(out.len() - start);
@@ -47,24 +43,6 @@ pub(super) fn push(rows: &mut Rows, said: &[Said<'_>], form: Form, tools: bool) 
     }
     rows.push_talk(start, last, &points.all, &points.results);
     Ok(())
-}
-
-fn write(who: Who, message: Message<'_>, out: &mut Vec<u8>) {
-    let content = match message {
-        Message::Object(object) => return out.extend_from_slice(object.as_bytes()),
-        Message::Content(content) => content,
-    };
-    let role: &[u8] = match who {
-        Who::System => b"system",
-        Who::User => b"user",
-        Who::Model => b"assistant",
-        Who::Tool => b"tool",
-    };
-    out.extend_from_slice(b"{\"role\":\"");
-    out.extend_from_slice(role);
-    out.extend_from_slice(b"\",\"content\":");
-    out.extend_from_slice(content.as_bytes());
-    out.push(b'}');
 }
 
 /// The points of a conversation, while it is written.
@@ -97,8 +75,8 @@ impl Points {
         (self.by_user, self.by_tool) = (false, false);
     }
 
-    /// Somebody says something, at `at`.
-    fn say(&mut self, who: Who, message: Message<'_>, at: usize) -> Result<(), &'static str> {
+    /// Somebody says something, at `at`. `result` is where a tool's is.
+    fn say(&mut self, who: Who, result: Option<Span>, at: usize) -> Result<(), &'static str> {
         if who == Who::Model {
             return Ok(());
         }
@@ -111,10 +89,7 @@ impl Points {
         if self.by_user && self.by_tool {
             return Err("a tool and a user speak without a reply between them");
         }
-        if let (Who::Tool, Message::Object(object), Some(content)) = (who, message, message.content()) {
-            let from = at + (content.as_ptr() as usize - object.as_ptr() as usize);
-            self.results.push(number(from, from + content.len()));
-        }
+        self.results.extend(result.map(|(from, end)| number(from, end)));
         Ok(())
     }
 }

@@ -220,7 +220,7 @@ pub(super) fn options(kind: &Kind, patch: &[String], most_memory: u64) -> Result
         patch_model,
         url_end: url_end(kind.api),
         most_memory,
-        talk: kind.conversation.is_some().then_some(kind.api == Api::OpenaiChat),
+        talk: kind.conversation.is_some(),
         trace: None,
         shuffle: None,
         size: None,
@@ -252,6 +252,7 @@ pub(super) fn refuse_misfits(kind: &Kind, rows: &Rows) -> Result<(), String> {
 const fn form(api: Api) -> Form {
     match api {
         Api::AnthropicMessages | Api::AnthropicCountTokens => Form::SystemApart,
+        Api::OpenaiResponses | Api::Openresponses => Form::Items,
         Api::OpenaiImages | Api::OpenaiCompletions | Api::OpenaiEmbeddings | Api::Rerank => Form::Text,
         _ => Form::Messages,
     }
@@ -321,7 +322,7 @@ mod tests {
             patch_model: None,
             url_end: "",
             most_memory: 1 << 20,
-            talk: None,
+            talk: false,
             trace: None,
             shuffle: None,
             size: None,

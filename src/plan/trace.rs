@@ -60,7 +60,7 @@ pub(super) fn trace<'a>(
         patch_model: None,
         url_end: "",
         most_memory,
-        talk: None,
+        talk: false,
         trace: Some(unit(written, asked)?),
         shuffle: None,
         size: None,

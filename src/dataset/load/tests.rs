@@ -14,7 +14,7 @@ fn options() -> Options {
         patch_model: None,
         url_end: "/chat/completions",
         most_memory: 1 << 20,
-        talk: None,
+        talk: false,
         trace: None,
         shuffle: None,
         size: None,
@@ -43,7 +43,7 @@ fn sample(name: &str, options: &Options) -> Loaded {
     read(std::fs::read(path).expect("a sample"), options).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn text(loaded: &Loaded, row: usize) -> &str {
+fn text_of(loaded: &Loaded, row: usize) -> &str {
     match loaded.rows.body(row, &[]) {
         Body::Part(bytes) | Body::Whole(bytes) => std::str::from_utf8(bytes).expect("text"),
         Body::Words { .. } | Body::Talk(_) => panic!("row {row} is no text"),
@@ -72,9 +72,9 @@ fn sharegpt_rows_are_the_first_turns_of_people() {
         ]
     );
     assert!(unused.iter().all(|(.., line)| *line > 20), "lines are those of the file: {unused:?}");
-    assert_eq!(text(&loaded, 0), r#"[{"role":"user","content":"Name three uses of a paper clip."}]"#);
+    assert_eq!(text_of(&loaded, 0), r#"[{"role":"user","content":"Name three uses of a paper clip."}]"#);
     let alone = sample("sharegpt.json", &Options { form: Form::Text, ..options() });
-    assert_eq!(text(&alone, 0), "\"Name three uses of a paper clip.\"");
+    assert_eq!(text_of(&alone, 0), "\"Name three uses of a paper clip.\"");
 }
 
 #[test]
@@ -85,11 +85,11 @@ fn chats_end_with_what_asks_for_an_answer() {
         (Format::Chat, (20, 19, vec![("no message is a user's", 1, 20)]))
     );
     for row in 0..loaded.rows.len() {
-        let messages: serde_json::Value = serde_json::from_str(text(&loaded, row)).expect("JSON");
+        let messages: serde_json::Value = serde_json::from_str(text_of(&loaded, row)).expect("JSON");
         assert_eq!(messages.as_array().expect("a list").last().expect("one")["role"], "user", "{row}");
     }
     let apart = sample("chat.jsonl", &Options { form: Form::SystemApart, ..options() });
-    let body = format!("{{\"messages\":{}}}", text(&apart, 0));
+    let body = format!("{{\"messages\":{}}}", text_of(&apart, 0));
     let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!((&body["system"], &body["messages"][0]["role"]), (&"Answer in one sentence.".into(), &"user".into()));
     assert!(read("{\"messages\":[]}", &options()).expect_err("none").contains("no row that can be sent among 1"));
@@ -101,7 +101,7 @@ fn prompts_are_found_by_their_column() {
     let told = Options { columns, form: Form::Text, ..options() };
     let loaded = sample("prompt.jsonl", &told);
     assert_eq!((loaded.rows.len(), loaded.facts.with_output, loaded.rows.output_tokens(3)), (20, 20, Some(13)));
-    let prompt: String = serde_json::from_str(text(&loaded, 19)).expect("JSON");
+    let prompt: String = serde_json::from_str(text_of(&loaded, 19)).expect("JSON");
     assert_eq!(prompt, "Was ist ein Zeichen wie „ß“ 日本?");
     let csv = Options {
         columns: Columns { prompt: Some("question".into()), ..Columns::default() },
@@ -110,8 +110,8 @@ fn prompts_are_found_by_their_column() {
     };
     let loaded = sample("prompts.csv", &csv);
     assert_eq!((loaded.facts.format, loaded.rows.len()), (Format::Csv, 20));
-    assert_eq!(text(&loaded, 2), "\"What is 17 times 23?\\nIn two lines.\"");
-    assert_eq!(text(&loaded, 5), "\"Who wrote \\\"Emma\\\"?\"");
+    assert_eq!(text_of(&loaded, 2), "\"What is 17 times 23?\\nIn two lines.\"");
+    assert_eq!(text_of(&loaded, 5), "\"Who wrote \\\"Emma\\\"?\"");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn columns_of_traces_mean_nothing_in_a_data_set() {
     assert_eq!(read(recorded, &trace()).expect("a trace").facts.format, Format::Mooncake);
     let columns = Columns { at: Some("t".into()), prompt: Some("q".into()), ..Columns::default() };
     let loaded = read(r#"{"t":5,"q":"x"}"#, &Options { columns, ..trace() }).expect("a trace");
-    assert_eq!((loaded.facts.format, text(&loaded, 0)), (Format::Jsonl, r#"[{"role":"user","content":"x"}]"#));
+    assert_eq!((loaded.facts.format, text_of(&loaded, 0)), (Format::Jsonl, r#"[{"role":"user","content":"x"}]"#));
 }
 
 #[test]
@@ -157,13 +157,13 @@ fn bodies_are_sent_byte_for_byte_and_patched_only_if_told() {
     let loaded = sample("batch.jsonl", &patched);
     assert_eq!(counts(&loaded), (20, 19, vec![("its url is another API's", 1, 5)]));
     for row in 0..loaded.rows.len() {
-        let body: serde_json::Value = serde_json::from_str(text(&loaded, row)).expect("JSON");
+        let body: serde_json::Value = serde_json::from_str(text_of(&loaded, row)).expect("JSON");
         assert_eq!((&body["stream"], &body["model"]), (&true.into(), &"mine".into()), "{body}");
         assert_eq!(body["messages"][0]["role"], "user");
     }
     let plain = Options { stream: false, ..options() };
     assert_eq!(
-        text(&sample("batch.jsonl", &plain), 0),
+        text_of(&sample("batch.jsonl", &plain), 0),
         r#"{"model": "m-0", "messages": [{"role": "user", "content": "Name three uses of a paper clip."}], "max_tokens": 20}"#
     );
 }
@@ -217,7 +217,7 @@ fn blocks_are_read_with_their_numbers() {
     let loaded = sample("bailian.jsonl", &trace());
     assert_eq!((loaded.rows.block_tokens, loaded.rows.body(0, &[])), (16, Body::Words { tokens: 20, blocks: &[7, 1] }));
     let loaded = sample("aiperf.jsonl", &trace());
-    assert_eq!(text(&loaded, 0), r#"[{"role":"user","content":"Name three uses of a paper clip."}]"#);
+    assert_eq!(text_of(&loaded, 0), r#"[{"role":"user","content":"Name three uses of a paper clip."}]"#);
     assert!(
         matches!(loaded.rows.body(3, &[]), Body::Whole(_))
             && matches!(loaded.rows.body(2, &[]), Body::Words { tokens: 600, .. })
@@ -339,7 +339,7 @@ fn shuffled_rows_are_the_same_rows() {
     let file = (0..200).map(|n| format!("{{\"prompt\":\"{n}\"}}")).collect::<Vec<_>>().join("\n");
     let all = |shuffle| {
         let loaded = read(&file, &Options { shuffle, ..options() }).expect("read");
-        (0..200).map(|row| text(&loaded, row).to_owned()).collect::<Vec<_>>()
+        (0..200).map(|row| text_of(&loaded, row).to_owned()).collect::<Vec<_>>()
     };
     let (plain, one, other) = (all(None), all(Some(1)), all(Some(2)));
     assert!(one != plain && one != other && one == all(Some(1)));
@@ -372,8 +372,8 @@ proptest! {
 }
 
 /// Conversations of one row each.
-fn talk(row: &str, form: Form, tools: bool) -> Result<Loaded, String> {
-    let options = Options { talk: Some(tools), form, ..options() };
+fn talk(row: &str, form: Form) -> Result<Loaded, String> {
+    let options = Options { talk: true, form, ..options() };
     read(row, &options)
 }
 
@@ -391,7 +391,7 @@ fn utf8(bytes: &[u8]) -> &str {
 #[test]
 fn a_conversation_is_cut_where_the_model_speaks() {
     let row = r#"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"1"},{"role":"assistant","content":"a"},{"role":"user","content":"2"},{"role":"user","content":"2b"},{"role":"assistant","content":"b"}]}"#;
-    let loaded = talk(row, Form::Messages, true).expect("a conversation");
+    let loaded = talk(row, Form::Messages).expect("a conversation");
     let script = script(&loaded);
     assert_eq!((script.turns(), script.point_of(1), script.point_of(2)), (2, Some(1), None));
     assert_eq!(
@@ -404,7 +404,7 @@ fn a_conversation_is_cut_where_the_model_speaks() {
     assert_eq!(utf8(script.said(1)), r#"{"role":"user","content":"2"},{"role":"user","content":"2b"}"#);
     assert_eq!((utf8(script.tail()), utf8(script.until(9)), utf8(script.said(9))), ("", "", ""));
     // Where the API has it, the system's message stands beside the list.
-    let apart = talk(row, Form::SystemApart, false).expect("a conversation");
+    let apart = talk(row, Form::SystemApart).expect("a conversation");
     let script = self::script(&apart);
     assert_eq!((utf8(script.until(0)), utf8(script.tail())), (r#"[{"role":"user","content":"1"}"#, r#","system":"S""#));
 }
@@ -422,13 +422,108 @@ fn results_of_tools_belong_to_their_turn() {
         tool("\"3\""),
         tool("[4]")
     );
-    let loaded = talk(&row, Form::Messages, true).expect("a conversation");
+    let loaded = talk(&row, Form::Messages).expect("a conversation");
     let script = script(&loaded);
     let of = |turn, n| script.result(turn, n).map(utf8);
     assert_eq!([of(0, 0), of(0, 1), of(0, 2), of(0, 3)], [Some("\"1\""), Some("\"2\""), Some("\"3\""), None]);
     assert_eq!([of(1, 0), of(1, 1), of(2, 0)], [Some("[4]"), None, None]);
     assert_eq!(script.turns(), 2);
-    assert_eq!(talk(&row, Form::Messages, false).map(|_| ()).expect_err("no tools there").lines().count(), 1);
+    for form in [Form::Items, Form::SystemApart] {
+        let row = row.replace("[4]", "\"4\"");
+        let loaded = talk(&row, form).expect("a conversation");
+        let script = self::script(&loaded);
+        let of = |turn, n| script.result(turn, n).map(utf8);
+        assert_eq!([of(0, 0), of(0, 1), of(0, 2), of(0, 3)], [Some("\"1\""), Some("\"2\""), Some("\"3\""), None]);
+        assert_eq!([of(1, 0), of(1, 1), of(2, 0)], [Some("\"4\""), None, None]);
+        assert_eq!((script.turns(), script.is_tool_round(1), script.is_tool_round(3)), (2, Some(true), Some(false)));
+    }
+}
+
+/// A chat with two calls at once, as the APIs want it: all that is sent before the last reply.
+fn in_form(form: Form) -> serde_json::Value {
+    let row = r#"{"messages":[{"role":"system","content":"S"},{"role":"user","content":"\u0078"},
+        {"role":"assistant","content":"so","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{\"n\": 1}"}},
+        {"id":"b","type":"function","function":{"name":"g","arguments":""}}]},
+        {"role":"tool","tool_call_id":"a","content":"1"},{"role":"tool","tool_call_id":"b","content":"2"},
+        {"role":"assistant","content":null,"tool_calls":[{"id":"c","function":{"name":"f","arguments":{"n":2}}}]},
+        {"role":"tool","tool_call_id":"c","content":"3"},
+        {"role":"assistant","content":"y"},{"role":"user","content":"z"},{"role":"assistant","content":"end"}]}"#;
+    let row = row.replace('\n', "");
+    let loaded = talk(&row, form).expect("a conversation");
+    let script = script(&loaded);
+    let last = script.point_of(1).expect("two turns");
+    let text = |point| format!("{{\"list\":{}]{}}}", utf8(script.until(point)), utf8(script.tail()));
+    for point in 0..=last {
+        let list: serde_json::Value =
+            serde_json::from_str(&text(point)).unwrap_or_else(|e| panic!("{e}: {}", text(point)));
+        assert!(list["list"].is_array());
+    }
+    let whole = serde_json::from_str(&text(last)).expect("JSON");
+    // What is sent as one request is the same.
+    let alone = read(&row, &Options { form, ..options() }).expect("a row");
+    let alone: serde_json::Value = serde_json::from_str(&format!("{{\"list\":{}}}", text_of(&alone, 0))).expect("JSON");
+    assert_eq!(alone, whole);
+    whole
+}
+
+#[test]
+fn calls_of_tools_are_written_as_each_api_has_them() {
+    let said = |role: &str, content: &str| serde_json::json!({ "role": role, "content": content });
+    let call = |id: &str, name: &str, arguments: &str| serde_json::json!({ "type": "function_call", "call_id": id, "name": name, "arguments": arguments });
+    let output =
+        |id: &str, text: &str| serde_json::json!({ "type": "function_call_output", "call_id": id, "output": text });
+    let items = serde_json::json!([
+        said("system", "S"),
+        said("user", "x"),
+        said("assistant", "so"),
+        call("a", "f", "{\"n\": 1}"),
+        call("b", "g", ""),
+        output("a", "1"),
+        output("b", "2"),
+        call("c", "f", "{\"n\":2}"),
+        output("c", "3"),
+        said("assistant", "y"),
+        said("user", "z"),
+    ]);
+    assert_eq!(in_form(Form::Items), serde_json::json!({ "list": items }));
+    let used = |id: &str, name: &str, input: serde_json::Value| serde_json::json!({ "type": "tool_use", "id": id, "name": name, "input": input });
+    let result =
+        |id: &str, text: &str| serde_json::json!({ "type": "tool_result", "tool_use_id": id, "content": text });
+    let blocks = serde_json::json!([
+        said("user", "x"),
+        { "role": "assistant", "content": [{ "type": "text", "text": "so" }, used("a", "f", serde_json::json!({ "n": 1 })), used("b", "g", serde_json::json!({}))] },
+        { "role": "user", "content": [result("a", "1"), result("b", "2")] },
+        { "role": "assistant", "content": [used("c", "f", serde_json::json!({ "n": 2 }))] },
+        { "role": "user", "content": [result("c", "3")] },
+        said("assistant", "y"),
+        said("user", "z"),
+    ]);
+    assert_eq!(in_form(Form::SystemApart), serde_json::json!({ "list": blocks, "system": "S" }));
+    let chat = in_form(Form::Messages);
+    assert_eq!((&chat["list"][2]["tool_calls"][1]["id"], &chat["list"][4]["role"]), (&"b".into(), &"tool".into()));
+}
+
+#[test]
+fn calls_that_another_api_cannot_have_are_told() {
+    let row = |call: &str, result: &str| {
+        format!(
+            r#"{{"messages":[{{"role":"user","content":"x"}},{{"role":"assistant",{call}}},{{"role":"tool",{result}}},{{"role":"assistant","content":"y"}}]}}"#
+        )
+    };
+    let call = |function: &str| format!(r#""tool_calls":[{{"id":"a","function":{function}}}]"#);
+    let (good, result) = (call(r#"{"name":"f","arguments":"{}"}"#), r#""tool_call_id":"a","content":"r""#);
+    for (row, form, reason) in [
+        (row(&good, r#""content":"r""#), Form::Items, "a result of a tool does not say of which call"),
+        (row(&good, r#""tool_call_id":"a","content":[1]"#), Form::SystemApart, "a result of a tool is not text"),
+        (row(&call("7"), result), Form::Items, "a call of a tool is not of a function"),
+        (row(&call(r#"{"arguments":"{}"}"#), result), Form::SystemApart, "a call of a tool has no id or no name"),
+        (row(&call(r#"{"name":"f","arguments":"[1]"}"#), result), Form::SystemApart, "are not a JSON object"),
+        (row(&format!("\"content\":[],{good}"), result), Form::Items, "says something that is not text"),
+    ] {
+        let error = talk(&row, form).map(|_| ()).expect_err(&row);
+        assert!(error.contains(reason), "{row}: {error}");
+        assert!(talk(&row, Form::Messages).is_ok(), "{row}");
+    }
 }
 
 #[test]
@@ -449,10 +544,10 @@ fn what_is_no_conversation_is_told() {
         (r#"{"conversations":[{"from":"tool","value":"x"}]}"#, "who is no person, model or system"),
         (r#"{"prompt":"x"}"#, "rows are no conversations: expected sharegpt or chat"),
     ] {
-        let error = talk(row, Form::Messages, true).map(|_| ()).expect_err(row);
+        let error = talk(row, Form::Messages).map(|_| ()).expect_err(row);
         assert!(error.contains(reason), "{row}: {error}");
     }
-    assert!(talk("a,b\n1,2\n", Form::Messages, true).is_err());
+    assert!(talk("a,b\n1,2\n", Form::Messages).is_err());
 }
 
 proptest! {
@@ -464,7 +559,7 @@ proptest! {
             .map(|(who, text)| serde_json::json!({ "role": role[*who], "content": text }))
             .collect();
         let row = serde_json::json!({ "messages": messages }).to_string();
-        let Ok(loaded) = talk(&row, Form::Messages, true) else { return Ok(()) };
+        let Ok(loaded) = talk(&row, Form::Messages) else { return Ok(()) };
         let script = script(&loaded);
         let mut last = 0;
         for turn in 0..script.turns() {
@@ -481,7 +576,7 @@ proptest! {
 
 #[test]
 fn rows_that_do_not_fit_into_memory_are_the_same_rows() {
-    let talk = Options { talk: Some(true), ..options() };
+    let talk = Options { talk: true, ..options() };
     let patched = Options { patch_stream: true, patch_model: Some("mine".into()), ..options() };
     for (name, options) in [
         ("sharegpt.json", options()),

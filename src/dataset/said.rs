@@ -1,0 +1,177 @@
+//! Messages of chat completions as another API has them: what differs are calls of tools and their
+//! results.
+//!
+//! | Form | A call | A result |
+//! |---|---|---|
+//! | `Messages` | in `tool_calls` of the message | a message of the role `tool` |
+//! | `Items` | an item `function_call` after the message | an item `function_call_output` |
+//! | `SystemApart` | a block `tool_use` in the message's content | a block `tool_result` in a user's message |
+
+use super::json::{is_empty_text, is_text, some};
+use super::members::{elements, is_object, member};
+use super::row::{Form, Message, Who};
+
+/// Writes the messages of one list, one after the other.
+#[derive(Debug)]
+pub(super) struct Writer {
+    form: Form,
+    /// Where the list begins in what is written.
+    start: usize,
+    /// The last message holds results of tools, to which others can be added.
+    in_results: bool,
+}
+
+/// Where a part of what was written begins and ends, from the list's start.
+pub(super) type Span = (usize, usize);
+
+impl Writer {
+    /// Begins a list.
+    pub(super) fn new(form: Form, out: &mut Vec<u8>) -> Self {
+        let start = out.len();
+        out.push(b'[');
+        Self { form, start, in_results: false }
+    }
+
+    /// Appends a message, or says why it cannot be sent. Where its content is, if it is the result of
+    /// a tool.
+    pub(super) fn write(
+        &mut self,
+        who: Who,
+        message: Message<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Span>, &'static str> {
+        let adds = self.form == Form::SystemApart && who == Who::Tool && self.in_results;
+        self.in_results = who == Who::Tool;
+        if !adds && out.len() - self.start > 1 {
+            out.push(b',');
+        }
+        match (who, message, self.form) {
+            (Who::Tool, Message::Object(object), Form::Items | Form::SystemApart) => {
+                self.result(object, adds, out).map(Some)
+            }
+            (Who::Model, Message::Object(object), Form::Items) if message.calls_tools() => items(object, out),
+            (Who::Model, Message::Object(object), Form::SystemApart) if message.calls_tools() => blocks(object, out),
+            (_, Message::Object(object), _) => {
+                let at = out.len() - self.start;
+                out.extend_from_slice(object.as_bytes());
+                let content = message.content().filter(|_| who == Who::Tool);
+                Ok(content.map(|content| {
+                    let from = at + (content.as_ptr() as usize - object.as_ptr() as usize);
+                    (from, from + content.len())
+                }))
+            }
+            (_, Message::Content(content), _) => {
+                said(who, content, out);
+                Ok(None)
+            }
+        }
+    }
+
+    /// What a tool returns. `adds`: to the results of the message before.
+    fn result(&self, object: &str, adds: bool, out: &mut Vec<u8>) -> Result<Span, &'static str> {
+        let id = text(object, "tool_call_id").ok_or("a result of a tool does not say of which call (tool_call_id)")?;
+        let content = text(object, "content").ok_or("a result of a tool is not text")?;
+        let (before, between, after) = match self.form {
+            Form::Items => (r#"{"type":"function_call_output","call_id":"#, r#","output":"#, "}"),
+            _ => (r#"{"type":"tool_result","tool_use_id":"#, r#","content":"#, "}]}"),
+        };
+        if adds {
+            // The brackets that closed the message.
+            out.truncate(out.len() - "]}".len());
+            out.push(b',');
+        } else if self.form == Form::SystemApart {
+            push(out, &[r#"{"role":"user","content":["#]);
+        }
+        push(out, &[before, id, between]);
+        let from = out.len() - self.start;
+        push(out, &[content, after]);
+        Ok((from, from + content.len()))
+    }
+}
+
+/// A message with nothing but content.
+fn said(who: Who, content: &str, out: &mut Vec<u8>) {
+    let role = match who {
+        Who::System => "system",
+        Who::User => "user",
+        Who::Model => "assistant",
+        Who::Tool => "tool",
+    };
+    push(out, &[r#"{"role":""#, role, r#"","content":"#, content, "}"]);
+}
+
+/// A call of a tool: its id, name and arguments as they are written.
+type Call<'a> = (&'a str, &'a str, &'a str);
+
+fn calls(object: &str) -> impl Iterator<Item = Result<Call<'_>, &'static str>> {
+    elements(member(object, "tool_calls").unwrap_or_default()).map(|call| {
+        let function = member(call, "function").filter(|function| is_object(function));
+        let function = function.ok_or("a call of a tool is not of a function")?;
+        let arguments = some(member(function, "arguments")).unwrap_or(r#""{}""#);
+        match (text(call, "id"), text(function, "name")) {
+            (Some(id), Some(name)) => Ok((id, name, arguments)),
+            _ => Err("a call of a tool has no id or no name"),
+        }
+    })
+}
+
+/// The Responses API: what is said is a message, and each call an item of its own.
+fn items(object: &str, out: &mut Vec<u8>) -> Result<Option<Span>, &'static str> {
+    if let Some(content) = spoken(object)? {
+        said(Who::Model, content, out);
+        out.push(b',');
+    }
+    for (i, call) in calls(object).enumerate() {
+        let (id, name, arguments) = call?;
+        let separator = if i == 0 { "" } else { "," };
+        push(out, &[separator, r#"{"type":"function_call","call_id":"#, id, r#","name":"#, name, r#","arguments":"#]);
+        if is_text(arguments) {
+            push(out, &[arguments, "}"]);
+        } else {
+            push(out, &[&serde_json::Value::from(arguments).to_string(), "}"]);
+        }
+    }
+    Ok(None)
+}
+
+/// Anthropic's API: what is said and each call is a block.
+fn blocks(object: &str, out: &mut Vec<u8>) -> Result<Option<Span>, &'static str> {
+    push(out, &[r#"{"role":"assistant","content":["#]);
+    let spoken = spoken(object)?;
+    if let Some(content) = spoken {
+        push(out, &[r#"{"type":"text","text":"#, content, "}"]);
+    }
+    for (i, call) in calls(object).enumerate() {
+        let (id, name, arguments) = call?;
+        let plain = if is_text(arguments) { serde_json::from_str(arguments).ok() } else { Some(arguments.to_owned()) };
+        // Nothing at all is how some servers call a tool without arguments.
+        let plain = plain.map(|text: String| if text.trim().is_empty() { "{}".to_owned() } else { text });
+        let is_map = |text: &String| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok();
+        let input = plain.filter(is_map).ok_or("the arguments of a call of a tool are not a JSON object")?;
+        let separator = if i == 0 && spoken.is_none() { "" } else { "," };
+        push(out, &[separator, r#"{"type":"tool_use","id":"#, id, r#","name":"#, name, r#","input":"#, &input, "}"]);
+    }
+    push(out, &["]}"]);
+    Ok(None)
+}
+
+/// What the model says beside its calls.
+fn spoken(object: &str) -> Result<Option<&str>, &'static str> {
+    match some(member(object, "content")) {
+        None => Ok(None),
+        Some(content) if is_empty_text(content) => Ok(None),
+        Some(content) if is_text(content) => Ok(Some(content)),
+        Some(_) => Err("a message with calls of tools says something that is not text"),
+    }
+}
+
+/// A member that is a string, with its quotes.
+fn text<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    member(object, name).filter(|value| is_text(value))
+}
+
+fn push(out: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
