@@ -78,6 +78,28 @@ fn mistakes() -> Vec<Mistake> {
         ("executor = \"constant-vus\"\nduration = \"1s\"\n".to_owned(), &["requests", "nothing would be sent"]),
         (tail("weight = 0"), &["weight", "above zero"]),
         (tail("max_tokens = -1"), &["requests[0].max_tokens"]),
+        (tail("prompt = { tokens = 0 }"), &["requests[0].prompt.tokens", "from 1 to"]),
+        (tail("prompt = { tokens = -512 }"), &["requests[0].prompt.tokens", "'-512'", "from 1 to"]),
+        (tail("prompt = { tokens = 99999999999 }"), &["requests[0].prompt.tokens", "from 1 to"]),
+        (
+            tail("prompt = { tokens = { uniform = { min = 9, max = 3 } } }"),
+            &["prompt.tokens.uniform", "min 9 is above max 3"],
+        ),
+        (tail("prompt = { tokens = { min = 9, max = 3 } }"), &["prompt.tokens", "min 9 is above max 3"]),
+        (
+            tail("prompt = { tokens = { uniform = { min = 1, max = 3 }, min = 5 } }"),
+            &["prompt.tokens.uniform", "min 5 is above max 3"],
+        ),
+        (
+            tail("prompt = { tokens = { normal = { mean = 10, stddev = 2 }, min = 500 } }"),
+            &["prompt.tokens.normal.mean", "'10'", "between min 500 and max"],
+        ),
+        (
+            tail("prompt = { tokens = { normal = { mean = 10, stddev = -2 } } }"),
+            &["prompt.tokens.normal.stddev", "'-2'", "from 0 to"],
+        ),
+        (tail("prompt = { tokens = {} }"), &["prompt.tokens", "has no distribution"]),
+        (tail("max_tokens = { min = 9, max = 3 }"), &["requests[0].max_tokens", "min 9 is above max 3"]),
         (tail("prompt = \"@missing.txt\""), &["requests[0].prompt", "missing.txt"]),
         (tail("headers = { \"x\" = \"a\\nb\" }"), &["requests[0].headers", "line break"]),
         (tail("cancel = { after_tokens = 3 }"), &["requests[0].cancel.after_tokens", "stream = true"]),

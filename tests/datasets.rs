@@ -183,3 +183,53 @@ fn files_that_are_no_data_sets_are_refused_before_anything_is_sent() {
     refused(&large, "large.jsonl:1: is larger than 32 MiB");
     refused(&sample("body.jsonl"), "20 rows: its body asks for a stream");
 }
+
+/// One file each that cannot be sent as a data set, or as a trace: what is written in it, and what is
+/// said of it beside its name.
+const BAD: [(bool, &[u8], &str); 22] = [
+    (false, b"", ": is empty: expected at least one row"),
+    (false, b"\n\n  \n", ": is empty: expected at least one row"),
+    (false, b"[]", ": is empty: expected at least one row"),
+    (false, b"{\"prompt\":\"x\"}\nnone\n", ":2: is not a JSON object"),
+    (false, b"{\"prompt\":\"x\"}\n{\"prompt\":\"y\"", ":2: is not a JSON object"),
+    (false, b"[{\"prompt\":\"x\"},\n", ":2: the array ends early: expected ] at its end"),
+    (false, b"{\"prompt\":\"x\"}\n{\"text\":\"y\"}\n", ":2: has no column `prompt`: expected it among those that are there, which are text"),
+    (false, b"a,b\n1,2\n", ":1: has no column `prompt`"),
+    (false, b"prompt,n\nx,1\ny\n", ":3: has 1 field: expected 2, as many as the header"),
+    (false, b"{\"prompt\":\"x\"}\n\0\0\n", ":2: has a NUL byte at byte 1: expected text"),
+    (false, b"{\"prompt\":\"\xff\"}\n", ":1: is not UTF-8 at byte 12: expected text in UTF-8"),
+    (false, b"\x1f\x8b\x08\0", "the compressed data ends early: expected a whole .gz file"),
+    (false, b"{\"prompt\":\"\"}\n", ": has no row that can be sent among 1: 1 row: the prompt is empty (first on line 1)"),
+    (true, b"{\"prompt\":\"x\"}\n", ":1: has the format prompt, whose rows have no instants: expected a trace"),
+    (true, b"{\"timestamp\":5,\"input_length\":1,\"output_length\":1}\n{\"timestamp\":4,\"input_length\":1,\"output_length\":1}\n",
+        ":2: goes back in time by 1ms: expected rows in the order of their instants"),
+    (true, b"{\"timestamp\":-5,\"input_length\":1,\"output_length\":1}\n", ":1: `timestamp` is -5: expected an instant at or after zero"),
+    (true, b"{\"timestamp\":5,\"input_length\":-1,\"output_length\":1}\n", ":1: `input_length` is -1: expected a number of tokens from 0 to"),
+    (true, b"{\"timestamp\":5,\"input_length\":1,\"output_length\":99999999999}\n", ":1: `output_length` is 99999999999: expected a number of tokens"),
+    (true, b"{\"timestamp\":5,\"input_length\":1}\n", ":1: has no column `output_length`"),
+    (true, b"{\"timestamp\":5,\"input_length\":600,\"output_length\":1,\"hash_ids\":[1]}\n", ":1: has 1 hash_id for 600 tokens: expected 2 at 512 tokens a block"),
+    (true, b"TIMESTAMP,ContextTokens,GeneratedTokens\nyesterday,1,1\n", ":2: `TIMESTAMP` is yesterday: expected an instant"),
+    (true, b"{\"timestamp\":5,\"input_length\":1,\"output_length\":1}\n", "leaves 1 of 1 row, which span 0.00 s: expected at least two"),
+];
+
+#[test]
+fn bad_rows_are_named_by_file_and_line_before_anything_is_sent() {
+    let (server, bench) = (Misbehaving::start(Behaviour::GoodPlain), Bench::new());
+    for (number, (is_trace, bytes, expected)) in BAD.iter().enumerate() {
+        let file = bench.path(&format!("bad-{number}"));
+        std::fs::write(&file, bytes).expect("written");
+        let (head, of_request) = if *is_trace {
+            (format!("executor = \"trace\"\nmax_vus = 5\ntrace = {{ file = \"{file}\" }}\n"), String::new())
+        } else {
+            (ONCE.to_owned(), format!("dataset = {{ file = \"{file}\" }}\n"))
+        };
+        let profile = bench.write("bad.toml", &format!("{head}{CHAT}{of_request}"));
+        let output = blast_with(&[&profile, "--target-url", &server.url(), "--no-server"], &[], SOON);
+        assert_eq!(output.code, Some(104), "{number}: {output:?}");
+        let text = &output.stderr;
+        assert!(text.contains(expected) && text.lines().count() == 1, "{number}: {text}\nexpected {expected}");
+        let place = if expected.starts_with("leaves") { "bad.toml" } else { &file };
+        assert!(text.contains(place) && output.stdout.is_empty(), "{number}: {output:?}");
+    }
+    assert_eq!(server.connections(), 0);
+}

@@ -126,9 +126,9 @@ fn what_is_no_tokenizer_is_refused_before_anything_is_sent() {
         (bench.path("missing.json"), 104, "cannot read"),
         (bench.path("."), 104, "cannot read"),
         (fifo, 104, "it is a pipe: expected a regular file"),
-        (with(""), 2, "it is no tokenizer.json"),
-        (with("{}"), 2, "it is no tokenizer.json"),
-        (with("\u{0}\u{0}"), 2, "it is no tokenizer.json"),
+        (with(""), 104, "it is no tokenizer.json"),
+        (with("{}"), 104, "it is no tokenizer.json"),
+        (with("\u{0}\u{0}"), 104, "it is no tokenizer.json"),
     ] {
         let output = blast(&["smoke", "--target-url", &server.url(), "--tokenizer", &tokenizer]);
         assert_eq!(output.code, Some(code), "{tokenizer}: {output:?}");
