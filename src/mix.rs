@@ -24,6 +24,7 @@ mod words;
 use std::fmt;
 
 use crate::api::{Api, Ask, History, LimitName, Method, Piece};
+use crate::dataset::Sessions;
 use crate::metrics::{Asked, TemplateTokens};
 use crate::units::{Nanos, mix64};
 use crate::wire::websocket::{self, Key};
@@ -252,8 +253,10 @@ impl RequestWriter {
                 exact: kind.exact,
                 limit_name: kind.limit_name.unwrap_or_default(),
                 history: match (rows, &kind.conversation) {
-                    (Some(_), _) => Some(History::Given),
-                    (None, conversation) => conversation.as_ref().map(|conversation| conversation.history),
+                    (Some(_), conversation) if !conversation.as_ref().is_some_and(Conversation::adds_rows) => {
+                        Some(History::Given)
+                    }
+                    (_, conversation) => conversation.as_ref().map(|conversation| conversation.history),
                 },
                 extra: &kind.body,
             };
@@ -315,8 +318,9 @@ impl RequestWriter {
         let out = &mut request.bytes;
         out.clear();
         let Some(kind) = self.kinds.get(draw.kind) else { return };
-        // A conversation is sent once, in many requests.
-        let rows = kind.prompt.rows().filter(|_| talk.is_none_or(Talk::is_fresh));
+        // A conversation is sent once, in many requests, unless each turn is a row.
+        let is_new = talk.is_none_or(Talk::is_fresh) || kind.sessions().is_some();
+        let rows = kind.prompt.rows().filter(|_| is_new && talk.is_none_or(|talk| !talk.is_tool_round()));
         request.row = rows.map(|rows| rows.first(draw.prompt) as u32);
         let is_first = talk.is_none_or(|talk| talk.turn() < 2);
         let row = kind.prompt.row(draw.prompt, held);
@@ -386,8 +390,15 @@ impl RequestWriter {
         let Some(kind) = self.kinds.get(first.kind) else { return first };
         let mut rng = self.turn_draws(TURN_DRAWS, draw_vu, iteration, turn);
         let (_, prompt, max_tokens, behavior) = kind.draw(&mut rng);
-        // A conversation keeps its row.
-        let prompt = if kind.prompt.rows().is_some() { first.prompt } else { prompt };
+        // A conversation keeps its row, unless each turn is one.
+        let (prompt, max_tokens) = match (kind.prompt.rows(), kind.sessions()) {
+            (None, _) => (prompt, max_tokens),
+            (Some(_), None) => (first.prompt, max_tokens),
+            (Some(rows), Some(sessions)) => {
+                let row = sessions.row(self.number(draw_vu, iteration), usize::from(turn) - 1);
+                (row, rows.output_tokens(row).unwrap_or(max_tokens))
+            }
+        };
         Draw { prompt, max_tokens, behavior, ..first }
     }
 
@@ -397,6 +408,11 @@ impl RequestWriter {
             0 | 1 => self.draws(PROMPT_DRAWS, draw_vu, iteration),
             turn => self.turn_draws(PROMPT_DRAWS, draw_vu, iteration, turn),
         }
+    }
+
+    /// The number of a request over all users.
+    fn number(&self, draw_vu: u32, iteration: u64) -> u64 {
+        iteration.wrapping_mul(self.stride).wrapping_add(draw_vu.into())
     }
 
     /// Everything that is random about a request, from one generator of its own: kind, model,
@@ -410,8 +426,11 @@ impl RequestWriter {
         let (model, mut prompt, mut max_tokens, behavior) = kind.draw(&mut rng);
         if let Some(rows) = kind.prompt.rows() {
             // Rows are taken one after the other, whoever asks.
-            let number = iteration.wrapping_mul(self.stride).wrapping_add(draw_vu.into());
-            prompt = number.checked_rem(rows.len() as u64).unwrap_or_default() as usize;
+            let number = self.number(draw_vu, iteration);
+            prompt = match kind.sessions() {
+                None => number.checked_rem(rows.len() as u64).unwrap_or_default() as usize,
+                Some(sessions) => sessions.row(number, 0),
+            };
             max_tokens = rows.output_tokens(prompt).unwrap_or(max_tokens);
         }
         Draw { kind: index, model, prompt, max_tokens, behavior }
@@ -419,6 +438,11 @@ impl RequestWriter {
 }
 
 impl Prepared {
+    /// The conversations of a trace.
+    fn sessions(&self) -> Option<&Sessions> {
+        self.conversation.as_ref()?.sessions.as_deref()
+    }
+
     /// Model, prompt, token limit and behavior.
     fn draw(&self, rng: &mut Rng) -> (usize, usize, u32, ClientBehavior) {
         let below = |n: usize, rng: &mut Rng| rng.u64(0..n.max(1) as u64) as usize;

@@ -146,6 +146,45 @@ fn rows_beyond_the_memory_are_sent_from_a_temporary_file() {
     assert!(output.stderr.contains("cannot be put into a file: /proc/none: "), "{output:?}");
 }
 
+/// Two conversations and a row for itself; the answers take longer than the trace leaves them.
+#[test]
+fn sessions_of_a_trace_hold_conversations() {
+    let server =
+        Embedded::start("[latency]\nttft_mean_ms = 60\nttft_stddev_ms = 0\ntbt_mean_ms = 0\ntbt_stddev_ms = 0\n");
+    let bench = Bench::new();
+    let row =
+        |at: &str, session: &str| format!("{{{at},{session}\"text_input\":\"Tell me more.\",\"output_length\":20}}\n");
+    let (one, two) = ("\"session_id\":\"a\",", "\"session_id\":\"b\",");
+    let rows = [
+        row("\"timestamp\":0", one),
+        row("\"timestamp\":1", two),
+        row("\"timestamp\":2", one),
+        row("\"delay\":5", two),
+        row("\"timestamp\":3", one),
+        row("\"timestamp\":1500", ""),
+    ];
+    let file = bench.write("sessions.jsonl", &rows.concat());
+    let result = bench.path("r.json");
+    for history in ["live", "recorded"] {
+        let text = format!(
+            "executor = \"trace\"\nmax_vus = 10\ntrace = {{ file = \"{file}\" }}\n{CHAT}conversation = {{ history = \"{history}\" }}\n"
+        );
+        let profile = bench.write("my.toml", &text);
+        let args = [&profile, "--target-url", &server.url(), "--no-server", "--no-probe", "--output", &result];
+        let output = blast(&args);
+        assert_eq!(output.code, Some(0), "{output:?}");
+        assert!(output.stderr.contains("trace: 6 requests in 3 conversations"), "{output:?}");
+        let result = document(&result);
+        support::check(&result);
+        let of_turn = |turn: &str| result["turns"][turn]["http_reqs"]["count"].as_u64();
+        assert_eq!((of_turn("1"), of_turn("2"), of_turn("3-4")), (Some(3), Some(2), Some(1)), "{history}");
+        assert_eq!((count(&result, "arrivals_offered"), count(&result, "conversations_completed")), (3, 3));
+        assert_eq!((count(&result, "turn_lag"), count(&result, "http_reqs")), (2, 6), "two turns had an instant");
+        assert!(result["metrics"]["turn_lag"]["min"].as_f64() > Some(0.0), "their answers were not there yet");
+        assert_eq!((&result["datasets"][0]["sent"], &result["datasets"][0]["usable"]), (&6.into(), &6.into()));
+    }
+}
+
 /// Runs a data set against a server that must not be asked anything, and expects these words.
 fn refused(file: &str, expected: &str) {
     let server = Misbehaving::start(Behaviour::GoodPlain);

@@ -11,6 +11,7 @@ use super::members::{elements, is_named, member, members};
 use super::records::{Layout, Records};
 use super::row::{Form, Message, Read as ReadRow, Row, RowBody, Who};
 use super::said::Writer;
+use super::session::Links;
 use super::spool::MakeSpool;
 use super::talk;
 use crate::units::{Nanos, plural};
@@ -45,6 +46,8 @@ pub struct Options {
     pub most_memory: u64,
     /// Rows are conversations to be sent turn by turn.
     pub talk: bool,
+    /// Rows of a session are turns of one conversation.
+    pub sessions: bool,
     /// Rows have instants, in this unit if it was told.
     pub trace: Option<Option<Unit>>,
     /// Put the rows into an order drawn from this seed.
@@ -81,6 +84,8 @@ pub struct Loaded {
     pub rows: Rows,
     /// When each row is due, from the first one on; empty if this is not a trace.
     pub instants: Vec<Nanos>,
+    /// Which conversation each row is a turn of, if that was asked for.
+    pub links: Option<Links>,
     pub facts: Facts,
 }
 
@@ -111,6 +116,7 @@ struct Loader<'o, 's> {
     spool: &'o mut MakeSpool<'s>,
     rows: Rows,
     instants: Vec<Nanos>,
+    links: Links,
     /// The first instant, as written, and the last, with its line.
     first_at: Option<i64>,
     last_at: i64,
@@ -129,6 +135,7 @@ impl<'o, 's> Loader<'o, 's> {
             spool,
             rows,
             instants: Vec::new(),
+            links: Links::default(),
             first_at: None,
             last_at: 0,
             unused: BTreeMap::new(),
@@ -192,10 +199,8 @@ impl<'o, 's> Loader<'o, 's> {
     fn add(&mut self, line: u64, row: ReadRow<'_>) -> Result<(), ReadError> {
         self.read += 1;
         let result = match row? {
-            Ok(row) => {
-                let at = if self.options.trace.is_some() { self.instant(line, row.at)? } else { Nanos::ZERO };
-                self.render(row).map(|()| at)
-            }
+            Ok(row) if self.options.trace.is_some() => self.add_dated(line, row)?,
+            Ok(row) => self.render(row).map(|()| Nanos::ZERO),
             Err(reason) => Err(reason),
         };
         match result {
@@ -227,6 +232,26 @@ impl<'o, 's> Loader<'o, 's> {
             return Err(ReadError::at(line, problem));
         }
         Ok(())
+    }
+
+    /// Adds a row of a trace, and says when it is due.
+    fn add_dated(&mut self, line: u64, row: Row<'_>) -> Result<Result<Nanos, &'static str>, ReadError> {
+        let (session, delay, is_dated) = (row.session, row.delay.unwrap_or_default(), row.at.is_some());
+        let found = self.links.find(session);
+        if !is_dated && row.delay.is_some() && !(self.options.sessions && found.is_some()) {
+            return Ok(Err(if self.options.sessions {
+                "it has a delay and no instant, and no row of its session comes before it"
+            } else {
+                "it has a delay and no instant: it needs a request with a conversation"
+            }));
+        }
+        // A turn without an instant of its own stands where the file has it.
+        let at = self.instant(line, row.at.or(row.delay.map(|_| self.last_at)))?;
+        let rendered = self.render(row);
+        if self.options.sessions && rendered.is_ok() {
+            self.links.push(session, found, is_dated, delay);
+        }
+        Ok(rendered.map(|()| at))
     }
 
     /// When the row is due, from the first one on.
@@ -379,7 +404,9 @@ impl<'o, 's> Loader<'o, 's> {
         // An instant counts from the first row that is sent.
         let first = self.instants.first().copied().unwrap_or_default();
         let instants = self.instants.iter().map(|at| at.since(first)).collect();
-        Ok(Loaded { rows: self.rows, instants, facts })
+        self.links.finish();
+        let links = self.options.sessions.then_some(self.links);
+        Ok(Loaded { rows: self.rows, instants, links, facts })
     }
 }
 

@@ -3,6 +3,8 @@
 use super::error::ReadError;
 use super::json::shown;
 use super::members::member;
+use super::session::Session;
+use crate::units::Nanos;
 use std::borrow::Cow;
 
 /// Most tokens of a prompt or an answer: beyond every model's window.
@@ -14,6 +16,10 @@ pub(super) struct Row<'a> {
     /// Its instant as written, in nanoseconds of whatever clock the file has.
     pub(super) at: Option<i64>,
     pub(super) body: RowBody<'a>,
+    /// The conversation that it is a turn of.
+    pub(super) session: Option<Session<'a>>,
+    /// How long it waits after the answer before it.
+    pub(super) delay: Option<Nanos>,
     /// How long the answer shall be.
     pub(super) output_tokens: Option<u32>,
     /// The path that it was written for, as a JSON string.
@@ -23,7 +29,7 @@ pub(super) struct Row<'a> {
 impl<'a> Row<'a> {
     /// A row that says nothing but what to send.
     pub(super) const fn of(body: RowBody<'a>) -> Self {
-        Self { at: None, body, output_tokens: None, url: None }
+        Self { at: None, body, session: None, delay: None, output_tokens: None, url: None }
     }
 }
 

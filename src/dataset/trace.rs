@@ -9,7 +9,8 @@ use super::instant::{Unit, instant};
 use super::json::{is_empty_text, is_text, pick, shown, some};
 use super::members::{elements, is_object, members};
 use super::row::{Read, Row, RowBody, tokens};
-use crate::units::plural;
+use super::session::Session;
+use crate::units::{Nanos, plural};
 
 /// How a trace's numbers are meant.
 #[derive(Debug, Clone, Copy)]
@@ -29,13 +30,31 @@ impl JsonTrace<'_> {
         };
         let (at, input, output) = (name(at, AT), name(input, INPUT), name(output, OUTPUT));
         let prompt = self.columns.prompt.as_deref().unwrap_or("text_input");
-        let names = [&*at, &input, &output, "hash_ids", prompt, "messages", "payload", "delay"];
+        let names = [
+            &*at,
+            &input,
+            &output,
+            "hash_ids",
+            prompt,
+            "messages",
+            "payload",
+            "delay",
+            "session_id",
+            "chat_id",
+            "parent_chat_id",
+        ];
         let found = pick(line, record, names)?.map(some);
-        let [when, length, answer, ids, text, messages, payload, delay] = found;
-        let when = match (when, delay) {
-            (Some(when), _) => Some(instant(line, &at, when, self.unit)?),
-            (None, Some(_)) => return Ok(Err("it has a delay and no instant: conversations are not replayed")),
-            (None, None) => return Err(missing(line, &at, &present)),
+        let [when, length, answer, ids, text, messages, payload, delay, session, chat, parent] = found;
+        if when.is_none() && delay.is_none() {
+            return Err(missing(line, &at, &present));
+        }
+        let when = when.map(|when| instant(line, &at, when, self.unit)).transpose()?;
+        let delay = delay.map(|delay| instant(line, "delay", delay, self.unit)).transpose()?;
+        let session = match (session, chat) {
+            (Some(name), _) => Some(Session::Named(name)),
+            // -1 is the parent of the first row.
+            (None, Some(id)) => Some(Session::Chat { id, parent: parent.filter(|parent| *parent != "-1") }),
+            (None, None) => None,
         };
         let output_tokens = answer.map(|answer| tokens(line, &output, answer)).transpose()?;
         if output_tokens == Some(0) {
@@ -57,7 +76,8 @@ impl JsonTrace<'_> {
             (None, None, Some(_)) => Err("the payload is not an object"),
             _ => return Err(ReadError::at(line, "has several of text_input, messages, payload: expected one of them")),
         };
-        Ok(body.map(|body| Row { at: when, output_tokens, ..Row::of(body) }))
+        let delay = delay.map(|delay| Nanos(delay.unsigned_abs()));
+        Ok(body.map(|body| Row { at: when, output_tokens, session, delay, ..Row::of(body) }))
     }
 
     /// A prompt of so many tokens, in the blocks that are told.

@@ -455,6 +455,7 @@ fn every_metric_of_the_summary_is_in_it_by_name() {
             "http_req_duration_from_intended",
             "schedule_lag",
             "turn_duration",
+            "turn_lag",
             "attempt_duration",
             "attempt_ttft",
         ]

@@ -385,8 +385,10 @@ impl<'a> Worker<'a> {
     // ---- start what is due -----------------------------------------------------------------
 
     fn start_due(&mut self, now: Nanos) {
-        if self.ending.is_stopped() || now >= self.schedule.end() {
+        if self.conversations_stop(now) {
             self.interrupt_pauses(now);
+        }
+        if self.ending.is_stopped() || now >= self.schedule.end() {
             self.interrupt_late_retries(now);
         }
         for _ in 0..STARTS_PER_PASS {
@@ -523,7 +525,7 @@ impl<'a> Worker<'a> {
     fn is_over(&self, now: Nanos) -> bool {
         let nothing_new = self.ending.is_stopped() || self.schedule.is_over(now);
         // Arrivals that still wait when the grace is over are not started any more.
-        (nothing_new && self.counts.busy == 0 && !self.users.rows.any_late()) || now >= self.ending.drain_end()
+        (nothing_new && self.counts.busy == 0 && !self.users.any_to_come()) || now >= self.ending.drain_end()
     }
 
     /// Cuts off what is left, closes everything and reports for the last time.

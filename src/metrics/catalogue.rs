@@ -185,6 +185,8 @@ catalogue! {
             "Per request: the longest gap between two token events.";
         TurnDuration("turn_duration", Milliseconds, EachKind)
             "Conversations: from sending the user's message to the end of the last answer, tool rounds included.";
+        TurnLag("turn_lag", Milliseconds, EachKind)
+            "Traces with conversations: from the instant a turn was due to the answer before it; zero if that came in time. The turn starts that much later.";
         AttemptDuration("attempt_duration", Milliseconds, EachKind)
             "Retries: from sending the attempt that succeeded to the end of its response. `http_req_duration` begins with the first attempt.";
         AttemptTtft("attempt_ttft", Milliseconds, EachKind)

@@ -176,6 +176,13 @@ impl Tally {
         }
     }
 
+    /// A turn of a trace waits for the answer before it, so long after its own instant.
+    pub fn turn_lag(&mut self, kind: u16, lag: Nanos) {
+        if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
+            part.time(Trend::TurnLag, lag);
+        }
+    }
+
     /// A conversation of `kind` is over; `end` is one of its three counters.
     pub fn conversation_over(&mut self, kind: u16, end: Counter, in_window: bool) {
         if let Some(part) = self.kinds.get_mut(usize::from(kind)) {

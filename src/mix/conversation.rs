@@ -3,9 +3,10 @@
 use super::escape::json_string;
 use super::{Prepared, RequestWriter, words};
 use crate::api::{History, Reply};
-use crate::dataset::Script;
+use crate::dataset::{Script, SessionTurn, Sessions};
 use crate::units::{Nanos, mix64};
 use fastrand::Rng;
+use std::sync::Arc;
 
 /// How many turns a conversation has.
 const CONVERSATION_DRAWS: u64 = 0x436f_6e76_0000_0005;
@@ -30,6 +31,8 @@ pub struct Conversation {
     pub history: History,
     /// Whose replies that are.
     pub replies: Replies,
+    /// Which rows of a trace are turns of one conversation; none if a row is all of one.
+    pub sessions: Option<Arc<Sessions>>,
     /// A header that names the conversation in each of its requests, for routers that keep a
     /// conversation on one server.
     pub affinity_header: Option<String>,
@@ -40,6 +43,11 @@ pub struct Conversation {
 }
 
 impl Conversation {
+    /// Whether each turn adds a row to what was said, with replies that are no one's row.
+    pub(super) fn adds_rows(&self) -> bool {
+        self.sessions.is_some() && self.replies != Replies::Recorded
+    }
+
     /// How profiles write its history.
     pub const fn history_name(&self) -> &'static str {
         match self.replies {
@@ -87,6 +95,8 @@ pub struct Talk {
     replies: Replies,
     /// When the user sent the message of the present turn.
     pub began: Option<Nanos>,
+    /// When the conversation was due.
+    pub intended: Nanos,
 }
 
 /// What comes after a reply.
@@ -96,6 +106,8 @@ pub enum Next {
     ToolResults,
     /// The user thinks that long and says something else.
     Turn(Nanos),
+    /// The user says something else when it did in the trace, or later.
+    Recorded(SessionTurn),
     /// Nothing: that was the last turn.
     End,
 }
@@ -246,7 +258,11 @@ impl RequestWriter {
         let mut rng = self.turn_draws(CONVERSATION_DRAWS, draw_vu, iteration, 0);
         let (min, max) = how.turns;
         let turns = rng.u16(min..=max.max(min));
-        let turns = script.map_or(turns, |script| turns.min(u16::try_from(script.turns()).unwrap_or(u16::MAX)));
+        let recorded = match &how.sessions {
+            Some(sessions) => Some(sessions.turns(self.number(draw_vu, iteration)).len()),
+            None => script.map(|script| script.turns()),
+        };
+        let turns = recorded.map_or(turns, |recorded| turns.min(u16::try_from(recorded).unwrap_or(u16::MAX)));
         let left = if midway { rng.u16(1..=turns.max(1)) } else { turns };
         match how.replies {
             Replies::Live => talk.begin(left, how.replies),
@@ -282,6 +298,18 @@ impl RequestWriter {
     /// Takes the reply to the present request into the history, and says what comes next. `held` is
     /// its row, as for [`write`](Self::write).
     pub fn take_reply(&self, draw_vu: u32, iteration: u64, held: &[u8], talk: &mut Talk) -> Next {
+        let next = self.keep_reply(draw_vu, iteration, held, talk);
+        let sessions = self.converses(self.draw(draw_vu, iteration).kind).and_then(|(_, how)| how.sessions.as_ref());
+        match (next, sessions) {
+            (Next::Turn(_), Some(sessions)) => {
+                let turns = sessions.turns(self.number(draw_vu, iteration));
+                turns.get(usize::from(talk.done)).map_or(next, |turn| Next::Recorded(*turn))
+            }
+            _ => next,
+        }
+    }
+
+    fn keep_reply(&self, draw_vu: u32, iteration: u64, held: &[u8], talk: &mut Talk) -> Next {
         let turn = talk.turn();
         let draw = self.draw_turn(draw_vu, iteration, turn);
         let Some((kind, how)) = self.converses(draw.kind) else { return Next::End };
@@ -292,6 +320,8 @@ impl RequestWriter {
         };
         match how.replies {
             Replies::Live => {}
+            // The next row has all that was said before it.
+            Replies::Recorded if how.sessions.is_some() => return talk.go_on(false, 0, think),
             Replies::Recorded => {
                 let next = script.and_then(|script| script.is_tool_round(talk.point + 1));
                 return talk.advance_recorded(next, think);

@@ -38,6 +38,7 @@ pub(super) fn conversation(
     Ok(Some(Conversation {
         turns: turns(written, request, asked, &key)?,
         think_time: think_time(written, asked, &key)?,
+        sessions: None,
         history,
         replies,
         affinity_header: affinity_header(written, request, asked, &key)?,
@@ -80,7 +81,9 @@ fn turns(
     let allowed = || 1..=u64::from(limits::MAX_TURNS);
     let (min, max) = match &asked.turns {
         // As many as the row of the data set.
-        None if request.dataset.is_some() => return Ok((limits::MAX_TURNS, limits::MAX_TURNS)),
+        None if request.dataset.is_some() || written.profile.trace.is_some() => {
+            return Ok((limits::MAX_TURNS, limits::MAX_TURNS));
+        }
         None => {
             let problem = "is missing: expected a number such as 4, or { min = 2, max = 8 }; a data set has its own";
             return Err(written.error(&key("turns"), problem));
@@ -147,10 +150,10 @@ pub(super) fn check_rows(kind: &Kind, has_rows: bool) -> Result<(), &'static str
         (Replies::Recorded, _) if !has_rows => {
             Err("`recorded` sends the replies of a data set: expected `dataset` beside it, or `generated`")
         }
-        (Replies::Generated, _) if kind.max_tokens.is_none() => {
+        (Replies::Generated, _) if kind.max_tokens.is_none() && how.sessions.is_none() => {
             Err("`generated` makes replies as long as the token limit: expected `max_tokens` or `output` beside it")
         }
-        (_, History::PreviousResponse) if has_rows => {
+        (_, History::PreviousResponse) if has_rows && how.sessions.is_none() => {
             Err("`server` cannot be used with a data set: expected `live`, `recorded` or `generated`")
         }
         _ => Ok(()),

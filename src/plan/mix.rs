@@ -59,9 +59,8 @@ pub(super) fn mix(
                 return Err(row.error("name", format!("`{}` is taken already: expected another name", kind.name)));
             }
             changed.extend(defaults.given(kind.api).map(|(key, given)| (row.at(key), given.origin.clone())));
-            if kind.conversation.is_some() && rows_of.trace.is_some() {
-                let problem = "cannot be used with a trace, whose rows are whole requests";
-                return Err(row.error("conversation", problem));
+            if let Some(trace) = rows_of.trace {
+                trace.converse(&mut kind).map_err(|problem| row.error("conversation", problem))?;
             }
             let source = rows_of.kind(&kind, request.dataset.as_ref(), &row.key, read, changed)?;
             check_rows(&kind, source.is_some()).map_err(|problem| row.error("conversation.history", problem))?;

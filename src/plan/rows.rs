@@ -3,8 +3,8 @@
 use super::error::shown;
 use super::{PlanError, Read, limits};
 use crate::api::{Api, STREAM_OPTIONS};
-use crate::dataset::{self, Columns, Facts, Form, Format, Loaded, Options, ReadError, Rows};
-use crate::mix::Kind;
+use crate::dataset::{self, Columns, Facts, Form, Format, Links, Loaded, Options, ReadError, Rows};
+use crate::mix::{Kind, Replies};
 use crate::units::{Nanos, plural};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, BufRead, BufReader};
@@ -85,6 +85,7 @@ impl Order {
 pub(super) struct RowData {
     pub(super) rows: Arc<Rows>,
     pub(super) instants: Arc<[Nanos]>,
+    pub(super) links: Option<Arc<Links>>,
     pub(super) facts: Facts,
     pub(super) sha256: String,
     pub(super) bytes: u64,
@@ -170,9 +171,16 @@ impl RowFiles {
             );
             return Err(RowProblem::Bad(ReadError { line: None, problem }));
         }
-        let Loaded { rows, instants, facts } = loaded;
+        let Loaded { rows, instants, links, facts } = loaded;
         let sha256 = hash.finalize().iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"));
-        let data = RowData { rows: Arc::new(rows), instants: instants.into(), facts, sha256, bytes };
+        let data = RowData {
+            rows: Arc::new(rows),
+            instants: instants.into(),
+            links: links.map(Arc::new),
+            facts,
+            sha256,
+            bytes,
+        };
         self.read.push((path.to_owned(), key, data.clone()));
         Ok(data)
     }
@@ -222,6 +230,7 @@ pub(super) fn options(kind: &Kind, patch: &[String], most_memory: u64) -> Result
         most_memory,
         talk: kind.conversation.is_some(),
         trace: None,
+        sessions: false,
         shuffle: None,
         size: None,
     })
@@ -242,6 +251,11 @@ pub(super) fn refuse_misfits(kind: &Kind, rows: &Rows) -> Result<(), String> {
     {
         return Err(format!("has whole bodies, which are sent as they stand: expected no `{name}` for the body"));
     }
+    if kind.conversation.as_ref().is_some_and(|how| how.replies != Replies::Recorded) && rows.has_whole_bodies() {
+        return Err(
+            "has whole bodies, which cannot carry other replies: set conversation.history to \"recorded\"".to_owned()
+        );
+    }
     if kind.websocket && rows.has_whole_bodies() {
         return Err("has whole bodies, which cannot be sent over a WebSocket: expected prompts or messages".to_owned());
     }
@@ -249,7 +263,7 @@ pub(super) fn refuse_misfits(kind: &Kind, rows: &Rows) -> Result<(), String> {
 }
 
 /// Where an API has its prompt.
-const fn form(api: Api) -> Form {
+pub(super) const fn form(api: Api) -> Form {
     match api {
         Api::AnthropicMessages | Api::AnthropicCountTokens => Form::SystemApart,
         Api::OpenaiResponses | Api::Openresponses => Form::Items,
@@ -324,6 +338,7 @@ mod tests {
             most_memory: 1 << 20,
             talk: false,
             trace: None,
+            sessions: false,
             shuffle: None,
             size: None,
         }

@@ -1,11 +1,11 @@
 //! `executor = "trace"`: rows that were recorded with their instants → arrivals, and their prompts.
 
 use super::profile::{ProfileFile, Trace as Written};
-use super::rows::{Order, RowData, RowFiles, RowSource, format, options, patch, refuse_misfits};
+use super::rows::{Order, RowData, RowFiles, RowSource, form, format, options, patch, refuse_misfits};
 use super::{PlanError, Read, limits};
-use crate::dataset::{Columns, Form, Options, Rows, Unit};
+use crate::dataset::{Columns, Form, Options, Rows, Sessions, Unit};
 use crate::load::{OnFull, Trace};
-use crate::mix::Kind;
+use crate::mix::{Kind, Replies};
 use crate::units::{Nanos, plural};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(super) struct TraceFile<'a> {
     span: Nanos,
     /// All rows are words, which any API can send.
     only_words: bool,
+    /// Which of the rows are turns of one conversation; none if each stands for itself.
+    sessions: Option<Arc<Sessions>>,
 }
 
 /// Reads the trace of a profile.
@@ -62,6 +64,7 @@ pub(super) fn trace<'a>(
         most_memory,
         talk: false,
         trace: Some(unit(written, asked)?),
+        sessions: written.profile.requests.iter().any(|request| request.conversation.is_some()),
         shuffle: None,
         size: None,
     };
@@ -70,29 +73,72 @@ pub(super) fn trace<'a>(
     let rows = window(written, asked, &data.instants)?;
     let only_words = (0..data.rows.len()).all(|row| data.rows.words(row).is_some());
     let span = data.instants[rows.end - 1].since(data.instants[rows.start]);
-    let trace = TraceFile { written, asked, path, columns, data, rows, span, only_words };
+    let mut trace = TraceFile { written, asked, path, columns, data, rows, span, only_words, sessions: None };
     trace.refuse_wrong_unit()?;
+    trace.sessions = trace.find_sessions()?;
     Ok(trace)
 }
 
 impl TraceFile<'_> {
-    /// What is sent when.
-    pub(super) fn shape(&self, users: (u32, u32), on_full: OnFull) -> Result<Trace, PlanError> {
+    /// How many times as fast as it was recorded.
+    fn speed(&self) -> Result<f64, PlanError> {
         let speed = self.asked.speed.unwrap_or(1.0);
         if !(limits::LEAST_SPEED..=limits::MOST_SPEED).contains(&speed) {
             let (least, most) = (limits::LEAST_SPEED, limits::MOST_SPEED);
             let problem = format!("invalid value {speed}: expected a number from {least} to {most}");
             return Err(self.written.error("trace.speed", problem));
         }
+        Ok(speed)
+    }
+
+    /// The rows as turns of conversations, if requests converse.
+    fn find_sessions(&self) -> Result<Option<Arc<Sessions>>, PlanError> {
+        let Some(links) = &self.data.links else { return Ok(None) };
+        if self.data.rows.spooled_bytes().is_some() {
+            let problem = "holds conversations, whose rows have to fit into memory: raise --dataset-memory";
+            return Err(self.written.error("trace", problem));
+        }
+        let speed = self.speed()?;
+        let sessions = Sessions::new(links, self.rows.clone(), &self.data.instants, |time| scaled(time, speed));
+        let longest = (0..sessions.len() as u64).map(|number| sessions.turns(number).len()).max().unwrap_or_default();
+        if longest > usize::from(limits::MAX_TURNS) {
+            let most = limits::MAX_TURNS;
+            let problem = format!("has a conversation of {}: expected at most {most}", plural(longest, "turn"));
+            return Err(self.written.error("trace", problem));
+        }
+        Ok(Some(Arc::new(sessions)))
+    }
+
+    /// Gives a kind of request whose users converse the conversations of the trace.
+    pub(super) fn converse(&self, kind: &mut Kind) -> Result<(), &'static str> {
+        match (&mut kind.conversation, &self.sessions) {
+            (Some(how), Some(sessions)) if how.think_time == (Nanos::ZERO, Nanos::ZERO) => {
+                how.sessions = Some(Arc::clone(sessions));
+                Ok(())
+            }
+            (Some(_), Some(_)) => Err("has a think_time, and a trace has instants of its own: leave it out"),
+            (None, Some(_)) => Err("is missing: with a trace, all requests hold conversations, or none does"),
+            (_, None) => Ok(()),
+        }
+    }
+
+    /// What is sent when.
+    pub(super) fn shape(&self, users: (u32, u32), on_full: OnFull) -> Result<Trace, PlanError> {
+        let speed = self.speed()?;
         let passes = self.written.whole("trace.loop", self.asked.passes, 1..=u64::from(limits::MAX_PASSES))?;
-        let scaled = |time: Nanos| Nanos((time.0 as f64 / speed).round() as u64);
-        let first = self.data.instants[self.rows.start];
-        let instants: Arc<[Nanos]> =
-            self.data.instants[self.rows.clone()].iter().map(|at| scaled(at.since(first))).collect();
+        let scaled = |time: Nanos| scaled(time, speed);
+        let all = &self.data.instants[self.rows.clone()];
+        let at = |row: usize| scaled(all[row].since(all[0]));
+        // A conversation comes with its first turn.
+        let (instants, waits): (Arc<[Nanos]>, _) = match &self.sessions {
+            None => ((0..all.len()).map(at).collect(), Nanos::ZERO),
+            Some(sessions) => (sessions.firsts().map(at).collect(), sessions.longest_pauses()),
+        };
         // As long after the last row as rows are apart, so that a next pass keeps the rate.
         let rows = self.rows.len() as u64;
         let gap = Nanos(self.span.0 / (rows - 1).max(1));
         let period = scaled(self.span.saturating_add(gap)).max(scaled(self.span).saturating_add(Nanos(1)));
+        let period = period.saturating_add(waits);
         let (pre_allocated_vus, max_vus) = users;
         let trace = Trace { instants, passes: passes.unwrap_or(1) as u32, period, pre_allocated_vus, max_vus, on_full };
         if trace.end() > limits::LONGEST {
@@ -127,6 +173,10 @@ impl TraceFile<'_> {
                 format: Some(self.data.facts.format),
                 columns: self.columns.clone(),
                 trace: Some(Some(self.data.facts.unit)),
+                talk: false,
+                sessions: self.sessions.is_some(),
+                // Behind replies that came, a row is the user's next message.
+                form: if sends_messages(kind) { Form::Text } else { form(kind.api) },
                 ..options(kind, &patch, most_memory).map_err(refuse)?
             };
             let data = files.load(&self.path, options, read);
@@ -180,8 +230,11 @@ impl TraceFile<'_> {
         let unused = unused.collect::<Vec<_>>().concat();
         let speed = self.asked.speed.map_or(String::new(), |speed| format!(", sent {speed} times as fast"));
         let (format, unit) = (self.data.facts.format.name(), self.data.facts.unit.name());
+        let sessions = self.sessions.as_ref();
+        let sessions =
+            sessions.map_or(String::new(), |sessions| format!(" in {}", plural(sessions.len(), "conversation")));
         format!(
-            "trace: {} over {}, {rate:.1}/s on average{input}{part}{unused}: {format}, timestamps taken as {unit}{speed}",
+            "trace: {}{sessions} over {}, {rate:.1}/s on average{input}{part}{unused}: {format}, timestamps taken as {unit}{speed}",
             plural(n, "request"),
             coarse(self.span)
         )
@@ -210,6 +263,16 @@ impl TraceFile<'_> {
         );
         Err(self.written.error("trace", problem))
     }
+}
+
+/// Whether a kind's rows are messages of a conversation that goes on with the replies that came.
+fn sends_messages(kind: &Kind) -> bool {
+    kind.conversation.as_ref().is_some_and(|how| how.sessions.is_some() && how.replies != Replies::Recorded)
+}
+
+/// A length of time at `speed` times the speed that was recorded.
+fn scaled(time: Nanos, speed: f64) -> Nanos {
+    Nanos((time.0 as f64 / speed).round() as u64)
 }
 
 /// A length of time in one or two units.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::dataset::{Body, Script, Spool};
+use crate::dataset::{Body, Script, Sessions, Spool};
 use proptest::prelude::*;
 use std::io::{Cursor, Write as _};
 use std::sync::{Arc, Mutex};
@@ -16,6 +16,7 @@ fn options() -> Options {
         most_memory: 1 << 20,
         talk: false,
         trace: None,
+        sessions: false,
         shuffle: None,
         size: None,
     }
@@ -222,7 +223,7 @@ fn blocks_are_read_with_their_numbers() {
         matches!(loaded.rows.body(3, &[]), Body::Whole(_))
             && matches!(loaded.rows.body(2, &[]), Body::Words { tokens: 600, .. })
     );
-    assert_eq!(counts(&loaded).2, [("it has a delay and no instant: conversations are not replayed", 1, 10)]);
+    assert_eq!(counts(&loaded).2, [("it has a delay and no instant: it needs a request with a conversation", 1, 10)]);
     assert_eq!(counts(&sample("burstgpt.csv", &trace())).2, [("its answer has 0 tokens", 2, 6)]);
 }
 
@@ -454,9 +455,9 @@ fn in_form(form: Form) -> serde_json::Value {
     let last = script.point_of(1).expect("two turns");
     let text = |point| format!("{{\"list\":{}]{}}}", utf8(script.until(point)), utf8(script.tail()));
     for point in 0..=last {
-        let list: serde_json::Value =
+        let sent: serde_json::Value =
             serde_json::from_str(&text(point)).unwrap_or_else(|e| panic!("{e}: {}", text(point)));
-        assert!(list["list"].is_array());
+        assert!(sent["list"].is_array());
     }
     let whole = serde_json::from_str(&text(last)).expect("JSON");
     // What is sent as one request is the same.
@@ -624,4 +625,65 @@ fn a_spool_is_used_only_beyond_the_memory_and_its_index_has_to_fit() {
     assert_eq!(error, expected);
     let error = read(&file, &Options { most_memory: 2_500, ..options() }).expect_err("nowhere to put it");
     assert!(error.contains("cannot be put into a file: no place; set TMPDIR to a folder with room"), "{error}");
+}
+
+/// Of each conversation: rows, instants in ms and pauses in ms.
+fn sessions(file: &str) -> Vec<Vec<(u32, Option<u64>, u64)>> {
+    let loaded = read(file, &Options { sessions: true, ..trace() }).expect("a trace");
+    let links = loaded.links.expect("asked for");
+    let all = Sessions::new(&links, 0..loaded.rows.len(), &loaded.instants, |time| time);
+    let ms = |time: Nanos| time.0 / 1_000_000;
+    let turns = |n| all.turns(n).iter().map(|turn| (turn.row, turn.due.map(ms), ms(turn.pause))).collect();
+    (0..all.len() as u64).map(turns).collect()
+}
+
+#[test]
+fn rows_of_a_session_are_turns_in_their_order() {
+    let row = |at: &str, session: &str| format!("{{{at}{session}\"input_length\":9,\"output_length\":3}}\n");
+    let (one, two) = ("\"session_id\":\"1\",", "\"session_id\":\"2\",");
+    let file = [
+        row("\"timestamp\":5,", one),
+        row("\"timestamp\":7,", two),
+        row("\"timestamp\":8,", ""),
+        row("\"timestamp\":9,\"delay\":4,", one),
+        row("\"delay\":2.5,", two),
+        row("\"timestamp\":20,", two),
+    ]
+    .concat();
+    let expected = vec![
+        vec![(0, Some(0), 0), (3, Some(4), 4)],
+        vec![(1, Some(0), 0), (4, None, 2), (5, Some(13), 0)],
+        vec![(2, Some(0), 0)],
+    ];
+    assert_eq!(sessions(&file), expected);
+    // Without conversations a row without an instant cannot be sent, nor as the first of its session.
+    let reasons = |options: &Options| -> Vec<(String, u64)> {
+        let file = file.replace("\"timestamp\":7,", "\"delay\":7,");
+        let unused = read(file, options).expect("a trace").facts.unused;
+        unused.into_iter().map(|unused| (unused.reason, unused.first_line)).collect()
+    };
+    let [(plain, 2)] = &reasons(&trace())[..] else { panic!("{:?}", reasons(&trace())) };
+    assert!(plain.contains("needs a request with a conversation"), "{plain}");
+    let sessions = reasons(&Options { sessions: true, ..trace() });
+    assert!(sessions.len() == 1 && sessions[0].0.contains("no row of its session comes before it"), "{sessions:?}");
+    let bad = read("{\"timestamp\":1,\"delay\":-1,\"session_id\":1,\"input_length\":1,\"output_length\":1}", &trace())
+        .expect_err("negative");
+    assert!(bad.starts_with("line 1: `delay` is -1: expected an instant at or after zero"), "{bad}");
+}
+
+#[test]
+fn chats_of_bailian_follow_their_parents() {
+    let row = |id: u32, parent: i32, at: u32| {
+        format!(
+            "{{\"chat_id\":{id},\"parent_chat_id\":{parent},\"timestamp\":{at},\"input_length\":9,\"output_length\":3}}\n"
+        )
+    };
+    // 7's parent is not in the file.
+    let file = [row(1, -1, 1), row(2, -1, 1), row(3, 1, 2), row(7, 99, 2), row(8, 3, 4)].concat();
+    let at = |row, ms| (row, Some(ms), 0);
+    assert_eq!(sessions(&file), [vec![at(0, 0), at(2, 1_000), at(4, 3_000)], vec![at(1, 0)], vec![at(3, 0)]]);
+    let part = read(&file, &Options { sessions: true, ..trace() }).expect("a trace");
+    let half = Sessions::new(&part.links.expect("links"), 1..4, &part.instants, |time| Nanos(time.0 / 2));
+    assert_eq!(half.firsts().collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!((half.row(1, 0), half.row(4, 9), half.len()), (1, 1, 3), "numbers begin again, and turns end");
 }

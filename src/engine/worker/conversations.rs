@@ -14,7 +14,7 @@ use super::Worker;
 use super::pauses::Pauses;
 use crate::api::Reply;
 use crate::engine::slot::Slot;
-use crate::load::Start;
+use crate::load::{Shape, Start};
 use crate::metrics::{Counter, Failure, Outcome};
 use crate::mix::{Next, Talk};
 use crate::plan::Plan;
@@ -33,6 +33,8 @@ pub(super) struct Conversations {
     /// The first conversation of a user begins at any of its turns: users that start together would
     /// stay in step for as many turns as a conversation has.
     begins_midway: bool,
+    /// Turns have instants of their own, out of a trace: they are not over with its last arrival.
+    are_recorded: bool,
 }
 
 impl Conversations {
@@ -43,7 +45,8 @@ impl Conversations {
         Self {
             talks: std::iter::repeat_with(Talk::default).take(slots).collect(),
             pauses: Pauses::new(slots),
-            begins_midway: shard.shape.runs_by_time() && shard.shape.arrivals().is_none(),
+            begins_midway: shard.shape.runs_by_time() && !shard.shape.is_open(),
+            are_recorded: converse && matches!(shard.shape, Shape::Trace(_)),
         }
     }
 
@@ -61,6 +64,11 @@ impl Conversations {
         self.talk_mut(slot).filter(|talk| talk.keeps_reply()).map(|talk| &mut talk.reply)
     }
 
+    /// Whether turns out of a trace are still to come.
+    pub(super) fn any_recorded(&self) -> bool {
+        self.are_recorded && self.pauses.next_due().is_some()
+    }
+
     /// When the next user speaks.
     pub(super) fn next_due(&self) -> Option<Nanos> {
         self.pauses.next_due()
@@ -74,6 +82,7 @@ impl Worker<'_> {
         let held = self.users.rows.held(Slot(start.slot));
         if let Some(talk) = self.users.conversations.talks.get_mut(start.slot as usize) {
             self.writer.begin_conversation(start.draw_vu, start.iteration, midway, held, talk);
+            talk.intended = start.intended;
         }
     }
 
@@ -116,14 +125,14 @@ impl Worker<'_> {
     /// Whether the user's conversation goes on after a request that ended so at `end`. If not, it is
     /// over and counted. `leaves`: the user was ramped away.
     pub(super) fn goes_on(&mut self, slot: Slot, outcome: Outcome, end: Nanos, leaves: bool) -> bool {
+        let stops = leaves || self.conversations_stop(end);
         let Some(talk) = self.users.conversations.talk_mut(slot) else { return false };
         let connection = &self.connections[slot];
         let (start, kind, phase) = (connection.start, connection.kind() as u16, connection.phase());
         let turn = connection.exchange.sample.turn;
-        let stops = leaves || self.ending.is_stopped() || end >= self.schedule.end();
         let how = match outcome {
             Outcome::Success => {
-                let began = talk.began;
+                let (began, intended) = (talk.began, talk.intended);
                 let held = self.users.rows.held(slot);
                 let next = self.writer.take_reply(start.draw_vu, start.iteration, held, talk);
                 if !matches!(next, Next::ToolResults) {
@@ -136,6 +145,14 @@ impl Worker<'_> {
                     _ if stops => Counter::ConversationsInterrupted,
                     Next::ToolResults => return self.goes_on_at(slot, end),
                     Next::Turn(pause) => return self.goes_on_at(slot, end.saturating_add(pause)),
+                    Next::Recorded(turn) => {
+                        let earliest = end.saturating_add(turn.pause);
+                        let due = turn.due.map(|due| intended.saturating_add(due));
+                        if let Some(due) = due {
+                            self.records.tallies.of(phase).turn_lag(kind, earliest.since(due));
+                        }
+                        return self.goes_on_at(slot, due.unwrap_or(earliest).max(earliest));
+                    }
                 }
             }
             Outcome::Failed(_) | Outcome::Cancelled => Counter::ConversationsAborted,
@@ -144,6 +161,12 @@ impl Worker<'_> {
         let in_window = self.connections[slot].exchange.window.covers(end);
         self.end_conversation(slot, phase, kind, how, in_window);
         false
+    }
+
+    /// Whether no conversation goes on at that time. Those of a trace may within the grace.
+    pub(super) fn conversations_stop(&self, at: Nanos) -> bool {
+        let is_over = at >= self.schedule.end() && !self.users.conversations.are_recorded;
+        is_over || self.ending.is_stopped()
     }
 
     fn goes_on_at(&mut self, slot: Slot, at: Nanos) -> bool {

@@ -34,9 +34,9 @@ impl Worker<'_> {
             let turn = self.connections[slot].exchange.sample.turn;
             answers.begin(slot, placement.phase, start.draw_vu, start.iteration, turn);
         }
-        // A conversation takes one row.
+        // A conversation takes one row, unless each turn is one.
         let is_first = self.users.conversations.talk(slot).is_none_or(Talk::is_fresh);
-        if self.count_started(slot) && is_first {
+        if self.count_started(slot) && (is_first || row.is_some()) {
             self.records.rows_sent.note(kind, row);
         }
         self.counts.set_in_flight(self.counts.in_flight + 1, &mut self.records.tallies.tally);

@@ -15,6 +15,11 @@ pub(super) struct Users {
 }
 
 impl Users {
+    /// Whether anybody without a request still has one to send.
+    pub(super) fn any_to_come(&self) -> bool {
+        self.rows.any_late() || self.conversations.any_recorded()
+    }
+
     /// All are silent.
     pub(super) fn new(shard: &Plan, slots: usize, rows: Option<RowInbox>) -> Self {
         Self {

@@ -417,6 +417,69 @@ fn rows_are_written_without_allocating() {
 }
 
 #[test]
+fn sessions_of_a_trace_are_conversations() {
+    let row = |at: u32, session: u32, text: &str| {
+        format!("{{\"timestamp\":{at},\"session_id\":{session},\"output_length\":{at},\"text_input\":\"{text}\"}}\n")
+    };
+    let file = [row(2, 1, "a"), row(4, 2, "b"), row(6, 1, "c"), row(8, 3, "d"), row(10, 1, "e")].concat();
+    let trace = format!("{TRACE}trace = {{ file = \"f\", speed = 2.0 }}\n{CHAT}stream = true\n");
+    let of = |history: &str| {
+        let text = format!("{trace}conversation = {{ history = \"{history}\" }}\n");
+        with(&text, &Overrides::default(), &[("f", &file)]).expect(history)
+    };
+    for history in ["live", "recorded"] {
+        let Resolved { plan, presentation, .. } = of(history);
+        assert!(
+            presentation.notes[0].starts_with("trace: 5 requests in 3 conversations over"),
+            "{:?}",
+            presentation.notes
+        );
+        let crate::load::Shape::Trace(trace) = &plan.shape else { panic!("a trace") };
+        let ms: Vec<u64> = trace.instants.iter().map(|at| at.0 / 1_000_000).collect();
+        assert_eq!(ms, [0, 1, 3], "conversations come with their first turns, at twice the speed");
+        let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed);
+        let (mut talk, mut request) = (crate::mix::Talk::default(), Request::default());
+        let mut sent = Vec::new();
+        writer.begin_conversation(0, 0, false, &[], &mut talk);
+        loop {
+            writer.write(0, 0, 0, Some(&talk), &[], &mut request);
+            let at = request.bytes.windows(4).position(|at| at == b"\r\n\r\n").expect("a head") + 4;
+            let body = json(&request.bytes[at..]);
+            sent.push((request.row, body["max_tokens"].clone(), body["messages"].clone()));
+            if talk.keeps_reply() {
+                talk.reply.say(|out| out.extend_from_slice(b"R"));
+            }
+            match writer.take_reply(0, 0, &[], &mut talk) {
+                crate::mix::Next::Recorded(turn) => assert_eq!(turn.due.map(|due| due.0 % 2_000_000), Some(0)),
+                crate::mix::Next::End => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        let rows: Vec<_> = sent.iter().map(|(row, limit, _)| (*row, limit.clone())).collect();
+        assert_eq!(rows, [(Some(0), 2.into()), (Some(2), 6.into()), (Some(4), 10.into())], "{history}");
+        let said = |role: &str, text: &str| serde_json::json!({ "role": role, "content": text });
+        let last = match history {
+            "recorded" => vec![said("user", "e")],
+            _ => vec![
+                said("user", "a"),
+                said("assistant", "R"),
+                said("user", "c"),
+                said("assistant", "R"),
+                said("user", "e"),
+            ],
+        };
+        assert_eq!(sent[2].2, serde_json::Value::from(last), "{history}");
+    }
+    let refused_with = |more: &str, expected: &str| {
+        let error = refused(&format!("{trace}{more}"), &[("f", &file)]);
+        assert!(error.contains(expected), "{error}");
+    };
+    refused_with("conversation = { think_time = \"1s\" }\n", "a trace has instants of its own: leave it out");
+    let other = "[[requests]]\nname = \"b\"\napi = \"openai-chat\"\n";
+    refused_with(&format!("conversation = {{}}\n{other}"), "all requests hold conversations, or none does");
+}
+
+#[test]
 fn shards_send_the_same_bodies_from_a_spool() {
     // 200 rows of 12 kB, and conversations of as many.
     let row = |row: usize, talk: bool| {
