@@ -45,14 +45,16 @@ impl RowSource {
         let unused =
             unused.iter().map(|u| format!("; {} left out: {} (first on line {})", u.rows, u.reason, u.first_line));
         let unused: String = unused.collect::<Vec<_>>().concat();
-        let spooled = self.rows.spooled_bytes().map_or(String::new(), |bytes| {
-            format!(
-                "; they do not fit into --dataset-memory, so {} MB of them lie in a temporary file",
-                bytes / 1_000_000
-            )
-        });
+        let spooled = told_spooled(&self.rows);
         format!("{}: {path}, {}, {sent} of {all} can be sent{repeated}{spooled}{unused}", self.kind, format.name())
     }
+}
+
+/// Where rows lie that do not fit into memory; nothing if all do.
+pub(super) fn told_spooled(rows: &Rows) -> String {
+    rows.spooled_bytes().map_or(String::new(), |bytes| {
+        format!("; they do not fit into --dataset-memory, so {} MB of them lie in a temporary file", bytes / 1_000_000)
+    })
 }
 
 /// In which order rows are sent.

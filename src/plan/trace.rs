@@ -1,7 +1,7 @@
 //! `executor = "trace"`: rows that were recorded with their instants → arrivals, and their prompts.
 
 use super::profile::{ProfileFile, Trace as Written};
-use super::rows::{Order, RowData, RowFiles, RowSource, form, format, options, patch, refuse_misfits};
+use super::rows::{Order, RowData, RowFiles, RowSource, form, format, options, patch, refuse_misfits, told_spooled};
 use super::{PlanError, Read, limits};
 use crate::dataset::{Columns, Form, Options, Rows, Sessions, Unit};
 use crate::load::{OnFull, Trace};
@@ -227,7 +227,7 @@ impl TraceFile<'_> {
         };
         let unused = self.data.facts.unused.iter();
         let unused = unused.map(|u| format!("; {} left out: {} (first on line {})", u.rows, u.reason, u.first_line));
-        let unused = unused.collect::<Vec<_>>().concat();
+        let unused = told_spooled(&self.data.rows) + &unused.collect::<Vec<_>>().concat();
         let speed = self.asked.speed.map_or(String::new(), |speed| format!(", sent {speed} times as fast"));
         let (format, unit) = (self.data.facts.format.name(), self.data.facts.unit.name());
         let sessions = self.sessions.as_ref();
