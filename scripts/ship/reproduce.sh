@@ -48,11 +48,13 @@ need git sha256sum
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 
+# Read once: the checkout may move on while this builds.
+commit=$(git -C "$root" rev-parse HEAD)
 # Builds in the folder $1 and prints the path of the binary.
 build() {
   mkdir -p "$work/$1"
   git clone --quiet --no-hardlinks "$root" "$work/$1/checkout"
-  git -C "$work/$1/checkout" checkout --quiet --detach "$(git -C "$root" rev-parse HEAD)"
+  git -C "$work/$1/checkout" checkout --quiet --detach "$commit"
   CARGO_TARGET_DIR=$work/$1/target "$work/$1/checkout/scripts/ship/build.sh" "${options[@]}" --out "$work/$1/out"
 }
 [[ -n $first ]] || first=$(build a)
