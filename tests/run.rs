@@ -55,6 +55,18 @@ fn quick_smoke_passes() {
     assert_eq!(result["agreement"], json!({ "ours": 3, "server": 3 }));
 }
 
+#[test]
+fn the_first_request_to_a_new_server_is_not_measured() {
+    let (result, output) = passes(&["quick-smoke"]);
+    let (server, stats) = (&result["target"]["server"], &result["target"]["before"]);
+    assert!(server["cold_start_ms"].as_f64() > Some(0.0), "{server}");
+    assert!(output.stdout.contains("  cold start ") && output.stderr.contains("its first request"), "{output:?}");
+    assert_eq!((&stats["total_requests"], count(&result, "http_reqs")), (&json!(1), 3));
+    let (result, output) = passes(&["quick-smoke", "--no-probe"]);
+    assert!(result["target"]["server"].get("cold_start_ms").is_none() && !output.stdout.contains("cold start"));
+    assert_eq!(result["target"]["before"]["total_requests"], 0);
+}
+
 /// A simulator that has answered before: the first answers of a debug build take seconds on a busy
 /// machine, and profiles judge latency.
 fn warm() -> Embedded {

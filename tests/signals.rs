@@ -41,7 +41,10 @@ fn under_way(settings: &str, counted: &str) -> Started {
     let (bench, port) = (Bench::new(), free_port());
     let (profile, config) = (bench.write("endless.toml", PROFILE), bench.write("server.toml", settings));
     let result = bench.path("r.json");
-    let running = start(&[&profile, "--port", &port.to_string(), "--server-config", &config, "--output", &result], &[]);
+    let running = start(
+        &[&profile, "--no-probe", "--port", &port.to_string(), "--server-config", &config, "--output", &result],
+        &[],
+    );
     eventually("requests are under way", || counts(port).is_some_and(|stats| stats[counted].as_u64() >= Some(2)));
     let [child] = children(running.pid())[..] else { panic!("{:?}", children(running.pid())) };
     assert!(alive(child));
@@ -137,7 +140,7 @@ fn requests_that_outlive_the_grace_are_cut_off_and_counted_apart() {
     let short = PROFILE.replace("\"10m\"\ngraceful", "\"2s\"\ngraceful").replace("\"10m\"", "\"100ms\"");
     let (profile, config) = (bench.write("short.toml", &short), bench.write("server.toml", SLOW));
     let result = bench.path("r.json");
-    let args = [&profile, "--port", &port, "--server-config", &config, "--output", &result, "--vus", "6"];
+    let args = [&profile, "--no-probe", "--port", &port, "--server-config", &config, "--output", &result, "--vus", "6"];
     let output = start(&args, &[]).finish(SOON);
     assert_eq!(output.code, Some(107), "{output:?}");
     assert!(output.stdout.contains("6 cut off by the end of the test, the oldest after"), "{output:?}");

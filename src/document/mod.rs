@@ -269,7 +269,7 @@ pub struct Target {
     pub after: Option<Value>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TargetServer {
     /// Whether it was started for this run.
     pub started: bool,
@@ -287,6 +287,9 @@ pub struct TargetServer {
     /// What it said last, when it died.
     #[serde(default)]
     pub last_lines: Vec<String>,
+    /// How long its first request took, which was sent before the test and is not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold_start_ms: Option<f64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

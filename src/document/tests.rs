@@ -299,6 +299,7 @@ fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Docu
             git_dirty: None,
             died: None,
             last_lines: Vec::new(),
+            cold_start_ms: Some(412.25),
         },
         before: Some(json!({ "total_requests": 0 })),
         after: Some(json!({ "total_requests": 103 })),

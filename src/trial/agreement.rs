@@ -197,6 +197,7 @@ mod tests {
             used: None,
             own_use: None,
             latency: None,
+            cold_start_ms: None,
             hints: Vec::new(),
             died: None,
         };

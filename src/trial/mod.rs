@@ -14,6 +14,7 @@
 
 mod agreement;
 mod answers;
+mod cold_start;
 mod conclude;
 mod desk;
 mod discover;

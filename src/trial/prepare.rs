@@ -49,6 +49,7 @@ fn find_and_ask(plan: Plan, setup: &Setup, say: &mut dyn FnMut(&str)) -> Result<
     let plan = reach::with_addresses(plan, stop, say)?;
     reach::check_routes(&plan)?;
     let (mut plan, mut server) = ServerUnderTest::find_or_start(plan, say, stop)?;
+    server.warm(&plan, stop, say)?;
     if plan.may_probe && !server.knows_its_terms {
         let (accepted, hints) = terms::accepted(plan, stop, say)?;
         plan = accepted;

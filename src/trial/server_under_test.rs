@@ -1,6 +1,7 @@
 //! The server under test: found or started, watched while the test runs, asked what it has counted,
 //! left as it was.
 
+use super::cold_start;
 use super::error::TrialError;
 use super::reach::Targets;
 use super::server_metrics::Scraping;
@@ -56,6 +57,8 @@ pub(super) struct ServerUnderTest {
     pid: Option<u32>,
     /// What a server that was started is configured to take.
     latency: Option<Latency>,
+    /// How long its first request took, which is not measured, in ms.
+    cold_start_ms: Option<f64>,
     /// What was odd about it before the test.
     pub(super) hints: Vec<Hint>,
 }
@@ -77,6 +80,8 @@ pub(crate) struct ServerRecord {
     pub(super) own_use: Option<Used>,
     /// What it is configured to take.
     pub(super) latency: Option<Latency>,
+    /// How long its first request took, which is not measured, in ms.
+    pub(super) cold_start_ms: Option<f64>,
     /// What was odd about it before the test.
     pub(super) hints: Vec<Hint>,
     /// It ended by itself: nothing that was measured after that is worth anything.
@@ -150,8 +155,18 @@ impl ServerUnderTest {
             scraping: None,
             pid: plan.server_pid,
             latency: None,
+            cold_start_ms: None,
             hints: Vec::new(),
         }
+    }
+
+    /// Sends the first request to a server that was started here. It is not measured.
+    pub(super) fn warm(&mut self, plan: &Plan, stop: &Stop, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
+        if self.server.is_some() && plan.may_probe {
+            say("sending the new server its first request, which is not measured (--no-probe turns it off)");
+            self.cold_start_ms = cold_start::first_request(plan, &self.client_cores, stop)?;
+        }
+        Ok(())
     }
 
     /// Asks the server for its numbers, once more for each load: what it has counted until now is none
@@ -188,7 +203,8 @@ impl ServerUnderTest {
     /// Which server answers, for results so far.
     pub(super) fn target(&self, found: Option<&FoundServer>) -> TargetServer {
         let is_llmsim = self.server.is_some() || self.stats_before.is_some();
-        target_server(self.server.as_ref().map(Server::identity), is_llmsim, found, None)
+        let known = target_server(self.server.as_ref().map(Server::identity), is_llmsim, found, None);
+        TargetServer { cold_start_ms: self.cold_start_ms, ..known }
     }
 
     /// Cores that a server started here was given.
@@ -237,6 +253,7 @@ impl ServerUnderTest {
             stats_after,
             counted,
             used,
+            cold_start_ms: self.cold_start_ms,
             hints: self.hints,
             died,
         }
@@ -258,7 +275,8 @@ impl ServerRecord {
     /// Which server answered, for the results.
     pub(crate) fn target(&self, found: Option<&FoundServer>) -> TargetServer {
         let is_llmsim = self.identity.is_some() || self.stats_before.is_some();
-        target_server(self.identity.as_ref(), is_llmsim, found, self.died.as_ref())
+        let known = target_server(self.identity.as_ref(), is_llmsim, found, self.died.as_ref());
+        TargetServer { cold_start_ms: self.cold_start_ms, ..known }
     }
 
     /// How much a count of the server's own grew while it was tested.
@@ -288,6 +306,7 @@ fn target_server(
         git_dirty: identity.and_then(|identity| identity.git_dirty),
         died: died.map(|exit| exit.status.clone()),
         last_lines: died.map(|exit| exit.last_lines.clone()).unwrap_or_default(),
+        cold_start_ms: None,
     }
 }
 

@@ -140,7 +140,8 @@ fn ask(plan: &Plan, kind: &Kind, target: u16, stop: &Stop) -> Result<Option<Repl
 }
 
 /// A request of that kind that costs next to nothing.
-fn question(kind: &Kind) -> Kind {
+/// The shortest request of a kind: two letters for one token.
+pub(super) fn question(kind: &Kind) -> Kind {
     Kind {
         weight: 1,
         models: kind.models.iter().take(1).cloned().collect(),

@@ -84,6 +84,10 @@ fn target(blocks: &mut Vec<Block>, target: &Target) {
         n => format!(" and {n} more, in turn"),
     };
     blocks.push(Block::Fact("target", vec![Piece::plain(format!("{}{more}", target.url))]));
+    if let Some(cold_start) = target.server.cold_start_ms {
+        let text = format!("{} for the first request to the new server, not measured", human::time(cold_start));
+        blocks.push(Block::Fact("cold start", vec![Piece::plain(text)]));
+    }
     let Some(tls) = &target.tls else { return };
     if !tls.verified {
         let text = "certificates were NOT CHECKED: anyone could have answered";
