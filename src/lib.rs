@@ -54,8 +54,9 @@
 //!
 //! Left column: intent going down. Right column: numbers going up. They meet only in `trial` (top),
 //! as the chain `prepare → Ready → Measured → Concluded`, and in `engine/worker.rs` (bottom). Only
-//! two things cross a thread border while a test runs: a stop flag down, tallies up (and with
-//! `--dns-ttl`, once in a while, addresses down; with data sets beyond `--dataset-memory`, rows).
+//! two things cross a thread border while a test runs: a stop flag down, tallies up (and once in a
+//! while news down: addresses with `--dns-ttl`, heads with a key that changes,
+//! rows of data sets beyond `--dataset-memory`).
 //!
 //! # Reading order, 45 minutes
 //!

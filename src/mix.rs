@@ -22,6 +22,7 @@ mod weighted;
 mod words;
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::api::{Api, Ask, History, LimitName, Method, Piece};
 use crate::dataset::Sessions;
@@ -39,7 +40,7 @@ pub use behavior::{After, BehaviorMix, ClientBehavior, Leave, SlowReader};
 pub use builtin::builtin_prompts;
 pub use conversation::{Conversation, Next, Replies, Talk};
 pub use envelope::{Envelope, KeyAs, Secret};
-pub use head::percent_encoded;
+pub use head::{Heads, percent_encoded};
 pub use prompt::{Prefix, Prompt, PromptSource};
 pub use retries::{Retries, RetryPolicy};
 pub use scenario::Scenario;
@@ -182,12 +183,15 @@ impl fmt::Debug for Request {
     }
 }
 
-/// The mix with everything precomputed that does not change from request to request.
+/// The mix with everything precomputed that does not change from request to request. Copies share
+/// that.
+#[derive(Clone)]
 pub struct RequestWriter {
     seed: u64,
     /// By how much the numbers of one user's requests differ.
     stride: u64,
-    kinds: Vec<Prepared>,
+    kinds: Arc<[Prepared]>,
+    heads: Arc<Heads>,
     /// Whether any kind has users who read slowly.
     slow_readers: bool,
 }
@@ -206,9 +210,6 @@ impl fmt::Debug for RequestWriter {
 struct Prepared {
     /// The sum of the weights up to and with this kind.
     weight_below: u64,
-    /// Everything before the value of `Content-Length`, or the whole request if there is no body.
-    /// For each target, one for each model if the path names the model, else one.
-    heads: Vec<Vec<Vec<u8>>>,
     method: Method,
     /// The heads are handshakes up to the key, and the body is a message.
     websocket: bool,
@@ -280,7 +281,6 @@ impl RequestWriter {
                 weight_below += u64::from(kind.weight);
                 Prepared {
                     weight_below,
-                    heads: envelopes.iter().map(|envelope| head::heads(kind, envelope)).collect(),
                     method: kind.api.method(),
                     websocket: kind.websocket,
                     api: kind.api,
@@ -295,7 +295,13 @@ impl RequestWriter {
                 }
             })
             .collect();
-        Self { seed, stride: 1, kinds, slow_readers: mix.kinds.iter().any(|kind| kind.behaviors.slow_reader.is_some()) }
+        let slow_readers = mix.kinds.iter().any(|kind| kind.behaviors.slow_reader.is_some());
+        Self { seed, stride: 1, kinds, heads: Heads::new(mix, envelopes).into(), slow_readers }
+    }
+
+    /// Writes these heads from now on: the key has changed.
+    pub fn change_heads(&mut self, heads: Arc<Heads>) {
+        self.heads = heads;
     }
 
     /// Writes the request of that stream of draws and iteration, as that target wants it, into
@@ -333,8 +339,8 @@ impl RequestWriter {
             request.asked = kind.write_message(draw, prompt, talk, rng, out);
             return;
         }
-        let Some(heads) = kind.heads.get(usize::from(target)) else { return };
-        out.extend_from_slice(heads.get(draw.model).unwrap_or(&heads[0]));
+        let Some(head) = self.heads.of(draw.kind, target, draw.model) else { return };
+        out.extend_from_slice(head);
         if kind.method == Method::Post {
             let length = |length: usize, out: &mut Vec<u8>| {
                 out.extend_from_slice(decimal(length as u64, &mut [0; 20]));
@@ -352,8 +358,8 @@ impl RequestWriter {
         let key = Key::new(self.draws(WEBSOCKET_DRAWS, draw_vu, iteration).u128(..));
         let out = &mut request.bytes;
         out.clear();
-        if let Some(heads) = self.kinds.get(draw.kind).and_then(|kind| kind.heads.get(usize::from(target))) {
-            out.extend_from_slice(heads.get(draw.model).unwrap_or(&heads[0]));
+        if let Some(head) = self.heads.of(draw.kind, target, draw.model) {
+            out.extend_from_slice(head);
             out.extend_from_slice(key.as_bytes());
             out.extend_from_slice(b"\r\n\r\n");
         }

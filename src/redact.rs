@@ -9,6 +9,10 @@
 //! the direction of text, and commands of a CI runner (`::error::`, `##[error]`) come out as plain
 //! text.
 
+mod learned;
+
+pub use learned::Learned;
+
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
@@ -31,6 +35,8 @@ const NESTED: usize = 2;
 pub struct Redactor {
     /// As they are, and as they stand in base64. The longest first: one may be a part of another.
     needles: Vec<Vec<u8>>,
+    /// What became known since.
+    learned: Learned,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -51,33 +57,20 @@ enum Match {
 impl Redactor {
     /// Hides these texts, and each of their words.
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        let mut needles: Vec<Vec<u8>> = Vec::new();
-        for secret in secrets {
-            // A scheme such as Bearer is no part of a secret; each word behind it is as secret as
-            // the whole.
-            let (first, rest) = secret.split_once(' ').unwrap_or(("", &secret));
-            let whole = if is_scheme(first) { rest } else { &secret };
-            for word in std::iter::once(whole).chain(whole.split_whitespace()) {
-                if word.len() >= SHORTEST_SECRET {
-                    needles.extend(in_base64(word.as_bytes()));
-                    needles.push(word.as_bytes().to_vec());
-                }
-            }
-        }
-        Self::of(needles)
+        Self { needles: sorted(needles(secrets)), learned: Learned::default() }
+    }
+
+    /// Hides what is learned later, too.
+    #[must_use]
+    pub fn learning(self, learned: &Learned) -> Self {
+        Self { learned: learned.clone(), ..self }
     }
 
     /// Hides these texts as well.
     #[must_use]
     pub fn and(&self, secrets: impl IntoIterator<Item = String>) -> Self {
-        let more = Self::new(secrets);
-        Self::of([self.needles.as_slice(), &more.needles].concat())
-    }
-
-    fn of(mut needles: Vec<Vec<u8>>) -> Self {
-        needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        needles.dedup();
-        Self { needles }
+        let more = needles(secrets);
+        Self { needles: sorted([self.needles.as_slice(), &more].concat()), learned: self.learned.clone() }
     }
 
     /// What a server or a file says, as lines for people: without secrets and what looks like one,
@@ -98,14 +91,15 @@ impl Redactor {
     }
 
     fn hide(&self, text: &str) -> String {
-        if self.needles.is_empty() {
+        let needles = self.learned.beside(&self.needles);
+        if needles.is_empty() {
             return text.to_owned();
         }
         let bytes = text.as_bytes();
         let mut shown: Vec<u8> = Vec::with_capacity(bytes.len());
         let mut at = 0;
         while at < bytes.len() {
-            let hidden = self.at(bytes, at);
+            let hidden = hidden_at(&needles, bytes, at);
             match hidden {
                 0 => {
                     shown.push(bytes[at]);
@@ -119,29 +113,55 @@ impl Redactor {
         }
         String::from_utf8_lossy(&shown).into_owned()
     }
+}
 
-    /// How many bytes of a secret stand at a place; 0 where none does.
-    fn at(&self, bytes: &[u8], at: usize) -> usize {
-        let rest = &bytes[at..];
-        let mut is_cut = false;
-        for needle in &self.needles {
-            match matches(rest, needle, 0) {
+/// What is looked for of these texts: as they are, and as they stand in base64, and each of their
+/// words.
+fn needles(secrets: impl IntoIterator<Item = String>) -> Vec<Vec<u8>> {
+    let mut needles: Vec<Vec<u8>> = Vec::new();
+    for secret in secrets {
+        // A scheme such as Bearer is no part of a secret; each word behind it is as secret as the
+        // whole.
+        let (first, rest) = secret.split_once(' ').unwrap_or(("", &secret));
+        let whole = if is_scheme(first) { rest } else { &secret };
+        for word in std::iter::once(whole).chain(whole.split_whitespace()) {
+            if word.len() >= SHORTEST_SECRET {
+                needles.extend(in_base64(word.as_bytes()));
+                needles.push(word.as_bytes().to_vec());
+            }
+        }
+    }
+    needles
+}
+
+/// The longest first.
+fn sorted(mut needles: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    needles.dedup();
+    needles
+}
+
+/// How many bytes of a secret stand at a place; 0 where none does.
+fn hidden_at(needles: &[Vec<u8>], bytes: &[u8], at: usize) -> usize {
+    let rest = &bytes[at..];
+    let mut is_cut = false;
+    for needle in needles {
+        match matches(rest, needle, 0) {
+            Match::Whole(n) => return n,
+            Match::Cut => is_cut = true,
+            Match::No => {}
+        }
+        // A text may begin in the middle of a secret.
+        let tails = (1..needle.len().saturating_sub(BETRAYED)).filter(|_| at == 0);
+        for tail in tails.map(|from| &needle[from..]) {
+            match matches(rest, tail, 0) {
                 Match::Whole(n) => return n,
                 Match::Cut => is_cut = true,
                 Match::No => {}
             }
-            // A text may begin in the middle of a secret.
-            let tails = (1..needle.len().saturating_sub(BETRAYED)).filter(|_| at == 0);
-            for tail in tails.map(|from| &needle[from..]) {
-                match matches(rest, tail, 0) {
-                    Match::Whole(n) => return n,
-                    Match::Cut => is_cut = true,
-                    Match::No => {}
-                }
-            }
         }
-        if is_cut { rest.len() } else { 0 }
     }
+    if is_cut { rest.len() } else { 0 }
 }
 
 fn is_scheme(word: &str) -> bool {

@@ -135,6 +135,7 @@ fn search_on(
                 break;
             }
         };
+        watcher.say_of_key(ready.plan());
         found.environment.workers = measured.workers as u32;
         let (tried, says) = step(ready.plan(), wish, load, &measured);
         let so_far = wish.so_far(found.curve.len() + 1, began.elapsed().into());

@@ -4,7 +4,7 @@ use super::error::CommandError;
 use super::{output, show_config};
 use crate::document::{ENDED_EARLY, Reason, ReasonKind};
 use crate::exit::ExitClass;
-use crate::plan::{FoundServer, Plan, PlanError, Presentation, Resolved};
+use crate::plan::{Credentials, FoundServer, Plan, PlanError, Presentation, Resolved};
 use crate::trial::{self, Setup, TrialError};
 use std::io::Write;
 
@@ -25,19 +25,26 @@ pub(super) fn open(resolved: Resolved, out: &mut dyn Write) -> Result<Option<(Pl
 }
 
 /// The plan for what is at the target: the server says what it is and which model it has, and the
-/// plan is made once more with that. `again` makes it.
+/// plan is made once more with that. `again` makes it. A command that gives the key is run before.
 pub(super) fn at_target(
     plan: Plan,
     setup: &Setup,
     say: &mut dyn FnMut(&str),
     again: impl FnOnce(FoundServer) -> Result<Resolved, PlanError>,
 ) -> Result<Plan, CommandError> {
+    match trial::keys::begin(&plan, &setup.stop) {
+        // That is told by what comes next.
+        Ok(()) | Err(TrialError::Interrupted) => {}
+        Err(error) => return Err(error.into()),
+    }
     match trial::discover(&plan, setup, say)? {
         None => Ok(plan),
         Some(found) => {
+            let keys = plan.credentials.keys.clone();
             // Its data sets would be in memory twice.
             drop(plan);
-            Ok(again(found)?.plan)
+            let plan = again(found)?.plan;
+            Ok(Plan { credentials: Credentials { keys, ..plan.credentials }, ..plan })
         }
     }
 }
@@ -69,5 +76,10 @@ impl<'a> Watcher<'a> {
             // Whether anybody watches does not matter.
             let _ = writeln!(self.err, "{line}");
         }
+    }
+
+    /// Says what has become of the plan's key meanwhile.
+    pub(super) fn say_of_key(&mut self, plan: &Plan) {
+        plan.credentials.keys.take_told().iter().for_each(|line| self.say(line));
     }
 }

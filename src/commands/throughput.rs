@@ -203,6 +203,7 @@ impl Sweep {
                 watcher.say(&format!("{number} of {all}: {name}: {answers} answers, {concurrency} at once"));
                 let plan = step_plan(ready.plan(), mode, concurrency, self.duration);
                 let Some(measured) = ready.step(&plan)? else { break };
+                watcher.say_of_key(ready.plan());
                 found.environment.workers = found.environment.workers.max(measured.workers as u32);
                 let measured = step(ready.plan(), (threads, concurrency), shared_cores, &measured);
                 match mode {

@@ -46,7 +46,7 @@ pub(crate) fn section(plan: &Plan) -> Map<String, Value> {
         "thresholds": rules(&plan.thresholds),
         "slo": rules(&plan.slo),
         "headers": hidden_values(&plan.headers),
-        "api_key": plan.credentials.api_key.as_ref().map(|_| HIDDEN),
+        "api_key": plan.credentials.has_key().then_some(HIDDEN),
         "seed": plan.seed,
         "server": plan.server.as_ref().map(server),
         "workers": plan.tuning.workers,

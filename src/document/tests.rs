@@ -91,6 +91,7 @@ pub(crate) fn plan() -> Plan {
             api_key: Some(Secret::new("open sesame".to_owned())),
             basic_auth: None,
             key_as: crate::mix::KeyAs::OfApi,
+            ..crate::plan::Credentials::default()
         },
         headers: vec![("authorization".to_owned(), "open sesame".to_owned())],
         seed: 42,

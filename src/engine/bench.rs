@@ -56,15 +56,15 @@ pub fn run_worker(plan: &Plan, reads: &Rc<[Vec<u8>]>, gap: Nanos) -> (u64, u64) 
     let now = Rc::new(Cell::new(Nanos::ZERO));
     let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (stop, (reports, inbox)) = (AtomicBool::new(false), channel());
-    let ((_empty, recycled), (_found, addresses)) = (channel(), channel());
+    let ((_empty, recycled), (_told, news)) = (channel(), channel());
     let budget = Budget::new(u64::MAX);
     let channels = Channels {
-        inbox: Inbox { stop: &stop, addresses, budget: &budget, rows: None },
+        inbox: Inbox { stop: &stop, news, budget: &budget, rows: None },
         outbox: Outbox { reports, recycled },
     };
     let dialer = Dialer::new(plan.targets(), &plan.access, 0, 1).expect("a plan that connects without TLS");
     let poller = Poller::Script(World::new(Rc::clone(&now), peer));
-    let worker = Worker::new(0, plan, &writer, Clock::Script(now), poller, dialer, channels);
+    let worker = Worker::new(0, plan, writer, Clock::Script(now), poller, dialer, channels);
     worker.run().expect("a scripted world has no errors of its own");
     let mut total = Tally::new(plan.mix.kinds.len());
     for report in &inbox {

@@ -3,20 +3,30 @@
 use super::budget::Budget;
 use super::rows_ahead::RowInbox;
 use crate::metrics::{Batch, Tally};
+use crate::mix::Heads;
 use crate::units::Nanos;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender};
 
 /// New addresses of the targets, in their order. `None` for a name that could not be looked up.
 pub(super) type Addresses = Vec<Option<Vec<SocketAddr>>>;
 
+/// What has changed while a test runs. It was made ready off the workers.
+#[derive(Debug)]
+pub(super) enum News {
+    /// Only with names that are looked up again during the test.
+    Addresses(Addresses),
+    /// Only with a key that changes.
+    Heads(Arc<Heads>),
+}
+
 /// Down: what a worker is told.
 #[derive(Debug)]
 pub(super) struct Inbox<'a> {
     pub(super) stop: &'a AtomicBool,
-    /// Only with names that are looked up again during the test.
-    pub(super) addresses: Receiver<Addresses>,
+    pub(super) news: Receiver<News>,
     /// The one thing that workers share.
     pub(super) budget: &'a Budget,
     /// Only with rows that are not in memory. They go round, and used ones go back.

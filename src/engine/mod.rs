@@ -2,8 +2,9 @@
 //!
 //! [`run`] gives every worker its shard of the plan, adds up what they report once a second, and
 //! hands the sums to the caller. While it runs only two things cross a thread border: the stop flag
-//! goes down, tallies come up. (With names that are looked up again, their addresses go down, too,
-//! once in a while. With data sets that do not fit into memory, so do their rows.)
+//! goes down, tallies come up. (Once in a while news goes down, too: addresses of names that are
+//! looked up again, heads with a key that has changed. With data sets that do
+//! not fit into memory, so do their rows.)
 
 mod answers;
 #[cfg(feature = "scripted")]
@@ -17,6 +18,7 @@ mod error;
 mod excerpt;
 mod exchange;
 mod fleet;
+mod heads;
 mod names;
 mod poller;
 mod ready;
@@ -77,6 +79,7 @@ pub fn run_from(
     let pins: Vec<Option<usize>> =
         (0..workers).map(|i| (plan.tuning.pin && !cores.is_empty()).then(|| cores[i % cores.len()])).collect();
     let shards: Vec<Plan> = (0..workers).map(|k| plan.shard(k as u32, workers as u32)).collect();
+    let keys_seen = plan.credentials.keys.changes();
     let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed).with_stride(plan.shape.stride());
     let (reports, inbox) = channel();
     let budget = Budget::new(plan.tuning.body_budget);
@@ -87,17 +90,17 @@ pub fn run_from(
 
     std::thread::scope(|scope| {
         let mut recycling = Vec::with_capacity(workers);
-        let mut found = Vec::with_capacity(workers);
+        let mut told = Vec::with_capacity(workers);
         let mut threads = Vec::with_capacity(workers);
         let loader = loader.map(|loader| scope.spawn(|| loader.run()));
         for ((number, shard), rows) in shards.iter().enumerate().zip(rows) {
             let (empty, recycled) = channel();
             recycling.push(empty);
-            let (new, addresses) = channel();
-            found.push(new);
+            let (tell, news) = channel();
+            told.push(tell);
             let outbox = Outbox { reports: reports.clone(), recycled };
-            let channels = Channels { inbox: Inbox { stop, addresses, budget: &budget, rows }, outbox };
-            let (writer, pin) = (&writer, pins[number]);
+            let channels = Channels { inbox: Inbox { stop, news, budget: &budget, rows }, outbox };
+            let (writer, pin) = (writer.clone(), pins[number]);
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             threads.push(thread.spawn_scoped(scope, move || {
                 let pinned = pin.is_some_and(|id| core_affinity::set_for_current(core_affinity::CoreId { id }));
@@ -112,8 +115,9 @@ pub fn run_from(
             })?);
         }
         drop(reports);
-        let (_running, over) = channel();
-        names::keep_looking_up(plan, over, found);
+        let ((_looking, over), (_making, made)) = (channel(), channel());
+        heads::keep_current(plan, keys_seen, made, told.clone());
+        names::keep_looking_up(plan, over, told);
         let mut fleet = Fleet::new(plan, workers, recycling);
         fleet.collect(&inbox, on_tick);
         let mut pinned_to = Vec::new();

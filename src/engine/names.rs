@@ -1,7 +1,7 @@
 //! Names that are looked up again while a test runs, on a thread of its own: a resolver may take
 //! seconds, and workers wait for nobody.
 
-use super::channels::Addresses;
+use super::channels::{Addresses, News};
 use crate::net::{Access, Target, drop_dead_family, look_up};
 use crate::plan::Plan;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 
 /// Looks the plan's names up every `dns_ttl`, if it has one, and tells the workers, until the other
 /// end of `over` is dropped.
-pub(super) fn keep_looking_up(plan: &Plan, over: Receiver<()>, workers: Vec<Sender<Addresses>>) {
+pub(super) fn keep_looking_up(plan: &Plan, over: Receiver<()>, workers: Vec<Sender<News>>) {
     let Some(ttl) = plan.access.dns_ttl else { return };
     let (targets, access) = (plan.targets().cloned().collect::<Vec<_>>(), plan.access.clone());
     // Not joined: a resolver that hangs must not keep the end of the test waiting.
@@ -18,7 +18,7 @@ pub(super) fn keep_looking_up(plan: &Plan, over: Receiver<()>, workers: Vec<Send
             let found: Addresses = targets.iter().map(|target| found(target, &access)).collect();
             for worker in &workers {
                 // A worker that has ended needs no addresses.
-                let _ = worker.send(found.clone());
+                let _ = worker.send(News::Addresses(found.clone()));
             }
         }
     });

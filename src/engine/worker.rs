@@ -31,7 +31,7 @@ mod state;
 mod tests;
 mod users;
 
-use super::channels::{Channels, Ended, Inbox};
+use super::channels::{Channels, Ended, Inbox, News};
 use super::clock::Clock;
 use super::connection::{State, Step};
 use super::connections::Connections;
@@ -74,7 +74,7 @@ pub(super) struct Worker<'a> {
     poller: Poller,
     dialer: Dialer,
     inbox: Inbox<'a>,
-    writer: &'a RequestWriter,
+    writer: RequestWriter,
     schedule: Schedule,
     users: Users,
     /// By the number of the kind of request.
@@ -96,7 +96,7 @@ impl<'a> Worker<'a> {
     pub(super) fn new(
         number: usize,
         shard: &'a Plan,
-        writer: &'a RequestWriter,
+        writer: RequestWriter,
         clock: Clock,
         poller: Poller,
         dialer: Dialer,
@@ -505,8 +505,11 @@ impl<'a> Worker<'a> {
         if self.records.tallies.publishes(now) {
             self.review_reads();
             self.records.hand_over();
-            while let Ok(addresses) = self.inbox.addresses.try_recv() {
-                self.dialer.readdress(addresses);
+            while let Ok(news) = self.inbox.news.try_recv() {
+                match news {
+                    News::Addresses(addresses) => self.dialer.readdress(addresses),
+                    News::Heads(heads) => self.writer.change_heads(heads),
+                }
             }
         }
         self.records.tallies.turn(now);

@@ -1,6 +1,6 @@
 //! What stands before a body: request lines and headers, the same for all requests of a kind.
 
-use super::{Envelope, KeyAs, Kind, Secret, check_header};
+use super::{Envelope, KeyAs, Kind, Mix, Secret, check_header};
 use crate::api::{KeyHeader, Method};
 use crate::wire::http1::HeadSpec;
 use crate::wire::websocket;
@@ -8,8 +8,35 @@ use crate::wire::websocket;
 /// Stands for the model's name in a path.
 const MODEL_HOLE: &str = "{model}";
 
+/// What stands before every body of a mix. It is made once, and once more when the key changes.
+pub struct Heads(
+    /// Of each kind, for each target, one for each model if the path names the model, else one.
+    Vec<Vec<Vec<Vec<u8>>>>,
+);
+
+impl std::fmt::Debug for Heads {
+    /// Without the heads, which carry the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Heads").field(&self.0.len()).finish()
+    }
+}
+
+impl Heads {
+    /// Of all kinds, for each of the targets.
+    pub fn new(mix: &Mix, envelopes: &[Envelope]) -> Self {
+        let of = |kind: &Kind| envelopes.iter().map(|envelope| heads(kind, envelope)).collect();
+        Self(mix.kinds.iter().map(of).collect())
+    }
+
+    /// Everything before the value of `Content-Length`, or the whole request if there is no body.
+    pub(super) fn of(&self, kind: usize, target: u16, model: usize) -> Option<&[u8]> {
+        let heads = self.0.get(kind)?.get(usize::from(target))?;
+        heads.get(model).or_else(|| heads.first()).map(Vec::as_slice)
+    }
+}
+
 /// The heads of a kind: one for each model if its path names the model, else one.
-pub(super) fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
+fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
     let slash = if kind.path.starts_with('/') { "" } else { "/" };
     let path = format!("{}{}{slash}{}", envelope.origin, envelope.path_prefix, kind.path);
     let path = match query(envelope).as_str() {

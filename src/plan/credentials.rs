@@ -1,7 +1,9 @@
 //! Keys and passwords. They are never repeated in a message.
 
+use super::keys::forms;
+use super::noted::noted;
 use super::source::{Changed, Origin};
-use super::{Given, Overrides, PlanError, Read, headers, limits};
+use super::{Given, KeySource, Keys, Overrides, PlanError, Read, headers, limits};
 use crate::mix::{KeyAs, Secret};
 use std::path::Path;
 
@@ -13,6 +15,40 @@ pub struct Credentials {
     pub key_as: KeyAs,
     /// User and password of basic authentication.
     pub basic_auth: Option<Secret>,
+    /// Where the key comes from, if it may change while the plan is run.
+    pub source: Option<KeySource>,
+    /// The keys that came from there since.
+    pub keys: Keys,
+}
+
+impl Credentials {
+    /// The key that is sent now.
+    pub fn key(&self) -> Option<Secret> {
+        self.keys.newest().or_else(|| self.api_key.clone())
+    }
+
+    /// Whether requests carry a key, which may still have to be asked for.
+    pub const fn has_key(&self) -> bool {
+        self.api_key.is_some() || matches!(self.source, Some(KeySource::Command { .. }))
+    }
+
+    /// Sends the key in `text` from now on. Says whether it is another one than before.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, without repeating it; the key before is sent on.
+    pub fn renew(&self, text: &str) -> Result<bool, String> {
+        let key = word(text, "an API key", 1, "")?;
+        if self.key_as == KeyAs::Basic && !is_pair(key.reveal()) {
+            return Err("does not hold USER:PASSWORD, which basic authentication needs".to_owned());
+        }
+        let is_new = self.key().as_ref() != Some(&key);
+        if is_new {
+            let forms = forms(&key, &self.key_as);
+            self.keys.change(key, forms);
+        }
+        Ok(is_new)
+    }
 }
 
 pub(super) fn credentials(
@@ -20,11 +56,22 @@ pub(super) fn credentials(
     read: &mut Read<'_>,
     changed: &mut Changed,
 ) -> Result<Credentials, PlanError> {
-    let api_key = api_key(overrides, read, changed)?;
-    let key = api_key.is_some().then(|| changed.get("api_key").map(ToString::to_string)).flatten();
+    let (api_key, source) = api_key(overrides, read, changed)?;
+    let key = changed.get("api_key").map(ToString::to_string);
     let basic_auth = basic_auth(overrides, key.as_deref(), read, changed)?;
-    let key_as = key_as(overrides, api_key.as_ref(), changed)?;
-    Ok(Credentials { api_key, key_as, basic_auth })
+    let credentials = Credentials { api_key, basic_auth, source, ..Credentials::default() };
+    let key_as = key_as(overrides, &credentials, changed)?;
+    Ok(Credentials { key_as, ..credentials })
+}
+
+/// A secret of one word, of at least so many characters: `what` is its name. `hint` says how to get
+/// one.
+fn word(text: &str, what: &str, least: usize, hint: &str) -> Result<Secret, String> {
+    let (key, most) = (text.trim(), limits::MAX_KEY_BYTES);
+    if (least..=most).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(Secret::new(key.to_owned()));
+    }
+    Err(format!("does not hold {what}: expected one line of {least} to {most} visible ASCII characters{hint}"))
 }
 
 /// The text of a file that holds a secret. Somebody may have given the secret itself in place of
@@ -84,13 +131,7 @@ pub(super) fn of_file_or_environment(
 impl Found {
     /// As one word of at least so many characters: `what` is its name. `hint` says how to get one.
     pub(super) fn key(&self, what: &str, least: usize, hint: &str) -> Result<Secret, PlanError> {
-        let (key, most) = (self.text.trim(), limits::MAX_KEY_BYTES);
-        if (least..=most).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) {
-            return Ok(Secret::new(key.to_owned()));
-        }
-        Err(self.refused(format!(
-            "does not hold {what}: expected one line of {least} to {most} visible ASCII characters{hint}"
-        )))
+        word(&self.text, what, least, hint).map_err(|problem| self.refused(problem))
     }
 
     /// As a user and a password.
@@ -114,21 +155,43 @@ fn is_pair(text: &str) -> bool {
     text.split_once(':').is_some_and(|(user, _)| !user.is_empty())
 }
 
-/// The API key: out of a file, or the environment's.
-fn api_key(overrides: &Overrides, read: &mut Read<'_>, changed: &mut Changed) -> Result<Option<Secret>, PlanError> {
-    let Some(found) = of_file_or_environment(overrides, ("api_key_file", "api_key"), read)? else { return Ok(None) };
+/// The API key: out of a file, the environment's, or left to a command. And where it may change.
+fn api_key(
+    overrides: &Overrides,
+    read: &mut Read<'_>,
+    changed: &mut Changed,
+) -> Result<(Option<Secret>, Option<KeySource>), PlanError> {
+    let file = overrides.one("api_key_file");
+    let in_environment = overrides.secret("api_key");
+    let in_environment = in_environment.map(|held| Given { value: String::new(), origin: held.origin.clone() });
+    if let Some(command) = KeySource::command(overrides, file.or(in_environment.as_ref()))? {
+        for key in ["api_key", "api_key_command"] {
+            noted(key, overrides.one("api_key_command"), changed);
+        }
+        noted("api_key_refresh", overrides.one("api_key_refresh"), changed);
+        return Ok((None, Some(command)));
+    }
+    let Some(found) = of_file_or_environment(overrides, ("api_key_file", "api_key"), read)? else {
+        return Ok((None, None));
+    };
     let key = found.key("an API key", 1, "")?;
+    let source = file.map(|file| KeySource::File { place: file.origin.to_string(), path: file.value.clone().into() });
     changed.insert("api_key".to_owned(), found.origin);
-    Ok(Some(key))
+    Ok((Some(key), source))
 }
 
 /// How the key is sent.
-fn key_as(overrides: &Overrides, key: Option<&Secret>, changed: &mut Changed) -> Result<KeyAs, PlanError> {
+fn key_as(overrides: &Overrides, credentials: &Credentials, changed: &mut Changed) -> Result<KeyAs, PlanError> {
+    /// Stands for a key that is not there yet.
+    const ANY: &str = "key";
     let Some(given) = overrides.one("auth") else { return Ok(KeyAs::OfApi) };
     changed.insert("auth".to_owned(), given.origin.clone());
-    let Some(key) = key else {
-        return Err(given.misplaced("needs a key: give it with --api-key-file or LLMSIM_BLAST_API_KEY"));
-    };
+    if !credentials.has_key() {
+        return Err(
+            given.misplaced("needs a key: give it with --api-key-file, --api-key-command or LLMSIM_BLAST_API_KEY")
+        );
+    }
+    let key = credentials.api_key.as_ref().map(Secret::reveal);
     // Somebody may have written the key itself there: nothing of the value is repeated.
     let unusable = |problem: &str| given.unusable(format!("{problem} (its value is hidden: it may hold a key)"));
     let named = |name: &str| match name.trim() {
@@ -139,14 +202,14 @@ fn key_as(overrides: &Overrides, key: Option<&Secret>, changed: &mut Changed) ->
     match given.value.trim().split_once(':') {
         None if given.value.trim() == "bearer" => Ok(KeyAs::Bearer),
         None if given.value.trim() == "basic" => {
-            if is_pair(key.reveal()) {
+            if key.is_none_or(is_pair) {
                 Ok(KeyAs::Basic)
             } else {
                 Err(given.misplaced("needs USER:PASSWORD as the key"))
             }
         }
         Some(("header", name)) => {
-            let header = headers::header(&named(name)?, key.reveal());
+            let header = headers::header(&named(name)?, key.unwrap_or(ANY));
             let (name, _) = header.map_err(|_| unusable("expected the name of a header that may be added"))?;
             Ok(KeyAs::Header(name))
         }

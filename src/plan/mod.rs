@@ -17,6 +17,7 @@ mod files;
 #[doc(hidden)]
 pub mod fuzz;
 mod headers;
+mod keys;
 pub mod limits;
 mod mix;
 mod noted;
@@ -55,6 +56,7 @@ pub use credentials::Credentials;
 pub use error::PlanError;
 pub use files::{Files, RowFile};
 pub use headers::is_secret;
+pub use keys::{KeySource, Keys};
 pub use output::Output;
 pub use overrides::Overrides;
 pub use phases::Phase;
@@ -267,7 +269,7 @@ impl Plan {
             origin: if self.access.proxy.is_some() && !target.tls { target.origin() } else { String::new() },
             path_prefix: target.path_prefix.clone(),
             query: target.query.clone(),
-            api_key: self.credentials.api_key.clone(),
+            api_key: self.credentials.key(),
             key_as: self.credentials.key_as.clone(),
             basic_auth: self.credentials.basic_auth.clone(),
             headers: headers.clone(),

@@ -7,7 +7,7 @@ use super::prometheus::{self, PrometheusWrite};
 use super::requests::{self, RequestsFile};
 use super::source::{Changed, Given};
 use super::web::{self, WebPlace};
-use super::{Overrides, PlanError, Read, limits, secrets};
+use super::{Overrides, PlanError, Read, keys, limits, secrets};
 use crate::mix::Secret;
 use crate::net::access::Tls;
 use std::path::PathBuf;
@@ -57,7 +57,7 @@ impl Presentation {
         let pair = write.and_then(|write| write.basic_auth.as_ref());
         let parameters = write.into_iter().flat_map(|write| secrets::elsewhere(&write.target)).map(Secret::new);
         let keys = write.and_then(|write| write.token.clone()).into_iter().chain(pair.cloned());
-        keys.chain(pair.and_then(secrets::password)).chain(token).chain(parameters).collect()
+        keys.chain(pair.and_then(keys::password)).chain(token).chain(parameters).collect()
     }
 }
 

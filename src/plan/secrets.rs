@@ -1,8 +1,8 @@
 //! What of a plan must never be shown, wherever it turns up.
 
 use super::headers::is_secret;
+use super::keys::{forms, password};
 use super::{Credentials, Kind, Plan, Scrape, Target};
-use crate::mix::{KeyAs, Secret, percent_encoded};
 use crate::redact::Redactor;
 use serde_json::Value;
 
@@ -35,14 +35,19 @@ impl Plan {
             is_secret(name)
                 || (value.len() >= SHORTEST_VALUE && !KNOWN.iter().any(|known| name.eq_ignore_ascii_case(known)))
         };
-        Redactor::new(self.credentials().into_iter().chain(self.headers_that(hides)).chain(self.in_requests()))
+        self.hiding(self.headers_that(hides))
     }
 
     /// The same, but of headers only those that are called secrets: their owner looks at the
     /// requests.
     pub fn redactor_for_owner(&self) -> Redactor {
-        let headers = self.headers_that(|name, _| is_secret(name));
-        Redactor::new(self.credentials().into_iter().chain(headers).chain(self.in_requests()))
+        self.hiding(self.headers_that(|name, _| is_secret(name)))
+    }
+
+    /// Hides values of headers, and everything else that is a secret or becomes one.
+    fn hiding(&self, headers: Vec<String>) -> Redactor {
+        let all = self.credentials().into_iter().chain(headers).chain(self.in_requests());
+        Redactor::new(all).learning(self.credentials.keys.learned())
     }
 
     fn in_requests(&self) -> impl Iterator<Item = String> {
@@ -50,15 +55,12 @@ impl Plan {
     }
 
     fn credentials(&self) -> Vec<String> {
-        let Credentials { api_key, key_as, basic_auth } = &self.credentials;
-        let pair = api_key.as_ref().filter(|_| *key_as == KeyAs::Basic).or(basic_auth.as_ref());
+        let Credentials { api_key, key_as, basic_auth, .. } = &self.credentials;
         let meeting = self.rendezvous.as_ref().and_then(|meeting| meeting.key.as_ref());
-        let all = [api_key.as_ref(), basic_auth.as_ref(), meeting].into_iter().flatten().chain(&self.other_secrets);
-        let password = pair.and_then(password);
-        // As it is sent, which may be repeated in base64.
-        let in_query = api_key.as_ref().filter(|_| matches!(key_as, KeyAs::Query(_)));
-        let in_query = in_query.map(|key| percent_encoded(key.reveal()));
-        all.chain(&password).map(|secret| secret.reveal().to_owned()).chain(in_query).collect()
+        let plain = [basic_auth.as_ref(), meeting].into_iter().flatten().chain(&self.other_secrets);
+        let password = basic_auth.as_ref().and_then(password);
+        let plain = plain.chain(&password).map(|secret| secret.reveal().to_owned());
+        api_key.iter().flat_map(|key| forms(key, key_as)).chain(plain).collect()
     }
 
     fn headers_that(&self, hides: impl Fn(&str, &str) -> bool) -> Vec<String> {
@@ -90,11 +92,6 @@ impl Plan {
         }
         texts
     }
-}
-
-/// The password of `USER:PASSWORD`.
-pub(super) fn password(pair: &Secret) -> Option<Secret> {
-    pair.reveal().split_once(':').map(|(_, password)| Secret::new(password.to_owned()))
 }
 
 /// What may be a key in a URL other than the target's. Parts of the target's own path name models
@@ -148,7 +145,7 @@ fn decoded(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Overrides, Target, resolve};
+    use crate::plan::{KeyAs, Overrides, Secret, Target, resolve};
     use serde_json::json;
     use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use super::output::Output;
 use super::presentation::Presentation;
 use super::profile::ProfileFile;
 use super::source::{Changed, Origin};
-use super::{Plan, is_secret, rules};
+use super::{KeySource, Plan, is_secret, rules};
 use crate::api::{Api, LimitName};
 use crate::load::{Arrivals, Shape, ThinkTime};
 use crate::mix::{After, BehaviorMix, Bell, Conversation, KeyAs, Kind, PromptSource, Tokens};
@@ -397,7 +397,13 @@ fn add_target(list: &mut Listing<'_>, plan: &Plan) {
     list.add("server_metrics", plan.server_metrics.source.told());
     list.add("server_metric", or_none(plan.server_metrics.names.join(", ")));
     list.add("server_pid", plan.server_pid.map_or_else(|| "none".to_owned(), |pid| pid.to_string()));
-    list.add("api_key", if plan.credentials.api_key.is_some() { HIDDEN } else { "none" });
+    list.add("api_key", if plan.credentials.has_key() { HIDDEN } else { "none" });
+    let (command, refresh) = match &plan.credentials.source {
+        Some(KeySource::Command { refresh, .. }) => (HIDDEN, refresh.as_ref()),
+        Some(KeySource::File { .. }) | None => ("none", None),
+    };
+    list.add("api_key_command", command);
+    list.add("api_key_refresh", or_none(refresh.map_or_else(String::new, Nanos::to_string)));
     let auth = match &plan.credentials.key_as {
         KeyAs::OfApi => "as the API expects it".to_owned(),
         KeyAs::Bearer => "bearer".to_owned(),

@@ -97,7 +97,7 @@ pub enum ServerError {
 }
 
 /// The last lines of a child, set apart from our own words.
-fn quoted(last_lines: &[String]) -> String {
+pub(super) fn quoted(last_lines: &[String]) -> String {
     if last_lines.is_empty() {
         return "; it said nothing".to_owned();
     }

@@ -19,6 +19,7 @@ mod family;
 pub mod latency;
 pub(crate) mod listen;
 mod ports;
+mod printed;
 mod program;
 mod settings;
 mod start;
@@ -27,6 +28,7 @@ mod tail;
 
 pub use embedded::{EMBEDDED_VERSION, serve};
 pub use error::ServerError;
+pub use printed::{NotPrinted, printed};
 pub use settings::Settings;
 pub use start::Starter;
 pub use supervise::{SupervisorArgs, supervise};

@@ -1,12 +1,12 @@
 //! What a run comes to: the server has been left, and everything that the results say is known.
 
-use super::agreement;
 use super::ended::Ended;
 use super::measure::Measured;
 use super::prepare::Ready;
 use super::provenance::{argv, build, environment, rfc3339, run_id};
 use super::server_under_test::ServerRecord;
-use super::tokens;
+use super::{agreement, keys, tokens};
+
 use crate::document::datasets::datasets;
 use crate::document::{
     Document, Endpoint, RunFacts, ServerMetrics, ServerUse, Start, Steady, Strictness, Template, TokenEstimate,
@@ -62,7 +62,7 @@ impl Measured {
         let token_estimate = tokenizer.map(|tokenizer| tokens::counted(tokenizer, &run.answers));
         let signals = client_signals(&run, &summary, &record, nofile);
         let mut hints = hints(&summary, plan.access.max_requests);
-        hints.extend(record.hints.iter().cloned());
+        hints.extend(record.hints.iter().cloned().chain(keys::hint(&plan)));
         let defects = run.imbalance.iter().map(|&balance| EngineError::Unbalanced(balance).to_string()).collect();
         Concluded {
             plan,

@@ -123,7 +123,7 @@ fn in_common(all: FoundServer, this: &FoundServer, url: &str) -> Result<FoundSer
 fn has_key(plan: &Plan) -> bool {
     let credentials = &plan.credentials;
     let in_header = plan.headers.iter().any(|(name, _)| is_secret(name));
-    credentials.api_key.is_some() || credentials.basic_auth.is_some() || in_header || !plan.target.query.is_empty()
+    credentials.has_key() || credentials.basic_auth.is_some() || in_header || !plan.target.query.is_empty()
 }
 
 /// What a server has said, if the plan makes use of it.

@@ -25,6 +25,9 @@ pub(crate) enum TrialError {
     /// Connections cannot leave from an address that was given.
     #[error("--source-ip {source_ip}: {problem}")]
     Source { source_ip: std::net::IpAddr, problem: String },
+    /// What gives the key has given none.
+    #[error("{place}: {problem}")]
+    NoKey { place: String, problem: String },
     /// The target's name means nothing.
     #[error(
         "{url}: the host cannot be resolved: {source}; check its spelling, or give its address with --resolve HOST:PORT:ADDR"
@@ -108,6 +111,7 @@ impl TrialError {
             Self::Late { .. } | Self::Unmet { .. } | Self::Elsewhere(_) => ExitClass::Incomplete,
             Self::Files(_)
             | Self::Ports(_)
+            | Self::NoKey { .. }
             | Self::NoProcess { .. }
             | Self::Tls(_)
             | Self::Source { .. }

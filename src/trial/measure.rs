@@ -73,6 +73,7 @@ impl Ready {
         viewers.begin(&before(plan, &outline), pinned, &|presentation| so_far.opening(server, presentation));
         let mut on_tick = |tick: &mut Tick<'_>| {
             server.watch(tick.elapsed, tick.second);
+            plan.credentials.keys.take_told().iter().for_each(|line| viewers.said(line));
             if !tick.batches.is_empty() {
                 viewers.requests(std::mem::take(tick.batches));
             }

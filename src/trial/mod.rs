@@ -22,6 +22,7 @@ mod early;
 mod ended;
 mod endpoints;
 mod error;
+pub(crate) mod keys;
 mod measure;
 mod meeting;
 mod prefixes;

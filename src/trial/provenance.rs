@@ -62,7 +62,7 @@ pub(super) fn argv() -> Vec<String> {
 }
 
 /// Flags whose values are secrets, or may hold one.
-const HIDING: [&str; 4] = ["--body", "--header", "--path", "--web-token"];
+const HIDING: [&str; 5] = ["--api-key-command", "--body", "--header", "--path", "--web-token"];
 
 fn hide_secrets(arguments: impl Iterator<Item = String>) -> Vec<String> {
     let hidden = |flag: &str, value: &str| match flag {
@@ -106,6 +106,8 @@ mod tests {
             (&["--path", "/v1?k=sesame"], &["--path", "/v1?[hidden]"]),
             (&["--target-url", "http://h/p?k=sesame"], &["--target-url", "http://h/p?[hidden]"]),
             (&["--server-metrics=http://h?sesame"], &["--server-metrics=http://h?[hidden]"]),
+            (&["--api-key-command", "pass k=sesame"], &["--api-key-command", "[hidden]"]),
+            (&["--api-key-command=pass k=sesame"], &["--api-key-command=[hidden]"]),
             (&["--tag", "why=what?"], &["--tag", "why=what?"]),
         ] {
             assert_eq!(hide_secrets(typed.iter().map(|text| (*text).to_owned())), shown);

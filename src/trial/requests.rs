@@ -47,9 +47,9 @@ fn with_secrets_hidden(plan: &Plan) -> Plan {
     let kind = |kind: &Kind| Kind { headers: hide(&kind.headers), ..kind.clone() };
     Plan {
         credentials: Credentials {
-            api_key: plan.credentials.api_key.as_ref().map(|_| Secret::new(HIDDEN.to_owned())),
-            basic_auth: None,
+            api_key: plan.credentials.has_key().then(|| Secret::new(HIDDEN.to_owned())),
             key_as: plan.credentials.key_as.clone(),
+            ..Credentials::default()
         },
         headers,
         target: target(&plan.target),

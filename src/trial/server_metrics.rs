@@ -11,7 +11,7 @@ use crate::document::{Compared, ServerMetrics, ServerNumber};
 use crate::metrics::{Counter, Metric, Rate, Second, ServerLevel, Summary, Trend};
 use crate::mix::{Envelope, KeyAs};
 use crate::net::tls::TlsConfigError;
-use crate::plan::{Access, Plan, Scrape, Target};
+use crate::plan::{Access, Keys, Plan, Scrape, Target};
 use crate::units::{Nanos, rounded};
 use crate::watch::probe;
 use crate::watch::scraper::{self, Question, Reading, Readings, Scraper};
@@ -37,7 +37,10 @@ struct Source {
     url: String,
     target: Target,
     access: Access,
-    request: Vec<u8>,
+    path: String,
+    envelope: Envelope,
+    /// The target's, which may change meanwhile; none elsewhere.
+    keys: Option<Keys>,
 }
 
 impl Source {
@@ -64,6 +67,7 @@ impl Source {
         // What is the target's own, the addresses that were found and a key, is for its origin only.
         let tested = plan.targets().zip(plan.envelopes()).find(|(tested, _)| tested.origin() == target.origin());
         let mut access = Access { more_targets: Vec::new(), ..plan.access.clone() };
+        let keys = tested.as_ref().map(|_| plan.credentials.keys.clone());
         let (target, envelope) = if let Some((tested, envelope)) = tested {
             (Target { addrs: tested.addrs.clone(), ..target }, envelope)
         } else {
@@ -75,15 +79,18 @@ impl Source {
         };
         let query = if target.query.is_empty() { envelope.query } else { target.query.clone() };
         let envelope = Envelope { path_prefix: String::new(), query, ..envelope };
-        let request = reach::get(&path, &[envelope], 0);
-        Ok(Some(Self { url, target, access, request }))
+        Ok(Some(Self { url, target, access, path, envelope, keys }))
     }
 
     /// Asks there, again and again. To be made on the thread that asks.
     fn into_question(self) -> Result<Question, TlsConfigError> {
-        let Self { target, access, request, .. } = self;
+        let Self { target, access, path, envelope, keys, .. } = self;
         let dialer = Targets::new(vec![target], access).dialer(1)?;
-        Ok(Box::new(move || probe::ask_at(&dialer.endpoint(0), &request, ANSWER_WITHIN)))
+        Ok(Box::new(move || {
+            let api_key = keys.as_ref().and_then(Keys::newest).or_else(|| envelope.api_key.clone());
+            let request = reach::get(&path, &[Envelope { api_key, ..envelope.clone() }], 0);
+            probe::ask_at(&dialer.endpoint(0), &request, ANSWER_WITHIN)
+        }))
     }
 
     fn ask_once(&self, own: &[String], stop: &Stop) -> Result<Report, String> {

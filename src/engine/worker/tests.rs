@@ -161,14 +161,14 @@ fn run_supplied(
     let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed);
     let (reports, inbox) = std::sync::mpsc::channel();
     let (_empty, recycled) = std::sync::mpsc::channel();
-    let (_found, addresses) = std::sync::mpsc::channel();
+    let (_told, news) = std::sync::mpsc::channel();
     let budget = Budget::new(body_budget);
     let channels = Channels {
-        inbox: Inbox { stop: &stop, addresses, budget: &budget, rows },
+        inbox: Inbox { stop: &stop, news, budget: &budget, rows },
         outbox: Outbox { reports, recycled },
     };
     let dialer = Dialer::new(plan.targets(), &plan.access, 0, 8).expect("nothing that could fail");
-    let worker = Worker::new(0, plan, &writer, Clock::Script(now), Poller::Script(world), dialer, channels);
+    let worker = Worker::new(0, plan, writer, Clock::Script(now), Poller::Script(world), dialer, channels);
     worker.run().expect("a scripted world has no errors of its own");
     let mut total = Tally::new(plan.mix.kinds.len());
     let names: Vec<String> = plan.mix.kinds.iter().map(|k| k.name.clone()).collect();

@@ -1,0 +1,185 @@
+//! The key of a test, where it may change. A command is asked for it before anything is sent. While
+//! the test runs, a thread of its own reads it again.
+
+use super::error::TrialError;
+use super::signals::Stop;
+use crate::metrics::hints::Hint;
+use crate::plan::{Credentials, KeySource, Plan, limits};
+use crate::redact::Redactor;
+use crate::server::printed;
+use crate::units::{Nanos, plural};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Instant;
+
+/// Longest wait for a command: it may have to ask another service.
+const COMMAND_WITHIN: Nanos = Nanos::from_secs(30);
+/// Pause between two looks at a file, and at whether a command is due.
+const LOOK_EVERY: Nanos = Nanos::from_secs(1);
+/// Pause before a command is run again that has failed, unless it is due before.
+const TRY_AGAIN: Nanos = Nanos::from_secs(10);
+/// A file that is written in place may be read half written. It is told when a second look finds it
+/// no better.
+const LOOKS_IN_VAIN: u32 = 2;
+
+/// Gets the key, if a command has to be asked for it, and keeps it fresh until the last copy of the
+/// plan is gone.
+pub(crate) fn begin(plan: &Plan, stop: &Stop) -> Result<(), TrialError> {
+    let credentials = &plan.credentials;
+    let Some(source) = credentials.source.clone() else { return Ok(()) };
+    if let KeySource::Command { line, .. } = &source {
+        let line = line.clone();
+        let text = stop.wait_for(move || run(line.reveal()))?;
+        let renewed = text.and_then(|text| credentials.renew(&text).map_err(|problem| format!("it {problem}")));
+        if let Err(problem) = renewed {
+            let place = source.place().to_owned();
+            return Err(TrialError::NoKey { place, problem }.redacted(&plan.redactor()));
+        }
+    }
+    let (credentials, redactor) = (credentials.clone(), plan.redactor());
+    if !matches!(source, KeySource::Command { refresh: None, .. }) {
+        std::thread::Builder::new()
+            .name("key".to_owned())
+            .spawn(move || keep_fresh(&source, &credentials, &redactor))?;
+    }
+    Ok(())
+}
+
+fn run(line: &str) -> Result<String, String> {
+    printed(line, limits::MAX_KEY_BYTES, COMMAND_WITHIN).map_err(|error| error.to_string())
+}
+
+/// Which state of a file was read: another file, or another time of its last change, is another
+/// state.
+type State = (u64, u64, i64, i64, u64);
+
+fn state(path: &Path) -> io::Result<State> {
+    let found = fs::metadata(path)?;
+    Ok((found.dev(), found.ino(), found.mtime(), found.mtime_nsec(), found.len()))
+}
+
+fn text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(limits::MAX_KEY_BYTES as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// When the key is read next.
+#[derive(Debug, Default)]
+struct Course {
+    read: Option<State>,
+    in_vain: u32,
+}
+
+impl Course {
+    /// The key in a file that has changed; none while it has not.
+    fn look(&mut self, path: &Path, credentials: &Credentials) -> Result<bool, String> {
+        let read = || -> io::Result<Option<(State, String)>> {
+            let now = state(path)?;
+            if self.read == Some(now) { Ok(None) } else { Ok(Some((now, text(path)?))) }
+        };
+        match read().map_err(|error| format!("cannot be read: {error}"))? {
+            None => Ok(false),
+            Some((now, text)) => {
+                let is_new = credentials.renew(&text)?;
+                self.read = Some(now);
+                Ok(is_new)
+            }
+        }
+    }
+
+    /// What there is to tell of a reading.
+    fn outcome(&mut self, source: &KeySource, read: Result<bool, String>) -> Option<Result<String, String>> {
+        let place = source.place();
+        match read {
+            Ok(is_new) => {
+                self.in_vain = 0;
+                is_new.then(|| Ok(format!("{place}: the API key has changed; the new one is sent from now on")))
+            }
+            Err(problem) => {
+                self.in_vain = self.in_vain.saturating_add(1);
+                let enough = if matches!(source, KeySource::File { .. }) { LOOKS_IN_VAIN } else { 1 };
+                (self.in_vain >= enough).then(|| Err(format!("{place} {problem}")))
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "waits for files and other processes, on a thread of its own")]
+fn keep_fresh(source: &KeySource, credentials: &Credentials, redactor: &Redactor) {
+    let mut course = Course::default();
+    let (mut asked, mut pause) = (Instant::now(), Nanos::ZERO);
+    if let KeySource::Command { refresh, .. } = source {
+        pause = refresh.unwrap_or_default();
+    }
+    while !credentials.keys.is_abandoned() {
+        std::thread::sleep(LOOK_EVERY.to_duration());
+        let read = match source {
+            KeySource::File { path, .. } => course.look(path, credentials),
+            KeySource::Command { .. } if asked.elapsed() < pause.to_duration() => continue,
+            KeySource::Command { line, refresh, .. } => {
+                asked = Instant::now();
+                let read = run(line.reveal()).map_err(|problem| format!("has given no key: {problem}"));
+                let read = read.and_then(|text| credentials.renew(&text));
+                let refresh = refresh.unwrap_or_default();
+                pause = if read.is_ok() { refresh } else { refresh.min(TRY_AGAIN) };
+                read
+            }
+        };
+        match course.outcome(source, read) {
+            None => {}
+            Some(Ok(line)) => credentials.keys.tell(redactor.foreign_line(line.as_bytes())),
+            Some(Err(problem)) => {
+                let problem = redactor.foreign_line(problem.as_bytes());
+                if course.in_vain <= LOOKS_IN_VAIN {
+                    credentials.keys.tell(format!("warning: {problem}; the key before is sent on"));
+                }
+                credentials.keys.failed(problem);
+            }
+        }
+    }
+}
+
+/// That the key could not be read again, if so.
+pub(super) fn hint(plan: &Plan) -> Option<Hint> {
+    let (times, last) = plan.credentials.keys.failures()?;
+    let text = format!(
+        "the API key could not be read again ({}; the last time: {last}): the key before was sent on, and may have expired",
+        plural(times, "time")
+    );
+    Some(Hint { name: "api_key".to_owned(), text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_again_when_it_changes_and_a_bad_one_is_told_at_the_second_look() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        let source = KeySource::File { place: "--api-key-file".to_owned(), path: path.clone() };
+        let (credentials, mut course) = (Credentials::default(), Course::default());
+        let mut look = |text: Option<&str>| {
+            if let Some(text) = text {
+                // Another file of that name, as schedulers put it there.
+                fs::write(folder.path().join("new"), text).expect("written");
+                fs::rename(folder.path().join("new"), &path).expect("renamed");
+            }
+            let read = course.look(&path, &credentials);
+            course.outcome(&source, read)
+        };
+        assert!(look(None).is_none(), "the first failure may be a file that is being replaced");
+        assert!(look(None).expect("told").expect_err("missing").contains("--api-key-file cannot be read: No such"));
+        assert!(look(Some("first\n")).expect("told").expect("fine").contains("has changed"));
+        assert!(look(None).is_none() && look(Some("first")).is_none(), "the same key");
+        assert!(look(Some("")).is_none());
+        let problem = look(None).expect("told").expect_err("no key");
+        assert!(problem.contains("does not hold an API key: expected one line"), "{problem}");
+        assert_eq!(credentials.key().expect("the key before").reveal(), "first");
+        assert!(look(Some("second")).is_some());
+        assert_eq!((credentials.key().expect("a key").reveal(), credentials.keys.changes()), ("second", 2));
+    }
+}
