@@ -370,3 +370,47 @@ fn the_simulator_keeps_its_own_paths() {
     let (_, output) = run(&format!("{}/openai/v1", server.url()), &["--model", "gpt-5"]);
     assert_eq!(output.code, Some(0), "as SDKs are given it: {output:?}");
 }
+
+/// Azure has its APIs at other paths, with versions or without, and takes the key in another header.
+#[test]
+fn azure_is_asked_at_its_own_paths_with_its_own_header() {
+    let (old, version) = ("/openai/deployments/my-gpt/chat/completions", "?api-version=2024-10-21");
+    let old = format!("{old}{version}");
+    let new = "/openai/v1/chat/completions";
+    let server = Known::start(&[(&old, 200, COMPLETION), (new, 200, COMPLETION)]);
+    let key = ("LLMSIM_BLAST_API_KEY", "key-of-azure");
+    let bench = Bench::new();
+    let text = "executor = \"per-vu-iterations\"\nvus = 1\niterations = 2\n[[requests]]\nname = \"chat\"\n\
+                api = \"openai-chat\"\n";
+    let profile = bench.write("two.toml", text);
+    let run = |url: &str, flags: &[&str]| {
+        let args = [&[profile.as_str(), "--target-url", url, "--server", "azure"][..], flags].concat();
+        support::blast_with(&args, &[key], support::SOON)
+    };
+    let model = &["--model", "my-gpt"][..];
+    for (url, flags, path) in [
+        (String::new(), model, new),
+        ("/openai/v1".to_owned(), model, new),
+        (version.to_owned(), model, &old),
+        (format!("/openai/deployments/my-gpt{version}"), model, &old),
+        (old.clone(), model, &old),
+        (new.to_owned(), &["--model", "my-gpt", "--auth", "bearer"], new),
+    ] {
+        server.asked.lock().unwrap().clear();
+        let output = run(&server.url(&url), flags);
+        assert_eq!(output.code, Some(0), "{url}: {output:?}");
+        assert!(server.gets().iter().all(|path| path.contains("/health")), "{url}: {:?}", server.gets());
+        let mut all = server.asked.lock().unwrap();
+        all.retain(|request| request.post);
+        assert!(all.iter().all(|request| request.path == path), "{url}: {:?}", all[0].text);
+        let is_bearer = flags.contains(&"bearer");
+        for request in all.iter() {
+            assert_eq!(request.text.contains("\r\napi-key: key-of-azure\r\n"), !is_bearer, "{}", request.text);
+            assert_eq!(request.text.contains("\r\nAuthorization: Bearer"), is_bearer, "{}", request.text);
+            assert_eq!(support::body(&request.text)["model"], "my-gpt");
+        }
+    }
+    let output = run(&server.url(""), &[]);
+    assert_eq!(output.code, Some(104), "{output:?}");
+    assert!(output.stderr.contains("Azure, which lists no deployments: name one with --model"), "{output:?}");
+}

@@ -101,6 +101,12 @@ pub enum Layout {
     Standard,
     /// The same, and the target's URL ends in `/v1`.
     BelowV1,
+    /// As llmsim has them. That is the API of Azure without versions of its own:
+    /// `/openai/v1/chat/completions`.
+    AzureV1,
+    /// Below the name of a deployment, as the APIs of Azure with a date for a version are:
+    /// `/openai/deployments/NAME/chat/completions`.
+    AzureDeployments,
 }
 
 /// Under which name a request of chat completions carries its token limit.
@@ -358,12 +364,16 @@ impl Api {
     }
 
     /// Its path on a server of that layout; `{model}` stands for the model's name.
-    pub fn path_in(self, layout: Layout) -> &'static str {
+    pub fn path_in(self, layout: Layout) -> String {
         let standard = self.spec().standard_path;
-        match layout {
-            Layout::Llmsim => self.path(),
-            Layout::Standard => standard,
-            Layout::BelowV1 => standard.strip_prefix("/v1").unwrap_or(standard),
+        let below_v1 = standard.strip_prefix("/v1");
+        match (layout, below_v1) {
+            (Layout::Llmsim | Layout::AzureV1, _) => self.path().to_owned(),
+            (Layout::BelowV1, Some(own)) => own.to_owned(),
+            // Responses are not those of a deployment. The body names it.
+            (Layout::AzureDeployments, Some(own)) if self == Self::OpenaiResponses => format!("/openai{own}"),
+            (Layout::AzureDeployments, Some(own)) => format!("/openai/deployments/{{model}}{own}"),
+            (Layout::Standard, _) | (Layout::BelowV1 | Layout::AzureDeployments, None) => standard.to_owned(),
         }
     }
 

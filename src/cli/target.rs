@@ -17,7 +17,7 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
     port: Option<String>,
     /// Kind of server: auto, llmsim, openai, anthropic, vllm, sglang, llamacpp,
-    /// tgi, ollama, litellm. `auto` asks it [default: auto].
+    /// tgi, ollama, litellm, azure. `auto` asks it [default: auto].
     #[arg(long, value_name = "KIND")]
     server: Option<String>,
     /// Do not ask the target what it is, what it accepts and what it adds to

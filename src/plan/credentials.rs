@@ -53,6 +53,7 @@ impl Credentials {
 
 pub(super) fn credentials(
     overrides: &Overrides,
+    key_header: Option<&str>,
     read: &mut Read<'_>,
     changed: &mut Changed,
 ) -> Result<Credentials, PlanError> {
@@ -60,7 +61,11 @@ pub(super) fn credentials(
     let key = changed.get("api_key").map(ToString::to_string);
     let basic_auth = basic_auth(overrides, key.as_deref(), read, changed)?;
     let credentials = Credentials { api_key, basic_auth, source, ..Credentials::default() };
-    let key_as = key_as(overrides, &credentials, changed)?;
+    let key_as = match (overrides.one("auth"), key_header) {
+        (Some(given), _) => key_as(given, &credentials, changed)?,
+        (None, Some(name)) => KeyAs::Header(name.to_owned()),
+        (None, None) => KeyAs::OfApi,
+    };
     Ok(Credentials { key_as, ..credentials })
 }
 
@@ -180,11 +185,10 @@ fn api_key(
     Ok((Some(key), source))
 }
 
-/// How the key is sent.
-fn key_as(overrides: &Overrides, credentials: &Credentials, changed: &mut Changed) -> Result<KeyAs, PlanError> {
+/// How the key is sent, as the user says.
+fn key_as(given: &Given, credentials: &Credentials, changed: &mut Changed) -> Result<KeyAs, PlanError> {
     /// Stands for a key that is not there yet.
     const ANY: &str = "key";
-    let Some(given) = overrides.one("auth") else { return Ok(KeyAs::OfApi) };
     changed.insert("auth".to_owned(), given.origin.clone());
     if !credentials.has_key() {
         return Err(

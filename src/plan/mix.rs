@@ -212,7 +212,7 @@ impl Row<'_> {
         // A path that was written for another API than a flag asks for is not that one's.
         let written = Choice::from_name(&self.request.api) == Some(Choice::One(api));
         let Some(path) = self.request.path.as_ref().filter(|_| written) else {
-            return Ok(self.defaults.default_path(api).to_owned());
+            return Ok(self.defaults.default_path(api));
         };
         if is_path(path) {
             return Ok(path.clone());

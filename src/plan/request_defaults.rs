@@ -28,6 +28,8 @@ pub(super) struct RequestDefaults<'a> {
     /// The models to choose from, if the server has several.
     choices: &'a [String],
     layout: Layout,
+    /// What the target is, as far as that is known.
+    kind: Option<ServerKind>,
     /// Whether anybody has named a target.
     is_named: bool,
 }
@@ -58,11 +60,13 @@ impl<'a> RequestDefaults<'a> {
             return Err(model.bad("the name of a model"));
         }
         let kind = overrides.one("server").map(ServerKind::given).transpose()?.flatten();
+        let kind = kind.or_else(|| ServerKind::of_host(&targets.first.host));
         let found = overrides.found();
         let kind = kind.or(found.map(|found| found.kind));
-        let layout = match kind.map(|kind| kind.layout).unwrap_or_default() {
+        let (path_prefix, query) = (&targets.first.path_prefix, &targets.first.query);
+        let layout = match kind.map(|kind| kind.layout_at(path_prefix, query)).unwrap_or_default() {
             // Nobody has a `/v1` below a `/v1`.
-            _ if targets.first.path_prefix.ends_with("/v1") => Layout::BelowV1,
+            _ if path_prefix.ends_with("/v1") => Layout::BelowV1,
             layout => layout,
         };
         let is_llmsim = layout == Layout::Llmsim;
@@ -86,6 +90,7 @@ impl<'a> RequestDefaults<'a> {
             found_model,
             choices,
             layout,
+            kind,
             is_named: targets.is_named,
         })
     }
@@ -111,8 +116,14 @@ impl<'a> RequestDefaults<'a> {
     }
 
     /// Whether there is a target that may be asked what it is, and something left to find out.
-    pub(super) const fn asks_target(&self) -> bool {
-        self.is_named && !(self.path.is_some() && self.model.is_some())
+    pub(super) fn asks_target(&self) -> bool {
+        let can_be_asked = self.kind.is_none_or(ServerKind::can_be_asked);
+        self.is_named && can_be_asked && !(self.path.is_some() && self.model.is_some())
+    }
+
+    /// The header that carries the key where nobody says otherwise; none if each API has its own.
+    pub(super) fn key_header(&self) -> Option<&'static str> {
+        self.kind.and_then(|kind| kind.key_header)
     }
 
     /// The APIs that a choice stands for. Of several with one path, such as `OpenAI`'s Responses and
@@ -128,7 +139,7 @@ impl<'a> RequestDefaults<'a> {
     }
 
     /// The path of an API where the profile names none.
-    pub(super) fn default_path(&self, api: Api) -> &'static str {
+    pub(super) fn default_path(&self, api: Api) -> String {
         api.path_in(self.layout)
     }
 
@@ -138,6 +149,12 @@ impl<'a> RequestDefaults<'a> {
             return Err(PlanError::Override {
                 origin: Origin::Target,
                 problem: format!("has several models: {}; choose one with --model", shortened(self.choices)),
+            });
+        }
+        if let Some(kind) = self.kind.filter(|kind| !kind.can_be_asked()) {
+            return Err(PlanError::Override {
+                origin: Origin::Target,
+                problem: format!("is {}, which lists no deployments: name one with --model", kind.title),
             });
         }
         Ok(match &self.found_model {

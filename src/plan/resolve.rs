@@ -80,7 +80,7 @@ pub fn resolve_for(
     let shard = shard::shard(single.one("shard"), &shape, &mut changed)?;
     let access = access::access(overrides, &target, targets.more.clone(), read, &mut changed)?;
     let server = target::server(overrides, &target, &access, port_asked_for, &mut changed)?;
-    let credentials = credentials::credentials(overrides, read, &mut changed)?;
+    let credentials = credentials::credentials(overrides, defaults.key_header(), read, &mut changed)?;
     let thresholds = rules::thresholds(&written, single, &kinds, &mut changed)?;
     shard::abort_scope(single, &thresholds, &mut changed)?;
     let mut presentation = presentation(overrides, single, &access.tls, read, &mut changed)?;
