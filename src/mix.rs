@@ -15,6 +15,7 @@ mod head;
 mod held;
 mod prompt;
 mod prose;
+mod request;
 mod retries;
 mod scenario;
 mod tokens;
@@ -24,7 +25,7 @@ mod words;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::api::{Api, Ask, History, LimitName, Method, Piece};
+use crate::api::{Api, Ask, Custom, History, LimitName, Method, Piece};
 use crate::dataset::Sessions;
 use crate::metrics::{Asked, TemplateTokens};
 use crate::units::{Nanos, mix64};
@@ -42,6 +43,7 @@ pub use conversation::{Conversation, Next, Replies, Talk};
 pub use envelope::{Envelope, KeyAs, Secret};
 pub use head::{Heads, percent_encoded};
 pub use prompt::{Prefix, Prompt, PromptSource};
+pub use request::Request;
 pub use retries::{Retries, RetryPolicy};
 pub use scenario::Scenario;
 pub use tokens::{Bell, Tokens};
@@ -55,6 +57,8 @@ const WEBSOCKET_DRAWS: u64 = 0x5765_6253_6f63_0002;
 const PROMPT_DRAWS: u64 = 0x5072_6f6d_7074_0003;
 /// What later turns of a conversation are drawn by.
 const TURN_DRAWS: u64 = 0x5475_726e_7300_0004;
+/// What the numbers in the bodies of described APIs are drawn by.
+const NUMBER_DRAWS: u64 = 0x4e75_6d62_6572_0006;
 
 /// A weighted mix. Plain data.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,6 +122,8 @@ pub struct Kind {
     pub template_tokens: TemplateTokens,
     /// The scenario that llmsim shall play in them.
     pub scenario: Option<Scenario>,
+    /// What its API is, if the profile describes it.
+    pub custom: Option<Arc<Custom>>,
 }
 
 impl Kind {
@@ -147,7 +153,13 @@ impl Kind {
             conversation: None,
             template_tokens: TemplateTokens::UNKNOWN,
             scenario: None,
+            custom: None,
         }
+    }
+
+    /// How it is asked.
+    pub fn method(&self) -> Method {
+        self.custom.as_ref().map_or_else(|| self.api.method(), |custom| custom.method)
     }
 }
 
@@ -160,27 +172,6 @@ pub struct Timeouts {
     pub stall: Nanos,
     /// Sent → end of response.
     pub total: Nanos,
-}
-
-/// Bytes ready to send, and which kind they are. Reused from request to request.
-#[derive(Default)]
-pub struct Request {
-    pub bytes: Vec<u8>,
-    /// Index of its kind in the mix.
-    pub kind: u16,
-    /// What its user does with the answer.
-    pub behavior: ClientBehavior,
-    /// What it asks for, in tokens.
-    pub asked: Asked,
-    /// The row of its kind's file that it sends; the first of those that are the same.
-    pub row: Option<u32>,
-}
-
-impl fmt::Debug for Request {
-    /// Without the bytes, which carry the key.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("kind", &self.kind).field("length", &self.bytes.len()).finish_non_exhaustive()
-    }
 }
 
 /// The mix with everything precomputed that does not change from request to request. Copies share
@@ -215,6 +206,8 @@ struct Prepared {
     websocket: bool,
     api: Api,
     body: Vec<Piece>,
+    /// Whether a number of each request's own is in the body.
+    is_numbered: bool,
     /// As JSON strings, with their quotes.
     models: Vec<String>,
     /// None if all models are alike.
@@ -233,6 +226,8 @@ struct Draw {
     prompt: usize,
     max_tokens: u32,
     behavior: ClientBehavior,
+    /// A number of its own; zero where nobody asks for it.
+    number: u32,
 }
 
 impl RequestWriter {
@@ -279,12 +274,14 @@ impl RequestWriter {
             .iter()
             .map(|kind| {
                 weight_below += u64::from(kind.weight);
+                let body = body(kind);
                 Prepared {
                     weight_below,
-                    method: kind.api.method(),
+                    method: kind.method(),
                     websocket: kind.websocket,
                     api: kind.api,
-                    body: body(kind),
+                    is_numbered: body.contains(&Piece::Number),
+                    body,
                     models: kind.models.iter().map(|model| json_string(model)).collect(),
                     model_weights: (!kind.model_weights.is_empty())
                         .then(|| Weighted::new(kind.model_weights.iter().copied())),
@@ -333,6 +330,9 @@ impl RequestWriter {
         let prompt = kind.prompt.draw(draw.prompt, row, self.prompt_draws(draw_vu, iteration, talk), is_first);
         if let (None, Some(output)) = (kind.max_tokens, prompt.output) {
             draw.max_tokens = output;
+        }
+        if kind.is_numbered {
+            draw.number = self.draws(NUMBER_DRAWS, draw_vu, iteration).u32(..);
         }
         if kind.websocket {
             let rng = self.draws(WEBSOCKET_DRAWS, draw_vu, iteration);
@@ -439,7 +439,7 @@ impl RequestWriter {
             };
             max_tokens = rows.output_tokens(prompt).unwrap_or(max_tokens);
         }
-        Draw { kind: index, model, prompt, max_tokens, behavior }
+        Draw { kind: index, model, prompt, max_tokens, behavior, number: 0 }
     }
 }
 
@@ -472,6 +472,7 @@ impl Prepared {
             (Piece::Messages, Some(script)) => self.parts(script, talk).map(<[u8]>::len).sum(),
             (Piece::History, _) => talk.into_iter().flat_map(Talk::history).map(<[u8]>::len).sum(),
             (Piece::Prompt | Piece::Messages, _) => self.prompt.estimate(prompt),
+            (Piece::PromptInside, _) => self.prompt.estimate(prompt) - "\"\"".len(),
             (piece, _) => self.fill(piece, draw, talk, digits).len(),
         };
         self.body.iter().map(length).sum()
@@ -500,6 +501,9 @@ impl Prepared {
                     asked = prompt.take().map_or(asked, |prompt| self.prompt.write_messages(prompt, out));
                 }
                 (Piece::Prompt, _) => asked = prompt.take().map_or(asked, |prompt| self.prompt.write(prompt, out)),
+                (Piece::PromptInside, _) => {
+                    asked = prompt.take().map_or(asked, |prompt| self.write_inside(prompt, out));
+                }
                 (piece, _) => out.extend_from_slice(self.fill(piece, draw, talk, digits)),
             }
         }
@@ -508,6 +512,19 @@ impl Prepared {
             return Asked { output: draw.max_tokens, ..Asked::default() };
         }
         Asked { output: draw.max_tokens, ..asked }
+    }
+
+    /// Appends the prompt inside a JSON string, whose beginning is there.
+    fn write_inside(&self, prompt: DrawnPrompt<'_>, out: &mut Vec<u8>) -> Asked {
+        let before = out.pop();
+        let at = out.len();
+        let asked = self.prompt.write(prompt, out);
+        // The opening quote gives its place to what stood there.
+        if let (Some(before), Some(quote)) = (before, out.get_mut(at)) {
+            *quote = before;
+            out.pop();
+        }
+        asked
     }
 
     /// Appends the user's message as it stands in the body.
@@ -552,7 +569,12 @@ impl Prepared {
         match piece {
             Piece::Text(fixed) => fixed.as_bytes(),
             Piece::Model => self.models.get(draw.model).map_or("\"\"", String::as_str).as_bytes(),
-            Piece::Prompt | Piece::Messages | Piece::History => &[],
+            Piece::ModelInside => {
+                let quoted = self.models.get(draw.model).map_or("\"\"", String::as_str).as_bytes();
+                &quoted[1..quoted.len() - 1]
+            }
+            Piece::Number => decimal(draw.number.into(), digits),
+            Piece::Prompt | Piece::PromptInside | Piece::Messages | Piece::History => &[],
             Piece::OfUser(_) if talk.is_some_and(Talk::is_tool_round) => &[],
             Piece::OfUser(fixed) => fixed.as_bytes(),
             Piece::PreviousResponse => talk.map_or(b"null", Talk::previous),

@@ -7,6 +7,7 @@
 //! To add an API: a file with its `Spec`, and a row in the table below.
 
 mod anthropic;
+mod custom;
 #[doc(hidden)]
 pub mod fuzz;
 mod json;
@@ -26,6 +27,7 @@ mod talk;
 mod template;
 mod typesafe;
 
+pub use custom::{BadPointer, Custom, Field, Framing, Pointer, placeholders, placeholders_in};
 pub use reader::Reader;
 pub use stream_options::{INCLUDE_USAGE, STREAM_OPTIONS, asks_for_usage, remove_usage};
 pub use talk::{Reply, Results};
@@ -89,6 +91,8 @@ apis! {
     /// `TypeSafe`'s typed questions about a text.
     TypesafeSystemone = typesafe::SYSTEM_ONE,
     TypesafeModels = typesafe::MODELS,
+    /// Any other, as a profile describes it.
+    Template = custom::SPEC,
 }
 
 /// Where a server has its APIs.
@@ -158,8 +162,14 @@ pub enum Piece {
     Model,
     /// The prompt, as a JSON string with its quotes.
     Prompt,
+    /// The same inside a JSON string: without the quotes. Fixed text stands before it.
+    PromptInside,
+    /// The model's name inside a JSON string.
+    ModelInside,
     /// The token limit, as digits.
     MaxTokens,
+    /// A number of each request's own, as digits.
+    Number,
     /// All messages, as a JSON list.
     Messages,
     /// The earlier messages of a conversation, as items of a JSON list. Nothing in its first turn.
@@ -407,8 +417,8 @@ impl Api {
         self.scan_body(body, None)
     }
 
-    fn scan_event(self, event: &sse::Event<'_>, notes: &mut Notes) -> Result<Delta, Flaw> {
-        (self.spec().read_event)(event, Some(notes))
+    fn scan_event(self, event: &sse::Event<'_>, notes: Option<&mut Notes>) -> Result<Delta, Flaw> {
+        (self.spec().read_event)(event, notes)
     }
 
     fn scan_body(self, body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {

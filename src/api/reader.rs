@@ -5,9 +5,10 @@ use super::json::{self, Data};
 use super::scan::Notes;
 use super::talk::Reply;
 use super::template::{Fit, MAX_LEARNED_BYTES, Template};
-use super::{Answer, Api, Delta, Flaw, Token};
+use super::{Answer, Api, Custom, Delta, Flaw, Token};
 use crate::metrics::TokenUsage;
 use crate::wire::sse;
+use std::sync::Arc;
 
 /// Templates of one reader. A stream of chat completions has events of four or five shapes (role,
 /// tokens, reasoning, finish, usage), one of the Responses API with reasoning fifteen, of which
@@ -35,6 +36,8 @@ const RESET_CREDIT: u16 = 2 * (PRICE_OF_A_MISS + PRICE_OF_LEARNING);
 #[derive(Debug)]
 pub struct Reader {
     api: Api,
+    /// What the profile says of it, if it is one that profiles describe.
+    custom: Option<Arc<Custom>>,
     verify: bool,
     /// Whether a plain answer may be without usage.
     may_lack_usage: bool,
@@ -50,12 +53,19 @@ impl Reader {
     pub fn new(api: Api, verify: bool) -> Self {
         Self {
             api,
+            custom: None,
             verify,
             may_lack_usage: false,
             events: Templates::new(),
             answers: Templates::new(),
             notes: Notes::default(),
         }
+    }
+
+    /// The same, of an API that a profile describes.
+    #[must_use]
+    pub fn of(self, custom: Option<Arc<Custom>>) -> Self {
+        Self { custom, ..self }
     }
 
     /// The same, of a server whose plain answers need not say what they have cost.
@@ -67,20 +77,22 @@ impl Reader {
     /// What one event of a stream means.
     #[inline]
     pub fn read_event(&mut self, event: &sse::Event<'_>) -> Result<Delta, Flaw> {
-        let Ok(Data::Json(data)) = json::data(event) else { return self.api.read_event(event) };
+        let Ok(Data::Json(data)) = json::data(event) else {
+            return scan_event(self.api, self.custom.as_deref(), event, None);
+        };
         let recognised = self.events.recognise(data).map(|(delta, fit)| Delta { usage: fit.usage, ..delta });
         match recognised {
             Some(delta) if !self.verify => Ok(delta),
-            Some(delta) => judge(&delta, self.api.read_event(event)),
+            Some(delta) => judge(&delta, scan_event(self.api, self.custom.as_deref(), event, None)),
             None => self.parse_event(event, data),
         }
     }
 
     fn parse_event(&mut self, event: &sse::Event<'_>, data: &[u8]) -> Result<Delta, Flaw> {
         if !self.events.has_credit() {
-            return self.api.read_event(event);
+            return scan_event(self.api, self.custom.as_deref(), event, None);
         }
-        let parsed = self.api.scan_event(event, &mut self.notes);
+        let parsed = scan_event(self.api, self.custom.as_deref(), event, Some(&mut self.notes));
         if let Ok(delta) = parsed {
             self.events.learn(data, &self.notes, delta, delta.usage);
         }
@@ -132,7 +144,7 @@ impl Reader {
             // What was recognised, or has just been learned from, comes first.
             Some(first) if first.template.fits(data).is_some() => first.template.lend(data, lend),
             _ => {
-                self.api.scan_event(event, &mut self.notes)?;
+                scan_event(self.api, self.custom.as_deref(), event, Some(&mut self.notes))?;
                 for hole in &self.notes.holes {
                     if let Some(token) = hole.token {
                         lend(token, &data[hole.start as usize..hole.end as usize]);
@@ -149,16 +161,16 @@ impl Reader {
         let recognised = self.answers.recognise(body).map(|(answer, fit)| Answer { usage: fit.usage, ..answer });
         match recognised {
             Some(answer) if !self.verify => Ok(answer),
-            Some(answer) => judge(&answer, self.forgiven(self.api.read_body(body))),
+            Some(answer) => judge(&answer, self.forgiven(scan_body(self.api, self.custom.as_deref(), body, None))),
             None => self.parse_body(body),
         }
     }
 
     fn parse_body(&mut self, body: &[u8]) -> Result<Answer, Flaw> {
         if !self.answers.has_credit() || body.len() > MAX_LEARNED_BYTES {
-            return self.forgiven(self.api.read_body(body));
+            return self.forgiven(scan_body(self.api, self.custom.as_deref(), body, None));
         }
-        let parsed = self.api.scan_body(body, Some(&mut self.notes));
+        let parsed = scan_body(self.api, self.custom.as_deref(), body, Some(&mut self.notes));
         let parsed = self.forgiven(parsed);
         if let Ok(answer) = parsed {
             self.answers.learn(body, &self.notes, answer, answer.usage);
@@ -181,6 +193,27 @@ impl Reader {
     pub(crate) fn corrupt(&mut self) {
         self.events.known.iter_mut().for_each(|known| known.template.corrupt());
         self.answers.known.iter_mut().for_each(|known| known.template.corrupt());
+    }
+}
+
+/// What the parser says of an event.
+fn scan_event(
+    api: Api,
+    custom: Option<&Custom>,
+    event: &sse::Event<'_>,
+    notes: Option<&mut Notes>,
+) -> Result<Delta, Flaw> {
+    match custom {
+        None => api.scan_event(event, notes),
+        Some(custom) => custom.read_event(event, notes),
+    }
+}
+
+/// What the parser says of a plain answer.
+fn scan_body(api: Api, custom: Option<&Custom>, body: &[u8], notes: Option<&mut Notes>) -> Result<Answer, Flaw> {
+    match custom {
+        None => api.scan_body(body, notes),
+        Some(custom) => custom.read_body(body, notes),
     }
 }
 

@@ -222,6 +222,9 @@ fn kind(kind: &Kind) -> Value {
     for (name, behavior) in behavior(&kind.behaviors) {
         value[name] = behavior;
     }
+    for (name, described) in kind.custom.iter().flat_map(|custom| custom.described()) {
+        value[name] = described.into();
+    }
     if let Some(how) = &kind.conversation {
         value["conversation"] = conversation(how);
     }

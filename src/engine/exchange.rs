@@ -81,7 +81,7 @@ pub(super) struct Exchange {
 
 impl Exchange {
     pub(super) fn new() -> Self {
-        let expect = Expect { kind: 0, api: Api::Health, stream: false, websocket: false };
+        let expect = Expect { kind: 0, api: Api::Health, stream: false, websocket: false, by_line: false };
         Self {
             expect,
             http: http1::Decoder::default(),
@@ -121,6 +121,7 @@ impl Exchange {
         self.http.reset();
         if expect.stream {
             self.sse.reset();
+            self.sse.read_by_line(expect.by_line);
         }
         debug_assert!(self.body.as_ref().is_none_or(|body| body.len() == 0), "the last body was released");
         (self.phase, self.window) = (placement.phase, placement.window);
@@ -340,7 +341,9 @@ impl Exchange {
             500.. => Some(Failure::Http5xx),
             _ if head.encoded => Some(Failure::BadEncoding),
             _ => match (self.expect.stream, head.content_type) {
-                (_, ContentType::Missing) | (true, ContentType::EventStream) | (false, ContentType::Json) => None,
+                (_, ContentType::Missing) | (false, ContentType::Json) => None,
+                (true, ContentType::EventStream) if !self.expect.by_line => None,
+                (true, ContentType::Lines | ContentType::Json) if self.expect.by_line => None,
                 _ => Some(Failure::BadContentType),
             },
         };

@@ -114,7 +114,7 @@ fn head(kind: &Kind, host: &str, path: &str, headers: &[(String, String)]) -> Ve
     if kind.websocket {
         return handshake(host, path, headers);
     }
-    let method = match kind.api.method() {
+    let method = match kind.method() {
         Method::Get => "GET",
         Method::Post => "POST",
     };

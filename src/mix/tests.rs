@@ -29,6 +29,7 @@ fn kind(name: &str, weight: u32) -> Kind {
         conversation: None,
         template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
         scenario: None,
+        custom: None,
     }
 }
 

@@ -31,6 +31,11 @@ impl Choice {
         }
     }
 
+    /// Whether a profile has to say what it is.
+    pub(super) fn is_described(self) -> bool {
+        self == Self::One(Api::Template)
+    }
+
     /// Whether it is an endpoint beside those that generate, which another server need not have.
     pub(super) const fn is_beside(self) -> bool {
         match self {

@@ -5,7 +5,9 @@ mod prompt;
 use super::behavior::behaviors;
 use super::choice::Choice;
 use super::conversation::{check_rows, conversation};
+use super::custom::{Written, names_model};
 use super::dataset::RowsOf;
+use super::json::json;
 use super::profile::{NamedTimeouts, ProfileFile, Request, Timeout};
 use super::request_defaults::{PATH, RequestDefaults, is_path};
 use super::retries::retries;
@@ -162,16 +164,24 @@ impl Row<'_> {
         }
         let weight = self.written.whole(&self.at("weight"), request.weight, 0..=u64::from(limits::MAX_WEIGHT))?;
         let path = self.path(api)?;
-        let (models, model_weights) = self.models(api, &path)?;
-        let (max_tokens, exact) = self.output(api)?;
+        let described = Written { file: self.written, request, key: &self.key };
+        let custom = described.custom(api)?;
         let body = self.body(api)?;
+        let (models, model_weights) = match &custom {
+            Some(_) if !names_model(&body, &path) => (described.no_models()?, Vec::new()),
+            _ => self.models(api, &path)?,
+        };
+        let (max_tokens, exact) = self.output(api)?;
+        if let Some(custom) = &custom {
+            described.check(custom, (&body, &path), &models, max_tokens)?;
+        }
         let prompt = self.prompt(api, folder, read)?;
         let tokens = max_tokens.map_or_else(|| most_output(&prompt), |tokens| tokens.most());
         Ok(Kind {
             name: self.name()?,
             weight: weight.unwrap_or(1) as u32,
             api,
-            stream: request.stream || request.websocket,
+            stream: custom.as_ref().map_or(request.stream || request.websocket, |custom| custom.streams()),
             websocket: request.websocket && api.has_websocket(),
             models,
             model_weights,
@@ -190,6 +200,7 @@ impl Row<'_> {
             body,
             template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
             scenario: scenario(self.written, request, api, &self.key)?,
+            custom,
         })
     }
 
@@ -227,7 +238,7 @@ impl Row<'_> {
                 let problem = format!("{} is asked for without a body: expected no `body`", api.name());
                 return Err(self.error("body", problem));
             }
-            if table.contains_key("stream") {
+            if table.contains_key("stream") && api != Api::Template {
                 // The answer would be read as what it is not.
                 let problem = "belongs beside `api`, not into the body: expected no `stream` here";
                 return Err(self.error("body.stream", problem));
@@ -385,20 +396,4 @@ fn named(written: Option<&Timeout>, key: String) -> (NamedTimeouts, impl Fn(&str
         Some(Timeout::Named(named)) => named.clone(),
     };
     (named, move |name: &str| if bare { key.clone() } else { format!("{key}.{name}") })
-}
-
-/// TOML → JSON; dates become text, and a number that is not finite is none.
-fn json(value: &toml::Value) -> Option<Value> {
-    Some(match value {
-        toml::Value::String(text) => text.clone().into(),
-        toml::Value::Integer(n) => (*n).into(),
-        toml::Value::Float(n) => serde_json::Number::from_f64(*n)?.into(),
-        toml::Value::Boolean(yes) => (*yes).into(),
-        toml::Value::Datetime(date) => date.to_string().into(),
-        toml::Value::Array(items) => Value::Array(items.iter().map(json).collect::<Option<_>>()?),
-        toml::Value::Table(table) => {
-            let fields = table.iter().map(|(key, value)| Some((key.clone(), json(value)?)));
-            Value::Object(fields.collect::<Option<_>>()?)
-        }
-    })
 }

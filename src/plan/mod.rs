@@ -9,6 +9,7 @@ mod behavior;
 mod choice;
 mod conversation;
 mod credentials;
+mod custom;
 mod dataset;
 mod endpoints;
 mod error;
@@ -17,6 +18,7 @@ mod files;
 #[doc(hidden)]
 pub mod fuzz;
 mod headers;
+mod json;
 mod keys;
 pub mod limits;
 mod mix;

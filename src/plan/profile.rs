@@ -6,12 +6,14 @@
 
 mod files;
 mod prompt;
+mod response;
 
 pub use files::{Dataset, Trace, TraceColumns};
 pub use prompt::{
     TokenRange, WrittenBell, WrittenDistribution, WrittenModel, WrittenOutput, WrittenPrefix, WrittenPrompt,
     WrittenTokens,
 };
+pub use response::{WrittenEnd, WrittenResponse};
 
 use super::source::Origin;
 use super::{PlanError, limits};
@@ -224,8 +226,12 @@ pub struct Request {
     pub drop: Option<Leave>,
     /// Its users read slowly.
     pub slow_reader: Option<SlowReader>,
-    /// Extra fields of the JSON body.
+    /// Extra fields of the JSON body; all of it for an API that the profile describes.
     pub body: Option<toml::Table>,
+    /// How such an API is asked.
+    pub method: Option<String>,
+    /// Where its answers have what.
+    pub response: Option<WrittenResponse>,
     /// Whether a stream of chat completions shall end with what it has cost.
     pub include_usage: Option<bool>,
     /// Whether a plain response without usage is a failure.

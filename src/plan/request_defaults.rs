@@ -39,8 +39,10 @@ impl<'a> RequestDefaults<'a> {
     pub(super) fn of(overrides: &'a Overrides, targets: &'a Targets) -> Result<Self, PlanError> {
         let endpoint = targets.endpoint.as_ref();
         let choice = |given: &'a Given| {
-            let choice = Choice::from_name(given.value.trim()).filter(|choice| choice.generates());
-            let known: Vec<&str> = Api::ALL.into_iter().filter(|api| api.generates()).map(Api::name).collect();
+            let choice =
+                Choice::from_name(given.value.trim()).filter(|choice| choice.generates() && !choice.is_described());
+            let known: Vec<&str> =
+                Api::ALL.into_iter().filter(|api| api.generates() && *api != Api::Template).map(Api::name).collect();
             let problem = || given.bad(format!("a generation API: {}, or {AUTO}", known.join(", ")));
             choice.map(|choice| (choice, given)).ok_or_else(problem)
         };
@@ -168,6 +170,8 @@ impl<'a> RequestDefaults<'a> {
     pub(super) fn choice(&self, written: Choice) -> Option<Choice> {
         match self.api {
             _ if written.is_beside() && self.is_of_another_server() => None,
+            // What a profile describes is nothing else.
+            _ if written.is_described() => Some(written),
             Some((choice, _)) if written.generates() => Some(choice),
             _ => Some(written),
         }

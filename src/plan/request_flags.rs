@@ -63,7 +63,7 @@ impl<'a> RequestFlags<'a> {
     pub(super) fn requests(&self, written: &ProfileFile) -> Result<Vec<(usize, Request)>, PlanError> {
         let all = written.profile.requests.iter().cloned().enumerate();
         let Some((wanted, given)) = self.stream else { return Ok(all.collect()) };
-        let is_other = |request: &Request| generates(request) && (request.stream || request.websocket) != wanted;
+        let is_other = |request: &Request| generates(request) && is_streamed(request) != wanted;
         let has_wanted = written
             .profile
             .requests
@@ -73,7 +73,8 @@ impl<'a> RequestFlags<'a> {
         for (index, mut request) in all {
             if is_other(&request) {
                 // What goes over a WebSocket is always streamed.
-                if has_wanted || request.websocket {
+                // What comes of an API that a profile describes is as it is.
+                if has_wanted || request.websocket || request.response.is_some() {
                     continue;
                 }
                 check_conversion(&request, index, given)?;
@@ -152,6 +153,12 @@ impl<'a> RequestFlags<'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether its responses are streamed.
+fn is_streamed(request: &Request) -> bool {
+    let by_framing = request.response.as_ref().is_some_and(|response| response.framing != "json");
+    request.stream || request.websocket || by_framing
 }
 
 /// Whether its API generates.

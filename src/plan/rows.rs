@@ -269,7 +269,7 @@ pub(super) const fn form(api: Api) -> Form {
     match api {
         Api::AnthropicMessages | Api::AnthropicCountTokens => Form::SystemApart,
         Api::OpenaiResponses | Api::Openresponses => Form::Items,
-        Api::OpenaiImages | Api::OpenaiCompletions | Api::OpenaiEmbeddings | Api::Rerank => Form::Text,
+        Api::OpenaiImages | Api::OpenaiCompletions | Api::OpenaiEmbeddings | Api::Rerank | Api::Template => Form::Text,
         _ => Form::Messages,
     }
 }

@@ -265,6 +265,9 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
             list.add(&at("token_limit_field"), kind.limit_name.map_or("auto", LimitName::name));
         }
     }
+    for (name, value) in kind.custom.iter().flat_map(|custom| custom.described()) {
+        list.add(&at(name), value);
+    }
     if kind.api.takes_flags() {
         list.add(&at("check_usage"), kind.check_usage.to_string());
     }

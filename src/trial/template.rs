@@ -82,7 +82,9 @@ fn told(template: &Template) -> Option<String> {
 
 /// Whether it is known how many tokens its prompts have.
 fn says_its_length(kind: &Kind) -> bool {
+    // What a profile describes cannot be asked for less.
     kind.api.generates()
+        && kind.custom.is_none()
         && match &kind.prompt.source {
             PromptSource::Words(_) | PromptSource::Pairs(_) => true,
             PromptSource::Rows(rows) => rows.has_words(),

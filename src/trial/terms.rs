@@ -55,7 +55,8 @@ pub(super) fn accepted(plan: Plan, stop: &Stop, say: &mut dyn FnMut(&str)) -> Re
 /// that has a token limit, else any that generates. A target of which nothing is known is asked only
 /// for the first reason.
 fn asked_kind(plan: &Plan) -> Option<Kind> {
-    let kinds = || plan.mix.kinds.iter().filter(|kind| kind.api.generates() && !kind.websocket);
+    let kinds =
+        || plan.mix.kinds.iter().filter(|kind| kind.api.generates() && kind.custom.is_none() && !kind.websocket);
     let is_known = plan.found.as_ref().is_some_and(|found| found.kind.name != "llmsim");
     let is_limited = |kind: &&Kind| kind.api == Api::OpenaiChat && kind.max_tokens.is_some();
     let other = || kinds().find(is_limited).or_else(|| kinds().next()).filter(|_| is_known);

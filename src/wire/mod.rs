@@ -89,6 +89,8 @@ pub enum ContentType {
     EventStream,
     /// `application/json` or any `+json`.
     Json,
+    /// A JSON value in each line: `application/x-ndjson`, and the other names that it has.
+    Lines,
     Other,
     Missing,
 }

@@ -1,5 +1,5 @@
 //! Server-sent events (WHATWG HTML, section 9.2), resumable at any byte; copies only what a read
-//! has split.
+//! has split. Newline-delimited JSON is read by the same machine: there each line is an event.
 //!
 //! A line machine: a line ends at CR, LF or CRLF; a whole line is a comment, a field, or the blank
 //! line that closes the event. This file does not know what the data of an event means (it is
@@ -32,6 +32,8 @@ pub struct Decoder {
     begun: bool,
     /// The last event was lent from `open`, which is to be emptied on the next call.
     lent: bool,
+    /// Each line is an event of its own, and all of it is data.
+    by_line: bool,
 }
 
 /// The parts of an event that are not in the caller's buffer, or not in one piece there.
@@ -80,6 +82,12 @@ impl Decoder {
         *self = Self { open, ..Self::default() };
     }
 
+    /// Whether each line is an event and all of it data (newline-delimited JSON), until the next
+    /// reset.
+    pub fn read_by_line(&mut self, by_line: bool) {
+        self.by_line = by_line;
+    }
+
     /// The next event that carries data; see the contract in [`super`]. Comments and events without
     /// a `data` field are skipped.
     ///
@@ -91,6 +99,7 @@ impl Decoder {
         loop {
             match self.line(input, &mut here) {
                 Ok(Some(Line::Blank)) if self.has_data => break,
+                Ok(Some(_)) if self.by_line && self.has_data => break,
                 // An event without data is not reported, and its name is dropped with it.
                 Ok(Some(Line::Blank)) => {
                     here.name = None;
@@ -252,6 +261,9 @@ impl Decoder {
         if !self.begun {
             self.begun = true;
             line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        }
+        if self.by_line {
+            return if line.is_empty() { Line::Blank } else { Line::Data(line) };
         }
         if let Some(value) = line.strip_prefix(b"data:") {
             return Line::Data(value.strip_prefix(b" ").unwrap_or(value));

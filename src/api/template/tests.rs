@@ -9,7 +9,7 @@ const EVENT: &str =
 /// What the parser reads and notes of an event.
 fn parse(data: &str) -> (Result<Delta, Flaw>, Notes) {
     let mut notes = Notes::default();
-    let read = Api::OpenaiChat.scan_event(&sse::Event { name: b"", data: data.as_bytes() }, &mut notes);
+    let read = Api::OpenaiChat.scan_event(&sse::Event { name: b"", data: data.as_bytes() }, Some(&mut notes));
     (read, notes)
 }
 

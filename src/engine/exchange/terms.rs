@@ -1,6 +1,6 @@
 //! What an exchange is told, and what it answers.
 
-use crate::api::{Answer, Api, Delta, Flaw, Reader, Reply, Token};
+use crate::api::{Answer, Api, Delta, Flaw, Framing, Reader, Reply, Token};
 use crate::engine::answers::AnswerText;
 use crate::engine::budget::Budget;
 use crate::engine::rx_time::ReceiveTime;
@@ -17,15 +17,23 @@ pub(in crate::engine) struct Expect {
     pub(in crate::engine) stream: bool,
     /// It goes over a WebSocket.
     pub(in crate::engine) websocket: bool,
+    /// Each line of the stream is an event.
+    pub(in crate::engine) by_line: bool,
 }
 
 impl Expect {
     /// Those of a mix, in its order.
     pub(in crate::engine) fn all(kinds: &[Kind]) -> Vec<Self> {
         let kinds = kinds.iter().enumerate();
-        kinds
-            .map(|(i, kind)| Self { kind: i as u16, api: kind.api, stream: kind.stream, websocket: kind.websocket })
-            .collect()
+        let by_line = |kind: &Kind| kind.custom.as_ref().is_some_and(|custom| custom.framing == Framing::Ndjson);
+        let of = |(i, kind): (usize, &Kind)| Self {
+            kind: i as u16,
+            api: kind.api,
+            stream: kind.stream,
+            websocket: kind.websocket,
+            by_line: by_line(kind),
+        };
+        kinds.map(of).collect()
     }
 }
 

@@ -48,7 +48,7 @@ impl Bench {
     fn sent_at(sent: u64, stream: bool) -> Self {
         let mut exchange = Exchange::new();
         exchange.begin(
-            Expect { kind: 0, api: Api::OpenaiChat, stream, websocket: false },
+            Expect { kind: 0, api: Api::OpenaiChat, stream, websocket: false, by_line: false },
             Nanos(sent),
             false,
             until(Nanos::MAX),
@@ -319,7 +319,7 @@ fn a_stream_without_framing_ends_with_its_terminal_event() {
 fn tokens_outside_the_window_are_counted_apart() {
     let mut bench = Bench::sent_at(0, true);
     bench.exchange.begin(
-        Expect { kind: 0, api: Api::OpenaiChat, stream: true, websocket: false },
+        Expect { kind: 0, api: Api::OpenaiChat, stream: true, websocket: false, by_line: false },
         Nanos(0),
         false,
         Placement { phase: 0, window: Window { begin: Nanos(20), end: Nanos(50) } },
@@ -366,7 +366,7 @@ fn a_parse_mismatch_of_a_plain_answer_fails_it() {
     assert_eq!(bench.read(10, &answer), over(Outcome::Success, true));
     bench.reader.corrupt();
     bench.exchange.begin(
-        Expect { kind: 0, api: Api::OpenaiChat, stream: false, websocket: false },
+        Expect { kind: 0, api: Api::OpenaiChat, stream: false, websocket: false, by_line: false },
         Nanos(20),
         true,
         until(Nanos::MAX),
@@ -379,7 +379,12 @@ fn a_parse_mismatch_of_a_plain_answer_fails_it() {
 fn at_once(api: Api, body: &str) -> (Outcome, Sample) {
     let mut bench = Bench::sent_at(0, true);
     bench.reader = Reader::new(api, true);
-    bench.exchange.begin(Expect { kind: 0, api, stream: true, websocket: false }, Nanos(0), false, until(Nanos::MAX));
+    bench.exchange.begin(
+        Expect { kind: 0, api, stream: true, websocket: false, by_line: false },
+        Nanos(0),
+        false,
+        until(Nanos::MAX),
+    );
     bench.read(MS, HEAD);
     let Progress::Over { outcome, .. } = bench.read(2 * MS, &(chunk(body) + "0\r\n\r\n")) else { panic!("not over") };
     (outcome, bench.exchange.sample(outcome, Nanos(2 * MS)))

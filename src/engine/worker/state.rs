@@ -38,7 +38,7 @@ impl KindState {
         let kinds = shard.mix.kinds.iter().zip(Expect::all(&shard.mix.kinds));
         kinds
             .map(|(kind, expect)| {
-                let reader = Reader::new(kind.api, shard.tuning.verify_parse);
+                let reader = Reader::new(kind.api, shard.tuning.verify_parse).of(kind.custom.clone());
                 let reader = if kind.check_usage { reader } else { reader.without_usage() };
                 let known = KnownHead::new(shard.tuning.verify_parse);
                 let template = kind.template_tokens;

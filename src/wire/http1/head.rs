@@ -306,12 +306,21 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
 
 fn content_type(value: &[u8]) -> ContentType {
     const SUFFIX: &[u8] = b"+json";
+    const LINES: [&[u8]; 5] = [
+        b"application/x-ndjson",
+        b"application/ndjson",
+        b"application/jsonl",
+        b"application/x-jsonlines",
+        b"application/jsonlines",
+    ];
     let essence = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
     let suffix = &essence[essence.len().saturating_sub(SUFFIX.len())..];
     if essence.eq_ignore_ascii_case(b"text/event-stream") {
         ContentType::EventStream
     } else if essence.eq_ignore_ascii_case(b"application/json") || suffix.eq_ignore_ascii_case(SUFFIX) {
         ContentType::Json
+    } else if LINES.iter().any(|known| essence.eq_ignore_ascii_case(known)) {
+        ContentType::Lines
     } else {
         ContentType::Other
     }

@@ -256,7 +256,9 @@ fn content_types_are_told_apart() {
         ("application/json;charset=UTF-8", ContentType::Json),
         ("application/problem+json", ContentType::Json),
         ("text/html; charset=utf-8", ContentType::Other),
-        ("application/jsonl", ContentType::Other),
+        ("application/jsonl", ContentType::Lines),
+        ("Application/X-NDJSON; charset=utf-8", ContentType::Lines),
+        ("application/jsonx", ContentType::Other),
         ("text/event-streams", ContentType::Other),
         ("", ContentType::Other),
     ] {

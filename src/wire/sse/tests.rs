@@ -287,3 +287,46 @@ fn an_error_field_is_an_error_event() {
         assert_eq!(seen, wanted, "cut at {cut}");
     }
 }
+
+/// What newline-delimited JSON is read as, the same however it is cut.
+fn lines(stream: &[u8]) -> Vec<String> {
+    let feed = |pieces: &[&[u8]]| {
+        let (mut decoder, mut seen) = (Decoder::default(), Vec::new());
+        decoder.read_by_line(true);
+        for piece in pieces {
+            let mut input = *piece;
+            while let Some(event) = decoder.next(&mut input) {
+                seen.push(own(&event.expect("an event")));
+                assert!(!decoder.holds_data(), "an event is over with its line");
+            }
+            assert!(input.is_empty(), "None means that the input is used up");
+        }
+        seen.extend(decoder.eof().as_ref().map(own));
+        seen
+    };
+    let whole = feed(&[stream]);
+    assert_eq!(feed(&stream.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
+    for cut in 0..=stream.len() {
+        assert_eq!(feed(&[&stream[..cut], &stream[cut..]]), whole, "cut at {cut}");
+        assert_eq!(feed(&[&stream[..cut], b"", &stream[cut..]]), whole, "cut at {cut} with an empty read");
+    }
+    whole.into_iter().map(|(_, data)| String::from_utf8(data).unwrap()).collect()
+}
+
+#[test]
+fn a_line_of_its_own_is_an_event_where_lines_are_events() {
+    assert_eq!(lines(b"{\"a\":1}\n{\"b\":2}\n"), ["{\"a\":1}", "{\"b\":2}"]);
+    assert_eq!(lines(b"\xef\xbb\xbf{\"a\":1}\r\n\r\n\n{\"b\":2}"), ["{\"a\":1}", "{\"b\":2}"]);
+    assert_eq!(lines(b"data: x\nevent: y\nerror: z\n"), ["data: x", "event: y", "error: z"], "no field has a meaning");
+    assert_eq!(lines("{\"a\":\"ä\"}\n".as_bytes()), ["{\"a\":\"ä\"}"]);
+    assert_eq!(lines(b""), [""; 0]);
+}
+
+#[test]
+fn a_reset_ends_the_reading_by_line() {
+    let mut decoder = Decoder::default();
+    decoder.read_by_line(true);
+    decoder.reset();
+    let mut input = &b"data: a\n\n"[..];
+    assert_eq!(decoder.next(&mut input).map(|event| event.map(|event| event.data.to_vec())), Some(Ok(b"a".to_vec())));
+}
