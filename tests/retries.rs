@@ -114,7 +114,10 @@ fn with_limits(status: &str, limits: &str) -> Behaviour {
 #[test]
 fn what_is_left_of_rate_limits_is_told() {
     let openai = |requests: u32, tokens: u32| {
-        format!("x-ratelimit-remaining-requests: {requests}\r\nx-ratelimit-remaining-tokens: {tokens}")
+        format!(
+            "x-ratelimit-remaining-requests: {requests}\r\nx-ratelimit-remaining-tokens: {tokens}\r\n\
+             x-ratelimit-limit-requests: 60\r\nx-ratelimit-limit-tokens: 150000"
+        )
     };
     let script = vec![
         with_limits("200 OK", &openai(59, 149_984)),
@@ -133,10 +136,22 @@ fn what_is_left_of_rate_limits_is_told() {
     // The attempt that was refused counts, too.
     assert_eq!(lowest("ratelimit_remaining_requests"), Some(0), "{}", result["series"]);
     assert_eq!(lowest("ratelimit_remaining_tokens"), Some(149_970), "{}", result["series"]);
-    for told in ["RATE LIMITS", "requests", "0 after ", "149970 after "] {
+    for told in ["RATE LIMITS", "requests", "0 of 60 after ", "149970 of 150000 after "] {
         assert!(output.stdout.contains(told), "{told}: {output:?}");
     }
+    assert_eq!(lowest("ratelimit_limit_requests"), Some(60), "{}", result["series"]);
+    assert_eq!(lowest("ratelimit_limit_tokens"), Some(150_000), "{}", result["series"]);
     assert!(std::fs::read_to_string(html).expect("a page").contains("Left of the rate limits"));
+
+    // A threshold holds what is left against a bound, and fails where nothing is said.
+    let judged = |script: Vec<Behaviour>, bound: &str| {
+        let thresholds = format!("[thresholds]\nratelimit_remaining_requests = \"{bound}\"\n");
+        run(script, &(profile("", "").replace("stream = true", "stream = false") + &thresholds), &[]).1.code
+    };
+    let named = || vec![with_limits("200 OK", &openai(59, 1)), with_limits("200 OK", &openai(40, 1))];
+    assert_eq!(judged(named(), "value>=40"), Some(0));
+    assert_eq!(judged(named(), "value>40"), Some(99));
+    assert_eq!(judged(vec![with_limits("200 OK", "x-a: b")], "value>=0"), Some(99));
 
     // Nothing is said of servers that say nothing.
     let (result, output, _) = run(vec![GOOD, GOOD], &profile("", ""), &["--details"]);

@@ -1,8 +1,8 @@
 //! What changes while the load does not: memory and latency over time.
 
 use super::{Document, Second, ServerMetrics};
-use crate::metrics::ServerLevel;
 use crate::metrics::growth::{Drift, Growth, Trending};
+use crate::metrics::{Remaining, ServerLevel};
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -63,7 +63,12 @@ pub(crate) fn server_levels(document: &Document) -> Vec<(ServerLevel, f64, u64)>
     let mean = (!cpu.is_empty()).then(|| cpu.iter().sum::<f64>() / cpu.len() as f64);
     let cpu = mean.map(|mean| (ServerLevel::Cpu, mean, cpu.len() as u64));
     let said = document.server_metrics.iter().flat_map(ServerMetrics::levels);
-    [growth, most, cpu].into_iter().flatten().chain(said).collect()
+    let (from, until) = (document.run.warmup_s, document.run.warmup_s + document.run.window_s);
+    // A short window is in no second as a whole.
+    let touched = document.series.iter().filter(|s| f64::from(s.t_s) + 1.0 > from && f64::from(s.t_s) < until);
+    let lowest = touched.fold(Remaining::default(), |lowest, second| lowest.lowest(second.remaining()));
+    let limits = lowest.levels().into_iter().filter_map(|(level, n)| Some((level, f64::from(n?), 1)));
+    [growth, most, cpu].into_iter().flatten().chain(said).chain(limits).collect()
 }
 
 pub(crate) fn memory(used: ServerUse, growth: Option<Growth>) -> Memory {

@@ -279,7 +279,12 @@ impl Exchange {
                 }
                 Some(Ok(Event::Head(head))) => {
                     self.on_head(head);
-                    let remaining = Remaining { requests: head.remaining_requests, tokens: head.remaining_tokens };
+                    let remaining = Remaining {
+                        requests: head.remaining_requests,
+                        tokens: head.remaining_tokens,
+                        requests_limit: head.limit_requests,
+                        tokens_limit: head.limit_tokens,
+                    };
                     if remaining != Remaining::default() {
                         incoming.tally.remains(remaining);
                     }

@@ -349,8 +349,8 @@ catalogue! {
 }
 
 catalogue! {
-    /// Numbers of the server: of its process (one that we started, or `--server-pid`), and of what it
-    /// says of itself (`--server-metrics`).
+    /// Numbers of the server: of its process (one that we started, or `--server-pid`), of what it
+    /// says of itself (`--server-metrics`), and of the rate limits that its responses name.
     ServerLevel {
         RssGrowth("server_rss_growth", MegabytesPerHour, Global)
             "Growth of the server's resident memory. Unknown, and therefore a failed threshold, while the run is too short.";
@@ -368,6 +368,14 @@ catalogue! {
             "Prompt tokens that the server's cache had, relative to all. The server says it.";
         Preemptions("server_preemptions", Requests, Global)
             "Requests that the server stopped to make room for others. The server says it.";
+        RemainingRequests("ratelimit_remaining_requests", Requests, Global)
+            "Requests that responses said are left of a rate limit, at least.";
+        RemainingTokens("ratelimit_remaining_tokens", Tokens, Global)
+            "Tokens that responses said are left of a rate limit, at least.";
+        LimitRequests("ratelimit_limit_requests", Requests, Global)
+            "Rate limit of requests by the responses, the lowest if they differ.";
+        LimitTokens("ratelimit_limit_tokens", Tokens, Global)
+            "Rate limit of tokens by the responses, the lowest if they differ.";
     }
 }
 

@@ -1,7 +1,7 @@
 //! One second of a run as plain numbers.
 
 use super::part::Part;
-use super::{Counter, Distribution, Failure, Gauge, Tally, Trend};
+use super::{Counter, Distribution, Failure, Gauge, Remaining, Tally, Trend};
 use crate::units::rounded;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -60,6 +60,12 @@ pub struct Second {
     /// The same of tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratelimit_remaining_tokens: Option<u32>,
+    /// The limit of requests that responses named, the lowest if they differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratelimit_limit_requests: Option<u32>,
+    /// The same of tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratelimit_limit_tokens: Option<u32>,
     /// By kind of request.
     #[serde(default)]
     pub requests: BTreeMap<String, KindSecond>,
@@ -119,6 +125,24 @@ pub struct Quantiles {
 }
 
 impl Second {
+    /// The rate limits that its responses named.
+    pub fn remaining(&self) -> Remaining {
+        Remaining {
+            requests: self.ratelimit_remaining_requests,
+            tokens: self.ratelimit_remaining_tokens,
+            requests_limit: self.ratelimit_limit_requests,
+            tokens_limit: self.ratelimit_limit_tokens,
+        }
+    }
+
+    /// Keeps these in their place.
+    pub fn set_remaining(&mut self, remaining: Remaining) {
+        self.ratelimit_remaining_requests = remaining.requests;
+        self.ratelimit_remaining_tokens = remaining.tokens;
+        self.ratelimit_limit_requests = remaining.requests_limit;
+        self.ratelimit_limit_tokens = remaining.tokens_limit;
+    }
+
     /// What the tally of that second, all workers together, says. `names` are those of the kinds of
     /// request, in the order of the mix.
     pub fn new(t_s: u32, interval: &Tally, names: &[String]) -> Self {
@@ -149,6 +173,8 @@ impl Second {
             client_lag_p99: interval.shared.trend(Trend::ClientLag).map(|d| rounded(d.percentile_ms(99.0))),
             ratelimit_remaining_requests: interval.remaining.requests,
             ratelimit_remaining_tokens: interval.remaining.tokens,
+            ratelimit_limit_requests: interval.remaining.requests_limit,
+            ratelimit_limit_tokens: interval.remaining.tokens_limit,
             requests: names.iter().cloned().zip(interval.kinds.iter().map(KindSecond::new)).collect(),
             server_cpu: None,
             server_rss_bytes: None,

@@ -131,7 +131,7 @@ impl Summary {
             failed_checks: tally.failed_checks.iter().copied().filter(|&(_, n)| n > 0).collect(),
             paths: tally.paths.clone(),
             gauges: gauges.map(|(g, l)| (g, GaugeValue { value: l.value, min: l.min, max: l.max })).collect(),
-            server: Vec::new(),
+            server: tally.remaining.levels().into_iter().filter_map(|(l, n)| Some((l, f64::from(n?), 1))).collect(),
         }
     }
 
@@ -148,7 +148,7 @@ impl Summary {
         });
         let most = soak.server_rss_max.map(|(bytes, n)| (ServerLevel::RssMax, bytes as f64 / MB, n));
         let cpu = soak.server_cpu.map(|(cores, n)| (ServerLevel::Cpu, cores, n));
-        self.server = [growth, most, cpu].into_iter().flatten().collect();
+        self.server.extend([growth, most, cpu].into_iter().flatten());
         self
     }
 

@@ -224,6 +224,14 @@ impl Counts {
             ServerLevel::Cpu => ("cores", self.last.as_ref().and_then(|second| second.server_cpu)),
             ServerLevel::Running | ServerLevel::Waiting | ServerLevel::Preemptions => ("requests", None),
             ServerLevel::KvUse | ServerLevel::PrefixHits => ("ratio", None),
+            ServerLevel::RemainingRequests
+            | ServerLevel::RemainingTokens
+            | ServerLevel::LimitRequests
+            | ServerLevel::LimitTokens => {
+                let named = self.last.as_ref().map(|second| second.remaining().levels());
+                let value = named.into_iter().flatten().find(|(of, _)| *of == level).and_then(|(_, value)| value);
+                (Metric::Server(level).unit().name(), value.map(f64::from))
+            }
         };
         family(Metric::Server(level), "", Some(unit), Kind::Gauge, self.level(value))
     }

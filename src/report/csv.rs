@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 
 const HEADER: &str = "t_s,vus,in_flight,connections,http_reqs,failed,tokens_output,token_events,data_received,ttft_p50_ms,\
     ttft_p95_ms,ttft_p99_ms,tbt_p50_ms,tbt_p95_ms,tbt_p99_ms,http_req_duration_p50_ms,http_req_duration_p95_ms,\
-    http_req_duration_p99_ms,client_cpu,busiest_worker_cpu,client_lag_p99_ms,server_cpu,server_rss_bytes\n";
+    http_req_duration_p99_ms,client_cpu,busiest_worker_cpu,client_lag_p99_ms,server_cpu,server_rss_bytes,\
+    ratelimit_remaining_requests,ratelimit_remaining_tokens,ratelimit_limit_requests,ratelimit_limit_tokens\n";
 
 /// The series as CSV.
 pub fn render(document: &Document) -> String {
@@ -23,6 +24,8 @@ pub fn render(document: &Document) -> String {
         line.extend([s.client_cpu, s.busiest_worker_cpu].map(|cpu| cpu.to_string()));
         line.extend([s.client_lag_p99, s.server_cpu].map(|n| n.map_or_else(String::new, |n| n.to_string())));
         line.push(s.server_rss_bytes.map_or_else(String::new, |n| n.to_string()));
+        let limits = s.remaining().levels();
+        line.extend(limits.map(|(_, n)| n.map_or_else(String::new, |n| n.to_string())));
         // A String takes everything.
         let _ = writeln!(text, "{}", line.join(","));
     }
@@ -40,7 +43,7 @@ mod tests {
             let text = render(&document);
             let lines: Vec<_> = text.lines().collect();
             assert_eq!(lines.len(), document.series.len() + 1, "{sort}");
-            assert!(lines.iter().all(|line| line.split(',').count() == 23), "{sort}: {text}");
+            assert!(lines.iter().all(|line| line.split(',').count() == 27), "{sort}: {text}");
         }
         let text = render(&all_sorts()[0].1);
         assert!(text.lines().nth(1).unwrap().starts_with("0,50,0,48,103,3,"), "{text}");

@@ -71,6 +71,11 @@ pub struct Head {
     pub remaining_requests: Option<u32>,
     /// The same of tokens.
     pub remaining_tokens: Option<u32>,
+    /// Of how many requests that is left: `x-ratelimit-limit-requests`, or Anthropic's name for it; the
+    /// lowest if there are several.
+    pub limit_requests: Option<u32>,
+    /// The same of tokens.
+    pub limit_tokens: Option<u32>,
 }
 
 /// Where llmsim is in a scenario that it plays. 255 stands for all above.

@@ -52,12 +52,7 @@ impl SecondSum {
         a.client_cpu += b.client_cpu;
         a.busiest_worker_cpu = a.busiest_worker_cpu.max(b.busiest_worker_cpu);
         a.client_lag_p99 = a.client_lag_p99.into_iter().chain(b.client_lag_p99).reduce(f64::max);
-        for (ours, theirs) in [
-            (&mut a.ratelimit_remaining_requests, b.ratelimit_remaining_requests),
-            (&mut a.ratelimit_remaining_tokens, b.ratelimit_remaining_tokens),
-        ] {
-            *ours = ours.iter().copied().chain(theirs).min();
-        }
+        a.set_remaining(a.remaining().lowest(b.remaining()));
         // Each process has a memory of its own.
         a.client_rss_bytes = None;
         (a.server_cpu, a.server_rss_bytes) = (a.server_cpu.or(b.server_cpu), a.server_rss_bytes.or(b.server_rss_bytes));

@@ -370,7 +370,7 @@ fn cached_tokens_are_counted_apart() {
 
 #[test]
 fn the_lowest_that_is_left_of_rate_limits_is_kept() {
-    let remaining = |requests, tokens| Remaining { requests, tokens };
+    let remaining = |requests, tokens| Remaining { requests, tokens, ..Remaining::default() };
     let mut tally = Tally::new(1);
     for left in [remaining(Some(7), None), remaining(Some(5), Some(90)), remaining(None, None)] {
         tally.remains(left);

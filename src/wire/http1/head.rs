@@ -71,6 +71,8 @@ struct Fields {
     attempt: Option<u8>,
     remaining_requests: Option<u32>,
     remaining_tokens: Option<u32>,
+    limit_requests: Option<u32>,
+    limit_tokens: Option<u32>,
     length: Option<u64>,
     /// The last transfer coding, `identity` aside; whether it is chunked.
     transfer_chunked: Option<bool>,
@@ -134,6 +136,8 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
             played: fields.step.zip(fields.attempt).map(|(step, attempt)| Played { step, attempt }),
             remaining_requests: fields.remaining_requests,
             remaining_tokens: fields.remaining_tokens,
+            limit_requests: fields.limit_requests,
+            limit_tokens: fields.limit_tokens,
         },
         framing,
         reusable: persistent && !doubtful && framing != Framing::ToEof,
@@ -159,6 +163,8 @@ pub(super) enum Name {
     WebsocketAccept,
     RemainingRequests,
     RemainingTokens,
+    LimitRequests,
+    LimitTokens,
 }
 
 impl Name {
@@ -178,8 +184,12 @@ impl Name {
             16 => is("x-llmsim-attempt", Self::Attempt).or_else(|| is("content-encoding", Self::ContentEncoding)),
             17 => is("transfer-encoding", Self::TransferEncoding),
             20 => is("sec-websocket-accept", Self::WebsocketAccept),
+            24 => is("x-ratelimit-limit-tokens", Self::LimitTokens),
+            26 => is("x-ratelimit-limit-requests", Self::LimitRequests),
             28 => is("x-ratelimit-remaining-tokens", Self::RemainingTokens),
             30 => is("x-ratelimit-remaining-requests", Self::RemainingRequests),
+            32 => is("anthropic-ratelimit-tokens-limit", Self::LimitTokens),
+            34 => is("anthropic-ratelimit-requests-limit", Self::LimitRequests),
             36 => is("anthropic-ratelimit-tokens-remaining", Self::RemainingTokens),
             38 => is("anthropic-ratelimit-requests-remaining", Self::RemainingRequests),
             _ => None,
@@ -247,6 +257,9 @@ impl Fields {
             }
             Name::RemainingRequests => lower(&mut self.remaining_requests, value),
             Name::RemainingTokens => lower(&mut self.remaining_tokens, value),
+            // They hardly ever change, so that a known head compares them like the bytes around.
+            Name::LimitRequests => lower(&mut self.limit_requests, value),
+            Name::LimitTokens => lower(&mut self.limit_tokens, value),
         }
         Ok(())
     }

@@ -81,6 +81,8 @@ const JSON: Head = Head {
     played: None,
     remaining_requests: None,
     remaining_tokens: None,
+    limit_requests: None,
+    limit_tokens: None,
 };
 
 #[test]
@@ -283,6 +285,16 @@ fn what_is_left_of_rate_limits_is_read() {
     let of_proxy = "x-ratelimit-remaining-requests: 9\r\nanthropic-ratelimit-requests-remaining: 4";
     assert_eq!(left(of_proxy), (Some(4), None));
     assert_eq!(left("x-ratelimit-limit-requests: 60\r\nx-ratelimit-reset-requests: 1s"), (None, None));
+    let limits = |fields: &str| {
+        let head = complete(&format!("HTTP/1.1 200 OK\r\n{fields}\r\ncontent-length: 0\r\n\r\n")).head.expect("a head");
+        (head.limit_requests, head.limit_tokens)
+    };
+    assert_eq!(limits("X-RateLimit-Limit-Requests: 60\r\nx-ratelimit-limit-tokens: 150000"), (Some(60), Some(150_000)));
+    assert_eq!(
+        limits("anthropic-ratelimit-requests-limit: 50\r\nanthropic-ratelimit-tokens-limit: none"),
+        (Some(50), None)
+    );
+    assert_eq!(limits("x-ratelimit-limit-requests: 60\r\nanthropic-ratelimit-requests-limit: 50"), (Some(50), None));
 }
 
 #[test]
