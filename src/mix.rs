@@ -13,6 +13,7 @@ mod envelope;
 mod escape;
 mod head;
 mod held;
+mod message;
 mod prompt;
 mod prose;
 mod request;
@@ -29,7 +30,7 @@ use crate::api::{Api, Ask, Custom, History, LimitName, Method, Piece};
 use crate::dataset::Sessions;
 use crate::metrics::{Asked, TemplateTokens};
 use crate::units::{Nanos, mix64};
-use crate::wire::websocket::{self, Key};
+use crate::wire::websocket::Key;
 use body::{decimal, framed};
 use escape::json_string;
 use fastrand::Rng;
@@ -339,8 +340,8 @@ impl RequestWriter {
             request.asked = kind.write_message(draw, prompt, talk, rng, out);
             return;
         }
-        let Some(head) = self.heads.of(draw.kind, target, draw.model) else { return };
-        out.extend_from_slice(head);
+        let Some(begun) = self.heads.of(draw.kind, target, draw.model) else { return };
+        out.extend_from_slice(begun);
         if kind.method == Method::Post {
             let length = |length: usize, out: &mut Vec<u8>| {
                 out.extend_from_slice(decimal(length as u64, &mut [0; 20]));
@@ -512,56 +513,6 @@ impl Prepared {
             return Asked { output: draw.max_tokens, ..Asked::default() };
         }
         Asked { output: draw.max_tokens, ..asked }
-    }
-
-    /// Appends the prompt inside a JSON string, whose beginning is there.
-    fn write_inside(&self, prompt: DrawnPrompt<'_>, out: &mut Vec<u8>) -> Asked {
-        let before = out.pop();
-        let at = out.len();
-        let asked = self.prompt.write(prompt, out);
-        // The opening quote gives its place to what stood there.
-        if let (Some(before), Some(quote)) = (before, out.get_mut(at)) {
-            *quote = before;
-            out.pop();
-        }
-        asked
-    }
-
-    /// Appends the user's message as it stands in the body.
-    fn write_user_message(&self, prompt: DrawnPrompt<'_>, out: &mut Vec<u8>) {
-        let mut prompt = Some(prompt);
-        for piece in &self.body {
-            match piece {
-                Piece::OfUser(text) => out.extend_from_slice(text.as_bytes()),
-                Piece::Prompt => {
-                    if let Some(prompt) = prompt.take() {
-                        self.prompt.write(prompt, out);
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Writes the body as one message.
-    fn write_message(
-        &self,
-        draw: Draw,
-        prompt: DrawnPrompt<'_>,
-        talk: Option<&Talk>,
-        mut rng: Rng,
-        out: &mut Vec<u8>,
-    ) -> Asked {
-        let mask = rng.u32(..).to_be_bytes();
-        let estimate = self.estimate(draw, &prompt, talk);
-        let mut asked = Asked::default();
-        let begin = |length: usize, out: &mut Vec<u8>| websocket::begin_text(length, mask, out);
-        framed(estimate, out, begin, |out| {
-            let start = out.len();
-            asked = self.write_body(draw, prompt, talk, out);
-            websocket::mask(&mut out[start..], mask);
-        });
-        asked
     }
 
     /// What stands in a piece's place; a prompt is written by itself.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::wire::websocket;
 
 fn kind(name: &str, weight: u32) -> Kind {
     Kind {

@@ -164,10 +164,8 @@ fn run_supplied(
     let (_empty, recycled) = std::sync::mpsc::channel();
     let (_told, news) = std::sync::mpsc::channel();
     let budget = Budget::new(body_budget);
-    let channels = Channels {
-        inbox: Inbox { stop: &stop, news, budget: &budget, rows },
-        outbox: Outbox { reports, recycled },
-    };
+    let channels =
+        Channels { inbox: Inbox { stop: &stop, news, budget: &budget, rows }, outbox: Outbox { reports, recycled } };
     let dialer = Dialer::new(plan.targets(), &plan.access, 0, 8).expect("nothing that could fail");
     let worker = Worker::new(0, plan, writer, Clock::Script(now), Poller::Script(world), dialer, channels);
     worker.run().expect("a scripted world has no errors of its own");
