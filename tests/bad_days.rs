@@ -258,7 +258,7 @@ mod embedded {
         "executor = \"constant-vus\"\nvus = 2\nduration = \"10m\"\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n",
     );
         let result = bench.path("r.json");
-        let running = start(&[&profile, "--port", &port, "--output", &result], &[]);
+        let running = start(&[&profile, "--no-probe", "--port", &port, "--output", &result], &[]);
         let addr = format!("127.0.0.1:{port}").parse().unwrap();
         eventually("a request was answered", || {
             let stats = probe::stats(&[addr], "x", "/llmsim/stats", Nanos::from_secs(5));

@@ -3,7 +3,8 @@
 use super::budget::Budget;
 use super::rows_ahead::RowInbox;
 use crate::metrics::{Batch, Tally};
-use crate::mix::Heads;
+use crate::mix::{Heads, RequestWriter};
+use crate::net::Dialer;
 use crate::units::Nanos;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,6 +32,18 @@ pub(super) struct Inbox<'a> {
     pub(super) budget: &'a Budget,
     /// Only with rows that are not in memory. They go round, and used ones go back.
     pub(super) rows: Option<RowInbox>,
+}
+
+impl Inbox<'_> {
+    /// Takes over what has changed since the last call.
+    pub(super) fn take_news(&self, dialer: &mut Dialer, writer: &mut RequestWriter) {
+        while let Ok(news) = self.news.try_recv() {
+            match news {
+                News::Addresses(addresses) => dialer.readdress(addresses),
+                News::Heads(heads) => writer.change_heads(heads),
+            }
+        }
+    }
 }
 
 /// Up: what a worker reports, and the tallies that come back to be filled again.

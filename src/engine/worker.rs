@@ -31,7 +31,7 @@ mod state;
 mod tests;
 mod users;
 
-use super::channels::{Channels, Ended, Inbox, News};
+use super::channels::{Channels, Ended, Inbox};
 use super::clock::Clock;
 use super::connection::{State, Step};
 use super::connections::Connections;
@@ -505,12 +505,7 @@ impl<'a> Worker<'a> {
         if self.records.tallies.publishes(now) {
             self.review_reads();
             self.records.hand_over();
-            while let Ok(news) = self.inbox.news.try_recv() {
-                match news {
-                    News::Addresses(addresses) => self.dialer.readdress(addresses),
-                    News::Heads(heads) => self.writer.change_heads(heads),
-                }
-            }
+            self.inbox.take_news(&mut self.dialer, &mut self.writer);
         }
         self.records.tallies.turn(now);
     }
