@@ -164,9 +164,18 @@ wait "$pid" || code=$?
 said "serve ends after SIGTERM to process 1"
 
 start tmp load --duration 60s --output - --quiet
-sleep 3
-first=$(runc --root "$work/run" state "$name" | python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])')
-children=$(ps -o stat= --ppid "$first") || fail "process 1 has no child, which would be the simulator"
+children=''
+for _ in $(seq 200); do
+  first=$(runc --root "$work/run" state "$name" 2>/dev/null |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])' 2>/dev/null) || first=''
+  [[ -z $first ]] || children=$(ps -o stat= --ppid "$first") || true
+  [[ -z $children ]] || break
+  sleep 0.1
+done
+[[ -n $children ]] || fail "process 1 has no child, which would be the simulator"
+# The load is under way, or about to begin: both end in the same way.
+sleep 2
+children=$(ps -o stat= --ppid "$first") || true
 zombies=$(grep -c '^Z' <<< "$children") || true
 [[ $zombies -eq 0 ]] || fail "process 1 leaves $zombies zombies"
 runc --root "$work/run" kill "$name" TERM
