@@ -26,7 +26,7 @@ mod words;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::api::{Api, Ask, Custom, History, LimitName, Method, Piece};
+use crate::api::{Api, Ask, Custom, History, LimitName, Method, Picture, Piece};
 use crate::dataset::Sessions;
 use crate::metrics::{Asked, TemplateTokens};
 use crate::units::{Nanos, mix64};
@@ -95,6 +95,8 @@ pub struct Kind {
     pub model_weights: Vec<u64>,
     /// What it asks; APIs that need no prompt leave it out.
     pub prompt: Prompt,
+    /// What it shows beside the prompt.
+    pub picture: Option<Arc<Picture>>,
     /// The token limit; none leaves the field out.
     pub max_tokens: Option<Tokens>,
     /// Whether the answer shall have exactly as many tokens as the limit says. Only servers that
@@ -154,6 +156,7 @@ impl Kind {
             conversation: None,
             template_tokens: TemplateTokens::UNKNOWN,
             scenario: None,
+            picture: None,
             custom: None,
         }
     }
@@ -255,6 +258,7 @@ impl RequestWriter {
                     }
                     (_, conversation) => conversation.as_ref().map(|conversation| conversation.history),
                 },
+                picture: kind.picture.as_deref(),
                 extra: &kind.body,
             };
             kind.api.body(&ask)

@@ -64,7 +64,7 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
     let ours = vec![
         ("model", vec![Piece::Model]),
         ("max_tokens", vec![limit]),
-        ("messages", json::messages(ask)),
+        ("messages", json::messages(ask, Dialect::Anthropic)),
         json::stream(ask),
     ];
     json::object(ours, ask)
@@ -72,7 +72,7 @@ fn body(ask: &Ask<'_>) -> Vec<Piece> {
 
 /// The body of a count in pieces.
 fn count_body(ask: &Ask<'_>) -> Vec<Piece> {
-    json::object(vec![("model", vec![Piece::Model]), ("messages", json::messages(ask))], ask)
+    json::object(vec![("model", vec![Piece::Model]), ("messages", json::messages(ask, Dialect::Anthropic))], ask)
 }
 
 /// What one event of a stream means.

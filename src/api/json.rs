@@ -5,6 +5,7 @@
 //! everything is optional, and unknown fields are skipped.
 
 use super::scan::{Scanner, Seen, Value};
+use super::talk::Dialect;
 use super::template::Billed;
 use super::{Ask, Flaw, History, Piece};
 use crate::metrics::{Finish, TokenUsage};
@@ -22,15 +23,45 @@ pub(super) fn text(text: &str) -> Piece {
 }
 
 /// The messages: what was said before, if it is sent again, and the prompt.
-pub(super) fn messages(ask: &Ask<'_>) -> Vec<Piece> {
+pub(super) fn messages(ask: &Ask<'_>, dialect: Dialect) -> Vec<Piece> {
     const OPEN: &str = r#"{"role":"user","content":"#;
     match ask.history {
-        None => vec![text("["), text(OPEN), Piece::Prompt, text("}]")],
+        None => {
+            let mut pieces = vec![text("["), text(OPEN)];
+            pieces.extend(content(ask, dialect));
+            pieces.push(text("}]"));
+            pieces
+        }
         Some(History::Given) => vec![Piece::Messages],
         Some(_) => {
             vec![text("["), Piece::History, Piece::OfUser(OPEN), Piece::Prompt, Piece::OfUser("}"), text("]")]
         }
     }
+}
+
+/// What the user says: the prompt alone, or parts of which one is a picture.
+fn content(ask: &Ask<'_>, dialect: Dialect) -> Vec<Piece> {
+    let Some(picture) = ask.picture else { return vec![Piece::Prompt] };
+    let (before, after) = match dialect {
+        Dialect::Chat => (
+            r#"[{"type":"text","text":"#.to_owned(),
+            format!(r#"}},{{"type":"image_url","image_url":{{"url":"{}"}}}}]"#, picture.url()),
+        ),
+        Dialect::Responses => (
+            r#"[{"type":"input_text","text":"#.to_owned(),
+            format!(r#"}},{{"type":"input_image","image_url":"{}"}}]"#, picture.url()),
+        ),
+        // Anthropic advises to send pictures before the text.
+        Dialect::Anthropic => (
+            format!(
+                r#"[{{"type":"image","source":{{"type":"base64","media_type":"{}","data":"{}"}}}},{{"type":"text","text":"#,
+                picture.media_type,
+                picture.base64()
+            ),
+            "}]".to_owned(),
+        ),
+    };
+    vec![text(&before), Piece::Prompt, text(&after)]
 }
 
 /// `"stream": …`

@@ -18,6 +18,7 @@ mod openai_embeddings;
 mod openai_images;
 mod openai_responses;
 mod openresponses;
+mod picture;
 mod reader;
 mod scan;
 mod spec;
@@ -28,6 +29,7 @@ mod template;
 mod typesafe;
 
 pub use custom::{BadPointer, Custom, Field, Framing, Pointer, placeholders, placeholders_in};
+pub use picture::Picture;
 pub use reader::Reader;
 pub use stream_options::{INCLUDE_USAGE, STREAM_OPTIONS, asks_for_usage, remove_usage};
 pub use talk::{Reply, Results};
@@ -196,6 +198,8 @@ pub struct Ask<'a> {
     pub exact: bool,
     /// How the request carries what was said before; none if it is not a turn of a conversation.
     pub history: Option<History>,
+    /// What the user's message shows beside the prompt. Not in a conversation.
+    pub picture: Option<&'a Picture>,
     /// Extra fields of the JSON body; they win over ours.
     pub extra: &'a serde_json::Map<String, serde_json::Value>,
 }
@@ -347,6 +351,11 @@ impl Api {
 
     const fn dialect(self) -> Option<talk::Dialect> {
         self.spec().talk
+    }
+
+    /// Whether a picture may stand beside the prompt: where there are messages.
+    pub const fn shows_pictures(self) -> bool {
+        self.dialect().is_some()
     }
 
     /// Whether the server can keep the messages of a conversation.

@@ -29,7 +29,8 @@ pub(super) const SPEC: Spec = Spec {
 
 /// The body in pieces.
 fn body(ask: &Ask<'_>) -> Vec<Piece> {
-    let mut ours = vec![("model", vec![Piece::Model]), ("messages", json::messages(ask)), json::stream(ask)];
+    let mut ours =
+        vec![("model", vec![Piece::Model]), ("messages", json::messages(ask, Dialect::Chat)), json::stream(ask)];
     // OpenAI refuses a request that has the limit under both names.
     if ask.max_tokens && !LimitName::ALL.iter().any(|name| ask.extra.contains_key(name.name())) {
         ours.push((ask.limit_name.name(), vec![Piece::MaxTokens]));

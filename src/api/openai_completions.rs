@@ -50,6 +50,7 @@ mod tests {
             limit_name: LimitName::default(),
             exact,
             history: None,
+            picture: None,
             extra: &extra,
         };
         let mut expected = json!({"model": "m", "prompt": "say \"hi\"", "stream": true, "max_tokens": 50});

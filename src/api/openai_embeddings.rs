@@ -113,6 +113,7 @@ mod tests {
             limit_name: LimitName::default(),
             exact: false,
             history: None,
+            picture: None,
             extra,
         }))
     }

@@ -54,7 +54,8 @@ pub(super) enum End {
 
 /// The body in pieces.
 fn body(ask: &Ask<'_>) -> Vec<Piece> {
-    let input = if ask.history.is_some() { json::messages(ask) } else { vec![Piece::Prompt] };
+    let is_text = ask.history.is_none() && ask.picture.is_none();
+    let input = if is_text { vec![Piece::Prompt] } else { json::messages(ask, Dialect::Responses) };
     let mut ours = vec![("model", vec![Piece::Model]), ("input", input)];
     if ask.history == Some(History::PreviousResponse) {
         ours.push(("previous_response_id", vec![Piece::PreviousResponse]));

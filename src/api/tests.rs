@@ -233,6 +233,7 @@ fn a_turn_carries_what_was_said_before() {
                 exact: false,
                 limit_name: LimitName::default(),
                 history: Some(history),
+                picture: None,
                 extra: &extra,
             };
             let body = filled(&api.body(&ask));
@@ -242,6 +243,40 @@ fn a_turn_carries_what_was_said_before() {
             let named = history == History::PreviousResponse && api.keeps_history();
             assert_eq!(body["previous_response_id"] == "resp_0", named, "{api:?}");
         }
+    }
+}
+
+#[test]
+fn a_picture_stands_beside_the_prompt_as_each_api_has_it() {
+    use serde_json::json;
+    let (extra, picture) = (serde_json::Map::new(), Picture::small());
+    let (url, data) = (picture.url(), picture.base64());
+    for api in Api::ALL.into_iter().filter(|api| api.shows_pictures()) {
+        let body = filled(&api.body(&Ask {
+            stream: false,
+            websocket: false,
+            max_tokens: true,
+            exact: false,
+            limit_name: LimitName::default(),
+            history: None,
+            picture: Some(&picture),
+            extra: &extra,
+        }));
+        let said = "say \"hi\"";
+        let (messages, content) = match api {
+            Api::OpenaiChat => (
+                "messages",
+                json!([{ "type": "text", "text": said }, { "type": "image_url", "image_url": { "url": url } }]),
+            ),
+            Api::AnthropicMessages => {
+                let source = json!({ "type": "base64", "media_type": "image/png", "data": data });
+                ("messages", json!([{ "type": "image", "source": source }, { "type": "text", "text": said }]))
+            }
+            _ => {
+                ("input", json!([{ "type": "input_text", "text": said }, { "type": "input_image", "image_url": url }]))
+            }
+        };
+        assert_eq!(body[messages], json!([{ "role": "user", "content": content }]), "{api:?}");
     }
 }
 
@@ -256,6 +291,7 @@ fn every_api_that_takes_a_prompt_has_a_body_and_the_others_have_none() {
             exact: false,
             limit_name: LimitName::default(),
             history: None,
+            picture: None,
             extra: &extra,
         });
         assert_eq!(!pieces.is_empty(), api.takes_prompt(), "{api:?}");

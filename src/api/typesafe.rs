@@ -89,6 +89,7 @@ mod tests {
                 limit_name: LimitName::default(),
                 exact: false,
                 history: None,
+                picture: None,
                 extra,
             }))
         };

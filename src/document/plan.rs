@@ -207,6 +207,10 @@ fn kind(kind: &Kind) -> Value {
     if kind.prompt.distinct {
         value["prompt_cache"] = json!("miss");
     }
+    if let Some(picture) = &kind.picture {
+        let sha256 = hex(&Sha256::digest(picture.file()));
+        value["image"] = json!({ "media_type": picture.media_type, "bytes": picture.bytes, "sha256": sha256 });
+    }
     if kind.exact {
         value["exact"] = json!(true);
     }

@@ -45,6 +45,7 @@ fn kind(name: &str, stream: bool) -> crate::plan::Kind {
         conversation: None,
         template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
         scenario: None,
+        picture: None,
         custom: None,
     }
 }

@@ -30,6 +30,7 @@ fn kind(name: &str, weight: u32) -> Kind {
         conversation: None,
         template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
         scenario: None,
+        picture: None,
         custom: None,
     }
 }

@@ -34,6 +34,8 @@ pub const MAX_PROMPTS: usize = 100_000;
 pub const MAX_PROMPT_BYTES: usize = 4 << 20;
 /// Bytes of all prompts of one kind of request.
 pub const MAX_PROMPTS_BYTES: usize = 64 << 20;
+/// Bytes of a picture: hosted APIs take 5 to 20 MB.
+pub const MAX_PICTURE_BYTES: u64 = 20 << 20;
 /// Bytes of a tokenizer: those of large vocabularies have 10 to 40 MB.
 pub const MAX_TOKENIZER_BYTES: u64 = 256 << 20;
 /// Words of one prompt: the largest window of a model, and 8 MB for each connection.

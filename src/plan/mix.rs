@@ -1,5 +1,6 @@
 //! The mix: kinds of request as written → [`Mix`].
 
+mod picture;
 mod prompt;
 
 use super::behavior::behaviors;
@@ -66,6 +67,9 @@ pub(super) fn mix(
             }
             let source = rows_of.kind(&kind, request.dataset.as_ref(), &row.key, read, changed)?;
             check_rows(&kind, source.is_some()).map_err(|problem| row.error("conversation.history", problem))?;
+            if kind.picture.is_some() && (source.is_some() || kind.conversation.is_some()) {
+                return Err(row.error("image", "cannot be used with the rows of a data set or a trace"));
+            }
             if let Some(source) = source {
                 if kind.prompt.prefix.is_some() {
                     return Err(row.error("prefix", "cannot be used with a data set or a trace, whose rows say it all"));
@@ -187,6 +191,7 @@ impl Row<'_> {
             model_weights,
             path,
             prompt,
+            picture: self.picture(api, folder, read)?,
             max_tokens,
             exact,
             limit_name: self.limit_name(api)?,

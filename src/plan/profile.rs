@@ -203,6 +203,8 @@ pub struct Request {
     pub model: Option<WrittenModel>,
     /// Prompts to draw from, or their lengths.
     pub prompt: Option<WrittenPrompt>,
+    /// A picture that stands beside the prompt.
+    pub image: Option<String>,
     /// A file of prompts or bodies, in place of `prompt`.
     pub dataset: Option<Dataset>,
     /// What stands before each prompt and is shared.

@@ -220,20 +220,8 @@ fn add_arrivals(list: &mut Listing<'_>, arrivals: &Arrivals) {
     list.add("on_full", arrivals.on_full.name());
 }
 
-fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
+fn add_prompt(list: &mut Listing<'_>, key: &str, kind: &Kind) {
     let at = |name: &str| format!("{key}.{name}");
-    list.add(&at("name"), &kind.name);
-    list.add(&at("weight"), kind.weight.to_string());
-    list.add(&at("api"), format!("{}{}", kind.api.name(), if kind.optional { ", if the server has it" } else { "" }));
-    list.add(&at("path"), &kind.path);
-    if kind.api.streams() {
-        list.add(&at("stream"), kind.stream.to_string());
-        list.add(&at("websocket"), kind.websocket.to_string());
-    }
-    if !kind.models.is_empty() {
-        let alike = if kind.model_weights.is_empty() { "" } else { ", by weight" };
-        list.add(&at("model"), format!("{}{alike}", kind.models.join(", ")));
-    }
     match &kind.prompt.source {
         PromptSource::Texts(texts) => match texts.as_slice() {
             [] => {}
@@ -254,9 +242,29 @@ fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
             format!("{}, {}, zipf {}", plural(prefix.tokens, "token"), plural(prefix.groups, "group"), prefix.zipf);
         list.add(&at("prefix"), value);
     }
+    if let Some(picture) = &kind.picture {
+        list.add(&at("image"), format!("{}, {}", picture.media_type, plural(picture.bytes, "byte")));
+    }
     if kind.api.takes_prompt() {
         list.add(&at("prompt_cache"), if kind.prompt.distinct { "miss" } else { "as the prompts are" });
     }
+}
+
+fn add_kind(list: &mut Listing<'_>, key: &str, kind: &Kind) {
+    let at = |name: &str| format!("{key}.{name}");
+    list.add(&at("name"), &kind.name);
+    list.add(&at("weight"), kind.weight.to_string());
+    list.add(&at("api"), format!("{}{}", kind.api.name(), if kind.optional { ", if the server has it" } else { "" }));
+    list.add(&at("path"), &kind.path);
+    if kind.api.streams() {
+        list.add(&at("stream"), kind.stream.to_string());
+        list.add(&at("websocket"), kind.websocket.to_string());
+    }
+    if !kind.models.is_empty() {
+        let alike = if kind.model_weights.is_empty() { "" } else { ", by weight" };
+        list.add(&at("model"), format!("{}{alike}", kind.models.join(", ")));
+    }
+    add_prompt(list, key, kind);
     if let Some(limit) = kind.max_tokens {
         let written = list.written.origin(&at("output"));
         let key = if written == Origin::Default { "max_tokens" } else { "output" };

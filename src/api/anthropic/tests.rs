@@ -170,6 +170,7 @@ fn a_body_is_what_the_api_wants() {
             exact: false,
             limit_name: LimitName::default(),
             history: None,
+            picture: None,
             extra: no
         })),
         json!({"model": "m", "max_tokens": 50, "messages": messages, "stream": true})
@@ -182,6 +183,7 @@ fn a_body_is_what_the_api_wants() {
             exact: false,
             limit_name: LimitName::default(),
             history: None,
+            picture: None,
             extra: no
         }))["max_tokens"],
         1024,
@@ -195,6 +197,7 @@ fn a_body_is_what_the_api_wants() {
             exact: false,
             limit_name: LimitName::default(),
             history: None,
+            picture: None,
             extra: no
         })),
         json!({"model": "m", "messages": messages})

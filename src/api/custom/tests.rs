@@ -196,6 +196,7 @@ fn placeholders_give_way_to_texts_and_numbers() {
         limit_name: LimitName::default(),
         exact: false,
         history: None,
+        picture: None,
         extra: &extra,
     };
     assert_eq!(

@@ -332,6 +332,7 @@ fn filled(stream: bool, max_tokens: bool, extra: &Map<String, Value>) -> Value {
         limit_name: LimitName::default(),
         exact: false,
         history: None,
+        picture: None,
         extra,
     }) {
         let is_text = matches!(piece, Piece::Text(_));
@@ -402,6 +403,7 @@ fn extra_fields_win() {
             exact: false,
             limit_name: LimitName::default(),
             history: None,
+            picture: None,
             extra: object(&all)
         })
         .len(),

@@ -181,6 +181,7 @@ fn a_body_is_what_the_api_wants() {
             exact: false,
             limit_name: LimitName::default(),
             history: None,
+            picture: None,
             extra,
         }))
     };

@@ -85,6 +85,7 @@ impl Job {
             conversation: None,
             template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
             scenario: None,
+            picture: None,
             custom: None,
         };
         Plan {

@@ -58,6 +58,7 @@ fn kind(name: &str, stream: bool) -> Kind {
         conversation: None,
         template_tokens: crate::metrics::TemplateTokens::UNKNOWN,
         scenario: None,
+        picture: None,
         custom: None,
     }
 }
