@@ -53,8 +53,7 @@ done
 need cargo rustc cc objcopy strip
 sysroot=$(rustc --print sysroot)
 [[ -n $target ]] || target=$(triple gnu)
-[[ $target =~ ^[a-z0-9_]+-unknown-linux-(musl|gnu)$ ]] ||
-  die 104 "invalid value '$target' for --target: expected MACHINE-unknown-linux-musl or MACHINE-unknown-linux-gnu"
+need_target "$target"
 [[ -d $sysroot/lib/rustlib/$target ]] ||
   die 107 "Rust's library for $target is not installed: run rustup target add $target"
 

@@ -46,3 +46,9 @@ need_binary() {
   [[ -n $1 ]] || die 104 "--binary is missing: expected a file, such as target/release/llmsim-blast"
   [[ -f $1 && -x $1 ]] || die 104 "invalid value '$1' for --binary: expected an executable file"
 }
+
+# The triple named by the flag --target must be one of Linux.
+need_target() {
+  [[ $1 =~ ^[a-z0-9_]+-unknown-linux-(musl|gnu)$ ]] ||
+    die 104 "invalid value '$1' for --target: expected MACHINE-unknown-linux-musl or MACHINE-unknown-linux-gnu"
+}

@@ -40,10 +40,7 @@ echo "${file##*/}: $(stat -c %s "$file") bytes, $(tar -tzf "$file" | wc -l) file
 tar -xzf "$file" -C "$work"
 cargo install --quiet --locked --root "$work/installed" --target-dir "$build" --path "$work/llmsim-blast-$version" "$@"
 
-fail() {
-  echo "crate.sh: $*" >&2
-  exit 99
-}
+fail() { die 99 "$@"; }
 bin=$work/installed/bin/llmsim-blast
 [[ $("$bin" --version) == "llmsim-blast $version"* ]] || fail "what was installed does not print its version"
 "$bin" profiles load | grep -q '^executor' || fail "the profile load is missing"

@@ -90,10 +90,7 @@ deb=$(cd -- "$root" && cargo deb --quiet --locked --offline --no-build --no-stri
 echo "$deb"
 $test || exit 0
 
-fail() {
-  echo "deb.sh: $*" >&2
-  exit 99
-}
+fail() { die 99 "$@"; }
 said() { echo "ok: $*"; }
 found=$(lintian --no-cfg --allow-root --tag-display-limit 0 "$deb") || fail "lintian: $found"
 [[ -z $found ]] || fail "lintian: $found"

@@ -44,10 +44,7 @@ end() {
   rm -rf -- "$work"
 }
 trap end EXIT
-fail() {
-  echo "image-check.sh: $*" >&2
-  exit 99
-}
+fail() { die 99 "$@"; }
 said() { echo "ok: $*"; }
 
 mkdir "$work/layout"

@@ -43,8 +43,7 @@ end() {
 trap end EXIT
 fail() {
   [[ ! -s $work/said ]] || cat "$work/said" >&2
-  echo "static-check.sh: $*" >&2
-  exit 99
+  die 99 "$@"
 }
 said() { echo "ok: $*"; }
 

@@ -58,8 +58,7 @@ while [[ $# -gt 0 ]]; do
   shift
 done
 need_binary "$bin"
-[[ $target =~ ^[a-z0-9_]+-unknown-linux-(musl|gnu)$ ]] ||
-  die 104 "invalid value '$target' for --target: expected MACHINE-unknown-linux-musl or MACHINE-unknown-linux-gnu"
+need_target "$target"
 need tar gzip sha256sum
 mkdir -p "$out"
 out=$(realpath -- "$out")
