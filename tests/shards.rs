@@ -132,6 +132,44 @@ fn a_threshold_of_the_whole_ends_all() {
     assert!(outputs[0].stderr.contains("3 shards started within"), "{outputs:?}");
 }
 
+/// What a scrape of a page says of a metric that has no kinds: the shard, and the value.
+#[cfg(feature = "web")]
+fn scraped(addr: &str, metric: &str) -> Option<(String, f64)> {
+    let scrape = support::get(addr, "/metrics", &[]).body;
+    let line = scrape.lines().find(|line| line.starts_with(&format!("{metric}{{")))?;
+    let shard = line.split_once("shard=\"")?.1.split_once('"')?.0;
+    Some((shard.to_owned(), line.rsplit_once(' ')?.1.parse().ok()?))
+}
+
+/// Each of the two shards has half of the eight users.
+#[cfg(feature = "web")]
+#[test]
+fn the_page_of_shard_0_shows_all_shards() {
+    let test = Test::new(LONG, "[thresholds]\nhttp_req_failed = [\"rate<0.01\"]\n");
+    let pages = [free_port(), free_port()].map(|port| port.to_string());
+    let shards: Vec<Running> = (0..2).map(|i| test.shard(i, 2, &["--web", &pages[i as usize]])).collect();
+    running(&test, 2, &shards);
+    let [zero, one] = pages.map(|port| format!("127.0.0.1:{port}"));
+    support::eventually("all users are seen", || scraped(&zero, "llmsim_blast_vus") == Some(("all".to_owned(), 8.0)));
+    support::eventually("its own are seen", || scraped(&one, "llmsim_blast_vus") == Some(("1".to_owned(), 4.0)));
+    let ask = |addr: &str| serde_json::from_str::<Value>(&support::get(addr, "/api/v1/run", &[]).body).expect("JSON");
+    // It is asked for more than once: what was sent before is not what is shown.
+    let counts = [ask(&zero), ask(&zero)].map(|so_far| {
+        let run = &so_far["run"];
+        assert_eq!((&run["stop_reason"], run.get("shard")), (&json!("the run has not ended"), None), "{run}");
+        assert_eq!(run["merged_from"].as_array().map(Vec::len), Some(2), "{run}");
+        assert_eq!(so_far["metrics"]["vus"]["value"], 8);
+        assert_eq!(so_far["thresholds"][0]["verdict"], "pass", "the whole is judged: {}", so_far["thresholds"]);
+        assert!(so_far["series"].as_array().expect("seconds").iter().any(|second| second["vus"] == 8));
+        so_far["metrics"]["http_reqs"]["count"].as_u64().expect("a count")
+    });
+    assert!(counts[0] > 0 && counts[0] < counts[1] && counts[1] <= test.server.posts().len() as u64, "{counts:?}");
+    let own = ask(&one);
+    assert_eq!((&own["run"]["shard"]["index"], &own["metrics"]["vus"]["value"]), (&json!(1), &json!(4)));
+    shards[0].signal(Signal::SIGINT);
+    assert_eq!(codes(&finish(shards, SOON)), [Some(105); 2]);
+}
+
 /// Waits until the load runs everywhere.
 fn running(test: &Test, of: u32, shards: &[Running]) {
     shards[0].wait_for_stderr("shards started within", SOON);

@@ -24,7 +24,7 @@ pub(super) fn run(
 ) -> Result<ExitClass, CommandError> {
     let own = of_shard(presentation, plan.shard);
     output::check_all(&own)?;
-    let meeting = Meeting::open(rendezvous, &plan, setup)?;
+    let meeting = Meeting::open(rendezvous, &plan, &own, setup)?;
     let (document, written) = measured_with(plan, (presentation, &own), setup, (&meeting, &mut viewers), err)?;
     let class = if meeting.is_host() {
         let kept = keep(&document, &own, (out, err));

@@ -3,13 +3,13 @@
 use super::error::CommandError;
 use super::requests::{Requests, Written};
 use crate::document::Document;
-use crate::live::{Progress, Snapshot};
+use crate::live::Progress;
 use crate::metrics::Batch;
 use crate::plan::{Plan, Presentation, RequestsFile};
 #[cfg(feature = "web")]
 use crate::prometheus;
 use crate::redact::Redactor;
-use crate::trial::{self, DocumentSoFar, Moment};
+use crate::trial::{self, Beginning, Moment, WholeMoment};
 #[cfg(feature = "web")]
 use crate::web;
 use std::sync::Arc;
@@ -76,11 +76,11 @@ impl<'a> Viewers<'a> {
 }
 
 impl trial::Viewers for Viewers<'_> {
-    fn begin(&mut self, first: &Snapshot, worker_cores: &[usize], opening: DocumentSoFar<'_>) {
+    fn begin(&mut self, beginning: &Beginning<'_>) {
         if let Some(requests) = &mut self.requests {
-            requests.begin(first.outline.started_at_ms);
+            requests.begin(beginning.own.outline.started_at_ms);
         }
-        self.away.begin(first, worker_cores, opening);
+        self.away.begin(beginning);
     }
 
     fn requests(&mut self, batches: Vec<Batch>) {
@@ -96,10 +96,19 @@ impl trial::Viewers for Viewers<'_> {
         self.away.second(moment);
     }
 
-    fn whole(&mut self, snapshot: Arc<Snapshot>) {
+    fn whole(&mut self, moment: WholeMoment) {
+        self.away.whole(&moment);
         if let Some(progress) = &self.progress {
-            progress.show(snapshot);
+            progress.show(moment.snapshot);
         }
+    }
+
+    fn asks(&mut self) -> bool {
+        self.away.asks()
+    }
+
+    fn so_far(&mut self, document: Document) {
+        self.away.so_far(document);
     }
 
     fn said(&mut self, line: &str) {
@@ -143,21 +152,42 @@ impl<'a> Away<'a> {
         self.page.as_ref().map(|page| format!("live page: {}", page.url()))
     }
 
-    fn begin(&self, first: &Snapshot, worker_cores: &[usize], opening: DocumentSoFar<'_>) {
+    fn begin(&self, beginning: &Beginning<'_>) {
+        let Beginning { own, shown, worker_cores, opening } = *beginning;
         if let Some(page) = &self.page {
-            page.begin(first.clone(), opening(self.presentation), worker_cores);
+            page.begin(shown.clone(), opening(self.presentation), worker_cores);
         }
         if let Some(push) = &self.push {
-            push.begin(first.clone(), worker_cores);
+            push.begin(own.clone(), worker_cores);
         }
     }
 
+    /// A page of shard 0 shows the whole. Samples are written by each shard: a Prometheus adds them.
     fn second(&self, moment: &Moment<'_>) {
-        if let Some(page) = &self.page {
-            page.second(&moment.snapshot, moment.interval, &|| (moment.so_far)(self.presentation));
+        if let Some(page) = self.page.as_ref().filter(|_| moment.is_all) {
+            page.second(&moment.snapshot, moment.interval);
+            if page.asks() {
+                page.so_far((moment.so_far)(self.presentation));
+            }
         }
         if let Some(push) = &self.push {
             push.second(&moment.snapshot, moment.interval);
+        }
+    }
+
+    fn whole(&self, moment: &WholeMoment) {
+        if let (Some(page), Some(interval)) = (&self.page, &moment.interval) {
+            page.second(&moment.snapshot, interval);
+        }
+    }
+
+    fn asks(&self) -> bool {
+        self.page.as_ref().is_some_and(web::Page::asks)
+    }
+
+    fn so_far(&self, document: Document) {
+        if let Some(page) = &self.page {
+            page.so_far(document);
         }
     }
 
@@ -195,11 +225,23 @@ impl<'a> Away<'a> {
         None
     }
 
-    fn begin(&self, _: &Snapshot, _: &[usize], _: DocumentSoFar<'_>) {}
+    fn begin(&self, beginning: &Beginning<'_>) {
+        let _ = (beginning.shown, beginning.worker_cores, beginning.opening);
+    }
 
     fn second(&self, moment: &Moment<'_>) {
         let _ = (moment.interval, moment.so_far);
     }
+
+    fn whole(&self, moment: &WholeMoment) {
+        let _ = &moment.interval;
+    }
+
+    fn asks(&self) -> bool {
+        false
+    }
+
+    fn so_far(&self, _: Document) {}
 
     fn report(&self, _: &Document) {}
 

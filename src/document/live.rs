@@ -5,7 +5,7 @@ use super::merge::SecondSum;
 use super::read::{self, wrong};
 use super::{FieldError, Measured, Second, facts};
 use crate::metrics::summary::Group;
-use crate::metrics::{Metric, Paths, Summary, Totals};
+use crate::metrics::{Failure, Incidents, Metric, Paths, Summary, Totals};
 use crate::threshold::Rule;
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,10 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ShardSecond {
     second: Second,
+    /// Everything that was recorded in it, inside the measurement window and outside; absent unless
+    /// shard 0 has viewers who look at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    interval: Option<Numbers>,
     #[serde(flatten)]
     so_far: SoFar,
 }
@@ -29,9 +33,10 @@ struct SoFar {
     numbers: Option<Numbers>,
 }
 
-/// A part of a summary.
+/// A summary, or a part of one, on its way to another process: exact integers, and histograms
+/// bucket by bucket.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Numbers {
+pub(crate) struct Numbers {
     window_ns: u64,
     all: BTreeMap<String, Measured>,
     requests: BTreeMap<String, BTreeMap<String, Measured>>,
@@ -42,7 +47,13 @@ impl ShardSecond {
     /// `numbers` are those of the window so far; of them, what `rules` speak of is sent.
     pub(crate) fn new(second: &Second, totals: &Totals, numbers: Option<(&Summary, &[Rule])>) -> Self {
         let numbers = numbers.map(|(summary, rules)| Numbers::new(summary, rules));
-        Self { second: second.clone(), so_far: SoFar { totals: totals.named(), numbers } }
+        Self { second: second.clone(), interval: None, so_far: SoFar { totals: totals.named(), numbers } }
+    }
+
+    /// With everything that was recorded in the second.
+    #[must_use]
+    pub(crate) fn with_interval(self, interval: &Summary) -> Self {
+        Self { interval: Some(Numbers::everything(interval)), ..self }
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
@@ -67,7 +78,16 @@ impl Numbers {
         Self { window_ns: summary.window.0, all, requests: named("", &summary.requests), turns }
     }
 
-    fn summary(&self) -> Result<Summary, FieldError> {
+    /// All times, counters, rates and levels. Failures by class are not among them.
+    pub(crate) fn everything(summary: &Summary) -> Self {
+        let mut all = facts::group(&summary.all);
+        all.extend(facts::gauges(summary));
+        let (requests, turns) = (facts::groups(&summary.requests), facts::groups(&summary.turns));
+        Self { window_ns: summary.window.0, all, requests, turns }
+    }
+
+    /// Back to numbers, within the bounds of a document.
+    pub(crate) fn summary(&self) -> Result<Summary, FieldError> {
         let window = Nanos(self.window_ns);
         let groups = |groups: &BTreeMap<String, BTreeMap<String, Measured>>| {
             let group = |(name, numbers): (&String, _)| Ok((name.clone(), read::group(name, numbers, window)?));
@@ -109,13 +129,22 @@ pub(crate) struct WholeSecond {
     pub(crate) totals: Totals,
     /// What the rules speak of that may end the test; none if there are no such rules.
     pub(crate) numbers: Option<Summary>,
+    /// Everything that was recorded in it, with failures by class; none unless the shards send it.
+    pub(crate) interval: Option<Summary>,
 }
 
 /// A sum of shards, second by second.
 #[derive(Debug)]
 pub(crate) struct LiveSum {
     shards: Vec<Shard>,
-    open: BTreeMap<u32, SecondSum>,
+    open: BTreeMap<u32, Open>,
+}
+
+/// A second that not every shard has left behind.
+#[derive(Debug)]
+struct Open {
+    second: SecondSum,
+    interval: Option<Summary>,
 }
 
 #[derive(Debug, Default)]
@@ -145,9 +174,16 @@ impl LiveSum {
             return Err(wrong("second.t_s", format!("{t_s} is not the second after the last")));
         }
         let second = SecondSum::new(t_s as usize, &sent.second)?;
+        let interval = sent.interval.map(|interval| interval.summary()).transpose()?;
         match self.open.get_mut(&t_s) {
-            Some(sum) => sum.add(&second),
-            None => drop(self.open.insert(t_s, second)),
+            Some(sum) => {
+                sum.second.add(&second);
+                match (&mut sum.interval, interval) {
+                    (Some(sum), Some(more)) => sum.add(&more),
+                    (sum, more) => *sum = sum.take().or(more),
+                }
+            }
+            None => drop(self.open.insert(t_s, Open { second, interval })),
         }
         shard.reached = Some(t_s);
         shard.waiting.push_back((t_s, sent.so_far));
@@ -167,7 +203,7 @@ impl LiveSum {
         if self.shards.iter().any(|shard| !shard.has_ended && shard.reached.is_none_or(|reached| reached < t_s)) {
             return Ok(None);
         }
-        let Some(sum) = self.open.remove(&t_s) else { return Ok(None) };
+        let Some(Open { second, interval }) = self.open.remove(&t_s) else { return Ok(None) };
         let (mut totals, mut numbers) = (Totals::default(), None::<Summary>);
         for shard in &mut self.shards {
             while shard.waiting.front().is_some_and(|(at, _)| *at <= t_s) {
@@ -181,14 +217,23 @@ impl LiveSum {
                 Some(sum) => sum.add(&more),
             }
         }
-        Ok(Some(WholeSecond { second: sum.finish(), totals, numbers }))
+        let second = second.finish();
+        let interval = interval.map(|interval| Summary { failures: failures(&second), ..interval });
+        Ok(Some(WholeSecond { second, totals, numbers, interval }))
     }
+}
+
+/// The failures of a second by class.
+fn failures(second: &Second) -> Vec<(Failure, Incidents)> {
+    let count = |failure: Failure| second.failures.get(failure.name()).copied();
+    let seen = |failure| Some((failure, Incidents { count: count(failure)?, ..Incidents::default() }));
+    Failure::ALL.into_iter().filter_map(seen).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Counter, Failure, Outcome, Sample, Tally};
+    use crate::metrics::{Counter, Distribution, Gauge, Outcome, PartOf, Sample, Tally, Trend};
     use crate::threshold::{self, Judgement};
 
     const NAMES: [&str; 2] = ["a", "b"];
@@ -238,8 +283,9 @@ mod tests {
             totals.add(tally);
             let summary = Summary::new(&total, &names(), Nanos::from_secs(t_s as u64 + 1));
             let second = Second::new(t_s as u32, tally, &names());
-            let sent = ShardSecond::new(&second, &totals, Some((&summary, &rules()))).to_json();
-            sum.add(shard, &sent).expect("a second");
+            let interval = Summary::new(tally, &names(), Nanos::from_secs(1));
+            let sent = ShardSecond::new(&second, &totals, Some((&summary, &rules()))).with_interval(&interval);
+            sum.add(shard, &sent.to_json()).expect("a second");
         }
     }
 
@@ -270,6 +316,15 @@ mod tests {
             let expected = threshold::judge(&rules(), &summary);
             assert_eq!(judged[..3], expected[..3], "second {t_s}");
             assert_eq!(judged[3].value, Some(6.0), "levels are added");
+            let told = Tally::told(seen.interval.expect("it is sent"), &names());
+            for kind in [PartOf::Kind(0), PartOf::Kind(1), PartOf::Shared] {
+                for counter in Counter::ALL {
+                    assert_eq!(told.counter(kind, counter), whole.counter(kind, counter), "{kind:?} {counter:?}");
+                }
+                let times = |tally: &Tally| tally.trend(kind, Trend::HttpReqDuration).map(Distribution::encoded);
+                assert_eq!(times(&told), times(&whole), "{kind:?}");
+            }
+            assert_eq!((told.failed(Failure::Http429), told.level_now(Gauge::Vus)), (2, Some(6)));
         }
         assert_eq!(totals.counter(Counter::HttpReqs), 13);
     }
@@ -288,10 +343,11 @@ mod tests {
     }
 
     #[test]
-    fn without_rules_no_numbers_are_sent() {
+    fn nothing_is_sent_that_nobody_looks_at() {
         let second = Second::new(0, &tally(&[1]), &names());
         let sent = ShardSecond::new(&second, &Totals::default(), None).to_json();
-        assert!(!String::from_utf8_lossy(&sent).contains("numbers"));
+        let sent = String::from_utf8_lossy(&sent);
+        assert!(!sent.contains("numbers") && !sent.contains("interval"), "{sent}");
     }
 
     #[test]

@@ -240,7 +240,7 @@ impl Sum {
         document.stages = stages.into_iter().map(StageSum::finish).collect();
         document.drift = whole_drift(&document);
         (document.target.before, document.target.after) = (None, None);
-        document.run.id = format!("{}-merged-{}", document.run.id, held.len());
+        document.run.id = merged_id(&document.run.id, held.len());
         document.run.merged_from = runs;
         document.run.start = None;
         document.run.shard = (!is_complete).then(|| Shard {
@@ -256,6 +256,11 @@ impl Sum {
         document.judge(Strictness { fail_on_invalid, defects: &defects });
         Ok(document)
     }
+}
+
+/// The name of so many shards that were merged, of which this is the first's.
+pub(crate) fn merged_id(first: &str, shards: usize) -> String {
+    format!("{first}-merged-{shards}")
 }
 
 /// The runs behind a document: itself, or those that it was merged from.

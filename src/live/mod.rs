@@ -6,7 +6,7 @@
 mod snapshot;
 mod text;
 
-pub use snapshot::{Outline, Snapshot};
+pub use snapshot::{ALL_SHARDS, Outline, Snapshot};
 
 use crate::units::Nanos;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

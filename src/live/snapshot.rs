@@ -4,6 +4,9 @@ use crate::metrics::{Second, Totals};
 use crate::units::Nanos;
 use std::sync::Arc;
 
+/// The shard of an [`Outline`] that is of all shards together.
+pub const ALL_SHARDS: &str = "all";
+
 /// What a viewer wants to know of the plan: it stays the same for the whole run. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outline {
@@ -11,8 +14,9 @@ pub struct Outline {
     pub run_id: String,
     /// When the load began, in ms since 1970.
     pub started_at_ms: i64,
-    /// Which shard of a test it is, from 0; 0 of a whole one.
-    pub shard: u32,
+    /// Which shard of a test it is, from 0; 0 of a whole one, and [`ALL_SHARDS`] of several that are
+    /// shown as one.
+    pub shard: String,
     /// Names of the kinds of request, in the order of the mix.
     pub kinds: Vec<String>,
     pub profile: String,

@@ -25,6 +25,7 @@ pub mod soak;
 mod stage;
 pub mod summary;
 pub mod tally;
+mod told;
 mod totals;
 pub mod validity;
 

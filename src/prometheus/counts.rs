@@ -145,7 +145,7 @@ impl Counts {
 
     fn labels(&self) -> Labels {
         let Outline { run_id, profile, shard, .. } = &*self.outline;
-        vec![("profile", profile.clone()), ("run_id", run_id.clone()), ("shard", shard.to_string())]
+        vec![("profile", profile.clone()), ("run_id", run_id.clone()), ("shard", shard.clone())]
     }
 
     /// The labels of everything, and one more, in the order of their names.
@@ -331,6 +331,7 @@ pub(super) mod tests {
     pub(in crate::prometheus) fn outline() -> Arc<Outline> {
         Arc::new(Outline {
             run_id: "run-1".to_owned(),
+            shard: "0".to_owned(),
             profile: "load".to_owned(),
             kinds: vec!["chat".to_owned(), "he\"al\\th".to_owned()],
             ..Outline::default()

@@ -22,10 +22,12 @@ pub(super) enum Kind {
     Second,
     /// A part of a shard's result.
     Part,
+    /// A shard's result so far.
+    SoFar,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Message, Self::Second, Self::Part];
+    const ALL: [Self; 4] = [Self::Message, Self::Second, Self::Part, Self::SoFar];
 
     const fn code(self) -> u8 {
         self as u8 + 1

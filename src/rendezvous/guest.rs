@@ -85,6 +85,13 @@ impl Guest {
         }
     }
 
+    /// What is longer than shard 0 reads is not sent.
+    fn send(&mut self, kind: Kind, body: &[u8]) {
+        if self.state == State::Seated && body.len() <= MOST_OF_A_SHARD {
+            self.actions.push(Action::Send(self.id, encoded(kind, body)));
+        }
+    }
+
     fn end(&mut self) {
         if !matches!(self.state, State::Away { .. } | State::Over) {
             self.actions.push(Action::Close(self.id));
@@ -114,7 +121,7 @@ impl Guest {
     fn read(&mut self, frame: &Frame, now: Nanos) {
         let message = match frame.kind {
             Kind::Message => serde_json::from_slice(&frame.body).ok(),
-            Kind::Second | Kind::Part => None,
+            Kind::Second | Kind::Part | Kind::SoFar => None,
         };
         let Some(message) = message else { return self.nonsense(now) };
         match (&self.state, message) {
@@ -148,7 +155,10 @@ impl Guest {
     fn seated(&mut self, message: Message, now: Nanos) {
         match message {
             Message::Ping { n } => self.say(&Message::Pong { n, now: now.0 }),
-            Message::Start { at, error } => self.events.push(Event::Start { at: Nanos(at), error: Nanos(error) }),
+            Message::Start { at, error, watched } => {
+                self.events.push(Event::Start { at: Nanos(at), error: Nanos(error), watched });
+            }
+            Message::Look => self.events.push(Event::Look),
             Message::Alive => {}
             Message::Stop(stop) => self.stop(stop.printable()),
             Message::Send => {
@@ -230,9 +240,8 @@ impl Machine for Guest {
             Command::Ready { plan } if self.state == State::Seated => self.say(&Message::Ready { plan }),
             Command::Ready { plan } => self.ready = Some(plan),
             Command::Started { late } => self.say(&Message::Started { late: late.0 }),
-            Command::Second(second) if self.state == State::Seated && second.len() <= MOST_OF_A_SHARD => {
-                self.actions.push(Action::Send(self.id, encoded(Kind::Second, &second)));
-            }
+            Command::Second(second) => self.send(Kind::Second, &second),
+            Command::SoFar(so_far) => self.send(Kind::SoFar, &so_far),
             Command::Ended => self.say(&Message::Ended),
             Command::Stop { cause, text } => self.say(&Message::Stop(Stop { cause, shard: self.who.shard, text })),
             Command::Result(result) => {
@@ -240,7 +249,7 @@ impl Machine for Guest {
                 self.hand_over();
             }
             Command::Leave => self.end(),
-            Command::Second(_) | Command::Ask { .. } | Command::Thank { .. } => {}
+            Command::Look | Command::Ask { .. } | Command::Thank { .. } => {}
         }
     }
 

@@ -55,6 +55,8 @@ pub(super) struct Host {
     /// How late we were ourselves.
     late: Option<Nanos>,
     has_told_spread: bool,
+    /// Somebody looks at the whole.
+    is_watched: bool,
     stop: Option<Stop>,
     alive_at: Nanos,
     /// What was said of strangers: each thing once.
@@ -79,12 +81,18 @@ impl Host {
             ready: None,
             late: None,
             has_told_spread: false,
+            is_watched: false,
             stop: None,
             alive_at: now,
             told: BTreeSet::new(),
             actions: Vec::new(),
             events: Vec::new(),
         }
+    }
+
+    /// The same, if somebody looks at the whole.
+    pub(super) fn watched(self, is_watched: bool) -> Self {
+        Self { is_watched, ..self }
     }
 
     fn say(&mut self, id: Id, message: &Message) {
@@ -187,6 +195,7 @@ impl Host {
         let Some(seat) = self.seat(shard) else { return };
         match frame.kind {
             Kind::Second if !seat.has_ended => self.events.push(Event::Second { shard, text: frame.body }),
+            Kind::SoFar => self.events.push(Event::SoFar { shard, text: frame.body }),
             Kind::Part => match seat.result.as_mut().map(|result| result.add(&frame.body)) {
                 Some(Arriving::More) => {}
                 Some(Arriving::All(text)) => {
@@ -275,10 +284,10 @@ impl Host {
         for index in 0..self.seats.len() {
             let Seat { id: Some(id), offset, .. } = &self.seats[index] else { continue };
             let (id, error) = (*id, offset.round_trip().0 / 2);
-            let message = Message::Start { at: offset.theirs(at).0, error };
+            let message = Message::Start { at: offset.theirs(at).0, error, watched: self.is_watched };
             self.say(id, &message);
         }
-        self.events.push(Event::Start { at, error: Nanos::ZERO });
+        self.events.push(Event::Start { at, error: Nanos::ZERO, watched: self.is_watched });
     }
 
     /// Once all have begun: how far apart they were.
@@ -418,6 +427,7 @@ impl Machine for Host {
                 self.tell_spread();
             }
             Command::Stop { cause, text } => self.stop_all(Stop { cause, shard: 0, text }),
+            Command::Look => self.say_to_all(&Message::Look),
             Command::Ask { shard } => {
                 if let Some(seat) = self.seat(shard)
                     && let Some(id) = seat.id
@@ -441,7 +451,7 @@ impl Machine for Host {
                 let ids: Vec<Id> = shards.chain(std::mem::take(&mut self.strangers).into_keys()).collect();
                 self.actions.extend(ids.into_iter().map(Action::Close));
             }
-            Command::Second(_) | Command::Ended | Command::Result(_) => {}
+            Command::Second(_) | Command::SoFar(_) | Command::Ended | Command::Result(_) => {}
         }
     }
 

@@ -4,7 +4,7 @@ use super::frame::{Kind, encoded};
 use serde::{Deserialize, Serialize};
 
 /// Version of what is said. Another one is refused.
-pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 2;
 
 /// One thing that is said, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,10 +25,12 @@ pub(super) enum Message {
     /// The sender's clock, in ns.
     Pong { n: u32, now: u64 },
     /// The load begins when the receiver's clock, in ns, says so. `error` is how far that may be
-    /// off, in ns.
-    Start { at: u64, error: u64 },
+    /// off, in ns. If shard 0 is `watched`, seconds hold everything that was recorded in them.
+    Start { at: u64, error: u64, watched: bool },
     /// The load has begun, so many ns after the instant it was to.
     Started { late: u64 },
+    /// Somebody at shard 0 looks at the result so far: every shard sends its own.
+    Look,
     /// Nothing else to say for a while.
     Alive,
     /// The shard's load is over: it sends no more seconds.

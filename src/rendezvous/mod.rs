@@ -13,6 +13,7 @@
 //!    │ ◀──────────── ping ── 8 times ── pong ─▶ │
 //!    │ ◀──────────── start (at, on our clock) ──│
 //!    │── started, a second each second, ended ▶ │
+//!    │ ◀──────────── look ── result so far ───▶ │   if somebody looks at the whole
 //!    │ ◀──────────── send ──────────────────────│   one result at a time
 //!    │── result ──────────────────────────────▶ │
 //!    │ ◀──────────── thanks ────────────────────│   the whole is written
@@ -53,6 +54,8 @@ pub(crate) struct Part {
     pub(crate) timeout: Nanos,
     /// Most bytes of a result.
     pub(crate) most_of_a_result: usize,
+    /// Shard 0: somebody looks at the whole while it runs.
+    pub(crate) is_watched: bool,
 }
 
 impl Part {

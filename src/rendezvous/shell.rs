@@ -43,8 +43,9 @@ impl Listener {
     /// Lets shards in from now on.
     pub(crate) fn open(self, part: &Part, on_event: OnEvent) -> io::Result<Line> {
         let (who, key, most) = (part.who(), part.key.clone(), part.most_of_a_result);
-        let timeout = part.timeout;
-        Line::start(Some(self.0), String::new(), on_event, move |now| Host::new(who, key, most, timeout, now))
+        let (timeout, is_watched) = (part.timeout, part.is_watched);
+        let host = move |now| Host::new(who, key, most, timeout, now).watched(is_watched);
+        Line::start(Some(self.0), String::new(), on_event, host)
     }
 }
 

@@ -29,7 +29,12 @@ pub(crate) enum Event {
     /// A line for the user.
     Said(String),
     /// The load begins at this instant of our clock, which may be off by `error` from the others'.
-    Start { at: Nanos, error: Nanos },
+    /// If shard 0 is `watched`, it wants everything that is recorded.
+    Start { at: Nanos, error: Nanos, watched: bool },
+    /// The result so far is wanted.
+    Look,
+    /// Shard 0: the result so far of a shard.
+    SoFar { shard: u32, text: Vec<u8> },
     /// Shard 0: a second of a shard.
     Second { shard: u32, text: Vec<u8> },
     /// Shard 0: the load of a shard is over.
@@ -57,6 +62,10 @@ pub(crate) enum Command {
     Started { late: Nanos },
     /// A second of ours.
     Second(Vec<u8>),
+    /// Shard 0: the results so far are wanted.
+    Look,
+    /// Our result so far.
+    SoFar(Vec<u8>),
     /// Our load is over.
     Ended,
     /// Everybody is to end.

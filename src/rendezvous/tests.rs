@@ -196,6 +196,12 @@ fn shards_meet_start_together_and_hand_over() {
         for text in ["one", "two"] {
             (1..4).for_each(|i| world.command(i, Command::Second(text.as_bytes().to_vec())));
         }
+        world.command(0, Command::Look);
+        world.run(MS(200));
+        for i in 1..4 {
+            assert_eq!(world.events(i).last(), Some(&Event::Look), "{i}");
+            world.command(i, Command::SoFar(b"so far".to_vec()));
+        }
         world.all(&Command::Ended);
         world.run(MS(200));
         let result = vec![7; 200_000];
@@ -209,8 +215,9 @@ fn shards_meet_start_together_and_hand_over() {
         for shard in 1..4u32 {
             let of_shard: Vec<&Event> = world.events(0).iter().filter(|event| is_of(event, shard)).collect();
             let second = |text: &str| Event::Second { shard, text: text.as_bytes().to_vec() };
-            let expected =
-                [second("one"), second("two"), Event::Ended { shard }, Event::Result { shard, text: result.clone() }];
+            let so_far = Event::SoFar { shard, text: b"so far".to_vec() };
+            let ended = Event::Ended { shard };
+            let expected = [second("one"), second("two"), so_far, ended, Event::Result { shard, text: result.clone() }];
             assert_eq!(of_shard, expected.iter().collect::<Vec<_>>());
             assert_eq!(world.events(shard as usize).last(), Some(&Event::Thanked));
         }
@@ -221,9 +228,11 @@ fn shards_meet_start_together_and_hand_over() {
 
 fn is_of(event: &Event, of: u32) -> bool {
     match event {
-        Event::Second { shard, .. } | Event::Ended { shard } | Event::Result { shard, .. } | Event::Gone { shard } => {
-            *shard == of
-        }
+        Event::Second { shard, .. }
+        | Event::SoFar { shard, .. }
+        | Event::Ended { shard }
+        | Event::Result { shard, .. }
+        | Event::Gone { shard } => *shard == of,
         _ => false,
     }
 }

@@ -2,16 +2,15 @@
 //! end the test.
 
 use super::early::{aborting, failed_early};
+use super::viewers::WholeMoment;
 use crate::document::FieldError;
 use crate::document::live::{LiveSum, WholeSecond};
-use crate::live::Snapshot;
 use crate::plan::Plan;
 use crate::threshold::Rule;
 use crate::units::Nanos;
-use std::sync::Arc;
 
 /// How a second of a run is shown that lasts so long already.
-pub(super) type Show = Box<dyn Fn(WholeSecond, Nanos) -> Snapshot + Send>;
+pub(super) type Show = Box<dyn Fn(WholeSecond, Nanos) -> WholeMoment + Send>;
 
 pub(super) struct Desk {
     sum: LiveSum,
@@ -22,7 +21,7 @@ pub(super) struct Desk {
 /// What seconds come to that are complete now.
 #[derive(Default)]
 pub(super) struct Seen {
-    pub(super) seconds: Vec<Arc<Snapshot>>,
+    pub(super) seconds: Vec<WholeMoment>,
     /// A threshold that ends the test.
     pub(super) failed: Option<String>,
 }
@@ -50,7 +49,7 @@ impl Desk {
             let elapsed = Nanos::from_secs(u64::from(whole.second.t_s) + 1);
             let failed = whole.numbers.as_ref().and_then(|numbers| failed_early(&self.rules, numbers, elapsed));
             seen.failed = seen.failed.or(failed);
-            seen.seconds.push(Arc::new((self.show)(whole, elapsed)));
+            seen.seconds.push((self.show)(whole, elapsed));
         }
         Ok(seen)
     }

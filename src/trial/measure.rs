@@ -8,17 +8,19 @@ use super::error::TrialError;
 use super::meeting::Meeting;
 use super::prepare::Ready;
 use super::provenance::{run_id, wall_clock};
+use super::server_under_test::ServerUnderTest;
 use super::so_far::SoFar;
-use super::viewers::{Moment, Viewers};
+use super::viewers::{Beginning, Moment, Viewers, WholeMoment};
 use crate::document::live::ShardSecond;
+use crate::document::merge::merged_id;
 use crate::document::{ServerMetrics, Start};
 use crate::engine::{self, RowsSent, RunResult, Tick};
-use crate::live::{Outline, Snapshot};
+use crate::live::{ALL_SHARDS, Outline, Snapshot};
 use crate::load::{Shape, Stage};
 use crate::metrics::soak::{Soak, Times, soak};
 use crate::metrics::{Second, StageTally, Summary, Tally, Totals};
-use crate::plan::Plan;
-use crate::threshold::{self, Judged};
+use crate::plan::{Plan, Presentation, Shard};
+use crate::threshold::{self, Judged, Rule};
 use crate::units::{Nanos, plural};
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -70,7 +72,7 @@ impl Ready {
         let (names, nofile) = (&names[..], *nofile);
         let so_far = SoFar { plan, endpoints, templates, nofile, started_at, names };
         let pinned = if plan.tuning.pin { &cores[..] } else { &[] };
-        viewers.begin(&before(plan, &outline), pinned, &|presentation| so_far.opening(server, presentation));
+        announce(&so_far, &outline, (server, pinned), meeting.filter(|meeting| meeting.is_host()), viewers);
         let mut on_tick = |tick: &mut Tick<'_>| {
             server.watch(tick.elapsed, tick.second);
             plan.credentials.keys.take_told().iter().for_each(|line| viewers.said(line));
@@ -88,7 +90,7 @@ impl Ready {
             let numbers = is_due.then(|| Summary::new(tick.total, names, tick.elapsed.since(plan.warmup)));
             if let Some(meeting) = meeting {
                 let numbers = numbers.as_ref().map(|numbers| (numbers, &aborting[..]));
-                meeting.second(&ShardSecond::new(tick.second, tick.totals, numbers));
+                report(meeting, tick, numbers, (&so_far, server));
                 meeting.pass_on(viewers);
             }
             if ended.is_none() && !tick.last {
@@ -152,11 +154,57 @@ fn nothing_ran(plan: &Plan) -> RunResult {
     }
 }
 
+/// Tells viewers that the load begins. At shard 0 of shards that have met a page shows all of them.
+fn announce(
+    so_far: &SoFar<'_>,
+    outline: &Arc<Outline>,
+    (server, worker_cores): (&ServerUnderTest, &[usize]),
+    host: Option<&Meeting>,
+    viewers: &mut dyn Viewers,
+) {
+    let plan = so_far.plan;
+    let own = &before(plan, outline);
+    if host.is_none() {
+        let opening = &|presentation: &Presentation| so_far.opening(server, presentation);
+        return viewers.begin(&Beginning { own, shown: own, worker_cores, opening });
+    }
+    let of_all = Plan { shard: Shard::WHOLE, ..plan.clone() };
+    let shown = before(plan, &Arc::new(outline_of_all(plan, outline)));
+    let of_all = SoFar { plan: &of_all, ..*so_far };
+    let opening =
+        &|presentation: &Presentation| of_all.opening(server, &Presentation { shard: None, ..presentation.clone() });
+    viewers.begin(&Beginning { own, shown: &shown, worker_cores, opening });
+}
+
+/// As `merge` names the run, if all shards are there in the end.
+fn outline_of_all(plan: &Plan, own: &Outline) -> Outline {
+    let run_id = merged_id(&own.run_id, plan.shard.count as usize);
+    Outline { run_id, shard: ALL_SHARDS.to_owned(), ..own.clone() }
+}
+
+/// Sends a second of this shard to shard 0, and what it wants besides.
+fn report(
+    meeting: &Meeting,
+    tick: &Tick<'_>,
+    numbers: Option<(&Summary, &[Rule])>,
+    so_far: (&SoFar<'_>, &ServerUnderTest),
+) {
+    let (so_far, server) = so_far;
+    let mut second = ShardSecond::new(tick.second, tick.totals, numbers);
+    if meeting.is_watched() {
+        second = second.with_interval(&Summary::new(tick.interval, so_far.names, Nanos::from_secs(1)));
+    }
+    meeting.second(&second);
+    if let Some(presentation) = meeting.wants_so_far(tick.last) {
+        meeting.so_far(so_far.at(tick, server, presentation));
+    }
+}
+
 fn outline(plan: &Plan, started_at: Timestamp) -> Outline {
     Outline {
         run_id: run_id(started_at, plan),
         started_at_ms: started_at.as_millisecond(),
-        shard: plan.shard.index,
+        shard: plan.shard.index.to_string(),
         kinds: plan.mix.names(),
         profile: plan.name.clone(),
         target: plan.redactor().own(&plan.target.url),
@@ -166,13 +214,17 @@ fn outline(plan: &Plan, started_at: Timestamp) -> Outline {
 
 /// How a second of all shards is shown.
 fn show_whole(plan: &Plan) -> Show {
-    let (outline, shape) = (Arc::new(outline(plan, wall_clock())), plan.shape.clone());
-    Box::new(move |whole, elapsed| Snapshot {
-        outline: Arc::clone(&outline),
-        elapsed,
-        stage: stage(&shape, elapsed),
-        second: whole.second,
-        totals: whole.totals,
+    let own = outline(plan, wall_clock());
+    let (outline, shape) = (Arc::new(outline_of_all(plan, &own)), plan.shape.clone());
+    Box::new(move |whole, elapsed| WholeMoment {
+        snapshot: Arc::new(Snapshot {
+            outline: Arc::clone(&outline),
+            elapsed,
+            stage: stage(&shape, elapsed),
+            second: whole.second,
+            totals: whole.totals,
+        }),
+        interval: whole.interval.map(|interval| Arc::new(Tally::told(interval, &outline.kinds))),
     })
 }
 

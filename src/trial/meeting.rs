@@ -7,18 +7,19 @@ use super::error::TrialError;
 use super::provenance::build;
 use super::setup::Setup;
 use super::signals;
-use super::viewers::Viewers;
+use super::viewers::{Viewers, WholeMoment};
+use super::whole::Whole;
 use crate::document::live::ShardSecond;
 use crate::document::merge::{Merge, MergeError};
 use crate::document::plan::hash_of;
 use crate::document::{Document, FieldError, MAX_DOCUMENT_BYTES, Start, Strictness};
-use crate::live::Snapshot;
-use crate::plan::{Plan, Rendezvous, Shard};
+use crate::plan::{Plan, Presentation, Rendezvous, Shard};
 use crate::rendezvous::{Cause, Command, Event, Key, Line, Listener, Part, Stop};
 use crate::units::{Nanos, rounded};
 use jiff::SignedDuration;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,7 +39,7 @@ const NO_THREAD: &str = "the thread of the rendezvous has ended";
 enum News {
     Event(Event),
     /// A second of the whole.
-    Second(Arc<Snapshot>),
+    Second(WholeMoment),
 }
 
 /// What both threads know.
@@ -51,6 +52,8 @@ struct Shared {
     desk: Mutex<Option<Desk>>,
     /// The load has begun, or is about to.
     has_start: Mutex<bool>,
+    /// Somebody at shard 0 wants this shard's result so far.
+    is_looked_at: AtomicBool,
     news: Sender<News>,
 }
 
@@ -64,6 +67,12 @@ pub(crate) struct Meeting {
     /// When the load begins, by the meeting's clock, and how well that is known.
     at: Cell<(Nanos, Nanos)>,
     late: Cell<Nanos>,
+    /// Somebody at shard 0 looks at everything that is recorded.
+    is_watched: Cell<bool>,
+    /// How this shard's results are made.
+    presentation: Presentation,
+    /// At shard 0: the results so far of all.
+    whole: RefCell<Whole>,
 }
 
 /// What shard 0 has of all shards.
@@ -75,12 +84,15 @@ pub(crate) struct Collected {
 
 impl Meeting {
     /// Opens the place of the meeting at shard 0, and goes there as any other.
-    pub(crate) fn open(rendezvous: &Rendezvous, plan: &Plan, setup: &Setup) -> Result<Self, TrialError> {
+    pub(crate) fn open(
+        rendezvous: &Rendezvous,
+        plan: &Plan,
+        presentation: &Presentation,
+        setup: &Setup,
+    ) -> Result<Self, TrialError> {
         let place = rendezvous.place.clone();
         let (news, incoming) = channel();
-        let (reason, gone, desk) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let stop = setup.stop.clone();
-        let shared = Arc::new(Shared { stop, reason, gone, desk, has_start: Mutex::default(), news });
+        let shared = Arc::new(Shared::new(setup.stop.clone(), news));
         let part = Part {
             shard: plan.shard.index,
             count: plan.shard.count,
@@ -89,6 +101,7 @@ impl Meeting {
             key: Key::new(rendezvous.key.as_ref().map_or(String::new(), |key| key.reveal().to_owned())),
             timeout: rendezvous.timeout,
             most_of_a_result: MAX_DOCUMENT_BYTES,
+            is_watched: presentation.web.is_some(),
         };
         let on_event = {
             let shared = Arc::clone(&shared);
@@ -100,8 +113,17 @@ impl Meeting {
         } else {
             Line::connect(&place, &part, on_event)?
         };
-        let (at, late) = (Cell::default(), Cell::default());
-        Ok(Self { line, shard: plan.shard, place, news: incoming, shared, at, late })
+        Ok(Self::new(line, (plan.shard, place), presentation.clone(), (shared, incoming)))
+    }
+
+    fn new(
+        line: Line,
+        (part, place): (Shard, String),
+        presentation: Presentation,
+        (shared, news): (Arc<Shared>, Receiver<News>),
+    ) -> Self {
+        let (at, late, is_watched, whole) = Default::default();
+        Self { line, shard: part, place, news, shared, at, late, is_watched, presentation, whole }
     }
 
     /// Tells the others why this shard cannot go on.
@@ -127,8 +149,9 @@ impl Meeting {
         loop {
             match self.recv() {
                 Ok(News::Event(Event::Said(line))) => say(&line),
-                Ok(News::Event(Event::Start { at, error })) => {
+                Ok(News::Event(Event::Start { at, error, watched })) => {
                     self.at.set((at, error));
+                    self.is_watched.set(watched);
                     return Ok(());
                 }
                 Ok(News::Event(Event::Refused(why))) => return Err(TrialError::Refused { place: place(), why }),
@@ -195,10 +218,65 @@ impl Meeting {
         }
     }
 
+    /// Whether seconds are to hold everything that was recorded in them.
+    pub(super) fn is_watched(&self) -> bool {
+        self.is_watched.get()
+    }
+
+    /// How this shard's result so far is to be made, if it is wanted now. After the `last` second
+    /// there is nothing to add to it.
+    pub(super) fn wants_so_far(&self, last: bool) -> Option<&Presentation> {
+        let is_wanted = self.shared.is_looked_at.swap(false, Ordering::Relaxed) || (last && self.is_watched());
+        is_wanted.then_some(&self.presentation)
+    }
+
+    /// This shard's result so far. Its seconds are known to shard 0.
+    pub(super) fn so_far(&self, document: Document) {
+        let text = Document { series: Vec::new(), ..document }.to_json().into_bytes();
+        if self.is_host() {
+            // We listen ourselves.
+            let _ = self.shared.news.send(News::Event(Event::SoFar { shard: 0, text }));
+        } else {
+            self.line.send(Command::SoFar(text));
+        }
+    }
+
     /// Tells viewers what is new.
     pub(super) fn pass_on(&self, viewers: &mut dyn Viewers) {
         for news in self.news.try_iter() {
-            show(news, viewers);
+            self.show(news, viewers);
+        }
+        self.look(viewers);
+    }
+
+    /// Asks all shards for their results so far if a viewer wants them.
+    fn look(&self, viewers: &mut dyn Viewers) {
+        if self.is_host() && self.is_watched() && viewers.asks() {
+            self.whole.borrow_mut().ask();
+            self.shared.is_looked_at.store(true, Ordering::Relaxed);
+            self.line.send(Command::Look);
+        }
+    }
+
+    /// Shows what is to be seen. That a shard has gone is told again when its result is asked for.
+    fn show(&self, news: News, viewers: &mut dyn Viewers) {
+        let mut whole = self.whole.borrow_mut();
+        match news {
+            News::Second(moment) => {
+                if self.is_watched() {
+                    whole.second(&moment.snapshot.second);
+                }
+                viewers.whole(moment);
+            }
+            News::Event(Event::Said(line)) => viewers.said(&line),
+            News::Event(Event::Ended { shard }) => whole.end(shard),
+            News::Event(Event::SoFar { shard, text }) => {
+                match whole.take(shard, &text, (self.shard.count, self.presentation.fail_on_invalid)) {
+                    Ok(document) => document.into_iter().for_each(|document| viewers.so_far(document)),
+                    Err(problem) => viewers.said(&problem),
+                }
+            }
+            News::Event(_) => {}
         }
     }
 
@@ -247,6 +325,7 @@ impl Meeting {
         if let Some(command) = self.shared.at_desk(0, |desk| desk.end(0)) {
             self.line.send(command);
         }
+        self.whole.borrow_mut().end(0);
         let ms = |time: Nanos| rounded(time.as_millis_f64());
         Start { late_ms: ms(self.late.get()), clock_error_ms: ms(self.at.get().1) }
     }
@@ -327,7 +406,10 @@ impl Meeting {
                     let stop = self.stopped().filter(|stop| stop.shard == of && stop.cause == Cause::Lost);
                     return Err(stop.map_or_else(|| "it was lost".to_owned(), |stop| stop.text));
                 }
-                Ok(news) => show(news, viewers),
+                Ok(news) => {
+                    self.show(news, viewers);
+                    self.look(viewers);
+                }
                 Err(_) => return Err(NO_THREAD.to_owned()),
             }
         }
@@ -335,11 +417,24 @@ impl Meeting {
 }
 
 impl Shared {
+    fn new(stop: signals::Stop, news: Sender<News>) -> Self {
+        let (reason, gone, desk, has_start, is_looked_at) = Default::default();
+        Self { stop, reason, gone, desk, has_start, is_looked_at, news }
+    }
+
     /// On the meeting's thread. May answer with a command.
     fn on_event(&self, event: Event) -> Option<Command> {
         match event {
             Event::Second { shard, text } => return self.at_desk(shard, |desk| desk.second(shard, &text)),
-            Event::Ended { shard } => return self.at_desk(shard, |desk| desk.end(shard)),
+            Event::Ended { shard } => {
+                let command = self.at_desk(shard, |desk| desk.end(shard));
+                let _ = self.news.send(News::Event(event));
+                return command;
+            }
+            Event::Look => {
+                self.is_looked_at.store(true, Ordering::Relaxed);
+                return None;
+            }
             Event::Stop(stop) => {
                 lock(&self.reason).get_or_insert(stop);
                 // Before the load, what blocks is ended as by a signal.
@@ -378,15 +473,6 @@ impl Shared {
     }
 }
 
-/// Shows what is to be seen. That a shard has gone is told again when its result is asked for.
-fn show(news: News, viewers: &mut dyn Viewers) {
-    match news {
-        News::Second(second) => viewers.whole(second),
-        News::Event(Event::Said(line)) => viewers.said(&line),
-        News::Event(_) => {}
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -413,17 +499,9 @@ mod tests {
         if let Some(event) = said {
             news.send(News::Event(event)).unwrap_or_else(|_| unreachable!("we listen"));
         }
-        let (reason, gone, desk, has_start) = Default::default();
-        let shared = Arc::new(Shared { stop: signals::Stop::default(), reason, gone, desk, has_start, news });
-        Meeting {
-            line: Line::dead(),
-            shard: Shard { index: 1, count: 2 },
-            place: "x:1".to_owned(),
-            news: incoming,
-            shared,
-            at: Cell::default(),
-            late: Cell::default(),
-        }
+        let shared = Arc::new(Shared::new(signals::Stop::default(), news));
+        let part = Shard { index: 1, count: 2 };
+        Meeting::new(Line::dead(), (part, "x:1".to_owned()), Presentation::default(), (shared, incoming))
     }
 
     #[test]

@@ -41,6 +41,7 @@ mod template;
 mod terms;
 mod tokens;
 mod viewers;
+mod whole;
 
 pub(crate) use discover::discover;
 pub(crate) use error::TrialError;
@@ -50,4 +51,4 @@ pub(crate) use requests::dump_requests;
 pub(crate) use setup::Setup;
 pub(crate) use signals::Stop;
 pub(crate) use step::SweepStep;
-pub(crate) use viewers::{DocumentSoFar, Moment, Viewers};
+pub(crate) use viewers::{Beginning, Moment, Viewers, WholeMoment};

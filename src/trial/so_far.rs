@@ -15,6 +15,7 @@ use crate::units::Nanos;
 use jiff::Timestamp;
 
 /// A run under way.
+#[derive(Clone, Copy)]
 pub(super) struct SoFar<'a> {
     pub(super) plan: &'a Plan,
     pub(super) endpoints: &'a [Endpoint],

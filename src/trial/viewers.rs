@@ -9,6 +9,18 @@ use std::sync::Arc;
 /// Makes the document of the run so far. That costs, so it is done for whoever asks.
 pub(crate) type DocumentSoFar<'a> = &'a dyn Fn(&Presentation) -> Document;
 
+/// How a run begins.
+pub(crate) struct Beginning<'a> {
+    /// The run of this process, before its first second.
+    pub(crate) own: &'a Snapshot,
+    /// What a page shows: at shard 0 the run of all shards that have met, elsewhere `own`.
+    pub(crate) shown: &'a Snapshot,
+    /// Cores that workers are pinned to, or none.
+    pub(crate) worker_cores: &'a [usize],
+    /// The document of what is shown, with nothing measured.
+    pub(crate) opening: DocumentSoFar<'a>,
+}
+
 /// A second that is over.
 pub(crate) struct Moment<'a> {
     pub(crate) snapshot: Arc<Snapshot>,
@@ -19,11 +31,19 @@ pub(crate) struct Moment<'a> {
     pub(crate) is_all: bool,
 }
 
+/// A second of all shards that is over; known at shard 0 only.
+pub(crate) struct WholeMoment {
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Everything that was recorded in the second, inside the measurement window and outside; none
+    /// unless this process has a page.
+    pub(crate) interval: Option<Arc<Tally>>,
+}
+
 /// Told of a run by the thread that collects its seconds; no worker waits for it. It must not
 /// block.
 pub(crate) trait Viewers {
-    /// The load begins; workers are pinned to those cores, or to none.
-    fn begin(&mut self, first: &Snapshot, worker_cores: &[usize], opening: DocumentSoFar<'_>);
+    /// The load begins.
+    fn begin(&mut self, beginning: &Beginning<'_>);
 
     /// Requests were recorded, if the plan asks for that.
     fn requests(&mut self, batches: Vec<Batch>);
@@ -32,7 +52,13 @@ pub(crate) trait Viewers {
     fn second(&mut self, moment: &Moment<'_>);
 
     /// A second of all shards is over; told at shard 0 only.
-    fn whole(&mut self, snapshot: Arc<Snapshot>);
+    fn whole(&mut self, moment: WholeMoment);
+
+    /// Whether somebody waits for the document of all shards so far. They are then told once.
+    fn asks(&mut self) -> bool;
+
+    /// The document of all shards so far, that somebody has asked for.
+    fn so_far(&mut self, document: Document);
 
     /// A line about the run.
     fn said(&mut self, line: &str);

@@ -86,12 +86,20 @@ impl Page {
         self.tell(Item::Begin { first: Box::new(first), opening: Box::new(opening), worker_cores });
     }
 
-    /// A second is over. Whoever has asked for the document so far gets what `so_far` makes.
-    pub fn second(&self, snapshot: &Arc<Snapshot>, interval: &Arc<Tally>, so_far: &dyn Fn() -> Document) {
+    /// A second is over.
+    pub fn second(&self, snapshot: &Arc<Snapshot>, interval: &Arc<Tally>) {
         self.tell(Item::Second { snapshot: Arc::clone(snapshot), interval: Arc::clone(interval) });
-        if self.wanted.swap(false, Ordering::Relaxed) {
-            self.tell(Item::SoFar(Box::new(so_far())));
-        }
+    }
+
+    /// Whether somebody has asked for the document so far since this was looked at last. They wait
+    /// for [`Self::so_far`].
+    pub fn asks(&self) -> bool {
+        self.wanted.swap(false, Ordering::Relaxed)
+    }
+
+    /// The document so far, for whoever has asked for it.
+    pub fn so_far(&self, document: Document) {
+        self.tell(Item::SoFar(Box::new(document)));
     }
 
     /// The run is over, and this is what it comes to.

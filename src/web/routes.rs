@@ -22,8 +22,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Receiver;
 
-/// Longest wait for the document so far: it comes with the end of a second.
-const DOCUMENT_WAIT: Duration = Duration::from_secs(3);
+/// Longest wait for the document so far: it comes with the end of a second, and that of all shards
+/// two seconds later.
+const DOCUMENT_WAIT: Duration = Duration::from_secs(5);
 /// How often a quiet stream says that it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
