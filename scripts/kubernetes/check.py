@@ -1,17 +1,24 @@
 #!/usr/bin/env python3
 """Checks the manifests: base and overlays are rendered by kubectl, compared with
-the schemas of Kubernetes, and read for what no schema says.
+the schemas of Kubernetes, read for what no schema says, and created and applied
+with `kubectl --dry-run=client`.
 
 usage: scripts/kubernetes/check.py [VERSION ...]
 
 Versions of Kubernetes: 1.33 to the newest that is known, by default. It needs
-kubectl (1.27 or later) and, from PyPI, PyYAML and kubernetes-validate. `kubectl
---dry-run=client` asks a server for its types and so is not part of it.
+kubectl (1.27 or later) and, from PyPI, PyYAML and kubernetes-validate. A dry run
+asks a server which types there are: a stand-in on the loopback names those that
+the manifests use, and has no objects.
 """
 
+import http.server
+import json
+import os
 import pathlib
 import subprocess
 import sys
+import tempfile
+import threading
 
 try:
     import kubernetes_validate
@@ -20,6 +27,60 @@ except ImportError as missing:
     sys.exit(f"error: {missing}: pip install pyyaml kubernetes-validate")
 
 HERE = pathlib.Path(__file__).resolve().parent
+# By group and version: the name in a path, and the kind.
+TYPES = {
+    "v1": {"configmaps": "ConfigMap", "services": "Service", "persistentvolumeclaims": "PersistentVolumeClaim"},
+    "batch/v1": {"jobs": "Job"},
+}
+
+
+class Types(http.server.BaseHTTPRequestHandler):
+    """Answers what there is, as an API server does, and that no object exists yet."""
+
+    def do_GET(self):
+        path = self.path.split("?")[0].strip("/")
+        answer = self.types(path, path.removeprefix("api/").removeprefix("apis/"))
+        body = json.dumps(answer or {"kind": "Status", "status": "Failure", "code": 404}).encode()
+        self.send_response(200 if answer else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    @staticmethod
+    def types(path, version):
+        if path == "api":
+            return {"kind": "APIVersions", "versions": ["v1"]}
+        if path == "apis":
+            batch = {"groupVersion": "batch/v1", "version": "v1"}
+            groups = [{"name": "batch", "versions": [batch], "preferredVersion": batch}]
+            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+        if version not in TYPES:
+            return None
+        verbs = ["create", "get", "patch"]
+        resources = [{"name": name, "singularName": "", "namespaced": True, "kind": kind, "verbs": verbs}
+                     for name, kind in TYPES[version].items()]
+        return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
+
+    def log_message(self, *_):
+        pass
+
+
+def dry_run(folder, objects, server):
+    """What `kubectl --dry-run=client` has against a folder. Nothing may be sent but questions: the
+    stand-in answers no other request."""
+    address, wrong = f"http://127.0.0.1:{server.server_port}", []
+    expected = {f"{document['kind'].lower()}/{document['metadata']['name']}" for document in objects}
+    with tempfile.TemporaryDirectory() as home:
+        env = {**os.environ, "HOME": home, "KUBECONFIG": os.devnull}
+        for verb in ("create", "apply"):
+            command = ["kubectl", verb, "--dry-run=client", "--validate=false", f"--server={address}", "-k", str(folder)]
+            done = subprocess.run(command, capture_output=True, text=True, env=env)
+            # job.batch/blast created (dry run)
+            lines = [line.split(" ")[0].replace(".batch/", "/") for line in done.stdout.splitlines()]
+            if done.returncode != 0 or set(lines) != expected:
+                wrong.append(f"kubectl {verb} --dry-run=client: {done.stdout}{done.stderr}".strip())
+    return wrong
 
 
 def rendered(folder):
@@ -79,6 +140,8 @@ def main():
         return
     newest = kubernetes_validate.latest_version()
     known = [f"1.{minor}" for minor in range(33, int(newest.split(".")[1]) + 1)]
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Types)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     failures = 0
     for folder in [HERE / "base", *sorted((HERE / "overlays").iterdir())]:
         objects, wrong = rendered(folder), []
@@ -88,7 +151,10 @@ def main():
                     kubernetes_validate.validate(document, version, strict=True)
                 except kubernetes_validate.ValidationError as error:
                     wrong.append(f"{document['kind']}, Kubernetes {version}: {error.message}")
+                except kubernetes_validate.utils.SchemaNotFoundError:
+                    wrong.append(f"{document['kind']}, Kubernetes {version}: there is no such kind")
         wrong += [f"not true: {rule}" for rule in mistakes(objects, folder.name != "base")]
+        wrong += dry_run(folder, objects, server)
         for one in wrong:
             print(f"FAILED: {folder.name}: {one}")
         if not wrong:
