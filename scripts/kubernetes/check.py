@@ -6,9 +6,9 @@ with `kubectl --dry-run=client`.
 usage: scripts/kubernetes/check.py [VERSION ...]
 
 Versions of Kubernetes: 1.33 to the newest that is known, by default. It needs
-kubectl (1.27 or later) and, from PyPI, PyYAML and kubernetes-validate. A dry run
-asks a server which types there are: a stand-in on the loopback names those that
-the manifests use, and has no objects.
+kubectl (1.27 or later) and, from PyPI, PyYAML and kubernetes-validate. A dry
+run asks a server which types there are: a stand-in on the loopback names those
+that the manifests use, and has no objects.
 """
 
 import http.server
