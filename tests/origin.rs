@@ -244,13 +244,20 @@ fn the_short_self_test_runs_through_and_keeps_its_numbers() {
     for part in ["plain requests", "TTFT mean", "a connection; ", "this machine can"] {
         assert!(output.stdout.contains(part), "{part} in {}", output.stdout);
     }
-    assert!(output.stderr.contains("truth: 1 stream of"), "{}", output.stderr);
+    for part in
+        ["step 1 of at most 7: memory: ", "step 2 of at most 7: cost: ", "step 5 of at most 7: truth: 1 stream of"]
+    {
+        assert!(output.stderr.contains(part), "{part} in {}", output.stderr);
+    }
     let json: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     assert_eq!((&json["schema"], &json["quick"]), (&"llmsim-blast.self-test/1".into(), &true.into()));
     assert!(json["work"].as_array().unwrap().iter().all(|work| work["client_cpu_us"].as_f64() > Some(0.0)), "{json}");
     // What a stream of known instants comes to cannot be less than those, however slow the machine
     // is.
-    let truth = &json["truth"][0];
+    // A mean of nothing is 0: where one stream is all there is, a busy machine may have hidden its
+    // first token.
+    let seen = |truth: &&Value| truth["reported"]["ttft_mean"].as_f64() > Some(0.0);
+    let truth = json["truth"].as_array().unwrap().iter().find(seen).expect("some stream whose first token was seen");
     assert!(truth["reported"]["ttft_mean"].as_f64() >= truth["recorded"]["ttft_mean"].as_f64(), "{json}");
     assert!(truth["recorded"]["ttft_mean"].as_f64() >= Some(50.0), "{json}");
     assert!(json["memory"]["connections"].as_u64() > Some(0), "{json}");

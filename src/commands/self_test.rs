@@ -92,6 +92,25 @@ pub(super) fn run(args: &SelfTestArgs, out: &mut dyn Write, err: &mut dyn Write)
     Ok(heeding(&setup.stop, class))
 }
 
+/// Kinds of work whose cost is measured.
+const KINDS_OF_WORK: usize = 3;
+
+/// How far the test is.
+#[derive(Debug)]
+struct Progress {
+    step: usize,
+    /// Steps before those of the truth.
+    before_truth: usize,
+}
+
+impl Progress {
+    /// The next step, as a line: which it is, of how many at most.
+    fn next(&mut self, truth: usize, what: &str) -> String {
+        self.step += 1;
+        format!("step {} of at most {}: {what}", self.step, self.before_truth + truth)
+    }
+}
+
 /// The origin, and where the worker runs.
 #[derive(Debug)]
 struct Bench<'a> {
@@ -125,20 +144,29 @@ impl<'a> Bench<'a> {
         let extent = if quick { QUICK } else { FULL };
         let mut found = nothing_yet(quick, self.origin_core, self.client_core);
         let before = self.usage();
-        say(&format!("memory: {}", plural(extent.idle_connections.min(self.most_connections), "idle connection")));
+        let mut progress = Progress { step: 0, before_truth: 1 + KINDS_OF_WORK };
+        let most = |truth: &[Truth]| steps::at_most(truth, self.most_connections, extent.climb);
+        say(&progress.next(
+            most(&found.truth),
+            &format!("memory: {}", plural(extent.idle_connections.min(self.most_connections), "idle connection")),
+        ));
         found.memory = self.memory(&extent)?;
-        for (name, unit, counted, job) in [
+        let work_of: [(&str, &str, Counter, Job); KINDS_OF_WORK] = [
             ("plain requests", "requests", Counter::HttpReqs, Job::plain(PLAIN_CONNECTIONS, extent.plain)),
             ("34 events in one write", "responses", Counter::HttpReqs, Job::burst(PLAIN_CONNECTIONS, extent.burst)),
             ("events, 20 ms apart", "events", Counter::TokenEvents, Job::events(EVENT_STREAMS, extent.events)),
-        ] {
-            say(&format!("cost: {name}, {}", plural(job.vus, "connection")));
+        ];
+        for (name, unit, counted, job) in work_of {
+            let what = format!("cost: {name}, {}", plural(job.vus, "connection"));
+            say(&progress.next(most(&found.truth), &what));
             if let Some(measured) = self.run(&job.at_most(self.most_connections))? {
                 found.work.push(work(name, unit, counted, job.vus, &measured));
             }
         }
         while let Some(streams) = steps::next(&found.truth, self.most_connections, extent.climb) {
-            say(&format!("truth: {} of {:.0} tokens/s", plural(streams, "stream"), plan::TOKENS_PER_SECOND));
+            let what = format!("truth: {} of {:.0} tokens/s", plural(streams, "stream"), plan::TOKENS_PER_SECOND);
+            let is_again = found.truth.last().is_some_and(|last| last.streams == streams);
+            say(&if is_again { format!("{what}, again") } else { progress.next(most(&found.truth), &what) });
             let Some(measured) = self.run(&Job::truth(streams, extent.truth))? else { break };
             steps::add(&mut found.truth, truth(streams, &measured));
         }

@@ -1,6 +1,6 @@
 //! With how many streams to go on. Pure.
 
-use crate::document::self_test::{Limit, Truth};
+use crate::document::self_test::{Limit, Times, Truth};
 
 /// What is always measured, if there may be so many connections.
 const FIXED: [u32; 3] = [1, 100, 1_000];
@@ -54,6 +54,37 @@ pub(super) fn add(truth: &mut Vec<Truth>, new: Truth) {
     }
 }
 
+/// How many numbers of streams are measured at most, those of `truth` among them.
+pub(super) fn at_most(truth: &[Truth], most_connections: u32, climb: bool) -> usize {
+    // The longest way is one on which a limit shows as late as possible, or never.
+    let with_limit_after = |passed: usize| {
+        let mut all = truth.to_vec();
+        while let Some(streams) = next(&all, most_connections, climb) {
+            let is_full = all.len() - truth.len() >= passed;
+            add(&mut all, imagined(streams, if is_full { 1.0 } else { 0.0 }));
+        }
+        all.len()
+    };
+    (0..=MOST.ilog2() as usize).map(with_limit_after).max().unwrap_or_default()
+}
+
+/// A measurement that could come out so.
+fn imagined(streams: u32, client_cpu: f64) -> Truth {
+    Truth {
+        streams,
+        attempts: ATTEMPTS,
+        gaps: 0,
+        events_per_second: 0.0,
+        reported: Times::default(),
+        recorded: Times::default(),
+        origin_late_p99: 0.0,
+        censored: 0.0,
+        failed: 0,
+        client_cpu,
+        origin_cpu: 0.0,
+    }
+}
+
 /// To two digits, as people name such numbers.
 fn rounded(n: f64) -> u32 {
     let step = 10_f64.powf((n.log10().floor() - 1.0).max(0.0));
@@ -63,7 +94,6 @@ fn rounded(n: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::self_test::Times;
 
     fn measured(streams: u32, client_cpu: f64, gap_error: f64) -> Truth {
         Truth {
@@ -127,6 +157,21 @@ mod tests {
     fn there_are_never_more_streams_than_connections() {
         assert_eq!(asked_of(u32::MAX, 960, true), [1, 100]);
         assert_eq!(asked_of(u32::MAX, 3_000, true), [1, 100, 1_000, 2_000, 3_000]);
+    }
+
+    #[test]
+    fn the_way_that_is_left_is_never_longer_than_was_said() {
+        assert_eq!(at_most(&[], u32::MAX, false), 3);
+        for capacity in [0, 50, 1_500, 3_000, 5_000, 15_000, u32::MAX] {
+            let (mut truth, mut said) = (Vec::new(), Vec::new());
+            while let Some(streams) = next(&truth, u32::MAX, true) {
+                said.push(at_most(&truth, u32::MAX, true));
+                add(&mut truth, measured(streams, if streams > capacity { 1.0 } else { 0.1 }, 0.0));
+            }
+            assert!(said.iter().all(|&most| most >= truth.len()), "{capacity}: {said:?} of {}", truth.len());
+            assert!(said.windows(2).all(|pair| pair[0] >= pair[1]), "it only gets shorter: {said:?}");
+            assert_eq!(said[0], 9, "three fixed ones, four doubled ones, and two to close in upon the limit: {said:?}");
+        }
     }
 
     #[test]
