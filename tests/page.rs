@@ -61,6 +61,14 @@ fn merged_and_compared_runs_have_pages() {
     assert!(output.code.is_some_and(|code| [0, 110].contains(&code)), "{output:?}");
     let page = text(&compared);
     assert!(page.contains("ttft.p50&#62;5%") && page.contains("1 of 1 gate could not be judged"), "{page}");
+    assert!(!page.contains("<circle "), "what is not known is not drawn: {page}");
+    let output = blast(&["compare", &base, &head, "--fail-on", "error_rate>0.5pp", "--html", &compared]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let page = text(&compared);
+    for part in ["<circle ", "aria-label=\"error_rate&#62;0.5pp: ", "its interval is not known, the limit is +0.50pp."]
+    {
+        assert!(page.contains(part), "{part} in {page}");
+    }
 }
 
 #[test]

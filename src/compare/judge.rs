@@ -112,8 +112,16 @@ fn values(measure: Measure, gate: Option<Gate>, base: &[Run], head: &[Run]) -> R
             Err(why) => drop(note.get_or_insert_with(|| format!("{}: {why}", run.file))),
         }
     }
-    let mut row =
-        Row { measure, gate, base: Vec::new(), head: Vec::new(), change: None, verdict: Verdict::NoValue, note };
+    let mut row = Row {
+        measure,
+        gate,
+        base: Vec::new(),
+        head: Vec::new(),
+        change: None,
+        limit: None,
+        verdict: Verdict::NoValue,
+        note,
+    };
     if zeros == base.len() + head.len() {
         (row.verdict, row.note) = (Verdict::NoChange, Some("it is 0 in all runs".to_owned()));
     } else if row.note.is_none() {
@@ -275,6 +283,7 @@ impl Sides<'_> {
         let Some(change) = row.change else { return };
         let above = row.asks_for_growth();
         let limit = Limit::of(row, self.options, above);
+        row.limit = Some(limit.change());
         let worse = limit.is_beyond(change.effect, 1.0) && self.is_significant(row, &change, above);
         // Toward the better everything is the same, the other way round.
         let better = limit.is_beyond(change.effect, -1.0) && self.is_significant(row, &change, !above);
@@ -340,6 +349,12 @@ impl Limit {
             (None, false) => (USUAL_LIMIT.max(floor), 0.0),
         };
         Self { relative, absolute, base: rank::median(&row.base), is_share, above }
+    }
+
+    /// As a change, with its sign.
+    fn change(&self) -> f64 {
+        let least = if self.is_share { self.absolute } else { self.relative.max(self.absolute / self.base) };
+        if self.above { least } else { -least }
     }
 
     /// Whether a change is beyond the limit, in its direction (1) or against it (−1).

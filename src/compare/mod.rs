@@ -223,6 +223,9 @@ pub struct Row {
     pub head: Vec<f64>,
     /// What became of it; none where nothing can be said, and `note` says why.
     pub change: Option<Change>,
+    /// The change from which on it counts, with its sign: what the gate says, or as much as runs of
+    /// one build differ by; none without a change.
+    pub limit: Option<f64>,
     pub verdict: Verdict,
     /// What is to be added.
     pub note: Option<String>,

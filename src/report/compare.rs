@@ -7,7 +7,7 @@ mod words;
 
 pub use page::{markdown, terminal};
 pub(crate) use view::view;
-pub(crate) use words::change;
+pub(crate) use words::{change, interval_title};
 
 use crate::compare::{Row, Verdict};
 use crate::document::comparison::Compared;

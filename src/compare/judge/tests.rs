@@ -38,6 +38,7 @@ fn options(gates: &[&str]) -> Options {
 /// Judges gates on plain values; `values(gate, side)` are those of the runs.
 fn judged(options: &Options, method: Method, values: impl Fn(&Gate, bool) -> Vec<f64>) -> Vec<Row> {
     let row = |gate: &Gate| Row {
+        limit: None,
         measure: gate.measure.clone(),
         gate: Some(gate.clone()),
         base: values(gate, false),

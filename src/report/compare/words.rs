@@ -81,7 +81,7 @@ pub(super) fn verdict_line(compared: &Compared<'_>) -> String {
 }
 
 /// What stands at the head of the interval's column.
-pub(super) fn interval_title(comparison: &Comparison) -> String {
+pub(crate) fn interval_title(comparison: &Comparison) -> String {
     let percent = format!("{:.1}", comparison.confidence * 100.0);
     let percent = percent.trim_end_matches(".0");
     match comparison.method {

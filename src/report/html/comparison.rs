@@ -1,6 +1,7 @@
 //! The page of a comparison: both sides' distributions on one axis, with what the gates say.
 
 use super::chart::{Chart, title};
+use super::interval;
 use super::page::{Page, Tile, render};
 use super::quantiles::{self, Draft};
 use crate::compare::{Run, Verdict};
@@ -29,6 +30,7 @@ pub fn of_comparison(compared: &Compared<'_>) -> String {
         tiles: tiles(compared),
         facts: view.head.into_iter().chain(files).collect(),
         verdict: view.verdict,
+        intervals: interval::of(compared),
         at: Vec::new(),
         charts: of.into_iter().filter_map(|of| chart(compared, of)).collect(),
         numbers: view.numbers,

@@ -92,6 +92,7 @@ pub fn page(opening: &Document) -> String {
         tiles: Vec::new(),
         facts: asked.into_iter().collect(),
         verdict: Vec::new(),
+        intervals: Vec::new(),
         at: Vec::new(),
         charts: Vec::new(),
         numbers: Vec::new(),

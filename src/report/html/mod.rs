@@ -9,6 +9,7 @@ mod asked;
 mod chart;
 mod comparison;
 mod heat;
+mod interval;
 mod limit;
 pub mod live;
 mod over_time;

@@ -1,6 +1,7 @@
 //! The template, filled.
 
 use super::chart::{Chart, Number, Picture};
+use super::interval::Interval;
 use crate::report::view::{Block, Headline, Row, Section, Tone};
 use askama::Template;
 use base64::Engine as _;
@@ -26,6 +27,8 @@ pub(super) struct Page {
     pub(super) facts: Vec<Block>,
     /// Before the charts.
     pub(super) verdict: Vec<Section>,
+    /// Gates of a comparison.
+    pub(super) intervals: Vec<Interval>,
     /// Where the points of charts over the time of a run are.
     pub(super) at: Vec<Number>,
     pub(super) charts: Vec<Chart>,

@@ -31,6 +31,7 @@ pub fn of_run(doc: &Document) -> String {
         tiles: tiles(doc),
         facts: asked_and_got(doc).into_iter().chain(view.head).collect(),
         verdict: view.verdict,
+        intervals: Vec::new(),
         at: over_time.at,
         charts,
         numbers: view.numbers,
