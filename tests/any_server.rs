@@ -294,6 +294,51 @@ fn what_the_server_says_of_itself_is_read_once_a_second() {
     assert!(output.stdout.lines().all(|line| line.chars().count() <= 80), "{output:?}");
 }
 
+/// Each step says what the server said of itself, and goals may speak of that.
+#[test]
+fn steps_of_sweeps_say_what_the_server_says_of_itself() {
+    let list = models("vllm", &["tiny"]);
+    let server = Known::start(&[
+        ("/v1/models", 200, &list),
+        ("/v1/chat/completions", 200, COMPLETION),
+        ("/metrics", 200, METRICS),
+    ]);
+    let (bench, url) = (Bench::new(), server.url(""));
+    let (result, page) = (bench.path("r.json"), bench.path("r.html"));
+    let short = ["--duration", "1s", "--warmup", "0s", "--target-url", &url, "--output", &result, "--html", &page];
+    let capacity = ["capacity", "--no-stream", "--by", "vus", "--min", "1", "--max", "2", "--think-time", "20ms"];
+    let goals = ["--slo", "http_req_failed rate<1%", "--slo", "server_running value<=2", "--server-metric", "mine"];
+    let output = blast(&[&capacity[..], &goals, &short].concat());
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stdout.contains("the server says: ") && output.stdout.lines().all(|line| line.len() <= 82));
+    let found = document(&result);
+    for step in found["curve"].as_array().expect("steps") {
+        let numbers = &step["server_metrics"]["numbers"];
+        assert_eq!((&numbers["server_running"]["max"], &numbers["mine"]["max"]), (&2.0.into(), &42.0.into()), "{step}");
+    }
+    let page = |result: &str| std::fs::read_to_string(result).expect("a page");
+    assert!(page(&bench.path("r.html")).contains("Requests that the server works on, by load"));
+    let missed = ["--slo", "server_running value<2"];
+    let output = blast(&[&capacity[..], &missed, &short].concat());
+    assert!(output.code == Some(99) && output.stdout.contains("server_running value<2: measured 2.00"), "{output:?}");
+
+    let throughput = ["throughput", "--concurrency", "2", "--answers", "plain", "--model", "tiny"];
+    let output = blast(&[&throughput[..], &short].concat());
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stdout.contains("The server says (") && output.stdout.contains("|    2 at once |       2.0 |"));
+    assert_eq!(document(&result)["plain"][0]["server_metrics"]["server"], "vLLM");
+    let output = blast(&[&throughput[..], &short, &["--server-metrics", "off"]].concat());
+    assert!(output.code == Some(0) && !output.stdout.contains("The server says"), "{output:?}");
+    let output = blast(&[&throughput[..], &short, &["--server-metrics", &server.url("/nothing")]].concat());
+    assert!(
+        output.code == Some(0)
+            && output.stderr.contains("warning: ")
+            && output.stderr.contains("no metrics can be read"),
+        "{output:?}"
+    );
+    assert_eq!(output.stderr.matches("no metrics can be read").count(), 1, "{output:?}");
+}
+
 #[test]
 fn metrics_that_cannot_be_read_do_no_harm() {
     let huge = "x 1\n".repeat(600_000);

@@ -8,7 +8,7 @@ use super::engine::EngineArgs;
 use super::output::OutputArgs;
 use super::pace::PaceArgs;
 use super::request::{RequestArgs, StreamArgs};
-use super::server::{ServerArgs, ServerConfigArgs};
+use super::server::{ServerArgs, ServerConfigArgs, ServerMetricsArgs};
 use super::target::TargetArgs;
 use super::tls::TlsArgs;
 use clap::Args;
@@ -53,6 +53,8 @@ pub(crate) struct CapacityArgs {
     server: ServerArgs,
     #[command(flatten)]
     server_config: ServerConfigArgs,
+    #[command(flatten)]
+    server_metrics: ServerMetricsArgs,
     #[command(flatten)]
     tls: TlsArgs,
     #[command(flatten)]

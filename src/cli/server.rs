@@ -20,7 +20,7 @@ pub(crate) struct ServerArgs {
     server_src: Option<String>,
 }
 
-/// What the server says of itself while a run is measured.
+/// What the server says of itself while it is measured.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct ServerMetricsArgs {

@@ -6,7 +6,7 @@ use super::debug::DebugArgs;
 use super::engine::EngineArgs;
 use super::output::OutputArgs;
 use super::request::RequestArgs;
-use super::server::ServerArgs;
+use super::server::{ServerArgs, ServerMetricsArgs};
 use super::target::TargetArgs;
 use super::tls::TlsArgs;
 use clap::Args;
@@ -36,6 +36,8 @@ pub(crate) struct ThroughputArgs {
     credentials: CredentialArgs,
     #[command(flatten)]
     server: ServerArgs,
+    #[command(flatten)]
+    server_metrics: ServerMetricsArgs,
     #[command(flatten)]
     tls: TlsArgs,
     #[command(flatten)]

@@ -135,7 +135,7 @@ fn search_on(
                 break;
             }
         };
-        watcher.say_of_key(ready.plan());
+        watcher.say_of_step(ready);
         found.environment.workers = measured.workers as u32;
         let (tried, says) = step(ready.plan(), wish, load, &measured);
         let so_far = wish.so_far(found.curve.len() + 1, began.elapsed().into());
@@ -310,6 +310,7 @@ fn step(plan: &Plan, wish: &Wish, load: f64, measured: &SweepStep) -> (Step, Say
         goodput: measured.rate(Rate::Goodput),
         client: measured.client(),
         client_cpu: measured.client_cpu(),
+        server_metrics: measured.server_metrics.clone(),
     };
     (step, says)
 }

@@ -5,7 +5,7 @@ use super::{output, show_config};
 use crate::document::{ENDED_EARLY, Reason, ReasonKind};
 use crate::exit::ExitClass;
 use crate::plan::{Credentials, FoundServer, Plan, PlanError, Presentation, Resolved};
-use crate::trial::{self, Setup, TrialError};
+use crate::trial::{self, Ready, Setup, TrialError};
 use std::io::Write;
 
 /// Makes sure that the results of a test can be written. None when something was shown instead, as
@@ -78,8 +78,12 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    /// Says what has become of the plan's key meanwhile.
-    pub(super) fn say_of_key(&mut self, plan: &Plan) {
-        plan.credentials.keys.take_told().iter().for_each(|line| self.say(line));
+    /// Says what a step has shown beside its numbers: what has become of the key, and why the server's
+    /// own numbers cannot be read.
+    pub(super) fn say_of_step(&mut self, ready: &Ready) {
+        ready.plan().credentials.keys.take_told().iter().for_each(|line| self.say(line));
+        if let Some(why) = ready.no_server_metrics() {
+            self.say(&format!("warning: {why}"));
+        }
     }
 }

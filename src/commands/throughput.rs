@@ -194,6 +194,7 @@ impl Sweep {
             for &mode in &self.modes {
                 let length = Nanos(self.warmup.0 / self.modes.len() as u64);
                 ready.step(&step_plan(ready.plan(), mode, middle, length))?;
+                watcher.say_of_step(ready);
             }
         }
         for &mode in &self.modes {
@@ -203,7 +204,7 @@ impl Sweep {
                 watcher.say(&format!("{number} of {all}: {name}: {answers} answers, {concurrency} at once"));
                 let plan = step_plan(ready.plan(), mode, concurrency, self.duration);
                 let Some(measured) = ready.step(&plan)? else { break };
-                watcher.say_of_key(ready.plan());
+                watcher.say_of_step(ready);
                 found.environment.workers = found.environment.workers.max(measured.workers as u32);
                 let measured = step(ready.plan(), (threads, concurrency), shared_cores, &measured);
                 match mode {
@@ -258,6 +259,7 @@ fn step(plan: &Plan, (workers, concurrency): (Option<u32>, u32), shared_cores: b
         client_bound: measured.client_bound(),
         shared_cores,
         hints: hints::hints(&measured.summary, plan.access.max_requests),
+        server_metrics: measured.server_metrics.clone(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a server can carry, with the whole curve.
 
-use super::{Build, Environment, Quantiles, Reason, SweepFacts, TargetServer, Validity, Verdict, json};
+use super::{Build, Environment, Quantiles, Reason, ServerMetrics, SweepFacts, TargetServer, Validity, Verdict, json};
 use crate::units::short;
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +116,9 @@ pub struct Step {
     pub client: Validity,
     /// CPU of the busiest worker, as a share of its core.
     pub client_cpu: f64,
+    /// What the server says of itself; absent if it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_metrics: Option<ServerMetrics>,
 }
 
 impl Capacity {

@@ -1,7 +1,7 @@
 //! Takes out of a document what may never leave: once, when it is made, so that no output has to
 //! think of it.
 
-use super::{Document, TargetServer};
+use super::{Document, ServerMetrics, TargetServer};
 use crate::redact::Redactor;
 use serde_json::Value;
 
@@ -25,10 +25,7 @@ pub(super) fn document(document: &mut Document, redactor: &Redactor) {
     document.failures.details.values_mut().filter_map(|details| details.sample.as_mut()).for_each(foreign);
     document.token_estimate.iter_mut().for_each(|estimate| own(&mut estimate.tokenizer));
     document.hints.iter_mut().for_each(|hint| own(&mut hint.text));
-    if let Some(metrics) = &mut document.server_metrics {
-        own(&mut metrics.url);
-        metrics.problem.iter_mut().for_each(foreign);
-    }
+    document.server_metrics.iter_mut().for_each(|metrics| metrics.redact(redactor));
     for value in document.plan.values_mut() {
         texts(value, &own);
     }
@@ -40,6 +37,14 @@ impl TargetServer {
         let said = [&mut self.kind, &mut self.version, &mut self.git_commit, &mut self.died];
         let said = said.into_iter().flatten().chain(&mut self.last_lines);
         said.for_each(|text| *text = redactor.foreign_line(text.as_bytes()));
+    }
+}
+
+impl ServerMetrics {
+    /// Hides secrets in where it was read, and in why it was not.
+    pub(crate) fn redact(&mut self, redactor: &Redactor) {
+        self.url = redactor.own(&self.url);
+        self.problem.iter_mut().for_each(|text| *text = redactor.foreign_line(text.as_bytes()));
     }
 }
 

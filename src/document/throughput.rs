@@ -1,6 +1,6 @@
 //! What a server can do at most, with every step.
 
-use super::{Build, Environment, Hint, Quantiles, Reason, SweepFacts, TargetServer, Verdict, json};
+use super::{Build, Environment, Hint, Quantiles, Reason, ServerMetrics, SweepFacts, TargetServer, Verdict, json};
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the format.
@@ -71,6 +71,9 @@ pub struct Step {
     pub shared_cores: bool,
     /// What the numbers say about the server.
     pub hints: Vec<Hint>,
+    /// What the server says of itself; absent if it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_metrics: Option<ServerMetrics>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -104,7 +104,7 @@ pub fn resolve_for(
         asks_target: may_probe && defaults.asks_target(),
         wait_ready: noted("wait_ready", overrides.one("wait_ready"), &mut changed)
             .map_or(Ok(Nanos::ZERO), Given::time)?,
-        server_metrics: server_metrics::server_metrics(single, purpose == Purpose::Run, &mut changed)?,
+        server_metrics: server_metrics::server_metrics(overrides, &mut changed)?,
         server_pid: target::server_pid(overrides, &target, &mut changed)?,
         target,
         access,

@@ -35,19 +35,13 @@ impl Scrape {
 }
 
 /// What flags say.
-pub(super) fn server_metrics(
-    overrides: &Overrides,
-    is_single_run: bool,
-    changed: &mut Changed,
-) -> Result<ServerMetrics, PlanError> {
-    Ok(ServerMetrics { source: source(overrides, is_single_run, changed)?, names: names(overrides, changed)? })
+pub(super) fn server_metrics(overrides: &Overrides, changed: &mut Changed) -> Result<ServerMetrics, PlanError> {
+    Ok(ServerMetrics { source: source(overrides, changed)?, names: names(overrides, changed)? })
 }
 
-/// Where they are read. Only of a single run: each step of a sweep is too short for them.
-fn source(overrides: &Overrides, is_single_run: bool, changed: &mut Changed) -> Result<Scrape, PlanError> {
-    let Some(given) = overrides.one("server_metrics") else {
-        return Ok(if is_single_run { Scrape::Auto } else { Scrape::Off });
-    };
+/// Where they are read.
+fn source(overrides: &Overrides, changed: &mut Changed) -> Result<Scrape, PlanError> {
+    let Some(given) = overrides.one("server_metrics") else { return Ok(Scrape::Auto) };
     changed.insert("server_metrics".to_owned(), given.origin.clone());
     match given.value.trim() {
         "auto" => Ok(Scrape::Auto),
@@ -100,7 +94,7 @@ mod tests {
 
     fn scrape(value: &str) -> Result<Scrape, PlanError> {
         let given = overrides! { server_metrics: [Given::flag("server-metrics", value)] };
-        source(&given, true, &mut Changed::new())
+        source(&given, &mut Changed::new())
     }
 
     #[test]
@@ -113,8 +107,7 @@ mod tests {
         let error = scrape("http://user:pa55@h").expect_err("a password").to_string();
         assert!(error.contains("expected a URL without them") && !error.contains("pa55"), "{error}");
         let nothing = Overrides::default();
-        assert_eq!(source(&nothing, true, &mut Changed::new()), Ok(Scrape::Auto));
-        assert_eq!(source(&nothing, false, &mut Changed::new()), Ok(Scrape::Off));
+        assert_eq!(source(&nothing, &mut Changed::new()), Ok(Scrape::Auto));
     }
 
     #[test]
@@ -131,6 +124,6 @@ mod tests {
             server_metrics: [Given::flag("server-metrics", "off")],
             server_metric: [Given::flag("server-metric", "a")],
         };
-        assert!(source(&off, true, &mut Changed::new()).is_err());
+        assert!(source(&off, &mut Changed::new()).is_err());
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::document::Quantiles;
 use crate::document::capacity::{By, Capacity, Step, Try};
-use crate::report::human;
 use crate::report::view::{Block, Column, Headline, Piece, Remark, Row, Section, Table, Tone, View, column};
+use crate::report::{human, server_says};
 use crate::units::{plural, short};
 use std::fmt::Write as _;
 
@@ -24,6 +24,7 @@ fn write(found: &Capacity, text: &mut String) -> std::fmt::Result {
         writeln!(text, "  {:<9}  {goal}", if i == 0 { "goals" } else { "" })?;
     }
     write_curve(found, text)?;
+    write_server(found, text)?;
     writeln!(text)?;
     for (i, line) in human::wrapped(&sentence(found), 76).iter().enumerate() {
         writeln!(text, "  {}{line}", if i == 0 { "" } else { "  " })?;
@@ -66,6 +67,34 @@ fn write_curve(found: &Capacity, text: &mut String) -> std::fmt::Result {
         line(text, &cells)?;
     }
     writeln!(text, "  held: tries in which every goal held, of all; numbers are those of the last")
+}
+
+/// What the server said of itself at each load; nothing if it was not asked.
+fn write_server(found: &Capacity, text: &mut String) -> std::fmt::Result {
+    let rows = server_rows(found);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let line = |text: &mut String, cells: &mut dyn Iterator<Item = &str>| {
+        let padded = cells.zip(&server_says::COLUMNS).map(|(cell, of)| format!("{cell:>0$}", of.width));
+        writeln!(text, "  {}", padded.collect::<Vec<_>>().concat())
+    };
+    let names = server_says::COLUMNS.iter().skip(1).map(|column| column.name);
+    writeln!(text, "\n  the server says: {}", server_says::NOTE)?;
+    line(text, &mut std::iter::once(load_name(found.by)).chain(names))?;
+    for (load, cells) in rows {
+        line(text, &mut std::iter::once(load.as_str()).chain(cells.iter().map(String::as_str)))?;
+    }
+    Ok(())
+}
+
+/// A load, and what the server said of itself at its last try.
+fn server_rows(found: &Capacity) -> Vec<(String, [String; 7])> {
+    let all = found.by_load();
+    if !all.iter().any(|(step, _)| server_says::has_any(step.server_metrics.as_ref())) {
+        return Vec::new();
+    }
+    all.into_iter().map(|(step, _)| (short(step.load), server_says::cells(step.server_metrics.as_ref()))).collect()
 }
 
 /// The columns of the curve.
@@ -124,6 +153,7 @@ fn notes(found: &Capacity) -> Vec<String> {
              run the server on another machine"
         ));
     }
+    notes.extend(server_says::failed(found.curve.iter().filter_map(|step| step.server_metrics.as_ref())));
     if let (true, Some(most)) = (found.out_of_time, found.max_time_s) {
         let most = human::length(most);
         notes.push(format!("the search ended after {most} (--max-time), before it had come to its end"));
@@ -178,8 +208,9 @@ pub(crate) fn view(found: &Capacity) -> View {
     let row = |cells: [String; 9]| Row::plain(cells.to_vec());
     let curve = Table { columns: CURVE, has_head: true, rows: rows(found).into_iter().map(row).collect() };
     let curve = (!curve.rows.is_empty()).then(|| Section { title: "CURVE", note, blocks: vec![Block::Table(curve)] });
+    let numbers = curve.into_iter().chain(server_says::section("SERVER SAYS", server_rows(found))).collect();
     let headline = Headline { tone, word, said, name: found.profile.clone(), why: sentence(found) };
-    View { headline, head, verdict: Vec::new(), numbers: curve.into_iter().collect(), foot: None }
+    View { headline, head, verdict: Vec::new(), numbers, foot: None }
 }
 
 /// Said when this tool was at its limit.
@@ -247,6 +278,7 @@ mod tests {
     use super::*;
     use crate::document::capacity::CAPACITY_SCHEMA;
     use crate::document::{Build, Environment, TargetServer, Validity, Verdict};
+    use crate::report::server_says::tests::said;
 
     fn step(load: f64, held: bool) -> Step {
         let q = |ms| Some(Quantiles { p50: ms, p95: ms * 2.0, p99: ms * 3.0 });
@@ -266,6 +298,7 @@ mod tests {
             goodput: Some(0.987),
             client: Validity::Ok,
             client_cpu: 0.2,
+            server_metrics: None,
         }
     }
 
@@ -338,6 +371,25 @@ mod tests {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn what_the_server_said_stands_below_the_curve() {
+        let steps = vec![step(4.0, true), Step { server_metrics: Some(said(7.5)), ..step(8.0, false) }];
+        let found = capacity(steps, Some(tried(4.0, 1, 0)), Some(tried(8.0, 0, 2)));
+        let text = text(&found);
+        for part in [
+            "  the server says: requests on average",
+            "     users  running  waiting  KV use cache hits  prompt/s  output/s preempted\n",
+            "         8      7.5      0.2  75.00%          -         -     12.3k         5\n",
+            "         4        -        -       -",
+        ] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert_eq!(view(&found).numbers.last().map(|section| section.title), Some("SERVER SAYS"));
+        let silent = capacity(vec![step(4.0, true)], None, None);
+        assert!(!super::text(&silent).contains("the server says") && view(&silent).numbers.len() == 1);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub(crate) mod human;
 pub mod junit;
 pub(crate) mod requests;
 pub mod self_test;
+mod server_says;
 pub mod terminal;
 pub mod throughput;
 pub(crate) mod view;

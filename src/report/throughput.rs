@@ -2,8 +2,8 @@
 
 use crate::document::throughput::{MOST_ERRORS, Mode, Step, Throughput};
 use crate::document::{Hint, Quantiles};
-use crate::report::human;
 use crate::report::view::{Block, Column, Headline, Piece, Remark, Row, Section, Table, Tone, View, column};
+use crate::report::{human, server_says};
 use crate::units::plural;
 use std::fmt::Write as _;
 
@@ -88,7 +88,49 @@ fn write_table(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::R
         line(text, cells.each_ref().map(String::as_str))?;
     }
     let best = best(found, mode, &rows).map_or_else(|| NONE_KEPT.to_owned(), |best| format!("**{best}**"));
-    writeln!(text, "\n{best}")
+    writeln!(text, "\n{best}")?;
+    write_server(found, text, mode)
+}
+
+/// What the server said of itself at each step; nothing if it was not asked.
+fn write_server(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::Result {
+    let rows = server_rows(found, mode);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let line = |text: &mut String, cells: &mut dyn Iterator<Item = &str>| {
+        // The first column holds a name.
+        let widths = std::iter::once(LOAD_WIDTH).chain(server_says::COLUMNS.iter().skip(1).map(|of| of.width));
+        let row: Vec<String> = cells.zip(widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
+        writeln!(text, "| {} |", row.join(" | "))
+    };
+    writeln!(text, "\nThe server says ({}):\n", server_says::NOTE)?;
+    line(text, &mut server_says::COLUMNS.iter().map(|column| column.name))?;
+    let dashes: Vec<String> = std::iter::once(LOAD_WIDTH)
+        .chain(server_says::COLUMNS.iter().skip(1).map(|of| of.width))
+        .map(|width| format!("{}:", "-".repeat(width - 1)))
+        .collect();
+    line(text, &mut dashes.iter().map(String::as_str))?;
+    for (name, cells) in rows {
+        line(text, &mut std::iter::once(name.as_str()).chain(cells.iter().map(String::as_str)))?;
+    }
+    Ok(())
+}
+
+/// Characters of the name of a step.
+const LOAD_WIDTH: usize = 12;
+
+/// Each step, and what the server said of itself in it.
+fn server_rows(found: &Throughput, mode: Mode) -> Vec<(String, [String; 7])> {
+    let steps = found.steps(mode);
+    if !steps.iter().any(|step| server_says::has_any(step.server_metrics.as_ref())) {
+        return Vec::new();
+    }
+    let name = |step: &Step| match step.workers {
+        None => format!("{} at once", step.concurrency),
+        Some(workers) => format!("{workers}, {} at once", step.concurrency),
+    };
+    steps.iter().map(|step| (name(step), server_says::cells(step.server_metrics.as_ref()))).collect()
 }
 
 /// Said when no step counts.
@@ -147,7 +189,11 @@ pub(crate) fn view(found: &Throughput) -> View {
         headline: Headline { tone, word, said, name: "throughput".to_owned(), why: best.join(" ") },
         head,
         verdict: vec![Section { title: "NOTES", note: String::new(), blocks: notes }],
-        numbers: modes.into_iter().filter_map(|mode| section(found, mode)).collect(),
+        numbers: modes
+            .into_iter()
+            .flat_map(|mode| [section(found, mode), server_section(found, mode)])
+            .flatten()
+            .collect(),
         foot: None,
     }
 }
@@ -171,6 +217,14 @@ fn section(found: &Throughput, mode: Mode) -> Option<Section> {
     let rows: Vec<Row> = cells(mode, &found.rows(mode)).into_iter().map(|row| Row::plain(row.to_vec())).collect();
     let table = Table { columns: COLUMNS, has_head: true, rows };
     (!table.rows.is_empty()).then(|| Section { title, note: note.to_owned(), blocks: vec![Block::Table(table)] })
+}
+
+fn server_section(found: &Throughput, mode: Mode) -> Option<Section> {
+    let title = match mode {
+        Mode::Plain => "SERVER SAYS OF PLAIN ANSWERS",
+        Mode::Streamed => "SERVER SAYS OF STREAMED ANSWERS",
+    };
+    server_says::section(title, server_rows(found, mode))
 }
 
 /// The best of all; none if no step counts.
@@ -223,6 +277,8 @@ fn caveats(found: &Throughput) -> Vec<String> {
         }
     }
     caveats.extend(hints.iter().map(|hint| format!("{}: {}.", hint.name, hint.text)));
+    let said = found.plain.iter().chain(&found.streamed).filter_map(|step| step.server_metrics.as_ref());
+    caveats.extend(server_says::failed(said).map(|failed| format!("{failed}.")));
     if let Some(why) = found.verdict.ended_early() {
         caveats.push(format!("What is missing was not measured: {why}."));
     }
@@ -250,6 +306,7 @@ mod tests {
             client_bound: false,
             shared_cores: false,
             hints: Vec::new(),
+            server_metrics: None,
         }
     }
 
@@ -308,6 +365,23 @@ mod tests {
         );
         assert_eq!(text.matches("- nagle: 95 % of tbt lie at 40 to 44 ms.").count(), 1, "{text}");
         assert!(text.contains("23.3k streamed tokens/s, 64 at once"), "{text}");
+    }
+
+    #[test]
+    fn what_the_server_said_stands_below_the_table() {
+        let said = server_says::tests::said(63.5);
+        let steps = vec![step(None, 16, 900.0, 9.0), Step { server_metrics: Some(said), ..step(None, 64, 990.0, 9.0) }];
+        let found = found(steps, vec![step(None, 16, 900.0, 9.0)]);
+        let text = text(&found);
+        for part in [
+            "\n|         load |   running |   waiting |   KV use |  cache hits |   prompt/s |   output/s |  preempted |\n| -----------: |",
+            "\n|   64 at once |      63.5 |       0.2 |   75.00% |           - |          - |      12.3k |          5 |\n",
+        ] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+        assert_eq!(text.matches("The server says").count(), 1, "{text}");
+        let titles: Vec<_> = view(&found).numbers.iter().map(|section| section.title).collect();
+        assert_eq!(titles, ["PLAIN ANSWERS", "SERVER SAYS OF PLAIN ANSWERS", "STREAMED ANSWERS"]);
     }
 
     #[test]

@@ -29,6 +29,8 @@ const CLIENT_SHARE: usize = 4;
 /// Two cores for each side. With fewer, pinned workers and a server of its own on one machine get in
 /// each other's way (vLLM on two cores: 60 to 92 requests with pinning, 78 to 105 without).
 const CORES_TO_PIN: usize = 4;
+/// The hint that says why the server's numbers cannot be read.
+const NO_NUMBERS: &str = "server_metrics";
 
 /// The server under test.
 #[derive(Debug)]
@@ -174,9 +176,14 @@ impl ServerUnderTest {
     pub(super) fn ask_for_numbers(&mut self, plan: &Plan, stop: &Stop) {
         let mut problems = Vec::new();
         self.scraping = Scraping::begin(plan, stop, &mut |problem| problems.push(problem));
-        let hint = |text| Hint { name: "server_metrics".to_owned(), text };
+        let hint = |text| Hint { name: NO_NUMBERS.to_owned(), text };
         self.hints.extend(problems.into_iter().map(hint));
         self.stats_before = self.stats(plan, stop);
+    }
+
+    /// Why the server could not be asked for its numbers, where the user has said that it has some.
+    pub(super) fn no_numbers(&self) -> Option<&str> {
+        self.hints.iter().find(|hint| hint.name == NO_NUMBERS).map(|hint| hint.text.as_str())
     }
 
     /// The load begins: what was used until now is none of it. Nobody is asked, and nothing waits.

@@ -7,6 +7,7 @@
 
 use super::error::TrialError;
 use super::prepare::Ready;
+use crate::document::ServerMetrics;
 use crate::engine;
 use crate::metrics::series::Quantiles;
 use crate::metrics::summary::RateValue;
@@ -27,6 +28,8 @@ pub(crate) struct SweepStep {
     pub(crate) workers: usize,
     /// CPU of the server, in cores.
     pub(crate) server_cpu: Option<f64>,
+    /// What the server says of itself; none if it was not read.
+    pub(crate) server_metrics: Option<ServerMetrics>,
 }
 
 impl Ready {
@@ -45,7 +48,7 @@ impl Ready {
         // A server that remembers what an earlier step has asked would seem faster.
         *steps += 1;
         let plan = &Plan { seed: mix64(plan.seed, STEP_DRAWS, *steps), ..plan.clone() };
-        let run = engine::run(plan, &cores, stop.flag(), &mut |tick| {
+        let mut run = engine::run(plan, &cores, stop.flag(), &mut |tick| {
             server.watch(tick.elapsed, tick.second);
             if died.is_none() && !tick.last {
                 died = server.died();
@@ -62,6 +65,15 @@ impl Ready {
             return Ok(None);
         }
         let summary = Summary::new(&run.total, &names, run.window);
+        let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
+        let parts = (&summary, outside.as_ref());
+        let scraping = server.end_scraping();
+        let mut server_metrics = scraping.map(|scraping| scraping.end(plan, stop, &mut run.series, parts));
+        if let Some(said) = &mut server_metrics {
+            said.redact(&plan.redactor());
+        }
+        let levels = server_metrics.as_ref().map_or_else(Vec::new, ServerMetrics::levels);
+        let summary = summary.with_levels(levels);
         // Seconds after the window only wait for what is under way.
         let (begin, end) = plan.window();
         let in_window = |second: &Second| (begin.as_secs_f64()..end.as_secs_f64()).contains(&f64::from(second.t_s));
@@ -71,7 +83,16 @@ impl Ready {
         let (kernel, nofile) = (None, None);
         let signals = signals(&Evidence { summary: &summary, series: &busy, kernel, nofile, pinned_beside_server });
         let server_cpu = (!cpu.is_empty()).then(|| cpu.iter().sum::<f64>() / cpu.len() as f64);
-        Ok(Some(SweepStep { summary, signals, workers: run.workers, server_cpu }))
+        Ok(Some(SweepStep { summary, signals, workers: run.workers, server_cpu, server_metrics }))
+    }
+}
+
+impl Ready {
+    /// Why the server's numbers cannot be read, where the user has said that there are some. Told
+    /// once, not for each step.
+    pub(crate) fn no_server_metrics(&self) -> Option<String> {
+        let why = self.server.no_numbers().filter(|_| self.steps == 1)?;
+        Some(self.plan.redactor().foreign_line(why.as_bytes()))
     }
 }
 
@@ -146,7 +167,13 @@ mod tests {
             explains: false,
         };
         let summary = Summary::new(&Tally::new(1), &["r".to_owned()], Nanos::from_secs(1));
-        SweepStep { summary, signals: signals.iter().map(signal).collect(), workers: 1, server_cpu: None }
+        SweepStep {
+            summary,
+            signals: signals.iter().map(signal).collect(),
+            workers: 1,
+            server_cpu: None,
+            server_metrics: None,
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::page::{Page, Tile, render};
 use crate::document::capacity::{By, Capacity, Step, Try};
 use crate::document::throughput::{self, Mode, Throughput};
 use crate::report::view::Tone;
-use crate::report::{capacity, human, throughput as pages};
+use crate::report::{capacity, human, server_says, throughput as pages};
 use crate::units::plural;
 
 /// The page of a search for the highest load.
@@ -80,6 +80,12 @@ fn curves(found: &Capacity) -> Vec<Chart> {
     let tokens = vec![series("tokens", Unit::Rate, &|step| Some(step.tokens_per_s).filter(|n| *n > 0.0))];
     let shares =
         vec![series("goodput", Unit::Share, &|step| step.goodput), series("failed", Unit::Share, &|step| step.failed)];
+    let said = |name: &str, unit, key: &str| {
+        series(name, unit, &|step| server_says::number(step.server_metrics.as_ref(), key))
+    };
+    let queue = vec![said("running", Unit::Count, "server_running"), said("waiting", Unit::Count, "server_waiting")];
+    let memory =
+        vec![said("KV memory", Unit::Share, "server_kv_use"), said("cache hits", Unit::Share, "server_prefix_hits")];
     let goals = |names: &[&str]| names.iter().flat_map(|name| limit::goal_lines(name, &found.goals)).collect();
     let curve = |id: &str, title: &str, y, series, lines| {
         let sweep = Sweep { x: Axis::new(x, capacity::load_name(found.by), Scale::Log), at: &at };
@@ -94,6 +100,14 @@ fn curves(found: &Capacity) -> Vec<Chart> {
         curve("requests", "Completed requests by load", Axis::plain(Unit::Rate), requests, Vec::new()),
         curve("tokens", "Generated tokens by load", Axis::plain(Unit::Rate), tokens, Vec::new()),
         curve("shares", "Goodput and failures by load", Axis::plain(Unit::Share), shares, Vec::new()),
+        curve(
+            "server-queue",
+            "Requests that the server works on, by load",
+            Axis::plain(Unit::Count),
+            queue,
+            Vec::new(),
+        ),
+        curve("server-memory", "KV memory and cache hits by load", Axis::plain(Unit::Share), memory, Vec::new()),
     ]
     .into_iter()
     .flatten()
@@ -164,10 +178,12 @@ pub fn of_throughput(found: &Throughput) -> String {
     let plain = [
         by_concurrency(found, Mode::Plain, "plain", "Plain answers: requests per second"),
         latency(found, Mode::Plain, "plain-p99", "Plain answers: p99 of the duration"),
+        queue(found, Mode::Plain, "plain-queue", "Plain answers: requests that wait in the server"),
     ];
     let streamed = [
         by_concurrency(found, Mode::Streamed, "streamed", "Streamed answers: tokens per second"),
         latency(found, Mode::Streamed, "streamed-p99", "Streamed answers: p99 of the duration"),
+        queue(found, Mode::Streamed, "streamed-queue", "Streamed answers: requests that wait in the server"),
     ];
     render(&Page {
         title: format!("throughput: {}", view.headline.said),
@@ -194,6 +210,12 @@ fn latency(found: &Throughput, mode: Mode, id: &str, title: &str) -> Option<Char
     // A stream's length is the server's choice.
     let lines = found.max_p99_ms.filter(|_| mode == Mode::Plain).map(limit).into_iter().collect();
     lines_of(found, mode, (id, title), Unit::Time, lines, &|step| step.http_req_duration.map(|q| q.p99))
+}
+
+/// What the server says of its own queue.
+fn queue(found: &Throughput, mode: Mode, id: &str, title: &str) -> Option<Chart> {
+    let waiting = |step: &throughput::Step| server_says::number(step.server_metrics.as_ref(), "server_waiting");
+    lines_of(found, mode, (id, title), Unit::Count, Vec::new(), &waiting)
 }
 
 /// A line for each number of worker threads.

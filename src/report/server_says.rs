@@ -1,0 +1,119 @@
+//! What the server said of itself in the steps of a sweep, a row each.
+
+use super::human;
+use super::view::{Block, Column, Row, Section, Table, column};
+use crate::document::{ServerMetrics, ServerNumber};
+use crate::units::plural;
+
+/// The columns: which step, and its numbers.
+pub(super) const COLUMNS: [Column; 8] = [
+    column("load", 8),
+    column("running", 9),
+    column("waiting", 9),
+    column("KV use", 8),
+    column("cache hits", 11),
+    column("prompt/s", 10),
+    column("output/s", 10),
+    column("preempted", 10),
+];
+
+/// What the columns do not say.
+pub(super) const NOTE: &str = "requests on average, KV memory at most, tokens per second";
+
+/// Whether a step has a number for any of the columns.
+pub(super) fn has_any(said: Option<&ServerMetrics>) -> bool {
+    said.is_some_and(|said| KEYS.iter().any(|key| said.numbers.contains_key(*key)))
+}
+
+/// Our names of the numbers, in the order of the columns.
+const KEYS: [&str; 7] = [
+    "server_running",
+    "server_waiting",
+    "server_kv_use",
+    "server_prefix_hits",
+    "server_prompt_tokens",
+    "server_output_tokens",
+    "server_preemptions",
+];
+
+/// The cells of a step.
+pub(super) fn cells(said: Option<&ServerMetrics>) -> [String; 7] {
+    let rate = |n: f64| human::per_second(n).trim_end_matches("/s").to_owned();
+    KEYS.map(|key| {
+        let Some(number) = said.and_then(|said| said.numbers.get(key)) else { return "-".to_owned() };
+        let ServerNumber { mean, max, total, .. } = *number;
+        match key {
+            "server_running" | "server_waiting" => format!("{mean:.1}"),
+            "server_kv_use" => human::percent(max),
+            "server_prefix_hits" => human::percent(mean),
+            "server_preemptions" => human::count(total.unwrap_or_default() as u64),
+            _ => rate(mean),
+        }
+    })
+}
+
+/// Steps by name as a part of a page; none of none.
+pub(super) fn section(title: &'static str, steps: Vec<(String, [String; 7])>) -> Option<Section> {
+    const OF_PAGE: &[Column] = &COLUMNS;
+    let row = |(name, cells): (String, [String; 7])| Row::plain(std::iter::once(name).chain(cells).collect());
+    let rows: Vec<Row> = steps.into_iter().map(row).collect();
+    let is_empty = rows.is_empty();
+    let table = Block::Table(Table { columns: OF_PAGE, has_head: true, rows });
+    (!is_empty).then(|| Section { title, note: NOTE.to_owned(), blocks: vec![table] })
+}
+
+/// A number of a step: of a level its mean, of the KV memory the most.
+pub(super) fn number(said: Option<&ServerMetrics>, key: &str) -> Option<f64> {
+    let number = said?.numbers.get(key)?;
+    Some(if key == "server_kv_use" { number.max } else { number.mean })
+}
+
+/// Which readings failed, of all steps together.
+pub(super) fn failed<'a>(all: impl Iterator<Item = &'a ServerMetrics>) -> Option<String> {
+    let (mut failed, mut why) = (0, None);
+    for said in all {
+        failed += said.failed;
+        why = said.problem.as_ref().or(why);
+    }
+    let readings = plural(failed, "reading");
+    why.filter(|_| failed > 0).map(|why| format!("{readings} of the server's metrics without an answer of use: {why}"))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// What a server says that works on so many requests.
+    pub(in crate::report) fn said(running: f64) -> ServerMetrics {
+        let number = |unit: &str, mean, max, total| ServerNumber { unit: unit.to_owned(), mean, max, total };
+        let numbers = [
+            ("server_running", number("requests", running, running + 2.0, None)),
+            ("server_waiting", number("requests", 0.25, 3.0, None)),
+            ("server_kv_use", number("ratio", 0.5, 0.75, None)),
+            ("server_output_tokens", number("tokens/s", 12_345.6, 13_000.0, Some(123_456.0))),
+            ("server_preemptions", number("1/s", 0.5, 1.0, Some(5.0))),
+            ("mine", number("", 1.0, 1.0, None)),
+        ];
+        ServerMetrics {
+            numbers: numbers.map(|(name, number)| (name.to_owned(), number)).into(),
+            ..ServerMetrics::default()
+        }
+    }
+
+    #[test]
+    fn each_number_has_its_cell() {
+        let row = cells(Some(&said(7.5)));
+        assert_eq!(row, ["7.5", "0.2", "75.00%", "-", "-", "12.3k", "5"]);
+        assert_eq!(cells(None), ["-"; 7]);
+        assert!(has_any(Some(&said(1.0))) && !has_any(None) && !has_any(Some(&ServerMetrics::default())));
+        assert_eq!(number(Some(&said(1.0)), "server_kv_use"), Some(0.75));
+    }
+
+    #[test]
+    fn readings_that_failed_are_added_up() {
+        let broken = ServerMetrics { failed: 2, problem: Some("status 503".to_owned()), ..said(1.0) };
+        let text = failed([&broken, &said(1.0), &broken].into_iter()).expect("some failed");
+        assert_eq!(text, "4 readings of the server's metrics without an answer of use: status 503");
+        assert_eq!(failed([&said(1.0)].into_iter()), None);
+    }
+}
