@@ -305,3 +305,122 @@ fn a_step_without_data_is_no_limit() {
     assert_eq!(result["holds"]["load"], 64.0, "{result}");
     assert_eq!(result["fails"], Value::Null, "{result}");
 }
+
+/// The same result, as if it had been measured so.
+fn altered(bench: &Bench, file: &str, name: &str, change: impl Fn(&mut Value)) -> String {
+    let mut value = document(file);
+    change(&mut value);
+    llmsim_blast::document::seal(&mut value);
+    bench.write(name, &value.to_string())
+}
+
+/// Three results a side, the head slower by this factor. The server is a running one.
+fn sides(bench: &Bench, file: &str, factor: f64, change: impl Fn(&mut Value, f64)) -> [Vec<String>; 2] {
+    [("b", 1.0), ("h", factor)].map(|(side, factor)| {
+        let one = |i: u32| {
+            let scattered = factor * (1.0 + f64::from(i) / 1_000.0);
+            altered(bench, file, &format!("{side}{i}.json"), |value| change(value, scattered))
+        };
+        (0..3).map(one).collect()
+    })
+}
+
+fn compare(sides: &[Vec<String>; 2], more: &[&str]) -> support::Output {
+    let [base, head] = sides.each_ref().map(|side| side.iter().map(String::as_str).collect::<Vec<_>>());
+    blast(&[&["compare", "--base"], base.as_slice(), &["--head"], &head, more].concat())
+}
+
+#[test]
+fn results_of_throughput_are_compared() {
+    let (server, bench) = (Misbehaving::start(Behaviour::Good { tokens: 5 }), Bench::new());
+    let (file, url) = (bench.path("t.json"), server.url());
+    let output = throughput(&["--no-server", "--target-url", &url, "--concurrency", "2", "--output", &file]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let scaled = |value: &mut Value, factor: f64| {
+        value["plain"][0]["requests_per_s"] = Value::from(1_000.0 * factor);
+        value["streamed"][0]["tokens_per_s"] = Value::from(5_000.0);
+    };
+    let (json, page) = (bench.path("c.json"), bench.path("c.html"));
+    let gates =
+        ["--fail-on", "requests_per_s<-5%", "--fail-on", "tokens_per_s<-5%", "--output", &json, "--html", &page];
+    let output = compare(&sides(&bench, &file, 0.8, scaled), &gates);
+    assert_eq!(output.code, Some(99), "{output:?}");
+    assert!(
+        output.stdout.starts_with("REGRESSED  compare: 1 of 2 gates failed (3 + 3 throughput results)"),
+        "{output:?}"
+    );
+    let compared = document(&json);
+    assert_eq!((&compared["of"], &compared["method"]), (&Value::from("throughput"), &Value::from("full-separation")));
+    assert_eq!(
+        (&compared["rows"][0]["unit"], &compared["rows"][1]["verdict"]),
+        (&"per second".into(), &"no change".into())
+    );
+    let page = std::fs::read_to_string(&page).expect("a page");
+    assert!(page.contains("requests_per_s") && page.contains("3 + 3 throughput results"));
+    let output = compare(&sides(&bench, &file, 0.99, scaled), &gates);
+    assert_eq!(output.code, Some(0), "{output:?}");
+
+    // One against one has no interval. It fails only if that was asked for.
+    let pair = sides(&bench, &file, 0.8, scaled).map(|mut side| side.split_off(2));
+    let single = compare(&pair, &gates[..2]);
+    assert_eq!(single.code, Some(0), "{single:?}");
+    assert!(single.stdout.contains("one throughput result a side proves nothing"), "{single:?}");
+    assert!(single.stdout.contains("-20.0%") && single.stdout.contains("inconclusive"), "{single:?}");
+    assert_eq!(compare(&pair, &[&gates[..2], &["--allow-single"]].concat()).code, Some(99));
+    assert_eq!(compare(&pair, &[&gates[..2], &["--allow-single", "--noise-floor", "30%"]].concat()).code, Some(0));
+    assert_eq!(compare(&pair, &[&gates[..2], &["--fail-on-inconclusive"]].concat()).code, Some(99));
+
+    // What cannot be compared.
+    let [base, head] = &pair;
+    for (name, code, expected, change) in [
+        (
+            "cores",
+            110,
+            "the number of cores (environment.cores) is 999, and",
+            &(|v: &mut Value| {
+                v["environment"]["cores"] = Value::from(999);
+            }) as &dyn Fn(&mut Value),
+        ),
+        ("steps", 110, "the length of a step (step_s) is 9, and", &|v| v["step_s"] = Value::from(9)),
+        ("asked", 110, "the workload (plan.hash) is x, and", &|v| v["plan_hash"] = Value::from("x")),
+        ("stopped", 110, "interrupted: it was stopped by a signal", &|v| v["verdict"] = Value::from("interrupted")),
+    ] {
+        let other = altered(&bench, &head[0], name, change);
+        let output = blast(&["compare", &base[0], &other]);
+        assert_eq!(output.code, Some(code), "{name}: {output:?}");
+        assert!(output.stderr.contains(&other) && output.stderr.contains(expected), "{name}: {output:?}");
+    }
+    let gate = blast(&["compare", &base[0], &head[0], "--fail-on", "ttft.p99>5%"]);
+    assert_eq!(gate.code, Some(2), "{gate:?}");
+    assert!(gate.stderr.contains("expected requests_per_s or tokens_per_s"), "{gate:?}");
+}
+
+#[test]
+fn results_of_capacity_are_compared_and_those_of_two_commands_are_not() {
+    let (server, bench) = (Misbehaving::start(Behaviour::Good { tokens: 5 }), Bench::new());
+    let (file, url) = (bench.path("c.json"), server.url());
+    let goal = ["--slo", "http_req_failed rate<1%", "--target-url", &url, "--output", &file];
+    let output = capacity(&[&["--by", "vus", "--max", "2", "--think-time", "0"], goal.as_slice()].concat());
+    assert_eq!(output.code, Some(0), "{output:?}");
+    // The goals held at every load.
+    let open = blast(&["compare", &file, &file]);
+    assert_eq!(open.code, Some(110), "{open:?}");
+    assert!(open.stderr.contains("the limit is not known (raise --max)"), "{open:?}");
+    let found = |value: &mut Value, factor: f64| {
+        value["holds"]["load"] = Value::from((10_000.0 * factor).round());
+        value["fails"] = serde_json::json!({ "load": 20_000.0, "held": 0, "failed": 2 });
+    };
+    let sides = sides(&bench, &file, 0.7, found);
+    let output = compare(&sides, &["--fail-on", "capacity<-10%"]);
+    assert_eq!(output.code, Some(99), "{output:?}");
+    assert!(output.stdout.contains("1 of 1 gate failed (3 + 3 capacity results)"), "{output:?}");
+
+    let run = bench.path("r.json");
+    assert_eq!(blast(&["quick-smoke", "--target-url", &url, "--quiet", "--no-probe", "--output", &run]).code, Some(0));
+    let output = blast(&["compare", &run, &sides[0][0]]);
+    assert_eq!(output.code, Some(104), "{output:?}");
+    assert!(
+        output.stderr.contains("it is a capacity result, and ") && output.stderr.contains(" is a run: "),
+        "{output:?}"
+    );
+}

@@ -15,14 +15,17 @@ A gate is a measure, > or <, and a limit. With & both limits have to be crossed.
   --fail-on 'error_rate>0.5pp'       by more than half a percentage point
   --fail-on 'throughput<-3%'         requests per second drop by more than 3 %
   --fail-on 'ttft{request:chat-stream}.p95>10%'
+  --fail-on 'requests_per_s{workers:4}<-5%'   results of throughput: a peak drops
+  --fail-on 'tokens_per_s<-5%'                the same of each number of workers
+  --fail-on 'capacity<-10%'                   results of capacity
 
 One run a side is only indicative: it fails no gate without --allow-single. Three
 runs a side can decide, and five detect smaller changes. Alternate the runs (A B
-A B). All results must be of the same test. `scripts/compare-commits.sh` does all
+A B). All results must be of the same test and command. `scripts/compare-commits.sh` does all
 of this for two commits.
 
-Exit codes: 0 no gate failed, 99 a gate failed, 110 the results are not
-comparable, or a run has too few samples for a gate.";
+Exit codes: 0 no gate failed, 99 a gate failed, 104 the results are of different
+commands, 110 they are not comparable, or a run has too few samples for a gate.";
 
 /// How shards are run and merged.
 pub(crate) const MERGE_HELP: &str = "\
@@ -84,7 +87,7 @@ pub(crate) struct CompareArgs {
     /// Never judge more finely than the noise in this file, written by `noise`.
     #[arg(long, value_name = "FILE")]
     pub(crate) noise: Option<PathBuf>,
-    /// Let gates fail even with one run a side.
+    /// Let gates fail even with one result a side.
     #[arg(long)]
     pub(crate) allow_single: bool,
     /// Exit with 99 if a gate is inconclusive.

@@ -354,6 +354,7 @@ fn nothing_yet(plan: &Plan, wish: &Wish, nofile: u64) -> Capacity {
         build: provenance::build(),
         environment: provenance::environment(0, &[], &[], nofile),
         target: plan.redactor().own(&plan.target.url),
+        plan_hash: Some(crate::document::plan::hash_of(plan)),
         server: TargetServer::default(),
         profile: plan.name.clone(),
         by: wish.by,

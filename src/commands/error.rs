@@ -101,7 +101,10 @@ impl CommandError {
     pub(super) fn exit_class(&self) -> ExitClass {
         match self {
             Self::Usage(error) if error.exit_code() == 0 => ExitClass::Success,
-            Self::Usage(_) | Self::Argument { .. } => ExitClass::Usage,
+            Self::Usage(_)
+            | Self::Argument { .. }
+            | Self::Compare(CompareError::Gate { .. } | CompareError::Peak { .. }) => ExitClass::Usage,
+            Self::Compare(CompareError::Sorts { .. }) => ExitClass::Configuration,
             Self::Result { .. } | Self::Merge(_) | Self::Compare(_) => ExitClass::Incomplete,
             Self::Plan(error) if error.is_usage() => ExitClass::Usage,
             Self::Variable(_)

@@ -3,6 +3,7 @@
 use super::error::CommandError;
 use crate::compare::Run;
 use crate::document::comparison::run as run_of;
+use crate::document::sweeps::sweep;
 use crate::document::{Document, MAX_DOCUMENT_BYTES};
 use crate::plan::{Files, Overrides, RowFile, Spool, limits};
 use std::fs::{self, File};
@@ -171,11 +172,16 @@ pub(super) fn document(path: &Path) -> Result<Document, CommandError> {
         .map_err(|error| CommandError::Result { path: path.to_path_buf(), reason: error.to_string() })
 }
 
-/// Results of runs that are to be compared.
+/// Results that are to be compared: runs or sweeps.
 pub(super) fn runs(paths: &[PathBuf]) -> Result<Vec<Run>, CommandError> {
     let run = |path: &PathBuf| {
         let failed = |reason: String| CommandError::Result { path: path.clone(), reason };
-        run_of(&path.display().to_string(), &document(path)?).map_err(|error| failed(error.to_string()))
+        let (name, text) = (path.display().to_string(), read_text(path, MAX_DOCUMENT_BYTES)?);
+        if let Some(found) = sweep(&name, &text) {
+            return found.map_err(|error| failed(error.to_string()));
+        }
+        let document = Document::from_json(&text).map_err(|error| failed(error.to_string()))?;
+        run_of(&name, &document).map_err(|error| failed(error.to_string()))
     };
     paths.iter().map(run).collect()
 }

@@ -269,6 +269,7 @@ fn nothing_yet(plan: &Plan, sweep: &Sweep, nofile: u64) -> Throughput {
         build: provenance::build(),
         environment: provenance::environment(0, &[], &[], nofile),
         target: plan.redactor().own(&plan.target.url),
+        plan_hash: Some(crate::document::plan::hash_of(plan)),
         server: TargetServer::default(),
         same_machine: plan.target.is_this_machine(),
         warmup_s: sweep.warmup.as_secs_f64(),

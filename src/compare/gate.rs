@@ -1,6 +1,8 @@
 //! `ttft.p99>5%`: which change of a measure fails a comparison.
 
+use super::error::CompareError;
 use super::measure::{Measure, Unit};
+use super::run::{Numbers, Run};
 use crate::units::Nanos;
 
 /// A limit to the change of a measure. It is crossed when both of its parts are.
@@ -46,6 +48,39 @@ impl Gate {
     }
 }
 
+/// The gates as the results have them. A gate on peaks that leaves the API or the number of worker
+/// threads open is one on each of them.
+pub(super) fn expanded(gates: &[Gate], run: &Run) -> Result<Vec<Gate>, CompareError> {
+    let mut expanded: Vec<Gate> = Vec::new();
+    for gate in gates {
+        let wrong = || CompareError::Gate { gate: gate.expression.clone(), sort: run.sort };
+        let (asked, peaks) = match (&gate.measure, &run.numbers) {
+            (Measure::Metric { .. }, Numbers::Load { .. }) => {
+                expanded.push(gate.clone());
+                continue;
+            }
+            (Measure::Peak(asked), Numbers::Peaks(peaks)) => (asked, peaks),
+            _ => return Err(wrong()),
+        };
+        if !peaks.iter().any(|(peak, _)| peak.of.name() == asked.of.name()) {
+            return Err(wrong());
+        }
+        let limit = gate.expression.find(['<', '>']).map_or("", |at| &gate.expression[at..]);
+        let each = peaks.iter().map(|(peak, _)| peak).filter(|peak| asked.covers(peak)).map(|peak| Gate {
+            expression: format!("{peak}{limit}"),
+            measure: Measure::Peak(peak.clone()),
+            ..gate.clone()
+        });
+        let before = expanded.len();
+        expanded.extend(each);
+        if expanded.len() == before {
+            let known: Vec<String> = peaks.iter().map(|(peak, _)| peak.to_string()).collect();
+            return Err(CompareError::Peak { gate: gate.expression.clone(), known: known.join(", ") });
+        }
+    }
+    Ok(expanded)
+}
+
 /// Whether it is relative, and the number.
 fn limit(text: &str, unit: Unit) -> Option<(bool, f64)> {
     if let Some(percent) = text.strip_suffix('%') {
@@ -56,7 +91,7 @@ fn limit(text: &str, unit: Unit) -> Option<(bool, f64)> {
         Unit::Share => number(text.strip_suffix("pp")?)? / 100.0,
         Unit::PerSecond => number(text.strip_suffix("/s").unwrap_or(text))?,
         Unit::Ms => text.parse::<Nanos>().ok()?.as_millis_f64(),
-        Unit::Factor => number(text)?,
+        Unit::Factor | Unit::Users => number(text)?,
     };
     Some((false, absolute))
 }

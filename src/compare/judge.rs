@@ -1,10 +1,12 @@
 //! The comparison itself: refuse what is not comparable, then measure by measure.
 
 use super::bootstrap::{self, Of, Seconds};
+use super::gate::expanded;
 use super::rank;
+use super::same::same_test;
 use super::{
     Change, CompareError, Comparison, Gate, LEAST_PAIRS, LEAST_RUNS, MOST_RUNS, Measure, Method, Number, Options, Row,
-    Run, Unit, Verdict,
+    Run, Sort, Unit, Verdict,
 };
 use crate::metrics::{Buckets, Counter, Metric, Rate, Trend};
 use std::collections::BTreeMap;
@@ -21,66 +23,33 @@ const UNGATED_DRAWS: usize = 10;
 
 pub fn compare(base: &[Run], head: &[Run], options: &Options) -> Result<Comparison, CompareError> {
     same_test(base, head)?;
-    let method = method(base.len(), head.len(), options)?;
+    let Some(first) = base.first() else { return Err(CompareError::Runs { base: 0, head: head.len() }) };
+    let options = &Options { gates: expanded(&options.gates, first)?, ..options.clone() };
+    let method = method(first.sort, (base.len(), head.len()), options)?;
     let mut rows = Vec::new();
     for gate in &options.gates {
         rows.push(values(gate.measure.clone(), Some(gate.clone()), base, head));
     }
-    for measure in Measure::usual() {
+    for measure in Measure::usual_of(first) {
         if !options.gates.iter().any(|gate| gate.measure == measure) {
             rows.push(values(measure, None, base, head));
         }
     }
     Sides { base, head, method, options }.decide(&mut rows);
-    let indicative = method == Method::Bootstrap && !options.allow_single;
+    let indicative = matches!(method, Method::Bootstrap | Method::Single) && !options.allow_single;
     let confidence = confidence(method, (base.len(), head.len()), options.alpha);
     Ok(Comparison { method, confidence, warnings: warnings(base, head, method, &rows, options), rows, indicative })
 }
 
-/// Refuses what is not of the same test.
-pub(super) fn same_test(base: &[Run], head: &[Run]) -> Result<(), CompareError> {
-    let all: Vec<&Run> = base.iter().chain(head).collect();
-    for (i, run) in all.iter().enumerate() {
-        let file = run.file.clone();
-        if let Some(why) = &run.incomplete {
-            return Err(CompareError::Incomplete { file, why: why.clone() });
-        }
-        let first = all[0];
-        for (what, found, expected) in [
-            ("the workload (plan.hash)", run.workload.clone(), first.workload.clone()),
-            ("the version of llmsim-blast", major(&run.tool), major(&first.tool)),
-            ("the number of shards", run.shards.to_string(), first.shards.to_string()),
-        ] {
-            if found != expected {
-                return Err(CompareError::Other { file, what, found, other: first.file.clone(), expected });
-            }
-        }
-        if let Some(other) = all[..i].iter().find(|other| other.id == run.id) {
-            return Err(CompareError::Twice { file, other: other.file.clone(), id: run.id.clone() });
-        }
-    }
-    Ok(())
-}
-
-/// What may change the meaning of numbers: the first number of a version, before 1.0 the first two
-/// (semver.org, item 4).
-fn major(version: &str) -> String {
-    let mut numbers = version.split('.');
-    match (numbers.next(), numbers.next()) {
-        (Some("0"), Some(minor)) => format!("0.{minor}"),
-        (Some(major), _) => major.to_owned(),
-        (None, _) => String::new(),
-    }
-}
-
-fn method(base: usize, head: usize, options: &Options) -> Result<Method, CompareError> {
+fn method(sort: Sort, (base, head): (usize, usize), options: &Options) -> Result<Method, CompareError> {
     if options.paired {
         let are_pairs = base == head && (LEAST_PAIRS..=MOST_RUNS).contains(&base);
         return if are_pairs { Ok(Method::Paired) } else { Err(CompareError::Pairs { base, head }) };
     }
     let (least, most) = (base.min(head), base.max(head));
     match (least, most) {
-        (1, 1) => return Ok(Method::Bootstrap),
+        (1, 1) if sort == Sort::Run => return Ok(Method::Bootstrap),
+        (1, 1) => return Ok(Method::Single),
         _ if least < LEAST_RUNS || most > MOST_RUNS => return Err(CompareError::Runs { base, head }),
         _ => {}
     }
@@ -101,7 +70,7 @@ fn method(base: usize, head: usize, options: &Options) -> Result<Method, Compare
 fn values(measure: Measure, gate: Option<Gate>, base: &[Run], head: &[Run]) -> Row {
     let (mut values, mut note, mut zeros) = (Vec::new(), None, 0);
     for run in base.iter().chain(head) {
-        match measure.value(&run.summary) {
+        match measure.value(run) {
             Ok(value) if value <= 0.0 && measure.unit() != Unit::Share => {
                 zeros += 1;
                 note.get_or_insert_with(|| {
@@ -165,9 +134,8 @@ fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row], options: &
         [file] => format!("{file}: {remark}"),
         files => format!("{} of {all} runs: {remark}", files.len()),
     }));
-    let errors = rows
-        .iter()
-        .find(|row| row.measure.metric == Metric::Rate(Rate::HttpReqFailed) && row.measure.request.is_none());
+    let all_requests = Measure::of(Metric::Rate(Rate::HttpReqFailed), Number::Rate);
+    let errors = rows.iter().find(|row| row.measure == all_requests);
     if let Some(row) = errors.filter(|row| (rank::median(&row.head) - rank::median(&row.base)).abs() > BIAS) {
         let percent = |values: &[f64]| format!("{:.2} %", rank::median(values) * 100.0);
         warnings.push(format!(
@@ -197,6 +165,13 @@ fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row], options: &
         warnings.push(
             "one run a side: how runs of the same build differ is not measured; three or more a side decide".to_owned(),
         );
+    } else if method == Method::Single {
+        let decides = if options.allow_single { "the change itself decides" } else { "no gate can fail" };
+        warnings.push(format!(
+            "one {} a side: how results of the same build differ is not measured, so {decides}; three or more a side \
+             can tell",
+            base[0].sort.name()
+        ));
     }
     warnings
 }
@@ -231,6 +206,7 @@ impl Sides<'_> {
         let (base, head) = (toward(scaled(&row.base)), toward(scaled(&row.head)));
         let change = match self.method {
             Method::Bootstrap => self.bootstrap(row),
+            Method::Single => Some(unknown(difference(row, row.base[0], row.head[0]))),
             Method::Paired => paired(&base, &head, self.options.alpha, self.questions(row)),
             Method::Separation | Method::MannWhitney => {
                 let by_ranks = self.method == Method::MannWhitney;
@@ -240,7 +216,7 @@ impl Sides<'_> {
         let limit = Limit::of(row, self.options, above);
         let least = if is_share { limit.absolute } else { limit.relative };
         row.change = change.map(|c| {
-            if self.method == Method::Bootstrap {
+            if matches!(self.method, Method::Bootstrap | Method::Single) {
                 return c;
             }
             let sign = if above { 1.0 } else { -1.0 };
@@ -261,12 +237,10 @@ impl Sides<'_> {
 
     /// Of one run a side. The effect is known even where its interval is not.
     fn bootstrap(&self, row: &mut Row) -> Option<Change> {
-        let difference = |b: f64, h: f64| if row.measure.unit() == Unit::Share { h - b } else { h / b - 1.0 };
-        let effect = difference(row.base[0], row.head[0]);
+        let effect = difference(row, row.base[0], row.head[0]);
         let (of, base) = seconds(&row.measure, &self.base[0])?;
         let (_, head) = seconds(&row.measure, &self.head[0])?;
-        let unknown =
-            Change { effect, low: f64::NEG_INFINITY, high: f64::INFINITY, p: None, p_adjusted: None, detectable: None };
+        let unknown = unknown(effect);
         if !base.is_enough() || !head.is_enough() {
             row.note = Some(format!("too short: {} s are needed", bootstrap::LEAST_SECONDS));
             return Some(unknown);
@@ -274,8 +248,9 @@ impl Sides<'_> {
         // Nothing hangs on the interval of a row without a gate, and drawing is what takes the
         // time.
         let draws = if row.gate.is_some() { self.options.draws } else { self.options.draws / UNGATED_DRAWS };
+        let between = |b: f64, h: f64| difference(row, b, h);
         let (low, high) =
-            bootstrap::intervals(&base, &head, &[of], (draws, self.options.alpha), difference).first().copied()?;
+            bootstrap::intervals(&base, &head, &[of], (draws, self.options.alpha), between).first().copied()?;
         Some(Change { low: low.min(effect), high: high.max(effect), ..unknown })
     }
 
@@ -291,6 +266,8 @@ impl Sides<'_> {
         row.verdict = match (worse, better) {
             (true, _) => Verdict::Regressed,
             (_, true) => Verdict::Improved,
+            // It was asked that the change itself decides, and it is within the limit.
+            _ if self.method == Method::Single && self.options.allow_single => Verdict::NoChange,
             _ if limit.is_beyond(reach, 1.0) => Verdict::Inconclusive,
             _ => Verdict::NoChange,
         };
@@ -310,6 +287,8 @@ impl Sides<'_> {
                 let least = if row.measure.unit() == Unit::Share { most + floor } else { most * (1.0 + floor) };
                 high.iter().all(|value| *value > least)
             }
+            // Nothing is known of how sweeps differ: who allows a single pair takes its word.
+            Method::Single => self.options.allow_single,
             // The interval as a whole has to be beyond the limit.
             Method::Bootstrap => {
                 let limit = Limit::of(row, self.options, above);
@@ -374,9 +353,21 @@ impl Limit {
 fn confidence(method: Method, (base, head): (usize, usize), alpha: f64) -> f64 {
     match method {
         Method::Bootstrap => 1.0 - alpha,
+        // There is none.
+        Method::Single => 0.0,
         Method::Separation | Method::MannWhitney => rank::confidence(base, head, 2.0 * alpha),
         Method::Paired => 1.0 - 2.0 * alpha,
     }
+}
+
+/// What became of a measure: relative, of shares a difference.
+fn difference(row: &Row, base: f64, head: f64) -> f64 {
+    if row.measure.unit() == Unit::Share { head - base } else { head / base - 1.0 }
+}
+
+/// A change whose interval is not known.
+const fn unknown(effect: f64) -> Change {
+    Change { effect, low: f64::NEG_INFINITY, high: f64::INFINITY, p: None, p_adjusted: None, detectable: None }
 }
 
 /// Three and more runs a side, with the number of questions if ranks decide. The values grow toward
@@ -423,9 +414,10 @@ fn paired(base: &[f64], head: &[f64], alpha: f64, questions: usize) -> Option<Ch
 /// The seconds that stand behind a measure of a run, and what is taken of them.
 fn seconds(measure: &Measure, run: &Run) -> Option<(Of, Seconds)> {
     let counts =
-        |of: fn(&super::Second) -> Vec<u64>| Seconds::of_counts(&run.seconds.iter().map(of).collect::<Vec<_>>());
-    let whole = measure.request.is_none();
-    match (measure.metric, measure.number) {
+        |of: fn(&super::Second) -> Vec<u64>| Seconds::of_counts(&run.seconds().iter().map(of).collect::<Vec<_>>());
+    let Measure::Metric { metric, request, number } = measure else { return None };
+    let whole = request.is_none();
+    match (*metric, *number) {
         (Metric::Counter(Counter::HttpReqs), _) if whole => Some((Of::Count, counts(|s| vec![s.http_reqs]))),
         (Metric::Counter(Counter::TokensOutput), _) if whole => Some((Of::Count, counts(|s| vec![s.tokens_output]))),
         (Metric::Rate(Rate::HttpReqFailed), _) if whole => Some((Of::Share, counts(|s| vec![s.failed, s.http_reqs]))),
@@ -434,13 +426,13 @@ fn seconds(measure: &Measure, run: &Run) -> Option<(Of, Seconds)> {
             let of_second = |second: &super::Second| {
                 let mut sum = Buckets::default();
                 for ((kind, name), times) in &second.times {
-                    if *name == trend.name() && measure.request.as_ref().is_none_or(|r| r == kind) {
+                    if *name == trend.name() && request.as_ref().is_none_or(|r| r == kind) {
                         sum.add(times);
                     }
                 }
                 sum
             };
-            let all: Vec<Buckets> = run.seconds.iter().map(of_second).collect();
+            let all: Vec<Buckets> = run.seconds().iter().map(of_second).collect();
             all.iter().any(|b| b.count() > 0).then(|| (of, Seconds::of_times(&all)))
         }
         _ => None,

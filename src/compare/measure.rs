@@ -1,5 +1,8 @@
-//! What two runs are compared by: one number of a metric, and in which direction it is better.
+//! What two results are compared by: one number of a metric of runs, or one peak of sweeps, and in
+//! which direction it is better.
 
+use super::peak::{Peak, PeakOf};
+use super::run::{Numbers, Run};
 use crate::metrics::summary::RateValue;
 use crate::metrics::{self, Counter, Metric, Rate, Summary, Trend};
 use crate::units::plural;
@@ -9,14 +12,19 @@ use std::fmt;
 /// requests.
 const BEYOND: f64 = 10.0;
 
-/// A number of a metric.
+/// One number of a result.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Measure {
-    pub metric: Metric,
-    /// Only this kind of request.
-    pub request: Option<String>,
-    /// Which of its numbers.
-    pub number: Number,
+pub enum Measure {
+    /// A number of a metric of a run.
+    Metric {
+        metric: Metric,
+        /// Only this kind of request.
+        request: Option<String>,
+        /// Which of its numbers.
+        number: Number,
+    },
+    /// What a sweep reached.
+    Peak(Peak),
 }
 
 /// Which number of a metric. Extremes are not among them: that of a run is one request.
@@ -40,6 +48,8 @@ pub enum Unit {
     Share,
     /// One count over another, which may be above 1.
     Factor,
+    /// Users in a closed loop.
+    Users,
 }
 
 /// Short names for what everybody asks first.
@@ -48,10 +58,26 @@ const ALIASES: [(&str, Metric); 2] =
 
 impl Measure {
     pub const fn of(metric: Metric, number: Number) -> Self {
-        Self { metric, request: None, number }
+        Self::Metric { metric, request: None, number }
     }
 
-    /// What stands in every comparison: errors before latency, because with different errors
+    /// The metric that it is a number of; none of a peak.
+    pub const fn metric(&self) -> Option<Metric> {
+        match self {
+            Self::Metric { metric, .. } => Some(*metric),
+            Self::Peak(_) => None,
+        }
+    }
+
+    /// What is compared of such results, whatever the gates are.
+    pub fn usual_of(run: &Run) -> Vec<Self> {
+        match &run.numbers {
+            Numbers::Load { .. } => Self::usual(),
+            Numbers::Peaks(peaks) => peaks.iter().map(|(peak, _)| Self::Peak(peak.clone())).collect(),
+        }
+    }
+
+    /// What stands in every comparison of runs: errors before latency, because with different errors
     /// latencies are those of different survivors.
     pub fn usual() -> Vec<Self> {
         let mut measures = vec![
@@ -66,9 +92,13 @@ impl Measure {
         measures
     }
 
-    /// Reads `ttft.p99`, `http_req_duration{request:chat}.avg`, `throughput`, `tokens_output.rate`.
+    /// Reads `ttft.p99`, `http_req_duration{request:chat}.avg`, `throughput`, `tokens_output.rate`,
+    /// `requests_per_s{workers:2}`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
+        if let Some(peak) = Peak::parse(text) {
+            return peak.map(Self::Peak);
+        }
         let (name, rest) = text.split_at(text.find(['{', '.']).unwrap_or(text.len()));
         let (request, number) = match rest.strip_prefix('{').map(|rest| rest.split_once('}')) {
             None => (None, rest),
@@ -108,12 +138,17 @@ impl Measure {
             }
             (_, number) => return Err(format!("`{text}`: {name} has no `{number}`: expected {name} or {name}.rate")),
         };
-        Ok(Self { metric, request, number })
+        Ok(Self::Metric { metric, request, number })
     }
 
     /// What its values are in.
     pub const fn unit(&self) -> Unit {
-        match self.metric {
+        let metric = match self {
+            Self::Metric { metric, .. } => metric,
+            Self::Peak(Peak { of: PeakOf::Users, .. }) => return Unit::Users,
+            Self::Peak(_) => return Unit::PerSecond,
+        };
+        match metric {
             Metric::Trend(_) | Metric::Gauge(_) | Metric::Server(_) => Unit::Ms,
             Metric::Counter(_) => Unit::PerSecond,
             Metric::Rate(rate) if rate.is_share() => Unit::Share,
@@ -123,7 +158,11 @@ impl Measure {
 
     /// Whether more of it is better.
     pub const fn more_is_better(&self) -> bool {
-        match self.metric {
+        let metric = match self {
+            Self::Metric { metric, .. } => metric,
+            Self::Peak(_) => return true,
+        };
+        match metric {
             Metric::Trend(_)
             | Metric::Gauge(_)
             | Metric::Server(_)
@@ -140,27 +179,43 @@ impl Measure {
         }
     }
 
-    /// Its value in a run; or why there is none that could be compared.
-    pub fn value(&self, summary: &Summary) -> Result<f64, String> {
-        let request = self.request.as_deref();
-        let nothing = || "nothing was measured".to_owned();
-        if summary.group(request).is_none() {
-            return Err(format!("no kind of request is named {}", request.unwrap_or_default()));
-        }
-        match (self.metric, self.number) {
-            (Metric::Trend(trend), number) => {
-                let times = summary.trend(trend, request).ok_or_else(nothing)?;
-                let p = if let Number::P(p) = number { p } else { 50.0 };
-                let needed = (BEYOND / (1.0 - p / 100.0)).ceil() as u64;
-                if times.count < needed {
-                    return Err(format!("{}, and {needed} are needed", plural(times.count, "sample")));
-                }
-                Ok(if number == Number::Avg { times.avg_ms() } else { times.percentile_ms(p) })
+    /// Its value in a result; or why there is none that could be compared.
+    pub fn value(&self, run: &Run) -> Result<f64, String> {
+        match (self, &run.numbers) {
+            (Self::Metric { metric, request, number }, Numbers::Load { summary, .. }) => {
+                value(*metric, request.as_deref(), *number, summary)
             }
-            (Metric::Counter(counter), _) => summary.counter(counter, request).map(|c| c.rate).ok_or_else(nothing),
-            (Metric::Rate(rate), _) => summary.rate(rate, request).map(RateValue::ratio).ok_or_else(nothing),
-            (Metric::Gauge(_) | Metric::Server(_), _) => Err(nothing()),
+            (Self::Peak(peak), Numbers::Peaks(peaks)) => {
+                let known = peaks.iter().find(|(other, _)| other == peak).and_then(|(_, value)| *value);
+                known.ok_or_else(|| "no step kept to the limits".to_owned())
+            }
+            _ => Err(nothing()),
         }
+    }
+}
+
+fn nothing() -> String {
+    "nothing was measured".to_owned()
+}
+
+/// The value of a metric in a run.
+fn value(metric: Metric, request: Option<&str>, number: Number, summary: &Summary) -> Result<f64, String> {
+    if summary.group(request).is_none() {
+        return Err(format!("no kind of request is named {}", request.unwrap_or_default()));
+    }
+    match (metric, number) {
+        (Metric::Trend(trend), number) => {
+            let times = summary.trend(trend, request).ok_or_else(nothing)?;
+            let p = if let Number::P(p) = number { p } else { 50.0 };
+            let needed = (BEYOND / (1.0 - p / 100.0)).ceil() as u64;
+            if times.count < needed {
+                return Err(format!("{}, and {needed} are needed", plural(times.count, "sample")));
+            }
+            Ok(if number == Number::Avg { times.avg_ms() } else { times.percentile_ms(p) })
+        }
+        (Metric::Counter(counter), _) => summary.counter(counter, request).map(|c| c.rate).ok_or_else(nothing),
+        (Metric::Rate(rate), _) => summary.rate(rate, request).map(RateValue::ratio).ok_or_else(nothing),
+        (Metric::Gauge(_) | Metric::Server(_), _) => Err(nothing()),
     }
 }
 
@@ -174,12 +229,16 @@ fn percentile(text: &str) -> Option<f64> {
 
 impl fmt::Display for Measure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let alias = ALIASES.into_iter().find(|(_, metric)| *metric == self.metric).map(|(alias, _)| alias);
-        f.write_str(alias.unwrap_or(self.metric.name()))?;
-        if let Some(request) = &self.request {
+        let (metric, request, number) = match self {
+            Self::Metric { metric, request, number } => (metric, request, number),
+            Self::Peak(peak) => return peak.fmt(f),
+        };
+        let alias = ALIASES.into_iter().find(|(_, other)| other == metric).map(|(alias, _)| alias);
+        f.write_str(alias.unwrap_or(metric.name()))?;
+        if let Some(request) = request {
             write!(f, "{{request:{request}}}")?;
         }
-        match self.number {
+        match number {
             Number::Avg => f.write_str(".avg"),
             Number::P(p) => write!(f, ".p{p}"),
             Number::Rate if alias.is_some() => Ok(()),

@@ -1,5 +1,9 @@
-//! Is this build slower than that one? Numbers of runs → a verdict that does not cry wolf. Pure
+//! Is this build slower than that one? Numbers of results → a verdict that does not cry wolf. Pure
 //! arithmetic on plain numbers: files and pages are `report`'s and `cli`'s business.
+//!
+//! A result is a run of one load, or a sweep over loads (`throughput`, `capacity`), of which the
+//! peaks are compared. The rules are the same. A sweep has no seconds, though, so a single pair of
+//! sweeps has no interval.
 //!
 //! Requests of one run are not independent: a run as a whole is a little faster or slower than the
 //! next of the same build. So **the run is the sample**: with three runs a side or more, how runs
@@ -9,6 +13,7 @@
 //! | Runs a side | A change is significant when | Its interval |
 //! |---|---|---|
 //! | 1 | the interval is beyond the limit as a whole | moving-block bootstrap over the seconds |
+//! | 1 sweep | never; with `allow_single` when the change itself is beyond the limit | none |
 //! | 3, or too few for so many gates | every run of one side is beyond every run of the other, by the noise floor | all pairwise differences |
 //! | 4 and more | the exact Mann–Whitney p, after Holm's correction over the gates, is at most alpha | Hodges–Lehmann |
 //! | pairs, 5 and more | the same of Student's t over the differences of pairs | Student's t |
@@ -20,19 +25,24 @@
 //! interval reaches beyond the limit, the verdict is *inconclusive*: these runs cannot say.
 
 pub mod bootstrap;
+mod error;
 pub mod gate;
 mod judge;
 pub mod measure;
 pub mod noise;
+mod peak;
 mod rank;
+mod run;
+mod same;
 
+pub use error::CompareError;
 pub use gate::{Gate, percentage};
 pub use judge::compare;
 pub use measure::{Measure, Number, Unit};
 pub use noise::{Noise, Spread, noise};
+pub use peak::{Peak, PeakOf};
+pub use run::{Numbers, Run, Second, Sort};
 
-use crate::metrics::{Buckets, Summary};
-use crate::units::plural;
 use std::collections::BTreeMap;
 
 /// Runs a side from which on they are the samples.
@@ -44,42 +54,6 @@ pub const LEAST_PAIRS: usize = 5;
 pub const MOST_RUNS: usize = 100;
 /// Draws of the bootstrap.
 pub const DRAWS: usize = 2_000;
-
-/// One run, as far as it is compared.
-#[derive(Debug, Clone)]
-pub struct Run {
-    /// The file it comes from.
-    pub file: String,
-    pub id: String,
-    /// What it asked of the server: only runs that asked the same can be compared.
-    pub workload: String,
-    /// Version of this tool that measured it.
-    pub tool: String,
-    /// Over how many machines it ran.
-    pub shards: usize,
-    /// Why it is no whole run, if it is none.
-    pub incomplete: Option<String>,
-    pub fingerprint: Option<String>,
-    /// What is to be said of it: a strained client, say.
-    pub remarks: Vec<String>,
-    /// Which build of the server: kind, version and commit; empty when it does not say.
-    pub build: String,
-    /// The same with the user's own marks, for people.
-    pub server: String,
-    pub summary: Summary,
-    /// Second by second; without the time in which the last requests were waited for.
-    pub seconds: Vec<Second>,
-}
-
-/// One second of a run.
-#[derive(Debug, Clone, Default)]
-pub struct Second {
-    pub http_reqs: u64,
-    pub failed: u64,
-    pub tokens_output: u64,
-    /// Times by kind of request and metric.
-    pub times: BTreeMap<(String, &'static str), Buckets>,
-}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
@@ -126,59 +100,13 @@ impl Options {
     }
 }
 
-/// Why runs cannot be compared.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CompareError {
-    /// Two runs that have not been asked the same, or not by the same tool.
-    #[error("{file}: {what} is {found}, and {expected} in {other}: only runs of the same test can be compared")]
-    Other {
-        file: String,
-        what: &'static str,
-        found: String,
-        /// The one it is compared with.
-        other: String,
-        /// What it is there.
-        expected: String,
-    },
-    /// A run that is not whole.
-    #[error("{file}: {why}: only whole runs can be compared")]
-    Incomplete { file: String, why: String },
-    #[error("{file}: it is the same run as {other} (run.id {id}): a run cannot be compared with itself")]
-    Twice { file: String, other: String, id: String },
-    /// Runs of two builds, where one was to be measured.
-    #[error("{file}: the server is {found}, and {expected} in {other}: noise is what runs of one build differ by")]
-    Builds {
-        file: String,
-        found: String,
-        /// The one it is compared with.
-        other: String,
-        /// What it is there.
-        expected: String,
-    },
-    /// A number of runs that decides nothing.
-    #[error("{base} + {head} runs: expected one a side, or at least {LEAST_RUNS} and at most {MOST_RUNS}")]
-    Runs { base: usize, head: usize },
-    /// A number of runs of one build that says nothing of its noise.
-    #[error("{}: expected at least {LEAST_RUNS} and at most {MOST_RUNS} runs of one build: measure more", plural(*runs, "run"))]
-    NoiseRuns { runs: usize },
-    /// Runs that do not form pairs.
-    #[error("--paired with {base} + {head} runs: expected as many on both sides, at least {LEAST_PAIRS}")]
-    Pairs { base: usize, head: usize },
-    /// So few runs cannot reach this level of significance.
-    #[error("--alpha {alpha} cannot be reached with {base} + {head} runs: add runs, or raise --alpha")]
-    Alpha {
-        base: usize,
-        head: usize,
-        /// What was asked for.
-        alpha: String,
-    },
-}
-
 /// How runs were compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// One run a side, by its seconds.
     Bootstrap,
+    /// One sweep a side, which has no seconds.
+    Single,
     /// Three a side: all of one beyond all of the other.
     Separation,
     /// Four and more a side.
@@ -191,6 +119,7 @@ impl Method {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bootstrap => "block-bootstrap",
+            Self::Single => "single-pair",
             Self::Separation => "full-separation",
             Self::MannWhitney => "mann-whitney",
             Self::Paired => "paired-t",

@@ -1,7 +1,7 @@
 //! What runs of one build differ by, measured: the floor below which no difference of two builds
 //! means anything.
 
-use super::judge::same_test;
+use super::same::same_test;
 use super::{CompareError, LEAST_RUNS, MOST_RUNS, Measure, Run, Unit};
 
 /// What runs of one build differ by.
@@ -37,8 +37,8 @@ pub fn noise(runs: &[Run]) -> Result<Noise, CompareError> {
         return Err(CompareError::Builds { file, found, other: runs[0].file.clone(), expected: runs[0].build.clone() });
     }
     let mut spreads = Vec::new();
-    for measure in Measure::usual() {
-        let values: Vec<f64> = runs.iter().filter_map(|run| measure.value(&run.summary).ok()).collect();
+    for measure in Measure::usual_of(&runs[0]) {
+        let values: Vec<f64> = runs.iter().filter_map(|run| measure.value(run).ok()).collect();
         let (min, max) = values.iter().fold((f64::INFINITY, 0.0_f64), |(a, b), v| (a.min(*v), b.max(*v)));
         let is_share = measure.unit() == Unit::Share;
         if values.len() < runs.len() || (min <= 0.0 && !is_share) {

@@ -16,6 +16,10 @@ pub struct Capacity {
     pub build: Build,
     pub environment: Environment,
     pub target: String,
+    /// What it asked, whatever its steps were: only results with the same are compared. Earlier
+    /// builds wrote none.
+    #[serde(default)]
+    pub plan_hash: Option<String>,
     pub server: TargetServer,
     /// Whose requests were sent.
     pub profile: String,

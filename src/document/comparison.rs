@@ -2,8 +2,8 @@
 
 use super::json as document_json;
 use super::read::{FieldError, three, wrong};
-use super::{Conclusion, Document, Reason, ReasonKind, Validity, stability, summary};
-use crate::compare::{Change, Comparison, Measure, Row, Run, Second, Unit, Verdict};
+use super::{Conclusion, Document, Reason, ReasonKind, TargetServer, Validity, stability, summary};
+use crate::compare::{Change, Comparison, Measure, Numbers, Row, Run, Second, Sort, Unit, Verdict};
 use crate::exit::ExitClass;
 use crate::metrics::Buckets;
 use crate::units::rounded;
@@ -28,6 +28,11 @@ pub struct Compared<'a> {
 }
 
 impl Compared<'_> {
+    /// Which command wrote the results.
+    pub(crate) fn sort(&self) -> Sort {
+        self.base.first().map_or(Sort::Run, |run| run.sort)
+    }
+
     pub(crate) fn word(&self) -> &'static str {
         let c = self.comparison;
         let regressed = c.gates().any(|row| row.verdict == Verdict::Regressed);
@@ -69,6 +74,11 @@ impl Compared<'_> {
         let c = self.comparison;
         document_json::pretty(&json!({
             "schema": COMPARE_SCHEMA,
+            "of": match self.sort() {
+                Sort::Run => "run",
+                Sort::Throughput => "throughput",
+                Sort::Capacity => "capacity",
+            },
             "verdict": self.word(),
             "exit_code": self.exit().code(),
             "reasons": self.reasons(),
@@ -125,6 +135,7 @@ fn unit(measure: &Measure) -> &'static str {
         Unit::PerSecond => "per second",
         Unit::Share => "share",
         Unit::Factor => "factor",
+        Unit::Users => "users",
     }
 }
 
@@ -136,17 +147,22 @@ pub fn run(file: &str, document: &Document) -> Result<Run, FieldError> {
     }
     Ok(Run {
         file: file.to_owned(),
+        sort: Sort::Run,
         id: document.run.id.clone(),
         workload: text(document.plan.get("hash")),
         tool: document.build.version.clone(),
         shards: document.run.merged_from.len(),
+        steps: Vec::new(),
+        machine: Vec::new(),
         incomplete: incomplete(document),
         fingerprint: document.environment.fingerprint.clone(),
         remarks,
-        build: build(document),
-        server: server(document),
-        summary: summary(document)?,
-        seconds: stability::in_window(document).map(second).collect::<Result<_, _>>()?,
+        build: build(&document.target.server),
+        server: server_name(&document.target.server, &document.run.tags),
+        numbers: Numbers::Load {
+            summary: summary(document)?.into(),
+            seconds: stability::in_window(document).map(second).collect::<Result<_, _>>()?,
+        },
     })
 }
 
@@ -171,8 +187,7 @@ fn incomplete(document: &Document) -> Option<String> {
 }
 
 /// Which build of the server: kind, version and commit, as far as they are known.
-fn build(document: &Document) -> String {
-    let server = &document.target.server;
+pub(super) fn build(server: &TargetServer) -> String {
     let commit = server.git_commit.as_ref().map(|commit| {
         let dirty = if server.git_dirty == Some(true) { " and changes" } else { "" };
         format!("{}{dirty}", commit.chars().take(SHORT_COMMIT).collect::<String>())
@@ -181,9 +196,9 @@ fn build(document: &Document) -> String {
 }
 
 /// The build, and the user's own marks.
-fn server(document: &Document) -> String {
-    let tags = document.run.tags.iter().map(|(key, value)| format!("{key}={value}"));
-    let parts = std::iter::once(build(document)).filter(|build| !build.is_empty()).chain(tags);
+pub(super) fn server_name(server: &TargetServer, tags: &BTreeMap<String, String>) -> String {
+    let tags = tags.iter().map(|(key, value)| format!("{key}={value}"));
+    let parts = std::iter::once(build(server)).filter(|build| !build.is_empty()).chain(tags);
     parts.collect::<Vec<_>>().join(" ")
 }
 

@@ -35,6 +35,7 @@ pub mod self_test;
 pub(crate) mod server_metrics;
 pub(crate) mod stability;
 pub(crate) mod stages;
+pub mod sweeps;
 pub(crate) mod template;
 pub mod throughput;
 pub(crate) mod tokens;

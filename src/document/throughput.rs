@@ -21,6 +21,10 @@ pub struct Throughput {
     pub environment: Environment,
     /// Where the server was.
     pub target: String,
+    /// What it asked, whatever its steps were: only results with the same are compared. Earlier
+    /// builds wrote none.
+    #[serde(default)]
+    pub plan_hash: Option<String>,
     pub server: TargetServer,
     /// Whether it ran on this machine, and so shared it with this tool.
     pub same_machine: bool,

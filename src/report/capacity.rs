@@ -308,6 +308,7 @@ mod tests {
             build: Build { version: "1.2.3".to_owned(), ..Build::default() },
             environment: Environment::default(),
             target: "http://127.0.0.1:8080".to_owned(),
+            plan_hash: None,
             server: TargetServer::default(),
             profile: "load".to_owned(),
             by: By::Vus,

@@ -322,6 +322,7 @@ mod tests {
             build: Build { version: "1.2.3".to_owned(), ..Build::default() },
             environment: Environment::default(),
             target: "http://127.0.0.1:8080".to_owned(),
+            plan_hash: None,
             server,
             same_machine: true,
             warmup_s: 5.0,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::compare::{Numbers, Peak, PeakOf};
 use crate::metrics::{Outcome, Sample, Summary, Tally};
 use crate::units::Nanos;
 use std::collections::BTreeMap;
@@ -227,17 +228,22 @@ fn run(file: &str, n: u64, ms: u64) -> Run {
     }
     Run {
         file: file.to_owned(),
+        sort: Sort::Run,
         id: file.to_owned(),
         workload: "w".to_owned(),
         tool: "0.1.3".to_owned(),
         shards: 0,
+        steps: Vec::new(),
+        machine: Vec::new(),
         incomplete: None,
         fingerprint: None,
         remarks: Vec::new(),
         build: String::new(),
         server: String::new(),
-        summary: Summary::new(&tally, &["chat".to_owned()], Nanos::from_secs(10)),
-        seconds: Vec::new(),
+        numbers: Numbers::Load {
+            summary: Summary::new(&tally, &["chat".to_owned()], Nanos::from_secs(10)).into(),
+            seconds: Vec::new(),
+        },
     }
 }
 
@@ -382,7 +388,8 @@ fn rated(prefix: &str, rate: f64, runs: usize) -> Vec<Run> {
     let mut side = side(prefix, 100);
     side.truncate(runs);
     for run in &mut side {
-        let counters = &mut run.summary.all.counters;
+        let Numbers::Load { summary, .. } = &mut run.numbers else { panic!("a run") };
+        let counters = &mut summary.all.counters;
         counters.iter_mut().filter(|(c, _)| *c == Counter::HttpReqs).for_each(|(_, value)| value.rate = rate);
     }
     side
@@ -404,4 +411,134 @@ fn a_gate_on_nothing_has_not_held() {
     assert_eq!((single.unjudged(), single.rows[0].verdict), (1, Verdict::NoValue));
     let indicative = compare(&rated("b", 1.0, 1), &rated("h", 1.0, 1), &options(&["http_req_duration.p99>5%"]));
     assert!(indicative.expect("a guess").indicative);
+}
+
+// ---- sweeps -----------------------------------------------------------------------------------
+
+/// A throughput result whose servers of one and of two worker threads reached so many requests a
+/// second.
+fn sweep(file: &str, rates: [Option<f64>; 2]) -> Run {
+    let peak = |n| Peak { of: PeakOf::Requests, api: None, workers: Some(n) };
+    Run {
+        sort: Sort::Throughput,
+        steps: vec![("the list of steps", "1, 2".to_owned())],
+        numbers: Numbers::Peaks(vec![(peak(1), rates[0]), (peak(2), rates[1])]),
+        ..run(file, 0, 1)
+    }
+}
+
+fn sweeps(prefix: &str, n: usize, rates: [f64; 2]) -> Vec<Run> {
+    (0..n)
+        .map(|i| sweep(&format!("{prefix}{i}.json"), rates.map(|rate| Some(rate * (1.0 + i as f64 / 1_000.0)))))
+        .collect()
+}
+
+fn verdicts(compared: &Comparison) -> Vec<(String, Verdict)> {
+    let name = |row: &Row| row.gate.as_ref().map_or_else(|| row.measure.to_string(), |g| g.expression.clone());
+    compared.rows.iter().map(|row| (name(row), row.verdict)).collect()
+}
+
+#[test]
+fn a_gate_on_a_peak_is_one_for_each_number_of_worker_threads() {
+    let gate = options(&["requests_per_s<-5%"]);
+    let (base, head) = (sweeps("b", 5, [100.0, 200.0]), sweeps("h", 5, [100.0, 180.0]));
+    let compared = compare(&base, &head, &gate).expect("sweeps of one test");
+    assert_eq!(compared.method, Method::MannWhitney);
+    let expected = [
+        ("requests_per_s{workers:1}<-5%".to_owned(), Verdict::NoChange),
+        ("requests_per_s{workers:2}<-5%".to_owned(), Verdict::Regressed),
+    ];
+    assert_eq!((verdicts(&compared), compared.failed()), (expected.to_vec(), 1));
+    // Two questions were asked.
+    let change = compared.rows[1].change.expect("a change");
+    assert_eq!(change.p_adjusted, change.p.map(|p| 2.0 * p));
+    assert!((change.effect + 0.1).abs() < 1e-9 && change.high < -0.05, "{change:?}");
+
+    let one = compare(&base, &head, &options(&["requests_per_s{workers:1}<-5%"])).expect("sweeps of one test");
+    assert_eq!((one.failed(), one.gates().count(), one.rows.len()), (0, 1, 2));
+}
+
+#[test]
+fn a_single_pair_of_sweeps_has_no_interval_and_fails_only_if_asked() {
+    let (base, head) = (sweeps("b", 1, [100.0, 200.0]), sweeps("h", 1, [99.0, 150.0]));
+    let gate = options(&["requests_per_s<-5%"]);
+    let compared = compare(&base, &head, &gate).expect("a pair");
+    assert_eq!((compared.method, compared.failed(), compared.inconclusive()), (Method::Single, 0, 2));
+    assert!(compared.indicative && compared.rows[1].change.is_some_and(|c| c.low.is_infinite()));
+    assert_eq!(compared.rows[1].change.map(|c| (c.effect * 100.0).round() as i32), Some(-25));
+    assert!(
+        compared.warnings[0].contains("one throughput result a side")
+            && compared.warnings[0].contains("no gate can fail")
+    );
+
+    let allowed = Options { allow_single: true, ..gate };
+    let compared = compare(&base, &head, &allowed).expect("a pair");
+    assert_eq!((compared.failed(), compared.inconclusive(), compared.indicative), (1, 0, false));
+    let verdicts: Vec<Verdict> = compared.rows.iter().map(|row| row.verdict).collect();
+    assert_eq!(verdicts, [Verdict::NoChange, Verdict::Regressed]);
+    assert!(compared.warnings[0].contains("the change itself decides"), "{:?}", compared.warnings);
+
+    // What the noise covers is no change.
+    let noisy = Options { noise_floor: 0.3, ..allowed };
+    assert_eq!(compare(&base, &head, &noisy).expect("a pair").failed(), 0);
+    assert!(matches!(compare(&sweeps("b", 2, [1.0; 2]), &head, &noisy), Err(CompareError::Runs { base: 2, head: 1 })));
+}
+
+#[test]
+fn a_peak_that_was_not_reached_is_not_judged() {
+    let base = [sweep("b", [Some(100.0), None])];
+    let head = [sweep("h", [Some(100.0), Some(200.0)])];
+    let compared = compare(&base, &head, &options(&["requests_per_s<-5%"])).expect("a pair");
+    assert_eq!((compared.unjudged(), compared.rows[1].verdict), (1, Verdict::NoValue));
+    assert_eq!(compared.rows[1].note.as_deref(), Some("b: no step kept to the limits"));
+}
+
+#[test]
+fn results_of_two_commands_and_gates_that_they_do_not_have_are_refused() {
+    let (base, head) = (sweeps("b", 1, [1.0; 2]), sweeps("h", 1, [1.0; 2]));
+    let error = |base: &[Run], head: &[Run], gates: &[&str]| {
+        compare(base, head, &options(gates)).expect_err("refused").to_string()
+    };
+    assert_eq!(
+        error(&base, &side("h", 1)[..1], &[]),
+        "h0.json: it is a run, and b0.json is a throughput result: compare results of one command with each other"
+    );
+    assert_eq!(
+        error(&base, &head, &["ttft.p99>5%"]),
+        "--fail-on 'ttft.p99>5%': a throughput result has no such measure: expected requests_per_s or tokens_per_s"
+    );
+    assert!(error(&side("b", 1), &side("h", 1), &["capacity<-5%"]).contains("a run has no such measure"));
+    assert!(error(&base, &head, &["tokens_per_s<-5%"]).contains("no such measure"));
+    assert_eq!(
+        error(&base, &head, &["requests_per_s{workers:8}<-5%"]),
+        "--fail-on 'requests_per_s{workers:8}<-5%': the results have no such peak: expected one of \
+         requests_per_s{workers:1}, requests_per_s{workers:2}"
+    );
+    let mut other = head;
+    other[0].steps[0].1 = "1".to_owned();
+    assert!(
+        error(&base, &other, &[]).contains("the list of steps is 1, and 1, 2 in b0.json: only results of the same")
+    );
+    let on = |cores: &str, runs: &[Run]| {
+        let machine = vec![("the number of cores", cores.to_owned())];
+        runs.iter().map(|run| Run { machine: machine.clone(), ..run.clone() }).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        error(&on("2", &base), &on("4", &sweeps("h", 1, [1.0; 2])), &[]),
+        "h0.json: the number of cores is 4, and 2 in b0.json: peaks of different machines cannot be compared"
+    );
+}
+
+#[test]
+fn noise_of_sweeps_is_a_floor_of_their_gates() {
+    let noise = crate::compare::noise(&sweeps("n", 3, [100.0, 200.0])).expect("sweeps of one build");
+    let names: Vec<String> = noise.spreads.iter().map(|(measure, _)| measure.to_string()).collect();
+    assert_eq!(names, ["requests_per_s{workers:1}", "requests_per_s{workers:2}"]);
+    assert!((noise.spreads[0].1.spread - 0.002).abs() < 1e-9);
+    let floor = [("requests_per_s{workers:2}".to_owned(), 0.3)].into();
+    let with = Options { noise: floor, ..options(&["requests_per_s<-5%"]) };
+    let (base, head) = (sweeps("b", 5, [100.0, 200.0]), sweeps("h", 5, [80.0, 150.0]));
+    let compared = compare(&base, &head, &with).expect("sweeps");
+    let verdicts: Vec<Verdict> = compared.rows.iter().map(|row| row.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Regressed, Verdict::NoChange]);
 }

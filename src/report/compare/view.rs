@@ -1,7 +1,7 @@
 //! A comparison as a [`View`], for painters.
 
 use super::words::{change, interval, interval_title, mark, notes, servers, value, verdict_line};
-use crate::compare::{Row as Measured, Verdict};
+use crate::compare::{Method, Row as Measured, Verdict};
 use crate::document::comparison::Compared;
 use crate::report::view::{Block, Column, Headline, Piece, Remark, Row, Section, Table, Tone, View, column};
 
@@ -19,7 +19,10 @@ pub(crate) fn view(compared: &Compared<'_>) -> View {
     let (gates, others): (Vec<&Measured>, Vec<&Measured>) = c.rows.iter().partition(|row| row.gate.is_some());
     let others: Vec<&Measured> = others.into_iter().filter(|row| row.change.is_some()).collect();
     let section = |title, rows: &[&Measured]| {
-        let note = format!("the interval is of {}", interval_title(c));
+        let note = match c.method {
+            Method::Single => String::new(),
+            _ => format!("the interval is of {}", interval_title(c)),
+        };
         let rows = rows.iter().map(|measured| row(measured, c.indicative)).collect();
         let table = Table { columns: COLUMNS, has_head: true, rows };
         (!table.rows.is_empty()).then(|| Section { title, note, blocks: vec![Block::Table(table)] })

@@ -36,6 +36,7 @@ pub(super) fn value(measure: &Measure, values: &[f64]) -> String {
         Unit::PerSecond => human::per_second(middle),
         Unit::Share => human::percent(middle),
         Unit::Factor => format!("{middle:.2}"),
+        Unit::Users => format!("{middle:.0}"),
     }
 }
 
@@ -60,7 +61,8 @@ pub(super) fn verdict_line(compared: &Compared<'_>) -> String {
     let c = compared.comparison;
     let all = c.gates().count();
     let gates = plural(all, "gate");
-    let runs = format!("{} + {} runs", compared.base.len(), compared.head.len());
+    let sort = compared.sort().name();
+    let runs = format!("{} + {} {sort}s", compared.base.len(), compared.head.len());
     let crossed = c.gates().filter(|row| row.verdict == Verdict::Regressed).count();
     let not_judged = if c.unjudged() > 0 { format!(", {} could not be judged", c.unjudged()) } else { String::new() };
     if c.failed() > 0 {
@@ -68,9 +70,9 @@ pub(super) fn verdict_line(compared: &Compared<'_>) -> String {
     } else if c.unjudged() > 0 {
         format!("{} of {gates} could not be judged ({runs})", c.unjudged())
     } else if c.indicative && all == 0 {
-        "one run a side proves nothing; no gates were set".to_owned()
+        format!("one {sort} a side proves nothing; no gates were set")
     } else if c.indicative {
-        format!("one run a side proves nothing; {crossed} of {gates} crossed")
+        format!("one {sort} a side proves nothing; {crossed} of {gates} crossed")
     } else if c.inconclusive() > 0 {
         format!("no gate failed; {} of {gates} inconclusive ({runs})", c.inconclusive())
     } else if all == 0 {
@@ -86,6 +88,7 @@ pub(crate) fn interval_title(comparison: &Comparison) -> String {
     let percent = percent.trim_end_matches(".0");
     match comparison.method {
         Method::Bootstrap => format!("{percent} % (seconds)"),
+        Method::Single => "no interval".to_owned(),
         Method::Separation | Method::MannWhitney | Method::Paired => format!("{percent} %"),
     }
 }

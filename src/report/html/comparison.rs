@@ -20,12 +20,12 @@ pub fn of_comparison(compared: &Compared<'_>) -> String {
     let sides = [("base", compared.base), ("head", compared.head)];
     let files = sides.into_iter().flat_map(|(name, runs)| {
         let files = runs.iter().map(|run| run.file.as_str()).collect::<Vec<_>>().join(", ");
-        [Block::Fact(if name == "base" { "base runs" } else { "head runs" }, vec![Piece::plain(files)])]
+        [Block::Fact(if name == "base" { "base results" } else { "head results" }, vec![Piece::plain(files)])]
     });
     let of = [Trend::Ttft, Trend::Tbt, Trend::HttpReqDuration];
     render(&Page {
         title: format!("compare: {}", view.headline.said),
-        subtitle: format!("{} + {} runs", compared.base.len(), compared.head.len()),
+        subtitle: format!("{} + {} {}s", compared.base.len(), compared.head.len(), compared.sort().name()),
         headline: view.headline,
         tiles: tiles(compared),
         facts: view.head.into_iter().chain(files).collect(),
@@ -41,7 +41,11 @@ pub fn of_comparison(compared: &Compared<'_>) -> String {
 
 fn made_by(compared: &Compared<'_>) -> String {
     let tools: BTreeSet<&str> = compared.base.iter().chain(compared.head).map(|run| run.tool.as_str()).collect();
-    format!("llmsim-blast compare, of runs of {}", tools.into_iter().collect::<Vec<_>>().join(" and "))
+    format!(
+        "llmsim-blast compare, of {}s of {}",
+        compared.sort().name(),
+        tools.into_iter().collect::<Vec<_>>().join(" and ")
+    )
 }
 
 fn tiles(compared: &Compared<'_>) -> Vec<Tile> {
@@ -63,7 +67,7 @@ fn chart(compared: &Compared<'_>, of: Trend) -> Option<Chart> {
     let sides = [("base", sum(compared.base, of)), ("head", sum(compared.head, of))];
     let sides: Vec<(String, Buckets)> = sides.into_iter().map(|(name, sum)| (name.to_owned(), sum)).collect();
     let metric = crate::metrics::Metric::Trend(of);
-    let gates = compared.comparison.gates().filter(|row| row.measure.metric == metric);
+    let gates = compared.comparison.gates().filter(|row| row.measure.metric() == Some(metric));
     let said: Vec<String> = gates
         .map(|row| {
             let gate = row.gate.as_ref().map(|gate| gate.expression.as_str()).unwrap_or_default();
@@ -79,7 +83,7 @@ fn chart(compared: &Compared<'_>, of: Trend) -> Option<Chart> {
 
 /// The times of all runs of a side.
 fn sum(runs: &[Run], of: Trend) -> Buckets {
-    let times = runs.iter().filter_map(|run| run.summary.trend(of, None));
+    let times = runs.iter().filter_map(|run| run.summary()?.trend(of, None));
     let decoded = times.filter_map(|times| Buckets::decode(&times.encoded()).ok());
     decoded.fold(Buckets::default(), |mut sum, buckets| {
         sum.add(&buckets);
