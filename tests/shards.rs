@@ -392,3 +392,89 @@ fn the_scheduler_says_which_shard_it_is() {
     assert_eq!(alone.code, Some(0), "{alone:?}");
     assert!(alone.stderr.contains("use --shard auto to run its part"), "{alone:?}");
 }
+
+/// A search by users whose steps last a second, and of which shards may be given their place.
+fn search(test: &Test, file: &str, more: &[&str]) -> Running {
+    let (url, file) = (test.server.url(), test.bench.path(file));
+    let args = ["capacity", &test.profile, "--target-url", &url, "--no-probe", "--by", "vus", "--min", "4"];
+    let steps = ["--duration", "1s", "--warmup", "0s", "--seed", "9", "--output", &file];
+    start(&[&args[..], &steps, more].concat(), &[])
+}
+
+/// The goal knows how many users there were in all: two shards decide as one process.
+#[test]
+fn shards_that_meet_find_the_capacity_that_one_process_finds() {
+    let test = Test::new(LONG, "");
+    let goals = ["--max", "6", "--slo", "vus max<6", "--slo", "http_req_failed rate<1%"];
+    let one = search(&test, "one.json", &goals);
+    let shard =
+        |which| search(&test, "whole.json", &[&goals[..], &["--shard", which, "--rendezvous", &test.place]].concat());
+    let shards = vec![shard("0/2"), shard("1/2")];
+    let outputs = finish(shards, SOON);
+    let alone = one.finish(SOON);
+    assert_eq!((codes(&outputs), alone.code), (vec![Some(0); 2], Some(0)), "{outputs:?} {alone:?}");
+    let decided = |file: &str| {
+        let found = document(&test.bench.path(file));
+        let steps: Vec<Value> =
+            found["curve"].as_array().expect("steps").iter().map(|step| json!([step["load"], step["held"]])).collect();
+        assert!(
+            found["curve"].as_array().expect("steps").iter().all(|step| step["requests_per_s"].as_f64() > Some(0.0))
+        );
+        (json!([found["holds"], found["fails"], found["settled"], found["verdict"]]), steps, found["shards"].clone())
+    };
+    let (alone, whole) = (decided("one.json"), decided("whole.json"));
+    assert_eq!((&whole.0, &whole.1), (&alone.0, &alone.1));
+    assert_eq!(whole.0[0], json!({ "load": 5.0, "held": 3, "failed": 0 }));
+    assert_eq!((alone.2, whole.2), (Value::Null, json!(2)));
+    assert!(outputs[0].stdout.contains("shards     2") && outputs[1].stdout.is_empty(), "{outputs:?}");
+}
+
+/// Whoever ends, all end, and shard 0 keeps the steps that were measured.
+#[test]
+fn a_search_of_shards_ends_everywhere() {
+    for (signal, to, codes) in [
+        (Signal::SIGINT, 0, [Some(105), Some(105)]),
+        (Signal::SIGTERM, 1, [Some(105), Some(105)]),
+        (Signal::SIGKILL, 1, [Some(110), None]),
+        (Signal::SIGSTOP, 1, [Some(110), None]),
+        (Signal::SIGKILL, 0, [None, Some(110)]),
+    ] {
+        let test = Test::new(LONG, "");
+        let goals = ["--max", "4000", "--slo", "http_req_failed rate<1%"];
+        let shard =
+            |which| search(&test, "c.json", &[&goals[..], &["--shard", which, "--rendezvous", &test.place]].concat());
+        let mut shards = vec![shard("0/2"), shard("1/2")];
+        shards[0].wait_for_stderr("4 users: holds", SOON);
+        shards[to].signal(signal);
+        let gone = (codes[to].is_none()).then(|| shards.remove(to));
+        for (output, code) in finish(shards, SOON).iter().zip(codes.iter().filter(|code| code.is_some())) {
+            assert_eq!(output.code, *code, "{signal} to {to}: {output:?}");
+        }
+        if codes[0].is_some() {
+            let found = document(&test.bench.path("c.json"));
+            assert!(found["curve"].as_array().is_some_and(|steps| !steps.is_empty()), "{found}");
+            assert_eq!((&found["exit_code"], &found["settled"]), (&json!(codes[0]), &json!(false)), "{signal} to {to}");
+            let lost = found["reasons"][0]["text"].as_str().expect("a reason").starts_with("shard 1 was lost: ");
+            assert_eq!(lost, codes[1].is_none(), "{}", found["reasons"]);
+        }
+        drop(gone);
+    }
+}
+
+#[test]
+fn a_search_of_shards_needs_a_place_to_meet_and_one_goal_for_all() {
+    let test = Test::new(LONG, "");
+    let goal = ["--slo", "http_req_failed rate<1%"];
+    let alone = search(&test, "c.json", &[&goal[..], &["--shard", "0/2"]].concat()).finish(SOON);
+    assert_eq!(alone.code, Some(104), "{alone:?}");
+    assert!(alone.stderr.contains("cannot be used without --rendezvous"), "{alone:?}");
+    let meet = |which| ["--shard", which, "--rendezvous", &test.place];
+    let zero = search(&test, "c.json", &[&goal[..], &meet("0/2")].concat());
+    for other in [["--slo", "http_req_failed rate<2%"], ["--max", "7"]] {
+        let output = search(&test, "c.json", &[&goal[..], &meet("1/2"), &other].concat()).finish(SOON);
+        assert_eq!(output.code, Some(104), "{output:?}");
+        assert!(output.stderr.contains("its plan is"), "{output:?}");
+    }
+    zero.signal(Signal::SIGINT);
+    assert_eq!(zero.finish(SOON).code, Some(105));
+}

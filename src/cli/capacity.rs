@@ -9,6 +9,7 @@ use super::output::OutputArgs;
 use super::pace::PaceArgs;
 use super::request::{RequestArgs, StreamArgs};
 use super::server::{ServerArgs, ServerConfigArgs, ServerMetricsArgs};
+use super::shard::MeetingArgs;
 use super::target::TargetArgs;
 use super::tls::TlsArgs;
 use clap::Args;
@@ -27,7 +28,7 @@ Without --slo and --preset, the profile's own thresholds are the goals. Presets
 are the limits of MLPerf Inference, such as mlperf-llama2-70b-interactive (TTFT
 p99 at most 450 ms, 40 ms per token). An unknown name lists all of them.
 Exit codes: 0 a load was found, 99 the goals hold at no load, 105 stopped by a
-signal, 107 no request succeeded.";
+signal, 107 no request succeeded, 110 a shard was lost.";
 
 /// A search for the highest load.
 #[derive(Debug, Clone, Args)]
@@ -49,6 +50,8 @@ pub(crate) struct CapacityArgs {
     credentials: CredentialArgs,
     #[command(flatten)]
     pace: PaceArgs,
+    #[command(flatten)]
+    meeting: MeetingArgs,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]

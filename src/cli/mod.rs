@@ -242,7 +242,7 @@ pub(crate) fn parse(
         [&root].into_iter().chain(["capacity", "throughput"].iter().filter_map(|name| root.find_subcommand(name)));
     let known: Vec<String> = with_names.flat_map(given::names).collect();
     environment::refuse_unknown(environment, &known)?;
-    if cli.command.is_none() {
+    if matches!(cli.command, None | Some(Command::Capacity(_))) {
         scheduler::place(&mut overrides, environment)?;
     }
     Ok((cli, overrides))

@@ -334,7 +334,7 @@ fn a_misspelt_name_in_the_environment_is_refused_with_the_nearest() {
         assert_eq!((class, err.as_str()), (ExitClass::Success, ""), "{name}");
     }
     let (class, ..) =
-        call(&["capacity", "--show-config"], &[("LLMSIM_BLAST_SHARD", "abc"), ("LLMSIM_BLAST_VUS", "abc")]);
+        call(&["capacity", "--show-config"], &[("LLMSIM_BLAST_START_AT", "abc"), ("LLMSIM_BLAST_VUS", "abc")]);
     assert_eq!(class, ExitClass::Success, "a value that capacity does not offer");
 }
 

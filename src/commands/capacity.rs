@@ -3,6 +3,7 @@
 mod goals;
 mod kept_up;
 mod search;
+mod together;
 
 use self::kept_up::{Arrived, Late};
 use self::search::Range;
@@ -11,14 +12,14 @@ use super::measured::heeding;
 use super::prelude::{self, Watcher};
 use super::{input, output};
 use crate::document::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
-use crate::document::{Reason, TargetServer, Verdict};
+use crate::document::{ENDED_EARLY, Reason, ReasonKind, TargetServer, Verdict};
 use crate::exit::ExitClass;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::metrics::{Counter, Gauge, Metric, Rate, Trend};
 use crate::plan::{Given, Overrides, Plan, PlanError, Purpose, Resolved, resolve_for, typed_rule};
 use crate::report;
 use crate::threshold::{self, Aggregation, Judged, Judgement, Rule};
-use crate::trial::{self, Ready, Setup, SweepStep, provenance};
+use crate::trial::{self, Cut, Meeting, Ready, Setup, SweepStep, provenance};
 use crate::units::Nanos;
 use std::io::Write;
 use std::time::Instant;
@@ -79,8 +80,10 @@ pub(super) fn run(
     let plan = with_goals(plan, overrides)?;
     let most = most(overrides)?;
     let by = by(overrides)?;
-    let setup = Setup::new(if by == By::Vus { most.unwrap_or(0) } else { 0 })?;
-    let wish = wish(overrides, by, most, setup.connections())?;
+    let shards = u64::from(plan.shard.count);
+    let users = if by == By::Vus { most.unwrap_or(0) } else { 0 };
+    let setup = Setup::new(users.div_ceil(shards) + if shards > 1 { shards } else { 0 })?;
+    let wish = wish(overrides, by, most, setup.connections().saturating_mul(shards))?;
     let mut watcher = Watcher::new(err, presentation.quiet);
     presentation.notes.iter().for_each(|note| watcher.say(note));
 
@@ -88,26 +91,42 @@ pub(super) fn run(
         let resolved = resolve_for(Purpose::Steps, profile, &overrides.at(found), &mut input::Disk::of(overrides))?;
         Ok(Resolved { plan: with_goals(resolved.plan, overrides)?, ..resolved })
     })?;
-    let mut ready = trial::prepare(plan, &setup, &mut |line| watcher.say(line))?;
+    let meeting = together::open(&plan, &wish, &presentation, &setup)?;
+    let heard = |error| meeting.iter().fold(error, |error, meeting| meeting.failing(error));
+    let mut ready = trial::prepare(plan, &setup, &mut |line| watcher.say(line)).map_err(heard)?;
     ready.show_answers(presentation.debug_response, watcher.err)?;
+    if let Some(meeting) = &meeting {
+        together::gather(&ready, &wish, meeting, &mut watcher).map_err(heard)?;
+        if !meeting.is_host() {
+            return Ok(heeding(&setup.stop, together::follow(&mut ready, &wish, meeting, &mut watcher)?));
+        }
+    }
     let mut found = nothing_yet(ready.plan(), &wish, setup.nofile);
-    let ended = search_on(&mut ready, &wish, &mut found, &mut watcher)?;
+    let ended = search_on((&mut ready, meeting.as_ref()), &wish, &mut found, &mut watcher)?;
     let redactor = ready.plan().redactor();
     found.server = ready.target();
     found.server.redact(&redactor);
-    found.interrupted = setup.stop.is_signalled();
-    found.judge(ended);
+    let cut = meeting.as_ref().and_then(Meeting::cut);
+    found.interrupted = setup.stop.is_signalled() || cut.as_ref().is_some_and(|cut| cut.is_signal);
+    found.judge(ended.or(cut.and_then(lost)));
 
     let printed = output::print(&report::capacity::text(&found), output::on_stdout(&presentation).as_ref(), out, err);
     let page = || report::html::of_capacity(&found);
     output::write_json_and_page(&presentation, &|| found.to_json(), &page, (out, err), &setup.stop)?;
+    meeting.into_iter().for_each(Meeting::dismiss);
     printed?;
     Ok(heeding(&setup.stop, found.verdict.exit()))
 }
 
-/// Tries loads until enough is known. Says why it ended before, if it did.
+/// Why the search has ended, if another shard was lost.
+fn lost(cut: Cut) -> Option<Reason> {
+    (!cut.is_signal).then(|| Reason::new(ReasonKind::Incomplete, ENDED_EARLY, cut.text))
+}
+
+/// Tries loads until enough is known, with the other shards if they have met. Says why it ended
+/// before, if it did.
 fn search_on(
-    ready: &mut Ready,
+    (ready, meeting): (&mut Ready, Option<&Meeting>),
     wish: &Wish,
     found: &mut Capacity,
     watcher: &mut Watcher<'_>,
@@ -126,7 +145,12 @@ fn search_on(
             found.out_of_time = true;
             break;
         }
-        let measured = match ready.step(&step_plan(ready.plan(), wish, load)) {
+        let plan = step_plan(ready.plan(), wish, load);
+        let measured = match meeting {
+            None => ready.step(&plan),
+            Some(meeting) => meeting.lead(ready, (&plan, &load.to_string()), &mut |line| watcher.say(line)),
+        };
+        let measured = match measured {
             Ok(Some(measured)) => measured,
             Ok(None) => break,
             Err(error) => {
@@ -357,6 +381,7 @@ fn nothing_yet(plan: &Plan, wish: &Wish, nofile: u64) -> Capacity {
         plan_hash: Some(crate::document::plan::hash_of(plan)),
         server: TargetServer::default(),
         profile: plan.name.clone(),
+        shards: plan.shard.is_part().then_some(plan.shard.count),
         by: wish.by,
         goals: plan.thresholds.iter().map(shown).collect(),
         goals_of_one_request: plan.slo.iter().map(shown).collect(),

@@ -23,6 +23,9 @@ pub struct Capacity {
     pub server: TargetServer,
     /// Whose requests were sent.
     pub profile: String,
+    /// How many shards ran each step together; absent if one process did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<u32>,
     pub by: By,
     /// What had to hold, each as `metric expression`.
     pub goals: Vec<String>,

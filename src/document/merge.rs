@@ -11,8 +11,8 @@ mod stages;
 use super::plan::written_rules;
 use super::read::wrong;
 use super::{
-    Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Shard, Start, Strictness, access, asked, datasets,
-    endpoints, facts, summary, template, tokens,
+    Client, Document, Drift, FieldError, Hint, Measured, MergedRun, Shard, Signal, Start, Strictness, access, asked,
+    datasets, endpoints, facts, summary, template, tokens,
 };
 use super::{stability, stages as stage_rows};
 use crate::metrics::soak::drifts;
@@ -313,14 +313,18 @@ fn rules(plan: &serde_json::Map<String, Value>, kinds: &[String]) -> Result<Vec<
     written_rules(plan).map(read).collect()
 }
 
-/// Each signal at its worst.
 fn worst_signals(ours: &mut Client, theirs: Client) {
     ours.verdict = ours.verdict.max(theirs.verdict);
-    for signal in theirs.signals {
-        match ours.signals.iter_mut().find(|known| known.name == signal.name) {
+    worst_of(&mut ours.signals, theirs.signals);
+}
+
+/// Each signal at its worst.
+pub(crate) fn worst_of(ours: &mut Vec<Signal>, theirs: Vec<Signal>) {
+    for signal in theirs {
+        match ours.iter_mut().find(|known| known.name == signal.name) {
             Some(known) if (signal.verdict, signal.value) > (known.verdict, known.value) => *known = signal,
             Some(_) => {}
-            None => ours.signals.push(signal),
+            None => ours.push(signal),
         }
     }
 }

@@ -33,6 +33,7 @@ pub(crate) mod read;
 mod redact;
 pub mod self_test;
 pub(crate) mod server_metrics;
+pub(crate) mod shard_step;
 pub(crate) mod stability;
 pub(crate) mod stages;
 pub mod sweeps;

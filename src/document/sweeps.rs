@@ -160,6 +160,7 @@ fn of_capacity(file: &str, id: String, found: &Capacity) -> Result<Run, SweepErr
         workload: found.plan_hash.as_ref(),
     };
     let mut run = result(file, id, Sort::Capacity, &facts);
+    run.shards = found.shards.map_or(run.shards, |n| n as usize);
     let load = found.holds.map(|holds| holds.load);
     if load.is_some_and(|load| !load.is_finite() || load <= 0.0) {
         return Err(wrong("holds.load", "it is not above zero").into());

@@ -81,7 +81,7 @@ pub(super) fn presentation(
         web: web::web(single, changed)?,
         prometheus: prometheus::prometheus_write(single, tls, read, changed)?,
         github: github(noted("github", single.one("github"), changed))?,
-        shard: single.one("shard").map(|given| given.origin.to_string()),
+        shard: given.one("shard").map(|given| given.origin.to_string()),
         quiet: flag("quiet", given, changed)?,
         details: flag("details", single, changed)?,
         no_color: flag("no_color", single, changed)?,
@@ -90,7 +90,7 @@ pub(super) fn presentation(
         dump_request: flag("dump_request", given, changed)?,
         debug_response: debug_response.map_or(Ok(0), |given| given.whole(&responses))? as u32,
         tags: tags(single.many("tag"), changed)?,
-        notes: single.notes().to_vec(),
+        notes: given.notes().to_vec(),
     })
 }
 

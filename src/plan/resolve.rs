@@ -51,7 +51,8 @@ pub fn resolve_for(
     read: &mut Read<'_>,
 ) -> Result<Resolved, PlanError> {
     let nothing = Overrides::default();
-    let single = if purpose == Purpose::Run { overrides } else { &nothing };
+    let is_run = purpose == Purpose::Run;
+    let single = if is_run { overrides } else { &nothing };
     let (name, written, folder) = load_profile(profile, read)?;
     let mut changed = Changed::new();
     let may_probe = target::may_probe(overrides, &mut changed)?;
@@ -74,15 +75,15 @@ pub fn resolve_for(
     let rows_of = &mut RowsOf { datasets, trace: trace.as_ref() };
     let mix::Made { mix, rows, sources } =
         mix::mix(&written, overrides, &defaults, &folder, rows_of, read, &mut changed)?;
-    let requests = dataset::requests(&written, purpose == Purpose::Run, &mix, &sources)?;
+    let requests = dataset::requests(&written, is_run, &mix, &sources)?;
     let (kinds, scenarios) = (mix.names(), mix.plays_scenarios());
     let (target, port_asked_for) = (targets.first.clone(), targets.port_asked_for);
-    let shard = shard::shard(single.one("shard"), &shape, &mut changed)?;
+    let shard = shard::shard(overrides.one("shard"), is_run.then_some(&shape), &mut changed)?;
     let access = access::access(overrides, &target, targets.more.clone(), read, &mut changed)?;
     let server = target::server(overrides, &target, &access, port_asked_for, &mut changed)?;
     let credentials = credentials::credentials(overrides, defaults.key_header(), read, &mut changed)?;
     let thresholds = rules::thresholds(&written, single, &kinds, &mut changed)?;
-    shard::abort_scope(single, &thresholds, &mut changed)?;
+    shard::may_be(overrides, is_run.then_some(&thresholds), &mut changed)?;
     let mut presentation = presentation(overrides, single, &access.tls, read, &mut changed)?;
     let plan = Plan {
         name,
@@ -116,7 +117,7 @@ pub fn resolve_for(
         tuning: tuning::tuning(overrides, single, read, &mut changed)?,
         shard: shard.unwrap_or(Shard::WHOLE),
         start_at: shard::start_at(single.one("start_at"), &mut changed)?,
-        rendezvous: rendezvous::rendezvous(single, shard, read, &mut changed)?,
+        rendezvous: rendezvous::rendezvous(overrides, shard, read, &mut changed)?,
     };
     presentation.notes.extend(notes(trace.as_ref(), &plan, targets.endpoint.as_ref()));
     noted("timeout.total", overrides.one("timeout"), &mut changed);

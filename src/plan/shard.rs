@@ -11,7 +11,12 @@ use crate::units::plural;
 use jiff::Timestamp;
 
 /// Index and count. A shard with nobody in it would do nothing without a word, and so is refused.
-pub(super) fn shard(given: Option<&Given>, shape: &Shape, changed: &mut Changed) -> Result<Option<Shard>, PlanError> {
+/// (`shape` is that of the test; none if its load is decided later.)
+pub(super) fn shard(
+    given: Option<&Given>,
+    shape: Option<&Shape>,
+    changed: &mut Changed,
+) -> Result<Option<Shard>, PlanError> {
     let Some(given) = given else { return Ok(None) };
     let most = u64::from(limits::MAX_SHARDS);
     let number = |text: &str| given.part(text, |part| part.whole(&(0..=most))).ok().map(|n| n as u32);
@@ -19,8 +24,7 @@ pub(super) fn shard(given: Option<&Given>, shape: &Shape, changed: &mut Changed)
     let Some((index, count)) = numbers.filter(|(index, count)| index < count) else {
         return Err(given.bad(format!("auto, or I/N with I from 0 to N-1 and N at most {most}, such as 0/4")));
     };
-    if count > shape.peak_vus() {
-        let peak = shape.peak_vus();
+    if let Some(peak) = shape.map(Shape::peak_vus).filter(|peak| count > *peak) {
         let (users, most) = (plural(peak, "user"), plural(peak, "shard"));
         let problem = format!(
             "leaves some of {count} shards without a user, since there are only {users}: expected at most {most}"
@@ -46,7 +50,7 @@ pub(super) fn start_at(given: Option<&Given>, changed: &mut Changed) -> Result<O
 
 /// One shard cannot end the others: a threshold that may end a run has to be told that it ends its
 /// shard only. And a shard starts no server: each would test one of its own.
-pub(super) fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut Changed) -> Result<(), PlanError> {
+fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut Changed) -> Result<(), PlanError> {
     let words = [("run", "run"), ("shard", "shard")];
     let scope = overrides.one("abort_scope").map_or(Ok("run"), |given| given.word(&words))?;
     if let Some(given) = overrides.one("abort_scope") {
@@ -69,6 +73,28 @@ pub(super) fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut C
         let problem = format!("cannot be used together with {}: `merge` judges the thresholds", shard.origin);
         return Err(given.misplaced(problem));
     }
+    no_server(shard, overrides)
+}
+
+/// Whether it may be a shard: of a run with those rules, or of many runs.
+pub(super) fn may_be(
+    overrides: &Overrides,
+    rules: Option<&Vec<Rule>>,
+    changed: &mut Changed,
+) -> Result<(), PlanError> {
+    rules.map_or_else(|| of_steps(overrides), |rules| abort_scope(overrides, rules, changed))
+}
+
+/// Shards of many runs: shard 0 decides each of them.
+fn of_steps(overrides: &Overrides) -> Result<(), PlanError> {
+    let Some(shard) = overrides.one("shard") else { return Ok(()) };
+    if overrides.one("rendezvous").is_none() {
+        return Err(shard.misplaced("cannot be used without --rendezvous HOST:PORT, where shard 0 decides each step"));
+    }
+    no_server(shard, overrides)
+}
+
+fn no_server(shard: &Given, overrides: &Overrides) -> Result<(), PlanError> {
     let server = ["server_bin", "server_src", "server_config", "chaos"].map(|id| overrides.one(id));
     if let Some(given) = server.into_iter().flatten().find(|given| given.is_flag()) {
         let problem =

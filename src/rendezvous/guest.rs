@@ -155,8 +155,8 @@ impl Guest {
     fn seated(&mut self, message: Message, now: Nanos) {
         match message {
             Message::Ping { n } => self.say(&Message::Pong { n, now: now.0 }),
-            Message::Start { at, error, watched } => {
-                self.events.push(Event::Start { at: Nanos(at), error: Nanos(error), watched });
+            Message::Start { at, error, watched, step } => {
+                self.events.push(Event::Start { at: Nanos(at), error: Nanos(error), watched, step });
             }
             Message::Look => self.events.push(Event::Look),
             Message::Alive => {}
@@ -249,7 +249,7 @@ impl Machine for Guest {
                 self.hand_over();
             }
             Command::Leave => self.end(),
-            Command::Look | Command::Ask { .. } | Command::Thank { .. } => {}
+            Command::Look | Command::Step { .. } | Command::Ask { .. } | Command::Thank { .. } => {}
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::frame::{Frame, Frames, Kind, MOST_OF_A_SHARD, MOST_OF_A_STRANGER};
 use super::message::{Cause, Message, PROTOCOL, Stop, Who, printable};
-use super::offset::ROUNDS;
+use super::offset::{Offset, ROUNDS};
 use super::proof::{Key, Nonce, Side, text};
 use super::seats::{Arriving, Seat};
 use super::step::{ALIVE_EVERY, Action, Command, Event, Id, Machine, SILENCE};
@@ -57,6 +57,8 @@ pub(super) struct Host {
     has_told_spread: bool,
     /// Somebody looks at the whole.
     is_watched: bool,
+    /// What all are to start next; none is the test itself.
+    step: Option<String>,
     stop: Option<Stop>,
     alive_at: Nanos,
     /// What was said of strangers: each thing once.
@@ -82,6 +84,7 @@ impl Host {
             late: None,
             has_told_spread: false,
             is_watched: false,
+            step: None,
             stop: None,
             alive_at: now,
             told: BTreeSet::new(),
@@ -284,10 +287,11 @@ impl Host {
         for index in 0..self.seats.len() {
             let Seat { id: Some(id), offset, .. } = &self.seats[index] else { continue };
             let (id, error) = (*id, offset.round_trip().0 / 2);
-            let message = Message::Start { at: offset.theirs(at).0, error, watched: self.is_watched };
-            self.say(id, &message);
+            let (watched, step) = (self.is_watched, self.step.clone());
+            self.say(id, &Message::Start { at: offset.theirs(at).0, error, watched, step });
         }
-        self.events.push(Event::Start { at, error: Nanos::ZERO, watched: self.is_watched });
+        let (watched, step) = (self.is_watched, self.step.take());
+        self.events.push(Event::Start { at, error: Nanos::ZERO, watched, step });
     }
 
     /// Once all have begun: how far apart they were.
@@ -427,6 +431,15 @@ impl Machine for Host {
                 self.tell_spread();
             }
             Command::Stop { cause, text } => self.stop_all(Stop { cause, shard: 0, text }),
+            Command::Step { text } if self.phase == Phase::Started && self.stop.is_none() => {
+                self.step = Some(text);
+                // Clocks drift apart in a long test: they are read again.
+                for seat in &mut self.seats {
+                    (seat.offset, seat.asked_rounds) = (Offset::default(), 0);
+                }
+                self.phase = Phase::Reading;
+                self.go_on(now);
+            }
             Command::Look => self.say_to_all(&Message::Look),
             Command::Ask { shard } => {
                 if let Some(seat) = self.seat(shard)
@@ -451,7 +464,8 @@ impl Machine for Host {
                 let ids: Vec<Id> = shards.chain(std::mem::take(&mut self.strangers).into_keys()).collect();
                 self.actions.extend(ids.into_iter().map(Action::Close));
             }
-            Command::Second(_) | Command::SoFar(_) | Command::Ended | Command::Result(_) => {}
+            // Before the first start, or once all end, no step begins.
+            Command::Step { .. } | Command::Second(_) | Command::SoFar(_) | Command::Ended | Command::Result(_) => {}
         }
     }
 

@@ -25,8 +25,9 @@ pub(super) enum Message {
     /// The sender's clock, in ns.
     Pong { n: u32, now: u64 },
     /// The load begins when the receiver's clock, in ns, says so. `error` is how far that may be
-    /// off, in ns. If shard 0 is `watched`, seconds hold everything that was recorded in them.
-    Start { at: u64, error: u64, watched: bool },
+    /// off, in ns. If shard 0 is `watched`, seconds hold everything that was recorded in them. Of a
+    /// test of several steps, `step` says which one begins, as the caller has written it.
+    Start { at: u64, error: u64, watched: bool, step: Option<String> },
     /// The load has begun, so many ns after the instant it was to.
     Started { late: u64 },
     /// Somebody at shard 0 looks at the result so far: every shard sends its own.

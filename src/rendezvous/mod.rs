@@ -14,6 +14,8 @@
 //!    │ ◀──────────── start (at, on our clock) ──│
 //!    │── started, a second each second, ended ▶ │
 //!    │ ◀──────────── look ── result so far ───▶ │   if somebody looks at the whole
+//!    │ ◀──────────── ping, pong, start ───────▶ │   of each step, if the test has several
+//!    │── what the step came to ───────────────▶ │
 //!    │ ◀──────────── send ──────────────────────│   one result at a time
 //!    │── result ──────────────────────────────▶ │
 //!    │ ◀──────────── thanks ────────────────────│   the whole is written

@@ -29,13 +29,14 @@ pub(crate) enum Event {
     /// A line for the user.
     Said(String),
     /// The load begins at this instant of our clock, which may be off by `error` from the others'.
-    /// If shard 0 is `watched`, it wants everything that is recorded.
-    Start { at: Nanos, error: Nanos, watched: bool },
+    /// If shard 0 is `watched`, it wants everything that is recorded. `step` is the step that shard 0
+    /// has set; none at first.
+    Start { at: Nanos, error: Nanos, watched: bool, step: Option<String> },
     /// The result so far is wanted.
     Look,
     /// Shard 0: the result so far of a shard.
     SoFar { shard: u32, text: Vec<u8> },
-    /// Shard 0: a second of a shard.
+    /// Shard 0: a second of a shard, or what a step came to there.
     Second { shard: u32, text: Vec<u8> },
     /// Shard 0: the load of a shard is over.
     Ended { shard: u32 },
@@ -60,7 +61,9 @@ pub(crate) enum Command {
     Ready { plan: String },
     /// The load has begun, so long after the instant it was to.
     Started { late: Nanos },
-    /// A second of ours.
+    /// Shard 0: once all have started, another start of all, of that step.
+    Step { text: String },
+    /// A second of ours, or what a step came to.
     Second(Vec<u8>),
     /// Shard 0: the results so far are wanted.
     Look,

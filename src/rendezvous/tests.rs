@@ -161,10 +161,18 @@ impl World {
 
     /// When the load begins there, in true time.
     fn start(&self, process: usize) -> Option<Nanos> {
-        self.events(process).iter().find_map(|event| match event {
-            Event::Start { at, .. } => Some(Nanos(at.0.saturating_add_signed(-self.processes[process].clock))),
+        self.starts(process).first().map(|(at, _)| *at)
+    }
+
+    /// When it begins there each time, by the clock as it is now, and which step.
+    fn starts(&self, process: usize) -> Vec<(Nanos, Option<String>)> {
+        let start = |event: &Event| match event {
+            Event::Start { at, step, .. } => {
+                Some((Nanos(at.0.saturating_add_signed(-self.processes[process].clock)), step.clone()))
+            }
             _ => None,
-        })
+        };
+        self.events(process).iter().filter_map(start).collect()
     }
 
     fn ready(&mut self) {
@@ -282,6 +290,40 @@ fn a_shard_that_is_lost_at_any_time_ends_all() {
             }
         }
     }
+}
+
+/// Shard 0 sets step after step, and all begin each of them in one instant, although a clock goes
+/// wrong between them.
+#[test]
+fn steps_begin_together() {
+    let mut world = World::new(&[3_600, -3_600], 7, MS(20));
+    world.run(MS(200));
+    world.command(0, Command::Step { text: "too early".to_owned() });
+    world.ready();
+    world.run(MS(1_500));
+    for (n, name) in ["5", "10"].into_iter().enumerate() {
+        world.processes[1].clock += 250_000_000;
+        world.command(0, Command::Step { text: name.to_owned() });
+        world.run(MS(1_500));
+        let starts: Vec<(Nanos, Option<String>)> = (0..3).map(|i| world.starts(i).pop().expect("a start")).collect();
+        let at: Vec<Nanos> = starts.iter().map(|(at, _)| *at).collect();
+        let apart = at.iter().max().expect("three").since(*at.iter().min().expect("three"));
+        assert!(apart <= MS(1), "{at:?}");
+        assert!(starts.iter().all(|(_, step)| step.as_deref() == Some(name)), "{starts:?}");
+        assert!((0..3).all(|i| world.starts(i).len() == n + 2), "once each");
+        (1..3).for_each(|i| world.command(i, Command::Second(name.as_bytes().to_vec())));
+        world.run(MS(100));
+        let came = world
+            .events(0)
+            .iter()
+            .filter(|event| matches!(event, Event::Second { text, .. } if text == name.as_bytes()));
+        assert_eq!(came.count(), 2);
+    }
+    world.command(2, Command::Stop { cause: Cause::Signal, text: "SIGINT".to_owned() });
+    world.run(MS(50));
+    world.command(0, Command::Step { text: "too late".to_owned() });
+    world.run(MS(1_500));
+    assert!((0..3).all(|i| world.starts(i).len() == 3 && world.stop(i) == Some((Cause::Signal, 2))));
 }
 
 #[test]

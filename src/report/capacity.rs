@@ -18,6 +18,9 @@ pub fn text(found: &Capacity) -> String {
 fn write(found: &Capacity, text: &mut String) -> std::fmt::Result {
     writeln!(text, "llmsim-blast {} capacity: {}", found.build.version, found.profile)?;
     writeln!(text, "  target     {}", found.target)?;
+    if let Some(shards) = found.shards {
+        writeln!(text, "  shards     {shards}")?;
+    }
     let (warmup, window) = (human::length(found.warmup_s), human::length(found.window_s));
     writeln!(text, "  each step  {window}, after a warm-up of {warmup}")?;
     for (i, goal) in found.goals.iter().enumerate() {
@@ -311,6 +314,7 @@ mod tests {
             plan_hash: None,
             server: TargetServer::default(),
             profile: "load".to_owned(),
+            shards: None,
             by: By::Vus,
             goals: vec!["ttft p(95)<500ms".to_owned(), "http_req_failed rate<1%".to_owned()],
             goals_of_one_request: vec!["ttft <500ms".to_owned()],

@@ -50,7 +50,7 @@ impl Ready {
     /// instant is set for all.
     pub(crate) fn gather(&mut self, meeting: &Meeting, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
         self.server.ask_for_numbers(&self.plan, &self.stop);
-        meeting.gather(&self.plan, show_whole(&self.plan), say)
+        meeting.gather(&self.plan, Some(show_whole(&self.plan)), say)
     }
 
     /// Runs the plan, with the other shards if they have met. `viewers` are told of each second as

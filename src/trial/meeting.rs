@@ -1,6 +1,10 @@
 //! A run among others: the shards of a test that have met begin together, end together, and hand
 //! their results to shard 0.
 
+mod steps;
+
+pub(crate) use steps::Cut;
+
 use super::desk::{Desk, Seen, Show};
 use super::ended::Ended;
 use super::error::TrialError;
@@ -139,9 +143,9 @@ impl Meeting {
     }
 
     /// Waits until all shards are ready, and an instant is set for all.
-    pub(super) fn gather(&self, plan: &Plan, show: Show, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
+    pub(super) fn gather(&self, plan: &Plan, show: Option<Show>, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
         if self.is_host() {
-            *lock(&self.shared.desk) = Some(Desk::new(plan, show));
+            *lock(&self.shared.desk) = show.map(|show| Desk::new(plan, show));
         }
         self.line.send(Command::Ready { plan: hash_of(plan) });
         say(&format!("ready; waiting for the other shards at {}", self.place));
@@ -149,7 +153,7 @@ impl Meeting {
         loop {
             match self.recv() {
                 Ok(News::Event(Event::Said(line))) => say(&line),
-                Ok(News::Event(Event::Start { at, error, watched })) => {
+                Ok(News::Event(Event::Start { at, error, watched, .. })) => {
                     self.at.set((at, error));
                     self.is_watched.set(watched);
                     return Ok(());
@@ -425,7 +429,9 @@ impl Shared {
     /// On the meeting's thread. May answer with a command.
     fn on_event(&self, event: Event) -> Option<Command> {
         match event {
-            Event::Second { shard, text } => return self.at_desk(shard, |desk| desk.second(shard, &text)),
+            Event::Second { shard, ref text } if lock(&self.desk).is_some() => {
+                return self.at_desk(shard, |desk| desk.second(shard, text));
+            }
             Event::Ended { shard } => {
                 let command = self.at_desk(shard, |desk| desk.end(shard));
                 let _ = self.news.send(News::Event(event));
@@ -508,9 +514,7 @@ mod tests {
     fn a_thread_that_dies_is_an_error_at_once() {
         let none = &mut |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
         let plan = resolve("load", &Overrides::default(), none).expect("built in").plan;
-        let gather = |meeting: &Meeting| {
-            meeting.gather(&plan, Box::new(|_, _| unreachable!("not shard 0")), &mut |_| {}).map_err(|e| e.to_string())
-        };
+        let gather = |meeting: &Meeting| meeting.gather(&plan, None, &mut |_| {}).map_err(|e| e.to_string());
         let expected = "--rendezvous x:1: the thread of the rendezvous has ended; nothing was sent";
         assert_eq!(gather(&without_a_thread(None)), Err(expected.to_owned()));
         // What it said last comes first.

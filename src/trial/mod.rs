@@ -45,7 +45,7 @@ mod whole;
 
 pub(crate) use discover::discover;
 pub(crate) use error::TrialError;
-pub(crate) use meeting::{Collected, Meeting};
+pub(crate) use meeting::{Collected, Cut, Meeting};
 pub(crate) use prepare::{Ready, prepare};
 pub(crate) use requests::dump_requests;
 pub(crate) use setup::Setup;

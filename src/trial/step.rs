@@ -15,6 +15,7 @@ use crate::metrics::validity::{Evidence, Signal, Validity, signals, verdict};
 use crate::metrics::{Counter, Gauge, Rate, Second, Summary, Trend};
 use crate::plan::Plan;
 use crate::units::mix64;
+use std::time::Instant;
 
 /// Keeps apart what the steps of one command send.
 const STEP_DRAWS: u64 = 0x5374_6570_7300_0005;
@@ -36,6 +37,15 @@ impl Ready {
     /// Runs a load of its own, `plan`, whose shape is as long as its warm-up and the window
     /// together. None when a signal ended it.
     pub(crate) fn step(&mut self, plan: &Plan) -> Result<Option<SweepStep>, TrialError> {
+        self.step_from(plan, &mut engine::now)
+    }
+
+    /// The same, which begins when `begin` returns.
+    pub(super) fn step_from(
+        &mut self,
+        plan: &Plan,
+        begin: &mut dyn FnMut() -> Instant,
+    ) -> Result<Option<SweepStep>, TrialError> {
         let Self { server, stop, steps, .. } = self;
         if stop.is_set() {
             return Ok(None);
@@ -48,7 +58,7 @@ impl Ready {
         // A server that remembers what an earlier step has asked would seem faster.
         *steps += 1;
         let plan = &Plan { seed: mix64(plan.seed, STEP_DRAWS, *steps), ..plan.clone() };
-        let mut run = engine::run(plan, &cores, stop.flag(), &mut |tick| {
+        let mut run = engine::run_from(plan, &cores, stop.flag(), begin, &mut |tick| {
             server.watch(tick.elapsed, tick.second);
             if died.is_none() && !tick.last {
                 died = server.died();

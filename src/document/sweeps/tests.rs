@@ -65,6 +65,7 @@ fn capacity() -> Capacity {
         plan_hash: Some("abc".to_owned()),
         server: server(),
         profile: "load".to_owned(),
+        shards: None,
         by: By::Rate,
         goals: vec!["ttft p(95)<50ms".to_owned()],
         goals_of_one_request: Vec::new(),
@@ -155,6 +156,8 @@ fn other_steps_are_another_test() {
 fn the_load_that_held_is_the_peak_of_a_capacity() {
     let run = read(&capacity().to_json());
     assert_eq!(peaks(&run), [("capacity".to_owned(), Some(100.0))]);
+    let of_shards = read(&Capacity { shards: Some(4), ..capacity() }.to_json());
+    assert_eq!((run.shards, of_shards.shards), (0, 4), "those of one process are of another load");
     assert_eq!((run.sort, run.incomplete, run.remarks.len()), (Sort::Capacity, None, 0));
     let mut bound = capacity();
     bound.curve[0].client = Validity::Bottleneck;

@@ -1,0 +1,168 @@
+//! Steps that shards run together: shard 0 sets each, all begin it in one instant, and shard 0 adds
+//! up what they measured.
+
+use super::{Meeting, NO_THREAD, News};
+use crate::document::ServerMetrics;
+use crate::document::shard_step::{ShardStep, StepSum};
+use crate::exit::ExitClass;
+use crate::plan::Plan;
+use crate::rendezvous::{Cause, Command, Event, Stop};
+use crate::trial::ended::Ended;
+use crate::trial::{Ready, SweepStep, TrialError};
+use std::collections::BTreeSet;
+use std::sync::mpsc::RecvTimeoutError;
+
+/// Why steps ended before the last one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// A signal to one of the shards.
+    pub(crate) is_signal: bool,
+    /// Which shard, and what happened: `shard 1 was lost: its connection was closed`.
+    pub(crate) text: String,
+}
+
+impl Cut {
+    pub(crate) const fn exit(&self) -> ExitClass {
+        if self.is_signal { ExitClass::Interrupted } else { ExitClass::Incomplete }
+    }
+}
+
+impl Meeting {
+    /// Waits until all shards are ready to run steps. `plan` is what all of them have to agree on.
+    pub(crate) fn gather_for_steps(&self, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
+        self.gather(plan, None, say)
+    }
+
+    /// At shard 0: runs a step with all shards. `what` tells the others which one `plan` is. None when
+    /// all end; see [`Self::cut`].
+    pub(crate) fn lead(
+        &self,
+        ready: &mut Ready,
+        (plan, what): (&Plan, &str),
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Option<SweepStep>, TrialError> {
+        self.line.send(Command::Step { text: what.to_owned() });
+        loop {
+            match self.step_news() {
+                Some(News::Event(Event::Start { at, error, .. })) => break self.at.set((at, error)),
+                Some(news) => tell(&news, say),
+                None => return Ok(None),
+            }
+        }
+        let Some(own) = ready.step_from(plan, &mut || self.begin()).map_err(|error| self.failing(error))? else {
+            if self.reason().is_none() {
+                self.tell(&Ended::Signal);
+            }
+            return Ok(None);
+        };
+        let problem = match StepSum::new(&told(&own)) {
+            Ok(mut sum) => match self.add_others(&mut sum, say) {
+                Ok(is_whole) => {
+                    let StepSum { summary, signals, workers } = sum;
+                    // Of several observations of the server one is enough.
+                    let SweepStep { server_cpu, server_metrics, .. } = own;
+                    // It has counted what the other shards sent, too.
+                    let alone = |said| ServerMetrics { compared: Vec::new(), ..said };
+                    let server_metrics = server_metrics.map(alone);
+                    let step = SweepStep { summary, signals, workers, server_cpu, server_metrics };
+                    return Ok(is_whole.then_some(step));
+                }
+                Err(problem) => problem,
+            },
+            Err(error) => format!("shard 0 has a step that makes no sense: {error}"),
+        };
+        self.line.send(Command::Stop { cause: Cause::Lost, text: problem });
+        // Until that is the reason why all end.
+        while self.step_news().is_some() {}
+        Ok(None)
+    }
+
+    /// Adds what the other shards have measured. False when all end before everything is there.
+    fn add_others(&self, sum: &mut StepSum, say: &mut dyn FnMut(&str)) -> Result<bool, String> {
+        let mut missing: BTreeSet<u32> = (1..self.shard.count).collect();
+        while !missing.is_empty() {
+            match self.step_news() {
+                Some(News::Event(Event::Second { shard, text })) => {
+                    sum.add(&text)
+                        .map_err(|error| format!("shard {shard} sent a step that makes no sense: {error}"))?;
+                    missing.remove(&shard);
+                }
+                Some(news) => tell(&news, say),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// At another shard: runs the steps that shard 0 sets, until it has written the result. `plan`
+    /// makes a step's plan of what it says. Why all have ended before, if they have.
+    pub(crate) fn follow(
+        &self,
+        ready: &mut Ready,
+        plan: &dyn Fn(&Plan, &str) -> Option<Plan>,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Option<Cut>, TrialError> {
+        loop {
+            match self.step_news() {
+                Some(News::Event(Event::Start { at, error, step: Some(what), .. })) => {
+                    self.at.set((at, error));
+                    let Some(plan) = plan(ready.plan(), &what) else {
+                        let text = "it does not know the step that shard 0 has set".to_owned();
+                        self.line.send(Command::Stop { cause: Cause::Lost, text });
+                        continue;
+                    };
+                    if let Some(step) =
+                        ready.step_from(&plan, &mut || self.begin()).map_err(|error| self.failing(error))?
+                    {
+                        self.line.send(Command::Second(told(&step)));
+                    }
+                }
+                Some(News::Event(Event::Thanked)) => return Ok(None),
+                Some(news) => tell(&news, say),
+                None => return Ok(self.cut()),
+            }
+        }
+    }
+
+    /// What comes next. None when all end: the others are told if it is this shard's matter.
+    fn step_news(&self) -> Option<News> {
+        loop {
+            if self.reason().is_some() {
+                return None;
+            }
+            match self.recv() {
+                Ok(news) => return Some(news),
+                Err(RecvTimeoutError::Timeout) if self.shared.stop.is_signalled() => {
+                    self.tell(&Ended::Signal);
+                    return None;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    /// Why the steps have ended before the last one, if they have.
+    pub(crate) fn cut(&self) -> Option<Cut> {
+        let own = |cause, text: &str| Stop { cause, shard: self.shard.index, text: text.to_owned() };
+        let signalled = self.shared.stop.is_signalled().then(|| own(Cause::Signal, ""));
+        let dead = self.line.is_over().then(|| own(Cause::Lost, NO_THREAD));
+        let stop = self.reason().or(signalled).or(dead)?;
+        Some(match stop.cause {
+            Cause::Signal => Cut { is_signal: true, text: format!("signal to shard {}", stop.shard) },
+            Cause::Threshold | Cause::Lost => {
+                Cut { is_signal: false, text: format!("shard {} was lost: {}", stop.shard, stop.text) }
+            }
+        })
+    }
+}
+
+fn told(step: &SweepStep) -> Vec<u8> {
+    ShardStep::new(&step.summary, &step.signals, step.workers).to_json()
+}
+
+fn tell(news: &News, say: &mut dyn FnMut(&str)) {
+    if let News::Event(Event::Said(line)) = news {
+        say(line);
+    }
+}
