@@ -49,6 +49,17 @@ impl Test {
         (0..of).map(|shard| self.shard(shard, of, more)).collect()
     }
 
+    /// The same, where shard 0 cannot write its own result until somebody reads the pipe.
+    fn held_up(self) -> (Self, std::fs::File) {
+        let pipe = self.bench.path("run-0of2.json");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let mut held = std::fs::OpenOptions::new();
+        let mut held = held.read(true).write(true).custom_flags(nonblocking).open(&pipe).expect("a pipe");
+        while held.write(&[b'.'; 4096]).is_ok() {}
+        (self, held)
+    }
+
     /// The result of one shard.
     fn of(&self, shard: u32, of: u32) -> Value {
         document(&self.bench.path(&format!("run-{shard}of{of}.json")))
@@ -294,6 +305,94 @@ fn a_shard_that_is_lost_before_the_start_ends_all() {
         }
         assert_eq!(test.server.posts().len(), 0, "nothing was sent");
     }
+}
+
+/// While shard 1 waits, before the load and after it.
+#[test]
+fn shard_0_that_is_lost_ends_all_at_each_stage() {
+    for signal in [Signal::SIGKILL, Signal::SIGSTOP] {
+        let test = Test::new(LONG, "");
+        let (zero, one) = (test.shard(0, 3, &[]), test.shard(1, 3, &[]));
+        zero.wait_for_stderr("shard 1 is here", SOON);
+        zero.signal(signal);
+        let output = one.finish(SOON);
+        assert_eq!(output.code, Some(110), "{signal}: {output:?}");
+        assert!(output.stderr.contains("error: shard 0: "), "{output:?}");
+        drop(zero);
+
+        let (test, _pipe) = Test::new(SHORT, "").held_up();
+        let (zero, one) = (test.shard(0, 2, &["--quiet"]), test.shard(1, 2, &["--quiet"]));
+        one.wait_for_stdout("THROUGHPUT", SOON);
+        zero.signal(signal);
+        let output = one.finish(SOON);
+        assert_eq!(output.code, Some(110), "{signal}: {output:?}");
+        assert!(output.stderr.contains("shard 0 was lost before the result of the whole was written"), "{output:?}");
+        assert_eq!(test.of(1, 2)["verdict"], "shard", "its own result is whole");
+        drop(zero);
+    }
+}
+
+/// Its load is over, and shard 0 has not asked for its result.
+#[test]
+fn a_shard_that_is_lost_with_its_result_is_missing() {
+    for (signal, words) in
+        [(Signal::SIGKILL, "its connection was closed"), (Signal::SIGSTOP, "nothing was heard of it for 5s")]
+    {
+        let (test, mut pipe) = Test::new(SHORT, "").held_up();
+        let (mut zero, one) = (test.shard(0, 2, &[]), test.shard(1, 2, &[]));
+        one.wait_for_stdout("THROUGHPUT", SOON);
+        one.signal(signal);
+        support::eventually("shard 0 has written its own result", || {
+            while pipe.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {}
+            zero.has_ended()
+        });
+        let output = zero.finish(SOON);
+        assert_eq!(output.code, Some(110), "{signal}: {output:?}");
+        assert!(output.stderr.contains(&format!("missing: shard 1: {words}")), "{output:?}");
+        assert_eq!(test.whole()["run"]["shard"]["held"], json!([0]));
+        drop(one);
+    }
+}
+
+/// Says again what a shard has said, to a host that has chosen something else to be proved.
+#[test]
+fn a_hello_that_was_overheard_opens_nothing() {
+    let test = Test::new(SHORT, "");
+    let key = test.bench.write("key", "0a1b2c3d4e5f6g7h8i9j");
+    let keyed: &[&str] = &["--rendezvous-key-file", &key];
+    let between = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let place = between.local_addr().expect("its address").to_string();
+    let zero = test.shard(0, 2, keyed);
+    zero.wait_for_stderr("waiting for the other shards", SOON);
+    let elsewhere = |args: &[&str]| {
+        let other = |arg: &&str| if *arg == test.place { place.clone() } else { (*arg).to_owned() };
+        let args: Vec<String> = args.iter().map(other).collect();
+        start(&args.iter().map(String::as_str).collect::<Vec<_>>(), &[])
+    };
+    let one = test.shard_by(elsewhere, 1, 2, keyed);
+    let (mut guest, _) = between.accept().expect("shard 1 comes");
+    let mut host = TcpStream::connect(&test.place).expect("it listens");
+    let message = |from: &mut TcpStream| {
+        let mut head = [0; 5];
+        from.read_exact(&mut head).expect("a head");
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let mut bytes = [&head[..], &vec![0; length]].concat();
+        from.read_exact(&mut bytes[5..]).expect("a body");
+        bytes
+    };
+    let challenge = message(&mut host);
+    guest.write_all(&challenge).expect("sent");
+    let hello = message(&mut guest);
+    let mut other = TcpStream::connect(&test.place).expect("it listens");
+    message(&mut other);
+    other.write_all(&hello).expect("sent");
+    let said = String::from_utf8(message(&mut other)[5..].to_vec()).expect("text");
+    assert!(said.contains("refused") && said.contains("the key is not that of shard 0"), "{said}");
+    drop((guest, host));
+    // Shard 1 goes where it should.
+    drop(one);
+    let outputs = [zero.finish_after(test.shard(1, 2, keyed))];
+    assert_eq!(codes(&outputs), [Some(0)], "{outputs:?}");
 }
 
 #[test]

@@ -77,11 +77,7 @@ fn abort_scope(overrides: &Overrides, rules: &[Rule], changed: &mut Changed) -> 
 }
 
 /// Whether it may be a shard: of a run with those rules, or of many runs.
-pub(super) fn may_be(
-    overrides: &Overrides,
-    rules: Option<&Vec<Rule>>,
-    changed: &mut Changed,
-) -> Result<(), PlanError> {
+pub(super) fn may_be(overrides: &Overrides, rules: Option<&Vec<Rule>>, changed: &mut Changed) -> Result<(), PlanError> {
     rules.map_or_else(|| of_steps(overrides), |rules| abort_scope(overrides, rules, changed))
 }
 

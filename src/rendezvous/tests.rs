@@ -21,6 +21,9 @@ fn guest(shard: u32, count: u32, key: &str, now: Nanos) -> Guest {
     Guest::new(who(shard, count), Key::new(key), "there:1".to_owned(), Nanos::from_secs(60), now)
 }
 
+/// After so long Linux sends a packet again of which it has heard nothing, and a little more.
+const RESENT: Nanos = Nanos::from_millis(250);
+
 /// A process: its machine, its clock less the true one, and what it was told.
 struct Process {
     machine: Box<dyn Machine>,
@@ -53,6 +56,11 @@ struct World {
     opened: u64,
     /// Processes that do nothing any more, as if they were stopped.
     frozen: Vec<usize>,
+    /// Things that were sent so far, and the one whose packet is lost: it is sent again.
+    sent: usize,
+    lost: Option<usize>,
+    /// When the last bytes arrive that are on their way to an end of a connection.
+    busy: BTreeMap<(usize, Id), Nanos>,
 }
 
 impl World {
@@ -68,7 +76,8 @@ impl World {
             processes.push(Process { machine: Box::new(machine), clock, events: Vec::new() });
         }
         let (wires, parcels, frozen) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { now, processes, wires, parcels, delay, cut, opened: 0, frozen }
+        let (sent, lost, busy) = (0, None, BTreeMap::new());
+        Self { now, processes, wires, parcels, delay, cut, opened: 0, frozen, sent, lost, busy }
     }
 
     fn connect(&mut self, from: (usize, Id)) {
@@ -85,14 +94,21 @@ impl World {
 
     fn send(&mut self, from: (usize, Id), bytes: &[u8]) {
         let Some(&to) = self.wires.get(&from) else { return };
-        let at = self.now.saturating_add(self.delay);
+        let again = if self.lost == Some(self.sent) { RESENT } else { Nanos::ZERO };
+        self.sent += 1;
+        // What is sent later on the same connection does not overtake it.
+        let before = self.busy.get(&to).copied().unwrap_or_default();
+        let at = self.now.saturating_add(self.delay).saturating_add(again).max(before);
+        self.busy.insert(to, at);
         self.parcels.extend(bytes.chunks(self.cut).map(|part| Parcel { at, to, bytes: part.to_vec() }));
     }
 
     fn close(&mut self, from: (usize, Id)) {
         if let Some(to) = self.wires.remove(&from) {
             self.wires.remove(&to);
-            self.parcels.push(Parcel { at: self.now.saturating_add(self.delay), to, bytes: Vec::new() });
+            let before = self.busy.get(&to).copied().unwrap_or_default();
+            let at = self.now.saturating_add(self.delay).max(before);
+            self.parcels.push(Parcel { at, to, bytes: Vec::new() });
         }
     }
 
@@ -232,6 +248,42 @@ fn shards_meet_start_together_and_hand_over() {
         assert_eq!((0..4).map(|i| world.stop(i)).collect::<Vec<_>>(), [None; 4]);
         assert!(world.said().contains("4 shards started within 0.00 ms"), "{}", world.said());
     }
+}
+
+/// A dropped packet of any message delays it and what comes after it: all the same, everybody starts
+/// in one instant, and everything arrives.
+#[test]
+fn a_packet_that_is_lost_is_only_a_delay() {
+    let mut lost = 0;
+    loop {
+        let mut world = World::new(&[60, -60], usize::MAX, MS(5));
+        world.lost = Some(lost);
+        world.run(MS(800));
+        world.ready();
+        world.run(MS(1_500));
+        world.all(&Command::Started { late: Nanos::ZERO });
+        (1..3).for_each(|i| world.command(i, Command::Second(b"one".to_vec())));
+        world.all(&Command::Ended);
+        (1..3).for_each(|i| world.command(i, Command::Result(b"result".to_vec())));
+        (1..3).for_each(|shard| world.command(0, Command::Ask { shard }));
+        world.run(MS(700));
+        (1..3).for_each(|shard| world.command(0, Command::Thank { shard }));
+        world.run(MS(700));
+        let starts: Vec<Nanos> = (0..3).map(|i| world.start(i).expect("a start")).collect();
+        let apart = starts.iter().max().expect("three").since(*starts.iter().min().expect("three"));
+        assert!(apart <= MS(1), "{lost}: {starts:?}");
+        for shard in 1..3u32 {
+            let came = world.events(0).iter().filter(|event| is_of(event, shard)).count();
+            assert_eq!(came, 3, "a second, the end and a result of shard {shard}, without packet {lost}");
+            assert_eq!(world.events(shard as usize).last(), Some(&Event::Thanked), "{lost}");
+        }
+        assert!((0..3).all(|i| world.stop(i).is_none()), "{lost}");
+        lost += 1;
+        if lost > world.sent {
+            break;
+        }
+    }
+    assert!(lost > 50, "{lost} messages");
 }
 
 fn is_of(event: &Event, of: u32) -> bool {
