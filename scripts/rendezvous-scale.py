@@ -150,7 +150,7 @@ def who_is(binary, profile, url, shards):
             server.settimeout(30)
             connection, _ = server.accept()
             connection.settimeout(30)
-            connection.sendall(message(**{"is": "challenge"}, protocol=1, nonce="x"))
+            connection.sendall(message(**{"is": "challenge"}, protocol=2, nonce="x"))
             data = connection.makefile("rb")
             length, _ = struct.unpack(">IB", data.read(5))
             return json.loads(data.read(length))["who"]
