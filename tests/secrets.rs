@@ -412,6 +412,33 @@ fn no_planted_key_is_in_a_result_of_shards_that_meet() {
     search(&std::fs::read_to_string(&hand).expect("a result"), &secrets, "merged");
 }
 
+/// Shards of a search tell shard 0 what their steps came to, and why they end.
+#[test]
+fn no_planted_key_is_in_a_search_of_shards() {
+    let parrot = Parrot::start();
+    let (bench, planted) = (Bench::new(), Planted::new(&mut fastrand::Rng::with_seed(10)));
+    let meeting = random_key(&mut fastrand::Rng::with_seed(11));
+    let secrets = [planted.all(), vec![meeting.clone()]].concat();
+    let profile = planted.profile(&bench, true, "executor = \"constant-vus\"\nvus = 2\nduration = \"1s\"\n");
+    let (place, file) = (format!("127.0.0.1:{}", support::free_port()), bench.path("c.json"));
+    let (key_file, flags) = (bench.write("meeting", &meeting), planted.flags(&parrot.url));
+    // Without those of the live page and of a Prometheus.
+    let flags = borrowed(&flags[..8]);
+    let run = |shard: &'static str| {
+        let search =
+            ["capacity", &profile, "--by", "vus", "--min", "2", "--max", "2", "--duration", "1s", "--warmup", "0s"];
+        let meet = ["--output", &file, "--rendezvous", &place, "--rendezvous-key-file", &key_file, "--shard", shard];
+        support::start(&[&search[..], &flags, &meet].concat(), &[("LLMSIM_BLAST_API_KEY", planted.key.as_str())])
+    };
+    for (shard, running) in [run("0/2"), run("1/2")].into_iter().enumerate() {
+        let output = running.finish(SOON);
+        assert_eq!(output.code, Some(if shard == 0 { 107 } else { 0 }), "{output:?}");
+        search(&output.stdout, &secrets, &format!("output of shard {shard}"));
+        search(&output.stderr, &secrets, &format!("errors of shard {shard}"));
+    }
+    search(&std::fs::read_to_string(&file).expect("a result"), &secrets, "a search");
+}
+
 /// Everything that a browser or a Prometheus can read while a run lasts.
 #[cfg(feature = "web")]
 #[test]
