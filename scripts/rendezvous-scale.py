@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Measures what many shards cost shard 0 of a rendezvous.
 
-usage: scripts/rendezvous-scale.py BINARY [SHARDS] [SECONDS]
+usage: scripts/rendezvous-scale.py BINARY [SHARDS] [SECONDS] [web]
 
 Shard 0 is the real program. The others (255 by default) are played by this
 script: they prove the key, answer the clock's pings, start, and send a second
 each second (20 by default), with histograms of a real run. Printed are shard
 0's CPU, as a share of a core, and its memory. Bars: below 20 % of a core, below
 200 MB, at 256 shards. Exit code 1 if one is missed.
+
+With `web` shard 0 has a live page, and every shard sends everything that it
+has recorded in a second. That costs more, and the bars are the same.
 """
 
 import asyncio
@@ -75,8 +78,8 @@ def now():
 class Shard:
     """One shard, as shard 0 sees it."""
 
-    def __init__(self, who, port, second, seconds):
-        self.who, self.port, self.second, self.seconds = who, port, second, seconds
+    def __init__(self, who, port, seconds_of, seconds):
+        self.who, self.port, self.seconds_of, self.seconds = who, port, seconds_of, seconds
 
     async def run(self):
         for _ in range(100):
@@ -102,6 +105,7 @@ class Shard:
                 if said["is"] == "ping":
                     self.writer.write(message(**{"is": "pong"}, n=said["n"], now=now()))
                 elif said["is"] == "start":
+                    self.second = self.seconds_of[said["watched"]]
                     self.load = asyncio.create_task(self.send(said["at"]))
                 elif said["is"] == "stop":
                     return said
@@ -159,7 +163,7 @@ def who_is(binary, profile, url, shards):
             shard.wait()
 
 
-async def measure(binary, shards, seconds):
+async def measure(binary, shards, seconds, web):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="blast-scale-"))
     origin = subprocess.Popen([binary, "origin", "--port", "0"], stdout=subprocess.PIPE, text=True)
     url = origin.stdout.readline().split()[-1]
@@ -176,8 +180,11 @@ async def measure(binary, shards, seconds):
         entry = dict(result["series"][1], t_s=0)
         numbers = {name: result["metrics"][name] for name in ("http_req_failed", "ttft")}
         totals = {"http_reqs": [100, 0], "http_req_failed": [0, 100]}
-        second = json.dumps({"second": entry, "totals": totals, "numbers": {
-            "window_ns": 10**9, "all": numbers, "requests": {"plain": {}, "stream": {}}, "turns": {}}}).encode()
+        said = {"second": entry, "totals": totals, "numbers": {
+            "window_ns": 10**9, "all": numbers, "requests": {"plain": {}, "stream": {}}, "turns": {}}}
+        everything = {"window_ns": 10**9, "all": result["metrics"], "requests": result["requests"], "turns": {}}
+        seconds_of = {False: json.dumps(said).encode(), True: json.dumps(dict(said, interval=everything)).encode()}
+        second = seconds_of[web]
 
         profile = folder / "profile.toml"
         profile.write_text(PROFILE.format(rate=shards, duration=seconds + 5, shards=shards))
@@ -186,8 +193,8 @@ async def measure(binary, shards, seconds):
         log = (folder / "log").open("w")
         host = subprocess.Popen(
             [binary, profile, "--target-url", url, "--no-probe", "--shard", f"0/{shards}", "--rendezvous",
-             f"127.0.0.1:{port}"], env=environment, stdout=log, stderr=log)
-        all_shards = [Shard(dict(who, shard=i), port, second, seconds) for i in range(1, shards)]
+             f"127.0.0.1:{port}", *(["--web", "0"] if web else [])], env=environment, stdout=log, stderr=log)
+        all_shards = [Shard(dict(who, shard=i), port, seconds_of, seconds) for i in range(1, shards)]
         tasks = [asyncio.create_task(shard.run()) for shard in all_shards]
         while "shards started within" not in (folder / "log").read_text():
             if host.poll() is not None:
@@ -200,7 +207,8 @@ async def measure(binary, shards, seconds):
         share = (after - cpu) / took
         log_text = (folder / "log").read_text()
         lines = [line for line in log_text.splitlines() if "started within" in line or "req/s" in line]
-        print(f"{shards} shards, {len(second) / 1e3:.1f} kB a second each: {share:.1%} of a core, {memory / 1e6:.0f} MB")
+        size = f"{len(second) / 1e3:.1f} kB a second each"
+        print(f"{shards} shards, {size}: {share:.1%} of a core, {memory / 1e6:.0f} MB")
         print("\n".join(lines[:2]))
         host.terminate()
         await asyncio.gather(*tasks)
@@ -217,7 +225,8 @@ def main():
         sys.exit(0 if len(sys.argv) > 1 else 2)
     shards = int(sys.argv[2]) if len(sys.argv) > 2 else 256
     seconds = int(sys.argv[3]) if len(sys.argv) > 3 else 20
-    sys.exit(0 if asyncio.run(measure(sys.argv[1], shards, seconds)) else 1)
+    web = sys.argv[4:] == ["web"]
+    sys.exit(0 if asyncio.run(measure(sys.argv[1], shards, seconds, web)) else 1)
 
 
 if __name__ == "__main__":
