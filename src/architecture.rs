@@ -74,7 +74,7 @@ const LAYERS: [(&str, &[&str]); 28] = [
     ("mix", &["api", "dataset", "metrics", "units", "wire"]),
     ("api", &["metrics", "wire"]),
     ("server", &["host", "units", "watch"]),
-    ("watch", &["host", "net", "units", "wire"]),
+    ("watch", &["host", "metrics", "net", "units", "wire"]),
     ("host", &["units"]),
     ("origin", &["metrics", "units"]),
     ("threshold", &["metrics", "units"]),

@@ -286,6 +286,12 @@ fn what_the_server_says_of_itself_is_read_once_a_second() {
     );
     assert!(said["numbers"].get("server_waiting").is_none(), "what is no number is none: {said}");
     assert_eq!(result["series"][0]["server_metrics"]["server_running"], 2.0, "{}", result["series"][0]);
+    // The way to it, where the system permits the question.
+    if let Some(network) = result.get("network") {
+        assert_eq!((&network["connections"], &network["to_proxy"]), (&1.into(), &false.into()), "{network}");
+        assert!(network["rtt"]["p50"].as_f64() > Some(0.0) && network["segments"].as_u64() > Some(0), "{network}");
+        assert!(result["series"][0]["rtt_ms"].as_f64() > Some(0.0), "{}", result["series"][0]);
+    }
     let tokens = said["compared"].as_array().unwrap().iter().find(|line| line["name"] == "all output tokens").unwrap();
     assert!(tokens["server"] == 0.0 && tokens["ours"].as_f64() > Some(0.0), "it lies, and that is told: {tokens}");
     for told in ["SERVER SAYS", "vLLM, ", "mine", "the server counted 0, we counted"] {

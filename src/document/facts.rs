@@ -2,9 +2,9 @@
 
 use super::{
     Agreement, AgreementLine, Build, Client, Counter, Dataset, Document, Endpoint, Environment, Exact, FailureDetails,
-    Failures, Growth, Hint, Judged, Measured, Rate, RetryAfter, Run, SCHEMA, Second, Server, ServerMetrics, ServerUse,
-    Shard, Signal, Start, Strictness, Target, TargetServer, Template, TokenEstimate, Trend, Verdict, access, asked,
-    plan, redact, stability, stages, tokens,
+    Failures, Growth, Hint, Judged, Measured, Network, Rate, RetryAfter, Run, SCHEMA, Second, Server, ServerMetrics,
+    ServerUse, Shard, Signal, Start, Strictness, Target, TargetServer, Template, TokenEstimate, Trend, Verdict, access,
+    asked, plan, redact, stability, stages, tokens,
 };
 use crate::metrics::soak::Soak;
 use crate::metrics::summary::{Group, RateValue};
@@ -65,6 +65,8 @@ pub struct RunFacts<'a> {
     pub agreement: Option<Agreement>,
     /// What the server says of itself.
     pub server_metrics: Option<&'a ServerMetrics>,
+    /// The way to the server.
+    pub network: Option<&'a Network>,
     /// What lasts and what changes.
     pub steady: Steady<'a>,
     /// The files that requests had their rows of.
@@ -150,6 +152,7 @@ pub(crate) fn document(facts: &RunFacts<'_>) -> Document {
         agreement: facts.agreement.clone(),
         agreements: facts.steady.agreements.clone(),
         server_metrics: facts.server_metrics.cloned(),
+        network: facts.network.cloned(),
         stages: stages::stages(plan, facts.steady.stages),
         outside: facts.steady.outside.map(stages::outside),
         drift: stability::drift(&facts.steady.soak.drift),

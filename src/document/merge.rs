@@ -237,6 +237,8 @@ impl Sum {
         // its own.
         document.agreements.clear();
         document.client.memory = None;
+        // The machines have ways of their own.
+        document.network = None;
         document.stages = stages.into_iter().map(StageSum::finish).collect();
         document.drift = whole_drift(&document);
         (document.target.before, document.target.after) = (None, None);

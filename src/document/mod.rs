@@ -27,6 +27,7 @@ pub(crate) mod json;
 pub(crate) mod live;
 pub(crate) mod measured;
 pub mod merge;
+pub(crate) mod network;
 pub mod noise;
 pub(crate) mod plan;
 pub(crate) mod read;
@@ -50,6 +51,7 @@ pub use facts::{RunFacts, Steady};
 pub use failures::{FailureDetails, Failures, RetryAfter};
 pub use json::{DocumentError, SCHEMA};
 pub use measured::{Counter, Exact, Measured, Rate, Trend};
+pub use network::Network;
 // Defined where they are measured, and part of the format.
 pub use crate::metrics::growth::{Drift, Growth, Trending};
 pub use crate::metrics::hints::Hint;
@@ -139,6 +141,9 @@ pub struct Document {
     /// What the server says of itself; absent if it was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_metrics: Option<ServerMetrics>,
+    /// The way to the server; absent where the kernel does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// Stage by stage, if there are several.
     #[serde(default)]
     pub stages: Vec<Stage>,

@@ -276,6 +276,7 @@ fn documented(seconds: &[Tally], verdicts: &[Judged], interrupted: bool) -> Docu
     let (soak, outside) = (soak(), Summary::new(tally, &names, Nanos::from_secs(270)));
     Document::new(&RunFacts {
         server_metrics: None,
+        network: None,
         steady: Steady {
             stages: &[(stage.clone(), Nanos::from_secs(30)), (stage, Nanos::from_secs(240))],
             outside: Some(&outside),

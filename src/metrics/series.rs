@@ -76,6 +76,10 @@ pub struct Second {
     /// Resident memory of this process at its end; filled in by whoever watches the server.
     #[serde(default)]
     pub client_rss_bytes: Option<u64>,
+    /// The median of the round trips of the connections at its end, as the kernel smooths them, in ms;
+    /// filled in by whoever asks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<f64>,
     /// What the server says of itself at its end, by name; filled in by whoever reads it. Counts are
     /// per second.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -179,6 +183,7 @@ impl Second {
             server_cpu: None,
             server_rss_bytes: None,
             client_rss_bytes: None,
+            rtt_ms: None,
             server_metrics: BTreeMap::new(),
         }
     }

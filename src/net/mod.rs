@@ -7,6 +7,7 @@
 
 pub mod access;
 mod call;
+mod diag;
 mod dialer;
 mod names;
 #[cfg(any(test, feature = "scripted"))]
@@ -20,6 +21,7 @@ mod tunnel;
 
 pub use access::Access;
 pub use call::{Call, Endpoint};
+pub use diag::{Tcp, TcpLook, established};
 pub use dialer::{Dialer, Route};
 pub use names::{drop_dead_family, look_up};
 pub use stamp::{KeepStamping, Stamp};

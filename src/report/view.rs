@@ -6,6 +6,7 @@
 
 mod asked;
 mod head;
+mod network;
 mod numbers;
 mod rate_limits;
 mod server_metrics;
@@ -163,6 +164,7 @@ impl View {
             time::stages(&doc.stages),
             time::server(doc),
             server_metrics::section(doc),
+            network::section(doc),
             rate_limits::section(doc),
             time::changes(doc),
         ];

@@ -9,7 +9,7 @@ use super::{agreement, keys, tokens};
 
 use crate::document::datasets::datasets;
 use crate::document::{
-    Document, Endpoint, RunFacts, ServerMetrics, ServerUse, Start, Steady, Strictness, Template, TokenEstimate,
+    Document, Endpoint, Network, RunFacts, ServerMetrics, ServerUse, Start, Steady, Strictness, Template, TokenEstimate,
 };
 use crate::engine::{EngineError, RunResult};
 use crate::metrics::Summary;
@@ -32,6 +32,7 @@ pub(crate) struct Concluded {
     outside: Option<Summary>,
     soak: Soak,
     server_metrics: Option<ServerMetrics>,
+    network: Option<Network>,
     verdicts: Vec<Judged>,
     endpoints: Vec<Endpoint>,
     templates: Vec<Template>,
@@ -51,7 +52,8 @@ impl Measured {
     /// Asks the server for its last numbers, stops it if it was started here, and judges the
     /// client.
     pub(crate) fn conclude(self) -> Concluded {
-        let Self { ready, started_at, run, summary, outside, soak, server_metrics, verdicts, ended, start } = self;
+        let Self { ready, started_at, run, summary, outside, soak, server_metrics, network, verdicts, ended, start } =
+            self;
         let Ready { plan, server, endpoints, templates, nofile, stop, steps: _ } = ready;
         let record = server.leave(&plan, &stop);
         // A signal that comes as late as this has still been sent to end the run. What ended it
@@ -72,6 +74,7 @@ impl Measured {
             outside,
             soak,
             server_metrics,
+            network,
             verdicts,
             endpoints,
             templates,
@@ -126,6 +129,7 @@ impl Concluded {
             server_use: record.used.map(used),
             agreement: agreement::requests(plan, summary, outside, record),
             server_metrics: self.server_metrics.as_ref(),
+            network: self.network.as_ref(),
             steady: Steady {
                 stages: &run.stages,
                 outside,

@@ -8,12 +8,13 @@ use super::error::TrialError;
 use super::meeting::Meeting;
 use super::prepare::Ready;
 use super::provenance::{run_id, wall_clock};
+use super::round_trips;
 use super::server_under_test::ServerUnderTest;
 use super::so_far::SoFar;
 use super::viewers::{Beginning, Moment, Viewers, WholeMoment};
 use crate::document::live::ShardSecond;
 use crate::document::merge::merged_id;
-use crate::document::{ServerMetrics, Start};
+use crate::document::{Network, ServerMetrics, Start};
 use crate::engine::{self, RowsSent, RunResult, Tick};
 use crate::live::{ALL_SHARDS, Outline, Snapshot};
 use crate::load::{Shape, Stage};
@@ -38,6 +39,8 @@ pub(crate) struct Measured {
     pub(super) soak: Soak,
     /// What the server says of itself.
     pub(super) server_metrics: Option<ServerMetrics>,
+    /// The way to it.
+    pub(super) network: Option<Network>,
     pub(super) verdicts: Vec<Judged>,
     /// What ended it early, if anything did.
     pub(super) ended: Option<Ended>,
@@ -66,6 +69,7 @@ impl Ready {
         let mut ended = None;
         let cores = server.client_cores.clone();
 
+        server.watch_the_way(plan);
         server.begin();
         let started_at = wall_clock() + meeting.map_or(SignedDuration::ZERO, Meeting::until_start);
         let outline = Arc::new(outline(plan, started_at));
@@ -121,6 +125,7 @@ impl Ready {
     /// What the numbers of a run come to.
     fn summed_up(mut self, mut run: RunResult, started_at: Timestamp, ended: Option<Ended>) -> Measured {
         let scraping = self.server.end_scraping();
+        let way = self.server.end_watching_the_way();
         let plan = &self.plan;
         let names = plan.mix.names();
         let window = (plan.warmup, plan.warmup + run.window);
@@ -129,10 +134,23 @@ impl Ready {
         let summary = Summary::new(&run.total, &names, run.window).with_server(&soak);
         let parts = (&summary, outside.as_ref());
         let server_metrics = scraping.map(|scraping| scraping.end(plan, &self.stop, &mut run.series, parts));
+        let network = way.and_then(|way| round_trips::end(way, plan, &mut run.series));
         let levels = server_metrics.as_ref().map_or_else(Vec::new, ServerMetrics::levels);
         let summary = summary.with_levels(levels);
         let verdicts = threshold::judge(plan.judged_rules(), &summary);
-        Measured { ready: self, started_at, run, summary, outside, soak, server_metrics, verdicts, ended, start: None }
+        Measured {
+            ready: self,
+            started_at,
+            run,
+            summary,
+            outside,
+            soak,
+            server_metrics,
+            network,
+            verdicts,
+            ended,
+            start: None,
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod prepare;
 pub(crate) mod provenance;
 mod reach;
 mod requests;
+mod round_trips;
 mod server_metrics;
 mod server_under_test;
 mod setup;

@@ -4,6 +4,7 @@
 use super::cold_start;
 use super::error::TrialError;
 use super::reach::Targets;
+use super::round_trips;
 use super::server_metrics::Scraping;
 use super::signals::Stop;
 use crate::document::TargetServer;
@@ -16,6 +17,7 @@ use crate::server::latency::Latency;
 use crate::server::{Exit, Identity, Server, Source, Spec};
 use crate::units::{Nanos, rounded};
 use crate::watch::probe::{self, Health, ProbeError, Reply};
+use crate::watch::round_trips::RoundTripWatch;
 use crate::watch::{ProcessWatch, Used};
 use serde_json::Value;
 
@@ -55,6 +57,8 @@ pub(super) struct ServerUnderTest {
     own: Option<ProcessWatch>,
     /// Its own numbers, as they are read while the test runs.
     scraping: Option<Scraping>,
+    /// The way to it, as it is looked at.
+    way: Option<RoundTripWatch>,
     /// The process that is watched as the server, when none was started.
     pid: Option<u32>,
     /// What a server that was started is configured to take.
@@ -155,6 +159,7 @@ impl ServerUnderTest {
             process: None,
             own: None,
             scraping: None,
+            way: None,
             pid: plan.server_pid,
             latency: None,
             cold_start_ms: None,
@@ -186,6 +191,11 @@ impl ServerUnderTest {
         self.hints.iter().find(|hint| hint.name == NO_NUMBERS).map(|hint| hint.text.as_str())
     }
 
+    /// Begins to look at the round trips of the plan's connections.
+    pub(super) fn watch_the_way(&mut self, plan: &Plan) {
+        self.way = round_trips::begin(plan);
+    }
+
     /// The load begins: what was used until now is none of it. Nobody is asked, and nothing waits.
     pub(super) fn begin(&mut self) {
         self.process = self.watched_pid().and_then(ProcessWatch::begin);
@@ -197,6 +207,9 @@ impl ServerUnderTest {
     pub(super) fn watch(&mut self, elapsed: Nanos, second: &mut Second) {
         if let Some(scraping) = &self.scraping {
             scraping.tick(elapsed);
+        }
+        if let Some(way) = &self.way {
+            way.tick(elapsed);
         }
         if let Some(own) = self.own.as_mut().and_then(|own| own.look(elapsed)) {
             second.client_rss_bytes = Some(own.rss_bytes);
@@ -222,6 +235,11 @@ impl ServerUnderTest {
     /// The load is over: its own numbers are read for the last time.
     pub(super) fn end_scraping(&mut self) -> Option<Scraping> {
         self.scraping.take()
+    }
+
+    /// The load is over, and with it the looks at its connections.
+    pub(super) fn end_watching_the_way(&mut self) -> Option<RoundTripWatch> {
+        self.way.take()
     }
 
     /// The process that is the server's: the one we started, or the one we were told of.

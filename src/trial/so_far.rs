@@ -119,6 +119,7 @@ impl SoFar<'_> {
             server_use: None,
             agreement: None,
             server_metrics: None,
+            network: None,
             steady: Steady { stages, outside: outside.as_ref(), soak: &soak, client_use: None, agreements: Vec::new() },
             datasets: Vec::new(),
             token_estimate: None,

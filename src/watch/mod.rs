@@ -5,6 +5,7 @@ pub mod exposition;
 pub mod identify;
 pub mod probe;
 mod process;
+pub mod round_trips;
 pub mod scraper;
 pub mod self_report;
 

@@ -55,6 +55,8 @@ impl SecondSum {
         a.set_remaining(a.remaining().lowest(b.remaining()));
         // Each process has a memory of its own.
         a.client_rss_bytes = None;
+        // And a way of its own.
+        a.rtt_ms = None;
         (a.server_cpu, a.server_rss_bytes) = (a.server_cpu.or(b.server_cpu), a.server_rss_bytes.or(b.server_rss_bytes));
         if a.server_metrics.is_empty() {
             a.server_metrics.clone_from(&b.server_metrics);

@@ -66,7 +66,7 @@ pub(super) fn charts(doc: &Document, rows: Rows) -> OverTime {
     });
     let others = [clock.rates(), clock.levels(), clock.tokens(), clock.failures(), clock.kinds(), clock.rate_limits()];
     let others = others.into_iter().flatten();
-    let machines = [clock.server_queue(), clock.server_tokens(), clock.server_kv_use()];
+    let machines = [clock.server_queue(), clock.server_tokens(), clock.server_kv_use(), clock.round_trips()];
     let machines = machines.into_iter().chain([clock.server_cpu(), clock.server_memory(), clock.client()]).flatten();
     let charts = percentiles.chain(others).chain(heat).chain(machines).collect();
     OverTime { at: numbers(clock.grid.places(&clock.at)), charts }
@@ -320,6 +320,20 @@ impl Clock<'_> {
     fn server_kv_use(&self) -> Option<Chart> {
         let series = vec![self.said("memory for keys and values", Unit::Share, "server_kv_use")];
         self.of_server(("server-kv", "Use of the memory for keys and values", Unit::Share), series)
+    }
+
+    /// The way to the server.
+    fn round_trips(&self) -> Option<Chart> {
+        self.chart(Draft {
+            id: "round-trips",
+            title: "Round trip to the server",
+            note: "median of the connections at the end of each second, as the kernel smooths it",
+            kind: Kind::Lines,
+            y: Axis::new(Unit::Time, "", Scale::Linear),
+            series: vec![self.measured("round trip", Unit::Time, |second| second.rtt_ms)],
+            fold: Fold::Highest,
+            lines: Vec::new(),
+        })
     }
 
     fn server_cpu(&self) -> Option<Chart> {

@@ -1,6 +1,6 @@
 //! The verdict and what it rests on.
 
-use super::{Block, Extent, Headline, Piece, Remark, Row, Section, Table, Tone, asked, column, time};
+use super::{Block, Extent, Headline, Piece, Remark, Row, Section, Table, Tone, asked, column, network, time};
 use crate::document::endpoints::count;
 use crate::document::merge::start_spread;
 use crate::document::verdict::{Conclusion, ReasonKind};
@@ -57,6 +57,7 @@ pub(super) fn facts(doc: &Document, extent: Extent) -> Vec<Block> {
     time::outside(&mut blocks, doc.outside.as_ref());
     doc.datasets.iter().for_each(|dataset| self::dataset(&mut blocks, dataset));
     asked::facts(&mut blocks, doc, extent);
+    blocks.extend(network::fact(doc));
     client(&mut blocks, &doc.client);
     blocks
 }

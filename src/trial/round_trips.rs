@@ -1,0 +1,49 @@
+//! The network's share: the way to the server, as the kernel knows it of the test's own
+//! connections. Where it does not say, nothing is said.
+
+use crate::document::{Network, Quantiles};
+use crate::metrics::{Distribution, Second};
+use crate::net;
+use crate::plan::Plan;
+use crate::units::{Nanos, rounded};
+use crate::watch::round_trips::{Peers, RoundTripWatch, RoundTrips};
+
+/// Longest wait for a look that is under way.
+const LOOK_WITHIN: Nanos = Nanos::from_secs(1);
+
+/// Begins to look at the plan's connections. None where they are no TCP connections.
+pub(super) fn begin(plan: &Plan) -> Option<RoundTripWatch> {
+    if plan.access.unix_socket.is_some() {
+        return None;
+    }
+    let addrs = plan.targets().flat_map(|target| target.addrs.clone()).collect();
+    let peers = Peers { addrs, any_address: plan.access.dns_ttl.is_some() };
+    RoundTripWatch::start(net::established, peers, plan.window())
+}
+
+/// What was seen, also in each second.
+pub(super) fn end(watch: RoundTripWatch, plan: &Plan, series: &mut [Second]) -> Option<Network> {
+    let seen = watch.finish(LOOK_WITHIN)?;
+    for (at, median) in &seen.seconds {
+        // The look of the second `t` is when `t + 1` seconds are over.
+        let Some(t_s) = (at.as_secs_f64().round() as u32).checked_sub(1) else { continue };
+        let place = series.binary_search_by_key(&t_s, |second| second.t_s);
+        if let Some(second) = place.ok().and_then(|place| series.get_mut(place)) {
+            second.rtt_ms = Some(rounded(median.as_millis_f64()));
+        }
+    }
+    let RoundTrips { smoothed, least, connections, is_sample, segments, retransmitted, .. } = seen;
+    Some(Network {
+        rtt: quantiles(&smoothed),
+        least_rtt: quantiles(&least),
+        connections: connections as u64,
+        is_sample,
+        segments,
+        retransmitted,
+        to_proxy: plan.access.proxy.is_some(),
+    })
+}
+
+fn quantiles(times: &Distribution) -> Option<Quantiles> {
+    (times.count > 0).then(|| Quantiles::of(times))
+}
