@@ -9,6 +9,8 @@
   const MOST_SERIES = 8;
   let clock = "";
   let source = null;
+  // Of a sweep: the steps that are over.
+  let steps = null;
 
   const element = (name, properties, ...children) => {
     const made = Object.assign(document.createElement(name), properties);
@@ -109,11 +111,40 @@
     document.querySelector(".tiles").replaceChildren(...tiles);
   };
 
+  // The steps of a sweep that are over, in words, above the charts of the one that runs.
+  const showSteps = () => {
+    let list = document.getElementById("steps");
+    if (!list) {
+      list = element("ol", { id: "steps", className: "card" });
+      list.setAttribute("aria-label", "steps that are over");
+      document.querySelector(".bar").before(list);
+    }
+    list.hidden = steps.told.length === 0;
+    list.replaceChildren(...steps.told.map((line) => element("li", { textContent: line })));
+  };
+
+  const takeSteps = (more) => {
+    steps = more;
+    showSteps();
+    const { data } = page;
+    const added = [];
+    for (const chart of steps.charts) {
+      const known = data.charts.find((one) => one.id === chart.id);
+      if (known) { Object.assign(known, chart); continue; }
+      data.charts.push(chart);
+      added.push(figure(chart));
+    }
+    page.grow();
+    added.forEach(page.add);
+    steps.charts.forEach(describe);
+  };
+
   const begin = (frame) => {
     document.querySelector(".charts").replaceChildren();
-    for (const chart of frame.charts) figure(chart);
-    page.restart({ at: frame.at, charts: frame.charts });
-    frame.charts.forEach(describe);
+    const charts = (steps ? steps.charts : []).concat(frame.charts);
+    for (const chart of charts) figure(chart);
+    page.restart({ at: frame.at, charts });
+    charts.forEach(describe);
     showState(frame);
     say("Live: updated every second.", "good");
   };
@@ -164,6 +195,7 @@
     source = new EventSource("events");
     source.addEventListener("all", (event) => begin(JSON.parse(event.data)));
     source.addEventListener("second", (event) => append(JSON.parse(event.data)));
+    source.addEventListener("steps", (event) => takeSteps(JSON.parse(event.data)));
     source.addEventListener("report", (event) => finish(JSON.parse(event.data)));
     source.addEventListener("end", (event) => {
       source.close();

@@ -516,15 +516,16 @@
     buttons.hidden = false;
     const button = document.getElementById("theme");
     button.textContent = "Theme: " + themes[theme];
-    button.addEventListener("click", () => {
+    // A live page starts again and again: a click is to count once.
+    button.onclick = () => {
       theme = (theme + 1) % themes.length;
       button.textContent = "Theme: " + themes[theme];
       paint(themes[theme]);
-    });
+    };
     document.getElementById("scale").setAttribute("aria-pressed", String(isLog));
-    document.getElementById("scale").addEventListener("click", () => setLog(!isLog));
-    document.getElementById("whole").addEventListener("click", whole);
-    document.getElementById("print").addEventListener("click", () => window.print());
+    document.getElementById("scale").onclick = () => setLog(!isLog);
+    document.getElementById("whole").onclick = whole;
+    document.getElementById("print").onclick = () => window.print();
     resized.disconnect();
     resized.observe(document.querySelector(".charts"));
   };

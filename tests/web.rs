@@ -114,6 +114,57 @@ fn seconds_come_as_they_pass_and_then_the_report() {
     assert_eq!(document(&run.json)["run"]["stop_reason"], Value::Null);
 }
 
+/// What a sweep tells: each step is a run, and beside it stands what came before.
+#[test]
+fn sweeps_show_the_step_that_runs_and_those_that_are_over() {
+    let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
+    let (web, json, url) = (free_port().to_string(), bench.path("c.json"), server.url());
+    let addr = format!("127.0.0.1:{web}");
+    let target = ["--target-url", &url, "--no-probe", "--web", &web, "--output", &json, "--warmup", "0s"];
+    let args = ["capacity", "--by", "vus", "--max", "2", "--slo", "http_req_failed rate<1%", "--duration", "2s"];
+    let running = start(&[&args[..], &target].concat(), &[]);
+    running.wait_for_stderr(&format!("live page: http://{addr}/"), SOON);
+    eventually("the first step begins", || get(&addr, "/", &[]).status == 200);
+    let page = get(&addr, "/", &[]).body;
+    assert!(page.contains("<h1>capacity load: running</h1>") && page.contains("http_req_failed rate&#60;1%"), "{page}");
+    let mut events = Events::open(&addr);
+    assert_eq!(events.next().expect("everything so far").0, "all");
+    let (name, steps) = events.next().expect("the steps");
+    assert!(name == "steps" && steps["charts"].as_array().is_some_and(Vec::is_empty), "{name}: {steps}");
+    let so_far: Value = serde_json::from_str(&get(&addr, "/api/v1/run", &[]).body).expect("JSON");
+    assert_eq!((&so_far["schema"], &so_far["verdict"]), (&"llmsim-blast.capacity/1".into(), &"interrupted".into()));
+    let (mut told, mut curves, mut begun, mut page) = (Vec::new(), 0, 1, String::new());
+    while let Some((name, data)) = events.next() {
+        match name.as_str() {
+            "all" => begun += 1,
+            "steps" => {
+                told = data["told"].as_array().expect("lines").clone();
+                curves = data["charts"].as_array().expect("charts").len();
+                assert!(data["charts"].as_array().is_some_and(|all| {
+                    all.iter().all(|chart| chart["id"].as_str().is_some_and(|id| id.starts_with("steps-")))
+                }));
+            }
+            "report" => data.as_str().expect("a page").clone_into(&mut page),
+            _ => {}
+        }
+    }
+    let output = running.finish(SOON);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let found = document(&json);
+    let steps = found["curve"].as_array().expect("steps").len();
+    assert_eq!((begun, told.len()), (steps, steps), "{told:?}");
+    assert!(told[0].as_str().is_some_and(|line| line.starts_with("step 1, ")) && curves > 2, "{told:?}");
+    assert!(page.contains("Latency by load") && page.contains("the goals hold at 2 users"), "{page}");
+
+    let args = ["throughput", "--concurrency", "1,2", "--answers", "plain", "--duration", "1s", "--no-server"];
+    let running = start(&[&args[..], &target].concat(), &[]);
+    eventually("the first step begins", || get(&addr, "/", &[]).status == 200);
+    let (names, report) = Events::open(&addr).rest();
+    assert_eq!(running.finish(SOON).code, Some(0));
+    assert!(names.contains(&"steps".to_owned()) && names.last().is_some_and(|name| name == "report"), "{names:?}");
+    assert!(report.as_str().is_some_and(|page| page.contains("Plain answers: requests per second")));
+}
+
 #[test]
 fn fifty_browsers_and_some_that_never_read_do_not_hold_up_the_end() {
     let bench = Bench::new();
@@ -256,6 +307,38 @@ fn a_browser_sees_charts_grow_and_then_the_report() {
     keep("live-report-1280-light.png", &browser.screenshot());
     let output = run.running.finish(LOOKED_AT);
     assert_eq!(output.code, Some(105), "{output:?}");
+    assert_clean(&mut browser);
+}
+
+#[test]
+fn a_browser_sees_the_steps_of_a_sweep() {
+    let Some(mut browser) = browser() else { return };
+    let server = Misbehaving::start(Behaviour::Good { tokens: 5 });
+    let (web, url) = (free_port().to_string(), server.url());
+    let args = ["capacity", "--by", "vus", "--slo", "http_req_failed rate<1%", "--duration", "3s", "--warmup", "0s"];
+    let running = start(&[&args[..], &["--target-url", &url, "--no-probe", "--web", &web]].concat(), &[]);
+    eventually("the first step begins", || get(&format!("127.0.0.1:{web}"), "/", &[]).status == 200);
+    browser.open_url(&format!("http://127.0.0.1:{web}/"), 1280, false);
+    eventually("three steps are over", || {
+        browser.eval("document.querySelectorAll('#steps li').length").as_u64() >= Some(3)
+    });
+    browser.settle();
+    let charts = browser.eval(COLOURED);
+    let of_steps: Vec<&Value> = charts
+        .as_array()
+        .expect("charts")
+        .iter()
+        .filter(|chart| chart[0].as_str().is_some_and(|id| id.starts_with("steps-")))
+        .collect();
+    assert!(of_steps.len() >= 3, "{charts}");
+    assert!(of_steps.iter().all(|chart| chart[1].as_i64() > Some(20)), "{charts}");
+    let first = browser.eval("document.querySelector('.charts > figure').id");
+    assert!(first.as_str().is_some_and(|id| id.starts_with("steps-")), "curves come first: {first}");
+    keep("live-capacity-1280-light.png", &browser.screenshot());
+    running.signal(Signal::SIGINT);
+    let title = "document.querySelector('h1').textContent";
+    eventually("the report comes", || browser.eval(title) == "load: interrupted");
+    assert_eq!(running.finish(LOOKED_AT).code, Some(105));
     assert_clean(&mut browser);
 }
 

@@ -12,6 +12,8 @@ use super::server::{ServerArgs, ServerConfigArgs, ServerMetricsArgs};
 use super::shard::MeetingArgs;
 use super::target::TargetArgs;
 use super::tls::TlsArgs;
+#[cfg(feature = "web")]
+use super::viewers::PageArgs;
 use clap::Args;
 
 /// How the search goes, and what goals look like.
@@ -64,6 +66,9 @@ pub(crate) struct CapacityArgs {
     connection: ConnectionArgs,
     #[command(flatten)]
     output: OutputArgs,
+    #[cfg(feature = "web")]
+    #[command(flatten)]
+    page: PageArgs,
     #[command(flatten)]
     debug: DebugArgs,
     #[command(flatten)]

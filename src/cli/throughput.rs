@@ -9,6 +9,8 @@ use super::request::RequestArgs;
 use super::server::{ServerArgs, ServerMetricsArgs};
 use super::target::TargetArgs;
 use super::tls::TlsArgs;
+#[cfg(feature = "web")]
+use super::viewers::PageArgs;
 use clap::Args;
 
 /// What the numbers of a sweep mean.
@@ -44,6 +46,9 @@ pub(crate) struct ThroughputArgs {
     connection: ConnectionArgs,
     #[command(flatten)]
     output: OutputArgs,
+    #[cfg(feature = "web")]
+    #[command(flatten)]
+    page: PageArgs,
     #[command(flatten)]
     debug: DebugArgs,
     #[command(flatten)]

@@ -4,10 +4,10 @@
 
 use clap::Args;
 
-/// Who may watch a run while it lasts.
+/// Who may watch in a browser.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Watching a run")]
-pub(crate) struct ViewerArgs {
+pub(crate) struct PageArgs {
     /// Serve a live page, and metrics for Prometheus, at ADDR while the run lasts
     /// [default address: 127.0.0.1:9540; port 0 is any free one].
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "")]
@@ -16,6 +16,14 @@ pub(crate) struct ViewerArgs {
     /// machines can reach ADDR.
     #[arg(long, value_name = "TOKEN")]
     web_token: Option<String>,
+}
+
+/// Who may watch a run while it lasts.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Watching a run")]
+pub(crate) struct ViewerArgs {
+    #[command(flatten)]
+    page: PageArgs,
     /// Write samples to the Prometheus at URL while the run lasts, by remote write
     /// [default path: /api/v1/write].
     #[arg(long, value_name = "URL")]

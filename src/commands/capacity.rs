@@ -8,11 +8,12 @@ mod together;
 use self::kept_up::{Arrived, Late};
 use self::search::Range;
 use super::error::CommandError;
-use super::measured::heeding;
+use super::measured::{finished, heeding};
 use super::prelude::{self, Watcher};
+use super::viewers::Viewers;
 use super::{input, output};
 use crate::document::capacity::{By, CAPACITY_SCHEMA, Capacity, Step};
-use crate::document::{ENDED_EARLY, Reason, ReasonKind, TargetServer, Verdict};
+use crate::document::{ENDED_EARLY, Reason, ReasonKind, Sweep, TargetServer, Verdict};
 use crate::exit::ExitClass;
 use crate::load::{Arrivals, OnFull, Shape, Spacing, Stage};
 use crate::metrics::{Counter, Gauge, Metric, Rate, Trend};
@@ -82,9 +83,12 @@ pub(super) fn run(
     let by = by(overrides)?;
     let shards = u64::from(plan.shard.count);
     let users = if by == By::Vus { most.unwrap_or(0) } else { 0 };
-    let setup = Setup::new(users.div_ceil(shards) + if shards > 1 { shards } else { 0 })?;
-    let wish = wish(overrides, by, most, setup.connections().saturating_mul(shards))?;
-    let mut watcher = Watcher::new(err, presentation.quiet);
+    let viewers = Viewers::open(&presentation, &plan.redactor())?;
+    let looks = viewers.descriptors();
+    let setup = Setup::new(looks + users.div_ceil(shards) + if shards > 1 { shards } else { 0 })?;
+    let connections = setup.connections().saturating_sub(looks);
+    let wish = wish(overrides, by, most, connections.saturating_mul(shards))?;
+    let mut watcher = Watcher::new(err, presentation.quiet, viewers);
     presentation.notes.iter().for_each(|note| watcher.say(note));
 
     let plan = prelude::at_target(plan, &setup, &mut |line| watcher.say(line), |found| {
@@ -102,6 +106,7 @@ pub(super) fn run(
         }
     }
     let mut found = nothing_yet(ready.plan(), &wish, setup.nofile);
+    watcher.first_step(|| sweep(&found));
     let ended = search_on((&mut ready, meeting.as_ref()), &wish, &mut found, &mut watcher)?;
     let redactor = ready.plan().redactor();
     found.server = ready.target();
@@ -110,12 +115,18 @@ pub(super) fn run(
     found.interrupted = setup.stop.is_signalled() || cut.as_ref().is_some_and(|cut| cut.is_signal);
     found.judge(ended.or(cut.and_then(lost)));
 
+    let (err, viewers) = watcher.report(|| sweep(&found));
     let printed = output::print(&report::capacity::text(&found), output::on_stdout(&presentation).as_ref(), out, err);
     let page = || report::html::of_capacity(&found);
     output::write_json_and_page(&presentation, &|| found.to_json(), &page, (out, err), &setup.stop)?;
     meeting.into_iter().for_each(Meeting::dismiss);
     printed?;
-    Ok(heeding(&setup.stop, found.verdict.exit()))
+    Ok(finished(found.verdict.exit(), viewers, &setup.stop, err))
+}
+
+/// What was found until now, for whoever looks.
+fn sweep(found: &Capacity) -> Sweep {
+    Sweep::Capacity(Box::new(found.clone()))
 }
 
 /// Why the search has ended, if another shard was lost.
@@ -147,8 +158,8 @@ fn search_on(
         }
         let plan = step_plan(ready.plan(), wish, load);
         let measured = match meeting {
-            None => ready.step(&plan),
-            Some(meeting) => meeting.lead(ready, (&plan, &load.to_string()), &mut |line| watcher.say(line)),
+            None => ready.step(&plan, watcher),
+            Some(meeting) => meeting.lead(ready, (&plan, &load.to_string()), watcher),
         };
         let measured = match measured {
             Ok(Some(measured)) => measured,
@@ -163,7 +174,8 @@ fn search_on(
         found.environment.workers = measured.workers as u32;
         let (tried, says) = step(ready.plan(), wish, load, &measured);
         let so_far = wish.so_far(found.curve.len() + 1, began.elapsed().into());
-        watcher.say(&format!("{so_far}: {}", progress(wish.by, &tried)));
+        let line = format!("{so_far}: {}", progress(wish.by, &tried));
+        watcher.say(&line);
         undecided += 1;
         match says {
             Says::Enough => {
@@ -179,6 +191,7 @@ fn search_on(
             Says::ClientWasLate => {}
         }
         found.curve.push(tried);
+        watcher.step_over(line, || sweep(found));
         // Else the same load is tried again: each try draws its own arrivals.
         if undecided > MOST_UNDECIDED {
             break;

@@ -1,11 +1,13 @@
 //! What every command that sends load does before it sends any.
 
 use super::error::CommandError;
+use super::viewers::Viewers;
 use super::{output, show_config};
-use crate::document::{ENDED_EARLY, Reason, ReasonKind};
+use crate::document::{Document, ENDED_EARLY, Reason, ReasonKind, Sweep};
 use crate::exit::ExitClass;
+use crate::metrics::Batch;
 use crate::plan::{Credentials, FoundServer, Plan, PlanError, Presentation, Resolved};
-use crate::trial::{self, Ready, Setup, TrialError};
+use crate::trial::{self, Beginning, Moment, Ready, Setup, TrialError, WholeMoment};
 use std::io::Write;
 
 /// Makes sure that the results of a test can be written. None when something was shown instead, as
@@ -60,15 +62,68 @@ pub(super) fn ended(error: TrialError) -> Result<Reason, TrialError> {
     Ok(Reason::new(kind, ENDED_EARLY, error.to_string()))
 }
 
-/// Lines for whoever watches a command of many runs.
+/// Whoever watches a command of many runs: lines on a terminal, and a page.
 pub(super) struct Watcher<'a> {
     pub(super) err: &'a mut dyn Write,
     quiet: bool,
+    viewers: Viewers<'a>,
+    /// The steps that are over, each in a line.
+    told: Vec<String>,
+}
+
+/// Steps tell the page, and what they say is a line.
+impl trial::Viewers for Watcher<'_> {
+    fn begin(&mut self, beginning: &Beginning<'_>) {
+        self.viewers.begin(beginning);
+    }
+
+    fn requests(&mut self, batches: Vec<Batch>) {
+        self.viewers.requests(batches);
+    }
+
+    fn second(&mut self, moment: &Moment<'_>) {
+        self.viewers.second(moment);
+    }
+
+    fn whole(&mut self, moment: WholeMoment) {
+        self.viewers.whole(moment);
+    }
+
+    fn asks(&mut self) -> bool {
+        self.viewers.asks()
+    }
+
+    fn so_far(&mut self, document: Document) {
+        self.viewers.so_far(document);
+    }
+
+    fn said(&mut self, line: &str) {
+        self.say(line);
+    }
 }
 
 impl<'a> Watcher<'a> {
-    pub(super) fn new(err: &'a mut dyn Write, quiet: bool) -> Self {
-        Self { err, quiet }
+    pub(super) fn new(err: &'a mut dyn Write, quiet: bool, viewers: Viewers<'a>) -> Self {
+        let mut watcher = Self { err, quiet, viewers, told: Vec::new() };
+        watcher.viewers.told().iter().for_each(|line| watcher.say(line));
+        watcher
+    }
+
+    /// The first step comes, of what comes to `so_far`.
+    pub(super) fn first_step(&self, so_far: impl FnOnce() -> Sweep) {
+        self.viewers.steps(so_far, &self.told);
+    }
+
+    /// A step is over, and this is how it went.
+    pub(super) fn step_over(&mut self, line: String, so_far: impl FnOnce() -> Sweep) {
+        self.told.push(line);
+        self.viewers.steps(so_far, &self.told);
+    }
+
+    /// The command is over: whoever looks gets the report while the results are written.
+    pub(super) fn report(self, found: impl FnOnce() -> Sweep) -> (&'a mut dyn Write, Viewers<'a>) {
+        self.viewers.report_sweep(found);
+        (self.err, self.viewers)
     }
 
     pub(super) fn say(&mut self, line: &str) {

@@ -1,11 +1,12 @@
 //! `throughput`: the most requests and tokens a second, by the server's worker threads.
 
 use super::error::CommandError;
-use super::measured::heeding;
+use super::measured::finished;
 use super::prelude::{self, Watcher};
+use super::viewers::Viewers;
 use super::{input, output};
 use crate::document::throughput::{LLMSIM_P99_MS, Mode, Step, THROUGHPUT_SCHEMA, Throughput};
-use crate::document::{TargetServer, Verdict};
+use crate::document::{Sweep, TargetServer, Verdict};
 use crate::exit::ExitClass;
 use crate::host;
 use crate::load::Shape;
@@ -13,7 +14,7 @@ use crate::metrics::{Counter, Rate, Trend, hints};
 use crate::plan::{Given, Mix, Overrides, Plan, PlanError, Purpose, Spec, Tuning, resolve_for};
 use crate::report;
 use crate::trial::{self, Ready, Setup, SweepStep, TrialError, provenance};
-use crate::units::{Nanos, plural};
+use crate::units::{Nanos, plural, short};
 use std::io::Write;
 use std::path::Path;
 
@@ -60,7 +61,7 @@ const MOST_VALUES: usize = 32;
 const MOST: u64 = 16_000;
 
 #[derive(Debug)]
-struct Sweep {
+struct Steps {
     /// Numbers of the server's threads; none when it is running already.
     servers: Vec<Option<u32>>,
     concurrency: Vec<u32>,
@@ -105,13 +106,16 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
     let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
     let cores = host::cores().len().max(1);
     let sweep = sweep(overrides, plan.server.is_some(), cores as u32)?;
-    let setup = Setup::new(u64::from(sweep.concurrency.iter().copied().max().unwrap_or_default()))?;
-    let mut watcher = Watcher::new(err, presentation.quiet);
+    let viewers = Viewers::open(&presentation, &plan.redactor())?;
+    let most = u64::from(sweep.concurrency.iter().copied().max().unwrap_or_default());
+    let setup = Setup::new(most + viewers.descriptors())?;
+    let mut watcher = Watcher::new(err, presentation.quiet, viewers);
     presentation.notes.iter().for_each(|note| watcher.say(note));
     let plan = prelude::at_target(plan, &setup, &mut |line| watcher.say(line), |found| {
         resolve_for(Purpose::Steps, PROFILE_NAME, &overrides.at(found), &mut read)
     })?;
     let mut found = nothing_yet(&plan, &sweep, setup.nofile);
+    watcher.first_step(|| so_far(&found));
     let mut answers = presentation.debug_response;
     let mut ended = None;
     for &threads in &sweep.servers {
@@ -138,11 +142,17 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
     found.max_p99_ms = sweep.max_p99.of(is_llmsim);
     found.interrupted = setup.stop.is_signalled();
     found.judge(ended);
+    let (err, viewers) = watcher.report(|| so_far(&found));
     let printed = output::print(&report::throughput::text(&found), output::on_stdout(&presentation).as_ref(), out, err);
     let page = || report::html::of_throughput(&found);
     output::write_json_and_page(&presentation, &|| found.to_json(), &page, (out, err), &setup.stop)?;
     printed?;
-    Ok(heeding(&setup.stop, found.verdict.exit()))
+    Ok(finished(found.verdict.exit(), viewers, &setup.stop, err))
+}
+
+/// What was found until now, for whoever looks.
+fn so_far(found: &Throughput) -> Sweep {
+    Sweep::Throughput(Box::new(found.clone()))
 }
 
 /// Reads all that this command reads of its flags.
@@ -156,7 +166,7 @@ pub(super) fn read_all(overrides: &Overrides) -> Result<(), PlanError> {
     sweep(overrides, true, 1).map(drop)
 }
 
-impl Sweep {
+impl Steps {
     fn all_steps(&self) -> usize {
         self.servers.len() * self.modes.len() * self.concurrency.len()
     }
@@ -193,7 +203,7 @@ impl Sweep {
             let middle = self.concurrency[self.concurrency.len() / 2];
             for &mode in &self.modes {
                 let length = Nanos(self.warmup.0 / self.modes.len() as u64);
-                ready.step(&step_plan(ready.plan(), mode, middle, length))?;
+                ready.step(&step_plan(ready.plan(), mode, middle, length), watcher)?;
                 watcher.say_of_step(ready);
             }
         }
@@ -201,16 +211,20 @@ impl Sweep {
             for &concurrency in &self.concurrency {
                 let answers = if mode == Mode::Plain { "plain" } else { "streamed" };
                 let (number, all) = (found.plain.len() + found.streamed.len() + 1, self.all_steps());
-                watcher.say(&format!("{number} of {all}: {name}: {answers} answers, {concurrency} at once"));
+                let what = format!("{number} of {all}: {name}: {answers} answers, {concurrency} at once");
+                watcher.say(&what);
                 let plan = step_plan(ready.plan(), mode, concurrency, self.duration);
-                let Some(measured) = ready.step(&plan)? else { break };
+                let Some(measured) = ready.step(&plan, watcher)? else { break };
                 watcher.say_of_step(ready);
                 found.environment.workers = found.environment.workers.max(measured.workers as u32);
                 let measured = step(ready.plan(), (threads, concurrency), shared_cores, &measured);
+                let unit = if mode == Mode::Plain { "requests/s" } else { "tokens/s" };
+                let line = format!("{what}: {} {unit}", short(measured.rate(mode)));
                 match mode {
                     Mode::Plain => found.plain.push(measured),
                     Mode::Streamed => found.streamed.push(measured),
                 }
+                watcher.step_over(line, || so_far(found));
             }
         }
         Ok(())
@@ -263,7 +277,7 @@ fn step(plan: &Plan, (workers, concurrency): (Option<u32>, u32), shared_cores: b
     }
 }
 
-fn nothing_yet(plan: &Plan, sweep: &Sweep, nofile: u64) -> Throughput {
+fn nothing_yet(plan: &Plan, sweep: &Steps, nofile: u64) -> Throughput {
     Throughput {
         schema: THROUGHPUT_SCHEMA.to_owned(),
         build: provenance::build(),
@@ -286,7 +300,7 @@ fn nothing_yet(plan: &Plan, sweep: &Sweep, nofile: u64) -> Throughput {
 const BOTH: &[Mode] = &[Mode::Plain, Mode::Streamed];
 
 /// What was asked for, or what is usual on a machine with so many cores.
-fn sweep(overrides: &Overrides, starts_server: bool, cores: u32) -> Result<Sweep, PlanError> {
+fn sweep(overrides: &Overrides, starts_server: bool, cores: u32) -> Result<Steps, PlanError> {
     let servers = match (overrides.one("server_workers"), starts_server) {
         (Some(typed), false) if typed.is_flag() => {
             return Err(typed.misplaced(
@@ -299,7 +313,7 @@ fn sweep(overrides: &Overrides, starts_server: bool, cores: u32) -> Result<Sweep
     };
     let words = [("plain", &BOTH[..1]), ("stream", &BOTH[1..]), ("both", BOTH)];
     let modes = overrides.one("answers").map_or(Ok(BOTH), |typed| typed.word(&words))?.to_vec();
-    Ok(Sweep {
+    Ok(Steps {
         servers,
         concurrency: overrides.one("concurrency").map_or(Ok(CONCURRENCY.to_vec()), list)?,
         duration: overrides.one("step_duration").map_or(Ok(DURATION), Given::some_time)?,

@@ -2,7 +2,7 @@
 
 use super::error::CommandError;
 use super::requests::{Requests, Written};
-use crate::document::Document;
+use crate::document::{Document, Sweep};
 use crate::live::Progress;
 use crate::metrics::Batch;
 use crate::plan::{Plan, Presentation, RequestsFile};
@@ -66,6 +66,16 @@ impl<'a> Viewers<'a> {
             progress.finish();
         }
         self.away.report(document);
+    }
+
+    /// The steps of a sweep that are over, each in a line, and what they come to so far.
+    pub(super) fn steps(&self, so_far: impl FnOnce() -> Sweep, told: &[String]) {
+        self.away.steps(so_far, told);
+    }
+
+    /// A sweep is over.
+    pub(super) fn report_sweep(&self, found: impl FnOnce() -> Sweep) {
+        self.away.report_sweep(found);
     }
 
     /// Waits until everyone has what they were sent, but not long. What did not arrive is said in
@@ -197,6 +207,18 @@ impl<'a> Away<'a> {
         }
     }
 
+    fn steps(&self, so_far: impl FnOnce() -> Sweep, told: &[String]) {
+        if let Some(page) = &self.page {
+            page.steps(so_far().so_far(), told.to_vec());
+        }
+    }
+
+    fn report_sweep(&self, found: impl FnOnce() -> Sweep) {
+        if let Some(page) = &self.page {
+            page.report_sweep(found());
+        }
+    }
+
     fn finish(self) -> Option<String> {
         let lost = self.push.and_then(prometheus::Push::finish);
         if let Some(page) = self.page {
@@ -244,6 +266,10 @@ impl<'a> Away<'a> {
     fn so_far(&self, _: Document) {}
 
     fn report(&self, _: &Document) {}
+
+    fn steps(&self, _: impl FnOnce() -> Sweep, _: &[String]) {}
+
+    fn report_sweep(&self, _: impl FnOnce() -> Sweep) {}
 
     fn finish(self) -> Option<String> {
         None

@@ -21,6 +21,7 @@ pub(crate) mod digest;
 pub(crate) mod endpoints;
 pub(crate) mod facts;
 pub(crate) mod failures;
+mod found;
 #[doc(hidden)]
 pub mod fuzz;
 pub(crate) mod json;
@@ -49,6 +50,7 @@ pub use datasets::{Dataset, UnusedRows};
 pub use endpoints::{Endpoint, EndpointVerdict};
 pub use facts::{RunFacts, Steady};
 pub use failures::{FailureDetails, Failures, RetryAfter};
+pub use found::Sweep;
 pub use json::{DocumentError, SCHEMA};
 pub use measured::{Counter, Exact, Measured, Rate, Trend};
 pub use network::Network;

@@ -78,7 +78,7 @@ pub(super) fn presentation(
         html: noted("html", given.one("html"), changed).map(Given::path).transpose()?,
         junit: noted("junit", single.one("junit"), changed).map(Given::path).transpose()?,
         requests: requests::file(single, changed)?,
-        web: web::web(single, changed)?,
+        web: web::web(given, changed)?,
         prometheus: prometheus::prometheus_write(single, tls, read, changed)?,
         github: github(noted("github", single.one("github"), changed))?,
         shard: given.one("shard").map(|given| given.origin.to_string()),

@@ -173,7 +173,7 @@ fn nothing_ran(plan: &Plan) -> RunResult {
 }
 
 /// Tells viewers that the load begins. At shard 0 of shards that have met a page shows all of them.
-fn announce(
+pub(super) fn announce(
     so_far: &SoFar<'_>,
     outline: &Arc<Outline>,
     (server, worker_cores): (&ServerUnderTest, &[usize]),
@@ -218,7 +218,7 @@ fn report(
     }
 }
 
-fn outline(plan: &Plan, started_at: Timestamp) -> Outline {
+pub(super) fn outline(plan: &Plan, started_at: Timestamp) -> Outline {
     Outline {
         run_id: run_id(started_at, plan),
         started_at_ms: started_at.as_millisecond(),
@@ -258,7 +258,7 @@ fn before(plan: &Plan, outline: &Arc<Outline>) -> Snapshot {
 }
 
 /// Made on the thread that collects the seconds; no worker waits for it.
-fn snapshot(plan: &Plan, outline: &Arc<Outline>, tick: &Tick<'_>) -> Snapshot {
+pub(super) fn snapshot(plan: &Plan, outline: &Arc<Outline>, tick: &Tick<'_>) -> Snapshot {
     Snapshot {
         outline: Arc::clone(outline),
         elapsed: tick.elapsed,

@@ -6,7 +6,11 @@
 //! in it with their times, so that slow ones are not cut away.
 
 use super::error::TrialError;
+use super::measure::{announce, outline, snapshot};
 use super::prepare::Ready;
+use super::provenance::wall_clock;
+use super::so_far::SoFar;
+use super::viewers::{Moment, Viewers};
 use crate::document::ServerMetrics;
 use crate::engine;
 use crate::metrics::series::Quantiles;
@@ -15,6 +19,7 @@ use crate::metrics::validity::{Evidence, Signal, Validity, signals, verdict};
 use crate::metrics::{Counter, Gauge, Rate, Second, Summary, Trend};
 use crate::plan::Plan;
 use crate::units::mix64;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Keeps apart what the steps of one command send.
@@ -35,18 +40,19 @@ pub(crate) struct SweepStep {
 
 impl Ready {
     /// Runs a load of its own, `plan`, whose shape is as long as its warm-up and the window
-    /// together. None when a signal ended it.
-    pub(crate) fn step(&mut self, plan: &Plan) -> Result<Option<SweepStep>, TrialError> {
-        self.step_from(plan, &mut engine::now)
+    /// together. `viewers` are told of each second. None when a signal ended it.
+    pub(crate) fn step(&mut self, plan: &Plan, viewers: &mut dyn Viewers) -> Result<Option<SweepStep>, TrialError> {
+        self.step_from(plan, viewers, &mut engine::now)
     }
 
     /// The same, which begins when `begin` returns.
     pub(super) fn step_from(
         &mut self,
         plan: &Plan,
+        viewers: &mut dyn Viewers,
         begin: &mut dyn FnMut() -> Instant,
     ) -> Result<Option<SweepStep>, TrialError> {
-        let Self { server, stop, steps, .. } = self;
+        let Self { server, stop, steps, endpoints, templates, nofile, .. } = self;
         if stop.is_set() {
             return Ok(None);
         }
@@ -58,8 +64,19 @@ impl Ready {
         // A server that remembers what an earlier step has asked would seem faster.
         *steps += 1;
         let plan = &Plan { seed: mix64(plan.seed, STEP_DRAWS, *steps), ..plan.clone() };
+        let started_at = wall_clock();
+        let outline = Arc::new(outline(plan, started_at));
+        let so_far = SoFar { plan, endpoints, templates, nofile: *nofile, started_at, names: &names };
+        let pinned = if plan.tuning.pin { &cores[..] } else { &[] };
+        announce(&so_far, &outline, (server, pinned), None, viewers);
         let mut run = engine::run_from(plan, &cores, stop.flag(), begin, &mut |tick| {
             server.watch(tick.elapsed, tick.second);
+            viewers.second(&Moment {
+                snapshot: Arc::new(snapshot(plan, &outline, tick)),
+                interval: tick.interval,
+                so_far: &|presentation| so_far.at(tick, server, presentation),
+                is_all: true,
+            });
             if died.is_none() && !tick.last {
                 died = server.died();
                 if died.is_some() {

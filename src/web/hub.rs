@@ -1,7 +1,7 @@
 //! What the page knows of the run, and the browsers that it tells.
 
 use super::Item;
-use crate::document::Document;
+use crate::document::{Document, Sweep};
 use crate::live::Snapshot;
 use crate::metrics::{Rate, Tally, Trend};
 use crate::prometheus::{Counts, Exposition};
@@ -44,8 +44,17 @@ pub(super) struct Hub {
     browsers: Vec<Browser>,
     /// The last document that somebody asked for.
     document: Option<Arc<str>>,
+    /// The steps of a sweep, if it is one.
+    steps: Option<Steps>,
     /// Nothing comes any more.
     finished: bool,
+}
+
+/// The steps of a sweep that are over.
+struct Steps {
+    so_far: Sweep,
+    /// As a browser gets them.
+    event: Event,
 }
 
 struct Seen {
@@ -59,7 +68,7 @@ struct Seen {
 
 impl Hub {
     pub(super) fn new() -> Self {
-        Self { seen: None, browsers: Vec::new(), document: None, finished: false }
+        Self { seen: None, browsers: Vec::new(), document: None, steps: None, finished: false }
     }
 
     pub(super) fn take(&mut self, item: Item) {
@@ -70,8 +79,12 @@ impl Hub {
                 self.tell_all();
             }
             Item::Second { snapshot, interval } => self.second(&snapshot, &interval),
+            // Of a sweep, the document is that of its steps.
+            Item::SoFar(_) if self.steps.is_some() => {}
             Item::SoFar(document) => self.document = Some(document.to_json().into()),
-            Item::Report(document) => self.report(&document),
+            Item::Report(document) => self.report(document.to_json(), &|| html::of_run(&document)),
+            Item::Steps { so_far, told } => self.steps(so_far, &told),
+            Item::SweepReport(found) => self.report(found.to_json(), &|| html::of_sweep(&found)),
         }
     }
 
@@ -90,7 +103,7 @@ impl Hub {
         if self.browsers.iter().any(Browser::may_catch_up) {
             let event = Event { name: "all", data: seen.everything() };
             for browser in self.browsers.iter_mut().filter(|browser| browser.may_catch_up()) {
-                browser.is_behind = !browser.send(event.clone());
+                browser.is_behind = !browser.send(event.clone()) || !browser.send_steps(self.steps.as_ref());
             }
         }
     }
@@ -103,11 +116,20 @@ impl Hub {
         }
     }
 
-    fn report(&mut self, document: &Document) {
+    fn steps(&mut self, so_far: Sweep, told: &[String]) {
+        self.document = Some(so_far.to_json().into());
+        let event = Event { name: "steps", data: live::steps(&so_far, told).into() };
+        for browser in self.browsers.iter_mut().filter(|browser| !browser.is_behind) {
+            browser.is_behind = !browser.send(event.clone());
+        }
+        self.steps = Some(Steps { so_far, event });
+    }
+
+    fn report(&mut self, document: String, page: &dyn Fn() -> String) {
         self.finished = true;
-        self.document = Some(document.to_json().into());
+        self.document = Some(document.into());
         if !self.browsers.is_empty() {
-            let page = serde_json::Value::from(html::of_run(document)).to_string();
+            let page = serde_json::Value::from(page()).to_string();
             self.say_goodbye(&Event { name: "report", data: page.into() });
         }
     }
@@ -140,13 +162,15 @@ impl Hub {
         if let Some(seen) = &mut self.seen {
             browser.is_behind = !browser.send(Event { name: "all", data: seen.everything() });
         }
+        browser.is_behind |= !browser.send_steps(self.steps.as_ref());
         self.browsers.push(browser);
         Some(stream)
     }
 
     /// The page itself.
     pub(super) fn page(&self) -> Option<String> {
-        self.seen.as_ref().map(|seen| live::page(&seen.doc))
+        let sweep = self.steps.as_ref().map(|steps| &steps.so_far);
+        self.seen.as_ref().map(|seen| live::page(&seen.doc, sweep))
     }
 
     /// The last document that was asked for.
@@ -168,6 +192,11 @@ impl Browser {
     /// Whether there was room.
     fn send(&self, event: Event) -> bool {
         !matches!(self.events.try_send(event), Err(TrySendError::Full(_)))
+    }
+
+    /// The same of the steps of a sweep, if it is one.
+    fn send_steps(&self, steps: Option<&Steps>) -> bool {
+        steps.is_none_or(|steps| self.send(steps.event.clone()))
     }
 
     fn may_catch_up(&self) -> bool {

@@ -10,7 +10,7 @@ mod hub;
 mod routes;
 mod serve;
 
-use crate::document::Document;
+use crate::document::{Document, Sweep};
 use crate::live::Snapshot;
 use crate::metrics::Tally;
 use crate::units::Nanos;
@@ -39,6 +39,10 @@ enum Item {
     SoFar(Box<Document>),
     /// The document, and nothing comes after it.
     Report(Box<Document>),
+    /// The steps of a sweep that are over, each in a line, and what they come to so far.
+    Steps { so_far: Sweep, told: Vec<String> },
+    /// What a sweep has found, and nothing comes after it.
+    SweepReport(Sweep),
 }
 
 /// The page. Whoever drops it without a report has none: browsers are told so.
@@ -105,6 +109,16 @@ impl Page {
     /// The run is over, and this is what it comes to.
     pub fn report(&self, document: Document) {
         self.tell(Item::Report(Box::new(document)));
+    }
+
+    /// Steps of a sweep are over, each of them in a line of `told`.
+    pub fn steps(&self, so_far: Sweep, told: Vec<String>) {
+        self.tell(Item::Steps { so_far, told });
+    }
+
+    /// The sweep is over, and this is what it has found.
+    pub fn report_sweep(&self, found: Sweep) {
+        self.tell(Item::SweepReport(found));
     }
 
     fn tell(&self, item: Item) {

@@ -48,7 +48,7 @@ async fn tell(listener: std::net::TcpListener, shared: &Arc<Shared>, mut incomin
         if let Item::Begin { worker_cores, .. } = &item {
             host::keep_off(worker_cores);
         }
-        let brings_document = matches!(item, Item::SoFar(_) | Item::Report(_));
+        let brings_document = matches!(item, Item::SoFar(_) | Item::Report(_) | Item::SweepReport(_));
         shared.hub().take(item);
         if brings_document {
             shared.came.notify_waiters();

@@ -40,7 +40,7 @@ pub(super) fn follow(
         let load: f64 = load.parse().ok()?;
         (load > 0.0 && load <= LIMIT as f64).then(|| step_plan(plan, wish, load))
     };
-    let Some(cut) = meeting.follow(ready, &plan_of, &mut |line| watcher.say(line))? else {
+    let Some(cut) = meeting.follow(ready, &plan_of, watcher)? else {
         return Ok(ExitClass::Success);
     };
     let text = &cut.text;

@@ -7,12 +7,12 @@
 use super::chart::{Chart, Number, Picture, Unit};
 use super::heat::Rows;
 use super::page::{Page, Tile, class, policy, render};
-use super::{asked, over_time, run};
-use crate::document::{Document, Quantiles};
+use super::{asked, over_time, run, sweep};
+use crate::document::{Document, Quantiles, Sweep};
 use crate::metrics::summary::RateValue;
 use crate::metrics::{Buckets, Trend};
-use crate::report::human;
 use crate::report::view::{Block, Headline, Piece, Tone};
+use crate::report::{capacity, human, throughput};
 use crate::units::plural;
 use serde::Serialize;
 
@@ -31,6 +31,11 @@ const ORDER: [&str; 12] = [
     "heat-tbt",
     "heat-http_req_duration",
 ];
+
+/// Curves over the steps of a sweep come first, and there are fewer than this.
+const MOST_OF_STEPS: usize = 100;
+/// What their names begin with.
+const OF_STEPS: &str = "steps-";
 
 /// What a frame needs beside its seconds.
 #[derive(Debug, Clone)]
@@ -76,21 +81,44 @@ struct Drawn<'a> {
     picture: &'a Picture,
 }
 
-/// The page before anything is known but the plan.
-pub fn page(opening: &Document) -> String {
-    let asked = asked::load(&opening.plan).map(|load| Block::Fact("asked", vec![Piece::plain(load)]));
+/// What the browser is told of the steps of a sweep.
+#[derive(Serialize)]
+struct Steps<'a> {
+    /// The steps that are over, each in a line.
+    told: &'a [String],
+    charts: Vec<Drawn<'a>>,
+}
+
+/// The steps of a sweep as the browser gets them, in JSON: a line for each that is over, and the
+/// curves so far.
+pub fn steps(so_far: &Sweep, told: &[String]) -> String {
+    let mut charts = sweep::charts(so_far);
+    for chart in &mut charts {
+        // Charts of a step may have the same names.
+        chart.id.insert_str(0, OF_STEPS);
+    }
+    let charts = charts.iter().enumerate().map(|(i, chart)| Drawn { order: i, ..Drawn::of(chart) });
+    let text = serde_json::to_string(&Steps { told, charts: charts.collect() });
+    debug_assert!(text.is_ok(), "{text:?}");
+    text.unwrap_or_default()
+}
+
+/// The page before anything is known but the plan; `sweep` is that of which it is a step.
+pub fn page(opening: &Document, sweep: Option<&Sweep>) -> String {
+    let asked = || asked::load(&opening.plan).map(|load| Block::Fact("asked", vec![Piece::plain(load)]));
+    let (name, facts) = match sweep {
+        Some(Sweep::Capacity(found)) => (format!("capacity {}", found.profile), capacity::view(found).head),
+        Some(Sweep::Throughput(found)) => ("throughput".to_owned(), throughput::view(found).head),
+        None => (opening.run.profile.clone(), asked().into_iter().collect()),
+    };
+    // What it comes to is not known yet.
+    let facts = facts.into_iter().filter(|block| matches!(block, Block::Fact(..)));
     render(&Page {
-        title: format!("{}: running", opening.run.profile),
+        title: format!("{name}: running"),
         subtitle: format!("{}, started {}", opening.target.url, opening.run.started_at),
-        headline: Headline {
-            tone: Tone::Plain,
-            word: "LIVE",
-            said: "running",
-            name: opening.run.profile.clone(),
-            why: String::new(),
-        },
+        headline: Headline { tone: Tone::Plain, word: "LIVE", said: "running", name, why: String::new() },
         tiles: Vec::new(),
-        facts: asked.into_iter().collect(),
+        facts: facts.collect(),
         verdict: Vec::new(),
         intervals: Vec::new(),
         at: Vec::new(),
@@ -140,7 +168,7 @@ impl<'a> Drawn<'a> {
             id: &chart.id,
             title: &chart.title,
             note: &chart.note,
-            order: ORDER.iter().position(|id| *id == chart.id).unwrap_or(ORDER.len()),
+            order: MOST_OF_STEPS + ORDER.iter().position(|id| *id == chart.id).unwrap_or(ORDER.len()),
             counts: matches!(chart.picture.y.unit, Unit::Rate | Unit::Count),
             picture: &chart.picture,
         }
@@ -237,7 +265,7 @@ mod tests {
 
     #[test]
     fn the_page_may_ask_its_own_server_only() {
-        let text = page(&all_sorts().remove(0).1);
+        let text = page(&all_sorts().remove(0).1, None);
         assert!(text.contains("connect-src &#39;self&#39;") && text.contains("id=\"link\""), "{text}");
         assert!(page_policy().contains("connect-src 'self'") && !page_policy().contains("unsafe"));
     }

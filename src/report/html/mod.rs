@@ -21,7 +21,7 @@ mod thin;
 
 pub use comparison::of_comparison;
 pub use run::of_run;
-pub use sweep::{of_capacity, of_throughput};
+pub use sweep::{of_capacity, of_sweep, of_throughput};
 
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,28 @@ use super::chart::{
 };
 use super::limit;
 use super::page::{Page, Tile, render};
+use crate::document::Sweep as Found;
 use crate::document::capacity::{By, Capacity, Step, Try};
 use crate::document::throughput::{self, Mode, Throughput};
 use crate::report::view::Tone;
 use crate::report::{capacity, human, server_says, throughput as pages};
 use crate::units::plural;
+
+/// The page of a sweep.
+pub fn of_sweep(found: &Found) -> String {
+    match found {
+        Found::Capacity(found) => of_capacity(found),
+        Found::Throughput(found) => of_throughput(found),
+    }
+}
+
+/// Its charts alone.
+pub(super) fn charts(found: &Found) -> Vec<Chart> {
+    match found {
+        Found::Capacity(found) => curves(found),
+        Found::Throughput(found) => by_workers(found),
+    }
+}
 
 /// The page of a search for the highest load.
 pub fn of_capacity(found: &Capacity) -> String {
@@ -175,6 +192,24 @@ impl Sweep<'_> {
 /// The page of peak rates.
 pub fn of_throughput(found: &Throughput) -> String {
     let view = pages::view(found);
+    render(&Page {
+        title: format!("throughput: {}", view.headline.said),
+        subtitle: found.target.clone(),
+        headline: view.headline,
+        tiles: Vec::new(),
+        facts: view.head,
+        verdict: view.verdict,
+        intervals: Vec::new(),
+        at: Vec::new(),
+        charts: by_workers(found),
+        numbers: view.numbers,
+        made_by: format!("llmsim-blast {} throughput", found.build.version),
+        is_live: false,
+    })
+}
+
+/// Lines over the concurrency, one for each number of worker threads.
+fn by_workers(found: &Throughput) -> Vec<Chart> {
     let plain = [
         by_concurrency(found, Mode::Plain, "plain", "Plain answers: requests per second"),
         latency(found, Mode::Plain, "plain-p99", "Plain answers: p99 of the duration"),
@@ -185,20 +220,7 @@ pub fn of_throughput(found: &Throughput) -> String {
         latency(found, Mode::Streamed, "streamed-p99", "Streamed answers: p99 of the duration"),
         queue(found, Mode::Streamed, "streamed-queue", "Streamed answers: requests that wait in the server"),
     ];
-    render(&Page {
-        title: format!("throughput: {}", view.headline.said),
-        subtitle: found.target.clone(),
-        headline: view.headline,
-        tiles: Vec::new(),
-        facts: view.head,
-        verdict: view.verdict,
-        intervals: Vec::new(),
-        at: Vec::new(),
-        charts: plain.into_iter().chain(streamed).flatten().collect(),
-        numbers: view.numbers,
-        made_by: format!("llmsim-blast {} throughput", found.build.version),
-        is_live: false,
-    })
+    plain.into_iter().chain(streamed).flatten().collect()
 }
 
 fn by_concurrency(found: &Throughput, mode: Mode, id: &str, title: &str) -> Option<Chart> {

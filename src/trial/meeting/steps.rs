@@ -8,7 +8,7 @@ use crate::exit::ExitClass;
 use crate::plan::Plan;
 use crate::rendezvous::{Cause, Command, Event, Stop};
 use crate::trial::ended::Ended;
-use crate::trial::{Ready, SweepStep, TrialError};
+use crate::trial::{Ready, SweepStep, TrialError, Viewers};
 use std::collections::BTreeSet;
 use std::sync::mpsc::RecvTimeoutError;
 
@@ -39,24 +39,25 @@ impl Meeting {
         &self,
         ready: &mut Ready,
         (plan, what): (&Plan, &str),
-        say: &mut dyn FnMut(&str),
+        viewers: &mut dyn Viewers,
     ) -> Result<Option<SweepStep>, TrialError> {
         self.line.send(Command::Step { text: what.to_owned() });
         loop {
             match self.step_news() {
                 Some(News::Event(Event::Start { at, error, .. })) => break self.at.set((at, error)),
-                Some(news) => tell(&news, say),
+                Some(news) => tell(&news, &mut |line| viewers.said(line)),
                 None => return Ok(None),
             }
         }
-        let Some(own) = ready.step_from(plan, &mut || self.begin()).map_err(|error| self.failing(error))? else {
+        let Some(own) = ready.step_from(plan, viewers, &mut || self.begin()).map_err(|error| self.failing(error))?
+        else {
             if self.reason().is_none() {
                 self.tell(&Ended::Signal);
             }
             return Ok(None);
         };
         let problem = match StepSum::new(&told(&own)) {
-            Ok(mut sum) => match self.add_others(&mut sum, say) {
+            Ok(mut sum) => match self.add_others(&mut sum, &mut |line| viewers.said(line)) {
                 Ok(is_whole) => {
                     let StepSum { summary, signals, workers } = sum;
                     // Of several observations of the server one is enough.
@@ -100,7 +101,7 @@ impl Meeting {
         &self,
         ready: &mut Ready,
         plan: &dyn Fn(&Plan, &str) -> Option<Plan>,
-        say: &mut dyn FnMut(&str),
+        viewers: &mut dyn Viewers,
     ) -> Result<Option<Cut>, TrialError> {
         loop {
             match self.step_news() {
@@ -112,13 +113,13 @@ impl Meeting {
                         continue;
                     };
                     if let Some(step) =
-                        ready.step_from(&plan, &mut || self.begin()).map_err(|error| self.failing(error))?
+                        ready.step_from(&plan, viewers, &mut || self.begin()).map_err(|error| self.failing(error))?
                     {
                         self.line.send(Command::Second(told(&step)));
                     }
                 }
                 Some(News::Event(Event::Thanked)) => return Ok(None),
-                Some(news) => tell(&news, say),
+                Some(news) => tell(&news, &mut |line| viewers.said(line)),
                 None => return Ok(self.cut()),
             }
         }
