@@ -159,14 +159,25 @@ impl Part {
         }
     }
 
+    #[inline]
     pub(super) fn time(&mut self, trend: Trend, time: Nanos) {
-        self.times(trend, time, 1);
+        self.times_of(trend).record(time);
     }
 
     pub(super) fn times(&mut self, trend: Trend, time: Nanos, n: u32) {
-        self.trends[trend as usize].get_or_insert_default().record_n(time, n);
+        self.times_of(trend).record_n(time, n);
     }
 
+    #[inline]
+    fn times_of(&mut self, trend: Trend) -> &mut Distribution {
+        let times = &mut self.trends[trend as usize];
+        if times.is_none() {
+            make(times);
+        }
+        times.get_or_insert_default()
+    }
+
+    #[inline]
     pub(super) fn count(&mut self, counter: Counter, n: u64, in_window: u64) {
         self.counters[counter as usize] += n;
         self.in_window[counter as usize] += in_window;
@@ -205,33 +216,36 @@ impl Part {
     /// What went over the wire, however the request ended: an interrupted stream's tokens arrived
     /// all the same.
     pub(super) fn count_traffic(&mut self, s: &Sample) {
-        let whole = |n: u64| if s.in_window { n } else { 0 };
         let reasoning = s.usage.map(|u| u.reasoning).filter(|&n| n > 0).unwrap_or(s.reasoning_events);
-        for (counter, n) in [
-            (Counter::TokensOutput, u64::from(tokens(s))),
-            (Counter::TokensReasoning, u64::from(reasoning)),
-            (Counter::TokenEvents, u64::from(s.token_events)),
-            (Counter::TokenEventsUnbilled, if billed(s).is_some() { 0 } else { s.token_events.into() }),
-            (Counter::DataReceived, s.bytes_received),
-        ] {
-            self.count(counter, n, arrived_in_window(n, s));
-        }
-        for (counter, n) in [
-            (Counter::TokensInput, s.usage.map_or(0, |u| u64::from(u.input))),
-            (Counter::TokensCached, s.usage.map_or(0, |u| u64::from(u.cached))),
-            (Counter::TokensCacheWritten, s.usage.map_or(0, |u| u64::from(u.written))),
-            (Counter::DataSent, s.bytes_sent.into()),
-            (Counter::ConnectionsReused, u64::from(s.reused)),
-            (Counter::BadEvents, u64::from(s.bad_events)),
-            (Counter::HttpReqsSent, u64::from(s.bytes_sent > 0)),
-            (Counter::TbtCensored, u64::from(s.gaps_censored)),
-            (Counter::TtftCensored, u64::from(s.ttft_censored)),
-            (Counter::TtfeCensored, u64::from(s.ttfe_censored)),
-            (Counter::TpotCensored, u64::from(s.tpot_censored)),
-            (Counter::StallCensored, u64::from(!s.longest_gap_is_known())),
-        ] {
-            self.count(counter, n, whole(n));
-        }
+        // Most of these are zero in most requests. No loop over a list, which would be written first.
+        let mut split = |counter, n: u64| {
+            if n > 0 {
+                self.count(counter, n, arrived_in_window(n, s));
+            }
+        };
+        split(Counter::TokensOutput, tokens(s).into());
+        split(Counter::TokensReasoning, reasoning.into());
+        split(Counter::TokenEvents, s.token_events.into());
+        split(Counter::TokenEventsUnbilled, if billed(s).is_some() { 0 } else { s.token_events.into() });
+        split(Counter::DataReceived, s.bytes_received);
+        let mut whole = |counter, n: u64| {
+            if n > 0 {
+                self.count(counter, n, if s.in_window { n } else { 0 });
+            }
+        };
+        let usage = s.usage.unwrap_or_default();
+        whole(Counter::TokensInput, usage.input.into());
+        whole(Counter::TokensCached, usage.cached.into());
+        whole(Counter::TokensCacheWritten, usage.written.into());
+        whole(Counter::DataSent, s.bytes_sent.into());
+        whole(Counter::ConnectionsReused, s.reused.into());
+        whole(Counter::BadEvents, s.bad_events.into());
+        whole(Counter::HttpReqsSent, u64::from(s.bytes_sent > 0));
+        whole(Counter::TbtCensored, s.gaps_censored.into());
+        whole(Counter::TtftCensored, s.ttft_censored.into());
+        whole(Counter::TtfeCensored, s.ttfe_censored.into());
+        whole(Counter::TpotCensored, s.tpot_censored.into());
+        whole(Counter::StallCensored, u64::from(!s.longest_gap_is_known()));
     }
 
     pub(super) fn count_finished(&mut self, s: &Sample) {
@@ -348,6 +362,12 @@ impl Part {
     fn count_one(&mut self, counter: Counter, counts: bool) {
         self.count(counter, u64::from(counts), u64::from(counts));
     }
+}
+
+/// Once for each trend that a kind has. It stands apart, so that recording stays short.
+#[cold]
+fn make(times: &mut Option<Box<Distribution>>) {
+    *times = Some(Box::default());
 }
 
 /// So many tokens as they are kept.

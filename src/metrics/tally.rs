@@ -109,9 +109,7 @@ impl Tally {
             debug_assert!(false, "kind {} of {}", sample.kind, self.kinds.len());
             return;
         }
-        for part in self.parts_of(sample.kind, sample.turn) {
-            part.record(sample);
-        }
+        self.in_parts(sample.kind, sample.turn, |part| part.record(sample));
         if let Some(name) = sample.check_failed {
             add_sorted(&mut self.failed_checks, name, 1);
         }
@@ -124,9 +122,7 @@ impl Tally {
     /// An attempt of a request that failed with `failure`, and that will be followed by another:
     /// what went over the wire counts, and the request goes on.
     pub fn attempt_failed(&mut self, sample: &Sample, failure: Failure) {
-        for part in self.parts_of(sample.kind, sample.turn) {
-            part.count_traffic(sample);
-        }
+        self.in_parts(sample.kind, sample.turn, |part| part.count_traffic(sample));
         self.retried[failure as usize] += 1;
         self.answered(sample);
     }
@@ -146,34 +142,38 @@ impl Tally {
     /// A request that may be retried was recorded, and was made in so many attempts. `attempt` is
     /// its sample with `sent` of the last attempt.
     pub fn attempts(&mut self, attempt: &Sample, n: u64) {
-        for part in self.parts_of(attempt.kind, attempt.turn) {
-            part.attempts(attempt, n);
-        }
+        self.in_parts(attempt.kind, attempt.turn, |part| part.attempts(attempt, n));
     }
 
     /// The same request was condemned.
     pub fn condemn_attempt(&mut self, attempt: &Sample) {
-        for part in self.parts_of(attempt.kind, attempt.turn) {
-            part.condemn_attempt(attempt);
-        }
+        self.in_parts(attempt.kind, attempt.turn, |part| part.condemn_attempt(attempt));
     }
 
     /// The parts that a request belongs to: that of its kind, and that of its turn if it is one.
-    fn parts_of(&mut self, kind: u16, turn: u16) -> impl Iterator<Item = &mut Part> {
-        let turn = turn_place(turn);
-        if turn.is_some() && self.turns.is_empty() {
-            self.turns.resize(TURNS.len(), Part::default());
+    #[inline]
+    fn in_parts(&mut self, kind: u16, turn: u16, mut what: impl FnMut(&mut Part)) {
+        if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
+            what(part);
         }
-        let turn = turn.and_then(|place| self.turns.get_mut(place));
-        self.kinds.get_mut(usize::from(kind)).into_iter().chain(turn)
+        if let Some(place) = turn_place(turn) {
+            if self.turns.is_empty() {
+                self.make_turns();
+            }
+            self.turns.get_mut(place).into_iter().for_each(what);
+        }
+    }
+
+    /// Most mixes have no conversations.
+    #[cold]
+    fn make_turns(&mut self) {
+        self.turns.resize(TURNS.len(), Part::default());
     }
 
     /// A user's turn is over: the last answer to its message has come, which it had sent `took`
     /// ago.
     pub fn turn_over(&mut self, kind: u16, turn: u16, took: Nanos) {
-        for part in self.parts_of(kind, turn) {
-            part.time(Trend::TurnDuration, took);
-        }
+        self.in_parts(kind, turn, |part| part.time(Trend::TurnDuration, took));
     }
 
     /// A turn of a trace waits for the answer before it, so long after its own instant.
@@ -202,9 +202,7 @@ impl Tally {
     /// those of successes once [`Tally::settle`] is called on the sum of all seconds.
     pub fn condemn(&mut self, sample: &Sample, failure: Failure, at: Nanos) {
         debug_assert!(usize::from(sample.kind) < self.kinds.len(), "kind {} of {}", sample.kind, self.kinds.len());
-        for part in self.parts_of(sample.kind, sample.turn) {
-            part.condemn(failure, sample);
-        }
+        self.in_parts(sample.kind, sample.turn, |part| part.condemn(failure, sample));
         self.failures[failure as usize].add_one(at, None);
     }
 
@@ -234,15 +232,14 @@ impl Tally {
 
     /// A gap between two token events of a stream of `kind`, in that turn of a conversation.
     pub fn gap(&mut self, kind: u16, turn: u16, gap: Nanos) {
-        self.gaps(kind, turn, gap, 1);
+        debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
+        self.in_parts(kind, turn, |part| part.time(Trend::Tbt, gap));
     }
 
     /// `n` gaps of one length: those between the tokens of one read are all zero.
     pub fn gaps(&mut self, kind: u16, turn: u16, gap: Nanos, n: u32) {
         debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
-        for part in self.parts_of(kind, turn) {
-            part.times(Trend::Tbt, gap, n);
-        }
+        self.in_parts(kind, turn, |part| part.times(Trend::Tbt, gap, n));
     }
 
     /// A connection was established, and how long that took.
