@@ -1,11 +1,12 @@
 //! Heads that look like the last one.
 //!
 //! The heads of a server's responses differ in their `Date`, in a number of the request, and in
-//! `Content-Length`, if at all. So the last head that was parsed is kept, line by line, with what it
-//! meant. The next one is compared with it: lines that decide something must be the same, byte by
-//! byte, the length and what is left of rate limits are read, and of all others only the name and that
-//! the value is one. A head that
-//! is recognised means what parsing it would say; any other is parsed, and kept in its place.
+//! `Content-Length`, if at all. So a head that was parsed is kept, line by line, with what it meant.
+//! The next one is compared with it: first as a whole, since most differ once a second, when `Date`
+//! does. Then line by line: lines that decide something must be the same, byte by byte, the length and
+//! what is left of rate limits are read, and of all others only the name and that the value is one. A
+//! head that is recognised means what parsing it would say; any other is parsed, and kept in its
+//! place.
 
 use crate::wire::{Head, MAX_HEAD_BYTES};
 
@@ -15,8 +16,8 @@ use super::head::{Framing, Name, ParsedHead, decimal, saturated};
 const MAX_KNOWN_BYTES: usize = 2048;
 /// Most lines that are kept.
 const MAX_KNOWN_LINES: usize = 48;
-/// Heads in a row that were not recognised, after which only every so many are kept: a server whose
-/// heads never look alike shall cost little more than parsing them.
+/// Heads in a row that were not recognised, or not as a whole, after which only every so many are
+/// kept: a server whose heads never look alike shall cost little more than parsing them.
 const PATIENCE: u32 = 16;
 
 /// The last head, and what it meant.
@@ -28,6 +29,8 @@ pub struct KnownHead {
     parsed: Option<ParsedHead>,
     /// Heads since the last one that was recognised.
     unknown: u32,
+    /// Heads since the last one that was the same as a whole.
+    unlike: u32,
     /// Every head is parsed as well.
     pub(super) verify: bool,
 }
@@ -64,8 +67,18 @@ impl KnownHead {
     /// like the last one, or is not whole.
     #[inline]
     pub(super) fn recognise(&mut self, input: &[u8]) -> Option<(usize, ParsedHead)> {
-        let mut parsed = self.parsed?;
+        let parsed = self.parsed?;
+        if input.starts_with(&self.bytes) {
+            (self.unknown, self.unlike) = (0, 0);
+            return Some((self.bytes.len(), parsed));
+        }
+        self.recognise_lines(input, parsed)
+    }
+
+    /// The same of a head that differs from the one that is kept, which means `parsed`.
+    fn recognise_lines(&mut self, input: &[u8], mut parsed: ParsedHead) -> Option<(usize, ParsedHead)> {
         let mut at = 0;
+        let mut lines_fit = true;
         for line in &self.lines {
             let known = &self.bytes[usize::from(line.begin)..usize::from(line.end)];
             let rest = &input[at..];
@@ -73,25 +86,33 @@ impl KnownHead {
                 at += known.len();
                 continue;
             }
-            match line.means {
+            let len = match line.means {
                 Means::Something => return None,
                 Means::Length { digits } => {
                     let (length, len) = number(rest, known, usize::from(digits))?;
                     parsed.framing = Framing::Length(length);
-                    at += len;
+                    len
                 }
                 Means::Remaining { name, digits } => {
                     let (left, len) = number(rest, known, usize::from(digits))?;
                     *remaining(&mut parsed.head, name) = Some(saturated(left));
-                    at += len;
+                    len
                 }
-                Means::Nothing { value } => at += other_value(rest, known, usize::from(value))?,
-            }
+                Means::Nothing { value } => other_value(rest, known, usize::from(value))?,
+            };
+            lines_fit &= len == known.len();
+            at += len;
         }
         if at > MAX_HEAD_BYTES {
             return None;
         }
         self.unknown = 0;
+        self.unlike = self.unlike.saturating_add(1);
+        if lines_fit && (self.unlike <= PATIENCE || self.unlike.is_multiple_of(PATIENCE)) {
+            // Every line has kept its place.
+            self.bytes.copy_from_slice(&input[..at]);
+            self.parsed = Some(parsed);
+        }
         Some((at, parsed))
     }
 
