@@ -25,11 +25,11 @@ pub(crate) struct EngineArgs {
     /// acknowledgements.
     #[arg(long)]
     quickack: bool,
-    /// Keep at most SIZE of incomplete responses in memory, of all users together
+    /// Limit the memory for incomplete responses of all users together to SIZE
     /// [default: 256MiB].
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     body_budget: Option<String>,
-    /// Parse every response both ways, and fail where the results differ.
+    /// Parse every response by template and by scanner, and fail if they differ.
     #[arg(long)]
     verify_parse: bool,
 }

@@ -47,7 +47,7 @@ pub(crate) struct VerdictArgs {
     #[arg(long)]
     requests_tokens: bool,
     /// Count the tokens of a sample of the streamed answers after the run, for
-    /// servers that say no usage: a tokenizer.json, `o200k_base` or
+    /// servers that report no usage: a tokenizer.json, `o200k_base` or
     /// `cl100k_base`. The result is marked as an estimate.
     #[arg(long, value_name = "FILE|NAME")]
     tokenizer: Option<String>,

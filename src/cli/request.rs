@@ -72,7 +72,7 @@ pub(crate) struct RequestArgs {
     /// (or of the profile's policy) [default: 0].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     retries: Option<String>,
-    /// Seed of everything random [default: 1].
+    /// Seed of all random choices [default: 1].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<String>,
 }

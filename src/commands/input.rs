@@ -6,6 +6,7 @@ use crate::document::comparison::run as run_of;
 use crate::document::sweeps::sweep;
 use crate::document::{Document, MAX_DOCUMENT_BYTES};
 use crate::plan::{Files, Overrides, RowFile, Spool, limits};
+use crate::report::human;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{FileExt, FileTypeExt};
@@ -117,8 +118,8 @@ impl Told {
         }
         self.next = since + TELL_EVERY;
         let percent = self.read as f64 / self.size as f64 * 100.0;
-        let mb = self.size as f64 / 1e6;
-        Some(format!("reading {}: {percent:.0} % of {mb:.0} MB", self.name.escape_debug()))
+        let size = human::bytes(self.size as f64);
+        Some(format!("reading {}: {percent:.0} % of {size}", self.name.escape_debug()))
     }
 }
 
@@ -194,7 +195,7 @@ mod tests {
     fn a_file_that_takes_long_says_how_far_it_is() {
         let mut told = Told::new("rows\n.jsonl", 2_000_000_000);
         assert_eq!(told.after(500_000_000, TELL_EVERY / 2), None, "too early");
-        assert_eq!(told.after(500_000_000, TELL_EVERY).as_deref(), Some("reading rows\\n.jsonl: 50 % of 2000 MB"));
+        assert_eq!(told.after(500_000_000, TELL_EVERY).as_deref(), Some("reading rows\\n.jsonl: 50 % of 2.00 GB"));
         assert_eq!(told.after(1, TELL_EVERY + TELL_EVERY / 2), None, "it was just said");
         assert_eq!(told.after(999_999_999, TELL_EVERY * 9), None, "it is over");
     }

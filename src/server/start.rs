@@ -213,12 +213,32 @@ fn version_of(own: &Path, program: &Path) -> Option<String> {
     let lines = child.last_lines();
     child.stop(Nanos::ZERO);
     let first = lines.first().filter(|_| clean)?;
-    Some(first.strip_prefix("llmsim ").unwrap_or(first).to_owned())
+    Some(without_name(first))
+}
+
+/// A version without the name of llmsim. What another build of this tool says is the tool's own
+/// version, and not that of the simulator in it.
+fn without_name(line: &str) -> String {
+    if line.starts_with("llmsim-blast ") {
+        return format!("embedded in {line}");
+    }
+    line.strip_prefix("llmsim ").unwrap_or(line).to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_is_that_of_the_simulator() {
+        for (line, version) in [
+            ("llmsim 0.6.0", "0.6.0"),
+            ("llmsim-blast 0.1.0", "embedded in llmsim-blast 0.1.0"),
+            ("0.7.0-dev", "0.7.0-dev"),
+        ] {
+            assert_eq!(without_name(line), version);
+        }
+    }
 
     #[test]
     fn the_command_line_is_the_one_llmsim_understands() {

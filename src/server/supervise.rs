@@ -117,9 +117,10 @@ fn watch_over(args: &SupervisorArgs) -> Result<Never, ServerError> {
     // A server takes one descriptor a connection; one that cannot have more is still worth
     // starting.
     let _ = limits::raise_nofile(0);
-    let own = std::env::current_exe().map_err(watching)?;
+    let own = std::env::current_exe().map_err(|e| failed("find this program's own file", e))?;
     let inner = SupervisorArgs { cores: Vec::new(), parent: std::process::id(), exec: true, ..args.clone() };
-    let child = Command::new(own).args(inner.arguments()).stdin(Stdio::null()).spawn().map_err(watching)?;
+    let spawned = Command::new(&own).args(inner.arguments()).stdin(Stdio::null()).spawn();
+    let child = spawned.map_err(|e| failed(&format!("watch over the server by {}", own.display()), e))?;
     let program = Pid::from_raw(child.id().cast_signed());
     let mut ended = None;
     while ended.is_none() {
