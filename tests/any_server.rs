@@ -288,7 +288,8 @@ fn what_the_server_says_of_itself_is_read_once_a_second() {
     assert_eq!(result["series"][0]["server_metrics"]["server_running"], 2.0, "{}", result["series"][0]);
     // The way to it, where the system permits the question.
     if let Some(network) = result.get("network") {
-        assert_eq!((&network["connections"], &network["to_proxy"]), (&1.into(), &false.into()), "{network}");
+        // Whoever reads the server's metrics may have a connection at that moment, too.
+        assert!(network["connections"].as_u64() >= Some(1) && network["to_proxy"] == false, "{network}");
         assert!(network["rtt"]["p50"].as_f64() > Some(0.0) && network["segments"].as_u64() > Some(0), "{network}");
         assert!(result["series"][0]["rtt_ms"].as_f64() > Some(0.0), "{}", result["series"][0]);
     }
