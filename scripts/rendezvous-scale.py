@@ -20,6 +20,7 @@ import hmac
 import json
 import os
 import pathlib
+import shutil
 import socket
 import struct
 import subprocess
@@ -217,6 +218,7 @@ async def measure(binary, shards, seconds, web):
         for process in filter(None, [host, origin]):
             process.kill()
             process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def main():
