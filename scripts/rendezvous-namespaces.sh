@@ -32,6 +32,10 @@ cleanup() {
   for pid in "${pids[@]}"; do
     kill "$pid" 2> /dev/null || true
   done
+  for n in 0 1 2 3; do
+    # What runs there may be the child of a process that was killed.
+    ip netns pids "blast-$id-$n" 2> /dev/null | xargs -r kill 2> /dev/null || true
+  done
   wait 2> /dev/null || true
   for n in 0 1 2 3; do
     ip netns del "blast-$id-$n" 2> /dev/null || true
