@@ -80,6 +80,40 @@ fn throughput_sweeps_a_running_server_as_it_is() {
     assert_eq!(output.stderr, "", "--quiet");
 }
 
+/// Every generation API of the server, each with rows and steps of its own.
+#[cfg(feature = "embedded")]
+#[test]
+fn throughput_measures_each_api_by_itself() {
+    let (bench, port) = (Bench::new(), free_port().to_string());
+    let (file, page) = (bench.path("t.json"), bench.path("t.html"));
+    let args = ["throughput", "--server-workers", "1", "--concurrency", "2", "--port", &port, "--duration", "1s"];
+    let more = ["--warmup", "0s", "--api", "openai-chat,anthropic-messages", "--output", &file, "--html", &page];
+    let output = blast(&[args.as_slice(), &more].concat());
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let result = document(&file);
+    for mode in ["plain", "streamed"] {
+        let apis: Vec<&str> = result[mode].as_array().unwrap().iter().map(|s| s["api"].as_str().unwrap()).collect();
+        assert_eq!(apis, ["openai-chat", "anthropic-messages"], "{mode}");
+        assert!(result[mode].as_array().unwrap().iter().all(|step| step["failed"].as_f64() == Some(0.0)), "{result}");
+    }
+    for part in ["\n| API ", "\n| openai-chat ", "\n| anthropic-messages |       1 |", ", anthropic-messages: "] {
+        assert!(output.stdout.contains(part), "{part:?} in {}", output.stdout);
+    }
+    assert!(output.stderr.contains("4 of 4: 1 worker thread: anthropic-messages, streamed answers, 2"), "{output:?}");
+    assert!(std::fs::read_to_string(&page).expect("a page").contains("tokens per second, anthropic-messages"));
+    let compared = blast(&["compare", &file, &file, "--fail-on", "requests_per_s{api:rerank}<-5%"]);
+    assert_eq!(compared.code, Some(110), "the same result twice: {compared:?}");
+
+    let server = Misbehaving::start(Behaviour::GoodPlain);
+    let url = server.url();
+    // Both of OpenAI's Responses APIs have one path on every server but llmsim.
+    let several = ["--server", "vllm", "--model", "m", "--api", "openai-chat,openai-responses,openresponses"];
+    let refused = throughput(&[["--target-url", &url].as_slice(), &several].concat());
+    assert_eq!(refused.code, Some(104), "{refused:?}");
+    assert!(refused.stderr.contains("openai-responses and openresponses, which have one path there"), "{refused:?}");
+    assert_eq!(server.connections(), 0);
+}
+
 #[test]
 fn what_was_measured_until_ctrl_c_is_kept() {
     let (server, bench) = (Misbehaving::start(Behaviour::Good { tokens: 5 }), Bench::new());

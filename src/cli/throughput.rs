@@ -21,6 +21,9 @@ then loaded at each concurrency in turn, without pauses. For each number of
 threads the step with the highest rate counts, if less than 0.1 % of its requests
 failed and the 99th percentile of plain responses is below --max-p99.
 
+--api names one API, several (A,B), or auto: every one that the server has. Each
+is measured by itself and has its own rows.
+
 The report is Markdown. On one machine, client and server share cores: each row
 shows the client's CPU, and rows limited by the client are marked.
 Exit codes: 0 measured, 105 stopped by a signal, 107 no request succeeded.";

@@ -1,17 +1,20 @@
-//! `throughput`: the most requests and tokens a second, by the server's worker threads.
+//! `throughput`: the most requests and tokens a second, by API and the server's worker threads.
+
+mod apis;
 
 use super::error::CommandError;
 use super::measured::finished;
 use super::prelude::{self, Watcher};
 use super::viewers::Viewers;
 use super::{input, output};
+use crate::api::Api;
 use crate::document::throughput::{LLMSIM_P99_MS, Mode, Step, THROUGHPUT_SCHEMA, Throughput};
 use crate::document::{Sweep, TargetServer, Verdict};
 use crate::exit::ExitClass;
 use crate::host;
 use crate::load::Shape;
 use crate::metrics::{Counter, Rate, Trend, hints};
-use crate::plan::{Given, Mix, Overrides, Plan, PlanError, Purpose, Spec, Tuning, resolve_for};
+use crate::plan::{Given, Kind, Mix, Overrides, Plan, PlanError, Spec, Tuning};
 use crate::report;
 use crate::trial::{self, Ready, Setup, SweepStep, TrialError, provenance};
 use crate::units::{Nanos, plural, short};
@@ -102,7 +105,7 @@ impl MaxP99 {
 pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitClass, CommandError> {
     let mut read =
         |path: &Path| if path == Path::new(PROFILE_NAME) { Ok(PROFILE.to_owned()) } else { input::read(path) };
-    let resolved = resolve_for(Purpose::Steps, PROFILE_NAME, overrides, &mut read)?;
+    let resolved = apis::resolve(PROFILE_NAME, overrides, &mut read)?;
     let Some((plan, presentation)) = prelude::open(resolved, out)? else { return Ok(ExitClass::Success) };
     let cores = host::cores().len().max(1);
     let sweep = sweep(overrides, plan.server.is_some(), cores as u32)?;
@@ -112,7 +115,7 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
     let mut watcher = Watcher::new(err, presentation.quiet, viewers);
     presentation.notes.iter().for_each(|note| watcher.say(note));
     let plan = prelude::at_target(plan, &setup, &mut |line| watcher.say(line), |found| {
-        resolve_for(Purpose::Steps, PROFILE_NAME, &overrides.at(found), &mut read)
+        apis::resolve(PROFILE_NAME, &overrides.at(found), &mut read)
     })?;
     let mut found = nothing_yet(&plan, &sweep, setup.nofile);
     watcher.first_step(|| so_far(&found));
@@ -162,13 +165,24 @@ pub(super) fn read_all(overrides: &Overrides) -> Result<(), PlanError> {
         Some(PROFILE_NAME) => Ok(PROFILE.to_owned()),
         _ => Err(std::io::ErrorKind::NotFound.into()),
     };
-    resolve_for(Purpose::Steps, PROFILE_NAME, overrides, &mut read)?;
+    apis::resolve(PROFILE_NAME, overrides, &mut read)?;
     sweep(overrides, true, 1).map(drop)
 }
 
 impl Steps {
-    fn all_steps(&self) -> usize {
-        self.servers.len() * self.modes.len() * self.concurrency.len()
+    /// What is measured of one server, in this order: an API, and how its answers come.
+    fn kinds(&self, plan: &Plan) -> Vec<(Mode, Api)> {
+        let mode = |stream| if stream { Mode::Streamed } else { Mode::Plain };
+        let mut kinds: Vec<(Mode, Api)> = Vec::new();
+        for &wanted in &self.modes {
+            let of_mode = plan.mix.kinds.iter().filter(|kind| mode(kind.stream) == wanted);
+            for api in of_mode.map(|kind| kind.api) {
+                if !kinds.contains(&(wanted, api)) {
+                    kinds.push((wanted, api));
+                }
+            }
+        }
+        kinds
     }
 
     /// One server: warmed up, swept, left. An error keeps what was measured before it.
@@ -198,26 +212,30 @@ impl Steps {
             None => "running server".to_owned(),
             Some(n) => plural(n, "worker thread"),
         };
+        let kinds = self.kinds(ready.plan());
         if self.warmup > Nanos::ZERO {
             watcher.say(&format!("{name}: warming up"));
             let middle = self.concurrency[self.concurrency.len() / 2];
-            for &mode in &self.modes {
-                let length = Nanos(self.warmup.0 / self.modes.len() as u64);
-                ready.step(&step_plan(ready.plan(), mode, middle, length), watcher)?;
+            for &kind in &kinds {
+                let length = Nanos(self.warmup.0 / kinds.len() as u64);
+                ready.step(&step_plan(ready.plan(), kind, middle, length), watcher)?;
                 watcher.say_of_step(ready);
             }
         }
-        for &mode in &self.modes {
+        let names_api = kinds.iter().any(|(_, api)| *api != kinds[0].1);
+        for &(mode, api) in &kinds {
             for &concurrency in &self.concurrency {
                 let answers = if mode == Mode::Plain { "plain" } else { "streamed" };
-                let (number, all) = (found.plain.len() + found.streamed.len() + 1, self.all_steps());
-                let what = format!("{number} of {all}: {name}: {answers} answers, {concurrency} at once");
+                let of_api = if names_api { format!("{}, ", api.name()) } else { String::new() };
+                let number = found.plain.len() + found.streamed.len() + 1;
+                let all = self.servers.len() * kinds.len() * self.concurrency.len();
+                let what = format!("{number} of {all}: {name}: {of_api}{answers} answers, {concurrency} at once");
                 watcher.say(&what);
-                let plan = step_plan(ready.plan(), mode, concurrency, self.duration);
+                let plan = step_plan(ready.plan(), (mode, api), concurrency, self.duration);
                 let Some(measured) = ready.step(&plan, watcher)? else { break };
                 watcher.say_of_step(ready);
                 found.environment.workers = found.environment.workers.max(measured.workers as u32);
-                let measured = step(ready.plan(), (threads, concurrency), shared_cores, &measured);
+                let measured = step(ready.plan(), api, (threads, concurrency), shared_cores, &measured);
                 let unit = if mode == Mode::Plain { "requests/s" } else { "tokens/s" };
                 let line = format!("{what}: {} {unit}", short(measured.rate(mode)));
                 match mode {
@@ -249,8 +267,9 @@ fn divided(plan: &Plan, threads: Option<u32>, cores: usize) -> (Plan, bool) {
 }
 
 /// The plan of one step.
-fn step_plan(plan: &Plan, mode: Mode, concurrency: u32, duration: Nanos) -> Plan {
-    let kinds = plan.mix.kinds.iter().filter(|kind| kind.stream == (mode == Mode::Streamed));
+fn step_plan(plan: &Plan, (mode, api): (Mode, Api), concurrency: u32, duration: Nanos) -> Plan {
+    let is_asked = |kind: &&Kind| kind.api == api && kind.stream == (mode == Mode::Streamed);
+    let kinds = plan.mix.kinds.iter().filter(is_asked);
     Plan {
         mix: Mix { kinds: kinds.cloned().collect() }.into(),
         shape: Shape::ConstantVus { vus: concurrency, duration },
@@ -258,8 +277,15 @@ fn step_plan(plan: &Plan, mode: Mode, concurrency: u32, duration: Nanos) -> Plan
     }
 }
 
-fn step(plan: &Plan, (workers, concurrency): (Option<u32>, u32), shared_cores: bool, measured: &SweepStep) -> Step {
+fn step(
+    plan: &Plan,
+    api: Api,
+    (workers, concurrency): (Option<u32>, u32),
+    shared_cores: bool,
+    measured: &SweepStep,
+) -> Step {
     Step {
+        api: Some(api.name().to_owned()),
         workers,
         concurrency,
         requests_per_s: measured.per_second(Counter::HttpReqs),
@@ -415,7 +441,7 @@ mod tests {
 
     #[test]
     fn a_step_asks_for_one_kind_of_answer_without_pauses() {
-        let step = step_plan(&plan(), Mode::Streamed, 64, DURATION);
+        let step = step_plan(&plan(), (Mode::Streamed, Api::OpenaiChat), 64, DURATION);
         assert_eq!(step.mix.kinds.iter().map(|k| k.name.as_str()).collect::<Vec<_>>(), ["streamed"]);
         assert_eq!(step.shape, Shape::ConstantVus { vus: 64, duration: DURATION });
         assert_eq!(step.think_time.max, Nanos::ZERO);

@@ -121,23 +121,28 @@ fn of_throughput(file: &str, id: String, found: &Throughput) -> Result<Run, Swee
     let mut peaks = Vec::new();
     let mut is_bound = false;
     for (mode, of) in [(Mode::Plain, PeakOf::Requests), (Mode::Streamed, PeakOf::Tokens)] {
-        for (workers, best) in found.rows(mode) {
-            is_bound |= best.is_some_and(|step| step.client_bound);
-            peaks.push((Peak { of, api: None, workers }, best.map(|step| step.rate(mode))));
+        for row in found.rows(mode) {
+            is_bound |= row.best.is_some_and(|step| step.client_bound);
+            let api = row.api.filter(|_| found.has_several_apis()).map(str::to_owned);
+            peaks.push((Peak { of, api, workers: row.workers }, row.best.map(|step| step.rate(mode))));
         }
     }
     if is_bound {
         run.remarks.push("the client was the bottleneck at a peak: the number is partly its own".to_owned());
     }
     let steps = |mode| {
-        let steps = found.steps(mode).iter().map(|step| (step.workers.map_or_else(running, |n| n.to_string()), step));
-        let each: Vec<String> = steps.map(|(workers, step)| format!("{workers}x{}", step.concurrency)).collect();
-        if each.is_empty() { "not measured".to_owned() } else { each.join(" ") }
+        let each = found.steps(mode).iter().map(|step| {
+            let api = step.api.as_deref().unwrap_or("an API");
+            let workers = step.workers.map_or_else(running, |n| n.to_string());
+            format!("{api} {workers}x{}", step.concurrency)
+        });
+        let each: Vec<String> = each.collect();
+        if each.is_empty() { "not measured".to_owned() } else { each.join(", ") }
     };
     run.steps = vec![
         ("the way the server was started", if server.started { "by this tool" } else { "by others" }.to_owned()),
-        ("the list of plain steps (workers x concurrency)", steps(Mode::Plain)),
-        ("the list of streamed steps (workers x concurrency)", steps(Mode::Streamed)),
+        ("the list of plain steps (API, workers x concurrency)", steps(Mode::Plain)),
+        ("the list of streamed steps (API, workers x concurrency)", steps(Mode::Streamed)),
         ("the length of a step (step_s)", found.step_s.to_string()),
         ("the warm-up (warmup_s)", found.warmup_s.to_string()),
         ("the limit of p99 (max_p99_ms)", found.max_p99_ms.map_or_else(|| "off".to_owned(), |ms| ms.to_string())),

@@ -50,6 +50,9 @@ pub struct Throughput {
 /// One concurrency with one server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
+    /// Which API was asked. Earlier builds asked a single one, and wrote none.
+    #[serde(default)]
+    pub api: Option<String>,
     /// The server's worker threads; none when it was running already.
     pub workers: Option<u32>,
     pub concurrency: u32,
@@ -78,6 +81,16 @@ pub struct Step {
     /// What the server says of itself; absent if it was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_metrics: Option<ServerMetrics>,
+}
+
+/// The best step of one API and one number of worker threads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Row<'a> {
+    pub(crate) api: Option<&'a str>,
+    /// None of a server that was running already.
+    pub(crate) workers: Option<u32>,
+    /// None if no step counts.
+    pub(crate) best: Option<&'a Step>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,21 +134,41 @@ impl Throughput {
         }
     }
 
-    /// The best step of each number of worker threads, in the order measured; none for one of which
-    /// no step counts.
-    pub(crate) fn rows(&self, mode: Mode) -> Vec<(Option<u32>, Option<&Step>)> {
+    /// The best step of each API and number of worker threads: APIs in the order asked for, and
+    /// numbers in the order measured.
+    pub(crate) fn rows(&self, mode: Mode) -> Vec<Row<'_>> {
         let steps = self.steps(mode);
-        let mut workers: Vec<Option<u32>> = Vec::new();
-        for step in steps {
-            if !workers.contains(&step.workers) {
-                workers.push(step.workers);
-            }
-        }
-        let best = |w: Option<u32>| {
-            let counting = steps.iter().filter(|step| step.workers == w && step.counts(mode, self.max_p99_ms));
+        let best = |api: Option<&str>, workers: Option<u32>| {
+            let of_row = steps.iter().filter(|step| (step.api.as_deref(), step.workers) == (api, workers));
+            let counting = of_row.filter(|step| step.counts(mode, self.max_p99_ms));
             counting.max_by(|a, b| a.rate(mode).total_cmp(&b.rate(mode)))
         };
-        workers.into_iter().map(|w| (w, best(w))).collect()
+        let mut rows: Vec<Row<'_>> = Vec::new();
+        for step in steps {
+            let (api, workers) = (step.api.as_deref(), step.workers);
+            if !rows.iter().any(|row| (row.api, row.workers) == (api, workers)) {
+                rows.push(Row { api, workers, best: best(api, workers) });
+            }
+        }
+        let apis = self.apis();
+        rows.sort_by_key(|row| apis.iter().position(|api| *api == row.api));
+        rows
+    }
+
+    /// The APIs that were asked, in their order.
+    pub(crate) fn apis(&self) -> Vec<Option<&str>> {
+        let mut apis: Vec<Option<&str>> = Vec::new();
+        for step in self.plain.iter().chain(&self.streamed) {
+            if !apis.contains(&step.api.as_deref()) {
+                apis.push(step.api.as_deref());
+            }
+        }
+        apis
+    }
+
+    /// Whether rows have to say of which API they are.
+    pub(crate) fn has_several_apis(&self) -> bool {
+        self.apis().len() > 1
     }
 
     /// Judges it: it passes if any request succeeded. `ended` says why the sweep ended early, if

@@ -178,6 +178,14 @@ impl Overrides {
         Self { found: Some(found), ..self.clone() }
     }
 
+    /// The same, but for one flag.
+    #[must_use]
+    pub fn instead(&self, id: &str, given: Given) -> Self {
+        let mut changed = self.clone();
+        changed.insert(id, vec![given]);
+        changed
+    }
+
     /// What the target has said of itself.
     pub const fn found(&self) -> Option<&FoundServer> {
         self.found.as_ref()

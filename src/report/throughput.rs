@@ -1,6 +1,6 @@
 //! What a server can do at most, as the Markdown table that people paste.
 
-use crate::document::throughput::{MOST_ERRORS, Mode, Step, Throughput};
+use crate::document::throughput::{MOST_ERRORS, Mode, Row as Best, Step, Throughput};
 use crate::document::{Hint, Quantiles};
 use crate::report::view::{Block, Column, Headline, Piece, Remark, Row, Section, Table, Tone, View, column};
 use crate::report::{human, server_says};
@@ -73,22 +73,30 @@ fn write_table(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::R
         Mode::Streamed => ("Streamed answers", "tokens/s"),
     };
     writeln!(text, "\n{title}\n")?;
-    let line = |text: &mut String, cells: [&str; 9]| {
+    let widest = rows.iter().filter_map(|row| row.api).map(str::len).max();
+    let api = widest.filter(|_| found.has_several_apis());
+    let line = |text: &mut String, api_cell: &str, cells: &[String; 9]| {
         let [workers, best, rate, p50, p95, p99, errors, scaling, client] = cells;
+        if let Some(width) = api {
+            write!(text, "| {api_cell:<width$} ")?;
+        }
         writeln!(
             text,
             "| {workers:>7} | {best:>7} | {rate:>8} | {p50:>6} | {p95:>6} | {p99:>6} | {errors:>7} | {scaling:>12} | {client:>10} |"
         )
     };
-    line(text, ["workers", "best -c", rate, "p50", "p95", "p99", "error %", "scaling vs 1", "client CPU"])?;
+    let names = ["workers", "best -c", rate, "p50", "p95", "p99", "error %", "scaling vs 1", "client CPU"];
+    line(text, "API", &names.map(str::to_owned))?;
     let dash = |n: usize| format!("{}:", "-".repeat(n - 1));
-    let dashes = [7, 7, 8, 6, 6, 6, 7, 12, 10].map(dash);
-    line(text, dashes.each_ref().map(String::as_str))?;
-    for cells in cells(mode, &rows) {
-        line(text, cells.each_ref().map(String::as_str))?;
+    line(text, &"-".repeat(api.unwrap_or_default()), &[7, 7, 8, 6, 6, 6, 7, 12, 10].map(dash))?;
+    for (row, cells) in rows.iter().zip(cells(mode, &rows)) {
+        line(text, row.api.unwrap_or_default(), &cells)?;
     }
-    let best = best(found, mode, &rows).map_or_else(|| NONE_KEPT.to_owned(), |best| format!("**{best}**"));
-    writeln!(text, "\n{best}")?;
+    let best = best(found, mode, &rows);
+    if best.is_empty() {
+        writeln!(text, "\n{NONE_KEPT}")?;
+    }
+    best.iter().try_for_each(|best| writeln!(text, "\n**{best}**"))?;
     write_server(found, text, mode)
 }
 
@@ -98,15 +106,16 @@ fn write_server(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::
     if rows.is_empty() {
         return Ok(());
     }
+    let load_width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default().max(LOAD_WIDTH);
     let line = |text: &mut String, cells: &mut dyn Iterator<Item = &str>| {
         // The first column holds a name.
-        let widths = std::iter::once(LOAD_WIDTH).chain(server_says::COLUMNS.iter().skip(1).map(|of| of.width));
+        let widths = std::iter::once(load_width).chain(server_says::COLUMNS.iter().skip(1).map(|of| of.width));
         let row: Vec<String> = cells.zip(widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
         writeln!(text, "| {} |", row.join(" | "))
     };
     writeln!(text, "\nThe server says ({}):\n", server_says::NOTE)?;
     line(text, &mut server_says::COLUMNS.iter().map(|column| column.name))?;
-    let dashes: Vec<String> = std::iter::once(LOAD_WIDTH)
+    let dashes: Vec<String> = std::iter::once(load_width)
         .chain(server_says::COLUMNS.iter().skip(1).map(|of| of.width))
         .map(|width| format!("{}:", "-".repeat(width - 1)))
         .collect();
@@ -117,7 +126,7 @@ fn write_server(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::
     Ok(())
 }
 
-/// Characters of the name of a step.
+/// Characters of the name of a step, if it does not name an API.
 const LOAD_WIDTH: usize = 12;
 
 /// Each step, and what the server said of itself in it.
@@ -126,9 +135,10 @@ fn server_rows(found: &Throughput, mode: Mode) -> Vec<(String, [String; 7])> {
     if !steps.iter().any(|step| server_says::has_any(step.server_metrics.as_ref())) {
         return Vec::new();
     }
-    let name = |step: &Step| match step.workers {
-        None => format!("{} at once", step.concurrency),
-        Some(workers) => format!("{workers}, {} at once", step.concurrency),
+    let name = |step: &Step| {
+        let api = step.api.as_ref().filter(|_| found.has_several_apis()).map(|api| format!("{api}, "));
+        let workers = step.workers.map(|workers| format!("{workers}, "));
+        format!("{}{}{} at once", api.unwrap_or_default(), workers.unwrap_or_default(), step.concurrency)
     };
     steps.iter().map(|step| (name(step), server_says::cells(step.server_metrics.as_ref()))).collect()
 }
@@ -136,12 +146,12 @@ fn server_rows(found: &Throughput, mode: Mode) -> Vec<(String, [String; 7])> {
 /// Said when no step counts.
 const NONE_KEPT: &str = "**No step kept to the limits.** The JSON (--output) has all of them.";
 
-/// The cells of the table, a number of worker threads each.
-fn cells(mode: Mode, rows: &[(Option<u32>, Option<&Step>)]) -> Vec<[String; 9]> {
-    let one = rows.iter().find(|(workers, _)| *workers == Some(1)).and_then(|(_, step)| *step);
-    let row = |(workers, step): &(Option<u32>, Option<&Step>)| {
-        let name = workers.map_or_else(|| "running".to_owned(), |n| n.to_string());
-        let Some(step) = step else {
+/// The cells of the table, without the name of the API.
+fn cells(mode: Mode, rows: &[Best<'_>]) -> Vec<[String; 9]> {
+    let row = |row: &Best<'_>| {
+        let one = rows.iter().find(|other| other.api == row.api && other.workers == Some(1)).and_then(|one| one.best);
+        let name = row.workers.map_or_else(|| "running".to_owned(), |n| n.to_string());
+        let Some(step) = row.best else {
             return [name.as_str(), "none", "-", "-", "-", "-", "-", "-", "-"].map(str::to_owned);
         };
         let time =
@@ -166,7 +176,7 @@ fn cells(mode: Mode, rows: &[(Option<u32>, Option<&Step>)]) -> Vec<[String; 9]> 
 /// What was found, for painters.
 pub(crate) fn view(found: &Throughput) -> View {
     let modes = [Mode::Plain, Mode::Streamed];
-    let best: Vec<String> = modes.into_iter().filter_map(|mode| best(found, mode, &found.rows(mode))).collect();
+    let best: Vec<String> = modes.into_iter().flat_map(|mode| best(found, mode, &found.rows(mode))).collect();
     let is_early = found.verdict.ended_early().is_some();
     let (tone, word, said) = if found.interrupted {
         (Tone::Warning, "INTERRUPTED", "interrupted")
@@ -200,6 +210,7 @@ pub(crate) fn view(found: &Throughput) -> View {
 
 fn section(found: &Throughput, mode: Mode) -> Option<Section> {
     const COLUMNS: &[Column] = &[
+        column("API", 20),
         column("workers", 8),
         column("best -c", 8),
         column("rate/s", 9),
@@ -214,8 +225,14 @@ fn section(found: &Throughput, mode: Mode) -> Option<Section> {
         Mode::Plain => ("PLAIN ANSWERS", "the rate is of requests"),
         Mode::Streamed => ("STREAMED ANSWERS", "the rate is of generated tokens"),
     };
-    let rows: Vec<Row> = cells(mode, &found.rows(mode)).into_iter().map(|row| Row::plain(row.to_vec())).collect();
-    let table = Table { columns: COLUMNS, has_head: true, rows };
+    let best = found.rows(mode);
+    let has_api = found.has_several_apis();
+    let row = |(best, cells): (&Best<'_>, [String; 9])| {
+        let api = has_api.then(|| best.api.unwrap_or_default().to_owned());
+        Row::plain(api.into_iter().chain(cells).collect())
+    };
+    let rows: Vec<Row> = best.iter().zip(cells(mode, &best)).map(row).collect();
+    let table = Table { columns: if has_api { COLUMNS } else { &COLUMNS[1..] }, has_head: true, rows };
     (!table.rows.is_empty()).then(|| Section { title, note: note.to_owned(), blocks: vec![Block::Table(table)] })
 }
 
@@ -227,24 +244,28 @@ fn server_section(found: &Throughput, mode: Mode) -> Option<Section> {
     server_says::section(title, server_rows(found, mode))
 }
 
-/// The best of all; none if no step counts.
-fn best(found: &Throughput, mode: Mode, rows: &[(Option<u32>, Option<&Step>)]) -> Option<String> {
-    let best = rows.iter().filter_map(|(_, step)| *step).max_by(|a, b| a.rate(mode).total_cmp(&b.rate(mode)));
-    let best = best?;
-    let with = match best.workers {
-        Some(n) => format!(" with {}", plural(n, "worker thread")),
-        None => String::new(),
+/// The best of each API. An API of which no step counts has none.
+fn best(found: &Throughput, mode: Mode, rows: &[Best<'_>]) -> Vec<String> {
+    let best_of = |api: Option<&str>| {
+        let steps = rows.iter().filter(|row| row.api == api).filter_map(|row| row.best);
+        let best = steps.max_by(|a, b| a.rate(mode).total_cmp(&b.rate(mode)))?;
+        let with = match best.workers {
+            Some(n) => format!(" with {}", plural(n, "worker thread")),
+            None => String::new(),
+        };
+        let unit = if mode == Mode::Plain { "requests/s" } else { "streamed tokens/s" };
+        let rate = human::per_second(best.rate(mode));
+        let (server, rate) = (server_name(found), rate.trim_end_matches("/s"));
+        let api = api.filter(|_| found.has_several_apis()).map_or_else(String::new, |api| format!(", {api}"));
+        Some(format!("{server}{api}: {rate} {unit}{with}, {} at once.", best.concurrency))
     };
-    let unit = if mode == Mode::Plain { "requests/s" } else { "streamed tokens/s" };
-    let rate = human::per_second(best.rate(mode));
-    let (server, rate) = (server_name(found), rate.trim_end_matches("/s"));
-    Some(format!("{server}: {rate} {unit}{with}, {} at once.", best.concurrency))
+    found.apis().into_iter().filter_map(best_of).collect()
 }
 
 /// What has to be known of the numbers.
 fn caveats(found: &Throughput) -> Vec<String> {
     let best = [Mode::Plain, Mode::Streamed].into_iter().flat_map(|mode| found.rows(mode));
-    let best: Vec<&Step> = best.filter_map(|(_, step)| step).collect();
+    let best: Vec<&Step> = best.filter_map(|row| row.best).collect();
     let mut caveats = Vec::new();
     let mut say = |line: &str| caveats.push(line.to_owned());
     if found.same_machine {
@@ -293,6 +314,7 @@ mod tests {
 
     fn step(workers: Option<u32>, concurrency: u32, rate: f64, p99: f64) -> Step {
         Step {
+            api: None,
             workers,
             concurrency,
             requests_per_s: rate,
@@ -353,6 +375,32 @@ mod tests {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }
         assert!(!text.contains("Streamed"), "{text}");
+    }
+
+    #[test]
+    fn each_api_has_rows_of_its_own() {
+        let of = |api: &str, step: Step| Step { api: Some(api.to_owned()), ..step };
+        let chat = |workers, rate| of("openai-chat", step(Some(workers), 16, rate, 4.0));
+        let other = |workers, rate| of("anthropic-messages", step(Some(workers), 16, rate, 4.0));
+        let plain = vec![chat(1, 10_000.0), other(1, 5_000.0), chat(2, 15_000.0), other(2, 10_000.0)];
+        let several = found(plain, Vec::new());
+        let text = text(&several);
+        let table: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+        let first = |line: &str| line.split('|').take(4).skip(1).map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+        assert_eq!(first(table[0]), ["API", "workers", "best -c"]);
+        assert_eq!(first(table[2]), ["openai-chat", "1", "16"]);
+        assert_eq!(first(table[3]), ["openai-chat", "2", "16"]);
+        assert_eq!(first(table[5]), ["anthropic-messages", "2", "16"]);
+        // Each scales against itself.
+        assert!(table[3].contains("1.50x") && table[5].contains("2.00x"), "{text}");
+        assert!(table.iter().all(|line| line.len() == table[0].len()), "{text}");
+        assert!(text.contains("**llmsim 0.6.0, openai-chat: 15.0k requests/s with 2 worker threads"), "{text}");
+        assert!(text.contains("**llmsim 0.6.0, anthropic-messages: 10.0k requests/s with 2"), "{text}");
+        let page = crate::report::html::of_throughput(&several);
+        assert!(page.contains("Plain answers: requests per second, anthropic-messages"), "{page}");
+        // A single one is not named.
+        let single = self::text(&found(vec![chat(1, 10_000.0)], Vec::new()));
+        assert!(single.contains("\n| workers |") && !single.contains("openai-chat"), "{single}");
     }
 
     #[test]

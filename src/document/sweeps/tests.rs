@@ -5,6 +5,7 @@ use crate::document::{Build, Quantiles, Reason};
 
 fn step(workers: u32, rate: f64) -> Step {
     Step {
+        api: Some("openai-chat".to_owned()),
         workers: Some(workers),
         concurrency: 16,
         requests_per_s: rate,
@@ -129,6 +130,19 @@ fn each_number_of_worker_threads_is_a_peak() {
 }
 
 #[test]
+fn several_apis_are_peaks_of_their_own() {
+    let mut found = throughput();
+    found.streamed = Vec::new();
+    found.plain.push(Step { api: Some("openresponses".to_owned()), ..step(1, 80.0) });
+    let expected = [
+        ("requests_per_s{api:openai-chat,workers:1}".to_owned(), Some(100.0)),
+        ("requests_per_s{api:openai-chat,workers:2}".to_owned(), Some(190.0)),
+        ("requests_per_s{api:openresponses,workers:1}".to_owned(), Some(80.0)),
+    ];
+    assert_eq!(peaks(&read(&found.to_json())), expected);
+}
+
+#[test]
 fn other_steps_are_another_test() {
     let found = throughput();
     let steps = read(&found.to_json()).steps;
@@ -137,6 +151,7 @@ fn other_steps_are_another_test() {
         Throughput { warmup_s: 1.0, ..found.clone() },
         Throughput { max_p99_ms: None, ..found.clone() },
         Throughput { plain: vec![step(1, 1.0)], ..found.clone() },
+        Throughput { streamed: vec![Step { api: None, ..step(1, 90.0) }], ..found.clone() },
         Throughput { streamed: Vec::new(), ..found.clone() },
         Throughput { server: TargetServer { started: false, ..server() }, ..found.clone() },
     ] {

@@ -208,65 +208,82 @@ pub fn of_throughput(found: &Throughput) -> String {
     })
 }
 
-/// Lines over the concurrency, one for each number of worker threads.
+/// Lines over the concurrency, one for each number of worker threads; pictures for each API.
 fn by_workers(found: &Throughput) -> Vec<Chart> {
-    let plain = [
-        by_concurrency(found, Mode::Plain, "plain", "Plain answers: requests per second"),
-        latency(found, Mode::Plain, "plain-p99", "Plain answers: p99 of the duration"),
-        queue(found, Mode::Plain, "plain-queue", "Plain answers: requests that wait in the server"),
-    ];
-    let streamed = [
-        by_concurrency(found, Mode::Streamed, "streamed", "Streamed answers: tokens per second"),
-        latency(found, Mode::Streamed, "streamed-p99", "Streamed answers: p99 of the duration"),
-        queue(found, Mode::Streamed, "streamed-queue", "Streamed answers: requests that wait in the server"),
-    ];
-    plain.into_iter().chain(streamed).flatten().collect()
+    let apis = found.apis();
+    let plain = apis.iter().flat_map(|api| {
+        let of = Of { found, mode: Mode::Plain, api: *api };
+        [
+            by_concurrency(&of, "plain", "Plain answers: requests per second"),
+            latency(&of, "plain-p99", "Plain answers: p99 of the duration"),
+            queue(&of, "plain-queue", "Plain answers: requests that wait in the server"),
+        ]
+    });
+    let streamed = apis.iter().flat_map(|api| {
+        let of = Of { found, mode: Mode::Streamed, api: *api };
+        [
+            by_concurrency(&of, "streamed", "Streamed answers: tokens per second"),
+            latency(&of, "streamed-p99", "Streamed answers: p99 of the duration"),
+            queue(&of, "streamed-queue", "Streamed answers: requests that wait in the server"),
+        ]
+    });
+    plain.chain(streamed).flatten().collect()
 }
 
-fn by_concurrency(found: &Throughput, mode: Mode, id: &str, title: &str) -> Option<Chart> {
-    lines_of(found, mode, (id, title), Unit::Rate, Vec::new(), &|step| Some(step.rate(mode)))
+/// The steps of one picture.
+struct Of<'a> {
+    found: &'a Throughput,
+    mode: Mode,
+    api: Option<&'a str>,
 }
 
-fn latency(found: &Throughput, mode: Mode, id: &str, title: &str) -> Option<Chart> {
+fn by_concurrency(of: &Of<'_>, id: &str, title: &str) -> Option<Chart> {
+    lines_of(of, (id, title), Unit::Rate, Vec::new(), &|step| Some(step.rate(of.mode)))
+}
+
+fn latency(of: &Of<'_>, id: &str, title: &str) -> Option<Chart> {
     let limit = |at| Line { at, name: format!("p99<{at}ms"), is_upright: false, is_broken: false };
     // A stream's length is the server's choice.
-    let lines = found.max_p99_ms.filter(|_| mode == Mode::Plain).map(limit).into_iter().collect();
-    lines_of(found, mode, (id, title), Unit::Time, lines, &|step| step.http_req_duration.map(|q| q.p99))
+    let lines = of.found.max_p99_ms.filter(|_| of.mode == Mode::Plain).map(limit).into_iter().collect();
+    lines_of(of, (id, title), Unit::Time, lines, &|step| step.http_req_duration.map(|q| q.p99))
 }
 
 /// What the server says of its own queue.
-fn queue(found: &Throughput, mode: Mode, id: &str, title: &str) -> Option<Chart> {
+fn queue(of: &Of<'_>, id: &str, title: &str) -> Option<Chart> {
     let waiting = |step: &throughput::Step| server_says::number(step.server_metrics.as_ref(), "server_waiting");
-    lines_of(found, mode, (id, title), Unit::Count, Vec::new(), &waiting)
+    lines_of(of, (id, title), Unit::Count, Vec::new(), &waiting)
 }
 
 /// A line for each number of worker threads.
 fn lines_of(
-    found: &Throughput,
-    mode: Mode,
+    &Of { found, mode, api }: &Of<'_>,
     (id, title): (&str, &str),
     unit: Unit,
     lines: Vec<Line>,
-    of: &dyn Fn(&throughput::Step) -> Option<f64>,
+    value: &dyn Fn(&throughput::Step) -> Option<f64>,
 ) -> Option<Chart> {
-    let steps = found.steps(mode);
+    let steps: Vec<&throughput::Step> = found.steps(mode).iter().filter(|step| step.api.as_deref() == api).collect();
     let mut places: Vec<u32> = steps.iter().map(|step| step.concurrency).collect();
     places.sort_unstable();
     places.dedup();
-    let line = |(workers, _): (Option<u32>, Option<&throughput::Step>)| {
+    let line = |workers: Option<u32>| {
         let name = match workers {
             None => "running server".to_owned(),
             Some(n) => plural(n, "worker thread"),
         };
         let at = |place: &u32| {
             let step = steps.iter().rev().find(|step| step.workers == workers && step.concurrency == *place);
-            step.and_then(of)
+            step.and_then(|step| value(step))
         };
         Measured::new(&name, unit, places.iter().map(at).collect())
     };
-    let series = found.rows(mode).into_iter().map(line).collect();
+    let rows = found.rows(mode);
+    let series = rows.iter().filter(|row| row.api == api).map(|row| line(row.workers)).collect();
     let at: Vec<f64> = places.iter().map(|n| f64::from(*n)).collect();
     let y = if unit == Unit::Time { Axis::latency() } else { Axis::plain(unit) };
     let sweep = Sweep { x: Axis::new(Unit::Count, "requests at once", Scale::Log), at: &at };
-    sweep.chart(id, title, y, series, lines)
+    match api.filter(|_| found.has_several_apis()) {
+        Some(api) => sweep.chart(&format!("{id}-{api}"), &format!("{title}, {api}"), y, series, lines),
+        None => sweep.chart(id, title, y, series, lines),
+    }
 }
