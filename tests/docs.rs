@@ -55,7 +55,24 @@ fn pages() -> Vec<PathBuf> {
     {
         pages.push(root().join(other));
     }
+    pages.push(root().join(INDEX));
     pages
+}
+
+/// The index for agents.
+const INDEX: &str = "docs/llms.txt";
+
+#[test]
+fn the_index_names_every_page_and_every_command() {
+    let index = text(INDEX);
+    for page in pages().into_iter().filter(|page| !page.ends_with("llms.txt")) {
+        let page = name(&page);
+        let link = page.strip_prefix("docs/").map_or_else(|| format!("](../{page})"), |page| format!("]({page})"));
+        assert!(index.contains(&link), "{INDEX} does not name {page}: expected a line with {link}");
+    }
+    for command in COMMANDS {
+        assert!(index.contains(&format!("\n- [{command}](")), "{INDEX} does not name the command {command}");
+    }
 }
 
 /// The text of a page, less what it says of other tools: the first column of the page for those who
