@@ -47,7 +47,8 @@ pub(super) const fn estimate(count: u32) -> usize {
 }
 
 /// Appends `count` words that `rng` draws, all of them ASCII letters. `begins`: nothing stands
-/// before them, so that the first one has no space. Allocates nothing if `out` has the room.
+/// before them, so that the first one has no space. Fewer words are the beginning of more: a partial
+/// block of a trace is that of the whole one. Allocates nothing if `out` has the room.
 pub(super) fn append(rng: &mut Rng, count: u32, begins: bool, out: &mut Vec<u8>) {
     WORDS.append(rng, count, begins, out);
 }
@@ -83,17 +84,16 @@ impl Words {
             out.extend_from_slice(&first[1..usize::from(first[SLOT - 1])]);
             left -= 1;
         }
-        let runs = left.saturating_sub(BLOCK) / RUN;
-        left -= runs * RUN;
-        self.append_words(rng, left, out);
-        self.append_runs(rng, runs, out);
+        let alone = left.min(BLOCK);
+        self.append_words(rng, alone, out);
+        self.append_runs(rng, left - alone, out);
     }
 
-    /// Appends words, each of them drawn: [`BLOCK`], and what is less than a run, at most.
+    /// Appends at most [`BLOCK`] words, each of them drawn.
     fn append_words(&self, rng: &mut Rng, words: usize, out: &mut Vec<u8>) {
         // Each word is copied as a whole slot, and the next one overwrites what was too much: a copy
         // of a fixed size is two moves and no call.
-        let mut block = [0; (BLOCK + RUN) * SLOT];
+        let mut block = [0; BLOCK * SLOT];
         let mut end = 0;
         let mut draws = Draws::new(rng, self.slots.len());
         for _ in 0..words {
@@ -104,21 +104,21 @@ impl Words {
         out.extend_from_slice(&block[..end]);
     }
 
-    /// Appends so many runs of words. A word that is drawn by itself costs 3 ns, one of a run 1 ns.
-    fn append_runs(&self, rng: &mut Rng, mut runs: usize, out: &mut Vec<u8>) {
+    /// Appends words in runs, the last of which may be cut short. A word that is drawn by itself costs
+    /// 3 ns, one of a run 1 ns.
+    fn append_runs(&self, rng: &mut Rng, mut words: usize, out: &mut Vec<u8>) {
         let mut frames = [0; FRAMES];
         let mut draws = Draws::new(rng, self.slots.len());
-        while runs > 0 {
-            let together = runs.min(FRAMES / FRAME);
+        while words > 0 {
             let mut end = 0;
-            for _ in 0..together {
-                let word = draws.next();
-                let (from, to) = (self.starts[word], self.starts[word + RUN]);
+            while words > 0 && end + FRAME <= FRAMES {
+                let (word, run) = (draws.next(), words.min(RUN));
+                let (from, to) = (self.starts[word], self.starts[word + run]);
                 frames[end..end + FRAME].copy_from_slice(&self.text[from..from + FRAME]);
                 end += to - from;
+                words -= run;
             }
             out.extend_from_slice(&frames[..end]);
-            runs -= together;
         }
     }
 }
@@ -200,6 +200,8 @@ mod tests {
             assert!(begun.split_whitespace().chain(continued.split_whitespace()).all(|word| listed.contains(word)));
             assert_eq!(begun.split_whitespace().count(), count as usize);
             assert_eq!(continued.split_whitespace().count(), count as usize);
+            let longer = (words(7, 20_000, true), words(7, 20_000, false));
+            assert!(longer.0.starts_with(&begun) && longer.1.starts_with(&continued), "{count} words begin more");
             assert_eq!(begun, begun.trim(), "one space between two words and nowhere else");
             assert_eq!(begun.matches(' ').count(), (count as usize).saturating_sub(1));
             assert_eq!(continued.matches(' ').count(), count as usize);
