@@ -21,8 +21,8 @@ A gate is a measure, > or <, and a limit. With & both limits have to be crossed.
 
 One run a side is only indicative: it fails no gate without --allow-single. Three
 runs a side can decide, and five detect smaller changes. Alternate the runs (A B
-A B). All results must be of the same test and command. `scripts/compare-commits.sh` does all
-of this for two commits.
+A B). All results must be of the same test and command.
+`scripts/compare-commits.sh` does all of this for two commits.
 
 Exit codes: 0 no gate failed, 99 a gate failed, 104 the results are of different
 commands, 110 they are not comparable, or a run has too few samples for a gate.";

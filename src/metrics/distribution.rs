@@ -98,21 +98,20 @@ impl Distribution {
 
     #[inline]
     pub fn record(&mut self, time: Nanos) {
-        self.keep(time, 1, u128::from(time.0));
+        self.keep(time, 1);
     }
 
     /// `n` more, all the same.
     #[inline]
     pub fn record_n(&mut self, time: Nanos, n: u32) {
         if n > 0 {
-            self.keep(time, n.into(), u128::from(time.0) * u128::from(n));
+            self.keep(time, n.into());
         }
     }
 
-    /// `n` more with that sum. It is inlined, so that nothing is multiplied by 1: the product of the
-    /// squares is a call.
+    /// Inlined, so that nothing is multiplied by 1: the product of the squares is a call.
     #[inline]
-    fn keep(&mut self, time: Nanos, n: u64, sum: u128) {
+    fn keep(&mut self, time: Nanos, n: u64) {
         let micros = time.0.saturating_add(500) / 1_000;
         if micros > MAX_MICROS {
             self.overflow += n;
@@ -120,7 +119,7 @@ impl Distribution {
         self.histogram.saturating_record_n(micros.min(MAX_MICROS), n);
         self.count += n;
         let nanos = u128::from(time.0);
-        self.sum = self.sum.saturating_add(sum);
+        self.sum = self.sum.saturating_add(nanos * u128::from(n));
         self.sum_of_squares = self.sum_of_squares.saturating_add((nanos * nanos).saturating_mul(n.into()));
         self.min = self.min.min(time);
         self.max = self.max.max(time);

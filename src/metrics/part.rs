@@ -170,11 +170,7 @@ impl Part {
 
     #[inline]
     fn times_of(&mut self, trend: Trend) -> &mut Distribution {
-        let times = &mut self.trends[trend as usize];
-        if times.is_none() {
-            make(times);
-        }
-        times.get_or_insert_default()
+        self.trends[trend as usize].get_or_insert_with(first_times)
     }
 
     #[inline]
@@ -366,8 +362,8 @@ impl Part {
 
 /// Once for each trend that a kind has. It stands apart, so that recording stays short.
 #[cold]
-fn make(times: &mut Option<Box<Distribution>>) {
-    *times = Some(Box::default());
+fn first_times() -> Box<Distribution> {
+    Box::default()
 }
 
 /// So many tokens as they are kept.

@@ -2,7 +2,7 @@
 
 use super::part::Part;
 use super::{Counter, Distribution, Failure, Gauge, Remaining, Tally, Trend};
-use crate::units::rounded;
+use crate::units::{Nanos, rounded};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -129,6 +129,14 @@ pub struct Quantiles {
 }
 
 impl Second {
+    /// The one of `series`, in order, to which belongs what was read `at` that time of the run: what
+    /// the second `t` is shown with is asked for when `t + 1` seconds are over.
+    pub fn read_at(series: &mut [Self], at: Nanos) -> Option<&mut Self> {
+        let t_s = (at.as_secs_f64().round() as u32).checked_sub(1)?;
+        let place = series.binary_search_by_key(&t_s, |second| second.t_s).ok()?;
+        series.get_mut(place)
+    }
+
     /// The rate limits that its responses named.
     pub fn remaining(&self) -> Remaining {
         Remaining {

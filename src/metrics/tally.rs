@@ -153,6 +153,7 @@ impl Tally {
     /// The parts that a request belongs to: that of its kind, and that of its turn if it is one.
     #[inline]
     fn in_parts(&mut self, kind: u16, turn: u16, mut what: impl FnMut(&mut Part)) {
+        debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
         if let Some(part) = self.kinds.get_mut(usize::from(kind)) {
             what(part);
         }
@@ -201,7 +202,6 @@ impl Tally {
     /// A request that was recorded as a success has failed after all. Its times are withdrawn from
     /// those of successes once [`Tally::settle`] is called on the sum of all seconds.
     pub fn condemn(&mut self, sample: &Sample, failure: Failure, at: Nanos) {
-        debug_assert!(usize::from(sample.kind) < self.kinds.len(), "kind {} of {}", sample.kind, self.kinds.len());
         self.in_parts(sample.kind, sample.turn, |part| part.condemn(failure, sample));
         self.failures[failure as usize].add_one(at, None);
     }
@@ -232,13 +232,11 @@ impl Tally {
 
     /// A gap between two token events of a stream of `kind`, in that turn of a conversation.
     pub fn gap(&mut self, kind: u16, turn: u16, gap: Nanos) {
-        debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
         self.in_parts(kind, turn, |part| part.time(Trend::Tbt, gap));
     }
 
     /// `n` gaps of one length: those between the tokens of one read are all zero.
     pub fn gaps(&mut self, kind: u16, turn: u16, gap: Nanos, n: u32) {
-        debug_assert!(usize::from(kind) < self.kinds.len(), "kind {kind} of {}", self.kinds.len());
         self.in_parts(kind, turn, |part| part.times(Trend::Tbt, gap, n));
     }
 

@@ -9,6 +9,7 @@ use super::meeting::Meeting;
 use super::prepare::Ready;
 use super::provenance::{run_id, wall_clock};
 use super::round_trips;
+use super::server_metrics;
 use super::server_under_test::ServerUnderTest;
 use super::so_far::SoFar;
 use super::viewers::{Beginning, Moment, Viewers, WholeMoment};
@@ -132,11 +133,9 @@ impl Ready {
         let soak = soak(&run.series, Times { window, level: plan.level_stretch(), warm: plan.warmup > Nanos::ZERO });
         let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
         let summary = Summary::new(&run.total, &names, run.window).with_server(&soak);
-        let parts = (&summary, outside.as_ref());
-        let server_metrics = scraping.map(|scraping| scraping.end(plan, &self.stop, &mut run.series, parts));
+        let parts = (summary, outside.as_ref());
+        let (server_metrics, summary) = server_metrics::end(scraping, (plan, &self.stop), &mut run.series, parts);
         let network = way.and_then(|way| round_trips::end(way, plan, &mut run.series));
-        let levels = server_metrics.as_ref().map_or_else(Vec::new, ServerMetrics::levels);
-        let summary = summary.with_levels(levels);
         let verdicts = threshold::judge(plan.judged_rules(), &summary);
         Measured {
             ready: self,

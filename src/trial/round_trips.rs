@@ -25,10 +25,7 @@ pub(super) fn begin(plan: &Plan) -> Option<RoundTripWatch> {
 pub(super) fn end(watch: RoundTripWatch, plan: &Plan, series: &mut [Second]) -> Option<Network> {
     let seen = watch.finish(LOOK_WITHIN)?;
     for (at, median) in &seen.seconds {
-        // The look of the second `t` is when `t + 1` seconds are over.
-        let Some(t_s) = (at.as_secs_f64().round() as u32).checked_sub(1) else { continue };
-        let place = series.binary_search_by_key(&t_s, |second| second.t_s);
-        if let Some(second) = place.ok().and_then(|place| series.get_mut(place)) {
+        if let Some(second) = Second::read_at(series, *at) {
             second.rtt_ms = Some(rounded(median.as_millis_f64()));
         }
     }

@@ -162,7 +162,7 @@ impl Scraping {
 
     /// Asks for the last time, fills in the seconds, and sets what was read beside what was
     /// measured.
-    pub(super) fn end(
+    fn end(
         self,
         plan: &Plan,
         stop: &Stop,
@@ -196,13 +196,24 @@ impl Scraping {
     }
 }
 
+/// Ends the reading, if there is one: fills in the seconds, and adds what the server said to the
+/// summary.
+pub(super) fn end(
+    scraping: Option<Scraping>,
+    (plan, stop): (&Plan, &Stop),
+    series: &mut [Second],
+    (summary, outside): (Summary, Option<&Summary>),
+) -> (Option<ServerMetrics>, Summary) {
+    let said = scraping.map(|scraping| scraping.end(plan, stop, series, (&summary, outside)));
+    let levels = said.as_ref().map_or_else(Vec::new, ServerMetrics::levels);
+    (said, summary.with_levels(levels))
+}
+
 /// Adds to each second what was read at its end.
 fn fill(series: &mut [Second], all: &[Reading], own: &[String]) {
     for pair in all.windows(2) {
         let [_, after] = pair else { continue };
-        // The reading of the second `t` is asked for when `t + 1` seconds are over.
-        let t_s = (after.at.as_secs_f64().round() as u32).checked_sub(1);
-        let Some(second) = series.iter_mut().find(|second| Some(second.t_s) == t_s) else { continue };
+        let Some(second) = Second::read_at(series, after.at) else { continue };
         let pair = Seen { in_window: pair, own };
         second.server_metrics = pair.numbers().into_iter().map(|(name, number)| (name, number.mean)).collect();
     }

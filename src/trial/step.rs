@@ -9,6 +9,7 @@ use super::error::TrialError;
 use super::measure::{announce, outline, snapshot};
 use super::prepare::Ready;
 use super::provenance::wall_clock;
+use super::server_metrics;
 use super::so_far::SoFar;
 use super::viewers::{Moment, Viewers};
 use crate::document::ServerMetrics;
@@ -93,14 +94,12 @@ impl Ready {
         }
         let summary = Summary::new(&run.total, &names, run.window);
         let outside = run.outside.as_ref().map(|outside| Summary::new(outside, &names, run.window));
-        let parts = (&summary, outside.as_ref());
-        let scraping = server.end_scraping();
-        let mut server_metrics = scraping.map(|scraping| scraping.end(plan, stop, &mut run.series, parts));
+        let parts = (summary, outside.as_ref());
+        let (mut server_metrics, summary) =
+            server_metrics::end(server.end_scraping(), (plan, stop), &mut run.series, parts);
         if let Some(said) = &mut server_metrics {
             said.redact(&plan.redactor());
         }
-        let levels = server_metrics.as_ref().map_or_else(Vec::new, ServerMetrics::levels);
-        let summary = summary.with_levels(levels);
         // Seconds after the window only wait for what is under way.
         let (begin, end) = plan.window();
         let in_window = |second: &Second| (begin.as_secs_f64()..end.as_secs_f64()).contains(&f64::from(second.t_s));

@@ -108,7 +108,7 @@ impl KnownHead {
         }
         self.unknown = 0;
         self.unlike = self.unlike.saturating_add(1);
-        if lines_fit && (self.unlike <= PATIENCE || self.unlike.is_multiple_of(PATIENCE)) {
+        if lines_fit && is_due(self.unlike) {
             // Every line has kept its place.
             self.bytes.copy_from_slice(&input[..at]);
             self.parsed = Some(parsed);
@@ -119,8 +119,7 @@ impl KnownHead {
     /// Keeps a head that was parsed.
     pub(super) fn learn(&mut self, head: &[u8], parsed: &ParsedHead) {
         self.unknown = self.unknown.saturating_add(1);
-        let is_due = self.unknown <= PATIENCE || self.unknown.is_multiple_of(PATIENCE);
-        if !is_due || !parsed.is_plain() || head.len() > MAX_KNOWN_BYTES {
+        if !is_due(self.unknown) || !parsed.is_plain() || head.len() > MAX_KNOWN_BYTES {
             return;
         }
         self.parsed = None;
@@ -147,6 +146,11 @@ impl KnownHead {
                 .all(|of| count(&|means| is_left(means, *of)) <= 1);
         self.parsed = is_sure.then_some(*parsed);
     }
+}
+
+/// Whether a head is kept after so many that were not recognised.
+const fn is_due(misses: u32) -> bool {
+    misses <= PATIENCE || misses.is_multiple_of(PATIENCE)
 }
 
 impl Means {
