@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Downloads the newest artefact of that name that a run on the default branch has left.
+# Downloads the newest artifact of that name that a run on the default branch has left.
 
 set -euo pipefail
 
@@ -7,7 +7,7 @@ usage() {
   cat <<'END'
 usage: baseline.sh --artifact NAME --branch BRANCH --dir DIR
 
-Downloads the newest artefact NAME of a run on BRANCH to DIR by `gh`. DIR stays
+Downloads the newest artifact NAME of a run on BRANCH to DIR by `gh`. DIR stays
 empty if there is none yet: a first run has nothing to be compared with.
 
   GITHUB_REPOSITORY   OWNER/NAME, as GitHub Actions sets it
@@ -45,16 +45,16 @@ done
 
 mkdir -p "$dir"
 listed=$(gh api --method GET "repos/$GITHUB_REPOSITORY/actions/artifacts" --field "name=$artifact" --field per_page=100) ||
-  die 107 "the artefacts of $GITHUB_REPOSITORY could not be listed"
-# A pull request from a fork may have a branch of the same name. Its artefacts are not ours.
+  die 107 "the artifacts of $GITHUB_REPOSITORY could not be listed"
+# A pull request from a fork may have a branch of the same name. Its artifacts are not ours.
 run=$(jq -r --arg branch "$branch" '[.artifacts[] | select(.expired | not)
     | select(.workflow_run.head_branch == $branch)
     | select(.workflow_run.head_repository_id == .workflow_run.repository_id)]
   | max_by(.created_at) | .workflow_run.id // empty' <<< "$listed") ||
-  die 107 "the list of artefacts is not understood"
+  die 107 "the list of artifacts is not understood"
 if [[ -z "$run" ]]; then
-  echo "baseline.sh: no run on $branch has an artefact named $artifact" >&2
+  echo "baseline.sh: no run on $branch has an artifact named $artifact" >&2
   exit 0
 fi
 gh run download "$run" --repo "$GITHUB_REPOSITORY" --name "$artifact" --dir "$dir" ||
-  die 107 "the artefact $artifact of run $run could not be downloaded"
+  die 107 "the artifact $artifact of run $run could not be downloaded"
