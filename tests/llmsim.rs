@@ -155,6 +155,54 @@ fn the_old_options_mean_the_same() {
     }
 }
 
+#[test]
+fn a_baseline_of_each_kind_has_runs_and_gates_of_its_own() {
+    let (bench, dir) = changed(true);
+    // A stand-in that writes a result for --output, and finds that a gate failed.
+    let bin = bench.script(
+        "blast",
+        r#"printf '%s\n' "$*" >> "$CALLS"
+[ "$1" != compare ] || exit 99
+while [ "$1" != --output ]; do shift; done
+echo "{}" > "$2""#,
+    );
+    let (calls, work) = (bench.path("calls"), bench.path("work"));
+    let env = [("LLMSIM_BLAST_BIN", bin.as_str()), ("LLMSIM_BLAST_SERVER_BIN", "llmsim"), ("CALLS", &calls)];
+    let call = |args: &[&str]| {
+        let _ = std::fs::remove_file(&calls);
+        let script = format!("{dir}/benchmarks/compare-baseline.sh");
+        let output = run(&script, &[args, &["--work", &work]].concat(), &env);
+        let said = std::fs::read_to_string(&calls).unwrap_or_default();
+        (output.status.code(), said.lines().map(str::to_owned).collect::<Vec<_>>())
+    };
+    for (kind, port, options, runs, gates) in [
+        ("load", "8888", "--duration 60s", 5, ["throughput<-30%", "ttft.p95>30%"]),
+        ("throughput", "8899", "--duration 10s", 3, ["requests_per_s<-30%", "tokens_per_s<-30%"]),
+    ] {
+        // A baseline of the other kind is none of this.
+        let (code, said) = call(&[kind]);
+        assert_eq!((code, said.len()), (Some(0), runs), "{kind}: {said:?}");
+        assert!(said[0].starts_with(&format!("{kind} --output {work}/{kind}-1.json --port {port} ")), "{said:?}");
+        assert!(said[0].ends_with(&format!(" --quiet {options}")), "{said:?}");
+        assert_eq!(call(&[kind, "--update"]).0, Some(0));
+        let (code, said) = call(&[kind, "--runs", "4"]);
+        assert_eq!((code, said.len()), (Some(99), 5), "{kind}: {said:?}");
+        let compared = said.last().expect("a call");
+        for gate in gates {
+            assert!(compared.contains(&format!("--fail-on {gate}")), "{compared}");
+        }
+        let (base, head) =
+            compared.split_once(" --base ").and_then(|(_, sides)| sides.split_once(" --head ")).expect("sides");
+        let of = format!("-cores/{kind}-");
+        assert!(base.split(' ').count() == runs && base.split(' ').all(|file| file.contains(&of)), "{compared}");
+        assert_eq!(head.split(' ').count(), 4, "{compared}");
+    }
+    for args in [&["soak"][..], &["throughput", "--runs", "2"], &["--port"]] {
+        let script = format!("{dir}/benchmarks/compare-baseline.sh");
+        assert_eq!(run(&script, args, &env).status.code(), Some(104), "{args:?}");
+    }
+}
+
 /// A folder of sources that a stand-in for cargo builds.
 #[test]
 fn the_tool_is_built_from_sources_that_are_named() {
@@ -215,6 +263,26 @@ mod real {
         // What it says of such short runs is chance, but it judges them.
         let output = call(&[]);
         assert!(matches!(output.status.code(), Some(0 | 99 | 110)), "{output:?}");
-        assert!(std::fs::read_to_string(bench.path("work/compare.md")).expect("a page").contains("3 + 3 runs"));
+        assert!(std::fs::read_to_string(bench.path("work/compare-load.md")).expect("a page").contains("3 + 3 runs"));
+    }
+
+    #[test]
+    fn peaks_are_stored_and_compared_with() {
+        let (bench, dir) = changed(true);
+        let (work, port) = (bench.path("work"), free_port().to_string());
+        let env = [("LLMSIM_BLAST_BIN", BIN), ("LLMSIM_BLAST_SERVER_BIN", BIN)];
+        let script = format!("{dir}/benchmarks/compare-baseline.sh");
+        let steps = ["--server-workers", "1", "--concurrency", "2", "--duration", "1s", "--warmup", "0s"];
+        let call = |more: &[&str]| {
+            let args = [&["throughput", "--work", &work, "--port", &port], more, &["--", "--max-p99", "off"], &steps];
+            run(&script, &args.concat(), &env)
+        };
+        let stored = call(&["--update"]);
+        assert!(stored.status.success(), "{stored:?}");
+        // What it says of such short steps is chance, but it judges them.
+        let output = call(&[]);
+        assert!(matches!(output.status.code(), Some(0 | 99 | 110)), "{output:?}");
+        let page = std::fs::read_to_string(bench.path("work/compare-throughput.md")).expect("a page");
+        assert!(page.contains("3 + 3 throughput results") && page.contains("requests_per_s"), "{page}");
     }
 }

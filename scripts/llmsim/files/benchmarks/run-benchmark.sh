@@ -106,5 +106,5 @@ else
 fi
 
 bin=$(find_blast)
-# llmsim-blast starts the server, and stops it whatever happens.
+# llmsim-blast starts the server, and stops it in every case.
 exec "$bin" "$profile" "${args[@]}" "${rest[@]}"
