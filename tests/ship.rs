@@ -148,6 +148,7 @@ fn wrong_arguments_are_refused() {
         ("scripts/ship/papers.sh", &[]),
         ("scripts/ship/tools.sh", &["cargo-nothing"]),
         ("scripts/ship/release.sh", &["--tag", "v0.0.0"]),
+        ("scripts/ship/ready.sh", &["--root", &out]),
         ("scripts/ship/collect.sh", &[&out, &out]),
         ("scripts/ship/reproduce.sh", &["--nothing"]),
         ("scripts/fuzz.sh", &["nothing"]),
@@ -156,6 +157,55 @@ fn wrong_arguments_are_refused() {
         let output = script(path, args);
         assert_eq!(output.status.code(), Some(104), "{path} {args:?}: {output:?}");
         assert!(!output.stderr.is_empty(), "{path} {args:?} says nothing");
+    }
+}
+
+/// Cargo.toml and its companions as they are before a release, or as a person has filled them in.
+fn checkout(bench: &Bench, repository: &str, maintainer: &str, owner: &str, section: &str) -> String {
+    let manifest = format!(
+        "[package]\nname = \"llmsim-blast\"\nversion = \"1.2.3\"\n{repository}\n\n[dependencies]\nversion = \"9\"\n\n\
+         [package.metadata.deb]\nmaintainer = \"{maintainer}\"\n"
+    );
+    std::fs::create_dir_all(bench.path("checkout/docs")).expect("a folder");
+    bench.write("checkout/Cargo.toml", &manifest);
+    bench.write("checkout/README.md", "# llmsim-blast\n");
+    bench.write("checkout/docs/ci.md", &format!("first\nuses: {owner}/llmsim-blast\n"));
+    bench.write("checkout/CHANGELOG.md", &format!("# Changelog\n\n## {section}\n"));
+    bench.path("checkout")
+}
+
+#[test]
+fn a_release_waits_for_what_only_a_person_knows() {
+    let bench = Bench::new();
+    let filled =
+        ["repository = \"https://127.0.0.1/us/llmsim-blast\"", "Jo Doe <jo@localhost>", "us", "1.2.3 - 2026-12-01"];
+    let empty = ["", "llmsim-blast maintainers <maintainers@llmsim-blast.invalid>", "OWNER", "Unreleased"];
+    let ready = |[repository, maintainer, owner, section]: [&str; 4]| {
+        let dir = checkout(&bench, repository, maintainer, owner, section);
+        let output = script("scripts/ship/ready.sh", &["--root", &dir]);
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    assert_eq!(ready(filled), (Some(0), String::new()));
+    let named =
+        ["[package] repository is ''", "[package.metadata.deb] maintainer is", "docs/ci.md:2:", "no section for 1.2.3"];
+    for (at, named) in named.into_iter().enumerate() {
+        let mut one = filled;
+        one[at] = empty[at];
+        let (code, said) = ready(one);
+        assert_eq!((code, said.lines().count()), (Some(104), 1), "{said}");
+        assert!(said.contains(named), "{said}");
+    }
+    assert_eq!(ready(empty).1.lines().count(), 4);
+
+    // This checkout, as long as it has placeholders: nothing is built.
+    let here = script("scripts/ship/ready.sh", &[]);
+    if here.status.code() == Some(104) {
+        let tag = format!("v{}", env!("CARGO_PKG_VERSION"));
+        let output = script("scripts/ship/release.sh", &["--tag", &tag, "--out", &bench.path("out")]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(104), "{said}");
+        assert!(said.starts_with(&*String::from_utf8_lossy(&here.stderr)) && said.contains("fill it in"), "{said}");
+        assert!(!Path::new(&bench.path("out")).exists());
     }
 }
 
@@ -198,7 +248,11 @@ fn workflows_run_scripts_that_there_are() {
             assert!(!workflow.contains('\t'), "{name} has a tab");
             for used in workflow.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses: "))
             {
-                assert!(used.contains('@'), "{name}: {used} names no version");
+                // A tag can be moved to other code, a commit cannot. The comment is for people.
+                let (commit, version) =
+                    used.split_once('@').and_then(|(_, rest)| rest.split_once(" # ")).unwrap_or_default();
+                let is_commit = commit.len() == 40 && commit.chars().all(|c| c.is_ascii_hexdigit());
+                assert!(is_commit && !version.is_empty(), "{name}: {used}: expected ACTION@COMMIT # VERSION");
             }
             for (at, _) in workflow.match_indices("scripts/") {
                 let rest = &workflow[at..];

@@ -2,7 +2,7 @@
 # What the scripts of this folder share. It is sourced.
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
-# The folder of whatever is made here. It is not a part of cargo's target folder, which may be a cache.
+# The folder of the results. It is not a part of cargo's target folder, which may be a cache.
 : "${out:=$root/target/ship}"
 # The version in Cargo.toml.
 # shellcheck disable=SC2034

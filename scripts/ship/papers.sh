@@ -49,7 +49,7 @@ cd -- "$root"
 cargo about generate --locked --offline --fail "${features[@]}" --config scripts/ship/about.toml \
   --output-file "$to/THIRD-PARTY.txt" scripts/ship/about.hbs
 
-# It writes beside Cargo.toml, whatever it is told.
+# It always writes beside Cargo.toml.
 trap 'rm -f -- "$root/llmsim-blast.cdx.json"' EXIT
 cargo cyclonedx --quiet --format json --spec-version 1.5 --target "$target" --override-filename llmsim-blast.cdx \
   "${features[@]}"
