@@ -4,9 +4,10 @@ is stopped.
 
 These figures are in neither scripts/bench-peers.sh nor `self-test`. Prints a
 Markdown table: how far the numbers move when the client is stopped, memory with
-many idle connections, the cost of the live display, and the time from the start
-of the program to its first request. Requires Linux, Python 3 and, for the
-display, script(1) of util-linux. Takes about two minutes. The server
+many idle connections, the cost of the live display, what a request costs while the run is looked at and written down, and the
+time from the start of the program to its first request. Requires Linux, Python 3
+and, for the display, script(1) of util-linux. Uses three browsers if chromium is
+installed, and valgrind for the costs. Takes about four minutes. The server
 (`llmsim-blast origin`) has one core and the client another.
 
 usage: scripts/bench-client.py [--bin FILE] [--rounds N] [--only LIST]
@@ -16,6 +17,7 @@ usage: scripts/bench-client.py [--bin FILE] [--rounds N] [--only LIST]
 import argparse
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -25,10 +27,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-STEPS = ["stalled", "memory", "display", "start"]
+STEPS = ["stalled", "memory", "display", "watched", "start"]
+BROWSERS = 3
 
 PROFILE = """
 executor = "constant-vus"
@@ -118,8 +122,8 @@ class Bench:
     def document(self):
         return json.loads(self.output.read_text())
 
-    def run(self, name, meanwhile=None, **shape):
-        client = self.pinned(self.args.client_core, self.command(name, **shape))
+    def run(self, name, meanwhile=None, more=(), **shape):
+        client = self.pinned(self.args.client_core, [*self.command(name, **shape), *more])
         if meanwhile:
             meanwhile(client)
         if client.wait() not in (0, 99, 111):
@@ -198,6 +202,97 @@ def display(bench):
         shares.append(1 - bench.document()["metrics"]["http_reqs"]["rate"] / off)
     yield ("throughput lost to the live display", f"{middle(shares):+.2%}", "≤ 1 %")
     yield ("… lowest and highest of the rounds", f"{min(shares):+.2%} to {max(shares):+.2%}", "")
+
+
+def open_pages(bench, page, browser):
+    """Opens the page in browsers, or reads what they would read, and reads /metrics each second."""
+
+    def meanwhile(client):
+        for _ in range(100):
+            try:
+                urllib.request.urlopen(f"{page}/healthz", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.02)
+        looking = []
+        for number in range(BROWSERS):
+            folder = Path(bench.folder.name) / f"browser-{number}"
+            flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={folder}"]
+            command = [browser, *flags, f"{page}/"] if browser else ["curl", "-sN", f"{page}/events"]
+            looking.append(bench.pinned(bench.args.server_core, command, start_new_session=True))
+        while client.poll() is None:
+            try:
+                urllib.request.urlopen(f"{page}/metrics", timeout=1).read()
+            except OSError:
+                pass
+            time.sleep(1)
+        for one in looking:
+            os.killpg(one.pid, signal.SIGKILL)
+            one.wait()
+
+    return meanwhile
+
+
+def instructions(bench, requests, more, meanwhile):
+    """User-space instructions of the worker in a run of so many plain requests."""
+    out = Path(bench.folder.name) / "callgrind.out"
+    for old in out.parent.glob(f"{out.name}*"):
+        old.unlink()
+    command = bench.command("counted", vus=8, seconds=1, path="/plain")
+    profile = Path(command[1])
+    text = profile.read_text().replace("constant-vus", "shared-iterations")
+    profile.write_text(text.replace('duration = "1s"', f"iterations = {requests}"))
+    tool = ["valgrind", "--tool=callgrind", "--separate-threads=yes", f"--callgrind-out-file={out}"]
+    client = bench.pinned(bench.args.client_core, [*tool, *command, "--no-probe", *more])
+    meanwhile(client)
+    if client.wait() != 0:
+        sys.exit(f"bench-client.py: a run under callgrind exited with {client.returncode}")
+    threads = [text for text in map(Path.read_text, out.parent.glob(f"{out.name}-*")) if "engine::worker::sending" in text]
+    if len(threads) != 1:
+        sys.exit(f"bench-client.py: expected one worker among the threads, found {len(threads)}")
+    return int(re.search(r"^(?:summary|totals): (\d+)", threads[0], re.MULTILINE)[1])
+
+
+def watched(bench):
+    """What looking at a run and writing it down costs its worker, and whether TTFT stays true."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        page = f"127.0.0.1:{free.getsockname()[1]}"
+    lines, web = ["--requests", Path(bench.folder.name) / "requests.jsonl"], ["--web", page]
+    url, chromium = f"http://{page}", shutil.which("chromium")
+    readers = f"{BROWSERS} readers of its events"
+    browsers = f"{BROWSERS} browsers" if chromium else f"{readers} (chromium is missing)"
+
+    def cost(more=(), meanwhile=lambda client: None):
+        few, many = 4_000, 12_000
+        # Start and end cancel out.
+        counts = [instructions(bench, requests, more, meanwhile) for requests in (few, many)]
+        return (counts[1] - counts[0]) / (many - few)
+
+    if shutil.which("valgrind"):
+        alone = cost()
+        yield ("a worker's instructions for a plain request, user space", f"{alone:,.0f}", "")
+        yield ("… with `--requests FILE`", f"{cost(lines) / alone:.3f} ×", "≤ 1.03 × of its CPU")
+        yield (f"… with `--web`, {browsers} and a scrape each second", f"{cost(web, open_pages(bench, url, chromium)) / alone:.3f} ×", "≤ 1.05 ×")
+    else:
+        yield ("a worker's instructions for a plain request", "not measured: valgrind is missing", "")
+
+    def error(name, **more):
+        ask = f"http://127.0.0.1:{bench.port}/"
+        urllib.request.urlopen(ask + "reset").close()
+        shape = dict(vus=20, seconds=5, stream="true", path="/stream?ttft=50ms&gap=20ms&tokens=10")
+        reported = bench.run(name, **shape, **more)["metrics"]["ttft"]
+        recorded = json.load(urllib.request.urlopen(ask + "record"))["ttft_us"]
+        return [reported[name] - recorded[name] / 1000 for name in ("p50", "p99")]
+
+    # Browsers would take the server's core where there are two.
+    calm, seen = [], []
+    for _ in range(bench.args.rounds):
+        calm.append(error("calm"))
+        seen.append(error("seen", meanwhile=open_pages(bench, url, None), more=web))
+    for name, errors in (("nobody looking", calm), (f"`--web` and {readers}", seen)):
+        p50, p99 = (middle(values) for values in zip(*errors))
+        yield (f"TTFT reported minus recorded, {name}: p50, p99", f"{p50:+.3f} ms, {p99:+.3f} ms", "≤ 1 ms")
 
 
 def start(bench):

@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn every_shard_has_a_file_of_its_own() {
-        let shard = Shard { index: 1, count: 4 };
+        let shard = Shard::of_process(1, 4);
         for (path, expected) in
             [("run.json", "run-1of4.json"), ("/a.b/run", "/a.b/run-1of4"), ("x/r.tar.gz", "x/r.tar-1of4.gz")]
         {

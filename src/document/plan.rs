@@ -373,8 +373,9 @@ mod tests {
         assert_eq!(hash_of(|p| p.server = None), base);
         assert_eq!(hash_of(|p| p.description = "better words".to_owned()), base);
         assert_eq!(
-            hash_of(|p| (p.shard, p.tuning.workers, p.tuning.pin) =
-                (crate::plan::Shard { index: 1, count: 3 }, Some(7), false)),
+            hash_of(
+                |p| (p.shard, p.tuning.workers, p.tuning.pin) = (crate::plan::Shard::of_process(1, 3), Some(7), false)
+            ),
             base
         );
     }

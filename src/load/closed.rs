@@ -23,7 +23,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::stages::Ramp;
-use super::{Load, Shape, Start, ThinkTime, Turn, local};
+use super::{Load, Shape, Share, Start, ThinkTime, Turn, local};
 use crate::units::{Nanos, mix64};
 
 /// Keeps think times apart from everything else that is drawn for the same user and iteration.
@@ -114,11 +114,9 @@ impl Schedule {
                 (Ramp::constant(*vus, *max_duration), Quota::PerUser(*iterations))
             }
             Shape::SharedIterations { vus, iterations, max_duration } => {
-                // A shard without a user could not do its iterations: they are dealt to the shards
-                // that have one, which are the first `vus` of them.
-                let dealt_to = of.min(*vus).max(1);
                 let total = (*iterations).min(load.requests.unwrap_or(u64::MAX));
-                let quota = Quota::Shared { next: shard.into(), stride: dealt_to.into(), total };
+                let Share { first: next, step: stride } = load.share();
+                let quota = Quota::Shared { next, stride, total };
                 (Ramp::constant(*vus, *max_duration), quota)
             }
             Shape::ConstantArrivalRate(_) | Shape::RampingArrivalRate(_) | Shape::Trace(_) => {

@@ -170,9 +170,11 @@ pub struct Load {
     pub graceful_stop: Nanos,
     /// Draws the think times, per user and iteration.
     pub seed: u64,
-    /// Which shard this is, below `of`.
+    /// Which shard this is, below `of`: that of one of `workers`, whose processes stride by `of /
+    /// workers`.
     pub shard: u32,
     pub of: u32,
+    pub workers: u32,
     /// Requests that there are, numbered over all users with [`Shape::stride`]; none for any
     /// number.
     pub requests: Option<u64>,
@@ -199,11 +201,34 @@ impl Load {
             let users = 0..local(peak, self.shard, of);
             users.map(|slot| Sequence { draw_vu: slot * of + self.shard, first: 0, step: 1 }).collect()
         } else {
-            // As schedules deal them out: to the shards that have a user.
-            let step = of.min(peak).max(1).into();
-            vec![Sequence { draw_vu: 0, first: self.shard.into(), step }]
+            let Share { first, step } = self.share();
+            vec![Sequence { draw_vu: 0, first, step }]
         }
     }
+
+    /// The share of what is dealt to whoever has a user: shared iterations and arrivals.
+    ///
+    /// They are dealt to processes first and by each process to its workers. How many workers another
+    /// process has is not known here, and must not matter.
+    fn share(&self) -> Share {
+        let peak = self.shape.peak_vus();
+        let processes = (self.of / self.workers.max(1)).max(1);
+        let (process, worker) = (self.shard % processes, self.shard / processes);
+        // The first ones have a user, and a shard without one could start nothing.
+        let deals = processes.min(peak).max(1);
+        let within = self.workers.min(local(peak, process, processes)).max(1);
+        Share {
+            first: u64::from(process) + u64::from(deals) * u64::from(worker),
+            step: u64::from(deals) * u64::from(within),
+        }
+    }
+}
+
+/// Numbers `first`, `first + step`, … of those that are dealt out, if the shard has a user at all.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    first: u64,
+    step: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -138,16 +138,14 @@ impl Schedule {
                 (Source::None, 0, OnFull::Queue)
             }
         };
-        // A shard without a user could start nothing: arrivals are dealt to the shards that have
-        // one, which are the first.
         let max_vus = load.shape.peak_vus();
-        let dealt_to = load.of.min(max_vus).max(1);
+        let share = load.share();
         let users = local(max_vus, load.shard, load.of);
         let mut schedule = Self {
             sequence,
             requests: load.requests.unwrap_or(u64::MAX),
             next: None,
-            stride: dealt_to as usize,
+            stride: share.step as usize,
             shard: load.shard,
             of: load.of,
             end: load.shape.end(),
@@ -158,7 +156,7 @@ impl Schedule {
             offered: Offered::default(),
         };
         if users > 0 {
-            schedule.take_next(load.shard as usize);
+            schedule.take_next(share.first as usize);
         }
         schedule
     }

@@ -1,4 +1,6 @@
 use super::*;
+use proptest::collection;
+use proptest::prelude::*;
 
 fn arrivals() -> Arrivals {
     Arrivals {
@@ -12,8 +14,8 @@ fn arrivals() -> Arrivals {
     }
 }
 
-#[test]
-fn requests_are_started_in_the_sequences_that_were_foretold() {
+/// One of each kind, and with few users.
+fn shapes() -> Vec<Shape> {
     let trace = Trace {
         instants: (0..30).map(Nanos::from_millis).collect(),
         passes: 2,
@@ -23,41 +25,90 @@ fn requests_are_started_in_the_sequences_that_were_foretold() {
         on_full: OnFull::Queue,
     };
     let duration = Nanos::from_millis(40);
-    for shape in [
+    vec![
         Shape::ConstantVus { vus: 5, duration },
         Shape::ConstantVus { vus: 1, duration },
         Shape::PerVuIterations { vus: 4, iterations: 7, max_duration: duration },
         Shape::SharedIterations { vus: 2, iterations: 50, max_duration: duration },
+        Shape::SharedIterations { vus: 7, iterations: 37, max_duration: duration },
         Shape::ConstantArrivalRate(arrivals()),
         Shape::Trace(trace),
-    ] {
-        for (shard, of) in [(0, 1), (0, 2), (1, 2), (2, 5)] {
-            let load = Load {
-                shape: shape.clone(),
-                // Somebody who asks again at once asks for ever at one instant.
-                think_time: ThinkTime { min: Nanos::from_millis(1), max: Nanos::from_millis(1) },
-                graceful_stop: Nanos::ZERO,
-                seed: 1,
-                shard,
-                of,
-                requests: None,
-            };
-            let (mut schedule, mut sequences) = (Schedule::new(&load), load.sequences());
-            let (mut now, mut started) = (Nanos::ZERO, 0);
-            while let Some(due) = schedule.next_due() {
-                now = due.max(now.saturating_add(Nanos::from_millis(1)));
-                while let Some(turn) = schedule.due(now) {
-                    let Turn::Start(start) = turn else { continue };
-                    let number = if sequences.len() > 1 { start.slot as usize } else { 0 };
-                    let sequence = &mut sequences[number];
-                    assert_eq!((start.draw_vu, start.iteration), (sequence.draw_vu, sequence.first), "{shape:?}");
-                    sequence.first += sequence.step;
-                    started += 1;
-                    schedule.finished(start.slot, now.saturating_add(Nanos(1)), Nanos::ZERO);
-                    now = now.saturating_add(Nanos(1));
-                }
+    ]
+}
+
+/// A part of the load: that of a worker of a process.
+fn load(shape: &Shape, shard: u32, of: u32, workers: u32) -> Load {
+    Load {
+        shape: shape.clone(),
+        // Somebody who asks again at once asks for ever at one instant.
+        think_time: ThinkTime { min: Nanos::from_millis(1), max: Nanos::from_millis(1) },
+        graceful_stop: Nanos::ZERO,
+        seed: 1,
+        shard,
+        of,
+        workers,
+        requests: None,
+    }
+}
+
+/// What a schedule starts if every request takes a nanosecond.
+fn starts(load: &Load) -> Vec<Start> {
+    let (mut schedule, mut now, mut starts) = (Schedule::new(load), Nanos::ZERO, Vec::new());
+    while let Some(due) = schedule.next_due() {
+        now = due.max(now.saturating_add(Nanos::from_millis(1)));
+        while let Some(turn) = schedule.due(now) {
+            let Turn::Start(start) = turn else { continue };
+            now = now.saturating_add(Nanos(1));
+            schedule.finished(start.slot, now, Nanos::ZERO);
+            starts.push(start);
+        }
+    }
+    starts
+}
+
+#[test]
+fn requests_are_started_in_the_sequences_that_were_foretold() {
+    for shape in shapes() {
+        for (shard, of, workers) in [(0, 1, 1), (0, 2, 1), (1, 2, 2), (2, 5, 1), (3, 6, 3), (5, 6, 2)] {
+            let load = load(&shape, shard, of, workers);
+            let mut sequences = load.sequences();
+            let starts = starts(&load);
+            for start in &starts {
+                let number = if sequences.len() > 1 { start.slot as usize } else { 0 };
+                let sequence = &mut sequences[number];
+                assert_eq!((start.draw_vu, start.iteration), (sequence.draw_vu, sequence.first), "{shape:?}");
+                sequence.first += sequence.step;
             }
-            assert_eq!(started > 0, shard < shape.peak_vus(), "{shape:?} {shard}/{of}");
+            assert_eq!(!starts.is_empty(), shard < shape.peak_vus(), "{shape:?} {shard}/{of}");
+        }
+    }
+}
+
+proptest! {
+    /// Machines have as many workers as they have cores, or as they have users, and know nothing of
+    /// each other.
+    #[test]
+    fn processes_of_any_number_of_workers_start_what_one_would(cores in collection::vec(1u32..9, 1..6)) {
+        // Think times begin at other nanoseconds, so that a clock would end users at other requests.
+        for shape in shapes().into_iter().filter(|shape| shape.is_open() || !shape.runs_by_time()) {
+            // Who starts a request that is dealt to whoever is free depends on who is free.
+            let user = |start: &Start| if shape.counts_by_user() { start.vu } else { 0 };
+            let sorted = |starts: Vec<Start>| {
+                let mut all: Vec<_> = starts.iter().map(|s| (user(s), s.draw_vu, s.iteration)).collect();
+                all.sort_unstable();
+                all
+            };
+            let (one, processes) = (sorted(starts(&load(&shape, 0, 1, 1))), cores.len() as u32);
+            for as_many_as_users in [false, true] {
+                let of_process = |process: u32| {
+                    let (cores, users) = (cores[process as usize], local(shape.peak_vus(), process, processes));
+                    let n = if as_many_as_users { cores.min(users).max(1) } else { cores };
+                    (0..n).map(move |k| (process + processes * k, processes * n, n))
+                };
+                let parts = (0..processes).flat_map(of_process);
+                let all = sorted(parts.flat_map(|(shard, of, n)| starts(&load(&shape, shard, of, n))).collect());
+                prop_assert_eq!(&all, &one, "{:?} by {:?} workers", &shape, &cores);
+            }
         }
     }
 }

@@ -173,10 +173,18 @@ pub struct Shard {
     /// Below `count`.
     pub index: u32,
     pub count: u32,
+    /// How many workers the shard of a process was cut among; 1 before that. Processes differ in it,
+    /// and must still agree on what each of them does.
+    pub workers: u32,
 }
 
 impl Shard {
-    pub const WHOLE: Self = Self { index: 0, count: 1 };
+    pub const WHOLE: Self = Self::of_process(0, 1);
+
+    /// The shard of one process of `count`.
+    pub const fn of_process(index: u32, count: u32) -> Self {
+        Self { index, count, workers: 1 }
+    }
 
     /// Whether there are others.
     pub const fn is_part(self) -> bool {
@@ -185,13 +193,13 @@ impl Shard {
 
     /// The `k`-th of `n` equal parts of this one.
     const fn part(self, k: u32, n: u32) -> Self {
-        Self { index: self.index + self.count * k, count: self.count * n }
+        Self { index: self.index + self.count * k, count: self.count * n, workers: self.workers * n }
     }
 }
 
 impl Plan {
-    /// The `k`-th of `n` equal parts: the union of all is this plan. A shard can be cut again (a
-    /// machine's among its workers).
+    /// What the `k`-th of `n` workers does of this plan: the union of all is this plan, which may be a
+    /// shard itself.
     ///
     /// Shards stride: shard `s` of `m` holds the users `v` with `v mod m = s`. Those are `s, s + m,
     /// s + 2m, …`; every `n`-th of them from the `k`-th on are the `v` with `v mod (m n) = s + m
@@ -217,6 +225,7 @@ impl Plan {
             seed: self.seed,
             shard: self.shard.index,
             of: self.shard.count,
+            workers: self.shard.workers,
             requests: self.requests,
         }
     }

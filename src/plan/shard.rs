@@ -32,7 +32,7 @@ pub(super) fn shard(
         return Err(given.misplaced(problem));
     }
     changed.insert("shard".to_owned(), given.origin.clone());
-    Ok(Some(Shard { index, count }))
+    Ok(Some(Shard::of_process(index, count)))
 }
 
 /// The instant at which all shards begin. A plan reads no clock: whether it is past is seen when it
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_shard_is_cut_from_the_plan_and_starts_no_server() {
         let plan = resolved("load", &with("1/3")).unwrap();
-        assert_eq!((plan.shard, plan.server.clone()), (Shard { index: 1, count: 3 }, None));
+        assert_eq!((plan.shard, plan.server.clone()), (Shard::of_process(1, 3), None));
         // 50 users: 0, 3, …, 48 and 1, 4, …, 49 and 2, 5, …, 47.
         let peaks = ["0/3", "1/3", "2/3"].map(|shard| resolved("load", &with(shard)).unwrap().peak_users());
         assert_eq!(peaks, [17, 17, 16]);

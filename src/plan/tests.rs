@@ -54,7 +54,7 @@ fn a_fresh_plan_is_the_whole() {
     assert_eq!(plan.shard, Shard::WHOLE);
     assert_eq!(plan.shard(0, 1), plan);
     let part = plan.shard(1, 3);
-    assert_eq!(part.shard, Shard { index: 1, count: 3 });
+    assert_eq!(part.shard, Shard { index: 1, count: 3, workers: 3 });
     assert_eq!(Plan { shard: Shard::WHOLE, ..part }, plan, "a shard differs in nothing else");
 }
 
@@ -111,7 +111,7 @@ proptest! {
         let whole = plan();
         let mut owners = Vec::new();
         for machine in 0..machines {
-            let shard = whole.shard(machine, machines);
+            let shard = Plan { shard: Shard::of_process(machine, machines), ..whole.clone() };
             for worker in 0..workers {
                 let part = shard.shard(worker, workers);
                 prop_assert!(part.shard.index < part.shard.count);

@@ -506,7 +506,7 @@ mod tests {
             news.send(News::Event(event)).unwrap_or_else(|_| unreachable!("we listen"));
         }
         let shared = Arc::new(Shared::new(signals::Stop::default(), news));
-        let part = Shard { index: 1, count: 2 };
+        let part = Shard::of_process(1, 2);
         Meeting::new(Line::dead(), (part, "x:1".to_owned()), Presentation::default(), (shared, incoming))
     }
 

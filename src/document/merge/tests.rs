@@ -71,7 +71,7 @@ fn shard_of(document: Document, index: u32, count: u32) -> Document {
     shard.run.shard = Some(Shard { index, count, source: "--shard (flag)".to_owned(), held: vec![index] });
     shard.run.id = format!("run-{index}");
     shard.thresholds.clear();
-    shard.plan = section(&Plan { shard: crate::plan::Shard { index, count }, ..plan() });
+    shard.plan = section(&Plan { shard: crate::plan::Shard::of_process(index, count), ..plan() });
     shard
 }
 

@@ -12,7 +12,16 @@ fn ms(n: u64) -> Nanos {
 }
 
 fn load(shape: Shape) -> Load {
-    Load { shape, think_time: ThinkTime::default(), graceful_stop: ms(50), seed: 7, shard: 0, of: 1, requests: None }
+    Load {
+        shape,
+        think_time: ThinkTime::default(),
+        graceful_stop: ms(50),
+        seed: 7,
+        shard: 0,
+        of: 1,
+        workers: 1,
+        requests: None,
+    }
 }
 
 fn thinking(shape: Shape, min: u64, max: u64) -> Load {

@@ -26,6 +26,7 @@ fn load(arrivals: &Arrivals, seed: u64, shard: u32, of: u32) -> Load {
         seed,
         shard,
         of,
+        workers: 1,
         requests: None,
     }
 }

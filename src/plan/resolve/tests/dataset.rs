@@ -509,7 +509,8 @@ fn shards_send_the_same_bodies_from_a_spool() {
         let expected = bodies(&whole, u64::MAX);
         assert_eq!(expected.len(), if order == "once" { 200 } else { 217 });
         for shards in [1, 2, 5] {
-            let parts = (0..shards).map(|index| Plan { shard: Shard { index, count: shards }, ..spooled.plan.clone() });
+            let parts =
+                (0..shards).map(|index| Plan { shard: Shard::of_process(index, shards), ..spooled.plan.clone() });
             let sent: BTreeMap<_, _> = parts.flat_map(|part| bodies(&part, u64::MAX)).collect();
             assert!(sent == expected, "{order} in {shards} shards");
         }
