@@ -11,6 +11,7 @@ mod builtin;
 mod conversation;
 mod envelope;
 mod escape;
+mod fixed;
 mod head;
 mod held;
 mod message;
@@ -210,6 +211,8 @@ struct Prepared {
     websocket: bool,
     api: Api,
     body: Vec<Piece>,
+    /// All that follows the head, where it is the same in all requests.
+    rest: Option<String>,
     /// Whether a number of each request's own is in the body.
     is_numbered: bool,
     /// As JSON strings, with their quotes.
@@ -279,18 +282,20 @@ impl RequestWriter {
             .iter()
             .map(|kind| {
                 weight_below += u64::from(kind.weight);
-                let body = body(kind);
+                let prompt = PreparedPrompt::new(&kind.prompt, seed).ending_in(kind.scenario.as_ref());
+                let body = fixed::folded(kind, &prompt, body(kind));
                 Prepared {
                     weight_below,
                     method: kind.method(),
                     websocket: kind.websocket,
                     api: kind.api,
                     is_numbered: body.contains(&Piece::Number),
+                    rest: fixed::rest(kind, &prompt, &body),
                     body,
                     models: kind.models.iter().map(|model| json_string(model)).collect(),
                     model_weights: (!kind.model_weights.is_empty())
                         .then(|| Weighted::new(kind.model_weights.iter().copied())),
-                    prompt: PreparedPrompt::new(&kind.prompt, seed).ending_in(kind.scenario.as_ref()),
+                    prompt,
                     max_tokens: kind.max_tokens,
                     behaviors: kind.behaviors,
                     conversation: kind.conversation.clone(),
@@ -326,6 +331,13 @@ impl RequestWriter {
         let out = &mut request.bytes;
         out.clear();
         let Some(kind) = self.kinds.get(draw.kind) else { return };
+        if let Some(rest) = &kind.rest {
+            let Some(begun) = self.heads.of(draw.kind, target, draw.model) else { return };
+            out.extend_from_slice(begun);
+            out.extend_from_slice(rest.as_bytes());
+            request.asked = Asked { output: draw.max_tokens, ..Asked::default() };
+            return;
+        }
         // A conversation is sent once, in many requests, unless each turn is a row.
         let is_new = talk.is_none_or(Talk::is_fresh) || kind.sessions().is_some();
         let rows = kind.prompt.rows().filter(|_| is_new && talk.is_none_or(|talk| !talk.is_tool_round()));

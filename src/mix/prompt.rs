@@ -146,6 +146,17 @@ impl PreparedPrompt {
         Self { marker: scenario.map_or_else(String::new, |scenario| json_content(&scenario.marker())), ..self }
     }
 
+    /// What it asks as it stands between the quotes of a JSON string, if that is always the same.
+    pub(super) fn as_fixed(&self) -> Option<&str> {
+        match &self.source {
+            Source::Texts(texts) if !self.distinct && self.prefix.is_none() && self.marker.is_empty() => {
+                let [text] = texts.as_slice() else { return None };
+                Some(text)
+            }
+            _ => None,
+        }
+    }
+
     /// How many texts there are to draw from.
     pub(super) fn texts(&self) -> usize {
         match &self.source {

@@ -332,6 +332,35 @@ fn another_seed_user_or_iteration_draws_something_else() {
     }
 }
 
+/// One text drawn from two that are alike is written piece by piece, and one of one put together
+/// before.
+#[test]
+fn what_never_changes_is_put_together_once_and_reads_the_same() {
+    let twice = |texts: &[&str]| texts.iter().chain(texts).map(|&text| text.to_owned()).collect::<Vec<_>>();
+    let once = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    for api in Api::ALL.into_iter().filter(|api| api.method() == Method::Post && *api != Api::Template) {
+        for (max_tokens, websocket) in [(None, false), (Some(Tokens::fixed(20)), false), (Some(Tokens::fixed(7)), true)]
+        {
+            let of = |models, prompts| {
+                let prompt = Prompt::texts(prompts);
+                let path = api.path().to_owned();
+                let kind = Kind { api, path, models, prompt, max_tokens, websocket, exact: true, ..kind("k", 1) };
+                RequestWriter::new(&Mix { kinds: vec![kind] }, &[envelope()], 1)
+            };
+            let (model, text) = (&["a \"b\""][..], &["say \"hi\"\n"][..]);
+            let (put, drawn) = (of(once(model), once(text)), of(twice(model), twice(text)));
+            let (mut folded, mut pieces) = (Request::default(), Request::default());
+            for iteration in 0..4 {
+                put.write(0, 1, iteration, None, &[], &mut folded);
+                drawn.write(0, 1, iteration, None, &[], &mut pieces);
+                let [folded, pieces] =
+                    [&folded, &pieces].map(|request| (String::from_utf8_lossy(&request.bytes), request.asked));
+                assert_eq!(folded, pieces, "{api:?} {max_tokens:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn nothing_is_allocated_once_warm() {
     let writer = writer(&[kind("a", 1), get("b", 1, "/health"), of_words(300)], &envelope(), 1);

@@ -21,6 +21,9 @@ pub const MAX_SIZE_LINE_BYTES: u16 = 4 * 1024;
 /// All trailer fields together. Real ones are checksums and timings of a few hundred bytes.
 pub const MAX_TRAILER_BYTES: u16 = 16 * 1024;
 
+/// Most digits of a size that is read in one go: those of any chunk that there is.
+const MAX_PLAIN_DIGITS: usize = 8;
+
 /// The next piece of a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'b> {
@@ -78,6 +81,7 @@ impl Decoder {
     /// The next piece. `None`: all of `input` is used and more is needed. After [`Piece::End`] it
     /// takes nothing from `input` and returns [`Piece::End`] again.
     pub fn next<'b>(&mut self, input: &mut &'b [u8]) -> Option<Result<Piece<'b>, WireError>> {
+        self.skip_size_line(input);
         loop {
             if self.step == Step::Done {
                 return Some(Ok(Piece::End));
@@ -98,6 +102,38 @@ impl Decoder {
                 return Some(Err(error));
             }
         }
+    }
+
+    /// Takes what stands between two chunks if it lies whole in `input` and is as almost all of it:
+    /// line ends, and digits alone. Everything else is left for [`framing`](Self::framing), which
+    /// would say the same of this.
+    #[inline]
+    fn skip_size_line(&mut self, input: &mut &[u8]) {
+        let line = match self.step {
+            Step::Start => *input,
+            Step::DataCr => match input.strip_prefix(b"\r\n") {
+                Some(line) => line,
+                None => return,
+            },
+            _ => return,
+        };
+        let (mut size, mut rest) = (0, line);
+        while let [digit, after @ ..] = rest {
+            let digit = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                b'A'..=b'F' => digit - b'A' + 10,
+                _ => break,
+            };
+            (size, rest) = (size << 4 | u64::from(digit), after);
+        }
+        // More digits would be more than fits; without any, or with zeros alone, other things follow.
+        if size == 0 || line.len() - rest.len() > MAX_PLAIN_DIGITS {
+            return;
+        }
+        let Some(rest) = rest.strip_prefix(b"\r\n") else { return };
+        *input = rest;
+        (self.left, self.line, self.step) = (size, 0, Step::Data);
     }
 
     /// Takes one byte that is not content.

@@ -95,6 +95,13 @@ impl Decoder {
     /// is copied.
     pub fn next<'d, 'b: 'd>(&'d mut self, input: &mut &'b [u8]) -> Option<Result<Event<'d>, WireError>> {
         self.forget_lent();
+        if input.is_empty() {
+            return None;
+        }
+        if let Some((event, rest)) = self.whole(input) {
+            *input = rest;
+            return Some(Ok(event));
+        }
         let mut here = Here::default();
         loop {
             match self.line(input, &mut here) {
@@ -113,6 +120,24 @@ impl Decoder {
             }
         }
         Some(Ok(self.close(&here)))
+    }
+
+    /// An event that lies whole at the front of `input` and is as almost all of them: one data line,
+    /// perhaps after its name, and a blank line. Everything else is left for
+    /// [`line`](Self::line), which would say the same of this.
+    #[inline]
+    fn whole<'b>(&self, input: &'b [u8]) -> Option<(Event<'b>, &'b [u8])> {
+        if self.has_data || self.after_cr || self.by_line || !self.begun || self.held() > 0 {
+            return None;
+        }
+        let value = |line: &'b [u8]| line.strip_prefix(b" ").unwrap_or(line);
+        let (name, rest) = match input.strip_prefix(b"event:") {
+            Some(line) => line_before_lf(line)?,
+            None => (&[][..], input),
+        };
+        let (data, rest) = line_before_lf(rest.strip_prefix(b"data:")?)?;
+        let rest = rest.strip_prefix(b"\n")?;
+        Some((Event { name: value(name), data: value(data) }, rest))
     }
 
     /// Whether a whole data line is held whose event is not yet closed by a blank line. Its arrival
@@ -280,6 +305,14 @@ impl Decoder {
             _ => Line::Ignored,
         }
     }
+}
+
+/// The rest of a line of ordinary length that ends in LF, and what follows.
+#[inline]
+fn line_before_lf(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (line, rest) = bytes.split_at(memchr::memchr2(b'\n', b'\r', bytes)?);
+    let is_short = line.len() <= MAX_LINE_BYTES - "event:".len();
+    rest.strip_prefix(b"\n").filter(|_| is_short).map(|rest| (line, rest))
 }
 
 /// Adds a further `data` line to an event that has one.
