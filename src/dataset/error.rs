@@ -17,6 +17,11 @@ impl ReadError {
         Self { line: Some(line), problem: problem.into() }
     }
 
+    /// The same of a file that was taken for CSV although nobody said so.
+    pub(super) fn of_guessed_csv(self) -> Self {
+        Self { problem: format!("{} (read as CSV: it begins with neither `{{` nor `[`)", self.problem), ..self }
+    }
+
     /// Something is wrong with the whole file.
     pub(super) fn whole(problem: impl Into<String>) -> Self {
         Self { line: None, problem: problem.into() }

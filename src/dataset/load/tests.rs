@@ -262,7 +262,8 @@ fn bad_files_are_refused_with_line_and_expectation() {
         ),
         (
             "a,b\n1,2".to_owned(),
-            "line 1: has no column `prompt`: expected it among those that are there, which are a, b",
+            "line 1: has no column `prompt`: expected it among those that are there, which are a, b (read as CSV: it begins \
+             with neither `{` nor `[`)",
         ),
         ("prompt\nx\n\"a,b\"\nc,d".to_owned(), "line 4: has 2 fields: expected 1, as many as the header"),
         ("prompt\n\n\0".to_owned(), "has a NUL byte"),
