@@ -4,11 +4,12 @@ is stopped.
 
 These figures are in neither scripts/bench-peers.sh nor `self-test`. Prints a
 Markdown table: how far the numbers move when the client is stopped, memory with
-many idle connections, the cost of the live display, what a request costs while the run is looked at and written down, and the
-time from the start of the program to its first request. Requires Linux, Python 3
-and, for the display, script(1) of util-linux. Uses three browsers if chromium is
-installed, and valgrind for the costs. Takes about four minutes. The server
-(`llmsim-blast origin`) has one core and the client another.
+many idle connections, the cost of the live display, the cost of `--requests`
+and of `--web` with browsers, and the time from the start of the program to its
+first request. Requires Linux, Python 3 and, for the display, script(1) of
+util-linux. Uses valgrind for the costs, and three browsers if chromium is
+installed. Takes about four minutes. The server (`llmsim-blast origin`) has one
+core and the client another.
 
 usage: scripts/bench-client.py [--bin FILE] [--rounds N] [--only LIST]
        [--server-core N] [--client-core N]
@@ -217,7 +218,8 @@ def open_pages(bench, page, browser):
         looking = []
         for number in range(BROWSERS):
             folder = Path(bench.folder.name) / f"browser-{number}"
-            flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={folder}"]
+            flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
+            flags.append(f"--user-data-dir={folder}")
             command = [browser, *flags, f"{page}/"] if browser else ["curl", "-sN", f"{page}/events"]
             looking.append(bench.pinned(bench.args.server_core, command, start_new_session=True))
         while client.poll() is None:
@@ -247,7 +249,8 @@ def instructions(bench, requests, more, meanwhile):
     meanwhile(client)
     if client.wait() != 0:
         sys.exit(f"bench-client.py: a run under callgrind exited with {client.returncode}")
-    threads = [text for text in map(Path.read_text, out.parent.glob(f"{out.name}-*")) if "engine::worker::sending" in text]
+    threads = map(Path.read_text, out.parent.glob(f"{out.name}-*"))
+    threads = [text for text in threads if "engine::worker::sending" in text]
     if len(threads) != 1:
         sys.exit(f"bench-client.py: expected one worker among the threads, found {len(threads)}")
     return int(re.search(r"^(?:summary|totals): (\d+)", threads[0], re.MULTILINE)[1])
@@ -273,7 +276,8 @@ def watched(bench):
         alone = cost()
         yield ("a worker's instructions for a plain request, user space", f"{alone:,.0f}", "")
         yield ("… with `--requests FILE`", f"{cost(lines) / alone:.3f} ×", "≤ 1.03 × of its CPU")
-        yield (f"… with `--web`, {browsers} and a scrape each second", f"{cost(web, open_pages(bench, url, chromium)) / alone:.3f} ×", "≤ 1.05 ×")
+        looked_at = cost(web, open_pages(bench, url, chromium)) / alone
+        yield (f"… with `--web`, {browsers} and a scrape each second", f"{looked_at:.3f} ×", "≤ 1.05 ×")
     else:
         yield ("a worker's instructions for a plain request", "not measured: valgrind is missing", "")
 
