@@ -151,7 +151,8 @@ impl<'o, 's> Loader<'o, 's> {
             return Err(ReadError::at(line, "is no JSON: expected conversations in the format sharegpt or chat"));
         }
         let csv = Csv::new(input, line, self.options.format, &self.options.columns);
-        let mut csv = csv.map_err(|error| if self.options.format.is_none() { error.of_guessed_csv() } else { error })?;
+        let mut csv =
+            csv.map_err(|error| if self.options.format.is_none() { error.of_guessed_csv() } else { error })?;
         match self.options.trace {
             Some(_) if !csv.has_instants() => return Err(csv.no_instants()),
             Some(_) => {}
