@@ -351,7 +351,7 @@ fn metrics_that_cannot_be_read_do_no_harm() {
     let huge = "x 1\n".repeat(600_000);
     for (answer, reason) in [
         (("/metrics", 404, ""), "status 404"),
-        (("/metrics", 200, "<html>"), "no number of a name that is known"),
+        (("/metrics", 200, "<html>"), "no metric that is known"),
         (("/metrics", 200, huge.as_str()), "longer than"),
     ] {
         // The threshold has no data, and so it fails.

@@ -154,7 +154,7 @@ fn any_compatible_server_is_asked_as_it_wants() {
     let output =
         blast(&[&["smoke", "--duration", "1s", "--think-time", "1ms", "--target-url", &url], &flags[..]].concat());
     assert_eq!(output.code, Some(0), "{output:?}");
-    assert!(output.stdout.contains("each asked once before the load: 2 ok\n"), "nothing else is asked: {output:?}");
+    assert!(output.stdout.contains("each requested once before the load: 2 ok\n"), "nothing else is asked: {output:?}");
     let posts = server.posts();
     assert!(posts.len() > 4, "{posts:?}");
     for post in posts {
@@ -196,7 +196,7 @@ fn a_server_that_refuses_to_tell_usage_is_not_asked_for_it() {
     let (result, url) = (bench.path("r.json"), server.url());
     let output = blast(&["quick-smoke", "--target-url", &url, "--output", &result]);
     assert_eq!(output.code, Some(0), "{output:?}");
-    assert!(output.stderr.contains("refuses requests that ask for the usage"), "{output:?}");
+    assert!(output.stderr.contains("refuses requests that ask for usage"), "{output:?}");
     let result = document(&result);
     assert!(result["hints"].as_array().unwrap().iter().any(|hint| hint["name"] == "usage_refused"), "{result}");
     assert_eq!(result["metrics"]["http_req_failed"]["matches"], 0);

@@ -49,7 +49,7 @@ fn who_gives_up_closes_and_who_vanishes_resets() {
         let server = Misbehaving::start(Behaviour::StallMidStream);
         let (result, output) = run(&server.url(), &profile(true, behavior));
         assert_eq!(output.code, Some(0), "{behavior}: {output:?}");
-        assert!(output.stdout.contains("cancelled         2 given up by their users"), "{output:?}");
+        assert!(output.stdout.contains("cancelled         2 abandoned by their users"), "{output:?}");
         assert_eq!((count(&result, "cancelled"), count(&result, "http_reqs")), (2, 0), "{behavior}");
         assert_eq!(result["metrics"]["http_req_failed"]["rate"], Value::Null, "{behavior}");
         // Who leaves after a while has got what a busy machine has sent by then.

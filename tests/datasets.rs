@@ -37,12 +37,12 @@ fn every_row_is_sent_once_and_said() {
     let (output, result) = run(&format!("{ONCE}{CHAT}{dataset}"), &[]);
     assert_eq!(count(&result, "http_reqs"), 19);
     let told = &result["datasets"][0];
-    let unused = serde_json::json!([{ "reason": "no message is a user's", "rows": 1, "first_line": 20 }]);
+    let unused = serde_json::json!([{ "reason": "it has no user message", "rows": 1, "first_line": 20 }]);
     assert_eq!((&told["rows"], &told["usable"], &told["unused"]), (&20.into(), &19.into(), &unused));
     assert_eq!((&told["sent"], &told["distinct_sent"], &told["repeats_sent"]), (&19.into(), &19.into(), &0.into()));
     assert_eq!((&told["used_up"], &told["format"], &told["order"]), (&true.into(), &"chat".into(), &"once".into()));
     assert!(!result.to_string().contains("paper clip"), "the texts are not kept");
-    assert!(output.stderr.contains("19 of 20 rows can be sent; 1 left out: no message is a user's"), "{output:?}");
+    assert!(output.stderr.contains("19 of 20 rows can be sent; 1 left out: it has no user message"), "{output:?}");
     for words in
         ["19 sent: 19 different, 0 repeats", "all rows are used up, which ended the test", "1 row of 20 left out"]
     {

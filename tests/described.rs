@@ -208,7 +208,7 @@ fn a_request_that_is_described_badly_is_refused_with_its_key() {
         (format!("{PATH}{BODY}"), "requests[0].response: is missing"),
         (format!("{BODY}{good}"), "requests[0].path: is missing"),
         (format!("{PATH}{good}"), "requests[0].body: has no {{prompt}}"),
-        (format!("{PATH}{BODY}stream = true\n{good}"), "requests[0].stream: is said by `response.framing`"),
+        (format!("{PATH}{BODY}stream = true\n{good}"), "requests[0].stream: follows from `response.framing`"),
         (
             format!("{PATH}{BODY}method = \"PUT\"\n{good}"),
             "requests[0].method: invalid value 'PUT': expected POST or GET",
@@ -265,7 +265,7 @@ fn a_response_that_is_described_badly_is_refused_with_its_key() {
         ),
         (
             format!("{PATH}{BODY}response = {{ framing = \"json\", text = \"/t\", error = \"/t/e\" }}\n"),
-            "requests[0].response.error: invalid value '/t/e': it lies inside the place of another key",
+            "requests[0].response.error: invalid value '/t/e': it overlaps the place of another key",
         ),
         (
             format!("{PATH}{BODY}response = {{ framing = \"json\", text = \"/t\", end = \"x\" }}\n"),
@@ -278,7 +278,7 @@ fn a_response_that_is_described_badly_is_refused_with_its_key() {
         (format!("{PATH}{BODY}{}", response("end = \" \"")), "requests[0].response.end: is empty"),
         (
             format!("{PATH}{BODY}{}", response("end = { at = \"/t\" }")),
-            "requests[0].response.end.at: invalid value '/t': it lies inside the place of another key",
+            "requests[0].response.end.at: invalid value '/t': it overlaps the place of another key",
         ),
         (
             format!("{PATH}{BODY}{}", response("end = { at = \"/d\", is = [1] }")),

@@ -166,7 +166,7 @@ fn a_key_that_cannot_be_read_again_leaves_the_one_before() {
         let running = support::start(&[&args[..], flags].concat(), &[]);
         running.wait_for_stderr("req/s", SOON);
         std::fs::remove_file(&key).expect("removed");
-        running.wait_for_stderr("the key before is sent on", SOON);
+        running.wait_for_stderr("the previous key stays in use", SOON);
         running.signal(Signal::SIGINT);
         let output = running.finish(SOON);
         assert!(output.stderr.contains(&format!("warning: {} ", flags[0])), "{output:?}");

@@ -117,8 +117,8 @@ fn sharegpt_is_read_turn_by_turn_and_rows_that_cannot_be_sent_are_counted() {
     for expected in [
         (3, "the conversation does not begin with a user"),
         (4, "a turn is empty"),
-        (5, "someone speaks who is no person, model or system"),
-        (6, "no message is a user's"),
+        (5, "a turn comes from neither a user, a model nor a system"),
+        (6, "it has no user message"),
     ] {
         assert!(unused.contains(&expected), "{expected:?}: {unused:?}");
     }
@@ -204,12 +204,12 @@ fn nonsense_is_refused() {
         (
             "{\"prompt\":\"x\"}",
             &format!("{DATA}\nconversation = {{ }}"),
-            "line 1: has the format prompt, whose rows are no",
+            "line 1: has the format prompt, whose rows are not",
         ),
         (
             "a,b\n1,2\n",
             &format!("{DATA}\nconversation = {{ }}"),
-            "is no JSON: expected conversations in the format sharegpt",
+            "is not JSON: expected conversations in the format sharegpt",
         ),
         ("{\"messages\":[]}", &format!("{DATA}\nconversation = {{ }}"), "has no row that can be sent among 1"),
     ] {

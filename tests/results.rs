@@ -329,7 +329,7 @@ fn builds_are_compared_and_gates_decide_the_exit_code() {
     assert_eq!(class, llmsim_blast::exit::ExitClass::ThresholdFailed);
     assert!(std::fs::read_to_string(kept).unwrap().contains("regressed"));
 
-    // One run a side is indicative; and what cannot be compared, or understood, is refused.
+    // One run per side is indicative; and what cannot be compared, or understood, is refused.
     let pair = blast(&["compare", &base[0], &head[0], "--fail-on", "throughput<-1%"]);
     assert!(pair.code == Some(0) && pair.stdout.starts_with("INDICATIVE"), "{pair:?}");
     // Where there is nothing to compare, nothing is indicative either.

@@ -60,7 +60,7 @@ fn the_first_request_to_a_new_server_is_not_measured() {
     let (result, output) = passes(&["quick-smoke"]);
     let (server, stats) = (&result["target"]["server"], &result["target"]["before"]);
     assert!(server["cold_start_ms"].as_f64() > Some(0.0), "{server}");
-    assert!(output.stdout.contains("  cold start ") && output.stderr.contains("its first request"), "{output:?}");
+    assert!(output.stdout.contains("  cold start ") && output.stderr.contains("a first request"), "{output:?}");
     assert_eq!((&stats["total_requests"], count(&result, "http_reqs")), (&json!(1), 3));
     let (result, output) = passes(&["quick-smoke", "--no-probe"]);
     assert!(result["target"]["server"].get("cold_start_ms").is_none() && !output.stdout.contains("cold start"));

@@ -210,9 +210,9 @@ fn a_signal_to_one_ends_all_with_what_they_have() {
 fn a_shard_that_is_lost_ends_all() {
     for (signal, lost, words) in [
         (Signal::SIGKILL, 1, "its connection was closed"),
-        (Signal::SIGSTOP, 1, "nothing was heard of it for 5s"),
+        (Signal::SIGSTOP, 1, "it was silent for 5s"),
         (Signal::SIGKILL, 0, "its connection was closed"),
-        (Signal::SIGSTOP, 0, "nothing was heard of it for 5s"),
+        (Signal::SIGSTOP, 0, "it was silent for 5s"),
     ] {
         let test = Test::new(LONG, "");
         let mut shards = test.shards(3, &[]);
@@ -228,10 +228,7 @@ fn a_shard_that_is_lost_ends_all() {
             assert!(own["metrics"]["http_reqs"]["count"].as_u64().is_some_and(|n| n > 0));
         }
         if lost == 0 {
-            assert!(
-                outputs[0].stderr.contains("shard 0 was lost before the result of the whole was written"),
-                "{outputs:?}"
-            );
+            assert!(outputs[0].stderr.contains("shard 0 was lost before the merged result was written"), "{outputs:?}");
         } else {
             let whole = test.whole();
             assert_eq!((&whole["run"]["stop_reason"], &whole["exit_code"]), (&reason, &json!(110)));
@@ -326,7 +323,7 @@ fn shard_0_that_is_lost_ends_all_at_each_stage() {
         zero.signal(signal);
         let output = one.finish(SOON);
         assert_eq!(output.code, Some(110), "{signal}: {output:?}");
-        assert!(output.stderr.contains("shard 0 was lost before the result of the whole was written"), "{output:?}");
+        assert!(output.stderr.contains("shard 0 was lost before the merged result was written"), "{output:?}");
         assert_eq!(test.of(1, 2)["verdict"], "shard", "its own result is whole");
         drop(zero);
     }
@@ -335,9 +332,7 @@ fn shard_0_that_is_lost_ends_all_at_each_stage() {
 /// Its load is over, and shard 0 has not asked for its result.
 #[test]
 fn a_shard_that_is_lost_with_its_result_is_missing() {
-    for (signal, words) in
-        [(Signal::SIGKILL, "its connection was closed"), (Signal::SIGSTOP, "nothing was heard of it for 5s")]
-    {
+    for (signal, words) in [(Signal::SIGKILL, "its connection was closed"), (Signal::SIGSTOP, "it was silent for 5s")] {
         let (test, mut pipe) = Test::new(SHORT, "").held_up();
         let (mut zero, one) = (test.shard(0, 2, &[]), test.shard(1, 2, &[]));
         one.wait_for_stdout("THROUGHPUT", SOON);
@@ -403,7 +398,7 @@ fn who_does_not_come_is_named() {
     assert!(output.stderr.contains("not here within 1s: shards 1, 2 of 3; nothing was sent"), "{output:?}");
     let output = test.shard(1, 3, &["--rendezvous-timeout", "1s"]).finish(SOON);
     assert_eq!(output.code, Some(110), "{output:?}");
-    assert!(output.stderr.contains(&format!("shard 0 was not met at {} within 1s", test.place)), "{output:?}");
+    assert!(output.stderr.contains(&format!("shard 0 could not be reached at {} within 1s", test.place)), "{output:?}");
 }
 
 /// Silence, garbage, a gigabyte, another key, another plan, a double: the run goes on.
@@ -438,10 +433,10 @@ fn strangers_are_refused_and_the_run_goes_on() {
     refused(test.shard(2, 3, &[]), "the key is not that of shard 0");
     refused(test.shard(2, 3, &[keyed, &["--vus", "9"]].concat()), "its plan is");
     refused(test.shard(2, 4, keyed), "it is one of 4, and shard 0 one of 3");
-    refused(test.shard(1, 3, keyed), "there is such a shard already, from 127.0.0.1:");
+    refused(test.shard(1, 3, keyed), "this shard is already connected, from 127.0.0.1:");
     let outputs = [zero.finish_after(test.shard(2, 3, keyed)), one.finish(SOON)];
     assert_eq!(codes(&outputs), [Some(0), Some(0)], "{outputs:?}");
-    for (words, times) in [("it is not a shard", 1), ("its key is not that of this test", 1), ("its plan is", 1)] {
+    for (words, times) in [("it is not a shard", 1), ("its key does not belong to this test", 1), ("its plan is", 1)] {
         assert_eq!(outputs[0].stderr.matches(words).count(), times, "{words}: {}", outputs[0].stderr);
     }
     assert_eq!(test.whole()["metrics"]["http_reqs"]["count"], 24);

@@ -110,7 +110,7 @@ fn throughput_measures_each_api_by_itself() {
     let several = ["--server", "vllm", "--model", "m", "--api", "openai-chat,openai-responses,openresponses"];
     let refused = throughput(&[["--target-url", &url].as_slice(), &several].concat());
     assert_eq!(refused.code, Some(104), "{refused:?}");
-    assert!(refused.stderr.contains("openai-responses and openresponses, which have one path there"), "{refused:?}");
+    assert!(refused.stderr.contains("openai-responses and openresponses, which share the path "), "{refused:?}");
     assert_eq!(server.connections(), 0);
 }
 
@@ -171,7 +171,7 @@ fn what_was_measured_until_the_server_died_is_kept() {
     let output =
         die(&[&["capacity", "quick-smoke", "--output", &file, "--html", &page], &goal[..]].concat(), "2 users: holds");
     assert_eq!(output.code, Some(107), "{output:?}");
-    assert!(output.stdout.contains("the search did not come to its end: the server ended by itself"), "{output:?}");
+    assert!(output.stdout.contains("the search is incomplete: the server ended by itself"), "{output:?}");
     assert!(output.stderr.contains("killed by SIGKILL"), "{output:?}");
     let found = document(&file);
     assert_eq!(verdict(&found), ("server_died", 107, "server_died"));
@@ -184,7 +184,7 @@ fn what_was_measured_until_the_server_died_is_kept() {
         "plain answers, 4 at once",
     );
     assert_eq!(output.code, Some(107), "{output:?}");
-    assert!(output.stdout.contains("What is missing was not measured: the server ended by itself"), "{output:?}");
+    assert!(output.stdout.contains("Missing rows were not measured: the server ended by itself"), "{output:?}");
     let swept = document(&file);
     assert_eq!(verdict(&swept), ("server_died", 107, "server_died"));
     let kept: Vec<_> = swept["plain"].as_array().unwrap().iter().map(|step| step["concurrency"].as_u64()).collect();
@@ -278,10 +278,7 @@ fn goals_that_always_hold_are_confirmed_at_the_highest_load() {
     let goals = ["--slo", "ttft p(99)<1m", "--slo", "http_req_failed rate<1%", "--target-url", &url, "--output", &file];
     let output = capacity(&[&["--by", "vus", "--max", "3", "--think-time", "0"], goals.as_slice()].concat());
     assert_eq!(output.code, Some(0), "{output:?}");
-    assert!(
-        output.stdout.contains("the goals hold at 3 users (3 of 3), the highest that was to be tried"),
-        "{output:?}"
-    );
+    assert!(output.stdout.contains("the goals hold at 3 users (3 of 3), the highest load to try"), "{output:?}");
     let found = document(&file);
     assert_eq!(
         (loads(&found), &found["settled"], &found["by"]),
@@ -348,7 +345,7 @@ fn altered(bench: &Bench, file: &str, name: &str, change: impl Fn(&mut Value)) -
     bench.write(name, &value.to_string())
 }
 
-/// Three results a side, the head slower by this factor. The server is a running one.
+/// Three results per side, the head slower by this factor. The server is a running one.
 fn sides(bench: &Bench, file: &str, factor: f64, change: impl Fn(&mut Value, f64)) -> [Vec<String>; 2] {
     [("b", 1.0), ("h", factor)].map(|(side, factor)| {
         let one = |i: u32| {
@@ -398,7 +395,7 @@ fn results_of_throughput_are_compared() {
     let pair = sides(&bench, &file, 0.8, scaled).map(|mut side| side.split_off(2));
     let single = compare(&pair, &gates[..2]);
     assert_eq!(single.code, Some(0), "{single:?}");
-    assert!(single.stdout.contains("one throughput result a side proves nothing"), "{single:?}");
+    assert!(single.stdout.contains("one throughput result per side proves nothing"), "{single:?}");
     assert!(single.stdout.contains("-20.0%") && single.stdout.contains("inconclusive"), "{single:?}");
     assert_eq!(compare(&pair, &[&gates[..2], &["--allow-single"]].concat()).code, Some(99));
     assert_eq!(compare(&pair, &[&gates[..2], &["--allow-single", "--noise-floor", "30%"]].concat()).code, Some(0));
@@ -439,7 +436,7 @@ fn results_of_capacity_are_compared_and_those_of_two_commands_are_not() {
     // The goals held at every load.
     let open = blast(&["compare", &file, &file]);
     assert_eq!(open.code, Some(110), "{open:?}");
-    assert!(open.stderr.contains("the limit is not known (raise --max)"), "{open:?}");
+    assert!(open.stderr.contains("the limit is unknown (raise --max)"), "{open:?}");
     let found = |value: &mut Value, factor: f64| {
         value["holds"]["load"] = Value::from((10_000.0 * factor).round());
         value["fails"] = serde_json::json!({ "load": 20_000.0, "held": 0, "failed": 2 });

@@ -1,4 +1,4 @@
-//! Whoever names a target gets that target, and nothing else in its place.
+//! A target that is named is tested, and nothing else in its place.
 
 mod support;
 

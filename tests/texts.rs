@@ -65,7 +65,7 @@ const NOUNS: [&str; 53] = [
 const ALWAYS_SEVERAL: [&str; 37] = [
     "users paused {pauses} times",
     ", {} models",
-    "{not_kept} connections were not used again",
+    "{not_kept} connections were not reused",
     "{opened} connections were opened",
     "{retries} of {requests} requests met",
     "{load} users",

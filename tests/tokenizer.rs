@@ -46,7 +46,7 @@ fn tokens_that_are_not_billed_are_estimated_from_a_sample() {
         (&metrics["tokens_output"]["count"], &metrics["token_events_unbilled"]["count"]),
         (&100.into(), &100.into())
     );
-    assert!(output.stdout.contains("2.00 tokens an event in 20 answers by"), "{}", output.stdout);
+    assert!(output.stdout.contains("2.00 tokens per event in 20 answers by"), "{}", output.stdout);
 
     let (_, result) = run(&bench, &server.url(), "o200k_base", &[]);
     let tokens = result["token_estimate"]["tokens"].as_u64().expect("counted");
@@ -69,7 +69,7 @@ fn what_is_billed_stays_and_is_held_against_the_tokenizer() {
         (&100.into(), &100.into())
     );
     assert_eq!(result["metrics"]["token_events_unbilled"]["count"], 0);
-    assert!(output.stdout.contains("the server bills 0.50 a token"), "{}", output.stdout);
+    assert!(output.stdout.contains("the server bills 0.50 per token"), "{}", output.stdout);
 }
 
 #[test]
@@ -126,9 +126,9 @@ fn what_is_no_tokenizer_is_refused_before_anything_is_sent() {
         (bench.path("missing.json"), 104, "cannot read"),
         (bench.path("."), 104, "cannot read"),
         (fifo, 104, "it is a pipe: expected a regular file"),
-        (with(""), 104, "it is no tokenizer.json"),
-        (with("{}"), 104, "it is no tokenizer.json"),
-        (with("\u{0}\u{0}"), 104, "it is no tokenizer.json"),
+        (with(""), 104, "it is not a tokenizer.json"),
+        (with("{}"), 104, "it is not a tokenizer.json"),
+        (with("\u{0}\u{0}"), 104, "it is not a tokenizer.json"),
     ] {
         let output = blast(&["smoke", "--target-url", &server.url(), "--tokenizer", &tokenizer]);
         assert_eq!(output.code, Some(code), "{tokenizer}: {output:?}");

@@ -1,5 +1,5 @@
-//! The live page: whoever looks, the run ends on time and its result is not lost. Set
-//! `LLMSIM_BLAST_SHOTS` to a folder to look at pictures (`scripts/try-html.sh`).
+//! The live page: the run ends on time and keeps its result, however many browsers are connected.
+//! Set `LLMSIM_BLAST_SHOTS` to a folder to look at pictures (`scripts/try-html.sh`).
 
 #![cfg(all(feature = "embedded", feature = "web"))]
 

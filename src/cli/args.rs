@@ -9,33 +9,38 @@ use std::path::PathBuf;
 
 /// What gates look like, and how many runs it takes.
 pub(crate) const COMPARE_HELP: &str = "\
-A gate is a measure, > or <, and a limit. With & both limits have to be crossed.
+A gate is a measure, > or <, and a limit. Two limits joined by & must both be
+crossed.
   --fail-on 'ttft.p99>5%'            a percentile grows by more than 5 %
   --fail-on 'tbt.p50>3%&0.5ms'       by more than 3 % and more than 0.5 ms
   --fail-on 'error_rate>0.5pp'       by more than half a percentage point
   --fail-on 'throughput<-3%'         requests per second drop by more than 3 %
   --fail-on 'ttft{request:chat-stream}.p95>10%'
-  --fail-on 'requests_per_s{workers:4}<-5%'   results of throughput: a peak drops
-  --fail-on 'tokens_per_s<-5%'                the same of each number of workers
-  --fail-on 'capacity<-10%'                   results of capacity
+  --fail-on 'requests_per_s{workers:4}<-5%'   throughput: the peak of 4 workers
+  --fail-on 'tokens_per_s<-5%'                throughput: the peak of any number
+  --fail-on 'capacity<-10%'                   capacity: the highest load
 
-One run a side is only indicative: it fails no gate without --allow-single. Three
-runs a side can decide, and five detect smaller changes. Alternate the runs (A B
-A B). All results must be of the same test and command.
+One run per side is only indicative and fails no gate without --allow-single.
+Three runs per side can decide, and five detect smaller changes. Alternate the
+runs (A B A B). All results must come from the same test and command.
 `scripts/compare-commits.sh` does all of this for two commits.
 
-Exit codes: 0 no gate failed, 99 a gate failed, 104 the results are of different
-commands, 110 they are not comparable, or a run has too few samples for a gate.";
+Exit codes: 0 no gate failed, 99 a gate failed, 104 the results come from
+different commands, 110 they are not comparable, or a run has too few samples
+for a gate.";
 
 /// How shards are run and merged.
 pub(crate) const MERGE_HELP: &str = "\
-  llmsim-blast load --target-url URL --shard 0/2 --output s0.json   (one machine)
-  llmsim-blast load --target-url URL --shard 1/2 --output s1.json   (the other)
+Example, with one shard on each of two machines:
+  llmsim-blast load --target-url URL --shard 0/2 --output s0.json
+  llmsim-blast load --target-url URL --shard 1/2 --output s1.json
   llmsim-blast merge s0.json s1.json --output run.json
 
-The merged counts and histograms are those of one run. Thresholds are judged only
-here. Exit codes: as for a run; 110 when a shard is missing, is given twice, or
-belongs to another test.";
+The merged counts and histograms equal those of a single run. Thresholds are
+judged by `merge` only, not by the shards.
+
+Exit codes: those of a run. 110 also means that a shard is missing, is given
+twice, or belongs to another test.";
 
 /// Whether GitHub Actions is told.
 const GITHUB: [&str; 2] = ["auto", "off"];
@@ -55,7 +60,7 @@ pub(crate) struct GenerateArgs {
     /// What to print.
     #[arg(value_name = "WHAT", value_parser = ["man", "bash", "zsh", "fish", "powershell", "elvish"])]
     pub(crate) what: String,
-    /// Command whose man page to print, instead of the page of the whole.
+    /// Print the man page of this command instead of the main page.
     #[arg(value_name = "COMMAND")]
     pub(crate) command: Option<String>,
 }
@@ -63,7 +68,7 @@ pub(crate) struct GenerateArgs {
 /// Results to compare.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CompareArgs {
-    /// One result a side: BASE HEAD.
+    /// One result per side: the base, then the build to judge.
     #[arg(value_name = "BASE HEAD", num_args = 0..=2, conflicts_with_all = ["base", "head"])]
     pub(crate) files: Vec<PathBuf>,
     /// Results of the base build.
@@ -75,7 +80,7 @@ pub(crate) struct CompareArgs {
     /// Exit with 99 if a measure crosses this limit (repeatable).
     #[arg(long, value_name = "GATE")]
     pub(crate) fail_on: Vec<String>,
-    /// The runs alternated (A B A B): compare them pair by pair, in order.
+    /// Compare runs pair by pair, in order, because they alternated (A B A B).
     #[arg(long)]
     pub(crate) paired: bool,
     /// Probability of calling two equal builds different [default: 0.05].
@@ -84,10 +89,10 @@ pub(crate) struct CompareArgs {
     /// Ignore changes below this size [default: 2%].
     #[arg(long, value_name = "P%")]
     pub(crate) noise_floor: Option<String>,
-    /// Never judge more finely than the noise in this file, written by `noise`.
+    /// Ignore changes smaller than the noise in FILE, which `noise` has written.
     #[arg(long, value_name = "FILE")]
     pub(crate) noise: Option<PathBuf>,
-    /// Let gates fail even with one result a side.
+    /// Let gates fail even with one result per side.
     #[arg(long)]
     pub(crate) allow_single: bool,
     /// Exit with 99 if a gate is inconclusive.
@@ -136,7 +141,7 @@ pub(crate) struct MergeArgs {
     /// [default: off].
     #[arg(long, value_name = "WHEN", value_parser = GITHUB)]
     pub(crate) github: Option<String>,
-    /// Show everything that was measured, not only what fits a screen.
+    /// Print all measurements, not only those that fit on one screen.
     #[arg(long)]
     pub(crate) details: bool,
     /// Do not use colour.
@@ -153,7 +158,7 @@ pub(crate) struct NoiseArgs {
     /// Results of at least three runs of the same build.
     #[arg(value_name = "FILES", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// Write the noise to FILE, for `compare --noise` (- for standard output).
+    /// Write the noise to FILE for `compare --noise` (- for standard output).
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<String>,
 }
@@ -164,22 +169,22 @@ pub(crate) struct ReportArgs {
     /// Result to print.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Print its seconds as CSV.
+    /// Print one row per second as CSV.
     #[arg(long, group = "format")]
     pub(crate) csv: bool,
-    /// Print its seconds as an HdrHistogram interval log.
+    /// Print one histogram per second as an HdrHistogram interval log.
     #[arg(long, group = "format")]
     pub(crate) hgrm: bool,
-    /// Print its numbers under the names that another tool uses.
+    /// Print the numbers under the names of another tool.
     #[arg(long, value_name = "TOOL", group = "format", value_parser = ["vllm"])]
     pub(crate) compat: Option<String>,
     /// Also write a report page with charts to FILE, for a browser.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Also write its verdict to FILE as JUnit XML.
+    /// Also write the verdict to FILE as JUnit XML.
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
-    /// Show everything that was measured, not only what fits a screen.
+    /// Print all measurements, not only those that fit on one screen.
     #[arg(long)]
     pub(crate) details: bool,
     /// Do not use colour.
@@ -225,7 +230,7 @@ pub(crate) struct ServeArgs {
 /// How the tool measures itself.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SelfTestArgs {
-    /// Take about ten seconds, and do not look for the limit.
+    /// Finish in about ten seconds, without searching for the limit.
     #[arg(long)]
     pub(crate) quick: bool,
     /// Write all results to FILE as JSON (- for standard output).

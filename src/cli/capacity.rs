@@ -18,24 +18,27 @@ use clap::Args;
 
 /// How the search goes, and what goals look like.
 pub(crate) const CAPACITY_HELP: &str = "\
-The load is doubled from --min until a goal fails. Then the bracket is halved
-until it is within 5 %. A load fails when it fails twice, and holds when it holds
-three times. With --by rate, 99 % of the arrivals must also be started in time. A
-step for which this machine was too late says nothing, and is repeated.
+The search doubles the load from --min until a goal fails. It then halves the
+interval between the highest load that holds and the lowest that fails, until
+the two are within 5 %. A load fails after two failed steps and holds after
+three good ones. With --by rate, 99 % of the arrivals must also start in time. A
+step in which this machine fell behind is inconclusive and is repeated.
 
+Examples:
   llmsim-blast capacity --slo 'ttft p(95)<500ms' --slo 'http_req_failed rate<1%'
-  llmsim-blast capacity my.toml --by vus --max 500 --preset mlperf-llama2-70b-server
+  llmsim-blast capacity my.toml --by vus --preset mlperf-llama2-70b-server
 
 Without --slo and --preset, the profile's own thresholds are the goals. Presets
 are the limits of MLPerf Inference, such as mlperf-llama2-70b-interactive (TTFT
-p99 at most 450 ms, 40 ms per token). An unknown name lists all of them.
-Exit codes: 0 a load was found, 99 the goals hold at no load, 105 stopped by a
+p99 at most 450 ms, 40 ms per token). An unknown name lists all presets.
+
+Exit codes: 0 a load was found, 99 no load meets the goals, 105 stopped by a
 signal, 107 no request succeeded, 110 a shard was lost.";
 
 /// A search for the highest load.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CapacityArgs {
-    /// Profile whose requests are sent: a built-in one, or a TOML file.
+    /// Profile whose requests are sent: a built-in profile, or a TOML file.
     #[arg(value_name = "PROFILE|FILE.toml", default_value = "load")]
     pub(crate) profile: String,
     #[command(flatten)]
@@ -97,13 +100,13 @@ pub(crate) struct SearchArgs {
     /// Highest load to try [default: 100000 requests per second, 10000 users].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     max: Option<String>,
-    /// End the search after D, with what is known by then.
+    /// End the search after D and report what is known by then.
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     max_time: Option<String>,
-    /// How long each step is measured [default: 10s].
+    /// Measure each step for D [default: 10s].
     #[arg(id = "step_duration", long = "duration", value_name = "D", allow_hyphen_values = true)]
     duration: Option<String>,
-    /// How long each step runs before it is measured [default: 3s].
+    /// Run each step for D before measuring it [default: 3s].
     #[arg(id = "step_warmup", long = "warmup", value_name = "D", allow_hyphen_values = true)]
     warmup: Option<String>,
 }

@@ -6,10 +6,10 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connections")]
 pub(crate) struct ConnectionArgs {
-    /// Use ADDR for a host and port instead of asking the resolver (repeatable).
+    /// Connect to ADDR for HOST:PORT instead of resolving HOST (repeatable).
     #[arg(long, value_name = "HOST:PORT:ADDR")]
     resolve: Vec<String>,
-    /// Connect to another host and port instead (repeatable).
+    /// Connect to the second host and port instead of the first (repeatable).
     #[arg(long, value_name = "H:P:H:P")]
     connect_to: Vec<String>,
     /// Re-resolve host names every D [default: once, before the test].
@@ -30,8 +30,8 @@ pub(crate) struct ConnectionArgs {
     /// Open a new connection for every request.
     #[arg(long)]
     disable_keepalive: bool,
-    /// Send all connections through this HTTP proxy. The usual proxy variables
-    /// of the environment are not read.
+    /// Connect through this HTTP proxy. Proxy variables of the environment, such
+    /// as `HTTP_PROXY`, are ignored.
     #[arg(long, value_name = "URL")]
     http_proxy: Option<String>,
 }

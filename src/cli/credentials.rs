@@ -7,19 +7,20 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Requests")]
 pub(crate) struct CredentialArgs {
-    /// Read the API key from FILE, and again when it changes. It is sent as the
-    /// API expects it, and never shown.
+    /// Read the API key from FILE, and again whenever FILE changes. The key is
+    /// sent as the API expects it and is never shown.
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<String>,
-    /// Run COMMAND in a shell, and take the API key that it prints. It runs
-    /// before the test, and its text is never shown.
+    /// Run COMMAND in a shell before the test, and use what it prints as the API
+    /// key. Neither is ever shown.
     #[arg(long, value_name = "COMMAND")]
     api_key_command: Option<String>,
-    /// Run that command again after EVERY, for keys that expire: 50m.
+    /// Run --api-key-command again at this interval, like 50m, for keys that
+    /// expire.
     #[arg(long, value_name = "EVERY")]
     api_key_refresh: Option<String>,
-    /// How the key is sent: bearer, basic (the key is USER:PASSWORD),
-    /// header:NAME or query:NAME [default: as the API expects it].
+    /// Send the key as bearer, basic (the key is USER:PASSWORD), header:NAME or
+    /// query:NAME [default: as the API expects it].
     #[arg(long, value_name = "HOW")]
     auth: Option<String>,
     /// Read USER:PASSWORD for basic authentication from FILE. Never shown.

@@ -18,15 +18,15 @@ pub(crate) struct DatasetArgs {
     #[arg(long, value_name = "NAME")]
     dataset_column: Option<String>,
     /// Order of the rows [default: sequential]: sequential, shuffled, once. With
-    /// once, the test ends when every row was sent.
+    /// `once`, the test ends after every row has been sent.
     #[arg(long, value_name = "ORDER")]
     dataset_order: Option<String>,
-    /// Set this field in request bodies that are sent as they stand: model,
+    /// Set this field in request bodies that are otherwise sent unchanged: model,
     /// stream (repeatable).
     #[arg(long, value_name = "FIELD")]
     dataset_patch: Vec<String>,
-    /// Most memory for the rows of data sets and traces [default: 1GiB]. Rows
-    /// beyond it are kept in a temporary file and read ahead of their requests.
+    /// Limit the memory for rows of data sets and traces to SIZE [default: 1GiB].
+    /// Further rows go to a temporary file and are read ahead of their requests.
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     dataset_memory: Option<String>,
 }

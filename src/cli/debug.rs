@@ -6,13 +6,13 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Debugging")]
 pub(crate) struct DebugArgs {
-    /// Print every value with its source. Nothing is sent.
+    /// Print every setting with its source, and send nothing.
     #[arg(long)]
     show_config: bool,
-    /// Print one request of each kind with keys hidden. Nothing is sent.
+    /// Print one request of each kind with keys hidden, and send nothing.
     #[arg(long)]
     dump_request: bool,
-    /// Send N requests before the test and print the responses, keys hidden.
+    /// Send N requests before the test and print the responses with keys hidden.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     debug_response: Option<String>,
 }

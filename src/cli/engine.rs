@@ -6,8 +6,8 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Engine")]
 pub(crate) struct EngineArgs {
-    /// Number of worker threads [default: every core not used by a started
-    /// server].
+    /// Number of worker threads [default: one per core that no started server
+    /// uses].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     workers: Option<String>,
     /// Do not pin worker threads to cores.
@@ -17,19 +17,20 @@ pub(crate) struct EngineArgs {
     /// [default: auto].
     #[arg(long, value_name = "WHEN")]
     rx_timestamps: Option<String>,
-    /// Pause between two polls of a worker: auto, or D (0 for none)
+    /// Let each worker pause for D between two polls: auto, or D (0 for no pause)
     /// [default: auto].
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     poll_interval: Option<String>,
-    /// Acknowledge received data at once. Shows whether the server waits for
+    /// Acknowledge received data at once, to see whether the server waits for
     /// acknowledgements.
     #[arg(long)]
     quickack: bool,
-    /// Limit the memory for incomplete responses of all users together to SIZE
+    /// Limit the memory for the incomplete responses of all users to SIZE
     /// [default: 256MiB].
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     body_budget: Option<String>,
-    /// Parse every response by template and by scanner, and fail if they differ.
+    /// Parse every response both by template and by scanner, and fail if the
+    /// results differ.
     #[arg(long)]
     verify_parse: bool,
 }

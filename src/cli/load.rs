@@ -6,13 +6,13 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Load")]
 pub(crate) struct LoadArgs {
-    /// Number of users. A profile with stages is scaled to a peak of N.
+    /// Number of concurrent users. Stages are scaled to a peak of N.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     vus: Option<String>,
-    /// Length of the test. Stages are scaled so that they add up to it.
+    /// Length of the test. Stages are scaled to add up to D.
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     duration: Option<String>,
-    /// Number of requests, for profiles that count them.
+    /// Number of requests, in profiles that end after a number of requests.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     iterations: Option<String>,
     /// Open-loop load: start N requests per second (or N/m, N/h) regardless of
@@ -23,10 +23,10 @@ pub(crate) struct LoadArgs {
     /// profile's stages.
     #[arg(long, value_name = "D:N", allow_hyphen_values = true)]
     stage: Vec<String>,
-    /// Run this much of the beginning without measuring it.
+    /// Exclude the first D of the test from the measurement.
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     warmup: Option<String>,
-    /// Run this much of the end without measuring it.
+    /// Exclude the last D of the test from the measurement.
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     cooldown: Option<String>,
 }

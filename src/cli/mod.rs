@@ -45,7 +45,7 @@ use std::ffi::OsString;
 /// What a newcomer sees who types the name and nothing else.
 pub(crate) const FIRST_STEPS: &str = "\
 llmsim-blast is a load tester for LLM APIs. Begin with one of these:
-  llmsim-blast quick-smoke                     try it on the simulator it brings
+  llmsim-blast quick-smoke                     try it on the built-in simulator
   llmsim-blast load --target-url URL           test your server
   llmsim-blast capacity load --target-url URL  find the load your server carries
 `llmsim-blast profiles` lists all tests, `llmsim-blast --help` all options.
@@ -53,22 +53,22 @@ llmsim-blast is a load tester for LLM APIs. Begin with one of these:
 
 /// Examples and exit codes, below the options.
 const AFTER_HELP: &str = "\
-Every option of a run, of capacity and of throughput has an environment name:
---target-url is LLMSIM_BLAST_TARGET_URL. Commas separate several stages or tags
-there, line breaks separate several headers. Options override the environment,
-which overrides the profile. LLMSIM_BLAST_API_KEY holds an API key.
-K6_TARGET_URL and NO_COLOR are honoured.
+The environment can set all options of a run, of `capacity` and of `throughput`:
+LLMSIM_BLAST_TARGET_URL sets --target-url. Separate several stages or tags by
+commas, and several headers by line breaks. Options override the environment,
+and the environment overrides the profile. LLMSIM_BLAST_API_KEY holds an API
+key. K6_TARGET_URL and NO_COLOR are honoured.
 
 Examples:
   llmsim-blast quick-smoke
-      Start the embedded simulator, send it three requests, report pass or fail.
+      Start the embedded simulator, send three requests, and print pass or fail.
   llmsim-blast high-concurrency --vus 5000 --duration 30s
       Scale the profile's ramps to a peak of 5000 users and to 30 seconds.
   llmsim-blast load --target-url http://HOST:8080 --output results.json
-      Test another machine, and keep all results.
+      Test a server on another machine, and keep all results.
 
 Exit codes:
-    0  ran, every threshold held        107  no usable data
+    0  every threshold held             107  no usable data
     2  command line not understood      109  internal error
    99  a threshold or endpoint failed   110  incomplete, or not comparable
   104  configuration invalid            111  run invalid
@@ -76,16 +76,18 @@ Exit codes:
 
 /// What the numbers of a self-test mean.
 const SELF_TEST_HELP: &str = "\
-A small server that knows when it sent each token runs on one core, and one
-worker on another. The difference between what the worker reports and what the
-server recorded is the error of this tool on this machine. The number of streams
-is doubled until the error exceeds 1 ms (p99), or until either side uses more
-than 90 % of its core.
+One core runs a small server that records when it sent each token. Another core
+runs one worker. The difference between the times that the worker reports and
+those that the server recorded is the error of this tool on this machine. The
+number of streams is doubled until the error exceeds 1 ms (p99), or until either
+side uses more than 90 % of its core.
 
-Client and server share a machine: the client's CPU includes the receiving half
-of the loopback, the server's the sending half. Close other programs first. The
-test needs two cores. With one core, the numbers are printed with a warning. It
-takes less than a minute. Exit codes: 0 measured, 105 stopped by a signal, 107
+Client and server share the machine. The client's CPU time includes the
+receiving half of the loopback, and the server's the sending half. Close other
+programs first. The test takes less than a minute and needs two cores. With one
+core, it prints the numbers with a warning.
+
+Exit codes: 0 measured, 105 stopped by a signal, 107
 the server cannot be started.";
 
 /// The paths of the origin.
@@ -97,8 +99,8 @@ Paths:
   /record  /reset                       what was sent and when, in µs
   /freeze?for=1s                        stop for that long
   /health
-A path that ends in /chat/completions acts as /stream or /plain, depending on the
-request's body.";
+A path that ends in /chat/completions acts as /stream or /plain, depending on
+the request's body.";
 
 /// Load tester for LLM APIs: times every token, judges the server, and checks itself.
 #[derive(Debug, Parser)]
@@ -130,7 +132,7 @@ pub(crate) enum Command {
     /// Find the highest load at which the goals hold.
     #[command(after_help = CAPACITY_HELP)]
     Capacity(Box<CapacityArgs>),
-    /// Measure peak requests and tokens per second by number of server threads.
+    /// Measure the peak request and token rates for each number of server threads.
     #[command(after_help = THROUGHPUT_HELP)]
     Throughput(Box<ThroughputArgs>),
     /// Compare the results of two builds.
@@ -139,7 +141,7 @@ pub(crate) enum Command {
     /// Merge the results of all shards of a test into one.
     #[command(after_help = MERGE_HELP)]
     Merge(MergeArgs),
-    /// Measure how much runs of one build differ, as a floor for comparisons.
+    /// Measure how much runs of one build differ, as a noise floor for `compare`.
     Noise(NoiseArgs),
     /// Print a saved result, or convert it to another format.
     Report(ReportArgs),
@@ -148,7 +150,7 @@ pub(crate) enum Command {
     /// Measure the speed, cost and accuracy of this tool on this machine.
     #[command(name = "self-test", after_help = SELF_TEST_HELP)]
     SelfTest(SelfTestArgs),
-    /// Print the man page, or completions for a shell.
+    /// Print a man page, or completions for a shell.
     #[command(after_help = GENERATE_HELP)]
     Generate(GenerateArgs),
     /// Run a small server that responds on a known schedule, to judge clients by.

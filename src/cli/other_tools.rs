@@ -1,4 +1,4 @@
-//! Flags that other load testers have, for whoever comes from there.
+//! Flags of other load testers, for users who come from them.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};

@@ -25,7 +25,7 @@ pub(crate) struct VerdictArgs {
     /// 'ttft p(95)<500ms'.
     #[arg(long, value_name = "RULE")]
     threshold: Vec<String>,
-    /// Leave out the profile's thresholds. Those of --threshold are judged.
+    /// Ignore the profile's thresholds. Those given by --threshold still apply.
     #[arg(long)]
     no_thresholds: bool,
     /// Write the verdict to FILE as JUnit XML.
@@ -35,26 +35,26 @@ pub(crate) struct VerdictArgs {
     /// auto, off [default: off].
     #[arg(long, value_name = "WHEN")]
     github: Option<String>,
-    /// Write a line for each request to FILE, which ends in .jsonl, .csv,
-    /// .jsonl.gz or .csv.gz (- for JSON lines on standard output).
+    /// Write one line per request to FILE (- for JSON lines on standard output).
+    /// The extension sets the format: .jsonl, .csv, .jsonl.gz or .csv.gz.
     #[arg(long, value_name = "FILE")]
     requests: Option<String>,
-    /// Write only one request in N, chosen by its seeded number: shards and
-    /// later runs with the same seed choose the same.
+    /// Write only one request in N. The choice depends on --seed only, so all
+    /// shards and later runs with the same seed write the same requests.
     #[arg(long, value_name = "1/N")]
     requests_sample: Option<String>,
     /// Add every gap between tokens to the lines of --requests.
     #[arg(long)]
     requests_tokens: bool,
-    /// Count the tokens of a sample of the streamed answers after the run, for
-    /// servers that report no usage: a tokenizer.json, `o200k_base` or
-    /// `cl100k_base`. The result is marked as an estimate.
+    /// Estimate token counts for servers that report no usage, by tokenizing a
+    /// sample of the streamed responses after the run: a tokenizer.json,
+    /// `o200k_base` or `cl100k_base`. The result is marked as an estimate.
     #[arg(long, value_name = "FILE|NAME")]
     tokenizer: Option<String>,
-    /// Tag to keep in the results (repeatable).
+    /// Store this tag with the results (repeatable).
     #[arg(long, value_name = "K=V")]
     tag: Vec<String>,
-    /// Show everything that was measured, not only what fits a screen.
+    /// Print all measurements, not only those that fit on one screen.
     #[arg(long)]
     details: bool,
     /// Do not use colour.

@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Load")]
 pub(crate) struct PaceArgs {
-    /// Pause of each user between requests: D or MIN..MAX (0 for none).
+    /// Let each user pause between requests for D, or MIN..MAX (0 for no pause).
     /// Closed-loop load only.
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     think_time: Option<String>,

@@ -9,7 +9,7 @@ pub(crate) struct ServerArgs {
     /// Never start a server.
     #[arg(long)]
     no_server: bool,
-    /// Watch the CPU and memory of this process. No server is started.
+    /// Watch the CPU and memory of process PID. No server is started.
     #[arg(long, value_name = "PID", allow_negative_numbers = true)]
     server_pid: Option<String>,
     /// Start this llmsim binary instead of the embedded simulator.
@@ -24,12 +24,12 @@ pub(crate) struct ServerArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct ServerMetricsArgs {
-    /// Read the server's own metrics once a second from this URL: auto, off, or
-    /// a URL such as `http://HOST:9090/metrics`. `auto` is the target's /metrics,
-    /// if it is not llmsim and has one [default: auto].
+    /// Read the server's own metrics from this URL once a second: auto, off, or a
+    /// URL such as `http://HOST:9090/metrics`. `auto` tries /metrics at the target
+    /// unless the target is llmsim [default: auto].
     #[arg(long, value_name = "URL")]
     server_metrics: Option<String>,
-    /// Also read the metric NAME there (repeatable).
+    /// Also read the metric NAME from that URL (repeatable).
     #[arg(long, value_name = "NAME")]
     server_metric: Vec<String>,
 }

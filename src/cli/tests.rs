@@ -217,6 +217,19 @@ fn help_fits_a_terminal_and_names_everything() {
     assert!(!out.contains("supervise"));
 }
 
+/// clap breaks a longer line, and its rest stands alone on the next.
+#[test]
+fn what_is_written_below_the_options_fits_80_columns() {
+    let root = Cli::command();
+    for command in std::iter::once(&root).chain(root.get_subcommands()) {
+        let below = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in below.lines() {
+            assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+        }
+        assert!(!below.starts_with(' '), "{}: clap removes blanks at the beginning", command.get_name());
+    }
+}
+
 #[test]
 fn nothing_at_all_shows_where_to_begin() {
     let (class, out, err) = call(&[], &[]);

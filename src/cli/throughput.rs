@@ -15,17 +15,18 @@ use clap::Args;
 
 /// What the numbers of a sweep mean.
 pub(crate) const THROUGHPUT_HELP: &str = "\
-A fresh server is started for each number of worker threads (powers of two up to
-the cores), with instant responses of 16 tokens and no errors. It is warmed up,
-then loaded at each concurrency in turn, without pauses. For each number of
-threads the step with the highest rate counts, if less than 0.1 % of its requests
-failed and the 99th percentile of plain responses is below --max-p99.
+A fresh server is started for each number of worker threads, with instant
+responses of 16 tokens and without injected errors. It is warmed up and then
+loaded at each concurrency in turn, without think time. A step counts if less
+than 0.1 % of its requests failed and the p99 of its plain responses is below
+--max-p99. The peak of each number of threads is its fastest step that counts.
 
---api names one API, several (A,B), or auto: every one that the server has. Each
-is measured by itself and has its own rows.
+--api takes one API, several (A,B), or auto for every API that the server has.
+Each API is measured separately and has rows of its own.
 
-The report is Markdown. On one machine, client and server share cores: each row
-shows the client's CPU, and rows limited by the client are marked.
+The report is Markdown. On one machine, client and server share the cores. Each
+row therefore shows the client's CPU, and rows limited by the client are marked.
+
 Exit codes: 0 measured, 105 stopped by a signal, 107 no request succeeded.";
 
 /// A sweep over worker threads and concurrencies.
@@ -63,25 +64,25 @@ pub(crate) struct ThroughputArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Sweep")]
 pub(crate) struct SweepArgs {
-    /// Worker threads of the server: one server is started for each number
-    /// [default: 1,2,4,… up to the cores].
+    /// Worker threads of the server. One server is started for each number
+    /// [default: 1,2,4,… up to the number of cores].
     #[arg(long, value_name = "N,…", allow_hyphen_values = true)]
     server_workers: Option<String>,
-    /// Concurrent requests, one step for each number
+    /// Concurrent requests. One step is run for each number
     /// [default: 16,32,64,128,256].
     #[arg(long, value_name = "N,…", allow_hyphen_values = true)]
     concurrency: Option<String>,
-    /// How long each step is measured [default: 30s].
+    /// Measure each step for D [default: 30s].
     #[arg(id = "step_duration", long = "duration", value_name = "D", allow_hyphen_values = true)]
     duration: Option<String>,
-    /// Longest p99 of plain responses at which a step counts, or off [default:
-    /// 50ms for llmsim, off for other servers].
+    /// Count only steps whose p99 of plain responses is below D, or off
+    /// [default: 50ms for llmsim, off for other servers].
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     max_p99: Option<String>,
-    /// How long each server is warmed up [default: 5s].
+    /// Warm up each server for D [default: 5s].
     #[arg(id = "step_warmup", long = "warmup", value_name = "D", allow_hyphen_values = true)]
     warmup: Option<String>,
-    /// Which responses to ask for: plain, stream, both [default: both].
+    /// Kind of responses to request: plain, stream, both [default: both].
     #[arg(long, value_name = "ANSWERS")]
     answers: Option<String>,
 }

@@ -18,7 +18,7 @@ pub(crate) struct TlsArgs {
     /// Present the certificate in FILE to servers that ask for one.
     #[arg(long, value_name = "FILE")]
     cert: Option<String>,
-    /// Private key of --cert.
+    /// Read the private key of --cert from FILE.
     #[arg(long, value_name = "FILE")]
     key: Option<String>,
     /// Resume TLS sessions when reconnecting: on, off [default: on].

@@ -8,12 +8,12 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Watching a run")]
 pub(crate) struct PageArgs {
-    /// Serve a live page, and metrics for Prometheus, at ADDR while the run lasts
-    /// [default address: 127.0.0.1:9540; port 0 is any free one].
+    /// Serve a live page and metrics for Prometheus at ADDR during the run
+    /// [default address: 127.0.0.1:9540; port 0 picks a free port].
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "")]
     web: Option<String>,
-    /// Require this token before showing the page. A token is needed if other
-    /// machines can reach ADDR.
+    /// Show the page only to browsers that present TOKEN. A token is required if
+    /// other machines can reach ADDR.
     #[arg(long, value_name = "TOKEN")]
     web_token: Option<String>,
 }
@@ -24,8 +24,8 @@ pub(crate) struct PageArgs {
 pub(crate) struct ViewerArgs {
     #[command(flatten)]
     page: PageArgs,
-    /// Write samples to the Prometheus at URL while the run lasts, by remote write
-    /// [default path: /api/v1/write].
+    /// Send samples to the Prometheus server at URL during the run, by remote
+    /// write [default path: /api/v1/write].
     #[arg(long, value_name = "URL")]
     prometheus_write: Option<String>,
     /// Read the bearer token for --prometheus-write from FILE. Never shown.

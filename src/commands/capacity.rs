@@ -124,7 +124,7 @@ pub(super) fn run(
     Ok(finished(found.verdict.exit(), viewers, &setup.stop, err))
 }
 
-/// What was found until now, for whoever looks.
+/// What was found until now, for viewers.
 fn sweep(found: &Capacity) -> Sweep {
     Sweep::Capacity(Box::new(found.clone()))
 }

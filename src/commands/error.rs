@@ -117,7 +117,7 @@ impl CommandError {
             Self::Web { .. } | Self::Push { .. } => ExitClass::Configuration,
             Self::Trial(error) => error.exit_class(),
             Self::Origin(_) | Self::OriginLost { .. } => ExitClass::NoData,
-            // Whoever closes our pipe has seen enough.
+            // A reader that closes our pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitClass::Success,
             Self::Output(_) | Self::Results { .. } | Self::Requests { .. } | Self::StepSummary { .. } => {
                 ExitClass::Internal

@@ -74,7 +74,7 @@ fn measured_with(
     Ok(measured(ready, Some(meeting), viewers, presentation).map_err(|error| meeting.failing(error))?)
 }
 
-/// Tells whoever watches. Nothing is left to do when that cannot be written.
+/// Tells the user. If this cannot be written, nothing more can be done.
 fn tell(err: &mut dyn Write, line: &str) {
     let _ = writeln!(err, "{line}");
 }

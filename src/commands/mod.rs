@@ -55,7 +55,7 @@ pub fn main(
     // Nothing is left to do when even this cannot be written.
     let _ = match &error {
         CommandError::Usage(error) if class == ExitClass::Success => write!(out, "{}", error.render()),
-        // Somebody may have typed a key where no value is taken.
+        // The user may have typed a key where no value is taken.
         CommandError::Usage(error) => {
             write!(err, "{}", Redactor::default().foreign(error.render().to_string().as_bytes()))
         }

@@ -62,7 +62,7 @@ pub(super) fn ended(error: TrialError) -> Result<Reason, TrialError> {
     Ok(Reason::new(kind, ENDED_EARLY, error.to_string()))
 }
 
-/// Whoever watches a command of many runs: lines on a terminal, and a page.
+/// The viewers of a command of many runs: lines on a terminal, and a page.
 pub(super) struct Watcher<'a> {
     pub(super) err: &'a mut dyn Write,
     quiet: bool,

@@ -137,12 +137,12 @@ impl Written {
         let Dropped { seconds, requests } = self.dropped;
         match &self.error {
             Some(CommandError::Requests { source, .. }) => {
-                hint("requests_not_written", format!("the file of requests is not whole: {source}"))
+                hint("requests_not_written", format!("the file of requests is incomplete: {source}"))
             }
             _ if seconds > 0 => hint(
                 "requests_dropped",
                 format!(
-                    "the file of requests lacks {} of {}: its disk did not take them in time, and the load does not wait for it",
+                    "the file of requests lacks {} of {}: its disk was too slow, and the load does not wait for it",
                     plural(seconds, "second"),
                     plural(requests, "request")
                 ),

@@ -153,7 +153,7 @@ pub(super) fn run(overrides: &Overrides, out: &mut dyn Write, err: &mut dyn Writ
     Ok(finished(found.verdict.exit(), viewers, &setup.stop, err))
 }
 
-/// What was found until now, for whoever looks.
+/// What was found until now, for viewers.
 fn so_far(found: &Throughput) -> Sweep {
     Sweep::Throughput(Box::new(found.clone()))
 }
@@ -355,7 +355,7 @@ fn list(given: &Given) -> Result<Vec<u32>, PlanError> {
     for part in given.value.split(',') {
         let number = given.part(part.trim(), |part| part.whole(&(1..=MOST)))? as u32;
         if numbers.contains(&number) {
-            return Err(given.bad(format!("each number once, and {number} stands there twice")));
+            return Err(given.bad(format!("each number once, but {number} is given twice")));
         }
         numbers.push(number);
     }
@@ -409,7 +409,7 @@ mod tests {
         for (typed, expected) in [
             (given(None, Some("0"), None), "invalid value '0' for --concurrency"),
             (given(None, Some("1,,2"), None), "invalid value '1,,2' for --concurrency"),
-            (given(None, Some("4,4"), None), "4 stands there twice"),
+            (given(None, Some("4,4"), None), "4 is given twice"),
             (given(Some("x"), None, None), "invalid value 'x' for --server-workers"),
             (given(None, None, Some("all")), "expected plain, stream or both"),
         ] {

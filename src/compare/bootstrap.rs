@@ -1,4 +1,4 @@
-//! One run a side: all that can be asked is how far the seconds of a run scatter. A moving-block
+//! One run per side: all that can be asked is how far the seconds of a run scatter. A moving-block
 //! bootstrap (Künsch 1989) draws blocks of seconds with replacement, because neighbouring seconds
 //! are alike: intervals that take requests for independent find a difference between two runs of
 //! the same build most of the time. What two runs differ by as such it cannot know.

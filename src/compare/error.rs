@@ -65,7 +65,7 @@ pub enum CompareError {
         expected: String,
     },
     /// A number of runs that decides nothing.
-    #[error("{base} + {head} runs: expected one a side, or at least {LEAST_RUNS} and at most {MOST_RUNS}")]
+    #[error("{base} + {head} runs: expected one per side, or at least {LEAST_RUNS} and at most {MOST_RUNS}")]
     Runs { base: usize, head: usize },
     /// A number of runs of one build that says nothing of its noise.
     #[error("{}: expected at least {LEAST_RUNS} and at most {MOST_RUNS} runs of one build: measure more", plural(*runs, "run"))]

@@ -36,12 +36,12 @@ impl Gate {
                 None => (above, part),
             };
             if sign != above {
-                return Err(bad("has the wrong sign: growth is > and +, a drop is < and -"));
+                return Err(bad("has the wrong sign: write growth with > and +, a drop with < and -"));
             }
             let (is_relative, value) = limit(number, gate.measure.unit()).ok_or_else(|| bad("is not understood"))?;
             let place = if is_relative { &mut gate.relative } else { &mut gate.absolute };
             if place.replace(value).is_some() {
-                return Err(bad("stands beside another of its sort"));
+                return Err(bad("is given beside another limit of the same kind"));
             }
         }
         Ok(gate)
@@ -140,7 +140,7 @@ mod tests {
             ("ttft.p99>1e400%", "not understood"),
             ("ttft.p99>-5%", "wrong sign"),
             ("throughput<+5%", "wrong sign"),
-            ("ttft.p99>5%&6%", "another of its sort"),
+            ("ttft.p99>5%&6%", "another limit of the same kind"),
             ("ttft.p99>5pp", "not understood"),
             ("error_rate>5%", "not understood"),
             ("error_rate>5ms", "not understood"),

@@ -73,9 +73,7 @@ fn values(measure: Measure, gate: Option<Gate>, base: &[Run], head: &[Run]) -> R
         match measure.value(run) {
             Ok(value) if value <= 0.0 && measure.unit() != Unit::Share => {
                 zeros += 1;
-                note.get_or_insert_with(|| {
-                    format!("{}: it is 0, and a change is told by how many times as much there is", run.file)
-                });
+                note.get_or_insert_with(|| format!("{}: it is 0, and a relative change from 0 is undefined", run.file));
             }
             Ok(value) => values.push(value),
             Err(why) => drop(note.get_or_insert_with(|| format!("{}: {why}", run.file))),
@@ -117,12 +115,12 @@ fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row], options: &
     let machines =
         |runs: &[Run]| runs.iter().map(|run| run.fingerprint.clone()).collect::<std::collections::BTreeSet<_>>();
     if machines(base) != machines(head) || machines(base).len() > 1 {
-        warnings.push("the runs are of different machines: what differs may be them".to_owned());
+        warnings.push("the runs come from different machines, which may cause the difference".to_owned());
     }
     let on_this_machine = options.noise_machine.is_some() && machines(base).contains(&options.noise_machine);
     if !options.noise.is_empty() && !on_this_machine {
         warnings.push(
-            "the noise was measured on another machine, or on several: it may be too much or too little".to_owned(),
+            "the noise was measured on another machine, or on several, so it may be too high or too low".to_owned(),
         );
     }
     let mut remarks: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -139,7 +137,8 @@ fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row], options: &
     if let Some(row) = errors.filter(|row| (rank::median(&row.head) - rank::median(&row.base)).abs() > BIAS) {
         let percent = |values: &[f64]| format!("{:.2} %", rank::median(values) * 100.0);
         warnings.push(format!(
-            "error rates differ ({} and {}): latencies are of the requests that succeeded, and so of different ones",
+            "error rates differ ({} and {}): latencies cover successful requests only, so they cover different \
+             requests",
             percent(&row.base),
             percent(&row.head)
         ));
@@ -148,8 +147,8 @@ fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row], options: &
     if method == Method::Separation && gates > 1 {
         let percent = 100.0 * gates as f64 / rank::orders(base.len(), head.len());
         warnings.push(format!(
-            "{gates} gates on {}+{} runs cannot be corrected for: up to {percent:.0} % of equal builds fail one, if runs differ by \
-             more than the limits; with 5 a side they are",
+            "{gates} gates on {}+{} runs cannot be corrected for: up to {percent:.0} % of equal builds fail one, if \
+             runs differ by more than the limits; with 5 per side they are",
             base.len(),
             head.len()
         ));
@@ -158,18 +157,20 @@ fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row], options: &
         let unknown = options.gates.iter().filter(|gate| !options.noise.contains_key(&gate.measure.to_string()));
         let unknown: Vec<&str> = unknown.map(|gate| gate.expression.as_str()).collect();
         if !unknown.is_empty() {
-            warnings.push(format!("--noise says nothing of {}: its limits are as written", unknown.join(", ")));
+            warnings
+                .push(format!("the file of --noise does not cover {}: its limits stay as written", unknown.join(", ")));
         }
     }
     if method == Method::Bootstrap {
         warnings.push(
-            "one run a side: how runs of the same build differ is not measured; three or more a side decide".to_owned(),
+            "one run per side: how runs of the same build differ is not measured; three or more per side decide"
+                .to_owned(),
         );
     } else if method == Method::Single {
         let decides = if options.allow_single { "the change itself decides" } else { "no gate can fail" };
         warnings.push(format!(
-            "one {} a side: how results of the same build differ is not measured, so {decides}; three or more a side \
-             can tell",
+            "one {} per side: how results of the same build differ is not measured, so {decides}; three or more per \
+             side can tell",
             base[0].sort.name()
         ));
     }
@@ -235,7 +236,7 @@ impl Sides<'_> {
         if row.gate.is_some() { self.options.gates.len() } else { 1 }
     }
 
-    /// Of one run a side. The effect is known even where its interval is not.
+    /// Of one run per side. The effect is known even where its interval is not.
     fn bootstrap(&self, row: &mut Row) -> Option<Change> {
         let effect = difference(row, row.base[0], row.head[0]);
         let (of, base) = seconds(&row.measure, &self.base[0])?;
@@ -370,8 +371,8 @@ const fn unknown(effect: f64) -> Change {
     Change { effect, low: f64::NEG_INFINITY, high: f64::INFINITY, p: None, p_adjusted: None, detectable: None }
 }
 
-/// Three and more runs a side, with the number of questions if ranks decide. The values grow toward
-/// the worse.
+/// Three and more runs per side, with the number of questions if ranks decide. The values grow
+/// toward the worse.
 fn unpaired(base: &[f64], head: &[f64], alpha: f64, questions: Option<usize>) -> Change {
     let all = rank::differences(base, head);
     let off = rank::left_off(base.len(), head.len(), 2.0 * alpha).unwrap_or(0).min(all.len().saturating_sub(1) / 2);

@@ -119,20 +119,20 @@ impl Measure {
         let number = number.strip_prefix('.').unwrap_or(number);
         let number = match (metric, number) {
             (Metric::Trend(trend), _) if trend.unit() == metrics::Unit::Tokens => {
-                return Err(format!("`{text}`: tokens of requests are the load's, and are not compared"));
+                return Err(format!("`{text}`: token counts of requests belong to the load and are not compared"));
             }
             (Metric::Counter(_) | Metric::Rate(_), "" | "rate") => Number::Rate,
             (Metric::Trend(_), "avg") => Number::Avg,
             (Metric::Trend(_), "med") => Number::P(50.0),
             (Metric::Trend(_), "min" | "max") => {
                 return Err(format!(
-                    "`{text}`: an extreme is a single request and says nothing about a build: expected a percentile"
+                    "`{text}`: an extreme is a single request and says little about a build: expected a percentile"
                 ));
             }
             (Metric::Trend(_), number) => Number::P(percentile(number).ok_or_else(|| {
                 format!("`{text}`: expected avg, med or a percentile behind {name}, such as {name}.p99")
             })?),
-            (Metric::Gauge(_), _) => return Err(format!("`{text}`: levels are the load's, and are not compared")),
+            (Metric::Gauge(_), _) => return Err(format!("`{text}`: levels belong to the load and are not compared")),
             (Metric::Server(_), _) => {
                 return Err(format!("`{text}`: numbers of the server's process are not compared"));
             }

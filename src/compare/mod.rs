@@ -6,11 +6,11 @@
 //! sweeps has no interval.
 //!
 //! Requests of one run are not independent: a run as a whole is a little faster or slower than the
-//! next of the same build. So **the run is the sample**: with three runs a side or more, how runs
-//! scatter is measured, and a difference has to be larger. One run a side can only be compared by
+//! next of the same build. So **the run is the sample**: with three runs per side or more, how runs
+//! scatter is measured, and a difference has to be larger. One run per side can only be compared by
 //! how its seconds scatter ([`bootstrap`]); what that says is called indicative.
 //!
-//! | Runs a side | A change is significant when | Its interval |
+//! | Runs per side | A change is significant when | Its interval |
 //! |---|---|---|
 //! | 1 | the interval is beyond the limit as a whole | moving-block bootstrap over the seconds |
 //! | 1 sweep | never; with `allow_single` when the change itself is beyond the limit | none |
@@ -45,12 +45,12 @@ pub use run::{Numbers, Run, Second, Sort};
 
 use std::collections::BTreeMap;
 
-/// Runs a side from which on they are the samples.
+/// Runs per side from which on they are the samples.
 pub const LEAST_RUNS: usize = 3;
 /// Pairs that Student's t needs: with fewer its intervals are wider than anything that is looked
 /// for.
 pub const LEAST_PAIRS: usize = 5;
-/// Runs a side: more than anybody waits for; the counting of orders stays short.
+/// Runs per side: more than anybody waits for; the counting of orders stays short.
 pub const MOST_RUNS: usize = 100;
 /// Draws of the bootstrap.
 pub const DRAWS: usize = 2_000;
@@ -103,13 +103,13 @@ impl Options {
 /// How runs were compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// One run a side, by its seconds.
+    /// One run per side, by its seconds.
     Bootstrap,
-    /// One sweep a side, which has no seconds.
+    /// One sweep per side, which has no seconds.
     Single,
-    /// Three a side: all of one beyond all of the other.
+    /// Three per side: all of one beyond all of the other.
     Separation,
-    /// Four and more a side.
+    /// Four and more per side.
     MannWhitney,
     Paired,
 }
@@ -137,7 +137,7 @@ pub struct Comparison {
     pub rows: Vec<Row>,
     /// What may make the numbers worth less.
     pub warnings: Vec<String>,
-    /// Whether nothing can fail it, because one run a side is no measure of how runs scatter.
+    /// Whether nothing can fail it, because one run per side is no measure of how runs scatter.
     pub indicative: bool,
 }
 

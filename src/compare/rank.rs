@@ -1,5 +1,5 @@
-//! Small samples: few runs a side, each one number. Nothing is assumed of how runs scatter, except
-//! with `--paired`.
+//! Small samples: few runs per side, each one number. Nothing is assumed of how runs scatter,
+//! except with `--paired`.
 //!
 //! Sources: Mann and Whitney 1947 (the test; exact by counting, here with midranks, so that ties
 //! are exact too), Hodges and Lehmann 1963 (the shift and its interval from the pairwise

@@ -24,7 +24,7 @@ pub(super) fn talk(line: u64, record: &str) -> Read<'_> {
             Some("\"user\"") => Who::User,
             Some("\"assistant\"") => Who::Model,
             Some("\"tool\"" | "\"function\"") => Who::Tool,
-            _ => return Ok(Err("it has a role that is not known")),
+            _ => return Ok(Err("it has an unknown role")),
         };
         said.push(Said { who, message: Message::Object(message) });
     }
@@ -64,5 +64,5 @@ pub(super) fn body(line: u64, messages: &str) -> Result<Result<RowBody<'_>, &'st
             }
         }
     }
-    Ok(asked.map(|end| RowBody::Messages(&messages[..end])).ok_or("no message is a user's"))
+    Ok(asked.map(|end| RowBody::Messages(&messages[..end])).ok_or("it has no user message"))
 }

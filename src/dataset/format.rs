@@ -101,7 +101,7 @@ impl Format {
             _ => {
                 let name = self.name();
                 let problem =
-                    format!("has the format {name}, whose rows are no conversations: expected sharegpt or chat");
+                    format!("has the format {name}, whose rows are not conversations: expected sharegpt or chat");
                 Err(ReadError::at(line, problem))
             }
         }

@@ -148,7 +148,7 @@ impl<'o, 's> Loader<'o, 's> {
     fn csv(&mut self, records: Records<impl BufRead>) -> Result<Format, ReadError> {
         let (input, line) = records.into_input();
         if self.options.talk {
-            return Err(ReadError::at(line, "is no JSON: expected conversations in the format sharegpt or chat"));
+            return Err(ReadError::at(line, "is not JSON: expected conversations in the format sharegpt or chat"));
         }
         let csv = Csv::new(input, line, self.options.format, &self.options.columns);
         let mut csv =

@@ -69,8 +69,8 @@ impl Writer {
 
     /// What a tool returns. `adds`: to the results of the message before.
     fn result(&self, object: &str, adds: bool, out: &mut Vec<u8>) -> Result<Span, &'static str> {
-        let id = text(object, "tool_call_id").ok_or("a result of a tool does not say of which call (tool_call_id)")?;
-        let content = text(object, "content").ok_or("a result of a tool is not text")?;
+        let id = text(object, "tool_call_id").ok_or("a tool result does not name its call (tool_call_id)")?;
+        let content = text(object, "content").ok_or("a tool result is not text")?;
         let (before, between, after) = match self.form {
             Form::Items => (r#"{"type":"function_call_output","call_id":"#, r#","output":"#, "}"),
             _ => (r#"{"type":"tool_result","tool_use_id":"#, r#","content":"#, "}]}"),
@@ -106,11 +106,11 @@ type Call<'a> = (&'a str, &'a str, &'a str);
 fn calls(object: &str) -> impl Iterator<Item = Result<Call<'_>, &'static str>> {
     elements(member(object, "tool_calls").unwrap_or_default()).map(|call| {
         let function = member(call, "function").filter(|function| is_object(function));
-        let function = function.ok_or("a call of a tool is not of a function")?;
+        let function = function.ok_or("a tool call does not call a function")?;
         let arguments = some(member(function, "arguments")).unwrap_or(r#""{}""#);
         match (text(call, "id"), text(function, "name")) {
             (Some(id), Some(name)) => Ok((id, name, arguments)),
-            _ => Err("a call of a tool has no id or no name"),
+            _ => Err("a tool call has no id or no name"),
         }
     })
 }
@@ -147,7 +147,7 @@ fn blocks(object: &str, out: &mut Vec<u8>) -> Result<Option<Span>, &'static str>
         // Nothing at all is how some servers call a tool without arguments.
         let plain = plain.map(|text: String| if text.trim().is_empty() { "{}".to_owned() } else { text });
         let is_map = |text: &String| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok();
-        let input = plain.filter(is_map).ok_or("the arguments of a call of a tool are not a JSON object")?;
+        let input = plain.filter(is_map).ok_or("the arguments of a tool call are not a JSON object")?;
         let separator = if i == 0 && spoken.is_none() { "" } else { "," };
         push(out, &[separator, r#"{"type":"tool_use","id":"#, id, r#","name":"#, name, r#","input":"#, &input, "}"]);
     }
@@ -161,7 +161,7 @@ fn spoken(object: &str) -> Result<Option<&str>, &'static str> {
         None => Ok(None),
         Some(content) if is_empty_text(content) => Ok(None),
         Some(content) if is_text(content) => Ok(Some(content)),
-        Some(_) => Err("a message with calls of tools says something that is not text"),
+        Some(_) => Err("a message with tool calls has content that is not text"),
     }
 }
 

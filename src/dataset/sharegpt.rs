@@ -20,7 +20,7 @@ pub(super) fn talk(line: u64, record: &str) -> Read<'_> {
             from if BEFORE.contains(&from) => Who::System,
             from if PERSON.contains(&from) => Who::User,
             from if MODEL.contains(&from) => Who::Model,
-            _ => return Ok(Err("someone speaks who is no person, model or system")),
+            _ => return Ok(Err("a turn comes from neither a user, a model nor a system")),
         };
         match some(member(turn, "value")) {
             Some(value) if is_empty_text(value) && who == Who::User => return Ok(Err("a turn is empty")),

@@ -33,7 +33,7 @@ pub(super) fn push(rows: &mut Rows, said: &[Said<'_>], form: Form) -> Result<(),
     let out = rows.out();
     points.end(out.len() - start);
     let Some(last) = points.all.last().map(|point| range(*point).1) else {
-        return Err("no message is a user's");
+        return Err("it has no user message");
     };
     // The last reply is for the server to give.
     out.truncate(start + last);
@@ -87,7 +87,7 @@ impl Points {
         self.by_user |= who == Who::User;
         self.by_tool |= who == Who::Tool;
         if self.by_user && self.by_tool {
-            return Err("a tool and a user speak without a reply between them");
+            return Err("a tool result and a user message follow each other without a reply in between");
         }
         self.results.extend(result.map(|(from, end)| number(from, end)));
         Ok(())

@@ -183,7 +183,7 @@ impl Kind<'_> {
                 (n(C::OutputStopped), "stopped early: finish_reason stop"),
                 (n(C::OutputCalledTools), "ended early with a tool call"),
                 (n(C::OutputCut), "cut short: finish_reason length"),
-                (n(C::OutputShort), "shorter for a reason that is not known"),
+                (n(C::OutputShort), "shorter for an unknown reason"),
                 (n(C::OutputLong), "longer than their limit"),
             ],
         ));
@@ -200,7 +200,7 @@ impl Kind<'_> {
         let cached = got.map_or(0.0, |got| got.sum) / billed.max(1.0);
         match asked {
             None if cached < UNASKED => return None,
-            None => row.why.push("cached although no shared prefix was asked for: prompts repeat".to_owned()),
+            None => row.why.push("cached although no shared prefix was requested: prompts repeat".to_owned()),
             Some(_) if got.is_none() => row.why.push("the server billed nothing (no usage)".to_owned()),
             Some(_) if !is_cached => {
                 row.why.push("no token came from a cache: the server has none, or does not report it".to_owned());

@@ -64,14 +64,14 @@ pub(crate) fn check(document: &Document) -> Result<(), FieldError> {
     }
     let hash = document.plan.get("hash").and_then(Value::as_str);
     if hash.is_none_or(str::is_empty) {
-        return Err(wrong("plan.hash", "it is missing: nothing says which test this was"));
+        return Err(wrong("plan.hash", "it is missing, so the test is unknown"));
     }
     if document.series.len() > MAX_SECONDS {
         let problem = format!("{} seconds; at most {MAX_SECONDS} are read", document.series.len());
         return Err(wrong("series", problem));
     }
     if !document.series.is_sorted_by(|a, b| a.t_s < b.t_s) {
-        return Err(wrong("series", "its seconds do not ascend, or one is there twice"));
+        return Err(wrong("series", "its seconds do not ascend, or one occurs twice"));
     }
     for (i, stage) in document.stages.iter().enumerate() {
         let times = 0.0..=MAX_LENGTH_S;
@@ -89,7 +89,7 @@ pub(crate) fn counts_are_possible(document: &Value) -> Result<(), FieldError> {
     let sections = document.as_object().into_iter().flatten();
     for (name, section) in sections.filter(|(name, _)| !NO_COUNTS.contains(&name.as_str())) {
         if let Some(path) = too_high(section) {
-            let problem = format!("it is higher than {MAX_COUNT}, the most that is believed");
+            let problem = format!("it is higher than {MAX_COUNT}, the highest count that is accepted");
             return Err(wrong(format!("{name}{path}"), problem));
         }
     }

@@ -14,7 +14,7 @@ pub struct Stage {
     pub begin_s: f64,
     /// When it was over, or the test was.
     pub end_s: f64,
-    /// Requests sent in it that finished, whatever the outcome.
+    /// Requests sent in it that finished, with any outcome.
     pub http_reqs: u64,
     pub failed: u64,
     /// Those that the end of the test cut off.

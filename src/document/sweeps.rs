@@ -173,10 +173,8 @@ fn of_capacity(file: &str, id: String, found: &Capacity) -> Result<Run, SweepErr
     if run.incomplete.is_none() {
         run.incomplete = match (found.fails, found.settled) {
             // Two servers that both carry it may differ by any factor.
-            (None, _) => {
-                Some("fails: the goals held at every load, so that the limit is not known (raise --max)".to_owned())
-            }
-            (Some(_), false) => Some("settled: the search did not come to its end".to_owned()),
+            (None, _) => Some("fails: the goals held at every load, so the limit is unknown (raise --max)".to_owned()),
+            (Some(_), false) => Some("settled: the search is incomplete".to_owned()),
             (Some(_), true) => None,
         };
     }

@@ -29,7 +29,7 @@ pub(super) fn add(ours: &mut Vec<Template>, theirs: Vec<Template>) {
         match ours.iter_mut().find(same) {
             Some(known) if (known.tokens, known.tokens_per_word) != (template.tokens, template.tokens_per_word) => {
                 (known.tokens, known.tokens_per_word) = (None, None);
-                known.reason = Some("the shards have learned different numbers".to_owned());
+                known.reason = Some("the shards learned different numbers".to_owned());
             }
             Some(_) => {}
             None => ours.push(template),

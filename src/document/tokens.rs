@@ -7,7 +7,7 @@ use crate::units::rounded;
 use serde::{Deserialize, Serialize};
 
 /// Generated tokens of the whole run. Streams whose server says no `usage` are known by their events
-/// only; a sample of the answers says how many tokens an event has.
+/// only; a sample of the answers says how many tokens per event has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenEstimate {
     /// The vocabulary's name, or the path of its file.

@@ -217,7 +217,7 @@ impl Verdict {
                 let ok = count(&document.endpoints, EndpointVerdict::Ok);
                 if asked == 0 { held } else { format!("{held}; {} ok", plural(ok, "endpoint")) }
             }
-            Conclusion::Partial => format!("{}, of the shards that are there", held(all)),
+            Conclusion::Partial => format!("{}, of the shards that are present", held(all)),
             Conclusion::Shard if document.run.start.is_some() => "it ran; shard 0 judges the whole".to_owned(),
             Conclusion::Shard => "it ran; `llmsim-blast merge` judges the whole".to_owned(),
             Conclusion::Fail => {
@@ -230,8 +230,8 @@ impl Verdict {
                 ];
                 parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
             }
-            Conclusion::Interrupted => "the numbers are those of the part that ran".to_owned(),
-            Conclusion::Incomplete => "a shard was lost, and the numbers are those of the part that ran".to_owned(),
+            Conclusion::Interrupted => "the numbers cover only the part that ran".to_owned(),
+            Conclusion::Incomplete => "a shard was lost, and the numbers cover only the part that ran".to_owned(),
             Conclusion::NoData => "not one request succeeded".to_owned(),
             Conclusion::ServerDied => "the server ended by itself".to_owned(),
             Conclusion::Invalid => "the client was at its limit, and --fail-on-invalid was given".to_owned(),
@@ -287,7 +287,7 @@ pub(crate) fn endpoint_name(endpoint: &Endpoint) -> String {
 
 fn interrupted(document: &Document) -> Option<Reason> {
     if document.run.stop_reason.as_deref() == Some(NOT_ENDED) {
-        let text = format!("{NOT_ENDED}: the numbers are those of the part that ran");
+        let text = format!("{NOT_ENDED}: the numbers cover only the part that ran");
         return Some(Reason::new(ReasonKind::Interrupted, "interrupted", text));
     }
     let reason = document.run.stop_reason.as_deref().unwrap_or_default();
@@ -296,7 +296,7 @@ fn interrupted(document: &Document) -> Option<Reason> {
         None if reason.is_empty() => String::new(),
         None => format!(" ({reason})"),
     };
-    let text = format!("stopped by a signal{more}: the numbers are those of the part that ran");
+    let text = format!("stopped by a signal{more}: the numbers cover only the part that ran");
     document.run.interrupted.then(|| Reason::new(ReasonKind::Interrupted, "interrupted", text))
 }
 
@@ -317,7 +317,7 @@ fn no_data(document: &Document) -> Option<Reason> {
     let cancelled = counter(&document.metrics, metrics::Counter::Cancelled).map_or(0, |counter| counter.count);
     let text = match finished {
         0 => "no request finished".to_owned(),
-        n => format!("not one of {} succeeded", plural(n, "request")),
+        n => format!("none of {} succeeded", plural(n, "request")),
     };
     (succeeded == 0 && cancelled == 0).then(|| Reason::new(ReasonKind::NoData, "no data", text))
 }

@@ -1,4 +1,4 @@
-//! Keeps the texts of a few answers, for whoever counts their tokens after the run. Only with
+//! Keeps the texts of a few answers, so that their tokens can be counted after the run. Only with
 //! `--tokenizer`: else there is nothing here, and nothing is kept.
 //!
 //! Which answers are kept depends on seeded numbers alone: those with the smallest. So they are a

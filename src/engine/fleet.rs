@@ -66,7 +66,7 @@ pub struct RunResult {
 }
 
 impl RunResult {
-    /// For whoever has no place to show wrong numbers as such.
+    /// For callers that cannot mark numbers as wrong.
     ///
     /// # Errors
     ///

@@ -90,7 +90,7 @@ enum Quota {
     Time,
     /// Requests of each user.
     PerUser(u64),
-    /// Iterations `next`, `next + stride`, … below `total`, for whoever is free.
+    /// Iterations `next`, `next + stride`, … below `total`, for the next free user.
     Shared {
         next: u64,
         stride: u64,

@@ -79,7 +79,7 @@ impl Shape {
         }
     }
 
-    /// Whether requests start when their time has come, whatever became of those before.
+    /// Whether requests start when they are due, regardless of earlier requests.
     pub const fn is_open(&self) -> bool {
         matches!(self, Self::ConstantArrivalRate(_) | Self::RampingArrivalRate(_) | Self::Trace(_))
     }

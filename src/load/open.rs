@@ -1,4 +1,4 @@
-//! Open load: requests that start when their time has come, whatever became of those before.
+//! Open load: requests start when they are due, regardless of earlier requests.
 //!
 //! Users of a real service do not wait for each other. A closed loop does: when the server stalls,
 //! its users stop asking, and the worst moments are measured least (*coordinated omission*). Here

@@ -186,13 +186,13 @@ catalogue! {
         TurnDuration("turn_duration", Milliseconds, EachKind)
             "Conversations: from sending the user's message to the end of the last answer, tool rounds included.";
         TurnLag("turn_lag", Milliseconds, EachKind)
-            "Traces with conversations: from the instant a turn was due to the answer before it; zero if that came in time. The turn starts that much later.";
+            "Traces with conversations: how long a turn that was due waited for the previous answer; zero if that answer came in time. The turn starts that much later.";
         AttemptDuration("attempt_duration", Milliseconds, EachKind)
             "Retries: from sending the attempt that succeeded to the end of its response. `http_req_duration` begins with the first attempt.";
         AttemptTtft("attempt_ttft", Milliseconds, EachKind)
             "Retries: from sending the attempt that succeeded to its first token. `ttft` begins with the first attempt.";
         InterruptedAge("interrupted_age", Milliseconds, EachKind)
-            "Age of interrupted requests.";
+            "Age of interrupted requests when they were cut off.";
         ClientLag("client_lag", Milliseconds, Global)
             "From a packet's arrival in the kernel to its read; other clients include this in their numbers.";
         PassLength("pass_length", Milliseconds, Global)
@@ -294,7 +294,7 @@ catalogue! {
         StampsMissing("stamps_missing", Reads, Global)
             "Reads without a kernel timestamp.";
         ClockSteps("clock_steps", Seconds, Global)
-            "Seconds in which the system clock was set.";
+            "Seconds in which the system clock was changed.";
         TlsHandshakesFull("tls_handshakes_full", Handshakes, Global)
             "Full TLS handshakes.";
         TlsHandshakesResumed("tls_handshakes_resumed", Handshakes, Global)
@@ -324,15 +324,15 @@ catalogue! {
         Goodput("goodput", Ratio, EachKind)
             "Requests that met every goal of the profile's `[slo]`.";
         InputOff("input_off", Ratio, EachKind)
-            "Requests that were billed another number of prompt tokens than they asked for. It is known only if the endpoint check has learned the server's chat template.";
+            "Requests whose billed prompt tokens differ from the requested number. Known only if the endpoint check has learned the server's chat template.";
         OutputOff("output_off", Ratio, EachKind)
-            "Requests that were billed another number of generated tokens than their limit.";
+            "Requests whose billed generated tokens differ from their limit.";
         AskedPrefixShare("asked_prefix_share", Ratio, EachKind)
-            "Tokens of shared prefixes, relative to all prompt tokens asked for.";
+            "Tokens of shared prefixes, relative to all requested prompt tokens.";
         CachedShare("cached_share", Ratio, EachKind)
             "Prompt tokens from the server's cache, relative to all prompt tokens billed.";
         Amplification("amplification", Ratio, EachKind)
-            "Retries: attempts, relative to the requests that they were made for; 1 without a retry.";
+            "Retries: attempts per request; 1 without a retry.";
     }
 }
 
@@ -359,23 +359,23 @@ catalogue! {
         Cpu("server_cpu", Cores, Global)
             "CPU time of the server in the window.";
         Running("server_running", Requests, Global)
-            "Requests that the server worked on at once, at most. The server says it (`--server-metrics`).";
+            "Highest number of requests that the server worked on at once, as the server reports it (`--server-metrics`).";
         Waiting("server_waiting", Requests, Global)
-            "Requests that waited in the server at once, at most. The server says it.";
+            "Highest number of requests that waited in the server at once, as the server reports it.";
         KvUse("server_kv_use", Ratio, Global)
-            "Use of the memory for keys and values (KV cache), at most. The server says it.";
+            "Highest use of the memory for keys and values (KV cache), as the server reports it.";
         PrefixHits("server_prefix_hits", Ratio, Global)
-            "Prompt tokens that the server's cache had, relative to all. The server says it.";
+            "Prompt tokens found in the server's prefix cache, relative to all, as the server reports it.";
         Preemptions("server_preemptions", Requests, Global)
-            "Requests that the server stopped to make room for others. The server says it.";
+            "Requests that the server preempted to make room for others, as the server reports it.";
         RemainingRequests("ratelimit_remaining_requests", Requests, Global)
-            "Requests that responses said are left of a rate limit, at least.";
+            "Fewest requests left under a rate limit, as responses report it.";
         RemainingTokens("ratelimit_remaining_tokens", Tokens, Global)
-            "Tokens that responses said are left of a rate limit, at least.";
+            "Fewest tokens left under a rate limit, as responses report it.";
         LimitRequests("ratelimit_limit_requests", Requests, Global)
-            "Rate limit of requests by the responses, the lowest if they differ.";
+            "Rate limit of requests, as responses report it; the lowest if they differ.";
         LimitTokens("ratelimit_limit_tokens", Tokens, Global)
-            "Rate limit of tokens by the responses, the lowest if they differ.";
+            "Rate limit of tokens, as responses report it; the lowest if they differ.";
     }
 }
 

@@ -45,13 +45,13 @@ const NAGLE: HintKind = HintKind {
 };
 const CORKED: HintKind = HintKind {
     name: "corked",
-    pattern: "the longest pause of many streams is about 200 ms, and tokens come together",
+    pattern: "the longest pause of many streams is about 200 ms, and tokens arrive together",
     likely_cause: "a proxy holds small writes back, as HAProxy does without `option http-no-delay`",
 };
 const CLOSES: HintKind = HintKind {
     name: "closes_connections",
-    pattern: "connections were not kept because the server always closes them",
-    likely_cause: "the server closes after each response, and does not say so",
+    pattern: "connections were not reused because the server always closes them",
+    likely_cause: "the server closes each connection after a response, without saying so",
 };
 const BACKED_OFF: HintKind = HintKind {
     name: "backed_off",
@@ -154,9 +154,9 @@ fn nagle(group: &Group) -> Option<Hint> {
     for trend in [Trend::Tbt, Trend::Ttfe, Trend::Ttft, Trend::HttpReqWaiting, Trend::HttpReqDuration] {
         let Some(share) = group.trend(trend).and_then(|d| plateau(d, DELAYED_ACK_MS, PLATEAU_SHARE)) else { continue };
         let text = format!(
-            "{:.0} % of {} lie at 40 to 44 ms, and few just below or above: that would fit a server which writes small pieces with \
-             Nagle's algorithm on, and waits for an acknowledgement that this side delays by 40 ms. To find out, run again with \
-             --quickack: if the plateau goes, the server should set TCP_NODELAY",
+            "{:.0} % of {} lie at 40 to 44 ms, and few just below or above. A likely cause: the server writes small \
+             pieces with Nagle's algorithm on, and waits for an acknowledgement that this client delays by 40 ms. To \
+             find out, run again with --quickack: if the plateau disappears, the server should set TCP_NODELAY",
             share * 100.0,
             trend.name()
         );
@@ -175,9 +175,10 @@ fn corked(name: &str, group: &Group) -> Option<Hint> {
         return None;
     }
     let text = format!(
-        "{name}: the longest pause of {:.0} % of the streams is about 200 ms, and {:.0} % of the tokens come together with the one \
-         before: that would fit a proxy which holds small writes back until the kernel's timer sends them. HAProxy does so without \
-         `option http-no-delay`; to find out, set it, or ask the server without the proxy",
+        "{name}: the longest pause of {:.0} % of the streams is about 200 ms, and {:.0} % of the tokens arrive \
+         together with the one before. A likely cause: a proxy holds small writes back until the kernel's timer sends \
+         them. HAProxy does so without `option http-no-delay`; to find out, set it, or ask the server without the \
+         proxy",
         share * 100.0,
         together * 100.0
     );
@@ -198,8 +199,8 @@ fn burst(name: &str, group: &Group) -> Option<Hint> {
         return None;
     }
     let text = format!(
-        "{name}: the first token comes after {first:.0} of {whole:.0} ms, and all others with it: that would fit a server or a proxy \
-         which holds the answer back until it is complete, and does not stream it"
+        "{name}: the first token comes after {first:.0} of {whole:.0} ms, and all others arrive with it. A likely \
+         cause: the server or a proxy holds the response back until it is complete, instead of streaming it"
     );
     Some(BURST.seen(text))
 }
@@ -216,8 +217,9 @@ fn buffering(name: &str, group: &Group) -> Option<Hint> {
         return None;
     }
     let text = format!(
-        "{name}: {:.0} % of the gaps between tokens are below {NO_GAP_MS} ms, after a first token at {first:.0} ms: that would fit \
-         something on the way that collects tokens and passes them on in blocks (with nginx, `proxy_buffering off` ends that)",
+        "{name}: {:.0} % of the gaps between tokens are below {NO_GAP_MS} ms, after a first token at {first:.0} ms: a \
+         likely cause is a proxy that collects tokens and passes them on in blocks (with nginx, `proxy_buffering off` \
+         stops this)",
         no_gap * 100.0
     );
     Some(BUFFERING.seen(text))
@@ -243,9 +245,9 @@ fn several_tokens_an_event(name: &str, group: &Group) -> Option<Hint> {
 fn not_kept(summary: &Summary) -> Option<Hint> {
     let not_kept = summary.counter(Counter::ConnectionsNotKept, None).map_or(0, |c| c.count);
     let text = format!(
-        "the server closes its connections after a response without saying so (`connection: close`), so {not_kept} connections were \
-         not used again. Clients that do use them again see errors, or retry; opening a connection for each request is not in the \
-         requests' times, but in what your users wait"
+        "the server closes its connections after a response without saying so (`connection: close`), so {not_kept} \
+         connections were not reused. Clients that do reuse them see errors or have to retry. Opening a connection \
+         for each request is not part of the requests' times, but your users wait for it"
     );
     (not_kept >= ENOUGH).then(|| CLOSES.seen(text))
 }
@@ -254,8 +256,9 @@ fn not_kept(summary: &Summary) -> Option<Hint> {
 fn backed_off(summary: &Summary) -> Option<Hint> {
     let pauses = summary.counter(Counter::BackOffs, None).map_or(0, |c| c.count);
     let text = format!(
-        "users paused {pauses} times, for 0.1 s to 5 s, because a connection failed or a gateway said at once that no server is behind \
-         it (502, 503): the rate of requests is that of the pauses, and not what the target can refuse"
+        "users paused {pauses} times, for 0.1 s to 5 s, because a connection failed or a gateway answered at once \
+         that it has no server (502, 503). These pauses limit the request rate, so it is not the rate at which the \
+         target can refuse requests"
     );
     (pauses >= FEW_PAUSES).then(|| BACKED_OFF.seen(text))
 }
@@ -273,8 +276,8 @@ fn churn(summary: &Summary, max_requests: Option<u32>) -> Option<Hint> {
         return None;
     }
     let text = format!(
-        "{opened} connections were opened for {requests} requests, at most {most} at a time: the server closes them; connecting is no part \
-         of a request's times, but of what your users wait"
+        "{opened} connections were opened for {requests} requests, at most {most} at a time, because the server \
+         closes them. Connecting is not part of a request's times, but your users wait for it"
     );
     Some(CHURN.seen(text))
 }

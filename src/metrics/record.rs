@@ -1,4 +1,4 @@
-//! One request as it is handed to whoever writes a line for each.
+//! One request, as the writer of lines for each request gets it.
 
 use super::Sample;
 

@@ -69,18 +69,18 @@ pub struct Second {
     /// By kind of request.
     #[serde(default)]
     pub requests: BTreeMap<String, KindSecond>,
-    /// CPU time of the server, as a fraction of one core; filled in by whoever watches the server.
+    /// CPU time of the server, as a fraction of one core; filled in by the server's watcher.
     pub server_cpu: Option<f64>,
-    /// Resident memory of the server at its end; filled in by whoever watches the server.
+    /// Resident memory of the server at its end; filled in by the server's watcher.
     pub server_rss_bytes: Option<u64>,
-    /// Resident memory of this process at its end; filled in by whoever watches the server.
+    /// Resident memory of this process at its end; filled in by the server's watcher.
     #[serde(default)]
     pub client_rss_bytes: Option<u64>,
     /// The median of the round trips of the connections at its end, as the kernel smooths them, in ms;
     /// filled in by whoever asks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rtt_ms: Option<f64>,
-    /// What the server says of itself at its end, by name; filled in by whoever reads it. Counts are
+    /// The server's own metrics at its end, by name; filled in by their reader. Counts are
     /// per second.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub server_metrics: BTreeMap<String, f64>,

@@ -5,7 +5,7 @@ use super::{Counter, Distribution, Tally, Trend};
 /// Sums of the requests that were sent in one stage. A sum, like a [`Tally`].
 #[derive(Debug, Clone, Default)]
 pub struct StageTally {
-    /// Requests that finished, whatever the outcome.
+    /// Requests that finished, with any outcome.
     pub http_reqs: u64,
     /// Those of them that failed.
     pub failed: u64,

@@ -168,7 +168,8 @@ const CLIENT_LAG: SignalKind = SignalKind {
     strained_above: 2.0,
     limit: 10.0,
     unit: SignalUnit::Millis,
-    advice: "the workers were late to read: stalls of this machine, or too much load for them; use more workers or fewer users",
+    advice: "the workers read late because this machine stalled or the load was too high: use more workers or fewer \
+             users",
 };
 const PASS_LENGTH: SignalKind = SignalKind {
     name: "pass_length_p99_ms",
@@ -176,7 +177,7 @@ const PASS_LENGTH: SignalKind = SignalKind {
     strained_above: 2.0,
     limit: 10.0,
     unit: SignalUnit::Millis,
-    advice: "a worker's loop took long: use more workers or fewer users",
+    advice: "a pass of a worker's event loop took long: use more workers or fewer users",
 };
 /// Of open load: what a user waits before the server even hears of it. Times from the intended
 /// instant hold all the same, so it takes a second to call the run's question unanswered.
@@ -203,7 +204,8 @@ const NOT_STARTED: SignalKind = SignalKind {
     strained_above: 0.001,
     limit: 0.01,
     unit: SignalUnit::Share,
-    advice: "fewer requests were started than the rate asked for: raise max_vus (--vus), use more workers, or ask for less",
+    advice: "fewer requests were started than the rate asked for: raise max_vus (--vus), use more workers, or lower \
+             the rate",
 };
 /// A user that waits for its row asks less than it would: a closed loop hides it, and an open one
 /// shows it as lag.
@@ -217,15 +219,15 @@ const ROWS_LATE: SignalKind = SignalKind {
 };
 const TBT_CENSORED: SignalKind = SignalKind {
     name: "tbt_censored",
-    measures: "inter-token gaps that are [not known](concepts.md#censored-tokens)",
+    measures: "inter-token gaps that are [unknown](concepts.md#censored-tokens)",
     strained_above: 0.10,
     limit: 0.30,
     unit: SignalUnit::Share,
-    advice: "tokens were read in heaps, and their single gaps are not known: tbt covers the others only",
+    advice: "several tokens were read at once, so the gaps between them are unknown: tbt covers the others only",
 };
 const TTFT_CENSORED: SignalKind = SignalKind {
     name: "ttft_censored",
-    measures: "first tokens that are not known",
+    measures: "first tokens whose time is unknown",
     strained_above: 0.10,
     limit: 0.30,
     unit: SignalUnit::Share,
@@ -245,7 +247,7 @@ const CLOCK_STEPS: SignalKind = SignalKind {
     strained_above: 0.0,
     limit: 5.0,
     unit: SignalUnit::Count,
-    advice: "the system's clock was set during the run: the stamps of those seconds are off",
+    advice: "the system's clock was set during the run: timestamps in those seconds are wrong",
 };
 const STEAL: SignalKind = SignalKind {
     name: "steal",

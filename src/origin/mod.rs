@@ -44,7 +44,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 
-/// Why there is no origin.
+/// Why the origin could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
     /// It cannot listen there.

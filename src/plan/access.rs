@@ -144,7 +144,7 @@ fn proxy(given: &Given) -> Result<Proxy, PlanError> {
     let url = if given.value.contains("://") { given.value.clone() } else { format!("http://{}", given.value) };
     let target = Target::parse(&url).map_err(|error| match error {
         TargetError::Credentials => {
-            given.unusable("the URL contains credentials, which are not sent: expected a proxy that asks for none")
+            given.unusable("the URL contains credentials, which are not sent: expected a proxy without authentication")
         }
         error => given.unusable(error),
     })?;

@@ -62,12 +62,13 @@ fn check_body(
 ) -> Result<(), PlanError> {
     let refused = |problem: String| Err(written.error(key("").trim_end_matches('.'), problem));
     if let Some(field) = HISTORY_FIELDS.into_iter().find(|field| body.contains_key(*field)) {
-        return refused(format!("writes `{field}` itself: expected no such field in `body`"));
+        return refused(format!("sets `{field}` itself: expected no such field in `body`"));
     }
     match body.get("n") {
-        Some(n) if n.as_i64() != Some(1) => {
-            refused(format!("cannot go on with one of several answers: expected no `n = {n}` in `body`"))
-        }
+        Some(n) if n.as_i64() != Some(1) => refused(format!(
+            "cannot continue a conversation from one of several responses: expected no `n = {n}` in \
+                             `body`"
+        )),
         _ => Ok(()),
     }
 }
@@ -135,8 +136,8 @@ fn history(
         Some(other) => {
             let problem = format!(
                 "`{other}` is unknown: expected `live` (every message is sent again), `server` (the server keeps the \
-                 messages, and each request names the response before), `recorded` (the replies of the data set are \
-                 sent) or `generated` (words are)"
+                 messages, and each request names the previous response), `recorded` (replies come from the data set) \
+                 or `generated` (replies are random words)"
             );
             Err(written.error(&key("history"), problem))
         }

@@ -79,7 +79,7 @@ fn word(text: &str, what: &str, least: usize, hint: &str) -> Result<Secret, Stri
     Err(format!("does not hold {what}: expected one line of {least} to {most} visible ASCII characters{hint}"))
 }
 
-/// The text of a file that holds a secret. Somebody may have given the secret itself in place of
+/// The text of a file that holds a secret. The user may have given the secret itself in place of
 /// the file.
 fn secret(given: &Given, read: &mut Read<'_>) -> Result<String, PlanError> {
     /// Names of files and folders are shorter, without their endings. Parts of keys are as long: a
@@ -196,7 +196,7 @@ fn key_as(given: &Given, credentials: &Credentials, changed: &mut Changed) -> Re
         );
     }
     let key = credentials.api_key.as_ref().map(Secret::reveal);
-    // Somebody may have written the key itself there: nothing of the value is repeated.
+    // The user may have written the key itself there: nothing of the value is repeated.
     let unusable = |problem: &str| given.unusable(format!("{problem} (its value is hidden: it may hold a key)"));
     let named = |name: &str| match name.trim() {
         "" => Err(unusable("expected a name after the colon, such as header:api-key or query:key")),

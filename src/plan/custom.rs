@@ -50,7 +50,7 @@ impl Written<'_> {
             return Err(self.error("path", "is missing: an API that the profile describes has no path of its own"));
         }
         if request.stream {
-            return Err(self.error("stream", "is said by `response.framing`: expected no `stream` beside template"));
+            return Err(self.error("stream", "follows from `response.framing`: expected no `stream` beside template"));
         }
         let method = match request.method.as_deref() {
             None | Some("POST") => Method::Post,
@@ -119,9 +119,7 @@ impl Written<'_> {
             |problem: String| self.error(key, format!("invalid value '{}': {problem}", written.escape_debug()));
         let pointer = Pointer::parse(written).map_err(|problem| invalid(problem.to_string()))?;
         if custom.fields.iter().any(|(other, _)| other.overlaps(&pointer)) {
-            return Err(invalid(
-                "it lies inside the place of another key, or around it: expected places apart".to_owned(),
-            ));
+            return Err(invalid("it overlaps the place of another key: expected separate places".to_owned()));
         }
         custom.fields.push((pointer, field));
         Ok(())

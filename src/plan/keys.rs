@@ -126,7 +126,7 @@ impl Keys {
         state.changes += 1;
     }
 
-    /// Keeps a line for whoever watches the run.
+    /// Keeps a line for the user who watches the run.
     pub fn tell(&self, line: String) {
         let told = &mut self.lock().told;
         if told.len() < MOST_TOLD {

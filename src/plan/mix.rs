@@ -59,7 +59,7 @@ pub(super) fn mix(
         let row = Row { written, request, defaults, key: format!("requests[{index}]") };
         for mut kind in row.kinds(overrides.one("timeout"), folder, read)? {
             if kinds.iter().any(|other| other.name == kind.name) {
-                return Err(row.error("name", format!("`{}` is taken already: expected another name", kind.name)));
+                return Err(row.error("name", format!("`{}` is already used: expected another name", kind.name)));
             }
             changed.extend(defaults.given(kind.api).map(|(key, given)| (row.at(key), given.origin.clone())));
             if let Some(trace) = rows_of.trace {
@@ -72,7 +72,7 @@ pub(super) fn mix(
             }
             if let Some(source) = source {
                 if kind.prompt.prefix.is_some() {
-                    return Err(row.error("prefix", "cannot be used with a data set or a trace, whose rows say it all"));
+                    return Err(row.error("prefix", "cannot be used with the rows of a data set or a trace"));
                 }
                 kind.prompt = Prompt::of(PromptSource::Rows(Arc::clone(&source.rows)));
                 let tokens = kind.max_tokens.map_or(0, |tokens| tokens.most()).max(most_output(&kind.prompt));
@@ -240,7 +240,7 @@ impl Row<'_> {
         let mut fields = Map::new();
         if let Some(table) = &self.request.body {
             if api.method() == Method::Get {
-                let problem = format!("{} is asked for without a body: expected no `body`", api.name());
+                let problem = format!("{} is requested without a body: expected no `body`", api.name());
                 return Err(self.error("body", problem));
             }
             if table.contains_key("stream") && api != Api::Template {
@@ -250,7 +250,7 @@ impl Row<'_> {
             }
             for (key, value) in table {
                 let value = json(value).ok_or_else(|| {
-                    self.error(&format!("body.{key}"), "JSON knows no such number: expected a finite one")
+                    self.error(&format!("body.{key}"), "JSON cannot represent this number: expected a finite one")
                 })?;
                 fields.insert(key.clone(), value);
             }
@@ -300,8 +300,8 @@ impl Row<'_> {
     /// A stream is asked for its usage in one place, and not in another of the same rank.
     fn contradiction(&self, flag: Option<&Given>) -> PlanError {
         match flag {
-            Some(flag) => flag.misplaced("says the opposite of `stream_options` in --body: remove one of them"),
-            None => self.error("include_usage", "says the opposite of `body.stream_options`: remove one of them"),
+            Some(flag) => flag.misplaced("contradicts `stream_options` in --body: remove one of them"),
+            None => self.error("include_usage", "contradicts `body.stream_options`: remove one of them"),
         }
     }
 
@@ -324,7 +324,7 @@ impl Row<'_> {
     fn check_usage(&self, api: Api) -> Result<bool, PlanError> {
         if self.request.check_usage.is_some() && !api.takes_flags() {
             let problem =
-                format!("is for responses that say what they cost: expected no `check_usage` beside {}", api.name());
+                format!("applies to responses that report usage: expected no `check_usage` beside {}", api.name());
             return Err(self.error("check_usage", problem));
         }
         // The others bill nothing, whatever a flag says.

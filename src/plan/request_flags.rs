@@ -46,8 +46,8 @@ impl<'a> RequestFlags<'a> {
         let limit_name = overrides.one("token_limit_field").map(|given| Ok((given.word(&names)?, given)));
         let check_usage = |given: &'a Given| Ok((given.switch()?, given));
         Ok(Self {
-            stream: switch("stream", "no_stream", "a response is streamed or it is not")?,
-            include_usage: switch("include_usage", "no_include_usage", "usage is asked for or it is not")?,
+            stream: switch("stream", "no_stream", "a response is either streamed or not")?,
+            include_usage: switch("include_usage", "no_include_usage", "usage is either requested or not")?,
             knows_server,
             check_usage: overrides.one("check_usage").map(check_usage).transpose()?,
             limit_name: limit_name.transpose()?,
@@ -193,7 +193,7 @@ fn fields(given: &[Given]) -> Result<Map<String, Value>, PlanError> {
         }
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
         if name == STREAM_OPTIONS && !value.is_object() {
-            return Err(one.unusable(format!("`{name}` is no object: expected one, such as {name}={{}}")));
+            return Err(one.unusable(format!("`{name}` is not an object: expected one, such as {name}={{}}")));
         }
         if fields.insert(name.to_owned(), value).is_some() {
             return Err(one.unusable(format!("`{name}` is given twice: expected it once")));

@@ -244,14 +244,15 @@ pub(super) fn refuse_misfits(kind: &Kind, rows: &Rows) -> Result<(), String> {
     if let (None, Some(row)) = (kind.max_tokens, rows.without_output_tokens()) {
         let row = row + 1;
         return Err(format!(
-            "has rows that say how long the answer is, and others, such as row {row}, that do not: set max_tokens for those"
+            "has rows that set the length of the response, and others, such as row {row}, that do not: set max_tokens \
+             for those"
         ));
     }
     let is_own = |name: &&String| *name != STREAM_OPTIONS;
     if rows.has_whole_bodies()
         && let Some(name) = kind.body.keys().find(is_own)
     {
-        return Err(format!("has whole bodies, which are sent as they stand: expected no `{name}` for the body"));
+        return Err(format!("has whole bodies, which are sent unchanged: expected no `{name}` for the body"));
     }
     if kind.conversation.as_ref().is_some_and(|how| how.replies != Replies::Recorded) && rows.has_whole_bodies() {
         return Err(

@@ -26,7 +26,7 @@ impl Endpoint {
     }
 }
 
-/// Takes the path of an API from the end of a target's URL, where somebody has given a whole
+/// Takes the path of an API from the end of a target's URL, where the user has given a whole
 /// endpoint: nothing else can be meant, since such a path cannot stand before the path of every
 /// request.
 fn take_endpoint(given: &Given, target: &mut Target) -> Option<Endpoint> {
@@ -194,9 +194,9 @@ pub(super) fn server(
             None => Ok(None),
         };
     }
-    // Whoever names a target gets that target. A server is started there only if one was asked for,
-    // and not by a name in the environment, which may be set once and for all, when the target was
-    // typed for this run.
+    // A target that is named is the one that is tested. A server is started there only if one was
+    // asked for, and not by a name in the environment, which may be set once and for all, when the
+    // target was typed for this run.
     if let (Some(url), ..) = spelling(overrides)?
         && !wishes.into_iter().flatten().any(|wish| wish.is_flag() || !url.is_flag())
     {

@@ -302,7 +302,7 @@ fn told_format(written: &ProfileFile, asked: &Written) -> Result<Option<crate::d
 fn unit(written: &ProfileFile, asked: &Written) -> Result<Option<Unit>, PlanError> {
     let Some(name) = asked.time_unit.as_deref() else { return Ok(None) };
     let known = Unit::ALL.into_iter().find(|(known, _)| *known == name);
-    let bad = || written.error("trace.time_unit", "is no unit: expected \"s\", \"ms\", \"us\" or \"ns\"");
+    let bad = || written.error("trace.time_unit", "is not a unit: expected \"s\", \"ms\", \"us\" or \"ns\"");
     known.map(|(_, unit)| Some(unit)).ok_or_else(bad)
 }
 

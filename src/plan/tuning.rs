@@ -99,7 +99,7 @@ fn tokenizer(given: &Overrides, read: &mut Read<'_>, changed: &mut Changed) -> R
         return Err(unreadable(format!("it is larger than {most} bytes, the most that is read")));
     }
     let read = Tokenizer::from_json(name, &bytes);
-    read.map(Some).map_err(|problem| unreadable(format!("it is no tokenizer.json: {problem}")))
+    read.map(Some).map_err(|problem| unreadable(format!("it is not a tokenizer.json: {problem}")))
 }
 
 /// The pause between two polls; none leaves it to the run.

@@ -127,7 +127,10 @@ impl Guest {
         match (&self.state, message) {
             (State::Strange { by }, Message::Challenge { protocol, nonce }) => {
                 if protocol != PROTOCOL {
-                    let why = format!("shard 0 speaks version {protocol} of the protocol, and we speak {PROTOCOL}");
+                    let why = format!(
+                        "shard 0 speaks version {protocol} of the protocol, and this shard speaks \
+                                       {PROTOCOL}"
+                    );
                     return self.refused(why);
                 }
                 let proof = self.key.proof(Side::Guest, (&nonce, &self.nonce), &self.who);
@@ -136,7 +139,7 @@ impl Guest {
             }
             (State::Introduced { host_nonce, .. }, Message::Welcome { proof }) => {
                 if !self.key.proves(&proof, Side::Host, (host_nonce, &self.nonce), &self.who) {
-                    return self.refused("shard 0 has another key".to_owned());
+                    return self.refused("shard 0 has a different key".to_owned());
                 }
                 self.state = State::Seated;
                 (self.heard, self.alive_at) = (now, now.saturating_add(ALIVE_EVERY));
@@ -191,7 +194,7 @@ impl Guest {
 
     fn nonsense(&mut self, now: Nanos) {
         if self.state == State::Seated {
-            self.lose("what it said is not understood");
+            self.lose("its message could not be understood");
         } else {
             self.drop_connection(now);
         }
@@ -258,7 +261,7 @@ impl Machine for Guest {
         if !is_met && now >= self.until {
             let timeout = self.timeout;
             self.end();
-            let text = format!("shard 0 was not met at {} within {timeout}", self.place);
+            let text = format!("shard 0 could not be reached at {} within {timeout}", self.place);
             self.events.push(Event::Unmet(text));
             return;
         }
@@ -270,7 +273,7 @@ impl Machine for Guest {
             }
             State::Strange { by } | State::Introduced { by, .. } if now >= *by => self.drop_connection(now),
             State::Seated if now.since(self.heard) > SILENCE => {
-                self.lose(&format!("nothing was heard of it for {SILENCE}"));
+                self.lose(&format!("it was silent for {SILENCE}"));
             }
             State::Seated if now >= self.alive_at => {
                 self.alive_at = now.saturating_add(ALIVE_EVERY);

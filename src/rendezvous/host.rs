@@ -30,7 +30,7 @@ enum Phase {
     Over,
 }
 
-/// A connection of somebody who has not said who it is.
+/// A connection whose peer has not identified itself yet.
 #[derive(Debug)]
 struct Stranger {
     peer: String,
@@ -124,7 +124,7 @@ impl Host {
         }
     }
 
-    /// Somebody who may not take part. `line` is what the user is told, each once.
+    /// A peer that may not take part. `line` is what the user is told, each once.
     fn refuse(&mut self, id: Id, why: &str, line: String) {
         self.say(id, &Message::Refused { why: why.to_owned() });
         self.show_out(id, line);
@@ -149,7 +149,7 @@ impl Host {
         let peer = stranger.peer.clone();
         let nonces = (stranger.nonce.as_str(), nonce.as_str());
         if !self.key.proves(&proof, Side::Guest, nonces, &who) {
-            let line = format!("refused a connection from {}: its key is not that of this test", host_of(&peer));
+            let line = format!("refused a connection from {}: its key does not belong to this test", host_of(&peer));
             return self.refuse(id, "the key is not that of shard 0", line);
         }
         if let Some(why) = self.objection(&who) {
@@ -186,12 +186,12 @@ impl Host {
             ));
         }
         let Some(seat) = (who.shard as usize).checked_sub(1).and_then(|at| self.seats.get(at)) else {
-            return Some("there is such a shard already: the one that listens".to_owned());
+            return Some("this shard already exists: it is the one that listens".to_owned());
         };
         if self.phase != Phase::Gathering || self.stop.is_some() || seat.is_gone {
             return Some("it is too late: the test has begun or is over".to_owned());
         }
-        seat.id.map(|_| format!("there is such a shard already, from {}", seat.peer))
+        seat.id.map(|_| format!("this shard is already connected, from {}", seat.peer))
     }
 
     fn shard_said(&mut self, shard: u32, frame: Frame, now: Nanos) {
@@ -205,12 +205,12 @@ impl Host {
                     seat.is_done = true;
                     self.events.push(Event::Result { shard, text });
                 }
-                Some(Arriving::TooMuch) | None => self.lose(shard, "it sent a result that it was not asked for"),
+                Some(Arriving::TooMuch) | None => self.lose(shard, "it sent a result that was not requested"),
             },
             Kind::Second => self.lose(shard, "it sent a second after its last"),
             Kind::Message => match serde_json::from_slice(&frame.body) {
                 Ok(message) => self.said(shard, message, now),
-                Err(_) => self.lose(shard, "what it said is not understood"),
+                Err(_) => self.lose(shard, "its message could not be understood"),
             },
         }
     }
@@ -244,7 +244,7 @@ impl Host {
                     self.events.push(Event::Result { shard, text: Vec::new() });
                 }
             }
-            _ => self.lose(shard, "what it said was not expected"),
+            _ => self.lose(shard, "its message was not expected"),
         }
     }
 
@@ -257,7 +257,11 @@ impl Host {
             let Some(ours) = &self.ready else { return };
             let other = self.seats.iter().position(|seat| seat.ready.as_ref().is_some_and(|plan| plan != ours));
             if let Some(at) = other {
-                return self.lose(at as u32 + 1, "it has prepared another plan than shard 0: is its server the same?");
+                return self.lose(
+                    at as u32 + 1,
+                    "it has prepared a different plan than shard 0: is its server the \
+                    same?",
+                );
             }
             if self.seats.iter().any(|seat| seat.ready.is_none()) {
                 return;
@@ -374,7 +378,7 @@ impl Machine for Host {
     fn opened(&mut self, id: Id, peer: &str, nonce: &Nonce, now: Nanos) {
         if self.strangers.len() >= STRANGERS + self.seats.len() || self.phase == Phase::Over {
             self.actions.push(Action::Close(id));
-            return self.tell_once("more connections than shards: some are closed unheard".to_owned());
+            return self.tell_once("more connections than shards: some are closed at once".to_owned());
         }
         let nonce = text(nonce);
         self.say(id, &Message::Challenge { protocol: PROTOCOL, nonce: nonce.clone() });
@@ -473,11 +477,11 @@ impl Machine for Host {
         let late: Vec<Id> = self.strangers.iter().filter(|(_, s)| now >= s.by).map(|(id, _)| *id).collect();
         for id in late {
             let host = self.strangers.get(&id).map_or(String::new(), |stranger| host_of(&stranger.peer).to_owned());
-            self.show_out(id, format!("closed a connection from {host}: it did not say who it is"));
+            self.show_out(id, format!("closed a connection from {host}: it did not identify itself"));
         }
         let silent = |seat: &Seat| seat.id.is_some() && now.since(seat.heard) > SILENCE;
         while let Some(at) = self.seats.iter().position(silent) {
-            self.lose(at as u32 + 1, &format!("nothing was heard of it for {SILENCE}"));
+            self.lose(at as u32 + 1, &format!("it was silent for {SILENCE}"));
         }
         if self.phase == Phase::Gathering && self.stop.is_none() && now >= self.until {
             self.give_up();

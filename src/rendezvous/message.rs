@@ -10,7 +10,7 @@ pub(super) const PROTOCOL: u32 = 2;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Message {
-    /// Shard 0 to whoever connects: something to prove the key with.
+    /// Shard 0 to every peer that connects: the challenge that proves the key.
     Challenge { protocol: u32, nonce: String },
     /// The answer: who it is, and the proof.
     Hello { who: Who, nonce: String, proof: String },

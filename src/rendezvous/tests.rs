@@ -429,7 +429,7 @@ fn who_does_not_come_is_named() {
     let mut world = World::new(&[0], usize::MAX, MS(1));
     world.frozen = vec![0];
     world.run(Nanos::from_secs(61));
-    let unmet = Event::Unmet("shard 0 was not met at there:1 within 1m".to_owned());
+    let unmet = Event::Unmet("shard 0 could not be reached at there:1 within 1m".to_owned());
     assert_eq!(world.events(1), [unmet]);
 }
 
@@ -498,9 +498,9 @@ fn strangers_are_refused_with_words_and_told_of_once() {
         ),
         (by(change(&|who| who.version = "2\u{1b}".to_owned()), "key"), "it is version 2, and shard 0 is 1"),
         (by(change(&|who| who.count = 4), "key"), "it is one of 4, and shard 0 one of 3"),
-        (by(change(&|who| who.shard = 0), "key"), "there is such a shard already: the one that listens"),
-        (by(change(&|who| who.shard = 3), "key"), "there is such a shard already"),
-        (by(change(&|who| who.shard = 1), "key"), "there is such a shard already, from 192.0.2.9:99"),
+        (by(change(&|who| who.shard = 0), "key"), "this shard already exists: it is the one that listens"),
+        (by(change(&|who| who.shard = 3), "key"), "this shard already exists"),
+        (by(change(&|who| who.shard = 1), "key"), "this shard is already connected, from 192.0.2.9:99"),
     ];
     for (id, (bytes, expected)) in cases.into_iter().enumerate() {
         let (said, closed) = at_the_door(&mut host, id as u64 + 10, now, bytes);
@@ -549,7 +549,7 @@ fn a_host_with_another_key_is_not_believed() {
     shard.received(id, &challenge.encoded(), now);
     assert!(matches!(&shard.actions()[..], [Action::Send(..)]));
     shard.received(id, &Message::Welcome { proof: "bm8=".to_owned() }.encoded(), now);
-    assert_eq!(shard.events(), [Event::Refused("shard 0 has another key".to_owned())]);
+    assert_eq!(shard.events(), [Event::Refused("shard 0 has a different key".to_owned())]);
     assert!(shard.is_over());
 }
 

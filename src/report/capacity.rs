@@ -69,7 +69,7 @@ fn write_curve(found: &Capacity, text: &mut String) -> std::fmt::Result {
     for cells in rows(found) {
         line(text, &cells)?;
     }
-    writeln!(text, "  held: tries in which every goal held, of all; numbers are those of the last")
+    writeln!(text, "  held: tries in which every goal held, of all tries; numbers are of the last")
 }
 
 /// What the server said of itself at each load; nothing if it was not asked.
@@ -152,14 +152,14 @@ fn notes(found: &Capacity) -> Vec<String> {
     if late > 0 {
         let steps = plural(late, "step");
         notes.push(format!(
-            "{steps} undecided (marked ?): our own machine was late and did not send that load; use more --workers, or \
+            "{steps} undecided (marked ?): this machine was late and did not send that load; use more --workers, or \
              run the server on another machine"
         ));
     }
     notes.extend(server_says::failed(found.curve.iter().filter_map(|step| step.server_metrics.as_ref())));
     if let (true, Some(most)) = (found.out_of_time, found.max_time_s) {
         let most = human::length(most);
-        notes.push(format!("the search ended after {most} (--max-time), before it had come to its end"));
+        notes.push(format!("the search ended after {most} (--max-time), before it was complete"));
     }
     notes
 }
@@ -187,7 +187,7 @@ pub(crate) fn view(found: &Capacity) -> View {
             (Some(_), _) if !found.settled => (Tone::Warning, "UNSETTLED", "the search did not settle"),
             (Some(_), Some(_)) => (Tone::Good, "FOUND", "a limit was found"),
             (Some(_), None) => (Tone::Good, "HELD", "the goals hold at every load"),
-            (None, Some(_)) => (Tone::Bad, "NONE", "the goals hold at no load"),
+            (None, Some(_)) => (Tone::Bad, "NONE", "no load meets the goals"),
             (None, None) => (Tone::Bad, "NO DATA", "no data"),
         }
     };
@@ -205,7 +205,7 @@ pub(crate) fn view(found: &Capacity) -> View {
     }
     head.extend(notes(found).into_iter().map(|note| Block::Remark(Remark::new(Tone::Warning, 1, note))));
     let note = format!(
-        "the load is in {}; held: tries in which every goal held, of all; numbers are those of the last",
+        "the load is in {}; held: tries in which every goal held, of all tries; numbers are of the last",
         load_name(found.by)
     );
     let row = |cells: [String; 9]| Row::plain(cells.to_vec());
@@ -238,7 +238,7 @@ fn sentence(found: &Capacity) -> String {
             )
         }
         (Some(holds), None) if found.settled => format!(
-            "the goals hold at {} ({}), the highest that was to be tried: the limit is higher (--max)",
+            "the goals hold at {} ({}), the highest load to try (--max): the limit is higher",
             found.by.shown(holds.load),
             of(holds)
         ),
@@ -246,7 +246,7 @@ fn sentence(found: &Capacity) -> String {
             format!("the goals hold at {} ({}); no limit was seen", found.by.shown(holds.load), of(holds))
         }
         (Some(holds), Some(fails)) => {
-            let unsure = if found.settled { "" } else { "; the search did not settle, so take this with care" };
+            let unsure = if found.settled { "" } else { "; the search did not settle, so treat this with caution" };
             format!(
                 "the goals hold at {} ({}) and fail at {} ({} of {}){unsure}",
                 found.by.shown(holds.load),
@@ -259,10 +259,10 @@ fn sentence(found: &Capacity) -> String {
     }
 }
 
-/// Why the search did not come to its end, if it did not.
+/// Why the search is incomplete, if it is.
 fn early(found: &Capacity) -> Option<String> {
     let why = found.verdict.ended_early()?;
-    Some(format!("the search did not come to its end: {why}"))
+    Some(format!("the search is incomplete: {why}"))
 }
 
 /// What broke at the lowest load that failed.
@@ -370,7 +370,7 @@ mod tests {
             "         2  0/0?",
             "         4   1/1 ",
             "1 step undecided (marked ?): too little",
-            "2 steps undecided (marked ?): our own machine was late",
+            "2 steps undecided (marked ?): this machine was late",
             "ended after 1m30s (--max-time)",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");
@@ -402,7 +402,7 @@ mod tests {
         for (holds, fails, settled, part) in [
             (None, None, false, "nothing was measured"),
             (None, Some(tried(1.0, 0, 2)), true, "do not hold even at 1 user (failed 2 of 2)"),
-            (Some(tried(64.0, 3, 0)), None, true, "hold at 64 users (3 of 3), the highest that was to be tried"),
+            (Some(tried(64.0, 3, 0)), None, true, "hold at 64 users (3 of 3), the highest load to try"),
             (Some(tried(64.0, 1, 0)), None, false, "hold at 64 users (1 of 1); no limit was seen"),
             (Some(tried(64.0, 1, 1)), Some(tried(128.0, 0, 2)), false, "did not settle"),
         ] {

@@ -17,7 +17,7 @@ pub(crate) fn render(suite: &str, properties: &[(&str, String)], cases: &[Case])
     text
 }
 
-/// A run: every threshold and endpoint, and whatever else keeps it from passing.
+/// A run: every threshold and endpoint, and every other reason why it does not pass.
 pub fn of_run(document: &Document) -> String {
     render(&format!("llmsim-blast {}", document.run.profile), &properties(document), &cases(document))
 }

@@ -23,7 +23,8 @@ fn write(found: &SelfTest, text: &mut String) -> std::fmt::Result {
         }
         (_, Some(core)) => writeln!(
             text,
-            "  WARNING: origin and worker share core {core}: each waits for the other, and the\n  numbers below are not to be trusted"
+            "  WARNING: origin and worker share core {core}: each waits for the other, and the\n  numbers below \
+             cannot be trusted"
         )?,
         _ => writeln!(text, "  WARNING: the system does not let us choose cores; numbers may vary a lot")?,
     }
@@ -67,7 +68,7 @@ fn write_work(found: &SelfTest, text: &mut String) -> std::fmt::Result {
             writeln!(text, "  WARNING: {} of these failed", plural(w.failed, "request"))?;
         }
     }
-    writeln!(text, "  CPU each is the worker's; the kernel's work for the loopback is in it")
+    writeln!(text, "  CPU is the worker's, including the kernel's work for the loopback")
 }
 
 fn write_truth(found: &SelfTest, text: &mut String) -> std::fmt::Result {
@@ -246,7 +247,7 @@ mod tests {
     fn shared_and_unknown_cores_are_warned_of() {
         let mut found = found(Vec::new());
         found.machine.origin_core = Some(1);
-        assert!(text(&found).contains("not to be trusted"));
+        assert!(text(&found).contains("cannot be trusted"));
         (found.machine.origin_core, found.machine.client_core) = (None, None);
         assert!(text(&found).contains("WARNING: the system"));
         assert!(!text(&found).contains("other programs"));

@@ -76,7 +76,7 @@ pub(super) fn failed<'a>(all: impl Iterator<Item = &'a ServerMetrics>) -> Option
         why = said.problem.as_ref().or(why);
     }
     let readings = plural(failed, "reading");
-    why.filter(|_| failed > 0).map(|why| format!("{readings} of the server's metrics without an answer of use: {why}"))
+    why.filter(|_| failed > 0).map(|why| format!("{readings} of the server's metrics returned nothing usable: {why}"))
 }
 
 #[cfg(test)]
@@ -113,7 +113,7 @@ pub(super) mod tests {
     fn readings_that_failed_are_added_up() {
         let broken = ServerMetrics { failed: 2, problem: Some("status 503".to_owned()), ..said(1.0) };
         let text = failed([&broken, &said(1.0), &broken].into_iter()).expect("some failed");
-        assert_eq!(text, "4 readings of the server's metrics without an answer of use: status 503");
+        assert_eq!(text, "4 readings of the server's metrics returned nothing usable: status 503");
         assert_eq!(failed([&said(1.0)].into_iter()), None);
     }
 }

@@ -42,7 +42,7 @@ fn write(found: &Throughput, text: &mut String) -> std::fmt::Result {
     let (warmup, step) = (human::length(found.warmup_s), human::length(found.step_s));
     writeln!(
         text,
-        "- each step {step}, after a warm-up of {warmup} for each server; kept is the highest rate with errors below"
+        "- each step {step}, after a warm-up of {warmup} for each server; the highest rate counts, with errors below"
     )?;
     let quick =
         found.max_p99_ms.map_or_else(String::new, |most| format!(" and, of plain answers, p99 below {most} ms"));
@@ -269,9 +269,11 @@ fn caveats(found: &Throughput) -> Vec<String> {
     let mut caveats = Vec::new();
     let mut say = |line: &str| caveats.push(line.to_owned());
     if found.same_machine {
-        say("Client and server ran on the same machine and shared its cores, memory and loopback: on two machines a \
-             server has more for itself, and a network before it. client CPU is the share of its core that our busiest \
-             worker used.");
+        say(
+            "Client and server ran on the same machine and shared its cores, memory and loopback: on two machines the \
+             server has its cores to itself, and a network lies in between. client CPU is the share of its core that \
+             our busiest worker used.",
+        );
     } else {
         say("client CPU is the share of its core that our busiest worker used.");
     }
@@ -287,8 +289,8 @@ fn caveats(found: &Throughput) -> Vec<String> {
     if found.server.started && !told && found.streamed.iter().any(waits) {
         say(
             "Streams of instant answers that take 40 ms and more wait for delayed acknowledgements: the server writes \
-             small pieces with Nagle's algorithm on. Their rate is that wait's, at whatever concurrency, not the \
-             server's CPU's.",
+             small pieces with Nagle's algorithm on. That wait limits their rate at any concurrency, not the server's \
+             CPU.",
         );
     }
     let mut hints: Vec<&Hint> = Vec::new();
@@ -301,7 +303,7 @@ fn caveats(found: &Throughput) -> Vec<String> {
     let said = found.plain.iter().chain(&found.streamed).filter_map(|step| step.server_metrics.as_ref());
     caveats.extend(server_says::failed(said).map(|failed| format!("{failed}.")));
     if let Some(why) = found.verdict.ended_early() {
-        caveats.push(format!("What is missing was not measured: {why}."));
+        caveats.push(format!("Missing rows were not measured: {why}."));
     }
     caveats
 }

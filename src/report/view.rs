@@ -227,7 +227,7 @@ pub(crate) enum Outcome {
     Skipped(String),
 }
 
-/// Every threshold, every endpoint, and whatever else keeps the run from passing.
+/// Every threshold, every endpoint, and every other reason why the run does not pass.
 pub(crate) fn cases(doc: &Document) -> Vec<Case> {
     let outcome = |reason: Option<Reason>| reason.map_or(Outcome::Held, |reason| Outcome::Failed(reason.text));
     let thresholds = doc

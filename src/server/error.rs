@@ -1,4 +1,4 @@
-//! Why there is no server.
+//! Why no server could be started.
 
 use crate::units::Nanos;
 use crate::watch::probe::Health;
@@ -7,8 +7,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why there is no server. Each message says what to do; those about a child end with its last
-/// lines.
+/// Why no server could be started. Each message says what to do; those about a child end with its
+/// last lines.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The feature `embedded` is off.

@@ -1,4 +1,4 @@
-//! Who listens on a port: the child that we started, or somebody who was faster?
+//! Who listens on a port: the child that we started, or another program that was faster?
 //!
 //! A port is chosen before the child binds it, and something else may take it in between. If that
 //! something is a llmsim too, it answers `GET /health` just as well, and the whole test would

@@ -36,7 +36,7 @@ pub enum NotPrinted {
         last_lines: Vec<String>,
     },
     /// It printed too much, or no text.
-    #[error("it prints more than {most} bytes, or something that is no text")]
+    #[error("it prints more than {most} bytes, or bytes that are not text")]
     Unusable { most: usize },
 }
 

@@ -117,7 +117,7 @@ impl Starter<'_> {
             let listen = free_address(wished, spec.any_port)?;
             let addr = reachable(listen);
             if wished.port() != 0 && listen.port() != wished.port() {
-                progress(&format!("{} is taken: another port is used", reachable(wished)));
+                progress(&format!("{} is in use, so another port is chosen", reachable(wished)));
             }
             progress(&format!("starting {} on {addr}", described(spec, &command.program)));
             let mut child = Child::spawn(&Launch {
@@ -167,7 +167,7 @@ fn arguments(source: &Source, listen: SocketAddr, config: &[OsString]) -> Vec<Os
     args
 }
 
-/// Looks until `GET /health` answers, the child ends, the time is up or the user has had enough.
+/// Polls until `GET /health` answers, the child ends, the time is up or the user interrupts.
 #[expect(clippy::disallowed_methods, reason = "waits for another process; no test is running yet")]
 fn wait_until_ready(
     child: &Child,

@@ -168,7 +168,7 @@ fn reap(program: Pid) -> Option<WaitStatus> {
     }
 }
 
-/// Our process group has the signal already, from whoever has sent it to us. What has left the
+/// Our process group already has the signal, from the sender that signalled us. What has left the
 /// group gets it from here.
 fn tell_other_groups() {
     let ours = getpgid(None).ok();
@@ -196,7 +196,7 @@ fn kill_the_rest(program: Pid, mut ended: Option<WaitStatus>) -> Option<WaitStat
     ended
 }
 
-/// Ends as the program has ended, for whoever waits for us.
+/// Ends as the program has ended, for the process that waits for us.
 fn end_like(ended: Option<WaitStatus>) -> Result<Never, ServerError> {
     match ended {
         Some(WaitStatus::Exited(_, code)) => low_level::exit(code),

@@ -71,7 +71,7 @@ fn of_target(
         Identity::Known(said) => Ok(known(plan, said)),
         // A key may be good for requests and still not for the list of models.
         Identity::Locked(status) if has_key(plan) => {
-            say(&format!("{url}: its models are not for this key (status {status}); name one with --model"));
+            say(&format!("{url}: this key may not list its models (status {status}); name one with --model"));
             Ok(known(plan, Said { kind: "openai", ..Said::default() }))
         }
         Identity::Locked(status) => {

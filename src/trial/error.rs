@@ -126,7 +126,7 @@ impl TrialError {
             | Self::Unusable { .. }
             | Self::Died { .. }
             | Self::NoApi { .. } => ExitClass::NoData,
-            // Whoever closes our pipe has seen enough.
+            // A reader that closes our pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitClass::Success,
             Self::Output(_) | Self::Engine(_) => ExitClass::Internal,
         }

@@ -96,7 +96,7 @@ impl Course {
         match read {
             Ok(is_new) => {
                 self.in_vain = 0;
-                is_new.then(|| Ok(format!("{place}: the API key has changed; the new one is sent from now on")))
+                is_new.then(|| Ok(format!("{place}: the API key has changed, and the new key is now in use")))
             }
             Err(problem) => {
                 self.in_vain = self.in_vain.saturating_add(1);
@@ -121,7 +121,7 @@ fn keep_fresh(source: &KeySource, credentials: &Credentials, redactor: &Redactor
             KeySource::Command { .. } if asked.elapsed() < pause.to_duration() => continue,
             KeySource::Command { line, refresh, .. } => {
                 asked = Instant::now();
-                let read = run(line.reveal()).map_err(|problem| format!("has given no key: {problem}"));
+                let read = run(line.reveal()).map_err(|problem| format!("gave no key: {problem}"));
                 let read = read.and_then(|text| credentials.renew(&text));
                 let refresh = refresh.unwrap_or_default();
                 pause = if read.is_ok() { refresh } else { refresh.min(TRY_AGAIN) };
@@ -134,7 +134,7 @@ fn keep_fresh(source: &KeySource, credentials: &Credentials, redactor: &Redactor
             Some(Err(problem)) => {
                 let problem = redactor.foreign_line(problem.as_bytes());
                 if course.in_vain <= LOOKS_IN_VAIN {
-                    credentials.keys.tell(format!("warning: {problem}; the key before is sent on"));
+                    credentials.keys.tell(format!("warning: {problem}; the previous key stays in use"));
                 }
                 credentials.keys.failed(problem);
             }
@@ -146,7 +146,8 @@ fn keep_fresh(source: &KeySource, credentials: &Credentials, redactor: &Redactor
 pub(super) fn hint(plan: &Plan) -> Option<Hint> {
     let (times, last) = plan.credentials.keys.failures()?;
     let text = format!(
-        "the API key could not be read again ({}; the last time: {last}): the key before was sent on, and may have expired",
+        "the API key could not be read again ({}; the last time: {last}): the previous key stayed in use and may have \
+         expired",
         plural(times, "time")
     );
     Some(Hint { name: "api_key".to_owned(), text })

@@ -343,7 +343,7 @@ impl Meeting {
                 Ok(News::Event(Event::Thanked)) => return Ok(()),
                 Err(_) => {
                     let why = self.stopped().map_or_else(|| "it is gone".to_owned(), |stop| stop.text);
-                    return Err(format!("shard 0 was lost before the result of the whole was written: {why}"));
+                    return Err(format!("shard 0 was lost before the merged result was written: {why}"));
                 }
                 Ok(_) => {}
             }
@@ -472,7 +472,7 @@ impl Shared {
                 failed.map(|text| Command::Stop { cause: Cause::Threshold, text })
             }
             Err(error) => {
-                let text = format!("shard {shard} sent a second that makes no sense: {error}");
+                let text = format!("shard {shard} sent an invalid second: {error}");
                 Some(Command::Stop { cause: Cause::Lost, text })
             }
         }

@@ -43,8 +43,8 @@ fn hint(plan: &Plan, kind: &Kind) -> Option<Hint> {
     bodies.sort_unstable();
     let (alike, bytes) = alike(&bodies)?;
     let text = format!(
-        "{}: {alike} of {} that were looked at begin with the same {} as another, which no `prefix` asks for: a server with a \
-         prefix cache has seen them before, and ttft flatters it",
+        "{}: {alike} of {} that were examined begin with the same {} as another, although no `prefix` asks for that: \
+         a server with a prefix cache has seen them before, so its ttft looks better than it is",
         kind.name,
         plural(LOOKED_AT, "request"),
         plural(bytes, "byte")

@@ -318,8 +318,7 @@ impl Seen<'_> {
 }
 
 /// What explains that times differ.
-const OUTSIDE: &str =
-    "what we saw includes the way there and back, HTTP, and what waits before the server's clock starts";
+const OUTSIDE: &str = "our times also include the network, HTTP, and any wait before the server's clock starts";
 
 /// The server's numbers beside ours. Counts are of the whole test, times of the window.
 fn compared(
@@ -344,8 +343,8 @@ fn compared(
         let rates = generating().filter_map(|kind| part.rate(Rate::HttpReqFailed, Some(&kind.name)));
         rates.map(|rate| rate.total - rate.matches).sum()
     });
-    let unfinished = "some servers count requests that failed or were given up, and others do not";
-    let prompts = "ours are those that the answers say: not all of them may have done so";
+    let unfinished = "some servers count requests that failed or were abandoned, and others do not";
+    let prompts = "our count is the sum of what the responses reported, and some may have reported nothing";
     let count = |name: &str, what: Said, ours: u64, note: String| {
         let server = last.grown(first, what)?;
         Some(Compared { name: name.to_owned(), unit: String::new(), server: rounded(server), ours: ours as f64, note })

@@ -104,7 +104,7 @@ impl ServerUnderTest {
     ) -> Result<(Plan, Self), TrialError> {
         let found = find(&plan, stop)?;
         if let (Some(_), Some(_)) = (&found, &plan.server) {
-            say(&format!("testing the server that already answers at {}: none is started", plan.target.url));
+            say(&format!("testing the server that already answers at {}, so none is started", plan.target.url));
         }
         let (starts, found) = (found.is_none(), found.unwrap_or_default());
         for hint in &found.hints {
@@ -170,7 +170,7 @@ impl ServerUnderTest {
     /// Sends the first request to a server that was started here. It is not measured.
     pub(super) fn warm(&mut self, plan: &Plan, stop: &Stop, say: &mut dyn FnMut(&str)) -> Result<(), TrialError> {
         if self.server.is_some() && plan.may_probe {
-            say("sending the new server its first request, which is not measured (--no-probe turns it off)");
+            say("sending the new server a first request, which is not measured (--no-probe turns this off)");
             self.cold_start_ms = cold_start::first_request(plan, &self.client_cores, stop)?;
         }
         Ok(())

@@ -37,7 +37,8 @@ pub(super) fn learned(
     let requests = asked.iter().filter(|question| question.reason.is_none()).count() * WORDS.len();
     if requests > 0 {
         say(&format!(
-            "sending {} for one token each, to learn what the chat template adds to a prompt (--no-probe turns it off)",
+            "sending {} for one token each, to learn what the chat template adds to a prompt (--no-probe turns this \
+             off)",
             plural(requests, "request")
         ));
     }
@@ -171,7 +172,7 @@ impl Question {
         let status = summary.statuses.iter().map(|(status, _)| *status).find(|status| *status >= 300);
         Ok(Err(match (status, summary.succeeded()) {
             (Some(status), _) => format!("the server refused a prompt for one token (status {status})"),
-            (None, 0) => "a prompt for one token was not answered as it should be".to_owned(),
+            (None, 0) => "the response to a prompt for one token was not as expected".to_owned(),
             (None, _) => "the server billed nothing (no usage)".to_owned(),
         }))
     }

@@ -95,14 +95,14 @@ fn hints(kind: &Kind, terms: &Terms) -> Vec<Hint> {
     let mut hints = Vec::new();
     let mut add = |name: &str, text: String| hints.push(Hint { name: name.to_owned(), text });
     if terms.refuses_usage {
-        let text = "the server refuses requests that ask for the usage of a stream (stream_options.include_usage), so \
-                    they do not ask: tokens_input is of plain answers only, and tokens of streams are counted one an \
-                    event";
+        let text = "the server refuses requests that ask for usage in a stream (stream_options.include_usage), so it \
+                    is not requested: tokens_input covers plain responses only, and each event of a stream counts as \
+                    one token";
         add("usage_refused", text.to_owned());
     }
     if let Some(name) = terms.limit_name {
         let (usual, name) = (LimitName::default().name(), name.name());
-        add("limit_renamed", format!("the server refuses {usual}, so requests say {name} instead"));
+        add("limit_renamed", format!("the server refuses {usual}, so requests use {name} instead"));
     }
     if let (Some(asked), false) = (kind.models.first(), terms.answered.is_empty()) {
         let answered = terms.answered.join(", ");

@@ -6,7 +6,7 @@ use crate::metrics::{Batch, Tally};
 use crate::plan::Presentation;
 use std::sync::Arc;
 
-/// Makes the document of the run so far. That costs, so it is done for whoever asks.
+/// Makes the document of the run so far. It is expensive, so it is made only on request.
 pub(crate) type DocumentSoFar<'a> = &'a dyn Fn(&Presentation) -> Document;
 
 /// How a run begins.

@@ -2,7 +2,7 @@
 //!
 //! `name{label="value",…} number [timestamp]`; a line that begins with `#` is a comment, and
 //! `# TYPE name counter` says what a name is (Prometheus, "Exposition formats", text-based format,
-//! version 0.0.4). Whatever else a server sends is skipped.
+//! version 0.0.4). Anything else that a server sends is skipped.
 
 /// One line that says something.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -34,7 +34,7 @@ impl Reply {
     }
 }
 
-/// Why there is no answer.
+/// Why no answer came.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     #[error("connection refused")]

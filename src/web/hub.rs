@@ -42,7 +42,7 @@ pub(super) struct Hub {
     /// The plan, and the seconds so far.
     seen: Option<Seen>,
     browsers: Vec<Browser>,
-    /// The last document that somebody asked for.
+    /// The last document that a browser requested.
     document: Option<Arc<str>>,
     /// The steps of a sweep, if it is one.
     steps: Option<Steps>,
@@ -134,7 +134,7 @@ impl Hub {
         }
     }
 
-    /// The run is over. Whoever has no report is told so.
+    /// The run is over. Browsers without a report are told so.
     pub(super) fn end(&mut self) {
         if !self.finished {
             let why = serde_json::Value::from("The terminal says why.").to_string();

@@ -35,7 +35,7 @@ enum Item {
     Begin { first: Box<Snapshot>, opening: Box<Document>, worker_cores: Vec<usize> },
     /// A second is over.
     Second { snapshot: Arc<Snapshot>, interval: Arc<Tally> },
-    /// The document so far, which somebody has asked for.
+    /// The document so far, which a browser has requested.
     SoFar(Box<Document>),
     /// The document, and nothing comes after it.
     Report(Box<Document>),
@@ -45,12 +45,12 @@ enum Item {
     SweepReport(Sweep),
 }
 
-/// The page. Whoever drops it without a report has none: browsers are told so.
+/// The page. If it is dropped without a report, browsers are told so.
 #[derive(Debug)]
 pub struct Page {
     addr: SocketAddr,
     items: UnboundedSender<Item>,
-    /// Somebody waits for the document so far.
+    /// A browser waits for the document so far.
     wanted: Arc<AtomicBool>,
     /// Closed by the thread when it has ended.
     ended: Receiver<()>,
@@ -101,7 +101,7 @@ impl Page {
         self.wanted.swap(false, Ordering::Relaxed)
     }
 
-    /// The document so far, for whoever has asked for it.
+    /// The document so far, for the browsers that requested it.
     pub fn so_far(&self, document: Document) {
         self.tell(Item::SoFar(Box::new(document)));
     }

@@ -32,7 +32,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 pub(super) struct Shared {
     pub(super) door: Door,
     pub(super) hub: Mutex<Hub>,
-    /// Somebody waits for the document so far.
+    /// A browser waits for the document so far.
     pub(super) wanted: Arc<AtomicBool>,
     /// A document has come.
     pub(super) came: Notify,
@@ -105,7 +105,7 @@ async fn page(State(shared): State<Arc<Shared>>) -> Response {
         return (
             StatusCode::SERVICE_UNAVAILABLE,
             [(header::RETRY_AFTER, "1"), (HeaderName::from_static("refresh"), "1")],
-            "The run has not begun yet. This page comes again by itself.\n",
+            "The run has not begun yet. This page reloads by itself.\n",
         )
             .into_response();
     };
@@ -171,7 +171,7 @@ async fn document(State(shared): State<Arc<Shared>>) -> Response {
         None => (
             StatusCode::SERVICE_UNAVAILABLE,
             [(header::RETRY_AFTER, "1")],
-            "no second of the run is over yet: ask again\n",
+            "no second of the run is over yet: try again\n",
         )
             .into_response(),
     }

@@ -30,7 +30,7 @@ pub(super) fn until_over(
     incoming: UnboundedReceiver<Item>,
     wanted: Arc<AtomicBool>,
 ) {
-    // Whoever looks may wait: the load may not.
+    // Browsers may wait: the load may not.
     host::give_way();
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     let shared =

@@ -118,7 +118,7 @@ fn what_was_generated_is_lent_as_it_stands() {
             r#"{"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}"#.to_owned(),
             vec![(visible, "a"), (visible, "b")],
         ),
-        // Of a key that stands there twice, the last one counts.
+        // Of a key that is given twice, the last one counts.
         (delta(r#"{"content":"a","content":"b"}"#), vec![(visible, "b")]),
         (r#"{"choices":[{"delta":{"content":"a"},"delta":{"content":"b"}}]}"#.to_owned(), vec![(visible, "b")]),
         (

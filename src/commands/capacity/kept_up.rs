@@ -52,7 +52,7 @@ impl Arrived {
         let text = format!("{started} of {} started in time", plural(offered, "arrival"));
         // While a user is free an arrival waits for nobody but us.
         Some(if self.client_was_late || self.busy < self.users {
-            Late::Client(format!("{text}: our own machine was late"))
+            Late::Client(format!("{text}: this machine was late"))
         } else {
             Late::Server(format!("{text}: all users were busy"))
         })
@@ -90,7 +90,7 @@ mod tests {
     fn what_our_own_machine_missed_is_not_the_servers_fault() {
         let free = Arrived { busy: 41, ..of(10_000, 9_000) };
         let Some(Late::Client(text)) = free.late() else { panic!("users were free") };
-        assert_eq!(text, "9000 of 10000 arrivals started in time: our own machine was late");
+        assert_eq!(text, "9000 of 10000 arrivals started in time: this machine was late");
         // After a stall of ours, all that waited is started at once.
         let stalled = Arrived { client_was_late: true, ..of(10_000, 9_000) };
         assert!(matches!(stalled.late(), Some(Late::Client(_))));

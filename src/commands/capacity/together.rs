@@ -45,7 +45,7 @@ pub(super) fn follow(
     };
     let text = &cut.text;
     // Nothing is left to do when even this cannot be written.
-    let _ = writeln!(watcher.err, "error: {text}; all shards have ended, and shard 0, if it is there, has the result");
+    let _ = writeln!(watcher.err, "error: {text}; all shards have ended; shard 0 has the result, unless it was lost");
     Ok(cut.exit())
 }
 

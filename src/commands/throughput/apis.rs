@@ -11,7 +11,7 @@ pub(super) fn resolve(profile: &str, overrides: &Overrides, read: &mut Read<'_>)
     let names: Vec<&str> = list.value.split(',').map(str::trim).collect();
     for (i, name) in names.iter().enumerate() {
         if names[..i].contains(name) {
-            return Err(list.bad(format!("each API once, and {name} stands there twice")));
+            return Err(list.bad(format!("each API once, but {name} is given twice")));
         }
         if *name == "auto" {
             return Err(list.bad("auto alone, which stands for every API that the server has, or a list of names"));
@@ -42,7 +42,7 @@ fn joined(plan: Plan, more: Mix, list: &Given) -> Result<Plan, PlanError> {
     let same = |path: &str| plan.mix.kinds.iter().find(|kind| kind.path == path);
     if let Some((one, other)) = more.kinds.iter().find_map(|kind| Some((same(&kind.path)?, kind))) {
         return Err(list.misplaced(format!(
-            "names {} and {}, which have one path there ({}): name one of them",
+            "names {} and {}, which share the path {}: name one of them",
             one.api.name(),
             other.api.name(),
             one.path
@@ -92,7 +92,7 @@ mod tests {
         for (list, expected) in [
             ("openai-chat,health", "invalid value 'health' for --api: expected a generation API"),
             ("openai-chat,", "invalid value '' for --api"),
-            ("openai-chat,openai-chat", "openai-chat stands there twice"),
+            ("openai-chat,openai-chat", "openai-chat is given twice"),
             ("auto,openai-chat", "expected auto alone"),
         ] {
             let error = kinds(&api(list)).expect_err(list);
@@ -100,6 +100,6 @@ mod tests {
         }
         let path = overrides! { path: Some(Given::flag("path", "/v1")); ..api("openai-chat,anthropic-messages") };
         let error = kinds(&path).expect_err("one path");
-        assert!(error.contains("openai-chat and anthropic-messages, which have one path there (/v1)"), "{error}");
+        assert!(error.contains("openai-chat and anthropic-messages, which share the path /v1: name one"), "{error}");
     }
 }

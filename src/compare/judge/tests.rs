@@ -81,7 +81,7 @@ fn equal_builds_hardly_ever_fail() {
             [(3, Method::Separation), (5, Method::MannWhitney), (10, Method::MannWhitney), (5, Method::Paired)]
         {
             let false_alarms = failing(recorded, &GATES, n, method, 0.0);
-            assert!(false_alarms <= 0.05, "{recorded:?}, {n} runs a side, {method:?}: {false_alarms}");
+            assert!(false_alarms <= 0.05, "{recorded:?}, {n} runs per side, {method:?}: {false_alarms}");
         }
     }
     // What many scripts do: compare two runs, and cry at five percent.
@@ -114,11 +114,11 @@ fn a_planted_change_is_found() {
         (Busy, &p99s[..1], 3, Separation),
         (Busy, &several[1..2], 5, MannWhitney),
         (Busy, &several, 5, MannWhitney),
-        // So few requests that their p99 scatters by a tenth: that takes ten runs a side.
+        // So few requests that their p99 scatters by a tenth: that takes ten runs per side.
         (Busy, &p99s[2..], 10, MannWhitney),
     ] {
         let found = failing(recorded, gates, n, method, 0.2);
-        assert!(found >= 0.9, "{recorded:?}, {gates:?} with {n} runs a side: {found}");
+        assert!(found >= 0.9, "{recorded:?}, {gates:?} with {n} runs per side: {found}");
     }
 }
 
@@ -286,7 +286,7 @@ fn what_is_not_comparable_is_refused() {
     assert!(with(&|r| r.incomplete = Some("stopped by a signal".to_owned())).contains("h2.json: stopped by a signal"));
     assert!(with(&|r| r.id = "b1.json".to_owned()).contains("the same run as b1.json"));
     for (n, m) in [(1, 2), (2, 2), (1, 3), (0, 0)] {
-        assert!(why(&base[..n], &head[..m], &Options::default()).contains("expected one a side, or at least 3"));
+        assert!(why(&base[..n], &head[..m], &Options::default()).contains("expected one per side, or at least 3"));
     }
     let paired = Options { paired: true, ..Options::default() };
     assert!(why(&base, &head, &paired).contains("--paired with 4 + 4 runs"));
@@ -308,7 +308,7 @@ fn a_gate_without_enough_samples_takes_nothing_from_the_others() {
     );
 }
 
-/// Four a side and more gates than can be corrected for: no p could ever be small enough, and yet
+/// Four per side and more gates than can be corrected for: no p could ever be small enough, and yet
 /// what is plain is found.
 #[test]
 fn so_many_gates_that_no_p_is_small_enough_are_decided_by_separation() {
@@ -360,7 +360,7 @@ fn one_run_a_side_is_indicative_and_needs_its_time() {
     let compared =
         compare(&side("b", 100)[..1], &side("h", 200)[..1], &options(&["throughput<-5%"])).expect("comparable");
     assert!(compared.indicative && compared.failed() == 0);
-    assert!(compared.warnings.iter().any(|w| w.contains("one run a side")));
+    assert!(compared.warnings.iter().any(|w| w.contains("one run per side")));
     let row = &compared.rows[0];
     assert_eq!((row.verdict, row.note.as_deref()), (Verdict::Inconclusive, Some("too short: 300 s are needed")));
 }
@@ -467,7 +467,7 @@ fn a_single_pair_of_sweeps_has_no_interval_and_fails_only_if_asked() {
     assert!(compared.indicative && compared.rows[1].change.is_some_and(|c| c.low.is_infinite()));
     assert_eq!(compared.rows[1].change.map(|c| (c.effect * 100.0).round() as i32), Some(-25));
     assert!(
-        compared.warnings[0].contains("one throughput result a side")
+        compared.warnings[0].contains("one throughput result per side")
             && compared.warnings[0].contains("no gate can fail")
     );
 

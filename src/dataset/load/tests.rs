@@ -83,7 +83,7 @@ fn chats_end_with_what_asks_for_an_answer() {
     let loaded = sample("chat.jsonl", &options());
     assert_eq!(
         (loaded.facts.format, counts(&loaded)),
-        (Format::Chat, (20, 19, vec![("no message is a user's", 1, 20)]))
+        (Format::Chat, (20, 19, vec![("it has no user message", 1, 20)]))
     );
     for row in 0..loaded.rows.len() {
         let messages: serde_json::Value = serde_json::from_str(text_of(&loaded, row)).expect("JSON");
@@ -515,12 +515,12 @@ fn calls_that_another_api_cannot_have_are_told() {
     let call = |function: &str| format!(r#""tool_calls":[{{"id":"a","function":{function}}}]"#);
     let (good, result) = (call(r#"{"name":"f","arguments":"{}"}"#), r#""tool_call_id":"a","content":"r""#);
     for (row, form, reason) in [
-        (row(&good, r#""content":"r""#), Form::Items, "a result of a tool does not say of which call"),
-        (row(&good, r#""tool_call_id":"a","content":[1]"#), Form::SystemApart, "a result of a tool is not text"),
-        (row(&call("7"), result), Form::Items, "a call of a tool is not of a function"),
-        (row(&call(r#"{"arguments":"{}"}"#), result), Form::SystemApart, "a call of a tool has no id or no name"),
+        (row(&good, r#""content":"r""#), Form::Items, "a tool result does not name its call"),
+        (row(&good, r#""tool_call_id":"a","content":[1]"#), Form::SystemApart, "a tool result is not text"),
+        (row(&call("7"), result), Form::Items, "a tool call does not call a function"),
+        (row(&call(r#"{"arguments":"{}"}"#), result), Form::SystemApart, "a tool call has no id or no name"),
         (row(&call(r#"{"name":"f","arguments":"[1]"}"#), result), Form::SystemApart, "are not a JSON object"),
-        (row(&format!("\"content\":[],{good}"), result), Form::Items, "says something that is not text"),
+        (row(&format!("\"content\":[],{good}"), result), Form::Items, "has content that is not text"),
     ] {
         let error = talk(&row, form).map(|_| ()).expect_err(&row);
         assert!(error.contains(reason), "{row}: {error}");
@@ -540,11 +540,11 @@ fn what_is_no_conversation_is_told() {
             r#"{"messages":[{"role":"system","content":"a"},{"role":"tool","content":"b"},{"role":"user","content":"x"}]}"#,
             "does not begin with a user",
         ),
-        (r#"{"messages":[{"role":"system","content":"a"}]}"#, "no message is a user's"),
-        (r#"{"messages":[{"role":"user","content":"a"},{"role":"critic","content":"x"}]}"#, "a role that is not known"),
+        (r#"{"messages":[{"role":"system","content":"a"}]}"#, "it has no user message"),
+        (r#"{"messages":[{"role":"user","content":"a"},{"role":"critic","content":"x"}]}"#, "an unknown role"),
         (r#"{"conversations":[{"from":"human","value":null}]}"#, "a turn has no text"),
-        (r#"{"conversations":[{"from":"tool","value":"x"}]}"#, "who is no person, model or system"),
-        (r#"{"prompt":"x"}"#, "rows are no conversations: expected sharegpt or chat"),
+        (r#"{"conversations":[{"from":"tool","value":"x"}]}"#, "neither a user, a model nor a system"),
+        (r#"{"prompt":"x"}"#, "rows are not conversations: expected sharegpt or chat"),
     ] {
         let error = talk(row, Form::Messages).map(|_| ()).expect_err(row);
         assert!(error.contains(reason), "{row}: {error}");

@@ -195,8 +195,8 @@ fn what_did_not_come_to_its_end_says_why() {
         read(&found.to_json()).incomplete.unwrap_or_default()
     };
     assert!(judged(Capacity { holds: None, ..capacity() }).contains("the goals do not hold even at 110"));
-    assert!(judged(Capacity { fails: None, ..capacity() }).contains("the limit is not known (raise --max)"));
-    assert!(judged(Capacity { settled: false, ..capacity() }).contains("did not come to its end"));
+    assert!(judged(Capacity { fails: None, ..capacity() }).contains("the limit is unknown (raise --max)"));
+    assert!(judged(Capacity { settled: false, ..capacity() }).contains("the search is incomplete"));
 }
 
 #[test]

@@ -358,7 +358,7 @@ fn a_stream_that_ended_early_has_no_fewer_tokens_than_events() {
         assert_eq!(count(&tally, Counter::TokensOutput).0, wanted, "{outcome:?}");
     }
     let tally = tally_of(&[Sample { outcome: Outcome::Cancelled, ..stream(0, 12, Some(40)) }]);
-    assert_eq!(count(&tally, Counter::TokensOutput).0, 40, "several tokens an event");
+    assert_eq!(count(&tally, Counter::TokensOutput).0, 40, "several tokens per event");
 }
 
 #[test]

@@ -81,8 +81,8 @@ impl TlsFailure {
             Self::Expired => "renew the server's certificate, or test without checking it with --insecure",
             Self::NotYetValid => "check both clocks, or test without checking the certificate with --insecure",
             Self::UnknownIssuer => {
-                "name the file of the authority that signed it, or of the certificate itself, with --cacert, believe the system's \
-                 with --native-roots, or test without checking it with --insecure"
+                "name the file of the authority that signed it, or of the certificate itself, with --cacert, trust \
+                 the system's with --native-roots, or test without checking it with --insecure"
             }
             Self::WrongName => {
                 "use the name that the certificate is for in --target-url (with --resolve or --connect-to if it leads elsewhere), \

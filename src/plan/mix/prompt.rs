@@ -58,7 +58,7 @@ impl Row<'_> {
             let most = limits::MAX_MODELS;
             return Err(self.error(
                 "model",
-                format!("is empty, or has an entry that is no name: expected 1 to {most} names of models"),
+                format!("is empty, or has an entry that is not a name: expected 1 to {most} names of models"),
             ));
         }
         Ok((models, weights))
@@ -212,7 +212,7 @@ impl Row<'_> {
                 let line: String = line.chars().take(40).collect();
                 let line = line.escape_debug();
                 let expected = format!("expected input,output with 1 to {most_in} and 1 to {most_out} tokens");
-                self.error(key, format!("{}, line {number}: `{line}` is no pair: {expected}", path.display()))
+                self.error(key, format!("{}, line {number}: `{line}` is not a pair: {expected}", path.display()))
             })?;
             if pairs.len() == limits::MAX_PAIRS {
                 let problem = format!("{} is too long: expected at most {} pairs", path.display(), limits::MAX_PAIRS);
@@ -313,7 +313,8 @@ impl Row<'_> {
             WrittenTokens::Drawn(distribution) => distribution,
         };
         if file.is_some() {
-            let problem = "cannot be here: a file of pairs belongs to `prompt.tokens`, and its pairs also set the length of the answers";
+            let problem = "cannot be here: a file of pairs belongs to `prompt.tokens`, and its pairs also set the \
+                           length of the responses";
             return Err(self.error(&format!("{key}.file"), problem));
         }
         let bound = |name: &str, written: &Option<i64>, usual: u32| {

@@ -69,7 +69,7 @@ pub struct WrittenPrefix {
 
 /// How long an answer shall be.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "the length of the answer, like { tokens = 128, exact = true }")]
+#[serde(deny_unknown_fields, expecting = "the length of the response, like { tokens = 128, exact = true }")]
 pub struct WrittenOutput {
     pub tokens: WrittenTokens,
     #[serde(default)]

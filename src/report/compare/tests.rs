@@ -153,11 +153,11 @@ fn a_gate_that_is_not_judged_has_not_held() {
 fn a_single_pair_is_indicative() {
     let (base, head, comparison) = comparison(1, &["throughput<-5%"]);
     let text = page(&Compared { base: &base, head: &head, comparison: &comparison, fail_on_inconclusive: false });
-    assert!(text.starts_with("INDICATIVE  compare: one run a side proves nothing"), "{text}");
+    assert!(text.starts_with("INDICATIVE  compare: one run per side proves nothing"), "{text}");
     assert!(text.contains("too short: 300 s are needed"), "{text}");
     let (base, head, comparison) = self::comparison(1, &[]);
     let text = page(&Compared { base: &base, head: &head, comparison: &comparison, fail_on_inconclusive: false });
-    assert!(text.starts_with("INDICATIVE  compare: one run a side proves nothing; no gates were set"), "{text}");
+    assert!(text.starts_with("INDICATIVE  compare: one run per side proves nothing; no gates were set"), "{text}");
     assert!(text.contains("numbers without a gate: too short: 300 s"), "{text}");
 }
 

@@ -1,4 +1,4 @@
-//! What is said of a comparison, whatever it is painted on.
+//! What is said of a comparison, on every kind of page.
 
 use crate::compare::{Comparison, LEAST_RUNS, Measure, Method, Row, Run, Unit, Verdict};
 use crate::document::comparison::Compared;
@@ -70,9 +70,9 @@ pub(super) fn verdict_line(compared: &Compared<'_>) -> String {
     } else if c.unjudged() > 0 {
         format!("{} of {gates} could not be judged ({runs})", c.unjudged())
     } else if c.indicative && all == 0 {
-        format!("one {sort} a side proves nothing; no gates were set")
+        format!("one {sort} per side proves nothing; no gates were set")
     } else if c.indicative {
-        format!("one {sort} a side proves nothing; {crossed} of {gates} crossed")
+        format!("one {sort} per side proves nothing; {crossed} of {gates} crossed")
     } else if c.inconclusive() > 0 {
         format!("no gate failed; {} of {gates} inconclusive ({runs})", c.inconclusive())
     } else if all == 0 {
@@ -115,7 +115,10 @@ pub(super) fn notes(compared: &Compared<'_>) -> Vec<String> {
     let mut notes: Vec<String> = detectable(compared).into_iter().collect();
     let c = compared.comparison;
     if c.method == Method::Separation && compared.base.len().min(compared.head.len()) == LEAST_RUNS {
-        notes.push(format!("{LEAST_RUNS} runs a side are the fewest that allow a decision; 5 detect smaller changes"));
+        notes.push(format!(
+            "{LEAST_RUNS} runs per side are the fewest that allow a decision; 5 detect smaller \
+                            changes"
+        ));
     }
     let of_gates = c.gates().filter_map(|row| Some(format!("{}: {}", row.measure, row.note.as_ref()?)));
     notes.extend(of_gates);

@@ -52,7 +52,7 @@ pub(super) fn chart(trend: Trend, series: &[Second], (bands, lines): (&[Band], &
     Some(Chart {
         id: format!("heat-{}", trend.name()),
         title: format!("{}: all of them", title(trend)),
-        note: "how many fell where; the stronger the colour, the more".to_owned(),
+        note: "number of samples; a stronger colour means more".to_owned(),
         words,
         table: table(&columns),
         picture: Picture {

@@ -268,7 +268,7 @@ impl Clock<'_> {
         let mut chart = self.chart(Draft {
             id: "rate-limits",
             title: "Left of the rate limits",
-            note: "the fewest that the responses of each second named",
+            note: "the lowest values in the responses of each second",
             kind: Kind::Lines,
             y: Axis::plain(Unit::Count),
             series: vec![requests, tokens],

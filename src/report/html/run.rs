@@ -136,7 +136,7 @@ pub(super) fn distribution(thresholds: &[Judged], distributions: &[(String, Buck
     let draft = Draft {
         id: "distribution".to_owned(),
         title: "Latency by percentile".to_owned(),
-        note: "of the whole window; each nine more has the same room".to_owned(),
+        note: "of the whole window; each further nine has the same width".to_owned(),
         lines: DISTRIBUTIONS.into_iter().flat_map(|of| named(of, limit::lines(of.name(), thresholds))).collect(),
     };
     quantiles::chart(draft, distributions)

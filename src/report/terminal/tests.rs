@@ -63,7 +63,7 @@ PASS ✓  load: 2 of 2 thresholds held
              token
   template   chat (gpt-5): what it adds to prompts is not known: the server
              refused a prompt for one token (status 400)
-  client     ok (a worker's CPU 10.00%)
+  client     ok (busiest worker 10.00% CPU)
 
 THRESHOLDS
   http_req_failed
@@ -86,7 +86,7 @@ LATENCY  of successful requests; failed and aborted ones have rows of their own
   stall                          50 25.0ms 25.0ms 25.0ms ~25.0ms ~25.0ms 25.0ms
   ~ of fewer than 100 samples (p99) or 1,000 (p99.9): the few slowest decide
 
-ASKED AND GOT  what the load asked for, and what was started and billed
+ASKED AND GOT  what was requested, and what was started and billed
                                      asked p50     p99  got p50     p99      off
   chat: input tokens                         8       8        9       9    0.00%
   chat: output tokens                       25      25       21      21  100.00%
@@ -103,7 +103,7 @@ THROUGHPUT  rates are of what arrived in the 4m30s measured
   http_reqs                       103      0.38/s
   tokens_output                  2202      8.16/s  counted by the server (usage)
   tokens_input                    918      3.40/s
-  token_events                   1080         4/s  0.95 events a streamed token
+  token_events                   1080         4/s  0.95 events per token
   data_received                630 kB   2.33 kB/s
   data_sent                   42.0 kB     156 B/s
   connections       opened 1, reused 104, stale retries 1
@@ -118,7 +118,7 @@ FAILURES  3 of 103 requests (2.91%)
   statuses          200: 103, 429: 1
   failed checks     choices: 1
   checks            208 of 209 held (99.52%)
-  cancelled         1 given up by their users, as the profile asks
+  cancelled         1 abandoned by their users, as the profile asks
   interrupted       1 cut off by the end of the test, the oldest after 309ms
 
 REQUESTS  p50, p95 and p99 of http_req_duration
@@ -215,7 +215,7 @@ fn a_client_at_its_limit_says_what_to_change() {
     doc.client.verdict = Validity::Bottleneck;
     doc.client.signals = vec![signal("worker_cpu", 0.99, Validity::Bottleneck), signal("steal", 0.001, Validity::Ok)];
     let text = render(&doc, PLAIN);
-    assert!(text.contains("  client     bottleneck (a worker's CPU 99.00%)\n"), "{text}");
+    assert!(text.contains("  client     bottleneck (busiest worker 99.00% CPU)\n"), "{text}");
     assert!(text.contains("    worker_cpu 0.99, limit 0.85\n      use more workers"), "{text}");
     assert!(!text.contains("steal"), "what is fine is not said: {text}");
     assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
@@ -273,7 +273,7 @@ fn endpoints_stand_one_by_one_with_their_reasons() {
     let text = text_of("an endpoint that fails");
     assert!(text.starts_with("FAIL ✗  load: 1 of 3 endpoints failed\n"), "{text}");
     let expected = "
-ENDPOINTS  each asked once before the load: 1 ok, 1 failed, 1 skipped
+ENDPOINTS  each requested once before the load: 1 ok, 1 failed, 1 skipped
   ✓ chat-stream               12.5ms  POST /openai/v1/chat/completions (SSE)
   ✗ models                            POST /openai/v1/models
       http_5xx (status 500)

@@ -20,7 +20,7 @@ const COLUMNS: &[Column] = &[
 /// The section; none if nothing was asked for that could be compared.
 pub(super) fn section(doc: &Document) -> Option<Section> {
     let rows: Vec<Row> = doc.asked.iter().map(row).collect();
-    let note = "what the load asked for, and what was started and billed".to_owned();
+    let note = "what was requested, and what was started and billed".to_owned();
     let blocks = vec![Block::Table(Table { columns: COLUMNS, has_head: true, rows })];
     (!doc.asked.is_empty()).then_some(Section { title: "ASKED AND GOT", note, blocks })
 }

@@ -109,8 +109,8 @@ fn client(blocks: &mut Vec<Block>, client: &Client) {
     };
     let value = |name: &str| client.signals.iter().find(|s| s.name == name).map(|s| s.value);
     let notes = [
-        value("worker_cpu").map(|cpu| format!("a worker's CPU {}", human::percent(cpu))),
-        value("client_lag_p99_ms").map(|lag| format!("reads p99 {} late", human::time(lag))),
+        value("worker_cpu").map(|cpu| format!("busiest worker {} CPU", human::percent(cpu))),
+        value("client_lag_p99_ms").map(|lag| format!("p99 read lag {}", human::time(lag))),
     ];
     let note = notes.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let note = if note.is_empty() { note } else { format!(" ({note})") };
@@ -222,7 +222,7 @@ pub(super) fn endpoints(all: &[Endpoint], extent: Extent) -> Option<Section> {
         [(EndpointVerdict::Ok, "ok"), (EndpointVerdict::Failed, "failed"), (EndpointVerdict::Skipped, "skipped")];
     let counts = words.map(|(verdict, word)| (count(all, verdict), word));
     let counts: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
-    let note = format!("each asked once before the load: {}", counts.join(", "));
+    let note = format!("each requested once before the load: {}", counts.join(", "));
     let columns = const { &[column("endpoint", NAME_COLUMNS), column("took", 7)] };
     let is_shown = |endpoint: &&Endpoint| extent == Extent::Full || endpoint.verdict != EndpointVerdict::Ok;
     let table = Table { columns, has_head: false, rows: all.iter().filter(is_shown).map(endpoint).collect() };

@@ -36,7 +36,7 @@ pub(super) fn section(doc: &Document) -> Option<Section> {
     let sample = if network.is_sample { ", a sample of them" } else { "" };
     let to = if network.to_proxy { " to the proxy" } else { "" };
     let connections = plural(network.connections, "connection");
-    let note = format!("what the kernel knows of {connections}{to}{sample}");
+    let note = format!("the kernel's view of {connections}{to}{sample}");
     Some(Section { title: "NETWORK", note, blocks: blocks.into_iter().flatten().collect() })
 }
 
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn details_say_all_that_is_known() {
         let section = section(&with(0.02, 0)).expect("known");
-        assert_eq!(section.note, "what the kernel knows of 8 connections");
+        assert_eq!(section.note, "the kernel's view of 8 connections");
         let lines: Vec<String> = section.blocks.iter().map(text).collect();
         for (line, part) in lines.iter().zip(["p50 20.0µs", "p50 40.0ms", "0 of 1000 segments", "of it one round trip"])
         {

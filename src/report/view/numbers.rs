@@ -176,7 +176,7 @@ pub(super) fn throughput(doc: &Document, extent: Extent) -> Section {
     Section { title: "THROUGHPUT", note, blocks }
 }
 
-/// How many requests were as good as they were to be.
+/// How many requests met every goal.
 fn goodput(doc: &Document) -> Option<Block> {
     let good = rate(&doc.metrics, metrics::Rate::Goodput)?;
     let share = human::percent(good.matches as f64 / good.total as f64);
@@ -190,8 +190,8 @@ fn estimate(estimate: &TokenEstimate) -> Block {
         return Block::List("estimate", vec![format!("none by {tokenizer}: no streamed answer could be sampled")]);
     };
     let total = format!("{}, {}", plural(tokens.count, "token"), human::per_second(tokens.rate));
-    let basis = format!("{ratio:.2} tokens an event in {} by {tokenizer}", plural(sample.answers, "answer"));
-    let billed = sample.billed_per_token().map(|share| format!("the server bills {share:.2} a token"));
+    let basis = format!("{ratio:.2} tokens per event in {} by {tokenizer}", plural(sample.answers, "answer"));
+    let billed = sample.billed_per_token().map(|share| format!("the server bills {share:.2} per token"));
     Block::List("estimate", [total, basis].into_iter().chain(billed).collect())
 }
 
@@ -213,7 +213,7 @@ fn addresses(addresses: &[Address]) -> Option<Block> {
 fn coverage_note(n: &Counter) -> String {
     match (n.requests_billed, n.requests_with_tokens) {
         (Some(billed), Some(all)) if billed < all => format!(
-            "of {} of {}: the others say no usage (`include_usage` asks streams for it)",
+            "of {} of {}: the others report no usage (`include_usage` requests it in streams)",
             human::count(billed),
             plural(all, "request")
         ),
@@ -224,7 +224,7 @@ fn coverage_note(n: &Counter) -> String {
 fn source_note(source: &str) -> &str {
     match source {
         "usage" => "counted by the server (usage)",
-        "events" => "counted by us (one an event)",
+        "events" => "counted by us (one per event)",
         "mixed" => "partly counted by us (mixed)",
         other => other,
     }
@@ -239,7 +239,7 @@ fn events_per_token(requests: &BTreeMap<String, Numbers>) -> String {
     let streams = requests.values().map(both).filter(|&(events, _)| events > 0);
     match streams.fold((0, 0), |(events, tokens), (e, t)| (events + e, tokens + t)) {
         (_, 0) => String::new(),
-        (events, tokens) => format!("{:.2} events a streamed token", events as f64 / tokens as f64),
+        (events, tokens) => format!("{:.2} events per token", events as f64 / tokens as f64),
     }
 }
 
@@ -283,7 +283,7 @@ pub(super) fn failures(doc: &Document, extent: Extent) -> Section {
         blocks.push(Block::List("checks", vec![format!("{} of {} held ({held})", checks.matches, checks.total)]));
     }
     if let Some(left) = counter(&doc.metrics, metrics::Counter::Cancelled).filter(|n| n.count > 0) {
-        let text = format!("{} given up by their users, as the profile asks", left.count);
+        let text = format!("{} abandoned by their users, as the profile asks", left.count);
         blocks.push(Block::List("cancelled", vec![text]));
     }
     if let Some(cut_off) = counter(&doc.metrics, metrics::Counter::Interrupted).filter(|n| n.count > 0) {

@@ -37,7 +37,7 @@ pub(super) fn section(doc: &Document) -> Option<Section> {
     let remark = |text: &str| Block::Remark(Remark::new(Tone::Faint, 1, text));
     blocks.extend(notes.into_iter().map(remark));
     if let Some(problem) = said.problem.as_ref().filter(|_| said.failed > 0) {
-        let text = format!("{} without an answer of use: {problem}", plural(said.failed, "reading"));
+        let text = format!("{} returned nothing usable: {problem}", plural(said.failed, "reading"));
         blocks.push(Block::Remark(Remark::new(Tone::Warning, 1, text)));
     }
     Some(Section { title: "SERVER SAYS", note: note(said), blocks })

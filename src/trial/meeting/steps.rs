@@ -70,7 +70,7 @@ impl Meeting {
                 }
                 Err(problem) => problem,
             },
-            Err(error) => format!("shard 0 has a step that makes no sense: {error}"),
+            Err(error) => format!("shard 0 has set an invalid step: {error}"),
         };
         self.line.send(Command::Stop { cause: Cause::Lost, text: problem });
         // Until that is the reason why all end.
@@ -84,8 +84,7 @@ impl Meeting {
         while !missing.is_empty() {
             match self.step_news() {
                 Some(News::Event(Event::Second { shard, text })) => {
-                    sum.add(&text)
-                        .map_err(|error| format!("shard {shard} sent a step that makes no sense: {error}"))?;
+                    sum.add(&text).map_err(|error| format!("shard {shard} sent an invalid step: {error}"))?;
                     missing.remove(&shard);
                 }
                 Some(news) => tell(&news, say),

@@ -104,7 +104,7 @@ fn a_data_set_takes_the_place_of_the_prompts() {
     assert_eq!(bodies[19]["messages"], bodies[0]["messages"], "after the last row the first one comes again");
     assert_eq!((plan.sources.len(), plan.sources[0].sha256.len(), plan.requests), (1, 64, None));
     let note =
-        "chat: dir/chat.jsonl, chat, 19 of 20 rows can be sent; 1 left out: no message is a user's (first on line 20)";
+        "chat: dir/chat.jsonl, chat, 19 of 20 rows can be sent; 1 left out: it has no user message (first on line 20)";
     assert_eq!(presentation.notes, [note]);
     let shown = settings.iter().find(|setting| setting.key == "requests[0].dataset").expect("shown");
     assert_eq!((shown.value.as_str(), shown.origin.to_string()), ("19 rows", "dir/my.toml".to_owned()));
@@ -232,7 +232,7 @@ fn what_cannot_be_is_refused_with_file_and_line() {
         (
             one("conversation = { turns = 2 }\ndataset = { file = \"f\" }"),
             "{\"prompt\":\"x\"}",
-            "dir/f:1: has the format prompt, whose rows are no conversations: expected sharegpt or chat",
+            "dir/f:1: has the format prompt, whose rows are not conversations: expected sharegpt or chat",
         ),
         (one("dataset = { file = \"none\" }"), "", "dir/my.toml: requests[0].dataset: cannot read dir/none"),
         (one("dataset = { file = \"f\", files = 1 }"), "", "unknown field `files`"),
@@ -311,7 +311,7 @@ fn a_part_of_a_trace_is_sent_and_repeated() {
         (", speed = 0.0", "trace.speed: invalid value 0: expected a number from 0.001"),
         (", speed = -1.0", "trace.speed: invalid value -1"),
         (", loop = 0", "trace.loop"),
-        (", time_unit = \"h\"", "trace.time_unit: is no unit"),
+        (", time_unit = \"h\"", "trace.time_unit: is not a unit"),
         (", format = \"chat\"", "trace.format: chat has no instants"),
         (", format = \"mooncake\"", "tests/samples"),
     ] {

@@ -70,7 +70,7 @@ fn fields_of_flags_win_over_those_of_the_profile() {
         (&["stream=true"], "`stream` has a flag of its own: expected --stream or --no-stream"),
         (&["model=x"], "expected --model"),
         (&["a=1", " a =2"], "`a` is given twice"),
-        (&["stream_options=1"], "`stream_options` is no object"),
+        (&["stream_options=1"], "`stream_options` is not an object"),
     ] {
         let error = why("load", &body(fields));
         assert!(error.starts_with("invalid value for --body: ") && error.contains(expected), "{error}");
@@ -112,12 +112,12 @@ fn streams_are_asked_for_their_usage_unless_somebody_says_not_to() {
     let stream = |lines: &str| format!("{FLAT}{CHAT}stream = true\n{lines}\n");
     let both = body(&[no_flag]).with("include_usage", flag("include-usage", "true"));
     let error = file(&stream(""), &both).expect_err("both are typed").to_string();
-    assert_eq!(error, "--include-usage says the opposite of `stream_options` in --body: remove one of them");
+    assert_eq!(error, "--include-usage contradicts `stream_options` in --body: remove one of them");
     let both =
         body(&[yes_flag]).with("no_include_usage", [Given::environment("LLMSIM_BLAST_NO_INCLUDE_USAGE", "true")]);
     assert_eq!(json!(kinds(&stream(""), &both)[0].body)["stream_options"]["include_usage"], true, "a flag wins");
     let error = refusal(&stream(&format!("include_usage = true\n{no}")));
-    assert!(error.contains("include_usage: says the opposite of `body.stream_options`"), "{error}");
+    assert!(error.contains("include_usage: contradicts `body.stream_options`"), "{error}");
     let unknown = Overrides::default().with("target_url", flag("target-url", "http://h"));
     assert_eq!(asks("", &unknown), None, "nobody knows what it accepts");
     assert_eq!(asks("", &unknown.with("server", flag("server", "vllm"))), Some(true));
@@ -137,7 +137,7 @@ fn usage_is_checked_unless_somebody_says_not_to() {
     assert!(!checks("", &with("check_usage", "off")));
     assert!(why("load", &with("check_usage", "no")).contains("expected on or off"));
     let error = refusal(&format!("{FLAT}[[requests]]\nname = \"h\"\napi = \"health\"\ncheck_usage = false\n"));
-    assert!(error.contains("is for responses that say what they cost"), "{error}");
+    assert!(error.contains("applies to responses that report usage"), "{error}");
     let of = |api: &str| format!("{FLAT}[[requests]]\nname = \"h\"\napi = \"{api}\"\n");
     let off = with("check_usage", "off");
     assert!(kinds(&of("health"), &off)[0].check_usage, "it has nothing to bill");

@@ -276,7 +276,7 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
         (
             chat("prompt = { tokens = { file = \"bad.csv\" } }"),
             "my.toml:7: requests[0].prompt.tokens.file",
-            "dir/bad.csv, line 3: `7;9` is no pair: expected input,output",
+            "dir/bad.csv, line 3: `7;9` is not a pair: expected input,output",
         ),
         (
             chat("prompt = { tokens = { file = \"blank.txt\" } }"),
@@ -313,7 +313,7 @@ fn what_cannot_be_run_is_refused_with_file_line_key_and_expectation() {
         (chat("headers = { \"X Y\" = \"z\" }"), "my.toml:7: requests[0].headers.X Y", "not the name"),
         (chat("headers = { X = \"a\\r\\nY: b\" }"), "my.toml:7: requests[0].headers.X", "line break"),
         (chat("headers = { Content-Length = \"5\" }"), "my.toml:7: requests[0].headers.Content-Length", "frames"),
-        (chat(CHAT), "my.toml:8: requests[1].name", "`chat` is taken already"),
+        (chat(CHAT), "my.toml:8: requests[1].name", "`chat` is already used"),
         (chat("[thresholds]\nhttp_req_faild = \"rate<1\""), "my.toml:8: thresholds.http_req_faild", "did you mean"),
         (
             chat("[thresholds]\nhttp_req_failed = \"p(95)<1\""),
