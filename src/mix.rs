@@ -20,6 +20,8 @@ mod prose;
 mod request;
 mod retries;
 mod scenario;
+mod signing;
+mod sigv4;
 mod tokens;
 mod weighted;
 mod words;
@@ -31,11 +33,11 @@ use crate::api::{Api, Ask, Custom, History, LimitName, Method, Picture, Piece};
 use crate::dataset::Sessions;
 use crate::metrics::{Asked, TemplateTokens};
 use crate::units::{Nanos, mix64};
-use crate::wire::websocket::Key;
 use body::{decimal, framed};
 use escape::json_string;
 use fastrand::Rng;
 use prompt::{DrawnPrompt, PreparedPrompt};
+use signing::Signer;
 use weighted::Weighted;
 
 pub use crate::wire::http1::check_header;
@@ -43,11 +45,14 @@ pub use behavior::{After, BehaviorMix, ClientBehavior, Leave, SlowReader};
 pub use builtin::builtin_prompts;
 pub use conversation::{Conversation, Next, Replies, Talk};
 pub use envelope::{Envelope, KeyAs, Secret};
-pub use head::{Heads, percent_encoded};
+pub use escape::percent_encoded;
+pub use head::Heads;
 pub use prompt::{Prefix, Prompt, PromptSource};
 pub use request::Request;
 pub use retries::{Retries, RetryPolicy};
 pub use scenario::Scenario;
+pub use signing::OF_SIGNATURE;
+pub use sigv4::AwsKey;
 pub use tokens::{Bell, Tokens};
 pub use weighted::zipf;
 
@@ -188,6 +193,8 @@ pub struct RequestWriter {
     stride: u64,
     kinds: Arc<[Prepared]>,
     heads: Arc<Heads>,
+    /// Only if requests are signed.
+    signer: Option<Box<Signer>>,
     /// Whether any kind has users who read slowly.
     slow_readers: bool,
 }
@@ -303,12 +310,9 @@ impl RequestWriter {
             })
             .collect();
         let slow_readers = mix.kinds.iter().any(|kind| kind.behaviors.slow_reader.is_some());
-        Self { seed, stride: 1, kinds, heads: Heads::new(mix, envelopes).into(), slow_readers }
-    }
-
-    /// Writes these heads from now on: the key has changed.
-    pub fn change_heads(&mut self, heads: Arc<Heads>) {
-        self.heads = heads;
+        let heads = Heads::new(mix, envelopes);
+        let signer = heads.signer().cloned().map(Box::new);
+        Self { seed, stride: 1, kinds, heads: heads.into(), signer, slow_readers }
     }
 
     /// Writes the request of that stream of draws and iteration, as that target wants it, into
@@ -333,9 +337,12 @@ impl RequestWriter {
         let Some(kind) = self.kinds.get(draw.kind) else { return };
         if let Some(rest) = &kind.rest {
             let Some(begun) = self.heads.of(draw.kind, target, draw.model) else { return };
-            out.extend_from_slice(begun);
+            out.extend_from_slice(&begun.bytes);
             out.extend_from_slice(rest.as_bytes());
             request.asked = Asked { output: draw.max_tokens, ..Asked::default() };
+            if let Some(signer) = &self.signer {
+                begun.sign(signer, out);
+            }
             return;
         }
         // A conversation is sent once, in many requests, unless each turn is a row.
@@ -357,7 +364,7 @@ impl RequestWriter {
             return;
         }
         let Some(begun) = self.heads.of(draw.kind, target, draw.model) else { return };
-        out.extend_from_slice(begun);
+        out.extend_from_slice(&begun.bytes);
         if kind.method == Method::Post {
             let length = |length: usize, out: &mut Vec<u8>| {
                 out.extend_from_slice(decimal(length as u64, &mut [0; 20]));
@@ -367,20 +374,9 @@ impl RequestWriter {
             let estimate = kind.estimate(draw, &prompt, talk);
             framed(estimate, out, length, |out| request.asked = kind.write_body(draw, prompt, talk, out));
         }
-    }
-
-    /// Writes the handshake of the WebSocket that this request goes over, and says its key.
-    pub fn write_upgrade(&self, target: u16, draw_vu: u32, iteration: u64, request: &mut Request) -> Key {
-        let draw = self.draw(draw_vu, iteration);
-        let key = Key::new(self.draws(WEBSOCKET_DRAWS, draw_vu, iteration).u128(..));
-        let out = &mut request.bytes;
-        out.clear();
-        if let Some(head) = self.heads.of(draw.kind, target, draw.model) {
-            out.extend_from_slice(head);
-            out.extend_from_slice(key.as_bytes());
-            out.extend_from_slice(b"\r\n\r\n");
+        if let Some(signer) = &self.signer {
+            begun.sign(signer, out);
         }
-        key
     }
 
     /// The draws of a purpose.

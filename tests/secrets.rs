@@ -42,7 +42,9 @@ fn secrets_of((head, body): &(String, String)) -> Vec<String> {
     let query = head.lines().next().and_then(|line| line.split(['?', ' ']).nth(2)).unwrap_or_default().to_owned();
     let secret = |line: &str| {
         let (name, value) = line.split_once(':')?;
-        let is_secret = ["authorization", "x-secret", "cookie"].iter().any(|known| name.eq_ignore_ascii_case(known));
+        let is_secret = ["authorization", "x-amz-security-token", "x-secret", "cookie"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known));
         is_secret.then(|| value.trim().to_owned())
     };
     let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
@@ -261,7 +263,7 @@ fn ways(round: usize, planted: &Planted, bench: &Bench) -> (Vec<String>, Vec<(&'
     let pair = format!("somebody:{key}");
     let file = |text: &str| bench.write("key", text);
     let flags = |flags: &[&str]| flags.iter().map(|&flag| flag.to_owned()).collect();
-    let (mut flags, mut env): (Vec<String>, Vec<_>) = match round % 7 {
+    let (mut flags, mut env): (Vec<String>, Vec<_>) = match round {
         0 => (vec![], vec![("LLMSIM_BLAST_API_KEY", key.clone())]),
         1 => (flags(&["--api-key-file", &file(key), "--auth", "query:k"]), vec![]),
         2 => (flags(&["--auth", "basic"]), vec![("LLMSIM_BLAST_API_KEY", pair)]),
@@ -271,7 +273,13 @@ fn ways(round: usize, planted: &Planted, bench: &Bench) -> (Vec<String>, Vec<(&'
             let command = format!("cat '{}'", file(key));
             (flags(&["--api-key-command", &command, "--api-key-refresh", "1s", "--auth", "query:k"]), vec![])
         }
-        _ => (flags(&["--api-key-file", &file(key), "--auth", "header:x-secret-key"]), vec![]),
+        6 => (flags(&["--api-key-file", &file(key), "--auth", "header:x-secret-key"]), vec![]),
+        7 => (flags(&["--api-key-file", &file(&format!("AKIDPLANTED:{key}")), "--auth", "sigv4:s:r"]), vec![]),
+        _ => {
+            let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+            let values = ["AKIDPLANTED".to_owned(), key.chars().rev().collect(), key.clone()];
+            (flags(&["--auth", "sigv4:s:r"]), names.into_iter().zip(values).collect())
+        }
     };
     let pair = format!("prometheus:{write}");
     match round % 4 {
@@ -291,7 +299,10 @@ fn no_key_is_repeated_by_a_message_about_a_flag() {
     let (key, file) = ("q8Vx/2Lw.b7Rk3Nd5Tz9Hm4Pc", bench.write("key", "k"));
     let auth = |how: &str| vec!["--api-key-file".to_owned(), file.clone(), format!("--auth={how}{key}")];
     let mut typed: Vec<Vec<String>> =
-        ["", "bearer ", "bearer:", "header:x:", "header:x ", "query:k=", "cookie:"].into_iter().map(auth).collect();
+        ["", "bearer ", "bearer:", "header:x:", "header:x ", "query:k=", "cookie:", "sigv4:", "sigv4:a:"]
+            .into_iter()
+            .map(auth)
+            .collect();
     typed.extend(
         [
             "--header=",
@@ -330,7 +341,7 @@ fn no_planted_key_is_in_any_output() {
         search(text, secrets, place);
         searched += 1;
     };
-    for round in 0..7 {
+    for round in 0..9 {
         let bench = Bench::new();
         let planted = Planted::new(&mut random);
         let secrets = planted.all();
@@ -373,7 +384,7 @@ fn no_planted_key_is_in_any_output() {
             look(&std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}")), &secrets, path);
         }
     }
-    assert_eq!(searched, 7 * (2 + 10 + 4 + 2 + 5) - 4);
+    assert_eq!(searched, 9 * (2 + 10 + 4 + 2 + 5) - 4);
 }
 
 /// Shards that meet write a result each and one of the whole, and tell each other of both.

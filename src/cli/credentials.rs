@@ -20,7 +20,8 @@ pub(crate) struct CredentialArgs {
     #[arg(long, value_name = "EVERY")]
     api_key_refresh: Option<String>,
     /// Send the key as bearer, basic (the key is USER:PASSWORD), header:NAME or
-    /// query:NAME [default: as the API expects it].
+    /// query:NAME, or sign requests as AWS expects: sigv4:SERVICE:REGION
+    /// [default: as the API expects it].
     #[arg(long, value_name = "HOW")]
     auth: Option<String>,
     /// Read USER:PASSWORD for basic authentication from FILE. Never shown.

@@ -23,6 +23,9 @@ const SECRETS: [(&str, &str, &str); 5] = [
     ("rendezvous_key_file", "rendezvous_key", "rendezvous-key"),
 ];
 
+/// Where AWS's own programs look for a key: its ID, the secret, and the token of a session.
+const OF_AWS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
 /// The environment's names of all flags of `command`.
 pub(super) fn names(command: &Command) -> impl Iterator<Item = String> {
     let flags = command.get_arguments().filter_map(Arg::get_long).map(name_of);
@@ -91,6 +94,12 @@ fn add_names_of_others(command: &Command, environment: &Environment, overrides: 
     let has_target = ["target_url", "host", "port"].into_iter().any(|id| overrides.has(id));
     if let Some(url) = environment.get(K6_TARGET_URL).filter(|_| offers("target_url") && !has_target) {
         overrides.insert("target_url", vec![Given::environment(K6_TARGET_URL, url)]);
+    }
+    let [id, secret, token] = OF_AWS.map(|name| environment.get(name));
+    if let (Some(id), Some(secret), true) = (id, secret, offers("auth")) {
+        let key = [Some(id), Some(secret), token].into_iter().flatten().collect::<Vec<_>>().join(":");
+        let origin = Given::environment(OF_AWS[0], "").origin;
+        overrides.insert_secret("aws_key", Sourced { value: Secret::new(key), origin });
     }
     if let Some(name) = environment.forbids_color().filter(|_| offers("no_color") && !overrides.has("no_color")) {
         overrides.insert("no_color", vec![Given::environment(name, "true")]);

@@ -27,6 +27,11 @@ impl Clock {
         }
     }
 
+    /// Seconds since the UNIX epoch, on the real-time clock.
+    pub(super) fn unix_seconds(&self) -> u64 {
+        (self.zero_at() + self.now().0) / Nanos::from_secs(1).0
+    }
+
     /// What the real-time clock, which the kernel's stamps are made with, read at the instant zero:
     /// ns since the UNIX epoch.
     pub(super) fn zero_at(&self) -> u64 {

@@ -39,6 +39,14 @@ pub enum KeyAs {
     Header(String),
     /// As this parameter of the query.
     Query(String),
+    /// It is not sent: each request is signed with it, as AWS expects (Signature Version 4). The key
+    /// is `ID:SECRET` or `ID:SECRET:TOKEN`.
+    SigV4 {
+        /// Such as `bedrock`.
+        service: String,
+        /// Such as `us-east-1`.
+        region: String,
+    },
 }
 
 /// A text that is sent and never shown.

@@ -1,4 +1,4 @@
-//! Text as JSON has it.
+//! Text as JSON and URLs have it.
 
 /// What stands between the quotes of a JSON string.
 pub(super) fn json_content(text: &str) -> String {
@@ -9,4 +9,14 @@ pub(super) fn json_content(text: &str) -> String {
 /// A JSON string, with its quotes.
 pub(super) fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// A text as one segment of a path (RFC 3986, section 2.3: all but the unreserved characters).
+pub fn percent_encoded(text: &str) -> String {
+    encoded(text, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+}
+
+/// A text with everything percent-encoded that is not to be kept.
+pub(super) fn encoded(text: &str, keep: impl Fn(u8) -> bool) -> String {
+    text.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }

@@ -1,42 +1,113 @@
 //! What stands before a body: request lines and headers, the same for all requests of a kind.
 
-use super::{Envelope, KeyAs, Kind, Mix, Secret, check_header};
+use super::escape::{encoded, percent_encoded};
+use super::signing::{Signer, Signing, signed};
+use super::{Envelope, KeyAs, Kind, Mix, Request, RequestWriter, Secret, WEBSOCKET_DRAWS, check_header};
 use crate::api::{KeyHeader, Method};
 use crate::wire::http1::HeadSpec;
-use crate::wire::websocket;
+use crate::wire::websocket::{self, Key};
+use std::sync::Arc;
 
 /// Stands for the model's name in a path.
 const MODEL_HOLE: &str = "{model}";
 
 /// What stands before every body of a mix. It is made once, and once more when the key changes.
-pub struct Heads(
+pub struct Heads {
     /// Of each kind, for each target, one for each model if the path names the model, else one.
-    Vec<Vec<Vec<Vec<u8>>>>,
-);
+    all: Vec<Vec<Vec<Head>>>,
+    signer: Option<Signer>,
+}
+
+/// What stands before a body.
+pub(super) struct Head {
+    pub(super) bytes: Vec<u8>,
+    /// Where and how it is signed, if it is.
+    signing: Option<Box<Signing>>,
+}
+
+impl Head {
+    /// Signs a request that begins with this head.
+    pub(super) fn sign(&self, signer: &Signer, request: &mut [u8]) {
+        if let Some(signing) = &self.signing {
+            signing.sign(signer, self.bytes.len(), request);
+        }
+    }
+}
 
 impl std::fmt::Debug for Heads {
     /// Without the heads, which carry the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Heads").field(&self.0.len()).finish()
+        f.debug_struct("Heads").field("kinds", &self.all.len()).finish_non_exhaustive()
     }
 }
 
 impl Heads {
     /// Of all kinds, for each of the targets.
     pub fn new(mix: &Mix, envelopes: &[Envelope]) -> Self {
-        let of = |kind: &Kind| envelopes.iter().map(|envelope| heads(kind, envelope)).collect();
-        Self(mix.kinds.iter().map(of).collect())
+        let signer = Signer::of(envelopes);
+        let of = |kind: &Kind| envelopes.iter().map(|envelope| heads(kind, envelope, signer.as_ref())).collect();
+        Self { all: mix.kinds.iter().map(of).collect(), signer }
+    }
+
+    /// What signs the requests, if they are signed.
+    pub(super) const fn signer(&self) -> Option<&Signer> {
+        self.signer.as_ref()
     }
 
     /// Everything before the value of `Content-Length`, or the whole request if there is no body.
-    pub(super) fn of(&self, kind: usize, target: u16, model: usize) -> Option<&[u8]> {
-        let heads = self.0.get(kind)?.get(usize::from(target))?;
-        heads.get(model).or_else(|| heads.first()).map(Vec::as_slice)
+    pub(super) fn of(&self, kind: usize, target: u16, model: usize) -> Option<&Head> {
+        let heads = self.all.get(kind)?.get(usize::from(target))?;
+        heads.get(model).or_else(|| heads.first())
+    }
+}
+
+impl RequestWriter {
+    /// Writes the handshake of the WebSocket that this request goes over, and says its key.
+    pub fn write_upgrade(&self, target: u16, draw_vu: u32, iteration: u64, request: &mut Request) -> Key {
+        let draw = self.draw(draw_vu, iteration);
+        let key = Key::new(self.draws(WEBSOCKET_DRAWS, draw_vu, iteration).u128(..));
+        let out = &mut request.bytes;
+        out.clear();
+        if let Some(head) = self.heads.of(draw.kind, target, draw.model) {
+            out.extend_from_slice(&head.bytes);
+            out.extend_from_slice(key.as_bytes());
+            out.extend_from_slice(b"\r\n\r\n");
+            if let Some(signer) = &self.signer {
+                head.sign(signer, out);
+            }
+        }
+        key
+    }
+
+    /// Writes these heads from now on: the key has changed.
+    pub fn change_heads(&mut self, heads: Arc<Heads>) {
+        self.signer = heads.signer().cloned().map(Box::new);
+        self.heads = heads;
+    }
+
+    /// Whether requests are signed. They have a date, which [`set_time`](Self::set_time) tells.
+    pub const fn signs(&self) -> bool {
+        self.signer.is_some()
+    }
+
+    /// Dates what is written from now on: seconds since the UNIX epoch. Only signed requests have a
+    /// date. A server accepts one for some minutes.
+    pub fn set_time(&mut self, seconds: u64) {
+        if let Some(signer) = &mut self.signer {
+            signer.set_time(seconds);
+        }
+    }
+
+    /// The same, at once.
+    #[must_use]
+    pub fn at_time(mut self, seconds: u64) -> Self {
+        self.set_time(seconds);
+        self
     }
 }
 
 /// The heads of a kind: one for each model if its path names the model, else one.
-fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
+fn heads(kind: &Kind, envelope: &Envelope, signer: Option<&Signer>) -> Vec<Head> {
     let slash = if kind.path.starts_with('/') { "" } else { "/" };
     let path = format!("{}{}{slash}{}", envelope.origin, envelope.path_prefix, kind.path);
     let path = match query(envelope).as_str() {
@@ -45,11 +116,17 @@ fn heads(kind: &Kind, envelope: &Envelope) -> Vec<Vec<u8>> {
         query => format!("{path}?{query}"),
     };
     let headers = headers(kind, envelope);
+    let made = |path: &str| {
+        let write = |headers: &[(String, String)]| head(kind, &envelope.host, path, headers);
+        let Some(signer) = signer else { return Head { bytes: write(&headers), signing: None } };
+        let (bytes, signing) = signed(headers.clone(), signer, write);
+        Head { bytes, signing: Some(Box::new(signing)) }
+    };
     if path.contains(MODEL_HOLE) && !kind.models.is_empty() {
         let named = kind.models.iter().map(|model| path.replace(MODEL_HOLE, &percent_encoded(model)));
-        named.map(|path| head(kind, &envelope.host, &path, &headers)).collect()
+        named.map(|path| made(&path)).collect()
     } else {
-        vec![head(kind, &envelope.host, &path.replace(MODEL_HOLE, ""), &headers)]
+        vec![made(&path.replace(MODEL_HOLE, ""))]
     }
 }
 
@@ -72,8 +149,8 @@ fn headers(kind: &Kind, envelope: &Envelope) -> Vec<(String, String)> {
                     fields.push(bearer(key));
                 }
             }
-            // It is a part of the path.
-            KeyAs::Query(_) => {}
+            // It is a part of the path, or signs all that is here.
+            KeyAs::Query(_) | KeyAs::SigV4 { .. } => {}
             KeyAs::Bearer => fields.push(bearer(key)),
             KeyAs::Basic => fields.push(basic(key)),
             KeyAs::Header(name) => fields.push((name.clone(), key.reveal().to_owned())),
@@ -144,13 +221,4 @@ fn handshake(host: &str, path: &str, headers: &[(String, String)]) -> Vec<u8> {
 /// A path as it may stand in a request line: what would break the line is percent-encoded.
 fn target(path: &str) -> String {
     encoded(path, |b| b.is_ascii_graphic())
-}
-
-/// A text as one segment of a path (RFC 3986, section 2.3: all but the unreserved characters).
-pub fn percent_encoded(text: &str) -> String {
-    encoded(text, |b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
-}
-
-fn encoded(text: &str, keep: impl Fn(u8) -> bool) -> String {
-    text.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }

@@ -3,7 +3,7 @@
 use super::keys::forms;
 use super::noted::noted;
 use super::source::{Changed, Origin};
-use super::{Given, KeySource, Keys, Overrides, PlanError, Read, headers, limits};
+use super::{Given, KeySource, Keys, Overrides, PlanError, Read, aws_key, headers, limits};
 use crate::mix::{KeyAs, Secret};
 use std::path::Path;
 
@@ -38,7 +38,14 @@ impl Credentials {
     ///
     /// What is wrong with it, without repeating it; the key before is sent on.
     pub fn renew(&self, text: &str) -> Result<bool, String> {
-        let key = word(text, "an API key", 1, "")?;
+        let key = match self.key_as {
+            KeyAs::SigV4 { .. } => {
+                let key = aws_key::key(text)?;
+                self.keys.expire_at(aws_key::expires(text));
+                key
+            }
+            _ => word(text, "an API key", 1, "")?,
+        };
         if self.key_as == KeyAs::Basic && !is_pair(key.reveal()) {
             return Err("does not hold USER:PASSWORD, which basic authentication needs".to_owned());
         }
@@ -139,6 +146,11 @@ impl Found {
         word(&self.text, what, least, hint).map_err(|problem| self.refused(problem))
     }
 
+    /// As a key of AWS.
+    fn aws_key(&self) -> Result<Secret, PlanError> {
+        aws_key::key(&self.text).map_err(|problem| self.refused(problem))
+    }
+
     /// As a user and a password.
     pub(super) fn pair(&self) -> Result<Secret, PlanError> {
         let (pair, most) = (self.text.trim_end_matches(['\r', '\n']), limits::MAX_KEY_BYTES);
@@ -176,10 +188,15 @@ fn api_key(
         noted("api_key_refresh", overrides.one("api_key_refresh"), changed);
         return Ok((None, Some(command)));
     }
-    let Some(found) = of_file_or_environment(overrides, ("api_key_file", "api_key"), read)? else {
-        return Ok((None, None));
+    let is_signed = aws_key::is_asked_for(overrides.one("auth"));
+    // The names of AWS are the last resort, and of no use to others.
+    let of_aws = || {
+        let held = overrides.secret("aws_key").filter(|_| is_signed)?;
+        Some(Found { text: held.value.reveal().to_owned(), origin: held.origin.clone() })
     };
-    let key = found.key("an API key", 1, "")?;
+    let found = of_file_or_environment(overrides, ("api_key_file", "api_key"), read)?;
+    let Some(found) = found.or_else(of_aws) else { return Ok((None, None)) };
+    let key = if is_signed { found.aws_key()? } else { found.key("an API key", 1, "")? };
     let source = file.map(|file| KeySource::File { place: file.origin.to_string(), path: file.value.clone().into() });
     changed.insert("api_key".to_owned(), found.origin);
     Ok((Some(key), source))
@@ -191,9 +208,14 @@ fn key_as(given: &Given, credentials: &Credentials, changed: &mut Changed) -> Re
     const ANY: &str = "key";
     changed.insert("auth".to_owned(), given.origin.clone());
     if !credentials.has_key() {
-        return Err(
-            given.misplaced("needs a key: give it with --api-key-file, --api-key-command or LLMSIM_BLAST_API_KEY")
-        );
+        let aws = if aws_key::is_asked_for(Some(given)) {
+            ", or both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        } else {
+            ""
+        };
+        return Err(given.misplaced(format!(
+            "needs a key: give it with --api-key-file, --api-key-command or LLMSIM_BLAST_API_KEY{aws}"
+        )));
     }
     let key = credentials.api_key.as_ref().map(Secret::reveal);
     // The user may have written the key itself there: nothing of the value is repeated.
@@ -218,7 +240,8 @@ fn key_as(given: &Given, credentials: &Credentials, changed: &mut Changed) -> Re
             Ok(KeyAs::Header(name))
         }
         Some(("query", name)) => Ok(KeyAs::Query(named(name)?)),
-        _ => Err(unusable("expected bearer, basic, header:NAME or query:NAME")),
+        Some(("sigv4", scope)) => aws_key::scope(scope).map_err(unusable),
+        _ => Err(unusable("expected bearer, basic, header:NAME, query:NAME or sigv4:SERVICE:REGION")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The key of a plan, where it may change while the plan is run.
 
 use super::{Given, Overrides, PlanError};
-use crate::mix::{KeyAs, Secret, percent_encoded};
+use crate::mix::{AwsKey, KeyAs, Secret, percent_encoded};
 use crate::redact::Learned;
 use crate::units::Nanos;
 use std::path::PathBuf;
@@ -84,6 +84,7 @@ pub struct Keys {
 struct State {
     newest: Option<Secret>,
     changes: u64,
+    expires: Option<i64>,
     told: Vec<String>,
     failed: u64,
     last_failure: Option<String>,
@@ -126,6 +127,16 @@ impl Keys {
         state.changes += 1;
     }
 
+    /// The key that came last holds until then, in seconds since the UNIX epoch; none: nobody said.
+    pub(super) fn expire_at(&self, instant: Option<i64>) {
+        self.lock().expires = instant;
+    }
+
+    /// Until when the key holds that came last, in seconds since the UNIX epoch, if it is known.
+    pub fn expires(&self) -> Option<i64> {
+        self.lock().expires
+    }
+
     /// Keeps a line for the user who watches the run.
     pub fn tell(&self, line: String) {
         let told = &mut self.lock().told;
@@ -161,12 +172,15 @@ impl Keys {
 /// What is secret about a key: itself, and as it is sent, which may be repeated in base64.
 pub(super) fn forms(key: &Secret, key_as: &KeyAs) -> Vec<String> {
     let itself = key.reveal().to_owned();
-    let other = match key_as {
-        KeyAs::Basic => password(key).map(|password| password.reveal().to_owned()),
-        KeyAs::Query(_) => Some(percent_encoded(key.reveal())),
-        KeyAs::OfApi | KeyAs::Bearer | KeyAs::Header(_) => None,
+    let (other, token) = match key_as {
+        KeyAs::Basic => (password(key).map(|password| password.reveal().to_owned()), None),
+        KeyAs::Query(_) => (Some(percent_encoded(key.reveal())), None),
+        // The ID is no secret. It names the key in AWS's own messages.
+        KeyAs::SigV4 { .. } => AwsKey::parse(key.reveal())
+            .map_or((None, None), |key| (Some(key.secret.to_owned()), key.token.map(str::to_owned))),
+        KeyAs::OfApi | KeyAs::Bearer | KeyAs::Header(_) => (None, None),
     };
-    std::iter::once(itself).chain(other).collect()
+    std::iter::once(itself).chain(other).chain(token).collect()
 }
 
 /// The password of `USER:PASSWORD`.

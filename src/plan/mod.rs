@@ -5,6 +5,7 @@
 
 mod access;
 mod arrivals;
+mod aws_key;
 mod behavior;
 mod choice;
 mod conversation;

@@ -10,8 +10,8 @@ use super::rows::RowSource;
 use super::source::{Changed, Given};
 use super::trace::TraceFile;
 use super::{
-    Overrides, Plan, PlanError, Read, Shard, access, credentials, dataset, endpoints, headers, limits, mix, rendezvous,
-    rules, server_metrics, shape, shard, show, target, tuning, window,
+    Overrides, Plan, PlanError, Read, Shard, access, aws_key, credentials, dataset, endpoints, headers, limits, mix,
+    rendezvous, rules, server_metrics, shape, shard, show, target, tuning, window,
 };
 use crate::load::ThinkTime;
 use crate::server::Spec;
@@ -119,10 +119,10 @@ pub fn resolve_for(
         start_at: shard::start_at(single.one("start_at"), &mut changed)?,
         rendezvous: rendezvous::rendezvous(overrides, shard, read, &mut changed)?,
     };
+    aws_key::check_headers(&plan, overrides.one("auth"))?;
     presentation.notes.extend(notes(trace.as_ref(), &plan, targets.endpoint.as_ref()));
     noted("timeout.total", overrides.one("timeout"), &mut changed);
-    let settings = show::settings(&plan, &presentation, &written, &rows, &changed);
-    Ok(Resolved { plan, presentation, settings })
+    Ok(Resolved { settings: show::settings(&plan, &presentation, &written, &rows, &changed), plan, presentation })
 }
 
 fn seed(overrides: &Overrides, changed: &mut Changed) -> Result<u64, PlanError> {

@@ -421,6 +421,7 @@ fn add_target(list: &mut Listing<'_>, plan: &Plan) {
         KeyAs::Basic => "basic".to_owned(),
         KeyAs::Header(name) => format!("header:{name}"),
         KeyAs::Query(name) => format!("query:{name}"),
+        KeyAs::SigV4 { service, region } => format!("sigv4:{service}:{region}"),
     };
     list.add("auth", auth);
     list.add("basic_auth", if plan.credentials.basic_auth.is_some() { HIDDEN } else { "none" });

@@ -3,6 +3,7 @@
 
 use super::error::TrialError;
 use super::prepare::Ready;
+use super::provenance::unix_seconds;
 use super::reach::Targets;
 use crate::mix::{Request, RequestWriter};
 use crate::units::Nanos;
@@ -37,7 +38,7 @@ impl Ready {
         let target = (i % (1 + plan.access.more_targets.len() as u32)) as u16;
         let mut request = Request::default();
         // No user of the test has that number: a cache shall not know what is measured.
-        let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed);
+        let writer = RequestWriter::new(&plan.mix, &plan.envelopes(), plan.seed).at_time(unix_seconds());
         let mut held = Vec::new();
         writer.fetch(u32::MAX, u64::from(i), &mut held)?;
         writer.write(target, u32::MAX, u64::from(i), None, &held, &mut request);

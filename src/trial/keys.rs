@@ -2,6 +2,7 @@
 //! the test runs, a thread of its own reads it again.
 
 use super::error::TrialError;
+use super::provenance::wall_clock;
 use super::signals::Stop;
 use crate::metrics::hints::Hint;
 use crate::plan::{Credentials, KeySource, Plan, limits};
@@ -20,6 +21,8 @@ const COMMAND_WITHIN: Nanos = Nanos::from_secs(30);
 const LOOK_EVERY: Nanos = Nanos::from_secs(1);
 /// Pause before a command is run again that has failed, unless it is due before.
 const TRY_AGAIN: Nanos = Nanos::from_secs(10);
+/// So long before a key expires a command is asked for another one, as AWS's own programs do.
+const BEFORE_IT_EXPIRES: i64 = 5 * 60;
 /// A file that is written in place may be read half written. It is told when a second look finds it
 /// no better.
 const LOOKS_IN_VAIN: u32 = 2;
@@ -39,7 +42,7 @@ pub(crate) fn begin(plan: &Plan, stop: &Stop) -> Result<(), TrialError> {
         }
     }
     let (credentials, redactor) = (credentials.clone(), plan.redactor());
-    if !matches!(source, KeySource::Command { refresh: None, .. }) {
+    if !matches!(source, KeySource::Command { refresh: None, .. }) || credentials.keys.expires().is_some() {
         std::thread::Builder::new()
             .name("key".to_owned())
             .spawn(move || keep_fresh(&source, &credentials, &redactor))?;
@@ -107,24 +110,32 @@ impl Course {
     }
 }
 
+/// Whether a command is asked again that was asked so long ago: it is time, or its key, which holds
+/// for `left` seconds, is about to expire.
+fn is_due(asked: Nanos, pause: Option<Nanos>, left: Option<i64>) -> bool {
+    let expires = left.is_some_and(|left| left < BEFORE_IT_EXPIRES);
+    pause.is_some_and(|pause| asked >= pause) || (expires && asked >= TRY_AGAIN)
+}
+
 #[expect(clippy::disallowed_methods, reason = "waits for files and other processes, on a thread of its own")]
 fn keep_fresh(source: &KeySource, credentials: &Credentials, redactor: &Redactor) {
     let mut course = Course::default();
-    let (mut asked, mut pause) = (Instant::now(), Nanos::ZERO);
+    let (mut asked, mut pause) = (Instant::now(), None);
     if let KeySource::Command { refresh, .. } = source {
-        pause = refresh.unwrap_or_default();
+        pause = *refresh;
     }
+    let left = || credentials.keys.expires().map(|at| at.saturating_sub(wall_clock().as_second()));
     while !credentials.keys.is_abandoned() {
         std::thread::sleep(LOOK_EVERY.to_duration());
         let read = match source {
             KeySource::File { path, .. } => course.look(path, credentials),
-            KeySource::Command { .. } if asked.elapsed() < pause.to_duration() => continue,
+            KeySource::Command { .. } if !is_due(asked.elapsed().into(), pause, left()) => continue,
             KeySource::Command { line, refresh, .. } => {
                 asked = Instant::now();
                 let read = run(line.reveal()).map_err(|problem| format!("gave no key: {problem}"));
                 let read = read.and_then(|text| credentials.renew(&text));
-                let refresh = refresh.unwrap_or_default();
-                pause = if read.is_ok() { refresh } else { refresh.min(TRY_AGAIN) };
+                let sooner = refresh.map_or(TRY_AGAIN, |refresh| refresh.min(TRY_AGAIN));
+                pause = if read.is_ok() { *refresh } else { Some(sooner) };
                 read
             }
         };
@@ -156,6 +167,23 @@ pub(super) fn hint(plan: &Plan) -> Option<Hint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_is_asked_again_when_it_is_time_or_its_key_expires() {
+        let (minute, hour) = (Nanos::from_secs(60), Nanos::from_secs(3600));
+        for (asked, pause, left, due) in [
+            (hour, None, None, false),
+            (hour, Some(minute), None, true),
+            (minute, Some(hour), None, false),
+            (minute, None, Some(300), false),
+            (minute, None, Some(299), true),
+            (minute, Some(hour), Some(-1), true),
+            // One that gives the same key again is not asked all the time.
+            (Nanos::from_secs(9), None, Some(10), false),
+        ] {
+            assert_eq!(is_due(asked, pause, left), due, "{asked} {pause:?} {left:?}");
+        }
+    }
 
     #[test]
     fn a_file_is_read_again_when_it_changes_and_a_bad_one_is_told_at_the_second_look() {

@@ -11,6 +11,11 @@ pub(crate) fn wall_clock() -> Timestamp {
     Timestamp::now()
 }
 
+/// The same in seconds since the UNIX epoch: the date of a request that is signed.
+pub(super) fn unix_seconds() -> u64 {
+    wall_clock().as_second().unsigned_abs()
+}
+
 /// An instant as results write it: RFC 3339, in milliseconds.
 pub(crate) fn rfc3339(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()

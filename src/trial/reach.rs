@@ -1,6 +1,7 @@
 //! Before a test: where its targets are, and whether this machine can reach them often enough.
 
 use super::error::TrialError;
+use super::provenance::unix_seconds;
 use super::signals::Stop;
 use crate::api::Api;
 use crate::host::limits;
@@ -47,7 +48,8 @@ impl Targets {
 /// The bytes of a request to a target, of a kind of which nothing is drawn.
 pub(super) fn bytes_of(kind: Kind, envelopes: &[Envelope], target: u16) -> Vec<u8> {
     let mut request = Request::default();
-    RequestWriter::new(&Mix { kinds: vec![kind] }, envelopes, 0).write(target, 0, 0, None, &[], &mut request);
+    let writer = RequestWriter::new(&Mix { kinds: vec![kind] }, envelopes, 0).at_time(unix_seconds());
+    writer.write(target, 0, 0, None, &[], &mut request);
     request.bytes
 }
 

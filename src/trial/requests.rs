@@ -1,7 +1,8 @@
 //! `--dump-request`: the requests of a plan, before they are sent. Secrets are hidden.
 
+use super::provenance::unix_seconds;
 use crate::mix::{Request, RequestWriter, Secret};
-use crate::plan::{Access, Credentials, Kind, Mix, Plan, Target, is_secret};
+use crate::plan::{Access, Credentials, KeyAs, Kind, Mix, Plan, Target, is_secret};
 use crate::redact::HIDDEN;
 use std::io::{self, Write};
 
@@ -13,7 +14,7 @@ pub(crate) fn dump_requests(plan: &Plan, out: &mut dyn Write) -> io::Result<()> 
     for (number, url) in (0..).zip(targets) {
         for kind in &shown.mix.kinds {
             let only = Mix { kinds: vec![Kind { weight: 1, ..kind.clone() }] };
-            let writer = RequestWriter::new(&only, &shown.envelopes(), plan.seed);
+            let writer = RequestWriter::new(&only, &shown.envelopes(), plan.seed).at_time(unix_seconds());
             let mut request = Request::default();
             let mut held = Vec::new();
             writer.fetch(0, 0, &mut held)?;
@@ -47,7 +48,7 @@ fn with_secrets_hidden(plan: &Plan) -> Plan {
     let kind = |kind: &Kind| Kind { headers: hide(&kind.headers), ..kind.clone() };
     Plan {
         credentials: Credentials {
-            api_key: plan.credentials.has_key().then(|| Secret::new(HIDDEN.to_owned())),
+            api_key: plan.credentials.has_key().then(|| shown_key(plan)),
             key_as: plan.credentials.key_as.clone(),
             ..Credentials::default()
         },
@@ -56,5 +57,14 @@ fn with_secrets_hidden(plan: &Plan) -> Plan {
         access: Access { more_targets, ..plan.access.clone() },
         mix: Mix { kinds: plan.mix.kinds.iter().map(kind).collect() }.into(),
         ..plan.clone()
+    }
+}
+
+/// What stands for the key. A signature is that of the real one: it does not tell the key, and is
+/// of no use after some minutes.
+fn shown_key(plan: &Plan) -> Secret {
+    match plan.credentials.key_as {
+        KeyAs::SigV4 { .. } => plan.credentials.key().unwrap_or_else(|| Secret::new(format!("{HIDDEN}:{HIDDEN}"))),
+        _ => Secret::new(HIDDEN.to_owned()),
     }
 }

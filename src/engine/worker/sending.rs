@@ -9,7 +9,16 @@ use crate::mix::Talk;
 use crate::units::Nanos;
 
 impl Worker<'_> {
+    /// Dates the next request, if requests carry a date. It is signed when it is written, before its
+    /// clock starts.
+    fn date_request(&mut self) {
+        if self.writer.signs() {
+            self.writer.set_time(self.clock.unix_seconds());
+        }
+    }
+
     pub(super) fn send(&mut self, slot: Slot) {
+        self.date_request();
         let connection = &mut self.connections[slot];
         let request = &mut self.buffers.request;
         let (target, start) = (connection.route.target, connection.start);
@@ -52,6 +61,7 @@ impl Worker<'_> {
     /// The request cannot be sent over the connection as it is: a fresh connection becomes a
     /// WebSocket, any other gives way to a new one.
     pub(super) fn switch_connection(&mut self, slot: Slot, expect: Expect) {
+        self.date_request();
         let connection = &mut self.connections[slot];
         if !connection.is_fresh() {
             return self.send_on_new_connection(slot);

@@ -225,7 +225,12 @@ fn a_key_is_sent_as_the_user_says() {
         assert_eq!(head.contains("Authorization"), how.starts_with('b'), "{how}: in one place only: {head}");
     }
     for (how, key, expected) in [
-        ("digest", "k", "expected bearer, basic, header:NAME or query:NAME"),
+        ("digest", "k", "expected bearer, basic, header:NAME, query:NAME or sigv4:SERVICE:REGION"),
+        ("sigv4:bedrock", "A:hunter2", "expected sigv4:SERVICE:REGION, such as sigv4:bedrock:us-east-1"),
+        ("sigv4:hunter2 x:us-east-1", "A:s", "expected sigv4:SERVICE:REGION"),
+        ("sigv4:s3:us-east-1", "A:hunter2", "expected another service than s3"),
+        ("sigv4:bedrock:us-east-1", "hunter2", "--api-key-file does not hold a key of AWS: expected ID:SECRET"),
+        ("sigv4:bedrock:us-east-1", "{\"SecretAccessKey\":\"hunter2\"}", "or JSON with AccessKeyId"),
         ("header:", "k", "expected a name after the colon"),
         ("header:hunter2:k", "k", "expected nothing behind the name"),
         ("query:k=hunter2", "k", "expected nothing behind the name"),
