@@ -325,13 +325,15 @@ fn steps_of_sweeps_say_what_the_server_says_of_itself() {
     }
     let page = |result: &str| std::fs::read_to_string(result).expect("a page");
     assert!(page(&bench.path("r.html")).contains("Requests that the server works on, by load"));
+    assert!(output.stdout.contains("\n  the server says: mine\n") && page(&bench.path("r.html")).contains("42.00"));
     let missed = ["--slo", "server_running value<2"];
     let output = blast(&[&capacity[..], &missed, &short].concat());
     assert!(output.code == Some(99) && output.stdout.contains("server_running value<2: measured 2.00"), "{output:?}");
 
     let throughput = ["throughput", "--concurrency", "2", "--answers", "plain", "--model", "tiny"];
-    let output = blast(&[&throughput[..], &short].concat());
+    let output = blast(&[&throughput[..], &short, &["--server-metric", "mine"]].concat());
     assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stdout.contains("The server says: `mine`") && page(&bench.path("r.html")).contains("42.00"));
     assert!(output.stdout.contains("The server says (") && output.stdout.contains("|    2 at once |       2.0 |"));
     assert_eq!(document(&result)["plain"][0]["server_metrics"]["server"], "vLLM");
     let output = blast(&[&throughput[..], &short, &["--server-metrics", "off"]].concat());

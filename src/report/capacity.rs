@@ -1,7 +1,7 @@
 //! What a server can carry, as the table that people read.
 
-use crate::document::Quantiles;
 use crate::document::capacity::{By, Capacity, Step, Try};
+use crate::document::{Quantiles, ServerMetrics};
 use crate::report::view::{Block, Column, Headline, Piece, Remark, Row, Section, Table, Tone, View, column};
 use crate::report::{human, server_says};
 use crate::units::{plural, short};
@@ -28,6 +28,7 @@ fn write(found: &Capacity, text: &mut String) -> std::fmt::Result {
     }
     write_curve(found, text)?;
     write_server(found, text)?;
+    write_own(found, text)?;
     writeln!(text)?;
     for (i, line) in human::wrapped(&sentence(found), 76).iter().enumerate() {
         writeln!(text, "  {}{line}", if i == 0 { "" } else { "  " })?;
@@ -89,6 +90,28 @@ fn write_server(found: &Capacity, text: &mut String) -> std::fmt::Result {
         line(text, &mut std::iter::once(load.as_str()).chain(cells.iter().map(String::as_str)))?;
     }
     Ok(())
+}
+
+/// What the server said at each load under the names that were asked for.
+fn write_own(found: &Capacity, text: &mut String) -> std::fmt::Result {
+    let line = |text: &mut String, cells: &mut dyn Iterator<Item = &str>| {
+        let padded = cells.zip(&server_says::OF_OWN).map(|(cell, of)| format!("{cell:>0$}", of.width));
+        writeln!(text, "  {}", padded.collect::<Vec<_>>().concat())
+    };
+    for own in server_says::own(&said_by_load(found)) {
+        writeln!(text, "\n  the server says: {}", own.name)?;
+        let names = server_says::OF_OWN.iter().skip(1).map(|column| column.name);
+        line(text, &mut std::iter::once(load_name(found.by)).chain(names))?;
+        for (load, cells) in &own.steps {
+            line(text, &mut std::iter::once(load.as_str()).chain(cells.iter().map(String::as_str)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Each load, and what the server said of itself at its last try.
+fn said_by_load(found: &Capacity) -> Vec<(String, Option<&ServerMetrics>)> {
+    found.by_load().into_iter().map(|(step, _)| (short(step.load), step.server_metrics.as_ref())).collect()
 }
 
 /// A load, and what the server said of itself at its last try.
@@ -211,7 +234,8 @@ pub(crate) fn view(found: &Capacity) -> View {
     let row = |cells: [String; 9]| Row::plain(cells.to_vec());
     let curve = Table { columns: CURVE, has_head: true, rows: rows(found).into_iter().map(row).collect() };
     let curve = (!curve.rows.is_empty()).then(|| Section { title: "CURVE", note, blocks: vec![Block::Table(curve)] });
-    let numbers = curve.into_iter().chain(server_says::section("SERVER SAYS", server_rows(found))).collect();
+    let own = server_says::section_of_own("METRICS BY NAME", server_says::own(&said_by_load(found)));
+    let numbers = curve.into_iter().chain(server_says::section("SERVER SAYS", server_rows(found))).chain(own).collect();
     let headline = Headline { tone, word, said, name: found.profile.clone(), why: sentence(found) };
     View { headline, head, verdict: Vec::new(), numbers, foot: None }
 }
@@ -388,11 +412,13 @@ mod tests {
             "     users  running  waiting  KV use cache hits  prompt/s  output/s preempted\n",
             "         8      7.5      0.2  75.00%          -         -     12.3k         5\n",
             "         4        -        -       -",
+            "  the server says: mine\n     users         mean      at most       in all\n         8         1.00         1.00            -\n",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-        assert_eq!(view(&found).numbers.last().map(|section| section.title), Some("SERVER SAYS"));
+        let titles: Vec<_> = view(&found).numbers.iter().map(|section| section.title).collect();
+        assert_eq!(titles, ["CURVE", "SERVER SAYS", "METRICS BY NAME"]);
         let silent = capacity(vec![step(4.0, true)], None, None);
         assert!(!super::text(&silent).contains("the server says") && view(&silent).numbers.len() == 1);
     }

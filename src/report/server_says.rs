@@ -1,9 +1,10 @@
 //! What the server said of itself in the steps of a sweep, a row each.
 
 use super::human;
-use super::view::{Block, Column, Row, Section, Table, column};
+use super::view::{Block, Column, Piece, Row, Section, Table, column};
 use crate::document::{ServerMetrics, ServerNumber};
 use crate::units::plural;
+use std::collections::BTreeSet;
 
 /// The columns: which step, and its numbers.
 pub(super) const COLUMNS: [Column; 8] = [
@@ -62,6 +63,55 @@ pub(super) fn section(title: &'static str, steps: Vec<(String, [String; 7])>) ->
     (!is_empty).then(|| Section { title, note: NOTE.to_owned(), blocks: vec![table] })
 }
 
+/// A metric that was asked for by its name (`--server-metric`), in each step that has it.
+#[derive(Debug, PartialEq)]
+pub(super) struct Own<'a> {
+    pub(super) name: &'a str,
+    /// The step, and its cells.
+    pub(super) steps: Vec<(String, [String; 3])>,
+}
+
+/// The columns of such a metric: which step, and its numbers.
+pub(super) const OF_OWN: [Column; 4] =
+    [column("load", 8), column("mean", 13), column("at most", 13), column("in all", 13)];
+
+/// What these columns do not say.
+pub(super) const NOTE_OF_OWN: &str = "as asked for by name; of a counter per second, and its growth";
+
+/// The metrics that were asked for by name, in their order.
+pub(super) fn own<'a>(steps: &[(String, Option<&'a ServerMetrics>)]) -> Vec<Own<'a>> {
+    let of_steps = steps.iter().filter_map(|(_, said)| Some(&(*said)?.numbers));
+    let names: BTreeSet<&str> = of_steps.flat_map(|numbers| numbers.keys()).map(String::as_str).collect();
+    let cells = |number: &ServerNumber| {
+        let ServerNumber { mean, max, total, .. } = *number;
+        match total {
+            Some(total) => [human::per_second(mean), human::per_second(max), human::count(total as u64)],
+            None => [format!("{mean:.2}"), format!("{max:.2}"), "-".to_owned()],
+        }
+    };
+    let of = |name| {
+        let number = |(step, said): &(String, Option<&'a ServerMetrics>)| {
+            Some((step.clone(), cells((*said)?.numbers.get(name)?)))
+        };
+        Own { name, steps: steps.iter().filter_map(number).collect() }
+    };
+    names.into_iter().filter(|name| !KEYS.contains(name)).map(of).collect()
+}
+
+/// The same as a part of a page; none of none.
+pub(super) fn section_of_own(title: &'static str, own: Vec<Own<'_>>) -> Option<Section> {
+    const OF_PAGE: &[Column] = &OF_OWN;
+    let row = |(name, cells): (String, [String; 3])| Row::plain(std::iter::once(name).chain(cells).collect());
+    let is_empty = own.is_empty();
+    let blocks = own.into_iter().flat_map(|own| {
+        let rows = own.steps.into_iter().map(row).collect();
+        let table = Table { columns: OF_PAGE, has_head: true, rows };
+        [Block::Line(1, vec![Piece::plain(own.name)]), Block::Table(table)]
+    });
+    let blocks = blocks.collect();
+    (!is_empty).then(|| Section { title, note: NOTE_OF_OWN.to_owned(), blocks })
+}
+
 /// A number of a step: of a level its mean, of the KV memory the most.
 pub(super) fn number(said: Option<&ServerMetrics>, key: &str) -> Option<f64> {
     let number = said?.numbers.get(key)?;
@@ -107,6 +157,25 @@ pub(super) mod tests {
         assert_eq!(cells(None), ["-"; 7]);
         assert!(has_any(Some(&said(1.0))) && !has_any(None) && !has_any(Some(&ServerMetrics::default())));
         assert_eq!(number(Some(&said(1.0)), "server_kv_use"), Some(0.75));
+    }
+
+    #[test]
+    fn a_metric_that_was_asked_for_by_name_has_its_own_rows() {
+        let mut counted = said(1.0);
+        let count = ServerNumber { unit: "1/s".to_owned(), mean: 12_345.6, max: 13_000.0, total: Some(123_456.0) };
+        counted.numbers.insert("counted_total".to_owned(), count);
+        let (plain, silent) = (said(2.0), ServerMetrics::default());
+        let step = |name: &str, said| (name.to_owned(), said);
+        let steps = [step("4", Some(&plain)), step("8", Some(&counted)), step("16", None), step("32", Some(&silent))];
+        let cells = |cells: [&str; 3]| cells.map(str::to_owned);
+        let mine = cells(["1.00", "1.00", "-"]);
+        let expected = [
+            Own { name: "counted_total", steps: vec![("8".to_owned(), cells(["12.3k/s", "13.0k/s", "123456"]))] },
+            Own { name: "mine", steps: vec![("4".to_owned(), mine.clone()), ("8".to_owned(), mine)] },
+        ];
+        assert_eq!(own(&steps), expected);
+        assert_eq!(section_of_own("BY NAME", own(&steps)).expect("two").blocks.len(), 4);
+        assert!(own(&steps[2..]).is_empty() && section_of_own("BY NAME", Vec::new()).is_none());
     }
 
     #[test]

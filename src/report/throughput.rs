@@ -1,7 +1,7 @@
 //! What a server can do at most, as the Markdown table that people paste.
 
 use crate::document::throughput::{MOST_ERRORS, Mode, Row as Best, Step, Throughput};
-use crate::document::{Hint, Quantiles};
+use crate::document::{Hint, Quantiles, ServerMetrics};
 use crate::report::view::{Block, Column, Headline, Piece, Remark, Row, Section, Table, Tone, View, column};
 use crate::report::{human, server_says};
 use crate::units::plural;
@@ -97,7 +97,8 @@ fn write_table(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::R
         writeln!(text, "\n{NONE_KEPT}")?;
     }
     best.iter().try_for_each(|best| writeln!(text, "\n**{best}**"))?;
-    write_server(found, text, mode)
+    write_server(found, text, mode)?;
+    write_own(found, text, mode)
 }
 
 /// What the server said of itself at each step; nothing if it was not asked.
@@ -126,21 +127,47 @@ fn write_server(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::
     Ok(())
 }
 
+/// What the server said at each step under the names that were asked for.
+fn write_own(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::Result {
+    for own in server_says::own(&said_by_step(found, mode)) {
+        let load_width = own.steps.iter().map(|(name, _)| name.len()).max().unwrap_or_default().max(LOAD_WIDTH);
+        let widths: Vec<usize> =
+            std::iter::once(load_width).chain(server_says::OF_OWN.iter().skip(1).map(|of| of.width)).collect();
+        let line = |text: &mut String, cells: &mut dyn Iterator<Item = &str>| {
+            let row: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
+            writeln!(text, "| {} |", row.join(" | "))
+        };
+        writeln!(text, "\nThe server says: `{}`\n", own.name)?;
+        line(text, &mut server_says::OF_OWN.iter().map(|column| column.name))?;
+        let dashes: Vec<String> = widths.iter().map(|width| format!("{}:", "-".repeat(width - 1))).collect();
+        line(text, &mut dashes.iter().map(String::as_str))?;
+        for (name, cells) in &own.steps {
+            line(text, &mut std::iter::once(name.as_str()).chain(cells.iter().map(String::as_str)))?;
+        }
+    }
+    Ok(())
+}
+
 /// Characters of the name of a step, if it does not name an API.
 const LOAD_WIDTH: usize = 12;
 
 /// Each step, and what the server said of itself in it.
 fn server_rows(found: &Throughput, mode: Mode) -> Vec<(String, [String; 7])> {
-    let steps = found.steps(mode);
-    if !steps.iter().any(|step| server_says::has_any(step.server_metrics.as_ref())) {
+    let all = said_by_step(found, mode);
+    if !all.iter().any(|(_, said)| server_says::has_any(*said)) {
         return Vec::new();
     }
+    all.into_iter().map(|(name, said)| (name, server_says::cells(said))).collect()
+}
+
+/// Each step by name, and what the server said of itself in it.
+fn said_by_step(found: &Throughput, mode: Mode) -> Vec<(String, Option<&ServerMetrics>)> {
     let name = |step: &Step| {
         let api = step.api.as_ref().filter(|_| found.has_several_apis()).map(|api| format!("{api}, "));
         let workers = step.workers.map(|workers| format!("{workers}, "));
         format!("{}{}{} at once", api.unwrap_or_default(), workers.unwrap_or_default(), step.concurrency)
     };
-    steps.iter().map(|step| (name(step), server_says::cells(step.server_metrics.as_ref()))).collect()
+    found.steps(mode).iter().map(|step| (name(step), step.server_metrics.as_ref())).collect()
 }
 
 /// Said when no step counts.
@@ -201,7 +228,7 @@ pub(crate) fn view(found: &Throughput) -> View {
         verdict: vec![Section { title: "NOTES", note: String::new(), blocks: notes }],
         numbers: modes
             .into_iter()
-            .flat_map(|mode| [section(found, mode), server_section(found, mode)])
+            .flat_map(|mode| [section(found, mode), server_section(found, mode), own_section(found, mode)])
             .flatten()
             .collect(),
         foot: None,
@@ -242,6 +269,14 @@ fn server_section(found: &Throughput, mode: Mode) -> Option<Section> {
         Mode::Streamed => "SERVER SAYS OF STREAMED ANSWERS",
     };
     server_says::section(title, server_rows(found, mode))
+}
+
+fn own_section(found: &Throughput, mode: Mode) -> Option<Section> {
+    let title = match mode {
+        Mode::Plain => "METRICS BY NAME, PLAIN ANSWERS",
+        Mode::Streamed => "METRICS BY NAME, STREAMED ANSWERS",
+    };
+    server_says::section_of_own(title, server_says::own(&said_by_step(found, mode)))
 }
 
 /// The best of each API. An API of which no step counts has none.
@@ -427,12 +462,15 @@ mod tests {
         for part in [
             "\n|         load |   running |   waiting |   KV use |  cache hits |   prompt/s |   output/s |  preempted |\n| -----------: |",
             "\n|   64 at once |      63.5 |       0.2 |   75.00% |           - |          - |      12.3k |          5 |\n",
+            "\nThe server says: `mine`\n\n|         load |          mean |       at most |        in all |\n| -----------: |",
+            "\n|   64 at once |          1.00 |          1.00 |             - |\n",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }
-        assert_eq!(text.matches("The server says").count(), 1, "{text}");
+        assert_eq!(text.matches("The server says").count(), 2, "{text}");
         let titles: Vec<_> = view(&found).numbers.iter().map(|section| section.title).collect();
-        assert_eq!(titles, ["PLAIN ANSWERS", "SERVER SAYS OF PLAIN ANSWERS", "STREAMED ANSWERS"]);
+        let own = "METRICS BY NAME, PLAIN ANSWERS";
+        assert_eq!(titles, ["PLAIN ANSWERS", "SERVER SAYS OF PLAIN ANSWERS", own, "STREAMED ANSWERS"]);
     }
 
     #[test]
