@@ -152,6 +152,7 @@ fn counted(class: &str, looks: &str, script: impl Fn(&str, &mut TcpStream) -> Op
     let sample = result["failures"]["details"][class]["sample"].as_str().unwrap_or_default();
     assert!(sample.contains(looks), "{class}: no `{looks}` in `{sample}`");
     assert_eq!(peer.upgrades(), 2, "{class}");
+    assert!(count(&result, "data_sent") > 2 * 100, "{class}: a handshake has a head: {output:?}");
     assert_eq!(output.code, Some(107), "{output:?}");
 }
 

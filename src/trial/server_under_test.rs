@@ -457,3 +457,37 @@ fn divide(cores: &[usize], plan: &Plan, starts_server: bool) -> (Vec<usize>, Vec
     let (server, client) = cores.split_at(cores.len() - clients);
     (client.to_vec(), server.to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_not_pinned_beside_a_server_that_has_too_few_cores() {
+        let pins = |pin, cores| {
+            let mut plan = Plan::example();
+            plan.tuning.pin = pin;
+            unpinned(plan, cores).tuning.pin
+        };
+        assert_eq!([1, 2, 3, 4, 64].map(|cores| pins(true, cores)), [false, false, false, true, true]);
+        assert!(!pins(false, 64), "nobody asked for it");
+    }
+
+    #[test]
+    fn a_server_of_ours_gets_all_cores_but_the_workers() {
+        let of = |cores: usize, workers, pin, starts| {
+            let mut plan = Plan::example();
+            (plan.tuning.workers, plan.tuning.pin) = (workers, pin);
+            let (client, server) = divide(&(0..cores).collect::<Vec<_>>(), &plan, starts);
+            (client.len(), server.len())
+        };
+        assert_eq!(
+            [of(8, None, true, true), of(2, None, true, true), of(1, None, true, true)],
+            [(2, 6), (1, 1), (1, 0)]
+        );
+        assert_eq!(
+            [of(4, Some(9), true, true), of(4, None, false, true), of(4, None, true, false)],
+            [(3, 1), (4, 0), (4, 0)]
+        );
+    }
+}

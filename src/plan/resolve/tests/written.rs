@@ -91,6 +91,10 @@ fn timeouts_inherit_field_by_field_and_stay_within_the_total() {
     assert_eq!(timeouts("timeout = \"90s\"", "timeout = \"5s\""), times(5, 5, 5, 5));
     assert_eq!(timeouts("timeout = { stall = \"3s\" }", "timeout = \"20s\""), times(10, 20, 3, 20));
     assert_eq!(timeouts("timeout = { connect = \"2s\" }", "timeout = { first_byte = \"4s\" }"), times(2, 4, 60, 60));
+    // Without a word on it, each token that is asked for may take 100 ms.
+    assert_eq!(timeouts("", "max_tokens = 600"), times(10, 60, 60, 60));
+    assert_eq!(timeouts("", "max_tokens = 5000"), times(10, 500, 500, 500));
+    assert_eq!(timeouts("timeout = \"90s\"", "max_tokens = 5000"), times(10, 90, 90, 90));
     let overrides = overrides! { timeout: flag("timeout", "8s") };
     let text = format!("{FLAT}{CHAT}timeout = {{ first_byte = \"4s\", total = \"5s\" }}\n");
     assert_eq!(super::file(&text, &overrides).expect("fine").mix.kinds[0].timeouts, times(8, 4, 8, 8));
