@@ -138,14 +138,17 @@ if $all && command -v vllm > /dev/null; then
   # Its model is a folder in the form of Hugging Face, which is not part of this repository.
   model=${TINY_MODEL:?set TINY_MODEL to the folder of a model for vLLM}
   front=$(free_port)
-  vllm serve "$model" --served-model-name tiny --host 127.0.0.1 --port "$front" --max-model-len 4096 > "$work/vllm.log" 2>&1 &
+  vllm serve "$model" --served-model-name tiny --host 127.0.0.1 --port "$front" --max-model-len 4096 \
+    --enforce-eager > "$work/vllm.log" 2>&1 &
   pids+=($!)
   wait_for "http://127.0.0.1:$front/health" 600
   add "vLLM" "http://127.0.0.1:$front"
 fi
 if $all && command -v litellm > /dev/null; then
   front=$(free_port)
+  # It refuses to start without a key unless it is told so.
   cat > "$work/litellm.yaml" <<END
+general_settings: { dangerously_permit_weak_or_unset_master_key: true }
 model_list:
   - model_name: tiny
     litellm_params: { model: openai/tiny, api_base: "http://127.0.0.1:$port/v1", api_key: none }
@@ -154,6 +157,8 @@ END
   pids+=($!)
   wait_for "http://127.0.0.1:$front/health/readiness" 240
   add "LiteLLM, llama.cpp" "http://127.0.0.1:$front"
+  # It has no /metrics unless it is told to: the counts of the server behind it are compared.
+  metrics_of_litellm=http://127.0.0.1:$port/metrics
 fi
 
 # ---- what is run ---------------------------------------------------------------------------------
@@ -180,7 +185,7 @@ try() {
   case $command in
     quick-smoke) set -- quick-smoke ;;
     smoke) set -- smoke --duration 5s ;;
-    load) set -- load --vus 4 --duration 10s ;;
+    load) set -- load --vus 4 --duration 10s ${metrics:+--server-metrics "$metrics"} ;;
     all-apis) set -- all-apis --duration 5s ;;
     capacity) set -- capacity --slo 'http_req_failed rate<1%' --duration 2s --warmup 1s --max 20 --max-time 60s ;;
     trace) set -- "$work/trace.toml" ;;
@@ -203,6 +208,8 @@ failed=0
 rows=()
 for i in "${!names[@]}"; do
   row="| ${names[$i]} |"
+  metrics=''
+  case ${names[$i]} in LiteLLM*) metrics=$metrics_of_litellm ;; esac
   for command in "${commands[@]}"; do
     file="$work/$i-$command"
     code=0

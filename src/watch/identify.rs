@@ -10,7 +10,7 @@
 //! | `/props` | llama.cpp's build |
 //! | `/api/version` | Ollama's version |
 //! | `/info` | TGI's model and version |
-//! | `/health/readiness` | LiteLLM's version |
+//! | `/health/readiness` | LiteLLM's version, or how its database is |
 //!
 //! Questions stay below the path that was given. `/openai/…` comes last: LiteLLM passes it on to the
 //! real provider.
@@ -110,7 +110,8 @@ fn more(mut said: Said, ask: &mut Ask<'_>) -> Result<Said, Identity> {
     };
     if let Some(answer) = optional(ask(path))? {
         said.version = answer[field].as_str().map(str::to_owned);
-        if said.version.is_some() && said.kind == "openai" {
+        // LiteLLM from 1.108 on does not tell its version there. Its database is a word of its own.
+        if said.kind == "openai" && (said.version.is_some() || answer["db"].is_string()) {
             said.kind = "litellm";
         }
     }
@@ -174,6 +175,14 @@ mod tests {
                 r#"{"litellm_version":"1.108"}"#,
                 said("litellm", Some("1.108"), &["tiny"]),
             ),
+            // What 1.108.7 sends.
+            (
+                "openai",
+                "/health/readiness",
+                r#"{"status":"healthy","db":"Not connected"}"#,
+                said("litellm", None, &["tiny"]),
+            ),
+            ("openai", "/health/readiness", r#"{"status":"ok"}"#, said("openai", None, &["tiny"])),
             ("me", "/nothing", "", said("openai", None, &["tiny"])),
         ] {
             assert_eq!(known(&[("/v1/models", &list(owner)), (path, answer)]), expected);
