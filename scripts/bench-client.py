@@ -220,7 +220,8 @@ def open_pages(bench, page, browser):
             folder = Path(bench.folder.name) / f"browser-{number}"
             flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
             flags.append(f"--user-data-dir={folder}")
-            command = [browser, *flags, f"{page}/"] if browser else ["curl", "-sN", f"{page}/events"]
+            # They take only what the server leaves, as if they ran on another machine.
+            command = ["chrt", "--idle", "0", browser, *flags, f"{page}/"] if browser else ["curl", "-sN", f"{page}/events"]
             looking.append(bench.pinned(bench.args.server_core, command, start_new_session=True))
         while client.poll() is None:
             try:
@@ -263,8 +264,7 @@ def watched(bench):
         page = f"127.0.0.1:{free.getsockname()[1]}"
     lines, web = ["--requests", Path(bench.folder.name) / "requests.jsonl"], ["--web", page]
     url, chromium = f"http://{page}", shutil.which("chromium")
-    readers = f"{BROWSERS} readers of its events"
-    browsers = f"{BROWSERS} browsers" if chromium else f"{readers} (chromium is missing)"
+    browsers = f"{BROWSERS} browsers" if chromium else f"{BROWSERS} readers of its events (chromium is missing)"
 
     def cost(more=(), meanwhile=lambda client: None):
         few, many = 4_000, 12_000
@@ -289,12 +289,11 @@ def watched(bench):
         recorded = json.load(urllib.request.urlopen(ask + "record"))["ttft_us"]
         return [reported[name] - recorded[name] / 1000 for name in ("p50", "p99")]
 
-    # Browsers would take the server's core where there are two.
     calm, seen = [], []
     for _ in range(bench.args.rounds):
         calm.append(error("calm"))
-        seen.append(error("seen", meanwhile=open_pages(bench, url, None), more=web))
-    for name, errors in (("nobody looking", calm), (f"`--web` and {readers}", seen)):
+        seen.append(error("seen", meanwhile=open_pages(bench, url, chromium), more=web))
+    for name, errors in (("nobody looking", calm), (f"`--web` and {browsers}", seen)):
         p50, p99 = (middle(values) for values in zip(*errors))
         yield (f"TTFT reported minus recorded, {name}: p50, p99", f"{p50:+.3f} ms, {p99:+.3f} ms", "≤ 1 ms")
 
