@@ -28,7 +28,6 @@ fn write(found: &Capacity, text: &mut String) -> std::fmt::Result {
     }
     write_curve(found, text)?;
     write_server(found, text)?;
-    write_own(found, text)?;
     writeln!(text)?;
     for (i, line) in human::wrapped(&sentence(found), 76).iter().enumerate() {
         writeln!(text, "  {}{line}", if i == 0 { "" } else { "  " })?;
@@ -76,35 +75,32 @@ fn write_curve(found: &Capacity, text: &mut String) -> std::fmt::Result {
 /// What the server said of itself at each load; nothing if it was not asked.
 fn write_server(found: &Capacity, text: &mut String) -> std::fmt::Result {
     let rows = server_rows(found);
-    if rows.is_empty() {
-        return Ok(());
+    if !rows.is_empty() {
+        write_said(found, text, server_says::NOTE, &server_says::COLUMNS, &rows)?;
     }
-    let line = |text: &mut String, cells: &mut dyn Iterator<Item = &str>| {
-        let padded = cells.zip(&server_says::COLUMNS).map(|(cell, of)| format!("{cell:>0$}", of.width));
-        writeln!(text, "  {}", padded.collect::<Vec<_>>().concat())
-    };
-    let names = server_says::COLUMNS.iter().skip(1).map(|column| column.name);
-    writeln!(text, "\n  the server says: {}", server_says::NOTE)?;
-    line(text, &mut std::iter::once(load_name(found.by)).chain(names))?;
-    for (load, cells) in rows {
-        line(text, &mut std::iter::once(load.as_str()).chain(cells.iter().map(String::as_str)))?;
+    for own in server_says::own(&said_by_load(found)) {
+        write_said(found, text, own.name, &server_says::OF_OWN, &own.steps)?;
     }
     Ok(())
 }
 
-/// What the server said at each load under the names that were asked for.
-fn write_own(found: &Capacity, text: &mut String) -> std::fmt::Result {
+/// A table of what the server said at each load.
+fn write_said<const N: usize>(
+    found: &Capacity,
+    text: &mut String,
+    of: &str,
+    columns: &[Column],
+    rows: &[(String, [String; N])],
+) -> std::fmt::Result {
     let line = |text: &mut String, cells: &mut dyn Iterator<Item = &str>| {
-        let padded = cells.zip(&server_says::OF_OWN).map(|(cell, of)| format!("{cell:>0$}", of.width));
+        let padded = cells.zip(columns).map(|(cell, of)| format!("{cell:>0$}", of.width));
         writeln!(text, "  {}", padded.collect::<Vec<_>>().concat())
     };
-    for own in server_says::own(&said_by_load(found)) {
-        writeln!(text, "\n  the server says: {}", own.name)?;
-        let names = server_says::OF_OWN.iter().skip(1).map(|column| column.name);
-        line(text, &mut std::iter::once(load_name(found.by)).chain(names))?;
-        for (load, cells) in &own.steps {
-            line(text, &mut std::iter::once(load.as_str()).chain(cells.iter().map(String::as_str)))?;
-        }
+    let names = columns.iter().skip(1).map(|column| column.name);
+    writeln!(text, "\n  the server says: {of}")?;
+    line(text, &mut std::iter::once(load_name(found.by)).chain(names))?;
+    for (load, cells) in rows {
+        line(text, &mut std::iter::once(load.as_str()).chain(cells.iter().map(String::as_str)))?;
     }
     Ok(())
 }

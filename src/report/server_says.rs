@@ -56,11 +56,13 @@ pub(super) fn cells(said: Option<&ServerMetrics>) -> [String; 7] {
 /// Steps by name as a part of a page; none of none.
 pub(super) fn section(title: &'static str, steps: Vec<(String, [String; 7])>) -> Option<Section> {
     const OF_PAGE: &[Column] = &COLUMNS;
-    let row = |(name, cells): (String, [String; 7])| Row::plain(std::iter::once(name).chain(cells).collect());
-    let rows: Vec<Row> = steps.into_iter().map(row).collect();
-    let is_empty = rows.is_empty();
-    let table = Block::Table(Table { columns: OF_PAGE, has_head: true, rows });
-    (!is_empty).then(|| Section { title, note: NOTE.to_owned(), blocks: vec![table] })
+    (!steps.is_empty()).then(|| Section { title, note: NOTE.to_owned(), blocks: vec![table(OF_PAGE, steps)] })
+}
+
+/// Steps by name, and their cells.
+fn table<const N: usize>(columns: &'static [Column], steps: Vec<(String, [String; N])>) -> Block {
+    let row = |(name, cells): (String, [String; N])| Row::plain(std::iter::once(name).chain(cells).collect());
+    Block::Table(Table { columns, has_head: true, rows: steps.into_iter().map(row).collect() })
 }
 
 /// A metric that was asked for by its name (`--server-metric`), in each step that has it.
@@ -101,15 +103,9 @@ pub(super) fn own<'a>(steps: &[(String, Option<&'a ServerMetrics>)]) -> Vec<Own<
 /// The same as a part of a page; none of none.
 pub(super) fn section_of_own(title: &'static str, own: Vec<Own<'_>>) -> Option<Section> {
     const OF_PAGE: &[Column] = &OF_OWN;
-    let row = |(name, cells): (String, [String; 3])| Row::plain(std::iter::once(name).chain(cells).collect());
-    let is_empty = own.is_empty();
-    let blocks = own.into_iter().flat_map(|own| {
-        let rows = own.steps.into_iter().map(row).collect();
-        let table = Table { columns: OF_PAGE, has_head: true, rows };
-        [Block::Line(1, vec![Piece::plain(own.name)]), Block::Table(table)]
-    });
-    let blocks = blocks.collect();
-    (!is_empty).then(|| Section { title, note: NOTE_OF_OWN.to_owned(), blocks })
+    let of_one = |own: Own<'_>| [Block::Line(1, vec![Piece::plain(own.name)]), table(OF_PAGE, own.steps)];
+    let blocks: Vec<Block> = own.into_iter().flat_map(of_one).collect();
+    (!blocks.is_empty()).then(|| Section { title, note: NOTE_OF_OWN.to_owned(), blocks })
 }
 
 /// A number of a step: of a level its mean, of the KV memory the most.

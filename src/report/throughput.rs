@@ -97,53 +97,41 @@ fn write_table(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::R
         writeln!(text, "\n{NONE_KEPT}")?;
     }
     best.iter().try_for_each(|best| writeln!(text, "\n**{best}**"))?;
-    write_server(found, text, mode)?;
-    write_own(found, text, mode)
+    write_server(found, text, mode)
 }
 
 /// What the server said of itself at each step; nothing if it was not asked.
 fn write_server(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::Result {
     let rows = server_rows(found, mode);
-    if rows.is_empty() {
-        return Ok(());
+    if !rows.is_empty() {
+        write_said(text, &format!("The server says ({}):", server_says::NOTE), &server_says::COLUMNS, &rows)?;
     }
-    let load_width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default().max(LOAD_WIDTH);
-    let line = |text: &mut String, cells: &mut dyn Iterator<Item = &str>| {
-        // The first column holds a name.
-        let widths = std::iter::once(load_width).chain(server_says::COLUMNS.iter().skip(1).map(|of| of.width));
-        let row: Vec<String> = cells.zip(widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
-        writeln!(text, "| {} |", row.join(" | "))
-    };
-    writeln!(text, "\nThe server says ({}):\n", server_says::NOTE)?;
-    line(text, &mut server_says::COLUMNS.iter().map(|column| column.name))?;
-    let dashes: Vec<String> = std::iter::once(load_width)
-        .chain(server_says::COLUMNS.iter().skip(1).map(|of| of.width))
-        .map(|width| format!("{}:", "-".repeat(width - 1)))
-        .collect();
-    line(text, &mut dashes.iter().map(String::as_str))?;
-    for (name, cells) in rows {
-        line(text, &mut std::iter::once(name.as_str()).chain(cells.iter().map(String::as_str)))?;
+    for own in server_says::own(&said_by_step(found, mode)) {
+        write_said(text, &format!("The server says: `{}`", own.name), &server_says::OF_OWN, &own.steps)?;
     }
     Ok(())
 }
 
-/// What the server said at each step under the names that were asked for.
-fn write_own(found: &Throughput, text: &mut String, mode: Mode) -> std::fmt::Result {
-    for own in server_says::own(&said_by_step(found, mode)) {
-        let load_width = own.steps.iter().map(|(name, _)| name.len()).max().unwrap_or_default().max(LOAD_WIDTH);
-        let widths: Vec<usize> =
-            std::iter::once(load_width).chain(server_says::OF_OWN.iter().skip(1).map(|of| of.width)).collect();
-        let line = |text: &mut String, cells: &mut dyn Iterator<Item = &str>| {
-            let row: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
-            writeln!(text, "| {} |", row.join(" | "))
-        };
-        writeln!(text, "\nThe server says: `{}`\n", own.name)?;
-        line(text, &mut server_says::OF_OWN.iter().map(|column| column.name))?;
-        let dashes: Vec<String> = widths.iter().map(|width| format!("{}:", "-".repeat(width - 1))).collect();
-        line(text, &mut dashes.iter().map(String::as_str))?;
-        for (name, cells) in &own.steps {
-            line(text, &mut std::iter::once(name.as_str()).chain(cells.iter().map(String::as_str)))?;
-        }
+/// A table of what the server said at each step.
+fn write_said<const N: usize>(
+    text: &mut String,
+    title: &str,
+    columns: &[Column],
+    rows: &[(String, [String; N])],
+) -> std::fmt::Result {
+    // The first column holds a name.
+    let name_width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default().max(LOAD_WIDTH);
+    let widths: Vec<usize> = std::iter::once(name_width).chain(columns.iter().skip(1).map(|of| of.width)).collect();
+    let line = |text: &mut String, cells: &mut dyn Iterator<Item = &str>| {
+        let row: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
+        writeln!(text, "| {} |", row.join(" | "))
+    };
+    writeln!(text, "\n{title}\n")?;
+    line(text, &mut columns.iter().map(|column| column.name))?;
+    let dashes: Vec<String> = widths.iter().map(|width| format!("{}:", "-".repeat(width - 1))).collect();
+    line(text, &mut dashes.iter().map(String::as_str))?;
+    for (name, cells) in rows {
+        line(text, &mut std::iter::once(name.as_str()).chain(cells.iter().map(String::as_str)))?;
     }
     Ok(())
 }
