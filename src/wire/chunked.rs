@@ -119,13 +119,8 @@ impl Decoder {
         };
         let (mut size, mut rest) = (0, line);
         while let [digit, after @ ..] = rest {
-            let digit = match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                b'A'..=b'F' => digit - b'A' + 10,
-                _ => break,
-            };
-            (size, rest) = (size << 4 | u64::from(digit), after);
+            let Some(value) = value_of(*digit) else { break };
+            (size, rest) = (size << 4 | value, after);
         }
         // More digits would be more than fits; without any, or with zeros alone, other things follow.
         if size == 0 || line.len() - rest.len() > MAX_PLAIN_DIGITS {
@@ -187,30 +182,21 @@ impl Decoder {
 
     /// Takes one byte of a size line before any white space or extension.
     fn size(&mut self, byte: u8) -> Result<(), WireError> {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            b'A'..=b'F' => byte - b'A' + 10,
-            _ if self.step == Step::Start => return Err(WireError::BadChunk("a chunk size is missing")),
-            b'\r' => {
-                self.step = Step::SizeLf;
-                return Ok(());
-            }
-            b' ' | b'\t' => {
-                self.step = self.counted(MAX_SIZE_LINE_BYTES, "chunk extensions", Step::Pad)?;
-                return Ok(());
-            }
-            b';' => {
-                self.step = self.counted(MAX_SIZE_LINE_BYTES, "chunk extensions", Step::Extension)?;
-                return Ok(());
-            }
-            b'\n' => return Err(WireError::BadChunk("a chunk size is not followed by CRLF")),
-            _ => return Err(WireError::BadChunk("a chunk size is not a hexadecimal number")),
+        let Some(value) = value_of(byte) else {
+            self.step = match byte {
+                _ if self.step == Step::Start => return Err(WireError::BadChunk("a chunk size is missing")),
+                b'\r' => Step::SizeLf,
+                b' ' | b'\t' => self.counted(MAX_SIZE_LINE_BYTES, "chunk extensions", Step::Pad)?,
+                b';' => self.counted(MAX_SIZE_LINE_BYTES, "chunk extensions", Step::Extension)?,
+                b'\n' => return Err(WireError::BadChunk("a chunk size is not followed by CRLF")),
+                _ => return Err(WireError::BadChunk("a chunk size is not a hexadecimal number")),
+            };
+            return Ok(());
         };
         if self.left > u64::MAX >> 4 {
             return Err(WireError::BadChunk("a chunk size overflows"));
         }
-        self.left = self.left << 4 | u64::from(digit);
+        self.left = self.left << 4 | value;
         // Leading zeros do not overflow, so the digits are counted as well.
         self.step = self.counted(MAX_SIZE_LINE_BYTES, "chunk size line", Step::Size)?;
         Ok(())
@@ -224,6 +210,11 @@ impl Decoder {
         self.line += 1;
         Ok(next)
     }
+}
+
+/// The value of a hexadecimal digit; none of any other byte.
+fn value_of(digit: u8) -> Option<u64> {
+    char::from(digit).to_digit(16).map(u64::from)
 }
 
 fn expect(byte: u8, wanted: u8, else_error: &'static str) -> Result<(), WireError> {

@@ -130,14 +130,13 @@ impl Decoder {
         if self.has_data || self.after_cr || self.by_line || !self.begun || self.held() > 0 {
             return None;
         }
-        let value = |line: &'b [u8]| line.strip_prefix(b" ").unwrap_or(line);
         let (name, rest) = match input.strip_prefix(b"event:") {
             Some(line) => line_before_lf(line)?,
             None => (&[][..], input),
         };
         let (data, rest) = line_before_lf(rest.strip_prefix(b"data:")?)?;
         let rest = rest.strip_prefix(b"\n")?;
-        Some((Event { name: value(name), data: value(data) }, rest))
+        Some((Event { name: value_of(name), data: value_of(data) }, rest))
     }
 
     /// Whether a whole data line is held whose event is not yet closed by a blank line. Its arrival
@@ -291,7 +290,7 @@ impl Decoder {
             return if line.is_empty() { Line::Blank } else { Line::Data(line) };
         }
         if let Some(value) = line.strip_prefix(b"data:") {
-            return Line::Data(value.strip_prefix(b" ").unwrap_or(value));
+            return Line::Data(value_of(value));
         }
         if line.is_empty() {
             return Line::Blank;
@@ -300,11 +299,17 @@ impl Decoder {
         let (field, value) = memchr::memchr(b':', line).map_or((line, &[][..]), |at| (&line[..at], &line[at + 1..]));
         match field {
             b"data" => Line::Data(value),
-            b"event" => Line::Name(value.strip_prefix(b" ").unwrap_or(value)),
-            b"error" => Line::Error(value.strip_prefix(b" ").unwrap_or(value)),
+            b"event" => Line::Name(value_of(value)),
+            b"error" => Line::Error(value_of(value)),
             _ => Line::Ignored,
         }
     }
+}
+
+/// The value of a field, of what stands after its colon: one space before it is not a part of it.
+#[inline]
+fn value_of(after_colon: &[u8]) -> &[u8] {
+    after_colon.strip_prefix(b" ").unwrap_or(after_colon)
 }
 
 /// The rest of a line of ordinary length that ends in LF, and what follows.
