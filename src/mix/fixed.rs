@@ -40,12 +40,10 @@ pub(super) fn folded(kind: &Kind, prompt: &PreparedPrompt, body: Vec<Piece>) -> 
 /// Everything from the value of `Content-Length` to the end of the request, where it is always the
 /// same.
 pub(super) fn rest(kind: &Kind, prompt: &PreparedPrompt, folded: &[Piece]) -> Option<String> {
-    let has_frame = kind.method() != Method::Post || kind.websocket;
-    if has_frame || kind.conversation.is_some() || prompt.rows().is_some() {
-        return None;
-    }
+    let is_plain_post = kind.method() == Method::Post && !kind.websocket;
+    let may_be_fixed = is_plain_post && kind.conversation.is_none() && prompt.rows().is_none();
     match folded {
-        [Piece::Text(body)] => Some(format!("{}\r\n\r\n{body}", body.len())),
+        [Piece::Text(body)] if may_be_fixed => Some(format!("{}\r\n\r\n{body}", body.len())),
         _ => None,
     }
 }

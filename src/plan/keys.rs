@@ -171,16 +171,20 @@ impl Keys {
 
 /// What is secret about a key: itself, and as it is sent, which may be repeated in base64.
 pub(super) fn forms(key: &Secret, key_as: &KeyAs) -> Vec<String> {
-    let itself = key.reveal().to_owned();
-    let (other, token) = match key_as {
-        KeyAs::Basic => (password(key).map(|password| password.reveal().to_owned()), None),
-        KeyAs::Query(_) => (Some(percent_encoded(key.reveal())), None),
-        // The ID is no secret. It names the key in AWS's own messages.
-        KeyAs::SigV4 { .. } => AwsKey::parse(key.reveal())
-            .map_or((None, None), |key| (Some(key.secret.to_owned()), key.token.map(str::to_owned))),
-        KeyAs::OfApi | KeyAs::Bearer | KeyAs::Header(_) => (None, None),
-    };
-    std::iter::once(itself).chain(other).chain(token).collect()
+    let mut forms = vec![key.reveal().to_owned()];
+    match key_as {
+        KeyAs::Basic => forms.extend(password(key).map(|password| password.reveal().to_owned())),
+        KeyAs::Query(_) => forms.push(percent_encoded(key.reveal())),
+        KeyAs::SigV4 { .. } => {
+            // The ID is no secret. It names the key in AWS's own messages.
+            if let Some(parts) = AwsKey::parse(key.reveal()) {
+                forms.push(parts.secret.to_owned());
+                forms.extend(parts.token.map(str::to_owned));
+            }
+        }
+        KeyAs::OfApi | KeyAs::Bearer | KeyAs::Header(_) => {}
+    }
+    forms
 }
 
 /// The password of `USER:PASSWORD`.
