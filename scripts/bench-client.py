@@ -71,15 +71,20 @@ def arguments():
     return args
 
 
+def free_port():
+    """A port of loopback on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Bench:
     """A server, a folder for files, and a way to run a client against it."""
 
     def __init__(self, args):
         self.args = args
         self.folder = tempfile.TemporaryDirectory()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.server = self.pinned(args.server_core, [args.bin, "origin", "--port", str(self.port)])
         for _ in range(100):
             try:
@@ -259,9 +264,7 @@ def instructions(bench, requests, more, meanwhile):
 
 def watched(bench):
     """What looking at a run and writing it down costs its worker, and whether TTFT stays true."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        page = f"127.0.0.1:{free.getsockname()[1]}"
+    page = f"127.0.0.1:{free_port()}"
     lines, web = ["--requests", Path(bench.folder.name) / "requests.jsonl"], ["--web", page]
     url, chromium = f"http://{page}", shutil.which("chromium")
     browsers = f"{BROWSERS} browsers" if chromium else f"{BROWSERS} readers of its events (chromium is missing)"
