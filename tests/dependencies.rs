@@ -1,7 +1,7 @@
 //! Dependencies keep the rules of `deny.toml`, and none of them asks for a newer Rust than we do.
 //!
-//! cargo-deny checks the first part more thoroughly (`.ci/run`). This test needs neither it nor the
-//! network, and so it also holds where cargo-deny cannot be installed.
+//! cargo-deny checks the first part more thoroughly (`.ci/run`, where it is installed). This test needs
+//! neither it nor the network.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
