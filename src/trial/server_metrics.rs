@@ -8,7 +8,7 @@ use super::error::TrialError;
 use super::reach::{self, Targets};
 use super::signals::Stop;
 use crate::document::{Compared, ServerMetrics, ServerNumber};
-use crate::metrics::{Counter, Metric, Rate, Second, ServerLevel, Summary, Trend};
+use crate::metrics::{Counter, Distribution, Metric, Rate, Second, ServerLevel, Summary, Trend};
 use crate::mix::{Envelope, KeyAs};
 use crate::net::tls::TlsConfigError;
 use crate::plan::{Access, Keys, Plan, Scrape, Target};
@@ -349,8 +349,13 @@ fn compared(
         let server = last.grown(first, what)?;
         Some(Compared { name: name.to_owned(), unit: String::new(), server: rounded(server), ours: ours as f64, note })
     };
+    let mean = |trend: Trend| {
+        let of_kinds = || generating().filter_map(|kind| summary.trend(trend, Some(&kind.name)));
+        let count: u64 = of_kinds().map(|times| times.count).sum();
+        (count > 0).then(|| of_kinds().map(Distribution::sum_ms).sum::<f64>() / count as f64)
+    };
     let time = |name: &str, server: Option<f64>, trend: Trend| {
-        let (server, ours) = (rounded(server?), rounded(summary.trend(trend, None)?.avg_ms()));
+        let (server, ours) = (rounded(server?), rounded(mean(trend)?));
         Some(Compared { name: name.to_owned(), unit: "ms".to_owned(), server, ours, note: OUTSIDE.to_owned() })
     };
     [
@@ -359,6 +364,7 @@ fn compared(
         count("all output tokens", Said::OutputTokens, of_kinds(Counter::TokensOutput), unfinished.to_owned()),
         time("mean ttft", seen.mean_ms(Said::TtftSum, Said::TtftCount), Trend::Ttft),
         time("mean tbt", seen.mean_ms(Said::ItlSum, Said::ItlCount), Trend::Tbt),
+        time("mean duration", seen.mean_ms(Said::EndToEndSum, Said::EndToEndCount), Trend::HttpReqDuration),
     ]
     .into_iter()
     .flatten()
@@ -413,23 +419,27 @@ mod tests {
         let other = Kind { name: "models".to_owned(), ..Kind::bare(Api::Models, ANSWER_WITHIN) };
         plan.mix = Mix { kinds: vec![generating, other] }.into();
         let mut tally = Tally::new(2);
-        for (kind, outcome, bytes_sent) in [
-            (0, Outcome::Success, 9),
-            (0, Outcome::Success, 9),
-            (0, Outcome::Failed(Failure::Http5xx), 9),
+        for (kind, outcome, bytes_sent, took_ms) in [
+            (0, Outcome::Success, 9, 20),
+            (0, Outcome::Success, 9, 40),
+            (0, Outcome::Failed(Failure::Http5xx), 9, 900),
             // The server has not seen it.
-            (0, Outcome::Failed(Failure::ConnectRefused), 0),
-            (1, Outcome::Failed(Failure::Http4xx), 9),
-            (1, Outcome::Success, 9),
+            (0, Outcome::Failed(Failure::ConnectRefused), 0, 900),
+            (1, Outcome::Failed(Failure::Http4xx), 9, 900),
+            (1, Outcome::Success, 9, 900),
         ] {
-            tally.record(&Sample { outcome, bytes_sent, ..Sample::begun(kind, Nanos::ZERO) });
+            let end = Nanos::from_millis(took_ms);
+            tally.record(&Sample { outcome, bytes_sent, end, ..Sample::begun(kind, Nanos::ZERO) });
         }
         let summary = Summary::new(&tally, &plan.mix.names(), Nanos::from_secs(1));
         let at = |n: u32| Report::read(format!("vllm:request_success_total {n}\n").as_bytes(), &[]);
-        let seen = Seen { in_window: &[], own: &[] };
+        let took = |s: &str, n: u32| {
+            format!("vllm:e2e_request_latency_seconds_sum {s}\nvllm:e2e_request_latency_seconds_count {n}\n")
+        };
+        let seen = Seen { in_window: &[reading(0, &took("1.5", 3)), reading(1, &took("1.558", 5))], own: &[] };
         let lines = compared(&seen, (&at(5), &at(7)), &plan, (&summary, None));
         let numbers: Vec<_> = lines.iter().map(|line| (line.name.as_str(), line.server, line.ours)).collect();
-        assert_eq!(numbers, [("all requests", 2.0, 2.0)]);
+        assert_eq!(numbers, [("all requests", 2.0, 2.0), ("mean duration", 29.0, 30.0)]);
     }
 
     #[test]

@@ -30,10 +30,13 @@ pub enum Said {
     /// The same of times between tokens.
     ItlSum,
     ItlCount,
+    /// The same of whole requests, from their arrival to the last token.
+    EndToEndSum,
+    EndToEndCount,
 }
 
 /// How many there are.
-const SAID: usize = 13;
+const SAID: usize = 15;
 
 /// The names of one kind of server. The first name that is there counts: later ones are of other
 /// versions.
@@ -46,8 +49,8 @@ struct Names {
 }
 
 use Said::{
-    ItlCount, ItlSum, KvUse, OutputTokens, Preemptions, PrefixHits, PrefixQueries, PromptTokens, Requests, Running,
-    TtftCount, TtftSum, Waiting,
+    EndToEndCount, EndToEndSum, ItlCount, ItlSum, KvUse, OutputTokens, Preemptions, PrefixHits, PrefixQueries,
+    PromptTokens, Requests, Running, TtftCount, TtftSum, Waiting,
 };
 
 /// All kinds of server that are known, from their documentation of 2026.
@@ -69,6 +72,8 @@ const SERVERS: [Names; 6] = [
             (TtftCount, &["vllm:time_to_first_token_seconds_count"]),
             (ItlSum, &["vllm:inter_token_latency_seconds_sum", "vllm:time_per_output_token_seconds_sum"]),
             (ItlCount, &["vllm:inter_token_latency_seconds_count", "vllm:time_per_output_token_seconds_count"]),
+            (EndToEndSum, &["vllm:e2e_request_latency_seconds_sum"]),
+            (EndToEndCount, &["vllm:e2e_request_latency_seconds_count"]),
         ],
     },
     Names {
@@ -87,6 +92,8 @@ const SERVERS: [Names; 6] = [
             (TtftCount, &["sglang:time_to_first_token_seconds_count"]),
             (ItlSum, &["sglang:inter_token_latency_seconds_sum"]),
             (ItlCount, &["sglang:inter_token_latency_seconds_count"]),
+            (EndToEndSum, &["sglang:e2e_request_latency_seconds_sum"]),
+            (EndToEndCount, &["sglang:e2e_request_latency_seconds_count"]),
         ],
     },
     Names {
@@ -100,6 +107,8 @@ const SERVERS: [Names; 6] = [
             (Requests, &["tgi_request_success"]),
             (ItlSum, &["tgi_request_mean_time_per_token_duration_sum"]),
             (ItlCount, &["tgi_request_mean_time_per_token_duration_count"]),
+            (EndToEndSum, &["tgi_request_duration_sum"]),
+            (EndToEndCount, &["tgi_request_duration_count"]),
         ],
     },
     Names {
@@ -123,6 +132,8 @@ const SERVERS: [Names; 6] = [
             (OutputTokens, &["litellm_output_tokens_metric_total"]),
             (TtftSum, &["litellm_llm_api_time_to_first_token_metric_sum"]),
             (TtftCount, &["litellm_llm_api_time_to_first_token_metric_count"]),
+            (EndToEndSum, &["litellm_request_total_latency_metric_sum"]),
+            (EndToEndCount, &["litellm_request_total_latency_metric_count"]),
         ],
     },
     Names {
@@ -138,6 +149,8 @@ const SERVERS: [Names; 6] = [
             (TtftCount, &["dynamo_frontend_time_to_first_token_seconds_count"]),
             (ItlSum, &["dynamo_frontend_inter_token_latency_seconds_sum"]),
             (ItlCount, &["dynamo_frontend_inter_token_latency_seconds_count"]),
+            (EndToEndSum, &["dynamo_frontend_request_duration_seconds_sum"]),
+            (EndToEndCount, &["dynamo_frontend_request_duration_seconds_count"]),
         ],
     },
 ];
