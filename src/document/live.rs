@@ -9,6 +9,7 @@ use crate::metrics::{Failure, Incidents, Metric, Paths, Summary, Totals};
 use crate::threshold::Rule;
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A second of a shard, as it is sent.
@@ -53,7 +54,7 @@ impl ShardSecond {
     /// With everything that was recorded in the second.
     #[must_use]
     pub(crate) fn with_interval(self, interval: &Summary) -> Self {
-        Self { interval: Some(Numbers::everything(interval)), ..self }
+        Self { interval: Some(Numbers::shown(interval)), ..self }
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
@@ -69,10 +70,10 @@ impl Numbers {
         };
         let named = |prefix: &str, groups: &[(String, Group)]| {
             let groups = groups.iter().map(|(name, group)| (name.clone(), of(Some(&format!("{prefix}{name}"))), group));
-            groups.map(|(name, metrics, group)| (name, facts::group(&only(group, &metrics)))).collect()
+            groups.map(|(name, metrics, group)| (name, facts::group(&only(group, &|m| metrics.contains(&m))))).collect()
         };
         let metrics = of(None);
-        let mut all = facts::group(&only(&summary.all, &metrics));
+        let mut all = facts::group(&only(&summary.all, &|metric| metrics.contains(&metric)));
         all.extend(facts::gauges(summary).filter(|(name, _)| metrics.iter().any(|metric| metric.name() == name)));
         let turns = named(crate::metrics::summary::TURN_PREFIX, &summary.turns);
         Self { window_ns: summary.window.0, all, requests: named("", &summary.requests), turns }
@@ -86,6 +87,38 @@ impl Numbers {
         Self { window_ns: summary.window.0, all, requests, turns }
     }
 
+    /// What viewers see of a second ([`crate::metrics::Tally::told`]): the kinds of request, and of all
+    /// together what belongs to no kind. Times that nothing has are left out: hundreds of shards send
+    /// a second each second.
+    fn shown(summary: &Summary) -> Self {
+        let measured = |group: &Group, is_global: bool| {
+            let mut group = only(group, &|metric| metric.is_global() == is_global);
+            group.trends.retain(|(_, times)| times.count > 0);
+            facts::group(&group)
+        };
+        let mut all = measured(&summary.all, true);
+        all.extend(facts::gauges(summary));
+        let requests = summary.requests.iter().map(|(name, group)| (name.clone(), measured(group, false))).collect();
+        Self { window_ns: summary.window.0, all, requests, turns: BTreeMap::new() }
+    }
+
+    /// Adds what viewers see of a second, within the bounds of a document. After an error the sum is
+    /// of no use.
+    fn add_to(&self, sum: &mut Summary) -> Result<(), FieldError> {
+        let window = Nanos(self.window_ns);
+        if !self.requests.keys().eq(sum.requests.iter().map(|(name, _)| name)) {
+            return Err(wrong("interval.requests", "they are others than those of an earlier shard"));
+        }
+        let all = read::group_without_times("all", &self.all, window, &mut sum.all.trends)?;
+        let kinds = self.requests.iter().zip(&mut sum.requests);
+        let requests = kinds.map(|((name, numbers), (_, group))| {
+            Ok((name.clone(), read::group_without_times(name, numbers, window, &mut group.trends)?))
+        });
+        let requests = requests.collect::<Result<_, FieldError>>()?;
+        sum.add(&self.with(all, requests, Vec::new()));
+        Ok(())
+    }
+
     /// Back to numbers, within the bounds of a document.
     pub(crate) fn summary(&self) -> Result<Summary, FieldError> {
         let window = Nanos(self.window_ns);
@@ -93,12 +126,17 @@ impl Numbers {
             let group = |(name, numbers): (&String, _)| Ok((name.clone(), read::group(name, numbers, window)?));
             groups.iter().map(group).collect::<Result<Vec<_>, FieldError>>()
         };
-        Ok(Summary {
-            window,
+        Ok(self.with(read::group("all", &self.all, window)?, groups(&self.requests)?, groups(&self.turns)?))
+    }
+
+    /// A summary of these groups, and of what was not read with them.
+    fn with(&self, all: Group, requests: Vec<(String, Group)>, turns: Vec<(String, Group)>) -> Summary {
+        Summary {
+            window: Nanos(self.window_ns),
             cpu_time: Nanos::ZERO,
-            all: read::group("all", &self.all, window)?,
-            requests: groups(&self.requests)?,
-            turns: groups(&self.turns)?,
+            all,
+            requests,
+            turns,
             failures: Vec::new(),
             retried: Vec::new(),
             statuses: Vec::new(),
@@ -106,17 +144,16 @@ impl Numbers {
             paths: Paths::default(),
             gauges: read::gauges(&self.all),
             server: Vec::new(),
-        })
+        }
     }
 }
 
-/// A group with no other numbers than these.
-fn only(group: &Group, metrics: &[Metric]) -> Group {
-    let is_named = |metric: Metric| metrics.contains(&metric);
+/// A group with no other numbers than `those`.
+fn only(group: &Group, those: &dyn Fn(Metric) -> bool) -> Group {
     Group {
-        trends: group.trends.iter().filter(|(t, _)| is_named(Metric::Trend(*t))).cloned().collect(),
-        counters: group.counters.iter().filter(|(c, _)| is_named(Metric::Counter(*c))).copied().collect(),
-        rates: group.rates.iter().filter(|(r, _)| is_named(Metric::Rate(*r))).copied().collect(),
+        trends: group.trends.iter().filter(|(t, _)| those(Metric::Trend(*t))).cloned().collect(),
+        counters: group.counters.iter().filter(|(c, _)| those(Metric::Counter(*c))).copied().collect(),
+        rates: group.rates.iter().filter(|(r, _)| those(Metric::Rate(*r))).copied().collect(),
         ..group.clone()
     }
 }
@@ -174,16 +211,18 @@ impl LiveSum {
             return Err(wrong("second.t_s", format!("{t_s} is not the second after the last")));
         }
         let second = SecondSum::new(t_s as usize, &sent.second)?;
-        let interval = sent.interval.map(|interval| interval.summary()).transpose()?;
-        match self.open.get_mut(&t_s) {
-            Some(sum) => {
+        let sum = match self.open.entry(t_s) {
+            Entry::Occupied(sum) => {
+                let sum = sum.into_mut();
                 sum.second.add(&second);
-                match (&mut sum.interval, interval) {
-                    (Some(sum), Some(more)) => sum.add(&more),
-                    (sum, more) => *sum = sum.take().or(more),
-                }
+                sum
             }
-            None => drop(self.open.insert(t_s, Open { second, interval })),
+            Entry::Vacant(none) => none.insert(Open { second, interval: None }),
+        };
+        match (&mut sum.interval, sent.interval) {
+            (Some(sum), Some(more)) => more.add_to(sum)?,
+            (none, Some(first)) => *none = Some(first.summary()?),
+            (_, None) => {}
         }
         shard.reached = Some(t_s);
         shard.waiting.push_back((t_s, sent.so_far));

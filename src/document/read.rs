@@ -6,9 +6,9 @@
 //! in it may cost more memory or time than a true one.
 
 use super::measured::{Numbers, gauge};
-use super::{Document, Exact, KindSecond, Measured, Quantiles, Shard, Trend};
+use super::{Document, Exact, KindSecond, Measured, Quantiles, Shard, measured};
 use crate::metrics::summary::{CounterValue, Group, RateValue, Summary, TokenSource};
-use crate::metrics::{self, Buckets, Distribution, Failure, Incidents, Metric, Unit};
+use crate::metrics::{self, Buckets, Distribution, Failure, Incidents, Metric, Trend, Unit};
 use crate::units::{Nanos, plural};
 use serde_json::Value;
 
@@ -156,13 +156,32 @@ pub(super) fn gauges(numbers: &Numbers) -> Vec<(metrics::Gauge, metrics::summary
 }
 
 pub(super) fn group(field: &str, numbers: &Numbers, window: Nanos) -> Result<Group, FieldError> {
-    let (mut trends, mut counters, mut rates) = (Vec::new(), Vec::new(), Vec::new());
+    let mut trends = Vec::new();
+    let group = group_without_times(field, numbers, window, &mut trends)?;
+    Ok(Group { trends, ..group })
+}
+
+/// The same, but for its times, which are added to `trends` in place: a histogram is a hundred
+/// kilobytes, whatever it holds.
+pub(super) fn group_without_times(
+    field: &str,
+    numbers: &Numbers,
+    window: Nanos,
+    trends: &mut Vec<(Trend, Distribution)>,
+) -> Result<Group, FieldError> {
+    let (mut counters, mut rates) = (Vec::new(), Vec::new());
     let mut token_source = None;
     let mut billed = RateValue::default();
     for (name, measured) in numbers {
         let field = format!("{field}.{name}");
         match (Metric::from_name(name), measured) {
-            (Some(Metric::Trend(t)), Measured::Trend(m)) => trends.push((t, distribution(&field, m, t.unit())?)),
+            (Some(Metric::Trend(t)), Measured::Trend(m)) => {
+                let at = trends.binary_search_by_key(&t, |(known, _)| *known).unwrap_or_else(|at| {
+                    trends.insert(at, (t, Distribution::new()));
+                    at
+                });
+                add_times(&field, m, t.unit(), &mut trends[at].1)?;
+            }
             (Some(Metric::Counter(c)), Measured::Counter(m)) => {
                 let in_window = m.in_window.unwrap_or((m.rate * window.as_secs_f64()).round() as u64);
                 counters.push((c, CounterValue::over(m.count, in_window, window)));
@@ -197,10 +216,9 @@ pub(super) fn group(field: &str, numbers: &Numbers, window: Nanos) -> Result<Gro
             (Some(_), _) => return Err(wrong(format!("{field}.type"), "it is another type than this metric has")),
         }
     }
-    trends.sort_by_key(|(t, _)| *t);
     counters.sort_by_key(|(c, _)| *c);
     rates.sort_by_key(|(r, _)| *r);
-    Ok(Group { trends, counters, rates, token_source, billed })
+    Ok(Group { trends: Vec::new(), counters, rates, token_source, billed })
 }
 
 fn source_of(field: &str, name: &str) -> Result<TokenSource, FieldError> {
@@ -210,9 +228,9 @@ fn source_of(field: &str, name: &str) -> Result<TokenSource, FieldError> {
     })
 }
 
-/// A trend's distribution. Documents of earlier builds have no integers; theirs are made of the
+/// Adds a trend's distribution. Documents of earlier builds have no integers; theirs are made of the
 /// floats, and are as good as those.
-fn distribution(field: &str, t: &Trend, unit: Unit) -> Result<Distribution, FieldError> {
+fn add_times(field: &str, t: &measured::Trend, unit: Unit, sum: &mut Distribution) -> Result<(), FieldError> {
     if t.unit != unit.name() {
         let problem = format!("'{}': expected '{}'", t.unit.escape_debug(), unit.name());
         return Err(wrong(format!("{field}.unit"), problem));
@@ -235,7 +253,7 @@ fn distribution(field: &str, t: &Trend, unit: Unit) -> Result<Distribution, Fiel
     if t.count == 0 {
         return Err(wrong(format!("{field}.count"), "0: a trend without times is left out of a result"));
     }
-    Distribution::decoded(&t.histogram, &exact).map_err(|error| {
+    sum.add_encoded(&t.histogram, &exact).map_err(|error| {
         let problem = match Buckets::decode(&t.histogram) {
             Ok(buckets) if buckets.count() != t.count => {
                 format!("it holds {}, and count says {}", plural(buckets.count(), "time"), t.count)

@@ -291,9 +291,9 @@ impl Distribution {
         }
     }
 
-    /// The distribution that was [`Distribution::encoded`], with what it knew exactly. The counts
-    /// must agree.
-    pub fn decoded(text: &str, exact: &Exact) -> Result<Self, DecodeError> {
+    /// Adds a distribution that was [`Distribution::encoded`], with what it knew exactly. The counts
+    /// must agree; otherwise nothing is added.
+    pub fn add_encoded(&mut self, text: &str, exact: &Exact) -> Result<(), DecodeError> {
         let buckets = Buckets::decode(text)?;
         if buckets.count() != exact.count || exact.min > exact.max || exact.overflow > exact.count {
             return Err(DecodeError::Counts);
@@ -301,15 +301,14 @@ impl Distribution {
         if !exact.is_of(&buckets) {
             return Err(DecodeError::Exact);
         }
-        let mut distribution = Self::new();
-        if exact.count == 0 {
-            return Ok(distribution);
+        if exact.count > 0 {
+            self.fill(&buckets);
+            self.overflow += exact.overflow;
+            self.sum = self.sum.saturating_add(exact.sum);
+            self.sum_of_squares = self.sum_of_squares.saturating_add(exact.sum_of_squares);
+            (self.min, self.max) = (self.min.min(exact.min), self.max.max(exact.max));
         }
-        distribution.fill(&buckets);
-        distribution.overflow = exact.overflow;
-        (distribution.sum, distribution.sum_of_squares) = (exact.sum, exact.sum_of_squares);
-        (distribution.min, distribution.max) = (exact.min, exact.max);
-        Ok(distribution)
+        Ok(())
     }
 
     /// Whether both hold as many times in each bucket.
