@@ -489,9 +489,13 @@ fn the_scheduler_says_which_shard_it_is() {
 
 /// A search by users whose steps last a second, and of which shards may be given their place.
 fn search(test: &Test, file: &str, more: &[&str]) -> Running {
+    search_by_steps_of("1s", test, file, more)
+}
+
+fn search_by_steps_of(duration: &str, test: &Test, file: &str, more: &[&str]) -> Running {
     let (url, file) = (test.server.url(), test.bench.path(file));
     let args = ["capacity", &test.profile, "--target-url", &url, "--no-probe", "--by", "vus", "--min", "4"];
-    let steps = ["--duration", "1s", "--warmup", "0s", "--seed", "9", "--output", &file];
+    let steps = ["--duration", duration, "--warmup", "0s", "--seed", "9", "--output", &file];
     start(&[&args[..], &steps, more].concat(), &[])
 }
 
@@ -521,6 +525,30 @@ fn shards_that_meet_find_the_capacity_that_one_process_finds() {
     assert_eq!(whole.0[0], json!({ "load": 5.0, "held": 3, "failed": 0 }));
     assert_eq!((alone.2, whole.2), (Value::Null, json!(2)));
     assert!(outputs[0].stdout.contains("shards     2") && outputs[1].stdout.is_empty(), "{outputs:?}");
+}
+
+/// Each of two shards has half of the users of a step.
+#[cfg(feature = "web")]
+#[test]
+fn the_page_of_shard_0_shows_the_steps_of_all_shards() {
+    let test = Test::new(LONG, "");
+    let goals = ["--max", "6", "--slo", "http_req_failed rate<1%"];
+    let pages = [free_port(), free_port()].map(|port| port.to_string());
+    let shard = |i: usize| {
+        let place = ["--shard", ["0/2", "1/2"][i], "--rendezvous", &test.place, "--web", &pages[i]];
+        search_by_steps_of("3s", &test, "whole.json", &[&goals[..], &place].concat())
+    };
+    let shards = vec![shard(0), shard(1)];
+    let [zero, one] = pages.clone().map(|port| format!("127.0.0.1:{port}"));
+    let seen = |addr: &str| scraped(addr, "llmsim_blast_vus");
+    for (all, own) in [(4.0, 2.0), (6.0, 3.0)] {
+        support::eventually("all users of the step are seen", || seen(&zero) == Some(("all".to_owned(), all)));
+        support::eventually("its own are seen", || seen(&one) == Some(("1".to_owned(), own)));
+    }
+    let steps: Value = serde_json::from_str(&support::get(&zero, "/api/v1/run", &[]).body).expect("JSON");
+    let of_first = steps["curve"][0]["requests_per_s"].as_f64();
+    assert!(steps["shards"] == 2 && of_first > Some(0.0), "{steps}");
+    assert_eq!(codes(&finish(shards, SOON)), [Some(0); 2]);
 }
 
 /// Whoever ends, all end, and shard 0 keeps the steps that were measured.

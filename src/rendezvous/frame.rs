@@ -24,10 +24,12 @@ pub(super) enum Kind {
     Part,
     /// A shard's result so far.
     SoFar,
+    /// What a step came to at a shard, as the caller has written it.
+    Step,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Message, Self::Second, Self::Part, Self::SoFar];
+    const ALL: [Self; 5] = [Self::Message, Self::Second, Self::Part, Self::SoFar, Self::Step];
 
     const fn code(self) -> u8 {
         self as u8 + 1

@@ -121,7 +121,7 @@ impl Guest {
     fn read(&mut self, frame: &Frame, now: Nanos) {
         let message = match frame.kind {
             Kind::Message => serde_json::from_slice(&frame.body).ok(),
-            Kind::Second | Kind::Part | Kind::SoFar => None,
+            Kind::Second | Kind::Part | Kind::SoFar | Kind::Step => None,
         };
         let Some(message) = message else { return self.nonsense(now) };
         match (&self.state, message) {
@@ -244,6 +244,7 @@ impl Machine for Guest {
             Command::Ready { plan } => self.ready = Some(plan),
             Command::Started { late } => self.say(&Message::Started { late: late.0 }),
             Command::Second(second) => self.send(Kind::Second, &second),
+            Command::StepOver(step) => self.send(Kind::Step, &step),
             Command::SoFar(so_far) => self.send(Kind::SoFar, &so_far),
             Command::Ended => self.say(&Message::Ended),
             Command::Stop { cause, text } => self.say(&Message::Stop(Stop { cause, shard: self.who.shard, text })),

@@ -199,6 +199,7 @@ impl Host {
         match frame.kind {
             Kind::Second if !seat.has_ended => self.events.push(Event::Second { shard, text: frame.body }),
             Kind::SoFar => self.events.push(Event::SoFar { shard, text: frame.body }),
+            Kind::Step => self.events.push(Event::StepOver { shard, text: frame.body }),
             Kind::Part => match seat.result.as_mut().map(|result| result.add(&frame.body)) {
                 Some(Arriving::More) => {}
                 Some(Arriving::All(text)) => {
@@ -469,7 +470,12 @@ impl Machine for Host {
                 self.actions.extend(ids.into_iter().map(Action::Close));
             }
             // Before the first start, or once all end, no step begins.
-            Command::Step { .. } | Command::Second(_) | Command::SoFar(_) | Command::Ended | Command::Result(_) => {}
+            Command::Step { .. }
+            | Command::Second(_)
+            | Command::StepOver(_)
+            | Command::SoFar(_)
+            | Command::Ended
+            | Command::Result(_) => {}
         }
     }
 

@@ -4,7 +4,7 @@ use super::frame::{Kind, encoded};
 use serde::{Deserialize, Serialize};
 
 /// Version of what is said. Another one is refused.
-pub(super) const PROTOCOL: u32 = 2;
+pub(super) const PROTOCOL: u32 = 3;
 
 /// One thing that is said, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

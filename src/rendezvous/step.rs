@@ -36,8 +36,10 @@ pub(crate) enum Event {
     Look,
     /// Shard 0: the result so far of a shard.
     SoFar { shard: u32, text: Vec<u8> },
-    /// Shard 0: a second of a shard, or what a step came to there.
+    /// Shard 0: a second of a shard.
     Second { shard: u32, text: Vec<u8> },
+    /// Shard 0: what a step came to at a shard.
+    StepOver { shard: u32, text: Vec<u8> },
     /// Shard 0: the load of a shard is over.
     Ended { shard: u32 },
     /// Everybody ends.
@@ -63,8 +65,10 @@ pub(crate) enum Command {
     Started { late: Nanos },
     /// Shard 0: once all have started, another start of all, of that step.
     Step { text: String },
-    /// A second of ours, or what a step came to.
+    /// A second of ours.
     Second(Vec<u8>),
+    /// What a step came to here.
+    StepOver(Vec<u8>),
     /// Shard 0: the results so far are wanted.
     Look,
     /// Our result so far.

@@ -363,12 +363,12 @@ fn steps_begin_together() {
         assert!(apart <= MS(1), "{at:?}");
         assert!(starts.iter().all(|(_, step)| step.as_deref() == Some(name)), "{starts:?}");
         assert!((0..3).all(|i| world.starts(i).len() == n + 2), "once each");
-        (1..3).for_each(|i| world.command(i, Command::Second(name.as_bytes().to_vec())));
+        (1..3).for_each(|i| world.command(i, Command::StepOver(name.as_bytes().to_vec())));
         world.run(MS(100));
         let came = world
             .events(0)
             .iter()
-            .filter(|event| matches!(event, Event::Second { text, .. } if text == name.as_bytes()));
+            .filter(|event| matches!(event, Event::StepOver { text, .. } if text == name.as_bytes()));
         assert_eq!(came.count(), 2);
     }
     world.command(2, Command::Stop { cause: Cause::Signal, text: "SIGINT".to_owned() });

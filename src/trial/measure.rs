@@ -207,14 +207,22 @@ fn report(
     so_far: (&SoFar<'_>, &ServerUnderTest),
 ) {
     let (so_far, server) = so_far;
-    let mut second = ShardSecond::new(tick.second, tick.totals, numbers);
-    if meeting.is_watched() {
-        second = second.with_interval(&Summary::new(tick.interval, so_far.names, Nanos::from_secs(1)));
-    }
-    meeting.second(&second);
+    let second = ShardSecond::new(tick.second, tick.totals, numbers);
+    let is_watched = meeting.is_watched();
+    meeting.second(&if is_watched { with_interval(second, tick, so_far.names) } else { second });
     if let Some(presentation) = meeting.wants_so_far(tick.last) {
         meeting.so_far(so_far.at(tick, server, presentation));
     }
+}
+
+/// A second of this shard with everything that was recorded in it.
+fn with_interval(second: ShardSecond, tick: &Tick<'_>, names: &[String]) -> ShardSecond {
+    second.with_interval(&Summary::new(tick.interval, names, Nanos::from_secs(1)))
+}
+
+/// A second of a step of this shard, for a page of shard 0. No threshold ends a step.
+pub(super) fn watched_second(tick: &Tick<'_>, names: &[String]) -> ShardSecond {
+    with_interval(ShardSecond::new(tick.second, tick.totals, None), tick, names)
 }
 
 pub(super) fn outline(plan: &Plan, started_at: Timestamp) -> Outline {
@@ -230,7 +238,7 @@ pub(super) fn outline(plan: &Plan, started_at: Timestamp) -> Outline {
 }
 
 /// How a second of all shards is shown.
-fn show_whole(plan: &Plan) -> Show {
+pub(super) fn show_whole(plan: &Plan) -> Show {
     let own = outline(plan, wall_clock());
     let (outline, shape) = (Arc::new(outline_of_all(plan, &own)), plan.shape.clone());
     Box::new(move |whole, elapsed| WholeMoment {

@@ -22,6 +22,7 @@ use crate::rendezvous::{Cause, Command, Event, Key, Line, Listener, Part, Stop};
 use crate::units::{Nanos, rounded};
 use jiff::SignedDuration;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -67,6 +68,8 @@ pub(crate) struct Meeting {
     shard: Shard,
     place: String,
     news: Receiver<News>,
+    /// What came while a step was run, and is for after it.
+    later: RefCell<VecDeque<News>>,
     shared: Arc<Shared>,
     /// When the load begins, by the meeting's clock, and how well that is known.
     at: Cell<(Nanos, Nanos)>,
@@ -126,8 +129,8 @@ impl Meeting {
         presentation: Presentation,
         (shared, news): (Arc<Shared>, Receiver<News>),
     ) -> Self {
-        let (at, late, is_watched, whole) = Default::default();
-        Self { line, shard: part, place, news, shared, at, late, is_watched, presentation, whole }
+        let (later, at, late, is_watched, whole) = Default::default();
+        Self { line, shard: part, place, news, later, shared, at, late, is_watched, presentation, whole }
     }
 
     /// Tells the others why this shard cannot go on.
@@ -432,7 +435,7 @@ impl Shared {
             Event::Second { shard, ref text } if lock(&self.desk).is_some() => {
                 return self.at_desk(shard, |desk| desk.second(shard, text));
             }
-            Event::Ended { shard } => {
+            Event::Ended { shard } | Event::StepOver { shard, .. } => {
                 let command = self.at_desk(shard, |desk| desk.end(shard));
                 let _ = self.news.send(News::Event(event));
                 return command;

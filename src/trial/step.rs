@@ -6,7 +6,8 @@
 //! in it with their times, so that slow ones are not cut away.
 
 use super::error::TrialError;
-use super::measure::{announce, outline, snapshot};
+use super::measure::{announce, outline, snapshot, watched_second};
+use super::meeting::Meeting;
 use super::prepare::Ready;
 use super::provenance::wall_clock;
 use super::server_metrics;
@@ -21,7 +22,6 @@ use crate::metrics::{Counter, Gauge, Rate, Second, Summary, Trend};
 use crate::plan::Plan;
 use crate::units::mix64;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Keeps apart what the steps of one command send.
 const STEP_DRAWS: u64 = 0x5374_6570_7300_0005;
@@ -43,15 +43,15 @@ impl Ready {
     /// Runs a load of its own, `plan`, whose shape is as long as its warm-up and the window
     /// together. `viewers` are told of each second. None when a signal ended it.
     pub(crate) fn step(&mut self, plan: &Plan, viewers: &mut dyn Viewers) -> Result<Option<SweepStep>, TrialError> {
-        self.step_from(plan, viewers, &mut engine::now)
+        self.step_with(plan, None, viewers)
     }
 
-    /// The same, which begins when `begin` returns.
-    pub(super) fn step_from(
+    /// The same, with the other shards if they have met: it begins at the instant that was set.
+    pub(super) fn step_with(
         &mut self,
         plan: &Plan,
+        meeting: Option<&Meeting>,
         viewers: &mut dyn Viewers,
-        begin: &mut dyn FnMut() -> Instant,
     ) -> Result<Option<SweepStep>, TrialError> {
         let Self { server, stop, steps, endpoints, templates, nofile, .. } = self;
         if stop.is_set() {
@@ -69,15 +69,25 @@ impl Ready {
         let outline = Arc::new(outline(plan, started_at));
         let so_far = SoFar { plan, endpoints, templates, nofile: *nofile, started_at, names: &names };
         let pinned = if plan.tuning.pin { &cores[..] } else { &[] };
-        announce(&so_far, &outline, (server, pinned), None, viewers);
-        let mut run = engine::run_from(plan, &cores, stop.flag(), begin, &mut |tick| {
+        let watched = meeting.filter(|meeting| meeting.is_watched());
+        let host = watched.filter(|meeting| meeting.is_host());
+        announce(&so_far, &outline, (server, pinned), host, viewers);
+        if let Some(host) = host {
+            host.show_step(plan);
+        }
+        let mut begin = || meeting.map_or_else(engine::now, Meeting::begin);
+        let mut run = engine::run_from(plan, &cores, stop.flag(), &mut begin, &mut |tick| {
             server.watch(tick.elapsed, tick.second);
             viewers.second(&Moment {
                 snapshot: Arc::new(snapshot(plan, &outline, tick)),
                 interval: tick.interval,
                 so_far: &|presentation| so_far.at(tick, server, presentation),
-                is_all: true,
+                is_all: host.is_none(),
             });
+            if let Some(meeting) = watched {
+                meeting.second(&watched_second(tick, &names));
+                meeting.pass_on_step(viewers);
+            }
             if died.is_none() && !tick.last {
                 died = server.died();
                 if died.is_some() {

@@ -183,8 +183,9 @@ impl Hub {
         Exposition::of(self.seen.as_ref().map(|seen| &seen.counts))
     }
 
-    pub(super) const fn is_finished(&self) -> bool {
-        self.finished
+    /// Whether the document that it has is the latest that there is.
+    pub(super) const fn has_latest(&self) -> bool {
+        self.finished || self.steps.is_some()
     }
 }
 

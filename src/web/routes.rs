@@ -152,14 +152,15 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
     ([(header::CONTENT_TYPE, format.content_type())], exposition.render(format)).into_response()
 }
 
-/// The document so far, made at the end of the second in which it was asked for.
+/// The document so far, made at the end of the second in which it was asked for. That of a sweep
+/// changes with its steps, and is there.
 async fn document(State(shared): State<Arc<Shared>>) -> Response {
     let came = shared.came.notified();
     tokio::pin!(came);
     // From here on a document that comes is not missed.
     came.as_mut().enable();
-    let is_finished = shared.hub().is_finished();
-    if !is_finished {
+    let is_there = shared.hub().has_latest();
+    if !is_there {
         shared.wanted.store(true, Ordering::Relaxed);
         let _ = tokio::time::timeout(DOCUMENT_WAIT, came).await;
     }

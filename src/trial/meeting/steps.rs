@@ -1,13 +1,15 @@
 //! Steps that shards run together: shard 0 sets each, all begin it in one instant, and shard 0 adds
 //! up what they measured.
 
-use super::{Meeting, NO_THREAD, News};
+use super::{Meeting, NO_THREAD, News, lock};
 use crate::document::ServerMetrics;
 use crate::document::shard_step::{ShardStep, StepSum};
 use crate::exit::ExitClass;
 use crate::plan::Plan;
 use crate::rendezvous::{Cause, Command, Event, Stop};
+use crate::trial::desk::Desk;
 use crate::trial::ended::Ended;
+use crate::trial::measure::show_whole;
 use crate::trial::{Ready, SweepStep, TrialError, Viewers};
 use std::collections::BTreeSet;
 use std::sync::mpsc::RecvTimeoutError;
@@ -45,19 +47,21 @@ impl Meeting {
         loop {
             match self.step_news() {
                 Some(News::Event(Event::Start { at, error, .. })) => break self.at.set((at, error)),
-                Some(news) => tell(&news, &mut |line| viewers.said(line)),
+                Some(news) => tell(news, viewers),
                 None => return Ok(None),
             }
         }
-        let Some(own) = ready.step_from(plan, viewers, &mut || self.begin()).map_err(|error| self.failing(error))?
-        else {
+        let Some(own) = ready.step_with(plan, Some(self), viewers).map_err(|error| self.failing(error))? else {
             if self.reason().is_none() {
                 self.tell(&Ended::Signal);
             }
             return Ok(None);
         };
+        if let Some(command) = self.shared.at_desk(0, |desk| desk.end(0)) {
+            self.line.send(command);
+        }
         let problem = match StepSum::new(&told(&own)) {
-            Ok(mut sum) => match self.add_others(&mut sum, &mut |line| viewers.said(line)) {
+            Ok(mut sum) => match self.add_others(&mut sum, viewers) {
                 Ok(is_whole) => {
                     let StepSum { summary, signals, workers } = sum;
                     // Of several observations of the server one is enough.
@@ -79,15 +83,15 @@ impl Meeting {
     }
 
     /// Adds what the other shards have measured. False when all end before everything is there.
-    fn add_others(&self, sum: &mut StepSum, say: &mut dyn FnMut(&str)) -> Result<bool, String> {
+    fn add_others(&self, sum: &mut StepSum, viewers: &mut dyn Viewers) -> Result<bool, String> {
         let mut missing: BTreeSet<u32> = (1..self.shard.count).collect();
         while !missing.is_empty() {
             match self.step_news() {
-                Some(News::Event(Event::Second { shard, text })) => {
+                Some(News::Event(Event::StepOver { shard, text })) => {
                     sum.add(&text).map_err(|error| format!("shard {shard} sent an invalid step: {error}"))?;
                     missing.remove(&shard);
                 }
-                Some(news) => tell(&news, say),
+                Some(news) => tell(news, viewers),
                 None => return Ok(false),
             }
         }
@@ -111,15 +115,30 @@ impl Meeting {
                         self.line.send(Command::Stop { cause: Cause::Lost, text });
                         continue;
                     };
-                    if let Some(step) =
-                        ready.step_from(&plan, viewers, &mut || self.begin()).map_err(|error| self.failing(error))?
-                    {
-                        self.line.send(Command::Second(told(&step)));
+                    let step = ready.step_with(&plan, Some(self), viewers).map_err(|error| self.failing(error))?;
+                    if let Some(step) = step {
+                        self.line.send(Command::StepOver(told(&step)));
                     }
                 }
                 Some(News::Event(Event::Thanked)) => return Ok(None),
-                Some(news) => tell(&news, &mut |line| viewers.said(line)),
+                Some(news) => tell(news, viewers),
                 None => return Ok(self.cut()),
+            }
+        }
+    }
+
+    /// At shard 0: seconds of all shards are those of this step from now on.
+    pub(in crate::trial) fn show_step(&self, plan: &Plan) {
+        *lock(&self.shared.desk) = Some(Desk::new(plan, show_whole(plan)));
+    }
+
+    /// Tells viewers what is new, within a step. What comes after the step is kept for then: another
+    /// shard may be faster.
+    pub(in crate::trial) fn pass_on_step(&self, viewers: &mut dyn Viewers) {
+        for news in self.news.try_iter() {
+            match news {
+                News::Second(_) | News::Event(Event::Said(_)) => tell(news, viewers),
+                later => self.later.borrow_mut().push_back(later),
             }
         }
     }
@@ -129,6 +148,9 @@ impl Meeting {
         loop {
             if self.reason().is_some() {
                 return None;
+            }
+            if let Some(news) = self.later.borrow_mut().pop_front() {
+                return Some(news);
             }
             match self.recv() {
                 Ok(news) => return Some(news),
@@ -161,8 +183,10 @@ fn told(step: &SweepStep) -> Vec<u8> {
     ShardStep::new(&step.summary, &step.signals, step.workers).to_json()
 }
 
-fn tell(news: &News, say: &mut dyn FnMut(&str)) {
-    if let News::Event(Event::Said(line)) = news {
-        say(line);
+fn tell(news: News, viewers: &mut dyn Viewers) {
+    match news {
+        News::Event(Event::Said(line)) => viewers.said(&line),
+        News::Second(moment) => viewers.whole(moment),
+        News::Event(_) => {}
     }
 }
