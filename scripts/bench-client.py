@@ -34,6 +34,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = ["stalled", "memory", "display", "watched", "start"]
 BROWSERS = 3
+# Requests per second that every thread keeps up with on two cores.
+PACE = 50_000
 
 PROFILE = """
 executor = "constant-vus"
@@ -284,6 +286,13 @@ def watched(bench):
     else:
         yield ("a worker's instructions for a plain request", "not measured: valgrind is missing", "")
 
+    ratios = []
+    for _ in range(bench.args.rounds):
+        without = cpu_of_worker(bench, [])
+        ratios.append(cpu_of_worker(bench, lines) / without)
+    what = f"CPU of the worker with `--requests` at {PACE:,} requests/s, whose writer has another core"
+    yield (what, f"{middle(ratios):.3f} ×", "≤ 1.03 ×")
+
     def error(name, **more):
         ask = f"http://127.0.0.1:{bench.port}/"
         urllib.request.urlopen(ask + "reset").close()
@@ -299,6 +308,32 @@ def watched(bench):
     for name, errors in (("nobody looking", calm), (f"`--web` and {browsers}", seen)):
         p50, p99 = (middle(values) for values in zip(*errors))
         yield (f"TTFT reported minus recorded, {name}: p50, p99", f"{p50:+.3f} ms, {p99:+.3f} ms", "≤ 1 ms")
+
+
+def cpu_of_worker(bench, more):
+    """CPU seconds of the worker at a rate that all threads keep up with. It has the client's core, and
+    the other threads have the server's."""
+    command = bench.command("paced", vus=200, seconds=4, path="/plain")
+    profile = Path(command[1])
+    paced = f'executor = "constant-arrival-rate"\nrate = {PACE}\nmax_vus = 200'
+    profile.write_text(profile.read_text().replace('executor = "constant-vus"\nvus = 200', paced))
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    client = subprocess.Popen([*map(str, command), "--no-pin", "--no-probe", *map(str, more)], env=bench.environment(), **quiet)
+    used = 0
+    while client.poll() is None:
+        for thread in Path(f"/proc/{client.pid}/task").glob("*"):
+            try:
+                is_worker = thread.joinpath("comm").read_text().startswith("worker")
+                os.sched_setaffinity(int(thread.name), {bench.args.client_core if is_worker else bench.args.server_core})
+                if is_worker:
+                    used = int(thread.joinpath("schedstat").read_text().split()[0]) / 1e9
+            except OSError:
+                pass  # It has ended.
+        time.sleep(0.01)
+    sent = bench.document()["metrics"]["http_reqs"]["count"]
+    if client.returncode != 0 or sent < 4 * PACE * 0.99:
+        sys.exit(f"bench-client.py: {sent} requests were sent at {PACE}/s, exit code {client.returncode}")
+    return used
 
 
 def start(bench):
