@@ -107,14 +107,14 @@ impl Row<'_> {
         self.written.error(&self.at(key), problem)
     }
 
-    /// One kind; several where the API is `auto`, each with the whole weight; none where a flag
-    /// says that another server is meant.
+    /// One kind; several where the API is `auto`, each with the whole weight. A built-in profile asks
+    /// no other server for endpoints of the simulator.
     fn kinds(&self, timeout: Option<&Given>, folder: &Path, read: &mut Read<'_>) -> Result<Vec<Kind>, PlanError> {
         let request = self.request;
         let written = Choice::from_name(&request.api).ok_or_else(|| {
             self.error("api", format!("no API is named `{}`: expected one of {}", request.api, Choice::names()))
         })?;
-        let Some(choice) = self.defaults.choice(written) else { return Ok(Vec::new()) };
+        let Some(choice) = self.defaults.choice(written, self.written.is_built_in) else { return Ok(Vec::new()) };
         if choice == Choice::Auto && request.path.is_some() && written == Choice::Auto {
             return Err(self.error("path", "is one path for several APIs: expected no `path` beside `auto`"));
         }

@@ -402,11 +402,19 @@ pub struct ProfileFile {
     /// The file, or which built-in one, as messages name it.
     pub file: String,
     pub profile: Profile,
+    /// True if it is one of ours.
+    pub is_built_in: bool,
     /// Every key (like `stages[1].target`) and its line.
     lines: HashMap<String, usize>,
 }
 
 impl ProfileFile {
+    /// Reads the built-in profile of that name.
+    pub fn built_in(name: &str) -> Result<Self, PlanError> {
+        let written = Self::parse(&format!("built-in profile {name}"), built_in(name)?)?;
+        Ok(Self { is_built_in: true, ..written })
+    }
+
     /// Reads a profile's text. `file` is what messages call it.
     pub fn parse(file: &str, text: &str) -> Result<Self, PlanError> {
         let refuse = |line, key: String, problem| PlanError::Profile { file: file.to_owned(), line, key, problem };
@@ -429,7 +437,7 @@ impl ProfileFile {
         visit(table.get_ref(), "", &mut |path, span| {
             lines.insert(path.to_owned(), line_of(text, span.start));
         });
-        Ok(Self { file: file.to_owned(), profile, lines })
+        Ok(Self { file: file.to_owned(), profile, is_built_in: false, lines })
     }
 
     /// The mistake at `key`, with its line.

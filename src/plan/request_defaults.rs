@@ -165,11 +165,11 @@ impl<'a> RequestDefaults<'a> {
         })
     }
 
-    /// The API instead of the one as written. None: the request is left out, since it is one of the
-    /// simulator's own endpoints, and somebody who names an API or its path means another server.
-    pub(super) fn choice(&self, written: Choice) -> Option<Choice> {
+    /// The API instead of the one as written. `None` leaves the request out: a built-in profile has it
+    /// for the simulator, and another server is meant. The requests of a file are sent as written.
+    pub(super) fn choice(&self, written: Choice, is_built_in: bool) -> Option<Choice> {
         match self.api {
-            _ if written.is_beside() && self.is_of_another_server() => None,
+            _ if is_built_in && written.is_beside() && self.is_of_another_server() => None,
             // What a profile describes is nothing else.
             _ if written.is_described() => Some(written),
             Some((choice, _)) if written.generates() => Some(choice),

@@ -4,7 +4,7 @@ use super::dataset::{Datasets, RowsOf};
 use super::executor::{self, Executor};
 use super::noted::noted;
 use super::presentation::{Presentation, presentation};
-use super::profile::{ProfileFile, ThinkTime as WrittenThinkTime, built_in};
+use super::profile::{ProfileFile, ThinkTime as WrittenThinkTime};
 use super::request_defaults::RequestDefaults;
 use super::rows::RowSource;
 use super::source::{Changed, Given};
@@ -152,8 +152,7 @@ fn load_profile(profile: &str, read: &mut Read<'_>) -> Result<(String, ProfileFi
     let path = Path::new(profile);
     let is_file = profile.contains('/') || path.extension().is_some_and(|extension| extension == "toml");
     if !is_file {
-        let written = ProfileFile::parse(&format!("built-in profile {profile}"), built_in(profile)?)?;
-        return Ok((profile.to_owned(), written, PathBuf::new()));
+        return Ok((profile.to_owned(), ProfileFile::built_in(profile)?, PathBuf::new()));
     }
     let text = read.text(path).map_err(|error| PlanError::Unreadable {
         place: "the profile".to_owned(),

@@ -72,10 +72,11 @@ fn a_websocket_is_of_the_responses_api_and_streams() {
     assert!(problem.contains("requests[0].websocket") && problem.contains("openai-responses"), "{problem}");
     // A flag that chooses an API without one leaves it out: no other request runs under its name.
     let api = |name: &str| overrides! { api: flag("api", name) };
-    let error = file(&row("auto"), &api("openai-chat")).expect_err("nothing is left").to_string();
+    let error =
+        file(&row("auto"), &overrides! { api: flag("api", "openai-chat") }).expect_err("nothing is left").to_string();
     assert!(error.contains("leaves no request to send"), "{error}");
     let both = format!("{}[[requests]]\nname = \"plain\"\napi = \"auto\"\n", row("auto"));
-    let plan = file(&both, &api("openai-chat")).expect("fine");
+    let plan = file(&both, &overrides! { api: flag("api", "openai-chat") }).expect("fine");
     assert_eq!(names(&plan.mix.kinds), ["plain"]);
     // The one that has it may be a server's that has none.
     let plan = file(&both, &api("openai-responses")).expect("fine");
@@ -102,6 +103,16 @@ fn a_profile_may_say_what_a_server_need_not_have() {
     let optional: Vec<_> = plan.mix.kinds.iter().map(|kind| (kind.name.as_str(), kind.optional)).collect();
     assert_eq!(optional, [("chat", false), ("one", true)]);
     assert_eq!(names(&plan.endpoints), ["one"], "what may be missing is asked for, and nothing else");
+}
+
+/// A built-in profile asks them of the simulator only, since another server need not have them.
+#[test]
+fn endpoints_that_a_file_names_are_asked_of_any_server() {
+    let models = "[[requests]]\nname = \"models\"\napi = \"models\"\n";
+    let plan = file(&format!("{FLAT}{CHAT}{models}"), &overrides! { api: flag("api", "openai-chat") }).expect("fine");
+    assert_eq!(names(&plan.mix.kinds), ["chat", "models"]);
+    let plan = run("smoke", &overrides! { api: flag("api", "openai-chat") }).expect("fine").plan;
+    assert!(plan.mix.kinds.iter().all(|kind| kind.api == Api::OpenaiChat), "{:?}", names(&plan.mix.kinds));
 }
 
 #[test]
