@@ -1,11 +1,13 @@
-//! Which commit and which compiler: the Document names them, so that two results can be told apart.
+//! Records the commit and the compiler. The Document names both, so that two results can be told
+//! apart.
 
 use std::process::Command;
 
 fn main() {
-    // Not LLMSIM_BLAST_…: cargo hands these names to what it runs, and a name of that kind which is
-    // no flag is refused. `.git/HEAD` changes with the branch, `.git/logs/HEAD` with every commit.
-    // Outside a checkout neither exists. The sources, for whether they differ from that commit.
+    // The names do not begin with LLMSIM_BLAST_: cargo passes them to the programs that it runs,
+    // and the tool refuses variables with that prefix that are not flags. `.git/HEAD` changes with
+    // the branch, `.git/logs/HEAD` with every commit. Outside a checkout neither exists. The
+    // sources are watched because they may differ from the commit.
     for file in ["build.rs", ".git/HEAD", ".git/logs/HEAD", "src", "profiles", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={file}");
     }

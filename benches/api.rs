@@ -1,4 +1,4 @@
-//! Events → tokens: what the events of a stream and the body of an answer mean.
+//! Events → tokens: interprets the events of a stream and the body of a response.
 
 mod recorded;
 #[path = "recorded/run.rs"]
@@ -10,10 +10,10 @@ use llmsim_blast::wire::sse;
 use recorded::Decoders;
 use std::hint::black_box;
 
-/// The bodies' API.
+/// The API of the bodies.
 const API: Api = Api::OpenaiChat;
 
-/// Each event of each recorded stream, already cut out.
+/// Interprets each event of each recorded stream, already cut out.
 fn events(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("api/read_event");
     for stream in recorded::streams() {
@@ -32,7 +32,7 @@ fn events(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The same for llmsim's streams of every API, by a reader that has seen them before.
+/// The same for llmsim's streams of every API, with a reader that has seen them before.
 fn learned(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("api/reader");
     for stream in recorded::long(100) {
@@ -52,7 +52,7 @@ fn learned(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A plain answer's body, already cut out.
+/// Interprets the body of a plain response, already cut out.
 fn body(criterion: &mut Criterion) {
     let body = recorded::PLAIN_BODY.as_bytes();
     let mut group = criterion.benchmark_group("api");
@@ -61,7 +61,8 @@ fn body(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Everything between the socket and the stopwatch: head, framing, events and their meaning.
+/// Measures everything between the socket and the stopwatch: head, framing, events and their
+/// interpretation.
 fn responses(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("api/response");
     for stream in recorded::long(100) {

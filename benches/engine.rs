@@ -1,5 +1,5 @@
-//! The engine without a kernel: the timer wheel, and a whole worker whose sockets and clock are a
-//! script.
+//! The engine without a kernel: the timer wheel, and a whole worker with scripted sockets and a
+//! scripted clock.
 
 #[path = "recorded/mod.rs"]
 mod recorded;
@@ -13,7 +13,8 @@ use llmsim_blast::units::Nanos;
 use std::hint::black_box;
 use std::rc::Rc;
 
-/// Users of the worker, and what each asks: enough that making the worker weighs little.
+/// The VUs of the worker and their requests: enough requests that creating the worker weighs
+/// little.
 const PROFILE: &str = r#"
 executor = "per-vu-iterations"
 vus = 50
@@ -25,8 +26,8 @@ stream = true
 prompt = "Hello"
 "#;
 
-/// A deadline is set for each of ten thousand connections, and then they pass, a millisecond at a
-/// time.
+/// Sets a deadline for each of ten thousand connections, and then lets the deadlines pass, a
+/// millisecond at a time.
 fn timers(criterion: &mut Criterion) {
     const KEYS: u32 = 10_000;
     let mut group = criterion.benchmark_group("engine/timers");
@@ -53,8 +54,9 @@ fn timers(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Fifty users, a thousand streams of a hundred tokens, in one read each and an event a read. The
-/// script is a part of what is measured: it copies the bytes of each read.
+/// Runs fifty VUs and a thousand streams of a hundred tokens, first with one read for each
+/// response, then with one for each event. The script is part of what is measured: it copies the
+/// bytes of each read.
 fn worker(criterion: &mut Criterion) {
     let plan = plan();
     let stream = recorded::llmsim(100);

@@ -1,7 +1,8 @@
-//! One piece of work, so many times, and nothing else: for `scripts/count-instructions.sh`, which
-//! runs it under callgrind.
+//! Repeats one piece of work a given number of times, and does nothing else.
+//! `scripts/count-instructions.sh` runs it under callgrind.
 //!
-//! Instructions do not depend on what else the machine does. `cargo bench` leaves this out.
+//! Instruction counts do not depend on the load of the machine. `cargo bench` leaves this bench
+//! out.
 
 mod recorded;
 #[path = "recorded/samples.rs"]
@@ -12,7 +13,7 @@ use llmsim_blast::metrics::Tally;
 use recorded::Decoders;
 use std::hint::black_box;
 
-/// What can be counted: a name, and what one item of it is.
+/// The pieces of work: a name, and what one item is.
 const WORKS: [(&str, &str); 8] = [
     ("gap", "token event recorded"),
     ("record-plain", "plain answer recorded"),
@@ -41,7 +42,7 @@ fn list() {
     }
 }
 
-/// Items in one repetition.
+/// Returns the number of items in one repetition.
 fn items(work: &str) -> u64 {
     match work {
         "burst" | "stream" | "stream-wire" => recorded::llmsim(100).count(),

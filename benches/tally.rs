@@ -1,5 +1,4 @@
-//! Samples → numbers: what is recorded per event and per request, and what is added up once a
-//! second.
+//! Samples → numbers: the work per event, per request, and once a second.
 
 #[path = "recorded/run.rs"]
 mod run;
@@ -11,7 +10,7 @@ use llmsim_blast::metrics::{Summary, Tally};
 use llmsim_blast::units::Nanos;
 use std::hint::black_box;
 
-/// Per token event.
+/// Measures the work per token event.
 fn gap(criterion: &mut Criterion) {
     let gaps = samples::gaps();
     let mut tally = samples::second();
@@ -21,7 +20,7 @@ fn gap(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Per request.
+/// Measures the work per request.
 fn record(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("tally/record");
     group.throughput(Throughput::Elements(1));
@@ -32,8 +31,8 @@ fn record(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Once a second and worker: a tally is added to the others of its second, the second to the run,
-/// and the tally is emptied.
+/// Measures the work once a second for each worker: a tally is added to the others of its second,
+/// the second is added to the run, and the tally is cleared.
 fn add(criterion: &mut Criterion) {
     let second = samples::second();
     let mut group = criterion.benchmark_group("tally");
@@ -47,7 +46,7 @@ fn add(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Once at the end.
+/// Measures the work once at the end.
 fn summary(criterion: &mut Criterion) {
     let second = samples::second();
     let kinds = ["chat-stream".to_owned(), "chat-plain".to_owned()];

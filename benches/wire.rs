@@ -9,7 +9,7 @@ use llmsim_blast::wire::{chunked, sse};
 use recorded::Decoders;
 use std::hint::black_box;
 
-/// The head of a plain answer and its body, not looked into.
+/// The head and the body of a plain response. The body is not interpreted.
 fn plain(criterion: &mut Criterion) {
     let reads = [recorded::plain_answer()];
     let mut group = criterion.benchmark_group("wire");
@@ -55,7 +55,7 @@ fn events(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Head, framing and events together, in one read and in a read for each event.
+/// Head, framing and events together, in one read and in one read for each event.
 fn responses(criterion: &mut Criterion) {
     for (name, cut) in [
         ("wire/one_read", recorded::Stream::one_read as fn(&recorded::Stream) -> Vec<Vec<u8>>),

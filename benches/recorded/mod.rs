@@ -1,5 +1,5 @@
-//! What servers have sent, cut into reads as they come off a socket; and the loop that a connection
-//! decodes them with.
+//! Recorded streams of servers, cut into reads as they come off a socket, and the loop with which a
+//! connection decodes them.
 
 #![allow(dead_code, reason = "each bench uses its own part of it")]
 
@@ -7,7 +7,7 @@ use llmsim_blast::api::{Api, Reader};
 use llmsim_blast::wire::{Event, http1, sse};
 use std::hint::black_box;
 
-/// Recorded streams of many servers: bodies, framing removed.
+/// Recorded streams of many servers: their bodies, with the framing removed.
 const FIXTURES: [(&str, Api, &[u8]); 19] = [
     ("azure", Api::OpenaiChat, include_bytes!("../../src/wire/fixtures/azure.sse")),
     ("choices", Api::OpenaiChat, include_bytes!("../../src/wire/fixtures/choices.sse")),
@@ -52,41 +52,41 @@ const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\n\
     transfer-encoding: chunked\r\n\
     date: Tue, 24 Nov 2026 09:25:04 GMT\r\n\r\n";
 
-/// The head of a plain answer as llmsim sends it, without its last line.
+/// The head of a plain response as llmsim sends it, without its last line.
 const PLAIN_HEAD: &str = "HTTP/1.1 200 OK\r\n\
     content-type: application/json\r\n\
     access-control-expose-headers: *\r\n\
     access-control-allow-origin: *\r\n\
     date: Tue, 24 Nov 2026 09:25:04 GMT\r\n";
 
-/// The body of a plain answer as llmsim sends it.
+/// The body of a plain response as llmsim sends it.
 pub(crate) const PLAIN_BODY: &str = r#"{"id":"chatcmpl-f3cc0d02-814c-8906-cab4-a140a262d07c","object":"chat.completion","created":1795512304,"model":"gpt-4o","choices":[{"index":0,"message":{"role":"assistant","content":"Incididunt adipiscing velit enim adipiscing commodo sed occaecat nisi ipsum. labore amet commodo excepteur ut fugiat deserunt labore adipiscing ut. laboris enim consectetur ullamco non in magna fugiat qui esse. elit dolore et exercitation ullamco sunt do eiusmod incididunt laborum. pariatur do laboris consequat enim laborum excepteur sint do lorem. aliqua elit consequat excepteur id est consequat est sint laborum. deserunt fugiat excepteur irure minim sit officia aliqua excepteur lorem. irure ullamco sed et velit."},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":109,"total_tokens":119},"system_fingerprint":"fp_llmsim"}"#;
 
-/// A stream: its name, whose it is, and its body.
+/// A stream: its name, its API and its body.
 pub(crate) struct Stream {
     pub(crate) name: String,
     pub(crate) api: Api,
     pub(crate) body: Vec<u8>,
 }
 
-/// All recorded streams, and llmsim's at a usual length: the recorded ones are short, and their
-/// heads would weigh too much.
+/// Returns all recorded streams, and llmsim's at a usual length. The recorded streams are short, so
+/// their heads would weigh too much.
 pub(crate) fn streams() -> Vec<Stream> {
     let recorded = FIXTURES.iter().map(|&(name, api, body)| Stream { name: name.to_owned(), api, body: body.to_vec() });
     recorded.chain(long(100)).collect()
 }
 
-/// llmsim's stream of chat completions with that many token events.
+/// Returns llmsim's stream of chat completions with `tokens` token events.
 pub(crate) fn llmsim(tokens: usize) -> Stream {
     longer("llmsim", tokens)
 }
 
-/// llmsim's stream of every API with that many token events.
+/// Returns llmsim's stream of every API with `tokens` token events.
 pub(crate) fn long(tokens: usize) -> Vec<Stream> {
     ["llmsim", "llmsim_responses", "llmsim_openresponses", "llmsim_anthropic"].map(|name| longer(name, tokens)).into()
 }
 
-/// A recorded stream with that many token events: its first word and space, again and again.
+/// Returns a recorded stream with `tokens` token events: its first word and space, repeated.
 fn longer(name: &str, tokens: usize) -> Stream {
     let &(_, api, recorded) = FIXTURES.iter().find(|(known, ..)| *known == name).expect("a recorded stream");
     let is_token = |event: &&[u8]| {
@@ -103,7 +103,7 @@ fn longer(name: &str, tokens: usize) -> Stream {
     Stream { name: format!("{name}_{tokens}"), api, body: all.copied().collect::<Vec<_>>().concat() }
 }
 
-/// The body cut after each blank line.
+/// Cuts the body after each blank line.
 fn events(body: &[u8]) -> Vec<&[u8]> {
     let mut events = Vec::new();
     let (mut start, mut at) = (0, 0);
@@ -121,20 +121,20 @@ fn events(body: &[u8]) -> Vec<&[u8]> {
 }
 
 impl Stream {
-    /// The chunked body alone, a chunk for each event.
+    /// Returns the chunked body without a head, one chunk for each event.
     pub(crate) fn chunked(&self) -> Vec<u8> {
         let mut chunked: Vec<u8> = events(&self.body).into_iter().flat_map(chunk).collect();
         chunked.extend_from_slice(LAST_CHUNK);
         chunked
     }
 
-    /// The whole response in one read.
+    /// Returns the whole response in one read.
     pub(crate) fn one_read(&self) -> Vec<Vec<u8>> {
         vec![[STREAM_HEAD.as_bytes(), &self.chunked()].concat()]
     }
 
-    /// The head, each event and the last chunk in reads of their own, as a stream comes that is
-    /// slower than its reader.
+    /// Returns the head, each event and the last chunk in reads of their own. A stream that is
+    /// slower than its reader arrives like this.
     pub(crate) fn event_a_read(&self) -> Vec<Vec<u8>> {
         let mut reads = vec![STREAM_HEAD.as_bytes().to_vec()];
         reads.extend(events(&self.body).into_iter().map(chunk));
@@ -142,12 +142,12 @@ impl Stream {
         reads
     }
 
-    /// How many events it has for a reader.
+    /// Returns how many events a reader sees.
     pub(crate) fn count(&self) -> u64 {
         self.each(|_| ())
     }
 
-    /// All events, with what the decoder made of them.
+    /// Calls `event` with each decoded event, and returns their number.
     pub(crate) fn each(&self, mut event: impl FnMut(&sse::Event<'_>)) -> u64 {
         let mut decoder = sse::Decoder::default();
         read_events(&mut decoder, &self.body, &mut event)
@@ -160,12 +160,12 @@ fn chunk(event: &[u8]) -> Vec<u8> {
     [format!("{:X}\r\n", event.len()).as_bytes(), event, b"\r\n"].concat()
 }
 
-/// A plain answer in one read.
+/// Returns a plain response in one read.
 pub(crate) fn plain_answer() -> Vec<u8> {
     format!("{PLAIN_HEAD}content-length: {}\r\n\r\n{PLAIN_BODY}", PLAIN_BODY.len()).into_bytes()
 }
 
-/// Feeds a piece of a body; says how many events came out.
+/// Feeds a piece of a body to the decoder, and returns how many events came out.
 pub(crate) fn read_events(decoder: &mut sse::Decoder, piece: &[u8], event: &mut impl FnMut(&sse::Event<'_>)) -> u64 {
     let mut input = piece;
     let mut count = 0;
@@ -176,7 +176,7 @@ pub(crate) fn read_events(decoder: &mut sse::Decoder, piece: &[u8], event: &mut 
     count
 }
 
-/// A connection's decoders, used from response to response.
+/// A connection's decoders, reused from response to response.
 #[derive(Default)]
 pub(crate) struct Decoders {
     http: http1::Decoder,
@@ -185,8 +185,8 @@ pub(crate) struct Decoders {
 }
 
 impl Decoders {
-    /// A whole response, read by read. What an event or a body means is asked only if there is a
-    /// reader, as a worker has one.
+    /// Decodes a whole response, read by read. Events and bodies are only interpreted if there is a
+    /// reader. A worker has one.
     pub(crate) fn decode(&mut self, reads: &[Vec<u8>], streamed: bool, mut reader: Option<&mut Reader>) {
         self.http.reset();
         self.sse.reset();

@@ -1,9 +1,10 @@
-//! How a bench is run: short, since the machine matters more than the length, and without pictures.
+//! The settings of a bench run. Runs are short, since the machine matters more than the length, and
+//! draw no plots.
 
 use criterion::Criterion;
 use std::time::Duration;
 
-/// All of `benches`, with the command line that `cargo bench` gives.
+/// Runs all `benches`, with the command line that `cargo bench` gives.
 pub(crate) fn run(benches: &[fn(&mut Criterion)]) {
     let mut criterion = Criterion::default()
         .sample_size(30)

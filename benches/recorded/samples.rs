@@ -3,8 +3,8 @@
 use llmsim_blast::metrics::{Outcome, Sample, Tally, TokenUsage};
 use llmsim_blast::units::Nanos;
 
-/// Gaps of a stream that runs at 50 tokens a second, with the spread of a busy server: 16 to 24 ms,
-/// and one of 100 now and then.
+/// Returns the gaps of a stream of about 50 tokens a second on a busy server: 16 to 24 ms, and now
+/// and then 100 ms.
 pub(crate) fn gaps() -> Vec<Nanos> {
     (0..1024_u64)
         .map(|i| if i % 97 == 0 { 100_000_000 } else { 16_000_000 + i * 7_919 % 8_000_000 })
@@ -12,7 +12,7 @@ pub(crate) fn gaps() -> Vec<Nanos> {
         .collect()
 }
 
-/// A plain answer of 20 ms.
+/// Returns a plain response of 20 ms.
 pub(crate) fn plain() -> Sample {
     let sent = Nanos::from_secs(1);
     Sample {
@@ -29,7 +29,7 @@ pub(crate) fn plain() -> Sample {
     }
 }
 
-/// A stream of 100 tokens in 2 s.
+/// Returns a stream of 100 tokens in 2 s.
 pub(crate) fn stream() -> Sample {
     let plain = plain();
     let first = Some(plain.sent + Nanos::from_millis(50));
@@ -50,7 +50,7 @@ pub(crate) fn stream() -> Sample {
     }
 }
 
-/// A second of a busy worker: two kinds of request, every second one a stream.
+/// Returns one second of a busy worker: two kinds of request, every second request a stream.
 pub(crate) fn second() -> Tally {
     let mut tally = Tally::new(2);
     for _ in 0..500 {

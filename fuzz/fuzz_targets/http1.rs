@@ -1,4 +1,4 @@
-//! A response says the same however it is cut into reads.
+//! A response decodes to the same events however it is cut into reads.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| llmsim_blast::wire::fuzz::fuzz_http1(input));

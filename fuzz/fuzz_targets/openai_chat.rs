@@ -1,4 +1,4 @@
-//! Any bytes as an answer.
+//! Any bytes as a response.
 #![no_main]
 
 use llmsim_blast::api::{Api, fuzz::fuzz_api};

@@ -1,4 +1,4 @@
-//! A WebSocket says the same however it is cut into reads.
+//! A WebSocket stream decodes to the same messages however it is cut into reads.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| llmsim_blast::wire::fuzz::fuzz_websocket(input));
