@@ -1,5 +1,5 @@
-//! A headless Chromium, spoken to over two pipes in the `DevTools` protocol: one JSON object a
-//! message, with a zero byte behind it. It needs no port and no driver.
+//! A headless Chromium, controlled over two pipes in the `DevTools` protocol: one JSON object a
+//! message, followed by a zero byte. It needs no port and no driver.
 
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -9,12 +9,12 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// Names that it is installed under.
+/// Program names of Chromium.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-/// The longest wait for an answer: a page of an hour's run is drawn within it on a busy machine.
+/// Longest wait for a response. A busy machine draws the page of an hour's run within it.
 const ANSWER: Duration = Duration::from_secs(60);
 
-/// Between two looks at whether it has ended, and how many are taken.
+/// Pause between two checks whether the browser has ended, and the number of checks.
 const LOOK: Duration = Duration::from_millis(20);
 const LOOKS: u32 = 500;
 
@@ -26,28 +26,28 @@ pub struct Browser {
     events: VecDeque<Value>,
     session: String,
     last_id: u64,
-    /// Its profile.
+    /// The browser's profile.
     _folder: tempfile::TempDir,
 }
 
-/// What a page did that it should not have done.
+/// Unwanted actions of a page.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Trouble {
-    /// Errors and warnings of scripts, and violations of the policy.
+    /// Errors and warnings of scripts, and violations of the content security policy.
     pub said: Vec<String>,
-    /// What it asked for besides itself.
+    /// URLs that the page requested besides itself.
     pub asked: Vec<String>,
 }
 
 impl Browser {
-    /// Starts one; none if there is none, or if it does not start here.
+    /// Starts a browser. `None` if Chromium is not installed or does not start.
     pub fn start() -> Option<Self> {
         let found = NAMES.into_iter().find(|name| {
             let version = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
             version.is_ok_and(|status| status.success())
         })?;
         let folder = tempfile::tempdir().expect("a folder");
-        // The protocol is on descriptors 3 and 4.
+        // The protocol uses descriptors 3 and 4.
         let mut child = Command::new("/bin/sh")
             .arg("-c")
             .arg("exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1")
@@ -98,7 +98,7 @@ impl Browser {
         self.try_call(method, params).unwrap_or_else(|| panic!("the browser did not do {method} with {params}"))
     }
 
-    /// Waits for an event; earlier ones are kept for [`Browser::trouble`].
+    /// Waits for an event. Earlier events are kept for [`Browser::trouble`].
     fn wait_for(&mut self, method: &str) {
         while !self.events.iter().any(|event| event["method"] == method) {
             let event = self.answers.recv_timeout(ANSWER);
@@ -107,12 +107,12 @@ impl Browser {
         self.events.retain(|event| event["method"] != method);
     }
 
-    /// Opens a file at so many pixels, and waits until it is drawn.
+    /// Opens a file with a window of `width` pixels, and waits until it is drawn.
     pub fn open(&mut self, path: &Path, width: u32, dark: bool) {
         self.open_url(&format!("file://{}", path.display()), width, dark);
     }
 
-    /// The same with any address.
+    /// The same with any URL.
     pub fn open_url(&mut self, url: &str, width: u32, dark: bool) {
         let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.call("Emulation.setDeviceMetricsOverride", &size);
@@ -124,12 +124,12 @@ impl Browser {
         self.settle();
     }
 
-    /// Waits until what was asked of the page is painted.
+    /// Waits until earlier changes of the page are painted.
     pub fn settle(&mut self) {
         self.eval("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))");
     }
 
-    /// The value of an expression on the page.
+    /// Returns the value of an expression on the page.
     pub fn eval(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let answer = self.call("Runtime.evaluate", &params);
@@ -147,7 +147,7 @@ impl Browser {
         self.settle();
     }
 
-    /// What the page has done since it was opened that it should not have.
+    /// Returns the unwanted actions of the page since it was opened.
     pub fn trouble(&mut self) -> Trouble {
         while let Ok(event) = self.answers.recv_timeout(Duration::ZERO) {
             self.events.push_back(event);
@@ -169,14 +169,14 @@ impl Browser {
         trouble
     }
 
-    /// The whole page as a PNG, in base64.
+    /// Returns the whole page as a PNG, in base64.
     pub fn screenshot(&mut self) -> String {
         let params = json!({ "format": "png", "captureBeyondViewport": true });
         let answer = self.call("Page.captureScreenshot", &params);
         answer["data"].as_str().expect("a picture").to_owned()
     }
 
-    /// The whole page as a PDF, in base64.
+    /// Returns the whole page as a PDF, in base64.
     pub fn pdf(&mut self) -> String {
         let answer = self.call("Page.printToPDF", &json!({ "printBackground": true }));
         answer["data"].as_str().expect("a document").to_owned()
@@ -186,7 +186,7 @@ impl Browser {
 impl Drop for Browser {
     #[expect(clippy::disallowed_methods, reason = "waits for another process")]
     fn drop(&mut self) {
-        // It ends by itself when it is told to, and its children with it.
+        // The browser and its children end by themselves when asked to.
         let _ = self.requests.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
         for _ in 0..LOOKS {
             if self.child.try_wait().is_ok_and(|status| status.is_some()) {
@@ -199,7 +199,7 @@ impl Drop for Browser {
     }
 }
 
-/// Reads messages as they come.
+/// Reads messages as they arrive.
 fn read(output: ChildStdout) -> Receiver<Value> {
     let (send, receive) = channel();
     std::thread::spawn(move || {
@@ -217,8 +217,8 @@ fn read(output: ChildStdout) -> Receiver<Value> {
     receive
 }
 
-/// Counts, on each chart, the pixels inside its frame that have a colour: lines, areas and maps do,
-/// and grids and texts do not.
+/// Counts the coloured pixels of each chart. Lines, areas and maps have a colour; grids and texts
+/// do not.
 pub const COLOURED: &str = "[...document.querySelectorAll('.plot')].map((plot) => {
   const canvas = plot.querySelector('canvas');
   if (!canvas) return [plot.dataset.chart, -1];
@@ -231,7 +231,8 @@ pub const COLOURED: &str = "[...document.querySelectorAll('.plot')].map((plot) =
   return [plot.dataset.chart, n];
 })";
 
-/// A browser; none where there is no Chromium, which `.ci/run` and `scripts/try-html.sh` say.
+/// Starts a browser. `None` if there is no Chromium; `.ci/run` and `scripts/try-html.sh` report
+/// that.
 pub fn browser() -> Option<Browser> {
     let browser = Browser::start();
     let is_needed = std::env::var_os("LLMSIM_BLAST_CI_NEEDS_CHROMIUM").is_some();
@@ -239,7 +240,7 @@ pub fn browser() -> Option<Browser> {
     browser
 }
 
-/// Keeps a picture for people, if they asked for it.
+/// Saves a picture for manual inspection, if a folder for pictures is set.
 pub fn keep(name: &str, base64: &str) {
     use base64::Engine as _;
     let Some(folder) = std::env::var_os("LLMSIM_BLAST_SHOTS") else { return };

@@ -1,5 +1,5 @@
-//! A path that damages what it carries: bytes are flipped, dropped, repeated, delayed; connections
-//! are closed and reset.
+//! A proxy that damages the bytes that it carries: it flips, drops, repeats and delays bytes, and
+//! closes and resets connections.
 
 use socket2::SockRef;
 use std::io::{self, Read, Write};
@@ -9,15 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Largest piece that is carried at once: a few events, so that damage hits everywhere.
+/// Largest piece carried at once: a few events, so that the damage is spread over the stream.
 const PIECE_BYTES: usize = 1024;
-/// One piece in so many is damaged on the way to the client.
+/// One piece in this many is damaged on the way to the client.
 const ONE_IN: u32 = 60;
 
-/// Stands between a client and a server. Stopped when dropped.
+/// A proxy between a client and a server. Stopped when dropped.
 ///
-/// Connections that begin with a GET are carried as they are: what asks whether the server is there
-/// must get an answer.
+/// Connections that begin with a GET are carried unchanged, so that health checks succeed.
 pub struct Damage {
     addr: SocketAddr,
     shared: Arc<Shared>,
@@ -29,15 +28,15 @@ struct Shared {
     seed: u64,
     /// Connections carried now.
     open: AtomicU64,
-    /// POST requests that came from the client.
+    /// POST requests received from the client.
     posts: AtomicU64,
-    /// How often something was damaged.
+    /// Number of pieces damaged.
     done: AtomicU64,
     stopping: AtomicBool,
 }
 
 impl Damage {
-    /// Carries to `server` what comes to a free port; what it damages, and how, follows from `seed`
+    /// Listens on a free port and carries connections to `server`. The damage follows from `seed`
     /// and the order of connections.
     pub fn start(server: SocketAddr, seed: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -53,7 +52,7 @@ impl Damage {
                 let shared = Arc::clone(&accepting);
                 shared.open.fetch_add(1, Ordering::SeqCst);
                 std::thread::spawn(move || {
-                    // A connection that breaks is what this is about.
+                    // Broken connections are the purpose of this proxy.
                     let _ = carry(&client, server, number, &shared);
                     drop(client);
                     shared.open.fetch_sub(1, Ordering::SeqCst);
@@ -63,22 +62,22 @@ impl Damage {
         Self { addr, shared, acceptor: Some(acceptor) }
     }
 
-    /// Its URL, for `--target-url`.
+    /// Returns the URL for `--target-url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// Connections carried now.
+    /// Returns how many connections are carried now.
     pub fn open(&self) -> u64 {
         self.shared.open.load(Ordering::SeqCst)
     }
 
-    /// POST requests that came from the client so far.
+    /// Returns how many POST requests were received from the client so far.
     pub fn posts(&self) -> u64 {
         self.shared.posts.load(Ordering::SeqCst)
     }
 
-    /// How often something was damaged so far.
+    /// Returns how many pieces were damaged so far.
     pub fn done(&self) -> u64 {
         self.shared.done.load(Ordering::SeqCst)
     }
@@ -94,13 +93,13 @@ impl Drop for Damage {
     }
 }
 
-/// How a connection is ended.
+/// The end of a connection.
 enum End {
     Close,
     Reset,
 }
 
-/// One connection from its first byte to its end.
+/// Carries one connection from its first byte to its end.
 fn carry(client: &TcpStream, server: SocketAddr, number: u64, shared: &Shared) -> io::Result<()> {
     let server = TcpStream::connect(server)?;
     for socket in [client, &server] {
@@ -117,14 +116,14 @@ fn carry(client: &TcpStream, server: SocketAddr, number: u64, shared: &Shared) -
             let _ = down.shutdown(Shutdown::Both);
         });
         let end = answers(&server, client, (!harmless).then_some(rng), shared);
-        // A socket that is shut for writing has said goodbye, and cannot be reset any more.
+        // A socket that was shut down for writing has sent FIN, and can no longer be reset.
         let how = if matches!(end, Ok(End::Reset)) { Shutdown::Read } else { Shutdown::Both };
         let _ = (client.shutdown(how), server.shutdown(Shutdown::Both));
     });
     Ok(())
 }
 
-/// Client to server, whole, and counted.
+/// Carries requests from the client to the server unchanged, and counts them.
 fn requests(mut from: &TcpStream, mut to: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut buffer = [0; 4096];
     loop {
@@ -132,13 +131,13 @@ fn requests(mut from: &TcpStream, mut to: &TcpStream, shared: &Shared) -> io::Re
         if n == 0 {
             return Ok(());
         }
-        // The client writes a request at once, and none of them is larger than the buffer.
+        // The client writes each request at once, and no request is larger than the buffer.
         shared.posts.fetch_add(u64::from(buffer[..n].starts_with(b"POST ")), Ordering::SeqCst);
         to.write_all(&buffer[..n])?;
     }
 }
 
-/// Server to client, with damage.
+/// Carries responses from the server to the client, with damage.
 #[expect(clippy::disallowed_methods, reason = "a delay is one sort of damage")]
 fn answers(
     mut from: &TcpStream,

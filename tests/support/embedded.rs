@@ -1,16 +1,16 @@
-//! The embedded simulator with a configuration of the test's own.
+//! The embedded simulator with the configuration of a test.
 
 use llmsim_blast::server::{Server, Source, Spec, Starter};
 use llmsim_blast::units::Nanos;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// How long the simulator may take to answer, on a machine that is busy with other tests.
+/// Time limit for the simulator's first response, on a machine that is busy with other tests.
 const READY_WITHIN: Nanos = Nanos::from_secs(60);
 
 /// A running `llmsim-blast serve`, stopped when dropped.
 ///
-/// It lives no longer than the thread that started it: each test starts its own, never one in a
+/// It lives no longer than the thread that started it. Each test starts its own, never one in a
 /// `static`.
 pub struct Embedded {
     server: Server,
@@ -18,7 +18,7 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Starts one on a free port with this TOML configuration, and waits until it answers.
+    /// Starts a simulator on a free port with this TOML configuration, and waits until it responds.
     pub fn start(toml: &str) -> Self {
         let config = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(config.path(), toml).expect("a configuration");
@@ -29,17 +29,17 @@ impl Embedded {
         Self { server: server.unwrap_or_else(|error| panic!("{error}")), _config: config }
     }
 
-    /// Its URL, for `--target-url`.
+    /// Returns the URL for `--target-url`.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// Its process, for looking at its memory and for killing it.
+    /// Returns the process ID, to look at the memory of the simulator and to kill it.
     pub fn pid(&self) -> u32 {
         self.server.pid()
     }
 
-    /// What it has counted: `GET /llmsim/stats`.
+    /// Returns the counts of the simulator: `GET /llmsim/stats`.
     pub fn stats(&self) -> serde_json::Value {
         let (addr, host) = (self.server.addr(), self.server.addr().to_string());
         llmsim_blast::watch::probe::stats(&[addr], &host, "/llmsim/stats", READY_WITHIN).expect("statistics")

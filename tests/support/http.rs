@@ -1,10 +1,10 @@
-//! Plain questions to servers of tests.
+//! Plain requests to the servers of tests.
 
 use super::bench::SOON;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// An answer; status 0 is none.
+/// A response. Status 0 means that there was no response.
 pub struct Reply {
     pub status: u16,
     /// In lower case.
@@ -12,7 +12,7 @@ pub struct Reply {
     pub body: String,
 }
 
-/// One `GET` on a connection of its own, with our own `Host` unless there is one among the headers.
+/// Sends one `GET` on a connection of its own. `Host` is `addr` unless `headers` contains a `Host`.
 pub fn get(addr: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
     let mut text = String::new();
     if let Ok(mut stream) = TcpStream::connect(addr) {
@@ -29,14 +29,14 @@ pub fn get(addr: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
     Reply { status, head, body }
 }
 
-/// What [`get`] sends.
+/// Returns the request that [`get`] sends.
 pub fn request(addr: &str, path: &str, headers: &[(&str, &str)]) -> String {
     let ours = [("Host", addr)].into_iter().filter(|_| !headers.iter().any(|(name, _)| *name == "Host"));
     let lines = ours.chain(headers.iter().copied()).map(|(name, value)| format!("{name}: {value}\r\n"));
     format!("GET {path} HTTP/1.1\r\nConnection: close\r\n{}\r\n", lines.collect::<String>())
 }
 
-/// A body without the sizes of its chunks.
+/// Returns a body without its chunk sizes.
 fn unchunked(mut body: &str) -> String {
     let mut whole = String::new();
     while let Some((size, rest)) = body.split_once("\r\n") {

@@ -9,75 +9,75 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What a POST gets. A GET is answered properly: `/health`, `/openai/v1/models` and one model; 404
-/// for the rest.
+/// The response to a POST. A GET is answered properly: `/health`, `/openai/v1/models` and one
+/// model; 404 for the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
-    /// What was asked for: a stream of so many tokens, or a plain answer that counts them.
+    /// The requested response: a stream of `tokens` tokens, or a plain response that counts them.
     Good {
-        /// How many.
+        /// Tokens of the response.
         tokens: u32,
     },
-    /// The same for chat completions; there is nothing else, and 404 says so.
+    /// The same for chat completions. Every other path gets 404.
     OnlyChat {
-        /// How many.
+        /// Tokens of the response.
         tokens: u32,
     },
-    /// What was asked for; 400 for a request that asks for the usage of its stream.
+    /// The requested response, but 400 for a request that asks for the usage of its stream.
     RefusesStreamOptions {
-        /// How many.
+        /// Tokens of the response.
         tokens: u32,
     },
-    /// What was asked for; a stream says its usage only if it is asked to.
+    /// The requested response. A stream reports its usage only on request.
     BillsOnRequest {
-        /// How many.
+        /// Tokens of the response.
         tokens: u32,
     },
-    /// A stream of so many tokens that says no usage.
+    /// A stream of `tokens` tokens without usage.
     Unbilled {
-        /// How many.
+        /// Tokens of the response.
         tokens: u32,
     },
-    /// A stream of so many tokens, even when none was asked for.
+    /// A stream of `tokens` tokens, even if the request does not ask for a stream.
     GoodStream {
-        /// How many.
+        /// Tokens of the response.
         tokens: u32,
     },
-    /// A plain answer, even when a stream was asked for.
+    /// A plain response, even if the request asks for a stream.
     GoodPlain,
-    /// What was asked for, one byte a segment.
+    /// The requested response, one byte a segment.
     OneByteAtATime,
-    /// What was asked for; then the connection is closed although keep-alive was promised.
+    /// The requested response. Then the connection is closed although keep-alive was promised.
     CloseAfterEach,
-    /// As good as [`Behaviour::Good`], but `GET /health` says 503.
+    /// Like [`Behaviour::Good`], but `GET /health` returns 503.
     NeverHealthy,
 
     /// Bytes that are not HTTP.
     Garbage,
-    /// Closes without a byte.
+    /// Closes without sending a byte.
     CloseUnanswered,
     /// Closes in the middle of a body with a length.
     CloseEarly,
-    /// Resets the connection without a byte.
+    /// Resets the connection without sending a byte.
     Reset,
-    /// Reads, never answers.
+    /// Reads the request, but never responds.
     Stall,
     /// A head and two tokens, then silence.
     StallMidStream,
     /// Closes in the middle of a chunk.
     HalfChunk,
-    /// A chunk size that is none.
+    /// An invalid chunk size.
     BadChunk,
     /// A header of a megabyte.
     HugeHead,
-    /// A compressed body that nobody asked for.
+    /// A compressed body that the client did not ask for.
     Gzip,
 
     /// This status, with a JSON error and keep-alive.
     Status(u16),
-    /// 302 to somewhere else.
+    /// 302 to another address.
     Redirect,
-    /// 200 with a page for people.
+    /// 200 with an HTML page.
     WrongContentType,
     /// 200 with broken JSON: in the body, or in the second event of a stream.
     BadJson,
@@ -94,23 +94,24 @@ pub enum Behaviour {
     RawThenClose(&'static [u8]),
     /// These bytes, and then the connection is reset.
     RawThenReset(&'static [u8]),
-    /// These bytes, and a while later those, with keep-alive.
+    /// The first bytes, then a pause, then the second bytes, with keep-alive.
     RawInTwo(&'static [u8], Duration, &'static [u8]),
     /// Works on the request for a while, and then closes without a byte.
     WorkThenClose(Duration),
     /// The same with a reset.
     WorkThenReset(Duration),
-    /// An answer without an end: up to a gigabyte, or until the client has had enough.
+    /// A response without an end: up to a gigabyte, or until the client closes the connection.
     Endless(Endless),
 }
 
 impl Behaviour {
-    /// A plain answer with this JSON body. Behaviours are constants: the bytes are leaked.
+    /// Returns a plain response with this JSON body. Behaviours are constants, so the bytes are
+    /// leaked.
     pub fn answer(body: &str) -> Self {
         Self::answer_with("", body)
     }
 
-    /// The same with these header lines, each with its end.
+    /// The same with these header lines. Each line includes its line end.
     pub fn answer_with(lines: &str, body: &str) -> Self {
         let length = body.len();
         let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {JSON}\r\n{lines}content-length: {length}\r\n\r\n");
@@ -118,7 +119,7 @@ impl Behaviour {
     }
 }
 
-/// What has no end.
+/// The element that has no end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endless {
     /// A line of an event stream.
@@ -138,7 +139,7 @@ pub enum Endless {
 }
 
 impl Endless {
-    /// How it begins, and what then comes again and again.
+    /// Returns the start of the response, and the piece that repeats after it.
     fn parts(self) -> (Vec<u8>, Vec<u8>) {
         let stream = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
         let (start, piece) = match self {
@@ -154,20 +155,20 @@ impl Endless {
     }
 }
 
-/// Most bytes of an answer without an end.
+/// Most bytes of an endless response.
 const ENDLESS_BYTES: usize = 1 << 30;
 
-/// What was wrong with an answer's end, for the connection.
+/// The connection's fate after a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum After {
     KeepAlive,
     Close,
     Reset,
-    /// Say nothing more until the peer leaves.
+    /// Send nothing more until the peer closes the connection.
     Silence,
 }
 
-/// The server. Stopped when dropped, with all its connections.
+/// The server. Dropping it stops it and closes its connections.
 pub struct Misbehaving {
     addr: SocketAddr,
     shared: Arc<Shared>,
@@ -177,22 +178,22 @@ pub struct Misbehaving {
 #[derive(Default)]
 struct Shared {
     script: Vec<Behaviour>,
-    /// The script is played once, to the requests of all connections.
+    /// True if the script is played once, over the requests of all connections.
     over_all: bool,
-    /// Sockets hold next to nothing that was not acknowledged.
+    /// True if the sockets hold next to nothing that is not acknowledged.
     narrow: bool,
-    /// Connections that the client reset.
+    /// Connections reset by the client.
     resets: AtomicU64,
-    /// How long the longest answer took to write.
+    /// Longest time that writing one response took.
     longest_write: Mutex<Duration>,
     connections: AtomicU64,
     requests: AtomicU64,
     stopping: AtomicBool,
-    /// Whether answers to all but the first request wait.
+    /// True while the responses to all but the first request wait.
     held: (Mutex<bool>, Condvar),
-    /// POST requests as they came, head and body.
+    /// POST requests as received, head and body.
     posts: Mutex<Vec<String>>,
-    /// Second handles of the open connections, for waking their threads at the end.
+    /// Second handles of the open connections, to wake their threads at the end.
     open: Mutex<HashMap<u64, TcpStream>>,
 }
 
@@ -208,38 +209,39 @@ impl Shared {
 }
 
 impl Misbehaving {
-    /// Starts one on a free port of 127.0.0.1 that does this to every request.
+    /// Starts a server on a free port of 127.0.0.1 that treats every request like this.
     pub fn start(behaviour: Behaviour) -> Self {
         Self::script(vec![behaviour])
     }
 
-    /// Starts one that does the first to the first request of a connection, the second to its
-    /// second, and the last to all further ones.
+    /// Starts a server whose first behaviour is for the first request of a connection, the second
+    /// for the second request, and the last for all further requests.
     pub fn script(script: Vec<Behaviour>) -> Self {
         assert!(!script.is_empty(), "a script has at least one behaviour");
         Self::with(Shared { script, ..Shared::default() })
     }
 
-    /// Starts one that does the first to the first request of all, the second to the second, and the
-    /// last to all further ones.
+    /// Starts a server whose first behaviour is for the first request of all connections, the
+    /// second for the second request, and the last for all further requests.
     pub fn sequence(script: Vec<Behaviour>) -> Self {
         assert!(!script.is_empty(), "a script has at least one behaviour");
         Self::with(Shared { script, over_all: true, ..Shared::default() })
     }
 
-    /// Starts one that does this to the first request of all, and what was asked for to all others.
+    /// Starts a server that treats the first request of all like this, and serves all others
+    /// properly.
     pub fn once(behaviour: Behaviour) -> Self {
         Self::sequence(vec![behaviour, Behaviour::Good { tokens: 3 }])
     }
 
-    /// The same, but all others wait until [`Misbehaving::release`].
+    /// The same, but all other responses wait until [`Misbehaving::release`].
     pub fn once_and_hold(behaviour: Behaviour) -> Self {
         let script = vec![behaviour, Behaviour::Good { tokens: 3 }];
         let held = (Mutex::new(true), Condvar::new());
         Self::with(Shared { script, over_all: true, held, ..Shared::default() })
     }
 
-    /// Starts one that cannot write ahead of its client: its sockets hold next to nothing.
+    /// Starts a server that cannot write ahead of its client: its sockets hold next to nothing.
     pub fn narrow(behaviour: Behaviour) -> Self {
         Self::with(Shared { script: vec![behaviour], narrow: true, ..Shared::default() })
     }
@@ -253,47 +255,47 @@ impl Misbehaving {
         Self { addr, shared, acceptor: Some(acceptor) }
     }
 
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The same for `--target-url`.
+    /// Returns the URL for `--target-url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// Connections taken so far, those of health checks included.
+    /// Returns how many connections were accepted so far, including those of health checks.
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// POST requests read completely so far.
+    /// Returns how many POST requests were read completely so far.
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::SeqCst)
     }
 
-    /// Lets answers go that were held.
+    /// Releases the responses that were held.
     pub fn release(&self) {
         self.shared.release();
     }
 
-    /// Connections that the client has reset so far.
+    /// Returns how many connections the client has reset so far.
     pub fn resets(&self) -> u64 {
         self.shared.resets.load(Ordering::SeqCst)
     }
 
-    /// How long the longest answer took to write.
+    /// Returns how long the slowest response took to write.
     pub fn longest_write(&self) -> Duration {
         *self.shared.longest_write.lock().unwrap()
     }
 
-    /// The same as they came, head and body, in no order of importance.
+    /// Returns the POST requests as received, head and body, in the order in which they arrived.
     pub fn posts(&self) -> Vec<String> {
         self.shared.posts.lock().unwrap().clone()
     }
 
-    /// Their bodies, in the same order.
+    /// Returns the bodies of the POST requests, in the same order.
     pub fn bodies(&self) -> Vec<serde_json::Value> {
         self.posts().iter().map(|post| body(post)).collect()
     }
@@ -303,7 +305,7 @@ impl Drop for Misbehaving {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         self.shared.release();
-        // Wakes the acceptor, which then waits for its connections.
+        // Wake the acceptor, which then waits for its connections.
         let _ = TcpStream::connect(self.addr);
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
@@ -330,7 +332,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             }
             let second = shared.open.lock().unwrap().remove(&id);
             if matches!(after, Ok(After::Reset)) {
-                // Closing with a linger time of zero sends RST; the second handle must be gone by
+                // Closing with a linger time of zero sends RST. The second handle must be closed by
                 // then.
                 let _ = SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO));
             }
@@ -345,7 +347,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// One connection from its first request to its end.
+/// Serves one connection from its first request to its end.
 fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
     stream.set_nodelay(true)?;
     if shared.narrow {
@@ -416,7 +418,7 @@ fn converse(mut stream: &TcpStream, shared: &Shared) -> io::Result<After> {
     }
 }
 
-/// The JSON body of a request.
+/// Returns the JSON body of a request.
 pub fn body(request: &str) -> serde_json::Value {
     serde_json::from_str(request.split_once("\r\n\r\n").expect("a head").1).expect("JSON")
 }
@@ -431,20 +433,21 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Send buffer of a server that cannot write ahead; the kernel doubles it.
+/// Send buffer of a server that cannot write ahead. The kernel doubles it.
 const NARROW_BYTES: usize = 4096;
 
-/// What matters of a request.
+/// The parts of a request that matter here.
 pub struct Request {
     pub post: bool,
     pub path: String,
     pub stream: bool,
-    /// As it came, head and body.
+    /// The request as received, head and body.
     pub text: String,
 }
 
 impl Request {
-    /// Reads one; none at the end of the connection. What came after it stays in `buffer`.
+    /// Reads one request; `None` at the end of the connection. Bytes after the request stay in
+    /// `buffer`.
     pub fn read(mut from: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<Self>> {
         let mut piece = [0; 4096];
         loop {
@@ -460,7 +463,7 @@ impl Request {
         }
     }
 
-    /// The request at the front of `bytes` and its length, if it is complete.
+    /// Returns the request at the front of `bytes` and its length, if it is complete.
     fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
         let at = memchr::memmem::find(bytes, b"\r\n\r\n")?;
         let head = String::from_utf8_lossy(&bytes[..at]);
@@ -493,7 +496,7 @@ const JSON: &str = "application/json";
 const ERROR: &str = r#"{"error":{"message":"on purpose","type":"server_error","code":null}}"#;
 const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// The bytes of an answer and what follows them.
+/// Returns the bytes of a response, and what happens to the connection after them.
 fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
     let good = |tokens: u32, streamed: bool| if streamed { good_stream(tokens) } else { good_plain(tokens) };
     match behaviour {
@@ -507,7 +510,7 @@ fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
         Behaviour::OneByteAtATime | Behaviour::NeverHealthy => (good(3, streamed), After::KeepAlive),
         Behaviour::CloseAfterEach => (good(3, streamed), After::Close),
         Behaviour::Garbage => (b"\x00\x16\x03\x01 this is not HTTP\r\n\r\n".to_vec(), After::Close),
-        // An answer without an end is written piece by piece elsewhere.
+        // An endless response is written piece by piece in `converse`.
         Behaviour::CloseUnanswered | Behaviour::Endless(_) | Behaviour::WorkThenClose(_) => (Vec::new(), After::Close),
         Behaviour::CloseEarly => {
             let whole = good_plain(3);
@@ -523,7 +526,7 @@ fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
             (head.into_bytes(), After::Close)
         }
         Behaviour::Gzip => {
-            // The header of a gzip file (RFC 1952) and nothing of use.
+            // The header of a gzip file (RFC 1952), without usable content.
             let mut bytes = plain(200, "application/json\r\ncontent-encoding: gzip", "0123456789");
             let body = bytes.len() - 10;
             bytes[body..].copy_from_slice(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
@@ -551,7 +554,7 @@ fn answer(behaviour: Behaviour, streamed: bool) -> (Vec<u8>, After) {
     }
 }
 
-/// A complete answer with a length. `content_type` may carry further header lines.
+/// Returns a complete response with a length. `content_type` may carry further header lines.
 fn plain(status: u16, content_type: &str, body: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 {status} On Purpose\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n{body}",
@@ -580,7 +583,7 @@ fn stream_ending(tokens: u32, finish: String) -> Vec<u8> {
     stream(&events, "0\r\n\r\n")
 }
 
-/// A stream of these events, one a chunk, and then `rest` as it is.
+/// Returns a stream of these events, one a chunk, and then `rest` unchanged.
 fn stream(events: &[&str], rest: &str) -> Vec<u8> {
     let mut bytes = STREAM_HEAD.as_bytes().to_vec();
     for event in events {

@@ -1,7 +1,7 @@
-//! What process-level tests share: a server that misbehaves on purpose, the tool as a process, the
-//! embedded simulator as a guard, a folder to work in.
+//! Shared parts of the process-level tests: a server that misbehaves on purpose, the tool as a
+//! process, the embedded simulator as a guard, a folder to work in.
 //!
-//! Include it with `mod support;`. `support_selftest.rs` proves it.
+//! Include it with `mod support;`. `support_selftest.rs` tests it.
 
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 #![allow(unreachable_pub, reason = "it is a module of several test programs, a library of none")]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// An origin of the test's own, on a port of its own. It ends with the guard.
+/// Starts an origin for one test, on a free port. It ends with the guard.
 pub fn origin() -> Server {
     let own = Path::new(env!("CARGO_BIN_EXE_llmsim-blast"));
     let spec = Spec::on_any_port(Source::Origin, SOON.into());
@@ -15,8 +15,8 @@ pub fn origin() -> Server {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Runs a minute's question in 14 s, of which 12 are measured, and watches the memory of the
-/// server's process.
+/// Runs for 14 s, of which 12 s are measured, and watches the memory of the server's process. Most
+/// verdicts about memory need a minute.
 pub fn watched(url: &str, pid: u32, bench: &Bench) -> (Option<i32>, Value) {
     let profile = r#"
 executor = "constant-vus"

@@ -1,4 +1,5 @@
-//! The tool as a process: arguments in, exit code and output out, and never a test that hangs.
+//! Runs the tool as a process: takes arguments, returns the exit code and the output, and never
+//! lets a test hang.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -8,21 +9,21 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Longest run of the tool in a test that does not say otherwise.
+/// Longest run of the tool in a test that does not set a limit.
 const LIMIT: Duration = Duration::from_secs(120);
-/// Pause between two looks at a process that is to end.
+/// Pause between two checks of a process that is about to end.
 const POLL: Duration = Duration::from_millis(5);
 
-/// How a run of the tool ended.
+/// The outcome of a run of the tool.
 #[derive(Debug)]
 pub struct Output {
-    /// Its exit code; none when a signal ended it.
+    /// The exit code. `None` if a signal ended the run.
     pub code: Option<i32>,
-    /// What it printed.
+    /// The standard output.
     pub stdout: String,
-    /// What it said besides.
+    /// The standard error.
     pub stderr: String,
-    /// How long it took.
+    /// The duration of the run.
     pub took: Duration,
 }
 
@@ -36,16 +37,15 @@ pub fn blast_with(args: &[&str], env: &[(&str, &str)], limit: Duration) -> Outpu
     start(args, env).finish(limit)
 }
 
-/// Starts the tool. The environment is ours without what would configure the tool or colour its
-/// output.
+/// Starts the tool. It inherits our environment, without the variables that configure it or colour
+/// its output.
 pub fn start(args: &[&str], env: &[(&str, &str)]) -> Running {
     let mut command = tool();
     command.args(args).envs(env.iter().copied());
     spawn(command, args)
 }
 
-/// Starts the tool after a few words of shell, such as `ulimit -n 256`: what they change, it
-/// inherits.
+/// Starts the tool after a shell command such as `ulimit -n 256`, and inherits its settings.
 pub fn start_after(shell: &str, args: &[&str]) -> Running {
     let tool = tool();
     let mut command = Command::new("/bin/sh");
@@ -59,7 +59,7 @@ pub fn start_after(shell: &str, args: &[&str]) -> Running {
     spawn(command, args)
 }
 
-/// Starts the tool with a standard error that nobody reads any more.
+/// Starts the tool with a standard error that is not read any more.
 pub fn start_unheard(args: &[&str]) -> Running {
     let mut command = tool();
     let (unread, written) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
@@ -68,8 +68,8 @@ pub fn start_unheard(args: &[&str]) -> Running {
     spawn_as_it_is(command, args)
 }
 
-/// The tool without arguments, in our environment less what would configure it or colour its
-/// output.
+/// Returns the tool without arguments, in our environment without the variables that configure it
+/// or colour its output.
 pub fn tool() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_llmsim-blast"));
     for (name, _) in std::env::vars_os() {
@@ -82,7 +82,7 @@ pub fn tool() -> Command {
             command.env_remove(&name);
         }
     }
-    // Tests ask for more than a screen holds.
+    // Tests look for more than a screen shows.
     command.env("LLMSIM_BLAST_DETAILS", "true");
     command
 }
@@ -112,27 +112,27 @@ pub struct Running {
 }
 
 impl Running {
-    /// Its process.
+    /// Returns the process ID.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends it a signal.
+    /// Sends the tool a signal.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("the process is there");
     }
 
-    /// Whether it has ended.
+    /// Returns true if the tool has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("its state").is_some()
     }
 
-    /// Waits until it has said `text` on standard error.
+    /// Waits until the tool has written `text` to standard error.
     pub fn wait_for_stderr(&self, text: &str, limit: Duration) {
         self.wait_for(&self.stderr, text, limit);
     }
 
-    /// Waits until it has printed `text`.
+    /// Waits until the tool has written `text` to standard output.
     pub fn wait_for_stdout(&self, text: &str, limit: Duration) {
         self.wait_for(&self.stdout, text, limit);
     }
@@ -142,7 +142,8 @@ impl Running {
         assert!(found, "`{}` did not say `{text}` within {limit:?}; it said:\n{}", self.what, captured.text());
     }
 
-    /// Waits for its end. A run that takes longer than `limit` is killed and fails the test.
+    /// Waits for the end of the run. A run that takes longer than `limit` is killed and fails the
+    /// test.
     #[expect(clippy::disallowed_methods, reason = "waits for another process")]
     pub fn finish(mut self, limit: Duration) -> Output {
         let status = loop {
@@ -169,7 +170,7 @@ impl Drop for Running {
     }
 }
 
-/// What came through a pipe so far, read on a thread of its own.
+/// The bytes read from a pipe so far. A thread of its own reads them.
 struct Captured {
     shared: Arc<(Mutex<Capture>, Condvar)>,
     thread: Option<JoinHandle<()>>,
@@ -213,7 +214,7 @@ impl Captured {
         found(&capture)
     }
 
-    /// Everything up to the end of the pipe.
+    /// Returns everything up to the end of the pipe.
     fn finish(&mut self) -> String {
         if let Some(thread) = self.thread.take() {
             thread.join().expect("the reader");
@@ -222,7 +223,7 @@ impl Captured {
     }
 }
 
-/// The run must have ended with 107, these words and no defect.
+/// Checks that the run ended with 107 and these words, and did not panic.
 pub fn no_data(output: &Output, expected: &[&str]) {
     assert_eq!(output.code, Some(107), "{output:?}");
     assert!(!output.stderr.contains("panicked"), "{output:?}");

@@ -1,18 +1,18 @@
-//! A real Prometheus, as Debian has it.
+//! A real Prometheus, as packaged by Debian.
 
 use super::bench::{eventually, free_port};
 use super::http::{Reply, get};
 use serde_json::Value;
 use std::process::{Child, Command, Stdio};
 
-/// A Prometheus with a database of its own, which takes remote writes and native histograms.
+/// A Prometheus with its own database, which accepts remote writes and native histograms.
 pub struct Prometheus {
     child: Child,
     addr: String,
     _folder: tempfile::TempDir,
 }
 
-/// A series of an answer: its labels, and its value as text.
+/// A series of a response: its labels and its value.
 #[derive(Debug, Clone)]
 pub struct Series {
     pub labels: Value,
@@ -20,8 +20,8 @@ pub struct Series {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes `targets`, five times a second; none if there is none on this
-    /// machine, which `.ci/run` says.
+    /// Starts a Prometheus that scrapes `targets` five times a second. `None` if Prometheus is not
+    /// installed; `.ci/run` reports that.
     pub fn start(targets: &[&str]) -> Option<Self> {
         let installed =
             Command::new("prometheus").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -57,12 +57,12 @@ impl Prometheus {
         Some(prometheus)
     }
 
-    /// Where it takes remote writes.
+    /// Returns the URL for remote writes.
     pub fn write_url(&self) -> String {
         format!("http://{}/api/v1/write", self.addr)
     }
 
-    /// Asks a path of its API.
+    /// Requests a path of the API.
     pub fn ask(&self, path: &str) -> Value {
         let Reply { status, body, .. } = get(&self.addr, path, &[]);
         let answer: Value =
@@ -71,7 +71,7 @@ impl Prometheus {
         answer["data"].clone()
     }
 
-    /// The value of each series of an expression, at an instant in seconds since 1970.
+    /// Returns the value of each series of an expression, at an instant in seconds since 1970.
     pub fn query(&self, expression: &str, at: f64) -> Vec<Series> {
         let data = self.ask(&format!("/api/v1/query?time={at:.3}&query={}", escaped(expression)));
         let series = data["result"].as_array().expect("series").iter();
@@ -79,14 +79,15 @@ impl Prometheus {
         series.map(|one| Series { labels: one["metric"].clone(), value: value(one).unwrap_or(f64::NAN) }).collect()
     }
 
-    /// The one value of an expression.
+    /// Returns the value of an expression that has one series.
     pub fn value(&self, expression: &str, at: f64) -> f64 {
         let all = self.query(expression, at);
         let [one] = &all[..] else { panic!("{expression}: {all:?}") };
         one.value
     }
 
-    /// The values of each series of an expression, each second of a span. Of histograms their counts.
+    /// Returns the values of each series of an expression, for each second of a span. For
+    /// histograms, these are the counts.
     pub fn range(&self, expression: &str, (from, to): (f64, f64)) -> Vec<Vec<f64>> {
         let path = format!("/api/v1/query_range?start={from:.3}&end={to:.3}&step=1&query={}", escaped(expression));
         let data = self.ask(&path);
@@ -107,21 +108,21 @@ impl Drop for Prometheus {
     }
 }
 
-/// Now, in seconds since 1970, as Prometheus has it.
+/// Returns the current time in seconds since 1970, as Prometheus expects it.
 #[expect(clippy::disallowed_methods, reason = "asks another process for what happened by now")]
 pub fn now() -> f64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs_f64()
 }
 
-/// A text in a query.
+/// Escapes a text for a query string.
 fn escaped(text: &str) -> String {
     text.bytes()
         .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
 }
 
-/// What `promtool check metrics` says of a text, which it is given in a file; none if there is no
-/// promtool.
+/// Returns whether `promtool check metrics` accepts a text, and its output. The text is passed
+/// through a file. `None` if promtool is not installed.
 pub fn promtool(text: &str, file: &str) -> Option<(bool, String)> {
     std::fs::write(file, text).expect("written");
     let input = std::fs::File::open(file).expect("it was written");

@@ -1,5 +1,5 @@
-//! A way through TLS to a server that speaks in the clear, and ways that are none: certificates and
-//! misdeeds made on purpose.
+//! A TLS proxy in front of a server that speaks plain text, with faults on request: bad
+//! certificates and misdeeds.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::crypto::ring;
@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// An authority.
+/// A certificate authority.
 pub struct Lab {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
-    /// Its certificate, for `--cacert`.
+    /// The certificate of the authority, for `--cacert`.
     pub ca_pem: String,
 }
 
@@ -29,36 +29,37 @@ pub struct Identity {
     key: PrivateKeyDer<'static>,
 }
 
-/// What happens to a connection.
+/// The fault of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Misdeed {
-    /// Nothing bad; when the server behind closes, that is said.
+    /// No fault. When the server behind the proxy closes, the proxy sends `close_notify`.
     None,
-    /// When the server behind closes, nothing is said: the connection ends as if it had been cut.
+    /// When the server behind the proxy closes, the proxy sends no `close_notify`: the connection
+    /// looks as if it had been cut.
     Cut,
-    /// Not a word in the handshake.
+    /// The handshake is never answered.
     Stall,
-    /// The connection is closed in the handshake.
+    /// The connection is closed during the handshake.
     CloseInHandshake,
-    /// The answer ends in the middle of a record.
+    /// The response ends in the middle of a record.
     MidRecord,
-    /// An answer's record is changed on the way.
+    /// A record of the response is changed on the way.
     Garble,
 }
 
-/// How the way is made.
+/// The settings of a proxy.
 pub struct Front {
     pub identity: Identity,
-    /// Whether clients must show a certificate of the same authority.
+    /// True if clients must show a certificate of the same authority.
     pub wants_certificate: bool,
-    /// Connections that are served well before the misdeed begins: those of questions before the
-    /// test.
+    /// Connections served properly before the misdeed begins, such as those of health checks before
+    /// the test.
     pub good: u64,
     pub misdeed: Misdeed,
     pub versions: &'static [&'static rustls::SupportedProtocolVersion],
 }
 
-/// A way through TLS. Closed when dropped.
+/// A TLS proxy. Stopped when dropped.
 pub struct Secure {
     addr: SocketAddr,
     stopping: Arc<AtomicBool>,
@@ -74,21 +75,21 @@ impl Lab {
         Self { ca_pem: cert.pem(), root: cert.der().clone(), issuer: Issuer::new(params, key) }
     }
 
-    /// A certificate for these names, valid up to the end of a year.
+    /// Returns a certificate for these names, valid until the start of the year `until`.
     pub fn identity(&self, names: &[&str], until: i32) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let params = params(names, until);
         Identity::new(&params.signed_by(&key, &self.issuer).expect("a certificate"), &key)
     }
 
-    /// One that signs for itself.
+    /// Returns a self-signed certificate.
     pub fn self_signed(names: &[&str]) -> Identity {
         let key = KeyPair::generate().expect("a key");
         Identity::new(&params(names, 2090).self_signed(&key).expect("a certificate"), &key)
     }
 
-    /// One as the usual `openssl req -x509` makes it: an authority that vouches for itself in
-    /// person.
+    /// Returns a certificate as the usual `openssl req -x509` makes it: self-signed, and marked as
+    /// an authority.
     pub fn as_openssl_makes_it(names: &[&str], until: i32) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let mut params = params(names, until);
@@ -96,7 +97,7 @@ impl Lab {
         Identity::new(&params.self_signed(&key).expect("a certificate"), &key)
     }
 
-    /// How a good way is made.
+    /// Returns the settings of a proxy without faults.
     pub fn front(&self) -> Front {
         Front {
             identity: self.identity(&["localhost", "127.0.0.1"], 2090),
@@ -107,7 +108,7 @@ impl Lab {
         }
     }
 
-    /// A way to `behind`.
+    /// Starts a proxy in front of `behind`.
     pub fn secure(&self, behind: SocketAddr, front: Front) -> Secure {
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -142,7 +143,7 @@ impl Lab {
                 let nth = connections.fetch_add(1, Ordering::SeqCst);
                 let misdeed = if nth < front.good { Misdeed::None } else { front.misdeed };
                 let config = Arc::clone(&config);
-                // What goes wrong here is what the test is about, or its end.
+                // Errors here are either intended by the test or caused by its end.
                 std::thread::spawn(move || drop(serve(&client, behind, config, misdeed)));
             }
         });
@@ -178,7 +179,7 @@ impl Secure {
         format!("https://{}", self.addr)
     }
 
-    /// Connections so far.
+    /// Returns how many connections were accepted so far.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::SeqCst)
     }
@@ -210,7 +211,7 @@ fn serve(client: &TcpStream, behind: SocketAddr, config: Arc<ServerConfig>, misd
     }
     let server = TcpStream::connect(behind)?;
     server.set_nodelay(true)?;
-    // A request may have come with the end of the handshake.
+    // A request may have arrived together with the end of the handshake.
     while let Ok(n @ 1..) = session.reader().read(&mut piece) {
         (&server).write_all(&piece[..n])?;
     }
@@ -225,7 +226,7 @@ fn serve(client: &TcpStream, behind: SocketAddr, config: Arc<ServerConfig>, misd
     result
 }
 
-/// From the client to the server.
+/// Carries bytes from the client to the server.
 fn send_on(client: &TcpStream, server: &TcpStream, session: &Mutex<ServerConnection>) -> io::Result<()> {
     let mut piece = [0; 16 * 1024];
     loop {
@@ -254,7 +255,7 @@ fn send_on(client: &TcpStream, server: &TcpStream, session: &Mutex<ServerConnect
     }
 }
 
-/// From the server to the client, and its end.
+/// Carries bytes from the server to the client, and then the end of the connection.
 fn send_back(
     client: &TcpStream,
     server: &TcpStream,
@@ -266,7 +267,7 @@ fn send_back(
         let n = match (&*server).read(&mut piece) {
             Ok(n) => n,
             Err(error) => {
-                // A reset is passed on as one.
+                // Pass on a reset as a reset.
                 SockRef::from(client).set_linger(Some(Duration::ZERO))?;
                 client.shutdown(Shutdown::Read)?;
                 return Err(error);
