@@ -1,5 +1,5 @@
-//! The shell of the GitHub Action in `scripts/action`, with an event and an environment that are made
-//! up. `gh` and `curl` are scripts that answer out of files and write down what they were asked.
+//! The shell scripts of the GitHub Action in `scripts/action`, with an invented event and
+//! environment. `gh` and `curl` are scripts that respond from files and record their arguments.
 
 mod support;
 
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use support::{Bench, document, tool};
 
-/// How a script ended.
+/// The outcome of a script.
 #[derive(Debug)]
 struct Ended {
     code: Option<i32>,
@@ -16,7 +16,7 @@ struct Ended {
     stderr: String,
 }
 
-/// Runs a script of the action in the bench's folder, where `gh` and `curl` are found first.
+/// Runs a script of the action in the bench's folder. `gh` and `curl` are found there first.
 fn action(bench: &Bench, script: &str, args: &[&str], env: &[(&str, &str)]) -> Ended {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/action").join(script);
     let mut command = Command::new("bash");
@@ -43,7 +43,8 @@ fn asked(bench: &Bench) -> String {
     std::fs::read_to_string(bench.path("asked")).unwrap_or_default()
 }
 
-/// A bench with an archive of a release that holds a `llmsim-blast`, and the archive's SHA-256.
+/// Returns a bench with a release archive that contains a `llmsim-blast`, and the archive's
+/// SHA-256.
 fn release() -> (Bench, String) {
     let bench = Bench::new();
     bench.script(
@@ -103,7 +104,7 @@ fn another_sum_installs_nothing() {
     assert_eq!(output.code, Some(107), "{output:?}");
     assert!(output.stderr.contains(&sum) && output.stderr.contains(&other), "{output:?}");
     assert_eq!(sh(&bench, "ls -A installed"), "");
-    // What was installed without a sum is not what a sum asks for.
+    // An installation without a checksum does not satisfy a request with a checksum.
     assert_eq!(install(&bench, &[]).code, Some(0));
     assert_eq!(install(&bench, &["--sha256", &other]).code, Some(107));
     sh(&bench, "rm served/*.tar.gz && rm -r installed");
@@ -150,7 +151,7 @@ fn a_run_is_kept_summarised_and_compared() {
     assert_eq!(run(&[("INPUT_RUNS", "0")]).code, Some(104));
 }
 
-/// `gh` as a script that answers out of the file `answer` unless it writes.
+/// Writes a `gh` script that prints the file `answer`, except for calls that write or download.
 fn with_gh(answer: &str) -> Bench {
     let bench = Bench::new();
     bench.script(
@@ -209,7 +210,7 @@ fn one_comment_is_written_and_then_updated() {
         assert_eq!(output.code, Some(0), "{output:?}");
         assert_eq!(asked(&bench).lines().last(), Some(wanted));
     }
-    // Where nothing can be written, nothing is asked.
+    // If the script cannot write a comment, it does not call `gh`.
     let bench = with_gh("[]");
     bench.write("c.md", MARKED);
     let forked = event(&bench, "fork/r");

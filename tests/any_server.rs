@@ -1,4 +1,4 @@
-//! Any server by its URL alone: what is at the target is found out before the load, and said.
+//! Any server by its URL alone: the tool identifies the target before the load, and reports it.
 
 mod support;
 
@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use support::{Bench, Output, Request, blast, document};
 
-/// A server that knows a few paths. A POST gets a plain chat completion where its path is known.
+/// A server that knows a few paths. A POST to a known path gets the configured response.
 struct Known {
     addr: SocketAddr,
     asked: Arc<Mutex<Vec<Request>>>,
@@ -17,12 +17,12 @@ struct Known {
 const COMPLETION: &str = r#"{"object":"chat.completion","choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
 
 impl Known {
-    /// `answers` are paths with status and body.
+    /// Starts a server. `answers` are paths with status and body.
     fn start(answers: &[(&str, u16, &str)]) -> Self {
         Self::picky("\u{0}", "", answers)
     }
 
-    /// The same, with a 400 and `refusal` for everything that has `word` in its body.
+    /// The same, but a request to a known path that contains `word` gets 400 and `refusal`.
     fn picky(word: &'static str, refusal: &'static str, answers: &[(&str, u16, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -43,12 +43,12 @@ impl Known {
         format!("http://{}{path}", self.addr)
     }
 
-    /// Paths of the `GET`s, in order.
+    /// Returns the paths of the `GET` requests, in order.
     fn gets(&self) -> Vec<String> {
         self.asked.lock().unwrap().iter().filter(|request| !request.post).map(|request| request.path.clone()).collect()
     }
 
-    /// Paths and bodies of the `POST`s, in order.
+    /// Returns the paths and bodies of the `POST` requests, in order.
     fn posts(&self) -> Vec<(String, Value)> {
         let all = self.asked.lock().unwrap();
         let posts = all.iter().filter(|request| request.post);
@@ -87,7 +87,7 @@ fn models(owner: &str, names: &[&str]) -> String {
     serde_json::json!({ "object": "list", "data": data }).to_string()
 }
 
-/// Runs two plain requests of chat completions.
+/// Runs two plain chat completions.
 fn run(url: &str, more: &[&str]) -> (Option<Value>, Output) {
     let bench = Bench::new();
     let text = "executor = \"per-vu-iterations\"\nvus = 1\niterations = 2\n[[requests]]\nname = \"chat\"\n\
@@ -254,7 +254,7 @@ fn answers_without_usage_can_be_let_pass() {
 const METRICS: &str = "# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{m=\"}\"} 2\n\
     vllm:num_requests_waiting NaN\nvllm:request_success_total 7\nvllm:generation_tokens_total 100\nmine 42\n";
 
-/// Runs for two seconds against a vLLM whose metrics are `answer`.
+/// Runs for two seconds against a vLLM whose metrics path gives `answer`.
 fn watched(answer: (&str, u16, &str), more: &[&str]) -> (Value, Output) {
     let list = models("vllm", &["tiny"]);
     let server = Known::start(&[("/v1/models", 200, &list), ("/v1/chat/completions", 200, COMPLETION), answer]);
@@ -286,9 +286,9 @@ fn what_the_server_says_of_itself_is_read_once_a_second() {
     );
     assert!(said["numbers"].get("server_waiting").is_none(), "what is no number is none: {said}");
     assert_eq!(result["series"][0]["server_metrics"]["server_running"], 2.0, "{}", result["series"][0]);
-    // The way to it, where the system permits the question.
+    // The round-trip times to the server, if the system allows reading them.
     if let Some(network) = result.get("network") {
-        // Whoever reads the server's metrics may have a connection at that moment, too.
+        // The connection that reads the server's metrics may be counted, too.
         assert!(network["connections"].as_u64() >= Some(1) && network["to_proxy"] == false, "{network}");
         assert!(network["rtt"]["p50"].as_f64() > Some(0.0) && network["segments"].as_u64() > Some(0), "{network}");
         assert!(result["series"][0]["rtt_ms"].as_f64() > Some(0.0), "{}", result["series"][0]);
@@ -301,7 +301,7 @@ fn what_the_server_says_of_itself_is_read_once_a_second() {
     assert!(output.stdout.lines().all(|line| line.chars().count() <= 80), "{output:?}");
 }
 
-/// Each step says what the server said of itself, and goals may speak of that.
+/// Each step of a sweep reports the server's metrics, and goals may refer to them.
 #[test]
 fn steps_of_sweeps_say_what_the_server_says_of_itself() {
     let list = models("vllm", &["tiny"]);
@@ -356,7 +356,7 @@ fn metrics_that_cannot_be_read_do_no_harm() {
         (("/metrics", 200, "<html>"), "no metric that is known"),
         (("/metrics", 200, huge.as_str()), "longer than"),
     ] {
-        // The threshold has no data, and so it fails.
+        // The threshold has no data, so it fails.
         let (result, output) = watched(answer, &[]);
         assert!(output.code == Some(99) && result.get("server_metrics").is_none(), "{output:?}");
         assert_eq!(result["metrics"]["http_req_failed"]["matches"], 0);
@@ -367,7 +367,7 @@ fn metrics_that_cannot_be_read_do_no_harm() {
     assert!(result.get("server_metrics").is_none());
 }
 
-/// Shards agree on an instant, and a server that is slow to answer must not make one of them late.
+/// Shards agree on an instant. A server that is slow to respond must not make a shard late.
 #[test]
 fn metrics_are_asked_for_before_the_load_is_waited_for() {
     let list = models("vllm", &["tiny"]);
@@ -407,7 +407,7 @@ fn metrics_of_another_place_are_asked_there() {
     let asked = metrics.asked.lock().unwrap();
     assert!(asked.iter().all(|request| !request.text.contains("sesame")), "the key is for the target only");
     assert!(server.asked.lock().unwrap().iter().any(|request| request.text.contains("sesame")));
-    // An empty label makes no question to a resolver.
+    // A name with an empty label does not reach the resolver.
     let (result, _) = run(&server.url(""), &["--server-metrics", "http://a..invalid/metrics"]);
     let hints = result.expect("a result")["hints"].to_string();
     assert!(hints.contains("http://a..invalid/metrics: the host cannot be resolved: "), "{hints}");
@@ -425,7 +425,8 @@ fn the_simulator_keeps_its_own_paths() {
     assert_eq!(output.code, Some(0), "as SDKs are given it: {output:?}");
 }
 
-/// Azure has its APIs at other paths, with versions or without, and takes the key in another header.
+/// Azure serves its APIs at other paths, with or without versions, and takes the key in another
+/// header.
 #[test]
 fn azure_is_asked_at_its_own_paths_with_its_own_header() {
     let (old, version) = ("/openai/deployments/my-gpt/chat/completions", "?api-version=2024-10-21");

@@ -1,5 +1,5 @@
-//! Every API, and the check of every endpoint: against the real simulator, and against servers that
-//! have only a part of it.
+//! Every API, and the check of every endpoint, against the real simulator and against servers that
+//! implement only some of them.
 
 mod support;
 
@@ -7,7 +7,8 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use support::{Behaviour, Bench, Misbehaving, Output, blast, document};
 
-/// One user who sends a few requests of each of the kinds given, after the endpoint check.
+/// Returns a profile with one VU that sends a few requests of the given kinds, after the endpoint
+/// check.
 fn profile(kinds: &str) -> String {
     format!(
         "executor = \"shared-iterations\"\niterations = 6\n{kinds}\n[thresholds]\nhttp_req_failed = \"rate<0.01\"\n"
@@ -16,7 +17,7 @@ fn profile(kinds: &str) -> String {
 
 const CHAT: &str = "endpoint_check = true\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\nstream = true\n";
 
-/// Runs a profile against that server; its result and its output.
+/// Runs a profile against a server, and returns its result and its output.
 fn against(server: &Misbehaving, profile: &str, more: &[&str]) -> (Value, Output) {
     let bench = Bench::new();
     let (file, result, url) = (bench.write("p.toml", profile), bench.path("r.json"), server.url());
@@ -24,7 +25,7 @@ fn against(server: &Misbehaving, profile: &str, more: &[&str]) -> (Value, Output
     (document(&result), output)
 }
 
-/// The verdict of each endpoint by name, as `name: verdict`.
+/// Returns the verdict of each endpoint, as `name: verdict`.
 fn verdicts(result: &Value) -> BTreeSet<String> {
     let endpoints = result["endpoints"].as_array().expect("a list").iter();
     endpoints.map(|e| format!("{}: {}", e["name"].as_str().unwrap(), e["verdict"].as_str().unwrap())).collect()
@@ -71,7 +72,7 @@ fn what_a_server_lacks_is_skipped_and_the_run_passes() {
 
 #[test]
 fn an_endpoint_that_fails_fails_the_run_whatever_the_thresholds_say() {
-    // It answers everything with chat completions, which are no messages of Anthropic's.
+    // The server responds to everything with chat completions, which are not Anthropic messages.
     let server = Misbehaving::start(Behaviour::Good { tokens: 4 });
     let (result, output) = against(&server, &profile(CHAT), &[]);
     assert_eq!(output.code, Some(99), "{output:?}");
@@ -126,7 +127,7 @@ fn auto_takes_what_is_there() {
 
 #[test]
 fn auto_does_not_judge_what_is_there() {
-    // The first request of every connection fails; the load stays on its connection and gets
+    // The first request of every connection fails. The load stays on its connection and gets
     // further.
     let server = Misbehaving::script(vec![Behaviour::Status(500), Behaviour::GoodPlain]);
     let auto = "[[requests]]\nname = \"any\"\napi = \"auto\"\n";
@@ -191,7 +192,7 @@ fn anthropic_gets_its_headers_and_the_others_theirs() {
 
 #[test]
 fn a_server_that_refuses_to_tell_usage_is_not_asked_for_it() {
-    // Every request with the field is refused, as by servers that do not know it.
+    // Every request with the field is refused, as by servers that do not know the field.
     let (server, bench) = (Misbehaving::start(Behaviour::RefusesStreamOptions { tokens: 4 }), Bench::new());
     let (result, url) = (bench.path("r.json"), server.url());
     let output = blast(&["quick-smoke", "--target-url", &url, "--output", &result]);
@@ -208,7 +209,7 @@ fn a_server_that_refuses_to_tell_usage_is_not_asked_for_it() {
 
 #[test]
 fn tokens_say_of_how_many_requests_they_are() {
-    // It counts the tokens of plain answers, and of streams only if it is asked.
+    // The server counts the tokens of plain responses. It counts those of streams only on request.
     let server = Misbehaving::start(Behaviour::BillsOnRequest { tokens: 4 });
     let mix = |ask: &str| {
         let row = |name: &str, more: &str| format!("[[requests]]\nname = \"{name}\"\napi = \"openai-chat\"\n{more}");
@@ -261,12 +262,12 @@ mod real {
                 assert_eq!(count("token_events"), 0, "{kind}");
                 continue;
             }
-            // Every stream has a first token, and every token event after it a gap; what came too
-            // late to be dated is counted apart.
+            // Every stream has a first token, and every later token event has a gap. Times that
+            // were read too late to be dated are counted as censored.
             assert_eq!(count("ttft") + count("ttft_censored"), requests, "{kind}: {numbers}");
             assert_eq!(count("tbt") + count("tbt_censored"), count("token_events") - requests, "{kind}: {numbers}");
             assert_eq!(count("ttfe") + count("ttfe_censored"), requests, "{kind}");
-            // Words and spaces are events of their own.
+            // Words and spaces are separate events.
             assert!(count("token_events") >= 10 * requests, "{kind}: {numbers}");
         }
         assert_eq!(result["metrics"]["bad_events"]["count"], 0);
@@ -282,7 +283,7 @@ mod real {
         let endpoints = result["endpoints"].as_array().unwrap();
         let ok = endpoints.iter().filter(|endpoint| endpoint["verdict"] == "ok").count();
         assert_eq!((ok, endpoints.len()), (20, 20), "{output:?}");
-        // What comes over a WebSocket has no status.
+        // A response over a WebSocket has no status.
         assert_eq!(endpoints.iter().filter(|endpoint| endpoint["status"] == 200).count(), 19, "{output:?}");
         let ways: BTreeSet<_> = endpoints
             .iter()

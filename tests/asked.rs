@@ -1,4 +1,4 @@
-//! What was asked for beside what came of it: in the result, on paper, and in thresholds.
+//! Requested and received sizes compared: in the result, in reports, and in thresholds.
 
 mod support;
 
@@ -20,13 +20,13 @@ fn run(server: &str, text: &str, more: &[&str]) -> (Value, Output) {
     (document(&result), output)
 }
 
-/// The row of that kind about that.
+/// Returns the row about `what`.
 fn row<'a>(result: &'a Value, what: &str) -> &'a Value {
     let rows = result["asked"].as_array().expect("rows");
     rows.iter().find(|row| row["what"] == what).unwrap_or_else(|| panic!("no {what}: {rows:?}"))
 }
 
-/// A plain answer that bills so.
+/// Returns a plain response with this finish reason and usage.
 fn billed(finish: &str, usage: &str) -> Behaviour {
     let body =
         format!(r#"{{"choices":[{{"message":{{"content":"a"}},"finish_reason":"{finish}"}}],"usage":{{{usage}}}}}"#);
@@ -96,7 +96,7 @@ fn no_probe_sends_what_the_load_sends_and_nothing_else() {
     let before = server.requests();
     run(&server.url(), &text, &[]);
     assert_eq!(server.requests(), before + 2 + 4);
-    // Nobody asks what is added to a prompt whose length is not known.
+    // The template is not learned for prompts whose length is unknown.
     let before = server.requests();
     let (result, _) = run(&server.url(), &profile("prompt = [\"Hello\"]"), &[]);
     assert_eq!((server.requests(), result.get("asked")), (before + 4, None));

@@ -1,12 +1,13 @@
-//! Bytes that no server should send: each ends in its class, in bounded memory, and does the next
-//! request no harm.
+//! Bytes that no server should send. Each case ends in its failure class, uses bounded memory, and
+//! does not affect the next request.
 
 mod support;
 
 use serde_json::{Value, json};
 use support::{Behaviour, Bench, Endless, Misbehaving, SOON, blast_with, document, eventually, peak_memory, start};
 
-/// Three requests of one user, one after the other. A silence is a failure when it is so long.
+/// Returns a profile with three consecutive requests of one VU. A silence of length `stall` is a
+/// failure.
 fn three_requests(stream: bool, stall: &str) -> String {
     format!(
         "executor = \"per-vu-iterations\"\niterations = 3\ntimeout = {{ stall = \"{stall}\" }}\n[[requests]]\n\
@@ -14,11 +15,11 @@ fn three_requests(stream: bool, stall: &str) -> String {
     )
 }
 
-/// A silence that no server of ours keeps, however busy the machine is.
+/// A silence that no server in these tests keeps, however busy the machine is.
 const LONG: &str = "20s";
 
-/// The first of three requests gets these bytes, and only it fails, in this class; none means that
-/// it does not.
+/// Checks that only the first of three requests fails, in this class. If `class` is `None`, no
+/// request must fail. The first request gets `behaviour`.
 fn judged(behaviour: Behaviour, stream: bool, class: Option<&str>) -> Value {
     let (bench, server) = (Bench::new(), Misbehaving::once(behaviour));
     let stall = if class == Some("timeout_stall") { "300ms" } else { LONG };
@@ -35,23 +36,23 @@ fn judged(behaviour: Behaviour, stream: bool, class: Option<&str>) -> Value {
     result
 }
 
-/// Behaviours are constants: a test leaks the few bytes it makes up.
+/// Leaks the bytes, since behaviours are constants.
 fn leak(bytes: impl Into<Vec<u8>>) -> &'static [u8] {
     Box::leak(bytes.into().into_boxed_slice())
 }
 
-/// A plain answer with these header lines and this body.
+/// Returns a plain response with these header lines and this body.
 fn plain(head: &str, body: &[u8]) -> &'static [u8] {
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{head}\r\n\r\n");
     leak([head.as_bytes(), body].concat())
 }
 
-/// A plain answer that is honest about its length.
+/// Returns a plain response with the correct length.
 fn honest(body: impl AsRef<[u8]>) -> Behaviour {
     Behaviour::Raw(plain(&format!("content-length: {}", body.as_ref().len()), body.as_ref()))
 }
 
-/// A stream of these events that the end of the connection ends.
+/// Returns a stream of these events that is ended by the end of the connection.
 fn events(data: &[&[u8]]) -> Behaviour {
     let head: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
     let events = data.iter().map(|data| [b"data: ", *data, b"\n\n"].concat());
@@ -78,7 +79,7 @@ fn lies_about_lengths_end_in_their_class() {
         (Raw(with("transfer-encoding: chunked", "\r\nx")), "bad_chunk"),
         // A chunk that begins and never ends.
         (Raw(with("transfer-encoding: chunked", "3ffffff\r\n{\"choi")), "timeout_stall"),
-        // Two answers to one request.
+        // Two responses to one request.
         (Raw(leak(twice)), "bad_http"),
         (Raw(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"), "bad_http"),
         (Raw(b"HTTP/1.1 999 Odd\r\n\r\n"), "bad_http"),
@@ -102,8 +103,8 @@ fn what_is_no_json_and_what_is_odd_json_are_told_apart() {
         (format!("{{{good},\"usage\":{{\"total_tokens\":2}}}}x").into_bytes(), Some("bad_json")),
         (format!("{}{}", "[".repeat(1000), "]".repeat(1000)).into_bytes(), Some("check")),
         (format!("{}1{}", "{\"a\":".repeat(1000), "}".repeat(1000)).into_bytes(), Some("check")),
-        // A number that no type holds is no total, and a total may be missing; one that is merely
-        // too big is the peer's number.
+        // A number that fits no type counts as a missing total, which is allowed. A number that is
+        // only too large counts as the peer's number.
         (format!("{{{good},\"usage\":{{\"total_tokens\":1e999}}}}").into_bytes(), None),
         (format!("{{{good},\"usage\":{{\"total_tokens\":99999999999999999999}}}}").into_bytes(), None),
     ] {
@@ -141,12 +142,12 @@ fn what_has_no_end_is_too_large_and_memory_is_bounded() {
         (Endless::ChunkExtension, true, None, 64 << 20),
         (Endless::Head, true, None, 64 << 20),
         (Endless::Interim, true, None, 64 << 20),
-        // A body may be 64 MiB long, and a buffer that grows is up to twice as large, and once more
-        // while it grows.
+        // A body may be 64 MiB long. A growing buffer is up to twice as large, and needs its old
+        // size again while it grows.
         (Endless::Body, false, None, 256 << 20),
         (Endless::Body, false, Some("2MiB"), 64 << 20),
     ] {
-        // The tool is still there to be looked at when the second request has come.
+        // The tool still runs, and can be examined, when the second request has arrived.
         let (bench, server) = (Bench::new(), Misbehaving::once_and_hold(Behaviour::Endless(endless)));
         let profile = bench.write("three.toml", &three_requests(stream, LONG));
         let result = bench.path("r.json");
