@@ -1,4 +1,4 @@
-//! What goes wrong through nobody's typing: targets that are not there, servers that do not start,
+//! Problems that are not mistakes of the user: missing targets, servers that do not start,
 //! misbehave or die, full disks.
 
 mod support;
@@ -29,9 +29,10 @@ fn a_name_that_means_nothing_is_said_to() {
 fn something_that_speaks_no_http_is_no_target() {
     let server = Misbehaving::start(Behaviour::NeverHealthy);
     let output = blast(&["quick-smoke", "--no-server", "--target-url", &server.url()]);
-    // It does speak HTTP: whoever names a server that knows no /health means it.
+    // The server does speak HTTP. A server without a working /health is accepted if the user names
+    // it.
     assert_eq!(output.code, Some(0), "{output:?}");
-    // And nothing says that it were llmsim.
+    // The output must not claim that the server is llmsim.
     assert!(!output.stdout.contains("llmsim"), "{output:?}");
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -52,7 +53,7 @@ fn a_port_that_something_else_has_taken_is_not_silently_another() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let closer = std::thread::spawn(move || {
-        // Not HTTP, and still there when the port is wanted.
+        // Not HTTP, and still listening when the tool wants the port.
         drop(listener.accept());
         listener
     });
@@ -75,7 +76,7 @@ fn a_server_that_ends_at_once_is_quoted() {
 #[test]
 fn a_server_that_is_never_healthy_is_given_up_and_stopped() {
     let bench = Bench::new();
-    // It lives and says so, and nobody answers on its port.
+    // The process lives and prints a line, but does not listen on its port.
     let file = bench.script("llmsim", "echo thinking about it\necho $$ >\"$0.pid\"\nexec sleep 600");
     let output = blast(&["quick-smoke", "--server-bin", &file]);
     no_data(&output, &["not ready after 30s", "| thinking about it\n"]);
@@ -113,7 +114,7 @@ fn a_failure_between_successes_is_one_failure() {
     assert_eq!(result["failures"]["http_5xx"], 1);
     assert_eq!(result["failures"]["statuses"], json!({ "200": 3, "500": 1 }));
     assert_eq!(result["metrics"]["http_req_duration"]["count"], 3);
-    // A status is no reason to open another connection.
+    // A status is not a reason to open another connection.
     assert_eq!(result["metrics"]["connections_opened"]["count"], 1);
 }
 
@@ -124,11 +125,11 @@ fn a_server_that_goes_away_is_not_met_with_a_storm() {
         "gone.toml",
         "executor = \"constant-vus\"\nvus = 2\nduration = \"2s\"\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n",
     );
-    // It answers the question whether it is there, and is gone when the test begins.
+    // The server passes the health check, and is gone when the test begins.
     let listener = TcpListener::bind(url.trim_start_matches("http://")).unwrap();
     let answer = std::thread::spawn(move || {
         for _ in 0..2 {
-            // Health, then statistics.
+            // The health check, then the statistics.
             let (mut stream, _) = listener.accept().unwrap();
             let _ = stream.read(&mut [0; 1024]);
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"status\":\"ok\"}");
@@ -138,11 +139,11 @@ fn a_server_that_goes_away_is_not_met_with_a_storm() {
     no_data(&blast(&[&profile, "--target-url", &url, "--no-probe", "--output", &result]), &["connect_refused"]);
     answer.join().unwrap();
     let refused = document(&result)["failures"]["connect_refused"].as_u64().unwrap();
-    // 100 ms, 200 ms, 400 ms, 800 ms: five attempts of each user fit into two seconds.
+    // Back-off of 100 ms, 200 ms, 400 ms, 800 ms: each VU has five attempts in two seconds.
     assert!((2..=10).contains(&refused), "{refused}");
 }
 
-// ---- what is written, and what is there to be had ---------------------------------------------
+// ---- output files and limits ------------------------------------------------------------------
 
 #[test]
 fn a_full_disk_costs_the_file_and_not_the_summary() {
@@ -189,7 +190,7 @@ fn an_output_that_cannot_be_printed_does_not_cost_the_result_of_other_commands()
     }
 }
 
-/// Nobody reads standard error any more. That decides neither the exit code nor what is written.
+/// Standard error is no longer read. That affects neither the exit code nor the written files.
 #[test]
 fn a_run_that_nobody_listens_to_keeps_its_result() {
     let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 3 }));
@@ -206,7 +207,7 @@ fn a_run_that_nobody_listens_to_keeps_its_result() {
 fn a_result_that_cannot_be_written_whole_leaves_the_earlier_one() {
     let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 3 }));
     let result = bench.write("r.json", "the earlier result");
-    // No file may become larger than one block.
+    // Limit files to one block.
     let limited = "trap '' XFSZ && ulimit -f 1";
     let output = start_after(limited, &["quick-smoke", "--target-url", &server.url(), "--output", &result]);
     let output = output.finish(SOON);
@@ -271,7 +272,7 @@ mod embedded {
         let result = document(&result);
         assert_eq!(result["target"]["server"]["died"], "killed by SIGKILL");
         assert_eq!(result["run"]["interrupted"], false);
-        // It was good as long as it lived.
+        // The server worked as long as it lived.
         assert!(result["metrics"]["http_req_duration"]["count"].as_u64() > Some(0), "{output:?}");
     }
 }

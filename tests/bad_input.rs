@@ -1,19 +1,19 @@
-//! What users get wrong: refused with one clear message, before a single connection is opened.
+//! Mistakes of users: each is refused with one clear message before a connection is opened.
 
 mod support;
 
 use std::time::Duration;
 use support::{Behaviour, Bench, Misbehaving, blast_with};
 
-/// Nothing is sent, so nothing takes long.
+/// No request is sent, so no run takes long.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A request and its executor, for profiles that are wrong elsewhere.
+/// A valid executor and request, for profiles with a mistake elsewhere.
 const FINE: &str =
     "executor = \"constant-vus\"\nduration = \"1s\"\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n";
 
-/// Runs the tool with a server as its target that must not be asked anything, and expects this exit
-/// code and these words.
+/// Runs the tool with a target that must not receive a request, and expects this exit code and
+/// these words.
 fn refused(args: &[&str], env: &[(&str, &str)], code: i32, expected: &[&str]) {
     let server = Misbehaving::start(Behaviour::GoodPlain);
     let url = server.url();
@@ -25,8 +25,8 @@ fn refused(args: &[&str], env: &[(&str, &str)], code: i32, expected: &[&str]) {
     for words in expected {
         assert!(output.stderr.contains(words), "{args:?} does not say `{words}`: {}", output.stderr);
     }
-    // The parser of the command line adds the usage to what it does not know, and that of TOML the
-    // line with a mark below it.
+    // For unknown arguments, the command-line parser adds the usage. The TOML parser adds the line
+    // and marks the position.
     let explained =
         ["For more information, try '--help'", "TOML parse error"].iter().any(|w| output.stderr.contains(w));
     assert!(output.stderr.lines().count() == 1 || explained, "{}", output.stderr);
@@ -50,7 +50,7 @@ fn a_profile_that_cannot_be_read_is_named() {
     refused(&[&folder], &[], 104, &["cannot read", "directory"]);
 }
 
-/// A profile's text, and what the refusal says besides the file's name.
+/// The text of a profile, and the words of its refusal besides the name of the file.
 type Mistake = (String, &'static [&'static str]);
 
 fn mistakes() -> Vec<Mistake> {

@@ -1,5 +1,5 @@
-//! Users who do not simply wait for the whole answer, and a path that damages it: everybody is
-//! counted once, nothing is left behind.
+//! VUs that do not simply wait for the whole response, and a path that damages it. Each request is
+//! counted once, and nothing is left behind.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use support::SOON;
 use support::{Behaviour, Bench, Misbehaving, Output, blast, count, document};
 
-/// One user, two requests.
+/// Returns a profile with one VU and two requests.
 fn profile(stream: bool, behavior: &str) -> String {
     format!(
         "executor = \"per-vu-iterations\"\niterations = 2\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n\
@@ -25,7 +25,7 @@ fn run(server: &str, text: &str) -> (Value, Output) {
     (document(&result), output)
 }
 
-/// Every request that was begun has ended once, in one way.
+/// Checks that every started request ended once, in one way.
 fn sums_hold(result: &Value) {
     let [started, finished, cancelled, interrupted] =
         ["http_reqs_started", "http_reqs", "cancelled", "interrupted"].map(|name| count(result, name));
@@ -52,12 +52,12 @@ fn who_gives_up_closes_and_who_vanishes_resets() {
         assert!(output.stdout.contains("cancelled         2 abandoned by their users"), "{output:?}");
         assert_eq!((count(&result, "cancelled"), count(&result, "http_reqs")), (2, 0), "{behavior}");
         assert_eq!(result["metrics"]["http_req_failed"]["rate"], Value::Null, "{behavior}");
-        // Who leaves after a while has got what a busy machine has sent by then.
+        // A VU that leaves after some time has the tokens that a busy machine has sent by then.
         let tokens = count(&result, "token_events");
         assert!(tokens == 4 || !waits_for_tokens && tokens < 4, "{behavior}: {tokens}");
         assert!(result["metrics"].get("ttft").is_none(), "{behavior}");
         sums_hold(&result);
-        // The server hears of it in its own time.
+        // The server notices in its own time.
         support::eventually("the server has heard of both", || server.resets() == resets);
     }
 }
@@ -69,17 +69,17 @@ fn a_slow_reader_is_felt_by_the_server() {
     assert_eq!(output.code, Some(0), "{output:?}");
     let bytes = count(&result, "data_received") as f64 / 2.0;
     assert!(bytes > 40_000.0, "{bytes}");
-    // Its own pace, less the first portion, which is read at once.
+    // At the VU's own pace, except for the first portion, which is read at once.
     let shortest = result["metrics"]["http_req_duration"]["min"].as_f64().unwrap();
     assert!(shortest >= (bytes - 8_000.0) / 40.0, "{shortest} ms for {bytes} bytes");
-    // What is not read and does not fit into a few small buffers is not written either.
+    // Bytes that are not read and do not fit into a few small buffers are not written, either.
     let longest_write = server.longest_write();
     assert!(longest_write > Duration::from_millis(500), "{longest_write:?} to write {bytes} bytes");
     assert_eq!(count(&result, "connections_opened"), 2, "a connection for each");
     assert_eq!(count(&result, "tbt_censored"), 0);
 
-    // Whoever reads as fast as it can is not slow. One of several is enough: others may have met
-    // with a machine that was busy.
+    // A VU that reads as fast as it can is not slow. One fast request of several is enough: the
+    // others may have been slowed by a busy machine.
     let (result, _) = run(&server.url(), &profile(true, "").replace("iterations = 2", "iterations = 5"));
     assert!(result["metrics"]["http_req_duration"]["min"].as_f64().unwrap() < shortest, "others are not slow");
 }
@@ -101,8 +101,8 @@ mod embedded {
         assert_eq!(output.code, Some(0), "{output:?}");
         sums_hold(&result);
         assert_eq!(count(&result, "http_reqs_started"), 200);
-        // 100 of 200, within six standard deviations; those whose answer came whole in one read did
-        // not leave.
+        // 100 of 200, within six standard deviations. A VU whose response arrived whole in one read
+        // did not leave.
         assert!((1..=142).contains(&count(&result, "cancelled")), "{output:?}");
         assert_eq!(result["metrics"]["http_req_failed"]["matches"], 0, "{output:?}");
         assert_eq!(result["agreement"]["ours"], result["agreement"]["server"], "{output:?}");
@@ -124,7 +124,7 @@ mod embedded {
         let statuses = |all: &[u16]| all.iter().map(|status| of(&format!("/failures/statuses/{status}"))).sum::<u64>();
         let (limited, broken, late) =
             (counted("rate_limit_errors"), counted("server_errors"), counted("timeout_errors"));
-        // Of 600 requests a tenth, a twentieth and a fiftieth: that one is missing happens once in
+        // A tenth, a twentieth and a fiftieth of 600 requests. One kind is missing in one of
         // 180,000 runs.
         assert!(limited > 0 && broken > 0 && late > 0, "{limited} {broken} {late}");
         assert_eq!(failures["http_429"], limited);
@@ -144,7 +144,7 @@ mod embedded {
         assert!(sample.starts_with("HTTP 429, retry-after ") && sample.contains("error"), "{sample}");
     }
 
-    /// Seconds of damage; a minute and more with this variable.
+    /// Seconds of damage. This variable allows a minute and more.
     const SECONDS: &str = "DAMAGE_SECONDS";
 
     #[test]
@@ -158,7 +158,7 @@ mod embedded {
         let server = Embedded::start(QUICK);
         let damage = Damage::start(server.url().trim_start_matches("http://").parse().expect("an address"), 20_261_124);
         let bench = Bench::new();
-        // The users leave before the end, and the tool is still there to be looked at.
+        // The VUs leave before the end, while the tool still runs and can be examined.
         let profile = bench.write(
             "damage.toml",
             &format!(
@@ -177,7 +177,7 @@ mod embedded {
         while !running.has_ended() {
             if let Some(sockets) = sockets(running.pid()) {
                 most = most.max(sockets);
-                // One is there for the kernel's stamps, and a pair for signals.
+                // One socket is for the kernel's timestamps, and a pair is for signals.
                 empty_at_last =
                     damage.posts() > 0 && sockets <= 3 && damage.open() == 0 || sockets == 0 && empty_at_last;
             }
@@ -189,8 +189,8 @@ mod embedded {
         let result = document(&result);
         sums_hold(&result);
         assert!(damage.done() > 0 && damage.posts() > 0, "{output:?}");
-        // What the path has seen of us is what we say we have sent, less what was lost in
-        // connections that it reset.
+        // The path has seen at most as many requests as we report as sent. Those in connections
+        // that the path reset may be missing.
         assert!(damage.posts() <= count(&result, "http_reqs_sent"), "{} {output:?}", damage.posts());
         assert!(result["failures"].as_object().unwrap().len() > 4, "several classes: {output:?}");
         assert!(count(&result, "http_req_duration") > 0 && count(&result, "cancelled") > 0, "{output:?}");

@@ -1,4 +1,4 @@
-//! Where connections come from and go to, how many there are, and that keys stay where they belong.
+//! The sources, targets and number of connections. Keys are sent to their target only.
 
 mod support;
 
@@ -41,7 +41,8 @@ fn again(stream: &TcpStream) -> TcpStream {
 
 // ---- keys -------------------------------------------------------------------------------------
 
-/// A server that answers every request with the request: the key is in everything that it says.
+/// Starts a server that answers every request with the request itself, so that all its responses
+/// contain the key.
 fn echo() -> (SocketAddr, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (addr, heard) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(String::new())));
@@ -85,11 +86,11 @@ fn a_key_is_in_no_output() {
             [&["--api-key-file", &key_file][..], &["--basic-auth-file", &basic_file], &["--header", &header], &[]]
         {
             let args = [&[profile.as_str(), "--target-url", &url][..], what, auth].concat();
-            // Without a file the key comes from the environment.
+            // Without a file, the key comes from the environment.
             let env: &[(&str, &str)] = if auth.is_empty() { &[("LLMSIM_BLAST_API_KEY", KEY)] } else { &[] };
             let output = blast_with(&args, env, SOON);
             let json = std::fs::read_to_string(&result).unwrap_or_default();
-            // Basic authorisation is the pair in base64, which is as good as the pair.
+            // Basic authorisation is the pair in base64, which reveals the pair.
             for secret in [KEY, PASSWORD, "bWU6cGxhbnRlZC1wYXNz"] {
                 for text in [&output.stdout, &output.stderr, &json] {
                     assert!(!text.contains(secret), "{secret} in {args:?}: {text}");
@@ -108,14 +109,14 @@ fn a_key_is_in_no_output() {
         }
     }
     assert_eq!(seen, 4);
-    // All of them were really sent, else none of this says anything.
+    // All of them must have been sent, or the checks above prove nothing.
     let heard = heard.lock().unwrap();
     for sent in [format!("Authorization: Bearer {KEY}"), header, "Authorization: Basic bWU6cGxhbnRlZC1wYXNz".to_owned()]
     {
         assert!(heard.contains(&sent), "{sent} was not sent");
     }
     drop(heard);
-    // Mistakes that have to do with keys do not repeat them, either.
+    // Error messages about keys do not repeat the keys, either.
     let bad = bench.write("bad", &format!("{KEY}\n{KEY}"));
     for args in
         [&["--api-key-file", &bad][..], &["--basic-auth-file", &bad], &["--http-proxy", &format!("http://u:{KEY}@h")]]
@@ -141,7 +142,7 @@ fn targets_and_sources_are_used_in_turn() {
     assert_eq!(addresses.len(), 2);
     assert!(addresses.iter().all(|address| address["opened"] == 4 && address["failed"] == 0), "{addresses:?}");
     assert_eq!((one.requests(), two.requests()), (12, 12));
-    // Each has its own name and its own prefix.
+    // Each target has its own host name and its own path prefix.
     assert!(two.posts()[0].starts_with("POST /proxy/openai/v1"), "{}", two.posts()[0]);
     assert!(two.posts()[0].contains(&format!("Host: {}\r\n", two.addr())), "{}", two.posts()[0]);
     let nowhere = blast(&["quick-smoke", "--target-url", &first, "--source-ip", "192.0.2.1"]);
@@ -168,7 +169,7 @@ fn connections_are_begun_at_the_rate_that_was_asked_for() {
     let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::GoodPlain));
     let (_, result) = run(&bench, &profile(11, 1), &["--target-url", &server.url(), "--connect-rate", "20"]);
     assert_eq!(result["metrics"]["connections_opened"]["count"], 11);
-    // Ten intervals of 50 ms lie between them; what is late only makes it longer.
+    // Ten intervals of 50 ms lie between the connections. Delays only make the run longer.
     assert!(result["run"]["duration_s"].as_f64().unwrap() >= 0.5, "{}", result["run"]);
 }
 
@@ -196,7 +197,7 @@ fn a_socket_in_the_file_system_is_a_target() {
 
 #[test]
 fn both_families_of_a_name_are_tried_and_the_dead_one_is_left_out() {
-    // A server on IPv4 alone, under a name that has both.
+    // A server on IPv4 alone, under a name with addresses of both families.
     let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::GoodPlain));
     let port = server.addr().port();
     let url = format!("http://api.invalid:{port}");
@@ -204,7 +205,7 @@ fn both_families_of_a_name_are_tried_and_the_dead_one_is_left_out() {
     let (output, result) = run(&bench, &profile(4, 2), &["--target-url", &url, "--resolve", &pins]);
     assert!(output.stderr.contains("left out its IPv6 addresses"), "{output:?}");
     assert_eq!(result["target"]["addresses"].as_array().unwrap().len(), 1);
-    // And one on IPv6, where there is any.
+    // The same with a server on IPv6, if IPv6 is available.
     let Ok(listener) = TcpListener::bind("[::1]:0") else { return };
     let six = listener.local_addr().unwrap();
     let behind = server.addr();
@@ -219,8 +220,8 @@ fn both_families_of_a_name_are_tried_and_the_dead_one_is_left_out() {
 
 // ---- proxies ----------------------------------------------------------------------------------
 
-/// A proxy that does what it is asked, and what it was asked. In the clear it is the server itself
-/// that hears the question.
+/// Starts a proxy, and returns its address and a log of the request lines. A tunnel is forwarded to
+/// `to`. A plain request is forwarded to `to` unchanged.
 fn proxy(to: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (addr, asked) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
@@ -264,13 +265,13 @@ fn a_proxy_is_asked_for_a_way_or_for_the_thing_itself() {
     let asked = asked.lock().unwrap();
     assert_eq!(asked.last().unwrap(), "POST http://api.invalid:81/v/openai/v1/chat/completions HTTP/1.1", "{asked:?}");
 
-    // One that says no.
+    // A proxy that refuses.
     let no = Misbehaving::start(Behaviour::Status(407));
     let args = ["quick-smoke", "--target-url", "https://api.invalid", "--http-proxy", &no.addr().to_string()];
     let output = blast(&args);
     assert_eq!(output.code, Some(107), "{output:?}");
     assert!(output.stderr.contains("refused by the proxy"), "{output:?}");
-    // The usual names of the environment mean nothing here.
+    // The tool ignores the usual proxy variables of the environment.
     let nowhere = format!("http://127.0.0.1:{}", free_port());
     let profile = bench.write("p.toml", &profile(1, 1));
     let output = blast_with(

@@ -1,11 +1,12 @@
-//! Conversations: what was said is sent again, tools are answered, and each conversation ends once.
+//! Conversations: earlier messages are sent again, tool calls are answered, and each conversation
+//! ends once.
 
 mod support;
 
 use serde_json::{Value, json};
 use support::{Behaviour, Bench, Misbehaving, Output, blast, count, document};
 
-/// One answer of chat completions, streamed in events with these deltas.
+/// A response of chat completions, streamed in events with these deltas.
 macro_rules! stream {
     ($($delta:literal),+) => {
         concat!(
@@ -17,7 +18,7 @@ macro_rules! stream {
     };
 }
 
-/// The bytes of a stream, with its length put in. Behaviours are static.
+/// Returns the bytes of a stream, with its length filled in. Behaviours are static.
 fn raw(text: &str) -> Behaviour {
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let head = head.replace("LENGTH", &body.len().to_string());
@@ -81,7 +82,7 @@ fn calls_of_tools_are_answered_before_the_user_says_more() {
     assert_eq!(messages.as_array().map(Vec::len), Some(3), "{messages}");
     assert_eq!(messages[1]["tool_calls"][0]["function"], json!({ "name": "read", "arguments": "{\"a\":1}" }));
     assert_eq!(messages[2], json!({ "role": "tool", "tool_call_id": "c1", "content": "42" }));
-    // The second turn's reply is text again, or the server's script would go on for ever.
+    // The reply of the second turn is text again, or the server's script would never end.
     assert_eq!((count(&result, "http_reqs"), count(&result, "turn_duration")), (3, 2));
     assert_eq!(count(&result, "conversations_completed"), 1);
 }
@@ -123,11 +124,12 @@ fn conversations_under_way_at_the_end_are_interrupted() {
     assert_eq!(output.code, Some(0), "{output:?}");
     let ended = ["completed", "aborted", "interrupted"].map(|how| count(&result, &format!("conversations_{how}")));
     assert!(ended[2] > 0 && ended[1] == 0, "{ended:?}");
-    // A user that thinks for 300 ms after each sends four in a second; a slow machine sends fewer.
+    // A VU that thinks for 300 ms after each message sends four in a second. A slow machine sends
+    // fewer.
     assert!((1..=20).contains(&count(&result, "http_reqs")), "users think between their messages");
 }
 
-/// A user that is ramped away while it thinks is called back later, and begins afresh.
+/// A VU that is ramped down while it thinks is started again later, and begins a new conversation.
 #[test]
 fn a_ramp_down_interrupts_those_who_think() {
     let server = Misbehaving::start(Behaviour::Good { tokens: 3 });
@@ -137,7 +139,8 @@ fn a_ramp_down_interrupts_those_who_think() {
                 conversation = { turns = 1000, think_time = \"20ms\" }\n";
     let (result, output) = run(&server.url(), text, &[]);
     assert_eq!(output.code, Some(0), "{output:?}");
-    // Those of the start and those that were called back. The first ones may have been short.
+    // Count the first requests of the VUs at the start and of those started again. The first
+    // conversations may have been short.
     let is_first = |body: &&Value| body["messages"].as_array().map(Vec::len) == Some(1);
     let begun = server.bodies().iter().filter(is_first).count() as u64;
     let ended = count(&result, "conversations_interrupted") + count(&result, "conversations_completed");
@@ -147,7 +150,7 @@ fn a_ramp_down_interrupts_those_who_think() {
     assert_eq!(started, finished + interrupted);
 }
 
-/// In open load each arrival is a conversation, whose later turns are no arrivals.
+/// In open-loop load, each arrival is a conversation. Its later turns do not count as arrivals.
 #[test]
 fn arrivals_begin_conversations() {
     let server = Misbehaving::start(Behaviour::Good { tokens: 3 });
@@ -202,7 +205,8 @@ fn thresholds_can_speak_of_turns() {
     assert!(output.code == Some(104) && output.stderr.contains("5-8"), "{output:?}");
 }
 
-/// The real server, every API that converses, by full history and by the server's.
+/// The real server and every API with conversations, with the full history and with the server's
+/// history.
 #[cfg(feature = "embedded")]
 #[test]
 fn every_api_of_the_simulator_converses() {
@@ -237,8 +241,8 @@ fn every_api_of_the_simulator_converses() {
     assert_eq!(server.stats()["total_requests"], count(&result, "http_reqs"));
 }
 
-/// Recorded rounds of tools, sent to the real server in the words of each API whose calls llmsim 0.6
-/// reads: it refuses a `function_call` among the items of a Responses request.
+/// Recorded tool rounds, sent to the real server in the format of each API whose tool calls llmsim
+/// 0.6 reads. It refuses a `function_call` among the items of a Responses request.
 #[cfg(feature = "embedded")]
 #[test]
 fn recorded_tool_rounds_are_sent_as_each_api_has_them() {
@@ -264,14 +268,14 @@ fn recorded_tool_rounds_are_sent_as_each_api_has_them() {
         );
         let (result, output) = run(&server.url(), &text, &["--no-probe"]);
         assert_eq!(output.code, Some(0), "{api}: {output:?}");
-        // Two turns and a round of tools each.
+        // Two turns each, one of them with a tool round.
         assert_eq!((count(&result, "http_reqs"), count(&result, "conversations_completed")), (6, 2), "{api}");
         assert_eq!(result["metrics"]["http_req_failed"]["matches"], 0, "{api}: {}", result["failures"]);
         assert_eq!(result["turns"]["1"]["http_reqs"]["count"], 4, "{api}: the round is a part of its turn");
     }
 }
 
-/// Users of all shards hold the conversations that one process would.
+/// The VUs of all shards have the same conversations as those of one process.
 #[test]
 fn shards_hold_the_conversations_of_the_whole() {
     let text = "executor = \"per-vu-iterations\"\nvus = 6\niterations = 2\n[[requests]]\nname = \"talk\"\n\

@@ -1,5 +1,5 @@
-//! Data sets and traces with the real binary: against the simulator, and in files that nobody
-//! should send.
+//! Data sets and traces with the real binary: against the simulator, and with files that must be
+//! refused.
 
 mod support;
 
@@ -13,7 +13,7 @@ const ONCE: &str = "executor = \"per-vu-iterations\"\nvus = 3\niterations = 1000
 
 const OPEN: &str = "executor = \"constant-arrival-rate\"\nrate = 500\nduration = \"60s\"\nmax_vus = 20\n";
 
-/// The path of a sample.
+/// Returns the path of a sample.
 fn sample(name: &str) -> String {
     format!("{}/tests/samples/{name}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -146,7 +146,7 @@ fn rows_beyond_the_memory_are_sent_from_a_temporary_file() {
     assert!(output.stderr.contains("cannot be put into a file: /proc/none: "), "{output:?}");
 }
 
-/// Two conversations and a row for itself; the answers take longer than the trace leaves them.
+/// Two conversations and a row of its own. The responses take longer than the trace allows for.
 #[test]
 fn sessions_of_a_trace_hold_conversations() {
     let server =
@@ -185,7 +185,7 @@ fn sessions_of_a_trace_hold_conversations() {
     }
 }
 
-/// Runs a data set against a server that must not be asked anything, and expects these words.
+/// Runs a data set against a server that must not receive a request, and expects these words.
 fn refused(file: &str, expected: &str) {
     let server = Misbehaving::start(Behaviour::GoodPlain);
     let args = ["load", "--no-server", "--target-url", &server.url(), "--dataset", file];
@@ -223,8 +223,8 @@ fn files_that_are_no_data_sets_are_refused_before_anything_is_sent() {
     refused(&sample("body.jsonl"), "20 rows: its body asks for a stream");
 }
 
-/// One file each that cannot be sent as a data set, or as a trace: what is written in it, and what is
-/// said of it beside its name.
+/// Files that cannot be sent: true for a trace and false for a data set, the content of the file,
+/// and the message after the name of the file.
 const BAD: [(bool, &[u8], &str); 22] = [
     (false, b"", ": is empty: expected at least one row"),
     (false, b"\n\n  \n", ": is empty: expected at least one row"),

@@ -1,13 +1,13 @@
-//! Dependencies keep the rules of `deny.toml`, and none of them asks for a newer Rust than we do.
+//! Dependencies obey the rules of `deny.toml`, and do not need a newer Rust than this project.
 //!
-//! cargo-deny checks the first part more thoroughly (`.ci/run`, where it is installed). This test needs
-//! neither it nor the network.
+//! cargo-deny checks the first part more thoroughly (`.ci/run`, if it is installed). This test
+//! needs neither cargo-deny nor the network.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// The packages that are built on Linux, tests and build scripts included.
+/// Returns the packages that are built on Linux, including those of tests and build scripts.
 fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked", "--offline"])
@@ -35,7 +35,7 @@ fn texts(list: &toml::Value) -> BTreeSet<String> {
     list.as_array().expect("a list").iter().map(|text| text.as_str().expect("a text").to_owned()).collect()
 }
 
-/// Major and minor version of a `rust-version`.
+/// Returns the major and minor version of a `rust-version`.
 fn minor(version: &str) -> (u32, u32) {
     let mut parts = version.split('.').map(|part| part.parse().expect("a number"));
     (parts.next().expect("major"), parts.next().unwrap_or(0))
@@ -84,7 +84,7 @@ fn every_licence_is_allowed() {
     }
 }
 
-/// Whether an SPDX expression can be satisfied with these licences. `/` is the old form of OR.
+/// Returns true if these licences satisfy an SPDX expression. `/` is the old form of OR.
 fn satisfied(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let mut words = spaced.split_whitespace().peekable();

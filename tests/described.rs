@@ -15,7 +15,7 @@ struct Canned {
 }
 
 impl Canned {
-    /// The body comes in these pieces, each a chunk of its own.
+    /// Starts a server. The body consists of these pieces, each in a chunk of its own.
     fn start(content_type: &str, pieces: &[&str]) -> Self {
         let chunk = |piece: &&str| format!("{:x}\r\n{piece}\r\n", piece.len());
         let chunks: String = pieces.iter().map(chunk).collect();
@@ -143,8 +143,8 @@ fn a_plain_answer_and_a_get_are_described_too() {
     assert_eq!((last.post, last.path.as_str()), (false, "/of/a%20b"));
 }
 
-/// Chat completions of the simulator, read by what a profile says of them, have the tokens that it has
-/// billed, as the built-in reader finds them.
+/// Chat completions of the simulator, read as a profile describes them, have the token counts that
+/// the simulator has billed and that the built-in reader finds.
 #[test]
 fn chat_completions_that_are_described_are_those_that_are_built_in() {
     const DESCRIBED: &str = r#"
@@ -188,7 +188,7 @@ end = "[DONE]"
 const BODY: &str = "body = { prompt = \"{{prompt}}\" }\n";
 const PATH: &str = "path = \"/x\"\n";
 
-/// A profile with such a request is refused.
+/// Expects that a profile with this request is refused.
 fn refused(text: &str, expected: &str) {
     let bench = Bench::new();
     let profile = format!("executor = \"per-vu-iterations\"\n[[requests]]\nname = \"x\"\napi = \"template\"\n{text}");
