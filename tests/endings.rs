@@ -1,4 +1,5 @@
-//! One ending, one verdict: against real sockets, whatever the packets, the close or the silence.
+//! Each ending of a request has one verdict, tested with real sockets and all combinations of
+//! packets, closes and silences.
 
 mod support;
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 use std::time::Duration;
 use support::{Behaviour, Bench, Misbehaving, Output, SOON, blast, count, document, eventually, start};
 
-/// Users who each send some requests, one after the other.
+/// Returns a profile whose VUs each send some consecutive requests.
 fn profile(vus: u32, iterations: u32, stream: bool) -> String {
     format!(
         "executor = \"per-vu-iterations\"\nvus = {vus}\niterations = {iterations}\n[[requests]]\nname = \"chat\"\n\
@@ -48,7 +49,7 @@ fn chunk(text: &str) -> String {
     format!("{:x}\r\n{text}\r\n", text.len())
 }
 
-/// A stream up to its terminal event, without the last chunk.
+/// Returns a stream up to its terminal event, without the last chunk.
 fn up_to_done() -> String {
     [STREAM_HEAD, &chunk(TOKEN), &chunk("data: [DONE]\n\n")].concat()
 }
@@ -85,8 +86,8 @@ fn a_stream_is_whole_at_its_terminal_event() {
         assert_eq!(classes(&result), [], "{behaviour:?}: {output:?}");
         assert_eq!(count(&result, "http_req_duration"), 3, "{behaviour:?}");
         assert_eq!(count(&result, "token_events"), 3, "{behaviour:?}");
-        // The token and the terminal event come in one packet, and an end that does not come is not
-        // waited for. A read that was late dates no first token.
+        // The token and the terminal event arrive in one packet. The request does not wait for an
+        // end that does not come. A late read does not date the first token.
         let of = |metric: &str| &result["metrics"][metric]["sum"];
         let at_once = of("http_req_duration") == of("ttft") || count(&result, "ttft_censored") > 0;
         let ends_later = matches!(behaviour, Behaviour::RawInTwo(..));
@@ -114,8 +115,8 @@ fn other_bytes_after_an_end_fail_its_response() {
     for more in ["x", second.as_str()] {
         let (together, apart) = (leak(plain() + more), leak(more.to_owned()));
         let later = Behaviour::RawInTwo(leak(plain()), Duration::from_millis(20), apart);
-        // What comes after the last response is not waited for; a busy machine may read it together
-        // with the response.
+        // The run does not wait for bytes after the last response. A busy machine may read them
+        // together with the response.
         for (behaviour, expected) in [(Behaviour::Raw(together), 3..=3), (later, 2..=3)] {
             let server = Misbehaving::start(behaviour);
             let (result, output) = run(&server.url(), &profile(1, 3, false), &["--think-time", "1s"]);

@@ -1,5 +1,5 @@
-//! The closed list of failures: every class is provoked over a real socket, with the real binary,
-//! and told with what it looked like.
+//! The closed list of failures: every class is provoked over a real socket with the real binary,
+//! and reported with an example.
 
 mod support;
 
@@ -17,12 +17,12 @@ use support::{
     two_requests,
 };
 
-/// Two requests to a server that does this: the result, and what was printed.
+/// Sends two requests to a server with this behaviour, and returns the result and the output.
 fn against(behaviour: Behaviour, stream: bool, more: &str, args: &[&str]) -> (Value, Output) {
     against_through(false, behaviour, stream, more, args)
 }
 
-/// The same in the clear or through TLS.
+/// The same in plain text or through TLS.
 fn against_through(tls: bool, behaviour: Behaviour, stream: bool, more: &str, args: &[&str]) -> (Value, Output) {
     let (bench, server, lab) = (Bench::new(), Misbehaving::start(behaviour), Lab::new());
     let (profile, result) = (bench.write("two.toml", &two_requests(stream, more)), bench.path("r.json"));
@@ -39,14 +39,14 @@ fn against_through(tls: bool, behaviour: Behaviour, stream: bool, more: &str, ar
     (document(&result), output)
 }
 
-/// Both of two requests fail in this class, and the run says so.
+/// Checks that both of two requests fail in this class, and that the run reports it.
 fn counted(behaviour: Behaviour, stream: bool, more: &str, args: &[&str], class: &str) {
     for tls in [false, true] {
         counted_through(tls, behaviour, stream, more, args, class);
     }
 }
 
-/// The same in the clear or through TLS: it makes no difference.
+/// The same in plain text or through TLS, with the same outcome.
 fn counted_through(tls: bool, behaviour: Behaviour, stream: bool, more: &str, args: &[&str], class: &str) {
     let (result, output) = against_through(tls, behaviour, stream, more, args);
     let mut failures = result["failures"].as_object().unwrap().clone();
@@ -54,8 +54,8 @@ fn counted_through(tls: bool, behaviour: Behaviour, stream: bool, more: &str, ar
     assert_eq!(Value::Object(failures), json!({ class: 2 }), "{behaviour:?} stream={stream}: {output:?}");
     assert_eq!(result["metrics"]["http_req_failed"], json!({ "type": "rate", "rate": 1.0, "matches": 2, "total": 2 }));
     assert_eq!(result["requests"]["chat"]["http_req_failed"]["matches"], 2);
-    // An answer that is none takes its time, too, and another one than a request that got no
-    // answer.
+    // A bad response has a duration, too. It is recorded apart from requests without a complete
+    // response.
     let without_answer = ["closed_early", "reset"].contains(&class) || class.starts_with("timeout");
     let (here, elsewhere) = if without_answer { ("aborted", "failed") } else { ("failed", "aborted") };
     let trend = |name: &str| result["metrics"].get(format!("http_req_duration_{name}")).cloned();
@@ -67,23 +67,23 @@ fn counted_through(tls: bool, behaviour: Behaviour, stream: bool, more: &str, ar
 
 // ---- every class ------------------------------------------------------------------------------
 
-/// How a class is provoked.
+/// The way in which a class is provoked.
 enum Case {
-    /// By a server that does this, to streams or not, with these lines in the profile; the example
-    /// then says so.
+    /// By a server with this behaviour, for a stream or not, with these lines in the profile. The
+    /// example then contains the last text.
     Server(Behaviour, bool, &'static str, &'static str),
-    /// In another way: how many there were, and the example.
+    /// In another way. The function returns the count and the example.
     Special(fn() -> (u64, String)),
-    /// It ends the command before there is a test.
+    /// The command ends before the test.
     Before(fn()),
     /// A peer cannot provoke it.
     Not(&'static str),
 }
 
-/// The compiler sees to it that no class is left out.
+/// The compiler checks that every class is covered.
 fn case(class: Failure) -> Case {
     use Behaviour as B;
-    // A server that is late must not end in the other class: the timeout that is not meant is long.
+    // A late server must not end in another class, so the other timeouts are long.
     let first = "timeout = { first_byte = \"200ms\" }";
     let stall = "timeout = { first_byte = \"20s\", stall = \"200ms\" }";
     let total = "timeout = { first_byte = \"20s\", stall = \"20s\", total = \"3s\" }";
@@ -125,11 +125,11 @@ fn case(class: Failure) -> Case {
 const LIMITED: &[u8] = b"HTTP/1.1 429 Slow\r\nretry-after: 17\r\ncontent-length: 9\r\n\r\nslow down";
 const NO_CHOICES: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
 
-/// A server that answers a handshake with success and switches nothing.
+/// A server that answers a handshake with 200 and does not switch protocols.
 fn no_websocket() -> (u64, String) {
     let (bench, listener) = (Bench::new(), TcpListener::bind("127.0.0.1:0").unwrap());
     let url = format!("http://{}", listener.local_addr().unwrap());
-    // It ends with the test program.
+    // The thread ends with the test program.
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -176,7 +176,7 @@ fn every_class_is_provoked_and_shown() {
     assert_eq!(not.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["tls", "internal"], "{not:?}");
 }
 
-/// How many of a class a result has, and the example.
+/// Returns the count of a class in a result, and its example.
 fn seen(result: &Value, class: &str) -> (u64, String) {
     let sample = result["failures"]["details"][class]["sample"].as_str().unwrap_or_default();
     (result["failures"][class].as_u64().unwrap_or_default(), sample.to_owned())
@@ -187,15 +187,14 @@ fn unknown_name() {
     no_data(&blast(&["quick-smoke", "--target-url", "http://llmsim.invalid:8080"]), &["cannot be resolved"]);
 }
 
-/// A run against a listener that answers the question whether it is there, and before it does so,
-/// does this.
+/// Runs against a listener that answers the health check, and calls `before` before the answer.
 fn after_the_question(listener: TcpListener, more: &str, before: impl FnOnce(TcpListener) + Send + 'static) -> Value {
     let (bench, url) = (Bench::new(), format!("http://{}", listener.local_addr().unwrap()));
     let answer = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let _ = stream.read(&mut [0; 1024]);
         before(listener);
-        // Unwell, so that it is not asked anything else.
+        // 503, so that the tool does not ask anything else.
         let _ = stream.write_all(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n");
     });
     let (profile, result) = (bench.write("two.toml", &two_requests(false, more)), bench.path("r.json"));
@@ -215,8 +214,8 @@ fn not_accepted() -> (u64, String) {
     socket.listen(0).unwrap();
     let (listener, (full, fills)) = (TcpListener::from(socket), std::sync::mpsc::channel());
     let result = after_the_question(listener, "timeout = { connect = \"200ms\" }", move |listener| {
-        // Nobody is accepted any more, and the queue is full: the kernel drops what asks for a
-        // place in it.
+        // No more connections are accepted and the queue is full, so the kernel drops connection
+        // attempts.
         let addr = listener.local_addr().unwrap();
         let waiting: Vec<_> = (0..3).map(|_| TcpStream::connect_timeout(&addr, Duration::from_millis(100))).collect();
         full.send((listener, waiting)).unwrap();
@@ -225,8 +224,8 @@ fn not_accepted() -> (u64, String) {
     seen(&result, "connect_timeout")
 }
 
-/// The engine itself, with an address that the kernel refuses at once: a target that answers first
-/// could not have it.
+/// Runs the engine directly with an address that the kernel refuses at once. A target with that
+/// address could not pass the health check.
 fn unreachable() -> (u64, String) {
     let text = two_requests(false, "");
     let resolved = resolve("two.toml", &Overrides::default(), &mut |_: &std::path::Path| Ok(text.clone())).unwrap();
@@ -239,23 +238,22 @@ fn unreachable() -> (u64, String) {
     (other.count, other.example.as_ref().unwrap().text.clone())
 }
 
-/// A shell that has most of the descriptors open that it may have: what is left, it leaves to the
-/// tool.
+/// A shell opens most of the descriptors that it may have, and leaves the rest to the tool.
 fn no_descriptors() -> (u64, String) {
     let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 3 }));
     let profile = bench.write("many.toml", &two_requests(false, "vus = 40"));
     let result = bench.path("r.json");
     let hoard = "ulimit -n 120 && exec bash -c 'for i in {1..90}; do exec {fd}</dev/null; done; exec \"$0\" \"$@\"' \"$0\" \"$@\"; :";
-    // One worker begins all its connections before it reads an answer; of two, one may be done
-    // before the other begins.
+    // A single worker begins all its connections before it reads a response. With two workers, one
+    // may finish before the other begins.
     let args = [&profile, "--target-url", &server.url(), "--workers", "1", "--output", &result];
     let output = start_after(hoard, &args).finish(SOON);
     assert!(output.stdout.contains("no_fd"), "{output:?}");
     seen(&document(&result), "no_fd")
 }
 
-/// A network of its own with twelve ports, which says that it has as many as usual: what is known
-/// to be missing is refused before the start. Where a process may not have one, it is not tried.
+/// Runs in a network namespace with twelve ports that reports the usual range, because a known lack
+/// of ports is refused before the start. Skipped if the process may not create a namespace.
 fn no_ports() -> (u64, String) {
     let may = std::process::Command::new("unshare").args(["-Urnm", "ip", "link", "set", "lo", "up"]).output();
     if !cfg!(feature = "embedded") || !may.is_ok_and(|tried| tried.status.success()) {
@@ -274,7 +272,7 @@ fn no_ports() -> (u64, String) {
     seen(&document(&result), "no_port")
 }
 
-// ---- what is counted where --------------------------------------------------------------------
+// ---- the count of each class ------------------------------------------------------------------
 
 #[test]
 fn every_misbehaviour_is_counted_in_its_class() {
@@ -317,7 +315,7 @@ fn silence_ends_with_its_timeout() {
     ] {
         counted(behaviour, stream, more, args, class);
         let (result, _) = against(behaviour, stream, more, args);
-        // Each was recorded with the time it took, which is never less than the limit.
+        // Each is recorded with its duration, which is never shorter than the limit.
         let took = &result["metrics"]["http_req_duration_aborted"];
         assert!(took["min"].as_f64().unwrap() >= 200.0, "{took}");
         assert_eq!(result["metrics"]["timeouts"]["count"], 2);

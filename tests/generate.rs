@@ -1,4 +1,4 @@
-//! Man pages and completions: what their own tools say of them.
+//! Man pages and completions, checked by the programs that read them.
 
 mod support;
 
@@ -12,8 +12,8 @@ fn generated(args: &[&str]) -> String {
     output.stdout
 }
 
-/// Gives `text` to a program: whether it has anything to complain of. Where there is no such
-/// program, which `.ci/run` says, nobody is asked; bash is everywhere.
+/// Checks that a program accepts `text` without a message. A program that is not installed is
+/// skipped, except bash; `.ci/run` reports that.
 fn check(program: &str, args: &[&str], text: &str) {
     let mut child = Command::new(program);
     let child = child.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -56,7 +56,7 @@ fn completions_are_scripts_of_their_shells() {
     }
 }
 
-/// What bash itself offers for a line.
+/// bash itself completes a flag.
 #[test]
 fn bash_completes_a_flag() {
     let script = generated(&["bash"]);

@@ -1,5 +1,5 @@
-//! Targets behind TLS: what is measured, what is refused before the start, what goes wrong on the
-//! way.
+//! Targets behind TLS: the measurements, the refusals before the start, and the failures during a
+//! run.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 use support::{Behaviour, Bench, Front, Lab, Misbehaving, Misdeed, Output, Secure, blast, blast_with, document};
 
-/// A few requests of one user.
+/// Returns a profile with a few requests of one VU.
 fn profile(iterations: u32, more: &str) -> String {
     format!(
         "executor = \"per-vu-iterations\"\niterations = {iterations}\n{more}\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n\
@@ -17,7 +17,7 @@ fn profile(iterations: u32, more: &str) -> String {
     )
 }
 
-/// A server, a way to it, and files.
+/// A server, a TLS proxy in front of it, and files.
 struct Scene {
     bench: Bench,
     server: Misbehaving,
@@ -37,7 +37,7 @@ impl Scene {
         Self { bench, server, secure }
     }
 
-    /// Runs the profile's text against the way, and believes in its authority.
+    /// Runs a profile against the proxy, and trusts its authority.
     fn run(&self, profile: &str, args: &[&str]) -> Output {
         let (ca, url) = (self.bench.path("ca.pem"), self.secure.url());
         self.run_with(profile, &[&["--target-url", &url, "--cacert", &ca], args].concat())
@@ -108,13 +108,13 @@ fn certificates_that_are_no_good_are_refused_before_the_start() {
         let scene = Scene::new(Behaviour::Good { tokens: 3 }, change);
         says(&scene.run(&profile(1, ""), &[]), 107, &["error: https://127.0.0.1:", trouble, advice, "--insecure"]);
         assert_eq!(scene.server.requests(), 0, "{trouble}");
-        // Whoever does not care is told what that means, wherever the numbers go.
+        // With --insecure, the output and the result say that certificates were not checked.
         let url = scene.secure.url();
         let output = scene.run_with(&profile(2, ""), &["--target-url", &url, "--insecure"]);
         says(&output, 0, &["INSECURE", "NOT CHECKED"]);
         assert_eq!(scene.result()["target"]["tls"]["verified"], false);
     }
-    // And the roots that are compiled in know nothing of ours.
+    // The compiled-in roots do not include the authority of these tests.
     let scene = Scene::new(Behaviour::Good { tokens: 3 }, |_, _| ());
     let url = scene.secure.url();
     says(&scene.run_with(&profile(1, ""), &["--target-url", &url]), 107, &["unknown issuer"]);
@@ -124,7 +124,8 @@ fn certificates_that_are_no_good_are_refused_before_the_start() {
 fn a_certificate_that_is_itself_in_the_file_is_trusted_and_still_checked() {
     let made = |names: &[&str], until: i32| {
         [Lab::as_openssl_makes_it(names, until), {
-            // The same without the mark of an authority, and one that another has signed.
+            // The same without the authority mark, and a certificate that another authority has
+            // signed.
             if until > 2050 { Lab::self_signed(names) } else { Lab::new().identity(names, until) }
         }]
     };
@@ -166,7 +167,7 @@ fn the_wrong_protocol_is_named_both_ways() {
         107,
         &["speaks TLS there", "expected https://"],
     );
-    // A server that answers whatever it gets.
+    // A server that answers any bytes with plain HTTP.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let answer = std::thread::spawn(move || {
@@ -190,7 +191,7 @@ fn what_goes_wrong_with_a_session_is_counted_in_its_class_with_its_reason() {
         (Misdeed::Garble, "tls", Some("broken record")),
         (Misdeed::MidRecord, "closed_early", None),
     ] {
-        // Health and statistics are asked for before the test.
+        // The health check and the statistics are requested before the test.
         let scene = Scene::new(Behaviour::Good { tokens: 3 }, |_, front| (front.good, front.misdeed) = (2, misdeed));
         let output = scene.run(&profile(2, "timeout = { connect = \"300ms\" }"), &["--no-probe"]);
         says(&output, 107, &["NO DATA", class]);
@@ -213,7 +214,7 @@ fn a_handshake_that_stalls_before_the_start_is_said_to() {
     says(&scene.run(&profile(1, ""), &[]), 107, &["error: https://", "handshake stalled"]);
 }
 
-/// A server whose answers end with the connection.
+/// Starts a server that ends its responses by closing the connection.
 fn until_the_end() -> (std::net::SocketAddr, std::thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -234,7 +235,7 @@ fn an_answer_that_ends_with_the_connection_is_whole_only_if_that_is_said() {
         let (addr, server) = until_the_end();
         let (bench, lab) = (Bench::new(), Lab::new());
         let (ca, result) = (bench.write("ca.pem", &lab.ca_pem), bench.path("r.json"));
-        // Health, then statistics.
+        // The health check, then the statistics.
         let secure = lab.secure(addr, Front { misdeed, good: 2, ..lab.front() });
         let profile = bench.write("p.toml", &profile(1, "").replace("stream = true", "stream = false"));
         let url = secure.url();
@@ -260,7 +261,7 @@ fn names_lead_where_they_are_told_to() {
     let detour = format!("api.invalid:443:127.0.0.1:{port}");
     let usual = ["--target-url", "https://api.invalid", "--cacert", &ca, "--connect-to", &detour];
     says(&scene.run_with(&profile(1, ""), &usual), 0, &["PASS"]);
-    // Requests name the target, wherever it is.
+    // Requests name the target, whatever its address.
     let hosts: Vec<String> = scene.server.posts();
     assert!(hosts[0].contains(&format!("\r\nHost: api.invalid:{port}\r\n")), "{}", hosts[0]);
     assert!(hosts[1].contains("\r\nHost: api.invalid\r\n"), "{}", hosts[1]);
@@ -303,7 +304,8 @@ struct Nginx {
 }
 
 impl Nginx {
-    /// None, with a note, where there is none: `.ci/run` installs it and insists.
+    /// Starts nginx. Returns `None` with a note if nginx is not installed; `.ci/run` installs and
+    /// requires it.
     fn start(bench: &Bench, lab: &Lab, behind: std::net::SocketAddr, protocols: &str) -> Option<Self> {
         let found = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"]
             .iter()
@@ -342,7 +344,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // SIGTERM: its worker has to be told, too.
+        // SIGTERM, so that nginx stops its worker, too.
         let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
         let _ = self.child.wait();
@@ -363,10 +365,11 @@ fn nginx_in_front_of_a_server_is_a_target_like_any_other() {
         says(&output, 0, &["PASS"]);
         let result = document(&result);
         assert_eq!(result["metrics"]["token_events"]["count"], 100, "{protocols}");
-        // It closes connections after four requests, and knows the sessions when they come back.
+        // nginx closes connections after four requests, and resumes the sessions of new
+        // connections.
         let count = |name: &str| result["metrics"][name]["count"].as_u64().unwrap();
         assert!(count("tls_handshakes_full") <= 2 && count("tls_handshakes_resumed") >= 4, "{protocols}: {output:?}");
-        // In the clear it says what it thinks of that, in plain HTTP.
+        // nginx answers plain HTTP on its TLS port with an error in plain HTTP.
         let http = format!("http://127.0.0.1:{}", nginx.port);
         says(&blast(&[&profile, "--target-url", &http]), 107, &["http_4xx", "400: 20"]);
     }

@@ -1,4 +1,4 @@
-//! Keys that change while a test runs: out of a file, and out of a command.
+//! Keys that change while a test runs, from a file and from a command.
 
 mod support;
 
@@ -13,8 +13,8 @@ const FIRST: &str = "k-Aq7Zx2Lw9b4Rk3Nd";
 const SECOND: &str = "k-Bm5Tz9Hm4PcV8yGs";
 const COMPLETION: &str = r#"{"object":"chat.completion","choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
 
-/// A server that accepts the first key until it has seen the second, and from then on the second
-/// only.
+/// A server that accepts the first key until it has seen the second. From then on it accepts only
+/// the second.
 struct Guard {
     addr: SocketAddr,
     seen: Arc<Mutex<Seen>>,
@@ -25,7 +25,7 @@ struct Seen {
     first: u32,
     second: u32,
     refused: u32,
-    /// Requests for the server's own numbers, with the second key.
+    /// Requests for the server's metrics with the second key.
     metrics: u32,
 }
 
@@ -42,7 +42,7 @@ impl Guard {
                     let mut buffer = Vec::new();
                     while let Ok(Some(request)) = Request::read(&stream, &mut buffer) {
                         let status = if seen.lock().unwrap().accepts(&request) { "200 OK" } else { "401 No" };
-                        // A server that repeats the key.
+                        // This server repeats the key in its error.
                         let key = if status.starts_with("401") { request.text.as_str() } else { "" };
                         let key: String = key.lines().filter(|line| line.contains("Bearer")).collect();
                         let body = match request.post {
@@ -88,13 +88,13 @@ impl Seen {
     }
 }
 
-/// Puts a file in the place of another, as schedulers and secret stores do.
+/// Replaces a file by renaming another, as schedulers and secret stores do.
 fn replace(bench: &Bench, name: &str, text: &str) {
     let new = bench.write("new", text);
     std::fs::rename(new, bench.path(name)).expect("renamed");
 }
 
-/// A load of two users until it is stopped.
+/// Writes a profile with a load of two VUs that runs until it is stopped.
 fn profile(bench: &Bench) -> String {
     let text = "executor = \"constant-vus\"\nvus = 2\nduration = \"5m\"\nthink_time = \"5ms\"\n[[requests]]\n\
                 name = \"chat\"\napi = \"openai-chat\"\nstream = false\n";
@@ -107,8 +107,8 @@ fn hides_both(text: &str, place: &str) {
     }
 }
 
-/// Runs until the guard has seen enough of both keys. `flags` say where the key comes from; it is in
-/// the file `key`.
+/// Runs until the guard has seen enough of both keys. The key is in the file `key`, and `flags` say
+/// how it is read.
 fn run(flags: &[&str]) -> (Output, serde_json::Value, Seen) {
     let (guard, bench) = (Guard::start(), Bench::new());
     bench.write("key", FIRST);
@@ -141,7 +141,7 @@ fn a_key_that_changes_is_sent_from_the_next_requests_on() {
         &["--api-key-command", "echo asked >&2; cat '{key}'", "--api-key-refresh", "1s"],
     ] {
         let (output, result, seen) = run(flags);
-        // Workers take a key one after the other, and each has at most one request under way.
+        // Workers pick up a key one after the other, and each VU has at most one request in flight.
         assert!(seen.refused <= 2, "{} of {} refused", seen.refused, seen.first + seen.second);
         assert_eq!(result["failures"]["statuses"]["401"].as_u64().unwrap_or(0), u64::from(seen.refused));
         assert!(output.stderr.contains(&format!("{}: the API key has changed", flags[0])), "{output:?}");

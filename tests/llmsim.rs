@@ -1,4 +1,4 @@
-//! The change for llmsim in `scripts/llmsim`, applied to a checkout that is made up. Its scripts are run
+//! The change for llmsim in `scripts/llmsim`, applied to an invented checkout. Its scripts are run
 //! with the built binary.
 
 mod support;
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use support::{Bench, tool};
 
-/// Runs a program without what would configure the tool.
+/// Runs a program without the variables that configure the tool.
 fn run(program: &str, args: &[&str], env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(program);
     for (name, value) in tool().get_envs() {
@@ -25,7 +25,7 @@ fn apply(dir: &str) -> Output {
     run(script.to_str().expect("a plain path"), &[dir], &[])
 }
 
-/// A checkout with a k6 suite, and the change applied to it.
+/// Creates a checkout with a k6 suite, and applies the change to it.
 fn changed(of_06: bool) -> (Bench, String) {
     let bench = Bench::new();
     let dir = bench.path("llmsim");
@@ -81,7 +81,7 @@ fn k6_is_gone_and_a_second_call_changes_nothing() {
     assert_eq!(apply(&bench.path("none")).status.code(), Some(104));
 }
 
-/// A stand-in for llmsim-blast that prints its arguments.
+/// Writes a stand-in for llmsim-blast that prints its arguments.
 fn printing(bench: &Bench) -> String {
     bench.script("blast", r#"printf '%s\n' "$*""#)
 }
@@ -158,7 +158,7 @@ fn the_old_options_mean_the_same() {
 #[test]
 fn a_baseline_of_each_kind_has_runs_and_gates_of_its_own() {
     let (bench, dir) = changed(true);
-    // A stand-in that writes a result for --output, and finds that a gate failed.
+    // A stand-in that writes a result for --output and reports a failed gate.
     let bin = bench.script(
         "blast",
         r#"printf '%s\n' "$*" >> "$CALLS"
@@ -179,7 +179,7 @@ echo "{}" > "$2""#,
         ("load", "8888", "--duration 60s", 5, ["throughput<-30%", "ttft.p95>30%"]),
         ("throughput", "8899", "--duration 10s", 3, ["requests_per_s<-30%", "tokens_per_s<-30%"]),
     ] {
-        // A baseline of the other kind is none of this.
+        // A baseline of the other kind does not count.
         let (code, said) = call(&[kind]);
         assert_eq!((code, said.len()), (Some(0), runs), "{kind}: {said:?}");
         assert!(said[0].starts_with(&format!("{kind} --output {work}/{kind}-1.json --port {port} ")), "{said:?}");
@@ -203,7 +203,7 @@ echo "{}" > "$2""#,
     }
 }
 
-/// A folder of sources that a stand-in for cargo builds.
+/// The tool is built from a folder of sources by a stand-in for cargo.
 #[test]
 fn the_tool_is_built_from_sources_that_are_named() {
     let (bench, dir) = changed(true);
@@ -226,7 +226,7 @@ mod real {
     use super::*;
     use support::{document, free_port};
 
-    /// The binary serves, too: it stands in for a build of llmsim.
+    /// The binary can serve, too, so it stands in for a build of llmsim.
     const BIN: &str = env!("CARGO_BIN_EXE_llmsim-blast");
 
     #[test]
@@ -240,7 +240,7 @@ mod real {
         let result = document(&result);
         let endpoints = result["endpoints"].as_array().expect("a list");
         assert!(endpoints.len() == 20 && endpoints.iter().all(|endpoint| endpoint["verdict"] == "ok"), "{endpoints:?}");
-        // Where every response is an injected error, there is nothing to judge.
+        // If every response is an injected error, there is nothing to judge.
         let args = ["quick-smoke", "--port", &port, "--chaos", "--", "--quiet"];
         assert_eq!(run(&format!("{dir}/benchmarks/run-benchmark.sh"), &args, &env).status.code(), Some(107));
     }
@@ -260,7 +260,7 @@ mod real {
         let none = call(&[]);
         assert!(none.status.success() && String::from_utf8_lossy(&none.stderr).contains("no baseline"), "{none:?}");
         assert!(call(&["--update"]).status.success());
-        // What it says of such short runs is chance, but it judges them.
+        // The verdict on such short runs is random, but there is one.
         let output = call(&[]);
         assert!(matches!(output.status.code(), Some(0 | 99 | 110)), "{output:?}");
         assert!(std::fs::read_to_string(bench.path("work/compare-load.md")).expect("a page").contains("3 + 3 runs"));
@@ -279,7 +279,7 @@ mod real {
         };
         let stored = call(&["--update"]);
         assert!(stored.status.success(), "{stored:?}");
-        // What it says of such short steps is chance, but it judges them.
+        // The verdict on such short steps is random, but there is one.
         let output = call(&[]);
         assert!(matches!(output.status.code(), Some(0 | 99 | 110)), "{output:?}");
         let page = std::fs::read_to_string(bench.path("work/compare-throughput.md")).expect("a page");

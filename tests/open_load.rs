@@ -1,5 +1,5 @@
-//! Open load with the real binary: arrivals do not wait for the server, and what its users waited
-//! is in the numbers.
+//! Open-loop load with the real binary. Arrivals do not wait for the server, and the waiting time
+//! of VUs is in the results.
 
 mod support;
 
@@ -30,7 +30,7 @@ fn a_freeze_is_seen_from_the_intended_instant_and_no_arrival_is_lost() {
         let record = probe::stats(&[origin.addr()], "x", "/record", SOON.into()).expect("the origin's record");
         record["requests"].as_u64().expect("a count") > 100
     });
-    // Whether its answer still comes before the freeze does not matter.
+    // The response may or may not arrive before the freeze.
     let _ = probe::stats(&[origin.addr()], "x", "/freeze?for=1s", SOON.into());
     let output = running.finish(SOON);
     assert_eq!(output.code, Some(0), "{output:?}");
@@ -39,11 +39,12 @@ fn a_freeze_is_seen_from_the_intended_instant_and_no_arrival_is_lost() {
         assert_eq!(count(&result, metric), 1_000, "{metric}");
     }
     assert_eq!(count(&result, "dropped_iterations"), 0);
-    // Arrivals of a second came while nothing moved; a slow machine only makes it longer. One in a
-    // hundred of 1,000 is the tenth longest: nine of 5 ms before the longest.
+    // The arrivals of one second came during the freeze. A slow machine only makes it longer. The
+    // p99 of 1,000 requests is the tenth longest: nine arrivals of 5 ms before the longest.
     let p99 = result["metrics"]["http_req_duration_from_intended"]["p99"].as_f64().expect("a time");
     assert!(p99 > 900.0, "{p99} ms: {}", output.stdout);
-    // What only the four under way saw is no percentile of the service time.
+    // Only the four requests in flight saw the freeze in their service time, so its percentiles do
+    // not show it.
     assert!(count(&result, "schedule_lag") == 1_000);
     assert_ne!(result["client"]["verdict"], "ok", "all users were busy: {}", output.stdout);
     let out = &output.stdout;

@@ -1,5 +1,5 @@
-//! The origin as a process, read with our own decoders: it says what its page promises, when it
-//! promises. And the self-test that stands on it.
+//! The origin as a process, read with our own decoders: it sends the promised bytes at the promised
+//! times. Also the self-test, which uses it.
 
 mod support;
 
@@ -19,10 +19,10 @@ fn record(origin: &Server) -> Value {
     probe::stats(&[origin.addr()], "x", "/record", SOON.into()).expect("a record")
 }
 
-/// One connection, asking one thing after the other.
+/// A connection with one request at a time.
 struct Client(TcpStream);
 
-/// A whole answer.
+/// A complete response.
 struct Answer {
     status: u16,
     body: Vec<u8>,
@@ -68,7 +68,7 @@ impl Client {
     }
 
     fn is_closed(&mut self) -> bool {
-        // With a reset, when it had not read all that was said.
+        // The connection ends with a reset if the server had unread bytes.
         !matches!(self.0.read(&mut [0]), Ok(n) if n > 0)
     }
 }
@@ -79,8 +79,8 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
     }
 
-    /// When each of its tokens was written, and how many the usage says there were. It must be a
-    /// whole stream.
+    /// Returns the time at which each token was written, and the number of tokens in the usage. The
+    /// response must be a complete stream.
     fn tokens(&self) -> (Vec<u64>, u32) {
         let mut decoder = sse::Decoder::default();
         let mut input = &self.body[..];
@@ -135,8 +135,8 @@ fn tokens_are_never_early_and_the_record_tells_when_they_were_written() {
     let us = |what: &str, number: &str| record[what][number].as_f64().unwrap();
     assert_eq!((us("ttft_us", "count"), us("gap_us", "count"), us("lateness_us", "count")), (1.0, 9.0, 10.0));
     assert!(us("ttft_us", "mean") >= 20_000.0, "{record}");
-    // The schedule counts from the request, so that the gaps add up to 45 ms but for the lateness
-    // of the first and the last event.
+    // The schedule counts from the request. The gaps therefore add up to 45 ms, except for the
+    // lateness of the first and the last event.
     let whole = (stamps[9] - stamps[0]) as f64 / 1e3;
     assert!((us("gap_us", "mean") * 9.0 - whole).abs() < 1.0, "{record}");
     assert!((whole - 45_000.0).abs() <= us("lateness_us", "max") + 1.0, "{whole} {record}");
@@ -208,7 +208,7 @@ fn connections_are_independent_and_one_that_leaves_is_forgotten() {
 fn a_client_that_does_not_read_gets_everything_in_the_end() {
     let origin = origin();
     let mut client = Client::connect(&origin);
-    // More than two sockets hold, all due at once.
+    // More bytes than two sockets hold, all due at once.
     client.say("GET /stream?ttft=0&gap=0&tokens=15000 HTTP/1.1\r\n\r\n");
     eventually("all of it was generated", || record(&origin)["streams_ended"] == 1);
     assert_eq!(client.answer().tokens().0.len(), 15_000);
@@ -252,10 +252,9 @@ fn the_short_self_test_runs_through_and_keeps_its_numbers() {
     let json: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     assert_eq!((&json["schema"], &json["quick"]), (&"llmsim-blast.self-test/1".into(), &true.into()));
     assert!(json["work"].as_array().unwrap().iter().all(|work| work["client_cpu_us"].as_f64() > Some(0.0)), "{json}");
-    // What a stream of known instants comes to cannot be less than those, however slow the machine
-    // is.
-    // A mean of nothing is 0: where one stream is all there is, a busy machine may have hidden its
-    // first token.
+    // The reported values of a stream with known times cannot be smaller than those times, however
+    // slow the machine is. An empty mean is 0: with a single stream, a busy machine may have hidden
+    // the first token.
     let seen = |truth: &&Value| truth["reported"]["ttft_mean"].as_f64() > Some(0.0);
     let truth = json["truth"].as_array().unwrap().iter().find(seen).expect("some stream whose first token was seen");
     assert!(truth["reported"]["ttft_mean"].as_f64() >= truth["recorded"]["ttft_mean"].as_f64(), "{json}");

@@ -1,5 +1,5 @@
-//! What is printed and written: the Document, the summary, the offline commands, and no secret
-//! anywhere.
+//! The printed and written output: the Document, the summary and the offline commands. None of them
+//! contains a secret.
 
 mod support;
 
@@ -31,7 +31,7 @@ fn an_earlier_result_is_replaced() {
     assert_eq!(output.code, Some(0), "{output:?}");
     assert_eq!(document(&file)["run"]["tags"], json!({ "a": "1", "b": "2" }));
     assert_eq!(bench.names(), ["r.json"]);
-    // A name without a folder is in this one.
+    // A name without a folder is in the current folder.
     let mut tool = support::tool();
     tool.args(["quick-smoke", "--target-url", &server.url(), "--output", "here.json"]).current_dir(bench.path(""));
     assert!(tool.output().unwrap().status.success());
@@ -60,7 +60,7 @@ fn what_is_not_for_eyes_has_no_colour_and_fits_eighty_columns() {
     }
 }
 
-/// Runs the tool on a terminal of that many columns and returns what it paints.
+/// Runs the tool on a terminal with `columns` columns, and returns what it paints.
 fn on_a_terminal(columns: u16, args: &[&str], env: &[(&str, &str)]) -> String {
     use nix::pty::{Winsize, openpty};
     use std::io::Read;
@@ -72,7 +72,7 @@ fn on_a_terminal(columns: u16, args: &[&str], env: &[(&str, &str)]) -> String {
     let mut child = tool.spawn().unwrap();
     drop(tool);
     let mut text = Vec::new();
-    // The end of a terminal whose other side is closed is an error (EIO).
+    // Reading from a terminal whose other side is closed ends with an error (EIO).
     let _ = std::fs::File::from(pty.master).read_to_end(&mut text);
     assert!(child.wait().unwrap().success(), "{}", String::from_utf8_lossy(&text));
     String::from_utf8_lossy(&text).into_owned()
@@ -84,13 +84,13 @@ fn a_terminal_gets_colour_unless_told_otherwise() {
     let url = server.url();
     let bench = Bench::new();
     let result = bench.path("r.json");
-    // `report` prints the result that the run before it has written.
+    // `report` prints the result that the first command has written.
     for args in [&["quick-smoke", "--target-url", &url, "--output", &result][..], &["report", &result]] {
         let coloured = on_a_terminal(80, args, &[]);
         assert!(coloured.contains("\x1b[32mPASS ✓\x1b[0m"), "{coloured:?}");
         for (more, env) in [(&["--no-color"][..], &[][..]), (&[], &[("NO_COLOR", "1")]), (&[], &[("TERM", "dumb")])] {
             let plain = on_a_terminal(80, &[args, more].concat(), env);
-            // Painting over lines needs the cursor, not colours (ECMA-48, "select graphic
+            // Repainting lines moves the cursor, which is not a colour (ECMA-48, "select graphic
             // rendition").
             assert!(plain.contains("PASS ✓") && !plain.contains("\x1b[32m") && !plain.contains("\x1b[1m"), "{plain:?}");
         }
@@ -140,13 +140,13 @@ fn a_printed_profile_runs_as_a_file() {
         let shown = |profile: &str| {
             let output = blast(&[profile, "--show-config"]);
             assert_eq!(output.code, Some(0), "{output:?}");
-            // The source differs; the values do not.
+            // The source differs, but the values do not.
             let value = |line: &str| line.replace(&file, "").replace(&format!("built-in profile {name}"), "");
             output.stdout.lines().map(|line| value(line).trim_end().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(shown(&file), shown(name));
     }
-    // And the same requests are sent.
+    // The same requests are sent, too.
     let result = |profile: &str, output: &str| {
         let output = bench.path(output);
         assert_eq!(blast(&[profile, "--target-url", &server.url(), "--output", &output]).code, Some(0));
@@ -233,7 +233,7 @@ fn secrets_reach_the_server_and_nobody_else() {
         let text = document(&result).to_string();
         let shown = blast_with(&[&args[..], &["--show-config"]].concat(), env, SOON);
         assert_eq!(shown.code, Some(0), "{shown:?}");
-        // Refused for another reason: what is repeated then is not a secret either.
+        // A refusal for another reason must not repeat a secret, either.
         let refused = blast_with(&[&args[..], &["--vus", "0"]].concat(), env, SOON);
         assert_eq!(refused.code, Some(2), "{refused:?}");
         for said in
@@ -274,7 +274,7 @@ mod whole {
         value.as_object().unwrap().keys().map(String::as_str).collect()
     }
 
-    /// All of these are there, and known.
+    /// Checks that all of these keys exist and are not null.
     fn has(value: &Value, names: &str) {
         let missing: Vec<_> = names.split(' ').filter(|name| value.get(name).is_none_or(Value::is_null)).collect();
         assert!(missing.is_empty(), "{missing:?} not in {:?}", keys(value));
@@ -287,7 +287,7 @@ mod whole {
         let args =
             ["load", "--duration", "2s", "--vus", "5", "--think-time", "0", "--port", &port, "--output", &result];
         let output = blast(&args);
-        // Whether it was quick enough is a matter of how busy this machine is.
+        // The thresholds may fail if this machine is busy.
         assert!(matches!(output.code, Some(0 | 99)), "{output:?}");
         let result = document(&result);
         assert_eq!(result["schema"], "llmsim-blast.run/1");

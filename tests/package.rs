@@ -1,4 +1,4 @@
-//! The packed crate, as `cargo install` and packagers get it: whole, and small.
+//! The packed crate, as `cargo install` and packagers get it, is complete and small.
 
 mod support;
 
@@ -7,15 +7,15 @@ use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 use support::Bench;
 
-/// Largest size of the packed crate, in bytes. The registry's limit is five times as much.
+/// Largest size of the packed crate, in bytes. The registry's limit is five times as large.
 const LARGEST: u64 = 2_000_000;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What `cargo package` prints. It works in a folder of its own: cargo holds the usual one while
-/// tests run.
+/// Runs `cargo package` and returns its output. It uses a target folder of its own, because cargo
+/// locks the usual folder while tests run.
 fn package(args: &[&str], target: &str) -> String {
     let output = Command::new(env!("CARGO"))
         .args(["package", "--offline", "--locked", "--allow-dirty", "--target-dir", target])
@@ -27,13 +27,13 @@ fn package(args: &[&str], target: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// The files that a source includes when it is compiled, from the crate's root.
+/// Returns the files that a source includes when it is compiled, relative to the crate's root.
 fn included(source: &Path) -> Vec<PathBuf> {
     let text = std::fs::read_to_string(source).expect("a source");
     let by_macro = ["include_str!(\"", "include_bytes!(\"", "include!(\""].into_iter().flat_map(|begin| {
         text.match_indices(begin).map(move |(at, _)| (at + begin.len(), source.parent().expect("a folder").to_owned()))
     });
-    // askama looks into one folder.
+    // askama reads templates from one folder.
     let by_template =
         text.match_indices("#[template(path = \"").map(|(at, begin)| (at + begin.len(), root().join("templates")));
     by_macro

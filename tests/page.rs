@@ -1,5 +1,5 @@
-//! The report page: from every command that writes one, to places that are not there, and in a real
-//! browser. Set `LLMSIM_BLAST_SHOTS` to a folder to look at the pictures (`scripts/try-html.sh`).
+//! The report page: from every command that writes one, to paths that do not exist, and in a real
+//! browser. Set `LLMSIM_BLAST_SHOTS` to a folder to keep the pictures (`scripts/try-html.sh`).
 
 mod support;
 
@@ -10,17 +10,17 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use support::{Behaviour, Bench, Browser, COLOURED, Misbehaving, Trouble, blast, browser, keep};
 
-/// Does something on a page that lets it.
+/// Has an effect on a page that does not escape it.
 const PAYLOAD: &str = "</script><script>window.pwned=1</script>\"'><img src=x onerror=window.pwned=2>";
 
-/// Makes a page that the browser opens, and says what it is.
+/// A page for the browser: its name and its path.
 type Made = (&'static str, PathBuf);
 
 fn text(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// A short run against a server that does as it is told; its page and its document.
+/// Runs briefly against a good server, and returns the paths of the page and of the document.
 fn run(bench: &Bench, name: &str, more: &[&str]) -> (String, String) {
     let server = Misbehaving::start(Behaviour::Good { tokens: 5 });
     let (page, json) = (bench.path(&format!("{name}.html")), bench.path(&format!("{name}.json")));
@@ -119,7 +119,7 @@ fn a_full_disk_loses_neither_the_page_nor_the_document() {
     let rescued = rescued.lines().next().expect("a path");
     assert!(text(rescued).contains("<h1>quick-smoke: passed</h1>"));
     std::fs::remove_file(rescued).expect("removed");
-    // Both at once: both are told.
+    // If both fail, both are reported.
     let output =
         blast(&["quick-smoke", "--target-url", &url, "--quiet", "--html", "/dev/full", "--output", "/dev/full"]);
     assert_eq!(output.stderr.matches("they are in ").count(), 2, "{output:?}");
@@ -128,10 +128,11 @@ fn a_full_disk_loses_neither_the_page_nor_the_document() {
     }
 }
 
-/// Pictures of all charts, to see that something has changed.
+/// Pictures of all charts, to detect changes.
 const PICTURES: &str = "[...document.querySelectorAll('.plot canvas')].map((canvas) => canvas.toDataURL())";
 
-/// A run with everything: failures, stages, a warm-up, a server that is watched.
+/// Runs with failures, stages, a warm-up and a server that is watched. Returns the path of the
+/// document.
 #[cfg(feature = "embedded")]
 fn busy(bench: &Bench, name: &str) -> String {
     let (json, port) = (bench.path(&format!("{name}.json")), support::free_port().to_string());
@@ -141,7 +142,7 @@ fn busy(bench: &Bench, name: &str) -> String {
     json
 }
 
-/// The document of a run, its texts hostile.
+/// Returns the document of a run with hostile texts.
 fn poisoned(document: &Document) -> Document {
     let mut value = serde_json::to_value(document).expect("JSON");
     for pointer in ["/run/profile", "/run/id", "/run/started_at", "/target/url", "/target/server/version"] {
@@ -161,7 +162,7 @@ fn poisoned(document: &Document) -> Document {
     serde_json::from_value(value).expect("still a document")
 }
 
-/// The same seconds again and again.
+/// Returns the document with its seconds repeated.
 fn stretched(document: &Document, seconds: u32) -> Document {
     let again = document.series.iter().cycle().zip(0..seconds);
     let series: Vec<Second> = again.map(|(second, t_s)| Second { t_s, ..second.clone() }).collect();
@@ -171,7 +172,7 @@ fn stretched(document: &Document, seconds: u32) -> Document {
     document
 }
 
-/// All kinds of pages that there are.
+/// Returns pages of all kinds.
 #[cfg(feature = "embedded")]
 fn pages(bench: &Bench) -> Vec<Made> {
     let (base, head) = (busy(bench, "base"), busy(bench, "head"));
@@ -245,7 +246,7 @@ fn the_keyboard_moves_zooms_and_switches_all_charts_at_once() {
     browser.press("ArrowRight");
     let said = browser.eval("document.querySelector('#ttft .read').textContent");
     assert!(said.as_str().is_some_and(|said| said.starts_with("1s: p50 ")), "{said}");
-    // The others show the values of the same second.
+    // The other charts show the values of the same second.
     let live = browser.eval("document.querySelector('#rates .u-legend .u-value').textContent");
     assert_eq!(live, "1s");
     let pictures = |browser: &mut Browser| browser.eval(PICTURES).as_array().expect("pictures").clone();

@@ -1,4 +1,4 @@
-//! Nothing is lost: results go where they were asked to go, or somewhere that is told.
+//! Results are never lost: they are written where the user asked, or to a path that is reported.
 
 mod support;
 
@@ -7,17 +7,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use support::{Behaviour, Bench, Misbehaving, SOON, blast, blast_with, document, start, start_after};
 
-/// A run against a good server, with these places.
+/// Runs against a good server, with these output flags.
 fn run(server: &Misbehaving, places: &[&str]) -> support::Output {
     blast(&[&["quick-smoke", "--target-url", &server.url(), "--quiet"], places].concat())
 }
 
-/// A pipe with a name.
+/// Makes a named pipe.
 fn make_pipe(path: &str) {
     assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-/// Where the message says that the results are.
+/// Returns the path at which, by its message, the tool has saved the results.
 fn rescued(output: &support::Output) -> String {
     let (_, path) = output.stderr.split_once("they are in ").unwrap_or_else(|| panic!("{output:?}"));
     path.lines().next().unwrap().to_owned()
@@ -92,7 +92,7 @@ fn a_pipe_that_nobody_reads_loses_nothing_and_does_not_hold_a_signal_up() {
     document(&file);
     std::fs::remove_file(file).unwrap();
 
-    // A reader that does not read: the pipe is full before the results are through.
+    // A reader that does not read: the pipe is full before all results are written.
     let held = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
     let prompts = "x".repeat(1 << 17);
     let profile = bench.write(
@@ -121,7 +121,7 @@ fn what_cannot_be_written_is_an_error_and_somewhere_else() {
     let file = rescued(&output);
     assert!(std::fs::read_to_string(&file).unwrap().starts_with("<?xml"));
     std::fs::remove_file(file).unwrap();
-    // CI is told all the same.
+    // CI is told in this case, too.
     let bench = Bench::new();
     let summary = bench.path("summary");
     let url = server.url();

@@ -1,5 +1,5 @@
-//! What Prometheus reads of a run, held against the run's own document. Tests with a real
-//! Prometheus are skipped where there is none.
+//! The numbers that Prometheus scrapes from a run, compared with the run's own document. Tests with
+//! a real Prometheus are skipped if it is not installed.
 
 #![cfg(all(feature = "embedded", feature = "web"))]
 
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use support::{Bench, Prometheus, Running, SOON, count, document, eventually, free_port, get, now, promtool, start};
 
-/// A run with a page, until it is told to end.
+/// Starts a run with a live page, which runs until it is stopped.
 fn scraped(json: &str, addr: &str, more: &[&str]) -> Running {
     let port = free_port().to_string();
     let args = ["load", "--duration", "10m", "--vus", "4", "--port", &port, "--web", addr, "--output", json];
@@ -21,7 +21,7 @@ fn scraped(json: &str, addr: &str, more: &[&str]) -> Running {
     running
 }
 
-/// The values of a text by name and labels.
+/// Returns the values of a text by name and labels.
 fn values(text: &str) -> BTreeMap<String, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines
@@ -49,8 +49,8 @@ fn a_scrape_has_every_metric_and_nothing_goes_backwards() {
     if let Some((is_good, said)) = promtool(&plain.body, &bench.path("metrics.txt")) {
         assert!(is_good, "{said}");
     }
-    // As fast as it answers, for some seconds and then to the end: each counter and each bucket only
-    // grows.
+    // Scrape as fast as the page responds, for some seconds and then to the end. Every counter and
+    // every bucket only grows.
     let mut before: BTreeMap<String, f64> = BTreeMap::new();
     let mut changes = 0;
     loop {
@@ -74,10 +74,10 @@ fn a_scrape_has_every_metric_and_nothing_goes_backwards() {
     assert_eq!(output.code, Some(105), "{output:?}");
 }
 
-/// Longest life of a run whose end waits for others.
+/// Longest life of a run whose end waits for scrapes.
 const LOOKED_AT: Duration = Duration::from_secs(120);
 
-/// Whether a value may only grow.
+/// Returns true if a value may only grow.
 fn is_cumulative(name: &str) -> bool {
     let name = name.split('{').next().unwrap_or_default();
     ["_total", "_bucket", "_count", "_sum"].iter().any(|ending| name.ends_with(ending))
@@ -106,7 +106,7 @@ fn a_real_prometheus_has_the_counts_and_percentiles_of_the_document() {
     let doc = document(&json);
     let ended = now();
     let last = |expression: &str| prometheus.value(&format!("sum(last_over_time({expression}[1m]))"), ended);
-    // The last scrape saw the end of some second, exactly as the document has it.
+    // The last scrape saw the end of a second, exactly as the document records it.
     let seconds = doc["series"].as_array().expect("seconds");
     let completed = |seconds: &[Value]| seconds.iter().filter_map(|s| s["http_reqs"].as_f64()).sum::<f64>();
     assert!((completed(seconds) - count(&doc, "http_reqs") as f64).abs() < 0.5, "no warm-up: {doc}");
@@ -117,14 +117,14 @@ fn a_real_prometheus_has_the_counts_and_percentiles_of_the_document() {
         let bucket = format!("last_over_time(llmsim_blast_{name}_seconds_bucket[1m])");
         let theirs = prometheus.value(&format!("histogram_quantile({q}, sum by (le) ({bucket}))"), ended);
         let ours = kept(scraped, name).percentile_ms(q * 100.0) / 1e3;
-        // Within a bucket, of which neighbours differ by 2.5 at most.
+        // Prometheus only knows the bucket. Neighbouring buckets differ by a factor of at most 2.5.
         assert!(theirs > ours / 2.6 && theirs < ours * 2.6, "{name} {q}: {theirs} and {ours}");
     }
     let up = prometheus.ask("/api/v1/targets")["activeTargets"][0]["lastError"].clone();
     assert!(up.as_str().is_some_and(|error| error.is_empty() || error.contains("refused")), "{up}");
 }
 
-/// The times of these seconds, all kinds of request together.
+/// Returns the times of these seconds, over all kinds of request.
 fn kept(seconds: &[Value], name: &str) -> Distribution {
     let mut all = Buckets::default();
     for kind in seconds.iter().flat_map(|second| second["requests"].as_object().expect("kinds").values()) {

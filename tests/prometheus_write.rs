@@ -1,5 +1,5 @@
-//! Remote write: what a real Prometheus makes of it, and what becomes of a run whose Prometheus has
-//! a bad day. Tests with a real Prometheus are skipped where there is none.
+//! Remote write: the data that a real Prometheus stores, and runs whose Prometheus fails. Tests
+//! with a real Prometheus are skipped if it is not installed.
 
 #![cfg(all(feature = "embedded", feature = "web"))]
 
@@ -16,26 +16,26 @@ use support::{
     start,
 };
 
-/// The width of a bucket of schema 5.
+/// The width of a bucket of schema 5, as a factor.
 const BUCKET: f64 = 1.021_897_2;
-/// Whatever was written lately.
+/// The range of a query that covers the test.
 const ALL: &str = "[10m]";
 
-/// A run of so long that writes to this Prometheus.
+/// Runs for `length` and writes to the Prometheus at `url`.
 fn written(length: &str, url: &str, json: &str, more: &[&str]) -> Output {
     let port = free_port().to_string();
     let args = ["load", "--duration", length, "--vus", "4", "--quiet", "--port", &port, "--output", json];
     blast(&[args.as_slice(), &["--prometheus-write", url], more].concat())
 }
 
-/// When the last sample of a series was, in seconds since 1970.
+/// Returns the time of the last sample of a series, in seconds since 1970.
 fn last_sample(prometheus: &Prometheus, series: &str) -> f64 {
     let data = prometheus.ask(&format!("/api/v1/query?time={:.3}&query={series}{ALL}", now()));
     let values = data["result"][0]["values"].as_array().unwrap_or_else(|| panic!("{series}: {data}"));
     values.last().and_then(|pair| pair[0].as_f64()).expect("a time")
 }
 
-/// Theirs is in our bucket, or beside it.
+/// Checks that Prometheus' value is in our bucket or in a neighbouring one.
 fn assert_within_a_bucket(what: &str, theirs: f64, ours: f64) {
     assert!(
         theirs < ours * BUCKET.powi(2) && theirs > ours / BUCKET.powi(2),
@@ -67,7 +67,7 @@ fn a_written_run_is_in_prometheus_to_the_last_request() {
     }
     // Every series has ended.
     assert!(prometheus.query("{run_id!=\"\"}", end + 1.0).is_empty(), "they are stale");
-    // From the first second on: rates begin at zero.
+    // The series begin with the first second, so rates begin at zero.
     let started = prometheus.query("min_over_time(llmsim_blast_http_reqs_started_total[10m])", now());
     assert!(started.iter().all(|series| series.value == 0.0), "{started:?}");
 }
@@ -89,7 +89,7 @@ fn two_shards_that_prometheus_adds_agree_with_merge() {
     let merged = blast(&["merge", &a, &b, "--output", &whole]);
     assert!(merged.code.is_some_and(|code| [0, 99].contains(&code)), "{merged:?}");
     let doc = document(&whole);
-    // The shards end at different instants: each counts from its own last sample.
+    // The shards end at different instants. Each is read at its own last sample.
     let ends = ["0", "1"].map(|shard| last_sample(&prometheus, &format!("llmsim_blast_vus%7Bshard=%22{shard}%22%7D")));
     for name in ["ttft", "tbt"] {
         let of = |shard: usize| format!("llmsim_blast_{name}_seconds{{shard=\"{shard}\"}} @ {:.3}", ends[shard]);
@@ -159,7 +159,7 @@ fn tls_goes_through_our_own_client() {
     let output = written("4s", &url, &json, &["--cacert", &ca]);
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{output:?}");
     assert!(last_sample(&prometheus, "llmsim_blast_vus") > 0.0 && front.connections() > 2);
-    // Without the authority nothing is sent, and the run does not care.
+    // Without the authority nothing is sent, and the run still succeeds.
     let output = written("2s", &url, &json, &[]);
     assert_eq!(output.code, Some(0), "{output:?}");
     assert!(
@@ -168,14 +168,14 @@ fn tls_goes_through_our_own_client() {
     );
 }
 
-/// A server that answers each request as it is told; the requests stay.
+/// A server that answers each request as specified, and keeps the requests.
 struct Fake {
     addr: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Fake {
-    /// `answer` gets the number of the request, from 0, and its head.
+    /// Starts a server. `answer` gets the number of the request, from 0, and its head.
     fn start(answer: impl Fn(usize, &str) -> Option<String> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let addr = listener.local_addr().expect("its address").to_string();
@@ -194,7 +194,7 @@ impl Fake {
                 kept.lock().expect("kept").push(head.clone());
                 match answer(number, &head) {
                     Some(text) => drop(stream.write_all(text.as_bytes())),
-                    // It hangs.
+                    // The request gets no response.
                     None => silent.push(stream),
                 }
             }
@@ -211,7 +211,7 @@ fn reply(status: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }
 
-/// A short run against a server that does as it is told.
+/// Runs briefly against a good server.
 fn short_run(url: &str, more: &[&str]) -> Output {
     let server = Misbehaving::start(Behaviour::Good { tokens: 3 });
     let target = server.url();
@@ -255,7 +255,7 @@ fn a_prometheus_with_a_bad_day_costs_the_run_a_warning() {
         assert!(output.stderr.contains(words), "{words}: {output:?}");
         assert!(output.took < Duration::from_secs(5 + 40), "{words}: {output:?}");
     }
-    // Nobody is there.
+    // Nothing listens there.
     let output = short_run(&format!("http://127.0.0.1:{}", free_port()), &[]);
     assert!(output.stderr.contains("connection refused"), "{output:?}");
 }
@@ -269,7 +269,7 @@ fn keys_are_sent_and_never_shown() {
         (["--prometheus-token-file", &token], "Authorization: Bearer sesame-open"),
         (["--prometheus-basic-auth-file", &pair], "Authorization: Basic dXNlcjpwYTU1d29yZA=="),
     ] {
-        // It repeats what it was sent.
+        // This server repeats the head of the request.
         let fake = Fake::start(|_, head| Some(reply("401 Unauthorized", head)));
         let output = short_run(&format!("http://{}", fake.addr), &[&args[..], &["--output", &json]].concat());
         assert!(fake.heads()[0].contains(line), "{:?}", fake.heads());

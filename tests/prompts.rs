@@ -1,4 +1,4 @@
-//! Prompts of a length: what is asked for is what the real simulator bills.
+//! Prompts of a given length: the real simulator bills the length that was asked for.
 #![cfg(feature = "embedded")]
 
 mod support;
@@ -6,15 +6,15 @@ mod support;
 use support::{Bench, Embedded, blast, document};
 
 const REQUESTS: u64 = 6;
-/// Answers at once.
+/// Responds at once.
 const INSTANT: &str = "[latency]\nprofile = \"instant\"\n[response]\ngenerator = \"lorem\"\ntarget_tokens = 20\n";
 
 /// The built-in picture.
 const SMALL_PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/small.png");
-/// What llmsim bills for a picture of which the request does not say how closely it is looked at.
+/// Tokens that llmsim bills for a picture if the request does not set its level of detail.
 const PICTURE_TOKENS: u64 = 765;
 
-/// Tokens that the server billed for the prompts of a few requests of that kind.
+/// Returns the tokens that the server billed for the prompts of a few requests of this kind.
 fn billed(server: &Embedded, lines: &str) -> u64 {
     billed_by("openai-chat", server, lines)
 }
@@ -38,7 +38,7 @@ fn billed_by(api: &str, server: &Embedded, lines: &str) -> u64 {
 #[test]
 fn so_many_tokens_are_billed_as_were_asked_for() {
     let server = Embedded::start(INSTANT);
-    // What the chat template adds to a request.
+    // Tokens that the chat template adds to a request.
     let added = billed(&server, "prompt = { tokens = 1 }") / REQUESTS - 1;
     for (lines, tokens) in [
         ("prompt = { tokens = 2 }", 2),
@@ -58,15 +58,15 @@ fn a_picture_is_sent_beside_the_prompt() {
         ("openai-chat", PICTURE_TOKENS),
         ("openai-responses", PICTURE_TOKENS),
         ("openresponses", PICTURE_TOKENS),
-        // llmsim takes pictures there, and bills nothing for them.
+        // llmsim accepts pictures there, but does not bill them.
         ("anthropic-messages", 0),
     ] {
         let prompt = "prompt = { tokens = 20 }\n";
         let alone = billed_by(api, &server, prompt);
         for lines in ["image = \"@small\"", "image = \"cat.png\"", "image = \"@small\"\nstream = true"] {
             let more = billed_by(api, &server, &format!("{prompt}{lines}")) - alone;
-            // The Responses API is asked with a message in place of a bare text, which costs a few
-            // tokens more.
+            // With a picture, the Responses API gets a message instead of a bare text, which costs
+            // a few more tokens.
             let wanted = tokens * REQUESTS..=(tokens + 4) * REQUESTS;
             assert!(wanted.contains(&more), "{api}: {lines}: {more}");
         }
