@@ -425,8 +425,7 @@ fn hosts(text: &str) -> Vec<String> {
     hosts
 }
 
-/// A reader may paste any example. No example may send load to an address that may belong to
-/// someone.
+/// A reader may paste any example. None may send load to an address that may belong to someone.
 #[test]
 fn no_example_names_an_address_that_may_belong_to_someone() {
     let mut texts: Vec<(String, String)> = every_help().collect();

@@ -1,5 +1,5 @@
-//! A server that leaks on purpose is found out. It is this very process, in which therefore nothing
-//! else may happen.
+//! A server that leaks on purpose is detected. The server is this test process, so nothing else may
+//! run in it.
 
 mod support;
 
@@ -7,11 +7,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use support::{Bench, watched};
 
-/// What the leaking server keeps of each request: at some 15 requests a second or more memory
-/// doubles in a second or two, which no noise does.
+/// Memory that the leaking server keeps for each request. At 15 requests a second or more, memory
+/// doubles in a second or two, which noise does not do.
 const LEAK_BYTES: usize = 1_000_000;
 
-/// Answers `GET /health` for ever and forgets nothing.
+/// Starts a server that answers `GET /health` and frees nothing.
 fn leaking_server() -> String {
     fn serve(stream: TcpStream) -> std::io::Result<()> {
         let mut answers = stream.try_clone()?;
@@ -19,7 +19,7 @@ fn leaking_server() -> String {
             if !line?.is_empty() {
                 continue;
             }
-            // Written, so that it is resident; for ever, so that it does not come back with the end
+            // Written, so that the memory is resident. Leaked, so that it is not freed at the end
             // of a connection.
             Box::leak(vec![1_u8; LEAK_BYTES].into_boxed_slice());
             let body = r#"{"status":"ok","service":"leak"}"#;

@@ -1,12 +1,12 @@
-//! Conversations out of a data set, and conversations whose replies are made up: what each request
-//! carries, byte for byte.
+//! Conversations from a data set, and conversations with generated replies: the messages of each
+//! request, byte for byte.
 
 mod support;
 
 use serde_json::{Value, json};
 use support::{Behaviour, Bench, Misbehaving, Output, blast, document};
 
-/// A plain answer of chat completions with this message.
+/// Returns a plain response of chat completions with this message.
 fn answer(message: &str) -> Behaviour {
     let body =
         format!(r#"{{"choices":[{{"message":{message}}}],"usage":{{"prompt_tokens":1,"completion_tokens":1}}}}"#);
@@ -17,7 +17,8 @@ fn says(text: &str) -> Behaviour {
     answer(&json!({ "role": "assistant", "content": text }).to_string())
 }
 
-/// One conversation with a server that answers so: the result and the messages of each request.
+/// Runs one conversation against a server with this script. Returns the result, the output and the
+/// messages of each request.
 fn talk(script: Vec<Behaviour>, data: &str, lines: &str) -> (Value, Output, Vec<Value>) {
     let (bench, server) = (Bench::new(), Misbehaving::script(script));
     bench.write("data.json", data);
@@ -33,7 +34,7 @@ fn talk(script: Vec<Behaviour>, data: &str, lines: &str) -> (Value, Output, Vec<
 
 const DATA: &str = "dataset = { file = \"data.json\" }";
 
-/// A question, two rounds of tools, and a second question.
+/// Returns a question, two tool rounds, a reply, and a second question with its reply.
 fn with_tools() -> Vec<Value> {
     let call = |id: &str| {
         json!({ "role": "assistant", "content": null, "tool_calls": [
@@ -103,7 +104,7 @@ fn sharegpt_is_read_turn_by_turn_and_rows_that_cannot_be_sent_are_counted() {
     let (result, output, sent) = talk(vec![says("a"), says("b")], data, &lines);
     assert_eq!(output.code, Some(0), "{output:?}");
     let (user, model) = (|text: &str| json!({ "role": "user", "content": text }), "assistant");
-    // The seed draws how many turns there are at most; the row has two.
+    // The seed draws the maximum number of turns. The row has two.
     let second = json!([user("Hi"), { "role": model, "content": "Hello" }, user("Bye")]);
     assert_eq!(sent, [json!([user("Hi")]), second]);
     let unused: Vec<(u64, &str)> = result["datasets"][0]["unused"]

@@ -1,4 +1,5 @@
-//! A line for each request: all of them together are the result, count by count and bucket by bucket.
+//! A line for each request: all lines together agree with the result, count by count and bucket by
+//! bucket.
 #![cfg(feature = "embedded")]
 
 mod support;
@@ -14,7 +15,7 @@ use support::{Bench, Embedded, Output, blast, document};
 const SERVER: &str = "[latency]\nttft_mean_ms = 3\nttft_stddev_ms = 1\ntbt_mean_ms = 1\ntbt_stddev_ms = 0\n\
                       [response]\ngenerator = \"lorem\"\ntarget_tokens = 12\n";
 
-/// Streams, plain answers, and requests for what is not there.
+/// Returns a profile with streams, plain responses, and requests for a missing path.
 fn profile(executor: &str) -> String {
     format!(
         "{executor}\n[[requests]]\nname = \"stream\"\nweight = 5\napi = \"openai-chat\"\nmodel = [\"gpt-4o\", \"gpt-5\"]\n\
@@ -38,12 +39,12 @@ fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
-/// An instant or a gap, to the nanosecond.
+/// Reads an instant or a gap, to the nanosecond.
 fn nanos(value: &Value) -> Option<Nanos> {
     value.as_f64().map(|micros| Nanos((micros * 1e3).round() as u64))
 }
 
-/// The distribution of what `of` says of the rows.
+/// Returns the distribution of `of` over the rows.
 fn distribution(rows: &[&Value], of: impl Fn(&Value) -> Option<Nanos>) -> Distribution {
     let mut distribution = Distribution::new();
     rows.iter().filter_map(|row| of(row)).for_each(|time| distribution.record(time));
@@ -54,7 +55,7 @@ fn is(row: &Value, outcome: &str) -> bool {
     row["outcome"] == outcome
 }
 
-/// Holds the rows against the numbers of a result, or of a kind of request.
+/// Compares the rows with the numbers of a result, or of a kind of request.
 fn hold(rows: &[&Value], numbers: &Value) {
     let count = |name: &str| numbers[name]["count"].as_u64().unwrap_or_default();
     let sum = |of: &dyn Fn(&Value) -> u64| rows.iter().map(|row| of(row)).sum::<u64>();
@@ -112,7 +113,7 @@ fn hold(rows: &[&Value], numbers: &Value) {
     }
 }
 
-/// The same of every gap between tokens.
+/// The same for every gap between tokens.
 fn hold_gaps(rows: &[&Value], numbers: &Value) {
     let mut gaps = Distribution::new();
     let all = rows.iter().flat_map(|row| row["gaps_us"].as_array().expect("gaps"));
@@ -153,7 +154,7 @@ fn all_lines_together_are_the_result() {
     }
 }
 
-/// Which user and iteration, and what was asked.
+/// Returns the VU, iteration, kind and model of each row.
 fn identities(text: &str) -> BTreeSet<String> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let header = reader.headers().expect("a header").clone();

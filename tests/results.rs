@@ -1,5 +1,5 @@
-//! Results that are kept: shards merged, builds compared, old runs printed again; and what is no
-//! result, refused.
+//! Saved results: merging shards, comparing builds and printing old runs. Invalid results are
+//! refused.
 
 mod support;
 
@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use support::{Behaviour, Bench, Misbehaving, SOON, blast, blast_with, check, document, start};
 
-/// One user who sends `iterations` health requests is not much, but many of them are quick.
+/// Six VUs share 60 streamed requests, which a good server answers quickly.
 const PROFILE: &str = "executor = \"shared-iterations\"\nvus = 6\niterations = 60\n[[requests]]\nname = \"chat\"\n\
      api = \"openai-chat\"\nstream = true\n[thresholds]\nhttp_req_failed = [\"rate<0.01\"]\nhttp_req_duration = [\"p(95)<20s\"]\n";
 
@@ -36,7 +36,7 @@ impl Write for Closed {
     }
 }
 
-/// What a JSON result says, altered, as if it had been measured so.
+/// Writes an altered JSON result with a valid digest, as if it had been measured like this.
 fn altered(bench: &Bench, file: &str, name: &str, change: impl Fn(&mut Value)) -> String {
     let mut value = document(file);
     change(&mut value);
@@ -44,14 +44,14 @@ fn altered(bench: &Bench, file: &str, name: &str, change: impl Fn(&mut Value)) -
     bench.write(name, &value.to_string())
 }
 
-/// What a JSON result says, altered by somebody who does not know of its digest.
+/// Writes an altered JSON result without updating its digest.
 fn edited(bench: &Bench, file: &str, name: &str, change: impl Fn(&mut Value)) -> String {
     let mut value = document(file);
     change(&mut value);
     bench.write(name, &value.to_string())
 }
 
-/// What does not depend on how quick anything was.
+/// Returns the counts that do not depend on the speed of the machine.
 fn counts(result: &Value) -> Value {
     let metrics = &result["metrics"];
     let count = |name: &str| metrics[name]["count"].clone();
@@ -60,7 +60,7 @@ fn counts(result: &Value) -> Value {
         "tokens_output": count("tokens_output"),
         "token_events": count("token_events"),
         "data_sent": count("data_sent"),
-        // A first token whose instant is not known is counted apart.
+        // First tokens whose time is unknown are counted separately.
         "ttft": count("ttft").as_u64().unwrap_or(0) + count("ttft_censored").as_u64().unwrap_or(0),
         "durations": count("http_req_duration"),
         "failed": metrics["http_req_failed"]["matches"],
@@ -75,7 +75,7 @@ fn two_shards_merged_are_the_run_of_one() {
     let one = ran(&bench, &url, "one.json", &[]);
     let whole = server.posts();
     let (a, b) = (ran(&bench, &url, "a.json", &["--shard", "0/2"]), ran(&bench, &url, "b.json", &["--shard", "1/2"]));
-    // The same requests were sent, whoever sent them.
+    // The same requests were sent, by one process or by two shards.
     let mut shards = server.posts().split_off(whole.len());
     let mut whole = whole;
     whole.sort();
@@ -92,7 +92,7 @@ fn two_shards_merged_are_the_run_of_one() {
     assert_eq!(merged["run"]["merged_from"].as_array().map(Vec::len), Some(2));
     assert!(std::fs::read_to_string(xml).unwrap().contains("tests=\"2\" failures=\"0\""));
 
-    // A part of it is one only when that was asked for, and nothing to compare with.
+    // A part of a test can be merged only with --allow-missing, and cannot be compared.
     let refused = blast(&["merge", &a]);
     assert_eq!(refused.code, Some(110), "{refused:?}");
     assert!(refused.stderr.contains("missing shards: 1 (of 0 to 1)"), "{refused:?}");
@@ -105,13 +105,13 @@ fn two_shards_merged_are_the_run_of_one() {
     assert!(partial.code == Some(0) && partial.stdout.starts_with("PARTIAL"), "{partial:?}");
     let refused = blast(&["compare", &one, &part]);
     assert!(refused.code == Some(110) && refused.stderr.contains("shards are missing"), "{refused:?}");
-    // A plan that was changed is not the one that was run.
+    // A changed plan is not the plan that was run.
     let strict = |value: &mut Value| {
         value["plan"]["thresholds"]["http_req_duration"][0]["threshold"] = json!("p(95)<0.001");
     };
     let changed = blast(&["merge", &edited(&bench, &a, "sa.json", strict), &b]);
     assert!(changed.code == Some(110) && changed.stderr.contains("digest: it does not fit"), "{changed:?}");
-    // Thresholds that do not hold on the whole: 99.
+    // If thresholds fail for the whole test, the exit code is 99.
     let profile = bench.write("strict.toml", &PROFILE.replace("p(95)<20s", "p(95)<0.001"));
     let shards = ["0/2", "1/2"].map(|shard| {
         let file = bench.path(&format!("strict-{}.json", &shard[..1]));
@@ -177,7 +177,7 @@ fn an_old_run_is_printed_again() {
     assert_eq!(blast(&["report", &file, "--csv", "--hgrm"]).code, Some(2));
 }
 
-/// What is sent in warm-up and cooldown is in the seconds, and in no metric: the reader must know
+/// Requests of warm-up and cooldown appear in the seconds, but in no metric. The reader must accept
 /// both.
 #[test]
 fn results_with_a_warm_up_are_read_compared_and_merged() {
@@ -242,17 +242,17 @@ fn what_is_no_result_is_refused_with_file_and_field() {
     }
 }
 
-/// Another writing of the same values is no edit, whatever wrote it.
+/// The same values in another format are not an edit.
 #[test]
 fn a_result_that_went_through_a_formatter_is_read() {
     let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
     let file = ran(&bench, &server.url(), "r.json", &[]);
-    // As jq writes it: whole numbers without a fraction, other blanks.
+    // As jq writes it: whole numbers without a fraction, and other white space.
     let text = std::fs::read_to_string(&file).unwrap().replace(".0,", ",").replace(".0\n", "\n").replace("  ", "\t");
     assert_ne!(text, std::fs::read_to_string(&file).unwrap());
     let (then, now) = (blast(&["report", &file]), blast(&["report", &bench.write("j.json", &text)]));
     assert_eq!((now.code, now.stdout), (Some(0), then.stdout), "{}", now.stderr);
-    // What only a digest could show is not asked of results of earlier builds.
+    // Results of earlier builds have no digest, so the fields that it protects may be missing.
     let old = |v: &mut Value| {
         for field in ["digest", "verdict", "exit_code", "reasons"] {
             v.as_object_mut().unwrap().remove(field);
@@ -291,7 +291,7 @@ fn builds_are_compared_and_gates_decide_the_exit_code() {
     }
     assert!(std::fs::read_to_string(xml).unwrap().contains("error_rate&gt;0.5pp"));
 
-    // Runs that have become a hundred times slower, whatever this machine does meanwhile.
+    // Runs that became a hundred times slower, whatever this machine does at the same time.
     let slow = head.each_ref().map(|file| {
         altered(&bench, file, &format!("slow-{}", file.rsplit('/').next().unwrap()), |v| {
             for rate in ["/metrics/http_reqs", "/requests/chat/http_reqs"] {
@@ -316,8 +316,8 @@ fn builds_are_compared_and_gates_decide_the_exit_code() {
     let output = blast(&[&slow[..], &["--fail-on", "throughput<-50%"]].concat());
     assert_eq!(output.code, Some(99), "{output:?}");
     assert!(output.stdout.starts_with("REGRESSED  compare: 1 of 1 gate failed"), "{output:?}");
-    // Whoever reads only the first line has closed the pipe: the gate has failed all the same, and
-    // the files are written.
+    // A reader of the first line only has closed the pipe. The gate still fails, and the files are
+    // written.
     let kept = bench.path("kept.json");
     let arguments = [&["llmsim-blast"], &slow[..], &["--fail-on", "throughput<-50%", "--output", &kept]].concat();
     let class = commands::main(
@@ -329,10 +329,10 @@ fn builds_are_compared_and_gates_decide_the_exit_code() {
     assert_eq!(class, llmsim_blast::exit::ExitClass::ThresholdFailed);
     assert!(std::fs::read_to_string(kept).unwrap().contains("regressed"));
 
-    // One run per side is indicative; and what cannot be compared, or understood, is refused.
+    // One run per side is indicative. Runs that cannot be compared, and unknown flags, are refused.
     let pair = blast(&["compare", &base[0], &head[0], "--fail-on", "throughput<-1%"]);
     assert!(pair.code == Some(0) && pair.stdout.starts_with("INDICATIVE"), "{pair:?}");
-    // Where there is nothing to compare, nothing is indicative either.
+    // If there is nothing to compare, the result is not indicative, either.
     let few = blast(&["compare", &base[0], &head[0], "--fail-on", "ttft.p99>5%"]);
     assert!(few.code == Some(110) && few.stdout.starts_with("INCOMPLETE"), "{few:?}");
     let same = blast(&["compare", &base[0], &base[0]]);
@@ -402,17 +402,17 @@ fn ci_is_told_of_a_run() {
     assert!(output.stdout.contains("\n::error title=http_req_duration%3A p(95)<0.001::measured "), "{output:?}");
     assert!(std::fs::read_to_string(&xml).unwrap().contains("tests=\"2\" failures=\"1\""));
     assert!(std::fs::read_to_string(&summary).unwrap().starts_with("### llmsim-blast p: ❌ failed"));
-    // A summary that cannot be written takes nothing away.
+    // A summary that cannot be written does not change the outcome.
     let output = blast_with(&args, &[("GITHUB_STEP_SUMMARY", &bench.path(""))], SOON);
     assert_eq!(output.code, Some(99), "{output:?}");
     assert!(output.stdout.contains("\n::error title=") && output.stderr.contains("GITHUB_STEP_SUMMARY "), "{output:?}");
-    // Elsewhere nothing is said.
+    // Outside GitHub Actions nothing is printed.
     let output = blast(&[&profile, "--target-url", &server.url(), "--github", "auto"]);
     assert!(!output.stdout.contains("::error"), "{output:?}");
     assert_eq!(blast(&[&profile, "--github", "always"]).code, Some(2));
 }
 
-/// The embedded simulator, two shards at once.
+/// The embedded simulator and two shards at the same time.
 #[cfg(feature = "embedded")]
 #[test]
 fn shards_that_run_side_by_side_add_up_to_the_plan() {

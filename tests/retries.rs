@@ -1,4 +1,4 @@
-//! Retries: a failed request is sent again as SDKs do, and is told as one request.
+//! Retries: a failed request is sent again as SDKs do it, and is reported as one request.
 
 mod support;
 
@@ -45,10 +45,10 @@ fn a_request_that_is_sent_again_is_one_request() {
     assert_eq!(result["failures"]["statuses"], json!({ "200": 2, "429": 2 }));
     let max = |name: &str| result["metrics"][name]["max"].as_f64().expect("a time");
     assert!(max("http_req_duration") >= 80.0, "with both pauses");
-    // In sum, because an attempt of another request may have taken as long as a pause.
+    // Compare sums, because an attempt of another request may have taken as long as a pause.
     let sum = |name: &str| result["metrics"][name]["sum"].as_f64().expect("a sum");
     assert!(sum("attempt_duration") <= sum("http_req_duration") - 80.0, "without them");
-    // A read that was late dates no first token.
+    // A late read does not date the first token.
     if of("ttft_censored") == 0 {
         assert!(max("ttft") >= 80.0 && sum("attempt_ttft") <= sum("ttft") - 80.0);
     }
@@ -71,7 +71,7 @@ fn without_retries_nothing_is_said_of_them() {
 
 #[test]
 fn the_flag_and_the_kind_decide_before_the_profile() {
-    // The kind's own number, and a server that says not to.
+    // The kind's own number of retries, and a server that forbids a retry.
     let text = profile("retries = 5", "retries = { max = 1 }");
     let (result, _, posts) = run(vec![LIMITED, LIMITED, REFUSED], &text, &[]);
     assert_eq!((posts, count(&result, "retries")), (3, 1));
@@ -103,7 +103,7 @@ fn nonsense_is_refused() {
     assert_eq!(output.code, Some(2), "{output:?}");
 }
 
-/// A plain response that says what is left of rate limits.
+/// Returns a plain response with headers about rate limits.
 fn with_limits(status: &str, limits: &str) -> Behaviour {
     let body = r#"{"object":"chat.completion","choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
     let body = if status.starts_with('2') { body } else { "{}" };
@@ -133,7 +133,7 @@ fn what_is_left_of_rate_limits_is_told() {
         let seconds = result["series"].as_array().expect("seconds").iter();
         seconds.filter_map(|second| second.get(name)?.as_u64()).min()
     };
-    // The attempt that was refused counts, too.
+    // The refused attempt counts, too.
     assert_eq!(lowest("ratelimit_remaining_requests"), Some(0), "{}", result["series"]);
     assert_eq!(lowest("ratelimit_remaining_tokens"), Some(149_970), "{}", result["series"]);
     for told in ["RATE LIMITS", "requests", "0 of 60 after ", "149970 of 150000 after "] {
@@ -143,7 +143,8 @@ fn what_is_left_of_rate_limits_is_told() {
     assert_eq!(lowest("ratelimit_limit_tokens"), Some(150_000), "{}", result["series"]);
     assert!(std::fs::read_to_string(html).expect("a page").contains("Left of the rate limits"));
 
-    // A threshold holds what is left against a bound, and fails where nothing is said.
+    // A threshold compares the remaining limit with a bound. It fails if the server reports no
+    // limit.
     let judged = |script: Vec<Behaviour>, bound: &str| {
         let thresholds = format!("[thresholds]\nratelimit_remaining_requests = \"{bound}\"\n");
         run(script, &(profile("", "").replace("stream = true", "stream = false") + &thresholds), &[]).1.code
@@ -153,7 +154,7 @@ fn what_is_left_of_rate_limits_is_told() {
     assert_eq!(judged(named(), "value>40"), Some(99));
     assert_eq!(judged(vec![with_limits("200 OK", "x-a: b")], "value>=0"), Some(99));
 
-    // Nothing is said of servers that say nothing.
+    // Without rate-limit headers nothing is reported.
     let (result, output, _) = run(vec![GOOD, GOOD], &profile("", ""), &["--details"]);
     assert!(result["series"][0].get("ratelimit_remaining_requests").is_none(), "{}", result["series"]);
     assert!(!output.stdout.contains("RATE LIMITS"), "{output:?}");

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use support::{Behaviour, Bench, Embedded, Misbehaving, Output, blast, count, document, free_port};
 
-/// Answers as quick as they can be, for tests that do not look at latency.
+/// Responses as fast as possible, for tests that do not check latency.
 const INSTANT: &str = "[latency]\nprofile = \"instant\"\n[response]\ngenerator = \"lorem\"\ntarget_tokens = 20\n";
 
-/// Starts a simulator of its own for this run, and expects a pass.
+/// Runs with a simulator of its own, and expects a pass.
 fn passes(args: &[&str]) -> (Value, Output) {
     let (result, output) = ends(args, &[0]);
     assert!(output.stdout.starts_with("PASS ✓"), "{args:?}: {output:?}");
@@ -33,13 +33,13 @@ fn ends(args: &[&str], codes: &[i32]) -> (Value, Output) {
     (result, output)
 }
 
-/// A run to its end, of a profile that judges latency: whether it passes is a matter of this
-/// machine.
+/// Returns true if a run with latency thresholds has ended normally. Whether it passes depends on
+/// this machine.
 fn judged(output: &Output) -> bool {
     output.code.is_some_and(|code| [0, 99].contains(&code))
 }
 
-/// Client and server have counted the same requests.
+/// Checks that client and server have counted the same number of requests.
 fn agrees(result: &Value) {
     let (ours, server) = (&result["agreement"]["ours"], &result["agreement"]["server"]);
     assert!(ours.as_u64() > Some(0) && ours == server, "{}", result["agreement"]);
@@ -67,8 +67,8 @@ fn the_first_request_to_a_new_server_is_not_measured() {
     assert_eq!(result["target"]["before"]["total_requests"], 0);
 }
 
-/// A simulator that has answered before: the first answers of a debug build take seconds on a busy
-/// machine, and profiles judge latency.
+/// Starts a simulator that has answered before. The first responses of a debug build take seconds
+/// on a busy machine, and profiles have latency thresholds.
 fn warm() -> Embedded {
     let server = Embedded::start(INSTANT);
     let output = blast(&["quick-smoke", "--target-url", &server.url()]);
@@ -90,7 +90,7 @@ fn every_profile_runs_shortened() {
         assert_eq!((&result["run"]["profile"], &result["run"]["window_s"]), (&json!(profile), &json!(1.0)));
         let verdicts = result["thresholds"].as_array().unwrap();
         assert!(verdicts.iter().any(|verdict| verdict["metric"] == "http_req_failed"), "{output:?}");
-        // How quick it was is a matter of this machine: that is judged, and everything else holds.
+        // Latency thresholds depend on this machine and may fail. All others must hold.
         for verdict in verdicts {
             let is_time = verdict["metric"] == "http_req_duration";
             let said = &verdict["verdict"];
@@ -98,8 +98,8 @@ fn every_profile_runs_shortened() {
         }
         let slow = verdicts.iter().any(|verdict| verdict["verdict"] == "fail");
         assert_eq!(output.code, Some(if slow { 99 } else { 0 }), "{profile}: {output:?}");
-        // How long the peak is held is a matter of a shortened profile's milliseconds; that it is
-        // not passed is not.
+        // In a shortened profile, the time at the peak is a matter of milliseconds. The peak must
+        // not be exceeded.
         let most = users.parse().unwrap();
         assert!((1..=most).contains(&result["metrics"]["vus"]["max"].as_u64().unwrap()), "{output:?}");
     }
@@ -139,7 +139,7 @@ fn a_running_server_is_used_as_it_is_and_left_running() {
         assert!(!output.stderr.contains("starting"), "{output:?}");
         let result = document(&result);
         agrees(&result);
-        // Every run counts from where it began.
+        // Every run counts from its own start.
         assert_eq!(result["target"]["before"]["total_requests"], seen, "{target:?}");
         seen = result["target"]["after"]["total_requests"].as_u64().unwrap();
         assert_eq!(result["target"]["server"]["started"], false);
@@ -150,7 +150,7 @@ fn a_running_server_is_used_as_it_is_and_left_running() {
 
 #[test]
 fn a_binary_of_llmsim_is_started_and_named() {
-    // Our own `serve` takes llmsim's command line.
+    // Our own `serve` accepts llmsim's command line.
     let bench = Bench::new();
     let tool = env!("CARGO_BIN_EXE_llmsim-blast");
     let file =
@@ -174,10 +174,11 @@ fn chaos_is_counted_class_by_class_and_agreed_upon() {
     assert_eq!(output.code, Some(0), "{output:?}");
     let result = document(&result);
     assert_eq!(count(&result, "http_reqs"), 400);
-    // What the server refuses it has counted; only what we gave up on it may not have seen.
+    // The server counts the requests that it refuses. It may only have missed requests that timed
+    // out.
     let counted = |who: &str| result["agreement"][who].as_u64().unwrap();
     assert!(counted("ours") - counted("server") <= count(&result, "timeouts"), "{output:?}");
-    // One in ten: that none of 400 is refused has a chance of 10^-18.
+    // One request in ten is refused. The chance that none of 400 is refused is 10^-18.
     let limited = result["failures"]["http_429"].as_u64().unwrap();
     assert_eq!(result["failures"]["statuses"]["429"], limited);
     let failures = result["failures"].as_object().unwrap();
@@ -185,7 +186,7 @@ fn chaos_is_counted_class_by_class_and_agreed_upon() {
     assert_eq!(result["metrics"]["http_req_failed"]["matches"], classes);
 }
 
-/// How often each request was sent to a server that takes down what it gets.
+/// Returns how often each request was sent, from the log of a server.
 fn sent(args: &[&str]) -> BTreeMap<String, usize> {
     let server = Misbehaving::start(Behaviour::Good { tokens: 2 });
     let mut all = args.to_vec();
@@ -208,7 +209,8 @@ fn the_same_seed_sends_the_same_requests_however_many_workers_share_them() {
         "executor = \"shared-iterations\"\nvus = 5\niterations = 40\n[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n\
          max_tokens = { min = 1, max = 100000 }\n",
     );
-    // The built-in profile asks for usage, and so asks before whether it may.
+    // The built-in profile asks for usage, so the tool first sends a request to find out whether it
+    // may.
     for (args, all) in [(&["quick-smoke", "--vus", "5", "--iterations", "8"][..], 41), (&[&shared], 40)] {
         let with = |more: &[&str]| sent(&[args, more].concat());
         let alone = with(&["--workers", "1"]);
@@ -237,7 +239,7 @@ fn several_workers_count_what_the_server_counts() {
     let sum = |key: &str| seconds.iter().map(|second| second[key].as_u64().unwrap()).sum::<u64>();
     assert_eq!(sum("http_reqs"), count(&result, "http_reqs"));
     assert_eq!(sum("tokens_output"), count(&result, "tokens_output"));
-    // What the server says it has billed, and what we were told.
+    // The tokens that the server has billed, and those that it reported to us.
     let billed = |when: &str| result["target"][when]["completion_tokens"].as_u64().unwrap();
     assert_eq!(billed("after") - billed("before"), count(&result, "tokens_output"));
 }
@@ -260,14 +262,14 @@ fn latencies_are_those_that_the_server_was_told_to_have() {
     assert_eq!(output.code, Some(0), "{output:?}");
     let result = document(&result);
     let ms = |metric: &str, number: &str| result["metrics"][metric][number].as_f64().unwrap();
-    // The simulator's timers never fire early: no first event can come before its time, and none
-    // can be measured before it came. Nothing lasts longer than the run, which a wrong unit would.
+    // The simulator's timers never fire early, so no first event arrives or is measured before its
+    // time. Nothing may last longer than the run, as it would with a wrong unit.
     let whole = result["run"]["duration_s"].as_f64().unwrap() * 1e3;
     for metric in ["ttfe", "ttft", "tbt", "tpot", "stall", "http_req_duration"] {
         assert!(ms(metric, "max") <= whole, "{metric} of {whole} ms: {output:?}");
     }
     assert!(ms("ttfe", "min") >= 100.0 && ms("ttft", "min") >= ms("ttfe", "min"), "{output:?}");
-    // A single gap is as much shorter as the one before it was longer, when we were late.
+    // If a token is read late, the next gap is shorter by the same amount.
     assert!(ms("tbt", "p50") >= 19.0, "{output:?}");
     assert!(ms("stall", "min") >= 20.0, "{output:?}");
     let events = count(&result, "token_events");

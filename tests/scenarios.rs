@@ -1,4 +1,4 @@
-//! Scenarios of llmsim: the simulator says at which step it is, and so proves that no turn was lost.
+//! Scenarios of llmsim: the simulator reports its current step, which proves that no turn was lost.
 
 mod support;
 
@@ -36,7 +36,7 @@ fn all_starters_are_played_step_by_step() {
     for name in STARTERS {
         let of = |counter| count(&result, name, counter);
         let played = of("conversations_completed");
-        // Rounds of tools are requests of their own.
+        // Tool rounds are separate requests.
         let requests = match name {
             "research-3-tools" | "flaky-429" => 4,
             "parallel-tools" => 2,
@@ -70,7 +70,7 @@ fn the_step_begins_anew_with_each_message_of_the_user() {
     assert_eq!(result["requests"]["talk"]["checks"]["rate"], 1.0);
 }
 
-/// One answer that says at which step and attempt it is.
+/// Returns a response with headers that give its step and attempt.
 fn answer(fields: &str) -> Behaviour {
     const BODY: &str =
         r#"{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
@@ -112,7 +112,7 @@ fn an_attempt_without_an_answer_may_have_been_seen_or_not() {
         (Behaviour::CloseUnanswered, 0, ""),
         (Behaviour::CloseUnanswered, 1, ""),
         (Behaviour::CloseUnanswered, 2, "x-llmsim-attempt: 2, expected 0 to 1: a request was lost, doubled"),
-        // A gateway may have refused it, or the simulator.
+        // Either a gateway or the simulator may have refused the request.
         (limited(""), 0, ""),
         (limited(SEEN), 0, "x-llmsim-attempt: 0, expected 1: a request was lost, doubled"),
         (limited(SEEN), 1, ""),

@@ -1,5 +1,5 @@
-//! No key is shown: random keys are planted wherever one may stand, a server repeats them in every
-//! way that servers have, and every output is searched for them.
+//! Keys are never shown. Random keys are planted in every place where a key may be given, a server
+//! repeats them in every way that servers do, and every output is searched for them.
 
 mod support;
 
@@ -10,14 +10,14 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use support::{Bench, Output, SOON, blast, blast_with};
 
-/// How a server repeats what it was sent.
+/// The encoding in which a server repeats a secret.
 type Writing = fn(&str) -> String;
 
 fn each(text: &str, encode: impl Fn(u8) -> String) -> String {
     text.bytes().map(encode).collect()
 }
 
-/// Writings of a secret.
+/// Encodings of a secret.
 const WRITINGS: [(&str, Writing); 10] = [
     ("plain", str::to_owned),
     ("percent", |text| each(text, |b| format!("%{b:02X}"))),
@@ -31,13 +31,13 @@ const WRITINGS: [(&str, Writing); 10] = [
     ("between commands", |text| format!("x ::error::{text} ##[error]{text}\x1b[31m\u{202e}")),
 ];
 
-/// A server that answers every POST with what was secret about the request, in a writing of its own
-/// each.
+/// A server that answers every POST with the secrets of the request. The encoding changes every
+/// five requests.
 struct Parrot {
     url: String,
 }
 
-/// The values of a request that may be secret: those of headers and of a body, and the query.
+/// Returns the values of a request that may be secret: headers, body fields, and the query.
 fn secrets_of((head, body): &(String, String)) -> Vec<String> {
     let query = head.lines().next().and_then(|line| line.split(['?', ' ']).nth(2)).unwrap_or_default().to_owned();
     let secret = |line: &str| {
@@ -53,7 +53,7 @@ fn secrets_of((head, body): &(String, String)) -> Vec<String> {
     head.lines().filter_map(secret).chain([query]).chain(in_body.into_iter().flatten()).collect()
 }
 
-/// Head and body.
+/// Reads the head and the body of a request.
 fn request(stream: &mut TcpStream) -> Option<(String, String)> {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
@@ -74,8 +74,8 @@ fn request(stream: &mut TcpStream) -> Option<(String, String)> {
     }
 }
 
-/// What comes back: a plain error, one in chunks that cut the secret, one whose secret lies across
-/// the border of what is shown, one inside a stream, and bytes that are no HTTP.
+/// Returns one of five responses: a plain error, one with chunks that cut the secret, one whose
+/// secret crosses the limit of what is shown, one inside a stream, and bytes that are not HTTP.
 fn answer(number: usize, said: &str) -> Vec<u8> {
     let body = format!("{{\"error\":{{\"message\":\"no: {said}\"}}}}");
     let head = "HTTP/1.1 500 No\r\ncontent-type: application/json\r\n";
@@ -125,7 +125,7 @@ impl Parrot {
     }
 }
 
-/// A health check and statistics that repeat everything, too.
+/// Returns a health check and statistics that repeat the secrets, too.
 fn health(said: &str) -> Vec<u8> {
     let text = said.replace('\\', "\\\\").replace('"', "\\\"").replace(|c: char| c.is_control(), " ");
     let body = format!(
@@ -140,15 +140,15 @@ fn random_key(random: &mut fastrand::Rng) -> String {
     (0..random.usize(16..40)).map(|_| char::from(letters[random.usize(..letters.len())])).collect()
 }
 
-/// Panics if so much of a secret is in the text, in whatever writing, that it can be made whole.
+/// Panics if the text contains enough of a secret, in any encoding, to reconstruct it.
 fn search(text: &str, secrets: &[String], place: &str) {
     let mut parts: HashMap<[u8; 8], Vec<(Vec<u8>, String)>> = HashMap::new();
     for secret in secrets {
         for (how, writing) in WRITINGS {
             let written = if how == "between commands" { secret.clone() } else { writing(secret) };
-            // The edges of base64 depend on what stands beside it.
+            // The edges of base64 depend on the neighbouring bytes.
             let inner = if how.starts_with("base64") { &written[4..written.len() - 4] } else { &written };
-            // Eight characters of it, each of which an escape may stand for.
+            // Eight characters of the secret. Each may be written as an escape sequence.
             let length = inner.len().min(12.max(8 * (inner.len() / secret.len())));
             for part in inner.as_bytes().windows(length) {
                 let begin = part[..8].try_into().expect("eight bytes");
@@ -175,7 +175,7 @@ fn percent_encoded(text: &str) -> String {
     each(text, |b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
 }
 
-/// Keys that are planted, one in each place where a user may put one.
+/// Planted keys, one for each place where a user may give a key.
 struct Planted {
     key: String,
     header: String,
@@ -208,12 +208,12 @@ impl Planted {
             write: next(),
             write_url: next(),
             write_path: next(),
-            // It stands in a cookie.
+            // This token is sent in a cookie.
             page: next().replace(['~', '+', '/'], "_"),
         }
     }
 
-    /// As they are, and as they stand in a URL.
+    /// Returns the keys in plain form, and as they appear in a URL.
     fn all(&self) -> Vec<String> {
         let Self { key, header, cookie, path, url, body, deep, metrics, metrics_path, .. } = self;
         let Self { write, write_url, write_path, page, .. } = self;
@@ -234,11 +234,11 @@ impl Planted {
         bench.write("p.toml", &text)
     }
 
-    /// What is typed beside the profile.
+    /// Returns the flags on the command line.
     fn flags(&self, url: &str) -> Vec<String> {
         let mut flags = vec![
             "--no-server".to_owned(),
-            // The key is a part of every path as well, as with some proxies.
+            // The key is part of every path as well, as with some proxies.
             format!("--target-url={url}/{}?access={}", self.key, percent_encoded(&self.url)),
             "--header".to_owned(),
             format!("X-Secret: {}", self.header),
@@ -257,7 +257,8 @@ impl Planted {
     }
 }
 
-/// Every way to give the key of the target, and that of a Prometheus: flags, and the environment.
+/// Returns one of the ways to give the key of the target and that of a Prometheus, as flags and
+/// environment.
 fn ways(round: usize, planted: &Planted, bench: &Bench) -> (Vec<String>, Vec<(&'static str, String)>) {
     let Planted { key, write, .. } = planted;
     let pair = format!("somebody:{key}");
@@ -292,7 +293,7 @@ fn ways(round: usize, planted: &Planted, bench: &Bench) -> (Vec<String>, Vec<(&'
     (flags, env)
 }
 
-/// Whoever mistakes what a flag takes may have written the key itself.
+/// A user who misunderstands a flag may have typed the key itself.
 #[test]
 fn no_key_is_repeated_by_a_message_about_a_flag() {
     let bench = Bench::new();
@@ -373,7 +374,8 @@ fn no_planted_key_is_in_any_output() {
         ] {
             both(&blast(args), how);
         }
-        // Nobody runs a command for these, so that the key in the path is a word like any other.
+        // These flags do not run the key command, so the key in the path is not known to be a
+        // secret.
         let shown = if round == 5 { &[][..] } else { &["--dump-request", "--show-config"] };
         for shown in shown {
             both(&blast_with(&[&base[..], &[shown]].concat(), &env, SOON), shown);
@@ -387,7 +389,7 @@ fn no_planted_key_is_in_any_output() {
     assert_eq!(searched, 9 * (2 + 10 + 4 + 2 + 5) - 4);
 }
 
-/// Shards that meet write a result each and one of the whole, and tell each other of both.
+/// Shards that meet write one result each and a merged result, and tell each other about both.
 #[test]
 fn no_planted_key_is_in_a_result_of_shards_that_meet() {
     let parrot = Parrot::start();
@@ -423,7 +425,7 @@ fn no_planted_key_is_in_a_result_of_shards_that_meet() {
     search(&std::fs::read_to_string(&hand).expect("a result"), &secrets, "merged");
 }
 
-/// Shards of a search tell shard 0 what their steps came to, and why they end.
+/// Shards of a search send shard 0 the outcomes of their steps, and the reason why they end.
 #[test]
 fn no_planted_key_is_in_a_search_of_shards() {
     let parrot = Parrot::start();
@@ -433,7 +435,7 @@ fn no_planted_key_is_in_a_search_of_shards() {
     let profile = planted.profile(&bench, true, "executor = \"constant-vus\"\nvus = 2\nduration = \"1s\"\n");
     let (place, file) = (format!("127.0.0.1:{}", support::free_port()), bench.path("c.json"));
     let (key_file, flags) = (bench.write("meeting", &meeting), planted.flags(&parrot.url));
-    // Without those of the live page and of a Prometheus.
+    // Without the flags for the live page and for Prometheus.
     let flags = borrowed(&flags[..8]);
     let run = |shard: &'static str| {
         let search =
@@ -450,7 +452,7 @@ fn no_planted_key_is_in_a_search_of_shards() {
     search(&std::fs::read_to_string(&file).expect("a result"), &secrets, "a search");
 }
 
-/// Everything that a browser or a Prometheus can read while a run lasts.
+/// Everything that a browser or a Prometheus can read during a run.
 #[cfg(feature = "web")]
 #[test]
 fn no_planted_key_is_on_the_live_page() {

@@ -1,5 +1,5 @@
-//! The simulator as a child process, for real: started, watched, stopped, and gone whatever happens
-//! to us.
+//! The simulator as a real child process: started, watched, stopped, and gone however the parent
+//! ends.
 
 mod support;
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use support::{alive, eventually};
 
-/// The program that the library's own steps (`supervise`, `serve`) are run by.
+/// The program that runs the subcommands `supervise` and `serve`.
 const OWN: &str = env!("CARGO_BIN_EXE_llmsim-blast");
 fn spec(source: Source) -> Spec {
     Spec::on_any_port(source, Nanos::from_secs(30))
@@ -24,14 +24,14 @@ fn starter(spec: &Spec) -> Starter<'_> {
     Starter { own: Path::new(OWN), spec, cores: None }
 }
 
-/// The error of a server that must not start.
+/// Returns the error of a server that must not start.
 fn refused(spec: &Spec) -> String {
     launch(spec).expect_err("a server that must not start").to_string()
 }
 
-/// An executable shell script in a folder of its own. Written by another process: a descriptor of
-/// ours that is open for writing could be inherited by a child that another test starts at that
-/// moment, and the kernel refuses to run a file that someone is writing.
+/// Writes an executable shell script into a folder of its own. Another process (`cp`) writes the
+/// final file: a child that another test starts at that moment could inherit a descriptor that we
+/// have open for writing, and the kernel refuses to execute a file that is open for writing.
 fn script(text: &str) -> (tempfile::TempDir, PathBuf) {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
@@ -115,7 +115,7 @@ mod embedded {
         std::fs::write(&file, "[response]\ntarget_tokens = \"many\"\n").unwrap();
         let error = refused(&spec);
         assert!(error.contains("exit status") && error.contains("target_tokens"), "{error}");
-        // The listening address is ours to choose, whatever the file says.
+        // The tool chooses the listening address, whatever the file says.
         std::fs::write(&file, "[server]\nhost = \"0.0.0.0\"\nport = 1\n[response]\ntarget_tokens = 7\n").unwrap();
         assert_eq!(health(&launch(&spec).unwrap()), Health::Healthy);
     }
@@ -141,8 +141,8 @@ mod embedded {
         }
     }
 
-    /// Not a test of its own: the parent that [`no_child_survives_a_killed_parent`] kills. Runs in
-    /// a copy of this test program.
+    /// Not a test of its own: the parent that [`no_child_survives_a_killed_parent`] kills. It runs
+    /// in a copy of this test program.
     #[test]
     #[ignore = "run by no_child_survives_a_killed_parent"]
     fn parent_to_be_killed() {
@@ -237,7 +237,7 @@ fn a_server_behind_wrappers_is_watched_itself_and_leaves_nothing() {
     }
 }
 
-/// Every process that descends from the same child of ours as this one.
+/// Returns every process that descends from the same child of ours as `pid`.
 #[cfg(feature = "embedded")]
 fn relatives(pid: u32) -> Vec<u32> {
     let parent = |pid: &u32| -> Option<u32> {
@@ -288,7 +288,7 @@ fn a_taken_port_that_was_asked_for_is_an_error() {
     assert!(error.contains("is in use") && error.contains("--port"), "{error}");
 }
 
-/// A cargo project without dependencies whose binary has this source.
+/// Creates a cargo project without dependencies whose binary has this source.
 fn checkout(name: &str, source: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let manifest = format!(
@@ -314,7 +314,7 @@ fn a_checkout_that_does_not_build_is_reported_with_the_compilers_words() {
 
 #[test]
 fn a_checkout_is_built_and_its_binary_started() {
-    // It listens where it is told and is as healthy as llmsim.
+    // It listens on the given address and passes llmsim's health check.
     let dir = checkout(
         "llmsim",
         r#"use std::io::{Read, Write};

@@ -1,5 +1,5 @@
 //! Shards that meet: started together, ended together, one result. Real processes on the loopback,
-//! against a server whose answers are always the same.
+//! against a server with constant responses.
 
 mod support;
 
@@ -14,7 +14,7 @@ use support::{Behaviour, Bench, Misbehaving, Output, Running, SOON, blast, blast
 const REQUESTS: &str = "[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\nstream = true\n";
 /// Ends by itself.
 const SHORT: &str = "executor = \"per-vu-iterations\"\nvus = 8\niterations = 3\n";
-/// Ends only when it is told.
+/// Ends only when it is stopped.
 const LONG: &str =
     "executor = \"constant-vus\"\nvus = 8\nduration = \"60s\"\nthink_time = \"20ms\"\ngraceful_stop = \"1s\"\n";
 
@@ -49,7 +49,7 @@ impl Test {
         (0..of).map(|shard| self.shard(shard, of, more)).collect()
     }
 
-    /// The same, where shard 0 cannot write its own result until somebody reads the pipe.
+    /// The same, but shard 0 cannot write its own result until the returned pipe is read.
     fn held_up(self) -> (Self, std::fs::File) {
         let pipe = self.bench.path("run-0of2.json");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
@@ -60,7 +60,7 @@ impl Test {
         (self, held)
     }
 
-    /// The result of one shard.
+    /// Returns the result of one shard.
     fn of(&self, shard: u32, of: u32) -> Value {
         document(&self.bench.path(&format!("run-{shard}of{of}.json")))
     }
@@ -78,7 +78,7 @@ fn finish(shards: Vec<Running>, limit: Duration) -> Vec<Output> {
     shards.into_iter().map(|shard| shard.finish(limit)).collect()
 }
 
-/// What does not depend on how quick anything was.
+/// Returns the counts that do not depend on the speed of the machine.
 fn counts(result: &Value) -> Value {
     let metrics = &result["metrics"];
     json!({
@@ -113,7 +113,7 @@ fn shards_that_meet_are_the_run_of_one() {
         let whole = test.whole();
         assert_eq!(counts(&whole), counts(&one), "{of} shards");
         assert!(whole["run"]["merged_from"].as_array().is_some_and(|runs| runs.iter().all(|r| r["start"].is_object())));
-        // By hand it is the same to the last byte.
+        // A merge by hand gives the same bytes.
         let files: Vec<String> = (0..of).map(|i| test.bench.path(&format!("run-{i}of{of}.json"))).collect();
         let hand = test.bench.path("hand.json");
         let mut args = vec!["merge", "--output", &hand];
@@ -126,7 +126,7 @@ fn shards_that_meet_are_the_run_of_one() {
 
 #[test]
 fn a_threshold_of_the_whole_ends_all() {
-    // Never more than a third of it comes from one shard before the sum is there.
+    // Each shard has at most three of the eight VUs, so the sum reaches the bound before any shard.
     let rules = "[thresholds]\nhttp_reqs = [{ threshold = \"count<300\", abort_on_fail = true }]\n";
     let test = Test::new(LONG, rules);
     let outputs = finish(test.shards(3, &[]), SOON);
@@ -143,7 +143,7 @@ fn a_threshold_of_the_whole_ends_all() {
     assert!(outputs[0].stderr.contains("3 shards started within"), "{outputs:?}");
 }
 
-/// What a scrape of a page says of a metric that has no kinds: the shard, and the value.
+/// Returns the shard and the value of a metric without kinds from a scraped page.
 #[cfg(feature = "web")]
 fn scraped(addr: &str, metric: &str) -> Option<(String, f64)> {
     let scrape = support::get(addr, "/metrics", &[]).body;
@@ -152,7 +152,7 @@ fn scraped(addr: &str, metric: &str) -> Option<(String, f64)> {
     Some((shard.to_owned(), line.rsplit_once(' ')?.1.parse().ok()?))
 }
 
-/// Each of the two shards has half of the eight users.
+/// Each of the two shards has half of the eight VUs.
 #[cfg(feature = "web")]
 #[test]
 fn the_page_of_shard_0_shows_all_shards() {
@@ -164,7 +164,7 @@ fn the_page_of_shard_0_shows_all_shards() {
     support::eventually("all users are seen", || scraped(&zero, "llmsim_blast_vus") == Some(("all".to_owned(), 8.0)));
     support::eventually("its own are seen", || scraped(&one, "llmsim_blast_vus") == Some(("1".to_owned(), 4.0)));
     let ask = |addr: &str| serde_json::from_str::<Value>(&support::get(addr, "/api/v1/run", &[]).body).expect("JSON");
-    // It is asked for more than once: what was sent before is not what is shown.
+    // Ask twice: the second response must be newer than the first.
     let counts = [ask(&zero), ask(&zero)].map(|so_far| {
         let run = &so_far["run"];
         assert_eq!((&run["stop_reason"], run.get("shard")), (&json!("the run has not ended"), None), "{run}");
@@ -181,7 +181,7 @@ fn the_page_of_shard_0_shows_all_shards() {
     assert_eq!(codes(&finish(shards, SOON)), [Some(105); 2]);
 }
 
-/// Waits until the load runs everywhere.
+/// Waits until the load runs on all shards.
 fn running(test: &Test, of: u32, shards: &[Running]) {
     shards[0].wait_for_stderr("shards started within", SOON);
     support::eventually("requests of all", || test.server.posts().len() > of as usize * 8);
@@ -239,7 +239,7 @@ fn a_shard_that_is_lost_ends_all() {
     }
 }
 
-/// What is said of a lost shard decides nothing, and least of all whether there is a result.
+/// Messages about a lost shard have no effect on the run, least of all on its result.
 #[test]
 fn a_shard_that_nobody_listens_to_keeps_its_result() {
     for (unheard, lost) in [(0, 1), (1, 0)] {
@@ -262,7 +262,7 @@ fn a_shard_that_nobody_listens_to_keeps_its_result() {
     }
 }
 
-/// Shard 0 cannot write the result of the whole yet, and shard 1 waits for that.
+/// Shard 0 cannot write the merged result yet, and shard 1 waits for it.
 #[test]
 fn a_signal_after_the_load_is_no_success() {
     let test = Test::new(SHORT, "");
@@ -282,12 +282,12 @@ fn a_signal_after_the_load_is_no_success() {
     assert_eq!(codes(&outputs), [Some(0), Some(105)], "{outputs:?}");
 }
 
-/// Before the load there is nothing to keep: everybody says why it did not begin.
+/// Before the load there is no result to keep. Every shard says why the test did not begin.
 #[test]
 fn a_shard_that_is_lost_before_the_start_ends_all() {
     for (signal, code) in [(Signal::SIGKILL, 110), (Signal::SIGTERM, 105), (Signal::SIGSTOP, 110)] {
         let test = Test::new(LONG, "");
-        // The third does not come.
+        // The third shard does not come.
         let shards = [test.shard(0, 3, &[]), test.shard(1, 3, &[])];
         shards[0].wait_for_stderr("shard 1 is here", SOON);
         shards[1].signal(signal);
@@ -329,7 +329,7 @@ fn shard_0_that_is_lost_ends_all_at_each_stage() {
     }
 }
 
-/// Its load is over, and shard 0 has not asked for its result.
+/// The load of shard 1 is over, but shard 0 has not yet asked for its result.
 #[test]
 fn a_shard_that_is_lost_with_its_result_is_missing() {
     for (signal, words) in [(Signal::SIGKILL, "its connection was closed"), (Signal::SIGSTOP, "it was silent for 5s")] {
@@ -349,7 +349,7 @@ fn a_shard_that_is_lost_with_its_result_is_missing() {
     }
 }
 
-/// Says again what a shard has said, to a host that has chosen something else to be proved.
+/// Replays the hello of a shard to a host that has sent another challenge.
 #[test]
 fn a_hello_that_was_overheard_opens_nothing() {
     let test = Test::new(SHORT, "");
@@ -384,7 +384,7 @@ fn a_hello_that_was_overheard_opens_nothing() {
     let said = String::from_utf8(message(&mut other)[5..].to_vec()).expect("text");
     assert!(said.contains("refused") && said.contains("the key is not that of shard 0"), "{said}");
     drop((guest, host));
-    // Shard 1 goes where it should.
+    // Shard 1 connects to the right address.
     drop(one);
     let outputs = [zero.finish_after(test.shard(1, 2, keyed))];
     assert_eq!(codes(&outputs), [Some(0)], "{outputs:?}");
@@ -401,7 +401,7 @@ fn who_does_not_come_is_named() {
     assert!(output.stderr.contains(&format!("shard 0 could not be reached at {} within 1s", test.place)), "{output:?}");
 }
 
-/// Silence, garbage, a gigabyte, another key, another plan, a double: the run goes on.
+/// Silence, garbage, a gigabyte, another key, another plan, a duplicate: the run goes on.
 #[test]
 fn strangers_are_refused_and_the_run_goes_on() {
     let test = Test::new(SHORT, "");
@@ -448,7 +448,7 @@ trait FinishAfter {
 }
 
 impl FinishAfter for Running {
-    /// Waits for another, which must end well, and then for this one.
+    /// Waits for another process, which must exit with 0, and then for this one.
     fn finish_after(self, other: Running) -> Output {
         let output = other.finish(SOON);
         assert_eq!(output.code, Some(0), "{output:?}");
@@ -487,7 +487,7 @@ fn the_scheduler_says_which_shard_it_is() {
     assert!(alone.stderr.contains("use --shard auto to run its part"), "{alone:?}");
 }
 
-/// A search by users whose steps last a second, and of which shards may be given their place.
+/// Starts a search by VUs whose steps last a second. `more` may make it a shard.
 fn search(test: &Test, file: &str, more: &[&str]) -> Running {
     search_by_steps_of("1s", test, file, more)
 }
@@ -499,7 +499,7 @@ fn search_by_steps_of(duration: &str, test: &Test, file: &str, more: &[&str]) ->
     start(&[&args[..], &steps, more].concat(), &[])
 }
 
-/// The goal knows how many users there were in all: two shards decide as one process.
+/// The goal is about the total number of VUs, so two shards must decide like one process.
 #[test]
 fn shards_that_meet_find_the_capacity_that_one_process_finds() {
     let test = Test::new(LONG, "");
@@ -527,7 +527,7 @@ fn shards_that_meet_find_the_capacity_that_one_process_finds() {
     assert!(outputs[0].stdout.contains("shards     2") && outputs[1].stdout.is_empty(), "{outputs:?}");
 }
 
-/// Each of two shards has half of the users of a step.
+/// Each of two shards has half of the VUs of a step.
 #[cfg(feature = "web")]
 #[test]
 fn the_page_of_shard_0_shows_the_steps_of_all_shards() {
@@ -551,7 +551,7 @@ fn the_page_of_shard_0_shows_the_steps_of_all_shards() {
     assert_eq!(codes(&finish(shards, SOON)), [Some(0); 2]);
 }
 
-/// Whoever ends, all end, and shard 0 keeps the steps that were measured.
+/// When one shard ends, all end, and shard 0 keeps the measured steps.
 #[test]
 fn a_search_of_shards_ends_everywhere() {
     for (signal, to, codes) in [

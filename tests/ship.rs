@@ -1,5 +1,5 @@
-//! The scripts of `scripts/ship`, and the files that must agree with them: archive, image, licences,
-//! workflows. What needs a release build is in the scripts themselves.
+//! The scripts in `scripts/ship`, and the files that must agree with them: archive, image,
+//! licences, workflows. The scripts themselves check what needs a release build.
 
 mod support;
 
@@ -17,7 +17,7 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Runs a script of the repository, with one date for all that it makes.
+/// Runs a script of the repository, with a fixed date for everything that it builds.
 fn script(path: &str, args: &[&str]) -> Output {
     let mut command = Command::new(root().join(path));
     for (name, value) in tool().get_envs() {
@@ -29,14 +29,15 @@ fn script(path: &str, args: &[&str]) -> Output {
     command.args(args).env("SOURCE_DATE_EPOCH", "1000000000").output().unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// What a script prints that succeeds.
+/// Returns the output of a script that must succeed.
 fn printed(path: &str, args: &[&str]) -> String {
     let output = script(path, args);
     assert!(output.status.success(), "{path} {args:?}: {output:?}");
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// A bench with something small that can be packed in place of the binary, whose debug build is large.
+/// Creates a bench with a small file that is packed in place of the binary, because its debug build
+/// is large.
 fn with_binary() -> (Bench, String) {
     let bench = Bench::new();
     let binary = bench.script("llmsim-blast", "echo it runs");
@@ -75,7 +76,7 @@ fn the_archive_is_the_one_that_the_installer_asks_for() {
     }
 }
 
-/// The files of a tar archive.
+/// Unpacks a tar archive.
 fn unpacked(bench: &Bench, archive: &str, to: &str) -> PathBuf {
     let to = PathBuf::from(bench.path(to));
     std::fs::create_dir_all(&to).expect("a folder");
@@ -89,7 +90,7 @@ fn json(path: &Path) -> Value {
         .expect("JSON")
 }
 
-/// A blob, whose name is its sum.
+/// Returns the path of a blob, whose name is its checksum.
 fn blob(layout: &Path, of: &Value) -> PathBuf {
     layout.join("blobs").join(of["digest"].as_str().expect("a digest").replace(':', "/"))
 }
@@ -160,7 +161,8 @@ fn wrong_arguments_are_refused() {
     }
 }
 
-/// Cargo.toml and its companions as they are before a release, or as a person has filled them in.
+/// Creates Cargo.toml and its companions as they are before a release, or as a person has filled
+/// them in.
 fn checkout(bench: &Bench, repository: &str, maintainer: &str, owner: &str, section: &str) -> String {
     let manifest = format!(
         "[package]\nname = \"llmsim-blast\"\nversion = \"1.2.3\"\n{repository}\n\n[dependencies]\nversion = \"9\"\n\n\
@@ -197,7 +199,7 @@ fn a_release_waits_for_what_only_a_person_knows() {
     }
     assert_eq!(ready(empty).1.lines().count(), 4);
 
-    // This checkout, as long as it has placeholders: nothing is built.
+    // While this checkout has placeholders, nothing is built.
     let here = script("scripts/ship/ready.sh", &[]);
     if here.status.code() == Some(104) {
         let tag = format!("v{}", env!("CARGO_PKG_VERSION"));
@@ -220,7 +222,7 @@ fn licences_are_accepted_by_one_list() {
     assert_eq!(list("scripts/ship/about.toml", &|rules| rules["accepted"].clone()), checked);
 }
 
-/// The files of `.deb` are named in Cargo.toml, and put there by a script.
+/// Cargo.toml names the files of the `.deb`, and a script creates them.
 #[test]
 fn the_package_names_what_the_script_makes() {
     let manifest: toml::Table = text("Cargo.toml").parse().expect("TOML");
@@ -248,7 +250,8 @@ fn workflows_run_scripts_that_there_are() {
             assert!(!workflow.contains('\t'), "{name} has a tab");
             for used in workflow.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses: "))
             {
-                // A tag can be moved to other code, a commit cannot. The comment is for people.
+                // A tag can be moved to other code, a commit cannot. The comment with the version
+                // is for readers.
                 let (commit, version) =
                     used.split_once('@').and_then(|(_, rest)| rest.split_once(" # ")).unwrap_or_default();
                 let is_commit = commit.len() == 40 && commit.chars().all(|c| c.is_ascii_hexdigit());

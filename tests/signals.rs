@@ -1,4 +1,4 @@
-//! However we are ended: what was measured is kept where that is possible, and no child survives.
+//! Whatever ends the tool, measurements are kept if possible, and no child survives.
 
 #![cfg(feature = "embedded")]
 
@@ -20,7 +20,7 @@ use support::{
 /// Every signal that asks a run to end.
 const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
-/// Two users without end.
+/// Two VUs without end.
 const PROFILE: &str = "executor = \"constant-vus\"\nvus = 2\nduration = \"10m\"\ngraceful_stop = \"10m\"\n\
                        [[requests]]\nname = \"chat\"\napi = \"openai-chat\"\nstream = true\nmax_tokens = 20\n\
                        [thresholds]\nhttp_req_failed = \"rate<0.01\"\n";
@@ -56,11 +56,11 @@ fn counts(port: u16) -> Option<Value> {
     probe::stats(&[addr], "x", "/llmsim/stats", Nanos::from_secs(5))
 }
 
-/// A signal during a run: it stops gracefully and keeps what it has.
+/// A run stops gracefully on a signal and keeps its measurements.
 fn stops_gracefully(signal: Signal) {
     let Started { bench, running, child } = under_way(QUICK, "completion_tokens");
-    // The terminal sends Ctrl-C to its whole process group: the server must not go before the
-    // requests that are under way.
+    // The terminal sends Ctrl-C to its whole process group. The server must not end before the
+    // requests in flight.
     let group = |pid: u32| getpgid(Some(Pid::from_raw(pid.cast_signed()))).unwrap();
     assert_ne!(group(child), group(running.pid()));
     running.signal(signal);
@@ -72,7 +72,7 @@ fn stops_gracefully(signal: Signal) {
     assert_eq!(result["run"]["interrupted"], true);
     assert_eq!(result["run"]["stop_reason"], "signal");
     assert_eq!(result["target"]["server"]["died"], Value::Null);
-    // What was under way came to its end, and the rates are those of the part that ran.
+    // Requests in flight were completed, and the rates are those of the part that ran.
     assert_eq!(result["metrics"]["interrupted"]["count"], 0);
     assert_eq!(result["failures"].as_object().unwrap().len(), 2, "{}", result["failures"]);
     assert_eq!(result["agreement"]["ours"], result["agreement"]["server"]);
@@ -100,7 +100,8 @@ fn a_hang_up_stops_gracefully_and_keeps_what_was_measured() {
 #[test]
 fn a_second_ctrl_c_ends_at_once() {
     let Started { bench, mut running, child } = under_way(SLOW, "total_requests");
-    // Two that come together are one to the kernel: again and again until it has seen the second.
+    // The kernel merges pending signals of the same kind, so repeat the signal until the second one
+    // has arrived.
     eventually("it ends", || {
         running.has_ended() || {
             running.signal(Signal::SIGINT);
@@ -149,7 +150,7 @@ fn requests_that_outlive_the_grace_are_cut_off_and_counted_apart() {
     assert_eq!(result["metrics"]["http_reqs"]["count"], 0);
     assert_eq!(result["metrics"]["http_req_failed"]["total"], 0);
     assert_eq!(result["thresholds"][0]["verdict"], "no_data");
-    // Cut off or not: it was sent, and the server has seen it.
+    // Interrupted requests were sent, too, and the server has counted them.
     assert_eq!(result["agreement"], serde_json::json!({ "ours": 6, "server": 6 }));
 }
 
@@ -171,7 +172,7 @@ fn every_signal_is_heeded_while_the_server_starts() {
     }
 }
 
-/// The load is over, and two requests are still waited for: a signal ends the wait.
+/// The load is over, and two requests are still in flight: a signal ends the wait.
 #[test]
 fn every_signal_is_heeded_while_a_run_drains() {
     let bench = Bench::new();
@@ -196,8 +197,7 @@ fn every_signal_is_heeded_while_a_run_drains() {
     }
 }
 
-/// A pipe that takes nothing more holds the results up: a signal ends the wait, and they are kept
-/// elsewhere.
+/// A full pipe blocks the results. A signal ends the wait, and the results are saved elsewhere.
 #[test]
 fn every_signal_is_heeded_while_results_are_written() {
     let (bench, server) = (Bench::new(), Misbehaving::start(support::Behaviour::Good { tokens: 3 }));
@@ -223,14 +223,14 @@ fn every_signal_is_heeded_while_results_are_written() {
     assert_eq!(names, ["pipe"], "nothing else is left");
 }
 
-/// A kill while a result is written leaves neither a part of it nor a file beside it.
+/// A kill while a result is written leaves neither a partial result nor a temporary file.
 #[test]
 fn a_kill_while_results_are_written_leaves_nothing_beside_them() {
     let (bench, server) = (Bench::new(), Misbehaving::start(support::Behaviour::Good { tokens: 3 }));
     let file = bench.path("r.json");
     let nameless = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::WRONLY;
     if rustix::fs::open(bench.path(""), nameless, rustix::fs::Mode::RUSR).is_err() {
-        // This file system has no files without a name: docs/results.md says what a kill leaves.
+        // This file system does not support unnamed files. docs/results.md says what a kill leaves.
         return;
     }
     for _ in 0..20 {
@@ -246,7 +246,8 @@ fn a_kill_while_results_are_written_leaves_nothing_beside_them() {
     }
 }
 
-/// A run that was interrupted before it sent anything says so, on the terminal and in its results.
+/// Checks that a run that was interrupted before its first request reports that in the output and
+/// in its result.
 fn says_that_nothing_was_measured(output: &Output, result: &str) {
     assert_eq!(output.code, Some(105), "{output:?}");
     assert!(output.stdout.starts_with("INTERRUPTED  "), "{output:?}");
@@ -255,8 +256,8 @@ fn says_that_nothing_was_measured(output: &Output, result: &str) {
     assert_eq!(result["metrics"]["http_reqs_started"]["count"], 0, "{result}");
 }
 
-/// A server that takes connections and answers the first `answers` of them with this; the others
-/// wait for ever.
+/// Starts a server that answers the first `answers` connections with `answer`. The others wait
+/// forever.
 fn mute(answers: usize, answer: &'static str) -> (String, Receiver<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -276,7 +277,7 @@ fn mute(answers: usize, answer: &'static str) -> (String, Receiver<TcpStream>) {
     (url, mutes)
 }
 
-/// Nothing to say of its health.
+/// A response that says nothing about the server's health.
 const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 #[test]
@@ -284,8 +285,7 @@ fn every_signal_is_heeded_in_every_phase_before_the_load() {
     let bench = Bench::new();
     let profile = bench.write("endless.toml", PROFILE);
     for signal in SIGNALS {
-        // Probing, the endpoint check, and answers that are shown: the server is silent in each of
-        // them.
+        // Probing, the endpoint check, and shown responses. The server is silent in each of them.
         for (first, answers, more) in
             [("endless", 0, &[][..]), ("all-apis", 1, &[]), ("endless", 1, &["--debug-response", "3"])]
         {
@@ -349,7 +349,7 @@ fn a_hang_up_that_was_to_be_ignored_is_ignored() {
     running.signal(Signal::SIGHUP);
     running.signal(Signal::SIGTERM);
     let output = running.finish(SOON);
-    // Two signals would have ended it at once, without a word.
+    // Two signals would have ended the run at once, without output.
     assert!(output.stdout.starts_with("INTERRUPTED  "), "{output:?}");
 }
 
@@ -392,7 +392,7 @@ fn a_self_test_is_interrupted_while_it_starts() {
 fn ctrl_c_while_a_checkout_is_built_stops_cargo() {
     let bench = Bench::new();
     bench.write("Cargo.toml", "");
-    // Not the real cargo, which would be too quick.
+    // Not the real cargo, which would finish too quickly.
     bench.script("cargo", "echo Compiling everything >&2\nexec sleep 600");
     let path = format!("{}:{}", bench.path(""), std::env::var("PATH").unwrap());
     let running = start(&["quick-smoke", "--server-src", &bench.path("")], &[("PATH", &path)]);

@@ -1,5 +1,5 @@
-//! Requests that are signed as AWS expects: the server in this test verifies each of them by itself,
-//! from the bytes that came.
+//! Requests signed as AWS expects. The server in this test verifies each request independently,
+//! from the received bytes.
 
 mod support;
 
@@ -18,12 +18,12 @@ const AUTH: &str = "sigv4:bedrock:eu-west-1";
 const FIRST: (&str, &str, &str) = ("AKIDFIRST", "q8Vx2Lw/b7Rk3Nd5Tz9+Hm4Pc", "");
 const SECOND: (&str, &str, &str) = ("ASIASECOND", "Zt6Yb1Uj/r0Fe8Ko2Sv+Xd7Ma", "FwoGZXIvYXdzEJr//wEaDOther/token+of==");
 
-/// What the server has seen.
+/// The requests that the server has seen.
 #[derive(Default)]
 struct Seen {
-    /// Requests whose signature is right, by the key's ID and the path without its query.
+    /// Requests with a valid signature, by the ID of the key and the path without its query.
     right: BTreeMap<(String, String), u32>,
-    /// What was wrong with others.
+    /// The problems of all other requests.
     wrong: Vec<String>,
     /// Dates of the requests with the same body.
     dates: BTreeMap<String, Vec<String>>,
@@ -51,7 +51,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
-/// Verifies a request as AWS says that servers do. Returns the key's ID and the date.
+/// Verifies a request as AWS documents it for servers. Returns the key's ID and the date.
 fn verify(request: &str) -> Result<(String, String), String> {
     let (head, body) = request.split_once("\r\n\r\n").ok_or("no head")?;
     let mut lines = head.split("\r\n");
@@ -110,7 +110,7 @@ fn verify(request: &str) -> Result<(String, String), String> {
     if expected == signature { Ok((id.to_owned(), date)) } else { Err(format!("another signature of {canonical}")) }
 }
 
-/// A server with vLLM's answers. It refuses what is not signed, but for `/health`.
+/// A server with vLLM's responses. It refuses unsigned requests, except for `/health`.
 struct Aws {
     addr: SocketAddr,
     seen: Arc<Mutex<Seen>>,
@@ -121,7 +121,7 @@ const STREAM: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"
                       {\"prompt_tokens\":1,\"completion_tokens\":1,\"total_tokens\":2}}\n\ndata: [DONE]\n\n";
 
 impl Aws {
-    /// Says 503 to the first `unwell` POSTs, whose signatures are right.
+    /// Starts a server. It answers the first `unwell` correctly signed POSTs with 503.
     fn start(unwell: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -167,7 +167,7 @@ fn answer(request: &Request, seen: &mut Seen, refuses: bool) -> String {
     match verify(&request.text) {
         Err(problem) => {
             seen.wrong.push(format!("{}: {problem}", request.path));
-            // A server that repeats what it was sent.
+            // This server repeats the request in its error.
             return plain("403 No", &json!({ "message": request.text }).to_string());
         }
         Ok((id, date)) => {
@@ -207,7 +207,7 @@ fn profile(bench: &Bench, load: &str, requests: &str) -> String {
     bench.write("p.toml", &format!("{load}\n{requests}"))
 }
 
-/// The environment that AWS's own programs read.
+/// Returns the environment variables that AWS's own programs read.
 fn environment((id, secret, token): (&'static str, &'static str, &'static str)) -> Vec<(&'static str, &'static str)> {
     vec![("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret), ("AWS_SESSION_TOKEN", token)]
 }
@@ -288,7 +288,7 @@ fn a_key_that_changes_signs_from_the_next_requests_on() {
         let url = aws.url();
         let mut args = vec![profile.as_str(), "--target-url", &url, "--auth", AUTH, "--no-probe", "--output", &result];
         args.extend(flags.iter().map(String::as_str));
-        // The names of AWS are the last resort.
+        // The AWS variables are the last resort.
         let running = support::start(&args, &environment(("NOBODY", "nothing", "")));
         support::eventually("requests with the first key", || aws.seen.lock().unwrap().of(FIRST.0) > 20);
         let new = bench.write("new", &json(SECOND));
@@ -312,7 +312,7 @@ fn a_request_is_shown_with_its_signature_and_without_its_secrets() {
     assert!(output.stdout.contains(&shown) || output.stdout.contains("Authorization: [hidden]"), "{output:?}");
     assert!(output.stdout.contains("X-Amz-Security-Token: [hidden]"), "{output:?}");
     hides_in(&output);
-    // A command is not run for that.
+    // Showing a request does not run the key command.
     let command = ["quick-smoke", "--auth", AUTH, "--dump-request", "--api-key-command", "false"];
     let output = blast_with(&command, &[], SOON);
     assert!(output.code == Some(0) && output.stdout.contains("X-Amz-Date: "), "{output:?}");

@@ -1,5 +1,5 @@
 //! Memory over time: a server that does not leak is not accused, and this tool itself does not
-//! grow. `leak.rs` has the one that does.
+//! grow. `leak.rs` tests a server that leaks.
 
 mod support;
 
@@ -12,7 +12,7 @@ fn a_server_that_does_not_leak_is_not_accused_and_a_short_run_says_so() {
     let (code, document) = watched(&origin.url(), origin.pid(), &bench);
     let server = &document["server"];
     assert_eq!(server["verdict"], "too short to say", "{server}");
-    // What is not known is no pass.
+    // An unknown value is not a pass.
     assert_eq!((code, document["thresholds"][0]["verdict"].as_str()), (Some(99), Some("no_data")), "{document}");
     assert_eq!(document["thresholds"][1]["verdict"], "pass");
     assert_eq!(document["target"]["server"]["started"], false);
@@ -49,7 +49,7 @@ path = "/plain"
     let document = document(&result);
     let seconds = document["series"].as_array().expect("a series");
     let requests = |seconds: &[Value]| seconds.iter().filter_map(|second| second["http_reqs"].as_u64()).sum::<u64>();
-    // It is warm after some requests, however many seconds they took.
+    // The tool is warm after some requests, however many seconds they took.
     let warm = (1..seconds.len()).find(|&n| requests(&seconds[..n]) >= 2_000).expect("seconds after the first ones");
     let (before, after) = seconds.split_at(warm);
     let of = |second: &Value| second["client_rss_bytes"].as_u64().expect("sampled");

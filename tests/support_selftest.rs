@@ -1,5 +1,5 @@
-//! The tests' own tools, proven: a test double that does something else than it says makes every
-//! test that uses it worthless.
+//! Tests of the tests' own tools. A test double that does not do what it claims makes every test
+//! that uses it worthless.
 
 mod support;
 
@@ -8,16 +8,16 @@ use std::net::TcpStream;
 use std::time::Duration;
 use support::{Behaviour, Misbehaving};
 
-/// Longest wait for what is sure to come, on a machine that is busy with other tests.
+/// Longest wait for something that is sure to happen, on a machine that is busy with other tests.
 const SOON: Duration = Duration::from_secs(20);
 const POST: &str = "POST /openai/v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: ";
 
-/// How a conversation ended for the asker.
+/// The end of a conversation, as the client sees it.
 #[derive(Debug, PartialEq, Eq)]
 enum End {
     Closed,
     Reset,
-    /// Nothing more was expected, and nothing more was there.
+    /// The client expected nothing more, and nothing more arrived.
     Open,
 }
 
@@ -32,7 +32,7 @@ fn ask(stream: &mut TcpStream, streamed: bool) {
     stream.write_all(format!("{POST}{}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
 }
 
-/// What comes until it is `enough` or the connection ends, and how that was.
+/// Reads until `enough` is true or the connection ends. Returns the text and the end.
 fn read_until(stream: &mut TcpStream, enough: impl Fn(&str) -> bool) -> (String, End) {
     let mut text = String::new();
     let mut buffer = [0; 4096];
@@ -51,7 +51,7 @@ fn read_until(stream: &mut TcpStream, enough: impl Fn(&str) -> bool) -> (String,
     (text, end)
 }
 
-/// The whole answer, or what there is of it, and how it ends.
+/// Reads the whole response, or the part that arrives, and its end.
 fn rest(stream: &mut TcpStream) -> (String, End) {
     read_until(stream, complete)
 }
@@ -64,7 +64,7 @@ fn complete(text: &str) -> bool {
     }
 }
 
-/// The answer to one request on a new connection.
+/// Returns the response to one request on a new connection.
 fn answer(behaviour: Behaviour, streamed: bool) -> (String, End) {
     let server = Misbehaving::start(behaviour);
     let mut stream = connect(&server);
@@ -172,7 +172,7 @@ fn a_stalled_request_is_read_and_ends_with_the_server() {
 
 #[test]
 fn the_tool_is_run_and_its_output_caught() {
-    // This subcommand fails for a reason that no later command line changes.
+    // This subcommand fails whatever the version of the command line.
     let output = support::blast(&["supervise", "--parent", "1", "--", "/bin/true"]);
     assert_ne!(output.code, Some(0), "{output:?}");
     assert!(output.stderr.contains("is gone") && output.stdout.is_empty(), "{output:?}");

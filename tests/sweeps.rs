@@ -1,5 +1,5 @@
-//! Commands of many runs, `throughput` and `capacity`, and goodput in an ordinary one: real
-//! servers, tiny durations.
+//! Commands with many runs, `throughput` and `capacity`, and goodput in an ordinary run: real
+//! servers and very short durations.
 
 mod support;
 
@@ -27,7 +27,7 @@ fn loads(result: &Value) -> Vec<f64> {
 fn throughput_sweeps_a_fresh_simulator_for_each_number_of_threads() {
     let (bench, port) = (Bench::new(), free_port().to_string());
     let file = bench.path("t.json");
-    // Long enough for the first answers of a debug build on a busy machine.
+    // Long enough for the first responses of a debug build on a busy machine.
     let args = ["throughput", "--server-workers", "1,2", "--concurrency", "2,4", "--port", &port, "--duration", "1s"];
     let output = blast(&[args.as_slice(), &["--warmup", "100ms", "--output", &file]].concat());
     assert_eq!(output.code, Some(0), "{output:?}");
@@ -80,7 +80,7 @@ fn throughput_sweeps_a_running_server_as_it_is() {
     assert_eq!(output.stderr, "", "--quiet");
 }
 
-/// Every generation API of the server, each with rows and steps of its own.
+/// Every generation API of the server has its own rows and steps.
 #[cfg(feature = "embedded")]
 #[test]
 fn throughput_measures_each_api_by_itself() {
@@ -106,7 +106,7 @@ fn throughput_measures_each_api_by_itself() {
 
     let server = Misbehaving::start(Behaviour::GoodPlain);
     let url = server.url();
-    // Both of OpenAI's Responses APIs have one path on every server but llmsim.
+    // Both of OpenAI's Responses APIs share one path on every server except llmsim.
     let several = ["--server", "vllm", "--model", "m", "--api", "openai-chat,openai-responses,openresponses"];
     let refused = throughput(&[["--target-url", &url].as_slice(), &several].concat());
     assert_eq!(refused.code, Some(104), "{refused:?}");
@@ -152,7 +152,7 @@ fn what_was_measured_until_ctrl_c_is_kept() {
     assert_eq!(verdict(&found), ("interrupted", 105, "interrupted"));
 }
 
-/// A server that dies takes nothing with it that was measured before.
+/// If the server dies, earlier measurements are kept.
 #[cfg(feature = "embedded")]
 #[test]
 fn what_was_measured_until_the_server_died_is_kept() {
@@ -188,11 +188,11 @@ fn what_was_measured_until_the_server_died_is_kept() {
     let swept = document(&file);
     assert_eq!(verdict(&swept), ("server_died", 107, "server_died"));
     let kept: Vec<_> = swept["plain"].as_array().unwrap().iter().map(|step| step["concurrency"].as_u64()).collect();
-    // Those that were over by then; a busy machine is late to kill it.
+    // The steps that were over by then. On a busy machine the kill comes late.
     assert!(kept.starts_with(&[Some(1), Some(2)]) && kept.len() < 5, "{kept:?}");
 }
 
-/// In one word, as an exit code, and why.
+/// Returns the verdict in one word, the exit code, and the reason.
 fn verdict(result: &Value) -> (&str, u64, &str) {
     let why = result["reasons"]
         .as_array()
@@ -291,10 +291,10 @@ fn goals_that_always_hold_are_confirmed_at_the_highest_load() {
 
     let output = capacity(&[&["--min", "100", "--max", "150"], goals.as_slice()].concat());
     assert_eq!(output.code, Some(0), "{output:?}");
-    // A try in which this machine stalled is made again: three of up to five have to hold.
+    // A try in which this machine stalled is repeated. Three of up to five tries must hold.
     assert!(output.stdout.contains("hold at 150 requests/s (3 of "), "{output:?}");
     let mut found = document(&file);
-    // One that says nothing, because this machine was late, is repeated at the same load.
+    // A try that is undecided, because this machine was late, is repeated at the same load.
     found["curve"].as_array_mut().expect("steps").retain(|step| step["undecided"] == false);
     let tried = loads(&found);
     assert!(tried.len() >= 4, "{found}");
@@ -327,7 +327,7 @@ fn goodput_is_in_the_result_and_can_be_a_threshold() {
 fn a_step_without_data_is_no_limit() {
     let (bench, port) = (Bench::new(), support::free_port().to_string());
     let file = bench.path("c.json");
-    // At one request a second most of these windows are empty.
+    // At one request a second, most of these windows are empty.
     let goals = ["--slo", "ttft p(95)<30s", "--slo", "tbt p(99)<30s"];
     let steps = ["--duration", "300ms", "--warmup", "0s", "--max", "64", "--port", &port, "--output", &file];
     let output = blast(&[&["capacity"], goals.as_slice(), steps.as_slice()].concat());
@@ -337,7 +337,7 @@ fn a_step_without_data_is_no_limit() {
     assert_eq!(result["fails"], Value::Null, "{result}");
 }
 
-/// The same result, as if it had been measured so.
+/// Writes an altered result with a valid digest, as if it had been measured like this.
 fn altered(bench: &Bench, file: &str, name: &str, change: impl Fn(&mut Value)) -> String {
     let mut value = document(file);
     change(&mut value);
@@ -345,7 +345,7 @@ fn altered(bench: &Bench, file: &str, name: &str, change: impl Fn(&mut Value)) -
     bench.write(name, &value.to_string())
 }
 
-/// Three results per side, the head slower by this factor. The server is a running one.
+/// Returns three results per side. The values of the head are scaled by `factor`.
 fn sides(bench: &Bench, file: &str, factor: f64, change: impl Fn(&mut Value, f64)) -> [Vec<String>; 2] {
     [("b", 1.0), ("h", factor)].map(|(side, factor)| {
         let one = |i: u32| {
@@ -391,7 +391,8 @@ fn results_of_throughput_are_compared() {
     let output = compare(&sides(&bench, &file, 0.99, scaled), &gates);
     assert_eq!(output.code, Some(0), "{output:?}");
 
-    // One against one has no interval. It fails only if that was asked for.
+    // One result against one has no interval. It fails only with --allow-single or
+    // --fail-on-inconclusive.
     let pair = sides(&bench, &file, 0.8, scaled).map(|mut side| side.split_off(2));
     let single = compare(&pair, &gates[..2]);
     assert_eq!(single.code, Some(0), "{single:?}");
@@ -401,7 +402,7 @@ fn results_of_throughput_are_compared() {
     assert_eq!(compare(&pair, &[&gates[..2], &["--allow-single", "--noise-floor", "30%"]].concat()).code, Some(0));
     assert_eq!(compare(&pair, &[&gates[..2], &["--fail-on-inconclusive"]].concat()).code, Some(99));
 
-    // What cannot be compared.
+    // Results that cannot be compared.
     let [base, head] = &pair;
     for (name, code, expected, change) in [
         (

@@ -1,4 +1,4 @@
-//! A target that is named is tested, and nothing else in its place.
+//! A named target is tested, and no other server in its place.
 
 mod support;
 
@@ -12,8 +12,7 @@ fn a_named_target_that_is_dead_is_not_replaced() {
         (&["--target-url", &url][..], &[][..]),
         (&[], &[("LLMSIM_BLAST_TARGET_URL", url.as_str())]),
         (&[], &[("K6_TARGET_URL", url.as_str())]),
-        // A server that the environment names once and for all is not meant for a target that was
-        // typed.
+        // Server settings in the environment do not apply to a target on the command line.
         (&["--target-url", &url], &[("LLMSIM_BLAST_CHAOS", "1")]),
     ] {
         for command in
@@ -36,7 +35,7 @@ fn the_health_of_a_named_target_decides_nothing() {
         [(Behaviour::NeverHealthy, "GET /health: status 503"), (Behaviour::OnlyChat { tokens: 3 }, "")]
     {
         let server = Misbehaving::start(behaviour);
-        // Another model's name would be a warning of its own.
+        // Another model name would cause a separate warning.
         let more = ["--model", "gpt-4o", "--vus", "1", "--duration", "1s", "--output", &file];
         let output = blast(&[&["load", "--target-url", &server.url()], &more[..]].concat());
         assert_eq!(output.code, Some(0), "{output:?}");
@@ -72,7 +71,7 @@ mod embedded {
         assert_eq!(output.code, Some(0), "{output:?}");
         assert!(output.stderr.contains("testing the server that already answers at"), "{output:?}");
         assert_eq!(document(&file)["target"]["server"]["started"], false);
-        // Nobody has asked for whatever listens on the usual port.
+        // The user has not asked for the server that listens on the usual port.
         let output = blast(&["quick-smoke", "--output", &file]);
         assert_eq!(output.code, Some(0), "{output:?}");
         assert_eq!(document(&file)["target"]["server"]["started"], true);

@@ -1,10 +1,10 @@
-//! What the sources say to users: no count with a wrong plural, and no debug output of Rust.
+//! Texts that the sources show to users: no count with a wrong plural, and no debug output of Rust.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What is counted for users, in the plural.
+/// Nouns that are counted for users, in the plural.
 const NOUNS: [&str; 53] = [
     "VUs",
     "addresses",
@@ -61,7 +61,7 @@ const NOUNS: [&str; 53] = [
     "users",
 ];
 
-/// Texts whose count is always above one: limits, what exceeds a limit, and sums of two sides.
+/// Texts whose count is always above one: limits, values above a limit, and sums of two sides.
 const ALWAYS_SEVERAL: [&str; 37] = [
     "users paused {pauses} times",
     ", {} models",
@@ -101,15 +101,15 @@ const ALWAYS_SEVERAL: [&str; 37] = [
     "of up to {n} seconds",
     "{} times: half of them within",
 ];
-/// Texts in which no number stands before the noun.
+/// Texts without a number before the noun.
 const NO_COUNTS: [&str; 4] =
     ["{} generates no tokens", "left out its {family} addresses", "{answers} answers", "{arrival} arrivals"];
-/// A noun behind one of these is not what the number counts.
+/// A noun behind one of these words is not counted by the number.
 const ENDS: [&str; 12] = ["and", "are", "for", "from", "has", "have", "is", "of", "or", "takes", "to", "with"];
 /// Names of limits, which are above one.
 const LIMITS: [&str; 3] = ["most", "each", "bytes"];
 
-/// Where Rust's debug output is read by this program and shown to nobody.
+/// Files in which this program reads Rust's debug output, but does not show it.
 const NOT_SHOWN: [&str; 2] = ["src/net/tls/failure.rs", "src/host/machine.rs"];
 
 fn sources() -> Vec<PathBuf> {
@@ -133,7 +133,8 @@ fn sources() -> Vec<PathBuf> {
     found
 }
 
-/// The string literals that can reach a user: not those of comments, lints, tests and panics.
+/// Collects the string literals that can reach a user, without those of comments, lints, tests and
+/// panics.
 fn texts(tokens: TokenStream, found: &mut Vec<String>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut at = 0;
@@ -146,7 +147,7 @@ fn texts(tokens: TokenStream, found: &mut Vec<String>) {
                 at += inner + 1;
                 let written = attribute.stream().to_string();
                 if written == "cfg (test)" || written == "cfg(test)" {
-                    // Up to the end of the item.
+                    // Skip to the end of the item.
                     while let Some(token) = tokens.get(at) {
                         at += 1;
                         let is_end = match token {
@@ -197,8 +198,8 @@ fn every_text() -> Vec<(String, String)> {
     all
 }
 
-/// A number in a text and the plural that stands up to three words behind it: `{n}` and `requests`
-/// of `{n} failed requests`.
+/// Finds each number in a text with a plural up to three words behind it: `{n}` and `requests` of
+/// `{n} failed requests`.
 fn counts(text: &str) -> Vec<(&str, &str)> {
     let mut counts = Vec::new();
     for (open, _) in text.match_indices('{') {

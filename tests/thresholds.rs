@@ -5,8 +5,7 @@ mod support;
 use serde_json::{Value, json};
 use support::{Behaviour, Bench, Misbehaving, Output, blast, document};
 
-/// Runs plain requests against a server that does this; `head` is the executor, `thresholds` what
-/// has to hold.
+/// Runs plain requests against a server with this behaviour. `head` is the executor.
 fn judged(behaviour: Behaviour, head: &str, thresholds: &str) -> (Value, Output) {
     let (bench, server) = (Bench::new(), Misbehaving::start(behaviour));
     let mix = "[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\n[[requests]]\nname = \"health\"\napi = \"health\"\nweight = 0\n";
@@ -46,7 +45,7 @@ fn thresholds_are_typed_for_one_run() {
     assert!(code == Some(99) && output.stdout.contains("1 of 3 thresholds did not hold"), "{output:?}");
     let (code, output) = run(&[&own[..], &["--no-thresholds"]].concat());
     assert!(code == Some(0) && output.stdout.contains("2 of 2 thresholds held"), "{output:?}");
-    // Without any, the run is judged by whether there are data.
+    // Without thresholds, the run only needs data.
     let (code, output) = run(&["--no-thresholds"]);
     assert_eq!(code, Some(0), "{output:?}");
     for (rule, refused, expected) in [
@@ -69,7 +68,7 @@ fn a_threshold_on_one_kind_of_request_looks_at_that_alone() {
 
 #[test]
 fn a_threshold_without_data_is_no_pass() {
-    // Plain answers have no tokens to wait for, and nobody asks for health.
+    // Plain responses have no tokens to wait for, and no health requests are sent.
     for (rules, metric) in [
         ("ttft = \"p(95)<10000\"", "ttft"),
         ("\"http_req_duration{request:health}\" = \"p(95)<10000\"", "http_req_duration{request:health}"),
@@ -100,7 +99,7 @@ fn a_threshold_may_end_the_run_early() {
     assert_eq!(output.code, Some(99), "{output:?}");
     assert!(output.stdout.contains("  stopped    threshold http_reqs count<3"), "{output:?}");
     assert_eq!(result["run"]["stop_reason"], "threshold http_reqs count<3");
-    // It was no signal.
+    // The run was not stopped by a signal.
     assert_eq!(result["run"]["interrupted"], false);
     assert!(result["run"]["window_s"].as_f64() < Some(600.0));
 }

@@ -1,4 +1,4 @@
-//! `--tokenizer`: tokens of answers that the server does not bill.
+//! `--tokenizer`: tokens of responses that the server does not bill.
 #![cfg(feature = "tokenizer")]
 
 mod support;
@@ -6,7 +6,7 @@ mod support;
 use serde_json::Value;
 use support::{Behaviour, Bench, Misbehaving, Output, blast, document};
 
-/// A vocabulary that takes each `word` for two tokens.
+/// A vocabulary in which each `word` has two tokens.
 const WORDS: &str = r#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],
     "normalizer":{"type":"Replace","pattern":{"String":"word"},"content":"word word"},
     "pre_tokenizer":{"type":"Whitespace"},"post_processor":null,"decoder":null,

@@ -1,11 +1,11 @@
-//! Shards together send what one process sends, byte for byte, whatever is drawn and from wherever it
-//! is read.
+//! All shards together send what one process sends, byte for byte, for every kind of drawn or
+//! recorded input.
 
 mod support;
 
 use support::{Behaviour, Bench, Misbehaving, blast};
 
-/// So many shards a run is divided into; six users and more requests are enough for each.
+/// Numbers of shards. Six VUs and more requests are enough for each.
 const SHARDS: [u32; 3] = [1, 2, 5];
 
 const PER_USER: &str = "executor = \"per-vu-iterations\"\nvus = 6\niterations = 5\n";
@@ -16,10 +16,10 @@ const LOADS: [&str; 3] = [
 ];
 const CHAT: &str = "[[requests]]\nname = \"chat\"\napi = \"openai-chat\"\nstream = true\n";
 
-/// Everything that is sent, head and body, in order of the bytes.
+/// Returns all requests, head and body, sorted by their bytes.
 fn sent(profile: &str, of: u32) -> Vec<String> {
     let server = Misbehaving::start(Behaviour::Good { tokens: 2 });
-    // One address for all of them, so that heads can be compared as well.
+    // Replace the address, so that heads can be compared as well.
     let host = server.url().trim_start_matches("http://").to_owned();
     for shard in 0..of {
         let shard = format!("{shard}/{of}");
@@ -32,7 +32,7 @@ fn sent(profile: &str, of: u32) -> Vec<String> {
     posts
 }
 
-/// Compares what one process sends with what the shards send.
+/// Compares the requests of one process with those of the shards.
 fn compare(load: &str, lines: &str) {
     let bench = Bench::new();
     bench.write("lengths.csv", "input,output\n7,3\n70,1\n700,2\n");

@@ -15,17 +15,17 @@ use support::{
     get, keep, request, start,
 };
 
-/// Longest life of a run that a browser looks at, which may take its time.
+/// Longest life of a run that is open in a browser, which may be slow.
 const LOOKED_AT: Duration = Duration::from_secs(240);
 
-/// A run with a page, and what it is called there.
+/// A run with a live page, the page's address, and the file of the result.
 struct Watched {
     running: Running,
     addr: String,
     json: String,
 }
 
-/// A run of so long against a simulator of its own.
+/// Starts a run of this length against its own simulator.
 fn watched(bench: &Bench, length: &str, more: &[&str]) -> Watched {
     let (port, web, json) = (free_port().to_string(), free_port().to_string(), bench.path("r.json"));
     let args = ["load", "--duration", length, "--vus", "3", "--port", &port, "--web", &web, "--output", &json];
@@ -33,12 +33,12 @@ fn watched(bench: &Bench, length: &str, more: &[&str]) -> Watched {
     let addr = format!("127.0.0.1:{web}");
     running.wait_for_stderr(&format!("live page: http://{addr}/"), SOON);
     let watched = Watched { running, addr, json };
-    // A page that asks for a token says so at once.
+    // A page that needs a token responds with 401 at once.
     eventually("the run begins", || matches!(get(&watched.addr, "/", &[]).status, 200 | 401));
     watched
 }
 
-/// The events of a stream, as they come.
+/// The events of a stream, as they arrive.
 struct Events(BufReader<TcpStream>);
 
 impl Events {
@@ -49,7 +49,7 @@ impl Events {
         Self(BufReader::new(stream))
     }
 
-    /// The next event's name and data; none at the end.
+    /// Returns the name and the data of the next event. `None` at the end.
     fn next(&mut self) -> Option<(String, Value)> {
         let mut name = String::new();
         loop {
@@ -66,7 +66,7 @@ impl Events {
         }
     }
 
-    /// Reads to the end: the names of all events, and the data of the last.
+    /// Reads to the end. Returns the names of all events, and the data of the last.
     fn rest(mut self) -> (Vec<String>, Value) {
         let (mut names, mut last) = (Vec::new(), Value::Null);
         while let Some((name, data)) = self.next() {
@@ -114,7 +114,7 @@ fn seconds_come_as_they_pass_and_then_the_report() {
     assert_eq!(document(&run.json)["run"]["stop_reason"], Value::Null);
 }
 
-/// What a sweep tells: each step is a run, and beside it stands what came before.
+/// The page of a sweep: each step is a run, and the earlier steps are shown beside it.
 #[test]
 fn sweeps_show_the_step_that_runs_and_those_that_are_over() {
     let (bench, server) = (Bench::new(), Misbehaving::start(Behaviour::Good { tokens: 5 }));
@@ -177,7 +177,7 @@ fn fifty_browsers_and_some_that_never_read_do_not_hold_up_the_end() {
     }
     let browsers: Vec<Events> = (0..50).map(|_| Events::open(&run.addr)).collect();
     let readers: Vec<_> = browsers.into_iter().map(|events| std::thread::spawn(move || events.rest())).collect();
-    // More than there is room for are told so.
+    // Connections beyond the limit get 503.
     let more: Vec<(TcpStream, [u8; 12])> = (0..10)
         .map(|_| {
             let mut stream = TcpStream::connect(&run.addr).expect("it listens");
@@ -259,7 +259,7 @@ fn a_run_that_cannot_begin_ends_as_without_a_page() {
     assert_eq!(output.code, Some(107), "{output:?}");
 }
 
-/// The page has done nothing that it should not have: it asks for its events and nothing else.
+/// Checks that the page has no errors, and that it requests its events and nothing else.
 fn assert_clean(browser: &mut Browser) {
     let trouble = browser.trouble();
     assert!(trouble.said.is_empty(), "{trouble:?}");
@@ -270,7 +270,7 @@ fn assert_clean(browser: &mut Browser) {
 fn a_browser_sees_charts_grow_and_then_the_report() {
     let Some(mut browser) = browser() else { return };
     let bench = Bench::new();
-    // It ends when everything was looked at, however slow the browser is.
+    // The run ends when everything was checked, however slow the browser is.
     let run = watched(&bench, "10m", &["--chaos"]);
     browser.open_url(&format!("http://{}/", run.addr), 1280, false);
     let seconds = "window.report.data.at.length";

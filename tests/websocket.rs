@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use support::{Bench, Output, SOON, blast_with, count, document};
 
-/// A peer that does on the n-th connection, from 0 on, what `script` says. It answers whoever asks
-/// for no WebSocket that there is nothing.
+/// A peer that runs `script` for each upgrade, numbered from 0. Requests without an upgrade get
+/// 404.
 struct Peer {
     url: String,
     upgrades: Arc<AtomicUsize>,
@@ -25,7 +25,7 @@ impl Peer {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let (script, upgrades) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
         let counted = Arc::clone(&upgrades);
-        // It ends with the test program.
+        // The thread ends with the test program.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (mut stream, script, counted) =
@@ -49,7 +49,7 @@ impl Peer {
     }
 }
 
-/// A request's head.
+/// Reads the head of a request.
 fn head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -60,7 +60,7 @@ fn head(stream: &mut TcpStream) -> Option<String> {
     String::from_utf8(head).ok()
 }
 
-/// What proves to the sender of this head that it was understood.
+/// Returns the `Sec-WebSocket-Accept` value for this head.
 fn accept(head: &str) -> String {
     let (_, key) = head.split_once("Sec-WebSocket-Key: ").expect("a key");
     let nonce = base64::engine::general_purpose::STANDARD.decode(key.trim()).expect("base64");
@@ -76,7 +76,7 @@ fn switch(head: &str, stream: &mut TcpStream) -> Option<()> {
     stream.write_all(answer.as_bytes()).ok()
 }
 
-/// A frame of a client's: its first byte and its payload.
+/// Reads a client's frame: its first byte and its payload.
 fn frame(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     let mut two = [0; 2];
     stream.read_exact(&mut two).ok()?;
@@ -95,7 +95,7 @@ fn frame(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     Some((two[0], payload))
 }
 
-/// The next request.
+/// Reads the next request.
 fn request(stream: &mut TcpStream) -> Option<Value> {
     loop {
         let (first, payload) = frame(stream)?;
@@ -123,12 +123,12 @@ fn completed() -> Vec<u8> {
     text(&json!({ "type": "response.completed", "response": { "usage": usage } }))
 }
 
-/// An answer of two tokens.
+/// Returns a response of two tokens.
 fn answer() -> Vec<u8> {
     [text(&json!({ "type": "response.created", "response": {} })), delta(), delta(), completed()].concat()
 }
 
-/// One user, two requests.
+/// One VU, two requests.
 const TWO: &str = "executor = \"per-vu-iterations\"\niterations = 2\ntimeout = { connect = \"1s\", first_byte = \"10s\" }\n\
     [[requests]]\nname = \"ws\"\napi = \"openai-responses\"\nwebsocket = true\nmax_tokens = 20\nmodel = \"m\"\nprompt = \"Hi\"\n";
 
@@ -144,7 +144,7 @@ fn run(url: &str, profile: &str, more: &[&str]) -> (Value, Output) {
     (document(&result), output)
 }
 
-/// Both of two requests fail in this class, and look like this.
+/// Checks that both of two requests fail in this class, with this example.
 fn counted(class: &str, looks: &str, script: impl Fn(&str, &mut TcpStream) -> Option<()> + Send + Sync + 'static) {
     let peer = Peer::start(move |_, head, stream| script(head, stream));
     let (result, output) = run(&peer.url, TWO, &[]);
@@ -252,7 +252,7 @@ fn what_is_asked_is_flat_and_a_ping_in_the_middle_is_answered() {
     let expected = (request, (0x8a, b"there?".to_vec()));
     assert_eq!(*asked.lock().unwrap(), [expected.clone(), expected]);
     assert_eq!(count(&result, "tokens_output"), 4);
-    // A read that was late dates no first token.
+    // A late read does not date the first token.
     assert_eq!(count(&result, "ttft") + count(&result, "ttft_censored"), 2);
 }
 
@@ -267,7 +267,7 @@ fn a_connection_that_was_closed_in_between_is_opened_again_without_a_word() {
             if closing.is_empty() {
                 return Some(());
             }
-            // Whatever the client thinks of that: it comes on a new connection.
+            // However the client reacts, it comes back on a new connection.
             while frame(stream).is_some() {}
             Some(())
         });
@@ -361,7 +361,7 @@ mod real {
         let of = |kind: &str| result["requests"][kind]["http_reqs"]["count"].as_u64().unwrap_or(0);
         assert!(of("ws") > 0 && of("sse") > 0 && of("other-openai-responses") > 0, "{result}");
         let stats = server.stats();
-        // The check asks the optional one once more.
+        // The endpoint check sends one more request of the kind with `api = "auto"`.
         assert_eq!(stats["websocket_requests"], of("ws") + of("other-openai-responses") + 1);
         assert_eq!(stats["responses_requests"], of("sse"));
         assert_eq!(result["metrics"]["http_req_failed"]["matches"], 0);

@@ -105,8 +105,8 @@ pub enum Behaviour {
 }
 
 impl Behaviour {
-    /// Returns a plain response with this JSON body. Behaviours are constants, so the bytes are
-    /// leaked.
+    /// Returns a plain response with this JSON body. The bytes are leaked: behaviours are
+    /// constants.
     pub fn answer(body: &str) -> Self {
         Self::answer_with("", body)
     }
@@ -228,8 +228,7 @@ impl Misbehaving {
         Self::with(Shared { script, over_all: true, ..Shared::default() })
     }
 
-    /// Starts a server that treats the first request of all like this, and serves all others
-    /// properly.
+    /// Starts a server that does this to the first request of all, and serves the rest properly.
     pub fn once(behaviour: Behaviour) -> Self {
         Self::sequence(vec![behaviour, Behaviour::Good { tokens: 3 }])
     }
@@ -446,8 +445,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads one request; `None` at the end of the connection. Bytes after the request stay in
-    /// `buffer`.
+    /// Reads one request; `None` at the end of the connection. Later bytes stay in `buffer`.
     pub fn read(mut from: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<Self>> {
         let mut piece = [0; 4096];
         loop {
