@@ -94,7 +94,7 @@ fn what_is_no_picture_is_refused_before_anything_is_sent() {
         ),
     ] {
         let profile = bench.write("bad.toml", &format!("{head}{lines}\n"));
-        // Nobody listens there, and nobody is asked.
+        // No server runs at the default target, and none is needed.
         let output = blast(&[&profile, "--no-server"]);
         assert!(output.code == Some(104) && output.stderr.contains(expected), "{lines}: {output:?}");
     }

@@ -172,7 +172,7 @@ fn a_stalled_request_is_read_and_ends_with_the_server() {
 
 #[test]
 fn the_tool_is_run_and_its_output_caught() {
-    // This subcommand fails whatever the version of the command line.
+    // This subcommand fails for a reason that later changes to the command line will not affect.
     let output = support::blast(&["supervise", "--parent", "1", "--", "/bin/true"]);
     assert_ne!(output.code, Some(0), "{output:?}");
     assert!(output.stderr.contains("is gone") && output.stdout.is_empty(), "{output:?}");

@@ -214,15 +214,14 @@ impl Misbehaving {
         Self::script(vec![behaviour])
     }
 
-    /// Starts a server whose first behaviour is for the first request of a connection, the second
-    /// for the second request, and the last for all further requests.
+    /// Starts a server that plays `script` on each connection. The last behaviour is repeated.
     pub fn script(script: Vec<Behaviour>) -> Self {
         assert!(!script.is_empty(), "a script has at least one behaviour");
         Self::with(Shared { script, ..Shared::default() })
     }
 
-    /// Starts a server whose first behaviour is for the first request of all connections, the
-    /// second for the second request, and the last for all further requests.
+    /// Starts a server that plays `script` once over all connections. The last behaviour is
+    /// repeated.
     pub fn sequence(script: Vec<Behaviour>) -> Self {
         assert!(!script.is_empty(), "a script has at least one behaviour");
         Self::with(Shared { script, over_all: true, ..Shared::default() })
