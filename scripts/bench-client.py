@@ -227,7 +227,8 @@ def open_pages(bench, page, browser):
             folder = Path(bench.folder.name) / f"browser-{number}"
             flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
             flags.append(f"--user-data-dir={folder}")
-            # They take only what the server leaves, as if they ran on another machine.
+            # The browsers take only the CPU that the server leaves, as if they ran on another
+            # machine.
             command = ["chrt", "--idle", "0", browser, *flags, f"{page}/"] if browser else ["curl", "-sN", f"{page}/events"]
             looking.append(bench.pinned(bench.args.server_core, command, start_new_session=True))
         while client.poll() is None:

@@ -131,7 +131,7 @@ else
 fi
 ((${#gates[@]})) || gates=('ttft.p99>5%' 'tbt.p50>5%' 'http_req_duration.p99>5%' 'error_rate>0.5pp' 'throughput<-5%')
 
-# `compare` would say this only after all runs.
+# `compare` would report this only after all runs.
 ! $paired || ((runs >= 5)) || die 104 "--paired requires 5 runs or more"
 
 work=${work:-${TMPDIR:-/tmp}/llmsim-blast-compare/$pair}

@@ -55,7 +55,7 @@ failed=()
 for target in "${targets[@]}"; do
   echo "=== $target"
   mkdir -p "fuzz/corpus/$target"
-  # Every target is run, so that one night shows all that is wrong.
+  # Run every target, so that one night shows all failures.
   cargo +nightly fuzz run "$target" "fuzz/corpus/$target" src/wire/fixtures -- \
     -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 || failed+=("$target")
 done

@@ -3,9 +3,9 @@
 #
 #     scripts/random-kills.sh [N [SEED [BINARY]]]
 #
-# N runs (default 100) against a server that each run starts itself, on the loopback only. After each one: no process of
-# it lives, its temporary folder is empty, and its result is whole JSON or was not written. Prints its counts; exits
-# with 1 if anything was left.
+# Runs N tests (default 100), each against a server that it starts itself, on the loopback only.
+# After each one, no process of the run may live, its temporary folder must be empty, and its result
+# must be whole JSON or missing. Prints its counts. Exits with 1 if anything was left behind.
 set -uo pipefail
 
 runs=${1:-100}
@@ -15,28 +15,29 @@ binary=$(realpath "$binary") || exit 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# When a run is killed, in percent of the time that a whole run takes here.
+# The time of the kill, in percent of the duration of a whole run on this machine.
 declare -A from=([starting]=0 [loaded]=30 [ending]=60 [writing]=85)
 declare -A until=([starting]=25 [loaded]=60 [ending]=85 [writing]=105)
 phases=(starting loaded ending writing)
 signals=(KILL TERM INT HUP)
-# How long whatever a kill leaves behind may take to end: the grace of a server, and some.
+# Time limit for everything that a kill leaves behind: the grace period of a server, plus a margin.
 settle_s=6
 
 declare -A killed=()
 orphans=0 leftovers=0 broken=0 written=0 ended=0
 
-# Every process that carries the run's mark in its environment, which children inherit whatever group or session they
-# make, or its port in its arguments, which a server has even if its environment was cleaned.
+# Prints every process with the run's mark in its environment, or with its port in its arguments.
+# Children inherit the mark, whatever group or session they create. A server has the port even if
+# its environment was cleared.
 alive() {
     { grep -lsz "^RANDOM_KILLS=$1\$" /proc/[0-9]*/environ; grep -lszx "$2" /proc/[0-9]*/cmdline; } 2>/dev/null |
         cut -d/ -f3 | sort -u | while read -r pid; do
-        # A zombie runs nothing.
+        # A zombie does not run.
         [ "$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | cut -c1)" = Z ] || echo "$pid"
     done
 }
 
-# Becomes a run, with a port of its own: another server must not answer in its place.
+# Becomes a run with its own port, so that no other server can answer in place of its own.
 start() {
     exec env -i PATH="$PATH" HOME="$HOME" TMPDIR="$1/tmp" RANDOM_KILLS="$2" "$binary" smoke --duration 1500ms \
         --port "$3" --output "$1/result.json" >"$1/out" 2>"$1/err"
@@ -74,7 +75,7 @@ for ((n = 1; n <= runs; n++)); do
     if [ -n "$left" ]; then
         orphans=$((orphans + 1))
         echo "run $n: $signal after $ms ms ($phase): still alive: $left" >&2
-        # Only what carries this run's mark.
+        # Kill only the processes of this run.
         for pid in $left; do kill -KILL "$pid" 2>/dev/null; done
     fi
     if [ -n "$(ls -A "$folder/tmp")" ]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Shards on machines of their own, as far as the network can tell: a network namespace each, joined by
-# a bridge.
+# Tests shards on separate machines, as far as the network can tell: each shard has its own network
+# namespace, and a bridge joins them.
 
 set -euo pipefail
 
@@ -25,7 +25,7 @@ binary=$(realpath "$1")
 lab=$(mktemp -d /tmp/blast-net.XXXXXX)
 id=$$
 hub=blast-$id-hub
-# Of the block for benchmarks (RFC 2544); it is not routed.
+# From the block for benchmarks (RFC 2544). It is not routed.
 net=198.18.77
 pids=()
 cleanup() {
@@ -33,7 +33,7 @@ cleanup() {
     kill "$pid" 2> /dev/null || true
   done
   for n in 0 1 2 3; do
-    # What runs there may be the child of a process that was killed.
+    # These may be children of a process that was killed.
     ip netns pids "blast-$id-$n" 2> /dev/null | xargs -r kill 2> /dev/null || true
   done
   wait 2> /dev/null || true

@@ -126,7 +126,7 @@ class Shard:
         await asyncio.sleep(max(0, at - now()) / 1e9)
         self.writer.write(message(**{"is": "started"}, late=max(0, now() - at)))
         for t_s in range(self.seconds):
-            # As real shards do, within a few milliseconds of each other.
+            # Real shards send within a few milliseconds of each other, too.
             await asyncio.sleep(max(0, at + (t_s + 1) * 10**9 - now()) / 1e9)
             self.writer.write(frame(2, self.second.replace(b'"t_s": 0', f'"t_s": {t_s}'.encode())))
 
@@ -179,7 +179,7 @@ async def measure(binary, shards, seconds, web):
     environment = {"PATH": os.environ["PATH"], "LLMSIM_BLAST_RENDEZVOUS_KEY": KEY}
     host = None
     try:
-        # A second of a hundred requests, measured.
+        # Measure one second with a hundred requests.
         busy = folder / "busy.toml"
         busy.write_text(PROFILE.format(rate=100, duration=3, shards=400))
         out = folder / "busy.json"
@@ -191,7 +191,7 @@ async def measure(binary, shards, seconds, web):
         totals = {"http_reqs": [100, 0], "http_req_failed": [0, 100]}
         said = {"second": entry, "totals": totals, "numbers": {
             "window_ns": 10**9, "all": numbers, "requests": {"plain": {}, "stream": {}}, "turns": {}}}
-        # Of all together, shards send what belongs to no kind of request.
+        # For all kinds of request together, shards only send metrics that do not belong to a kind.
         of_kinds = set().union(*result["requests"].values())
         of_none = {name: value for name, value in result["metrics"].items() if name not in of_kinds}
         everything = {"window_ns": 10**9, "all": of_none, "requests": result["requests"], "turns": {}}

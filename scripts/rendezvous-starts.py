@@ -82,7 +82,7 @@ class Proxy:
             writer.write(data)
 
 
-# The longest run that ends by itself: whatever takes longer hangs.
+# Longest duration of a run that ends by itself. A longer run hangs.
 DEADLINE = 120
 
 
@@ -134,7 +134,7 @@ class Run:
         """As reported, and by this machine's clock, in ms."""
         runs = json.loads((self.folder / "run.json").read_text())["run"]["merged_from"]
         late = [run["start"]["late_ms"] for run in runs]
-        # The stamps are those of the instant that was set, by the machine's clock.
+        # The time stamps give the agreed instant, by the clock of the machine.
         stamps = [datetime.datetime.fromisoformat(run["started_at"]).timestamp() * 1e3 for run in runs]
         at = [stamp + run["start"]["late_ms"] for stamp, run in zip(stamps, runs)]
         return max(late) - min(late), max(at) - min(at)
@@ -159,7 +159,7 @@ async def main():
                 if any(codes):
                     sys.exit(f"error: exit codes {codes}: {run.folder}")
                 spreads.append(run.spread())
-            # The stamps have whole milliseconds.
+            # The time stamps have millisecond resolution.
             true = sorted(round(true, 2) for _, true in spreads)
             failed |= true[len(true) // 2] > bar
             reported = ", ".join(f"{spread:.2f}" for spread, _ in spreads)

@@ -21,11 +21,11 @@ import tempfile
 import threading
 import time
 
-# Of the block for benchmarks (RFC 2544); it is not routed.
+# From the block for benchmarks (RFC 2544). It is not routed.
 NET = "198.18.78"
 DELAY = 0.02
 LOST_ONE_IN = 50
-# Each has a connection; together they send some hundred segments.
+# Each VU has a connection. Together they send a few hundred segments.
 USERS = 80
 TUNSETIFF = 0x400454CA
 IFF_TUN_NO_PI = 0x1001
@@ -52,7 +52,7 @@ class Way:
             for end in select.select(self.ends, [], [], wait)[0]:
                 packet, number = os.read(end, 65536), number + 1
                 other = self.ends[1 - self.ends.index(end)]
-                # A SYN that is lost is missed for a second.
+                # Drop large packets only: a lost SYN costs a second.
                 if self.lost_one_in and number % self.lost_one_in == 0 and len(packet) > 100:
                     continue
                 heapq.heappush(late, (time.monotonic() + DELAY, number, other, packet))

@@ -35,7 +35,7 @@ has_chromium() {
 } >/dev/null 2>&1
 
 if ! has_chromium; then
-  # A few minutes at most: a mirror that hangs must not hold up what does not need it.
+  # Wait a few minutes at most: a mirror that hangs must not delay the checks that do not need it.
   { timeout 300 apt-get update -q && timeout 300 apt-get install -qy --no-install-recommends chromium fonts-dejavu-core; } \
     >/dev/null 2>&1 || true
 fi

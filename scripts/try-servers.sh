@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs llmsim-blast against real servers, and holds its counts against theirs.
+# Runs llmsim-blast against real servers, and compares its counts with theirs.
 
 set -euo pipefail
 
@@ -48,7 +48,7 @@ done
 [ -x "$bin" ] || { echo "try-servers.sh: $bin is missing: build it, or set LLMSIM_BLAST_BIN" >&2; exit 104; }
 
 pids=()
-# Everything that was started ends with the script, which waits for it.
+# Stops everything that was started, and waits for it.
 stop() {
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
   for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
@@ -58,7 +58,7 @@ trap 'exit 130' INT TERM HUP
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# Waits until a URL answers 200.
+# Waits until a URL returns 200.
 wait_for() {
   for _ in $(seq "$2"); do
     curl -sf -o /dev/null "$1" && return 0
@@ -136,7 +136,7 @@ END
 fi
 
 if $all && command -v vllm > /dev/null; then
-  # Its model is a folder in the form of Hugging Face, which is not part of this repository.
+  # The model is a folder in the format of Hugging Face, which is not part of this repository.
   model=${TINY_MODEL:?set TINY_MODEL to the folder of a model for vLLM}
   front=$(free_port)
   vllm serve "$model" --served-model-name tiny --host 127.0.0.1 --port "$front" --max-model-len 4096 \
@@ -147,7 +147,7 @@ if $all && command -v vllm > /dev/null; then
 fi
 if $all && command -v litellm > /dev/null; then
   front=$(free_port)
-  # It refuses to start without a key unless it is told so.
+  # LiteLLM refuses to start without a key unless this setting allows it.
   cat > "$work/litellm.yaml" <<END
 general_settings: { dangerously_permit_weak_or_unset_master_key: true }
 model_list:
@@ -158,11 +158,11 @@ END
   pids+=($!)
   wait_for "http://127.0.0.1:$front/health/readiness" 240
   add "LiteLLM, llama.cpp" "http://127.0.0.1:$front"
-  # It has no /metrics unless it is told to: the counts of the server behind it are compared.
+  # LiteLLM has no /metrics by default, so the counts of the server behind it are compared.
   metrics_of_litellm=http://127.0.0.1:$port/metrics
 fi
 
-# ---- what is run ---------------------------------------------------------------------------------
+# ---- runs ----------------------------------------------------------------------------------------
 
 cat > "$work/trace.toml" <<'END'
 description = "A trace of forty requests in four seconds"
@@ -180,7 +180,7 @@ for i in $(seq 0 39); do
 done > "$work/trace.jsonl"
 
 commands=(quick-smoke smoke load all-apis capacity trace)
-# Tests a URL. The commands are short: what is looked at is whether they work.
+# Tests a URL. The commands are short, since they only have to work.
 try() {
   local command=$1 url=$2 file=$3
   case $command in
@@ -194,8 +194,8 @@ try() {
   "$bin" "$@" --target-url "$url" --output "$file.json" --quiet > "$file.txt" 2> "$file.err"
 }
 
-# Says how the server's counts of a run differ from ours, or `equal counts`, and how our mean time of
-# a request differs from the server's, if it has one.
+# Prints how the server's counts of a run differ from ours, or `equal counts`. Also prints how our
+# mean request duration differs from the server's, if the server reports one.
 counts() {
   python3 - "$1" <<'END'
 import json, sys

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Downloads the newest artifact of that name that a run on the default branch has left.
+# Downloads the newest artifact with the given name from a run on the given branch.
 
 set -euo pipefail
 
@@ -46,7 +46,7 @@ done
 mkdir -p "$dir"
 listed=$(gh api --method GET "repos/$GITHUB_REPOSITORY/actions/artifacts" --field "name=$artifact" --field per_page=100) ||
   die 107 "the artifacts of $GITHUB_REPOSITORY could not be listed"
-# A pull request from a fork may have a branch of the same name. Its artifacts are not ours.
+# A pull request from a fork may have a branch with the same name. Its artifacts are ignored.
 run=$(jq -r --arg branch "$branch" '[.artifacts[] | select(.expired | not)
     | select(.workflow_run.head_branch == $branch)
     | select(.workflow_run.head_repository_id == .workflow_run.repository_id)]

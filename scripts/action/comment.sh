@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes a comparison as the comment of a pull request, or updates the comment that is there.
+# Posts a comparison as a comment on a pull request, or updates the existing comment.
 
 set -euo pipefail
 
@@ -50,13 +50,14 @@ event=${GITHUB_EVENT_PATH:-/nonexistent}
 [[ -f "$event" ]] || note "there is no event"
 number=$(jq -r '.pull_request.number // empty' "$event")
 [[ "$number" =~ ^[0-9]+$ ]] || note "this run is of no pull request"
-# The token of such a run may not write.
+# The token of a run from a fork may not write.
 [[ "$(jq -r '.pull_request.head.repo.full_name // empty' "$event")" == "$GITHUB_REPOSITORY" ]] ||
   note "pull request $number is from a fork, whose runs cannot comment"
 
 comments=repos/$GITHUB_REPOSITORY/issues/$number/comments
 listed=$(gh api --paginate "$comments") || die 107 "the comments of pull request $number could not be listed"
-# Anyone can write the marker, but not as this user. Pages are lists, one after the other.
+# Anyone can write the marker, but not as this user. Each page is a list, and the lists follow each
+# other.
 known=$(jq -rs --arg marker "$marker" '[.[][] | select(.user.login == "github-actions[bot]")
     | select(.body | startswith($marker)) | .id][0] // empty' <<< "$listed") ||
   die 107 "the comments of pull request $number are not understood"

@@ -62,7 +62,7 @@ done
 
 name=llmsim-blast-$version-$(uname -m)-unknown-linux-gnu
 bin=$dir/$name/llmsim-blast
-# The sum is part of what was asked for: an archive that was installed without it is not trusted.
+# If a checksum was given, only an archive that was installed with this checksum is reused.
 mark=$dir/$name/sha256
 if [[ -x "$bin" && -f "$mark" && (-z "$sha256" || "$(<"$mark")" == "$sha256") ]]; then
   echo "$bin"
@@ -88,7 +88,7 @@ found=$(sha256sum "$work/archive" | cut -d ' ' -f 1)
 
 mkdir "$work/unpacked"
 tar -xzf "$work/archive" -C "$work/unpacked" --no-same-owner || die 107 "$name.tar.gz could not be unpacked"
-# The archive may hold its files in a folder of its own name, or as they are.
+# The archive may hold its files in a folder with its own name, or at the top level.
 for at in "$work/unpacked/$name" "$work/unpacked"; do
   [[ ! -f "$at/llmsim-blast" ]] || break
 done

@@ -49,7 +49,7 @@ bin=${LLMSIM_BLAST_BIN:?is not set: expected the path of llmsim-blast}
 [[ "$runs" =~ ^[1-9][0-9]?$ ]] || die "invalid value '$runs' for the input runs: expected a number from 1 to 99"
 mkdir -p "$out"
 
-# Reads a variable of lines into the array `lines`. Lines that are empty are left out.
+# Reads the lines of a variable into the array `lines`, without empty lines.
 lines_of() {
   lines=()
   local line
@@ -75,7 +75,7 @@ for ((run = 1; run <= runs; run++)); do
   "$bin" "$profile" --github auto --quiet --output "$out/run-$run.json" --html "$out/run-$run.html" \
     "${options[@]}" || code=$?
   [[ "$code" -le "$worst" ]] || worst=$code
-  # Later runs would fail in the same way, or were not wanted any more.
+  # Later runs would fail in the same way, or the user has interrupted the run.
   case "$code" in 0 | 99) heads+=("$out/run-$run.json") ;; *) break ;; esac
 done
 

@@ -27,7 +27,7 @@ except ImportError as missing:
     sys.exit(f"error: {missing}: pip install pyyaml kubernetes-validate")
 
 HERE = pathlib.Path(__file__).resolve().parent
-# By group and version: the name in a path, and the kind.
+# By group and version: the name in the path, and the kind.
 TYPES = {
     "v1": {"configmaps": "ConfigMap", "services": "Service", "persistentvolumeclaims": "PersistentVolumeClaim"},
     "batch/v1": {"jobs": "Job"},
@@ -76,7 +76,7 @@ def dry_run(folder, objects, server):
         for verb in ("create", "apply"):
             command = ["kubectl", verb, "--dry-run=client", "--validate=false", f"--server={address}", "-k", str(folder)]
             done = subprocess.run(command, capture_output=True, text=True, env=env)
-            # job.batch/blast created (dry run)
+            # A line looks like: job.batch/blast created (dry run)
             lines = [line.split(" ")[0].replace(".batch/", "/") for line in done.stdout.splitlines()]
             if done.returncode != 0 or set(lines) != expected:
                 wrong.append(f"kubectl {verb} --dry-run=client: {done.stdout}{done.stderr}".strip())

@@ -43,14 +43,14 @@ class Pods:
         self.spec, self.folder = job["spec"], folder
         pod = self.spec["template"]["spec"]
         container = pod["containers"][0]
-        # Nobody here waits a minute for a process that hangs.
+        # Do not wait a minute for a process that hangs.
         self.grace = min(pod["terminationGracePeriodSeconds"], 10)
         for name in ("profile", "key", "results", "tmp"):
             (folder / name).mkdir()
         (folder / "profile" / "profile.toml").write_text(profile)
         (folder / "key" / "key").write_text(os.urandom(24).hex())
         here = {f"blast-0.{pod['subdomain']}:7946": f"localhost:{free_port()}"}
-        # How long it takes is said by the profiles below.
+        # The profiles below set the duration.
         args = [argument for argument in container["args"] if not argument.startswith("--duration")]
         args = [self.localised(argument, container, here) for argument in args]
         args = [f"--target-url={url}" if argument.startswith("--target-url=") else argument for argument in args]

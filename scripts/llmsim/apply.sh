@@ -48,7 +48,7 @@ rm -rf -- "$dir/benchmarks/k6"
 cp -R -- "$here/files/." "$dir/"
 cp -- "$here/../action/install.sh" "$dir/benchmarks/lib/install.sh"
 
-# The page stands in specs/ up to llmsim 0.5, and in knowledge/ since 0.6.
+# The page is in specs/ up to llmsim 0.5, and in knowledge/ since 0.6.
 page=specs/load-testing.md
 if [[ -d "$dir/knowledge" ]]; then
   page=knowledge/performance/load-testing.md

@@ -33,7 +33,7 @@ trap 'rm -rf -- "$fake"' EXIT
 printf '#!/bin/sh\necho "k6 $*"\nexit "${FAKE_CODE:-0}"\n' > "$fake/k6"
 chmod +x "$fake/k6"
 
-# Their runner, with the k6 that prints its arguments. It starts no server.
+# Runs the runner of llmsim with the stand-in for k6. The runner starts no server.
 runner() {
   PATH=$fake:$PATH bash "$dir/benchmarks/run-benchmark.sh" "$@" --no-server 2>&1 || true
 }

@@ -57,7 +57,7 @@ need_target "$target"
 [[ -d $sysroot/lib/rustlib/$target ]] ||
   die 107 "Rust's library for $target is not installed: run rustup target add $target"
 
-# A C compiler of musl, where there is one: ring is partly C.
+# Use a C compiler for musl if there is one, because ring is partly written in C.
 machine=${target%%-*}
 if [[ $target == *-musl && -z ${CC-} ]]; then
   for compiler in "$machine-linux-musl-gcc" musl-gcc "$machine-linux-gnu-gcc"; do
@@ -72,19 +72,21 @@ fi
 
 build=$(realpath -m -- "${CARGO_TARGET_DIR:-$root/target}")
 home=$(realpath -m -- "${CARGO_HOME:-$HOME/.cargo}")
-# Messages of panics and debug information name files. Folders of this machine do not belong there.
+# Panic messages and debug information contain file names. Folders of this machine must not appear
+# in them.
 flags=()
 for pair in "$root=/llmsim-blast" "$build=/target" "$home=/cargo" "$sysroot=/rust"; do
   flags+=("--remap-path-prefix=$pair")
   c_flags="${c_flags-} -ffile-prefix-map=$pair"
 done
-# musl is linked statically anyway, glibc only if it is asked for.
+# musl is linked statically by default, glibc only with this option.
 flags+=(-C target-feature=+crt-static)
-# Debian's compiler writes a hash of what it linked, debug information included, and others do not.
+# Debian's compiler adds a build ID, a hash of the linked file with its debug information. Other
+# compilers do not.
 if [[ $machine == "$(uname -m)" ]]; then
   flags+=(-C "link-arg=-Wl,--build-id=none")
 else
-  # rustc brings a linker for every machine.
+  # rustc ships a linker for every machine.
   flags+=(-C linker=rust-lld)
 fi
 encoded=$(IFS=$'\x1f' && printf '%s' "${flags[*]}")
@@ -105,7 +107,7 @@ bin=$out/llmsim-blast
 cp -- "$build/$target/dist/llmsim-blast" "$bin.built"
 "${tool}objcopy" --only-keep-debug --compress-debug-sections=zlib "$bin.built" "$bin.debug"
 "${tool}strip" --strip-all --remove-section=.comment -o "$bin" "$bin.built"
-# A debugger finds the other file by its name and its sum.
+# A debugger finds the debug file by its name and its checksum.
 (cd -- "$out" && "${tool}objcopy" --add-gnu-debuglink=llmsim-blast.debug llmsim-blast)
 rm -- "$bin.built"
 chmod 0755 "$bin"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts what release.sh has made on several machines into one release.
+# Combines the files that release.sh has built on several machines into one release.
 
 set -euo pipefail
 

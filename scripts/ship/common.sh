@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What the scripts of this folder share. It is sourced.
+# Shared functions and variables of the scripts in this folder. This file is sourced.
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
-# The folder of the results. It is not a part of cargo's target folder, which may be a cache.
+# The folder of the results. It is outside cargo's target folder, which may be a cache.
 : "${out:=$root/target/ship}"
 # The version in Cargo.toml.
 # shellcheck disable=SC2034
@@ -16,7 +16,7 @@ die() {
   exit "$code"
 }
 
-# Ends the script unless every program that is named is installed.
+# Ends the script unless all named programs are installed.
 need() {
   local program
   for program; do
@@ -24,30 +24,30 @@ need() {
   done
 }
 
-# Reads a value of a flag: value "$@" prints $2, or says that it is missing.
+# Reads the value of a flag: value "$@" prints $2, or reports that it is missing.
 value() {
   [[ $# -ge 2 ]] || die 104 "$1 needs a value: see --help"
   printf '%s' "$2"
 }
 
-# Every date in an artefact is that of the commit, so that a second build has the same one.
+# Every date in an artefact is the date of the commit, so that a second build gives the same bytes.
 if [[ -z ${SOURCE_DATE_EPOCH-} ]]; then
   SOURCE_DATE_EPOCH=$(git -C "$root" log -1 --format=%ct 2>/dev/null) || SOURCE_DATE_EPOCH=0
 fi
 export SOURCE_DATE_EPOCH
 
-# Prints the triple that cargo builds for on this machine, with this C library: triple musl|gnu.
+# Prints the triple that cargo builds for on this machine with the given C library: triple musl|gnu.
 triple() {
   printf '%s-unknown-linux-%s' "$(uname -m)" "$1"
 }
 
-# The binary named by the flag --binary must be one.
+# Checks that the value of --binary is an executable file.
 need_binary() {
   [[ -n $1 ]] || die 104 "--binary is missing: expected a file, such as target/release/llmsim-blast"
   [[ -f $1 && -x $1 ]] || die 104 "invalid value '$1' for --binary: expected an executable file"
 }
 
-# The triple named by the flag --target must be one of Linux.
+# Checks that the value of --target is a triple of Linux.
 need_target() {
   [[ $1 =~ ^[a-z0-9_]+-unknown-linux-(musl|gnu)$ ]] ||
     die 104 "invalid value '$1' for --target: expected MACHINE-unknown-linux-musl or MACHINE-unknown-linux-gnu"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packs the crate, and installs the command from what is packed.
+# Packs the crate, and installs the command from the packed crate.
 
 set -euo pipefail
 

@@ -69,7 +69,7 @@ trap 'rm -rf -- "$stage"' EXIT
 install -m 0755 -- "$bin" "$stage/llmsim-blast"
 gzip -9 --no-name "$stage"/man/*.1
 gzip -9 --no-name --stdout "$root/CHANGELOG.md" > "$stage/changelog.gz"
-# The changes of the package itself, which has none.
+# The changelog of the package itself, which has no changes of its own.
 gzip -9 --no-name > "$stage/changelog.Debian.gz" <<END
 llmsim-blast ($version-1) unstable; urgency=medium
 
@@ -77,8 +77,9 @@ llmsim-blast ($version-1) unstable; urgency=medium
 
  -- $(sed -n 's/^maintainer = "\(.*\)"$/\1/p' "$root/Cargo.toml")  $(date -uRd "@$SOURCE_DATE_EPOCH")
 END
-# What lintian is told to accept. This package is in no distribution, so its first version closes no bug.
-# cargo-deb writes the field Depends even if it is empty. A static binary is no library without others.
+# Tags that lintian must accept. This package is in no distribution, so its first version closes no
+# bug. cargo-deb writes the field Depends even if it is empty. lintian treats a static binary as a
+# library without prerequisites.
 {
   echo "llmsim-blast: initial-upload-closes-no-bugs *"
   if ! readelf -d "$bin" | grep -q NEEDED; then
@@ -96,14 +97,14 @@ found=$(lintian --no-cfg --allow-root --tag-display-limit 0 "$deb") || fail "lin
 [[ -z $found ]] || fail "lintian: $found"
 said "lintian has nothing to say"
 
-# dpkg wants to be root, or to believe it.
+# dpkg must run as root, or under fakeroot.
 as_root=()
 [[ $(id -u) -eq 0 ]] || { need fakeroot && as_root=(fakeroot); }
 work=$(mktemp -d)
 trap 'rm -rf -- "$work" "$stage"' EXIT
 mkdir -p "$work/root/var/lib/dpkg/info" "$work/root/var/lib/dpkg/updates" "$work/root/var/lib/dpkg/triggers"
 touch "$work/root/var/lib/dpkg/status" "$work/root/var/lib/dpkg/available"
-# Libraries are not installed in that root. The binary finds those of this machine.
+# Libraries are not installed in that root. The binary uses those of this machine.
 packages() { "${as_root[@]}" dpkg --root="$work/root" --log=/dev/null --force-depends "$@" >"$work/said" 2>&1; }
 files() { find "$work/root" -not -type d -not -path '*/var/lib/dpkg/*' -printf '/%P\n' | sort; }
 

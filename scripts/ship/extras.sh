@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes what belongs to a package beside the binary: man pages and completions.
+# Writes the files that a package contains besides the binary: man pages and completions.
 
 set -euo pipefail
 
@@ -45,7 +45,7 @@ generate() {
   [[ -s $to/$1 ]] || die 107 "$bin generate ${*:2} printed nothing"
 }
 generate man/llmsim-blast.1 man
-# The page of the whole names those of the commands.
+# The main page names the pages of the commands.
 pages=$(sed 's/\\//g' "$to/man/llmsim-blast.1" | grep -o 'llmsim-blast-[a-z-]*(1)' | sort -u) ||
   die 107 "the man page names no command"
 while IFS= read -r page; do

@@ -49,7 +49,7 @@ said() { echo "ok: $*"; }
 
 mkdir "$work/layout"
 tar -xf "$image" -C "$work/layout"
-# umoci chooses no machine, so the image of this one is put in the place of all.
+# umoci does not select a machine, so the index is reduced to the image of this machine.
 tag=$(python3 - "$work/layout" "$(uname -m)" <<'END'
 import json, sys
 from pathlib import Path
@@ -70,7 +70,7 @@ rootless=()
 umoci unpack "${rootless[@]}" --image "$work/layout:$tag" "$work/bundle" >"$work/said" 2>&1 ||
   { cat "$work/said" >&2 && fail "umoci cannot unpack the image"; }
 
-# Writes the bundle's configuration for one run: the arguments, and whether /tmp can be written.
+# Writes the configuration of the bundle for one run: the arguments, and whether /tmp is writable.
 cp "$work/bundle/config.json" "$work/config.json"
 configure() {
   python3 - "$work/config.json" "$work/bundle/config.json" "$@" <<'END'
@@ -82,7 +82,8 @@ config["process"]["args"] += args
 config["process"]["capabilities"] = {}
 config["process"]["noNewPrivileges"] = True
 config["root"]["readonly"] = True
-# The loopback of this machine: a network of its own would need someone to bring its loopback up.
+# Use the loopback of this machine. In a network namespace, the loopback would first have to be
+# brought up.
 config["linux"]["namespaces"] = [space for space in config["linux"]["namespaces"] if space["type"] != "network"]
 if tmp == "tmp":
     options = ["nosuid", "nodev", "mode=1777", "size=64m"]
@@ -98,7 +99,7 @@ run() {
   count=$((count + 1))
   timeout --kill-after=5 120 runc --root "$work/run" run --bundle "$work/bundle" "check-$$-$count" </dev/null
 }
-# Starts it, and leaves it running as the container "$name".
+# Starts the image, and leaves it running as the container "$name".
 start() {
   configure "$@"
   name=check-$$-bg$((count += 1))
@@ -170,7 +171,7 @@ for _ in $(seq 200); do
   sleep 0.1
 done
 [[ -n $children ]] || fail "process 1 has no child, which would be the simulator"
-# The load is under way, or about to begin: both end in the same way.
+# The load is running or about to begin. Both cases end in the same way.
 sleep 2
 children=$(ps -o stat= --ppid "$first") || true
 zombies=$(grep -c '^Z' <<< "$children") || true

@@ -27,10 +27,10 @@ import tarfile
 from datetime import datetime, timezone
 from pathlib import Path
 
-# The user of scripts/kubernetes. 65532 is "nonroot" in the images of others, too.
+# The user of scripts/kubernetes. In other images, too, 65532 is "nonroot".
 USER = 65532
 ENTRY = "/llmsim-blast"
-# Users, and a name service without other files. Static binaries read them as well.
+# Users, and a name service that only reads files. Static binaries read these files as well.
 FILES = Path(__file__).parent / "image"
 EPOCH = int(os.environ.get("SOURCE_DATE_EPOCH") or 0)
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -172,7 +172,7 @@ def main(args):
     tar = Tar()
     tar.file("oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
     tar.file("index.json", json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [top]}).encode())
-    # `docker load` before version 25 reads this file alone.
+    # `docker load` before version 25 reads only this file.
     tar.file("manifest.json", json.dumps([{"Config": path(config), "RepoTags": [tag], "Layers": [path(packed)]}]).encode())
     for digest, data in sorted(layout.blobs.items()):
         tar.file(f"blobs/sha256/{digest}", data)

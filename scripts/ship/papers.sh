@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes the papers of a release: the licences of all crates, and a bill of materials.
+# Writes the documents of a release: the licences of all crates, and a bill of materials.
 
 set -euo pipefail
 
@@ -49,11 +49,11 @@ cd -- "$root"
 cargo about generate --locked --offline --fail "${features[@]}" --config scripts/ship/about.toml \
   --output-file "$to/THIRD-PARTY.txt" scripts/ship/about.hbs
 
-# It always writes beside Cargo.toml.
+# cargo-cyclonedx always writes next to Cargo.toml.
 trap 'rm -f -- "$root/llmsim-blast.cdx.json"' EXIT
 cargo cyclonedx --quiet --format json --spec-version 1.5 --target "$target" --override-filename llmsim-blast.cdx \
   "${features[@]}"
-# Without what differs from one build to the next: the time, a random number, and this folder.
+# Remove the parts that differ between builds: the time, a random number, and this folder.
 python3 - llmsim-blast.cdx.json "$to/llmsim-blast.cdx.json" <<'END'
 import json, os, sys
 from datetime import datetime, timezone

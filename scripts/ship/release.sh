@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes everything that a release has for one machine, and checks it.
+# Builds and checks all files of a release for one machine.
 
 set -euo pipefail
 

@@ -48,7 +48,7 @@ need git sha256sum
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 
-# Read once: the checkout may move on while this builds.
+# Read once, because the checkout may change during the builds.
 commit=$(git -C "$root" rev-parse HEAD)
 # Builds in the folder $1 and prints the path of the binary.
 build() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a static binary in a root that holds nothing else.
+# Runs a static binary in a root that contains nothing else.
 
 set -euo pipefail
 
@@ -62,7 +62,7 @@ inside() { env -i PATH="$PATH" timeout 60 "${enter[@]}" /llmsim-blast "$@" >"$wo
 inside --version || die 107 "no root can be changed here: $(cat "$work/said")"
 said "$(head -n 1 "$work/said") runs in an empty root"
 
-# Without a file of hosts there is no localhost. Containers have one.
+# Without /etc/hosts, localhost does not resolve. Containers have this file.
 echo '127.0.0.1 localhost' > "$work/root/etc/hosts"
 
 cat > "$work/server.py" <<'END'

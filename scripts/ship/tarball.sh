@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packs an archive of a release, under the name that scripts/action/install.sh asks for.
+# Packs the archive of a release, under the name that scripts/action/install.sh expects.
 
 set -euo pipefail
 
@@ -78,7 +78,7 @@ if [[ -n $papers ]]; then
 fi
 chmod -R u=rwX,go=rX "$work/$name"
 
-# Packs the entry $2 of the work folder: without owners, in one order, with one date.
+# Packs the entry $2 of the work folder: without owners, sorted, with a fixed date.
 pack() {
   tar --create --directory "$work" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu \
     --mtime="@$SOURCE_DATE_EPOCH" "$2" | gzip -9 --no-name > "$out/$1"

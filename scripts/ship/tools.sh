@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the programs that make a release, in the versions that were tried.
+# Installs the programs that build a release, in the versions that were tested.
 
 set -euo pipefail
 
@@ -26,8 +26,9 @@ declare -A versions=(
   [cargo-about]=0.9.3
   [cargo-cyclonedx]=0.5.9
 )
-# A debug build takes half as long. That does for programs that run for a second, but cargo-about compares
-# every file of every crate with every licence. Its command is not among its default features.
+# A debug build takes half as long, which is enough for programs that run for a second. cargo-about
+# is built with optimisation, because it compares every file of every crate with every licence. Its
+# command is not among its default features.
 declare -A options=(
   [cargo-auditable]=--debug
   [cargo-deb]=--debug

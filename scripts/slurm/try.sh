@@ -117,7 +117,7 @@ for _ in $(seq 50); do
   sleep 0.1
 done
 
-# Four names for one machine: shard 0 is found where the first node is.
+# All four nodes are one machine, so shard 0 is found at the address of the first node.
 scontrol_hosts=$lab/bin/scontrol
 mkdir -p "$lab/bin"
 cat > "$scontrol_hosts" <<END
