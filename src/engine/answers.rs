@@ -1,10 +1,10 @@
-//! Keeps the texts of a few answers, so that their tokens can be counted after the run. Only with
-//! `--tokenizer`: else there is nothing here, and nothing is kept.
+//! Keeps the texts of a few responses, so that their tokens can be counted after the run. Without
+//! `--tokenizer` nothing is kept.
 //!
-//! Which answers are kept depends on seeded numbers alone: those with the smallest. So they are a
-//! sample of all answers, whose number nobody knows before the end. A text is gathered from the
-//! start of its answer on, and only while its number is small enough: of `n` answers some
-//! `KEPT × ln(n / KEPT)` are gathered at all.
+//! The choice of responses depends on seeded numbers alone: those with the smallest numbers are
+//! kept. They are a sample of all responses, whose count is unknown before the end. A text is
+//! gathered from the start of its response, and only while its number is small enough: of `n`
+//! responses about `KEPT × ln(n / KEPT)` are gathered.
 
 use super::slot::Slot;
 use crate::metrics::{Outcome, Sample};
@@ -12,32 +12,33 @@ use crate::plan::Plan;
 use crate::units::mix64;
 use std::collections::BinaryHeap;
 
-/// Keeps the choice of answers apart from everything else that is drawn for them.
+/// Separates the choice of responses from all other draws.
 const CHOICE_DRAWS: u64 = 0x416e_7377_6572_000b;
-/// Answers that a worker keeps, and that are left of all workers together.
+/// Responses that a worker keeps, and that are kept of all workers together.
 const KEPT: usize = 256;
-/// Answers whose text is gathered at the same time, at most.
+/// Most responses whose text is gathered at the same time.
 const GATHERED: usize = 256;
-/// Longest text of an answer, still escaped. A longer answer is not kept.
+/// Longest text of a response, still escaped. A longer response is not kept.
 const MAX_TEXT_BYTES: usize = 128 * 1024;
 
-/// What came of one streamed answer.
+/// The text of one streamed response, and its token counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AnswerText {
-    /// Its seeded number: the smallest are kept.
+    /// Its seeded number. The responses with the smallest numbers are kept.
     number: u64,
     /// Events with generated content.
     pub events: u32,
-    /// Tokens that the server has billed for it, if it has.
+    /// Tokens that the server billed for it; `None` if the server did not say.
     pub billed: Option<u32>,
-    /// The inside of a JSON string, as it came.
+    /// The visible text: the inside of a JSON string, as received.
     visible: Vec<u8>,
-    /// The same, of what the model thought.
+    /// The reasoning text, in the same form.
     thought: Vec<u8>,
 }
 
 impl AnswerText {
-    /// What the model said and what it thought; none if that is no text.
+    /// Returns the visible text and the reasoning text; `None` if either is not a valid JSON
+    /// string.
     pub fn texts(&self) -> Option<[String; 2]> {
         let text = |escaped: &[u8]| {
             let quoted = [b"\"", escaped, b"\""].concat();
@@ -50,7 +51,7 @@ impl AnswerText {
         self.visible.len() + self.thought.len() > MAX_TEXT_BYTES
     }
 
-    /// A part of what the model said, or thought.
+    /// Adds a piece of the reasoning text if `thought`, else of the visible text.
     pub(super) fn push(&mut self, thought: bool, escaped: &[u8]) {
         if !self.is_too_long() {
             let text = if thought { &mut self.thought } else { &mut self.visible };
@@ -59,21 +60,21 @@ impl AnswerText {
     }
 }
 
-/// The answers that a worker keeps.
+/// The responses that a worker keeps.
 #[derive(Debug)]
 pub(super) struct Answers {
     seed: u64,
-    /// Whether a phase is part of the measurement, by its number.
+    /// By the number of the phase: true if the phase is part of the measurement.
     measured: Vec<bool>,
-    /// By slot: the answer that is being gathered.
+    /// By slot: the response that is being gathered.
     gathering: Vec<Option<Box<AnswerText>>>,
     gathered: usize,
-    /// The one with the largest number first.
+    /// The response with the largest number is at the top.
     kept: BinaryHeap<AnswerText>,
 }
 
 impl Answers {
-    /// None if nobody counts tokens.
+    /// Returns `None` unless the plan has a tokenizer.
     pub(super) fn new(shard: &Plan, slots: usize) -> Option<Box<Self>> {
         shard.tuning.tokenizer.as_ref()?;
         Some(Box::new(Self {
@@ -85,8 +86,8 @@ impl Answers {
         }))
     }
 
-    /// A streamed request of a user's iteration is sent in that phase. The turn tells requests of
-    /// one iteration apart.
+    /// Begins to gather the response to a streamed request that is sent in `phase`, if its number
+    /// is small enough. `turn` tells the requests of one iteration apart.
     pub(super) fn begin(&mut self, slot: Slot, phase: u16, user: u32, iteration: u64, turn: u16) {
         self.forget(slot);
         let number = mix64(self.seed ^ u64::from(turn), user.into(), iteration);
@@ -100,12 +101,12 @@ impl Answers {
         }
     }
 
-    /// What takes the text of the slot's answer, if it is gathered.
+    /// Returns the text of the slot's response, if it is being gathered.
     pub(super) fn text(&mut self, slot: Slot) -> Option<&mut AnswerText> {
         self.gathering[slot.index()].as_deref_mut()
     }
 
-    /// The answer is over.
+    /// Ends the slot's response, and keeps it if it is complete and its number is small enough.
     pub(super) fn end(&mut self, slot: Slot, sample: &Sample) {
         let Some(answer) = self.forget(slot) else { return };
         if sample.outcome != Outcome::Success || sample.token_events == 0 || answer.is_too_long() {
@@ -124,13 +125,13 @@ impl Answers {
         Some(answer)
     }
 
-    /// Those that were kept.
+    /// Returns the responses that were kept.
     pub(super) fn into_kept(self) -> Vec<AnswerText> {
         self.kept.into_vec()
     }
 }
 
-/// Of all workers' answers those with the smallest numbers.
+/// Chooses the responses with the smallest numbers out of those of all workers.
 pub(super) fn choose(mut answers: Vec<AnswerText>) -> Vec<AnswerText> {
     answers.sort_unstable();
     answers.truncate(KEPT);
@@ -153,7 +154,7 @@ mod tests {
         Sample { outcome, token_events: events, ..Sample::begun(0, Nanos::ZERO) }
     }
 
-    /// Sends and answers a request of each user.
+    /// Sends a request of each user, and a response to it.
     fn answer(answers: &mut Answers, users: impl Iterator<Item = u32>) {
         for user in users {
             answers.begin(Slot(0), 1, user, 0, 0);
@@ -198,7 +199,7 @@ mod tests {
         answers.begin(Slot(0), 1, 1, 0, 0);
         answers.text(Slot(0)).expect("gathered").push(false, &vec![b'a'; MAX_TEXT_BYTES + 1]);
         answers.end(Slot(0), &sample(Outcome::Success, 1));
-        // An attempt that is made again leaves nothing of the one before.
+        // A new attempt leaves nothing of the one before.
         answers.begin(Slot(0), 1, 1, 0, 0);
         answers.text(Slot(0)).expect("gathered").push(false, b"a");
         answers.begin(Slot(0), 1, 1, 0, 0);

@@ -1,5 +1,5 @@
-//! What `benches/engine.rs` measures: parts of the engine that nobody else may name. Only with the
-//! feature `scripted`.
+//! Entry points for `benches/engine.rs` to parts of the engine that are private otherwise. Only
+//! with the feature `scripted`.
 
 use super::budget::Budget;
 use super::channels::{Channels, Inbox, Outbox};
@@ -22,7 +22,7 @@ use std::sync::mpsc::channel;
 pub struct Wheel(Timers);
 
 impl Wheel {
-    /// With room for that many keys.
+    /// Creates a wheel with room for `keys` keys.
     pub fn new(keys: usize) -> Self {
         Self(Timers::new(keys))
     }
@@ -32,18 +32,19 @@ impl Wheel {
         self.0.set(key, deadline);
     }
 
-    /// One key whose deadline has passed.
+    /// Removes and returns one key whose deadline has passed.
     pub fn pop_due(&mut self, now: Nanos) -> Option<u32> {
         self.0.pop_due(now)
     }
 }
 
-/// Runs one worker of the plan, whose target has an address, in the scripted world: whoever asks
-/// gets these reads, `gap` apart. Says how many requests succeeded and how many token events came.
+/// Runs one worker of the plan, whose target has an address, in the scripted world. Every request
+/// gets these reads, `gap` apart. Returns the number of requests that succeeded and of token
+/// events.
 ///
 /// # Panics
 ///
-/// When the plan cannot be run: its target needs an address.
+/// If the plan cannot be run: its target needs an address.
 pub fn run_worker(plan: &Plan, reads: &Rc<[Vec<u8>]>, gap: Nanos) -> (u64, u64) {
     let reads = Rc::clone(reads);
     let peer = move |heard: Heard<'_>| match heard {

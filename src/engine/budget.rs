@@ -1,24 +1,24 @@
-//! Memory for responses that are kept until they are complete: one bound for all users together.
+//! The memory for incomplete responses: one limit for all users together.
 //!
-//! A response that lies whole in one read is never kept. What is kept of the others is charged in
-//! steps, so that only large responses touch what the workers share. The memory of a step goes from
-//! response to response until the test ends.
+//! A response that lies whole in one read is never kept. Kept parts of other responses are charged
+//! in steps, so that only large responses touch the memory that the workers share. The memory of a
+//! step goes from response to response until the test ends.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a response may keep without being charged: the decoders keep that much memory anyway.
+/// Bytes that a response may keep without a charge: the decoders hold this much memory anyway.
 pub(super) const FREE_BYTES: usize = 16 * 1024;
-/// What is charged at once.
+/// The size of a step, the unit of charging.
 pub(super) const STEP_BYTES: usize = 256 * 1024;
 
-/// What is left, and the memory that was given back.
+/// The steps that are left, and the memory that was given back.
 #[derive(Debug)]
 pub(super) struct Budget {
     /// In steps.
     left: AtomicUsize,
     /// Segments for the next large response on any thread. Memory that one thread frees is of no
-    /// use to the others, so they would take the budget once each.
+    /// use to the others, so without this list each thread could come to hold the whole budget.
     spare: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -28,7 +28,7 @@ impl Budget {
         Self { left: AtomicUsize::new(steps), spare: Mutex::default() }
     }
 
-    /// Takes so many steps, if they are left.
+    /// Takes `steps`, and returns true, if that many are left.
     pub(super) fn take(&self, steps: u16) -> bool {
         let less = |left: usize| left.checked_sub(usize::from(steps));
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
@@ -38,30 +38,30 @@ impl Budget {
         self.left.fetch_add(usize::from(steps), Ordering::Relaxed);
     }
 
-    /// An empty segment of [`STEP_BYTES`].
+    /// Returns an empty segment of [`STEP_BYTES`].
     pub(super) fn segment(&self) -> Vec<u8> {
         let spare = self.spare().pop();
         spare.unwrap_or_else(|| Vec::with_capacity(STEP_BYTES))
     }
 
-    /// Keeps a segment until the next is wanted.
+    /// Keeps a segment for the next large response.
     pub(super) fn keep(&self, mut segment: Vec<u8>) {
         segment.clear();
         self.spare().push(segment);
     }
 
-    /// A thread that panicked has left the list whole.
+    /// Locks the list of spare segments. A thread that panicked has left the list whole.
     fn spare(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Segments that nobody uses.
+    /// Returns the number of spare segments.
     #[cfg(test)]
     pub(super) fn kept(&self) -> usize {
         self.spare().len()
     }
 
-    /// Steps that `held` bytes cost.
+    /// Returns the number of steps that `held` bytes cost.
     pub(super) fn steps(held: usize) -> u16 {
         held.saturating_sub(FREE_BYTES).div_ceil(STEP_BYTES) as u16
     }
@@ -83,7 +83,7 @@ mod tests {
     fn small_responses_are_free() {
         assert_eq!([0, FREE_BYTES, FREE_BYTES + 1].map(Budget::steps), [0, 0, 1]);
         assert_eq!(Budget::steps(FREE_BYTES + STEP_BYTES + 1), 2);
-        // The longest body that is read at all.
+        // The longest body that is read.
         assert_eq!(Budget::steps(64 << 20), 256);
     }
 }

@@ -1,4 +1,4 @@
-//! What goes down into a worker and what comes up from it. Nothing else crosses the thread border.
+//! The channels down to a worker and up from it. Nothing else crosses the thread border.
 
 use super::budget::Budget;
 use super::rows_ahead::RowInbox;
@@ -11,31 +11,32 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender};
 
-/// New addresses of the targets, in their order. `None` for a name that could not be looked up.
+/// New addresses of the targets, in the order of the targets. `None` for a name that could not be
+/// looked up.
 pub(super) type Addresses = Vec<Option<Vec<SocketAddr>>>;
 
-/// What has changed while a test runs. It was made ready off the workers.
+/// A change during a test. It is prepared on another thread than the workers'.
 #[derive(Debug)]
 pub(super) enum News {
-    /// Only with names that are looked up again during the test.
+    /// Only if names are looked up again during the test.
     Addresses(Addresses),
-    /// Only with a key that changes.
+    /// Only if the key changes.
     Heads(Arc<Heads>),
 }
 
-/// Down: what a worker is told.
+/// Down: the input of a worker.
 #[derive(Debug)]
 pub(super) struct Inbox<'a> {
     pub(super) stop: &'a AtomicBool,
     pub(super) news: Receiver<News>,
-    /// The one thing that workers share.
+    /// The only memory that workers share.
     pub(super) budget: &'a Budget,
-    /// Only with rows that are not in memory. They go round, and used ones go back.
+    /// Only if rows are not in memory. Their buffers circulate: used ones go back.
     pub(super) rows: Option<RowInbox>,
 }
 
 impl Inbox<'_> {
-    /// Takes over what has changed since the last call.
+    /// Applies the changes since the last call.
     pub(super) fn take_news(&self, dialer: &mut Dialer, writer: &mut RequestWriter) {
         while let Ok(news) = self.news.try_recv() {
             match news {
@@ -46,7 +47,7 @@ impl Inbox<'_> {
     }
 }
 
-/// Up: what a worker reports, and the tallies that come back to be filled again.
+/// Up: a worker's reports, and the empty tallies that come back to be filled again.
 #[derive(Debug)]
 pub(super) struct Outbox {
     pub(super) reports: Sender<Report>,
@@ -59,27 +60,27 @@ pub(super) struct Channels<'a> {
     pub(super) outbox: Outbox,
 }
 
-/// The numbers of one worker's second and one phase.
+/// The numbers of one worker for one second and one phase.
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) worker: usize,
-    /// Seconds that were skipped in between were empty.
+    /// The second of the test. Skipped seconds were empty.
     pub(super) second: u32,
     pub(super) phase: u16,
     pub(super) tally: Box<Tally>,
-    /// Requests that ended in it, if anybody wants to know.
+    /// Records of the requests that ended in this second; `None` unless requests are recorded.
     pub(super) batch: Option<Batch>,
-    /// Nothing more of this second will come.
+    /// True if nothing more of this second will come.
     pub(super) complete: bool,
-    /// Set in the very last report.
+    /// Set in the worker's very last report.
     pub(super) last: Option<Ended>,
 }
 
-/// How a worker ended.
+/// The end of a worker's run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ended {
     /// When the last request was over.
     pub(super) at: Nanos,
-    /// When the stop flag was seen, if it was.
+    /// When the stop flag was seen; `None` if it was not.
     pub(super) stopped: Option<Nanos>,
 }

@@ -3,7 +3,7 @@
 use crate::units::Nanos;
 use std::time::{Instant, SystemTime};
 
-/// Where the time comes from.
+/// The source of the time.
 #[derive(Debug)]
 pub(super) enum Clock {
     Real(Instant),
@@ -12,13 +12,13 @@ pub(super) enum Clock {
 }
 
 impl Clock {
-    /// The instant zero of a test, the same for all its workers.
+    /// Returns the instant zero of a test, the same for all its workers.
     pub(super) fn epoch() -> Instant {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock of a test")]
         Instant::now()
     }
 
-    /// Time since the instant zero, on the monotonic clock.
+    /// Returns the time since the instant zero, on the monotonic clock.
     pub(super) fn now(&self) -> Nanos {
         match self {
             Self::Real(epoch) => epoch.elapsed().into(),
@@ -27,13 +27,13 @@ impl Clock {
         }
     }
 
-    /// Seconds since the UNIX epoch, on the real-time clock.
+    /// Returns the seconds since the UNIX epoch, on the real-time clock.
     pub(super) fn unix_seconds(&self) -> u64 {
         (self.zero_at() + self.now().0) / Nanos::from_secs(1).0
     }
 
-    /// What the real-time clock, which the kernel's stamps are made with, read at the instant zero:
-    /// ns since the UNIX epoch.
+    /// Returns the reading of the real-time clock at the instant zero, in ns since the UNIX epoch.
+    /// The kernel makes its stamps with the real-time clock.
     pub(super) fn zero_at(&self) -> u64 {
         match self {
             Self::Real(epoch) => {
@@ -47,7 +47,7 @@ impl Clock {
     }
 }
 
-/// CPU time of this thread, user and system.
+/// Returns the CPU time of this thread, user and system.
 pub(super) fn thread_cpu_time() -> Nanos {
     use nix::sys::resource::{UsageWho, getrusage};
     use nix::sys::time::TimeValLike;
@@ -56,8 +56,8 @@ pub(super) fn thread_cpu_time() -> Nanos {
     Nanos::from_micros(micros.unsigned_abs())
 }
 
-/// How long this thread could have run and had to wait for a core, so far. Zero where the kernel
-/// does not tell (`/proc/thread-self/schedstat`, second field, in ns).
+/// Returns the time for which this thread was ready to run and had to wait for a core, so far. Zero
+/// if the kernel does not report it (`/proc/thread-self/schedstat`, second field, in ns).
 pub(super) fn thread_run_wait() -> Nanos {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     text.split_whitespace().nth(1).and_then(|wait| wait.parse().ok()).map_or(Nanos::ZERO, Nanos)

@@ -15,7 +15,7 @@
 //!
 //! A connection belongs to one virtual user and carries one request at a time; there is no
 //! pipelining. It does not know the clock, the schedule or the other connections: it is told what
-//! happened and answers with a [`Step`].
+//! happened and returns a [`Step`].
 
 mod limits;
 mod loss;
@@ -33,14 +33,14 @@ use crate::wire::http1;
 use std::io;
 use std::num::NonZeroU32;
 
-/// First pause after a network failure, or after a gateway's word that came sooner than this; it
-/// doubles with each further one.
+/// First pause after a network failure, or after a gateway's error status that came sooner than
+/// this. It doubles with each further one.
 const BACK_OFF_FIRST: Nanos = Nanos::from_millis(100);
 const BACK_OFF_LONGEST: Nanos = Nanos::from_secs(5);
-/// What a gateway says while there is no server behind it: bad gateway, service unavailable.
+/// The statuses of a gateway without a server behind it: bad gateway, service unavailable.
 const UPSTREAM_DOWN: [u16; 2] = [502, 503];
 
-/// Where a connection is in its life.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Closed,
@@ -56,49 +56,50 @@ pub(super) enum State {
     Idle,
     /// A request is partly written.
     Sending,
-    /// A request is written, its response is not complete.
+    /// A request is written, and its response is not complete.
     Receiving,
-    /// The socket takes no more of the request. What the peer said before is being read.
+    /// The socket takes no more of the request. A response that the peer sent earlier is still
+    /// read.
     Refused,
 }
 
-/// How often the present request was sent.
+/// The attempts at the present request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Attempt {
-    /// It waits for a connection, and was not counted as started.
+    /// The request waits for a connection, and was not counted as started.
     None,
     First,
     /// The connection of the first attempt was closed too early to count.
     Second,
 }
 
-/// What follows from what happened.
+/// The worker's next step after an event of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Wait,
-    /// Nothing yet, but the response is under another limit from now on, which may be tighter.
+    /// The request goes on, but its response is under another limit, which may be tighter.
     Rearm,
-    /// It has become a WebSocket, and the request that waited can be sent.
+    /// The connection has become a WebSocket, and the waiting request can be sent.
     Upgraded,
     /// The request is over.
     Over {
         outcome: Outcome,
         reusable: bool,
     },
-    /// The request was over with its terminal event, and the end of its framing will not be seen.
+    /// The terminal event has ended the request. The end of its framing will not be seen.
     Whole,
-    /// The socket takes no more bytes. What the peer said before is still to be read.
+    /// The socket takes no more bytes. A response that the peer sent earlier is still to be read.
     ReadOut,
-    /// The server closed a reused connection before it can have begun with the request: send the
-    /// same request again on a new one.
+    /// The server closed a reused connection before it can have begun to process the request. Send
+    /// the same request again on a new connection.
     Stale,
-    /// Bytes came after a response that was taken for a success, and belong to it.
+    /// Bytes came after a response that counted as a success, and belong to it.
     Condemned(Failure),
-    /// The socket is of no use any more, and no request is touched by that.
+    /// The socket is unusable, and no request is affected.
     Gone,
 }
 
-/// A user who does not simply wait for the whole answer.
+/// A user who reads slowly, or leaves before the response is complete.
 #[derive(Debug)]
 struct SlowOrAbandoning {
     behavior: ClientBehavior,
@@ -109,7 +110,7 @@ struct SlowOrAbandoning {
 #[derive(Debug, Default)]
 struct Unsent {
     bytes: Vec<u8>,
-    /// How much of that was written since.
+    /// How many of the bytes have been written since.
     from: usize,
 }
 
@@ -120,30 +121,29 @@ pub(super) struct Connection {
     pub(super) state: State,
     /// Distinguishes this socket from the slot's earlier ones in events of the same pass.
     pub(super) generation: u32,
-    /// How many requests it has carried.
+    /// How many requests the socket has carried.
     served: u32,
     pub(super) route: Route,
-    /// What went wrong with its session.
+    /// The failure of its TLS session.
     pub(super) tls_failure: Option<TlsFailure>,
     attempt: Attempt,
     /// The request under way, or waiting for the connection.
     pub(super) start: Start,
     pub(super) connect_since: Nanos,
-    /// How long it took until the socket was connected, in µs: the opening of its session began
-    /// then.
+    /// Time until the socket was connected, in µs. The TLS handshake began then.
     connect_took_us: u32,
-    /// When the slot's timer is set to fire, `MAX` for never. It fires early rather than being
+    /// When the slot's timer is set to fire; `MAX` for never. It may fire early, because it is not
     /// moved for every request.
     pub(super) timer_at: Nanos,
-    /// When the request is cut off because its user was ramped away, `MAX` for never.
+    /// When the request is cut off because its user was ramped down; `MAX` for never.
     pub(super) give_up: Nanos,
-    /// What the user of the present request does beside waiting. A connection that never had such a
-    /// user has no memory for it.
+    /// The unusual behavior of the present request's user. A connection that never had such a user
+    /// has no memory for it.
     unusual: Option<Box<SlowOrAbandoning>>,
     /// Network failures since the last response: the exponent of the back-off.
     failures_in_row: u8,
-    /// What of the request did not fit into the socket. A connection whose requests always fit has no
-    /// memory for it.
+    /// The part of the request that did not fit into the socket. A connection whose requests always
+    /// fit has no memory for it.
     unsent: Option<Box<Unsent>>,
     pub(super) exchange: Exchange,
 }
@@ -170,9 +170,9 @@ impl Connection {
         }
     }
 
-    /// Asks the memory for what a read will touch. With thousands of connections none is in the
-    /// near caches when its turn comes; asked for one turn ahead, it arrives while the kernel still
-    /// reads the socket before it.
+    /// Asks the memory for the fields that a read will touch. With thousands of connections they
+    /// are not in the near caches. If they are asked for one connection ahead, they arrive while
+    /// the kernel still reads the socket before.
     #[inline]
     pub(super) fn prefetch(&self) {
         use std::hint::black_box;
@@ -181,42 +181,42 @@ impl Connection {
         self.exchange.prefetch();
     }
 
-    /// The kind of the request under way, or of the last one.
+    /// Returns the kind of the request under way, or of the last one.
     #[inline]
     pub(super) fn kind(&self) -> usize {
         usize::from(self.exchange.sample.kind)
     }
 
-    /// The phase in which the request was sent.
+    /// Returns the phase in which the request was sent.
     #[inline]
     pub(super) fn phase(&self) -> u16 {
         self.exchange.phase
     }
 
-    /// When the request was sent.
+    /// Returns when the request was sent.
     #[inline]
     pub(super) fn sent(&self) -> Nanos {
         self.exchange.sample.sent
     }
 
-    /// How many requests the socket has carried.
+    /// Returns how many requests the socket has carried.
     pub(super) fn served(&self) -> u32 {
         self.served
     }
 
-    /// Its user has a request to send.
+    /// Begins a request of its user.
     pub(super) fn begin(&mut self, start: Start) {
         self.start = start;
         self.give_up = Nanos::MAX;
         self.attempt = Attempt::None;
     }
 
-    /// The request under way is begun again from its start: it was counted as started.
+    /// Begins the request under way again from its start. It was already counted as started.
     pub(super) fn begin_again(&mut self) {
         self.attempt = Attempt::First;
     }
 
-    /// Whether the request was started just now, by this call.
+    /// Returns true if this call is the first for the request, which thereby starts.
     pub(super) fn starts(&mut self) -> bool {
         let starts = self.attempt == Attempt::None;
         if starts {
@@ -225,33 +225,33 @@ impl Connection {
         starts
     }
 
-    /// The request is sent a second time, on another connection.
+    /// Queues the request to be sent a second time, on another connection.
     pub(super) fn retry(&mut self) {
         self.attempt = Attempt::Second;
         self.state = State::Queued;
     }
 
-    /// Whether the request was sent before, and its clock runs.
+    /// Returns true if the request was sent before, and its clock runs.
     pub(super) fn is_retried(&self) -> bool {
         self.attempt == Attempt::Second
     }
 
-    /// A request is under way or waits for the connection.
+    /// Returns true if a request is under way or waits for the connection.
     pub(super) fn is_busy(&self) -> bool {
         !matches!(self.state, State::Closed | State::Idle)
     }
 
-    /// The request under way has been put on the wire, at least partly.
+    /// Returns true if the request under way is on the wire, at least partly.
     pub(super) fn is_in_flight(&self) -> bool {
         matches!(self.state, State::Sending | State::Receiving | State::Refused)
     }
 
-    /// A socket exists and is connected.
+    /// Returns true if the socket exists and is connected.
     pub(super) fn is_established(&self) -> bool {
         self.is_in_flight() || matches!(self.state, State::Upgrading | State::Idle)
     }
 
-    /// A socket was opened and begins to connect.
+    /// Takes a socket that begins to connect.
     pub(super) fn opened(&mut self, stream: Stream, now: Nanos) {
         self.stream = Some(stream);
         self.state = State::Connecting;
@@ -260,7 +260,7 @@ impl Connection {
         self.connect_since = now;
     }
 
-    /// What the user of the request that is about to begin does beside waiting.
+    /// Sets the behavior of the user whose request is about to begin.
     pub(super) fn apply_behavior(&mut self, behavior: ClientBehavior) {
         match &mut self.unusual {
             Some(unusual) => **unusual = SlowOrAbandoning { behavior, paused_until: Nanos::MAX },
@@ -269,12 +269,12 @@ impl Connection {
         }
     }
 
-    /// The pace of a slow reader, in bytes a second.
+    /// Returns the pace of a slow reader, in bytes per second.
     pub(super) fn pace(&self) -> Option<u32> {
         self.unusual.as_ref()?.behavior.bytes_per_second.map(NonZeroU32::get)
     }
 
-    /// Until when a slow reader does not read; `MAX` when it may.
+    /// Returns the end of a slow reader's pause; `MAX` if it may read.
     pub(super) fn paused_until(&self) -> Nanos {
         self.unusual.as_ref().map_or(Nanos::MAX, |unusual| unusual.paused_until)
     }
@@ -285,23 +285,24 @@ impl Connection {
         }
     }
 
-    /// Its user leaves by resetting the connection.
+    /// Returns true if its user leaves by resetting the connection.
     pub(super) fn aborts(&self) -> bool {
         self.unusual.as_ref().is_some_and(|unusual| unusual.behavior.by_reset)
     }
 
-    /// A socket exists and cannot be used yet.
+    /// Returns true if a socket exists that cannot be used yet.
     pub(super) const fn is_opening(&self) -> bool {
         matches!(self.state, State::Connecting | State::Securing)
     }
 
-    /// Whether the socket is connected by `now`. Its session may have to be opened then.
+    /// Returns true if the socket is connected by `now`. Its TLS session may have to be opened
+    /// then.
     pub(super) fn check_connected(&mut self, now: Nanos) -> Result<bool, Failure> {
         let Some(stream) = &self.stream else { return Err(Failure::Internal) };
         match stream.connected() {
             Ok(true) => {
                 self.state = if stream.must_be_opened() { State::Securing } else { State::Idle };
-                // More than an hour is not waited for.
+                // The field saturates at over an hour, and no connection is waited for that long.
                 self.connect_took_us = u32::try_from(now.since(self.connect_since).0 / 1_000).unwrap_or(u32::MAX);
                 Ok(true)
             }
@@ -313,12 +314,12 @@ impl Connection {
         }
     }
 
-    /// How long it took until the socket was connected.
+    /// Returns how long it took until the socket was connected.
     pub(super) fn connect_took(&self) -> Nanos {
         Nanos(u64::from(self.connect_took_us) * 1_000)
     }
 
-    /// Goes on with opening the session; if the peer has closed its side, to the very end.
+    /// Continues the TLS handshake, to its very end if the peer has closed its side.
     pub(super) fn secure(&mut self, buffer: &mut [u8], closed: bool) -> Result<Opening, Failure> {
         let Some(stream) = &mut self.stream else { return Err(Failure::Internal) };
         match stream.open(buffer, closed) {
@@ -329,13 +330,13 @@ impl Connection {
             }
             Err(error) => {
                 self.tls_failure = tls_failure(&error);
-                // Whatever the socket says, what failed is the session.
+                // The TLS session has failed, whatever the socket says.
                 Err(Failure::Tls)
             }
         }
     }
 
-    /// Puts a request on the wire; `now` was read just before.
+    /// Puts a request on the wire. `now` was read just before.
     pub(super) fn send(&mut self, bytes: &[u8], expect: Expect, now: Nanos, placement: Placement) -> Step {
         if self.is_retried() {
             self.exchange.begin_again();
@@ -362,10 +363,10 @@ impl Connection {
         unsent.from = 0;
     }
 
-    /// The socket takes bytes again.
+    /// Continues to write, now that the socket takes bytes again.
     pub(super) fn writable(&mut self, noticed: Nanos) -> Step {
-        // A session may have kept the end of a request that was taken for written, or words of its
-        // own.
+        // A TLS session may have kept the end of a request that counted as written, or records of
+        // its own.
         if let Some(Err(error)) = self.stream.as_mut().map(Stream::flush) {
             return self.takes_no_more(&error, noticed);
         }
@@ -385,7 +386,7 @@ impl Connection {
         }
     }
 
-    /// Reads what is there into `buffer`, with the kernel's stamp if `stamped`.
+    /// Reads the available bytes into `buffer`, with the kernel's stamp if `stamped`.
     pub(super) fn recv(&mut self, buffer: &mut [u8], stamped: bool) -> io::Result<Received> {
         match &mut self.stream {
             Some(stream) => stream.recv(buffer, stamped),
@@ -393,7 +394,7 @@ impl Connection {
         }
     }
 
-    /// Reads at most `portion` bytes of what is there.
+    /// Reads at most `portion` of the available bytes.
     pub(super) fn recv_portion(&mut self, buffer: &mut [u8], portion: usize) -> io::Result<Received> {
         match &mut self.stream {
             Some(stream) => stream.recv_portion(buffer, portion),
@@ -401,16 +402,16 @@ impl Connection {
         }
     }
 
-    /// Bytes came.
+    /// Reads bytes that came.
     pub(super) fn received(&mut self, bytes: &[u8], incoming: &mut Incoming<'_>) -> Step {
         match self.state {
-            // A session's own: a ticket, new keys, a part of a record.
+            // Only TLS records: a ticket, new keys, a part of a record.
             _ if bytes.is_empty() => return Step::Wait,
             State::Sending | State::Receiving | State::Refused => {}
             State::Upgrading => return self.shake_hands(bytes, incoming.time.at),
             State::Idle if self.exchange.channel.is_some() => return self.between_requests(bytes),
-            // Empty lines do no harm, and a server may say why it closes an idle connection. Either
-            // way the connection is not trusted with another request.
+            // Empty lines do no harm, and a server may announce that it closes an idle connection.
+            // Either way the connection is not trusted with another request.
             State::Idle if http1::is_stray(bytes) || http1::is_request_timeout(bytes) => return Step::Gone,
             State::Idle => return self.out_of_step(bytes),
             _ => return Step::Gone,
@@ -424,23 +425,23 @@ impl Connection {
             Progress::More => Step::Wait,
             Progress::Closed => self.closed_by_word(incoming.time.at),
             Progress::Over { outcome, reusable } => {
-                // An answer before the request was written whole (413, 429): the rest of the
+                // A response before the request was written whole (413, 429): the rest of the
                 // request is never sent, so the connection cannot be used again (RFC 9112, section
                 // 9.5).
                 let written = self.state == State::Receiving;
-                // A slow reader's socket is good for slow readers only.
+                // A slow reader's socket suits only slow readers.
                 let usual = self.pace().is_none() && !self.exchange.is_early();
                 Step::Over { outcome, reusable: reusable && written && usual }
             }
         }
     }
 
-    /// Port of this side; 0 if there is none.
+    /// Returns the local port; 0 without a socket.
     pub(super) fn local_port(&self) -> u16 {
         self.stream.as_ref().and_then(Stream::local_port).unwrap_or_default()
     }
 
-    /// Bytes came while no request was under way.
+    /// Reads bytes that came while no request was under way.
     pub(super) fn out_of_step(&mut self, bytes: &[u8]) -> Step {
         if std::mem::replace(&mut self.exchange.last_kept, Kept::Other) == Kept::Other {
             return Step::Gone;
@@ -448,14 +449,14 @@ impl Connection {
         Step::Condemned(self.exchange.out_of_step(bytes))
     }
 
-    /// The response is complete and another request may follow.
+    /// Keeps the connection for another request, after a complete response.
     pub(super) fn keep(&mut self, kept: Kept) {
         self.state = State::Idle;
         self.exchange.last_kept = kept;
         self.served = self.served.saturating_add(1);
     }
 
-    /// Gives the socket up; the caller closes or aborts it.
+    /// Closes the connection and returns its socket, which the caller closes or aborts.
     pub(super) fn close(&mut self) -> Option<Stream> {
         self.state = State::Closed;
         self.generation = self.generation.wrapping_add(1);
@@ -464,9 +465,9 @@ impl Connection {
         self.stream.take()
     }
 
-    /// How long its user waits after `outcome`: doubling while the network fails, so that a dead
-    /// server is not met with a storm. A gateway that says at once that nothing is behind it is as
-    /// good as a refused connection.
+    /// Returns how long its user waits after `outcome`. The pause doubles while the network fails,
+    /// to spare a dead server a storm of requests. A gateway that says at once that no server is
+    /// behind it counts as a refused connection.
     pub(super) fn back_off(&mut self, outcome: Outcome) -> Nanos {
         let sample = &self.exchange.sample;
         let says_down = UPSTREAM_DOWN.contains(&sample.status) && sample.end.since(sample.sent) < BACK_OFF_FIRST;
@@ -485,8 +486,8 @@ impl Connection {
         }
     }
 
-    /// Writes until all is written or the socket is full, which is what makes the poll report it
-    /// writable again.
+    /// Writes until all is written or the socket is full. A full socket makes the poll report when
+    /// it is writable again.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(stream) = &mut self.stream else { return Err(io::ErrorKind::NotConnected.into()) };
         let mut written = 0;
@@ -501,7 +502,7 @@ impl Connection {
     }
 }
 
-/// The class of a failed attempt to connect.
+/// Returns the class of a failed attempt to connect.
 pub(super) fn connect_failure(error: &io::Error) -> Failure {
     use nix::errno::Errno;
     match error.raw_os_error().map(Errno::from_raw) {
@@ -520,8 +521,8 @@ pub(super) fn connect_failure(error: &io::Error) -> Failure {
 mod tests {
     use super::*;
 
-    /// Eight cache lines, of which half are the numbers of the request under way: they are the
-    /// sample itself, which is recorded as it stands. Ten thousand connections are 5 MB.
+    /// Eight cache lines. Half of them hold the numbers of the request under way: the sample
+    /// itself, which is recorded without a copy. Ten thousand connections take 5 MB.
     #[test]
     fn a_connection_is_small() {
         assert!(size_of::<Connection>() <= 8 * 64, "{} bytes", size_of::<Connection>());

@@ -8,7 +8,7 @@ use std::ops::{Index, IndexMut};
 #[derive(Debug)]
 pub(super) struct Connections {
     all: Vec<Connection>,
-    /// Requests after which a connection is closed; `None` for never.
+    /// Requests after which a connection is closed; `None` means never.
     max_requests: Option<u32>,
 }
 
@@ -25,7 +25,7 @@ impl Connections {
         self.all.iter_mut()
     }
 
-    /// Whether the connection may carry another request after the present one.
+    /// Returns true if the connection may carry another request after the present one.
     pub(super) fn may_serve(&self, slot: Slot) -> bool {
         self.max_requests.is_none_or(|most| self[slot].served().saturating_add(1) < most)
     }

@@ -1,9 +1,9 @@
-//! Why a run could not be finished, or its numbers not be used.
+//! The errors of a run: it could not finish, or its numbers cannot be used.
 
 use crate::metrics::Balance;
 use std::io;
 
-/// Why a run could not be finished, or its numbers not be used. None of these is the server's doing.
+/// An error that ends a run or makes its numbers unusable. The server causes none of these errors.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// A worker could not get a poll, or its poll failed.

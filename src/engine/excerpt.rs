@@ -1,9 +1,9 @@
-//! What a failure looked like: the offending bytes as they came, and from them one line that people
-//! may read.
+//! The evidence of a failure: the offending bytes as they came, and one readable line that is made
+//! from them.
 //!
-//! Bytes are gathered only once something is wrong, and only so many; the line is made only when
-//! the tally wants one. Servers repeat what they were sent, so keys and whatever looks like one are
-//! taken out before the text leaves this file.
+//! Bytes are gathered only after a failure, and only up to a limit. The line is made only if the
+//! tally asks for an example. Servers repeat what they were sent, so keys, and text that looks like
+//! a key, are removed before the text leaves this file.
 
 use crate::metrics::{MAX_EXAMPLE_BYTES, Sample};
 use crate::redact::Redactor;
@@ -12,11 +12,11 @@ use crate::wire::WireError;
 use std::fmt::Write as _;
 use std::io;
 
-/// Bytes gathered of an answer: several times what is shown, so that a secret is recognised before
-/// it is cut.
+/// Bytes gathered of a response: several times as many as are shown, so that a secret is recognised
+/// before it is cut.
 const MAX_RAW_BYTES: usize = 1024;
-/// The offending bytes of one exchange. Reused from request to request; a connection that never
-/// sees a failure has no memory for it.
+/// The offending bytes of one exchange. It is reused from request to request. A connection that
+/// never sees a failure has no memory for it.
 #[derive(Debug, Default)]
 pub(super) struct Excerpt(Option<Box<Gathered>>);
 
@@ -26,18 +26,18 @@ struct Gathered {
     bytes: Vec<u8>,
 }
 
-/// What the bytes are.
+/// The kind of the bytes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum What {
     #[default]
     Nothing,
     Body,
     Event,
-    /// What broke a protocol, and why.
+    /// Bytes that broke a protocol, and why.
     Broken(WireError),
-    /// The operating system's own number of an error.
+    /// The number of an operating system's error.
     System(i32),
-    /// Its message, when it has no number.
+    /// The message of an error that has no number.
     Message,
 }
 
@@ -49,7 +49,7 @@ impl Excerpt {
         }
     }
 
-    /// The beginning of a body; what follows is added until there is enough.
+    /// Adds a piece from the beginning of a body, up to the limit.
     pub(super) fn body(&mut self, piece: &[u8]) {
         let gathered = self.0.get_or_insert_default();
         if gathered.what == What::Nothing {
@@ -60,8 +60,8 @@ impl Excerpt {
         }
     }
 
-    /// The beginning of a stream that is not one: a server that says why in plain JSON or HTML. An
-    /// ordinary stream costs nothing here.
+    /// Adds the beginning of a stream that is not an event stream: some servers give a reason in
+    /// plain JSON or HTML. An ordinary stream costs nothing here.
     pub(super) fn bare(&mut self, piece: &[u8]) {
         let has_begun = self.0.as_ref().is_some_and(|gathered| gathered.what == What::Body);
         if has_begun || matches!(piece.trim_ascii_start().first(), Some(b'{' | b'[' | b'<')) {
@@ -69,18 +69,18 @@ impl Excerpt {
         }
     }
 
-    /// An event that is none, or that says that something is wrong. The last one is kept: the one
-    /// that counts ends the search.
+    /// Notes an event that cannot be read, or that reports an error. The last such event is kept:
+    /// the search ends with the event that counts.
     pub(super) fn event(&mut self, data: &[u8]) {
         self.begin(What::Event).add(data);
     }
 
-    /// Bytes that break a protocol.
+    /// Notes bytes that break a protocol.
     pub(super) fn broken(&mut self, error: WireError, at: &[u8]) {
         self.begin(What::Broken(error)).add(at);
     }
 
-    /// What the system says.
+    /// Notes an error of the operating system.
     pub(super) fn system(&mut self, error: &io::Error) {
         match error.raw_os_error() {
             Some(number) => {
@@ -97,8 +97,8 @@ impl Excerpt {
         gathered
     }
 
-    /// One line: what came of the answer, then the offending bytes. `from` is named where there was
-    /// no answer.
+    /// Returns one line: the status of the response, then the offending bytes. `from` is named if
+    /// there was no response.
     pub(super) fn text(&self, sample: &Sample, from: Option<&str>, redactor: &Redactor) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
@@ -150,7 +150,7 @@ impl Gathered {
     }
 }
 
-/// At most so many bytes, with an ellipsis for the rest.
+/// Returns at most `MAX_EXAMPLE_BYTES` of the text, with an ellipsis for the rest.
 fn cut(mut text: String) -> String {
     if text.len() > MAX_EXAMPLE_BYTES {
         let room = MAX_EXAMPLE_BYTES - '…'.len_utf8();

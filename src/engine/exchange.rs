@@ -1,4 +1,4 @@
-//! One request's stopwatch: bytes and an instant in, token gaps and at last a [`Sample`] out.
+//! The stopwatch of one request: turns bytes and instants into token gaps and a [`Sample`].
 //!
 //! ```text
 //!            ┌─ plain ──▶ body, whole ──▶ Reader::read_body ──┐
@@ -6,9 +6,9 @@
 //!            └─ stream ─▶ sse ─▶ Reader::read_event ─▶ tokens ┘
 //! ```
 //!
-//! Answers over a WebSocket are read in a file of their own.
+//! Responses over a WebSocket are read in a file of their own.
 //!
-//! It knows neither the socket nor the clock. The first flaw found is the one that counts: a
+//! This file knows neither the socket nor the clock. The first flaw found is the one that counts: a
 //! request fails once, in one class.
 
 mod body;
@@ -34,17 +34,17 @@ use std::num::NonZeroU32;
 use terms::is_before_body;
 pub(super) use terms::{Awaiting, Expect, Incoming, Kept, Progress};
 
-/// What a report calls it that bytes were recognised as something else than the parser says they
-/// are. Stands among the checks.
+/// The report's name for a read that the fast path and the parser understood differently. Listed
+/// among the checks.
 const PARSE_MISMATCH: &str = "parse mismatch";
 
 /// A response cannot answer a request that was not sent yet.
 const BEFORE_ITS_REQUEST: WireError = WireError::BadHttp("an answer before its request was sent");
 
-/// Responses that are kept are bounded each, and all together.
+/// Kept responses have a limit each, and one limit for all together.
 const OVER_BUDGET: WireError = WireError::TooLarge("the incomplete responses of all users together");
 
-/// One request and its response. Reused from request to request: its buffers stay.
+/// One request and its response. It is reused for every request of a connection: its buffers stay.
 #[derive(Debug)]
 pub(super) struct Exchange {
     expect: Expect,
@@ -52,30 +52,30 @@ pub(super) struct Exchange {
     sse: sse::Decoder,
     /// The WebSocket, if the connection is one or becomes one.
     pub(super) channel: Option<Box<Channel>>,
-    /// Body of a plain answer that came in several pieces; most connections never need one.
+    /// Body of a plain response that came in several pieces. Most connections never need it.
     body: Option<Box<Body>>,
-    /// Steps of the budget that were taken for what is kept of this response.
+    /// Steps of the budget that this response has taken for its kept bytes.
     charged: u16,
     /// The phase in which the request was sent.
     pub(super) phase: u16,
     pub(super) window: Window,
-    /// The answer began before the request was sent.
+    /// The response began before the request was sent.
     early: bool,
-    /// What the response before the present one was, if the connection was kept after it.
+    /// The kind of the previous response, if the connection was kept after it.
     pub(super) last_kept: Kept,
     flaw: Option<Failure>,
-    /// What it looked like.
+    /// The bytes that show the flaw.
     excerpt: Excerpt,
-    /// When a data line was received whose event is not closed by a blank line yet.
+    /// When a data line was received whose event no blank line has closed yet.
     held: MaybeTime,
-    /// When the terminal event came, `MAX` before.
+    /// When the terminal event came; `MAX` before it.
     pub(super) done: Nanos,
     /// When the last byte came; `sent` before the first.
     pub(super) last_read: Nanos,
-    /// Tokens of the present read, not settled yet. A read holds a few thousand at most.
+    /// Tokens of the present read that are not settled yet. A read holds a few thousand at most.
     tokens_in_read: u16,
     marks: Marks,
-    /// The numbers, as they grow.
+    /// The numbers so far.
     pub(super) sample: Sample,
 }
 
@@ -104,7 +104,7 @@ impl Exchange {
         }
     }
 
-    /// Touches what a token will.
+    /// Touches the fields that the next token will need.
     #[inline]
     pub(super) fn prefetch(&self) {
         use std::hint::black_box;
@@ -115,7 +115,7 @@ impl Exchange {
         black_box(self.sample.last_token.is_some());
     }
 
-    /// A request is put on the wire at `sent`.
+    /// Begins the exchange of a request that is put on the wire at `sent`.
     pub(super) fn begin(&mut self, expect: Expect, sent: Nanos, reused: bool, placement: Placement) {
         self.expect = expect;
         self.http.reset();
@@ -136,7 +136,7 @@ impl Exchange {
         self.sample = Sample { reused, ..Sample::begun(expect.kind, sent) };
     }
 
-    /// The same request is sent once more, on another connection. Its clock goes on.
+    /// Begins to send the same request again on another connection. Its clock keeps running.
     pub(super) fn begin_again(&mut self) {
         debug_assert!(!self.answered(), "an answered request is not sent again");
         self.http.reset();
@@ -145,27 +145,27 @@ impl Exchange {
         self.sample.reused = false;
     }
 
-    /// The measurement window ends now, earlier than planned.
+    /// Ends the measurement window now, earlier than planned.
     pub(super) fn close_window(&mut self, now: Nanos) {
         self.window.close(now);
     }
 
-    /// Whether any byte of the response has come.
+    /// Returns true if any byte of the response has come.
     pub(super) fn answered(&self) -> bool {
         self.sample.first_byte.is_some()
     }
 
-    /// When the terminal event came.
+    /// Returns when the terminal event came.
     pub(super) fn done_at(&self) -> Option<Nanos> {
         self.is_whole().then_some(self.done)
     }
 
-    /// Whether the answer is whole, whatever becomes of its framing.
+    /// Returns true if the terminal event has come, whether or not the framing is complete.
     pub(super) fn is_whole(&self) -> bool {
         self.done != Nanos::MAX
     }
 
-    /// What the response waits for.
+    /// Returns what the response still lacks.
     pub(super) fn awaiting(&self) -> Awaiting {
         if self.is_whole() {
             Awaiting::FramingEnd
@@ -176,7 +176,7 @@ impl Exchange {
         }
     }
 
-    /// Bytes of the response.
+    /// Reads bytes of the response.
     pub(super) fn feed(&mut self, bytes: &[u8], incoming: &mut Incoming<'_>) -> Progress {
         let at = incoming.time.at;
         let progress = if self.expect.websocket {
@@ -195,13 +195,13 @@ impl Exchange {
         }
     }
 
-    /// Bytes that are kept until more of the response has come.
+    /// Returns the number of bytes that are kept until more of the response has come.
     fn held(&self) -> usize {
         let messages = self.channel.as_ref().map_or(0, |channel| channel.held());
         self.body.as_ref().map_or(0, |body| body.len()) + self.sse.held() + messages
     }
 
-    /// Takes the memory for what is held from the budget of all users.
+    /// Takes the memory for the kept bytes from the budget of all users.
     fn charge(&mut self, budget: &Budget) -> Progress {
         let steps = Budget::steps(self.held());
         if !budget.take(steps - self.charged) {
@@ -211,7 +211,7 @@ impl Exchange {
         Progress::More
     }
 
-    /// The response is over: its memory is given back.
+    /// Gives the memory back, once the response is over.
     pub(super) fn release(&mut self, budget: &Budget) {
         if let Some(body) = &mut self.body {
             body.release(budget);
@@ -222,7 +222,7 @@ impl Exchange {
         }
     }
 
-    /// The peer closed its side.
+    /// Ends the response because the peer closed its side.
     pub(super) fn eof(&mut self, incoming: &mut Incoming<'_>) -> Progress {
         if self.expect.websocket {
             return self.end_of_messages(false);
@@ -241,7 +241,7 @@ impl Exchange {
         Sample { outcome, end, in_window: self.window.covers(end), ..self.sample }
     }
 
-    /// What the present response is for a connection that is kept after it.
+    /// Returns the kind of the present response for a connection that is kept after it.
     pub(super) fn kept_as(&self, outcome: Outcome) -> Kept {
         match outcome {
             Outcome::Success if self.expect.stream && !self.expect.websocket => Kept::Stream,
@@ -250,25 +250,25 @@ impl Exchange {
         }
     }
 
-    /// The sample of the last request, as it was recorded when its connection was kept.
+    /// Returns the sample of the last request as it was recorded when its connection was kept.
     pub(super) fn recorded(&self) -> Sample {
         self.sample(Outcome::Success, self.sample.end)
     }
 
-    /// The class of a failure that ends the request from outside (a timeout, a reset): what was
-    /// already wrong comes first.
+    /// Returns the class of a failure that ends the request from outside (a timeout, a reset). A
+    /// flaw that was found earlier takes precedence.
     pub(super) fn failure(&self, from_outside: Failure) -> Failure {
         self.flaw.unwrap_or(from_outside)
     }
 
-    /// How the request ends when its user leaves now. What was already wrong comes first.
+    /// Returns the outcome if the user leaves now. A flaw that was found earlier takes precedence.
     pub(super) fn abandoned(&self) -> Outcome {
         self.flaw.map_or(Outcome::Cancelled, Outcome::Failed)
     }
 
     fn decode(&mut self, bytes: &[u8], incoming: &mut Incoming<'_>) -> Progress {
         let mut input = bytes;
-        // A plain body that lies whole in this read is parsed where it lies.
+        // A plain body that lies whole in this read is parsed in place.
         let mut whole: &[u8] = &[];
         loop {
             let before = input;
@@ -314,8 +314,8 @@ impl Exchange {
         }
     }
 
-    /// A stream without framing is over with its terminal event: some servers keep the connection
-    /// open after it.
+    /// A stream without framing ends with its terminal event, because some servers keep the
+    /// connection open after it.
     fn ended_by_its_last_event(&self) -> Progress {
         if self.done_at().is_some() && self.http.runs_to_eof() {
             Progress::Over { outcome: self.outcome(), reusable: false }
@@ -359,12 +359,12 @@ impl Exchange {
         }
     }
 
-    /// Whether the answer began before the request was sent.
+    /// Returns true if the response began before the request was sent.
     pub(super) fn is_early(&self) -> bool {
         self.early
     }
 
-    /// A piece of an event stream. Ends the response only when its bytes are beyond repair.
+    /// Reads a piece of an event stream. Ends the response only if its bytes are beyond repair.
     fn on_stream(&mut self, piece: &[u8], incoming: &mut Incoming<'_>) -> Option<Progress> {
         let time = incoming.time;
         let mut input = piece;
@@ -373,8 +373,8 @@ impl Exchange {
         }
         let held = self.held.take();
         let mut first = true;
-        // What follows the terminal event is only framing: it does not change the verdict, so that
-        // the verdict does not depend on how the bytes were cut into packets.
+        // Bytes after the terminal event are only framing. They do not change the verdict, so the
+        // verdict does not depend on how the bytes were cut into packets.
         while !self.is_whole() {
             let before = input;
             let meaning = match self.sse.next(&mut input) {
@@ -389,8 +389,8 @@ impl Exchange {
                 Some(Err(error)) => return Some(self.broken(error, before)),
             };
             match held {
-                // The event's data had come whole in an earlier read; only its blank line is of
-                // this one.
+                // The event's data came whole in an earlier read, and only its blank line in this
+                // one.
                 Some(earlier) if first => {
                     self.on_event(meaning, earlier.at);
                     self.settle(earlier, incoming);
@@ -419,7 +419,7 @@ impl Exchange {
         }
     }
 
-    /// An event is not understood. A count that is at its end stays there.
+    /// Counts an event that is not understood. The counter saturates.
     fn bad_event(&mut self) {
         self.sample.bad_events = self.sample.bad_events.saturating_add(1);
     }
@@ -448,7 +448,7 @@ impl Exchange {
         }
     }
 
-    /// The response is complete by its framing.
+    /// Ends a response whose framing is complete.
     fn finish(&mut self, reusable: bool, whole: &[u8], incoming: &mut Incoming<'_>) -> Progress {
         if self.is_whole() {
             return Progress::Over { outcome: self.outcome(), reusable };
@@ -469,7 +469,7 @@ impl Exchange {
         Progress::Over { outcome: self.outcome(), reusable }
     }
 
-    /// How a response ended whose framing is complete, or does not matter any more.
+    /// Returns the outcome of a response whose framing is complete, or no longer matters.
     pub(super) fn outcome(&self) -> Outcome {
         let of_stream = match self.done_at() {
             _ if !self.expect.stream => None,
@@ -513,8 +513,8 @@ impl Exchange {
         }
     }
 
-    /// The two routes of reading disagree: whatever else the peer did, this request's numbers
-    /// cannot be trusted, and it is our doing.
+    /// Fails the request because the two ways to read the response disagree. Its numbers cannot be
+    /// trusted, whatever else the peer did, and the fault is ours.
     fn mismatch(&mut self) {
         self.sample.check_failed = Some(PARSE_MISMATCH);
         self.flaw = Some(Failure::Internal);
@@ -525,7 +525,7 @@ impl Exchange {
         self.flaw = self.flaw.or(Some(Failure::Check));
     }
 
-    /// The bytes are beyond repair, from `at` on or a little earlier.
+    /// Ends a response whose bytes are beyond repair, from `at` on or a little earlier.
     fn broken(&mut self, error: WireError, at: &[u8]) -> Progress {
         if self.flaw.is_none() {
             self.excerpt.broken(error, at);

@@ -1,4 +1,4 @@
-//! Adds up what the workers report, second by second.
+//! Adds up the workers' reports, second by second.
 
 use super::answers::AnswerText;
 use super::channels::{Ended, Report};
@@ -11,62 +11,64 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
-/// A second of the run, as soon as all workers have reported it.
+/// A second of the run, once all workers have reported it.
 #[derive(Debug)]
 pub struct Tick<'a> {
-    /// Time since the start, at the end of that second.
+    /// Time from the start to the end of that second.
     pub elapsed: Nanos,
     /// The second as plain numbers.
     pub second: &'a mut Second,
     /// The sum of everything so far that belongs to the measurement window.
     pub total: &'a Tally,
-    /// What has been counted since the start.
+    /// The counts since the start.
     pub totals: &'a Totals,
-    /// Everything that was recorded in that second, inside the measurement window and outside.
+    /// All records of that second, inside and outside the measurement window.
     pub interval: &'a Arc<Tally>,
-    /// The seconds before.
+    /// The earlier seconds.
     pub series: &'a [Second],
-    /// The sum of what was sent outside the measurement window, so far.
+    /// The sum so far of the requests that were sent outside the measurement window.
     pub outside: Option<&'a Tally>,
-    /// What was sent in each stage, so far.
+    /// The sums so far of the requests that were sent in each stage.
     pub stages: &'a [StageTally],
-    /// Records of requests that ended in that second, or are handed over with it; to be taken.
+    /// Records of requests that ended in that second, or are handed over with it. The callback may
+    /// take them.
     pub batches: &'a mut Vec<Batch>,
-    /// Nothing comes after it.
+    /// True for the last second.
     pub last: bool,
 }
 
-/// What a run measured.
+/// The result of a run.
 #[derive(Debug)]
 pub struct RunResult {
     /// The sum of all workers: the requests that were sent in the measurement window.
     pub total: Tally,
-    /// The requests that were sent outside it; none if the window is the whole test.
+    /// The requests that were sent outside it; `None` if the window is the whole test.
     pub outside: Option<Tally>,
-    /// What was sent in each stage, and how long that was open.
+    /// The sum of the requests that were sent in each stage, and how long the stage was open.
     pub stages: Vec<(StageTally, Nanos)>,
-    /// Second by second.
+    /// The seconds, in order.
     pub series: Vec<Second>,
-    /// Length of the measurement window: rates are per second of it.
+    /// Length of the measurement window. Rates are per second of it.
     pub window: Nanos,
-    /// Until the last request was over.
+    /// Time until the last request was over.
     pub duration: Nanos,
-    /// The stop flag was seen: what was measured is not what was planned.
+    /// True if the stop flag was seen. Then the run was shorter than planned.
     pub stopped: bool,
-    /// How many workers ran.
+    /// Number of workers that ran.
     pub workers: usize,
-    /// The cores they were pinned to; empty when they were not.
+    /// The cores that the workers were pinned to; empty if they were not pinned.
     pub pinned_to: Vec<usize>,
-    /// What was sent of files of rows.
+    /// The rows of files that were sent.
     pub rows_sent: RowsSent,
-    /// A sample of the streamed answers, if their tokens are to be counted.
+    /// A sample of the streamed responses, if their tokens are to be counted.
     pub answers: Vec<AnswerText>,
-    /// Requests were lost or counted twice, so the numbers are wrong: a defect of this tool.
+    /// Set if requests were lost or counted twice. Then the numbers are wrong: a defect of this
+    /// tool.
     pub imbalance: Option<Balance>,
 }
 
 impl RunResult {
-    /// For callers that cannot mark numbers as wrong.
+    /// Checks the balance, for callers that cannot mark numbers as wrong.
     ///
     /// # Errors
     ///
@@ -76,7 +78,7 @@ impl RunResult {
     }
 }
 
-/// Adds up what the workers report.
+/// Adds up the workers' reports.
 #[derive(Debug)]
 pub(super) struct Fleet {
     total: Tally,
@@ -85,14 +87,14 @@ pub(super) struct Fleet {
     phases: Vec<Phase>,
     stages: Vec<StageTally>,
     series: Vec<Second>,
-    /// Seconds, and the phases in them, that not all workers have reported yet.
+    /// Seconds, and the phases in them, that some worker has not reported yet.
     open: BTreeMap<(u32, u16), Tally>,
-    /// Per worker: the second it has reported last, and how it ended.
+    /// By worker: the last second that it has reported, and how it ended.
     reported: Vec<(Option<u32>, Option<Ended>)>,
     recycling: Vec<Sender<Box<Tally>>>,
     /// Names of the kinds of request, in the order of the mix.
     names: Vec<String>,
-    /// Records that nobody has taken yet.
+    /// Records that the callback has not taken yet.
     batches: Vec<Batch>,
 }
 
@@ -114,14 +116,14 @@ impl Fleet {
         }
     }
 
-    /// Until all workers have hung up.
+    /// Adds up reports until all workers have disconnected.
     pub(super) fn collect(&mut self, inbox: &Receiver<Report>, on_tick: &mut dyn FnMut(&mut Tick<'_>)) {
         while let Ok(report) = inbox.recv() {
             let Report { worker, second, phase, mut tally, batch, complete, last } = report;
             self.batches.extend(batch.filter(|batch| !batch.records.is_empty()));
             *self.open.entry((second, phase)).or_insert_with(|| Tally::new(self.names.len())) += &tally;
             tally.clear();
-            // A worker that has ended does not need it any more.
+            // A worker that has ended does not need the tally.
             let _ = self.recycling[worker].send(tally);
             if complete {
                 self.reported[worker] = (Some(second), last);
@@ -130,7 +132,7 @@ impl Fleet {
         }
     }
 
-    /// Hands on the seconds that every worker has left behind.
+    /// Hands on the seconds that every worker has completed.
     fn close_seconds(&mut self, on_tick: &mut dyn FnMut(&mut Tick<'_>)) {
         while let Some((&(second, _), _)) = self.open.first_key_value() {
             let complete =
@@ -161,7 +163,7 @@ impl Fleet {
         }
     }
 
-    /// The sum of a second, whose phases go where they belong.
+    /// Returns the sum of a second, and adds its phases to the sums that they belong to.
     fn take_second(&mut self, second: u32) -> Tally {
         let mut sum: Option<Tally> = None;
         while let Some(entry) = self.open.first_entry().filter(|entry| entry.key().0 == second) {
@@ -177,8 +179,8 @@ impl Fleet {
                 outside.append(&tally);
                 outside.settle();
             }
-            // In the order of the phases: the levels that the second ends with are those of the
-            // last.
+            // In the order of the phases, so that the levels at the end of the second are those of
+            // the last phase.
             match &mut sum {
                 None => sum = Some(tally),
                 Some(sum) => sum.append(&tally),
@@ -187,12 +189,12 @@ impl Fleet {
         sum.unwrap_or_else(|| Tally::new(self.names.len()))
     }
 
-    /// When the last worker ended; none while one is still running.
+    /// Returns when the last worker ended; `None` while a worker is running.
     fn ended_at(&self) -> Option<Nanos> {
         self.reported.iter().map(|(_, ended)| ended.map(|e| e.at)).max_by_key(|at| at.unwrap_or(Nanos::MAX))?
     }
 
-    /// Requests of the window, or of the rest, that were started and did not end once.
+    /// Returns the numbers of started and ended requests that differ, of the window or of the rest.
     fn imbalance(&self) -> Option<Balance> {
         let parts = std::iter::once(&self.total).chain(&self.outside);
         parts.map(Tally::balance).find(|balance| balance.started != balance.ended)

@@ -1,5 +1,5 @@
-//! Heads that are made anew when the key changes while a test runs, on a thread of its own: workers
-//! only exchange them.
+//! Rebuilds the heads of requests when the key changes during a test, on a thread of its own.
+//! Workers only swap in the new heads.
 
 use super::channels::News;
 use crate::mix::Heads;
@@ -8,11 +8,12 @@ use crate::units::Nanos;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 
-/// Pause between two looks at the key. Workers look for news once a second.
+/// Pause between two checks of the key. Workers look for news once a second.
 const LOOK_EVERY: Nanos = Nanos::from_millis(200);
 
-/// Makes the plan's heads anew whenever its key has changed, and gives them to the workers, until the
-/// other end of `over` is dropped. `seen` changes were there when the workers' first heads were made.
+/// Rebuilds the plan's heads whenever its key has changed, and sends them to the workers, until the
+/// other end of `over` is dropped. `seen` is the number of changes before the workers' first heads
+/// were made.
 pub(super) fn keep_current(plan: &Plan, mut seen: u64, over: Receiver<()>, workers: Vec<Sender<News>>) {
     if plan.credentials.source.is_none() {
         return;
@@ -27,7 +28,7 @@ pub(super) fn keep_current(plan: &Plan, mut seen: u64, over: Receiver<()>, worke
             seen = changes;
             let heads = Arc::new(Heads::new(&plan.mix, &plan.envelopes()));
             for worker in &workers {
-                // A worker that has ended needs no heads.
+                // A worker that has ended does not need heads.
                 let _ = worker.send(News::Heads(Arc::clone(&heads)));
             }
         }

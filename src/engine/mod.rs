@@ -1,10 +1,10 @@
 //! The only moving part: pinned workers, each with its own event loop.
 //!
-//! [`run`] gives every worker its shard of the plan, adds up what they report once a second, and
-//! hands the sums to the caller. While it runs only two things cross a thread border: the stop flag
-//! goes down, tallies come up. (Once in a while news goes down, too: addresses of names that are
-//! looked up again, heads with a key that has changed. With data sets that do
-//! not fit into memory, so do their rows.)
+//! [`run`] gives every worker its shard of the plan, adds up the workers' reports once a second,
+//! and hands the sums to the caller. During a run only two things cross a thread border: the stop
+//! flag goes down, tallies come up. (Now and then an update goes down, too: addresses of names that
+//! are looked up again, heads with a changed key. The rows of data sets that do not fit into memory
+//! also go down.)
 
 mod answers;
 #[cfg(feature = "scripted")]
@@ -51,10 +51,10 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 use worker::Worker;
 
-/// Runs the plan on one worker per entry of `cores` (fewer if there are fewer users), or on as many
-/// as the plan asks for, and calls `on_tick` once for each second, on this thread. `stop` ends it
-/// early: nothing new is started, and what is under way may finish within the plan's
-/// `graceful_stop`.
+/// Runs the plan on one worker per entry of `cores`, or on the number of workers that the plan asks
+/// for, but on no more workers than the plan has users. Calls `on_tick` once for each second, on
+/// this thread. `stop` ends the run early: no new request is started, and requests under way may
+/// finish within the plan's `graceful_stop`.
 pub fn run(
     plan: &Plan,
     cores: &[usize],
@@ -64,8 +64,8 @@ pub fn run(
     run_from(plan, cores, stop, &mut now, on_tick)
 }
 
-/// As [`run`], but the load begins when `begin` returns, which is called once everything is
-/// prepared. The instant that it returns is the test's zero.
+/// Runs the plan as [`run`] does, but begins the load when `begin` returns. `begin` is called once
+/// everything is prepared, and the instant that it returns is the test's zero.
 pub fn run_from(
     plan: &Plan,
     cores: &[usize],
@@ -84,7 +84,7 @@ pub fn run_from(
     let (reports, inbox) = channel();
     let budget = Budget::new(plan.tuning.body_budget);
     let (loader, rows) = rows_ahead::loader(&shards, &writer).map_err(EngineError::Rows)?;
-    // If it cannot be had, stamps may be missing at first, and are counted.
+    // Without it stamps may be missing at first. Missing stamps are counted.
     let _stamping = KeepStamping::begin().ok();
     let epoch = begin();
 
@@ -141,7 +141,7 @@ pub fn run_from(
     })
 }
 
-/// The instant zero of a load that begins now.
+/// Returns the instant zero of a load that begins now.
 pub fn now() -> Instant {
     Clock::epoch()
 }
@@ -151,9 +151,9 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
-/// Takes back the 50 µs by which the kernel may delay a thread's timers to wake the processor less
-/// often (prctl(2), `PR_SET_TIMERSLACK`): a request that is due now is not sent later for that.
-/// Where it cannot be had, `client_lag` and the pass lengths tell.
+/// Removes the 50 µs by which the kernel may delay a thread's timers to wake the processor less
+/// often (prctl(2), `PR_SET_TIMERSLACK`). Otherwise a request that is due now would be sent later.
+/// If the kernel refuses, `client_lag` and the pass lengths show it.
 fn wake_punctually() {
     let _ = nix::sys::prctl::set_timerslack(1);
 }

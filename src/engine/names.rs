@@ -1,5 +1,5 @@
-//! Names that are looked up again while a test runs, on a thread of its own: a resolver may take
-//! seconds, and workers wait for nobody.
+//! Looks names up again during a test, on a thread of its own: a resolver may take seconds, and
+//! workers must not wait for it.
 
 use super::channels::{Addresses, News};
 use crate::net::{Access, Target, drop_dead_family, look_up};
@@ -7,17 +7,17 @@ use crate::plan::Plan;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 
-/// Looks the plan's names up every `dns_ttl`, if it has one, and tells the workers, until the other
-/// end of `over` is dropped.
+/// Looks the plan's names up every `dns_ttl`, if the plan has one, and sends the addresses to the
+/// workers, until the other end of `over` is dropped.
 pub(super) fn keep_looking_up(plan: &Plan, over: Receiver<()>, workers: Vec<Sender<News>>) {
     let Some(ttl) = plan.access.dns_ttl else { return };
     let (targets, access) = (plan.targets().cloned().collect::<Vec<_>>(), plan.access.clone());
-    // Not joined: a resolver that hangs must not keep the end of the test waiting.
+    // The thread is not joined, so that a resolver that hangs does not delay the end of the test.
     std::thread::spawn(move || {
         while over.recv_timeout(ttl.to_duration()) == Err(RecvTimeoutError::Timeout) {
             let found: Addresses = targets.iter().map(|target| found(target, &access)).collect();
             for worker in &workers {
-                // A worker that has ended needs no addresses.
+                // A worker that has ended does not need addresses.
                 let _ = worker.send(News::Addresses(found.clone()));
             }
         }

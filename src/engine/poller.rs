@@ -1,4 +1,4 @@
-//! Waiting for sockets: mio, or in tests a scripted world with its own clock.
+//! Waits for sockets: with mio, or in tests in a scripted world with its own clock.
 
 use super::ready::Ready;
 use crate::net::{Dialer, Route, Stream};
@@ -10,17 +10,18 @@ use rustix::io::Errno;
 use std::fmt;
 use std::io;
 
-/// Most sockets served in one pass. More are served in the next; a bound keeps a pass short.
+/// Most sockets that are served in one pass. The rest is served in the next pass. The bound keeps
+/// passes short.
 const EVENTS_PER_PASS: usize = 1024;
 
-/// Where sockets come from and are waited for.
+/// The source of sockets and of their events.
 pub(super) enum Poller {
     Mio {
         poll: Poll,
         events: Vec<Event>,
-        /// Set when the kernel has no `epoll_pwait2`: it is older than Linux 5.11, or a container
-        /// forbids what it does not know. Then mio waits, and timeouts are rounded up to
-        /// milliseconds.
+        /// Set if the kernel has no `epoll_pwait2`: it is older than Linux 5.11, or a container
+        /// forbids system calls that it does not know. Then mio waits, and timeouts are rounded up
+        /// to milliseconds.
         millis_only: Option<Events>,
     },
     #[cfg(any(test, feature = "scripted"))]
@@ -38,8 +39,8 @@ impl Poller {
         Ok(Self::Mio { poll: Poll::new()?, events: Vec::with_capacity(EVENTS_PER_PASS), millis_only: None })
     }
 
-    /// Begins to connect; the token comes back with every event of that socket. One that is read
-    /// `slowly` has a small receive buffer.
+    /// Begins to connect. Every event of the socket carries `token`. A socket that is read `slowly`
+    /// has a small receive buffer.
     pub(super) fn connect(
         &mut self,
         dialer: &mut Dialer,
@@ -54,12 +55,12 @@ impl Poller {
         }
     }
 
-    /// Waits at most `timeout` and puts the sockets that have something to say into `ready`. Says
-    /// `false` when a signal interrupted it: a process that was stopped and goes on finds itself
-    /// here, and nothing is known of the sockets then.
+    /// Waits at most `timeout` and puts the sockets that have events into `ready`. Returns `false`
+    /// if a signal interrupted the wait, for example when a stopped process continues. Then nothing
+    /// is known of the sockets.
     ///
-    /// Sockets are registered with mio; its epoll is waited for directly, because mio rounds a
-    /// timeout up to the next millisecond and a request that is due in 0.2 ms would start late.
+    /// Sockets are registered with mio, but the wait goes to its epoll directly: mio rounds a
+    /// timeout up to the next millisecond, and a request that is due in 0.2 ms would start late.
     pub(super) fn wait(&mut self, timeout: Nanos, ready: &mut Vec<Ready>) -> io::Result<bool> {
         ready.clear();
         match self {
@@ -87,7 +88,7 @@ impl Poller {
                 ready.extend(events.iter().map(|event| {
                     // The structure is packed: its fields are copied, not borrowed.
                     let (flags, data) = (event.flags, event.data);
-                    // As mio does: a hang-up means both directions are over, RDHUP the peer's.
+                    // As in mio: HUP means that both directions are closed, RDHUP only the peer's.
                     let closed = flags.intersects(EventFlags::HUP | EventFlags::RDHUP | EventFlags::ERR);
                     Ready {
                         token: Token(data.u64() as usize),
@@ -118,7 +119,7 @@ impl Poller {
 }
 
 fn epoll_wait(poll: &Poll, events: &mut Vec<Event>, timeout: Nanos) -> Result<(), Errno> {
-    // At most the longest wait of a pass, far below the range of either field.
+    // The timeout is at most the longest wait of a pass, far below the range of either field.
     let tv_sec = (timeout.0 / 1_000_000_000).cast_signed();
     let timeout = Timespec { tv_sec, tv_nsec: (timeout.0 % 1_000_000_000).cast_signed() };
     events.clear();
@@ -132,7 +133,7 @@ mod tests {
     use std::io::Write;
     use std::net::TcpListener;
 
-    /// A poller with a connected socket under token 7, and the peer's end of it.
+    /// Returns a poller with a connected socket under token 7, and the peer's end of it.
     fn connected(mut poller: Poller) -> (Poller, Stream, std::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().expect("its address");

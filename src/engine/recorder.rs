@@ -1,4 +1,4 @@
-//! Keeps a record of each request until the second is over. Only with `--requests`: else there is no
+//! Keeps a record of each request until the second is over. Without `--requests` there is no
 //! recorder, and nothing is kept.
 
 use super::slot::Slot;
@@ -6,10 +6,10 @@ use crate::metrics::{Batch, Record, Sample};
 use crate::plan::{Plan, Records};
 use crate::units::mix64;
 
-/// Keeps the choice of requests apart from everything else that is drawn for them.
+/// Separates the choice of requests from all other draws.
 const CHOICE_DRAWS: u64 = 0x5265_636f_7264_0008;
 
-/// Which request a record is of.
+/// The request that a record is about.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Which {
     pub(super) user: u32,
@@ -26,17 +26,17 @@ pub(super) struct Recorder {
     one_in: u64,
     worker: u32,
     number: u64,
-    /// Whether a phase is part of the measurement, by its number.
+    /// By the number of the phase: true if the phase is part of the measurement.
     measured: Vec<bool>,
     batch: Batch,
     /// Local port of each slot's connection.
     ports: Vec<u16>,
-    /// Gaps of each slot's request so far; empty if they were not asked for.
+    /// Gaps of each slot's request so far; empty unless the gaps are recorded.
     gaps: Vec<Vec<u64>>,
 }
 
 impl Recorder {
-    /// None if nobody asked for records.
+    /// Returns `None` unless the plan asks for records.
     pub(super) fn new(shard: &Plan, slots: usize) -> Option<Box<Self>> {
         let Records { one_in, gaps } = shard.tuning.records?;
         Some(Box::new(Self {
@@ -51,25 +51,25 @@ impl Recorder {
         }))
     }
 
-    /// A slot has another connection.
+    /// Notes the local port of a slot's new connection.
     pub(super) fn connected(&mut self, slot: Slot, port: u16) {
         if let Some(known) = self.ports.get_mut(slot.index()) {
             *known = port;
         }
     }
 
-    /// What takes the gaps of a slot's request.
+    /// Returns the list that collects the gaps of a slot's request.
     pub(super) fn gaps(&mut self, slot: Slot) -> Option<&mut Vec<u64>> {
         self.gaps.get_mut(slot.index())
     }
 
-    /// Whether the request of a user's iteration is among those that are recorded.
+    /// Returns true if the request of a user's iteration is recorded.
     #[inline]
     pub(super) fn takes(&self, user: u32, iteration: u64) -> bool {
         self.one_in == 1 || mix64(self.seed, user.into(), iteration).is_multiple_of(self.one_in)
     }
 
-    /// A request is over that is not recorded.
+    /// Counts a request that is over and is not recorded.
     pub(super) fn pass_over(&mut self, slot: Slot) {
         self.number += 1;
         if let Some(gaps) = self.gaps.get_mut(slot.index()) {
@@ -77,7 +77,7 @@ impl Recorder {
         }
     }
 
-    /// A request is over. `amends`: it was recorded before, as a success.
+    /// Records a request that is over. `amends`: it was recorded before, as a success.
     pub(super) fn record(&mut self, slot: Slot, sample: Sample, which: Which, amends: bool) {
         if let Some(gaps) = self.gaps.get(slot.index()).filter(|_| !amends) {
             self.batch.gaps.extend_from_slice(gaps);
@@ -98,7 +98,7 @@ impl Recorder {
         self.pass_over(slot);
     }
 
-    /// Hands over the second's records. The next second is likely to have about as many.
+    /// Hands over the records of this second. The next second is likely to have about as many.
     pub(super) fn take(&mut self) -> Batch {
         let next = Batch {
             records: Vec::with_capacity(self.batch.records.len()),

@@ -1,8 +1,8 @@
-//! Rows that are not in memory, fetched ahead of their requests on a thread of their own.
+//! Fetches rows that are not in memory ahead of their requests, on a thread of its own.
 //!
-//! Buffers go round, so that nobody allocates and nobody waits. A worker takes the buffer with the
-//! row of its next request, and gives back the one of the request before. Into that the thread reads
-//! the row of a later request of the same sequence.
+//! The buffers circulate, so that workers neither allocate nor wait. A worker takes the buffer with
+//! the row of its next request, and gives back the buffer of the previous request. The thread then
+//! reads the row of a later request of the same sequence into it.
 //!
 //! ```text
 //!   worker ── used ──▶ loader ── reads the spool ──▶ fetched ──▶ worker
@@ -15,20 +15,20 @@ use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::Duration;
 
-/// Rows of all workers that lie ready, in bytes.
+/// Bytes of the rows that are ready, for all workers together.
 const AHEAD_BYTES: u64 = 64 << 20;
-/// Rows of a sequence that lie ready, at least: one is taken while another one is read.
+/// Least rows of a sequence that are ready: one is in use while another is read.
 const LEAST_AHEAD: u64 = 2;
-/// And at most, where each user has a sequence of its own: 20,000 requests a second of one user.
+/// Most, if each user has a sequence of its own: enough for 20,000 requests per second of one user.
 const MOST_AHEAD: u64 = 32;
-/// And where all users of a worker share one: a million requests a second.
+/// Most, if all users of a worker share a sequence: enough for a million requests per second.
 const MOST_AHEAD_SHARED: u64 = 1_024;
-/// Between two looks for buffers that came back. A worker that had to wake the thread would make a
-/// system call for it.
+/// Pause between two checks for returned buffers. A worker would need a system call to wake the
+/// thread.
 const PAUSE: Duration = Duration::from_millis(1);
-/// Requests without a row to fetch that are passed over at once.
+/// Most requests without a row to fetch that are skipped at a time.
 const MOST_PASSED: u32 = 1 << 16;
-/// A buffer that is larger than this, and much larger than its row, gives its memory back.
+/// A buffer that is larger than this, and much larger than its row, is shrunk.
 const ROOMY_BYTES: usize = 64 << 10;
 
 /// A buffer with the row of a request.
@@ -36,29 +36,30 @@ const ROOMY_BYTES: usize = 64 << 10;
 pub(super) struct Fetched {
     /// The number of its sequence.
     pub(super) sequence: u32,
-    /// The iteration that it is for. Those before it have no row to fetch, or were fetched before.
+    /// The iteration that the row is for. Earlier iterations have no row to fetch, or were fetched
+    /// before.
     pub(super) iteration: u64,
     pub(super) bytes: Vec<u8>,
 }
 
-/// A worker's end.
+/// A worker's end of the channels.
 #[derive(Debug)]
 pub(super) struct RowInbox {
-    /// In the order of their sequence. Hung up if reading has failed.
+    /// Rows, in order within each sequence. Disconnected if reading has failed.
     pub(super) fetched: Receiver<Fetched>,
     pub(super) used: SyncSender<Fetched>,
-    /// Sequences of the worker: one for each user, or a single one.
+    /// Number of the worker's sequences: one for each user, or a single one.
     pub(super) sequences: usize,
-    /// Most rows of a sequence that may lie ready.
+    /// Most rows of a sequence that may be ready.
     pub(super) ahead: usize,
 }
 
-/// The thread's end of one worker.
+/// The thread's end of one worker's channels.
 #[derive(Debug)]
 struct Supply {
     used: Receiver<Fetched>,
     fetched: SyncSender<Fetched>,
-    /// `first` is the next one to be fetched.
+    /// `first` of each is the next iteration to be fetched.
     sequences: Vec<Sequence>,
 }
 
@@ -67,13 +68,13 @@ struct Supply {
 pub(super) struct RowLoader<'a> {
     writer: &'a RequestWriter,
     supplies: Vec<Supply>,
-    /// Requests that there are, numbered over all users.
+    /// The number of requests, counted over all users.
     requests: u64,
     stride: u64,
 }
 
-/// A loader whose first rows lie ready, and the workers' ends of it. No loader if the rows of all
-/// requests are in memory.
+/// Creates a loader whose first rows are ready, and the workers' ends of its channels. There is no
+/// loader if the rows of all requests are in memory.
 pub(super) fn loader<'a>(
     shards: &[Plan],
     writer: &'a RequestWriter,
@@ -88,7 +89,7 @@ pub(super) fn loader<'a>(
     for (shard, sequences) in shards.iter().zip(sequences) {
         let most = if sequences.len() == 1 { MOST_AHEAD_SHARED } else { MOST_AHEAD };
         let ahead = fitting.clamp(LEAST_AHEAD, most) as usize;
-        // What users hold comes back, too.
+        // The buffers that users hold come back, too.
         let buffers = ahead * sequences.len() + shard.peak_users() as usize;
         let ((used, came_back), (fetched, ready)) = (sync_channel(buffers), sync_channel(buffers));
         inboxes.push(Some(RowInbox { fetched: ready, used, sequences: sequences.len(), ahead }));
@@ -108,7 +109,7 @@ pub(super) fn loader<'a>(
 }
 
 impl RowLoader<'_> {
-    /// Fetches rows until all workers have ended. An error hangs up on all of them.
+    /// Fetches rows until all workers have ended. After an error it disconnects from all of them.
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut supplies = std::mem::take(&mut self.supplies);
         while !supplies.is_empty() {
@@ -132,7 +133,7 @@ impl RowLoader<'_> {
     }
 
     /// Reads the next row of the buffer's sequence into it, and hands it over. At the end of the
-    /// sequence the buffer is not needed any more.
+    /// sequence the buffer is dropped.
     fn refill(&mut self, supply: &mut Supply, mut buffer: Fetched) -> io::Result<()> {
         let Some(sequence) = supply.sequences.get_mut(buffer.sequence as usize) else { return Ok(()) };
         for passed in 0..=MOST_PASSED {
@@ -142,7 +143,7 @@ impl RowLoader<'_> {
                 return Ok(());
             }
             sequence.first = iteration.saturating_add(sequence.step);
-            // Rather than searching for ever: such a buffer comes back without being used.
+            // Ends a long search: this buffer comes back without being used.
             if passed == MOST_PASSED || self.writer.must_fetch(draw_vu, iteration) {
                 self.writer.fetch(draw_vu, iteration, &mut buffer.bytes)?;
                 buffer.iteration = iteration;
@@ -153,7 +154,7 @@ impl RowLoader<'_> {
             buffer.bytes.shrink_to_fit();
         }
         match supply.fetched.try_send(buffer) {
-            // A worker that has ended needs no rows.
+            // A worker that has ended does not need rows.
             Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
             Err(TrySendError::Full(_)) => Err(io::Error::other("more rows are under way than there are buffers")),
         }
@@ -173,7 +174,7 @@ mod tests {
 
     const ROWS: u64 = 40;
 
-    /// A spool that fails after so many reads.
+    /// A spool that fails after `left` reads.
     struct Failing {
         inner: Mutex<Vec<u8>>,
         left: AtomicU64,
@@ -209,7 +210,7 @@ mod tests {
         (0..of).map(|k| plan.shard(k, of)).collect()
     }
 
-    /// Takes rows of all sequences until so many came, and gives each back. Says which.
+    /// Takes `rows` rows of all sequences, gives each back, and returns them.
     fn consume(inbox: &RowInbox, rows: usize) -> BTreeSet<(u32, u64, String)> {
         let mut seen = BTreeSet::new();
         for fetched in inbox.fetched.iter().take(rows) {
@@ -257,7 +258,7 @@ mod tests {
         }
     }
 
-    /// Whether the request of that number is in a sequence.
+    /// Returns true if the request of number `n` is in a sequence.
     fn owns(plan: &Plan, sequence: &Sequence, number: u64) -> bool {
         let stride = plan.shape.stride();
         match number.checked_sub(sequence.draw_vu.into()) {

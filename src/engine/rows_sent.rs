@@ -1,9 +1,9 @@
-//! Which rows of a file were sent.
+//! Counts the rows of files that were sent.
 
 use crate::plan::{Plan, PromptSource};
 
-/// Rows of files that were sent, by kind of request. Each worker has one of its own; together they
-/// take a bit a row and worker.
+/// Rows of files that were sent, by kind of request. Each worker has its own set. Each set takes
+/// one bit per row.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RowsSent {
     kinds: Vec<Option<Sent>>,
@@ -12,14 +12,14 @@ pub struct RowsSent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Sent {
     requests: u64,
-    /// Requests whose prompts were drawn, each another.
+    /// Requests whose prompts were drawn at random. Each counts as a different body.
     drawn: u64,
     /// A bit for each row.
     seen: Vec<u64>,
 }
 
 impl RowsSent {
-    /// Nothing yet.
+    /// Returns an empty set.
     pub fn new(plan: &Plan) -> Self {
         let sent = |rows: usize| Sent { requests: 0, drawn: 0, seen: vec![0; rows.div_ceil(64)] };
         let kinds = plan.mix.kinds.iter().map(|kind| match &kind.prompt.source {
@@ -29,7 +29,7 @@ impl RowsSent {
         Self { kinds: kinds.collect() }
     }
 
-    /// A request of that kind was sent, with that row.
+    /// Notes that a request of that kind was sent, with that row.
     pub(super) fn note(&mut self, kind: u16, row: Option<u32>) {
         let Some(Some(sent)) = self.kinds.get_mut(usize::from(kind)) else { return };
         sent.requests += 1;
@@ -39,7 +39,7 @@ impl RowsSent {
         }
     }
 
-    /// Adds what another worker has sent.
+    /// Adds the rows that another worker has sent.
     pub(super) fn add(&mut self, other: &Self) {
         for (ours, theirs) in self.kinds.iter_mut().zip(&other.kinds) {
             let (Some(ours), Some(theirs)) = (ours, theirs) else { continue };
@@ -49,7 +49,8 @@ impl RowsSent {
         }
     }
 
-    /// Requests of a kind that were sent, and how many different bodies; none if it has no rows.
+    /// Returns the number of requests of a kind and the number of different bodies; `None` if the
+    /// kind has no rows.
     pub fn of(&self, kind: usize) -> Option<(u64, u64)> {
         let sent = self.kinds.get(kind)?.as_ref()?;
         let distinct: u64 = sent.seen.iter().map(|bits| u64::from(bits.count_ones())).sum();
@@ -76,7 +77,7 @@ mod tests {
         other.note(1, Some(129));
         other.note(1, Some(5));
         other.note(2, None);
-        // A kind without rows, one that is not there, and a row that is not there.
+        // A kind without rows, an unknown kind, and an unknown row.
         other.note(0, Some(1));
         other.note(9, Some(1));
         other.note(2, Some(1_000));

@@ -1,35 +1,35 @@
-//! When bytes were received: by the kernel's receive stamp where there is one, else by our clock.
-//! Also how long a worker may leave received bytes in the kernel.
+//! Dates received bytes: by the kernel's receive stamp if there is one, else by our clock. Also
+//! chooses how long a worker may leave received bytes in the kernel.
 //!
 //! A kernel stamp says when the last segment of a read was received, however late the read was. So
 //! a worker that is slow, or that pauses on purpose, falsifies no instant. A late read can only
-//! hide the instants of the tokens *before* its last. For these [`ReceiveTime::not_before`] tells
-//! how early they can have been received, and the exchange censors what is not known.
+//! hide the instants of the tokens *before* its last. For these tokens [`ReceiveTime::not_before`]
+//! is the earliest instant at which they can have come, and the exchange censors unknown times.
 
 use crate::net::Stamp;
 use crate::units::Nanos;
 
-/// A poll that took longer than this has waited, and so every socket was empty while it did.
+/// A poll that took longer than this has waited, so every socket was empty during that time.
 const POLL_WAITED: Nanos = Nanos::from_micros(20);
-/// A kernel stamp that is older than this when its bytes are read tells that the worker was late. The
-/// last bytes of a heap may have come within it by chance; if no other socket tells, the heap is
-/// taken for one that came at once.
+/// If a kernel stamp is older than this when its bytes are read, the worker was late. The last
+/// bytes of a heap of events may have come within it by chance. If no other socket shows the
+/// lateness, the heap counts as one that came at once.
 const LATE: Nanos = Nanos::from_millis(1);
-/// A real-time clock that moves against the monotonic one by more than this between two seconds was
+/// A real-time clock that moves against the monotonic one by more than this within a second was
 /// set, not slewed.
 const CLOCK_STEP: Nanos = Nanos::from_millis(1);
-/// Bytes that are stamped so long before a request was sent cannot answer it. Below that, the two
-/// clocks may differ.
+/// Bytes whose stamp is earlier than their request by more than this cannot answer it. Smaller
+/// differences may come from the two clocks.
 const EARLY: Nanos = Nanos::from_millis(1);
-/// Longest pause between two polls. Several tokens of one read share an instant when they came
-/// within a millisecond; the rest of it is for the pass itself.
+/// Longest pause between two polls. Several tokens of one read share an instant if they came within
+/// a millisecond. The rest of the millisecond is for the pass itself.
 const LONGEST_PAUSE: Nanos = Nanos::from_micros(900);
 /// A shorter pause would not batch anything.
 const SHORTEST_PAUSE: Nanos = Nanos::from_micros(100);
-/// Below so many requests in flight each wake serves few sockets anyway.
+/// With fewer requests in flight each wake serves few sockets anyway.
 const PAUSE_FROM: u32 = 200;
 
-/// When bytes were received: at `at`. If several events came together, none of them came before
+/// The instant `at` of received bytes. If several events came together, none of them came before
 /// `not_before`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReceiveTime {
@@ -37,8 +37,8 @@ pub(super) struct ReceiveTime {
     pub(super) not_before: Nanos,
 }
 
-/// The time of a read, or none, in the space of the time alone: a connection has to fit into eight
-/// cache lines.
+/// An optional [`ReceiveTime`] that takes no more space than the time: a connection has to fit into
+/// eight cache lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MaybeTime(ReceiveTime);
 
@@ -63,35 +63,35 @@ pub(super) struct Receipt {
     pub(super) time: ReceiveTime,
     /// From the kernel's stamp to our read; `None` without a stamp.
     pub(super) lag: Option<Nanos>,
-    /// The kernel received them before the request was sent that they should answer.
+    /// The kernel received the bytes before their request was sent.
     pub(super) early: bool,
 }
 
 /// Dates reads, and chooses the pause between two polls.
 #[derive(Debug)]
 pub(super) struct ReceiveClock {
-    /// Whether the kernel stamps what it receives.
+    /// True if the kernel stamps the data that it receives.
     pub(super) stamps: bool,
-    /// Reading of the kernel's clock at our instant zero, as of now and as of a second ago.
+    /// Readings of the kernel's clock at our instant zero, as of now and as of a second ago.
     zero_at: u64,
     zero_at_second: u64,
     /// When the last poll returned.
     pub(super) polled: Nanos,
-    /// Whether the poll had to wait, so that the first bytes of this pass woke us.
+    /// True if the poll had to wait, so that the first bytes of this pass woke us.
     waited: bool,
-    /// A read of this pass was late: the worker was not woken in time.
+    /// True if a read of this pass was late: the worker was not woken in time.
     late: bool,
-    /// When the last poll began, and when the one before it returned.
+    /// When the last poll began, and when the poll before it returned.
     entered: Nanos,
     previous: Nanos,
-    /// The pause between two polls (zero for none), and whether the user has fixed it.
+    /// The pause between two polls (zero for no pause), and whether the user has fixed it.
     pause: Nanos,
     pause_is_fixed: bool,
 }
 
 impl ReceiveClock {
-    /// `zero_at` is what the kernel's clock reads at our instant zero; `pause` is none to be
-    /// chosen.
+    /// Creates a clock. `zero_at` is the reading of the kernel's clock at our instant zero. Without
+    /// a fixed `pause` the clock chooses one.
     pub(super) fn new(stamps: bool, zero_at: u64, pause: Option<Nanos>) -> Self {
         Self {
             stamps,
@@ -107,23 +107,23 @@ impl ReceiveClock {
         }
     }
 
-    /// A poll that began at `entered` has come back at `returned`.
+    /// Notes that a poll began at `entered` and returned at `returned`.
     pub(super) fn poll_returned(&mut self, entered: Nanos, returned: Nanos) {
         self.waited = returned.since(entered) > POLL_WAITED;
         self.late = false;
         (self.previous, self.entered, self.polled) = (self.polled, entered, returned);
     }
 
-    /// What the kernel's clock reads at our instant zero, as of this pass: it may be slewed while a
-    /// test runs.
+    /// Sets the reading of the kernel's clock at our instant zero, as of this pass: the clock may
+    /// be slewed during a test.
     pub(super) fn set_zero(&mut self, zero_at: u64) {
         self.zero_at = zero_at;
     }
 
-    /// Dates what was read at `now`, of a response to a request of `sent`.
+    /// Dates bytes that were read at `now`. The request was sent at `sent`.
     pub(super) fn date(&mut self, stamp: Option<Stamp>, sent: Nanos, now: Nanos) -> Receipt {
         if !self.stamps {
-            // A poll that has waited was woken by the first of these bytes.
+            // The first of these bytes woke a poll that has waited.
             let not_before = if self.waited { self.polled } else { self.previous };
             return Receipt { time: ReceiveTime { at: now, not_before }, lag: None, early: false };
         }
@@ -131,18 +131,18 @@ impl ReceiveClock {
             let time = ReceiveTime { at: now, not_before: self.previous };
             return Receipt { time, lag: None, early: false };
         };
-        // Never before its request, nor in the future: the two clocks are read one after the other,
-        // and the kernel's may be set.
+        // The instant is never before the request nor in the future: the two clocks are read one
+        // after the other, and the kernel's clock may be set.
         let stamped = Nanos(stamp.0.saturating_sub(self.zero_at));
         let at = stamped.min(now).max(sent);
         let early = sent.since(stamped) > EARLY && !self.clock_was_set();
         let lag = now.since(at);
-        // Woken by the first bytes and here within a millisecond of the last: none of them can be
-        // much older. But the last bytes of a heap may have come just now by chance; sockets come
-        // in the order in which they became readable, so a worker that was not woken in time finds
-        // out with the first of them, or the second.
+        // A worker that is woken by the first bytes, and reads within a millisecond of the last,
+        // finds no bytes that are much older. But the last bytes of a heap may have come just now
+        // by chance. Sockets come in the order in which they became readable, so a worker that was
+        // not woken in time notices it at the first or the second of them.
         self.late |= lag > LATE;
-        // What the kernel had before the poll began was not waited for, however long the poll took.
+        // The kernel had earlier bytes before the poll began: they did not wake it.
         let woke_us = self.waited && at >= self.entered;
         let not_before = match (woke_us, self.late) {
             (true, false) => at,
@@ -152,9 +152,9 @@ impl ReceiveClock {
         Receipt { time: ReceiveTime { at, not_before }, lag: Some(lag), early }
     }
 
-    /// How long to leave the sockets alone from `now` on. With many streams in flight one poll a
-    /// millisecond serves as many tokens as fifty would, for half the CPU. Only with the kernel's
-    /// stamps, which date what comes meanwhile; and never past `deadline`.
+    /// Returns how long to leave the sockets alone from `now` on. With many streams in flight one
+    /// poll per millisecond serves as many tokens as fifty would, for half the CPU. A pause needs
+    /// the kernel's stamps, which date the bytes that come meanwhile, and never passes `deadline`.
     pub(super) fn pause(&self, now: Nanos, deadline: Nanos, in_flight: u32) -> Nanos {
         let few = in_flight < PAUSE_FROM && !self.pause_is_fixed;
         if self.pause == Nanos::ZERO || !self.stamps || few {
@@ -163,8 +163,8 @@ impl ReceiveClock {
         (self.polled + self.pause).min(deadline).since(now)
     }
 
-    /// Once a second: the pause becomes a tenth of the time between tokens, so that a token is
-    /// never kept waiting for long in comparison. Zero for none.
+    /// Sets the pause to a tenth of the mean time between tokens, once a second, so that a token
+    /// waits only a small part of its gap. Zero means no pause.
     pub(super) fn choose_pause(&mut self, mean_gap: Nanos) {
         if !self.pause_is_fixed {
             let tenth = Nanos(mean_gap.0 / 10);
@@ -172,8 +172,8 @@ impl ReceiveClock {
         }
     }
 
-    /// Once a second: whether the kernel's clock was set meanwhile, which spoils the stamps of that
-    /// second.
+    /// Returns true if the kernel's clock was set in the last second, which spoils the stamps of
+    /// that second. Called once a second.
     pub(super) fn clock_stepped(&mut self) -> bool {
         let was_set = self.clock_was_set();
         self.zero_at_second = self.zero_at;
@@ -238,7 +238,7 @@ mod tests {
     fn what_was_there_before_a_slow_poll_was_not_waited_for() {
         let mut clock = ReceiveClock::new(true, ZERO_AT, None);
         clock.poll_returned(at(5), at(10));
-        // Stopped until 160; then a poll that took its time, although everything was there already.
+        // Stopped until 160. Then a poll took its time, although all bytes were there already.
         clock.poll_returned(at(160), at(161));
         assert_eq!(clock.date(Some(stamp(155)), at(1), at(161)).time, ReceiveTime { at: at(155), not_before: at(10) });
     }

@@ -1,5 +1,5 @@
 //! A world for tests: peers that follow a script, and a clock that only moves when the worker
-//! waits. What happens in it is exact to the nanosecond and the same every time.
+//! waits. It is exact to the nanosecond and the same every time.
 
 #![cfg_attr(not(test), allow(dead_code, reason = "benches need only a part of it"))]
 
@@ -14,29 +14,29 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
-/// What the real-time clock of that world reads at the start of a test.
+/// The reading of that world's real-time clock at the start of a test.
 pub(super) const ZERO_AT: u64 = 1_790_000_000_000_000_000;
 
-/// What a peer hears.
+/// An event that a peer notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard<'a> {
-    /// Somebody connects, for the `nth` time (from 0).
+    /// A connection is opened, the `nth` (from 0).
     Connect { nth: usize },
     /// The connection of that number has sent bytes.
     Bytes { connection: usize, bytes: &'a [u8] },
 }
 
-/// What a peer does.
+/// An action of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Act {
     Accept,
     Refuse,
     Send(Vec<u8>),
-    /// The same, noticed late: the kernel received the bytes at that instant of the test.
+    /// As `Send`, but noticed late: the kernel received the bytes at that instant of the test.
     SendStamped(Vec<u8>, Nanos),
     Close,
     Reset,
-    /// Takes that many bytes more; only for sockets that were [`Act::Throttle`]d.
+    /// Takes that many bytes more. Only for sockets that were [`Act::Throttle`]d.
     Take(usize),
     /// Takes no more than that many bytes from now on.
     Throttle(usize),
@@ -52,12 +52,12 @@ pub(super) struct World {
     sockets: Vec<(Token, Rc<RefCell<Kernel>>)>,
     agenda: BTreeMap<(Nanos, usize), (usize, Act)>,
     planned: usize,
-    /// What happened while nobody looked.
+    /// Events during a pause. The next wait reports them.
     missed: Vec<Ready>,
-    /// From when to when the worker gets no core: a poll that would return meanwhile returns at the
-    /// end. Ascending.
+    /// Intervals, ascending, in which the worker gets no core. A poll that would return in one of
+    /// them returns at its end.
     pub(super) starved: Vec<(Nanos, Nanos)>,
-    /// When each attempt to connect was made.
+    /// The instants at which connections were begun.
     pub(super) connects: Rc<RefCell<Vec<Nanos>>>,
 }
 
@@ -68,7 +68,7 @@ impl fmt::Debug for World {
 }
 
 impl World {
-    /// `peer` answers everything it hears with acts and how much later they happen.
+    /// Creates a world. `peer` responds to each event with acts and their delays.
     pub(super) fn new(now: Rc<Cell<Nanos>>, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Self {
         Self {
             now,
@@ -92,8 +92,8 @@ impl World {
         Stream::scripted(Socket(kernel))
     }
 
-    /// Lets the peers hear what was written, then moves the clock to the next thing that happens,
-    /// at most by `timeout`.
+    /// Passes what was written to the peers, then moves the clock to the next event, at most by
+    /// `timeout`.
     pub(super) fn wait(&mut self, timeout: Nanos, ready: &mut Vec<Ready>) {
         self.listen();
         ready.append(&mut self.missed);
@@ -104,7 +104,7 @@ impl World {
         self.go_on_to(starved.map_or(returns, |&(_, end)| end), ready);
     }
 
-    /// Moves the clock; what happens meanwhile is found by the next wait.
+    /// Moves the clock. The next wait reports the events in between.
     pub(super) fn pause(&mut self, length: Nanos) {
         self.listen();
         let mut missed = std::mem::take(&mut self.missed);
@@ -151,7 +151,7 @@ impl World {
             Act::Accept => {
                 kernel.connected = Some(Ok(()));
                 ready.writable = true;
-                // What the peer has said before is told together with it.
+                // Bytes that the peer sent earlier are reported together with it.
                 ready.readable = !kernel.inbox.is_empty();
             }
             Act::Refuse => {
@@ -165,7 +165,7 @@ impl World {
             Act::SendStamped(bytes, at) => {
                 let stamp = Stamp(ZERO_AT + at.0);
                 match kernel.inbox.back_mut() {
-                    // Nobody has read what came before: one read takes both, with the later stamp.
+                    // The earlier bytes are unread: one read takes both, with the later stamp.
                     Some(Ok((unread, Some(earlier)))) => {
                         unread.extend(bytes);
                         *earlier = stamp;
@@ -181,7 +181,7 @@ impl World {
             Act::Reset => {
                 kernel.inbox.push_back(Err(io::ErrorKind::ConnectionReset.into()));
                 kernel.reset = true;
-                // As epoll does: a socket in error is readable and writable, too.
+                // As in epoll: a socket in error is also readable and writable.
                 (ready.readable, ready.writable, ready.closed) = (true, true, true);
             }
             Act::Take(bytes) => {

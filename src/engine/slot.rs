@@ -11,13 +11,13 @@ impl Slot {
         self.0 as usize
     }
 
-    /// A token for events of this slot's socket. The generation tells them from late events of an
-    /// earlier socket of the same slot.
+    /// Returns a token for events of this slot's socket. The generation tells these events from
+    /// late events of an earlier socket of the same slot.
     pub(super) const fn token(self, generation: u32) -> Token {
         Token((generation as usize) << 32 | self.0 as usize)
     }
 
-    /// The slot and the generation in a token.
+    /// Returns the slot and the generation in a token.
     pub(super) const fn from_token(token: Token) -> (Self, u32) {
         (Self(token.0 as u32), (token.0 >> 32) as u32)
     }

@@ -1,10 +1,9 @@
-//! A worker's tallies: one for each phase that has something to say, handed to the fleet once a
-//! second.
+//! A worker's tallies: one for each phase with new numbers, handed to the fleet once a second.
 //!
-//! A request belongs to the phase in which it was sent. The present phase's tally is at hand; what
-//! still ends of earlier ones goes to tallies of their own, found by a comparison. Each is a sum
-//! like any other, so stages need not end on whole seconds, and the whole is what it would be
-//! without phases.
+//! A request belongs to the phase in which it was sent. The tally of the present phase is at hand.
+//! Requests of earlier phases that are still ending go to tallies of their own, found by
+//! comparison. All of them are ordinary sums, so stages need not end on whole seconds, and the
+//! total is the same as without phases.
 
 use super::channels::{Ended, Outbox, Report};
 use super::clock::{thread_cpu_time, thread_run_wait};
@@ -13,7 +12,7 @@ use crate::metrics::{Batch, Tally};
 use crate::plan::{Phase, Plan};
 use crate::units::Nanos;
 
-/// How often numbers leave the worker.
+/// The interval at which numbers leave the worker.
 const PUBLISH_EVERY: Nanos = Nanos::from_secs(1);
 
 #[derive(Debug)]
@@ -23,13 +22,13 @@ pub(super) struct TallySet {
     outbox: Outbox,
     phases: Vec<Phase>,
     window: Window,
-    /// The phase that the worker's own time is in.
+    /// The present phase by the worker's own clock.
     phase: usize,
-    /// Its tally. What belongs to no request goes here.
+    /// The tally of that phase. Numbers that belong to no request go here.
     pub(super) tally: Box<Tally>,
-    /// Those of other phases that something was recorded for in this second.
+    /// Tallies of other phases with numbers in this second.
     others: Vec<(usize, Box<Tally>)>,
-    /// Records of this second, handed over with it.
+    /// Records of this second, which are handed over with it.
     pub(super) batch: Option<Batch>,
     next_publish: Nanos,
     second: u32,
@@ -58,8 +57,8 @@ impl TallySet {
         }
     }
 
-    /// Where a request belongs that is sent at `sent`. Exact: the worker itself may notice the edge
-    /// of a phase a little later.
+    /// Returns the phase of a request that is sent at `sent`. This is exact, although the worker
+    /// itself may notice the edge of a phase a little later.
     #[inline]
     pub(super) fn placement(&self, sent: Nanos) -> Placement {
         let present = &self.phases[self.phase];
@@ -71,7 +70,7 @@ impl TallySet {
         Placement { phase: phase as u16, window: self.window }
     }
 
-    /// The tally of a phase.
+    /// Returns the tally of a phase.
     #[inline]
     pub(super) fn of(&mut self, phase: u16) -> &mut Tally {
         if usize::from(phase) == self.phase { &mut self.tally } else { self.other(usize::from(phase)) }
@@ -92,29 +91,29 @@ impl TallySet {
         self.outbox.recycled.try_recv().unwrap_or_else(|_| Box::new(Tally::new(self.kinds)))
     }
 
-    /// The measurement window ends now, earlier than planned.
+    /// Ends the measurement window now, earlier than planned.
     pub(super) fn close_window(&mut self, now: Nanos) {
         self.window.close(now);
     }
 
-    /// When the next phase begins or the next second is over.
+    /// Returns when the next phase begins or the present second ends, whichever is first.
     pub(super) fn next_turn(&self) -> Nanos {
         self.next_publish.min(self.phases[self.phase].end)
     }
 
-    /// Whether a second is over.
+    /// Returns true if the present second is over by `now`.
     pub(super) fn publishes(&self, now: Nanos) -> bool {
         self.next_publish <= now
     }
 
-    /// The mean time between tokens of this second; zero when there is none.
+    /// Returns the mean time between tokens of this second; zero without tokens.
     pub(super) fn mean_gap(&self) -> Nanos {
         let others = self.others.iter().map(|(_, tally)| tally.mean_gap());
         others.fold(self.tally.mean_gap(), |gap, other| if gap == Nanos::ZERO { other } else { gap })
     }
 
-    /// Phases begin and seconds are over, in the order of time: levels of a phase stand where its
-    /// second has them.
+    /// Begins phases and ends seconds in the order of time, so that the levels of a phase are in
+    /// the second that they belong to.
     pub(super) fn turn(&mut self, now: Nanos) {
         loop {
             let edge = self.phases[self.phase].end;
@@ -132,8 +131,7 @@ impl TallySet {
 
     fn enter_next_phase(&mut self) {
         let next = self.phase + 1;
-        // Something may have been recorded for it already: what is sent late in a pass is dated
-        // exactly.
+        // The tally may exist already: a request that is sent late in a pass gets its exact phase.
         let at = self.others.iter().position(|(of, _)| *of == next);
         let mut tally = match at {
             Some(at) => self.others.swap_remove(at).1,
@@ -145,7 +143,8 @@ impl TallySet {
         self.phase = next;
     }
 
-    /// Hands over what there is. CPU time belongs to the phase in which the second ends.
+    /// Hands over the tallies of this second. CPU time belongs to the phase in which the second
+    /// ends.
     pub(super) fn publish(&mut self, last: Option<Ended>) {
         let (cpu, run_wait) = (thread_cpu_time(), thread_run_wait());
         self.tally.cpu_time = cpu.since(self.cpu_seen);
@@ -164,7 +163,7 @@ impl TallySet {
 
     fn send(&self, phase: usize, tally: Box<Tally>, batch: Option<Batch>, complete: bool, last: Option<Ended>) {
         let (worker, second, phase) = (self.worker, self.second, phase as u16);
-        // The fleet outlives its workers; if it is gone all the same, nobody is left to be told.
+        // The fleet outlives its workers. If it is gone all the same, the report has no receiver.
         let _ = self.outbox.reports.send(Report { worker, second, phase, tally, batch, complete, last });
     }
 }
@@ -176,7 +175,7 @@ mod tests {
     use crate::plan::{Overrides, Shape, Stage, resolve};
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// The tallies of a plan with stages of 1.5 s and 8.5 s, and what comes out of it.
+    /// Returns the tallies of a plan with stages of 1.5 s and 8.5 s, and the ends of its channels.
     fn tallies() -> (TallySet, Receiver<Report>, Sender<Box<Tally>>) {
         let mut nothing = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
         let plan = resolve("load", &Overrides::default(), &mut nothing).expect("built in").plan;
@@ -198,7 +197,7 @@ mod tests {
         tallies.turn(Nanos::from_millis(1_010));
         assert_eq!(tallies.next_turn(), Nanos::from_millis(1_500));
         tallies.tally.level(Gauge::Vus, 2);
-        // A worker that was stopped for a while finds both behind it.
+        // A worker that was stopped for a while notices both edges at once.
         tallies.turn(Nanos::from_millis(3_200));
         let seen: Vec<_> = inbox.try_iter().collect();
         let order: Vec<_> = seen.iter().map(|r| (r.second, r.phase, r.complete)).collect();
@@ -208,7 +207,7 @@ mod tests {
             [Some((1, 1, 1)), Some((2, 1, 2)), Some((2, 2, 2))]
         );
         assert_eq!((tallies.second, tallies.next_turn()), (3, Nanos::from_secs(4)));
-        // What a late request leaves behind has no levels, also in a tally that was used before.
+        // The tally of a late request has no levels, even if it is a reused tally.
         for mut report in seen {
             report.tally.clear();
             empty.send(report.tally).expect("the worker listens");

@@ -1,14 +1,15 @@
-//! Timer wheel: (deadline, key) in, due keys out. Pure: time is an argument.
+//! Timer wheel: takes pairs of deadline and key, returns due keys. It is pure: time is an argument.
 //!
-//! Two wheels. The near one has a slot for each millisecond of the current *block* of 4,096; the
-//! far one a slot for each of the next 1,023 blocks (70 minutes). When the near wheel moves on to a
-//! block, the entries of that block come down from the far wheel. Later deadlines wait in the last
-//! far slot and are sorted in again when it is their turn, so that nothing is too far away.
+//! There are two wheels. The near one has a slot for each millisecond of the current *block* of
+//! 4,096. The far one has a slot for each of the next 1,023 blocks (70 minutes). When the near
+//! wheel moves on to a block, the entries of that block come down from the far wheel. Later
+//! deadlines wait in the last far slot and are sorted in again at its turn, so no deadline is too
+//! far away.
 //!
-//! An entry stands in the slot of the millisecond *after* its deadline (or of the very one), so
-//! that a slot is due as a whole: never early, and late by less than a millisecond. One entry a
-//! key, linked through the keys themselves: setting and cancelling are a few stores, and nothing is
-//! allocated once all keys are known. Bitmaps of the occupied slots make the next deadline a few
+//! An entry is in the slot of the first full millisecond at or *after* its deadline. So a slot is
+//! due as a whole: never early, and late by less than a millisecond. Each key has one entry, linked
+//! through the keys themselves: setting and cancelling take a few stores, and nothing is allocated
+//! once all keys are known. With bitmaps of the occupied slots the next deadline takes a few
 //! instructions.
 
 use crate::units::Nanos;
@@ -19,7 +20,7 @@ const TICK: u64 = 1_000_000;
 const NEAR: u64 = 4096;
 /// Far slots, a power of two: one for each block.
 const FAR: u64 = 1024;
-/// No key, no slot.
+/// Stands for a missing key or slot.
 const NONE: u32 = u32::MAX;
 
 /// Words of a bitmap of all slots: the near wheel's 64, then the far wheel's 16.
@@ -35,22 +36,23 @@ pub(super) struct Timers {
     /// Which words of `near` are not zero.
     near_words: u64,
     far: [u64; FAR_WORDS],
-    /// Everything before this tick has been popped. Its block is the one on the near wheel.
+    /// Every entry before this tick has been popped. Its block is the one on the near wheel.
     tick: u64,
 }
 
-/// What is known of a key.
+/// The state of a key.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     deadline: Nanos,
     prev: u32,
     next: u32,
-    /// Where it is linked in.
+    /// The slot that links the entry, or `NONE`.
     slot: u32,
 }
 
 impl Timers {
-    /// With room for keys below `capacity_keys`; more are made when they are set.
+    /// Creates wheels with room for keys below `capacity_keys`. More room is made when keys are
+    /// set.
     pub(super) fn new(capacity_keys: usize) -> Self {
         let mut timers = Self {
             entries: Vec::new(),
@@ -64,7 +66,7 @@ impl Timers {
         timers
     }
 
-    /// Makes `key` due at `deadline`, and at no other time: an earlier setting is forgotten.
+    /// Makes `key` due at `deadline` only: an earlier setting is forgotten.
     pub(super) fn set(&mut self, key: u32, deadline: Nanos) {
         debug_assert_ne!(key, NONE, "the last number is not a key");
         self.cancel(key);
@@ -80,7 +82,7 @@ impl Timers {
         }
     }
 
-    /// One key whose deadline has passed, and forgets it. Call until `None`.
+    /// Removes and returns one key whose deadline has passed. Call until `None`.
     pub(super) fn pop_due(&mut self, now: Nanos) -> Option<u32> {
         let now = now.0 / TICK;
         loop {
@@ -98,15 +100,15 @@ impl Timers {
                 self.tick = self.tick.max(now);
                 return None;
             }
-            // The near wheel is empty: on to the next block in which there is something.
+            // The near wheel is empty: move on to the next block with entries.
             let next = self.first_far().map_or(now / NEAR, |ahead| (block + ahead).min(now / NEAR));
             self.tick = next * NEAR;
             self.come_down(next % FAR);
         }
     }
 
-    /// When to ask `pop_due` again: an instant at which something is due, or at which the near
-    /// wheel has to move on first. Never later than a millisecond after the earliest deadline.
+    /// Returns when to call `pop_due` again: when an entry is due, or when the near wheel has to
+    /// move on first. This is less than a millisecond after the earliest deadline, or before it.
     pub(super) fn next_deadline(&self) -> Option<Nanos> {
         let block = self.tick / NEAR;
         let near = self.first_near().map(|slot| block * NEAR + slot);
@@ -114,7 +116,7 @@ impl Timers {
             .map(|tick| Nanos(tick.saturating_mul(TICK)))
     }
 
-    /// The first occupied near slot. All of them belong to the current block.
+    /// Returns the first occupied near slot. All near slots belong to the current block.
     fn first_near(&self) -> Option<u64> {
         if self.near_words == 0 {
             return None;
@@ -123,10 +125,10 @@ impl Timers {
         Some(u64::from(word * 64 + self.near[word as usize].trailing_zeros()))
     }
 
-    /// How many blocks ahead the first occupied far slot is.
+    /// Returns how many blocks ahead the first occupied far slot is.
     fn first_far(&self) -> Option<u64> {
-        // The current block's own far slot is always empty, so that the search may start at it and
-        // end before it.
+        // The current block's own far slot is always empty, so the search may start at it and end
+        // before it.
         let start = self.tick / NEAR % FAR;
         let (first, bit) = (start as usize / 64, start % 64);
         for i in 0..=FAR_WORDS {
@@ -156,7 +158,7 @@ impl Timers {
         }
     }
 
-    /// Where an entry with that deadline belongs now.
+    /// Returns the slot for an entry with that deadline, as of now.
     fn slot_for(&self, deadline: Nanos) -> u32 {
         let tick = deadline.0.div_ceil(TICK).max(self.tick);
         let ahead = tick / NEAR - self.tick / NEAR;
@@ -194,7 +196,7 @@ impl Timers {
         }
     }
 
-    /// Keeps the bitmaps true.
+    /// Updates the bitmaps.
     fn mark(&mut self, slot: usize, occupied: bool) {
         fn set(word: &mut u64, bit: usize, on: bool) {
             *word = *word & !(1 << bit) | (u64::from(on) << bit);
@@ -329,7 +331,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Set(key, after) => {
-                        // Now and then in the past.
+                        // Some deadlines are in the past.
                         let deadline = Nanos((now.0 + after).saturating_sub(2 * TICK));
                         timers.set(key, deadline);
                         model.insert(key, deadline);

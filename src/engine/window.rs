@@ -15,7 +15,7 @@ impl Window {
         self.begin <= at && at <= self.end
     }
 
-    /// The window ends at `now`, unless it ended earlier.
+    /// Ends the window at `now`, unless it ended earlier.
     pub(super) fn close(&mut self, now: Nanos) {
         self.end = self.end.min(now);
     }

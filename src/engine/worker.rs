@@ -9,8 +9,9 @@
 //!
 //! `check stop` looks at the stop flag; `publish` does something once a second. Reads come before
 //! writes: a response that a pass completes is followed by the next request in the same pass, but
-//! only after the socket's reads were dated. Workers share nothing while they run but the budget
-//! for large responses. No request and no event takes a lock, and once warm none allocates.
+//! only after the socket's reads were dated. Running workers share only the budget for large
+//! responses. No request and no event takes a lock, and after the warm-up of the buffers none
+//! allocates.
 
 mod connect_queue;
 mod connecting;
@@ -57,13 +58,13 @@ use std::io;
 use std::sync::atomic::Ordering;
 use users::Users;
 
-/// Reads of one connection in one pass: a fast stream must not keep the others waiting.
+/// Most reads of one connection in one pass: a fast stream must not delay the others.
 const READS_PER_PASS: usize = 16;
-/// Reads of all connections in one pass, 256 MiB at most: then the stop flag is looked at again,
-/// and what is left waits for the next pass.
+/// Most reads of all connections in one pass, 256 MiB at most. Then the stop flag is looked at
+/// again, and the remaining reads wait for the next pass.
 const READS_PER_PASS_IN_ALL: usize = 4096;
-/// Requests started in one pass. After a stall of the server thousands of arrivals may be due at
-/// once, and responses must not wait until all of them are written.
+/// Most requests that are started in one pass. After a stall of the server thousands of arrivals
+/// may be due at once, and responses must not wait until all of them are written.
 const STARTS_PER_PASS: usize = 256;
 /// The longest wait in a pass, and so the longest time until the stop flag is seen.
 const MAX_WAIT: Nanos = Nanos::from_millis(50);
@@ -83,7 +84,7 @@ pub(super) struct Worker<'a> {
     connect_queue: ConnectQueue,
     timers: Timers,
     buffers: Buffers,
-    /// What examples of failures must not show.
+    /// Removes secrets from examples of failures.
     redactor: Redactor,
     records: Records,
     counts: Counts,
@@ -212,7 +213,7 @@ impl<'a> Worker<'a> {
         match self.connections[slot].state {
             State::Connecting if ready.writable || ready.closed => {
                 self.finish_connecting(slot, ready.closed);
-                // What came together with the connection came before the request.
+                // Bytes that came together with the connection came before the request.
                 if ready.readable && self.connections[slot].is_in_flight() {
                     self.read_early(slot, ready.closed);
                 }
@@ -234,8 +235,8 @@ impl<'a> Worker<'a> {
     /// Reads until the socket is empty.
     ///
     /// A read that does not fill the buffer has emptied the socket: edge-triggered epoll reports
-    /// what comes later. If the peer has closed, its FIN may have come with the data and no further
-    /// event will follow, so that the socket is read until the FIN is seen.
+    /// later bytes. If the peer has closed, its FIN may have come with the data and no further
+    /// event will follow, so the socket is read until the FIN is seen.
     fn read(&mut self, slot: Slot, closed: bool) {
         let connection = &self.connections[slot];
         if connection.pace().is_some() && connection.state != State::Upgrading {
@@ -261,7 +262,7 @@ impl<'a> Worker<'a> {
         self.buffers.pending_reads.push(slot);
     }
 
-    /// Reads what came before the request was sent.
+    /// Reads bytes that came before the request was sent.
     fn read_early(&mut self, slot: Slot, closed: bool) {
         let read = Read { early: true, ..self.receive(slot) };
         let generation = self.connections[slot].generation;
@@ -271,7 +272,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Reads once into the buffer, and dates what came.
+    /// Reads once into the buffer, and dates the bytes.
     fn receive(&mut self, slot: Slot) -> Read {
         let connection = &mut self.connections[slot];
         let received = connection.recv(&mut self.buffers.read, self.rx.stamps);
@@ -291,7 +292,7 @@ impl<'a> Worker<'a> {
         Read { status, time, early, drained }
     }
 
-    /// Gives a read to its connection, and does what follows from it.
+    /// Gives a read to its connection, and takes the resulting step.
     fn deliver(&mut self, slot: Slot, read: Read) {
         let connection = &mut self.connections[slot];
         let KindState { known, reader, .. } = &mut self.kinds[connection.kind()];
@@ -324,7 +325,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Nothing new is started any more.
+    /// Stops starting new requests.
     fn stop(&mut self, now: Nanos) {
         self.ending.stop(now, self.schedule.is_over(now));
         self.schedule.close(now);
@@ -364,7 +365,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Sets the slot's timer, unless it will fire early enough. A timer that fires too early is set
-    /// again, which is rare; moving it for each request would not be.
+    /// again. That is rare, and cheaper than moving the timer for each request.
     fn arm(&mut self, slot: Slot, deadline: Nanos) {
         let connection = &mut self.connections[slot];
         if deadline < connection.timer_at {
@@ -373,8 +374,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Sets the timer to the limit that the slot is under now. A slot that connects is under the
-    /// limits of the request that waits for it.
+    /// Sets the timer to the slot's present limit. A slot that connects is under the limits of the
+    /// request that waits for it.
     fn arm_response(&mut self, slot: Slot) {
         let connection = &self.connections[slot];
         if let Some(deadline) = connection.deadline(&self.kinds[connection.kind()].timeouts) {
@@ -414,7 +415,7 @@ impl<'a> Worker<'a> {
         self.connect_waiting(now);
     }
 
-    /// Counts arrivals when they come due, free users or not.
+    /// Counts arrivals when they come due, with or without a free user.
     fn count_offered(&mut self) {
         let offered = self.schedule.take_offered();
         if offered.arrivals > 0 {
@@ -431,7 +432,7 @@ impl<'a> Worker<'a> {
         self.begin(start);
     }
 
-    /// A user has a request to send.
+    /// Begins a user's request.
     fn begin(&mut self, start: Start) {
         let slot = Slot(start.slot);
         self.counts.busy += 1;
@@ -510,7 +511,7 @@ impl<'a> Worker<'a> {
         self.records.tallies.turn(now);
     }
 
-    /// What this second's reads say about the pause between polls, and about the kernel's clock.
+    /// Reviews this second's reads: chooses the pause between polls, and checks the kernel's clock.
     fn review_reads(&mut self) {
         self.rx.choose_pause(self.records.tallies.mean_gap());
         if self.rx.clock_stepped() {
@@ -522,11 +523,11 @@ impl<'a> Worker<'a> {
 
     fn is_over(&self, now: Nanos) -> bool {
         let nothing_new = self.ending.is_stopped() || self.schedule.is_over(now);
-        // Arrivals that still wait when the grace is over are not started any more.
+        // Arrivals that still wait when the grace is over are not started.
         (nothing_new && self.counts.busy == 0 && !self.users.any_to_come()) || now >= self.ending.drain_end()
     }
 
-    /// Cuts off what is left, closes everything and reports for the last time.
+    /// Cuts off the remaining requests, closes all connections and reports for the last time.
     fn end(&mut self, now: Nanos) {
         self.interrupt_pauses(now);
         self.give_up_late(now);

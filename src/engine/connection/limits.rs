@@ -7,14 +7,14 @@ use crate::mix::{After, Timeouts};
 use crate::net::tls::TlsFailure;
 use crate::units::Nanos;
 
-/// How long the end of the framing may take once the terminal event of a stream has come. The
-/// answer is whole by then; only the reuse of the connection depends on the rest. Usually the last
+/// How long the end of the framing may take after the terminal event of a stream. The response is
+/// complete by then, and only the reuse of the connection depends on the rest. Usually the last
 /// chunk comes at once. With Nagle's algorithm it comes after a delayed acknowledgement, which
 /// Linux sends after 40 to 200 ms.
 const FRAMING_GRACE: Nanos = Nanos::from_millis(250);
 
 impl Connection {
-    /// When something has to happen if nothing comes before.
+    /// Returns when the connection must be looked at if no event comes before.
     pub(in crate::engine) fn deadline(&self, limits: &Timeouts) -> Option<Nanos> {
         let limit = match self.state {
             State::Closed | State::Idle => return None,
@@ -27,7 +27,7 @@ impl Connection {
         Some(limit.min(self.give_up))
     }
 
-    /// The deadline has passed at `now`: how the request ended, and when.
+    /// Returns how the request ended, and when, after its deadline has passed at `now`.
     pub(in crate::engine) fn expired(&mut self, limits: &Timeouts, now: Nanos) -> (Outcome, Nanos) {
         if self.give_up <= now {
             return (Outcome::Interrupted, now);
@@ -40,15 +40,15 @@ impl Connection {
             return (Outcome::Failed(Failure::ConnectTimeout), now);
         }
         let (limit, class) = self.response_limit(limits);
-        // On a tie it is the user's own doing.
+        // On a tie the user leaves.
         if self.leaves_at() <= limit {
             return (self.exchange.abandoned(), now);
         }
         (Outcome::Failed(self.exchange.failure(class)), now)
     }
 
-    /// Whether the user has seen as many tokens as it wanted. Once the terminal event has come
-    /// there is nothing left to leave.
+    /// Returns true if the user has received as many tokens as it wants. After the terminal event
+    /// it does not leave.
     pub(super) fn has_enough(&self) -> bool {
         match self.unusual.as_ref().and_then(|unusual| unusual.behavior.leave) {
             Some(After::Tokens(n)) => self.exchange.sample.token_events >= n && self.exchange.done_at().is_none(),
@@ -56,7 +56,7 @@ impl Connection {
         }
     }
 
-    /// When the user leaves whatever has come; `MAX` for never.
+    /// Returns when the user leaves regardless of the response; `MAX` for never.
     fn leaves_at(&self) -> Nanos {
         match self.unusual.as_ref().and_then(|unusual| unusual.behavior.leave) {
             Some(After::Time(time)) if self.exchange.done_at().is_none() => {
@@ -66,22 +66,22 @@ impl Connection {
         }
     }
 
-    /// The nearest limit of a response, and the failure that passing it means.
+    /// Returns the nearest limit of a response, and the class of the failure if it passes.
     fn response_limit(&self, limits: &Timeouts) -> (Nanos, Failure) {
         let exchange = &self.exchange;
         let sent = exchange.sample.sent;
         let total = (sent.saturating_add(limits.total), Failure::TimeoutTotal);
         let idle = match exchange.awaiting() {
-            // No failure: the answer is whole.
+            // Not a failure: the response is complete.
             Awaiting::FramingEnd => (exchange.done.saturating_add(FRAMING_GRACE), Failure::TimeoutStall),
             Awaiting::MoreData => (exchange.last_read.saturating_add(limits.stall), Failure::TimeoutStall),
             Awaiting::FirstByte => (sent.saturating_add(limits.first_byte), Failure::TimeoutFirstByte),
         };
-        // On a tie the more telling class wins.
+        // On a tie the more specific class wins.
         if idle.0 <= total.0 { idle } else { total }
     }
 
-    /// How a request ended whose stream was whole before its framing was, and when.
+    /// Returns the outcome and the end of a stream that was complete before its framing.
     pub(in crate::engine) fn whole(&self) -> Option<(Outcome, Nanos)> {
         let done = self.exchange.done_at().filter(|_| self.is_in_flight())?;
         Some((self.exchange.outcome(), done))

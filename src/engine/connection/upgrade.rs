@@ -1,4 +1,4 @@
-//! A connection that becomes a WebSocket, and what one does beside carrying requests.
+//! The upgrade of a connection to a WebSocket, and its traffic between requests.
 
 use super::{Connection, State, Step};
 use crate::engine::exchange::{Between, Channel, Expect, Handshake, Progress};
@@ -7,8 +7,8 @@ use crate::units::Nanos;
 use crate::wire::websocket::Accept;
 
 impl Connection {
-    /// Whether a request can be sent as it is: plainly over a plain connection, else over a
-    /// WebSocket that is of its kind.
+    /// Returns true if the connection can carry the request: a plain connection a plain request, a
+    /// WebSocket a request of its own kind.
     pub(in crate::engine) fn can_carry(&self, expect: Expect) -> bool {
         match &self.exchange.channel {
             None => !expect.websocket,
@@ -16,7 +16,7 @@ impl Connection {
         }
     }
 
-    /// Whether it has carried nothing yet.
+    /// Returns true if the connection has carried no request yet.
     pub(in crate::engine) fn is_fresh(&self) -> bool {
         self.served == 0 && self.exchange.channel.is_none()
     }
@@ -26,7 +26,7 @@ impl Connection {
         self.state = State::Upgrading;
         let sent_before = self.exchange.sample.bytes_sent;
         let result = self.write(bytes);
-        // They are the first request's, which has not begun.
+        // The first request is charged with these bytes, and it has not begun.
         self.exchange.sample.bytes_sent = sent_before;
         match result {
             Ok(written) => {
@@ -38,7 +38,7 @@ impl Connection {
         }
     }
 
-    /// Bytes of the handshake's answer.
+    /// Reads bytes of the response to the handshake.
     pub(super) fn shake_hands(&mut self, bytes: &[u8], at: Nanos) -> Step {
         match self.exchange.shake_hands(bytes, at) {
             Handshake::Pending => Step::Wait,
@@ -50,20 +50,20 @@ impl Connection {
         }
     }
 
-    /// Bytes that came while no request was under way.
+    /// Reads bytes that came while no request was under way.
     pub(super) fn between_requests(&mut self, bytes: &[u8]) -> Step {
         let Some(channel) = &mut self.exchange.channel else { return Step::Gone };
         let between = channel.idle(bytes);
         self.answer();
         match between {
             Between::Fine if self.state == State::Idle => Step::Wait,
-            // A pong did not fit: the peer does not read what it asked for.
+            // A pong did not fit: the peer does not read the replies to its pings.
             Between::Fine | Between::Closed => Step::Gone,
             Between::Broken => self.out_of_step(bytes),
         }
     }
 
-    /// The peer has said that it closes. As with the end of a connection: it may have done so
+    /// Handles a close frame of the peer. As with a closed connection, the peer may have sent it
     /// before it saw the request.
     pub(super) fn closed_by_word(&mut self, at: Nanos) -> Step {
         if self.may_retry(at) {
@@ -77,8 +77,8 @@ impl Connection {
         }
     }
 
-    /// Sends pongs, and the answer to the peer's closing. While a request is still being written
-    /// they are left out: of several pings only the latest has to be answered (RFC 6455, section
+    /// Sends pongs, and the reply to the peer's close frame. They are dropped while a request is
+    /// still being written: only the latest of several pings needs a reply (RFC 6455, section
     /// 5.5.3), and a peer that waits for more will ask again.
     pub(super) fn answer(&mut self) {
         let Some(answers) = self.exchange.channel.as_mut().and_then(|channel| channel.answers()) else { return };
@@ -86,7 +86,7 @@ impl Connection {
         if !matches!(self.state, State::Idle | State::Receiving) {
             return;
         }
-        // An error shows itself in the next read.
+        // The next read shows an error.
         let written = self.write(&answers).unwrap_or(answers.len());
         if written < answers.len() {
             self.state = State::Sending;

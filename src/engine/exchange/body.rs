@@ -2,14 +2,15 @@
 
 use crate::engine::budget::{Budget, FREE_BYTES, STEP_BYTES};
 
-/// Memory that is kept for the next response. A single large response must not stay resident.
+/// Memory that is kept for the next response. One large response must not leave its memory
+/// resident.
 const KEPT_BYTES: usize = 64 * 1024;
 
 /// Bytes of an incomplete body.
 ///
 /// A large body lies in segments of [`STEP_BYTES`], which all users share: there are never more of
-/// them than the budget has steps. One allocation that grows would leave holes of every size in the
-/// heap of its thread, and with many users they took as much memory as the bodies.
+/// them than the budget has steps. A single growing allocation would leave holes of every size in
+/// the heap of its thread. With many users such holes took as much memory as the bodies.
 #[derive(Debug, Default)]
 pub(super) struct Body {
     /// The first [`FREE_BYTES`], or all bytes once they are joined.
@@ -45,7 +46,7 @@ impl Body {
         }
     }
 
-    /// All bytes in one piece. Nothing can be pushed any more.
+    /// Joins all bytes into one piece. Nothing can be pushed after that.
     pub(super) fn join(&mut self) -> &[u8] {
         self.first.reserve_exact(self.len - self.first.len());
         for segment in &mut self.segments {
@@ -86,7 +87,7 @@ mod tests {
         let charged = body.segments.len();
         body.release(&budget);
         assert_eq!((body.len(), body.segments.len(), budget.kept()), (0, 0, charged));
-        // The next body takes the same segments.
+        // The next body reuses the same segments.
         body.push(&piece, &budget);
         assert_eq!(budget.kept(), charged - 1);
     }
@@ -108,7 +109,7 @@ mod tests {
         fn the_whole_is_what_was_pushed(sizes in prop::collection::vec(0..2 * STEP_BYTES, 0..6), salt in any::<u8>()) {
             let whole: Vec<u8> = (0..sizes.iter().sum()).map(|at: usize| salt.wrapping_add((at % 251) as u8)).collect();
             let (mut body, budget) = (Body::default(), budget());
-            // It is used again for a second body.
+            // The body is reused for a second response.
             body.push(b"of the response before", &budget);
             body.release(&budget);
             let mut rest = &whole[..];

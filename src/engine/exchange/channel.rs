@@ -12,7 +12,7 @@ pub(in crate::engine) struct Channel {
     /// When the handshake was sent.
     pub(in crate::engine) since: Nanos,
     pub(super) phase: Phase,
-    /// Bytes of the handshake that no request has been charged with yet.
+    /// Bytes of the handshake that no request has been charged with.
     pub(super) traffic: Traffic,
 }
 
@@ -29,46 +29,46 @@ pub(super) struct Traffic {
     reason = "the smaller one lasts for a round trip, the other as long as the connection"
 )]
 pub(super) enum Phase {
-    /// The handshake is not answered.
+    /// The handshake is not answered yet.
     Opening(http1::Decoder),
     Open(websocket::Decoder),
 }
 
-/// What came while no request was under way.
+/// The kind of bytes that came between two requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Between {
-    /// Pings and pongs, or a part of a frame.
+    /// Pings, pongs, or a part of a frame.
     Fine,
     Closed,
-    /// A message that nobody asked for, or broken frames.
+    /// A message that no request asked for, or broken frames.
     Broken,
 }
 
-/// What became of a handshake.
+/// The state of a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Handshake {
-    /// Its answer is not complete.
+    /// Its response is not complete.
     Pending,
     /// Messages may be sent.
     Open,
-    /// There is no WebSocket.
+    /// The server did not switch to a WebSocket.
     Failed(Outcome),
 }
 
 impl Channel {
-    /// A handshake of `written` bytes is sent for that kind, which the server has to answer with
-    /// `accept`.
+    /// Begins a handshake of `written` bytes for that kind of request. The server has to confirm it
+    /// with `accept`.
     pub(in crate::engine) fn opening(kind: u16, accept: websocket::Accept, now: Nanos, written: u64) -> Box<Self> {
         let phase = Phase::Opening(http1::Decoder::for_upgrade(accept));
         Box::new(Self { kind, since: now, phase, traffic: Traffic { written, read: 0 } })
     }
 
-    /// Whether requests of that kind may be sent.
+    /// Returns true if requests of that kind may be sent.
     pub(in crate::engine) fn is_open_for(&self, kind: u16) -> bool {
         self.kind == kind && matches!(self.phase, Phase::Open(_))
     }
 
-    /// What the protocol itself wants to be sent.
+    /// Returns the frames that the protocol itself has to send: pongs and the reply to a close.
     pub(in crate::engine) fn answers(&mut self) -> Option<&mut Vec<u8>> {
         match &mut self.phase {
             Phase::Opening(_) => None,
@@ -76,7 +76,7 @@ impl Channel {
         }
     }
 
-    /// Bytes of a message that is not complete.
+    /// Returns the number of bytes of a message that is not complete.
     pub(super) fn held(&self) -> usize {
         match &self.phase {
             Phase::Opening(_) => 0,
@@ -84,7 +84,7 @@ impl Channel {
         }
     }
 
-    /// Bytes that came while no request was under way.
+    /// Reads bytes that came between two requests.
     pub(in crate::engine) fn idle(&mut self, bytes: &[u8]) -> Between {
         let mut input = bytes;
         let Phase::Open(socket) = &mut self.phase else { return Between::Broken };

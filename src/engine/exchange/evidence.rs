@@ -1,4 +1,4 @@
-//! What a failed exchange shows for people, and what condemns one that seemed whole.
+//! The evidence of a failed exchange, for people, and the failures found after an apparent success.
 
 use super::Exchange;
 use crate::metrics::Failure;
@@ -10,18 +10,18 @@ use std::io;
 pub(super) const AFTER_THE_END: WireError = WireError::BadHttp("bytes after the end of the response");
 
 impl Exchange {
-    /// What the system said when the connection broke.
+    /// Notes the error of the system that broke the connection.
     pub(in crate::engine) fn system_error(&mut self, error: &io::Error) {
         if self.flaw.is_none() {
             self.excerpt.system(error);
         }
     }
 
-    /// Keeps the header that makes a head unfit, if the head lies whole in these bytes.
+    /// Keeps the header that makes a head unacceptable, if the head lies whole in these bytes.
     pub(super) fn note_header(&mut self, head: &[u8]) {
         let name: &[u8] = match self.flaw {
             Some(Failure::BadContentType) => b"content-type:",
-            // A body may be encoded for its transfer, too.
+            // The transfer may be encoded, too.
             Some(Failure::BadEncoding) => b"-encoding:",
             _ => return,
         };
@@ -35,20 +35,20 @@ impl Exchange {
         }
     }
 
-    /// A check of ours did not hold: what it has found, for people.
+    /// Notes a failed check and what it found, for people.
     pub(in crate::engine) fn fail_check(&mut self, name: &'static str, found: &str) {
         self.excerpt.body(found.as_bytes());
         self.sample.check_failed = Some(name);
         self.sample.checks_held = 0;
     }
 
-    /// What the failure looked like, for people. `from` is whoever did not answer, if that is not
-    /// the target.
+    /// Returns a description of the failure, for people. `from` names the peer that did not answer,
+    /// if that is not the target.
     pub(in crate::engine) fn example(&self, from: Option<&str>, redactor: &Redactor) -> String {
         self.excerpt.text(&self.sample, from, redactor)
     }
 
-    /// Bytes came after the end of the response: its failure, should it have been a success.
+    /// Notes bytes after the end of the response. Returns the failure that a success now becomes.
     pub(in crate::engine) fn out_of_step(&mut self, bytes: &[u8]) -> Failure {
         if self.expect.websocket {
             self.excerpt.broken(WireError::BadWebsocket("a message that nobody asked for"), bytes);

@@ -1,31 +1,31 @@
-//! When the events of a read came, as far as that is known.
+//! The instants of the events of a read, as far as they are known.
 
 use super::{Exchange, Incoming};
 use crate::engine::rx_time::ReceiveTime;
 use crate::units::Nanos;
 
 /// The widest interval in which several token events of one read may have come and still share its
-/// instant. A worker that polls in time is below it; above it the single gaps are not known (only
-/// their sum is) and must not be invented.
+/// instant. A worker that polls in time stays below it. Above it only the sum of the gaps is known,
+/// and the single gaps must not be invented.
 const SHARED_INSTANT: Nanos = Nanos::from_millis(1);
 
-/// What is known of the events of the present read, which have no instants yet. One byte: a
+/// Facts about the events of the present read, which have no instants yet. One byte, because a
 /// connection has to fit into eight cache lines.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Marks(u8);
 
 impl Marks {
-    /// There is an event.
+    /// The read has an event.
     const ANY: u8 = 1;
-    /// There is more than one.
+    /// The read has more than one event.
     const SEVERAL: u8 = 2;
-    /// The first event of the response is one of them.
+    /// The first event of the response is in this read.
     const BEGINS: u8 = 4;
-    /// One of the tokens is no reasoning.
+    /// At least one of the tokens is not reasoning.
     const VISIBLE: u8 = 8;
     /// The latest event is a token.
     const TOKEN_IS_LATEST: u8 = 16;
-    /// Of an earlier read: the last token may have come well before it is dated.
+    /// From an earlier read: the last token may have come well before its recorded instant.
     const LAST_IS_LATE: u8 = 32;
 
     const fn has(self, mark: u8) -> bool {
@@ -36,7 +36,7 @@ impl Marks {
         self.0 = if to { self.0 | mark } else { self.0 & !mark };
     }
 
-    /// One more event, which may be the first of the response.
+    /// Notes one more event, which may be the first of the response.
     pub(super) fn event(&mut self, is_first: bool) {
         let any = self.has(Self::ANY);
         self.set(Self::SEVERAL, any);
@@ -44,19 +44,20 @@ impl Marks {
         self.set(Self::TOKEN_IS_LATEST, false);
     }
 
-    /// The latest event is a token.
+    /// Notes that the latest event is a token.
     pub(super) fn token(&mut self, visible: bool) {
         self.0 |= Self::TOKEN_IS_LATEST | if visible { Self::VISIBLE } else { 0 };
     }
 }
 
 impl Exchange {
-    /// The events of one read get their instants.
+    /// Gives the events of one read their instants.
     ///
-    /// The last bytes of a read came when it says. What stands before them came somewhere in
-    /// (`not_before`, `at`]: if that is narrow they share `at`, else single gaps, and the first event
-    /// or token, are *censored*: counted, not guessed. A time that is made of two instants is left
-    /// out as well if it may begin earlier than it is dated, because it would be too short.
+    /// The last bytes of a read came at the instant `at`. The bytes before them came somewhere in
+    /// (`not_before`, `at`]. If that interval is narrow, they share `at`. Otherwise single gaps,
+    /// and the first event or token, are *censored*: counted, not guessed. A time between two
+    /// instants is left out as well if its first instant may be dated too late, because the time
+    /// would be too short.
     pub(super) fn settle(&mut self, time: ReceiveTime, incoming: &mut Incoming<'_>) {
         let tokens = u32::from(std::mem::take(&mut self.tokens_in_read));
         let marks = self.marks;
@@ -67,7 +68,7 @@ impl Exchange {
         self.marks = Marks(marks.0 & Marks::LAST_IS_LATE);
         let at = time.at;
         let is_wide = time.at.since(time.not_before) > SHARED_INSTANT;
-        // What is kept for the next read came after the last event.
+        // Bytes kept for the next read came after the last event.
         let is_last = self.held() == 0;
         let sample = &mut self.sample;
         sample.ttfe_censored |= marks.has(Marks::BEGINS) && is_wide && (marks.has(Marks::SEVERAL) || !is_last);
@@ -86,7 +87,7 @@ impl Exchange {
                 }
                 sample.longest_gap = sample.longest_gap.max(Some(gap));
             }
-            // It would be too short.
+            // The gap would be too short.
             (true, Some(_)) => sample.unknown_gaps(1, Nanos::MAX),
             (true, None) => {}
             (false, last) => {

@@ -32,7 +32,7 @@ fn done() -> String {
     chunk("data: [DONE]\n\n") + "0\r\n\r\n"
 }
 
-/// An exchange under test, with its tally.
+/// A placement in phase 0, with a window that ends at `window_end`.
 fn until(window_end: Nanos) -> Placement {
     Placement { phase: 0, window: Window { begin: Nanos::ZERO, end: window_end } }
 }
@@ -61,7 +61,7 @@ impl Bench {
         }
     }
 
-    /// A read in time: nothing in it can have come much earlier.
+    /// Reads in time: none of the bytes can have come much earlier.
     fn read(&mut self, at: u64, bytes: &str) -> Progress {
         self.read_late(at, at, bytes)
     }
@@ -98,7 +98,7 @@ impl Bench {
         self.exchange.eof(&mut incoming)
     }
 
-    /// Records the sample and says what the tally says.
+    /// Records the sample and returns the summary of the tally.
     fn summary(mut self, progress: Progress, at: u64) -> Summary {
         let Progress::Over { outcome, .. } = progress else { panic!("the response is not over") };
         self.tally.record(&self.exchange.sample(outcome, Nanos(at)));
@@ -309,7 +309,7 @@ fn a_stream_without_framing_ends_with_its_terminal_event() {
     let mut bench = Bench::sent_at(0, true);
     assert_eq!(bench.read(1, &format!("{head}{event}")), Progress::More);
     assert_eq!(bench.read(2, "data: [DONE]\n\n"), over(Outcome::Success, false));
-    // And is truncated if the peer closes before it.
+    // The stream is truncated if the peer closes before it.
     let mut bench = Bench::sent_at(0, true);
     bench.read(1, &format!("{head}{event}"));
     assert_eq!(bench.eof(2), failed(Failure::Truncated));
@@ -375,7 +375,7 @@ fn a_parse_mismatch_of_a_plain_answer_fails_it() {
     assert_eq!(bench.exchange.sample.usage, None, "a number in doubt is not reported");
 }
 
-/// A stream of another API, at once.
+/// Reads a stream of another API in one read.
 fn at_once(api: Api, body: &str) -> (Outcome, Sample) {
     let mut bench = Bench::sent_at(0, true);
     bench.reader = Reader::new(api, true);

@@ -1,11 +1,12 @@
-//! Over a WebSocket: the handshake, and answers that come as messages instead of an event stream.
+//! Exchanges over a WebSocket: the handshake, and responses that come as messages instead of an
+//! event stream.
 //!
 //! ```text
 //! bytes ─▶ http1 ─▶ 101 ─▶ websocket ─▶ a message, an event ─▶ Reader::read_event ─▶ tokens
 //! ```
 //!
-//! A message is the data of an event. Its instant is the read that completed it. Nothing frames the
-//! whole answer: it is over with its terminal event, or with one that says that it failed, and then
+//! A message is the data of an event. Its instant is the read that completed it. No framing
+//! surrounds the whole response. It ends with its terminal event or with an error event, and then
 //! the connection may carry the next request.
 
 use super::channel::{Handshake, Phase};
@@ -14,7 +15,7 @@ use crate::units::Nanos;
 use crate::wire::{Event, sse, websocket};
 
 impl Exchange {
-    /// The request that now begins carries what the handshake has cost in bytes.
+    /// Charges the request that now begins with the bytes of the handshake.
     pub(in crate::engine) fn charge_handshake(&mut self) {
         if let Some(channel) = &mut self.channel {
             let traffic = std::mem::take(&mut channel.traffic);
@@ -23,7 +24,7 @@ impl Exchange {
         }
     }
 
-    /// Bytes of the handshake's answer.
+    /// Reads bytes of the response to the handshake.
     pub(in crate::engine) fn shake_hands(&mut self, bytes: &[u8], at: Nanos) -> Handshake {
         let Some(mut channel) = self.channel.take() else { return failed(Failure::Internal) };
         let Phase::Opening(http) = &mut channel.phase else { return failed(Failure::Internal) };
@@ -46,8 +47,8 @@ impl Exchange {
                     self.channel = Some(channel);
                     return Handshake::Open;
                 }
-                // What came of a refusal's body with its head is the example; nobody waits for the
-                // rest.
+                // The part of a refusal's body that came with its head is the example. The rest is
+                // not waited for.
                 None | Some(Ok(Event::End { .. })) => break,
                 Some(Err(error)) => {
                     self.channel = Some(channel);
@@ -62,8 +63,8 @@ impl Exchange {
         failed(self.failure(Failure::BadWebsocket))
     }
 
-    /// An answer to the handshake that switches nothing. One with success, of a server that knows
-    /// no upgrade there, is none.
+    /// Notes a response that does not switch protocols. A success status is a failure, too: that
+    /// server does not know the upgrade at this path.
     fn refused(&mut self, head: crate::wire::Head) {
         self.on_head(head);
         self.flaw = match self.flaw {
@@ -72,7 +73,7 @@ impl Exchange {
         };
     }
 
-    /// Messages of the answer.
+    /// Reads messages of the response.
     pub(super) fn on_messages(&mut self, bytes: &[u8], incoming: &mut Incoming<'_>) -> Progress {
         self.sample.bytes_received += bytes.len() as u64;
         self.last_read = incoming.time.at;
@@ -100,7 +101,7 @@ impl Exchange {
             match socket.next(&mut input) {
                 None if over => return Progress::Over { outcome: self.outcome(), reusable: true },
                 None => return Progress::More,
-                // Something after the end: the answer is complete, and the connection out of step.
+                // Bytes after the end: the response is complete, but the connection is out of step.
                 Some(_) if over => return Progress::Over { outcome: self.outcome(), reusable: false },
                 Some(Ok(websocket::Event::Text(data))) => over = self.on_message(data, incoming),
                 Some(Ok(websocket::Event::Closed)) => return Progress::Closed,
@@ -109,7 +110,7 @@ impl Exchange {
         }
     }
 
-    /// Whether the answer is over with this message.
+    /// Reads a message. Returns true if the response ends with it.
     fn on_message(&mut self, data: &[u8], incoming: &mut Incoming<'_>) -> bool {
         let at = incoming.time.at;
         self.sample.first_byte.get_or_insert(at);
@@ -122,8 +123,8 @@ impl Exchange {
         is_last || self.done_at().is_some()
     }
 
-    /// How an answer ends whose connection was closed: with a word of the server's it is truncated,
-    /// without one it was cut.
+    /// Ends a response whose connection was closed. Without its terminal event it is truncated if
+    /// the server `said` that it closes, else it was cut off.
     pub(in crate::engine) fn end_of_messages(&self, said: bool) -> Progress {
         let outcome = match self.outcome() {
             Outcome::Failed(Failure::Truncated) if !said => Outcome::Failed(self.failure(Failure::ClosedEarly)),

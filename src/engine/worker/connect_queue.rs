@@ -1,4 +1,4 @@
-//! Requests that wait for a connection, and how fast connections may be opened.
+//! The queue of requests that wait for a connection, and the pace of connecting.
 
 use crate::engine::slot::Slot;
 use crate::units::Nanos;
@@ -15,7 +15,7 @@ pub(super) struct ConnectQueue {
     /// Connections that are opening now.
     pub(super) opening: usize,
     pub(super) pace: Pace,
-    /// Whether the kernel is to acknowledge every read at once.
+    /// True if the kernel shall acknowledge every read at once.
     pub(super) quickack: bool,
 }
 
@@ -24,22 +24,22 @@ impl ConnectQueue {
         Self { waiting: VecDeque::with_capacity(slots), opening: 0, pace, quickack }
     }
 
-    /// When the next connection may be opened; `None` if nothing waits for its pace.
+    /// Returns when the next connection may be opened; `None` if no request waits for the pace.
     pub(super) fn next_at(&self) -> Option<Nanos> {
         if self.waiting.is_empty() { None } else { self.pace.next_at() }
     }
 }
 
-/// How fast connections may be opened.
+/// The pace at which connections may be opened.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// Zero for as fast as possible.
+    /// Zero means as fast as possible.
     interval: Nanos,
     next_at: Nanos,
 }
 
 impl Pace {
-    /// One of `of` equal parts of `rate` connections a second.
+    /// Creates one of `of` equal parts of a pace of `rate` connections per second.
     pub(super) fn new(rate: Option<u32>, of: u32) -> Self {
         let interval = rate.map_or(0, |rate| 1_000_000_000 * u64::from(of) / u64::from(rate.max(1)));
         Self { interval: Nanos(interval), next_at: Nanos::ZERO }
@@ -49,13 +49,13 @@ impl Pace {
         (self.interval > Nanos::ZERO).then_some(self.next_at)
     }
 
-    /// Takes a turn, if there is one at `now`. An unused turn is lost, so that no storm of
-    /// connections follows a pause.
+    /// Takes a turn, and returns true, if there is one at `now`. An unused turn is lost, so that no
+    /// burst of connections follows a pause.
     pub(super) fn take(&mut self, now: Nanos) -> bool {
         if now < self.next_at {
             return false;
         }
-        // Each pass comes a little late, and that must not add up.
+        // Each pass comes a little late, and the delays must not add up.
         let due = if now.since(self.next_at) > self.interval { now } else { self.next_at };
         self.next_at = due.saturating_add(self.interval);
         true
@@ -71,7 +71,7 @@ mod tests {
         let mut pace = Pace::new(Some(100), 2);
         let ms = Nanos::from_millis;
         assert!(pace.take(ms(0)) && !pace.take(ms(19)) && pace.take(ms(20)));
-        // Late by a little: the next is not late for that.
+        // The second turn is taken a little late, and the next one is not.
         assert!(pace.take(ms(41)) && pace.take(ms(60)));
         // A long pause.
         assert!(pace.take(ms(500)) && !pace.take(ms(510)) && pace.take(ms(520)));

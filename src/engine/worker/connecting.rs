@@ -1,5 +1,5 @@
-//! From a request that waits for a connection to one that can be sent: where to, how fast, through
-//! which session. And how a connection is closed.
+//! From a request that waits for a connection to one that can be sent: the choice of the address,
+//! the pace of connecting, the TLS session. Also the closing of connections.
 
 use super::Worker;
 use super::connect_queue::MAX_CONNECTING;
@@ -28,15 +28,15 @@ impl Worker<'_> {
         let route = self.dialer.next_route();
         self.connections[slot].route = route;
         let now = self.clock.now();
-        // The request is drawn now, for the limits of its kind and so that a failure is counted
-        // under its name.
+        // The request is drawn now: its kind sets the limits, and a failure is counted under the
+        // kind's name.
         self.prepare(slot, now);
         let connection = &mut self.connections[slot];
         let slowly = connection.pace().is_some();
         match self.poller.connect(&mut self.dialer, route, slot.token(connection.generation), slowly) {
             Ok(mut stream) => {
                 if self.rx.stamps {
-                    // If this fails, stamps are missing, and that is counted.
+                    // If this fails, stamps are missing, and the missing stamps are counted.
                     let _ = stream.ask_for_stamps();
                 }
                 if self.connect_queue.quickack {
@@ -62,7 +62,7 @@ impl Worker<'_> {
         self.writer.write(target, start.draw_vu, start.iteration, talk, held, request);
         let expect = self.kinds[request.kind as usize].expect;
         connection.apply_behavior(request.behavior);
-        // The clock of a request that is sent again goes on.
+        // The clock of a request that is sent again keeps running.
         if !connection.is_retried() {
             let placement = self.users.retrying.place(slot, self.records.tallies.placement(now));
             connection.exchange.begin(expect, now, false, placement);

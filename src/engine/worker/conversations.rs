@@ -1,8 +1,8 @@
-//! The users' conversations: one each, and who says something next.
+//! The users' conversations, one each, and the order in which users speak next.
 //!
-//! A conversation is one iteration of its user: the schedule starts it and is told when it is over.
-//! What happens in between, a request for each turn and for each round of tool calls, the schedule
-//! does not see.
+//! A conversation is one iteration of its user: the schedule starts it and learns when it is over.
+//! The schedule does not see what happens in between: a request for each turn and for each round of
+//! tool calls.
 //!
 //! ```text
 //!   Start ──▶ request ──▶ reply ──┬── tools were called ──▶ results at once ──▶ request …
@@ -20,25 +20,25 @@ use crate::mix::{Next, Talk};
 use crate::plan::Plan;
 use crate::units::Nanos;
 
-/// What the report calls it that a model has called tools more often than the profile allows.
+/// The report's name for the check that a model calls tools no more often than the profile allows.
 const TOO_MANY_TOOL_ROUNDS: &str = "tool rounds within max_tool_rounds";
 
 /// The conversations of a worker's users.
 #[derive(Debug)]
 pub(super) struct Conversations {
-    /// By slot. Empty if no kind of request converses.
+    /// By slot. Empty if no kind of request has conversations.
     talks: Vec<Talk>,
-    /// When those speak that have no request of their conversation under way.
+    /// When the users speak next whose conversations have no request under way.
     pauses: Pauses,
-    /// The first conversation of a user begins at any of its turns: users that start together would
-    /// stay in step for as many turns as a conversation has.
+    /// True if the first conversation of a user begins at a random turn. Users that start together
+    /// would otherwise stay in step for as many turns as a conversation has.
     begins_midway: bool,
-    /// Turns have instants of their own, out of a trace: they are not over with its last arrival.
+    /// True if a trace gives turns their instants: then turns may follow its last arrival.
     are_recorded: bool,
 }
 
 impl Conversations {
-    /// None are under way.
+    /// Creates a state without conversations under way.
     pub(super) fn new(shard: &Plan, slots: usize) -> Self {
         let converse = shard.mix.kinds.iter().any(|kind| kind.conversation.is_some());
         let slots = if converse { slots } else { 0 };
@@ -50,7 +50,7 @@ impl Conversations {
         }
     }
 
-    /// The conversation of a user; none if it has none.
+    /// Returns the user's conversation; `None` if none is under way.
     pub(super) fn talk(&self, slot: Slot) -> Option<&Talk> {
         self.talks.get(slot.0 as usize).filter(|talk| talk.is_under_way())
     }
@@ -59,24 +59,24 @@ impl Conversations {
         self.talks.get_mut(slot.0 as usize).filter(|talk| talk.is_under_way())
     }
 
-    /// What takes the reply to the present request.
+    /// Returns the collector of the reply to the present request.
     pub(super) fn reply(&mut self, slot: Slot) -> Option<&mut Reply> {
         self.talk_mut(slot).filter(|talk| talk.keeps_reply()).map(|talk| &mut talk.reply)
     }
 
-    /// Whether turns out of a trace are still to come.
+    /// Returns true if turns of a trace are still to come.
     pub(super) fn any_recorded(&self) -> bool {
         self.are_recorded && self.pauses.next_due().is_some()
     }
 
-    /// When the next user speaks.
+    /// Returns when the next user speaks.
     pub(super) fn next_due(&self) -> Option<Nanos> {
         self.pauses.next_due()
     }
 }
 
 impl Worker<'_> {
-    /// Begins the conversation that the user's iteration is, if it is one.
+    /// Begins the conversation of the user's iteration, if the iteration is a conversation.
     pub(super) fn begin_conversation(&mut self, start: Start) {
         let midway = start.iteration == 0 && self.users.conversations.begins_midway;
         let held = self.users.rows.held(Slot(start.slot));
@@ -86,7 +86,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Sends the next message of a user whose turn it is. Whether there was one.
+    /// Sends the next message that is due by `now`. Returns true if there was one.
     pub(super) fn speak_next(&mut self, now: Nanos) -> bool {
         let Some((slot, due)) = self.users.conversations.pauses.take_due(now) else { return false };
         let start = Start { intended: due, ..self.connections[slot].start };
@@ -94,18 +94,19 @@ impl Worker<'_> {
         true
     }
 
-    /// The exchange of a request has begun: it is a turn, if its user converses. `sent` is when the
-    /// request was put on the wire; none if it waits for a connection.
+    /// Notes that the exchange of a request has begun. If its user converses, the request is a
+    /// turn. `sent` is when the request was put on the wire; `None` if it waits for a connection.
     pub(super) fn note_turn(&mut self, slot: Slot, sent: Option<Nanos>) {
         if let Some(talk) = self.users.conversations.talk_mut(slot) {
-            // A request that is sent again must not keep what came of its first answer.
+            // A request that is sent again must not keep content of its first response.
             talk.reply.clear();
             talk.began = talk.began.or(sent);
             self.connections[slot].exchange.sample.turn = talk.turn();
         }
     }
 
-    /// How a request ends, seen as a turn: a success whose conversation cannot go on is none.
+    /// Returns the outcome of a request as a turn: a success is a failure if the conversation
+    /// cannot go on.
     pub(super) fn judge_turn(&mut self, slot: Slot, outcome: Outcome) -> Outcome {
         if outcome != Outcome::Success {
             return outcome;
@@ -122,8 +123,8 @@ impl Worker<'_> {
         outcome
     }
 
-    /// Whether the user's conversation goes on after a request that ended so at `end`. If not, it is
-    /// over and counted. `leaves`: the user was ramped away.
+    /// Returns true if the user's conversation goes on after a request that ended with `outcome` at
+    /// `end`. Otherwise ends and counts the conversation. `leaves`: the user was ramped down.
     pub(super) fn goes_on(&mut self, slot: Slot, outcome: Outcome, end: Nanos, leaves: bool) -> bool {
         let stops = leaves || self.conversations_stop(end);
         let Some(talk) = self.users.conversations.talk_mut(slot) else { return false };
@@ -163,7 +164,8 @@ impl Worker<'_> {
         false
     }
 
-    /// Whether no conversation goes on at that time. Those of a trace may within the grace.
+    /// Returns true if no conversation goes on at that time. Conversations of a trace may go on
+    /// within the grace.
     pub(super) fn conversations_stop(&self, at: Nanos) -> bool {
         let is_over = at >= self.schedule.end() && !self.users.conversations.are_recorded;
         is_over || self.ending.is_stopped()
@@ -181,7 +183,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Ends the conversation of a user that thinks: it was ramped away, or the test is over.
+    /// Ends the conversation of a user that thinks: the user was ramped down, or the test is over.
     pub(super) fn interrupt_pause(&mut self, slot: Slot, now: Nanos) {
         if self.users.conversations.pauses.cancel(slot) {
             let connection = &self.connections[slot];
@@ -192,7 +194,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Ends every conversation whose user thinks.
+    /// Ends the conversations of all users that think.
     pub(super) fn interrupt_pauses(&mut self, now: Nanos) {
         while let Some(slot) = self.users.conversations.pauses.next_user() {
             self.interrupt_pause(slot, now);

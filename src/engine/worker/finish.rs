@@ -1,4 +1,4 @@
-//! How a request ends: its sample, its example, and what becomes of its connection.
+//! The end of a request: its sample, its example, and the fate of its connection.
 
 use super::Worker;
 use crate::engine::connection::State;
@@ -10,8 +10,8 @@ use crate::net::tls::TlsFailure;
 use crate::units::Nanos;
 
 impl Worker<'_> {
-    /// A request belongs to the phase in which it is sent, also for being started. One that is
-    /// never sent is counted when it ends. True the first time.
+    /// Counts the start of a request in the phase in which it is sent. A request that is never sent
+    /// is counted when it ends. Returns true the first time.
     pub(super) fn count_started(&mut self, slot: Slot) -> bool {
         let connection = &mut self.connections[slot];
         let starts = connection.starts();
@@ -21,8 +21,8 @@ impl Worker<'_> {
         starts
     }
 
-    /// The request is over: its sample is recorded and its user told. If it is sent again, only this
-    /// attempt is over.
+    /// Ends a request: records its sample and tells its user. If the request is sent again, only
+    /// this attempt ends.
     pub(super) fn finish(&mut self, slot: Slot, outcome: Outcome, reusable: bool, end: Nanos) {
         self.count_started(slot);
         let judged = self.judge_scenario(slot, outcome);
@@ -31,14 +31,14 @@ impl Worker<'_> {
         let connection = &mut self.connections[slot];
         connection.exchange.sample.end = end;
         if connection.state == State::Upgrading {
-            // No request will carry what the handshake has cost.
+            // No later request will be charged with the handshake.
             connection.exchange.charge_handshake();
         }
         if connection.exchange.sample.reused && connection.exchange.answered() {
             self.reuse.lasted(connection.exchange.last_kept);
         }
         let was_in_flight = connection.is_in_flight();
-        // To ask again would only hide a turn that was lost or doubled.
+        // A retry would only hide a turn that was lost or doubled.
         let again = if is_out_of_step { None } else { self.retries_at(slot, outcome, end) };
         let sample = self.record(slot, outcome, end, again);
         if again.is_none() {
@@ -68,7 +68,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Records the request, or the attempt if there will be another one `again`.
+    /// Records the request, or only the attempt if there will be another one at `again`.
     fn record(&mut self, slot: Slot, outcome: Outcome, end: Nanos, again: Option<Nanos>) -> Sample {
         let exchange = &mut self.connections[slot].exchange;
         if let (Outcome::Failed(failure), Some(until)) = (outcome, again) {
@@ -86,8 +86,8 @@ impl Worker<'_> {
         sample
     }
 
-    /// What becomes of the connection of a request that ended so. `leaves`: its user was ramped
-    /// away.
+    /// Keeps or closes the connection of a request that ended with `outcome`. `leaves`: its user
+    /// was ramped down.
     fn part(&mut self, slot: Slot, outcome: Outcome, reusable: bool, leaves: bool) {
         let connection = &self.connections[slot];
         let aborts = outcome == Outcome::Cancelled && connection.aborts();
@@ -106,7 +106,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Keeps a record of a request that is over, if each is to be recorded.
+    /// Keeps a record of a request that is over, if the plan asks for it.
     fn keep_record(&mut self, slot: Slot, sample: Sample, amends: bool) {
         let Some(recorder) = &mut self.records.recorder else { return };
         let connection = &self.connections[slot];
@@ -119,7 +119,7 @@ impl Worker<'_> {
         recorder.record(slot, sample, which, amends);
     }
 
-    /// The request was over with its terminal event.
+    /// Ends a request whose terminal event has come.
     pub(super) fn finish_whole(&mut self, slot: Slot) {
         if let Some((outcome, end)) = self.connections[slot].whole() {
             let exchange = &self.connections[slot].exchange;
@@ -129,7 +129,7 @@ impl Worker<'_> {
         }
     }
 
-    /// The socket is of no use any more, and no request is touched by that.
+    /// Closes a socket that is unusable, without effect on any request.
     pub(super) fn gone(&mut self, slot: Slot, at: Nanos) {
         let connection = &self.connections[slot];
         if connection.state == State::Idle {
@@ -139,7 +139,7 @@ impl Worker<'_> {
         self.close(slot);
     }
 
-    /// Bytes came after the end of a response that was recorded as a success: it failed after all.
+    /// Turns a recorded success into a failure: bytes came after the end of its response.
     pub(super) fn condemn(&mut self, slot: Slot, failure: Failure, at: Nanos) {
         let connection = &self.connections[slot];
         let sample = self.records.goals.judged(connection.exchange.recorded());
@@ -150,10 +150,10 @@ impl Worker<'_> {
         self.close(slot);
     }
 
-    /// Counts where a failure happened, before it is forgotten with the connection.
+    /// Counts a failure, before its details are lost with the connection.
     fn note_failure(&mut self, slot: Slot, failure: Failure, at: Nanos) {
         let connection = &mut self.connections[slot];
-        // A slot that waits, or could not begin, is still in the state that it waits in.
+        // A slot that waits for a connection, or failed to connect, keeps its state until here.
         let is_opening = matches!(connection.state, State::Queued | State::Connecting | State::Securing);
         let tally = self.records.tallies.of(connection.phase());
         if tally.wants_example(failure, at) {
@@ -171,9 +171,9 @@ impl Worker<'_> {
     }
 }
 
-/// Whether a connection that could not be opened is to be answered for by what stands between us and
-/// the target, if anything does. The target itself fails in a session, and this machine by having no
-/// connection to give.
+/// Returns true if the intermediary between us and the target, if there is one, is to blame for a
+/// connection that could not be opened. The target is to blame for a failed TLS session, and this
+/// machine if it has no connection to give.
 fn is_of_detour(failure: Failure, tls: Option<TlsFailure>) -> bool {
     match failure {
         Failure::Tls => tls == Some(TlsFailure::Proxy),

@@ -1,61 +1,61 @@
-//! Users that wait for an instant of their own, and who is next.
+//! Users that wait for an instant, and their order.
 
 use crate::engine::slot::Slot;
 use crate::units::Nanos;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// One pause a user at most.
+/// The pauses of users, at most one each.
 #[derive(Debug)]
 pub(super) struct Pauses {
-    /// By slot: until when the user waits.
+    /// By slot: the end of the user's pause.
     until: Vec<Option<Nanos>>,
-    /// The top is never out of date.
+    /// The top entry is never out of date.
     order: BinaryHeap<Reverse<(Nanos, u32)>>,
 }
 
 impl Pauses {
-    /// Nobody waits.
+    /// Creates a state in which no user waits.
     pub(super) fn new(slots: usize) -> Self {
         Self { until: vec![None; slots], order: BinaryHeap::with_capacity(slots) }
     }
 
-    /// When the next one is over.
+    /// Returns when the next pause ends.
     pub(super) fn next_due(&self) -> Option<Nanos> {
         self.order.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// The user that is next.
+    /// Returns the user whose pause ends next.
     pub(super) fn next_user(&self) -> Option<Slot> {
         self.order.peek().map(|Reverse((_, slot))| Slot(*slot))
     }
 
-    /// The user waits until then, whatever it waited for before.
+    /// Lets the user wait until `until`, which replaces any earlier pause.
     pub(super) fn set(&mut self, slot: Slot, until: Nanos) {
         self.until[slot.0 as usize] = Some(until);
         self.order.push(Reverse((until, slot.0)));
         self.drop_outdated();
     }
 
-    /// Takes the next user that is due by `now`.
+    /// Takes the next user whose pause ends by `now`.
     pub(super) fn take_due(&mut self, now: Nanos) -> Option<(Slot, Nanos)> {
         let Reverse((at, slot)) = *self.order.peek().filter(|Reverse((at, _))| *at <= now)?;
         self.cancel(Slot(slot));
         Some((Slot(slot), at))
     }
 
-    /// Whether the user waits.
+    /// Returns true if the user waits.
     pub(super) fn is_waiting(&self, slot: Slot) -> bool {
         self.until.get(slot.0 as usize).is_some_and(Option::is_some)
     }
 
-    /// All users that wait.
+    /// Returns all users that wait.
     pub(super) fn waiting(&self) -> impl Iterator<Item = Slot> {
         let until = if self.order.is_empty() { &[][..] } else { &self.until };
         until.iter().enumerate().filter_map(|(slot, until)| until.map(|_| Slot(slot as u32)))
     }
 
-    /// The user does not wait any more. Whether it did.
+    /// Ends the user's pause. Returns true if the user was waiting.
     pub(super) fn cancel(&mut self, slot: Slot) -> bool {
         let waited = self.until.get_mut(slot.0 as usize).and_then(Option::take).is_some();
         if waited {

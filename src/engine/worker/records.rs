@@ -1,4 +1,4 @@
-//! What a worker writes down of its requests.
+//! A worker's records of its requests.
 
 use crate::engine::answers::{AnswerText, Answers};
 use crate::engine::channels::Outbox;
@@ -8,20 +8,20 @@ use crate::engine::tally_set::TallySet;
 use crate::metrics::Goals;
 use crate::plan::Plan;
 
-/// Counts and times, the rows that were sent, and a record of each request if that is asked for.
+/// Counts and times, the rows that were sent, and a record of each request if the plan asks for it.
 #[derive(Debug)]
 pub(super) struct Records {
     pub(super) tallies: TallySet,
-    /// What each request is held against.
+    /// The goals that each request is judged by.
     pub(super) goals: Goals,
     pub(super) rows_sent: RowsSent,
-    /// None unless each request is to be recorded.
+    /// `None` unless requests are recorded.
     pub(super) recorder: Option<Box<Recorder>>,
-    /// None unless tokens are to be counted.
+    /// `None` unless tokens are counted.
     pub(super) answers: Option<Box<Answers>>,
 }
 
-/// What a worker leaves behind, beside its tallies.
+/// The results of a worker beside its tallies.
 #[derive(Debug)]
 pub(in crate::engine) struct Left {
     pub(in crate::engine) rows_sent: RowsSent,
@@ -29,7 +29,7 @@ pub(in crate::engine) struct Left {
 }
 
 impl Records {
-    /// Nothing has happened yet.
+    /// Creates empty records.
     pub(super) fn new(number: usize, shard: &Plan, slots: usize, outbox: Outbox) -> Self {
         Self {
             tallies: TallySet::new(number, shard, outbox),
@@ -40,12 +40,12 @@ impl Records {
         }
     }
 
-    /// The run is over.
+    /// Returns the results at the end of the run.
     pub(super) fn leave(self) -> Left {
         Left { rows_sent: self.rows_sent, answers: self.answers.map_or_else(Vec::new, |answers| answers.into_kept()) }
     }
 
-    /// The records of this second go out with it.
+    /// Attaches the records of this second to its tallies.
     pub(super) fn hand_over(&mut self) {
         self.tallies.batch = self.recorder.as_mut().map(|recorder| recorder.take());
     }

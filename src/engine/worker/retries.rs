@@ -1,15 +1,15 @@
 //! Requests that are sent again after a failure, as SDKs do.
 //!
-//! To its user a request is one, however many attempts it takes: it starts once and ends once, as
-//! its last attempt does. Its clock runs from the first attempt and through the pauses. Each attempt
-//! has limits of its own.
+//! To its user a request is one, however many attempts it takes: it starts once, and ends once with
+//! its last attempt. Its clock runs from the first attempt and through the pauses. Each attempt has
+//! limits of its own.
 //!
 //! ```text
 //!   begin ──▶ attempt ──▶ failed ──▶ pause ──▶ attempt … ──▶ over
 //!                                      └── ramped away, end of the grace ──▶ interrupted
 //! ```
 //!
-//! While it pauses, a user is as busy as while it waits for a response: in an open load it takes no
+//! A user that pauses is as busy as one that waits for a response: under open load it takes no
 //! other arrival, and at the end of a test it may go on within the grace.
 
 use super::Worker;
@@ -33,15 +33,15 @@ pub(super) struct Retrying {
 /// The attempts at a user's present request.
 #[derive(Debug, Clone, Copy, Default)]
 struct User {
-    /// Attempts that failed and were not the last.
+    /// Failed attempts that are followed by another one.
     failed: u16,
-    /// Those of them of which at least a part was sent.
+    /// The failed attempts of which at least a part was sent.
     sent: u16,
-    /// Those of them to which a simulator has said which one it was.
+    /// The failed attempts that a simulator has numbered in its response.
     answered: u16,
-    /// No further attempt was made after the last of them, so far.
+    /// True while the next attempt is still to be made.
     waits: bool,
-    /// When the first attempt was sent, and its phase, if there was a second.
+    /// When the first attempt was sent, and its phase. Set if a second attempt follows.
     first: (Nanos, u16),
     /// When the last attempt was sent, once the request is over.
     last: Nanos,
@@ -60,14 +60,14 @@ impl Retrying {
         self.users.get(slot.0 as usize)
     }
 
-    /// A request begins.
+    /// Forgets the attempts of the last request.
     pub(super) fn begin(&mut self, slot: Slot) {
         if let Some(user) = self.users.get_mut(slot.0 as usize) {
             *user = User::default();
         }
     }
 
-    /// Where an attempt belongs: where the first one does.
+    /// Returns the placement of an attempt: that of the first one.
     #[inline]
     pub(super) fn place(&self, slot: Slot, placement: Placement) -> Placement {
         match self.user(slot) {
@@ -76,23 +76,23 @@ impl Retrying {
         }
     }
 
-    /// How many failed attempts at the present request the server has seen, at least and at most:
-    /// what met a timeout or a reset connection may have come to it, or not.
+    /// Returns the least and the most failed attempts at the present request that the server may
+    /// have seen. An attempt that met a timeout or a reset may have reached it or not.
     pub(super) fn seen(&self, slot: Slot) -> RangeInclusive<u16> {
         self.user(slot).map_or(0..=0, |user| user.answered..=user.sent)
     }
 
-    /// Whether the user pauses between two attempts.
+    /// Returns true if the user pauses between two attempts.
     pub(super) fn is_waiting(&self, slot: Slot) -> bool {
         self.pauses.is_waiting(slot)
     }
 
-    /// When the next attempt is due.
+    /// Returns when the next attempt is due.
     pub(super) fn next_due(&self) -> Option<Nanos> {
         self.pauses.next_due()
     }
 
-    /// The request is over: its clock ran from the first attempt.
+    /// Ends the request: its clock ran from the first attempt.
     pub(super) fn close(&mut self, slot: Slot, sample: &mut Sample) {
         if let Some(user) = self.users.get_mut(slot.0 as usize) {
             user.last = sample.sent;
@@ -104,7 +104,7 @@ impl Retrying {
 }
 
 impl Worker<'_> {
-    /// Until when the user pauses before it sends its request again; none if it does not.
+    /// Returns until when the user pauses before it sends its request again; `None` if it does not.
     pub(super) fn retries_at(&self, slot: Slot, outcome: Outcome, end: Nanos) -> Option<Nanos> {
         let user = self.users.retrying.user(slot)?;
         let connection = &self.connections[slot];
@@ -119,7 +119,7 @@ impl Worker<'_> {
             .map(|pause| end.saturating_add(pause))
     }
 
-    /// Counts an attempt that failed, and lets its user pause.
+    /// Counts a failed attempt, and lets its user pause.
     pub(super) fn retry_later(&mut self, slot: Slot, failure: Failure, sample: &Sample, until: Nanos) {
         let phase = self.connections[slot].phase();
         self.records.tallies.of(phase).attempt_failed(sample, failure);
@@ -135,7 +135,7 @@ impl Worker<'_> {
         self.hasten_retry(slot, give_up);
     }
 
-    /// The user was ramped away, and its request is cut off at `give_up`.
+    /// Shortens the pause of a user that was ramped down, whose request is cut off at `give_up`.
     pub(super) fn hasten_retry(&mut self, slot: Slot, give_up: Nanos) {
         if self.users.retrying.users[slot.0 as usize].until > give_up {
             self.users.retrying.pauses.set(slot, give_up);
@@ -152,7 +152,7 @@ impl Worker<'_> {
         }
     }
 
-    /// The request was recorded as a success and was none: nor was its last attempt.
+    /// Turns the last attempt of a request into a failure: its recorded success was not one.
     pub(super) fn condemn_attempt(&mut self, slot: Slot, sample: &Sample) {
         let Some(user) = self.users.retrying.user(slot) else { return };
         if self.kinds[usize::from(sample.kind)].retries.is_some() {
@@ -161,7 +161,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Makes the next attempt that is due by `now`. Whether there was anything to do.
+    /// Makes the next attempt that is due by `now`. Returns true if there was one.
     pub(super) fn retry_next(&mut self, now: Nanos) -> bool {
         let Some((slot, _)) = self.users.retrying.pauses.take_due(now) else { return false };
         let connection = &mut self.connections[slot];
@@ -180,7 +180,7 @@ impl Worker<'_> {
         true
     }
 
-    /// Ends requests whose next attempt would come after everything is cut off.
+    /// Ends requests whose next attempt would come after the cut-off.
     pub(super) fn interrupt_late_retries(&mut self, now: Nanos) {
         let drain_end = self.ending.drain_end();
         let retrying = &self.users.retrying;
@@ -191,10 +191,10 @@ impl Worker<'_> {
         }
     }
 
-    /// The request of a user that pauses between two attempts is cut off.
+    /// Cuts off the request of a user that pauses between two attempts.
     pub(super) fn interrupt_retry(&mut self, slot: Slot, now: Nanos) {
         self.users.retrying.pauses.cancel(slot);
-        // What the last attempt was is counted already.
+        // The outcome of the last attempt is counted already.
         self.connections[slot].begin_again();
         self.prepare(slot, now);
         self.finish(slot, Outcome::Interrupted, false, now);

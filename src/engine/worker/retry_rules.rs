@@ -1,4 +1,4 @@
-//! What the SDKs send again, and after what pause.
+//! The failures that the SDKs retry, and their pauses.
 //!
 //! | | OpenAI (Python 3.57) | Anthropic (Python 2.14) | every failure |
 //! |---|---|---|---|
@@ -19,11 +19,11 @@ use crate::units::Nanos;
 /// The first pause of a back-off. It doubles with each further one.
 const FIRST: Nanos = Nanos::from_millis(500);
 const LONGEST: Nanos = Nanos::from_secs(8);
-/// OpenAI's SDK waits no longer than that for a server.
+/// OpenAI's SDK waits no longer than this at a server's request.
 const OPENAI_WAITS: Nanos = Nanos::from_secs(120);
 
-/// How long to wait before a request is sent again whose last attempt failed so; none if it is not.
-/// `streams`: the answer is no plain one. `n` retries were made before; `draw` is from 0 to 1.
+/// Returns how long to wait before a failed request is sent again; `None` if it is not sent again.
+/// `streams`: the response is a stream. `n` retries were made before. `draw` is from 0 to 1.
 pub(super) fn pause(
     policy: RetryPolicy,
     sample: &Sample,
@@ -66,7 +66,7 @@ mod tests {
         Sample { status, ..Sample::begun(0, Nanos::ZERO) }
     }
 
-    /// Whether each policy sends it again, a stream and a plain answer.
+    /// Returns true for each policy that sends a stream, and a plain response, again.
     fn again(sample: &Sample, failure: Failure) -> [[bool; 2]; 3] {
         [Openai, Anthropic, EveryFailure]
             .map(|policy| [true, false].map(|streams| pause(policy, sample, failure, streams, 0, 0.0).is_some()))

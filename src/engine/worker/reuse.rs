@@ -1,18 +1,19 @@
-//! Whether a connection is worth keeping: some servers close it after every stream, and do not say
-//! so in the head. A request that is sent on it then meets its end, and has to be sent again.
+//! Learns whether connections are worth keeping. Some servers close a connection after every stream
+//! without announcing it in the head. A request that is sent on it then meets the close, and has to
+//! be sent again.
 
 use crate::engine::exchange::Kept;
 use crate::units::Nanos;
 
-/// So many closings in a row, and no connection that lasted, make a habit.
+/// This many closings in a row, without a connection that lasted, make a habit.
 const HABIT: u8 = 3;
-/// One in so many connections is kept all the same, to see whether the habit has gone. Few enough
-/// not to matter among the requests.
+/// One in this many connections is kept all the same, to see whether the habit has ended. This is
+/// too rare to matter among the requests.
 const LOOK_AGAIN: u16 = 256;
 /// A connection that was idle for longer may have met a keep-alive timeout.
 const AT_ONCE: Nanos = Nanos::from_millis(100);
 
-/// What a worker has learned of its server's habits.
+/// The server's habits as a worker knows them.
 #[derive(Debug, Default)]
 pub(super) struct Reuse {
     plain: Habit,
@@ -34,7 +35,7 @@ impl Reuse {
         }
     }
 
-    /// A connection was closed by the server after it was kept and had been idle for so long.
+    /// Notes that the server closed a kept connection after it had been idle for `idle`.
     pub(super) fn closed(&mut self, kept: Kept, idle: Nanos) {
         if idle > AT_ONCE {
             return;
@@ -44,14 +45,14 @@ impl Reuse {
         }
     }
 
-    /// A kept connection has served another request.
+    /// Notes that a kept connection has served another request.
     pub(super) fn lasted(&mut self, kept: Kept) {
         if let Some(habit) = self.of(kept) {
             *habit = Habit::default();
         }
     }
 
-    /// Whether to keep a connection after such a response.
+    /// Returns true if a connection is to be kept after such a response.
     pub(super) fn keeps(&mut self, kept: Kept) -> bool {
         let Some(habit) = self.of(kept).filter(|habit| habit.closings >= HABIT) else { return true };
         habit.not_kept = (habit.not_kept + 1) % LOOK_AGAIN;

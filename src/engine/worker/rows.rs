@@ -1,7 +1,7 @@
-//! Rows that are not in memory: taken when a request starts, and held until its user starts the next
-//! one.
+//! Rows that are not in memory: taken when a request starts, and held until its user starts the
+//! next one.
 //!
-//! A request whose row has not come is late. It is counted and waits, and the loop goes on.
+//! A request is late if its row has not come. It is counted and waits, and the loop goes on.
 
 use super::Worker;
 use crate::engine::rows_ahead::{Fetched, RowInbox};
@@ -11,21 +11,21 @@ use crate::units::Nanos;
 use std::collections::VecDeque;
 use std::sync::mpsc::TryRecvError;
 
-/// Between two looks for a row that is late.
+/// Pause between two checks for a late row.
 const LOOK_AGAIN: Nanos = Nanos::from_micros(200);
 
 /// The rows of a worker's users.
 #[derive(Debug)]
 pub(super) struct HeldRows {
-    /// None if the rows of all requests are in memory.
+    /// `None` if the rows of all requests are in memory.
     inbox: Option<RowInbox>,
-    /// By sequence: rows that lie ready.
+    /// By sequence: rows that are ready.
     ready: Vec<VecDeque<Fetched>>,
     /// By slot: the row of the present request or conversation.
     held: Vec<Fetched>,
     /// Requests whose rows have not come.
     late: VecDeque<Start>,
-    /// Nothing comes any more: reading has failed.
+    /// True if reading has failed, and no more rows come.
     is_lost: bool,
 }
 
@@ -33,7 +33,7 @@ impl HeldRows {
     pub(super) fn new(inbox: Option<RowInbox>, slots: usize) -> Self {
         let (sequences, ahead) = inbox.as_ref().map_or((0, 0), |inbox| (inbox.sequences, inbox.ahead));
         let slots = if inbox.is_some() { slots } else { 0 };
-        // The users of a sequence give back what they held.
+        // The users of a sequence give back the rows that they held.
         let room = ahead + if sequences == 1 { slots } else { 1 };
         let sequence = |slot: usize| if sequences == 1 { 0 } else { slot as u32 };
         Self {
@@ -45,17 +45,17 @@ impl HeldRows {
         }
     }
 
-    /// The row of the user's present request. Empty if it is in memory.
+    /// Returns the row of the user's present request. Empty if the row is in memory.
     pub(super) fn held(&self, slot: Slot) -> &[u8] {
         self.held.get(slot.0 as usize).map_or(&[], |fetched| &fetched.bytes)
     }
 
-    /// Whether requests wait for their rows.
+    /// Returns true if requests wait for their rows.
     pub(super) fn any_late(&self) -> bool {
         !self.late.is_empty()
     }
 
-    /// Takes the row of a request that starts. Whether it was there.
+    /// Takes the row of a request that starts. Returns true if the row was ready.
     fn take(&mut self, start: Start) -> bool {
         let (Some(inbox), Some(held)) = (&self.inbox, self.held.get_mut(start.slot as usize)) else { return false };
         loop {
@@ -69,7 +69,7 @@ impl HeldRows {
             }
         }
         let ready = &mut self.ready[held.sequence as usize];
-        // There is room for all buffers, and a thread that has ended needs none.
+        // There is room for all buffers, and a thread that has ended does not need them.
         let give_back = |fetched: Fetched| drop(inbox.used.try_send(fetched));
         while ready.front().is_some_and(|fetched| fetched.iteration <= start.iteration) {
             let Some(fetched) = ready.pop_front() else { break };
@@ -77,7 +77,7 @@ impl HeldRows {
                 give_back(std::mem::replace(held, fetched));
                 return true;
             }
-            // That of an arrival which was dropped.
+            // The row of an arrival that was dropped.
             give_back(fetched);
         }
         false
@@ -85,7 +85,7 @@ impl HeldRows {
 }
 
 impl Worker<'_> {
-    /// Starts a request if its row is there. If not, the request waits for it.
+    /// Starts a request if its row is ready. Otherwise the request waits for it.
     pub(super) fn start(&mut self, start: Start) {
         let rows = &mut self.users.rows;
         if rows.inbox.is_none() || !self.writer.must_fetch(start.draw_vu, start.iteration) || rows.take(start) {
@@ -95,7 +95,7 @@ impl Worker<'_> {
         self.records.tallies.tally.row_late();
     }
 
-    /// When to look again for rows that are late.
+    /// Returns when to check again for late rows.
     pub(super) fn rows_due(&self) -> Option<Nanos> {
         self.users.rows.any_late().then(|| self.clock.now().saturating_add(LOOK_AGAIN))
     }
@@ -119,14 +119,14 @@ impl Worker<'_> {
         }
     }
 
-    /// Gives up the requests that still wait for a row: the test is over.
+    /// Gives up the requests that still wait for a row, because the test is over.
     pub(super) fn give_up_late(&mut self, now: Nanos) {
         while let Some(start) = self.users.rows.late.pop_front() {
             self.give_late_up(start, now);
         }
     }
 
-    /// The user was ramped away. Whether its request waited for a row.
+    /// Gives up the user's request if it waits for a row, because the user was ramped down.
     pub(super) fn retire_late(&mut self, slot: Slot, now: Nanos) {
         let late = &mut self.users.rows.late;
         if let Some(at) = late.iter().position(|start| start.slot == slot.0)
@@ -136,7 +136,7 @@ impl Worker<'_> {
         }
     }
 
-    /// A request that waited for its row is never sent.
+    /// Gives up a request that waited for its row and is never sent.
     fn give_late_up(&mut self, start: Start, now: Nanos) {
         if self.schedule.is_open() {
             self.records.tallies.tally.arrivals(0, 1);

@@ -1,8 +1,8 @@
-//! Scenarios of llmsim: whether the simulator is where the user is.
+//! Scenarios of llmsim: checks that the simulator is at the same step as the user.
 //!
-//! llmsim keeps no state for a conversation. It finds out from the messages of each request at which
-//! step of its script that is, and counts how often it was asked for it. So a turn that was lost or
-//! doubled on the way, by us or by whatever stands between, shows itself in its answer.
+//! llmsim keeps no state for a conversation. From the messages of each request it derives the step
+//! of its script, and it counts the requests for that step. So its response shows a turn that was
+//! lost or doubled on the way, by us or by an intermediary.
 
 use super::Worker;
 use crate::engine::slot::Slot;
@@ -12,12 +12,12 @@ use crate::mix::Talk;
 const NOT_PLAYED: &str = "llmsim plays a scenario";
 const OTHER_STEP: &str = "the scenario is at the step that was sent";
 const OTHER_ATTEMPT: &str = "the scenario counts the attempts that were made";
-/// How many checks there are.
+/// The number of checks.
 const CHECKS: u8 = 3;
 
 impl Worker<'_> {
-    /// How a request of a scenario ends: a success that is not the step or the attempt that was sent
-    /// is none.
+    /// Returns the outcome of a request of a scenario: a success fails if it is not the step or the
+    /// attempt that was sent.
     pub(super) fn judge_scenario(&mut self, slot: Slot, outcome: Outcome) -> Outcome {
         let connection = &mut self.connections[slot];
         if outcome != Outcome::Success || !self.kinds[connection.kind()].plays {
@@ -27,7 +27,7 @@ impl Worker<'_> {
         let step = small(self.users.conversations.talk(slot).map_or(0, Talk::tool_rounds));
         let seen = self.users.retrying.seen(slot);
         let (least, most) = (small(*seen.start()), small(*seen.end()));
-        // A request that met the end of an idle connection may have been seen, or not.
+        // The server may or may not have seen a request that met the close of an idle connection.
         let is_sure = !connection.is_retried();
         let exchange = &mut connection.exchange;
         let (name, found) = match exchange.sample.played {

@@ -1,4 +1,4 @@
-//! How a request is put on the wire: on the connection that its user has, on a new one, or again.
+//! Sends requests: on the user's present connection, on a new one, or again.
 
 use super::Worker;
 use super::state::KindState;
@@ -9,8 +9,8 @@ use crate::mix::Talk;
 use crate::units::Nanos;
 
 impl Worker<'_> {
-    /// Dates the next request, if requests carry a date. It is signed when it is written, before its
-    /// clock starts.
+    /// Sets the date of the next request, if requests carry a date. A request is signed when it is
+    /// written, before its clock starts.
     fn date_request(&mut self) {
         if self.writer.signs() {
             self.writer.set_time(self.clock.unix_seconds());
@@ -30,7 +30,7 @@ impl Worker<'_> {
         }
         let intended = self.schedule.is_open().then_some(connection.start.intended);
         let (kind, row, asked) = (request.kind, request.row, request.asked);
-        // Read immediately before the write: everything is measured from here.
+        // Read immediately before the write: all times are measured from here.
         let now = self.clock.now();
         connection.apply_behavior(request.behavior);
         let placement = self.users.retrying.place(slot, self.records.tallies.placement(now));
@@ -43,7 +43,7 @@ impl Worker<'_> {
             let turn = self.connections[slot].exchange.sample.turn;
             answers.begin(slot, placement.phase, start.draw_vu, start.iteration, turn);
         }
-        // A conversation takes one row, unless each turn is one.
+        // A conversation takes one row, unless each turn takes one.
         let is_first = self.users.conversations.talk(slot).is_none_or(Talk::is_fresh);
         if self.count_started(slot) && (is_first || row.is_some()) {
             self.records.rows_sent.note(kind, row);
@@ -58,8 +58,8 @@ impl Worker<'_> {
         self.connect_queue.waiting.push_back(slot);
     }
 
-    /// The request cannot be sent over the connection as it is: a fresh connection becomes a
-    /// WebSocket, any other gives way to a new one.
+    /// Switches a connection that cannot carry the request: a fresh connection becomes a WebSocket,
+    /// any other is replaced by a new one.
     pub(super) fn switch_connection(&mut self, slot: Slot, expect: Expect) {
         self.date_request();
         let connection = &mut self.connections[slot];
@@ -73,7 +73,7 @@ impl Worker<'_> {
         self.follow_at(slot, step, now);
     }
 
-    /// The connection has become a WebSocket.
+    /// Sends the request that waited for the WebSocket.
     pub(super) fn upgraded(&mut self, slot: Slot) {
         if let Some(channel) = &self.connections[slot].exchange.channel {
             self.records.tallies.tally.websocket_opened(self.clock.now().since(channel.since));
@@ -81,7 +81,7 @@ impl Worker<'_> {
         self.send(slot);
     }
 
-    /// The server had closed the connection before it saw the request.
+    /// Sends the request again: the server had closed the connection before it saw the request.
     pub(super) fn send_again(&mut self, slot: Slot) {
         let exchange = &self.connections[slot].exchange;
         let (kind, in_window) = (exchange.sample.kind, exchange.window.covers(self.clock.now()));

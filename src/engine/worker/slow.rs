@@ -1,10 +1,10 @@
 //! Users who read slowly on purpose.
 //!
-//! They take a portion, pause for as long as it takes at their pace, and take the next one; in
-//! between nothing is read, whatever the poll reports. Their sockets have small receive buffers, so
-//! that the kernel does not read for them: the server sees a window that is shut. What they read is
-//! dated by when they read it, for it is their own pace that is seen, and says nothing about how
-//! far this tool lags behind the kernel.
+//! They take a portion, pause for as long as it lasts at their pace, and take the next one. During
+//! the pause nothing is read, whatever the poll reports. Their sockets have small receive buffers,
+//! so that the kernel does not read for them and the server sees a shut window. Their bytes are
+//! dated by when they are read: the dates show the users' own pace, and say nothing about how far
+//! this tool lags behind the kernel.
 
 use super::Worker;
 use super::state::KindState;
@@ -15,7 +15,7 @@ use crate::engine::slot::Slot;
 use crate::net::IoStatus;
 use crate::units::Nanos;
 
-/// Portions in a second: few enough not to keep the worker busy, enough to read evenly.
+/// Portions per second: few enough not to keep the worker busy, enough to read evenly.
 const PORTIONS_PER_SECOND: u32 = 10;
 
 impl Worker<'_> {
@@ -49,7 +49,7 @@ impl Worker<'_> {
                 connection.pause_until(now.saturating_add(length(n, pace)));
                 connection.received(&self.buffers.read[..n], &mut incoming)
             }
-            // The socket is empty, so the poll reports what comes next.
+            // The socket is empty, so the poll reports the next bytes.
             Ok(IoStatus::Blocked) => connection.read_out(now),
             Ok(IoStatus::Closed) => connection.peer_closed(&mut incoming, now),
             Err(error) => connection.broke(&error, now),
@@ -60,7 +60,7 @@ impl Worker<'_> {
     }
 }
 
-/// How long `n` bytes last at `pace` bytes a second.
+/// Returns how long `n` bytes last at `pace` bytes per second.
 fn length(n: usize, pace: u32) -> Nanos {
     Nanos(n as u64 * 1_000_000_000 / u64::from(pace))
 }

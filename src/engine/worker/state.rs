@@ -1,4 +1,4 @@
-//! What a worker keeps beside its connections.
+//! A worker's state beside its connections.
 
 use crate::api::Reader;
 use crate::engine::exchange::Expect;
@@ -16,24 +16,24 @@ use std::io;
 /// enough for every usual response in one read.
 pub(super) const READ_BUFFER_BYTES: usize = 64 * 1024;
 
-/// What is the same for all requests of one kind.
+/// The state that all requests of one kind share.
 #[derive(Debug)]
 pub(super) struct KindState {
     pub(super) expect: Expect,
     pub(super) timeouts: Timeouts,
-    /// What the server adds to prompts.
+    /// Tokens that the server adds to prompts.
     pub(super) template: TemplateTokens,
     pub(super) retries: Option<Retries>,
-    /// Whether the simulator plays a scenario.
+    /// True if the simulator plays a scenario.
     pub(super) plays: bool,
-    /// Shared by all connections, so that all of them learn what the responses look like.
+    /// Shared by all connections, so that all of them learn the form of the responses.
     pub(super) reader: Reader,
-    /// What the heads of the responses look like.
+    /// The usual head of the responses.
     pub(super) known: KnownHead,
 }
 
 impl KindState {
-    /// In the order of the mix.
+    /// Creates the states of all kinds, in the order of the mix.
     pub(super) fn all(shard: &Plan) -> Vec<Self> {
         let kinds = shard.mix.kinds.iter().zip(Expect::all(&shard.mix.kinds));
         kinds
@@ -49,13 +49,13 @@ impl KindState {
     }
 }
 
-/// Memory that is used again in every pass.
+/// Memory that is reused in every pass.
 #[derive(Debug)]
 pub(super) struct Buffers {
     pub(super) ready: Vec<Ready>,
-    /// Slots that had more to read than a pass allows.
+    /// Slots with more to read than a pass allows.
     pub(super) pending_reads: Vec<Slot>,
-    /// Reads that are left in this pass.
+    /// Reads that remain in this pass.
     pub(super) reads_left: usize,
     pub(super) request: Request,
     pub(super) read: Box<[u8]>,
@@ -68,21 +68,21 @@ impl Buffers {
     }
 }
 
-/// What one read returned.
+/// The result of one read.
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) status: io::Result<IoStatus>,
     pub(super) time: ReceiveTime,
-    /// It came before the request was sent that it should answer.
+    /// The bytes came before their request was sent.
     pub(super) early: bool,
-    /// Nothing is left in the kernel.
+    /// Nothing remains in the kernel.
     pub(super) drained: bool,
 }
 
-/// How many users and connections are in which state.
+/// Counts of users, requests and connections.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// Users with a request.
+    /// Users with a request under way.
     pub(super) busy: u32,
     /// Requests that are on the wire, at least partly.
     pub(super) in_flight: u32,

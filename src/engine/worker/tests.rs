@@ -1,5 +1,5 @@
 //! A whole worker in a scripted world: connecting, timeouts, reconnects and the end of a test, with
-//! instants that are exact. Nothing here waits: the clock moves when the worker does.
+//! exact instants. Nothing here waits: the clock moves when the worker does.
 
 mod endings;
 mod open;
@@ -86,14 +86,14 @@ fn iterations(vus: u32, iterations: u64) -> Shape {
     Shape::PerVuIterations { vus, iterations, max_duration: Nanos::from_secs(60) }
 }
 
-/// What came out of a run.
+/// The results of a run.
 struct Ran {
     summary: Summary,
     failures: Vec<(Failure, u64)>,
     connects: Vec<Nanos>,
-    /// What each phase says, one second after the other.
+    /// The summaries of each phase, one second after the other.
     phases: Vec<(u16, Summary)>,
-    /// What came of each second and phase.
+    /// The tallies of each second and phase.
     seconds: BTreeMap<(u32, u16), Tally>,
     ended: Ended,
 }
@@ -103,7 +103,7 @@ impl Ran {
         self.summary.counter(counter, None).map_or(0, |c| c.count)
     }
 
-    /// Milliseconds: lowest and highest of a trend, and how many.
+    /// Returns the lowest and the highest value of a trend in milliseconds, and their number.
     fn trend(&self, trend: Trend) -> Option<(f64, f64, u64)> {
         self.summary.trend(trend, None).map(|d| (d.min_ms(), d.max_ms(), d.count))
     }
@@ -113,12 +113,12 @@ fn run(plan: &Plan, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) 
     run_until(plan, Nanos::MAX, peer)
 }
 
-/// Runs it, raising the stop flag as soon as the clock reads `stop_at`.
+/// Runs the plan, and raises the stop flag as soon as the clock reads `stop_at`.
 fn run_until(plan: &Plan, stop_at: Nanos, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Ran {
     run_on(Rc::new(Cell::new(Nanos::ZERO)), plan, stop_at, u64::MAX, peer)
 }
 
-/// The same with a clock that the peer may look at.
+/// As [`run_until`], with a clock that the peer may read.
 fn run_on(
     now: Rc<Cell<Nanos>>,
     plan: &Plan,
@@ -129,7 +129,7 @@ fn run_on(
     run_starved(now, plan, stop_at, body_budget, Vec::new(), peer)
 }
 
-/// The same with a worker that gets no core for a while.
+/// As [`run_on`], with a worker that gets no core for a while.
 fn run_starved(
     now: Rc<Cell<Nanos>>,
     plan: &Plan,
@@ -141,7 +141,7 @@ fn run_starved(
     run_supplied(now, plan, stop_at, body_budget, (starved, None), peer)
 }
 
-/// The same with rows that come from elsewhere.
+/// As [`run_starved`], with rows from elsewhere.
 fn run_supplied(
     now: Rc<Cell<Nanos>>,
     plan: &Plan,
@@ -214,7 +214,7 @@ fn stream_end() -> Act {
     Act::Send(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n".to_vec())
 }
 
-/// Accepts everybody after a millisecond and answers each request with `answer`.
+/// Accepts every connection after a millisecond and responds to each request with `answer`.
 fn serving(answer: impl Fn(usize) -> Vec<(Nanos, Act)> + 'static) -> impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> {
     let mut requests = 0;
     move |heard| match heard {
@@ -269,8 +269,8 @@ fn think_time_is_kept() {
     assert!(thinking >= ms(4 * 30) && thinking < ms(4 * 30 + 5), "{thinking}");
 }
 
-/// A failure's class, that it is the only kind, and when each request ended: on its limit, at most
-/// a tick of the wheel late.
+/// Checks that all requests fail in `class`, and that each ends on its limit, at most a tick of the
+/// wheel late.
 fn ends_with(class: Failure, limit: Nanos, stream: bool, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) {
     let ran = run(&plan(iterations(1, 2), stream), peer);
     assert_eq!(ran.failures, [(class, 2)], "{class:?}");
@@ -337,7 +337,7 @@ fn an_idle_connection_that_is_closed_is_opened_again_in_silence() {
 
 #[test]
 fn a_reused_connection_that_closes_before_it_answers_is_retried_once() {
-    // Every second request on a connection is met with a close.
+    // Every second request on a connection meets a close.
     for act in [Act::Close, Act::Reset] {
         let per_connection = Rc::new(RefCell::new(vec![0; 100]));
         let ran = run(&plan(iterations(1, 4), false), move |heard| match heard {
@@ -429,12 +429,12 @@ fn one_byte_at_a_time_is_slow_but_whole() {
 #[test]
 fn requests_under_way_at_the_end_may_finish_or_are_cut_off_and_counted() {
     let shape = Shape::ConstantVus { vus: 3, duration: ms(1_000) };
-    // Answers after 400 ms: 1, 401, 801 → 1201 is after the end, within the grace of 500 ms.
+    // Responses after 400 ms: 1, 401, 801 → 1201 is after the end, within the grace of 500 ms.
     let ran = run(&plan(shape.clone(), false), serving(|_| vec![(ms(400), plain())]));
     assert_eq!(ran.count(Counter::HttpReqs), 9);
     assert_eq!(ran.count(Counter::Interrupted), 0);
     assert_eq!(ran.ended.at, ms(1_201));
-    // Rates are of what arrived in the window.
+    // Rates count only what arrived in the window.
     assert!((ran.summary.counter(Counter::HttpReqs, None).map_or(0.0, |c| c.rate) - 6.0).abs() < 1e-9);
 
     let mut slow = plan(shape, false);
@@ -489,7 +489,7 @@ fn users_that_are_ramped_away_close_their_connections_and_come_back() {
     ];
     let shape = Shape::RampingVus { start_vus: 4, stages, graceful_ramp_down: ms(100) };
     let ran = run(&plan(shape, false), serving(|n| vec![(ms(if n < 8 { 600 } else { 50 }), plain())]));
-    // Each user's second request began at 601 and is cut off at 1,100, when its grace is over.
+    // Each user's second request began at 601 and is cut off at 1,100, when its grace ends.
     assert_eq!(ran.count(Counter::Interrupted), 4);
     assert_eq!(ran.connects.len(), 8, "four at first and four that came back");
     assert_eq!(ran.connects[4], ms(2_000));
@@ -512,7 +512,7 @@ fn a_stop_in_the_final_drain_cuts_off_what_is_left() {
     let mut plan = plan(Shape::ConstantVus { vus: 1, duration: ms(100) }, false);
     plan.graceful_stop = Nanos::from_secs(30);
     // The second request meets a connection that is closed at 101 ms, in the drain; its second
-    // attempt is what raises the flag.
+    // attempt raises the flag.
     let answers = |nth| if nth == 0 { vec![(ms(90), plain())] } else { vec![(ms(10), Act::Close)] };
     let ran = run_until(&plan, ms(101), serving(answers));
     assert_eq!((ran.count(Counter::HttpReqs), ran.count(Counter::Interrupted)), (1, 1), "nothing is lost");
@@ -526,7 +526,7 @@ fn five_hundred_users_start_without_a_storm() {
     let ran = run(&plan(shape, false), move |heard| match heard {
         Heard::Connect { .. } => {
             connecting += 1;
-            // Nobody is accepted before 256 have asked: more would not be asking yet.
+            // No connection is accepted before 256 have begun: no more may be opening at once.
             vec![(if connecting <= MAX_CONNECTING { ms(10) } else { ms(1) }, Act::Accept)]
         }
         Heard::Bytes { .. } => vec![(ms(20), plain())],
@@ -536,11 +536,11 @@ fn five_hundred_users_start_without_a_storm() {
     assert!(ran.failures.is_empty());
 }
 
-/// A stream whose bytes the kernel received earlier than they were noticed.
+/// A stream whose bytes are noticed later than the kernel received them.
 fn late_by(late: Nanos) -> impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> {
     serving(move |nth| {
-        // Requests follow each other at known instants: the first at 1 ms, the next when the last
-        // one's end was noticed.
+        // Requests follow each other at known instants: the first at 1 ms, each later one when the
+        // end of the one before was noticed.
         let sent = ms(1) + Nanos((ms(100) + late).0 * nth as u64);
         let act = |at: u64, act: Act| {
             let Act::Send(bytes) = act else { unreachable!() };
@@ -608,8 +608,8 @@ fn several_tokens_of_one_late_read_are_censored_with_stamps_too() {
                 let Act::Send(bytes) = act else { unreachable!() };
                 heap.extend(bytes);
             }
-            // Three tokens came while the worker waited and was not woken; the last 10 ms before
-            // they were read.
+            // Three tokens came while the worker waited and was not woken, the last of them 10 ms
+            // before they were read.
             let late = Act::SendStamped(heap, ms(1 + 45));
             vec![(ms(1), stream_head()), (ms(10), token()), (ms(55), late), (ms(90), stream_end())]
         }),
@@ -626,7 +626,7 @@ fn with_many_streams_polls_are_paused_and_times_stay_those_of_the_kernel() {
             serving(|nth| {
                 let sent = ms(1);
                 // Each stream's tokens lie a little apart from the others': without a pause each
-                // would wake the worker.
+                // token would wake the worker.
                 let own = Nanos::from_micros(3 * (nth as u64 % 300));
                 let act = |at: u64, act: Act| {
                     let Act::Send(bytes) = act else { unreachable!() };
@@ -716,7 +716,7 @@ fn whoever_got_the_whole_answer_in_time_did_not_give_up() {
         assert_eq!((ran.count(Counter::Cancelled), ran.count(Counter::HttpReqs)), (0, 2), "{after:?}");
         assert_eq!(ran.connects.len(), 1);
     }
-    // The terminal event is there, and only the framing stays open.
+    // The terminal event has come, and only the framing stays open.
     let open = |_| vec![(ms(1), stream_head()), (ms(2), token()), (ms(3), chunk("data: [DONE]\n\n"))];
     let ran = run(&with_behaviors(leaving(After::Time(ms(500)), false), 1, true), serving(open));
     assert_eq!((ran.count(Counter::Cancelled), ran.count(Counter::HttpReqs)), (0, 1));

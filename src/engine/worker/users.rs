@@ -1,4 +1,4 @@
-//! What users do that is more than one request.
+//! The users' activity beyond a single request.
 
 use super::conversations::Conversations;
 use super::retries::Retrying;
@@ -6,7 +6,7 @@ use super::rows::HeldRows;
 use crate::engine::rows_ahead::RowInbox;
 use crate::plan::Plan;
 
-/// Conversations, requests that are sent again, and rows that are held.
+/// Conversations, requests that are sent again, and held rows.
 #[derive(Debug)]
 pub(super) struct Users {
     pub(super) conversations: Conversations,
@@ -15,12 +15,12 @@ pub(super) struct Users {
 }
 
 impl Users {
-    /// Whether anybody without a request still has one to send.
+    /// Returns true if a user without a request still has one to send.
     pub(super) fn any_to_come(&self) -> bool {
         self.rows.any_late() || self.conversations.any_recorded()
     }
 
-    /// All are silent.
+    /// Creates the state of users that have not sent anything yet.
     pub(super) fn new(shard: &Plan, slots: usize, rows: Option<RowInbox>) -> Self {
         Self {
             conversations: Conversations::new(shard, slots),

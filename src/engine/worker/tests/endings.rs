@@ -1,10 +1,10 @@
-//! How requests end: the same ending has the same verdict, however its bytes are cut and whenever
-//! they come.
+//! The endings of requests: the same ending has the same verdict, however its bytes are cut and
+//! whenever they come.
 
 use super::*;
 use std::sync::Arc;
 
-/// What each request of a connection gets, by its number on the connection.
+/// Responds to each request of a connection by its number on the connection.
 fn by_turn(answer: impl Fn(usize) -> Vec<(Nanos, Act)> + 'static) -> impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> {
     let mut requests = BTreeMap::<usize, usize>::new();
     move |heard| match heard {
@@ -223,7 +223,7 @@ fn other_bytes_after_an_end_fail_the_response_that_they_follow() {
                     }
                 }),
             );
-            // Nobody is there any more when the bytes after the last response come.
+            // The connection is closed before the bytes after the last response come.
             let failed = if together { 3 } else { 2 };
             assert_eq!(ran.failures, [(Failure::BadHttp, failed)], "together: {together}, {think} ms");
             assert_eq!(ran.count(Counter::HttpReqs), 3, "a request ends once");
@@ -274,7 +274,7 @@ fn a_gateway_without_a_server_is_met_with_back_off() {
         let ran = closed(code, 1);
         assert_eq!((ran.count(Counter::HttpReqs), ran.count(Counter::BackOffs)), (5, 5), "{code}");
     }
-    // These speak for a server that works, and so does one that takes its time.
+    // These come from a server that works, and so does a late 502.
     for (code, after) in [(500, 50), (429, 50), (404, 50), (502, 200)] {
         let ran = closed(code, after);
         assert_eq!(ran.count(Counter::BackOffs), 0, "{code}");
@@ -292,7 +292,7 @@ fn a_server_that_always_closes_after_a_stream_is_learned() {
         Heard::Connect { .. } => vec![(MS, Act::Accept)],
         Heard::Bytes { bytes, .. } if bytes.windows(13).any(|part| part == b"\"stream\":true") => {
             sent += 1;
-            // The habit goes in the second half of the test.
+            // The server drops the habit in the second half of the test.
             let mut acts = vec![(ms(5), stream_head()), (ms(10), token()), (ms(11), stream_end())];
             acts.extend((sent < 300).then_some((ms(11) + Nanos(1_000), Act::Close)));
             acts
@@ -328,13 +328,13 @@ fn an_answer_before_its_request_is_a_protocol_failure() {
         let Act::Send(bytes) = act else { unreachable!() };
         Act::SendStamped(bytes, at)
     };
-    // The answer lies in the socket when the connection is established.
+    // The response lies in the socket when the connection is established.
     let ran = run(&plan(iterations(1, 2), false), move |heard| match heard {
         Heard::Connect { .. } => vec![(MS, plain()), (MS, Act::Accept)],
         Heard::Bytes { .. } => vec![],
     });
     assert_eq!(ran.failures, [(Failure::BadHttp, 2)]);
-    // The kernel says that it came while the user was thinking; we have read it later.
+    // By its stamp the response came while the user was thinking. It was read later.
     let mut thinking = plan(iterations(1, 2), true);
     thinking.think_time = ThinkTime { min: ms(20), max: ms(20) };
     let ran = run(
@@ -368,7 +368,7 @@ fn an_answer_is_read_before_the_reset_that_follows_it() {
         });
         assert_eq!(ran.failures, [(Failure::Http4xx, 3)]);
     }
-    // Without an answer it is the reset that counts.
+    // Without a response the reset counts.
     let ran = run(&plan(iterations(1, 3), false), move |heard| match heard {
         Heard::Connect { .. } => vec![(Nanos::ZERO, Act::Throttle(20)), (MS, Act::Accept)],
         Heard::Bytes { .. } => vec![(ms(1), Act::Reset)],
@@ -378,7 +378,7 @@ fn an_answer_is_read_before_the_reset_that_follows_it() {
 
 // ---- the stop flag, and that nothing is lost --------------------------------------------------
 
-/// Every executor, with more to do than it gets done.
+/// Returns a shape of every executor, each with more work than it can complete.
 fn shapes() -> Vec<Shape> {
     let arrivals = |stages: Vec<Stage>| crate::load::Arrivals {
         start_rate: 50,
@@ -403,7 +403,7 @@ fn shapes() -> Vec<Shape> {
 #[test]
 fn a_stop_is_seen_by_every_executor_in_every_phase() {
     for shape in shapes() {
-        // Before anything was sent, while users think, and while answers are under way.
+        // Before anything was sent, while users think, and while responses are under way.
         for (stop_at, think) in [(0, 0), (500, 50), (500, 0)] {
             let mut plan = plan(shape.clone(), false);
             if !matches!(shape, Shape::ConstantArrivalRate(_) | Shape::RampingArrivalRate(_)) {
@@ -453,7 +453,7 @@ fn requests_are_started_in_the_phase_in_which_they_end() {
 
 // ---- the memory of all users together ---------------------------------------------------------
 
-/// Runs it with so many bytes for the incomplete responses of all users together.
+/// Runs the plan with `budget` bytes for the incomplete responses of all users together.
 fn run_within(budget: usize, plan: &Plan, peer: impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> + 'static) -> Ran {
     run_on(Rc::new(Cell::new(Nanos::ZERO)), plan, Nanos::MAX, budget as u64, peer)
 }

@@ -1,11 +1,11 @@
-//! Open load: what a server does to its users when they do not wait for it.
+//! Open load: the effect of a server on users that do not wait for it.
 
 use super::*;
 use crate::load::{Arrivals, OnFull, Spacing};
 use std::sync::Arc;
 
-/// What the frozen server of these tests does: an answer takes so long, and none leaves while it is
-/// frozen.
+/// The server of these tests: its time for a response, and the start and end of its freeze. No
+/// response leaves during the freeze.
 const SERVICE: Nanos = millis(5);
 const FREEZE: Nanos = millis(1_000);
 const THAW: Nanos = millis(2_000);
@@ -26,7 +26,7 @@ fn arrivals(vus: u32) -> Arrivals {
     }
 }
 
-/// A server that answers in its time, except that it is frozen for the second from 1 s to 2 s.
+/// A server that takes its usual time, except that it is frozen from 1 s to 2 s.
 fn freezing(now: Rc<Cell<Nanos>>) -> impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> {
     move |heard| match heard {
         Heard::Connect { .. } => vec![(Nanos::ZERO, Act::Accept)],
@@ -38,7 +38,7 @@ fn freezing(now: Rc<Cell<Nanos>>) -> impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> 
     }
 }
 
-/// Requests at that rate, with limits that no freeze reaches.
+/// Returns a plan with that rate of requests, and with limits that no freeze reaches.
 fn open_plan(arrivals: Arrivals) -> Plan {
     let mut plan = plan(Shape::ConstantArrivalRate(arrivals), false);
     let long = millis(60_000);
@@ -47,14 +47,14 @@ fn open_plan(arrivals: Arrivals) -> Plan {
     plan
 }
 
-/// Runs it against the freezing server, whose clock is the worker's.
+/// Runs the plan against the freezing server, whose clock is the worker's.
 fn run_frozen(plan: &Plan) -> Ran {
     let clock = Rc::new(Cell::new(Nanos::ZERO));
     run_on(Rc::clone(&clock), plan, Nanos::MAX, u64::MAX, freezing(clock))
 }
 
-/// What each user of such a server waits, by arithmetic: arrivals in order, each served by the user
-/// that is free first.
+/// Calculates the waits of such a server's users: arrivals in order, each served by the user that
+/// is free first.
 fn waits(vus: usize) -> Vec<f64> {
     let mut free_at = vec![Nanos::ZERO; vus];
     let mut waits: Vec<f64> = (0..1_000)

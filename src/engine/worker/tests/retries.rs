@@ -1,5 +1,5 @@
-//! Requests that are sent again after a failure: what counts as a request, what as an attempt, and
-//! what becomes of the pauses at the end.
+//! Requests that are sent again after a failure: the counts of requests and attempts, and the fate
+//! of the pauses at the end.
 
 use super::*;
 use crate::metrics::Rate;
@@ -16,7 +16,7 @@ fn status(status: u16, fields: &str) -> Act {
     Act::Send(format!("HTTP/1.1 {status} No\r\n{fields}content-length: 2\r\n\r\n{{}}").into_bytes())
 }
 
-/// Limited `n` times, each with that many ms to wait, then an answer after 20 ms.
+/// Refuses `n` times with 429, each with that many ms to wait, then responds after 20 ms.
 fn limited(n: usize, wait_ms: u32) -> impl FnMut(Heard<'_>) -> Vec<(Nanos, Act)> {
     let limit = status(429, &format!("retry-after-ms: {wait_ms}\r\n"));
     serving(move |nth| if nth < n { vec![(ms(5), limit.clone())] } else { vec![(ms(20), plain())] })
@@ -26,7 +26,7 @@ fn ends(ran: &Ran) -> [u64; 3] {
     [Counter::HttpReqs, Counter::Cancelled, Counter::Interrupted].map(|c| ran.count(c))
 }
 
-/// Attempts, retries, and requests that were started; those have to have ended.
+/// Returns the attempts, the retries, and the started requests. All of them must have ended.
 fn balance(ran: &Ran) -> (u64, u64, u64) {
     let started = ran.count(Counter::HttpReqsStarted);
     assert_eq!(started, ends(ran).iter().sum::<u64>(), "{:?}", ends(ran));
@@ -60,7 +60,7 @@ fn without_a_failure_there_is_one_attempt() {
     let ran = run(&retried(iterations(2, 3), false, RetryPolicy::Openai, 2), limited(0, 0));
     assert_eq!((balance(&ran), ran.summary.retried.len()), ((6, 0, 6), 0));
     assert_eq!(ran.trend(Trend::AttemptDuration), ran.trend(Trend::HttpReqDuration));
-    // And without retries nothing is counted.
+    // Without retries nothing is counted.
     let ran = run(&plan(iterations(2, 3), false), limited(1, 10));
     assert_eq!((balance(&ran), &ran.failures), ((0, 0, 6), &vec![(Failure::Http429, 1)]));
     assert_eq!(ran.trend(Trend::AttemptDuration), None);
@@ -117,13 +117,13 @@ fn what_still_pauses_when_all_is_cut_off_is_interrupted() {
     let ran = run(&retried(shape.clone(), false, RetryPolicy::Openai, 9), limited(3, 400));
     assert_eq!((balance(&ran).2, ends(&ran)), (3, [3, 0, 0]));
     assert!(ran.ended.at < ms(500), "{:?}", ran.ended);
-    // One that ends later is over as soon as nothing new begins.
+    // A pause that would end later is cut off as soon as nothing new begins.
     let ran = run(&retried(shape.clone(), false, RetryPolicy::Openai, 9), limited(3, 5_000));
     assert_eq!((balance(&ran), ends(&ran)), ((3, 0, 3), [0, 0, 3]));
     assert!((ms(300)..ms(400)).contains(&ran.ended.at), "{:?}", ran.ended);
     assert_eq!(ran.summary.retried, [(Failure::Http429, 3)]);
     assert_eq!(ran.summary.statuses, [(429, 3)], "each answer once");
-    // A stop is as good as the end. The fourth user has no pause.
+    // A stop counts as the end. The fourth user has no pause.
     let shape = Shape::ConstantVus { vus: 4, duration: ms(300) };
     let ran = run_until(&retried(shape.clone(), false, RetryPolicy::Openai, 9), ms(50), limited(3, 400));
     assert_eq!((balance(&ran).1, ends(&ran)[2]), (3, 0));

@@ -12,14 +12,14 @@ fn message(row: usize) -> String {
     format!("[{{\"role\":\"user\",\"content\":\"row {row}\"}}]")
 }
 
-/// A plan whose only kind of request sends these rows.
+/// Returns a plan whose only kind of request sends these rows.
 fn of_rows(shape: Shape, rows: usize) -> Plan {
     let rows = Rows::spooled((0..rows).map(message), Arc::new(Mutex::new(Vec::new())));
     let kind = Kind { prompt: Prompt::of(PromptSource::Rows(Arc::new(rows))), ..kind("r", false) };
     Plan { mix: Mix { kinds: vec![kind] }.into(), ..plan(shape, false) }
 }
 
-/// What the thread that reads rows has of a worker.
+/// The reading thread's end of a worker's channels.
 struct Supplier {
     fetched: SyncSender<Fetched>,
     used: Receiver<Fetched>,
@@ -31,7 +31,7 @@ impl Supplier {
         self.fetched.try_send(fetched).expect("there is room");
     }
 
-    /// What came back: sequences and iterations, without the empty ones that users begin with.
+    /// Returns the sequences and iterations of the returned rows, without the empty initial ones.
     fn came_back(&self) -> Vec<(u32, u64)> {
         let used = self.used.try_iter().filter(|used| !used.bytes.is_empty());
         used.map(|used| (used.sequence, used.iteration)).collect()

@@ -1,6 +1,6 @@
-//! Shards of a plan, each run by itself in a world of its own, are together the run of the whole:
-//! in every count, in every histogram, and in every second. (That documents add up as tallies do is
-//! for `report::merge` to show.)
+//! The shards of a plan, each run by itself in a world of its own, add up to the run of the whole
+//! plan: in every count, in every histogram, and in every second. (`report::merge` shows that
+//! documents add up as tallies do.)
 
 use super::*;
 use crate::load::{Arrivals, OnFull, Spacing};
@@ -11,15 +11,15 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// A server whose answer to a request follows from the request alone, whoever sent it, and in
-/// whatever company.
+/// A server whose response to a request depends on the request alone, not on its sender or on other
+/// requests.
 fn faithful(heard: Heard<'_>) -> Vec<(Nanos, Act)> {
     let Heard::Bytes { bytes, .. } = heard else { return vec![(Nanos::ZERO, Act::Accept)] };
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     let n = hasher.finish();
     let first = Nanos::from_micros(200 + n % 90_000);
-    // One in so many fails.
+    // One in 11 fails.
     if n.is_multiple_of(11) {
         return vec![(first, Act::Send(b"HTTP/1.1 503 Overloaded\r\ncontent-length: 0\r\n\r\n".to_vec()))];
     }
@@ -33,9 +33,9 @@ fn faithful(heard: Heard<'_>) -> Vec<(Nanos, Act)> {
     std::iter::once((first, stream_head())).chain(each).chain([(last, stream_end())]).collect()
 }
 
-/// Every number of a tally but these: levels, whose extremes are only bounded by those of shards;
-/// what belongs to connections, since arrivals take whichever is idle, and wait for one that is
-/// not; and the length of our own passes.
+/// Returns every number of a tally but these: levels, whose extremes the shards only bound; numbers
+/// of connections, because an arrival takes any idle connection and waits if there is none; and the
+/// length of our own passes.
 fn numbers(tally: &Tally) -> Vec<String> {
     let summary = Summary::new(tally, &["plain".to_owned(), "stream".to_owned()], Nanos::from_secs(1));
     let others = [Trend::HttpReqConnecting, Trend::HttpReqDurationFromIntended, Trend::ScheduleLag, Trend::PassLength];
@@ -52,7 +52,7 @@ fn numbers(tally: &Tally) -> Vec<String> {
     groups.flat_map(of_group).chain(failures).chain([format!("{:?}", summary.statuses)]).collect()
 }
 
-/// What came of each second and phase.
+/// Returns the tallies of each second and phase.
 fn by_second(plan: &Plan) -> BTreeMap<(u32, u16), Tally> {
     run(plan, faithful).seconds
 }
@@ -99,7 +99,7 @@ proptest! {
         Arc::make_mut(&mut whole.mix).kinds = vec![kind("plain", false), kind("stream", true)];
         for kind in &mut Arc::make_mut(&mut whole.mix).kinds {
             kind.max_tokens = Some(Tokens::Uniform { min: 1, max: 1_000_000 });
-            // Requests of lengths that differ, so that any that is another's would be seen.
+            // Requests of different lengths, so that a request of another user would be noticed.
             kind.prompt.source = PromptSource::Words(Tokens::Uniform { min: 1, max: 50 });
             kind.prompt.prefix = Some(Prefix { tokens: 7, groups: 3, zipf: 1.0 });
         }
@@ -114,7 +114,7 @@ proptest! {
                 *all.entry(second).or_insert_with(|| Tally::new(2)) += &tally;
             }
         }
-        // A second in which nothing came may be missing, or be there.
+        // A second in which nothing came may be missing.
         let nothing = numbers(&Tally::new(2));
         let seen = |seconds: BTreeMap<(u32, u16), Tally>| {
             let all = seconds.into_iter().map(|(second, tally)| (second, numbers(&tally)));

@@ -1,5 +1,5 @@
-//! A worker that gets no core for a while reads late. Whatever it reports is never better than what
-//! happened, and what it blames on the server is what the server did.
+//! A worker that gets no core for a while reads late. Its numbers are never better than the truth,
+//! and it blames the server only for the server's own delays.
 
 use super::*;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// When the request is sent.
 const SENT: Nanos = MS;
 
-/// Events that came within it share an instant.
+/// Events that came within this time share an instant.
 const TOLERANCE_MS: f64 = 1.001;
 
 /// A stream: the gaps before its head, its role chunk and its tokens, in µs.
@@ -25,7 +25,7 @@ fn role() -> Act {
     chunk("data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n")
 }
 
-/// What came when, in ms after the request was sent.
+/// The true times of a stream, in ms after the request was sent.
 struct Truth {
     first_event: f64,
     tokens: Vec<f64>,
@@ -68,7 +68,7 @@ fn stream(gaps: &[u64], starved: &[(u64, u64)], stamps: bool) -> (Truth, Ran) {
         .map(|(pause, length)| {
             let begin = free + Nanos::from_micros(*pause);
             free = begin + Nanos::from_micros(*length);
-            // A worker that comes within a millisecond of the last bytes cannot know that it is late.
+            // A worker that reads within 1 ms of the last bytes cannot know that it is late.
             let comes_by_chance = |end: &Nanos| {
                 instants.iter().map(|&instant| SENT + instant).any(|at| at > begin && at <= *end && end.since(at) <= MS)
             };
@@ -120,8 +120,8 @@ proptest! {
             (Trend::Tpot, truth.tpot()),
             (Trend::HttpReqDuration, truth.end),
         ] {
-            // Without stamps nothing tells that the first token had waited, and what began late is
-            // short.
+            // Without stamps nothing shows that the first token had waited, and a time that began
+            // late is too short.
             let is_told = stamps || trend != Trend::Tpot;
             if let Some(reported) = one(&ran, trend).filter(|_| is_told) {
                 prop_assert!(reported > truth - TOLERANCE_MS, "{trend:?}: {reported} of {truth}");
@@ -159,7 +159,7 @@ fn a_worker_that_is_in_time_knows_everything() {
 #[test]
 fn a_stream_that_lay_there_for_a_while_has_no_times_of_its_own() {
     // Everything came while the worker had no core, and was read at once: the first token seemed to
-    // come with the last, which made a time per token of nothing.
+    // come with the last, so the time per token was zero.
     let (truth, ran) = stream(&[5_000, 2_000, 4_000, 4_000, 4_000, 4_000], &[(4_000, 200_000)], true);
     let times = [Trend::Ttfe, Trend::Ttft, Trend::Ttfo, Trend::Tpot, Trend::Stall, Trend::Tbt];
     assert_eq!(times.map(|trend| ran.trend(trend)), [None; 6]);
