@@ -1,4 +1,4 @@
-//! How targets are reached: names, sources, sockets, proxies, certificates. Plain data.
+//! The ways to targets: names, sources, sockets, proxies, certificates. Plain data.
 
 use super::target::Target;
 use crate::units::Nanos;
@@ -6,35 +6,34 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-/// How targets are reached. The default is the usual way: the URL's own host, over TCP, from any
+/// The way to the targets. The default is the usual one: the URL's own host, over TCP, from any
 /// address of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Access {
-    /// Targets beside the plan's first: connections go to all of them in turn.
+    /// Targets beside the plan's first one. Connections go to all of them in turn.
     pub more_targets: Vec<Target>,
-    /// Addresses that are used for a host and port instead of those from the resolver.
+    /// Addresses for a host and port instead of those from the resolver.
     pub pins: Vec<Pin>,
     /// Other hosts and ports to connect to instead. Requests and certificates keep the original
     /// names.
     pub detours: Vec<Detour>,
-    /// How often names are resolved again; none for once.
+    /// How often names are resolved again; `None` to resolve them once.
     pub dns_ttl: Option<Nanos>,
-    /// A socket in the file system that is connected to instead of any address.
+    /// A socket in the file system to connect to instead of any address.
     pub unix_socket: Option<PathBuf>,
-    /// Addresses of this machine that connections leave from, in turn; empty leaves it to the
-    /// kernel.
+    /// Local addresses of connections, used in turn; empty to let the kernel choose.
     pub sources: Vec<IpAddr>,
-    /// Connections opened per second, by all workers together; none for no limit.
+    /// Connections opened per second, by all workers together; `None` for no limit.
     pub connect_rate: Option<u32>,
-    /// Requests after which a connection is closed; none for never.
+    /// Requests after which a connection is closed; `None` for never.
     pub max_requests: Option<u32>,
-    /// The proxy that all connections go through.
+    /// The proxy of all connections.
     pub proxy: Option<Proxy>,
-    /// Who is trusted, and who we are.
+    /// The trust store, and our own certificate.
     pub tls: Tls,
 }
 
-/// An address that stands for a host and port.
+/// An address that replaces the resolved ones of a host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pin {
     /// The host, as in the URL; `*` stands for every host.
@@ -43,17 +42,17 @@ pub struct Pin {
     pub addr: IpAddr,
 }
 
-/// Another place that is connected to. Empty parts of `from` stand for any, empty parts of `to` for
-/// the same.
+/// Another place to connect to. Empty parts of the origin match any value. Empty parts of the
+/// destination keep the original value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detour {
     /// Host of the URL; empty for any.
     pub from_host: String,
-    /// Port of the URL; none for any.
+    /// Port of the URL; `None` for any.
     pub from_port: Option<u16>,
-    /// Host that is connected to; empty for the same.
+    /// Host to connect to; empty for the same.
     pub to_host: String,
-    /// Port that is connected to; none for the same.
+    /// Port to connect to; `None` for the same.
     pub to_port: Option<u16>,
 }
 
@@ -66,16 +65,16 @@ pub struct Proxy {
     pub addrs: Vec<SocketAddr>,
 }
 
-/// Who is trusted, and who we are.
+/// The trust store, and our own certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     /// The trust store.
     pub roots: Roots,
-    /// Whether certificates are checked at all.
+    /// True if certificates are checked.
     pub verify: bool,
     /// Our own certificate, for servers that ask for one.
     pub identity: Option<Identity>,
-    /// Whether later connections resume the sessions of earlier ones.
+    /// True if later connections resume the sessions of earlier ones.
     pub resume: bool,
 }
 
@@ -85,14 +84,14 @@ impl Default for Tls {
     }
 }
 
-/// Whose signatures are believed.
+/// The trust store.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Roots {
     /// Mozilla's list, as compiled in.
     #[default]
     BuiltIn,
     Native,
-    /// Those in a file, and no others.
+    /// The authorities in a file, and no others.
     File(Pem),
 }
 
@@ -106,7 +105,7 @@ pub struct Identity {
 /// A file in PEM (RFC 7468). Its text may be a key, and is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pem {
-    /// Where it came from.
+    /// The path of the file.
     pub path: PathBuf,
     /// Its content.
     pub text: String,

@@ -1,5 +1,5 @@
-//! One blocking connection, for questions before and after a test: through the same sockets,
-//! proxies and sessions as the test itself.
+//! One blocking connection, for requests before and after a test. It goes through the same sockets,
+//! proxies and TLS sessions as the test itself.
 
 use super::tls::failure::{failed, failed_by};
 use super::tls::{Client, LEAST_BUFFER, Name, Session, TlsFailure};
@@ -10,43 +10,44 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Reads before a call is open: a handshake needs a few.
+/// Most reads before a call is open. A handshake needs a few.
 const MAX_OPENING_READS: usize = 64;
 
-/// How to connect to a target. Plain data.
+/// The way to connect to a target. Plain data.
 #[derive(Debug, Clone, Default)]
 pub struct Endpoint<'a> {
     pub addrs: Vec<SocketAddr>,
-    /// The socket in the file system that is used instead.
+    /// A socket in the file system to use instead of the addresses.
     pub unix_socket: Option<PathBuf>,
-    /// Where connections leave from; the first that fits is taken.
+    /// Local addresses of connections. The first one of a fitting family is used.
     pub source: Vec<IpAddr>,
-    /// Sessions, and the name its certificate must be for; none in the clear.
+    /// The TLS client, and the name that the certificate must be for; `None` without TLS.
     pub tls: Option<(&'a Client, &'a Name)>,
-    /// What a proxy is asked for.
+    /// The authority of the tunnel that a proxy is asked for.
     pub tunnel_to: Option<String>,
-    /// Host and port of the proxy that connections go through.
+    /// Host and port of the proxy of all connections.
     pub proxy: Option<String>,
 }
 
-/// What stands between us and a target, in words.
+/// Names the intermediary between us and a target, if there is one.
 pub(super) fn via(unix_socket: Option<&Path>, proxy: Option<&str>) -> Option<String> {
     let socket = unix_socket.map(|path| format!("the socket {}", path.display()));
     socket.or_else(|| proxy.map(|proxy| format!("the proxy {proxy}")))
 }
 
 impl Endpoint<'_> {
-    /// These addresses in the clear.
+    /// Creates an endpoint with these addresses, without TLS.
     pub fn plain(addrs: &[SocketAddr]) -> Self {
         Self { addrs: addrs.to_vec(), ..Self::default() }
     }
 
-    /// What stands between us and the target, for messages: its failures are not the target's.
+    /// Names the intermediary between us and the target, for messages: its failures are not the
+    /// target's.
     pub fn via(&self) -> Option<String> {
         via(self.unix_socket.as_deref(), self.proxy.as_deref())
     }
 
-    /// How many places there are to try.
+    /// Returns the number of places to try.
     pub fn places(&self) -> usize {
         if self.unix_socket.is_some() { 1 } else { self.addrs.len() }
     }
@@ -103,7 +104,7 @@ pub struct Call {
     wire: Wire,
     session: Option<Session>,
     buffer: Vec<u8>,
-    /// Where in `buffer` plaintext lies that was not read yet.
+    /// The range of unread plaintext in `buffer`.
     plain: (usize, usize),
 }
 
@@ -151,7 +152,7 @@ impl Write for Wire {
 }
 
 impl Call {
-    /// How long one read or write may take from now on.
+    /// Sets how long one read or write may take from now on.
     pub fn set_timeout(&self, timeout: Duration) -> io::Result<()> {
         self.wire.set_timeout(timeout)
     }
@@ -177,7 +178,7 @@ impl Call {
         Err(failed(TlsFailure::Other, "the handshake does not end"))
     }
 
-    /// Reads once from the wire, through the session; false at the end.
+    /// Reads once from the wire, through the TLS session. Returns false at the end.
     fn receive(&mut self) -> io::Result<bool> {
         let Some(session) = &mut self.session else { return Ok(false) };
         if session.is_closed_by_peer() {
@@ -191,7 +192,7 @@ impl Call {
         let plain = match session.received(&mut self.buffer, from + n) {
             Ok(plain) => plain,
             Err(error) => {
-                // The alert goes out if it can; why the session failed is what counts.
+                // The alert goes out if it can. Only the failure of the session counts.
                 let _ = self.flush_session();
                 return Err(failed_by(&error));
             }

@@ -1,8 +1,9 @@
-//! What the kernel knows of TCP connections: their round trips and their retransmits.
+//! The kernel's statistics of TCP connections: their round trips and their retransmits.
 //!
-//! It is asked by `sock_diag` over netlink, which needs no privilege. The layouts are those of the
-//! kernel's `linux/netlink.h`, `linux/inet_diag.h` and `struct tcp_info` (`linux/tcp.h`): numbers in
-//! the machine's order, ports and addresses in the network's. Times are in microseconds.
+//! They are requested with `sock_diag` over netlink, which needs no privilege. The layouts are
+//! those of the kernel's `linux/netlink.h`, `linux/inet_diag.h` and `struct tcp_info`
+//! (`linux/tcp.h`): numbers in the machine's byte order, ports and addresses in network byte order.
+//! Times are in microseconds.
 
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::socket::{
@@ -13,7 +14,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 
-/// Longest wait for the kernel, which answers at once.
+/// Longest wait for the kernel, which responds at once.
 const ANSWER_WITHIN_MS: i64 = 500;
 /// The kernel sends at most this much at once (`NLMSG_GOODSIZE` and `netlink_dump`).
 const BUFFER: usize = 32 * 1024;
@@ -40,31 +41,31 @@ const V6: u8 = 10;
 /// An established connection at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tcp {
-    /// The kernel's own number of it.
+    /// The kernel's own number for the connection.
     pub cookie: u64,
     /// The other side's address.
     pub peer: IpAddr,
-    /// The smoothed round trip time, in µs. It holds the time by which the other side delays its
+    /// The smoothed round trip time, in µs. It includes the time by which the other side delays its
     /// acknowledgements.
     pub rtt_us: u32,
-    /// The least round trip of the last minutes, in µs; none before the first.
+    /// The shortest round trip of the last minutes, in µs; `None` before the first.
     pub least_rtt_us: Option<u32>,
-    /// Segments with data that were sent so far, repeats among them.
+    /// Segments with data that were sent so far, retransmits included.
     pub segments: u32,
-    /// Segments that were sent again so far.
+    /// Segments that were retransmitted so far.
     pub retransmitted: u32,
 }
 
-/// What was seen at one moment.
+/// The connections at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TcpLook {
     pub connections: Vec<Tcp>,
-    /// There are more than were asked for.
+    /// True if there are more connections than were asked for.
     pub is_cut: bool,
 }
 
-/// The established connections to a port, of every process of this machine, at most so many. The
-/// kernel leaves out those to other ports.
+/// Returns the established connections to `port` of all processes on this machine, at most `most`.
+/// The kernel leaves out connections to other ports.
 pub fn established(is_v6: bool, port: u16, most: usize) -> io::Result<TcpLook> {
     let fd =
         socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, Some(SockProtocol::NetlinkSockDiag))?;
@@ -83,25 +84,25 @@ pub fn established(is_v6: bool, port: u16, most: usize) -> io::Result<TcpLook> {
     }
 }
 
-/// `struct nlmsghdr` and `struct inet_diag_req_v2`.
+/// Returns the request: `struct nlmsghdr` and `struct inet_diag_req_v2`.
 fn question(is_v6: bool, port: u16) -> Vec<u8> {
     const LENGTH: u32 = 72;
     let mut bytes = Vec::with_capacity(LENGTH as usize);
     bytes.extend(LENGTH.to_ne_bytes());
     bytes.extend(BY_FAMILY.to_ne_bytes());
     bytes.extend(DUMP.to_ne_bytes());
-    // A number for the answer, and our own, which the kernel fills in.
+    // A sequence number, and our own port ID, which the kernel fills in.
     bytes.extend([0; 8]);
     bytes.extend([if is_v6 { V6 } else { V4 }, TCP, 1 << (INFO - 1), 0]);
     bytes.extend((1_u32 << ESTABLISHED).to_ne_bytes());
-    // Any port of ours, that port of theirs, any address and device.
+    // Any local port, `port` on the other side, any address and device.
     bytes.extend([0; 2]);
     bytes.extend(port.to_be_bytes());
     bytes.resize(LENGTH as usize, 0);
     bytes
 }
 
-/// Reads what the kernel sent at once; says whether it was the last.
+/// Reads one block of messages. Returns true if the last message is among them.
 fn read(mut bytes: &[u8], into: &mut Vec<Tcp>) -> io::Result<bool> {
     while let Some(length) = u32_at(bytes, 0) {
         let length = length as usize;
@@ -120,7 +121,7 @@ fn read(mut bytes: &[u8], into: &mut Vec<Tcp>) -> io::Result<bool> {
     Ok(false)
 }
 
-/// `struct inet_diag_msg` and its attributes; none without what is looked for.
+/// Reads `struct inet_diag_msg` and its attributes. Returns `None` if a field is missing.
 fn connection(message: &[u8]) -> Option<Tcp> {
     let peer = match *message.first()? {
         V4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(message.get(24..28)?).ok()?)),
@@ -142,7 +143,7 @@ fn connection(message: &[u8]) -> Option<Tcp> {
                 retransmitted: u32_at(info, 100)?,
             });
         }
-        // Shorter than itself: it never ends.
+        // A length below 4 would never reach the end.
         attributes = attributes.get(length.max(4).next_multiple_of(4)..)?;
     }
 }
@@ -245,7 +246,7 @@ mod tests {
             ours.read_exact(&mut [0; 4]).expect("read");
             ends.push((ours, theirs));
         }
-        // Where netlink is not permitted there is nothing to see.
+        // Without permission for netlink no connections are visible.
         let Ok(look) = established(false, addr.port(), 100) else { return };
         assert_eq!((look.connections.len(), look.is_cut), (3, false), "{look:?}");
         for seen in &look.connections {

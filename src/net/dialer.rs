@@ -1,4 +1,4 @@
-//! Opens one connection after the other: to all targets and all their addresses in turn, from all
+//! Opens connections one after another: to all targets and all their addresses in turn, from all
 //! sources in turn.
 
 use super::access::Access;
@@ -13,15 +13,15 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-/// Where the next connection goes. Plain data.
+/// The target and address of a connection. Plain data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
     pub target: u16,
-    /// Which address, by number, see [`Dialer::addr`]; the last number is that of none.
+    /// The number of the address, see [`Dialer::addr`]. The largest number means no address.
     pub addr: u16,
 }
 
-/// Stands for no address: a socket in the file system, or a target without addresses.
+/// Means no address: a socket in the file system, or a target without addresses.
 const NOWHERE: u16 = u16::MAX;
 
 /// Opens connections. Each worker has its own.
@@ -29,32 +29,33 @@ const NOWHERE: u16 = u16::MAX;
 pub struct Dialer {
     to_targets: Vec<TargetRoute>,
     turn: usize,
-    /// All addresses that were ever used, by number: connections remember the number only.
+    /// All addresses that were ever used. Connections remember only the index.
     known: Vec<SocketAddr>,
     sources: Vec<IpAddr>,
     source_turn: usize,
     unix_socket: Option<PathBuf>,
     /// Host and port of the proxy, for messages.
     proxy: Option<String>,
-    /// Only when a target needs it.
+    /// Only if a target needs it.
     tls: Option<Client>,
 }
 
-/// What is the same for all connections to one target.
+/// The settings that all connections to one target share.
 #[derive(Debug)]
 struct TargetRoute {
-    /// Numbers of its addresses.
+    /// The numbers of its addresses.
     addrs: Vec<u16>,
     turn: usize,
-    /// The name its certificate must be for; none in the clear.
+    /// The name that its certificate must be for; `None` without TLS.
     name: Option<Name>,
-    /// What a proxy is asked for.
+    /// The authority of the tunnel that a proxy is asked for.
     tunnel_to: Option<String>,
 }
 
 impl Dialer {
-    /// A dialer whose first connection is the `nth` of all in the order of targets and addresses:
-    /// workers begin at different ones. `connections` is how many it will have at once.
+    /// Creates a dialer that begins with the `nth` connection in the order of targets and
+    /// addresses, so that workers begin at different ones. `connections` is how many it will have
+    /// at once.
     pub fn new<'a>(
         targets: impl IntoIterator<Item = &'a Target>,
         access: &Access,
@@ -95,7 +96,7 @@ impl Dialer {
         })
     }
 
-    /// Where the next connection goes.
+    /// Returns the route of the next connection.
     pub fn next_route(&mut self) -> Route {
         let target = self.turn % self.to_targets.len().max(1);
         self.turn = self.turn.wrapping_add(1);
@@ -107,13 +108,13 @@ impl Dialer {
         Route { target: target as u16, addr: addr.filter(|_| self.unix_socket.is_none()).unwrap_or(NOWHERE) }
     }
 
-    /// The address of a route; none for a socket in the file system.
+    /// Returns the address of a route; `None` for a socket in the file system.
     pub fn addr(&self, route: Route) -> Option<SocketAddr> {
         self.known.get(usize::from(route.addr)).copied()
     }
 
-    /// Begins to connect, and registers the socket once and for all. One that is read `slowly` has
-    /// a small receive buffer.
+    /// Begins to connect, and registers the socket once for its whole life. A socket that is read
+    /// `slowly` has a small receive buffer.
     pub fn dial(&mut self, route: Route, registry: &Registry, token: Token, slowly: bool) -> io::Result<Stream> {
         let socket = match (&self.unix_socket, self.addr(route)) {
             (Some(path), _) => Socket::unix(path, registry, token)?,
@@ -124,13 +125,14 @@ impl Dialer {
         to_target.stream(socket, self.tls.as_ref())
     }
 
-    /// What stands between us and the targets, for messages: its failures are not theirs.
+    /// Names the intermediary between us and the targets, for messages: its failures are not
+    /// theirs.
     pub fn via(&self) -> Option<String> {
         super::call::via(self.unix_socket.as_deref(), self.proxy.as_deref())
     }
 
-    /// New addresses of the targets, in their order; a target whose name could not be looked up
-    /// keeps its old ones.
+    /// Sets new addresses of the targets, in the order of the targets. A target whose name could
+    /// not be looked up keeps its old ones.
     pub fn readdress(&mut self, addrs: Vec<Option<Vec<SocketAddr>>>) {
         for (to_target, addrs) in self.to_targets.iter_mut().zip(addrs) {
             let found = addrs.map(|addrs| numbers(&addrs, &mut self.known)).filter(|found| !found.is_empty());
@@ -138,7 +140,7 @@ impl Dialer {
         }
     }
 
-    /// The endpoint of a target, for questions before and after a test.
+    /// Returns the endpoint of a target, for requests before and after a test.
     pub fn endpoint(&self, target: usize) -> Endpoint<'_> {
         let to_target = self.to_targets.get(target);
         Endpoint {
@@ -153,7 +155,7 @@ impl Dialer {
         }
     }
 
-    /// The next source of the same family.
+    /// Returns the next source of the address's family.
     fn next_source(&mut self, addr: SocketAddr) -> Option<IpAddr> {
         for _ in 0..self.sources.len() {
             let source = self.sources[self.source_turn % self.sources.len()];
@@ -166,13 +168,13 @@ impl Dialer {
     }
 }
 
-/// An IPv6 address in brackets, anything else as it is.
+/// Puts an IPv6 address in brackets. Any other host is unchanged.
 fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
-/// The numbers of `addrs`. New ones are added, as long as there are numbers: a name whose addresses
-/// change every second for half a day keeps the last ones after that.
+/// Returns the numbers of `addrs`. New addresses are added while there are numbers: a name whose
+/// address changes every second runs out of them after 18 hours, and then keeps its last addresses.
 fn numbers(addrs: &[SocketAddr], known: &mut Vec<SocketAddr>) -> Vec<u16> {
     let mut number = |addr: &SocketAddr| match known.iter().position(|other| other == addr) {
         Some(n) => Some(n as u16),

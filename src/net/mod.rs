@@ -1,9 +1,9 @@
-//! Bytes ↔ kernel. The only HTTP in it is the `CONNECT` request to a proxy.
+//! Bytes ↔ kernel. The only HTTP in this folder is the `CONNECT` request to a proxy.
 //!
-//! A [`Target`] says where and [`Access`] how it is reached; a [`Dialer`] opens one [`Stream`]
-//! after the other there. Reads and writes never block and answer in one of three routes,
-//! [`IoStatus`]; everything else is an error of the operating system, passed on as it is, or of
-//! TLS. A [`Call`] is the same for one blocking question before or after a test.
+//! A [`Target`] says where to connect and [`Access`] how. A [`Dialer`] opens [`Stream`]s to it, one
+//! after another. Reads and writes never block and end in one of three ways, [`IoStatus`].
+//! Everything else is an error of the operating system, passed on unchanged, or of TLS. A [`Call`]
+//! is a blocking connection for one request before or after a test.
 
 pub mod access;
 mod call;

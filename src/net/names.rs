@@ -1,4 +1,4 @@
-//! From names to addresses.
+//! Resolves names to addresses.
 
 use super::access::Access;
 use super::target::Target;
@@ -7,16 +7,16 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long a family of addresses that answers waits for the other (the "Connection Attempt Delay"
+/// How long a family of addresses that responds waits for the other (the "Connection Attempt Delay"
 /// of RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
-/// Longest wait for the first of the two. If neither has answered by then, both are kept: the
-/// family is not the cause.
+/// Longest wait for the first of the two families. If neither has responded by then, both are kept:
+/// the family is not the cause.
 const FAMILY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The addresses that a target is connected to at: those of its pins, of its detour, of the proxy,
-/// or of its own name. Asks the resolver, which may be slow: it is never called while a worker
-/// waits for it.
+/// Returns the addresses to connect to for a target: those of its pins, of its detour, of the
+/// proxy, or of its own name. Asks the resolver, which may be slow: no worker ever waits for this
+/// function.
 pub fn look_up(target: &Target, access: &Access) -> io::Result<Vec<SocketAddr>> {
     if access.unix_socket.is_some() {
         return Ok(Vec::new());
@@ -28,7 +28,7 @@ pub fn look_up(target: &Target, access: &Access) -> io::Result<Vec<SocketAddr>> 
     pinned_or_resolved(host, port, access)
 }
 
-/// Where connections for a host and port go: the first matching detour decides.
+/// Returns the host and port to connect to: the first matching detour decides.
 fn redirected<'a>(host: &'a str, port: u16, access: &'a Access) -> (&'a str, u16) {
     let fits = |from: &str, from_port: Option<u16>| {
         (from.is_empty() || from.eq_ignore_ascii_case(host)) && from_port.is_none_or(|from| from == port)
@@ -51,7 +51,7 @@ fn pinned_or_resolved(host: &str, port: u16, access: &Access) -> io::Result<Vec<
     }
     let mut addrs: Vec<SocketAddr> = Vec::new();
     for addr in (host, port).to_socket_addrs()? {
-        // Resolvers name an address twice when it stands twice in their files.
+        // Resolvers return an address twice if their files list it twice.
         if !addrs.contains(&addr) {
             addrs.push(addr);
         }
@@ -62,8 +62,9 @@ fn pinned_or_resolved(host: &str, port: u16, access: &Access) -> io::Result<Vec<
     Ok(addrs)
 }
 
-/// Drops the addresses of a family that does not answer while the other does, and names it. A
-/// machine without IPv6, or a name with a stale record, would else lose every second connection.
+/// Drops the addresses of a family that does not respond while the other does, and returns the name
+/// of that family. A machine without IPv6, or a name with a stale record, would otherwise lose
+/// every second connection.
 pub fn drop_dead_family(addrs: &mut Vec<SocketAddr>) -> Option<&'static str> {
     let (v6, v4): (Vec<SocketAddr>, Vec<SocketAddr>) = addrs.iter().partition(|addr| addr.is_ipv6());
     if v6.is_empty() || v4.is_empty() {
@@ -72,7 +73,7 @@ pub fn drop_dead_family(addrs: &mut Vec<SocketAddr>) -> Option<&'static str> {
     let (answer, answers) = mpsc::channel();
     for (is_v6, family) in [(true, v6), (false, v4)] {
         let answer = answer.clone();
-        // Not joined: one that nothing answers ends by its own time limit, and nobody waits for it.
+        // The thread is not joined: its own time limit ends it, and nothing waits for it.
         std::thread::spawn(move || {
             let alive = family.iter().any(|addr| TcpStream::connect_timeout(addr, FAMILY_TIMEOUT).is_ok());
             // The receiver may have stopped waiting.
@@ -84,7 +85,7 @@ pub fn drop_dead_family(addrs: &mut Vec<SocketAddr>) -> Option<&'static str> {
     let other_is_alive = if alive {
         answers.recv_timeout(HEAD_START).is_ok_and(|(_, alive)| alive)
     } else {
-        // It refused the connection: the other family decides, in its own time.
+        // The first family refused the connection. The other decides, within its own time limit.
         answers.recv_timeout(FAMILY_TIMEOUT).is_ok_and(|(_, alive)| alive)
     };
     let dead_is_v6 = match (alive, other_is_alive) {
@@ -145,7 +146,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("its address").port();
         let here = SocketAddr::from(([127, 0, 0, 1], port));
-        // 100::/64 is for discarding (RFC 6666): refused or swallowed, never answered.
+        // 100::/64 is for discarding (RFC 6666): refused or swallowed, and never connected.
         let nowhere: SocketAddr = format!("[100::1]:{port}").parse().expect("an address");
         let mut addrs = vec![nowhere, here];
         assert_eq!(drop_dead_family(&mut addrs), Some("IPv6"));

@@ -8,27 +8,27 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 
-/// What the kernel would hold for a socket.
+/// The kernel's state of a socket.
 #[derive(Debug, Default)]
 pub(crate) struct Kernel {
-    /// Bytes to be read, one read each, with the kernel's stamp; an error is returned once.
+    /// Bytes to be read, one entry per read, with the kernel's stamp. An error is returned once.
     pub(crate) inbox: VecDeque<io::Result<(Vec<u8>, Option<Stamp>)>>,
-    /// Bytes that were written and not yet looked at by the peer.
+    /// Written bytes that the peer has not looked at yet.
     pub(crate) outbox: Vec<u8>,
-    /// How the attempt to connect ended.
+    /// The result of the attempt to connect.
     pub(crate) connected: Option<Result<(), io::ErrorKind>>,
-    /// The peer has closed its side: reads end once the inbox is empty.
+    /// The peer has closed its side: reads return the end once the inbox is empty.
     pub(crate) eof: bool,
     /// Our side was dropped.
     pub(crate) dropped: bool,
-    /// The peer has reset the connection: nothing can be written any more. What it sent before can
-    /// be read.
+    /// The peer has reset the connection: nothing more can be written. Bytes that it sent before
+    /// can still be read.
     pub(crate) reset: bool,
-    /// How many bytes a write takes at most; none means all.
+    /// Bytes that can still be written; `None` for no limit.
     pub(crate) window: Option<usize>,
 }
 
-/// Our end of it.
+/// Our end of the socket.
 #[derive(Debug)]
 pub(crate) struct Socket(pub(crate) Rc<RefCell<Kernel>>);
 

@@ -12,20 +12,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-/// What the poll is to report: all there is, once, when it changes (edge-triggered). One
-/// `epoll_ctl` serves the connection's whole life: "writable" comes when it is connected and after
-/// a write that did not fit, and at no other time.
+/// The events that the poll reports: changes only (edge-triggered). One `epoll_ctl` serves the
+/// connection's whole life: "writable" comes when the socket is connected and after a write that
+/// did not fit, and at no other time.
 const INTEREST: fn() -> Interest = || Interest::READABLE | Interest::WRITABLE;
 
 /// Receive buffer of a reader that is slow on purpose. The kernel doubles it for its own needs, and
-/// gives none smaller than about that.
+/// its smallest buffer is about that large.
 const SMALL_RECEIVE_BUFFER: usize = 4 * 1024;
 
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp {
         stream: TcpStream,
-        /// Whether every read is acknowledged at once.
+        /// True if every read is acknowledged at once.
         quickack: bool,
     },
     Unix(UnixStream),
@@ -57,7 +57,7 @@ impl Socket {
         Ok(Self::Tcp { stream, quickack: false })
     }
 
-    /// Port of this side; none of a socket in the file system.
+    /// Returns the local port; `None` for a socket in the file system.
     pub(super) fn local_port(&self) -> Option<u16> {
         match self {
             Self::Tcp { stream, .. } => stream.local_addr().ok().map(|addr| addr.port()),
@@ -74,8 +74,8 @@ impl Socket {
         Ok(Self::Unix(stream))
     }
 
-    /// Whether connecting is over: `Ok(true)` when it succeeded, `Ok(false)` when it goes on, else
-    /// why it failed.
+    /// Returns `Ok(true)` if the socket is connected, `Ok(false)` while it is still connecting, or
+    /// the error of the attempt.
     pub(super) fn connected(&self) -> io::Result<bool> {
         let peer = match self {
             Self::Tcp { stream, .. } => stream.take_error().and_then(|error| match error {
@@ -109,7 +109,7 @@ impl Socket {
         }
     }
 
-    /// Reads with the kernel's receive stamp. A socket in the file system has none, because the
+    /// Reads with the kernel's receive stamp. A socket in the file system has no stamp, because the
     /// kernel receives no packets for it.
     pub(super) fn read_stamped(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Option<Stamp>)> {
         match self {
@@ -148,14 +148,14 @@ impl Socket {
 
     pub(super) fn abort(self) {
         if let Self::Tcp { stream, .. } = self {
-            // If the option cannot be set the socket is closed in the usual way.
+            // If the option cannot be set, the socket is closed in the usual way.
             let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         }
     }
 }
 
-/// Acknowledges what was read, if that is wanted. The kernel forgets the option with the next
-/// packet, so it is set again after each read.
+/// Acknowledges a read at once if `quickack`. The kernel forgets the option with the next packet,
+/// so it is set again after each read.
 fn acknowledge(stream: &TcpStream, quickack: bool, read: &io::Result<(usize, Option<Stamp>)>) {
     if quickack && matches!(read, Ok((1.., _))) {
         // For diagnosis only. If the option cannot be set, the delays that it should remove stay
@@ -164,18 +164,18 @@ fn acknowledge(stream: &TcpStream, quickack: bool, read: &io::Result<(usize, Opt
     }
 }
 
-/// Begins to connect from an address of ours, with a small receive buffer, or both.
+/// Begins to connect from a given local address, with a small receive buffer, or both.
 fn connect_as_told(addr: SocketAddr, source: Option<IpAddr>, slowly: bool) -> io::Result<std::net::TcpStream> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     if slowly {
-        // Before connecting: a window that was once announced is not taken back.
+        // Before connecting: an announced window cannot be taken back.
         socket.set_recv_buffer_size(SMALL_RECEIVE_BUFFER)?;
     }
     if let Some(source) = source {
-        // The port is then chosen when connecting, when the destination is known: without it every
-        // port could be used only once, for whatever destination (ip(7)). A kernel without the
-        // option keeps that restriction.
+        // The port is then chosen when connecting, when the destination is known. Otherwise every
+        // port could be used only once, for any destination (ip(7)). A kernel without the option
+        // keeps that restriction.
         let _ = setsockopt(&socket, IpBindAddressNoPort, &true);
         socket.bind(&SocketAddr::new(source, 0).into())?;
     }

@@ -7,18 +7,18 @@ use std::io::{self, IoSliceMut};
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
-/// When the kernel received what a read returned: nanoseconds since the UNIX epoch, on the kernel's
-/// real-time clock. If the read returned bytes of several segments it is the arrival of the last.
+/// When the kernel received the bytes of a read: nanoseconds since the UNIX epoch, on the kernel's
+/// real-time clock. For bytes of several segments it is the arrival of the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(pub u64);
 
-/// Keeps the kernel stamping. It stamps packets only while some socket has asked for it, and takes
-/// a moment to begin: without this one, the first packets of a test would have no stamp.
+/// Keeps the kernel stamping. The kernel stamps packets only while a socket asks for it, and takes
+/// a moment to begin. Without this socket the first packets of a test would have no stamp.
 #[derive(Debug)]
 pub struct KeepStamping(#[expect(dead_code, reason = "its being open is what counts")] UdpSocket);
 
 impl KeepStamping {
-    /// Asks, until it is dropped.
+    /// Asks for stamps until the value is dropped.
     pub fn begin() -> io::Result<Self> {
         let socket = UdpSocket::bind(("127.0.0.1", 0))?;
         nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::ReceiveTimestampns, &true)?;
@@ -31,7 +31,7 @@ impl KeepStamping {
 #[repr(align(8))]
 struct Control([u8; 64]);
 
-/// Reads into `buffer`, and says when the kernel received the last of it.
+/// Reads into `buffer`, and returns when the kernel received the last of the bytes.
 pub(super) fn recvmsg(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<(usize, Option<Stamp>)> {
     let mut control = Control([0; 64]);
     let mut parts = [IoSliceMut::new(buffer)];

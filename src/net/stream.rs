@@ -1,4 +1,4 @@
-//! One connection's bytes, in the clear or through TLS.
+//! The bytes of one connection, in the clear or through TLS.
 
 use super::socket::Socket;
 use super::stamp::Stamp;
@@ -7,31 +7,32 @@ use super::tls::{LEAST_BUFFER, Session, TlsFailure};
 use super::tunnel::Tunnel;
 use std::io;
 
-/// Reads in one go while a connection is being opened: a handshake's flight comes in one or two.
+/// Most reads per turn while a connection is being opened: a handshake's flight comes in one or
+/// two.
 const READS_PER_TURN: usize = 8;
 
-/// How a read or write ended.
+/// The result of a read or write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IoStatus {
-    /// That many bytes. None, only when reading, if what came was TLS's own or no whole record yet.
+    /// That many bytes. A read may give 0 bytes: the data was TLS's own, or not a whole record yet.
     Done(usize),
-    /// Would block; the poll reports when it is ready.
+    /// The call would block. The poll reports when the socket is ready.
     Blocked,
     /// The peer has closed its side (reads only).
     Closed,
 }
 
-/// What a read returned.
+/// The result of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {
     pub status: IoStatus,
-    /// When the kernel received it; none when stamps are off, and rarely when they are on.
+    /// When the kernel received the bytes; `None` if stamps are off, and rarely if they are on.
     pub stamp: Option<Stamp>,
-    /// Nothing is left in the kernel, or in the session: what comes later will be reported.
+    /// Nothing is left in the kernel or in the TLS session: later data will be reported.
     pub drained: bool,
 }
 
-/// One connection's bytes.
+/// The bytes of one connection.
 #[derive(Debug)]
 pub enum Stream {
     #[expect(private_interfaces, reason = "made by a dialer only")]
@@ -40,46 +41,47 @@ pub enum Stream {
     Tls(Box<Secured>),
 }
 
-/// A socket with a session on it.
+/// A socket with a TLS session.
 #[derive(Debug)]
 pub(super) struct Secured {
     pub(super) socket: Socket,
     pub(super) session: Session,
-    /// The way through a proxy, until it is open.
+    /// The tunnel through a proxy, until it is open.
     pub(super) tunnel: Option<Box<Tunnel>>,
 }
 
-/// How far a connection has come that is to be opened beyond the socket.
+/// The progress of opening a connection beyond its socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
     Pending,
-    /// It may be used; whether an earlier session was resumed.
+    /// The connection may be used.
     Open {
-        /// A short handshake instead of a full one.
+        /// True for a short handshake that resumed an earlier session.
         resumed: bool,
     },
 }
 
 impl Stream {
-    /// A peer that follows a script.
+    /// Creates a stream whose peer follows a script.
     #[cfg(any(test, feature = "scripted"))]
     pub(crate) fn scripted(socket: super::script::Socket) -> Self {
         Self::Plain(Socket::Script(socket))
     }
 
-    /// Whether the socket is connected: `Ok(true)` when it is, `Ok(false)` when that goes on, else
-    /// why it failed.
+    /// Returns `Ok(true)` if the socket is connected, `Ok(false)` while it is still connecting, or
+    /// the error of the attempt.
     pub fn connected(&self) -> io::Result<bool> {
         self.socket().connected()
     }
 
-    /// Whether more has to be done before it can be used.
+    /// Returns true if a TLS handshake must be completed before the stream can be used.
     pub fn must_be_opened(&self) -> bool {
         matches!(self, Self::Tls(secured) if !secured.session.is_open())
     }
 
-    /// Goes on with opening it, with what the peer has sent. `buffer` is only borrowed. If the peer
-    /// has `closed` its side nothing will be reported later, so that it is read to the end.
+    /// Continues to open the stream with the bytes that the peer has sent. `buffer` is only scratch
+    /// memory. If the peer has `closed` its side, nothing will be reported later, so the socket is
+    /// read to the end.
     pub fn open(&mut self, buffer: &mut [u8], closed: bool) -> io::Result<Opening> {
         match self {
             Self::Plain(_) => Ok(Opening::Open { resumed: false }),
@@ -87,7 +89,7 @@ impl Stream {
         }
     }
 
-    /// Reads what is there: with the kernel's stamp if `stamped`, which costs about a tenth more.
+    /// Reads the available bytes. The kernel's stamp, if `stamped`, costs about a tenth more.
     pub fn recv(&mut self, buffer: &mut [u8], stamped: bool) -> io::Result<Received> {
         match self {
             Self::Plain(socket) => {
@@ -98,7 +100,7 @@ impl Stream {
         }
     }
 
-    /// Reads at most `portion` bytes of what is there; through TLS, of its records.
+    /// Reads at most `portion` of the available bytes; through TLS, bytes of its records.
     pub fn recv_portion(&mut self, buffer: &mut [u8], portion: usize) -> io::Result<Received> {
         match self {
             Self::Plain(socket) => {
@@ -109,12 +111,12 @@ impl Stream {
         }
     }
 
-    /// From now on the kernel's receive stamps come with the reads that ask for them.
+    /// Makes the kernel's receive stamps available to the reads that ask for them.
     pub fn ask_for_stamps(&self) -> io::Result<()> {
         self.socket().ask_for_stamps()
     }
 
-    /// From now on every read is acknowledged to the peer at once.
+    /// Makes every read from now on acknowledge its bytes to the peer at once.
     pub fn acknowledge_at_once(&mut self) {
         self.socket_mut().acknowledge_at_once();
     }
@@ -129,7 +131,7 @@ impl Stream {
         }
     }
 
-    /// Sends what a session has still to send; the socket takes bytes again.
+    /// Sends the remaining bytes of a TLS session, now that the socket takes bytes again.
     pub fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(_) => Ok(()),
@@ -146,9 +148,9 @@ impl Stream {
         }
     }
 
-    /// Closes with a reset instead of a FIN, so that no `TIME_WAIT` is left behind: thousands of
-    /// them at the end of a run would take the ports of the next one. It also tells the server to
-    /// stop generating.
+    /// Closes with a reset instead of a FIN, so that no `TIME_WAIT` is left behind. Thousands of
+    /// them at the end of a run would take the ports of the next one. The reset also tells the
+    /// server to stop generating.
     pub fn abort(self) {
         match self {
             Self::Plain(socket) => socket.abort(),
@@ -156,7 +158,7 @@ impl Stream {
         }
     }
 
-    /// Port of this side; none of a socket in the file system.
+    /// Returns the local port; `None` for a socket in the file system.
     pub fn local_port(&self) -> Option<u16> {
         self.socket().local_port()
     }
@@ -228,7 +230,7 @@ impl Secured {
                 let plain = match self.session.received(buffer, from + n) {
                     Ok(plain) => plain,
                     Err(error) => {
-                        // The alert goes out if it can; why the session failed is what counts.
+                        // The alert goes out if it can. Only the failure of the session counts.
                         let _ = self.flush();
                         return Err(failed_by(&error));
                     }
@@ -239,7 +241,7 @@ impl Secured {
                 let drained = received.drained && !self.session.is_closed_by_peer();
                 Ok(Received { status: IoStatus::Done(plain), drained, ..received })
             }
-            // Anyone on the way can close a connection; only the peer can say that nothing is
+            // Anyone on the way can close a connection. Only the peer can say that nothing is
             // missing (RFC 8446, section 6.1).
             IoStatus::Closed => Err(io::ErrorKind::UnexpectedEof.into()),
             IoStatus::Blocked => Ok(received),
@@ -251,12 +253,12 @@ impl Secured {
             return Ok(IoStatus::Blocked);
         }
         let n = self.session.encrypt(bytes).map_err(|error| failed_by(&error))?;
-        // The session keeps what does not fit, so the request counts as written.
+        // The session keeps the bytes that do not fit, so the request counts as written.
         self.flush()?;
         Ok(IoStatus::Done(n))
     }
 
-    /// Writes what the session has to send: whether all of it fit.
+    /// Writes the session's pending bytes. Returns true if all of them fit.
     fn flush(&mut self) -> io::Result<bool> {
         if let Some(tunnel) = &mut self.tunnel {
             while !tunnel.unsent().is_empty() {
@@ -280,7 +282,7 @@ impl Secured {
     }
 }
 
-/// The peer closed or reset the connection during the handshake.
+/// Converts a closed or reset connection during the handshake into a TLS failure.
 fn closed_in_handshake(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {

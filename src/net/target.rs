@@ -1,27 +1,27 @@
-//! The target's URL as people write it.
+//! The URL of a target, as users write it.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// Port of a URL that names none.
+/// Port of a URL that does not name one.
 const HTTP_PORT: u16 = 80;
-/// The same with TLS.
+/// The same for https.
 const HTTPS_PORT: u16 = 443;
 
-/// Longest URL that is looked at: beyond what any server takes as a request target.
+/// Longest URL that is read: beyond the longest request target that any server accepts.
 const MAX_URL: usize = 2048;
 
-/// Longest name of a network interface on Linux (`IFNAMSIZ` less its zero).
+/// Longest name of a network interface on Linux (`IFNAMSIZ` less the terminating zero).
 const MAX_ZONE: usize = 15;
 
 /// Longest name of a host (RFC 1035, section 2.3.4).
 const MAX_HOST: usize = 253;
 
-/// What is tested: where to connect, and how the URL spelled it. Plain data.
+/// The target of a test: where to connect, and how the URL spelled it. Plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The URL as given, without credentials or a trailing slash.
     pub url: String,
-    /// Whether it is reached through TLS: the scheme is https.
+    /// True if it is reached through TLS: the scheme is https.
     pub tls: bool,
     /// Name or address, without brackets. A link-local IPv6 address may have a zone:
     /// `fe80::1%eth0`.
@@ -30,13 +30,13 @@ pub struct Target {
     /// Prefix of every path, without a trailing slash; usually empty.
     pub path_prefix: String,
     /// Query of every request, without its question mark; usually empty. It may hold a key, and is
-    /// no part of `url`.
+    /// not part of `url`.
     pub query: String,
-    /// Resolved addresses, used in turn; empty until they were looked up.
+    /// Resolved addresses, used in turn; empty until they are looked up.
     pub addrs: Vec<SocketAddr>,
 }
 
-/// Why a text is not a target.
+/// The error in a text that is not a target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// No scheme, or an unsupported one.
@@ -67,14 +67,13 @@ impl Target {
         if url.len() > MAX_URL {
             return Err(TargetError::TooLong);
         }
-        // First of all: no message may repeat a password.
+        // This check comes first: no message may repeat a password.
         let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
         let authority = &after_scheme[..after_scheme.find(['/', '?', '#']).unwrap_or(after_scheme.len())];
         if authority.contains('@') {
             return Err(TargetError::Credentials);
         }
-        // A path and a query may hold a key, and what stands before an `@` is a password wherever it
-        // is.
+        // A path and a query may hold a key, and the text before an `@` is a password anywhere.
         let scheme_error = || {
             let shown = &url[..url.len() - after_scheme.len() + authority.len()];
             if url.contains('@') { TargetError::Credentials } else { TargetError::Scheme(harmless(shown)) }
@@ -88,8 +87,8 @@ impl Target {
             "https" => ("https", true),
             _ => return Err(scheme_error()),
         };
-        // A password may contain a slash, and the `@` follows it. What looks like a port is then
-        // part of a password.
+        // A password may contain a slash, and the `@` follows it. An apparent port is then part of
+        // the password.
         let hidden = |error| if after_scheme.contains('@') { TargetError::Credentials } else { error };
         let (host, port) = split_authority(authority).map_err(hidden)?;
         let port = match port {
@@ -109,32 +108,33 @@ impl Target {
         })
     }
 
-    /// Host and port as a `Host` header has them: brackets around an IPv6 address, the port when it
-    /// is not the scheme's own (RFC 9110, section 7.2).
+    /// Returns host and port in the form of a `Host` header: brackets around an IPv6 address, and
+    /// the port unless it is the scheme's own (RFC 9110, section 7.2).
     pub fn authority(&self) -> String {
         let host = self.bare_host();
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         if self.port == self.usual_port() { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// The host without a zone, which means something on this machine only (RFC 6874, section 1).
+    /// Returns the host without its zone, which is valid on this machine only (RFC 6874, section
+    /// 1).
     pub fn bare_host(&self) -> &str {
         self.host.split_once('%').map_or(&self.host, |(host, _)| host)
     }
 
-    /// Scheme, host and port as the request line has them when a proxy is asked (RFC 9112, section
+    /// Returns scheme, host and port in the form of a request line to a proxy (RFC 9112, section
     /// 3.2.2).
     pub fn origin(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority())
     }
 
-    /// The port of its scheme.
+    /// Returns the default port of its scheme.
     const fn usual_port(&self) -> u16 {
         if self.tls { HTTPS_PORT } else { HTTP_PORT }
     }
 
-    /// The target that a host (a name or an address, an IPv6 one with or without brackets) and a
-    /// port spell.
+    /// Creates a target from a port and a host: a name or an address, an IPv6 address with or
+    /// without brackets.
     pub fn from_parts(host: &str, port: u16) -> Result<Self, TargetError> {
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         match with_zone(bare) {
@@ -147,7 +147,7 @@ impl Target {
         }
     }
 
-    /// Whether the host is literally this machine: a server is started only there.
+    /// Returns true if the host is literally this machine: a server is started only there.
     pub fn is_this_machine(&self) -> bool {
         match self.bare_host().parse::<IpAddr>() {
             Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_unspecified(),
@@ -157,7 +157,7 @@ impl Target {
     }
 }
 
-/// Host without brackets, and the port's text if there is one.
+/// Splits an authority into the host without brackets, and the text of the port if there is one.
 fn split_authority(authority: &str) -> Result<(String, Option<&str>), TargetError> {
     let bad = || TargetError::Host(harmless(authority));
     if let Some(rest) = authority.strip_prefix('[') {
@@ -179,8 +179,8 @@ fn split_authority(authority: &str) -> Result<(String, Option<&str>), TargetErro
     if plausible { Ok((host.to_owned(), port)) } else { Err(TargetError::Host(harmless(host))) }
 }
 
-/// An IPv6 address, perhaps with a zone: `fe80::1%25eth0` as RFC 6874 has it, or `fe80::1%eth0` as
-/// people write it.
+/// Reads an IPv6 address with an optional zone: `fe80::1%25eth0` as in RFC 6874, or `fe80::1%eth0`
+/// as users write it.
 fn with_zone(address: &str) -> Option<String> {
     let (ip, zone) = match address.split_once('%') {
         Some((ip, zone)) => (ip, Some(zone.strip_prefix("25").filter(|zone| !zone.is_empty()).unwrap_or(zone))),
@@ -197,15 +197,15 @@ fn with_zone(address: &str) -> Option<String> {
     }
 }
 
-/// A port from 1 on, in digits only.
+/// Reads a port from 1 on, in digits only.
 fn parse_port(text: &str) -> Result<u16, TargetError> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let port = if digits { text.parse().unwrap_or(0) } else { 0 };
     if port == 0 { Err(TargetError::Port(harmless(text))) } else { Ok(port) }
 }
 
-/// What stands before every path, without its trailing slash, and what stands behind every path's
-/// question mark.
+/// Splits a path into the prefix of every path, without its trailing slash, and the query of every
+/// path.
 fn parse_path(path: &str) -> Result<(String, String), TargetError> {
     let (before, query) = path.split_once('?').unwrap_or((path, ""));
     if path.bytes().any(|b| !b.is_ascii_graphic() || b == b'#') {
@@ -214,7 +214,7 @@ fn parse_path(path: &str) -> Result<(String, String), TargetError> {
     Ok((before.trim_end_matches('/').to_owned(), query.to_owned()))
 }
 
-/// A part of a URL as messages repeat it.
+/// Returns a part of a URL in a form that messages may repeat.
 fn harmless(text: &str) -> String {
     text.replace(char::is_control, "?")
 }

@@ -1,4 +1,4 @@
-//! Everything that uses rustls: the trust store, and a session without a socket.
+//! The code that uses rustls: the trust store, and a session without a socket.
 
 mod config;
 pub(super) mod failure;

@@ -1,4 +1,4 @@
-//! A tunnel through an HTTP proxy: `CONNECT` (RFC 9110, section 9.3.6), and nothing else of HTTP.
+//! A tunnel through an HTTP proxy: `CONNECT` (RFC 9110, section 9.3.6), and no other part of HTTP.
 
 use super::tls::TlsFailure;
 use super::tls::failure::failed;
@@ -7,7 +7,7 @@ use std::io;
 /// Longest response of a proxy to `CONNECT`.
 const MAX_REPLY_BYTES: usize = 16 * 1024;
 
-/// A tunnel that was requested and is not open yet.
+/// A tunnel that is requested and not open yet.
 #[derive(Debug)]
 pub(super) struct Tunnel {
     request: Vec<u8>,
@@ -22,7 +22,7 @@ impl Tunnel {
         Self { request: request.into_bytes(), sent: 0, reply: Vec::new() }
     }
 
-    /// The part of the request that was not sent yet.
+    /// Returns the part of the request that was not sent yet.
     pub(super) fn unsent(&self) -> &[u8] {
         &self.request[self.sent..]
     }
@@ -31,14 +31,14 @@ impl Tunnel {
         self.sent += n;
     }
 
-    /// Takes bytes of the response and says whether the tunnel is open. The target cannot have sent
-    /// anything yet, because the client speaks first.
+    /// Reads bytes of the response. Returns true if the tunnel is open. The target cannot have sent
+    /// bytes yet, because the client speaks first.
     pub(super) fn received(&mut self, bytes: &[u8]) -> io::Result<bool> {
         self.reply.extend_from_slice(bytes);
         let Some(end) = memchr::memmem::find(&self.reply, b"\r\n\r\n") else {
             return if self.reply.len() > MAX_REPLY_BYTES { Err(self.refused()) } else { Ok(false) };
         };
-        // "HTTP/1.1 200": any 2xx status opens it.
+        // "HTTP/1.1 200": any 2xx status opens the tunnel.
         let opened = self.reply.starts_with(b"HTTP/1.") && self.reply.get(8..10) == Some(b" 2".as_slice());
         if opened && end + 4 == self.reply.len() { Ok(true) } else { Err(self.refused()) }
     }

@@ -51,7 +51,7 @@ pub(in crate::engine) enum Handshake {
     Pending,
     /// Messages may be sent.
     Open,
-    /// The server did not switch to a WebSocket.
+    /// The handshake has failed.
     Failed(Outcome),
 }
 

@@ -21,7 +21,7 @@ impl Exchange {
     pub(super) fn note_header(&mut self, head: &[u8]) {
         let name: &[u8] = match self.flaw {
             Some(Failure::BadContentType) => b"content-type:",
-            // The transfer may be encoded, too.
+            // Matches `Transfer-Encoding`, too.
             Some(Failure::BadEncoding) => b"-encoding:",
             _ => return,
         };

@@ -1,4 +1,4 @@
-//! Trust store and client certificate: from files to a configuration.
+//! Builds a TLS configuration from the files of trust store and client certificate.
 
 use super::failure::{NotInFile, failed_by, lacks_authority};
 use super::session::Session;
@@ -26,29 +26,29 @@ use std::sync::Arc;
 /// ALPN: HTTP/1.1 is the only version that this tool supports.
 const ALPN: &[u8] = b"http/1.1";
 
-/// Why a configuration cannot be made. Messages never repeat keys.
+/// The reason why a configuration cannot be built. Messages never repeat keys.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsConfigError {
-    /// A file that should hold certificates and does not.
+    /// A file without the expected certificates.
     #[error("{}: {flag} expects certificates in PEM (-----BEGIN CERTIFICATE-----): {problem}", path.display())]
     BadCertificates {
-        /// What asked for it.
+        /// The flag that names the file.
         flag: &'static str,
         path: PathBuf,
         problem: String,
     },
-    /// A file that should hold a private key and does not.
+    /// A file without the expected private key.
     #[error("{}: --key expects one unencrypted private key in PEM (-----BEGIN PRIVATE KEY-----): {problem}", path.display())]
     BadKey { path: PathBuf, problem: String },
-    /// Certificate and key do not belong together, or are of a kind that is not known.
+    /// Certificate and key do not belong together, or are of an unknown kind.
     #[error("{}: --cert and --key cannot be used: {problem}; expected a certificate and its own private key", path.display())]
     BadIdentity { path: PathBuf, problem: String },
-    /// The system has no roots.
+    /// The system has no trusted certificates.
     #[error(
         "--native-roots: the system's certificates cannot be used: {0}; install them (ca-certificates), or leave the flag out"
     )]
     NoNativeRoots(String),
-    /// A host that no certificate can be for.
+    /// A host that cannot be the name in a certificate.
     #[error(
         "`{0}` cannot be the name in a certificate: expected a name of letters, digits, dashes and dots, or an address"
     )]
@@ -57,7 +57,7 @@ pub enum TlsConfigError {
     Other(#[from] Error),
 }
 
-/// Makes sessions. One for each worker: tickets and buffers are its own.
+/// Creates sessions. Each worker has its own client, with its own tickets and buffers.
 pub struct Client {
     config: Arc<ClientConfig>,
     scratch: Rc<RefCell<Vec<u8>>>,
@@ -74,14 +74,14 @@ impl fmt::Debug for Client {
 pub struct Name(ServerName<'static>);
 
 impl Name {
-    /// The name of a host, or its address.
+    /// Creates a name from a host name or an address.
     pub fn new(host: &str) -> Result<Self, TlsConfigError> {
         ServerName::try_from(host.to_owned()).map(Self).map_err(|_| TlsConfigError::BadName(host.to_owned()))
     }
 }
 
 impl Client {
-    /// Sessions of that kind; `tickets` is how many a name may have waiting for use.
+    /// Creates a client. `tickets` is the largest number of session tickets to keep per name.
     pub fn new(tls: &Tls, tickets: usize) -> Result<Self, TlsConfigError> {
         let provider = Arc::new(ring::default_provider());
         let builder =
@@ -115,7 +115,7 @@ fn roots(roots: &Roots) -> Result<RootCertStore, TlsConfigError> {
         Roots::BuiltIn => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Roots::Native => {
             let found = rustls_native_certs::load_native_certs();
-            // Systems carry old certificates that cannot be read; those that can are enough.
+            // Systems carry old certificates that cannot be read. The readable ones are enough.
             store.add_parsable_certificates(found.certs);
             if store.is_empty() {
                 let why = found.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
@@ -154,8 +154,8 @@ fn bad_certificates(flag: &'static str, pem: &Pem, problem: &dyn fmt::Display) -
     TlsConfigError::BadCertificates { flag, path: pem.path.clone(), problem: problem.to_string() }
 }
 
-/// The certificates that are trusted as they are, and not only as authorities: those of a user's
-/// own file.
+/// Returns the certificates that are also trusted as a server's own, and not only as authorities:
+/// those of the user's own file.
 fn in_person(roots: &Roots) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
     match roots {
         Roots::File(pem) => certificates("--cacert", pem),
@@ -163,9 +163,9 @@ fn in_person(roots: &Roots) -> Result<Vec<CertificateDer<'static>>, TlsConfigErr
     }
 }
 
-/// Checks chains as usual, and takes a server's certificate that itself stands in the file of
-/// `--cacert`: the usual `openssl req -x509` makes one that vouches for itself, and curl takes
-/// that, too.
+/// Checks chains as usual, and also accepts a server's certificate that is itself in the file of
+/// `--cacert`. The usual `openssl req -x509` makes a self-signed certificate, and curl accepts it
+/// there, too.
 #[derive(Debug)]
 struct Trusted {
     chains: Arc<WebPkiServerVerifier>,
@@ -183,8 +183,8 @@ impl ServerCertVerifier for Trusted {
     ) -> Result<ServerCertVerified, Error> {
         let checked = self.chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match checked {
-            // These say that no authority vouches for it. Its dates were checked before that, its
-            // name was not.
+            // These errors mean that the chain leads to no trusted authority. The dates were
+            // checked before that, but the name was not.
             Err(Error::InvalidCertificate(why)) if lacks_authority(&why) && self.in_person.contains(end_entity) => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
@@ -219,7 +219,7 @@ impl ServerCertVerifier for Trusted {
     }
 }
 
-/// Accepts every certificate. That the peer holds its private key is still checked.
+/// Accepts every certificate, but still checks that the peer holds its private key.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 

@@ -1,33 +1,32 @@
-//! What goes wrong with TLS, in a closed list of words that can be counted, and what to do about
-//! it.
+//! The failures of TLS: a closed list of names that can be counted, with advice for each.
 
 use rustls::{AlertDescription, CertificateError, Error};
 use std::fmt;
 use std::io;
 
-/// Why a session failed.
+/// The reason why a session failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TlsFailure {
-    /// Its certificate has expired.
+    /// The server's certificate has expired.
     Expired,
-    /// Its certificate is not valid yet.
+    /// The server's certificate is not valid yet.
     NotYetValid,
-    /// Its certificate is not signed by a trusted authority; it may be self-signed.
+    /// The server's certificate is not signed by a trusted authority. It may be self-signed.
     UnknownIssuer,
-    /// Its certificate is for another name.
+    /// The server's certificate is for another name.
     WrongName,
-    /// Its certificate is invalid for another reason.
+    /// The server's certificate is invalid for another reason.
     BadCertificate,
-    /// What came is not TLS.
+    /// The received bytes are not TLS.
     NotTls,
-    /// No version or cipher is known to both.
+    /// The two sides share no version or cipher.
     Incompatible,
-    /// It requires a client certificate, or another one.
+    /// The server requires a client certificate, or another one.
     WantsCertificate,
     Refused,
-    /// It closed the connection before the handshake was over.
+    /// The server closed the connection before the handshake was over.
     ClosedInHandshake,
-    /// Nothing came, and the time for connecting is over.
+    /// No bytes came until the time for connecting was over.
     Stalled,
     /// A record cannot be decrypted, or breaks the protocol.
     BrokenRecord,
@@ -37,7 +36,7 @@ pub enum TlsFailure {
 }
 
 impl TlsFailure {
-    /// All, in the order of the report.
+    /// All failures, in the order of the report.
     pub const ALL: [Self; 14] = [
         Self::Expired,
         Self::NotYetValid,
@@ -55,7 +54,7 @@ impl TlsFailure {
         Self::Other,
     ];
 
-    /// Its name in JSON and the report.
+    /// Returns its name in JSON and the report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Expired => "certificate expired",
@@ -75,7 +74,7 @@ impl TlsFailure {
         }
     }
 
-    /// What to do about it.
+    /// Returns advice for the user.
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Expired => "renew the server's certificate, or test without checking it with --insecure",
@@ -133,25 +132,25 @@ impl TlsFailure {
         match why {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
-            // A signature does not fit when an authority has the name of one that we know, and
-            // another key.
+            // The signature is wrong if the issuer has the name of a known authority, but another
+            // key.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
             CertificateError::Other(other) if other.0.is::<NotInFile>() => Self::UnknownIssuer,
-            // An authority that vouches for itself in person: `openssl req -x509` makes such
-            // certificates.
+            // A self-signed authority that is itself the server's certificate: `openssl req -x509`
+            // makes such certificates.
             CertificateError::Other(_) if format!("{why:?}").contains("CaUsedAsEndEntity") => Self::UnknownIssuer,
             _ => Self::BadCertificate,
         }
     }
 }
 
-/// Whether a certificate was refused because no authority that is trusted vouches for it.
+/// Returns true if a certificate was refused because it leads to no trusted authority.
 pub(super) fn lacks_authority(why: &CertificateError) -> bool {
     TlsFailure::of_certificate(why) == TlsFailure::UnknownIssuer
 }
 
-/// A certificate is not trusted, although the user has chosen the trust store.
+/// The certificate is not in the trust store that the user has chosen.
 #[derive(Debug)]
 pub(super) struct NotInFile;
 
@@ -163,7 +162,7 @@ impl fmt::Display for NotInFile {
 
 impl std::error::Error for NotInFile {}
 
-/// A failed session as an error of the socket.
+/// A failed session, as an error of the socket.
 #[derive(Debug)]
 struct Failed {
     failure: TlsFailure,
@@ -183,7 +182,7 @@ impl fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-/// The TLS failure behind an error, if it is TLS's.
+/// Returns the TLS failure behind an error; `None` if the error is not from TLS.
 pub fn tls_failure(error: &io::Error) -> Option<TlsFailure> {
     error.get_ref()?.downcast_ref::<Failed>().map(|failed| failed.failure)
 }
@@ -196,7 +195,7 @@ pub(in crate::net) fn failed_by(error: &Error) -> io::Error {
     if let Error::InvalidCertificate(CertificateError::Other(other)) = error
         && let Some(not_in_file) = other.0.downcast_ref::<NotInFile>()
     {
-        // Do not advise what the user has already given.
+        // `--cacert` is not advised: the user has already given it.
         let advice = "add one of them to that file, or test without checking it with --insecure";
         return io::Error::other(Failed {
             failure: TlsFailure::UnknownIssuer,

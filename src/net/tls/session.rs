@@ -1,8 +1,8 @@
 //! A TLS session without a socket.
 //!
 //! A session decrypts in place. It keeps no buffers of its own except for the rest of an incomplete
-//! record: of thousands of connections few are in the middle of one. It uses rustls' unbuffered
-//! connection for that; the buffered one keeps 4 KiB for each connection for ever.
+//! record, and few of thousands of connections are in the middle of one. So it uses rustls'
+//! unbuffered connection: the buffered one keeps 4 KiB per connection for good.
 
 use rustls::client::UnbufferedClientConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus};
@@ -11,30 +11,30 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-/// Room for plaintext before the ciphertext in a read buffer: a record's plaintext is 16 KiB at
+/// Room for plaintext before the ciphertext in a read buffer. A record's plaintext is 16 KiB at
 /// most (RFC 8446, section 5.1), and is written before its ciphertext may be overwritten.
 pub(in crate::net) const HEADROOM: usize = 17 * 1024;
-/// The longest record: 16 KiB, what encryption may add, and the header (RFC 8446, section 5.2; RFC
-/// 5246, section 6.2.3).
+/// The longest record: 16 KiB, the most that encryption may add, and the header (RFC 8446, section
+/// 5.2; RFC 5246, section 6.2.3).
 const LONGEST_RECORD: usize = 16 * 1024 + 2048 + 5;
-/// What a read buffer must hold at least.
+/// The least size of a read buffer.
 pub(in crate::net) const LEAST_BUFFER: usize = HEADROOM + 2 * LONGEST_RECORD;
-/// Plaintext that is encrypted at once: a request is one system call in nearly all cases.
+/// Most plaintext that is encrypted at once: nearly every request is one system call.
 const PLAIN_AT_ONCE: usize = 32 * 1024;
-/// What ciphertext takes beside its plaintext: two or three records, each with a header, a tag and
-/// an IV.
+/// The overhead of ciphertext over its plaintext: two or three records, each with a header, a tag
+/// and an IV.
 const OVERHEAD: usize = 256;
-/// A connection keeps that much room for incomplete records; what a longer one took is given back.
+/// Memory that a connection keeps for incomplete records. The memory of a longer one is given back.
 const KEPT_BYTES: usize = 512;
 
 /// One TLS session, without its socket.
 pub(in crate::net) struct Session {
     conn: UnbufferedClientConnection,
-    /// One for all sessions of a worker.
+    /// Shared by all sessions of a worker.
     scratch: Rc<RefCell<Vec<u8>>>,
-    /// Ciphertext of a record that has not come whole.
+    /// Ciphertext of an incomplete record.
     tail: Vec<u8>,
-    /// Ciphertext to be sent, and how much of it was.
+    /// Ciphertext to be sent, and how much of it was sent.
     unsent: Vec<u8>,
     sent: usize,
     /// The handshake is over.
@@ -53,7 +53,7 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// A session whose first message is ready to be sent.
+    /// Creates a session whose first message is ready to be sent.
     pub(super) fn new(conn: UnbufferedClientConnection, scratch: Rc<RefCell<Vec<u8>>>) -> Result<Self, Error> {
         let mut session =
             Self { conn, scratch, tail: Vec::new(), unsent: Vec::new(), sent: 0, open: false, peer_closed: false };
@@ -61,30 +61,31 @@ impl Session {
         Ok(session)
     }
 
-    /// Whether the handshake is over.
+    /// Returns true if the handshake is over.
     pub(in crate::net) const fn is_open(&self) -> bool {
         self.open
     }
 
-    /// Whether the peer has closed the session in an orderly way.
+    /// Returns true if the peer has closed the session in an orderly way.
     pub(in crate::net) const fn is_closed_by_peer(&self) -> bool {
         self.peer_closed
     }
 
-    /// Whether the session was resumed; none before the handshake is over.
+    /// Returns true if the session was resumed; `None` before the handshake is over.
     pub(in crate::net) fn resumed(&self) -> Option<bool> {
         self.conn.handshake_kind().map(|kind| kind == HandshakeKind::Resumed)
     }
 
-    /// Where in `buffer` to read ciphertext to: behind the rest of an incomplete record, which is
-    /// put there.
+    /// Returns where in `buffer` to read ciphertext to: behind the rest of an incomplete record,
+    /// which this function puts there.
     pub(in crate::net) fn load(&self, buffer: &mut [u8]) -> usize {
         let end = HEADROOM + self.tail.len();
         buffer[HEADROOM..end].copy_from_slice(&self.tail);
         end
     }
 
-    /// Ciphertext lies in `buffer` up to `end`: how many bytes of plaintext lie at its start now.
+    /// Decrypts the ciphertext in `buffer` up to `end`. Returns the number of plaintext bytes,
+    /// which are now at the start of `buffer`.
     pub(in crate::net) fn received(&mut self, buffer: &mut [u8], end: usize) -> Result<usize, Error> {
         let (plain, from) = self.process(&mut buffer[..end], HEADROOM)?;
         self.tail.clear();
@@ -93,9 +94,10 @@ impl Session {
         Ok(plain)
     }
 
-    /// Feeds what lies in `buffer` from `from` on, and puts plaintext at its start: how many bytes
-    /// of plaintext there are, and from where on ciphertext is left. Plaintext is shorter than the
-    /// ciphertext that was read, so with the headroom it never catches up with it.
+    /// Feeds the ciphertext in `buffer` from `from` on, and puts the plaintext at its start.
+    /// Returns the number of plaintext bytes, and where the remaining ciphertext begins. Plaintext
+    /// is shorter than its ciphertext, so with the headroom it never catches up with the unread
+    /// ciphertext.
     fn process(&mut self, buffer: &mut [u8], mut from: usize) -> Result<(usize, usize), Error> {
         let mut plain = 0;
         loop {
@@ -106,7 +108,7 @@ impl Session {
                 Ok(state) => state,
                 Err(error) => {
                     self.last_words(&mut buffer[from + discard..]);
-                    // It cannot be used any more: its state no longer fits the bytes.
+                    // The session is unusable: its state no longer fits the bytes.
                     (self.open, self.peer_closed) = (false, true);
                     return Err(error);
                 }
@@ -123,7 +125,7 @@ impl Session {
                     }
                 }
                 ConnectionState::EncodeTlsData(mut data) => append(&mut self.unsent, 0, |room| data.encode(room))?,
-                // The caller sends what is unsent in any case.
+                // The caller sends the unsent bytes in any case.
                 ConnectionState::TransmitTlsData(data) => data.done(),
                 ConnectionState::PeerClosed => self.peer_closed = true,
                 ConnectionState::WriteTraffic(_) => {
@@ -139,8 +141,8 @@ impl Session {
         }
     }
 
-    /// After an error: the alert that tells the peer why. rustls has to be shown the same bytes
-    /// again, less what it is done with.
+    /// Prepares the alert that tells the peer the reason of an error. rustls needs to see the same
+    /// bytes again, without those that it has discarded.
     fn last_words(&mut self, rest: &mut [u8]) {
         if let Ok(ConnectionState::EncodeTlsData(mut alert)) = self.conn.process_tls_records(rest).state {
             // If the alert cannot be sent, the connection is closed all the same.
@@ -148,8 +150,8 @@ impl Session {
         }
     }
 
-    /// Encrypts as much of `plain` as is sent at once, and says how much that is. All that was to
-    /// be sent before must have been.
+    /// Encrypts as much of `plain` as is sent at once, and returns how much that is. All earlier
+    /// bytes must have been sent.
     pub(in crate::net) fn encrypt(&mut self, plain: &[u8]) -> Result<usize, Error> {
         if !self.open {
             return Err(Error::HandshakeNotComplete);
@@ -157,7 +159,7 @@ impl Session {
         let n = plain.len().min(PLAIN_AT_ONCE);
         self.borrow_scratch();
         loop {
-            // Pending records go first: data must not overtake the answer to a key update.
+            // Pending records go first: data must not overtake the reply to a key update.
             match self.conn.process_tls_records(&mut self.tail).state? {
                 ConnectionState::EncodeTlsData(mut data) => append(&mut self.unsent, 0, |room| data.encode(room))?,
                 ConnectionState::TransmitTlsData(data) => data.done(),
@@ -170,23 +172,23 @@ impl Session {
         }
     }
 
-    /// Tells the peer that nothing more will come (RFC 8446, section 6.1).
+    /// Prepares the message that nothing more will come (RFC 8446, section 6.1).
     pub(in crate::net) fn say_goodbye(&mut self) {
         if !self.open {
             return;
         }
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) = self.conn.process_tls_records(&mut self.tail).state {
-            // If it cannot be said the connection is closed all the same.
+            // If the message cannot be made, the connection is closed all the same.
             let _ = append(&mut self.unsent, OVERHEAD, |room| traffic.queue_close_notify(room));
         }
     }
 
-    /// Ciphertext to be sent now; empty when there is none.
+    /// Returns the ciphertext to be sent now; empty if there is none.
     pub(in crate::net) fn unsent(&self) -> &[u8] {
         &self.unsent[self.sent..]
     }
 
-    /// So much of it was sent.
+    /// Notes that `n` bytes of it were sent.
     pub(in crate::net) fn was_sent(&mut self, n: usize) {
         self.sent += n;
         if self.sent == self.unsent.len() {
@@ -196,8 +198,8 @@ impl Session {
         }
     }
 
-    /// The rest of it has to wait: it is kept in a buffer of its own, and the worker's is given
-    /// back.
+    /// Keeps the unsent rest in a buffer of its own until the socket takes bytes again, and gives
+    /// the worker's buffer back.
     pub(in crate::net) fn park(&mut self) {
         let rest = self.unsent[self.sent..].to_vec();
         self.unsent.clear();
@@ -220,9 +222,9 @@ impl Session {
     }
 }
 
-/// Why rustls wrote nothing.
+/// The reason why rustls wrote nothing.
 enum Unwritten {
-    /// It needs that much room.
+    /// It needs this much room.
     Room(usize),
     Other(String),
 }
@@ -245,7 +247,7 @@ impl From<EncryptError> for Unwritten {
     }
 }
 
-/// Lets `write` write to the end of `out`. `hint` is how much room it will probably need.
+/// Lets `write` write to the end of `out`. `hint` is the room that it will probably need.
 fn append<E: Into<Unwritten>>(
     out: &mut Vec<u8>,
     hint: usize,

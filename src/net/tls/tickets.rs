@@ -1,7 +1,7 @@
-//! Tickets of earlier sessions, for resuming them.
+//! The tickets of earlier sessions, for resuming them.
 //!
-//! rustls' own store keeps eight a name, which is right for a browser: when thousands of
-//! connections are opened again at once, nearly all of them would shake hands in full. Each TLS 1.3
+//! rustls' own store keeps eight tickets per name. This suits a browser, but if thousands of
+//! connections are reopened at once, nearly all of them would need a full handshake. Each TLS 1.3
 //! ticket is used once (RFC 8446, appendix C.4), so a worker keeps as many as it has connections.
 
 use rustls::NamedGroup;
@@ -11,15 +11,15 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// One worker's tickets. rustls wants it shared between threads; here only one ever asks, once a
-/// handshake.
+/// The tickets of one worker. rustls requires a store that threads can share. Here only one thread
+/// uses it, once per handshake.
 pub(super) struct Tickets {
-    /// Most tickets of one name.
+    /// Most tickets per name.
     most: usize,
     shelves: Mutex<HashMap<ServerName<'static>, Shelf>>,
 }
 
-/// What is kept of one server.
+/// The tickets of one server.
 #[derive(Default)]
 struct Shelf {
     group: Option<NamedGroup>,
@@ -70,7 +70,7 @@ impl ClientSessionStore for Tickets {
     fn insert_tls13_ticket(&self, server_name: ServerName<'static>, value: Tls13ClientSessionValue) {
         let mut shelves = self.shelves();
         let tickets = &mut shelves.entry(server_name).or_default().tls13;
-        // The oldest is the one that the server will forget first.
+        // The server will forget the oldest ticket first.
         if tickets.len() >= self.most {
             tickets.pop_front();
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// An authority and a server certificate of its.
+/// An authority, for which tests issue server certificates.
 struct Lab {
     ca: Issuer<'static, KeyPair>,
     ca_pem: String,
@@ -29,7 +29,7 @@ impl Lab {
         Self { ca_pem: cert.pem(), ca_der: cert.der().clone(), ca: Issuer::new(params, key) }
     }
 
-    /// A certificate for a name, and its key, changed by `change` before it is signed.
+    /// Returns a certificate for a name, and its key. `change` edits it before it is signed.
     fn cert(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
@@ -41,7 +41,7 @@ impl Lab {
         let (cert, key) = self.cert("localhost", |_| ());
         let mut config = builder(versions).with_single_cert(vec![cert.der().clone()], der(&key)).expect("a server");
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // What servers do that have a key for tickets: as many as are asked for.
+        // As on servers with a ticket key: as many tickets as are asked for.
         config.ticketer = ring::Ticketer::new().expect("a ticketer");
         Arc::new(config)
     }
@@ -81,7 +81,7 @@ fn session(client: &Client, name: &str) -> Session {
     client.session(&Name::new(name).expect("a name")).expect("a session")
 }
 
-/// The two ends, and what is on the way to the client.
+/// The two ends of a connection in memory.
 struct Pair {
     session: Session,
     server: ServerConnection,
@@ -94,7 +94,7 @@ impl Pair {
         Self { session, server, buffer: vec![0; BUFFER_BYTES] }
     }
 
-    /// Everything that the client has to say goes to the server.
+    /// Gives all unsent bytes of the client to the server.
     fn tell_server(&mut self) -> Result<(), Error> {
         while !self.session.unsent().is_empty() {
             let mut unsent = self.session.unsent();
@@ -105,7 +105,7 @@ impl Pair {
         Ok(())
     }
 
-    /// Everything that the server has to say.
+    /// Returns all unsent bytes of the server.
     fn hear_server(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         while self.server.wants_write() {
@@ -114,7 +114,7 @@ impl Pair {
         bytes
     }
 
-    /// The client reads these bytes in one go: the plaintext in them.
+    /// Lets the client read these bytes at once, and returns the plaintext.
     fn feed(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
         let from = self.session.load(&mut self.buffer);
         self.buffer[from..from + bytes.len()].copy_from_slice(bytes);
@@ -124,7 +124,7 @@ impl Pair {
 
     fn shake_hands(&mut self) -> Result<(), Error> {
         for _ in 0..10 {
-            // A server that refuses says why before it gives up.
+            // A server that refuses sends an alert before it gives up.
             let refused = self.tell_server();
             let bytes = self.hear_server();
             assert_eq!(self.feed(&bytes)?, b"", "nothing is said before a request");
@@ -143,7 +143,7 @@ impl Pair {
     }
 
     fn answer(&mut self, plain: &[u8]) -> Vec<u8> {
-        // A server's buffer is bounded: what does not fit is taken out in between.
+        // A server's buffer is bounded, so it is emptied in between.
         let mut bytes = Vec::new();
         for piece in plain.chunks(16 * 1024) {
             self.server.writer().write_all(piece).expect("memory");
@@ -260,7 +260,7 @@ fn sessions_are_resumed_by_the_hundred() {
             for pair in &mut all {
                 pair.shake_hands().expect("a handshake");
             }
-            // Tickets came with the end of the handshake, while nothing was asked for.
+            // Tickets came with the end of the handshake, before any request.
             all.iter().filter(|pair| pair.session.resumed() == Some(resumed)).count()
         };
         assert_eq!(kinds(false), 50);
@@ -313,7 +313,7 @@ fn the_end_is_told_from_a_cut() {
     }
 }
 
-/// What is done to a certificate before it is signed.
+/// A change to a certificate before it is signed.
 type Change<'a> = &'a dyn Fn(&mut CertificateParams);
 
 #[test]
@@ -337,7 +337,7 @@ fn what_is_wrong_with_a_certificate_is_named() {
         let config = Arc::new(config);
         let refused = Pair::new(session(&client(&lab.tls()), "localhost"), &config).shake_hands().expect_err("refused");
         assert_eq!(tls_failure(&failure::failed_by(&refused)), Some(failure), "{refused}");
-        // Unchecked all of them will do.
+        // Without checks all of them are accepted.
         let unchecked = client(&Tls { verify: false, ..Tls::default() });
         Pair::new(session(&unchecked, "localhost"), &config).shake_hands().expect("nothing is checked");
     }
