@@ -10,8 +10,8 @@
 //! ```
 //!
 //! The size is summed up digit by digit, so a size line that a read has cut needs no buffer. This
-//! file does not know how large a body may be (its caller counts), nor what a trailer field means
-//! (they are skipped).
+//! file does not know how large a body may be (its caller counts), nor the meaning of trailer
+//! fields (they are skipped).
 
 use super::WireError;
 
@@ -21,7 +21,7 @@ pub const MAX_SIZE_LINE_BYTES: u16 = 4 * 1024;
 /// All trailer fields together. Real ones are checksums and timings of a few hundred bytes.
 pub const MAX_TRAILER_BYTES: u16 = 16 * 1024;
 
-/// Most digits of a size that is read in one go: those of any chunk that there is.
+/// Most digits of a size that is read in one go. Every real chunk size fits.
 const MAX_PLAIN_DIGITS: usize = 8;
 
 /// The next piece of a chunked body.
@@ -32,7 +32,7 @@ pub enum Piece<'b> {
     End,
 }
 
-/// Where in the coding the next byte stands.
+/// The position of the next byte in the coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Step {
     /// The first digit of a size: an empty size line is not a size of zero.
@@ -64,7 +64,7 @@ enum Step {
 /// Removes the framing of one chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Decoder {
-    /// In `Size`, the size read so far; in `Data`, what is left of the chunk.
+    /// In `Size`, the size read so far; in `Data`, the rest of the chunk.
     left: u64,
     /// Bytes of the size line or of the trailers so far.
     line: u16,
@@ -72,14 +72,14 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// What the current chunk has announced and not yet delivered; while its size line is being
-    /// read, a lower bound of it.
+    /// Returns how much of the current chunk is announced and not yet delivered. While its size
+    /// line is being read, this is a lower bound.
     pub fn announced(&self) -> u64 {
         self.left
     }
 
-    /// The next piece. `None`: all of `input` is used and more is needed. After [`Piece::End`] it
-    /// takes nothing from `input` and returns [`Piece::End`] again.
+    /// Returns the next piece. `None` means that all of `input` is used and more is needed. After
+    /// [`Piece::End`] it takes nothing from `input` and returns [`Piece::End`] again.
     pub fn next<'b>(&mut self, input: &mut &'b [u8]) -> Option<Result<Piece<'b>, WireError>> {
         self.skip_size_line(input);
         loop {
@@ -104,9 +104,9 @@ impl Decoder {
         }
     }
 
-    /// Takes what stands between two chunks if it lies whole in `input` and is as almost all of it:
-    /// line ends, and digits alone. Everything else is left for [`framing`](Self::framing), which
-    /// would say the same of this.
+    /// Takes the bytes between two chunks if they lie whole in `input` and have the usual form:
+    /// line ends, and digits alone. All other input is left for [`framing`](Self::framing), which
+    /// would also give the same result for the usual form.
     #[inline]
     fn skip_size_line(&mut self, input: &mut &[u8]) {
         let line = match self.step {
@@ -122,7 +122,7 @@ impl Decoder {
             let Some(value) = value_of(*digit) else { break };
             (size, rest) = (size << 4 | value, after);
         }
-        // More digits would be more than fits; without any, or with zeros alone, other things follow.
+        // More digits would not fit. Without digits, or with zeros alone, other lines follow.
         if size == 0 || line.len() - rest.len() > MAX_PLAIN_DIGITS {
             return;
         }
@@ -212,7 +212,7 @@ impl Decoder {
     }
 }
 
-/// The value of a hexadecimal digit; none of any other byte.
+/// Returns the value of a hexadecimal digit; `None` for any other byte.
 fn value_of(digit: u8) -> Option<u64> {
     char::from(digit).to_digit(16).map(u64::from)
 }
@@ -226,8 +226,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Feeds the pieces in turn: the content, whether the end came, and what was left of the last
-    /// piece.
+    /// Feeds the pieces in turn. Returns the content, whether the end came, and the rest of the
+    /// last piece.
     fn feed(pieces: &[&[u8]]) -> Result<(Vec<u8>, bool, Vec<u8>), WireError> {
         let mut decoder = Decoder::default();
         let (mut body, mut ended, mut left) = (Vec::new(), false, Vec::new());

@@ -1,21 +1,21 @@
-//! What the fuzz targets call (`fuzz/`). Each decoder says the same of the same bytes, however they
-//! are cut into reads.
+//! Entry points of the fuzz targets (`fuzz/`). Each decoder gives the same result for the same
+//! bytes, however they are cut into reads.
 
 use super::http1::KnownHead;
 use super::{Event, Head, WireError, chunked, http1, sse, websocket};
 
-/// The bytes under test and the reads they come in: all at once, and in pieces whose length the
-/// first byte says.
+/// Returns the bytes under test and the lengths of the reads: all bytes at once, and pieces of the
+/// length in the first byte.
 fn reads(input: &[u8]) -> Option<(&[u8], [usize; 2])> {
     let (&len, bytes) = input.split_first()?;
     Some((bytes, [bytes.len().max(1), usize::from(len).max(1)]))
 }
 
-/// The body of a chunked response.
+/// Decodes the body of a chunked response.
 ///
 /// # Panics
 ///
-/// When the decoder breaks its contract: that is what is looked for.
+/// If the decoder breaks its contract, so that the fuzzer reports it.
 pub fn fuzz_chunked(input: &[u8]) {
     /// The content, and the bytes left after the end, or the error.
     type Seen = (Vec<u8>, Option<Result<Vec<u8>, WireError>>);
@@ -44,15 +44,15 @@ pub fn fuzz_chunked(input: &[u8]) {
     assert_eq!(decode(bytes, whole), decode(bytes, cut), "reads of {cut}");
 }
 
-/// Responses, one after the other, to the end of the last one or of the connection. A head that is
-/// recognised by an earlier one says what parsing it says.
+/// Decodes responses, one after the other, to the end of the last one or of the connection. A head
+/// that is recognised by an earlier one must give the same result as parsing it.
 ///
 /// # Panics
 ///
-/// When the decoder breaks its contract: that is what is looked for.
+/// If the decoder breaks its contract, so that the fuzzer reports it.
 pub fn fuzz_http1(input: &[u8]) {
-    /// Heads, content, and how it ended: whether the connection is reusable and what is left, or
-    /// the error.
+    /// Heads, content, and the end: whether the connection is reusable and the bytes that are left,
+    /// or the error.
     type Seen = (Vec<Head>, Vec<u8>, Result<(bool, Vec<u8>), WireError>);
     fn decode(bytes: &[u8], len: usize, mut known: Option<&mut KnownHead>) -> Seen {
         let mut decoder = http1::Decoder::default();
@@ -101,19 +101,19 @@ pub fn fuzz_http1(input: &[u8]) {
     let parsed = all(bytes, whole, None);
     assert_eq!(parsed, all(bytes, cut, None), "reads of {cut}");
     let mut known = KnownHead::default();
-    // The second time the first head may be recognised by the last one, too.
+    // The second time the first head may also be recognised by the last one.
     for len in [whole, whole, cut] {
         assert_eq!(parsed, all(bytes, len, Some(&mut known)), "heads that look alike, in reads of {len}");
     }
 }
 
-/// An event stream.
+/// Decodes an event stream.
 ///
 /// # Panics
 ///
-/// When the decoder breaks its contract: that is what is looked for.
+/// If the decoder breaks its contract, so that the fuzzer reports it.
 pub fn fuzz_sse(input: &[u8]) {
-    /// Names and data, and the error that ended it.
+    /// Names and data, and the error that ended the stream.
     type Seen = (Vec<(Vec<u8>, Vec<u8>)>, Option<WireError>);
     fn decode(bytes: &[u8], len: usize) -> Seen {
         let mut decoder = sse::Decoder::default();
@@ -135,13 +135,13 @@ pub fn fuzz_sse(input: &[u8]) {
     assert_eq!(decode(bytes, whole), decode(bytes, cut), "reads of {cut}");
 }
 
-/// The frames of a WebSocket.
+/// Decodes the frames of a WebSocket.
 ///
 /// # Panics
 ///
-/// When the decoder breaks its contract: that is what is looked for.
+/// If the decoder breaks its contract, so that the fuzzer reports it.
 pub fn fuzz_websocket(input: &[u8]) {
-    /// Messages, and how it ended: closed, or the error.
+    /// Messages, and the end: closed, or the error.
     type Seen = (Vec<Vec<u8>>, Option<Result<(), WireError>>);
     fn decode(bytes: &[u8], len: usize) -> Seen {
         let mut decoder = websocket::Decoder::new(&[]);

@@ -10,9 +10,9 @@
 //! ```
 //!
 //! In practice a head lies whole in the caller's buffer and is recognised or parsed there, once. A
-//! head that a read has cut is collected line by line. Content is always lent from the caller's buffer. This
-//! file does not know the request (it assumes neither `HEAD` nor `CONNECT`, and an upgrade only
-//! when told), nor what a body means.
+//! head that a read has cut is collected line by line. Content is always lent from the caller's
+//! buffer. This file does not know the request (it assumes neither `HEAD` nor `CONNECT`, and an
+//! upgrade only if told so), nor the meaning of a body.
 
 mod head;
 mod known;
@@ -27,9 +27,9 @@ pub use request::{HeadSpec, check_header, simple_get};
 /// Most interim responses (1xx) before a final one. Servers send one, or a few `103 Early Hints`.
 pub const MAX_INTERIM: u8 = 16;
 
-/// Most bytes of empty lines before a response. Some servers write one after a response, a line end
-/// more than they announced. RFC 9112, section 2.2, asks only servers to skip it, and clients in
-/// the field do so, too.
+/// Most bytes of empty lines before a response. Some servers write a line end after a response that
+/// they did not announce. RFC 9112, section 2.2, asks only servers to skip it, but clients in the
+/// field skip it, too.
 const MAX_STRAY_BYTES: u8 = 16;
 
 /// Turns the bytes of a connection into responses, one request at a time.
@@ -44,11 +44,11 @@ pub struct Decoder {
     interim: u8,
     /// Bytes of empty lines before the response.
     stray: u8,
-    /// What [`Event::End`] will say.
+    /// The flag of the next [`Event::End`].
     reusable: bool,
 }
 
-/// The part of a head that has arrived so far; empty in every other state.
+/// The part of a head that has arrived so far. Empty in every other state.
 #[derive(Debug, Default)]
 struct CutHead(Vec<u8>);
 
@@ -57,9 +57,9 @@ enum State {
     /// Before or inside a head.
     #[default]
     Head,
-    /// The same, when a WebSocket was asked for and this is to be answered.
+    /// Before or inside the head that responds to a WebSocket handshake.
     Upgrade(Box<websocket::Accept>),
-    /// A body of known length; so much is left, never 0.
+    /// A body of known length, with the number of bytes left, never 0.
     Length(u64),
     Chunked(chunked::Decoder),
     /// A body that only the end of the connection ends.
@@ -72,8 +72,8 @@ enum State {
 }
 
 impl Decoder {
-    /// Ready for the response to a request that was just sent. Keeps buffers, forgets everything
-    /// else.
+    /// Prepares for the response to a request that was just sent. Keeps the buffers, forgets
+    /// everything else.
     pub fn reset(&mut self) {
         let mut cut = self.cut.take().filter(|cut| cut.0.capacity() <= MAX_KEPT_BYTES);
         if let Some(cut) = &mut cut {
@@ -82,22 +82,22 @@ impl Decoder {
         *self = Self { cut, ..Self::default() };
     }
 
-    /// Ready for the answer to a WebSocket's handshake. When the server has switched, that is a
-    /// head with status 101 and the end: what follows in the input is not HTTP.
+    /// Creates a decoder for the response to a WebSocket handshake. If the server has switched,
+    /// that is a head with status 101 and the end: the following bytes of the input are not HTTP.
     pub fn for_upgrade(accept: websocket::Accept) -> Self {
         Self { state: State::Upgrade(Box::new(accept)), ..Self::default() }
     }
 
-    /// The next event; see the contract in [`super`].
+    /// Returns the next event; see the contract in [`super`].
     ///
-    /// [`Event::End`] comes as soon as the end is proven, if need be on a call with an empty
-    /// `input`. What follows it in `input` stays there; a further call refuses it, because nothing
+    /// [`Event::End`] comes as soon as the end is proven, if necessary on a call with an empty
+    /// `input`. The bytes after it stay in `input`. A further call refuses them, because no byte
     /// may come before the next request was sent. After an error every call fails.
     pub fn next<'b>(&mut self, input: &mut &'b [u8]) -> Option<Result<Event<'b>, WireError>> {
         self.next_like(input, None)
     }
 
-    /// The same, for one of many responses whose heads look alike.
+    /// As [`Self::next`], for one of many responses whose heads look alike.
     pub fn next_like<'b>(
         &mut self,
         input: &mut &'b [u8],
@@ -149,13 +149,13 @@ impl Decoder {
         Some(event)
     }
 
-    /// Whether only the end of the connection ends the body.
+    /// Returns true if only the end of the connection ends the body.
     pub const fn runs_to_eof(&self) -> bool {
         matches!(self.state, State::ToEof)
     }
 
-    /// The peer closed its side: the end of a body without framing, or [`WireError::ClosedEarly`].
-    /// A response that was already complete ends as complete.
+    /// Handles a close of the peer's side: the end of a body without framing, or
+    /// [`WireError::ClosedEarly`]. A response that was already complete ends as complete.
     pub fn eof(&mut self) -> Result<Event<'static>, WireError> {
         self.reusable = false;
         match self.state {
@@ -172,7 +172,7 @@ impl Decoder {
         Event::End { reusable: self.reusable }
     }
 
-    /// Counts content against the limit of a body, together with what is announced to follow.
+    /// Counts content against the limit of a body, together with the announced rest.
     fn count(&mut self, len: usize, announced: u64) -> Result<(), WireError> {
         let received = u64::from(self.received) + len as u64;
         if received.saturating_add(announced) > MAX_BODY_BYTES {
@@ -182,7 +182,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// The head of the final response, once it is complete.
+    /// Returns the head of the final response, once it is complete.
     fn head(&mut self, input: &mut &[u8], mut known: Option<&mut KnownHead>) -> Option<Result<Head, WireError>> {
         loop {
             let parsed = match self.gather(input, known.as_deref_mut())? {
@@ -212,7 +212,7 @@ impl Decoder {
         }
     }
 
-    /// The server has switched protocols (RFC 6455, section 4.1).
+    /// Checks the head of a server that has switched protocols (RFC 6455, section 4.1).
     fn switched(&mut self, parsed: &ParsedHead) -> Result<Head, WireError> {
         let State::Upgrade(expected) = &self.state else {
             return Err(WireError::BadHttp("an upgrade that was not asked for"));
@@ -228,7 +228,7 @@ impl Decoder {
         }
     }
 
-    /// Takes one head off the front of `input` and says what it means, once it is complete.
+    /// Takes one head off the front of `input` and returns its meaning, once it is complete.
     fn gather(
         &mut self,
         input: &mut &[u8],
@@ -262,7 +262,7 @@ impl Decoder {
                 return Some(parsed);
             }
         }
-        // Line by line, so that no more is copied than belongs to the head, and only what is new is
+        // Read line by line, so that only bytes of the head are copied, and only new bytes are
         // searched.
         while !input.is_empty() {
             let len = memchr::memchr(b'\n', input).map_or(input.len(), |at| at + 1);
@@ -285,18 +285,18 @@ impl Decoder {
     }
 }
 
-/// Whether `bytes` after the end of a response are only empty lines, and few.
+/// Returns true if `bytes` after the end of a response are only a few empty lines.
 pub fn is_stray(bytes: &[u8]) -> bool {
     bytes.len() <= usize::from(MAX_STRAY_BYTES) && stray_lines(bytes) == bytes.len()
 }
 
-/// Whether the server says that it has waited too long for a request, which closes an idle
-/// connection (RFC 9110, section 15.5.9).
+/// Returns true if the server reports that it has waited too long for a request. Servers close idle
+/// connections this way (RFC 9110, section 15.5.9).
 pub fn is_request_timeout(bytes: &[u8]) -> bool {
     bytes.starts_with(START) && bytes.get(START.len() + 1..).is_some_and(|rest| rest.starts_with(b" 408"))
 }
 
-/// How many bytes of empty lines `bytes` begin with.
+/// Returns how many bytes of empty lines `bytes` begin with.
 fn stray_lines(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
 }
@@ -307,8 +307,8 @@ fn take<'b>(input: &mut &'b [u8], len: usize) -> &'b [u8] {
     taken
 }
 
-/// The length of the head at the front of `bytes`, blank line included. A bare LF ends a line too
-/// (RFC 9112, section 2.2).
+/// Returns the length of the head at the front of `bytes`, blank line included. A bare LF also ends
+/// a line (RFC 9112, section 2.2).
 fn head_len(bytes: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b'\n', bytes).find_map(|at| match bytes.get(at + 1..)? {
         [b'\n', ..] => Some(at + 2),

@@ -1,15 +1,15 @@
 //! Bytes ↔ events: HTTP/1.1, server-sent events and the frames of a WebSocket. No API, no socket,
 //! no clock.
 //!
-//! All decoders follow one contract, so that a caller needs to learn it once:
+//! All decoders follow one contract, so a caller learns it once:
 //!
-//! - The caller owns the buffer and lends it: `next(&mut input)` takes what it uses off the front
-//!   of `input`.
-//! - `None` means *more bytes are needed*; then `input` is empty, and what was incomplete is kept
-//!   inside the decoder.
-//! - Slices in events are lent: from the caller's buffer in the usual case, from the decoder's own
-//!   when a piece was split. (Content of a response is never split: [`http1`] always lends from the
-//!   caller's buffer, and so can be fed on before the slice is used.)
+//! - The caller owns the buffer and lends it: `next(&mut input)` takes the bytes that it uses off
+//!   the front of `input`.
+//! - `None` means *more bytes are needed*. Then `input` is empty, and the decoder keeps the
+//!   incomplete part.
+//! - Slices in events are lent: usually from the caller's buffer, or from the decoder's own when a
+//!   read has split a piece. (Content of a response is never split: [`http1`] always lends from the
+//!   caller's buffer, so it can be fed on before the slice is used.)
 //! - An error is final: the connection that produced it cannot be used again.
 
 pub mod chunked;
@@ -28,11 +28,11 @@ pub const MAX_HEADERS: usize = 256;
 pub const MAX_LINE_BYTES: usize = 1024 * 1024;
 /// Longest event: all its data lines together.
 pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
-/// Longest body of a plain answer, and most bytes of a streamed one.
+/// Longest body of a plain response, and most bytes of a streamed one.
 pub const MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Largest buffer that a decoder keeps when it is reset. There is a decoder for each of thousands
-/// of connections: one large head or event in the life of each must not add up to gigabytes.
+/// Largest buffer that a decoder keeps when it is reset. Each of thousands of connections has a
+/// decoder: one large head or event per connection must not add up to gigabytes.
 const MAX_KEPT_BYTES: usize = 16 * 1024;
 
 /// The next part of an HTTP response.
@@ -44,64 +44,64 @@ pub enum Event<'b> {
     Data(&'b [u8]),
     /// The response is complete.
     End {
-        /// Whether another request may be sent on this connection.
+        /// True if another request may be sent on this connection.
         reusable: bool,
     },
 }
 
-/// The parts of a response head that are used.
+/// The fields of a response head that this tool uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// The status code, 200 to 599, and 101 when it was asked for: other interim responses (1xx)
-    /// are skipped.
+    /// The status code: 200 to 599, and 101 if an upgrade was asked for. Other interim responses
+    /// (1xx) are skipped.
     pub status: u16,
-    /// What the body claims to be.
+    /// The declared type of the body.
     pub content_type: ContentType,
-    /// A `Content-Encoding` other than `identity` is present.
+    /// True if there is a `Content-Encoding` other than `identity`.
     pub encoded: bool,
-    /// How long to wait before the next request, in ms: `retry-after-ms`, `Retry-After`, or the date
-    /// in it less `Date`.
+    /// How long to wait before the next request, in ms: `retry-after-ms`, `Retry-After`, or the
+    /// date in `Retry-After` less `Date`.
     pub retry_after_ms: Option<u32>,
-    /// What `x-should-retry` says, a header that OpenAI's and Anthropic's SDKs obey.
+    /// The value of `x-should-retry`, a header that OpenAI's and Anthropic's SDKs obey.
     pub should_retry: Option<bool>,
-    /// Where a simulator is that plays a scenario.
+    /// The step of a scenario that a simulator plays.
     pub played: Option<Played>,
-    /// Requests that the client's rate limit still allows: `x-ratelimit-remaining-requests`, or
-    /// `anthropic-ratelimit-requests-remaining`; the fewest that are named.
+    /// Requests that the client's rate limit still allows: the lowest value of
+    /// `x-ratelimit-remaining-requests` and `anthropic-ratelimit-requests-remaining`.
     pub remaining_requests: Option<u32>,
-    /// The same of tokens.
+    /// Tokens that the client's rate limit still allows.
     pub remaining_tokens: Option<u32>,
-    /// Of how many requests that is left: `x-ratelimit-limit-requests`, or Anthropic's name for it; the
-    /// lowest if there are several.
+    /// The rate limit itself, in requests: the lowest value of `x-ratelimit-limit-requests` and
+    /// Anthropic's header for it.
     pub limit_requests: Option<u32>,
-    /// The same of tokens.
+    /// The rate limit itself, in tokens.
     pub limit_tokens: Option<u32>,
 }
 
-/// Where llmsim is in a scenario that it plays. 255 stands for all above.
+/// The position of llmsim in a scenario that it plays. 255 stands for all higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Played {
-    /// `x-llmsim-step`: replies that it has found since the user's last message.
+    /// `x-llmsim-step`: replies that llmsim has found since the user's last message.
     pub step: u8,
-    /// `x-llmsim-attempt`: how often it was asked for this one before.
+    /// `x-llmsim-attempt`: how often llmsim was asked for this reply before.
     pub attempt: u8,
 }
 
-/// What a body claims to be, parameters ignored.
+/// The declared type of a body, without its parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentType {
     /// `text/event-stream`.
     EventStream,
     /// `application/json` or any `+json`.
     Json,
-    /// A JSON value in each line: `application/x-ndjson`, and the other names that it has.
+    /// A JSON value in each line: `application/x-ndjson`, and its other names.
     Lines,
     Other,
     Missing,
 }
 
-/// Why bytes are not a response. Each message is a fixed text: failures are counted by class, never
-/// by text.
+/// The reason why bytes are not a response. Each message is a fixed text: failures are counted by
+/// class, never by text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// Not HTTP/1.1, or bytes after the end of a response.
@@ -109,7 +109,7 @@ pub enum WireError {
     BadHttp(&'static str),
     #[error("broken chunked body: {0}")]
     BadChunk(&'static str),
-    /// A handshake that did not succeed although the server took it, or broken frames.
+    /// A handshake that failed although the server accepted it, or broken frames.
     #[error("not a valid WebSocket: {0}")]
     BadWebsocket(&'static str),
     /// A named limit was exceeded.

@@ -1,18 +1,18 @@
-//! Server-sent events (WHATWG HTML, section 9.2), resumable at any byte; copies only what a read
-//! has split. Newline-delimited JSON is read by the same machine: there each line is an event.
+//! Server-sent events (WHATWG HTML, section 9.2), resumable at any byte. Only lines that a read has
+//! split are copied. The same machine reads newline-delimited JSON: there each line is an event.
 //!
-//! A line machine: a line ends at CR, LF or CRLF; a whole line is a comment, a field, or the blank
-//! line that closes the event. This file does not know what the data of an event means (it is
-//! bytes, not text, because a read may cut a character in two), nor when it arrived.
+//! The machine reads lines, which end at CR, LF or CRLF. A whole line is a comment, a field, or the
+//! blank line that closes the event. This file does not know the meaning of an event's data (bytes,
+//! not text, because a read may cut a character in two), nor when the event arrived.
 
 use super::{MAX_EVENT_BYTES, MAX_KEPT_BYTES, MAX_LINE_BYTES, WireError};
 
 /// One event of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event<'b> {
-    /// The `event:` field, empty when there was none. Lent like `data`, each on its own: when a
-    /// read has cut an event between the two lines, the name comes from the decoder's own memory
-    /// and the data from the caller's.
+    /// The `event:` field, empty if there is none. Name and data are lent separately: if a read has
+    /// cut an event between the two lines, the name comes from the decoder's own memory and the
+    /// data from the caller's.
     pub name: &'b [u8],
     /// The `data:` fields, joined by newlines.
     pub data: &'b [u8],
@@ -28,9 +28,9 @@ pub struct Decoder {
     has_data: bool,
     /// The last line ended in CR: an LF that follows belongs to it.
     after_cr: bool,
-    /// A line has been read: a byte-order mark can only stand before it.
+    /// A line has been read. A byte-order mark is valid only before it.
     begun: bool,
-    /// The last event was lent from `open`, which is to be emptied on the next call.
+    /// The last event was lent from `open`, which the next call must empty.
     lent: bool,
     /// Each line is an event of its own, and all of it is data.
     by_line: bool,
@@ -45,32 +45,31 @@ struct Open {
     data: Vec<u8>,
 }
 
-/// The parts of the open event that lie in the input of this call; each takes precedence over that
-/// of [`Open`].
+/// The parts of the open event that lie in the input of this call. Each takes precedence over the
+/// same part in [`Open`].
 #[derive(Debug, Default)]
 struct Here<'b> {
     name: Option<&'b [u8]>,
     data: Option<&'b [u8]>,
 }
 
-/// The name of an event that says that something went wrong.
+/// The name of an event that reports an error.
 const ERROR: &[u8] = b"error";
 
-/// What a whole line means.
+/// The meaning of a whole line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line<'b> {
     Blank,
     Data(&'b [u8]),
     Name(&'b [u8]),
-    /// Name and data in one: `error:`, a field of llama.cpp's own that stands in the place of
-    /// `data:`.
+    /// Name and data in one: `error:`, a field of llama.cpp's own that replaces `data:`.
     Error(&'b [u8]),
     /// Comments; `id` and `retry`, which are about reconnecting; unknown fields.
     Ignored,
 }
 
 impl Decoder {
-    /// Ready for a new stream. Keeps buffers, forgets everything else.
+    /// Prepares for a new stream. Keeps the buffers, forgets everything else.
     pub fn reset(&mut self) {
         let size = |open: &Open| open.line.capacity() + open.name.capacity() + open.data.capacity();
         let mut open = self.open.take().filter(|open| size(open) <= MAX_KEPT_BYTES);
@@ -82,14 +81,14 @@ impl Decoder {
         *self = Self { open, ..Self::default() };
     }
 
-    /// Whether each line is an event and all of it data (newline-delimited JSON), until the next
+    /// Sets whether each line is an event that is all data (newline-delimited JSON), until the next
     /// reset.
     pub fn read_by_line(&mut self, by_line: bool) {
         self.by_line = by_line;
     }
 
-    /// The next event that carries data; see the contract in [`super`]. Comments and events without
-    /// a `data` field are skipped.
+    /// Returns the next event that carries data; see the contract in [`super`]. Comments and events
+    /// without a `data` field are skipped.
     ///
     /// An event that lies whole in `input` and has one `data` line is lent from there, and nothing
     /// is copied.
@@ -107,7 +106,7 @@ impl Decoder {
             match self.line(input, &mut here) {
                 Ok(Some(Line::Blank)) if self.has_data => break,
                 Ok(Some(_)) if self.by_line && self.has_data => break,
-                // An event without data is not reported, and its name is dropped with it.
+                // An event without data is skipped, and its name is dropped with it.
                 Ok(Some(Line::Blank)) => {
                     here.name = None;
                     if let Some(open) = &mut self.open {
@@ -122,9 +121,9 @@ impl Decoder {
         Some(Ok(self.close(&here)))
     }
 
-    /// An event that lies whole at the front of `input` and is as almost all of them: one data line,
-    /// perhaps after its name, and a blank line. Everything else is left for
-    /// [`line`](Self::line), which would say the same of this.
+    /// Reads an event that lies whole at the front of `input` and has the usual form: one data
+    /// line, perhaps after its name, and a blank line. All other input is left for
+    /// [`line`](Self::line), which would also give the same result for the usual form.
     #[inline]
     fn whole<'b>(&self, input: &'b [u8]) -> Option<(Event<'b>, &'b [u8])> {
         if self.has_data || self.after_cr || self.by_line || !self.begun || self.held() > 0 {
@@ -139,26 +138,25 @@ impl Decoder {
         Some((Event { name: value_of(name), data: value_of(data) }, rest))
     }
 
-    /// Whether a whole data line is held whose event is not yet closed by a blank line. Its arrival
-    /// is the event's arrival.
+    /// Returns true if a whole data line is held whose event no blank line has closed yet. The
+    /// line's arrival is the event's arrival.
     pub fn holds_data(&self) -> bool {
         self.has_data
     }
 
-    /// Bytes of the open event that are held here.
+    /// Returns the number of bytes of the open event that are held here.
     pub fn held(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.line.len() + open.name.len() + open.data.len())
     }
 
-    /// The stream is over: an event that was never closed by a blank line, if it has data. (The
-    /// standard drops it; servers that forget the last blank line exist, and what they sent was
+    /// Ends the stream. Returns an event that has data but was never closed by a blank line. (The
+    /// standard drops such an event. Some servers forget the last blank line, and their data was
     /// received.) For the same reason a last line without its end counts.
     pub fn eof(&mut self) -> Option<Event<'_>> {
         self.forget_lent();
         let mut here = Here::default();
         if self.open.as_ref().is_some_and(|open| !open.line.is_empty()) {
-            // A line that makes the event too large is left out: there is no later call that could
-            // report it.
+            // A line that makes the event too large is left out: no later call could report it.
             let _ = self.own_line(&mut here);
         }
         self.has_data.then(|| self.close(&here))
@@ -174,7 +172,7 @@ impl Decoder {
         }
     }
 
-    /// Lends the open event and is ready for the next one.
+    /// Lends the open event and prepares for the next one.
     fn close<'d, 'b: 'd>(&'d mut self, here: &Here<'b>) -> Event<'d> {
         self.has_data = false;
         self.lent = self.open.is_some();
@@ -182,14 +180,14 @@ impl Decoder {
         Event { name: here.name.unwrap_or(name), data: here.data.unwrap_or(data) }
     }
 
-    /// Takes a line and adds it to the open event. `None`: there is no whole line; all that `input`
-    /// had is held.
+    /// Takes a line and adds it to the open event. Returns `None` if there is no whole line; then
+    /// all of `input` is held.
     fn line<'b>(&mut self, input: &mut &'b [u8], here: &mut Here<'b>) -> Result<Option<Line<'b>>, WireError> {
         if self.after_cr && !input.is_empty() {
             self.after_cr = false;
             *input = input.strip_prefix(b"\n").unwrap_or(input);
         }
-        // In most streams every second line is blank; that case needs no search.
+        // In most streams every second line is blank, and that case needs no search.
         let end = if input.first() == Some(&b'\n') { Some(0) } else { memchr::memchr2(b'\n', b'\r', input) };
         let (piece, rest) = input.split_at(end.unwrap_or(input.len()));
         let held = self.open.as_ref().map_or(0, |open| open.line.len());
@@ -229,7 +227,7 @@ impl Decoder {
         Ok(Some(line))
     }
 
-    /// Adds the held line, which is whole now, to the open event.
+    /// Adds the held line, which is now whole, to the open event.
     fn own_line(&mut self, here: &mut Here<'_>) -> Result<Line<'static>, WireError> {
         let mut open = self.open.take().unwrap_or_default();
         let line = self.meaning(&open.line);
@@ -264,7 +262,7 @@ impl Decoder {
         added
     }
 
-    /// Holds what lies in the input of this call: it will be gone in the next.
+    /// Holds the parts that lie in the input of this call, because the next call has another input.
     fn hold(&mut self, piece: &[u8], here: &Here<'_>) {
         if piece.is_empty() && here.name.is_none() && here.data.is_none() {
             return;
@@ -280,7 +278,7 @@ impl Decoder {
         }
     }
 
-    /// What a whole line means; it has been stripped of its end.
+    /// Returns the meaning of a whole line without its line end.
     fn meaning<'l>(&mut self, mut line: &'l [u8]) -> Line<'l> {
         if !self.begun {
             self.begun = true;
@@ -295,7 +293,7 @@ impl Decoder {
         if line.is_empty() {
             return Line::Blank;
         }
-        // A field without a colon has an empty value; a comment is a line with an empty field.
+        // A field without a colon has an empty value. A comment is a line with an empty field.
         let (field, value) = memchr::memchr(b':', line).map_or((line, &[][..]), |at| (&line[..at], &line[at + 1..]));
         match field {
             b"data" => Line::Data(value),
@@ -306,13 +304,13 @@ impl Decoder {
     }
 }
 
-/// The value of a field, of what stands after its colon: one space before it is not a part of it.
+/// Returns the value of a field: the text after its colon, without one leading space.
 #[inline]
 fn value_of(after_colon: &[u8]) -> &[u8] {
     after_colon.strip_prefix(b" ").unwrap_or(after_colon)
 }
 
-/// The rest of a line of ordinary length that ends in LF, and what follows.
+/// Returns the rest of a line of ordinary length that ends in LF, and the bytes after it.
 #[inline]
 fn line_before_lf(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (line, rest) = bytes.split_at(memchr::memchr2(b'\n', b'\r', bytes)?);

@@ -1,9 +1,9 @@
 //! WebSocket (RFC 6455), the client's side: the key of the handshake, text messages out, messages
 //! in. The response to the handshake is read by [`super::http1`] like any HTTP response.
 //!
-//! Frames are read by `tungstenite`, whose context takes the stream as an argument of each call:
-//! here that is a slice to read from and a vector to write to. Unlike the decoder of event streams
-//! it allocates, about once a message.
+//! `tungstenite` reads the frames. Its context takes the stream as an argument of each call: here a
+//! slice to read from and a vector to write to. Unlike the decoder of event streams it allocates,
+//! about once per message.
 
 use super::{MAX_EVENT_BYTES, WireError};
 use base64::Engine as _;
@@ -15,12 +15,12 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message, Utf8Bytes};
 
-/// Longest message: it is an event of a stream.
+/// Longest message. A message is an event of a stream.
 pub const MAX_MESSAGE_BYTES: usize = MAX_EVENT_BYTES;
-/// What a connection's context reads at once, and the memory that it keeps. A message has a few
-/// hundred bytes.
+/// Bytes that a connection's context reads at once, and the memory that it keeps. A message has a
+/// few hundred bytes.
 const READ_BYTES: usize = 4 * 1024;
-/// What proves that the server has understood the handshake (RFC 6455, section 1.3).
+/// Proves that the server has understood the handshake (RFC 6455, section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The fields of a handshake beside the key (RFC 6455, section 4.1).
@@ -37,7 +37,7 @@ pub type Accept = [u8; 28];
 pub struct Key([u8; 24]);
 
 impl Key {
-    /// The key of that nonce.
+    /// Creates the key of a nonce.
     pub fn new(nonce: u128) -> Self {
         let mut key = [0; 24];
         // 16 bytes are 24 characters.
@@ -46,12 +46,12 @@ impl Key {
         Self(key)
     }
 
-    /// As it is sent.
+    /// Returns the key as it is sent.
     pub const fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// What a server has to answer (RFC 6455, section 4.2.2).
+    /// Returns the value that the server has to respond with (RFC 6455, section 4.2.2).
     pub fn accept(&self) -> Accept {
         let mut accept = [0; 28];
         let hash = Sha1::new().chain_update(self.0).chain_update(GUID).finalize();
@@ -71,8 +71,8 @@ pub fn begin_text(length: usize, mask: [u8; 4], out: &mut Vec<u8>) {
     debug_assert!(written.is_ok());
 }
 
-/// Masks what a client sends (RFC 6455, section 5.3). It protects proxies from scripts in browsers,
-/// so for us any key does.
+/// Masks the payload of a client's message (RFC 6455, section 5.3). Masking protects proxies from
+/// scripts in browsers, so any key will do here.
 pub fn mask(payload: &mut [u8], mask: [u8; 4]) {
     for (byte, key) in payload.iter_mut().zip(mask.iter().cycle()) {
         *byte ^= key;
@@ -83,11 +83,11 @@ pub fn mask(payload: &mut [u8], mask: [u8; 4]) {
 pub enum Event<'b> {
     /// A whole text message.
     Text(&'b [u8]),
-    /// The server has said that it closes; nothing follows.
+    /// The server has announced that it closes. Nothing follows.
     Closed,
 }
 
-/// Turns the bytes of an open WebSocket into messages, and answers pings and the end of the
+/// Turns the bytes of an open WebSocket into messages, and replies to pings and to the end of the
 /// connection.
 #[derive(Debug)]
 pub struct Decoder {
@@ -100,7 +100,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Begins after the handshake; `read` has come together with its end.
+    /// Begins after the handshake. `read` holds the bytes that came together with its end.
     pub fn new(read: &[u8]) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
@@ -111,12 +111,12 @@ impl Decoder {
         Self { context, lent: Utf8Bytes::default(), answers: Vec::new(), held: read.len() }
     }
 
-    /// Bytes of a message that is not complete, with their framing.
+    /// Returns the number of bytes of an incomplete message, with their framing.
     pub fn held(&self) -> usize {
         self.held
     }
 
-    /// The next event; see the contract in [`super`].
+    /// Returns the next event; see the contract in [`super`].
     pub fn next<'b>(&'b mut self, input: &mut &[u8]) -> Option<Result<Event<'b>, WireError>> {
         self.lent = Utf8Bytes::default();
         self.held += input.len();
@@ -125,15 +125,15 @@ impl Decoder {
             match self.context.read(&mut ends) {
                 Ok(Message::Text(text)) => {
                     self.lent = text;
-                    // What follows in the input is counted by the next call.
+                    // The next call counts the bytes that follow in the input.
                     self.held = 0;
                     return Some(Ok(Event::Text(self.lent.as_bytes())));
                 }
                 Ok(Message::Binary(_)) => return Some(Err(WireError::BadWebsocket("a binary message"))),
-                // A ping's answer is written by the next read.
+                // The next read writes the reply to a ping.
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
                 Ok(Message::Close(_)) => {
-                    // If it cannot be written, the peer is not waiting for it either.
+                    // If the reply cannot be written, the peer is not waiting for it either.
                     let _ = self.context.flush(&mut ends);
                     return Some(Ok(Event::Closed));
                 }
@@ -146,7 +146,7 @@ impl Decoder {
         }
     }
 
-    /// What has to be sent to the server: answers to its pings and to its closing.
+    /// Returns the bytes to send to the server: replies to its pings and to its close frame.
     pub fn answers(&mut self) -> &mut Vec<u8> {
         &mut self.answers
     }

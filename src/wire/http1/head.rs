@@ -1,4 +1,4 @@
-//! Response heads: what their lines say, and what follows from it for the connection (RFC 9112).
+//! Response heads: the meaning of their lines, and the consequences for the connection (RFC 9112).
 
 use std::mem::MaybeUninit;
 
@@ -8,13 +8,13 @@ use crate::wire::{ContentType, Head, MAX_HEADERS, Played, WireError, websocket};
 /// timeout is reached.
 pub(super) const START: &[u8] = b"HTTP/1.";
 
-/// Whether `bytes` are, or may become, the start of a response.
+/// Returns true if `bytes` are, or may become, the start of a response.
 pub(super) fn starts_as_response(bytes: &[u8]) -> bool {
     bytes.iter().zip(START).all(|(is, wanted)| is == wanted)
 }
 
-/// Why `bytes` are not the start of a response. Alerts are what servers of TLS answer to HTTP (RFC
-/// 8446, section 6).
+/// Returns the reason why `bytes` are not the start of a response. TLS servers respond to HTTP with
+/// an alert (RFC 8446, section 6).
 pub(super) fn no_response(bytes: &[u8]) -> WireError {
     const TLS_ALERT: u8 = 21;
     WireError::BadHttp(match bytes {
@@ -23,22 +23,22 @@ pub(super) fn no_response(bytes: &[u8]) -> WireError {
     })
 }
 
-/// A response head with what follows from it for the connection.
+/// A response head and its consequences for the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ParsedHead {
     pub(super) head: Head,
     pub(super) framing: Framing,
     pub(super) reusable: bool,
-    /// It says that the connection is a WebSocket from now on, with this proof; zeros when there is
-    /// none.
+    /// Set if the head says that the connection is a WebSocket from now on, to the server's proof.
+    /// The proof is all zeros if it is missing.
     pub(super) switched: Option<websocket::Accept>,
-    /// Its `Retry-After` is not a number: what it means depends on `Date`.
+    /// True if `Retry-After` is not a number: its meaning depends on `Date`.
     dated: bool,
 }
 
 impl ParsedHead {
-    /// Whether its lines alone say what it means: neither is its length decided by its status, nor
-    /// a date in it counted from another.
+    /// Returns true if its lines alone decide its meaning: the status does not decide the length,
+    /// and no date is counted from another.
     pub(super) fn is_plain(&self) -> bool {
         let Head { status, retry_after_ms, .. } = self.head;
         let decides_more = matches!(status, 100..=199 | 204 | 304) || self.switched.is_some();
@@ -46,16 +46,16 @@ impl ParsedHead {
     }
 }
 
-/// How the end of a body is found (RFC 9112, section 6.3).
+/// The way to find the end of a body (RFC 9112, section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// So many bytes; also 0 for the statuses that have no body.
+    /// That many bytes; 0 for the statuses that have no body.
     Length(u64),
     Chunked,
     ToEof,
 }
 
-/// What the header fields of a response said, as far as it matters.
+/// The values of the header fields of a response that this tool reads.
 #[derive(Debug, Default)]
 struct Fields {
     content_type: Option<ContentType>,
@@ -64,7 +64,7 @@ struct Fields {
     retry_after: Option<u32>,
     /// `retry-after-ms`.
     retry_after_ms: Option<u32>,
-    /// `Retry-After` is not a number.
+    /// True if `Retry-After` is not a number.
     has_retry_date: bool,
     should_retry: Option<bool>,
     step: Option<u8>,
@@ -74,7 +74,7 @@ struct Fields {
     limit_requests: Option<u32>,
     limit_tokens: Option<u32>,
     length: Option<u64>,
-    /// The last transfer coding, `identity` aside; whether it is chunked.
+    /// The last transfer coding, `identity` aside: true if it is chunked.
     transfer_chunked: Option<bool>,
     close: bool,
     keep_alive: bool,
@@ -83,7 +83,7 @@ struct Fields {
     accept: websocket::Accept,
 }
 
-/// Parses a head that is complete.
+/// Parses a complete head.
 pub(super) fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
     if !starts_as_response(bytes) {
         return Err(no_response(bytes));
@@ -91,7 +91,7 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
     let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
     // A folded header is one header (RFC 9112, section 5.2). Its line breaks stay in the value,
-    // where they are white space like any other: all that is read of a value is trimmed or split.
+    // where they are ordinary white space: all values are trimmed or split.
     let parsed = httparse::ParserConfig::default()
         .allow_obsolete_multiline_headers_in_responses(true)
         .parse_response_with_uninit_headers(&mut response, bytes, &mut slots);
@@ -123,8 +123,8 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
         (_, Some(false), _) | (_, None, None) => Framing::ToEof,
     };
     let persistent = (version == 1 || fields.keep_alive) && !fields.close;
-    // A length beside a transfer coding, or a transfer coding in HTTP/1.0, is what attacks and
-    // broken proxies send: RFC 9112, section 6.1, has the connection closed after such a message.
+    // Attacks and broken proxies send a length beside a transfer coding, or a transfer coding in
+    // HTTP/1.0. RFC 9112, section 6.1, requires the connection to be closed after such a message.
     let doubtful = fields.transfer_chunked.is_some() && (fields.length.is_some() || version == 0);
     Ok(ParsedHead {
         head: Head {
@@ -168,10 +168,10 @@ pub(super) enum Name {
 }
 
 impl Name {
-    /// None for one whose value nobody reads.
+    /// Returns `None` for a header whose value is not read.
     pub(super) fn of(name: &[u8]) -> Option<Self> {
         let is = |this: &str, field| name.eq_ignore_ascii_case(this.as_bytes()).then_some(field);
-        // The length first: it rules out nearly every header without comparing letters.
+        // The length comes first: it rules out nearly every header without comparing letters.
         match name.len() {
             7 => is("upgrade", Self::Upgrade),
             10 => is("connection", Self::Connection),
@@ -228,7 +228,7 @@ impl Fields {
                 self.content_type.get_or_insert_with(|| content_type(value));
             }
             Name::ContentLength => {
-                // Without `list`, which forgives empty members: a length must be beyond doubt.
+                // Not with `list`, which forgives empty members: a length must be beyond doubt.
                 for member in value.split(|&byte| byte == b',') {
                     let length =
                         decimal(member.trim_ascii()).ok_or(WireError::BadHttp("content-length is not a number"))?;
@@ -257,7 +257,7 @@ impl Fields {
             }
             Name::RemainingRequests => lower(&mut self.remaining_requests, value),
             Name::RemainingTokens => lower(&mut self.remaining_tokens, value),
-            // They hardly ever change, so that a known head compares them like the bytes around.
+            // They hardly ever change, so a known head compares them like the bytes around them.
             Name::LimitRequests => lower(&mut self.limit_requests, value),
             Name::LimitTokens => lower(&mut self.limit_tokens, value),
         }
@@ -265,25 +265,26 @@ impl Fields {
     }
 }
 
-/// A proxy may say what it allows beside what the server behind it does: the lower one decides. Some
-/// servers say -1 where they do not know.
+/// Keeps the lower of two limits: a proxy may send its own beside that of the server. Some servers
+/// send -1 if they do not know.
 fn lower(remaining: &mut Option<u32>, value: &[u8]) {
     *remaining = remaining.iter().copied().chain(decimal(value.trim_ascii()).map(saturated)).min();
 }
 
-/// As much of a number as is kept of it.
+/// Returns the number, or the maximum if it does not fit.
 pub(super) fn saturated(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// The members of a comma list, without white space and empty ones (RFC 9110, section 5.6.1).
+/// Returns the members of a comma list, without white space and empty members (RFC 9110, section
+/// 5.6.1).
 fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
-/// The milliseconds from the response's own `Date` to the date in `Retry-After` (RFC 9110, section
-/// 10.2.3): our clock may differ from the server's. Each may have any of the three forms of section
-/// 5.6.7.
+/// Returns the milliseconds from the response's own `Date` to the date in `Retry-After` (RFC 9110,
+/// section 10.2.3), because our clock may differ from the server's. Each date may have any of the
+/// three forms of section 5.6.7.
 fn until_retry(headers: &[httparse::Header<'_>]) -> Option<u32> {
     let date = |name: &str| {
         let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
@@ -293,8 +294,8 @@ fn until_retry(headers: &[httparse::Header<'_>]) -> Option<u32> {
     Some(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX))
 }
 
-/// Digits, maybe with a fraction, as clients in the field read `Retry-After`; times `unit`, rounded
-/// up. Saturates.
+/// Reads digits with an optional fraction, as clients in the field read `Retry-After`. Returns the
+/// number times `unit`, rounded up. Saturates.
 fn fraction(value: &[u8], unit: f64) -> Option<u32> {
     let text = std::str::from_utf8(value.trim_ascii()).ok()?;
     let plain = text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains(|c| !matches!(c, '0'..='9' | '.'));
@@ -302,12 +303,12 @@ fn fraction(value: &[u8], unit: f64) -> Option<u32> {
     Some((number * unit).ceil() as u32)
 }
 
-/// A small number; saturates.
+/// Reads a small number. Saturates.
 fn short(value: &[u8]) -> Option<u8> {
     Some(decimal(value.trim_ascii())?.min(u8::MAX.into()) as u8)
 }
 
-/// Digits and nothing else; saturates.
+/// Reads digits and nothing else. Saturates.
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

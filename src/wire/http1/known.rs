@@ -1,37 +1,37 @@
-//! Heads that look like the last one.
+//! Recognises heads that look like the last one.
 //!
 //! The heads of a server's responses differ in their `Date`, in a number of the request, and in
-//! `Content-Length`, if at all. So a head that was parsed is kept, line by line, with what it meant.
-//! The next one is compared with it: first as a whole, since most differ once a second, when `Date`
-//! does. Then line by line: lines that decide something must be the same, byte by byte, the length and
-//! what is left of rate limits are read, and of all others only the name and that the value is one. A
-//! head that is recognised means what parsing it would say; any other is parsed, and kept in its
-//! place.
+//! `Content-Length`, if at all. So a parsed head is kept, line by line, with its meaning. The next
+//! head is compared with it, first as a whole, because most heads differ only once a second, when
+//! `Date` does. Then it is compared line by line. Lines that decide something must be the same,
+//! byte by byte. The length and the remaining rate limits are read. Of all other lines only the
+//! name is compared, and the value must be valid. A recognised head has the meaning that parsing
+//! would give. Any other head is parsed, and kept instead.
 
 use crate::wire::{Head, MAX_HEAD_BYTES};
 
 use super::head::{Framing, Name, ParsedHead, decimal, saturated};
 
-/// Longest head that is kept: heads of usual servers have 100 to 600 bytes.
+/// Longest head that is kept. Heads of usual servers have 100 to 600 bytes.
 const MAX_KNOWN_BYTES: usize = 2048;
 /// Most lines that are kept.
 const MAX_KNOWN_LINES: usize = 48;
-/// Heads in a row that were not recognised, or not as a whole, after which only every so many are
-/// kept: a server whose heads never look alike shall cost little more than parsing them.
+/// Heads in a row that were not recognised, or not as a whole, after which only every 16th is kept.
+/// A server whose heads never look alike should cost little more than parsing them.
 const PATIENCE: u32 = 16;
 
-/// The last head, and what it meant.
+/// The last head, and its meaning.
 #[derive(Debug, Default)]
 pub struct KnownHead {
     bytes: Vec<u8>,
     lines: Vec<Line>,
-    /// What all heads mean that are recognised, but for their length; none before the first.
+    /// The meaning of recognised heads, apart from their length; `None` before the first one.
     parsed: Option<ParsedHead>,
-    /// Heads since the last one that was recognised.
+    /// Heads since the last recognised one.
     unknown: u32,
     /// Heads since the last one that was the same as a whole.
     unlike: u32,
-    /// Every head is parsed as well.
+    /// True if every head is parsed as well.
     pub(super) verify: bool,
 }
 
@@ -43,28 +43,28 @@ struct Line {
     means: Means,
 }
 
-/// What a line is for.
+/// The purpose of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Means {
-    /// It decides: the status line, the framing, the type, the blank line.
+    /// The line decides something: the status line, the framing, the type, the blank line.
     Something,
     /// The length of the body: digits from here to the end of the line.
     Length { digits: u16 },
-    /// What is left of a rate limit: digits from here to the end of the line.
+    /// The rest of a rate limit: digits from here to the end of the line.
     Remaining { name: Name, digits: u16 },
-    /// Nobody reads its value, which begins here.
+    /// The value, which begins here, is not read.
     Nothing { value: u16 },
 }
 
 impl KnownHead {
-    /// One that has seen no head. With `verify` every head is parsed as well, and a difference is an
-    /// error.
+    /// Creates a state that has seen no head. With `verify` every head is parsed as well, and a
+    /// difference is an error.
     pub fn new(verify: bool) -> Self {
         Self { verify, ..Self::default() }
     }
 
-    /// What the head at the front of `input` means, and how long it is. None if it does not look
-    /// like the last one, or is not whole.
+    /// Returns the length and the meaning of the head at the front of `input`. Returns `None` if it
+    /// does not look like the last one, or is incomplete.
     #[inline]
     pub(super) fn recognise(&mut self, input: &[u8]) -> Option<(usize, ParsedHead)> {
         let parsed = self.parsed?;
@@ -75,7 +75,7 @@ impl KnownHead {
         self.recognise_lines(input, parsed)
     }
 
-    /// The same of a head that differs from the one that is kept, which means `parsed`.
+    /// As [`Self::recognise`], for a head that differs from the kept one, which means `parsed`.
     fn recognise_lines(&mut self, input: &[u8], mut parsed: ParsedHead) -> Option<(usize, ParsedHead)> {
         let mut at = 0;
         let mut lines_fit = true;
@@ -116,7 +116,7 @@ impl KnownHead {
         Some((at, parsed))
     }
 
-    /// Keeps a head that was parsed.
+    /// Keeps a parsed head.
     pub(super) fn learn(&mut self, head: &[u8], parsed: &ParsedHead) {
         self.unknown = self.unknown.saturating_add(1);
         if !is_due(self.unknown) || !parsed.is_plain() || head.len() > MAX_KNOWN_BYTES {
@@ -136,7 +136,7 @@ impl KnownHead {
             self.lines.push(Line { begin: begin as u16, end: end as u16, means });
             begin = end;
         }
-        // Two lengths that are alike may differ in the next head, and so may two limits.
+        // Two lengths that are the same here may differ in the next head, and so may two limits.
         let is_length = |means: Means| matches!(means, Means::Length { .. });
         let is_left = |means: Means, of: Name| matches!(means, Means::Remaining { name, .. } if name == of);
         let count = |is: &dyn Fn(Means) -> bool| self.lines.iter().filter(|line| is(line.means)).count();
@@ -148,15 +148,16 @@ impl KnownHead {
     }
 }
 
-/// Whether a head is kept after so many that were not recognised.
+/// Returns true if a head is kept after that many misses.
 const fn is_due(misses: u32) -> bool {
     misses <= PATIENCE || misses.is_multiple_of(PATIENCE)
 }
 
 impl Means {
-    /// None where another line says more of the same, so that neither alone decides.
+    /// Returns `None` if another line has a different value of the same limit, so that neither
+    /// alone decides.
     fn of(line: &[u8], parsed: &ParsedHead) -> Option<Self> {
-        // A line that begins with a blank goes on with the one before it.
+        // A line that begins with a blank continues the line before it.
         let Some(colon) = line.iter().position(|&byte| byte == b':').filter(|_| !line[0].is_ascii_whitespace()) else {
             return Some(Self::Something);
         };
@@ -178,14 +179,14 @@ impl Means {
     }
 }
 
-/// Where a head says what is left of that limit.
+/// Returns the field of a head for the rest of that limit.
 #[inline]
 fn remaining(head: &mut Head, name: Name) -> &mut Option<u32> {
     if name == Name::RemainingRequests { &mut head.remaining_requests } else { &mut head.remaining_tokens }
 }
 
-/// The number that a line like `known` has, whose digits begin at `digits`, and how long the line
-/// is.
+/// Returns the number in a line like `known`, whose digits begin at `digits`, and the length of the
+/// line.
 #[inline]
 fn number(rest: &[u8], known: &[u8], digits: usize) -> Option<(u64, usize)> {
     let value = rest.strip_prefix(&known[..digits])?;
@@ -195,14 +196,15 @@ fn number(rest: &[u8], known: &[u8], digits: usize) -> Option<(u64, usize)> {
     Some((decimal(&value[..count])?, digits + count + line_end.len()))
 }
 
-/// How long a line is that has the name of `known`, whose value begins at `begin`, and any value.
+/// Returns the length of a line that has the name of `known`, whose value begins at `begin`, and
+/// any value.
 #[inline]
 fn other_value(rest: &[u8], known: &[u8], begin: usize) -> Option<usize> {
     let value = rest.strip_prefix(&known[..begin])?;
     let len = memchr::memchr(b'\n', value)?;
     let text = &value[..len];
     let text = text.strip_suffix(b"\r").unwrap_or(text);
-    // What a parser takes for a value (RFC 9110, section 5.5): no control characters but the tab.
+    // The values that a parser accepts (RFC 9110, section 5.5): no control characters but the tab.
     let is_value = text.iter().all(|&byte| (byte >= b' ' && byte != 0x7f) || byte == b'\t');
     is_value.then_some(begin + len + 1)
 }

@@ -1,15 +1,15 @@
-//! Request heads out.
+//! Writes request heads.
 
 /// The part of a request that is the same each time it is sent.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadSpec<'a> {
-    /// The method; `POST` has a body, others have none.
+    /// The method. `POST` has a body, the others do not.
     pub method: &'a str,
     /// The path with its query, percent-encoded.
     pub path: &'a str,
-    /// Name and port as in the URL: IPv6 in brackets, no port when it is the scheme's own.
+    /// Name and port as in the URL: IPv6 in brackets, without the scheme's own port.
     pub host: &'a str,
-    /// Whether an event stream is wanted; else JSON.
+    /// True to ask for an event stream; false for JSON.
     pub stream: bool,
     /// The user's own fields. They replace our fields of the same name. See [`check_header`].
     pub headers: &'a [(String, String)],
@@ -17,12 +17,12 @@ pub struct HeadSpec<'a> {
 
 /// The fields that every request has, in their order.
 const OURS: [&str; 5] = ["Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type"];
-/// The fields that only this file may set: a wrong one would change where the request ends.
+/// The fields that only this file may set: a wrong value would change where the request ends.
 const FRAMING: [&str; 2] = ["Content-Length", "Transfer-Encoding"];
 
 impl HeadSpec<'_> {
     /// Writes the head. With `POST` it ends in `Content-Length: `, and the caller adds the digits,
-    /// an empty line and the body; else it is complete.
+    /// an empty line and the body. Otherwise it is complete.
     pub fn write(&self, out: &mut Vec<u8>) {
         let post = self.method == "POST";
         for part in [self.method, " ", self.path, " HTTP/1.1\r\n"] {
@@ -73,8 +73,8 @@ pub fn simple_get(host: &str, path: &str) -> Vec<u8> {
     out
 }
 
-/// Whether a header of the user's can be sent. The error says what is wrong with it, without
-/// repeating its value: it may be a secret.
+/// Checks that a header of the user can be sent. The error names the problem without repeating the
+/// value, which may be a secret.
 pub fn check_header(name: &str, value: &str) -> Result<(), String> {
     // A field name is a token: RFC 9110, sections 5.1 and 5.6.2.
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -87,8 +87,8 @@ pub fn check_header(name: &str, value: &str) -> Result<(), String> {
     if FRAMING.iter().any(|known| known.eq_ignore_ascii_case(name)) {
         return Err(format!("`{name}` frames the request and is always set from the body: expected another header"));
     }
-    // RFC 9110, section 5.5: neither line breaks nor other controls, or the value could pretend to
-    // be another header.
+    // RFC 9110, section 5.5, allows neither line breaks nor other controls. With them the value
+    // could pretend to be another header.
     if value.chars().any(|c| c.is_control() && c != '\t') {
         return Err(format!(
             "the value of `{name}` has a line break or another control character: expected one line of text"

@@ -3,8 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::wire::{ContentType, MAX_HEADERS, Played};
 
-/// What a whole response came to. Pieces of content are joined: where they are cut is no one's
-/// business.
+/// The result of a whole response. Pieces of content are joined: their cuts do not matter.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     head: Option<Head>,
@@ -63,7 +62,7 @@ fn feed_every_way(bytes: &[u8], eof: bool) -> Result<Seen, WireError> {
     whole
 }
 
-/// A response that ends by its own framing.
+/// Reads a response that ends by its own framing.
 fn complete(bytes: &str) -> Seen {
     feed_every_way(bytes.as_bytes(), false).unwrap()
 }
@@ -404,7 +403,7 @@ fn a_folded_header_is_one_header() {
     }
     let seen = complete("HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\tchunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
     assert_eq!(seen.body, b"hi");
-    // A fold continues a header, so there has to be one.
+    // A fold continues a header, so there must be one.
     assert!(matches!(refused("HTTP/1.1 200 OK\r\n folded\r\n\r\n"), WireError::BadHttp(_)));
 }
 

@@ -24,7 +24,7 @@ fn feed(pieces: &[&[u8]]) -> Result<Seen, WireError> {
     Ok(seen)
 }
 
-/// The events of a stream, the same however it is cut: name and data.
+/// Returns the names and data of a stream's events, which are the same however the stream is cut.
 fn events(stream: &[u8]) -> Vec<(String, String)> {
     let whole = feed(&[stream]);
     assert_eq!(feed(&stream.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
@@ -210,7 +210,7 @@ fn the_decoder_is_small() {
     assert!(size_of::<Decoder>() <= 16, "{}", size_of::<Decoder>());
 }
 
-/// The standard's own way, on the whole stream: slow and plain.
+/// Reads the whole stream in the standard's own way, which is slow and plain.
 fn model(stream: &[u8]) -> Seen {
     let mut lines: Vec<Vec<u8>> = vec![vec![]];
     let mut at = stream.strip_prefix(b"\xef\xbb\xbf").unwrap_or(stream);
@@ -288,7 +288,7 @@ fn an_error_field_is_an_error_event() {
     }
 }
 
-/// What newline-delimited JSON is read as, the same however it is cut.
+/// Returns the lines of newline-delimited JSON, which are the same however it is cut.
 fn lines(stream: &[u8]) -> Vec<String> {
     let feed = |pieces: &[&[u8]]| {
         let (mut decoder, mut seen) = (Decoder::default(), Vec::new());

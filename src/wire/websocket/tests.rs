@@ -1,9 +1,9 @@
 use super::*;
 
-/// A stream of llmsim's over a WebSocket, as it came.
+/// A recorded stream of llmsim over a WebSocket.
 const RECORDED: &[u8] = include_bytes!("../fixtures/llmsim_responses.ws");
 
-/// What was said, and what there is to answer.
+/// The messages, the end, and the number of bytes to reply.
 #[derive(Debug, PartialEq, Eq, Default)]
 struct Seen {
     texts: Vec<String>,
@@ -33,7 +33,8 @@ fn read(pieces: &[&[u8]]) -> Seen {
     seen
 }
 
-/// Whole, byte by byte, at every two-way cut, and as what came with the handshake.
+/// Reads the bytes whole, byte by byte, at every two-way cut, and as bytes that came with the
+/// handshake.
 fn read_every_way(bytes: &[u8]) -> Seen {
     let whole = read(&[bytes]);
     assert_eq!(read(&bytes.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");

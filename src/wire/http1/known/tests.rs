@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::super::head::parse_head;
 use super::*;
 
-/// Learns `first`, and asks what the front of `bytes` means. What is recognised is what a parser
-/// says.
+/// Learns `first`, and recognises the head at the front of `bytes`. A recognised head must agree
+/// with the parser.
 fn recognised(first: &str, bytes: &str) -> Option<(usize, ParsedHead)> {
     let mut known = KnownHead::default();
     if let Ok(parsed) = parse_head(first.as_bytes()) {
@@ -37,8 +37,8 @@ fn heads_are_recognised_that_differ_in_nothing_that_decides() {
     }
 }
 
-/// One after the other, as a connection reads them: what is recognised is what a parser says, and
-/// what is not is learned. Says which were recognised.
+/// Reads heads one after the other, as a connection does: recognised heads must agree with the
+/// parser, and the others are learned. Returns which were recognised.
 fn one_after_the_other(heads: &[String]) -> Vec<bool> {
     let mut known = KnownHead::default();
     let each = heads.iter().map(|head| {
@@ -73,7 +73,7 @@ fn the_head_that_is_kept_follows_those_that_come() {
         head("06:00:02", "56"),
     ];
     assert_eq!(one_after_the_other(&heads), [false, true, true, true, true, true, true, true, true]);
-    // Heads that are never the same as a whole are recognised for ever, and are kept at times.
+    // Heads that are never the same as a whole are always recognised, and are kept at times.
     let heads: Vec<_> = (0..100).map(|n| FIRST.replacen("id: 1", &format!("id: {n:03}"), 1)).collect();
     assert_eq!(one_after_the_other(&heads).iter().filter(|recognised| **recognised).count(), heads.len() - 1);
 }
