@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// address of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Access {
-    /// Targets beside the plan's first one. Connections go to all of them in turn.
+    /// Targets in addition to the plan's first one. Connections go to all of them in turn.
     pub more_targets: Vec<Target>,
     /// Addresses for a host and port instead of those from the resolver.
     pub pins: Vec<Pin>,

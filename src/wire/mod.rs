@@ -1,5 +1,5 @@
-//! Bytes ↔ events: HTTP/1.1, server-sent events and the frames of a WebSocket. No API, no socket,
-//! no clock.
+//! Bytes ↔ events: HTTP/1.1, server-sent events and the frames of a WebSocket. This folder knows no
+//! API, no socket and no clock.
 //!
 //! All decoders follow one contract, so a caller learns it once:
 //!

@@ -23,7 +23,7 @@ const READ_BYTES: usize = 4 * 1024;
 /// Proves that the server has understood the handshake (RFC 6455, section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The fields of a handshake beside the key (RFC 6455, section 4.1).
+/// The fields of a handshake other than the key (RFC 6455, section 4.1).
 pub const HEADERS: [(&str, &str); 3] =
     [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
 /// The name of the field with the key.

@@ -111,7 +111,7 @@ pub(in crate::engine) enum Awaiting {
     FramingEnd,
 }
 
-/// Whether the response goes on.
+/// The state of a response after a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Progress {
     /// More bytes are expected.

@@ -21,7 +21,7 @@ pub(super) struct Records {
     pub(super) answers: Option<Box<Answers>>,
 }
 
-/// The results of a worker beside its tallies.
+/// The results of a worker, in addition to its tallies.
 #[derive(Debug)]
 pub(in crate::engine) struct Left {
     pub(in crate::engine) rows_sent: RowsSent,

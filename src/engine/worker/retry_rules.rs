@@ -5,7 +5,7 @@
 //! | no head came: network, timeout, broken HTTP | yes | yes | yes |
 //! | status 408, 409, 429, 5xx | yes | yes | yes, like all others |
 //! | `x-should-retry: true`, `false` | obeyed | obeyed | – |
-//! | a plain answer that breaks off | yes | yes | yes |
+//! | a plain response that breaks off | yes | yes | yes |
 //! | a stream that breaks off, or carries an error | no | no | yes |
 //! | the server asks for a pause | obeyed up to 120 s; not sent again above | obeyed | obeyed |
 //! | else | 0.5 s · 2ⁿ up to 8 s, less up to a quarter | the same | the same |
@@ -66,7 +66,7 @@ mod tests {
         Sample { status, ..Sample::begun(0, Nanos::ZERO) }
     }
 
-    /// Returns true for each policy that sends a stream, and a plain response, again.
+    /// Returns, for each policy, whether it sends a stream and a plain response again.
     fn again(sample: &Sample, failure: Failure) -> [[bool; 2]; 3] {
         [Openai, Anthropic, EveryFailure]
             .map(|policy| [true, false].map(|streams| pause(policy, sample, failure, streams, 0, 0.0).is_some()))

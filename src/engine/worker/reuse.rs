@@ -52,7 +52,7 @@ impl Reuse {
         }
     }
 
-    /// Returns true if a connection is to be kept after such a response.
+    /// Returns true if a connection should be kept after such a response.
     pub(super) fn keeps(&mut self, kept: Kept) -> bool {
         let Some(habit) = self.of(kept).filter(|habit| habit.closings >= HABIT) else { return true };
         habit.not_kept = (habit.not_kept + 1) % LOOK_AGAIN;

@@ -1,4 +1,4 @@
-//! A worker's state beside its connections.
+//! A worker's state, apart from its connections.
 
 use crate::api::Reader;
 use crate::engine::exchange::Expect;

@@ -656,7 +656,7 @@ fn with_many_streams_polls_are_paused_and_times_stay_those_of_the_kernel() {
     );
 }
 
-// ---- users who do not wait for the whole answer -----------------------------------------------
+// ---- users who do not wait for the whole response ---------------------------------------------
 
 fn with_behaviors(behaviors: BehaviorMix, iterations_: u64, stream: bool) -> Plan {
     let mut plan = plan(iterations(1, iterations_), stream);

@@ -123,8 +123,9 @@ pub(super) fn parse_head(bytes: &[u8]) -> Result<ParsedHead, WireError> {
         (_, Some(false), _) | (_, None, None) => Framing::ToEof,
     };
     let persistent = (version == 1 || fields.keep_alive) && !fields.close;
-    // Attacks and broken proxies send a length beside a transfer coding, or a transfer coding in
-    // HTTP/1.0. RFC 9112, section 6.1, requires the connection to be closed after such a message.
+    // Attacks and broken proxies send a length together with a transfer coding, or a transfer
+    // coding in HTTP/1.0. RFC 9112, section 6.1, requires the connection to be closed after such a
+    // message.
     let doubtful = fields.transfer_chunked.is_some() && (fields.length.is_some() || version == 0);
     Ok(ParsedHead {
         head: Head {
@@ -265,8 +266,8 @@ impl Fields {
     }
 }
 
-/// Keeps the lower of two limits: a proxy may send its own beside that of the server. Some servers
-/// send -1 if they do not know.
+/// Keeps the lower of two limits, because a proxy may send its own in addition to the server's.
+/// Some servers send -1 if they do not know.
 fn lower(remaining: &mut Option<u32>, value: &[u8]) {
     *remaining = remaining.iter().copied().chain(decimal(value.trim_ascii()).map(saturated)).min();
 }

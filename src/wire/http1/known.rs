@@ -154,8 +154,8 @@ const fn is_due(misses: u32) -> bool {
 }
 
 impl Means {
-    /// Returns `None` if another line has a different value of the same limit, so that neither
-    /// alone decides.
+    /// Returns `None` if another line has a lower value of the same limit, so that neither alone
+    /// decides.
     fn of(line: &[u8], parsed: &ParsedHead) -> Option<Self> {
         // A line that begins with a blank continues the line before it.
         let Some(colon) = line.iter().position(|&byte| byte == b':').filter(|_| !line[0].is_ascii_whitespace()) else {

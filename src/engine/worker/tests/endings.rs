@@ -320,7 +320,7 @@ fn a_server_may_say_why_it_closes_an_idle_connection() {
     assert_eq!((ran.count(Counter::HttpReqs), ran.connects.len()), (3, 3));
 }
 
-// ---- answers that come too early --------------------------------------------------------------
+// ---- responses that come too early ------------------------------------------------------------
 
 #[test]
 fn an_answer_before_its_request_is_a_protocol_failure() {

@@ -96,7 +96,7 @@ fn what_is_left_of_rate_limits_is_read_in_heads_that_are_recognised() {
         let next = LIMITED.replacen(": 60", to, 1);
         assert_eq!(recognised(LIMITED, &next), None, "{next}");
     }
-    // The lower one decides, so that no line alone does.
+    // The lower one decides, so no line alone decides.
     for other in ["60", "70", "7"] {
         let both = LIMITED.replacen("9000\r\n", &format!("9000\r\nx-ratelimit-remaining-requests: {other}\r\n"), 1);
         assert_eq!(recognised(&both, &both), None, "{both}");
