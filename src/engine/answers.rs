@@ -16,7 +16,7 @@ use std::collections::BinaryHeap;
 const CHOICE_DRAWS: u64 = 0x416e_7377_6572_000b;
 /// Responses that a worker keeps, and that are kept of all workers together.
 const KEPT: usize = 256;
-/// Most responses whose text is gathered at the same time.
+/// Maximum number of responses whose text is gathered at the same time.
 const GATHERED: usize = 256;
 /// Longest text of a response, still escaped. A longer response is not kept.
 const MAX_TEXT_BYTES: usize = 128 * 1024;
@@ -154,7 +154,7 @@ mod tests {
         Sample { outcome, token_events: events, ..Sample::begun(0, Nanos::ZERO) }
     }
 
-    /// Sends a request of each user, and a response to it.
+    /// Simulates one request per user, with its response.
     fn answer(answers: &mut Answers, users: impl Iterator<Item = u32>) {
         for user in users {
             answers.begin(Slot(0), 1, user, 0, 0);

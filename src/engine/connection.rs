@@ -130,7 +130,8 @@ pub(super) struct Connection {
     /// The request under way, or waiting for the connection.
     pub(super) start: Start,
     pub(super) connect_since: Nanos,
-    /// Time until the socket was connected, in µs. The TLS handshake began then.
+    /// Time until the socket was connected, in µs. The opening of its TLS session, if any, began
+    /// then.
     connect_took_us: u32,
     /// When the slot's timer is set to fire; `MAX` for never. It may fire early, because it is not
     /// moved for every request.
@@ -319,7 +320,8 @@ impl Connection {
         Nanos(u64::from(self.connect_took_us) * 1_000)
     }
 
-    /// Continues the TLS handshake, to its very end if the peer has closed its side.
+    /// Continues to open the TLS session. If the peer has closed its side, the socket is read to
+    /// the end.
     pub(super) fn secure(&mut self, buffer: &mut [u8], closed: bool) -> Result<Opening, Failure> {
         let Some(stream) = &mut self.stream else { return Err(Failure::Internal) };
         match stream.open(buffer, closed) {

@@ -10,8 +10,8 @@ use rustix::io::Errno;
 use std::fmt;
 use std::io;
 
-/// Most sockets that are served in one pass. The rest is served in the next pass. The bound keeps
-/// passes short.
+/// Maximum number of sockets that are served in one pass. The rest waits for the next pass. The
+/// bound keeps passes short.
 const EVENTS_PER_PASS: usize = 1024;
 
 /// The source of sockets and of their events.

@@ -17,16 +17,17 @@ use std::time::Duration;
 
 /// Bytes of the rows that are ready, for all workers together.
 const AHEAD_BYTES: u64 = 64 << 20;
-/// Least rows of a sequence that are ready: one is in use while another is read.
+/// Minimum number of ready rows per sequence: one is in use while another is read.
 const LEAST_AHEAD: u64 = 2;
-/// Most, if each user has a sequence of its own: enough for 20,000 requests per second of one user.
+/// Maximum, if each user has a sequence of its own: enough for 20,000 requests per second of one
+/// user.
 const MOST_AHEAD: u64 = 32;
-/// Most, if all users of a worker share a sequence: enough for a million requests per second.
+/// Maximum, if all users of a worker share a sequence: enough for a million requests per second.
 const MOST_AHEAD_SHARED: u64 = 1_024;
 /// Pause between two checks for returned buffers. A worker would need a system call to wake the
 /// thread.
 const PAUSE: Duration = Duration::from_millis(1);
-/// Most requests without a row to fetch that are skipped at a time.
+/// Maximum number of requests without a row to fetch that are skipped at a time.
 const MOST_PASSED: u32 = 1 << 16;
 /// A buffer that is larger than this, and much larger than its row, is shrunk.
 const ROOMY_BYTES: usize = 64 << 10;
@@ -50,7 +51,7 @@ pub(super) struct RowInbox {
     pub(super) used: SyncSender<Fetched>,
     /// Number of the worker's sequences: one for each user, or a single one.
     pub(super) sequences: usize,
-    /// Most rows of a sequence that may be ready.
+    /// Maximum number of ready rows per sequence.
     pub(super) ahead: usize,
 }
 

@@ -58,13 +58,13 @@ use std::io;
 use std::sync::atomic::Ordering;
 use users::Users;
 
-/// Most reads of one connection in one pass: a fast stream must not delay the others.
+/// Maximum reads of one connection in one pass: a fast stream must not delay the others.
 const READS_PER_PASS: usize = 16;
-/// Most reads of all connections in one pass, 256 MiB at most. Then the stop flag is looked at
+/// Maximum reads of all connections in one pass, 256 MiB at most. Then the stop flag is looked at
 /// again, and the remaining reads wait for the next pass.
 const READS_PER_PASS_IN_ALL: usize = 4096;
-/// Most requests that are started in one pass. After a stall of the server thousands of arrivals
-/// may be due at once, and responses must not wait until all of them are written.
+/// Maximum requests started in one pass. After a stall of the server thousands of arrivals may be
+/// due at once, and responses must not wait until all of them are written.
 const STARTS_PER_PASS: usize = 256;
 /// The longest wait in a pass, and so the longest time until the stop flag is seen.
 const MAX_WAIT: Nanos = Nanos::from_millis(50);

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Most reads before a call is open. A handshake needs a few.
+/// Maximum number of reads before a call is open. A handshake needs a few.
 const MAX_OPENING_READS: usize = 64;
 
 /// The way to connect to a target. Plain data.

@@ -7,7 +7,7 @@ use super::tls::{LEAST_BUFFER, Session, TlsFailure};
 use super::tunnel::Tunnel;
 use std::io;
 
-/// Most reads per turn while a connection is being opened: a handshake's flight comes in one or
+/// Maximum reads per turn while a connection is being opened: a handshake's flight comes in one or
 /// two.
 const READS_PER_TURN: usize = 8;
 

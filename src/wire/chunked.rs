@@ -21,7 +21,7 @@ pub const MAX_SIZE_LINE_BYTES: u16 = 4 * 1024;
 /// All trailer fields together. Real ones are checksums and timings of a few hundred bytes.
 pub const MAX_TRAILER_BYTES: u16 = 16 * 1024;
 
-/// Most digits of a size that is read in one go. Every real chunk size fits.
+/// Maximum digits of a size that is read in one go. Every real chunk size fits.
 const MAX_PLAIN_DIGITS: usize = 8;
 
 /// The next piece of a chunked body.

@@ -24,12 +24,13 @@ use head::{Framing, ParsedHead, START, no_response, parse_head, starts_as_respon
 pub use known::KnownHead;
 pub use request::{HeadSpec, check_header, simple_get};
 
-/// Most interim responses (1xx) before a final one. Servers send one, or a few `103 Early Hints`.
+/// Maximum number of interim responses (1xx) before a final one. Servers send one, or a few
+/// `103 Early Hints`.
 pub const MAX_INTERIM: u8 = 16;
 
-/// Most bytes of empty lines before a response. Some servers write a line end after a response that
-/// they did not announce. RFC 9112, section 2.2, asks only servers to skip it, but clients in the
-/// field skip it, too.
+/// Maximum bytes of empty lines before a response. Some servers write a line end after a response
+/// that they did not announce. RFC 9112, section 2.2, asks only servers to skip it, but clients in
+/// the field skip it, too.
 const MAX_STRAY_BYTES: u8 = 16;
 
 /// Turns the bytes of a connection into responses, one request at a time.

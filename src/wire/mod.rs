@@ -22,13 +22,13 @@ pub mod websocket;
 /// Longest response head, status line and all headers. Real ones are under 4 KiB; cookies and
 /// tracing headers make 16 KiB.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// Most headers in a head. Gateways that trace every hop send more than a hundred.
+/// Maximum number of headers in a head. Gateways that trace every hop send more than a hundred.
 pub const MAX_HEADERS: usize = 256;
 /// Longest line of an event stream.
 pub const MAX_LINE_BYTES: usize = 1024 * 1024;
 /// Longest event: all its data lines together.
 pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
-/// Longest body of a plain response, and most bytes of a streamed one.
+/// Longest body of a plain response, and maximum bytes of a streamed one.
 pub const MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Largest buffer that a decoder keeps when it is reset. Each of thousands of connections has a

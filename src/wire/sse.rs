@@ -1,5 +1,6 @@
-//! Server-sent events (WHATWG HTML, section 9.2), resumable at any byte. Only lines that a read has
-//! split are copied. The same machine reads newline-delimited JSON: there each line is an event.
+//! Server-sent events (WHATWG HTML, section 9.2), resumable at any byte. Only events that a read
+//! has split, or that have several `data` lines, are copied. The same machine reads
+//! newline-delimited JSON: there each line is an event.
 //!
 //! The machine reads lines, which end at CR, LF or CRLF. A whole line is a comment, a field, or the
 //! blank line that closes the event. This file does not know the meaning of an event's data (bytes,

@@ -19,7 +19,7 @@ pub(in crate::net) const HEADROOM: usize = 17 * 1024;
 const LONGEST_RECORD: usize = 16 * 1024 + 2048 + 5;
 /// The least size of a read buffer.
 pub(in crate::net) const LEAST_BUFFER: usize = HEADROOM + 2 * LONGEST_RECORD;
-/// Most plaintext that is encrypted at once: nearly every request is one system call.
+/// Maximum plaintext that is encrypted at once: nearly every request is one system call.
 const PLAIN_AT_ONCE: usize = 32 * 1024;
 /// The overhead of ciphertext over its plaintext: two or three records, each with a header, a tag
 /// and an IV.

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The tickets of one worker. rustls requires a store that threads can share. Here only one thread
 /// uses it, once per handshake.
 pub(super) struct Tickets {
-    /// Most tickets per name.
+    /// Maximum number of tickets per name.
     most: usize,
     shelves: Mutex<HashMap<ServerName<'static>, Shelf>>,
 }

@@ -14,7 +14,7 @@ use super::head::{Framing, Name, ParsedHead, decimal, saturated};
 
 /// Longest head that is kept. Heads of usual servers have 100 to 600 bytes.
 const MAX_KNOWN_BYTES: usize = 2048;
-/// Most lines that are kept.
+/// Maximum number of lines that are kept.
 const MAX_KNOWN_LINES: usize = 48;
 /// Heads in a row that were not recognised, or not as a whole, after which only every 16th is kept.
 /// A server whose heads never look alike should cost little more than parsing them.
@@ -50,7 +50,7 @@ enum Means {
     Something,
     /// The length of the body: digits from here to the end of the line.
     Length { digits: u16 },
-    /// The rest of a rate limit: digits from here to the end of the line.
+    /// The remaining rate limit: digits from here to the end of the line.
     Remaining { name: Name, digits: u16 },
     /// The value, which begins here, is not read.
     Nothing { value: u16 },
@@ -179,7 +179,7 @@ impl Means {
     }
 }
 
-/// Returns the field of a head for the rest of that limit.
+/// Returns the field of a head with the remaining rate limit of that name.
 #[inline]
 fn remaining(head: &mut Head, name: Name) -> &mut Option<u32> {
     if name == Name::RemainingRequests { &mut head.remaining_requests } else { &mut head.remaining_tokens }
