@@ -1,17 +1,17 @@
-//! One run per side: all that can be asked is how far the seconds of a run scatter. A moving-block
-//! bootstrap (Künsch 1989) draws blocks of seconds with replacement, because neighbouring seconds
-//! are alike: intervals that take requests for independent find a difference between two runs of
-//! the same build most of the time. What two runs differ by as such it cannot know.
+//! Comparison of one run per side by how far its seconds scatter. A moving-block bootstrap (see
+//! Künsch 1989) draws blocks of seconds with replacement, because neighbouring seconds are alike.
+//! Intervals that treat requests as independent find a difference between two runs of the same
+//! build most of the time. The bootstrap does not know how whole runs of one build differ.
 
 use crate::metrics::Buckets;
 use std::collections::BTreeMap;
 
-/// Seconds of a block: longer than a garbage collection or a burst of another program.
+/// Length of a block in seconds: longer than a garbage collection or a burst of another program.
 const BLOCK: usize = 10;
-/// Fewer blocks scatter too little to say anything.
+/// With fewer blocks the draws scatter too little to be meaningful.
 const LEAST_BLOCKS: usize = 30;
 
-/// Seconds that a run needs.
+/// Seconds that a run must have.
 pub const LEAST_SECONDS: usize = BLOCK * LEAST_BLOCKS;
 
 /// The seconds of one run, as running sums.
@@ -24,7 +24,7 @@ pub(super) struct Seconds {
 }
 
 impl Seconds {
-    /// Of a distribution in each second.
+    /// Builds the sums from the distribution of times in each second.
     pub(super) fn of_times(seconds: &[Buckets]) -> Self {
         let mut places = BTreeMap::new();
         for (time, _) in seconds.iter().flat_map(Buckets::iter) {
@@ -40,7 +40,7 @@ impl Seconds {
         Self { times: places.into_keys().collect(), before }
     }
 
-    /// Of plain counts in each second.
+    /// Builds the sums from plain counts in each second.
     pub(super) fn of_counts(seconds: &[Vec<u64>]) -> Self {
         let width = seconds.first().map_or(0, Vec::len);
         let mut before = vec![vec![0; width]];
@@ -59,7 +59,7 @@ impl Seconds {
         self.len() >= LEAST_SECONDS
     }
 
-    /// Counts of a run that might have been: its blocks that begin there.
+    /// Returns the counts of a resampled run: the sum of the blocks that begin at `starts`.
     fn draw(&self, starts: &[usize]) -> Vec<u64> {
         let mut sum = vec![0; self.before[0].len()];
         for &start in starts {
@@ -71,7 +71,7 @@ impl Seconds {
         sum
     }
 
-    /// The `p`-th percentile of counts, in ms, by nearest rank.
+    /// Returns the `p`-th percentile of `counts`, in ms, by nearest rank.
     fn percentile(&self, counts: &[u64], p: f64) -> f64 {
         let all: u64 = counts.iter().sum();
         let rank = (all as f64 * p / 100.0).ceil().max(1.0) as u64;
@@ -92,7 +92,7 @@ impl Seconds {
     }
 }
 
-/// What is taken of a drawn run.
+/// The statistic that is computed from a drawn run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Of {
     /// A percentile, in ms.
@@ -105,7 +105,7 @@ pub(super) enum Of {
 }
 
 impl Of {
-    /// Of counts over so many seconds.
+    /// Computes the statistic from `counts` over `length` seconds.
     fn value(self, seconds: &Seconds, counts: &[u64], length: usize) -> f64 {
         match self {
             Self::Percentile(p) => seconds.percentile(counts, p),
@@ -116,11 +116,11 @@ impl Of {
     }
 }
 
-/// Both runs are drawn from the same places: they have had the same load there, whether it was
-/// level or not.
+/// Returns, for each of `numbers`, the interval of 1 − alpha of `change(base, head)` over `draws`
+/// pairs of drawn runs.
 ///
-/// Of every number the interval of 1 − alpha of `change(base, head)`, over `draws` pairs of drawn
-/// runs. The seed is fixed: the same two runs give the same interval.
+/// Both runs are drawn at the same positions, because they had the same load there, whether it was
+/// level or not. The seed is fixed, so the same two runs always give the same interval.
 pub(super) fn intervals(
     base: &Seconds,
     head: &Seconds,
@@ -164,8 +164,8 @@ mod tests {
         assert!(seconds(1).is_enough() && !Seconds::of_counts(&vec![vec![1]; 299]).is_enough());
     }
 
-    /// A ramp is the same in both runs, and so are seconds beyond the end of the shorter one no
-    /// change.
+    /// A ramp is the same in both runs, so it is not counted as a change. Seconds beyond the end of
+    /// the shorter run are not either.
     #[test]
     fn load_that_changes_is_no_scatter_and_neither_is_length() {
         let ramp = |seconds: u64, slower: u64| {

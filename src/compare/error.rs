@@ -1,35 +1,35 @@
-//! Why results cannot be compared.
+//! The reasons why results cannot be compared.
 
 use super::run::Sort;
 use super::{LEAST_PAIRS, LEAST_RUNS, MOST_RUNS};
 use crate::units::plural;
 
-/// Why runs cannot be compared.
+/// The reason why runs cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompareError {
-    /// Two runs that have not been asked the same, or not by the same tool.
+    /// The two runs had different tests, or came from different versions of this tool.
     #[error("{file}: {what} is {found}, and {expected} in {other}: only results of the same test can be compared")]
     Other {
         file: String,
         what: &'static str,
         found: String,
-        /// The one it is compared with.
+        /// The file that it is compared with.
         other: String,
-        /// What it is there.
+        /// The value in the other file.
         expected: String,
     },
-    /// Two sweeps on different machines.
+    /// The two sweeps ran on different machines.
     #[error("{file}: {what} is {found}, and {expected} in {other}: peaks of different machines cannot be compared")]
     Machine {
         file: String,
         what: &'static str,
         found: String,
-        /// The one it is compared with.
+        /// The file that it is compared with.
         other: String,
-        /// What it is there.
+        /// The value in the other file.
         expected: String,
     },
-    /// Results of two commands.
+    /// The results come from two different commands.
     #[error(
         "{file}: it is a {}, and {other} is a {}: compare results of one command with each other",
         found.name(),
@@ -38,39 +38,39 @@ pub enum CompareError {
     Sorts {
         file: String,
         found: Sort,
-        /// The one it is compared with.
+        /// The file that it is compared with.
         other: String,
-        /// What that one is.
+        /// The sort of the other file.
         expected: Sort,
     },
-    /// A gate that no result can be asked for.
+    /// The gate's measure does not exist in results of this sort.
     #[error("--fail-on '{gate}': a {} has no such measure: expected {}", sort.name(), sort.measures())]
     Gate { gate: String, sort: Sort },
-    /// A gate on a peak that the results do not have.
+    /// The gate is on a peak that the results do not have.
     #[error("--fail-on '{gate}': the results have no such peak: expected one of {known}")]
     Peak { gate: String, known: String },
-    /// A result that is not whole.
+    /// The result is incomplete.
     #[error("{file}: {why}: only whole results can be compared")]
     Incomplete { file: String, why: String },
     #[error("{file}: it is the same run as {other} (run.id {id}): a run cannot be compared with itself")]
     Twice { file: String, other: String, id: String },
-    /// Runs of two builds, where one was to be measured.
+    /// The runs are of two builds, but noise is measured on one.
     #[error("{file}: the server is {found}, and {expected} in {other}: noise is what runs of one build differ by")]
     Builds {
         file: String,
         found: String,
-        /// The one it is compared with.
+        /// The file that it is compared with.
         other: String,
-        /// What it is there.
+        /// The build in the other file.
         expected: String,
     },
-    /// A number of runs that decides nothing.
+    /// This number of runs cannot decide anything.
     #[error("{base} + {head} runs: expected one per side, or at least {LEAST_RUNS} and at most {MOST_RUNS}")]
     Runs { base: usize, head: usize },
-    /// A number of runs of one build that says nothing of its noise.
+    /// This number of runs of one build cannot measure its noise.
     #[error("{}: expected at least {LEAST_RUNS} and at most {MOST_RUNS} runs of one build: measure more", plural(*runs, "run"))]
     NoiseRuns { runs: usize },
-    /// Runs that do not form pairs.
+    /// The runs do not form pairs.
     #[error("--paired with {base} + {head} runs: expected as many on both sides, at least {LEAST_PAIRS}")]
     Pairs { base: usize, head: usize },
     /// So few runs cannot reach this level of significance.
@@ -78,7 +78,7 @@ pub enum CompareError {
     Alpha {
         base: usize,
         head: usize,
-        /// What was asked for.
+        /// The level that was requested.
         alpha: String,
     },
 }

@@ -1,26 +1,26 @@
-//! `ttft.p99>5%`: which change of a measure fails a comparison.
+//! Gates such as `ttft.p99>5%`: the change of a measure that fails a comparison.
 
 use super::error::CompareError;
 use super::measure::{Measure, Unit};
 use super::run::{Numbers, Run};
 use crate::units::Nanos;
 
-/// A limit to the change of a measure. It is crossed when both of its parts are.
+/// A limit for the change of a measure. It is crossed only when both of its parts are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
     pub expression: String,
     pub measure: Measure,
-    /// Whether growth fails it; else a drop does.
+    /// True if growth fails the gate, false if a drop does.
     pub above: bool,
-    /// Of the base, without a sign: 0.05 for 5 %.
+    /// Relative to the base, without a sign: 0.05 for 5 %.
     pub relative: Option<f64>,
     /// In the unit of the measure, without a sign: ms, per second, or a share (0.005 for 0.5 pp).
     pub absolute: Option<f64>,
 }
 
 impl Gate {
-    /// Reads `MEASURE > LIMIT` or `MEASURE < -LIMIT`, where a limit is `5%`, `0.5ms`, `0.5pp`, or
-    /// two of them with a `&`.
+    /// Parses `MEASURE > LIMIT` or `MEASURE < -LIMIT`, where a limit is `5%`, `0.5ms`, `0.5pp`, or
+    /// two of them joined by `&`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let expected = "expected a measure, > or <, and a limit, such as 'ttft.p99>5%', 'tbt.p50>3%&0.5ms', 'error_rate>0.5pp' or \
                         'throughput<-3%'";
@@ -48,8 +48,8 @@ impl Gate {
     }
 }
 
-/// The gates as the results have them. A gate on peaks that leaves the API or the number of worker
-/// threads open is one on each of them.
+/// Returns one gate for each measure that the results have. A gate on peaks that leaves the API or
+/// the number of worker threads open becomes one gate for each of them.
 pub(super) fn expanded(gates: &[Gate], run: &Run) -> Result<Vec<Gate>, CompareError> {
     let mut expanded: Vec<Gate> = Vec::new();
     for gate in gates {
@@ -81,10 +81,10 @@ pub(super) fn expanded(gates: &[Gate], run: &Run) -> Result<Vec<Gate>, CompareEr
     Ok(expanded)
 }
 
-/// Whether it is relative, and the number.
+/// Returns whether the limit is relative, and its number.
 fn limit(text: &str, unit: Unit) -> Option<(bool, f64)> {
     if let Some(percent) = text.strip_suffix('%') {
-        // Five percent of an error rate of nothing is nothing: shares change by points.
+        // Five percent of an error rate of zero is zero, so shares change by points.
         return number(percent).filter(|_| unit != Unit::Share).map(|p| (true, p / 100.0));
     }
     let absolute = match unit {
@@ -96,7 +96,7 @@ fn limit(text: &str, unit: Unit) -> Option<(bool, f64)> {
     Some((false, absolute))
 }
 
-/// A share of 1, such as `2%`; for flags.
+/// Parses a percentage such as `2%` as a share of 1, for flags.
 pub fn percentage(text: &str) -> Option<f64> {
     number(text.trim().strip_suffix('%')?).map(|percent| percent / 100.0)
 }

@@ -1,4 +1,4 @@
-//! The comparison itself: refuse what is not comparable, then measure by measure.
+//! The comparison itself. It refuses results that are not comparable, then judges each measure.
 
 use super::bootstrap::{self, Of, Seconds};
 use super::gate::expanded;
@@ -11,14 +11,14 @@ use super::{
 use crate::metrics::{Buckets, Counter, Metric, Rate, Trend};
 use std::collections::BTreeMap;
 
-/// A measure without a gate is judged by this: what most suites call a change.
+/// Limit for a measure without a gate: most suites call this a change.
 const USUAL_LIMIT: f64 = 0.05;
-/// The same for shares: half a point.
+/// Limit for a share without a gate: half a point.
 const USUAL_POINTS: f64 = 0.005;
-/// Error rates that differ by more than this make latencies those of different survivors.
+/// If error rates differ by more than this, the latencies are those of different survivors.
 const BIAS: f64 = 0.001;
 
-/// Draws for a row without a gate: one in so many.
+/// Factor by which a row without a gate gets fewer draws.
 const UNGATED_DRAWS: usize = 10;
 
 pub fn compare(base: &[Run], head: &[Run], options: &Options) -> Result<Comparison, CompareError> {
@@ -53,20 +53,19 @@ fn method(sort: Sort, (base, head): (usize, usize), options: &Options) -> Result
         _ if least < LEAST_RUNS || most > MOST_RUNS => return Err(CompareError::Runs { base, head }),
         _ => {}
     }
-    // The smallest p there is: all of one side beyond all of the other.
+    // The smallest possible p: all of one side is beyond all of the other.
     let least_p = 1.0 / rank::orders(base, head);
     if least_p > options.alpha + f64::EPSILON {
         return Err(CompareError::Alpha { base, head, alpha: options.alpha.to_string() });
     }
-    // Where so many questions cannot be corrected for, no p could ever be small enough: separation
-    // decides.
+    // With too many gates to correct for, no p could ever be small enough. Separation decides then.
     let questions = options.gates.len().max(1) as f64;
     let corrects = most > LEAST_RUNS && questions * least_p <= options.alpha;
     Ok(if corrects { Method::MannWhitney } else { Method::Separation })
 }
 
-/// The values of a measure in all runs. Without one of them there is nothing to compare, and the
-/// row says why.
+/// Collects the values of a measure in all runs. If one is missing, nothing can be compared, and
+/// the row says why.
 fn values(measure: Measure, gate: Option<Gate>, base: &[Run], head: &[Run]) -> Row {
     let (mut values, mut note, mut zeros) = (Vec::new(), None, 0);
     for run in base.iter().chain(head) {
@@ -98,7 +97,7 @@ fn values(measure: Measure, gate: Option<Gate>, base: &[Run], head: &[Run]) -> R
     row
 }
 
-/// The gates are several questions at once.
+/// Corrects the p values of the gates, because several questions are asked at once (Holm).
 fn correct(rows: &mut [Row]) {
     let asked = |row: &&mut Row| row.gate.is_some() && row.change.is_some_and(|c| c.p.is_some());
     let mut gates: Vec<&mut Row> = rows.iter_mut().filter(asked).collect();
@@ -177,7 +176,7 @@ fn warnings(base: &[Run], head: &[Run], method: Method, rows: &[Row], options: &
     warnings
 }
 
-/// Both sides, and how they are compared.
+/// Both sides, and the method that compares them.
 struct Sides<'a> {
     base: &'a [Run],
     head: &'a [Run],
@@ -200,7 +199,7 @@ impl Sides<'_> {
         let scaled =
             |values: &[f64]| -> Vec<f64> { values.iter().map(|v| if is_share { *v } else { v.ln() }).collect() };
         let back = |d: f64| if is_share { d } else { d.exp_m1() };
-        // Everything is asked in one direction: that of the gate, or of the worse.
+        // All values are turned in one direction: the gate's, or towards worse.
         let above = row.asks_for_growth();
         let toward =
             |values: Vec<f64>| -> Vec<f64> { if above { values } else { values.into_iter().map(|v| -v).collect() } };
@@ -222,7 +221,7 @@ impl Sides<'_> {
             }
             let sign = if above { 1.0 } else { -1.0 };
             let (one, other) = (back(sign * c.low), back(sign * c.high));
-            // Below its limit nothing counts, however surely it is seen.
+            // A change below the limit never counts, however significant it is.
             let detectable = c.detectable.map(|d| back(sign * d).abs().max(least));
             Change { effect: back(sign * c.effect), low: one.min(other), high: one.max(other), detectable, ..c }
         });
@@ -231,12 +230,12 @@ impl Sides<'_> {
         }
     }
 
-    /// How many questions are asked at once, of which this row is one.
+    /// Returns the number of questions that are asked together with this row's.
     fn questions(&self, row: &Row) -> usize {
         if row.gate.is_some() { self.options.gates.len() } else { 1 }
     }
 
-    /// Of one run per side. The effect is known even where its interval is not.
+    /// Compares one run per side. The effect is known even where its interval is not.
     fn bootstrap(&self, row: &mut Row) -> Option<Change> {
         let effect = difference(row, row.base[0], row.head[0]);
         let (of, base) = seconds(&row.measure, &self.base[0])?;
@@ -246,7 +245,7 @@ impl Sides<'_> {
             row.note = Some(format!("too short: {} s are needed", bootstrap::LEAST_SECONDS));
             return Some(unknown);
         }
-        // Nothing hangs on the interval of a row without a gate, and drawing is what takes the
+        // No verdict depends on the interval of a row without a gate, and drawing takes most of the
         // time.
         let draws = if row.gate.is_some() { self.options.draws } else { self.options.draws / UNGATED_DRAWS };
         let between = |b: f64, h: f64| difference(row, b, h);
@@ -261,36 +260,36 @@ impl Sides<'_> {
         let limit = Limit::of(row, self.options, above);
         row.limit = Some(limit.change());
         let worse = limit.is_beyond(change.effect, 1.0) && self.is_significant(row, &change, above);
-        // Toward the better everything is the same, the other way round.
+        // An improvement is judged like a regression, in the opposite direction.
         let better = limit.is_beyond(change.effect, -1.0) && self.is_significant(row, &change, !above);
         let reach = if above { change.high } else { change.low };
         row.verdict = match (worse, better) {
             (true, _) => Verdict::Regressed,
             (_, true) => Verdict::Improved,
-            // It was asked that the change itself decides, and it is within the limit.
+            // The user asked for the change itself to decide, and it is within the limit.
             _ if self.method == Method::Single && self.options.allow_single => Verdict::NoChange,
             _ if limit.is_beyond(reach, 1.0) => Verdict::Inconclusive,
             _ => Verdict::NoChange,
         };
     }
 
-    /// Whether the sides differ in that direction by more than runs of the same build do.
+    /// Returns whether the sides differ in this direction by more than runs of the same build do.
     fn is_significant(&self, row: &Row, change: &Change, above: bool) -> bool {
         let toward_gate = row.asks_for_growth() == above;
         match self.method {
             Method::Separation => {
                 let (low, high) = if above { (&row.base, &row.head) } else { (&row.head, &row.base) };
                 let most = low.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                // One in twenty triples of equal runs is apart by chance, and no correction for
-                // several gates is possible with so few; but on a quiet machine they are hardly
-                // ever apart by more than the floor.
+                // One in twenty triples of equal runs is apart by chance, and so few runs cannot be
+                // corrected for several gates. On a quiet machine, though, they are hardly ever
+                // apart by more than the floor.
                 let floor = self.options.floor(&row.measure);
                 let least = if row.measure.unit() == Unit::Share { most + floor } else { most * (1.0 + floor) };
                 high.iter().all(|value| *value > least)
             }
-            // Nothing is known of how sweeps differ: who allows a single pair takes its word.
+            // The scatter of sweeps is unknown. With `allow_single` the user accepts that.
             Method::Single => self.options.allow_single,
-            // The interval as a whole has to be beyond the limit.
+            // The whole interval has to be beyond the limit.
             Method::Bootstrap => {
                 let limit = Limit::of(row, self.options, above);
                 limit.is_beyond(if above { change.low } else { change.high }, 1.0)
@@ -308,11 +307,11 @@ impl Sides<'_> {
     }
 }
 
-/// What a change has to be beyond.
+/// The limit that a change has to exceed.
 struct Limit {
     relative: f64,
     absolute: f64,
-    /// What an absolute change is made of.
+    /// The base value to which an absolute limit relates.
     base: f64,
     is_share: bool,
     above: bool,
@@ -331,13 +330,13 @@ impl Limit {
         Self { relative, absolute, base: rank::median(&row.base), is_share, above }
     }
 
-    /// As a change, with its sign.
+    /// Returns the limit as a change, with its sign.
     fn change(&self) -> f64 {
         let least = if self.is_share { self.absolute } else { self.relative.max(self.absolute / self.base) };
         if self.above { least } else { -least }
     }
 
-    /// Whether a change is beyond the limit, in its direction (1) or against it (−1).
+    /// Returns whether a change exceeds the limit, in its direction (1) or against it (−1).
     fn is_beyond(&self, change: f64, direction: f64) -> bool {
         let toward = if self.above { change } else { -change } * direction;
         if self.is_share {
@@ -347,32 +346,32 @@ impl Limit {
     }
 }
 
-/// How surely the intervals hold the true change. A gate asks in one direction, so each end of an
-/// interval is a bound of `1 − alpha`, and the interval is of `1 − 2 alpha`: what is significant
-/// lies beyond it, and what does not, is not. The bootstrap, which knows nothing of how runs
-/// differ, keeps half of alpha on either side.
+/// Returns the confidence level of the intervals. A gate is one-sided, so each end of an interval
+/// is a bound at `1 − alpha` and the interval's level is `1 − 2 alpha`. That way the interval of a
+/// significant change excludes zero. The bootstrap does not know how runs differ, so it keeps half
+/// of alpha on either side.
 fn confidence(method: Method, (base, head): (usize, usize), alpha: f64) -> f64 {
     match method {
         Method::Bootstrap => 1.0 - alpha,
-        // There is none.
+        // A single pair has no interval.
         Method::Single => 0.0,
         Method::Separation | Method::MannWhitney => rank::confidence(base, head, 2.0 * alpha),
         Method::Paired => 1.0 - 2.0 * alpha,
     }
 }
 
-/// What became of a measure: relative, of shares a difference.
+/// Returns the change of a measure: relative, or the difference for shares.
 fn difference(row: &Row, base: f64, head: f64) -> f64 {
     if row.measure.unit() == Unit::Share { head - base } else { head / base - 1.0 }
 }
 
-/// A change whose interval is not known.
+/// Returns a change whose interval is not known.
 const fn unknown(effect: f64) -> Change {
     Change { effect, low: f64::NEG_INFINITY, high: f64::INFINITY, p: None, p_adjusted: None, detectable: None }
 }
 
-/// Three and more runs per side, with the number of questions if ranks decide. The values grow
-/// toward the worse.
+/// Compares three or more runs per side. `questions` is the number of questions if ranks decide.
+/// The values grow towards worse.
 fn unpaired(base: &[f64], head: &[f64], alpha: f64, questions: Option<usize>) -> Change {
     let all = rank::differences(base, head);
     let off = rank::left_off(base.len(), head.len(), 2.0 * alpha).unwrap_or(0).min(all.len().saturating_sub(1) / 2);
@@ -388,9 +387,9 @@ fn unpaired(base: &[f64], head: &[f64], alpha: f64, questions: Option<usize>) ->
     }
 }
 
-/// The shift of head from which on it would be significant, if both sides scattered as they do and
-/// were otherwise the same: in other runs it is sometimes less and sometimes more, so a change of
-/// that size is found about every second time.
+/// Returns the shift of head that would just be significant if both sides scattered as they do and
+/// were otherwise the same. In other runs this shift is sometimes smaller and sometimes larger, so
+/// a change of that size is found about every second time.
 fn detectable(base: &[f64], head: &[f64], alpha: Option<f64>) -> Option<f64> {
     let centred = |values: &[f64]| {
         let middle = rank::median(values);
@@ -399,7 +398,7 @@ fn detectable(base: &[f64], head: &[f64], alpha: Option<f64>) -> Option<f64> {
     let mut gaps: Vec<f64> = rank::differences(&centred(head), &centred(base));
     gaps.sort_by(f64::total_cmp);
     let pairs = gaps.len();
-    // One-sided: of so many pairs all but these must be in order.
+    // One-sided: all pairs except this many must be in order.
     let off = alpha.map_or(Some(0), |alpha| rank::left_off(base.len(), head.len(), 2.0 * alpha))?;
     Some(gaps[pairs - 1 - off.min(pairs - 1)].max(0.0))
 }
@@ -412,7 +411,7 @@ fn paired(base: &[f64], head: &[f64], alpha: f64, questions: usize) -> Option<Ch
     Some(Change { effect, low, high, p: Some(p), p_adjusted: None, detectable: Some(detectable) })
 }
 
-/// The seconds that stand behind a measure of a run, and what is taken of them.
+/// Returns the seconds behind a measure of a run, and the statistic that is computed from them.
 fn seconds(measure: &Measure, run: &Run) -> Option<(Of, Seconds)> {
     let counts =
         |of: fn(&super::Second) -> Vec<u64>| Seconds::of_counts(&run.seconds().iter().map(of).collect::<Vec<_>>());

@@ -1,5 +1,5 @@
-//! What two results are compared by: one number of a metric of runs, or one peak of sweeps, and in
-//! which direction it is better.
+//! Measures by which two results are compared: one number of a metric of runs, or one peak of
+//! sweeps. A measure knows in which direction it is better.
 
 use super::peak::{Peak, PeakOf};
 use super::run::{Numbers, Run};
@@ -8,7 +8,7 @@ use crate::metrics::{self, Counter, Metric, Rate, Summary, Trend};
 use crate::units::plural;
 use std::fmt;
 
-/// A percentile needs so many samples beyond it: with fewer it is the number of a few unlucky
+/// A percentile needs this many samples beyond it. With fewer it is the number of a few unlucky
 /// requests.
 const BEYOND: f64 = 10.0;
 
@@ -18,16 +18,16 @@ pub enum Measure {
     /// A number of a metric of a run.
     Metric {
         metric: Metric,
-        /// Only this kind of request.
+        /// Only this kind of request. `None` for all kinds.
         request: Option<String>,
-        /// Which of its numbers.
+        /// The number of the metric.
         number: Number,
     },
-    /// What a sweep reached.
+    /// The peak of a sweep.
     Peak(Peak),
 }
 
-/// Which number of a metric. Extremes are not among them: that of a run is one request.
+/// The number of a metric. Extremes are left out, because the extreme of a run is a single request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
     Avg,
@@ -37,7 +37,7 @@ pub enum Number {
     Rate,
 }
 
-/// What its values are in.
+/// The unit of a measure's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Milliseconds.
@@ -52,7 +52,7 @@ pub enum Unit {
     Users,
 }
 
-/// Short names for what everybody asks first.
+/// Short names for the most common measures.
 const ALIASES: [(&str, Metric); 2] =
     [("error_rate", Metric::Rate(Rate::HttpReqFailed)), ("throughput", Metric::Counter(Counter::HttpReqs))];
 
@@ -61,7 +61,7 @@ impl Measure {
         Self::Metric { metric, request: None, number }
     }
 
-    /// The metric that it is a number of; none of a peak.
+    /// Returns the metric. `None` for a peak.
     pub const fn metric(&self) -> Option<Metric> {
         match self {
             Self::Metric { metric, .. } => Some(*metric),
@@ -69,7 +69,8 @@ impl Measure {
         }
     }
 
-    /// What is compared of such results, whatever the gates are.
+    /// Returns the measures that are always compared in results of this sort, whatever the gates
+    /// are.
     pub fn usual_of(run: &Run) -> Vec<Self> {
         match &run.numbers {
             Numbers::Load { .. } => Self::usual(),
@@ -77,8 +78,8 @@ impl Measure {
         }
     }
 
-    /// What stands in every comparison of runs: errors before latency, because with different errors
-    /// latencies are those of different survivors.
+    /// Returns the measures of every comparison of runs. Errors come before latency, because with
+    /// different errors the latencies are those of different survivors.
     pub fn usual() -> Vec<Self> {
         let mut measures = vec![
             Self::of(Metric::Rate(Rate::HttpReqFailed), Number::Rate),
@@ -92,8 +93,8 @@ impl Measure {
         measures
     }
 
-    /// Reads `ttft.p99`, `http_req_duration{request:chat}.avg`, `throughput`, `tokens_output.rate`,
-    /// `requests_per_s{workers:2}`.
+    /// Parses `ttft.p99`, `http_req_duration{request:chat}.avg`, `throughput`,
+    /// `tokens_output.rate`, `requests_per_s{workers:2}`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if let Some(peak) = Peak::parse(text) {
@@ -141,7 +142,7 @@ impl Measure {
         Ok(Self::Metric { metric, request, number })
     }
 
-    /// What its values are in.
+    /// Returns the unit of the values.
     pub const fn unit(&self) -> Unit {
         let metric = match self {
             Self::Metric { metric, .. } => metric,
@@ -156,7 +157,7 @@ impl Measure {
         }
     }
 
-    /// Whether more of it is better.
+    /// Returns whether a higher value is better.
     pub const fn more_is_better(&self) -> bool {
         let metric = match self {
             Self::Metric { metric, .. } => metric,
@@ -179,7 +180,7 @@ impl Measure {
         }
     }
 
-    /// Its value in a result; or why there is none that could be compared.
+    /// Returns the value in a result, or the reason why there is none to compare.
     pub fn value(&self, run: &Run) -> Result<f64, String> {
         match (self, &run.numbers) {
             (Self::Metric { metric, request, number }, Numbers::Load { summary, .. }) => {
@@ -198,7 +199,7 @@ fn nothing() -> String {
     "nothing was measured".to_owned()
 }
 
-/// The value of a metric in a run.
+/// Returns the value of a metric in a run.
 fn value(metric: Metric, request: Option<&str>, number: Number, summary: &Summary) -> Result<f64, String> {
     if summary.group(request).is_none() {
         return Err(format!("no kind of request is named {}", request.unwrap_or_default()));
@@ -219,7 +220,7 @@ fn value(metric: Metric, request: Option<&str>, number: Number, summary: &Summar
     }
 }
 
-/// `p99`, `p99.9`, `p(99)`, `p99_9`; not the hundredth, which is an extreme.
+/// Parses `p99`, `p99.9`, `p(99)`, `p99_9`. `p100` is refused, because it is an extreme.
 fn percentile(text: &str) -> Option<f64> {
     let digits = text.strip_prefix('p')?.replace('_', ".");
     let digits = digits.strip_prefix('(').and_then(|d| d.strip_suffix(')')).unwrap_or(&digits);

@@ -1,28 +1,29 @@
-//! Is this build slower than that one? Numbers of results → a verdict that does not cry wolf. Pure
-//! arithmetic on plain numbers: files and pages are `report`'s and `cli`'s business.
+//! Comparison of two builds: is this one slower than that one? It turns numbers of results into a
+//! verdict without false alarms. It is pure arithmetic on plain numbers. Files and pages belong to
+//! `report` and `cli`.
 //!
-//! A result is a run of one load, or a sweep over loads (`throughput`, `capacity`), of which the
-//! peaks are compared. The rules are the same. A sweep has no seconds, though, so a single pair of
+//! A result is a run of one load, or a sweep over loads (`throughput`, `capacity`), whose peaks are
+//! compared. The rules are the same for both. A sweep has no seconds, though, so a single pair of
 //! sweeps has no interval.
 //!
 //! Requests of one run are not independent: a run as a whole is a little faster or slower than the
-//! next of the same build. So **the run is the sample**: with three runs per side or more, how runs
-//! scatter is measured, and a difference has to be larger. One run per side can only be compared by
-//! how its seconds scatter ([`bootstrap`]); what that says is called indicative.
+//! next run of the same build. So **the run is the sample**: with three runs per side or more, the
+//! scatter of runs is measured, and a difference has to exceed it. One run per side can only be
+//! compared by the scatter of its seconds ([`bootstrap`]). Such a result is called indicative.
 //!
 //! | Runs per side | A change is significant when | Its interval |
 //! |---|---|---|
-//! | 1 | the interval is beyond the limit as a whole | moving-block bootstrap over the seconds |
-//! | 1 sweep | never; with `allow_single` when the change itself is beyond the limit | none |
-//! | 3, or too few for so many gates | every run of one side is beyond every run of the other, by the noise floor | all pairwise differences |
-//! | 4 and more | the exact Mann–Whitney p, after Holm's correction over the gates, is at most alpha | Hodges–Lehmann |
-//! | pairs, 5 and more | the same of Student's t over the differences of pairs | Student's t |
+//! | 1 | the whole interval is beyond the limit | moving-block bootstrap over the seconds |
+//! | 1 sweep | never; with `allow_single` if the change is beyond the limit | none |
+//! | 3, or too few for the gates | the sides are apart by the floor | all pairwise differences |
+//! | 4 and more | the exact Mann–Whitney p, Holm-corrected, is at most alpha | Hodges–Lehmann |
+//! | pairs, 5 and more | the same, with Student's t over the pairs | Student's t |
 //!
-//! Tests are one-sided, and so an interval is of 1 − 2 alpha (90 %): each of its ends is a bound
-//! that the change passes once in twenty times.
+//! Tests are one-sided, so the level of an interval is 1 − 2 alpha (90 %): each of its ends is a
+//! bound that the true change exceeds once in twenty times.
 //!
-//! A gate fails when the change is significant *and* beyond its limit. When it does not, but the
-//! interval reaches beyond the limit, the verdict is *inconclusive*: these runs cannot say.
+//! A gate fails when the change is significant *and* beyond its limit. If it does not fail but the
+//! interval reaches beyond the limit, the verdict is *inconclusive*: these runs cannot decide.
 
 pub mod bootstrap;
 mod error;
@@ -45,32 +46,31 @@ pub use run::{Numbers, Run, Second, Sort};
 
 use std::collections::BTreeMap;
 
-/// Runs per side from which on they are the samples.
+/// Runs per side from which on the runs are the samples.
 pub const LEAST_RUNS: usize = 3;
-/// Pairs that Student's t needs: with fewer its intervals are wider than anything that is looked
-/// for.
+/// Pairs that Student's t needs. With fewer, its intervals are wider than any change of interest.
 pub const LEAST_PAIRS: usize = 5;
-/// Runs per side: more than anybody waits for; the counting of orders stays short.
+/// Most runs per side. It is more than anybody waits for, and it keeps the counting of orders
+/// short.
 pub const MOST_RUNS: usize = 100;
 /// Draws of the bootstrap.
 pub const DRAWS: usize = 2_000;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// What fails the comparison.
+    /// Changes that fail the comparison.
     pub gates: Vec<Gate>,
-    /// The runs of both sides belong together in their order: measured one after the other, A B A
-    /// B.
+    /// True if the runs of both sides form pairs in their order, measured alternately: A B A B.
     pub paired: bool,
-    /// How often two equal builds may be called different.
+    /// The probability at which two equal builds may be called different.
     pub alpha: f64,
-    /// Relative changes below this are never called one.
+    /// Relative differences below this are never called a change.
     pub noise_floor: f64,
-    /// What two equal builds were seen to differ by, by measure.
+    /// The measured differences between equal builds, by measure.
     pub noise: BTreeMap<String, f64>,
-    /// On which machine that was, if it was one.
+    /// The machine on which the noise was measured, if it was a single one.
     pub noise_machine: Option<String>,
-    /// Whether gates of a single pair of runs may fail.
+    /// True if gates of a single pair of runs may fail.
     pub allow_single: bool,
     /// Draws of the bootstrap.
     pub draws: usize,
@@ -92,30 +92,30 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What runs of one build differ by in this measure, as far as is known: no difference below it
-    /// means anything.
+    /// Returns the known difference between runs of one build in this measure. Smaller differences
+    /// mean nothing.
     fn floor(&self, measure: &Measure) -> f64 {
         let seen = self.noise.get(&measure.to_string()).copied().unwrap_or(0.0);
         if measure.unit() == Unit::Share { seen } else { seen.max(self.noise_floor) }
     }
 }
 
-/// How runs were compared.
+/// The method of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// One run per side, by its seconds.
+    /// One run per side, compared by its seconds.
     Bootstrap,
-    /// One sweep per side, which has no seconds.
+    /// One sweep per side. It has no seconds.
     Single,
-    /// Three per side: all of one beyond all of the other.
+    /// Three per side: all of one side is beyond all of the other.
     Separation,
-    /// Four and more per side.
+    /// Four or more per side.
     MannWhitney,
     Paired,
 }
 
 impl Method {
-    /// Its name in JSON.
+    /// Returns the name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bootstrap => "block-bootstrap",
@@ -129,15 +129,16 @@ impl Method {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
-    /// How it was done.
+    /// The method that was used.
     pub method: Method,
-    /// How surely the intervals hold the true change, below 1.
+    /// The confidence level of the intervals, below 1.
     pub confidence: f64,
-    /// Gates first, in their order; then what is usual.
+    /// Rows with gates first, in their order, then the usual measures.
     pub rows: Vec<Row>,
-    /// What may make the numbers worth less.
+    /// Reasons to trust the numbers less.
     pub warnings: Vec<String>,
-    /// Whether nothing can fail it, because one run per side is no measure of how runs scatter.
+    /// True if nothing can fail the comparison, because one run per side does not measure how runs
+    /// scatter.
     pub indicative: bool,
 }
 
@@ -145,44 +146,44 @@ pub struct Comparison {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     pub measure: Measure,
-    /// The gate on it, if there is one.
+    /// The gate on this measure, if any.
     pub gate: Option<Gate>,
-    /// One value a run; empty without a change.
+    /// One value a run. Empty without a change.
     pub base: Vec<f64>,
     pub head: Vec<f64>,
-    /// What became of it; none where nothing can be said, and `note` says why.
+    /// The change. `None` where nothing can be said, and `note` says why.
     pub change: Option<Change>,
-    /// The change from which on it counts, with its sign: what the gate says, or as much as runs of
-    /// one build differ by; none without a change.
+    /// The smallest change that counts, with its sign: the gate's limit or the noise of one build,
+    /// whichever is larger. `None` without a change.
     pub limit: Option<f64>,
     pub verdict: Verdict,
-    /// What is to be added.
+    /// A remark on the row.
     pub note: Option<String>,
 }
 
 impl Row {
-    /// In which direction it is asked: that of its gate, or of the worse.
+    /// Returns true if growth is tested: the gate's direction, or the worse one without a gate.
     fn asks_for_growth(&self) -> bool {
         self.gate.as_ref().map_or(!self.measure.more_is_better(), |gate| gate.above)
     }
 }
 
-/// What became of a measure: relative (0.05 is 5 % more), for shares a difference (0.005 is half a
-/// point).
+/// The change of a measure: relative (0.05 is 5 % more), or the difference for shares (0.005 is
+/// half a point).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Change {
     pub effect: f64,
-    /// It is hardly less than this.
+    /// Lower end of the interval.
     pub low: f64,
-    /// Nor more than this.
+    /// Upper end of the interval.
     pub high: f64,
-    /// How likely equal builds are to differ so much in the direction of the gate (without one, in
-    /// the worse).
+    /// The probability that equal builds differ this much in the direction of the gate, or towards
+    /// worse without a gate.
     pub p: Option<f64>,
-    /// That, as if no other gate had been asked.
+    /// `p` corrected for the number of gates.
     pub p_adjusted: Option<f64>,
-    /// A change of this size is found about every second time with such runs; smaller ones more
-    /// rarely. None where none is.
+    /// A change of this size is found about every second time with such runs, and smaller ones more
+    /// rarely. `None` if it is unknown.
     pub detectable: Option<f64>,
 }
 
@@ -193,13 +194,13 @@ pub enum Verdict {
     /// Better, beyond the limit.
     Improved,
     NoChange,
-    /// These runs cannot say.
+    /// These runs cannot decide.
     Inconclusive,
     NoValue,
 }
 
 impl Verdict {
-    /// Its name in JSON and reports.
+    /// Returns the name in JSON and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Regressed => "regressed",
@@ -212,23 +213,23 @@ impl Verdict {
 }
 
 impl Comparison {
-    /// Rows with a gate.
+    /// Returns the rows with a gate.
     pub fn gates(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(|row| row.gate.is_some())
     }
 
-    /// Gates that failed. (With a single pair they do so only if that was asked for.)
+    /// Counts the gates that failed. With a single pair a gate fails only if the user allowed it.
     pub fn failed(&self) -> usize {
         self.gates().filter(|row| row.verdict == Verdict::Regressed && !self.indicative).count()
     }
 
-    /// Gates of which nothing can be said, because a run does not have what they ask for: they have
-    /// not held. That is so of a single pair, too: nothing was compared that could be indicative.
+    /// Counts the gates without a value, because a run lacks their measure. They have not held.
+    /// This applies to a single pair, too: nothing was compared that could be indicative.
     pub fn unjudged(&self) -> usize {
         self.gates().filter(|row| row.verdict == Verdict::NoValue).count()
     }
 
-    /// Gates of which these runs cannot say whether they hold.
+    /// Counts the gates that these runs cannot decide.
     pub fn inconclusive(&self) -> usize {
         self.gates().filter(|row| row.verdict == Verdict::Inconclusive).count()
     }

@@ -1,32 +1,32 @@
-//! What runs of one build differ by, measured: the floor below which no difference of two builds
-//! means anything.
+//! The measured difference between runs of one build. Smaller differences between two builds mean
+//! nothing.
 
 use super::same::same_test;
 use super::{CompareError, LEAST_RUNS, MOST_RUNS, Measure, Run, Unit};
 
-/// What runs of one build differ by.
+/// The measured difference between runs of one build.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Noise {
     pub workload: String,
-    /// The machine, if they were all on one.
+    /// The machine, if all runs were on one.
     pub fingerprint: Option<String>,
     pub runs: usize,
     pub spreads: Vec<(Measure, Spread)>,
 }
 
-/// What a measure was in them.
+/// The spread of a measure over the runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
-    /// In the middle run.
+    /// The median over the runs.
     pub median: f64,
     pub min: f64,
     pub max: f64,
-    /// The highest over the lowest, less one; of shares their difference. Two runs of one build
-    /// have been seen so far apart.
+    /// The highest value over the lowest, minus one. For shares, their difference. Two runs of one
+    /// build have been seen this far apart.
     pub spread: f64,
 }
 
-/// The spread of every usual measure that all runs have.
+/// Measures the spread of every usual measure that all runs have.
 pub fn noise(runs: &[Run]) -> Result<Noise, CompareError> {
     if !(LEAST_RUNS..=MOST_RUNS).contains(&runs.len()) {
         return Err(CompareError::NoiseRuns { runs: runs.len() });

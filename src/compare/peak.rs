@@ -1,4 +1,4 @@
-//! What two sweeps are compared by: the most that each of them reached, and where.
+//! Peaks, by which two sweeps are compared: the most that each of them reached, and where.
 
 use std::fmt;
 
@@ -6,33 +6,34 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peak {
     pub of: PeakOf,
-    /// The API that was asked. None if the sweep asked a single one; in a gate, every one.
+    /// The API that was tested. `None` if the sweep tested a single one. In a gate, `None` means
+    /// every API.
     pub api: Option<String>,
-    /// The server's worker threads. None of a server that was running already; in a gate, every
-    /// number of them.
+    /// The server's worker threads. `None` for a server that was already running. In a gate, `None`
+    /// means every number of them.
     pub workers: Option<u32>,
 }
 
-/// What a peak counts.
+/// The quantity that a peak counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeakOf {
     /// Plain responses a second.
     Requests,
     /// Streamed tokens a second.
     Tokens,
-    /// The highest load at which the goals held, as arrivals a second.
+    /// The highest load at which the goals held, in arrivals a second.
     Rate,
-    /// The same, as users.
+    /// The highest load at which the goals held, in users.
     Users,
 }
 
-/// The names by which gates ask for peaks. `capacity` stands for both of its units: which of them
-/// it is, the results say.
+/// The names of peaks in gates. `capacity` stands for both of its units. The results tell which one
+/// it is.
 const NAMES: [(&str, PeakOf); 3] =
     [("requests_per_s", PeakOf::Requests), ("tokens_per_s", PeakOf::Tokens), ("capacity", PeakOf::Rate)];
 
 impl PeakOf {
-    /// Its name in gates, JSON and reports.
+    /// Returns the name in gates, JSON and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Requests => "requests_per_s",
@@ -43,8 +44,9 @@ impl PeakOf {
 }
 
 impl Peak {
-    /// Reads `requests_per_s`, `tokens_per_s{workers:4}`, `requests_per_s{api:openai-chat,workers:2}`,
-    /// `capacity`. None if the name is not that of a peak.
+    /// Parses `requests_per_s`, `tokens_per_s{workers:4}`,
+    /// `requests_per_s{api:openai-chat,workers:2}`, `capacity`. `None` if the name is not that of a
+    /// peak.
     pub(super) fn parse(text: &str) -> Option<Result<Self, String>> {
         let (name, rest) = text.split_at(text.find(['{', '.']).unwrap_or(text.len()));
         let (name, of) = NAMES.into_iter().find(|(known, _)| *known == name.trim_end())?;
@@ -75,7 +77,8 @@ impl Peak {
         Some(peak)
     }
 
-    /// Whether a gate on this peak is one on the other: what it leaves open may be anything.
+    /// Returns whether a gate on this peak applies to the other. A selector that it leaves open
+    /// matches anything.
     pub(super) fn covers(&self, other: &Self) -> bool {
         self.of.name() == other.of.name()
             && (self.api.is_none() || self.api == other.api)

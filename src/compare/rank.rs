@@ -1,5 +1,5 @@
-//! Small samples: few runs per side, each one number. Nothing is assumed of how runs scatter,
-//! except with `--paired`.
+//! Statistics for small samples: few runs per side, each of them one number. No distribution of the
+//! runs is assumed, except with `--paired`.
 //!
 //! Sources: Mann and Whitney 1947 (the test; exact by counting, here with midranks, so that ties
 //! are exact too), Hodges and Lehmann 1963 (the shift and its interval from the pairwise
@@ -7,10 +7,10 @@
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-/// Up to so many values all orders are counted; beyond, the sum of ranks is close to normal.
+/// Up to this many values all orders are counted. Beyond, the sum of ranks is close to normal.
 const COUNTED: usize = 40;
 
-/// The middle; of an even number the mean of both. 0 of nothing.
+/// Returns the median. An even number of values gives the mean of the middle two. No values give 0.
 pub(super) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -22,15 +22,15 @@ pub(super) fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// Every `head − base`, ascending.
+/// Returns every `head − base`, ascending.
 pub(super) fn differences(base: &[f64], head: &[f64]) -> Vec<f64> {
     let mut all: Vec<f64> = head.iter().flat_map(|h| base.iter().map(move |b| h - b)).collect();
     all.sort_by(f64::total_cmp);
     all
 }
 
-/// How likely it is that head is ranked at least so high above base when both are the same: the
-/// one-sided p.
+/// Returns the one-sided p: the probability that head ranks at least this high above base when both
+/// are the same.
 pub(super) fn mann_whitney_above(base: &[f64], head: &[f64]) -> f64 {
     let ranks = doubled_midranks(base, head);
     let (n, m) = (base.len(), head.len());
@@ -54,7 +54,7 @@ pub(super) fn mann_whitney_above(base: &[f64], head: &[f64]) -> f64 {
     ways[m][observed as usize..].iter().sum::<f64>() / all
 }
 
-/// Twice the rank of each value, base first; equal values share the mean of theirs.
+/// Returns twice the rank of each value, base first. Equal values share the mean of their ranks.
 fn doubled_midranks(base: &[f64], head: &[f64]) -> Vec<u64> {
     let values: Vec<f64> = base.iter().chain(head).copied().collect();
     let rank = |v: &f64| {
@@ -73,17 +73,17 @@ fn normal_above(ranks: &[u64], n: usize, m: usize, observed: u64) -> f64 {
     if variance <= 0.0 {
         return 1.0;
     }
-    // A doubled rank is a step of two: half of that for continuity.
+    // Doubled ranks have steps of two. Half a step is the continuity correction.
     let z = (observed as f64 - 1.0 - mean) / variance.sqrt();
     1.0 - Normal::standard().cdf(z)
 }
 
-/// How many of the sorted pairwise differences are left off at each end, so that the interval
-/// between them holds the shift with at least 1 − alpha; none when even all of them together do
-/// not.
+/// Returns how many of the sorted pairwise differences are left off at each end, so that the
+/// interval between them holds the shift with at least 1 − alpha. `None` if even all of the
+/// differences together do not.
 pub(super) fn left_off(n: usize, m: usize, alpha: f64) -> Option<usize> {
-    // The number of (base, head) pairs in order, when all values differ: how many ways lead to each
-    // count.
+    // Counts the (base, head) pairs in order, when all values differ: the number of ways that lead
+    // to each count.
     let mut ways = vec![vec![0.0_f64; n * m + 1]; m + 1];
     ways[0][0] = 1.0;
     for value in 1..=n + m {
@@ -112,19 +112,20 @@ pub(super) fn left_off(n: usize, m: usize, alpha: f64) -> Option<usize> {
     left_off
 }
 
-/// How surely the interval of `1 − alpha` holds the shift: no surer than that between the outermost
-/// differences, which misses it when one side lies beyond the other as a whole.
+/// Returns the confidence with which the interval of `1 − alpha` holds the shift. It is at most
+/// that of the interval between the outermost differences, which misses the shift when one side
+/// lies entirely beyond the other.
 pub(super) fn confidence(n: usize, m: usize, alpha: f64) -> f64 {
     (1.0 - alpha).min(1.0 - 2.0 / orders(n, m))
 }
 
-/// In how many ways `n` and `m` values can be ordered.
+/// Returns the number of ways in which `n` and `m` values can be ordered.
 pub(super) fn orders(n: usize, m: usize) -> f64 {
     (1..=m).fold(1.0, |all, k| all * (n + k) as f64 / k as f64)
 }
 
-/// Mean of the differences of pairs, its interval of 1 − alpha, its standard error, and the
-/// one-sided p of growth.
+/// Returns the mean of the differences of pairs, the half-width of its interval of 1 − alpha, its
+/// standard error, and the one-sided p of growth.
 pub(super) fn paired(differences: &[f64], alpha: f64) -> Option<(f64, f64, f64, f64)> {
     let n = differences.len();
     let mean = differences.iter().sum::<f64>() / n as f64;
@@ -140,8 +141,8 @@ pub(super) fn paired(differences: &[f64], alpha: f64) -> Option<(f64, f64, f64, 
     Some((mean, reach, error, above))
 }
 
-/// Each p as if it were the only one (Holm): what remains below alpha does so although several
-/// questions were asked.
+/// Corrects each p for the number of tests (Holm). A corrected p below alpha is significant
+/// although several questions were asked.
 pub(super) fn holm(ps: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..ps.len()).collect();
     order.sort_by(|a, b| ps[*a].total_cmp(&ps[*b]));
@@ -173,9 +174,9 @@ mod tests {
         near(mann_whitney_above(&low(10), &high(10)), 1.0 / 184_756.0);
         // U is 10, the middle of a symmetric distribution, and 12 of the 126 orders have it.
         near(mann_whitney_above(&[2.0, 4.0, 6.0, 8.0], &[1.0, 3.0, 5.0, 7.0, 9.0]), 69.0 / 126.0);
-        // All the same: every order is as good.
+        // All values are the same, so every order is equally likely.
         near(mann_whitney_above(&[1.0; 4], &[1.0; 4]), 1.0);
-        // Beyond counting it is close to what counting would say.
+        // Beyond the counted sizes, the normal approximation is close to what counting gives.
         let (base, head): (Vec<f64>, Vec<f64>) = ((0..20).map(f64::from).collect(), (5..25).map(f64::from).collect());
         let counted = mann_whitney_above(&base, &head);
         let ranks = doubled_midranks(&base, &head);
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn intervals_leave_off_what_the_tables_say() {
-        // Hollander, Wolfe and Chicken, table A.6: the tail of U at 3+3 never is below 0.025; at
+        // Hollander, Wolfe and Chicken, table A.6: the tail of U at 3+3 is never below 0.025. At
         // 4+4 it is for U = 0 alone.
         assert_eq!(left_off(3, 3, 0.05), None);
         assert_eq!(left_off(4, 4, 0.05), Some(0));
@@ -214,7 +215,7 @@ mod tests {
 
     #[test]
     fn holm_multiplies_and_never_decreases() {
-        // Holm's own example: 0.01, 0.015, 0.005 of three.
+        // The largest, 0.04 times 1, is raised to the 0.06 of the one before it.
         let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
         for (got, expected) in adjusted.iter().zip([0.03, 0.06, 0.06, 0.02]) {
             near(*got, expected);

@@ -1,40 +1,40 @@
-//! A result, as far as it is compared.
+//! A result, reduced to what is compared.
 
 use super::peak::Peak;
 use crate::metrics::{Buckets, Summary};
 use std::collections::BTreeMap;
 
-/// One result, as far as it is compared: a run, or a sweep.
+/// One result, reduced to what is compared: a run, or a sweep.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// The file it comes from.
+    /// The file from which the result was read.
     pub file: String,
-    /// Which command wrote it.
+    /// The command that wrote it.
     pub sort: Sort,
     pub id: String,
-    /// What it asked of the server: only results that asked the same can be compared.
+    /// Hash of the workload. Only results of the same workload can be compared.
     pub workload: String,
-    /// Version of this tool that measured it.
+    /// Version of this tool that measured the result.
     pub tool: String,
-    /// Over how many machines it ran.
+    /// Number of machines that shared the run.
     pub shards: usize,
-    /// Of a sweep, what it tried and how, by name. That has to be the same, too.
+    /// For a sweep, its steps and settings by name. They have to be the same, too.
     pub steps: Vec<(&'static str, String)>,
-    /// The machine of a sweep, by name: peaks are its own as much as the server's.
+    /// The machine of a sweep, by name. Peaks depend on the machine as much as on the server.
     pub machine: Vec<(&'static str, String)>,
-    /// Why it is no whole result, if it is none.
+    /// The reason why the result is incomplete, if it is.
     pub incomplete: Option<String>,
     pub fingerprint: Option<String>,
-    /// What is to be said of it: a strained client, say.
+    /// Remarks on the result, such as a strained client.
     pub remarks: Vec<String>,
-    /// Which build of the server: kind, version and commit; empty when it does not say.
+    /// The server's build: kind, version and commit. Empty if the server does not tell.
     pub build: String,
-    /// The same with the user's own marks, for people.
+    /// The build with the user's own marks, for people.
     pub server: String,
     pub numbers: Numbers,
 }
 
-/// Which command wrote a result.
+/// The command that wrote a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sort {
     Run,
@@ -43,7 +43,7 @@ pub enum Sort {
 }
 
 impl Sort {
-    /// What one of them is called; an `s` makes several.
+    /// Returns the name of one result. An `s` makes the plural.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Run => "run",
@@ -52,7 +52,7 @@ impl Sort {
         }
     }
 
-    /// What gates on it may ask for.
+    /// Returns the measures that gates on it may use.
     pub(super) const fn measures(self) -> &'static str {
         match self {
             Self::Run => "ttft.p99, error_rate, throughput or the like",
@@ -62,21 +62,21 @@ impl Sort {
     }
 }
 
-/// What was measured.
+/// The measured numbers.
 #[derive(Debug, Clone)]
 pub enum Numbers {
-    /// Under one load.
+    /// Measured under one load.
     Load {
         summary: Box<Summary>,
-        /// Second by second; without the time in which the last requests were waited for.
+        /// Second by second, without the time in which the last requests were waited for.
         seconds: Vec<Second>,
     },
-    /// Over several. A peak has no value if no step counted.
+    /// Measured under several loads. A peak has no value if no step counted.
     Peaks(Vec<(Peak, Option<f64>)>),
 }
 
 impl Run {
-    /// The numbers of a run; none of a sweep.
+    /// Returns the numbers of a run. `None` for a sweep.
     pub fn summary(&self) -> Option<&Summary> {
         match &self.numbers {
             Numbers::Load { summary, .. } => Some(summary),
@@ -84,7 +84,7 @@ impl Run {
         }
     }
 
-    /// Its seconds. A sweep has none.
+    /// Returns the seconds. A sweep has none.
     pub(super) fn seconds(&self) -> &[Second] {
         match &self.numbers {
             Numbers::Load { seconds, .. } => seconds,

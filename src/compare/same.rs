@@ -1,9 +1,9 @@
-//! Which results can be compared at all: whole ones, of one command and one test.
+//! Checks that results can be compared: they must be complete and of one command and one test.
 
 use super::error::CompareError;
 use super::run::Run;
 
-/// Refuses what is not of the same test.
+/// Refuses results that are not of the same test.
 pub(super) fn same_test(base: &[Run], head: &[Run]) -> Result<(), CompareError> {
     let all: Vec<&Run> = base.iter().chain(head).collect();
     for (i, run) in all.iter().enumerate() {
@@ -34,8 +34,8 @@ pub(super) fn same_test(base: &[Run], head: &[Run]) -> Result<(), CompareError> 
     Ok(())
 }
 
-/// What has to be the same in all results, by name. Those of one command have the same names, in one
-/// order.
+/// Returns the facts that have to be the same in all results, by name. All results of one command
+/// have the same names in the same order.
 fn facts(run: &Run) -> Vec<(&'static str, String)> {
     let mut facts = vec![("the version of llmsim-blast", major(&run.tool))];
     facts.extend(run.steps.iter().cloned());
@@ -44,8 +44,8 @@ fn facts(run: &Run) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// What may change the meaning of numbers: the first number of a version, before 1.0 the first two
-/// (semver.org, item 4).
+/// Returns the part of a version that may change the meaning of numbers: the first number, or
+/// before 1.0 the first two (semver.org, item 4).
 fn major(version: &str) -> String {
     let mut numbers = version.split('.');
     match (numbers.next(), numbers.next()) {

@@ -1,4 +1,4 @@
-//! The document's part on how the targets were reached.
+//! The part of the document on how the targets were reached.
 
 use crate::metrics::{Counter, Summary};
 use crate::plan::{Plan, Roots};
@@ -9,27 +9,27 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
     pub address: String,
-    /// Connections that were opened there.
+    /// Connections that were opened to it.
     pub opened: u64,
     pub failed: u64,
 }
 
-/// What TLS has done.
+/// Facts about the TLS connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tls {
-    /// Whether certificates were checked.
+    /// True if certificates were checked.
     pub verified: bool,
-    /// Whose signatures were believed: `built-in`, `native`, `file`.
+    /// The trusted root certificates: `built-in`, `native`, `file`.
     pub roots: String,
     pub full: u64,
     /// Handshakes that resumed an earlier session.
     pub resumed: u64,
-    /// Why requests failed by it.
+    /// The TLS errors that failed requests, with counts.
     #[serde(default)]
     pub troubles: BTreeMap<String, u64>,
 }
 
-/// Adds what another shard of the same test has seen of its ways to the targets.
+/// Adds the addresses and the TLS facts of another shard of the same test.
 pub(crate) fn add(ours: &mut super::Target, addresses: Vec<Address>, tls: Option<Tls>) {
     for theirs in addresses {
         match ours.addresses.iter_mut().find(|known| known.address == theirs.address) {
@@ -45,7 +45,7 @@ pub(crate) fn add(ours: &mut super::Target, addresses: Vec<Address>, tls: Option
         ours.tls = Some(theirs);
         return;
     };
-    // Checked only if all have checked.
+    // The certificates count as checked only if all shards checked them.
     ours.verified &= theirs.verified;
     ours.full += theirs.full;
     ours.resumed += theirs.resumed;
@@ -63,7 +63,7 @@ pub(crate) fn addresses(summary: &Summary) -> Vec<Address> {
     summary.paths.addresses().map(address).collect()
 }
 
-/// None when no target was reached through TLS.
+/// Returns the TLS facts. `None` if no target was reached through TLS.
 pub(crate) fn tls(plan: &Plan, summary: &Summary) -> Option<Tls> {
     if !plan.targets().any(|target| target.tls) {
         return None;

@@ -1,16 +1,15 @@
-//! Two numbers for one thing: what the server says, and what was seen.
+//! Numbers that the server and the client both report.
 
 use serde::{Deserialize, Serialize};
 
 /// Two counts of the same requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// Requests we sent of the kinds that the server counts.
+    /// Requests that we sent, of the kinds that the server counts.
     pub ours: u64,
-    /// What the server counted.
+    /// Requests that the server counted.
     pub server: u64,
-    /// The same of the errors that the server counts by sort; absent when it counted none and we
-    /// saw none.
+    /// The same for the errors that the server counts by sort. Absent if neither side saw any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ErrorAgreement>,
 }
@@ -18,13 +17,13 @@ pub struct Agreement {
 /// Two counts of the same errors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorAgreement {
-    /// What the server calls them.
+    /// The server's name for them.
     pub name: String,
-    /// The statuses we know them by.
+    /// The statuses that they have.
     pub statuses: Vec<u16>,
-    /// Answers with these statuses that we got.
+    /// Responses with these statuses that we received.
     pub ours: u64,
-    /// What the server counted.
+    /// Errors that the server counted.
     pub server: u64,
 }
 
@@ -32,14 +31,14 @@ pub struct ErrorAgreement {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgreementLine {
     pub name: String,
-    /// What the server is configured to do, or has counted.
+    /// The number that the server is configured to, or has counted.
     pub server: f64,
-    /// What we measured or counted.
+    /// The number that we measured or counted.
     pub ours: f64,
-    /// What they may differ by: nothing for counts, and for times what the server's timers and the
-    /// number of samples allow.
+    /// The largest difference that is allowed. Zero for counts. For times it allows for the
+    /// server's timers and the number of samples.
     pub tolerance: f64,
-    /// `ms`, or nothing for counts.
+    /// `ms`, or empty for counts.
     pub unit: String,
     pub agree: bool,
 }

@@ -1,6 +1,6 @@
-//! What was asked for beside what came of it: rate, tokens of prompts and of answers, prefixes.
+//! Requested values beside the measured ones: rate, tokens of prompts and of responses, prefixes.
 //!
-//! All of it is made of the document's own metrics, so that it is exact for a merged run, too.
+//! All rows are computed from the document's own metrics, so they are exact for a merged run, too.
 
 use super::measured::{Numbers, counter, rate, trend};
 use super::{Document, Rate, Trend};
@@ -9,16 +9,16 @@ use crate::units::{plural, rounded, short};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A row is marked when more than this share of its requests is off. One arrival in flight as the
-/// test ends is not a lost rate.
+/// A row is marked when more than this share of its requests differs. One arrival in flight at the
+/// end of the test does not count as a lost rate.
 const FEW: f64 = 0.01;
-/// From this share of its prompt tokens on a cache is told of that nobody asked for.
+/// An unrequested cache is reported from this share of the prompt tokens on.
 const UNASKED: f64 = 0.05;
 
-/// One thing that was asked for, and what came of it.
+/// One requested value, and what was measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AskedGot {
-    /// The kind of request; none for the whole run.
+    /// The kind of request. `None` for the whole run.
     #[serde(default)]
     pub request: Option<String>,
     /// `request_rate`, `input_tokens`, `output_tokens` or `prefix_tokens`.
@@ -27,15 +27,15 @@ pub struct AskedGot {
     pub unit: String,
     #[serde(default)]
     pub asked: Option<Spread>,
-    /// What the server billed, or what was started.
+    /// The number that the server billed, or that was started.
     #[serde(default)]
     pub got: Option<Spread>,
-    /// Requests that got something else; none if that cannot be said.
+    /// Requests that got something else. `None` if it is unknown.
     #[serde(default)]
     pub off: Option<Rate>,
-    /// Whether the two part by more than may be.
+    /// True if the two differ by more than is allowed.
     pub differs: bool,
-    /// A word on each difference.
+    /// One explanation for each difference.
     #[serde(default)]
     pub why: Vec<String>,
 }
@@ -44,14 +44,14 @@ pub struct AskedGot {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     pub avg: f64,
-    /// None of a number that is one for the whole run.
+    /// `None` for a number of the whole run.
     #[serde(default)]
     pub p50: Option<f64>,
     #[serde(default)]
     pub p99: Option<f64>,
 }
 
-/// Everything that a document's metrics say about it.
+/// Returns all rows that the document's metrics allow.
 pub(super) fn rows(doc: &Document) -> Vec<AskedGot> {
     let kinds = doc.requests.iter().flat_map(|(name, numbers)| {
         let kind = Kind { name, numbers, doc };
@@ -60,7 +60,7 @@ pub(super) fn rows(doc: &Document) -> Vec<AskedGot> {
     std::iter::once(request_rate(doc)).chain(kinds).flatten().collect()
 }
 
-/// The rate of arrivals of an open load.
+/// Compares the arrival rate of an open loop.
 fn request_rate(doc: &Document) -> Option<AskedGot> {
     use metrics::Counter as C;
     let (offered, started) = (counter(&doc.metrics, C::ArrivalsOffered)?, counter(&doc.metrics, C::ArrivalsStarted)?);
@@ -111,7 +111,7 @@ impl Kind<'_> {
         }
     }
 
-    /// The part of the plan about it.
+    /// Returns the kind's part of the plan.
     fn plan(&self) -> Option<&Value> {
         let all = self.doc.plan.get("requests")?.as_array()?;
         all.iter().find(|kind| kind.get("name").and_then(Value::as_str) == Some(self.name))
@@ -174,7 +174,7 @@ impl Kind<'_> {
         let Some(off) = row.off.as_ref().filter(|off| off.matches > 0) else { return Some(row) };
         let is_exact = self.plan().is_some_and(|kind| kind["exact"] == Value::Bool(true));
         let n = |c| count(self.numbers, c);
-        // `max_tokens` is a limit, not a length: an answer that ends before it is as asked.
+        // `max_tokens` is a limit, not a length, so a response that ends earlier is as requested.
         let unasked = if is_exact { off.matches } else { n(C::OutputLong) + n(C::OutputCut) };
         row.differs = is_much(&share(unasked, off.total));
         row.why.extend(parts(
@@ -190,7 +190,7 @@ impl Kind<'_> {
         Some(row)
     }
 
-    /// Shared prefixes, and what the server took from its cache.
+    /// Compares the shared prefixes with the tokens from the server's cache.
     fn prefix(&self) -> Option<AskedGot> {
         let asked = trend(self.numbers, metrics::Trend::AskedPrefixTokens);
         let got = trend(self.numbers, metrics::Trend::CachedInputTokens);
@@ -219,7 +219,7 @@ impl Kind<'_> {
     }
 }
 
-/// Shares of the requests, with a word on each.
+/// Describes each part as a share of the requests.
 fn parts(total: u64, parts: &[(u64, &str)]) -> Vec<String> {
     let told = |&(n, word): &(u64, &str)| format!("{} {word}", percent(n as f64 / total.max(1) as f64));
     parts.iter().filter(|(n, _)| *n > 0).map(told).collect()

@@ -1,4 +1,4 @@
-//! Documents → the runs that are compared, and a comparison as JSON.
+//! Conversion of documents into the runs that are compared, and of a comparison into JSON.
 
 use super::json as document_json;
 use super::read::{FieldError, three, wrong};
@@ -13,22 +13,22 @@ use std::collections::BTreeMap;
 /// Name and version of the format.
 pub const COMPARE_SCHEMA: &str = "llmsim-blast.compare/1";
 
-/// Characters of a commit that people read.
+/// Characters of a commit that are shown.
 const SHORT_COMMIT: usize = 12;
 
-/// A comparison, with the runs it is of.
+/// A comparison and its runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Compared<'a> {
     pub base: &'a [Run],
     pub head: &'a [Run],
-    /// What came of it.
+    /// The result.
     pub comparison: &'a Comparison,
-    /// Whether a gate of which the runs cannot say fails the comparison.
+    /// True if an inconclusive gate fails the comparison.
     pub fail_on_inconclusive: bool,
 }
 
 impl Compared<'_> {
-    /// Which command wrote the results.
+    /// Returns the command that wrote the results.
     pub(crate) fn sort(&self) -> Sort {
         self.base.first().map_or(Sort::Run, |run| run.sort)
     }
@@ -46,7 +46,7 @@ impl Compared<'_> {
         }
     }
 
-    /// With which class of exit codes the comparison ends.
+    /// Returns the class of exit codes for the comparison.
     pub(crate) fn exit(&self) -> ExitClass {
         let c = self.comparison;
         match (c.failed() > 0 || (self.fail_on_inconclusive && c.inconclusive() > 0), c.unjudged() > 0) {
@@ -56,7 +56,7 @@ impl Compared<'_> {
         }
     }
 
-    /// Everything that keeps the comparison from passing: the gates that failed first.
+    /// Returns all reasons why the comparison does not pass, failed gates first.
     fn reasons(&self) -> Vec<Reason> {
         let c = self.comparison;
         let of = |kind, verdict: Verdict, counts: bool| {
@@ -68,7 +68,7 @@ impl Compared<'_> {
         regressed.chain(undecided).chain(of(ReasonKind::NoData, Verdict::NoValue, true)).collect()
     }
 
-    /// As JSON for files: keys sorted, indented, with a newline at the end.
+    /// Returns the JSON for files: keys sorted, indented, with a newline at the end.
     pub fn to_json(&self) -> String {
         let run = |run: &Run| json!({ "file": run.file, "id": run.id, "server": run.server });
         let c = self.comparison;
@@ -97,7 +97,7 @@ impl Compared<'_> {
     }
 }
 
-/// Why a gate keeps the comparison from passing.
+/// Returns the reason why a gate keeps the comparison from passing.
 fn gate_reason(kind: ReasonKind, row: &Row) -> Reason {
     let name = row.gate.as_ref().map_or_else(|| row.measure.to_string(), |gate| gate.expression.clone());
     let change = row.change.as_ref().map(|c| {
@@ -139,7 +139,7 @@ fn unit(measure: &Measure) -> &'static str {
     }
 }
 
-/// A document as a run to compare.
+/// Converts a document into a run to compare.
 pub fn run(file: &str, document: &Document) -> Result<Run, FieldError> {
     let mut remarks = Vec::new();
     if document.client.verdict >= Validity::Strained {
@@ -170,7 +170,7 @@ fn text(value: Option<&Value>) -> String {
     value.and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// Why a document is not of a whole run.
+/// Returns the reason why a document is not of a complete run.
 fn incomplete(document: &Document) -> Option<String> {
     match document.verdict.conclusion {
         Conclusion::Internal => Some("verdict: the numbers of the run do not add up".to_owned()),
@@ -186,7 +186,7 @@ fn incomplete(document: &Document) -> Option<String> {
     }
 }
 
-/// Which build of the server: kind, version and commit, as far as they are known.
+/// Returns the server's build: kind, version and commit, as far as they are known.
 pub(super) fn build(server: &TargetServer) -> String {
     let commit = server.git_commit.as_ref().map(|commit| {
         let dirty = if server.git_dirty == Some(true) { " and changes" } else { "" };
@@ -195,7 +195,7 @@ pub(super) fn build(server: &TargetServer) -> String {
     [server.kind.clone(), server.version.clone(), commit].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// The build, and the user's own marks.
+/// Returns the build and the user's own marks.
 pub(super) fn server_name(server: &TargetServer, tags: &BTreeMap<String, String>) -> String {
     let tags = tags.iter().map(|(key, value)| format!("{key}={value}"));
     let parts = std::iter::once(build(server)).filter(|build| !build.is_empty()).chain(tags);

@@ -1,37 +1,38 @@
-//! The files that requests had their rows of, and what was sent of them. Not the texts.
+//! Files with rows for requests, and the number of rows that were sent. The texts are not in the
+//! document.
 
 use crate::plan::{Order, Plan};
 use serde::{Deserialize, Serialize};
 
-/// A file of rows, as one kind of request has sent it.
+/// A file of rows, as used by one kind of request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dataset {
     /// The kind of request.
     pub request: String,
     pub path: String,
-    /// Of the file's bytes, in hex.
+    /// SHA-256 of the file's bytes, in hex.
     pub sha256: String,
     pub format: String,
     /// `sequential`, `shuffled` or `once`; `trace` if rows have instants.
     pub order: String,
-    /// Rows that the file has.
+    /// Rows in the file.
     pub rows: u64,
-    /// Rows that were to be sent.
+    /// Rows that can be sent.
     pub usable: u64,
-    /// Of those, different ones.
+    /// Different rows among the usable ones.
     pub distinct: u64,
     /// Rows that were left out, by reason.
     #[serde(default)]
     pub unused: Vec<UnusedRows>,
     /// Requests that were sent.
     pub sent: u64,
-    /// Different bodies among them. Not known of merged shards, which may have sent the same.
+    /// Different bodies among them. Unknown for merged shards, which may have sent the same ones.
     #[serde(default)]
     pub distinct_sent: Option<u64>,
-    /// The rest of them.
+    /// Requests that repeated a body. Unknown for merged shards.
     #[serde(default)]
     pub repeats_sent: Option<u64>,
-    /// Every row was sent, which has ended the test.
+    /// True if every row was sent, which ended the test.
     #[serde(default)]
     pub used_up: bool,
 }
@@ -41,12 +42,12 @@ pub struct Dataset {
 pub struct UnusedRows {
     pub reason: String,
     pub rows: u64,
-    /// The line of the first one, from 1.
+    /// The line of the first such row, from 1.
     pub first_line: u64,
 }
 
-/// What was sent of each file. `sent` says for a kind of request how many requests, and how many
-/// different bodies.
+/// Describes each file and what was sent from it. `sent` returns the number of requests of a kind,
+/// and the number of different bodies.
 pub(crate) fn datasets(plan: &Plan, sent: impl Fn(&str) -> Option<(u64, u64)>) -> Vec<Dataset> {
     let dataset = |source: &crate::plan::RowSource| {
         let (sent, distinct) = sent(&source.kind).unwrap_or_default();
@@ -79,12 +80,12 @@ pub(crate) fn datasets(plan: &Plan, sent: impl Fn(&str) -> Option<(u64, u64)>) -
         .collect()
 }
 
-/// Adds what another shard has sent.
+/// Adds the rows that another shard has sent.
 pub(super) fn add(sum: &mut [Dataset], more: &[Dataset]) {
     for (ours, theirs) in sum.iter_mut().zip(more) {
         ours.sent += theirs.sent;
         (ours.distinct_sent, ours.repeats_sent) = (None, None);
-        // The shards of a test that is sent once have different rows.
+        // If each row is sent once, the shards have different rows.
         ours.used_up = ours.order == Order::Once.name() && ours.sent >= ours.usable;
     }
 }

@@ -1,37 +1,37 @@
-//! The digest of a result: SHA-256 over its canonical JSON, so that an edit or damage is seen.
+//! The digest of a result: SHA-256 over its canonical JSON, so that an edit or damage is detected.
 //!
-//! Canonical is RFC 8785 (JCS): no blanks, keys sorted by their UTF-16 units, numbers as the IEEE
-//! doubles that they stand for. A result that went through `jq .`, a formatter or a database
-//! therefore keeps its digest: `10.0` and `10` are one number, and the order of keys means
-//! nothing. Any other value has another digest. `docs/decisions/0002-digest.md` says why.
+//! The canonical form is RFC 8785 (JCS): no blanks, keys sorted by their UTF-16 units, numbers as
+//! the IEEE doubles that they stand for. A result that went through `jq .`, a formatter or a
+//! database therefore keeps its digest: `10.0` and `10` are one number, and the order of keys does
+//! not matter. Any other value changes the digest. `docs/decisions/0002-digest.md` says why.
 
 use serde_json::{Number, Value};
 use sha2::{Digest as _, Sha256};
 
-/// The field that holds the digest. It is not part of what is hashed.
+/// The field that holds the digest. It is not hashed itself.
 pub(crate) const FIELD: &str = "digest";
-/// A field that only builds write which also write a digest.
+/// A field that is only written by builds that also write a digest.
 const WRITTEN_WITH_IT: &str = "exit_code";
 
 /// Above this a double no longer tells neighbouring integers apart.
 const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_992.0;
-/// Canonical text that is collected before it is hashed.
+/// Bytes of canonical text that are collected before they are hashed.
 const PIECE: usize = 64 << 10;
 
-/// What a digest says of the values beside it.
+/// The result of checking a digest against the values beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seal {
-    /// Nobody has changed a value since it was written.
+    /// No value was changed since the result was written.
     Fits,
-    /// An earlier build wrote the result, and whether anybody has changed it cannot be said.
+    /// An earlier build wrote the result, so changes cannot be detected.
     None,
-    /// A build that writes digests wrote the result, and the digest was taken out.
+    /// A build that writes digests wrote the result, and the digest was removed.
     Removed,
     /// A value was changed.
     Broken,
 }
 
-/// Puts the digest of all other fields into a result; one that is there is replaced.
+/// Inserts the digest of all other fields into a result, replacing an old one.
 pub fn seal(result: &mut Value) {
     let digest = digest(result);
     if let Value::Object(fields) = result {
@@ -39,7 +39,7 @@ pub fn seal(result: &mut Value) {
     }
 }
 
-/// Whether the digest in a result fits its values.
+/// Checks the digest of a result against its values.
 pub(crate) fn check(result: &Value) -> Seal {
     match result.get(FIELD) {
         None if result.get(WRITTEN_WITH_IT).is_some() => Seal::Removed,
@@ -49,8 +49,9 @@ pub(crate) fn check(result: &Value) -> Seal {
     }
 }
 
-/// Makes integers of floats that are integers beyond what a double keeps exactly: tools that hold
-/// every number as a double write a seed of 20 digits as `1.2e19`, which no integer is read from.
+/// Turns floats back into integers where they are integers beyond what a double keeps exactly.
+/// Tools that hold every number as a double write a seed of 20 digits as `1.2e19`, which cannot be
+/// read as an integer.
 pub(crate) fn restore_integers(value: &mut Value) {
     match value {
         Value::Number(n) if n.is_f64() => {
@@ -65,7 +66,7 @@ pub(crate) fn restore_integers(value: &mut Value) {
     }
 }
 
-/// SHA-256 in hex of a result without its digest.
+/// Returns the SHA-256 in hex of a result without its digest.
 fn digest(result: &Value) -> String {
     let mut hash = Hash { sha: Sha256::new(), text: String::with_capacity(2 * PIECE) };
     match result {
@@ -126,21 +127,21 @@ impl Hash {
         self.text.push('}');
     }
 
-    /// `serde_json` escapes what RFC 8785 does, and in the same way.
+    /// Appends a string. `serde_json` escapes the same characters as RFC 8785, in the same way.
     fn string(&mut self, text: &str) {
         self.text.push_str(&serde_json::to_string(text).unwrap_or_default());
     }
 }
 
-/// A number as ECMAScript prints it (RFC 8785 section 3.2.2.3).
+/// Formats a number as ECMAScript prints it (RFC 8785 section 3.2.2.3).
 fn canonical(number: &Number) -> String {
     let Some(float) = number.as_f64() else { return number.to_string() };
     if float == 0.0 {
         return "0".to_owned();
     }
-    // Rust writes as few digits, with another notation around them (`-1.234e-7`). Of two that are
-    // as near it takes the upper, and ECMAScript the even one, as Rust does when it is told how
-    // many digits to write.
+    // Rust writes as few digits as ECMAScript, in another notation (`-1.234e-7`). Of two equally
+    // near candidates Rust takes the upper one and ECMAScript the even one. Rust takes the even
+    // one, too, when it is told how many digits to write.
     let shortest = format!("{:e}", float.abs());
     let places = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count() - 1;
     let even = format!("{:.places$e}", float.abs());
@@ -148,7 +149,7 @@ fn canonical(number: &Number) -> String {
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
     let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
-    // The decimal point stands behind so many digits.
+    // The number of digits before the decimal point.
     let point = exponent.parse::<i32>().unwrap_or_default() + 1;
     let zeros = |n: i32| "0".repeat(usize::try_from(n).unwrap_or_default());
     let text = match point {
@@ -179,7 +180,7 @@ mod tests {
 
     #[test]
     fn numbers_are_printed_as_rfc_8785_asks() {
-        // Appendix B of the RFC, and the borders of each notation.
+        // Appendix B of the RFC, and the limits of each notation.
         for (bits, text) in [
             (0x0000_0000_0000_0000_u64, "0"),
             (0x8000_0000_0000_0000, "0"),

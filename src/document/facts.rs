@@ -1,4 +1,4 @@
-//! What a run brings together → Document.
+//! Conversion of the facts of a run into a document.
 
 use super::{
     Agreement, AgreementLine, Build, Client, Counter, Dataset, Document, Endpoint, Environment, Exact, FailureDetails,
@@ -14,77 +14,79 @@ use crate::units::{Nanos, rounded};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Everything a document is made of, from wherever it comes. What could not be found out is `None`.
+/// Everything that a document is made of, from any source. Facts that could not be found out are
+/// `None`.
 #[derive(Debug)]
 pub struct RunFacts<'a> {
     pub id: String,
-    /// When it started, RFC 3339.
+    /// Start of the run, RFC 3339.
     pub started_at: String,
-    /// From the first request to the end of the last.
+    /// Time from the first request to the end of the last.
     pub duration: Nanos,
-    /// Whether a signal ended it.
+    /// True if a signal ended the run.
     pub interrupted: bool,
-    /// Whether it ended because another shard of the test was lost.
+    /// True if the run ended because another shard of the test was lost.
     pub incomplete: bool,
-    /// When the load of a shard began that has met the others.
+    /// Start of the load, if the shard met the others.
     pub start: Option<Start>,
-    /// Why it ended before its plan did, in a few words; also for a threshold that aborted it.
+    /// The reason why the run ended before its plan did, in a few words. Also set for a threshold
+    /// that aborted it.
     pub stop_reason: Option<String>,
     /// The user's own marks.
     pub tags: BTreeMap<String, String>,
-    /// The command line, secrets already taken out.
+    /// The command line, with secrets already removed.
     pub argv: Vec<String>,
-    /// What made it a shard of a test, when it is one.
+    /// The source of the shard's part of the test, if this is a shard.
     pub shard_source: Option<String>,
-    /// Which build of this tool.
+    /// The build of this tool.
     pub build: Build,
     pub server: TargetServer,
     /// The server's own statistics before the run.
     pub before: Option<Value>,
     pub after: Option<Value>,
     pub environment: Environment,
-    /// What was to be done; also says profile, seed and target.
+    /// The plan. It also holds the profile, the seed and the target.
     pub plan: &'a Plan,
-    /// What was measured; also says the window.
+    /// The measured numbers. They also hold the window.
     pub summary: &'a Summary,
-    /// What the thresholds say.
+    /// The results of the thresholds.
     pub verdicts: &'a [Judged],
-    /// How every endpoint answered that was asked before the load.
+    /// The results of the endpoints that were called before the load.
     pub endpoints: &'a [Endpoint],
-    /// What the server's chat template adds to prompts.
+    /// The tokens that the server's chat template adds to prompts.
     pub templates: &'a [Template],
     /// Second by second.
     pub series: &'a [Second],
-    /// What the client is judged by.
+    /// The signals by which the client is judged.
     pub signals: &'a [Signal],
-    /// What was seen of the server and the path.
+    /// Observations about the server and the path.
     pub hints: &'a [Hint],
-    /// What the server used, where it could be watched.
+    /// The server's use of resources, where it could be watched.
     pub server_use: Option<ServerUse>,
-    /// Counts of requests that should agree, when the server keeps one.
+    /// Counts of requests that should agree, if the server keeps one.
     pub agreement: Option<Agreement>,
-    /// What the server says of itself.
+    /// The server's own metrics.
     pub server_metrics: Option<&'a ServerMetrics>,
-    /// The way to the server.
+    /// The network path to the server.
     pub network: Option<&'a Network>,
-    /// What lasts and what changes.
+    /// Facts about stability.
     pub steady: Steady<'a>,
-    /// The files that requests had their rows of.
+    /// The files from which requests took their rows.
     pub datasets: Vec<Dataset>,
-    /// What a tokenizer has counted of the answers.
+    /// Token counts of the responses by a tokenizer.
     pub token_estimate: Option<TokenEstimate>,
-    /// What the verdict depends on beside the numbers.
+    /// Settings on which the verdict depends beside the numbers.
     pub strictness: Strictness<'a>,
 }
 
-/// What this part of a document is made from.
+/// The facts for the document's parts on stability.
 #[derive(Debug, Clone)]
 pub struct Steady<'a> {
-    /// What was sent in each stage, and how long that was open.
+    /// The requests of each stage, and the time that it was open.
     pub stages: &'a [(StageTally, Nanos)],
-    /// What was sent outside the measurement window.
+    /// The requests outside the measurement window.
     pub outside: Option<&'a Summary>,
-    /// What was judged over time.
+    /// The verdicts over time.
     pub soak: &'a Soak,
     pub client_use: Option<ServerUse>,
     pub agreements: Vec<AgreementLine>,
@@ -168,7 +170,7 @@ pub(crate) fn gauges(summary: &Summary) -> impl Iterator<Item = (String, Measure
     summary.gauges.iter().map(|&(gauge, level)| (gauge.name().to_owned(), Measured::Gauge(level)))
 }
 
-/// Groups by name.
+/// Converts groups by name.
 pub(crate) fn groups(groups: &[(String, Group)]) -> BTreeMap<String, BTreeMap<String, Measured>> {
     groups.iter().map(|(name, numbers)| (name.clone(), group(numbers))).collect()
 }

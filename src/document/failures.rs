@@ -1,47 +1,47 @@
-//! What went wrong, as the document holds it.
+//! The failures in a document.
 
 use crate::units::rounded;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What went wrong. In JSON the classes are keys beside the tables.
+/// The failures of a run. In JSON the classes are keys beside the tables.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Failures {
-    /// Answers by status, those of successes too.
+    /// Responses by status, including successful ones.
     #[serde(default)]
     pub statuses: BTreeMap<String, u64>,
     /// Failed response checks by name.
     #[serde(default)]
     pub checks: BTreeMap<String, u64>,
-    /// What is known of each class that occurred beside its number.
+    /// Details of each class that occurred.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub details: BTreeMap<String, FailureDetails>,
-    /// Attempts that failed and were followed by another, by class; those that occurred.
+    /// Attempts that failed and were retried, by class. Classes without one are left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub retried: BTreeMap<String, u64>,
-    /// Failed requests by class; those that occurred.
+    /// Failed requests by class. Classes without one are left out.
     #[serde(flatten)]
     pub classes: BTreeMap<String, u64>,
 }
 
-/// What is known of the failures of one class.
+/// Details of the failures of one class.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FailureDetails {
     /// Their share of the finished requests.
     pub share: f64,
-    /// When the first one ended, in seconds since the start.
+    /// End of the first failure, in seconds since the start.
     pub first_s: f64,
-    /// When the last one ended.
+    /// End of the last failure.
     pub last_s: f64,
-    /// What the earliest looked like: printable, bounded, without secrets.
+    /// A sample of the earliest failure: printable, bounded, without secrets.
     #[serde(default)]
     pub sample: Option<String>,
-    /// Shortest and longest `Retry-After`, where servers sent one.
+    /// Shortest and longest `Retry-After`, if servers sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_s: Option<RetryAfter>,
 }
 
-/// How long servers asked us to wait, in seconds.
+/// The waiting times that servers asked for, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryAfter {
     pub min: u32,
@@ -49,7 +49,7 @@ pub struct RetryAfter {
 }
 
 impl Failures {
-    /// Adds those of another shard of the test.
+    /// Adds the failures of another shard of the test.
     pub(crate) fn add(&mut self, other: Self) {
         for (sums, more) in [
             (&mut self.statuses, other.statuses),
@@ -69,7 +69,7 @@ impl Failures {
         }
     }
 
-    /// Shares of `finished` requests, once everything is added.
+    /// Computes the shares of `finished` requests, once everything is added.
     pub(crate) fn share_of(&mut self, finished: u64) {
         for (class, details) in &mut self.details {
             let n = self.classes.get(class).copied().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What a command of many runs has found, or has found so far.
+//! The result of a command of many runs, final or so far.
 
 use super::capacity::Capacity;
 use super::throughput::Throughput;
@@ -11,7 +11,7 @@ pub enum Sweep {
 }
 
 impl Sweep {
-    /// What the command would come to if it were stopped now.
+    /// Returns the result that the command would have if it were stopped now.
     #[must_use]
     pub fn so_far(mut self) -> Self {
         match &mut self {
@@ -27,7 +27,7 @@ impl Sweep {
         self
     }
 
-    /// As JSON for files.
+    /// Returns the JSON for files.
     pub fn to_json(&self) -> String {
         match self {
             Self::Capacity(found) => found.to_json(),

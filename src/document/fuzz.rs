@@ -1,12 +1,13 @@
-//! What the fuzz targets call (`fuzz/`): a result comes from a file, and a file may hold anything.
+//! Entry points for the fuzz targets (`fuzz/`). A result comes from a file, and a file may hold
+//! anything.
 
 use super::Document;
 
-/// A result that is read is written in a form that is read as the same.
+/// Checks that a result that can be read is written in a form that reads as the same.
 ///
 /// # Panics
 ///
-/// When the contract is broken: that is what is looked for.
+/// Panics when the contract is broken, which is what the fuzzer looks for.
 pub fn fuzz_document(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let Ok(document) = Document::from_json(text) else { return };

@@ -1,4 +1,4 @@
-//! Document ↔ JSON text.
+//! Conversion between documents and JSON text.
 
 use super::digest::{self, Seal};
 use super::{Document, FieldError, Strictness, read};
@@ -8,44 +8,44 @@ use serde_json::Value;
 /// Name and version of the format.
 pub const SCHEMA: &str = "llmsim-blast.run/1";
 
-/// What every version's name starts with.
+/// The prefix of every version's name.
 const SCHEMA_FAMILY: &str = "llmsim-blast.run/";
 
 /// The version of [`SCHEMA`].
 const SCHEMA_VERSION: u32 = 1;
 
-/// Most bytes of a document that is read: a day of seconds with all their histograms fits.
+/// Most bytes of a document that are read. A day of seconds with all their histograms fits.
 pub(crate) const MAX_BYTES: usize = 512 << 20;
 
-/// Why a text is not a document.
+/// The reason why a text is not a document.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
     #[error("it is empty: expected the JSON that a run writes with --output")]
     Empty,
-    /// It stops in the middle.
+    /// The text ends in the middle.
     #[error("it ends in the middle (line {line}): was it cut off while it was written or copied?")]
     Truncated { line: usize },
-    /// Not JSON at all.
+    /// The text is not JSON.
     #[error("it is not JSON: {0}")]
     NotJson(serde_json::Error),
-    /// JSON of another program.
+    /// The JSON comes from another program.
     #[error("it is not a result of this tool: expected \"schema\": \"{SCHEMA}\", found {found}")]
     Foreign {
-        /// What stands there instead.
+        /// The schema that was found instead.
         found: String,
     },
-    /// Written by a later version.
+    /// A later version wrote the document.
     #[error("it was written by a newer version of this tool ({found}; this one reads {SCHEMA}): update it")]
     Newer { found: String },
-    /// The right schema with wrong fields.
+    /// The schema is right, but a field is wrong.
     #[error("{field}: it is not a valid {SCHEMA}: {problem}")]
     Invalid {
         /// The field, as a path.
         field: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: serde_json::Error,
     },
-    /// More than makes sense.
+    /// The text is larger than any sensible result.
     #[error("it is larger than {} MB, the most that is read", MAX_BYTES >> 20)]
     TooLarge,
     /// A value was changed since it was written.
@@ -54,20 +54,20 @@ pub enum DocumentError {
          (reformatting it, for example with `jq .`, is allowed)"
     )]
     Edited,
-    /// A value may have been changed, and what would show it was taken out.
+    /// A value may have been changed, and the digest that would show it was removed.
     #[error("{DIGEST}: it is missing: this build writes one, and without it, an edited result cannot be detected")]
     Unsealed,
-    /// The right fields with numbers that cannot be.
+    /// The fields are right, but some numbers are impossible.
     #[error(transparent)]
     Field(#[from] FieldError),
 }
 
 const DIGEST: &str = digest::FIELD;
 
-/// JSON for files: with its digest, keys sorted, indented, with a newline at the end.
+/// Returns the JSON for files: with its digest, keys sorted, indented, with a newline at the end.
 pub(crate) fn pretty(document: &impl Serialize) -> String {
-    // By way of a value, whose maps are sorted; a struct would print its fields as they are
-    // declared.
+    // Goes through a value, whose maps are sorted. A struct would print its fields in the order of
+    // their declaration.
     let value = serde_json::to_value(document).map(|mut value| {
         digest::seal(&mut value);
         value.sort_all_objects();
@@ -78,14 +78,14 @@ pub(crate) fn pretty(document: &impl Serialize) -> String {
 }
 
 impl Document {
-    /// As JSON for files: keys sorted, indented, with a newline at the end.
+    /// Returns the JSON for files: keys sorted, indented, with a newline at the end.
     pub fn to_json(&self) -> String {
         pretty(self)
     }
 
-    /// Reads what [`Document::to_json`] wrote, in this version or an earlier build of it. Values
-    /// that were changed since then are refused. Earlier builds wrote no digest: of their results
-    /// only what cannot be is refused, and an edit may go unseen.
+    /// Reads the output of [`Document::to_json`] of this version or an earlier build of it. Values
+    /// that were changed since then are refused. Earlier builds wrote no digest. From their results
+    /// only impossible values are refused, so an edit may go unnoticed.
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
         if text.len() > MAX_BYTES {
             return Err(DocumentError::TooLarge);
@@ -118,8 +118,8 @@ impl Document {
     }
 }
 
-/// Earlier builds left the verdict to their exit code. They knew whether a strained client was to
-/// fail the run; we do not.
+/// Judges a document of an earlier build, which left the verdict to its exit code. That build knew
+/// whether a strained client was to fail the run. This one does not.
 fn judged(mut document: Document, is_judged: bool) -> Document {
     if !is_judged {
         document.judge(Strictness::default());

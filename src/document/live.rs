@@ -1,5 +1,5 @@
-//! The seconds of all shards while they run → those of the whole: exact integers, and histograms
-//! added bucket by bucket, as `merge` adds them afterwards.
+//! Adds the seconds of all shards while they run, giving the seconds of the whole test. Integers
+//! are exact, and histograms are added bucket by bucket, as `merge` does afterwards.
 
 use super::merge::SecondSum;
 use super::read::{self, wrong};
@@ -12,24 +12,24 @@ use serde::{Deserialize, Serialize};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
-/// A second of a shard, as it is sent.
+/// A second of a shard, in the form that is sent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ShardSecond {
     second: Second,
-    /// Everything that was recorded in it, inside the measurement window and outside; absent unless
-    /// shard 0 has viewers who look at it.
+    /// Everything that was recorded in the second, inside and outside the measurement window.
+    /// Absent unless shard 0 has viewers for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     interval: Option<Numbers>,
     #[serde(flatten)]
     so_far: SoFar,
 }
 
-/// What a shard has counted since its start.
+/// The counts of a shard since its start.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct SoFar {
     /// Counters and rates, all kinds of request together, by name.
     totals: BTreeMap<String, [u64; 2]>,
-    /// What the rules speak of that may end the test.
+    /// The metrics of the rules that may end the test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     numbers: Option<Numbers>,
 }
@@ -45,20 +45,21 @@ pub(crate) struct Numbers {
 }
 
 impl ShardSecond {
-    /// `numbers` are those of the window so far; of them, what `rules` speak of is sent.
+    /// Creates the second. `numbers` is the summary of the window so far. Only the metrics in its
+    /// `rules` are sent.
     pub(crate) fn new(second: &Second, totals: &Totals, numbers: Option<(&Summary, &[Rule])>) -> Self {
         let numbers = numbers.map(|(summary, rules)| Numbers::new(summary, rules));
         Self { second: second.clone(), interval: None, so_far: SoFar { totals: totals.named(), numbers } }
     }
 
-    /// With everything that was recorded in the second.
+    /// Adds everything that was recorded in the second.
     #[must_use]
     pub(crate) fn with_interval(self, interval: &Summary) -> Self {
         Self { interval: Some(Numbers::shown(interval)), ..self }
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        // Numbers and strings can always be written.
+        // Numbers and strings can always be serialized.
         serde_json::to_vec(self).unwrap_or_default()
     }
 }
@@ -79,7 +80,7 @@ impl Numbers {
         Self { window_ns: summary.window.0, all, requests: named("", &summary.requests), turns }
     }
 
-    /// All times, counters, rates and levels. Failures by class are not among them.
+    /// Returns all times, counters, rates and levels. Failures by class are left out.
     pub(crate) fn everything(summary: &Summary) -> Self {
         let mut all = facts::group(&summary.all);
         all.extend(facts::gauges(summary));
@@ -87,9 +88,9 @@ impl Numbers {
         Self { window_ns: summary.window.0, all, requests, turns }
     }
 
-    /// What viewers see of a second ([`crate::metrics::Tally::told`]): the kinds of request, and of all
-    /// together what belongs to no kind. Times that nothing has are left out: hundreds of shards send
-    /// a second each second.
+    /// Returns the numbers of a second for viewers ([`crate::metrics::Tally::told`]): those of each
+    /// kind of request, and the global ones that belong to no kind. Trends without samples are left
+    /// out, because hundreds of shards send a second every second.
     fn shown(summary: &Summary) -> Self {
         let measured = |group: &Group, is_global: bool| {
             let mut group = only(group, &|metric| metric.is_global() == is_global);
@@ -102,8 +103,8 @@ impl Numbers {
         Self { window_ns: summary.window.0, all, requests, turns: BTreeMap::new() }
     }
 
-    /// Adds what viewers see of a second, within the bounds of a document. After an error the sum is
-    /// of no use.
+    /// Adds a viewers' second to `sum`, within the bounds of a document. After an error `sum` is
+    /// useless.
     fn add_to(&self, sum: &mut Summary) -> Result<(), FieldError> {
         let window = Nanos(self.window_ns);
         if !self.requests.keys().eq(sum.requests.iter().map(|(name, _)| name)) {
@@ -119,7 +120,7 @@ impl Numbers {
         Ok(())
     }
 
-    /// Back to numbers, within the bounds of a document.
+    /// Converts back to a summary, within the bounds of a document.
     pub(crate) fn summary(&self) -> Result<Summary, FieldError> {
         let window = Nanos(self.window_ns);
         let groups = |groups: &BTreeMap<String, BTreeMap<String, Measured>>| {
@@ -129,7 +130,7 @@ impl Numbers {
         Ok(self.with(read::group("all", &self.all, window)?, groups(&self.requests)?, groups(&self.turns)?))
     }
 
-    /// A summary of these groups, and of what was not read with them.
+    /// Returns a summary of these groups. The parts that are not transmitted stay empty.
     fn with(&self, all: Group, requests: Vec<(String, Group)>, turns: Vec<(String, Group)>) -> Summary {
         Summary {
             window: Nanos(self.window_ns),
@@ -148,7 +149,7 @@ impl Numbers {
     }
 }
 
-/// A group with no other numbers than `those`.
+/// Returns the group reduced to the metrics for which `those` is true.
 fn only(group: &Group, those: &dyn Fn(Metric) -> bool) -> Group {
     Group {
         trends: group.trends.iter().filter(|(t, _)| those(Metric::Trend(*t))).cloned().collect(),
@@ -158,26 +159,27 @@ fn only(group: &Group, those: &dyn Fn(Metric) -> bool) -> Group {
     }
 }
 
-/// A second of the whole.
+/// A second of the whole test.
 #[derive(Debug)]
 pub(crate) struct WholeSecond {
     pub(crate) second: Second,
-    /// Counted since the start.
+    /// Counts since the start.
     pub(crate) totals: Totals,
-    /// What the rules speak of that may end the test; none if there are no such rules.
+    /// The metrics of the rules that may end the test. `None` if there are no such rules.
     pub(crate) numbers: Option<Summary>,
-    /// Everything that was recorded in it, with failures by class; none unless the shards send it.
+    /// Everything that was recorded in the second, with failures by class. `None` unless the shards
+    /// send it.
     pub(crate) interval: Option<Summary>,
 }
 
-/// A sum of shards, second by second.
+/// The sum of all shards, second by second.
 #[derive(Debug)]
 pub(crate) struct LiveSum {
     shards: Vec<Shard>,
     open: BTreeMap<u32, Open>,
 }
 
-/// A second that not every shard has left behind.
+/// A second that not every shard has finished.
 #[derive(Debug)]
 struct Open {
     second: SecondSum,
@@ -186,12 +188,12 @@ struct Open {
 
 #[derive(Debug, Default)]
 struct Shard {
-    /// The last second that it has sent.
+    /// The last second that the shard has sent.
     reached: Option<u32>,
     has_ended: bool,
-    /// What it said in seconds that are still open.
+    /// Its counts in seconds that are still open.
     waiting: VecDeque<(u32, SoFar)>,
-    /// What it said last in those that are closed.
+    /// Its latest counts in closed seconds.
     so_far: SoFar,
 }
 
@@ -200,7 +202,7 @@ impl LiveSum {
         Self { shards: (0..count).map(|_| Shard::default()).collect(), open: BTreeMap::new() }
     }
 
-    /// A second of a shard, as it was sent.
+    /// Adds a second of a shard, in the form in which it was sent.
     pub(crate) fn add(&mut self, shard: u32, text: &[u8]) -> Result<(), FieldError> {
         let sent: ShardSecond =
             serde_json::from_slice(text).map_err(|error| wrong("second", format!("it cannot be read: {error}")))?;
@@ -229,14 +231,14 @@ impl LiveSum {
         Ok(())
     }
 
-    /// A shard sends no more.
+    /// Notes that a shard sends no more seconds.
     pub(crate) fn end(&mut self, shard: u32) {
         if let Some(shard) = self.shards.get_mut(shard as usize) {
             shard.has_ended = true;
         }
     }
 
-    /// The next second that every shard has left behind, if there is one.
+    /// Returns the next second that every shard has finished, if any.
     pub(crate) fn next(&mut self) -> Result<Option<WholeSecond>, FieldError> {
         let Some((&t_s, _)) = self.open.first_key_value() else { return Ok(None) };
         if self.shards.iter().any(|shard| !shard.has_ended && shard.reached.is_none_or(|reached| reached < t_s)) {
@@ -262,7 +264,7 @@ impl LiveSum {
     }
 }
 
-/// The failures of a second by class.
+/// Returns the failures of a second by class.
 fn failures(second: &Second) -> Vec<(Failure, Incidents)> {
     let count = |failure: Failure| second.failures.get(failure.name()).copied();
     let seen = |failure| Some((failure, Incidents { count: count(failure)?, ..Incidents::default() }));
@@ -277,7 +279,7 @@ mod tests {
 
     const NAMES: [&str; 2] = ["a", "b"];
 
-    /// A request of that kind that took so long, in ms.
+    /// Returns a request of the given kind that took `ms`.
     fn success(kind: u16, ms: u64) -> Sample {
         Sample {
             outcome: Outcome::Success,
@@ -302,7 +304,8 @@ mod tests {
         ]
     }
 
-    /// A second of a shard with so many requests of `b`, each that long in ms, and one failure.
+    /// Returns a second of a shard with one request of `b` for each of `durations` (in ms), and one
+    /// failure.
     fn tally(durations: &[u64]) -> Tally {
         let mut tally = Tally::new(2);
         tally.record(&success(0, 7));
@@ -314,7 +317,7 @@ mod tests {
         tally
     }
 
-    /// Sends the seconds of a shard, each a tally.
+    /// Sends the seconds of a shard, one for each tally.
     fn send(sum: &mut LiveSum, shard: u32, seconds: &[Tally]) {
         let (mut total, mut totals) = (Tally::new(2), Totals::default());
         for (t_s, tally) in seconds.iter().enumerate() {

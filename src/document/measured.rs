@@ -1,4 +1,4 @@
-//! The numbers of a metric, as the document holds them.
+//! The numbers of a metric in a document.
 
 use crate::metrics;
 use crate::metrics::summary::GaugeValue;
@@ -19,7 +19,7 @@ pub enum Measured {
     Gauge(GaugeValue),
 }
 
-/// A distribution; none of nothing.
+/// Returns a distribution. `None` if it is empty.
 pub(crate) fn trend(numbers: &Numbers, of: metrics::Trend) -> Option<&Trend> {
     match numbers.get(of.name()) {
         Some(Measured::Trend(trend)) if trend.count > 0 => Some(trend),
@@ -34,7 +34,7 @@ pub(crate) fn counter(numbers: &Numbers, of: metrics::Counter) -> Option<&Counte
     }
 }
 
-/// A ratio; none of nothing.
+/// Returns a ratio. `None` if it is empty.
 pub(crate) fn rate(numbers: &Numbers, of: metrics::Rate) -> Option<&Rate> {
     match numbers.get(of.name()) {
         Some(Measured::Rate(rate)) if rate.total > 0 => Some(rate),
@@ -55,7 +55,7 @@ pub struct Trend {
     /// `ms`, or `tokens` of one request.
     pub unit: String,
     pub count: u64,
-    /// Sum, from which those of several documents can be averaged.
+    /// The sum. With it several documents can be averaged.
     pub sum: f64,
     pub avg: f64,
     pub min: f64,
@@ -74,18 +74,18 @@ pub struct Trend {
     /// 99.99th percentile.
     pub p99_99: f64,
     pub stddev: f64,
-    /// How many were longer than the histogram reaches (an hour).
+    /// Values longer than the histogram reaches (an hour).
     #[serde(default)]
     pub overflow: u64,
     /// The whole distribution in µs, or in tokens: `HdrHistogram`'s V2 format, deflated, in base64.
     pub histogram: String,
-    /// Sums and extremes as integers, from which documents are merged without a rounding.
+    /// Sums and extremes as integers, from which documents are merged without rounding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<Exact>,
 }
 
 /// Sums and extremes as integers. A token counts as 1,000 ns. The two sums are text, because they
-/// may be larger than what JSON readers keep exactly.
+/// may exceed what JSON readers keep exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exact {
     pub sum_ns: String,
@@ -99,20 +99,20 @@ pub struct Exact {
 pub struct Counter {
     /// In the whole run.
     pub count: u64,
-    /// What arrived in the measurement window, per second of it.
+    /// Events in the measurement window, per second of the window.
     pub rate: f64,
-    /// What arrived in the measurement window.
+    /// Events in the measurement window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_window: Option<u64>,
-    /// Of generated tokens only: who counted them, `usage` (the server), `events` (we did, one an
-    /// event) or `mixed`.
+    /// Only for generated tokens: the source of the count, `usage` (the server), `events` (ours,
+    /// one per event) or `mixed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_source: Option<String>,
-    /// Of tokens only: successful requests whose usage the server told. Input and cached tokens are
-    /// those of these requests.
+    /// Only for tokens: successful requests whose usage the server reported. Input and cached
+    /// tokens are counted from these requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_billed: Option<u64>,
-    /// Of tokens only: successful requests that had tokens.
+    /// Only for tokens: successful requests that had tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_with_tokens: Option<u64>,
 }
@@ -120,7 +120,7 @@ pub struct Counter {
 /// A share of a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
-    /// The share, 0 to 1; none of nothing.
+    /// The share, 0 to 1. `None` without a total.
     pub rate: Option<f64>,
     pub matches: u64,
     pub total: u64,

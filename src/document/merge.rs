@@ -1,9 +1,9 @@
-//! Shards of a test → the whole test. Counts and histograms are those that one machine would have
-//! had: integers are added, and histograms bucket by bucket; no average of percentiles. Thresholds
-//! are judged here, on the whole, and only here.
+//! Merges the shards of a test into the whole test. Counts and histograms are those that one
+//! machine would have had: integers are added, and histograms bucket by bucket. Percentiles are
+//! never averaged. Thresholds are judged here, on the whole test, and only here.
 //!
-//! Merging is a sum: in any order, and of parts that are merged already. Documents are added one by
-//! one, so that a thousand of them need not be in memory at once.
+//! Merging is a sum, so the order does not matter, and parts that are already merged can be added.
+//! Documents are added one by one, so that a thousand of them need not be in memory at once.
 
 mod seconds;
 mod stages;
@@ -27,52 +27,52 @@ use std::collections::BTreeMap;
 /// Shards that started further apart than this measured different loads for longer than a second of
 /// the series can hide.
 const MOST_SKEW_S: f64 = 0.25;
-/// How many missing shards are named.
+/// Most missing shards that are named.
 const NAMED: usize = 8;
 
-/// Why documents are not one test.
+/// The reason why documents are not one test.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
-    /// A document of a whole test, or of one that is merged already.
+    /// The document is of a whole test, or of one that is already merged.
     #[error("{file}: run.shard: it is not a shard of a test: expected a result of a run with --shard")]
     NoShard { file: String },
-    /// Two documents of the same shard.
+    /// Two documents hold the same shard.
     #[error("{file}: run.shard: shard {index} is in {other} already")]
     Doubled {
         file: String,
         index: u32,
-        /// Where it was first.
+        /// The file that had it first.
         other: String,
     },
-    /// One run twice, under two shards.
+    /// One run occurs twice, under two shards.
     #[error("{file}: run.id: it is {id}, as one of {other}: a run is one shard only")]
     Twice {
         file: String,
         id: String,
-        /// Where it was first.
+        /// The file that had it first.
         other: String,
     },
-    /// Two documents of different tests.
+    /// Two documents are of different tests.
     #[error("{file}: {field}: it is {found}, and {expected} in {other}: these are not shards of one test")]
     Other {
         file: String,
         field: String,
         found: String,
-        /// The one it is compared with.
+        /// The file that it is compared with.
         other: String,
         expected: String,
     },
-    /// A field that cannot be.
+    /// A field has an impossible value.
     #[error("{file}: {error}")]
     Field { file: String, error: FieldError },
-    /// Some shards are not there.
+    /// Some shards are missing.
     #[error("missing shards: {missing} (of 0 to {}): add their results, or use --allow-missing", .count - 1)]
     Missing { missing: String, count: u32 },
     #[error("there is nothing to merge: expected the results of all shards")]
     Nothing,
 }
 
-/// A sum of documents.
+/// The sum of documents.
 #[derive(Debug, Default)]
 pub struct Merge {
     sum: Option<Sum>,
@@ -81,19 +81,19 @@ pub struct Merge {
 #[derive(Debug)]
 struct Sum {
     file: String,
-    /// The first document, whose plan and names are those of all.
+    /// The first document. All documents share its plan and names.
     document: Document,
     summary: Summary,
     held: BTreeMap<u32, String>,
     runs: Vec<MergedRun>,
     series: BTreeMap<u32, SecondSum>,
     stages: Vec<StageSum>,
-    /// What went wrong in the tool while it ran the shards.
+    /// Defects of the tool while it ran the shards.
     defects: Vec<String>,
 }
 
 impl Merge {
-    /// One more document, from that file.
+    /// Adds a document that was read from `file`.
     pub fn add(&mut self, file: &str, document: Document) -> Result<(), MergeError> {
         let at = |error| MergeError::Field { file: file.to_owned(), error };
         let Some(shard) = document.run.shard.clone() else {
@@ -141,8 +141,8 @@ impl Merge {
         Ok(())
     }
 
-    /// The whole test. With `allow_missing` what is there is the result, and is marked as a part.
-    /// With `fail_on_invalid` a client that was the bottleneck fails it.
+    /// Returns the whole test. With `allow_missing` the existing shards make the result, which is
+    /// marked as partial. With `fail_on_invalid` a client that was the bottleneck fails the test.
     pub fn finish(self, allow_missing: bool, fail_on_invalid: bool) -> Result<Document, MergeError> {
         let sum = self.sum.ok_or(MergeError::Nothing)?;
         let count = sum.document.run.shard.as_ref().map_or(1, |shard| shard.count);
@@ -180,7 +180,7 @@ impl Sum {
         Ok(())
     }
 
-    /// What is neither a count nor a histogram.
+    /// Adds the facts that are not in the summary, the stages or the series.
     fn take_facts(&mut self, document: Document) {
         let ours = &mut self.document;
         ours.failures.add(document.failures);
@@ -202,7 +202,7 @@ impl Sum {
         tokens::add(&mut ours.token_estimate, document.token_estimate);
         access::add(&mut ours.target, document.target.addresses, document.target.tls);
         worst_signals(&mut ours.client, document.client);
-        // Each shard has watched the same server, if any: of two observations one is enough.
+        // Each shard has watched the same server, if any, so one of their observations is enough.
         if ours.server.cpu_s.is_none() {
             ours.server = document.server;
         }
@@ -224,7 +224,7 @@ impl Sum {
         document.asked = asked::rows(&document);
         tokens::estimate(&mut document);
         document.series = series.into_values().map(SecondSum::finish).collect();
-        // Any of the shards may be the one that has watched the server.
+        // Any of the shards may have watched the server.
         summary.server = stability::server_levels(&document);
         document.thresholds = threshold::judge(&rules, &summary);
         let max_requests = document.plan.get("max_requests_per_connection").and_then(Value::as_u64);
@@ -233,11 +233,11 @@ impl Sum {
         document.hints.extend(skew(&runs));
         document.failures.share_of(summary.finished());
         document.agreement = None;
-        // The server has counted what the other shards sent, too; and each process has a memory of
-        // its own.
+        // The server has also counted the requests of the other shards. Each process has its own
+        // memory.
         document.agreements.clear();
         document.client.memory = None;
-        // The machines have ways of their own.
+        // Each machine has its own path.
         document.network = None;
         document.stages = stages.into_iter().map(StageSum::finish).collect();
         document.drift = whole_drift(&document);
@@ -260,12 +260,12 @@ impl Sum {
     }
 }
 
-/// The name of so many shards that were merged, of which this is the first's.
+/// Returns the id of a merged run. `first` is the id of the first shard.
 pub(crate) fn merged_id(first: &str, shards: usize) -> String {
     format!("{first}-merged-{shards}")
 }
 
-/// The runs behind a document: itself, or those that it was merged from.
+/// Returns the runs behind a document: itself, or those that it was merged from.
 fn runs_of(document: &Document, shard: &Shard) -> Vec<MergedRun> {
     if !document.run.merged_from.is_empty() {
         return document.run.merged_from.clone();
@@ -279,7 +279,7 @@ fn runs_of(document: &Document, shard: &Shard) -> Vec<MergedRun> {
     }]
 }
 
-/// Without integers a sum would not be exact.
+/// Refuses a document without integers, because its sum would not be exact.
 fn has_integers(document: &Document) -> Result<(), FieldError> {
     let groups = document.requests.iter().map(|(name, numbers)| (format!("requests.{name}"), numbers));
     let groups = groups.chain(document.turns.iter().map(|(name, numbers)| (format!("turns.{name}"), numbers)));
@@ -297,7 +297,7 @@ fn has_integers(document: &Document) -> Result<(), FieldError> {
     Ok(())
 }
 
-/// Drift of the whole, over the seconds in which every shard had a level load.
+/// Returns the drift of the whole test over the seconds in which every shard had a level load.
 fn whole_drift(document: &Document) -> BTreeMap<String, Drift> {
     let Some(level) = document.drift.values().next() else { return BTreeMap::new() };
     let within = |t_s: u32| (level.from_s..=level.to_s).contains(&f64::from(t_s + 1));
@@ -305,7 +305,7 @@ fn whole_drift(document: &Document) -> BTreeMap<String, Drift> {
     stability::drift(&drifts(seconds.filter_map(|s| Some((s.t_s, s.http_req_duration?)))))
 }
 
-/// The rules that the plan has set, as its section holds them.
+/// Reads the rules that the plan has set from its section.
 fn rules(plan: &serde_json::Map<String, Value>, kinds: &[String]) -> Result<Vec<Rule>, FieldError> {
     let read = |(metric, text): (&str, Option<&str>)| {
         let at = |problem: String| wrong(format!("plan.thresholds.{metric}"), problem);
@@ -320,7 +320,7 @@ fn worst_signals(ours: &mut Client, theirs: Client) {
     worst_of(&mut ours.signals, theirs.signals);
 }
 
-/// Each signal at its worst.
+/// Keeps the worst value of each signal.
 pub(crate) fn worst_of(ours: &mut Vec<Signal>, theirs: Vec<Signal>) {
     for signal in theirs {
         match ours.iter_mut().find(|known| known.name == signal.name) {
@@ -335,8 +335,8 @@ fn instant(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-/// How far apart shards that have met began: from the earliest to the latest, and how well their
-/// clocks were known. None unless all of them have met.
+/// Returns how far apart the shards of a rendezvous began, from the earliest to the latest, and how
+/// well their clocks were known. `None` unless all of them took part.
 pub(crate) fn start_spread(runs: &[MergedRun]) -> Option<Start> {
     let starts: Option<Vec<Start>> = runs.iter().map(|run| run.start).collect();
     let starts = starts.filter(|starts| starts.len() > 1)?;
@@ -345,9 +345,9 @@ pub(crate) fn start_spread(runs: &[MergedRun]) -> Option<Start> {
     Some(Start { late_ms, clock_error_ms: of(|start| start.clock_error_ms, f64::max)? })
 }
 
-/// Shards that did not start together.
+/// Returns a hint if the shards did not start together.
 fn skew(runs: &[MergedRun]) -> Option<Hint> {
-    // Shards that have met know better than their clocks.
+    // The rendezvous knows the starts better than the machines' clocks.
     if let Some(spread) = start_spread(runs) {
         return (spread.late_ms > MOST_SKEW_S * 1e3).then(|| Hint {
             name: "shards_started_apart".to_owned(),

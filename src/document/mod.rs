@@ -1,15 +1,16 @@
-//! Document → bytes. Pure: the run's result goes in, text comes out.
+//! Conversion of the result of a run into bytes. This module is pure: the result goes in, text
+//! comes out.
 //!
-//! The [`Document`] is everything worth keeping of a run, as one versioned JSON file. It is the
-//! only type here that outlives the process. Within a version it only grows: a reader accepts
-//! fields it does not know, and fields that came later may be missing. Times are in ms as floats
-//! unless the name says otherwise; what is not known is `null`, never a guess.
+//! The [`Document`] holds everything of a run that is worth keeping, as one versioned JSON file. It
+//! is the only type here that outlives the process. Within a version it only grows: a reader
+//! accepts fields it does not know, and fields that came later may be missing. Times are in ms as
+//! floats unless the name says otherwise. Unknown values are `null`, never guesses.
 //! `schema/run-1.schema.json` describes it field by field.
 //!
-//! `facts.rs` makes a document of what a run brings together, `plan.rs` its section about the plan,
-//! `json.rs` writes and reads it; every output format is one short file from document to text
-//! (`terminal.rs`). `self_test.rs` is the other thing that is kept: what this tool found out about
-//! itself on a machine.
+//! `facts.rs` makes a document from the facts of a run, `plan.rs` makes its section about the plan,
+//! and `json.rs` writes and reads it. Every output format is one short file from document to text
+//! (`terminal.rs`). `self_test.rs` is the other document that is kept: what this tool found out
+//! about itself on a machine.
 
 pub(crate) mod access;
 pub(crate) mod agreement;
@@ -54,7 +55,7 @@ pub use found::Sweep;
 pub use json::{DocumentError, SCHEMA};
 pub use measured::{Counter, Exact, Measured, Rate, Trend};
 pub use network::Network;
-// Defined where they are measured, and part of the format.
+// Defined where they are measured, but part of the format.
 pub use crate::metrics::growth::{Drift, Growth, Trending};
 pub use crate::metrics::hints::Hint;
 pub use crate::metrics::series::{Histograms, KindSecond, Quantiles, Second};
@@ -63,7 +64,7 @@ pub use crate::metrics::validity::{Signal, Validity};
 pub use crate::threshold::{Judged, Judgement};
 pub use digest::seal;
 
-/// Most bytes of a document that is read.
+/// Most bytes of a document that are read.
 pub const MAX_DOCUMENT_BYTES: usize = json::MAX_BYTES;
 
 pub use agreement::{Agreement, AgreementLine, ErrorAgreement};
@@ -80,49 +81,49 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// Everything worth keeping of a run.
+/// Everything of a run that is worth keeping.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     /// [`SCHEMA`].
     pub schema: String,
-    /// What the run comes to.
+    /// The verdict on the run.
     #[serde(flatten)]
     pub verdict: Verdict,
     pub run: Run,
-    /// Which build of this tool.
+    /// The build of this tool.
     pub build: Build,
     pub target: Target,
     pub environment: Environment,
-    /// The resolved plan, with its `hash`: equal for two runs that ask the same of a server.
+    /// The resolved plan, with its `hash`. Two runs with the same hash send a server the same work.
     pub plan: Map<String, Value>,
-    /// Whether this tool was the bottleneck.
+    /// Facts about the client, and whether it was the bottleneck.
     pub client: Client,
-    /// What the numbers say about the server and the path to it.
+    /// Hints about the server and the path to it, from the numbers.
     #[serde(default)]
     pub hints: Vec<Hint>,
     /// All metrics by name.
     pub metrics: BTreeMap<String, Measured>,
-    /// The same for each kind of request, without what belongs to connections or levels.
+    /// The metrics of each kind of request, without those of connections or levels.
     pub requests: BTreeMap<String, BTreeMap<String, Measured>>,
-    /// The same by turn of a conversation: `1`, `2`, `3-4`, `5-8`, `9+`. Absent without
+    /// The metrics by turn of a conversation: `1`, `2`, `3-4`, `5-8`, `9+`. Absent without
     /// conversations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub turns: BTreeMap<String, BTreeMap<String, Measured>>,
-    /// What went wrong, and the statuses of all answers.
+    /// The failures, and the statuses of all responses.
     pub failures: Failures,
-    /// How every endpoint answered that was asked before the load; empty when none was.
+    /// The results of the endpoints that were called before the load. Empty if none was.
     #[serde(default)]
     pub endpoints: Vec<Endpoint>,
-    /// What the server's chat template adds to prompts; empty when nobody asked.
+    /// The tokens that the server's chat template adds to prompts. Empty if they were not measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub templates: Vec<Template>,
-    /// What was asked for beside what came of it; empty when nothing was.
+    /// Requested values beside the measured ones. Empty if nothing was requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<AskedGot>,
-    /// The files that requests had their rows of; empty when there are none.
+    /// The files from which requests took their rows. Empty without such files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub datasets: Vec<Dataset>,
-    /// Generated tokens as a tokenizer counts them; absent without one.
+    /// Generated tokens as counted by a tokenizer. Absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_estimate: Option<TokenEstimate>,
     #[serde(default)]
@@ -130,29 +131,29 @@ pub struct Document {
     /// Second by second.
     #[serde(default)]
     pub series: Vec<Second>,
-    /// What the server used, where it could be watched.
+    /// The server's use of resources, where it could be watched.
     pub server: Server,
-    /// Counts of requests that ours and the server's own should agree on; absent when the server
+    /// Counts of requests on which the client and the server should agree. Absent if the server
     /// keeps none.
     #[serde(default)]
     pub agreement: Option<Agreement>,
     /// Other numbers that should agree: the configured latency of a server that was started here,
-    /// and what it counted.
+    /// and its counts.
     #[serde(default)]
     pub agreements: Vec<AgreementLine>,
-    /// What the server says of itself; absent if it was not read.
+    /// The server's own metrics. Absent if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_metrics: Option<ServerMetrics>,
-    /// The way to the server; absent where the kernel does not say.
+    /// The network path to the server. Absent where the kernel does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
     /// Stage by stage, if there are several.
     #[serde(default)]
     pub stages: Vec<Stage>,
-    /// What was sent outside the measurement window; absent when that is the whole test.
+    /// The requests outside the measurement window. Absent if the window is the whole test.
     #[serde(default)]
     pub outside: Option<Outside>,
-    /// Latencies at the beginning and at the end of the time in which the load was level, by name.
+    /// Latencies at the beginning and at the end of the level load, by name.
     #[serde(default)]
     pub drift: BTreeMap<String, Drift>,
 }
@@ -160,29 +161,30 @@ pub struct Document {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub id: String,
-    /// When the load began, RFC 3339.
+    /// Start of the load, RFC 3339.
     pub started_at: String,
-    /// From the first request to the end of the last.
+    /// Time from the first request to the end of the last.
     pub duration_s: f64,
-    /// Length of the measurement window, which rates are made of.
+    /// Length of the measurement window, over which rates are computed.
     pub window_s: f64,
-    /// When the window began: how much of the beginning was not measured.
+    /// Start of the window: the length of the beginning that was not measured.
     #[serde(default)]
     pub warmup_s: f64,
-    /// How much of the end was not to be measured.
+    /// Length of the end that was not to be measured.
     #[serde(default)]
     pub cooldown_s: f64,
     /// Name of the profile.
     pub profile: String,
-    /// Whether a signal ended it.
+    /// True if a signal ended the run.
     pub interrupted: bool,
-    /// Why it ended before its plan did: a signal, or a threshold with `abort_on_fail`.
+    /// The reason why the run ended before its plan did: a signal, or a threshold with
+    /// `abort_on_fail`.
     #[serde(default)]
     pub stop_reason: Option<String>,
-    /// Whether it ended because another shard of the test was lost.
+    /// True if the run ended because another shard of the test was lost.
     #[serde(default, skip_serializing_if = "is_false")]
     pub incomplete: bool,
-    /// When the load of a shard began that has met the others; absent without a rendezvous.
+    /// Start of the load of a shard that met the others. Absent without a rendezvous.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Start>,
     /// The user's own marks.
@@ -193,10 +195,10 @@ pub struct Run {
     /// The command line, without secrets.
     #[serde(default)]
     pub argv: Vec<String>,
-    /// Which part of a test this is; none for a whole one.
+    /// The part of a test that this is. `None` for a whole test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
-    /// The runs that this was merged from; none for one that was run as it is.
+    /// The runs that this was merged from. Empty for a run that was not merged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged_from: Vec<MergedRun>,
 }
@@ -206,51 +208,51 @@ const fn is_false(value: &bool) -> bool {
     !*value
 }
 
-/// When the load of a shard began, by the one instant that was set for all.
+/// Start of a shard's load, relative to the one instant that was set for all.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Start {
-    /// So long after that instant, in ms.
+    /// Time after that instant, in ms.
     pub late_ms: f64,
-    /// How well this shard's clock is known to shard 0, in ms: half of the fastest round trip.
+    /// The error of this shard's clock as known to shard 0, in ms: half of the fastest round trip.
     pub clock_error_ms: f64,
 }
 
-/// Which part of a test.
+/// A part of a test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
-    /// The first shard it holds, from 0.
+    /// The first shard in it, from 0.
     pub index: u32,
     pub count: u32,
-    /// What said so: a flag, an environment name, `merge`.
+    /// The source of this number: a flag, the name of an environment, `merge`.
     pub source: String,
-    /// Every shard it holds: one, or several once some have been merged.
+    /// Every shard in it: one, or several once some have been merged.
     pub held: Vec<u32>,
 }
 
-/// A run that a merged one is made of.
+/// A run that is part of a merged one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MergedRun {
     /// Its `run.id`.
     pub id: String,
     pub index: u32,
-    /// When it started, RFC 3339.
+    /// Start of the run, RFC 3339.
     pub started_at: String,
     /// Fingerprint of its machine.
     #[serde(default)]
     pub fingerprint: Option<String>,
-    /// When its load began, if the shards had met.
+    /// Start of its load, if the shards had met.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Start>,
 }
 
-/// Which build of this tool.
+/// The build of this tool.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
     /// Version of the package.
     pub version: String,
     /// Commit it was built from.
     pub git_commit: Option<String>,
-    /// Whether the sources differed from that commit.
+    /// True if the sources differed from that commit.
     #[serde(default)]
     pub git_dirty: Option<bool>,
     /// Compiler that built it.
@@ -261,42 +263,42 @@ pub struct Build {
 pub struct Target {
     /// Its URL, without credentials.
     pub url: String,
-    /// The URLs of those that were tested besides.
+    /// The URLs of the further targets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub more_urls: Vec<String>,
     #[serde(default)]
     pub addresses: Vec<Address>,
-    /// What TLS has done; none without it.
+    /// Facts about TLS. `None` without it.
     #[serde(default)]
     pub tls: Option<Tls>,
     pub server: TargetServer,
     /// The server's own statistics before the run.
     #[serde(default)]
     pub before: Option<Value>,
-    /// The same after the run.
+    /// The server's own statistics after the run.
     #[serde(default)]
     pub after: Option<Value>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TargetServer {
-    /// Whether it was started for this run.
+    /// True if the server was started for this run.
     pub started: bool,
-    /// What it is: `llmsim`.
+    /// The kind of server: `llmsim`.
     pub kind: Option<String>,
     pub version: Option<String>,
     /// The commit it was built from.
     pub git_commit: Option<String>,
-    /// Whether its sources differed from that commit.
+    /// True if its sources differed from that commit.
     #[serde(default)]
     pub git_dirty: Option<bool>,
-    /// How it ended, when it did so by itself during the run.
+    /// The way in which the server ended, if it did so by itself during the run.
     #[serde(default)]
     pub died: Option<String>,
-    /// What it said last, when it died.
+    /// Its last lines of output, if it died.
     #[serde(default)]
     pub last_lines: Vec<String>,
-    /// How long its first request took, which was sent before the test and is not measured.
+    /// Duration of its first request, which was sent before the test and is not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold_start_ms: Option<f64>,
 }
@@ -313,34 +315,34 @@ pub struct Environment {
     pub kernel: Option<String>,
     pub os: String,
     pub arch: String,
-    /// Where the kernel's clock comes from.
+    /// Source of the kernel's clock.
     pub clocksource: Option<String>,
     pub workers: u32,
-    /// Cores the workers are pinned to; none when they are not.
+    /// Cores that the workers are pinned to. `None` if they are not pinned.
     pub pinned_to: Option<Vec<u32>>,
-    /// Cores that a server started here was given; none when it may use all.
+    /// Cores that were given to a server started here. `None` if it may use all.
     pub server_cores: Option<Vec<u32>>,
     /// Limit of open files.
     pub nofile: Option<u64>,
-    /// Of processor, cores, memory, kernel and system: equal on two machines whose numbers may be
-    /// compared.
+    /// Fingerprint of processor, cores, memory, kernel and system. Two machines whose numbers may
+    /// be compared have the same.
     #[serde(default)]
     pub fingerprint: Option<String>,
 }
 
-/// Whether this tool was the bottleneck.
+/// Facts about the client, and whether it was the bottleneck.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Client {
     /// The worst of the signals.
     pub verdict: Validity,
-    /// What it is judged by.
+    /// The signals by which the client is judged.
     #[serde(default)]
     pub signals: Vec<Signal>,
     #[serde(default)]
     pub memory: Option<Memory>,
 }
 
-/// What the server used.
+/// The server's use of resources.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Server {
     /// CPU time, user and system, in seconds.
@@ -356,28 +358,28 @@ pub struct Server {
     pub growth_bytes_per_h: Option<f64>,
     #[serde(default)]
     pub verdict: Option<Trending>,
-    /// How its memory grew while the load was level.
+    /// Growth of its memory while the load was level.
     #[serde(default)]
     pub growth: Option<Growth>,
 }
 
 impl Document {
-    /// The document of a run.
+    /// Creates the document of a run.
     pub fn new(facts: &RunFacts<'_>) -> Self {
         facts::document(facts)
     }
 
-    /// Whether it is a shard of a test that nobody has merged: its thresholds are not judged.
+    /// Returns true for an unmerged shard of a test. Its thresholds are not judged.
     pub fn is_shard(&self) -> bool {
         self.run.shard.is_some() && self.run.merged_from.is_empty()
     }
 
-    /// Whether it was merged although shards were missing.
+    /// Returns true if the document was merged although shards were missing.
     pub fn is_partial(&self) -> bool {
         self.run.shard.is_some() && !self.run.merged_from.is_empty()
     }
 
-    /// Judges the run by what the document says.
+    /// Judges the run by the document's own numbers.
     pub fn judge(&mut self, strictness: Strictness<'_>) {
         self.verdict = Verdict::of(self, strictness);
     }

@@ -1,4 +1,4 @@
-//! Noise → a file, and back.
+//! Noise files: writing and reading.
 
 use super::json::{self as document_json, DocumentError};
 use super::read::{FieldError, wrong};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// Name and version of the format.
 const NOISE_SCHEMA: &str = "llmsim-blast.noise/1";
 
-/// Noise as JSON for files.
+/// Returns noise as JSON for files.
 pub fn noise_json(noise: &Noise) -> String {
     let spread = |(measure, s): &(Measure, Spread)| {
         let [median, min, max, spread] = [s.median, s.min, s.max, s.spread].map(rounded);
@@ -25,21 +25,21 @@ pub fn noise_json(noise: &Noise) -> String {
     }))
 }
 
-/// Why a text is not noise.
+/// The reason why a text is not a noise file.
 #[derive(Debug, thiserror::Error)]
 pub enum NoiseError {
-    /// Not JSON, or not this sort of it.
+    /// Not JSON, or JSON of another sort.
     #[error("it is not a noise file: expected what `llmsim-blast noise` writes ({NOISE_SCHEMA}), found {0}")]
     Foreign(String),
     /// A value was changed since it was written.
     #[error(transparent)]
     Edited(#[from] DocumentError),
-    /// A field that cannot be.
+    /// A field has an impossible value.
     #[error(transparent)]
     Field(#[from] FieldError),
 }
 
-/// What a noise file says.
+/// The contents of a noise file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NoiseFile {
     pub workload: String,
@@ -49,7 +49,7 @@ pub struct NoiseFile {
     pub spreads: BTreeMap<String, f64>,
 }
 
-/// Reads what [`noise_json`] wrote.
+/// Reads the output of [`noise_json`].
 pub fn noise_from_json(text: &str) -> Result<NoiseFile, NoiseError> {
     let value: Value = serde_json::from_str(text).map_err(|error| NoiseError::Foreign(error.to_string()))?;
     let schema = value.get("schema").and_then(Value::as_str);

@@ -1,6 +1,6 @@
-//! The document's section about the plan: the profile as resolved, without secrets, and its hash.
+//! The document's section about the plan: the resolved profile without secrets, and its hash.
 //!
-//! Keys and nesting are those of a profile's file; lengths of time are in ms, as everywhere in the
+//! Keys and nesting are those of a profile's file. Lengths of time are in ms, as everywhere in the
 //! document.
 
 use crate::plan::{
@@ -13,8 +13,8 @@ use crate::units::{Nanos, rounded};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// Keys that do not change what is asked of a server: names, where it runs, and who does which part
-/// of it.
+/// Keys that do not change the work for a server: names, the place where it runs, and the split
+/// into shards.
 const NOT_HASHED: [&str; 14] = [
     "api_key",
     "basic_auth",
@@ -32,7 +32,7 @@ const NOT_HASHED: [&str; 14] = [
     "workers",
 ];
 
-/// The section, hash included.
+/// Returns the section, including its hash.
 pub(crate) fn section(plan: &Plan) -> Map<String, Value> {
     let mut section = shape(&plan.shape);
     let rest = json!({
@@ -67,13 +67,13 @@ pub(crate) fn section(plan: &Plan) -> Map<String, Value> {
     section
 }
 
-/// Which test a plan is: the section's hash.
+/// Returns the section's hash, which identifies the test.
 pub(crate) fn hash_of(plan: &Plan) -> String {
     section(plan).get("hash").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// What of the way to the targets is not as usual. Where they are and where we come from is not
-/// part of what is asked of them; how often connections are opened, and how dearly, is.
+/// Returns the settings of the path to the targets that differ from the defaults. Addresses are not
+/// part of the work for a server. The number of connections that are opened, and their cost, is.
 fn access(plan: &Plan) -> Map<String, Value> {
     let access = &plan.access;
     let mut section = Map::new();
@@ -93,9 +93,9 @@ fn access(plan: &Plan) -> Map<String, Value> {
     section
 }
 
-/// SHA-256, in hex, of the section's compact JSON with sorted keys, without [`NOT_HASHED`]: the
-/// same test against two servers, or as shards on two machines, has the same hash. A hash that is
-/// in it already is no part of itself.
+/// Returns the SHA-256, in hex, of the section's compact JSON with sorted keys, without
+/// [`NOT_HASHED`]. The same test against two servers, or as shards on two machines, has the same
+/// hash. A hash that is already in the section is not hashed.
 pub(crate) fn hash(section: &Map<String, Value>) -> String {
     let hashed = section.iter().filter(|(key, _)| !NOT_HASHED.contains(&key.as_str()));
     let mut canonical = Value::Object(hashed.map(|(key, value)| (key.clone(), value.clone())).collect());
@@ -161,7 +161,7 @@ fn stages(stages: &[crate::plan::Stage]) -> Vec<Value> {
     stages.iter().map(|s| json!({ "duration": ms(s.duration), "target": s.target })).collect()
 }
 
-/// What the two executors of arrivals have in common.
+/// Returns the settings that both arrival-rate executors share.
 fn arrivals(open: &Arrivals) -> Map<String, Value> {
     let mut map = Map::new();
     map.insert("time_unit".to_owned(), json!(ms(open.time_unit)));
@@ -200,7 +200,7 @@ fn kind(kind: &Kind) -> Value {
     if !kind.check_usage {
         value["check_usage"] = json!(false);
     }
-    // Only those that there are: a test without them is the same test as before there could be any.
+    // Only settings that are used are written, so that older tests without them keep their hash.
     if let Some(prefix) = kind.prompt.prefix {
         value["prefix"] = json!({ "tokens": prefix.tokens, "groups": prefix.groups, "zipf": prefix.zipf });
     }
@@ -245,7 +245,8 @@ fn prompt(prompt: &Prompt) -> Value {
     }
 }
 
-/// A million pairs are not written down: their hash says whether they are the same.
+/// Hashes the pairs. A million pairs are not written to the document, and the hash tells whether
+/// they are the same.
 fn pairs_hash(pairs: &[(u32, u32)]) -> String {
     let mut hash = Sha256::new();
     for (input, output) in pairs {
@@ -264,7 +265,7 @@ fn tokens(tokens: Tokens) -> Value {
     }
 }
 
-/// How users converse, with the keys of a profile's file.
+/// Describes how users converse, with the keys of a profile's file.
 fn conversation(how: &Conversation) -> Value {
     json!({
         "turns": { "min": how.turns.0, "max": how.turns.1 },
@@ -276,7 +277,7 @@ fn conversation(how: &Conversation) -> Value {
     })
 }
 
-/// A file of rows by what is in it: where it lies does not change what is asked.
+/// Describes a file of rows by its contents. Its location does not change the work.
 fn source(source: &RowSource) -> Value {
     json!({
         "request": source.kind,
@@ -288,7 +289,7 @@ fn source(source: &RowSource) -> Value {
     })
 }
 
-/// What users do beside waiting, with the keys of a profile's file.
+/// Describes what users do besides waiting, with the keys of a profile's file.
 fn behavior(behavior: &BehaviorMix) -> impl Iterator<Item = (&'static str, Value)> {
     let leave = |name, leave: Option<Leave>| {
         leave.map(|leave| {
@@ -306,7 +307,7 @@ fn behavior(behavior: &BehaviorMix) -> impl Iterator<Item = (&'static str, Value
     [leave("cancel", behavior.cancel), leave("drop", behavior.drop), slow].into_iter().flatten()
 }
 
-/// Rules by metric, as in a profile's long form.
+/// Returns rules by metric, as in a profile's long form.
 fn rules(rules: &[Rule]) -> Map<String, Value> {
     let mut by_metric = Map::new();
     for rule in rules {
@@ -322,7 +323,8 @@ fn rules(rules: &[Rule]) -> Map<String, Value> {
     by_metric
 }
 
-/// The rules of a section as [`rules`] wrote them: metric, and the rule's text where there is one.
+/// Returns the rules of a section as [`rules`] wrote them: the metric, and the rule's text if there
+/// is one.
 pub(crate) fn written_rules(section: &Map<String, Value>) -> impl Iterator<Item = (&str, Option<&str>)> {
     let by_metric = section.get("thresholds").and_then(Value::as_object).into_iter().flatten();
     by_metric.flat_map(|(metric, list)| {
@@ -331,7 +333,7 @@ pub(crate) fn written_rules(section: &Map<String, Value>) -> impl Iterator<Item 
     })
 }
 
-/// Headers by name; their values may be keys, and so are never shown.
+/// Returns headers by name. Their values may be keys, so they are never shown.
 fn hidden_values(headers: &[(String, String)]) -> Map<String, Value> {
     headers.iter().map(|(name, _)| (name.clone(), json!(HIDDEN))).collect()
 }

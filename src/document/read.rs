@@ -1,9 +1,9 @@
-//! Document → numbers again, within bounds.
+//! Conversion of documents back into numbers, within bounds.
 //!
-//! A document that comes from a file may be damaged, edited, or written by another program. Whether
-//! a value was changed is for the digest to say (`digest.rs`). What is checked here protects the
-//! decoder: of a result without a digest nobody knows who wrote it, and no count, list or histogram
-//! in it may cost more memory or time than a true one.
+//! A document from a file may be damaged, edited, or written by another program. The digest tells
+//! whether a value was changed (`digest.rs`). The checks here protect the decoder. The writer of a
+//! result without a digest is unknown, so no count, list or histogram in it may cost more memory or
+//! time than a true one.
 
 use super::measured::{Numbers, gauge};
 use super::{Document, Exact, KindSecond, Measured, Quantiles, Shard, measured};
@@ -12,26 +12,26 @@ use crate::metrics::{self, Buckets, Distribution, Failure, Incidents, Metric, Tr
 use crate::units::{Nanos, plural};
 use serde_json::Value;
 
-/// Most seconds that are read: more than a day. A longer run is several.
+/// Most seconds that are read: more than a day. A longer run is split.
 pub(crate) const MAX_SECONDS: usize = 100_000;
 /// Most shards of a test: more machines than anybody will use.
 pub(crate) const MAX_SHARDS: u32 = 10_000;
-/// No test lasts longer: 31 years.
+/// Longest test: 31 years.
 const MAX_LENGTH_S: f64 = 1e9;
-/// The highest count that is believed: it takes 35 years of a million a second, and the counts of
+/// The highest count that is accepted. It takes 35 years at a million a second, and the counts of
 /// ten thousand shards still fit 64 bits.
 const MAX_COUNT: u64 = 1 << 50;
-/// Sections whose integers are not our counts: the plan, its seed in `run`, what a server
-/// says of itself.
+/// Sections whose integers are not our counts: the plan, the seed in `run`, the server's own
+/// statistics.
 const NO_COUNTS: [&str; 3] = ["plan", "run", "target"];
 
-/// A field whose value cannot be.
+/// A field with an impossible value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct FieldError {
     /// The field, as a path.
     pub field: String,
-    /// What is wrong, and what was expected.
+    /// The problem, and what was expected.
     pub problem: String,
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn wrong(field: impl Into<String>, problem: impl Into<String>) -> Fie
     FieldError { field: field.into(), problem: problem.into() }
 }
 
-/// Refuses a document that nobody can have measured.
+/// Refuses a document that cannot have been measured.
 pub(crate) fn check(document: &Document) -> Result<(), FieldError> {
     let run = &document.run;
     for (field, seconds) in [
@@ -84,7 +84,7 @@ pub(crate) fn check(document: &Document) -> Result<(), FieldError> {
     summary(document).map(drop)
 }
 
-/// Refuses a document with a count that nobody can have counted.
+/// Refuses a document with an impossible count.
 pub(crate) fn counts_are_possible(document: &Value) -> Result<(), FieldError> {
     let sections = document.as_object().into_iter().flatten();
     for (name, section) in sections.filter(|(name, _)| !NO_COUNTS.contains(&name.as_str())) {
@@ -96,7 +96,7 @@ pub(crate) fn counts_are_possible(document: &Value) -> Result<(), FieldError> {
     Ok(())
 }
 
-/// The path to an integer that is too high, from this value on.
+/// Returns the path to an integer that is too high, relative to this value.
 fn too_high(value: &Value) -> Option<String> {
     match value {
         Value::Number(n) => n.as_u64().filter(|n| *n > MAX_COUNT).map(|_| String::new()),
@@ -106,8 +106,8 @@ fn too_high(value: &Value) -> Option<String> {
     }
 }
 
-/// The numbers of a document. Failed checks are not among them: their names are the document's own
-/// (see [`super::Failures::checks`]).
+/// Returns the numbers of a document. Failed checks are left out, because their names are the
+/// document's own (see [`super::Failures::checks`]).
 pub fn summary(document: &Document) -> Result<Summary, FieldError> {
     let window = Nanos::from_secs_f64(document.run.window_s);
     let mut requests = Vec::new();
@@ -144,13 +144,13 @@ pub fn summary(document: &Document) -> Result<Summary, FieldError> {
         statuses,
         failed_checks: Vec::new(),
         gauges: gauges(&document.metrics),
-        // The document keeps them under its target, and needs no numbers made of them.
+        // The document keeps the paths under its target, and no numbers are made of them.
         paths: metrics::Paths::default(),
         server: super::stability::server_levels(document),
     })
 }
 
-/// Levels, in the order of the catalogue.
+/// Returns the levels, in the order of the catalogue.
 pub(super) fn gauges(numbers: &Numbers) -> Vec<(metrics::Gauge, metrics::summary::GaugeValue)> {
     metrics::Gauge::ALL.into_iter().filter_map(|of| Some((of, *gauge(numbers, of)?))).collect()
 }
@@ -161,8 +161,8 @@ pub(super) fn group(field: &str, numbers: &Numbers, window: Nanos) -> Result<Gro
     Ok(Group { trends, ..group })
 }
 
-/// The same, but for its times, which are added to `trends` in place: a histogram is a hundred
-/// kilobytes, whatever it holds.
+/// Returns the group without its times, which are added to `trends` in place. A histogram takes a
+/// hundred kilobytes, even if it is almost empty.
 pub(super) fn group_without_times(
     field: &str,
     numbers: &Numbers,
@@ -199,7 +199,7 @@ pub(super) fn group_without_times(
                 }
             }
             (Some(Metric::Rate(r)), Measured::Rate(m)) => {
-                // A request takes several attempts.
+                // A ratio above one is allowed, because a request may take several attempts.
                 let is_share = r.is_share();
                 if (m.matches > m.total && is_share) || (m.matches < m.total && !is_share) {
                     return Err(wrong(field, format!("{} of {} cannot be", m.matches, m.total)));
@@ -211,7 +211,7 @@ pub(super) fn group_without_times(
                     return Err(wrong(field, format!("{} is not from {} to {}", m.value, m.min, m.max)));
                 }
             }
-            // What a later build measures is let through.
+            // Metrics of later builds are let through.
             (None, _) => {}
             (Some(_), _) => return Err(wrong(format!("{field}.type"), "it is another type than this metric has")),
         }
@@ -228,8 +228,8 @@ fn source_of(field: &str, name: &str) -> Result<TokenSource, FieldError> {
     })
 }
 
-/// Adds a trend's distribution. Documents of earlier builds have no integers; theirs are made of the
-/// floats, and are as good as those.
+/// Adds a trend's distribution. Documents of earlier builds have no integers, so theirs are made
+/// from the floats and are as precise as those.
 fn add_times(field: &str, t: &measured::Trend, unit: Unit, sum: &mut Distribution) -> Result<(), FieldError> {
     if t.unit != unit.name() {
         let problem = format!("'{}': expected '{}'", t.unit.escape_debug(), unit.name());
@@ -291,7 +291,7 @@ fn integers(field: &str, exact: &Exact) -> Result<Exacts, FieldError> {
     })
 }
 
-/// The three trends of a second, with histogram and percentiles.
+/// Returns the three trends of a second, with histogram and percentiles.
 pub(crate) fn three(second: &KindSecond) -> [(&'static str, Option<&String>, Option<&Quantiles>); 3] {
     let h = &second.histograms;
     [

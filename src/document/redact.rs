@@ -1,12 +1,11 @@
-//! Takes out of a document what may never leave: once, when it is made, so that no output has to
-//! think of it.
+//! Removes secrets from a document once, when it is made, so that no output has to care.
 
 use super::{Document, ServerMetrics, TargetServer};
 use crate::redact::Redactor;
 use serde_json::Value;
 
 /// Hides secrets in every text that comes from outside: the command line, the plan, the server.
-/// Numbers, histograms and names of ours are left alone.
+/// Numbers, histograms and our own names are left alone.
 pub(super) fn document(document: &mut Document, redactor: &Redactor) {
     let own = |text: &mut String| *text = redactor.own(text);
     let foreign = |text: &mut String| *text = redactor.foreign_line(text.as_bytes());
@@ -32,7 +31,7 @@ pub(super) fn document(document: &mut Document, redactor: &Redactor) {
 }
 
 impl TargetServer {
-    /// Hides secrets in what a server says of itself, and in what it said last.
+    /// Hides secrets in the server's facts about itself and in its last lines of output.
     pub(crate) fn redact(&mut self, redactor: &Redactor) {
         let said = [&mut self.kind, &mut self.version, &mut self.git_commit, &mut self.died];
         let said = said.into_iter().flatten().chain(&mut self.last_lines);
@@ -41,14 +40,14 @@ impl TargetServer {
 }
 
 impl ServerMetrics {
-    /// Hides secrets in where it was read, and in why it was not.
+    /// Hides secrets in the URL and in the problem.
     pub(crate) fn redact(&mut self, redactor: &Redactor) {
         self.url = redactor.own(&self.url);
         self.problem.iter_mut().for_each(|text| *text = redactor.foreign_line(text.as_bytes()));
     }
 }
 
-/// Every text in a value, keys included.
+/// Changes every text in a value, keys included.
 fn texts(value: &mut Value, change: &dyn Fn(&mut String)) {
     match value {
         Value::String(text) => change(text),

@@ -1,47 +1,45 @@
-//! What a self-test found.
+//! The result of a self-test.
 
 use super::{Build, json};
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the format.
 pub const SELF_TEST_SCHEMA: &str = "llmsim-blast.self-test/1";
-/// The error that a machine's verdict is about: the p99 of TTFT and of gaps, reported minus
-/// recorded.
+/// The error up to which a machine passes: the p99 of TTFT and of gaps, reported minus recorded.
 pub const ERROR_LIMIT_MS: f64 = 1.0;
-/// The share of its core from which a side is at its limit. The rest is the kernel's and the
-/// neighbours'.
+/// The share of its core from which a side is at its limit. The rest belongs to the kernel and to
+/// other programs.
 pub const CPU_LIMIT: f64 = 0.9;
-/// The share of gaps whose instants are not known, above which percentiles say little.
+/// The share of gaps with unknown instants above which percentiles mean little.
 pub const CENSORED_LIMIT: f64 = 0.1;
-/// The share of these cores that other programs may use before a warning says so.
+/// The share of these cores that other programs may use before a warning appears.
 pub const OTHERS_LIMIT: f64 = 0.05;
-/// The 99th percentile of fewer gaps is a matter of a few of them: one program that wakes up beside
-/// us would decide the verdict.
+/// Fewest gaps whose error is judged. The 99th percentile of fewer gaps depends on a few of them,
+/// so one program that wakes up beside us would decide the verdict.
 pub const MIN_GAPS: u64 = 1_000;
 
-/// All that was found. What a stopped test did not come to is absent.
+/// The result of a self-test. Parts that a stopped test did not reach are absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SelfTest {
     /// [`SELF_TEST_SCHEMA`].
     pub schema: String,
-    /// Which build of this tool.
+    /// The build of this tool.
     pub build: Build,
     pub machine: Machine,
-    /// Whether it was the short one.
+    /// True for the short test.
     pub quick: bool,
-    /// Whether a signal ended it.
+    /// True if a signal ended the test.
     pub interrupted: bool,
-    /// The share of the two cores that neither side used and that was busy all the same: other
-    /// programs, and time that the hypervisor gave to other machines. None where the kernel does
-    /// not tell.
+    /// The share of the two cores that was busy, but not with either side: other programs, and time
+    /// that the hypervisor gave to other machines. `None` where the kernel does not tell.
     pub others_cpu: Option<f64>,
-    /// What a connection takes.
+    /// The memory of a connection.
     pub memory: Option<Memory>,
     /// Speed and cost, by kind of work.
     pub work: Vec<Work>,
-    /// Reported against recorded, by number of streams, in the order measured.
+    /// Reported against recorded times, by number of streams, in the order measured.
     pub truth: Vec<Truth>,
-    /// What this machine can do.
+    /// The capability of this machine.
     pub verdict: Option<Verdict>,
 }
 
@@ -51,22 +49,22 @@ pub struct Machine {
     /// Cores that this process may use.
     pub cores: u32,
     pub kernel: String,
-    /// What the clock stands on.
+    /// The source of the clock.
     pub clocksource: String,
-    /// The origin's core; none when it is not pinned.
+    /// The origin's core. `None` if it is not pinned.
     pub origin_core: Option<u32>,
-    /// The worker's core; none when it is not pinned.
+    /// The worker's core. `None` if it is not pinned.
     pub client_core: Option<u32>,
 }
 
-/// What a connection takes.
+/// The memory of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
     /// Idle connections that were open.
     pub connections: u64,
     /// Resident memory of the whole process with them.
     pub rss_bytes: u64,
-    /// Its growth, for each of them. The kernel's share is not in it.
+    /// Its growth per connection, without the kernel's share.
     pub bytes_per_connection: f64,
 }
 
@@ -74,12 +72,12 @@ pub struct Memory {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Work {
     pub name: String,
-    /// What is counted: requests, responses, events.
+    /// The unit that is counted: requests, responses, events.
     pub unit: String,
     pub connections: u32,
-    /// How many a second.
+    /// Units a second.
     pub per_second: f64,
-    /// The worker's CPU time for each, user and system.
+    /// The worker's CPU time per unit, user and system.
     pub client_cpu_us: f64,
     /// The share of its core that the worker used.
     pub client_cpu: f64,
@@ -99,22 +97,22 @@ pub struct Times {
     pub gap_p99: f64,
 }
 
-/// Reported against recorded, with a number of streams.
+/// Reported against recorded times, with a number of streams.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Truth {
     pub streams: u32,
-    /// How often it was measured; the attempt with the smaller error counts, since what disturbs a
-    /// machine only adds to it.
+    /// Number of attempts. The one with the smaller error counts, because disturbances of a machine
+    /// only add to it.
     pub attempts: u32,
     /// Gaps between tokens that this tool saw.
     pub gaps: u64,
     /// Token events a second, all streams together.
     pub events_per_second: f64,
-    /// What this tool reported, in ms.
+    /// The times that this tool reported, in ms.
     pub reported: Times,
-    /// What the origin recorded, in ms.
+    /// The times that the origin recorded, in ms.
     pub recorded: Times,
-    /// The origin's own lateness, writing against its schedule, 99th percentile, in ms.
+    /// The origin's own lateness against its schedule when writing, 99th percentile, in ms.
     pub origin_late_p99: f64,
     /// The share of gaps whose instants this tool calls unknown.
     pub censored: f64,
@@ -126,31 +124,31 @@ pub struct Truth {
     pub origin_cpu: f64,
 }
 
-/// What set the limit.
+/// The cause of the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// The worker's core was full, or most instants were unknown.
     ClientCpu,
-    /// The origin's core was full: the client may be able to do more.
+    /// The origin's core was full, so the client may be able to do more.
     OriginCpu,
     /// The error passed the limit before any core was full.
     Error,
     Failures,
 }
 
-/// What this machine can do.
+/// The capability of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// The most streams that were within all limits; none when not even one was.
+    /// The most streams within all limits. `None` if even one was beyond them.
     pub streams: Option<u32>,
-    /// Tokens a second, each.
+    /// Tokens a second of each stream.
     pub tokens_per_second: f64,
-    /// The largest error with that many, in ms.
+    /// The largest error with that many streams, in ms.
     pub error_ms: f64,
-    /// What set the limit; none when more was not tried.
+    /// The cause of the limit. `None` if no more streams were tried.
     pub limit: Option<Limit>,
-    /// The least streams that were beyond a limit.
+    /// The least number of streams that was beyond a limit.
     pub beyond: Option<u32>,
 }
 
@@ -163,12 +161,12 @@ impl Truth {
         }
     }
 
-    /// The larger of the errors at p99, without its sign.
+    /// Returns the larger of the errors at p99, without its sign.
     pub fn worst_ms(&self) -> f64 {
         self.error().ttft_p99.abs().max(self.error().gap_p99.abs())
     }
 
-    /// Which limit it is beyond, the cause before the effect.
+    /// Returns the limit that was exceeded, the cause before the effect.
     pub fn beyond(&self) -> Option<Limit> {
         if self.failed > 0 {
             Some(Limit::Failures)
@@ -187,10 +185,10 @@ impl Truth {
 }
 
 impl Verdict {
-    /// What the measured truth comes to; none without any.
+    /// Computes the verdict from the measurements. `None` without any.
     pub fn of(truth: &[Truth], tokens_per_second: f64) -> Option<Self> {
         let least = truth.iter().filter(|t| t.beyond().is_some()).min_by_key(|t| t.streams);
-        // One that was within all limits above another that was not was lucky.
+        // A pass above a number of streams that failed was lucky, so it is ignored.
         let within = truth.iter().filter(|t| t.beyond().is_none() && least.is_none_or(|l| t.streams < l.streams));
         let best = within.max_by_key(|t| t.streams);
         least.or(best)?;
@@ -205,7 +203,7 @@ impl Verdict {
 }
 
 impl SelfTest {
-    /// As JSON for files: keys sorted, indented, with a newline at the end.
+    /// Returns the JSON for files: keys sorted, indented, with a newline at the end.
     pub fn to_json(&self) -> String {
         json::pretty(self)
     }

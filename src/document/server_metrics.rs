@@ -1,57 +1,57 @@
-//! What the server says of itself at its `/metrics`, and the same as we saw it.
+//! The server's own metrics from its `/metrics`, beside ours.
 
 use crate::metrics::ServerLevel;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What was read while the test ran.
+/// The numbers that were read while the test ran.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerMetrics {
-    /// Where.
+    /// The URL.
     pub url: String,
-    /// Whose names the numbers have; none if only those were found that were asked for.
+    /// The server whose names were recognized. `None` if only requested numbers were found.
     pub server: Option<String>,
-    /// Answers that said something.
+    /// Responses with numbers.
     pub readings: u64,
-    /// Answers that did not, or did not come.
+    /// Responses without numbers, and those that did not come.
     pub failed: u64,
-    /// The last reason for that.
+    /// The last reason for such a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// In the measurement window, by our names; those that were asked for by their own.
+    /// Numbers in the measurement window, by our names. Requested numbers keep the server's names.
     pub numbers: BTreeMap<String, ServerNumber>,
     /// The server's numbers beside ours.
     pub compared: Vec<Compared>,
 }
 
-/// A number that the server says.
+/// A number of the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServerNumber {
-    /// `requests`, `ratio`, `tokens/s`, `1/s`, or nothing.
+    /// `requests`, `ratio`, `tokens/s`, `1/s`, or empty.
     pub unit: String,
-    /// Of a level, over the readings; of a count, per second.
+    /// For a level, the mean over the readings. For a count, its growth per second.
     pub mean: f64,
-    /// The highest that was read.
+    /// The highest reading.
     pub max: f64,
-    /// How much a count has grown in the window; none of a level.
+    /// The growth of a count in the window. `None` for a level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<f64>,
 }
 
-/// The same thing as the server says it and as we saw it.
+/// A number as the server and the client see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Compared {
     pub name: String,
-    /// `ms`, or nothing for counts.
+    /// `ms`, or empty for counts.
     pub unit: String,
     pub server: f64,
     pub ours: f64,
-    /// What explains a difference.
+    /// An explanation of a difference.
     pub note: String,
 }
 
 impl ServerMetrics {
-    /// The numbers as thresholds know them, each with how many readings it is made of.
+    /// Returns the numbers as thresholds know them, each with its number of readings.
     pub(crate) fn levels(&self) -> Vec<(ServerLevel, f64, u64)> {
         let of = |level: ServerLevel| {
             let number = self.numbers.get(level.name())?;

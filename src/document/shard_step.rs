@@ -1,5 +1,5 @@
-//! A step of a sweep that several shards run: what each of them measured → the step of the whole.
-//! Integers are added, and histograms bucket by bucket, as `merge` adds them.
+//! A step of a sweep that several shards run: adds the measurements of all shards. Integers are
+//! added, and histograms bucket by bucket, as in `merge`.
 
 use super::live::Numbers;
 use super::merge::worst_of;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ShardStep {
     numbers: Numbers,
-    /// What is known of the server, by name, and of how many readings.
+    /// Facts about the server by name, each with its number of readings.
     levels: BTreeMap<String, (f64, u64)>,
     signals: Vec<Signal>,
     workers: u32,
@@ -31,23 +31,23 @@ impl ShardStep {
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        // Numbers and strings can always be written.
+        // Numbers and strings can always be serialized.
         serde_json::to_vec(self).unwrap_or_default()
     }
 }
 
-/// The sum of a step.
+/// The sum of a step over the shards.
 #[derive(Debug)]
 pub(crate) struct StepSum {
     pub(crate) summary: Summary,
-    /// Each signal at its worst.
+    /// Each signal with its worst value.
     pub(crate) signals: Vec<Signal>,
     /// Worker threads of all shards.
     pub(crate) workers: usize,
 }
 
 impl StepSum {
-    /// A step of the first shard, as it was sent.
+    /// Starts with the step of the first shard, in the form in which it was sent.
     pub(crate) fn new(text: &[u8]) -> Result<Self, FieldError> {
         let ShardStep { numbers, levels, signals, workers } =
             serde_json::from_slice(text).map_err(|error| wrong("step", format!("it cannot be read: {error}")))?;
@@ -56,7 +56,7 @@ impl StepSum {
         Ok(Self { summary: Summary { server, ..numbers.summary()? }, signals, workers: workers as usize })
     }
 
-    /// The same step of another shard, as it was sent.
+    /// Adds the same step of another shard, in the form in which it was sent.
     pub(crate) fn add(&mut self, text: &[u8]) -> Result<(), FieldError> {
         let more = Self::new(text)?;
         let kinds =
@@ -71,7 +71,7 @@ impl StepSum {
                 Some((_, lowest, readings)) if is_of_responses(level) => {
                     (*lowest, *readings) = (lowest.min(value), *readings + n);
                 }
-                // Of several observations of the server one is enough.
+                // One observation of the server is enough.
                 Some(_) => {}
                 None => self.summary.server.push((level, value, n)),
             }
@@ -82,7 +82,8 @@ impl StepSum {
     }
 }
 
-/// Whether the responses of each shard say it, so that the lowest of all counts.
+/// Returns true if the level comes from the responses of each shard. The lowest of all shards
+/// counts then.
 fn is_of_responses(level: ServerLevel) -> bool {
     use ServerLevel::{LimitRequests, LimitTokens, RemainingRequests, RemainingTokens};
     matches!(level, RemainingRequests | RemainingTokens | LimitRequests | LimitTokens)
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_sum_of_shards_is_the_step_of_one_process() {
-        // Not in the order of the alphabet.
+        // Not in alphabetical order.
         let names = ["chat", "all"].map(str::to_owned);
         let summary = |tally: &Tally| Summary::new(tally, &names, Nanos::from_secs(10));
         let shards = [tally(3, &[1, 9], Some(70)), tally(2, &[5], Some(4)), tally(0, &[], None)];

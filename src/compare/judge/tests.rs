@@ -4,23 +4,22 @@ use crate::metrics::{Outcome, Sample, Summary, Tally};
 use crate::units::Nanos;
 use std::collections::BTreeMap;
 
-/// Noise as it is, not as it is imagined: runs of one build on one two-core machine, recorded on 24
-/// November 2026.
+/// Measured noise: runs of one build on one two-core machine, recorded on 24 November 2026.
 #[derive(Debug, Clone, Copy)]
 enum Recorded {
-    /// Thirty runs of `load` (30 s, 50 users, release builds) with nothing else at work; 2,100
-    /// requests each. p99 of requests scatters by 2 %, once by 12.
+    /// Thirty runs of `load` (30 s, 50 users, release builds) on an otherwise idle machine, with
+    /// 2,100 requests each. The p99 of requests scatters by 2 %, once by 12 %.
     Quiet,
-    /// Thirty runs of 12 s with 20 users, debug builds, beside compilers: p99 of gaps between
-    /// tokens from 2.9 to 8 ms, one run at half the throughput of the others. Each has 500
-    /// requests, of which no p99 would be judged.
+    /// Thirty runs of 12 s with 20 users, debug builds, while compilers ran. The p99 of gaps
+    /// between tokens is 2.9 to 8 ms, and one run had half the throughput of the others. Each run
+    /// has 500 requests, too few for a p99 to be judged.
     Busy,
 }
 
 const GATES: [&str; 5] =
     ["ttft.p99>5%", "tbt.p99>5%", "http_req_duration.p99>5%", "http_req_duration.p50>5%", "throughput<-5%"];
 
-/// The recorded values by measure.
+/// Returns the recorded values by measure.
 fn values_of(recorded: Recorded) -> BTreeMap<String, Vec<f64>> {
     let mut lines = match recorded {
         Recorded::Quiet => include_str!("quiet.csv").lines(),
@@ -36,7 +35,7 @@ fn options(gates: &[&str]) -> Options {
     Options { gates: gates.iter().map(|g| Gate::parse(g).expect("a gate")).collect(), ..Options::default() }
 }
 
-/// Judges gates on plain values; `values(gate, side)` are those of the runs.
+/// Judges gates on plain values. `values(gate, is_head)` returns the values of the runs of a side.
 fn judged(options: &Options, method: Method, values: impl Fn(&Gate, bool) -> Vec<f64>) -> Vec<Row> {
     let row = |gate: &Gate| Row {
         limit: None,
@@ -53,8 +52,8 @@ fn judged(options: &Options, method: Method, values: impl Fn(&Gate, bool) -> Vec
     rows
 }
 
-/// Of 400 comparisons of `n` + `n` runs drawn from the recorded ones, the share with a failed gate;
-/// `planted` is what every gate's measure has become worse by in head.
+/// Returns the share of 400 comparisons of `n` + `n` runs, drawn from the recorded ones, in which a
+/// gate failed. `planted` is the factor by which each gate's measure was made worse in head.
 fn failing(recorded: Recorded, gates: &[&str], n: usize, method: Method, planted: f64) -> f64 {
     const COMPARISONS: u32 = 400;
     let (recorded, options) = (values_of(recorded), options(gates));
@@ -84,7 +83,7 @@ fn equal_builds_hardly_ever_fail() {
             assert!(false_alarms <= 0.05, "{recorded:?}, {n} runs per side, {method:?}: {false_alarms}");
         }
     }
-    // What many scripts do: compare two runs, and cry at five percent.
+    // Many scripts do this: they compare two runs and report a regression at five percent.
     let recorded = values_of(Recorded::Busy);
     let (mut cries, mut pairs) = (0, 0);
     for (i, a) in recorded["http_req_duration.p99"].iter().enumerate() {
@@ -114,7 +113,7 @@ fn a_planted_change_is_found() {
         (Busy, &p99s[..1], 3, Separation),
         (Busy, &several[1..2], 5, MannWhitney),
         (Busy, &several, 5, MannWhitney),
-        // So few requests that their p99 scatters by a tenth: that takes ten runs per side.
+        // With so few requests the p99 scatters by a tenth, so this takes ten runs per side.
         (Busy, &p99s[2..], 10, MannWhitney),
     ] {
         let found = failing(recorded, gates, n, method, 0.2);
@@ -122,10 +121,10 @@ fn a_planted_change_is_found() {
     }
 }
 
-/// A run whose seconds scatter as those of servers do: a level that drifts, and now and then a bad
-/// second.
+/// Returns a run whose seconds scatter like a server's: the level drifts, and now and then a second
+/// is bad.
 fn drifting(random: &mut fastrand::Rng, seconds: usize, slower: f64) -> Vec<Buckets> {
-    // Sum of twelve uniforms: normal enough (its tails end at six).
+    // The sum of twelve uniforms is normal enough (its tails end at six).
     let mut normal = || (0..12).map(|_| random.f64()).sum::<f64>() - 6.0;
     let offset = 0.02 * normal();
     let mut drift = 0.0;
@@ -134,7 +133,8 @@ fn drifting(random: &mut fastrand::Rng, seconds: usize, slower: f64) -> Vec<Buck
             drift = 0.9 * drift + 0.05 * (1.0_f64 - 0.81).sqrt() * normal();
             let bad = if normal() > 1.64 { 0.3 } else { 0.0 };
             let mut time = || 20.0 * (0.3 * normal() + drift + offset + bad).exp() * slower;
-            // Buckets of a percent: with those of a histogram this would take ten times as long.
+            // Buckets of about a percent. With a histogram's buckets this would take ten times as
+            // long.
             Buckets::of((0..20).map(|_| (time() * 5.0).round() as u64 * 200).collect())
         })
         .collect()
@@ -219,7 +219,7 @@ fn floors_hide_what_equal_builds_differ_by() {
 
 // ---- whole runs -------------------------------------------------------------------------------
 
-/// A run of `n` requests that took `ms`.
+/// Returns a run of `n` requests that took `ms` each.
 fn run(file: &str, n: u64, ms: u64) -> Run {
     let mut tally = Tally::new(1);
     for i in 0..n {
@@ -296,7 +296,7 @@ fn what_is_not_comparable_is_refused() {
 
 #[test]
 fn a_gate_without_enough_samples_takes_nothing_from_the_others() {
-    // Ten beyond the percentile, in every run.
+    // 999 samples have fewer than ten beyond p99, in every run.
     let few: Vec<Run> = (0..4).map(|i| run(&format!("f{i}"), 999, 150)).collect();
     let gates = ["http_req_duration.p99>5%", "http_req_duration{request:x}.p50>5%", "http_req_duration.p50>5%"];
     let compared = compare(&side("b", 100), &few, &options(&gates)).expect("comparable");
@@ -308,8 +308,8 @@ fn a_gate_without_enough_samples_takes_nothing_from_the_others() {
     );
 }
 
-/// Four per side and more gates than can be corrected for: no p could ever be small enough, and yet
-/// what is plain is found.
+/// With four runs per side and more gates than can be corrected for, no p could ever be small
+/// enough. A plain regression is found all the same.
 #[test]
 fn so_many_gates_that_no_p_is_small_enough_are_decided_by_separation() {
     let gates = ["http_req_duration.p50>5%", "http_req_duration.p95>5%", "http_req_duration.avg>5%", "throughput<-5%"];
@@ -317,7 +317,7 @@ fn so_many_gates_that_no_p_is_small_enough_are_decided_by_separation() {
     assert_eq!((of(3).method, of(3).failed(), of(3).warnings.len()), (Method::MannWhitney, 3, 0));
     assert_eq!((of(4).method, of(4).failed()), (Method::Separation, 3));
     assert!(of(4).warnings.iter().any(|w| w.contains("4 gates on 4+4 runs cannot be corrected for: up to 6 %")));
-    // More runs on one side see more, not less.
+    // More runs on one side make the comparison more sensitive, not less.
     let mut more = side("h", 150);
     more.truncate(3);
     assert_eq!(compare(&side("b", 100), &more, &options(&gates[..1])).expect("4+3").method, Method::MannWhitney);
@@ -333,8 +333,8 @@ fn three_runs_have_to_be_apart_by_more_than_the_noise() {
     assert_eq!(judged(&with, Method::Separation, values)[0].verdict, Verdict::Inconclusive);
 }
 
-/// What is called detectable is found about every second time: with that change planted in other
-/// runs that scatter as these do.
+/// A change of the detectable size is found about every second time when it is planted in other
+/// runs that scatter in the same way.
 #[test]
 fn what_is_called_detectable_is_found_every_second_time() {
     let mut random = fastrand::Rng::with_seed(3);
@@ -350,7 +350,7 @@ fn what_is_called_detectable_is_found_every_second_time() {
         found += i32::from(row.change.and_then(|c| c.p).is_some_and(|p| p <= 0.05));
     }
     assert!((90..=210).contains(&found), "{found} of 300 at {sizes}");
-    // Below the limit it does not count.
+    // A change below the limit does not count.
     let wide = one("ttft.p99>30%", Method::MannWhitney, &side(1.0), &side(1.0));
     assert!(wide.change.and_then(|c| c.detectable).is_some_and(|d| d >= 0.3), "{wide:?}");
 }
@@ -383,7 +383,7 @@ fn noise_is_what_equal_runs_differ_by() {
     assert!(crate::compare::noise(&side("a", 100)[..2]).is_err());
 }
 
-/// A side whose runs have so many requests a second, of whatever time.
+/// Returns a side whose runs have `rate` requests a second. Their times do not matter.
 fn rated(prefix: &str, rate: f64, runs: usize) -> Vec<Run> {
     let mut side = side(prefix, 100);
     side.truncate(runs);
@@ -405,7 +405,7 @@ fn a_gate_on_nothing_has_not_held() {
     }
     let nothing = compare(&rated("b", 0.0, 4), &rated("h", 0.0, 4), &gate).expect("the same on both sides");
     assert_eq!((nothing.rows[0].verdict, nothing.failed()), (Verdict::NoChange, 0));
-    // A single pair that may fail, of a measure whose seconds are not known.
+    // A single pair that may fail, with a measure whose seconds are not known.
     let single = Options { allow_single: true, ..options(&["http_req_duration.p99>5%"]) };
     let single = compare(&rated("b", 1.0, 1), &rated("h", 1.0, 1), &single).expect("a pair");
     assert_eq!((single.unjudged(), single.rows[0].verdict), (1, Verdict::NoValue));
@@ -415,8 +415,8 @@ fn a_gate_on_nothing_has_not_held() {
 
 // ---- sweeps -----------------------------------------------------------------------------------
 
-/// A throughput result whose servers of one and of two worker threads reached so many requests a
-/// second.
+/// Returns a throughput result whose servers with one and with two worker threads reached the given
+/// requests a second.
 fn sweep(file: &str, rates: [Option<f64>; 2]) -> Run {
     let peak = |n| Peak { of: PeakOf::Requests, api: None, workers: Some(n) };
     Run {
@@ -478,7 +478,7 @@ fn a_single_pair_of_sweeps_has_no_interval_and_fails_only_if_asked() {
     assert_eq!(verdicts, [Verdict::NoChange, Verdict::Regressed]);
     assert!(compared.warnings[0].contains("the change itself decides"), "{:?}", compared.warnings);
 
-    // What the noise covers is no change.
+    // A change within the noise is not a failure.
     let noisy = Options { noise_floor: 0.3, ..allowed };
     assert_eq!(compare(&base, &head, &noisy).expect("a pair").failed(), 0);
     assert!(matches!(compare(&sweeps("b", 2, [1.0; 2]), &head, &noisy), Err(CompareError::Runs { base: 2, head: 1 })));

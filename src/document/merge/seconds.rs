@@ -1,4 +1,4 @@
-//! The seconds of several shards, added: counts, and histograms bucket by bucket.
+//! Sums of the seconds of several shards: counts, and histograms bucket by bucket.
 
 use crate::document::read::{three, wrong};
 use crate::document::{FieldError, Histograms, KindSecond, Quantiles, Second};
@@ -6,7 +6,7 @@ use crate::metrics::{Buckets, Distribution};
 use crate::units::rounded;
 use std::collections::BTreeMap;
 
-/// One second of several machines.
+/// One second, summed over shards.
 #[derive(Debug)]
 pub(crate) struct SecondSum {
     pub(crate) second: Second,
@@ -53,9 +53,9 @@ impl SecondSum {
         a.busiest_worker_cpu = a.busiest_worker_cpu.max(b.busiest_worker_cpu);
         a.client_lag_p99 = a.client_lag_p99.into_iter().chain(b.client_lag_p99).reduce(f64::max);
         a.set_remaining(a.remaining().lowest(b.remaining()));
-        // Each process has a memory of its own.
+        // Each process has its own memory.
         a.client_rss_bytes = None;
-        // And a way of its own.
+        // Each machine has its own path.
         a.rtt_ms = None;
         (a.server_cpu, a.server_rss_bytes) = (a.server_cpu.or(b.server_cpu), a.server_rss_bytes.or(b.server_rss_bytes));
         if a.server_metrics.is_empty() {
@@ -93,7 +93,7 @@ impl SecondSum {
     }
 }
 
-/// The histogram that stands beside percentiles; nothing where there are none.
+/// Returns the histogram beside percentiles. It is empty if there are no percentiles.
 pub(crate) fn histogram(
     field: &str,
     text: Option<&String>,

@@ -1,4 +1,4 @@
-//! The stages of several shards, added in the same way.
+//! Sums of the stages of several shards.
 
 use super::seconds::{encoded, histogram, quantiles};
 use crate::document::read::wrong;
@@ -6,7 +6,7 @@ use crate::document::stages::{self, Stage};
 use crate::document::{FieldError, Histograms};
 use crate::metrics::Buckets;
 
-/// One stage of several machines.
+/// One stage, summed over shards.
 #[derive(Debug)]
 pub(crate) struct StageSum {
     stage: Stage,
@@ -38,7 +38,7 @@ impl StageSum {
 
     pub(crate) fn add(&mut self, other: &Self) {
         let (a, b) = (&mut self.stage, &other.stage);
-        // A shard that was stopped has cut its own short.
+        // A shard that was stopped has a shorter stage.
         a.end_s = a.end_s.max(b.end_s);
         a.http_reqs += b.http_reqs;
         a.failed += b.failed;

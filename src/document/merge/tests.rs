@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::units::Nanos;
 use proptest::prelude::*;
 
-/// A request, from a few small numbers.
+/// Returns a request made of a few small numbers.
 fn sample((kind, n, how, tokens): (u16, u64, u8, u32)) -> Sample {
     let sent = Nanos::from_micros(17 * n);
     let after = |micros| Some(sent + Nanos::from_micros(micros));
@@ -54,7 +54,7 @@ fn sample((kind, n, how, tokens): (u16, u64, u8, u32)) -> Sample {
     }
 }
 
-/// A second's tally of these requests.
+/// Returns a second's tally of these requests.
 fn tally(samples: &[(u16, u64, u8, u32)]) -> Tally {
     let mut tally = Tally::new(2);
     for &raw in samples {
@@ -75,7 +75,7 @@ fn shard_of(document: Document, index: u32, count: u32) -> Document {
     shard
 }
 
-/// As it would come from a file.
+/// Returns the document as it would be read from a file.
 fn through_json(document: &Document) -> Document {
     Document::from_json(&document.to_json()).expect("a document reads what it wrote")
 }
@@ -88,8 +88,8 @@ fn merged(parts: &[Document]) -> Document {
     merge.finish(false, false).expect("all shards")
 }
 
-/// Percentiles of a merged second are known to a bucket, those of a single run's to the extremes,
-/// too: compared by histogram only.
+/// Removes the percentiles. Those of a merged second are known to a bucket, those of a single run
+/// also to the extremes, so they are compared by histogram only.
 fn without_percentiles(mut series: Vec<Second>) -> Vec<Second> {
     for second in &mut series {
         (second.ttft, second.tbt, second.http_req_duration) = (None, None, None);
@@ -129,9 +129,9 @@ proptest! {
         prop_assert_eq!(stages_without_percentiles(&all), stages_without_percentiles(&one));
         prop_assert_eq!(without_percentiles(all.series.clone()), without_percentiles(one.series));
         prop_assert_eq!(all.run.shard, None);
-        // It is a document like any other.
+        // The part is a document like any other.
         prop_assert!(Document::from_json(&parts[0].to_json()).is_ok());
-        // In any order, and in two steps.
+        // The order does not matter, and merging works in two steps.
         let mut backwards = parts.clone();
         backwards.reverse();
         prop_assert_eq!(&merged(&backwards).metrics, &one.metrics);
@@ -224,7 +224,7 @@ fn shards_that_did_not_start_together_are_told() {
     assert!(document(&tally(&[]), &[], false).hints.is_empty());
 }
 
-/// Only one shard runs where the server does, and its numbers are those of the whole.
+/// Only one shard runs on the server's machine, and its numbers are those of the whole.
 #[test]
 fn the_server_is_judged_whichever_shard_has_watched_it() {
     let mut shards = three_shards();
@@ -243,8 +243,8 @@ fn the_server_is_judged_whichever_shard_has_watched_it() {
     assert_eq!(Document::from_json(&all.to_json()).expect("read again"), all);
 }
 
-/// Drift is that of the merged seconds, not of any shard's: here one shard slows down by so much
-/// that all do.
+/// Drift is computed from the merged seconds, not from any one shard. Here one shard slows down so
+/// much that the whole drifts.
 #[test]
 fn drift_is_judged_again_on_the_whole() {
     let seconds = |slower: u64| -> Vec<Tally> {

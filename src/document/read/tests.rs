@@ -4,7 +4,7 @@ use crate::document::{Second, facts, seal};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// A result of an earlier build: without verdict and digest.
+/// Returns a result of an earlier build: without verdict and digest.
 fn good() -> Value {
     let mut value = serde_json::to_value(&all_sorts()[0].1).expect("JSON");
     for field in ["verdict", "exit_code", "reasons"] {
@@ -30,8 +30,8 @@ fn numbers_come_back_exactly() {
     }
 }
 
-/// Edits, each by itself and sealed again: where, what, and how the refusal begins; with nothing
-/// there it is none.
+/// Makes edits one at a time, sealed again: pointer, value, and the beginning of the refusal. An
+/// empty beginning means that the edit is accepted.
 fn refused(edits: &[(&str, Value, &str)]) {
     for (pointer, value, field) in edits {
         let mut bad = good();
@@ -47,7 +47,7 @@ fn refused(edits: &[(&str, Value, &str)]) {
     }
 }
 
-/// Every value of a document, by its path.
+/// Collects the path of every value of a document.
 fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, v)| leaves(v, &format!("{path}/{key}"), found)),
@@ -82,8 +82,8 @@ fn every_edit_of_a_value_is_refused() {
     assert!(why(&cut).starts_with("digest: "), "so is a list that is emptied");
 }
 
-/// As `jq` 1.6, Python and others write the same values: every number a double, other blanks, other
-/// order of keys.
+/// The same values as written by `jq` 1.6, Python and others: every number a double, other blanks,
+/// other order of keys.
 #[test]
 fn another_writing_of_the_same_values_is_no_edit() {
     fn doubles(value: &mut Value) {
@@ -143,8 +143,8 @@ fn a_number_that_cannot_be_is_refused_by_name() {
     ]);
 }
 
-/// The plan may hold any float of a user's: read and written again it is the same, or its hash
-/// would not be.
+/// The plan may hold any float of a user's. It has to be the same after writing and reading, or its
+/// hash would change.
 #[test]
 fn floats_come_back_to_the_last_bit() {
     let mut random = fastrand::Rng::with_seed(1);
@@ -190,7 +190,7 @@ fn seconds_ascend_and_are_not_without_end() {
     let second = bad["series"][0].clone();
     bad["series"] = json!([second.clone(), second.clone()]);
     assert!(why(&bad).starts_with("series: its seconds do not ascend"), "{}", why(&bad));
-    // A day and more of empty seconds.
+    // More than a day of empty seconds.
     let (_, mut doc) = all_sorts().into_iter().find(|(sort, _)| *sort == "nothing at all").expect("a sort");
     let mut empty = doc.series[0].clone();
     empty.requests.clear();
@@ -218,7 +218,7 @@ fn documents_of_earlier_builds_are_read_and_have_no_digest() {
     let doc = Document::from_json(&old.to_string()).expect("read");
     assert_eq!(doc.metrics.len(), all_sorts()[0].1.metrics.len());
     assert_eq!(doc.verdict, all_sorts()[0].1.verdict, "judged again");
-    // Later builds have both, and whoever takes out the digest leaves a trace.
+    // Later builds write both, so removing the digest leaves a trace.
     let mut stripped: Value = serde_json::from_str(&all_sorts()[0].1.to_json()).expect("JSON");
     stripped.as_object_mut().expect("an object").remove("digest");
     assert!(why(&stripped).starts_with("digest: it is missing"));
